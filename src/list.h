@@ -1,0 +1,70 @@
+/* list.h - intrusive doubly linked list with a sentinel.
+   SPDX-License-Identifier: MIT
+
+   Owner: whoever owns the head. Not thread-safe. Invariants:
+   1. head.next ... returns to head; every node->next->prev == node.
+   2. A node that is in no list points to itself (cast_list_init,
+      cast_list_remove), so removing it again does nothing. */
+#ifndef CAST_LIST_H
+#define CAST_LIST_H
+
+#include "base.h"
+
+typedef struct cast_list cast_list;
+struct cast_list {
+  cast_list *next;
+  cast_list *prev;
+};
+
+static inline void cast_list_init(cast_list *l) {
+  l->next = l;
+  l->prev = l;
+}
+
+static inline bool cast_list_empty(const cast_list *l) {
+  return l->next == l;
+}
+
+/* Appends `node` at the tail of the list `l`. */
+static inline void cast_list_push(cast_list *l, cast_list *node) {
+  node->prev = l->prev;
+  node->next = l;
+  l->prev->next = node;
+  l->prev = node;
+}
+
+/* Takes `node` out of whatever list it is in. */
+static inline void cast_list_remove(cast_list *node) {
+  node->prev->next = node->next;
+  node->next->prev = node->prev;
+  cast_list_init(node);
+}
+
+/* Moves everything in `from` to the tail of `to`. */
+static inline void cast_list_splice(cast_list *to, cast_list *from) {
+  if (cast_list_empty(from)) return;
+  from->next->prev = to->prev;
+  to->prev->next = from->next;
+  from->prev->next = to;
+  to->prev = from->prev;
+  cast_list_init(from);
+}
+
+/* Takes the first node out, or NULL. */
+static inline cast_list *cast_list_shift(cast_list *l) {
+  cast_list *node = l->next;
+  if (node == l) return NULL;
+  cast_list_remove(node);
+  return node;
+}
+
+/* Proof walk of invariant 1; returns the number of nodes. */
+static inline size_t cast_list_check(const cast_list *l) {
+  size_t n = 0;
+  for (const cast_list *i = l->next; i != l; i = i->next, n++)
+    CAST_ALWAYS(i->next->prev == i);
+  CAST_ALWAYS(l->next->prev == l);
+  return n;
+}
+
+#endif

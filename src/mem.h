@@ -1,0 +1,28 @@
+/* mem.h - the one way casting gets memory.
+   SPDX-License-Identifier: MIT
+
+   Every allocation of the core and of the binding goes through here, so that
+   tests can count what is live and make the n-th allocation fail. Lua states
+   allocate through cast_mem_lua, which counts towards the same figures. */
+#ifndef CAST_MEM_H
+#define CAST_MEM_H
+
+#include "base.h"
+
+/* NULL when out of memory. cast_alloc leaves the bytes undefined. */
+void *cast_alloc(size_t size);
+void *cast_calloc(size_t size);
+/* As realloc(3); `ptr` NULL allocates; size is never 0. */
+void *cast_realloc(void *ptr, size_t size);
+void cast_free(void *ptr);
+
+/* Test hooks; no cost unless built with CAST_DEBUG >= 1.
+   cast_mem_fail_at(n): the n-th allocation from now (1 = next) fails, once;
+   0 switches that off. cast_mem_fail_from(n): that one and all later ones.
+   cast_mem_live(): blocks now allocated. */
+void cast_mem_fail_at(uint64_t n);
+void cast_mem_fail_from(uint64_t n);
+bool cast_mem_failed(void); /* did the injected failure happen */
+int64_t cast_mem_live(void);
+
+#endif

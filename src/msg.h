@@ -1,0 +1,80 @@
+/* msg.h - a message: a flat, owned run of bytes plus counted references.
+   SPDX-License-Identifier: MIT
+
+   The core moves messages and never looks inside; src/lua/pack.c writes and
+   reads them. A message is a plain struct: copying the bytes moves it (the old
+   place must then be forgotten or zeroed). It holds `nrefs` object pointers,
+   then `size` bytes; together at most CAST_MSG_INLINE bytes they lie in the
+   struct itself, else in one counted, immutable block that several messages
+   may share (broadcast).
+
+   Invariants:
+   1. size == 0 means "no message"; all-zero bytes are such a one.
+   2. Each of the nrefs pointers owns one reference: of the message when
+      inline, of the block when not.
+   3. A block is written only before its first cast_msg is handed on. */
+#ifndef CAST_MSG_H
+#define CAST_MSG_H
+
+#include "limits.h"
+#include "object.h"
+
+typedef struct cast_block {
+  _Atomic uint32_t refs; /* (a) messages that share it */
+  uint32_t nrefs;        /* (i) */
+  size_t size;           /* (i) payload bytes behind the references */
+  cast_object *items[];  /* (i) nrefs pointers, then the payload */
+} cast_block;
+
+typedef struct cast_msg {
+  uint32_t size;
+  uint32_t nrefs;
+  union {
+    unsigned char bytes[CAST_MSG_INLINE];
+    cast_object *items[CAST_MSG_INLINE / sizeof(cast_object *)];
+    cast_block *block;
+  } u;
+} cast_msg;
+
+static inline bool cast_msg_empty(const cast_msg *m) { return m->size == 0; }
+
+static inline bool cast_msg_is_inline(uint32_t size, uint32_t nrefs) {
+  return (uint64_t)size + (uint64_t)nrefs * sizeof(cast_object *) <=
+         CAST_MSG_INLINE;
+}
+
+/* Makes room for `size` (> 0) payload bytes and `nrefs` references. The
+   caller then fills cast_msg_items (each pointer with one reference of its
+   own) and cast_msg_data. 0 or CASTING_ENOMEM (then *m is empty). */
+int cast_msg_init(cast_msg *m, uint32_t size, uint32_t nrefs);
+/* Releases everything and empties *m; an empty one is fine. */
+void cast_msg_drop(cast_msg *m);
+/* Makes *to another message with the same content (references counted). */
+void cast_msg_dup(cast_msg *to, const cast_msg *from);
+
+static inline cast_object **cast_msg_items(cast_msg *m) {
+  return cast_msg_is_inline(m->size, m->nrefs) ? m->u.items
+                                               : m->u.block->items;
+}
+static inline unsigned char *cast_msg_data(cast_msg *m) {
+  return (unsigned char *)(cast_msg_items(m) + m->nrefs);
+}
+/* Moves: *from becomes empty. */
+static inline void cast_msg_move(cast_msg *to, cast_msg *from) {
+  *to = *from;
+  from->size = 0;
+  from->nrefs = 0;
+}
+
+/* A string shared by every message and state that holds it. */
+typedef struct cast_bytes {
+  cast_object object;
+  size_t size;
+  char data[]; /* size bytes and a '\0' */
+} cast_bytes;
+
+extern const cast_type cast_bytes_type;
+/* Undefined content; NULL when out of memory. */
+cast_bytes *cast_bytes_new(size_t size);
+
+#endif
