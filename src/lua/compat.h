@@ -12,16 +12,11 @@
 
 #include "../base.h"
 
-#ifdef LUAJIT_VERSION_NUM
+/* LuaJIT names itself lua 5.1; its lualib.h has one library more. */
+#ifdef LUA_JITLIBNAME
 #define CAST_LUAJIT 1
 #else
 #define CAST_LUAJIT 0
-#endif
-#ifndef LUAJIT_VERSION_NUM
-#ifdef LUA_JITLIBNAME
-#undef CAST_LUAJIT
-#define CAST_LUAJIT 1
-#endif
 #endif
 
 #define CAST_LUA LUA_VERSION_NUM
