@@ -14,12 +14,19 @@ void *cast_alloc(size_t size);
 void *cast_calloc(size_t size);
 /* As realloc(3); `ptr` NULL allocates; size is never 0. */
 void *cast_realloc(void *ptr, size_t size);
-void cast_free(void *ptr);
+void cast_free(void *ptr); /* NULL is fine */
+
+/* The allocator of Lua states, shaped as lua_Alloc wants it. `ud` is not used.
+   Shrinking a block never fails (Lua relies on that), injected failures
+   included. */
+void *cast_mem_lua(void *ud, void *ptr, size_t osize, size_t nsize);
 
 /* Test hooks; no cost unless built with CAST_DEBUG >= 1.
    cast_mem_fail_at(n): the n-th allocation from now (1 = next) fails, once;
    0 switches that off. cast_mem_fail_from(n): that one and all later ones.
-   cast_mem_live(): blocks now allocated. */
+   Both also forget an earlier failure. cast_mem_live(): blocks now allocated.
+   The allocations of all threads count. Without CAST_DEBUG nothing fails and
+   cast_mem_live() is 0. */
 void cast_mem_fail_at(uint64_t n);
 void cast_mem_fail_from(uint64_t n);
 bool cast_mem_failed(void); /* did the injected failure happen */

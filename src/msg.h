@@ -45,11 +45,14 @@ static inline bool cast_msg_is_inline(uint32_t size, uint32_t nrefs) {
 
 /* Makes room for `size` (> 0) payload bytes and `nrefs` references. The
    caller then fills cast_msg_items (each pointer with one reference of its
-   own) and cast_msg_data. 0 or CASTING_ENOMEM (then *m is empty). */
+   own) and cast_msg_data. The pointers start as NULL and a NULL is skipped by
+   drop and dup, so a half filled message may be dropped. What *m held before
+   is forgotten. 0 or CASTING_ENOMEM (then *m is empty). */
 int cast_msg_init(cast_msg *m, uint32_t size, uint32_t nrefs);
 /* Releases everything and empties *m; an empty one is fine. */
 void cast_msg_drop(cast_msg *m);
-/* Makes *to another message with the same content (references counted). */
+/* Makes *to another message with the same content (references counted).
+   Never allocates, so it cannot fail. */
 void cast_msg_dup(cast_msg *to, const cast_msg *from);
 
 static inline cast_object **cast_msg_items(cast_msg *m) {
@@ -69,8 +72,8 @@ static inline void cast_msg_move(cast_msg *to, cast_msg *from) {
 /* A string shared by every message and state that holds it. */
 typedef struct cast_bytes {
   cast_object object;
-  size_t size;
-  char data[]; /* size bytes and a '\0' */
+  size_t size; /* (i) */
+  char data[]; /* (i) once shared: size bytes and a '\0' */
 } cast_bytes;
 
 extern const cast_type cast_bytes_type;

@@ -1,0 +1,111 @@
+/* mem.c - allocation, with accounting and injected failures in debug builds.
+   SPDX-License-Identifier: MIT
+
+   Owner: a block belongs to whoever asked for it. The counters below are
+   atomic and relaxed throughout: they are figures and a switch for tests,
+   nothing is published through them. */
+#include "mem.h"
+
+#include <stdlib.h>
+
+#if CAST_DEBUG >= 1
+
+static _Atomic int64_t live;     /* (a) blocks allocated and not yet freed */
+static _Atomic uint64_t left;    /* (a) allocations to the failing one; 0 off */
+static _Atomic bool sticky;      /* (a) the failing one stays the next one */
+static _Atomic bool has_failed;  /* (a) */
+
+static void fail_arm(uint64_t n, bool stay) {
+  atomic_store_explicit(&has_failed, false, memory_order_relaxed);
+  atomic_store_explicit(&sticky, stay, memory_order_relaxed);
+  atomic_store_explicit(&left, n, memory_order_relaxed);
+}
+
+/* Counts one allocation down; true when this is the one to fail. */
+static bool fails_now(void) {
+  uint64_t n = atomic_load_explicit(&left, memory_order_relaxed);
+  bool stay;
+  do {
+    if (CAST_LIKELY(n == 0)) return false;
+    stay = n == 1 && atomic_load_explicit(&sticky, memory_order_relaxed);
+  } while (!stay && !atomic_compare_exchange_weak_explicit(
+                      &left, &n, n - 1, memory_order_relaxed,
+                      memory_order_relaxed));
+  if (n != 1) return false;
+  atomic_store_explicit(&has_failed, true, memory_order_relaxed);
+  return true;
+}
+
+static void *counted(void *fresh) {
+  if (fresh != NULL) atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+  return fresh;
+}
+
+static void uncount(void) {
+  int64_t old = atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+  CAST_ASSERT(old > 0);
+  CAST_UNUSED(old);
+}
+
+void cast_mem_fail_at(uint64_t n) { fail_arm(n, false); }
+
+void cast_mem_fail_from(uint64_t n) { fail_arm(n, true); }
+
+bool cast_mem_failed(void) {
+  return atomic_load_explicit(&has_failed, memory_order_relaxed);
+}
+
+int64_t cast_mem_live(void) {
+  return atomic_load_explicit(&live, memory_order_relaxed);
+}
+
+#else
+
+#define fails_now() false
+#define counted(fresh) (fresh)
+#define uncount() ((void)0)
+
+void cast_mem_fail_at(uint64_t n) { CAST_UNUSED(n); }
+void cast_mem_fail_from(uint64_t n) { CAST_UNUSED(n); }
+bool cast_mem_failed(void) { return false; }
+int64_t cast_mem_live(void) { return 0; }
+
+#endif
+
+void *cast_alloc(size_t size) {
+  CAST_ASSERT(size > 0);
+  if (fails_now()) return NULL;
+  return counted(malloc(size));
+}
+
+void *cast_calloc(size_t size) {
+  CAST_ASSERT(size > 0);
+  if (fails_now()) return NULL;
+  return counted(calloc(1, size));
+}
+
+void *cast_realloc(void *ptr, size_t size) {
+  CAST_ASSERT(size > 0);
+  if (ptr == NULL) return cast_alloc(size);
+  if (fails_now()) return NULL;
+  return realloc(ptr, size);
+}
+
+void cast_free(void *ptr) {
+  if (ptr == NULL) return;
+  uncount();
+  free(ptr);
+}
+
+/* With ptr NULL, osize is no size: newer Lua versions pass a type tag. */
+void *cast_mem_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
+  CAST_UNUSED(ud);
+  if (nsize == 0) {
+    cast_free(ptr);
+    return NULL;
+  }
+  if (ptr == NULL) return cast_alloc(nsize);
+  if (nsize > osize) return cast_realloc(ptr, nsize);
+  void *smaller = realloc(ptr, nsize);
+  return smaller != NULL ? smaller : ptr;
+}

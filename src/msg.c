@@ -1,0 +1,112 @@
+/* msg.c - messages: inline, or one counted block.
+   SPDX-License-Identifier: MIT
+
+   Owner: whoever holds the cast_msg. See msg.h for the invariants. */
+#include "msg.h"
+
+#include "casting.h"
+#include "mem.h"
+
+_Static_assert(CAST_MSG_INLINE % sizeof(cast_object *) == 0,
+  "inline references fill the inline bytes evenly");
+_Static_assert(sizeof(cast_msg) == 8 + CAST_MSG_INLINE,
+  "a message has no padding, so all-zero bytes and copies are exact");
+
+static bool is_inline(const cast_msg *m) {
+  return cast_msg_is_inline(m->size, m->nrefs);
+}
+
+static void unref_all(cast_object **items, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++)
+    if (items[i] != NULL) cast_unref(items[i]);
+}
+
+static void ref_all(cast_object *const *items, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++)
+    if (items[i] != NULL) cast_ref(items[i]);
+}
+
+/* NULL when out of memory, or when the sum does not fit a size_t. */
+static cast_block *block_new(uint32_t size, uint32_t nrefs) {
+  uint64_t items = (uint64_t)nrefs * sizeof(cast_object *);
+  uint64_t whole = sizeof(cast_block) + items + size;
+  if (whole > PTRDIFF_MAX) return NULL;
+  cast_block *b = cast_alloc((size_t)whole);
+  if (b == NULL) return NULL;
+  atomic_init(&b->refs, 1);
+  b->nrefs = nrefs;
+  b->size = size;
+  if (nrefs > 0) memset(b->items, 0, (size_t)items);
+  return b;
+}
+
+static void block_unref(cast_block *b) {
+  /* PAIR block: each sharer releases its reads of the block, the last one
+     acquires them all before it frees. */
+  uint32_t old = atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel);
+  CAST_ASSERT(old > 0);
+  if (old != 1) return;
+  unref_all(b->items, b->nrefs);
+  cast_free(b);
+}
+
+int cast_msg_init(cast_msg *m, uint32_t size, uint32_t nrefs) {
+  CAST_ASSERT(size > 0);
+  memset(m, 0, sizeof *m);
+  if (!cast_msg_is_inline(size, nrefs)) {
+    m->u.block = block_new(size, nrefs);
+    if (m->u.block == NULL) return CASTING_ENOMEM;
+  }
+  m->size = size;
+  m->nrefs = nrefs;
+  return 0;
+}
+
+/* *m is empty before any reference goes, so that an object whose end comes
+   here never sees the message half released. */
+void cast_msg_drop(cast_msg *m) {
+  if (cast_msg_empty(m)) return;
+  cast_msg old;
+  cast_msg_move(&old, m);
+  if (is_inline(&old))
+    unref_all(old.u.items, old.nrefs);
+  else
+    block_unref(old.u.block);
+}
+
+void cast_msg_dup(cast_msg *to, const cast_msg *from) {
+  CAST_ASSERT(to != from);
+  *to = *from;
+  if (cast_msg_empty(from)) return;
+  if (is_inline(from)) {
+    ref_all(from->u.items, from->nrefs);
+  } else {
+    cast_block *b = from->u.block;
+    CAST_ASSERT(b->size == from->size && b->nrefs == from->nrefs);
+    /* Relaxed: this holder has a reference, so nothing is published. */
+    uint32_t old = atomic_fetch_add_explicit(&b->refs, 1,
+      memory_order_relaxed);
+    CAST_ASSERT(old > 0 && old < UINT32_MAX);
+    CAST_UNUSED(old);
+  }
+}
+
+static void bytes_free(cast_object *o) {
+  cast_free(CAST_CONTAINER(o, cast_bytes, object));
+}
+
+const cast_type cast_bytes_type = {"string", bytes_free};
+
+cast_bytes *cast_bytes_new(size_t size) {
+  size_t head = offsetof(cast_bytes, data) + 1;
+  if (size > PTRDIFF_MAX - head) return NULL;
+  /* Never less than the struct: its tail padding may be written too. */
+  size_t whole = size + head < sizeof(cast_bytes) ? sizeof(cast_bytes)
+                                                  : size + head;
+  cast_bytes *b = cast_alloc(whole);
+  if (b == NULL) return NULL;
+  cast_object_init(&b->object, &cast_bytes_type);
+  b->size = size;
+  b->data[size] = '\0';
+  return b;
+}
