@@ -1,0 +1,21 @@
+-- Run by `./dev check lint`. The code must be good on every Lua version, so
+-- the globals are those that all of them share.
+std = "min"
+max_line_length = 80
+codes = true
+-- Shadowing and unused arguments are normal in tasks and callbacks.
+ignore = { "212", "421", "422", "423", "431", "432" }
+
+-- Type stubs declare functions without bodies, with names for the reader.
+exclude_files = { "lua/*.d.lua", "build" }
+
+-- Probing for what only some versions have is part of writing for all.
+local some = { "jit", "utf8", "warn", "unpack", "loadstring", "setfenv",
+  "getfenv", "table.unpack", "table.pack", "math.type", "math.tointeger",
+  "coroutine.close", "coroutine.isyieldable", "rawlen", "bit32", "bit" }
+
+for _, dir in ipairs { "lua", "bench", "examples", "tools", "tests/stress",
+  "tests/regress", "tests/lua" } do
+  files[dir] = { read_globals = some }
+end
+files["tests/lua"].std = "+busted"
