@@ -7,8 +7,10 @@
    Critical sections are short and never call Lua, allocate or block.
 
    Ranks: a thread may only take a lock of a rank higher than those it holds;
-   two channel locks may be held together when taken in address order. Debug
-   builds check both with a per-thread record. */
+   channel locks may be held together when taken in address order. They may be
+   dropped in any order. Debug builds check both with a per-thread record, and
+   so that record must be empty when execution moves to another C stack or
+   thread (cast_lock_none). */
 #ifndef CAST_LOCK_H
 #define CAST_LOCK_H
 
@@ -26,35 +28,46 @@ typedef enum cast_rank {
   CAST_RANK_LEAF         /* anything that takes no other lock */
 } cast_rank;
 
-typedef struct cast_lock {
+typedef struct cast_lock cast_lock;
+struct cast_lock {
   _Atomic uint32_t word; /* (a) 0 free, 1 held, 2 held and waited for */
 #if CAST_DEBUG >= 1
-  uint32_t rank; /* (i) */
+  uint32_t rank;           /* (i) */
+  _Atomic uintptr_t owner; /* (a) identity of the holding thread, or 0 */
+  cast_lock *below;        /* (c) the thread's record: taken before this */
+  cast_lock *above;        /* (c) the thread's record: taken after this */
 #endif
-} cast_lock;
+};
 
 void cast_lock_init(cast_lock *l, cast_rank rank);
 void cast_lock_slow(cast_lock *l);
 void cast_lock_wake(cast_lock *l);
 #if CAST_DEBUG >= 1
-void cast_lock_note(cast_lock *l, bool taken); /* checks the rank */
-bool cast_lock_held(const cast_lock *l);       /* by this thread */
+void cast_lock_rank(const cast_lock *l); /* proof: may be taken now */
+void cast_lock_note(cast_lock *l);       /* taken: into the record */
+void cast_lock_gone(cast_lock *l);       /* about to be dropped: out of it */
+bool cast_lock_held(const cast_lock *l); /* by this thread */
+bool cast_lock_none(void);               /* this thread holds no lock */
 #else
-#define cast_lock_note(l, taken) ((void)0)
+#define cast_lock_rank(l) ((void)0)
+#define cast_lock_note(l) ((void)0)
+#define cast_lock_gone(l) ((void)0)
 #define cast_lock_held(l) true
+#define cast_lock_none() true
 #endif
 
 static inline void cast_lock_take(cast_lock *l) {
   uint32_t free = 0;
-  cast_lock_note(l, true);
+  cast_lock_rank(l);
   /* PAIR lock: acquire sees what the last holder wrote before its release. */
   if (CAST_UNLIKELY(!atomic_compare_exchange_strong_explicit(
         &l->word, &free, 1, memory_order_acquire, memory_order_relaxed)))
     cast_lock_slow(l);
+  cast_lock_note(l);
 }
 
 static inline void cast_lock_drop(cast_lock *l) {
-  cast_lock_note(l, false);
+  cast_lock_gone(l);
   /* PAIR lock: release publishes the critical section. */
   if (CAST_UNLIKELY(
         atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2))
