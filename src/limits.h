@@ -33,6 +33,7 @@
 #define CAST_MSG_INLINE 48u          /* message bytes kept without malloc */
 #define CAST_SELECT_MAX 65536u       /* cases in one select */
 #define CAST_WORKERS_MAX 1024u       /* OS threads of the pool, at most */
+#define CAST_CORES_MAX 256u          /* sessions that run at once, at most */
 #define CAST_STACK_SIZE (4u << 20)   /* address space of one C stack */
 #define CAST_SHARED_STRING 4096u     /* strings from here on are shared */
 

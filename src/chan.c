@@ -1,0 +1,242 @@
+/* chan.c - channels.
+   SPDX-License-Identifier: MIT
+
+   Locks: the channel's own (CAST_RANK_CHAN). Nothing is allocated, freed or
+   woken under it: a ring grows outside, waiters are fired after the release. */
+#include "chan.h"
+
+#include "../include/casting.h"
+#include "mem.h"
+
+static void chan_free(cast_object *o) {
+  cast_chan *c = CAST_CONTAINER(o, cast_chan, object);
+  CAST_ASSERT(cast_list_empty(&c->senders));
+  CAST_ASSERT(cast_list_empty(&c->receivers));
+  if (c->on_free != NULL) c->on_free(c);
+  for (; c->count > 0; c->count--, c->head++)
+    cast_msg_drop(&c->ring[c->head & (c->room - 1)]);
+  cast_free(c->ring);
+  cast_free(c);
+}
+
+const cast_type cast_chan_type = { "channel", chan_free };
+
+cast_chan *cast_chan_new(size_t capacity) {
+  cast_chan *c = cast_calloc(sizeof *c);
+  if (c == NULL) return NULL;
+  cast_object_init(&c->object, &cast_chan_type);
+  cast_lock_init(&c->lock, CAST_RANK_CHAN);
+  c->capacity = capacity;
+  cast_list_init(&c->senders);
+  cast_list_init(&c->receivers);
+  return c;
+}
+
+/* -- with the lock held ---------------------------------------------------- */
+
+/* First waiter whose wait can still happen; dead ones are dropped. */
+static cast_waiter *first_live(cast_list *queue) {
+  while (!cast_list_empty(queue)) {
+    cast_waiter *w = CAST_CONTAINER(queue->next, cast_waiter, link);
+    /* Relaxed: only a hint; claiming decides. */
+    if (atomic_load_explicit(&w->wait->state, memory_order_relaxed) ==
+        CAST_WAIT_ARMED)
+      return w;
+    cast_list_remove(&w->link);
+  }
+  return NULL;
+}
+
+/* Takes the longest-waiting live waiter, now claimed. */
+static cast_waiter *claim(cast_list *queue) {
+  cast_list *l;
+  while ((l = cast_list_shift(queue)) != NULL) {
+    cast_waiter *w = CAST_CONTAINER(l, cast_waiter, link);
+    if (CAST_LIKELY(cast_wait_claim(w->wait))) {
+      w->wait->result = 0;
+      w->wait->index = w->index;
+      return w;
+    }
+  }
+  return NULL;
+}
+
+static void put(cast_chan *c, cast_msg *m) {
+  CAST_ASSERT(c->count < c->room && c->count < c->capacity);
+  cast_msg_move(&c->ring[(c->head + c->count) & (c->room - 1)], m);
+  c->count++;
+}
+
+#if CAST_DEBUG >= 2
+static void check(cast_chan *c) {
+  CAST_ALWAYS(cast_lock_held(&c->lock));
+  CAST_ALWAYS(c->count <= c->capacity && c->count <= c->room);
+  CAST_ALWAYS((c->room & (c->room - 1)) == 0);
+  cast_list_check(&c->senders);
+  cast_list_check(&c->receivers);
+  if (c->closed)
+    CAST_ALWAYS(
+      cast_list_empty(&c->senders) && cast_list_empty(&c->receivers));
+}
+#endif
+
+bool cast_chan_can_send_locked(cast_chan *c) {
+  return c->closed || first_live(&c->receivers) != NULL ||
+         c->count < c->capacity;
+}
+
+bool cast_chan_can_receive_locked(cast_chan *c) {
+  return c->count > 0 || c->closed || first_live(&c->senders) != NULL;
+}
+
+int cast_chan_send_locked(cast_chan *c, cast_waiter *w, cast_task **wake) {
+  cast_waiter *r;
+  CAST_CHECK(check(c));
+  if (c->closed) return CASTING_ECLOSED;
+  if ((r = claim(&c->receivers)) != NULL) {
+    cast_msg_move(&r->msg, &w->msg);
+    *wake = cast_wait_task(r->wait);
+    return 0;
+  }
+  if (c->count >= c->capacity) return CASTING_EFULL;
+  if (c->count == c->room) return CAST_GROW;
+  put(c, &w->msg);
+  return 0;
+}
+
+int cast_chan_receive_locked(cast_chan *c, cast_waiter *w, cast_task **wake) {
+  cast_waiter *s;
+  CAST_CHECK(check(c));
+  if (c->count > 0) {
+    cast_msg_move(&w->msg, &c->ring[c->head & (c->room - 1)]);
+    c->head++;
+    c->count--;
+    if (c->count + 1 == c->capacity && (s = claim(&c->senders)) != NULL) {
+      put(c, &s->msg);
+      *wake = cast_wait_task(s->wait);
+    }
+    return 0;
+  }
+  if ((s = claim(&c->senders)) != NULL) {
+    cast_msg_move(&w->msg, &s->msg);
+    *wake = cast_wait_task(s->wait);
+    return 0;
+  }
+  return c->closed ? CASTING_ECLOSED : CASTING_EEMPTY;
+}
+
+void cast_chan_queue_locked(cast_chan *c, cast_task *t, cast_waiter *w,
+  bool sending) {
+  w->wait = &t->wait;
+  w->lock = &c->lock;
+  cast_list_push(sending ? &c->senders : &c->receivers, &w->link);
+}
+
+/* -- operations ------------------------------------------------------------- */
+
+int cast_chan_grow(cast_chan *c) {
+  cast_msg *ring, *old = NULL;
+  size_t room, seen;
+  cast_lock_take(&c->lock);
+  seen = c->room;
+  cast_lock_drop(&c->lock);
+  room = seen == 0 ? CAST_RING_FIRST : seen * 2;
+  if (room < seen || room > SIZE_MAX / sizeof *ring) return CASTING_ENOMEM;
+  ring = cast_alloc(room * sizeof *ring);
+  if (ring == NULL) return CASTING_ENOMEM;
+  cast_lock_take(&c->lock);
+  if (c->room == seen) {
+    for (size_t i = 0; i < c->count; i++)
+      ring[i] = c->ring[(c->head + i) & (c->room - 1)];
+    old = c->ring;
+    c->ring = ring;
+    c->room = room;
+    c->head = 0;
+    ring = NULL;
+  }
+  cast_lock_drop(&c->lock);
+  cast_free(ring); /* somebody else was faster */
+  cast_free(old);
+  return 0;
+}
+
+int cast_chan_send(cast_chan *c, cast_session *self, cast_task *t,
+  cast_waiter *w) {
+  cast_task *wake = NULL;
+  int rc;
+  for (;;) {
+    cast_lock_take(&c->lock);
+    rc = cast_chan_send_locked(c, w, &wake);
+    if (rc == CASTING_EFULL && t != NULL) {
+      cast_wait_arm(t);
+      w->index = 0;
+      cast_chan_queue_locked(c, t, w, true);
+      rc = CAST_PARKED;
+    }
+    cast_lock_drop(&c->lock);
+    if (CAST_LIKELY(rc != CAST_GROW)) break;
+    if ((rc = cast_chan_grow(c)) != 0) break;
+  }
+  if (wake != NULL) cast_task_wake(wake, self);
+  return rc;
+}
+
+int cast_chan_receive(cast_chan *c, cast_session *self, cast_task *t,
+  cast_waiter *w) {
+  cast_task *wake = NULL;
+  int rc;
+  CAST_ASSERT(cast_msg_empty(&w->msg));
+  cast_lock_take(&c->lock);
+  rc = cast_chan_receive_locked(c, w, &wake);
+  if (rc == CASTING_EEMPTY && t != NULL) {
+    cast_wait_arm(t);
+    w->index = 0;
+    cast_chan_queue_locked(c, t, w, false);
+    rc = CAST_PARKED;
+  }
+  cast_lock_drop(&c->lock);
+  if (wake != NULL) cast_task_wake(wake, self);
+  return rc;
+}
+
+/* Takes every live waiter, claimed, out of `queue` and into `fired`. */
+static void claim_all(cast_list *queue, cast_list *fired) {
+  cast_waiter *w;
+  while ((w = claim(queue)) != NULL) {
+    w->wait->result = CASTING_ECLOSED;
+    cast_list_push(fired, &w->link);
+  }
+}
+
+bool cast_chan_close(cast_chan *c, cast_session *self) {
+  cast_list fired, *l;
+  bool first;
+  cast_list_init(&fired);
+  cast_lock_take(&c->lock);
+  first = !c->closed;
+  c->closed = true;
+  claim_all(&c->receivers, &fired);
+  claim_all(&c->senders, &fired);
+  cast_lock_drop(&c->lock);
+  /* Off the list before the wake: then the waiter is its task's again. */
+  while ((l = cast_list_shift(&fired)) != NULL)
+    cast_task_wake(
+      cast_wait_task(CAST_CONTAINER(l, cast_waiter, link)->wait), self);
+  return first;
+}
+
+bool cast_chan_closed(cast_chan *c) {
+  bool closed;
+  cast_lock_take(&c->lock);
+  closed = c->closed;
+  cast_lock_drop(&c->lock);
+  return closed;
+}
+
+size_t cast_chan_len(cast_chan *c) {
+  size_t n;
+  cast_lock_take(&c->lock);
+  n = c->count;
+  cast_lock_drop(&c->lock);
+  return n;
+}

@@ -1,0 +1,68 @@
+/* chan.h - channels: queues of messages with direct hand-over.
+   SPDX-License-Identifier: MIT
+
+   After Go's channels: under the channel's lock a message goes straight to the
+   receiver that has waited longest; receiving from a full buffer moves the
+   longest-waiting sender's message to the tail. Invariants (lock held):
+   1. count <= capacity.
+   2. Live receivers wait only if count == 0; live senders only if count ==
+      capacity; so one of the two queues has no live waiter.
+   3. Nobody waits on a closed channel.
+   A waiter is live while its wait is armed; others are dropped when met. */
+#ifndef CAST_CHAN_H
+#define CAST_CHAN_H
+
+#include "session.h"
+
+#define CAST_UNBOUNDED SIZE_MAX
+
+typedef struct cast_chan cast_chan;
+struct cast_chan {
+  cast_object object;
+  cast_lock lock;
+  bool closed;         /* (lock) */
+  size_t capacity;     /* (i) CAST_UNBOUNDED: no limit */
+  size_t count;        /* (lock) messages in the ring */
+  size_t head;         /* (lock) index of the oldest */
+  size_t room;         /* (lock) slots in the ring: 0 or a power of two */
+  cast_msg *ring;      /* (lock) */
+  cast_list senders;   /* (lock) */
+  cast_list receivers; /* (lock) */
+  void (*on_free)(cast_chan *); /* (i) e.g. stops its ticker; may be NULL */
+  void *owner;         /* (i) for on_free and the registry of names */
+};
+
+extern const cast_type cast_chan_type;
+
+cast_chan *cast_chan_new(size_t capacity); /* NULL: out of memory */
+
+/* Sends w->msg (which becomes empty unless it must wait or fails to). t is
+   the task that w belongs to and that parks; NULL: do not wait. `self` is
+   the session the calling thread runs, or NULL. 0, CAST_PARKED,
+   CASTING_ECLOSED, CASTING_EFULL (t == NULL), CASTING_ENOMEM. */
+int cast_chan_send(cast_chan *c, cast_session *self, cast_task *t,
+  cast_waiter *w);
+/* Receives into w->msg (empty before). 0, CAST_PARKED, CASTING_ECLOSED,
+   CASTING_EEMPTY (t == NULL). */
+int cast_chan_receive(cast_chan *c, cast_session *self, cast_task *t,
+  cast_waiter *w);
+/* True if this call closed it. */
+bool cast_chan_close(cast_chan *c, cast_session *self);
+bool cast_chan_closed(cast_chan *c);
+size_t cast_chan_len(cast_chan *c);
+
+/* For select: with c's lock held. Ready: the operation would not wait. */
+bool cast_chan_can_send_locked(cast_chan *c);
+bool cast_chan_can_receive_locked(cast_chan *c);
+/* 0, CASTING_ECLOSED, CASTING_EFULL/EEMPTY or CASTING_EAGAIN_GROW. A partner
+   that must be woken after the lock is released goes into *wake. */
+#define CAST_GROW 2
+int cast_chan_send_locked(cast_chan *c, cast_waiter *w, cast_task **wake);
+int cast_chan_receive_locked(cast_chan *c, cast_waiter *w, cast_task **wake);
+/* Queues w; the wait is armed. */
+void cast_chan_queue_locked(cast_chan *c, cast_task *t, cast_waiter *w,
+  bool sending);
+/* Without the lock: makes room for a message more: 0 or CASTING_ENOMEM. */
+int cast_chan_grow(cast_chan *c);
+
+#endif

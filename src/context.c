@@ -1,0 +1,90 @@
+/* context.c - the pool of C stacks, and switching between them.
+   SPDX-License-Identifier: MIT */
+#include "context.h"
+
+#include "../include/casting.h"
+#include "limits.h"
+#include "lock.h"
+
+static struct {
+  cast_lock lock;
+  uint32_t count;                     /* (lock) */
+  os_context *free[CAST_CONTEXTS_MAX]; /* (lock) */
+} pool;
+
+void cast_contexts_init(void) {
+  cast_lock_init(&pool.lock, CAST_RANK_POOL);
+}
+
+void cast_contexts_fini(void) {
+  while (pool.count > 0) os_context_free(pool.free[--pool.count]);
+}
+
+/* First code on a fresh stack: the runner's loop, from its beginning. */
+static void entry(void *arg) {
+  cast_runner *r = arg;
+  cast_runner_arrived(r);
+  r->loop(r);
+  CAST_ALWAYS(!"a runner's loop has returned");
+}
+
+static void give(os_context *c) {
+  bool kept = false;
+  cast_lock_take(&pool.lock);
+  if (pool.count < CAST_CONTEXTS_MAX) {
+    pool.free[pool.count++] = c;
+    kept = true;
+  }
+  cast_lock_drop(&pool.lock);
+  if (!kept) os_context_free(c);
+}
+
+int cast_runner_reserve(cast_runner *r) {
+  os_context *c = NULL;
+  if (r->spare != NULL) return 0;
+  cast_lock_take(&pool.lock);
+  if (pool.count > 0) c = pool.free[--pool.count];
+  cast_lock_drop(&pool.lock);
+  if (c != NULL)
+    os_context_reset(c, entry, r);
+  else
+    c = os_context_new(CAST_STACK_SIZE, entry, r);
+  r->spare = c;
+  return c != NULL ? 0 : CASTING_ENOMEM;
+}
+
+void cast_runner_arrived(cast_runner *r) {
+  os_context *c = r->left;
+  if (c == NULL) return;
+  r->left = NULL;
+  if (r->spare == NULL) {
+    os_context_reset(c, entry, r);
+    r->spare = c;
+  } else {
+    give(c);
+  }
+}
+
+void cast_runner_fork(cast_runner *r, os_context **keep) {
+  os_context *from = r->at;
+  CAST_ALWAYS(r->spare != NULL && r->left == NULL);
+  *keep = from;
+  r->at = r->spare;
+  r->spare = NULL;
+  os_context_switch(from, r->at);
+}
+
+void cast_runner_jump(cast_runner *r, os_context *to) {
+  os_context *from = r->at;
+  CAST_ASSERT(r->left == NULL && to != from);
+  r->left = from;
+  r->at = to;
+  os_context_switch(from, to);
+  CAST_ALWAYS(!"an abandoned stack was continued");
+}
+
+void cast_runner_fini(cast_runner *r) {
+  CAST_ASSERT(r->left == NULL);
+  if (r->spare != NULL) give(r->spare);
+  r->spare = NULL;
+}

@@ -1,0 +1,47 @@
+/* context.h - runners, and the C stacks they run on.
+   SPDX-License-Identifier: MIT
+
+   A runner is whoever runs sessions on an OS thread: a worker of the pool, or
+   a host's own thread while its main program waits. It runs its loop on a C
+   stack (os_context). When a task must block where its VM cannot yield, the
+   stack is held by that task, and the runner goes on with a fresh one that
+   executes the same loop (DESIGN, "Blocking in place"). Invariants:
+   1. A context is in exactly one place: some runner's `at` (it executes), a
+      task's `held`, a runner's `left` or `spare`, or the pool.
+   2. `left` is only non-NULL between leaving a context for good and the first
+      instruction after the switch: nobody may reuse a stack that is still
+      being left. cast_runner_arrived pools it.
+   3. After any switch the runner may be another one (a held stack is
+      continued by whichever runner runs its session): re-read it. */
+#ifndef CAST_CONTEXT_H
+#define CAST_CONTEXT_H
+
+#include "base.h"
+#include "os/os.h"
+
+typedef struct cast_runner cast_runner;
+struct cast_runner {
+  os_context *at;              /* (w) executes now */
+  os_context *left;            /* (w) see invariant 2 */
+  os_context *spare;           /* (w) reserved for the next hold, or NULL */
+  void (*loop)(cast_runner *); /* (i) what a fresh context runs for ever */
+  struct cast_session *session; /* (w) being run, or NULL */
+  struct cast_worker *worker;  /* (i) NULL for a host's runner */
+};
+
+/* Makes sure r->spare is there: 0 or CASTING_ENOMEM. */
+int cast_runner_reserve(cast_runner *r);
+/* Leaves the running context (somebody keeps it: *keep is set before) and
+   goes on with the reserved one. Returns when a runner comes back to it. */
+void cast_runner_fork(cast_runner *r, os_context **keep);
+/* Abandons the running context for `to`. Does not return. */
+void cast_runner_jump(cast_runner *r, os_context *to);
+/* To be called by whatever runs first after a switch. */
+void cast_runner_arrived(cast_runner *r);
+/* The runner gives its spare context back. */
+void cast_runner_fini(cast_runner *r);
+
+void cast_contexts_init(void);
+void cast_contexts_fini(void); /* frees the pool */
+
+#endif

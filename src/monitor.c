@@ -1,0 +1,89 @@
+/* monitor.c - timers, and jobs that wait behind a long slice.
+   SPDX-License-Identifier: MIT
+
+   One thread. It sleeps until the next deadline; while workers run it also
+   looks every TICK at what they do, up to TICK_MAX apart when all is well.
+   Once the pool has been idle for QUIET looks it sleeps for ever, so that an
+   idle process makes no wake-ups; whoever wakes a worker then rouses it. */
+#include "monitor.h"
+
+#include "../include/casting.h"
+#include "sched.h"
+#include "timer.h"
+
+#define TICK_NS 1000000u      /* 1 ms */
+#define TICK_MAX_NS 10000000u /* 10 ms */
+#define CALM 16u              /* uneventful looks before ticks get longer */
+#define QUIET 10u             /* looks at an idle pool before deep sleep */
+
+static struct {
+  os_thread thread;
+  _Atomic uint32_t asleep;  /* (a) 1: in deep sleep */
+  _Atomic uint32_t stopping; /* (a) */
+} monitor;
+
+void cast_monitor_rouse(void) {
+  /* PAIR rouse: the caller has made a core busy (under the scheduler's lock)
+     before it reads this; the monitor looks at the cores after setting it. */
+  if (CAST_LIKELY(atomic_load_explicit(&monitor.asleep,
+                    memory_order_seq_cst) == 0))
+    return;
+  atomic_store_explicit(&monitor.asleep, 0, memory_order_relaxed);
+  cast_timer_kick();
+}
+
+/* Does nothing run? Announces the deep sleep first, and looks again after. */
+static bool fall_asleep(void) {
+  /* PAIR rouse: set before the cores are read. */
+  atomic_store_explicit(&monitor.asleep, 1, memory_order_seq_cst);
+  if (cast_sched_busy() == 0) return true;
+  atomic_store_explicit(&monitor.asleep, 0, memory_order_relaxed);
+  return false;
+}
+
+static void monitor_main(void *arg) {
+  uint64_t tick = TICK_NS;
+  uint32_t calm = 0, quiet = 0;
+  CAST_UNUSED(arg);
+  /* PAIR stop: acquire, though only the flag itself matters. */
+  while (!atomic_load_explicit(&monitor.stopping, memory_order_acquire)) {
+    bool deep = quiet >= QUIET && fall_asleep();
+    cast_timer_sleep(deep ? OS_FOREVER : os_now() + tick);
+    if (deep) {
+      atomic_store_explicit(&monitor.asleep, 0, memory_order_relaxed);
+      /* Woken by a timer only: the pool may still be idle. */
+      quiet = QUIET;
+      tick = TICK_NS;
+      calm = 0;
+    }
+    if (cast_sched_busy() == 0) {
+      if (quiet < QUIET) quiet++;
+      continue;
+    }
+    quiet = 0;
+    if (cast_sched_rescue()) {
+      calm = 0;
+      tick = TICK_NS;
+    } else if (calm < CALM) {
+      calm++;
+    } else {
+      tick = TICK_MAX_NS;
+    }
+  }
+}
+
+int cast_monitor_start(void) {
+  atomic_store_explicit(&monitor.stopping, 0, memory_order_relaxed);
+  atomic_store_explicit(&monitor.asleep, 0, memory_order_relaxed);
+  return os_thread_start(&monitor.thread, monitor_main, NULL, "casting/mon") ==
+             0
+           ? 0
+           : CASTING_ENOMEM;
+}
+
+void cast_monitor_stop(void) {
+  /* PAIR stop: release; the kick makes it look. */
+  atomic_store_explicit(&monitor.stopping, 1, memory_order_release);
+  cast_timer_kick();
+  os_thread_join(&monitor.thread);
+}

@@ -1,0 +1,291 @@
+/* session.c - the session state machine, its inbox, its slices.
+   SPDX-License-Identifier: MIT
+
+   See session.h for states and invariants. The inbox is a chain of posts with
+   the newest first; the owner takes the whole chain and reverses it, so posts
+   of one pusher are served in order. */
+#include "session.h"
+
+#include "../include/casting.h"
+#include "sched.h"
+
+#define IDLE ((uintptr_t)1)
+#define EMPTY ((uintptr_t)0)
+#define CLOSED ((uintptr_t)2)
+
+static _Atomic uint64_t last_id;
+
+static void orphan(cast_object *o);
+const cast_type cast_session_type = { "session", orphan };
+
+/* -- memory ---------------------------------------------------------------- */
+
+void cast_session_hold(cast_session *s) {
+  /* Relaxed: the caller has a hold already. */
+  atomic_fetch_add_explicit(&s->holds, 1, memory_order_relaxed);
+}
+
+void cast_session_drop(cast_session *s) {
+  /* PAIR holds: as PAIR refs in object.h. */
+  if (atomic_fetch_sub_explicit(&s->holds, 1, memory_order_acq_rel) == 1)
+    s->ops->free(s);
+}
+
+/* The last handle went: the session may close by itself once it is empty.
+   All handles together are one hold. */
+static void orphan(cast_object *o) {
+  cast_session *s = CAST_CONTAINER(o, cast_session, object);
+  if (!atomic_exchange_explicit(
+        &s->orphan_posted, true, memory_order_relaxed))
+    cast_session_push(s, NULL, &s->orphan_post);
+  cast_session_drop(s);
+}
+
+void cast_session_handle(cast_session *s) {
+  cast_lock_take(&s->lock);
+  /* Relaxed: the lock orders this with the decision to close. */
+  if (atomic_fetch_add_explicit(
+        &s->object.refs, 1, memory_order_relaxed) == 0)
+    cast_session_hold(s);
+  cast_lock_drop(&s->lock);
+}
+
+static void on_orphan(cast_session *s, cast_post *p, bool closed) {
+  CAST_UNUSED(p);
+  CAST_UNUSED(closed);
+  atomic_store_explicit(&s->orphan_posted, false, memory_order_relaxed);
+  s->orphaned = true;
+}
+
+/* -- deadlines of its tasks ------------------------------------------------- */
+
+static void expire(cast_session *s) {
+  cast_heap_node *n;
+  uint64_t now;
+  if (s->deadlines.count == 0) return;
+  now = os_now();
+  while ((n = cast_heap_top(&s->deadlines)) != NULL && n->deadline_ns <= now) {
+    cast_heap_remove(&s->deadlines, n);
+    cast_wait_end(
+      CAST_CONTAINER(n, cast_task, wait.deadline), CASTING_ETIMEOUT);
+  }
+}
+
+static void on_alarm(cast_session *s, cast_post *p, bool closed) {
+  CAST_UNUSED(p);
+  atomic_store_explicit(&s->alarm_posted, false, memory_order_relaxed);
+  s->alarm_ns = OS_FOREVER;
+  if (!closed) expire(s);
+}
+
+/* Monitor thread, timer lock held, so the session has not closed. */
+static void ring(cast_timer *t) {
+  cast_session *s = CAST_CONTAINER(t, cast_session, alarm);
+  cast_timer_again(t, OS_FOREVER);
+  if (!atomic_exchange_explicit(
+        &s->alarm_posted, true, memory_order_relaxed))
+    cast_session_push(s, NULL, &s->alarm_post);
+}
+
+/* Going idle: the alarm must not be later than the earliest deadline. It may
+   be earlier (its wait has ended meanwhile): that costs one idle run, which
+   is cheaper than telling the timers at each wait that ends in time. */
+static void set_alarm(cast_session *s) {
+  uint64_t next = cast_heap_next(&s->deadlines);
+  if (next >= s->alarm_ns) return;
+  s->alarm_ns = next;
+  /* Cannot fail: its entry has been in the heap since cast_session_init. */
+  if (cast_timer_set(&s->alarm, next) != 0) CAST_ALWAYS(!"alarm was lost");
+}
+
+/* -- life ------------------------------------------------------------------ */
+
+int cast_session_init(cast_session *s, const cast_session_ops *ops,
+  bool running) {
+  cast_object_init(&s->object, &cast_session_type);
+  atomic_init(&s->inbox, running ? EMPTY : IDLE);
+  atomic_init(&s->holds, 2); /* being open; the handles */
+  s->ops = ops;
+  s->ready_tail = &s->ready;
+  cast_heap_init(&s->deadlines);
+  s->alarm.fire = ring;
+  s->alarm_ns = OS_FOREVER;
+  s->alarm_post.run = on_alarm;
+  s->orphan_post.run = on_orphan;
+  cast_lock_init(&s->lock, CAST_RANK_SESSION);
+  cast_list_init(&s->tasks);
+  cast_event_init(&s->empty);
+  s->empty.set = true;
+  cast_event_init(&s->closed);
+  s->id = 1 + atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed);
+  s->seed = (uint32_t)(os_entropy() | 1);
+  return cast_timer_set(&s->alarm, OS_FOREVER);
+}
+
+void cast_session_cancel_all(cast_session *s) {
+  cast_list *l;
+  cast_lock_take(&s->lock);
+  s->closing = true;
+  cast_lock_drop(&s->lock);
+  s->close_wanted = true;
+  /* Nobody adds any more, and only the owner removes: no lock. */
+  for (l = s->tasks.next; l != &s->tasks; l = l->next)
+    cast_task_cancel(CAST_CONTAINER(l, cast_task, link));
+}
+
+static void run_posts(cast_session *s, cast_post *p, bool closed) {
+  while (p != NULL) {
+    cast_post *next = p->next;
+    CAST_ASSERT(p->run != NULL); /* tasks keep a session open */
+    p->run(s, p, closed);
+    p = next;
+  }
+}
+
+static cast_post *reversed(uintptr_t word) {
+  cast_post *list = NULL, *p = (cast_post *)word;
+  while (p != NULL) {
+    cast_post *next = p->next;
+    p->next = list;
+    list = p;
+    p = next;
+  }
+  return list;
+}
+
+/* Closes the session if it should be, and nothing is left in it. */
+static bool try_close(cast_session *s) {
+  bool ok;
+  uintptr_t word;
+  if (!s->close_wanted && !s->orphaned) return false;
+  cast_lock_take(&s->lock);
+  /* Relaxed: handles come back only under this lock. */
+  if (atomic_load_explicit(&s->object.refs, memory_order_relaxed) > 0)
+    s->orphaned = false;
+  ok = s->ntasks == 0 && (s->close_wanted || s->orphaned);
+  if (ok) s->closing = true;
+  cast_lock_drop(&s->lock);
+  if (!ok) return false;
+  cast_timer_remove(&s->alarm);
+  s->ops->close(s);
+  /* PAIR inbox: acquire the last posts; release nothing in particular. */
+  word = atomic_exchange_explicit(&s->inbox, CLOSED, memory_order_acq_rel);
+  run_posts(s, reversed(word), true);
+  CAST_ASSERT(s->ready == NULL && s->deadlines.count == 0);
+  cast_heap_fini(&s->deadlines);
+  cast_event_set(&s->closed, NULL);
+  return true;
+}
+
+/* -- inbox ----------------------------------------------------------------- */
+
+bool cast_session_push(cast_session *s, cast_session *self, cast_post *p) {
+  uintptr_t old = atomic_load_explicit(&s->inbox, memory_order_relaxed);
+  do {
+    if (old == CLOSED) return false;
+    p->next = old == IDLE || old == EMPTY ? NULL : (cast_post *)old;
+    /* PAIR inbox: release what the post means; the owner acquires it. From an
+       idle session acquire what its last owner wrote, for the next one. */
+  } while (!atomic_compare_exchange_weak_explicit(&s->inbox, &old,
+    (uintptr_t)p, memory_order_acq_rel, memory_order_relaxed));
+  if (old == IDLE) s->ops->wake(s, self);
+  return true;
+}
+
+void cast_session_ready(cast_session *s, cast_post *p) {
+  p->next = NULL;
+  *s->ready_tail = p;
+  s->ready_tail = &p->next;
+}
+
+static void take_inbox(cast_session *s) {
+  uintptr_t word = atomic_load_explicit(&s->inbox, memory_order_relaxed);
+  cast_post *p;
+  if (word == EMPTY) return;
+  /* PAIR inbox: acquire what the pushers released. */
+  word = atomic_exchange_explicit(&s->inbox, EMPTY, memory_order_acquire);
+  CAST_ASSERT(word != IDLE && word != CLOSED);
+  p = reversed(word);
+  if (p == NULL) return;
+  *s->ready_tail = p;
+  s->ready_tail = &((cast_post *)word)->next;
+}
+
+static bool go_idle(cast_session *s) {
+  uintptr_t empty = EMPTY;
+  /* PAIR inbox: release the session's state to the pusher that wakes it. */
+  return atomic_compare_exchange_strong_explicit(&s->inbox, &empty, IDLE,
+    memory_order_release, memory_order_relaxed);
+}
+
+void cast_session_reclaim(cast_session *s) {
+  uintptr_t idle = IDLE;
+  /* Relaxed: the host's thread reads back what it wrote itself. */
+  atomic_compare_exchange_strong_explicit(&s->inbox, &idle, EMPTY,
+    memory_order_relaxed, memory_order_relaxed);
+}
+
+bool cast_session_notified(cast_session *s) {
+  uintptr_t word = atomic_load_explicit(&s->inbox, memory_order_relaxed);
+  return word != IDLE && word != EMPTY;
+}
+
+/* -- slices ---------------------------------------------------------------- */
+
+/* Does the first ready thing. */
+static void step(cast_session *s) {
+  cast_post *p = s->ready;
+  cast_task *t;
+  s->ready = p->next;
+  if (s->ready == NULL) s->ready_tail = &s->ready;
+  if (p->run != NULL) {
+    p->run(s, p, false);
+    return;
+  }
+  t = CAST_CONTAINER(p, cast_task, post);
+  CAST_ASSERT(t->session == s && !t->finished);
+  if (t->held != NULL) {
+    os_context *to = t->held;
+    t->held = NULL;
+    cast_runner_jump(s->runner, to);
+  }
+  s->current = t;
+  atomic_store_explicit(&t->status, CAST_RUNNING, memory_order_relaxed);
+  s->ops->resume(s, t);
+  s->current = NULL;
+}
+
+static void leave(cast_session *s, cast_runner **r) {
+  *r = s->runner;
+  (*r)->session = NULL;
+  /* A host's session keeps its runner: its main program is one as well. */
+  if ((*r)->worker != NULL) s->runner = NULL;
+}
+
+cast_run cast_session_run(cast_session *s, cast_runner **r) {
+  uint32_t budget = CAST_SLICE_TASKS;
+  s->runner = *r;
+  for (;;) {
+    s->runner->session = s;
+    take_inbox(s);
+    expire(s);
+    if (s->ops->interrupted != NULL) s->ops->interrupted(s);
+    for (; s->ready != NULL && budget > 0; budget--) step(s);
+    if (s->ready != NULL) {
+      cast_worker *w = s->runner->worker;
+      budget = CAST_SLICE_TASKS;
+      if (w == NULL || !cast_sched_backlog(w)) continue;
+      leave(s, r);
+      return CAST_RUN_AGAIN;
+    }
+    if (try_close(s)) {
+      leave(s, r);
+      cast_session_drop(s);
+      return CAST_RUN_GONE;
+    }
+    if (s->runner->worker != NULL) set_alarm(s);
+    leave(s, r);
+    if (go_idle(s)) return CAST_RUN_IDLE;
+    s->runner = *r;
+  }
+}

@@ -1,0 +1,240 @@
+/* session.h - sessions, tasks, and the one way to wait.
+   SPDX-License-Identifier: MIT
+
+   A session is run by one runner at a time; that runner's thread is "the
+   owner" and alone touches fields marked (w). Others reach a session only by
+   pushing posts into its inbox.
+
+   Session states (in the inbox word, which is all there is):
+     idle      IDLE: nobody runs it; the pusher that replaces IDLE must queue
+               it. No owner; only that pusher may touch it.
+     queued    EMPTY or posts, and in some run queue, which owns it.
+     running   EMPTY, and a runner has it.
+     notified  posts, and a runner has it: it will look again.
+     closed    CLOSED: no post is taken any more.
+   Invariants:
+   1. A session is in at most one run queue, and not while it runs.
+   2. Whoever turns IDLE into something queues the session exactly once.
+   3. A pusher that did not see IDLE never touches the session afterwards, so
+      the owner may free it (DESIGN, R1).
+   4. A task is in at most one of: the inbox, the ready list, `current`, some
+      queue of waiters (through its waiters).
+   5. While tasks > 0 the session is not closed. */
+#ifndef CAST_SESSION_H
+#define CAST_SESSION_H
+
+#include "context.h"
+#include "heap.h"
+#include "list.h"
+#include "lock.h"
+#include "msg.h"
+#include "runq.h"
+#include "timer.h"
+
+typedef struct cast_session cast_session;
+typedef struct cast_task cast_task;
+
+/* Something for the owner of a session to do. run == NULL: it is a task to
+   resume. After CLOSED, run is called with closed == true by the closer. */
+typedef struct cast_post cast_post;
+struct cast_post {
+  cast_post *next;
+  void (*run)(cast_session *s, cast_post *p, bool closed);
+};
+
+/* -- waiting --------------------------------------------------------------- */
+
+enum { CAST_WAIT_NONE, CAST_WAIT_ARMED, CAST_WAIT_FIRED };
+
+/* What a function returns when the task is queued and must park. */
+#define CAST_PARKED 1
+
+/* One wait at a time per task. Armed by the owner; whoever wins the
+   compare-exchange to FIRED (cast_wait_claim) writes result and index, and
+   then, with no lock held, wakes the task. */
+typedef struct cast_wait {
+  _Atomic uint32_t state;  /* (a) */
+  uint32_t index;          /* claimer, then owner: the case that happened */
+  int32_t result;          /* claimer, then owner: 0 or CASTING_E* */
+  cast_heap_node deadline; /* (w) in the session's heap */
+} cast_wait;
+
+/* A wait's place in one queue. */
+typedef struct cast_waiter {
+  cast_list link;  /* (lock) */
+  cast_wait *wait; /* (i) while queued */
+  cast_lock *lock; /* (i) while queued: the queue's */
+  uint32_t index;  /* (i) while queued: which case of a select */
+  cast_msg msg;    /* sender's message; where the claimer puts one */
+} cast_waiter;
+
+/* Something that happens once (or is cleared by its owner) and that tasks
+   wait for: the end of a task or of a session. */
+typedef struct cast_event {
+  cast_lock lock;
+  bool set;          /* (lock) */
+  cast_list waiters; /* (lock) */
+} cast_event;
+
+void cast_event_init(cast_event *e);
+/* 0 if set, else CAST_PARKED: t's waiter is queued. */
+int cast_event_wait(cast_event *e, cast_task *t);
+void cast_event_set(cast_event *e, cast_session *self);
+void cast_event_clear(cast_event *e);
+bool cast_event_is_set(cast_event *e);
+bool cast_event_awaited(cast_event *e); /* a moment's truth */
+
+/* -- tasks ----------------------------------------------------------------- */
+
+typedef enum cast_status {
+  CAST_READY,
+  CAST_RUNNING,
+  CAST_WAITING,
+  CAST_DONE,
+  CAST_FAILED,
+  CAST_CANCELLED
+} cast_status;
+
+struct cast_task {
+  cast_object object;     /* references: handles, messages, being unfinished */
+  cast_post post;         /* link in the inbox or the ready list */
+  cast_session *session;  /* (i) one hold on it */
+  cast_list link;         /* (session lock) in session->tasks */
+  cast_wait wait;
+  cast_waiter waiter;     /* for waits with one case */
+  cast_event done;        /* set at its end */
+  os_context *held;       /* (w) its C stack, while it blocks in place */
+  uint64_t id;            /* (i) unique in the process */
+  _Atomic uint8_t status; /* (a) cast_status; relaxed: only reported */
+  bool cancelled;         /* (w) level-triggered */
+  bool finished;          /* (w) */
+};
+
+/* -- sessions -------------------------------------------------------------- */
+
+typedef struct cast_session_ops {
+  /* It is idle no more: have it run. Called by any thread; `self` as in
+     cast_session_push. */
+  void (*wake)(cast_session *s, cast_session *self);
+  /* Runs t until it waits or ends. */
+  void (*resume)(cast_session *s, cast_task *t);
+  /* The owner gives up what it holds for a closing session. No task is left. */
+  void (*close)(cast_session *s);
+  /* The last hold went: free the memory. Any thread. */
+  void (*free)(cast_session *s);
+  /* Host sessions: has the main program's wait been interrupted? */
+  bool (*interrupted)(cast_session *s);
+} cast_session_ops;
+
+struct cast_session {
+  cast_object object;          /* references: handles and messages only */
+  cast_job job;                /* link in a run queue */
+  _Atomic uintptr_t inbox;     /* (a) IDLE, EMPTY, CLOSED or last post */
+  _Atomic uint32_t holds;      /* (a) memory: tasks, handles, being open */
+  const cast_session_ops *ops; /* (i) */
+  cast_runner *runner;         /* (w) */
+  cast_task *current;          /* (w) the task that runs, or NULL */
+  cast_post *ready;            /* (w) FIFO of tasks to resume */
+  cast_post **ready_tail;      /* (w) */
+  cast_heap deadlines;         /* (w) of its tasks' waits */
+  cast_timer alarm;            /* (timer lock) earliest deadline, roughly */
+  uint64_t alarm_ns;           /* (w) what the alarm is set to */
+  cast_post alarm_post;        /* pushed by the alarm */
+  _Atomic bool alarm_posted;   /* (a) alarm_post is in the inbox */
+  cast_post orphan_post;       /* pushed when the last handle goes */
+  _Atomic bool orphan_posted;  /* (a) */
+  cast_lock lock;
+  cast_list tasks;             /* (lock) unfinished ones */
+  uint32_t ntasks;             /* (lock) */
+  bool closing;                /* (lock) takes no new tasks */
+  bool close_wanted;           /* (w) close when no task is left */
+  bool orphaned;               /* (w) the same if there is no handle either */
+  cast_event empty;            /* set while no task is left */
+  cast_event closed;           /* set when the session has closed */
+  uint64_t id;                 /* (i) unique in the process */
+  uint32_t seed;               /* (w) of select's choices */
+};
+
+extern const cast_type cast_session_type;
+
+/* All zero before. `ops` stays. One handle reference for the caller; the
+   session starts idle (a pool's) or running (a host's). 0, CASTING_ENOMEM. */
+int cast_session_init(cast_session *s, const cast_session_ops *ops,
+  bool running);
+void cast_session_hold(cast_session *s);
+void cast_session_drop(cast_session *s);
+/* A new handle reference, when there may be none left. */
+void cast_session_handle(cast_session *s);
+
+/* Any thread. `self` is the session the calling thread runs, or NULL.
+   False: the session has closed; the post was not taken. */
+bool cast_session_push(cast_session *s, cast_session *self, cast_post *p);
+/* Owner of s: appends to the ready list. */
+void cast_session_ready(cast_session *s, cast_post *p);
+
+typedef enum cast_run { CAST_RUN_IDLE, CAST_RUN_AGAIN, CAST_RUN_GONE } cast_run;
+/* Runs s for a slice on *r; *r is the runner that runs it at the end. After
+   CAST_RUN_IDLE and CAST_RUN_GONE the caller must not touch s. */
+cast_run cast_session_run(cast_session *s, cast_runner **r);
+/* Host sessions: idle -> running again, after a sleep. */
+void cast_session_reclaim(cast_session *s);
+/* Owner, asleep or not: has somebody pushed something? */
+bool cast_session_notified(cast_session *s);
+/* Host's sleep: earliest deadline of its own tasks. */
+static inline uint64_t cast_session_next(const cast_session *s) {
+  return cast_heap_next(&s->deadlines);
+}
+/* Owner: cancels every task and closes the session once they have ended. */
+void cast_session_cancel_all(cast_session *s);
+
+/* `t` all zero before; one reference for its caller besides its own. */
+void cast_task_init(cast_task *t, cast_session *s, const cast_type *type);
+/* Any thread: the session takes the task and will resume it. 0, or
+   CASTING_ECLOSED: then the task is as after cast_task_init. */
+int cast_task_start(cast_task *t, cast_session *self);
+/* Owner, at the end of a task: leaves the session, tells the joiners, drops
+   the task's own reference. */
+void cast_task_finish(cast_task *t, cast_status how);
+/* Makes a task that is not waiting, not queued, ready again. Any thread. */
+void cast_task_wake(cast_task *t, cast_session *self);
+/* Owner: lets the task go to the back of the ready list. */
+void cast_task_yield(cast_task *t);
+/* Owner: sets the task's cancelled flag and ends its wait. */
+void cast_task_cancel(cast_task *t);
+/* Owner, the task runs: keeps its C stack until its wait is over. The runner
+   has a reserved context. */
+void cast_task_block(cast_task *t);
+
+/* Owner, before queueing: the wait may be claimed from now on. */
+static inline void cast_wait_arm(cast_task *t) {
+  CAST_ASSERT(atomic_load_explicit(&t->wait.state, memory_order_relaxed) !=
+              CAST_WAIT_ARMED);
+  t->wait.result = 0;
+  /* Relaxed: published by the lock of the queue that the wait enters. */
+  atomic_store_explicit(&t->wait.state, CAST_WAIT_ARMED, memory_order_relaxed);
+}
+static inline bool cast_wait_claim(cast_wait *w) {
+  uint32_t armed = CAST_WAIT_ARMED;
+  /* PAIR claim: acquire sees the arming; the winner alone goes on. */
+  return atomic_compare_exchange_strong_explicit(&w->state, &armed,
+    CAST_WAIT_FIRED, memory_order_acq_rel, memory_order_relaxed);
+}
+static inline cast_task *cast_wait_task(cast_wait *w) {
+  return CAST_CONTAINER(w, cast_task, wait);
+}
+/* Makes room for one more deadline: 0 or CASTING_ENOMEM. */
+static inline int cast_wait_reserve(cast_task *t) {
+  return cast_heap_reserve(&t->session->deadlines);
+}
+/* Owner, after CAST_PARKED: claimed with CASTING_ETIMEOUT at deadline_ns,
+   unless something else happens before. Room was reserved. */
+void cast_wait_until(cast_task *t, uint64_t deadline_ns);
+/* Owner, after the wait: takes its deadline out and its waiter off the queue
+   (which a claimer from elsewhere leaves there). */
+void cast_wait_done(cast_task *t);
+/* Owner: ends the wait with `result` unless it has fired already. */
+void cast_wait_end(cast_task *t, int result);
+/* Takes w off its queue, if it is in one. */
+void cast_waiter_unlink(cast_waiter *w);
+
+#endif

@@ -1,0 +1,83 @@
+/* task.c - tasks: their start, their end, and blocking in place.
+   SPDX-License-Identifier: MIT
+
+   A task belongs to one session for life and is touched by its owner, but for
+   reference counting and for starting it (any thread, before the session has
+   seen it). The binding embeds cast_task in its own struct. */
+#include "session.h"
+
+#include "../include/casting.h"
+
+static _Atomic uint64_t last_id;
+
+void cast_task_init(cast_task *t, cast_session *s, const cast_type *type) {
+  cast_object_init(&t->object, type);
+  t->session = s;
+  cast_session_hold(s);
+  cast_list_init(&t->link);
+  cast_list_init(&t->waiter.link);
+  cast_event_init(&t->done);
+  /* Relaxed: only uniqueness matters. */
+  t->id = 1 + atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed);
+}
+
+int cast_task_start(cast_task *t, cast_session *self) {
+  cast_session *s = t->session;
+  int rc = CASTING_ECLOSED;
+  cast_lock_take(&s->lock);
+  if (!s->closing) {
+    rc = 0;
+    cast_list_push(&s->tasks, &t->link);
+    if (s->ntasks++ == 0) cast_event_clear(&s->empty);
+    cast_ref(&t->object); /* its own, until it ends */
+  }
+  cast_lock_drop(&s->lock);
+  if (rc == 0) cast_task_wake(t, self);
+  return rc;
+}
+
+void cast_task_finish(cast_task *t, cast_status how) {
+  cast_session *s = t->session;
+  CAST_ASSERT(!t->finished && t->held == NULL);
+  t->finished = true;
+  /* Relaxed: joiners are ordered by the event, others only report it. */
+  atomic_store_explicit(&t->status, (uint8_t)how, memory_order_relaxed);
+  cast_event_set(&t->done, s);
+  cast_lock_take(&s->lock);
+  cast_list_remove(&t->link);
+  /* Under the lock, so that a task that starts now clears it after. */
+  if (--s->ntasks == 0) cast_event_set(&s->empty, s);
+  cast_lock_drop(&s->lock);
+  cast_unref(&t->object);
+}
+
+void cast_task_wake(cast_task *t, cast_session *self) {
+  atomic_store_explicit(&t->status, CAST_READY, memory_order_relaxed);
+  if (t->session == self)
+    cast_session_ready(self, &t->post);
+  else
+    cast_session_push(t->session, self, &t->post);
+}
+
+void cast_task_yield(cast_task *t) {
+  atomic_store_explicit(&t->status, CAST_READY, memory_order_relaxed);
+  cast_session_ready(t->session, &t->post);
+}
+
+void cast_task_cancel(cast_task *t) {
+  if (t->finished) return;
+  t->cancelled = true;
+  cast_wait_end(t, CASTING_ECANCELLED);
+}
+
+void cast_task_block(cast_task *t) {
+  cast_session *s = t->session;
+  cast_runner *r = s->runner;
+  s->current = NULL;
+  cast_runner_fork(r, &t->held);
+  /* Back, perhaps on another thread: everything is read anew. */
+  CAST_ASSERT(t->held == NULL);
+  cast_runner_arrived(s->runner);
+  s->current = t;
+  atomic_store_explicit(&t->status, CAST_RUNNING, memory_order_relaxed);
+}

@@ -1,0 +1,85 @@
+/* timer.c - the process-wide deadline heap.
+   SPDX-License-Identifier: MIT */
+#include "timer.h"
+
+#include "../include/casting.h"
+#include "lock.h"
+#include "os/os.h"
+
+static struct {
+  cast_lock lock;
+  cast_heap heap;          /* (lock) */
+  uint64_t sleeping_ns;    /* (lock) when the sleeper wakes by itself */
+  _Atomic uint32_t kicked; /* (a) what the sleeper sleeps on */
+} timers;
+
+void cast_timers_init(void) {
+  cast_lock_init(&timers.lock, CAST_RANK_TIMER);
+  cast_heap_init(&timers.heap);
+  timers.sleeping_ns = 0;
+}
+
+void cast_timers_fini(void) { cast_heap_fini(&timers.heap); }
+
+void cast_timer_kick(void) {
+  /* PAIR kick: the sleeper reads the word before it looks at the heap. */
+  atomic_fetch_add_explicit(&timers.kicked, 1, memory_order_release);
+  os_wake(&timers.kicked, 1);
+}
+
+int cast_timer_set(cast_timer *t, uint64_t deadline_ns) {
+  int rc;
+  bool kick = false;
+  cast_lock_take(&timers.lock);
+  cast_heap_remove(&timers.heap, &t->node);
+  rc = cast_heap_reserve(&timers.heap);
+  if (rc == 0) {
+    t->node.deadline_ns = deadline_ns;
+    cast_heap_push(&timers.heap, &t->node);
+    kick = deadline_ns < timers.sleeping_ns;
+    if (kick) timers.sleeping_ns = deadline_ns;
+  }
+  cast_lock_drop(&timers.lock);
+  if (kick) cast_timer_kick();
+  return rc;
+}
+
+void cast_timer_remove(cast_timer *t) {
+  cast_lock_take(&timers.lock);
+  cast_heap_remove(&timers.heap, &t->node);
+  cast_lock_drop(&timers.lock);
+}
+
+void cast_timer_again(cast_timer *t, uint64_t deadline_ns) {
+  CAST_ASSERT(cast_lock_held(&timers.lock));
+  t->node.deadline_ns = deadline_ns;
+  /* The room its own entry had is still there. */
+  cast_heap_push(&timers.heap, &t->node);
+}
+
+/* Fires what is due. A timer that sets itself again is not run twice. */
+static void fire_due(uint64_t now) {
+  cast_heap_node *n;
+  while ((n = cast_heap_top(&timers.heap)) != NULL && n->deadline_ns <= now) {
+    cast_timer *t = CAST_CONTAINER(n, cast_timer, node);
+    cast_heap_remove(&timers.heap, n);
+    t->fire(t);
+  }
+}
+
+void cast_timer_sleep(uint64_t until_ns) {
+  /* PAIR kick: acquire; a kick after this read makes os_wait return. */
+  uint32_t seen =
+    atomic_load_explicit(&timers.kicked, memory_order_acquire);
+  uint64_t next;
+  cast_lock_take(&timers.lock);
+  next = cast_heap_next(&timers.heap);
+  timers.sleeping_ns = next < until_ns ? next : until_ns;
+  next = timers.sleeping_ns;
+  cast_lock_drop(&timers.lock);
+  if (os_now() < next) os_wait(&timers.kicked, seen, next);
+  cast_lock_take(&timers.lock);
+  timers.sleeping_ns = 0; /* awake: nobody needs to kick */
+  fire_due(os_now());
+  cast_lock_drop(&timers.lock);
+}

@@ -1,0 +1,35 @@
+/* timer.h - deadlines of the whole process.
+   SPDX-License-Identifier: MIT
+
+   One heap under one lock, kept small: sessions keep their tasks' deadlines
+   themselves and register only their earliest one here; tickers and failure
+   reports are the rest. The monitor thread sleeps in cast_timer_sleep and runs
+   what is due. Invariants:
+   1. fire() runs with the timer lock held: after cast_timer_remove has
+      returned, the timer does not run and will not.
+   2. sleeping_ns <= every deadline in the heap, or the sleeper was woken after
+      the deadline was pushed. */
+#ifndef CAST_TIMER_H
+#define CAST_TIMER_H
+
+#include "heap.h"
+
+typedef struct cast_timer cast_timer;
+struct cast_timer {
+  cast_heap_node node;          /* (timer lock) */
+  void (*fire)(cast_timer *t);  /* (i) may call cast_timer_again */
+};
+
+void cast_timers_init(void);
+void cast_timers_fini(void);
+/* Sets or moves the deadline: 0 or CASTING_ENOMEM. */
+int cast_timer_set(cast_timer *t, uint64_t deadline_ns);
+void cast_timer_remove(cast_timer *t);
+/* From fire(): have it fire once more. Never fails. */
+void cast_timer_again(cast_timer *t, uint64_t deadline_ns);
+/* Monitor: sleeps to the next deadline, at most to until_ns, or until
+   cast_timer_kick; then fires what is due. */
+void cast_timer_sleep(uint64_t until_ns);
+void cast_timer_kick(void);
+
+#endif

@@ -1,0 +1,115 @@
+/* wait.c - THE parking primitive: fire once, by whoever claims first.
+   SPDX-License-Identifier: MIT
+
+   Owner of a wait: the task's session. Life of a wait:
+     none -> armed    owner, before it queues the task's waiters
+     armed -> fired   whoever wins cast_wait_claim: the other side of a channel
+                      operation, a close, the end of a task, a deadline, a
+                      cancellation. The winner writes the result, lets go of
+                      all locks, and wakes the task.
+     fired -> none    owner, when the task goes on (cast_wait_done)
+   Invariants:
+   1. Between arming and cast_wait_done exactly one claim wins.
+   2. A waiter whose wait has fired may still stand in a queue: whoever meets
+      it there drops it. It is off every queue before its memory is reused.
+   3. A wake never allocates and cannot fail: the link is the task's own. */
+#include "session.h"
+
+#include "../include/casting.h"
+
+void cast_waiter_unlink(cast_waiter *w) {
+  cast_lock *l = w->lock;
+  if (l == NULL) return;
+  cast_lock_take(l);
+  cast_list_remove(&w->link);
+  cast_lock_drop(l);
+  w->lock = NULL;
+}
+
+void cast_wait_until(cast_task *t, uint64_t deadline_ns) {
+  if (deadline_ns == OS_FOREVER) return;
+  t->wait.deadline.deadline_ns = deadline_ns;
+  cast_heap_push(&t->session->deadlines, &t->wait.deadline);
+}
+
+void cast_wait_done(cast_task *t) {
+  CAST_ASSERT(atomic_load_explicit(&t->wait.state, memory_order_relaxed) !=
+              CAST_WAIT_ARMED);
+  if (t->wait.deadline.index != 0)
+    cast_heap_remove(&t->session->deadlines, &t->wait.deadline);
+  t->waiter.lock = NULL;
+  /* Relaxed: nobody else has the wait any more. */
+  atomic_store_explicit(&t->wait.state, CAST_WAIT_NONE, memory_order_relaxed);
+}
+
+void cast_wait_end(cast_task *t, int result) {
+  if (!cast_wait_claim(&t->wait)) return;
+  t->wait.result = result;
+  cast_waiter_unlink(&t->waiter);
+  cast_session_ready(t->session, &t->post);
+}
+
+/* -- events ---------------------------------------------------------------- */
+
+void cast_event_init(cast_event *e) {
+  cast_lock_init(&e->lock, CAST_RANK_EVENT);
+  e->set = false;
+  cast_list_init(&e->waiters);
+}
+
+int cast_event_wait(cast_event *e, cast_task *t) {
+  int rc = 0;
+  cast_lock_take(&e->lock);
+  if (!e->set) {
+    cast_waiter *w = &t->waiter;
+    cast_wait_arm(t);
+    w->wait = &t->wait;
+    w->lock = &e->lock;
+    w->index = 0;
+    cast_list_push(&e->waiters, &w->link);
+    rc = CAST_PARKED;
+  }
+  cast_lock_drop(&e->lock);
+  return rc;
+}
+
+void cast_event_set(cast_event *e, cast_session *self) {
+  cast_list fired;
+  cast_list *l;
+  cast_list_init(&fired);
+  cast_lock_take(&e->lock);
+  e->set = true;
+  while ((l = cast_list_shift(&e->waiters)) != NULL)
+    if (cast_wait_claim(CAST_CONTAINER(l, cast_waiter, link)->wait))
+      cast_list_push(&fired, l);
+  cast_lock_drop(&e->lock);
+  /* Off the list before the wake: then the waiter is its task's again. */
+  while ((l = cast_list_shift(&fired)) != NULL) {
+    cast_waiter *w = CAST_CONTAINER(l, cast_waiter, link);
+    w->wait->result = 0;
+    w->wait->index = w->index;
+    cast_task_wake(cast_wait_task(w->wait), self);
+  }
+}
+
+void cast_event_clear(cast_event *e) {
+  cast_lock_take(&e->lock);
+  e->set = false;
+  cast_lock_drop(&e->lock);
+}
+
+bool cast_event_is_set(cast_event *e) {
+  bool set;
+  cast_lock_take(&e->lock);
+  set = e->set;
+  cast_lock_drop(&e->lock);
+  return set;
+}
+
+bool cast_event_awaited(cast_event *e) {
+  bool awaited;
+  cast_lock_take(&e->lock);
+  awaited = !cast_list_empty(&e->waiters);
+  cast_lock_drop(&e->lock);
+  return awaited;
+}

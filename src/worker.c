@@ -1,0 +1,116 @@
+/* worker.c - a worker's thread: find a session, run it, find the next.
+   SPDX-License-Identifier: MIT
+
+   The thread's own C stack is only used to start and to end: the loop runs on
+   contexts from the pool, since a task may keep the one it blocks on, and
+   another worker may go on with it (context.h). */
+#include "worker.h"
+
+#include "../include/casting.h"
+#include "mem.h"
+#include "session.h"
+
+static struct {
+  cast_lock lock;
+  cast_list ended;         /* (lock) to be joined */
+  _Atomic uint32_t nended; /* (a) all that ever ended; joiner sleeps on it */
+} workers;
+
+void cast_workers_init(void) {
+  cast_lock_init(&workers.lock, CAST_RANK_LEAF);
+  cast_list_init(&workers.ended);
+}
+
+cast_worker *cast_worker_of(const cast_session *self) {
+  return self != NULL ? self->runner->worker : NULL;
+}
+
+/* Runs on a context; never returns, but jumps to the thread's own stack. */
+static void loop(cast_runner *r) {
+  for (;;) {
+    cast_worker *w = r->worker;
+    cast_session *s = r->session;
+    cast_job *job;
+    if (s == NULL) {
+      job = cast_sched_find(w);
+      if (job == NULL) cast_runner_jump(r, w->base);
+      s = CAST_CONTAINER(job, cast_session, job);
+    } else {
+      job = &s->job;
+    }
+    if (cast_session_run(s, &r) == CAST_RUN_AGAIN)
+      cast_sched_again(r->worker, job);
+  }
+}
+
+static void thread_main(void *arg) {
+  cast_worker *w = arg;
+  cast_runner *r = &w->runner;
+  w->base = os_context_adopt();
+  if (w->base == NULL) {
+    cast_sched_quit(w);
+  } else {
+    r->at = w->base;
+    cast_runner_fork(r, &r->at); /* returns when the pool stops */
+    cast_runner_arrived(r);
+    cast_runner_fini(r);
+    os_context_free(w->base);
+  }
+  cast_sched_delist(w);
+  cast_lock_take(&workers.lock);
+  cast_list_push(&workers.ended, &w->link);
+  cast_lock_drop(&workers.lock);
+  /* PAIR ended: release; the joiner reads the list after it. */
+  atomic_fetch_add_explicit(&workers.nended, 1, memory_order_release);
+  os_wake(&workers.nended, 1);
+}
+
+int cast_worker_start(cast_core *core) {
+  cast_worker *w = cast_calloc(sizeof *w);
+  if (w == NULL) return CASTING_ENOMEM;
+  cast_list_init(&w->link);
+  w->runner.loop = loop;
+  w->runner.worker = w;
+  w->core = core;
+  w->spinning = true;
+  w->seed = (uint32_t)os_entropy();
+  if (cast_runner_reserve(&w->runner) != 0) goto free_worker;
+  cast_sched_enlist(w);
+  if (os_thread_start(&w->thread, thread_main, w, "casting") != 0)
+    goto fini_runner;
+  return 0;
+fini_runner:
+  cast_sched_delist(w);
+  cast_runner_fini(&w->runner);
+free_worker:
+  cast_free(w);
+  return CASTING_ENOMEM;
+}
+
+static void join_ended(void) {
+  for (;;) {
+    cast_list *l;
+    cast_worker *w;
+    cast_lock_take(&workers.lock);
+    l = cast_list_shift(&workers.ended);
+    cast_lock_drop(&workers.lock);
+    if (l == NULL) return;
+    w = CAST_CONTAINER(l, cast_worker, link);
+    os_thread_join(&w->thread);
+    cast_free(w);
+  }
+}
+
+bool cast_workers_join(uint64_t deadline_ns) {
+  for (;;) {
+    /* PAIR ended: acquire. */
+    uint32_t seen = atomic_load_explicit(&workers.nended, memory_order_acquire);
+    join_ended();
+    if (cast_sched_workers() == 0) {
+      join_ended();
+      return true;
+    }
+    if (os_now() >= deadline_ns) return false;
+    os_wait(&workers.nended, seen, deadline_ns);
+  }
+}

@@ -1,0 +1,18 @@
+/* worker.h - the OS threads of the pool.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_WORKER_H
+#define CAST_WORKER_H
+
+#include "sched.h"
+
+void cast_workers_init(void);
+/* Starts a worker that owns `core` and spins: 0 or CASTING_ENOMEM. */
+int cast_worker_start(cast_core *core);
+/* The worker whose session `self` is being run by this thread, or NULL. */
+struct cast_session;
+cast_worker *cast_worker_of(const struct cast_session *self);
+/* Joins the workers that have ended; after cast_sched_stop all of them, at
+   most until the deadline: false if some are still stuck in a session. */
+bool cast_workers_join(uint64_t deadline_ns);
+
+#endif
