@@ -4,7 +4,7 @@
    Owner: whoever holds the cast_msg. See msg.h for the invariants. */
 #include "msg.h"
 
-#include "casting.h"
+#include "../include/casting.h"
 #include "mem.h"
 
 _Static_assert(CAST_MSG_INLINE % sizeof(cast_object *) == 0,

@@ -19,7 +19,7 @@
 #define OS_EINTR (-3)    /* a signal handler ran in this thread meanwhile */
 #define OS_EAGAIN (-4)   /* the word did not hold the expected value */
 
-/* -- clock and processors ------------------------------------------------ */
+/* -- clock and processors */
 
 uint64_t os_now(void); /* monotonic, never goes back, never 0 */
 unsigned os_cpu_count(void); /* usable by this process, >= 1 */
@@ -37,31 +37,35 @@ void os_cede(void); /* lets another thread run, if one wants to */
 /* Random bits for seeds: different in each process run. */
 uint64_t os_entropy(void);
 
-/* -- threads -------------------------------------------------------------- */
+/* -- threads */
 
 typedef struct os_thread {
   uintptr_t handle; /* pthread_t or HANDLE */
 } os_thread;
 
-/* Starts a thread with all signals blocked and a C stack of the platform's
-   usual size. OS_ENOMEM when none can be had; then `main` never runs. */
+/* Starts a thread with a C stack of the platform's usual size, at least 1 MiB,
+   and with all signals blocked but the poke's and those that report faults of
+   the thread itself. `main` may run before *t is written. OS_ENOMEM when no
+   thread can be had; then `main` never runs. */
 int os_thread_start(os_thread *t, void (*main)(void *), void *arg,
   const char *name);
 void os_thread_join(os_thread *t);   /* waits for its end */
 void os_thread_detach(os_thread *t); /* nobody will join it */
 uintptr_t os_thread_self(void);      /* differs between live threads */
 
-/* -- sleeping on a word --------------------------------------------------- */
+/* -- sleeping on a word */
 
 /* Sleeps while *word == expect, until woken, at most to `deadline` (absolute,
    os_now's clock). 0 woken (perhaps spuriously), OS_EAGAIN, OS_ETIMEOUT,
-   OS_EINTR. Orders nothing: the caller re-reads its own atomics. */
+   OS_EINTR (not if the handler was installed with SA_RESTART: to be woken by
+   any signal, use an event). Orders nothing: the caller re-reads its own
+   atomics. */
 int os_wait(_Atomic uint32_t *word, uint32_t expect, uint64_t deadline);
 /* Wakes up to n sleepers of the word. Never fails; the word may already be
    freed memory (the address is only a key). */
 void os_wake(_Atomic uint32_t *word, int n);
 
-/* -- an event: a host thread's sleep --------------------------------------- */
+/* -- an event: a host thread's sleep */
 
 /* Set/clear flag with a pollable descriptor. A signal handler that runs in the
    waiting thread ends the wait with OS_EINTR, whatever flags (SA_RESTART) it
@@ -73,20 +77,25 @@ typedef struct os_event {
 } os_event;
 
 int os_event_init(os_event *e); /* 0 or OS_ENOMEM */
+/* The owner. A set that has begun is let finish, then *e may be freed. */
 void os_event_fini(os_event *e);
-void os_event_set(os_event *e);   /* from any thread; never fails */
+/* From any thread; never fails. What the caller did before is seen by who
+   finds the event set, or clears it: so clear first, then look. */
+void os_event_set(os_event *e);
 void os_event_clear(os_event *e); /* by the owner */
 /* 0 set (not cleared by this), OS_ETIMEOUT, OS_EINTR (also if stop() said
    true). `stop` may be NULL. */
 int os_event_wait(os_event *e, uint64_t deadline, bool (*stop)(void *),
   void *arg);
 
-/* -- C stacks --------------------------------------------------------------- */
+/* -- C stacks */
 
 /* A context is a C stack and where execution stands on it. Switching saves
    the callee-saved state here and continues there, on the same OS thread; a
    context may be continued by another thread than the one that left it, if
-   the frames on it do not care. Sanitizers and valgrind are told. */
+   the frames on it do not care: thread-local data and its address, errno and
+   the signal mask are the thread's, the floating point modes the context's.
+   Sanitizers and valgrind are told. */
 typedef struct os_context os_context;
 
 /* A stack of `size` bytes of address space (touched lazily, with a guard page
@@ -97,22 +106,23 @@ os_context *os_context_new(size_t size, void (*entry)(void *), void *arg);
 void os_context_reset(os_context *c, void (*entry)(void *), void *arg);
 void os_context_free(os_context *c); /* not the one that runs */
 /* A context for the calling thread's own stack; freed with os_context_free by
-   the same thread, when running on it. */
+   the same thread, when running on it. NULL when out of memory. */
 os_context *os_context_adopt(void);
 void os_context_switch(os_context *from, os_context *to);
 
-/* -- the module ------------------------------------------------------------- */
+/* -- the module */
 
 /* Keeps the shared object that holds `address` mapped until the process ends,
    so that threads may run its code whatever the host unloads. */
 void os_pin(const void *address);
 
-/* -- preemption --------------------------------------------------------------*/
+/* -- preemption */
 
 /* Runs `handler` in thread t, asynchronously, as a signal handler does (same
    restrictions). os_poke_install is called once before any poke; 0 or
    OS_ENOMEM if the platform cannot. A poke to an ended thread is undefined:
-   the caller serialises with the thread's end. */
+   the caller serialises with the thread's end. The handler may also run
+   unasked, in any thread, when someone else uses the same signal. */
 int os_poke_install(void (*handler)(void));
 void os_poke(const os_thread *t);
 

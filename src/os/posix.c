@@ -1,0 +1,178 @@
+/* posix.c - clock, threads, pin and poke on POSIX systems.
+   SPDX-License-Identifier: MIT
+
+   Owner: an os_thread belongs to its starter. Invariants:
+   1. A thread started here runs with every signal blocked but the poke's and
+      those that report its own faults: handlers of the host run in the host's
+      threads, and a crash still reaches a crash handler.
+   2. A poke leaves errno and an earlier handler of the same signal intact. */
+#define _GNU_SOURCE /* pthread_setname_np, dladdr, RTLD_NOLOAD */
+#include "os.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* SIGURG: ignored by default, unused by almost every program, let through by
+   debuggers. Go's runtime preempts with it for the same reasons. */
+#define POKE_SIGNAL SIGURG
+#define STACK_LEAST ((size_t)1 << 20) /* musl's own default is 128 KiB */
+#define NAME_SIZE 16                  /* what Linux keeps of a thread's name */
+
+_Static_assert(sizeof(pthread_t) <= sizeof(uintptr_t),
+  "a pthread_t fits os_thread.handle");
+
+/* -- clock and processors */
+
+uint64_t os_now(void) {
+  struct timespec now = {0, 0};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+  uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+  return ns != 0 ? ns : 1;
+}
+
+void os_cede(void) { (void)sched_yield(); }
+
+/* -- threads */
+
+typedef struct start {
+  void (*main)(void *);
+  void *arg;
+  char name[NAME_SIZE];
+} start;
+
+static void set_name(const char *name) {
+#if defined(__APPLE__)
+  (void)pthread_setname_np(name);
+#elif defined(__linux__)
+  (void)pthread_setname_np(pthread_self(), name);
+#else
+  (void)name;
+#endif
+}
+
+static void *run(void *arg) {
+  start s = *(start *)arg;
+  free(arg);
+  set_name(s.name);
+  s.main(s.arg);
+  return NULL;
+}
+
+/* Invariant 1. */
+static void blocked_signals(sigset_t *set) {
+  static const int open[] = {POKE_SIGNAL, SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+    SIGTRAP, SIGABRT, SIGSYS};
+  (void)sigfillset(set);
+  for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+    (void)sigdelset(set, open[i]);
+}
+
+/* Creates the thread with the signal mask that it is to inherit. */
+static int create(pthread_t *thread, const pthread_attr_t *attr, start *s) {
+  sigset_t set, old;
+  blocked_signals(&set);
+  (void)pthread_sigmask(SIG_SETMASK, &set, &old);
+  int rc = pthread_create(thread, attr, run, s);
+  (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+  return rc;
+}
+
+int os_thread_start(os_thread *t, void (*main)(void *), void *arg,
+  const char *name) {
+  int rc = OS_ENOMEM;
+  pthread_t thread;
+  pthread_attr_t attr;
+  size_t stack = 0;
+  start *s = malloc(sizeof *s);
+  if (s == NULL) return rc;
+  s->main = main;
+  s->arg = arg;
+  memset(s->name, 0, sizeof s->name);
+  strncpy(s->name, name, sizeof s->name - 1);
+  if (pthread_attr_init(&attr) != 0) goto no_attr;
+  if (pthread_attr_getstacksize(&attr, &stack) != 0 || stack < STACK_LEAST)
+    (void)pthread_attr_setstacksize(&attr, STACK_LEAST);
+  if (create(&thread, &attr, s) == 0) {
+    t->handle = (uintptr_t)thread;
+    s = NULL; /* the thread's now */
+    rc = 0;
+  }
+  (void)pthread_attr_destroy(&attr);
+no_attr:
+  free(s);
+  return rc;
+}
+
+void os_thread_join(os_thread *t) {
+  (void)pthread_join((pthread_t)t->handle, NULL);
+}
+
+void os_thread_detach(os_thread *t) {
+  (void)pthread_detach((pthread_t)t->handle);
+}
+
+/* pthread_self may be taken for a constant of the calling function, which is
+   wrong for code whose stack moves to another thread: the empty statement
+   keeps the compiler from seeing this function as one without effects. */
+uintptr_t os_thread_self(void) {
+  __asm__ __volatile__("" ::: "memory");
+  return (uintptr_t)pthread_self();
+}
+
+/* -- the module */
+
+/* The reference that dlopen gives is kept for ever: with or without
+   RTLD_NODELETE, the object stays. */
+void os_pin(const void *address) {
+  Dl_info info;
+  if (dladdr(address, &info) == 0 || info.dli_fname == NULL) return;
+  int flags = RTLD_LAZY | RTLD_NOLOAD;
+#if defined(RTLD_NODELETE)
+  flags |= RTLD_NODELETE;
+#endif
+  (void)dlopen(info.dli_fname, flags);
+}
+
+/* -- preemption */
+
+static void (*poke_handler)(void);   /* (i) set before the signal handler */
+static struct sigaction poke_before; /* (i) likewise */
+
+static void pass_on(int number, siginfo_t *info, void *context) {
+  if ((poke_before.sa_flags & SA_SIGINFO) != 0) {
+    if (poke_before.sa_sigaction != NULL)
+      poke_before.sa_sigaction(number, info, context);
+  } else if (poke_before.sa_handler != SIG_DFL &&
+             poke_before.sa_handler != SIG_IGN) {
+    poke_before.sa_handler(number);
+  }
+}
+
+/* Whose signal it is cannot be told, so both handlers get it. */
+static void on_poke(int number, siginfo_t *info, void *context) {
+  int saved = errno;
+  poke_handler();
+  pass_on(number, info, context);
+  errno = saved;
+}
+
+int os_poke_install(void (*handler)(void)) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  poke_handler = handler;
+  if (sigaction(POKE_SIGNAL, NULL, &poke_before) != 0) return OS_ENOMEM;
+  action.sa_sigaction = on_poke;
+  action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+  (void)sigemptyset(&action.sa_mask);
+  return sigaction(POKE_SIGNAL, &action, NULL) == 0 ? 0 : OS_ENOMEM;
+}
+
+void os_poke(const os_thread *t) {
+  (void)pthread_kill((pthread_t)t->handle, POKE_SIGNAL);
+}
