@@ -56,7 +56,7 @@ function(casting_unit name source)
   endif()
   add_executable(${target} EXCLUDE_FROM_ALL ${source})
   target_include_directories(${target} PRIVATE src tests/unit)
-  target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+  target_compile_definitions(${target} PRIVATE "_GNU_SOURCE=")
   target_compile_options(${target} PRIVATE -Wno-missing-prototypes)
   set_target_properties(${target} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/unit)
@@ -90,7 +90,7 @@ foreach(tag IN LISTS tags)
     target_include_directories(binding-test-${tag} SYSTEM PUBLIC
       ${${tag}_include})
     target_link_libraries(binding-test-${tag} PUBLIC core-test
-      ${CASTING_LIB_${v}})
+      ${CASTING_LIB_${v}} m)
   endif()
 endforeach()
 

@@ -1,2 +1,232 @@
 #!/bin/sh
-exit 0
+# lint.sh - the project's own rules for C sources, as far as a script can see.
+# SPDX-License-Identifier: MIT
+#
+#   lint.sh [ROOT]    prints FILE:LINE: what is wrong; exit status 1 if anything
+#
+# Rules, for src/ and include/:
+#   layers    a file includes only files of modules before its own, see below
+#   lua       lua.h and its kin only in src/lua
+#   os        headers beyond the C standard library only in src/os
+#   platform  #if about an operating system or processor only in src/os (and
+#             in the public header, for its export marks)
+#   size      files of at most 600 lines, functions of at most 70 (pack: any)
+#   width     lines of at most 80 columns, no tabs, no blanks at the end
+#   atomics   orderings are explicit; every one above relaxed has a comment
+#             "PAIR name" on its line or within the 6 lines before; a name has
+#             two ends at least, and docs/CONCURRENCY.md lists it
+#   fences    no atomic_thread_fence (ThreadSanitizer cannot see it)
+#   volatile  none
+#   opener    the first line names the file and its purpose; an SPDX line
+#   todo      no TODO, FIXME or XXX left
+set -u
+cd "${1:-$(dirname -- "$0")/..}" || exit 2
+
+# The layers, lowest first. A module is X for src/X.h and src/X.c, os/X and
+# lua/X for the directories. A module may include those before it and itself.
+# Every new file gets its place here.
+layers='
+  casting base limits list
+  os/os os/*
+  trace lock mem object heap msg runq
+  context sched timer session wait task
+  chan select channel named monitor worker runtime
+  lua/compat lua/handle lua/pack lua/*
+'
+
+find src include -name '*.[chS]' 2>/dev/null | LC_ALL=C sort |
+  LC_ALL=C awk -v layers="$layers" '
+function bad(n, what) {
+  print file ":" n ": " what
+  errors++
+}
+
+# The rank of a module; -1 if it has no place.
+function rank_of(module) {
+  if (module in rank) return rank[module]
+  if (module ~ /^os\// && ("os/*" in rank)) return rank["os/*"]
+  if (module ~ /^lua\// && ("lua/*" in rank)) return rank["lua/*"]
+  return -1
+}
+
+# What file `name`, included from directory `dir`, is called as a module.
+function module_of(dir, name) {
+  if (name == "casting.h" || name ~ /include\/casting\.h$/) return "casting"
+  while (name ~ /^\.\.\//) {
+    name = substr(name, 4)
+    sub(/[^\/]*\/$/, "", dir)
+  }
+  name = dir name
+  sub(/^src\//, "", name)
+  sub(/^include\//, "", name)
+  sub(/\.[chS]$/, "", name)
+  return name
+}
+
+function check_include(n, line,    name, theirs) {
+  if (line ~ /^[ ]*#[ ]*include[ ]*</) {
+    name = line
+    sub(/^[^<]*</, "", name)
+    sub(/>.*/, "", name)
+    if (name ~ /^(lua|lauxlib|lualib|luajit|luaconf)\.h$/) {
+      if (file !~ /^src\/lua\//) bad(n, "lua: " name " outside src/lua")
+    } else if (!(name in standard) && file !~ /^src\/os\//) {
+      bad(n, "os: " name " outside src/os")
+    }
+    return
+  }
+  name = line
+  sub(/^[^"]*"/, "", name)
+  sub(/".*/, "", name)
+  theirs = module_of(directory, name)
+  if (theirs == module) return
+  if (rank_of(theirs) < 0) {
+    bad(n, "layers: " theirs " has no place in tools/lint.sh")
+  } else if (rank_of(module) >= 0 && rank_of(theirs) > rank_of(module)) {
+    bad(n, "layers: " module " is below " theirs)
+  }
+}
+
+# Blanks out comments and strings; keeps what follows on the line.
+function code_of(line,    out, i) {
+  out = ""
+  while (line != "") {
+    if (in_comment) {
+      i = index(line, "*/")
+      if (i == 0) return out
+      in_comment = 0
+      line = substr(line, i + 2)
+    } else if (match(line, /\/\*|\/\/|"/)) {
+      out = out substr(line, 1, RSTART - 1)
+      if (substr(line, RSTART, 1) == "\"") {
+        line = substr(line, RSTART + 1)
+        while (match(line, /\\.|"/) && substr(line, RSTART, 1) == "\\")
+          line = substr(line, RSTART + 2)
+        out = out "\"\""
+        if (!match(line, /"/)) return out
+        line = substr(line, RSTART + 1)
+      } else if (substr(line, RSTART, 2) == "//") {
+        return out
+      } else {
+        in_comment = 1
+        line = substr(line, RSTART + 2)
+      }
+    } else {
+      return out line
+    }
+  }
+  return out
+}
+
+function check_line(n, line,    code, i, s, name) {
+  if (length(line) > 80) bad(n, "width: " length(line) " columns")
+  if (line ~ /\t/) bad(n, "width: a tab")
+  if (line ~ /[ \t]$/) bad(n, "width: blanks at the end of the line")
+  if (line ~ /(^|[^A-Za-z_])(TODO|FIXME|XXX)([^A-Za-z_]|$)/)
+    bad(n, "todo: do it, or write down why not")
+  s = line
+  while (match(s, /PAIR [a-z_]+/)) {
+    last_pair = n
+    name = substr(s, RSTART + 5, RLENGTH - 5)
+    last_name = name
+    if (!in_opener) {
+      pairs[name]++
+      if (!(name in pair_at)) pair_at[name] = file ":" n
+    }
+    s = substr(s, RSTART + RLENGTH)
+  }
+  if (line ~ /^[ ]*#[ ]*include/) {
+    check_include(n, line)
+    return
+  }
+  if (n > 1 && !in_comment) in_opener = 0
+  code = code_of(line)
+  if (code ~ /^[ ]*#[ ]*(if|elif)/ && file !~ /^(src\/os|include)\//)
+    if (code ~ /_WIN32|__linux__|__APPLE__|__unix__|__MINGW|_MSC_VER/ ||
+        code ~ /__x86_64__|__i386__|__aarch64__|__arm__|__riscv|__s390x?__/ ||
+        code ~ /__FreeBSD__|__GLIBC__|__ANDROID__|__powerpc|_POSIX_/)
+      bad(n, "platform: #if about a platform outside src/os")
+  if (code ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
+    bad(n, "volatile: use an atomic")
+  if (code ~ /atomic_(thread|signal)_fence/)
+    bad(n, "fences: label the orderings of the accesses instead")
+  if (code ~ /atomic_(load|store|exchange|fetch_[a-z]+|compare_exchange_[a-z]+)[ ]*\(/)
+    bad(n, "atomics: use the _explicit form")
+  if (code ~ /memory_order_(acquire|release|acq_rel|seq_cst|consume)/ &&
+      (last_pair == 0 || n - last_pair > 6))
+    bad(n, "atomics: no PAIR comment within the 6 lines before")
+  # Such an access is both ends: of what others did, and for others.
+  if (code ~ /memory_order_(acq_rel|seq_cst)/) both[last_name] = 1
+  # A function: from a line in the first column that ends in "{" to a "}" there.
+  if (code ~ /^[A-Za-z_].*\)[ ]*\{[ ]*$/ ||
+      (code ~ /^[ ]+.*\)[ ]*\{[ ]*$/ && start == 0 && head > 0)) {
+    start = n
+    head = 0
+  } else if (code ~ /^[A-Za-z_][^;{}=]*\([^;{}]*$/) {
+    head = n
+  } else if (code ~ /^\}/ || code ~ /;[ ]*$/) {
+    if (code ~ /^\}/ && start > 0) {
+      if (n - start + 1 > 70 && file !~ /pack/)
+        bad(start, "size: a function of " n - start + 1 " lines")
+      start = 0
+    }
+    head = 0
+  }
+}
+
+BEGIN {
+  n = split(layers, word, " ")
+  for (i = 1; i <= n; i++) rank[word[i]] = i
+  # time.h and signal.h and threads.h are about the system: not here.
+  n = split("assert ctype errno float inttypes iso646 limits math stdalign " \
+    "stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn " \
+    "string setjmp", word, " ")
+  for (i = 1; i <= n; i++) standard[word[i] ".h"] = 1
+
+  while ((getline file) > 0) {
+    directory = file
+    sub(/[^\/]*$/, "", directory)
+    base = substr(file, length(directory) + 1)
+    module = module_of("", file)
+    in_comment = start = head = last_pair = spdx = 0
+    in_opener = 1
+    if (rank_of(module) < 0)
+      bad(1, "layers: " module " has no place in tools/lint.sh")
+    n = 0
+    while ((getline line < file) > 0) {
+      n++
+      if (n == 1 && index(line, base " - ") == 0)
+        bad(1, "opener: the first line is not \"" base " - purpose\"")
+      if (n <= 3 && index(line, "SPDX-License-Identifier: MIT")) spdx = 1
+      check_line(n, line)
+    }
+    close(file)
+    if (!spdx) bad(1, "opener: no SPDX line")
+    if (n > 600) bad(n, "size: " n " lines in the file")
+  }
+
+  have_doc = 0
+  while ((getline line < "docs/CONCURRENCY.md") > 0) {
+    have_doc = 1
+    doc = doc " " line
+  }
+  for (name in pairs) {
+    file = pair_at[name]
+    sub(/:[0-9]+$/, "", file)
+    n = pair_at[name]
+    sub(/.*:/, "", n)
+    if (pairs[name] < 2 && !(name in both))
+      bad(n, "atomics: PAIR " name " has only one end")
+    if (have_doc && doc !~ "(^|[^a-z_])" name "([^a-z_]|$)")
+      bad(n, "atomics: PAIR " name " is not in docs/CONCURRENCY.md")
+  }
+  exit errors > 0
+}' || exit 1
+
+# Scripts: they must at least be parsed by the shell that will run them.
+for f in dev tools/*.sh; do
+  sh -n "$f" || exit 1
+done
+if command -v bash >/dev/null 2>&1 && [ -f .ci/run ]; then
+  bash -n .ci/run || exit 1
+fi

@@ -1,0 +1,335 @@
+# check.sh - the checks of `./dev check`; part of dev, which sources it.
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh disable=SC2154
+#
+# A check NAME is a function check_NAME that adds to passed, failed and
+# skipped; need_NAME (if there is one) says what it needs to be installed.
+# Nothing is suppressed: a report of a tool is a failure.
+
+# In the order of running, which is that of worth for the time, with the
+# seconds that each takes on two cores from scratch (for --budget).
+checks='lint:5 format:3 warnings:30 models:60 tsan:150 asan:120 shrink:90
+ubsan:90 tidy:90 valgrind:240 compile55:90'
+
+check_main() {
+  budget=''
+  chosen=''
+  while [ $# -gt 0 ]; do
+    case $1 in
+    --budget)
+      [ $# -gt 1 ] || die "check: --budget needs seconds"
+      budget=$2
+      shift
+      ;;
+    --budget=*) budget=${1#*=} ;;
+    *)
+      case " $(echo $checks)" in
+      *" $1:"*) chosen="$chosen $1" ;;
+      *) die "check: there is no check \"$1\" (see: ./dev help)" ;;
+      esac
+      ;;
+    esac
+    shift
+  done
+  case $budget in *[!0-9]*) die "check: --budget needs whole seconds" ;; esac
+  all=''
+  for c in $checks; do
+    case " $chosen " in
+    "  " | *" ${c%:*} "*) all="$all $c" ;;
+    esac
+  done
+
+  began=$(date +%s)
+  estimated=1
+  left_out=''
+  summary=''
+  quiet=yes # only failures, not a line for each test
+  cd "$root" || exit 1
+  for c in $all; do
+    check=${c%:*}
+    seconds=${c#*:}
+    if [ -n "$budget" ] && ! fits "$seconds"; then
+      left_out="$left_out $check"
+      continue
+    fi
+    started=$(date +%s) passed_before=$passed failed_before=$failed
+    echo "== $check"
+    if command -v "need_$check" >/dev/null; then
+      "need_$check"
+      meet
+    fi
+    "check_$check"
+    estimated=$((estimated + seconds))
+    summary="$summary$check: $((passed - passed_before)) passed,\
+ $((failed - failed_before)) failed, $(($(date +%s) - started)) s
+"
+  done
+  echo "== summary"
+  printf %s "$summary"
+  [ -z "$left_out" ] || echo "left out for want of time:$left_out"
+  report
+}
+
+# Does a check of so many seconds fit into the budget? The estimate is scaled
+# by how this machine has done so far.
+fits() {
+  spent=$(($(date +%s) - began))
+  scaled=$1
+  if [ $spent -gt $estimated ] && [ $estimated -gt 60 ]; then
+    scaled=$(($1 * spent / estimated))
+  fi
+  [ $((spent + scaled)) -le "$budget" ]
+}
+
+# Counts the outcome of one command; its output is shown if it fails.
+attempt() { # attempt TEXT COMMAND ...
+  text=$1
+  shift
+  mkdir -p "$root/build"
+  if "$@" >"$root/build/attempt.log" 2>&1; then
+    passed=$((passed + 1))
+  else
+    tail -n 100 "$root/build/attempt.log"
+    echo "$text: failed"
+    failed=$((failed + 1))
+  fi
+}
+
+# -- rules -----------------------------------------------------------------------
+
+need_lint() { need_command lua-check luacheck; }
+check_lint() {
+  attempt "tools/lint.sh" sh tools/lint.sh
+  attempt "tools/api.sh" sh tools/api.sh
+  places=''
+  for place in lua bench examples tests tools; do
+    if [ -d $place ]; then places="$places $place"; fi
+  done
+  # shellcheck disable=SC2086
+  attempt "luacheck" luacheck -q --no-color $places
+}
+
+need_format() { need_command clang-format clang-format; }
+check_format() {
+  attempt "clang-format (apply it with ./dev format)" unformatted
+}
+unformatted() {
+  unformatted=0
+  for file in $(find src include tests/unit bench -name '*.[ch]'); do
+    if ! clang-format --style=file "$file" | cmp -s - "$file"; then
+      echo "$file"
+      unformatted=1
+    fi
+  done
+  return $unformatted
+}
+
+need_warnings() {
+  need_tests
+  need_command gcc gcc
+  need_command clang clang
+}
+# Both compilers without a warning on every version, and headers that can be
+# included alone.
+check_warnings() {
+  for CC in gcc clang; do
+    attempt "$CC -Werror" all_targets "warnings-$CC"
+  done
+  unset CC
+  for h in include/*.h src/*.h src/os/*.h; do
+    [ -f "$h" ] || continue
+    attempt "$h alone" gcc -std=c11 -Wall -Wextra -Werror -Iinclude -x c \
+      -fsyntax-only -include "$h" /dev/null
+  done
+}
+all_targets() {
+  # shellcheck disable=SC2046
+  configure "$1" "$(cmake_luas)" -DCASTING_WERROR=ON &&
+    build "$1" $(test_targets "$1")
+}
+
+# Bugs only, see .clang-tidy; one Lua with continuations and one without.
+need_tidy() {
+  need_build
+  need_luas 5.4 luajit
+  need_command clang clang
+  need_command clang-tidy clang-tidy
+}
+check_tidy() {
+  luas_before=$luas
+  for luas in $luas_before; do
+    if ! CC=clang configure "tidy-$luas" "$(cmake_luas)" \
+      -DCASTING_TESTS=OFF; then
+      failed=$((failed + 1))
+      continue
+    fi
+    sources='src/lua/*.c'
+    [ "$luas" = luajit ] || sources='src/*.c src/os/*.c src/lua/*.c'
+    # shellcheck disable=SC2086
+    attempt "clang-tidy" sh -c 'dir=$1 jobs=$2
+      shift 2
+      printf "%s\n" "$@" | xargs -P "$jobs" -n 1 clang-tidy --quiet -p "$dir"' \
+      tidy "$dir" "$(jobs)" $sources
+  done
+  luas=$luas_before
+}
+
+# -- models ------------------------------------------------------------------------
+
+need_models() {
+  need_command spin spin
+  need_command gcc gcc
+}
+# Exhaustive search; pan's exit status says nothing, its report does. A model
+# may say how it wants to be checked in a line "pan: -DCOLLAPSE -m200000".
+check_models() {
+  for m in tests/model/*.pml; do
+    if [ ! -f "$m" ]; then
+      echo "no model in tests/model"
+      failed=$((failed + 1))
+      return
+    fi
+    attempt "$m" model "$PWD/$m" "$(basename "$m" .pml)"
+  done
+}
+model() {
+  work=$root/build/models/$2
+  rm -rf "$work"
+  mkdir -p "$work" || return 1
+  options=$(sed -n 's,^.*[ *]pan: *\(-.*\)$,\1,p' "$1" | sed 's,\*/,,' |
+    head -n 1)
+  cc_options=$(echo "$options" | tr ' ' '\n' | grep '^-D' | tr '\n' ' ')
+  run_options=$(echo "$options" | tr ' ' '\n' | grep -v '^-D' | tr '\n' ' ')
+  grep -q '^ltl' "$1" && run_options="-a $run_options"
+  (
+    cd "$work" || exit 1
+    spin -a "$1" || exit 1
+    # shellcheck disable=SC2086
+    gcc -O2 -w $cc_options -o pan pan.c || exit 1
+    # shellcheck disable=SC2086
+    timeout 900 ./pan $run_options >report 2>&1
+    cat report
+    # Cut short is not checked.
+    ! grep -q -i -e 'max search depth too small' -e 'out of memory' \
+      -e 'aborting' -e 'Search not completed' report &&
+      grep -q 'errors: 0' report
+  )
+}
+
+# -- builds that look for errors at run time ----------------------------------------
+
+# The tests of a configuration that differs from the normal one.
+tested_config() { # tested_config CONFIG EXCEPT CMAKE-OPTIONS
+  config=$1
+  select=$2 # such as "|stress": test areas to leave out
+  shift 2
+  # shellcheck disable=SC2046
+  if ! configure "$config" "$(cmake_luas)" "$@" ||
+    ! build "$config" $(test_targets "$config"); then
+    failed=$((failed + 1))
+    return
+  fi
+  stop=''
+  if [ -n "$budget" ]; then
+    # Only reached when something hangs: what is left then counts as failed.
+    stop="--stop-time $(date -d "@$((began + budget + 30))" +%H:%M:%S)"
+  fi
+  # shellcheck disable=SC2086
+  run_ctest "$config" -LE "rules$select" $stop
+}
+
+need_sanitizer() {
+  need_command gcc gcc
+  need_tests 5.4 luajit
+}
+sanitizer() { # sanitizer CONFIG KIND FACTOR [RUNTIME]
+  CC=gcc
+  preload=''
+  if [ $# -gt 3 ]; then preload=$(gcc -print-file-name="$4"); fi
+  tested_config "$1" '' -DCASTING_SANITIZE="$2" -DCASTING_PRELOAD="$preload" \
+    -DCASTING_TIME_FACTOR="$3" -DCASTING_DEBUG=1
+  unset CC
+}
+need_tsan() { need_sanitizer; }
+check_tsan() { sanitizer tsan thread 5 libtsan.so; }
+need_asan() { need_sanitizer; }
+check_asan() { sanitizer asan address 4 libasan.so; }
+need_ubsan() { need_sanitizer; }
+check_ubsan() { sanitizer ubsan undefined 3; }
+
+need_shrink() { need_tests; }
+check_shrink() {
+  tested_config shrink '' -DCASTING_SHRINK=ON -DCASTING_DEBUG=2 \
+    -DCASTING_TIME_FACTOR=3
+}
+
+need_valgrind() {
+  need_tests 5.4 luajit
+  need_command valgrind valgrind
+}
+check_valgrind() {
+  v='valgrind;--quiet;--fair-sched=yes;--error-exitcode=99'
+  v="$v;--leak-check=full;--show-leak-kinds=definite,possible"
+  v="$v;--errors-for-leak-kinds=definite,possible"
+  tested_config valgrind '|stress' -DCASTING_VALGRIND=ON \
+    -DCASTING_TIME_FACTOR=20 "-DCASTING_UNIT_WRAPPER=$v" \
+    "-DCASTING_LUA_WRAPPER=$v"
+}
+
+# -- Lua 5.5 -------------------------------------------------------------------------
+
+# Few systems have packages of 5.5 yet. Where the source can be had from
+# Debian's archive, the interpreter is built under build/lua55, and the module
+# and the tests that need no further package run on it.
+need_compile55() {
+  need_build
+  need_command gcc gcc
+}
+check_compile55() {
+  top=$root/build/lua55
+  if ! [ -x "$top/bin/lua" ] && ! get_lua55 >"$root/build/lua55.log" 2>&1; then
+    echo "skipped: no source of Lua 5.5 to be had ($(tail -n 1 \
+      "$root/build/lua55.log"))"
+    skipped=$((skipped + 1))
+    return
+  fi
+  luas=5.5
+  tested_config compile55 '' \
+    "-DCASTING_INCLUDE_5.5=$top/include" "-DCASTING_LUA_5.5=$top/bin/lua" \
+    "-DCASTING_LIB_5.5=$top/lib/liblua.a"
+}
+
+# With apt, from the package lists of Debian sid, in a directory of their own:
+# the machine's own sources stay as they are.
+get_lua55() {
+  has apt-get || {
+    echo "no apt-get"
+    return 1
+  }
+  keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  [ -f $keyring ] || {
+    echo "no keyring of Debian"
+    return 1
+  }
+  rm -rf "$top"
+  mkdir -p "$top/apt/lists/partial" "$top/apt/cache" "$top/src" || return 1
+  echo "deb-src [signed-by=$keyring] http://deb.debian.org/debian sid main" \
+    >"$top/apt/list" || return 1
+  set -- -q -o Dir::Etc::SourceList="$top/apt/list" \
+    -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$top/apt/lists" \
+    -o Dir::Cache="$top/apt/cache" -o APT::Sandbox::User= \
+    -o Acquire::Languages=none
+  apt-get "$@" update || return 1
+  (cd "$top/src" &&
+    apt-get "$@" source --download-only --tar-only lua5.5 &&
+    tar xf lua5.5_*.tar.* --strip-components=1) || return 1
+  rm -rf "$top/apt"
+  make -C "$top/src/src" -j "$(jobs)" CC=gcc \
+    MYCFLAGS="-fPIC -DLUA_USE_POSIX -DLUA_USE_DLOPEN" \
+    MYLIBS="-Wl,-E -ldl" lua || return 1
+  mkdir -p "$top/bin" "$top/lib" "$top/include"
+  for h in lua.h luaconf.h lauxlib.h lualib.h; do
+    cp "$top/src/src/$h" "$top/include/" || return 1
+  done
+  cp "$top/src/src/liblua.a" "$top/lib/" && cp "$top/src/src/lua" "$top/bin/"
+}
