@@ -32,10 +32,12 @@ static struct {
   _Atomic int32_t spare;     /* (a) limit - nbusy; written under the lock */
   _Atomic uint32_t nspinning; /* (a) */
   int (*start)(cast_core *); /* (i) */
+  void (*rouse)(void);       /* (i) */
   cast_core cores[CAST_CORES_MAX];
 } sched;
 
-void cast_sched_init(uint32_t n, int (*start)(cast_core *core)) {
+void cast_sched_init(uint32_t n, int (*start)(cast_core *core),
+  void (*rouse)(void)) {
   memset(&sched, 0, sizeof sched);
   cast_lock_init(&sched.lock, CAST_RANK_SCHED);
   sched.global_tail = &sched.global;
@@ -43,6 +45,7 @@ void cast_sched_init(uint32_t n, int (*start)(cast_core *core)) {
   cast_list_init(&sched.workers);
   atomic_init(&sched.limit, n);
   sched.start = start;
+  sched.rouse = rouse;
   atomic_init(&sched.spare, (int32_t)n);
   for (uint32_t i = CAST_CORES_MAX; i-- > 0;) {
     cast_runq_init(&sched.cores[i].queue);
@@ -158,6 +161,7 @@ static void wake(void) {
     w->spinning = true;
   }
   cast_lock_drop(&sched.lock);
+  if (core != NULL) sched.rouse();
   if (l != NULL) {
     signal_worker(CAST_CONTAINER(l, cast_worker, link));
   } else if (core == NULL || sched.start(core) != 0) {
@@ -179,6 +183,7 @@ int cast_sched_first(void) {
   if (core == NULL) return 0;
   /* As wake does: the new worker counts as a spinning one. */
   atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+  sched.rouse();
   rc = sched.start(core);
   if (rc != 0) {
     stop_spinning();
@@ -435,8 +440,8 @@ bool cast_sched_stopping(void) {
 }
 
 uint32_t cast_sched_busy(void) {
-  /* Relaxed: a hint. */
-  int32_t spare = atomic_load_explicit(&sched.spare, memory_order_relaxed);
+  /* PAIR rouse: the monitor reads it after it has announced its sleep. */
+  int32_t spare = atomic_load_explicit(&sched.spare, memory_order_seq_cst);
   return (uint32_t)((int32_t)limit() - spare);
 }
 

@@ -1,0 +1,31 @@
+/* host.h - the thread of a main program, which is not of the pool.
+   SPDX-License-Identifier: MIT
+
+   A host is a Lua state that somebody else runs: the stock interpreter, or a
+   program that embeds Lua. Its main program is a task that always blocks in
+   place: while it waits, the same OS thread runs the state's other tasks on a
+   second C stack; when its wait is over, the thread goes back to the first. So
+   a main-state task that blocks in place never buries the main program. */
+#ifndef CAST_HOST_H
+#define CAST_HOST_H
+
+#include "session.h"
+
+typedef struct cast_host {
+  cast_runner runner;
+  cast_session *session; /* (i) of the main state */
+  cast_task *main;       /* (i) the main program */
+  os_event event;        /* set when the session was idle and is woken */
+  uintptr_t thread;      /* (w) for which runner.at was adopted */
+  os_context *own;       /* (w) that thread's own stack */
+} cast_host;
+
+/* `session` was initialised as running, `main` is not started. */
+int cast_host_init(cast_host *h, cast_session *session, cast_task *main);
+void cast_host_fini(cast_host *h);
+/* Owner, before the main program may block: 0 or CASTING_ENOMEM. */
+int cast_host_reserve(cast_host *h);
+/* The session's ops->wake. */
+void cast_host_wake(cast_host *h);
+
+#endif

@@ -1,0 +1,149 @@
+/* runtime.c - start, stop, and the process-wide names of channels.
+   SPDX-License-Identifier: MIT
+
+   Locks: CAST_RANK_RUNTIME for the count of hosts and the names. */
+#include "runtime.h"
+
+#include "../include/casting.h"
+#include "mem.h"
+#include "monitor.h"
+#include "sched.h"
+#include "worker.h"
+
+#define THREADS_MIN 1u
+#define THREADS_MAX 256u
+#define STOP_NS 1000000000u /* for idle workers to end: ample */
+
+typedef struct named {
+  struct named *next;
+  cast_chan *chan; /* one reference, until it is found closed */
+  size_t size;
+  char name[];
+} named;
+
+static struct {
+  cast_lock lock;
+  uint32_t hosts;  /* (lock) */
+  bool started;    /* (lock) */
+  bool stuck;      /* (lock) some session could not be closed: never stop */
+  uint32_t min;    /* (lock) */
+  uint32_t max;    /* (lock) */
+  named *names;    /* (lock) */
+} runtime = { .min = THREADS_MIN, .max = THREADS_MAX };
+
+/* Sessions that compute at the same time: no more than processors. */
+static uint32_t cores(void) {
+  uint32_t n = os_cpu_count();
+  if (n > runtime.max) n = runtime.max;
+  return n > CAST_CORES_MAX ? CAST_CORES_MAX : n;
+}
+
+static int start_locked(void) {
+  int rc;
+  cast_contexts_init();
+  cast_timers_init();
+  cast_workers_init();
+  cast_sched_init(cores(), cast_worker_start, cast_monitor_rouse);
+  rc = cast_monitor_start();
+  if (rc == 0) os_pin((const void *)(uintptr_t)start_locked);
+  runtime.started = rc == 0;
+  return rc;
+}
+
+static void drop_names_locked(void) {
+  while (runtime.names != NULL) {
+    named *n = runtime.names;
+    runtime.names = n->next;
+    cast_unref(&n->chan->object);
+    cast_free(n);
+  }
+}
+
+int cast_runtime_ref(void) {
+  int rc = 0;
+  cast_lock_take(&runtime.lock);
+  if (!runtime.started) rc = start_locked();
+  if (rc == 0) runtime.hosts++;
+  cast_lock_drop(&runtime.lock);
+  return rc;
+}
+
+void cast_runtime_unref(bool all_closed) {
+  cast_lock_take(&runtime.lock);
+  if (!all_closed) runtime.stuck = true;
+  if (--runtime.hosts == 0 && !runtime.stuck) {
+    drop_names_locked();
+    cast_sched_stop();
+    CAST_ALWAYS(cast_workers_join(os_now() + STOP_NS * 10u));
+    cast_monitor_stop();
+    cast_sched_fini();
+    cast_timers_fini();
+    cast_contexts_fini();
+    runtime.started = false;
+  }
+  cast_lock_drop(&runtime.lock);
+}
+
+void cast_runtime_threads(uint32_t *min, uint32_t *max) {
+  cast_lock_take(&runtime.lock);
+  if (*min != 0) runtime.min = *min;
+  if (*max != 0) runtime.max = *max;
+  if (runtime.min > runtime.max) {
+    if (*max != 0) runtime.min = runtime.max;
+    else runtime.max = runtime.min;
+  }
+  *min = runtime.min;
+  *max = runtime.max;
+  cast_sched_limit(cores());
+  cast_lock_drop(&runtime.lock);
+}
+
+/* Finds the name; one whose channel was closed is forgotten on the way. */
+static cast_chan *find_locked(const char *name, size_t size) {
+  for (named **p = &runtime.names; *p != NULL;) {
+    named *n = *p;
+    if (cast_chan_closed(n->chan)) {
+      *p = n->next;
+      cast_unref(&n->chan->object);
+      cast_free(n);
+    } else if (n->size == size && memcmp(n->name, name, size) == 0) {
+      return n->chan;
+    } else {
+      p = &n->next;
+    }
+  }
+  return NULL;
+}
+
+static cast_chan *make_locked(const char *name, size_t size, size_t capacity) {
+  named *n = cast_alloc(sizeof *n + size);
+  cast_chan *c = n != NULL ? cast_chan_new(capacity) : NULL;
+  if (c == NULL) {
+    cast_free(n);
+    return NULL;
+  }
+  n->chan = c;
+  n->size = size;
+  memcpy(n->name, name, size);
+  n->next = runtime.names;
+  runtime.names = n;
+  return c;
+}
+
+cast_chan *cast_runtime_named(const char *name, size_t size,
+  const size_t *capacity, int *rc) {
+  cast_chan *c;
+  *rc = 0;
+  cast_lock_take(&runtime.lock);
+  c = find_locked(name, size);
+  if (c == NULL) {
+    c = make_locked(name, size, capacity != NULL ? *capacity : 0);
+    if (c == NULL) *rc = CASTING_ENOMEM;
+  } else if (capacity != NULL && *capacity != c->capacity) {
+    *rc = CASTING_EINVAL;
+    c = NULL;
+  }
+  if (c != NULL) cast_ref(&c->object);
+  cast_lock_drop(&runtime.lock);
+  return c;
+}
