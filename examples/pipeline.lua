@@ -12,8 +12,8 @@
 -- How to run it:
 --   ./dev run examples/pipeline.lua                 (the project's own sources)
 --   ./dev run examples/pipeline.lua src/*.c lua/*.lua
---   ./dev run examples/pipeline.lua --slow 0.001    (a collector that is slow:
---                                     watch the reader wait, not the memory grow)
+--   ./dev run examples/pipeline.lua --slow 0.001
+--                 (a slow collector: watch the reader wait, not memory grow)
 
 local casting = require "casting"
 
@@ -36,11 +36,10 @@ local LANGUAGES = {
 
 -- ---------------------------------------------------------------- stages --
 
--- Every stage counts what it handles, how long it waits for the stages before
--- and after it, and how full its input gets. (These are methods, made anew in
--- the session where they run.)
+-- Counts what a stage handles, how long it waits for the stages before and
+-- after it, and how full its input gets.
 local function new_gauge(name)
-  local gauge = { name = name, items = 0, starved = 0, blocked = 0, fullest = 0 }
+  local gauge = { items = 0, starved = 0, blocked = 0, fullest = 0 }
 
   function gauge.receive(channel)
     gauge.fullest = math.max(gauge.fullest, #channel)
@@ -60,7 +59,7 @@ local function new_gauge(name)
   end
 
   function gauge.figures()
-    return { name = gauge.name, items = gauge.items, starved = gauge.starved,
+    return { name = name, items = gauge.items, starved = gauge.starved,
       blocked = gauge.blocked, fullest = gauge.fullest }
   end
 
@@ -144,12 +143,11 @@ end
 
 -- --------------------------------------------------------------- program --
 
--- The project's own sources, or its sources' directories' newest guess: every
--- file with a known ending below the script's project.
+-- Every file with a known ending in the project that this script is part of.
 local function own_sources()
   local here = arg[0]:match("^(.*)[/\\][^/\\]*$") or "."
   local root = "'" .. (here .. "/.."):gsub("'", "'\\''") .. "'"
-  local pipe = assert(io.popen("find " .. root .. " -name '.?[!.]*' -prune -o"
+  local pipe = assert(io.popen("find " .. root .. " -name '.?*' ! -name '..' -prune -o"
     .. " -type f -name '*.*' -print"))
   local names = {}
   for name in pipe:lines() do
