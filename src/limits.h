@@ -14,6 +14,7 @@
 #define CAST_SPIN_ROUNDS 2u     /* looks for work before a worker sleeps */
 #define CAST_LOCK_SPINS 1u      /* tries before a lock waiter sleeps */
 #define CAST_RING_FIRST 1u      /* slots of a channel ring when first made */
+#define CAST_HEAP_FIRST 1u      /* deadlines a heap has room for at first */
 #define CAST_COROUTINES_MAX 2u  /* finished coroutines kept per state */
 #define CAST_CONTEXTS_MAX 2u    /* spare C stacks kept per runtime */
 #define CAST_PACK_DEPTH 3u      /* nesting encoded in place before deferring */
@@ -25,6 +26,7 @@
 #define CAST_SPIN_ROUNDS 200u
 #define CAST_LOCK_SPINS 100u
 #define CAST_RING_FIRST 4u
+#define CAST_HEAP_FIRST 16u
 #define CAST_COROUTINES_MAX 1024u
 #define CAST_CONTEXTS_MAX 64u
 #define CAST_PACK_DEPTH 64u

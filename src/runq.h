@@ -32,10 +32,12 @@ cast_job *cast_runq_pop(cast_runq *q); /* owner; NULL when empty */
 /* Owner, full queue: takes the older half out as a chain through job->next
    and sets *last; returns the first, or NULL if stealers made room. */
 cast_job *cast_runq_half(cast_runq *q, cast_job **last, uint32_t *count);
-/* Any thread that owns `mine` (empty): takes half of `from`, at least one;
-   returns one of them and puts the rest into mine. NULL when empty. */
+/* Any thread that owns `mine` (empty): takes the older half of `from`, at
+   least one; returns the oldest and puts the rest into mine. NULL when there
+   is none. */
 cast_job *cast_runq_steal(cast_runq *from, cast_runq *mine);
-/* A moment's length; its loads are seq_cst (PAIR sleep). */
+/* A moment's length, for any thread; perhaps too large, but never without a
+   job pushed before. Its loads are seq_cst (PAIR sleep). */
 uint32_t cast_runq_len(cast_runq *q);
 
 #endif
