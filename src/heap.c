@@ -37,8 +37,9 @@ int cast_heap_reserve(cast_heap *h) {
   if (h->count < h->room) return 0;
   if (h->room > UINT32_MAX / 2) return CASTING_ENOMEM;
   uint32_t room = h->room == 0 ? CAST_HEAP_FIRST : h->room * 2;
-  if (room > PTRDIFF_MAX / sizeof(entry)) return CASTING_ENOMEM;
-  entry *at = cast_realloc(h->at, room * sizeof(entry));
+  uint64_t size = (uint64_t)room * sizeof(entry);
+  if (size > PTRDIFF_MAX) return CASTING_ENOMEM;
+  entry *at = cast_realloc(h->at, (size_t)size);
   if (at == NULL) return CASTING_ENOMEM;
   h->at = at;
   h->room = room;

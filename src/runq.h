@@ -11,6 +11,7 @@
 #ifndef CAST_RUNQ_H
 #define CAST_RUNQ_H
 
+#include "base.h"
 #include "limits.h"
 
 /* What the scheduler runs; embedded in sessions. */
