@@ -16,9 +16,11 @@
 
 typedef struct cast_heap_entry entry;
 
-static inline void walk(const cast_heap *h) {
+#if CAST_DEBUG >= 2
+static void walk(const cast_heap *h) {
   if (h->count <= WALK_MOST) cast_heap_check(h);
 }
+#endif
 
 void cast_heap_init(cast_heap *h) {
   h->at = NULL;
