@@ -30,7 +30,7 @@ layers='
   os/os os/*
   trace lock mem object heap msg runq
   context sched timer session wait task
-  chan select channel named monitor worker runtime
+  chan select channel named monitor worker host runtime
   lua/compat lua/handle lua/pack lua/*
 '
 
