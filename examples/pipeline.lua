@@ -147,8 +147,8 @@ end
 local function own_sources()
   local here = arg[0]:match("^(.*)[/\\][^/\\]*$") or "."
   local root = "'" .. (here .. "/.."):gsub("'", "'\\''") .. "'"
-  local pipe = assert(io.popen("find " .. root .. " -name '.?*' ! -name '..' -prune -o"
-    .. " -type f -name '*.*' -print"))
+  local pipe = assert(io.popen("find " .. root
+    .. " -name '.?*' ! -name '..' -prune -o -type f -name '*.*' -print"))
   local names = {}
   for name in pipe:lines() do
     if LANGUAGES[name:match("%.(%w+)$")] then

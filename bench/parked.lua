@@ -1,0 +1,136 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Parked tasks: how many bytes of resident memory a task costs that waits for
+-- a message, beside a bare coroutine of the same Lua that has yielded. The bare
+-- ones are measured in a process of their own, started by this one, so that
+-- neither can use memory which the other has given back.
+--
+-- Argument: how many; default 1000000 on Lua 5.4 and later, 100000 before.
+-- Needs Linux (/proc/self/statm).
+
+local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"
+local bench = dofile(here .. "common.lua")
+
+local DEFAULT = _VERSION >= "Lua 5.4" and 1000000 or 100000
+local bare = bench.args[1] == "bare"
+local count = tonumber(bench.args[bare and 2 or 1]) or DEFAULT
+
+local function page_size()
+  local pipe = io.popen("getconf PAGESIZE")
+  local size = pipe and tonumber(pipe:read("*l"))
+  if pipe then
+    pipe:close()
+  end
+  return size or 4096
+end
+
+local PAGE = page_size()
+
+-- Resident bytes of this process.
+local function resident()
+  local file = io.open("/proc/self/statm")
+  if not file then
+    print("parked: skipped, there is no /proc/self/statm here")
+    os.exit(0)
+  end
+  local pages = file:read("*a"):match("%d+%s+(%d+)")
+  file:close()
+  return tonumber(pages) * PAGE
+end
+
+local function settle()
+  collectgarbage()
+  collectgarbage()
+end
+
+-- Bytes each of `n` coroutines that have yielded.
+local function measure_bare(n)
+  settle()
+  local before = resident()
+  local keep = {}
+  local function wait()
+    coroutine.yield()
+  end
+  for i = 1, n do
+    keep[i] = coroutine.create(wait)
+    coroutine.resume(keep[i])
+  end
+  settle()
+  local bytes = (resident() - before) / n
+  assert(#keep == n)
+  return bytes
+end
+
+if bare then
+  print(measure_bare(count))
+  return
+end
+
+local casting = require "casting"
+
+-- Spawns `n` tasks that wait for the channel; returns when all do.
+local function park(n, channel)
+  local waiting = 0
+  local function wait()
+    waiting = waiting + 1
+    channel:receive()
+  end
+  for i = 1, n do
+    casting.spawn(wait)
+    if i % 1000 == 0 then
+      casting.yield()
+    end
+  end
+  while waiting < n do
+    casting.yield()
+  end
+  collectgarbage()
+  collectgarbage()
+end
+
+local function measure_tasks(n)
+  local session = casting.session { name = "parked" }
+  local channel = casting.channel()
+  session:spawn(park, 100, channel):await() -- whatever is needed only once
+  settle()
+  local before = resident()
+  local start = casting.now()
+  session:spawn(park, n, channel):await()
+  local seconds = casting.now() - start
+  settle()
+  local bytes = (resident() - before) / n
+  channel:close()
+  session:wait()
+  session:close()
+  return bytes, n / seconds
+end
+
+-- The interpreter that runs this script, as it was called.
+local function interpreter()
+  local lowest = 0
+  while arg[lowest - 1] do
+    lowest = lowest - 1
+  end
+  return arg[lowest]
+end
+
+local function quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+local function measure_bare_elsewhere(n)
+  local pipe = assert(io.popen(string.format("%s %s bare %d",
+    quote(interpreter()), quote(arg[0]), n)))
+  local bytes = tonumber(pipe:read("*l"))
+  pipe:close()
+  return bytes
+end
+
+local pair = bench.pair_rate()
+local plain = measure_bare_elsewhere(count)
+local bytes, rate = measure_tasks(count)
+local format = string.format
+bench.print("parked tasks, " .. count, format("%.0f ", bytes), "B", pair, nil,
+  plain and { name = "bare coroutine", figure = format("%.0f ", plain),
+    ratio = bytes / plain })
+bench.print("parking them", rate, "tasks/s", pair, rate / pair)

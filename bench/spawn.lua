@@ -1,0 +1,56 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Spawn and finish: tasks that do nothing are spawned, a thousand at a time,
+-- and joined. First in the session of the task that spawns them, then in
+-- another session, whither the function is copied. A step is one task.
+
+local casting = require "casting"
+local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"
+local bench = dofile(here .. "common.lua")
+
+local BATCH = 1000
+
+local function nothing()
+end
+
+local function spawn_here(n, f)
+  local start = casting.now()
+  for first = 1, n, BATCH do
+    local tasks = {}
+    for i = 1, math.min(BATCH, n - first + 1) do
+      tasks[i] = casting.spawn(f)
+    end
+    for i = 1, #tasks do
+      tasks[i]:join()
+    end
+  end
+  return casting.now() - start
+end
+
+local function spawn_there(n, f, session)
+  local start = casting.now()
+  for first = 1, n, BATCH do
+    local tasks = {}
+    for i = 1, math.min(BATCH, n - first + 1) do
+      tasks[i] = session:spawn(f)
+    end
+    for i = 1, #tasks do
+      tasks[i]:join()
+    end
+  end
+  return casting.now() - start
+end
+
+bench.places(function(place, session)
+  local here, there = session(1), session(2)
+  bench.figure {
+    name = "spawn, " .. place,
+    unit = "tasks/s",
+    run = function(n)
+      if here == there then
+        return here:spawn(spawn_here, n, nothing):await()
+      end
+      return here:spawn(spawn_there, n, nothing, there):await()
+    end,
+  }
+end)
