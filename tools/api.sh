@@ -1,2 +1,85 @@
 #!/bin/sh
-exit 0
+# api.sh - every public function is documented, has a type stub and is tested.
+# SPDX-License-Identifier: MIT
+#
+#   api.sh [ROOT]    prints what lacks where; exit status 1 if anything
+#
+# Lua: the functions are those of the luaL_Reg arrays in src/lua; the array's
+# C name says what they belong to (channel, task, session, else the module).
+# C: the functions declared with CASTING_API in include/casting.h.
+#   manual   a heading of docs/manual.md names it: casting.NAME for the module,
+#            ch:NAME or channel:NAME, t: or task:, s: or session: for handles;
+#            a C function: its name anywhere in the manual
+#   stub     lua/casting.d.lua defines it: casting.NAME, or Class:NAME
+#   test     a file in tests/lua calls it; for C, one in tests/unit
+set -u
+cd "${1:-$(dirname -- "$0")/..}" || exit 2
+status=0
+
+lacks() { # lacks WHERE FUNCTION
+  echo "$2 lacks $1"
+  status=1
+}
+
+# Prints "class name" for each Lua function.
+lua_functions() {
+  cat src/lua/*.c 2>/dev/null | awk '
+    /luaL_Reg +[a-z_]+\[\]/ {
+      class = "casting"
+      if ($0 ~ /channel|chan/) class = "channel"
+      if ($0 ~ /task/) class = "task"
+      if ($0 ~ /session/) class = "session"
+      if ($0 ~ /loadedlibs|openers|libs\[/) class = ""
+      inside = 1
+    }
+    inside {
+      line = $0
+      while (match(line, /\{ *"[a-z_]+" *,/)) {
+        name = substr(line, RSTART, RLENGTH)
+        gsub(/[^a-z_]/, "", name)
+        if (class != "" && name !~ /^__/) print class, name
+        line = substr(line, RSTART + RLENGTH)
+      }
+      if ($0 ~ /\};|NULL/) inside = 0
+    }' | LC_ALL=C sort -u
+}
+
+functions=$(lua_functions)
+if [ -n "$(find src/lua -name 'lib_*.c' 2>/dev/null)" ] &&
+  [ -z "$functions" ]; then
+  echo "found no luaL_Reg array in src/lua"
+  exit 1
+fi
+while read -r class name; do
+  [ -n "$class" ] || continue
+  case $class in
+  casting) call="casting[.]$name" heading=$call stub=$call text="casting.$name" ;;
+  *)
+    short=$(printf %s "$class" | cut -c1)
+    [ "$class" != channel ] || short=ch
+    heading="($class|$short):$name"
+    stub="$class[:.]$name"
+    call=":$name"
+    text="$class:$name"
+    ;;
+  esac
+  end='([^a-z_]|$)'
+  grep -q -s -E "^#.*[^a-z_]$heading$end" docs/manual.md ||
+    lacks "a heading in docs/manual.md" "$text"
+  grep -q -s -i -E "(function|field) +([a-z_.]*[.])?$stub$end" \
+    lua/casting.d.lua || lacks "a stub in lua/casting.d.lua" "$text"
+  cat tests/lua/*.lua 2>/dev/null | grep -q -E "$call$end" ||
+    lacks "a test in tests/lua" "$text"
+done <<EOF
+$functions
+EOF
+
+for name in $(sed -n 's/^CASTING_API .*[ *]\([a-z_]*\)(.*/\1/p' \
+  include/casting.h); do
+  grep -q -s -E "$name([^a-z_]|\$)" docs/manual.md ||
+    lacks "a mention in docs/manual.md" "$name"
+  [ "$name" = luaopen_casting ] ||
+    cat tests/unit/*.c 2>/dev/null | grep -q -E "$name *\\(" ||
+    lacks "a test in tests/unit" "$name"
+done
+exit $status

@@ -271,9 +271,8 @@ check_valgrind() {
   v='valgrind;--quiet;--fair-sched=yes;--error-exitcode=99'
   v="$v;--leak-check=full;--show-leak-kinds=definite,possible"
   v="$v;--errors-for-leak-kinds=definite,possible"
-  tested_config valgrind '|stress' -DCASTING_VALGRIND=ON \
-    -DCASTING_TIME_FACTOR=20 "-DCASTING_UNIT_WRAPPER=$v" \
-    "-DCASTING_LUA_WRAPPER=$v"
+  tested_config valgrind '|stress' -DCASTING_TIME_FACTOR=20 \
+    "-DCASTING_UNIT_WRAPPER=$v" "-DCASTING_LUA_WRAPPER=$v"
 }
 
 # -- Lua 5.5 -------------------------------------------------------------------------
