@@ -1,7 +1,8 @@
+-- buffered.lua - throughput of a buffered channel.
 -- SPDX-License-Identifier: MIT
 --
--- Throughput of a buffered channel: one task sends, another receives, with
--- room for 1024 messages between them. A step is a message of one number.
+-- One task sends, another receives, with room for 1024 messages between them. A
+-- step is a message of one number.
 
 local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"

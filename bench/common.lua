@@ -1,8 +1,9 @@
+-- common.lua - what every benchmark shares.
 -- SPDX-License-Identifier: MIT
 --
--- What every benchmark shares: rounds and medians, the yardstick (how many
--- resume/yield pairs of a bare coroutine this Lua makes in a second), places
--- for the tasks to run in, and the one line in which a figure is printed.
+-- Rounds and medians; the yardstick (how many resume/yield pairs of a bare
+-- coroutine this Lua makes in a second); places for the tasks to run in; and
+-- the one line in which a figure is printed.
 --
 -- Options of every benchmark: --rounds N (default 5) and --seconds S (about
 -- how long one round runs; default 0.2). What is left is in `bench.args`.
@@ -63,13 +64,15 @@ end
 
 local PREFIXES = { { 1e9, "G" }, { 1e6, "M" }, { 1e3, "k" } }
 
-local function human(x)
+-- "1.23 M/s", "1.23 GB/s", "1.23 k hops/s".
+local function human(x, unit)
   for _, prefix in ipairs(PREFIXES) do
     if x >= prefix[1] then
-      return string.format("%.2f %s", x / prefix[1], prefix[2])
+      local space = unit:find("^%l") and " " or ""
+      return string.format("%.2f %s", x / prefix[1], prefix[2] .. space .. unit)
     end
   end
-  return string.format(x >= 100 and "%.0f " or "%.3g ", x)
+  return string.format("%.3g %s", x, unit)
 end
 
 -- Prints one line: name, figure, the pair rate, the ratio of the figure to it
@@ -78,10 +81,10 @@ end
 -- texts printed as they are.
 function bench.print(name, figure, unit, pair, ratio, floor)
   local function show(value)
-    return (type(value) == "number" and human(value) or value) .. unit
+    return type(value) == "number" and human(value, unit) or value .. unit
   end
-  local line = string.format("%-30s %-20s | pair %s/s | ratio %s",
-    name, show(figure), human(pair),
+  local line = string.format("%-32s %-20s | pair %s | ratio %s",
+    name, show(figure), human(pair, "/s"),
     ratio and string.format("%.4f", ratio) or "-")
   if floor then
     line = line .. string.format(" | %s %s, ratio %.3f",

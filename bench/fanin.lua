@@ -1,8 +1,8 @@
+-- fanin.lua - four senders, one receiver.
 -- SPDX-License-Identifier: MIT
 --
--- Fan-in: four tasks, each in a session of its own unless all share one, send
--- into one channel with room for 1024 messages; a fifth receives. A step is a
--- message of one number.
+-- Four tasks, each in a session of its own unless all share one, send into one
+-- channel with room for 1024 messages. A step is a message of one number.
 
 local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"

@@ -1,8 +1,8 @@
+-- fib.lua - fib(32) in two sessions, at once and one after the other.
 -- SPDX-License-Identifier: MIT
 --
--- Two sessions that compute fib(32), at once on two workers, and one after the
--- other. The ratio at the end of the second line is the time of the first way
--- as a part of the second: 0.5 is perfect on two cores, 1 would be no gain.
+-- The ratio at the end of the second line is the time at once as a part of the
+-- time in turn: 0.5 is perfect on two cores, 1 would be no gain.
 --
 -- Argument: another number than 32.
 

@@ -1,9 +1,10 @@
+-- parked.lua - how much memory a waiting task takes.
 -- SPDX-License-Identifier: MIT
 --
--- Parked tasks: how many bytes of resident memory a task costs that waits for
--- a message, beside a bare coroutine of the same Lua that has yielded. The bare
--- ones are measured in a process of their own, started by this one, so that
--- neither can use memory which the other has given back.
+-- Bytes of resident memory of a task that waits for a message, beside those of
+-- a bare coroutine of the same Lua that has yielded. The bare ones are measured
+-- in a process of their own, started by this one, so that neither can use
+-- memory which the other has given back.
 --
 -- Argument: how many; default 1000000 on Lua 5.4 and later, 100000 before.
 -- Needs Linux (/proc/self/statm).

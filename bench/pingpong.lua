@@ -1,7 +1,8 @@
+-- pingpong.lua - two tasks send a number to and fro.
 -- SPDX-License-Identifier: MIT
 --
--- Ping-pong: two tasks send a number to and fro over two unbuffered channels.
--- A step is a round trip: two messages, each a rendezvous.
+-- Over two unbuffered channels. A step is a round trip: two messages, each a
+-- rendezvous.
 
 local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"

@@ -1,8 +1,9 @@
+-- ring.lua - a token goes round through 1000 tasks.
 -- SPDX-License-Identifier: MIT
 --
--- Ring: 1000 tasks, joined in a circle by unbuffered channels, pass a token
--- round. With two sessions every other task is in the other one, so that each
--- hop goes from session to session. A step is a hop.
+-- The tasks are joined in a circle by unbuffered channels. With two sessions
+-- every other task is in the other one, so that each hop goes from session to
+-- session. A step is a hop.
 
 local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"

@@ -1,7 +1,8 @@
+-- select.lua - a task waits for 2, or 8, channels at once.
 -- SPDX-License-Identifier: MIT
 --
--- Select: a task waits for 2 (or 8) unbuffered channels at once; as many tasks
--- in another session send, each into its own. A step is one select.
+-- The channels are unbuffered; for each a task in another session sends into
+-- it. A step is one select.
 
 local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"

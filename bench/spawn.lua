@@ -1,8 +1,8 @@
+-- spawn.lua - spawns tasks that do nothing, and joins them.
 -- SPDX-License-Identifier: MIT
 --
--- Spawn and finish: tasks that do nothing are spawned, a thousand at a time,
--- and joined. First in the session of the task that spawns them, then in
--- another session, whither the function is copied. A step is one task.
+-- A thousand at a time: either in the session of the task that spawns them, or
+-- in another session, to which the function is copied. A step is one task.
 
 local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"

@@ -1,11 +1,11 @@
+-- strings.lua - strings of 1 MiB through a channel with room for four.
 -- SPDX-License-Identifier: MIT
 --
--- Strings of 1 MiB from one session to another through a channel with room for
--- four. Beside it the floor: each string has to be copied into the message and
--- out of it, so it is compared with two copies of such a string. They are made
--- with string.sub, which in every Lua version is one memcpy into a new string;
--- like what is sent, they pay for the new string's memory and its collection
--- too. A step is one string, the figure counts bytes.
+-- Beside it the floor: each string has to be copied into the message and out of
+-- it, so it is compared with two copies of such a string. They are made with
+-- string.sub, which in every Lua version is one memcpy into a new string; like
+-- what is sent, they pay for the new string's memory and its collection too. A
+-- step is one string, the figure counts bytes.
 
 local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"

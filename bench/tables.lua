@@ -1,8 +1,8 @@
+-- tables.lua - a record with nested tables through a buffered channel.
 -- SPDX-License-Identifier: MIT
 --
--- Tables: a small record with nested tables goes through a channel with room
--- for 1024 messages. Beside it the floor: what a recursive copy of the same
--- table costs in plain Lua. A step is one table.
+-- Beside it the floor: what a recursive copy of the same table costs in plain
+-- Lua. A step is one table.
 
 local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"

@@ -1,7 +1,7 @@
+-- chat.lua - a chat between tasks: members who come, talk and go.
 -- SPDX-License-Identifier: MIT
 --
--- A chat between tasks: members who come, talk and go, and rooms that pass on
--- what is said.
+-- Rooms pass on what their members say.
 --
 -- What it shows: tasks as small servers; channels sent through channels; a
 -- channel found by its name (the lobby); closing a channel to say goodbye; and

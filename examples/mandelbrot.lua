@@ -1,6 +1,5 @@
+-- mandelbrot.lua - draws the Mandelbrot set in parallel sessions.
 -- SPDX-License-Identifier: MIT
---
--- Draws the Mandelbrot set in parallel sessions and writes a picture.
 --
 -- What it shows: a farm of sessions that compute. Row numbers go out through
 -- one channel, finished rows come back through another in any order; a session

@@ -1,6 +1,7 @@
+-- pipeline.lua - counts lines of source files in a pipeline of sessions.
 -- SPDX-License-Identifier: MIT
 --
--- Counts code, comment and blank lines of source files in a pipeline.
+-- Every line is found to be code, a comment or blank:
 --
 --     names -> [read] -> lines -> [parse] -> records -> [collect] -> table
 --

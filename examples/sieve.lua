@@ -1,6 +1,5 @@
+-- sieve.lua - finds the first N primes with a chain of tasks, one a prime.
 -- SPDX-License-Identifier: MIT
---
--- Finds the first N primes with a chain of tasks, one for each prime.
 --
 -- What it shows: many cheap tasks, unbuffered channels, and a shutdown that
 -- runs through the chain by closing one channel. A generator sends 2, 3, 4...

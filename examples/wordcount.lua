@@ -1,6 +1,5 @@
+-- wordcount.lua - counts the words of text files in parallel sessions.
 -- SPDX-License-Identifier: MIT
---
--- Counts the words of text files in parallel sessions.
 --
 -- What it shows: several sessions that take work from one channel;
 -- back-pressure (the channel holds a few blocks, and the reader waits while

@@ -1,0 +1,260 @@
+-- examples_spec.lua - the programs of examples/, each run as its reader would.
+-- SPDX-License-Identifier: MIT
+
+local helper = require "helper"
+
+local function quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+-- Runs examples/NAME.lua with these arguments. Returns its exit status, what
+-- it wrote, and what it complained.
+local function run(name, ...)
+  local words = {helper.command(), "examples/" .. name .. ".lua"}
+  for i = 1, select("#", ...) do
+    words[#words + 1] = quote((select(i, ...)))
+  end
+  local err = os.tmpname()
+  local pipe = io.popen(("timeout -k 2 %d %s 2>%s </dev/null; echo $?"):format(
+    math.ceil(2 * helper.LONG), table.concat(words, " "), err))
+  local out, status = pipe:read("*a"):match "^(.-)(%d+)%s*$"
+  pipe:close()
+  local complaint = helper.slurp(err)
+  os.remove(err)
+  return tonumber(status), out, complaint
+end
+
+-- As run, and it must end well and without a complaint: returns the output.
+local function output(name, ...)
+  local status, out, complaint = run(name, ...)
+  if status ~= 0 or complaint ~= "" then
+    error(("status %d\n%s%s"):format(status, out, complaint), 2)
+  end
+  return out
+end
+
+-- A directory for a test, removed after it.
+local dir
+local function make_directory()
+  local pipe = io.popen "mktemp -d"
+  dir = pipe:read "*l"
+  pipe:close()
+end
+local function remove_directory()
+  os.execute("rm -rf " .. quote(dir))
+end
+local function file(name, text)
+  return helper.spit(dir .. "/" .. name, text)
+end
+
+describe("examples/wordcount.lua", function()
+  before_each(make_directory)
+  after_each(remove_directory)
+
+  it("counts the project's own documents when no file is given", function()
+    local out = output("wordcount", "--check")
+    assert.matches("\ncheck: equal\n", out)
+    assert.matches("%d+ words, %d+ different, in %d+ files", out)
+  end)
+
+  it("prints the most frequent words, their sum and the time", function()
+    local name = file("a.txt", "The cat and the dog and THE bird.\n")
+    local out = output("wordcount", "--top", "2", name)
+    assert.equal("        3  the\n        2  and\n" ..
+      "8 words, 5 different, in 1 files of 0.00 MB\n",
+      (out:gsub("[%d.]+ s in 4 sessions\n", "")))
+  end)
+
+  it("knows apostrophes, quotes and letters of UTF-8", function()
+    local name = file("a.txt", "don't 'don't' don\226\128\153t \226\128\156" ..
+      "\195\188ber\226\128\157\226\128\148users' users a1")
+    local out = output("wordcount", name)
+    assert.matches("^        3  don't\n        2  users\n        1  a1\n" ..
+      "        1  \195\188ber\n7 words, 4 different", out)
+  end)
+
+  it("cuts no word where a block ends", function()
+    local words = {}
+    for i = 1, 90000 do words[i] = "word" .. i % 1000 end
+    file("many", table.concat(words, "\n"))
+    file("long", ("x"):rep(700000) .. " tail")
+    file("short", "word0")
+    local out = output("wordcount", "--check", "--top", "1", "--sessions", "3",
+      dir)
+    assert.matches("^       91  word0\n90003 words, 1002 different, in 3 files",
+      out)
+    assert.matches("\ncheck: equal\n", out)
+  end)
+
+  it("takes any bytes in files and almost any in names", function()
+    local bytes, seed = {}, 42
+    for i = 1, 300000 do
+      seed = (seed * 16807) % 2147483647
+      bytes[i] = string.char(seed % 256)
+    end
+    local binary = table.concat(bytes)
+    file("a b'c\"d$HOME`id`;\\.txt", binary)
+    file("-n", binary:sub(1, 1000))
+    file("\195\188\255", binary:sub(-1000))
+    file("empty", "")
+    file("zeros", ("\0"):rep(100000))
+    local out = output("wordcount", "--check", dir)
+    assert.matches("in 5 files", out)
+    assert.matches("\ncheck: equal\n", out)
+  end)
+
+  it("goes through directories and globs by itself", function()
+    os.execute("mkdir -p " .. quote(dir .. "/in side/deep"))
+    file("in side/one.txt", "a b c")
+    file("in side/deep/two.txt", "a b")
+    file("in side/deep/three.md", "a")
+    assert.matches("\n6 words, 3 different, in 3 files",
+      output("wordcount", "--check", dir))
+    assert.matches("\n5 words, 3 different, in 2 files",
+      output("wordcount", dir .. "/in side/*.txt", dir .. "/in s*/de?p/t[w]*"))
+    file("st*r", "literally")
+    file("stir", "not this")
+    assert.matches("\n1 words, 1 different, in 1 files",
+      output("wordcount", dir .. "/st*r"))
+  end)
+
+  it("goes on after a file that cannot be read, and fails in the end",
+    function()
+      local good = file("good", "a b c")
+      for _, bad in ipairs {dir .. "/none", dir .. "/none*"} do
+        local status, out, complaint = run("wordcount", bad, good)
+        assert.equal(1, status)
+        assert.matches("3 words, 3 different, in 1 files", out)
+        assert.equal("wordcount: " .. bad .. ": No such file or directory\n",
+          complaint)
+      end
+    end)
+
+  it("explains itself, and refuses what it does not know", function()
+    assert.matches("^usage: wordcount.lua", output("wordcount", "--help"))
+    for _, args in ipairs {{"--tpo"}, {"--top"}, {"--top", "x"},
+      {"--sessions", "0"}, {"--sessions", "1.5"}} do
+      local status, out, complaint = run("wordcount", helper.unpack(args))
+      assert.equal(2, status)
+      assert.equal("", out)
+      assert.matches("^wordcount: .*" .. args[1]:gsub("%-", "%%-"), complaint)
+    end
+  end)
+end)
+
+describe("examples/sieve.lua", function()
+  it("finds primes, in one session or several", function()
+    for _, sessions in ipairs {"1", "3"} do
+      local out = output("sieve", "60", sessions)
+      assert.matches("^2 3 5 7 11 13 17 19 23 29 %.%.%.\n", out)
+      assert.matches("\nprime number 60 is 281\n", out)
+      assert.matches("\ncheck: right\n$", out)
+    end
+    assert.matches("^2\nprime number 1 is 2\n", output("sieve", "1"))
+  end)
+
+  it("refuses what is no number", function()
+    assert.equal(2, (run("sieve", "many")))
+    assert.equal(2, (run("sieve", "0")))
+  end)
+end)
+
+describe("examples/mandelbrot.lua", function()
+  before_each(make_directory)
+  after_each(remove_directory)
+
+  -- The points in the set and the checksum of a drawing of 64 x 48 points are
+  -- the same everywhere.
+  local function draw(name, sessions)
+    local out = output("mandelbrot", "--size", "64", "--limit", "100",
+      "--check", "--sessions", sessions, dir .. "/" .. name)
+    assert.matches("\n64 x 48 points, 816 in the set: area 1.5619\n", out)
+    assert.matches("\nchecksum 2215132957\n", out)
+    assert.matches("\ncheck: equal\n$", out)
+    return helper.slurp(dir .. "/" .. name)
+  end
+
+  it("writes a PNG picture", function()
+    local png = draw("set.png", "1")
+    assert.equal("\137PNG\r\n\26\n\0\0\0\13IHDR\0\0\0\64\0\0\0\48\8\3\0\0\0",
+      png:sub(1, 29))
+    -- 8 signature, 25 header, 780 palette, 12 + 11 + 48 * 65 data, 12 end
+    assert.equal(8 + 25 + 780 + 12 + 11 + 48 * 65 + 12, #png)
+    assert.equal("\0\0\0\0IEND\174\66\96\130", png:sub(-12))
+    assert.equal(png, draw("again.png", "3"))
+  end)
+
+  it("writes a PPM picture", function()
+    local ppm = draw("set.ppm", "2")
+    assert.equal("P6\n64 48\n255\n", ppm:sub(1, 13))
+    assert.equal(13 + 64 * 48 * 3, #ppm)
+  end)
+
+  it("refuses what it does not know", function()
+    assert.equal(2, (run("mandelbrot", "--size", "none")))
+    assert.equal(2, (run("mandelbrot", "--colour")))
+  end)
+end)
+
+describe("examples/pipeline.lua", function()
+  before_each(make_directory)
+  after_each(remove_directory)
+
+  it("tells code, comments and blank lines apart", function()
+    local c = file("a.c", "/* one\n   two */\n\nint x; // three\n// four\n")
+    local lua = file("b.lua", "-- one\n--[[ two\n\nthree ]]\nprint(1)\n  \n")
+    local text = file("c.xyz", "what\n")
+    local out = output("pipeline", c, lua, text)
+    assert.matches("\nC +1 +3 +1\nLua +1 +3 +2\nother +1 +0 +0\n", out)
+    assert.matches("\n3 files, 12 lines, ", out)
+    assert.matches("\ncheck: every line arrived\n$", out)
+  end)
+
+  it("counts the project's own sources when no file is given", function()
+    local out = output("pipeline")
+    assert.matches("\nLua +%d%d%d+ ", out)
+    assert.matches("\ncheck: every line arrived\n$", out)
+  end)
+
+  it("holds a reader back that is too fast", function()
+    local lines = ("x = 1\n"):rep(400)
+    local out = output("pipeline", "--slow", "0.001", file("a.lua", lines))
+    -- 400 lines at 1 ms, less the 128 that the channels hold.
+    local blocked = out:match "\nread +1 +[%d.]+ s +([%d.]+) s"
+    assert.is_true(tonumber(blocked) > 0.2, out)
+    assert.matches("\ncollect +400 .* 6[0-9] of 64\n", out)
+  end)
+end)
+
+describe("examples/chat.lua", function()
+  it("has the same transcripts at every run", function()
+    local expected = [=[
+[lua]
+* ann enters
+* bob enters
+ann: Hello Bob! How do I run two functions at once?
+bob: Put each in a session and spawn it there.
+ann: And how do they talk to each other?
+bob: Through channels. Ask Cy, he knows them well.
+* cy enters
+* bob leaves
+cy: A channel copies what you send: nothing is shared.
+ann: So there is nothing to lock. Thank you both!
+* cy leaves
+* ann leaves
+
+[tea]
+* bob enters
+* dot enters
+dot: Is the kettle on?
+bob: It is. Milk?
+* dot leaves
+* bob leaves
+
+heard: ann 11, bob 12, cy 5, dot 4
+]=]
+    for _ = 1, 5 do
+      assert.equal(expected, output "chat")
+    end
+  end)
+end)
