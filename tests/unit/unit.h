@@ -1,0 +1,55 @@
+/* unit.h - what the unit tests share.
+   SPDX-License-Identifier: MIT
+
+   cmocka's assertions leave by longjmp, so they belong into the test function
+   itself; threads and contexts started by a test prove with CAST_ALWAYS. */
+#ifndef CAST_UNIT_H
+#define CAST_UNIT_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* fork, sigaction, pthread_kill */
+#endif
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../src/base.h"
+
+/* A fixed sequence for each seed (xorshift). */
+static inline uint64_t unit_random(uint64_t *state) {
+  uint64_t x = *state;
+  x ^= x << 13;
+  x ^= x >> 7;
+  x ^= x << 17;
+  return *state = x;
+}
+
+/* Does fn(arg) end a process? Runs it in one of its own, silently. */
+static inline bool unit_dies(void (*fn)(void *), void *arg) {
+  (void)fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)signal(SIGABRT, SIG_DFL);
+    (void)signal(SIGSEGV, SIG_DFL);
+    (void)freopen("/dev/null", "w", stderr);
+    fn(arg);
+    _exit(0);
+  }
+  int status = 0;
+  if (child < 0 || waitpid(child, &status, 0) != child) return false;
+  return !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+#endif
