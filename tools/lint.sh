@@ -24,14 +24,16 @@ cd "${1:-$(dirname -- "$0")/..}" || exit 2
 
 # The layers, lowest first. A module is X for src/X.h and src/X.c, os/X and
 # lua/X for the directories. A module may include those before it and itself.
-# Every new file gets its place here.
+# Every new file gets its place here. A=B are one layer: they may include each
+# other, and there must be a reason: the state owns the table of its handles,
+# and pushing a handle finds the state that it belongs to.
 layers='
   casting base limits list
   os/os os/*
   trace lock mem object heap msg runq
   context sched timer session wait task
   chan select channel named monitor worker host runtime
-  lua/compat lua/handle lua/pack lua/*
+  lua/compat lua/seen lua/wire lua/pack lua/packer lua/state=lua/handle lua/*
 '
 
 find src include -name '*.[chS]' 2>/dev/null | LC_ALL=C sort |
@@ -176,7 +178,10 @@ function check_line(n, line,    code, i, s, name) {
 
 BEGIN {
   n = split(layers, word, " ")
-  for (i = 1; i <= n; i++) rank[word[i]] = i
+  for (i = 1; i <= n; i++) {
+    m = split(word[i], peer, "=")
+    for (j = 1; j <= m; j++) rank[peer[j]] = i
+  }
   # time.h and signal.h and threads.h are about the system: not here.
   n = split("assert ctype errno float inttypes iso646 limits math stdalign " \
     "stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn " \
