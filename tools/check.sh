@@ -89,7 +89,7 @@ attempt() { # attempt TEXT COMMAND ...
   if "$@" >"$root/build/attempt.log" 2>&1; then
     passed=$((passed + 1))
   else
-    tail -n 100 "$root/build/attempt.log"
+    tail -n 400 "$root/build/attempt.log"
     echo "$text: failed"
     failed=$((failed + 1))
   fi
