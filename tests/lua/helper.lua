@@ -1,0 +1,161 @@
+-- helper.lua - what the specs share: child interpreters, waiting, misuse.
+-- SPDX-License-Identifier: MIT
+--
+-- On the path of ./dev test and of tools/runtest.sh. A function of a spec that
+-- is copied into a session does better without this table as an upvalue.
+
+local casting = require "casting"
+
+local helper = {}
+
+-- Seconds that nothing takes which works. A slow build (a sanitizer, valgrind)
+-- multiplies it by CASTING_TIME_FACTOR.
+local slow = tonumber(os.getenv "CASTING_TIME_FACTOR") or 1
+helper.slow = slow
+helper.LONG = 20 * slow
+
+-- "5.1" ... "5.4"; LuaJIT calls itself 5.1.
+helper.version = _VERSION:match "%d+%.%d+"
+helper.jit = rawget(_G, "jit") ~= nil
+helper.integers = math.type ~= nil
+
+function helper.pack(...)
+  return {n = select("#", ...), ...}
+end
+
+helper.unpack = table.unpack or unpack
+
+local function quote(s)
+  return "'" .. s:gsub("'", "'\\''") .. "'"
+end
+
+-- The interpreter that runs this test, as an absolute path if possible.
+local interpreter
+function helper.interpreter()
+  if interpreter then return interpreter end
+  interpreter = os.getenv "LUA"
+  if interpreter then return interpreter end
+  local pipe = io.popen "readlink /proc/$PPID/exe 2>/dev/null"
+  local line = pipe:read "*l"
+  pipe:close()
+  if line and line:match "lua" then
+    interpreter = line
+    return line
+  end
+  local args, lowest = rawget(_G, "arg") or {}, 0
+  while args[lowest - 1] do lowest = lowest - 1 end
+  interpreter = assert(args[lowest], "which interpreter is this?")
+  return interpreter
+end
+
+-- A shell's words that run the interpreter where modules are found as here.
+function helper.command()
+  local words = {"env -u LUA_INIT"}
+  for _, v in ipairs {"5_1", "5_2", "5_3", "5_4", "5_5"} do
+    words[#words + 1] = ("-u LUA_INIT_%s -u LUA_PATH_%s -u LUA_CPATH_%s")
+      :format(v, v, v)
+  end
+  words[#words + 1] = "LUA_PATH=" .. quote(package.path)
+  words[#words + 1] = "LUA_CPATH=" .. quote(package.cpath)
+  words[#words + 1] = quote(helper.interpreter())
+  return table.concat(words, " ")
+end
+
+function helper.slurp(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+function helper.spit(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+-- Runs Lua source text in an interpreter of its own. `interrupt` (a word)
+-- sends SIGINT as soon as the child has written that word. Returns {status=,
+-- out=, err=, seconds=}; status 124 means that it did not end in time.
+function helper.run(source, interrupt)
+  local base = os.tmpname()
+  local script, out, err = base .. ".lua", base .. ".out", base .. ".err"
+  local pid = base .. ".pid"
+  helper.spit(script, source)
+  helper.spit(out, "")
+  local start = ("timeout -k 2 %d sh -c 'echo $$ >%s; exec \"$@\"' sh %s %s" ..
+    " >%s 2>%s </dev/null"):format(math.ceil(helper.LONG), pid,
+    helper.command(), script, out, err)
+  if interrupt then
+    start = ("%s & job=$!; while ! grep -q %s %s && kill -0 $job; do" ..
+      " sleep 0.02; done 2>/dev/null; kill -INT $(cat %s); wait $job")
+      :format(start, quote(interrupt), out, pid)
+  end
+  local began = casting.now()
+  local pipe = io.popen(start .. "; echo $?")
+  local status = tonumber((pipe:read "*a"):match "(%d+)%s*$")
+  pipe:close()
+  local result = {status = status, seconds = casting.now() - began,
+    out = helper.slurp(out), err = helper.slurp(err)}
+  for _, path in ipairs {base, script, out, err, pid} do os.remove(path) end
+  return result
+end
+
+-- As helper.run, and the child must have ended well: returns what it wrote.
+function helper.output(source)
+  local result = helper.run(source)
+  if result.status ~= 0 then
+    error(("status %s\n%s%s"):format(tostring(result.status), result.out,
+      result.err), 2)
+  end
+  return result.out
+end
+
+-- Lets the calling state's tasks run until f() is true. For states that have
+-- no event to wait for, such as "that task is parked now".
+function helper.until_true(f, what)
+  local deadline = casting.now() + helper.LONG
+  while not f() do
+    if casting.now() > deadline then
+      error((what or "it") .. " did not come true in time", 2)
+    end
+    casting.sleep(0.001)
+  end
+end
+
+function helper.until_waiting(task)
+  helper.until_true(function() return task:status() == "waiting" end,
+    "that the task waits")
+end
+
+-- f must raise a string that has each of the words in it.
+function helper.misuse(f, ...)
+  local ok, message = pcall(f)
+  if ok then error("no error was raised", 2) end
+  if type(message) ~= "string" then
+    error("the error is a " .. type(message), 2)
+  end
+  for i = 1, select("#", ...) do
+    local word = select(i, ...)
+    if not message:find(word, 1, true) then
+      error(("%q does not mention %q"):format(message, word), 2)
+    end
+  end
+end
+
+-- Where Lua code can be. Each runs f(...) and gives its results.
+helper.places = {
+  {"the main program", function(f, ...) return f(...) end},
+  {"a task of the main state", function(f, ...)
+    return casting.spawn(f, ...):await(helper.LONG)
+  end},
+  {"a task of a session", function(f, ...)
+    local session = casting.session()
+    local result = helper.pack(session:spawn(f, ...):await(helper.LONG))
+    session:close()
+    return helper.unpack(result, 1, result.n)
+  end},
+}
+
+return helper
