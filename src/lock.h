@@ -39,6 +39,13 @@ struct cast_lock {
 #endif
 };
 
+/* For locks that exist before anything runs. */
+#if CAST_DEBUG >= 1
+#define CAST_LOCK_STATIC(r) { .rank = (r) }
+#else
+#define CAST_LOCK_STATIC(r) { 0 }
+#endif
+
 void cast_lock_init(cast_lock *l, cast_rank rank);
 void cast_lock_slow(cast_lock *l);
 void cast_lock_wake(cast_lock *l);

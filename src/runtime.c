@@ -29,7 +29,9 @@ static struct {
   uint32_t min;    /* (lock) */
   uint32_t max;    /* (lock) */
   named *names;    /* (lock) */
-} runtime = { .min = THREADS_MIN, .max = THREADS_MAX };
+} runtime = { .lock = CAST_LOCK_STATIC(CAST_RANK_RUNTIME),
+  .min = THREADS_MIN,
+  .max = THREADS_MAX };
 
 /* Sessions that compute at the same time: no more than processors. */
 static uint32_t cores(void) {

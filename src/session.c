@@ -153,19 +153,9 @@ static cast_post *reversed(uintptr_t word) {
   return list;
 }
 
-/* Closes the session if it should be, and nothing is left in it. */
-static bool try_close(cast_session *s) {
-  bool ok;
+/* No task is left, and none will start. */
+void cast_session_end(cast_session *s) {
   uintptr_t word;
-  if (!s->close_wanted && !s->orphaned) return false;
-  cast_lock_take(&s->lock);
-  /* Relaxed: handles come back only under this lock. */
-  if (atomic_load_explicit(&s->object.refs, memory_order_relaxed) > 0)
-    s->orphaned = false;
-  ok = s->ntasks == 0 && (s->close_wanted || s->orphaned);
-  if (ok) s->closing = true;
-  cast_lock_drop(&s->lock);
-  if (!ok) return false;
   cast_timer_remove(&s->alarm);
   s->ops->close(s);
   /* PAIR inbox: acquire the last posts; release nothing in particular. */
@@ -174,7 +164,21 @@ static bool try_close(cast_session *s) {
   CAST_ASSERT(s->ready == NULL && s->deadlines.count == 0);
   cast_heap_fini(&s->deadlines);
   cast_event_set(&s->closed, NULL);
-  return true;
+}
+
+/* Should the session close now? Then it takes no more tasks. */
+static bool must_close(cast_session *s) {
+  bool yes;
+  if (!s->close_wanted && !s->orphaned) return false;
+  if (s->runner->worker == NULL) return false; /* a host's */
+  cast_lock_take(&s->lock);
+  /* Relaxed: handles come back only under this lock. */
+  if (atomic_load_explicit(&s->object.refs, memory_order_relaxed) > 0)
+    s->orphaned = false;
+  yes = s->ntasks == 0 && (s->close_wanted || s->orphaned);
+  if (yes) s->closing = true;
+  cast_lock_drop(&s->lock);
+  return yes;
 }
 
 /* -- inbox ----------------------------------------------------------------- */
@@ -278,7 +282,8 @@ cast_run cast_session_run(cast_session *s, cast_runner **r) {
       leave(s, r);
       return CAST_RUN_AGAIN;
     }
-    if (try_close(s)) {
+    if (must_close(s)) {
+      cast_session_end(s);
       leave(s, r);
       cast_session_drop(s);
       return CAST_RUN_GONE;

@@ -184,6 +184,8 @@ bool cast_session_notified(cast_session *s);
 static inline uint64_t cast_session_next(const cast_session *s) {
   return cast_heap_next(&s->deadlines);
 }
+/* Owner of a host's session, which never closes by itself: closes it. */
+void cast_session_end(cast_session *s);
 /* Owner: cancels every task and closes the session once they have ended. */
 void cast_session_cancel_all(cast_session *s);
 

@@ -9,11 +9,40 @@
 #include "../object.h"
 #include "compat.h"
 
+typedef struct cast_handle {
+  const void *tag;     /* tells handles from other userdata */
+  cast_object *object; /* NULL: closed by the end of its state */
+} cast_handle;
+
+extern const char cast_handle_tag;
+
+/* Prepares the state (metatables come from cast_handle_class). */
+void cast_handle_open(lua_State *L);
+/* Registers the methods and metamethods of a type of handle. */
+void cast_handle_class(lua_State *L, const cast_type *type,
+  const char *title, const luaL_Reg *methods, const luaL_Reg *meta);
+
 /* The object of the handle at idx, or NULL if that is not a handle (or one
    whose state is closing). The reference stays the handle's. */
 cast_object *cast_handle_test(lua_State *L, int idx);
+/* The same for one type; raises "channel expected, got X". */
+cast_object *cast_handle_check(lua_State *L, int idx, const cast_type *type);
 /* Pushes the handle of `o`. Takes over the caller's reference, also when it
    raises (out of memory). */
 void cast_handle_push(lua_State *L, cast_object *o);
+/* Pushes a handle without an object, whose `object` the caller sets; then
+   cast_handle_note makes it known. The handle stays on the top. */
+cast_handle *cast_handle_new(lua_State *L, const cast_type *type);
+void cast_handle_note(lua_State *L, cast_handle *h);
+/* Pushes the handle of o and returns true, or pushes nothing. */
+bool cast_handle_find(lua_State *L, const cast_object *o);
+
+static inline cast_handle *cast_handle_at(lua_State *L, int idx) {
+  cast_handle *h = lua_touserdata(L, idx);
+  if (h == NULL || lua_rawlen(L, idx) != sizeof *h ||
+      h->tag != &cast_handle_tag)
+    return NULL;
+  return h;
+}
 
 #endif

@@ -1,0 +1,133 @@
+/* handle.c - handles.
+   SPDX-License-Identifier: MIT
+
+   The registry holds, under addresses of this file: the weak table of handles
+   (object -> handle), and under each type's address its metatable. The hidden
+   `pending` slot of the state owns a reference while a handle for it is being
+   allocated, so that running out of memory leaks nothing. */
+#include "handle.h"
+
+#include "state.h"
+
+const char cast_handle_tag = 0;
+static const char known_key = 0;
+
+void cast_handle_open(lua_State *L) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &known_key);
+}
+
+static int handle_gc(lua_State *L) {
+  cast_handle *h = cast_handle_at(L, 1);
+  if (h != NULL && h->object != NULL) {
+    cast_object *o = h->object;
+    h->object = NULL;
+    cast_unref(o);
+  }
+  return 0;
+}
+
+static int handle_tostring(lua_State *L) {
+  cast_handle *h = cast_handle_at(L, 1);
+  if (h == NULL) return luaL_error(L, "not a handle of casting");
+  if (h->object == NULL)
+    lua_pushliteral(L, "casting handle (closed)");
+  else
+    lua_pushfstring(L, "%s: %p", h->object->type->name, (void *)h->object);
+  return 1;
+}
+
+/* luaL_setfuncs with the state's box as the upvalue. */
+static void set_functions(lua_State *L, const luaL_Reg *list) {
+  if (list == NULL) return;
+  cast_state_box(L);
+  luaL_setfuncs(L, list, 1);
+}
+
+void cast_handle_class(lua_State *L, const cast_type *type,
+  const char *title, const luaL_Reg *methods, const luaL_Reg *meta) {
+  static const luaL_Reg common[] = { { "__gc", handle_gc },
+    { "__tostring", handle_tostring }, { NULL, NULL } };
+  lua_newtable(L);
+  set_functions(L, common);
+  set_functions(L, meta);
+  lua_newtable(L);
+  set_functions(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushstring(L, title);
+  lua_setfield(L, -2, "__metatable");
+  lua_pushstring(L, title);
+  lua_setfield(L, -2, "__name");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, type);
+}
+
+cast_object *cast_handle_test(lua_State *L, int idx) {
+  cast_handle *h = cast_handle_at(L, idx);
+  return h != NULL ? h->object : NULL;
+}
+
+cast_object *cast_handle_check(lua_State *L, int idx, const cast_type *type) {
+  cast_handle *h = cast_handle_at(L, idx);
+  const char *got;
+  if (CAST_LIKELY(h != NULL && h->object != NULL && h->object->type == type))
+    return h->object;
+  if (h != NULL)
+    got = h->object == NULL ? "a closed handle" : h->object->type->name;
+  else
+    got = lua_isnone(L, idx) ? "no value" : luaL_typename(L, idx);
+  luaL_argerror(
+    L, idx, lua_pushfstring(L, "%s expected, got %s", type->name, got));
+  return NULL;
+}
+
+bool cast_handle_find(lua_State *L, const cast_object *o) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &known_key);
+  lua_rawgetp(L, -1, o);
+  lua_remove(L, -2);
+  if (cast_handle_test(L, -1) == o) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+cast_handle *cast_handle_new(lua_State *L, const cast_type *type) {
+#if CAST_LUA >= 504
+  /* The user value keeps the results of a task. */
+  cast_handle *h =
+    lua_newuserdatauv(L, sizeof *h, type == &cast_task_type ? 1 : 0);
+#else
+  cast_handle *h = lua_newuserdata(L, sizeof *h);
+#endif
+  h->tag = &cast_handle_tag;
+  h->object = NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, type);
+  lua_setmetatable(L, -2);
+  return h;
+}
+
+void cast_handle_note(lua_State *L, cast_handle *h) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &known_key);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, h->object);
+  lua_pop(L, 1);
+}
+
+void cast_handle_push(lua_State *L, cast_object *o) {
+  cast_state *S = cast_state_find(L);
+  cast_handle *h;
+  if (S->pending != NULL) cast_unref(S->pending);
+  S->pending = o;
+  luaL_checkstack(L, 4, NULL);
+  if (!cast_handle_find(L, o)) {
+    h = cast_handle_new(L, o->type);
+    h->object = o;
+    S->pending = NULL; /* the handle's now */
+    cast_handle_note(L, h);
+  } else {
+    S->pending = NULL;
+    cast_unref(o);
+  }
+}

@@ -1,0 +1,106 @@
+/* lib_casting.c - the module table.
+   SPDX-License-Identifier: MIT */
+#include "../../include/casting.h"
+#include "../runtime.h"
+#include "handle.h"
+#include "state.h"
+
+#include <math.h>
+
+int cast_lib_channel(lua_State *L);
+int cast_lib_named(lua_State *L);
+int cast_lib_after(lua_State *L);
+int cast_lib_every(lua_State *L);
+int cast_lib_select(lua_State *L);
+int cast_lib_spawn(lua_State *L);
+int cast_lib_self(lua_State *L);
+int cast_lib_yield(lua_State *L);
+int cast_lib_sleep(lua_State *L);
+int cast_lib_session(lua_State *L);
+
+static int lib_now(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)os_now() * 1e-9);
+  return 1;
+}
+
+static uint32_t check_threads(lua_State *L, int i) {
+  lua_Number n;
+  if (lua_isnoneornil(L, i)) return 0;
+  n = luaL_checknumber(L, i);
+  luaL_argcheck(L, n >= 1 && n <= CAST_WORKERS_MAX && n == floor(n), i,
+    "a number of threads must be an integer from 1 to 1024");
+  return (uint32_t)n;
+}
+
+static int lib_threads(lua_State *L) {
+  uint32_t min, max;
+  cast_state_here(L);
+  min = check_threads(L, 1);
+  max = check_threads(L, 2);
+  luaL_argcheck(L, min == 0 || max == 0 || min <= max, 2,
+    "the maximum is below the minimum");
+  cast_runtime_threads(&min, &max);
+  lua_pushinteger(L, (lua_Integer)min);
+  lua_pushinteger(L, (lua_Integer)max);
+  return 2;
+}
+
+static int lib_on_error(lua_State *L) {
+  cast_object *o = NULL;
+  cast_state_here(L);
+  if (!lua_isnoneornil(L, 1)) {
+    o = cast_handle_check(L, 1, &cast_chan_type);
+    cast_ref(o);
+  }
+  cast_failures_to(o != NULL ? CAST_CONTAINER(o, cast_chan, object) : NULL);
+  return 0;
+}
+
+static int lib_is_cancelled(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, cast_cancel_test(L, 1));
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+  { "channel", cast_lib_channel },
+  { "named", cast_lib_named },
+  { "after", cast_lib_after },
+  { "every", cast_lib_every },
+  { "select", cast_lib_select },
+  { "session", cast_lib_session },
+  { "spawn", cast_lib_spawn },
+  { "self", cast_lib_self },
+  { "yield", cast_lib_yield },
+  { "sleep", cast_lib_sleep },
+  { "now", lib_now },
+  { "threads", lib_threads },
+  { "on_error", lib_on_error },
+  { "is_cancelled", lib_is_cancelled },
+  { NULL, NULL },
+};
+
+void cast_open_module(lua_State *L, cast_state *S) {
+  CAST_UNUSED(S);
+  lua_newtable(L);
+  cast_state_box(L);
+  luaL_setfuncs(L, functions, 1);
+  lua_pushliteral(L, CASTING_VERSION);
+  lua_setfield(L, -2, "_VERSION");
+  /* So that the class of cancellation errors is known by name. */
+  cast_cancel_push(L, NULL);
+  lua_getmetatable(L, -1);
+  lua_setfield(L, -3, "cancelled");
+  lua_pop(L, 1);
+}
+
+int luaopen_casting(lua_State *L) {
+  cast_state *S = cast_state_find(L);
+  if (S == NULL)
+    cast_state_host(L);
+  else if (S->packer == NULL)
+    cast_state_furnish(L, S); /* the last attempt ran out of memory */
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "casting");
+  return 1;
+}

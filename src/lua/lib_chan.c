@@ -1,0 +1,445 @@
+/* lib_chan.c - channels for Lua, and select.
+   SPDX-License-Identifier: MIT */
+#include "../../include/casting.h"
+#include "../mem.h"
+#include "../runtime.h"
+#include "handle.h"
+#include "state.h"
+
+#include <math.h>
+
+static cast_chan *check_chan(lua_State *L, int i) {
+  return CAST_CONTAINER(
+    cast_handle_check(L, i, &cast_chan_type), cast_chan, object);
+}
+
+/* nil, "word": the operation did not happen; its message is dropped. */
+static int failed(lua_State *L, cast_ltask *t, int result) {
+  cast_msg_drop(&t->core.waiter.msg);
+  return cast_push_failure(L, result);
+}
+
+/* -- send and receive -------------------------------------------------------------- */
+
+static int finish_send(lua_State *L, cast_state *S, cast_ltask *t,
+  int result) {
+  CAST_UNUSED(S);
+  if (CAST_UNLIKELY(result != 0)) return failed(L, t, result);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int finish_receive(lua_State *L, cast_state *S, cast_ltask *t,
+  int result) {
+  if (CAST_UNLIKELY(result != 0)) return failed(L, t, result);
+  return cast_unpack(S->packer, L, &t->core.waiter.msg);
+}
+
+/* A value to send begins at i: there must be one, and not nil. */
+static void check_message(lua_State *L, int i) {
+  if (CAST_UNLIKELY(lua_isnoneornil(L, i)))
+    luaL_argerror(L, i,
+      lua_isnone(L, i) ? "a message needs at least one value"
+                       : "the first value of a message cannot be nil");
+}
+
+static int chan_send(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_chan *c = check_chan(L, 1);
+  cast_ltask *t;
+  int rc;
+  check_message(L, 2);
+  t = cast_enter(L, S, OS_FOREVER);
+  cast_pack(
+    S->packer, L, 2, lua_gettop(L) - 1, NULL, 0, &t->core.waiter.msg);
+  t->arg = NULL;
+  rc = cast_chan_send(c, &S->session, &t->core, &t->core.waiter);
+  if (rc == CAST_PARKED) return cast_park(L, S, t, OS_FOREVER, finish_send);
+  return finish_send(L, S, t, rc);
+}
+
+static int receive_until(lua_State *L, cast_chan *c, uint64_t deadline) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *t = cast_enter(L, S, deadline);
+  int rc;
+  t->arg = NULL;
+  rc = cast_chan_receive(c, &S->session, &t->core, &t->core.waiter);
+  if (rc == CAST_PARKED) return cast_park(L, S, t, deadline, finish_receive);
+  return finish_receive(L, S, t, rc);
+}
+
+/* The scratch of operations that do not wait: they work where tasks do not
+   run, too, such as in finalizers. */
+static cast_ltask *scratch(lua_State *L, cast_state *S) {
+  cast_task *core = S->session.current;
+  if (core == NULL) luaL_error(L, "cannot be used here: not in a task");
+  if (!cast_msg_empty(&core->waiter.msg)) cast_msg_drop(&core->waiter.msg);
+  return cast_ltask_of(core);
+}
+
+static int try_receive(lua_State *L, cast_chan *c) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *t = scratch(L, S);
+  return finish_receive(L, S, t,
+    cast_chan_receive(c, &S->session, NULL, &t->core.waiter));
+}
+
+static int chan_receive(lua_State *L) {
+  cast_chan *c = check_chan(L, 1);
+  uint64_t deadline;
+  int n;
+  if (CAST_LIKELY(lua_isnoneornil(L, 2)))
+    return receive_until(L, c, OS_FOREVER);
+  deadline = cast_deadline(L, 2);
+  if (lua_tonumber(L, 2) > 0) return receive_until(L, c, deadline);
+  /* Zero: does not wait, but says "timeout" for "empty". */
+  n = try_receive(L, c);
+  if (n == 2 && lua_isnil(L, -2) && strcmp(lua_tostring(L, -1), "empty") == 0) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "timeout");
+  }
+  return n;
+}
+
+static int chan_try_receive(lua_State *L) {
+  return try_receive(L, check_chan(L, 1));
+}
+
+static int chan_try_send(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_chan *c = check_chan(L, 1);
+  cast_ltask *t;
+  check_message(L, 2);
+  t = scratch(L, S);
+  cast_pack(
+    S->packer, L, 2, lua_gettop(L) - 1, NULL, 0, &t->core.waiter.msg);
+  return finish_send(
+    L, S, t, cast_chan_send(c, &S->session, NULL, &t->core.waiter));
+}
+
+/* `for v, ... in ch`: the iterator is the channel itself. */
+static int chan_call(lua_State *L) {
+  cast_chan *c = check_chan(L, 1);
+  lua_settop(L, 1);
+  return receive_until(L, c, OS_FOREVER);
+}
+
+/* -- the rest ---------------------------------------------------------------------- */
+
+static int chan_close(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  lua_pushboolean(L, cast_chan_close(check_chan(L, 1), &S->session));
+  return 1;
+}
+
+/* At the end of a finished state its handles are empty: nothing to close. */
+static int chan_close_scope(lua_State *L) {
+  if (cast_handle_test(L, 1) == NULL) return 0;
+  return chan_close(L);
+}
+
+static int chan_closed(lua_State *L) {
+  lua_pushboolean(L, cast_chan_closed(check_chan(L, 1)));
+  return 1;
+}
+
+static void push_size(lua_State *L, size_t n) {
+  lua_pushinteger(L, (lua_Integer)n);
+}
+
+static int chan_capacity(lua_State *L) {
+  cast_chan *c = check_chan(L, 1);
+  if (c->capacity == CAST_UNBOUNDED)
+    lua_pushnumber(L, (lua_Number)HUGE_VAL);
+  else
+    push_size(L, c->capacity);
+  return 1;
+}
+
+static int chan_len(lua_State *L) {
+  push_size(L, cast_chan_len(check_chan(L, 1)));
+  return 1;
+}
+
+static const luaL_Reg chan_methods[] = {
+  { "send", chan_send },
+  { "receive", chan_receive },
+  { "try_send", chan_try_send },
+  { "try_receive", chan_try_receive },
+  { "close", chan_close },
+  { "closed", chan_closed },
+  { "capacity", chan_capacity },
+  { "len", chan_len },
+  { NULL, NULL },
+};
+
+static const luaL_Reg chan_meta[] = {
+  { "__len", chan_len },
+  { "__call", chan_call },
+  { "__close", chan_close_scope },
+  { NULL, NULL },
+};
+
+void cast_open_chan(lua_State *L, cast_state *S) {
+  CAST_UNUSED(S);
+  cast_handle_class(
+    L, &cast_chan_type, "casting.channel", chan_methods, chan_meta);
+}
+
+/* -- making channels ----------------------------------------------------------------- */
+
+static size_t check_capacity(lua_State *L, int i) {
+  lua_Number n = luaL_checknumber(L, i);
+  if (n == (lua_Number)HUGE_VAL) return CAST_UNBOUNDED;
+  /* 2^48 messages are beyond any memory. */
+  if (!(n >= 0 && n < 281474976710656.0) || n != floor(n)) {
+    lua_pushvalue(L, i);
+    luaL_argerror(L, i,
+      lua_pushfstring(L,
+        "capacity must be a non-negative integer or math.huge, got %s",
+        lua_tostring(L, -1)));
+  }
+  return (size_t)n;
+}
+
+/* Pushes a new channel. */
+static cast_chan *push_chan(lua_State *L, size_t capacity) {
+  cast_handle *h = cast_handle_new(L, &cast_chan_type);
+  cast_chan *c = cast_chan_new(capacity);
+  if (c == NULL) cast_raise_memory(L);
+  h->object = &c->object;
+  cast_handle_note(L, h);
+  return c;
+}
+
+int cast_lib_channel(lua_State *L) {
+  size_t capacity = 0;
+  cast_state_here(L);
+  if (!lua_isnoneornil(L, 1)) capacity = check_capacity(L, 1);
+  push_chan(L, capacity);
+  return 1;
+}
+
+int cast_lib_named(lua_State *L) {
+  size_t size, capacity = 0;
+  const char *name = luaL_checklstring(L, 1, &size);
+  bool given = !lua_isnoneornil(L, 2);
+  cast_chan *c;
+  int rc;
+  cast_state_here(L);
+  if (given) capacity = check_capacity(L, 2);
+  c = cast_runtime_named(name, size, given ? &capacity : NULL, &rc);
+  if (c == NULL) {
+    if (rc == CASTING_ENOMEM) cast_raise_memory(L);
+    return luaL_argerror(L, 2,
+      lua_pushfstring(
+        L, "channel '%s' exists with another capacity", name));
+  }
+  cast_handle_push(L, &c->object);
+  return 1;
+}
+
+/* -- tickers --------------------------------------------------------------------------- */
+
+/* The channel owns its ticker and stops it when it is freed; the timer's lock
+   orders that with a tick under way (timer.h, invariant 1). */
+typedef struct ticker {
+  cast_timer timer;
+  cast_chan *chan;
+  uint64_t period_ns; /* 0: once */
+} ticker;
+
+static void ticker_fire(cast_timer *timer) {
+  ticker *k = CAST_CONTAINER(timer, ticker, timer);
+  uint64_t now = os_now(), next = timer->node.deadline_ns + k->period_ns;
+  cast_waiter w;
+  memset(&w, 0, sizeof w);
+  cast_pack_number((double)now * 1e-9, &w.msg);
+  if (cast_chan_send(k->chan, NULL, NULL, &w) != 0) cast_msg_drop(&w.msg);
+  if (k->period_ns == 0) {
+    cast_chan_close(k->chan, NULL);
+  } else if (!cast_chan_closed(k->chan)) {
+    /* Ticks that were missed are dropped, as Go's ticker does. */
+    if (next <= now) next = now + k->period_ns - (now - next) % k->period_ns;
+    cast_timer_again(timer, next);
+  }
+}
+
+static void ticker_stop(cast_chan *c) {
+  ticker *k = c->owner;
+  if (k == NULL) return;
+  cast_timer_remove(&k->timer);
+  cast_free(k);
+}
+
+static int push_ticker(lua_State *L, bool again) {
+  double seconds = luaL_checknumber(L, 1);
+  cast_chan *c;
+  ticker *k;
+  uint64_t deadline;
+  cast_state_here(L);
+  luaL_argcheck(L, again ? seconds > 0 && seconds < 9e9 : seconds >= 0, 1,
+    again ? "a period must be a positive number of seconds"
+          : "a delay must be a number of seconds, zero or more");
+  c = push_chan(L, 1);
+  /* Room for the tick, so that the timer need not allocate. */
+  k = cast_chan_grow(c) == 0 ? cast_calloc(sizeof *k) : NULL;
+  if (k == NULL) cast_raise_memory(L);
+  c->owner = k;
+  c->on_free = ticker_stop;
+  k->timer.fire = ticker_fire;
+  k->chan = c;
+  deadline = cast_deadline_in(seconds);
+  if (again) {
+    k->period_ns = (uint64_t)(seconds * 1e9);
+    if (k->period_ns == 0) k->period_ns = 1;
+  }
+  if (cast_timer_set(&k->timer, deadline) != 0) cast_raise_memory(L);
+  return 1;
+}
+
+int cast_lib_after(lua_State *L) { return push_ticker(L, false); }
+int cast_lib_every(lua_State *L) { return push_ticker(L, true); }
+
+/* -- select ------------------------------------------------------------------------------ */
+
+static void bad_case(lua_State *L, int i, const char *what) {
+  luaL_argerror(L, 1, lua_pushfstring(L, "case %d: %s", i, what));
+}
+
+/* Room for n cases in t, all zero. */
+static cast_case *make_cases(lua_State *L, cast_ltask *t, uint32_t n) {
+  for (uint32_t i = 0; i < t->ncases; i++)
+    cast_msg_drop(&t->cases[i].waiter.msg);
+  t->ncases = 0;
+  if (n > t->room) {
+    cast_case *cases = cast_realloc(t->cases, n * sizeof *cases);
+    if (cases == NULL) cast_raise_memory(L);
+    t->cases = cases;
+    t->room = n;
+  }
+  if (n > 0) memset(t->cases, 0, n * sizeof *t->cases);
+  t->ncases = n;
+  return t->cases;
+}
+
+/* {channel, value, ...} on the top of the stack: a send. Leaves the channel's
+   place in `k`; packs the values. */
+static void send_case(lua_State *L, cast_state *S, cast_ltask *t, int i) {
+  int n = (int)lua_rawlen(L, -1), table = lua_gettop(L);
+  cast_chan *c;
+  cast_msg m;
+  luaL_checkstack(L, n + 2, "too many values");
+  for (int k = 1; k <= n; k++) lua_rawgeti(L, table, k);
+  if (n < 1 || cast_handle_test(L, table + 1) == NULL ||
+      cast_handle_test(L, table + 1)->type != &cast_chan_type)
+    bad_case(L, i, "channel or {channel, value, ...} expected");
+  c = CAST_CONTAINER(cast_handle_test(L, table + 1), cast_chan, object);
+  if (n < 2 || lua_isnil(L, table + 2))
+    bad_case(L, i, "the first value to send cannot be nil");
+  memset(&m, 0, sizeof m);
+  /* Packing may call __save, and that anything: t->cases is not held. */
+  cast_pack(S->packer, L, table + 2, n - 1, NULL, 0, &m);
+  if (t->ncases < (uint32_t)i) {
+    cast_msg_drop(&m);
+    luaL_error(L, "select called in the __save of a value of a select");
+  }
+  t->cases[i - 1].chan = c;
+  t->cases[i - 1].sending = true;
+  cast_msg_move(&t->cases[i - 1].waiter.msg, &m);
+  lua_settop(L, table);
+}
+
+static void read_case(lua_State *L, cast_state *S, cast_ltask *t, int i) {
+  cast_object *o;
+  lua_rawgeti(L, 1, i);
+  o = cast_handle_test(L, -1);
+  if (o != NULL && o->type == &cast_chan_type) {
+    t->cases[i - 1].chan = CAST_CONTAINER(o, cast_chan, object);
+  } else if (lua_istable(L, -1)) {
+    send_case(L, S, t, i);
+  } else if (lua_toboolean(L, -1)) {
+    bad_case(L, i,
+      lua_pushfstring(L, "channel or {channel, value, ...} expected, got %s",
+        o != NULL ? o->type->name : luaL_typename(L, -1)));
+  }
+  lua_pop(L, 1);
+}
+
+/* Pushes the index and what the operation gives. */
+static int push_case(lua_State *L, cast_state *S, cast_ltask *t, uint32_t i,
+  int result) {
+  cast_case *c = &t->cases[i];
+  lua_pushinteger(L, (lua_Integer)i + 1);
+  if (result != 0) return 1 + cast_push_failure(L, result);
+  if (!c->sending) return 1 + cast_unpack(S->packer, L, &c->waiter.msg);
+  lua_pushboolean(L, 1);
+  return 2;
+}
+
+static int finish_select(lua_State *L, cast_state *S, cast_ltask *t,
+  int result) {
+  cast_select_done(t->cases, t->ncases);
+  if (result == CASTING_ETIMEOUT || result == CASTING_EINTR)
+    return cast_push_failure(L, result);
+  return push_case(L, S, t, t->core.wait.index, result);
+}
+
+static uint64_t select_timeout(lua_State *L, bool *now) {
+  uint64_t deadline = OS_FOREVER;
+  lua_getfield(L, 1, "timeout");
+  if (!lua_isnil(L, -1)) {
+    double seconds = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 0))
+      luaL_argerror(
+        L, 1, "timeout must be a number of seconds, zero or more");
+    *now = seconds <= 0;
+    deadline = cast_deadline_in(seconds);
+  }
+  lua_pop(L, 1);
+  return deadline;
+}
+
+/* How many cases the table has. A case may be nil (`cond and ch` with a nil
+   condition), so the greatest index counts, not the border. */
+static uint32_t count_cases(lua_State *L) {
+  lua_Number max = (lua_Number)lua_rawlen(L, 1);
+  lua_pushnil(L);
+  while (lua_next(L, 1) != 0) {
+    if (lua_type(L, -2) == LUA_TNUMBER) {
+      lua_Number k = lua_tonumber(L, -2);
+      if (k < 1 || k != floor(k) || k > CAST_SELECT_MAX)
+        luaL_argerror(L, 1, "cases must be numbered from 1 to 65536");
+      if (k > max) max = k;
+    } else if (lua_type(L, -2) != LUA_TSTRING ||
+               strcmp(lua_tostring(L, -2), "timeout") != 0) {
+      luaL_argerror(L, 1,
+        lua_pushfstring(
+          L, "unknown field '%s'", cast_lua_describe(L, -2)));
+    }
+    lua_pop(L, 1);
+  }
+  return (uint32_t)max;
+}
+
+int cast_lib_select(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  bool now = false;
+  uint64_t deadline;
+  uint32_t n, which = 0;
+  cast_ltask *t;
+  int rc;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  deadline = select_timeout(L, &now);
+  n = count_cases(L);
+  t = now ? scratch(L, S) : cast_enter(L, S, deadline);
+  make_cases(L, t, n);
+  for (uint32_t i = 1; i <= n; i++) read_case(L, S, t, (int)i);
+  rc = cast_select(
+    &S->session, now ? NULL : &t->core, t->cases, n, &which);
+  t->arg = t->cases;
+  if (rc == CAST_PARKED) return cast_park(L, S, t, deadline, finish_select);
+  if (rc == CASTING_EEMPTY) return cast_push_failure(L, CASTING_ETIMEOUT);
+  return push_case(L, S, t, which, rc);
+}

@@ -1,0 +1,400 @@
+/* lib_session.c - sessions for Lua.
+   SPDX-License-Identifier: MIT */
+#include "../../include/casting.h"
+#include "../mem.h"
+#include "handle.h"
+#include "state.h"
+
+#include <math.h>
+
+static cast_state *check_session(lua_State *L, int i) {
+  return cast_state_of(CAST_CONTAINER(
+    cast_handle_check(L, i, &cast_session_type), cast_session, object));
+}
+
+/* Using a closed session is an error. */
+static cast_state *check_open(lua_State *L, int i, const char *what) {
+  cast_state *target = check_session(L, i);
+  if (cast_event_is_set(&target->session.closed))
+    luaL_error(
+      L, "%s: session '%s' is closed", what, (const char *)target->name);
+  return target;
+}
+
+/* -- spawn -------------------------------------------------------------------------------- */
+
+/* Source text at stack position i becomes the function it compiles to. */
+static void compile(lua_State *L, int i) {
+  size_t size;
+  const char *text = lua_tolstring(L, i, &size);
+  if (size > 0 && text[0] == LUA_SIGNATURE[0])
+    luaL_argerror(L, i, "source text expected, got a binary chunk");
+  if (cast_lua_load(L, text, size, "=(spawn)", "t") != LUA_OK)
+    luaL_argerror(L, i,
+      lua_pushfstring(L, "source text does not compile: %s",
+        cast_lua_describe(L, -1)));
+  lua_replace(L, i);
+}
+
+/* A task of `target` for the function and arguments from stack position
+   `first` on; its handle is pushed. Raises. */
+static cast_ltask *spawn_in(lua_State *L, cast_state *S, cast_state *target,
+  int first) {
+  int n = lua_gettop(L) - first + 1;
+  cast_ltask *t;
+  if (lua_type(L, first) == LUA_TSTRING) compile(L, first);
+  luaL_argcheck(L, lua_isfunction(L, first), first,
+    "function or source text expected");
+  t = cast_ltask_new(L, target);
+  t->remote = true;
+  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
+  cast_pack(S->packer, L, first, n, NULL, 0, &t->core.waiter.msg);
+  if (cast_task_start(&t->core, &S->session) != 0)
+    luaL_error(
+      L, "spawn: session '%s' is closed", (const char *)target->name);
+  return t;
+}
+
+static int session_spawn(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_state *target = check_open(L, 1, "spawn");
+  spawn_in(L, S, target, 2);
+  return 1;
+}
+
+/* -- wait and close ------------------------------------------------------------------------- */
+
+static int finish_wait(lua_State *L, cast_state *S, cast_ltask *t,
+  int result) {
+  CAST_UNUSED(S);
+  CAST_UNUSED(t);
+  if (result != 0) return cast_push_failure(L, result);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int wait_event(lua_State *L, cast_state *S, cast_event *e) {
+  uint64_t deadline = cast_deadline(L, 2);
+  bool now = !lua_isnoneornil(L, 2) && lua_tonumber(L, 2) <= 0;
+  cast_ltask *t = cast_enter(L, S, deadline);
+  t->arg = t;
+  if (now && !cast_event_is_set(e))
+    return cast_push_failure(L, CASTING_ETIMEOUT);
+  if (cast_event_wait(e, &t->core) == CAST_PARKED)
+    return cast_park(L, S, t, deadline, finish_wait);
+  return finish_wait(L, S, t, 0);
+}
+
+static int session_wait(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_state *target = check_open(L, 1, "wait");
+  if (target == S && cast_current(S) != NULL)
+    return luaL_error(L, "wait: a task cannot wait for its own session");
+  return wait_event(L, S, &target->session.empty);
+}
+
+static int session_close(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_state *target = check_session(L, 1);
+  cast_deadline(L, 2);
+  if (target->host != NULL)
+    return luaL_error(L, "close: the main program's session ends with it");
+  if (target == S)
+    return luaL_error(L, "close: a task cannot close its own session");
+  cast_state_close(target, &S->session);
+  return wait_event(L, S, &target->session.closed);
+}
+
+static int session_close_scope(lua_State *L) {
+  if (cast_handle_test(L, 1) == NULL) return 0;
+  lua_settop(L, 1);
+  return session_close(L);
+}
+
+/* -- looking at a session --------------------------------------------------------------------- */
+
+static int session_name(lua_State *L) {
+  lua_pushstring(L, check_session(L, 1)->name);
+  return 1;
+}
+
+/* References to tasks, dropped with the userdata. */
+typedef struct task_list {
+  uint32_t count;
+  cast_ltask *at[];
+} task_list;
+
+static int task_list_gc(lua_State *L) {
+  task_list *l = lua_touserdata(L, 1);
+  while (l->count > 0) cast_unref(&l->at[--l->count]->core.object);
+  return 0;
+}
+
+static task_list *push_task_list(lua_State *L, uint32_t room) {
+  task_list *l =
+    cast_lua_newuserdata(L, sizeof *l + room * sizeof(cast_ltask *));
+  l->count = 0;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, task_list_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  return l;
+}
+
+/* The unfinished tasks, as many as fit into `room`; how many there are. */
+static uint32_t collect(cast_session *s, task_list *l, uint32_t room,
+  bool own) {
+  uint32_t n;
+  cast_lock_take(&s->lock);
+  n = s->ntasks;
+  for (cast_list *i = s->tasks.next; i != &s->tasks && l->count < room;
+       i = i->next) {
+    cast_ltask *t = cast_ltask_of(CAST_CONTAINER(i, cast_task, link));
+    if (!own && !cast_ltask_share(t)) continue; /* it is just ending */
+    l->at[l->count++] = t;
+    cast_ref(&t->core.object);
+  }
+  cast_lock_drop(&s->lock);
+  return n;
+}
+
+static int session_tasks(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_state *target = check_open(L, 1, "tasks");
+  uint32_t room = 16, n;
+  task_list *l;
+  for (;;) {
+    lua_settop(L, 1);
+    l = push_task_list(L, room);
+    n = collect(&target->session, l, room, target == S);
+    if (n <= room) break;
+    room = n + n / 8; /* the list that was too short goes with its userdata */
+  }
+  lua_createtable(L, (int)l->count, 0);
+  for (uint32_t i = 0; i < l->count; i++) {
+    cast_ref(&l->at[i]->core.object);
+    cast_handle_push(L, &l->at[i]->core.object);
+    lua_rawseti(L, -2, (int)i + 1);
+  }
+  return 1;
+}
+
+static const luaL_Reg session_methods[] = {
+  { "spawn", session_spawn },
+  { "wait", session_wait },
+  { "close", session_close },
+  { "name", session_name },
+  { "tasks", session_tasks },
+  { NULL, NULL },
+};
+
+static const luaL_Reg session_meta[] = {
+  { "__close", session_close_scope },
+  { NULL, NULL },
+};
+
+void cast_open_session(lua_State *L, cast_state *S) {
+  CAST_UNUSED(S);
+  cast_handle_class(L, &cast_session_type, "casting.session",
+    session_methods, session_meta);
+}
+
+/* -- making one -------------------------------------------------------------------------------- */
+
+/* One assignment in another state that nobody runs yet: package[field], or
+   package.preload[field], becomes a string, a C function or a packed value. */
+typedef struct gift {
+  cast_state *to;
+  const char *field;
+  const char *text;
+  size_t size;
+  lua_CFunction function;
+  cast_msg *msg;
+} gift;
+
+static int accept(lua_State *L) {
+  gift *g = lua_touserdata(L, 1);
+  lua_getglobal(L, "package");
+  if (g->text == NULL) lua_getfield(L, -1, "preload");
+  if (g->text != NULL)
+    lua_pushlstring(L, g->text, g->size);
+  else if (g->function != NULL)
+    lua_pushcfunction(L, g->function);
+  else
+    cast_unpack(g->to->packer, L, g->msg);
+  lua_setfield(L, -2, g->field);
+  return 0;
+}
+
+/* False: out of memory there. */
+static bool give(gift *g) {
+  int status = cast_protect_on(g->to->L, accept, g);
+  lua_settop(g->to->L, 0);
+  return status == LUA_OK;
+}
+
+static void give_path(lua_State *L, int package, cast_state *to,
+  const char *field) {
+  gift g = { to, field, NULL, 0, NULL, NULL };
+  lua_getfield(L, package, field);
+  g.text = lua_tolstring(L, -1, &g.size);
+  if (g.text != NULL && !give(&g)) cast_raise_memory(L);
+  lua_pop(L, 1);
+}
+
+static int pack_value(lua_State *L) {
+  cast_state *S = cast_state_find(L);
+  cast_msg *m = lua_touserdata(L, 2);
+  cast_pack(S->packer, L, 1, 1, NULL, 0, m);
+  return 0;
+}
+
+/* package.preload[name], on the top of the stack. A Lua function that cannot
+   cross is left out: only those who require it there miss it. */
+static void give_loader(lua_State *L, cast_ltask *self, cast_state *to,
+  const char *name) {
+  gift g = { to, name, NULL, 0, NULL, NULL };
+  if (lua_iscfunction(L, -1)) {
+    if (lua_getupvalue(L, -1, 1) != NULL) {
+      lua_pop(L, 1);
+      return;
+    }
+    g.function = lua_tocfunction(L, -1);
+  } else {
+    g.msg = &self->core.waiter.msg;
+    lua_pushcfunction(L, pack_value);
+    lua_pushvalue(L, -2);
+    lua_pushlightuserdata(L, g.msg);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+      lua_pop(L, 1);
+      return;
+    }
+  }
+  give(&g);
+  if (g.msg != NULL) cast_msg_drop(g.msg);
+}
+
+/* package.path, cpath and preload start as the creator's. */
+static void give_package(lua_State *L, cast_ltask *self, cast_state *to) {
+  int package;
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "package");
+  package = lua_gettop(L);
+  if (!lua_istable(L, package)) return;
+  give_path(L, package, to, "path");
+  give_path(L, package, to, "cpath");
+  lua_getfield(L, package, "preload");
+  if (lua_istable(L, -1))
+    for (lua_pushnil(L); lua_next(L, package + 1) != 0; lua_pop(L, 1))
+      if (lua_type(L, -2) == LUA_TSTRING)
+        give_loader(L, self, to, lua_tostring(L, -2));
+}
+
+static uint32_t read_libs(lua_State *L, int i) {
+  uint32_t libs = 0;
+  if (lua_isnil(L, i)) return CAST_LIBS_ALL;
+  if (lua_type(L, i) == LUA_TSTRING && strcmp(lua_tostring(L, i), "all") == 0)
+    return CAST_LIBS_ALL;
+  if (!lua_istable(L, i))
+    luaL_argerror(L, 1, "libs must be \"all\" or a list of library names");
+  for (int k = 1; k <= (int)lua_rawlen(L, i); k++) {
+    const char *name;
+    uint32_t n = 0;
+    lua_rawgeti(L, i, k);
+    name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "?";
+    while (cast_libs[n].name != NULL && strcmp(cast_libs[n].name, name) != 0)
+      n++;
+    if (cast_libs[n].name != NULL)
+      libs |= 1u << n;
+    else if (strcmp(name, "package") != 0 && strcmp(name, "base") != 0)
+      luaL_argerror(
+        L, 1, lua_pushfstring(L, "libs: unknown library '%s'", name));
+    lua_pop(L, 1);
+  }
+  return libs;
+}
+
+static void check_options(lua_State *L) {
+  static const char *const known[] = { "name", "libs", "init", "memory" };
+  for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
+    const char *key =
+      lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    bool ok = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+      ok |= strcmp(known[i], key) == 0;
+    if (!ok)
+      luaL_argerror(L, 1, lua_pushfstring(L, "unknown option '%s'", key));
+  }
+}
+
+/* Fields of the table at 1; what they point to stays on the stack. Leaves
+   `init` on the top. */
+static void read_options(lua_State *L, cast_options *o) {
+  memset(o, 0, sizeof *o);
+  o->libs = CAST_LIBS_ALL;
+  if (lua_isnoneornil(L, 1)) {
+    lua_pushnil(L);
+    return;
+  }
+  luaL_checktype(L, 1, LUA_TTABLE);
+  check_options(L);
+  lua_getfield(L, 1, "name");
+  if (!lua_isnil(L, -1)) {
+    if (lua_type(L, -1) != LUA_TSTRING)
+      luaL_argerror(L, 1, "name must be a string");
+    o->name = lua_tostring(L, -1);
+  }
+  lua_getfield(L, 1, "memory");
+  if (!lua_isnil(L, -1)) {
+    lua_Number n = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(n >= 1 && n < 9e18))
+      luaL_argerror(L, 1, "memory must be a positive number of bytes");
+    o->memory_max = (size_t)n;
+  }
+  lua_getfield(L, 1, "libs");
+  o->libs = read_libs(L, lua_gettop(L));
+  lua_getfield(L, 1, "init");
+  if (!lua_isnil(L, -1) && !lua_isfunction(L, -1))
+    luaL_argerror(L, 1, "init must be a function");
+}
+
+/* After `init` has ended: the session, or its error. */
+static int finish_session(lua_State *L, cast_state *S, cast_ltask *t,
+  int result) {
+  cast_ltask *init = t->arg;
+  cast_state *target = cast_state_of(init->core.session);
+  CAST_UNUSED(result);
+  /* Relaxed: ordered by the event. */
+  if (atomic_load_explicit(&init->core.status, memory_order_relaxed) !=
+      CAST_DONE) {
+    cast_ltask_outcome(L, S, t, init);
+    cast_state_close(target, &S->session);
+    return luaL_error(L, "init of session '%s' failed: %s",
+      (const char *)target->name, cast_lua_describe(L, -1));
+  }
+  if (!cast_handle_find(L, &target->session.object))
+    return luaL_error(L, "the session's handle was lost");
+  return 1;
+}
+
+int cast_lib_session(lua_State *L) {
+  cast_state *S = cast_state_here(L), *target;
+  cast_options o;
+  cast_ltask *t;
+  int init;
+  lua_settop(L, 1);
+  read_options(L, &o);
+  init = lua_gettop(L);
+  t = cast_enter(L, S, OS_FOREVER);
+  target = cast_state_new(L, S, &o);
+  give_package(L, t, target);
+  lua_settop(L, init + 1);
+  if (lua_isnil(L, init)) return 1;
+  lua_pushvalue(L, init);
+  t->arg = spawn_in(L, S, target, init + 2);
+  t = cast_enter(L, S, OS_FOREVER);
+  if (cast_event_wait(&((cast_ltask *)t->arg)->core.done, &t->core) ==
+      CAST_PARKED)
+    return cast_park(L, S, t, OS_FOREVER, finish_session);
+  return finish_session(L, S, t, 0);
+}

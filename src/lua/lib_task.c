@@ -1,0 +1,284 @@
+/* lib_task.c - tasks for Lua.
+   SPDX-License-Identifier: MIT */
+#include "../../include/casting.h"
+#include "../mem.h"
+#include "handle.h"
+#include "state.h"
+
+static cast_ltask *check_task(lua_State *L, int i) {
+  return CAST_CONTAINER(
+    cast_handle_check(L, i, &cast_task_type), cast_ltask, core.object);
+}
+
+/* -- join and await ------------------------------------------------------------------ */
+
+static int finish_join(lua_State *L, cast_state *S, cast_ltask *t,
+  int result) {
+  cast_ltask *target = t->arg;
+  if (result != 0) return cast_push_failure(L, result);
+  return cast_ltask_outcome(L, S, t, target);
+}
+
+static int finish_await(lua_State *L, cast_state *S, cast_ltask *t,
+  int result) {
+  int n = finish_join(L, S, t, result);
+  if (result != 0) return n;
+  if (!lua_toboolean(L, -n)) {
+    if (n == 1) lua_pushliteral(L, "the task has failed: out of memory");
+    return lua_error(L);
+  }
+  return n - 1;
+}
+
+static int wait_end(lua_State *L, const char *verb, cast_finish finish) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *target = check_task(L, 1), *t;
+  uint64_t deadline = cast_deadline(L, 2);
+  bool now = !lua_isnoneornil(L, 2) && lua_tonumber(L, 2) <= 0;
+  if (target == cast_current(S))
+    return luaL_error(L, "a task cannot %s itself", verb);
+  t = cast_enter(L, S, deadline);
+  t->arg = target;
+  if (now && !cast_event_is_set(&target->core.done))
+    return cast_push_failure(L, CASTING_ETIMEOUT);
+  if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
+    return cast_park(L, S, t, deadline, finish);
+  return finish(L, S, t, 0);
+}
+
+static int task_join(lua_State *L) { return wait_end(L, "join", finish_join); }
+static int task_await(lua_State *L) {
+  return wait_end(L, "await", finish_await);
+}
+
+/* -- looking at a task ------------------------------------------------------------------ */
+
+static int task_status(lua_State *L) {
+  static const char *const words[] = { "ready", "running", "waiting", "done",
+    "failed", "cancelled" };
+  cast_ltask *t = check_task(L, 1);
+  /* Relaxed: a moment's truth. */
+  lua_pushstring(L,
+    words[atomic_load_explicit(&t->core.status, memory_order_relaxed)]);
+  return 1;
+}
+
+static int task_name(lua_State *L) {
+  cast_ltask *t = check_task(L, 1);
+  lua_pushfstring(L, "task %d", (int)t->core.id);
+  return 1;
+}
+
+static int task_session(lua_State *L) {
+  cast_session *s = check_task(L, 1)->core.session;
+  cast_session_handle(s);
+  cast_handle_push(L, &s->object);
+  return 1;
+}
+
+/* The stack of a task of another session is asked for, and its owner fills it
+   in: the request is shared by both. */
+typedef struct inquiry {
+  cast_object object; /* one reference each */
+  cast_post post;
+  cast_ltask *task;   /* one reference */
+  cast_event done;
+  char *text;         /* written before done; NULL: out of memory */
+} inquiry;
+
+static void inquiry_free(cast_object *o) {
+  inquiry *q = CAST_CONTAINER(o, inquiry, object);
+  cast_unref(&q->task->core.object);
+  cast_free(q->text);
+  cast_free(q);
+}
+
+static const cast_type inquiry_type = { "inquiry", inquiry_free };
+
+static int write_stack(lua_State *L) {
+  inquiry *q = lua_touserdata(L, 1);
+  const char *text;
+  size_t size;
+  if (q->task->co.L != NULL)
+    luaL_traceback(L, q->task->co.L, NULL, 0);
+  else
+    lua_pushliteral(L, "stack traceback:");
+  text = lua_tolstring(L, -1, &size);
+  q->text = cast_alloc(size + 1);
+  if (q->text != NULL) memcpy(q->text, text, size + 1);
+  return 0;
+}
+
+static void on_inquiry(cast_session *s, cast_post *p, bool closed) {
+  inquiry *q = CAST_CONTAINER(p, inquiry, post);
+  if (!closed) cast_protect(cast_state_of(s), write_stack, q);
+  cast_event_set(&q->done, s);
+  cast_unref(&q->object);
+}
+
+static int finish_inquiry(lua_State *L, cast_state *S, cast_ltask *t,
+  int result) {
+  inquiry *q = t->arg;
+  CAST_UNUSED(S);
+  if (result != 0) return cast_push_failure(L, result);
+  lua_pushstring(L, q->text); /* nil for NULL */
+  return 1;
+}
+
+static int box_gc(lua_State *L) {
+  cast_object **box = lua_touserdata(L, 1);
+  if (*box != NULL) cast_unref(*box);
+  *box = NULL;
+  return 0;
+}
+
+/* Pushes a box whose reference goes with it. */
+static cast_object **push_box(lua_State *L) {
+  cast_object **box = cast_lua_newuserdata(L, sizeof(cast_object *));
+  *box = NULL;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, box_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  return box;
+}
+
+static int ask_stack(lua_State *L, cast_state *S, cast_ltask *target) {
+  cast_object **box = push_box(L);
+  inquiry *q = cast_calloc(sizeof *q);
+  cast_ltask *t;
+  if (q == NULL) cast_raise_memory(L);
+  cast_object_init(&q->object, &inquiry_type);
+  *box = &q->object;
+  q->task = cast_ref(&target->core.object);
+  q->post.run = on_inquiry;
+  cast_event_init(&q->done);
+  t = cast_enter(L, S, OS_FOREVER);
+  t->arg = q;
+  cast_ref(&q->object);
+  if (!cast_session_push(target->core.session, &S->session, &q->post))
+    on_inquiry(target->core.session, &q->post, true);
+  if (cast_event_wait(&q->done, &t->core) == CAST_PARKED)
+    return cast_park(L, S, t, OS_FOREVER, finish_inquiry);
+  return finish_inquiry(L, S, t, 0);
+}
+
+static int task_traceback(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *t = check_task(L, 1);
+  if (cast_event_is_set(&t->core.done)) {
+    if (t->failure == NULL) return 0;
+    lua_pushstring(L, cast_failure_traceback(t->failure));
+  } else if (t == cast_current(S)) {
+    luaL_traceback(L, L, NULL, 1);
+  } else if (t->core.session == &S->session && t->co.L != NULL) {
+    luaL_traceback(L, t->co.L, NULL, 0);
+  } else if (t->core.session == &S->session) {
+    lua_pushliteral(L, "stack traceback:");
+  } else {
+    lua_settop(L, 1);
+    return ask_stack(L, S, t);
+  }
+  return 1;
+}
+
+static int task_cancel(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *t = check_task(L, 1);
+  const char *reason = luaL_optstring(L, 2, NULL);
+  if (cast_event_is_set(&t->core.done)) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  if (cast_ltask_cancel(t, &S->session, reason) != 0) cast_raise_memory(L);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static const luaL_Reg task_methods[] = {
+  { "join", task_join },
+  { "await", task_await },
+  { "status", task_status },
+  { "traceback", task_traceback },
+  { "cancel", task_cancel },
+  { "session", task_session },
+  { "name", task_name },
+  { NULL, NULL },
+};
+
+void cast_open_task(lua_State *L, cast_state *S) {
+  CAST_UNUSED(S);
+  cast_handle_class(L, &cast_task_type, "casting.task", task_methods, NULL);
+}
+
+/* -- functions of the module ---------------------------------------------------------------- */
+
+int cast_lib_spawn(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  int n = lua_gettop(L) - 1;
+  cast_ltask *t;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  t = cast_ltask_new(L, S);
+  t->co = cast_coroutine_get(L, S);
+  lua_settop(L, n + 2); /* function, arguments, handle */
+  lua_insert(L, 1);
+  if (!lua_checkstack(t->co.L, n + 1)) {
+    cast_coroutine_put(S, t->co, true);
+    return luaL_error(L, "too many arguments to 'spawn'");
+  }
+  lua_xmove(L, t->co.L, n + 1);
+  if (cast_task_start(&t->core, &S->session) != 0) {
+    cast_coroutine_put(S, t->co, true);
+    return luaL_error(L, "spawn: the session is closed");
+  }
+  return 1;
+}
+
+int cast_lib_self(lua_State *L) {
+  cast_ltask *t = cast_current(cast_state_here(L));
+  if (t == NULL) {
+    lua_pushnil(L);
+  } else if (!cast_handle_find(L, &t->core.object)) {
+    cast_ref(&t->core.object);
+    cast_handle_push(L, &t->core.object);
+  }
+  return 1;
+}
+
+static int finish_pause(lua_State *L, cast_state *S, cast_ltask *t,
+  int result) {
+  CAST_UNUSED(L);
+  CAST_UNUSED(S);
+  CAST_UNUSED(t);
+  CAST_UNUSED(result);
+  return 0;
+}
+
+static int pause_task(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *t = cast_enter(L, S, OS_FOREVER);
+  t->arg = t;
+  t->core.wait.result = 0;
+  cast_task_yield(&t->core);
+  return cast_park(L, S, t, OS_FOREVER, finish_pause);
+}
+
+int cast_lib_yield(lua_State *L) {
+  lua_settop(L, 0);
+  return pause_task(L);
+}
+
+int cast_lib_sleep(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  double seconds = luaL_checknumber(L, 1);
+  uint64_t deadline;
+  cast_ltask *t;
+  luaL_argcheck(
+    L, seconds >= 0, 1, "a sleep must be a number of seconds, zero or more");
+  if (seconds <= 0) return pause_task(L);
+  deadline = cast_deadline_in(seconds);
+  t = cast_enter(L, S, deadline);
+  t->arg = t;
+  cast_wait_arm(&t->core);
+  return cast_park(L, S, t, deadline, finish_pause);
+}

@@ -1,0 +1,208 @@
+/* park.c - how a library function waits.
+   SPDX-License-Identifier: MIT
+
+   A task that runs in its own coroutine, with nothing but Lua in between,
+   yields: to the session's loop, which resumes it when its wait is over (by a
+   continuation where the version has them, else with the results as values).
+   Everywhere else it blocks in place: it keeps its C stack, and its session
+   goes on upon another one (context.h). The main program always does that. */
+#include "../../include/casting.h"
+#include "state.h"
+
+#include <math.h>
+
+_Noreturn void cast_raise_memory(lua_State *L) {
+  luaL_error(L, "not enough memory");
+  CAST_ALWAYS(!"luaL_error returned");
+}
+
+int cast_push_failure(lua_State *L, int result) {
+  lua_pushnil(L);
+  switch (result) {
+    case CASTING_ECLOSED: lua_pushliteral(L, "closed"); break;
+    case CASTING_ETIMEOUT: lua_pushliteral(L, "timeout"); break;
+    case CASTING_EFULL: lua_pushliteral(L, "full"); break;
+    case CASTING_EEMPTY: lua_pushliteral(L, "empty"); break;
+    case CASTING_EINTR: lua_pushliteral(L, "interrupted"); break;
+    case CASTING_ENOMEM: cast_raise_memory(L);
+    default: CAST_ALWAYS(!"outcome without a word");
+  }
+  return 2;
+}
+
+/* -- deadlines ------------------------------------------------------------------ */
+
+uint64_t cast_deadline_in(double seconds) {
+  uint64_t now = os_now();
+  double ns = seconds * 1e9;
+  if (!(ns < 9e18)) return OS_FOREVER; /* more than 285 years */
+  return now + (uint64_t)ns;
+}
+
+uint64_t cast_deadline(lua_State *L, int i) {
+  double seconds;
+  if (lua_isnoneornil(L, i)) return OS_FOREVER;
+  seconds = luaL_checknumber(L, i);
+  luaL_argcheck(L, seconds >= 0, i,
+    "timeout must be a number of seconds, zero or more");
+  return cast_deadline_in(seconds);
+}
+
+/* -- where can one yield -------------------------------------------------------- */
+
+#if CAST_LUA >= 503 || CAST_LUAJIT
+bool cast_yieldable(lua_State *L) { return lua_isyieldable(L) != 0; }
+void cast_probe(lua_State *L) { CAST_UNUSED(L); }
+#else
+/* 5.1 and 5.2 know whether a coroutine can yield but do not tell. The answer
+   is a 16-bit counter in lua_State: nCcalls (yieldable while it equals the
+   next one, baseCcalls) in 5.1, nny (yieldable while 0) in 5.2. The probe finds
+   its place by watching which counter follows the depth of C calls; should
+   none, or more than one do so, the state is taken as not yieldable, and tasks
+   block in place, which is always right. */
+#define PROBE_SPAN (20 * sizeof(void *)) /* all within lua_State */
+#define PROBE_DEPTH 4
+static struct {
+  uint16_t at[PROBE_DEPTH][PROBE_SPAN / 2];
+  int depth;
+  size_t found; /* index of the counter + 1; 0: unknown */
+} probe;
+
+static int probe_step(lua_State *L) {
+  memcpy(probe.at[probe.depth], (const void *)L, PROBE_SPAN);
+  if (++probe.depth == PROBE_DEPTH) return 0;
+  lua_pushcfunction(L, probe_step);
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+static bool probe_matches(size_t i) {
+  for (int d = 0; d < PROBE_DEPTH; d++) {
+#if CAST_LUA == 501
+    if (probe.at[d][i] != probe.at[0][i] + d) return false;
+    if (probe.at[d][i + 1] != probe.at[0][i]) return false;
+#else
+    if (probe.at[d][i] != d) return false;
+#endif
+  }
+  return CAST_LUA != 501 || probe.at[0][i] > 0;
+}
+
+void cast_probe(lua_State *L) {
+  lua_State *co;
+  int nres, matches = 0;
+  if (probe.depth != 0) return;
+  co = lua_newthread(L);
+  lua_pushcfunction(co, probe_step);
+  if (cast_lua_resume(co, 0, &nres) == LUA_OK)
+    for (size_t i = 0; i + 1 < PROBE_SPAN / 2; i++)
+      if (probe_matches(i)) {
+        probe.found = i + 1;
+        matches++;
+      }
+  if (matches != 1) probe.found = 0;
+  lua_pop(L, 1);
+}
+
+bool cast_yieldable(lua_State *L) {
+  uint16_t now[2];
+  if (probe.found == 0) return false;
+  memcpy(now, (const char *)L + (probe.found - 1) * 2, sizeof now);
+#if CAST_LUA == 501
+  return now[0] == now[1];
+#else
+  return now[0] == 0;
+#endif
+}
+#endif
+
+/* -- waiting ---------------------------------------------------------------------- */
+
+cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
+  cast_task *core = S->session.current;
+  cast_ltask *t;
+  if (CAST_UNLIKELY(core == NULL))
+    luaL_error(L, "cannot block here: this is not in a task (a finalizer?)");
+  t = cast_ltask_of(core);
+  if (CAST_UNLIKELY(core->cancelled)) {
+    cast_cancel_push(L, t->reason);
+    lua_error(L);
+  }
+  if (CAST_UNLIKELY(!cast_msg_empty(&core->waiter.msg)))
+    cast_msg_drop(&core->waiter.msg); /* what a failed operation left */
+  if (deadline_ns != OS_FOREVER && cast_wait_reserve(core) != 0)
+    cast_raise_memory(L);
+  t->in_place = L != t->co.L || !cast_yieldable(L);
+  if (!t->in_place) {
+#if !CAST_HAS_YIELDK
+    luaL_checkstack(L, CAST_MSG_INLINE, NULL); /* for plain results */
+#endif
+  } else if (S->host != NULL) {
+    if (S->L == NULL && lua_pushthread(L) == 1) S->L = L;
+    if (t == S->main) S->hook = lua_gethook(S->L != NULL ? S->L : L);
+    if (cast_host_reserve(S->host) != 0) cast_raise_memory(L);
+  } else if (cast_runner_reserve(S->session.runner) != 0) {
+    cast_raise_memory(L);
+  }
+  return t;
+}
+
+/* A signal handler has set a hook while the main program waited: it is called
+   here, as the interpreter would at the next instruction. lua.c's raises
+   "interrupted!". */
+static void call_hook(lua_State *L, cast_state *S) {
+  lua_State *main = S->L != NULL ? S->L : L;
+  lua_Hook hook = lua_gethook(main);
+  lua_Debug ar;
+  if (hook == NULL || hook == S->hook) return;
+  memset(&ar, 0, sizeof ar);
+  ar.event = LUA_HOOKCOUNT;
+  ar.currentline = -1;
+  if (L != main) lua_sethook(main, NULL, 0, 0);
+  if (lua_getstack(L, 0, &ar)) hook(L, &ar);
+}
+
+int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
+  cast_wait_done(&t->core);
+  if (CAST_UNLIKELY(t->core.cancelled)) {
+    cast_cancel_push(L, t->reason);
+    return lua_error(L);
+  }
+  if (CAST_UNLIKELY(t->core.wait.result == CASTING_EINTR)) call_hook(L, S);
+  return t->finish(L, S, t, t->core.wait.result);
+}
+
+#if CAST_LUA >= 503
+static int resumed(lua_State *L, int status, lua_KContext ctx) {
+  cast_ltask *t = (cast_ltask *)ctx;
+  CAST_UNUSED(status);
+  return cast_complete(L, cast_state_of(t->core.session), t);
+}
+#elif CAST_LUA == 502
+static int resumed(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  return cast_complete(L, S, cast_ltask_of(S->session.current));
+}
+#endif
+
+int cast_park(lua_State *L, cast_state *S, cast_ltask *t,
+  uint64_t deadline_ns, cast_finish finish) {
+  t->finish = finish;
+  cast_wait_until(&t->core, deadline_ns);
+  /* Relaxed: only reported. */
+  atomic_store_explicit(
+    &t->core.status, CAST_WAITING, memory_order_relaxed);
+  if (t->in_place) {
+    cast_task_block(&t->core);
+    return cast_complete(L, S, t);
+  }
+  t->parked = true;
+#if CAST_LUA >= 503
+  return lua_yieldk(L, 0, (lua_KContext)t, resumed);
+#elif CAST_LUA == 502
+  return lua_yieldk(L, 0, 0, resumed);
+#else
+  /* The arguments stay on the stack, so that handles among them live. */
+  return lua_yield(L, lua_gettop(L));
+#endif
+}

@@ -1,0 +1,515 @@
+/* state.c - making Lua states into sessions, and their end.
+   SPDX-License-Identifier: MIT
+
+   Locks: the list of a host's sessions (CAST_RANK_HOST), one lock for all
+   hosts, taken when sessions are made and closed only. */
+#include "state.h"
+
+#include <stdlib.h>
+
+#include "../../include/casting.h"
+#include "../mem.h"
+#include "../runtime.h"
+#include "../sched.h"
+#include "../worker.h"
+#include "handle.h"
+
+#define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
+
+static const char state_key = 0;
+static cast_lock tree = CAST_LOCK_STATIC(CAST_RANK_HOST);
+
+void cast_state_box(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
+}
+
+cast_state *cast_state_find(lua_State *L) {
+  cast_state **box;
+  luaL_checkstack(L, 1, NULL);
+  cast_state_box(L);
+  box = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return box != NULL ? *box : NULL;
+}
+
+void cast_raise_closed(lua_State *L) {
+  luaL_error(L, "casting has closed in this Lua state");
+  CAST_ALWAYS(!"luaL_error returned");
+}
+
+/* -- memory of a session's Lua state ------------------------------------------ */
+
+static void *lua_memory(void *ud, void *ptr, size_t osize, size_t nsize) {
+  cast_state *S = ud;
+  void *p;
+  if (ptr == NULL) osize = 0; /* it is the kind of object then */
+  if (nsize == 0) {
+    S->memory -= osize;
+    cast_free(ptr);
+    return NULL;
+  }
+  if (S->memory_max != 0 && nsize > osize &&
+      S->memory - osize + nsize > S->memory_max)
+    return NULL;
+  p = cast_realloc(ptr, nsize);
+  if (p != NULL) S->memory += nsize - osize;
+  return p;
+}
+
+static lua_State *new_lua(cast_state *S) {
+  lua_State *L;
+#if CAST_LUA >= 505
+  L = lua_newstate(lua_memory, S, (unsigned)os_entropy());
+#else
+  L = lua_newstate(lua_memory, S);
+#endif
+#if CAST_LUAJIT
+  /* Without GC64 only LuaJIT's own allocator will do. */
+  if (L == NULL) L = luaL_newstate();
+#endif
+  return L;
+}
+
+/* -- protected calls between slices --------------------------------------------- */
+
+int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg) {
+#if CAST_LUA < 502
+  return lua_cpcall(L, fn, arg);
+#else
+  lua_pushcfunction(L, fn);
+  lua_pushlightuserdata(L, arg);
+  return lua_pcall(L, 1, 0, 0);
+#endif
+}
+
+int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
+  int status = cast_protect_on(S->work, fn, arg);
+  lua_settop(S->work, 0);
+  return status;
+}
+
+/* -- coroutines ------------------------------------------------------------------- */
+
+cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S) {
+  cast_coroutine co;
+  if (S->nidle > 0) return S->idle[--S->nidle];
+  luaL_checkstack(L, 2, NULL);
+  co.L = lua_newthread(L);
+  co.ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return co;
+}
+
+static bool keep_coroutine(cast_state *S, cast_coroutine co) {
+  if (S->closing || S->nidle >= CAST_COROUTINES_MAX) return false;
+  if (S->nidle == S->idle_room) {
+    uint32_t room = S->idle_room == 0 ? 8 : S->idle_room * 2;
+    cast_coroutine *idle = cast_realloc(S->idle, room * sizeof *idle);
+    if (idle == NULL) return false;
+    S->idle = idle;
+    S->idle_room = room;
+  }
+  lua_settop(co.L, 0);
+  S->idle[S->nidle++] = co;
+  return true;
+}
+
+void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
+  /* Hooks are the coroutine's own: one that was set there must not stay. */
+  if (clean && !CAST_LUAJIT && lua_gethook(co.L) != NULL)
+    lua_sethook(co.L, NULL, 0, 0);
+  if (clean && keep_coroutine(S, co)) return;
+  luaL_unref(S->work, LUA_REGISTRYINDEX, co.ref);
+}
+
+/* -- the end of a state -------------------------------------------------------------- */
+
+static void free_state(cast_state *S) {
+  cast_free(S->idle);
+  cast_free(S->host);
+  cast_free(S);
+}
+
+/* ops->free: the last hold went. */
+static void state_free(cast_session *s) { free_state(cast_state_of(s)); }
+
+static void leave_tree(cast_state *S) {
+  cast_lock_take(&tree);
+  cast_list_remove(&S->sibling);
+  cast_lock_drop(&tree);
+}
+
+/* ops->close of one of ours: no task is left. */
+static void pool_close(cast_session *s) {
+  cast_state *S = cast_state_of(s);
+  lua_State *L = S->L;
+  S->closing = true;
+  if (S->pending != NULL) cast_unref(S->pending);
+  S->pending = NULL;
+  lua_close(L);
+  S->L = S->work = NULL;
+  leave_tree(S);
+}
+
+static void pool_wake(cast_session *s, cast_session *self) {
+  cast_sched_ready(cast_worker_of(self), &s->job);
+}
+
+const cast_session_ops cast_pool_ops = {
+  .wake = pool_wake,
+  .resume = cast_ltask_resume,
+  .close = pool_close,
+  .free = state_free,
+};
+
+static void on_close(cast_session *s, cast_post *p, bool closed) {
+  CAST_UNUSED(p);
+  if (!closed) cast_session_cancel_all(s);
+}
+
+void cast_state_close(cast_state *S, cast_session *self) {
+  /* Relaxed: only whether it was asked before. */
+  if (!atomic_exchange_explicit(
+        &S->close_posted, true, memory_order_relaxed))
+    cast_session_push(&S->session, self, &S->close_post);
+}
+
+/* -- hosts ------------------------------------------------------------------------------ */
+
+static void host_wake(cast_session *s, cast_session *self) {
+  CAST_UNUSED(self);
+  cast_host_wake(cast_state_of(s)->host);
+}
+
+static void host_close(cast_session *s) { cast_state_of(s)->closing = true; }
+
+/* A signal handler sets a hook to stop the main program (as lua.c's does on
+   Ctrl-C). Its wait ends then; park.c calls the hook. */
+static bool host_interrupted(cast_session *s) {
+  cast_state *S = cast_state_of(s);
+  lua_State *L = S->L != NULL ? S->L : S->work;
+  lua_Hook now = L != NULL ? lua_gethook(L) : NULL;
+  if (CAST_LIKELY(now == S->hook || now == NULL)) return false;
+  if (!cast_wait_claim(&S->main->core.wait)) return false;
+  S->main->core.wait.result = CASTING_EINTR;
+  cast_waiter_unlink(&S->main->core.waiter);
+  cast_session_ready(s, &S->main->core.post);
+  return true;
+}
+
+const cast_session_ops cast_host_ops = {
+  .wake = host_wake,
+  .resume = cast_ltask_resume,
+  .close = host_close,
+  .free = state_free,
+  .interrupted = host_interrupted,
+};
+
+/* All sessions of the host, one reference each (a hold), for the closer. */
+static cast_state *next_child(cast_state *root, cast_state *after) {
+  cast_list *l;
+  cast_state *S = NULL;
+  cast_lock_take(&tree);
+  l = after == NULL ? root->children.next : after->sibling.next;
+  if (l != &root->children && !(after != NULL && l == &after->sibling)) {
+    S = CAST_CONTAINER(l, cast_state, sibling);
+    cast_session_hold(&S->session);
+  }
+  cast_lock_drop(&tree);
+  return S;
+}
+
+static void close_children(cast_state *root) {
+  cast_state *S = next_child(root, NULL), *next;
+  while (S != NULL) {
+    cast_state_close(S, &root->session);
+    next = next_child(root, S);
+    cast_session_drop(&S->session);
+    S = next;
+  }
+}
+
+/* Lets the host's thread run its session until `e` is set, or the deadline.
+   The main program waits as it does in any blocking call. */
+static bool host_await(cast_state *S, cast_event *e, uint64_t deadline_ns) {
+  cast_task *t = &S->main->core;
+  if (cast_wait_reserve(t) != 0 || cast_host_reserve(S->host) != 0)
+    return cast_event_is_set(e);
+  if (cast_event_wait(e, t) != CAST_PARKED) return true;
+  cast_wait_until(t, deadline_ns);
+  cast_task_block(t);
+  cast_wait_done(t);
+  return t->wait.result == 0;
+}
+
+static bool await_children(cast_state *root, uint64_t deadline_ns) {
+  cast_state *S;
+  bool all = true;
+  while (all && (S = next_child(root, NULL)) != NULL) {
+    all = host_await(root, &S->session.closed, deadline_ns);
+    cast_session_drop(&S->session);
+  }
+  return all;
+}
+
+/* The host's state is being closed (or the opening of the module failed half
+   way): everything is cancelled, unwound, joined. */
+static int guard_gc(lua_State *L) {
+  cast_state **box = lua_touserdata(L, 1), *S = *box;
+  uint64_t deadline = os_now() + GRACE_NS;
+  bool all;
+  if (S == NULL) return 0;
+  *box = NULL;
+  /* os.exit(n, true) in a task: the main program cannot go on any more, and
+     the process ends as soon as the state has closed. */
+  if (S->session.current != &S->main->core) return 0;
+  *box = S;
+  S->hook = lua_gethook(S->L != NULL ? S->L : L);
+  cast_session_cancel_all(&S->session);
+  all = host_await(S, &S->session.empty, deadline);
+  close_children(S);
+  while (all && (all = await_children(S, deadline)) &&
+         !cast_list_empty(&S->children))
+    close_children(S); /* some were made meanwhile */
+  *box = NULL;
+  cast_failures_flush();
+  if (S->pending != NULL) cast_unref(S->pending);
+  S->pending = NULL;
+  /* Should a task be stuck, its memory stays, and the session with it. */
+  if (S->session.ntasks == 0) {
+    cast_session_end(&S->session);
+    cast_host_fini(S->host);
+    cast_unref(&S->main->core.object);
+    cast_unref(&S->session.object);
+    cast_session_drop(&S->session);
+  }
+  cast_runtime_unref(all);
+  return 0;
+}
+
+/* The box (state.h), anchored in the registry, empty so far. A host's is
+   also the guard whose finalizer ends everything. */
+static cast_state **make_box(lua_State *L, bool host) {
+  cast_state **box = cast_lua_newuserdata(L, sizeof *box);
+  *box = NULL;
+  if (host) {
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, guard_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+  }
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+  return box;
+}
+
+static lua_State *main_thread(lua_State *L) {
+#if CAST_LUA >= 502
+  lua_State *main;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  main = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  return main;
+#else
+  bool is = lua_pushthread(L) == 1;
+  lua_pop(L, 1);
+  return is ? L : NULL;
+#endif
+}
+
+/* -- both kinds ----------------------------------------------------------------------------- */
+
+void cast_state_furnish(lua_State *L, cast_state *S) {
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  S->work = lua_newthread(L);
+  (void)luaL_ref(L, LUA_REGISTRYINDEX);
+  cast_handle_open(L);
+  cast_open_chan(L, S);
+  cast_open_task(L, S);
+  cast_open_session(L, S);
+  cast_open_module(L, S);
+  /* Known as a module before the packer looks for names. */
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "casting");
+  lua_pop(L, 2);
+  S->packer = cast_packer_open(L);
+}
+
+static cast_state *alloc_state(const char *name, size_t size) {
+  cast_state *S = cast_calloc(sizeof *S + size + 1);
+  if (S == NULL) return NULL;
+  memcpy(S->name, name, size);
+  cast_list_init(&S->children);
+  cast_list_init(&S->sibling);
+  S->close_post.run = on_close;
+  return S;
+}
+
+static int init_host(cast_state *S, lua_State *L) {
+  int rc;
+  S->root = S;
+  S->host = cast_calloc(sizeof *S->host);
+  S->main = cast_calloc(sizeof *S->main);
+  if (S->host == NULL || S->main == NULL) return CASTING_ENOMEM;
+  if ((rc = cast_runtime_ref()) != 0) return rc;
+  rc = cast_session_init(&S->session, &cast_host_ops, true);
+  if (rc == 0) {
+    cast_task_init(&S->main->core, &S->session, &cast_task_type);
+    rc = cast_host_init(S->host, &S->session, &S->main->core);
+  }
+  if (rc != 0) {
+    cast_runtime_unref(true);
+    return rc;
+  }
+  S->main->core.session = &S->session;
+  S->L = main_thread(L);
+  return 0;
+}
+
+cast_state *cast_state_host(lua_State *L) {
+  cast_state **box, *S;
+  cast_probe(L);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  box = make_box(L, true);
+  S = alloc_state("main", 4);
+  if (S == NULL) cast_raise_memory(L);
+  if (init_host(S, L) != 0) {
+    cast_free(S->main);
+    cast_free(S->host);
+    cast_free(S);
+    cast_raise_memory(L);
+  }
+  *box = S;
+  cast_state_furnish(L, S);
+  return S;
+}
+
+const luaL_Reg cast_libs[] = {
+#if CAST_LUA >= 502
+  { "coroutine", luaopen_coroutine },
+#endif
+  { "table", luaopen_table },
+  { "io", luaopen_io },
+  { "os", luaopen_os },
+  { "string", luaopen_string },
+  { "math", luaopen_math },
+  { "debug", luaopen_debug },
+#if CAST_LUA == 502
+  { "bit32", luaopen_bit32 },
+#endif
+#if CAST_LUA >= 503
+  { "utf8", luaopen_utf8 },
+#endif
+#if CAST_LUAJIT
+  { "bit", luaopen_bit },
+  { "jit", luaopen_jit },
+  { "ffi", luaopen_ffi },
+#endif
+  { NULL, NULL },
+};
+
+static void open_lib(lua_State *L, const char *name, lua_CFunction open) {
+#if CAST_LUA >= 502
+  luaL_requiref(L, name, open, 1);
+  lua_pop(L, 1);
+#else
+  lua_pushcfunction(L, open);
+  lua_pushstring(L, name);
+  lua_call(L, 1, 0);
+#endif
+}
+
+/* The basic functions and `package` are always there. */
+static void open_libs(lua_State *L, uint32_t libs) {
+  if (libs == CAST_LIBS_ALL) {
+    luaL_openlibs(L);
+    return;
+  }
+#if CAST_LUA >= 502
+  open_lib(L, "_G", luaopen_base);
+#else
+  open_lib(L, "", luaopen_base);
+#endif
+  open_lib(L, "package", luaopen_package);
+  for (uint32_t i = 0; cast_libs[i].name != NULL; i++)
+    if ((libs & (1u << i)) != 0)
+      open_lib(L, cast_libs[i].name, cast_libs[i].func);
+}
+
+typedef struct making {
+  cast_state *S;
+  const cast_options *o;
+} making;
+
+static int make_protected(lua_State *L) {
+  making *m = lua_touserdata(L, 1);
+  open_libs(L, m->o->libs);
+  *make_box(L, false) = m->S;
+  cast_state_furnish(L, m->S);
+  return 0;
+}
+
+/* Enters the tree of the host, unless the host is ending. */
+static void enter_tree(cast_state *S, cast_state *root) {
+  S->root = root;
+  cast_lock_take(&tree);
+  cast_list_push(&root->children, &S->sibling);
+  cast_lock_drop(&tree);
+}
+
+static const char *default_name(char *buffer, size_t size) {
+  static _Atomic uint32_t count;
+  uint32_t n =
+    1 + atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
+  char digits[12];
+  size_t i = sizeof digits - 1, at = 0;
+  const char *word = "session ";
+  digits[i] = '\0';
+  do {
+    digits[--i] = (char)('0' + n % 10);
+    n /= 10;
+  } while (n > 0);
+  while (*word != '\0' && at + 1 < size) buffer[at++] = *word++;
+  while (digits[i] != '\0' && at + 1 < size) buffer[at++] = digits[i++];
+  buffer[at] = '\0';
+  return buffer;
+}
+
+/* Frees a session that nobody has seen yet. */
+static void discard(cast_state *S) {
+  if (S->L != NULL) {
+    S->closing = true;
+    lua_close(S->L);
+  }
+  if (S->session.ops != NULL) {
+    cast_timer_remove(&S->session.alarm);
+    cast_heap_fini(&S->session.deadlines);
+  }
+  free_state(S);
+}
+
+cast_state *cast_state_new(lua_State *L, cast_state *from,
+  const cast_options *o) {
+  char made[32];
+  const char *name = o->name;
+  making m = { NULL, o };
+  cast_handle *h = cast_handle_new(L, &cast_session_type);
+  cast_state *S;
+  if (name == NULL) name = default_name(made, sizeof made);
+  S = alloc_state(name, strlen(name));
+  if (S == NULL || cast_sched_first() != 0) goto no_memory;
+  S->memory_max = o->memory_max;
+  m.S = S;
+  if (cast_session_init(&S->session, &cast_pool_ops, false) != 0)
+    goto no_memory;
+  S->L = new_lua(S);
+  if (S->L == NULL) goto no_memory;
+  if (cast_protect_on(S->L, make_protected, &m) != LUA_OK) goto no_memory;
+  lua_settop(S->L, 0);
+  enter_tree(S, from->root);
+  h->object = &S->session.object;
+  cast_handle_note(L, h);
+  return S;
+no_memory:
+  if (S != NULL) discard(S);
+  cast_raise_memory(L);
+}

@@ -1,0 +1,222 @@
+/* state.h - a Lua state as a session, and what all the libraries share.
+   SPDX-License-Identifier: MIT
+
+   One cast_state per Lua universe (lua_newstate): either a *host*, which
+   somebody else created and runs, or one of ours, run by the pool. Every
+   library function has it as its first upvalue (STATE). All fields belong to
+   the session's owner but where said otherwise. Invariants:
+   1. `work` is only used for protected calls that end before the next task
+      is resumed; nothing lies on it in between.
+   2. A library function that may block calls cast_enter before it publishes
+      anything: from there on nothing can fail.
+   3. Whatever an operation owns while a Lua error may be raised is anchored:
+      in the task's waiter.msg, in a handle, or in `pending`. */
+#ifndef CAST_STATE_H
+#define CAST_STATE_H
+
+#include "../chan.h"
+#include "../host.h"
+#include "../select.h"
+#include "../session.h"
+#include "compat.h"
+#include "pack.h"
+
+typedef struct cast_state cast_state;
+typedef struct cast_ltask cast_ltask;
+
+/* A coroutine and its anchor in the registry. */
+typedef struct cast_coroutine {
+  lua_State *L;
+  int ref;
+} cast_coroutine;
+
+/* Pushes the results of the wait that t has just ended, on L, and returns
+   how many; may raise. result: 0 or CASTING_E*. */
+typedef int (*cast_finish)(lua_State *L, cast_state *S, cast_ltask *t,
+  int result);
+
+/* May other sessions have handles of a task? KEPT: no, and it has ended, its
+   results being kept for its own session only. */
+enum { CAST_OWN, CAST_SHARED, CAST_KEPT };
+
+struct cast_ltask {
+  cast_task core;
+  cast_coroutine co;
+  cast_finish finish;  /* of the wait under way */
+  void *arg;           /* finish's own */
+  cast_case *cases;    /* of its latest select */
+  uint32_t ncases;     /* used */
+  uint32_t room;       /* allocated */
+  bool fresh;          /* not resumed yet */
+  bool remote;         /* its function is still packed in core.waiter.msg */
+  bool parked;         /* yielded by cast_park, not by the user */
+  bool in_place;       /* the wait under way keeps the C stack */
+  bool raising;        /* (5.1, LuaJIT) a hook is to raise an error in it */
+  _Atomic uint8_t shared; /* (a) CAST_OWN, CAST_SHARED or CAST_KEPT */
+  bool stored;         /* results lie in the local handle */
+  bool packed;         /* results lie in core.waiter.msg */
+  bool unsendable;     /* packed is only the reason why they cannot cross */
+  _Atomic bool joined; /* (a) somebody has received the failure */
+  struct cast_failure *failure; /* of a failed task; fixed at its end */
+  char *reason;        /* of its cancellation; NULL: none given */
+};
+
+struct cast_state {
+  cast_session session;
+  lua_State *L;        /* main thread; NULL: a 5.1 host's, not known yet */
+  lua_State *work;
+  cast_packer *packer;
+  cast_host *host;     /* NULL: one of ours */
+  cast_ltask *main;    /* host: its main program */
+  lua_Hook hook;       /* host: what was set when the wait began */
+  cast_object *pending; /* see invariant 3 */
+  cast_coroutine *idle; /* finished coroutines, to be used again */
+  uint32_t nidle;
+  uint32_t idle_room;
+  cast_state *root;    /* (i) the host whose end closes this one; may be self */
+  cast_post close_post;
+  _Atomic bool close_posted; /* (a) set once */
+  cast_list children;  /* host: (host lock) its sessions' states */
+  cast_list sibling;   /* (host lock) */
+  size_t memory;       /* bytes in use by the Lua state */
+  size_t memory_max;   /* 0: no limit */
+  bool closing;        /* its Lua state is being closed */
+  char name[];         /* (i) */
+};
+
+/* The first upvalue is a box, a userdata that holds the pointer: it lives as
+   long as the Lua state, and is empty once casting has closed in it. */
+_Noreturn void cast_raise_closed(lua_State *L);
+static inline cast_state *cast_state_here(lua_State *L) {
+  cast_state **box = lua_touserdata(L, lua_upvalueindex(1));
+  if (CAST_UNLIKELY(*box == NULL)) cast_raise_closed(L);
+  return *box;
+}
+/* Pushes the box, for functions to be made. */
+void cast_state_box(lua_State *L);
+
+/* The calling task. NULL: the main program of a host. */
+static inline cast_ltask *cast_current(cast_state *S) {
+  cast_task *t = S->session.current;
+  return t == NULL || (S->main != NULL && t == &S->main->core)
+           ? NULL
+           : CAST_CONTAINER(t, cast_ltask, core);
+}
+static inline cast_ltask *cast_ltask_of(cast_task *t) {
+  return CAST_CONTAINER(t, cast_ltask, core);
+}
+static inline cast_state *cast_state_of(cast_session *s) {
+  return CAST_CONTAINER(s, cast_state, session);
+}
+
+/* -- state.c ---------------------------------------------------------------- */
+
+/* The state's cast_state, or NULL if casting was not opened in it. */
+cast_state *cast_state_find(lua_State *L);
+/* Makes L a host. Raises. */
+cast_state *cast_state_host(lua_State *L);
+/* Libraries that a session may be limited to; name NULL ends the list. */
+extern const luaL_Reg cast_libs[];
+#define CAST_LIBS_ALL UINT32_MAX
+/* What the options of casting.session say. */
+typedef struct cast_options {
+  const char *name;  /* NULL: a name is made up */
+  uint32_t libs;     /* CAST_LIBS_ALL, or bits of cast_libs */
+  size_t memory_max; /* 0: no limit */
+} cast_options;
+/* Makes `L` know the library (again, if that failed half way). Raises. */
+void cast_state_furnish(lua_State *L, cast_state *S);
+/* Calls fn(L) with `arg` as light userdata, protected; on an error its
+   message is on the stack. */
+int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg);
+/* A new session, its handle pushed on L. Raises. */
+cast_state *cast_state_new(lua_State *L, cast_state *S,
+  const cast_options *o);
+/* Asks the session to cancel everything and close; any thread. */
+void cast_state_close(cast_state *S, cast_session *self);
+/* Calls fn(work) with `arg` as light userdata, protected: LUA_OK or an error
+   status; the error message is dropped. */
+int cast_protect(cast_state *S, lua_CFunction fn, void *arg);
+/* A coroutine to run something in. May raise on L. */
+cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S);
+/* Gives it back; `clean`: it ended without an error. */
+void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean);
+
+/* -- task.c ------------------------------------------------------------------ */
+
+extern const cast_type cast_task_type;
+extern const cast_session_ops cast_pool_ops;
+extern const cast_session_ops cast_host_ops;
+
+/* A task of session S with its handle pushed on L; not started. Raises. */
+cast_ltask *cast_ltask_new(lua_State *L, cast_state *home);
+/* Resumes it until it waits or ends (ops->resume). */
+void cast_ltask_resume(cast_session *s, cast_task *t);
+/* Pushes how t ended: true, results... or false, error. `self` is the task
+   (or main program) that asks; its waiter.msg is scratch. */
+int cast_ltask_outcome(lua_State *L, cast_state *S, cast_ltask *self,
+  cast_ltask *t);
+/* Another session is about to get a handle of t. False: it has ended, and
+   only its own session can share it (cast_ltask_cross). */
+bool cast_ltask_share(cast_ltask *t);
+/* A handle of t is about to cross: its results must be able to. Raises. */
+void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t);
+/* Pushes the error that a cancelled task meets. */
+void cast_cancel_push(lua_State *L, const char *reason);
+bool cast_cancel_test(lua_State *L, int i);
+/* Asks t's session to cancel it; any thread. 0, CASTING_ENOMEM. */
+int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason);
+
+/* -- park.c ------------------------------------------------------------------ */
+
+/* The task that is about to block, with what blocking needs reserved. Raises:
+   where nothing can block, when cancelled, when out of memory. `deadline_ns`
+   other than OS_FOREVER makes room for it. */
+cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns);
+/* To be returned by a library function after CAST_PARKED: waits, then returns
+   what finish pushes. */
+int cast_park(lua_State *L, cast_state *S, cast_ltask *t,
+  uint64_t deadline_ns, cast_finish finish);
+/* After the wait: pushes its results, or raises. */
+int cast_complete(lua_State *L, cast_state *S, cast_ltask *t);
+#if !CAST_HAS_YIELDK
+/* After a yield of cast_park: pushes the results onto t's coroutine and
+   returns how many, or prepares the raising of an error there. */
+int cast_deliver(cast_state *S, cast_ltask *t);
+#endif
+/* Timeouts: an optional number of seconds at argument i. */
+uint64_t cast_deadline(lua_State *L, int i);
+uint64_t cast_deadline_in(double seconds);
+/* Pushes nil and the word for an outcome. */
+int cast_push_failure(lua_State *L, int result);
+_Noreturn void cast_raise_memory(lua_State *L);
+/* Can L yield to whoever resumed it? */
+bool cast_yieldable(lua_State *L);
+void cast_probe(lua_State *L); /* once per process; before any of these */
+
+/* -- report.c ------------------------------------------------------------------ */
+
+typedef struct cast_failure cast_failure;
+/* Notes that t has failed, with its error message and traceback: to be
+   reported unless somebody joins within a second. NULL: out of memory. */
+cast_failure *cast_failure_new(cast_ltask *t, cast_state *S,
+  const char *error, const char *traceback);
+const char *cast_failure_traceback(const cast_failure *f);
+const char *cast_failure_error(const cast_failure *f);
+/* The task's last reference goes: reports it unless that was done. */
+void cast_failure_free(cast_failure *f);
+/* At the end of the last host: whatever was not reported yet. */
+void cast_failures_flush(void);
+/* Where failures go: a channel (its reference is taken over), NULL: stderr. */
+void cast_failures_to(cast_chan *c);
+
+/* -- libraries ------------------------------------------------------------------- */
+
+/* Each pushes nothing and registers its metatable. */
+void cast_open_chan(lua_State *L, cast_state *S);
+void cast_open_task(lua_State *L, cast_state *S);
+void cast_open_session(lua_State *L, cast_state *S);
+/* Pushes the module table. */
+void cast_open_module(lua_State *L, cast_state *S);
+
+#endif

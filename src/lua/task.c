@@ -1,0 +1,538 @@
+/* task.c - tasks as coroutines: start, resume, results, end.
+   SPDX-License-Identifier: MIT
+
+   Owner: the task's session. Where a task's results are, once it has ended:
+     packed  in core.waiter.msg: plain values, or other sessions may ask
+     stored  as the user value of its handle in its own session, by reference
+   Both are fixed before `done` is set and never change while others may look,
+   but for cast_ltask_cross, which packs before the handle first crosses. */
+#include "../../include/casting.h"
+#include "../mem.h"
+#include "handle.h"
+#include "state.h"
+
+static const char cancel_key = 0;
+#if !CAST_HAS_YIELDK
+static const char raise_key = 0;
+#endif
+
+/* -- life of the object --------------------------------------------------------- */
+
+static void drop_cases(cast_ltask *t) {
+  for (uint32_t i = 0; i < t->ncases; i++) cast_msg_drop(&t->cases[i].waiter.msg);
+  t->ncases = 0;
+}
+
+static void ltask_free(cast_object *o) {
+  cast_ltask *t = CAST_CONTAINER(o, cast_ltask, core.object);
+  cast_session *s = t->core.session;
+  CAST_ASSERT(t->core.held == NULL);
+  if (t->failure != NULL) cast_failure_free(t->failure);
+  cast_msg_drop(&t->core.waiter.msg);
+  drop_cases(t);
+  cast_free(t->cases);
+  cast_free(t->reason);
+  cast_free(t);
+  cast_session_drop(s);
+}
+
+const cast_type cast_task_type = { "task", ltask_free };
+
+cast_ltask *cast_ltask_new(lua_State *L, cast_state *home) {
+  cast_handle *h = cast_handle_new(L, &cast_task_type);
+  cast_ltask *t = cast_calloc(sizeof *t);
+  if (t == NULL) cast_raise_memory(L);
+  cast_task_init(&t->core, &home->session, &cast_task_type);
+  t->co.ref = LUA_NOREF;
+  t->fresh = true;
+  h->object = &t->core.object;
+  cast_handle_note(L, h);
+  return t;
+}
+
+/* -- cancellation ---------------------------------------------------------------- */
+
+static int cancel_tostring(lua_State *L) {
+  lua_pushliteral(L, "cancelled");
+  if (!lua_istable(L, 1)) return 1;
+  lua_getfield(L, 1, "reason");
+  if (lua_isnil(L, -1)) return lua_pop(L, 1), 1;
+  lua_pushfstring(L, "cancelled: %s", lua_tostring(L, -1));
+  return 1;
+}
+
+/* The metatable of cancellation errors: casting.cancelled, so that it crosses
+   between sessions by name. */
+static void push_cancel_meta(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &cancel_key);
+  if (!lua_isnil(L, -1)) return;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 2);
+  lua_pushcfunction(L, cancel_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushliteral(L, "casting.cancelled");
+  lua_setfield(L, -2, "__name");
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &cancel_key);
+}
+
+void cast_cancel_push(lua_State *L, const char *reason) {
+  luaL_checkstack(L, 4, NULL);
+  lua_createtable(L, 0, 1);
+  if (reason != NULL) {
+    lua_pushstring(L, reason);
+    lua_setfield(L, -2, "reason");
+  }
+  push_cancel_meta(L);
+  lua_setmetatable(L, -2);
+}
+
+bool cast_cancel_test(lua_State *L, int i) {
+  bool is;
+  if (!lua_istable(L, i) || !lua_getmetatable(L, i)) return false;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &cancel_key);
+  is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is;
+}
+
+typedef struct cancel_post {
+  cast_post post;
+  cast_ltask *task; /* one reference */
+  char *reason;
+} cancel_post;
+
+static void on_cancel(cast_session *s, cast_post *p, bool closed) {
+  cancel_post *c = CAST_CONTAINER(p, cancel_post, post);
+  CAST_UNUSED(s);
+  if (!closed && !c->task->core.cancelled && !c->task->core.finished) {
+    c->task->reason = c->reason;
+    c->reason = NULL;
+    cast_task_cancel(&c->task->core);
+  }
+  cast_unref(&c->task->core.object);
+  cast_free(c->reason);
+  cast_free(c);
+}
+
+int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason) {
+  cancel_post *c = cast_calloc(sizeof *c);
+  if (c == NULL) return CASTING_ENOMEM;
+  if (reason != NULL) {
+    size_t size = strlen(reason) + 1;
+    c->reason = cast_alloc(size);
+    if (c->reason == NULL) {
+      cast_free(c);
+      return CASTING_ENOMEM;
+    }
+    memcpy(c->reason, reason, size);
+  }
+  c->post.run = on_cancel;
+  c->task = cast_ref(&t->core.object);
+  if (t->core.session == self)
+    on_cancel(self, &c->post, false);
+  else if (!cast_session_push(t->core.session, self, &c->post))
+    on_cancel(t->core.session, &c->post, true);
+  return 0;
+}
+
+/* -- results ------------------------------------------------------------------------ */
+
+static bool is_plain(lua_State *L, int first, int n) {
+  if (n > 4) return false; /* each takes at most 9 bytes of a message */
+  for (int i = first; i < first + n; i++) {
+    int type = lua_type(L, i);
+    if (type != LUA_TNIL && type != LUA_TBOOLEAN && type != LUA_TNUMBER)
+      return false;
+  }
+  return true;
+}
+
+/* The user value of a handle: a table, in every version. */
+static void set_results(lua_State *L, int handle) {
+#if CAST_LUA >= 504
+  lua_setiuservalue(L, handle, 1);
+#elif CAST_LUA >= 502
+  lua_setuservalue(L, handle);
+#else
+  lua_setfenv(L, handle);
+#endif
+}
+static void get_results(lua_State *L, int handle) {
+#if CAST_LUA >= 504
+  lua_getiuservalue(L, handle, 1);
+#elif CAST_LUA >= 502
+  lua_getuservalue(L, handle);
+#else
+  lua_getfenv(L, handle);
+#endif
+}
+
+/* A reason why the results could not be packed, as their message. */
+static void pack_reason(lua_State *L, cast_state *S, cast_ltask *t,
+  const char *why) {
+  lua_pushstring(L, why);
+  cast_pack(S->packer, L, lua_gettop(L), 1, NULL, 0, &t->core.waiter.msg);
+  lua_pop(L, 1);
+}
+
+typedef struct packing {
+  cast_state *S;
+  cast_ltask *t;
+  int n;
+} packing;
+
+static int pack_protected(lua_State *L) {
+  packing *p = lua_touserdata(L, 1);
+  luaL_checkstack(L, p->n, "too many results");
+  for (int i = 1; i <= p->n; i++) lua_rawgeti(L, 2, i);
+  cast_pack(p->S->packer, L, 3, p->n, "result", 0, &p->t->core.waiter.msg);
+  return 0;
+}
+
+/* Packs the results in the table at index i. If they cannot cross, joiners
+   elsewhere get a failure with the reason. Raises when out of memory. */
+static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i) {
+  packing p = { S, t, 0 };
+  i = lua_absindex(L, i);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_getfield(L, i, "n");
+  p.n = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  lua_pushcfunction(L, pack_protected);
+  lua_pushlightuserdata(L, &p);
+  lua_pushvalue(L, i);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+    const char *why = lua_tostring(L, -1);
+    t->unsendable = true;
+    pack_reason(L, S, t, why != NULL ? why : "results cannot be sent");
+    lua_pop(L, 1);
+  }
+  t->packed = true;
+}
+
+bool cast_ltask_share(cast_ltask *t) {
+  uint8_t own = CAST_OWN;
+  /* PAIR share: with the end of the task, which keeps its results for its own
+     session only if nobody has shared it before. */
+  return atomic_compare_exchange_strong_explicit(&t->shared, &own,
+           CAST_SHARED, memory_order_acq_rel, memory_order_acquire) ||
+         own == CAST_SHARED;
+}
+
+void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
+  if (cast_ltask_share(t)) return;
+  /* It has ended; only its own session has handles, so this is that one. */
+  if (t->stored && cast_handle_find(L, &t->core.object)) {
+    get_results(L, -1);
+    pack_table(L, S, t, -1);
+    lua_pop(L, 2);
+  }
+  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_release);
+}
+
+/* What a joiner in the task's own session gets by reference. */
+static int push_stored(lua_State *L, cast_ltask *t) {
+  int n, top;
+  if (!cast_handle_find(L, &t->core.object)) return 0;
+  get_results(L, -1);
+  top = lua_gettop(L);
+  lua_getfield(L, top, "n");
+  n = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  luaL_checkstack(L, n, "too many results");
+  for (int i = 1; i <= n; i++) lua_rawgeti(L, top, i);
+  lua_remove(L, top);
+  lua_remove(L, top - 1);
+  return n;
+}
+
+int cast_ltask_outcome(lua_State *L, cast_state *S, cast_ltask *self,
+  cast_ltask *t) {
+  cast_status how = (cast_status)atomic_load_explicit(
+    &t->core.status, memory_order_relaxed);
+  bool own = t->core.session == &S->session;
+  lua_pushboolean(L, how == CAST_DONE && (own || !t->unsendable));
+  if (how == CAST_CANCELLED) {
+    cast_cancel_push(L, t->reason);
+    return 2;
+  }
+  if (how == CAST_FAILED)
+    atomic_store_explicit(&t->joined, true, memory_order_relaxed);
+  if (own && t->stored) return 1 + push_stored(L, t);
+  if (!t->packed) return 1;
+  cast_msg_drop(&self->core.waiter.msg);
+  cast_msg_dup(&self->core.waiter.msg, &t->core.waiter.msg);
+  return 1 + cast_unpack(S->packer, L, &self->core.waiter.msg);
+}
+
+/* -- the end of a task ------------------------------------------------------------------ */
+
+typedef struct ending {
+  cast_state *S;
+  cast_ltask *t;
+  int nres;
+} ending;
+
+/* From now on nobody can share the task without having its results packed.
+   False: it is shared already. */
+static bool keep_own(cast_ltask *t) {
+  uint8_t own = CAST_OWN;
+  /* PAIR share. */
+  return atomic_compare_exchange_strong_explicit(&t->shared, &own, CAST_KEPT,
+    memory_order_acq_rel, memory_order_acquire);
+}
+
+/* Keeps what lies on top of the coroutine's stack for joiners. */
+static int keep_results(lua_State *L) {
+  ending *e = lua_touserdata(L, 1);
+  cast_ltask *t = e->t;
+  lua_State *co = t->co.L;
+  int first = lua_gettop(co) - e->nres + 1;
+  bool here, shared;
+  if (is_plain(co, first, e->nres)) {
+    luaL_checkstack(L, e->nres, NULL);
+    lua_xmove(co, L, e->nres);
+    cast_pack(e->S->packer, L, 2, e->nres, "result", 0, &t->core.waiter.msg);
+    t->packed = true;
+    return 0;
+  }
+  here = cast_handle_find(L, &t->core.object);
+  shared = !keep_own(t);
+  if (!here && !shared) return 0; /* nobody can ask */
+  luaL_checkstack(L, 4, NULL);
+  lua_createtable(L, e->nres, 1);
+  lua_pushinteger(L, e->nres);
+  lua_setfield(L, -2, "n");
+  for (int i = e->nres; i > 0; i--) {
+    lua_xmove(co, L, 1);
+    lua_rawseti(L, -2, i);
+  }
+  if (shared) pack_table(L, e->S, t, -1);
+  if (here) {
+    set_results(L, -2);
+    t->stored = true;
+  }
+  return 0;
+}
+
+/* Notes error and traceback of a failed coroutine. */
+static int note_failure(lua_State *L) {
+  ending *e = lua_touserdata(L, 1);
+  lua_State *co = e->t->co.L;
+  const char *error;
+  lua_xmove(co, L, 1);
+  lua_pushvalue(L, 2);
+  lua_xmove(L, co, 1); /* its place has just become free */
+  error = cast_lua_describe(L, 2);
+  luaL_traceback(L, co, error, 0);
+  e->t->failure = cast_failure_new(e->t, e->S, error, lua_tostring(L, -1));
+  return 0;
+}
+
+static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
+  ending e = { S, t, nres };
+  cast_status how = CAST_DONE;
+  bool clean = status == LUA_OK;
+  cast_msg_drop(&t->core.waiter.msg);
+  drop_cases(t);
+  if (status != LUA_OK) {
+    how = cast_cancel_test(t->co.L, -1) ? CAST_CANCELLED : CAST_FAILED;
+    e.nres = 1;
+  }
+  if (how == CAST_FAILED) cast_protect(S, note_failure, &e);
+  if (e.nres > 0 && how != CAST_CANCELLED &&
+      cast_protect(S, keep_results, &e) != LUA_OK) {
+    /* Out of memory: joiners get the outcome without values. */
+    t->stored = t->packed = false;
+  }
+#if CAST_LUA >= 504
+  if (!clean) {
+#if CAST_LUA >= 505 || LUA_VERSION_RELEASE_NUM >= 50406
+    lua_closethread(t->co.L, NULL);
+#else
+    lua_resetthread(t->co.L);
+#endif
+    clean = true;
+  }
+#endif
+  cast_coroutine_put(S, t->co, clean);
+  t->co.L = NULL;
+  cast_task_finish(&t->core, how);
+}
+
+/* -- starting ------------------------------------------------------------------------------ */
+
+/* Runs in the new coroutine: what the creator has packed. */
+static int unpack_start(lua_State *L) {
+  cast_ltask *t = lua_touserdata(L, 1);
+  cast_state *S = cast_state_of(t->core.session);
+  lua_settop(L, 0);
+  return cast_unpack(S->packer, L, &t->core.waiter.msg);
+}
+
+typedef struct starting {
+  cast_state *S;
+  cast_ltask *t;
+} starting;
+
+static int start_protected(lua_State *L) {
+  starting *a = lua_touserdata(L, 1);
+  a->t->co = cast_coroutine_get(L, a->S);
+#if CAST_LUA < 502
+  /* Making a C function may fail here: made where that is protected. */
+  lua_pushcfunction(L, unpack_start);
+  lua_xmove(L, a->t->co.L, 1);
+#endif
+  return 0;
+}
+
+/* A task from elsewhere gets its coroutine, function and arguments: the number
+   of arguments, or -1: it has failed and is finished. */
+static int start_remote(cast_state *S, cast_ltask *t) {
+  starting a = { S, t };
+  int status, nres;
+  if (cast_protect(S, start_protected, &a) != LUA_OK) {
+    cast_msg_drop(&t->core.waiter.msg);
+    cast_task_finish(&t->core, CAST_FAILED);
+    return -1;
+  }
+#if CAST_LUA >= 502
+  lua_pushcfunction(t->co.L, unpack_start);
+#endif
+  lua_pushlightuserdata(t->co.L, t);
+  status = cast_lua_resume(t->co.L, 1, &nres);
+  if (status != LUA_OK) {
+    finish(S, t, status, nres);
+    return -1;
+  }
+  return nres - 1;
+}
+
+#if !CAST_HAS_YIELDK
+/* -- raising an error in a suspended coroutine --------------------------------------------- */
+
+/* 5.1 and LuaJIT have no continuations: a hook at its next instruction raises
+   what was put into the registry. */
+static void raise_hook(lua_State *L, lua_Debug *ar) {
+  CAST_UNUSED(ar);
+  lua_sethook(L, NULL, 0, 0);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &raise_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
+  lua_error(L);
+}
+
+/* With the error on top of `from`; protected. */
+static void prepare_raise(lua_State *from, cast_ltask *t) {
+  lua_rawsetp(from, LUA_REGISTRYINDEX, &raise_key);
+  lua_sethook(t->co.L, raise_hook, LUA_MASKCOUNT, 1);
+  t->raising = true;
+}
+
+typedef struct delivery {
+  cast_state *S;
+  cast_ltask *t;
+  cast_coroutine aux;
+} delivery;
+
+/* Runs in a coroutine of its own: a finish may raise, and even block. */
+static int deliver_main(lua_State *L) {
+  delivery *d = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  return cast_complete(L, d->S, d->t);
+}
+
+static int get_aux(lua_State *L) {
+  delivery *d = lua_touserdata(L, 1);
+  d->aux = cast_coroutine_get(L, d->S);
+  lua_pushcfunction(L, deliver_main);
+  lua_xmove(L, d->aux.L, 1);
+  return 0;
+}
+
+static int raise_protected(lua_State *L) {
+  delivery *d = lua_touserdata(L, 1);
+  lua_xmove(d->aux.L, L, 1);
+  prepare_raise(L, d->t);
+  return 0;
+}
+
+int cast_deliver(cast_state *S, cast_ltask *t) {
+  delivery d = { S, t, { NULL, LUA_NOREF } };
+  int n, nres;
+  /* The common case needs no help: plain values, no memory. */
+  if (t->core.wait.result == 0 && !t->core.cancelled && t->arg == NULL) {
+    if (cast_msg_empty(&t->core.waiter.msg)) {
+      lua_pushboolean(t->co.L, 1); /* a send */
+      n = 1;
+    } else {
+      n = cast_unpack_plain(t->co.L, &t->core.waiter.msg);
+    }
+    if (n >= 0) cast_wait_done(&t->core);
+    if (n >= 0) return n;
+  }
+  if (cast_protect(S, get_aux, &d) != LUA_OK) {
+    lua_sethook(t->co.L, raise_hook, LUA_MASKCOUNT, 1); /* a nil error */
+    t->raising = true;
+    cast_wait_done(&t->core);
+    return 0;
+  }
+  lua_pushlightuserdata(d.aux.L, &d);
+  if (cast_lua_resume(d.aux.L, 1, &nres) == LUA_OK) {
+    lua_checkstack(t->co.L, nres);
+    lua_xmove(d.aux.L, t->co.L, nres);
+    cast_coroutine_put(S, d.aux, true);
+    return nres;
+  }
+  if (cast_protect(S, raise_protected, &d) != LUA_OK) {
+    lua_sethook(t->co.L, raise_hook, LUA_MASKCOUNT, 1);
+    t->raising = true;
+  }
+  cast_coroutine_put(S, d.aux, false);
+  return 0;
+}
+#endif
+
+/* -- running --------------------------------------------------------------------------------- */
+
+/* How many values on the coroutine's stack to resume it with; -1: it ended
+   before it could be. */
+static int prepare(cast_state *S, cast_ltask *t) {
+  if (t->fresh) {
+    t->fresh = false;
+    if (t->core.cancelled) {
+      if (t->co.L != NULL) cast_coroutine_put(S, t->co, true);
+      cast_msg_drop(&t->core.waiter.msg);
+      cast_task_finish(&t->core, CAST_CANCELLED);
+      return -1;
+    }
+    if (t->remote) return start_remote(S, t);
+    return lua_gettop(t->co.L) - 1;
+  }
+#if !CAST_HAS_YIELDK
+  if (t->parked) return cast_deliver(S, t);
+#endif
+  return 0;
+}
+
+void cast_ltask_resume(cast_session *s, cast_task *core) {
+  cast_state *S = cast_state_of(s);
+  cast_ltask *t = cast_ltask_of(core);
+  int n = prepare(S, t), nres, status;
+  if (n < 0) return;
+  t->parked = false;
+  status = cast_lua_resume(t->co.L, n, &nres);
+#if !CAST_HAS_YIELDK
+  if (t->raising && lua_gethook(t->co.L) == raise_hook)
+    lua_sethook(t->co.L, NULL, 0, 0); /* it ended without an instruction */
+  t->raising = false;
+#endif
+  if (status != LUA_YIELD) {
+    finish(S, t, status, nres);
+  } else if (!t->parked) {
+    /* coroutine.yield in the task itself: lets others run. */
+    lua_pop(t->co.L, nres);
+    cast_task_yield(core);
+  }
+}
