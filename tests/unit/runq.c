@@ -2,7 +2,6 @@
    SPDX-License-Identifier: MIT */
 #include "unit.h"
 
-#include "../../src/lock.h"
 #include "../../src/os/os.h"
 #include "../../src/runq.h"
 
@@ -95,7 +94,7 @@ static void steals_the_older_half(void **state) {
 
 /* -- owner and stealers: each job runs RUNS times, at one place at a time */
 
-enum { CORES = 3, JOBS = 20000, RUNS = 3 };
+enum { CORES = 3, JOBS = 100000, RUNS = 2 };
 
 typedef struct work {
   cast_job job;
@@ -104,21 +103,31 @@ typedef struct work {
 
 typedef struct core {
   cast_runq q;
-  struct pool *pool;
   uint64_t seed;
-  uint32_t stolen; /* its thread */
 } core;
 
-typedef struct pool {
-  core core[CORES];
-  work work[JOBS];
-  cast_lock lock;
-  cast_job *overflow;      /* (lock) the global queue */
-  _Atomic uint32_t ended;  /* (a) jobs that have run RUNS times */
-} pool;
+static core cores[CORES];
+static work works[JOBS];
+static _Atomic uint32_t ready; /* (a) threads that have started */
+static _Atomic uint32_t ended; /* (a) jobs that have run RUNS times */
 
-static pool the;
+/* Relaxed, here and below: the works are read after the threads ended. */
+static uint32_t ended_now(void) {
+  return atomic_load_explicit(&ended, memory_order_relaxed);
+}
 
+static void push(core *c, cast_job *j);
+
+static void run_job(core *c, cast_job *j) {
+  work *w = CAST_CONTAINER(j, work, job);
+  CAST_ALWAYS(w->runs < RUNS);
+  if (++w->runs < RUNS)
+    push(c, j);
+  else
+    atomic_fetch_add_explicit(&ended, 1, memory_order_relaxed);
+}
+
+/* A full queue: its older half runs at once, for the last time. */
 static void push(core *c, cast_job *j) {
   while (!cast_runq_push(&c->q, j)) {
     cast_job *last = NULL;
@@ -126,92 +135,76 @@ static void push(core *c, cast_job *j) {
     cast_job *first = cast_runq_half(&c->q, &last, &count);
     if (first == NULL) continue;
     CAST_ALWAYS(count == SIZE / 2 && last->next == NULL);
-    cast_lock_take(&c->pool->lock);
-    last->next = c->pool->overflow;
-    c->pool->overflow = first;
-    cast_lock_drop(&c->pool->lock);
+    for (; first != NULL; first = first->next) {
+      CAST_CONTAINER(first, work, job)->runs = RUNS - 1;
+      run_job(c, first);
+    }
   }
 }
 
-static cast_job *from_overflow(pool *p) {
-  cast_lock_take(&p->lock);
-  cast_job *j = p->overflow;
-  if (j != NULL) p->overflow = j->next;
-  cast_lock_drop(&p->lock);
-  return j;
-}
-
-static cast_job *find(core *c) {
-  cast_job *j = cast_runq_pop(&c->q);
-  if (j != NULL) return j;
+static cast_job *steal(core *c) {
   uint32_t other = (uint32_t)(unit_random(&c->seed) % CORES);
   for (uint32_t i = 0; i < CORES; i++) {
-    core *from = &c->pool->core[(other + i) % CORES];
+    core *from = &cores[(other + i) % CORES];
     if (from == c || cast_runq_len(&from->q) == 0) continue;
-    j = cast_runq_steal(&from->q, &c->q);
-    if (j != NULL) {
-      c->stolen++;
-      return j;
-    }
+    cast_job *j = cast_runq_steal(&from->q, &c->q);
+    if (j != NULL) return j;
   }
-  return from_overflow(c->pool);
+  return NULL;
 }
 
-static bool run_one(core *c) {
-  cast_job *j = find(c);
-  if (j == NULL) return false;
-  work *w = CAST_CONTAINER(j, work, job);
-  CAST_ALWAYS(w->runs < RUNS);
-  if (++w->runs < RUNS)
-    push(c, j);
-  else
-    atomic_fetch_add_explicit(&c->pool->ended, 1, memory_order_relaxed);
-  return true;
+static void wait_for_all(void) {
+  atomic_fetch_add_explicit(&ready, 1, memory_order_relaxed);
+  while (atomic_load_explicit(&ready, memory_order_relaxed) < CORES) os_cede();
 }
 
-static void work_main(void *arg) {
+static void stealer_main(void *arg) {
   core *c = arg;
-  /* Relaxed: the results are read after the threads were joined. */
-  while (atomic_load_explicit(&c->pool->ended, memory_order_relaxed) < JOBS)
-    if (!run_one(c)) os_cede();
+  wait_for_all();
+  while (ended_now() < JOBS) {
+    cast_job *j = cast_runq_pop(&c->q);
+    if (j == NULL) j = steal(c);
+    if (j != NULL)
+      run_job(c, j);
+    else
+      os_relax();
+  }
 }
 
-/* The owner also makes the jobs, in bursts, running some in between. */
+/* Makes the jobs, now one or two, now more than fit, and pops in between: the
+   races are about the last jobs of a queue and about its wrapping around. */
 static void owner_main(void *arg) {
   core *c = arg;
-  for (uint32_t i = 0; i < JOBS;) {
-    uint64_t burst = 1 + unit_random(&c->seed) % (2 * SIZE);
-    for (; burst > 0 && i < JOBS; burst--, i++) {
-      c->pool->work[i].runs = 0;
-      push(c, &c->pool->work[i].job);
+  uint32_t made = 0;
+  wait_for_all();
+  while (ended_now() < JOBS) {
+    uint64_t dice = unit_random(&c->seed);
+    uint64_t most = dice % 8 == 0 ? 2 * SIZE : 3;
+    uint64_t burst = 1 + (dice >> 8) % most;
+    for (; burst > 0 && made < JOBS; burst--) push(c, &works[made++].job);
+    for (burst = (dice >> 32) % (most + 1); burst > 0; burst--) {
+      cast_job *j = cast_runq_pop(&c->q);
+      if (j != NULL) run_job(c, j);
     }
-    for (burst = unit_random(&c->seed) % SIZE; burst > 0; burst--)
-      if (!run_one(c)) break;
+    if (dice % 64 == 0) os_cede();
   }
-  work_main(c);
 }
 
 static void each_job_exactly_once(void **state) {
   CAST_UNUSED(state);
   os_thread thread[CORES];
-  cast_lock_init(&the.lock, CAST_RANK_LEAF);
-  the.overflow = NULL;
-  atomic_store_explicit(&the.ended, 0, memory_order_relaxed);
+  memset(works, 0, sizeof works);
   for (uint32_t i = 0; i < CORES; i++) {
-    core *c = &the.core[i];
-    init_at(&c->q, starts[i % STARTS]);
-    c->pool = &the;
-    c->seed = 7 + i;
-    c->stolen = 0;
+    init_at(&cores[i].q, starts[STARTS - 1 - i]);
+    cores[i].seed = 7 + i;
   }
   for (int i = 0; i < CORES; i++)
     assert_int_equal(os_thread_start(&thread[i],
-      i == 0 ? owner_main : work_main, &the.core[i], "runq"), 0);
+      i == 0 ? owner_main : stealer_main, &cores[i], "runq"), 0);
   for (int i = 0; i < CORES; i++) os_thread_join(&thread[i]);
-  assert_int_equal(the.ended, JOBS);
-  for (int i = 0; i < JOBS; i++) assert_int_equal(the.work[i].runs, RUNS);
-  for (int i = 0; i < CORES; i++) assert_null(cast_runq_pop(&the.core[i].q));
-  assert_null(the.overflow);
+  assert_int_equal(ended, JOBS);
+  for (int i = 0; i < JOBS; i++) assert_int_equal(works[i].runs, RUNS);
+  for (int i = 0; i < CORES; i++) assert_null(cast_runq_pop(&cores[i].q));
 }
 
 int main(void) {
