@@ -32,9 +32,9 @@ layers='
   trace lock mem object heap msg runq
   context sched timer session wait task
   chan select channel named monitor worker host runtime
-  lua/compat lua/seen lua/path lua/wire lua/pack.h lua/packer
+  lua/compat lua/handle.h lua/seen lua/path lua/wire lua/pack.h lua/packer
   lua/code lua/names lua/strings lua/encoder lua/encode lua/pack.c
-  lua/handle.h lua/state lua/handle.c lua/*
+  lua/state lua/handle.c lua/*
 '
 
 find src include -name '*.[chS]' 2>/dev/null | LC_ALL=C sort |
