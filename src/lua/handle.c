@@ -21,14 +21,36 @@ void cast_handle_open(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &known_key);
 }
 
+static void empty(cast_handle *h) {
+  cast_object *o = h->object;
+  h->object = NULL;
+  cast_unref(o);
+}
+
+/* A handle that is collected is not in the weak table any more. One that is
+   still there is finalized because lua_close has begun: then the host ends
+   first, as long as all its handles are whole, since tasks that wait are still
+   to be unwound, and may use them. (lua_close calls finalizers in reverse
+   order of creation, so a guard made at the beginning comes too late.) */
 static int handle_gc(lua_State *L) {
   cast_handle *h = cast_handle_at(L, 1);
-  if (h != NULL && h->object != NULL) {
-    cast_object *o = h->object;
-    h->object = NULL;
-    cast_unref(o);
+  if (h == NULL || h->object == NULL) return 0;
+  if (cast_handle_find(L, h->object)) {
+    cast_state_end(L);
+    if (h->object == NULL) return 0;
   }
+  empty(h);
   return 0;
+}
+
+void cast_handles_release(lua_State *L) {
+  luaL_checkstack(L, 4, NULL);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &known_key);
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+    cast_handle *h = cast_handle_at(L, -1);
+    if (h != NULL && h->object != NULL) empty(h);
+  }
+  lua_pop(L, 1);
 }
 
 static int handle_tostring(lua_State *L) {
@@ -94,12 +116,14 @@ bool cast_handle_find(lua_State *L, const cast_object *o) {
 }
 
 cast_handle *cast_handle_new(lua_State *L, const cast_type *type) {
+  cast_state *S = cast_state_find(L);
+  cast_handle *h;
+  if (S == NULL || S->closing) cast_raise_closed(L);
 #if CAST_LUA >= 504
   /* The user value keeps the results of a task. */
-  cast_handle *h =
-    lua_newuserdatauv(L, sizeof *h, type == &cast_task_type ? 1 : 0);
+  h = lua_newuserdatauv(L, sizeof *h, type == &cast_task_type ? 1 : 0);
 #else
-  cast_handle *h = lua_newuserdata(L, sizeof *h);
+  h = lua_newuserdata(L, sizeof *h);
 #endif
   h->tag = &cast_handle_tag;
   h->object = NULL;
@@ -118,6 +142,10 @@ void cast_handle_note(lua_State *L, cast_handle *h) {
 void cast_handle_push(lua_State *L, cast_object *o) {
   cast_state *S = cast_state_find(L);
   cast_handle *h;
+  if (S == NULL) {
+    cast_unref(o);
+    cast_raise_closed(L);
+  }
   if (S->pending != NULL) cast_unref(S->pending);
   S->pending = o;
   luaL_checkstack(L, 4, NULL);

@@ -34,6 +34,8 @@ void cast_handle_push(lua_State *L, cast_object *o);
    cast_handle_note makes it known. The handle stays on the top. */
 cast_handle *cast_handle_new(lua_State *L, const cast_type *type);
 void cast_handle_note(lua_State *L, cast_handle *h);
+/* Empties every handle: nothing is reachable through them any more. */
+void cast_handles_release(lua_State *L);
 /* Pushes the handle of o and returns true, or pushes nothing. */
 bool cast_handle_find(lua_State *L, const cast_object *o);
 

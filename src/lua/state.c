@@ -180,7 +180,7 @@ static void host_wake(cast_session *s, cast_session *self) {
   cast_host_wake(cast_state_of(s)->host);
 }
 
-static void host_close(cast_session *s) { cast_state_of(s)->closing = true; }
+static void host_close(cast_session *s) { CAST_UNUSED(s); }
 
 /* A signal handler sets a hook to stop the main program (as lua.c's does on
    Ctrl-C). Its wait ends then; park.c calls the hook. */
@@ -251,18 +251,9 @@ static bool await_children(cast_state *root, uint64_t deadline_ns) {
   return all;
 }
 
-/* The host's state is being closed (or the opening of the module failed half
-   way): everything is cancelled, unwound, joined. */
-static int guard_gc(lua_State *L) {
-  cast_state **box = lua_touserdata(L, 1), *S = *box;
+static bool unwind(cast_state *S, lua_State *L) {
   uint64_t deadline = os_now() + GRACE_NS;
   bool all;
-  if (S == NULL) return 0;
-  *box = NULL;
-  /* os.exit(n, true) in a task: the main program cannot go on any more, and
-     the process ends as soon as the state has closed. */
-  if (S->session.current != &S->main->core) return 0;
-  *box = S;
   S->hook = lua_gethook(S->L != NULL ? S->L : L);
   cast_session_cancel_all(&S->session);
   all = host_await(S, &S->session.empty, deadline);
@@ -270,8 +261,31 @@ static int guard_gc(lua_State *L) {
   while (all && (all = await_children(S, deadline)) &&
          !cast_list_empty(&S->children))
     close_children(S); /* some were made meanwhile */
-  *box = NULL;
+  return all;
+}
+
+/* The host's state is being closed: everything is cancelled, unwound, joined.
+   Called by the first finalizer of ours that lua_close runs. */
+void cast_state_end(lua_State *L) {
+  cast_state **box, *S;
+  bool all;
+  cast_state_box(L);
+  box = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  S = box != NULL ? *box : NULL;
+  if (S == NULL || S->host == NULL || S->ending) return;
+  S->ending = true;
+  /* os.exit(n, true) in a task: the main program cannot go on any more, and
+     the process ends as soon as the state has closed. */
+  if (S->session.current != &S->main->core) {
+    *box = NULL;
+    return;
+  }
+  all = unwind(S, L);
+  S->closing = true;
   cast_failures_flush();
+  cast_handles_release(L);
+  *box = NULL;
   if (S->pending != NULL) cast_unref(S->pending);
   S->pending = NULL;
   /* Should a task be stuck, its memory stays, and the session with it. */
@@ -283,6 +297,10 @@ static int guard_gc(lua_State *L) {
     cast_session_drop(&S->session);
   }
   cast_runtime_unref(all);
+}
+
+static int guard_gc(lua_State *L) {
+  cast_state_end(L);
   return 0;
 }
 

@@ -80,7 +80,8 @@ struct cast_state {
   cast_list sibling;   /* (host lock) */
   size_t memory;       /* bytes in use by the Lua state */
   size_t memory_max;   /* 0: no limit */
-  bool closing;        /* its Lua state is being closed */
+  bool ending;         /* host: everything is being unwound */
+  bool closing;        /* its Lua state is being closed: no new handles */
   char name[];         /* (i) */
 };
 
@@ -132,6 +133,9 @@ int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg);
 /* A new session, its handle pushed on L. Raises. */
 cast_state *cast_state_new(lua_State *L, cast_state *S,
   const cast_options *o);
+/* Ends a host: lua_close has begun. Does nothing the second time, and in a
+   session of ours. */
+void cast_state_end(lua_State *L);
 /* Asks the session to cancel everything and close; any thread. */
 void cast_state_close(cast_state *S, cast_session *self);
 /* Calls fn(work) with `arg` as light userdata, protected: LUA_OK or an error
