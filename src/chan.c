@@ -8,18 +8,22 @@
 #include "../include/casting.h"
 #include "mem.h"
 
+static void chan_release(cast_object *o, cast_object **more) {
+  cast_chan *c = CAST_CONTAINER(o, cast_chan, object);
+  if (c->on_free != NULL) c->on_free(c);
+  for (; c->count > 0; c->count--, c->head++)
+    cast_msg_drop_later(&c->ring[c->head & (c->room - 1)], more);
+}
+
 static void chan_free(cast_object *o) {
   cast_chan *c = CAST_CONTAINER(o, cast_chan, object);
   CAST_ASSERT(cast_list_empty(&c->senders));
   CAST_ASSERT(cast_list_empty(&c->receivers));
-  if (c->on_free != NULL) c->on_free(c);
-  for (; c->count > 0; c->count--, c->head++)
-    cast_msg_drop(&c->ring[c->head & (c->room - 1)]);
   cast_free(c->ring);
   cast_free(c);
 }
 
-const cast_type cast_chan_type = { "channel", chan_free };
+const cast_type cast_chan_type = { "channel", chan_free, chan_release };
 
 cast_chan *cast_chan_new(size_t capacity) {
   cast_chan *c = cast_calloc(sizeof *c);

@@ -25,7 +25,7 @@ static void entry(void *arg) {
   cast_runner *r = arg;
   cast_runner_arrived(r);
   r->loop(r);
-  CAST_ALWAYS(!"a runner's loop has returned");
+  cast_panic(__FILE__, __LINE__, "a runner's loop has returned");
 }
 
 static void give(os_context *c) {
@@ -80,7 +80,7 @@ void cast_runner_jump(cast_runner *r, os_context *to) {
   r->left = from;
   r->at = to;
   os_context_switch(from, to);
-  CAST_ALWAYS(!"an abandoned stack was continued");
+  cast_panic(__FILE__, __LINE__, "an abandoned stack was continued");
 }
 
 void cast_runner_fini(cast_runner *r) {

@@ -16,9 +16,9 @@ static bool is_inline(const cast_msg *m) {
   return cast_msg_is_inline(m->size, m->nrefs);
 }
 
-static void unref_all(cast_object **items, uint32_t n) {
+static void unref_all(cast_object **items, uint32_t n, cast_object **more) {
   for (uint32_t i = 0; i < n; i++)
-    if (items[i] != NULL) cast_unref(items[i]);
+    if (items[i] != NULL) cast_unref_later(items[i], more);
 }
 
 static void ref_all(cast_object *const *items, uint32_t n) {
@@ -40,13 +40,13 @@ static cast_block *block_new(uint32_t size, uint32_t nrefs) {
   return b;
 }
 
-static void block_unref(cast_block *b) {
+static void block_unref(cast_block *b, cast_object **more) {
   /* PAIR block: each sharer releases its reads of the block, the last one
      acquires them all before it frees. */
   uint32_t old = atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel);
   CAST_ASSERT(old > 0);
   if (old != 1) return;
-  unref_all(b->items, b->nrefs);
+  unref_all(b->items, b->nrefs, more);
   cast_free(b);
 }
 
@@ -64,14 +64,23 @@ int cast_msg_init(cast_msg *m, uint32_t size, uint32_t nrefs) {
 
 /* *m is empty before any reference goes, so that an object whose end comes
    here never sees the message half released. */
-void cast_msg_drop(cast_msg *m) {
+void cast_msg_drop_later(cast_msg *m, cast_object **more) {
   if (cast_msg_empty(m)) return;
   cast_msg old;
   cast_msg_move(&old, m);
   if (is_inline(&old))
-    unref_all(old.u.items, old.nrefs);
+    unref_all(old.u.items, old.nrefs, more);
   else
-    block_unref(old.u.block);
+    block_unref(old.u.block, more);
+}
+
+void cast_msg_drop(cast_msg *m) {
+  cast_object *more = NULL, *o;
+  cast_msg_drop_later(m, &more);
+  while ((o = more) != NULL) {
+    more = o->next;
+    cast_object_end(o);
+  }
 }
 
 void cast_msg_dup(cast_msg *to, const cast_msg *from) {
@@ -95,7 +104,7 @@ static void bytes_free(cast_object *o) {
   cast_free(CAST_CONTAINER(o, cast_bytes, object));
 }
 
-const cast_type cast_bytes_type = {"string", bytes_free};
+const cast_type cast_bytes_type = {"string", bytes_free, NULL};
 
 cast_bytes *cast_bytes_new(size_t size) {
   size_t head = offsetof(cast_bytes, data) + 1;

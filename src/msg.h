@@ -51,6 +51,8 @@ static inline bool cast_msg_is_inline(uint32_t size, uint32_t nrefs) {
 int cast_msg_init(cast_msg *m, uint32_t size, uint32_t nrefs);
 /* Releases everything and empties *m; an empty one is fine. */
 void cast_msg_drop(cast_msg *m);
+/* The same from a type's release (object.h). */
+void cast_msg_drop_later(cast_msg *m, cast_object **more);
 /* Makes *to another message with the same content (references counted).
    Never allocates, so it cannot fail. */
 void cast_msg_dup(cast_msg *to, const cast_msg *from);

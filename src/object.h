@@ -2,7 +2,11 @@
    SPDX-License-Identifier: MIT
 
    First member of channels, tasks, sessions and shared strings. A holder of a
-   reference may use the object from any thread; the last one frees it. */
+   reference may use the object from any thread; the last one frees it.
+
+   Objects can hold each other in chains of any length (a channel in a message
+   in a channel ...), so the end of one does not recurse into the end of the
+   next: `release` puts those whose last reference it held on a list. */
 #ifndef CAST_OBJECT_H
 #define CAST_OBJECT_H
 
@@ -13,12 +17,20 @@ typedef struct cast_object cast_object;
 typedef struct cast_type {
   const char *name;            /* for error messages: "channel" */
   void (*free)(cast_object *); /* called once, with no references left */
+  /* Called before that, unless NULL: lets go of other objects. */
+  void (*release)(cast_object *, cast_object **more);
 } cast_type;
 
 struct cast_object {
   const cast_type *type; /* (i) */
-  _Atomic uint32_t refs; /* (a) */
+  union {
+    _Atomic uint32_t refs; /* (a) */
+    cast_object *next;     /* once there are none: in a list of the ended */
+  };
 };
+
+/* No reference is left: releases and frees it, and what ends with it. */
+void cast_object_end(cast_object *o);
 
 static inline void cast_object_init(cast_object *o, const cast_type *type) {
   o->type = type;
@@ -33,11 +45,23 @@ static inline void *cast_ref(cast_object *o) {
   return o;
 }
 
-static inline void cast_unref(cast_object *o) {
+/* Gives a reference up: was it the last one? */
+static inline bool cast_unref_last(cast_object *o) {
   /* PAIR refs: release what this holder did; the last one acquires all. */
   uint32_t old = atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel);
   CAST_ASSERT(old > 0);
-  if (old == 1) o->type->free(o);
+  return old == 1;
+}
+
+static inline void cast_unref(cast_object *o) {
+  if (cast_unref_last(o)) cast_object_end(o);
+}
+
+/* From a type's release. */
+static inline void cast_unref_later(cast_object *o, cast_object **more) {
+  if (!cast_unref_last(o)) return;
+  o->next = *more;
+  *more = o;
 }
 
 #endif

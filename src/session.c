@@ -16,7 +16,7 @@
 static _Atomic uint64_t last_id;
 
 static void orphan(cast_object *o);
-const cast_type cast_session_type = { "session", orphan };
+const cast_type cast_session_type = { "session", orphan, NULL };
 
 /* -- memory ---------------------------------------------------------------- */
 
@@ -95,7 +95,7 @@ static void set_alarm(cast_session *s) {
   if (next >= s->alarm_ns) return;
   s->alarm_ns = next;
   /* Cannot fail: its entry has been in the heap since cast_session_init. */
-  if (cast_timer_set(&s->alarm, next) != 0) CAST_ALWAYS(!"alarm was lost");
+  if (cast_timer_set(&s->alarm, next) != 0) cast_panic(__FILE__, __LINE__, "alarm was lost");
 }
 
 /* -- life ------------------------------------------------------------------ */

@@ -93,7 +93,7 @@ static void inquiry_free(cast_object *o) {
   cast_free(q);
 }
 
-static const cast_type inquiry_type = { "inquiry", inquiry_free };
+static const cast_type inquiry_type = { "inquiry", inquiry_free, NULL };
 
 static int write_stack(lua_State *L) {
   inquiry *q = lua_touserdata(L, 1);

@@ -13,7 +13,7 @@
 
 _Noreturn void cast_raise_memory(lua_State *L) {
   luaL_error(L, "not enough memory");
-  CAST_ALWAYS(!"luaL_error returned");
+  cast_panic(__FILE__, __LINE__, "luaL_error returned");
 }
 
 int cast_push_failure(lua_State *L, int result) {
@@ -25,7 +25,7 @@ int cast_push_failure(lua_State *L, int result) {
     case CASTING_EEMPTY: lua_pushliteral(L, "empty"); break;
     case CASTING_EINTR: lua_pushliteral(L, "interrupted"); break;
     case CASTING_ENOMEM: cast_raise_memory(L);
-    default: CAST_ALWAYS(!"outcome without a word");
+    default: cast_panic(__FILE__, __LINE__, "outcome without a word");
   }
   return 2;
 }

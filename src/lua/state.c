@@ -34,7 +34,7 @@ cast_state *cast_state_find(lua_State *L) {
 
 void cast_raise_closed(lua_State *L) {
   luaL_error(L, "casting has closed in this Lua state");
-  CAST_ALWAYS(!"luaL_error returned");
+  cast_panic(__FILE__, __LINE__, "luaL_error returned");
 }
 
 /* -- memory of a session's Lua state ------------------------------------------ */

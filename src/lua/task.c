@@ -19,7 +19,16 @@ static const char raise_key = 0;
 /* -- life of the object --------------------------------------------------------- */
 
 static void drop_cases(cast_ltask *t) {
-  for (uint32_t i = 0; i < t->ncases; i++) cast_msg_drop(&t->cases[i].waiter.msg);
+  for (uint32_t i = 0; i < t->ncases; i++)
+    cast_msg_drop(&t->cases[i].waiter.msg);
+  t->ncases = 0;
+}
+
+static void ltask_release(cast_object *o, cast_object **more) {
+  cast_ltask *t = CAST_CONTAINER(o, cast_ltask, core.object);
+  cast_msg_drop_later(&t->core.waiter.msg, more);
+  for (uint32_t i = 0; i < t->ncases; i++)
+    cast_msg_drop_later(&t->cases[i].waiter.msg, more);
   t->ncases = 0;
 }
 
@@ -28,15 +37,13 @@ static void ltask_free(cast_object *o) {
   cast_session *s = t->core.session;
   CAST_ASSERT(t->core.held == NULL);
   if (t->failure != NULL) cast_failure_free(t->failure);
-  cast_msg_drop(&t->core.waiter.msg);
-  drop_cases(t);
   cast_free(t->cases);
   cast_free(t->reason);
   cast_free(t);
   cast_session_drop(s);
 }
 
-const cast_type cast_task_type = { "task", ltask_free };
+const cast_type cast_task_type = { "task", ltask_free, ltask_release };
 
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home) {
   cast_handle *h = cast_handle_new(L, &cast_task_type);
