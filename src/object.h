@@ -23,10 +23,8 @@ typedef struct cast_type {
 
 struct cast_object {
   const cast_type *type; /* (i) */
-  union {
-    _Atomic uint32_t refs; /* (a) */
-    cast_object *next;     /* once there are none: in a list of the ended */
-  };
+  cast_object *next;     /* with no references left: in a list of the ended */
+  _Atomic uint32_t refs; /* (a) */
 };
 
 /* No reference is left: releases and frees it, and what ends with it. */

@@ -95,7 +95,8 @@ static void set_alarm(cast_session *s) {
   if (next >= s->alarm_ns) return;
   s->alarm_ns = next;
   /* Cannot fail: its entry has been in the heap since cast_session_init. */
-  if (cast_timer_set(&s->alarm, next) != 0) cast_panic(__FILE__, __LINE__, "alarm was lost");
+  if (cast_timer_set(&s->alarm, next) != 0)
+    cast_panic(__FILE__, __LINE__, "an alarm was lost");
 }
 
 /* -- life ------------------------------------------------------------------ */
