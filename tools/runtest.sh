@@ -87,9 +87,11 @@ if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
   why="ended by the time limit of $limit s"
 elif [ "$reports" -gt 0 ]; then
   why="$reports report(s) of a sanitizer or of valgrind"
+elif [ "$status" -gt 128 ]; then
+  why="ended by signal $((status - 128))"
 elif [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
   why="exit status $status"
-elif [ "$planned" -eq 0 ]; then
+elif [ "$planned" -eq 0 ] && [ "$failed" -eq 0 ]; then
   why="no test ran"
 fi
 if [ -n "$why" ]; then failed=$((failed + 1)); fi
