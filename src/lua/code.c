@@ -1,0 +1,267 @@
+/* code.c - what a state remembers of functions that it sent and received.
+   SPDX-License-Identifier: MIT
+
+   Out: a weak table maps each function sent to a userdata that holds its
+   bytecode, and the bytecode of the last few is found by content, for
+   programs that make the same closure anew each time. So a function in a loop
+   is dumped once, and all its messages refer to the same bytes.
+
+   In: the same bytes mean the same function. A function that has upvalues of
+   its own must be made anew for each message (Lua has no way to give a
+   prototype a second closure but to load it again), but a pure one is
+   remembered by the address of its bytes, with a reference so that the
+   address stays taken. It is given to each message once only, so that equal
+   functions of one message stay different. Beyond that nothing can tell it
+   from another one, except by `==` between messages, which Lua leaves open,
+   and by a changed environment, which is looked at before each use.
+
+   Owner: the state's packer. */
+#include "code.h"
+
+#include "../../include/casting.h"
+#include "../mem.h"
+
+/* In a userdata: bytecode, or what there is of it while it is dumped. */
+typedef struct code {
+  cast_bytes *bytes;
+  char *scratch;
+  size_t size, capacity;
+  uint32_t hash;
+} code;
+
+/* Upvalue: the packer. One of the recent goes only when the state closes. */
+static int code_gc(lua_State *L) {
+  code *c = lua_touserdata(L, 1);
+  cast_packer *p = lua_touserdata(L, lua_upvalueindex(1));
+  for (uint32_t i = 0; i < CAST_CODE_KEPT; i++)
+    if (p->recent[i].bytes == c->bytes) p->recent[i].bytes = NULL;
+  cast_free(c->scratch);
+  c->scratch = NULL;
+  if (c->bytes != NULL) cast_unref(&c->bytes->object);
+  c->bytes = NULL;
+  return 0;
+}
+
+static void new_weak(lua_State *L) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+}
+
+void cast_code_open(cast_packer *p, lua_State *L, int t) {
+  lua_createtable(L, 0, 1);
+  lua_pushlightuserdata(L, p);
+  lua_pushcclosure(L, code_gc, 1);
+  lua_setfield(L, -2, "__gc");
+  lua_rawseti(L, t, CAST_SLOT_CODE_META);
+}
+
+void cast_code_fini(cast_packer *p) {
+  memset(p->recent, 0, sizeof p->recent);
+  for (uint32_t i = 0; i < CAST_CODE_KEPT; i++) {
+    cast_bytes *b = p->function[i];
+    p->function[i] = NULL;
+    if (b != NULL) cast_unref(&b->object);
+  }
+}
+
+/* Pushes the slot's table, made on first use. */
+static void push_table(lua_State *L, int t, int slot) {
+  cast_packer_get(L, t, slot);
+  if (lua_istable(L, -1)) return;
+  lua_pop(L, 1);
+  if (slot == CAST_SLOT_CODE)
+    new_weak(L);
+  else
+    lua_createtable(L, (int)CAST_CODE_KEPT, 0);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, t, slot);
+}
+
+/* -- out ------------------------------------------------------------------ */
+
+static int write(lua_State *L, const void *from, size_t size, void *ud) {
+  code *c = ud;
+  CAST_UNUSED(L);
+  if (size == 0) return 0;
+  if (size > c->capacity - c->size) {
+    size_t capacity = c->capacity == 0 ? 1024 : 2 * c->capacity;
+    while (capacity - c->size < size) capacity *= 2;
+    char *more = cast_realloc(c->scratch, capacity);
+    if (more == NULL) return CASTING_ENOMEM;
+    c->scratch = more;
+    c->capacity = capacity;
+  }
+  memcpy(c->scratch + c->size, from, size);
+  c->size += size;
+  return 0;
+}
+
+static uint32_t hash_of(const char *s, size_t size) {
+  uint64_t h = size;
+  for (; size >= 8; s += 8, size -= 8) {
+    uint64_t word;
+    memcpy(&word, s, 8);
+    h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    h ^= h >> 32;
+  }
+  for (; size > 0; s++, size--)
+    h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
+  return (uint32_t)(h ^ h >> 32);
+}
+
+/* The userdata of equal bytecode among the recent ones, pushed; or false. */
+static bool find_recent(cast_packer *p, lua_State *L, int t, const code *c) {
+  for (uint32_t i = 0; i < CAST_CODE_KEPT; i++) {
+    const cast_recent *r = &p->recent[i];
+    if (r->bytes == NULL || r->hash != c->hash || r->bytes->size != c->size ||
+        memcmp(r->bytes->data, c->scratch, c->size) != 0)
+      continue;
+    push_table(L, t, CAST_SLOT_RECENT);
+    lua_rawgeti(L, -1, (int)i + 1);
+    lua_remove(L, -2);
+    return true;
+  }
+  return false;
+}
+
+/* Makes the userdata on top one of the recent ones. */
+static void add_recent(cast_packer *p, lua_State *L, int t, const code *c) {
+  if (p->closed || c->size > CAST_CODE_BYTES) return;
+  push_table(L, t, CAST_SLOT_RECENT);
+  uint32_t i = p->next_recent;
+  p->recent[i].bytes = NULL; /* in case the next line raises */
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, (int)i + 1);
+  lua_pop(L, 1);
+  p->recent[i].hash = c->hash;
+  p->recent[i].bytes = c->bytes;
+  p->next_recent = (i + 1) % CAST_CODE_KEPT;
+}
+
+/* Pushes the userdata of the bytecode of the function at idx. False (and
+   nothing pushed) if it can not be dumped. */
+static bool dump(cast_packer *p, lua_State *L, int t, int idx) {
+  code *c = cast_lua_newuserdata(L, sizeof *c);
+  memset(c, 0, sizeof *c);
+  cast_packer_get(L, t, CAST_SLOT_CODE_META);
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, idx);
+  int status = cast_lua_dump(L, write, c);
+  lua_pop(L, 1);
+  if (status == CASTING_ENOMEM) cast_packer_nomem(L);
+  if (status != 0 || c->size == 0) {
+    lua_pop(L, 1);
+    return false;
+  }
+  c->hash = hash_of(c->scratch, c->size);
+  if (find_recent(p, L, t, c)) {
+    cast_free(c->scratch);
+    c->scratch = NULL;
+    lua_remove(L, -2);
+    return true;
+  }
+  c->bytes = cast_bytes_new(c->size);
+  if (c->bytes == NULL) cast_packer_nomem(L);
+  memcpy(c->bytes->data, c->scratch, c->size);
+  cast_free(c->scratch);
+  c->scratch = NULL;
+  add_recent(p, L, t, c);
+  return true;
+}
+
+cast_bytes *cast_code_get(cast_packer *p, lua_State *L, int t, int idx) {
+  int top = lua_gettop(L);
+  idx = lua_absindex(L, idx);
+  push_table(L, t, CAST_SLOT_CODE);
+  lua_pushvalue(L, idx);
+  lua_rawget(L, -2);
+  if (!lua_isuserdata(L, -1)) {
+    lua_pop(L, 1);
+    if (!dump(p, L, t, idx)) {
+      lua_settop(L, top);
+      return NULL;
+    }
+    lua_pushvalue(L, idx);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -4);
+  }
+  const code *c = lua_touserdata(L, -1);
+  if (c->bytes == NULL) luaL_error(L, "the Lua state is closing");
+  cast_bytes *b = cast_ref(&c->bytes->object);
+  lua_settop(L, top);
+  return b;
+}
+
+/* -- in ------------------------------------------------------------------- */
+
+/* Whether the remembered function on top still has the globals for its one
+   upvalue and environment. */
+static bool is_untouched(cast_packer *p, lua_State *L) {
+  const void *found = p->globals;
+  if (lua_getupvalue(L, -1, 1) != NULL) {
+    found = lua_topointer(L, -1);
+    lua_pop(L, 1);
+  }
+#if CAST_LUA < 502
+  lua_getfenv(L, -1);
+  if (lua_topointer(L, -1) != p->globals) found = NULL;
+  lua_pop(L, 1);
+#endif
+  return found == p->globals;
+}
+
+static uint32_t place_of(const cast_bytes *b) {
+  uint64_t h = (uint64_t)(uintptr_t)b * UINT64_C(0x9e3779b97f4a7c15);
+  return (uint32_t)(h >> 32) % CAST_CODE_KEPT;
+}
+
+/* Remembers the function on top. */
+static void keep(cast_packer *p, lua_State *L, int t, cast_bytes *b) {
+  uint32_t i = place_of(b);
+  if (p->closed || b->size > CAST_CODE_BYTES) return;
+  push_table(L, t, CAST_SLOT_FUNCTION);
+  cast_bytes *old = p->function[i];
+  p->function[i] = NULL;
+  if (old != NULL) cast_unref(&old->object);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, (int)i + 1);
+  lua_pop(L, 1);
+  p->function[i] = cast_ref(&b->object);
+  p->given[i] = p->unpacked;
+}
+
+/* Whether the function of `b` is at hand; pushes it. */
+static bool find(cast_packer *p, lua_State *L, int t, const cast_bytes *b) {
+  uint32_t i = place_of(b);
+  if (p->function[i] != b || p->given[i] == p->unpacked) return false;
+  push_table(L, t, CAST_SLOT_FUNCTION);
+  lua_rawgeti(L, -1, (int)i + 1);
+  lua_remove(L, -2);
+  if (lua_isfunction(L, -1) && is_untouched(p, L)) {
+    p->given[i] = p->unpacked;
+    return true;
+  }
+  lua_pop(L, 1);
+  return false;
+}
+
+bool cast_code_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure) {
+  cast_packer_table(p, L);
+  int t = lua_gettop(L);
+  bool ok = pure && find(p, L, t, b);
+  if (!ok) {
+    ok = cast_lua_load(L, b->data, b->size, "=message", "b") == LUA_OK;
+#if CAST_LUA < 502
+    if (ok) {
+      cast_packer_get(L, t, CAST_SLOT_GLOBALS);
+      lua_setfenv(L, -2);
+    }
+#endif
+    if (ok && pure) keep(p, L, t, b);
+  }
+  lua_remove(L, t);
+  return ok;
+}

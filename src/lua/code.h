@@ -1,0 +1,21 @@
+/* code.h - bytecode of Lua functions, dumped and loaded as seldom as can be.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_CODE_H
+#define CAST_CODE_H
+
+#include "packer.h"
+
+/* Makes what the packer's table at t needs. */
+void cast_code_open(cast_packer *p, lua_State *L, int t);
+void cast_code_fini(cast_packer *p);
+
+/* The bytecode of the Lua function at idx, with a reference for the caller.
+   NULL if it has none. Raises Lua's memory error, holding nothing. */
+cast_bytes *cast_code_get(cast_packer *p, lua_State *L, int t, int idx);
+
+/* Pushes a function with this bytecode. A `pure` one (no upvalues, or only
+   the globals) may be one that an earlier message brought. False: what is
+   pushed is the error's value. */
+bool cast_code_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure);
+
+#endif

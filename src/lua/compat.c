@@ -1,0 +1,135 @@
+/* compat.c - what older Lua versions lack, and how values are shown.
+   SPDX-License-Identifier: MIT */
+#include "compat.h"
+
+/* -- describe ------------------------------------------------------------- */
+
+static int call_tostring(lua_State *L) {
+  if (!luaL_getmetafield(L, 1, "__tostring")) return 0;
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+/* Pushes what the value's __tostring returns, if that is a string. An error
+   in it is as good as none. */
+static bool push_own(lua_State *L, int i) {
+  lua_pushcfunction(L, call_tostring);
+  lua_pushvalue(L, i);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING)
+    return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+static void push_number(lua_State *L, int i) {
+  lua_pushvalue(L, i);
+  lua_tostring(L, -1); /* converts the copy */
+}
+
+static void push_address(lua_State *L, int i) {
+  const char *name = luaL_typename(L, i);
+  int top = lua_gettop(L);
+  if (lua_getmetatable(L, i)) {
+    lua_pushliteral(L, "__name");
+    lua_rawget(L, -2);
+    if (lua_type(L, -1) == LUA_TSTRING) name = lua_tostring(L, -1);
+  }
+  lua_pushfstring(L, "%s: %p", name, lua_topointer(L, i));
+  lua_insert(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
+const char *cast_lua_describe(lua_State *L, int i) {
+  luaL_checkstack(L, 6, "describe");
+  i = lua_absindex(L, i);
+  if (push_own(L, i)) return lua_tostring(L, -1);
+  switch (lua_type(L, i)) {
+  case LUA_TSTRING: lua_pushvalue(L, i); break;
+  case LUA_TNUMBER: push_number(L, i); break;
+  case LUA_TBOOLEAN:
+    lua_pushstring(L, lua_toboolean(L, i) ? "true" : "false");
+    break;
+  case LUA_TNONE:
+  case LUA_TNIL: lua_pushliteral(L, "nil"); break;
+  default: push_address(L, i); break;
+  }
+  return lua_tostring(L, -1);
+}
+
+#if CAST_LUA < 502 && !CAST_LUAJIT
+
+/* -- 5.1 ------------------------------------------------------------------ */
+
+void luaL_setfuncs(lua_State *L, const luaL_Reg *l, int nup) {
+  luaL_checkstack(L, nup + 2, "too many upvalues");
+  for (; l->name != NULL; l++) {
+    for (int i = 0; i < nup; i++) lua_pushvalue(L, -nup);
+    lua_pushcclosure(L, l->func, nup);
+    lua_setfield(L, -(nup + 2), l->name);
+  }
+  lua_pop(L, nup);
+}
+
+#define TRACE_FIRST 12 /* levels shown at the top, */
+#define TRACE_LAST 10  /* and at the bottom of a stack */
+
+static int count_levels(lua_State *L) {
+  lua_Debug ar;
+  int known = 0, beyond = 1;
+  while (lua_getstack(L, beyond, &ar)) {
+    known = beyond;
+    beyond *= 2;
+  }
+  while (beyond - known > 1) {
+    int middle = known + (beyond - known) / 2;
+    if (lua_getstack(L, middle, &ar))
+      known = middle;
+    else
+      beyond = middle;
+  }
+  return known;
+}
+
+/* Appends a line for one level to the string on top of L. */
+static void add_level(lua_State *L, lua_State *L1, lua_Debug *ar) {
+  lua_getinfo(L1, "Snl", ar);
+  lua_pushfstring(L, "\n\t%s:", ar->short_src);
+  if (ar->currentline > 0)
+    lua_pushfstring(L, "%d:", ar->currentline);
+  else
+    lua_pushliteral(L, "");
+  if (*ar->namewhat != '\0')
+    lua_pushfstring(L, " in function '%s'", ar->name);
+  else if (*ar->what == 'm')
+    lua_pushliteral(L, " in main chunk");
+  else if (*ar->what == 'C' || *ar->what == 't')
+    lua_pushliteral(L, " ?");
+  else
+    lua_pushfstring(L, " in function <%s:%d>", ar->short_src, ar->linedefined);
+  lua_concat(L, 4);
+}
+
+void luaL_traceback(lua_State *L, lua_State *L1, const char *msg, int level) {
+  lua_Debug ar;
+  int last = count_levels(L1);
+  int skip = last - level > TRACE_FIRST + TRACE_LAST ? level + TRACE_FIRST : -1;
+  luaL_checkstack(L, 8, "traceback");
+  if (msg != NULL)
+    lua_pushfstring(L, "%s\n", msg);
+  else
+    lua_pushliteral(L, "");
+  lua_pushliteral(L, "stack traceback:");
+  lua_concat(L, 2);
+  for (; lua_getstack(L1, level, &ar); level++) {
+    if (level == skip) {
+      lua_pushliteral(L, "\n\t...");
+      lua_concat(L, 2);
+      level = last - TRACE_LAST;
+    } else {
+      add_level(L, L1, &ar);
+    }
+  }
+}
+
+#endif

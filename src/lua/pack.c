@@ -1,0 +1,142 @@
+/* pack.c - the packer of a state, and messages of scalars only.
+   SPDX-License-Identifier: MIT
+
+   Most messages are a few numbers, booleans and short strings: these are
+   written straight into the message here, without the packer and without
+   asking for memory. All others: encode.c and decode.c.
+
+   Owner: the state; see packer.h. */
+#include "pack.h"
+
+#include <stdlib.h>
+
+#include "code.h"
+#include "names.h"
+#include "strings.h"
+#include "wire.h"
+
+/* -- life ----------------------------------------------------------------- */
+
+static int packer_gc(lua_State *L) {
+  cast_packer *p = lua_touserdata(L, 1);
+  p->closed = true;
+  cast_strings_fini(p);
+  cast_code_fini(p);
+  return 0;
+}
+
+static void set_string(lua_State *L, int t, int slot, const char *s) {
+  lua_pushstring(L, s);
+  lua_rawseti(L, t, slot);
+}
+
+/* Fills the packer's table at t. */
+static void open_slots(cast_packer *p, lua_State *L, int t) {
+  for (int i = 1; i <= CAST_SLOT_LAST; i++) {
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, t, i);
+  }
+  lua_pushglobaltable(L);
+  p->globals = lua_topointer(L, -1);
+  lua_rawseti(L, t, CAST_SLOT_GLOBALS);
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  if (!lua_istable(L, -1)) {
+    lua_pop(L, 1);
+    lua_newtable(L); /* no libraries at all */
+  }
+  lua_rawseti(L, t, CAST_SLOT_LOADED);
+  cast_encode_open(L);
+  lua_rawseti(L, t, CAST_SLOT_ENCODER_META);
+  cast_strings_open(p, L, t);
+  cast_code_open(p, L, t);
+  set_string(L, t, CAST_SLOT_SAVE, "__save");
+  set_string(L, t, CAST_SLOT_INDEX, "__index");
+  set_string(L, t, CAST_SLOT_GC, "__gc");
+  set_string(L, t, CAST_SLOT_REQUIRE, "require");
+}
+
+cast_packer *cast_packer_open(lua_State *L) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, LUA_MINSTACK, "packer");
+  lua_createtable(L, CAST_SLOT_LAST, 0);
+  cast_packer *p = cast_lua_newuserdata(L, sizeof *p);
+  memset(p, 0, sizeof *p);
+  open_slots(p, L, top + 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, packer_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, top + 2);
+  lua_rawseti(L, top + 1, CAST_SLOT_PACKER);
+  p->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_settop(L, top);
+  return p;
+}
+
+void cast_packer_nomem(lua_State *L) {
+  lua_pushliteral(L, "not enough memory");
+  lua_error(L);
+  abort();
+}
+
+/* -- scalars -------------------------------------------------------------- */
+
+/* Writes the scalar or short string at idx before `end`. Returns where it
+   ends, or NULL if it is another type or there is no room. */
+static unsigned char *put_inline(lua_State *L, int idx, unsigned char *at,
+  const unsigned char *end, bool *plain) {
+  unsigned char number[WIRE_NUMBER];
+  const char *s;
+  size_t size;
+  switch (lua_type(L, idx)) {
+  case LUA_TNIL:
+    *number = WIRE_NIL;
+    size = 1;
+    break;
+  case LUA_TBOOLEAN:
+    *number = lua_toboolean(L, idx) ? WIRE_TRUE : WIRE_FALSE;
+    size = 1;
+    break;
+  case LUA_TNUMBER:
+    size = (size_t)(wire_put_number(L, idx, number) - number);
+    break;
+  case LUA_TSTRING:
+    s = lua_tolstring(L, idx, &size);
+    if (size > WIRE_STR_MAX || size + 1 > (size_t)(end - at)) return NULL;
+    *plain = false;
+    *at++ = (unsigned char)(WIRE_STR + size);
+    return wire_put(at, s, size);
+  default: return NULL;
+  }
+  if (size > (size_t)(end - at)) return NULL;
+  return wire_put(at, number, size);
+}
+
+static bool pack_inline(lua_State *L, int first, int n, cast_msg *out) {
+  unsigned char *at = out->u.bytes + 1;
+  const unsigned char *end = out->u.bytes + CAST_MSG_INLINE;
+  bool plain = true;
+  if (n > (int)WIRE_COUNT_MAX) return false;
+  for (int i = 0; i < n; i++) {
+    at = put_inline(L, first + i, at, end, &plain);
+    if (at == NULL) return false;
+  }
+  out->u.bytes[0] = (unsigned char)(n | (plain ? WIRE_PLAIN : 0));
+  out->size = (uint32_t)(at - out->u.bytes);
+  out->nrefs = 0;
+  return true;
+}
+
+void cast_pack(cast_packer *p, lua_State *L, int first, int n, const char *what,
+  int base, cast_msg *out) {
+  CAST_ASSERT(n >= 1 && cast_msg_empty(out));
+  first = lua_absindex(L, first);
+  if (CAST_LIKELY(pack_inline(L, first, n, out))) return;
+  cast_encode(p, L, first, n, what, base, out);
+}
+
+void cast_pack_number(double v, cast_msg *out) {
+  unsigned char *bytes = out->u.bytes;
+  bytes[0] = WIRE_PLAIN | 1;
+  out->size = (uint32_t)(wire_put_float(bytes + 1, v) - bytes);
+  out->nrefs = 0;
+}

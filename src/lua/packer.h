@@ -1,0 +1,97 @@
+/* packer.h - what the parts of pack share: one packer per Lua state.
+   SPDX-License-Identifier: MIT
+
+   The packer is a full userdata; its table, in the registry under `ref`,
+   anchors it and every Lua value it works with (the slots below). Only
+   whoever runs the state uses it, so nothing here needs a lock.
+
+   1. Nothing that a longjmp can pass over is owned by C alone: buffers and
+      references belong to userdata with a __gc. */
+#ifndef CAST_PACKER_H
+#define CAST_PACKER_H
+
+#include "../limits.h"
+#include "../msg.h"
+#include "pack.h"
+
+enum {
+  CAST_SLOT_PACKER = 1,
+  CAST_SLOT_GLOBALS,
+  CAST_SLOT_LOADED,  /* package.loaded */
+  CAST_SLOT_ENCODER, /* userdata, made on first use */
+  CAST_SLOT_ENCODER_META,
+  CAST_SLOT_NAMES,    /* weak: object -> its name (names.c) */
+  CAST_SLOT_UNNAMED,  /* weak: table -> true, known to have no name */
+  CAST_SLOT_STRINGS,  /* array: strings that are shared bytes too */
+  CAST_SLOT_SENTINEL, /* metatable of what tells the end of a GC cycle */
+  CAST_SLOT_CODE,     /* weak: function -> userdata with its bytecode */
+  CAST_SLOT_CODE_META,
+  CAST_SLOT_RECENT,   /* array: userdata of functions lately dumped */
+  CAST_SLOT_FUNCTION, /* array: functions lately loaded */
+  CAST_SLOT_SAVE,     /* "__save" */
+  CAST_SLOT_INDEX,    /* "__index" */
+  CAST_SLOT_GC,       /* "__gc" */
+  CAST_SLOT_REQUIRE,  /* "require" */
+  CAST_SLOT_LAST = CAST_SLOT_REQUIRE
+};
+
+#define CAST_STRINGS_KEPT 8u           /* see strings.c */
+#define CAST_STRINGS_BYTES (64u << 20) /* and their sizes together */
+#define CAST_CODE_KEPT 32u             /* functions: see code.c */
+#define CAST_CODE_BYTES (64u << 10)    /* largest one kept */
+#define CAST_PACK_KEEP (64u << 10)     /* scratch bytes kept for next time */
+#define CAST_SAVE_DEPTH 64u            /* __save results in each other */
+#define CAST_NAMES_BITS 4096u          /* see names.c */
+#define CAST_NAMES_MEMBERS 4096u       /* members looked at in one module */
+
+typedef struct cast_text {
+  const char *at;    /* the Lua string's bytes: its identity */
+  cast_bytes *bytes; /* one reference; NULL if the entry is free */
+  bool used;         /* since the sentinel was made */
+} cast_text;
+
+typedef struct cast_recent {
+  uint32_t hash;
+  cast_bytes *bytes; /* borrowed from the userdata in the slot's array */
+} cast_recent;
+
+struct cast_packer {
+  int ref;
+  bool closed; /* the state is closing: keep nothing any more */
+  const void *globals;
+  const void *encoder; /* the one in CAST_SLOT_ENCODER */
+
+  bool sentinel; /* one is alive */
+  uint32_t next_text;
+  size_t text_bytes;
+  cast_text texts[CAST_STRINGS_KEPT];
+
+  uint32_t next_recent;
+  cast_recent recent[CAST_CODE_KEPT];
+  cast_bytes *function[CAST_CODE_KEPT]; /* one reference each */
+  uint32_t given[CAST_CODE_KEPT]; /* message that each was last given to */
+  uint32_t unpacked;              /* counts messages */
+
+  uint64_t named[CAST_NAMES_BITS / 64]; /* filter: tables with names */
+};
+
+/* Pushes the packer's table. */
+static inline void cast_packer_table(cast_packer *p, lua_State *L) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, p->ref);
+}
+
+/* Pushes the value of a slot; `t` is where the packer's table lies. */
+static inline void cast_packer_get(lua_State *L, int t, int slot) {
+  lua_rawgeti(L, t, slot);
+}
+
+/* Raises Lua's own out-of-memory message. */
+_Noreturn void cast_packer_nomem(lua_State *L);
+
+/* encode.c: the general case of cast_pack. */
+void cast_encode(cast_packer *p, lua_State *L, int first, int n,
+  const char *what, int base, cast_msg *out);
+/* Makes the metatable of encoders; leaves it on the stack. */
+void cast_encode_open(lua_State *L);
+
+#endif

@@ -1,0 +1,19 @@
+/* strings.h - large strings that states share instead of copying.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_STRINGS_H
+#define CAST_STRINGS_H
+
+#include "packer.h"
+
+/* Makes the metatable of the sentinel, into its slot of the table at t. */
+void cast_strings_open(cast_packer *p, lua_State *L, int t);
+void cast_strings_fini(cast_packer *p);
+
+/* The shared bytes of the string at idx, with a reference for the caller;
+   NULL when out of memory. Raises Lua's memory error, holding nothing. */
+cast_bytes *cast_strings_get(cast_packer *p, lua_State *L, int t, int idx);
+
+/* Pushes the string of these bytes. */
+void cast_strings_push(cast_packer *p, lua_State *L, cast_bytes *b);
+
+#endif
