@@ -60,6 +60,7 @@ local function cut_and_copy_twice(n)
     local text = cut(source, i)
     copies[1], copies[2] = text:sub(2), text:sub(3)
   end
+  assert(#copies[1] == SIZE - 1)
   return bench.now() - start
 end
 
