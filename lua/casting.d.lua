@@ -1,0 +1,234 @@
+-- casting.d.lua - types of casting for the Lua language server (LuaCATS).
+-- SPDX-License-Identifier: MIT
+--
+-- Not to be required: it defines nothing that works. docs/manual.md has the
+-- whole story.
+---@meta casting
+
+---Lua functions in parallel: sessions, tasks, channels.
+---@class casting
+---@field _VERSION string version of the library, such as "0.1.0"
+---@field cancelled table metatable of cancellation errors; use is_cancelled
+local casting = {}
+
+-- ---------------------------------------------------------------- channels --
+
+---A queue of messages between tasks, in whatever sessions they are. A message
+---is one or more values, the first of them not nil.
+---@class casting.channel
+---@operator len: integer
+---@operator call: any
+local channel = {}
+
+---Sends a message; waits until a receiver or a free place takes it. The
+---values are copied at once.
+---@param v any not nil
+---@param ... any
+---@return true? sent
+---@return "closed"? word
+function channel:send(v, ...) end
+
+---Takes the oldest message; waits until there is one.
+---@param timeout? number seconds; 0 does not wait
+---@return any v the values; or nil and "closed" or "timeout"
+---@return any ...
+function channel:receive(timeout) end
+
+---As send, but does not wait.
+---@param v any not nil
+---@param ... any
+---@return true? sent
+---@return "full"|"closed"? word
+function channel:try_send(v, ...) end
+
+---As receive, but does not wait.
+---@return any v the values; or nil and "empty" or "closed"
+---@return any ...
+function channel:try_receive() end
+
+---Nothing can be sent any more; what is in it can still be received.
+---@return boolean first whether this call closed it
+function channel:close() end
+
+---Whether it is closed, even if messages are left in it.
+---@return boolean
+function channel:closed() end
+
+---How many messages it can hold: an integer or math.huge.
+---@return number
+function channel:capacity() end
+
+---How many messages lie in it now; the same as #channel.
+---@return integer
+function channel:len() end
+
+---Makes a channel.
+---@param capacity? number 0 (default): unbuffered; n: buffered; math.huge: unbounded
+---@return casting.channel
+function casting.channel(capacity) end
+
+---The channel of that name in this process, made on first use.
+---@param name string
+---@param capacity? number an error if the channel exists with another one
+---@return casting.channel
+function casting.named(name, capacity) end
+
+---A channel that receives casting.now() once, and is closed then.
+---@param seconds number
+---@return casting.channel
+function casting.after(seconds) end
+
+---A channel that receives casting.now() again and again.
+---@param seconds number the period
+---@return casting.channel
+function casting.every(seconds) end
+
+---A channel (receive), {channel, v, ...} (send), or false (never ready).
+---@alias casting.case casting.channel|any[]|false
+
+---@class casting.cases
+---@field timeout? number seconds; 0 does not wait
+---@field [integer] casting.case
+
+---Waits for several channels; exactly one operation happens.
+---@param cases casting.cases
+---@return integer? index of the case that happened
+---@return any ... what the operation returns; "timeout" if none happened
+function casting.select(cases) end
+
+-- ------------------------------------------------------------------- tasks --
+
+---A function that runs in a session.
+---@class casting.task
+local task = {}
+
+---Waits for its end: true and its results, or false and the error.
+---@param timeout? number seconds
+---@return boolean? ok nil if the time has passed
+---@return any ... results, error, or "timeout"
+function task:join(timeout) end
+
+---Waits for its end: its results. Raises the task's error.
+---@param timeout? number seconds
+---@return any ... results, or nil and "timeout"
+function task:await(timeout) end
+
+---@alias casting.status
+---| "ready" # will run when its session comes to it
+---| "running" # runs now
+---| "waiting" # is in a blocking call
+---| "done" # has returned
+---| "failed" # was ended by an error
+---| "cancelled" # was ended by a cancellation
+
+---What it is doing now.
+---@return casting.status
+function task:status() end
+
+---Error and stack of a failed task, or the stack of one that has not ended.
+---@return string?
+function task:traceback() end
+
+---Asks it to end: its blocking calls raise an error from now on.
+---@param reason? string
+---@return boolean asked false if it had ended
+function task:cancel(reason) end
+
+---The session in which it runs.
+---@return casting.session
+function task:session() end
+
+---A name for messages, such as "task 12".
+---@return string
+function task:name() end
+
+---Makes a task in the calling session. Nothing is copied.
+---@param f function
+---@param ... any arguments
+---@return casting.task
+function casting.spawn(f, ...) end
+
+---The calling task, or nil in the main program.
+---@return casting.task?
+function casting.self() end
+
+---Lets the other tasks of the session run that are ready.
+function casting.yield() end
+
+---Waits that long.
+---@param seconds number
+function casting.sleep(seconds) end
+
+---Seconds on a clock that never goes back.
+---@return number
+function casting.now() end
+
+---Whether this is the error that a cancelled task meets.
+---@param v any
+---@return boolean
+function casting.is_cancelled(v) end
+
+-- ---------------------------------------------------------------- sessions --
+
+---A Lua state of its own, run by the thread pool.
+---@class casting.session
+local session = {}
+
+---Makes a task in it. Function and arguments are copied there.
+---@param f function|string function or Lua source text
+---@param ... any arguments
+---@return casting.task
+function session:spawn(f, ...) end
+
+---Waits until it has no unfinished task.
+---@param timeout? number seconds
+---@return true? empty
+---@return "timeout"? word
+function session:wait(timeout) end
+
+---Cancels its tasks, waits until they have ended, closes its Lua state.
+---@param timeout? number seconds
+---@return true? closed
+---@return "timeout"? word
+function session:close(timeout) end
+
+---Its name.
+---@return string
+function session:name() end
+
+---Its unfinished tasks.
+---@return casting.task[]
+function session:tasks() end
+
+---@class casting.session.options
+---@field name? string for messages
+---@field libs? "all"|string[] standard libraries that it has
+---@field memory? integer bytes that its Lua state may use
+---@field init? function called in it first; crosses like any function
+
+---Makes a session.
+---@param options? casting.session.options
+---@return casting.session
+function casting.session(options) end
+
+-- -------------------------------------------------------------- the others --
+
+---Sets and returns the limits of the thread pool.
+---@param min? integer 1 to 1024
+---@param max? integer
+---@return integer min
+---@return integer max
+function casting.threads(min, max) end
+
+---A failure that nobody has joined.
+---@class casting.failure
+---@field task? casting.task
+---@field session casting.session
+---@field error string
+---@field traceback string
+
+---Sends failures that nobody joins to a channel (nil: to stderr again).
+---@param channel casting.channel?
+function casting.on_error(channel) end
+
+return casting
