@@ -32,8 +32,11 @@ static void loop(cast_runner *r) {
     CAST_ALWAYS(how == CAST_RUN_IDLE && r == &h->runner);
     if (!spin(h))
       os_event_wait(&h->event, cast_session_next(s), interrupted, h);
+    /* Each idle time that a pusher has ended uses up its one set: then the
+       pusher is through with the session, which may be freed next. */
+    if (cast_session_reclaim(s)) continue;
+    while (os_event_wait(&h->event, OS_FOREVER, NULL, NULL) != 0) {}
     os_event_clear(&h->event);
-    cast_session_reclaim(s);
   }
 }
 

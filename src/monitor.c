@@ -46,9 +46,13 @@ static void monitor_main(void *arg) {
   uint32_t calm = 0, quiet = 0;
   CAST_UNUSED(arg);
   /* PAIR stop: acquire, though only the flag itself matters. */
-  while (!atomic_load_explicit(&monitor.stopping, memory_order_acquire)) {
-    bool deep = quiet >= QUIET && fall_asleep();
-    cast_timer_sleep(deep ? OS_FOREVER : os_now() + tick);
+  for (;;) {
+    /* Before any condition is looked at: a kick from here on is noticed. */
+    uint32_t ticket = cast_timer_ticket();
+    bool deep;
+    if (atomic_load_explicit(&monitor.stopping, memory_order_acquire)) break;
+    deep = quiet >= QUIET && fall_asleep();
+    cast_timer_sleep(ticket, deep ? OS_FOREVER : os_now() + tick);
     if (deep) {
       atomic_store_explicit(&monitor.asleep, 0, memory_order_relaxed);
       /* Woken by a timer only: the pool may still be idle. */

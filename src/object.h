@@ -58,6 +58,12 @@ static inline void cast_unref(cast_object *o) {
 /* From a type's release. */
 static inline void cast_unref_later(cast_object *o, cast_object **more) {
   if (!cast_unref_last(o)) return;
+  if (o->type->release == NULL) {
+    /* Nothing to recurse into. (A session is such an object, and may come
+       back to life while it stood in a list: it must never stand in one.) */
+    o->type->free(o);
+    return;
+  }
   o->next = *more;
   *more = o;
 }

@@ -96,7 +96,7 @@ void cast_runtime_threads(uint32_t *min, uint32_t *max) {
   }
   *min = runtime.min;
   *max = runtime.max;
-  cast_sched_limit(cores());
+  if (runtime.started) cast_sched_limit(cores());
   cast_lock_drop(&runtime.lock);
 }
 

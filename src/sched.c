@@ -25,7 +25,7 @@ static struct {
   cast_list idle_workers;    /* (lock) */
   cast_list workers;         /* (lock) all of them */
   uint32_t nworkers;         /* (lock) */
-  uint32_t nbusy;            /* (lock) cores in use */
+  _Atomic uint32_t nbusy;    /* (a) cores in use; written under the lock */
   _Atomic uint32_t limit;    /* (a) written under the lock */
   _Atomic uint32_t high;     /* (a) cores[high ..] were never used */
   bool stopping;             /* (lock) */
@@ -54,23 +54,27 @@ void cast_sched_init(uint32_t n, int (*start)(cast_core *core),
   }
 }
 
-void cast_sched_fini(void) {
-  CAST_ALWAYS(sched.nworkers == 0 && sched.nbusy == 0);
-}
-
-/* Relaxed: bounds on a search; a core in use is below `high` since before it
-   had a queue that anybody else could know of (the lock). */
+/* Relaxed: changed and decided upon under the lock; elsewhere a hint. */
 static uint32_t limit(void) {
   return atomic_load_explicit(&sched.limit, memory_order_relaxed);
 }
+static uint32_t busy_locked(void) {
+  return atomic_load_explicit(&sched.nbusy, memory_order_relaxed);
+}
+void cast_sched_fini(void) {
+  CAST_ALWAYS(sched.nworkers == 0 && busy_locked() == 0);
+}
+
 static uint32_t high(void) {
-  return atomic_load_explicit(&sched.high, memory_order_relaxed);
+  /* PAIR sleep: a core is below `high` before it gets its first job. */
+  return atomic_load_explicit(&sched.high, memory_order_seq_cst);
 }
 
 /* -- under the lock --------------------------------------------------------- */
 
 static void set_busy_locked(uint32_t n) {
-  sched.nbusy = n;
+  /* PAIR rouse: the monitor reads it after it has announced its sleep. */
+  atomic_store_explicit(&sched.nbusy, n, memory_order_seq_cst);
   /* PAIR sleep: submitters read it after their store of the job. */
   atomic_store_explicit(
     &sched.spare, (int32_t)(limit() - n), memory_order_seq_cst);
@@ -80,22 +84,23 @@ static void set_busy_locked(uint32_t n) {
 static cast_core *take_core_locked(void) {
   cast_core *c;
   uint32_t index;
-  if (sched.nbusy >= limit()) return NULL;
+  if (busy_locked() >= limit()) return NULL;
   c = sched.idle_cores;
   if (c == NULL) return NULL;
   sched.idle_cores = c->idle;
   c->idle = NULL;
   index = (uint32_t)(c - sched.cores);
   if (index >= high())
-    atomic_store_explicit(&sched.high, index + 1, memory_order_relaxed);
-  set_busy_locked(sched.nbusy + 1);
+    /* PAIR sleep. */
+    atomic_store_explicit(&sched.high, index + 1, memory_order_seq_cst);
+  set_busy_locked(busy_locked() + 1);
   return c;
 }
 
 static void give_core_locked(cast_core *c) {
   c->idle = sched.idle_cores;
   sched.idle_cores = c;
-  set_busy_locked(sched.nbusy - 1);
+  set_busy_locked(busy_locked() - 1);
 }
 
 static void global_push_locked(cast_job *first, cast_job *last, uint32_t n) {
@@ -111,7 +116,7 @@ static cast_job *global_pop_locked(cast_core *c) {
   cast_job *job = sched.global, *more;
   /* Relaxed: only changed under this lock. */
   uint32_t n = atomic_load_explicit(&sched.nglobal, memory_order_relaxed);
-  uint32_t share = n / (sched.nbusy + 1), taken = 1;
+  uint32_t share = n / (busy_locked() + 1), taken = 1;
   if (job == NULL) return NULL;
   if (share > CAST_RUNQ_SIZE / 2) share = CAST_RUNQ_SIZE / 2;
   sched.global = job->next;
@@ -122,6 +127,7 @@ static cast_job *global_pop_locked(cast_core *c) {
     taken++;
   }
   if (sched.global == NULL) sched.global_tail = &sched.global;
+  /* PAIR sleep: with the reads of those about to sleep. */
   atomic_fetch_sub_explicit(&sched.nglobal, taken, memory_order_seq_cst);
   return job;
 }
@@ -142,17 +148,30 @@ static void signal_worker(cast_worker *w) {
   os_wake(&w->signal, 1);
 }
 
-/* One more worker looks for work, if a core is idle and nobody looks yet. */
-static void wake(void) {
+static bool any_work(void);
+
+/* Gives a core back that no worker could be found for. */
+static void undo_core(cast_core *core) {
+  cast_lock_take(&sched.lock);
+  give_core_locked(core);
+  cast_lock_drop(&sched.lock);
+}
+
+/* One attempt of wake. False: it has to be made again, since a submitter may
+   have relied on this one's counting as a spinner. */
+static bool try_wake(void) {
   uint32_t none = 0;
   cast_core *core;
   cast_list *l = NULL;
   /* PAIR sleep: these reads come after the caller's store of a job. */
-  if (atomic_load_explicit(&sched.spare, memory_order_seq_cst) <= 0) return;
-  if (atomic_load_explicit(&sched.nspinning, memory_order_seq_cst) != 0) return;
+  if (atomic_load_explicit(&sched.spare, memory_order_seq_cst) <= 0)
+    return true;
+  if (atomic_load_explicit(&sched.nspinning, memory_order_seq_cst) != 0)
+    return true;
+  /* PAIR sleep: counted as spinning before the worker is chosen. */
   if (!atomic_compare_exchange_strong_explicit(&sched.nspinning, &none, 1,
         memory_order_seq_cst, memory_order_relaxed))
-    return;
+    return true;
   cast_lock_take(&sched.lock);
   core = sched.stopping ? NULL : take_core_locked();
   if (core != NULL && (l = cast_list_shift(&sched.idle_workers)) != NULL) {
@@ -164,13 +183,20 @@ static void wake(void) {
   if (core != NULL) sched.rouse();
   if (l != NULL) {
     signal_worker(CAST_CONTAINER(l, cast_worker, link));
-  } else if (core == NULL || sched.start(core) != 0) {
-    /* No thread to be had: those that run will come to it. */
-    stop_spinning();
-    if (core == NULL) return;
-    cast_lock_take(&sched.lock);
-    give_core_locked(core);
-    cast_lock_drop(&sched.lock);
+    return true;
+  }
+  if (core != NULL && sched.start(core) == 0) return true;
+  stop_spinning();
+  if (core == NULL) return !any_work();
+  /* No thread to be had: the workers that run will come to the job. */
+  undo_core(core);
+  return true;
+}
+
+/* Sees to it that one more worker looks for work, if a core is idle and
+   nobody looks yet. */
+static void wake(void) {
+  while (!try_wake()) {
   }
 }
 
@@ -182,14 +208,13 @@ int cast_sched_first(void) {
   cast_lock_drop(&sched.lock);
   if (core == NULL) return 0;
   /* As wake does: the new worker counts as a spinning one. */
+  /* PAIR sleep. */
   atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
   sched.rouse();
   rc = sched.start(core);
   if (rc != 0) {
     stop_spinning();
-    cast_lock_take(&sched.lock);
-    give_core_locked(core);
-    cast_lock_drop(&sched.lock);
+    undo_core(core);
   }
   return rc;
 }
@@ -360,7 +385,7 @@ static cast_job *rest(cast_worker *w) {
   bool was_spinning = w->spinning, stop;
   cast_lock_take(&sched.lock);
   stop = sched.stopping;
-  if (!stop && sched.nbusy <= limit()) job = global_pop_locked(w->core);
+  if (!stop && busy_locked() <= limit()) job = global_pop_locked(w->core);
   if (job == NULL) {
     CAST_ASSERT(cast_runq_len(&w->core->queue) == 0);
     give_core_locked(w->core);
@@ -370,11 +395,10 @@ static cast_job *rest(cast_worker *w) {
   }
   cast_lock_drop(&sched.lock);
   if (job != NULL) return job;
-  if (was_spinning) {
-    stop_spinning();
-    if (!stop && any_work() && take_back(w)) return NULL;
-  }
-  if (!stop) await_signal(w);
+  if (was_spinning) stop_spinning();
+  if (stop) return NULL;
+  if (any_work() && take_back(w)) return NULL;
+  await_signal(w);
   return NULL;
 }
 
@@ -385,6 +409,7 @@ static void empty_queue(cast_core *c) {
     cast_lock_take(&sched.lock);
     global_push_locked(job, job, 1);
     cast_lock_drop(&sched.lock);
+    wake(); /* the limit may have been raised meanwhile */
   }
 }
 
@@ -414,7 +439,7 @@ cast_job *cast_sched_find(cast_worker *w) {
 void cast_sched_limit(uint32_t n) {
   cast_lock_take(&sched.lock);
   atomic_store_explicit(&sched.limit, n, memory_order_relaxed);
-  set_busy_locked(sched.nbusy);
+  set_busy_locked(busy_locked());
   cast_lock_drop(&sched.lock);
   if (any_work()) wake();
 }
@@ -441,16 +466,13 @@ bool cast_sched_stopping(void) {
 
 uint32_t cast_sched_busy(void) {
   /* PAIR rouse: the monitor reads it after it has announced its sleep. */
-  int32_t spare = atomic_load_explicit(&sched.spare, memory_order_seq_cst);
-  return (uint32_t)((int32_t)limit() - spare);
+  return atomic_load_explicit(&sched.nbusy, memory_order_seq_cst);
 }
 
 void cast_sched_quit(cast_worker *w) {
   stop_spinning();
   w->spinning = false;
-  cast_lock_take(&sched.lock);
-  give_core_locked(w->core);
-  cast_lock_drop(&sched.lock);
+  undo_core(w->core);
   w->core = NULL;
 }
 

@@ -8,7 +8,7 @@
    Invariants:
    1. A core is owned by one worker, or is in the idle list.
    2. If a queue holds a job, then a worker with a core is going to look at it:
-      the protocol of sleep and wake (DESIGN, R4 to R8; model sleep.pml).
+      the protocol of sleep and wake (DESIGN, R20 to R29; model sleep.pml).
    3. nspinning counts workers that hold a core, have no job and are looking;
       at most half of the cores in use spin. */
 #ifndef CAST_SCHED_H

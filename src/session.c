@@ -35,8 +35,10 @@ void cast_session_drop(cast_session *s) {
    All handles together are one hold. */
 static void orphan(cast_object *o) {
   cast_session *s = CAST_CONTAINER(o, cast_session, object);
+  /* PAIR orphan: release; an owner that clears the flag sees that the last
+     handle has gone. */
   if (!atomic_exchange_explicit(
-        &s->orphan_posted, true, memory_order_relaxed))
+        &s->orphan_posted, true, memory_order_release))
     cast_session_push(s, NULL, &s->orphan_post);
   cast_session_drop(s);
 }
@@ -53,7 +55,8 @@ void cast_session_handle(cast_session *s) {
 static void on_orphan(cast_session *s, cast_post *p, bool closed) {
   CAST_UNUSED(p);
   CAST_UNUSED(closed);
-  atomic_store_explicit(&s->orphan_posted, false, memory_order_relaxed);
+  /* PAIR orphan: acquire. */
+  atomic_exchange_explicit(&s->orphan_posted, false, memory_order_acquire);
   s->orphaned = true;
 }
 
@@ -79,12 +82,13 @@ static void on_alarm(cast_session *s, cast_post *p, bool closed) {
 }
 
 /* Monitor thread, timer lock held, so the session has not closed. */
-static void ring(cast_timer *t) {
+static bool ring(cast_timer *t) {
   cast_session *s = CAST_CONTAINER(t, cast_session, alarm);
   cast_timer_again(t, OS_FOREVER);
   if (!atomic_exchange_explicit(
         &s->alarm_posted, true, memory_order_relaxed))
     cast_session_push(s, NULL, &s->alarm_post);
+  return false;
 }
 
 /* Going idle: the alarm must not be later than the earliest deadline. It may
@@ -223,10 +227,10 @@ static bool go_idle(cast_session *s) {
     memory_order_release, memory_order_relaxed);
 }
 
-void cast_session_reclaim(cast_session *s) {
+bool cast_session_reclaim(cast_session *s) {
   uintptr_t idle = IDLE;
   /* Relaxed: the host's thread reads back what it wrote itself. */
-  atomic_compare_exchange_strong_explicit(&s->inbox, &idle, EMPTY,
+  return atomic_compare_exchange_strong_explicit(&s->inbox, &idle, EMPTY,
     memory_order_relaxed, memory_order_relaxed);
 }
 
@@ -243,6 +247,7 @@ static void step(cast_session *s) {
   cast_task *t;
   s->ready = p->next;
   if (s->ready == NULL) s->ready_tail = &s->ready;
+  s->budget--; /* here: a step may not come back to this frame */
   if (p->run != NULL) {
     p->run(s, p, false);
     return;
@@ -268,17 +273,18 @@ static void leave(cast_session *s, cast_runner **r) {
 }
 
 cast_run cast_session_run(cast_session *s, cast_runner **r) {
-  uint32_t budget = CAST_SLICE_TASKS;
+  /* A runner that goes on with s on a fresh stack continues the slice. */
+  if ((*r)->session != s) s->budget = CAST_SLICE_TASKS;
   s->runner = *r;
   for (;;) {
     s->runner->session = s;
     take_inbox(s);
     expire(s);
     if (s->ops->interrupted != NULL) s->ops->interrupted(s);
-    for (; s->ready != NULL && budget > 0; budget--) step(s);
+    while (s->ready != NULL && s->budget > 0) step(s);
     if (s->ready != NULL) {
       cast_worker *w = s->runner->worker;
-      budget = CAST_SLICE_TASKS;
+      s->budget = CAST_SLICE_TASKS;
       if (w == NULL || !cast_sched_backlog(w)) continue;
       leave(s, r);
       return CAST_RUN_AGAIN;

@@ -153,6 +153,7 @@ struct cast_session {
   cast_event closed;           /* set when the session has closed */
   uint64_t id;                 /* (i) unique in the process */
   uint32_t seed;               /* (w) of select's choices */
+  uint32_t budget;             /* (w) tasks to resume before others' turn */
 };
 
 extern const cast_type cast_session_type;
@@ -176,8 +177,9 @@ typedef enum cast_run { CAST_RUN_IDLE, CAST_RUN_AGAIN, CAST_RUN_GONE } cast_run;
 /* Runs s for a slice on *r; *r is the runner that runs it at the end. After
    CAST_RUN_IDLE and CAST_RUN_GONE the caller must not touch s. */
 cast_run cast_session_run(cast_session *s, cast_runner **r);
-/* Host sessions: idle -> running again, after a sleep. */
-void cast_session_reclaim(cast_session *s);
+/* Host sessions: idle -> running again, after a sleep. False: somebody has
+   replaced IDLE before, and calls ops->wake now or soon. */
+bool cast_session_reclaim(cast_session *s);
 /* Owner, asleep or not: has somebody pushed something? */
 bool cast_session_notified(cast_session *s);
 /* Host's sleep: earliest deadline of its own tasks. */

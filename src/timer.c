@@ -22,7 +22,7 @@ void cast_timers_init(void) {
 void cast_timers_fini(void) { cast_heap_fini(&timers.heap); }
 
 void cast_timer_kick(void) {
-  /* PAIR kick: the sleeper reads the word before it looks at the heap. */
+  /* PAIR kick: the sleeper read the word before it looked at anything. */
   atomic_fetch_add_explicit(&timers.kicked, 1, memory_order_release);
   os_wake(&timers.kicked, 1);
 }
@@ -57,29 +57,41 @@ void cast_timer_again(cast_timer *t, uint64_t deadline_ns) {
   cast_heap_push(&timers.heap, &t->node);
 }
 
-/* Fires what is due. A timer that sets itself again is not run twice. */
-static void fire_due(uint64_t now) {
+/* Fires what is due; returns those that want to go on without the lock. */
+static cast_timer *fire_due(uint64_t now) {
+  cast_timer *after = NULL;
   cast_heap_node *n;
   while ((n = cast_heap_top(&timers.heap)) != NULL && n->deadline_ns <= now) {
     cast_timer *t = CAST_CONTAINER(n, cast_timer, node);
     cast_heap_remove(&timers.heap, n);
-    t->fire(t);
+    if (!t->fire(t)) continue;
+    t->next = after;
+    after = t;
   }
+  return after;
 }
 
-void cast_timer_sleep(uint64_t until_ns) {
+uint32_t cast_timer_ticket(void) {
   /* PAIR kick: acquire; a kick after this read makes os_wait return. */
-  uint32_t seen =
-    atomic_load_explicit(&timers.kicked, memory_order_acquire);
+  return atomic_load_explicit(&timers.kicked, memory_order_acquire);
+}
+
+void cast_timer_sleep(uint32_t ticket, uint64_t until_ns) {
+  cast_timer *after;
   uint64_t next;
   cast_lock_take(&timers.lock);
   next = cast_heap_next(&timers.heap);
   timers.sleeping_ns = next < until_ns ? next : until_ns;
   next = timers.sleeping_ns;
   cast_lock_drop(&timers.lock);
-  if (os_now() < next) os_wait(&timers.kicked, seen, next);
+  if (os_now() < next) os_wait(&timers.kicked, ticket, next);
   cast_lock_take(&timers.lock);
   timers.sleeping_ns = 0; /* awake: nobody needs to kick */
-  fire_due(os_now());
+  after = fire_due(os_now());
   cast_lock_drop(&timers.lock);
+  while (after != NULL) {
+    cast_timer *t = after;
+    after = t->next;
+    t->after(t);
+  }
 }

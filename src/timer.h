@@ -17,7 +17,12 @@
 typedef struct cast_timer cast_timer;
 struct cast_timer {
   cast_heap_node node;          /* (timer lock) */
-  void (*fire)(cast_timer *t);  /* (i) may call cast_timer_again */
+  /* (i) Called with the lock held; may call cast_timer_again, with a deadline
+     that has not passed. True: have `after` called, without the lock; what
+     keeps the timer alive until then is fire's business. */
+  bool (*fire)(cast_timer *t);
+  void (*after)(cast_timer *t); /* (i) */
+  cast_timer *next;             /* monitor: link to the next `after` */
 };
 
 void cast_timers_init(void);
@@ -27,9 +32,12 @@ int cast_timer_set(cast_timer *t, uint64_t deadline_ns);
 void cast_timer_remove(cast_timer *t);
 /* From fire(): have it fire once more. Never fails. */
 void cast_timer_again(cast_timer *t, uint64_t deadline_ns);
+/* Monitor: what cast_timer_sleep must be given; read before the conditions of
+   sleeping are, so that a kick after that is not missed. */
+uint32_t cast_timer_ticket(void);
 /* Monitor: sleeps to the next deadline, at most to until_ns, or until
    cast_timer_kick; then fires what is due. */
-void cast_timer_sleep(uint64_t until_ns);
+void cast_timer_sleep(uint32_t ticket, uint64_t until_ns);
 void cast_timer_kick(void);
 
 #endif

@@ -56,10 +56,12 @@ static void thread_main(void *arg) {
     cast_runner_fini(r);
     os_context_free(w->base);
   }
-  cast_sched_delist(w);
+  /* Into `ended` before it leaves the scheduler's list, so that the joiner
+     never sees neither. The lock: w->thread was written (cast_worker_start). */
   cast_lock_take(&workers.lock);
   cast_list_push(&workers.ended, &w->link);
   cast_lock_drop(&workers.lock);
+  cast_sched_delist(w);
   /* PAIR ended: release; the joiner reads the list after it. */
   atomic_fetch_add_explicit(&workers.nended, 1, memory_order_release);
   os_wake(&workers.nended, 1);
@@ -67,6 +69,7 @@ static void thread_main(void *arg) {
 
 int cast_worker_start(cast_core *core) {
   cast_worker *w = cast_calloc(sizeof *w);
+  int rc;
   if (w == NULL) return CASTING_ENOMEM;
   cast_list_init(&w->link);
   w->runner.loop = loop;
@@ -76,8 +79,12 @@ int cast_worker_start(cast_core *core) {
   w->seed = (uint32_t)os_entropy();
   if (cast_runner_reserve(&w->runner) != 0) goto free_worker;
   cast_sched_enlist(w);
-  if (os_thread_start(&w->thread, thread_main, w, "casting") != 0)
-    goto fini_runner;
+  /* The thread may run, and end, before w->thread is written: the lock keeps
+     it from being joined before. */
+  cast_lock_take(&workers.lock);
+  rc = os_thread_start(&w->thread, thread_main, w, "casting");
+  cast_lock_drop(&workers.lock);
+  if (rc != 0) goto fini_runner;
   return 0;
 fini_runner:
   cast_sched_delist(w);

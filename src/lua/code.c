@@ -141,9 +141,8 @@ static void add_recent(cast_packer *p, lua_State *L, int t, const code *c) {
   p->next_recent = (i + 1) % CAST_CODE_KEPT;
 }
 
-/* Pushes the userdata of the bytecode of the function at idx. False (and
-   nothing pushed) if it can not be dumped. */
-static bool dump(cast_packer *p, lua_State *L, int t, int idx) {
+/* Pushes the userdata of the bytecode of the function at idx. */
+static void dump(cast_packer *p, lua_State *L, int t, int idx) {
   code *c = cast_lua_newuserdata(L, sizeof *c);
   memset(c, 0, sizeof *c);
   cast_packer_get(L, t, CAST_SLOT_CODE_META);
@@ -151,17 +150,13 @@ static bool dump(cast_packer *p, lua_State *L, int t, int idx) {
   lua_pushvalue(L, idx);
   int status = cast_lua_dump(L, write, c);
   lua_pop(L, 1);
-  if (status == CASTING_ENOMEM) cast_packer_nomem(L);
-  if (status != 0 || c->size == 0) {
-    lua_pop(L, 1);
-    return false;
-  }
+  if (status != 0) cast_packer_nomem(L); /* there is no other cause */
   c->hash = hash_of(c->scratch, c->size);
   if (find_recent(p, L, t, c)) {
     cast_free(c->scratch);
     c->scratch = NULL;
     lua_remove(L, -2);
-    return true;
+    return;
   }
   c->bytes = cast_bytes_new(c->size);
   if (c->bytes == NULL) cast_packer_nomem(L);
@@ -169,7 +164,6 @@ static bool dump(cast_packer *p, lua_State *L, int t, int idx) {
   cast_free(c->scratch);
   c->scratch = NULL;
   add_recent(p, L, t, c);
-  return true;
 }
 
 cast_bytes *cast_code_get(cast_packer *p, lua_State *L, int t, int idx) {
@@ -180,10 +174,7 @@ cast_bytes *cast_code_get(cast_packer *p, lua_State *L, int t, int idx) {
   lua_rawget(L, -2);
   if (!lua_isuserdata(L, -1)) {
     lua_pop(L, 1);
-    if (!dump(p, L, t, idx)) {
-      lua_settop(L, top);
-      return NULL;
-    }
+    dump(p, L, t, idx);
     lua_pushvalue(L, idx);
     lua_pushvalue(L, -2);
     lua_rawset(L, -4);
@@ -248,6 +239,18 @@ static bool find(cast_packer *p, lua_State *L, int t, const cast_bytes *b) {
   return false;
 }
 
+#if CAST_LUA < 502
+/* What newer versions do themselves: the environment, and the first upvalue,
+   are the globals. */
+static void set_globals(lua_State *L, int t, bool pure) {
+  cast_packer_get(L, t, CAST_SLOT_GLOBALS);
+  lua_setfenv(L, -2);
+  if (!pure) return;
+  cast_packer_get(L, t, CAST_SLOT_GLOBALS);
+  if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1);
+}
+#endif
+
 bool cast_code_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure) {
   cast_packer_table(p, L);
   int t = lua_gettop(L);
@@ -255,10 +258,7 @@ bool cast_code_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure) {
   if (!ok) {
     ok = cast_lua_load(L, b->data, b->size, "=message", "b") == LUA_OK;
 #if CAST_LUA < 502
-    if (ok) {
-      cast_packer_get(L, t, CAST_SLOT_GLOBALS);
-      lua_setfenv(L, -2);
-    }
+    if (ok) set_globals(L, t, pure);
 #endif
     if (ok && pure) keep(p, L, t, b);
   }

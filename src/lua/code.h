@@ -10,7 +10,7 @@ void cast_code_open(cast_packer *p, lua_State *L, int t);
 void cast_code_fini(cast_packer *p);
 
 /* The bytecode of the Lua function at idx, with a reference for the caller.
-   NULL if it has none. Raises Lua's memory error, holding nothing. */
+   Raises Lua's memory error, holding nothing. */
 cast_bytes *cast_code_get(cast_packer *p, lua_State *L, int t, int idx);
 
 /* Pushes a function with this bytecode. A `pure` one (no upvalues, or only

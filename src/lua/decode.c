@@ -172,7 +172,7 @@ static void grow_frames(decoder *d) {
 }
 
 static frame *open_frame(decoder *d, unsigned kind, int at, uint32_t n) {
-  luaL_checkstack(d->L, FRAME_SLOTS + SPARE_SLOTS, "message");
+  cast_packer_stack(d->L, FRAME_SLOTS + SPARE_SLOTS);
   if (d->depth == d->capacity) grow_frames(d);
   frame *f = &d->frames[d->depth++];
   *f = (frame){.kind = (unsigned char)kind, .at = at, .n = n};
@@ -227,7 +227,7 @@ static bool get_code(decoder *d, unsigned flags) {
 static bool get_save(decoder *d, unsigned flags) {
   uint32_t n = take_u32(d);
   if (n == 0 || n > (size_t)(d->end - d->at)) corrupt(d);
-  luaL_checkstack(d->L, (int)n, "arguments of a constructor");
+  cast_packer_stack(d->L, (int)n);
   frame *f = open_frame(d, FRAME_SAVE, lua_gettop(d->L) + 1, n);
   f->seq = d->seq++;
   f->registered = (flags & WIRE_REG) != 0;
@@ -518,7 +518,7 @@ static uint32_t start(decoder *d) {
   if (n > (size_t)(d->end - d->at)) corrupt(d);
   d->base = lua_gettop(d->L);
   d->has_refs = (head & WIRE_REFS) != 0;
-  luaL_checkstack(d->L, (int)n + LUA_MINSTACK, "too many values");
+  cast_packer_stack(d->L, (int)n + LUA_MINSTACK);
   if (d->has_refs) {
     uint32_t count = take_u32(d);
     lua_createtable(d->L, 0, hint(d, count));

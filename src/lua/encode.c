@@ -211,8 +211,10 @@ static void register_object(cast_encoder *e, const cast_seen_entry *entry) {
 
 static cast_frame *open_frame(
   cast_encoder *e, unsigned kind, int at, uint32_t entry) {
-  if (!lua_checkstack(e->L, FRAME_SLOTS + SPARE_SLOTS))
+  if (!lua_checkstack(e->L, FRAME_SLOTS + SPARE_SLOTS)) {
+    if (e->saves == 0) cast_encoder_nomem(e);
     fail(e, "value", "__save results lie too deep in each other");
+  }
   cast_frame *f = cast_encoder_frame(e);
   f->kind = (unsigned char)kind;
   f->at = at;
@@ -328,6 +330,7 @@ static bool put_saved(cast_encoder *e, const void *key) {
   e->list = (cast_list_state){
     .mark = e->nwork, .limit = e->depth + CAST_PACK_DEPTH, .save = entry};
   e->saves++;
+  e->saved = true;
   return false;
 }
 
@@ -373,16 +376,19 @@ static bool put_table(cast_encoder *e) {
    it are filled if the table takes it for one, too. */
 static bool in_sequence(cast_encoder *e, cast_frame *f) {
   lua_State *L = e->L;
+  int64_t next = (int64_t)f->i + 1;
 #if CAST_LUA >= 503
   if (!lua_isinteger(L, -2)) return false;
-  lua_Integer key = lua_tointeger(L, -2);
+  int64_t key = lua_tointeger(L, -2);
 #else
   if (lua_type(L, -2) != LUA_TNUMBER) return false;
-  lua_Number key = lua_tonumber(L, -2);
-  if (!(key >= 1 && key <= INT32_MAX) || key != (int32_t)key) return false;
+  double number = lua_tonumber(L, -2);
+  if (!(number >= 1 && number <= INT32_MAX)) return false;
+  int64_t key = (int64_t)number;
+  if ((double)key != number) return false;
 #endif
-  if (CAST_LIKELY(key == (int64_t)f->i + 1)) return true;
-  if (key <= (int64_t)f->i || key > (int64_t)f->i * 2 + 32 || key > INT32_MAX ||
+  if (CAST_LIKELY(key == next)) return true;
+  if (key < next || key > 2 * next + 32 || key > INT32_MAX ||
       (size_t)key > lua_rawlen(L, f->at))
     return false;
   while (f->i + 1 < (uint32_t)key) {
@@ -478,7 +484,7 @@ static bool is_library(lua_State *L) {
   lua_Debug ar;
   lua_pushvalue(L, -1);
   lua_getinfo(L, ">S", &ar);
-  return strncmp(ar.source, "=[builtin", 9) == 0;
+  return strncmp(ar.short_src, "[builtin:", 9) == 0;
 #else
   return false;
 #endif
@@ -549,7 +555,6 @@ static bool put_function(cast_encoder *e) {
   if (!scan(e)) return false;
   cast_encoder_item_room(e);
   cast_bytes *b = cast_code_get(e->p, L, table_at(e), -1);
-  if (b == NULL) fail(e, "function", "it has no bytecode");
   cast_encoder_item(e, &b->object);
 
   uint32_t nups = count_upvalues(L);

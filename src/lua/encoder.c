@@ -25,6 +25,7 @@ void cast_encoder_reset(cast_encoder *e) {
   e->seq = 0;
   e->nreg = 0;
   e->saves = 0;
+  e->saved = false;
   e->again = false;
 }
 
@@ -79,7 +80,7 @@ static cast_encoder *encoder_new(cast_packer *p, lua_State *L, int t) {
 }
 
 cast_encoder *cast_encoder_take(cast_packer *p, lua_State *L) {
-  luaL_checkstack(L, LUA_MINSTACK, "message");
+  cast_packer_stack(L, LUA_MINSTACK);
   int base = lua_gettop(L);
   cast_packer_table(p, L);
   if (p->closed) luaL_error(L, "cannot send: the Lua state is closing");
@@ -176,14 +177,14 @@ void cast_encoder_item_room(cast_encoder *e) {
 
 /* Writes the header before what was written; returns where it begins. */
 static unsigned char *put_header(cast_encoder *e, uint32_t n) {
-  bool many = n > WIRE_COUNT_MAX;
-  uint32_t size = 1 + (many ? 4u : 0u) + (e->nreg > 0 ? 4u : 0u);
+  bool many = n > WIRE_COUNT_MAX, refs = e->nreg > 0 || e->saved;
+  uint32_t size = 1 + (many ? 4u : 0u) + (refs ? 4u : 0u);
   unsigned char *start = e->bytes + (WIRE_HEADER - size), *at = start;
   unsigned flags = many ? WIRE_COUNT : n;
-  if (e->nreg > 0) flags |= WIRE_REFS;
+  if (refs) flags |= WIRE_REFS;
   *at++ = (unsigned char)flags;
   if (many) at = wire_put_u32(at, n);
-  if (e->nreg > 0) at = wire_put_u32(at, e->nreg);
+  if (refs) at = wire_put_u32(at, e->nreg);
   CAST_ASSERT(at == e->bytes + WIRE_HEADER);
   return start;
 }

@@ -80,6 +80,7 @@ typedef struct cast_encoder {
   uint32_t seq;   /* objects numbered */
   uint32_t nreg;  /* objects registered */
   uint32_t saves; /* __save results around */
+  bool saved;     /* there is some in the message */
 } cast_encoder;
 
 #define CAST_AT_TABLE 1   /* base + */

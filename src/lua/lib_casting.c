@@ -46,13 +46,14 @@ static int lib_threads(lua_State *L) {
 }
 
 static int lib_on_error(lua_State *L) {
+  cast_state *S = cast_state_here(L);
   cast_object *o = NULL;
-  cast_state_here(L);
   if (!lua_isnoneornil(L, 1)) {
     o = cast_handle_check(L, 1, &cast_chan_type);
     cast_ref(o);
   }
-  cast_failures_to(o != NULL ? CAST_CONTAINER(o, cast_chan, object) : NULL);
+  cast_failures_to(
+    o != NULL ? CAST_CONTAINER(o, cast_chan, object) : NULL, S->root);
   return 0;
 }
 

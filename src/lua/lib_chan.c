@@ -249,7 +249,7 @@ typedef struct ticker {
   uint64_t period_ns; /* 0: once */
 } ticker;
 
-static void ticker_fire(cast_timer *timer) {
+static bool ticker_fire(cast_timer *timer) {
   ticker *k = CAST_CONTAINER(timer, ticker, timer);
   uint64_t now = os_now(), next = timer->node.deadline_ns + k->period_ns;
   cast_waiter w;
@@ -263,6 +263,7 @@ static void ticker_fire(cast_timer *timer) {
     if (next <= now) next = now + k->period_ns - (now - next) % k->period_ns;
     cast_timer_again(timer, next);
   }
+  return false;
 }
 
 static void ticker_stop(cast_chan *c) {
@@ -339,7 +340,9 @@ static void send_case(lua_State *L, cast_state *S, cast_ltask *t, int i) {
     bad_case(L, i, "the first value to send cannot be nil");
   memset(&m, 0, sizeof m);
   /* Packing may call __save, and that anything: t->cases is not held. */
-  cast_pack(S->packer, L, table + 2, n - 1, NULL, 0, &m);
+  lua_pushfstring(L, "case %d, value", i);
+  lua_insert(L, table + 1); /* the channel and its values move up */
+  cast_pack(S->packer, L, table + 3, n - 1, lua_tostring(L, table + 1), 0, &m);
   if (t->ncases < (uint32_t)i) {
     cast_msg_drop(&m);
     luaL_error(L, "select called in the __save of a value of a select");

@@ -210,7 +210,7 @@ bool cast_names_refresh(cast_packer *p, lua_State *L, int t) {
   search s = {.L = L, .p = p, .t = t};
   bool fresh = false;
   int top = lua_gettop(L);
-  luaL_checkstack(L, 24, "names of modules");
+  cast_packer_stack(L, 24);
   cast_packer_get(L, t, CAST_SLOT_LOADED);
   push_weak(L, t, CAST_SLOT_NAMES);
   lua_pushnil(L);
@@ -241,7 +241,7 @@ bool cast_names_refresh(cast_packer *p, lua_State *L, int t) {
 bool cast_names_search(cast_packer *p, lua_State *L, int t) {
   search s = {.L = L, .p = p, .t = t};
   int top = lua_gettop(L);
-  luaL_checkstack(L, 24, "names of modules");
+  cast_packer_stack(L, 24);
   s.target = top;
   lua_pushnil(L);
   s.best = top + 1;
@@ -311,7 +311,7 @@ bool cast_names_find(cast_packer *p, lua_State *L, int t) {
   int top = lua_gettop(L);
   const char *name, *rest;
   size_t size;
-  luaL_checkstack(L, 8, "names of modules");
+  cast_packer_stack(L, 8);
   push_weak(L, t, CAST_SLOT_NAMES);
   lua_pushvalue(L, top);
   lua_rawget(L, -2);
@@ -389,13 +389,13 @@ static bool check_type(lua_State *L) {
 bool cast_names_resolve(
   cast_packer *p, lua_State *L, const char *name, size_t size) {
   const char *rest;
-  luaL_checkstack(L, 8, "names of modules");
+  cast_packer_stack(L, 8);
   cast_packer_table(p, L);
   int t = lua_gettop(L);
   size_t first = split(name, size, &rest);
   push_loaded(L, t, name, first);
   /* While 5.1 loads a module, package.loaded has a mark in its place. */
-  bool ok = lua_toboolean(L, -1) && !lua_islightuserdata(L, -1);
+  bool ok = lua_istable(L, -1);
   if (!ok) {
     lua_pop(L, 1);
     ok = push_required(L, t, name, first);

@@ -57,7 +57,7 @@ static void open_slots(cast_packer *p, lua_State *L, int t) {
 
 cast_packer *cast_packer_open(lua_State *L) {
   int top = lua_gettop(L);
-  luaL_checkstack(L, LUA_MINSTACK, "packer");
+  cast_packer_stack(L, LUA_MINSTACK);
   lua_createtable(L, CAST_SLOT_LAST, 0);
   cast_packer *p = cast_lua_newuserdata(L, sizeof *p);
   memset(p, 0, sizeof *p);
@@ -76,6 +76,12 @@ void cast_packer_nomem(lua_State *L) {
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
   abort();
+}
+
+void cast_packer_stack(lua_State *L, int slots) {
+  if (CAST_LIKELY(lua_checkstack(L, slots))) return;
+  if (slots < 1000 && lua_gettop(L) < 4000) cast_packer_nomem(L);
+  luaL_error(L, "stack overflow (message)");
 }
 
 /* -- scalars -------------------------------------------------------------- */

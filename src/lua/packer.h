@@ -88,6 +88,10 @@ static inline void cast_packer_get(lua_State *L, int t, int slot) {
 /* Raises Lua's own out-of-memory message. */
 _Noreturn void cast_packer_nomem(lua_State *L);
 
+/* Makes room on the Lua stack. Raises: Lua has no way to tell which, so few
+   slots are taken for a lack of memory. */
+void cast_packer_stack(lua_State *L, int slots);
+
 /* encode.c: the general case of cast_pack. */
 void cast_encode(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_msg *out);

@@ -116,6 +116,19 @@ bool cast_yieldable(lua_State *L) {
 }
 #endif
 
+#if !CAST_HAS_YIELDK
+/* Without continuations an error can only be raised in the Lua function that
+   has called: there must be one (not pcall, nor the bottom of the stack). */
+static bool called_by_lua(lua_State *L) {
+  lua_Debug ar;
+  bool yes;
+  if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "f", &ar)) return false;
+  yes = !lua_iscfunction(L, -1);
+  lua_pop(L, 1);
+  return yes;
+}
+#endif
+
 /* -- waiting ---------------------------------------------------------------------- */
 
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
@@ -133,11 +146,12 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   if (deadline_ns != OS_FOREVER && cast_wait_reserve(core) != 0)
     cast_raise_memory(L);
   t->in_place = L != t->co.L || !cast_yieldable(L);
-  if (!t->in_place) {
-#if !CAST_HAS_YIELDK
-    luaL_checkstack(L, CAST_MSG_INLINE, NULL); /* for plain results */
+#if CAST_HAS_YIELDK
+  if (!t->in_place) return t;
+#else
+  luaL_checkstack(L, CAST_MSG_INLINE, NULL); /* for plain results */
 #endif
-  } else if (S->host != NULL) {
+  if (S->host != NULL) {
     if (S->L == NULL && lua_pushthread(L) == 1) S->L = L;
     if (t == S->main) S->hook = lua_gethook(S->L != NULL ? S->L : L);
     if (cast_host_reserve(S->host) != 0) cast_raise_memory(L);
@@ -192,6 +206,9 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t,
   /* Relaxed: only reported. */
   atomic_store_explicit(
     &t->core.status, CAST_WAITING, memory_order_relaxed);
+#if !CAST_HAS_YIELDK
+  t->in_place = t->in_place || !called_by_lua(L);
+#endif
   if (t->in_place) {
     cast_task_block(&t->core);
     return cast_complete(L, S, t);

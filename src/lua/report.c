@@ -30,6 +30,7 @@ static struct {
   cast_list all;      /* (lock) */
   bool ready;         /* (lock) the list is initialised */
   cast_chan *channel; /* (lock) one reference, or NULL */
+  cast_state *root;   /* (lock) the host that named it: compared only */
 } failures = { .lock = CAST_LOCK_STATIC(CAST_RANK_LEAF) };
 
 const char *cast_failure_traceback(const cast_failure *f) {
@@ -62,8 +63,12 @@ static bool make_message(const cast_failure *f, cast_msg *m) {
   cast_session *s = f->task->core.session;
   bool alive = ref_if_alive(&f->task->core.object);
   size_t esize = strlen(f->error), tsize = strlen(f->traceback);
-  uint32_t size = (uint32_t)(1 + 9 + 4 * (5 + 9) + 2 + 10 + esize + tsize);
+  size_t keys = strlen("session") + strlen("error") + strlen("traceback") +
+                (alive ? strlen("task") : 0);
   uint32_t items = alive ? 2 : 1;
+  /* count, table; a head of 5 for each string; a byte for each handle */
+  uint32_t size = (uint32_t)(1 + 9 + 5 * (items + 4) + items + keys + esize +
+                             tsize);
   unsigned char *at, *data;
   memset(m, 0, sizeof *m);
   if (cast_msg_init(m, size, items) != 0) {
@@ -88,8 +93,7 @@ static bool make_message(const cast_failure *f, cast_msg *m) {
   at = put_string(at, f->error, esize);
   at = put_string(at, "traceback", 9);
   at = put_string(at, f->traceback, tsize);
-  CAST_ALWAYS((size_t)(at - data) <= size);
-  memset(at, 0, size - (size_t)(at - data));
+  CAST_ALWAYS((size_t)(at - data) == size);
   return true;
 }
 
@@ -103,8 +107,7 @@ static bool say_to(cast_chan *c, const cast_failure *f) {
   return rc == 0;
 }
 
-/* Says it, once. Nobody holds a lock that a channel needs, but perhaps the
-   timer's. */
+/* Says it, once. No lock is held. */
 static void say(cast_failure *f) {
   cast_chan *c = NULL;
   bool first;
@@ -126,8 +129,18 @@ static void say(cast_failure *f) {
   if (c != NULL) cast_unref(&c->object);
 }
 
-static void on_timer(cast_timer *t) {
-  say(CAST_CONTAINER(t, cast_failure, timer));
+/* Under the timer's lock nothing can be said: what that lets go of may need
+   the lock. The task is kept for the moment after. */
+static bool on_timer(cast_timer *t) {
+  cast_failure *f = CAST_CONTAINER(t, cast_failure, timer);
+  return ref_if_alive(&f->task->core.object); /* else its end says it */
+}
+
+static void after_timer(cast_timer *t) {
+  cast_failure *f = CAST_CONTAINER(t, cast_failure, timer);
+  cast_ltask *task = f->task;
+  say(f);
+  cast_unref(&task->core.object);
 }
 
 /* -- life of a record ----------------------------------------------------------------- */
@@ -144,6 +157,7 @@ cast_failure *cast_failure_new(cast_ltask *t, cast_state *S,
   f->traceback = f->text + esize;
   f->task = t;
   f->timer.fire = on_timer;
+  f->timer.after = after_timer;
   cast_lock_take(&failures.lock);
   if (!failures.ready) cast_list_init(&failures.all);
   failures.ready = true;
@@ -163,7 +177,7 @@ void cast_failure_free(cast_failure *f) {
   cast_free(f);
 }
 
-void cast_failures_flush(void) {
+void cast_failures_flush(cast_state *root) {
   /* Saying takes other locks, so one record at a time; a record cannot go
      meanwhile, since its task is held. */
   for (;;) {
@@ -172,7 +186,9 @@ void cast_failures_flush(void) {
     for (cast_list *l = failures.all.next;
          failures.ready && l != &failures.all; l = l->next) {
       cast_failure *i = CAST_CONTAINER(l, cast_failure, link);
-      if (i->said || !ref_if_alive(&i->task->core.object)) continue;
+      if (i->said || cast_state_of(i->task->core.session)->root != root ||
+          !ref_if_alive(&i->task->core.object))
+        continue;
       f = i;
       break;
     }
@@ -181,14 +197,17 @@ void cast_failures_flush(void) {
     say(f);
     cast_unref(&f->task->core.object);
   }
-  cast_failures_to(NULL);
+  cast_failures_to(NULL, root);
 }
 
-void cast_failures_to(cast_chan *c) {
-  cast_chan *old;
+void cast_failures_to(cast_chan *c, cast_state *root) {
+  cast_chan *old = NULL;
   cast_lock_take(&failures.lock);
-  old = failures.channel;
-  failures.channel = c;
+  if (c != NULL || failures.root == root) {
+    old = failures.channel;
+    failures.channel = c;
+    failures.root = root;
+  }
   cast_lock_drop(&failures.lock);
   if (old != NULL) cast_unref(&old->object);
 }

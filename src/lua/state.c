@@ -221,8 +221,8 @@ static cast_state *next_child(cast_state *root, cast_state *after) {
 static void close_children(cast_state *root) {
   cast_state *S = next_child(root, NULL), *next;
   while (S != NULL) {
+    next = next_child(root, S); /* before: S may leave the tree at once */
     cast_state_close(S, &root->session);
-    next = next_child(root, S);
     cast_session_drop(&S->session);
     S = next;
   }
@@ -283,7 +283,7 @@ void cast_state_end(lua_State *L) {
   }
   all = unwind(S, L);
   S->closing = true;
-  cast_failures_flush();
+  cast_failures_flush(S);
   cast_handles_release(L);
   *box = NULL;
   if (S->pending != NULL) cast_unref(S->pending);
@@ -375,6 +375,8 @@ static int init_host(cast_state *S, lua_State *L) {
     rc = cast_host_init(S->host, &S->session, &S->main->core);
   }
   if (rc != 0) {
+    cast_timer_remove(&S->session.alarm);
+    cast_heap_fini(&S->session.deadlines);
     cast_runtime_unref(true);
     return rc;
   }

@@ -209,10 +209,11 @@ const char *cast_failure_traceback(const cast_failure *f);
 const char *cast_failure_error(const cast_failure *f);
 /* The task's last reference goes: reports it unless that was done. */
 void cast_failure_free(cast_failure *f);
-/* At the end of the last host: whatever was not reported yet. */
-void cast_failures_flush(void);
-/* Where failures go: a channel (its reference is taken over), NULL: stderr. */
-void cast_failures_to(cast_chan *c);
+/* At the end of a host: whatever of its sessions was not reported yet. */
+void cast_failures_flush(cast_state *root);
+/* Where failures of the process go: a channel (its reference is taken over),
+   until the host that said so ends; NULL: stderr, if `root` had chosen. */
+void cast_failures_to(cast_chan *c, cast_state *root);
 
 /* -- libraries ------------------------------------------------------------------- */
 
