@@ -54,22 +54,16 @@ cast_object *cast_handle_test(lua_State *L, int idx) {
   return same ? *h : NULL;
 }
 
-static int push_handle(lua_State *L) {
-  cast_object *o = lua_touserdata(L, 1);
+void cast_handle_push(lua_State *L, cast_object *o) {
+  static cast_object *pending; /* of a push that raised */
+  if (pending != NULL) cast_unref(pending);
+  pending = o;
   cast_object **h = cast_lua_newuserdata(L, sizeof *h);
   *h = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &handle_key);
   lua_setmetatable(L, -2);
-  *h = cast_ref(o);
-  return 1;
-}
-
-void cast_handle_push(lua_State *L, cast_object *o) {
-  lua_pushcfunction(L, push_handle);
-  lua_pushlightuserdata(L, o);
-  int status = lua_pcall(L, 1, 1, 0);
-  cast_unref(o);
-  if (status != LUA_OK) lua_error(L);
+  *h = o;
+  pending = NULL;
 }
 
 static int new_handle(lua_State *L) {
@@ -134,6 +128,7 @@ static int preload_module(lua_State *L) {
 /* What both states know. `same` compares two values, cycles and all. */
 static const char *const prelude =
   "local load = loadstring or load\n"
+  "function f0() end\n"
   "package.preload.cmod = cmod; cmod = nil\n"
   "package.preload.geometry = load[[\n"
   "  local M = {}\n"
@@ -162,7 +157,7 @@ static const char *const prelude =
 static void run(lua_State *L, const char *chunk, int nargs, int nresults) {
   if (cast_lua_load(L, chunk, strlen(chunk), chunk, "t") != LUA_OK) {
     print_error("%s\n", lua_tostring(L, -1));
-    CAST_ALWAYS(!"chunk loads");
+    fail_msg("%s", chunk);
   }
   lua_insert(L, -1 - nargs);
   if (lua_pcall(L, nargs, nresults, 0) != LUA_OK) {
@@ -227,13 +222,24 @@ static int protected_unpack(lua_State *L) {
   return cast_unpack(s->packer, L, &message);
 }
 
+static uint64_t fail_at; /* which allocation fails in a call; 0: none */
+static bool injected;    /* it did */
+
+static int call(lua_State *L, int nargs, int nresults) {
+  cast_mem_fail_at(fail_at);
+  int status = lua_pcall(L, nargs, nresults, 0);
+  injected = cast_mem_failed();
+  cast_mem_fail_at(0);
+  return status;
+}
+
 /* Packs all values on the stack of s; returns a status as lua_pcall. */
 static int pack_all(side *s) {
   int n = lua_gettop(s->L);
   lua_pushlightuserdata(s->L, s);
   lua_pushcclosure(s->L, protected_pack, 1);
   lua_insert(s->L, 1);
-  int status = lua_pcall(s->L, n, 0, 0);
+  int status = call(s->L, n, 0);
   CAST_ALWAYS(cast_msg_empty(&message) == (status != LUA_OK));
   return status;
 }
@@ -241,7 +247,7 @@ static int pack_all(side *s) {
 static int unpack_all(side *s) {
   lua_pushlightuserdata(s->L, s);
   lua_pushcclosure(s->L, protected_unpack, 1);
-  int status = lua_pcall(s->L, 0, LUA_MULTRET, 0);
+  int status = call(s->L, 0, LUA_MULTRET);
   CAST_ALWAYS(cast_msg_empty(&message) == (status == LUA_OK));
   return status;
 }
@@ -394,7 +400,7 @@ static void big_strings(void **state) {
   int64_t before = cast_mem_live();
   cross("return ('a'):rep(5000), ('b'):rep(5000), ('a'):rep(5000)",
     "local a, b, c = ... assert(a == c and #b == 5000)");
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < 4; i++) {
     lua_gc(A.L, LUA_GCCOLLECT, 0);
     lua_gc(B.L, LUA_GCCOLLECT, 0);
   }
@@ -416,7 +422,9 @@ static void tables(void **state) {
   cross_same("local t = {} for i = 1, 1000 do t['k' .. i] = i end return t");
   cross_same("local t = {} for i = 1000, 1, -3 do t[i] = i end return t");
   cross_same("return {[''] = '', ['a b'] = 1, ['\\0'] = '\\0'}");
+#if CAST_LUA < 505 /* where the length of an array with holes is a guess */
   cross("return {10, 20, nil, 40}", "assert(#(...) == 4)");
+#endif
   cross("return {[4] = 1}", "assert(#(...) == 0)");
   cross("return {id = 7, name = 'item', values = {1, 2, 3, 4, 5, 6, 7, 8, 9,"
         " 10}, nested = {a = 1, b = {c = 'x'}}}",
@@ -721,7 +729,7 @@ static void save(void **state) {
          "return print, {s} end return s",
     "its __save returns it again");
   refuse("return setmetatable({}, {__save = function() return print, "
-         "{c = coroutine.create(print)} end})",
+         "{c = coroutine.create(f0)} end})",
     "cannot send a coroutine (argument 1: argument of __save.c)");
   reject("return {setmetatable({}, {__save = function() return function() "
          "error('built wrong', 0) end end})}",
@@ -735,24 +743,24 @@ static void save(void **state) {
 static void errors(void **state) {
   CAST_UNUSED(state);
   refuse(
-    "return coroutine.create(print)", "cannot send a coroutine (argument 1)");
-  refuse("return 1, {handlers = {1, 2, {co = coroutine.create(print)}}}",
+    "return coroutine.create(f0)", "cannot send a coroutine (argument 1)");
+  refuse("return 1, {handlers = {1, 2, {co = coroutine.create(f0)}}}",
     "cannot send a coroutine (argument 2: .handlers[3].co)");
-  refuse("local db = coroutine.create(print) "
+  refuse("local db = coroutine.create(f0) "
          "return {handlers = {1, function() return db end}}",
     "cannot send a coroutine (argument 1: .handlers[2] upvalue 'db')");
-  refuse("return {[coroutine.create(print)] = 1}",
+  refuse("return {[coroutine.create(f0)] = 1}",
     "cannot send a coroutine (argument 1: a key)");
   refuse("return {['a b'] = {[true] = {[1.5] = io.stdout}}}",
     "cannot send a userdata (argument 1: [\"a b\"][true][1.5])");
-  refuse("return setmetatable({}, {__index = {co = coroutine.create(print)}})",
+  refuse("return setmetatable({}, {__index = {co = coroutine.create(f0)}})",
     "cannot send a coroutine (argument 1: metatable.__index.co)");
   refuse("return string.gmatch('a', 'a'), 1",
     "cannot send a C function (argument 1): no loaded module has it");
-  refuse("local t = {coroutine.create(print)} for i = 1, 300 do t = {t} end "
+  refuse("local t = {coroutine.create(f0)} for i = 1, 300 do t = {t} end "
          "return 0, t",
     "cannot send a coroutine (argument 2: ");
-  refuse("local t = {coroutine.create(print)} for i = 1, 50 do t = {a = t} "
+  refuse("local t = {coroutine.create(f0)} for i = 1, 50 do t = {a = t} "
          "end return t",
     "levels");
   reject("package.loaded.nowhere = {f = function() end} "
@@ -786,7 +794,7 @@ static void handles(void **state) {
     "for k, v in pairs(t) do if type(k) == 'userdata' then "
     "assert(handle_id(k) == id and handle_id(v) == id) end end "
     "assert(handle_id(t.f()) == id)");
-  refuse("return {new_handle(), coroutine.create(print)}", "[2]");
+  refuse("return {new_handle(), coroutine.create(f0)}", "[2]");
   reject("package.loaded.nowhere = {f = print} "
          "return {new_handle(), package.loaded.nowhere}",
     "nowhere");
@@ -805,37 +813,52 @@ static const char *const everything =
   "p = Point.new(1, 2), deep = deep, s = saved, big = ('b'):rep(5000), "
   "get = function() return n, up end, mt = setmetatable({}, {})}, 'text'";
 
-static void out_of_memory(void **state) {
-  CAST_UNUSED(state);
+/* Fails each allocation of packing, or of unpacking, once. */
+static void fail_each(bool unpacking) {
   bool done = false;
   for (uint64_t n = 1; !done; n++) {
     CAST_ALWAYS(n < 20000);
     open_side(&A);
     open_side(&B);
     run(A.L, everything, 0, LUA_MULTRET);
-    cast_mem_fail_at(n);
+    fail_at = unpacking ? 0 : n;
+    side *s = &A;
     int status = pack_all(&A);
-    side *failed = &A;
-    if (status == LUA_OK) {
-      failed = &B;
+    if (unpacking) {
+      assert_int_equal(status, LUA_OK);
+      fail_at = n;
+      s = &B;
       status = unpack_all(&B);
     }
-    done = !cast_mem_failed();
-    cast_mem_fail_at(0);
+    done = !injected;
+    fail_at = 0;
+    /* Newer versions collect garbage and try again. */
     if (status != LUA_OK) {
       assert_false(done);
-      const char *text = lua_tostring(failed->L, -1);
+      const char *text = lua_tostring(s->L, -1);
       if (text == NULL || strstr(text, "not enough memory") == NULL)
         fail_msg("allocation %d: %s", (int)n, text);
     }
     cast_msg_drop(&message);
     lua_settop(A.L, 0);
     lua_settop(B.L, 0);
+    /* A require that failed is not tried again on 5.1. */
+    run(B.L, "package.loaded.geometry = nil", 0, 0);
     cross(everything, "assert((...)[2] == 2.5)");
     lua_close(A.L);
     lua_close(B.L);
     assert_int_equal(cast_mem_live(), 0);
   }
+}
+
+static void out_of_memory_packing(void **state) {
+  CAST_UNUSED(state);
+  fail_each(false);
+}
+
+static void out_of_memory_unpacking(void **state) {
+  CAST_UNUSED(state);
+  fail_each(true);
 }
 
 int main(void) {
@@ -858,7 +881,8 @@ int main(void) {
     cmocka_unit_test_setup_teardown(save, setup, teardown),
     cmocka_unit_test_setup_teardown(errors, setup, teardown),
     cmocka_unit_test_setup_teardown(handles, setup, teardown),
-    cmocka_unit_test(out_of_memory),
+    cmocka_unit_test(out_of_memory_packing),
+    cmocka_unit_test(out_of_memory_unpacking),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
