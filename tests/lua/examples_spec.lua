@@ -2,6 +2,7 @@
 -- SPDX-License-Identifier: MIT
 
 local helper = require "helper"
+local _ENV = helper.globals(_ENV) -- luacheck: ignore
 
 local function quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"

@@ -144,6 +144,27 @@ function helper.misuse(f, ...)
   end
 end
 
+-- Busted gives a spec, and each function that it is passed, an environment of
+-- its own, and a function takes an environment that is not the globals with it
+-- into a session. So a spec begins with `local _ENV = helper.globals(_ENV)`:
+-- its functions, but for thin wrappers made here, see the globals.
+function helper.globals(env)
+  if setfenv then env = getfenv(2) end
+  for _, name in ipairs {"describe", "it", "before_each", "after_each"} do
+    local original = env[name]
+    rawset(_G, name, function(...)
+      local n = select("#", ...)
+      local f, title = select(n, ...), ...
+      if n == 1 then return original(function() return f() end) end
+      return original(title, function() return f() end)
+    end)
+  end
+  rawset(_G, "assert", env.assert)
+  rawset(_G, "pending", env.pending)
+  if setfenv then setfenv(2, _G) end
+  return _G
+end
+
 -- Where Lua code can be. Each runs f(...) and gives its results.
 helper.places = {
   {"the main program", function(f, ...) return f(...) end},

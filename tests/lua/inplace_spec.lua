@@ -9,6 +9,7 @@
 
 local casting = require "casting"
 local helper = require "helper"
+local _ENV = helper.globals(_ENV) -- luacheck: ignore
 local pack, LONG = helper.pack, helper.LONG
 
 local has_52 = helper.version > "5.1"
@@ -39,8 +40,8 @@ local scenarios = {
 
   {"xpcall and its handler", function(ch)
     local ok, a = xpcall(function() return ch:receive() end, tostring)
-    local failed, b = xpcall(function() error(ch:receive()) end,
-      function(e) return e + ch:receive() end)
+    local failed, b = xpcall(function() error({ch:receive()}) end,
+      function(e) return e[1] + ch:receive() end)
     return tostring(ok) .. a .. tostring(failed) .. b
   end, "true1false5"},
 

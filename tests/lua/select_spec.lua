@@ -3,6 +3,7 @@
 
 local casting = require "casting"
 local helper = require "helper"
+local _ENV = helper.globals(_ENV) -- luacheck: ignore
 local pack, LONG = helper.pack, helper.LONG
 
 -- A small generator of numbers, the same on every version.
