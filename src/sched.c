@@ -150,11 +150,15 @@ static void signal_worker(cast_worker *w) {
 
 static bool any_work(void);
 
-/* Gives a core back that no worker could be found for. */
-static void undo_core(cast_core *core) {
+/* Gives a core back that no worker could be found for. True: a worker sleeps
+   now that could have had it. */
+static bool undo_core(cast_core *core) {
+  bool sleeper;
   cast_lock_take(&sched.lock);
   give_core_locked(core);
+  sleeper = !cast_list_empty(&sched.idle_workers);
   cast_lock_drop(&sched.lock);
+  return sleeper;
 }
 
 /* One attempt of wake. False: it has to be made again, since a submitter may
@@ -163,6 +167,7 @@ static bool try_wake(void) {
   uint32_t none = 0;
   cast_core *core;
   cast_list *l = NULL;
+  bool stopping;
   /* PAIR sleep: these reads come after the caller's store of a job. */
   if (atomic_load_explicit(&sched.spare, memory_order_seq_cst) <= 0)
     return true;
@@ -173,7 +178,8 @@ static bool try_wake(void) {
         memory_order_seq_cst, memory_order_relaxed))
     return true;
   cast_lock_take(&sched.lock);
-  core = sched.stopping ? NULL : take_core_locked();
+  stopping = sched.stopping;
+  core = stopping ? NULL : take_core_locked();
   if (core != NULL && (l = cast_list_shift(&sched.idle_workers)) != NULL) {
     cast_worker *w = CAST_CONTAINER(l, cast_worker, link);
     w->core = core;
@@ -187,10 +193,10 @@ static bool try_wake(void) {
   }
   if (core != NULL && sched.start(core) == 0) return true;
   stop_spinning();
-  if (core == NULL) return !any_work();
-  /* No thread to be had: the workers that run will come to the job. */
-  undo_core(core);
-  return true;
+  if (core == NULL) return stopping || !any_work();
+  /* No thread to be had: those that run will come to the job; one that went
+     to sleep meanwhile has found no core, because of this attempt. */
+  return !undo_core(core) || !any_work();
 }
 
 /* Sees to it that one more worker looks for work, if a core is idle and

@@ -554,7 +554,8 @@ int cast_unpack(cast_packer *p, lua_State *L, cast_msg *msg) {
 
 int cast_unpack_plain(lua_State *L, cast_msg *msg) {
   const unsigned char *at = msg->u.bytes;
-  if (msg->size > CAST_MSG_INLINE || (*at & WIRE_PLAIN) == 0) return -1;
+  if (msg->nrefs > 0 || msg->size > CAST_MSG_INLINE || (*at & WIRE_PLAIN) == 0)
+    return -1;
   decoder d;
   d.L = L;
   d.at = at + 1;

@@ -81,6 +81,9 @@ static const luaL_Reg functions[] = {
   { NULL, NULL },
 };
 
+/* Where the registry has the module: package.loaded may forget it. */
+static const char module_key = 0;
+
 void cast_open_module(lua_State *L, cast_state *S) {
   CAST_UNUSED(S);
   lua_newtable(L);
@@ -93,6 +96,8 @@ void cast_open_module(lua_State *L, cast_state *S) {
   lua_getmetatable(L, -1);
   lua_setfield(L, -3, "cancelled");
   lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
 }
 
 int luaopen_casting(lua_State *L) {
@@ -101,7 +106,6 @@ int luaopen_casting(lua_State *L) {
     cast_state_host(L);
   else if (S->packer == NULL)
     cast_state_furnish(L, S); /* the last attempt ran out of memory */
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  lua_getfield(L, -1, "casting");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;
 }

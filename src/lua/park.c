@@ -152,7 +152,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   luaL_checkstack(L, CAST_MSG_INLINE, NULL); /* for plain results */
 #endif
   if (S->host != NULL) {
-    if (S->L == NULL && lua_pushthread(L) == 1) S->L = L;
+    if (S->L == NULL) S->L = cast_main_thread(L);
     if (t == S->main) S->hook = lua_gethook(S->L != NULL ? S->L : L);
     if (cast_host_reserve(S->host) != 0) cast_raise_memory(L);
   } else if (cast_runner_reserve(S->session.runner) != 0) {

@@ -210,7 +210,9 @@ static cast_state *next_child(cast_state *root, cast_state *after) {
   cast_state *S = NULL;
   cast_lock_take(&tree);
   l = after == NULL ? root->children.next : after->sibling.next;
-  if (l != &root->children && !(after != NULL && l == &after->sibling)) {
+  /* It has left the tree meanwhile: from the beginning, which is harmless. */
+  if (after != NULL && l == &after->sibling) l = root->children.next;
+  if (l != &root->children) {
     S = CAST_CONTAINER(l, cast_state, sibling);
     cast_session_hold(&S->session);
   }
@@ -319,7 +321,7 @@ static cast_state **make_box(lua_State *L, bool host) {
   return box;
 }
 
-static lua_State *main_thread(lua_State *L) {
+lua_State *cast_main_thread(lua_State *L) {
 #if CAST_LUA >= 502
   lua_State *main;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
@@ -381,7 +383,7 @@ static int init_host(cast_state *S, lua_State *L) {
     return rc;
   }
   S->main->core.session = &S->session;
-  S->L = main_thread(L);
+  S->L = cast_main_thread(L);
   return 0;
 }
 

@@ -114,6 +114,9 @@ static inline cast_state *cast_state_of(cast_session *s) {
 
 /* The state's cast_state, or NULL if casting was not opened in it. */
 cast_state *cast_state_find(lua_State *L);
+/* The main thread of L's universe; NULL: L is another one, of 5.1 or LuaJIT,
+   which do not tell. */
+lua_State *cast_main_thread(lua_State *L);
 /* Makes L a host. Raises. */
 cast_state *cast_state_host(lua_State *L);
 /* Libraries that a session may be limited to; name NULL ends the list. */
