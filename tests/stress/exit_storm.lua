@@ -12,7 +12,7 @@ local helper = require "helper"
 local seed = kit.arguments()
 local random = kit.generator(seed)
 
--- What a task may be doing; `ch` never gets a message.
+-- What a task may be doing.
 local bodies = {
   "ch:receive()",
   "ch:send(1)",
@@ -58,10 +58,10 @@ local endings = {
   {"os.exit(0)", 0},
   {"os.exit(7)", 7},
   {"casting.sleep(0.001) os.exit(7)", 7},
-  {"casting.spawn(function() os.exit(5) end) ch:receive()", 5},
-  {"casting.session():spawn('os.exit(6)') ch:receive()", 6},
+  {"casting.spawn(function() os.exit(5) end) never:receive()", 5},
+  {"casting.session():spawn('os.exit(6)') never:receive()", 6},
   {"casting.session():spawn('os.exit(6)') " ..
-    "table.sort({2, 1}, function() ch:receive() end)", 6},
+    "table.sort({2, 1}, function() never:receive() end)", 6},
   {"collectgarbage() collectgarbage()", 0},
   {"for _, s in ipairs(sessions) do s:close(0.05) end", 0},
   {"sessions = nil collectgarbage() casting.sleep(0.002)", 0},
@@ -73,12 +73,23 @@ end
 
 local prelude = [[
 local casting = require "casting"
-local ch = casting.channel()
+local ch, never = casting.channel(), casting.channel()
 local sessions = {}
 ]]
 
+-- These keep a thread for good. Two of them can keep all threads that there
+-- are, and then no session's task gets to call os.exit.
+local computing = {}
+for _, body in ipairs(bodies) do
+  if body:find "while true" and not body:find "casting" then
+    computing[body] = true
+  end
+end
+
 local function program()
   local parts = {prelude}
+  local ending = endings[random(#endings)]
+  local needs_thread = ending[1]:find("session():spawn", 1, true)
   if random(4) == 1 then
     parts[#parts + 1] = ("casting.threads(%d, %d)\n"):format(random(2),
       1 + random(3))
@@ -86,8 +97,12 @@ local function program()
   for i = 1, random(4) - 1 do
     parts[#parts + 1] = ("sessions[%d] = casting.session()\n"):format(i)
     for _ = 1, random(4) do
+      local body
+      repeat
+        body = bodies[random(#bodies)]
+      until not (needs_thread and computing[body])
       parts[#parts + 1] = ("sessions[%d]:spawn(function() %s end)\n")
-        :format(i, bodies[random(#bodies)])
+        :format(i, body)
     end
   end
   for _ = 1, random(5) - 1 do
@@ -97,7 +112,6 @@ local function program()
     repeat body = bodies[random(#bodies)] until not body:find "while true"
     parts[#parts + 1] = ("casting.spawn(function() %s end)\n"):format(body)
   end
-  local ending = endings[random(#endings)]
   parts[#parts + 1] = ending[1] .. "\n"
   return table.concat(parts), ending[2]
 end
