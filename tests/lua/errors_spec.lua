@@ -420,14 +420,18 @@ describe("bad input", function()
 
   it("endless recursion", function()
     local s = casting.session()
-    for _, text in ipairs {
+    local texts = {
       "local function f() return 1 + f() end return f()",
       "local function f() local ok = pcall(f) return ok end return f()",
       "local t = setmetatable({}, {}) getmetatable(t).__index = " ..
         "function(t, k) return t[k .. 'x'] end return t.x",
-      "local s = 'x' local function f() return (s:gsub('.', f)) end " ..
-        "return f()",
-    } do
+    }
+    if not helper.jit then
+      -- This crashes LuaJIT by itself, at any size of the C stack.
+      texts[#texts + 1] = "local s = 'x' local function f() " ..
+        "return (s:gsub('.', f)) end return f()"
+    end
+    for _, text in ipairs(texts) do
       local ok, message = s:spawn(text):join(LONG * 2)
       assert.is_true(ok ~= nil)
       assert.is_true(ok or message ~= nil)
