@@ -35,6 +35,7 @@ typedef struct cast_worker {
   cast_core *core;         /* (w); when idle: (sched lock) */
   cast_list link;          /* (sched lock) in the idle workers */
   cast_list all;           /* (sched lock) in all workers */
+  cast_list live;          /* (workers lock) among those to be poked */
   _Atomic uint32_t signal; /* (a) 1: go on; what an idle worker sleeps on */
   bool spinning;           /* (w); when idle: (sched lock) */
   uint32_t seed;           /* (w) of the order of stealing */

@@ -122,6 +122,9 @@ typedef struct cast_session_ops {
   void (*close)(cast_session *s);
   /* The last hold went: free the memory. Any thread. */
   void (*free)(cast_session *s);
+  /* In the owner's thread, but as in a signal handler, at any moment of the
+     session's run: make its task look up. May be NULL. */
+  void (*poke)(cast_session *s);
   /* Host sessions: has the main program's wait been interrupted? */
   bool (*interrupted)(cast_session *s);
 } cast_session_ops;

@@ -10,15 +10,71 @@
 #include "mem.h"
 #include "session.h"
 
+/* Which worker a thread is: found by the handler of a poke, which must not
+   touch thread-local data of a module that was loaded later. A slot is a
+   worker's from before its loop until after it. */
+typedef struct slot {
+  _Atomic uintptr_t thread;   /* (a) 0: free */
+  _Atomic(cast_worker *) who; /* (a) valid for that thread only */
+} slot;
+
+static slot slots[CAST_WORKERS_MAX];
+
 static struct {
   cast_lock lock;
+  cast_list live;          /* (lock) whose thread may be poked */
+  bool pokes;              /* (lock) the platform can */
   cast_list ended;         /* (lock) to be joined */
   _Atomic uint32_t nended; /* (a) all that ever ended; joiner sleeps on it */
 } workers;
 
+/* Relaxed throughout: a slot is only read by the thread that filled it. */
+static slot *take_slot(cast_worker *w) {
+  for (size_t i = 0; i < CAST_WORKERS_MAX; i++) {
+    uintptr_t none = 0;
+    if (!atomic_compare_exchange_strong_explicit(&slots[i].thread, &none,
+          os_thread_self(), memory_order_relaxed, memory_order_relaxed))
+      continue;
+    atomic_store_explicit(&slots[i].who, w, memory_order_relaxed);
+    return &slots[i];
+  }
+  return NULL; /* more workers than there may be: this one is not poked */
+}
+
+static void give_slot(slot *s) {
+  if (s == NULL) return;
+  atomic_store_explicit(&s->who, NULL, memory_order_relaxed);
+  atomic_store_explicit(&s->thread, 0, memory_order_relaxed);
+}
+
+/* In any thread: a signal may come from elsewhere, too. */
+static void on_poke(void) {
+  uintptr_t self = os_thread_self();
+  for (size_t i = 0; i < CAST_WORKERS_MAX; i++) {
+    cast_worker *w;
+    cast_session *s;
+    if (atomic_load_explicit(&slots[i].thread, memory_order_relaxed) != self)
+      continue;
+    w = atomic_load_explicit(&slots[i].who, memory_order_relaxed);
+    s = w != NULL ? w->runner.session : NULL;
+    if (s != NULL && s->ops->poke != NULL) s->ops->poke(s);
+    return;
+  }
+}
+
 void cast_workers_init(void) {
   cast_lock_init(&workers.lock, CAST_RANK_LEAF);
   cast_list_init(&workers.ended);
+  cast_list_init(&workers.live);
+  workers.pokes = os_poke_install(on_poke) == 0;
+}
+
+void cast_workers_poke(void) {
+  cast_lock_take(&workers.lock);
+  for (cast_list *l = workers.live.next; workers.pokes && l != &workers.live;
+       l = l->next)
+    os_poke(&CAST_CONTAINER(l, cast_worker, live)->thread);
+  cast_lock_drop(&workers.lock);
 }
 
 cast_worker *cast_worker_of(const cast_session *self) {
@@ -46,6 +102,7 @@ static void loop(cast_runner *r) {
 static void thread_main(void *arg) {
   cast_worker *w = arg;
   cast_runner *r = &w->runner;
+  slot *mine = take_slot(w);
   w->base = os_context_adopt();
   if (w->base == NULL) {
     cast_sched_quit(w);
@@ -58,7 +115,9 @@ static void thread_main(void *arg) {
   }
   /* Into `ended` before it leaves the scheduler's list, so that the joiner
      never sees neither. The lock: w->thread was written (cast_worker_start). */
+  give_slot(mine);
   cast_lock_take(&workers.lock);
+  cast_list_remove(&w->live);
   cast_list_push(&workers.ended, &w->link);
   cast_lock_drop(&workers.lock);
   cast_sched_delist(w);
@@ -72,6 +131,7 @@ int cast_worker_start(cast_core *core) {
   int rc;
   if (w == NULL) return CASTING_ENOMEM;
   cast_list_init(&w->link);
+  cast_list_init(&w->live);
   w->runner.loop = loop;
   w->runner.worker = w;
   w->core = core;
@@ -83,6 +143,7 @@ int cast_worker_start(cast_core *core) {
      it from being joined before. */
   cast_lock_take(&workers.lock);
   rc = os_thread_start(&w->thread, thread_main, w, "casting");
+  if (rc == 0) cast_list_push(&workers.live, &w->live);
   cast_lock_drop(&workers.lock);
   if (rc != 0) goto fini_runner;
   return 0;

@@ -15,6 +15,8 @@
 #include "handle.h"
 
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
+#define NAG_FIRST_NS 20000000u /* computing tasks may go on so long ... */
+#define NAG_AGAIN_NS 100000000u /* ... and their clean-up so long */
 
 static const char state_key = 0;
 static cast_lock tree = CAST_LOCK_STATIC(CAST_RANK_HOST);
@@ -124,6 +126,7 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
 /* -- the end of a state -------------------------------------------------------------- */
 
 static void free_state(cast_state *S) {
+  cast_timer_remove(&S->nag);
   cast_free(S->idle);
   cast_free(S->host);
   cast_free(S);
@@ -143,11 +146,50 @@ static void pool_close(cast_session *s) {
   cast_state *S = cast_state_of(s);
   lua_State *L = S->L;
   S->closing = true;
+  cast_timer_remove(&S->nag);
   if (S->pending != NULL) cast_unref(S->pending);
   S->pending = NULL;
   lua_close(L);
   S->L = S->work = NULL;
   leave_tree(S);
+}
+
+/* In a task that computes while its session is to close: as a blocking call
+   would, this raises the cancellation; first once, so that clean-up can run,
+   later at every instruction, whatever catches it. */
+static void stop_hook(lua_State *L, lua_Debug *ar) {
+  cast_state *S = cast_state_find(L);
+  cast_ltask *t = S != NULL ? cast_current(S) : NULL;
+  CAST_UNUSED(ar);
+  /* Relaxed: a moment earlier or later does not matter. */
+  if (t == NULL ||
+      atomic_load_explicit(&S->nags, memory_order_relaxed) < 2)
+    lua_sethook(L, NULL, 0, 0);
+  if (t == NULL) return;
+  t->core.cancelled = true;
+  cast_cancel_push(L, t->reason);
+  lua_error(L);
+}
+
+/* ops->poke: as in a signal handler. lua_sethook may be called there, as
+   lua.c does. A coroutine within the task is not reached (PUC: hooks are a
+   coroutine's own), nor is a compiled loop of LuaJIT. */
+static void pool_poke(cast_session *s) {
+  cast_state *S = cast_state_of(s);
+  cast_ltask *t = cast_current(S);
+  /* Relaxed: asked again until the session has closed. */
+  if (!atomic_load_explicit(&S->close_posted, memory_order_relaxed)) return;
+  if (t != NULL && t->co.L != NULL)
+    lua_sethook(t->co.L, stop_hook, LUA_MASKCOUNT, 1);
+}
+
+static bool nag(cast_timer *t) {
+  cast_state *S = CAST_CONTAINER(t, cast_state, nag);
+  if (cast_event_is_set(&S->session.closed)) return false;
+  atomic_fetch_add_explicit(&S->nags, 1, memory_order_relaxed);
+  cast_timer_again(t, os_now() + NAG_AGAIN_NS);
+  cast_workers_poke();
+  return false;
 }
 
 static void pool_wake(cast_session *s, cast_session *self) {
@@ -159,6 +201,7 @@ const cast_session_ops cast_pool_ops = {
   .resume = cast_ltask_resume,
   .close = pool_close,
   .free = state_free,
+  .poke = pool_poke,
 };
 
 static void on_close(cast_session *s, cast_post *p, bool closed) {
@@ -167,10 +210,21 @@ static void on_close(cast_session *s, cast_post *p, bool closed) {
 }
 
 void cast_state_close(cast_state *S, cast_session *self) {
+  /* No new tasks from now on, whatever its owner is busy with. */
+  cast_lock_take(&S->session.lock);
+  S->session.closing = true;
+  cast_lock_drop(&S->session.lock);
   /* Relaxed: only whether it was asked before. */
-  if (!atomic_exchange_explicit(
+  if (atomic_exchange_explicit(
         &S->close_posted, true, memory_order_relaxed))
-    cast_session_push(&S->session, self, &S->close_post);
+    return;
+  /* The hold keeps it whole until the timer is set; a session that has closed
+     meanwhile has taken it out, or does so in free_state. */
+  cast_session_hold(&S->session);
+  cast_session_push(&S->session, self, &S->close_post);
+  if (!cast_event_is_set(&S->session.closed))
+    (void)cast_timer_set(&S->nag, os_now() + NAG_FIRST_NS);
+  cast_session_drop(&S->session);
 }
 
 /* -- hosts ------------------------------------------------------------------------------ */
@@ -361,6 +415,7 @@ static cast_state *alloc_state(const char *name, size_t size) {
   cast_list_init(&S->children);
   cast_list_init(&S->sibling);
   S->close_post.run = on_close;
+  S->nag.fire = nag;
   return S;
 }
 

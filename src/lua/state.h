@@ -74,6 +74,8 @@ struct cast_state {
   uint32_t nidle;
   uint32_t idle_room;
   cast_state *root;    /* (i) the host whose end closes this one; may be self */
+  cast_timer nag;      /* closing: pokes tasks that compute on */
+  _Atomic uint32_t nags; /* (a) how often so far */
   cast_post close_post;
   _Atomic bool close_posted; /* (a) set once */
   cast_list children;  /* host: (host lock) its sessions' states */

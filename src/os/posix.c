@@ -166,7 +166,12 @@ int os_poke_install(void (*handler)(void)) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   poke_handler = handler;
-  if (sigaction(POKE_SIGNAL, NULL, &poke_before) != 0) return OS_ENOMEM;
+  if (sigaction(POKE_SIGNAL, NULL, &action) != 0) return OS_ENOMEM;
+  /* Installed before: it must not become its own predecessor. */
+  if ((action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_poke)
+    return 0;
+  poke_before = action;
+  memset(&action, 0, sizeof action);
   action.sa_sigaction = on_poke;
   action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
   (void)sigemptyset(&action.sa_mask);
