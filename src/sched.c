@@ -259,7 +259,12 @@ void cast_sched_ready(cast_worker *w, cast_job *job) {
 }
 
 void cast_sched_again(cast_worker *w, cast_job *job) {
-  submit_local(w->core, job);
+  /* Behind those in the global queue, which would else wait until the next
+     regular look at it, CAST_GLOBAL_EVERY slices on. Relaxed: a hint. */
+  if (atomic_load_explicit(&sched.nglobal, memory_order_relaxed) != 0)
+    submit_global(job);
+  else
+    submit_local(w->core, job);
 }
 
 bool cast_sched_backlog(cast_worker *w) {

@@ -35,10 +35,10 @@ void cast_session_drop(cast_session *s) {
    All handles together are one hold. */
 static void orphan(cast_object *o) {
   cast_session *s = CAST_CONTAINER(o, cast_session, object);
-  /* PAIR orphan: release; an owner that clears the flag sees that the last
-     handle has gone. */
+  /* PAIR posted: release; an owner that clears the flag sees that the last
+     handle has gone. Acquire: the owner is done with the post. */
   if (!atomic_exchange_explicit(
-        &s->orphan_posted, true, memory_order_release))
+        &s->orphan_posted, true, memory_order_acq_rel))
     cast_session_push(s, NULL, &s->orphan_post);
   cast_session_drop(s);
 }
@@ -55,8 +55,8 @@ void cast_session_handle(cast_session *s) {
 static void on_orphan(cast_session *s, cast_post *p, bool closed) {
   CAST_UNUSED(p);
   CAST_UNUSED(closed);
-  /* PAIR orphan: acquire. */
-  atomic_exchange_explicit(&s->orphan_posted, false, memory_order_acquire);
+  /* PAIR posted: acquire the end of the last handle; release the post. */
+  atomic_exchange_explicit(&s->orphan_posted, false, memory_order_acq_rel);
   s->orphaned = true;
 }
 
@@ -76,7 +76,8 @@ static void expire(cast_session *s) {
 
 static void on_alarm(cast_session *s, cast_post *p, bool closed) {
   CAST_UNUSED(p);
-  atomic_store_explicit(&s->alarm_posted, false, memory_order_relaxed);
+  /* PAIR posted: release the post, to be pushed again. */
+  atomic_store_explicit(&s->alarm_posted, false, memory_order_release);
   s->alarm_ns = OS_FOREVER;
   if (!closed) expire(s);
 }
@@ -85,8 +86,9 @@ static void on_alarm(cast_session *s, cast_post *p, bool closed) {
 static bool ring(cast_timer *t) {
   cast_session *s = CAST_CONTAINER(t, cast_session, alarm);
   cast_timer_again(t, OS_FOREVER);
+  /* PAIR posted: acquire; the owner is done with the post. */
   if (!atomic_exchange_explicit(
-        &s->alarm_posted, true, memory_order_relaxed))
+        &s->alarm_posted, true, memory_order_acquire))
     cast_session_push(s, NULL, &s->alarm_post);
   return false;
 }
