@@ -29,7 +29,8 @@
 enum { FRAME_ROOT, FRAME_SAVE, FRAME_TABLE, FRAME_CODE };
 enum { STEP_ARRAY, STEP_KEY, STEP_VALUE, STEP_META, STEP_ENV, STEP_UPVALUE };
 
-#define FRAME_SLOTS 4
+#define STACK_FRAMES 8 /* so many are given room on the Lua stack at once */
+#define STACK_ROOM (STACK_FRAMES * 4 + SPARE_SLOTS)
 #define SPARE_SLOTS 12
 #define FRAMES_HERE (CAST_PACK_DEPTH + 2)
 #define FRAMES_MAX ((CAST_SAVE_DEPTH + 1) * (CAST_PACK_DEPTH + 2))
@@ -172,7 +173,7 @@ static void grow_frames(decoder *d) {
 }
 
 static frame *open_frame(decoder *d, unsigned kind, int at, uint32_t n) {
-  cast_packer_stack(d->L, FRAME_SLOTS + SPARE_SLOTS);
+  if (d->depth % STACK_FRAMES == 0) cast_packer_stack(d->L, STACK_ROOM);
   if (d->depth == d->capacity) grow_frames(d);
   frame *f = &d->frames[d->depth++];
   *f = (frame){.kind = (unsigned char)kind, .at = at, .n = n};
@@ -227,7 +228,7 @@ static bool get_code(decoder *d, unsigned flags) {
 static bool get_save(decoder *d, unsigned flags) {
   uint32_t n = take_u32(d);
   if (n == 0 || n > (size_t)(d->end - d->at)) corrupt(d);
-  cast_packer_stack(d->L, (int)n);
+  cast_packer_stack(d->L, (int)n + STACK_ROOM);
   frame *f = open_frame(d, FRAME_SAVE, lua_gettop(d->L) + 1, n);
   f->seq = d->seq++;
   f->registered = (flags & WIRE_REG) != 0;
@@ -296,19 +297,8 @@ static bool get_object(decoder *d, unsigned tag) {
   }
 }
 
-/* Reads a value: true when it is on the stack, false when a frame was opened
-   for it. */
-static bool get(decoder *d) {
+static bool get_other(decoder *d, unsigned tag) {
   lua_State *L = d->L;
-  unsigned tag = take_byte(d);
-  if (tag >= WIRE_INT) {
-    lua_pushinteger(L, (int)tag - WIRE_INT - 1);
-    return true;
-  }
-  if ((tag & 0xe0) == WIRE_STR) {
-    push_string(d, tag & 0x1f);
-    return true;
-  }
   switch (tag) {
   case WIRE_NIL: lua_pushnil(L); break;
   case WIRE_FALSE: lua_pushboolean(L, 0); break;
@@ -331,6 +321,21 @@ static bool get(decoder *d) {
   default: return get_object(d, tag);
   }
   return true;
+}
+
+/* Reads a value: true when it is on the stack, false when a frame was opened
+   for it. */
+static inline bool get(decoder *d) {
+  unsigned tag = take_byte(d);
+  if (tag >= WIRE_INT) {
+    lua_pushinteger(d->L, (int)tag - WIRE_INT - 1);
+    return true;
+  }
+  if ((tag & 0xe0) == WIRE_STR) {
+    push_string(d, tag & 0x1f);
+    return true;
+  }
+  return get_other(d, tag);
 }
 
 /* -- content -------------------------------------------------------------- */
@@ -518,7 +523,7 @@ static uint32_t start(decoder *d) {
   if (n > (size_t)(d->end - d->at)) corrupt(d);
   d->base = lua_gettop(d->L);
   d->has_refs = (head & WIRE_REFS) != 0;
-  cast_packer_stack(d->L, (int)n + LUA_MINSTACK);
+  cast_packer_stack(d->L, (int)n + STACK_ROOM);
   if (d->has_refs) {
     uint32_t count = take_u32(d);
     lua_createtable(d->L, 0, hint(d, count));

@@ -7,6 +7,13 @@
 #include <stdlib.h>
 
 #include "../mem.h"
+#include "names.h"
+#include "path.h"
+#include "strings.h"
+
+#define STACK_FRAMES 8 /* so many frames are given room on it at once */
+#define FRAME_SLOTS 4  /* of the Lua stack: table, key, value, key again */
+#define SPARE_SLOTS 12 /* for what is done with a value */
 
 /* -- life ----------------------------------------------------------------- */
 
@@ -144,7 +151,7 @@ void cast_encoder_grow(cast_encoder *e, uint32_t more) {
   e->bytes = grow(e, e->bytes, &e->capacity, least, 1);
 }
 
-cast_frame *cast_encoder_frame(cast_encoder *e) {
+static cast_frame *new_frame(cast_encoder *e) {
   if (e->depth == e->frames_capacity)
     e->frames = grow(e, e->frames, &e->frames_capacity,
       e->frames_capacity + UINT64_C(1), sizeof *e->frames);
@@ -171,6 +178,199 @@ void cast_encoder_item_room(cast_encoder *e) {
   if (e->nitems == e->items_capacity)
     e->items = grow(e, e->items, &e->items_capacity,
       e->items_capacity + UINT64_C(1), sizeof(cast_object *));
+}
+
+/* -- objects -------------------------------------------------------------- */
+
+uint32_t cast_encoder_anchor(cast_encoder *e) {
+  lua_State *L = e->L;
+  int anchors = e->base + CAST_AT_ANCHORS;
+  if (lua_isnil(L, anchors)) {
+    lua_newtable(L);
+    lua_replace(L, anchors);
+  }
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, anchors, (int)++e->nanchors);
+  return e->nanchors;
+}
+
+uint32_t cast_encoder_add(cast_encoder *e, const void *key, uint32_t state) {
+  cast_seen_entry *entry = cast_seen_add(&e->seen, key);
+  if (entry == NULL) cast_encoder_nomem(e);
+  entry->tag = e->size;
+  entry->seq = e->seq++;
+  entry->state = state;
+  return e->seen.count - 1;
+}
+
+void cast_encoder_register(cast_encoder *e, const cast_seen_entry *entry) {
+  if ((e->bytes[entry->tag] & WIRE_REG) != 0) return;
+  e->bytes[entry->tag] |= WIRE_REG;
+  e->nreg++;
+}
+
+void cast_encoder_stack(cast_encoder *e) {
+  if (lua_checkstack(e->L, STACK_FRAMES * FRAME_SLOTS + SPARE_SLOTS)) return;
+  if (e->saves == 0) cast_encoder_nomem(e);
+  cast_encoder_fail(e, "value", "__save results lie too deep in each other");
+}
+
+cast_frame *cast_encoder_open(
+  cast_encoder *e, unsigned kind, int at, uint32_t entry) {
+  if (e->depth % STACK_FRAMES == 0) cast_encoder_stack(e);
+  cast_frame *f = new_frame(e);
+  f->kind = (unsigned char)kind;
+  f->at = at;
+  f->entry = entry;
+  return f;
+}
+
+static void put_shared(cast_encoder *e, int idx) {
+  cast_encoder_item_room(e);
+  cast_bytes *b = cast_strings_get(e->p, e->L, cast_encoder_table(e), idx);
+  if (b == NULL) cast_encoder_nomem(e);
+  cast_encoder_item(e, &b->object);
+  cast_encoder_byte(e, WIRE_SHARED);
+}
+
+void cast_encoder_string(cast_encoder *e, int idx) {
+  size_t size;
+  const char *s = lua_tolstring(e->L, idx, &size);
+  if (size >= CAST_SHARED_STRING) {
+    put_shared(e, idx);
+    return;
+  }
+  unsigned char *at = cast_encoder_room(e, (uint32_t)size + 5);
+  if (size <= UINT8_MAX) {
+    *at++ = WIRE_STR8;
+    *at++ = (unsigned char)size;
+  } else {
+    *at++ = WIRE_STR32;
+    at = wire_put_u32(at, (uint32_t)size);
+  }
+  e->size = (uint32_t)(wire_put(at, s, size) - e->bytes);
+}
+
+/* -- errors --------------------------------------------------------------- */
+
+static void path_of_frame(
+  cast_encoder *e, const cast_frame *f, cast_path *path) {
+  const char *name;
+  switch (f->step) {
+  case CAST_STEP_ARRAY: cast_path_index(path, f->i); break;
+  case CAST_STEP_PAIR: cast_path_key(path, e->L, f->at + 1); break;
+  case CAST_STEP_KEY: cast_path_word(path, "a key", NULL); break;
+  case CAST_STEP_META: cast_path_word(path, "metatable", NULL); break;
+  case CAST_STEP_ENV: cast_path_word(path, "environment", NULL); break;
+  default:
+    name = lua_getupvalue(e->L, f->at, (int)f->i);
+    if (name != NULL) lua_pop(e->L, 1);
+    cast_path_word(path, "upvalue", name != NULL ? name : "?");
+    break;
+  }
+}
+
+/* The innermost frame whose parents are not on the stack, or 0. */
+static uint32_t last_body(const cast_encoder *e) {
+  uint32_t k = e->depth;
+  while (--k > 0)
+    if (e->frames[k].value != 0) break;
+  return k;
+}
+
+uint32_t cast_encoder_where(const cast_encoder *e, uint32_t *levels) {
+  uint32_t body = last_body(e);
+  *levels = e->depth - 1 - body + e->frames[body].levels;
+  return body > 0 ? e->frames[body].value : e->frames[0].i;
+}
+
+/* Pushes "(argument 2: .a.b)" for what the frames are about. */
+static void push_path(cast_encoder *e) {
+  cast_path path;
+  uint32_t levels, first = last_body(e);
+  uint32_t value = cast_encoder_where(e, &levels);
+  cast_path_start(&path, e->what, e->number - 1 + (int)value);
+  if (first == 0)
+    first = 1;
+  else
+    cast_path_gap(&path, e->frames[first].levels);
+  for (uint32_t k = first; k < e->depth; k++) {
+    const cast_frame *f = &e->frames[k];
+    if (!cast_path_shows(&path, k - first, e->depth - first)) continue;
+    if (f->kind == CAST_FRAME_SAVE)
+      cast_path_word(
+        &path, f->i == 1 ? "constructor" : "argument of __save", NULL);
+    else
+      path_of_frame(e, f, &path);
+  }
+  lua_pushfstring(e->L, "(%s)", path.text);
+}
+
+void cast_encoder_fail(cast_encoder *e, const char *kind, const char *reason) {
+  lua_State *L = e->L;
+  (void)lua_checkstack(L, SPARE_SLOTS);
+  luaL_where(L, 1);
+  push_path(e);
+  lua_pushfstring(L,
+    reason != NULL ? "%scannot send a %s %s: %s" : "%scannot send a %s %s",
+    lua_tostring(L, -2), kind, lua_tostring(L, -1), reason);
+  cast_encoder_raise(e);
+}
+
+/* -- what most objects need ---------------------------------------------- */
+
+bool cast_encoder_back(cast_encoder *e, cast_seen_entry *entry) {
+  if (entry->state == CAST_SEEN_SAVING)
+    cast_encoder_fail(
+      e, luaL_typename(e->L, -1), "its __save returns it again");
+  if (entry->state != CAST_SEEN_DONE) {
+    cast_encoder_top(e)->loose = true;
+    /* A constructor is to be given complete arguments. One that is open can
+       not be completed before: it contains the constructor's object. */
+    if (entry->state != CAST_SEEN_OPEN &&
+        entry < &e->seen.entries[e->list.save])
+      e->list.mark = 0;
+  }
+  cast_encoder_register(e, entry);
+  cast_encoder_byte(e, WIRE_BACK);
+  cast_encoder_u32(e, entry->seq);
+  lua_pop(e->L, 1);
+  return true;
+}
+
+bool cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint) {
+  uint32_t levels, value = cast_encoder_where(e, &levels);
+  uint32_t key = cast_encoder_anchor(e);
+  cast_work *w = cast_encoder_work(e);
+  *w = (cast_work){key, entry, hint, value, levels};
+  e->seen.entries[entry].state = CAST_SEEN_PENDING;
+  cast_encoder_top(e)->loose = true;
+  lua_pop(e->L, 1);
+  return true;
+}
+
+bool cast_encoder_scan(cast_encoder *e) {
+  if (!e->scanned) {
+    e->scanned = true;
+    if (cast_names_refresh(e->p, e->L, cast_encoder_table(e)) && e->seq > 0)
+      e->again = true;
+  }
+  if (e->again) lua_pop(e->L, 1);
+  return !e->again;
+}
+
+bool cast_encoder_name(cast_encoder *e, const void *key) {
+  size_t size;
+  const char *name = lua_tolstring(e->L, -1, &size);
+  uint16_t narrow = (uint16_t)size;
+  CAST_ASSERT(size <= CAST_NAME_MAX);
+  cast_encoder_add(e, key, CAST_SEEN_DONE);
+  unsigned char *at = cast_encoder_room(e, 3 + narrow);
+  *at = WIRE_NAME;
+  at = wire_put(at + 1, &narrow, sizeof narrow);
+  e->size = (uint32_t)(wire_put(at, name, size) - e->bytes);
+  lua_pop(e->L, 2);
+  return true;
 }
 
 /* -- end ------------------------------------------------------------------ */

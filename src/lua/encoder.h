@@ -16,6 +16,29 @@
 #include "seen.h"
 #include "wire.h"
 
+enum { CAST_FRAME_ROOT, CAST_FRAME_SAVE, CAST_FRAME_TABLE, CAST_FRAME_CODE };
+
+/* What the child being written is to its frame's object. */
+enum {
+  CAST_STEP_ARRAY,
+  CAST_STEP_PAIR,
+  CAST_STEP_KEY,
+  CAST_STEP_META,
+  CAST_STEP_ENV,
+  CAST_STEP_UPVALUE
+};
+
+/* State of an object in seen: complete with all that it leads to; complete
+   itself, but it may lead to one that is not; being written; being saved; put
+   off. Of a function's upvalue: its index. */
+enum {
+  CAST_SEEN_DONE,
+  CAST_SEEN_LOOSE,
+  CAST_SEEN_OPEN,
+  CAST_SEEN_SAVING,
+  CAST_SEEN_PENDING
+};
+
 /* Values in a row: those of the message, or the results of a __save. What is
    put off in a list is written before its end. */
 typedef struct cast_list_state {
@@ -26,8 +49,9 @@ typedef struct cast_list_state {
 
 /* An object that is being written. */
 typedef struct cast_frame {
-  unsigned char kind;    /* FRAME_* in encode.c */
-  unsigned char step;    /* STEP_*: what its child is */
+  unsigned char kind;    /* CAST_FRAME_* */
+  unsigned char step;    /* CAST_STEP_* */
+  bool has_meta;         /* table */
   bool loose;            /* it leads to an object that is not complete */
   int at;                /* stack index of the object */
   uint32_t i, n;         /* what is written of it; see encode.c */
@@ -98,12 +122,58 @@ _Noreturn void cast_encoder_nomem(cast_encoder *e);
 /* Moves what was written, behind a header, to *out. */
 void cast_encoder_finish(cast_encoder *e, uint32_t n, cast_msg *out);
 
+/* Raises "cannot send a <kind> (<path>): <reason>" for what the frames are
+   about; reason may be NULL. */
+_Noreturn void cast_encoder_fail(
+  cast_encoder *e, const char *kind, const char *reason);
+/* Which value of the message the frames are in, and how deep. */
+uint32_t cast_encoder_where(const cast_encoder *e, uint32_t *levels);
+
+/* Keeps the object on top alive; returns its key in the table of anchors. */
+uint32_t cast_encoder_anchor(cast_encoder *e);
+/* Numbers the object whose tag comes next; returns its index in seen. */
+uint32_t cast_encoder_add(cast_encoder *e, const void *key, uint32_t state);
+/* Tells the decoder to keep that object at hand. */
+void cast_encoder_register(cast_encoder *e, const cast_seen_entry *entry);
+/* Makes room on the Lua stack for the next frames. */
+void cast_encoder_stack(cast_encoder *e);
+/* Opens a frame: it is the top one. */
+cast_frame *cast_encoder_open(
+  cast_encoder *e, unsigned kind, int at, uint32_t entry);
+/* Writes the string at idx, one of more than WIRE_STR_MAX bytes. */
+void cast_encoder_string(cast_encoder *e, int idx);
+
+/* These write what is on top of the stack, and pop it. True: that is all;
+   false: the loop in encode.c has to go on, with the frame that was opened or
+   from the beginning. */
+
+/* Any value. */
+bool cast_encode_value(cast_encoder *e);
+/* An object that was written before, or that will be. */
+bool cast_encoder_back(cast_encoder *e, cast_seen_entry *entry);
+/* The header of that object is written, its content comes later. `hint` is
+   where the numbers of the header lie, or 0. */
+bool cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint);
+/* The name on top, for the object below it. */
+bool cast_encoder_name(cast_encoder *e, const void *key);
+
+/* Looks for modules loaded since the last message, once for this one. False
+   if it has to begin anew; then the value on top is popped. */
+bool cast_encoder_scan(cast_encoder *e);
+
 /* Rooms: for more bytes, for one more element. They raise. */
 void cast_encoder_grow(cast_encoder *e, uint32_t more);
-cast_frame *cast_encoder_frame(cast_encoder *e);
 cast_work *cast_encoder_work(cast_encoder *e);
 cast_remeta *cast_encoder_remeta(cast_encoder *e);
 void cast_encoder_item_room(cast_encoder *e);
+
+static inline int cast_encoder_table(const cast_encoder *e) {
+  return e->base + CAST_AT_TABLE;
+}
+
+static inline cast_frame *cast_encoder_top(const cast_encoder *e) {
+  return &e->frames[e->depth - 1];
+}
 
 static inline unsigned char *cast_encoder_room(cast_encoder *e, uint32_t more) {
   if (CAST_UNLIKELY((uint64_t)e->size + more > e->capacity))
