@@ -113,11 +113,11 @@ for _, topology in ipairs {"one session", "one thread", "threads"} do
     casting.threads(math.max(2, min), math.max(4, max))
   end
   for _, capacity in ipairs {0, 1, 7, 64, math.huge} do
-    round(topology, capacity, 1, 1, kit.scaled(1500, 20))
-    round(topology, capacity, 8, 1, kit.scaled(200, 5))
-    round(topology, capacity, 1, 8, kit.scaled(1500, 20))
-    round(topology, capacity, 6, 6, kit.scaled(250, 5))
-    round(topology, capacity, 30, 20, kit.scaled(50, 2))
+    round(topology, capacity, 1, 1, kit.scaled(6000, 20))
+    round(topology, capacity, 8, 1, kit.scaled(800, 5))
+    round(topology, capacity, 1, 8, kit.scaled(6000, 20))
+    round(topology, capacity, 6, 6, kit.scaled(1000, 5))
+    round(topology, capacity, 30, 20, kit.scaled(200, 2))
   end
 end
 print(("exactly_once: %d messages, each once and in order"):format(total))

@@ -130,9 +130,9 @@ for _, threads in ipairs {1, 2, 4} do
   local hosts, tasks = {}, {}
   for i = 1, 3 do
     hosts[i] = casting.session()
-    tasks[i] = hosts[i]:spawn(storm, kit.scaled(50, 5), random(1000000))
+    tasks[i] = hosts[i]:spawn(storm, kit.scaled(250, 5), random(1000000))
   end
-  made = made + storm(kit.scaled(50, 5), random(1000000))
+  made = made + storm(kit.scaled(250, 5), random(1000000))
   for i = 1, 3 do
     made = made + kit.join(tasks[i], "a storm")
     hosts[i]:close()

@@ -78,7 +78,7 @@ for _, threads in ipairs {1, 2, 4} do
   casting.threads(threads, math.max(threads, 2 * threads - 1))
   local sessions = {}
   for i = 1, 5 do sessions[i] = casting.session() end
-  for _ = 1, kit.scaled(4) do
+  for _ = 1, kit.scaled(20) do
     local roots, seeds = {}, {}
     for i = 1, 4 do
       seeds[i] = random(1000000)
@@ -92,7 +92,7 @@ for _, threads in ipairs {1, 2, 4} do
     end
   end
   -- Short tasks, many at a time, from here.
-  for _ = 1, kit.scaled(4) do
+  for _ = 1, kit.scaled(20) do
     local list = {}
     for i = 1, kit.scaled(500, 50) do
       local session = sessions[random(#sessions)]

@@ -164,7 +164,7 @@ local server = echo:spawn(function(there, back)
 end, there, back)
 
 local values = 0
-for round = 1, kit.scaled(300, 10) do
+for round = 1, kit.scaled(1000, 10) do
   local nodes = graph(random(round % 10 == 0 and 400 or 30))
   values = values + #nodes
   -- The list holds every node, so that all of them are reached by numbers.
