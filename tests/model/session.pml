@@ -6,8 +6,9 @@
    run the one session; a waker for each task wakes it without holding any
    reference; two users of the session's handle post to it, start a task in
    it and drop the handle. Race numbers (R1 ..) are those of README.md.
-   -DALARM has the timer's alarm instead of the second task, -DREVIVE adds a
-   handle that a running task makes of its own session.
+   -DALARM has the timer's alarm instead of the second task; -DREVIVE adds a
+   handle that a running task makes of its own session; -DHOST has a host
+   (src/host.c) that runs its session itself and sleeps while it is idle.
    Checked:
    1. At most one worker runs the session; it is queued at most once and not
       while it runs.
@@ -40,6 +41,10 @@ bool queued;       /* the session is in a run queue */
 byte ntasks = 1;   /* (lock) unfinished */
 bool closing;      /* (lock) takes no new tasks */
 bool orphan_posted;
+#ifdef HOST
+bool event;    /* what the host sleeps on, freed with the session */
+byte naps = 1; /* times that it wakes by itself */
+#endif
 #ifdef ALARM
 bool alarm_posted;
 bool alarm_set = true; /* (timer lock) */
@@ -78,8 +83,15 @@ inline drop_hold() {
 inline enqueue() {
   d_step {
     touch();
+#ifdef HOST
+#ifndef MUTANT_HOST_HASTY
+    assert(!event && !running); /* R53 */
+#endif
+    event = true
+#else
     assert(!queued && !running); /* R2 */
     queued = true
+#endif
   }
 }
 
@@ -368,7 +380,11 @@ inline may_close() {
 #ifndef MUTANT_REVIVED_IGNORED
     orphaned = orphaned && refs == 0; /* R11 */
 #endif
-    ok = ntasks == 0 && (close_wanted || orphaned);
+#ifdef MUTANT_CLOSE_WITH_TASKS
+    ok = close_wanted || orphaned; /* R4 */
+#else
+    ok = ntasks == 0 && (close_wanted || orphaned); /* R4 */
+#endif
     assert(!ok || close_wanted || refs == 0); /* R11 */
     closing = closing || ok /* R7 */
   };
@@ -412,6 +428,30 @@ inline close() {
   drop_hold()
 }
 
+#ifdef HOST
+/* Until it is woken, sees a post by itself, or a deadline has passed. */
+inline host_sleep() {
+  if
+  :: event
+  :: inbox != IDLE
+  :: d_step { naps > 0 -> naps-- }
+  fi;
+  d_step { /* R53: compare-exchange IDLE -> EMPTY */
+    ok = (inbox == IDLE);
+    inbox = (ok -> EMPTY : inbox);
+    running = ok
+  };
+#ifdef MUTANT_HOST_HASTY
+  d_step { event = false; running = true }
+#else
+  if
+  :: !ok -> d_step { event -> event = false; running = true } /* R53 */
+  :: else
+  fi
+#endif
+}
+#endif
+
 proctype worker() {
   byte stack[NPOSTS];
   byte w, n, i;
@@ -439,7 +479,9 @@ take:
      unchain();
      do
      :: nempty(ready) -> step()
+#ifndef HOST
      :: nempty(ready) -> requeue(); break
+#endif
      :: empty(ready) ->
         may_close();
         if
@@ -447,10 +489,18 @@ take:
         :: else
         fi;
         go_idle();
+#ifdef HOST
+        if
+        :: ok -> host_sleep()
+        :: else
+        fi;
+        goto take
+#else
         if
         :: ok -> break
         :: else -> goto take
         fi
+#endif
      od;
      ok = false
   od
@@ -461,7 +511,11 @@ init {
     parks[0] = 1; /* and waits for something from the start */
     parked[0] = true;
     parks[1] = 1;
+#ifdef HOST
+    d_step { inbox = EMPTY; queued = true };
+#else
     run worker();
+#endif
     run worker();
     run waker(0);
     run waker(1);

@@ -42,10 +42,6 @@ byte nstarted;
 bool stopping;                 /* (lock) */
 #ifdef FAULT
 byte faults = 1; /* threads that fail to start */
-bool locked;     /* where the lock is held for more than one step */
-#define unlocked !locked
-#else
-#define unlocked true
 #endif
 
 /* What really happens, for the assertions. */
@@ -83,66 +79,74 @@ inline give_core_locked(c) {
 /* In the caller: byte c, i; bool yes. One more worker looks for work, if a
    core is idle and nobody looks yet. */
 inline wake() {
-  if
-  :: spare == 0
+  do
+  :: spare == 0 -> break
   :: else ->
      d_step {
        yes = (nspinning == 0);
        nspinning = (yes -> 1 : nspinning)
      };
      if
-     :: yes -> wake_one()
-     :: else /* R22: who looks will take it, or wake another */
+     :: !yes -> break /* R22: who looks will take it, or wake another */
+     :: else
+     fi;
+     choose_core_and_worker();
+     if
+     :: c == NONE ->
+#ifndef MUTANT_NO_UNDO
+        nspinning--; /* R23 */
+#endif
+#ifdef MUTANT_UNDO_SILENTLY
+        break
+#else
+        any_work(); /* R23: somebody may have relied on this one */
+        if
+        :: yes && !stopping
+        :: else -> break
+        fi
+#endif
+     :: c != NONE && i != NONE -> give_signal(i); break
+     :: c != NONE && i == NONE ->
+        start_worker();
+        if
+        :: yes
+        :: else -> break
+        fi
      fi
-  fi;
+  od;
   c = 0;
   i = 0;
   yes = false
 }
 
-/* Gives c to an idle worker i, which spins; i is NONE if there is none. */
-inline hand_over_locked() {
-  i = 0;
-  do
-  :: i < WORKERS && !idle_worker[i] -> i++
-  :: else -> break
-  od;
-  if
-  :: i < WORKERS ->
-     assert(core[i] == NONE && !spinning[i]);
-     idle_worker[i] = false;
-     core[i] = c;
-     spinning[i] = true
-  :: else -> i = NONE
-  fi
-}
-
-inline wake_one() {
+/* Under the lock. c is NONE: no core; i is NONE: no worker sleeps. */
+inline choose_core_and_worker() {
   d_step {
-    unlocked ->
+    yes = false;
     c = NONE;
     i = NONE;
     if
-    :: !stopping -> take_core_locked(c)
-    :: else
+    :: stopping
+    :: else -> take_core_locked(c)
     fi;
     if
-    :: c != NONE -> hand_over_locked()
+    :: c != NONE ->
+       i = 0;
+       do
+       :: i < WORKERS && !idle_worker[i] -> i++
+       :: else -> break
+       od;
+       if
+       :: i < WORKERS ->
+          assert(core[i] == NONE && !spinning[i]);
+          idle_worker[i] = false;
+          core[i] = c;
+          spinning[i] = true
+       :: else -> i = NONE
+       fi
     :: else
-#if !defined(MUTANT_NO_UNDO) && !defined(MUTANT_UNDO_LATE)
-       -> nspinning-- /* R23: under the lock, all cores being in use */
-#endif
     fi
-  };
-  if
-#ifdef MUTANT_UNDO_LATE
-  :: c == NONE -> nspinning-- /* R23 */
-#else
-  :: c == NONE
-#endif
-  :: c != NONE && i != NONE -> give_signal(i)
-  :: c != NONE && i == NONE -> start_worker()
-  fi
+  }
 }
 
 /* Sets yes if some queue holds a job. One read each, at different times. */
@@ -164,48 +168,53 @@ inline give_signal(x) {
 #endif
 }
 
-/* Starts a worker that spins on c. If no thread can be had, a worker that has
-   fallen asleep meanwhile, relying on this one, gets the core: R26. */
+/* Starts one that spins on c. yes: it failed, and there is cause to try again
+   since others may have fallen asleep relying on this one (R26). */
 inline start_worker() {
   if
+#ifdef FAULT
+  :: d_step { faults > 0 -> faults-- };
+     nspinning--;
+     d_step {
+       give_core_locked(c);
+       yes = false;
+       i = 0;
+       do
+       :: i < WORKERS -> yes = yes || idle_worker[i]; i++
+       :: else -> break
+       od;
+       i = 0
+     };
+#ifdef MUTANT_FAILED_SILENTLY
+     yes = false;
+#endif
+     if
+     :: yes -> any_work()
+     :: else
+     fi
+#endif
   :: d_step {
        assert(nstarted < WORKERS); /* R26 */
        core[nstarted] = c;
        spinning[nstarted] = true;
        started[nstarted] = true;
-       nstarted++
+       nstarted++;
+       yes = false
      }
-#ifdef FAULT
-  :: d_step { faults > 0 -> faults-- };
-     d_step { unlocked -> locked = true };
-     i = NONE;
-#ifndef MUTANT_FAILED_SILENTLY
-     d_step { hand_over_locked() };
-#endif
-     if
-     :: i == NONE -> d_step { give_core_locked(c) }; nspinning--
-     :: else
-     fi;
-     locked = false;
-     if
-     :: i != NONE -> give_signal(i)
-     :: else
-     fi
-#endif
   fi
 }
 
 inline submit_global(j) {
 #ifdef MUTANT_STORE_LATE
   yes = (spare > 0 && nspinning == 0); /* R20: reads before the store */
-  d_step { unlocked -> global!j; nglobal++ };
+  d_step { global!j; nglobal++ };
   if
   :: yes -> wake()
   :: else
   fi;
   yes = false
 #else
-  d_step { unlocked -> global!j; nglobal++ }; /* R20: the store, then the reads */
+  d_step { global!j; nglobal++ }; /* R20: the store, then the reads */
   wake()
 #endif
 }
@@ -289,7 +298,6 @@ inline found() {
    between these looks could as well come before or after all of them. */
 inline pick() {
   d_step {
-    unlocked ->
     own = core[w];
     i = 0;
     do
@@ -345,7 +353,6 @@ inline spin() {
 
 inline take_back() {
   d_step { /* R25 */
-    unlocked ->
     yes = false;
 #ifdef MUTANT_TAKE_BACK_BLIND
     take_core_locked(c);
@@ -370,7 +377,6 @@ inline take_back() {
 
 inline rest() {
   d_step {
-    unlocked ->
     was = spinning[w];
     stop = stopping;
     if
@@ -548,7 +554,6 @@ init {
   od;
   /* Stop, wherever the workers are on their way. */
   atomic {
-    unlocked ->
     stopping = true;
     i = 0;
     do

@@ -7,7 +7,7 @@
    the same step with another result). -DCLOSE adds somebody who closes A,
    -DBUFFER gives A one slot. What happens under a channel's lock is one step,
    but for the claims of waits, which their owners make without it. Race
-   numbers (R40 ..) are those of README.md. Checked:
+   numbers (R30, R40 ..) are those of README.md. Checked:
    1. A wait has exactly one outcome, and its task is woken once.
    2. A sender is told "sent" if and only if one receiver got its message.
    3. No waiter stands in a queue once its task has moved on.
@@ -188,7 +188,7 @@ inline perform() {
 #ifdef BUFFER
   :: c == 0 && slot != 0 && !closed ->
      d_step { got[t] = slot; slot = 0 };
-     claim_one(1); /* the sender that waited longest takes the free slot */
+     claim_one(1); /* R30: the longest waiting sender takes the slot */
 #ifdef MUTANT_NO_REFILL
      if
      :: yes -> state[p] = ARMED; queue[1]!p, round[p]; yes = false
@@ -229,7 +229,11 @@ inline perform() {
      :: !yes && c == 1 && slot == 0 && !closed ->
         d_step { slot = msg[t]; result[t] = OK; done = true }
 #endif
+#ifdef MUTANT_NOT_AGAIN
+     :: else -> d_step { result[t] = OK; got[t] = 1; done = true } /* R45 */
+#else
      :: else /* R45: claimed by somebody else since it was seen */
+#endif
      fi
   fi;
   yes = false;
@@ -299,7 +303,7 @@ inline unlink_all() {
 /* Waits for a claim. With a deadline, the owner may claim it itself. */
 inline park() {
 #ifdef MUTANT_ARM_LATE
-  state[t] = ARMED;
+  state[t] = ARMED; /* R44 */
 #endif
   if
   :: skip
@@ -412,8 +416,14 @@ proctype closer() {
   do
   :: len(queue[0]) > 0 || len(queue[1]) > 0 ->
      if
-     :: len(queue[0]) > 0 -> claim_one(0); c = 0
+#ifdef MUTANT_CLOSE_UNCLAIMED
+     :: len(queue[0]) > 0 ->
+        d_step { queue[0]?p, g; yes = true; c = 0; state[p] = FIRED }
+     :: else -> d_step { queue[1]?p, g; yes = true; c = 1; state[p] = FIRED }
+#else
+     :: len(queue[0]) > 0 -> claim_one(0); c = 0 /* R40 */
      :: else -> claim_one(1); c = 1
+#endif
      fi;
      if
      :: yes ->

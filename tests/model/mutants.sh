@@ -1,0 +1,132 @@
+#!/bin/sh
+# mutants.sh - checks every scenario of the models, and that each model can
+# fail: every mutant of the protocol must be caught.
+# SPDX-License-Identifier: MIT
+#
+# Usage: tests/model/mutants.sh [MODEL ...]   such as: mutants.sh sleep wait
+# Needs spin and gcc. Exits 1 if a scenario has an error, a mutant survives,
+# or a mutant of a model is missing from the table below.
+
+here=$(cd "$(dirname "$0")" && pwd) || exit 1
+
+# model, scenario (a macro, or - for none), mutant (or - for the model as it
+# is: that must have no error).
+table() {
+  cat <<'TABLE'
+session - -
+session ALARM -
+session REVIVE -
+session HOST -
+session - ENQUEUE_ALWAYS
+session - TOUCH_AFTER_PUSH
+session - TOUCH_AFTER_IDLE
+session - REQUEUE_BEFORE_END
+session - IDLE_STORE
+session - TAKE_STORE
+session - CLOSE_WITH_TASKS
+session - CLOSE_STORE
+session - HOLD_DROPPED_EARLY
+session - START_UNCOUNTED
+session - NO_REVERSE
+session ALARM BELL_TWICE
+session ALARM ALARM_KEPT
+session REVIVE ORPHAN_TWICE
+session REVIVE ORPHAN_CLEARED_LATE
+session REVIVE REVIVED_IGNORED
+session HOST HOST_HASTY
+sleep - -
+sleep FAULT -
+sleep RESCUE -
+sleep - STORE_LATE
+sleep - RECHECK_EARLY
+sleep - NO_RECHECK
+sleep - FOUND_SILENTLY
+sleep - NO_UNDO
+sleep - UNDO_SILENTLY
+sleep - SIGNAL_NO_WORD
+sleep - TAKE_BACK_BLIND
+sleep - IDLE_LATE
+sleep - KICKED_SILENTLY
+sleep - NO_RESCUE
+sleep RESCUE RESCUE_STORE
+sleep - SPINNERS_ONLY
+sleep - STOP_SILENTLY
+sleep FAULT FAILED_SILENTLY
+wait - -
+wait CLOSE -
+wait BUFFER -
+wait CLOSE+BUFFER -
+wait - CLAIM_STORE
+wait - WAKE_FIRST
+wait - LOCK_ORDER
+wait - LOSERS_STAY
+wait - CLAIM_UNLOCKED
+wait - QUEUE_LATE
+wait - ARM_LATE
+wait - NOT_AGAIN
+wait - TIMEOUT_UNCLAIMED
+wait BUFFER NO_REFILL
+wait CLOSE CLOSE_UNCLAIMED
+inplace - -
+inplace - POOLED_EARLY
+inplace - SESSION_LET_GO
+inplace - WOKEN_DIRECTLY
+inplace - NESTED_LOOP
+inplace - STALE_RUNNER
+TABLE
+}
+
+# one MODEL SCENARIO MUTANT: a line "ok ..." or "not ok ...".
+one() {
+  what=$1
+  flags=
+  if [ "$2" != - ]; then
+    what="$what $2"
+    flags=$(echo "+$2" | sed 's/+/ -D/g')
+  fi
+  if [ "$3" != - ]; then
+    what="$what mutant $3"
+    flags="$flags -DMUTANT_$3"
+  fi
+  dir=$(mktemp -d) || return 1
+  # shellcheck disable=SC2086
+  (cd "$dir" && spin $flags -a "$here/$1.pml" &&
+    gcc -O1 -w -DMEMLIM=2000 -o pan pan.c &&
+    timeout 600 ./pan) >"$dir/report" 2>&1
+  # An incomplete search proves nothing, and pan exits 0 even with errors.
+  if [ "$3" != - ]; then
+    grep -q 'errors: [1-9]' "$dir/report"
+  else
+    grep -q 'errors: 0$' "$dir/report" && ! grep -q -i \
+      -e 'max search depth too small' -e 'out of memory' -e 'aborting' \
+      -e 'search not completed' "$dir/report"
+  fi
+  rc=$?
+  if [ $rc -eq 0 ]; then
+    echo "ok $what"
+  else
+    echo "not ok $what"
+    sed 's/^/# /' "$dir/report" | grep -v '^# *$' | head -n 12
+  fi
+  rm -rf "$dir"
+}
+
+if [ "$1" = --one ]; then
+  one "$2" "$3" "$4"
+  exit 0
+fi
+
+jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT INT TERM
+models=${*:-"session sleep wait inplace"}
+for model in $models; do
+  for mutant in $(grep -o 'MUTANT_[A-Z_]*' "$here/$model.pml" | sort -u); do
+    table | grep -q "^$model .* ${mutant#MUTANT_}\$" ||
+      echo "not ok $model has $mutant, which mutants.sh does not know"
+  done
+  table | grep "^$model " | xargs -P "$jobs" -L 1 "$0" --one
+done | tee "$log"
+failed=$(grep -c '^not ok' "$log")
+echo "$(grep -c '^ok' "$log") passed, $failed failed"
+[ "$failed" -eq 0 ]
