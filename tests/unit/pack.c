@@ -4,13 +4,11 @@
    Two states, no scheduler: a chunk runs in A, the values that it returns are
    packed there and unpacked in B, and a chunk in B looks at them. Both states
    take their memory from cast_mem_lua, so leaks and injected failures count
-   for Lua and for casting alike. Built for each Lua version; with
-   PACK_STUB_HANDLES without the rest of the binding. */
+   for Lua and for casting alike. */
 #include "unit.h"
 
 #include <math.h>
 
-#include "../../include/casting.h"
 #include "../../src/lua/handle.h"
 #include "../../src/lua/pack.h"
 #include "../../src/mem.h"
@@ -26,7 +24,7 @@ static side A, B;
 static cast_msg message; /* outlives errors */
 static int64_t live_before;
 
-#ifdef PACK_STUB_HANDLES
+/* -- handles: stand-ins, so that no runtime is linked in ------------------ */
 
 static int objects_live;
 
@@ -89,25 +87,6 @@ static void open_handles(lua_State *L) {
   lua_register(L, "new_handle", new_handle);
   lua_register(L, "handle_id", handle_id);
 }
-
-#else
-
-static int handle_id(lua_State *L) {
-  lua_pushlightuserdata(L, cast_handle_test(L, 1));
-  return 1;
-}
-
-static void open_handles(lua_State *L) {
-  lua_pushcfunction(L, luaopen_casting);
-  lua_pushliteral(L, "casting");
-  CAST_ALWAYS(lua_pcall(L, 1, 1, 0) == LUA_OK);
-  lua_getfield(L, -1, "channel");
-  lua_setglobal(L, "new_handle");
-  lua_pop(L, 1);
-  lua_register(L, "handle_id", handle_id);
-}
-
-#endif
 
 static int c_function(lua_State *L) {
   CAST_UNUSED(L);
@@ -200,9 +179,7 @@ static int teardown(void **state) {
   cast_msg_drop(&message);
   lua_close(A.L);
   lua_close(B.L);
-#ifdef PACK_STUB_HANDLES
   CAST_ALWAYS(objects_live == 0);
-#endif
   CAST_ALWAYS(cast_mem_live() == live_before);
   return 0;
 }
@@ -742,8 +719,7 @@ static void save(void **state) {
 
 static void errors(void **state) {
   CAST_UNUSED(state);
-  refuse(
-    "return coroutine.create(f0)", "cannot send a coroutine (argument 1)");
+  refuse("return coroutine.create(f0)", "cannot send a coroutine (argument 1)");
   refuse("return 1, {handlers = {1, 2, {co = coroutine.create(f0)}}}",
     "cannot send a coroutine (argument 2: .handlers[3].co)");
   refuse("local db = coroutine.create(f0) "
