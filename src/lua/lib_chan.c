@@ -382,7 +382,6 @@ static int push_case(lua_State *L, cast_state *S, cast_ltask *t, uint32_t i,
 
 static int finish_select(lua_State *L, cast_state *S, cast_ltask *t,
   int result) {
-  cast_select_done(t->cases, t->ncases);
   if (result == CASTING_ETIMEOUT || result == CASTING_EINTR)
     return cast_push_failure(L, result);
   return push_case(L, S, t, t->core.wait.index, result);
@@ -442,7 +441,10 @@ int cast_lib_select(lua_State *L) {
   rc = cast_select(
     &S->session, now ? NULL : &t->core, t->cases, n, &which);
   t->arg = t->cases;
-  if (rc == CAST_PARKED) return cast_park(L, S, t, deadline, finish_select);
+  if (rc == CAST_PARKED) {
+    t->selecting = true;
+    return cast_park(L, S, t, deadline, finish_select);
+  }
   if (rc == CASTING_EEMPTY) return cast_push_failure(L, CASTING_ETIMEOUT);
   return push_case(L, S, t, which, rc);
 }

@@ -176,8 +176,14 @@ static void call_hook(lua_State *L, cast_state *S) {
   if (lua_getstack(L, 0, &ar)) hook(L, &ar);
 }
 
-int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
+void cast_wait_over(cast_ltask *t) {
   cast_wait_done(&t->core);
+  if (t->selecting) cast_select_done(t->cases, t->ncases);
+  t->selecting = false;
+}
+
+int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
+  cast_wait_over(t);
   if (CAST_UNLIKELY(t->core.cancelled)) {
     cast_cancel_push(L, t->reason);
     return lua_error(L);

@@ -50,6 +50,7 @@ struct cast_ltask {
   bool fresh;          /* not resumed yet */
   bool remote;         /* its function is still packed in core.waiter.msg */
   bool parked;         /* yielded by cast_park, not by the user */
+  bool selecting;      /* its cases stand in the queues of channels */
   bool in_place;       /* the wait under way keeps the C stack */
   bool raising;        /* (5.1, LuaJIT) a hook is to raise an error in it */
   _Atomic uint8_t shared; /* (a) CAST_OWN, CAST_SHARED or CAST_KEPT */
@@ -186,6 +187,8 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns);
    what finish pushes. */
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t,
   uint64_t deadline_ns, cast_finish finish);
+/* After the wait, whatever comes then: nothing is queued any more. */
+void cast_wait_over(cast_ltask *t);
 /* After the wait: pushes its results, or raises. */
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t);
 #if !CAST_HAS_YIELDK

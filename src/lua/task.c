@@ -476,13 +476,15 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
     } else {
       n = cast_unpack_plain(t->co.L, &t->core.waiter.msg);
     }
-    if (n >= 0) cast_wait_done(&t->core);
-    if (n >= 0) return n;
+    if (n >= 0) {
+      cast_wait_over(t);
+      return n;
+    }
   }
   if (cast_protect(S, get_aux, &d) != LUA_OK) {
     lua_sethook(t->co.L, raise_hook, LUA_MASKCOUNT, 1); /* a nil error */
     t->raising = true;
-    cast_wait_done(&t->core);
+    cast_wait_over(t);
     return 0;
   }
   lua_pushlightuserdata(d.aux.L, &d);
