@@ -32,7 +32,7 @@ static int finish_send(lua_State *L, cast_state *S, cast_ltask *t,
 static int finish_receive(lua_State *L, cast_state *S, cast_ltask *t,
   int result) {
   if (CAST_UNLIKELY(result != 0)) return failed(L, t, result);
-  return cast_unpack(S->packer, L, &t->core.waiter.msg);
+  return cast_rebuild_values(L, S, t, &t->core.waiter.msg);
 }
 
 /* A value to send begins at i: there must be one, and not nil. */
@@ -375,7 +375,7 @@ static int push_case(lua_State *L, cast_state *S, cast_ltask *t, uint32_t i,
   cast_case *c = &t->cases[i];
   lua_pushinteger(L, (lua_Integer)i + 1);
   if (result != 0) return 1 + cast_push_failure(L, result);
-  if (!c->sending) return 1 + cast_unpack(S->packer, L, &c->waiter.msg);
+  if (!c->sending) return 1 + cast_rebuild_values(L, S, t, &c->waiter.msg);
   lua_pushboolean(L, 1);
   return 2;
 }

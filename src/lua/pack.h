@@ -35,6 +35,10 @@ int cast_unpack(cast_packer *p, lua_State *L, cast_msg *msg);
    slots), drops *msg, returns the count; -1 if *msg holds anything else. */
 int cast_unpack_plain(lua_State *L, cast_msg *msg);
 
+/* The same, also for short strings: may raise when out of memory; then *msg
+   is left to its owner. It runs no Lua code. */
+int cast_unpack_simple(lua_State *L, cast_msg *msg);
+
 /* A message of one number, without any Lua state (timers). */
 void cast_pack_number(double v, cast_msg *out);
 

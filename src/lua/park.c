@@ -7,6 +7,7 @@
    Everywhere else it blocks in place: it keeps its C stack, and its session
    goes on upon another one (context.h). The main program always does that. */
 #include "../../include/casting.h"
+#include "../mem.h"
 #include "state.h"
 
 #include <math.h>
@@ -129,6 +130,52 @@ static bool called_by_lua(lua_State *L) {
 }
 #endif
 
+/* -- rebuilding values ------------------------------------------------------ */
+
+/* Drops the innermost rebuilds, down to `last`, which stays. */
+void cast_rebuild_drop(cast_ltask *t, cast_rebuild *last) {
+  while (t->rebuilds != last) {
+    cast_rebuild *b = t->rebuilds;
+    t->rebuilds = b->outer;
+    cast_msg_drop(&b->msg);
+    cast_free(b);
+  }
+}
+
+static int call_depth(lua_State *L) {
+  lua_Debug ar;
+  int n = 0;
+  while (lua_getstack(L, n, &ar)) n++;
+  return n;
+}
+
+/* In a place that cannot yield: which rebuilds have been left by an error? */
+static void drop_stale(lua_State *L, cast_ltask *t) {
+  cast_rebuild *b = t->rebuilds;
+  int depth = call_depth(L);
+  while (b != NULL && b->L == L && b->depth >= depth) b = b->outer;
+  cast_rebuild_drop(t, b);
+}
+
+int cast_rebuild_values(lua_State *L, cast_state *S, cast_ltask *t,
+  cast_msg *m) {
+  cast_rebuild *b;
+  int n;
+  luaL_checkstack(L, CAST_MSG_INLINE, NULL);
+  n = cast_unpack_simple(L, m);
+  if (CAST_LIKELY(n >= 0)) return n;
+  b = cast_alloc(sizeof *b);
+  if (b == NULL) cast_raise_memory(L);
+  b->outer = t->rebuilds;
+  b->L = L;
+  b->depth = L == t->co.L ? 0 : call_depth(L);
+  cast_msg_move(&b->msg, m);
+  t->rebuilds = b;
+  n = cast_unpack(S->packer, L, &b->msg);
+  cast_rebuild_drop(t, b->outer);
+  return n;
+}
+
 /* -- waiting ---------------------------------------------------------------------- */
 
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
@@ -146,6 +193,12 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   if (deadline_ns != OS_FOREVER && cast_wait_reserve(core) != 0)
     cast_raise_memory(L);
   t->in_place = L != t->co.L || !cast_yieldable(L);
+  if (CAST_UNLIKELY(t->rebuilds != NULL)) {
+    if (t->in_place)
+      drop_stale(L, t);
+    else
+      cast_rebuild_drop(t, NULL);
+  }
 #if CAST_HAS_YIELDK
   if (!t->in_place) return t;
 #else

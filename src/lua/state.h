@@ -39,11 +39,25 @@ typedef int (*cast_finish)(lua_State *L, cast_state *S, cast_ltask *t,
    results being kept for its own session only. */
 enum { CAST_OWN, CAST_SHARED, CAST_KEPT };
 
+/* A message whose values are being rebuilt. That may run Lua code (require,
+   a constructor of __save), which may receive in turn, so the message does not
+   stay in the task's waiter. One that an error has left behind is found by
+   its place in the call stack, or when the task can yield: then nothing is
+   being rebuilt in it. */
+typedef struct cast_rebuild cast_rebuild;
+struct cast_rebuild {
+  cast_rebuild *outer;
+  lua_State *L;
+  int depth; /* calls on L; 0: unknown */
+  cast_msg msg;
+};
+
 struct cast_ltask {
   cast_task core;
   cast_coroutine co;
   cast_finish finish;  /* of the wait under way */
   void *arg;           /* finish's own */
+  cast_rebuild *rebuilds; /* the innermost first */
   cast_case *cases;    /* of its latest select */
   uint32_t ncases;     /* used */
   uint32_t room;       /* allocated */
@@ -196,6 +210,12 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t);
    returns how many, or prepares the raising of an error there. */
 int cast_deliver(cast_state *S, cast_ltask *t);
 #endif
+/* Pushes the values of *m, which becomes empty, and returns how many. Raises
+   when one cannot be rebuilt. */
+int cast_rebuild_values(lua_State *L, cast_state *S, cast_ltask *t,
+  cast_msg *m);
+/* Forgets what failed rebuilds have left. */
+void cast_rebuild_drop(cast_ltask *t, cast_rebuild *last);
 /* Timeouts: an optional number of seconds at argument i. */
 uint64_t cast_deadline(lua_State *L, int i);
 uint64_t cast_deadline_in(double seconds);

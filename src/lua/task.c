@@ -37,6 +37,7 @@ static void ltask_free(cast_object *o) {
   cast_session *s = t->core.session;
   CAST_ASSERT(t->core.held == NULL);
   if (t->failure != NULL) cast_failure_free(t->failure);
+  cast_rebuild_drop(t, NULL);
   cast_free(t->cases);
   cast_free(t->reason);
   cast_free(t);
@@ -270,7 +271,7 @@ int cast_ltask_outcome(lua_State *L, cast_state *S, cast_ltask *self,
   if (!t->packed) return 1;
   cast_msg_drop(&self->core.waiter.msg);
   cast_msg_dup(&self->core.waiter.msg, &t->core.waiter.msg);
-  return 1 + cast_unpack(S->packer, L, &self->core.waiter.msg);
+  return 1 + cast_rebuild_values(L, S, self, &self->core.waiter.msg);
 }
 
 /* -- the end of a task ------------------------------------------------------------------ */
@@ -342,6 +343,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   cast_status how = CAST_DONE;
   bool clean = status == LUA_OK;
   cast_msg_drop(&t->core.waiter.msg);
+  cast_rebuild_drop(t, NULL);
   drop_cases(t);
   if (status != LUA_OK) {
     how = cast_cancel_test(t->co.L, -1) ? CAST_CANCELLED : CAST_FAILED;
@@ -375,7 +377,7 @@ static int unpack_start(lua_State *L) {
   cast_ltask *t = lua_touserdata(L, 1);
   cast_state *S = cast_state_of(t->core.session);
   lua_settop(L, 0);
-  return cast_unpack(S->packer, L, &t->core.waiter.msg);
+  return cast_rebuild_values(L, S, t, &t->core.waiter.msg);
 }
 
 typedef struct starting {
