@@ -483,7 +483,7 @@ uint32_t cast_sched_busy(void) {
 void cast_sched_quit(cast_worker *w) {
   stop_spinning();
   w->spinning = false;
-  undo_core(w->core);
+  if (undo_core(w->core) && any_work()) wake();
   w->core = NULL;
 }
 
