@@ -245,13 +245,19 @@ need_sanitizer() { # need_sanitizer VERSION ...
 sanitizer() { # sanitizer CONFIG KIND FACTOR [RUNTIME]
   CC=gcc
   preload=''
-  if [ $# -gt 3 ]; then preload=$(gcc -print-file-name="$4"); fi
+  if [ $# -gt 3 ]; then preload=${5-}$(gcc -print-file-name="$4"); fi
   tested_config "$1" '' -DCASTING_SANITIZE="$2" -DCASTING_PRELOAD="$preload" \
     -DCASTING_TIME_FACTOR="$3" -DCASTING_DEBUG=1
   unset CC
 }
 need_tsan() { need_sanitizer 5.4 luajit; }
-check_tsan() { sanitizer tsan thread 5 libtsan.so; }
+check_tsan() {
+  # See the file: without it ThreadSanitizer loses count of Lua's jumps.
+  shim=$root/build/tsan_longjmp.so
+  mkdir -p "$root/build"
+  gcc -O1 -shared -fPIC -o "$shim" "$root/tools/tsan_longjmp.c" || return 1
+  sanitizer tsan thread 5 libtsan.so "$shim:"
+}
 # With 5.1 too, whose ways through the binding are those of LuaJIT, where leaks
 # cannot be looked for (see runtest.sh).
 need_asan() { need_sanitizer 5.1 5.4 luajit; }
