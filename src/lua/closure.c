@@ -4,7 +4,8 @@
    A function written in Lua is its bytecode and its upvalues: values, or the
    place of the same variable in a function before. Upvalues that hold the
    globals, and environments that are the globals (5.1), become the receiver's
-   globals. All other functions go by name.
+   globals. All other functions go by name, and so does a function of a module
+   if one of its upvalues can not be sent (see cast_encoder_refuse).
 
    Owner: the encoder. */
 #include "closure.h"
@@ -35,7 +36,7 @@ static bool put_library(cast_encoder *e, const void *key) {
   if (!cast_encoder_scan(e)) return false;
   if (cast_names_search(e->p, L, cast_encoder_table(e)))
     return cast_encoder_name(e, key);
-  cast_encoder_fail(e, "C function", "no loaded module has it");
+  return cast_encoder_refuse(e, "C function", "no loaded module has it");
 }
 
 static bool is_globals(const cast_encoder *e, int idx) {
@@ -91,6 +92,12 @@ bool cast_closure_put(cast_encoder *e) {
   if (seen != NULL) return cast_encoder_back(e, seen);
   if (is_library(L)) return put_library(e, key);
   if (!cast_encoder_scan(e)) return false;
+  if (e->p->rescued && cast_names_find(e->p, L, cast_encoder_table(e)))
+    return cast_encoder_name(e, key);
+  if (e->names_first &&
+      cast_names_search_modules(e->p, L, cast_encoder_table(e)))
+    return cast_encoder_name(e, key);
+  uint32_t items = e->nitems;
   cast_encoder_item_room(e);
   cast_bytes *b = cast_code_get(e->p, L, cast_encoder_table(e), -1);
   cast_encoder_item(e, &b->object);
@@ -115,6 +122,10 @@ bool cast_closure_put(cast_encoder *e) {
   }
   cast_frame *f = cast_encoder_open(e, CAST_FRAME_CODE, lua_gettop(L), entry);
   f->tag = tag;
+  f->items = items;
+  f->nwork = e->nwork;
+  f->nremeta = e->nremeta;
+  f->flushed = e->flushed;
   cast_closure_begin(e, f);
   return false;
 }

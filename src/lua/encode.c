@@ -291,12 +291,12 @@ static bool step_table(cast_encoder *e, cast_frame *f) {
 
 /* -- all types ------------------------------------------------------------ */
 
-static _Noreturn void fail_userdata(cast_encoder *e) {
+static bool refuse_userdata(cast_encoder *e) {
   const char *name = NULL;
   if (luaL_getmetafield(e->L, -1, "__name")) name = lua_tostring(e->L, -1);
   lua_pushfstring(
     e->L, name != NULL ? "a %s has no __save" : "no __save", name);
-  cast_encoder_fail(e, "userdata", lua_tostring(e->L, -1));
+  return cast_encoder_refuse(e, "userdata", lua_tostring(e->L, -1));
 }
 
 static bool put_userdata(cast_encoder *e) {
@@ -316,7 +316,7 @@ static bool put_userdata(cast_encoder *e) {
     if (has_save(e)) return put_saved(e, key);
     lua_pop(L, 1);
   }
-  fail_userdata(e);
+  return refuse_userdata(e);
 }
 
 static bool put_object(cast_encoder *e) {
@@ -324,8 +324,8 @@ static bool put_object(cast_encoder *e) {
   case LUA_TTABLE: return put_table(e);
   case LUA_TFUNCTION: return cast_closure_put(e);
   case LUA_TUSERDATA: return put_userdata(e);
-  case LUA_TTHREAD: cast_encoder_fail(e, "coroutine", NULL);
-  default: cast_encoder_fail(e, luaL_typename(e->L, -1), NULL);
+  case LUA_TTHREAD: return cast_encoder_refuse(e, "coroutine", NULL);
+  default: return cast_encoder_refuse(e, luaL_typename(e->L, -1), NULL);
   }
 }
 

@@ -32,6 +32,7 @@ void cast_encoder_reset(cast_encoder *e) {
   e->seq = 0;
   e->nreg = 0;
   e->saves = 0;
+  e->flushed = 0;
   e->saved = false;
   e->again = false;
 }
@@ -100,6 +101,7 @@ cast_encoder *cast_encoder_take(cast_packer *p, lua_State *L) {
   e->busy = true;
   e->scanned = false;
   e->anchor_all = false;
+  e->names_first = false;
   return e;
 }
 
@@ -317,6 +319,60 @@ void cast_encoder_fail(cast_encoder *e, const char *kind, const char *reason) {
   cast_encoder_raise(e);
 }
 
+/* Undoes what was written since frame k, that of a function, was opened. */
+static void roll_back(cast_encoder *e, uint32_t k) {
+  const cast_frame *f = &e->frames[k];
+  for (uint32_t i = e->depth; --i > k;) {
+    if (e->frames[i].kind != CAST_FRAME_SAVE) continue;
+    e->list = e->frames[i].outer;
+    e->saves--;
+  }
+  while (e->nitems > f->items) {
+    cast_object *o = e->items[--e->nitems];
+    cast_unref(o);
+  }
+  e->seq = e->seen.entries[f->entry].seq;
+  cast_seen_cut(&e->seen, f->entry);
+  e->size = f->tag;
+  e->nwork = f->nwork;
+  e->nremeta = f->nremeta;
+  e->depth = k;
+}
+
+/* Whether a function around what can not be sent could go by name, and does. */
+static bool rescue(cast_encoder *e) {
+  lua_State *L = e->L;
+  for (uint32_t k = e->depth; --k > 0;) {
+    const cast_frame *f = &e->frames[k];
+    if (f->kind != CAST_FRAME_CODE || f->value != 0 || f->flushed != e->flushed)
+      continue;
+    lua_pushvalue(L, f->at);
+    if (cast_names_search_modules(e->p, L, cast_encoder_table(e))) {
+      int at = f->at;
+      roll_back(e, k);
+      lua_replace(L, at + 1);
+      lua_settop(L, at + 1);
+      e->p->rescued = true;
+      cast_encoder_name(e, lua_topointer(L, at));
+      return true;
+    }
+    lua_pop(L, 1);
+  }
+  return false;
+}
+
+bool cast_encoder_refuse(
+  cast_encoder *e, const char *kind, const char *reason) {
+  if (rescue(e)) return false;
+  if (!e->names_first && last_body(e) > 0) {
+    /* The function may be one of the frames that are gone. */
+    e->names_first = true;
+    e->again = true;
+    return false;
+  }
+  cast_encoder_fail(e, kind, reason);
+}
+
 /* -- what most objects need ---------------------------------------------- */
 
 bool cast_encoder_back(cast_encoder *e, cast_seen_entry *entry) {
@@ -328,8 +384,10 @@ bool cast_encoder_back(cast_encoder *e, cast_seen_entry *entry) {
     /* A constructor is to be given complete arguments. One that is open can
        not be completed before: it contains the constructor's object. */
     if (entry->state != CAST_SEEN_OPEN &&
-        entry < &e->seen.entries[e->list.save])
+        entry < &e->seen.entries[e->list.save] && e->list.mark > 0) {
       e->list.mark = 0;
+      e->flushed++;
+    }
   }
   cast_encoder_register(e, entry);
   cast_encoder_byte(e, WIRE_BACK);

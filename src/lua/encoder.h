@@ -49,18 +49,22 @@ typedef struct cast_list_state {
 
 /* An object that is being written. */
 typedef struct cast_frame {
-  unsigned char kind;    /* CAST_FRAME_* */
-  unsigned char step;    /* CAST_STEP_* */
-  bool has_meta;         /* table */
-  bool loose;            /* it leads to an object that is not complete */
-  int at;                /* stack index of the object */
-  uint32_t i, n;         /* what is written of it; see encode.c */
-  uint32_t tag;          /* where its flags lie */
-  uint32_t counts;       /* where its two numbers lie; 0: nowhere */
-  uint32_t hint;         /* and those of a header that went before; 0: none */
-  uint32_t entry;        /* in seen */
-  uint32_t value;        /* body: which value of the message it is in, else 0 */
-  uint32_t levels;       /* body: how deep in that value */
+  unsigned char kind; /* CAST_FRAME_* */
+  unsigned char step; /* CAST_STEP_* */
+  bool has_meta;      /* table */
+  bool loose;         /* it leads to an object that is not complete */
+  int at;             /* stack index of the object */
+  uint32_t i, n;      /* what is written of it; see encode.c */
+  uint32_t tag;       /* where its flags lie */
+  uint32_t counts;    /* where its two numbers lie; 0: nowhere */
+  uint32_t hint;      /* and those of a header that went before; 0: none */
+  uint32_t entry;     /* in seen */
+  uint32_t value;     /* body: which value of the message it is in, else 0 */
+  uint32_t levels;    /* body: how deep in that value */
+  uint32_t items;     /* function: what the encoder had before it, */
+  uint32_t nwork;     /* likewise */
+  uint32_t nremeta;
+  uint32_t flushed;
   cast_list_state outer; /* list: the one around it */
 } cast_frame;
 
@@ -84,6 +88,7 @@ typedef struct cast_encoder {
   bool scanned;     /* package.loaded was looked at for this message */
   bool again;       /* begin anew: what was written may be wrong */
   bool anchor_all;  /* a __save runs: keep all objects alive */
+  bool names_first; /* functions of modules go by name */
   int base;         /* see 2. */
   const char *what; /* for paths: "argument", */
   int number;       /* and the first one's number */
@@ -101,10 +106,11 @@ typedef struct cast_encoder {
   uint32_t nremeta, remeta_capacity;
   cast_seen seen;
   uint32_t nanchors;
-  uint32_t seq;   /* objects numbered */
-  uint32_t nreg;  /* objects registered */
-  uint32_t saves; /* __save results around */
-  bool saved;     /* there is some in the message */
+  uint32_t seq;     /* objects numbered */
+  uint32_t nreg;    /* objects registered */
+  uint32_t flushed; /* times that a list took work of an outer one */
+  uint32_t saves;   /* __save results around */
+  bool saved;       /* there is some in the message */
 } cast_encoder;
 
 #define CAST_AT_TABLE 1   /* base + */
@@ -122,8 +128,12 @@ _Noreturn void cast_encoder_nomem(cast_encoder *e);
 /* Moves what was written, behind a header, to *out. */
 void cast_encoder_finish(cast_encoder *e, uint32_t n, cast_msg *out);
 
-/* Raises "cannot send a <kind> (<path>): <reason>" for what the frames are
-   about; reason may be NULL. */
+/* What is on top can not be sent. If it belongs to a function that is in a
+   loaded module, that function goes by name instead: returns false, as the
+   functions below. Else raises "cannot send a <kind> (<path>): <reason>" for
+   what the frames are about; reason may be NULL. */
+bool cast_encoder_refuse(cast_encoder *e, const char *kind, const char *reason);
+/* Always raises. */
 _Noreturn void cast_encoder_fail(
   cast_encoder *e, const char *kind, const char *reason);
 /* Which value of the message the frames are in, and how deep. */

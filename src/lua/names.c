@@ -5,8 +5,9 @@
    (tables with an __index), are put there by a look at package.loaded, which
    encode.c asks for once in each message that has functions or objects in it.
    Other members (C functions, metatables of another kind) are searched for
-   when they are first sent. A name found is looked at again before each use:
-   package.loaded may have changed.
+   when they are first sent, metatables only so often (CAST_NAMES_MISSES). A
+   name found is looked at again before each use: package.loaded may have
+   changed.
 
    package.loaded is only ever read. To be told of new modules by a searcher
    of our own, or by a wrapped require, was rejected: programs replace these,
@@ -21,13 +22,17 @@
 
 /* -- which name is best --------------------------------------------------- */
 
-/* What the base library holds in some version. Other functions among the
-   globals are the program's, and may be missing elsewhere. */
+/* The base library. Other functions among the globals are the program's, and
+   may be missing elsewhere. */
 static const char *const base_names[] = {"assert", "collectgarbage", "dofile",
-  "error", "gcinfo", "getfenv", "getmetatable", "ipairs", "load", "loadfile",
-  "loadstring", "module", "newproxy", "next", "pairs", "pcall", "print",
-  "rawequal", "rawget", "rawlen", "rawset", "require", "select", "setfenv",
-  "setmetatable", "tonumber", "tostring", "type", "unpack", "warn", "xpcall",
+  "error", "getmetatable", "ipairs", "load", "loadfile", "next", "pairs",
+  "pcall", "print", "rawequal", "rawget", "rawset", "require", "select",
+  "setmetatable", "tonumber", "tostring", "type", "xpcall",
+#if CAST_LUA < 502
+  "gcinfo", "getfenv", "loadstring", "module", "newproxy", "setfenv", "unpack",
+#else
+  "rawlen", "warn",
+#endif
   NULL};
 static const char *const library_names[] = {"string", "table", "math", "io",
   "os", "coroutine", "debug", "utf8", "bit32", "bit", "jit", "ffi", "package",
@@ -39,13 +44,15 @@ static bool is_among(const char *s, const char *const *names) {
   return false;
 }
 
-/* Smaller is better: standard libraries, the base library, other modules,
-   tables in modules, other globals. */
+/* Smaller is better. Programs add to the standard libraries what is elsewhere
+   in this version (table.unpack in 5.1), but not what is in no version. */
+enum { RANK_BASE, RANK_LIBRARY, RANK_MODULE, RANK_INNER, RANK_GLOBAL };
+
 static int rank_of(const char *module, const char *key, int depth) {
   if (strcmp(module, "_G") == 0)
-    return depth == 1 && is_among(key, base_names) ? 1 : 4;
-  if (is_among(module, library_names)) return depth <= 1 ? 0 : 3;
-  return depth <= 1 ? 2 : 3;
+    return depth == 1 && is_among(key, base_names) ? RANK_BASE : RANK_GLOBAL;
+  if (depth > 1) return RANK_INNER;
+  return is_among(module, library_names) ? RANK_LIBRARY : RANK_MODULE;
 }
 
 /* A search: what for, and the best name until now. */
@@ -206,6 +213,26 @@ static void visit_module(search *s, int table) {
   if (s->target != 0 || !s->standard) visit_members(s, table);
 }
 
+/* Whether the module at `table`, its name below it, is not known under that
+   name, or another one that still holds and is better. */
+static bool is_new(search *s, int loaded, int names, int table) {
+  lua_State *L = s->L;
+  if (!lua_istable(L, table) || lua_type(L, table - 1) != LUA_TSTRING ||
+      lua_rawlen(L, table - 1) > CAST_NAME_MAX ||
+      lua_topointer(L, table) == s->p->globals)
+    return false;
+  lua_pushvalue(L, table);
+  lua_rawget(L, names);
+  s->best = lua_gettop(L);
+  if (!is_module_name(L, -1)) return true;
+  if (lua_rawequal(L, -1, table - 1)) return false;
+  lua_pushvalue(L, -1);
+  lua_rawget(L, loaded);
+  if (!lua_rawequal(L, -1, table)) return true;
+  lua_pushvalue(L, table - 1);
+  return is_better(s);
+}
+
 bool cast_names_refresh(cast_packer *p, lua_State *L, int t) {
   search s = {.L = L, .p = p, .t = t};
   bool fresh = false;
@@ -215,30 +242,27 @@ bool cast_names_refresh(cast_packer *p, lua_State *L, int t) {
   push_weak(L, t, CAST_SLOT_NAMES);
   lua_pushnil(L);
   while (lua_next(L, top + 1)) {
-    lua_pushvalue(L, -1);
-    lua_rawget(L, top + 2);
-    bool known = is_module_name(L, -1);
-    lua_pop(L, 1);
-    if (!known && lua_istable(L, -1) && lua_type(L, -2) == LUA_TSTRING &&
-        lua_rawlen(L, -2) <= CAST_NAME_MAX &&
-        lua_topointer(L, -1) != p->globals) {
+    bool is_fresh = is_new(&s, top + 1, top + 2, top + 4);
+    lua_settop(L, top + 4);
+    if (is_fresh) {
       fresh = true;
       lua_pushvalue(L, -2);
       note(p, L, t, top + 4);
       visit_module(&s, top + 4);
     }
-    lua_settop(L, top + 4);
-    lua_pop(L, 1);
+    lua_settop(L, top + 3);
   }
   lua_settop(L, top);
   if (fresh) {
     lua_pushboolean(L, 0);
     lua_rawseti(L, t, CAST_SLOT_UNNAMED);
+    p->missed = 0;
   }
   return fresh;
 }
 
-bool cast_names_search(cast_packer *p, lua_State *L, int t) {
+/* Leaves the best name of the object on top, or nil, above it. */
+static int find_best(cast_packer *p, lua_State *L, int t) {
   search s = {.L = L, .p = p, .t = t};
   int top = lua_gettop(L);
   cast_packer_stack(L, 24);
@@ -256,17 +280,33 @@ bool cast_names_search(cast_packer *p, lua_State *L, int t) {
     lua_settop(L, top + 3);
   }
   lua_settop(L, top + 1);
-  if (lua_isnil(L, -1)) {
+  return s.best_rank;
+}
+
+/* The name on top, unless it is nil, is noted for the object below it. */
+static bool note_best(cast_packer *p, lua_State *L, int t, bool good) {
+  if (!good || lua_isnil(L, -1)) {
     lua_pop(L, 1);
     return false;
   }
   lua_pushvalue(L, -1);
-  note(p, L, t, top);
+  note(p, L, t, lua_gettop(L) - 2);
   return true;
+}
+
+bool cast_names_search(cast_packer *p, lua_State *L, int t) {
+  find_best(p, L, t);
+  return note_best(p, L, t, true);
+}
+
+bool cast_names_search_modules(cast_packer *p, lua_State *L, int t) {
+  int rank = find_best(p, L, t);
+  return note_best(p, L, t, rank == RANK_MODULE || rank == RANK_INNER);
 }
 
 bool cast_names_search_once(cast_packer *p, lua_State *L, int t) {
   int top = lua_gettop(L);
+  if (p->missed == CAST_NAMES_MISSES) return false;
   push_weak(L, t, CAST_SLOT_UNNAMED);
   lua_pushvalue(L, top);
   lua_rawget(L, -2);
@@ -274,6 +314,7 @@ bool cast_names_search_once(cast_packer *p, lua_State *L, int t) {
   lua_settop(L, top);
   if (unnamed) return false;
   if (cast_names_search(p, L, t)) return true;
+  p->missed++;
   push_weak(L, t, CAST_SLOT_UNNAMED);
   lua_pushvalue(L, top);
   lua_pushboolean(L, 1);

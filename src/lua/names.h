@@ -32,6 +32,10 @@ bool cast_names_find(cast_packer *p, lua_State *L, int t);
 /* As find, but looks through all loaded modules for the object. */
 bool cast_names_search(cast_packer *p, lua_State *L, int t);
 
+/* As search, but only for what is in a module that is none of the standard
+   libraries. */
+bool cast_names_search_modules(cast_packer *p, lua_State *L, int t);
+
 /* As search, for tables, but remembers those that have no name. */
 bool cast_names_search_once(cast_packer *p, lua_State *L, int t);
 

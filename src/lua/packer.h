@@ -43,6 +43,7 @@ enum {
 #define CAST_SAVE_DEPTH 64u            /* __save results in each other */
 #define CAST_NAMES_BITS 4096u          /* see names.c */
 #define CAST_NAMES_MEMBERS 4096u       /* members looked at in one module */
+#define CAST_NAMES_MISSES 100u /* metatables without a name searched for */
 
 typedef struct cast_text {
   const char *at;    /* the Lua string's bytes: its identity */
@@ -72,6 +73,8 @@ struct cast_packer {
   uint32_t given[CAST_CODE_KEPT]; /* message that each was last given to */
   uint32_t unpacked;              /* counts messages */
 
+  uint32_t missed; /* searches in vain since a module was loaded */
+  bool rescued;    /* functions of modules have gone by name */
   uint64_t named[CAST_NAMES_BITS / 64]; /* filter: tables with names */
 };
 

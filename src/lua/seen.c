@@ -4,8 +4,8 @@
    Owner: the encoder that holds it. Open addressing over indices, so that
    growth moves four bytes an entry and indices stay valid.
 
-   1. slots is 0 while count <= CAST_SEEN_FEW, else a power of two >=
-      2 * count, and each entry is in index. */
+   1. With more than CAST_SEEN_FEW entries slots is a power of two, at least
+      twice their number. If slots is not 0 each entry is in index. */
 #include "seen.h"
 
 #include "../mem.h"
@@ -54,6 +54,14 @@ static void place(cast_seen *s, uint32_t entry) {
   uint32_t i = slot_of(s, s->entries[entry].key);
   while (s->index[i] != 0) i = (i + 1) & mask;
   s->index[i] = entry + 1;
+}
+
+void cast_seen_cut(cast_seen *s, uint32_t n) {
+  CAST_ASSERT(n <= s->count);
+  s->count = n;
+  if (s->slots == 0) return;
+  memset(s->index, 0, s->slots * sizeof s->index[0]);
+  for (uint32_t i = 0; i < n; i++) place(s, i);
 }
 
 /* Makes the index anew, twice as large. */

@@ -34,6 +34,9 @@ void cast_seen_fini(cast_seen *s);
 /* Forgets all entries, and gives much memory back. */
 void cast_seen_clear(cast_seen *s);
 
+/* Forgets the entries from index n on. */
+void cast_seen_cut(cast_seen *s, uint32_t n);
+
 /* In seen.c: the search once there is an index. */
 cast_seen_entry *cast_seen_look(const cast_seen *s, const void *key);
 

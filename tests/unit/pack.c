@@ -613,6 +613,13 @@ static void module_names(void **state) {
   run(B.L, "package.preload.late = function() return {here = true} end", 0, 0);
   cross("return {require 'late'}, 5",
     "local t = ... assert(t[1] == require 'late' and t[1].here)");
+  /* Of two names of a module, the shorter. */
+  run(A.L,
+    "local t = {f = print} package.loaded['two.core'] = t "
+    "package.loaded.two = t package.loaded['two.more'] = t",
+    0, 0);
+  run(B.L, "package.loaded.two = {ok = true}", 0, 0);
+  cross("return package.loaded.two, print", "assert((...).ok)");
   /* Loaded anew: the old table is a table as any other. */
   cross("local old = require 'late' package.loaded.late = nil "
         "return old, require 'late'",
@@ -654,6 +661,42 @@ static void class_names(void **state) {
   lua_gc(B.L, LUA_GCCOLLECT, 0);
   run(B.L, "assert(gone == 3, gone)", 0, 0);
 #endif
+}
+
+/* A function of a module goes as a copy if it can be copied, else by name. */
+static void module_functions(void **state) {
+  CAST_UNUSED(state);
+  static const char *const preload =
+    "package.preload.secret = (loadstring or load)[[\n"
+    "  local co, n = coroutine.create(function() end), 0\n"
+    "  local function inner() return co end\n"
+    "  local M = {here = ...}\n"
+    "  function M.copied() n = n + 1 return n end\n"
+    "  function M.named() return inner() end\n"
+    "  function M.outer() return M.named(), n end\n"
+    "  return M]]";
+  run(A.L, preload, 0, 0);
+  run(B.L, preload, 0, 0);
+  cross("local M = require 'secret' M.copied() return M.copied",
+    "assert((...) ~= require 'secret'.copied and (...)() == 2)");
+  cross("local f, t = require 'secret'.named, {} "
+        "return {{}, t, function() return f, t end}, t, f",
+    "local t, u, f = ... assert(f == require 'secret'.named and t[2] == u) "
+    "local g, v = t[3]() assert(g == f and u == v)");
+  cross("return require 'secret'.named, require 'secret'.outer",
+    "local f, g = ... assert(f == require 'secret'.named and g() == f())");
+  /* Much is undone: handles, names, deep tables, a __save around it. */
+  cross("local t = {} for i = 1, 100 do t = {t, new_handle(), print} end "
+        "local named = require 'secret'.named "
+        "local s = setmetatable({}, {__save = function() return "
+        "function(...) return {...} end, t, {function() return named end} "
+        "end}) "
+        "return s, s, t",
+    "local s, u, t = ... assert(s == u and s[1] == t and "
+    "s[2][1]() == require 'secret'.named)");
+  refuse("local f = function() return require 'secret'.named end "
+         "local co = coroutine.create(f) return function() return co end",
+    "upvalue 'co'");
 }
 
 /* -- __save --------------------------------------------------------------- */
@@ -854,6 +897,7 @@ int main(void) {
     cmocka_unit_test_setup_teardown(library_names, setup, teardown),
     cmocka_unit_test_setup_teardown(module_names, setup, teardown),
     cmocka_unit_test_setup_teardown(class_names, setup, teardown),
+    cmocka_unit_test_setup_teardown(module_functions, setup, teardown),
     cmocka_unit_test_setup_teardown(save, setup, teardown),
     cmocka_unit_test_setup_teardown(errors, setup, teardown),
     cmocka_unit_test_setup_teardown(handles, setup, teardown),
