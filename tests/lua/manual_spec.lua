@@ -69,6 +69,10 @@ for _, path in ipairs {"README.md", "docs/manual.md"} do
           pending("needs Lua " .. example.version)
           return
         end
+        if not helper.has_children() then
+          pending "no other program can be started here"
+          return
+        end
         check(example)
       end)
     end
