@@ -454,23 +454,17 @@ bool cast_names_resolve(
 
 void cast_names_describe(lua_State *L, const char *name, size_t size) {
   const char *rest;
+  luaL_Buffer b;
   size_t first = split(name, size, &rest);
-  bool in_globals = first == 2 && memcmp(name, "_G", 2) == 0 && rest != NULL;
-  lua_pushstring(L, rest == NULL ? "module '" : "'");
-  int n = 1;
-  if (in_globals) {
+  cast_packer_stack(L, LUA_MINSTACK);
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, rest == NULL ? "module '" : "'");
+  if (first == 2 && memcmp(name, "_G", 2) == 0 && rest != NULL) {
     size = size_after(name, size, rest);
     name = rest;
   }
-  do {
-    first = split(name, size, &rest);
-    lua_pushlstring(L, name, first);
-    lua_pushstring(L, rest == NULL ? "'" : ".");
-    n += 2;
-    if (rest != NULL) {
-      size = size_after(name, size, rest);
-      name = rest;
-    }
-  } while (rest != NULL);
-  lua_concat(L, n);
+  for (size_t i = 0; i < size; i++)
+    luaL_addchar(&b, name[i] == '\0' ? '.' : name[i]);
+  luaL_addchar(&b, '\'');
+  luaL_pushresult(&b);
 }
