@@ -25,9 +25,18 @@ struct cast_runner {
   os_context *left;            /* (w) see invariant 2 */
   os_context *spare;           /* (w) reserved for the next hold, or NULL */
   void (*loop)(cast_runner *); /* (i) what a fresh context runs for ever */
-  struct cast_session *session; /* (w) being run, or NULL */
+  /* (w) Being run, or NULL. Atomic for the handler of a poke, which reads it
+     in the same thread; relaxed, since that is the only other reader. */
+  _Atomic(struct cast_session *) session;
   struct cast_worker *worker;  /* (i) NULL for a host's runner */
 };
+
+static inline struct cast_session *cast_runner_session(cast_runner *r) {
+  return atomic_load_explicit(&r->session, memory_order_relaxed);
+}
+static inline void cast_runner_serve(cast_runner *r, struct cast_session *s) {
+  atomic_store_explicit(&r->session, s, memory_order_relaxed);
+}
 
 /* Makes sure r->spare is there: 0 or CASTING_ENOMEM. */
 int cast_runner_reserve(cast_runner *r);

@@ -352,6 +352,7 @@ static cast_job *spin(cast_worker *w) {
     /* Relaxed: the bound on spinners is not exact. */
     uint32_t n = atomic_load_explicit(&sched.nspinning, memory_order_relaxed);
     if (2 * n >= cast_sched_busy()) return NULL;
+    /* PAIR sleep: submitters that see it rely on this worker's looking. */
     atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
     w->spinning = true;
   }
@@ -381,6 +382,7 @@ static bool take_back(cast_worker *w) {
   cast_lock_take(&sched.lock);
   if (w->core == NULL && (w->core = take_core_locked()) != NULL) {
     cast_list_remove(&w->link);
+    /* PAIR sleep. */
     atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
     w->spinning = true;
     back = true;

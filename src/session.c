@@ -26,7 +26,8 @@ void cast_session_hold(cast_session *s) {
 }
 
 void cast_session_drop(cast_session *s) {
-  /* PAIR holds: as PAIR refs in object.h. */
+  /* PAIR holds: each holder releases what it did, the last one acquires all
+     before it frees. */
   if (atomic_fetch_sub_explicit(&s->holds, 1, memory_order_acq_rel) == 1)
     s->ops->free(s);
 }
@@ -269,17 +270,17 @@ static void step(cast_session *s) {
 
 static void leave(cast_session *s, cast_runner **r) {
   *r = s->runner;
-  (*r)->session = NULL;
+  cast_runner_serve(*r, NULL);
   /* A host's session keeps its runner: its main program is one as well. */
   if ((*r)->worker != NULL) s->runner = NULL;
 }
 
 cast_run cast_session_run(cast_session *s, cast_runner **r) {
   /* A runner that goes on with s on a fresh stack continues the slice. */
-  if ((*r)->session != s) s->budget = CAST_SLICE_TASKS;
+  if (cast_runner_session(*r) != s) s->budget = CAST_SLICE_TASKS;
   s->runner = *r;
   for (;;) {
-    s->runner->session = s;
+    cast_runner_serve(s->runner, s);
     take_inbox(s);
     expire(s);
     if (s->ops->interrupted != NULL) s->ops->interrupted(s);

@@ -28,12 +28,13 @@ static struct {
   _Atomic uint32_t nended; /* (a) all that ever ended; joiner sleeps on it */
 } workers;
 
-/* Relaxed throughout: a slot is only read by the thread that filled it. */
+/* Relaxed but for the hand-over: a slot is only read by its own thread. */
 static slot *take_slot(cast_worker *w) {
   for (size_t i = 0; i < CAST_WORKERS_MAX; i++) {
     uintptr_t none = 0;
+    /* PAIR slot: acquire; the last owner's writes come before this one's. */
     if (!atomic_compare_exchange_strong_explicit(&slots[i].thread, &none,
-          os_thread_self(), memory_order_relaxed, memory_order_relaxed))
+          os_thread_self(), memory_order_acquire, memory_order_relaxed))
       continue;
     atomic_store_explicit(&slots[i].who, w, memory_order_relaxed);
     return &slots[i];
@@ -44,7 +45,8 @@ static slot *take_slot(cast_worker *w) {
 static void give_slot(slot *s) {
   if (s == NULL) return;
   atomic_store_explicit(&s->who, NULL, memory_order_relaxed);
-  atomic_store_explicit(&s->thread, 0, memory_order_relaxed);
+  /* PAIR slot: release. */
+  atomic_store_explicit(&s->thread, 0, memory_order_release);
 }
 
 /* In any thread: a signal may come from elsewhere, too. */
@@ -56,7 +58,7 @@ static void on_poke(void) {
     if (atomic_load_explicit(&slots[i].thread, memory_order_relaxed) != self)
       continue;
     w = atomic_load_explicit(&slots[i].who, memory_order_relaxed);
-    s = w != NULL ? w->runner.session : NULL;
+    s = w != NULL ? cast_runner_session(&w->runner) : NULL;
     if (s != NULL && s->ops->poke != NULL) s->ops->poke(s);
     return;
   }
@@ -85,7 +87,7 @@ cast_worker *cast_worker_of(const cast_session *self) {
 static void loop(cast_runner *r) {
   for (;;) {
     cast_worker *w = r->worker;
-    cast_session *s = r->session;
+    cast_session *s = cast_runner_session(r);
     cast_job *job;
     if (s == NULL) {
       job = cast_sched_find(w);

@@ -7,17 +7,6 @@
 
 #include <math.h>
 
-int cast_lib_channel(lua_State *L);
-int cast_lib_named(lua_State *L);
-int cast_lib_after(lua_State *L);
-int cast_lib_every(lua_State *L);
-int cast_lib_select(lua_State *L);
-int cast_lib_spawn(lua_State *L);
-int cast_lib_self(lua_State *L);
-int cast_lib_yield(lua_State *L);
-int cast_lib_sleep(lua_State *L);
-int cast_lib_session(lua_State *L);
-
 static int lib_now(lua_State *L) {
   lua_pushnumber(L, (lua_Number)os_now() * 1e-9);
   return 1;

@@ -270,6 +270,7 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t,
 #endif
   if (t->in_place) {
     cast_task_block(&t->core);
+    atomic_store_explicit(&S->running, t->co.L, memory_order_relaxed);
     return cast_complete(L, S, t);
   }
   t->parked = true;

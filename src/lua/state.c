@@ -176,11 +176,10 @@ static void stop_hook(lua_State *L, lua_Debug *ar) {
    coroutine's own), nor is a compiled loop of LuaJIT. */
 static void pool_poke(cast_session *s) {
   cast_state *S = cast_state_of(s);
-  cast_ltask *t = cast_current(S);
+  lua_State *L = atomic_load_explicit(&S->running, memory_order_relaxed);
   /* Relaxed: asked again until the session has closed. */
   if (!atomic_load_explicit(&S->close_posted, memory_order_relaxed)) return;
-  if (t != NULL && t->co.L != NULL)
-    lua_sethook(t->co.L, stop_hook, LUA_MASKCOUNT, 1);
+  if (L != NULL) lua_sethook(L, stop_hook, LUA_MASKCOUNT, 1);
 }
 
 static bool nag(cast_timer *t) {

@@ -83,6 +83,9 @@ struct cast_state {
   cast_packer *packer;
   cast_host *host;     /* NULL: one of ours */
   cast_ltask *main;    /* host: its main program */
+  /* What a poke makes look up: the coroutine that runs, as far as is known.
+     Atomic for the handler, in the same thread; so relaxed. */
+  _Atomic(lua_State *) running;
   lua_Hook hook;       /* host: what was set when the wait began */
   cast_object *pending; /* see invariant 3 */
   cast_coroutine *idle; /* finished coroutines, to be used again */
@@ -242,6 +245,19 @@ void cast_failures_flush(cast_state *root);
 /* Where failures of the process go: a channel (its reference is taken over),
    until the host that said so ends; NULL: stderr, if `root` had chosen. */
 void cast_failures_to(cast_chan *c, cast_state *root);
+
+/* -- the functions of the module, by the files that have them ------------ */
+
+int cast_lib_channel(lua_State *L);
+int cast_lib_named(lua_State *L);
+int cast_lib_after(lua_State *L);
+int cast_lib_every(lua_State *L);
+int cast_lib_select(lua_State *L);
+int cast_lib_spawn(lua_State *L);
+int cast_lib_self(lua_State *L);
+int cast_lib_yield(lua_State *L);
+int cast_lib_sleep(lua_State *L);
+int cast_lib_session(lua_State *L);
 
 /* -- libraries ------------------------------------------------------------------- */
 

@@ -236,6 +236,7 @@ void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
     pack_table(L, S, t, -1);
     lua_pop(L, 2);
   }
+  /* PAIR share. */
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_release);
 }
 
@@ -533,7 +534,11 @@ void cast_ltask_resume(cast_session *s, cast_task *core) {
   int n = prepare(S, t), nres, status;
   if (n < 0) return;
   t->parked = false;
+  atomic_store_explicit(&S->running, t->co.L, memory_order_relaxed);
   status = cast_lua_resume(t->co.L, n, &nres);
+  /* Before anything is freed; the compiler keeps it there (the calls that
+     follow are opaque to it). */
+  atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
 #if !CAST_HAS_YIELDK
   if (t->raising && lua_gethook(t->co.L) == raise_hook)
     lua_sethook(t->co.L, NULL, 0, 0); /* it ended without an instruction */
