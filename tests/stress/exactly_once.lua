@@ -10,7 +10,9 @@ package.path = (arg[0]:match "^(.*)[/\\]" or ".") .. "/lib/?.lua;" ..
 local casting = require "casting"
 local kit = require "kit"
 
-local seed, _ = kit.arguments()
+local seed, scale = kit.arguments()
+-- ThreadSanitizer takes more than its share of time for each longjmp of Lua.
+if scale < 1 then kit.scale = scale * scale end
 local random = kit.generator(seed)
 
 -- Sends id, 1 ... id, n; now and then lets others run.
