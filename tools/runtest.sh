@@ -2,7 +2,7 @@
 # runtest.sh - runs one test program and counts its cases; CTest calls it.
 # SPDX-License-Identifier: MIT
 #
-#   runtest.sh -r RESULTS [-t SECONDS] [-f FACTOR] [-m MODULEDIR] [-p PRELOAD]
+#   runtest.sh -r RESULTS [-t SECONDS] [-f FACTOR] [-m MODULEDIR]
 #              NAME tap|script COMMAND [ARGS]
 #
 # tap: the standard output is TAP (busted -o TAP, cmocka); script: the exit
@@ -15,14 +15,13 @@
 # own interpreter, for tests that start another), CASTING_TIME_FACTOR (1 for a
 # normal build, more where everything is slower).
 set -u
-limit=60 factor=1 module='' preload='' results=''
-while getopts r:t:f:m:p: o; do
+limit=60 factor=1 module='' results=''
+while getopts r:t:f:m: o; do
   case $o in
   r) results=$OPTARG ;;
   t) limit=$OPTARG ;;
   f) factor=$OPTARG ;;
   m) module=$OPTARG ;;
-  p) preload=$OPTARG ;;
   *) exit 2 ;;
   esac
 done
@@ -60,8 +59,6 @@ if [ "${LUA:+${LUA##*/}}" = luajit ]; then asan="$asan detect_leaks=0"; fi
 export ASAN_OPTIONS="$asan ${ASAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS:-}"
 
-# Not for `timeout` itself, only for what it runs.
-[ -z "$preload" ] || set -- env LD_PRELOAD="$preload" "$@"
 timeout -k 5 "$limit" "$@" >"$base.out" 2>"$base.err" </dev/null
 status=$?
 

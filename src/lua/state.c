@@ -154,6 +154,7 @@ static void pool_close(cast_session *s) {
   leave_tree(S);
 }
 
+#if !CAST_LUAJIT
 /* In a task that computes while its session is to close: as a blocking call
    would, this raises the cancellation; first once, so that clean-up can run,
    later at every instruction, whatever catches it. */
@@ -172,8 +173,9 @@ static void stop_hook(lua_State *L, lua_Debug *ar) {
 }
 
 /* ops->poke: as in a signal handler. lua_sethook may be called there, as
-   lua.c does. A coroutine within the task is not reached (PUC: hooks are a
-   coroutine's own), nor is a compiled loop of LuaJIT. */
+   lua.c does. A coroutine within the task is not reached, since hooks are a
+   coroutine's own. Not for LuaJIT: its lua_sethook meets the trace compiler
+   half way (crashes were seen), and its compiled loops see no hooks. */
 static void pool_poke(cast_session *s) {
   cast_state *S = cast_state_of(s);
   lua_State *L = atomic_load_explicit(&S->running, memory_order_relaxed);
@@ -181,6 +183,7 @@ static void pool_poke(cast_session *s) {
   if (!atomic_load_explicit(&S->close_posted, memory_order_relaxed)) return;
   if (L != NULL) lua_sethook(L, stop_hook, LUA_MASKCOUNT, 1);
 }
+#endif
 
 static bool nag(cast_timer *t) {
   cast_state *S = CAST_CONTAINER(t, cast_state, nag);
@@ -200,7 +203,9 @@ const cast_session_ops cast_pool_ops = {
   .resume = cast_ltask_resume,
   .close = pool_close,
   .free = state_free,
+#if !CAST_LUAJIT
   .poke = pool_poke,
+#endif
 };
 
 static void on_close(cast_session *s, cast_post *p, bool closed) {
@@ -328,8 +333,9 @@ void cast_state_end(lua_State *L) {
   box = lua_touserdata(L, -1);
   lua_pop(L, 1);
   S = box != NULL ? *box : NULL;
-  if (S == NULL || S->host == NULL || S->ending) return;
-  S->ending = true;
+  if (S == NULL || S->host == NULL ||
+      atomic_exchange_explicit(&S->ending, true, memory_order_relaxed))
+    return;
   /* os.exit(n, true) in a task: the main program cannot go on any more, and
      the process ends as soon as the state has closed. */
   if (S->session.current != &S->main->core) {

@@ -100,7 +100,7 @@ struct cast_state {
   cast_list sibling;   /* (host lock) */
   size_t memory;       /* bytes in use by the Lua state */
   size_t memory_max;   /* 0: no limit */
-  bool ending;         /* host: everything is being unwound */
+  _Atomic bool ending; /* (a) host: everything is being unwound */
   bool closing;        /* its Lua state is being closed: no new handles */
   char name[];         /* (i) */
 };

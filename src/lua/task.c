@@ -336,6 +336,11 @@ static int note_failure(lua_State *L) {
   error = cast_lua_describe(L, 2);
   luaL_traceback(L, co, error, 0);
   e->t->failure = cast_failure_new(e->t, e->S, error, lua_tostring(L, -1));
+  /* What fails because everything ends is nobody's concern. Relaxed: a
+     failure at the same moment may be reported or not. */
+  if (atomic_load_explicit(&e->S->root->ending, memory_order_relaxed) ||
+      atomic_load_explicit(&e->S->close_posted, memory_order_relaxed))
+    atomic_store_explicit(&e->t->joined, true, memory_order_relaxed);
   return 0;
 }
 
