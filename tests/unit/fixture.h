@@ -144,6 +144,7 @@ static inline unit_task *unit_task_new(
 
 typedef struct unit_session {
   cast_session core;
+  _Atomic(struct unit_task *) running; /* (a) for a poke in the same thread */
   cast_post close_post;
   _Atomic bool close_posted; /* (a) */
   bool inside;               /* (w) not atomic on purpose: one at a time */
@@ -158,15 +159,17 @@ static inline unit_session *unit_session_of(cast_session *s) {
 }
 
 /* A task enters its session, or comes back into it. */
-static inline void unit_enter(cast_session *s) {
-  unit_session *u = unit_session_of(s);
+static inline void unit_enter(unit_task *t) {
+  unit_session *u = unit_session_of(t->core.session);
   CAST_ALWAYS(!u->inside);
   u->inside = true;
+  atomic_store_explicit(&u->running, t, memory_order_relaxed);
 }
-static inline void unit_leave(cast_session *s) {
-  unit_session *u = unit_session_of(s);
+static inline void unit_leave(unit_task *t) {
+  unit_session *u = unit_session_of(t->core.session);
   CAST_ALWAYS(u->inside);
   u->inside = false;
+  atomic_store_explicit(&u->running, NULL, memory_order_relaxed);
 }
 
 static inline void unit_wait_over(unit_task *t) {
@@ -180,7 +183,7 @@ static inline void unit_wait_over(unit_task *t) {
 
 static inline void unit_resume(cast_session *s, cast_task *core) {
   unit_task *t = unit_task_of(core);
-  unit_enter(s);
+  unit_enter(t);
   CAST_ALWAYS(s->current == core && core->session == s);
   if (t->parked) {
     t->parked = false;
@@ -188,7 +191,7 @@ static inline void unit_resume(cast_session *s, cast_task *core) {
     t->over = true;
   }
   bool ended = t->run(t);
-  unit_leave(s);
+  unit_leave(t);
   if (ended) {
     cast_msg_drop(&core->waiter.msg);
     cast_task_finish(core, core->cancelled ? CAST_CANCELLED : CAST_DONE);
@@ -381,9 +384,9 @@ static inline int unit_wait(unit_task *t, int rc, uint64_t deadline) {
     t->parked = true;
     return CAST_PARKED;
   }
-  unit_leave(t->core.session);
+  unit_leave(t);
   cast_task_block(&t->core);
-  unit_enter(t->core.session);
+  unit_enter(t);
   unit_wait_over(t);
   return t->result;
 }
