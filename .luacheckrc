@@ -12,6 +12,7 @@ exclude_files = { "lua/*.d.lua", "build" }
 -- Probing for what only some versions have is part of writing for all.
 local some = { "jit", "utf8", "warn", "unpack", "loadstring", "setfenv",
   "getfenv", "table.unpack", "table.pack", "math.type", "math.tointeger",
+  "math.maxinteger", "math.mininteger", "debug.upvalueid",
   "coroutine.close", "coroutine.isyieldable", "rawlen", "bit32", "bit" }
 
 for _, dir in ipairs { "lua", "bench", "examples", "tools", "tests/stress",

@@ -21,8 +21,7 @@
 /* Ends the process with a message that names the broken proof. */
 _Noreturn void cast_panic(const char *file, int line, const char *what);
 
-#define CAST_ALWAYS(c) \
-  ((c) ? (void)0 : cast_panic(__FILE__, __LINE__, #c))
+#define CAST_ALWAYS(c) ((c) ? (void)0 : cast_panic(__FILE__, __LINE__, #c))
 #if CAST_DEBUG >= 1
 #define CAST_ASSERT(c) CAST_ALWAYS(c)
 #else

@@ -23,7 +23,7 @@ static void chan_free(cast_object *o) {
   cast_free(c);
 }
 
-const cast_type cast_chan_type = { "channel", chan_free, chan_release };
+const cast_type cast_chan_type = {"channel", chan_free, chan_release};
 
 cast_chan *cast_chan_new(size_t capacity) {
   cast_chan *c = cast_calloc(sizeof *c);
@@ -36,7 +36,7 @@ cast_chan *cast_chan_new(size_t capacity) {
   return c;
 }
 
-/* -- with the lock held ---------------------------------------------------- */
+/* -- with the lock held --------------------------------------------------- */
 
 /* First waiter whose wait can still happen; dead ones are dropped. */
 static cast_waiter *first_live(cast_list *queue) {
@@ -79,8 +79,7 @@ static void check(cast_chan *c) {
   cast_list_check(&c->senders);
   cast_list_check(&c->receivers);
   if (c->closed)
-    CAST_ALWAYS(
-      cast_list_empty(&c->senders) && cast_list_empty(&c->receivers));
+    CAST_ALWAYS(cast_list_empty(&c->senders) && cast_list_empty(&c->receivers));
 }
 #endif
 
@@ -129,14 +128,14 @@ int cast_chan_receive_locked(cast_chan *c, cast_waiter *w, cast_task **wake) {
   return c->closed ? CASTING_ECLOSED : CASTING_EEMPTY;
 }
 
-void cast_chan_queue_locked(cast_chan *c, cast_task *t, cast_waiter *w,
-  bool sending) {
+void cast_chan_queue_locked(
+  cast_chan *c, cast_task *t, cast_waiter *w, bool sending) {
   w->wait = &t->wait;
   w->lock = &c->lock;
   cast_list_push(sending ? &c->senders : &c->receivers, &w->link);
 }
 
-/* -- operations ------------------------------------------------------------- */
+/* -- operations ----------------------------------------------------------- */
 
 int cast_chan_grow(cast_chan *c) {
   cast_msg *ring, *old = NULL;
@@ -164,8 +163,8 @@ int cast_chan_grow(cast_chan *c) {
   return 0;
 }
 
-int cast_chan_send(cast_chan *c, cast_session *self, cast_task *t,
-  cast_waiter *w) {
+int cast_chan_send(
+  cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
   cast_task *wake = NULL;
   int rc;
   for (;;) {
@@ -185,8 +184,8 @@ int cast_chan_send(cast_chan *c, cast_session *self, cast_task *t,
   return rc;
 }
 
-int cast_chan_receive(cast_chan *c, cast_session *self, cast_task *t,
-  cast_waiter *w) {
+int cast_chan_receive(
+  cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
   cast_task *wake = NULL;
   int rc;
   CAST_ASSERT(cast_msg_empty(&w->msg));

@@ -29,7 +29,7 @@ struct cast_chan {
   cast_list senders;   /* (lock) */
   cast_list receivers; /* (lock) */
   void (*on_free)(cast_chan *); /* (i) e.g. stops its ticker; may be NULL */
-  void *owner;         /* (i) for on_free and the registry of names */
+  void *owner;                  /* (i) for on_free and the registry of names */
 };
 
 extern const cast_type cast_chan_type;
@@ -40,12 +40,12 @@ cast_chan *cast_chan_new(size_t capacity); /* NULL: out of memory */
    the task that w belongs to and that parks; NULL: do not wait. `self` is
    the session the calling thread runs, or NULL. 0, CAST_PARKED,
    CASTING_ECLOSED, CASTING_EFULL (t == NULL), CASTING_ENOMEM. */
-int cast_chan_send(cast_chan *c, cast_session *self, cast_task *t,
-  cast_waiter *w);
+int cast_chan_send(
+  cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w);
 /* Receives into w->msg (empty before). 0, CAST_PARKED, CASTING_ECLOSED,
    CASTING_EEMPTY (t == NULL). */
-int cast_chan_receive(cast_chan *c, cast_session *self, cast_task *t,
-  cast_waiter *w);
+int cast_chan_receive(
+  cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w);
 /* True if this call closed it. */
 bool cast_chan_close(cast_chan *c, cast_session *self);
 bool cast_chan_closed(cast_chan *c);
@@ -60,8 +60,8 @@ bool cast_chan_can_receive_locked(cast_chan *c);
 int cast_chan_send_locked(cast_chan *c, cast_waiter *w, cast_task **wake);
 int cast_chan_receive_locked(cast_chan *c, cast_waiter *w, cast_task **wake);
 /* Queues w; the wait is armed. */
-void cast_chan_queue_locked(cast_chan *c, cast_task *t, cast_waiter *w,
-  bool sending);
+void cast_chan_queue_locked(
+  cast_chan *c, cast_task *t, cast_waiter *w, bool sending);
 /* Without the lock: makes room for a message more: 0 or CASTING_ENOMEM. */
 int cast_chan_grow(cast_chan *c);
 

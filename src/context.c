@@ -8,13 +8,11 @@
 
 static struct {
   cast_lock lock;
-  uint32_t count;                     /* (lock) */
+  uint32_t count;                      /* (lock) */
   os_context *free[CAST_CONTEXTS_MAX]; /* (lock) */
 } pool;
 
-void cast_contexts_init(void) {
-  cast_lock_init(&pool.lock, CAST_RANK_POOL);
-}
+void cast_contexts_init(void) { cast_lock_init(&pool.lock, CAST_RANK_POOL); }
 
 void cast_contexts_fini(void) {
   while (pool.count > 0) os_context_free(pool.free[--pool.count]);

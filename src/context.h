@@ -28,7 +28,7 @@ struct cast_runner {
   /* (w) Being run, or NULL. Atomic for the handler of a poke, which reads it
      in the same thread; relaxed, since that is the only other reader. */
   _Atomic(struct cast_session *) session;
-  struct cast_worker *worker;  /* (i) NULL for a host's runner */
+  struct cast_worker *worker; /* (i) NULL for a host's runner */
 };
 
 static inline struct cast_session *cast_runner_session(cast_runner *r) {

@@ -115,7 +115,6 @@ void cast_heap_check(const cast_heap *h) {
     const entry *e = &h->at[i];
     CAST_ALWAYS(e->node->index == i + 1);
     CAST_ALWAYS(e->node->deadline_ns == e->deadline_ns);
-    CAST_ALWAYS(
-      i == 0 || h->at[(i - 1) / ARITY].deadline_ns <= e->deadline_ns);
+    CAST_ALWAYS(i == 0 || h->at[(i - 1) / ARITY].deadline_ns <= e->deadline_ns);
   }
 }

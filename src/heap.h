@@ -18,7 +18,7 @@ typedef struct cast_heap {
   struct cast_heap_entry {
     uint64_t deadline_ns; /* a copy, so that sifting touches one array */
     cast_heap_node *node;
-  } *at;
+  } * at;
   uint32_t count;
   uint32_t room;
 } cast_heap;
@@ -28,7 +28,7 @@ void cast_heap_fini(cast_heap *h); /* must be empty */
 /* Makes room for one more entry: 0 or CASTING_ENOMEM. After it the next
    cast_heap_push cannot fail. */
 int cast_heap_reserve(cast_heap *h);
-void cast_heap_push(cast_heap *h, cast_heap_node *n); /* n->deadline_ns set */
+void cast_heap_push(cast_heap *h, cast_heap_node *n);   /* n->deadline_ns set */
 void cast_heap_remove(cast_heap *h, cast_heap_node *n); /* fine if not in */
 static inline cast_heap_node *cast_heap_top(const cast_heap *h) {
   return h->count == 0 ? NULL : h->at[0].node;

@@ -7,17 +7,17 @@
 #define CAST_LIMITS_H
 
 #ifdef CAST_SHRINK
-#define CAST_RUNQ_SIZE 4u       /* sessions in one core's run queue */
-#define CAST_SLICE_TASKS 2u     /* task resumptions per session slice */
-#define CAST_NEXT_STREAK 1u     /* run-next uses in a row before the queue */
-#define CAST_GLOBAL_EVERY 3u    /* look at the global queue every n-th pick */
-#define CAST_SPIN_ROUNDS 2u     /* looks for work before a worker sleeps */
-#define CAST_LOCK_SPINS 1u      /* tries before a lock waiter sleeps */
-#define CAST_RING_FIRST 1u      /* slots of a channel ring when first made */
-#define CAST_HEAP_FIRST 1u      /* deadlines a heap has room for at first */
-#define CAST_COROUTINES_MAX 2u  /* finished coroutines kept per state */
-#define CAST_CONTEXTS_MAX 2u    /* spare C stacks kept per runtime */
-#define CAST_PACK_DEPTH 3u      /* nesting encoded in place before deferring */
+#define CAST_RUNQ_SIZE 4u      /* sessions in one core's run queue */
+#define CAST_SLICE_TASKS 2u    /* task resumptions per session slice */
+#define CAST_NEXT_STREAK 1u    /* run-next uses in a row before the queue */
+#define CAST_GLOBAL_EVERY 3u   /* look at the global queue every n-th pick */
+#define CAST_SPIN_ROUNDS 2u    /* looks for work before a worker sleeps */
+#define CAST_LOCK_SPINS 1u     /* tries before a lock waiter sleeps */
+#define CAST_RING_FIRST 1u     /* slots of a channel ring when first made */
+#define CAST_HEAP_FIRST 1u     /* deadlines a heap has room for at first */
+#define CAST_COROUTINES_MAX 2u /* finished coroutines kept per state */
+#define CAST_CONTEXTS_MAX 2u   /* spare C stacks kept per runtime */
+#define CAST_PACK_DEPTH 3u     /* nesting encoded in place before deferring */
 #else
 #define CAST_RUNQ_SIZE 256u
 #define CAST_SLICE_TASKS 128u
@@ -32,11 +32,11 @@
 #define CAST_PACK_DEPTH 64u
 #endif
 
-#define CAST_MSG_INLINE 48u          /* message bytes kept without malloc */
-#define CAST_SELECT_MAX 65536u       /* cases in one select */
-#define CAST_WORKERS_MAX 1024u       /* OS threads of the pool, at most */
-#define CAST_CORES_MAX 256u          /* sessions that run at once, at most */
-#define CAST_STACK_SIZE (4u << 20)   /* address space of one C stack */
-#define CAST_SHARED_STRING 4096u     /* strings from here on are shared */
+#define CAST_MSG_INLINE 48u        /* message bytes kept without malloc */
+#define CAST_SELECT_MAX 65536u     /* cases in one select */
+#define CAST_WORKERS_MAX 1024u     /* OS threads of the pool, at most */
+#define CAST_CORES_MAX 256u        /* sessions that run at once, at most */
+#define CAST_STACK_SIZE (4u << 20) /* address space of one C stack */
+#define CAST_SHARED_STRING 4096u   /* strings from here on are shared */
 
 #endif

@@ -21,9 +21,7 @@ static inline void cast_list_init(cast_list *l) {
   l->prev = l;
 }
 
-static inline bool cast_list_empty(const cast_list *l) {
-  return l->next == l;
-}
+static inline bool cast_list_empty(const cast_list *l) { return l->next == l; }
 
 /* Appends `node` at the tail of the list `l`. */
 static inline void cast_list_push(cast_list *l, cast_list *node) {

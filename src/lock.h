@@ -41,9 +41,11 @@ struct cast_lock {
 
 /* For locks that exist before anything runs. */
 #if CAST_DEBUG >= 1
-#define CAST_LOCK_STATIC(r) { .rank = (r) }
+#define CAST_LOCK_STATIC(r) \
+  { .rank = (r) }
 #else
-#define CAST_LOCK_STATIC(r) { 0 }
+#define CAST_LOCK_STATIC(r) \
+  { 0 }
 #endif
 
 void cast_lock_init(cast_lock *l, cast_rank rank);

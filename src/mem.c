@@ -10,10 +10,10 @@
 
 #if CAST_DEBUG >= 1
 
-static _Atomic int64_t live;     /* (a) blocks allocated and not yet freed */
-static _Atomic uint64_t left;    /* (a) allocations to the failing one; 0 off */
-static _Atomic bool sticky;      /* (a) the failing one stays the next one */
-static _Atomic bool has_failed;  /* (a) */
+static _Atomic int64_t live;    /* (a) blocks allocated and not yet freed */
+static _Atomic uint64_t left;   /* (a) allocations to the failing one; 0 off */
+static _Atomic bool sticky;     /* (a) the failing one stays the next one */
+static _Atomic bool has_failed; /* (a) */
 
 static void fail_arm(uint64_t n, bool stay) {
   atomic_store_explicit(&has_failed, false, memory_order_relaxed);
@@ -28,9 +28,8 @@ static bool fails_now(void) {
   do {
     if (CAST_LIKELY(n == 0)) return false;
     stay = n == 1 && atomic_load_explicit(&sticky, memory_order_relaxed);
-  } while (!stay && !atomic_compare_exchange_weak_explicit(
-                      &left, &n, n - 1, memory_order_relaxed,
-                      memory_order_relaxed));
+  } while (!stay && !atomic_compare_exchange_weak_explicit(&left, &n, n - 1,
+                      memory_order_relaxed, memory_order_relaxed));
   if (n != 1) return false;
   atomic_store_explicit(&has_failed, true, memory_order_relaxed);
   return true;

@@ -18,15 +18,15 @@
 
 static struct {
   os_thread thread;
-  _Atomic uint32_t asleep;  /* (a) 1: in deep sleep */
+  _Atomic uint32_t asleep;   /* (a) 1: in deep sleep */
   _Atomic uint32_t stopping; /* (a) */
 } monitor;
 
 void cast_monitor_rouse(void) {
   /* PAIR rouse: the caller has made a core busy (under the scheduler's lock)
      before it reads this; the monitor looks at the cores after setting it. */
-  if (CAST_LIKELY(atomic_load_explicit(&monitor.asleep,
-                    memory_order_seq_cst) == 0))
+  if (CAST_LIKELY(
+        atomic_load_explicit(&monitor.asleep, memory_order_seq_cst) == 0))
     return;
   atomic_store_explicit(&monitor.asleep, 0, memory_order_relaxed);
   cast_timer_kick();

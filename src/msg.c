@@ -93,8 +93,7 @@ void cast_msg_dup(cast_msg *to, const cast_msg *from) {
     cast_block *b = from->u.block;
     CAST_ASSERT(b->size == from->size && b->nrefs == from->nrefs);
     /* Relaxed: this holder has a reference, so nothing is published. */
-    uint32_t old = atomic_fetch_add_explicit(&b->refs, 1,
-      memory_order_relaxed);
+    uint32_t old = atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
     CAST_ASSERT(old > 0 && old < UINT32_MAX);
     CAST_UNUSED(old);
   }
@@ -110,8 +109,8 @@ cast_bytes *cast_bytes_new(size_t size) {
   size_t head = offsetof(cast_bytes, data) + 1;
   if (size > PTRDIFF_MAX - head) return NULL;
   /* Never less than the struct: its tail padding may be written too. */
-  size_t whole = size + head < sizeof(cast_bytes) ? sizeof(cast_bytes)
-                                                  : size + head;
+  size_t whole =
+    size + head < sizeof(cast_bytes) ? sizeof(cast_bytes) : size + head;
   cast_bytes *b = cast_alloc(whole);
   if (b == NULL) return NULL;
   cast_object_init(&b->object, &cast_bytes_type);

@@ -58,8 +58,7 @@ void cast_msg_drop_later(cast_msg *m, cast_object **more);
 void cast_msg_dup(cast_msg *to, const cast_msg *from);
 
 static inline cast_object **cast_msg_items(cast_msg *m) {
-  return cast_msg_is_inline(m->size, m->nrefs) ? m->u.items
-                                               : m->u.block->items;
+  return cast_msg_is_inline(m->size, m->nrefs) ? m->u.items : m->u.block->items;
 }
 static inline unsigned char *cast_msg_data(cast_msg *m) {
   return (unsigned char *)(cast_msg_items(m) + m->nrefs);

@@ -46,8 +46,8 @@ static uint32_t own_tail(cast_runq *q) {
 static bool claim(cast_runq *q, uint32_t i, uint32_t n) {
   /* PAIR head: release the reads of the slots, before the owner that sees
      this head writes them again. */
-  return atomic_compare_exchange_strong_explicit(&q->head, &i, i + n,
-    memory_order_release, memory_order_relaxed);
+  return atomic_compare_exchange_strong_explicit(
+    &q->head, &i, i + n, memory_order_release, memory_order_relaxed);
 }
 
 bool cast_runq_push(cast_runq *q, cast_job *job) {
@@ -95,8 +95,8 @@ cast_job *cast_runq_half(cast_runq *q, cast_job **last, uint32_t *count) {
 
 /* Claims half of `from`, rounded up: *first is its oldest job, the others go
    to mine's slots from `at` on. Returns how many, 0 when there is none. */
-static uint32_t grab(cast_runq *from, cast_runq *mine, uint32_t at,
-  cast_job **first) {
+static uint32_t grab(
+  cast_runq *from, cast_runq *mine, uint32_t at, cast_job **first) {
   for (;;) {
     /* PAIR head: acquire, so that the tail read next is no older than the one
        that the owner had when this head was made. */

@@ -20,8 +20,8 @@ typedef struct cast_job {
 } cast_job;
 
 typedef struct cast_runq {
-  _Atomic uint32_t head;                   /* (a) */
-  _Atomic uint32_t tail;                   /* (a) written by the owner */
+  _Atomic uint32_t head;                     /* (a) */
+  _Atomic uint32_t tail;                     /* (a) written by the owner */
   _Atomic(cast_job *) slots[CAST_RUNQ_SIZE]; /* (a) */
 } cast_runq;
 

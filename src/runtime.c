@@ -23,15 +23,15 @@ typedef struct named {
 
 static struct {
   cast_lock lock;
-  uint32_t hosts;  /* (lock) */
-  bool started;    /* (lock) */
-  bool stuck;      /* (lock) some session could not be closed: never stop */
-  uint32_t min;    /* (lock) */
-  uint32_t max;    /* (lock) */
-  named *names;    /* (lock) */
-} runtime = { .lock = CAST_LOCK_STATIC(CAST_RANK_RUNTIME),
+  uint32_t hosts; /* (lock) */
+  bool started;   /* (lock) */
+  bool stuck;     /* (lock) some session could not be closed: never stop */
+  uint32_t min;   /* (lock) */
+  uint32_t max;   /* (lock) */
+  named *names;   /* (lock) */
+} runtime = {.lock = CAST_LOCK_STATIC(CAST_RANK_RUNTIME),
   .min = THREADS_MIN,
-  .max = THREADS_MAX };
+  .max = THREADS_MAX};
 
 /* Sessions that compute at the same time: no more than processors. */
 static uint32_t cores(void) {
@@ -91,8 +91,10 @@ void cast_runtime_threads(uint32_t *min, uint32_t *max) {
   if (*min != 0) runtime.min = *min;
   if (*max != 0) runtime.max = *max;
   if (runtime.min > runtime.max) {
-    if (*max != 0) runtime.min = runtime.max;
-    else runtime.max = runtime.min;
+    if (*max != 0)
+      runtime.min = runtime.max;
+    else
+      runtime.max = runtime.min;
   }
   *min = runtime.min;
   *max = runtime.max;
@@ -132,8 +134,8 @@ static cast_chan *make_locked(const char *name, size_t size, size_t capacity) {
   return c;
 }
 
-cast_chan *cast_runtime_named(const char *name, size_t size,
-  const size_t *capacity, int *rc) {
+cast_chan *cast_runtime_named(
+  const char *name, size_t size, const size_t *capacity, int *rc) {
   cast_chan *c;
   *rc = 0;
   cast_lock_take(&runtime.lock);

@@ -21,7 +21,7 @@ void cast_runtime_threads(uint32_t *min, uint32_t *max);
 /* The channel of that name, with a new reference; made when there is none.
    Another capacity than it has: NULL and *rc == CASTING_EINVAL (capacity
    NULL: any); out of memory: CASTING_ENOMEM. */
-cast_chan *cast_runtime_named(const char *name, size_t size,
-  const size_t *capacity, int *rc);
+cast_chan *cast_runtime_named(
+  const char *name, size_t size, const size_t *capacity, int *rc);
 
 #endif

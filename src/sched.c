@@ -18,26 +18,26 @@
 
 static struct {
   cast_lock lock;
-  cast_job *global;          /* (lock) FIFO */
-  cast_job **global_tail;    /* (lock) */
-  _Atomic uint32_t nglobal;  /* (a) written under the lock */
-  cast_core *idle_cores;     /* (lock) */
-  cast_list idle_workers;    /* (lock) */
-  cast_list workers;         /* (lock) all of them */
-  uint32_t nworkers;         /* (lock) */
-  _Atomic uint32_t nbusy;    /* (a) cores in use; written under the lock */
-  _Atomic uint32_t limit;    /* (a) written under the lock */
-  _Atomic uint32_t high;     /* (a) cores[high ..] were never used */
-  bool stopping;             /* (lock) */
-  _Atomic int32_t spare;     /* (a) limit - nbusy; written under the lock */
+  cast_job *global;           /* (lock) FIFO */
+  cast_job **global_tail;     /* (lock) */
+  _Atomic uint32_t nglobal;   /* (a) written under the lock */
+  cast_core *idle_cores;      /* (lock) */
+  cast_list idle_workers;     /* (lock) */
+  cast_list workers;          /* (lock) all of them */
+  uint32_t nworkers;          /* (lock) */
+  _Atomic uint32_t nbusy;     /* (a) cores in use; written under the lock */
+  _Atomic uint32_t limit;     /* (a) written under the lock */
+  _Atomic uint32_t high;      /* (a) cores[high ..] were never used */
+  bool stopping;              /* (lock) */
+  _Atomic int32_t spare;      /* (a) limit - nbusy; written under the lock */
   _Atomic uint32_t nspinning; /* (a) */
-  int (*start)(cast_core *); /* (i) */
-  void (*rouse)(void);       /* (i) */
+  int (*start)(cast_core *);  /* (i) */
+  void (*rouse)(void);        /* (i) */
   cast_core cores[CAST_CORES_MAX];
 } sched;
 
-void cast_sched_init(uint32_t n, int (*start)(cast_core *core),
-  void (*rouse)(void)) {
+void cast_sched_init(
+  uint32_t n, int (*start)(cast_core *core), void (*rouse)(void)) {
   memset(&sched, 0, sizeof sched);
   cast_lock_init(&sched.lock, CAST_RANK_SCHED);
   sched.global_tail = &sched.global;
@@ -70,7 +70,7 @@ static uint32_t high(void) {
   return atomic_load_explicit(&sched.high, memory_order_seq_cst);
 }
 
-/* -- under the lock --------------------------------------------------------- */
+/* -- under the lock ------------------------------------------------------- */
 
 static void set_busy_locked(uint32_t n) {
   /* PAIR rouse: the monitor reads it after it has announced its sleep. */
@@ -90,8 +90,7 @@ static cast_core *take_core_locked(void) {
   sched.idle_cores = c->idle;
   c->idle = NULL;
   index = (uint32_t)(c - sched.cores);
-  if (index >= high())
-    /* PAIR sleep. */
+  if (index >= high()) /* PAIR sleep. */
     atomic_store_explicit(&sched.high, index + 1, memory_order_seq_cst);
   set_busy_locked(busy_locked() + 1);
   return c;
@@ -132,7 +131,7 @@ static cast_job *global_pop_locked(cast_core *c) {
   return job;
 }
 
-/* -- waking ------------------------------------------------------------------ */
+/* -- waking --------------------------------------------------------------- */
 
 static void stop_spinning(void) {
   /* PAIR sleep: before the queues are read again. */
@@ -174,8 +173,8 @@ static bool try_wake(void) {
   if (atomic_load_explicit(&sched.nspinning, memory_order_seq_cst) != 0)
     return true;
   /* PAIR sleep: counted as spinning before the worker is chosen. */
-  if (!atomic_compare_exchange_strong_explicit(&sched.nspinning, &none, 1,
-        memory_order_seq_cst, memory_order_relaxed))
+  if (!atomic_compare_exchange_strong_explicit(
+        &sched.nspinning, &none, 1, memory_order_seq_cst, memory_order_relaxed))
     return true;
   cast_lock_take(&sched.lock);
   stopping = sched.stopping;
@@ -202,8 +201,7 @@ static bool try_wake(void) {
 /* Sees to it that one more worker looks for work, if a core is idle and
    nobody looks yet. */
 static void wake(void) {
-  while (!try_wake()) {
-  }
+  while (!try_wake()) {}
 }
 
 int cast_sched_first(void) {
@@ -276,7 +274,7 @@ bool cast_sched_backlog(cast_worker *w) {
          cast_runq_len(&c->queue) != 0;
 }
 
-/* -- finding work ------------------------------------------------------------ */
+/* -- finding work --------------------------------------------------------- */
 
 static cast_job *take_next(cast_core *c) {
   /* Relaxed: only this worker stores jobs there. */
@@ -365,7 +363,7 @@ static cast_job *spin(cast_worker *w) {
   return steal(w);
 }
 
-/* -- sleeping ------------------------------------------------------------------ */
+/* -- sleeping ------------------------------------------------------------- */
 
 /* Sleeps until somebody has given w a core. */
 static void await_signal(cast_worker *w) {
@@ -436,7 +434,8 @@ cast_job *cast_sched_find(cast_worker *w) {
       empty_queue(c);
     } else {
       if (atomic_load_explicit(&c->tick, memory_order_relaxed) %
-            CAST_GLOBAL_EVERY == 0)
+            CAST_GLOBAL_EVERY ==
+          0)
         job = pick_global(c);
       if (job == NULL) job = pick_local(c);
       if (job == NULL) job = pick_global(c);
@@ -447,7 +446,7 @@ cast_job *cast_sched_find(cast_worker *w) {
   }
 }
 
-/* -- for the runtime and the monitor ------------------------------------------- */
+/* -- for the runtime and the monitor -------------------------------------- */
 
 void cast_sched_limit(uint32_t n) {
   cast_lock_take(&sched.lock);
@@ -532,7 +531,6 @@ bool cast_sched_rescue(void) {
   /* Relaxed: with no idle core there is nobody to take the job over. */
   if (atomic_load_explicit(&sched.spare, memory_order_relaxed) <= 0)
     return false;
-  for (uint32_t i = 0; i < high(); i++)
-    any |= rescue_core(&sched.cores[i]);
+  for (uint32_t i = 0; i < high(); i++) any |= rescue_core(&sched.cores[i]);
   return any;
 }

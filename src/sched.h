@@ -45,8 +45,8 @@ typedef struct cast_worker {
 
 /* `start` makes a new worker that owns `core` and spins: 0, CASTING_ENOMEM;
    `rouse` tells the monitor that a core is busy again. */
-void cast_sched_init(uint32_t n, int (*start)(cast_core *core),
-  void (*rouse)(void));
+void cast_sched_init(
+  uint32_t n, int (*start)(cast_core *core), void (*rouse)(void));
 void cast_sched_fini(void);
 /* How many cores may be in use at once, 1 .. CAST_CORES_MAX. */
 void cast_sched_limit(uint32_t n);

@@ -109,8 +109,8 @@ static uint32_t skip_never(cast_case *cases, uint32_t n) {
   return n - nulls;
 }
 
-int cast_select(cast_session *self, cast_task *t, cast_case *cases,
-  uint32_t n, uint32_t *which) {
+int cast_select(cast_session *self, cast_task *t, cast_case *cases, uint32_t n,
+  uint32_t *which) {
   uint32_t live = skip_never(cases, n), i;
   cast_task *wake = NULL;
   int rc;

@@ -16,9 +16,9 @@
 static _Atomic uint64_t last_id;
 
 static void orphan(cast_object *o);
-const cast_type cast_session_type = { "session", orphan, NULL };
+const cast_type cast_session_type = {"session", orphan, NULL};
 
-/* -- memory ---------------------------------------------------------------- */
+/* -- memory --------------------------------------------------------------- */
 
 void cast_session_hold(cast_session *s) {
   /* Relaxed: the caller has a hold already. */
@@ -38,8 +38,7 @@ static void orphan(cast_object *o) {
   cast_session *s = CAST_CONTAINER(o, cast_session, object);
   /* PAIR posted: release; an owner that clears the flag sees that the last
      handle has gone. Acquire: the owner is done with the post. */
-  if (!atomic_exchange_explicit(
-        &s->orphan_posted, true, memory_order_acq_rel))
+  if (!atomic_exchange_explicit(&s->orphan_posted, true, memory_order_acq_rel))
     cast_session_push(s, NULL, &s->orphan_post);
   cast_session_drop(s);
 }
@@ -47,8 +46,7 @@ static void orphan(cast_object *o) {
 void cast_session_handle(cast_session *s) {
   cast_lock_take(&s->lock);
   /* Relaxed: the lock orders this with the decision to close. */
-  if (atomic_fetch_add_explicit(
-        &s->object.refs, 1, memory_order_relaxed) == 0)
+  if (atomic_fetch_add_explicit(&s->object.refs, 1, memory_order_relaxed) == 0)
     cast_session_hold(s);
   cast_lock_drop(&s->lock);
 }
@@ -61,7 +59,7 @@ static void on_orphan(cast_session *s, cast_post *p, bool closed) {
   s->orphaned = true;
 }
 
-/* -- deadlines of its tasks ------------------------------------------------- */
+/* -- deadlines of its tasks ----------------------------------------------- */
 
 static void expire(cast_session *s) {
   cast_heap_node *n;
@@ -88,8 +86,7 @@ static bool ring(cast_timer *t) {
   cast_session *s = CAST_CONTAINER(t, cast_session, alarm);
   cast_timer_again(t, OS_FOREVER);
   /* PAIR posted: acquire; the owner is done with the post. */
-  if (!atomic_exchange_explicit(
-        &s->alarm_posted, true, memory_order_acquire))
+  if (!atomic_exchange_explicit(&s->alarm_posted, true, memory_order_acquire))
     cast_session_push(s, NULL, &s->alarm_post);
   return false;
 }
@@ -106,10 +103,10 @@ static void set_alarm(cast_session *s) {
     cast_panic(__FILE__, __LINE__, "an alarm was lost");
 }
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------- */
 
-int cast_session_init(cast_session *s, const cast_session_ops *ops,
-  bool running) {
+int cast_session_init(
+  cast_session *s, const cast_session_ops *ops, bool running) {
   cast_object_init(&s->object, &cast_session_type);
   atomic_init(&s->inbox, running ? EMPTY : IDLE);
   atomic_init(&s->holds, 2); /* being open; the handles */
@@ -189,7 +186,7 @@ static bool must_close(cast_session *s) {
   return yes;
 }
 
-/* -- inbox ----------------------------------------------------------------- */
+/* -- inbox ---------------------------------------------------------------- */
 
 bool cast_session_push(cast_session *s, cast_session *self, cast_post *p) {
   uintptr_t old = atomic_load_explicit(&s->inbox, memory_order_relaxed);
@@ -198,8 +195,8 @@ bool cast_session_push(cast_session *s, cast_session *self, cast_post *p) {
     p->next = old == IDLE || old == EMPTY ? NULL : (cast_post *)old;
     /* PAIR inbox: release what the post means; the owner acquires it. From an
        idle session acquire what its last owner wrote, for the next one. */
-  } while (!atomic_compare_exchange_weak_explicit(&s->inbox, &old,
-    (uintptr_t)p, memory_order_acq_rel, memory_order_relaxed));
+  } while (!atomic_compare_exchange_weak_explicit(
+    &s->inbox, &old, (uintptr_t)p, memory_order_acq_rel, memory_order_relaxed));
   if (old == IDLE) s->ops->wake(s, self);
   return true;
 }
@@ -226,15 +223,15 @@ static void take_inbox(cast_session *s) {
 static bool go_idle(cast_session *s) {
   uintptr_t empty = EMPTY;
   /* PAIR inbox: release the session's state to the pusher that wakes it. */
-  return atomic_compare_exchange_strong_explicit(&s->inbox, &empty, IDLE,
-    memory_order_release, memory_order_relaxed);
+  return atomic_compare_exchange_strong_explicit(
+    &s->inbox, &empty, IDLE, memory_order_release, memory_order_relaxed);
 }
 
 bool cast_session_reclaim(cast_session *s) {
   uintptr_t idle = IDLE;
   /* Relaxed: the host's thread reads back what it wrote itself. */
-  return atomic_compare_exchange_strong_explicit(&s->inbox, &idle, EMPTY,
-    memory_order_relaxed, memory_order_relaxed);
+  return atomic_compare_exchange_strong_explicit(
+    &s->inbox, &idle, EMPTY, memory_order_relaxed, memory_order_relaxed);
 }
 
 bool cast_session_notified(cast_session *s) {
@@ -242,7 +239,7 @@ bool cast_session_notified(cast_session *s) {
   return word != IDLE && word != EMPTY;
 }
 
-/* -- slices ---------------------------------------------------------------- */
+/* -- slices --------------------------------------------------------------- */
 
 /* Does the first ready thing. */
 static void step(cast_session *s) {

@@ -42,7 +42,7 @@ struct cast_post {
   void (*run)(cast_session *s, cast_post *p, bool closed);
 };
 
-/* -- waiting --------------------------------------------------------------- */
+/* -- waiting -------------------------------------------------------------- */
 
 enum { CAST_WAIT_NONE, CAST_WAIT_ARMED, CAST_WAIT_FIRED };
 
@@ -84,7 +84,7 @@ void cast_event_clear(cast_event *e);
 bool cast_event_is_set(cast_event *e);
 bool cast_event_awaited(cast_event *e); /* a moment's truth */
 
-/* -- tasks ----------------------------------------------------------------- */
+/* -- tasks ---------------------------------------------------------------- */
 
 typedef enum cast_status {
   CAST_READY,
@@ -96,10 +96,10 @@ typedef enum cast_status {
 } cast_status;
 
 struct cast_task {
-  cast_object object;     /* references: handles, messages, being unfinished */
-  cast_post post;         /* link in the inbox or the ready list */
-  cast_session *session;  /* (i) one hold on it */
-  cast_list link;         /* (session lock) in session->tasks */
+  cast_object object;    /* references: handles, messages, being unfinished */
+  cast_post post;        /* link in the inbox or the ready list */
+  cast_session *session; /* (i) one hold on it */
+  cast_list link;        /* (session lock) in session->tasks */
   cast_wait wait;
   cast_waiter waiter;     /* for waits with one case */
   cast_event done;        /* set at its end */
@@ -110,7 +110,7 @@ struct cast_task {
   bool finished;          /* (w) */
 };
 
-/* -- sessions -------------------------------------------------------------- */
+/* -- sessions ------------------------------------------------------------- */
 
 typedef struct cast_session_ops {
   /* It is idle no more: have it run. Called by any thread; `self` as in
@@ -147,24 +147,24 @@ struct cast_session {
   cast_post orphan_post;       /* pushed when the last handle goes */
   _Atomic bool orphan_posted;  /* (a) */
   cast_lock lock;
-  cast_list tasks;             /* (lock) unfinished ones */
-  uint32_t ntasks;             /* (lock) */
-  bool closing;                /* (lock) takes no new tasks */
-  bool close_wanted;           /* (w) close when no task is left */
-  bool orphaned;               /* (w) the same if there is no handle either */
-  cast_event empty;            /* set while no task is left */
-  cast_event closed;           /* set when the session has closed */
-  uint64_t id;                 /* (i) unique in the process */
-  uint32_t seed;               /* (w) of select's choices */
-  uint32_t budget;             /* (w) tasks to resume before others' turn */
+  cast_list tasks;   /* (lock) unfinished ones */
+  uint32_t ntasks;   /* (lock) */
+  bool closing;      /* (lock) takes no new tasks */
+  bool close_wanted; /* (w) close when no task is left */
+  bool orphaned;     /* (w) the same if there is no handle either */
+  cast_event empty;  /* set while no task is left */
+  cast_event closed; /* set when the session has closed */
+  uint64_t id;       /* (i) unique in the process */
+  uint32_t seed;     /* (w) of select's choices */
+  uint32_t budget;   /* (w) tasks to resume before others' turn */
 };
 
 extern const cast_type cast_session_type;
 
 /* All zero before. `ops` stays. One handle reference for the caller; the
    session starts idle (a pool's) or running (a host's). 0, CASTING_ENOMEM. */
-int cast_session_init(cast_session *s, const cast_session_ops *ops,
-  bool running);
+int cast_session_init(
+  cast_session *s, const cast_session_ops *ops, bool running);
 void cast_session_hold(cast_session *s);
 void cast_session_drop(cast_session *s);
 /* A new handle reference, when there may be none left. */

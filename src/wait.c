@@ -49,7 +49,7 @@ void cast_wait_end(cast_task *t, int result) {
   cast_session_ready(t->session, &t->post);
 }
 
-/* -- events ---------------------------------------------------------------- */
+/* -- events --------------------------------------------------------------- */
 
 void cast_event_init(cast_event *e) {
   cast_lock_init(&e->lock, CAST_RANK_EVENT);

@@ -33,7 +33,8 @@ layers='
   context sched timer session wait task
   chan select channel named monitor worker host runtime
   lua/compat lua/handle.h lua/seen lua/path lua/wire lua/pack.h lua/packer
-  lua/code lua/names lua/strings lua/encoder lua/encode lua/pack.c
+  lua/code lua/names lua/strings lua/encoder lua/closure lua/encode
+  lua/pack.c
   lua/state lua/handle.c lua/*
 '
 

@@ -373,7 +373,7 @@ bool cast_encoder_refuse(
   cast_encoder_fail(e, kind, reason);
 }
 
-/* -- what most objects need ---------------------------------------------- */
+/* -- what most objects need ----------------------------------------------- */
 
 bool cast_encoder_back(cast_encoder *e, cast_seen_entry *entry) {
   if (entry->state == CAST_SEEN_SAVING)

@@ -70,10 +70,10 @@ static void set_functions(lua_State *L, const luaL_Reg *list) {
   luaL_setfuncs(L, list, 1);
 }
 
-void cast_handle_class(lua_State *L, const cast_type *type,
-  const char *title, const luaL_Reg *methods, const luaL_Reg *meta) {
-  static const luaL_Reg common[] = { { "__gc", handle_gc },
-    { "__tostring", handle_tostring }, { NULL, NULL } };
+void cast_handle_class(lua_State *L, const cast_type *type, const char *title,
+  const luaL_Reg *methods, const luaL_Reg *meta) {
+  static const luaL_Reg common[] = {
+    {"__gc", handle_gc}, {"__tostring", handle_tostring}, {NULL, NULL}};
   lua_newtable(L);
   set_functions(L, common);
   set_functions(L, meta);

@@ -19,8 +19,8 @@ extern const char cast_handle_tag;
 /* Prepares the state (metatables come from cast_handle_class). */
 void cast_handle_open(lua_State *L);
 /* Registers the methods and metamethods of a type of handle. */
-void cast_handle_class(lua_State *L, const cast_type *type,
-  const char *title, const luaL_Reg *methods, const luaL_Reg *meta);
+void cast_handle_class(lua_State *L, const cast_type *type, const char *title,
+  const luaL_Reg *methods, const luaL_Reg *meta);
 
 /* The object of the handle at idx, or NULL if that is not a handle (or one
    whose state is closing). The reference stays the handle's. */

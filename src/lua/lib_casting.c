@@ -53,21 +53,21 @@ static int lib_is_cancelled(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  { "channel", cast_lib_channel },
-  { "named", cast_lib_named },
-  { "after", cast_lib_after },
-  { "every", cast_lib_every },
-  { "select", cast_lib_select },
-  { "session", cast_lib_session },
-  { "spawn", cast_lib_spawn },
-  { "self", cast_lib_self },
-  { "yield", cast_lib_yield },
-  { "sleep", cast_lib_sleep },
-  { "now", lib_now },
-  { "threads", lib_threads },
-  { "on_error", lib_on_error },
-  { "is_cancelled", lib_is_cancelled },
-  { NULL, NULL },
+  {"channel", cast_lib_channel},
+  {"named", cast_lib_named},
+  {"after", cast_lib_after},
+  {"every", cast_lib_every},
+  {"select", cast_lib_select},
+  {"session", cast_lib_session},
+  {"spawn", cast_lib_spawn},
+  {"self", cast_lib_self},
+  {"yield", cast_lib_yield},
+  {"sleep", cast_lib_sleep},
+  {"now", lib_now},
+  {"threads", lib_threads},
+  {"on_error", lib_on_error},
+  {"is_cancelled", lib_is_cancelled},
+  {NULL, NULL},
 };
 
 /* Where the registry has the module: package.loaded may forget it. */

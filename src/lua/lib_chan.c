@@ -19,18 +19,17 @@ static int failed(lua_State *L, cast_ltask *t, int result) {
   return cast_push_failure(L, result);
 }
 
-/* -- send and receive -------------------------------------------------------------- */
+/* -- send and receive ----------------------------------------------------- */
 
-static int finish_send(lua_State *L, cast_state *S, cast_ltask *t,
-  int result) {
+static int finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   CAST_UNUSED(S);
   if (CAST_UNLIKELY(result != 0)) return failed(L, t, result);
   lua_pushboolean(L, 1);
   return 1;
 }
 
-static int finish_receive(lua_State *L, cast_state *S, cast_ltask *t,
-  int result) {
+static int finish_receive(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
   if (CAST_UNLIKELY(result != 0)) return failed(L, t, result);
   return cast_rebuild_values(L, S, t, &t->core.waiter.msg);
 }
@@ -50,8 +49,7 @@ static int chan_send(lua_State *L) {
   int rc;
   check_message(L, 2);
   t = cast_enter(L, S, OS_FOREVER);
-  cast_pack(
-    S->packer, L, 2, lua_gettop(L) - 1, NULL, 0, &t->core.waiter.msg);
+  cast_pack(S->packer, L, 2, lua_gettop(L) - 1, NULL, 0, &t->core.waiter.msg);
   t->arg = NULL;
   rc = cast_chan_send(c, &S->session, &t->core, &t->core.waiter);
   if (rc == CAST_PARKED) return cast_park(L, S, t, OS_FOREVER, finish_send);
@@ -80,8 +78,8 @@ static cast_ltask *scratch(lua_State *L, cast_state *S) {
 static int try_receive(lua_State *L, cast_chan *c) {
   cast_state *S = cast_state_here(L);
   cast_ltask *t = scratch(L, S);
-  return finish_receive(L, S, t,
-    cast_chan_receive(c, &S->session, NULL, &t->core.waiter));
+  return finish_receive(
+    L, S, t, cast_chan_receive(c, &S->session, NULL, &t->core.waiter));
 }
 
 static int chan_receive(lua_State *L) {
@@ -111,8 +109,7 @@ static int chan_try_send(lua_State *L) {
   cast_ltask *t;
   check_message(L, 2);
   t = scratch(L, S);
-  cast_pack(
-    S->packer, L, 2, lua_gettop(L) - 1, NULL, 0, &t->core.waiter.msg);
+  cast_pack(S->packer, L, 2, lua_gettop(L) - 1, NULL, 0, &t->core.waiter.msg);
   return finish_send(
     L, S, t, cast_chan_send(c, &S->session, NULL, &t->core.waiter));
 }
@@ -124,7 +121,7 @@ static int chan_call(lua_State *L) {
   return receive_until(L, c, OS_FOREVER);
 }
 
-/* -- the rest ---------------------------------------------------------------------- */
+/* -- the rest ------------------------------------------------------------- */
 
 static int chan_close(lua_State *L) {
   cast_state *S = cast_state_here(L);
@@ -162,22 +159,22 @@ static int chan_len(lua_State *L) {
 }
 
 static const luaL_Reg chan_methods[] = {
-  { "send", chan_send },
-  { "receive", chan_receive },
-  { "try_send", chan_try_send },
-  { "try_receive", chan_try_receive },
-  { "close", chan_close },
-  { "closed", chan_closed },
-  { "capacity", chan_capacity },
-  { "len", chan_len },
-  { NULL, NULL },
+  {"send", chan_send},
+  {"receive", chan_receive},
+  {"try_send", chan_try_send},
+  {"try_receive", chan_try_receive},
+  {"close", chan_close},
+  {"closed", chan_closed},
+  {"capacity", chan_capacity},
+  {"len", chan_len},
+  {NULL, NULL},
 };
 
 static const luaL_Reg chan_meta[] = {
-  { "__len", chan_len },
-  { "__call", chan_call },
-  { "__close", chan_close_scope },
-  { NULL, NULL },
+  {"__len", chan_len},
+  {"__call", chan_call},
+  {"__close", chan_close_scope},
+  {NULL, NULL},
 };
 
 void cast_open_chan(lua_State *L, cast_state *S) {
@@ -186,7 +183,7 @@ void cast_open_chan(lua_State *L, cast_state *S) {
     L, &cast_chan_type, "casting.channel", chan_methods, chan_meta);
 }
 
-/* -- making channels ----------------------------------------------------------------- */
+/* -- making channels ------------------------------------------------------ */
 
 static size_t check_capacity(lua_State *L, int i) {
   lua_Number n = luaL_checknumber(L, i);
@@ -232,14 +229,13 @@ int cast_lib_named(lua_State *L) {
   if (c == NULL) {
     if (rc == CASTING_ENOMEM) cast_raise_memory(L);
     return luaL_argerror(L, 2,
-      lua_pushfstring(
-        L, "channel '%s' exists with another capacity", name));
+      lua_pushfstring(L, "channel '%s' exists with another capacity", name));
   }
   cast_handle_push(L, &c->object);
   return 1;
 }
 
-/* -- tickers --------------------------------------------------------------------------- */
+/* -- tickers -------------------------------------------------------------- */
 
 /* The channel owns its ticker and stops it when it is freed; the timer's lock
    orders that with a tick under way (timer.h, invariant 1). */
@@ -302,7 +298,7 @@ static int push_ticker(lua_State *L, bool again) {
 int cast_lib_after(lua_State *L) { return push_ticker(L, false); }
 int cast_lib_every(lua_State *L) { return push_ticker(L, true); }
 
-/* -- select ------------------------------------------------------------------------------ */
+/* -- select --------------------------------------------------------------- */
 
 static void bad_case(lua_State *L, int i, const char *what) {
   luaL_argerror(L, 1, lua_pushfstring(L, "case %d: %s", i, what));
@@ -370,8 +366,8 @@ static void read_case(lua_State *L, cast_state *S, cast_ltask *t, int i) {
 }
 
 /* Pushes the index and what the operation gives. */
-static int push_case(lua_State *L, cast_state *S, cast_ltask *t, uint32_t i,
-  int result) {
+static int push_case(
+  lua_State *L, cast_state *S, cast_ltask *t, uint32_t i, int result) {
   cast_case *c = &t->cases[i];
   lua_pushinteger(L, (lua_Integer)i + 1);
   if (result != 0) return 1 + cast_push_failure(L, result);
@@ -380,8 +376,8 @@ static int push_case(lua_State *L, cast_state *S, cast_ltask *t, uint32_t i,
   return 2;
 }
 
-static int finish_select(lua_State *L, cast_state *S, cast_ltask *t,
-  int result) {
+static int finish_select(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
   if (result == CASTING_ETIMEOUT || result == CASTING_EINTR)
     return cast_push_failure(L, result);
   return push_case(L, S, t, t->core.wait.index, result);
@@ -393,8 +389,7 @@ static uint64_t select_timeout(lua_State *L, bool *now) {
   if (!lua_isnil(L, -1)) {
     double seconds = lua_tonumber(L, -1);
     if (lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 0))
-      luaL_argerror(
-        L, 1, "timeout must be a number of seconds, zero or more");
+      luaL_argerror(L, 1, "timeout must be a number of seconds, zero or more");
     *now = seconds <= 0;
     deadline = cast_deadline_in(seconds);
   }
@@ -416,8 +411,7 @@ static uint32_t count_cases(lua_State *L) {
     } else if (lua_type(L, -2) != LUA_TSTRING ||
                strcmp(lua_tostring(L, -2), "timeout") != 0) {
       luaL_argerror(L, 1,
-        lua_pushfstring(
-          L, "unknown field '%s'", cast_lua_describe(L, -2)));
+        lua_pushfstring(L, "unknown field '%s'", cast_lua_describe(L, -2)));
     }
     lua_pop(L, 1);
   }
@@ -438,8 +432,7 @@ int cast_lib_select(lua_State *L) {
   t = now ? scratch(L, S) : cast_enter(L, S, deadline);
   make_cases(L, t, n);
   for (uint32_t i = 1; i <= n; i++) read_case(L, S, t, (int)i);
-  rc = cast_select(
-    &S->session, now ? NULL : &t->core, t->cases, n, &which);
+  rc = cast_select(&S->session, now ? NULL : &t->core, t->cases, n, &which);
   t->arg = t->cases;
   if (rc == CAST_PARKED) {
     t->selecting = true;

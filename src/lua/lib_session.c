@@ -21,7 +21,7 @@ static cast_state *check_open(lua_State *L, int i, const char *what) {
   return target;
 }
 
-/* -- spawn -------------------------------------------------------------------------------- */
+/* -- spawn ---------------------------------------------------------------- */
 
 /* Source text at stack position i becomes the function it compiles to. */
 static void compile(lua_State *L, int i) {
@@ -31,27 +31,26 @@ static void compile(lua_State *L, int i) {
     luaL_argerror(L, i, "source text expected, got a binary chunk");
   if (cast_lua_load(L, text, size, "=(spawn)", "t") != LUA_OK)
     luaL_argerror(L, i,
-      lua_pushfstring(L, "source text does not compile: %s",
-        cast_lua_describe(L, -1)));
+      lua_pushfstring(
+        L, "source text does not compile: %s", cast_lua_describe(L, -1)));
   lua_replace(L, i);
 }
 
 /* A task of `target` for the function and arguments from stack position
    `first` on; its handle is pushed. Raises. */
-static cast_ltask *spawn_in(lua_State *L, cast_state *S, cast_state *target,
-  int first) {
+static cast_ltask *spawn_in(
+  lua_State *L, cast_state *S, cast_state *target, int first) {
   int n = lua_gettop(L) - first + 1;
   cast_ltask *t;
   if (lua_type(L, first) == LUA_TSTRING) compile(L, first);
-  luaL_argcheck(L, lua_isfunction(L, first), first,
-    "function or source text expected");
+  luaL_argcheck(
+    L, lua_isfunction(L, first), first, "function or source text expected");
   t = cast_ltask_new(L, target);
   t->remote = true;
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
   cast_pack(S->packer, L, first, n, NULL, 0, &t->core.waiter.msg);
   if (cast_task_start(&t->core, &S->session) != 0)
-    luaL_error(
-      L, "spawn: session '%s' is closed", (const char *)target->name);
+    luaL_error(L, "spawn: session '%s' is closed", (const char *)target->name);
   return t;
 }
 
@@ -62,10 +61,9 @@ static int session_spawn(lua_State *L) {
   return 1;
 }
 
-/* -- wait and close ------------------------------------------------------------------------- */
+/* -- wait and close ------------------------------------------------------- */
 
-static int finish_wait(lua_State *L, cast_state *S, cast_ltask *t,
-  int result) {
+static int finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   CAST_UNUSED(S);
   CAST_UNUSED(t);
   if (result != 0) return cast_push_failure(L, result);
@@ -111,7 +109,7 @@ static int session_close_scope(lua_State *L) {
   return session_close(L);
 }
 
-/* -- looking at a session --------------------------------------------------------------------- */
+/* -- looking at a session ------------------------------------------------- */
 
 static int session_name(lua_State *L) {
   lua_pushstring(L, check_session(L, 1)->name);
@@ -142,8 +140,8 @@ static task_list *push_task_list(lua_State *L, uint32_t room) {
 }
 
 /* The unfinished tasks, as many as fit into `room`; how many there are. */
-static uint32_t collect(cast_session *s, task_list *l, uint32_t room,
-  bool own) {
+static uint32_t collect(
+  cast_session *s, task_list *l, uint32_t room, bool own) {
   uint32_t n;
   cast_lock_take(&s->lock);
   n = s->ntasks;
@@ -180,26 +178,26 @@ static int session_tasks(lua_State *L) {
 }
 
 static const luaL_Reg session_methods[] = {
-  { "spawn", session_spawn },
-  { "wait", session_wait },
-  { "close", session_close },
-  { "name", session_name },
-  { "tasks", session_tasks },
-  { NULL, NULL },
+  {"spawn", session_spawn},
+  {"wait", session_wait},
+  {"close", session_close},
+  {"name", session_name},
+  {"tasks", session_tasks},
+  {NULL, NULL},
 };
 
 static const luaL_Reg session_meta[] = {
-  { "__close", session_close_scope },
-  { NULL, NULL },
+  {"__close", session_close_scope},
+  {NULL, NULL},
 };
 
 void cast_open_session(lua_State *L, cast_state *S) {
   CAST_UNUSED(S);
-  cast_handle_class(L, &cast_session_type, "casting.session",
-    session_methods, session_meta);
+  cast_handle_class(
+    L, &cast_session_type, "casting.session", session_methods, session_meta);
 }
 
-/* -- making one -------------------------------------------------------------------------------- */
+/* -- making one ----------------------------------------------------------- */
 
 /* One assignment in another state that nobody runs yet: package[field], or
    package.preload[field], becomes a string, a C function or a packed value. */
@@ -233,9 +231,9 @@ static bool give(gift *g) {
   return status == LUA_OK;
 }
 
-static void give_path(lua_State *L, int package, cast_state *to,
-  const char *field) {
-  gift g = { to, field, NULL, 0, NULL, NULL };
+static void give_path(
+  lua_State *L, int package, cast_state *to, const char *field) {
+  gift g = {to, field, NULL, 0, NULL, NULL};
   lua_getfield(L, package, field);
   g.text = lua_tolstring(L, -1, &g.size);
   if (g.text != NULL && !give(&g)) cast_raise_memory(L);
@@ -251,9 +249,9 @@ static int pack_value(lua_State *L) {
 
 /* package.preload[name], on the top of the stack. A Lua function that cannot
    cross is left out: only those who require it there miss it. */
-static void give_loader(lua_State *L, cast_ltask *self, cast_state *to,
-  const char *name) {
-  gift g = { to, name, NULL, 0, NULL, NULL };
+static void give_loader(
+  lua_State *L, cast_ltask *self, cast_state *to, const char *name) {
+  gift g = {to, name, NULL, 0, NULL, NULL};
   if (lua_iscfunction(L, -1)) {
     if (lua_getupvalue(L, -1, 1) != NULL) {
       lua_pop(L, 1);
@@ -315,7 +313,7 @@ static uint32_t read_libs(lua_State *L, int i) {
 }
 
 static void check_options(lua_State *L) {
-  static const char *const known[] = { "name", "libs", "init", "memory" };
+  static const char *const known[] = {"name", "libs", "init", "memory"};
   for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
     const char *key =
       lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
@@ -359,8 +357,8 @@ static void read_options(lua_State *L, cast_options *o) {
 }
 
 /* After `init` has ended: the session, or its error. */
-static int finish_session(lua_State *L, cast_state *S, cast_ltask *t,
-  int result) {
+static int finish_session(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_ltask *init = t->arg;
   cast_state *target = cast_state_of(init->core.session);
   CAST_UNUSED(result);

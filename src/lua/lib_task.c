@@ -10,17 +10,16 @@ static cast_ltask *check_task(lua_State *L, int i) {
     cast_handle_check(L, i, &cast_task_type), cast_ltask, core.object);
 }
 
-/* -- join and await ------------------------------------------------------------------ */
+/* -- join and await ------------------------------------------------------- */
 
-static int finish_join(lua_State *L, cast_state *S, cast_ltask *t,
-  int result) {
+static int finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_ltask *target = t->arg;
   if (result != 0) return cast_push_failure(L, result);
   return cast_ltask_outcome(L, S, t, target);
 }
 
-static int finish_await(lua_State *L, cast_state *S, cast_ltask *t,
-  int result) {
+static int finish_await(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
   int n = finish_join(L, S, t, result);
   if (result != 0) return n;
   if (!lua_toboolean(L, -n)) {
@@ -51,15 +50,15 @@ static int task_await(lua_State *L) {
   return wait_end(L, "await", finish_await);
 }
 
-/* -- looking at a task ------------------------------------------------------------------ */
+/* -- looking at a task ---------------------------------------------------- */
 
 static int task_status(lua_State *L) {
-  static const char *const words[] = { "ready", "running", "waiting", "done",
-    "failed", "cancelled" };
+  static const char *const words[] = {
+    "ready", "running", "waiting", "done", "failed", "cancelled"};
   cast_ltask *t = check_task(L, 1);
   /* Relaxed: a moment's truth. */
-  lua_pushstring(L,
-    words[atomic_load_explicit(&t->core.status, memory_order_relaxed)]);
+  lua_pushstring(
+    L, words[atomic_load_explicit(&t->core.status, memory_order_relaxed)]);
   return 1;
 }
 
@@ -81,9 +80,9 @@ static int task_session(lua_State *L) {
 typedef struct inquiry {
   cast_object object; /* one reference each */
   cast_post post;
-  cast_ltask *task;   /* one reference */
+  cast_ltask *task; /* one reference */
   cast_event done;
-  char *text;         /* written before done; NULL: out of memory */
+  char *text; /* written before done; NULL: out of memory */
 } inquiry;
 
 static void inquiry_free(cast_object *o) {
@@ -93,7 +92,7 @@ static void inquiry_free(cast_object *o) {
   cast_free(q);
 }
 
-static const cast_type inquiry_type = { "inquiry", inquiry_free, NULL };
+static const cast_type inquiry_type = {"inquiry", inquiry_free, NULL};
 
 static int write_stack(lua_State *L) {
   inquiry *q = lua_touserdata(L, 1);
@@ -116,8 +115,8 @@ static void on_inquiry(cast_session *s, cast_post *p, bool closed) {
   cast_unref(&q->object);
 }
 
-static int finish_inquiry(lua_State *L, cast_state *S, cast_ltask *t,
-  int result) {
+static int finish_inquiry(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
   inquiry *q = t->arg;
   CAST_UNUSED(S);
   if (result != 0) return cast_push_failure(L, result);
@@ -196,14 +195,14 @@ static int task_cancel(lua_State *L) {
 }
 
 static const luaL_Reg task_methods[] = {
-  { "join", task_join },
-  { "await", task_await },
-  { "status", task_status },
-  { "traceback", task_traceback },
-  { "cancel", task_cancel },
-  { "session", task_session },
-  { "name", task_name },
-  { NULL, NULL },
+  {"join", task_join},
+  {"await", task_await},
+  {"status", task_status},
+  {"traceback", task_traceback},
+  {"cancel", task_cancel},
+  {"session", task_session},
+  {"name", task_name},
+  {NULL, NULL},
 };
 
 void cast_open_task(lua_State *L, cast_state *S) {
@@ -211,7 +210,7 @@ void cast_open_task(lua_State *L, cast_state *S) {
   cast_handle_class(L, &cast_task_type, "casting.task", task_methods, NULL);
 }
 
-/* -- functions of the module ---------------------------------------------------------------- */
+/* -- functions of the module ---------------------------------------------- */
 
 int cast_lib_spawn(lua_State *L) {
   cast_state *S = cast_state_here(L);
@@ -245,8 +244,8 @@ int cast_lib_self(lua_State *L) {
   return 1;
 }
 
-static int finish_pause(lua_State *L, cast_state *S, cast_ltask *t,
-  int result) {
+static int finish_pause(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
   CAST_UNUSED(L);
   CAST_UNUSED(S);
   CAST_UNUSED(t);

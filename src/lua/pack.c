@@ -146,3 +146,48 @@ void cast_pack_number(double v, cast_msg *out) {
   out->size = (uint32_t)(wire_put_float(bytes + 1, v) - bytes);
   out->nrefs = 0;
 }
+
+/* The bytes after a tag, if it is that of a scalar or a short string; else
+   more than any message has. */
+static inline size_t simple_size(const unsigned char *at) {
+  unsigned tag = *at;
+  if (tag >= WIRE_INT) return 0;
+  if ((tag & 0xe0) == WIRE_STR) return tag & 0x1f;
+  switch (tag) {
+  case WIRE_NIL:
+  case WIRE_FALSE:
+  case WIRE_TRUE: return 0;
+  case WIRE_INT16: return 2;
+  case WIRE_INT32: return 4;
+  case WIRE_INT64:
+  case WIRE_FLOAT: return 8;
+  default: return SIZE_MAX / 2;
+  }
+}
+
+/* Is everything in the inline message such a value? */
+static bool is_simple(const unsigned char *at, const unsigned char *end) {
+  int n = *at & WIRE_COUNT;
+  if ((*at & WIRE_REFS) != 0 || n > (int)WIRE_COUNT_MAX) return false;
+  for (at++; n > 0; n--) {
+    size_t size;
+    if (at >= end || (size = simple_size(at)) > (size_t)(end - at - 1))
+      return false;
+    at += 1 + size;
+  }
+  return true;
+}
+
+int cast_unpack_plain(lua_State *L, cast_msg *msg) {
+  if (msg->nrefs > 0 || msg->size > CAST_MSG_INLINE ||
+      (*msg->u.bytes & WIRE_PLAIN) == 0)
+    return -1;
+  return cast_decode_scalars(L, msg);
+}
+
+int cast_unpack_simple(lua_State *L, cast_msg *msg) {
+  const unsigned char *at = msg->u.bytes;
+  if (msg->nrefs > 0 || msg->size > CAST_MSG_INLINE) return -1;
+  if ((*at & WIRE_PLAIN) == 0 && !is_simple(at, at + msg->size)) return -1;
+  return cast_decode_scalars(L, msg);
+}

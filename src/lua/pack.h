@@ -22,8 +22,8 @@ cast_packer *cast_packer_open(lua_State *L);
    the argument's number, `what` replaces the word "argument" if not NULL.
    After an error *out is still empty and nothing is held. The stack is left
    as it was. */
-void cast_pack(cast_packer *p, lua_State *L, int first, int n,
-  const char *what, int base, cast_msg *out);
+void cast_pack(cast_packer *p, lua_State *L, int first, int n, const char *what,
+  int base, cast_msg *out);
 
 /* Pushes the values of *msg and returns how many; drops *msg. Raises a Lua
    error when a value cannot be rebuilt; *msg is then left for its owner to

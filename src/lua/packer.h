@@ -101,4 +101,8 @@ void cast_encode(cast_packer *p, lua_State *L, int first, int n,
 /* Makes the metatable of encoders; leaves it on the stack. */
 void cast_encode_open(lua_State *L);
 
+/* decode.c: pushes the values of an inline message that holds only scalars
+   and short strings; *m is empty then. */
+int cast_decode_scalars(lua_State *L, cast_msg *m);
+
 #endif

@@ -20,18 +20,18 @@ _Noreturn void cast_raise_memory(lua_State *L) {
 int cast_push_failure(lua_State *L, int result) {
   lua_pushnil(L);
   switch (result) {
-    case CASTING_ECLOSED: lua_pushliteral(L, "closed"); break;
-    case CASTING_ETIMEOUT: lua_pushliteral(L, "timeout"); break;
-    case CASTING_EFULL: lua_pushliteral(L, "full"); break;
-    case CASTING_EEMPTY: lua_pushliteral(L, "empty"); break;
-    case CASTING_EINTR: lua_pushliteral(L, "interrupted"); break;
-    case CASTING_ENOMEM: cast_raise_memory(L);
-    default: cast_panic(__FILE__, __LINE__, "outcome without a word");
+  case CASTING_ECLOSED: lua_pushliteral(L, "closed"); break;
+  case CASTING_ETIMEOUT: lua_pushliteral(L, "timeout"); break;
+  case CASTING_EFULL: lua_pushliteral(L, "full"); break;
+  case CASTING_EEMPTY: lua_pushliteral(L, "empty"); break;
+  case CASTING_EINTR: lua_pushliteral(L, "interrupted"); break;
+  case CASTING_ENOMEM: cast_raise_memory(L);
+  default: cast_panic(__FILE__, __LINE__, "outcome without a word");
   }
   return 2;
 }
 
-/* -- deadlines ------------------------------------------------------------------ */
+/* -- deadlines ------------------------------------------------------------ */
 
 uint64_t cast_deadline_in(double seconds) {
   uint64_t now = os_now();
@@ -44,12 +44,12 @@ uint64_t cast_deadline(lua_State *L, int i) {
   double seconds;
   if (lua_isnoneornil(L, i)) return OS_FOREVER;
   seconds = luaL_checknumber(L, i);
-  luaL_argcheck(L, seconds >= 0, i,
-    "timeout must be a number of seconds, zero or more");
+  luaL_argcheck(
+    L, seconds >= 0, i, "timeout must be a number of seconds, zero or more");
   return cast_deadline_in(seconds);
 }
 
-/* -- where can one yield -------------------------------------------------------- */
+/* -- where can one yield -------------------------------------------------- */
 
 #if CAST_LUA >= 503 || CAST_LUAJIT
 bool cast_yieldable(lua_State *L) { return lua_isyieldable(L) != 0; }
@@ -130,7 +130,7 @@ static bool called_by_lua(lua_State *L) {
 }
 #endif
 
-/* -- rebuilding values ------------------------------------------------------ */
+/* -- rebuilding values ---------------------------------------------------- */
 
 /* Drops the innermost rebuilds, down to `last`, which stays. */
 void cast_rebuild_drop(cast_ltask *t, cast_rebuild *last) {
@@ -157,8 +157,8 @@ static void drop_stale(lua_State *L, cast_ltask *t) {
   cast_rebuild_drop(t, b);
 }
 
-int cast_rebuild_values(lua_State *L, cast_state *S, cast_ltask *t,
-  cast_msg *m) {
+int cast_rebuild_values(
+  lua_State *L, cast_state *S, cast_ltask *t, cast_msg *m) {
   cast_rebuild *b;
   int n;
   luaL_checkstack(L, CAST_MSG_INLINE, NULL);
@@ -176,7 +176,7 @@ int cast_rebuild_values(lua_State *L, cast_state *S, cast_ltask *t,
   return n;
 }
 
-/* -- waiting ---------------------------------------------------------------------- */
+/* -- waiting -------------------------------------------------------------- */
 
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   cast_task *core = S->session.current;
@@ -258,13 +258,12 @@ static int resumed(lua_State *L) {
 }
 #endif
 
-int cast_park(lua_State *L, cast_state *S, cast_ltask *t,
-  uint64_t deadline_ns, cast_finish finish) {
+int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
+  cast_finish finish) {
   t->finish = finish;
   cast_wait_until(&t->core, deadline_ns);
   /* Relaxed: only reported. */
-  atomic_store_explicit(
-    &t->core.status, CAST_WAITING, memory_order_relaxed);
+  atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);
 #if !CAST_HAS_YIELDK
   t->in_place = t->in_place || !called_by_lua(L);
 #endif

@@ -31,7 +31,7 @@ static struct {
   bool ready;         /* (lock) the list is initialised */
   cast_chan *channel; /* (lock) one reference, or NULL */
   cast_state *root;   /* (lock) the host that named it: compared only */
-} failures = { .lock = CAST_LOCK_STATIC(CAST_RANK_LEAF) };
+} failures = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 const char *cast_failure_traceback(const cast_failure *f) {
   return f->traceback;
@@ -48,10 +48,10 @@ static bool ref_if_alive(cast_object *o) {
   return false;
 }
 
-/* -- the message for casting.on_error ---------------------------------------------- */
+/* -- the message for casting.on_error ------------------------------------- */
 
-static unsigned char *put_string(unsigned char *at, const char *s,
-  size_t size) {
+static unsigned char *put_string(
+  unsigned char *at, const char *s, size_t size) {
   *at++ = WIRE_STR32;
   at = wire_put_u32(at, (uint32_t)size);
   return wire_put(at, s, size);
@@ -67,8 +67,8 @@ static bool make_message(const cast_failure *f, cast_msg *m) {
                 (alive ? strlen("task") : 0);
   uint32_t items = alive ? 2 : 1;
   /* count, table; a head of 5 for each string; a byte for each handle */
-  uint32_t size = (uint32_t)(1 + 9 + 5 * (items + 4) + items + keys + esize +
-                             tsize);
+  uint32_t size =
+    (uint32_t)(1 + 9 + 5 * (items + 4) + items + keys + esize + tsize);
   unsigned char *at, *data;
   memset(m, 0, sizeof *m);
   if (cast_msg_init(m, size, items) != 0) {
@@ -113,12 +113,11 @@ static void say(cast_failure *f) {
   bool first;
   cast_lock_take(&failures.lock);
   /* Relaxed: a joiner that comes at the same moment is told as well. */
-  first = !f->said &&
-          !atomic_load_explicit(&f->task->joined, memory_order_relaxed);
+  first =
+    !f->said && !atomic_load_explicit(&f->task->joined, memory_order_relaxed);
   f->said = true;
   if (first && failures.channel != NULL)
-    c = CAST_CONTAINER(
-      cast_ref(&failures.channel->object), cast_chan, object);
+    c = CAST_CONTAINER(cast_ref(&failures.channel->object), cast_chan, object);
   cast_lock_drop(&failures.lock);
   if (!first) return;
   if (c == NULL || !say_to(c, f)) {
@@ -143,10 +142,10 @@ static void after_timer(cast_timer *t) {
   cast_unref(&task->core.object);
 }
 
-/* -- life of a record ----------------------------------------------------------------- */
+/* -- life of a record ----------------------------------------------------- */
 
-cast_failure *cast_failure_new(cast_ltask *t, cast_state *S,
-  const char *error, const char *traceback) {
+cast_failure *cast_failure_new(
+  cast_ltask *t, cast_state *S, const char *error, const char *traceback) {
   size_t esize = strlen(error) + 1, tsize = strlen(traceback) + 1;
   cast_failure *f = cast_calloc(sizeof *f + esize + tsize);
   CAST_UNUSED(S);
@@ -183,8 +182,8 @@ void cast_failures_flush(cast_state *root) {
   for (;;) {
     cast_failure *f = NULL;
     cast_lock_take(&failures.lock);
-    for (cast_list *l = failures.all.next;
-         failures.ready && l != &failures.all; l = l->next) {
+    for (cast_list *l = failures.all.next; failures.ready && l != &failures.all;
+         l = l->next) {
       cast_failure *i = CAST_CONTAINER(l, cast_failure, link);
       if (i->said || cast_state_of(i->task->core.session)->root != root ||
           !ref_if_alive(&i->task->core.object))

@@ -14,7 +14,7 @@
 #include "../worker.h"
 #include "handle.h"
 
-#define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
+#define GRACE_NS 2000000000u   /* for sessions to unwind at the end of a host */
 #define NAG_FIRST_NS 20000000u /* computing tasks may go on so long ... */
 #define NAG_AGAIN_NS 100000000u /* ... and their clean-up so long */
 
@@ -39,7 +39,7 @@ void cast_raise_closed(lua_State *L) {
   cast_panic(__FILE__, __LINE__, "luaL_error returned");
 }
 
-/* -- memory of a session's Lua state ------------------------------------------ */
+/* -- memory of a session's Lua state -------------------------------------- */
 
 static void *lua_memory(void *ud, void *ptr, size_t osize, size_t nsize) {
   cast_state *S = ud;
@@ -72,7 +72,7 @@ static lua_State *new_lua(cast_state *S) {
   return L;
 }
 
-/* -- protected calls between slices --------------------------------------------- */
+/* -- protected calls between slices --------------------------------------- */
 
 int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg) {
 #if CAST_LUA < 502
@@ -90,7 +90,7 @@ int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
   return status;
 }
 
-/* -- coroutines ------------------------------------------------------------------- */
+/* -- coroutines ----------------------------------------------------------- */
 
 cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S) {
   cast_coroutine co;
@@ -123,7 +123,7 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
   luaL_unref(S->work, LUA_REGISTRYINDEX, co.ref);
 }
 
-/* -- the end of a state -------------------------------------------------------------- */
+/* -- the end of a state --------------------------------------------------- */
 
 static void free_state(cast_state *S) {
   cast_timer_remove(&S->nag);
@@ -163,8 +163,7 @@ static void stop_hook(lua_State *L, lua_Debug *ar) {
   cast_ltask *t = S != NULL ? cast_current(S) : NULL;
   CAST_UNUSED(ar);
   /* Relaxed: a moment earlier or later does not matter. */
-  if (t == NULL ||
-      atomic_load_explicit(&S->nags, memory_order_relaxed) < 2)
+  if (t == NULL || atomic_load_explicit(&S->nags, memory_order_relaxed) < 2)
     lua_sethook(L, NULL, 0, 0);
   if (t == NULL) return;
   t->core.cancelled = true;
@@ -219,8 +218,7 @@ void cast_state_close(cast_state *S, cast_session *self) {
   S->session.closing = true;
   cast_lock_drop(&S->session.lock);
   /* Relaxed: only whether it was asked before. */
-  if (atomic_exchange_explicit(
-        &S->close_posted, true, memory_order_relaxed))
+  if (atomic_exchange_explicit(&S->close_posted, true, memory_order_relaxed))
     return;
   /* The hold keeps it whole until the timer is set; a session that has closed
      meanwhile has taken it out, or does so in free_state. */
@@ -231,7 +229,7 @@ void cast_state_close(cast_state *S, cast_session *self) {
   cast_session_drop(&S->session);
 }
 
-/* -- hosts ------------------------------------------------------------------------------ */
+/* -- hosts ---------------------------------------------------------------- */
 
 static void host_wake(cast_session *s, cast_session *self) {
   CAST_UNUSED(self);
@@ -394,7 +392,7 @@ lua_State *cast_main_thread(lua_State *L) {
 #endif
 }
 
-/* -- both kinds ----------------------------------------------------------------------------- */
+/* -- both kinds ----------------------------------------------------------- */
 
 void cast_state_furnish(lua_State *L, cast_state *S) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -467,26 +465,26 @@ cast_state *cast_state_host(lua_State *L) {
 
 const luaL_Reg cast_libs[] = {
 #if CAST_LUA >= 502
-  { "coroutine", luaopen_coroutine },
+  {"coroutine", luaopen_coroutine},
 #endif
-  { "table", luaopen_table },
-  { "io", luaopen_io },
-  { "os", luaopen_os },
-  { "string", luaopen_string },
-  { "math", luaopen_math },
-  { "debug", luaopen_debug },
+  {"table", luaopen_table},
+  {"io", luaopen_io},
+  {"os", luaopen_os},
+  {"string", luaopen_string},
+  {"math", luaopen_math},
+  {"debug", luaopen_debug},
 #if CAST_LUA == 502
-  { "bit32", luaopen_bit32 },
+  {"bit32", luaopen_bit32},
 #endif
 #if CAST_LUA >= 503
-  { "utf8", luaopen_utf8 },
+  {"utf8", luaopen_utf8},
 #endif
 #if CAST_LUAJIT
-  { "bit", luaopen_bit },
-  { "jit", luaopen_jit },
-  { "ffi", luaopen_ffi },
+  {"bit", luaopen_bit},
+  {"jit", luaopen_jit},
+  {"ffi", luaopen_ffi},
 #endif
-  { NULL, NULL },
+  {NULL, NULL},
 };
 
 static void open_lib(lua_State *L, const char *name, lua_CFunction open) {
@@ -540,8 +538,7 @@ static void enter_tree(cast_state *S, cast_state *root) {
 
 static const char *default_name(char *buffer, size_t size) {
   static _Atomic uint32_t count;
-  uint32_t n =
-    1 + atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
+  uint32_t n = 1 + atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
   char digits[12];
   size_t i = sizeof digits - 1, at = 0;
   const char *word = "session ";
@@ -569,11 +566,11 @@ static void discard(cast_state *S) {
   free_state(S);
 }
 
-cast_state *cast_state_new(lua_State *L, cast_state *from,
-  const cast_options *o) {
+cast_state *cast_state_new(
+  lua_State *L, cast_state *from, const cast_options *o) {
   char made[32];
   const char *name = o->name;
-  making m = { NULL, o };
+  making m = {NULL, o};
   cast_handle *h = cast_handle_new(L, &cast_session_type);
   cast_state *S;
   if (name == NULL) name = default_name(made, sizeof made);

@@ -32,8 +32,8 @@ typedef struct cast_coroutine {
 
 /* Pushes the results of the wait that t has just ended, on L, and returns
    how many; may raise. result: 0 or CASTING_E*. */
-typedef int (*cast_finish)(lua_State *L, cast_state *S, cast_ltask *t,
-  int result);
+typedef int (*cast_finish)(
+  lua_State *L, cast_state *S, cast_ltask *t, int result);
 
 /* May other sessions have handles of a task? KEPT: no, and it has ended, its
    results being kept for its own session only. */
@@ -55,54 +55,54 @@ struct cast_rebuild {
 struct cast_ltask {
   cast_task core;
   cast_coroutine co;
-  cast_finish finish;  /* of the wait under way */
-  void *arg;           /* finish's own */
+  cast_finish finish;     /* of the wait under way */
+  void *arg;              /* finish's own */
   cast_rebuild *rebuilds; /* the innermost first */
-  cast_case *cases;    /* of its latest select */
-  uint32_t ncases;     /* used */
-  uint32_t room;       /* allocated */
-  bool fresh;          /* not resumed yet */
-  bool remote;         /* its function is still packed in core.waiter.msg */
-  bool parked;         /* yielded by cast_park, not by the user */
-  bool selecting;      /* its cases stand in the queues of channels */
-  bool in_place;       /* the wait under way keeps the C stack */
-  bool raising;        /* (5.1, LuaJIT) a hook is to raise an error in it */
+  cast_case *cases;       /* of its latest select */
+  uint32_t ncases;        /* used */
+  uint32_t room;          /* allocated */
+  bool fresh;             /* not resumed yet */
+  bool remote;            /* its function is still packed in core.waiter.msg */
+  bool parked;            /* yielded by cast_park, not by the user */
+  bool selecting;         /* its cases stand in the queues of channels */
+  bool in_place;          /* the wait under way keeps the C stack */
+  bool raising;           /* (5.1, LuaJIT) a hook is to raise an error in it */
   _Atomic uint8_t shared; /* (a) CAST_OWN, CAST_SHARED or CAST_KEPT */
-  bool stored;         /* results lie in the local handle */
-  bool packed;         /* results lie in core.waiter.msg */
-  bool unsendable;     /* packed is only the reason why they cannot cross */
-  _Atomic bool joined; /* (a) somebody has received the failure */
+  bool stored;            /* results lie in the local handle */
+  bool packed;            /* results lie in core.waiter.msg */
+  bool unsendable;        /* packed is only the reason why they cannot cross */
+  _Atomic bool joined;    /* (a) somebody has received the failure */
   struct cast_failure *failure; /* of a failed task; fixed at its end */
-  char *reason;        /* of its cancellation; NULL: none given */
+  char *reason;                 /* of its cancellation; NULL: none given */
 };
 
 struct cast_state {
   cast_session session;
-  lua_State *L;        /* main thread; NULL: a 5.1 host's, not known yet */
+  lua_State *L; /* main thread; NULL: a 5.1 host's, not known yet */
   lua_State *work;
   cast_packer *packer;
-  cast_host *host;     /* NULL: one of ours */
-  cast_ltask *main;    /* host: its main program */
+  cast_host *host;  /* NULL: one of ours */
+  cast_ltask *main; /* host: its main program */
   /* What a poke makes look up: the coroutine that runs, as far as is known.
      Atomic for the handler, in the same thread; so relaxed. */
   _Atomic(lua_State *) running;
-  lua_Hook hook;       /* host: what was set when the wait began */
+  lua_Hook hook;        /* host: what was set when the wait began */
   cast_object *pending; /* see invariant 3 */
   cast_coroutine *idle; /* finished coroutines, to be used again */
   uint32_t nidle;
   uint32_t idle_room;
-  cast_state *root;    /* (i) the host whose end closes this one; may be self */
-  cast_timer nag;      /* closing: pokes tasks that compute on */
+  cast_state *root; /* (i) the host whose end closes this one; may be self */
+  cast_timer nag;   /* closing: pokes tasks that compute on */
   _Atomic uint32_t nags; /* (a) how often so far */
   cast_post close_post;
   _Atomic bool close_posted; /* (a) set once */
-  cast_list children;  /* host: (host lock) its sessions' states */
-  cast_list sibling;   /* (host lock) */
-  size_t memory;       /* bytes in use by the Lua state */
-  size_t memory_max;   /* 0: no limit */
-  _Atomic bool ending; /* (a) host: everything is being unwound */
-  bool closing;        /* its Lua state is being closed: no new handles */
-  char name[];         /* (i) */
+  cast_list children;        /* host: (host lock) its sessions' states */
+  cast_list sibling;         /* (host lock) */
+  size_t memory;             /* bytes in use by the Lua state */
+  size_t memory_max;         /* 0: no limit */
+  _Atomic bool ending;       /* (a) host: everything is being unwound */
+  bool closing;              /* its Lua state is being closed: no new handles */
+  char name[];               /* (i) */
 };
 
 /* The first upvalue is a box, a userdata that holds the pointer: it lives as
@@ -130,7 +130,7 @@ static inline cast_state *cast_state_of(cast_session *s) {
   return CAST_CONTAINER(s, cast_state, session);
 }
 
-/* -- state.c ---------------------------------------------------------------- */
+/* -- state.c -------------------------------------------------------------- */
 
 /* The state's cast_state, or NULL if casting was not opened in it. */
 cast_state *cast_state_find(lua_State *L);
@@ -154,8 +154,7 @@ void cast_state_furnish(lua_State *L, cast_state *S);
    message is on the stack. */
 int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg);
 /* A new session, its handle pushed on L. Raises. */
-cast_state *cast_state_new(lua_State *L, cast_state *S,
-  const cast_options *o);
+cast_state *cast_state_new(lua_State *L, cast_state *S, const cast_options *o);
 /* Ends a host: lua_close has begun. Does nothing the second time, and in a
    session of ours. */
 void cast_state_end(lua_State *L);
@@ -169,7 +168,7 @@ cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S);
 /* Gives it back; `clean`: it ended without an error. */
 void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean);
 
-/* -- task.c ------------------------------------------------------------------ */
+/* -- task.c --------------------------------------------------------------- */
 
 extern const cast_type cast_task_type;
 extern const cast_session_ops cast_pool_ops;
@@ -181,8 +180,8 @@ cast_ltask *cast_ltask_new(lua_State *L, cast_state *home);
 void cast_ltask_resume(cast_session *s, cast_task *t);
 /* Pushes how t ended: true, results... or false, error. `self` is the task
    (or main program) that asks; its waiter.msg is scratch. */
-int cast_ltask_outcome(lua_State *L, cast_state *S, cast_ltask *self,
-  cast_ltask *t);
+int cast_ltask_outcome(
+  lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t);
 /* Another session is about to get a handle of t. False: it has ended, and
    only its own session can share it (cast_ltask_cross). */
 bool cast_ltask_share(cast_ltask *t);
@@ -194,7 +193,7 @@ bool cast_cancel_test(lua_State *L, int i);
 /* Asks t's session to cancel it; any thread. 0, CASTING_ENOMEM. */
 int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason);
 
-/* -- park.c ------------------------------------------------------------------ */
+/* -- park.c --------------------------------------------------------------- */
 
 /* The task that is about to block, with what blocking needs reserved. Raises:
    where nothing can block, when cancelled, when out of memory. `deadline_ns`
@@ -202,8 +201,8 @@ int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason);
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns);
 /* To be returned by a library function after CAST_PARKED: waits, then returns
    what finish pushes. */
-int cast_park(lua_State *L, cast_state *S, cast_ltask *t,
-  uint64_t deadline_ns, cast_finish finish);
+int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
+  cast_finish finish);
 /* After the wait, whatever comes then: nothing is queued any more. */
 void cast_wait_over(cast_ltask *t);
 /* After the wait: pushes its results, or raises. */
@@ -215,8 +214,8 @@ int cast_deliver(cast_state *S, cast_ltask *t);
 #endif
 /* Pushes the values of *m, which becomes empty, and returns how many. Raises
    when one cannot be rebuilt. */
-int cast_rebuild_values(lua_State *L, cast_state *S, cast_ltask *t,
-  cast_msg *m);
+int cast_rebuild_values(
+  lua_State *L, cast_state *S, cast_ltask *t, cast_msg *m);
 /* Forgets what failed rebuilds have left. */
 void cast_rebuild_drop(cast_ltask *t, cast_rebuild *last);
 /* Timeouts: an optional number of seconds at argument i. */
@@ -229,13 +228,13 @@ _Noreturn void cast_raise_memory(lua_State *L);
 bool cast_yieldable(lua_State *L);
 void cast_probe(lua_State *L); /* once per process; before any of these */
 
-/* -- report.c ------------------------------------------------------------------ */
+/* -- report.c ------------------------------------------------------------- */
 
 typedef struct cast_failure cast_failure;
 /* Notes that t has failed, with its error message and traceback: to be
    reported unless somebody joins within a second. NULL: out of memory. */
-cast_failure *cast_failure_new(cast_ltask *t, cast_state *S,
-  const char *error, const char *traceback);
+cast_failure *cast_failure_new(
+  cast_ltask *t, cast_state *S, const char *error, const char *traceback);
 const char *cast_failure_traceback(const cast_failure *f);
 const char *cast_failure_error(const cast_failure *f);
 /* The task's last reference goes: reports it unless that was done. */
@@ -246,7 +245,7 @@ void cast_failures_flush(cast_state *root);
    until the host that said so ends; NULL: stderr, if `root` had chosen. */
 void cast_failures_to(cast_chan *c, cast_state *root);
 
-/* -- the functions of the module, by the files that have them ------------ */
+/* -- the functions of the module, by the files that have them ------------- */
 
 int cast_lib_channel(lua_State *L);
 int cast_lib_named(lua_State *L);
@@ -259,7 +258,7 @@ int cast_lib_yield(lua_State *L);
 int cast_lib_sleep(lua_State *L);
 int cast_lib_session(lua_State *L);
 
-/* -- libraries ------------------------------------------------------------------- */
+/* -- libraries ------------------------------------------------------------ */
 
 /* Each pushes nothing and registers its metatable. */
 void cast_open_chan(lua_State *L, cast_state *S);

@@ -16,7 +16,7 @@ static const char cancel_key = 0;
 static const char raise_key = 0;
 #endif
 
-/* -- life of the object --------------------------------------------------------- */
+/* -- life of the object --------------------------------------------------- */
 
 static void drop_cases(cast_ltask *t) {
   for (uint32_t i = 0; i < t->ncases; i++)
@@ -44,7 +44,7 @@ static void ltask_free(cast_object *o) {
   cast_session_drop(s);
 }
 
-const cast_type cast_task_type = { "task", ltask_free, ltask_release };
+const cast_type cast_task_type = {"task", ltask_free, ltask_release};
 
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home) {
   cast_handle *h = cast_handle_new(L, &cast_task_type);
@@ -58,7 +58,7 @@ cast_ltask *cast_ltask_new(lua_State *L, cast_state *home) {
   return t;
 }
 
-/* -- cancellation ---------------------------------------------------------------- */
+/* -- cancellation --------------------------------------------------------- */
 
 static int cancel_tostring(lua_State *L) {
   lua_pushliteral(L, "cancelled");
@@ -144,7 +144,7 @@ int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason) {
   return 0;
 }
 
-/* -- results ------------------------------------------------------------------------ */
+/* -- results -------------------------------------------------------------- */
 
 static bool is_plain(lua_State *L, int first, int n) {
   if (n > 4) return false; /* each takes at most 9 bytes of a message */
@@ -177,8 +177,8 @@ static void get_results(lua_State *L, int handle) {
 }
 
 /* A reason why the results could not be packed, as their message. */
-static void pack_reason(lua_State *L, cast_state *S, cast_ltask *t,
-  const char *why) {
+static void pack_reason(
+  lua_State *L, cast_state *S, cast_ltask *t, const char *why) {
   lua_pushstring(L, why);
   cast_pack(S->packer, L, lua_gettop(L), 1, NULL, 0, &t->core.waiter.msg);
   lua_pop(L, 1);
@@ -201,7 +201,7 @@ static int pack_protected(lua_State *L) {
 /* Packs the results in the table at index i. If they cannot cross, joiners
    elsewhere get a failure with the reason. Raises when out of memory. */
 static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i) {
-  packing p = { S, t, 0 };
+  packing p = {S, t, 0};
   i = lua_absindex(L, i);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_getfield(L, i, "n");
@@ -223,8 +223,8 @@ bool cast_ltask_share(cast_ltask *t) {
   uint8_t own = CAST_OWN;
   /* PAIR share: with the end of the task, which keeps its results for its own
      session only if nobody has shared it before. */
-  return atomic_compare_exchange_strong_explicit(&t->shared, &own,
-           CAST_SHARED, memory_order_acq_rel, memory_order_acquire) ||
+  return atomic_compare_exchange_strong_explicit(&t->shared, &own, CAST_SHARED,
+           memory_order_acq_rel, memory_order_acquire) ||
          own == CAST_SHARED;
 }
 
@@ -256,10 +256,10 @@ static int push_stored(lua_State *L, cast_ltask *t) {
   return n;
 }
 
-int cast_ltask_outcome(lua_State *L, cast_state *S, cast_ltask *self,
-  cast_ltask *t) {
-  cast_status how = (cast_status)atomic_load_explicit(
-    &t->core.status, memory_order_relaxed);
+int cast_ltask_outcome(
+  lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t) {
+  cast_status how =
+    (cast_status)atomic_load_explicit(&t->core.status, memory_order_relaxed);
   bool own = t->core.session == &S->session;
   lua_pushboolean(L, how == CAST_DONE && (own || !t->unsendable));
   if (how == CAST_CANCELLED) {
@@ -275,7 +275,7 @@ int cast_ltask_outcome(lua_State *L, cast_state *S, cast_ltask *self,
   return 1 + cast_rebuild_values(L, S, self, &self->core.waiter.msg);
 }
 
-/* -- the end of a task ------------------------------------------------------------------ */
+/* -- the end of a task ---------------------------------------------------- */
 
 typedef struct ending {
   cast_state *S;
@@ -288,8 +288,8 @@ typedef struct ending {
 static bool keep_own(cast_ltask *t) {
   uint8_t own = CAST_OWN;
   /* PAIR share. */
-  return atomic_compare_exchange_strong_explicit(&t->shared, &own, CAST_KEPT,
-    memory_order_acq_rel, memory_order_acquire);
+  return atomic_compare_exchange_strong_explicit(
+    &t->shared, &own, CAST_KEPT, memory_order_acq_rel, memory_order_acquire);
 }
 
 /* Keeps what lies on top of the coroutine's stack for joiners. */
@@ -345,7 +345,7 @@ static int note_failure(lua_State *L) {
 }
 
 static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
-  ending e = { S, t, nres };
+  ending e = {S, t, nres};
   cast_status how = CAST_DONE;
   bool clean = status == LUA_OK;
   cast_msg_drop(&t->core.waiter.msg);
@@ -376,7 +376,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   cast_task_finish(&t->core, how);
 }
 
-/* -- starting ------------------------------------------------------------------------------ */
+/* -- starting ------------------------------------------------------------- */
 
 /* Runs in the new coroutine: what the creator has packed. */
 static int unpack_start(lua_State *L) {
@@ -405,7 +405,7 @@ static int start_protected(lua_State *L) {
 /* A task from elsewhere gets its coroutine, function and arguments: the number
    of arguments, or -1: it has failed and is finished. */
 static int start_remote(cast_state *S, cast_ltask *t) {
-  starting a = { S, t };
+  starting a = {S, t};
   int status, nres;
   if (cast_protect(S, start_protected, &a) != LUA_OK) {
     cast_msg_drop(&t->core.waiter.msg);
@@ -425,7 +425,7 @@ static int start_remote(cast_state *S, cast_ltask *t) {
 }
 
 #if !CAST_HAS_YIELDK
-/* -- raising an error in a suspended coroutine --------------------------------------------- */
+/* -- raising an error in a suspended coroutine ---------------------------- */
 
 /* 5.1 and LuaJIT have no continuations: a hook at its next instruction raises
    what was put into the registry. */
@@ -474,7 +474,7 @@ static int raise_protected(lua_State *L) {
 }
 
 int cast_deliver(cast_state *S, cast_ltask *t) {
-  delivery d = { S, t, { NULL, LUA_NOREF } };
+  delivery d = {S, t, {NULL, LUA_NOREF}};
   int n, nres;
   /* The common case needs no help: plain values, no memory. */
   if (t->core.wait.result == 0 && !t->core.cancelled && t->arg == NULL) {
@@ -511,7 +511,7 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
 }
 #endif
 
-/* -- running --------------------------------------------------------------------------------- */
+/* -- running -------------------------------------------------------------- */
 
 /* How many values on the coroutine's stack to resume it with; -1: it ended
    before it could be. */

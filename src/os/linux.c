@@ -55,8 +55,7 @@ static uint64_t poor_entropy(void) {
 uint64_t os_entropy(void) {
   enum { NONBLOCK = 1 }; /* GRND_NONBLOCK */
   uint64_t bits = 0;
-  if (syscall(SYS_getrandom, &bits, sizeof bits, NONBLOCK) !=
-      (long)sizeof bits)
+  if (syscall(SYS_getrandom, &bits, sizeof bits, NONBLOCK) != (long)sizeof bits)
     bits = poor_entropy();
   return bits;
 }
@@ -102,10 +101,10 @@ int os_wait(_Atomic uint32_t *word, uint32_t expect, uint64_t deadline) {
     NULL, 0xffffffffu);
   if (rc == 0) return 0;
   switch (errno) {
-    case EAGAIN: return OS_EAGAIN;
-    case ETIMEDOUT: return OS_ETIMEOUT;
-    case EINTR: return OS_EINTR;
-    default: return 0; /* spurious: the caller looks at the word again */
+  case EAGAIN: return OS_EAGAIN;
+  case ETIMEDOUT: return OS_ETIMEOUT;
+  case EINTR: return OS_EINTR;
+  default: return 0; /* spurious: the caller looks at the word again */
   }
 }
 
@@ -190,8 +189,8 @@ static int sleep_on(os_event *e, uint64_t deadline, const sigset_t *mask) {
   }
 }
 
-int os_event_wait(os_event *e, uint64_t deadline, bool (*stop)(void *),
-  void *arg) {
+int os_event_wait(
+  os_event *e, uint64_t deadline, bool (*stop)(void *), void *arg) {
   sigset_t all, old;
   int rc = 0;
   if (is_set(e)) return 0;

@@ -21,7 +21,7 @@
 
 /* -- clock and processors */
 
-uint64_t os_now(void); /* monotonic, never goes back, never 0 */
+uint64_t os_now(void);       /* monotonic, never goes back, never 0 */
 unsigned os_cpu_count(void); /* usable by this process, >= 1 */
 
 /* Tells the processor that this is a spin loop. */
@@ -47,8 +47,8 @@ typedef struct os_thread {
    and with all signals blocked but the poke's and those that report faults of
    the thread itself. `main` may run before *t is written. OS_ENOMEM when no
    thread can be had; then `main` never runs. */
-int os_thread_start(os_thread *t, void (*main)(void *), void *arg,
-  const char *name);
+int os_thread_start(
+  os_thread *t, void (*main)(void *), void *arg, const char *name);
 void os_thread_join(os_thread *t);   /* waits for its end */
 void os_thread_detach(os_thread *t); /* nobody will join it */
 uintptr_t os_thread_self(void);      /* differs between live threads */
@@ -72,7 +72,7 @@ void os_wake(_Atomic uint32_t *word, int n);
    was installed with, and none is missed: os_event_wait blocks signals, asks
    `stop(arg)` once, and unblocks them atomically with going to sleep. */
 typedef struct os_event {
-  int fd;                  /* readable while set; -1: none on this platform */
+  int fd; /* readable while set; -1: none on this platform */
   _Atomic uint32_t set;
 } os_event;
 
@@ -85,8 +85,8 @@ void os_event_set(os_event *e);
 void os_event_clear(os_event *e); /* by the owner */
 /* 0 set (not cleared by this), OS_ETIMEOUT, OS_EINTR (also if stop() said
    true). `stop` may be NULL. */
-int os_event_wait(os_event *e, uint64_t deadline, bool (*stop)(void *),
-  void *arg);
+int os_event_wait(
+  os_event *e, uint64_t deadline, bool (*stop)(void *), void *arg);
 
 /* -- C stacks */
 

@@ -24,8 +24,8 @@
 #define STACK_LEAST ((size_t)1 << 20) /* musl's own default is 128 KiB */
 #define NAME_SIZE 16                  /* what Linux keeps of a thread's name */
 
-_Static_assert(sizeof(pthread_t) <= sizeof(uintptr_t),
-  "a pthread_t fits os_thread.handle");
+_Static_assert(
+  sizeof(pthread_t) <= sizeof(uintptr_t), "a pthread_t fits os_thread.handle");
 
 /* -- clock and processors */
 
@@ -66,8 +66,8 @@ static void *run(void *arg) {
 
 /* Invariant 1. */
 static void blocked_signals(sigset_t *set) {
-  static const int open[] = {POKE_SIGNAL, SIGSEGV, SIGBUS, SIGFPE, SIGILL,
-    SIGTRAP, SIGABRT, SIGSYS};
+  static const int open[] = {
+    POKE_SIGNAL, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
   (void)sigfillset(set);
   for (size_t i = 0; i < sizeof open / sizeof *open; i++)
     (void)sigdelset(set, open[i]);
@@ -83,8 +83,8 @@ static int create(pthread_t *thread, const pthread_attr_t *attr, start *s) {
   return rc;
 }
 
-int os_thread_start(os_thread *t, void (*main)(void *), void *arg,
-  const char *name) {
+int os_thread_start(
+  os_thread *t, void (*main)(void *), void *arg, const char *name) {
   int rc = OS_ENOMEM;
   pthread_t thread;
   pthread_attr_t attr;

@@ -51,23 +51,22 @@ static inline void place_jump(os_place *from, const os_place *to) {
 
 #if defined(__APPLE__)
 #define OS_SYMBOL(name) "_" name
-#define OS_HEAD(name)         \
-  ".text\n"                   \
-  ".p2align 4\n"              \
-  ".globl _" name "\n"        \
+#define OS_HEAD(name)           \
+  ".text\n"                     \
+  ".p2align 4\n"                \
+  ".globl _" name "\n"          \
   ".private_extern _" name "\n" \
-  "_" name ":\n"              \
+  "_" name ":\n"                \
   ".cfi_startproc\n"
 #define OS_TAIL(name) ".cfi_endproc\n"
 #else
 #define OS_SYMBOL(name) name
-#define OS_HEAD(name)             \
-  ".text\n"                       \
-  ".p2align 4\n"                  \
-  ".globl " name "\n"             \
-  ".hidden " name "\n"            \
-  ".type " name ", %function\n" \
-  name ":\n"                      \
+#define OS_HEAD(name)                      \
+  ".text\n"                                \
+  ".p2align 4\n"                           \
+  ".globl " name "\n"                      \
+  ".hidden " name "\n"                     \
+  ".type " name ", %function\n" name ":\n" \
   ".cfi_startproc\n"
 #define OS_TAIL(name) \
   ".cfi_endproc\n"    \
@@ -85,36 +84,34 @@ static inline void place_jump(os_place *from, const os_place *to) {
 
 /* 0 mxcsr, 4 x87 control word, 8 r12, 16 r13, 24 r14, 32 r15, 40 rbx, 48 rbp,
    56 return address */
-__asm__(OS_HEAD("cast_os_jump")
-  "leaq -56(%rsp), %rsp\n"
-  ".cfi_def_cfa_offset 64\n"
-  "stmxcsr (%rsp)\n"
-  "fnstcw 4(%rsp)\n"
-  "movq %r12, 8(%rsp)\n"
-  "movq %r13, 16(%rsp)\n"
-  "movq %r14, 24(%rsp)\n"
-  "movq %r15, 32(%rsp)\n"
-  "movq %rbx, 40(%rsp)\n"
-  "movq %rbp, 48(%rsp)\n"
-  "movq %rsp, (%rdi)\n"
-  "movq %rsi, %rsp\n"
-  "ldmxcsr (%rsp)\n"
-  "fldcw 4(%rsp)\n"
-  "movq 8(%rsp), %r12\n"
-  "movq 16(%rsp), %r13\n"
-  "movq 24(%rsp), %r14\n"
-  "movq 32(%rsp), %r15\n"
-  "movq 40(%rsp), %rbx\n"
-  "movq 48(%rsp), %rbp\n"
-  "leaq 56(%rsp), %rsp\n"
-  ".cfi_def_cfa_offset 8\n"
-  "ret\n" OS_TAIL("cast_os_jump"));
+__asm__(OS_HEAD("cast_os_jump") "leaq -56(%rsp), %rsp\n"
+                                ".cfi_def_cfa_offset 64\n"
+                                "stmxcsr (%rsp)\n"
+                                "fnstcw 4(%rsp)\n"
+                                "movq %r12, 8(%rsp)\n"
+                                "movq %r13, 16(%rsp)\n"
+                                "movq %r14, 24(%rsp)\n"
+                                "movq %r15, 32(%rsp)\n"
+                                "movq %rbx, 40(%rsp)\n"
+                                "movq %rbp, 48(%rsp)\n"
+                                "movq %rsp, (%rdi)\n"
+                                "movq %rsi, %rsp\n"
+                                "ldmxcsr (%rsp)\n"
+                                "fldcw 4(%rsp)\n"
+                                "movq 8(%rsp), %r12\n"
+                                "movq 16(%rsp), %r13\n"
+                                "movq 24(%rsp), %r14\n"
+                                "movq 32(%rsp), %r15\n"
+                                "movq 40(%rsp), %rbx\n"
+                                "movq 48(%rsp), %rbp\n"
+                                "leaq 56(%rsp), %rsp\n"
+                                ".cfi_def_cfa_offset 8\n"
+                                "ret\n" OS_TAIL("cast_os_jump"));
 
-__asm__(OS_HEAD("cast_os_begin")
-  ".cfi_undefined rip\n"
-  "movq %r12, %rdi\n"
-  "call *%r13\n"
-  "ud2\n" OS_TAIL("cast_os_begin"));
+__asm__(OS_HEAD("cast_os_begin") ".cfi_undefined rip\n"
+                                 "movq %r12, %rdi\n"
+                                 "call *%r13\n"
+                                 "ud2\n" OS_TAIL("cast_os_begin"));
 
 static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
   uint32_t mxcsr = 0;
@@ -135,48 +132,46 @@ static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
 
 /* 0 x19 .. 72 x28, 80 x29, 88 x30, 96 d8 .. 152 d15, 160 fpcr. Writing fpcr
    stalls the pipeline, so it is written only where it differs. */
-__asm__(OS_HEAD("cast_os_jump")
-  "sub sp, sp, #176\n"
-  ".cfi_def_cfa_offset 176\n"
-  "stp x19, x20, [sp]\n"
-  "stp x21, x22, [sp, #16]\n"
-  "stp x23, x24, [sp, #32]\n"
-  "stp x25, x26, [sp, #48]\n"
-  "stp x27, x28, [sp, #64]\n"
-  "stp x29, x30, [sp, #80]\n"
-  "stp d8, d9, [sp, #96]\n"
-  "stp d10, d11, [sp, #112]\n"
-  "stp d12, d13, [sp, #128]\n"
-  "stp d14, d15, [sp, #144]\n"
-  "mrs x9, fpcr\n"
-  "str x9, [sp, #160]\n"
-  "mov x10, sp\n"
-  "str x10, [x0]\n"
-  "mov sp, x1\n"
-  "ldr x10, [sp, #160]\n"
-  "cmp x9, x10\n"
-  "b.eq 1f\n"
-  "msr fpcr, x10\n"
-  "1:\n"
-  "ldp x19, x20, [sp]\n"
-  "ldp x21, x22, [sp, #16]\n"
-  "ldp x23, x24, [sp, #32]\n"
-  "ldp x25, x26, [sp, #48]\n"
-  "ldp x27, x28, [sp, #64]\n"
-  "ldp x29, x30, [sp, #80]\n"
-  "ldp d8, d9, [sp, #96]\n"
-  "ldp d10, d11, [sp, #112]\n"
-  "ldp d12, d13, [sp, #128]\n"
-  "ldp d14, d15, [sp, #144]\n"
-  "add sp, sp, #176\n"
-  ".cfi_def_cfa_offset 0\n"
-  "ret\n" OS_TAIL("cast_os_jump"));
+__asm__(OS_HEAD("cast_os_jump") "sub sp, sp, #176\n"
+                                ".cfi_def_cfa_offset 176\n"
+                                "stp x19, x20, [sp]\n"
+                                "stp x21, x22, [sp, #16]\n"
+                                "stp x23, x24, [sp, #32]\n"
+                                "stp x25, x26, [sp, #48]\n"
+                                "stp x27, x28, [sp, #64]\n"
+                                "stp x29, x30, [sp, #80]\n"
+                                "stp d8, d9, [sp, #96]\n"
+                                "stp d10, d11, [sp, #112]\n"
+                                "stp d12, d13, [sp, #128]\n"
+                                "stp d14, d15, [sp, #144]\n"
+                                "mrs x9, fpcr\n"
+                                "str x9, [sp, #160]\n"
+                                "mov x10, sp\n"
+                                "str x10, [x0]\n"
+                                "mov sp, x1\n"
+                                "ldr x10, [sp, #160]\n"
+                                "cmp x9, x10\n"
+                                "b.eq 1f\n"
+                                "msr fpcr, x10\n"
+                                "1:\n"
+                                "ldp x19, x20, [sp]\n"
+                                "ldp x21, x22, [sp, #16]\n"
+                                "ldp x23, x24, [sp, #32]\n"
+                                "ldp x25, x26, [sp, #48]\n"
+                                "ldp x27, x28, [sp, #64]\n"
+                                "ldp x29, x30, [sp, #80]\n"
+                                "ldp d8, d9, [sp, #96]\n"
+                                "ldp d10, d11, [sp, #112]\n"
+                                "ldp d12, d13, [sp, #128]\n"
+                                "ldp d14, d15, [sp, #144]\n"
+                                "add sp, sp, #176\n"
+                                ".cfi_def_cfa_offset 0\n"
+                                "ret\n" OS_TAIL("cast_os_jump"));
 
-__asm__(OS_HEAD("cast_os_begin")
-  ".cfi_undefined x30\n"
-  "mov x0, x19\n"
-  "blr x20\n"
-  "brk #1\n" OS_TAIL("cast_os_begin"));
+__asm__(OS_HEAD("cast_os_begin") ".cfi_undefined x30\n"
+                                 "mov x0, x19\n"
+                                 "blr x20\n"
+                                 "brk #1\n" OS_TAIL("cast_os_begin"));
 
 static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
   uint64_t fpcr = 0;
@@ -201,39 +196,39 @@ static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
 #else
 #define OS_F(op, r, at) "f" op "w " r ", " at "(sp)\n"
 #endif
-#define OS_FLOATS(op)                                                       \
-  OS_F(op, "fs0", "104") OS_F(op, "fs1", "112") OS_F(op, "fs2", "120")      \
-  OS_F(op, "fs3", "128") OS_F(op, "fs4", "136") OS_F(op, "fs5", "144")      \
-  OS_F(op, "fs6", "152") OS_F(op, "fs7", "160") OS_F(op, "fs8", "168")      \
-  OS_F(op, "fs9", "176") OS_F(op, "fs10", "184") OS_F(op, "fs11", "192")
+#define OS_FLOATS(op)                                                      \
+  OS_F(op, "fs0", "104")                                                   \
+  OS_F(op, "fs1", "112") OS_F(op, "fs2", "120") OS_F(op, "fs3", "128")     \
+    OS_F(op, "fs4", "136") OS_F(op, "fs5", "144") OS_F(op, "fs6", "152")   \
+      OS_F(op, "fs7", "160") OS_F(op, "fs8", "168") OS_F(op, "fs9", "176") \
+        OS_F(op, "fs10", "184") OS_F(op, "fs11", "192")
 #define OS_MODE(op) op
 #endif
-#define OS_WORDS(op)                                                        \
-  op " ra, 0(sp)\n" op " s0, 8(sp)\n" op " s1, 16(sp)\n"                    \
-  op " s2, 24(sp)\n" op " s3, 32(sp)\n" op " s4, 40(sp)\n"                  \
-  op " s5, 48(sp)\n" op " s6, 56(sp)\n" op " s7, 64(sp)\n"                  \
-  op " s8, 72(sp)\n" op " s9, 80(sp)\n" op " s10, 88(sp)\n"                 \
-  op " s11, 96(sp)\n"
+#define OS_WORDS(op)                                                           \
+  op " ra, 0(sp)\n" op " s0, 8(sp)\n" op " s1, 16(sp)\n" op " s2, 24(sp)\n" op \
+     " s3, 32(sp)\n" op " s4, 40(sp)\n" op " s5, 48(sp)\n" op                  \
+     " s6, 56(sp)\n" op " s7, 64(sp)\n" op " s8, 72(sp)\n" op                  \
+     " s9, 80(sp)\n" op " s10, 88(sp)\n" op " s11, 96(sp)\n"
 
 /* 0 ra, 8 s0 .. 96 s11, 104 fs0 .. 192 fs11, 200 rounding mode */
-__asm__(OS_HEAD("cast_os_jump")
-  "addi sp, sp, -208\n"
-  ".cfi_def_cfa_offset 208\n"
-  OS_WORDS("sd") OS_FLOATS("s") OS_MODE("frrm t0\n")
-  OS_MODE("sd t0, 200(sp)\n")
-  "sd sp, 0(a0)\n"
-  "mv sp, a1\n"
-  OS_MODE("ld t0, 200(sp)\n") OS_MODE("fsrm t0\n")
-  OS_WORDS("ld") OS_FLOATS("l")
-  "addi sp, sp, 208\n"
-  ".cfi_def_cfa_offset 0\n"
-  "ret\n" OS_TAIL("cast_os_jump"));
+__asm__(OS_HEAD(
+  "cast_os_jump") "addi sp, sp, -208\n"
+                  ".cfi_def_cfa_offset 208\n" OS_WORDS("sd") OS_FLOATS("s")
+                    OS_MODE("frrm t0\n") OS_MODE(
+                      "sd t0, 200(sp)\n") "sd sp, 0(a0)\n"
+                                          "mv sp, a1\n" OS_MODE(
+                                            "ld t0, 200(sp)\n")
+                                            OS_MODE("fsrm t0\n") OS_WORDS("ld")
+                                              OS_FLOATS(
+                                                "l") "addi sp, sp, 208\n"
+                                                     ".cfi_def_cfa_offset 0\n"
+                                                     "ret\n" OS_TAIL(
+                                                       "cast_os_jump"));
 
-__asm__(OS_HEAD("cast_os_begin")
-  ".cfi_undefined ra\n"
-  "mv a0, s0\n"
-  "jalr s1\n"
-  "ebreak\n" OS_TAIL("cast_os_begin"));
+__asm__(OS_HEAD("cast_os_begin") ".cfi_undefined ra\n"
+                                 "mv a0, s0\n"
+                                 "jalr s1\n"
+                                 "ebreak\n" OS_TAIL("cast_os_begin"));
 
 static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
   uint64_t mode = 0;
@@ -252,8 +247,8 @@ static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
 #if defined(PLACE_FRAME)
 
 /* `low` is the lowest address of the stack, not needed here. */
-static void place_make(os_place *p, void *low, size_t size, void (*fn)(void *),
-  void *arg) {
+static void place_make(
+  os_place *p, void *low, size_t size, void (*fn)(void *), void *arg) {
   char *frame = (char *)low + size - PLACE_ABOVE - PLACE_FRAME;
   memset(frame, 0, PLACE_FRAME + PLACE_ABOVE);
   place_fill(frame, (uintptr_t)fn, (uintptr_t)arg);
@@ -273,15 +268,15 @@ static inline void place_jump(os_place *from, const os_place *to) {
 }
 
 /* makecontext passes ints only, so pointers come in halves. */
-static void place_begin(unsigned fn_high, unsigned fn_low, unsigned arg_high,
-  unsigned arg_low) {
-  void (*fn)(void *) = (void (*)(void *))(uintptr_t)(
-    (uint64_t)fn_high << 32 | fn_low);
+static void place_begin(
+  unsigned fn_high, unsigned fn_low, unsigned arg_high, unsigned arg_low) {
+  void (*fn)(void *) =
+    (void (*)(void *))(uintptr_t)((uint64_t)fn_high << 32 | fn_low);
   fn((void *)(uintptr_t)((uint64_t)arg_high << 32 | arg_low));
 }
 
-static void place_make(os_place *p, void *low, size_t size, void (*fn)(void *),
-  void *arg) {
+static void place_make(
+  os_place *p, void *low, size_t size, void (*fn)(void *), void *arg) {
   uint64_t f = (uintptr_t)fn, a = (uintptr_t)arg;
   (void)getcontext(&p->state);
   p->state.uc_stack.ss_sp = low;

@@ -481,6 +481,90 @@ static void close_races(void **state) {
   unit_shut(h);
 }
 
+/* The scheduler's limit goes up and down meanwhile. */
+static void limit_changes_under_way(void **state) {
+  CAST_UNUSED(state);
+  uint64_t seed = 8, patience = os_now() + PATIENCE_NS;
+  uint32_t count = unit_times(3000);
+  unit_host *h = unit_open(CORES);
+  for (size_t i = 0; i < CAPACITIES; i++) {
+    crowd x;
+    start(&x, capacities[i], count, false, i % 2 == 0);
+    while (unit_read(&mix.nreceived) < SENDERS * count) {
+      assert_true(os_now() < patience);
+      cast_sched_limit((uint32_t)(unit_random(&seed) % CORES) + 1);
+      for (uint64_t k = unit_random(&seed) % 30; k > 0; k--) os_cede();
+    }
+    end(h, &x);
+    assert_int_equal(mix.nsent, SENDERS * count);
+  }
+  unit_shut(h);
+}
+
+/* -- many: tokens go round through all sessions --------------------------- */
+
+enum { RING = 300, TOKENS = 20 };
+
+static cast_chan *hop[RING];
+static uint64_t laps;
+
+/* Passes on what comes, counted; a token that has gone round often enough
+   leaves the ring. */
+static bool pass_on(unit_task *t) {
+  uintptr_t i = (uintptr_t)t->arg;
+  uint64_t a, b;
+  for (;;) {
+    int rc;
+    if (t->at == 0) {
+      rc = unit_over(t) ? t->result : unit_receive(t, hop[i], FOREVER);
+      if (rc == CAST_PARKED) return false;
+      if (rc == CASTING_ECLOSED) return true;
+      unit_get(&t->core.waiter.msg, &a, &b);
+      CAST_ALWAYS(b % RING == i);
+      t->n = b + 1;
+      if (t->n == laps * RING) {
+        unit_count(&mix.nreceived);
+        continue;
+      }
+      t->at = 1;
+    }
+    rc = unit_over(t) ? t->result
+                      : unit_send(t, hop[(i + 1) % RING], 0, t->n, FOREVER);
+    if (rc == CAST_PARKED) return false;
+    CAST_ALWAYS(rc == 0);
+    t->at = 0;
+  }
+}
+
+static void tokens_go_round(void **state) {
+  CAST_UNUSED(state);
+  static unit_session *s[RING];
+  static unit_task *t[RING];
+  unit_host *h = unit_open(3);
+  memset(&mix, 0, sizeof mix);
+  laps = unit_times(40);
+  for (uintptr_t i = 0; i < RING; i++) {
+    hop[i] = cast_chan_new(i % 3);
+    s[i] = unit_session_new();
+    t[i] = unit_spawn_as(NULL, s[i], pass_on, (void *)i, i % 50 == 0);
+  }
+  for (uint64_t i = 0; i < TOKENS; i++)
+    assert_int_equal(
+      unit_send(h->main, hop[i * 13 % RING], 0, i * 13 % RING, FOREVER), 0);
+  uint64_t patience = os_now() + PATIENCE_NS;
+  while (unit_read(&mix.nreceived) < TOKENS) {
+    assert_true(os_now() < patience);
+    (void)unit_sleep(h->main, os_now() + MS / 10);
+  }
+  for (size_t i = 0; i < RING; i++) cast_chan_close(hop[i], &h->session.core);
+  for (size_t i = 0; i < RING; i++) {
+    unit_join(h, t[i]);
+    unit_close(h, s[i]);
+    cast_unref(&hop[i]->object);
+  }
+  unit_shut(h);
+}
+
 /* -- threads that are not of the pool ------------------------------------- */
 
 static _Atomic uint32_t outside_done; /* (a) */
@@ -574,6 +658,8 @@ int main(void) {
     cmocka_unit_test_teardown(exactly_once_and_in_order, unit_clean),
     cmocka_unit_test_teardown(timeouts_race, unit_clean),
     cmocka_unit_test_teardown(close_races, unit_clean),
+    cmocka_unit_test_teardown(limit_changes_under_way, unit_clean),
+    cmocka_unit_test_teardown(tokens_go_round, unit_clean),
     cmocka_unit_test_teardown(threads_of_others, unit_clean),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -116,8 +116,7 @@ static void no_memory_leaves_it_empty(void **state) {
   CAST_UNUSED(state);
   cast_msg a;
   if (sizeof(size_t) < 8) {
-    assert_int_equal(cast_msg_init(&a, UINT32_MAX, UINT32_MAX),
-      CASTING_ENOMEM);
+    assert_int_equal(cast_msg_init(&a, UINT32_MAX, UINT32_MAX), CASTING_ENOMEM);
   }
   if (CAST_DEBUG < 1) skip();
   memset(&a, 0xff, sizeof a);

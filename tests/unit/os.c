@@ -75,8 +75,9 @@ static void threads_start_and_end(void **state) {
   (void)pthread_sigmask(SIG_SETMASK, NULL, &before);
   memset(r, 0, sizeof r);
   assert_int_equal(os_thread_start(&t[0], report_main, &r[0], "short"), 0);
-  assert_int_equal(os_thread_start(&t[1], report_main, &r[1],
-    "a name of more than fifteen"), 0);
+  assert_int_equal(
+    os_thread_start(&t[1], report_main, &r[1], "a name of more than fifteen"),
+    0);
   assert_true(t[0].handle != t[1].handle);
   for (int i = 0; i < 2; i++) {
     os_thread_join(&t[i]);

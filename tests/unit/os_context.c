@@ -173,7 +173,8 @@ static void leave_deep(void *arg) { leave_from(100, arg); }
 #if defined(__GNUC__)
 __attribute__((no_sanitize_address))
 #endif
-static CAST_NOINLINE void foreign(size_t n) {
+static CAST_NOINLINE void
+foreign(size_t n) {
   char frame[100000];
   CAST_ALWAYS(n <= sizeof frame);
   memset(frame, 1, n);
@@ -210,7 +211,7 @@ static void reset_starts_again(void **state) {
 
 /* -- errors thrown and caught on one stack, as Lua does */
 
-static CAST_NOINLINE void throw(jmp_buf *to, int depth) {
+static CAST_NOINLINE void throw(jmp_buf * to, int depth) {
   char frame[256];
   memset(frame, depth, sizeof frame);
   if (depth < 0) return; /* as above */
@@ -221,7 +222,7 @@ static CAST_NOINLINE void throw(jmp_buf *to, int depth) {
   CAST_ALWAYS(frame[3] == depth);
 }
 
-static void catch(void) {
+static void catch (void) {
   jmp_buf here;
   _Atomic int caught = 0;
   if (setjmp(here) == 0)
@@ -234,7 +235,7 @@ static void catch(void) {
 static void catch_for_ever(void *arg) {
   CAST_UNUSED(arg);
   for (;;) {
-    catch();
+    catch ();
     os_context_switch(away, home);
   }
 }
@@ -245,9 +246,9 @@ static void errors_stay_on_their_stack(void **state) {
   away = os_context_new(CAST_STACK_SIZE, catch_for_ever, NULL);
   assert_non_null(away);
   for (int i = 0; i < 100; i++) {
-    catch();
+    catch ();
     os_context_switch(home, away);
-    catch();
+    catch ();
   }
   finish();
 }
@@ -305,9 +306,9 @@ typedef struct mover {
 
 static mover movers[MOVERS];
 static os_context *moving;
-static os_context *caller;     /* who continued `moving`; guarded by turn */
-static uint64_t seen;          /* guarded by turn */
-static _Atomic uint32_t turn;  /* (a) whose turn it is: turn % MOVERS */
+static os_context *caller;    /* who continued `moving`; guarded by turn */
+static uint64_t seen;         /* guarded by turn */
+static _Atomic uint32_t turn; /* (a) whose turn it is: turn % MOVERS */
 
 static void move_main(void *arg) {
   CAST_UNUSED(arg);
@@ -315,7 +316,7 @@ static void move_main(void *arg) {
   for (;;) {
     char text[64];
     (void)snprintf(text, sizeof text, "%llu", (unsigned long long)count++);
-    catch();
+    catch ();
     os_context_switch(moving, caller);
     seen = count;
     CAST_ALWAYS(text[0] != '\0');
@@ -337,7 +338,7 @@ static void mover_main(void *arg) {
     caller = own;
     os_context_switch(own, moving);
     m->runs++;
-    catch();
+    catch ();
     /* PAIR turn: release the context to the next thread. */
     atomic_store_explicit(&turn, now + 1, memory_order_release);
     os_wake(&turn, MOVERS);

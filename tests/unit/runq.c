@@ -200,7 +200,8 @@ static void each_job_exactly_once(void **state) {
   }
   for (int i = 0; i < CORES; i++)
     assert_int_equal(os_thread_start(&thread[i],
-      i == 0 ? owner_main : stealer_main, &cores[i], "runq"), 0);
+                       i == 0 ? owner_main : stealer_main, &cores[i], "runq"),
+      0);
   for (int i = 0; i < CORES; i++) os_thread_join(&thread[i]);
   assert_int_equal(ended, JOBS);
   for (int i = 0; i < JOBS; i++) assert_int_equal(works[i].runs, RUNS);

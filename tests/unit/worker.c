@@ -51,7 +51,7 @@ static _Atomic uint32_t ndone; /* (a) */
 
 static bool look(unit_task *t) {
   cast_worker *w = cast_worker_of(t->core.session);
-  CAST_ALWAYS(w != NULL && w->runner.session == t->core.session);
+  CAST_ALWAYS(w != NULL && cast_runner_session(&w->runner) == t->core.session);
   CAST_ALWAYS(w->core != NULL && w->runner.worker == w);
   CAST_ALWAYS(t->core.session->runner == &w->runner);
   if (t->at++ == 0) {
