@@ -187,6 +187,7 @@ static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
 
 #define PLACE_FRAME 208
 
+/* clang-format off: it does not settle on these lists. */
 #if !defined(__riscv_flen)
 #define OS_FLOATS(op)
 #define OS_MODE(op)
@@ -196,12 +197,13 @@ static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
 #else
 #define OS_F(op, r, at) "f" op "w " r ", " at "(sp)\n"
 #endif
-#define OS_FLOATS(op)                                                      \
-  OS_F(op, "fs0", "104")                                                   \
-  OS_F(op, "fs1", "112") OS_F(op, "fs2", "120") OS_F(op, "fs3", "128")     \
-    OS_F(op, "fs4", "136") OS_F(op, "fs5", "144") OS_F(op, "fs6", "152")   \
-      OS_F(op, "fs7", "160") OS_F(op, "fs8", "168") OS_F(op, "fs9", "176") \
-        OS_F(op, "fs10", "184") OS_F(op, "fs11", "192")
+#define OS_FLOATS(op)                                                       \
+  OS_F(op, "fs0", "104")                                                    \
+  OS_F(op, "fs1", "112")                                                    \
+  OS_F(op, "fs2", "120") OS_F(op, "fs3", "128") OS_F(op, "fs4", "136")      \
+    OS_F(op, "fs5", "144") OS_F(op, "fs6", "152") OS_F(op, "fs7", "160")    \
+      OS_F(op, "fs8", "168") OS_F(op, "fs9", "176") OS_F(op, "fs10", "184") \
+        OS_F(op, "fs11", "192")
 #define OS_MODE(op) op
 #endif
 #define OS_WORDS(op)                                                           \
@@ -209,6 +211,7 @@ static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
      " s3, 32(sp)\n" op " s4, 40(sp)\n" op " s5, 48(sp)\n" op                  \
      " s6, 56(sp)\n" op " s7, 64(sp)\n" op " s8, 72(sp)\n" op                  \
      " s9, 80(sp)\n" op " s10, 88(sp)\n" op " s11, 96(sp)\n"
+/* clang-format on */
 
 /* 0 ra, 8 s0 .. 96 s11, 104 fs0 .. 192 fs11, 200 rounding mode */
 __asm__(OS_HEAD(

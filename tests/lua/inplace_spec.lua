@@ -617,18 +617,19 @@ describe("sessions that block in place", function()
 
   it("have statuses and timeouts as others", function()
     local s = casting.session()
-    local gate = casting.channel()
-    local task = s:spawn(function(gate)
+    local gate, late = casting.channel(), casting.channel(1)
+    local task = s:spawn(function(gate, late)
       local r
       ;("x"):gsub(".", function()
         local a, b = gate:receive(0.01)
+        late:send(true)
         local c, d = gate:receive()
         r = {tostring(a), b, c, tostring(d)}
       end)
       return r
-    end, gate)
+    end, gate, late)
     helper.until_waiting(task)
-    casting.sleep(0.02)
+    late:receive()
     gate:send "now"
     assert.same(pack(true, {"nil", "timeout", "now", "nil"}),
       pack(task:join(LONG)))
