@@ -187,7 +187,8 @@ static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
 
 #define PLACE_FRAME 208
 
-/* clang-format off: it does not settle on these lists. */
+/* clang-format does not settle on these lists. */
+/* clang-format off */
 #if !defined(__riscv_flen)
 #define OS_FLOATS(op)
 #define OS_MODE(op)
