@@ -63,6 +63,13 @@ static inline uint32_t unit_times(uint32_t n) {
   return slow ? n / 4 + 1 : n;
 }
 
+/* Memcheck, in a process that ends with threads on purpose, or without memory,
+   has its own opinion. */
+static inline bool unit_valgrind(void) {
+  const char *preload = getenv("LD_PRELOAD");
+  return preload != NULL && strstr(preload, "vgpreload") != NULL;
+}
+
 /* -- counters: relaxed, they are read after something that orders --------- */
 
 static inline uint32_t unit_count(_Atomic uint32_t *n) {
