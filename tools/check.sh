@@ -163,13 +163,17 @@ check_tidy() {
       failed=$((failed + 1))
       continue
     fi
-    sources='src/lua/*.c'
-    [ "$luas" = luajit ] || sources='src/*.c src/os/*.c src/lua/*.c'
-    # shellcheck disable=SC2086
-    attempt "clang-tidy" sh -c 'dir=$1 jobs=$2
-      shift 2
-      printf "%s\n" "$@" | xargs -P "$jobs" -n 1 clang-tidy --quiet -p "$dir"' \
-      tidy "$dir" "$(jobs)" $sources
+    for place in src src/os src/lua; do
+      # The core is the same for all versions.
+      if [ "$luas" = luajit ] && [ $place != src/lua ]; then continue; fi
+      before=''
+      [ $place != src/lua ] || before="--extra-arg=-include$root/tools/tidy.h"
+      attempt "clang-tidy $place $luas" sh -c 'dir=$1 jobs=$2 before=$3
+        shift 3
+        printf "%s\n" "$@" |
+          xargs -P "$jobs" -n 1 clang-tidy --quiet -p "$dir" $before' \
+        tidy "$dir" "$(jobs)" "$before" $place/*.c
+    done
   done
   luas=$luas_before
 }
