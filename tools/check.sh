@@ -159,7 +159,7 @@ check_tidy() {
   luas_before=$luas
   for luas in $luas_before; do
     if ! CC=clang configure "tidy-$luas" "$(cmake_luas)" \
-      -DCASTING_TESTS=OFF; then
+      -DCASTING_TESTS=OFF -DCASTING_DEBUG=1; then
       failed=$((failed + 1))
       continue
     fi
