@@ -57,6 +57,9 @@ asan="$null quarantine_size_mb=8"
 # are looked for on the other versions.
 if [ "${LUA:+${LUA##*/}}" = luajit ]; then asan="$asan detect_leaks=0"; fi
 export ASAN_OPTIONS="$asan ${ASAN_OPTIONS:-}"
+tools=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+export LSAN_OPTIONS="suppressions=$tools/lsan.supp print_suppressions=0 \
+${LSAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS:-}"
 
 timeout -k 5 "$limit" "$@" >"$base.out" 2>"$base.err" </dev/null
