@@ -297,8 +297,17 @@ static bool get_object(decoder *d, unsigned tag) {
   }
 }
 
-static bool get_other(decoder *d, unsigned tag) {
+/* Pushes what needs nothing but its bytes; false if it is another value. */
+static inline bool push_scalar(decoder *d, unsigned tag) {
   lua_State *L = d->L;
+  if (tag >= WIRE_INT) {
+    lua_pushinteger(L, (int)tag - WIRE_INT - 1);
+    return true;
+  }
+  if ((tag & 0xe0) == WIRE_STR) {
+    push_string(d, tag & 0x1f);
+    return true;
+  }
   switch (tag) {
   case WIRE_NIL: lua_pushnil(L); break;
   case WIRE_FALSE: lua_pushboolean(L, 0); break;
@@ -310,6 +319,14 @@ static bool get_other(decoder *d, unsigned tag) {
   case WIRE_POINTER: push_pointer(d); break;
   case WIRE_STR8: push_string(d, take_byte(d)); break;
   case WIRE_STR32: push_string(d, take_u32(d)); break;
+  default: return false;
+  }
+  return true;
+}
+
+static bool get_other(decoder *d, unsigned tag) {
+  lua_State *L = d->L;
+  switch (tag) {
   case WIRE_SHARED: cast_strings_push(d->p, L, take_shared(d)); break;
   case WIRE_HANDLE: cast_handle_push(L, cast_ref(take_item(d, false))); break;
   case WIRE_GLOBALS:
@@ -327,15 +344,7 @@ static bool get_other(decoder *d, unsigned tag) {
    for it. */
 static inline bool get(decoder *d) {
   unsigned tag = take_byte(d);
-  if (tag >= WIRE_INT) {
-    lua_pushinteger(d->L, (int)tag - WIRE_INT - 1);
-    return true;
-  }
-  if ((tag & 0xe0) == WIRE_STR) {
-    push_string(d, tag & 0x1f);
-    return true;
-  }
-  return get_other(d, tag);
+  return push_scalar(d, tag) || get_other(d, tag);
 }
 
 /* -- content -------------------------------------------------------------- */
@@ -564,7 +573,8 @@ int cast_decode_scalars(lua_State *L, cast_msg *msg) {
   d.L = L;
   d.at = at + 1;
   d.end = at + msg->size;
-  for (int i = 0; i < n; i++) get(&d);
+  for (int i = 0; i < n; i++)
+    if (!push_scalar(&d, take_byte(&d))) corrupt(&d);
   msg->size = 0;
   return n;
 }

@@ -3,19 +3,19 @@
 #include "path.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #define SHOWN 40 /* bytes of one key */
 
-static void add(cast_path *path, const char *format, ...) {
+/* snprintf returned n: what did not fit is cut off. */
+static void added(cast_path *path, int n) {
   size_t room = sizeof path->text - path->size;
-  va_list args;
-  va_start(args, format);
-  int n = vsnprintf(path->text + path->size, room, format, args);
-  va_end(args);
   if (n > 0) path->size += (size_t)n < room ? (size_t)n : room - 1;
 }
+
+#define add(path, ...)                              \
+  added(path, snprintf((path)->text + (path)->size, \
+                sizeof(path)->text - (path)->size, __VA_ARGS__))
 
 /* What comes between the number and the first step. */
 static void add_step(cast_path *path) {
@@ -48,7 +48,7 @@ static void add_quoted(cast_path *path, const char *s, size_t size) {
     else
       add(path, "%c", c);
   }
-  add(path, size > SHOWN ? "...\"]" : "\"]");
+  add(path, "%s", size > SHOWN ? "...\"]" : "\"]");
 }
 
 static void add_number(cast_path *path, lua_State *L, int idx) {
@@ -73,7 +73,7 @@ void cast_path_key(cast_path *path, lua_State *L, int idx) {
     break;
   case LUA_TNUMBER: add_number(path, L, idx); break;
   case LUA_TBOOLEAN:
-    add(path, lua_toboolean(L, idx) ? "[true]" : "[false]");
+    add(path, "%s", lua_toboolean(L, idx) ? "[true]" : "[false]");
     break;
   default: add(path, "[%s]", luaL_typename(L, idx)); break;
   }

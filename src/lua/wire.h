@@ -29,6 +29,8 @@
 #ifndef CAST_WIRE_H
 #define CAST_WIRE_H
 
+#include <math.h>
+
 #include "../base.h"
 #include "compat.h"
 
@@ -129,10 +131,9 @@ static inline unsigned char *wire_put_number(
   if (lua_isinteger(L, idx)) return wire_put_int(at, lua_tointeger(L, idx));
   return wire_put_float(at, lua_tonumber(L, idx));
 #else
-  static const double zero = 0.0;
   double v = lua_tonumber(L, idx);
   if (v >= INT32_MIN && v <= INT32_MAX && v == (double)(int32_t)v &&
-      (v != 0.0 || memcmp(&v, &zero, sizeof v) == 0))
+      (v != 0.0 || !signbit(v)))
     return wire_put_int(at, (int32_t)v);
   return wire_put_float(at, v);
 #endif
