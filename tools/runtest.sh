@@ -45,7 +45,7 @@ if [ -n "$module" ]; then
 fi
 export CASTING_TIME_FACTOR="$factor"
 export CMOCKA_MESSAGE_OUTPUT=TAP
-# A report must fail the test; nothing is suppressed. Tests of huge requests
+# A report must fail the test; nothing of ours is suppressed. Huge requests
 # want NULL, as without a sanitizer.
 null=allocator_may_return_null=1
 export TSAN_OPTIONS="exitcode=66 $null ${TSAN_OPTIONS:-}"
