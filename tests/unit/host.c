@@ -221,7 +221,8 @@ static void send_signals(void *arg) {
   CAST_UNUSED(arg);
   for (uint32_t i = 0; i < nwaits; i++) {
     while (unit_read(&nbegun) == i) os_cede();
-    for (uint64_t k = unit_random(&seed) % 20000; k > 0; k--) os_relax();
+    uint64_t delay = unit_random(&seed) % (i % 2 == 0 ? 20000 : 300);
+    for (; delay > 0; delay--) os_relax();
     (void)pthread_kill(main_thread, SIGUSR1);
     while (unit_read(&nended) == i) {
       os_cede();
