@@ -9,7 +9,8 @@
 # In the order of running, which is that of worth for the time, with the
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:5 format:10 warnings:70 models:120 tsan:150 asan:120 shrink:110
-ubsan:80 tidy:80 valgrind:300 compile55:80'
+ubsan:80 tidy:80 valgrind:300 compile55:80
+mutants:180'
 
 check_main() {
   budget=''
@@ -218,6 +219,19 @@ model() {
       -e 'aborting' -e 'Search not completed' report &&
       grep -q 'errors: 0' report
   )
+}
+
+# Each model in all its scenarios, and broken on purpose: then it must fail.
+need_mutants() { need_models; }
+check_mutants() {
+  if ! sh tests/model/mutants.sh >"$root/build/mutants.log" 2>&1; then
+    grep -v '^ok' "$root/build/mutants.log"
+  fi
+  counts=$(sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' \
+    "$root/build/mutants.log")
+  # Without a last line it did not get to its end.
+  [ -n "$counts" ] || counts='0 1'
+  passed=$((passed + ${counts% *})) failed=$((failed + ${counts#* }))
 }
 
 # -- builds that look for errors at run time ----------------------------------------
