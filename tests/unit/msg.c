@@ -18,7 +18,7 @@ static void thing_free(cast_object *o) {
   CAST_CONTAINER(o, thing, object)->ended++;
 }
 
-static const cast_type thing_type = {"thing", thing_free};
+static const cast_type thing_type = {"thing", thing_free, NULL};
 
 static uint32_t refs(thing *t) {
   return atomic_load_explicit(&t->object.refs, memory_order_relaxed);
@@ -143,7 +143,7 @@ static void box_free(cast_object *o) {
   cast_free(b);
 }
 
-static const cast_type box_type = {"box", box_free};
+static const cast_type box_type = {"box", box_free, NULL};
 
 static void messages_within_messages(void **state) {
   CAST_UNUSED(state);
