@@ -90,8 +90,10 @@ bool cast_closure_put(cast_encoder *e) {
   const void *key = lua_topointer(L, -1);
   cast_seen_entry *seen = cast_seen_find(&e->seen, key);
   if (seen != NULL) return cast_encoder_back(e, seen);
+  /* A table with functions may be a module that is not known yet. */
+  if (cast_encoder_top(e)->kind == CAST_FRAME_TABLE && !cast_encoder_scan(e))
+    return false;
   if (is_library(L)) return put_library(e, key);
-  if (!cast_encoder_scan(e)) return false;
   if (e->p->rescued && cast_names_find(e->p, L, cast_encoder_table(e)))
     return cast_encoder_name(e, key);
   if (e->names_first &&

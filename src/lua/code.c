@@ -23,11 +23,19 @@
 
 /* In a userdata: bytecode, or what there is of it while it is dumped. */
 typedef struct code {
+  cast_list link; /* in the packer's list */
   cast_bytes *bytes;
   char *scratch;
   size_t size, capacity;
   uint32_t hash;
 } code;
+
+static void code_fini(code *c) {
+  cast_free(c->scratch);
+  c->scratch = NULL;
+  if (c->bytes != NULL) cast_unref(&c->bytes->object);
+  c->bytes = NULL;
+}
 
 /* Upvalue: the packer. One of the recent goes only when the state closes. */
 static int code_gc(lua_State *L) {
@@ -35,10 +43,8 @@ static int code_gc(lua_State *L) {
   cast_packer *p = lua_touserdata(L, lua_upvalueindex(1));
   for (uint32_t i = 0; i < CAST_CODE_KEPT; i++)
     if (p->recent[i].bytes == c->bytes) p->recent[i].bytes = NULL;
-  cast_free(c->scratch);
-  c->scratch = NULL;
-  if (c->bytes != NULL) cast_unref(&c->bytes->object);
-  c->bytes = NULL;
+  cast_list_remove(&c->link);
+  code_fini(c);
   return 0;
 }
 
@@ -59,7 +65,10 @@ void cast_code_open(cast_packer *p, lua_State *L, int t) {
 }
 
 void cast_code_fini(cast_packer *p) {
+  cast_list *node;
   memset(p->recent, 0, sizeof p->recent);
+  while ((node = cast_list_shift(&p->codes)) != NULL)
+    code_fini(CAST_CONTAINER(node, code, link));
   for (uint32_t i = 0; i < CAST_CODE_KEPT; i++) {
     cast_bytes *b = p->function[i];
     p->function[i] = NULL;
@@ -147,6 +156,7 @@ static void dump(cast_packer *p, lua_State *L, int t, int idx) {
   memset(c, 0, sizeof *c);
   cast_packer_get(L, t, CAST_SLOT_CODE_META);
   lua_setmetatable(L, -2);
+  cast_list_push(&p->codes, &c->link);
   lua_pushvalue(L, idx);
   int status = cast_lua_dump(L, write, c);
   lua_pop(L, 1);

@@ -10,11 +10,11 @@
    Nothing but __save calls Lua code here: tables are read raw. But memory is
    asked for, so finalizers may run, and any call may raise: see encoder.h.
 
-   Modules loaded since the last message are noticed at the first function or
-   object with a metatable, and if there are any, the message is begun anew:
-   one of them may have been copied before. In the same way a message begins
-   anew at its first __save, to keep all objects alive from then on: Lua code
-   might drop one, and another be made at the same address.
+   Modules loaded since the last message are noticed at the first function in
+   a table, or object with a metatable, and if there are any, the message is
+   begun anew: one of them may have been copied before. In the same way a
+   message begins anew at its first __save, to keep all objects alive from
+   then on: Lua code might drop one, and another be made at the same address.
 
    A frame's counters, i and n:
      list      values written, and how many there are: those of the message
@@ -35,7 +35,7 @@ static bool put_object(cast_encoder *e);
 /* -- scalars and strings -------------------------------------------------- */
 
 /* Writes what is at idx, if it is no object. */
-static bool write_scalar(cast_encoder *e, int idx) {
+static inline bool write_scalar(cast_encoder *e, int idx) {
   unsigned char *at;
   const char *s;
   size_t size;

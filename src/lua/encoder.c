@@ -57,15 +57,22 @@ static void encoder_fini(cast_encoder *e) {
   e->remeta = NULL;
 }
 
+void cast_encoder_close(cast_packer *p) {
+  cast_list *node;
+  while ((node = cast_list_shift(&p->encoders)) != NULL)
+    encoder_fini(CAST_CONTAINER(node, cast_encoder, link));
+}
+
 /* The idle encoder goes only when the state closes. */
 static int encoder_gc(lua_State *L) {
   cast_encoder *e = lua_touserdata(L, 1);
   if (e->p->encoder == e) e->p->closed = true;
+  cast_list_remove(&e->link);
   encoder_fini(e);
   return 0;
 }
 
-void cast_encode_open(lua_State *L) {
+void cast_encoder_open_meta(lua_State *L) {
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, encoder_gc);
   lua_setfield(L, -2, "__gc");
@@ -80,6 +87,7 @@ static cast_encoder *encoder_new(cast_packer *p, lua_State *L, int t) {
   e->size = WIRE_HEADER;
   cast_packer_get(L, t, CAST_SLOT_ENCODER_META);
   lua_setmetatable(L, -2);
+  cast_list_push(&p->encoders, &e->link);
   lua_replace(L, -2);
   lua_pushvalue(L, -1);
   lua_rawseti(L, t, CAST_SLOT_ENCODER);

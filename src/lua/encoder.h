@@ -83,6 +83,7 @@ typedef struct cast_remeta {
 
 typedef struct cast_encoder {
   cast_packer *p;
+  cast_list link; /* in the packer's list */
   lua_State *L;
   bool busy;
   bool scanned;     /* package.loaded was looked at for this message */

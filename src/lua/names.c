@@ -3,7 +3,7 @@
 
    A weak table maps objects to their names. Modules, and the classes in them
    (tables with an __index), are put there by a look at package.loaded, which
-   encode.c asks for once in each message that has functions or objects in it.
+   the encoder asks for once in each message with such things in its tables.
    Other members (C functions, metatables of another kind) are searched for
    when they are first sent, metatables only so often (CAST_NAMES_MISSES). A
    name found is looked at again before each use: package.loaded may have

@@ -22,6 +22,7 @@ static int packer_gc(lua_State *L) {
   p->closed = true;
   cast_strings_fini(p);
   cast_code_fini(p);
+  cast_encoder_close(p);
   return 0;
 }
 
@@ -45,7 +46,7 @@ static void open_slots(cast_packer *p, lua_State *L, int t) {
     lua_newtable(L); /* no libraries at all */
   }
   lua_rawseti(L, t, CAST_SLOT_LOADED);
-  cast_encode_open(L);
+  cast_encoder_open_meta(L);
   lua_rawseti(L, t, CAST_SLOT_ENCODER_META);
   cast_strings_open(p, L, t);
   cast_code_open(p, L, t);
@@ -61,6 +62,8 @@ cast_packer *cast_packer_open(lua_State *L) {
   lua_createtable(L, CAST_SLOT_LAST, 0);
   cast_packer *p = cast_lua_newuserdata(L, sizeof *p);
   memset(p, 0, sizeof *p);
+  cast_list_init(&p->codes);
+  cast_list_init(&p->encoders);
   open_slots(p, L, top + 1);
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, packer_gc);

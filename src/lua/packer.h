@@ -6,11 +6,14 @@
    whoever runs the state uses it, so nothing here needs a lock.
 
    1. Nothing that a longjmp can pass over is owned by C alone: buffers and
-      references belong to userdata with a __gc. */
+      references belong to userdata with a __gc.
+   2. These are in the lists, too, and the packer's own __gc frees what they
+      have left: a closing state does not finalize what is made meanwhile. */
 #ifndef CAST_PACKER_H
 #define CAST_PACKER_H
 
 #include "../limits.h"
+#include "../list.h"
 #include "../msg.h"
 #include "pack.h"
 
@@ -60,6 +63,8 @@ struct cast_packer {
   int ref;
   bool closed; /* the state is closing: keep nothing any more */
   const void *globals;
+  cast_list codes;     /* code.c's userdata */
+  cast_list encoders;  /* likewise encoder.c's */
   const void *encoder; /* the one in CAST_SLOT_ENCODER */
 
   bool sentinel; /* one is alive */
@@ -99,7 +104,9 @@ void cast_packer_stack(lua_State *L, int slots);
 void cast_encode(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_msg *out);
 /* Makes the metatable of encoders; leaves it on the stack. */
-void cast_encode_open(lua_State *L);
+void cast_encoder_open_meta(lua_State *L);
+/* Frees what all encoders hold. */
+void cast_encoder_close(cast_packer *p);
 
 /* decode.c: pushes the values of an inline message that holds only scalars
    and short strings; *m is empty then. */

@@ -738,6 +738,12 @@ static void save(void **state) {
     0, 0);
   cross("return nest(50)", "local t = ... for i = 1, 50 do t = t[1] end "
                            "assert(t[1] == false)");
+  /* Userdata: files here. */
+  cross("local mt = debug.getmetatable(io.stdout) "
+        "mt.__save = function(f) mt.__save = nil "
+        "return function(...) return {file = {...}} end, f == io.stdout end "
+        "return io.stdout, {io.stdout}",
+    "local f, t = ... assert(f.file[1] == true and t[1] == f)");
   refuse("return nest(100)", "too deep");
   refuse("return {x = setmetatable({}, {__save = function() end})}",
     "cannot send a table (argument 1: .x): its __save returned no "
@@ -817,6 +823,79 @@ static void handles(void **state) {
   reject("package.loaded.nowhere = {f = print} "
          "return {new_handle(), package.loaded.nowhere}",
     "nowhere");
+}
+
+/* -- packing within packing ----------------------------------------------- */
+
+/* pack_here(...): packs the values and drops the message. */
+static int pack_here(lua_State *L) {
+  side *s = lua_touserdata(L, lua_upvalueindex(1));
+  cast_msg m;
+  memset(&m, 0, sizeof m);
+  cast_pack(s->packer, L, 1, lua_gettop(L), NULL, 0, &m);
+  cast_msg_drop(&m);
+  return 0;
+}
+
+static void register_pack_here(side *s) {
+  lua_pushlightuserdata(s->L, s);
+  lua_pushcclosure(s->L, pack_here, 1);
+  lua_setglobal(s->L, "pack_here");
+}
+
+static void nested_packing(void **state) {
+  CAST_UNUSED(state);
+  register_pack_here(&A);
+  run(A.L,
+    "function Outer(n) return setmetatable({}, {__save = function() "
+    "pack_here({n, Outer and n > 0 and Outer(n - 1)}, new_handle()) "
+    "local ok, e = pcall(pack_here, {new_handle(), coroutine.create(f0)}) "
+    "assert(not ok and e:find('coroutine', 1, true)) "
+    "return function(x) return {x} end, n end}) end",
+    0, 0);
+  cross("return {Outer(5), new_handle(), Outer(0), ('x'):rep(9000)}",
+    "local t = ... assert(t[1][1] == 5 and t[3][1] == 0 and #t[4] == 9000)");
+  refuse("return Outer(3), Outer(2), coroutine.create(f0)", "argument 3");
+  /* A table that changes while it is written. */
+  run(A.L,
+    "changing = {} for i = 1, 100 do changing['k' .. i] = i end "
+    "changing.o = setmetatable({}, {__save = function() "
+    "for k in pairs(changing) do if k ~= 'o' then changing[k] = nil "
+    "end end collectgarbage() for i = 1, 300 do changing[i] = {i} end "
+    "return print end})",
+    0, 0);
+  run(A.L, "return new_handle(), changing", 0, 2);
+  (void)pack_all(&A);
+  lua_settop(A.L, 0);
+  cast_msg_drop(&message);
+  cross("return {1, {2}}", "assert((...)[2][1] == 2)");
+}
+
+/* Finalizers that send while the state closes, made before and after the
+   packer. */
+static void closing(void **state) {
+  CAST_UNUSED(state);
+  static const char *const last =
+    "local function last() "
+    "pcall(pack_here, {1, {2}}) pcall(pack_here, function() end) "
+    "pcall(pack_here, f0) pcall(pack_here, ('z'):rep(5000)) "
+    "pcall(pack_here, print, string) pcall(pack_here, 5, 'text') end "
+    "local p if newproxy then p = newproxy(true) getmetatable(p).__gc = last "
+    "else p = setmetatable({}, {__gc = last}) end keep = {keep, p}";
+  side s;
+  int64_t before = cast_mem_live();
+  s.L = new_lua();
+  luaL_openlibs(s.L);
+  open_handles(s.L);
+  register_pack_here(&s);
+  run(s.L, "function f0() end", 0, 0);
+  run(s.L, last, 0, 0);
+  s.packer = cast_packer_open(s.L);
+  run(s.L, last, 0, 0);
+  run(s.L, "pack_here({}) pack_here(f0, ('y'):rep(5000), print)", 0, 0);
+  run(s.L, last, 0, 0);
+  lua_close(s.L);
+  assert_int_equal(cast_mem_live(), before);
 }
 
 /* -- memory --------------------------------------------------------------- */
@@ -901,6 +980,8 @@ int main(void) {
     cmocka_unit_test_setup_teardown(save, setup, teardown),
     cmocka_unit_test_setup_teardown(errors, setup, teardown),
     cmocka_unit_test_setup_teardown(handles, setup, teardown),
+    cmocka_unit_test_setup_teardown(nested_packing, setup, teardown),
+    cmocka_unit_test(closing),
     cmocka_unit_test(out_of_memory_packing),
     cmocka_unit_test(out_of_memory_unpacking),
   };
