@@ -10,10 +10,11 @@
    The state has a memory limit, and only libraries that cannot do harm when
    a message calls their functions. With clang, for Lua 5.4:
 
+     cd src/lua
      clang -g -O1 -fsanitize=fuzzer,address,undefined -I/usr/include/lua5.4 \
-       -DCAST_DEBUG=1 tests/fuzz/decode.c src/lua/[!hlst]*.c \
-       src/lua/se*.c src/lua/strings.c src/mem.c src/msg.c src/object.c \
-       src/base.c -llua5.4 -o fuzz-decode
+       -DCAST_DEBUG=1 ../../tests/fuzz/decode.c pack.c encode.c encoder.c \
+       closure.c seen.c decode.c names.c code.c strings.c path.c compat.c \
+       ../mem.c ../msg.c ../object.c ../base.c -llua5.4 -o fuzz-decode
      ./fuzz-decode -max_total_time=600 -rss_limit_mb=1000 corpus/
 
    To begin with a corpus, run it once as
