@@ -62,8 +62,8 @@ local function tidy(tables)
   local sum = {}
   for _, counts in ipairs(tables) do
     for word, n in pairs(counts) do
-      word = word:gsub("'+$", "")
-      sum[word] = (sum[word] or 0) + n
+      local bare = word:gsub("'+$", "")
+      sum[bare] = (sum[bare] or 0) + n
     end
   end
   return sum
