@@ -173,7 +173,14 @@ static const cast_session_ops slow_ops = {
 
 static cast_event event;
 
+static _Atomic uint32_t begun; /* (a) the task runs */
+static _Atomic uint32_t go;    /* (a) the main program is about to wait */
+
+/* While the main program still looks, before it sleeps. */
 static bool set_event(unit_task *t) {
+  unit_write(&begun, 1);
+  while (unit_read(&go) == 0) os_relax();
+  for (uint64_t k = unit_random(&t->seed) % 500; k > 0; k--) os_relax();
   unit_write(&slow, 1);
   cast_event_set(&event, t->core.session);
   return true;
@@ -188,7 +195,11 @@ static void goes_on_after_its_waker(void **state) {
     cast_event_init(&event);
     unit_write(&woke, 0);
     unit_write(&went_on, 0);
+    unit_write(&begun, 0);
+    unit_write(&go, 0);
     unit_task *t = unit_spawn(s, set_event, NULL);
+    while (unit_read(&begun) == 0) os_cede();
+    unit_write(&go, 1);
     unit_await(h, &event);
     unit_write(&went_on, 1);
     /* Unless the main program was so late that it did not sleep at all. */
@@ -256,6 +267,37 @@ static void interrupted_at_any_moment(void **state) {
   }
   os_thread_join(&thread);
   (void)signal(SIGUSR1, SIG_IGN);
+  unit_shut(h);
+}
+
+/* After the main session's last look at whether it is interrupted, and before
+   its sleep: the sleep has a look of its own. */
+static _Atomic uint32_t looks; /* (a) */
+
+static bool interrupted_late(cast_session *s) {
+  if (unit_count(&looks) != 1) return unit_host_interrupted(s);
+  unit_write(&unit_host_of(s)->stop, 1);
+  return false;
+}
+
+static const cast_session_ops late_ops = {
+  .wake = unit_host_wake,
+  .resume = unit_resume,
+  .close = unit_on_close,
+  .free = unit_host_free,
+  .interrupted = interrupted_late,
+};
+
+static void interrupted_while_it_falls_asleep(void **state) {
+  CAST_UNUSED(state);
+  unit_host *h;
+  assert_int_equal(unit_host_make(&h, &late_ops), 0);
+  cast_event_init(&event);
+  for (int i = 0; i < 10; i++) {
+    unit_write(&looks, 0);
+    assert_int_equal(unit_event(h->main, &event, FOREVER), CASTING_EINTR);
+    unit_write(&h->stop, 0);
+  }
   unit_shut(h);
 }
 
@@ -405,6 +447,7 @@ int main(void) {
     cmocka_unit_test_teardown(deadlines_race, unit_clean),
     cmocka_unit_test_teardown(goes_on_after_its_waker, unit_clean),
     cmocka_unit_test_teardown(interrupted_at_any_moment, unit_clean),
+    cmocka_unit_test_teardown(interrupted_while_it_falls_asleep, unit_clean),
     cmocka_unit_test_teardown(interrupted_before, unit_clean),
     cmocka_unit_test_teardown(moves_between_threads, unit_clean),
     cmocka_unit_test_teardown(several_at_once, unit_clean),

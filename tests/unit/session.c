@@ -476,8 +476,21 @@ static void orphans_close_themselves(void **state) {
 }
 
 /* A task sends handles of its own session away, which are dropped elsewhere:
-   often there is none, for a moment. */
+   often there is none, for a moment. They travel with others whose end takes
+   its time, so that a session can come back while its handle is going. */
 static cast_chan *away;
+
+static void end_slowly(cast_chan *c) {
+  for (int i = 0; i < 200; i++) os_relax();
+  CAST_UNUSED(c);
+}
+
+static cast_object *companion(void) {
+  cast_chan *c = cast_chan_new(1);
+  CAST_ALWAYS(c != NULL);
+  c->on_free = end_slowly;
+  return &c->object;
+}
 
 static bool send_handles(unit_task *t) {
   while (t->n < (uintptr_t)t->arg) {
@@ -486,9 +499,11 @@ static bool send_handles(unit_task *t) {
       rc = t->result;
     } else {
       cast_msg *m = &t->core.waiter.msg;
-      CAST_ALWAYS(cast_msg_init(m, 1, 1) == 0);
+      CAST_ALWAYS(cast_msg_init(m, 1, 3) == 0);
       cast_session_handle(t->core.session);
-      cast_msg_items(m)[0] = &t->core.session->object;
+      cast_msg_items(m)[0] = companion();
+      cast_msg_items(m)[1] = &t->core.session->object;
+      cast_msg_items(m)[2] = companion();
       rc = unit_wait(t,
         cast_chan_send(away, t->core.session, &t->core, &t->core.waiter),
         FOREVER);
