@@ -167,4 +167,5 @@ endforeach()
 # -- rules ----------------------------------------------------------------------
 
 casting_test(NAME rules/lint KIND script COMMAND sh tools/lint.sh)
+casting_test(NAME rules/pairs KIND script COMMAND sh tools/pairs.sh)
 casting_test(NAME rules/api KIND script COMMAND sh tools/api.sh)

@@ -101,6 +101,7 @@ attempt() { # attempt TEXT COMMAND ...
 need_lint() { need_command lua-check luacheck; }
 check_lint() {
   attempt "tools/lint.sh" sh tools/lint.sh
+  attempt "tools/pairs.sh" sh tools/pairs.sh
   attempt "tools/api.sh" sh tools/api.sh
   places=''
   for place in lua bench examples tests tools; do
