@@ -76,7 +76,7 @@ void cast_runtime_unref(bool all_closed) {
   if (--runtime.hosts == 0 && !runtime.stuck) {
     drop_names_locked();
     cast_sched_stop();
-    CAST_ALWAYS(cast_workers_join(os_now() + STOP_NS * 10u));
+    CAST_ALWAYS(cast_workers_join(os_now() + (uint64_t)10 * STOP_NS));
     cast_monitor_stop();
     cast_sched_fini();
     cast_timers_fini();

@@ -122,7 +122,7 @@ static void say(cast_failure *f) {
   if (!first) return;
   if (c == NULL || !say_to(c, f)) {
     cast_state *S = cast_state_of(f->task->core.session);
-    fprintf(stderr, "casting: task %u of session '%s' failed: %s\n",
+    (void)fprintf(stderr, "casting: task %u of session '%s' failed: %s\n",
       (unsigned)f->task->core.id, S->name, f->traceback);
   }
   if (c != NULL) cast_unref(&c->object);
