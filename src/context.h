@@ -26,7 +26,8 @@ struct cast_runner {
   os_context *spare;           /* (w) reserved for the next hold, or NULL */
   void (*loop)(cast_runner *); /* (i) what a fresh context runs for ever */
   /* (w) Being run, or NULL. Atomic for the handler of a poke, which reads it
-     in the same thread; relaxed, since that is the only other reader. */
+     in the same thread, and for those who poke, who only compare it: hence
+     relaxed. */
   _Atomic(struct cast_session *) session;
   struct cast_worker *worker; /* (i) NULL for a host's runner */
 };

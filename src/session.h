@@ -206,6 +206,9 @@ void cast_task_finish(cast_task *t, cast_status how);
 void cast_task_wake(cast_task *t, cast_session *self);
 /* Owner: lets the task go to the back of the ready list. */
 void cast_task_yield(cast_task *t);
+/* Owner: the task was interrupted. It goes on first, but not before others
+   than its session had their turn. */
+void cast_task_preempt(cast_task *t);
 /* Owner: sets the task's cancelled flag and ends its wait. */
 void cast_task_cancel(cast_task *t);
 /* Owner, the task runs: keeps its C stack until its wait is over. The runner

@@ -64,6 +64,15 @@ void cast_task_yield(cast_task *t) {
   cast_session_ready(t->session, &t->post);
 }
 
+void cast_task_preempt(cast_task *t) {
+  cast_session *s = t->session;
+  atomic_store_explicit(&t->status, CAST_READY, memory_order_relaxed);
+  t->post.next = s->ready;
+  if (s->ready == NULL) s->ready_tail = &t->post.next;
+  s->ready = &t->post;
+  s->budget = 0; /* the slice is over */
+}
+
 void cast_task_cancel(cast_task *t) {
   if (t->finished) return;
   t->cancelled = true;

@@ -71,11 +71,14 @@ void cast_workers_init(void) {
   workers.pokes = os_poke_install(on_poke) == 0;
 }
 
-void cast_workers_poke(void) {
+void cast_workers_poke(const cast_session *s) {
   cast_lock_take(&workers.lock);
   for (cast_list *l = workers.live.next; workers.pokes && l != &workers.live;
-       l = l->next)
-    os_poke(&CAST_CONTAINER(l, cast_worker, live)->thread);
+       l = l->next) {
+    cast_worker *w = CAST_CONTAINER(l, cast_worker, live);
+    /* A hint: it may have changed when the poke arrives. */
+    if (s == NULL || cast_runner_session(&w->runner) == s) os_poke(&w->thread);
+  }
   cast_lock_drop(&workers.lock);
 }
 

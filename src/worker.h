@@ -11,9 +11,10 @@ int cast_worker_start(cast_core *core);
 /* The worker whose session `self` is being run by this thread, or NULL. */
 struct cast_session;
 cast_worker *cast_worker_of(const struct cast_session *self);
-/* Has ops->poke called for the session that each worker runs, in that
-   worker's thread, as a signal handler is. For tasks that compute on. */
-void cast_workers_poke(void);
+/* If a worker runs s now (NULL: any session), has ops->poke called for the
+   session that it runs, in its thread, as a signal handler is. For tasks that
+   compute on. */
+void cast_workers_poke(const struct cast_session *s);
 /* Joins the workers that have ended; after cast_sched_stop all of them, at
    most until the deadline: false if some are still stuck in a session. */
 bool cast_workers_join(uint64_t deadline_ns);

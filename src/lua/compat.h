@@ -89,6 +89,36 @@ static inline int cast_lua_resume(lua_State *co, int n, int *nres) {
 #endif
 }
 
+/* The same within a coroutine that runs: the call depth is its, and counts. */
+static inline int cast_lua_resume_from(
+  lua_State *L, lua_State *co, int n, int *nres) {
+#if CAST_LUA >= 504
+  return lua_resume(co, L, n, nres);
+#else
+  int status;
+#if CAST_LUA >= 502
+  status = lua_resume(co, L, n);
+#else
+  lua_setlevel(L, co);
+  status = lua_resume(co, n);
+#endif
+  *nres = lua_gettop(co);
+  return status;
+#endif
+}
+
+#if CAST_LUA >= 504
+/* Closes a coroutine that has failed: its pending variables, its stack. */
+static inline int cast_lua_close_thread(lua_State *co, lua_State *from) {
+#if CAST_LUA >= 505 || LUA_VERSION_RELEASE_NUM >= 50406
+  return lua_closethread(co, from);
+#else
+  CAST_UNUSED(from);
+  return lua_resetthread(co);
+#endif
+}
+#endif
+
 /* lua_dump with debug information kept. */
 static inline int cast_lua_dump(lua_State *L, lua_Writer w, void *ud) {
 #if CAST_LUA >= 503

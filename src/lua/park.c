@@ -268,8 +268,10 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   t->in_place = t->in_place || !called_by_lua(L);
 #endif
   if (t->in_place) {
+    bool through = S->through;
     cast_task_block(&t->core);
-    atomic_store_explicit(&S->running, t->co.L, memory_order_relaxed);
+    atomic_store_explicit(&S->running, L, memory_order_relaxed);
+    S->through = through;
     return cast_complete(L, S, t);
   }
   t->parked = true;

@@ -154,42 +154,12 @@ static void pool_close(cast_session *s) {
   leave_tree(S);
 }
 
-#if !CAST_LUAJIT
-/* In a task that computes while its session is to close: as a blocking call
-   would, this raises the cancellation; first once, so that clean-up can run,
-   later at every instruction, whatever catches it. */
-static void stop_hook(lua_State *L, lua_Debug *ar) {
-  cast_state *S = cast_state_find(L);
-  cast_ltask *t = S != NULL ? cast_current(S) : NULL;
-  CAST_UNUSED(ar);
-  /* Relaxed: a moment earlier or later does not matter. */
-  if (t == NULL || atomic_load_explicit(&S->nags, memory_order_relaxed) < 2)
-    lua_sethook(L, NULL, 0, 0);
-  if (t == NULL) return;
-  t->core.cancelled = true;
-  cast_cancel_push(L, t->reason);
-  lua_error(L);
-}
-
-/* ops->poke: as in a signal handler. lua_sethook may be called there, as
-   lua.c does. A coroutine within the task is not reached, since hooks are a
-   coroutine's own. Not for LuaJIT: its lua_sethook meets the trace compiler
-   half way (crashes were seen), and its compiled loops see no hooks. */
-static void pool_poke(cast_session *s) {
-  cast_state *S = cast_state_of(s);
-  lua_State *L = atomic_load_explicit(&S->running, memory_order_relaxed);
-  /* Relaxed: asked again until the session has closed. */
-  if (!atomic_load_explicit(&S->close_posted, memory_order_relaxed)) return;
-  if (L != NULL) lua_sethook(L, stop_hook, LUA_MASKCOUNT, 1);
-}
-#endif
-
 static bool nag(cast_timer *t) {
   cast_state *S = CAST_CONTAINER(t, cast_state, nag);
   if (cast_event_is_set(&S->session.closed)) return false;
   atomic_fetch_add_explicit(&S->nags, 1, memory_order_relaxed);
   cast_timer_again(t, os_now() + NAG_AGAIN_NS);
-  cast_workers_poke();
+  cast_workers_poke(&S->session);
   return false;
 }
 
@@ -202,9 +172,7 @@ const cast_session_ops cast_pool_ops = {
   .resume = cast_ltask_resume,
   .close = pool_close,
   .free = state_free,
-#if !CAST_LUAJIT
-  .poke = pool_poke,
-#endif
+  .poke = cast_hook_poke,
 };
 
 static void on_close(cast_session *s, cast_post *p, bool closed) {
@@ -525,6 +493,7 @@ static int make_protected(lua_State *L) {
   open_libs(L, m->o->libs);
   *make_box(L, false) = m->S;
   cast_state_furnish(L, m->S);
+  cast_open_coroutine(L, m->S);
   return 0;
 }
 

@@ -83,9 +83,11 @@ struct cast_state {
   cast_packer *packer;
   cast_host *host;  /* NULL: one of ours */
   cast_ltask *main; /* host: its main program */
-  /* What a poke makes look up: the coroutine that runs, as far as is known.
-     Atomic for the handler, in the same thread; so relaxed. */
+  /* What a poke makes look up: the coroutine that runs (hook.c). Atomic for
+     the handler, in the same thread; so relaxed. */
   _Atomic(lua_State *) running;
+  bool through;         /* a hook in it may yield up to the task's resumer */
+  bool preempted;       /* it has */
   lua_Hook hook;        /* host: what was set when the wait began */
   cast_object *pending; /* see invariant 3 */
   cast_coroutine *idle; /* finished coroutines, to be used again */
@@ -192,6 +194,13 @@ void cast_cancel_push(lua_State *L, const char *reason);
 bool cast_cancel_test(lua_State *L, int i);
 /* Asks t's session to cancel it; any thread. 0, CASTING_ENOMEM. */
 int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason);
+
+/* -- hook.c, coroutine.c -------------------------------------------------- */
+
+/* ops->poke: as in a signal handler. The task that computes will look up. */
+void cast_hook_poke(cast_session *s);
+/* In a session of ours: the coroutine library lets tasks be preempted. */
+void cast_open_coroutine(lua_State *L, cast_state *S);
 
 /* -- park.c --------------------------------------------------------------- */
 

@@ -363,11 +363,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   }
 #if CAST_LUA >= 504
   if (!clean) {
-#if CAST_LUA >= 505 || LUA_VERSION_RELEASE_NUM >= 50406
-    lua_closethread(t->co.L, NULL);
-#else
-    lua_resetthread(t->co.L);
-#endif
+    cast_lua_close_thread(t->co.L, NULL);
     clean = true;
   }
 #endif
@@ -540,6 +536,7 @@ void cast_ltask_resume(cast_session *s, cast_task *core) {
   if (n < 0) return;
   t->parked = false;
   atomic_store_explicit(&S->running, t->co.L, memory_order_relaxed);
+  S->through = true;
   status = cast_lua_resume(t->co.L, n, &nres);
   /* Before anything is freed; the compiler keeps it there (the calls that
      follow are opaque to it). */
@@ -551,6 +548,9 @@ void cast_ltask_resume(cast_session *s, cast_task *core) {
 #endif
   if (status != LUA_YIELD) {
     finish(S, t, status, nres);
+  } else if (CAST_UNLIKELY(S->preempted)) {
+    S->preempted = false;
+    cast_task_preempt(core);
   } else if (!t->parked) {
     /* coroutine.yield in the task itself: lets others run. */
     lua_pop(t->co.L, nres);

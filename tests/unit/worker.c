@@ -199,7 +199,7 @@ static bool until_poked(unit_task *t) {
 static void poke_reaches_who_computes(void **state) {
   CAST_UNUSED(state);
   open_pool(2);
-  cast_workers_poke(); /* nobody there */
+  cast_workers_poke(NULL); /* nobody there */
   for (uint32_t i = 0; i < unit_times(50); i++) {
     unit_session *s = poked_session();
     unit_write(&ndone, 0);
@@ -207,10 +207,10 @@ static void poke_reaches_who_computes(void **state) {
     unit_write(&unit_nfreed, 0);
     cast_unref(&unit_spawn(s, until_poked, NULL)->core.object);
     await(&ndone, 1);
-    cast_workers_poke();
+    cast_workers_poke(NULL);
     let_go(s);
     await(&unit_nfreed, 1);
-    cast_workers_poke(); /* nobody runs */
+    cast_workers_poke(NULL); /* nobody runs */
   }
   close_pool();
 }
@@ -239,7 +239,7 @@ static void poke_at_any_moment(void **state) {
       for (uint32_t k = 0; k < 3; k++) {
         unit_task *t = unit_spawn_as(NULL, s, short_life, NULL, k == 0);
         cast_unref(&t->core.object);
-        cast_workers_poke();
+        cast_workers_poke(NULL);
       }
       cast_unref(&s->core.object);
       /* No monitor: alarms ring here. */
@@ -248,7 +248,7 @@ static void poke_at_any_moment(void **state) {
     uint64_t patience = os_now() + PATIENCE_NS;
     while (unit_read(&unit_nfreed) < n) {
       assert_true(os_now() < patience);
-      cast_workers_poke();
+      cast_workers_poke(NULL);
       cast_timer_sleep(cast_timer_ticket(), os_now() + MS / 10);
       (void)cast_sched_rescue();
     }

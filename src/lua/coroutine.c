@@ -1,0 +1,196 @@
+/* coroutine.c - coroutine.resume and wrap that let a task be preempted.
+   SPDX-License-Identifier: MIT
+
+   In sessions of ours these two replace the library's. They do the same, and
+   keep `running` and `through` right (hook.c). A coroutine that the hook has
+   interrupted yields to whoever resumed it, which is one of these functions:
+   it yields on, with a continuation that resumes the coroutine again, so that
+   user code sees nothing of it. 5.1 has no continuations: there, `through` is
+   false in a coroutine of the user's, and the pool makes up for it with a
+   thread. LuaJIT keeps its own: it is not preempted at all.
+
+   Upvalues: the state's box; wrap's function also the coroutine. */
+#include "state.h"
+
+#if CAST_LUAJIT
+
+void cast_open_coroutine(lua_State *L, cast_state *S) {
+  CAST_UNUSED(L);
+  CAST_UNUSED(S);
+}
+
+#else
+
+#define CO lua_upvalueindex(2) /* of wrap's function */
+
+/* The 5.1 to 5.3 lua_resume would take a finished coroutine's empty stack for
+   a function to call. NULL: it can be resumed, as far as can be told. */
+static const char *refusal(lua_State *L, lua_State *co) {
+#if CAST_LUA < 504
+  lua_Debug ar;
+  if (L == co) return "cannot resume running coroutine";
+  if (lua_status(co) == LUA_YIELD) return NULL;
+  if (lua_status(co) != LUA_OK) return "cannot resume dead coroutine";
+  if (lua_getstack(co, 0, &ar)) return "cannot resume normal coroutine";
+  return lua_gettop(co) == 0 ? "cannot resume dead coroutine" : NULL;
+#else
+  CAST_UNUSED(L);
+  CAST_UNUSED(co);
+  return NULL;
+#endif
+}
+
+/* One stretch of co, which has n arguments on its stack. */
+static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
+  bool through = S->through;
+  int status;
+#if CAST_HAS_YIELDK
+  S->through = through && cast_yieldable(L);
+#else
+  S->through = false;
+#endif
+  atomic_store_explicit(&S->running, co, memory_order_relaxed);
+  status = cast_lua_resume_from(L, co, n, nres);
+  atomic_store_explicit(&S->running, L, memory_order_relaxed);
+  S->through = through;
+  return status;
+}
+
+/* Moves the outcome to L: how many values, or -1 with an error message. */
+static int outcome(lua_State *L, lua_State *co, int status, int nres) {
+  if (status != LUA_OK && status != LUA_YIELD) {
+    lua_xmove(co, L, 1);
+    return -1;
+  }
+  if (!lua_checkstack(L, nres + 1)) {
+    lua_pop(co, nres);
+    lua_pushliteral(L, "too many results to resume");
+    return -1;
+  }
+  lua_xmove(co, L, nres);
+  return nres;
+}
+
+static int deliver_resume(lua_State *L, int n) {
+  lua_pushboolean(L, n >= 0);
+  lua_insert(L, n >= 0 ? -(n + 1) : -2);
+  return n >= 0 ? n + 1 : 2;
+}
+
+/* wrap passes errors on, with the place of its caller if they are texts. */
+static int deliver_wrap(lua_State *L, lua_State *co, int n) {
+  if (n >= 0) return n;
+#if CAST_LUA >= 504
+  if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD) {
+    if (cast_lua_close_thread(co, L) != LUA_OK) {
+      lua_pop(L, 1);
+      lua_xmove(co, L, 1); /* what its clean-up has made of the error */
+    }
+  }
+#else
+  CAST_UNUSED(co);
+#endif
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+static int go_on(lua_State *L, lua_State *co, int n, bool wrap);
+
+#if CAST_LUA >= 503
+static int resume_again(lua_State *L, int status, lua_KContext ctx) {
+  bool wrap = ctx != 0;
+  CAST_UNUSED(status);
+  return go_on(L, wrap ? lua_tothread(L, CO) : lua_tothread(L, 1), 0, wrap);
+}
+#define YIELD_ON(L, wrap) lua_yieldk(L, 0, (wrap) ? 1 : 0, resume_again)
+#elif CAST_LUA == 502
+static int resume_again(lua_State *L) {
+  int wrap = 0;
+  lua_getctx(L, &wrap);
+  return go_on(
+    L, wrap ? lua_tothread(L, CO) : lua_tothread(L, 1), 0, wrap != 0);
+}
+#define YIELD_ON(L, wrap) lua_yieldk(L, 0, (wrap) ? 1 : 0, resume_again)
+#endif
+
+/* Resumes co, which has n arguments on its stack, until it yields of its own
+   will or ends. */
+static int go_on(lua_State *L, lua_State *co, int n, bool wrap) {
+  cast_state *S = cast_state_here(L);
+  int status, nres;
+  for (;;) {
+    status = run(L, S, co, n, &nres);
+    if (CAST_LIKELY(status != LUA_YIELD || !S->preempted)) break;
+#if CAST_HAS_YIELDK
+    return YIELD_ON(L, wrap); /* `through` said that L can */
+#else
+    S->preempted = false;
+    n = 0;
+#endif
+  }
+  n = outcome(L, co, status, nres);
+  return wrap ? deliver_wrap(L, co, n) : deliver_resume(L, n);
+}
+
+/* The arguments from stack position `first` on go to co; -1: an error message
+   is on top of the stack. */
+static int give_arguments(lua_State *L, lua_State *co, int first) {
+  int n = lua_gettop(L) - first + 1;
+  const char *why = refusal(L, co);
+  if (why == NULL && !lua_checkstack(co, n))
+    why = "too many arguments to resume";
+  if (why != NULL) {
+    lua_pushstring(L, why);
+    return -1;
+  }
+  lua_xmove(L, co, n);
+  return n;
+}
+
+static int co_resume(lua_State *L) {
+  lua_State *co = lua_tothread(L, 1);
+  int n;
+  luaL_argcheck(L, co != NULL, 1, "coroutine expected");
+  n = give_arguments(L, co, 2);
+  return n < 0 ? deliver_resume(L, -1) : go_on(L, co, n, false);
+}
+
+static int wrapped(lua_State *L) {
+  lua_State *co = lua_tothread(L, CO);
+  int n = give_arguments(L, co, 1);
+  return n < 0 ? deliver_wrap(L, co, -1) : go_on(L, co, n, true);
+}
+
+static int co_wrap(lua_State *L) {
+  lua_State *co;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  co = lua_newthread(L);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, co, 1);
+  lua_pushcclosure(L, wrapped, 2);
+  return 1;
+}
+
+static const luaL_Reg replaced[] = {
+  {"resume", co_resume},
+  {"wrap", co_wrap},
+  {NULL, NULL},
+};
+
+void cast_open_coroutine(lua_State *L, cast_state *S) {
+  if (S->host != NULL) return; /* its tasks run on a thread of their own */
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "coroutine");
+  if (lua_istable(L, -1)) {
+    cast_state_box(L);
+    luaL_setfuncs(L, replaced, 1);
+  }
+  lua_pop(L, 2);
+}
+
+#endif

@@ -1,0 +1,80 @@
+/* hook.c - tasks that compute on: made to give way, or to stop.
+   SPDX-License-Identifier: MIT
+
+   Nobody but its own thread may touch a Lua state that runs. So who wants
+   something of a task that computes pokes its thread (os_poke): the handler
+   (cast_hook_poke) sets a debug hook on the coroutine that runs, as lua.c does
+   on Ctrl-C, and at its next instruction the hook looks up: must the task stop
+   (its session is to close)? Then it raises. Do other sessions wait for the
+   thread? Then it yields, through the coroutines that the user has nested, and
+   goes on first when its session's turn comes again. There is no hook while
+   nobody asks.
+
+   Owner: the session's. Invariants:
+   1. `running` is the coroutine that executes, whenever it is not NULL: set
+      before each resumption of a coroutine, by us or by coroutine.resume and
+      wrap (coroutine.c), and set back before anything can be freed.
+   2. `through`: each coroutine between `running` and the task's own was
+      resumed by our coroutine.resume or wrap, and all of them can yield. Only
+      then a hook may yield without anybody's noticing.
+   3. `preempted` is true from a yield of the hook until the task's resumer
+      has seen it. */
+#include "state.h"
+
+#include "../sched.h"
+#include "../worker.h"
+
+#if CAST_LUAJIT
+
+/* Its lua_sethook meets the trace compiler half way when called from a signal
+   handler (crashes were seen), and its compiled loops see no hooks. */
+void cast_hook_poke(cast_session *s) { CAST_UNUSED(s); }
+
+#else
+
+/* Raises the cancellation, as a blocking call would; first once, so that
+   clean-up can run, later at every instruction, whatever catches it. */
+static void stop(lua_State *L, cast_state *S, cast_ltask *t) {
+  /* Relaxed: a moment earlier or later does not matter. */
+  if (atomic_load_explicit(&S->nags, memory_order_relaxed) < 2)
+    lua_sethook(L, NULL, 0, 0);
+  t->core.cancelled = true;
+  cast_cancel_push(L, t->reason);
+  lua_error(L);
+}
+
+static bool must_stop(cast_state *S) {
+  /* Relaxed: asked again until the session has closed. */
+  return atomic_load_explicit(&S->close_posted, memory_order_relaxed);
+}
+
+/* Does somebody wait for this thread, and can the task let go of it here? */
+static bool can_give_way(lua_State *L, cast_state *S) {
+  cast_worker *w = S->session.runner->worker;
+  return w != NULL && S->through && cast_sched_backlog(w) &&
+         L == atomic_load_explicit(&S->running, memory_order_relaxed) &&
+         cast_yieldable(L);
+}
+
+static void look_up(lua_State *L, lua_Debug *ar) {
+  cast_state *S = cast_state_find(L);
+  cast_ltask *t = S != NULL ? cast_current(S) : NULL;
+  CAST_UNUSED(ar);
+  if (t != NULL && must_stop(S)) stop(L, S, t);
+  lua_sethook(L, NULL, 0, 0);
+  if (t == NULL || !can_give_way(L, S)) return;
+  S->preempted = true;
+  lua_yield(L, 0);
+}
+
+void cast_hook_poke(cast_session *s) {
+  cast_state *S = cast_state_of(s);
+  lua_State *L = atomic_load_explicit(&S->running, memory_order_relaxed);
+  if (L == NULL) return;
+  /* A debugger's or profiler's hook goes before a fair share; the pool makes
+     up for it with another thread. */
+  if (lua_gethook(L) != NULL && !must_stop(S)) return;
+  lua_sethook(L, look_up, LUA_MASKCOUNT, 1);
+}
+
+#endif
