@@ -9,7 +9,7 @@
 # In the order of running, which is that of worth for the time, with the
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:5 format:10 warnings:70 models:120 tsan:150 asan:120 shrink:110
-ubsan:80 tidy:80 valgrind:300 compile55:80
+ubsan:80 inject:100 tidy:80 valgrind:300 compile55:80
 mutants:180'
 
 check_main() {
@@ -288,6 +288,13 @@ need_shrink() { need_tests; }
 check_shrink() {
   tested_config shrink '' -DCASTING_SHRINK=ON -DCASTING_DEBUG=2 \
     -DCASTING_TIME_FACTOR=3
+}
+
+# See tools/inject.h.
+need_inject() { need_tests 5.1 5.4; }
+check_inject() {
+  tested_config inject '' -DCASTING_INJECT=ON -DCASTING_SHRINK=ON \
+    -DCASTING_DEBUG=2 -DCASTING_TIME_FACTOR=4
 }
 
 need_valgrind() {

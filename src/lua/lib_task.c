@@ -212,6 +212,16 @@ void cast_open_task(lua_State *L, cast_state *S) {
 
 /* -- functions of the module ---------------------------------------------- */
 
+/* The session closes, and the task that calls is about to be cancelled: it
+   meets that here, as at a blocking call. */
+static int refuse(lua_State *L, cast_state *S) {
+  cast_ltask *me = cast_current(S);
+  if (me == NULL) return luaL_error(L, "spawn: the session is closed");
+  me->core.cancelled = true;
+  cast_cancel_push(L, me->reason);
+  return lua_error(L);
+}
+
 int cast_lib_spawn(lua_State *L) {
   cast_state *S = cast_state_here(L);
   int n = lua_gettop(L) - 1;
@@ -228,7 +238,7 @@ int cast_lib_spawn(lua_State *L) {
   lua_xmove(L, t->co.L, n + 1);
   if (cast_task_start(&t->core, &S->session) != 0) {
     cast_coroutine_put(S, t->co, true);
-    return luaL_error(L, "spawn: the session is closed");
+    return refuse(L, S);
   }
   return 1;
 }

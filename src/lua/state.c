@@ -181,13 +181,14 @@ static void on_close(cast_session *s, cast_post *p, bool closed) {
 }
 
 void cast_state_close(cast_state *S, cast_session *self) {
+  /* Relaxed: only whether it was asked before. A task that is refused below
+     has seen the lock dropped, hence this too. */
+  if (atomic_exchange_explicit(&S->close_posted, true, memory_order_relaxed))
+    return;
   /* No new tasks from now on, whatever its owner is busy with. */
   cast_lock_take(&S->session.lock);
   S->session.closing = true;
   cast_lock_drop(&S->session.lock);
-  /* Relaxed: only whether it was asked before. */
-  if (atomic_exchange_explicit(&S->close_posted, true, memory_order_relaxed))
-    return;
   /* The hold keeps it whole until the timer is set; a session that has closed
      meanwhile has taken it out, or does so in free_state. */
   cast_session_hold(&S->session);
