@@ -192,6 +192,11 @@ function session:wait(timeout) end
 ---@return "timeout"? word
 function session:close(timeout) end
 
+---Cancels the tasks that it has; it stays open.
+---@param reason? string
+---@return true
+function session:cancel(reason) end
+
 ---Its name.
 ---@return string
 function session:name() end
@@ -226,6 +231,20 @@ function casting.threads(min, max) end
 ---@field session casting.session
 ---@field error string
 ---@field traceback string
+
+---Calls f; its blocking calls end when the time has passed.
+---@param seconds number
+---@param f function
+---@param ... any arguments
+---@return true? ended
+---@return any ... results, or "timeout"
+function casting.with_timeout(seconds, f, ...) end
+
+---Calls f; its blocking calls meet no cancellation, for a second.
+---@param f function
+---@param ... any arguments
+---@return any ... results
+function casting.shield(f, ...) end
 
 ---Sends failures that nobody joins to a channel (nil: to stderr again).
 ---@param channel casting.channel?

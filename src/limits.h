@@ -37,6 +37,8 @@
 #define CAST_WORKERS_MAX 1024u     /* OS threads of the pool, at most */
 #define CAST_CORES_MAX 256u        /* sessions that run at once, at most */
 #define CAST_STACK_SIZE (4u << 20) /* address space of one C stack */
+#define CAST_CLEANUP_DEPTH 200     /* levels searched for a __close handler */
+#define CAST_GRACE_NS 1000000000u  /* shields hold so long after their time */
 #define CAST_SHARED_STRING 4096u   /* strings from here on are shared */
 
 #endif

@@ -68,8 +68,8 @@ static void expire(cast_session *s) {
   now = os_now();
   while ((n = cast_heap_top(&s->deadlines)) != NULL && n->deadline_ns <= now) {
     cast_heap_remove(&s->deadlines, n);
-    cast_wait_end(
-      CAST_CONTAINER(n, cast_task, wait.deadline), CASTING_ETIMEOUT);
+    cast_wait_interrupt(
+      CAST_CONTAINER(n, cast_task, wait.deadline), CASTING_ETIMEOUT, now);
   }
 }
 

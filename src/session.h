@@ -106,6 +106,7 @@ struct cast_task {
   os_context *held;       /* (w) its C stack, while it blocks in place */
   uint64_t id;            /* (i) unique in the process */
   _Atomic uint8_t status; /* (a) cast_status; relaxed: only reported */
+  uint64_t cancelled_ns;  /* (w) when it was cancelled */
   bool cancelled;         /* (w) level-triggered */
   bool finished;          /* (w) */
 };
@@ -125,6 +126,9 @@ typedef struct cast_session_ops {
   /* In the owner's thread, but as in a signal handler, at any moment of the
      session's run: make its task look up. May be NULL. */
   void (*poke)(cast_session *s);
+  /* Owner, t waits, and was cancelled or a deadline has passed: until when is
+     its wait to go on nevertheless? 0: it ends. May be NULL. */
+  uint64_t (*spared)(cast_task *t, uint64_t now_ns);
   /* Host sessions: has the main program's wait been interrupted? */
   bool (*interrupted)(cast_session *s);
 } cast_session_ops;
@@ -209,7 +213,8 @@ void cast_task_yield(cast_task *t);
 /* Owner: the task was interrupted. It goes on first, but not before others
    than its session had their turn. */
 void cast_task_preempt(cast_task *t);
-/* Owner: sets the task's cancelled flag and ends its wait. */
+/* Owner: sets the task's cancelled flag and ends its wait, unless ops->spared
+   puts that off. */
 void cast_task_cancel(cast_task *t);
 /* Owner, the task runs: keeps its C stack until its wait is over. The runner
    has a reserved context. */
@@ -244,6 +249,9 @@ void cast_wait_until(cast_task *t, uint64_t deadline_ns);
 void cast_wait_done(cast_task *t);
 /* Owner: ends the wait with `result` unless it has fired already. */
 void cast_wait_end(cast_task *t, int result);
+/* Owner: ends the wait with `result`, unless ops->spared says that it is to go
+   on for a while. */
+void cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns);
 /* Takes w off its queue, if it is in one. */
 void cast_waiter_unlink(cast_waiter *w);
 

@@ -74,9 +74,12 @@ void cast_task_preempt(cast_task *t) {
 }
 
 void cast_task_cancel(cast_task *t) {
+  uint64_t now;
   if (t->finished) return;
+  now = os_now();
+  if (!t->cancelled) t->cancelled_ns = now;
   t->cancelled = true;
-  cast_wait_end(t, CASTING_ECANCELLED);
+  cast_wait_interrupt(t, CASTING_ECANCELLED, now);
 }
 
 void cast_task_block(cast_task *t) {

@@ -49,6 +49,29 @@ void cast_wait_end(cast_task *t, int result) {
   cast_session_ready(t->session, &t->post);
 }
 
+/* Puts the deadline of a wait off, or makes it earlier. */
+static int move_deadline(cast_task *t, uint64_t deadline_ns) {
+  cast_heap_node *n = &t->wait.deadline;
+  if (n->index != 0)
+    cast_heap_remove(&t->session->deadlines, n);
+  else if (cast_wait_reserve(t) != 0)
+    return CASTING_ENOMEM;
+  cast_wait_until(t, deadline_ns);
+  return 0;
+}
+
+void cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns) {
+  const cast_session_ops *ops = t->session->ops;
+  uint64_t until = 0;
+  /* Relaxed: the owner has armed it, and whoever fires it meanwhile is served
+     by cast_wait_end. */
+  if (atomic_load_explicit(&t->wait.state, memory_order_relaxed) !=
+      CAST_WAIT_ARMED)
+    return;
+  if (ops->spared != NULL) until = ops->spared(t, now_ns);
+  if (until <= now_ns || move_deadline(t, until) != 0) cast_wait_end(t, result);
+}
+
 /* -- events --------------------------------------------------------------- */
 
 void cast_event_init(cast_event *e) {

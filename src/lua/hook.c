@@ -38,8 +38,8 @@ static void stop(lua_State *L, cast_state *S, cast_ltask *t) {
   /* Relaxed: a moment earlier or later does not matter. */
   if (atomic_load_explicit(&S->nags, memory_order_relaxed) < 2)
     lua_sethook(L, NULL, 0, 0);
-  t->core.cancelled = true;
-  cast_cancel_push(L, t->reason);
+  cast_task_cancel(&t->core);
+  cast_cancel_push(L, cast_cancel_reason(t));
   lua_error(L);
 }
 

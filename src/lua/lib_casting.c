@@ -67,6 +67,8 @@ static const luaL_Reg functions[] = {
   {"threads", lib_threads},
   {"on_error", lib_on_error},
   {"is_cancelled", lib_is_cancelled},
+  {"with_timeout", cast_lib_with_timeout},
+  {"shield", cast_lib_shield},
   {NULL, NULL},
 };
 
@@ -78,6 +80,7 @@ void cast_open_module(lua_State *L, cast_state *S) {
   lua_newtable(L);
   cast_state_box(L);
   luaL_setfuncs(L, functions, 1);
+  cast_open_guard(L);
   lua_pushliteral(L, CASTING_VERSION);
   lua_setfield(L, -2, "_VERSION");
   /* So that the class of cancellation errors is known by name. */

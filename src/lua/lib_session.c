@@ -103,6 +103,16 @@ static int session_close(lua_State *L) {
   return wait_event(L, S, &target->session.closed);
 }
 
+/* Unlike close it leaves the session open. */
+static int session_cancel(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_state *target = check_open(L, 1, "cancel");
+  const char *reason = luaL_optstring(L, 2, NULL);
+  if (cast_state_cancel(target, &S->session, reason) != 0) cast_raise_memory(L);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 static int session_close_scope(lua_State *L) {
   if (cast_handle_test(L, 1) == NULL) return 0;
   lua_settop(L, 1);
@@ -181,6 +191,7 @@ static const luaL_Reg session_methods[] = {
   {"spawn", session_spawn},
   {"wait", session_wait},
   {"close", session_close},
+  {"cancel", session_cancel},
   {"name", session_name},
   {"tasks", session_tasks},
   {NULL, NULL},

@@ -217,8 +217,8 @@ void cast_open_task(lua_State *L, cast_state *S) {
 static int refuse(lua_State *L, cast_state *S) {
   cast_ltask *me = cast_current(S);
   if (me == NULL) return luaL_error(L, "spawn: the session is closed");
-  me->core.cancelled = true;
-  cast_cancel_push(L, me->reason);
+  cast_task_cancel(&me->core);
+  cast_cancel_push(L, cast_cancel_reason(me));
   return lua_error(L);
 }
 
@@ -256,10 +256,10 @@ int cast_lib_self(lua_State *L) {
 
 static int finish_pause(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  CAST_UNUSED(L);
   CAST_UNUSED(S);
-  CAST_UNUSED(t);
   CAST_UNUSED(result);
+  /* A yield has no outcome that could be lost. */
+  if (CAST_UNLIKELY(cast_guarded(t))) cast_guard_check(L, t, os_now());
   return 0;
 }
 

@@ -184,9 +184,10 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   if (CAST_UNLIKELY(core == NULL))
     luaL_error(L, "cannot block here: this is not in a task (a finalizer?)");
   t = cast_ltask_of(core);
-  if (CAST_UNLIKELY(core->cancelled)) {
-    cast_cancel_push(L, t->reason);
-    lua_error(L);
+  t->at = L;
+  if (CAST_UNLIKELY(cast_guarded(t))) {
+    cast_guard_check(L, t, os_now());
+    deadline_ns = 0; /* there may be one */
   }
   if (CAST_UNLIKELY(!cast_msg_empty(&core->waiter.msg)))
     cast_msg_drop(&core->waiter.msg); /* what a failed operation left */
@@ -235,14 +236,23 @@ void cast_wait_over(cast_ltask *t) {
   t->selecting = false;
 }
 
+/* What happened is told in any case: a message that was taken must not be lost
+   because a cancellation came just after. What did not happen may be one. */
+static void interrupted(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  bool ended = result == CASTING_ETIMEOUT || result == CASTING_ECANCELLED;
+  if (result == CASTING_EINTR) call_hook(L, S);
+  if (ended && cast_guarded(t)) cast_guard_check(L, t, os_now());
+  if (result != CASTING_ECANCELLED) return;
+  cast_cancel_push(L, cast_cancel_reason(t));
+  lua_error(L);
+}
+
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
+  int result = t->core.wait.result;
   cast_wait_over(t);
-  if (CAST_UNLIKELY(t->core.cancelled)) {
-    cast_cancel_push(L, t->reason);
-    return lua_error(L);
-  }
-  if (CAST_UNLIKELY(t->core.wait.result == CASTING_EINTR)) call_hook(L, S);
-  return t->finish(L, S, t, t->core.wait.result);
+  if (CAST_UNLIKELY(result != 0)) interrupted(L, S, t, result);
+  return t->finish(L, S, t, result);
 }
 
 #if CAST_LUA >= 503
@@ -258,9 +268,17 @@ static int resumed(lua_State *L) {
 }
 #endif
 
+/* The deadline of a wait of a task that is guarded. */
+static uint64_t guarded(cast_ltask *t, uint64_t deadline_ns) {
+  uint64_t next = cast_guard_next(t);
+  return next < deadline_ns ? next : deadline_ns;
+}
+
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   cast_finish finish) {
   t->finish = finish;
+  t->limit_ns = deadline_ns;
+  if (CAST_UNLIKELY(cast_guarded(t))) deadline_ns = guarded(t, deadline_ns);
   cast_wait_until(&t->core, deadline_ns);
   /* Relaxed: only reported. */
   atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);

@@ -170,6 +170,7 @@ static void pool_wake(cast_session *s, cast_session *self) {
 const cast_session_ops cast_pool_ops = {
   .wake = pool_wake,
   .resume = cast_ltask_resume,
+  .spared = cast_guard_spared,
   .close = pool_close,
   .free = state_free,
   .poke = cast_hook_poke,
@@ -177,7 +178,7 @@ const cast_session_ops cast_pool_ops = {
 
 static void on_close(cast_session *s, cast_post *p, bool closed) {
   CAST_UNUSED(p);
-  if (!closed) cast_session_cancel_all(s);
+  if (!closed) cast_cancel_close(s);
 }
 
 void cast_state_close(cast_state *S, cast_session *self) {
@@ -224,6 +225,7 @@ static bool host_interrupted(cast_session *s) {
 const cast_session_ops cast_host_ops = {
   .wake = host_wake,
   .resume = cast_ltask_resume,
+  .spared = cast_guard_spared,
   .close = host_close,
   .free = state_free,
   .interrupted = host_interrupted,
@@ -282,7 +284,7 @@ static bool unwind(cast_state *S, lua_State *L) {
   uint64_t deadline = os_now() + GRACE_NS;
   bool all;
   S->hook = lua_gethook(S->L != NULL ? S->L : L);
-  cast_session_cancel_all(&S->session);
+  cast_cancel_close(&S->session);
   all = host_await(S, &S->session.empty, deadline);
   close_children(S);
   while (all && (all = await_children(S, deadline)) &&
@@ -311,6 +313,7 @@ void cast_state_end(lua_State *L) {
   }
   all = unwind(S, L);
   S->closing = true;
+  cast_guard_leave(S->main);
   cast_failures_flush(S);
   cast_handles_release(L);
   *box = NULL;

@@ -23,6 +23,7 @@
 
 typedef struct cast_state cast_state;
 typedef struct cast_ltask cast_ltask;
+typedef struct cast_reason cast_reason;
 
 /* A coroutine and its anchor in the registry. */
 typedef struct cast_coroutine {
@@ -66,14 +67,19 @@ struct cast_ltask {
   bool parked;            /* yielded by cast_park, not by the user */
   bool selecting;         /* its cases stand in the queues of channels */
   bool in_place;          /* the wait under way keeps the C stack */
+  bool closing;           /* its coroutine's pending variables are closed */
   bool raising;           /* (5.1, LuaJIT) a hook is to raise an error in it */
   _Atomic uint8_t shared; /* (a) CAST_OWN, CAST_SHARED or CAST_KEPT */
   bool stored;            /* results lie in the local handle */
   bool packed;            /* results lie in core.waiter.msg */
   bool unsendable;        /* packed is only the reason why they cannot cross */
   _Atomic bool joined;    /* (a) somebody has received the failure */
-  struct cast_failure *failure; /* of a failed task; fixed at its end */
-  char *reason;                 /* of its cancellation; NULL: none given */
+  struct cast_failure *failure;  /* of a failed task; fixed at its end */
+  struct cast_guard *guards;     /* it is in, the innermost first */
+  lua_State *at;                 /* the coroutine of its latest wait */
+  uint64_t limit_ns;             /* waits: the call's own deadline */
+  _Atomic(cast_reason *) reason; /* (a) one reference; not NULL: it is to be
+                                    cancelled, as soon as its owner knows */
 };
 
 struct cast_state {
@@ -189,11 +195,43 @@ int cast_ltask_outcome(
 bool cast_ltask_share(cast_ltask *t);
 /* A handle of t is about to cross: its results must be able to. Raises. */
 void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t);
-/* Pushes the error that a cancelled task meets. */
+
+/* -- cancel.c ------------------------------------------------------------- */
+
+/* Pushes a cancellation error; `reason` may be NULL. */
 void cast_cancel_push(lua_State *L, const char *reason);
 bool cast_cancel_test(lua_State *L, int i);
 /* Asks t's session to cancel it; any thread. 0, CASTING_ENOMEM. */
 int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason);
+/* The same for all tasks that it has when it comes to it. */
+int cast_state_cancel(cast_state *S, cast_session *self, const char *reason);
+/* Owner: cancels all for good; no more tasks are taken. */
+void cast_cancel_close(cast_session *s);
+/* Has somebody asked for it? Any thread. */
+bool cast_cancel_wanted(cast_ltask *t);
+const char *cast_cancel_reason(cast_ltask *t); /* NULL: none */
+/* The task is being freed. */
+void cast_cancel_forget(cast_ltask *t);
+
+/* -- guard.c -------------------------------------------------------------- */
+
+/* Is t past its time at now_ns, or a guard that t->at is in? Raises then. */
+void cast_guard_check(lua_State *L, cast_ltask *t, uint64_t now_ns);
+/* The same question for whoever wants to choose the moment: pushes the error
+   and returns true, or returns false. */
+bool cast_guard_push(lua_State *L, cast_ltask *t, uint64_t now_ns);
+/* When a wait that begins now must end for that reason; OS_FOREVER. */
+uint64_t cast_guard_next(cast_ltask *t);
+/* ops->spared: see session.h. */
+uint64_t cast_guard_spared(cast_task *t, uint64_t now_ns);
+/* The task ends: its guards, if there are still some, forget it. */
+void cast_guard_leave(cast_ltask *t);
+/* Has t anything to check? */
+static inline bool cast_guarded(const cast_ltask *t) {
+  return t->core.cancelled || t->guards != NULL;
+}
+/* Finishes the module on the top of the stack. */
+void cast_open_guard(lua_State *L);
 
 /* -- hook.c, coroutine.c -------------------------------------------------- */
 
@@ -266,6 +304,8 @@ int cast_lib_self(lua_State *L);
 int cast_lib_yield(lua_State *L);
 int cast_lib_sleep(lua_State *L);
 int cast_lib_session(lua_State *L);
+int cast_lib_with_timeout(lua_State *L);
+int cast_lib_shield(lua_State *L);
 
 /* -- libraries ------------------------------------------------------------ */
 

@@ -11,7 +11,6 @@
 #include "handle.h"
 #include "state.h"
 
-static const char cancel_key = 0;
 #if !CAST_HAS_YIELDK
 static const char raise_key = 0;
 #endif
@@ -39,7 +38,7 @@ static void ltask_free(cast_object *o) {
   if (t->failure != NULL) cast_failure_free(t->failure);
   cast_rebuild_drop(t, NULL);
   cast_free(t->cases);
-  cast_free(t->reason);
+  cast_cancel_forget(t);
   cast_free(t);
   cast_session_drop(s);
 }
@@ -56,92 +55,6 @@ cast_ltask *cast_ltask_new(lua_State *L, cast_state *home) {
   h->object = &t->core.object;
   cast_handle_note(L, h);
   return t;
-}
-
-/* -- cancellation --------------------------------------------------------- */
-
-static int cancel_tostring(lua_State *L) {
-  lua_pushliteral(L, "cancelled");
-  if (!lua_istable(L, 1)) return 1;
-  lua_getfield(L, 1, "reason");
-  if (lua_isnil(L, -1)) return lua_pop(L, 1), 1;
-  lua_pushfstring(L, "cancelled: %s", lua_tostring(L, -1));
-  return 1;
-}
-
-/* The metatable of cancellation errors: casting.cancelled, so that it crosses
-   between sessions by name. */
-static void push_cancel_meta(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &cancel_key);
-  if (!lua_isnil(L, -1)) return;
-  lua_pop(L, 1);
-  lua_createtable(L, 0, 2);
-  lua_pushcfunction(L, cancel_tostring);
-  lua_setfield(L, -2, "__tostring");
-  lua_pushliteral(L, "casting.cancelled");
-  lua_setfield(L, -2, "__name");
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &cancel_key);
-}
-
-void cast_cancel_push(lua_State *L, const char *reason) {
-  luaL_checkstack(L, 4, NULL);
-  lua_createtable(L, 0, 1);
-  if (reason != NULL) {
-    lua_pushstring(L, reason);
-    lua_setfield(L, -2, "reason");
-  }
-  push_cancel_meta(L);
-  lua_setmetatable(L, -2);
-}
-
-bool cast_cancel_test(lua_State *L, int i) {
-  bool is;
-  if (!lua_istable(L, i) || !lua_getmetatable(L, i)) return false;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &cancel_key);
-  is = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
-  return is;
-}
-
-typedef struct cancel_post {
-  cast_post post;
-  cast_ltask *task; /* one reference */
-  char *reason;
-} cancel_post;
-
-static void on_cancel(cast_session *s, cast_post *p, bool closed) {
-  cancel_post *c = CAST_CONTAINER(p, cancel_post, post);
-  CAST_UNUSED(s);
-  if (!closed && !c->task->core.cancelled && !c->task->core.finished) {
-    c->task->reason = c->reason;
-    c->reason = NULL;
-    cast_task_cancel(&c->task->core);
-  }
-  cast_unref(&c->task->core.object);
-  cast_free(c->reason);
-  cast_free(c);
-}
-
-int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason) {
-  cancel_post *c = cast_calloc(sizeof *c);
-  if (c == NULL) return CASTING_ENOMEM;
-  if (reason != NULL) {
-    size_t size = strlen(reason) + 1;
-    c->reason = cast_alloc(size);
-    if (c->reason == NULL) {
-      cast_free(c);
-      return CASTING_ENOMEM;
-    }
-    memcpy(c->reason, reason, size);
-  }
-  c->post.run = on_cancel;
-  c->task = cast_ref(&t->core.object);
-  if (t->core.session == self)
-    on_cancel(self, &c->post, false);
-  else if (!cast_session_push(t->core.session, self, &c->post))
-    on_cancel(t->core.session, &c->post, true);
-  return 0;
 }
 
 /* -- results -------------------------------------------------------------- */
@@ -263,7 +176,7 @@ int cast_ltask_outcome(
   bool own = t->core.session == &S->session;
   lua_pushboolean(L, how == CAST_DONE && (own || !t->unsendable));
   if (how == CAST_CANCELLED) {
-    cast_cancel_push(L, t->reason);
+    cast_cancel_push(L, cast_cancel_reason(t));
     return 2;
   }
   if (how == CAST_FAILED)
@@ -348,6 +261,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   ending e = {S, t, nres};
   cast_status how = CAST_DONE;
   bool clean = status == LUA_OK;
+  cast_guard_leave(t);
   cast_msg_drop(&t->core.waiter.msg);
   cast_rebuild_drop(t, NULL);
   drop_cases(t);
@@ -363,6 +277,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   }
 #if CAST_LUA >= 504
   if (!clean) {
+    t->closing = true;
     cast_lua_close_thread(t->co.L, NULL);
     clean = true;
   }
@@ -473,7 +388,7 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   delivery d = {S, t, {NULL, LUA_NOREF}};
   int n, nres;
   /* The common case needs no help: plain values, no memory. */
-  if (t->core.wait.result == 0 && !t->core.cancelled && t->arg == NULL) {
+  if (t->core.wait.result == 0 && t->arg == NULL) {
     if (cast_msg_empty(&t->core.waiter.msg)) {
       lua_pushboolean(t->co.L, 1); /* a send */
       n = 1;

@@ -1,0 +1,185 @@
+/* cancel.c - cancellations: the error, and asking for it.
+   SPDX-License-Identifier: MIT
+
+   A task is cancelled in two steps. Anybody puts a reason into it, once, and
+   pushes a post; its owner, served the post, sets the core's flag and ends the
+   wait. The reason alone is enough for who stops a task that computes on, and
+   so never gets to its posts.
+   Owner of a reason: whoever has a reference; its text is fixed. */
+#include "../../include/casting.h"
+#include "../mem.h"
+#include "handle.h"
+#include "state.h"
+
+static const char cancel_key = 0;
+
+/* -- the error ------------------------------------------------------------ */
+
+static int cancel_tostring(lua_State *L) {
+  lua_pushliteral(L, "cancelled");
+  if (!lua_istable(L, 1)) return 1;
+  lua_getfield(L, 1, "reason");
+  if (lua_isnil(L, -1)) return lua_pop(L, 1), 1;
+  lua_pushfstring(L, "cancelled: %s", lua_tostring(L, -1));
+  return 1;
+}
+
+/* The metatable of cancellation errors: casting.cancelled, so that it crosses
+   between sessions by name. */
+static void push_cancel_meta(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &cancel_key);
+  if (!lua_isnil(L, -1)) return;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 2);
+  lua_pushcfunction(L, cancel_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushliteral(L, "casting.cancelled");
+  lua_setfield(L, -2, "__name");
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &cancel_key);
+}
+
+void cast_cancel_push(lua_State *L, const char *reason) {
+  luaL_checkstack(L, 4, NULL);
+  lua_createtable(L, 0, 1);
+  if (reason != NULL) {
+    lua_pushstring(L, reason);
+    lua_setfield(L, -2, "reason");
+  }
+  push_cancel_meta(L);
+  lua_setmetatable(L, -2);
+}
+
+bool cast_cancel_test(lua_State *L, int i) {
+  bool is;
+  if (!lua_istable(L, i) || !lua_getmetatable(L, i)) return false;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &cancel_key);
+  is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is;
+}
+
+/* -- reasons -------------------------------------------------------------- */
+
+struct cast_reason {
+  cast_object object;
+  const char *text; /* (i) NULL: none was given */
+  char own[];
+};
+
+static void reason_free(cast_object *o) {
+  cast_free(CAST_CONTAINER(o, cast_reason, object));
+}
+
+static const cast_type reason_type = {"reason", reason_free, NULL};
+
+/* One reference for the caller. NULL: out of memory. */
+static cast_reason *new_reason(const char *text) {
+  size_t size = text != NULL ? strlen(text) + 1 : 0;
+  cast_reason *r = cast_calloc(sizeof *r + size);
+  if (r == NULL) return NULL;
+  cast_object_init(&r->object, &reason_type);
+  if (text != NULL) r->text = memcpy(r->own, text, size);
+  return r;
+}
+
+/* These are never freed, since they refer to themselves. */
+static cast_reason session_closes = {
+  {&reason_type, NULL, 1}, "the session closes"};
+static cast_reason program_ends = {{&reason_type, NULL, 1}, "the program ends"};
+
+bool cast_cancel_wanted(cast_ltask *t) {
+  /* PAIR reason: acquire its text. */
+  return atomic_load_explicit(&t->reason, memory_order_acquire) != NULL;
+}
+
+const char *cast_cancel_reason(cast_ltask *t) {
+  /* PAIR reason: acquire. */
+  cast_reason *r = atomic_load_explicit(&t->reason, memory_order_acquire);
+  return r != NULL ? r->text : NULL;
+}
+
+void cast_cancel_forget(cast_ltask *t) {
+  /* PAIR reason: acquire; nobody else has the task any more. */
+  cast_reason *r = atomic_load_explicit(&t->reason, memory_order_acquire);
+  if (r != NULL) cast_unref(&r->object);
+}
+
+/* The first reason counts. */
+static void put_reason(cast_ltask *t, cast_reason *r) {
+  cast_reason *none = NULL;
+  cast_ref(&r->object);
+  /* PAIR reason: release the text. */
+  if (!atomic_compare_exchange_strong_explicit(
+        &t->reason, &none, r, memory_order_acq_rel, memory_order_acquire))
+    cast_unref(&r->object);
+}
+
+/* -- asking --------------------------------------------------------------- */
+
+/* For one task, or for all that the session has when it is served. */
+typedef struct request {
+  cast_post post;
+  cast_ltask *task;    /* one reference; NULL: all */
+  cast_reason *reason; /* one reference */
+} request;
+
+static void cancel_all(cast_session *s, cast_reason *r) {
+  /* Tasks are added by others, but removed by the owner alone: only the link
+     to the next is read under the lock. */
+  cast_list *l = &s->tasks;
+  for (;;) {
+    cast_lock_take(&s->lock);
+    l = l->next;
+    cast_lock_drop(&s->lock);
+    if (l == &s->tasks) return;
+    put_reason(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);
+    cast_task_cancel(CAST_CONTAINER(l, cast_task, link));
+  }
+}
+
+static void on_request(cast_session *s, cast_post *p, bool closed) {
+  request *q = CAST_CONTAINER(p, request, post);
+  if (q->task == NULL && !closed) cancel_all(s, q->reason);
+  if (q->task != NULL && !closed) cast_task_cancel(&q->task->core);
+  if (q->task != NULL) cast_unref(&q->task->core.object);
+  cast_unref(&q->reason->object);
+  cast_free(q);
+}
+
+/* Has `s` serve a request, at once if the caller runs it. */
+static int ask(
+  cast_session *s, cast_session *self, cast_ltask *t, const char *reason) {
+  request *q = cast_calloc(sizeof *q);
+  if (q != NULL) q->reason = new_reason(reason);
+  if (q == NULL || q->reason == NULL) {
+    cast_free(q);
+    return CASTING_ENOMEM;
+  }
+  q->post.run = on_request;
+  if (t != NULL) {
+    q->task = cast_ref(&t->core.object);
+    put_reason(t, q->reason);
+  }
+  if (s == self)
+    on_request(s, &q->post, false);
+  else if (!cast_session_push(s, self, &q->post))
+    on_request(s, &q->post, true);
+  return 0;
+}
+
+int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason) {
+  return ask(t->core.session, self, t, reason);
+}
+
+int cast_state_cancel(cast_state *S, cast_session *self, const char *reason) {
+  return ask(&S->session, self, NULL, reason);
+}
+
+void cast_cancel_close(cast_session *s) {
+  cast_reason *r = s->runner->worker != NULL ? &session_closes : &program_ends;
+  cast_session_cancel_all(s);
+  /* Nobody adds any more, and only the owner removes: no lock. */
+  for (cast_list *l = s->tasks.next; l != &s->tasks; l = l->next)
+    put_reason(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);
+}

@@ -1,0 +1,441 @@
+/* guard.c - stretches of a task's run with a deadline, or shielded.
+   SPDX-License-Identifier: MIT
+
+   casting.with_timeout and casting.shield put a guard around a function call.
+   What a blocking call meets follows from the guards around it, from the
+   outside to the inside: a cancelled task is past its time at once; a deadline
+   when it has passed; a shield between them and the call grants CAST_GRACE_NS
+   more, and so does a `__close` handler, which shields itself. Of those past
+   their time the outermost is raised: again in each call until its guard is
+   left, so that nothing is caught by mistake for good (Trio's levels).
+   Invariants:
+   1. A guard is in its task's list from its making until it is left, until
+      the task ends, or until its userdata is collected.
+   2. A guard counts only while its coroutine runs, or has resumed, directly or
+      not, the one that does: a suspended coroutine has left it for a while.
+   3. The coroutine of a guard outlives it: the task's own does, another is
+      anchored in the userdata. */
+#include "../../include/casting.h"
+#include "../mem.h"
+#include "state.h"
+
+typedef struct cast_guard cast_guard;
+struct cast_guard {
+  cast_guard *outer; /* in the task's list */
+  cast_ltask *task;  /* NULL: not in a list */
+  lua_State *L;      /* where it was made */
+  uint64_t deadline_ns;
+  bool shield;
+  bool raised; /* its timeout has been, at least once */
+};
+
+static const char meta_key = 0;
+static const char mark_key = 0;
+
+static uint64_t later(uint64_t ns) {
+  return ns > OS_FOREVER - CAST_GRACE_NS ? OS_FOREVER : ns + CAST_GRACE_NS;
+}
+
+/* -- where is the call ---------------------------------------------------- */
+
+/* Has L a function that runs, or waits for another coroutine's end? */
+static bool is_live(lua_State *L) {
+  lua_Debug ar;
+  return lua_status(L) == LUA_OK && lua_getstack(L, 0, &ar);
+}
+
+#if CAST_LUA >= 504
+/* Is the function on the top the __close of the value below it? Pops both. */
+static bool closes(lua_State *L) {
+  bool is = luaL_getmetafield(L, -2, "__close") != LUA_TNIL;
+  if (is) {
+    is = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+  return is;
+}
+
+/* The last used slot of a C function that has called another. */
+static int last_slot(lua_State *L, lua_Debug *ar) {
+  int known = 0, beyond = 1;
+  while (lua_getlocal(L, ar, beyond) != NULL) {
+    lua_pop(L, 1);
+    known = beyond;
+    beyond *= 2;
+  }
+  while (beyond - known > 1) {
+    int middle = known + (beyond - known) / 2;
+    if (lua_getlocal(L, ar, middle) != NULL) {
+      lua_pop(L, 1);
+      known = middle;
+    } else {
+      beyond = middle;
+    }
+  }
+  return known;
+}
+
+/* Is the function of this level a __close handler? The debug interface says so
+   when a block ends. In an error's way out the caller is what has caught the
+   error (pcall), and its last slots are the variable and the error. */
+static bool is_handler(lua_State *L, int level, lua_Debug *ar) {
+  lua_Debug caller;
+  int last;
+  if (!lua_getinfo(L, "n", ar)) return false;
+  if (ar->name != NULL && strcmp(ar->namewhat, "metamethod") == 0 &&
+      strcmp(ar->name, "close") == 0)
+    return true;
+  if (!lua_getstack(L, level + 1, &caller) || !lua_getinfo(L, "S", &caller) ||
+      *caller.what != 'C')
+    return false;
+  last = last_slot(L, &caller);
+  if (last < 2 || lua_getlocal(L, &caller, last - 1) == NULL) return false;
+  lua_getinfo(L, "f", ar);
+  return closes(L);
+}
+
+/* Are the variables of a coroutine closed that has ended, by its resumer? Then
+   it has no function left but the handler, which must not yield. */
+static bool is_closed(lua_State *L) {
+  lua_Debug ar;
+  int i = 1;
+  if (lua_isyieldable(L)) return false;
+  for (; lua_getstack(L, i, &ar); i++)
+    if (!lua_getinfo(L, "S", &ar) || *ar.what == 'C' || *ar.what == 'm')
+      return false;
+  return i > 1;
+}
+
+static const cast_guard *guard_at(lua_State *L, lua_Debug *ar) {
+  const void *p;
+  if (lua_getlocal(L, ar, 1) == NULL) return NULL;
+  p = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return p;
+}
+
+/* Does a __close handler run in L, within `g` (NULL: at all)? *met: whether g
+   was met first. Deep recursion is not searched to the bottom. */
+static bool handler_in(lua_State *L, const cast_guard *g, bool *met) {
+  lua_Debug ar;
+  *met = false;
+  if (!lua_checkstack(L, 4)) return false;
+  for (int i = 0; i < CAST_CLEANUP_DEPTH && lua_getstack(L, i, &ar); i++) {
+    if (g != NULL && guard_at(L, &ar) == g) {
+      *met = true;
+      return false;
+    }
+    if (is_handler(L, i, &ar)) return true;
+  }
+  return false;
+}
+
+static bool cleaning(lua_State *L, cast_ltask *t, const cast_guard *g) {
+  bool met;
+  if (t->closing) return true;
+  if (L == NULL) return false;
+  if (handler_in(L, g, &met)) return true;
+  if (!met && L != t->co.L && is_closed(L)) return true;
+  /* What resumed L, if that is a coroutine of the task's. */
+  if (met || L == t->co.L || t->co.L == NULL || !is_live(t->co.L)) return false;
+  return handler_in(t->co.L, g, &met);
+}
+#else
+static bool cleaning(lua_State *L, cast_ltask *t, const cast_guard *g) {
+  CAST_UNUSED(L);
+  CAST_UNUSED(t);
+  CAST_UNUSED(g);
+  return false;
+}
+#endif
+
+/* -- what is past its time ------------------------------------------------ */
+
+typedef struct verdict {
+  bool cancel;       /* the task */
+  cast_guard *guard; /* or this one */
+  uint64_t next_ns;  /* else when the next will be */
+} verdict;
+
+static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static verdict judge(cast_ltask *t, uint64_t now) {
+  verdict v = {false, NULL, OS_FOREVER};
+  lua_State *L = t->at;
+  bool shielded = false;
+  for (cast_guard *g = t->guards; g != NULL; g = g->outer) {
+    uint64_t at = g->deadline_ns;
+    if (g->L != L && !is_live(g->L)) continue;
+    if (g->shield) {
+      shielded = true;
+      continue;
+    }
+    if (shielded || (at <= now && cleaning(L, t, g))) at = later(at);
+    if (at <= now)
+      v.guard = g;
+    else
+      v.next_ns = earlier(v.next_ns, at);
+  }
+  if (t->core.cancelled) {
+    uint64_t at = t->core.cancelled_ns;
+    if (shielded || cleaning(L, t, NULL)) at = later(at);
+    if (at <= now)
+      v.cancel = true;
+    else
+      v.next_ns = earlier(v.next_ns, at);
+  }
+  return v;
+}
+
+/* The error of a guard's timeout: a cancellation that says whose it is. */
+static void push_timeout(lua_State *L, cast_guard *g) {
+  g->raised = true;
+  cast_cancel_push(L, "timeout");
+  lua_pushlightuserdata(L, g);
+  lua_rawsetp(L, -2, &mark_key);
+}
+
+static bool is_own(lua_State *L, int i, const cast_guard *g) {
+  bool is;
+  if (!cast_cancel_test(L, i)) return false;
+  lua_rawgetp(L, i, &mark_key);
+  is = lua_touserdata(L, -1) == g;
+  lua_pop(L, 1);
+  return is;
+}
+
+static bool push_verdict(lua_State *L, cast_ltask *t, const verdict *v) {
+  luaL_checkstack(L, 6, NULL);
+  if (v->cancel)
+    cast_cancel_push(L, cast_cancel_reason(t));
+  else if (v->guard != NULL)
+    push_timeout(L, v->guard);
+  return v->cancel || v->guard != NULL;
+}
+
+bool cast_guard_push(lua_State *L, cast_ltask *t, uint64_t now_ns) {
+  verdict v = judge(t, now_ns);
+  return push_verdict(L, t, &v);
+}
+
+void cast_guard_check(lua_State *L, cast_ltask *t, uint64_t now_ns) {
+  if (cast_guard_push(L, t, now_ns)) lua_error(L);
+}
+
+uint64_t cast_guard_next(cast_ltask *t) {
+  uint64_t now = os_now();
+  verdict v = judge(t, now);
+  return v.cancel || v.guard != NULL ? now : v.next_ns;
+}
+
+uint64_t cast_guard_spared(cast_task *core, uint64_t now_ns) {
+  cast_ltask *t = cast_ltask_of(core);
+  verdict v;
+  if (!cast_guarded(t) || t->limit_ns <= now_ns) return 0;
+  v = judge(t, now_ns);
+  if (v.cancel || v.guard != NULL) return 0;
+  return earlier(v.next_ns, t->limit_ns);
+}
+
+/* -- making and leaving one ----------------------------------------------- */
+
+static void unlink_guard(cast_guard *g) {
+  if (g->task == NULL) return;
+  for (cast_guard **p = &g->task->guards; *p != NULL; p = &(*p)->outer)
+    if (*p == g) {
+      *p = g->outer;
+      break;
+    }
+  g->task = NULL;
+}
+
+void cast_guard_leave(cast_ltask *t) {
+  while (t->guards != NULL) unlink_guard(t->guards);
+}
+
+static int guard_gc(lua_State *L) {
+  unlink_guard(lua_touserdata(L, 1));
+  return 0;
+}
+
+static void push_meta(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
+  if (!lua_isnil(L, -1)) return;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, guard_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &meta_key);
+}
+
+/* See invariant 3. A table, for that is what every version takes. */
+static void anchor(lua_State *L) {
+  lua_createtable(L, 1, 0);
+  lua_pushthread(L);
+  lua_rawseti(L, -2, 1);
+#if CAST_LUA >= 504
+  lua_setiuservalue(L, -2, 1);
+#elif CAST_LUA >= 502
+  lua_setuservalue(L, -2);
+#else
+  lua_setfenv(L, -2);
+#endif
+}
+
+static cast_guard *push_guard(lua_State *L, const char *what) {
+  cast_state *S = cast_state_here(L);
+  cast_task *core = S->session.current;
+  bool other = core == NULL || cast_ltask_of(core)->co.L != L;
+  cast_guard *g;
+  if (core == NULL)
+    luaL_error(L, "%s: cannot be used here: not in a task", what);
+#if CAST_LUA >= 504
+  g = lua_newuserdatauv(L, sizeof *g, other ? 1 : 0);
+#else
+  g = lua_newuserdata(L, sizeof *g);
+#endif
+  memset(g, 0, sizeof *g);
+  push_meta(L);
+  lua_setmetatable(L, -2);
+  if (other) anchor(L);
+  g->L = L;
+  g->task = cast_ltask_of(core);
+  g->outer = g->task->guards;
+  g->task->guards = g;
+  return g;
+}
+
+/* -- the functions -------------------------------------------------------- */
+
+/* On 5.1 and LuaJIT a C function that calls cannot be suspended; a function in
+   Lua can, where pcall can. So there the functions are written in Lua around
+   `make` and `leave`, and errors are to show their caller's place. */
+#if CAST_HAS_YIELDK
+#define CALLER 1
+#else
+#define CALLER 2
+#endif
+
+static int bad_argument(lua_State *L, int i, const char *name, const char *s) {
+  luaL_where(L, CALLER);
+  lua_pushfstring(L, "bad argument #%d to '%s' (%s)", i, name, s);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+static void check_function(lua_State *L, int i, const char *name) {
+  if (lua_isfunction(L, i) || luaL_getmetafield(L, i, "__call")) return;
+  bad_argument(L, i, name,
+    lua_pushfstring(L, "function expected, got %s",
+      lua_isnone(L, i) ? "no value" : luaL_typename(L, i)));
+}
+
+/* The guard for the arguments of with_timeout, on the top. */
+static void push_deadline(lua_State *L) {
+  static const char *const name = "with_timeout";
+  double seconds;
+  if (lua_type(L, 1) != LUA_TNUMBER || !(lua_tonumber(L, 1) >= 0))
+    bad_argument(
+      L, 1, name, "timeout must be a number of seconds, zero or more");
+  seconds = lua_tonumber(L, 1);
+  check_function(L, 2, name);
+  push_guard(L, name)->deadline_ns = cast_deadline_in(seconds);
+}
+
+static void push_shield(lua_State *L) {
+  static const char *const name = "shield";
+  cast_guard *g;
+  check_function(L, 1, name);
+  g = push_guard(L, name);
+  g->deadline_ns = OS_FOREVER;
+  g->shield = true;
+}
+
+/* With the guard at 1 and f's results from 2 on, or its error there. */
+static int leave(lua_State *L, bool ok) {
+  cast_guard *g = lua_touserdata(L, 1);
+  unlink_guard(g);
+  if (g->shield) return ok ? lua_gettop(L) - 1 : lua_error(L);
+  if (ok ? g->raised : is_own(L, 2, g)) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "timeout");
+    return 2;
+  }
+  if (!ok) return lua_error(L);
+  lua_pushboolean(L, 1);
+  lua_replace(L, 1);
+  return lua_gettop(L);
+}
+
+#if CAST_HAS_YIELDK
+#if CAST_LUA >= 503
+static int left(lua_State *L, int status, lua_KContext ctx) {
+  CAST_UNUSED(ctx);
+#else
+static int left(lua_State *L) {
+  int status = lua_getctx(L, NULL);
+#endif
+  return leave(L, status == LUA_OK || status == LUA_YIELD);
+}
+
+/* The guard at 1, then f and its arguments. */
+static int call(lua_State *L) {
+  int n = lua_gettop(L) - 2;
+  int status = lua_pcallk(L, n, LUA_MULTRET, 0, 0, left);
+  return leave(L, status == LUA_OK);
+}
+
+int cast_lib_with_timeout(lua_State *L) {
+  push_deadline(L);
+  lua_replace(L, 1);
+  return call(L);
+}
+
+int cast_lib_shield(lua_State *L) {
+  push_shield(L);
+  lua_insert(L, 1);
+  return call(L);
+}
+
+void cast_open_guard(lua_State *L) { CAST_UNUSED(L); }
+#else
+int cast_lib_with_timeout(lua_State *L) {
+  push_deadline(L);
+  return 1;
+}
+
+int cast_lib_shield(lua_State *L) {
+  push_shield(L);
+  return 1;
+}
+
+/* guard, ok, results... */
+static int lib_leave(lua_State *L) {
+  bool ok = lua_toboolean(L, 2);
+  lua_remove(L, 2);
+  return leave(L, ok);
+}
+
+void cast_open_guard(lua_State *L) {
+  static const char text[] =
+    "local make_timeout, make_shield, leave, pcall = ...\n"
+    "return function(seconds, f, ...)\n"
+    "  return leave(make_timeout(seconds, f), pcall(f, ...))\n"
+    "end, function(f, ...)\n"
+    "  return leave(make_shield(f), pcall(f, ...))\n"
+    "end\n";
+  int module = lua_gettop(L);
+  if (cast_lua_load(L, text, sizeof text - 1, "=[casting]", "t") != LUA_OK)
+    lua_error(L);
+  lua_getfield(L, module, "with_timeout");
+  lua_getfield(L, module, "shield");
+  cast_state_box(L);
+  lua_pushcclosure(L, lib_leave, 1);
+  lua_getglobal(L, "pcall");
+  lua_call(L, 4, 2);
+  lua_setfield(L, module, "shield");
+  lua_setfield(L, module, "with_timeout");
+}
+#endif
