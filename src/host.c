@@ -23,15 +23,63 @@ static bool spin(cast_host *h) {
   return false;
 }
 
+/* -- tasks that compute while the main program waits ---------------------- */
+
+#define WATCH_NS 50000000u /* how late a signal may be noticed */
+
+/* Monitor. R74: the timer is not set for a host that rests or is in its main
+   program; it takes itself out first and then looks again, while the host says
+   first where it is and then looks whether the timer is set. */
+static bool on_watch(cast_timer *t) {
+  cast_host *h = CAST_CONTAINER(t, cast_host, watch);
+  /* PAIR watch: each side stores first, then reads. */
+  atomic_store_explicit(&h->watched, 0, memory_order_seq_cst);
+  atomic_store_explicit(&h->poking, 1, memory_order_seq_cst);
+  if (atomic_load_explicit(&h->where, memory_order_seq_cst) == CAST_AT_TASKS &&
+      atomic_exchange_explicit(&h->watched, 1, memory_order_relaxed) == 0) {
+    os_thread thread = {atomic_load_explicit(&h->thread, memory_order_relaxed)};
+    if (h->session->ops->urgent(h->session)) os_poke(&thread);
+    cast_timer_again(t, os_now() + WATCH_NS);
+  }
+  /* PAIR watch: release; the host's thread may end after it has seen this. */
+  atomic_store_explicit(&h->poking, 0, memory_order_release);
+  return false;
+}
+
+static void be_at_tasks(cast_host *h) {
+  if (h->session->ops->urgent == NULL) return;
+  /* PAIR watch: said first, then the timer is looked at. */
+  atomic_store_explicit(&h->where, CAST_AT_TASKS, memory_order_seq_cst);
+  if (CAST_LIKELY(atomic_load_explicit(&h->watched, memory_order_seq_cst) != 0))
+    return;
+  /* Relaxed: the timer's lock orders what follows. */
+  if (atomic_exchange_explicit(&h->watched, 1, memory_order_relaxed) == 0 &&
+      cast_timer_set(&h->watch, os_now() + WATCH_NS) != 0)
+    atomic_store_explicit(&h->watched, 0, memory_order_relaxed);
+}
+
+void cast_host_left(cast_host *h) {
+  if (h->session->ops->urgent == NULL) return;
+  /* PAIR watch: a poke that has begun arrives before the thread goes on, which
+     might end next. */
+  atomic_store_explicit(&h->where, CAST_AT_MAIN, memory_order_seq_cst);
+  while (atomic_load_explicit(&h->poking, memory_order_seq_cst) != 0) os_cede();
+}
+
 static void loop(cast_runner *r) {
   cast_host *h = CAST_CONTAINER(r, cast_host, runner);
   for (;;) {
     cast_session *s = h->session;
-    cast_run how = cast_session_run(s, &r);
+    cast_run how;
+    be_at_tasks(h);
+    how = cast_session_run(s, &r);
     /* A host's session neither closes here nor is put back for others. */
     CAST_ALWAYS(how == CAST_RUN_IDLE && r == &h->runner);
-    if (!spin(h))
+    if (!spin(h)) {
+      /* Relaxed: if the timer misses it, it looks once more for nothing. */
+      atomic_store_explicit(&h->where, CAST_AT_REST, memory_order_relaxed);
       os_event_wait(&h->event, cast_session_next(s), interrupted, h);
+    }
     /* Each idle time that a pusher has ended uses up its one set: then the
        pusher is through with the session, which may be freed next. */
     if (cast_session_reclaim(s)) continue;
@@ -46,12 +94,15 @@ int cast_host_init(cast_host *h, cast_session *session, cast_task *main) {
   h->runner.loop = loop;
   h->session = session;
   h->main = main;
+  h->watch.fire = on_watch;
   session->runner = &h->runner;
   session->current = main;
   return os_event_init(&h->event) == 0 ? 0 : CASTING_ENOMEM;
 }
 
 void cast_host_fini(cast_host *h) {
+  cast_timer_remove(&h->watch);
+  cast_slot_give(h->slot);
   cast_runner_fini(&h->runner);
   if (h->own != NULL) os_context_free(h->own);
   os_event_fini(&h->event);
@@ -61,12 +112,18 @@ void cast_host_fini(cast_host *h) {
 static int adopt(cast_host *h) {
   uintptr_t thread = os_thread_self();
   os_context *own;
-  if (h->own != NULL && h->thread == thread) return 0;
+  /* Relaxed: the owner's, and read by the timer while that is in its loop. */
+  if (h->own != NULL &&
+      atomic_load_explicit(&h->thread, memory_order_relaxed) == thread)
+    return 0;
   own = os_context_adopt();
   if (own == NULL) return CASTING_ENOMEM;
   if (h->own != NULL) os_context_free(h->own);
   h->own = h->runner.at = own;
-  h->thread = thread;
+  atomic_store_explicit(&h->thread, thread, memory_order_relaxed);
+  if (h->session->ops->urgent == NULL) return 0;
+  cast_slot_give(h->slot);
+  h->slot = cast_slot_take(&h->runner);
   return 0;
 }
 

@@ -5,19 +5,37 @@
    program that embeds Lua. Its main program is a task that always blocks in
    place: while it waits, the same OS thread runs the state's other tasks on a
    second C stack; when its wait is over, the thread goes back to the first. So
-   a main-state task that blocks in place never buries the main program. */
+   a main-state task that blocks in place never buries the main program.
+
+   While it runs tasks, a timer looks now and then whether one that computes
+   must be disturbed: Ctrl-C is for the main program, and its handler runs in
+   this thread, but only leaves a note (ops->urgent). */
 #ifndef CAST_HOST_H
 #define CAST_HOST_H
 
 #include "session.h"
+#include "timer.h"
+#include "worker.h"
+
+/* What a host's thread is at. */
+typedef enum cast_where {
+  CAST_AT_MAIN,
+  CAST_AT_TASKS,
+  CAST_AT_REST
+} cast_where;
 
 typedef struct cast_host {
   cast_runner runner;
-  cast_session *session; /* (i) of the main state */
-  cast_task *main;       /* (i) the main program */
-  os_event event;        /* set when the session was idle and is woken */
-  uintptr_t thread;      /* (w) for which runner.at was adopted */
-  os_context *own;       /* (w) that thread's own stack */
+  cast_session *session;    /* (i) of the main state */
+  cast_task *main;          /* (i) the main program */
+  os_event event;           /* set when the session was idle and is woken */
+  _Atomic uintptr_t thread; /* (a) for which runner.at was adopted */
+  os_context *own;          /* (w) that thread's own stack */
+  cast_slot *slot;          /* (w) by which that thread can be poked */
+  cast_timer watch;
+  _Atomic uint32_t where;   /* (a) a cast_where; written by the owner */
+  _Atomic uint32_t watched; /* (a) 1: the timer is set */
+  _Atomic uint32_t poking;  /* (a) 1: the timer is about to poke */
 } cast_host;
 
 /* `session` was initialised as running, `main` is not started. */
@@ -25,6 +43,8 @@ int cast_host_init(cast_host *h, cast_session *session, cast_task *main);
 void cast_host_fini(cast_host *h);
 /* Owner, before the main program may block: 0 or CASTING_ENOMEM. */
 int cast_host_reserve(cast_host *h);
+/* Owner: the main program goes on. */
+void cast_host_left(cast_host *h);
 /* The session's ops->wake. */
 void cast_host_wake(cast_host *h);
 

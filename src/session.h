@@ -131,6 +131,9 @@ typedef struct cast_session_ops {
   uint64_t (*spared)(cast_task *t, uint64_t now_ns);
   /* Host sessions: has the main program's wait been interrupted? */
   bool (*interrupted)(cast_session *s);
+  /* Host sessions, on the monitor's thread while the host runs tasks: must
+     one that computes be poked? NULL: never. */
+  bool (*urgent)(cast_session *s);
 } cast_session_ops;
 
 struct cast_session {

@@ -10,15 +10,15 @@
 #include "mem.h"
 #include "session.h"
 
-/* Which worker a thread is: found by the handler of a poke, which must not
+/* Which runner a thread is: found by the handler of a poke, which must not
    touch thread-local data of a module that was loaded later. A slot is a
-   worker's from before its loop until after it. */
-typedef struct slot {
+   worker's from before its loop until after it, and a host's. */
+struct cast_slot {
   _Atomic uintptr_t thread;   /* (a) 0: free */
-  _Atomic(cast_worker *) who; /* (a) valid for that thread only */
-} slot;
+  _Atomic(cast_runner *) who; /* (a) valid for that thread only */
+};
 
-static slot slots[CAST_WORKERS_MAX];
+static cast_slot slots[CAST_WORKERS_MAX];
 
 static struct {
   cast_lock lock;
@@ -29,20 +29,20 @@ static struct {
 } workers;
 
 /* Relaxed but for the hand-over: a slot is only read by its own thread. */
-static slot *take_slot(cast_worker *w) {
+cast_slot *cast_slot_take(cast_runner *r) {
   for (size_t i = 0; i < CAST_WORKERS_MAX; i++) {
     uintptr_t none = 0;
     /* PAIR slot: acquire; the last owner's writes come before this one's. */
     if (!atomic_compare_exchange_strong_explicit(&slots[i].thread, &none,
           os_thread_self(), memory_order_acquire, memory_order_relaxed))
       continue;
-    atomic_store_explicit(&slots[i].who, w, memory_order_relaxed);
+    atomic_store_explicit(&slots[i].who, r, memory_order_relaxed);
     return &slots[i];
   }
-  return NULL; /* more workers than there may be: this one is not poked */
+  return NULL;
 }
 
-static void give_slot(slot *s) {
+void cast_slot_give(cast_slot *s) {
   if (s == NULL) return;
   atomic_store_explicit(&s->who, NULL, memory_order_relaxed);
   /* PAIR slot: release. */
@@ -53,12 +53,12 @@ static void give_slot(slot *s) {
 static void on_poke(void) {
   uintptr_t self = os_thread_self();
   for (size_t i = 0; i < CAST_WORKERS_MAX; i++) {
-    cast_worker *w;
+    cast_runner *r;
     cast_session *s;
     if (atomic_load_explicit(&slots[i].thread, memory_order_relaxed) != self)
       continue;
-    w = atomic_load_explicit(&slots[i].who, memory_order_relaxed);
-    s = w != NULL ? cast_runner_session(&w->runner) : NULL;
+    r = atomic_load_explicit(&slots[i].who, memory_order_relaxed);
+    s = r != NULL ? cast_runner_session(r) : NULL;
     if (s != NULL && s->ops->poke != NULL) s->ops->poke(s);
     return;
   }
@@ -107,7 +107,7 @@ static void loop(cast_runner *r) {
 static void thread_main(void *arg) {
   cast_worker *w = arg;
   cast_runner *r = &w->runner;
-  slot *mine = take_slot(w);
+  cast_slot *mine = cast_slot_take(r);
   w->base = os_context_adopt();
   if (w->base == NULL) {
     cast_sched_quit(w);
@@ -120,7 +120,7 @@ static void thread_main(void *arg) {
   }
   /* Into `ended` before it leaves the scheduler's list, so that the joiner
      never sees neither. The lock: w->thread was written (cast_worker_start). */
-  give_slot(mine);
+  cast_slot_give(mine);
   cast_lock_take(&workers.lock);
   cast_list_remove(&w->live);
   cast_list_push(&workers.ended, &w->link);

@@ -15,6 +15,12 @@ cast_worker *cast_worker_of(const struct cast_session *self);
    session that it runs, in its thread, as a signal handler is. For tasks that
    compute on. */
 void cast_workers_poke(const struct cast_session *s);
+/* The thread's entry in the table of those that can be poked: from which a
+   poke's handler finds the runner. NULL when the table is full: that thread
+   is not poked. Given back by whom it may be, while no session is served. */
+typedef struct cast_slot cast_slot;
+cast_slot *cast_slot_take(cast_runner *r);
+void cast_slot_give(cast_slot *s);
 /* Joins the workers that have ended; after cast_sched_stop all of them, at
    most until the deadline: false if some are still stuck in a session. */
 bool cast_workers_join(uint64_t deadline_ns);

@@ -24,6 +24,28 @@
 #include "../sched.h"
 #include "../worker.h"
 
+/* -- the hook of a host's interpreter ------------------------------------- */
+
+/* Relaxed, all of these: hooks are set by a signal handler in the thread that
+   looks, or looked at by the monitor, for which a look later is good enough. */
+void cast_hook_note(cast_state *S, lua_State *L) {
+  lua_State *main = S->L != NULL ? S->L : L;
+  atomic_store_explicit(&S->main_thread, main, memory_order_relaxed);
+  atomic_store_explicit(&S->hook, lua_gethook(main), memory_order_relaxed);
+}
+
+lua_Hook cast_hook_noted(cast_state *S) {
+  return atomic_load_explicit(&S->hook, memory_order_relaxed);
+}
+
+bool cast_hook_changed(cast_state *S) {
+  lua_State *L = atomic_load_explicit(&S->main_thread, memory_order_relaxed);
+  lua_Hook now = L != NULL ? lua_gethook(L) : NULL;
+  return now != NULL && now != cast_hook_noted(S);
+}
+
+/* -- pokes ---------------------------------------------------------------- */
+
 #if CAST_LUAJIT
 
 /* Its lua_sethook meets the trace compiler half way when called from a signal
@@ -45,6 +67,8 @@ static void stop(lua_State *L, cast_state *S, cast_ltask *t) {
 
 static bool must_stop(cast_state *S) {
   /* Relaxed: asked again until the session has closed. */
+  if (S->host != NULL)
+    return atomic_load_explicit(&S->ending, memory_order_relaxed);
   return atomic_load_explicit(&S->close_posted, memory_order_relaxed);
 }
 
@@ -56,13 +80,34 @@ static bool can_give_way(lua_State *L, cast_state *S) {
          cast_yieldable(L);
 }
 
+bool cast_hook_urgent(cast_session *s) {
+  cast_state *S = cast_state_of(s);
+  if (!must_stop(S)) return cast_hook_changed(S);
+  atomic_fetch_add_explicit(&S->nags, 1, memory_order_relaxed);
+  return true;
+}
+
+/* The main program was interrupted: it goes on first. The task lies on this
+   stack, and blocks in place; when the main program waits again, or ends, it
+   has its turn. */
+static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
+  lua_State *running = atomic_load_explicit(&S->running, memory_order_relaxed);
+  if (cast_host_reserve(S->host) != 0) return;
+  if (!S->session.ops->interrupted(&S->session)) return;
+  cast_task_yield(&t->core);
+  cast_task_block(&t->core);
+  atomic_store_explicit(&S->running, running, memory_order_relaxed);
+  if (t->core.cancelled) stop(L, S, t);
+}
+
 static void look_up(lua_State *L, lua_Debug *ar) {
   cast_state *S = cast_state_find(L);
   cast_ltask *t = S != NULL ? cast_current(S) : NULL;
   CAST_UNUSED(ar);
   if (t != NULL && must_stop(S)) stop(L, S, t);
   lua_sethook(L, NULL, 0, 0);
-  if (t == NULL || !can_give_way(L, S)) return;
+  if (t != NULL && S->host != NULL) let_main_go(L, S, t);
+  if (t == NULL || S->host != NULL || !can_give_way(L, S)) return;
   S->preempted = true;
   lua_yield(L, 0);
 }

@@ -207,7 +207,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
 #endif
   if (S->host != NULL) {
     if (S->L == NULL) S->L = cast_main_thread(L);
-    if (t == S->main) S->hook = lua_gethook(S->L != NULL ? S->L : L);
+    if (t == S->main) cast_hook_note(S, L);
     if (cast_host_reserve(S->host) != 0) cast_raise_memory(L);
   } else if (cast_runner_reserve(S->session.runner) != 0) {
     cast_raise_memory(L);
@@ -222,7 +222,7 @@ static void call_hook(lua_State *L, cast_state *S) {
   lua_State *main = S->L != NULL ? S->L : L;
   lua_Hook hook = lua_gethook(main);
   lua_Debug ar;
-  if (hook == NULL || hook == S->hook) return;
+  if (hook == NULL || hook == cast_hook_noted(S)) return;
   memset(&ar, 0, sizeof ar);
   ar.event = LUA_HOOKCOUNT;
   ar.currentline = -1;
@@ -288,6 +288,7 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   if (t->in_place) {
     bool through = S->through;
     cast_task_block(&t->core);
+    if (t == S->main) cast_host_left(S->host);
     atomic_store_explicit(&S->running, L, memory_order_relaxed);
     S->through = through;
     return cast_complete(L, S, t);

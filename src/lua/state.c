@@ -212,9 +212,7 @@ static void host_close(cast_session *s) { CAST_UNUSED(s); }
    Ctrl-C). Its wait ends then; park.c calls the hook. */
 static bool host_interrupted(cast_session *s) {
   cast_state *S = cast_state_of(s);
-  lua_State *L = S->L != NULL ? S->L : S->work;
-  lua_Hook now = L != NULL ? lua_gethook(L) : NULL;
-  if (CAST_LIKELY(now == S->hook || now == NULL)) return false;
+  if (CAST_LIKELY(!cast_hook_changed(S))) return false;
   if (!cast_wait_claim(&S->main->core.wait)) return false;
   S->main->core.wait.result = CASTING_EINTR;
   cast_waiter_unlink(&S->main->core.waiter);
@@ -229,6 +227,10 @@ const cast_session_ops cast_host_ops = {
   .close = host_close,
   .free = state_free,
   .interrupted = host_interrupted,
+#if !CAST_LUAJIT
+  .poke = cast_hook_poke,
+  .urgent = cast_hook_urgent,
+#endif
 };
 
 /* All sessions of the host, one reference each (a hold), for the closer. */
@@ -266,6 +268,7 @@ static bool host_await(cast_state *S, cast_event *e, uint64_t deadline_ns) {
   if (cast_event_wait(e, t) != CAST_PARKED) return true;
   cast_wait_until(t, deadline_ns);
   cast_task_block(t);
+  cast_host_left(S->host);
   cast_wait_done(t);
   return t->wait.result == 0;
 }
@@ -283,7 +286,7 @@ static bool await_children(cast_state *root, uint64_t deadline_ns) {
 static bool unwind(cast_state *S, lua_State *L) {
   uint64_t deadline = os_now() + GRACE_NS;
   bool all;
-  S->hook = lua_gethook(S->L != NULL ? S->L : L);
+  cast_hook_note(S, L);
   cast_cancel_close(&S->session);
   all = host_await(S, &S->session.empty, deadline);
   close_children(S);
@@ -314,6 +317,7 @@ void cast_state_end(lua_State *L) {
   all = unwind(S, L);
   S->closing = true;
   cast_guard_leave(S->main);
+  cast_timer_remove(&S->host->watch); /* it looks at the Lua state */
   cast_failures_flush(S);
   cast_handles_release(L);
   *box = NULL;

@@ -92,9 +92,12 @@ struct cast_state {
   /* What a poke makes look up: the coroutine that runs (hook.c). Atomic for
      the handler, in the same thread; so relaxed. */
   _Atomic(lua_State *) running;
-  bool through;         /* a hook in it may yield up to the task's resumer */
-  bool preempted;       /* it has */
-  lua_Hook hook;        /* host: what was set when the wait began */
+  bool through;   /* a hook in it may yield up to the task's resumer */
+  bool preempted; /* it has */
+  /* Host: the main thread and what its hook was when the main program's wait
+     began. Atomic for the monitor, which looks whether it has changed. */
+  _Atomic(lua_State *) main_thread;
+  _Atomic(lua_Hook) hook;
   cast_object *pending; /* see invariant 3 */
   cast_coroutine *idle; /* finished coroutines, to be used again */
   uint32_t nidle;
@@ -237,6 +240,13 @@ void cast_open_guard(lua_State *L);
 
 /* ops->poke: as in a signal handler. The task that computes will look up. */
 void cast_hook_poke(cast_session *s);
+/* Host: the main program's wait begins, in L. */
+void cast_hook_note(cast_state *S, lua_State *L);
+lua_Hook cast_hook_noted(cast_state *S);
+/* Has a signal handler set a hook since? Monitor, too. */
+bool cast_hook_changed(cast_state *S);
+/* ops->urgent of a host. */
+bool cast_hook_urgent(cast_session *s);
 /* In a session of ours: the coroutine library lets tasks be preempted. */
 void cast_open_coroutine(lua_State *L, cast_state *S);
 
