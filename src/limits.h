@@ -18,6 +18,7 @@
 #define CAST_COROUTINES_MAX 2u /* finished coroutines kept per state */
 #define CAST_CONTEXTS_MAX 2u   /* spare C stacks kept per runtime */
 #define CAST_PACK_DEPTH 3u     /* nesting encoded in place before deferring */
+#define CAST_SLABS_PURGE 1u    /* empty slabs of a state before they go */
 #else
 #define CAST_RUNQ_SIZE 256u
 #define CAST_SLICE_TASKS 128u
@@ -30,6 +31,7 @@
 #define CAST_COROUTINES_MAX 1024u
 #define CAST_CONTEXTS_MAX 64u
 #define CAST_PACK_DEPTH 64u
+#define CAST_SLABS_PURGE 16u
 #endif
 
 #define CAST_MSG_INLINE 48u        /* message bytes kept without malloc */
@@ -40,5 +42,8 @@
 #define CAST_CLEANUP_DEPTH 200     /* levels searched for a __close handler */
 #define CAST_GRACE_NS 1000000000u  /* shields hold so long after their time */
 #define CAST_SHARED_STRING 4096u   /* strings from here on are shared */
+#define CAST_BIG_MIN 65536u        /* blocks from here on are kept (big.h), */
+#define CAST_BIG_BITS 26u          /* below 2^this, and */
+#define CAST_BIG_KEPT (32u << 20)  /* so many bytes of them in all */
 
 #endif

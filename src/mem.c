@@ -46,6 +46,8 @@ static void uncount(void) {
   CAST_UNUSED(old);
 }
 
+bool cast_mem_fails(void) { return fails_now(); }
+
 void cast_mem_fail_at(uint64_t n) { fail_arm(n, false); }
 
 void cast_mem_fail_from(uint64_t n) { fail_arm(n, true); }
@@ -94,6 +96,19 @@ void cast_free(void *ptr) {
   if (ptr == NULL) return;
   uncount();
   free(ptr);
+}
+
+void cast_mem_unused(void) { uncount(); }
+
+void *cast_mem_reuse(void *ptr) {
+  if (!fails_now()) return counted(ptr);
+  free(ptr);
+  return NULL;
+}
+
+void *cast_alloc_aligned(size_t align, size_t size) {
+  if (fails_now()) return NULL;
+  return counted(aligned_alloc(align, size));
 }
 
 /* With ptr NULL, osize is no size: newer Lua versions pass a type tag. */

@@ -5,7 +5,7 @@
 #include "msg.h"
 
 #include "../include/casting.h"
-#include "mem.h"
+#include "big.h"
 
 _Static_assert(CAST_MSG_INLINE % sizeof(cast_object *) == 0,
   "inline references fill the inline bytes evenly");
@@ -99,19 +99,22 @@ void cast_msg_dup(cast_msg *to, const cast_msg *from) {
   }
 }
 
+/* Never less than the struct: its tail padding may be written too. */
+static size_t whole_bytes(size_t size) {
+  size_t whole = size + offsetof(cast_bytes, data) + 1;
+  return whole < sizeof(cast_bytes) ? sizeof(cast_bytes) : whole;
+}
+
 static void bytes_free(cast_object *o) {
-  cast_free(CAST_CONTAINER(o, cast_bytes, object));
+  cast_bytes *b = CAST_CONTAINER(o, cast_bytes, object);
+  cast_big_free(b, whole_bytes(b->size));
 }
 
 const cast_type cast_bytes_type = {"string", bytes_free, NULL};
 
 cast_bytes *cast_bytes_new(size_t size) {
-  size_t head = offsetof(cast_bytes, data) + 1;
-  if (size > PTRDIFF_MAX - head) return NULL;
-  /* Never less than the struct: its tail padding may be written too. */
-  size_t whole =
-    size + head < sizeof(cast_bytes) ? sizeof(cast_bytes) : size + head;
-  cast_bytes *b = cast_alloc(whole);
+  if (size > PTRDIFF_MAX - sizeof(cast_bytes)) return NULL;
+  cast_bytes *b = cast_big_alloc(whole_bytes(size));
   if (b == NULL) return NULL;
   cast_object_init(&b->object, &cast_bytes_type);
   b->size = size;

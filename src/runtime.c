@@ -5,7 +5,7 @@
 #include "runtime.h"
 
 #include "../include/casting.h"
-#include "mem.h"
+#include "big.h"
 #include "monitor.h"
 #include "sched.h"
 #include "worker.h"
@@ -81,6 +81,7 @@ void cast_runtime_unref(bool all_closed) {
     cast_sched_fini();
     cast_timers_fini();
     cast_contexts_fini();
+    cast_big_flush();
     runtime.started = false;
   }
   cast_lock_drop(&runtime.lock);

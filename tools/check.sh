@@ -308,6 +308,7 @@ check_valgrind() {
   # A child of fork(2) lacks the threads that owned what it inherits.
   v="$v;--child-silent-after-fork=yes"
   tested_config valgrind '|stress' -DCASTING_TIME_FACTOR=20 \
+    -DCASTING_PLAIN_MEMORY=ON \
     "-DCASTING_UNIT_WRAPPER=$v" "-DCASTING_LUA_WRAPPER=$v"
 }
 

@@ -29,7 +29,7 @@ cd "${1:-$(dirname -- "$0")/..}" || exit 2
 layers='
   casting base limits list
   os/os os/*
-  trace lock mem object heap msg runq
+  trace lock mem big slab object heap msg runq
   context sched timer session wait task
   chan select channel named monitor worker host runtime
   lua/compat lua/handle.h lua/seen lua/path lua/wire lua/pack.h lua/packer

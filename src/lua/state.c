@@ -41,29 +41,12 @@ void cast_raise_closed(lua_State *L) {
 
 /* -- memory of a session's Lua state -------------------------------------- */
 
-static void *lua_memory(void *ud, void *ptr, size_t osize, size_t nsize) {
-  cast_state *S = ud;
-  void *p;
-  if (ptr == NULL) osize = 0; /* it is the kind of object then */
-  if (nsize == 0) {
-    S->memory -= osize;
-    cast_free(ptr);
-    return NULL;
-  }
-  if (S->memory_max != 0 && nsize > osize &&
-      S->memory - osize + nsize > S->memory_max)
-    return NULL;
-  p = cast_realloc(ptr, nsize);
-  if (p != NULL) S->memory += nsize - osize;
-  return p;
-}
-
 static lua_State *new_lua(cast_state *S) {
   lua_State *L;
 #if CAST_LUA >= 505
-  L = lua_newstate(lua_memory, S, (unsigned)os_entropy());
+  L = lua_newstate(cast_slabs_lua, &S->slabs, (unsigned)os_entropy());
 #else
-  L = lua_newstate(lua_memory, S);
+  L = lua_newstate(cast_slabs_lua, &S->slabs);
 #endif
 #if CAST_LUAJIT
   /* Without GC64 only LuaJIT's own allocator will do. */
@@ -127,6 +110,7 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
 
 static void free_state(cast_state *S) {
   cast_timer_remove(&S->nag);
+  cast_slabs_fini(&S->slabs);
   cast_free(S->idle);
   cast_free(S->host);
   cast_free(S);
@@ -150,6 +134,7 @@ static void pool_close(cast_session *s) {
   if (S->pending != NULL) cast_unref(S->pending);
   S->pending = NULL;
   lua_close(L);
+  cast_slabs_fini(&S->slabs);
   S->L = S->work = NULL;
   leave_tree(S);
 }
@@ -553,7 +538,7 @@ cast_state *cast_state_new(
   if (name == NULL) name = default_name(made, sizeof made);
   S = alloc_state(name, strlen(name));
   if (S == NULL || cast_sched_first() != 0) goto no_memory;
-  S->memory_max = o->memory_max;
+  S->slabs.max = o->memory_max;
   m.S = S;
   if (cast_session_init(&S->session, &cast_pool_ops, false) != 0)
     goto no_memory;

@@ -18,6 +18,7 @@
 #include "../host.h"
 #include "../select.h"
 #include "../session.h"
+#include "../slab.h"
 #include "compat.h"
 #include "pack.h"
 
@@ -109,8 +110,7 @@ struct cast_state {
   _Atomic bool close_posted; /* (a) set once */
   cast_list children;        /* host: (host lock) its sessions' states */
   cast_list sibling;         /* (host lock) */
-  size_t memory;             /* bytes in use by the Lua state */
-  size_t memory_max;         /* 0: no limit */
+  cast_slabs slabs;          /* memory of the Lua state; not a host's */
   _Atomic bool ending;       /* (a) host: everything is being unwound */
   bool closing;              /* its Lua state is being closed: no new handles */
   char name[];               /* (i) */

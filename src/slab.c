@@ -1,0 +1,235 @@
+/* slab.c - the memory of one Lua state: small blocks cut out of slabs.
+   SPDX-License-Identifier: MIT
+
+   Owner: whoever runs the state; no locks.
+
+   A slab is aligned to its size, so a block's address tells its slab. Slabs
+   are shared by all sizes: a new state needs few. The price is that a slab is
+   given back only when none of its blocks is used; what a program of many
+   small objects lets go of is mostly used again by itself. One list of pages
+   for each size (as mimalloc has) was rejected: sixty-four pages for a state
+   of 20 KB.
+
+   Shrinking must not fail, but a large block that is to become a small one
+   needs a place in a slab. If none is to be had, the block stays what it is:
+   a *stray*, which its last bytes link into a list, and which is asked for at
+   each later use of a small block while the list is not empty.
+
+   With CAST_PLAIN_MEMORY, for tools that watch malloc, each block is one of
+   its own. */
+#include "slab.h"
+
+#include "big.h"
+
+struct cast_slab {
+  cast_slab *next;
+  uint32_t used;
+  uint32_t empty; /* purge: to be given back */
+};
+
+struct cast_slab_block {
+  cast_slab_block *next;
+};
+
+#define HEAD ((sizeof(cast_slab) + CAST_SLAB_STEP - 1) & ~(CAST_SLAB_STEP - 1))
+/* A large block has room for a stray's link behind a small one's bytes. */
+#define LARGE (CAST_SLAB_SMALL + sizeof(cast_slab_block))
+
+_Static_assert(CAST_SLAB_SMALL % CAST_SLAB_STEP == 0, "sizes end evenly");
+_Static_assert(CAST_SLAB_SIZE == CAST_BIG_MIN, "big.h aligns slabs");
+
+static inline unsigned class_of(size_t size) {
+  return (unsigned)((size + CAST_SLAB_STEP - 1) / CAST_SLAB_STEP);
+}
+
+#ifdef CAST_PLAIN_MEMORY
+static inline bool small(size_t size) { return size == 0; }
+static inline size_t large(size_t size) { return size; }
+#else
+static inline bool small(size_t size) { return size <= CAST_SLAB_SMALL; }
+static inline size_t large(size_t size) { return size < LARGE ? LARGE : size; }
+#endif
+
+static inline cast_slab *slab_of(const void *block) {
+  return (cast_slab *)((uintptr_t)block & ~(uintptr_t)(CAST_SLAB_SIZE - 1));
+}
+
+static inline bool being_cut(const cast_slabs *s, const cast_slab *slab) {
+  return s->at != NULL && slab_of(s->at - 1) == slab;
+}
+
+void cast_slabs_fini(cast_slabs *s) {
+  cast_slab *slab = s->all, *next;
+  for (; slab != NULL; slab = next) {
+    next = slab->next;
+    cast_big_free(slab, CAST_SLAB_SIZE);
+  }
+  memset(s, 0, sizeof *s);
+}
+
+/* -- slabs ---------------------------------------------------------------- */
+
+static void push_free(cast_slabs *s, unsigned size, void *block) {
+  cast_slab_block *b = block;
+  b->next = s->free[size];
+  s->free[size] = b;
+}
+
+/* Begins a new slab; what is left of the old one becomes a free block. */
+static bool new_slab(cast_slabs *s) {
+  cast_slab *slab = cast_big_alloc(CAST_SLAB_SIZE);
+  if (slab == NULL) return false;
+  if (s->at != NULL) {
+    cast_slab *old = slab_of(s->at - 1);
+    unsigned rest = class_of((size_t)(s->end - s->at));
+    if (rest > 0) push_free(s, rest, s->at);
+    if (old->used == 0) s->nempty++;
+  }
+  slab->used = 0;
+  slab->empty = 0;
+  slab->next = s->all;
+  s->all = slab;
+  s->nslabs++;
+  s->at = (char *)slab + HEAD;
+  s->end = (char *)slab + CAST_SLAB_SIZE;
+  return true;
+}
+
+/* Gives back the empty slabs. */
+static void purge(cast_slabs *s) {
+  for (cast_slab *slab = s->all; slab != NULL; slab = slab->next)
+    slab->empty = slab->used == 0 && !being_cut(s, slab);
+  for (unsigned i = 1; i <= CAST_SLAB_SIZES; i++) {
+    cast_slab_block **link = &s->free[i], *b;
+    while ((b = *link) != NULL)
+      if (slab_of(b)->empty)
+        *link = b->next;
+      else
+        link = &b->next;
+  }
+  for (cast_slab **link = &s->all, *slab; (slab = *link) != NULL;) {
+    if (slab->empty) {
+      *link = slab->next;
+      s->nslabs--;
+      cast_big_free(slab, CAST_SLAB_SIZE);
+    } else {
+      link = &slab->next;
+    }
+  }
+  s->nempty = 0;
+}
+
+/* -- strays --------------------------------------------------------------- */
+
+static cast_slab_block *link_of(void *block) {
+  return (cast_slab_block *)(void *)((char *)block + CAST_SLAB_SMALL);
+}
+
+static void add_stray(cast_slabs *s, void *block) {
+  cast_slab_block *link = link_of(block);
+  link->next = s->stray;
+  s->stray = link;
+}
+
+/* Was the small block a stray? It is none any more. */
+static bool take_stray(cast_slabs *s, void *block) {
+  cast_slab_block **link = &s->stray;
+  for (; *link != NULL; link = &(*link)->next) {
+    if (*link != link_of(block)) continue;
+    *link = (*link)->next;
+    return true;
+  }
+  return false;
+}
+
+/* -- blocks --------------------------------------------------------------- */
+
+/* The list of the size is empty: cuts a block off. */
+static CAST_NOINLINE void *cut(cast_slabs *s, unsigned i) {
+  size_t size = (size_t)i * CAST_SLAB_STEP;
+  if ((size_t)(s->end - s->at) < size && !new_slab(s)) return NULL;
+  char *b = s->at;
+  s->at += size;
+  slab_of(b)->used++;
+  return b;
+}
+
+static inline void *small_alloc(cast_slabs *s, size_t size) {
+  unsigned i = class_of(size);
+  cast_slab_block *b = s->free[i];
+  if (CAST_UNLIKELY(b == NULL)) return cut(s, i);
+  s->free[i] = b->next;
+  cast_slab *slab = slab_of(b);
+  if (CAST_UNLIKELY(slab->used++ == 0) && !being_cut(s, slab)) s->nempty--;
+  return b;
+}
+
+/* The slab has no used block any more. */
+static CAST_NOINLINE void emptied(cast_slabs *s, const cast_slab *slab) {
+  if (being_cut(s, slab)) return;
+  s->nempty++;
+  if (s->nempty >= CAST_SLABS_PURGE && s->nempty > s->nslabs / 2) purge(s);
+}
+
+static inline void small_free(cast_slabs *s, void *block, size_t size) {
+  cast_slab *slab = slab_of(block);
+  if (CAST_UNLIKELY(s->stray != NULL) && take_stray(s, block)) {
+    cast_big_free(block, LARGE);
+    return;
+  }
+  push_free(s, class_of(size), block);
+  CAST_ASSERT(slab->used > 0);
+  if (CAST_UNLIKELY(--slab->used == 0)) emptied(s, slab);
+}
+
+/* A block of another size, with the same content; frees the old one. */
+static CAST_NOINLINE void *resize(
+  cast_slabs *s, void *ptr, size_t osize, size_t nsize) {
+  bool grows = nsize > osize;
+  void *to;
+  if (!small(osize) && !small(nsize)) {
+    to = cast_big_realloc(ptr, large(osize), large(nsize));
+    return to != NULL || grows ? to : ptr;
+  }
+  if (small(osize) && small(nsize) && class_of(osize) == class_of(nsize))
+    return ptr;
+  if (grows && cast_mem_fails()) return NULL;
+  to = small(nsize) ? small_alloc(s, nsize) : cast_big_alloc(large(nsize));
+  if (to == NULL) {
+    if (grows) return NULL;
+    /* It stays; as a small one it is only larger than its size says. */
+    if (!small(osize)) add_stray(s, ptr);
+    return ptr;
+  }
+  memcpy(to, ptr, grows ? osize : nsize);
+  if (small(osize))
+    small_free(s, ptr, osize);
+  else
+    cast_big_free(ptr, large(osize));
+  return to;
+}
+
+void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
+  cast_slabs *s = ud;
+  void *p;
+  if (nsize == 0) {
+    if (ptr == NULL) return NULL;
+    s->bytes -= osize;
+    if (CAST_LIKELY(small(osize)))
+      small_free(s, ptr, osize);
+    else
+      cast_big_free(ptr, large(osize));
+    return NULL;
+  }
+  if (ptr == NULL) osize = 0; /* it is the kind of object then */
+  if (nsize > osize && s->max != 0 && s->bytes - osize + nsize > s->max)
+    return NULL;
+  if (ptr != NULL)
+    p = resize(s, ptr, osize, nsize);
+  else if (CAST_LIKELY(small(nsize)))
+    p = cast_mem_fails() ? NULL : small_alloc(s, nsize);
+  else
+    p = cast_big_alloc(large(nsize));
+  if (CAST_LIKELY(p != NULL)) s->bytes += nsize - osize;
+  return p;
+}

@@ -1,0 +1,47 @@
+/* slab.h - the memory of one Lua state: small blocks cut out of slabs.
+   SPDX-License-Identifier: MIT
+
+   A Lua state makes and frees small objects by the thousand, and is run by
+   one thread at a time. So its blocks of up to CAST_SLAB_SMALL bytes come out
+   of slabs of its own, by size, without a header and without a lock; larger
+   ones are big.h's. The state's closing gives all slabs back, and so does a
+   purge when most of them are empty.
+
+   Invariants:
+   1. A block is used, free in the list of its size, or not cut off yet.
+   2. `used` of a slab counts its used blocks; nempty counts the slabs that
+      have none, without the one that is being cut.
+   3. bytes is what the state uses, by its own count; never more than max. */
+#ifndef CAST_SLAB_H
+#define CAST_SLAB_H
+
+#include "base.h"
+#include "limits.h"
+
+#define CAST_SLAB_SIZE 65536u /* and alignment */
+#define CAST_SLAB_STEP 16u    /* sizes and alignment of blocks */
+#define CAST_SLAB_SMALL 1024u /* largest block in a slab */
+#define CAST_SLAB_SIZES (CAST_SLAB_SMALL / CAST_SLAB_STEP)
+
+typedef struct cast_slab cast_slab;
+typedef struct cast_slab_block cast_slab_block;
+
+typedef struct cast_slabs {
+  size_t bytes; /* in use */
+  size_t max;   /* of bytes; 0: no limit */
+  char *at;     /* what is not cut off yet of the slab that is being cut */
+  char *end;
+  cast_slab *all;
+  uint32_t nslabs, nempty;
+  cast_slab_block *stray; /* small now, but not from a slab; see slab.c */
+  cast_slab_block *free[CAST_SLAB_SIZES + 1];
+} cast_slabs;
+
+/* All-zero is an empty one. */
+void cast_slabs_fini(cast_slabs *s);
+
+/* A lua_Alloc; ud is the cast_slabs. Fails at the limit, out of memory, and
+   where tests inject it; never when shrinking. */
+void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize);
+
+#endif
