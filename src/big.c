@@ -24,8 +24,8 @@ typedef struct kept {
 
 static struct {
   cast_lock lock;
-  size_t bytes;        /* (c) kept */
-  kept *free[CLASSES]; /* (c) */
+  size_t bytes;            /* (c) kept */
+  kept *free[CLASSES + 1]; /* (c) the last one: slabs */
 } cache = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 static unsigned log2_of(size_t size) {
@@ -44,31 +44,24 @@ size_t cast_big_round(size_t size) {
   return (size + step - 1) / step * step;
 }
 
-/* The list for a rounded size; CLASSES: it is not kept. */
+/* The list for a rounded size. */
 static unsigned class_of(size_t rounded) {
   unsigned bits = log2_of(rounded);
-#ifdef CAST_PLAIN_MEMORY
-  bits = CAST_BIG_BITS;
-#endif
-  if (bits >= CAST_BIG_BITS) return CLASSES;
   size_t step = ((size_t)1 << bits) / STEPS;
   return (bits - FIRST) * STEPS + (unsigned)(rounded / step) - STEPS;
 }
 
-static void *fresh(size_t size) {
-  if (size == CAST_BIG_MIN) return cast_alloc_aligned(CAST_BIG_MIN, size);
-  return cast_alloc(size);
+static bool is_kept(size_t rounded) {
+#ifdef CAST_PLAIN_MEMORY
+  CAST_UNUSED(rounded);
+  return false;
+#else
+  return rounded >> CAST_BIG_BITS == 0;
+#endif
 }
 
-static bool is_aligned(const void *ptr) {
-  return ((uintptr_t)ptr & (CAST_BIG_MIN - 1)) == 0;
-}
-
-void *cast_big_alloc(size_t size) {
-  if (!cast_big(size)) return cast_alloc(size);
-  size = cast_big_round(size);
-  unsigned i = class_of(size);
-  if (i == CLASSES) return fresh(size);
+/* One of the list, or NULL. */
+static kept *take(unsigned i, size_t size) {
   cast_lock_take(&cache.lock);
   kept *b = cache.free[i];
   if (b != NULL) {
@@ -76,33 +69,42 @@ void *cast_big_alloc(size_t size) {
     cache.bytes -= size;
   }
   cast_lock_drop(&cache.lock);
-  return b != NULL ? cast_mem_reuse(b) : fresh(size);
+  if (b != NULL) cast_mem_used();
+  return b;
+}
+
+/* False: there is no room. */
+static bool keep(unsigned i, size_t size, void *ptr) {
+  kept *b = ptr;
+  cast_lock_take(&cache.lock);
+  bool room = CAST_BIG_KEPT - cache.bytes >= size;
+  if (room) {
+    b->next = cache.free[i];
+    cache.free[i] = b;
+    cache.bytes += size;
+  }
+  cast_lock_drop(&cache.lock);
+  if (room) cast_mem_kept();
+  return room;
+}
+
+void *cast_big_alloc(size_t size) {
+  if (!cast_big(size)) return cast_alloc(size);
+  size = cast_big_round(size);
+  kept *b = is_kept(size) ? take(class_of(size), size) : NULL;
+  if (b == NULL) return cast_alloc(size);
+  if (!cast_mem_fails()) return b;
+  cast_free(b);
+  return NULL;
 }
 
 void cast_big_free(void *ptr, size_t size) {
   if (ptr == NULL) return;
-  if (!cast_big(size)) {
-    cast_free(ptr);
-    return;
+  if (cast_big(size)) {
+    size = cast_big_round(size);
+    if (is_kept(size) && keep(class_of(size), size, ptr)) return;
   }
-  size = cast_big_round(size);
-  unsigned i = class_of(size);
-  kept *b = ptr;
-  bool keep = false;
-  if (i != CLASSES && (i > 0 || is_aligned(ptr))) {
-    cast_lock_take(&cache.lock);
-    keep = CAST_BIG_KEPT - cache.bytes >= size;
-    if (keep) {
-      b->next = cache.free[i];
-      cache.free[i] = b;
-      cache.bytes += size;
-    }
-    cast_lock_drop(&cache.lock);
-  }
-  if (keep)
-    cast_mem_unused();
-  else
-    cast_free(ptr);
+  cast_free(ptr);
 }
 
 void *cast_big_realloc(void *ptr, size_t osize, size_t nsize) {
@@ -113,20 +115,29 @@ void *cast_big_realloc(void *ptr, size_t osize, size_t nsize) {
   return cast_realloc(ptr, nsize);
 }
 
+void *cast_big_slab(void) {
+  kept *b = take(CLASSES, CAST_BIG_MIN);
+  if (b == NULL) return cast_alloc_aligned(CAST_BIG_MIN, CAST_BIG_MIN);
+  if (!cast_mem_fails()) return b;
+  cast_free_aligned(b);
+  return NULL;
+}
+
+void cast_big_slab_free(void *slab) {
+  if (!is_kept(CAST_BIG_MIN) || !keep(CLASSES, CAST_BIG_MIN, slab))
+    cast_free_aligned(slab);
+}
+
+static size_t size_of(unsigned i) {
+  if (i == CLASSES) return CAST_BIG_MIN;
+  return ((size_t)1 << (FIRST + i / STEPS)) / STEPS * (STEPS + i % STEPS);
+}
+
 void cast_big_flush(void) {
-  for (unsigned i = 0; i < CLASSES; i++) {
-    cast_lock_take(&cache.lock);
-    kept *b = cache.free[i], *next;
-    cache.free[i] = NULL;
-    for (kept *k = b; k != NULL; k = k->next)
-      cache.bytes -=
-        ((size_t)1 << (FIRST + i / STEPS)) / STEPS * (STEPS + i % STEPS);
-    cast_lock_drop(&cache.lock);
-    for (; b != NULL; b = next) {
-      next = b->next;
-      free(b); /* not counted as live */
-    }
-  }
+  kept *b;
+  for (unsigned i = 0; i < CLASSES; i++)
+    while ((b = take(i, size_of(i))) != NULL) cast_free(b);
+  while ((b = take(CLASSES, size_of(CLASSES))) != NULL) cast_free_aligned(b);
 }
 
 size_t cast_big_kept(void) {

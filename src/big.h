@@ -8,8 +8,7 @@
    must know its size, as lua_Alloc does. Any thread.
 
    1. A block of CAST_BIG_MIN bytes or more has cast_big_round(size) bytes.
-   2. One of exactly CAST_BIG_MIN bytes is aligned to its size.
-   3. The cache never holds more than CAST_BIG_KEPT bytes. */
+   2. The cache never holds more than CAST_BIG_KEPT bytes. */
 #ifndef CAST_BIG_H
 #define CAST_BIG_H
 
@@ -24,9 +23,13 @@ size_t cast_big_round(size_t size);
 
 /* Blocks of any size; the small ones are cast_alloc's. NULL: out of memory. */
 void *cast_big_alloc(size_t size);
-/* As cast_realloc (so without invariant 2); shrinking may fail as well. */
+/* As cast_realloc; shrinking may fail as well. */
 void *cast_big_realloc(void *ptr, size_t osize, size_t nsize);
 void cast_big_free(void *ptr, size_t size);
+
+/* A block of CAST_BIG_MIN bytes that is aligned to its size; likewise kept. */
+void *cast_big_slab(void);
+void cast_big_slab_free(void *slab);
 
 /* Gives all that is kept back to the C library. */
 void cast_big_flush(void);

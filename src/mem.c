@@ -35,8 +35,12 @@ static bool fails_now(void) {
   return true;
 }
 
+static void count(void) {
+  atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+}
+
 static void *counted(void *fresh) {
-  if (fresh != NULL) atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+  if (fresh != NULL) count();
   return fresh;
 }
 
@@ -64,6 +68,7 @@ int64_t cast_mem_live(void) {
 
 #define fails_now() false
 #define counted(fresh) (fresh)
+#define count() ((void)0)
 #define uncount() ((void)0)
 
 void cast_mem_fail_at(uint64_t n) { CAST_UNUSED(n); }
@@ -98,18 +103,16 @@ void cast_free(void *ptr) {
   free(ptr);
 }
 
-void cast_mem_unused(void) { uncount(); }
-
-void *cast_mem_reuse(void *ptr) {
-  if (!fails_now()) return counted(ptr);
-  free(ptr);
-  return NULL;
-}
-
 void *cast_alloc_aligned(size_t align, size_t size) {
   if (fails_now()) return NULL;
   return counted(aligned_alloc(align, size));
 }
+
+void cast_free_aligned(void *ptr) { cast_free(ptr); }
+
+void cast_mem_kept(void) { uncount(); }
+
+void cast_mem_used(void) { count(); }
 
 /* With ptr NULL, osize is no size: newer Lua versions pass a type tag. */
 void *cast_mem_lua(void *ud, void *ptr, size_t osize, size_t nsize) {

@@ -16,19 +16,20 @@ void *cast_calloc(size_t size);
 void *cast_realloc(void *ptr, size_t size);
 void cast_free(void *ptr); /* NULL is fine */
 
-/* For what keeps blocks to use them again (big.c, slab.c). A block that
-   cast_free would free counts as freed; one is used again (NULL if the
-   injected failure is due, then it is freed). */
-void cast_mem_unused(void);
-void *cast_mem_reuse(void *ptr);
-/* Is the injected failure due for a piece of a block? */
+/* The same, aligned; size is a multiple of align, a power of two. */
+void *cast_alloc_aligned(size_t align, size_t size);
+void cast_free_aligned(void *ptr);
+
+/* For what keeps blocks to use them again (big.c): one that is kept does not
+   count as live until it is used (or given to cast_free). */
+void cast_mem_kept(void);
+void cast_mem_used(void);
+/* Is the injected failure due? For what is taken out of a block. */
 #if CAST_DEBUG >= 1
 bool cast_mem_fails(void);
 #else
 static inline bool cast_mem_fails(void) { return false; }
 #endif
-/* As cast_alloc; size is a multiple of align, a power of two. */
-void *cast_alloc_aligned(size_t align, size_t size);
 
 /* The allocator of Lua states, shaped as lua_Alloc wants it. `ud` is not used.
    Shrinking a block never fails (Lua relies on that), injected failures

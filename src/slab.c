@@ -62,7 +62,7 @@ void cast_slabs_fini(cast_slabs *s) {
   cast_slab *slab = s->all, *next;
   for (; slab != NULL; slab = next) {
     next = slab->next;
-    cast_big_free(slab, CAST_SLAB_SIZE);
+    cast_big_slab_free(slab);
   }
   memset(s, 0, sizeof *s);
 }
@@ -77,7 +77,7 @@ static void push_free(cast_slabs *s, unsigned size, void *block) {
 
 /* Begins a new slab; what is left of the old one becomes a free block. */
 static bool new_slab(cast_slabs *s) {
-  cast_slab *slab = cast_big_alloc(CAST_SLAB_SIZE);
+  cast_slab *slab = cast_big_slab();
   if (slab == NULL) return false;
   if (s->at != NULL) {
     cast_slab *old = slab_of(s->at - 1);
@@ -111,7 +111,7 @@ static void purge(cast_slabs *s) {
     if (slab->empty) {
       *link = slab->next;
       s->nslabs--;
-      cast_big_free(slab, CAST_SLAB_SIZE);
+      cast_big_slab_free(slab);
     } else {
       link = &slab->next;
     }

@@ -554,6 +554,7 @@ int cast_unpack(cast_packer *p, lua_State *L, cast_msg *msg) {
   d.capacity = FRAMES_HERE;
   d.frames = d.here;
   p->unpacked++;
+  p->message++;
   uint32_t n = start(&d);
   open_frame(&d, FRAME_ROOT, lua_gettop(L) + 1, n);
   run(&d);

@@ -424,6 +424,7 @@ static void run(cast_encoder *e) {
 void cast_encode(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_msg *out) {
   cast_encoder *e = cast_encoder_take(p, L);
+  p->message++;
   e->what = what != NULL ? what : "argument";
   e->number = base + 1;
   do {

@@ -38,20 +38,22 @@ enum {
   CAST_SLOT_LAST = CAST_SLOT_REQUIRE
 };
 
-#define CAST_STRINGS_KEPT 8u           /* see strings.c */
-#define CAST_STRINGS_BYTES (64u << 20) /* and their sizes together */
-#define CAST_CODE_KEPT 32u             /* functions: see code.c */
-#define CAST_CODE_BYTES (64u << 10)    /* largest one kept */
-#define CAST_PACK_KEEP (64u << 10)     /* scratch bytes kept for next time */
-#define CAST_SAVE_DEPTH 64u            /* __save results in each other */
-#define CAST_NAMES_BITS 4096u          /* see names.c */
-#define CAST_NAMES_MEMBERS 4096u       /* members looked at in one module */
+#define CAST_STRINGS_KEPT 32u            /* see strings.c */
+#define CAST_STRINGS_BYTES (1u << 20)    /* of earlier messages, in all */
+#define CAST_STRINGS_LARGEST (64u << 20) /* and of the latest */
+#define CAST_CODE_KEPT 32u               /* functions: see code.c */
+#define CAST_CODE_BYTES (64u << 10)      /* largest one kept */
+#define CAST_PACK_KEEP (64u << 10)       /* scratch bytes kept for next time */
+#define CAST_SAVE_DEPTH 64u              /* __save results in each other */
+#define CAST_NAMES_BITS 4096u            /* see names.c */
+#define CAST_NAMES_MEMBERS 4096u         /* members looked at in one module */
 #define CAST_NAMES_MISSES 100u /* metatables without a name searched for */
 
 typedef struct cast_text {
   const char *at;    /* the Lua string's bytes: its identity */
   cast_bytes *bytes; /* one reference; NULL if the entry is free */
   bool used;         /* since the sentinel was made */
+  uint32_t message;  /* the one that made the pair */
 } cast_text;
 
 typedef struct cast_recent {
@@ -76,7 +78,8 @@ struct cast_packer {
   cast_recent recent[CAST_CODE_KEPT];
   cast_bytes *function[CAST_CODE_KEPT]; /* one reference each */
   uint32_t given[CAST_CODE_KEPT]; /* message that each was last given to */
-  uint32_t unpacked;              /* counts messages */
+  uint32_t unpacked;              /* counts messages received */
+  uint32_t message;               /* and those sent as well */
 
   uint32_t missed; /* searches in vain since a module was loaded */
   bool rescued;    /* functions of modules have gone by name */
