@@ -88,6 +88,12 @@ foreach(tag IN LISTS tags)
     target_link_libraries(binding-test-${tag} PUBLIC core-test
       ${CASTING_LIB_${v}} m)
   endif()
+  if(TARGET module-${tag} AND CASTING_LIB_${v})
+    casting_examples(${tag} ${v} ${CASTING_LIB_${v}})
+    add_dependencies(unit-tests host-${tag} parkmod-${tag})
+    casting_test(NAME examples/host TAG ${tag} KIND script
+      COMMAND $<TARGET_FILE:host-${tag}> 20000)
+  endif()
 endforeach()
 
 if(with_cmocka)

@@ -225,6 +225,22 @@ function casting.session(options) end
 ---@return integer max
 function casting.threads(min, max) end
 
+---A task for f(...) in the calling session, and its results, or its error. Without f: waits until the main state has no
+---task left.
+---@param f? fun(...): ...
+---@param ... any
+---@return any ...
+function casting.run(f, ...) end
+
+---Main program: lets tasks run that are ready, once; waits for one for so long.
+---@param timeout? number seconds, 0 if not given
+---@return boolean ran
+function casting.poll(timeout) end
+
+---Main program: a file descriptor that is readable when there is something to poll.
+---@return integer? fd
+function casting.fd() end
+
 ---A failure that nobody has joined.
 ---@class casting.failure
 ---@field task? casting.task

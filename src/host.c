@@ -58,7 +58,7 @@ static void be_at_tasks(cast_host *h) {
     atomic_store_explicit(&h->watched, 0, memory_order_relaxed);
 }
 
-void cast_host_left(cast_host *h) {
+static void left(cast_host *h) {
   if (h->session->ops->urgent == NULL) return;
   /* PAIR watch: a poke that has begun arrives before the thread goes on, which
      might end next. */
@@ -66,27 +66,92 @@ void cast_host_left(cast_host *h) {
   while (atomic_load_explicit(&h->poking, memory_order_seq_cst) != 0) os_cede();
 }
 
+/* From idle to running again. Each idle time that a pusher has ended uses up
+   its one set: then the pusher is through with the session, which may be freed
+   next. */
+static void reclaim(cast_host *h) {
+  if (cast_session_reclaim(h->session)) return;
+  while (os_event_wait(&h->event, OS_FOREVER, NULL, NULL) != 0) {}
+  os_event_clear(&h->event);
+}
+
+/* The session is idle: sleeps until it has something to do. */
+static int doze(
+  cast_host *h, uint64_t deadline_ns, bool (*stop)(void *), void *arg) {
+  uint64_t next = cast_session_next(h->session);
+  int rc = 0;
+  if (next > deadline_ns) next = deadline_ns;
+  if (!spin(h)) {
+    /* Relaxed: if the timer misses it, it looks once more for nothing. */
+    atomic_store_explicit(&h->where, CAST_AT_REST, memory_order_relaxed);
+    rc = os_event_wait(&h->event, next, stop, arg);
+  }
+  reclaim(h);
+  return rc;
+}
+
 static void loop(cast_runner *r) {
   cast_host *h = CAST_CONTAINER(r, cast_host, runner);
   for (;;) {
-    cast_session *s = h->session;
     cast_run how;
     be_at_tasks(h);
-    how = cast_session_run(s, &r);
+    how = cast_session_run(h->session, &r);
     /* A host's session neither closes here nor is put back for others. */
     CAST_ALWAYS(how == CAST_RUN_IDLE && r == &h->runner);
-    if (!spin(h)) {
-      /* Relaxed: if the timer misses it, it looks once more for nothing. */
-      atomic_store_explicit(&h->where, CAST_AT_REST, memory_order_relaxed);
-      os_event_wait(&h->event, cast_session_next(s), interrupted, h);
-    }
-    /* Each idle time that a pusher has ended uses up its one set: then the
-       pusher is through with the session, which may be freed next. */
-    if (cast_session_reclaim(s)) continue;
-    while (os_event_wait(&h->event, OS_FOREVER, NULL, NULL) != 0) {}
-    os_event_clear(&h->event);
+    (void)doze(h, OS_FOREVER, interrupted, h);
   }
 }
+
+/* -- a main program with a loop of its own -------------------------------- */
+
+void cast_host_return(cast_host *h) {
+  if (!h->session->away) return;
+  h->session->away = false;
+  reclaim(h);
+}
+
+static void depart(cast_host *h) {
+  if (h->pollable) cast_session_depart(h->session);
+}
+
+void cast_host_block(cast_host *h) {
+  cast_host_return(h);
+  cast_task_block(h->main);
+  left(h);
+  depart(h);
+}
+
+int cast_host_fd(cast_host *h) {
+  if (h->event.fd >= 0 && !h->pollable) {
+    h->pollable = true;
+    depart(h);
+  }
+  return h->event.fd;
+}
+
+int cast_host_poll(
+  cast_host *h, uint64_t deadline_ns, bool (*stop)(void *), void *arg) {
+  cast_session *s = h->session;
+  int rc = 0;
+  cast_host_return(h);
+  while (!cast_session_look(s)) {
+    if (rc == OS_EINTR && stop(arg)) {
+      depart(h);
+      return CASTING_EINTR;
+    }
+    if (deadline_ns != OS_FOREVER && os_now() >= deadline_ns) {
+      depart(h);
+      return CASTING_ETIMEOUT;
+    }
+    if (cast_session_rest(s)) rc = doze(h, deadline_ns, stop, arg);
+  }
+  /* Behind all that is ready: the loop comes back here once it has run. */
+  cast_task_yield(h->main);
+  cast_host_block(h);
+  return 0;
+}
+
+/* -- life ----------------------------------------------------------------- */
 
 void cast_host_wake(cast_host *h) { os_event_set(&h->event); }
 

@@ -7,6 +7,11 @@
    second C stack; when its wait is over, the thread goes back to the first. So
    a main-state task that blocks in place never buries the main program.
 
+   A host that has asked for its descriptor has a loop of its own, and calls
+   cast_host_poll when the descriptor is readable. Meanwhile its session is
+   idle and `away`: whatever becomes ready in it, by others, by its alarm or
+   by the main program itself, sets the event (DESIGN, R57).
+
    While it runs tasks, a timer looks now and then whether one that computes
    must be disturbed: Ctrl-C is for the main program, and its handler runs in
    this thread, but only leaves a note (ops->urgent). */
@@ -36,6 +41,7 @@ typedef struct cast_host {
   _Atomic uint32_t where;   /* (a) a cast_where; written by the owner */
   _Atomic uint32_t watched; /* (a) 1: the timer is set */
   _Atomic uint32_t poking;  /* (a) 1: the timer is about to poke */
+  bool pollable;            /* (w) the descriptor was asked for */
 } cast_host;
 
 /* `session` was initialised as running, `main` is not started. */
@@ -43,8 +49,19 @@ int cast_host_init(cast_host *h, cast_session *session, cast_task *main);
 void cast_host_fini(cast_host *h);
 /* Owner, before the main program may block: 0 or CASTING_ENOMEM. */
 int cast_host_reserve(cast_host *h);
-/* Owner: the main program goes on. */
-void cast_host_left(cast_host *h);
+/* Main program, its wait being armed and room reserved: blocks. */
+void cast_host_block(cast_host *h);
+/* Main program, room reserved: runs what is ready in the session, once. If
+   nothing is, waits for it to deadline_ns (0: not at all), or until stop(arg)
+   says so when asked, which is before sleeping and after a signal. 0,
+   CASTING_ETIMEOUT, CASTING_EINTR. */
+int cast_host_poll(
+  cast_host *h, uint64_t deadline_ns, bool (*stop)(void *), void *arg);
+/* Main program: the descriptor, readable while something is ready, from now
+   on always when the main program is not in a blocking call. -1: none. */
+int cast_host_fd(cast_host *h);
+/* Main program, before it works on its session by itself: not away. */
+void cast_host_return(cast_host *h);
 /* The session's ops->wake. */
 void cast_host_wake(cast_host *h);
 

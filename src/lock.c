@@ -62,7 +62,7 @@ static CAST_NOINLINE uintptr_t self(void) { return (uintptr_t)&newest; }
 
 CAST_NOINLINE void cast_lock_rank(const cast_lock *l) {
   const cast_lock *top = newest;
-  CAST_ALWAYS(l->rank >= CAST_RANK_RUNTIME && l->rank <= CAST_RANK_LEAF);
+  CAST_ALWAYS(l->rank >= CAST_RANK_START && l->rank <= CAST_RANK_LEAF);
   if (top == NULL) return;
   if (top->rank == CAST_RANK_CHAN && l->rank == CAST_RANK_CHAN)
     CAST_ALWAYS((uintptr_t)top < (uintptr_t)l);

@@ -17,15 +17,16 @@
 #include "base.h"
 
 typedef enum cast_rank {
-  CAST_RANK_RUNTIME = 1, /* start, stop, named channels, list of hosts */
-  CAST_RANK_HOST,        /* the list of a host's sessions */
-  CAST_RANK_TIMER,       /* the global deadline heap */
-  CAST_RANK_SESSION,     /* a session's list of tasks */
-  CAST_RANK_CHAN,        /* channels, in address order */
-  CAST_RANK_EVENT,       /* end of a task, of a session */
-  CAST_RANK_SCHED,       /* idle workers and cores, global run queue */
-  CAST_RANK_POOL,        /* free C stacks */
-  CAST_RANK_LEAF         /* anything that takes no other lock */
+  CAST_RANK_START = 1, /* casting_start and casting_stop of C hosts */
+  CAST_RANK_RUNTIME,   /* start, stop, named channels, list of hosts */
+  CAST_RANK_HOST,      /* the list of a host's sessions */
+  CAST_RANK_TIMER,     /* the global deadline heap */
+  CAST_RANK_SESSION,   /* a session's list of tasks */
+  CAST_RANK_CHAN,      /* channels, in address order */
+  CAST_RANK_EVENT,     /* end of a task, of a session */
+  CAST_RANK_SCHED,     /* idle workers and cores, global run queue */
+  CAST_RANK_POOL,      /* free C stacks */
+  CAST_RANK_LEAF       /* anything that takes no other lock */
 } cast_rank;
 
 typedef struct cast_lock cast_lock;

@@ -6,6 +6,8 @@
    nothing is published through them. */
 #include "mem.h"
 
+#include "../include/casting.h"
+
 #include <stdlib.h>
 
 #if CAST_DEBUG >= 1
@@ -78,29 +80,68 @@ int64_t cast_mem_live(void) { return 0; }
 
 #endif
 
+/* Where memory comes from. Plain fields: set before anything is allocated, so
+   before any other thread of ours exists. */
+static struct {
+  void *(*fn)(void *ud, void *ptr, size_t size); /* NULL: malloc */
+  void *ud;
+  _Atomic bool used; /* (a) relaxed: only to refuse a late change */
+} source;
+
+int cast_mem_allocator(
+  void *(*fn)(void *ud, void *ptr, size_t size), void *ud) {
+  if (atomic_load_explicit(&source.used, memory_order_relaxed))
+    return CASTING_EINVAL;
+  source.fn = fn;
+  source.ud = ud;
+  return 0;
+}
+
+static void *get(size_t size) {
+  if (CAST_UNLIKELY(!atomic_load_explicit(&source.used, memory_order_relaxed)))
+    atomic_store_explicit(&source.used, true, memory_order_relaxed);
+  if (CAST_UNLIKELY(source.fn != NULL)) return source.fn(source.ud, NULL, size);
+  return malloc(size);
+}
+
+static void *resize(void *ptr, size_t size) {
+  if (CAST_UNLIKELY(source.fn != NULL)) return source.fn(source.ud, ptr, size);
+  return realloc(ptr, size);
+}
+
 void *cast_alloc(size_t size) {
   CAST_ASSERT(size > 0);
   if (fails_now()) return NULL;
-  return counted(malloc(size));
+  return counted(get(size));
 }
 
 void *cast_calloc(size_t size) {
+  void *p;
   CAST_ASSERT(size > 0);
   if (fails_now()) return NULL;
-  return counted(calloc(1, size));
+  /* calloc knows fresh pages, which are zero already. */
+  if (CAST_LIKELY(source.fn == NULL &&
+                  atomic_load_explicit(&source.used, memory_order_relaxed)))
+    return counted(calloc(1, size));
+  p = get(size);
+  if (p != NULL) memset(p, 0, size);
+  return counted(p);
 }
 
 void *cast_realloc(void *ptr, size_t size) {
   CAST_ASSERT(size > 0);
   if (ptr == NULL) return cast_alloc(size);
   if (fails_now()) return NULL;
-  return realloc(ptr, size);
+  return resize(ptr, size);
 }
 
 void cast_free(void *ptr) {
   if (ptr == NULL) return;
   uncount();
-  free(ptr);
+  if (CAST_UNLIKELY(source.fn != NULL))
+    (void)source.fn(source.ud, ptr, 0);
+  else
+    free(ptr);
 }
 
 void *cast_alloc_aligned(size_t align, size_t size) {
@@ -123,6 +164,6 @@ void *cast_mem_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
   }
   if (ptr == NULL) return cast_alloc(nsize);
   if (nsize > osize) return cast_realloc(ptr, nsize);
-  void *smaller = realloc(ptr, nsize);
+  void *smaller = resize(ptr, nsize);
   return smaller != NULL ? smaller : ptr;
 }

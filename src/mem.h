@@ -31,6 +31,10 @@ bool cast_mem_fails(void);
 static inline bool cast_mem_fails(void) { return false; }
 #endif
 
+/* Has all memory come from fn(ud, ptr, size): realloc, and free for size 0.
+   Only before any was allocated: 0, else CASTING_EINVAL. */
+int cast_mem_allocator(void *(*fn)(void *ud, void *ptr, size_t size), void *ud);
+
 /* The allocator of Lua states, shaped as lua_Alloc wants it. `ud` is not used.
    Shrinking a block never fails (Lua relies on that), injected failures
    included. */

@@ -202,6 +202,10 @@ bool cast_session_push(cast_session *s, cast_session *self, cast_post *p) {
 }
 
 void cast_session_ready(cast_session *s, cast_post *p) {
+  if (CAST_UNLIKELY(s->away)) {
+    cast_session_push(s, NULL, p);
+    return;
+  }
   p->next = NULL;
   *s->ready_tail = p;
   s->ready_tail = &p->next;
@@ -232,6 +236,33 @@ bool cast_session_reclaim(cast_session *s) {
   /* Relaxed: the host's thread reads back what it wrote itself. */
   return atomic_compare_exchange_strong_explicit(
     &s->inbox, &idle, EMPTY, memory_order_relaxed, memory_order_relaxed);
+}
+
+bool cast_session_look(cast_session *s) {
+  take_inbox(s);
+  expire(s);
+  return s->ready != NULL;
+}
+
+bool cast_session_rest(cast_session *s) {
+  CAST_ASSERT(s->ready == NULL);
+  return go_idle(s);
+}
+
+void cast_session_depart(cast_session *s) {
+  cast_post *p;
+  /* A pusher that saw EMPTY has not woken the host: its post is made ready,
+     and pushed again below, when the session is idle. */
+  do {
+    cast_session_look(s);
+    set_alarm(s);
+  } while (!go_idle(s));
+  s->away = true;
+  while ((p = s->ready) != NULL) {
+    s->ready = p->next;
+    if (s->ready == NULL) s->ready_tail = &s->ready;
+    cast_session_push(s, NULL, p);
+  }
 }
 
 bool cast_session_notified(cast_session *s) {

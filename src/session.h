@@ -98,7 +98,7 @@ typedef enum cast_status {
 struct cast_task {
   cast_object object;    /* references: handles, messages, being unfinished */
   cast_post post;        /* link in the inbox or the ready list */
-  cast_session *session; /* (i) one hold on it */
+  cast_session *session; /* (i) one hold on it; NULL: foreign.h */
   cast_list link;        /* (session lock) in session->tasks */
   cast_wait wait;
   cast_waiter waiter;     /* for waits with one case */
@@ -164,6 +164,7 @@ struct cast_session {
   uint64_t id;       /* (i) unique in the process */
   uint32_t seed;     /* (w) of select's choices */
   uint32_t budget;   /* (w) tasks to resume before others' turn */
+  bool away;         /* (w) host: idle while its thread does other things */
 };
 
 extern const cast_type cast_session_type;
@@ -180,7 +181,8 @@ void cast_session_handle(cast_session *s);
 /* Any thread. `self` is the session the calling thread runs, or NULL.
    False: the session has closed; the post was not taken. */
 bool cast_session_push(cast_session *s, cast_session *self, cast_post *p);
-/* Owner of s: appends to the ready list. */
+/* Owner of s: appends to the ready list. (Away, it is a push like anybody's,
+   so that the host's event tells of it.) */
 void cast_session_ready(cast_session *s, cast_post *p);
 
 typedef enum cast_run { CAST_RUN_IDLE, CAST_RUN_AGAIN, CAST_RUN_GONE } cast_run;
@@ -190,6 +192,13 @@ cast_run cast_session_run(cast_session *s, cast_runner **r);
 /* Host sessions: idle -> running again, after a sleep. False: somebody has
    replaced IDLE before, and calls ops->wake now or soon. */
 bool cast_session_reclaim(cast_session *s);
+/* The thread of a host, outside of its loop. Look: takes in what was pushed or
+   is due; is anything ready? Rest: goes idle; false if posts have come. Depart:
+   goes idle for as long as the thread does other things (`away`); what is
+   ready, or becomes so, is in the inbox then, and the host woken. */
+bool cast_session_look(cast_session *s);
+bool cast_session_rest(cast_session *s);
+void cast_session_depart(cast_session *s);
 /* Owner, asleep or not: has somebody pushed something? */
 bool cast_session_notified(cast_session *s);
 /* Host's sleep: earliest deadline of its own tasks. */
@@ -211,6 +220,7 @@ int cast_task_start(cast_task *t, cast_session *self);
 void cast_task_finish(cast_task *t, cast_status how);
 /* Makes a task that is not waiting, not queued, ready again. Any thread. */
 void cast_task_wake(cast_task *t, cast_session *self);
+void cast_foreign_wake(cast_task *t); /* the same for one without a session */
 /* Owner: lets the task go to the back of the ready list. */
 void cast_task_yield(cast_task *t);
 /* Owner: the task was interrupted. It goes on first, but not before others

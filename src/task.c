@@ -53,7 +53,9 @@ void cast_task_finish(cast_task *t, cast_status how) {
 
 void cast_task_wake(cast_task *t, cast_session *self) {
   atomic_store_explicit(&t->status, CAST_READY, memory_order_relaxed);
-  if (t->session == self)
+  if (CAST_UNLIKELY(t->session == NULL))
+    cast_foreign_wake(t);
+  else if (t->session == self)
     cast_session_ready(self, &t->post);
   else
     cast_session_push(t->session, self, &t->post);

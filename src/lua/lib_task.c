@@ -291,3 +291,21 @@ int cast_lib_sleep(lua_State *L) {
   cast_wait_arm(&t->core);
   return cast_park(L, S, t, deadline, finish_pause);
 }
+
+/* casting.run(f, ...): a task, and its results. casting.run(): until the main
+   state has no task left. */
+int cast_lib_run(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *t;
+  if (!lua_isnoneornil(L, 1)) {
+    cast_lib_spawn(L);
+    return wait_end(L, "run", finish_await);
+  }
+  if (S->host == NULL || cast_current(S) != NULL)
+    return luaL_error(L, "run: a task cannot wait for its own session");
+  t = cast_enter(L, S, OS_FOREVER);
+  t->arg = t;
+  if (cast_event_wait(&S->session.empty, &t->core) == CAST_PARKED)
+    return cast_park(L, S, t, OS_FOREVER, finish_pause);
+  return 0;
+}

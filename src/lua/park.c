@@ -218,7 +218,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
 /* A signal handler has set a hook while the main program waited: it is called
    here, as the interpreter would at the next instruction. lua.c's raises
    "interrupted!". */
-static void call_hook(lua_State *L, cast_state *S) {
+void cast_call_hook(lua_State *L, cast_state *S) {
   lua_State *main = S->L != NULL ? S->L : L;
   lua_Hook hook = lua_gethook(main);
   lua_Debug ar;
@@ -241,7 +241,7 @@ void cast_wait_over(cast_ltask *t) {
 static void interrupted(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   bool ended = result == CASTING_ETIMEOUT || result == CASTING_ECANCELLED;
-  if (result == CASTING_EINTR) call_hook(L, S);
+  if (result == CASTING_EINTR) cast_call_hook(L, S);
   if (ended && cast_guarded(t)) cast_guard_check(L, t, os_now());
   if (result != CASTING_ECANCELLED) return;
   cast_cancel_push(L, cast_cancel_reason(t));
@@ -251,7 +251,12 @@ static void interrupted(
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
   int result = t->core.wait.result;
   cast_wait_over(t);
-  if (CAST_UNLIKELY(result != 0)) interrupted(L, S, t, result);
+  if (CAST_UNLIKELY(result != 0)) {
+    /* A module cleans up before any error is raised. */
+    int n = t->finish == cast_waker_finish ? t->finish(L, S, t, result) : -1;
+    interrupted(L, S, t, result);
+    if (n >= 0) return n;
+  }
   return t->finish(L, S, t, result);
 }
 
@@ -263,7 +268,7 @@ static int resumed(lua_State *L, int status, lua_KContext ctx) {
 }
 #elif CAST_LUA == 502
 static int resumed(lua_State *L) {
-  cast_state *S = cast_state_here(L);
+  cast_state *S = cast_state_find(L); /* a module's function has no box */
   return cast_complete(L, S, cast_ltask_of(S->session.current));
 }
 #endif
@@ -287,8 +292,10 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
 #endif
   if (t->in_place) {
     bool through = S->through;
-    cast_task_block(&t->core);
-    if (t == S->main) cast_host_left(S->host);
+    if (t == S->main)
+      cast_host_block(S->host);
+    else
+      cast_task_block(&t->core);
     atomic_store_explicit(&S->running, L, memory_order_relaxed);
     S->through = through;
     return cast_complete(L, S, t);

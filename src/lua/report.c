@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "../../include/casting.h"
+#include "../log.h"
 #include "../mem.h"
 #include "state.h"
 #include "wire.h"
@@ -107,6 +108,25 @@ static bool say_to(cast_chan *c, const cast_failure *f) {
   return rc == 0;
 }
 
+static void say_aloud(const cast_failure *f) {
+  cast_state *S = cast_state_of(f->task->core.session);
+  const char *form = "casting: task %u of session '%s' failed: %s";
+  unsigned id = (unsigned)f->task->core.id;
+  char here[512], *text = here;
+  int size = snprintf(here, sizeof here, form, id, S->name, f->traceback);
+  if (size >= (int)sizeof here) {
+    text = cast_alloc((size_t)size + 1);
+    if (text == NULL) { /* cut */
+      text = here;
+      size = (int)sizeof here - 1;
+    } else {
+      (void)snprintf(text, (size_t)size + 1, form, id, S->name, f->traceback);
+    }
+  }
+  if (size > 0) cast_log(text, (size_t)size);
+  if (text != here) cast_free(text);
+}
+
 /* Says it, once. No lock is held. */
 static void say(cast_failure *f) {
   cast_chan *c = NULL;
@@ -121,9 +141,7 @@ static void say(cast_failure *f) {
   cast_lock_drop(&failures.lock);
   if (!first) return;
   if (c == NULL || !say_to(c, f)) {
-    cast_state *S = cast_state_of(f->task->core.session);
-    (void)fprintf(stderr, "casting: task %u of session '%s' failed: %s\n",
-      (unsigned)f->task->core.id, S->name, f->traceback);
+    say_aloud(f);
   }
   if (c != NULL) cast_unref(&c->object);
 }

@@ -219,7 +219,7 @@ const cast_session_ops cast_host_ops = {
 };
 
 /* All sessions of the host, one reference each (a hold), for the closer. */
-static cast_state *next_child(cast_state *root, cast_state *after) {
+cast_state *cast_state_child(cast_state *root, cast_state *after) {
   cast_list *l;
   cast_state *S = NULL;
   cast_lock_take(&tree);
@@ -234,11 +234,11 @@ static cast_state *next_child(cast_state *root, cast_state *after) {
   return S;
 }
 
-static void close_children(cast_state *root) {
-  cast_state *S = next_child(root, NULL), *next;
+void cast_state_close_children(cast_state *root, cast_session *self) {
+  cast_state *S = cast_state_child(root, NULL), *next;
   while (S != NULL) {
-    next = next_child(root, S); /* before: S may leave the tree at once */
-    cast_state_close(S, &root->session);
+    next = cast_state_child(root, S); /* before: S may leave the tree at once */
+    cast_state_close(S, self);
     cast_session_drop(&S->session);
     S = next;
   }
@@ -252,8 +252,7 @@ static bool host_await(cast_state *S, cast_event *e, uint64_t deadline_ns) {
     return cast_event_is_set(e);
   if (cast_event_wait(e, t) != CAST_PARKED) return true;
   cast_wait_until(t, deadline_ns);
-  cast_task_block(t);
-  cast_host_left(S->host);
+  cast_host_block(S->host);
   cast_wait_done(t);
   return t->wait.result == 0;
 }
@@ -261,7 +260,7 @@ static bool host_await(cast_state *S, cast_event *e, uint64_t deadline_ns) {
 static bool await_children(cast_state *root, uint64_t deadline_ns) {
   cast_state *S;
   bool all = true;
-  while (all && (S = next_child(root, NULL)) != NULL) {
+  while (all && (S = cast_state_child(root, NULL)) != NULL) {
     all = host_await(root, &S->session.closed, deadline_ns);
     cast_session_drop(&S->session);
   }
@@ -272,12 +271,14 @@ static bool unwind(cast_state *S, lua_State *L) {
   uint64_t deadline = os_now() + GRACE_NS;
   bool all;
   cast_hook_note(S, L);
+  S->host->pollable = false;
+  cast_host_return(S->host);
   cast_cancel_close(&S->session);
   all = host_await(S, &S->session.empty, deadline);
-  close_children(S);
+  cast_state_close_children(S, &S->session);
   while (all && (all = await_children(S, deadline)) &&
          !cast_list_empty(&S->children))
-    close_children(S); /* some were made meanwhile */
+    cast_state_close_children(S, &S->session); /* some were made meanwhile */
   return all;
 }
 
@@ -380,6 +381,12 @@ static cast_state *alloc_state(const char *name, size_t size) {
   cast_list_init(&S->sibling);
   S->close_post.run = on_close;
   S->nag.fire = nag;
+  return S;
+}
+
+cast_state *cast_state_root(void) {
+  cast_state *S = alloc_state("", 0);
+  if (S != NULL) S->root = S;
   return S;
 }
 
@@ -528,12 +535,10 @@ static void discard(cast_state *S) {
   free_state(S);
 }
 
-cast_state *cast_state_new(
-  lua_State *L, cast_state *from, const cast_options *o) {
+cast_state *cast_state_make(cast_state *root, const cast_options *o) {
   char made[32];
   const char *name = o->name;
   making m = {NULL, o};
-  cast_handle *h = cast_handle_new(L, &cast_session_type);
   cast_state *S;
   if (name == NULL) name = default_name(made, sizeof made);
   S = alloc_state(name, strlen(name));
@@ -546,11 +551,19 @@ cast_state *cast_state_new(
   if (S->L == NULL) goto no_memory;
   if (cast_protect_on(S->L, make_protected, &m) != LUA_OK) goto no_memory;
   lua_settop(S->L, 0);
-  enter_tree(S, from->root);
-  h->object = &S->session.object;
-  cast_handle_note(L, h);
+  enter_tree(S, root);
   return S;
 no_memory:
   if (S != NULL) discard(S);
-  cast_raise_memory(L);
+  return NULL;
+}
+
+cast_state *cast_state_new(
+  lua_State *L, cast_state *from, const cast_options *o) {
+  cast_handle *h = cast_handle_new(L, &cast_session_type);
+  cast_state *S = cast_state_make(from->root, o);
+  if (S == NULL) cast_raise_memory(L);
+  h->object = &S->session.object;
+  cast_handle_note(L, h);
+  return S;
 }

@@ -164,6 +164,16 @@ void cast_state_furnish(lua_State *L, cast_state *S);
 /* Calls fn(L) with `arg` as light userdata, protected; on an error its
    message is on the stack. */
 int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg);
+/* The root of sessions that C makes: it has no Lua state and is no session.
+   NULL: out of memory. */
+cast_state *cast_state_root(void);
+/* A new session below `root`; its first handle is the caller's. */
+cast_state *cast_state_make(cast_state *root, const cast_options *o);
+/* The session below root that comes after `after`, or the first, with a hold;
+   NULL: there is none. */
+cast_state *cast_state_child(cast_state *root, cast_state *after);
+/* Asks all of them to close. */
+void cast_state_close_children(cast_state *root, cast_session *self);
 /* A new session, its handle pushed on L. Raises. */
 cast_state *cast_state_new(lua_State *L, cast_state *S, const cast_options *o);
 /* Ends a host: lua_close has begun. Does nothing the second time, and in a
@@ -185,7 +195,10 @@ extern const cast_type cast_task_type;
 extern const cast_session_ops cast_pool_ops;
 extern const cast_session_ops cast_host_ops;
 
-/* A task of session S with its handle pushed on L; not started. Raises. */
+/* A task of session S, not started, with a reference for the caller; NULL: out
+   of memory. */
+cast_ltask *cast_ltask_make(cast_state *home);
+/* The same with its handle pushed on L instead. Raises. */
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home);
 /* Resumes it until it waits or ends (ops->resume). */
 void cast_ltask_resume(cast_session *s, cast_task *t);
@@ -262,6 +275,9 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   cast_finish finish);
 /* After the wait, whatever comes then: nothing is queued any more. */
 void cast_wait_over(cast_ltask *t);
+/* What casting_park (api_lua.c) waits with. Called when its task is cancelled
+   or interrupted, too, before the error: the module cleans up. */
+int cast_waker_finish(lua_State *L, cast_state *S, cast_ltask *t, int result);
 /* After the wait: pushes its results, or raises. */
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t);
 #if !CAST_HAS_YIELDK
@@ -281,6 +297,8 @@ uint64_t cast_deadline_in(double seconds);
 /* Pushes nil and the word for an outcome. */
 int cast_push_failure(lua_State *L, int result);
 _Noreturn void cast_raise_memory(lua_State *L);
+/* The main program's wait was interrupted: calls the hook that was set. */
+void cast_call_hook(lua_State *L, cast_state *S);
 /* Can L yield to whoever resumed it? */
 bool cast_yieldable(lua_State *L);
 void cast_probe(lua_State *L); /* once per process; before any of these */
@@ -316,6 +334,17 @@ int cast_lib_sleep(lua_State *L);
 int cast_lib_session(lua_State *L);
 int cast_lib_with_timeout(lua_State *L);
 int cast_lib_shield(lua_State *L);
+int cast_lib_run(lua_State *L);
+int cast_lib_poll(lua_State *L);
+int cast_lib_fd(lua_State *L);
+
+/* -- lib_host.c ----------------------------------------------------------- */
+
+/* Main program: lets its tasks run that are ready, waiting for one up to the
+   deadline (0: not). Did any? Raises. */
+bool cast_state_poll(lua_State *L, cast_state *S, uint64_t deadline_ns);
+/* The descriptor that is readable when there is something to poll, or -1. */
+int cast_state_fd(lua_State *L, cast_state *S);
 
 /* -- libraries ------------------------------------------------------------ */
 

@@ -45,13 +45,19 @@ static void ltask_free(cast_object *o) {
 
 const cast_type cast_task_type = {"task", ltask_free, ltask_release};
 
-cast_ltask *cast_ltask_new(lua_State *L, cast_state *home) {
-  cast_handle *h = cast_handle_new(L, &cast_task_type);
+cast_ltask *cast_ltask_make(cast_state *home) {
   cast_ltask *t = cast_calloc(sizeof *t);
-  if (t == NULL) cast_raise_memory(L);
+  if (t == NULL) return NULL;
   cast_task_init(&t->core, &home->session, &cast_task_type);
   t->co.ref = LUA_NOREF;
   t->fresh = true;
+  return t;
+}
+
+cast_ltask *cast_ltask_new(lua_State *L, cast_state *home) {
+  cast_handle *h = cast_handle_new(L, &cast_task_type);
+  cast_ltask *t = cast_ltask_make(home);
+  if (t == NULL) cast_raise_memory(L);
   h->object = &t->core.object;
   cast_handle_note(L, h);
   return t;
@@ -293,8 +299,16 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
 static int unpack_start(lua_State *L) {
   cast_ltask *t = lua_touserdata(L, 1);
   cast_state *S = cast_state_of(t->core.session);
+  int n;
   lua_settop(L, 0);
-  return cast_rebuild_values(L, S, t, &t->core.waiter.msg);
+  n = cast_rebuild_values(L, S, t, &t->core.waiter.msg);
+  if (lua_type(L, 1) == LUA_TSTRING) { /* source text from C */
+    size_t size;
+    const char *text = lua_tolstring(L, 1, &size);
+    if (cast_lua_load(L, text, size, "=(spawn)", "t") != LUA_OK) lua_error(L);
+    lua_replace(L, 1);
+  }
+  return n;
 }
 
 typedef struct starting {

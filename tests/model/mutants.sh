@@ -73,6 +73,14 @@ inplace - SESSION_LET_GO
 inplace - WOKEN_DIRECTLY
 inplace - NESTED_LOOP
 inplace - STALE_RUNNER
+foreign - -
+foreign - WAKE_FIRST
+foreign - SIGNAL_FIRST
+foreign - TOUCH_LATE
+foreign - ANNOUNCED_NOT
+foreign - SLEEP_BLIND
+foreign - TIMEOUT_STORE
+foreign - TIMEOUT_HASTY
 TABLE
 }
 
@@ -119,7 +127,7 @@ fi
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT INT TERM
-models=${*:-"session sleep wait inplace"}
+models=${*:-"session sleep wait inplace foreign"}
 for model in $models; do
   for mutant in $(grep -o 'MUTANT_[A-Z_]*' "$here/$model.pml" | sort -u); do
     table | grep -q "^$model .* ${mutant#MUTANT_}\$" ||

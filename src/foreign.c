@@ -1,0 +1,130 @@
+/* foreign.c - a thread outside of the pool as a task without a session.
+   SPDX-License-Identifier: MIT
+
+   `word` is all there is to the wake. Its thread: AWAKE -> ASLEEP before it
+   sleeps on the word. The waker: exchange to WOKEN, and a system call only if
+   it finds ASLEEP; it knows the word as an address then, and nothing else. */
+#include "foreign.h"
+
+#include "../include/casting.h"
+#include "sched.h"
+
+enum { AWAKE, WOKEN, ASLEEP };
+
+void cast_foreign_init(cast_foreign *f) {
+  memset(f, 0, sizeof *f);
+  cast_list_init(&f->task.waiter.link);
+}
+
+void cast_foreign_wake(cast_task *t) {
+  cast_foreign *f = CAST_CONTAINER(t, cast_foreign, task);
+  /* PAIR foreign: release result and message; *f may be gone after this. */
+  uint32_t was =
+    atomic_exchange_explicit(&f->word, WOKEN, memory_order_acq_rel);
+  CAST_ASSERT(was != WOKEN);
+  if (was == ASLEEP) os_wake(&f->word, 1);
+}
+
+static bool is_woken(cast_foreign *f) {
+  /* PAIR foreign: acquire what the waker has written. */
+  return atomic_load_explicit(&f->word, memory_order_acquire) == WOKEN;
+}
+
+/* While sessions run, an answer is likely soon, and sleeping is dear. */
+static bool spin(cast_foreign *f) {
+  for (uint32_t i = 0; i < CAST_SPIN_ROUNDS; i++) {
+    if (is_woken(f)) return true;
+    if (cast_sched_busy() == 0) return false;
+    for (uint32_t k = 0; k < 4; k++) os_relax();
+  }
+  return false;
+}
+
+static int sleep_once(cast_foreign *f, uint64_t deadline_ns) {
+  uint32_t awake = AWAKE;
+  /* Relaxed: it says nothing but that a system call is needed to wake; a
+     WOKEN found here is acquired by is_woken. */
+  atomic_compare_exchange_strong_explicit(
+    &f->word, &awake, ASLEEP, memory_order_relaxed, memory_order_relaxed);
+  if (awake == WOKEN) return 0;
+  return os_wait(&f->word, ASLEEP, deadline_ns);
+}
+
+int cast_foreign_wait(cast_foreign *f, uint64_t deadline_ns) {
+  cast_task *t = &f->task;
+  if (!spin(f)) {
+    while (!is_woken(f)) {
+      if (sleep_once(f, deadline_ns) != OS_ETIMEOUT || is_woken(f)) continue;
+      if (cast_wait_claim(&t->wait)) {
+        t->wait.result = CASTING_ETIMEOUT;
+        cast_waiter_unlink(&t->waiter);
+        break;
+      }
+      /* Somebody has claimed it, and is on the way to the wake. */
+      deadline_ns = OS_FOREVER;
+    }
+  }
+  cast_wait_done(t);
+  return t->wait.result;
+}
+
+int cast_foreign_send(cast_chan *c, cast_msg *m, uint64_t deadline_ns) {
+  cast_foreign f;
+  cast_waiter w;
+  int rc;
+  w.index = 0;
+  cast_msg_move(&w.msg, m);
+  rc = cast_chan_send(c, NULL, NULL, &w);
+  if (rc == CASTING_EFULL && deadline_ns != 0) {
+    cast_foreign_init(&f);
+    cast_msg_move(&f.task.waiter.msg, &w.msg);
+    rc = cast_chan_send(c, NULL, &f.task, &f.task.waiter);
+    if (rc == CAST_PARKED) rc = cast_foreign_wait(&f, deadline_ns);
+    cast_msg_move(&w.msg, &f.task.waiter.msg);
+  }
+  if (rc != 0) cast_msg_move(m, &w.msg);
+  return rc;
+}
+
+int cast_foreign_receive(cast_chan *c, cast_msg *m, uint64_t deadline_ns) {
+  cast_foreign f;
+  cast_waiter w;
+  int rc;
+  w.index = 0;
+  memset(&w.msg, 0, sizeof w.msg);
+  rc = cast_chan_receive(c, NULL, NULL, &w);
+  if (rc == CASTING_EEMPTY && deadline_ns != 0) {
+    cast_foreign_init(&f);
+    rc = cast_chan_receive(c, NULL, &f.task, &f.task.waiter);
+    if (rc == CAST_PARKED) rc = cast_foreign_wait(&f, deadline_ns);
+    cast_msg_move(&w.msg, &f.task.waiter.msg);
+  }
+  cast_msg_move(m, &w.msg);
+  return rc;
+}
+
+int cast_foreign_await(cast_event *e, uint64_t deadline_ns) {
+  cast_foreign f;
+  if (cast_event_is_set(e)) return 0;
+  if (deadline_ns == 0) return CASTING_ETIMEOUT;
+  cast_foreign_init(&f);
+  if (cast_event_wait(e, &f.task) != CAST_PARKED) return 0;
+  return cast_foreign_wait(&f, deadline_ns);
+}
+
+static _Atomic uint32_t expected;
+
+/* Relaxed: a count; who looks for deadlocks looks twice. */
+void cast_foreign_expect(void) {
+  atomic_fetch_add_explicit(&expected, 1, memory_order_relaxed);
+}
+
+void cast_foreign_unexpect(void) {
+  uint32_t old = atomic_fetch_sub_explicit(&expected, 1, memory_order_relaxed);
+  CAST_ASSERT(old > 0);
+  CAST_UNUSED(old);
+}
+
+uint32_t cast_foreign_expected(void) {
+  return atomic_load_explicit(&expected, memory_order_relaxed);
+}

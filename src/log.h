@@ -1,0 +1,19 @@
+/* log.h - the few things that casting says by itself.
+   SPDX-License-Identifier: MIT
+
+   A line goes to stderr, or to the function that the host has given. Lock:
+   CAST_RANK_LEAF, held while that function runs, so that no two calls of it
+   overlap and none comes after it was taken back. */
+#ifndef CAST_LOG_H
+#define CAST_LOG_H
+
+#include "base.h"
+
+typedef void (*cast_log_function)(void *ud, const char *text, size_t size);
+
+/* Where to; NULL: stderr. */
+void cast_log_to(cast_log_function fn, void *ud);
+/* Says the `size` bytes at text, as a line. */
+void cast_log(const char *text, size_t size);
+
+#endif
