@@ -149,6 +149,7 @@ CASTING_API int casting_session_new(
    until lua_close. 0, CASTING_ENOMEM. Raises nothing. */
 CASTING_API int casting_adopt(struct lua_State *L, casting_session **out);
 
+/* A reference more; returns s. */
 CASTING_API casting_session *casting_session_ref(casting_session *s);
 /* A session without references, Lua handles included, closes itself when its
    tasks have ended. */
@@ -176,6 +177,7 @@ CASTING_API int casting_spawn(
 CASTING_API int casting_spawn_source(casting_session *s, const char *text,
   size_t size, casting_message *args, casting_task **out);
 
+/* A reference more; returns t. And one less: the task goes on without. */
 CASTING_API casting_task *casting_task_ref(casting_task *t);
 CASTING_API void casting_task_unref(casting_task *t);
 /* Waits for its end. 0: its results are in *results; CASTING_EFAILED: its error
@@ -201,8 +203,8 @@ CASTING_API void casting_message_clear(casting_message *m);
 /* Each appends a value: 0, or CASTING_ENOMEM, or CASTING_EINVAL. An error
    sticks until the message is cleared: whatever uses it gives the error, so
    checking there is enough. Appending to a message that was received, read or
-   sent in vain replaces it. Strings are copied; handles are counted. On Lua 5.1, 5.2 and LuaJIT
-   integers arrive as numbers. */
+   sent in vain replaces it. Strings are copied; handles are counted. On Lua
+   5.1, 5.2 and LuaJIT integers arrive as numbers. */
 CASTING_API int casting_message_nil(casting_message *m);
 CASTING_API int casting_message_boolean(casting_message *m, int v);
 CASTING_API int casting_message_integer(casting_message *m, int64_t v);

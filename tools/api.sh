@@ -2,23 +2,30 @@
 # api.sh - every public function is documented, has a type stub and is tested.
 # SPDX-License-Identifier: MIT
 #
-#   api.sh [ROOT]    prints what lacks where; exit status 1 if anything
+#   api.sh [ROOT]    prints what lacks where, and how many of all functions lack
+#                    nothing; exit status 1 if anything does
 #
 # Lua: the functions are those of the luaL_Reg arrays in src/lua; the array's
 # C name says what they belong to (channel, task, session, else the module).
 # C: the functions declared with CASTING_API in include/casting.h.
 #   manual   a heading of docs/manual.md names it: casting.NAME for the module,
 #            ch:NAME or channel:NAME, t: or task:, s: or session: for handles;
-#            a C function: its name anywhere in the manual
+#            a C function: a comment in casting.h, and its name in docs/c-api.md
 #   stub     lua/casting.d.lua defines it: casting.NAME, or Class:NAME
 #   test     a file in tests/lua calls it; for C, one in tests/unit
 set -u
 cd "${1:-$(dirname -- "$0")/..}" || exit 2
 status=0
+missing=0
+lacking=''
 
 lacks() { # lacks WHERE FUNCTION
   echo "$2 lacks $1"
   status=1
+  case " $lacking " in
+  *" $2 "*) ;;
+  *) lacking="$lacking $2" missing=$((missing + 1)) ;;
+  esac
 }
 
 # Prints "class name" for each Lua function.
@@ -74,12 +81,35 @@ done <<EOF
 $functions
 EOF
 
-for name in $(sed -n 's/^CASTING_API .*[ *]\([a-z_]*\)(.*/\1/p' \
-  include/casting.h); do
-  grep -q -s -E "$name([^a-z_]|\$)" docs/manual.md ||
-    lacks "a mention in docs/manual.md" "$name"
+# The comment that a declaration belongs to may be that of a group before it: a
+# group ends at an empty line.
+undocumented() {
+  awk '
+    /^\/\*/ || /\*\/$/ { commented = 1 }
+    /^$/ { if (!after_section) commented = 0 }
+    { after_section = /^\/\* -- / }
+    /^CASTING_API / {
+      line = $0
+      sub(/\(.*/, "", line)
+      sub(/.*[ *]/, "", line)
+      if (!commented) print line
+    }' include/casting.h
+}
+for name in $(undocumented); do
+  lacks "a comment in include/casting.h" "$name"
+done
+c_functions=$(sed -n 's/^CASTING_API .*[ *]\([a-z_]*\)(.*/\1/p' include/casting.h)
+for name in $c_functions; do
+  grep -q -s -E "$name([^a-z_]|\$)" docs/c-api.md docs/manual.md ||
+    lacks "a mention in docs/c-api.md" "$name"
   [ "$name" = luaopen_casting ] ||
     cat tests/unit/*.c 2>/dev/null | grep -q -E "$name *\\(" ||
     lacks "a test in tests/unit" "$name"
 done
+
+# Each function is looked up in several places; any that is lacking counts.
+total=$(($(printf '%s\n' "$functions" | grep -c .) +
+  $(printf '%s\n' "$c_functions" | grep -c .)))
+echo "$total public functions, $((100 * (total - missing) / total)) %" \
+  "documented, stubbed, tested"
 exit $status

@@ -61,7 +61,11 @@ static job *start(
   lua_State *L, casting_waker *w, size_t room, void *(*work)(void *), job with) {
   pthread_t thread;
   job *j = malloc(sizeof *j + room);
-  if (j == NULL) luaL_error(L, "not enough memory");
+  if (j == NULL) {
+    if (with.stop >= 0) close(with.stop);
+    if (with.stop_w >= 0) close(with.stop_w);
+    luaL_error(L, "not enough memory");
+  }
   *j = with;
   j->waker = casting_waker_ref(w);
   j->holders = 2;
