@@ -144,12 +144,34 @@ void cast_free(void *ptr) {
     free(ptr);
 }
 
+/* A host's allocator knows no alignment: before the block lies where what was
+   allocated begins. */
+static void *aligned_within(size_t align, size_t size) {
+  char *raw = get(size + align + sizeof(void *)), *at;
+  uintptr_t up;
+  if (raw == NULL) return NULL;
+  up = ((uintptr_t)raw + sizeof(void *) + align - 1) & ~(uintptr_t)(align - 1);
+  at = raw + (up - (uintptr_t)raw);
+  memcpy(at - sizeof raw, &raw, sizeof raw);
+  return at;
+}
+
 void *cast_alloc_aligned(size_t align, size_t size) {
   if (fails_now()) return NULL;
+  if (CAST_UNLIKELY(source.fn != NULL))
+    return counted(aligned_within(align, size));
   return counted(aligned_alloc(align, size));
 }
 
-void cast_free_aligned(void *ptr) { cast_free(ptr); }
+void cast_free_aligned(void *ptr) {
+  char *raw;
+  if (CAST_LIKELY(source.fn == NULL)) {
+    cast_free(ptr);
+  } else if (ptr != NULL) {
+    memcpy(&raw, (char *)ptr - sizeof raw, sizeof raw);
+    cast_free(raw);
+  }
+}
 
 void cast_mem_kept(void) { uncount(); }
 
