@@ -4,9 +4,9 @@
 -- One task sends, another receives, with room for 1024 messages between them. A
 -- step is a message of one number.
 
-local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"
 local bench = dofile(here .. "common.lua")
+local casting = require "casting"
 
 local function produce(n, channel)
   for i = 1, n do

@@ -5,29 +5,48 @@
 -- coroutine this Lua makes in a second); places for the tasks to run in; and
 -- the one line in which a figure is printed.
 --
--- Options of every benchmark: --rounds N (default 5) and --seconds S (about
--- how long one round runs; default 0.2). What is left is in `bench.args`.
+-- Options of every benchmark; what is left is in `bench.args`:
+--   --rounds N    rounds; default 5
+--   --seconds S   about how long one round runs; default 0.2
+--   --steps N     rounds of so many steps, however long they take
+--   --place WORD  only there: same, one or two
+--   --raw         one round, and lines for programs; see bench.raw
+--   --bare        on plain coroutines (compare/bare.lua) instead of casting;
+--                 there is one place then
+--
+-- Benchmarks load this file before casting, for the sake of --bare.
 
 local bench = { rounds = 5, seconds = 0.2, args = {} }
 
-local loaded, casting = pcall(require, "casting")
-local now = loaded and casting.now or os.clock
-bench.now = now
+-- The folder of the benchmarks, with a slash at its end.
+bench.here = debug.getinfo(1, "S").source:match("^@(.*[/\\])[^/\\]*$") or "./"
+
+local NUMBERS = { rounds = true, seconds = true, steps = true }
+local FLAGS = { raw = true, bare = true }
 
 local i = 1
 while arg[i] do
   local option = arg[i]:match("^%-%-(%l+)$")
-  if option == "rounds" or option == "seconds" then
+  if NUMBERS[option] then
     i = i + 1
     bench[option] = assert(tonumber(arg[i]), arg[i - 1] .. " needs a number")
+  elseif option == "place" then
+    i = i + 1
+    bench.place = assert(arg[i], "--place needs a word")
+  elseif FLAGS[option] then
+    bench[option] = true
   else
     bench.args[#bench.args + 1] = arg[i]
   end
   i = i + 1
 end
 
--- The folder of the benchmarks, with a slash at its end.
-bench.here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"
+if bench.bare then
+  package.loaded.casting = dofile(bench.here .. "compare/bare.lua")
+end
+local loaded, casting = pcall(require, "casting")
+local now = loaded and casting.now or os.clock
+bench.now = now
 
 -- --------------------------------------------------------------- figures --
 
@@ -47,7 +66,7 @@ end
 -- Resume/yield pairs a second of a bare coroutine. The loop and the call are
 -- part of it: nobody can have the pair without them.
 function bench.pair_rate(n)
-  n = n or 200000
+  n = n or math.min(200000, 100 * (bench.steps or math.huge))
   local yield = coroutine.yield
   local pair = coroutine.wrap(function()
     while true do
@@ -80,6 +99,9 @@ end
 -- nearer to this figure: { name =, figure =, ratio = }. Figures are numbers, or
 -- texts printed as they are.
 function bench.print(name, figure, unit, pair, ratio, floor)
+  if bench.raw then
+    return
+  end
   local function show(value)
     return type(value) == "number" and human(value, unit) or value .. unit
   end
@@ -94,15 +116,36 @@ function bench.print(name, figure, unit, pair, ratio, floor)
   io.stdout:flush()
 end
 
--- How many steps of `run` take about `seconds`.
+-- Prints, for `--raw`, one line of fields with tabs between them: the name, the
+-- value, its unit, and then "key=number" for what else is known: steps,
+-- seconds, cpu (seconds of all processors), pair, floor.
+function bench.raw_line(name, value, unit, fields)
+  if not bench.raw then
+    return
+  end
+  local line = { name, string.format("%.17g", value), unit }
+  for _, key in ipairs { "steps", "seconds", "cpu", "pair", "floor" } do
+    if fields[key] then
+      line[#line + 1] = string.format("%s=%.17g", key, fields[key])
+    end
+  end
+  print(table.concat(line, "\t"))
+  io.stdout:flush()
+end
+
+-- How many steps of `run` take about `seconds`. A run that is slow by chance
+-- must not end it, hence no extrapolation.
 local function calibrate(run, seconds)
+  if bench.steps then
+    return bench.steps
+  end
   local n = 16
   local spent = run(n)
-  while spent < seconds / 5 and n < 1e9 do
-    n = n * (spent < seconds / 50 and 8 or 2)
+  while spent < 0.6 * seconds and n < 1e9 do
+    n = math.floor(n * math.max(1.5, math.min(8, 1.1 * seconds / spent)))
     spent = run(n)
   end
-  return math.max(1, math.floor(n * seconds / spent))
+  return n
 end
 
 -- Measures and prints one figure. Fields of `what`:
@@ -112,19 +155,24 @@ end
 --   each    what one step counts for in the figure; default 1
 --   floor   optional: { name =, run = }, something comparable without casting,
 --           measured in the same rounds
+--   steps   optional: so many in each round, for what cannot be scaled
 -- The figure, the pair rate and the floor are medians of the rounds; a ratio is
 -- the median of the ratios of the rounds, so that a machine which is slower
 -- for a while does not distort it.
 function bench.figure(what)
   local each = what.each or 1
   local floor = what.floor
-  local n = calibrate(what.run, bench.seconds)
+  local n = bench.steps or what.steps or calibrate(what.run, bench.seconds)
   local floor_n = floor and calibrate(floor.run, bench.seconds / 2)
   local rates, pairs_, ratios, floors, floor_ratios = {}, {}, {}, {}, {}
-  for round = 1, bench.rounds do
+  local seconds, cpu
+  for round = 1, bench.raw and 1 or bench.rounds do
     collectgarbage()
     local pair = bench.pair_rate()
-    local rate = n / what.run(n)
+    cpu = os.clock()
+    seconds = what.run(n)
+    cpu = os.clock() - cpu
+    local rate = n / seconds
     rates[round], pairs_[round] = rate * each, pair
     ratios[round] = rate / pair
     if floor then
@@ -132,6 +180,8 @@ function bench.figure(what)
       floors[round], floor_ratios[round] = other * each, rate / other
     end
   end
+  bench.raw_line(what.name, rates[1], what.unit, { steps = n, cpu = cpu,
+    seconds = seconds, pair = pairs_[1], floor = floors[1] })
   local beside
   if floor then
     beside = { name = floor.name, figure = bench.median(floors),
@@ -141,29 +191,72 @@ function bench.figure(what)
     bench.median(pairs_), bench.median(ratios), beside)
 end
 
+-- ---------------------------------------------------------------- memory --
+
+local function output(command)
+  local pipe = assert(io.popen(command))
+  local line = pipe:read("*l")
+  pipe:close()
+  return line
+end
+
+local page_size
+
+-- Resident bytes of this process; nil if nobody tells (not Linux).
+function bench.resident()
+  local file = io.open("/proc/self/statm")
+  if not file then
+    return nil
+  end
+  page_size = page_size or tonumber(output("getconf PAGESIZE")) or 4096
+  local pages = file:read("*a"):match("%d+%s+(%d+)")
+  file:close()
+  return tonumber(pages) * page_size
+end
+
+local function quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+-- Runs this script again, in a process of its own and with these arguments
+-- (shell's words); returns the first line that it prints.
+function bench.child(words)
+  local lowest = 0
+  while arg[lowest - 1] do
+    lowest = lowest - 1
+  end
+  return output(quote(arg[lowest]) .. " " .. quote(arg[0]) .. " " .. words)
+end
+
 -- ---------------------------------------------------------------- places --
 
 local PLACES = {
-  { name = "same session", workers = 1, shared = true },
-  { name = "one worker", workers = 1 },
-  { name = "two workers", workers = 2 },
+  { word = "same", name = "same session", workers = 1, shared = true },
+  { word = "one", name = "one worker", workers = 1 },
+  { word = "two", name = "two workers", workers = 2 },
 }
+if bench.bare then
+  PLACES = { { name = "coroutines", workers = 1, shared = true } }
+end
 
--- Calls body(place, session) for each way to place tasks: `place` is its name,
--- session(k) the session for the task number k. The main program, which only
--- waits, has a thread of its own and is no worker.
+-- Calls body(place, session, word) for each way to place tasks, or only for the
+-- one asked for: `place` is its name, session(k) the session for the task
+-- number k. The main program, which only waits, has a thread of its own and is
+-- no worker.
 function bench.places(body)
   local min, max = casting.threads()
   for _, place in ipairs(PLACES) do
-    casting.threads(place.workers, place.workers)
-    local sessions = {}
-    body(place.name, function(k)
-      k = place.shared and 1 or k
-      sessions[k] = sessions[k] or casting.session { name = "bench " .. k }
-      return sessions[k]
-    end)
-    for _, session in pairs(sessions) do
-      session:close()
+    if not bench.place or bench.bare or bench.place == place.word then
+      casting.threads(place.workers, place.workers)
+      local sessions = {}
+      body(place.name, function(k)
+        k = place.shared and 1 or k
+        sessions[k] = sessions[k] or casting.session { name = "bench " .. k }
+        return sessions[k]
+      end, place.word)
+      for _, session in pairs(sessions) do
+        session:close()
+      end
     end
   end
   casting.threads(min, max)

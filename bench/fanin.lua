@@ -4,9 +4,9 @@
 -- Four tasks, each in a session of its own unless all share one, send into one
 -- channel with room for 1024 messages. A step is a message of one number.
 
-local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"
 local bench = dofile(here .. "common.lua")
+local casting = require "casting"
 
 local PRODUCERS = 4
 

@@ -6,9 +6,9 @@
 --
 -- Argument: another number than 32.
 
-local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"
 local bench = dofile(here .. "common.lua")
+local casting = require "casting"
 
 local N = tonumber(bench.args[1]) or 32
 

@@ -14,30 +14,13 @@ local bench = dofile(here .. "common.lua")
 
 local DEFAULT = _VERSION >= "Lua 5.4" and 1000000 or 100000
 local bare = bench.args[1] == "bare"
-local count = tonumber(bench.args[bare and 2 or 1]) or DEFAULT
+local count = bench.steps or tonumber(bench.args[bare and 2 or 1]) or DEFAULT
 
-local function page_size()
-  local pipe = io.popen("getconf PAGESIZE")
-  local size = pipe and tonumber(pipe:read("*l"))
-  if pipe then
-    pipe:close()
-  end
-  return size or 4096
+if not bench.resident() then
+  print("parked: skipped, there is no /proc/self/statm here")
+  os.exit(0)
 end
-
-local PAGE = page_size()
-
--- Resident bytes of this process.
-local function resident()
-  local file = io.open("/proc/self/statm")
-  if not file then
-    print("parked: skipped, there is no /proc/self/statm here")
-    os.exit(0)
-  end
-  local pages = file:read("*a"):match("%d+%s+(%d+)")
-  file:close()
-  return tonumber(pages) * PAGE
-end
+local resident = bench.resident
 
 local function settle()
   collectgarbage()
@@ -106,31 +89,12 @@ local function measure_tasks(n)
   return bytes, n / seconds
 end
 
--- The interpreter that runs this script, as it was called.
-local function interpreter()
-  local lowest = 0
-  while arg[lowest - 1] do
-    lowest = lowest - 1
-  end
-  return arg[lowest]
-end
-
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
-local function measure_bare_elsewhere(n)
-  local pipe = assert(io.popen(string.format("%s %s bare %d",
-    quote(interpreter()), quote(arg[0]), n)))
-  local bytes = tonumber(pipe:read("*l"))
-  pipe:close()
-  return bytes
-end
-
 local pair = bench.pair_rate()
-local plain = measure_bare_elsewhere(count)
+local plain = tonumber(bench.child("bare " .. count))
 local bytes, rate = measure_tasks(count)
 local format = string.format
+bench.raw_line("parked tasks", bytes, "B", { steps = count, pair = pair,
+  floor = plain })
 bench.print("parked tasks, " .. count, format("%.0f ", bytes), "B", pair, nil,
   plain and { name = "bare coroutine", figure = format("%.0f ", plain),
     ratio = bytes / plain })

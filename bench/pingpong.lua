@@ -4,9 +4,9 @@
 -- Over two unbuffered channels. A step is a round trip: two messages, each a
 -- rendezvous.
 
-local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"
 local bench = dofile(here .. "common.lua")
+local casting = require "casting"
 
 local function ping(n, there, back)
   local start = casting.now()

@@ -5,9 +5,9 @@
 -- every other task is in the other one, so that each hop goes from session to
 -- session. A step is a hop.
 
-local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"
 local bench = dofile(here .. "common.lua")
+local casting = require "casting"
 
 local SIZE = 1000
 

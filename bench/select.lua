@@ -4,9 +4,9 @@
 -- The channels are unbuffered; for each a task in another session sends into
 -- it. A step is one select.
 
-local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"
 local bench = dofile(here .. "common.lua")
+local casting = require "casting"
 
 local function produce(channel)
   while channel:send(1) do -- until it is closed

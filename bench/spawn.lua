@@ -4,9 +4,9 @@
 -- A thousand at a time: either in the session of the task that spawns them, or
 -- in another session, to which the function is copied. A step is one task.
 
-local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"
 local bench = dofile(here .. "common.lua")
+local casting = require "casting"
 
 local BATCH = 1000
 
@@ -41,6 +41,15 @@ local function spawn_there(n, f, session)
   return casting.now() - start
 end
 
+local function coroutines(n)
+  local wrap = coroutine.wrap
+  local start = bench.now()
+  for _ = 1, n do
+    wrap(nothing)()
+  end
+  return bench.now() - start
+end
+
 bench.places(function(place, session)
   local here, there = session(1), session(2)
   bench.figure {
@@ -52,5 +61,6 @@ bench.places(function(place, session)
       end
       return here:spawn(spawn_there, n, nothing, there):await()
     end,
+    floor = { name = "bare coroutine", run = coroutines },
   }
 end)

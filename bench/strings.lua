@@ -10,9 +10,9 @@
 -- is sent, these pay for the new string's memory and its collection too. A
 -- step is one string, the figure counts bytes.
 
-local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"
 local bench = dofile(here .. "common.lua")
+local casting = require "casting"
 
 local SIZE = 1024 * 1024
 local STARTS = 1000 -- how many different strings are cut out of the source

@@ -4,9 +4,9 @@
 -- Beside it the floor: what a recursive copy of the same table costs in plain
 -- Lua. A step is one table.
 
-local casting = require "casting"
 local here = arg[0]:match("^(.*[/\\])[^/\\]*$") or "./"
 local bench = dofile(here .. "common.lua")
+local casting = require "casting"
 
 local function make_table(id)
   return { id = id, name = "item", values = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 },
