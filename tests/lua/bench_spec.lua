@@ -63,17 +63,23 @@ local OTHER = { ["bench/parked.lua"] = true, ["bench/session.lua"] = true,
 local LINES = { ["bench/select.lua"] = 2 }
 
 describe("bench", function()
-  for _, dir in ipairs { "bench", "bench/compare/lua" } do
-    for _, file in ipairs(files(dir)) do
-      if not HELPERS[file] and not OTHER[file] then
-        it("has " .. file .. ", which works in every place", function()
-          local n = LINES[file] or 1
-          assert.equal((file:find "timers" and 2 or 3) * n,
-            #lines(run(file, "--raw --steps 40")))
-        end)
-      end
+  for _, file in ipairs(files "bench") do
+    if not HELPERS[file] and not OTHER[file] then
+      it("has " .. file .. ", which works in every place", function()
+        local n = LINES[file] or 1
+        assert.equal((file:find "timers" and 2 or 3) * n,
+          #lines(run(file, "--raw --steps 40")))
+      end)
     end
   end
+
+  it("has the Savina suite, which works in two sessions", function()
+    for _, file in ipairs(files "bench/compare/lua") do
+      if not HELPERS[file] then
+        assert.equal(1, #lines(run(file, "--raw --place two --steps 40")))
+      end
+    end
+  end)
 
   it("runs the programs to compare on plain coroutines, too", function()
     for _, name in ipairs { "pingpong", "buffered", "fanin", "select", "ring",
