@@ -41,6 +41,10 @@
 #define CAST_STACK_SIZE (4u << 20) /* address space of one C stack */
 #define CAST_CLEANUP_DEPTH 200     /* levels searched for a __close handler */
 #define CAST_GRACE_NS 1000000000u  /* shields hold so long after their time */
+#define CAST_STOP_NS 10000000u     /* computing tasks may go on so long ... */
+#define CAST_INSIST_NS 100000000u  /* ... and their clean-up so long */
+#define CAST_NAG_NS 50000000u      /* between two looks at such tasks */
+#define CAST_WATCH_COUNT 10000     /* instructions between a host's looks */
 #define CAST_SHARED_STRING 4096u   /* strings from here on are shared */
 #define CAST_BIG_MIN 65536u        /* blocks from here on are kept (big.h), */
 #define CAST_BIG_BITS 26u          /* below 2^this, and */

@@ -27,21 +27,38 @@ void cast_timer_kick(void) {
   os_wake(&timers.kicked, 1);
 }
 
+/* Into the heap; true: the sleeper sleeps too long. */
+static bool push_locked(cast_timer *t, uint64_t deadline_ns) {
+  bool kick = deadline_ns < timers.sleeping_ns;
+  t->node.deadline_ns = deadline_ns;
+  cast_heap_push(&timers.heap, &t->node);
+  if (kick) timers.sleeping_ns = deadline_ns;
+  return kick;
+}
+
 int cast_timer_set(cast_timer *t, uint64_t deadline_ns) {
   int rc;
   bool kick = false;
   cast_lock_take(&timers.lock);
   cast_heap_remove(&timers.heap, &t->node);
   rc = cast_heap_reserve(&timers.heap);
-  if (rc == 0) {
-    t->node.deadline_ns = deadline_ns;
-    cast_heap_push(&timers.heap, &t->node);
-    kick = deadline_ns < timers.sleeping_ns;
-    if (kick) timers.sleeping_ns = deadline_ns;
-  }
+  if (rc == 0) kick = push_locked(t, deadline_ns);
   cast_lock_drop(&timers.lock);
   if (kick) cast_timer_kick();
   return rc;
+}
+
+bool cast_timer_sooner(cast_timer *t, uint64_t deadline_ns) {
+  bool sooner, kick = false;
+  cast_lock_take(&timers.lock);
+  sooner = t->node.index != 0 && deadline_ns < t->node.deadline_ns;
+  if (sooner) {
+    cast_heap_remove(&timers.heap, &t->node);
+    kick = push_locked(t, deadline_ns); /* into its own room */
+  }
+  cast_lock_drop(&timers.lock);
+  if (kick) cast_timer_kick();
+  return sooner;
 }
 
 void cast_timer_remove(cast_timer *t) {

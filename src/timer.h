@@ -29,6 +29,9 @@ void cast_timers_init(void);
 void cast_timers_fini(void);
 /* Sets or moves the deadline: 0 or CASTING_ENOMEM. */
 int cast_timer_set(cast_timer *t, uint64_t deadline_ns);
+/* The same if that is sooner than what it was set to: then true. It must have
+   been set before, and cannot fail. */
+bool cast_timer_sooner(cast_timer *t, uint64_t deadline_ns);
 void cast_timer_remove(cast_timer *t);
 /* From fire(): have it fire once more. Never fails. */
 void cast_timer_again(cast_timer *t, uint64_t deadline_ns);

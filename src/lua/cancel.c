@@ -64,6 +64,7 @@ bool cast_cancel_test(lua_State *L, int i) {
 struct cast_reason {
   cast_object object;
   const char *text; /* (i) NULL: none was given */
+  bool fixed;       /* (i) never freed, and so not counted */
   char own[];
 };
 
@@ -83,10 +84,11 @@ static cast_reason *new_reason(const char *text) {
   return r;
 }
 
-/* These are never freed, since they refer to themselves. */
 static cast_reason session_closes = {
-  {&reason_type, NULL, 1}, "the session closes"};
-static cast_reason program_ends = {{&reason_type, NULL, 1}, "the program ends"};
+  {&reason_type, NULL, 1}, "the session closes", true};
+static cast_reason program_ends = {
+  {&reason_type, NULL, 1}, "the program ends", true};
+static cast_reason ended = {{&reason_type, NULL, 1}, NULL, true};
 
 bool cast_cancel_wanted(cast_ltask *t) {
   /* PAIR reason: acquire its text. */
@@ -102,17 +104,38 @@ const char *cast_cancel_reason(cast_ltask *t) {
 void cast_cancel_forget(cast_ltask *t) {
   /* PAIR reason: acquire; nobody else has the task any more. */
   cast_reason *r = atomic_load_explicit(&t->reason, memory_order_acquire);
-  if (r != NULL) cast_unref(&r->object);
+  if (r != NULL && !r->fixed) cast_unref(&r->object);
 }
 
 /* The first reason counts. */
-static void put_reason(cast_ltask *t, cast_reason *r) {
+static bool put_reason(cast_ltask *t, cast_reason *r) {
   cast_reason *none = NULL;
-  cast_ref(&r->object);
+  if (!r->fixed) cast_ref(&r->object);
   /* PAIR reason: release the text. */
-  if (!atomic_compare_exchange_strong_explicit(
+  if (atomic_compare_exchange_strong_explicit(
         &t->reason, &none, r, memory_order_acq_rel, memory_order_acquire))
-    cast_unref(&r->object);
+    return true;
+  if (!r->fixed) cast_unref(&r->object);
+  return false;
+}
+
+/* From now on it is somebody's wish that t ends. */
+static void want(cast_ltask *t, cast_reason *r) {
+  cast_state *S = cast_state_of(t->core.session);
+  uint64_t now;
+  if (!put_reason(t, r)) return;
+  /* Relaxed: the nag, set after it, reads it under the timers' lock. */
+  atomic_fetch_add_explicit(&S->wanted, 1, memory_order_relaxed);
+  now = os_now();
+  cast_nag_at(S, now + CAST_STOP_NS, now);
+}
+
+void cast_cancel_end(cast_ltask *t) {
+  cast_state *S = cast_state_of(t->core.session);
+  /* Relaxed: a count. The wish that is counted down may be counted up only
+     after this; then the count is too low, by a task that has ended. */
+  if (!put_reason(t, &ended))
+    atomic_fetch_sub_explicit(&S->wanted, 1, memory_order_relaxed);
 }
 
 /* -- asking --------------------------------------------------------------- */
@@ -133,7 +156,7 @@ static void cancel_all(cast_session *s, cast_reason *r) {
     l = l->next;
     cast_lock_drop(&s->lock);
     if (l == &s->tasks) return;
-    put_reason(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);
+    want(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);
     cast_task_cancel(CAST_CONTAINER(l, cast_task, link));
   }
 }
@@ -159,7 +182,7 @@ static int ask(
   q->post.run = on_request;
   if (t != NULL) {
     q->task = cast_ref(&t->core.object);
-    put_reason(t, q->reason);
+    want(t, q->reason);
   }
   if (s == self)
     on_request(s, &q->post, false);
@@ -181,5 +204,5 @@ void cast_cancel_close(cast_session *s) {
   cast_session_cancel_all(s);
   /* Nobody adds any more, and only the owner removes: no lock. */
   for (cast_list *l = s->tasks.next; l != &s->tasks; l = l->next)
-    put_reason(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);
+    want(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);
 }

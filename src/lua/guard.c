@@ -155,13 +155,23 @@ static bool cleaning(lua_State *L, cast_ltask *t, const cast_guard *g) {
 typedef struct verdict {
   bool cancel;       /* the task */
   cast_guard *guard; /* or this one */
-  uint64_t next_ns;  /* else when the next will be */
+  uint64_t since_ns; /* when its time was */
+  uint64_t next_ns;  /* when the next one's will be */
 } verdict;
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
+/* Whether a time has come; notes that, or when it will. */
+static bool is_past(verdict *v, uint64_t at, uint64_t now) {
+  if (at <= now)
+    v->since_ns = at;
+  else
+    v->next_ns = earlier(v->next_ns, at);
+  return at <= now;
+}
+
 static verdict judge(cast_ltask *t, uint64_t now) {
-  verdict v = {false, NULL, OS_FOREVER};
+  verdict v = {false, NULL, 0, OS_FOREVER};
   lua_State *L = t->at;
   bool shielded = false;
   for (cast_guard *g = t->guards; g != NULL; g = g->outer) {
@@ -172,18 +182,12 @@ static verdict judge(cast_ltask *t, uint64_t now) {
       continue;
     }
     if (shielded || (at <= now && cleaning(L, t, g))) at = later(at);
-    if (at <= now)
-      v.guard = g;
-    else
-      v.next_ns = earlier(v.next_ns, at);
+    if (is_past(&v, at, now)) v.guard = g;
   }
   if (t->core.cancelled) {
     uint64_t at = t->core.cancelled_ns;
     if (shielded || cleaning(L, t, NULL)) at = later(at);
-    if (at <= now)
-      v.cancel = true;
-    else
-      v.next_ns = earlier(v.next_ns, at);
+    v.cancel = is_past(&v, at, now);
   }
   return v;
 }
@@ -214,19 +218,30 @@ static bool push_verdict(lua_State *L, cast_ltask *t, const verdict *v) {
   return v->cancel || v->guard != NULL;
 }
 
-bool cast_guard_push(lua_State *L, cast_ltask *t, uint64_t now_ns) {
+uint64_t cast_guard_late(
+  lua_State *L, cast_ltask *t, uint64_t now_ns, uint64_t *late_ns) {
   verdict v = judge(t, now_ns);
-  return push_verdict(L, t, &v);
+  *late_ns = now_ns - v.since_ns;
+  return push_verdict(L, t, &v) ? 0 : v.next_ns;
 }
 
 void cast_guard_check(lua_State *L, cast_ltask *t, uint64_t now_ns) {
-  if (cast_guard_push(L, t, now_ns)) lua_error(L);
+  uint64_t late;
+  if (cast_guard_late(L, t, now_ns, &late) != 0) return;
+  if (late >= CAST_INSIST_NS) cast_stop_insist(t->at, t);
+  lua_error(L);
 }
 
-uint64_t cast_guard_next(cast_ltask *t) {
-  uint64_t now = os_now();
-  verdict v = judge(t, now);
-  return v.cancel || v.guard != NULL ? now : v.next_ns;
+uint64_t cast_guard_next(cast_ltask *t, uint64_t now_ns) {
+  verdict v = judge(t, now_ns);
+  return v.cancel || v.guard != NULL ? now_ns : v.next_ns;
+}
+
+uint64_t cast_guard_soonest(cast_ltask *t) {
+  uint64_t at = t->core.cancelled ? t->core.cancelled_ns : OS_FOREVER;
+  for (cast_guard *g = t->guards; g != NULL; g = g->outer)
+    at = earlier(at, g->deadline_ns);
+  return at;
 }
 
 uint64_t cast_guard_spared(cast_task *core, uint64_t now_ns) {
@@ -336,12 +351,15 @@ static void check_function(lua_State *L, int i, const char *name) {
 static void push_deadline(lua_State *L) {
   static const char *const name = "with_timeout";
   double seconds;
+  cast_guard *g;
   if (lua_type(L, 1) != LUA_TNUMBER || !(lua_tonumber(L, 1) >= 0))
     bad_argument(
       L, 1, name, "timeout must be a number of seconds, zero or more");
   seconds = lua_tonumber(L, 1);
   check_function(L, 2, name);
-  push_guard(L, name)->deadline_ns = cast_deadline_in(seconds);
+  g = push_guard(L, name);
+  g->deadline_ns = cast_deadline_in(seconds);
+  cast_stop_watch(cast_state_of(g->task->core.session), g->task, L);
 }
 
 static void push_shield(lua_State *L) {
@@ -427,7 +445,8 @@ void cast_open_guard(lua_State *L) {
     "  return leave(make_shield(f), pcall(f, ...))\n"
     "end\n";
   int module = lua_gettop(L);
-  if (cast_lua_load(L, text, sizeof text - 1, "=[casting]", "t") != LUA_OK)
+  if (cast_lua_load(L, text, sizeof text - 1, "=" CAST_GUARD_SOURCE, "t") !=
+      LUA_OK)
     lua_error(L);
   lua_getfield(L, module, "with_timeout");
   lua_getfield(L, module, "shield");

@@ -5,8 +5,8 @@
    something of a task that computes pokes its thread (os_poke): the handler
    (cast_hook_poke) sets a debug hook on the coroutine that runs, as lua.c does
    on Ctrl-C, and at its next instruction the hook looks up: must the task stop
-   (its session is to close)? Then it raises. Do other sessions wait for the
-   thread? Then it yields, through the coroutines that the user has nested, and
+   (stop.c)? Then it raises. Do other sessions wait for the thread? Then it
+   yields, through the coroutines that the user has nested, and
    goes on first when its session's turn comes again. There is no hook while
    nobody asks.
 
@@ -41,50 +41,23 @@ lua_Hook cast_hook_noted(cast_state *S) {
 bool cast_hook_changed(cast_state *S) {
   lua_State *L = atomic_load_explicit(&S->main_thread, memory_order_relaxed);
   lua_Hook now = L != NULL ? lua_gethook(L) : NULL;
-  return now != NULL && now != cast_hook_noted(S);
+  return now != NULL && now != cast_hook && now != cast_hook_noted(S);
 }
 
 /* -- pokes ---------------------------------------------------------------- */
 
-#if CAST_LUAJIT
-
-/* Its lua_sethook meets the trace compiler half way when called from a signal
-   handler (crashes were seen), and its compiled loops see no hooks. */
-void cast_hook_poke(cast_session *s) { CAST_UNUSED(s); }
-
-#else
-
-/* Raises the cancellation, as a blocking call would; first once, so that
-   clean-up can run, later at every instruction, whatever catches it. */
-static void stop(lua_State *L, cast_state *S, cast_ltask *t) {
-  /* Relaxed: a moment earlier or later does not matter. */
-  if (atomic_load_explicit(&S->nags, memory_order_relaxed) < 2)
-    lua_sethook(L, NULL, 0, 0);
-  cast_task_cancel(&t->core);
-  cast_cancel_push(L, cast_cancel_reason(t));
-  lua_error(L);
-}
-
-static bool must_stop(cast_state *S) {
-  /* Relaxed: asked again until the session has closed. */
-  if (S->host != NULL)
-    return atomic_load_explicit(&S->ending, memory_order_relaxed);
-  return atomic_load_explicit(&S->close_posted, memory_order_relaxed);
-}
-
 /* Does somebody wait for this thread, and can the task let go of it here? */
 static bool can_give_way(lua_State *L, cast_state *S) {
   cast_worker *w = S->session.runner->worker;
-  return w != NULL && S->through && cast_sched_backlog(w) &&
+  return !CAST_LUAJIT && w != NULL && S->through && cast_sched_backlog(w) &&
          L == atomic_load_explicit(&S->running, memory_order_relaxed) &&
          cast_yieldable(L);
 }
 
 bool cast_hook_urgent(cast_session *s) {
   cast_state *S = cast_state_of(s);
-  if (!must_stop(S)) return cast_hook_changed(S);
-  atomic_fetch_add_explicit(&S->nags, 1, memory_order_relaxed);
-  return true;
+  return atomic_load_explicit(&S->ending, memory_order_relaxed) ||
+         cast_stop_due(S) || cast_hook_changed(S);
 }
 
 /* The main program was interrupted: it goes on first. The task lies on this
@@ -97,20 +70,36 @@ static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_task_yield(&t->core);
   cast_task_block(&t->core);
   atomic_store_explicit(&S->running, running, memory_order_relaxed);
-  if (t->core.cancelled) stop(L, S, t);
+  if (cast_stop_wanted(S)) cast_stop_look(L, S, t);
 }
 
-static void look_up(lua_State *L, lua_Debug *ar) {
+void cast_hook(lua_State *L, lua_Debug *ar) {
   cast_state *S = cast_state_find(L);
-  cast_ltask *t = S != NULL ? cast_current(S) : NULL;
+  cast_ltask *t;
   CAST_UNUSED(ar);
-  if (t != NULL && must_stop(S)) stop(L, S, t);
-  lua_sethook(L, NULL, 0, 0);
-  if (t != NULL && S->host != NULL) let_main_go(L, S, t);
-  if (t == NULL || S->host != NULL || !can_give_way(L, S)) return;
-  S->preempted = true;
-  lua_yield(L, 0);
+  t = S != NULL && S->session.current != NULL
+        ? cast_ltask_of(S->session.current)
+        : NULL;
+  if (t != NULL && cast_stop_wanted(S)) cast_stop_look(L, S, t);
+  /* Relaxed: its own thread has set it. A host's tasks are watched then. */
+  if (S == NULL || !atomic_load_explicit(&S->ending, memory_order_relaxed))
+    lua_sethook(L, NULL, 0, 0);
+  if (t == NULL || t == S->main) return;
+  if (S->host != NULL) {
+    let_main_go(L, S, t);
+  } else if (can_give_way(L, S)) {
+    S->preempted = true;
+    lua_yield(L, 0);
+  }
 }
+
+#if CAST_LUAJIT
+
+/* Its lua_sethook meets the trace compiler half way when called from a signal
+   handler (crashes were seen), and its compiled loops see no hooks. */
+void cast_hook_poke(cast_session *s) { CAST_UNUSED(s); }
+
+#else
 
 void cast_hook_poke(cast_session *s) {
   cast_state *S = cast_state_of(s);
@@ -118,8 +107,8 @@ void cast_hook_poke(cast_session *s) {
   if (L == NULL) return;
   /* A debugger's or profiler's hook goes before a fair share; the pool makes
      up for it with another thread. */
-  if (lua_gethook(L) != NULL && !must_stop(S)) return;
-  lua_sethook(L, look_up, LUA_MASKCOUNT, 1);
+  if (lua_gethook(L) != NULL && !cast_stop_wanted(S)) return;
+  lua_sethook(L, cast_hook, LUA_MASKCOUNT, 1);
 }
 
 #endif

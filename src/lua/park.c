@@ -222,7 +222,7 @@ void cast_call_hook(lua_State *L, cast_state *S) {
   lua_State *main = S->L != NULL ? S->L : L;
   lua_Hook hook = lua_gethook(main);
   lua_Debug ar;
-  if (hook == NULL || hook == cast_hook_noted(S)) return;
+  if (hook == NULL || hook == cast_hook || hook == cast_hook_noted(S)) return;
   memset(&ar, 0, sizeof ar);
   ar.event = LUA_HOOKCOUNT;
   ar.currentline = -1;
@@ -275,7 +275,7 @@ static int resumed(lua_State *L) {
 
 /* The deadline of a wait of a task that is guarded. */
 static uint64_t guarded(cast_ltask *t, uint64_t deadline_ns) {
-  uint64_t next = cast_guard_next(t);
+  uint64_t next = cast_guard_next(t, os_now());
   return next < deadline_ns ? next : deadline_ns;
 }
 
@@ -316,6 +316,7 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
     atomic_store_explicit(&S->running, L, memory_order_relaxed);
     S->through = through;
     runs_again(L);
+    cast_stop_watch(S, t, L);
     return cast_complete(L, S, t);
   }
   t->parked = true;

@@ -14,9 +14,7 @@
 #include "../worker.h"
 #include "handle.h"
 
-#define GRACE_NS 2000000000u   /* for sessions to unwind at the end of a host */
-#define NAG_FIRST_NS 20000000u /* computing tasks may go on so long ... */
-#define NAG_AGAIN_NS 100000000u /* ... and their clean-up so long */
+#define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
 
 static const char state_key = 0;
 static cast_lock tree = CAST_LOCK_STATIC(CAST_RANK_HOST);
@@ -139,15 +137,6 @@ static void pool_close(cast_session *s) {
   leave_tree(S);
 }
 
-static bool nag(cast_timer *t) {
-  cast_state *S = CAST_CONTAINER(t, cast_state, nag);
-  if (cast_event_is_set(&S->session.closed)) return false;
-  atomic_fetch_add_explicit(&S->nags, 1, memory_order_relaxed);
-  cast_timer_again(t, os_now() + NAG_AGAIN_NS);
-  cast_workers_poke(&S->session);
-  return false;
-}
-
 static void pool_wake(cast_session *s, cast_session *self) {
   cast_sched_ready(cast_worker_of(self), &s->job);
 }
@@ -176,11 +165,10 @@ void cast_state_close(cast_state *S, cast_session *self) {
   S->session.closing = true;
   cast_lock_drop(&S->session.lock);
   /* The hold keeps it whole until the timer is set; a session that has closed
-     meanwhile has taken it out, or does so in free_state. */
+     meanwhile has taken it out. */
   cast_session_hold(&S->session);
   cast_session_push(&S->session, self, &S->close_post);
-  if (!cast_event_is_set(&S->session.closed))
-    (void)cast_timer_set(&S->nag, os_now() + NAG_FIRST_NS);
+  cast_nag_at(S, os_now() + CAST_STOP_NS, os_now());
   cast_session_drop(&S->session);
 }
 
@@ -273,6 +261,7 @@ static bool unwind(cast_state *S, lua_State *L) {
   cast_hook_note(S, L);
   S->host->pollable = false;
   cast_host_return(S->host);
+  cast_stop_allow(S);
   cast_cancel_close(&S->session);
   all = host_await(S, &S->session.empty, deadline);
   cast_state_close_children(S, &S->session);
@@ -377,10 +366,10 @@ static cast_state *alloc_state(const char *name, size_t size) {
   cast_state *S = cast_calloc(sizeof *S + size + 1);
   if (S == NULL) return NULL;
   memcpy(S->name, name, size);
+  atomic_init(&S->nag_ns, OS_FOREVER);
   cast_list_init(&S->children);
   cast_list_init(&S->sibling);
   S->close_post.run = on_close;
-  S->nag.fire = nag;
   return S;
 }
 
@@ -545,7 +534,8 @@ cast_state *cast_state_make(cast_state *root, const cast_options *o) {
   if (S == NULL || cast_sched_first() != 0) goto no_memory;
   S->slabs.max = o->memory_max;
   m.S = S;
-  if (cast_session_init(&S->session, &cast_pool_ops, false) != 0)
+  if (cast_session_init(&S->session, &cast_pool_ops, false) != 0 ||
+      cast_nag_init(S) != 0)
     goto no_memory;
   S->L = new_lua(S);
   if (S->L == NULL) goto no_memory;

@@ -69,6 +69,7 @@ struct cast_ltask {
   bool selecting;         /* its cases stand in the queues of channels */
   bool in_place;          /* the wait under way keeps the C stack */
   bool closing;           /* its coroutine's pending variables are closed */
+  bool hooked;            /* a hook has raised: Lua forgets to allow hooks */
   bool raising;           /* (5.1, LuaJIT) a hook is to raise an error in it */
   _Atomic uint8_t shared; /* (a) CAST_OWN, CAST_SHARED or CAST_KEPT */
   bool stored;            /* results lie in the local handle */
@@ -104,8 +105,9 @@ struct cast_state {
   uint32_t nidle;
   uint32_t idle_room;
   cast_state *root; /* (i) the host whose end closes this one; may be self */
-  cast_timer nag;   /* closing: pokes tasks that compute on */
-  _Atomic uint32_t nags; /* (a) how often so far */
+  cast_timer nag;   /* has tasks looked at that compute on (stop.c) */
+  _Atomic uint64_t nag_ns; /* (a) hint: when */
+  _Atomic int32_t wanted;  /* (a) tasks that somebody has cancelled */
   cast_post close_post;
   _Atomic bool close_posted; /* (a) set once */
   cast_list children;        /* host: (host lock) its sessions' states */
@@ -226,6 +228,8 @@ void cast_cancel_close(cast_session *s);
 /* Has somebody asked for it? Any thread. */
 bool cast_cancel_wanted(cast_ltask *t);
 const char *cast_cancel_reason(cast_ltask *t); /* NULL: none */
+/* Owner: the task ends; from now on it is too late to ask. */
+void cast_cancel_end(cast_ltask *t);
 /* The task is being freed. */
 void cast_cancel_forget(cast_ltask *t);
 
@@ -234,10 +238,13 @@ void cast_cancel_forget(cast_ltask *t);
 /* Is t past its time at now_ns, or a guard that t->at is in? Raises then. */
 void cast_guard_check(lua_State *L, cast_ltask *t, uint64_t now_ns);
 /* The same question for whoever wants to choose the moment: pushes the error
-   and returns true, or returns false. */
-bool cast_guard_push(lua_State *L, cast_ltask *t, uint64_t now_ns);
+   and returns 0, or returns when it will be. *late_ns: by how much. */
+uint64_t cast_guard_late(
+  lua_State *L, cast_ltask *t, uint64_t now_ns, uint64_t *late_ns);
 /* When a wait that begins now must end for that reason; OS_FOREVER. */
-uint64_t cast_guard_next(cast_ltask *t);
+uint64_t cast_guard_next(cast_ltask *t, uint64_t now_ns);
+/* The earliest of its deadlines, whether it is in force now or not. */
+uint64_t cast_guard_soonest(cast_ltask *t);
 /* ops->spared: see session.h. */
 uint64_t cast_guard_spared(cast_task *t, uint64_t now_ns);
 /* The task ends: its guards, if there are still some, forget it. */
@@ -246,11 +253,35 @@ void cast_guard_leave(cast_ltask *t);
 static inline bool cast_guarded(const cast_ltask *t) {
   return t->core.cancelled || t->guards != NULL;
 }
+/* Where the functions written in Lua are said to be. */
+#define CAST_GUARD_SOURCE "[casting]"
 /* Finishes the module on the top of the stack. */
 void cast_open_guard(lua_State *L);
 
+/* -- stop.c --------------------------------------------------------------- */
+
+int cast_nag_init(cast_state *S); /* 0, CASTING_ENOMEM */
+/* Has the task that runs at at_ns looked at, or sooner. Any thread. */
+void cast_nag_at(cast_state *S, uint64_t at_ns, uint64_t now_ns);
+/* Monitor: is it time to have a host's task looked at? */
+bool cast_stop_due(cast_state *S);
+/* Owner, as in a signal handler: is there anything to look at? */
+bool cast_stop_wanted(cast_state *S);
+/* In a hook: raises if t is past its time. */
+void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t);
+/* Has the hook called after `count` instructions of L. */
+void cast_stop_hook(lua_State *L, int count);
+/* A host begins to end: hooks are to work although it is in a finalizer. */
+void cast_stop_allow(cast_state *S);
+/* From now on each instruction of t raises. */
+void cast_stop_insist(lua_State *L, cast_ltask *t);
+/* t is about to go on in L: sees to it that it is stopped in time. */
+void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L);
+
 /* -- hook.c, coroutine.c -------------------------------------------------- */
 
+/* The hook: whatever computes looks up. */
+void cast_hook(lua_State *L, lua_Debug *ar);
 /* ops->poke: as in a signal handler. The task that computes will look up. */
 void cast_hook_poke(cast_session *s);
 /* Host: the main program's wait begins, in L. */

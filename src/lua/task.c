@@ -285,11 +285,12 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   if (!clean) {
     t->closing = true;
     cast_lua_close_thread(t->co.L, NULL);
-    clean = true;
+    clean = !t->hooked;
   }
 #endif
   cast_coroutine_put(S, t->co, clean);
   t->co.L = NULL;
+  cast_cancel_end(t);
   cast_task_finish(&t->core, how);
 }
 
@@ -334,6 +335,7 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   int status, nres;
   if (cast_protect(S, start_protected, &a) != LUA_OK) {
     cast_msg_drop(&t->core.waiter.msg);
+    cast_cancel_end(t);
     cast_task_finish(&t->core, CAST_FAILED);
     return -1;
   }
@@ -355,8 +357,11 @@ static int start_remote(cast_state *S, cast_ltask *t) {
 /* 5.1 and LuaJIT have no continuations: a hook at its next instruction raises
    what was put into the registry. */
 static void raise_hook(lua_State *L, lua_Debug *ar) {
+  cast_state *S = cast_state_find(L);
   CAST_UNUSED(ar);
   lua_sethook(L, NULL, 0, 0);
+  if (S != NULL && S->session.current != NULL)
+    cast_stop_watch(S, cast_ltask_of(S->session.current), L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &raise_key);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
@@ -446,6 +451,7 @@ static int prepare(cast_state *S, cast_ltask *t) {
     if (t->core.cancelled) {
       if (t->co.L != NULL) cast_coroutine_put(S, t->co, true);
       cast_msg_drop(&t->core.waiter.msg);
+      cast_cancel_end(t);
       cast_task_finish(&t->core, CAST_CANCELLED);
       return -1;
     }
@@ -466,6 +472,8 @@ void cast_ltask_resume(cast_session *s, cast_task *core) {
   t->parked = false;
   atomic_store_explicit(&S->running, t->co.L, memory_order_relaxed);
   S->through = true;
+  if (CAST_UNLIKELY(S->host != NULL || cast_guarded(t)) && !t->raising)
+    cast_stop_watch(S, t, t->co.L);
   status = cast_lua_resume(t->co.L, n, &nres);
   /* Before anything is freed; the compiler keeps it there (the calls that
      follow are opaque to it). */

@@ -496,3 +496,137 @@ describe("session:cancel", function()
     assert.equal("cancelled: the session closes", tostring(e))
   end)
 end)
+
+describe("a task that computes", function()
+  local session
+  before_each(function() session = casting.session() end)
+  after_each(function() session:close() end)
+
+  -- Starts f, cancels it if told so, and gives what join says.
+  local function outcome(f, cancels)
+    local started = casting.channel(1)
+    local task = session:spawn(function()
+      started:send(true)
+      return f()
+    end)
+    started:receive(LONG)
+    if cancels then task:cancel "x" end
+    return task:join(LONG)
+  end
+  local function stops(f)
+    local ok, e = outcome(f, true)
+    assert.is_false(ok)
+    assert.is_true(casting.is_cancelled(e))
+  end
+
+  it("and catches each error of its calls is stopped", function()
+    stops(function()
+      local c = require "casting"
+      while true do pcall(c.sleep, 1) end
+    end)
+    stops(function()
+      local c = require "casting"
+      while true do pcall(function() c.channel():receive() c.yield() end) end
+    end)
+    stops(function()
+      local c = require "casting"
+      while true do
+        coroutine.wrap(function()
+          while true do pcall(function() c.sleep(1) end) end
+        end)()
+      end
+    end)
+    assert.same(pack(true, nil, "timeout"), pack(outcome(function()
+      local c = require "casting"
+      return c.with_timeout(0.01, function()
+        while true do pcall(c.sleep, 1) end
+      end)
+    end)))
+  end)
+
+  it("so is one of the main state, and the main program", function()
+    local task = casting.spawn(function()
+      while true do pcall(casting.sleep, 1) end
+    end)
+    casting.yield()
+    task:cancel()
+    assert.is_false((task:join(LONG)))
+    assert.same(pack(nil, "timeout"), pack(casting.with_timeout(0.01,
+      function()
+        while true do pcall(casting.sleep, 1) end
+      end)))
+  end)
+
+  if helper.jit then return end -- it has no hooks in compiled code
+
+  it("is stopped by a hook", function()
+    stops(function() while true do end end)
+    stops(function()
+      while true do pcall(function() while true do end end) end
+    end)
+    stops(function() coroutine.wrap(function() while true do end end)() end)
+    stops(function()
+      while true do
+        coroutine.resume(coroutine.create(function() while true do end end))
+      end
+    end)
+  end)
+
+  it("is stopped at a deadline, and only that far", function()
+    assert.same(pack(true, nil, "timeout"), pack(outcome(function()
+      return require "casting".with_timeout(0.01, function()
+        while true do end
+      end)
+    end)))
+    assert.same(pack(true, nil, "timeout"), pack(outcome(function()
+      return require "casting".with_timeout(0.01, function()
+        while true do pcall(function() while true do end end) end
+      end)
+    end)))
+    assert.same(pack(true, nil, "timeout", "on"), pack(outcome(function()
+      local c = require "casting"
+      c.with_timeout(0.01, function() while true do end end)
+      local ok, word = c.with_timeout(0.05, function() while true do end end)
+      return ok, word, "on"
+    end)))
+  end)
+
+  it("is left alone in a shield, for a while", function()
+    local log = casting.channel(10)
+    local ok = outcome(function()
+      local c = require "casting"
+      c.shield(function()
+        local till = c.now() + 0.15
+        while c.now() < till do end
+        log:send "whole"
+      end)
+      while true do end
+    end, true)
+    assert.is_false(ok)
+    assert.equal("whole", log:try_receive())
+    stops(function()
+      require "casting".shield(function() while true do end end)
+    end)
+  end)
+
+  if closes then
+    it("is left alone in its __close handlers", function()
+      local log = casting.channel(10)
+      local chunk = compile [[
+        local log, error_too = ...
+        local c = require "casting"
+        local x <close> = setmetatable({}, {__close = function()
+          local till = c.now() + 0.15
+          while c.now() < till do end
+          log:send "whole"
+        end})
+        if error_too then while true do end end]]
+      assert.is_true((outcome(function() chunk(log, false) end, true)))
+      assert.equal("whole", log:try_receive())
+      assert.is_false((outcome(function() chunk(log, true) end, true)))
+      assert.equal("whole", log:try_receive())
+      outcome(function() pcall(chunk, log, true) end, true)
+      assert.equal("whole", log:try_receive())
+    end)
+  end
+end)

@@ -1,0 +1,172 @@
+/* stop.c - tasks that are to end, and compute on.
+   SPDX-License-Identifier: MIT
+
+   A task past its time (cancelled, or a guard's deadline has passed) meets an
+   error at its blocking calls. One that makes none is interrupted by a hook
+   (hook.c): CAST_STOP_NS after its time the error is raised wherever it is,
+   once, so that its clean-up can run; and from CAST_INSIST_NS on at every
+   instruction, whatever catches it. Never in a shield or a __close handler
+   (guard.c), nor in a finalizer: Lua runs those without hooks.
+
+   Who brings the hook about: a timer of the state, the *nag*. It has the
+   worker that runs the session poked. (A host's tasks are watched by another,
+   which asks cast_stop_due; when the host ends they have the hook anyway.) A loop that catches each blocking
+   call's error is found by those calls. LuaJIT has no pokes: there, only what
+   makes calls of casting is stopped.
+
+   Invariants:
+   1. While a task that is guarded or to be cancelled runs in a session of
+      ours, the nag is set, to CAST_STOP_NS after its next time at most; or a
+      poke is on its way, whose hook sets the nag anew.
+   2. `nag_ns` is not before the time that the nag is set to, unless it has
+      passed: a hint that saves taking the timers' lock. */
+#include "../../include/casting.h"
+#include "../worker.h"
+#include "state.h"
+
+#if CAST_LUAJIT
+#include <luajit.h>
+#endif
+
+/* -- the nag -------------------------------------------------------------- */
+
+void cast_nag_at(cast_state *S, uint64_t at_ns, uint64_t now_ns) {
+  uint64_t set = atomic_load_explicit(&S->nag_ns, memory_order_relaxed);
+  if (at_ns == OS_FOREVER || (set <= at_ns && set > now_ns)) return;
+  /* A host's tasks are looked at every now and then, while they run. */
+  if (S->host != NULL || cast_timer_sooner(&S->nag, at_ns))
+    atomic_store_explicit(&S->nag_ns, at_ns, memory_order_relaxed);
+}
+
+/* Are there tasks that should have ended? */
+static bool is_wanted(cast_state *S) {
+  /* Relaxed: asked again when it changes (invariant 1). */
+  return atomic_load_explicit(&S->wanted, memory_order_relaxed) > 0 ||
+         atomic_load_explicit(&S->close_posted, memory_order_relaxed);
+}
+
+static bool nag(cast_timer *t) {
+  cast_state *S = CAST_CONTAINER(t, cast_state, nag);
+  uint64_t next = OS_FOREVER;
+  if (cast_event_is_set(&S->session.closed)) return false;
+  if (is_wanted(S)) next = os_now() + CAST_NAG_NS;
+  atomic_store_explicit(&S->nag_ns, next, memory_order_relaxed);
+  cast_timer_again(t, next);
+  cast_workers_poke(&S->session);
+  return false;
+}
+
+bool cast_stop_due(cast_state *S) {
+  uint64_t at = atomic_load_explicit(&S->nag_ns, memory_order_relaxed);
+  if (at <= os_now())
+    atomic_compare_exchange_strong_explicit(
+      &S->nag_ns, &at, OS_FOREVER, memory_order_relaxed, memory_order_relaxed);
+  return is_wanted(S) || at <= os_now();
+}
+
+int cast_nag_init(cast_state *S) {
+  S->nag.fire = nag;
+  /* Its place in the heap is kept, so that setting it never fails. */
+  return cast_timer_set(&S->nag, OS_FOREVER);
+}
+
+/* -- is it time to stop? -------------------------------------------------- */
+
+bool cast_stop_wanted(cast_state *S) {
+  cast_task *core = S->session.current;
+  cast_ltask *t;
+  if (core == NULL) return false;
+  t = cast_ltask_of(core);
+  return cast_guarded(t) || cast_cancel_wanted(t) ||
+         atomic_load_explicit(&S->close_posted, memory_order_relaxed);
+}
+
+#if CAST_LUAJIT
+/* Compiled loops see no hooks: let them be interpreted again. In a finalizer
+   this cannot be done, but nothing is compiled either. */
+void cast_stop_hook(lua_State *L, int count) {
+  cast_state *S = cast_state_find(L);
+  if (S != NULL && !atomic_load_explicit(&S->ending, memory_order_relaxed))
+    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+  lua_sethook(L, cast_hook, LUA_MASKCOUNT, count);
+}
+
+static int yield_once(lua_State *L) { return lua_yield(L, 0); }
+
+static int allow_protected(lua_State *L) {
+  lua_State *co = lua_newthread(L);
+  int nres;
+  lua_pushcfunction(co, yield_once);
+  (void)cast_lua_resume(co, 0, &nres);
+  return 0;
+}
+
+/* A host ends in a finalizer, where LuaJIT has no hooks; and where a yield is
+   taken for one of a hook, which ends the state of being in one, hooks being
+   allowed again. The coroutine that did it is not to be resumed. */
+void cast_stop_allow(cast_state *S) {
+  (void)cast_protect(S, allow_protected, NULL);
+}
+#else
+void cast_stop_hook(lua_State *L, int count) {
+  lua_sethook(L, cast_hook, LUA_MASKCOUNT, count);
+}
+
+void cast_stop_allow(cast_state *S) { CAST_UNUSED(S); }
+#endif
+
+void cast_stop_insist(lua_State *L, cast_ltask *t) {
+  cast_stop_hook(L, 1);
+  /* Hooks are a coroutine's own: this one goes on when L has failed. */
+  if (t->co.L != NULL && t->co.L != L) cast_stop_hook(t->co.L, 1);
+}
+
+/* Between what pcall has caught and `leave` (guard.c) nothing is to be raised:
+   nobody would catch it. */
+static bool is_leaving(lua_State *L) {
+#if CAST_HAS_YIELDK
+  CAST_UNUSED(L);
+  return false;
+#else
+  lua_Debug ar;
+  return lua_getstack(L, 0, &ar) && lua_getinfo(L, "S", &ar) &&
+         strcmp(ar.short_src, CAST_GUARD_SOURCE) == 0;
+#endif
+}
+
+void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
+  uint64_t now = os_now(), late, next;
+  if (!t->core.cancelled &&
+      (cast_cancel_wanted(t) ||
+        atomic_load_explicit(&S->close_posted, memory_order_relaxed)))
+    cast_task_cancel(&t->core);
+  if (!cast_guarded(t)) return;
+  if (is_leaving(L)) {
+    cast_nag_at(S, now + CAST_STOP_NS, now);
+    return;
+  }
+  t->at = L;
+  next = cast_guard_late(L, t, now - CAST_STOP_NS, &late);
+  if (next == 0) {
+    cast_nag_at(S, now + CAST_NAG_NS, now);
+    t->hooked = true;
+    if (late >= CAST_INSIST_NS)
+      cast_stop_insist(L, t);
+    else
+      lua_sethook(L, NULL, 0, 0);
+    lua_error(L);
+  }
+  if (next != OS_FOREVER) cast_nag_at(S, next + CAST_STOP_NS, now);
+}
+
+void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L) {
+  uint64_t now, at;
+  if (t == S->main) return;
+  if (S->host != NULL && atomic_load_explicit(&S->ending, memory_order_relaxed))
+    cast_stop_hook(L, CAST_WATCH_COUNT);
+  if (cast_guarded(t) && (at = cast_guard_soonest(t)) != OS_FOREVER) {
+    now = os_now();
+    at += CAST_STOP_NS;
+    cast_nag_at(S, at > now ? at : now + CAST_NAG_NS, now);
+  }
+}
