@@ -10,9 +10,9 @@
 
    Who brings the hook about: a timer of the state, the *nag*. It has the
    worker that runs the session poked. (A host's tasks are watched by another,
-   which asks cast_stop_due; when the host ends they have the hook anyway.) A loop that catches each blocking
-   call's error is found by those calls. LuaJIT has no pokes: there, only what
-   makes calls of casting is stopped.
+   which asks cast_stop_due; when the host ends they have the hook anyway.) A
+   loop that catches each blocking call's error is found by those calls. LuaJIT
+   has no pokes: there, only what makes calls of casting is stopped.
 
    Invariants:
    1. While a task that is guarded or to be cancelled runs in a session of
