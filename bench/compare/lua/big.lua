@@ -12,6 +12,7 @@ local lib = dofile(here .. "lib.lua")
 local check, mailbox = lib.check, lib.mailbox
 
 local ACTORS = 120
+local casting = require "casting"
 
 local function actor(me, n, boxes, sink)
   local box, count = boxes[me], #boxes
@@ -40,6 +41,18 @@ local function actor(me, n, boxes, sink)
   end
 end
 
+-- Every second actor. Spawned here, they share what is copied to a session.
+local function half(first, n, boxes, sink)
+  local tasks, sum = {}, 0
+  for i = first, ACTORS, 2 do
+    tasks[#tasks + 1] = casting.spawn(actor, i, n, boxes, sink)
+  end
+  for _, task in ipairs(tasks) do
+    sum = sum + task:await()
+  end
+  return sum
+end
+
 local function stop(boxes, sink)
   for _ = 1, #boxes do
     sink:receive()
@@ -55,13 +68,13 @@ lib.measure("big", "messages/s", function(n, spawn)
   for i = 1, ACTORS do
     boxes[i] = mailbox(ACTORS + 2)
   end
-  for i = 1, ACTORS do
-    tasks[i] = spawn(i, actor, i, each, boxes, sink)
+  for k = 1, 2 do
+    tasks[k] = spawn(k, half, k, each, boxes, sink)
   end
   spawn(0, stop, boxes, sink):await()
   local sum = 0
-  for i = 1, ACTORS do
-    sum = sum + tasks[i]:await()
+  for k = 1, 2 do
+    sum = sum + tasks[k]:await()
   end
   check(sum, each * ACTORS, "the number of pings")
   return each * ACTORS
