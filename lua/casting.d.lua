@@ -218,9 +218,10 @@ function casting.session(options) end
 
 -- -------------------------------------------------------------- the others --
 
----Sets and returns the limits of the thread pool.
----@param min? integer 1 to 1024
----@param max? integer
+---Sets and returns the limits of the thread pool. Between them it adds threads
+---(for idle processors, and for threads stuck in C) and ends idle ones.
+---@param min? integer 1 to 1024; at first 1
+---@param max? integer at first 256
 ---@return integer min
 ---@return integer max
 function casting.threads(min, max) end
@@ -240,6 +241,14 @@ function casting.poll(timeout) end
 ---Main program: a file descriptor that is readable when there is something to poll.
 ---@return integer? fd
 function casting.fd() end
+
+---Calls f(...), which may block in a C function, and lets another thread run
+---the other sessions meanwhile. (The pool notices by itself, a little later.)
+---@generic T
+---@param f fun(...): T...
+---@param ... any
+---@return T...
+function casting.blocking(f, ...) end
 
 ---A failure that nobody has joined.
 ---@class casting.failure

@@ -19,6 +19,8 @@
 #define CAST_CONTEXTS_MAX 2u   /* spare C stacks kept per runtime */
 #define CAST_PACK_DEPTH 3u     /* nesting encoded in place before deferring */
 #define CAST_SLABS_PURGE 1u    /* empty slabs of a state before they go */
+#define CAST_SLICE_MS 1u       /* a session's turn, if another waits */
+#define CAST_RETIRE_MS 2u      /* idle workers above the minimum end then */
 #else
 #define CAST_RUNQ_SIZE 256u
 #define CAST_SLICE_TASKS 128u
@@ -32,12 +34,13 @@
 #define CAST_CONTEXTS_MAX 64u
 #define CAST_PACK_DEPTH 64u
 #define CAST_SLABS_PURGE 16u
+#define CAST_SLICE_MS 10u
+#define CAST_RETIRE_MS 3000u
 #endif
 
 #define CAST_MSG_INLINE 48u        /* message bytes kept without malloc */
 #define CAST_SELECT_MAX 65536u     /* cases in one select */
 #define CAST_WORKERS_MAX 1024u     /* OS threads of the pool, at most */
-#define CAST_CORES_MAX 256u        /* sessions that run at once, at most */
 #define CAST_STACK_SIZE (4u << 20) /* address space of one C stack */
 #define CAST_CLEANUP_DEPTH 200     /* levels searched for a __close handler */
 #define CAST_GRACE_NS 1000000000u  /* shields hold so long after their time */

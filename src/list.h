@@ -31,6 +31,11 @@ static inline void cast_list_push(cast_list *l, cast_list *node) {
   l->prev = node;
 }
 
+/* Puts `node` at the front of the list `l`. */
+static inline void cast_list_unshift(cast_list *l, cast_list *node) {
+  cast_list_push(l->next, node); /* before what was first, or the sentinel */
+}
+
 /* Takes `node` out of whatever list it is in. */
 static inline void cast_list_remove(cast_list *node) {
   node->prev->next = node->next;

@@ -24,7 +24,8 @@ typedef enum cast_rank {
   CAST_RANK_SESSION,   /* a session's list of tasks */
   CAST_RANK_CHAN,      /* channels, in address order */
   CAST_RANK_EVENT,     /* end of a task, of a session */
-  CAST_RANK_SCHED,     /* idle workers and cores, global run queue */
+  CAST_RANK_WORKERS,   /* threads that may be poked, threads that ended */
+  CAST_RANK_SCHED,     /* idle workers, cores, permits, global run queue */
   CAST_RANK_POOL,      /* free C stacks */
   CAST_RANK_LEAF       /* anything that takes no other lock */
 } cast_rank;

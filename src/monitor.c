@@ -2,7 +2,8 @@
    SPDX-License-Identifier: MIT
 
    One thread. It sleeps until the next deadline; while workers run it also
-   looks every TICK at what they do, up to TICK_MAX apart when all is well.
+   looks every TICK at what they do, up to TICK_MAX apart when all is well
+   (cast_workers_look).
    Once the pool has been idle for QUIET looks it sleeps for ever, so that an
    idle process makes no wake-ups; whoever wakes a worker then rouses it. */
 #include "monitor.h"
@@ -10,11 +11,12 @@
 #include "../include/casting.h"
 #include "sched.h"
 #include "timer.h"
+#include "worker.h"
 
-#define TICK_NS 1000000u      /* 1 ms */
-#define TICK_MAX_NS 10000000u /* 10 ms */
-#define CALM 16u              /* uneventful looks before ticks get longer */
-#define QUIET 10u             /* looks at an idle pool before deep sleep */
+#define TICK_NS 1000000u     /* 1 ms */
+#define TICK_MAX_NS 4000000u /* 4 ms: two looks find a stuck thread in 8 */
+#define CALM 16u             /* uneventful looks before ticks get longer */
+#define QUIET 10u            /* looks at an idle pool before deep sleep */
 
 static struct {
   os_thread thread;
@@ -36,23 +38,26 @@ void cast_monitor_rouse(void) {
 static bool fall_asleep(void) {
   /* PAIR rouse: set before the cores are read. */
   atomic_store_explicit(&monitor.asleep, 1, memory_order_seq_cst);
-  if (cast_sched_busy() == 0) return true;
+  if (cast_sched_busy() == 0 && !cast_sched_waiting()) return true;
   atomic_store_explicit(&monitor.asleep, 0, memory_order_relaxed);
   return false;
 }
 
 static void monitor_main(void *arg) {
-  uint64_t tick = TICK_NS;
+  uint64_t tick = TICK_NS, next = OS_FOREVER;
   uint32_t calm = 0, quiet = 0;
   CAST_UNUSED(arg);
   /* PAIR stop: acquire, though only the flag itself matters. */
   for (;;) {
     /* Before any condition is looked at: a kick from here on is noticed. */
     uint32_t ticket = cast_timer_ticket();
+    uint64_t now;
     bool deep;
     if (atomic_load_explicit(&monitor.stopping, memory_order_acquire)) break;
     deep = quiet >= QUIET && fall_asleep();
-    cast_timer_sleep(ticket, deep ? OS_FOREVER : os_now() + tick);
+    now = os_now();
+    if (next > now + tick) next = now + tick;
+    cast_timer_sleep(ticket, deep ? OS_FOREVER : next);
     if (deep) {
       atomic_store_explicit(&monitor.asleep, 0, memory_order_relaxed);
       /* Woken by a timer only: the pool may still be idle. */
@@ -60,12 +65,13 @@ static void monitor_main(void *arg) {
       tick = TICK_NS;
       calm = 0;
     }
-    if (cast_sched_busy() == 0) {
+    next = OS_FOREVER;
+    if (cast_sched_busy() == 0 && !cast_sched_waiting()) {
       if (quiet < QUIET) quiet++;
       continue;
     }
     quiet = 0;
-    if (cast_sched_rescue()) {
+    if (cast_workers_look(os_now(), &next)) {
       calm = 0;
       tick = TICK_NS;
     } else if (calm < CALM) {

@@ -76,6 +76,17 @@ cast_job *cast_runq_pop(cast_runq *q) {
   }
 }
 
+cast_job *cast_runq_take(cast_runq *q) {
+  for (;;) {
+    /* PAIR head, PAIR tail: acquire, as in grab. */
+    uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+    uint32_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+    if (head == tail) return NULL;
+    cast_job *job = slot_read(q, head);
+    if (claim(q, head, 1)) return job;
+  }
+}
+
 cast_job *cast_runq_half(cast_runq *q, cast_job **last, uint32_t *count) {
   uint32_t tail = own_tail(q);
   uint32_t head = atomic_load_explicit(&q->head, memory_order_relaxed);

@@ -30,6 +30,8 @@ void cast_runq_init(cast_runq *q);
    protocol of sched.c relies on it (PAIR sleep). */
 bool cast_runq_push(cast_runq *q, cast_job *job);
 cast_job *cast_runq_pop(cast_runq *q); /* owner; NULL when empty */
+/* Any thread: its oldest job; NULL when empty. */
+cast_job *cast_runq_take(cast_runq *q);
 /* Owner, full queue: takes the older half out as a chain through job->next
    and sets *last; returns the first, or NULL if stealers made room. */
 cast_job *cast_runq_half(cast_runq *q, cast_job **last, uint32_t *count);

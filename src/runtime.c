@@ -37,7 +37,7 @@ static struct {
 static uint32_t cores(void) {
   uint32_t n = os_cpu_count();
   if (n > runtime.max) n = runtime.max;
-  return n > CAST_CORES_MAX ? CAST_CORES_MAX : n;
+  return n > CAST_WORKERS_MAX ? CAST_WORKERS_MAX : n;
 }
 
 static int start_locked(void) {
@@ -46,6 +46,7 @@ static int start_locked(void) {
   cast_timers_init();
   cast_workers_init();
   cast_sched_init(cores(), cast_worker_start, cast_monitor_rouse);
+  cast_sched_bounds(runtime.min, runtime.max);
   rc = cast_monitor_start();
   if (rc == 0) os_pin((const void *)(uintptr_t)start_locked);
   runtime.started = rc == 0;
@@ -99,7 +100,10 @@ void cast_runtime_threads(uint32_t *min, uint32_t *max) {
   }
   *min = runtime.min;
   *max = runtime.max;
-  if (runtime.started) cast_sched_limit(cores());
+  if (runtime.started) {
+    cast_sched_bounds(runtime.min, runtime.max);
+    cast_sched_limit(cores());
+  }
   cast_lock_drop(&runtime.lock);
 }
 

@@ -1,55 +1,53 @@
 /* sched.h - which session runs next, and who sleeps.
    SPDX-License-Identifier: MIT
 
-   After Go's scheduler. A *core* is the permit to run sessions: a run queue
-   and a run-next slot. A *worker* is an OS thread of the pool; it needs a core
-   to run anything. There are at most `limit` cores in use; workers without a
-   core sleep. Jobs from outside the pool go into one global queue.
+   After Go's scheduler. A *worker* is an OS thread of the pool; it runs
+   sessions with a *core* and its permit (core.h). Workers without a core
+   sleep; those that have slept for CAST_RETIRE_MS, and are more than the
+   minimum, end. Jobs from outside the pool go into one global queue.
    Invariants:
-   1. A core is owned by one worker, or is in the idle list.
-   2. If a queue holds a job, then a worker with a core is going to look at it:
-      the protocol of sleep and wake (DESIGN, R20 to R29; model sleep.pml).
-   3. nspinning counts workers that hold a core, have no job and are looking;
-      at most half of the cores in use spin. */
+   1. A worker that sleeps has no core; one that looks for a job has a core and
+      a permit; one that runs a session has a core, and a permit unless it was
+      taken away from it during that slice.
+   2. If a queue holds a job, then a worker with a permit is going to look at
+      it: the protocol of sleep and wake (DESIGN, R20 to R35; model sleep.pml).
+   3. nspinning counts workers that have no job and are looking; at most half
+      of the permits in use spin. */
 #ifndef CAST_SCHED_H
 #define CAST_SCHED_H
 
 #include "context.h"
-#include "limits.h"
+#include "core.h"
 #include "list.h"
-#include "lock.h"
-#include "runq.h"
-
-typedef struct cast_core {
-  cast_runq queue;
-  _Atomic(cast_job *) next; /* (a) the owner's; the monitor may take it */
-  _Atomic uint32_t tick;    /* (a) picks so far; the owner writes, relaxed */
-  uint32_t streak;          /* (w) picks from `next` in a row */
-  uint32_t seen_tick;       /* monitor only */
-  cast_job *seen_next;      /* monitor only: compared, never followed */
-  struct cast_core *idle;   /* (sched lock) */
-} cast_core;
 
 typedef struct cast_worker {
   cast_runner runner;
-  cast_core *core;         /* (w); when idle: (sched lock) */
+  cast_core *core;         /* (w), changed under the sched lock */
   cast_list link;          /* (sched lock) in the idle workers */
   cast_list all;           /* (sched lock) in all workers */
   cast_list live;          /* (workers lock) among those to be poked */
   _Atomic uint32_t signal; /* (a) 1: go on; what an idle worker sleeps on */
+  _Atomic uint32_t tick;   /* (a) jobs found so far; only w writes, relaxed */
   bool spinning;           /* (w); when idle: (sched lock) */
+  bool retiring;           /* (sched lock) ends, and counts no more */
   uint32_t seed;           /* (w) of the order of stealing */
   os_thread thread;        /* (i) */
   os_context *base;        /* (i) the thread's own stack */
+  uint32_t seen_tick;      /* monitor: what it was at ... */
+  uint64_t since_ns;       /* monitor: ... when it was first seen */
+  uint64_t cpu_ns;         /* monitor: the thread's processor time at ... */
+  uint64_t cpu_at_ns;      /* monitor: ... its last look */
 } cast_worker;
 
 /* `start` makes a new worker that owns `core` and spins: 0, CASTING_ENOMEM;
-   `rouse` tells the monitor that a core is busy again. */
+   `rouse` tells the monitor that a permit is in use again. */
 void cast_sched_init(
   uint32_t n, int (*start)(cast_core *core), void (*rouse)(void));
 void cast_sched_fini(void);
-/* How many cores may be in use at once, 1 .. CAST_CORES_MAX. */
+/* How many permits there are, 1 .. CAST_WORKERS_MAX. */
 void cast_sched_limit(uint32_t n);
+/* Workers that never end, and that there may be at most. */
+void cast_sched_bounds(uint32_t min, uint32_t max);
 /* Every worker ends once it has nothing to do. */
 void cast_sched_stop(void);
 bool cast_sched_stopping(void);
@@ -64,15 +62,38 @@ void cast_sched_again(cast_worker *w, cast_job *job);
 bool cast_sched_backlog(cast_worker *w);
 /* The next job for w, after sleeping if need be. NULL: stop. */
 cast_job *cast_sched_find(cast_worker *w);
-/* Workers that have a core now. A moment's truth. */
+/* Permits in use now. A moment's truth. */
 uint32_t cast_sched_busy(void);
-/* Monitor: frees jobs that wait in a run-next slot while cores are idle.
-   True if it found any. */
-bool cast_sched_rescue(void);
 /* A new worker that cannot even begin gives its core back. */
 void cast_sched_quit(cast_worker *w);
-/* A worker comes and goes; the list is for the runtime. */
-void cast_sched_enlist(cast_worker *w);
+
+/* -- slices that do not end ----------------------------------------------- */
+
+typedef enum cast_view {
+  CAST_VIEW_CALM,   /* nobody waits for w, or w is asleep */
+  CAST_VIEW_SPARE,  /* jobs wait behind w while permits are left */
+  CAST_VIEW_CROWDED /* jobs wait, and all permits are in use */
+} cast_view;
+/* Monitor, of a worker that has been in one slice for a while. *lost: it has
+   no permit any more. */
+cast_view cast_sched_view(cast_worker *w, bool *lost);
+/* Monitor: the job in w's run-next slot is for others to take. */
+void cast_sched_rescue(cast_worker *w);
+/* Takes w's permit away if it is still in the slice with that tick, and if
+   another thread is to be had: by the monitor; or by w itself, about to block.
+   True: cast_sched_wake is due. */
+bool cast_sched_retake(cast_worker *w, uint32_t tick);
+static inline uint32_t cast_sched_tick(cast_worker *w) {
+  /* Relaxed: a hint, but for w itself, which writes it. */
+  return atomic_load_explicit(&w->tick, memory_order_relaxed);
+}
+/* With no lock held, after rescue and retake. */
+void cast_sched_wake(void);
+/* Jobs wait that nobody was found for: the monitor must stay awake. */
+bool cast_sched_waiting(void);
+
+/* A worker comes and goes. False: there are as many as there may be. */
+bool cast_sched_enlist(cast_worker *w);
 void cast_sched_delist(cast_worker *w);
 uint32_t cast_sched_workers(void);
 

@@ -65,7 +65,7 @@ static void on_poke(void) {
 }
 
 void cast_workers_init(void) {
-  cast_lock_init(&workers.lock, CAST_RANK_LEAF);
+  cast_lock_init(&workers.lock, CAST_RANK_WORKERS);
   cast_list_init(&workers.ended);
   cast_list_init(&workers.live);
   workers.pokes = os_poke_install(on_poke) == 0;
@@ -104,6 +104,20 @@ static void loop(cast_runner *r) {
   }
 }
 
+static void join_ended(void) {
+  for (;;) {
+    cast_list *l;
+    cast_worker *w;
+    cast_lock_take(&workers.lock);
+    l = cast_list_shift(&workers.ended);
+    cast_lock_drop(&workers.lock);
+    if (l == NULL) return;
+    w = CAST_CONTAINER(l, cast_worker, link);
+    os_thread_join(&w->thread);
+    cast_free(w);
+  }
+}
+
 static void thread_main(void *arg) {
   cast_worker *w = arg;
   cast_runner *r = &w->runner;
@@ -113,19 +127,20 @@ static void thread_main(void *arg) {
     cast_sched_quit(w);
   } else {
     r->at = w->base;
-    cast_runner_fork(r, &r->at); /* returns when the pool stops */
+    cast_runner_fork(r, &r->at); /* returns when the worker is to end */
     cast_runner_arrived(r);
     cast_runner_fini(r);
     os_context_free(w->base);
   }
+  join_ended(); /* those who retired before: never more than one is left */
   /* Into `ended` before it leaves the scheduler's list, so that the joiner
      never sees neither. The lock: w->thread was written (cast_worker_start). */
   cast_slot_give(mine);
   cast_lock_take(&workers.lock);
   cast_list_remove(&w->live);
+  cast_sched_delist(w); /* within: afterwards it may be joined, and freed */
   cast_list_push(&workers.ended, &w->link);
   cast_lock_drop(&workers.lock);
-  cast_sched_delist(w);
   /* PAIR ended: release; the joiner reads the list after it. */
   atomic_fetch_add_explicit(&workers.nended, 1, memory_order_release);
   os_wake(&workers.nended, 1);
@@ -143,35 +158,76 @@ int cast_worker_start(cast_core *core) {
   w->spinning = true;
   w->seed = (uint32_t)os_entropy();
   if (cast_runner_reserve(&w->runner) != 0) goto free_worker;
-  cast_sched_enlist(w);
+  if (!cast_sched_enlist(w)) goto fini_runner;
   /* The thread may run, and end, before w->thread is written: the lock keeps
      it from being joined before. */
   cast_lock_take(&workers.lock);
   rc = os_thread_start(&w->thread, thread_main, w, "casting");
   if (rc == 0) cast_list_push(&workers.live, &w->live);
   cast_lock_drop(&workers.lock);
-  if (rc != 0) goto fini_runner;
+  if (rc != 0) goto delist;
   return 0;
-fini_runner:
+delist:
   cast_sched_delist(w);
+fini_runner:
   cast_runner_fini(&w->runner);
 free_worker:
   cast_free(w);
   return CASTING_ENOMEM;
 }
 
-static void join_ended(void) {
-  for (;;) {
-    cast_list *l;
-    cast_worker *w;
-    cast_lock_take(&workers.lock);
-    l = cast_list_shift(&workers.ended);
-    cast_lock_drop(&workers.lock);
-    if (l == NULL) return;
-    w = CAST_CONTAINER(l, cast_worker, link);
-    os_thread_join(&w->thread);
-    cast_free(w);
+/* -- what the monitor sees ------------------------------------------------ */
+
+/* Has its thread stood still since the last look, and sleeps? */
+static bool is_stuck(cast_worker *w, uint64_t now) {
+  uint64_t cpu = os_thread_cpu(&w->thread);
+  bool still = (cpu - w->cpu_ns) * 4 < now - w->cpu_at_ns;
+  w->cpu_ns = cpu;
+  w->cpu_at_ns = now;
+  return still && os_thread_asleep(&w->thread);
+}
+
+/* w has been in one slice since the last look at least. True: something was
+   done that others must be woken for. */
+static bool look_at_slice(cast_worker *w, uint64_t now, uint64_t *next) {
+  uint64_t age = now - w->since_ns, slice = (uint64_t)CAST_SLICE_MS * 1000000u;
+  bool lost;
+  cast_view view = cast_sched_view(w, &lost);
+  if (!lost && is_stuck(w, now)) return cast_sched_retake(w, w->seen_tick);
+  if (view == CAST_VIEW_CALM) return false;
+  if (view == CAST_VIEW_SPARE && !lost) {
+    cast_sched_rescue(w);
+    return true;
   }
+  if (age < slice) {
+    if (w->since_ns + slice < *next) *next = w->since_ns + slice;
+    return false;
+  }
+  /* Others wait, and nobody is free to take them: give way. What does not
+     (LuaJIT, a long C function) goes on without a permit. */
+  if (workers.pokes) os_poke(&w->thread);
+  if (age < 2 * slice + slice / 2 || lost) return false;
+  return cast_sched_retake(w, w->seen_tick);
+}
+
+static bool look(cast_worker *w, uint64_t now, uint64_t *next) {
+  uint32_t tick = cast_sched_tick(w);
+  bool runs = cast_runner_session(&w->runner) != NULL;
+  if (runs && tick == w->seen_tick) return look_at_slice(w, now, next);
+  w->seen_tick = tick;
+  w->since_ns = w->cpu_at_ns = now;
+  w->cpu_ns = runs ? os_thread_cpu(&w->thread) : 0;
+  return false;
+}
+
+bool cast_workers_look(uint64_t now, uint64_t *next) {
+  bool any = false;
+  cast_lock_take(&workers.lock);
+  for (cast_list *l = workers.live.next; l != &workers.live; l = l->next)
+    any |= look(CAST_CONTAINER(l, cast_worker, live), now, next);
+  cast_lock_drop(&workers.lock);
+  if (any) cast_sched_wake();
+  return any;
 }
 
 bool cast_workers_join(uint64_t deadline_ns) {

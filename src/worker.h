@@ -21,6 +21,11 @@ void cast_workers_poke(const struct cast_session *s);
 typedef struct cast_slot cast_slot;
 cast_slot *cast_slot_take(cast_runner *r);
 void cast_slot_give(cast_slot *s);
+/* Monitor: looks after slices that do not end. A thread that sleeps in foreign
+   code loses its permit; a session that computes on while others wait is
+   poked, and at last loses its permit as well. True if others were woken.
+   *next is lowered to when somebody's slice will be over. */
+bool cast_workers_look(uint64_t now, uint64_t *next);
 /* Joins the workers that have ended; after cast_sched_stop all of them, at
    most until the deadline: false if some are still stuck in a session. */
 bool cast_workers_join(uint64_t deadline_ns);

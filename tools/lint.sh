@@ -29,9 +29,9 @@ cd "${1:-$(dirname -- "$0")/..}" || exit 2
 layers='
   casting base limits list
   os/os os/*
-  trace lock mem log big slab object heap msg runq
-  context sched timer session wait task
-  chan select channel named monitor worker host foreign runtime
+  trace lock mem.h big slab mem.c log object heap msg runq
+  context core sched timer session wait task
+  chan select channel named worker monitor host foreign runtime
   lua/compat lua/handle.h lua/seen lua/path lua/wire lua/pack.h lua/packer
   lua/code lua/names lua/strings lua/encoder lua/closure lua/encode
   lua/pack.c

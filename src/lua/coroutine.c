@@ -23,21 +23,22 @@ void cast_open_coroutine(lua_State *L, cast_state *S) {
 
 #define CO lua_upvalueindex(2) /* of wrap's function */
 
-/* The 5.1 to 5.3 lua_resume would take a finished coroutine's empty stack for
-   a function to call. NULL: it can be resumed, as far as can be told. */
+/* What lua_resume does not refuse by itself, in the words of the library: NULL
+   if nothing speaks against it. */
 static const char *refusal(lua_State *L, lua_State *co) {
-#if CAST_LUA < 504
+#if CAST_LUA == 501
   lua_Debug ar;
   if (L == co) return "cannot resume running coroutine";
-  if (lua_status(co) == LUA_YIELD) return NULL;
-  if (lua_status(co) != LUA_OK) return "cannot resume dead coroutine";
-  if (lua_getstack(co, 0, &ar)) return "cannot resume normal coroutine";
-  return lua_gettop(co) == 0 ? "cannot resume dead coroutine" : NULL;
-#else
-  CAST_UNUSED(L);
-  CAST_UNUSED(co);
-  return NULL;
+  if (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar))
+    return "cannot resume normal coroutine";
 #endif
+  CAST_UNUSED(L);
+  /* Else an empty stack would be taken for a function to call. */
+  if (CAST_LUA < 504 && lua_status(co) == LUA_OK && lua_gettop(co) == 0)
+    return "cannot resume dead coroutine";
+  if (CAST_LUA == 501 && lua_status(co) > LUA_YIELD)
+    return "cannot resume dead coroutine";
+  return NULL;
 }
 
 /* One stretch of co, which has n arguments on its stack. */

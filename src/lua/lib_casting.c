@@ -2,6 +2,7 @@
    SPDX-License-Identifier: MIT */
 #include "../../include/casting.h"
 #include "../runtime.h"
+#include "../worker.h"
 #include "handle.h"
 #include "state.h"
 
@@ -32,6 +33,34 @@ static int lib_threads(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)min);
   lua_pushinteger(L, (lua_Integer)max);
   return 2;
+}
+
+/* -- blocking ------------------------------------------------------------- */
+
+#if CAST_LUA >= 503
+static int blocking_done(lua_State *L, int status, lua_KContext ctx) {
+  CAST_UNUSED(status);
+  CAST_UNUSED(ctx);
+  return lua_gettop(L);
+}
+#elif CAST_LUA == 502
+static int blocking_done(lua_State *L) { return lua_gettop(L); }
+#endif
+
+/* Calls f with the worker's permit given up: others go on at once, and this
+   thread asks for a permit again when its slice is over. */
+static int lib_blocking(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_worker *w = cast_worker_of(&S->session);
+  int n = lua_gettop(L) - 1;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  if (w != NULL && cast_sched_retake(w, cast_sched_tick(w))) cast_sched_wake();
+#if CAST_HAS_YIELDK
+  lua_callk(L, n, LUA_MULTRET, 0, blocking_done);
+#else
+  lua_call(L, n, LUA_MULTRET);
+#endif
+  return lua_gettop(L);
 }
 
 static int lib_on_error(lua_State *L) {
@@ -68,6 +97,7 @@ static const luaL_Reg functions[] = {
   {"fd", cast_lib_fd},
   {"now", lib_now},
   {"threads", lib_threads},
+  {"blocking", lib_blocking},
   {"on_error", lib_on_error},
   {"is_cancelled", lib_is_cancelled},
   {"with_timeout", cast_lib_with_timeout},

@@ -7,12 +7,15 @@
 #include "os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -58,6 +61,29 @@ uint64_t os_entropy(void) {
   if (syscall(SYS_getrandom, &bits, sizeof bits, NONBLOCK) != (long)sizeof bits)
     bits = poor_entropy();
   return bits;
+}
+
+/* -- threads */
+
+/* The state in /proc: the letter behind the name, which may hold anything and
+   is in brackets. The kernel's number of a thread is in the id of its clock:
+   its complement, above three bits. */
+bool os_thread_asleep(const os_thread *t) {
+  char path[64], text[256];
+  const char *at;
+  clockid_t clock;
+  ssize_t n = -1;
+  int fd;
+  if (pthread_getcpuclockid((pthread_t)t->handle, &clock) != 0) return true;
+  (void)snprintf(
+    path, sizeof path, "/proc/self/task/%d/stat", (int)~(clock >> 3));
+  fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return true;
+  while ((n = read(fd, text, sizeof text - 1)) < 0 && errno == EINTR) continue;
+  (void)close(fd);
+  text[n > 0 ? n : 0] = '\0';
+  at = strrchr(text, ')');
+  return at == NULL || at[1] != ' ' || at[2] != 'R';
 }
 
 /* -- sleeping on a word */

@@ -53,6 +53,14 @@ void os_thread_join(os_thread *t);   /* waits for its end */
 void os_thread_detach(os_thread *t); /* nobody will join it */
 uintptr_t os_thread_self(void);      /* differs between live threads */
 
+/* Of a thread that has not ended: the processor time it has used so far; 0
+   when the platform cannot tell. */
+uint64_t os_thread_cpu(const os_thread *t);
+/* Does it sleep in the kernel now, neither running nor waiting for a
+   processor? True when the platform cannot tell; then its processor time has
+   to do. Costs some microseconds. */
+bool os_thread_asleep(const os_thread *t);
+
 /* -- sleeping on a word */
 
 /* Sleeps while *word == expect, until woken, at most to `deadline` (absolute,

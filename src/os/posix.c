@@ -125,6 +125,22 @@ uintptr_t os_thread_self(void) {
   return (uintptr_t)pthread_self();
 }
 
+#if defined(__APPLE__) /* has no clock of another thread */
+uint64_t os_thread_cpu(const os_thread *t) {
+  (void)t;
+  return 0;
+}
+#else
+uint64_t os_thread_cpu(const os_thread *t) {
+  struct timespec used = {0, 0};
+  clockid_t clock;
+  if (pthread_getcpuclockid((pthread_t)t->handle, &clock) != 0 ||
+      clock_gettime(clock, &used) != 0)
+    return 0;
+  return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+#endif
+
 /* -- the module */
 
 /* The reference that dlopen gives is kept for ever: with or without

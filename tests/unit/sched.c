@@ -22,7 +22,7 @@ static int start_me(cast_core *core) {
   cast_list_init(&me.link);
   me.core = core;
   me.spinning = true;
-  cast_sched_enlist(&me);
+  CAST_ALWAYS(cast_sched_enlist(&me));
   return 0;
 }
 
@@ -152,30 +152,98 @@ static void queue_overflows(void **state) {
   finish();
 }
 
+static cast_view view(void) {
+  bool lost;
+  cast_view v = cast_sched_view(&me, &lost);
+  assert_false(lost);
+  return v;
+}
+
 /* A job in the run-next slot while its worker picks nothing. */
 static void rescue_frees_the_slot(void **state) {
   CAST_UNUSED(state);
   begin(2);
   stop_looking();
-  assert_false(cast_sched_rescue());
+  assert_int_equal(view(), CAST_VIEW_CALM);
+  cast_sched_rescue(&me); /* nothing there */
+  assert_false(cast_sched_waiting());
   cast_sched_ready(&me, &works[0].job);
-  assert_int_equal(nstarts, 1);      /* one job in the slot wakes nobody */
-  assert_false(cast_sched_rescue()); /* seen for the first time */
-  assert_true(cast_sched_rescue());
+  assert_int_equal(nstarts, 1); /* one job in the slot wakes nobody */
+  assert_false(cast_sched_waiting());
+  assert_int_equal(view(), CAST_VIEW_SPARE);
+  cast_sched_rescue(&me);
+  assert_true(cast_sched_waiting());
+  cast_sched_wake();
   assert_int_equal(nstarts, 2); /* tried */
   assert_int_equal(cast_sched_busy(), 1);
-  assert_false(cast_sched_rescue());
+  assert_int_equal(view(), CAST_VIEW_SPARE);
   expect(0); /* from the global queue */
-  /* Not while it picks jobs, and not without an idle core. */
-  for (size_t i = 0; i < 5; i++) {
-    cast_sched_ready(&me, &works[i].job);
-    assert_false(cast_sched_rescue());
-    expect(i);
-  }
+  assert_int_equal(view(), CAST_VIEW_CALM);
+  /* With no permit left there is nobody to take it over. */
   cast_sched_limit(1);
   cast_sched_ready(&me, &works[0].job);
-  for (int i = 0; i < 3; i++) assert_false(cast_sched_rescue());
+  assert_int_equal(view(), CAST_VIEW_CROWDED);
   expect(0);
+  cast_sched_ready(NULL, &works[1].job);
+  assert_int_equal(view(), CAST_VIEW_CROWDED);
+  expect(1);
+  finish();
+}
+
+/* A worker that is stuck: what waits behind it goes to the global queue, its
+   permit to others; what it makes ready goes to the global queue as well. */
+static void retake_leaves_nothing_behind(void **state) {
+  bool lost;
+  uint32_t tick;
+  CAST_UNUSED(state);
+  begin(1);
+  stop_looking();
+  for (size_t i = 0; i < 10; i++) cast_sched_ready(&me, &works[i].job);
+  tick = cast_sched_tick(&me);
+  assert_false(cast_sched_retake(&me, tick + 1)); /* of another slice */
+  assert_int_equal(cast_sched_busy(), 1);
+  assert_true(cast_sched_retake(&me, tick));
+  assert_int_equal(cast_sched_busy(), 0);
+  assert_int_equal(cast_sched_view(&me, &lost), CAST_VIEW_SPARE);
+  assert_true(lost);
+  assert_true(cast_sched_retake(&me, tick)); /* again does no harm */
+  assert_int_equal(cast_sched_busy(), 0);
+  cast_sched_rescue(&me);
+  cast_sched_wake(); /* no thread is to be had */
+  assert_int_equal(cast_sched_busy(), 0);
+  cast_sched_ready(&me, &works[10].job);
+  cast_sched_again(&me, &works[11].job);
+  assert_true(cast_sched_backlog(&me));
+  /* Back in the loop it gets its permit again: the slot first, then in order. */
+  expect(9);
+  assert_int_equal(cast_sched_busy(), 1);
+  for (size_t i = 0; i < 9; i++) expect(i);
+  expect(10);
+  expect(11);
+  assert_false(cast_sched_backlog(&me));
+  cast_sched_ready(&me, &works[3].job);
+  assert_int_equal(cast_sched_view(&me, &lost), CAST_VIEW_CROWDED);
+  assert_false(lost);
+  expect(3);
+  finish();
+}
+
+/* Where no other thread can be had, nothing is taken away. */
+static void retake_needs_a_thread(void **state) {
+  CAST_UNUSED(state);
+  begin(2);
+  stop_looking();
+  cast_sched_bounds(1, 1);
+  cast_sched_ready(&me, &works[1].job);
+  assert_false(cast_sched_retake(&me, cast_sched_tick(&me)));
+  assert_int_equal(cast_sched_busy(), 1);
+  expect(1);
+  nrouses = 0;
+  cast_sched_ready(NULL, &works[2].job);
+  assert_int_equal(nstarts, 1);      /* not even tried, */
+  assert_true(nrouses > 0);          /* but the monitor stays awake, */
+  assert_true(cast_sched_waiting()); /* and knows why */
+  expect(2);
   finish();
 }
 
@@ -224,7 +292,7 @@ static void limit_is_a_backlog(void **state) {
   CAST_UNUSED(state);
   begin(2);
   assert_false(cast_sched_backlog(&me));
-  cast_sched_limit(CAST_CORES_MAX);
+  cast_sched_limit(CAST_WORKERS_MAX);
   assert_false(cast_sched_backlog(&me));
   cast_sched_limit(1);
   assert_false(cast_sched_backlog(&me));
@@ -239,6 +307,8 @@ int main(void) {
     cmocka_unit_test(outside_is_looked_at),
     cmocka_unit_test(queue_overflows),
     cmocka_unit_test(rescue_frees_the_slot),
+    cmocka_unit_test(retake_leaves_nothing_behind),
+    cmocka_unit_test(retake_needs_a_thread),
     cmocka_unit_test(no_thread_to_be_had),
     cmocka_unit_test(quitter_gives_its_core_back),
     cmocka_unit_test(limit_is_a_backlog),

@@ -250,10 +250,133 @@ static void poke_at_any_moment(void **state) {
       assert_true(os_now() < patience);
       cast_workers_poke(NULL);
       cast_timer_sleep(cast_timer_ticket(), os_now() + MS / 10);
-      (void)cast_sched_rescue();
+      uint64_t next = FOREVER;
+      (void)cast_workers_look(os_now(), &next);
     }
     close_pool();
   }
+}
+
+/* -- elastic -------------------------------------------------------------- */
+
+static _Atomic uint32_t gate;   /* (a) 1: those that sleep may go on */
+static _Atomic uint32_t nstuck; /* (a) tasks asleep in "foreign code" */
+
+/* As a read from a slow device: casting knows nothing of this sleep. */
+static bool sleep_in_c(unit_task *t) {
+  CAST_UNUSED(t);
+  count(&nstuck);
+  while (unit_read(&gate) == 0) (void)os_wait(&gate, 0, FOREVER);
+  count(&ndone);
+  return true;
+}
+
+static bool finish_at_once(unit_task *t) {
+  CAST_UNUSED(t);
+  count(&ndone);
+  return true;
+}
+
+/* Looks as the monitor does, until n has counted enough. */
+static void look_until(_Atomic uint32_t *n, uint32_t enough) {
+  uint64_t patience = os_now() + PATIENCE_NS;
+  while (atomic_load_explicit(n, memory_order_acquire) < enough) {
+    uint64_t next = FOREVER;
+    assert_true(os_now() < patience);
+    (void)cast_workers_look(os_now(), &next);
+    (void)os_wait(n, unit_read(n), os_now() + MS);
+  }
+}
+
+/* All permits are with threads that sleep in C; others must go on, first one
+   after the other gets stuck itself, then one that does not. */
+static void stuck_threads_are_made_up_for(void **state) {
+  enum { N = 6 };
+  unit_session *s[N + 1];
+  CAST_UNUSED(state);
+  unit_write(&gate, 0);
+  unit_write(&nstuck, 0);
+  unit_write(&ndone, 0);
+  unit_write(&unit_nfreed, 0);
+  open_pool(2);
+  for (int i = 0; i < N; i++) {
+    s[i] = unit_session_new();
+    cast_unref(&unit_spawn(s[i], sleep_in_c, NULL)->core.object);
+  }
+  look_until(&nstuck, N);
+  assert_true(cast_sched_workers() >= N);
+  s[N] = unit_session_new();
+  cast_unref(&unit_spawn(s[N], finish_at_once, NULL)->core.object);
+  look_until(&ndone, 1);
+  /* Nobody uses a permit now, so an idle process may fall asleep. */
+  uint64_t patience = os_now() + PATIENCE_NS;
+  while (cast_sched_busy() > 0) {
+    uint64_t next = FOREVER;
+    assert_true(os_now() < patience);
+    (void)cast_workers_look(os_now(), &next);
+    (void)os_wait(&ndone, 1, os_now() + MS);
+  }
+  assert_false(cast_sched_waiting());
+  unit_write(&gate, 1);
+  os_wake(&gate, N);
+  await(&ndone, N + 1);
+  for (int i = 0; i <= N; i++) let_go(s[i]);
+  await(&unit_nfreed, N + 1);
+  close_pool();
+}
+
+/* With no minimum all threads end, in a while; and are there when needed. */
+static void idle_threads_retire(void **state) {
+  CAST_UNUSED(state);
+  unit_write(&unit_nfreed, 0);
+  unit_write(&ndone, 0);
+  open_pool(3);
+  cast_sched_bounds(0, CAST_WORKERS_MAX);
+  for (uint32_t round = 1; round <= 2; round++) {
+    unit_session *s[4];
+    for (int i = 0; i < 4; i++) {
+      s[i] = unit_session_new();
+      cast_unref(&unit_spawn(s[i], finish_at_once, NULL)->core.object);
+    }
+    await(&ndone, 4 * round);
+    for (int i = 0; i < 4; i++) let_go(s[i]);
+    await(&unit_nfreed, 4 * round);
+    if (round == 1) assert_true(cast_workers_join(os_now() + PATIENCE_NS));
+  }
+  /* A minimum keeps some, and so the join has nothing to wait for. */
+  cast_sched_bounds(CAST_WORKERS_MAX, CAST_WORKERS_MAX);
+  assert_true(cast_sched_workers() > 0);
+  close_pool();
+}
+
+/* A task that leaves its slice when poked, as the binding's hook does. */
+static bool until_preempted(unit_task *t) {
+  uint64_t patience = os_now() + PATIENCE_NS;
+  if (t->at++ == 0) {
+    unit_write(&npokes, 0);
+    while (unit_read(&npokes) == 0) CAST_ALWAYS(os_now() < patience);
+    cast_task_preempt(&t->core);
+    return false;
+  }
+  CAST_ALWAYS(unit_read(&ndone) >= 1); /* the other had its turn */
+  count(&ndone);
+  return true;
+}
+
+static void slices_end_when_others_wait(void **state) {
+  CAST_UNUSED(state);
+  unit_write(&unit_nfreed, 0);
+  unit_write(&ndone, 0);
+  open_pool(1);
+  cast_sched_bounds(1, 1);
+  unit_session *s = poked_session(), *other = unit_session_new();
+  cast_unref(&unit_spawn(s, until_preempted, NULL)->core.object);
+  cast_unref(&unit_spawn(other, finish_at_once, NULL)->core.object);
+  look_until(&ndone, 2);
+  let_go(s);
+  let_go(other);
+  await(&unit_nfreed, 2);
+  close_pool();
 }
 
 int main(void) {
@@ -264,6 +387,9 @@ int main(void) {
     cmocka_unit_test_teardown(no_memory_for_a_worker, unit_clean),
     cmocka_unit_test_teardown(poke_reaches_who_computes, unit_clean),
     cmocka_unit_test_teardown(poke_at_any_moment, unit_clean),
+    cmocka_unit_test_teardown(stuck_threads_are_made_up_for, unit_clean),
+    cmocka_unit_test_teardown(idle_threads_retire, unit_clean),
+    cmocka_unit_test_teardown(slices_end_when_others_wait, unit_clean),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
