@@ -112,6 +112,23 @@ if(with_cmocka)
   endforeach()
 endif()
 
+# -- examples -------------------------------------------------------------------
+
+# The C module of examples/buffer.lua, beside the module under test.
+foreach(tag IN LISTS tags)
+  add_library(example-buffer-${tag} MODULE EXCLUDE_FROM_ALL examples/buffer.c)
+  target_include_directories(example-buffer-${tag} SYSTEM PRIVATE
+    ${${tag}_include})
+  set_target_properties(example-buffer-${tag} PROPERTIES
+    OUTPUT_NAME buffer PREFIX "" SUFFIX .so
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${tag})
+  if(APPLE)
+    target_link_options(example-buffer-${tag} PRIVATE
+      -undefined dynamic_lookup)
+  endif()
+  add_dependencies(unit-tests example-buffer-${tag})
+endforeach()
+
 # -- Lua tests ------------------------------------------------------------------
 
 # Makes `script`, which runs `program` with the library CASTING_PRELOAD loaded

@@ -366,6 +366,57 @@ CASTING_API int casting_poll(struct lua_State *L, double seconds);
    it, do not close it. */
 CASTING_API int casting_fd(struct lua_State *L);
 
+/* -- userdata that moves --------------------------------------------------- */
+
+/* Userdata cannot be copied by casting. A C module can have the content of its
+   userdata *move* instead: a send takes it out of the sender's userdata, which
+   is empty then, and the receiver gets a new userdata with it. Nothing is
+   copied, and no two states ever have the same content.
+
+   A transfer is one constant struct for each type. Each function is called by
+   the thread that runs the Lua state, but `drop`, which may be called by any.
+
+   name     what error messages call such a value, such as "buffer".
+   module   is required in the receiving state before `make` is called, so that
+            the type's metatable is there; NULL: nothing is.
+   take     takes the content out of the userdata at stack position i and
+            returns it; or returns NULL and changes nothing if it is empty or
+            in use: then the send raises an error that says so. Called when the
+            message is complete, so that a failed send changes nothing.
+   make     pushes a new, empty userdata of the type and returns 1. May raise.
+   put      puts the content into the empty userdata at position i: a new one
+            that `make` has made, or that from which `take` has taken it, when
+            the message was not sent after all (a full or closed channel, a
+            timeout, another case of a select).
+   drop     frees the content: of a message that nobody receives.
+
+   `take`, `put` and `drop` must not raise, nor call Lua functions, nor leave
+   anything on the stack. The stack has LUA_MINSTACK free places.
+
+   The struct is never freed: the library that contains it stays loaded once
+   something has moved. A message with such a value has one receiver, so
+   casting.pack refuses it; a task's result of that kind goes to the first who
+   joins from another session. */
+typedef struct casting_transfer {
+  size_t size; /* sizeof(casting_transfer) */
+  const char *name;
+  const char *module;
+  void *(*take)(struct lua_State *L, int i);
+  int (*make)(struct lua_State *L);
+  void (*put)(struct lua_State *L, int i, void *content);
+  void (*drop)(void *content);
+} casting_transfer;
+
+/* Says that userdata with the metatable at stack position i moves so. To be
+   called in each Lua state, where the metatable is made. Raises an error if
+   there is no table, or a field but `module` is not set.
+
+   All it does is to set the metatable's field "__transfer" to the struct's
+   address as light userdata. A module that shall also load where casting is
+   not installed does that itself, and need not be linked with the library. */
+CASTING_API void casting_transfer_register(
+  struct lua_State *L, int i, const casting_transfer *how);
+
 #ifdef __cplusplus
 }
 #endif

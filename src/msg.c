@@ -99,6 +99,23 @@ void cast_msg_dup(cast_msg *to, const cast_msg *from) {
   }
 }
 
+int cast_msg_dup_of(cast_msg *to, const cast_msg *from, cast_object *self) {
+  cast_object *const *items =
+    is_inline(from) ? from->u.items : from->u.block->items;
+  bool whole = true;
+  for (uint32_t i = 0; i < from->nrefs; i++) whole &= items[i] != NULL;
+  if (whole || cast_msg_empty(from)) {
+    cast_msg_dup(to, from);
+    return 0;
+  }
+  int rc = cast_msg_init(to, from->size, from->nrefs);
+  if (rc != 0) return rc;
+  for (uint32_t i = 0; i < from->nrefs; i++)
+    cast_msg_items(to)[i] = cast_ref(items[i] != NULL ? items[i] : self);
+  memcpy(cast_msg_data(to), items + from->nrefs, from->size);
+  return 0;
+}
+
 /* Never less than the struct: its tail padding may be written too. */
 static size_t whole_bytes(size_t size) {
   size_t whole = size + offsetof(cast_bytes, data) + 1;

@@ -57,6 +57,10 @@ void cast_msg_drop_later(cast_msg *m, cast_object **more);
    Never allocates, so it cannot fail. */
 void cast_msg_dup(cast_msg *to, const cast_msg *from);
 
+/* The same for the results of a task: in a message with NULL pointers these
+   become references to `self`. 0 or CASTING_ENOMEM (then *to is empty). */
+int cast_msg_dup_of(cast_msg *to, const cast_msg *from, cast_object *self);
+
 static inline cast_object **cast_msg_items(cast_msg *m) {
   return cast_msg_is_inline(m->size, m->nrefs) ? m->u.items : m->u.block->items;
 }

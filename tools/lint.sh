@@ -33,7 +33,7 @@ layers='
   context core sched timer session wait task
   chan select channel named worker monitor host foreign runtime
   lua/compat lua/handle.h lua/seen lua/path lua/wire lua/pack.h lua/packer
-  lua/code lua/names lua/strings lua/encoder lua/closure lua/encode
+  lua/code lua/names lua/strings lua/moved lua/encoder lua/closure lua/encode
   lua/pack.c
   lua/state lua/handle.c lua/*
 '

@@ -331,7 +331,8 @@ int casting_task_join(
   if (how == CAST_FAILED)
     atomic_store_explicit(&t->joined, true, memory_order_relaxed);
   if (results != NULL && t->packed) {
-    cast_msg_dup(&copy, &t->core.waiter.msg);
+    rc = cast_msg_dup_of(&copy, &t->core.waiter.msg, &t->core.object);
+    if (rc != 0) return rc;
     if (!cast_msg_empty(&copy)) cast_api_set(results, &copy);
   }
   return how == CAST_DONE && !t->unsendable ? 0 : CASTING_EFAILED;

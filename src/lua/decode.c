@@ -21,6 +21,7 @@
    `child`, the value that they waited for is on top of the stack. */
 #include "code.h"
 #include "handle.h"
+#include "moved.h"
 #include "names.h"
 #include "path.h"
 #include "strings.h"
@@ -132,15 +133,27 @@ static unsigned take_byte(decoder *d) { return *take(d, 1); }
 
 static uint32_t take_u32(decoder *d) { return wire_get_u32(take(d, 4)); }
 
-static cast_object *take_item(decoder *d, bool bytes) {
-  if (d->item == d->items_end) corrupt(d);
-  cast_object *o = *d->item++;
-  if ((o->type == &cast_bytes_type) != bytes) corrupt(d);
+static cast_object *take_item(decoder *d) {
+  if (d->item == d->items_end || *d->item == NULL) corrupt(d);
+  return *d->item++;
+}
+
+static cast_object *take_handle(decoder *d) {
+  cast_object *o = take_item(d);
+  if (o->type == &cast_bytes_type || o->type == &cast_moved_type) corrupt(d);
   return o;
 }
 
 static cast_bytes *take_shared(decoder *d) {
-  return CAST_CONTAINER(take_item(d, true), cast_bytes, object);
+  cast_object *o = take_item(d);
+  if (o->type != &cast_bytes_type) corrupt(d);
+  return CAST_CONTAINER(o, cast_bytes, object);
+}
+
+static cast_moved *take_moved(decoder *d) {
+  cast_object *o = take_item(d);
+  if (o->type != &cast_moved_type) corrupt(d);
+  return CAST_CONTAINER(o, cast_moved, object);
 }
 
 /* -- objects -------------------------------------------------------------- */
@@ -235,8 +248,20 @@ static bool get_save(decoder *d, unsigned flags) {
   return false;
 }
 
+static bool get_moved(decoder *d, unsigned flags) {
+  cast_moved *b = take_moved(d);
+  if (!cast_moved_push(d->p, d->L, b)) {
+    lua_pushfstring(d->L, "a %s", b->how->name);
+    lua_insert(d->L, -2);
+    fail(d);
+  }
+  add_object(d, flags);
+  return true;
+}
+
 static bool get_name(decoder *d, unsigned flags) {
   uint16_t size;
+  if ((flags & WIRE_MOVED) != 0) return get_moved(d, flags);
   memcpy(&size, take(d, sizeof size), sizeof size);
   const char *name = (const char *)take(d, size);
   if (!cast_names_resolve(d->p, d->L, name, size)) {
@@ -328,7 +353,7 @@ static bool get_other(decoder *d, unsigned tag) {
   lua_State *L = d->L;
   switch (tag) {
   case WIRE_SHARED: cast_strings_push(d->p, L, take_shared(d)); break;
-  case WIRE_HANDLE: cast_handle_push(L, cast_ref(take_item(d, false))); break;
+  case WIRE_HANDLE: cast_handle_push(L, cast_ref(take_handle(d))); break;
   case WIRE_GLOBALS:
     cast_packer_table(d->p, L);
     cast_packer_get(L, -1, CAST_SLOT_GLOBALS);

@@ -28,6 +28,7 @@
 #include "closure.h"
 #include "encoder.h"
 #include "handle.h"
+#include "moved.h"
 #include "names.h"
 
 static bool put_object(cast_encoder *e);
@@ -299,12 +300,41 @@ static bool refuse_userdata(cast_encoder *e) {
   return cast_encoder_refuse(e, "userdata", lua_tostring(e->L, -1));
 }
 
+/* The metatable is on top, the userdata below. */
+static bool put_moved(
+  cast_encoder *e, const void *key, const casting_transfer *how) {
+  lua_State *L = e->L;
+  int t = cast_encoder_table(e);
+  lua_pop(L, 1);
+  if (key == e->refused)
+    cast_encoder_fail(e, how->name, "it is empty, or in use");
+  if (e->how == CAST_PACK_COPY)
+    cast_encoder_fail(e, how->name,
+      "it moves, but a packed message may be sent more than once");
+  cast_encoder_item_room(e);
+  cast_moved *b = cast_moved_new(e->p, L, t, how);
+  if (b == NULL) cast_encoder_nomem(e);
+  cast_encoder_item(e, &b->object);
+  cast_packer_get(L, t, CAST_SLOT_MOVED);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, b);
+  lua_pop(L, 1);
+  cast_encoder_anchor(e);
+  cast_encoder_add(e, key, CAST_SEEN_DONE);
+  cast_encoder_byte(e, WIRE_NAME | WIRE_MOVED);
+  e->moves = true;
+  lua_pop(L, 1);
+  return true;
+}
+
 static bool put_userdata(cast_encoder *e) {
   lua_State *L = e->L;
   cast_object *o = cast_handle_test(L, -1);
   if (o != NULL) {
+    bool self = o == e->p->packing;
+    if (!self) cast_handle_cross(L, o);
     cast_encoder_item_room(e);
-    cast_encoder_item(e, cast_ref(o));
+    cast_encoder_item(e, self ? NULL : cast_ref(o));
     cast_encoder_byte(e, WIRE_HANDLE);
     lua_pop(L, 1);
     return true;
@@ -314,6 +344,8 @@ static bool put_userdata(cast_encoder *e) {
   if (seen != NULL) return cast_encoder_back(e, seen);
   if (lua_getmetatable(L, -1)) {
     if (has_save(e)) return put_saved(e, key);
+    const casting_transfer *how = cast_moved_how(L, cast_encoder_table(e));
+    if (how != NULL) return put_moved(e, key, how);
     lua_pop(L, 1);
   }
   return refuse_userdata(e);
@@ -421,21 +453,38 @@ static void run(cast_encoder *e) {
   }
 }
 
-void cast_encode(cast_packer *p, lua_State *L, int first, int n,
-  const char *what, int base, cast_msg *out) {
-  cast_encoder *e = cast_encoder_take(p, L);
-  p->message++;
+/* Writes the message; *out is complete. Is something to be moved there? */
+static bool encode(
+  cast_encoder *e, int first, int n, const char *what, int base, cast_msg *out) {
   e->what = what != NULL ? what : "argument";
   e->number = base + 1;
   do {
     cast_encoder_reset(e);
-    lua_settop(L, e->base + CAST_AT_ANCHORS);
+    lua_settop(e->L, e->base + CAST_AT_ANCHORS);
     cast_frame *f = cast_encoder_open(e, CAST_FRAME_ROOT, first - 1, 0);
     f->n = (uint32_t)n;
     e->list.limit = 1 + CAST_PACK_DEPTH;
     run(e);
   } while (e->again);
-  int top = e->base;
+  bool moves = e->moves;
   cast_encoder_finish(e, (uint32_t)n, out);
-  lua_settop(L, top);
+  return moves;
+}
+
+void cast_encode(cast_packer *p, lua_State *L, int first, int n,
+  const char *what, int base, cast_pack_how how, cast_msg *out) {
+  const void *refused = NULL;
+  p->message++;
+  do {
+    cast_encoder *e = cast_encoder_take(p, L);
+    int top = e->base;
+    e->how = how;
+    e->refused = refused;
+    bool moves = encode(e, first, n, what, base, out);
+    refused = NULL;
+    if (moves && how == CAST_PACK_SEND) refused = cast_moved_take(p, L, out);
+    /* Once more, for the error that names its place. */
+    if (refused != NULL) cast_pack_undo(p, L, out);
+    lua_settop(L, top);
+  } while (refused != NULL);
 }

@@ -20,7 +20,7 @@
 void cast_encoder_reset(cast_encoder *e) {
   while (e->nitems > 0) {
     cast_object *o = e->items[--e->nitems];
-    cast_unref(o);
+    if (o != NULL) cast_unref(o);
   }
   cast_seen_clear(&e->seen);
   e->size = WIRE_HEADER;
@@ -34,6 +34,7 @@ void cast_encoder_reset(cast_encoder *e) {
   e->saves = 0;
   e->flushed = 0;
   e->saved = false;
+  e->moves = false;
   e->again = false;
 }
 
@@ -110,6 +111,7 @@ cast_encoder *cast_encoder_take(cast_packer *p, lua_State *L) {
   e->scanned = false;
   e->anchor_all = false;
   e->names_first = false;
+  e->refused = NULL;
   return e;
 }
 
@@ -319,7 +321,7 @@ static void push_path(cast_encoder *e) {
 void cast_encoder_fail(cast_encoder *e, const char *kind, const char *reason) {
   lua_State *L = e->L;
   (void)lua_checkstack(L, SPARE_SLOTS);
-  luaL_where(L, 1);
+  luaL_where(L, e->how == CAST_PACK_TRY ? 0 : 1);
   push_path(e);
   lua_pushfstring(L,
     reason != NULL ? "%scannot send a %s %s: %s" : "%scannot send a %s %s",
@@ -337,7 +339,7 @@ static void roll_back(cast_encoder *e, uint32_t k) {
   }
   while (e->nitems > f->items) {
     cast_object *o = e->items[--e->nitems];
-    cast_unref(o);
+    if (o != NULL) cast_unref(o);
   }
   e->seq = e->seen.entries[f->entry].seq;
   cast_seen_cut(&e->seen, f->entry);

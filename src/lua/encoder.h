@@ -6,7 +6,8 @@
    something itself. A Lua error that passes over cast_pack leaves it busy:
    it is replaced, and the collector frees it with all it holds.
 
-   1. Each of the nitems references is owned by the encoder.
+   1. Each of the nitems references is owned by the encoder. NULL stands for
+      the task whose results are packed (cast_pack_results).
    2. The Lua stack while encoding, from `base` up: the packer's table, the
       encoder, the table of anchors or nil, then the frames' objects. */
 #ifndef CAST_ENCODER_H
@@ -90,6 +91,9 @@ typedef struct cast_encoder {
   bool again;       /* begin anew: what was written may be wrong */
   bool anchor_all;  /* a __save runs: keep all objects alive */
   bool names_first; /* functions of modules go by name */
+  bool moves;       /* there is userdata in it whose content moves */
+  cast_pack_how how;
+  const void *refused; /* userdata that does not let go of its content */
   int base;         /* see 2. */
   const char *what; /* for paths: "argument", */
   int number;       /* and the first one's number */

@@ -115,6 +115,12 @@ bool cast_handle_find(lua_State *L, const cast_object *o) {
   return false;
 }
 
+void cast_handle_cross(lua_State *L, cast_object *o) {
+  if (o->type != &cast_task_type) return;
+  cast_task *t = CAST_CONTAINER(o, cast_task, object);
+  cast_ltask_cross(L, cast_state_find(L), cast_ltask_of(t));
+}
+
 cast_handle *cast_handle_new(lua_State *L, const cast_type *type) {
   cast_state *S = cast_state_find(L);
   cast_handle *h;

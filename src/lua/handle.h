@@ -39,6 +39,10 @@ void cast_handles_release(lua_State *L);
 /* Pushes the handle of o and returns true, or pushes nothing. */
 bool cast_handle_find(lua_State *L, const cast_object *o);
 
+/* Another session is about to get a handle of o: sees to what it needs then.
+   May raise. */
+void cast_handle_cross(lua_State *L, cast_object *o);
+
 static inline cast_handle *cast_handle_at(lua_State *L, int idx) {
   cast_handle *h = lua_touserdata(L, idx);
   if (h == NULL || lua_rawlen(L, idx) != sizeof *h ||

@@ -88,6 +88,8 @@ static const luaL_Reg functions[] = {
   {"every", cast_lib_every},
   {"select", cast_lib_select},
   {"session", cast_lib_session},
+  {"pack", cast_lib_pack},
+  {"transferable", cast_lib_transferable},
   {"spawn", cast_lib_spawn},
   {"self", cast_lib_self},
   {"yield", cast_lib_yield},

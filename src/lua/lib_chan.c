@@ -14,23 +14,22 @@ static cast_chan *check_chan(lua_State *L, int i) {
 }
 
 /* nil, "word": the operation did not happen; its message is dropped. */
-static int failed(lua_State *L, cast_ltask *t, int result) {
-  cast_msg_drop(&t->core.waiter.msg);
+static int failed(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  cast_unsend(L, S, t);
   return cast_push_failure(L, result);
 }
 
 /* -- send and receive ----------------------------------------------------- */
 
 static int finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  CAST_UNUSED(S);
-  if (CAST_UNLIKELY(result != 0)) return failed(L, t, result);
+  if (CAST_UNLIKELY(result != 0)) return failed(L, S, t, result);
   lua_pushboolean(L, 1);
   return 1;
 }
 
 static int finish_receive(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  if (CAST_UNLIKELY(result != 0)) return failed(L, t, result);
+  if (CAST_UNLIKELY(result != 0)) return failed(L, S, t, result);
   return cast_rebuild_values(L, S, t, &t->core.waiter.msg);
 }
 
@@ -49,7 +48,7 @@ static int chan_send(lua_State *L) {
   int rc;
   check_message(L, 2);
   t = cast_enter(L, S, OS_FOREVER);
-  cast_pack(S->packer, L, 2, lua_gettop(L) - 1, NULL, 0, &t->core.waiter.msg);
+  cast_pack_values(L, S, 2, lua_gettop(L) - 1, NULL, &t->core.waiter.msg);
   t->arg = NULL;
   rc = cast_chan_send(c, &S->session, &t->core, &t->core.waiter);
   if (rc == CAST_PARKED) return cast_park(L, S, t, OS_FOREVER, finish_send);
@@ -68,7 +67,7 @@ static int receive_until(lua_State *L, cast_chan *c, uint64_t deadline) {
 
 /* The scratch of operations that do not wait: they work where tasks do not
    run, too, such as in finalizers. */
-static cast_ltask *scratch(lua_State *L, cast_state *S) {
+cast_ltask *cast_scratch(lua_State *L, cast_state *S) {
   cast_task *core = S->session.current;
   if (core == NULL) luaL_error(L, "cannot be used here: not in a task");
   if (!cast_msg_empty(&core->waiter.msg)) cast_msg_drop(&core->waiter.msg);
@@ -77,7 +76,7 @@ static cast_ltask *scratch(lua_State *L, cast_state *S) {
 
 static int try_receive(lua_State *L, cast_chan *c) {
   cast_state *S = cast_state_here(L);
-  cast_ltask *t = scratch(L, S);
+  cast_ltask *t = cast_scratch(L, S);
   return finish_receive(
     L, S, t, cast_chan_receive(c, &S->session, NULL, &t->core.waiter));
 }
@@ -108,8 +107,8 @@ static int chan_try_send(lua_State *L) {
   cast_chan *c = check_chan(L, 1);
   cast_ltask *t;
   check_message(L, 2);
-  t = scratch(L, S);
-  cast_pack(S->packer, L, 2, lua_gettop(L) - 1, NULL, 0, &t->core.waiter.msg);
+  t = cast_scratch(L, S);
+  cast_pack_values(L, S, 2, lua_gettop(L) - 1, NULL, &t->core.waiter.msg);
   return finish_send(
     L, S, t, cast_chan_send(c, &S->session, NULL, &t->core.waiter));
 }
@@ -338,9 +337,9 @@ static void send_case(lua_State *L, cast_state *S, cast_ltask *t, int i) {
   /* Packing may call __save, and that anything: t->cases is not held. */
   lua_pushfstring(L, "case %d, value", i);
   lua_insert(L, table + 1); /* the channel and its values move up */
-  cast_pack(S->packer, L, table + 3, n - 1, lua_tostring(L, table + 1), 0, &m);
+  cast_pack_values(L, S, table + 3, n - 1, lua_tostring(L, table + 1), &m);
   if (t->ncases < (uint32_t)i) {
-    cast_msg_drop(&m);
+    cast_pack_undo(S->packer, L, &m);
     luaL_error(L, "select called in the __save of a value of a select");
   }
   t->cases[i - 1].chan = c;
@@ -369,6 +368,7 @@ static void read_case(lua_State *L, cast_state *S, cast_ltask *t, int i) {
 static int push_case(
   lua_State *L, cast_state *S, cast_ltask *t, uint32_t i, int result) {
   cast_case *c = &t->cases[i];
+  if (t->ncases > 1 || result != 0) cast_unsend(L, S, t);
   lua_pushinteger(L, (lua_Integer)i + 1);
   if (result != 0) return 1 + cast_push_failure(L, result);
   if (!c->sending) return 1 + cast_rebuild_values(L, S, t, &c->waiter.msg);
@@ -429,7 +429,7 @@ int cast_lib_select(lua_State *L) {
   lua_settop(L, 1);
   deadline = select_timeout(L, &now);
   n = count_cases(L);
-  t = now ? scratch(L, S) : cast_enter(L, S, deadline);
+  t = now ? cast_scratch(L, S) : cast_enter(L, S, deadline);
   make_cases(L, t, n);
   for (uint32_t i = 1; i <= n; i++) read_case(L, S, t, (int)i);
   rc = cast_select(&S->session, now ? NULL : &t->core, t->cases, n, &which);
@@ -438,6 +438,9 @@ int cast_lib_select(lua_State *L) {
     t->selecting = true;
     return cast_park(L, S, t, deadline, finish_select);
   }
-  if (rc == CASTING_EEMPTY) return cast_push_failure(L, CASTING_ETIMEOUT);
+  if (rc == CASTING_EEMPTY) {
+    cast_unsend(L, S, t);
+    return cast_push_failure(L, CASTING_ETIMEOUT);
+  }
   return push_case(L, S, t, which, rc);
 }

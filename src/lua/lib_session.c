@@ -43,14 +43,17 @@ static cast_ltask *spawn_in(
   int n = lua_gettop(L) - first + 1;
   cast_ltask *t;
   if (lua_type(L, first) == LUA_TSTRING) compile(L, first);
-  luaL_argcheck(
-    L, lua_isfunction(L, first), first, "function or source text expected");
+  luaL_argcheck(L,
+    lua_isfunction(L, first) || (n == 1 && cast_message_callable(L, first)),
+    first, "function or source text expected");
   t = cast_ltask_new(L, target);
   t->remote = true;
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
-  cast_pack(S->packer, L, first, n, NULL, 0, &t->core.waiter.msg);
-  if (cast_task_start(&t->core, &S->session) != 0)
+  cast_pack_values(L, S, first, n, NULL, &t->core.waiter.msg);
+  if (cast_task_start(&t->core, &S->session) != 0) {
+    cast_pack_undo(S->packer, L, &t->core.waiter.msg);
     luaL_error(L, "spawn: session '%s' is closed", (const char *)target->name);
+  }
   return t;
 }
 

@@ -51,6 +51,7 @@ static void open_slots(cast_packer *p, lua_State *L, int t) {
   cast_strings_open(p, L, t);
   cast_code_open(p, L, t);
   set_string(L, t, CAST_SLOT_SAVE, "__save");
+  set_string(L, t, CAST_SLOT_TRANSFER, "__transfer");
   set_string(L, t, CAST_SLOT_INDEX, "__index");
   set_string(L, t, CAST_SLOT_GC, "__gc");
   set_string(L, t, CAST_SLOT_REQUIRE, "require");
@@ -135,12 +136,23 @@ static bool pack_inline(lua_State *L, int first, int n, cast_msg *out) {
   return true;
 }
 
-void cast_pack(cast_packer *p, lua_State *L, int first, int n, const char *what,
-  int base, cast_msg *out) {
+void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
+  const char *what, int base, cast_pack_how how, cast_msg *out) {
   CAST_ASSERT(n >= 1 && cast_msg_empty(out));
   first = lua_absindex(L, first);
   if (CAST_LIKELY(pack_inline(L, first, n, out))) return;
-  cast_encode(p, L, first, n, what, base, out);
+  cast_encode(p, L, first, n, what, base, how, out);
+}
+
+void cast_pack(cast_packer *p, lua_State *L, int first, int n, const char *what,
+  int base, cast_msg *out) {
+  cast_pack_as(p, L, first, n, what, base, CAST_PACK_SEND, out);
+}
+
+cast_object *cast_pack_results(cast_packer *p, cast_object *task) {
+  cast_object *before = p->packing;
+  p->packing = task;
+  return before;
 }
 
 void cast_pack_number(double v, cast_msg *out) {

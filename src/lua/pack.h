@@ -25,6 +25,27 @@ cast_packer *cast_packer_open(lua_State *L);
 void cast_pack(cast_packer *p, lua_State *L, int first, int n, const char *what,
   int base, cast_msg *out);
 
+/* SEND: what moves (moved.h) has moved afterwards. COPY: the message is to be
+   sent many times, so such things are errors. TRY: it will not be sent; they
+   are fine, and stay; and errors have no position in front. */
+typedef enum {
+  CAST_PACK_SEND,
+  CAST_PACK_COPY,
+  CAST_PACK_TRY
+} cast_pack_how;
+void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
+  const char *what, int base, cast_pack_how how, cast_msg *out);
+
+/* What is packed from now on are results of this task (NULL: are not any
+   more): for a handle of it among them the message has NULL in place of a
+   reference, or the task would never go. See cast_msg_dup_of. Returns what was
+   set before. */
+cast_object *cast_pack_results(cast_packer *p, cast_object *task);
+
+/* Drops a message that this state has packed and that is not sent after all:
+   what has moved is back. Does not raise. */
+void cast_pack_undo(cast_packer *p, lua_State *L, cast_msg *m);
+
 /* Pushes the values of *msg and returns how many; drops *msg. Raises a Lua
    error when a value cannot be rebuilt; *msg is then left for its owner to
    drop, so it must lie in memory that outlives the error. */

@@ -31,7 +31,9 @@ enum {
   CAST_SLOT_CODE_META,
   CAST_SLOT_RECENT,   /* array: userdata of functions lately dumped */
   CAST_SLOT_FUNCTION, /* array: functions lately loaded */
+  CAST_SLOT_MOVED,    /* weak: box -> where its content was (moved.c) */
   CAST_SLOT_SAVE,     /* "__save" */
+  CAST_SLOT_TRANSFER, /* "__transfer" */
   CAST_SLOT_INDEX,    /* "__index" */
   CAST_SLOT_GC,       /* "__gc" */
   CAST_SLOT_REQUIRE,  /* "require" */
@@ -81,6 +83,8 @@ struct cast_packer {
   uint32_t unpacked;              /* counts messages received */
   uint32_t message;               /* and those sent as well */
 
+  const void *pinned; /* the latest module's casting_transfer */
+  cast_object *packing; /* task whose results are being packed; not owned */
   uint32_t missed; /* searches in vain since a module was loaded */
   bool rescued;    /* functions of modules have gone by name */
   uint64_t named[CAST_NAMES_BITS / 64]; /* filter: tables with names */
@@ -105,7 +109,7 @@ void cast_packer_stack(lua_State *L, int slots);
 
 /* encode.c: the general case of cast_pack. */
 void cast_encode(cast_packer *p, lua_State *L, int first, int n,
-  const char *what, int base, cast_msg *out);
+  const char *what, int base, cast_pack_how how, cast_msg *out);
 /* Makes the metatable of encoders; leaves it on the stack. */
 void cast_encoder_open_meta(lua_State *L);
 /* Frees what all encoders hold. */

@@ -252,6 +252,7 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
   int result = t->core.wait.result;
   cast_wait_over(t);
   if (CAST_UNLIKELY(result != 0)) {
+    cast_unsend(L, S, t);
     /* A module cleans up before any error is raised. */
     int n = t->finish == cast_waker_finish ? t->finish(L, S, t, result) : -1;
     interrupted(L, S, t, result);

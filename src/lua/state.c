@@ -353,6 +353,7 @@ void cast_state_furnish(lua_State *L, cast_state *S) {
   cast_open_chan(L, S);
   cast_open_task(L, S);
   cast_open_session(L, S);
+  cast_open_message(L, S);
   cast_open_module(L, S);
   /* Known as a module before the packer looks for names. */
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

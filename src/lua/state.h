@@ -351,6 +351,21 @@ void cast_failures_flush(cast_state *root);
    until the host that said so ends; NULL: stderr, if `root` had chosen. */
 void cast_failures_to(cast_chan *c, cast_state *root);
 
+/* -- lib_message.c -------------------------------------------------------- */
+
+extern const cast_type cast_message_type;
+/* As cast_pack; a packed message that is the only value stands for what is in
+   it, and is not encoded again. */
+void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
+  const char *what, cast_msg *out);
+/* Is at i a packed message that begins with a function? */
+bool cast_message_callable(lua_State *L, int i);
+/* What t has packed for sending, and was not sent, goes back. */
+void cast_unsend(lua_State *L, cast_state *S, cast_ltask *t);
+/* The task, or main program, that calls, as the scratch (waiter.msg) of what
+   does not wait: works where tasks do not run, too, such as in finalizers. */
+cast_ltask *cast_scratch(lua_State *L, cast_state *S);
+
 /* -- the functions of the module, by the files that have them ------------- */
 
 int cast_lib_channel(lua_State *L);
@@ -363,6 +378,8 @@ int cast_lib_self(lua_State *L);
 int cast_lib_yield(lua_State *L);
 int cast_lib_sleep(lua_State *L);
 int cast_lib_session(lua_State *L);
+int cast_lib_pack(lua_State *L);
+int cast_lib_transferable(lua_State *L);
 int cast_lib_with_timeout(lua_State *L);
 int cast_lib_shield(lua_State *L);
 int cast_lib_run(lua_State *L);
@@ -383,6 +400,7 @@ int cast_state_fd(lua_State *L, cast_state *S);
 void cast_open_chan(lua_State *L, cast_state *S);
 void cast_open_task(lua_State *L, cast_state *S);
 void cast_open_session(lua_State *L, cast_state *S);
+void cast_open_message(lua_State *L, cast_state *S);
 /* Pushes the module table. */
 void cast_open_module(lua_State *L, cast_state *S);
 

@@ -121,6 +121,8 @@ static int pack_protected(lua_State *L) {
    elsewhere get a failure with the reason. Raises when out of memory. */
 static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i) {
   packing p = {S, t, 0};
+  cast_object *outer;
+  int status;
   i = lua_absindex(L, i);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_getfield(L, i, "n");
@@ -129,7 +131,10 @@ static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i) {
   lua_pushcfunction(L, pack_protected);
   lua_pushlightuserdata(L, &p);
   lua_pushvalue(L, i);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+  outer = cast_pack_results(S->packer, &t->core.object);
+  status = lua_pcall(L, 2, 0, 0);
+  (void)cast_pack_results(S->packer, outer);
+  if (status != LUA_OK) {
     const char *why = lua_tostring(L, -1);
     t->unsendable = true;
     pack_reason(L, S, t, why != NULL ? why : "results cannot be sent");
@@ -149,14 +154,15 @@ bool cast_ltask_share(cast_ltask *t) {
 
 void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
   if (cast_ltask_share(t)) return;
-  /* It has ended; only its own session has handles, so this is that one. */
+  /* It has ended; only its own session has handles, so this is that one.
+     Before its results are packed, for they may lead back to it. */
+  /* PAIR share. */
+  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_release);
   if (t->stored && cast_handle_find(L, &t->core.object)) {
     get_results(L, -1);
     pack_table(L, S, t, -1);
     lua_pop(L, 2);
   }
-  /* PAIR share. */
-  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_release);
 }
 
 /* What a joiner in the task's own session gets by reference. */
@@ -188,9 +194,17 @@ int cast_ltask_outcome(
   if (how == CAST_FAILED)
     atomic_store_explicit(&t->joined, true, memory_order_relaxed);
   if (own && t->stored) return 1 + push_stored(L, t);
+  if (t->stored && !t->packed) { /* there was no memory for it */
+    lua_pushboolean(L, 0);
+    lua_replace(L, -2);
+    lua_pushliteral(L, "not enough memory");
+    return 2;
+  }
   if (!t->packed) return 1;
   cast_msg_drop(&self->core.waiter.msg);
-  cast_msg_dup(&self->core.waiter.msg, &t->core.waiter.msg);
+  if (cast_msg_dup_of(&self->core.waiter.msg, &t->core.waiter.msg,
+        &t->core.object) != 0)
+    cast_raise_memory(L);
   return 1 + cast_rebuild_values(L, S, self, &self->core.waiter.msg);
 }
 

@@ -15,6 +15,7 @@
               | CODE nups:u8 [content]           bytecode is a reference
               | SAVE n:u32 constructor arg*(n-1) tail* CALL
               | NAME size:u16 bytes
+              | NAME+MOVED                       its box is a reference
      content := value*narr (value value)*nrec [metatable]    of a table
               | [environment] (value | JOIN seq:u32 index:u8)*  of a function
      tail    := BODY seq:u32 narr:u32 nrec:u32 flags:u8 content
@@ -74,6 +75,7 @@ enum { /* low bits of an object's tag, and the flags of a BODY */
   WIRE_REG = 1,
   WIRE_LATER = 2,
   WIRE_META = 4, /* table: a metatable ends the content */
+  WIRE_MOVED = 2, /* name: none, but userdata whose content moves */
   WIRE_PURE = 4, /* function: no upvalue but the globals, no content */
   WIRE_ENV = 8   /* function: an environment that is not the globals */
 };

@@ -23,6 +23,11 @@ cast_object *cast_handle_test(lua_State *L, int idx) {
   return NULL;
 }
 
+void cast_handle_cross(lua_State *L, cast_object *o) {
+  CAST_UNUSED(L);
+  CAST_UNUSED(o);
+}
+
 void cast_handle_push(lua_State *L, cast_object *o) {
   CAST_UNUSED(L);
   CAST_UNUSED(o);
