@@ -366,7 +366,7 @@ CASTING_API int casting_poll(struct lua_State *L, double seconds);
    it, do not close it. */
 CASTING_API int casting_fd(struct lua_State *L);
 
-/* -- userdata that moves --------------------------------------------------- */
+/* -- userdata that moves -------------------------------------------------- */
 
 /* Userdata cannot be copied by casting. A C module can have the content of its
    userdata *move* instead: a send takes it out of the sender's userdata, which

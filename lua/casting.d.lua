@@ -96,6 +96,30 @@ function casting.every(seconds) end
 ---@return any ... what the operation returns; "timeout" if none happened
 function casting.select(cases) end
 
+-- ---------------------------------------------------------------- messages --
+
+---Values that were encoded once, to be sent any number of times.
+---@class casting.message
+---@operator len: integer
+local message = {}
+
+---The values, made anew.
+---@return any v
+---@return any ...
+function message:unpack() end
+
+---Encodes values; the message can be sent in place of them.
+---@param v any not nil
+---@param ... any
+---@return casting.message
+function casting.pack(v, ...) end
+
+---Whether a value could be sent; if not, why.
+---@param v any
+---@return true? can
+---@return string? reason
+function casting.transferable(v) end
+
 -- ------------------------------------------------------------------- tasks --
 
 ---A function that runs in a session.

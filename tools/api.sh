@@ -36,6 +36,7 @@ lua_functions() {
       if ($0 ~ /channel|chan/) class = "channel"
       if ($0 ~ /task/) class = "task"
       if ($0 ~ /session/) class = "session"
+      if ($0 ~ /message/) class = "message"
       if ($0 ~ /loadedlibs|openers|libs\[|replaced\[/) class = ""
       inside = 1
     }

@@ -133,27 +133,18 @@ static unsigned take_byte(decoder *d) { return *take(d, 1); }
 
 static uint32_t take_u32(decoder *d) { return wire_get_u32(take(d, 4)); }
 
-static cast_object *take_item(decoder *d) {
-  if (d->item == d->items_end || *d->item == NULL) corrupt(d);
-  return *d->item++;
-}
-
-static cast_object *take_handle(decoder *d) {
-  cast_object *o = take_item(d);
-  if (o->type == &cast_bytes_type || o->type == &cast_moved_type) corrupt(d);
+/* The next reference, of that type; NULL: of a handle. */
+static cast_object *take_item(decoder *d, const cast_type *type) {
+  cast_object *o = d->item < d->items_end ? *d->item++ : NULL;
+  if (o == NULL) corrupt(d);
+  if (type != NULL ? o->type != type
+                   : o->type == &cast_bytes_type || o->type == &cast_moved_type)
+    corrupt(d);
   return o;
 }
 
 static cast_bytes *take_shared(decoder *d) {
-  cast_object *o = take_item(d);
-  if (o->type != &cast_bytes_type) corrupt(d);
-  return CAST_CONTAINER(o, cast_bytes, object);
-}
-
-static cast_moved *take_moved(decoder *d) {
-  cast_object *o = take_item(d);
-  if (o->type != &cast_moved_type) corrupt(d);
-  return CAST_CONTAINER(o, cast_moved, object);
+  return CAST_CONTAINER(take_item(d, &cast_bytes_type), cast_bytes, object);
 }
 
 /* -- objects -------------------------------------------------------------- */
@@ -249,7 +240,8 @@ static bool get_save(decoder *d, unsigned flags) {
 }
 
 static bool get_moved(decoder *d, unsigned flags) {
-  cast_moved *b = take_moved(d);
+  cast_moved *b =
+    CAST_CONTAINER(take_item(d, &cast_moved_type), cast_moved, object);
   if (!cast_moved_push(d->p, d->L, b)) {
     lua_pushfstring(d->L, "a %s", b->how->name);
     lua_insert(d->L, -2);
@@ -353,7 +345,7 @@ static bool get_other(decoder *d, unsigned tag) {
   lua_State *L = d->L;
   switch (tag) {
   case WIRE_SHARED: cast_strings_push(d->p, L, take_shared(d)); break;
-  case WIRE_HANDLE: cast_handle_push(L, cast_ref(take_handle(d))); break;
+  case WIRE_HANDLE: cast_handle_push(L, cast_ref(take_item(d, NULL))); break;
   case WIRE_GLOBALS:
     cast_packer_table(d->p, L);
     cast_packer_get(L, -1, CAST_SLOT_GLOBALS);

@@ -454,8 +454,8 @@ static void run(cast_encoder *e) {
 }
 
 /* Writes the message; *out is complete. Is something to be moved there? */
-static bool encode(
-  cast_encoder *e, int first, int n, const char *what, int base, cast_msg *out) {
+static bool encode(cast_encoder *e, int first, int n, const char *what,
+  int base, cast_msg *out) {
   e->what = what != NULL ? what : "argument";
   e->number = base + 1;
   do {

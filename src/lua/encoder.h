@@ -94,9 +94,9 @@ typedef struct cast_encoder {
   bool moves;       /* there is userdata in it whose content moves */
   cast_pack_how how;
   const void *refused; /* userdata that does not let go of its content */
-  int base;         /* see 2. */
-  const char *what; /* for paths: "argument", */
-  int number;       /* and the first one's number */
+  int base;            /* see 2. */
+  const char *what;    /* for paths: "argument", */
+  int number;          /* and the first one's number */
 
   unsigned char *bytes;
   uint32_t size, capacity;

@@ -101,8 +101,8 @@ static int message_count(lua_State *L) {
 static int try_pack(lua_State *L) {
   cast_state *S = lua_touserdata(L, 2);
   cast_ltask *t = cast_scratch(L, S);
-  cast_pack_as(S->packer, L, 1, 1, "value", -1, CAST_PACK_TRY,
-    &t->core.waiter.msg);
+  cast_pack_as(
+    S->packer, L, 1, 1, "value", -1, CAST_PACK_TRY, &t->core.waiter.msg);
   cast_msg_drop(&t->core.waiter.msg);
   return 0;
 }
@@ -121,9 +121,9 @@ int cast_lib_transferable(lua_State *L) {
   if (lua_type(L, -1) == LUA_TSTRING &&
       strcmp(lua_tostring(L, -1), "not enough memory") == 0)
     return lua_error(L);
-  lua_settop(L, 1);
+  (void)cast_lua_describe(L, -1); /* pushed */
   lua_pushnil(L);
-  lua_pushstring(L, cast_lua_describe(L, 1));
+  lua_insert(L, -2);
   return 2;
 }
 

@@ -83,10 +83,10 @@ struct cast_packer {
   uint32_t unpacked;              /* counts messages received */
   uint32_t message;               /* and those sent as well */
 
-  const void *pinned; /* the latest module's casting_transfer */
+  const void *pinned;   /* the latest module's casting_transfer */
   cast_object *packing; /* task whose results are being packed; not owned */
-  uint32_t missed; /* searches in vain since a module was loaded */
-  bool rescued;    /* functions of modules have gone by name */
+  uint32_t missed;      /* searches in vain since a module was loaded */
+  bool rescued;         /* functions of modules have gone by name */
   uint64_t named[CAST_NAMES_BITS / 64]; /* filter: tables with names */
 };
 

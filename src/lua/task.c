@@ -202,8 +202,8 @@ int cast_ltask_outcome(
   }
   if (!t->packed) return 1;
   cast_msg_drop(&self->core.waiter.msg);
-  if (cast_msg_dup_of(&self->core.waiter.msg, &t->core.waiter.msg,
-        &t->core.object) != 0)
+  if (cast_msg_dup_of(
+        &self->core.waiter.msg, &t->core.waiter.msg, &t->core.object) != 0)
     cast_raise_memory(L);
   return 1 + cast_rebuild_values(L, S, self, &self->core.waiter.msg);
 }
