@@ -13,7 +13,7 @@
 local casting = require "casting"
 local found, buffer = pcall(require, "buffer")
 if not found then
-  io.stderr:write("buffer.lua: build the module first, see the top of the file\n")
+  io.stderr:write("buffer.lua: build the module first, see above\n")
   os.exit(1)
 end
 
