@@ -42,10 +42,7 @@ cast_chan *cast_chan_new(size_t capacity) {
 static cast_waiter *first_live(cast_list *queue) {
   while (!cast_list_empty(queue)) {
     cast_waiter *w = CAST_CONTAINER(queue->next, cast_waiter, link);
-    /* Relaxed: only a hint; claiming decides. */
-    if (atomic_load_explicit(&w->wait->state, memory_order_relaxed) ==
-        CAST_WAIT_ARMED)
-      return w;
+    if (cast_wait_armed(w->wait)) return w; /* a hint: claiming decides */
     cast_list_remove(&w->link);
   }
   return NULL;
@@ -171,7 +168,7 @@ int cast_chan_send(
     cast_lock_take(&c->lock);
     rc = cast_chan_send_locked(c, w, &wake);
     if (rc == CASTING_EFULL && t != NULL) {
-      cast_wait_arm(t);
+      cast_wait_arm(t, CAST_WAIT_ONE);
       w->index = 0;
       cast_chan_queue_locked(c, t, w, true);
       rc = CAST_PARKED;
@@ -192,7 +189,7 @@ int cast_chan_receive(
   cast_lock_take(&c->lock);
   rc = cast_chan_receive_locked(c, w, &wake);
   if (rc == CASTING_EEMPTY && t != NULL) {
-    cast_wait_arm(t);
+    cast_wait_arm(t, CAST_WAIT_ONE);
     w->index = 0;
     cast_chan_queue_locked(c, t, w, false);
     rc = CAST_PARKED;

@@ -12,7 +12,7 @@
 #define CAST_NEXT_STREAK 1u    /* run-next uses in a row before the queue */
 #define CAST_GLOBAL_EVERY 3u   /* look at the global queue every n-th pick */
 #define CAST_SPIN_ROUNDS 2u    /* looks for work before a worker sleeps */
-#define CAST_LOCK_SPINS 1u     /* tries before a lock waiter sleeps */
+#define CAST_LOCK_SPINS 1u     /* tries before a lock's waiter naps */
 #define CAST_RING_FIRST 1u     /* slots of a channel ring when first made */
 #define CAST_HEAP_FIRST 1u     /* deadlines a heap has room for at first */
 #define CAST_COROUTINES_MAX 2u /* finished coroutines kept per state */
@@ -38,6 +38,8 @@
 #define CAST_RETIRE_MS 3000u
 #endif
 
+#define CAST_LOCK_NAP_NS 20000u      /* first nap of a lock's waiter ... */
+#define CAST_LOCK_NAP_MAX_NS 640000u /* ... doubled up to this */
 #define CAST_MSG_INLINE 48u        /* message bytes kept without malloc */
 #define CAST_SELECT_MAX 65536u     /* cases in one select */
 #define CAST_WORKERS_MAX 1024u     /* OS threads of the pool, at most */

@@ -1,11 +1,5 @@
-/* lock.c - the slow paths of a lock, and the proofs of its ranks.
+/* lock.c - the slow path of a lock, and the proofs of its ranks.
    SPDX-License-Identifier: MIT
-
-   Invariants:
-   1. Whoever may sleep has set the word to 2 before, so the holder's exchange
-      to 0 sees 2 and wakes one sleeper.
-   2. A thread that has slept takes the lock with 2, not 1: others may still be
-      asleep, and it cannot know.
 
    The record of a thread's locks (debug builds) is a list through the locks
    themselves: only their holder touches the links, and the order of taking is
@@ -35,22 +29,19 @@ static bool spin(cast_lock *l) {
     if (free == 0 && atomic_compare_exchange_weak_explicit(&l->word, &free, 1,
                        memory_order_acquire, memory_order_relaxed))
       return true;
-    if (free == 2) return false; /* others sleep already: queue up */
     os_relax();
   }
   return false;
 }
 
 CAST_NOINLINE void cast_lock_slow(cast_lock *l) {
-  if (spin(l)) return;
-  /* PAIR lock: acquire sees what the last holder wrote. */
-  while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0)
-    (void)os_wait(&l->word, 2, OS_FOREVER);
+  uint64_t nap_ns = CAST_LOCK_NAP_NS;
+  while (!spin(l)) {
+    /* Nobody wakes it: it ends by itself, or at once if the lock is free. */
+    (void)os_wait(&l->word, 1, os_now() + nap_ns);
+    if (nap_ns < CAST_LOCK_NAP_MAX_NS) nap_ns *= 2;
+  }
 }
-
-/* The lock may be gone by now: its next holder may have freed it. Only the
-   address is used. */
-CAST_NOINLINE void cast_lock_wake(cast_lock *l) { os_wake(&l->word, 1); }
 
 #if CAST_DEBUG >= 1
 

@@ -1,10 +1,14 @@
 /* lock.h - small ranked mutual exclusion.
    SPDX-License-Identifier: MIT
 
-   A lock is one 32-bit word (plus its rank in debug builds): free, held, or
-   held with sleepers. The uncontended path is one compare-exchange and one
-   exchange; a waiter spins CAST_LOCK_SPINS times, then sleeps on the word.
-   Critical sections are short and never call Lua, allocate or block.
+   A lock is one 32-bit word (plus its rank in debug builds): free or held. To
+   take one that is free is a compare-exchange, to drop it a plain store: the
+   holder does not look for waiters. So nobody wakes these; a waiter spins
+   CAST_LOCK_SPINS times, then naps, each time longer, until it finds the lock
+   free. (A word that also tells of sleepers, and a wake-up for them, make the
+   drop an exchange, which costs as much again as all else in a short section.)
+   Critical sections are short and never call Lua or block, so a waiter naps
+   only when the system has taken the processor from the holder.
 
    Ranks: a thread may only take a lock of a rank higher than those it holds;
    channel locks may be held together when taken in address order. They may be
@@ -32,7 +36,7 @@ typedef enum cast_rank {
 
 typedef struct cast_lock cast_lock;
 struct cast_lock {
-  _Atomic uint32_t word; /* (a) 0 free, 1 held, 2 held and waited for */
+  _Atomic uint32_t word; /* (a) 0 free, 1 held */
 #if CAST_DEBUG >= 1
   uint32_t rank;           /* (i) */
   _Atomic uintptr_t owner; /* (a) identity of the holding thread, or 0 */
@@ -52,7 +56,6 @@ struct cast_lock {
 
 void cast_lock_init(cast_lock *l, cast_rank rank);
 void cast_lock_slow(cast_lock *l);
-void cast_lock_wake(cast_lock *l);
 #if CAST_DEBUG >= 1
 void cast_lock_rank(const cast_lock *l); /* proof: may be taken now */
 void cast_lock_note(cast_lock *l);       /* taken: into the record */
@@ -80,9 +83,7 @@ static inline void cast_lock_take(cast_lock *l) {
 static inline void cast_lock_drop(cast_lock *l) {
   cast_lock_gone(l);
   /* PAIR lock: release publishes the critical section. */
-  if (CAST_UNLIKELY(
-        atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2))
-    cast_lock_wake(l);
+  atomic_store_explicit(&l->word, 0, memory_order_release);
 }
 
 #endif

@@ -90,7 +90,7 @@ static uint32_t choose(cast_case *cases, uint32_t n, uint32_t *seed) {
 }
 
 static void queue_all(cast_task *t, cast_case *cases, uint32_t n) {
-  cast_wait_arm(t);
+  cast_wait_arm(t, CAST_WAIT_MANY);
   for (uint32_t i = 0; i < n; i++) {
     if (cases[i].chan == NULL) continue;
     cases[i].waiter.index = i;

@@ -10,7 +10,7 @@
 #include "sched.h"
 
 #define IDLE ((uintptr_t)1)
-#define EMPTY ((uintptr_t)0)
+#define EMPTY ((uintptr_t)0) /* as a post, NULL */
 #define CLOSED ((uintptr_t)2)
 
 static _Atomic uint64_t last_id;
@@ -111,6 +111,7 @@ int cast_session_init(
   atomic_init(&s->inbox, running ? EMPTY : IDLE);
   atomic_init(&s->holds, 2); /* being open; the handles */
   s->ops = ops;
+  s->hosted = running;
   s->ready_tail = &s->ready;
   cast_heap_init(&s->deadlines);
   s->alarm.fire = ring;
@@ -188,17 +189,36 @@ static bool must_close(cast_session *s) {
 
 /* -- inbox ---------------------------------------------------------------- */
 
+/* Who wakes an idle session of the pool owns it until it has queued it: the
+   post goes where its runner will look first, and that need not exchange the
+   inbox. A host's thread is not gone while its session is idle. */
+static bool wake_idle(
+  cast_session *s, cast_session *self, cast_post *p, uintptr_t *old) {
+  uintptr_t word = s->hosted ? (uintptr_t)p : EMPTY;
+  p->next = NULL;
+  /* PAIR inbox: acquire what the last owner wrote, for the next one. */
+  if (!atomic_compare_exchange_strong_explicit(
+        &s->inbox, old, word, memory_order_acq_rel, memory_order_relaxed))
+    return false;
+  if (word == EMPTY) cast_session_ready(s, p);
+  s->ops->wake(s, self);
+  return true;
+}
+
 bool cast_session_push(cast_session *s, cast_session *self, cast_post *p) {
   uintptr_t old = atomic_load_explicit(&s->inbox, memory_order_relaxed);
-  do {
+  for (;;) {
+    if (old == IDLE) {
+      if (wake_idle(s, self, p, &old)) return true;
+      continue;
+    }
     if (old == CLOSED) return false;
-    p->next = old == IDLE || old == EMPTY ? NULL : (cast_post *)old;
-    /* PAIR inbox: release what the post means; the owner acquires it. From an
-       idle session acquire what its last owner wrote, for the next one. */
-  } while (!atomic_compare_exchange_weak_explicit(
-    &s->inbox, &old, (uintptr_t)p, memory_order_acq_rel, memory_order_relaxed));
-  if (old == IDLE) s->ops->wake(s, self);
-  return true;
+    p->next = (cast_post *)old; /* NULL for EMPTY */
+    /* PAIR inbox: release what the post means; the owner acquires it. */
+    if (atomic_compare_exchange_weak_explicit(&s->inbox, &old, (uintptr_t)p,
+          memory_order_release, memory_order_relaxed))
+      return true;
+  }
 }
 
 void cast_session_ready(cast_session *s, cast_post *p) {

@@ -7,7 +7,8 @@
 
    Session states (in the inbox word, which is all there is):
      idle      IDLE: nobody runs it; the pusher that replaces IDLE must queue
-               it. No owner; only that pusher may touch it.
+               it. No owner; only that pusher may touch it, and puts its post
+               into the ready list (a host's: into the inbox).
      queued    EMPTY or posts, and in some run queue, which owns it.
      running   EMPTY, and a runner has it.
      notified  posts, and a runner has it: it will look again.
@@ -44,14 +45,17 @@ struct cast_post {
 
 /* -- waiting -------------------------------------------------------------- */
 
-enum { CAST_WAIT_NONE, CAST_WAIT_ARMED, CAST_WAIT_FIRED };
+/* ONE and MANY: armed, with a waiter in at most one queue, or in several. */
+enum { CAST_WAIT_NONE, CAST_WAIT_FIRED, CAST_WAIT_ONE, CAST_WAIT_MANY };
 
 /* What a function returns when the task is queued and must park. */
 #define CAST_PARKED 1
 
-/* One wait at a time per task. Armed by the owner; whoever wins the
-   compare-exchange to FIRED (cast_wait_claim) writes result and index, and
-   then, with no lock held, wakes the task. */
+/* One wait at a time per task. Armed by the owner; whoever turns it to FIRED
+   (cast_wait_claim) writes result and index, and then, with no lock held,
+   wakes the task. A wait in one queue is claimed under that queue's lock by
+   everybody, its owner too, so a store will do; one in several is claimed by
+   compare-exchange. */
 typedef struct cast_wait {
   _Atomic uint32_t state;  /* (a) */
   uint32_t index;          /* claimer, then owner: the case that happened */
@@ -142,6 +146,7 @@ struct cast_session {
   _Atomic uintptr_t inbox;     /* (a) IDLE, EMPTY, CLOSED or last post */
   _Atomic uint32_t holds;      /* (a) memory: tasks, handles, being open */
   const cast_session_ops *ops; /* (i) */
+  bool hosted;                 /* (i) a host's: its thread is always there */
   cast_runner *runner;         /* (w) */
   cast_task *current;          /* (w) the task that runs, or NULL */
   cast_post *ready;            /* (w) FIFO of tasks to resume */
@@ -233,19 +238,30 @@ void cast_task_cancel(cast_task *t);
    has a reserved context. */
 void cast_task_block(cast_task *t);
 
-/* Owner, before queueing: the wait may be claimed from now on. */
-static inline void cast_wait_arm(cast_task *t) {
-  CAST_ASSERT(atomic_load_explicit(&t->wait.state, memory_order_relaxed) !=
-              CAST_WAIT_ARMED);
+static inline bool cast_wait_armed(const cast_wait *w) {
+  /* Relaxed: a hint, or the reader holds the lock of the wait's queue. */
+  return atomic_load_explicit(&w->state, memory_order_relaxed) >= CAST_WAIT_ONE;
+}
+/* Owner, before queueing: the wait may be claimed from now on. `how`:
+   CAST_WAIT_ONE or CAST_WAIT_MANY. */
+static inline void cast_wait_arm(cast_task *t, uint32_t how) {
+  CAST_ASSERT(!cast_wait_armed(&t->wait));
   t->wait.result = 0;
   /* Relaxed: published by the lock of the queue that the wait enters. */
-  atomic_store_explicit(&t->wait.state, CAST_WAIT_ARMED, memory_order_relaxed);
+  atomic_store_explicit(&t->wait.state, how, memory_order_relaxed);
 }
+/* With the lock of the queue in which the waiter stands. */
 static inline bool cast_wait_claim(cast_wait *w) {
-  uint32_t armed = CAST_WAIT_ARMED;
+  uint32_t seen = atomic_load_explicit(&w->state, memory_order_relaxed);
+  if (CAST_LIKELY(seen == CAST_WAIT_ONE)) {
+    /* Relaxed: whoever else would claim it needs the same lock. */
+    atomic_store_explicit(&w->state, CAST_WAIT_FIRED, memory_order_relaxed);
+    return true;
+  }
   /* PAIR claim: acquire sees the arming; the winner alone goes on. */
-  return atomic_compare_exchange_strong_explicit(&w->state, &armed,
-    CAST_WAIT_FIRED, memory_order_acq_rel, memory_order_relaxed);
+  return seen == CAST_WAIT_MANY &&
+         atomic_compare_exchange_strong_explicit(&w->state, &seen,
+           CAST_WAIT_FIRED, memory_order_acq_rel, memory_order_relaxed);
 }
 static inline cast_task *cast_wait_task(cast_wait *w) {
   return CAST_CONTAINER(w, cast_task, wait);
@@ -260,8 +276,8 @@ void cast_wait_until(cast_task *t, uint64_t deadline_ns);
 /* Owner, after the wait: takes its deadline out and its waiter off the queue
    (which a claimer from elsewhere leaves there). */
 void cast_wait_done(cast_task *t);
-/* Owner: ends the wait with `result` unless it has fired already. */
-void cast_wait_end(cast_task *t, int result);
+/* Owner: ends the wait with `result` unless it has fired already; did it? */
+bool cast_wait_end(cast_task *t, int result);
 /* Owner: ends the wait with `result`, unless ops->spared says that it is to go
    on for a while. */
 void cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns);

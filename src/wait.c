@@ -2,7 +2,7 @@
    SPDX-License-Identifier: MIT
 
    Owner of a wait: the task's session. Life of a wait:
-     none -> armed    owner, before it queues the task's waiters
+     none -> armed    owner, before it queues the task's waiters; ONE or MANY
      armed -> fired   whoever wins cast_wait_claim: the other side of a channel
                       operation, a close, the end of a task, a deadline, a
                       cancellation. The winner writes the result, lets go of
@@ -12,7 +12,9 @@
    1. Between arming and cast_wait_done exactly one claim wins.
    2. A waiter whose wait has fired may still stand in a queue: whoever meets
       it there drops it. It is off every queue before its memory is reused.
-   3. A wake never allocates and cannot fail: the link is the task's own. */
+   3. A wake never allocates and cannot fail: the link is the task's own.
+   4. A wait that was armed as ONE is claimed with t->waiter.lock held (or is
+      in no queue, and only its owner claims it), so no two claim it at once. */
 #include "session.h"
 
 #include "../include/casting.h"
@@ -33,8 +35,7 @@ void cast_wait_until(cast_task *t, uint64_t deadline_ns) {
 }
 
 void cast_wait_done(cast_task *t) {
-  CAST_ASSERT(atomic_load_explicit(&t->wait.state, memory_order_relaxed) !=
-              CAST_WAIT_ARMED);
+  CAST_ASSERT(!cast_wait_armed(&t->wait));
   if (t->wait.deadline.index != 0)
     cast_heap_remove(&t->session->deadlines, &t->wait.deadline);
   t->waiter.lock = NULL;
@@ -42,11 +43,24 @@ void cast_wait_done(cast_task *t) {
   atomic_store_explicit(&t->wait.state, CAST_WAIT_NONE, memory_order_relaxed);
 }
 
-void cast_wait_end(cast_task *t, int result) {
-  if (!cast_wait_claim(&t->wait)) return;
+/* Claims the wait of one's own task; its waiter is off the queue then. */
+static bool claim_own(cast_task *t) {
+  cast_lock *l = t->waiter.lock;
+  bool won;
+  if (!cast_wait_armed(&t->wait)) return false;
+  if (l == NULL) return cast_wait_claim(&t->wait);
+  cast_lock_take(l);
+  won = cast_wait_claim(&t->wait);
+  if (won) cast_list_remove(&t->waiter.link);
+  cast_lock_drop(l);
+  return won;
+}
+
+bool cast_wait_end(cast_task *t, int result) {
+  if (!claim_own(t)) return false;
   t->wait.result = result;
-  cast_waiter_unlink(&t->waiter);
   cast_session_ready(t->session, &t->post);
+  return true;
 }
 
 /* Puts the deadline of a wait off, or makes it earlier. */
@@ -85,7 +99,7 @@ int cast_event_wait(cast_event *e, cast_task *t) {
   cast_lock_take(&e->lock);
   if (!e->set) {
     cast_waiter *w = &t->waiter;
-    cast_wait_arm(t);
+    cast_wait_arm(t, CAST_WAIT_ONE);
     w->wait = &t->wait;
     w->lock = &e->lock;
     w->index = 0;

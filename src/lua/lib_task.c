@@ -288,7 +288,7 @@ int cast_lib_sleep(lua_State *L) {
   deadline = cast_deadline_in(seconds);
   t = cast_enter(L, S, deadline);
   t->arg = t;
-  cast_wait_arm(&t->core);
+  cast_wait_arm(&t->core, CAST_WAIT_ONE);
   return cast_park(L, S, t, deadline, finish_pause);
 }
 

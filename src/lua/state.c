@@ -186,11 +186,7 @@ static void host_close(cast_session *s) { CAST_UNUSED(s); }
 static bool host_interrupted(cast_session *s) {
   cast_state *S = cast_state_of(s);
   if (CAST_LIKELY(!cast_hook_changed(S))) return false;
-  if (!cast_wait_claim(&S->main->core.wait)) return false;
-  S->main->core.wait.result = CASTING_EINTR;
-  cast_waiter_unlink(&S->main->core.waiter);
-  cast_session_ready(s, &S->main->core.post);
-  return true;
+  return cast_wait_end(&S->main->core, CASTING_EINTR);
 }
 
 const cast_session_ops cast_host_ops = {

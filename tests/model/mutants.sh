@@ -28,6 +28,7 @@ session - CLOSE_STORE
 session - HOLD_DROPPED_EARLY
 session - START_UNCOUNTED
 session - NO_REVERSE
+session - READY_LATE
 session ALARM BELL_TWICE
 session ALARM ALARM_KEPT
 session REVIVE ORPHAN_TWICE
@@ -57,6 +58,7 @@ wait CLOSE -
 wait BUFFER -
 wait CLOSE+BUFFER -
 wait - CLAIM_STORE
+wait - OWNER_UNLOCKED
 wait - WAKE_FIRST
 wait - LOCK_ORDER
 wait - LOSERS_STAY

@@ -95,6 +95,18 @@ inline enqueue() {
   }
 }
 
+/* Who has replaced IDLE owns the session until it queues it, and puts its
+   post into the ready list; but a host's thread is always there. */
+inline hand_over(n) {
+#ifndef HOST
+  if
+  :: ok && old == IDLE ->
+     d_step { touch(); assert(!running); ready!n } /* R12 */
+  :: else
+  fi
+#endif
+}
+
 /* cast_session_push. Load and compare-exchange are all that others can see.
    A post must not be pushed again before it was delivered. */
 inline push(n) {
@@ -113,7 +125,11 @@ inline push(n) {
        ok = (inbox == old);
        if
        :: ok ->
+#ifdef HOST
           inbox = FIRST + n;
+#else
+          inbox = (old == IDLE -> EMPTY : FIRST + n);
+#endif
           assert(!inside[n]);
           inside[n] = true
        :: else /* R3: somebody was faster, try again */
@@ -124,6 +140,9 @@ inline push(n) {
      :: else
      fi
   od;
+#ifndef MUTANT_READY_LATE
+  hand_over(n);
+#endif
   if
 #ifdef MUTANT_ENQUEUE_ALWAYS
   :: ok -> enqueue() /* R2 */
@@ -135,6 +154,9 @@ inline push(n) {
 #endif
   :: else
   fi;
+#ifdef MUTANT_READY_LATE
+  hand_over(n); /* R12: somebody may run it already */
+#endif
   old = 0
 }
 

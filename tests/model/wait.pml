@@ -6,7 +6,8 @@
    have a deadline, which its owner lets pass at any time (a cancellation is
    the same step with another result). -DCLOSE adds somebody who closes A,
    -DBUFFER gives A one slot. What happens under a channel's lock is one step,
-   but for the claims of waits, which their owners make without it. Race
+   but for the claims of waits, which their owners make without it if
+   they stand in several queues. Race
    numbers (R30, R40 ..) are those of README.md. Checked:
    1. A wait has exactly one outcome, and its task is woken once.
    2. A sender is told "sent" if and only if one receiver got its message.
@@ -61,16 +62,25 @@ bool inbox[TASKS];  /* the task was pushed to its session */
 #define MESSAGES (1 + TASKS * ROUNDS)
 short owed[MESSAGES]; /* told "sent" minus received */
 
+/* In one queue only: armed as ONE, else as MANY. */
+#define single(s) (((s) & ((s) - 1)) == 0)
+
 /* True for the one that ends the wait of p. The result is R40. */
 inline claim(p, won) {
 #ifdef MUTANT_CLAIM_STORE
   won = (state[p] == ARMED); /* R40: a test and then a store */
   state[p] = FIRED
 #else
-  d_step { /* R40: compare-exchange */
-    won = (state[p] == ARMED);
-    state[p] = (won -> FIRED : state[p])
-  }
+  if
+  :: single(cases[p]) -> /* R40: a test and then a store, under its lock */
+     won = (state[p] == ARMED);
+     state[p] = (won -> FIRED : state[p])
+  :: else ->
+     d_step { /* R40: compare-exchange */
+       won = (state[p] == ARMED);
+       state[p] = (won -> FIRED : state[p])
+     }
+  fi
 #endif
 }
 
@@ -316,7 +326,19 @@ end:
 #ifdef MUTANT_TIMEOUT_UNCLAIMED
      d_step { yes = true; state[t] = FIRED };
 #else
+#ifndef MUTANT_OWNER_UNLOCKED
+     if
+     :: single(set) -> lock_all() /* R40: its queue's */
+     :: else
+     fi;
+#endif
      claim(t, yes); /* R46 */
+#ifndef MUTANT_OWNER_UNLOCKED
+     if
+     :: single(set) -> unlock_all()
+     :: else
+     fi;
+#endif
 #endif
      if
      :: yes -> d_step { result[t] = TIMEOUT }

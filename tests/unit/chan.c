@@ -262,7 +262,7 @@ static void looks_and_moves_under_the_lock(void **state) {
   assert_int_equal(cast_chan_send_locked(chan, &w, &wake), CASTING_EFULL);
   assert_null(wake);
   cast_msg_drop(&w.msg);
-  cast_wait_arm(&task[0]->core);
+  cast_wait_arm(&task[0]->core, CAST_WAIT_ONE);
   unit_put(&task[0]->core.waiter.msg, 3, ~UINT64_C(3));
   task[0]->core.waiter.index = 0;
   cast_chan_queue_locked(chan, &task[0]->core, &task[0]->core.waiter, true);

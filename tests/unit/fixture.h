@@ -293,11 +293,7 @@ static inline void unit_host_wake(cast_session *s, cast_session *self) {
 static inline bool unit_host_interrupted(cast_session *s) {
   unit_host *h = unit_host_of(s);
   if (unit_read(&h->stop) == 0) return false;
-  if (!cast_wait_claim(&h->main->core.wait)) return false;
-  h->main->core.wait.result = CASTING_EINTR;
-  cast_waiter_unlink(&h->main->core.waiter);
-  cast_session_ready(s, &h->main->core.post);
-  return true;
+  return cast_wait_end(&h->main->core, CASTING_EINTR);
 }
 
 static inline void unit_host_free(cast_session *s) {
@@ -433,7 +429,7 @@ static inline int unit_event(unit_task *t, cast_event *e, uint64_t deadline) {
 
 static inline int unit_sleep(unit_task *t, uint64_t deadline) {
   CAST_ALWAYS(unit_reserve(t, deadline) == 0);
-  cast_wait_arm(&t->core);
+  cast_wait_arm(&t->core, CAST_WAIT_ONE);
   return unit_wait(t, CAST_PARKED, deadline);
 }
 

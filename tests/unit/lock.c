@@ -1,4 +1,4 @@
-/* lock.c - tests of the lock: exclusion, sleeping, ranks.
+/* lock.c - tests of the lock: exclusion, waiting, ranks.
    SPDX-License-Identifier: MIT */
 #include "unit.h"
 
@@ -57,18 +57,28 @@ static void take_once(void *arg) {
   cast_lock_drop(&lock);
 }
 
-/* All waiters have given up spinning before the lock is dropped once. */
-static void sleepers_wake(void **state) {
+static _Atomic uint32_t arrived;
+
+static void take_late(void *arg) {
+  atomic_fetch_add_explicit(&arrived, 1, memory_order_relaxed);
+  take_once(arg);
+}
+
+/* All waiters have come, and some nap, before the lock is dropped once. */
+static void waiters_get_it(void **state) {
   CAST_UNUSED(state);
   os_thread thread[THREADS];
   for (int round = 0; round < 50; round++) {
     cast_lock_init(&lock, CAST_RANK_LEAF);
     counter = 0;
+    atomic_store_explicit(&arrived, 0, memory_order_relaxed);
     cast_lock_take(&lock);
     for (int i = 0; i < THREADS; i++)
-      assert_int_equal(os_thread_start(&thread[i], take_once, NULL, "lock"), 0);
-    while (atomic_load_explicit(&lock.word, memory_order_relaxed) != 2)
+      assert_int_equal(os_thread_start(&thread[i], take_late, NULL, "lock"), 0);
+    while (atomic_load_explicit(&arrived, memory_order_relaxed) < THREADS)
       os_cede();
+    for (int i = 0; i < round; i++) os_cede();
+    assert_int_equal(counter, 0);
     cast_lock_drop(&lock);
     for (int i = 0; i < THREADS; i++) os_thread_join(&thread[i]);
     assert_int_equal(counter, THREADS);
@@ -145,7 +155,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(take_and_drop),
     cmocka_unit_test(excludes),
-    cmocka_unit_test(sleepers_wake),
+    cmocka_unit_test(waiters_get_it),
     cmocka_unit_test(ranks_in_order),
     cmocka_unit_test(wrong_ranks_are_proofs_broken),
     cmocka_unit_test(drop_by_another_is_a_proof_broken),

@@ -116,7 +116,7 @@ static void deadlines_are_kept_in_order(void **state) {
   assert_true(cast_session_next(&still->core) == FOREVER);
   for (size_t i = 0; i < WAITERS; i++) {
     assert_int_equal(cast_wait_reserve(&task[i]->core), 0);
-    cast_wait_arm(&task[i]->core);
+    cast_wait_arm(&task[i]->core, CAST_WAIT_ONE);
     assert_ptr_equal(cast_wait_task(&task[i]->core.wait), &task[i]->core);
     cast_wait_until(&task[i]->core, base + at[i]);
   }
@@ -124,7 +124,7 @@ static void deadlines_are_kept_in_order(void **state) {
   cast_wait_end(&task[3]->core, 0);
   expect_ready(3, 0); /* takes its deadline out */
   assert_true(cast_session_next(&still->core) == base + 20);
-  cast_wait_arm(&task[3]->core);
+  cast_wait_arm(&task[3]->core, CAST_WAIT_ONE);
   cast_wait_until(&task[3]->core, FOREVER); /* none */
   for (size_t i = 0; i < WAITERS; i++) {
     cast_wait_end(&task[i]->core, CASTING_ECANCELLED);
@@ -174,7 +174,7 @@ static void one_claim_wins(void **state) {
   unit_write(&ready, 0);
   memset(winner, 0, sizeof winner);
   for (uint32_t i = 0; i < nwaits; i++)
-    atomic_init(&waits[i].state, CAST_WAIT_ARMED);
+    atomic_init(&waits[i].state, CAST_WAIT_MANY);
   for (uintptr_t i = 0; i < CLAIMERS; i++)
     assert_int_equal(
       os_thread_start(&thread[i], claim_all, (void *)(i + 1), "claim"), 0);
