@@ -7,6 +7,7 @@
 
 #include "../include/casting.h"
 #include "mem.h"
+#include "pass.h"
 
 static void chan_release(cast_object *o, cast_object **more) {
   cast_chan *c = CAST_CONTAINER(o, cast_chan, object);
@@ -48,28 +49,8 @@ static cast_waiter *first_live(cast_list *queue) {
   return NULL;
 }
 
-/* Takes the longest-waiting live waiter, now claimed. */
-static cast_waiter *claim(cast_list *queue) {
-  cast_list *l;
-  while ((l = cast_list_shift(queue)) != NULL) {
-    cast_waiter *w = CAST_CONTAINER(l, cast_waiter, link);
-    if (CAST_LIKELY(cast_wait_claim(w->wait))) {
-      w->wait->result = 0;
-      w->wait->index = w->index;
-      return w;
-    }
-  }
-  return NULL;
-}
-
-static void put(cast_chan *c, cast_msg *m) {
-  CAST_ASSERT(c->count < c->room && c->count < c->capacity);
-  cast_msg_move(&c->ring[(c->head + c->count) & (c->room - 1)], m);
-  c->count++;
-}
-
 #if CAST_DEBUG >= 2
-static void check(cast_chan *c) {
+void cast_chan_check(cast_chan *c) {
   CAST_ALWAYS(cast_lock_held(&c->lock));
   CAST_ALWAYS(c->count <= c->capacity && c->count <= c->room);
   CAST_ALWAYS((c->room & (c->room - 1)) == 0);
@@ -90,46 +71,16 @@ bool cast_chan_can_receive_locked(cast_chan *c) {
 }
 
 int cast_chan_send_locked(cast_chan *c, cast_waiter *w, cast_task **wake) {
-  cast_waiter *r;
-  CAST_CHECK(check(c));
-  if (c->closed) return CASTING_ECLOSED;
-  if ((r = claim(&c->receivers)) != NULL) {
-    cast_msg_move(&r->msg, &w->msg);
-    *wake = cast_wait_task(r->wait);
-    return 0;
-  }
-  if (c->count >= c->capacity) return CASTING_EFULL;
-  if (c->count == c->room) return CAST_GROW;
-  put(c, &w->msg);
-  return 0;
+  return cast_pass_send_locked(c, w, wake);
 }
 
 int cast_chan_receive_locked(cast_chan *c, cast_waiter *w, cast_task **wake) {
-  cast_waiter *s;
-  CAST_CHECK(check(c));
-  if (c->count > 0) {
-    cast_msg_move(&w->msg, &c->ring[c->head & (c->room - 1)]);
-    c->head++;
-    c->count--;
-    if (c->count + 1 == c->capacity && (s = claim(&c->senders)) != NULL) {
-      put(c, &s->msg);
-      *wake = cast_wait_task(s->wait);
-    }
-    return 0;
-  }
-  if ((s = claim(&c->senders)) != NULL) {
-    cast_msg_move(&w->msg, &s->msg);
-    *wake = cast_wait_task(s->wait);
-    return 0;
-  }
-  return c->closed ? CASTING_ECLOSED : CASTING_EEMPTY;
+  return cast_pass_receive_locked(c, w, wake);
 }
 
 void cast_chan_queue_locked(
   cast_chan *c, cast_task *t, cast_waiter *w, bool sending) {
-  w->wait = &t->wait;
-  w->lock = &c->lock;
-  cast_list_push(sending ? &c->senders : &c->receivers, &w->link);
+  cast_pass_queue_locked(c, t, w, sending ? &c->senders : &c->receivers);
 }
 
 /* -- operations ----------------------------------------------------------- */
@@ -162,47 +113,21 @@ int cast_chan_grow(cast_chan *c) {
 
 int cast_chan_send(
   cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
-  cast_task *wake = NULL;
   int rc;
-  for (;;) {
-    cast_lock_take(&c->lock);
-    rc = cast_chan_send_locked(c, w, &wake);
-    if (rc == CASTING_EFULL && t != NULL) {
-      cast_wait_arm(t, CAST_WAIT_ONE);
-      w->index = 0;
-      cast_chan_queue_locked(c, t, w, true);
-      rc = CAST_PARKED;
-    }
-    cast_lock_drop(&c->lock);
-    if (CAST_LIKELY(rc != CAST_GROW)) break;
+  while ((rc = cast_pass_send(c, self, t, w)) == CAST_GROW)
     if ((rc = cast_chan_grow(c)) != 0) break;
-  }
-  if (wake != NULL) cast_task_wake(wake, self);
   return rc;
 }
 
 int cast_chan_receive(
   cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
-  cast_task *wake = NULL;
-  int rc;
-  CAST_ASSERT(cast_msg_empty(&w->msg));
-  cast_lock_take(&c->lock);
-  rc = cast_chan_receive_locked(c, w, &wake);
-  if (rc == CASTING_EEMPTY && t != NULL) {
-    cast_wait_arm(t, CAST_WAIT_ONE);
-    w->index = 0;
-    cast_chan_queue_locked(c, t, w, false);
-    rc = CAST_PARKED;
-  }
-  cast_lock_drop(&c->lock);
-  if (wake != NULL) cast_task_wake(wake, self);
-  return rc;
+  return cast_pass_receive(c, self, t, w);
 }
 
 /* Takes every live waiter, claimed, out of `queue` and into `fired`. */
 static void claim_all(cast_list *queue, cast_list *fired) {
   cast_waiter *w;
-  while ((w = claim(queue)) != NULL) {
+  while ((w = cast_pass_claim(queue)) != NULL) {
     w->wait->result = CASTING_ECLOSED;
     cast_list_push(fired, &w->link);
   }

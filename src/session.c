@@ -221,16 +221,6 @@ bool cast_session_push(cast_session *s, cast_session *self, cast_post *p) {
   }
 }
 
-void cast_session_ready(cast_session *s, cast_post *p) {
-  if (CAST_UNLIKELY(s->away)) {
-    cast_session_push(s, NULL, p);
-    return;
-  }
-  p->next = NULL;
-  *s->ready_tail = p;
-  s->ready_tail = &p->next;
-}
-
 static void take_inbox(cast_session *s) {
   uintptr_t word = atomic_load_explicit(&s->inbox, memory_order_relaxed);
   cast_post *p;
@@ -292,28 +282,27 @@ bool cast_session_notified(cast_session *s) {
 
 /* -- slices --------------------------------------------------------------- */
 
-/* Does the first ready thing. */
+/* Does the first ready thing, and perhaps more. */
 static void step(cast_session *s) {
+  cast_task *t = cast_session_take(s);
   cast_post *p = s->ready;
-  cast_task *t;
+  if (CAST_LIKELY(t != NULL)) {
+    s->ops->resume(s, t);
+    s->current = NULL;
+    return;
+  }
   s->ready = p->next;
   if (s->ready == NULL) s->ready_tail = &s->ready;
   s->budget--; /* here: a step may not come back to this frame */
   if (p->run != NULL) {
     p->run(s, p, false);
-    return;
-  }
-  t = CAST_CONTAINER(p, cast_task, post);
-  CAST_ASSERT(t->session == s && !t->finished);
-  if (t->held != NULL) {
-    os_context *to = t->held;
+  } else {
+    os_context *to;
+    t = CAST_CONTAINER(p, cast_task, post);
+    to = t->held;
     t->held = NULL;
     cast_runner_jump(s->runner, to);
   }
-  s->current = t;
-  atomic_store_explicit(&t->status, CAST_RUNNING, memory_order_relaxed);
-  s->ops->resume(s, t);
-  s->current = NULL;
 }
 
 static void leave(cast_session *s, cast_runner **r) {

@@ -121,7 +121,8 @@ typedef struct cast_session_ops {
   /* It is idle no more: have it run. Called by any thread; `self` as in
      cast_session_push. */
   void (*wake)(cast_session *s, cast_session *self);
-  /* Runs t until it waits or ends. */
+  /* Runs t until it waits or ends; then, if it likes, what cast_session_take
+     returns, until that is NULL. */
   void (*resume)(cast_session *s, cast_task *t);
   /* The owner gives up what it holds for a closing session. No task is left. */
   void (*close)(cast_session *s);
@@ -188,7 +189,33 @@ void cast_session_handle(cast_session *s);
 bool cast_session_push(cast_session *s, cast_session *self, cast_post *p);
 /* Owner of s: appends to the ready list. (Away, it is a push like anybody's,
    so that the host's event tells of it.) */
-void cast_session_ready(cast_session *s, cast_post *p);
+static inline void cast_session_ready(cast_session *s, cast_post *p) {
+  if (CAST_UNLIKELY(s->away)) {
+    cast_session_push(s, NULL, p);
+    return;
+  }
+  p->next = NULL;
+  *s->ready_tail = p;
+  s->ready_tail = &p->next;
+}
+
+/* Owner: takes the first of the ready list to resume it now, if that is a task
+   that wants to be resumed and the slice is not over; else NULL. */
+static inline cast_task *cast_session_take(cast_session *s) {
+  cast_post *p = s->ready;
+  cast_task *t;
+  if (p == NULL || p->run != NULL || s->budget == 0) return NULL;
+  t = CAST_CONTAINER(p, cast_task, post);
+  if (CAST_UNLIKELY(t->held != NULL)) return NULL;
+  s->ready = p->next;
+  if (s->ready == NULL) s->ready_tail = &s->ready;
+  s->budget--;
+  CAST_ASSERT(t->session == s && !t->finished);
+  s->current = t;
+  /* Relaxed: only reported. */
+  atomic_store_explicit(&t->status, CAST_RUNNING, memory_order_relaxed);
+  return t;
+}
 
 typedef enum cast_run { CAST_RUN_IDLE, CAST_RUN_AGAIN, CAST_RUN_GONE } cast_run;
 /* Runs s for a slice on *r; *r is the runner that runs it at the end. After
@@ -223,9 +250,19 @@ int cast_task_start(cast_task *t, cast_session *self);
 /* Owner, at the end of a task: leaves the session, tells the joiners, drops
    the task's own reference. */
 void cast_task_finish(cast_task *t, cast_status how);
-/* Makes a task that is not waiting, not queued, ready again. Any thread. */
-void cast_task_wake(cast_task *t, cast_session *self);
-void cast_foreign_wake(cast_task *t); /* the same for one without a session */
+void cast_foreign_wake(cast_task *t);
+/* Makes a task that is not waiting, not queued, ready again (cast_foreign_wake
+   one without a session). Any thread. */
+static inline void cast_task_wake(cast_task *t, cast_session *self) {
+  /* Relaxed: only reported. */
+  atomic_store_explicit(&t->status, CAST_READY, memory_order_relaxed);
+  if (CAST_UNLIKELY(t->session == NULL))
+    cast_foreign_wake(t);
+  else if (t->session == self)
+    cast_session_ready(self, &t->post);
+  else
+    cast_session_push(t->session, self, &t->post);
+}
 /* Owner: lets the task go to the back of the ready list. */
 void cast_task_yield(cast_task *t);
 /* Owner: the task was interrupted. It goes on first, but not before others
@@ -275,7 +312,14 @@ static inline int cast_wait_reserve(cast_task *t) {
 void cast_wait_until(cast_task *t, uint64_t deadline_ns);
 /* Owner, after the wait: takes its deadline out and its waiter off the queue
    (which a claimer from elsewhere leaves there). */
-void cast_wait_done(cast_task *t);
+static inline void cast_wait_done(cast_task *t) {
+  CAST_ASSERT(!cast_wait_armed(&t->wait));
+  if (CAST_UNLIKELY(t->wait.deadline.index != 0))
+    cast_heap_remove(&t->session->deadlines, &t->wait.deadline);
+  t->waiter.lock = NULL;
+  /* Relaxed: nobody else has the wait any more. */
+  atomic_store_explicit(&t->wait.state, CAST_WAIT_NONE, memory_order_relaxed);
+}
 /* Owner: ends the wait with `result` unless it has fired already; did it? */
 bool cast_wait_end(cast_task *t, int result);
 /* Owner: ends the wait with `result`, unless ops->spared says that it is to go

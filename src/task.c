@@ -51,16 +51,6 @@ void cast_task_finish(cast_task *t, cast_status how) {
   cast_unref(&t->object);
 }
 
-void cast_task_wake(cast_task *t, cast_session *self) {
-  atomic_store_explicit(&t->status, CAST_READY, memory_order_relaxed);
-  if (CAST_UNLIKELY(t->session == NULL))
-    cast_foreign_wake(t);
-  else if (t->session == self)
-    cast_session_ready(self, &t->post);
-  else
-    cast_session_push(t->session, self, &t->post);
-}
-
 void cast_task_yield(cast_task *t) {
   atomic_store_explicit(&t->status, CAST_READY, memory_order_relaxed);
   cast_session_ready(t->session, &t->post);

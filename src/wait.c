@@ -34,15 +34,6 @@ void cast_wait_until(cast_task *t, uint64_t deadline_ns) {
   cast_heap_push(&t->session->deadlines, &t->wait.deadline);
 }
 
-void cast_wait_done(cast_task *t) {
-  CAST_ASSERT(!cast_wait_armed(&t->wait));
-  if (t->wait.deadline.index != 0)
-    cast_heap_remove(&t->session->deadlines, &t->wait.deadline);
-  t->waiter.lock = NULL;
-  /* Relaxed: nobody else has the wait any more. */
-  atomic_store_explicit(&t->wait.state, CAST_WAIT_NONE, memory_order_relaxed);
-}
-
 /* Claims the wait of one's own task; its waiter is off the queue then. */
 static bool claim_own(cast_task *t) {
   cast_lock *l = t->waiter.lock;

@@ -34,7 +34,10 @@ static void empty(cast_handle *h) {
    order of creation, so a guard made at the beginning comes too late.) */
 static int handle_gc(lua_State *L) {
   cast_handle *h = cast_handle_at(L, 1);
-  if (h == NULL || h->object == NULL) return 0;
+  cast_state **box = lua_touserdata(L, lua_upvalueindex(1));
+  if (h == NULL) return 0;
+  if (*box != NULL) (*box)->sure[cast_sure_slot(h)] = NULL;
+  if (h->object == NULL) return 0;
   if (cast_handle_find(L, h->object)) {
     cast_state_end(L);
     if (h->object == NULL) return 0;
@@ -90,6 +93,14 @@ void cast_handle_class(lua_State *L, const cast_type *type, const char *title,
 cast_object *cast_handle_test(lua_State *L, int idx) {
   cast_handle *h = cast_handle_at(L, idx);
   return h != NULL ? h->object : NULL;
+}
+
+cast_object *cast_handle_sure(
+  lua_State *L, cast_state *S, int idx, const cast_type *type) {
+  cast_object *o = cast_handle_check(L, idx, type);
+  const cast_handle *h = cast_handle_at(L, idx);
+  S->sure[cast_sure_slot(h)] = h;
+  return o;
 }
 
 cast_object *cast_handle_check(lua_State *L, int idx, const cast_type *type) {

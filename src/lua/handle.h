@@ -27,6 +27,10 @@ void cast_handle_class(lua_State *L, const cast_type *type, const char *title,
 cast_object *cast_handle_test(lua_State *L, int idx);
 /* The same for one type; raises "channel expected, got X". */
 cast_object *cast_handle_check(lua_State *L, int idx, const cast_type *type);
+/* The same, and notes that the handle is one (cast_handle_quick, state.h). */
+struct cast_state;
+cast_object *cast_handle_sure(
+  lua_State *L, struct cast_state *S, int idx, const cast_type *type);
 /* Pushes the handle of `o`. Takes over the caller's reference, also when it
    raises (out of memory). */
 void cast_handle_push(lua_State *L, cast_object *o);

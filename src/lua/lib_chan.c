@@ -2,8 +2,10 @@
    SPDX-License-Identifier: MIT */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "../pass.h"
 #include "../runtime.h"
 #include "handle.h"
+#include "quick.h"
 #include "state.h"
 
 #include <math.h>
@@ -12,6 +14,25 @@ static cast_chan *check_chan(lua_State *L, int i) {
   return CAST_CONTAINER(
     cast_handle_check(L, i, &cast_chan_type), cast_chan, object);
 }
+
+/* The channel that a function of every message is called with. */
+static inline cast_chan *this_chan(lua_State *L, cast_state *S) {
+  return CAST_CONTAINER(
+    cast_handle_quick(L, S, 1, &cast_chan_type), cast_chan, object);
+}
+
+/* Such functions exist twice: sessions of ours have those that find the state
+   without a call. */
+#if CAST_HAS_OURS
+#define TWICE(name)                                                          \
+  static int name(lua_State *L) { return name##_in(L, cast_state_here(L)); } \
+  static int name##_ours(lua_State *L) {                                     \
+    return name##_in(L, cast_state_ours(L));                                 \
+  }
+#else
+#define TWICE(name) \
+  static int name(lua_State *L) { return name##_in(L, cast_state_here(L)); }
+#endif
 
 /* nil, "word": the operation did not happen; its message is dropped. */
 static int failed(lua_State *L, cast_state *S, cast_ltask *t, int result) {
@@ -33,35 +54,50 @@ static int finish_receive(
   return cast_rebuild_values(L, S, t, &t->core.waiter.msg);
 }
 
-/* A value to send begins at i: there must be one, and not nil. */
-static void check_message(lua_State *L, int i) {
-  if (CAST_UNLIKELY(lua_isnoneornil(L, i)))
-    luaL_argerror(L, i,
-      lua_isnone(L, i) ? "a message needs at least one value"
+/* The values to send begin at 2: there must be one, and not nil first. */
+static void check_message(lua_State *L) {
+  if (CAST_UNLIKELY(lua_isnoneornil(L, 2)))
+    luaL_argerror(L, 2,
+      lua_isnone(L, 2) ? "a message needs at least one value"
                        : "the first value of a message cannot be nil");
 }
 
-static int chan_send(lua_State *L) {
-  cast_state *S = cast_state_here(L);
-  cast_chan *c = check_chan(L, 1);
-  cast_ltask *t;
-  int rc;
-  check_message(L, 2);
-  t = cast_enter(L, S, OS_FOREVER);
-  cast_pack_values(L, S, 2, lua_gettop(L) - 1, NULL, &t->core.waiter.msg);
-  t->arg = NULL;
-  rc = cast_chan_send(c, &S->session, &t->core, &t->core.waiter);
-  if (rc == CAST_PARKED) return cast_park(L, S, t, OS_FOREVER, finish_send);
-  return finish_send(L, S, t, rc);
+static void pack_message(lua_State *L, cast_state *S, cast_msg *m) {
+  cast_pack_values(L, S, 2, lua_gettop(L) - 1, NULL, m);
 }
 
-static int receive_until(lua_State *L, cast_chan *c, uint64_t deadline) {
-  cast_state *S = cast_state_here(L);
-  cast_ltask *t = cast_enter(L, S, deadline);
+static inline int chan_send_in(lua_State *L, cast_state *S) {
+  cast_chan *c = this_chan(L, S);
+  cast_ltask *t = cast_enter_quick(L, S);
+  int rc;
+  if (lua_gettop(L) != 2 || !cast_quick_pack(L, 2, &t->core.waiter.msg)) {
+    check_message(L);
+    pack_message(L, S, &t->core.waiter.msg);
+  }
+  t->arg = NULL;
+  rc = cast_pass_send(c, &S->session, &t->core, &t->core.waiter);
+  if (CAST_UNLIKELY(rc == CAST_GROW))
+    rc = cast_chan_send(c, &S->session, &t->core, &t->core.waiter);
+  if (rc == CAST_PARKED) return cast_park_quick(L, S, t, finish_send);
+  if (CAST_UNLIKELY(rc != 0)) return failed(L, S, t, rc);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+TWICE(chan_send)
+
+static inline int receive_until(
+  lua_State *L, cast_state *S, cast_chan *c, uint64_t deadline) {
+  cast_ltask *t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
+                                         : cast_enter(L, S, deadline);
   int rc;
   t->arg = NULL;
-  rc = cast_chan_receive(c, &S->session, &t->core, &t->core.waiter);
-  if (rc == CAST_PARKED) return cast_park(L, S, t, deadline, finish_receive);
+  rc = cast_pass_receive(c, &S->session, &t->core, &t->core.waiter);
+  if (rc == CAST_PARKED)
+    return deadline == OS_FOREVER
+             ? cast_park_quick(L, S, t, finish_receive)
+             : cast_park(L, S, t, deadline, finish_receive);
+  if (CAST_LIKELY(rc == 0 && cast_quick_unpack(L, &t->core.waiter.msg)))
+    return 1;
   return finish_receive(L, S, t, rc);
 }
 
@@ -74,23 +110,19 @@ cast_ltask *cast_scratch(lua_State *L, cast_state *S) {
   return cast_ltask_of(core);
 }
 
-static int try_receive(lua_State *L, cast_chan *c) {
-  cast_state *S = cast_state_here(L);
-  cast_ltask *t = cast_scratch(L, S);
+static int try_receive(lua_State *L, cast_state *S, cast_chan *c) {
+  cast_ltask *t = scratch(L, S);
   return finish_receive(
     L, S, t, cast_chan_receive(c, &S->session, NULL, &t->core.waiter));
 }
 
-static int chan_receive(lua_State *L) {
-  cast_chan *c = check_chan(L, 1);
-  uint64_t deadline;
+/* receive(timeout) */
+static int receive_within(lua_State *L, cast_state *S, cast_chan *c) {
+  uint64_t deadline = cast_deadline(L, 2);
   int n;
-  if (CAST_LIKELY(lua_isnoneornil(L, 2)))
-    return receive_until(L, c, OS_FOREVER);
-  deadline = cast_deadline(L, 2);
-  if (lua_tonumber(L, 2) > 0) return receive_until(L, c, deadline);
+  if (lua_tonumber(L, 2) > 0) return receive_until(L, S, c, deadline);
   /* Zero: does not wait, but says "timeout" for "empty". */
-  n = try_receive(L, c);
+  n = try_receive(L, S, c);
   if (n == 2 && lua_isnil(L, -2) && strcmp(lua_tostring(L, -1), "empty") == 0) {
     lua_pop(L, 1);
     lua_pushliteral(L, "timeout");
@@ -98,27 +130,36 @@ static int chan_receive(lua_State *L) {
   return n;
 }
 
+static inline int chan_receive_in(lua_State *L, cast_state *S) {
+  cast_chan *c = this_chan(L, S);
+  if (CAST_UNLIKELY(lua_gettop(L) > 1 && !lua_isnil(L, 2)))
+    return receive_within(L, S, c);
+  return receive_until(L, S, c, OS_FOREVER);
+}
+TWICE(chan_receive)
+
 static int chan_try_receive(lua_State *L) {
-  return try_receive(L, check_chan(L, 1));
+  return try_receive(L, cast_state_here(L), check_chan(L, 1));
 }
 
 static int chan_try_send(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_chan *c = check_chan(L, 1);
   cast_ltask *t;
-  check_message(L, 2);
-  t = cast_scratch(L, S);
-  cast_pack_values(L, S, 2, lua_gettop(L) - 1, NULL, &t->core.waiter.msg);
+  check_message(L);
+  t = scratch(L, S);
+  pack_message(L, S, &t->core.waiter.msg);
   return finish_send(
     L, S, t, cast_chan_send(c, &S->session, NULL, &t->core.waiter));
 }
 
 /* `for v, ... in ch`: the iterator is the channel itself. */
-static int chan_call(lua_State *L) {
-  cast_chan *c = check_chan(L, 1);
+static inline int chan_call_in(lua_State *L, cast_state *S) {
+  cast_chan *c = this_chan(L, S);
   lua_settop(L, 1);
-  return receive_until(L, c, OS_FOREVER);
+  return receive_until(L, S, c, OS_FOREVER);
 }
+TWICE(chan_call)
 
 /* -- the rest ------------------------------------------------------------- */
 
@@ -176,10 +217,38 @@ static const luaL_Reg chan_meta[] = {
   {NULL, NULL},
 };
 
+#if CAST_HAS_OURS
+static const luaL_Reg chan_our_methods[] = {
+  {"send", chan_send_ours},
+  {"receive", chan_receive_ours},
+  {"try_send", chan_try_send},
+  {"try_receive", chan_try_receive},
+  {"close", chan_close},
+  {"closed", chan_closed},
+  {"capacity", chan_capacity},
+  {"len", chan_len},
+  {NULL, NULL},
+};
+
+static const luaL_Reg chan_our_meta[] = {
+  {"__len", chan_len},
+  {"__call", chan_call_ours},
+  {"__close", chan_close_scope},
+  {NULL, NULL},
+};
+#endif
+
 void cast_open_chan(lua_State *L, cast_state *S) {
+  const luaL_Reg *methods = chan_methods, *meta = chan_meta;
+#if CAST_HAS_OURS
+  if (S->host == NULL) {
+    methods = chan_our_methods;
+    meta = chan_our_meta;
+  }
+#else
   CAST_UNUSED(S);
-  cast_handle_class(
-    L, &cast_chan_type, "casting.channel", chan_methods, chan_meta);
+#endif
+  cast_handle_class(L, &cast_chan_type, "casting.channel", methods, meta);
 }
 
 /* -- making channels ------------------------------------------------------ */

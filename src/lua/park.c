@@ -8,6 +8,7 @@
    goes on upon another one (context.h). The main program always does that. */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "quick.h"
 #include "state.h"
 
 #include <math.h>
@@ -161,6 +162,7 @@ int cast_rebuild_values(
   lua_State *L, cast_state *S, cast_ltask *t, cast_msg *m) {
   cast_rebuild *b;
   int n;
+  if (CAST_LIKELY(cast_quick_unpack(L, m))) return 1;
   luaL_checkstack(L, CAST_MSG_INLINE, NULL);
   n = cast_unpack_simple(L, m);
   if (CAST_LIKELY(n >= 0)) return n;
@@ -262,11 +264,21 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
 }
 
 #if CAST_LUA >= 503
-static int resumed(lua_State *L, int status, lua_KContext ctx) {
+int cast_resumed(lua_State *L, int status, lua_KContext ctx) {
   cast_ltask *t = (cast_ltask *)ctx;
+  cast_task *core = &t->core;
   CAST_UNUSED(status);
-  return cast_complete(L, cast_state_of(t->core.session), t);
+  /* A message of one number has come, and nothing else is to be done. */
+  if (CAST_LIKELY(core->wait.result == 0 && !core->cancelled &&
+                  t->arg == NULL && core->wait.deadline.index == 0 &&
+                  !cast_msg_empty(&core->waiter.msg) &&
+                  cast_quick_unpack(L, &core->waiter.msg))) {
+    cast_wait_done(core);
+    return 1;
+  }
+  return cast_complete(L, cast_state_of(core->session), t);
 }
+#define resumed cast_resumed
 #elif CAST_LUA == 502
 static int resumed(lua_State *L) {
   cast_state *S = cast_state_find(L); /* a module's function has no box */

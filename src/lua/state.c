@@ -50,6 +50,10 @@ static lua_State *new_lua(cast_state *S) {
   /* Without GC64 only LuaJIT's own allocator will do. */
   if (L == NULL) L = luaL_newstate();
 #endif
+#if CAST_HAS_OURS
+  /* Each coroutine starts with a copy. */
+  if (L != NULL) memcpy(lua_getextraspace(L), &S, sizeof S);
+#endif
   return L;
 }
 

@@ -20,11 +20,14 @@
 #include "../session.h"
 #include "../slab.h"
 #include "compat.h"
+#include "handle.h"
 #include "pack.h"
 
 typedef struct cast_state cast_state;
 typedef struct cast_ltask cast_ltask;
 typedef struct cast_reason cast_reason;
+
+#define CAST_SURE 16u /* see cast_state.sure; a power of two */
 
 /* A coroutine and its anchor in the registry. */
 typedef struct cast_coroutine {
@@ -112,6 +115,9 @@ struct cast_state {
   _Atomic bool close_posted; /* (a) set once */
   cast_list children;        /* host: (host lock) its sessions' states */
   cast_list sibling;         /* (host lock) */
+  /* Addresses of handles that live: cast_handle_at need not ask what the
+     userdata is. An entry goes with its handle. */
+  const void *sure[CAST_SURE];
   cast_slabs slabs;          /* memory of the Lua state; not a host's */
   _Atomic bool ending;       /* (a) host: everything is being unwound */
   bool closing;              /* its Lua state is being closed: no new handles */
@@ -126,6 +132,19 @@ static inline cast_state *cast_state_here(lua_State *L) {
   if (CAST_UNLIKELY(*box == NULL)) cast_raise_closed(L);
   return *box;
 }
+/* In a session of ours the extra space of each coroutine (5.3 and later; a
+   host program may have its own use for it) holds the state, too: found
+   without a call. */
+#if CAST_LUA >= 503
+#define CAST_HAS_OURS 1
+static inline cast_state *cast_state_ours(lua_State *L) {
+  cast_state *S;
+  memcpy(&S, lua_getextraspace(L), sizeof S);
+  return S;
+}
+#else
+#define CAST_HAS_OURS 0
+#endif
 /* Pushes the box, for functions to be made. */
 void cast_state_box(lua_State *L);
 
@@ -141,6 +160,24 @@ static inline cast_ltask *cast_ltask_of(cast_task *t) {
 }
 static inline cast_state *cast_state_of(cast_session *s) {
   return CAST_CONTAINER(s, cast_state, session);
+}
+
+/* The slot of `sure` for a handle at that address. */
+static inline uint32_t cast_sure_slot(const void *p) {
+  uintptr_t at = (uintptr_t)p;
+  return (uint32_t)(at >> 4 ^ at >> 8) & (CAST_SURE - 1);
+}
+/* cast_handle_check, quick for handles that were used lately. That the tag is
+   looked at is a precaution: a debug.setmetatable may have made the collector
+   forget the handle without __gc. */
+static inline cast_object *cast_handle_quick(
+  lua_State *L, cast_state *S, int idx, const cast_type *type) {
+  const cast_handle *h = lua_touserdata(L, idx);
+  if (CAST_LIKELY(h != NULL && S->sure[cast_sure_slot(h)] == h &&
+                  h->tag == &cast_handle_tag && h->object != NULL &&
+                  h->object->type == type))
+    return h->object;
+  return cast_handle_sure(L, S, idx, type);
 }
 
 /* -- state.c -------------------------------------------------------------- */
@@ -202,7 +239,7 @@ extern const cast_session_ops cast_host_ops;
 cast_ltask *cast_ltask_make(cast_state *home);
 /* The same with its handle pushed on L instead. Raises. */
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home);
-/* Resumes it until it waits or ends (ops->resume). */
+/* Resumes it until it waits or ends, and then others (ops->resume). */
 void cast_ltask_resume(cast_session *s, cast_task *t);
 /* Pushes how t ended: true, results... or false, error. `self` is the task
    (or main program) that asks; its waiter.msg is scratch. */
@@ -300,10 +337,41 @@ void cast_open_coroutine(lua_State *L, cast_state *S);
    where nothing can block, when cancelled, when out of memory. `deadline_ns`
    other than OS_FOREVER makes room for it. */
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns);
+#if CAST_HAS_OURS
+/* The same without a deadline, where most often nothing has to be done. */
+static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
+  cast_task *core = S->session.current;
+  cast_ltask *t = cast_ltask_of(core);
+  if (CAST_UNLIKELY(core == NULL || L != t->co.L || core->cancelled ||
+                    !cast_msg_empty(&core->waiter.msg) || t->rebuilds != NULL ||
+                    !lua_isyieldable(L)))
+    return cast_enter(L, S, OS_FOREVER);
+  t->in_place = false;
+  return t;
+}
+#else
+#define cast_enter_quick(L, S) cast_enter(L, S, OS_FOREVER)
+#endif
 /* To be returned by a library function after CAST_PARKED: waits, then returns
    what finish pushes. */
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   cast_finish finish);
+/* The same without a deadline, quick where the task yields and most often gets
+   one number. */
+#if CAST_HAS_OURS
+int cast_resumed(lua_State *L, int status, lua_KContext ctx);
+static inline int cast_park_quick(
+  lua_State *L, cast_state *S, cast_ltask *t, cast_finish finish) {
+  if (CAST_UNLIKELY(t->in_place)) return cast_park(L, S, t, OS_FOREVER, finish);
+  t->finish = finish;
+  /* Relaxed: only reported. */
+  atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);
+  t->parked = true;
+  return lua_yieldk(L, 0, (lua_KContext)t, cast_resumed);
+}
+#else
+#define cast_park_quick(L, S, t, finish) cast_park(L, S, t, OS_FOREVER, finish)
+#endif
 /* After the wait, whatever comes then: nothing is queued any more. */
 void cast_wait_over(cast_ltask *t);
 /* What casting_park (api_lua.c) waits with. Called when its task is cancelled

@@ -478,9 +478,8 @@ static int prepare(cast_state *S, cast_ltask *t) {
   return 0;
 }
 
-void cast_ltask_resume(cast_session *s, cast_task *core) {
-  cast_state *S = cast_state_of(s);
-  cast_ltask *t = cast_ltask_of(core);
+/* One stretch of a task, until it waits or ends. */
+static inline void stretch(cast_state *S, cast_ltask *t) {
   int n = prepare(S, t), nres, status;
   if (n < 0) return;
   t->parked = false;
@@ -501,10 +500,18 @@ void cast_ltask_resume(cast_session *s, cast_task *core) {
     finish(S, t, status, nres);
   } else if (CAST_UNLIKELY(S->preempted)) {
     S->preempted = false;
-    cast_task_preempt(core);
+    cast_task_preempt(&t->core);
   } else if (!t->parked) {
     /* coroutine.yield in the task itself: lets others run. */
     lua_pop(t->co.L, nres);
-    cast_task_yield(core);
+    cast_task_yield(&t->core);
   }
+}
+
+/* Goes on with the next ready task here: a yield has come by longjmp, after
+   which the processor foresees no return, so returns are to be few. */
+void cast_ltask_resume(cast_session *s, cast_task *core) {
+  do {
+    stretch(cast_state_of(s), cast_ltask_of(core));
+  } while ((core = cast_session_take(s)) != NULL);
 }

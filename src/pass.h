@@ -1,0 +1,122 @@
+/* pass.h - the way of a message through a channel, inlined.
+   SPDX-License-Identifier: MIT
+
+   What happens to each message: chan.c makes functions of it, the binding has
+   it in its own send and receive, where calls would cost as much as the work.
+   Owner, locks and invariants: see chan.h. */
+#ifndef CAST_PASS_H
+#define CAST_PASS_H
+
+#include "../include/casting.h"
+#include "chan.h"
+
+#if CAST_DEBUG >= 2
+void cast_chan_check(cast_chan *c);
+#endif
+
+/* Takes the longest-waiting live waiter, now claimed. */
+static inline cast_waiter *cast_pass_claim(cast_list *queue) {
+  cast_list *l;
+  while ((l = cast_list_shift(queue)) != NULL) {
+    cast_waiter *w = CAST_CONTAINER(l, cast_waiter, link);
+    if (CAST_LIKELY(cast_wait_claim(w->wait))) {
+      w->wait->result = 0;
+      w->wait->index = w->index;
+      return w;
+    }
+  }
+  return NULL;
+}
+
+static inline void cast_pass_put(cast_chan *c, cast_msg *m) {
+  CAST_ASSERT(c->count < c->room && c->count < c->capacity);
+  cast_msg_move(&c->ring[(c->head + c->count) & (c->room - 1)], m);
+  c->count++;
+}
+
+/* As cast_chan_send_locked. */
+static inline int cast_pass_send_locked(
+  cast_chan *c, cast_waiter *w, cast_task **wake) {
+  cast_waiter *r;
+  CAST_CHECK(cast_chan_check(c));
+  if (CAST_UNLIKELY(c->closed)) return CASTING_ECLOSED;
+  if ((r = cast_pass_claim(&c->receivers)) != NULL) {
+    cast_msg_move(&r->msg, &w->msg);
+    *wake = cast_wait_task(r->wait);
+    return 0;
+  }
+  if (c->count >= c->capacity) return CASTING_EFULL;
+  if (CAST_UNLIKELY(c->count == c->room)) return CAST_GROW;
+  cast_pass_put(c, &w->msg);
+  return 0;
+}
+
+/* As cast_chan_receive_locked. */
+static inline int cast_pass_receive_locked(
+  cast_chan *c, cast_waiter *w, cast_task **wake) {
+  cast_waiter *s;
+  CAST_CHECK(cast_chan_check(c));
+  if (c->count > 0) {
+    cast_msg_move(&w->msg, &c->ring[c->head & (c->room - 1)]);
+    c->head++;
+    c->count--;
+    if (c->count + 1 == c->capacity &&
+        (s = cast_pass_claim(&c->senders)) != NULL) {
+      cast_pass_put(c, &s->msg);
+      *wake = cast_wait_task(s->wait);
+    }
+    return 0;
+  }
+  if ((s = cast_pass_claim(&c->senders)) != NULL) {
+    cast_msg_move(&w->msg, &s->msg);
+    *wake = cast_wait_task(s->wait);
+    return 0;
+  }
+  return c->closed ? CASTING_ECLOSED : CASTING_EEMPTY;
+}
+
+static inline void cast_pass_queue_locked(
+  cast_chan *c, cast_task *t, cast_waiter *w, cast_list *queue) {
+  w->wait = &t->wait;
+  w->lock = &c->lock;
+  cast_list_push(queue, &w->link);
+}
+
+/* As cast_chan_send, but CAST_GROW when there is no room in the ring. */
+static inline int cast_pass_send(
+  cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
+  cast_task *wake = NULL;
+  int rc;
+  cast_lock_take(&c->lock);
+  rc = cast_pass_send_locked(c, w, &wake);
+  if (rc == CASTING_EFULL && t != NULL) {
+    cast_wait_arm(t, CAST_WAIT_ONE);
+    w->index = 0;
+    cast_pass_queue_locked(c, t, w, &c->senders);
+    rc = CAST_PARKED;
+  }
+  cast_lock_drop(&c->lock);
+  if (wake != NULL) cast_task_wake(wake, self);
+  return rc;
+}
+
+/* As cast_chan_receive. */
+static inline int cast_pass_receive(
+  cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
+  cast_task *wake = NULL;
+  int rc;
+  CAST_ASSERT(cast_msg_empty(&w->msg));
+  cast_lock_take(&c->lock);
+  rc = cast_pass_receive_locked(c, w, &wake);
+  if (rc == CASTING_EEMPTY && t != NULL) {
+    cast_wait_arm(t, CAST_WAIT_ONE);
+    w->index = 0;
+    cast_pass_queue_locked(c, t, w, &c->receivers);
+    rc = CAST_PARKED;
+  }
+  cast_lock_drop(&c->lock);
+  if (wake != NULL) cast_task_wake(wake, self);
+  return rc;
+}
+
+#endif
