@@ -68,11 +68,8 @@ static int move_deadline(cast_task *t, uint64_t deadline_ns) {
 void cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns) {
   const cast_session_ops *ops = t->session->ops;
   uint64_t until = 0;
-  /* Relaxed: the owner has armed it, and whoever fires it meanwhile is served
-     by cast_wait_end. */
-  if (atomic_load_explicit(&t->wait.state, memory_order_relaxed) !=
-      CAST_WAIT_ARMED)
-    return;
+  /* Who fires it meanwhile is served by cast_wait_end. */
+  if (!cast_wait_armed(&t->wait)) return;
   if (ops->spared != NULL) until = ops->spared(t, now_ns);
   if (until <= now_ns || move_deadline(t, until) != 0) cast_wait_end(t, result);
 }

@@ -269,8 +269,8 @@ int cast_resumed(lua_State *L, int status, lua_KContext ctx) {
   cast_task *core = &t->core;
   CAST_UNUSED(status);
   /* A message of one number has come, and nothing else is to be done. */
-  if (CAST_LIKELY(core->wait.result == 0 && !core->cancelled &&
-                  t->arg == NULL && core->wait.deadline.index == 0 &&
+  if (CAST_LIKELY(core->wait.result == 0 && t->arg == NULL &&
+                  core->wait.deadline.index == 0 &&
                   !cast_msg_empty(&core->waiter.msg) &&
                   cast_quick_unpack(L, &core->waiter.msg))) {
     cast_wait_done(core);

@@ -341,11 +341,14 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns);
 /* The same without a deadline, where most often nothing has to be done. */
 static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
   cast_task *core = S->session.current;
-  cast_ltask *t = cast_ltask_of(core);
-  if (CAST_UNLIKELY(core == NULL || L != t->co.L || core->cancelled ||
+  cast_ltask *t;
+  if (CAST_UNLIKELY(core == NULL)) return cast_enter(L, S, OS_FOREVER);
+  t = cast_ltask_of(core);
+  if (CAST_UNLIKELY(L != t->co.L || cast_guarded(t) ||
                     !cast_msg_empty(&core->waiter.msg) || t->rebuilds != NULL ||
                     !lua_isyieldable(L)))
     return cast_enter(L, S, OS_FOREVER);
+  t->at = L;
   t->in_place = false;
   return t;
 }
@@ -362,8 +365,10 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
 int cast_resumed(lua_State *L, int status, lua_KContext ctx);
 static inline int cast_park_quick(
   lua_State *L, cast_state *S, cast_ltask *t, cast_finish finish) {
-  if (CAST_UNLIKELY(t->in_place)) return cast_park(L, S, t, OS_FOREVER, finish);
+  if (CAST_UNLIKELY(t->in_place || cast_guarded(t)))
+    return cast_park(L, S, t, OS_FOREVER, finish);
   t->finish = finish;
+  t->limit_ns = OS_FOREVER;
   /* Relaxed: only reported. */
   atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);
   t->parked = true;
