@@ -55,9 +55,8 @@ int cast_foreign_wait(cast_foreign *f, uint64_t deadline_ns) {
   if (!spin(f)) {
     while (!is_woken(f)) {
       if (sleep_once(f, deadline_ns) != OS_ETIMEOUT || is_woken(f)) continue;
-      if (cast_wait_claim(&t->wait)) {
+      if (cast_wait_claim_own(t)) {
         t->wait.result = CASTING_ETIMEOUT;
-        cast_waiter_unlink(&t->waiter);
         break;
       }
       /* Somebody has claimed it, and is on the way to the wake. */

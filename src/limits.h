@@ -40,6 +40,7 @@
 
 #define CAST_LOCK_NAP_NS 20000u      /* first nap of a lock's waiter ... */
 #define CAST_LOCK_NAP_MAX_NS 640000u /* ... doubled up to this */
+
 #define CAST_MSG_INLINE 48u        /* message bytes kept without malloc */
 #define CAST_SELECT_MAX 65536u     /* cases in one select */
 #define CAST_WORKERS_MAX 1024u     /* OS threads of the pool, at most */

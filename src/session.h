@@ -320,6 +320,8 @@ static inline void cast_wait_done(cast_task *t) {
   /* Relaxed: nobody else has the wait any more. */
   atomic_store_explicit(&t->wait.state, CAST_WAIT_NONE, memory_order_relaxed);
 }
+/* Owner: claims the wait of its task; the waiter is off its queue then. */
+bool cast_wait_claim_own(cast_task *t);
 /* Owner: ends the wait with `result` unless it has fired already; did it? */
 bool cast_wait_end(cast_task *t, int result);
 /* Owner: ends the wait with `result`, unless ops->spared says that it is to go

@@ -34,8 +34,7 @@ void cast_wait_until(cast_task *t, uint64_t deadline_ns) {
   cast_heap_push(&t->session->deadlines, &t->wait.deadline);
 }
 
-/* Claims the wait of one's own task; its waiter is off the queue then. */
-static bool claim_own(cast_task *t) {
+bool cast_wait_claim_own(cast_task *t) {
   cast_lock *l = t->waiter.lock;
   bool won;
   if (!cast_wait_armed(&t->wait)) return false;
@@ -48,7 +47,7 @@ static bool claim_own(cast_task *t) {
 }
 
 bool cast_wait_end(cast_task *t, int result) {
-  if (!claim_own(t)) return false;
+  if (!cast_wait_claim_own(t)) return false;
   t->wait.result = result;
   cast_session_ready(t->session, &t->post);
   return true;

@@ -118,10 +118,10 @@ struct cast_state {
   /* Addresses of handles that live: cast_handle_at need not ask what the
      userdata is. An entry goes with its handle. */
   const void *sure[CAST_SURE];
-  cast_slabs slabs;          /* memory of the Lua state; not a host's */
-  _Atomic bool ending;       /* (a) host: everything is being unwound */
-  bool closing;              /* its Lua state is being closed: no new handles */
-  char name[];               /* (i) */
+  cast_slabs slabs;    /* memory of the Lua state; not a host's */
+  _Atomic bool ending; /* (a) host: everything is being unwound */
+  bool closing;        /* its Lua state is being closed: no new handles */
+  char name[];         /* (i) */
 };
 
 /* The first upvalue is a box, a userdata that holds the pointer: it lives as
