@@ -111,7 +111,7 @@ cast_ltask *cast_scratch(lua_State *L, cast_state *S) {
 }
 
 static int try_receive(lua_State *L, cast_state *S, cast_chan *c) {
-  cast_ltask *t = scratch(L, S);
+  cast_ltask *t = cast_scratch(L, S);
   return finish_receive(
     L, S, t, cast_chan_receive(c, &S->session, NULL, &t->core.waiter));
 }
@@ -147,7 +147,7 @@ static int chan_try_send(lua_State *L) {
   cast_chan *c = check_chan(L, 1);
   cast_ltask *t;
   check_message(L);
-  t = scratch(L, S);
+  t = cast_scratch(L, S);
   pack_message(L, S, &t->core.waiter.msg);
   return finish_send(
     L, S, t, cast_chan_send(c, &S->session, NULL, &t->core.waiter));
