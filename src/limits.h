@@ -13,6 +13,7 @@
 #define CAST_GLOBAL_EVERY 3u   /* look at the global queue every n-th pick */
 #define CAST_SPIN_ROUNDS 2u    /* looks for work before a worker sleeps */
 #define CAST_LOCK_SPINS 1u     /* tries before a lock's waiter naps */
+#define CAST_RANK_FEW 2u       /* cases of a select sorted by insertion */
 #define CAST_RING_FIRST 1u     /* slots of a channel ring when first made */
 #define CAST_HEAP_FIRST 1u     /* deadlines a heap has room for at first */
 #define CAST_COROUTINES_MAX 2u /* finished coroutines kept per state */
@@ -28,6 +29,7 @@
 #define CAST_GLOBAL_EVERY 61u
 #define CAST_SPIN_ROUNDS 200u
 #define CAST_LOCK_SPINS 100u
+#define CAST_RANK_FEW 12u
 #define CAST_RING_FIRST 4u
 #define CAST_HEAP_FIRST 16u
 #define CAST_COROUTINES_MAX 1024u

@@ -13,8 +13,9 @@
 
 #include "../include/casting.h"
 
-/* Ranks the cases by the address of their channel, by heapsort: no recursion,
-   no allocation, no bad case. order of cases[i] = i-th in address order. */
+/* Ranks the cases by the address of their channel; many by heapsort: no
+   recursion, no allocation, no bad case. order of cases[i] = i-th in address
+   order. */
 static uintptr_t key(const cast_case *cases, uint32_t i) {
   return (uintptr_t)cases[cases[i].order].chan;
 }
@@ -36,8 +37,19 @@ static void sift(cast_case *cases, uint32_t root, uint32_t n) {
   }
 }
 
+/* Most selects have few cases, and these often in order. */
+static void rank_few(cast_case *cases, uint32_t n) {
+  for (uint32_t i = 1; i < n; i++)
+    for (uint32_t k = i; k > 0 && key(cases, k) < key(cases, k - 1); k--)
+      swap(cases, k, k - 1);
+}
+
 static void rank(cast_case *cases, uint32_t n) {
   for (uint32_t i = 0; i < n; i++) cases[i].order = i;
+  if (n <= CAST_RANK_FEW) {
+    rank_few(cases, n);
+    return;
+  }
   for (uint32_t i = n / 2; i-- > 0;) sift(cases, i, n);
   for (uint32_t i = n; i-- > 1;) {
     swap(cases, 0, i);

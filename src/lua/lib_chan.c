@@ -420,7 +420,7 @@ static void send_case(lua_State *L, cast_state *S, cast_ltask *t, int i) {
 static void read_case(lua_State *L, cast_state *S, cast_ltask *t, int i) {
   cast_object *o;
   lua_rawgeti(L, 1, i);
-  o = cast_handle_test(L, -1);
+  o = cast_handle_known(L, S, -1);
   if (o != NULL && o->type == &cast_chan_type) {
     t->cases[i - 1].chan = CAST_CONTAINER(o, cast_chan, object);
   } else if (lua_istable(L, -1)) {
@@ -466,19 +466,42 @@ static uint64_t select_timeout(lua_State *L, bool *now) {
   return deadline;
 }
 
+/* Is it an integer from 1 to `max`? (Before 5.3 that takes longer to see.) */
+static inline bool is_index(lua_State *L, int idx, lua_Number max) {
+#if CAST_LUA >= 503
+  if (CAST_LIKELY(lua_isinteger(L, idx))) {
+    lua_Number k = (lua_Number)lua_tointeger(L, idx);
+    return k >= 1 && k <= max && k <= CAST_SELECT_MAX;
+  }
+#else
+  CAST_UNUSED(L);
+  CAST_UNUSED(idx);
+  CAST_UNUSED(max);
+#endif
+  return false;
+}
+
 /* How many cases the table has. A case may be nil (`cond and ch` with a nil
    condition), so the greatest index counts, not the border. */
-static uint32_t count_cases(lua_State *L) {
+static uint32_t count_cases(lua_State *L, bool *timed) {
   lua_Number max = (lua_Number)lua_rawlen(L, 1);
   lua_pushnil(L);
   while (lua_next(L, 1) != 0) {
+    if (is_index(L, -2, max)) {
+      lua_pop(L, 1);
+      continue;
+    }
     if (lua_type(L, -2) == LUA_TNUMBER) {
       lua_Number k = lua_tonumber(L, -2);
       if (k < 1 || k != floor(k) || k > CAST_SELECT_MAX)
         luaL_argerror(L, 1, "cases must be numbered from 1 to 65536");
       if (k > max) max = k;
-    } else if (lua_type(L, -2) != LUA_TSTRING ||
-               strcmp(lua_tostring(L, -2), "timeout") != 0) {
+      lua_pop(L, 1);
+      continue;
+    }
+    *timed = true;
+    if (lua_type(L, -2) != LUA_TSTRING ||
+        strcmp(lua_tostring(L, -2), "timeout") != 0) {
       luaL_argerror(L, 1,
         lua_pushfstring(L, "unknown field '%s'", cast_lua_describe(L, -2)));
     }
@@ -489,15 +512,15 @@ static uint32_t count_cases(lua_State *L) {
 
 int cast_lib_select(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  bool now = false;
-  uint64_t deadline;
+  bool now = false, timed = false;
+  uint64_t deadline = OS_FOREVER;
   uint32_t n, which = 0;
   cast_ltask *t;
   int rc;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  deadline = select_timeout(L, &now);
-  n = count_cases(L);
+  n = count_cases(L, &timed);
+  if (timed) deadline = select_timeout(L, &now);
   t = now ? cast_scratch(L, S) : cast_enter(L, S, deadline);
   make_cases(L, t, n);
   for (uint32_t i = 1; i <= n; i++) read_case(L, S, t, (int)i);

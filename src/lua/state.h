@@ -180,6 +180,20 @@ static inline cast_object *cast_handle_quick(
   return cast_handle_sure(L, S, idx, type);
 }
 
+/* cast_handle_test, with the same short cut. */
+static inline cast_object *cast_handle_known(
+  lua_State *L, cast_state *S, int idx) {
+  cast_handle *h = lua_touserdata(L, idx);
+  if (h == NULL) return NULL;
+  if (CAST_LIKELY(
+        S->sure[cast_sure_slot(h)] == h && h->tag == &cast_handle_tag))
+    return h->object;
+  h = cast_handle_at(L, idx);
+  if (h == NULL) return NULL;
+  S->sure[cast_sure_slot(h)] = h;
+  return h->object;
+}
+
 /* -- state.c -------------------------------------------------------------- */
 
 /* The state's cast_state, or NULL if casting was not opened in it. */
