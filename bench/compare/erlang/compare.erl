@@ -31,10 +31,12 @@ run(Name, Amount) ->
                 "=" ++ Seconds -> calibrate(Run, list_to_float(Seconds));
                 _ -> list_to_integer(Amount)
             end,
-    garbage_collect(),
-    Before = cpu(),
-    Spent = Run(Steps),
-    Used = cpu() - Before,
+    %% The fastest of three runs counts, but for those that take long.
+    Runs = case lists:member(Workload, [skynet, timers, parked]) of
+               true -> 1;
+               false -> 3
+           end,
+    {Spent, Used} = lists:min([once(Run, Steps) || _ <- lists:seq(1, Runs)]),
     Value = case Unit of
                 "CPU s" -> Used;
                 "B" -> Spent;
@@ -42,6 +44,12 @@ run(Name, Amount) ->
             end,
     io:format("~s\t~.6f\t~s\tsteps=~b\tseconds=~.9f\tcpu=~.3f~n",
               [Name, float(Value), Unit, Steps, float(Spent), Used]).
+
+once(Run, Steps) ->
+    garbage_collect(),
+    Before = cpu(),
+    Spent = Run(Steps),
+    {Spent, cpu() - Before}.
 
 now() ->
     erlang:monotonic_time(nanosecond) / 1.0e9.

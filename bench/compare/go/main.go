@@ -39,6 +39,9 @@ var workloads = map[string]workload{
 	"parked":   {"B", parked},
 }
 
+// Those that are run once; of the others, the fastest of three runs counts.
+var once = map[string]bool{"skynet": true, "timers": true, "parked": true}
+
 // now is the monotonic clock in seconds.
 func now() float64 {
 	return time.Since(began).Seconds()
@@ -98,6 +101,12 @@ func main() {
 	start := cpu()
 	seconds := w.run(n)
 	used := cpu() - start
+	for i := 0; i < 2 && !once[name]; i++ {
+		start = cpu()
+		if s := w.run(n); s < seconds {
+			seconds, used = s, cpu()-start
+		}
+	}
 	value := float64(n) / seconds
 	switch w.unit {
 	case "CPU s":
