@@ -80,6 +80,14 @@ static bool undo_core(cast_core *core) {
   return sleeper;
 }
 
+static bool thread_to_be_had(void) {
+  bool yes;
+  cast_lock_take(&sched.lock);
+  yes = thread_to_be_had_locked();
+  cast_lock_drop(&sched.lock);
+  return yes;
+}
+
 /* One attempt of wake. False: it has to be made again, since a submitter may
    have relied on this one's counting as a spinner. */
 static bool try_wake(void) {
@@ -112,8 +120,12 @@ static bool try_wake(void) {
   }
   if (core != NULL && sched.start(core) == 0) return true;
   stop_spinning();
-  /* All threads are stuck: whoever comes back looks for jobs (R34). */
-  if (core == NULL) return stopping || no_thread || !cast_cores_work();
+  if (core == NULL) {
+    if (stopping || !cast_cores_work()) return true;
+    /* All threads are stuck: whoever comes back looks for jobs. But one may
+       have fallen asleep since, and others have relied on this attempt (R34). */
+    return no_thread && !thread_to_be_had();
+  }
   /* None could be started: those that run will come to the job; one that went
      to sleep meanwhile has found no permit, because of this attempt. */
   return !undo_core(core) || !cast_cores_work();

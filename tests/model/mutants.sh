@@ -38,6 +38,8 @@ session HOST HOST_HASTY
 sleep - -
 sleep FAULT -
 sleep RESCUE -
+sleep RETIRE -
+sleep RETAKE -
 sleep - STORE_LATE
 sleep - RECHECK_EARLY
 sleep - NO_RECHECK
@@ -53,6 +55,12 @@ sleep RESCUE RESCUE_STORE
 sleep - SPINNERS_ONLY
 sleep - STOP_SILENTLY
 sleep FAULT FAILED_SILENTLY
+sleep - STUCK_SILENTLY
+sleep RETIRE RETIRE_BLIND
+sleep RETAKE LOST_IGNORED
+sleep RETAKE RETAKE_LEAVES
+sleep RETAKE RETAKE_SILENTLY
+sleep RETAKE REGAIN_NOT
 wait - -
 wait CLOSE -
 wait BUFFER -
@@ -101,7 +109,7 @@ one() {
   dir=$(mktemp -d) || return 1
   # shellcheck disable=SC2086
   (cd "$dir" && spin $flags -a "$here/$1.pml" &&
-    gcc -O1 -w -DMEMLIM=2000 -o pan pan.c &&
+    gcc -O1 -w -DCOLLAPSE -DMEMLIM=2000 -o pan pan.c &&
     timeout 600 ./pan) >"$dir/report" 2>&1
   # An incomplete search proves nothing, and pan exits 0 even with errors.
   if [ "$3" != - ]; then

@@ -1,9 +1,11 @@
 /* sleep.pml - workers look for jobs, sleep and are woken.
    SPDX-License-Identifier: MIT
 
-   Models src/sched.c: cores (permits with a run queue and a run-next slot),
-   workers (threads), the global queue, spinning, sleeping, stopping; a host's
-   thread that submits from outside; the monitor that frees run-next slots.
+   Models src/sched.c and core.c: cores (a run queue and a run-next slot),
+   permits, workers (threads), the global queue, spinning, sleeping, stopping; a
+   host's thread that submits from outside; the monitor that frees run-next
+   slots and takes permits away (RETAKE, with a thread more than permits);
+   workers that retire (RETIRE).
    What the scheduler's lock covers is one step where at most one thing in it
    (spare, nglobal) is also read without the lock. Race numbers (R20 ..) are
    those of README.md. Some runs of jobs are long: they last until nobody else
@@ -11,25 +13,45 @@
    1. Every job runs as often as it was made ready, and never twice at once.
    2. No lost wake-up: a time at which nobody can move has no job waiting.
    3. While only long jobs run, no job waits beside an idle core.
-   4. A core belongs to one worker or is idle.
+   4. A core belongs to one worker or is idle. A slot is LOST exactly while its
+      core has no permit; there are never more permits in use than there are.
    5. After the stop all workers end and nobody counts as spinning. */
 
-#ifndef CORES
-#define CORES 2
+#ifndef PERMITS
+#ifdef RETAKE
+#define PERMITS 1
+#else
+#define PERMITS 2
 #endif
-#define WORKERS CORES /* enough: R26 */
+#endif
+#ifdef RETAKE
+#define WORKERS (PERMITS + 1)
+#else
+#define WORKERS PERMITS /* enough: R26 */
+#endif
+#define CORES WORKERS
 #define NONE 255
+#define LOST 254 /* in a slot: its core has no permit */
 
 /* Jobs 0 and 1 come from two hosts. Job 0 makes 2 and 3 ready. */
 #define JOBS 4
+#ifdef RETAKE
+#define ONE_HOST /* with a thread more, that is enough for hours otherwise */
+#define RUNS 3
+#else
+#define RUNS JOBS
+#ifdef RESCUE
+#define ONE_HOST
+#endif
+#endif
 
 chan queue[CORES] = [JOBS] of { byte };
-byte slot[CORES] = NONE; /* run-next */
+byte slot[CORES] = LOST; /* run-next */
 chan global = [JOBS] of { byte };
 byte nglobal;
 bool idle_core[CORES] = true;  /* (lock) */
 bool idle_worker[WORKERS];     /* (lock) */
-byte spare = CORES;            /* idle cores */
+byte spare = PERMITS;          /* permits left */
 byte nspinning;
 byte core[WORKERS] = NONE;
 bool spinning[WORKERS];
@@ -52,10 +74,27 @@ bool released; /* the long runs end */
 #ifdef RESCUE
 byte rescues = 1; /* while others move */
 #endif
+#ifdef RETAKE
+byte retakes = 1;
+#endif
+#ifdef RETIRE
+byte nretired; /* (lock) */
+#endif
 
 /* -- under the lock -------------------------------------------------------- */
 
-/* An idle core into c, or NONE. */
+/* Is there a thread that could go on with a permit? */
+inline thread_to_be_had_locked() {
+  yes = (nstarted < WORKERS);
+  i = 0;
+  do
+  :: i < WORKERS -> yes = yes || idle_worker[i]; i++
+  :: else -> break
+  od;
+  i = 0
+}
+
+/* An idle core with a permit into c, or NONE. */
 inline take_core_locked(c) {
   c = 0;
   do
@@ -63,7 +102,11 @@ inline take_core_locked(c) {
   :: else -> break
   od;
   if
-  :: c < CORES -> idle_core[c] = false; spare--
+  :: c < CORES && spare > 0 ->
+     assert(slot[c] == LOST && empty(queue[c]));
+     idle_core[c] = false;
+     slot[c] = NONE;
+     spare--
   :: else -> c = NONE
   fi
 }
@@ -71,12 +114,15 @@ inline take_core_locked(c) {
 inline give_core_locked(c) {
   assert(!idle_core[c]);
   idle_core[c] = true;
-  spare++
+  if
+  :: slot[c] != LOST -> slot[c] = LOST; spare++
+  :: else
+  fi
 }
 
 /* -- waking ---------------------------------------------------------------- */
 
-/* In the caller: byte c, i; bool yes. One more worker looks for work, if a
+/* In the caller: byte c, i, old; bool yes. One more worker looks for work, if a
    core is idle and nobody looks yet. */
 inline wake() {
   do
@@ -92,7 +138,23 @@ inline wake() {
      fi;
      choose_core_and_worker();
      if
-     :: c == NONE ->
+     :: c == NONE && old == LOST -> /* R34: all threads are stuck */
+        nspinning--;
+#ifdef MUTANT_STUCK_SILENTLY
+        break
+#else
+        any_work();
+        if
+        :: yes && !stopping ->
+           d_step { thread_to_be_had_locked() };
+           if
+           :: yes
+           :: else -> break
+           fi
+        :: else -> break
+        fi
+#endif
+     :: c == NONE && old != LOST ->
 #ifndef MUTANT_NO_UNDO
         nspinning--; /* R23 */
 #endif
@@ -116,19 +178,23 @@ inline wake() {
   od;
   c = 0;
   i = 0;
+  old = NONE;
   yes = false
 }
 
-/* Under the lock. c is NONE: no core; i is NONE: no worker sleeps. */
+/* Under the lock. c is NONE: no core; i is NONE: no worker sleeps; old is LOST:
+   no thread is to be had. */
 inline choose_core_and_worker() {
   d_step {
-    yes = false;
+    thread_to_be_had_locked();
+    old = (yes -> NONE : LOST);
     c = NONE;
     i = NONE;
     if
-    :: stopping
+    :: stopping || !yes
     :: else -> take_core_locked(c)
     fi;
+    yes = false;
     if
     :: c != NONE ->
        i = 0;
@@ -239,14 +305,23 @@ inline ready(j) {
   d_step {
     assert(!waits[j]);
     waits[j] = true;
-    old = slot[own]; /* R27: exchange */
-    slot[own] = j
+    old = slot[own]; /* R27, R31: compare-exchange */
+#ifdef MUTANT_LOST_IGNORED
+    slot[own] = j;
+    old = (old == LOST -> NONE : old)
+#else
+    if
+    :: old != LOST -> slot[own] = j
+    :: else
+    fi
+#endif
   };
   if
+  :: old == LOST -> submit_global(j) /* R31 */
 #ifdef MUTANT_KICKED_SILENTLY
-  :: old != NONE -> queue[own]!old /* R27 */
+  :: old != LOST && old != NONE -> queue[own]!old /* R27 */
 #else
-  :: old != NONE -> submit_local(old) /* R27 */
+  :: old != LOST && old != NONE -> submit_local(old) /* R27 */
 #endif
   :: else
   fi;
@@ -307,7 +382,10 @@ inline pick() {
     assert(!idle_core[own]);
     i = 0;
     job = slot[own];
-    slot[own] = NONE; /* R27: exchange */
+    if
+    :: job == LOST -> job = NONE
+    :: else -> slot[own] = NONE /* R27: compare-exchange */
+    fi;
     if
     :: job == NONE && len(queue[own]) > 0 -> queue[own]?job
     :: job == NONE && len(queue[own]) == 0 && nglobal > 0 ->
@@ -323,7 +401,7 @@ inline spin() {
   if
   :: spinning[w] -> yes = true
   :: else ->
-     yes = (2 * nspinning < CORES - spare);
+     yes = (2 * nspinning < PERMITS - spare);
      if
      :: yes -> d_step { nspinning++; spinning[w] = true }
      :: else
@@ -380,9 +458,12 @@ inline rest() {
     was = spinning[w];
     stop = stopping;
     if
-    :: !stop && nglobal > 0 -> global?job; nglobal-- /* saves a wake-up */
+    :: !stop && slot[own] != LOST && nglobal > 0 ->
+       global?job; /* saves a wake-up */
+       nglobal--
     :: else ->
-       assert(empty(queue[own]) && slot[own] == NONE);
+       assert(empty(queue[own]));
+       assert(slot[own] >= LOST);
        give_core_locked(own);
        core[w] = NONE;
        spinning[w] = false;
@@ -432,7 +513,12 @@ inline rest() {
 #ifdef MUTANT_SIGNAL_NO_WORD
         asleep[w] = true;
 #endif
-        d_step { signal[w] -> signal[w] = false }
+        if
+        :: d_step { signal[w] -> signal[w] = false }
+#ifdef RETIRE
+        :: retire()
+#endif
+        fi
      :: else
      fi
   :: else
@@ -442,6 +528,63 @@ inline rest() {
   stop = false
 }
 
+#ifdef RETIRE
+/* It has slept for long. Where there is one too many it ends, unless it has
+   been given a core: then its signal is there or on its way. One is enough, as
+   the threads of this model are not started again. */
+inline retire() {
+  d_step { /* R36 */
+#ifdef MUTANT_RETIRE_BLIND
+    yes = (nstarted - nretired > 1);
+#else
+    yes = (core[w] == NONE && !stopping && nstarted - nretired > 1);
+#endif
+    if
+    :: yes ->
+       idle_worker[w] = false;
+       core[w] = NONE;
+       nretired++
+    :: else
+    fi
+  };
+  if
+  :: yes -> skip
+  :: else -> d_step { signal[w] -> signal[w] = false }
+  fi
+}
+#endif
+
+#ifdef RETAKE
+/* The permit was taken away during the last slice. yes: it may go on. */
+inline regain() {
+  d_step { /* R35 */
+    own = core[w];
+    yes = true;
+    if
+    :: slot[own] != LOST
+#ifndef MUTANT_REGAIN_NOT
+    :: slot[own] == LOST && spare > 0 && !stopping ->
+       slot[own] = NONE;
+       spare--
+    :: slot[own] == LOST && (spare == 0 || stopping) -> yes = false
+#else
+    :: slot[own] == LOST -> slot[own] = NONE
+#endif
+    fi
+  };
+  if
+  :: !yes ->
+     do
+     :: d_step { nempty(queue[own]) -> queue[own]?job }; submit_global(job)
+     :: empty(queue[own]) -> break
+     od;
+     job = NONE;
+     yes = false
+  :: else
+  fi
+}
+#endif
+
 proctype worker(byte w) {
   byte own, job = NONE, old = NONE, c, i;
   bool yes, was, stop;
@@ -450,11 +593,25 @@ end:
   do
   :: core[w] == NONE -> break
   :: else ->
+#ifdef RETAKE
+     regain();
+     if
+     :: !yes
+     :: yes ->
+        yes = false;
+        pick();
+        if
+        :: job == NONE -> spin()
+        :: else
+        fi
+     fi;
+#else
      pick();
      if
      :: job == NONE -> spin()
      :: else
      fi;
+#endif
      if
      :: job == NONE -> rest()
      :: else
@@ -470,7 +627,7 @@ end:
 /* -- from outside ---------------------------------------------------------- */
 
 proctype host(byte job) {
-  byte c, i;
+  byte c, i, old = NONE;
   bool yes;
   submit_global(job)
 }
@@ -481,7 +638,13 @@ inline rescue(x) {
   k = slot[x];
   slot[x] = NONE;
 #else
-  d_step { k = slot[x]; slot[x] = NONE };
+  d_step {
+    k = slot[x];
+    if
+    :: k == LOST -> k = NONE
+    :: else -> slot[x] = NONE
+    fi
+  };
 #endif
   if
   :: k != NONE -> submit_global(k)
@@ -490,8 +653,53 @@ inline rescue(x) {
   k = 0
 }
 
+#ifdef RETAKE
+/* The monitor takes a permit away, at any moment of the worker's (R32), if a
+   thread is there to go on with it. */
+inline retake(x) {
+  retakes--;
+  d_step {
+    thread_to_be_had_locked();
+    if
+    :: yes && core[x] != NONE && slot[core[x]] != LOST ->
+       k = slot[core[x]];
+       slot[core[x]] = LOST;
+       if
+#ifndef MUTANT_RETAKE_LEAVES
+       :: k != NONE -> global!k; nglobal++
+#endif
+       :: else
+       fi;
+       do
+       :: nempty(queue[core[x]]) ->
+          queue[core[x]]?k;
+          global!k;
+          nglobal++
+       :: empty(queue[core[x]]) -> break
+       od;
+       spare++;
+       yes = true
+    :: else -> yes = false
+    fi;
+    k = 0
+  };
+  if
+  :: yes -> any_work()
+  :: else
+  fi;
+#ifdef MUTANT_RETAKE_SILENTLY
+  yes = false;
+#endif
+  if
+  :: yes -> wake()
+  :: else
+  fi;
+  yes = false
+}
+#endif
+
 init {
-  byte c, i, k;
+  byte c, i, k, old = NONE;
   bool yes;
   atomic { /* cast_sched_first: one worker, which spins */
     take_core_locked(c);
@@ -504,11 +712,11 @@ init {
   };
   atomic {
     waits[0] = true;
-#ifndef RESCUE
+#ifndef ONE_HOST
     waits[1] = true;
 #endif
     run host(0);
-#ifndef RESCUE
+#ifndef ONE_HOST
     run host(1);
 #endif
     i = 0;
@@ -519,36 +727,42 @@ init {
     i = 0
   };
   do
-  :: ndone == JOBS -> break
+  :: ndone == RUNS -> break
 #ifdef RESCUE
-  :: rescues > 0 && slot[0] != NONE -> rescues--; rescue(0)
+  :: rescues > 0 && slot[0] < LOST -> rescues--; rescue(0)
+#endif
+#ifdef RETAKE
+  :: retakes > 0 && core[0] != NONE -> retake(0)
+  :: retakes > 0 && core[1] != NONE -> retake(1)
 #endif
 #ifndef MUTANT_NO_RESCUE
-  :: timeout && spare > 0 && slot[0] != NONE -> rescue(0)
-  :: timeout && spare > 0 && slot[1] != NONE -> rescue(1)
-  :: timeout && (spare == 0 || (slot[0] == NONE && slot[1] == NONE)) ->
+  :: timeout && spare > 0 && slot[0] < LOST -> rescue(0)
+  :: timeout && spare > 0 && slot[1] < LOST -> rescue(1)
+  :: timeout && (spare == 0 || (slot[0] >= LOST && slot[1] >= LOST)) ->
 #else
   :: timeout ->
 #endif
      d_step {
        assert(!released); /* no lost wake-up */
+       thread_to_be_had_locked();
        if
 #ifdef FAULT
-       :: spare > 0 && faults > 0 -> /* no idle core beside a waiting job */
+       :: spare > 0 && faults > 0 -> /* no permit left beside a waiting job */
 #else
-       :: spare > 0 ->
+       :: spare > 0 && yes ->
 #endif
           assert(nglobal == 0 && nspinning == 0);
           i = 0;
           do
           :: i < CORES ->
-             assert(empty(queue[i]) && slot[i] == NONE);
+             assert(empty(queue[i]) && slot[i] >= LOST);
              i++
           :: else -> break
           od;
           i = 0
        :: else
        fi;
+       yes = false;
        released = true
      }
   od;
@@ -569,5 +783,5 @@ init {
     i = 0
   };
   timeout;
-  assert(spare == CORES && nspinning == 0 && nglobal == 0)
+  assert(spare == PERMITS && nspinning == 0 && nglobal == 0)
 }
