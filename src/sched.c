@@ -123,7 +123,7 @@ static bool try_wake(void) {
   if (core == NULL) {
     if (stopping || !cast_cores_work()) return true;
     /* All threads are stuck: whoever comes back looks for jobs. But one may
-       have fallen asleep since, and others have relied on this attempt (R34). */
+       have fallen asleep since, and others have relied on this (R34). */
     return no_thread && !thread_to_be_had();
   }
   /* None could be started: those that run will come to the job; one that went
