@@ -225,6 +225,21 @@ function session:cancel(reason) end
 ---@return string
 function session:name() end
 
+---What a session uses.
+---@class casting.session.stats
+---@field name string
+---@field tasks integer unfinished ones
+---@field started integer all there ever were
+---@field tasks_max? integer
+---@field memory? integer bytes in use by its Lua state
+---@field memory_max? integer
+---@field cpu? number seconds used
+---@field cpu_max? number
+
+---Figures about it.
+---@return casting.session.stats
+function session:stats() end
+
 ---Its unfinished tasks.
 ---@return casting.task[]
 function session:tasks() end
@@ -233,6 +248,8 @@ function session:tasks() end
 ---@field name? string for messages
 ---@field libs? "all"|string[] standard libraries that it has
 ---@field memory? integer bytes that its Lua state may use
+---@field cpu? number seconds of processor time that it may use
+---@field tasks? integer unfinished tasks that it may have
 ---@field init? function called in it first; crosses like any function
 
 ---Makes a session.

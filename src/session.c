@@ -307,6 +307,7 @@ static void step(cast_session *s) {
 
 static void leave(cast_session *s, cast_runner **r) {
   *r = s->runner;
+  if (CAST_UNLIKELY(s->metered)) s->ops->meter(s, false);
   cast_runner_serve(*r, NULL);
   /* A host's session keeps its runner: its main program is one as well. */
   if ((*r)->worker != NULL) s->runner = NULL;
@@ -317,6 +318,8 @@ cast_run cast_session_run(cast_session *s, cast_runner **r) {
   if (cast_runner_session(*r) != s) s->budget = CAST_SLICE_TASKS;
   s->runner = *r;
   for (;;) {
+    if (CAST_UNLIKELY(s->metered) && cast_runner_session(s->runner) != s)
+      s->ops->meter(s, true);
     cast_runner_serve(s->runner, s);
     take_inbox(s);
     expire(s);

@@ -134,6 +134,8 @@ typedef struct cast_session_ops {
   /* Owner, t waits, and was cancelled or a deadline has passed: until when is
      its wait to go on nevertheless? 0: it ends. May be NULL. */
   uint64_t (*spared)(cast_task *t, uint64_t now_ns);
+  /* A slice of a metered session begins, or has ended. */
+  void (*meter)(cast_session *s, bool begins);
   /* Host sessions: has the main program's wait been interrupted? */
   bool (*interrupted)(cast_session *s);
   /* Host sessions, on the monitor's thread while the host runs tasks: must
@@ -160,17 +162,20 @@ struct cast_session {
   cast_post orphan_post;       /* pushed when the last handle goes */
   _Atomic bool orphan_posted;  /* (a) */
   cast_lock lock;
-  cast_list tasks;   /* (lock) unfinished ones */
-  uint32_t ntasks;   /* (lock) */
-  bool closing;      /* (lock) takes no new tasks */
-  bool close_wanted; /* (w) close when no task is left */
-  bool orphaned;     /* (w) the same if there is no handle either */
-  cast_event empty;  /* set while no task is left */
-  cast_event closed; /* set when the session has closed */
-  uint64_t id;       /* (i) unique in the process */
-  uint32_t seed;     /* (w) of select's choices */
-  uint32_t budget;   /* (w) tasks to resume before others' turn */
-  bool away;         /* (w) host: idle while its thread does other things */
+  cast_list tasks;    /* (lock) unfinished ones */
+  uint32_t ntasks;    /* (lock) */
+  uint32_t tasks_max; /* (i) of ntasks; 0: no limit */
+  uint64_t nstarted;  /* (lock) all there ever were */
+  bool metered;       /* (i) ops->meter is called */
+  bool closing;       /* (lock) takes no new tasks */
+  bool close_wanted;  /* (w) close when no task is left */
+  bool orphaned;      /* (w) the same if there is no handle either */
+  cast_event empty;   /* set while no task is left */
+  cast_event closed;  /* set when the session has closed */
+  uint64_t id;        /* (i) unique in the process */
+  uint32_t seed;      /* (w) of select's choices */
+  uint32_t budget;    /* (w) tasks to resume before others' turn */
+  bool away;          /* (w) host: idle while its thread does other things */
 };
 
 extern const cast_type cast_session_type;
@@ -245,7 +250,8 @@ void cast_session_cancel_all(cast_session *s);
 /* `t` all zero before; one reference for its caller besides its own. */
 void cast_task_init(cast_task *t, cast_session *s, const cast_type *type);
 /* Any thread: the session takes the task and will resume it. 0, or
-   CASTING_ECLOSED: then the task is as after cast_task_init. */
+   CASTING_ECLOSED, CASTING_EFULL (it has tasks_max): then the task is as after
+   cast_task_init. */
 int cast_task_start(cast_task *t, cast_session *self);
 /* Owner, at the end of a task: leaves the session, tells the joiners, drops
    the task's own reference. */

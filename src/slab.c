@@ -209,12 +209,19 @@ static CAST_NOINLINE void *resize(
   return to;
 }
 
+static size_t in_use(const cast_slabs *s) {
+  return atomic_load_explicit(&s->bytes, memory_order_relaxed);
+}
+static void account(cast_slabs *s, size_t bytes) {
+  atomic_store_explicit(&s->bytes, bytes, memory_order_relaxed);
+}
+
 void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
   cast_slabs *s = ud;
   void *p;
   if (nsize == 0) {
     if (ptr == NULL) return NULL;
-    s->bytes -= osize;
+    account(s, in_use(s) - osize);
     if (CAST_LIKELY(small(osize)))
       small_free(s, ptr, osize);
     else
@@ -222,7 +229,7 @@ void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
     return NULL;
   }
   if (ptr == NULL) osize = 0; /* it is the kind of object then */
-  if (nsize > osize && s->max != 0 && s->bytes - osize + nsize > s->max)
+  if (nsize > osize && s->max != 0 && in_use(s) - osize + nsize > s->max)
     return NULL;
   if (ptr != NULL)
     p = resize(s, ptr, osize, nsize);
@@ -230,6 +237,6 @@ void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
     p = cast_mem_fails() ? NULL : small_alloc(s, nsize);
   else
     p = cast_big_alloc(large(nsize));
-  if (CAST_LIKELY(p != NULL)) s->bytes += nsize - osize;
+  if (CAST_LIKELY(p != NULL)) account(s, in_use(s) + nsize - osize);
   return p;
 }

@@ -15,6 +15,8 @@
 #ifndef CAST_SLAB_H
 #define CAST_SLAB_H
 
+#include <stdatomic.h>
+
 #include "base.h"
 #include "limits.h"
 
@@ -27,9 +29,10 @@ typedef struct cast_slab cast_slab;
 typedef struct cast_slab_block cast_slab_block;
 
 typedef struct cast_slabs {
-  size_t bytes; /* in use */
-  size_t max;   /* of bytes; 0: no limit */
-  char *at;     /* what is not cut off yet of the slab that is being cut */
+  _Atomic size_t bytes; /* in use; written by the owner, for others to read:
+                           hence relaxed */
+  size_t max;           /* of bytes; 0: no limit */
+  char *at; /* what is not cut off yet of the slab that is being cut */
   char *end;
   cast_slab *all;
   uint32_t nslabs, nempty;

@@ -25,8 +25,11 @@ int cast_task_start(cast_task *t, cast_session *self) {
   cast_session *s = t->session;
   int rc = CASTING_ECLOSED;
   cast_lock_take(&s->lock);
-  if (!s->closing) {
+  if (!s->closing && s->tasks_max != 0 && s->ntasks >= s->tasks_max) {
+    rc = CASTING_EFULL;
+  } else if (!s->closing) {
     rc = 0;
+    s->nstarted++;
     cast_list_push(&s->tasks, &t->link);
     if (s->ntasks++ == 0) cast_event_clear(&s->empty);
     cast_ref(&t->object); /* its own, until it ends */

@@ -50,6 +50,14 @@ void cast_cancel_push(lua_State *L, const char *reason) {
   lua_setmetatable(L, -2);
 }
 
+void cast_cancel_push_of(lua_State *L, cast_ltask *t) {
+  cast_state *S = cast_state_of(t->core.session);
+  if (cast_budget_over(S))
+    cast_budget_push(L, S);
+  else
+    cast_cancel_push(L, cast_cancel_reason(t));
+}
+
 bool cast_cancel_test(lua_State *L, int i) {
   bool is;
   if (!lua_istable(L, i) || !lua_getmetatable(L, i)) return false;

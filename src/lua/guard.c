@@ -212,7 +212,7 @@ static bool is_own(lua_State *L, int i, const cast_guard *g) {
 static bool push_verdict(lua_State *L, cast_ltask *t, const verdict *v) {
   luaL_checkstack(L, 6, NULL);
   if (v->cancel)
-    cast_cancel_push(L, cast_cancel_reason(t));
+    cast_cancel_push_of(L, t);
   else if (v->guard != NULL)
     push_timeout(L, v->guard);
   return v->cancel || v->guard != NULL;

@@ -40,8 +40,14 @@ static void compile(lua_State *L, int i) {
    `first` on; its handle is pushed. Raises. */
 static cast_ltask *spawn_in(
   lua_State *L, cast_state *S, cast_state *target, int first) {
-  int n = lua_gettop(L) - first + 1;
+  int n = lua_gettop(L) - first + 1, rc;
   cast_ltask *t;
+  if (cast_budget_over(target)) {
+    lua_pushliteral(L, "spawn: ");
+    cast_budget_push(L, target);
+    lua_concat(L, 2);
+    lua_error(L);
+  }
   if (lua_type(L, first) == LUA_TSTRING) compile(L, first);
   luaL_argcheck(L,
     lua_isfunction(L, first) || (n == 1 && cast_message_callable(L, first)),
@@ -50,9 +56,10 @@ static cast_ltask *spawn_in(
   t->remote = true;
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
   cast_pack_values(L, S, first, n, NULL, &t->core.waiter.msg);
-  if (cast_task_start(&t->core, &S->session) != 0) {
+  rc = cast_task_start(&t->core, &S->session);
+  if (rc != 0) {
     cast_pack_undo(S->packer, L, &t->core.waiter.msg);
-    luaL_error(L, "spawn: session '%s' is closed", (const char *)target->name);
+    cast_budget_refuse(L, target, rc);
   }
   return t;
 }
@@ -190,6 +197,10 @@ static int session_tasks(lua_State *L) {
   return 1;
 }
 
+static int session_stats(lua_State *L) {
+  return cast_session_stats(L, check_open(L, 1, "stats"));
+}
+
 static const luaL_Reg session_methods[] = {
   {"spawn", session_spawn},
   {"wait", session_wait},
@@ -197,6 +208,7 @@ static const luaL_Reg session_methods[] = {
   {"cancel", session_cancel},
   {"name", session_name},
   {"tasks", session_tasks},
+  {"stats", session_stats},
   {NULL, NULL},
 };
 
@@ -327,7 +339,8 @@ static uint32_t read_libs(lua_State *L, int i) {
 }
 
 static void check_options(lua_State *L) {
-  static const char *const known[] = {"name", "libs", "init", "memory"};
+  static const char *const known[] = {
+    "name", "libs", "init", "memory", "cpu", "tasks"};
   for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
     const char *key =
       lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
@@ -342,6 +355,7 @@ static void check_options(lua_State *L) {
 /* Fields of the table at 1; what they point to stays on the stack. Leaves
    `init` on the top. */
 static void read_options(lua_State *L, cast_options *o) {
+  double n;
   memset(o, 0, sizeof *o);
   o->libs = CAST_LIBS_ALL;
   if (lua_isnoneornil(L, 1)) {
@@ -356,13 +370,12 @@ static void read_options(lua_State *L, cast_options *o) {
       luaL_argerror(L, 1, "name must be a string");
     o->name = lua_tostring(L, -1);
   }
-  lua_getfield(L, 1, "memory");
-  if (!lua_isnil(L, -1)) {
-    lua_Number n = lua_tonumber(L, -1);
-    if (lua_type(L, -1) != LUA_TNUMBER || !(n >= 1 && n < 9e18))
-      luaL_argerror(L, 1, "memory must be a positive number of bytes");
-    o->memory_max = (size_t)n;
-  }
+  n = cast_budget_read(L, "memory", true);
+  if (n < 9e15) o->memory_max = (size_t)n; /* more is no limit */
+  n = cast_budget_read(L, "tasks", true);
+  if (n < 4e9) o->tasks_max = (uint32_t)n;
+  n = cast_budget_read(L, "cpu", false);
+  if (n > 0) o->cpu_max = n < 9e9 ? (uint64_t)ceil(n * 1e9) : OS_FOREVER;
   lua_getfield(L, 1, "libs");
   o->libs = read_libs(L, lua_gettop(L));
   lua_getfield(L, 1, "init");

@@ -224,7 +224,7 @@ static int refuse(lua_State *L, cast_state *S) {
 
 int cast_lib_spawn(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  int n = lua_gettop(L) - 1;
+  int n = lua_gettop(L) - 1, rc;
   cast_ltask *t;
   luaL_checktype(L, 1, LUA_TFUNCTION);
   t = cast_ltask_new(L, S);
@@ -236,8 +236,10 @@ int cast_lib_spawn(lua_State *L) {
     return luaL_error(L, "too many arguments to 'spawn'");
   }
   lua_xmove(L, t->co.L, n + 1);
-  if (cast_task_start(&t->core, &S->session) != 0) {
+  rc = cast_task_start(&t->core, &S->session);
+  if (rc != 0) {
     cast_coroutine_put(S, t->co, true);
+    if (rc == CASTING_EFULL) cast_budget_refuse(L, S, rc);
     return refuse(L, S);
   }
   return 1;

@@ -246,7 +246,7 @@ static void interrupted(
   if (result == CASTING_EINTR) cast_call_hook(L, S);
   if (ended && cast_guarded(t)) cast_guard_check(L, t, os_now());
   if (result != CASTING_ECANCELLED) return;
-  cast_cancel_push(L, cast_cancel_reason(t));
+  cast_cancel_push_of(L, t);
   lua_error(L);
 }
 

@@ -39,6 +39,20 @@ void cast_raise_closed(lua_State *L) {
 
 /* -- memory of a session's Lua state -------------------------------------- */
 
+#if CAST_LUAJIT
+/* Would it have worked without a limit? */
+static bool too_small(cast_state *S) {
+  size_t max = S->slabs.max;
+  lua_State *L;
+  if (max == 0) return false;
+  S->slabs.max = 0;
+  L = lua_newstate(cast_slabs_lua, &S->slabs);
+  if (L != NULL) lua_close(L);
+  S->slabs.max = max;
+  return L != NULL;
+}
+#endif
+
 static lua_State *new_lua(cast_state *S) {
   lua_State *L;
 #if CAST_LUA >= 505
@@ -48,7 +62,7 @@ static lua_State *new_lua(cast_state *S) {
 #endif
 #if CAST_LUAJIT
   /* Without GC64 only LuaJIT's own allocator will do. */
-  if (L == NULL) L = luaL_newstate();
+  if (L == NULL && !too_small(S)) L = luaL_newstate();
 #endif
 #if CAST_HAS_OURS
   /* Each coroutine starts with a copy. */
@@ -149,6 +163,7 @@ const cast_session_ops cast_pool_ops = {
   .wake = pool_wake,
   .resume = cast_ltask_resume,
   .spared = cast_guard_spared,
+  .meter = cast_budget_meter,
   .close = pool_close,
   .free = state_free,
   .poke = cast_hook_poke,
@@ -534,10 +549,13 @@ cast_state *cast_state_make(cast_state *root, const cast_options *o) {
   S = alloc_state(name, strlen(name));
   if (S == NULL || cast_sched_first() != 0) goto no_memory;
   S->slabs.max = o->memory_max;
+  S->cpu_max = o->cpu_max;
   m.S = S;
   if (cast_session_init(&S->session, &cast_pool_ops, false) != 0 ||
       cast_nag_init(S) != 0)
     goto no_memory;
+  S->session.tasks_max = o->tasks_max;
+  S->session.metered = o->cpu_max != 0;
   S->L = new_lua(S);
   if (S->L == NULL) goto no_memory;
   if (cast_protect_on(S->L, make_protected, &m) != LUA_OK) goto no_memory;

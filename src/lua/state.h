@@ -118,10 +118,14 @@ struct cast_state {
   /* Addresses of handles that live: cast_handle_at need not ask what the
      userdata is. An entry goes with its handle. */
   const void *sure[CAST_SURE];
-  cast_slabs slabs;    /* memory of the Lua state; not a host's */
-  _Atomic bool ending; /* (a) host: everything is being unwound */
-  bool closing;        /* its Lua state is being closed: no new handles */
-  char name[];         /* (i) */
+  cast_slabs slabs;     /* memory of the Lua state; not a host's */
+  uint64_t cpu_max;     /* (i) 0: cpu is not measured */
+  uint64_t cpu_from;    /* its thread's when the slice began */
+  _Atomic uint64_t cpu; /* (a) used in slices that have ended */
+  _Atomic bool over;    /* (a) it was more than cpu_max: all tasks fail */
+  _Atomic bool ending;  /* (a) host: everything is being unwound */
+  bool closing;         /* its Lua state is being closed: no new handles */
+  char name[];          /* (i) */
 };
 
 /* The first upvalue is a box, a userdata that holds the pointer: it lives as
@@ -208,9 +212,11 @@ extern const luaL_Reg cast_libs[];
 #define CAST_LIBS_ALL UINT32_MAX
 /* What the options of casting.session say. */
 typedef struct cast_options {
-  const char *name;  /* NULL: a name is made up */
-  uint32_t libs;     /* CAST_LIBS_ALL, or bits of cast_libs */
-  size_t memory_max; /* 0: no limit */
+  const char *name;   /* NULL: a name is made up */
+  uint32_t libs;      /* CAST_LIBS_ALL, or bits of cast_libs */
+  size_t memory_max;  /* 0: no limit */
+  uint64_t cpu_max;   /* nanoseconds; 0: not measured, OS_FOREVER: no limit */
+  uint32_t tasks_max; /* 0: no limit */
 } cast_options;
 /* Makes `L` know the library (again, if that failed half way). Raises. */
 void cast_state_furnish(lua_State *L, cast_state *S);
@@ -269,6 +275,8 @@ void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t);
 
 /* Pushes a cancellation error; `reason` may be NULL. */
 void cast_cancel_push(lua_State *L, const char *reason);
+/* What t meets: its cancellation, or that its session's budget is used up. */
+void cast_cancel_push_of(lua_State *L, cast_ltask *t);
 bool cast_cancel_test(lua_State *L, int i);
 /* Asks t's session to cancel it; any thread. 0, CASTING_ENOMEM. */
 int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason);
@@ -308,6 +316,22 @@ static inline bool cast_guarded(const cast_ltask *t) {
 #define CAST_GUARD_SOURCE "[casting]"
 /* Finishes the module on the top of the stack. */
 void cast_open_guard(lua_State *L);
+
+/* -- budget.c ------------------------------------------------------------- */
+
+/* ops->meter: see session.h. */
+void cast_budget_meter(cast_session *s, bool begins);
+/* Owner, in a slice: is the budget used up? Notes that. */
+bool cast_budget_spent(cast_state *S);
+/* Pushes what a task meets whose session has used its budget up. */
+void cast_budget_push(lua_State *L, cast_state *S);
+bool cast_budget_over(cast_state *S); /* any thread */
+/* The number in field `name` of the table at 1: positive, perhaps infinite, and
+   integral if `whole`; 0: none. Raises. */
+double cast_budget_read(lua_State *L, const char *name, bool whole);
+/* Why a task could not be started. Raises. */
+_Noreturn void cast_budget_refuse(lua_State *L, cast_state *S, int rc);
+int cast_session_stats(lua_State *L, cast_state *S);
 
 /* -- stop.c --------------------------------------------------------------- */
 

@@ -77,7 +77,7 @@ bool cast_stop_wanted(cast_state *S) {
   cast_ltask *t;
   if (core == NULL) return false;
   t = cast_ltask_of(core);
-  return cast_guarded(t) || cast_cancel_wanted(t) ||
+  return cast_guarded(t) || cast_cancel_wanted(t) || S->session.metered ||
          atomic_load_explicit(&S->close_posted, memory_order_relaxed);
 }
 
@@ -140,6 +140,7 @@ void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
       (cast_cancel_wanted(t) ||
         atomic_load_explicit(&S->close_posted, memory_order_relaxed)))
     cast_task_cancel(&t->core);
+  if (S->session.metered) (void)cast_budget_spent(S);
   if (!cast_guarded(t)) return;
   if (is_leaving(L)) {
     cast_nag_at(S, now + CAST_STOP_NS, now);

@@ -181,6 +181,16 @@ static int push_stored(lua_State *L, cast_ltask *t) {
   return n;
 }
 
+/* The error of a task for which there is no message. */
+static int push_lost(lua_State *L, cast_ltask *t) {
+  cast_state *S = cast_state_of(t->core.session);
+  if (cast_budget_over(S))
+    cast_budget_push(L, S);
+  else
+    lua_pushliteral(L, "not enough memory");
+  return 1;
+}
+
 int cast_ltask_outcome(
   lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t) {
   cast_status how =
@@ -200,6 +210,7 @@ int cast_ltask_outcome(
     lua_pushliteral(L, "not enough memory");
     return 2;
   }
+  if (!t->packed && how == CAST_FAILED) return 1 + push_lost(L, t);
   if (!t->packed) return 1;
   cast_msg_drop(&self->core.waiter.msg);
   if (cast_msg_dup_of(
@@ -277,6 +288,20 @@ static int note_failure(lua_State *L) {
   return 0;
 }
 
+/* 5.1 and LuaJIT do not look for garbage before they give up for want of
+   memory; a session at its limit would stay there. */
+static int collect_garbage(lua_State *L) {
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  return 0;
+}
+static void make_room(cast_state *S) {
+  size_t max = S->slabs.max;
+  if (CAST_LUA >= 502) return;
+  S->slabs.max = 0; /* even calling it takes some */
+  (void)cast_protect(S, collect_garbage, NULL);
+  S->slabs.max = max;
+}
+
 static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   ending e = {S, t, nres};
   cast_status how = CAST_DONE;
@@ -304,6 +329,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
 #endif
   cast_coroutine_put(S, t->co, clean);
   t->co.L = NULL;
+  if (status == LUA_ERRMEM) make_room(S);
   cast_cancel_end(t);
   cast_task_finish(&t->core, how);
 }
@@ -466,7 +492,8 @@ static int prepare(cast_state *S, cast_ltask *t) {
       if (t->co.L != NULL) cast_coroutine_put(S, t->co, true);
       cast_msg_drop(&t->core.waiter.msg);
       cast_cancel_end(t);
-      cast_task_finish(&t->core, CAST_CANCELLED);
+      cast_task_finish(
+        &t->core, cast_budget_over(S) ? CAST_FAILED : CAST_CANCELLED);
       return -1;
     }
     if (t->remote) return start_remote(S, t);

@@ -1,0 +1,135 @@
+/* budget.c - what a session may use, and what it has used.
+   SPDX-License-Identifier: MIT
+
+   Memory is counted by its allocator (slab.h), tasks by the session. Processor
+   time is that of the threads that run its slices, read at the beginning and
+   the end of each: that takes a system call, so only sessions that were made
+   with a budget for it are measured. A slice that computes is interrupted when
+   the budget ends (stop.c). Then all tasks are treated as cancelled ones, but
+   meet an ordinary error, and so have failed. */
+#include "../../include/casting.h"
+#include "state.h"
+
+#include <math.h>
+
+/* -- processor time ------------------------------------------------------- */
+
+/* Relaxed, all of these: figures, written by the owner. */
+static uint64_t used(cast_state *S) {
+  return atomic_load_explicit(&S->cpu, memory_order_relaxed);
+}
+
+bool cast_budget_over(cast_state *S) {
+  return atomic_load_explicit(&S->over, memory_order_relaxed);
+}
+
+static void end_all(cast_state *S) {
+  cast_session *s = &S->session;
+  cast_list *l = &s->tasks;
+  atomic_store_explicit(&S->over, true, memory_order_relaxed);
+  /* Others add tasks, but only the owner removes any. */
+  for (;;) {
+    cast_lock_take(&s->lock);
+    l = l->next;
+    cast_lock_drop(&s->lock);
+    if (l == &s->tasks) return;
+    cast_task_cancel(CAST_CONTAINER(l, cast_task, link));
+  }
+}
+
+void cast_budget_meter(cast_session *s, bool begins) {
+  cast_state *S = cast_state_of(s);
+  uint64_t now = os_thread_cpu(), clock;
+  if (!begins) {
+    atomic_store_explicit(
+      &S->cpu, used(S) + (now - S->cpu_from), memory_order_relaxed);
+    return;
+  }
+  S->cpu_from = now;
+  if (S->cpu_max == OS_FOREVER || cast_budget_over(S)) return;
+  if (used(S) >= S->cpu_max) {
+    end_all(S);
+    return;
+  }
+  clock = os_now();
+  cast_nag_at(S, clock + (S->cpu_max - used(S)), clock);
+}
+
+bool cast_budget_spent(cast_state *S) {
+  uint64_t now, sum;
+  if (S->cpu_max == 0 || S->cpu_max == OS_FOREVER) return false;
+  if (cast_budget_over(S)) return true;
+  sum = used(S) + (os_thread_cpu() - S->cpu_from);
+  if (sum >= S->cpu_max) {
+    end_all(S);
+    return true;
+  }
+  now = os_now();
+  cast_nag_at(S, now + (S->cpu_max - sum), now);
+  return false;
+}
+
+void cast_budget_push(lua_State *L, cast_state *S) {
+  lua_pushfstring(L, "session '%s' has used up its %f seconds of cpu",
+    (const char *)S->name, (lua_Number)((double)S->cpu_max * 1e-9));
+}
+
+/* -- options -------------------------------------------------------------- */
+
+double cast_budget_read(lua_State *L, const char *name, bool whole) {
+  lua_Number n;
+  lua_getfield(L, 1, name);
+  if (lua_isnil(L, -1)) return lua_pop(L, 1), 0;
+  n = lua_tonumber(L, -1);
+  if (lua_type(L, -1) != LUA_TNUMBER || !(n > 0) || (whole && n < 1) ||
+      (whole && n != floor(n)))
+    luaL_argerror(L, 1,
+      lua_pushfstring(L, "%s must be a positive %s, got %s", name,
+        whole ? "integer" : "number", cast_lua_describe(L, -1)));
+  lua_pop(L, 1);
+  return n;
+}
+
+void cast_budget_refuse(lua_State *L, cast_state *S, int rc) {
+  const char *name = S->name;
+  if (rc == CASTING_EFULL)
+    luaL_error(L, "spawn: session '%s' has its limit of %d tasks", name,
+      (int)S->session.tasks_max);
+  luaL_error(L, "spawn: session '%s' is closed", name);
+  cast_panic(__FILE__, __LINE__, "luaL_error returned");
+}
+
+/* -- figures -------------------------------------------------------------- */
+
+static void set_number(lua_State *L, const char *name, double n) {
+  lua_pushnumber(L, (lua_Number)n);
+  lua_setfield(L, -2, name);
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t n) {
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_setfield(L, -2, name);
+}
+
+int cast_session_stats(lua_State *L, cast_state *S) {
+  cast_session *s = &S->session;
+  uint64_t tasks, started;
+  cast_lock_take(&s->lock);
+  tasks = s->ntasks;
+  started = s->nstarted;
+  cast_lock_drop(&s->lock);
+  lua_createtable(L, 0, 8);
+  lua_pushstring(L, S->name);
+  lua_setfield(L, -2, "name");
+  set_count(L, "tasks", tasks);
+  set_count(L, "started", started);
+  if (s->tasks_max != 0) set_count(L, "tasks_max", s->tasks_max);
+  if (S->host == NULL)
+    set_count(
+      L, "memory", atomic_load_explicit(&S->slabs.bytes, memory_order_relaxed));
+  if (S->slabs.max != 0) set_count(L, "memory_max", S->slabs.max);
+  if (S->cpu_max != 0) set_number(L, "cpu", (double)used(S) * 1e-9);
+  if (S->cpu_max != 0 && S->cpu_max != OS_FOREVER)
+    set_number(L, "cpu_max", (double)S->cpu_max * 1e-9);
+  return 1;
+}
