@@ -39,7 +39,7 @@ static void end_all(cast_state *S) {
 
 void cast_budget_meter(cast_session *s, bool begins) {
   cast_state *S = cast_state_of(s);
-  uint64_t now = os_thread_cpu(), clock;
+  uint64_t now = os_own_cpu(), clock;
   if (!begins) {
     atomic_store_explicit(
       &S->cpu, used(S) + (now - S->cpu_from), memory_order_relaxed);
@@ -59,7 +59,7 @@ bool cast_budget_spent(cast_state *S) {
   uint64_t now, sum;
   if (S->cpu_max == 0 || S->cpu_max == OS_FOREVER) return false;
   if (cast_budget_over(S)) return true;
-  sum = used(S) + (os_thread_cpu() - S->cpu_from);
+  sum = used(S) + (os_own_cpu() - S->cpu_from);
   if (sum >= S->cpu_max) {
     end_all(S);
     return true;

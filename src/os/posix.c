@@ -36,7 +36,7 @@ uint64_t os_now(void) {
   return ns != 0 ? ns : 1;
 }
 
-uint64_t os_thread_cpu(void) {
+uint64_t os_own_cpu(void) {
   struct timespec used = {0, 0};
   (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
   return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
