@@ -9,7 +9,6 @@
 
 set(CASTING_LIBDIR lib CACHE STRING "where libraries go, below the prefix")
 set(CASTING_ABI 0) # of the library; changes when old programs break
-set(homepage "https://github.com/casting-lua/casting")
 
 # casting_library(tag version): from the object libraries binding-TAG and core
 function(casting_library tag v)
@@ -52,7 +51,7 @@ function(casting_library tag v)
       COMMAND ${CMAKE_COMMAND} -E rm -f ${dir}/${name}.o
       DEPENDS binding-${tag} core ${objects}
       COMMAND_EXPAND_LISTS VERBATIM)
-    add_custom_target(archive-${tag} DEPENDS ${dir}/${name}.a)
+    add_custom_target(archive-${tag} ALL DEPENDS ${dir}/${name}.a)
     install(FILES ${dir}/${name}.a DESTINATION ${CASTING_LIBDIR}
       COMPONENT dev-${tag})
   else()
@@ -86,7 +85,6 @@ function(casting_library tag v)
     set(suffix \"${v}\")
     set(libsuffix \"${libsuffix}\")
     set(title \"${title}\")
-    set(homepage \"${homepage}\")
     set(version \"${PROJECT_VERSION}\")
     configure_file(\"${CMAKE_SOURCE_DIR}/cmake/casting.pc.in\"
       \"${dir}/${pc}\" @ONLY)" COMPONENT dev-${tag})

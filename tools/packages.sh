@@ -1,0 +1,244 @@
+#!/bin/sh
+# packages.sh - builds and tries every form in which casting is delivered.
+# SPDX-License-Identifier: MIT
+#
+#   packages.sh [PART ...]     all, or some of: install rock amalgam deb
+#
+#   install   ./dev install into a scratch prefix; an example runs from there
+#             with each stock interpreter; C programs are built with what
+#             pkg-config says, shared and static, and from C++
+#   rock      `luarocks make` in a copy of the sources, offline, per Lua version
+#   amalgam   the single C file, compiled as a module and into a program
+#   deb       dpkg-buildpackage in a copy, lintian, unpacked into a scratch root
+#
+# Works in build/packages. The last line counts: "N passed, M failed".
+set -u
+cd "$(dirname -- "$0")/.." || exit 2
+root=$PWD
+work=$root/build/packages
+luas=${LUAS:-"5.1 5.2 5.3 5.4 luajit"}
+passed=0 failed=0
+mkdir -p "$work" || exit 2
+
+try() { # try TEXT COMMAND ...: counts it; shows its output if it fails
+  text=$1
+  shift
+  if "$@" >"$work/log" 2>&1; then
+    passed=$((passed + 1))
+    echo "ok $text"
+  else
+    failed=$((failed + 1))
+    tail -n 60 "$work/log"
+    echo "not ok $text"
+  fi
+}
+interpreter() { case $1 in luajit) echo luajit ;; *) echo "lua$1" ;; esac; }
+# Where a version's modules lie below lib/lua and share/lua.
+short() { case $1 in luajit) echo 5.1 ;; *) echo "$1" ;; esac; }
+lua_flags() { # the flags of the Lua library itself, headers and all
+  case $1 in
+  luajit) pkg-config --cflags --libs luajit ;;
+  *) pkg-config --cflags --libs "lua$1" || pkg-config --cflags --libs "lua-$1" ;;
+  esac
+}
+
+# The sources as they are here, without what was built.
+copy() { # copy DIR
+  rm -rf "$1"
+  mkdir -p "$1" || return 1
+  tar -C "$root" --exclude=./build --exclude=./.git -cf - . | tar -C "$1" -xf -
+}
+
+# Runs an example as a reader would, and looks at what it prints.
+example() { # example VERSION PATH CPATH
+  out=$(env -i PATH="$PATH" LUA_PATH="$2;;" LUA_CPATH="$3;;" \
+    "$(interpreter "$1")" examples/sieve.lua 30) || return 1
+  echo "$out"
+  echo "$out" | grep -q 29
+}
+
+# Runs build/packages/NAME with the libraries below a directory.
+runs() { # runs NAME LIBDIR
+  LD_LIBRARY_PATH=$2 timeout 60 "$work/$1" 20000 >"$work/out" || return 1
+  cat "$work/out"
+  grep -q 'sum of squares: 338350' "$work/out"
+}
+
+# -- ./dev install ----------------------------------------------------------------
+
+host() { # host VERSION PREFIX static|shared: examples/c/host.c
+  export PKG_CONFIG_PATH="$2/lib/pkgconfig"
+  if [ "$3" = static ]; then
+    libs="$2/lib/libcasting$(suffix "$1").a -ldl -lm"
+  else
+    libs=$(pkg-config --libs "casting-$1")
+  fi
+  # shellcheck disable=SC2046,SC2086
+  cc -Wall -Wextra -Wpedantic -Wconversion -Werror -D_GNU_SOURCE \
+    -o "$work/host-$1-$3" examples/c/host.c \
+    $(pkg-config --cflags "casting-$1") $libs $(lua_flags "$1") -pthread &&
+    runs "host-$1-$3" "$2/lib"
+}
+suffix() { case $1 in luajit) echo -luajit ;; *) echo "$1" ;; esac; }
+# A program, a module and `require "casting"` have one runtime between them.
+module() { # module VERSION PREFIX
+  # shellcheck disable=SC2046
+  cc -shared -fPIC -D_GNU_SOURCE -o "$work/parkmod.so" examples/c/parkmod.c \
+    $(PKG_CONFIG_PATH="$2/lib/pkgconfig" \
+      pkg-config --cflags --libs "casting-$1") \
+    $(lua_flags "$1" | tr ' ' '\n' | grep '^-I') -pthread || return 1
+  for first in "require 'casting'" "require 'parkmod'"; do
+    echo "$first" >"$work/first.lua"
+    cat "$work/first.lua" examples/c/parkmod.lua >"$work/both.lua"
+    LD_LIBRARY_PATH=$2/lib LUA_CPATH="$2/lib/lua/$1/?.so;$work/?.so" \
+      timeout 60 "$(interpreter "$1")" "$work/both.lua" >"$work/out" 2>&1
+    cat "$work/out"
+    grep -q 'others ran meanwhile: *true' "$work/out" || return 1
+  done
+}
+hidden() { # hidden FILE: nothing but the API is visible
+  ! nm -D --defined-only "$1" | grep -v -e ' casting_' -e ' luaopen_casting' \
+    -e ' A CASTING_' | grep .
+}
+archive_hidden() {
+  ! nm -g --defined-only "$1" | grep -e ' [TDBR] ' | grep -v -e ' casting_' \
+    -e ' luaopen_casting' | grep .
+}
+from_cpp() { # from_cpp PREFIX
+  printf '%s\n' '#include <casting.h>' 'int main() {' \
+    '  casting_value v; casting_message *m = casting_message_new();' \
+    '  casting_message_integer(m, 1);' \
+    '  return casting_message_read(m, &v) == 1 ? 0 : 1; }' >"$work/a.cpp"
+  g++ -std=c++11 -Wall -Wextra -Wpedantic -Wconversion -Werror \
+    -I"$1/include" -o "$work/cpp" "$work/a.cpp" -L"$1/lib" \
+    -l"casting$(suffix "$2")" $(lua_flags "$2") &&
+    LD_LIBRARY_PATH=$1/lib "$work/cpp"
+}
+part_install() {
+  prefix=$work/prefix
+  rm -rf "$prefix"
+  try "install: ./dev install" env LUAS="$luas" ./dev install "$prefix"
+  for v in $luas; do
+    s=$(short "$v")
+    try "install: example on $v" example "$v" "$prefix/share/lua/$s/?.lua" \
+      "$prefix/lib/lua/$s/?.so"
+    try "install: shared on $v" host "$v" "$prefix" shared
+    try "install: static on $v" host "$v" "$prefix" static
+    try "install: module on $v" module "$v" "$prefix"
+    try "install: internals hidden on $v" \
+      hidden "$prefix/lib/libcasting$(suffix "$v").so"
+    try "install: internals of the archive hidden on $v" \
+      archive_hidden "$prefix/lib/libcasting$(suffix "$v").a"
+    last=$v
+  done
+  if command -v g++ >/dev/null; then
+    try "install: C++" from_cpp "$prefix" "$last"
+  fi
+  if command -v man >/dev/null; then
+    try "install: man page" sh -c "man --warnings -l \
+      '$prefix/share/man/man7/casting.7' 2>&1 >/dev/null | (! grep .)"
+  fi
+}
+
+# -- LuaRocks ----------------------------------------------------------------------
+
+rock() { # rock VERSION
+  tree=$work/tree-$1
+  rm -rf "$tree"
+  # Nothing is fetched: no server is known.
+  (cd "$work/sources" && luarocks --lua-version="$1" --tree="$tree" \
+    --only-server="$work/none" make) || return 1
+  example "$1" "$tree/share/lua/$1/?.lua" "$tree/lib/lua/$1/?.so"
+}
+part_rock() {
+  try "rock: the rockspec is up to date" sh tools/rockspec.sh -c
+  try "rock: copy" copy "$work/sources"
+  for v in $luas; do
+    [ "$v" != luajit ] || continue # LuaRocks has it as a variant of 5.1
+    try "rock: luarocks make on $v" rock "$v"
+  done
+}
+
+# -- the single file ---------------------------------------------------------------
+
+amalgam() {
+  dir=$work/amalgam
+  rm -rf "$dir"
+  mkdir -p "$dir" && sh tools/amalgamate.sh >"$dir/casting.c" &&
+    cp include/casting.h "$dir/" || return 1
+  # shellcheck disable=SC2046
+  cc -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared -pthread \
+    -o "$dir/casting.so" "$dir/casting.c" \
+    $(lua_flags "$1" | tr ' ' '\n' | grep '^-I') -ldl -lm
+}
+amalgam_program() { # with the program, in one compilation
+  # shellcheck disable=SC2046
+  cc -std=gnu11 -O2 -D_GNU_SOURCE -I"$work/amalgam" -o "$work/host-amalgam" \
+    examples/c/host.c "$work/amalgam/casting.c" $(lua_flags "$1") -ldl -lm \
+    -pthread && runs host-amalgam /
+}
+part_amalgam() {
+  v=5.4
+  case " $luas " in *" 5.4 "*) ;; *) v=${luas%% *} ;; esac
+  try "amalgam: compiles on $v" amalgam "$v"
+  try "amalgam: only the API is visible" hidden "$work/amalgam/casting.so"
+  try "amalgam: example on $v" example "$v" / "$work/amalgam/?.so"
+  try "amalgam: program on $v" amalgam_program "$v"
+}
+
+# -- Debian packages -----------------------------------------------------------------
+
+# A compiler cache of the developer's is of no use there, and may have a path.
+packages() {
+  copy "$work/deb/casting" && cd "$work/deb/casting" &&
+    env -u CMAKE_C_COMPILER_LAUNCHER -u CC dpkg-buildpackage -us -uc -b
+}
+linted() {
+  out=$(lintian --fail-on error,warning --tag-display-limit 0 \
+    "$work"/deb/*.changes)
+  rc=$?
+  echo "$out"
+  return $rc
+}
+unpacked() {
+  rm -rf "$work/deb/root"
+  mkdir -p "$work/deb/root/var/lib/dpkg" || return 1
+  : >"$work/deb/root/var/lib/dpkg/status"
+  # The root is bare: what they depend on is this system's.
+  dpkg --root="$work/deb/root" --force-depends --force-not-root \
+    --force-script-chrootless -i "$work"/deb/*casting_*.deb \
+    "$work"/deb/*casting-dev_*.deb
+}
+part_deb() {
+  rm -rf "$work/deb"
+  try "deb: dpkg-buildpackage" packages
+  cd "$root" || exit 2
+  try "deb: lintian" linted
+  try "deb: unpacked" unpacked
+  arch=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
+  for v in 5.1 5.2 5.3 5.4; do
+    case " $luas " in *" $v "*) ;; *) continue ;; esac
+    try "deb: example on $v" example "$v" / \
+      "$work/deb/root/usr/lib/$arch/lua/$v/?.so"
+  done
+  try "deb: program" deb_host "$arch"
+}
+deb_host() {
+  # shellcheck disable=SC2046
+  cc -D_GNU_SOURCE -I"$work/deb/root/usr/include" -o "$work/host-deb" \
+    examples/c/host.c -L"$work/deb/root/usr/lib/$1" -lcasting5.4 \
+    $(lua_flags 5.4) -pthread && runs host-deb "$work/deb/root/usr/lib/$1"
+}
+
+if [ $# -eq 0 ]; then set -- install rock amalgam deb; fi
+for part; do
+  case $part in
+  install | rock | amalgam | deb) "part_$part" ;;
+  *)
+    echo "packages.sh: no part $part" >&2
+    exit 2
+    ;;
+  esac
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
