@@ -7,6 +7,7 @@
 #include "mem.h"
 
 #include "../include/casting.h"
+#include "os/os.h"
 
 #include <stdlib.h>
 
@@ -160,13 +161,14 @@ void *cast_alloc_aligned(size_t align, size_t size) {
   if (fails_now()) return NULL;
   if (CAST_UNLIKELY(source.fn != NULL))
     return counted(aligned_within(align, size));
-  return counted(aligned_alloc(align, size));
+  return counted(os_alloc_aligned(align, size));
 }
 
 void cast_free_aligned(void *ptr) {
   char *raw;
   if (CAST_LIKELY(source.fn == NULL)) {
-    cast_free(ptr);
+    if (ptr != NULL) uncount();
+    os_free_aligned(ptr);
   } else if (ptr != NULL) {
     memcpy(&raw, (char *)ptr - sizeof raw, sizeof raw);
     cast_free(raw);
