@@ -17,6 +17,7 @@
 #             two ends at least, and docs/CONCURRENCY.md lists it
 #   fences    no atomic_thread_fence (ThreadSanitizer cannot see it)
 #   volatile  none
+#   long      no variable of that type outside src/os: it is 32 bits on Windows
 #   opener    the first line names the file and its purpose; an SPDX line
 #   todo      no TODO, FIXME or XXX left
 set -u
@@ -153,6 +154,9 @@ function check_line(n, line,    code, i, s, name) {
         code ~ /__x86_64__|__i386__|__aarch64__|__arm__|__riscv|__s390x?__/ ||
         code ~ /__FreeBSD__|__GLIBC__|__ANDROID__|__powerpc|_POSIX_/)
       bad(n, "platform: #if about a platform outside src/os")
+  if (code ~ /(^|[^A-Za-z_])long +[a-z_]+ *[=;,)\[]/ && code !~ /long long/ &&
+      file !~ /^src\/os\//)
+    bad(n, "long: it holds no size everywhere; use size_t or int64_t")
   if (code ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
     bad(n, "volatile: use an atomic")
   if (code ~ /atomic_(thread|signal)_fence/)

@@ -38,6 +38,11 @@ void os_cede(void); /* lets another thread run, if one wants to */
 /* Random bits for seeds: different in each process run. */
 uint64_t os_entropy(void);
 
+/* A block of `size` bytes at a multiple of `align`, a power of two of which size
+   is a multiple; NULL when out of memory. os_free_aligned takes NULL, too. */
+void *os_alloc_aligned(size_t align, size_t size);
+void os_free_aligned(void *ptr);
+
 /* -- threads */
 
 typedef struct os_thread {

@@ -44,6 +44,14 @@ uint64_t os_own_cpu(void) {
 
 void os_cede(void) { (void)sched_yield(); }
 
+/* -- aligned memory */
+
+void *os_alloc_aligned(size_t align, size_t size) {
+  return aligned_alloc(align, size);
+}
+
+void os_free_aligned(void *ptr) { free(ptr); }
+
 /* -- threads */
 
 typedef struct start {
