@@ -58,6 +58,7 @@ build = {
         "src/lua/report.c",
         "src/lua/seen.c",
         "src/lua/state.c",
+        "src/lua/stop.c",
         "src/lua/strings.c",
         "src/lua/task.c",
         "src/mem.c",

@@ -38,8 +38,8 @@ void os_cede(void); /* lets another thread run, if one wants to */
 /* Random bits for seeds: different in each process run. */
 uint64_t os_entropy(void);
 
-/* A block of `size` bytes at a multiple of `align`, a power of two of which size
-   is a multiple; NULL when out of memory. os_free_aligned takes NULL, too. */
+/* A block of `size` bytes at a multiple of `align`, a power of two that `size`
+   is a multiple of; NULL when out of memory. os_free_aligned takes NULL. */
 void *os_alloc_aligned(size_t align, size_t size);
 void os_free_aligned(void *ptr);
 
