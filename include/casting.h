@@ -355,6 +355,11 @@ typedef int (*casting_finish)(struct lua_State *L, int outcome, void *ud);
 CASTING_API int casting_park(struct lua_State *L, casting_waker *w,
   double seconds, casting_finish finish, void *ud);
 
+/* Keeps the shared object that has this address loaded until the process ends.
+   For modules with threads of their own: lua_close unloads a module, and a
+   thread that has not quite ended would run code that is gone. */
+CASTING_API void casting_pin(const void *address);
+
 /* -- a host's own event loop ---------------------------------------------- */
 
 /* Main program of an adopted state: lets its tasks run that are ready, once,

@@ -10,7 +10,7 @@
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:5 format:10 warnings:70 models:120 tsan:150 asan:120 shrink:110
 ubsan:80 inject:100 tidy:80 valgrind:300 compile55:80
-mutants:180'
+mutants:180 packages:200 portable:260 qemu:900'
 
 check_main() {
   budget=''
@@ -103,6 +103,7 @@ check_lint() {
   attempt "tools/lint.sh" sh tools/lint.sh
   attempt "tools/pairs.sh" sh tools/pairs.sh
   attempt "tools/api.sh" sh tools/api.sh
+  attempt "tools/rockspec.sh" sh tools/rockspec.sh -c
   places=''
   for place in lua bench examples tests tools; do
     if [ -d $place ]; then places="$places $place"; fi
@@ -311,6 +312,57 @@ check_valgrind() {
     -DCASTING_PLAIN_MEMORY=ON \
     "-DCASTING_UNIT_WRAPPER=$v" "-DCASTING_LUA_WRAPPER=$v"
 }
+
+# -- packages and ports ---------------------------------------------------------------
+
+# A script with a last line "N passed, M failed".
+counted() { # counted NAME COMMAND ...
+  name=$1
+  shift
+  mkdir -p "$root/build"
+  "$@" >"$root/build/$name.log" 2>&1
+  counts=$(sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' \
+    "$root/build/$name.log")
+  [ -n "$counts" ] || counts='0 1'
+  if [ "${counts#* }" -gt 0 ]; then
+    grep -v '^ok ' "$root/build/$name.log" | tail -n 200
+  fi
+  passed=$((passed + ${counts% *})) failed=$((failed + ${counts#* }))
+}
+
+need_packages() {
+  need_build
+  need_luas
+  need_command gcc gcc
+  need_command luarocks luarocks
+  need_command dpkg-dev dpkg-buildpackage
+  need_command debhelper dh
+  need_command lintian lintian
+  need_command fakeroot fakeroot
+  for v in 5.1 5.2 5.3 5.4 luajit; do need_lua_headers "$v"; done
+}
+check_packages() { counted packages env LUAS="$luas" sh tools/packages.sh; }
+
+need_portable() {
+  need_build
+  need_command make make
+  need_command musl-tools musl-gcc
+  need_command gcc-mingw-w64-x86-64 x86_64-w64-mingw32-gcc
+}
+check_portable() { counted portable sh tools/ports.sh musl macos windows; }
+
+need_qemu() {
+  need_build
+  need_command make make
+  need_command qemu-user qemu-aarch64
+  need_command gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+  need_command gcc-riscv64-linux-gnu riscv64-linux-gnu-gcc
+  [ -d /usr/aarch64-linux-gnu/include ] ||
+    need libc6-dev-arm64-cross "C library of aarch64"
+  [ -d /usr/riscv64-linux-gnu/include ] ||
+    need libc6-dev-riscv64-cross "C library of riscv64"
+}
+check_qemu() { counted qemu sh tools/ports.sh aarch64 riscv64; }
 
 # -- Lua 5.5 -------------------------------------------------------------------------
 

@@ -198,6 +198,8 @@ CASTING_API int luaopen_parkmod(lua_State *L) {
   static const luaL_Reg functions[] = {{"work", mod_work}, {"read", mod_read},
     {"pipe", mod_pipe}, {"write", mod_write}, {"close", mod_close},
     {NULL, NULL}};
+  static const char here = 0;
+  casting_pin(&here); /* its threads may end after the Lua state has */
   lua_newtable(L);
   for (const luaL_Reg *f = functions; f->name != NULL; f++) {
     lua_pushcfunction(L, f->func);

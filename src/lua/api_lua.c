@@ -232,6 +232,8 @@ casting_waker *casting_waker_ref(casting_waker *w) {
 
 void casting_waker_unref(casting_waker *w) { cast_unref(&w->object); }
 
+void casting_pin(const void *address) { os_pin(address); }
+
 void casting_wake(casting_waker *w) { cast_event_set(&w->event, NULL); }
 
 int cast_waker_finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {

@@ -382,8 +382,11 @@ describe("bad input", function()
       local casting = require "casting"
       local ch = casting.channel(math.huge)
       casting.on_error(ch)
-      casting.spawn(function() error(coroutine.create(function() end)) end)
+      local task = casting.spawn(function()
+        error(coroutine.create(function() end))
+      end)
       local failure = ch:receive(15)
+      assert(task:status() == "failed") -- and not collected before
       print(type(failure.task), type(failure.traceback))
       print "end"
     ]])

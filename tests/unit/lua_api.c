@@ -108,6 +108,8 @@ static void words(void **state) {
   assert_string_equal(casting_word(CASTING_EFAILED), "failed");
   assert_string_equal(casting_word(1), "unknown");
   assert_string_equal(casting_word(-10), "unknown");
+  static const char here = 0;
+  casting_pin(&here);
   casting_expect();
   casting_unexpect();
 }
