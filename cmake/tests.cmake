@@ -92,7 +92,7 @@ foreach(tag IN LISTS tags)
     casting_examples(${tag} ${v} ${CASTING_LIB_${v}})
     add_dependencies(unit-tests host-${tag} parkmod-${tag})
     casting_test(NAME examples/host TAG ${tag} KIND script
-      COMMAND $<TARGET_FILE:host-${tag}> 20000)
+      COMMAND ${CASTING_UNIT_WRAPPER} $<TARGET_FILE:host-${tag}> 20000)
   endif()
 endforeach()
 

@@ -49,9 +49,9 @@ fetch() { # fetch PACKAGE: its source below build/ports/src/PACKAGE
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 # Lua and cmocka for a port: <port>/{bin/lua,lib/liblua.a,lib/libcmocka.a,include}
-build_lua() { # build_lua PORT CC
+build_lua() { # build_lua PORT CC WRAPPER
   top=$ports/$1
-  [ -x "$top/bin/lua" ] && return 0
+  [ -x "$top/bin/lua.bin" ] && return 0
   fetch lua5.4 || return 1
   rm -rf "$top/lua"
   mkdir -p "$top/bin" "$top/lib" "$top/include" &&
@@ -61,7 +61,10 @@ build_lua() { # build_lua PORT CC
     lua || return 1
   (cd "$top/lua/src" &&
     cp lua.h luaconf.h lauxlib.h lualib.h "$top/include/" &&
-    cp liblua.a "$top/lib/" && cp lua "$top/bin/")
+    cp liblua.a "$top/lib/" && cp lua "$top/bin/lua.bin") || return 1
+  # A program like others, which tests can start, too.
+  printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$3" "$top/bin/lua.bin" \
+    >"$top/bin/lua" && chmod +x "$top/bin/lua"
 }
 build_cmocka() { # build_cmocka PORT CC
   top=$ports/$1
@@ -115,7 +118,7 @@ END
 tested() { # tested PORT CC FACTOR [WRAPPER]
   port=$1 cc=$2 factor=$3 wrapper=${4:-}
   log=$ports/log/$port
-  if ! { build_lua "$port" "$cc" && build_cmocka "$port" "$cc"; } >"$log" 2>&1
+  if ! { build_lua "$port" "$cc" "$(echo "$wrapper" | tr ';' ' ')" && build_cmocka "$port" "$cc"; } >"$log" 2>&1
   then
     tail -n 40 "$log"
     echo "$port: Lua and cmocka could not be built"
@@ -130,7 +133,8 @@ tested() { # tested PORT CC FACTOR [WRAPPER]
     "-DCASTING_LIB_5.4=$top/lib/liblua.a" "-DCASTING_CMOCKA_INCLUDE=$top/include" \
     "-DCASTING_CMOCKA=$top/lib/libcmocka.a" "-DCASTING_TIME_FACTOR=$factor"
   if [ -n "$wrapper" ]; then
-    set -- "$@" "-DCASTING_UNIT_WRAPPER=$wrapper" "-DCASTING_LUA_WRAPPER=$wrapper"
+    set -- "$@" "-DCASTING_UNIT_WRAPPER=$wrapper"
+    export CASTING_EMULATED=1 # limits of memory are not kept
   fi
   if ! { cmake "$@" && cmake --build "$dir" -j "$jobs" \
     --target unit-tests module-lua5.4; } >"$log" 2>&1; then
@@ -142,7 +146,7 @@ tested() { # tested PORT CC FACTOR [WRAPPER]
   fi
   rm -f "$dir"/results/*
   (cd "$dir" && ctest -j "$jobs" --output-on-failure -LE 'rules|stress' \
-    ${pattern:+-R "$pattern"} 2>&1) | grep -v -e ' Passed ' -e '^ *Start '
+    ${pattern:+-R "$pattern"} 2>&1) | grep -a -v -e ' Passed ' -e '^ *Start '
   for count in "$dir"/results/*.count; do
     [ -f "$count" ] || continue
     read -r p f s <"$count"
