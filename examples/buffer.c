@@ -142,6 +142,7 @@ static const luaL_Reg functions[] = {
   {NULL, NULL},
 };
 
+CASTING_API int luaopen_buffer(lua_State *L);
 CASTING_API int luaopen_buffer(lua_State *L) {
   luaL_newmetatable(L, TYPE);
   luaL_setfuncs(L, metamethods, 0);
