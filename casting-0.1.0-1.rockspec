@@ -36,6 +36,7 @@ build = {
         "src/lua/api_message.c",
         "src/lua/api_read.c",
         "src/lua/api_session.c",
+        "src/lua/budget.c",
         "src/lua/cancel.c",
         "src/lua/closure.c",
         "src/lua/code.c",
