@@ -109,8 +109,8 @@ struct cast_task {
   cast_event done;        /* set at its end */
   os_context *held;       /* (w) its C stack, while it blocks in place */
   uint64_t id;            /* (i) unique in the process */
-  _Atomic uint8_t status; /* (a) cast_status; relaxed: only reported */
   uint64_t cancelled_ns;  /* (w) when it was cancelled */
+  _Atomic uint8_t status; /* (a) cast_status; relaxed: only reported */
   bool cancelled;         /* (w) level-triggered */
   bool finished;          /* (w) */
 };
