@@ -131,7 +131,7 @@ tested() { # tested PORT CC FACTOR [WRAPPER]
     -DCMAKE_SYSTEM_NAME=Linux -DCASTING_WERROR=ON \
     "-DCASTING_INCLUDE_5.4=$top/include" "-DCASTING_LUA_5.4=$top/bin/lua" \
     "-DCASTING_LIB_5.4=$top/lib/liblua.a" "-DCASTING_CMOCKA_INCLUDE=$top/include" \
-    "-DCASTING_CMOCKA=$top/lib/libcmocka.a" "-DCASTING_TIME_FACTOR=$factor"
+    "-DCASTING_CMOCKA=$top/lib/libcmocka.a" "-DCASTING_TIME_FACTOR=$factor" -DCASTING_LUA_WRAPPER=
   if [ -n "$wrapper" ]; then
     set -- "$@" "-DCASTING_UNIT_WRAPPER=$wrapper"
     export CASTING_EMULATED=1 # limits of memory are not kept
