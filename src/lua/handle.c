@@ -38,7 +38,8 @@ static int handle_gc(lua_State *L) {
   if (h == NULL) return 0;
   if (*box != NULL) (*box)->sure[cast_sure_slot(h)] = NULL;
   if (h->object == NULL) return 0;
-  if (cast_handle_find(L, h->object)) {
+  /* Another handle of the object may have been made since. */
+  if (cast_handle_find(L, h->object) && lua_touserdata(L, -1) == h) {
     cast_state_end(L);
     if (h->object == NULL) return 0;
   }

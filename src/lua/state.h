@@ -344,6 +344,8 @@ bool cast_stop_due(cast_state *S);
 bool cast_stop_wanted(cast_state *S);
 /* In a hook: raises if t is past its time. */
 void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t);
+/* LuaJIT: a hook that is set now is seen at the next instruction. */
+void cast_stop_interpret(lua_State *L);
 /* Has the hook called after `count` instructions of L. */
 void cast_stop_hook(lua_State *L, int count);
 /* A host begins to end: hooks are to work although it is in a finalizer. */

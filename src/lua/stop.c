@@ -84,11 +84,10 @@ bool cast_stop_wanted(cast_state *S) {
 #if CAST_LUAJIT
 /* Compiled loops see no hooks: let them be interpreted again. In a finalizer
    this cannot be done, but nothing is compiled either. */
-void cast_stop_hook(lua_State *L, int count) {
+void cast_stop_interpret(lua_State *L) {
   cast_state *S = cast_state_find(L);
   if (S != NULL && !atomic_load_explicit(&S->ending, memory_order_relaxed))
     luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
-  lua_sethook(L, cast_hook, LUA_MASKCOUNT, count);
 }
 
 static int yield_once(lua_State *L) { return lua_yield(L, 0); }
@@ -108,12 +107,14 @@ void cast_stop_allow(cast_state *S) {
   (void)cast_protect(S, allow_protected, NULL);
 }
 #else
-void cast_stop_hook(lua_State *L, int count) {
-  lua_sethook(L, cast_hook, LUA_MASKCOUNT, count);
-}
-
+void cast_stop_interpret(lua_State *L) { CAST_UNUSED(L); }
 void cast_stop_allow(cast_state *S) { CAST_UNUSED(S); }
 #endif
+
+void cast_stop_hook(lua_State *L, int count) {
+  cast_stop_interpret(L);
+  lua_sethook(L, cast_hook, LUA_MASKCOUNT, count);
+}
 
 void cast_stop_insist(lua_State *L, cast_ltask *t) {
   cast_stop_hook(L, 1);

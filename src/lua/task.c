@@ -408,10 +408,17 @@ static void raise_hook(lua_State *L, lua_Debug *ar) {
   lua_error(L);
 }
 
+/* Compiled code, to which LuaJIT may return from a call, would raise it too
+   late, where nobody expects it any more. */
+static void set_raise(cast_ltask *t) {
+  cast_stop_interpret(t->co.L);
+  lua_sethook(t->co.L, raise_hook, LUA_MASKCOUNT, 1);
+}
+
 /* With the error on top of `from`; protected. */
 static void prepare_raise(lua_State *from, cast_ltask *t) {
   lua_rawsetp(from, LUA_REGISTRYINDEX, &raise_key);
-  lua_sethook(t->co.L, raise_hook, LUA_MASKCOUNT, 1);
+  set_raise(t);
   t->raising = true;
 }
 
@@ -460,7 +467,7 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
     }
   }
   if (cast_protect(S, get_aux, &d) != LUA_OK) {
-    lua_sethook(t->co.L, raise_hook, LUA_MASKCOUNT, 1); /* a nil error */
+    set_raise(t); /* a nil error */
     t->raising = true;
     cast_wait_over(t);
     return 0;
@@ -473,7 +480,7 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
     return nres;
   }
   if (cast_protect(S, raise_protected, &d) != LUA_OK) {
-    lua_sethook(t->co.L, raise_hook, LUA_MASKCOUNT, 1);
+    set_raise(t);
     t->raising = true;
   }
   cast_coroutine_put(S, d.aux, false);

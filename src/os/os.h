@@ -21,9 +21,9 @@
 
 /* -- clock and processors */
 
-uint64_t os_now(void);        /* monotonic, never goes back, never 0 */
-uint64_t os_own_cpu(void); /* processor time of the calling thread */
-unsigned os_cpu_count(void);  /* usable by this process, >= 1 */
+uint64_t os_now(void);       /* monotonic, never goes back, never 0 */
+uint64_t os_own_cpu(void);   /* processor time of the calling thread */
+unsigned os_cpu_count(void); /* usable by this process, >= 1 */
 
 /* Tells the processor that this is a spin loop. */
 static inline void os_relax(void) {
