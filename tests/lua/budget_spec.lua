@@ -32,7 +32,7 @@ describe("a limit of a session", function()
   it("of memory is met in that session only", function()
     local session = casting.session{memory = 4e6}
     local task = session:spawn(function()
-      local t = {}
+      local t = {} -- luacheck: ignore
       for i = 1, 1e9 do t[i] = ("x"):rep(100) .. i end
     end)
     local ok, e = task:join(LONG)
@@ -49,7 +49,7 @@ describe("a limit of a session", function()
 
   it("of tasks makes spawn fail", function()
     local session, gate = casting.session{tasks = 3}, casting.channel()
-    local tasks = {}
+    local tasks = {} -- luacheck: ignore
     for i = 1, 3 do
       tasks[i] = session:spawn(function() gate:receive() end)
     end
