@@ -138,6 +138,15 @@ static void want(cast_ltask *t, cast_reason *r) {
   cast_nag_at(S, now + CAST_STOP_NS, now);
 }
 
+void cast_cancel_note(cast_ltask *t) {
+  cast_state *S = cast_state_of(t->core.session);
+  if (t->core.cancelled) return;
+  /* Relaxed: asked again. */
+  if (cast_cancel_wanted(t) ||
+      atomic_load_explicit(&S->close_posted, memory_order_relaxed))
+    cast_task_cancel(&t->core);
+}
+
 void cast_cancel_end(cast_ltask *t) {
   cast_state *S = cast_state_of(t->core.session);
   /* Relaxed: a count. The wish that is counted down may be counted up only

@@ -227,6 +227,7 @@ uint64_t cast_guard_late(
 
 void cast_guard_check(lua_State *L, cast_ltask *t, uint64_t now_ns) {
   uint64_t late;
+  cast_cancel_note(t);
   if (cast_guard_late(L, t, now_ns, &late) != 0) return;
   if (late >= CAST_INSIST_NS) cast_stop_insist(t->at, t);
   lua_error(L);

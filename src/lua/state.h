@@ -287,6 +287,8 @@ void cast_cancel_close(cast_session *s);
 /* Has somebody asked for it? Any thread. */
 bool cast_cancel_wanted(cast_ltask *t);
 const char *cast_cancel_reason(cast_ltask *t); /* NULL: none */
+/* Owner: t is cancelled, if that was asked for but not yet served. */
+void cast_cancel_note(cast_ltask *t);
 /* Owner: the task ends; from now on it is too late to ask. */
 void cast_cancel_end(cast_ltask *t);
 /* The task is being freed. */
@@ -310,6 +312,14 @@ uint64_t cast_guard_spared(cast_task *t, uint64_t now_ns);
 void cast_guard_leave(cast_ltask *t);
 /* Has t anything to check? */
 static inline bool cast_guarded(const cast_ltask *t) {
+#if CAST_LUAJIT
+  /* No hook tells a loop of calls that never wait. Relaxed: or the next one
+     sees it. */
+  const cast_state *S = cast_state_of(t->core.session);
+  if (atomic_load_explicit(&t->reason, memory_order_relaxed) != NULL ||
+      atomic_load_explicit(&S->close_posted, memory_order_relaxed))
+    return true;
+#endif
   return t->core.cancelled || t->guards != NULL;
 }
 /* Where the functions written in Lua are said to be. */

@@ -137,10 +137,7 @@ static bool is_leaving(lua_State *L) {
 
 void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
   uint64_t now = os_now(), late, next;
-  if (!t->core.cancelled &&
-      (cast_cancel_wanted(t) ||
-        atomic_load_explicit(&S->close_posted, memory_order_relaxed)))
-    cast_task_cancel(&t->core);
+  cast_cancel_note(t);
   if (S->session.metered) (void)cast_budget_spent(S);
   if (!cast_guarded(t)) return;
   if (is_leaving(L)) {

@@ -1,0 +1,179 @@
+-- chaos.lua - sessions, tasks and channels that are made, cancelled, closed and
+-- killed at random, while messages go through a core that is left alone: none
+-- of those is lost or doubled, and memory stays flat.
+-- SPDX-License-Identifier: MIT
+--
+--   lua tests/stress/chaos.lua [SEED] [SECONDS]     (2 seconds by default)
+
+package.path = (arg[0]:match "^(.*)[/\\]" or ".") .. "/lib/?.lua;" ..
+  package.path
+local kit = require "kit"
+local casting = require "casting"
+
+local seed = kit.arguments()
+local factor = tonumber(os.getenv "CASTING_TIME_FACTOR") or 1
+local seconds = tonumber(arg[2]) or 2
+local random = kit.generator(seed)
+local failures = casting.channel(math.huge)
+casting.on_error(failures) -- what the victims fail with is no concern here
+
+-- -- those that survive ------------------------------------------------------
+
+-- A producer numbers its messages; through two relays, in sessions of their
+-- own, they come to a consumer, which counts.
+local stop, first, second, last = casting.channel(), casting.channel(),
+  casting.channel(16), casting.channel(math.huge)
+local core = {casting.session(), casting.session(), casting.session()}
+local survivors = {
+  core[1]:spawn(function()
+    local c, n = require "casting", 0
+    while not stop:closed() do
+      n = n + 1
+      c.select{{first, n}, {second, n}}
+      if n % 256 == 0 then c.sleep(0.001) end
+    end
+    first:close()
+    return n
+  end),
+  core[2]:spawn(function()
+    local n = 0
+    for v in first do
+      second:send(v)
+      n = n + 1
+    end
+    second:close()
+    return n
+  end),
+  core[3]:spawn(function()
+    for v in second do last:send(v) end
+    last:close()
+  end),
+}
+
+-- -- those that do not -------------------------------------------------------
+
+local bodies = {
+  "while true do ch:send({n, tostring(n)}) n = n + 1 end",
+  "for v in ch do n = n + 1 end",
+  "while true do c.select{ch, {ch, n}, timeout = 0.001} end",
+  "c.sleep(0.002) error('on purpose')",
+  "c.with_timeout(0.001, function() while true do ch:receive() end end)",
+  "c.shield(c.sleep, 0.002) while true do c.yield() end",
+  "while true do pcall(ch.receive, ch) end",
+  "table.sort({3, 2, 1}, function(a, b) ch:receive() return a < b end)",
+  "coroutine.wrap(function() for v in ch do n = n + 1 end end)()",
+  "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end",
+  "local s = c.session() s:spawn('return 1'):join() s:close()",
+  "c.spawn(function() c.sleep(100) end):join(0.001)",
+  "for i = 1, 20 do c.after(0.001) end ch:close()",
+  "return ch, n",
+}
+if not rawget(_G, "jit") then bodies[#bodies + 1] = "while true do end" end
+
+local sessions, tasks, channels = {}, {}, {}
+local counts = {spawned = 0, cancelled = 0, closed = 0, sessions = 0}
+
+local function some(list)
+  return #list > 0 and list[random(#list)] or nil
+end
+
+local actions = {
+  function()
+    if #sessions >= 6 then return end
+    counts.sessions = counts.sessions + 1
+    sessions[#sessions + 1] = casting.session{memory = 4e6, tasks = 50}
+  end,
+  function()
+    channels[random(8)] = casting.channel(random(3) - 1)
+  end,
+  function()
+    local session, ch = some(sessions), channels[random(8)]
+    if not session or not ch then return end
+    local text = "local ch, n = ... local c = require 'casting' " ..
+      bodies[random(#bodies)]
+    local ok, task = pcall(session.spawn, session, text, ch, 1)
+    if ok then
+      counts.spawned = counts.spawned + 1
+      tasks[random(100)] = task
+    end
+  end,
+  function()
+    local task = tasks[random(100)]
+    if task and task:cancel "chaos" then
+      counts.cancelled = counts.cancelled + 1
+    end
+  end,
+  function()
+    local ch = channels[random(8)]
+    if ch and random(4) == 1 and ch:close() then
+      counts.closed = counts.closed + 1
+    end
+  end,
+  function()
+    local ch = channels[random(8)]
+    if ch then ch:try_send(random(100)) end
+    if ch then ch:try_receive() end
+  end,
+  function()
+    local session = some(sessions)
+    if session and random(10) == 1 then session:cancel "all" end
+  end,
+  function()
+    if #sessions == 0 or random(10) > 1 then return end
+    local session = table.remove(sessions, random(#sessions))
+    kit.check(session:close(30 * factor), "a session did not close")
+  end,
+  function()
+    local task = tasks[random(100)]
+    if task then task:join(0) end
+  end,
+  function() casting.sleep(0.0005) end,
+}
+
+local function resident()
+  local file = io.open "/proc/self/statm"
+  if not file then return 0 end
+  local pages = file:read "*l":match "%d+ (%d+)"
+  file:close()
+  return pages * 4 / 1024
+end
+
+-- -- the run -------------------------------------------------------------------
+
+local began, seen, got, early = casting.now(), {}, 0, nil
+local function drain()
+  while true do
+    local v, word = last:try_receive()
+    if not v then return word end
+    kit.check(not seen[v], "message %d came twice", v)
+    seen[v] = true
+    got = got + 1
+  end
+end
+while casting.now() - began < seconds do
+  for _ = 1, 50 do actions[random(#actions)]() end
+  drain()
+  while failures:try_receive() do end -- luacheck: ignore
+  if not early and casting.now() - began > seconds / 5 then
+    collectgarbage()
+    early = resident()
+  end
+end
+for _, session in ipairs(sessions) do
+  kit.check(session:close(30 * factor), "a session did not close at the end")
+end
+collectgarbage()
+local late = resident()
+stop:close()
+local sent = kit.join(survivors[1], "the producer")
+kit.join(survivors[2], "the relay")
+kit.join(survivors[3], "the last relay")
+drain()
+kit.check(got == sent, "%d messages of %d arrived", got, sent)
+-- What was counted in `seen` grows, by some 20 bytes a message.
+local allowed = early + got * 40 / 1e6 + 24
+kit.check(late <= allowed or factor > 1, "memory grew from %.0f to %.0f MB",
+  early, late)
+print(("chaos: %d messages; %d sessions, %d tasks, %d cancelled, %d closed; " ..
+  "%.0f to %.0f MB"):format(got, counts.sessions, counts.spawned,
+  counts.cancelled, counts.closed, early, late))
