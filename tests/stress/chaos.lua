@@ -138,9 +138,10 @@ local function resident()
   return pages * 4 / 1024
 end
 
--- -- the run -------------------------------------------------------------------
+-- -- the run -----------------------------------------------------------------
 
-local began, seen, got, early = casting.now(), {}, 0, nil
+local began, seen, got = casting.now(), {}, 0
+local early
 local function drain()
   while true do
     local v, word = last:try_receive()
