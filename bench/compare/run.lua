@@ -9,6 +9,7 @@
 --   --rounds N     default 3
 --   --seconds S    about how long a run takes that is not heavy; default 0.1
 --   --only A,B     only these workloads
+--   --columns P    only columns whose id matches this pattern, such as 5%.4
 --   --append       more rounds for what is in the data file; else from scratch
 --   --data FILE    default docs/benchmarks.tsv
 --   --report       measure nothing: table and chart from the data file
@@ -33,7 +34,7 @@ while arg[i] do
   elseif name == "rounds" or name == "seconds" then
     i = i + 1
     options[name] = assert(tonumber(arg[i]), "--" .. name .. " needs a number")
-  elseif name == "only" or name == "data" then
+  elseif name == "only" or name == "data" or name == "columns" then
     i = i + 1
     options[name] = assert(arg[i], "--" .. name .. " needs a word")
   else
@@ -113,7 +114,8 @@ local function measure(numbers, w)
   for k = 1, #columns do
     local column = columns[round % 2 == 1 and k or #columns + 1 - k]
     local steps = w.steps or numbers:get(w.id, column.id, "steps", 1)
-    local got = run(w, column, steps)
+    local skip = options.columns and not column.id:find(options.columns)
+    local got = skip and {} or run(w, column, steps)
     for _, field in ipairs(FIELDS) do
       if got[field] or field == "value" then
         numbers:put(w.id, column.id, field, round, got[field])
@@ -122,6 +124,7 @@ local function measure(numbers, w)
     if got.steps and not steps then
       numbers:put(w.id, column.id, "steps", 1, got.steps)
     end
+    numbers:write(options.data)
   end
 end
 
@@ -172,7 +175,6 @@ if not options.report then
       if wanted(w) and (not w.heavy or round % 3 == 1) then
         io.stderr:write(string.format("round %d: %s\n", round, w.title))
         measure(numbers, w)
-        numbers:write(options.data)
       end
     end
   end

@@ -255,6 +255,9 @@ town(N, Made, Done, Away, Room) when Made < N, Made - Done < 500 ->
     town(N, Made + 1, Done, Away, Room);
 town(N, Made, Done, Away, Room) ->
     receive
+        {full, Who} when length(Away) + 1 =:= Made - Done ->
+            Room ! {enter, Who}, % nobody is left to make room
+            town(N, Made, Done, Away, Room);
         {full, Who} -> town(N, Made, Done, [Who | Away], Room);
         done ->
             case Away of

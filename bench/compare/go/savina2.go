@@ -61,6 +61,10 @@ func barber(n int) float64 {
 		e := <-street
 		if e.word == "full" {
 			away = append(away, e.who)
+			if len(away) == made-done { // nobody is left to make room
+				room <- entry{"enter", e.who}
+				away = away[:len(away)-1]
+			}
 			continue
 		}
 		done++

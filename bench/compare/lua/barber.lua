@@ -86,6 +86,9 @@ local function town(n, boxes, room, street)
       local word, who = street:receive()
       if word == "full" then
         away[#away + 1] = who
+        if #away == made - done then -- nobody is left to make room
+          room:send("enter", table.remove(away))
+        end
       else
         done = done + 1
         free[#free + 1] = who
