@@ -11,7 +11,7 @@
 
 static void chan_release(cast_object *o, cast_object **more) {
   cast_chan *c = CAST_CONTAINER(o, cast_chan, object);
-  if (c->on_free != NULL) c->on_free(c);
+  if (c->on_free != NULL) c->on_free(c, more);
   for (; c->count > 0; c->count--, c->head++)
     cast_msg_drop_later(&c->ring[c->head & (c->room - 1)], more);
 }
@@ -52,7 +52,8 @@ static cast_waiter *first_live(cast_list *queue) {
 #if CAST_DEBUG >= 2
 void cast_chan_check(cast_chan *c) {
   CAST_ALWAYS(cast_lock_held(&c->lock));
-  CAST_ALWAYS(c->count <= c->capacity && c->count <= c->room);
+  CAST_ALWAYS(c->count <= c->capacity);
+  CAST_ALWAYS(c->count + c->reserved <= c->room);
   CAST_ALWAYS((c->room & (c->room - 1)) == 0);
   cast_list_check(&c->senders);
   cast_list_check(&c->receivers);
@@ -109,6 +110,38 @@ int cast_chan_grow(cast_chan *c) {
   cast_free(ring); /* somebody else was faster */
   cast_free(old);
   return 0;
+}
+
+int cast_chan_reserve(cast_chan *c) {
+  for (;;) {
+    bool room;
+    cast_lock_take(&c->lock);
+    room = c->count + c->reserved < c->room;
+    if (room) c->reserved++;
+    cast_lock_drop(&c->lock);
+    if (room) return 0;
+    if (cast_chan_grow(c) != 0) return CASTING_ENOMEM;
+  }
+}
+
+void cast_chan_unreserve(cast_chan *c) {
+  cast_lock_take(&c->lock);
+  CAST_ASSERT(c->reserved > 0);
+  c->reserved--;
+  cast_lock_drop(&c->lock);
+}
+
+int cast_chan_send_reserved(cast_chan *c, cast_session *self, cast_waiter *w) {
+  cast_task *wake = NULL;
+  int rc;
+  cast_lock_take(&c->lock);
+  CAST_ASSERT(c->reserved > 0);
+  c->reserved--;
+  rc = cast_chan_send_locked(c, w, &wake);
+  CAST_ASSERT(rc != CAST_GROW);
+  cast_lock_drop(&c->lock);
+  if (wake != NULL) cast_task_wake(wake, self);
+  return rc;
 }
 
 int cast_chan_send(

@@ -4,7 +4,7 @@
    After Go's channels: under the channel's lock a message goes straight to the
    receiver that has waited longest; receiving from a full buffer moves the
    longest-waiting sender's message to the tail. Invariants (lock held):
-   1. count <= capacity.
+   1. count <= capacity, count + reserved <= room.
    2. Live receivers wait only if count == 0; live senders only if count ==
       capacity; so one of the two queues has no live waiter.
    3. Nobody waits on a closed channel.
@@ -28,8 +28,11 @@ struct cast_chan {
   cast_msg *ring;      /* (lock) */
   cast_list senders;   /* (lock) */
   cast_list receivers; /* (lock) */
-  void (*on_free)(cast_chan *); /* (i) e.g. stops its ticker; may be NULL */
-  void *owner;                  /* (i) for on_free and the registry of names */
+  size_t reserved;     /* (lock) slots of the ring kept for messages to come */
+  /* (i) Before it goes: e.g. stops its ticker; `more` as in object.h. May be
+     NULL. */
+  void (*on_free)(cast_chan *, cast_object **more);
+  void *owner; /* (i) for on_free and the registry of names */
 };
 
 extern const cast_type cast_chan_type;
@@ -50,6 +53,12 @@ int cast_chan_receive(
 bool cast_chan_close(cast_chan *c, cast_session *self);
 bool cast_chan_closed(cast_chan *c);
 size_t cast_chan_len(cast_chan *c);
+/* Keeps room for a message, so that cast_chan_send_reserved, which gives it
+   back, need not allocate: 0 or CASTING_ENOMEM. */
+int cast_chan_reserve(cast_chan *c);
+void cast_chan_unreserve(cast_chan *c);
+/* 0, CASTING_ECLOSED, or CASTING_EFULL. */
+int cast_chan_send_reserved(cast_chan *c, cast_session *self, cast_waiter *w);
 
 /* For select: with c's lock held. Ready: the operation would not wait. */
 bool cast_chan_can_send_locked(cast_chan *c);

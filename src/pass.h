@@ -46,7 +46,7 @@ static inline int cast_pass_send_locked(
     return 0;
   }
   if (c->count >= c->capacity) return CASTING_EFULL;
-  if (CAST_UNLIKELY(c->count == c->room)) return CAST_GROW;
+  if (CAST_UNLIKELY(c->count + c->reserved == c->room)) return CAST_GROW;
   cast_pass_put(c, &w->msg);
   return 0;
 }

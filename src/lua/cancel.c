@@ -83,12 +83,16 @@ static void reason_free(cast_object *o) {
 static const cast_type reason_type = {"reason", reason_free, NULL};
 
 /* One reference for the caller. NULL: out of memory. */
+static cast_reason *empty_reason(size_t room) {
+  cast_reason *r = cast_calloc(sizeof *r + room);
+  if (r != NULL) cast_object_init(&r->object, &reason_type);
+  return r;
+}
+
 static cast_reason *new_reason(const char *text) {
   size_t size = text != NULL ? strlen(text) + 1 : 0;
-  cast_reason *r = cast_calloc(sizeof *r + size);
-  if (r == NULL) return NULL;
-  cast_object_init(&r->object, &reason_type);
-  if (text != NULL) r->text = memcpy(r->own, text, size);
+  cast_reason *r = empty_reason(size);
+  if (r != NULL && text != NULL) r->text = memcpy(r->own, text, size);
   return r;
 }
 
@@ -158,7 +162,7 @@ void cast_cancel_end(cast_ltask *t) {
 /* -- asking --------------------------------------------------------------- */
 
 /* For one task, or for all that the session has when it is served. */
-typedef struct request {
+typedef struct cast_request {
   cast_post post;
   cast_ltask *task;    /* one reference; NULL: all */
   cast_reason *reason; /* one reference */
@@ -187,16 +191,21 @@ static void on_request(cast_session *s, cast_post *p, bool closed) {
   cast_free(q);
 }
 
-/* Has `s` serve a request, at once if the caller runs it. */
-static int ask(
-  cast_session *s, cast_session *self, cast_ltask *t, const char *reason) {
+static request *new_request(cast_reason *r) {
   request *q = cast_calloc(sizeof *q);
-  if (q != NULL) q->reason = new_reason(reason);
-  if (q == NULL || q->reason == NULL) {
-    cast_free(q);
-    return CASTING_ENOMEM;
+  if (q != NULL && r != NULL) {
+    q->reason = r;
+    q->post.run = on_request;
+    return q;
   }
-  q->post.run = on_request;
+  if (r != NULL) cast_unref(&r->object);
+  cast_free(q);
+  return NULL;
+}
+
+/* Has `s` serve a request, at once if the caller runs it. */
+static void ask(
+  cast_session *s, cast_session *self, cast_ltask *t, request *q) {
   if (t != NULL) {
     q->task = cast_ref(&t->core.object);
     want(t, q->reason);
@@ -205,15 +214,41 @@ static int ask(
     on_request(s, &q->post, false);
   else if (!cast_session_push(s, self, &q->post))
     on_request(s, &q->post, true);
-  return 0;
 }
 
 int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason) {
-  return ask(t->core.session, self, t, reason);
+  request *q = new_request(new_reason(reason));
+  if (q == NULL) return CASTING_ENOMEM;
+  ask(t->core.session, self, t, q);
+  return 0;
 }
 
 int cast_state_cancel(cast_state *S, cast_session *self, const char *reason) {
-  return ask(&S->session, self, NULL, reason);
+  request *q = new_request(new_reason(reason));
+  if (q == NULL) return CASTING_ENOMEM;
+  ask(&S->session, self, NULL, q);
+  return 0;
+}
+
+/* -- asking later --------------------------------------------------------- */
+
+cast_request *cast_cancel_prepare(void) {
+  return new_request(empty_reason(CAST_REASON_MAX));
+}
+
+char *cast_cancel_text(cast_request *q) {
+  return q->reason->own;
+}
+
+void cast_cancel_ask(cast_request *q, cast_ltask *t, cast_session *self) {
+  q->reason->text = q->reason->own;
+  ask(t->core.session, self, t, q);
+}
+
+void cast_cancel_drop(cast_request *q) {
+  if (q == NULL) return;
+  cast_unref(&q->reason->object);
+  cast_free(q);
 }
 
 void cast_cancel_close(cast_session *s) {

@@ -330,8 +330,9 @@ static bool ticker_fire(cast_timer *timer) {
   return false;
 }
 
-static void ticker_stop(cast_chan *c) {
+static void ticker_stop(cast_chan *c, cast_object **more) {
   ticker *k = c->owner;
+  CAST_UNUSED(more);
   if (k == NULL) return;
   cast_timer_remove(&k->timer);
   cast_free(k);

@@ -5,7 +5,7 @@
 #include "handle.h"
 #include "state.h"
 
-static cast_ltask *check_task(lua_State *L, int i) {
+cast_ltask *cast_ltask_check(lua_State *L, int i) {
   return CAST_CONTAINER(
     cast_handle_check(L, i, &cast_task_type), cast_ltask, core.object);
 }
@@ -31,7 +31,7 @@ static int finish_await(
 
 static int wait_end(lua_State *L, const char *verb, cast_finish finish) {
   cast_state *S = cast_state_here(L);
-  cast_ltask *target = check_task(L, 1), *t;
+  cast_ltask *target = cast_ltask_check(L, 1), *t;
   uint64_t deadline = cast_deadline(L, 2);
   bool now = !lua_isnoneornil(L, 2) && lua_tonumber(L, 2) <= 0;
   if (target == cast_current(S))
@@ -55,7 +55,7 @@ static int task_await(lua_State *L) {
 static int task_status(lua_State *L) {
   static const char *const words[] = {
     "ready", "running", "waiting", "done", "failed", "cancelled"};
-  cast_ltask *t = check_task(L, 1);
+  cast_ltask *t = cast_ltask_check(L, 1);
   /* Relaxed: a moment's truth. */
   lua_pushstring(
     L, words[atomic_load_explicit(&t->core.status, memory_order_relaxed)]);
@@ -63,13 +63,13 @@ static int task_status(lua_State *L) {
 }
 
 static int task_name(lua_State *L) {
-  cast_ltask *t = check_task(L, 1);
+  cast_ltask *t = cast_ltask_check(L, 1);
   lua_pushfstring(L, "task %d", (int)t->core.id);
   return 1;
 }
 
 static int task_session(lua_State *L) {
-  cast_session *s = check_task(L, 1)->core.session;
+  cast_session *s = cast_ltask_check(L, 1)->core.session;
   cast_session_handle(s);
   cast_handle_push(L, &s->object);
   return 1;
@@ -164,7 +164,7 @@ static int ask_stack(lua_State *L, cast_state *S, cast_ltask *target) {
 
 static int task_traceback(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_ltask *t = check_task(L, 1);
+  cast_ltask *t = cast_ltask_check(L, 1);
   if (cast_event_is_set(&t->core.done)) {
     if (t->failure == NULL) return 0;
     lua_pushstring(L, cast_failure_traceback(t->failure));
@@ -183,7 +183,7 @@ static int task_traceback(lua_State *L) {
 
 static int task_cancel(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_ltask *t = check_task(L, 1);
+  cast_ltask *t = cast_ltask_check(L, 1);
   const char *reason = luaL_optstring(L, 2, NULL);
   if (cast_event_is_set(&t->core.done)) {
     lua_pushboolean(L, 0);
@@ -200,6 +200,9 @@ static const luaL_Reg task_methods[] = {
   {"status", task_status},
   {"traceback", task_traceback},
   {"cancel", task_cancel},
+  {"monitor", cast_lib_monitor},
+  {"link", cast_lib_link},
+  {"unlink", cast_lib_unlink},
   {"session", task_session},
   {"name", task_name},
   {NULL, NULL},

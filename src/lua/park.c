@@ -166,6 +166,8 @@ int cast_rebuild_values(
   luaL_checkstack(L, CAST_MSG_INLINE, NULL);
   n = cast_unpack_simple(L, m);
   if (CAST_LIKELY(n >= 0)) return n;
+  n = cast_monitor_unpack(L, S, t, m);
+  if (n > 0) return n;
   b = cast_alloc(sizeof *b);
   if (b == NULL) cast_raise_memory(L);
   b->outer = t->rebuilds;

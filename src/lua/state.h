@@ -261,6 +261,8 @@ cast_ltask *cast_ltask_make(cast_state *home);
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home);
 /* Resumes it until it waits or ends, and then others (ops->resume). */
 void cast_ltask_resume(cast_session *s, cast_task *t);
+/* The task whose handle is argument i. Raises. */
+cast_ltask *cast_ltask_check(lua_State *L, int i);
 /* Pushes how t ended: true, results... or false, error. `self` is the task
    (or main program) that asks; its waiter.msg is scratch. */
 int cast_ltask_outcome(
@@ -291,6 +293,15 @@ const char *cast_cancel_reason(cast_ltask *t); /* NULL: none */
 void cast_cancel_note(cast_ltask *t);
 /* Owner: the task ends; from now on it is too late to ask. */
 void cast_cancel_end(cast_ltask *t);
+/* A cancellation that is asked for later, when nothing may be allocated.
+   NULL: out of memory. */
+typedef struct cast_request cast_request;
+cast_request *cast_cancel_prepare(void);
+#define CAST_REASON_MAX 240           /* bytes of its reason */
+char *cast_cancel_text(cast_request *q); /* to be written before it is asked */
+/* Gives it away. */
+void cast_cancel_ask(cast_request *q, cast_ltask *t, cast_session *self);
+void cast_cancel_drop(cast_request *q); /* NULL does nothing */
 /* The task is being freed. */
 void cast_cancel_forget(cast_ltask *t);
 
@@ -456,6 +467,19 @@ void cast_call_hook(lua_State *L, cast_state *S);
 /* Can L yield to whoever resumed it? */
 bool cast_yieldable(lua_State *L);
 void cast_probe(lua_State *L); /* once per process; before any of these */
+
+/* -- monitor.c ------------------------------------------------------------ */
+
+/* If *m is what a monitor has sent: pushes its values, drops it, and returns
+   how many they are; else 0. Raises. */
+int cast_monitor_unpack(
+  lua_State *L, cast_state *S, cast_ltask *self, cast_msg *m);
+int cast_lib_monitor(lua_State *L);
+
+/* -- link.c --------------------------------------------------------------- */
+
+int cast_lib_link(lua_State *L);
+int cast_lib_unlink(lua_State *L);
 
 /* -- report.c ------------------------------------------------------------- */
 

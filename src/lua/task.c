@@ -11,6 +11,7 @@
 #include "handle.h"
 #include "state.h"
 
+static const char results_key = 0; /* in a table of results: how many */
 #if !CAST_HAS_YIELDK
 static const char raise_key = 0;
 #endif
@@ -125,7 +126,7 @@ static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i) {
   int status;
   i = lua_absindex(L, i);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  lua_getfield(L, i, "n");
+  lua_rawgetp(L, i, &results_key);
   p.n = (int)lua_tointeger(L, -1);
   lua_pop(L, 1);
   lua_pushcfunction(L, pack_protected);
@@ -165,19 +166,25 @@ void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
   }
 }
 
-/* What a joiner in the task's own session gets by reference. */
+/* What a joiner in the task's own session gets by reference. -1: the handle
+   that has them was collected; the one at hand, if any, was made after it. */
 static int push_stored(lua_State *L, cast_ltask *t) {
-  int n, top;
-  if (!cast_handle_find(L, &t->core.object)) return 0;
-  get_results(L, -1);
-  top = lua_gettop(L);
-  lua_getfield(L, top, "n");
+  int n, handle, top;
+  if (!cast_handle_find(L, &t->core.object)) return -1;
+  handle = lua_gettop(L);
+  get_results(L, handle);
+  top = handle + 1;
+  if (lua_istable(L, top)) lua_rawgetp(L, top, &results_key);
+  if (lua_type(L, -1) != LUA_TNUMBER) {
+    lua_settop(L, handle - 1);
+    return -1;
+  }
   n = (int)lua_tointeger(L, -1);
   lua_pop(L, 1);
   luaL_checkstack(L, n, "too many results");
   for (int i = 1; i <= n; i++) lua_rawgeti(L, top, i);
   lua_remove(L, top);
-  lua_remove(L, top - 1);
+  lua_remove(L, handle);
   return n;
 }
 
@@ -196,14 +203,15 @@ int cast_ltask_outcome(
   cast_status how =
     (cast_status)atomic_load_explicit(&t->core.status, memory_order_relaxed);
   bool own = t->core.session == &S->session;
-  lua_pushboolean(L, how == CAST_DONE && (own || !t->unsendable));
+  int n;
+  lua_pushboolean(L, how == CAST_DONE);
   if (how == CAST_CANCELLED) {
     cast_cancel_push(L, cast_cancel_reason(t));
     return 2;
   }
   if (how == CAST_FAILED)
     atomic_store_explicit(&t->joined, true, memory_order_relaxed);
-  if (own && t->stored) return 1 + push_stored(L, t);
+  if (own && t->stored && (n = push_stored(L, t)) >= 0) return 1 + n;
   if (t->stored && !t->packed) { /* there was no memory for it */
     lua_pushboolean(L, 0);
     lua_replace(L, -2);
@@ -211,6 +219,10 @@ int cast_ltask_outcome(
     return 2;
   }
   if (!t->packed && how == CAST_FAILED) return 1 + push_lost(L, t);
+  if (t->unsendable) {
+    lua_pop(L, 1);
+    lua_pushboolean(L, 0);
+  }
   if (!t->packed) return 1;
   cast_msg_drop(&self->core.waiter.msg);
   if (cast_msg_dup_of(
@@ -256,7 +268,7 @@ static int keep_results(lua_State *L) {
   luaL_checkstack(L, 4, NULL);
   lua_createtable(L, e->nres, 1);
   lua_pushinteger(L, e->nres);
-  lua_setfield(L, -2, "n");
+  lua_rawsetp(L, -2, &results_key);
   for (int i = e->nres; i > 0; i--) {
     lua_xmove(co, L, 1);
     lua_rawseti(L, -2, i);

@@ -6,7 +6,7 @@
    (handles, shared strings, bytecode) lies in the message's references, in
    the order in which the bytes mention them.
 
-     message := header value* tail*
+     message := header value* tail* | header [HANDLE] outcome
      header  := one byte: how many values, WIRE_PLAIN, WIRE_REFS;
                 [u32 the number, if it is over WIRE_COUNT_MAX]
                 [u32 how many registered objects, if WIRE_REFS]
@@ -16,6 +16,8 @@
               | SAVE n:u32 constructor arg*(n-1) tail* CALL
               | NAME size:u16 bytes
               | NAME+MOVED                       its box is a reference
+     outcome := OUTCOME                  how a task, the next reference, ended:
+                                         not from encode.c, see monitor.c
      content := value*narr (value value)*nrec [metatable]    of a table
               | [environment] (value | JOIN seq:u32 index:u8)*  of a function
      tail    := BODY seq:u32 narr:u32 nrec:u32 flags:u8 content
@@ -60,6 +62,7 @@ enum {
   WIRE_BODY,
   WIRE_CALL,
   WIRE_REMETA,
+  WIRE_OUTCOME,
   WIRE_STR = 0x20, /* + size, 0 to 31 */
   WIRE_TABLE = 0x40,
   WIRE_CODE = 0x50,

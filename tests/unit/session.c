@@ -479,9 +479,10 @@ static void orphans_close_themselves(void **state) {
    its time, so that a session can come back while its handle is going. */
 static cast_chan *away;
 
-static void end_slowly(cast_chan *c) {
+static void end_slowly(cast_chan *c, cast_object **more) {
   for (int i = 0; i < 200; i++) os_relax();
   CAST_UNUSED(c);
+  CAST_UNUSED(more);
 }
 
 static cast_object *companion(void) {
