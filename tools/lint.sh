@@ -33,8 +33,8 @@ layers='
   trace lock mem.h big slab mem.c log object heap msg runq
   context core sched timer session wait task
   chan.h pass chan.c select channel named worker monitor host foreign runtime
-  lua/compat lua/handle.h lua/seen lua/path lua/wire lua/quick lua/pack.h
-  lua/packer
+  lua/compat lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
+  lua/pack.h lua/packer
   lua/code lua/names lua/strings lua/moved lua/encoder lua/closure lua/encode
   lua/pack.c
   lua/state lua/handle.c lua/*

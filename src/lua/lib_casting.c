@@ -116,6 +116,7 @@ void cast_open_module(lua_State *L, cast_state *S) {
   cast_state_box(L);
   luaL_setfuncs(L, functions, 1);
   cast_open_guard(L);
+  cast_open_embedded(L);
   lua_pushliteral(L, CASTING_VERSION);
   lua_setfield(L, -2, "_VERSION");
   /* So that the class of cancellation errors is known by name. */
@@ -127,12 +128,16 @@ void cast_open_module(lua_State *L, cast_state *S) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
 }
 
+void cast_module_push(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
+}
+
 int luaopen_casting(lua_State *L) {
   cast_state *S = cast_state_find(L);
   if (S == NULL)
     cast_state_host(L);
   else if (S->packer == NULL)
     cast_state_furnish(L, S); /* the last attempt ran out of memory */
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
+  cast_module_push(L);
   return 1;
 }

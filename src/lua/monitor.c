@@ -108,6 +108,15 @@ int cast_monitor_unpack(
   return lua_gettop(L) - top;
 }
 
+/* internal.disown(task): a failure that was received is reported nevertheless,
+   as one that nobody has. */
+int cast_lib_disown(lua_State *L) {
+  cast_ltask *t = cast_ltask_check(L, 1);
+  /* Relaxed: read when the report is due, as in report.c. */
+  atomic_store_explicit(&t->joined, false, memory_order_relaxed);
+  return 0;
+}
+
 /* -- task:monitor ([channel]) ---------------------------------------------- */
 
 static cast_chan *check_shared(lua_State *L, int i) {

@@ -323,6 +323,14 @@ bool cast_names_search_once(cast_packer *p, lua_State *L, int t) {
   return false;
 }
 
+void cast_names_give(cast_packer *p, lua_State *L, int idx) {
+  cast_packer_stack(L, 8);
+  cast_packer_table(p, L);
+  lua_insert(L, -2);
+  note(p, L, lua_gettop(L) - 1, idx);
+  lua_pop(L, 1);
+}
+
 /* -- from names to objects ------------------------------------------------ */
 
 /* The first key of name, and the rest (NULL: none). */

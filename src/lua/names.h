@@ -39,6 +39,9 @@ bool cast_names_search_modules(cast_packer *p, lua_State *L, int t);
 /* As search, for tables, but remembers those that have no name. */
 bool cast_names_search_once(cast_packer *p, lua_State *L, int t);
 
+/* Notes the name on top for the object at idx; pops it. */
+void cast_names_give(cast_packer *p, lua_State *L, int idx);
+
 /* Pushes what has that name here; the module is required if need be. False:
    what is pushed is the error's value. */
 bool cast_names_resolve(

@@ -475,6 +475,7 @@ void cast_probe(lua_State *L); /* once per process; before any of these */
 int cast_monitor_unpack(
   lua_State *L, cast_state *S, cast_ltask *self, cast_msg *m);
 int cast_lib_monitor(lua_State *L);
+int cast_lib_disown(lua_State *L);
 
 /* -- link.c --------------------------------------------------------------- */
 
@@ -550,5 +551,9 @@ void cast_open_session(lua_State *L, cast_state *S);
 void cast_open_message(lua_State *L, cast_state *S);
 /* Pushes the module table. */
 void cast_open_module(lua_State *L, cast_state *S);
+/* The same once it has been made. */
+void cast_module_push(lua_State *L);
+/* embed.c: puts what is written in Lua into the table on top. */
+void cast_open_embedded(lua_State *L);
 
 #endif

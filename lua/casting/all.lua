@@ -1,0 +1,34 @@
+-- all.lua - casting.all: the results of several tasks, in order.
+-- SPDX-License-Identifier: MIT
+
+local casting, internal = ...
+local error = error
+local Failure, members = internal.failure, internal.members
+
+-- Notes the first result of a task. The first that fails, or was cancelled,
+-- cancels the others.
+local function ended(group, firsts, task, ok, ...)
+  local first = ...
+  if ok then
+    firsts[task] = first
+  elseif #group.failures > 0 then
+    group:cancel(group:reason())
+  elseif not group.stopped then
+    firsts.cancelled = first
+    group:cancel(task:name() .. " was cancelled")
+  end
+end
+
+local function wait(group, firsts)
+  while group.count > 0 do ended(group, firsts, group:take()) end
+end
+
+return function(list)
+  local group, tasks = members(list, "all")
+  local firsts, results = {}, {}
+  group:guard(nil, wait, group, firsts)
+  if #group.failures > 0 then error(Failure.join(group.failures), 0) end
+  if firsts.cancelled then error(firsts.cancelled, 0) end
+  for i = 1, tasks.n do results[i] = firsts[tasks[i]] end
+  return internal.unpack(results, tasks.n)
+end

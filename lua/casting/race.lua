@@ -1,0 +1,52 @@
+-- race.lua - casting.race: the task that ends first; the others are cancelled.
+-- SPDX-License-Identifier: MIT
+
+local casting, internal = ...
+local error, ipairs, select = error, ipairs, select
+local Failure, members = internal.failure, internal.members
+
+local function first(group)
+  local result = {}
+  local function keep(task, ok, ...)
+    result.task, result.ok, result.n = task, ok, select("#", ...)
+    for i = 1, result.n do result[i] = (select(i, ...)) end
+  end
+  keep(group:take())
+  return result
+end
+
+local function index_of(tasks, task)
+  for i = 1, tasks.n do
+    if tasks[i] == task then return i end
+  end
+end
+
+-- What the losers have failed with is nobody's result: it is reported as any
+-- failure that nobody has joined.
+local function disown(group)
+  for _, task in ipairs(group.failed) do internal.disown(task) end
+end
+
+local function wait(group, tasks)
+  local winner = first(group)
+  local index = index_of(tasks, winner.task)
+  group:cancel("task " .. index .. " of a race has won")
+  group:drain()
+  return winner, index
+end
+
+return function(list)
+  local group, tasks = members(list, "race")
+  if tasks.n == 0 then
+    error("bad argument #1 to 'race' (it is empty: nothing can win)", 3)
+  end
+  local winner, index = group:guard(nil, wait, group, tasks)
+  if winner.ok then
+    disown(group)
+    return index, internal.unpack(winner, winner.n)
+  elseif casting.is_cancelled(winner[1]) then
+    disown(group)
+    error(winner[1], 0)
+  end
+  error(Failure.join(group.failures), 0)
+end

@@ -1,0 +1,157 @@
+-- scope.lua - casting.scope: no task outlives the block that has started it.
+-- SPDX-License-Identifier: MIT
+--
+-- The body is a task as well, the first of the group, for two reasons: a
+-- failure of another can cancel it, and nothing else, without cancelling the
+-- caller; and on 5.1 it is not under a pcall, so that it can be suspended.
+-- The caller waits for all of them to end.
+
+local casting, internal = ...
+local error, pairs, rawequal, select, setmetatable, tostring, type =
+  error, pairs, rawequal, select, setmetatable, tostring, type
+local Group, Failure = internal.group, internal.failure
+
+local Scope = {__name = "casting.scope"}
+Scope.__index = Scope
+
+-- Argument errors name the function and the caller's line: it is two calls
+-- further down than in a function that the user calls directly.
+local LEVEL = 4
+
+local function check_open(scope, what)
+  local group = scope.group
+  if group.over then
+    error(what .. ": the scope has ended", 3)
+  elseif group.stopped then
+    error(what .. ": the scope is being cancelled: " .. group.stopped, 3)
+  end
+  return group
+end
+
+local function check_scope(scope, what)
+  if type(scope) ~= "table" or not scope.group then
+    error("bad argument #1 to '" .. what .. "' (scope expected, got " ..
+      type(scope) .. ")", 3)
+  end
+end
+
+function Scope:spawn(f, ...)
+  check_scope(self, "spawn")
+  local group = check_open(self, "spawn")
+  if type(f) ~= "function" then
+    error("bad argument #1 to 'spawn' (function expected, got " .. type(f) ..
+      ")", 2)
+  end
+  return group:add(casting.spawn(f, ...))
+end
+
+function Scope:spawn_in(session, f, ...)
+  check_scope(self, "spawn_in")
+  local group = check_open(self, "spawn_in")
+  if type(session) ~= "userdata" or not session.spawn then
+    error("bad argument #1 to 'spawn_in' (session expected, got " ..
+      type(session) .. ")", 2)
+  end
+  return group:add(session:spawn(f, ...))
+end
+
+-- Ends what the body has started: the body itself goes on.
+function Scope:cancel(reason)
+  check_scope(self, "cancel")
+  if reason ~= nil and type(reason) ~= "string" then
+    error("bad argument #1 to 'cancel' (string expected, got " ..
+      type(reason) .. ")", 2)
+  end
+  local group = self.group
+  if group.over or group.stopped then return false end
+  group.stopped = reason or "cancelled"
+  for task in pairs(group.live) do
+    if task ~= self.body then task:cancel(reason) end
+  end
+  return true
+end
+
+function Scope:__tostring()
+  local group = self.group
+  return "scope of " .. group.count .. " tasks" ..
+    (group.over and " (ended)" or "")
+end
+
+function Scope.__save()
+  error("a scope cannot leave its session", 0)
+end
+
+local function check(f, options)
+  if type(f) ~= "function" then
+    error("bad argument #1 to 'scope' (function expected, got " .. type(f) ..
+      ")", LEVEL)
+  elseif options ~= nil and type(options) ~= "table" then
+    error("bad argument #2 to 'scope' (table expected, got " ..
+      type(options) .. ")", LEVEL)
+  end
+  for k, v in pairs(options or {}) do
+    if k ~= "fail_fast" then
+      error("bad argument #2 to 'scope' (unknown option '" .. tostring(k) ..
+        "')", LEVEL)
+    elseif type(v) ~= "boolean" then
+      error("bad argument #2 to 'scope' (fail_fast must be a boolean)", LEVEL)
+    end
+  end
+end
+
+local function keep(results, ...)
+  results.n = select("#", ...)
+  for i = 1, results.n do results[i] = (select(i, ...)) end
+end
+
+-- The body has failed: perhaps only because it awaited one that has.
+local function forget_awaited(failures)
+  local last = #failures
+  for i = 1, last - 1 do
+    if rawequal(failures[i].error, failures[last].error) then
+      failures[last] = nil
+      return
+    end
+  end
+end
+
+-- One member has ended: that may be the end of the others.
+local function ended(scope, results, task, ok, ...)
+  local group = scope.group
+  if task == scope.body then
+    if ok then return keep(results, ...) end
+    forget_awaited(group.failures)
+    if casting.is_cancelled((...)) and #group.failures == 0 then
+      scope.cancelled = ...
+      group:cancel("the body of the scope was " .. tostring((...)))
+    end
+  end
+  if not ok and #group.failures > 0 and scope.fail_fast then
+    local stopped = group.stopped
+    group.stopped = nil -- also after scope:cancel the body must end
+    group:cancel(group:reason())
+    group.stopped = stopped or group.stopped
+  end
+end
+
+local function wait(scope, results)
+  local group = scope.group
+  while group.count > 0 do ended(scope, results, group:take()) end
+end
+
+return function(f, options)
+  check(f, options)
+  local group, results = Group.new(), {n = 0}
+  local scope = setmetatable({group = group, fail_fast = true}, Scope)
+  if options and options.fail_fast == false then scope.fail_fast = false end
+  scope.body = group:add(casting.spawn(f, scope))
+  local function over()
+    group:drain()
+    group.over = true
+  end
+  group:guard(over, wait, scope, results)
+  over()
+  if #group.failures > 0 then error(Failure.join(group.failures), 0) end
+  if scope.cancelled then error(scope.cancelled, 0) end
+  return internal.unpack(results, results.n)
+end

@@ -1,0 +1,175 @@
+/* embed.c - what of the library is written in Lua, loaded on first use.
+   SPDX-License-Identifier: MIT
+
+   Each file of lua/casting/ is a chunk that is called with the module and the
+   table `internal`, and returns one value: a function, or the class of some
+   objects. That value is kept in `internal` under the file's name. The files
+   take each other from there: internal's __index loads what is missing.
+
+   In the module itself stands a C function for each public one, so a session
+   that does not use them pays for no more than that; it crosses to other
+   sessions by name as any C function of a module. `internal` is a field of the
+   module, from its first use on, for the same reason: classes and
+   `internal.run`, which lets other sessions call a file's function, cross as
+   members of it. */
+#include "embed.h"
+
+#include "names.h"
+#include "state.h"
+
+static const char internal_key = 0;
+
+/* -- calls that may wait -------------------------------------------------- */
+
+#if CAST_LUA >= 503
+static int called(lua_State *L, int status, lua_KContext ctx) {
+  CAST_UNUSED(status);
+  CAST_UNUSED(ctx);
+  return lua_gettop(L);
+}
+#elif CAST_LUA == 502
+static int called(lua_State *L) { return lua_gettop(L); }
+#endif
+
+/* Calls the function at 1 with what follows; returns its results. */
+static int call(lua_State *L) {
+  int n = lua_gettop(L) - 1;
+#if CAST_LUA >= 503
+  lua_callk(L, n, LUA_MULTRET, 0, called);
+#elif CAST_LUA == 502
+  lua_callk(L, n, LUA_MULTRET, 0, called);
+#else
+  lua_call(L, n, LUA_MULTRET);
+#endif
+  return lua_gettop(L);
+}
+
+/* -- files ---------------------------------------------------------------- */
+
+static const cast_embedded *find_file(const char *name) {
+  const cast_embedded *f = cast_embedded_files;
+  while (f->name != NULL && strcmp(f->name, name) != 0) f++;
+  return f->name != NULL ? f : NULL;
+}
+
+/* internal.__index(internal, name): nil if there is no such file. */
+static int load_file(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  const char *name = luaL_checkstring(L, 2);
+  const cast_embedded *f = find_file(name);
+  lua_settop(L, 2);
+  if (f == NULL) return 0;
+  lua_pushfstring(L, "@casting/%s.lua", name);
+  if (cast_lua_load(L, (const char *)f->text, f->size, lua_tostring(L, 3),
+        "t") != LUA_OK)
+    return lua_error(L);
+  cast_module_push(L);
+  lua_pushvalue(L, 1);
+  lua_call(L, 2, 1);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  if (lua_istable(L, -1)) {
+    lua_pushlstring(L, "casting\0internal\0", 17);
+    lua_pushvalue(L, 2);
+    lua_concat(L, 2);
+    cast_names_give(S->packer, L, lua_gettop(L) - 1);
+  }
+  return 1;
+}
+
+static int run(lua_State *L);
+
+/* internal.unpack(list, n): not every session has the table library. */
+static int unpack(lua_State *L) {
+  int n = (int)luaL_checkinteger(L, 2);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checkstack(L, n, "too many values to unpack");
+  for (int i = 1; i <= n; i++) lua_rawgeti(L, 1, i);
+  return n;
+}
+
+/* Pushes the table `internal`. */
+static void push_internal(lua_State *L) {
+  static const luaL_Reg members[] = {
+    {"run", run}, {"unpack", unpack}, {"disown", cast_lib_disown},
+    {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__index", load_file}, {NULL, NULL}};
+  luaL_checkstack(L, 6, NULL);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &internal_key);
+  if (lua_istable(L, -1)) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  cast_state_box(L);
+  luaL_setfuncs(L, members, 1);
+  lua_createtable(L, 0, 1);
+  cast_state_box(L);
+  luaL_setfuncs(L, meta, 1);
+  lua_setmetatable(L, -2);
+  cast_module_push(L);
+  lua_pushliteral(L, "internal");
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &internal_key);
+}
+
+/* internal.run(name, ...): what the file `name` has, called with the rest. */
+static int run(lua_State *L) {
+  luaL_checkstring(L, 1);
+  push_internal(L);
+  lua_pushvalue(L, 1);
+  lua_gettable(L, -2);
+  lua_replace(L, 1);
+  lua_pop(L, 1);
+  return call(L);
+}
+
+/* -- the module's members ------------------------------------------------- */
+
+/* A public function: its second upvalue is its name. */
+static int stub(lua_State *L) {
+  cast_state_here(L);
+  push_internal(L);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_gettable(L, -2);
+  lua_replace(L, -2);
+  lua_insert(L, 1);
+  return call(L);
+}
+
+static const luaL_Reg functions[] = {
+  {"scope", stub},
+  {"all", stub},
+  {"race", stub},
+  {"map", stub},
+  {"supervisor", stub},
+  {NULL, NULL},
+};
+
+/* casting.__index: `internal` comes to be when it is asked for. */
+static int module_index(lua_State *L) {
+  if (lua_type(L, 2) != LUA_TSTRING ||
+      strcmp(lua_tostring(L, 2), "internal") != 0)
+    return 0;
+  cast_state_here(L);
+  push_internal(L);
+  return 1;
+}
+
+void cast_open_embedded(lua_State *L) {
+  for (const luaL_Reg *f = functions; f->name != NULL; f++) {
+    lua_pushstring(L, f->name);
+    cast_state_box(L);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, f->func, 2);
+    lua_rawset(L, -3);
+  }
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "__index");
+  cast_state_box(L);
+  lua_pushcclosure(L, module_index, 1);
+  lua_rawset(L, -3);
+  lua_setmetatable(L, -2);
+}
