@@ -1,0 +1,119 @@
+-- handle.lua - what one has of a supervisor.
+-- SPDX-License-Identifier: MIT
+--
+-- A handle may be copied to any session: it is the supervisor's task, and the
+-- channel on which it takes requests. Each request waits for an answer or for
+-- the end of the supervisor, whatever comes first, so it never hangs.
+
+local casting, internal = ...
+local error, setmetatable, type = error, setmetatable, type
+
+local Handle = {__name = "casting.supervisor"}
+Handle.__index = Handle
+
+function Handle.new(task, requests, spec)
+  return setmetatable({task = task, requests = requests,
+    auto_shutdown = spec.auto_shutdown}, Handle)
+end
+
+local function answer(ok, ...)
+  if ok == nil then return nil, "noproc" end
+  return ...
+end
+
+-- It may have answered and ended: then select takes either.
+local function choose(reply, which, ...)
+  if which == 1 then return answer(...) end
+  return answer(reply:try_receive())
+end
+
+-- What it answers; or nil, "noproc": it has ended.
+local function ask(self, op, ...)
+  local ended, reply = self.task:monitor(), casting.channel(1)
+  local which, taken = casting.select {{self.requests, op, reply, ...}, ended}
+  if which ~= 1 or not taken then return nil, "noproc" end
+  return choose(reply, casting.select {reply, ended})
+end
+
+local function check(self, what)
+  if type(self) ~= "table" or not self.requests then
+    error("bad argument #1 to '" .. what .. "' (supervisor expected, got " ..
+      type(self) .. ")", 3)
+  end
+end
+
+local function check_id(id, what)
+  if type(id) ~= "string" and type(id) ~= "number" then
+    error("bad argument #1 to '" .. what ..
+      "' (id expected: a string or a number, got " .. type(id) .. ")", 3)
+  end
+end
+
+function Handle:which_children()
+  check(self, "which_children")
+  return ask(self, "which_children")
+end
+
+function Handle:count_children()
+  check(self, "count_children")
+  return ask(self, "count_children")
+end
+
+function Handle:start_child(spec)
+  check(self, "start_child")
+  local child = internal.checked("start_child", 2, internal.childspec.child,
+    spec, self.auto_shutdown)
+  return ask(self, "start_child", child)
+end
+
+function Handle:terminate_child(id)
+  check(self, "terminate_child")
+  check_id(id, "terminate_child")
+  return ask(self, "terminate_child", id)
+end
+
+function Handle:restart_child(id)
+  check(self, "restart_child")
+  check_id(id, "restart_child")
+  return ask(self, "restart_child", id)
+end
+
+function Handle:delete_child(id)
+  check(self, "delete_child")
+  check_id(id, "delete_child")
+  return ask(self, "delete_child", id)
+end
+
+-- Waits for its end: true; false and why it has failed; nil and "timeout".
+function Handle:wait(...)
+  check(self, "wait")
+  return self.task:join(...)
+end
+
+-- Asks it to stop its children, the last one first, and to end.
+function Handle:stop(timeout)
+  check(self, "stop")
+  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
+    error("bad argument #1 to 'stop' (timeout must be a number of seconds, " ..
+      "zero or more)", 2)
+  end
+  local start = casting.now()
+  local which = casting.select {{self.requests, "stop"}, self.task:monitor(),
+    timeout = timeout}
+  if not which then return nil, "timeout" end
+  if not timeout then return self.task:join() end
+  local left = timeout - (casting.now() - start)
+  return self.task:join(left > 0 and left or 0)
+end
+
+Handle.__close = Handle.stop
+
+function Handle.__eq(a, b)
+  return a.task == b.task
+end
+
+function Handle:__tostring()
+  return "supervisor: " .. self.task:name()
+end
+
+return Handle

@@ -1,0 +1,395 @@
+-- supervise.lua - what a supervisor does, in a session of its own.
+-- SPDX-License-Identifier: MIT
+--
+-- The task that runs it owns everything here. It is told of three things, all
+-- by channels: that a child has ended (every child's monitor sends into
+-- `ends`), that somebody asks for something (`requests`), that its maker has
+-- ended (`parent`). The rules are OTP's, from its documentation of supervisor.
+--
+-- A child's `task` is set while it runs. `restarting` is set when it should be
+-- running but its start has failed: then it is tried again between two
+-- requests, which counts as a restart each time. A child that is neither is
+-- stopped. Children stand in the order in which they are started.
+
+local casting, internal = ...
+local error, ipairs, pairs, pcall, tostring =
+  error, ipairs, pairs, pcall, tostring
+
+local KILL = 2 -- seconds that a session may take to close, all in all
+
+-- -- telling ------------------------------------------------------------------
+
+-- Without waiting: a supervisor never depends on who listens.
+local function tell(self, event, child, detail)
+  local events = self.spec.events
+  if events then
+    events:try_send(event, child and child.spec.id or self.spec.name or "",
+      detail and tostring(detail))
+  end
+end
+
+-- A failure is an event; if nobody listens to these, it is reported as that of
+-- any task that nobody joins.
+local function tell_failure(self, child, task, e)
+  tell(self, "failed", child, e)
+  if not self.spec.events then internal.disown(task) end
+end
+
+-- -- starting -----------------------------------------------------------------
+
+local function session_options(spec)
+  local options = {}
+  for k, v in pairs(spec.session or {}) do options[k] = v end
+  options.name = options.name or tostring(spec.id)
+  return options
+end
+
+-- A nested supervisor: has started when all its children have.
+local function spawn_supervisor(child, session)
+  local started = casting.channel(1)
+  child.requests = casting.channel()
+  local task = session:spawn(internal.run, "supervise", child.spec.supervisor,
+    child.requests, started, casting.self())
+  local ended = task:monitor()
+  child.task = task
+  local which, ok, e = casting.select {started, ended}
+  if which == 2 and not ok then error(e, 0) end
+  return task
+end
+
+local function spawn_child(child)
+  local spec, session = child.spec, child.session
+  if spec.supervisor then return spawn_supervisor(child, session) end
+  return session:spawn(spec.start, internal.unpack(spec.args, spec.args.n))
+end
+
+-- Closes a child's session, with whatever else runs there. What does not end
+-- in time is left to itself.
+local function close_session(child)
+  local session = child.session
+  child.session = nil
+  if session and not session:close(KILL) then return false end
+  return true
+end
+
+-- True, or false and why not.
+local function start(self, child)
+  local ok, e = pcall(function()
+    child.session = casting.session(session_options(child.spec))
+    child.task = spawn_child(child)
+  end)
+  child.restarting = nil
+  if ok then
+    child.task:monitor(self.ends)
+    self.by_task[child.task] = child
+    tell(self, "started", child)
+    return true
+  end
+  if casting.is_cancelled(e) then error(e, 0) end -- stop_all does the rest
+  child.task, child.requests = nil, nil
+  close_session(child)
+  tell(self, "not started", child, e)
+  return false, e
+end
+
+-- -- stopping -----------------------------------------------------------------
+
+-- As OTP's: asks, waits for `shutdown` seconds, then kills.
+local function stop(self, child)
+  local task = child.task
+  child.restarting = nil
+  if not task then
+    close_session(child) -- of a start that was interrupted
+    return
+  end
+  self.by_task[task] = nil
+  if child.requests then
+    casting.select {{child.requests, "stop"}, task:monitor(),
+      timeout = child.spec.shutdown}
+  else
+    task:cancel("shutdown")
+  end
+  local ok, e = task:join(child.spec.shutdown)
+  if ok == nil then -- it has not ended in time
+    tell(self, "killed", child)
+  elseif not ok and not casting.is_cancelled(e) then
+    tell_failure(self, child, task, e)
+  end
+  close_session(child)
+  child.task, child.requests = nil, nil
+  tell(self, "stopped", child)
+end
+
+local function remove(self, child)
+  for i, c in ipairs(self.children) do
+    if c == child then
+      for k = i, #self.children do self.children[k] = self.children[k + 1] end
+      return
+    end
+  end
+end
+
+-- From the last child to the one at `first`. Temporary ones are forgotten.
+local function stop_from(self, first)
+  for i = #self.children, first, -1 do
+    local child = self.children[i]
+    if child then
+      stop(self, child)
+      if child.spec.restart == "temporary" then remove(self, child) end
+    end
+  end
+end
+
+-- -- restarting ---------------------------------------------------------------
+
+-- Are there too many restarts now? The one that is due counts.
+local function exceeded(self)
+  local now, recent = casting.now(), {}
+  for _, at in ipairs(self.restarts) do
+    if now - at <= self.spec.period then recent[#recent + 1] = at end
+  end
+  recent[#recent + 1] = now
+  self.restarts = recent
+  return #recent > self.spec.intensity
+end
+
+local function index_of(self, child)
+  for i, c in ipairs(self.children) do
+    if c == child then return i end
+  end
+end
+
+-- Starts the children from `first` on; one that does not start is tried again
+-- later, and those behind it with it.
+local function start_from(self, first)
+  for i = first, #self.children do
+    local child = self.children[i]
+    local ok, e = start(self, child)
+    if not ok then
+      child.restarting = e or "unknown"
+      return
+    end
+  end
+end
+
+-- A child has to be started again, the others as the strategy says.
+local function restart(self, child, why)
+  if exceeded(self) then
+    tell(self, "gave up", child, why)
+    error("supervisor '" .. (self.spec.name or "?") .. "': more than " ..
+      self.spec.intensity .. " restarts in " .. self.spec.period ..
+      " seconds; the last for child '" .. tostring(child.spec.id) .. "': " ..
+      tostring(why), 0)
+  end
+  local strategy = self.spec.strategy
+  if strategy == "one_for_one" then
+    local ok, e = start(self, child)
+    if not ok then child.restarting = e or "unknown" end
+    return
+  end
+  local first = strategy == "rest_for_one" and index_of(self, child) or 1
+  stop_from(self, first)
+  start_from(self, first)
+end
+
+-- Tries those again whose start has failed. True: there may be more to do.
+local function try_again(self)
+  for _, child in ipairs(self.children) do
+    if child.restarting then
+      restart(self, child, child.restarting)
+      return true
+    end
+  end
+  return false
+end
+
+-- -- when a child ends --------------------------------------------------------
+
+local function is_normal(ok, e)
+  return ok or casting.is_cancelled(e) and e.reason == "shutdown"
+end
+
+local function any_significant(self)
+  for _, child in ipairs(self.children) do
+    if child.spec.significant and child.task then return true end
+  end
+  return false
+end
+
+-- Ends the supervisor if the child's end means that.
+local function auto_shutdown(self, child)
+  local auto = self.spec.auto_shutdown
+  if auto == "never" or not child.spec.significant then return end
+  if auto == "any_significant" or not any_significant(self) then
+    self.over = true
+  end
+end
+
+local function child_ended(self, task, ok, ...)
+  local child, e = self.by_task[task], nil
+  if not child then return end -- it was stopped
+  if not ok then e = ... end
+  self.by_task[task], child.task, child.requests = nil, nil, nil
+  close_session(child)
+  local normal = is_normal(ok, e)
+  if ok then
+    tell(self, "ended", child)
+  elseif casting.is_cancelled(e) then
+    tell(self, "cancelled", child, e.reason)
+  else
+    tell_failure(self, child, task, e)
+  end
+  local how = child.spec.restart
+  if how == "permanent" or how == "transient" and not normal then
+    return restart(self, child, ok and "it has returned" or e)
+  end
+  if how == "temporary" then remove(self, child) end
+  auto_shutdown(self, child)
+end
+
+-- -- requests -----------------------------------------------------------------
+
+local requests = {}
+
+local function find(self, id)
+  for _, child in ipairs(self.children) do
+    if child.spec.id == id then return child end
+  end
+end
+
+local function state_of(child)
+  return child.task and "running" or child.restarting and "restarting" or
+    "stopped"
+end
+
+function requests.stop(self)
+  self.over = true
+  return true
+end
+
+function requests.which_children(self)
+  local list = {}
+  for i, child in ipairs(self.children) do
+    list[i] = {id = child.spec.id, task = child.task,
+      status = state_of(child), restart = child.spec.restart,
+      type = child.spec.supervisor and "supervisor" or "worker"}
+    if child.requests then
+      list[i].supervisor = internal.handle.new(child.task, child.requests,
+        child.spec.supervisor)
+    end
+  end
+  return list
+end
+
+function requests.count_children(self)
+  local counts = {specs = 0, active = 0, supervisors = 0, workers = 0}
+  for _, child in ipairs(self.children) do
+    local kind = child.spec.supervisor and "supervisors" or "workers"
+    counts.specs = counts.specs + 1
+    counts[kind] = counts[kind] + 1
+    if child.task then counts.active = counts.active + 1 end
+  end
+  return counts
+end
+
+function requests.start_child(self, spec)
+  local child = find(self, spec.id)
+  if child then
+    return nil, child.task and "already_started" or "already_present"
+  end
+  child = {spec = spec}
+  local ok, e = start(self, child)
+  if not ok then return nil, "not_started", tostring(e) end
+  self.children[#self.children + 1] = child
+  return child.task
+end
+
+function requests.terminate_child(self, id)
+  local child = find(self, id)
+  if not child then return nil, "not_found" end
+  stop(self, child)
+  if child.spec.restart == "temporary" then remove(self, child) end
+  return true
+end
+
+function requests.restart_child(self, id)
+  local child = find(self, id)
+  if not child then return nil, "not_found" end
+  if child.task or child.restarting then return nil, state_of(child) end
+  local ok, e = start(self, child)
+  if not ok then return nil, "not_started", tostring(e) end
+  return child.task
+end
+
+function requests.delete_child(self, id)
+  local child = find(self, id)
+  if not child then return nil, "not_found" end
+  if child.task or child.restarting then return nil, state_of(child) end
+  remove(self, child)
+  return true
+end
+
+local function answer(reply, v, ...)
+  if reply then reply:try_send(true, v, ...) end
+end
+
+local function serve(self, op, reply, ...)
+  answer(reply, requests[op](self, ...))
+end
+
+-- -- life ---------------------------------------------------------------------
+
+local function step(self, which, ...)
+  if which == 1 then return child_ended(self, ...) end
+  if which == 2 then return serve(self, ...) end
+  if which == 3 then
+    self.over = true
+    tell(self, "parent ended")
+  end
+end
+
+local function live(self, started, parent)
+  for _, child in ipairs(self.children) do
+    local ok, e = start(self, child)
+    if not ok then
+      error("supervisor '" .. (self.spec.name or "?") .. "': child '" ..
+        tostring(child.spec.id) .. "' did not start: " .. tostring(e), 0)
+    end
+  end
+  started:try_send(true)
+  local cases = {self.ends, self.requests, parent and parent:monitor()}
+  while not self.over do
+    cases.timeout = nil
+    if try_again(self) then cases.timeout = 0 end
+    step(self, casting.select(cases))
+  end
+end
+
+local function stop_all(self)
+  self.requests:close()
+  stop_from(self, 1)
+end
+
+-- Whatever could not be stopped in order, since no time was left: it is told
+-- to end, and nobody waits.
+local function kill_all(self)
+  for _, child in ipairs(self.children) do
+    if child.task then
+      child.task:cancel("shutdown")
+      pcall(child.session.close, child.session, 0)
+    end
+  end
+end
+
+return function(spec, asked, started, parent)
+  local self = {spec = spec, requests = asked, children = {}, by_task = {},
+    restarts = {}, ends = casting.channel(1 / 0)}
+  for i, child in ipairs(spec.children) do
+    self.children[i] = {spec = child}
+  end
+  local ok, e = pcall(live, self, started, parent)
+  local stopped, problem = pcall(internal.shield, stop_all, self)
+  if not stopped then kill_all(self) end
+  if not ok then error(e, 0) end
+  if not stopped then error(problem, 0) end
+end

@@ -1,0 +1,28 @@
+-- supervisor.lua - casting.supervisor: makes a supervisor and its children.
+-- SPDX-License-Identifier: MIT
+
+local casting, internal = ...
+local error, pcall = error, pcall
+
+-- Waits until all children have been started.
+local function await_start(task, started)
+  local which, ok, e = casting.select {started, task:monitor()}
+  if which == 2 and not ok then error(e, 0) end
+end
+
+return function(spec)
+  local checked = internal.checked("supervisor", 3,
+    internal.childspec.supervisor, spec)
+  local session = casting.session {name = checked.name or "supervisor"}
+  local requests, started = casting.channel(), casting.channel(1)
+  local parent
+  if not checked.detached then parent = casting.self() end
+  local task = session:spawn(internal.run, "supervise", checked, requests,
+    started, parent)
+  local ok, e = pcall(await_start, task, started)
+  if not ok then
+    task:cancel("shutdown")
+    error(e, 0)
+  end
+  return internal.handle.new(task, requests, checked)
+end
