@@ -107,6 +107,14 @@ void cast_runtime_threads(uint32_t *min, uint32_t *max) {
   cast_lock_drop(&runtime.lock);
 }
 
+uint32_t cast_runtime_cores(void) {
+  uint32_t n;
+  cast_lock_take(&runtime.lock);
+  n = cores();
+  cast_lock_drop(&runtime.lock);
+  return n;
+}
+
 /* Finds the name; one whose channel was closed is forgotten on the way. */
 static cast_chan *find_locked(const char *name, size_t size) {
   for (named **p = &runtime.names; *p != NULL;) {

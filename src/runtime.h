@@ -18,6 +18,9 @@ void cast_runtime_unref(bool all_closed);
 /* Threads of the pool: sets what is not 0 and reports both. */
 void cast_runtime_threads(uint32_t *min, uint32_t *max);
 
+/* How many sessions compute at the same time, at most. */
+uint32_t cast_runtime_cores(void);
+
 /* The channel of that name, with a new reference; made when there is none.
    Another capacity than it has: NULL and *rc == CASTING_EINVAL (capacity
    NULL: any); out of memory: CASTING_ENOMEM. */

@@ -21,10 +21,9 @@ local SUPERVISOR = {strategy = true, intensity = true, period = true,
 local CHILD = {id = true, start = true, supervisor = true, args = true,
   restart = true, shutdown = true, significant = true, session = true}
 
--- Errors are raised as tables and turned into messages with the right level
--- where Spec.protect is called.
+-- For checked.lua.
 local function bad(where, what)
-  error({spec = where .. what}, 0)
+  error({argument = 1, text = where .. what}, 0)
 end
 
 local function check_fields(t, known, where)

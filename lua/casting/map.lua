@@ -7,16 +7,15 @@
 -- endless, or a caller that is slow, fills no memory.
 
 local casting, internal = ...
-local error, getmetatable, pairs, select, tostring, type =
-  error, getmetatable, pairs, select, tostring, type
+local error, getmetatable, pairs, tostring, type =
+  error, getmetatable, pairs, tostring, type
 local Group, Failure = internal.group, internal.failure
-
-local LEVEL = 4 -- of who called the public function: as in scope.lua
 
 -- -- arguments ----------------------------------------------------------------
 
+-- For checked.lua.
 local function bad(n, what)
-  error("bad argument #" .. n .. " to 'map' (" .. what .. ")", LEVEL + 1)
+  error({argument = n, text = what}, 0)
 end
 
 local function is_callable(v)
@@ -27,8 +26,7 @@ local function check_count(options, name)
   local v = options[name]
   if v ~= nil and (type(v) ~= "number" or not (v >= 1 and v < 2 ^ 31) or
       v % 1 ~= 0) then
-    error("bad argument #3 to 'map' (" .. name ..
-      " must be an integer from 1 on)", LEVEL + 1)
+    bad(3, name .. " must be an integer from 1 on")
   end
 end
 
@@ -39,12 +37,11 @@ local function check_sessions(options)
     return
   end
   if #given == 0 then
-    error("bad argument #3 to 'map' (sessions: the list is empty)", LEVEL + 1)
+    bad(3, "sessions: the list is empty")
   end
   for i = 1, #given do
     if getmetatable(given[i]) ~= "casting.session" then
-      error("bad argument #3 to 'map' (sessions: item " .. i ..
-        " is not a session)", LEVEL + 1)
+      bad(3, "sessions: item " .. i .. " is not a session")
     end
   end
 end
@@ -52,8 +49,7 @@ end
 local CHECKS = {sessions = check_sessions, window = check_count,
   batch = check_count, progress = function(options)
     if not is_callable(options.progress) then
-      error("bad argument #3 to 'map' (progress must be a function)",
-        LEVEL + 1)
+      bad(3, "progress must be a function")
     end
   end}
 
@@ -73,13 +69,14 @@ local function check(source, f, options)
   elseif options ~= nil and type(options) ~= "table" then
     bad(3, "table expected, got " .. type(options))
   end
+  check_options(options or {})
 end
 
 -- The sessions to work in, and whether they are ours to close.
 local function find_sessions(options, most)
   local given = options.sessions
   if type(given) == "table" then return given, false end
-  local n = given or select(2, casting.threads())
+  local n = given or internal.cores()
   return {n = most and most < n and most or n}, true
 end
 
@@ -207,9 +204,8 @@ local function close(run)
 end
 
 return function(source, f, options)
-  check(source, f, options)
+  internal.checked("map", 3, check, source, f, options)
   options = options or {}
-  check_options(options)
   local run = new_run(source, f, options)
   run.group:guard(function(group)
     close(run)

@@ -14,6 +14,7 @@
    members of it. */
 #include "embed.h"
 
+#include "../runtime.h"
 #include "names.h"
 #include "state.h"
 
@@ -89,11 +90,17 @@ static int unpack(lua_State *L) {
   return n;
 }
 
+/* internal.cores(): how many sessions compute at the same time, at most. */
+static int count_cores(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)cast_runtime_cores());
+  return 1;
+}
+
 /* Pushes the table `internal`. */
 static void push_internal(lua_State *L) {
   static const luaL_Reg members[] = {
     {"run", run}, {"unpack", unpack}, {"disown", cast_lib_disown},
-    {NULL, NULL}};
+    {"cores", count_cores}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__index", load_file}, {NULL, NULL}};
   luaL_checkstack(L, 6, NULL);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &internal_key);
