@@ -50,10 +50,8 @@ local function spawn_supervisor(child, session)
   child.requests = casting.channel()
   local task = session:spawn(internal.run, "supervise", child.spec.supervisor,
     child.requests, started, casting.self())
-  local ended = task:monitor()
   child.task = task
-  local which, ok, e = casting.select {started, ended}
-  if which == 2 and not ok then error(e, 0) end
+  internal.await(task, started)
   return task
 end
 

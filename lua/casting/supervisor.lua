@@ -4,12 +4,6 @@
 local casting, internal = ...
 local error, pcall = error, pcall
 
--- Waits until all children have been started.
-local function await_start(task, started)
-  local which, ok, e = casting.select {started, task:monitor()}
-  if which == 2 and not ok then error(e, 0) end
-end
-
 return function(spec)
   local checked = internal.checked("supervisor", 3,
     internal.childspec.supervisor, spec)
@@ -19,7 +13,7 @@ return function(spec)
   if not checked.detached then parent = casting.self() end
   local task = session:spawn(internal.run, "supervise", checked, requests,
     started, parent)
-  local ok, e = pcall(await_start, task, started)
+  local ok, e = pcall(internal.await, task, started)
   if not ok then
     task:cancel("shutdown")
     error(e, 0)

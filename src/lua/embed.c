@@ -100,7 +100,7 @@ static int count_cores(lua_State *L) {
 static void push_internal(lua_State *L) {
   static const luaL_Reg members[] = {
     {"run", run}, {"unpack", unpack}, {"disown", cast_lib_disown},
-    {"cores", count_cores}, {NULL, NULL}};
+    {"cores", count_cores}, {"prolong", cast_lib_prolong}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__index", load_file}, {NULL, NULL}};
   luaL_checkstack(L, 6, NULL);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &internal_key);

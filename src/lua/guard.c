@@ -25,6 +25,7 @@ struct cast_guard {
   cast_ltask *task;  /* NULL: not in a list */
   lua_State *L;      /* where it was made */
   uint64_t deadline_ns;
+  uint64_t grace_ns; /* how long a shield holds */
   bool shield;
   bool raised; /* its timeout has been, at least once */
 };
@@ -32,8 +33,8 @@ struct cast_guard {
 static const char meta_key = 0;
 static const char mark_key = 0;
 
-static uint64_t later(uint64_t ns) {
-  return ns > OS_FOREVER - CAST_GRACE_NS ? OS_FOREVER : ns + CAST_GRACE_NS;
+static uint64_t later(uint64_t ns, uint64_t grace_ns) {
+  return ns > OS_FOREVER - grace_ns ? OS_FOREVER : ns + grace_ns;
 }
 
 /* -- where is the call ---------------------------------------------------- */
@@ -173,20 +174,26 @@ static bool is_past(verdict *v, uint64_t at, uint64_t now) {
 static verdict judge(cast_ltask *t, uint64_t now) {
   verdict v = {false, NULL, 0, OS_FOREVER};
   lua_State *L = t->at;
-  bool shielded = false;
+  uint64_t grace = 0; /* of the shields passed */
   for (cast_guard *g = t->guards; g != NULL; g = g->outer) {
     uint64_t at = g->deadline_ns;
     if (g->L != L && !is_live(g->L)) continue;
     if (g->shield) {
-      shielded = true;
+      if (grace < g->grace_ns) grace = g->grace_ns;
       continue;
     }
-    if (shielded || (at <= now && cleaning(L, t, g))) at = later(at);
+    if (grace > 0)
+      at = later(at, grace);
+    else if (at <= now && cleaning(L, t, g))
+      at = later(at, CAST_GRACE_NS);
     if (is_past(&v, at, now)) v.guard = g;
   }
   if (t->core.cancelled) {
     uint64_t at = t->core.cancelled_ns;
-    if (shielded || cleaning(L, t, NULL)) at = later(at);
+    if (grace > 0)
+      at = later(at, grace);
+    else if (cleaning(L, t, NULL))
+      at = later(at, CAST_GRACE_NS);
     v.cancel = is_past(&v, at, now);
   }
   return v;
@@ -369,7 +376,19 @@ static void push_shield(lua_State *L) {
   check_function(L, 1, name);
   g = push_guard(L, name);
   g->deadline_ns = OS_FOREVER;
+  g->grace_ns = CAST_GRACE_NS;
   g->shield = true;
+}
+
+/* internal.prolong(): the shield around the call holds twice as long. It is
+   for who waits, in a shield, for others that were cancelled together with it,
+   and may use their own shields as long as these hold. */
+int cast_lib_prolong(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_task *core = S->session.current;
+  cast_guard *g = core != NULL ? cast_ltask_of(core)->guards : NULL;
+  if (g != NULL && g->shield) g->grace_ns = 2 * (uint64_t)CAST_GRACE_NS;
+  return 0;
 }
 
 /* With the guard at 1 and f's results from 2 on, or its error there. */

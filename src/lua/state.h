@@ -476,6 +476,7 @@ int cast_monitor_unpack(
   lua_State *L, cast_state *S, cast_ltask *self, cast_msg *m);
 int cast_lib_monitor(lua_State *L);
 int cast_lib_disown(lua_State *L);
+int cast_lib_prolong(lua_State *L);
 
 /* -- link.c --------------------------------------------------------------- */
 

@@ -322,7 +322,7 @@ describe("casting.scope", function()
     assert.is_false(ok)
     assert.equal("cancelled", parent:status())
     assert.equal("the parent goes", e.reason)
-    if casting.shield then assert.equal(3, over) end
+    assert.equal(3, over)
     for i = 1, 4 do
       local _, reason = children[i]:join(LONG)
       assert.equal("the parent goes", reason.reason)
@@ -330,7 +330,6 @@ describe("casting.scope", function()
   end)
 
   it("tells errors of clean-up when the caller was cancelled", function()
-    if not casting.shield then return pending "needs casting.shield" end
     local parent = in_task(casting.scope, function(scope)
       scope:spawn(function()
         pcall(forever)
