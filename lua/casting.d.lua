@@ -158,6 +158,22 @@ function task:traceback() end
 ---@return boolean asked false if it had ended
 function task:cancel(reason) end
 
+---A channel that is told, once, how it has ended, as join would say it.
+---@param channel? casting.channel an unbounded one: is told the task as well
+---@return casting.channel
+function task:monitor(channel) end
+
+---If one of the two fails or is cancelled, the other is cancelled.
+---@param other? casting.task the calling task by default
+---@return true? linked
+---@return "noproc"? word one of them had ended; it acts at once
+function task:link(other) end
+
+---Undoes link.
+---@param other? casting.task the calling task by default
+---@return boolean linked whether they were
+function task:unlink(other) end
+
 ---The session in which it runs.
 ---@return casting.session
 function task:session() end
@@ -257,6 +273,159 @@ function session:tasks() end
 ---@return casting.session
 function casting.session(options) end
 
+-- ---------------------------------------------- tasks that belong together --
+
+---What a scope, all, race or map raises.
+---@class casting.failure
+---@field error any the error of the task that failed first, as it was raised
+---@field traceback string its error and stack
+---@field task? casting.task
+---@field index? integer (map) the number of the item
+---@field others? casting.failure[] what failed after it
+---@field cancelled? table the cancellation that was under way
+
+---@class casting.scope
+local scope = {}
+
+---Makes a task in the calling session that belongs to the scope.
+---@param f function
+---@param ... any arguments
+---@return casting.task
+function scope:spawn(f, ...) end
+
+---The same in another session.
+---@param session casting.session
+---@param f function|string
+---@param ... any arguments
+---@return casting.task
+function scope:spawn_in(session, f, ...) end
+
+---Cancels the tasks that were spawned in it; its body goes on.
+---@param reason? string
+---@return boolean asked false if that was done, or it has ended
+function scope:cancel(reason) end
+
+---@class casting.scope.options
+---@field fail_fast? boolean false: a failure does not cancel the others
+
+---Calls f with a scope; returns when every task spawned in it has ended. The
+---first failure cancels the others and is raised.
+---@param f fun(scope: casting.scope): any
+---@param options? casting.scope.options
+---@return any ... what f returns
+function casting.scope(f, options) end
+
+---Waits for all; the first failure cancels the others and is raised.
+---@param list (casting.task|function)[]
+---@return any ... the first result of each
+function casting.all(list) end
+
+---Waits for the first; the others are cancelled.
+---@param list (casting.task|function)[]
+---@return integer index
+---@return any ... its results
+function casting.race(list) end
+
+---@class casting.map.options
+---@field sessions? integer|casting.session[] how many, or which
+---@field window? integer items or batches on their way at most
+---@field batch? integer items that travel together
+---@field progress? fun(done: integer, total: integer?)
+
+---Calls f for each item, in several sessions at once.
+---@param source any[]|casting.channel|fun(): any list, channel or iterator
+---@param f fun(item: any, index: integer): any
+---@param options? casting.map.options
+---@return any[] results in the order of the items; n is their number
+function casting.map(source, f, options) end
+
+-- ------------------------------------------------------------- supervisors --
+
+---@class casting.supervisor.child
+---@field id string|number
+---@field start? function|string
+---@field supervisor? casting.supervisor.options in the place of start
+---@field args? any[] for start
+---@field restart? "permanent"|"transient"|"temporary"
+---@field shutdown? number seconds to end when it is stopped; 5
+---@field session? casting.session.options
+---@field significant? boolean
+
+---@class casting.supervisor.options
+---@field strategy? "one_for_one"|"one_for_all"|"rest_for_one"
+---@field intensity? number restarts in a period at most; 1
+---@field period? number seconds; 5
+---@field children? casting.supervisor.child[]
+---@field auto_shutdown? "never"|"any_significant"|"all_significant"
+---@field name? string of its session
+---@field events? casting.channel is told what happens
+---@field detached? boolean does not stop with the task that makes it
+
+---@class casting.supervisor
+---@field task casting.task
+local supervisor = {}
+
+---@class casting.supervisor.state
+---@field id string|number
+---@field status "running"|"restarting"|"stopped"
+---@field task? casting.task
+---@field restart "permanent"|"transient"|"temporary"
+---@field type "worker"|"supervisor"
+---@field supervisor? casting.supervisor
+
+---Its children in the order of their start.
+---@return casting.supervisor.state[]?
+---@return "noproc"? word it has ended
+function supervisor:which_children() end
+
+---How many it has.
+---@return {specs: integer, active: integer, supervisors: integer, workers: integer}?
+---@return "noproc"? word it has ended
+function supervisor:count_children() end
+
+---Adds a child and starts it.
+---@param child casting.supervisor.child
+---@return casting.task?
+---@return string? word
+---@return string? reason
+function supervisor:start_child(child) end
+
+---Stops a child.
+---@param id string|number
+---@return true?
+---@return string? word
+function supervisor:terminate_child(id) end
+
+---Starts a child that is stopped.
+---@param id string|number
+---@return casting.task?
+---@return string? word
+---@return string? reason
+function supervisor:restart_child(id) end
+
+---Forgets a child that is stopped.
+---@param id string|number
+---@return true?
+---@return string? word
+function supervisor:delete_child(id) end
+
+---Stops the children, the last first, and ends it.
+---@param timeout? number seconds
+---@return boolean?
+---@return any error or "timeout"
+function supervisor:stop(timeout) end
+
+---Waits until it has ended.
+---@param timeout? number seconds
+---@return boolean?
+---@return any error or "timeout"
+function supervisor:wait(timeout) end
+
+---Makes a supervisor and starts its children.
+---@param options casting.supervisor.options
+---@return casting.supervisor
+function casting.supervisor(options) end
+
 -- -------------------------------------------------------------- the others --
 
 ---Sets and returns the limits of the thread pool. Between them it adds threads
@@ -292,7 +461,7 @@ function casting.fd() end
 function casting.blocking(f, ...) end
 
 ---A failure that nobody has joined.
----@class casting.failure
+---@class casting.report
 ---@field task? casting.task
 ---@field session casting.session
 ---@field error string

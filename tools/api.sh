@@ -6,7 +6,8 @@
 #                    nothing; exit status 1 if anything does
 #
 # Lua: the functions are those of the luaL_Reg arrays in src/lua; the array's
-# C name says what they belong to (channel, task, session, else the module).
+# C name says what they belong to (channel, task, session, else the module);
+# and the methods of scopes and supervisors in lua/casting.
 # C: the functions declared with CASTING_API in include/casting.h.
 #   manual   a heading of docs/manual.md names it: casting.NAME for the module,
 #            ch:NAME or channel:NAME, t: or task:, s: or session: for handles;
@@ -37,7 +38,7 @@ lua_functions() {
       if ($0 ~ /task/) class = "task"
       if ($0 ~ /session/) class = "session"
       if ($0 ~ /message/) class = "message"
-      if ($0 ~ /loadedlibs|openers|libs\[|replaced\[/) class = ""
+      if ($0 ~ /loadedlibs|openers|libs\[|replaced\[|internal/) class = ""
       inside = 1
     }
     inside {
@@ -50,6 +51,10 @@ lua_functions() {
       }
       if ($0 ~ /\};|NULL/) inside = 0
     }' | LC_ALL=C sort -u
+  sed -n 's/^function Scope:\([a-z][a-z_]*\).*/scope \1/p' \
+    lua/casting/scope.lua 2>/dev/null
+  sed -n 's/^function Handle:\([a-z][a-z_]*\).*/supervisor \1/p' \
+    lua/casting/handle.lua 2>/dev/null
 }
 
 functions=$(lua_functions)

@@ -1,7 +1,7 @@
 -- all.lua - casting.all: the results of several tasks, in order.
 -- SPDX-License-Identifier: MIT
 
-local casting, internal = ...
+local _, internal = ...
 local error = error
 local Failure, members = internal.failure, internal.members
 

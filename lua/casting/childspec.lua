@@ -44,7 +44,7 @@ end
 
 local function check_number(v, default, where, name, least)
   if v == nil then return default end
-  if type(v) ~= "number" or not (v >= least) then
+  if type(v) ~= "number" or v ~= v or v < least then
     bad(where, name .. " must be a number, " .. least .. " or more, got " ..
       tostring(v))
   end
@@ -125,7 +125,7 @@ function Spec.supervisor(spec, where)
   s.auto_shutdown = check_word(spec.auto_shutdown, AUTO, where, "auto_shutdown")
   s.intensity = check_number(spec.intensity, 1, where, "intensity", 0)
   s.period = check_number(spec.period, 5, where, "period", 0)
-  if not (s.period > 0) then bad(where, "period must be more than 0") end
+  if s.period <= 0 then bad(where, "period must be more than 0") end
   if s.name ~= nil and type(s.name) ~= "string" then
     bad(where, "name must be a string, got " .. type(s.name))
   end

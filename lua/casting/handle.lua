@@ -93,7 +93,8 @@ end
 -- Asks it to stop its children, the last one first, and to end.
 function Handle:stop(timeout)
   check(self, "stop")
-  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
+  if timeout ~= nil and (type(timeout) ~= "number" or timeout ~= timeout or
+      timeout < 0) then
     error("bad argument #1 to 'stop' (timeout must be a number of seconds, " ..
       "zero or more)", 2)
   end

@@ -236,9 +236,7 @@ cast_request *cast_cancel_prepare(void) {
   return new_request(empty_reason(CAST_REASON_MAX));
 }
 
-char *cast_cancel_text(cast_request *q) {
-  return q->reason->own;
-}
+char *cast_cancel_text(cast_request *q) { return q->reason->own; }
 
 void cast_cancel_ask(cast_request *q, cast_ltask *t, cast_session *self) {
   q->reason->text = q->reason->own;

@@ -61,8 +61,8 @@ static int load_file(lua_State *L) {
   lua_settop(L, 2);
   if (f == NULL) return 0;
   lua_pushfstring(L, "@casting/%s.lua", name);
-  if (cast_lua_load(L, (const char *)f->text, f->size, lua_tostring(L, 3),
-        "t") != LUA_OK)
+  if (cast_lua_load(
+        L, (const char *)f->text, f->size, lua_tostring(L, 3), "t") != LUA_OK)
     return lua_error(L);
   cast_module_push(L);
   lua_pushvalue(L, 1);
@@ -98,9 +98,9 @@ static int count_cores(lua_State *L) {
 
 /* Pushes the table `internal`. */
 static void push_internal(lua_State *L) {
-  static const luaL_Reg members[] = {
-    {"run", run}, {"unpack", unpack}, {"disown", cast_lib_disown},
-    {"cores", count_cores}, {"prolong", cast_lib_prolong}, {NULL, NULL}};
+  static const luaL_Reg internals[] = {{"run", run}, {"unpack", unpack},
+    {"disown", cast_lib_disown}, {"cores", count_cores},
+    {"prolong", cast_lib_prolong}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__index", load_file}, {NULL, NULL}};
   luaL_checkstack(L, 6, NULL);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &internal_key);
@@ -108,7 +108,7 @@ static void push_internal(lua_State *L) {
   lua_pop(L, 1);
   lua_newtable(L);
   cast_state_box(L);
-  luaL_setfuncs(L, members, 1);
+  luaL_setfuncs(L, internals, 1);
   lua_createtable(L, 0, 1);
   cast_state_box(L);
   luaL_setfuncs(L, meta, 1);

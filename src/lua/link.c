@@ -113,7 +113,7 @@ static link *new_link(cast_ltask *a, cast_ltask *b) {
   return NULL;
 }
 
-/* -- task:link, task:unlink ------------------------------------------------ */
+/* -- task:link, task:unlink ----------------------------------------------- */
 
 /* Under the event's lock: a link with the task `arg` gets one more reference,
    so that it is there when the lock is released. */

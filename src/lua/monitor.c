@@ -117,11 +117,11 @@ int cast_lib_disown(lua_State *L) {
   return 0;
 }
 
-/* -- task:monitor ([channel]) ---------------------------------------------- */
+/* -- task:monitor ([channel]) --------------------------------------------- */
 
 static cast_chan *check_shared(lua_State *L, int i) {
-  cast_chan *c = CAST_CONTAINER(
-    cast_handle_check(L, i, &cast_chan_type), cast_chan, object);
+  cast_chan *c =
+    CAST_CONTAINER(cast_handle_check(L, i, &cast_chan_type), cast_chan, object);
   luaL_argcheck(L, c->capacity == CAST_UNBOUNDED, i,
     "the channel must be unbounded: casting.channel(math.huge)");
   return c;

@@ -297,7 +297,7 @@ void cast_cancel_end(cast_ltask *t);
    NULL: out of memory. */
 typedef struct cast_request cast_request;
 cast_request *cast_cancel_prepare(void);
-#define CAST_REASON_MAX 240           /* bytes of its reason */
+#define CAST_REASON_MAX 240              /* bytes of its reason */
 char *cast_cancel_text(cast_request *q); /* to be written before it is asked */
 /* Gives it away. */
 void cast_cancel_ask(cast_request *q, cast_ltask *t, cast_session *self);

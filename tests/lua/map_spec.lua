@@ -102,10 +102,13 @@ describe("casting.map", function()
   it("works in given sessions, and leaves them open", function()
     local sessions = {}
     for i = 1, 2 do
-      sessions[i] = casting.session {init = function() counter = 0 end}
+      sessions[i] = casting.session {init = function()
+        _G.counter = 0
+      end}
     end
-    casting.map(range(30), function() counter = counter + 1 end,
-      {sessions = sessions})
+    casting.map(range(30), function()
+      _G.counter = _G.counter + 1
+    end, {sessions = sessions})
     local sum = 0
     for i = 1, 2 do
       assert.equal(0, #sessions[i]:tasks())

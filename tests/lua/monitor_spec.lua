@@ -172,9 +172,9 @@ describe("task:monitor", function()
       local expected = {}
       for i = 1, 20 do
         local spawn = homes[i % 2 + 1][2]
-        local task = spawn(function(i)
-          if i % 5 == 0 then error("e" .. i, 0) end
-          return i, {i}
+        local task = spawn(function(n)
+          if n % 5 == 0 then error("e" .. n, 0) end
+          return n, {n}
         end, i)
         expected[task] = i
         assert.equal(ends, task:monitor(ends))

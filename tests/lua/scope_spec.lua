@@ -42,10 +42,10 @@ for _, place in ipairs(helper.places) do
         local n = 0
         local body = casting.scope(function(scope)
           for i = 1, 3 do
-            scope:spawn(function(i)
-              casting.sleep(i / 1000)
+            scope:spawn(function(seconds)
+              casting.sleep(seconds)
               n = n + 1
-            end, i)
+            end, i / 1000)
           end
           return "body"
         end)

@@ -106,9 +106,9 @@ describe("casting.supervisor", function()
     local seen = casting.channel(math.huge)
     local sup = casting.supervisor {intensity = 10, children = {{id = "worker",
       start = function(seen)
-        mark = (mark or 0) + 1 -- a global of the session
+        _G.mark = (_G.mark or 0) + 1 -- a global of the session
         local casting = require "casting"
-        seen:send(mark, casting.self():session():name(), casting.self())
+        seen:send(_G.mark, casting.self():session():name(), casting.self())
         error("again", 0)
       end, args = {seen}}}, events = casting.channel(1)}
     local sessions = {}
@@ -386,9 +386,12 @@ describe("casting.supervisor", function()
   it("ends with the task that has made it", function()
     local children, _, log = family(polite, {"a", "b"})
     local session = casting.session()
-    local sup = session:spawn(function(children)
-      return require("casting").supervisor {children = children}
-    end, children):await(LONG)
+    local sup = session:spawn(function(children, log)
+      local casting = require "casting"
+      local sup = casting.supervisor {children = children}
+      while #log < 2 do casting.sleep(0.001) end
+      return sup
+    end, children, log):await(LONG)
     assert.same(pack(true), pack(sup:wait(LONG)))
     for _ = 1, 2 do log:receive(LONG) end
     expect(log, "end b: shutdown", "end a: shutdown")
@@ -578,19 +581,15 @@ describe("casting.supervisor", function()
   end)
 
   it("does not keep who asks waiting when it dies", function()
-    local sups = {}
-    for i = 1, 20 do
+    for _ = 1, 20 do
       local sup = casting.supervisor {intensity = 0,
         events = casting.channel(1), children = {{id = 1, start = function()
           error("crash", 0)
         end}}}
-      sups[i] = sup
       local tasks = {}
       for k = 1, 5 do
         tasks[k] = casting.spawn(function()
-          repeat
-            local t, word = sup:count_children()
-          until not t
+          while sup:count_children() do casting.yield() end
           return (select(2, sup:count_children()))
         end)
       end
