@@ -68,35 +68,34 @@ describe("casting.map", function()
     assert.same({n = 0}, casting.map(function() end, error, {sessions = 3}))
   end)
 
+  -- The names of the sessions in which n items are, when all have begun.
+  local function names_of(n, options)
+    local arrived, go = casting.channel(n), casting.channel()
+    local opener = casting.spawn(function()
+      for _ = 1, n do arrived:receive() end
+      go:close()
+    end)
+    local results = casting.map(range(n), function()
+      arrived:send(true)
+      go:receive()
+      return require("casting").self():session():name()
+    end, options)
+    assert.is_true((opener:join(LONG)))
+    table.sort(results)
+    return results
+  end
+
   it("works in so many sessions", function()
     for n = 1, 4 do
-      local seen, count = {}, 0
-      casting.map(range(40), function(i)
-        local casting = require "casting"
-        casting.sleep(0.0005)
-        return casting.self():session():name()
-      end, {sessions = n, progress = function() end})
-      local results = casting.map(range(40), function()
-        local casting = require "casting"
-        casting.sleep(0.002)
-        return casting.self():session():name()
-      end, {sessions = n})
-      for _, name in ipairs(results) do
-        if not seen[name] then count = count + 1 end
-        seen[name] = true
-        assert.matches("^map %d$", name)
-      end
-      assert.equal(n, count)
+      local wanted = {n = n}
+      for i = 1, n do wanted[i] = "map " .. i end
+      assert.same(wanted, names_of(n, {sessions = n}))
     end
   end)
 
-  it("works in as many as there are processors, or items", function()
-    local results = casting.map({1, 2}, function()
-      require("casting").sleep(0.002)
-      return require("casting").self():session():name()
-    end, {sessions = 100})
-    table.sort(results)
-    assert.same({"map 1", "map 2", n = 2}, results)
+  it("works in no more sessions than there are items", function()
+    assert.same({"map 1", "map 2", n = 2}, names_of(2, {sessions = 100}))
+    assert.same({"map 1", n = 1}, names_of(1))
   end)
 
   it("works in given sessions, and leaves them open", function()
