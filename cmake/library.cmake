@@ -10,8 +10,7 @@
 set(CASTING_LIBDIR lib CACHE STRING "where libraries go, below the prefix")
 set(CASTING_ABI 0) # of the library; changes when old programs break
 
-# casting_library(tag version): from the object libraries binding-TAG, core and
-# embedded
+# casting_library(tag version): from the object libraries binding-TAG and core
 function(casting_library tag v)
   if(v STREQUAL "luajit")
     set(libsuffix -luajit)
@@ -20,8 +19,7 @@ function(casting_library tag v)
   endif()
   set(name libcasting${libsuffix})
   set(dir ${CMAKE_BINARY_DIR}/${tag})
-  set(objects $<TARGET_OBJECTS:binding-${tag}> $<TARGET_OBJECTS:core>
-    $<TARGET_OBJECTS:embedded>)
+  set(objects $<TARGET_OBJECTS:binding-${tag}> $<TARGET_OBJECTS:core>)
 
   add_library(module-${tag} MODULE ${objects})
   set_target_properties(module-${tag} PROPERTIES LINKER_LANGUAGE C
@@ -51,7 +49,7 @@ function(casting_library tag v)
       COMMAND ${CMAKE_COMMAND} -E rm -f ${dir}/${name}.a
       COMMAND ${CMAKE_AR} rcs ${dir}/${name}.a ${dir}/${name}.o
       COMMAND ${CMAKE_COMMAND} -E rm -f ${dir}/${name}.o
-      DEPENDS binding-${tag} core embedded ${objects}
+      DEPENDS binding-${tag} core ${objects}
       COMMAND_EXPAND_LISTS VERBATIM)
     add_custom_target(archive-${tag} ALL DEPENDS ${dir}/${name}.a)
     install(FILES ${dir}/${name}.a DESTINATION ${CASTING_LIBDIR}

@@ -82,8 +82,7 @@ foreach(tag IN LISTS tags)
     find_library(CASTING_LIB_${v} NAMES lua${v} lua-${v} lua${short})
   endif()
   if(with_cmocka AND lua_sources AND CASTING_LIB_${v})
-    add_library(binding-test-${tag} STATIC EXCLUDE_FROM_ALL ${lua_sources}
-      $<TARGET_OBJECTS:embedded>)
+    add_library(binding-test-${tag} STATIC EXCLUDE_FROM_ALL ${lua_sources})
     target_include_directories(binding-test-${tag} SYSTEM PUBLIC
       ${${tag}_include})
     target_link_libraries(binding-test-${tag} PUBLIC core-test
