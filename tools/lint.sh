@@ -40,7 +40,7 @@ layers='
   lua/state lua/handle.c lua/*
 '
 
-find src include -name '*.[chS]' 2>/dev/null | LC_ALL=C sort |
+find src include -name '*.[chS]' ! -name embedded.c 2>/dev/null | LC_ALL=C sort |
   LC_ALL=C awk -v layers="$layers" '
 function bad(n, what) {
   print file ":" n ": " what
@@ -243,3 +243,6 @@ done
 if command -v bash >/dev/null 2>&1 && [ -f .ci/run ]; then
   bash -n .ci/run || exit 1
 fi
+
+# What is written in Lua is in the C file made of it.
+sh tools/embed.sh --check || exit 1

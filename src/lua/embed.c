@@ -53,16 +53,27 @@ static const cast_embedded *find_file(const char *name) {
   return f->name != NULL ? f : NULL;
 }
 
+static void push_text(lua_State *L, const cast_embedded *f) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (const char *const *line = f->lines; *line != NULL; line++)
+    luaL_addstring(&b, *line);
+  luaL_pushresult(&b);
+}
+
 /* internal.__index(internal, name): nil if there is no such file. */
 static int load_file(lua_State *L) {
   cast_state *S = cast_state_here(L);
   const char *name = luaL_checkstring(L, 2);
   const cast_embedded *f = find_file(name);
+  const char *text;
+  size_t size;
   lua_settop(L, 2);
   if (f == NULL) return 0;
   lua_pushfstring(L, "@casting/%s.lua", name);
-  if (cast_lua_load(
-        L, (const char *)f->text, f->size, lua_tostring(L, 3), "t") != LUA_OK)
+  push_text(L, f);
+  text = lua_tolstring(L, 4, &size);
+  if (cast_lua_load(L, text, size, lua_tostring(L, 3), "t") != LUA_OK)
     return lua_error(L);
   cast_module_push(L);
   lua_pushvalue(L, 1);
