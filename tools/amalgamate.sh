@@ -161,7 +161,7 @@ function headers(file,    line, dir, name) {
 BEGIN {
   quoted = "^\\047([^\\047\\\\]|\\\\.)*\\047"
   # Names that the system has as well.
-  n = split("write read send close poll wait pause", part, " ")
+  n = split("write read send close poll wait pause link", part, " ")
   for (i = 1; i <= n; i++) taken[part[i]] = 1
   n = ARGC - 1
   for (i = 1; i <= n; i++) file[i] = ARGV[i]
