@@ -62,10 +62,10 @@ local function mark(series, x, y, title)
   end
 end
 
-local function drawn(list)
+local function drawn(numbers, list)
   local rows = {}
   for _, w in ipairs(list.workloads) do
-    if w.others and w.id ~= "parked" then
+    if w.others and w.id ~= "parked" and numbers:rounds(w.id) > 0 then
       rows[#rows + 1] = w
     end
   end
@@ -112,7 +112,7 @@ end
 
 return function(numbers, list)
   parts = {}
-  local rows = drawn(list)
+  local rows = drawn(numbers, list)
   local bottom = TOP + ROW * #rows
   add('<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" ' ..
     'viewBox="0 0 %d %d" font-family="system-ui, Helvetica, Arial, ' ..
