@@ -266,3 +266,12 @@ heard: ann 11, bob 12, cy 5, dot 4
     end
   end)
 end)
+
+describe("examples/supervisor.lua", function()
+  it("does each job once, or reports it", function()
+    for _, workers in ipairs {"1", "4"} do
+      assert.equal("400 jobs: 380 done, 20 reported\n" ..
+        "check: each exactly once\n", output("supervisor", "400", workers))
+    end
+  end)
+end)
