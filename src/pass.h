@@ -96,7 +96,7 @@ static inline int cast_pass_send(
     rc = CAST_PARKED;
   }
   cast_lock_drop(&c->lock);
-  if (wake != NULL) cast_task_wake(wake, self);
+  if (wake != NULL) cast_task_hand(wake, self);
   return rc;
 }
 
@@ -115,7 +115,7 @@ static inline int cast_pass_receive(
     rc = CAST_PARKED;
   }
   cast_lock_drop(&c->lock);
-  if (wake != NULL) cast_task_wake(wake, self);
+  if (wake != NULL) cast_task_hand(wake, self);
   return rc;
 }
 

@@ -149,7 +149,7 @@ int cast_select(cast_session *self, cast_task *t, cast_case *cases, uint32_t n,
     if ((rc = cast_chan_grow(cases[i].chan)) != 0) break;
   }
   *which = i;
-  if (wake != NULL) cast_task_wake(wake, self);
+  if (wake != NULL) cast_task_hand(wake, self);
   return rc;
 }
 

@@ -260,7 +260,6 @@ bool cast_session_rest(cast_session *s) {
 }
 
 void cast_session_depart(cast_session *s) {
-  cast_post *p;
   /* A pusher that saw EMPTY has not woken the host: its post is made ready,
      and pushed again below, when the session is idle. */
   do {
@@ -268,11 +267,7 @@ void cast_session_depart(cast_session *s) {
     set_alarm(s);
   } while (!go_idle(s));
   s->away = true;
-  while ((p = s->ready) != NULL) {
-    s->ready = p->next;
-    if (s->ready == NULL) s->ready_tail = &s->ready;
-    cast_session_push(s, NULL, p);
-  }
+  while (s->ready != NULL) cast_session_push(s, NULL, cast_session_shift(s));
 }
 
 bool cast_session_notified(cast_session *s) {
@@ -291,8 +286,7 @@ static void step(cast_session *s) {
     s->current = NULL;
     return;
   }
-  s->ready = p->next;
-  if (s->ready == NULL) s->ready_tail = &s->ready;
+  cast_session_shift(s);
   s->budget--; /* here: a step may not come back to this frame */
   if (p->run != NULL) {
     p->run(s, p, false);

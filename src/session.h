@@ -177,6 +177,9 @@ struct cast_session {
   cast_task *current;          /* (w) the task that runs, or NULL */
   cast_post *ready;            /* (w) FIFO of tasks to resume */
   cast_post **ready_tail;      /* (w) */
+  cast_post **front;           /* (w) end of those put in front, */
+  uint32_t nfront;             /* (w) how many of these there are, */
+  uint32_t streak;             /* (w) and how many came in a row */
   cast_heap deadlines;         /* (w) of its tasks' waits */
   cast_timer alarm;            /* (timer lock) earliest deadline, roughly */
   uint64_t alarm_ns;           /* (w) what the alarm is set to */
@@ -227,6 +230,36 @@ static inline void cast_session_ready(cast_session *s, cast_post *p) {
   s->ready_tail = &p->next;
 }
 
+/* Owner: a task that another has just handed something to. It goes in front of
+   the ready list, behind those that came so before it, as the run-next slot of
+   the scheduler: who is waited for answers soon, and waits for little. Not for
+   ever: after CAST_NEXT_STREAK in a row the others have their turn. */
+static inline void cast_session_front(cast_session *s, cast_post *p) {
+  cast_post **at = s->nfront == 0 ? &s->ready : s->front;
+  if (s->streak == CAST_NEXT_STREAK || CAST_UNLIKELY(s->away)) {
+    cast_session_ready(s, p);
+    return;
+  }
+  s->streak++;
+  s->nfront++;
+  p->next = *at;
+  *at = p;
+  s->front = &p->next;
+  if (p->next == NULL) s->ready_tail = &p->next;
+}
+
+/* Owner: takes the first post out of the ready list, which is not empty. */
+static inline cast_post *cast_session_shift(cast_session *s) {
+  cast_post *p = s->ready;
+  s->ready = p->next;
+  if (s->ready == NULL) s->ready_tail = &s->ready;
+  if (s->nfront > 0)
+    s->nfront--;
+  else
+    s->streak = 0;
+  return p;
+}
+
 /* Owner: takes the first of the ready list to resume it now, if that is a task
    that wants to be resumed and the slice is not over; else NULL. */
 static inline cast_task *cast_session_take(cast_session *s) {
@@ -235,8 +268,7 @@ static inline cast_task *cast_session_take(cast_session *s) {
   if (p == NULL || p->run != NULL || s->budget == 0) return NULL;
   t = CAST_CONTAINER(p, cast_task, post);
   if (CAST_UNLIKELY(t->held != NULL)) return NULL;
-  s->ready = p->next;
-  if (s->ready == NULL) s->ready_tail = &s->ready;
+  cast_session_shift(s);
   s->budget--;
   CAST_ASSERT(t->session == s && !t->finished);
   s->current = t;
@@ -291,6 +323,16 @@ static inline void cast_task_wake(cast_task *t, cast_session *self) {
     cast_session_ready(self, &t->post);
   else
     cast_session_push(t->session, self, &t->post);
+}
+/* The same for one that the caller's task has handed something to, or taken
+   something from. */
+static inline void cast_task_hand(cast_task *t, cast_session *self) {
+  if (t->session != self || self == NULL) {
+    cast_task_wake(t, self);
+    return;
+  }
+  atomic_store_explicit(&t->status, CAST_READY, memory_order_relaxed);
+  cast_session_front(self, &t->post);
 }
 /* Owner: lets the task go to the back of the ready list. */
 void cast_task_yield(cast_task *t);

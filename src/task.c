@@ -65,6 +65,7 @@ void cast_task_preempt(cast_task *t) {
   t->post.next = s->ready;
   if (s->ready == NULL) s->ready_tail = &t->post.next;
   s->ready = &t->post;
+  s->nfront = 0; /* those in front are no longer; they had no turn to miss */
   s->budget = 0; /* the slice is over */
 }
 

@@ -225,23 +225,34 @@ static int refuse(lua_State *L, cast_state *S) {
   return lua_error(L);
 }
 
+/* The task will not begin: lets go of its function and arguments. */
+static void withdraw(cast_state *S, cast_ltask *t) {
+  if (t->nstart > 0)
+    cast_starting_give(S, t, NULL);
+  else
+    cast_coroutine_put(S, t->co, true);
+}
+
 int cast_lib_spawn(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  int n = lua_gettop(L) - 1, rc;
+  int n = lua_gettop(L), rc;
   cast_ltask *t;
   luaL_checktype(L, 1, LUA_TFUNCTION);
   t = cast_ltask_new(L, S);
-  t->co = cast_coroutine_get(L, S);
-  lua_settop(L, n + 2); /* function, arguments, handle */
+  lua_settop(L, n + 1); /* function, arguments, handle */
   lua_insert(L, 1);
-  if (!lua_checkstack(t->co.L, n + 1)) {
-    cast_coroutine_put(S, t->co, true);
-    return luaL_error(L, "too many arguments to 'spawn'");
+  if (!cast_starting_keep(L, S, t, n)) {
+    t->co = cast_coroutine_get(L, S);
+    lua_settop(L, n + 1);
+    if (!lua_checkstack(t->co.L, n)) {
+      cast_coroutine_put(S, t->co, true);
+      return luaL_error(L, "too many arguments to 'spawn'");
+    }
+    lua_xmove(L, t->co.L, n);
   }
-  lua_xmove(L, t->co.L, n + 1);
   rc = cast_task_start(&t->core, &S->session);
   if (rc != 0) {
-    cast_coroutine_put(S, t->co, true);
+    withdraw(S, t);
     if (rc == CASTING_EFULL) cast_budget_refuse(L, S, rc);
     return refuse(L, S);
   }

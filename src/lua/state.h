@@ -66,6 +66,9 @@ struct cast_ltask {
   cast_case *cases;       /* of its latest select */
   uint32_t ncases;        /* used */
   uint32_t room;          /* allocated */
+  uint32_t start;         /* fresh: where its function and arguments lie */
+  uint8_t nstart;         /* how many these are; 0: in its coroutine */
+  bool startup;           /* on which stack (starting.c) */
   bool fresh;             /* not resumed yet */
   bool remote;            /* its function is still packed in core.waiter.msg */
   bool parked;            /* yielded by cast_park, not by the user */
@@ -87,6 +90,12 @@ struct cast_ltask {
                                     cancelled, as soon as its owner knows */
 };
 
+/* Function and arguments of tasks that have not begun (starting.c). */
+typedef struct cast_startup {
+  lua_State *L;
+  uint32_t waiting; /* tasks that have something there */
+} cast_startup;
+
 struct cast_state {
   cast_session session;
   lua_State *L; /* main thread; NULL: a 5.1 host's, not known yet */
@@ -104,6 +113,8 @@ struct cast_state {
   _Atomic(lua_State *) main_thread;
   _Atomic(lua_Hook) hook;
   cast_object *pending; /* see invariant 3 */
+  cast_startup startups[2];
+  bool startup;         /* which of them takes new tasks */
   cast_coroutine *idle; /* finished coroutines, to be used again */
   uint32_t nidle;
   uint32_t idle_room;
@@ -391,6 +402,14 @@ bool cast_hook_changed(cast_state *S);
 bool cast_hook_urgent(cast_session *s);
 /* In a session of ours: the coroutine library lets tasks be preempted. */
 void cast_open_coroutine(lua_State *L, cast_state *S);
+
+/* -- starting.c ----------------------------------------------------------- */
+
+/* Takes a new task's function and arguments, n values, from the top of L until
+   the task begins. False: it is to have its coroutine at once. Raises. */
+bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n);
+/* They go to the coroutine's stack, which has room; NULL: nowhere. */
+void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co);
 
 /* -- park.c --------------------------------------------------------------- */
 

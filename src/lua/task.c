@@ -369,15 +369,42 @@ typedef struct starting {
   cast_ltask *t;
 } starting;
 
-static int start_protected(lua_State *L) {
+static int get_protected(lua_State *L) {
   starting *a = lua_touserdata(L, 1);
   a->t->co = cast_coroutine_get(L, a->S);
+  return 0;
+}
+
+static int start_protected(lua_State *L) {
+  get_protected(L);
 #if CAST_LUA < 502
+  starting *a = lua_touserdata(L, 1);
   /* Making a C function may fail here: made where that is protected. */
   lua_pushcfunction(L, unpack_start);
   lua_xmove(L, a->t->co.L, 1);
 #endif
   return 0;
+}
+
+/* There was no memory for a coroutine. */
+static void fail_to_start(cast_ltask *t) {
+  cast_msg_drop(&t->core.waiter.msg);
+  cast_cancel_end(t);
+  cast_task_finish(&t->core, CAST_FAILED);
+}
+
+/* A task of the own session gets its coroutine. False: it is finished. */
+static bool start_own(cast_state *S, cast_ltask *t) {
+  starting a = {S, t};
+  if (CAST_LIKELY(S->nidle > 0)) {
+    t->co = S->idle[--S->nidle];
+  } else if (cast_protect(S, get_protected, &a) != LUA_OK) {
+    cast_starting_give(S, t, NULL);
+    fail_to_start(t);
+    return false;
+  }
+  cast_starting_give(S, t, t->co.L);
+  return true;
 }
 
 /* A task from elsewhere gets its coroutine, function and arguments: the number
@@ -386,9 +413,7 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   starting a = {S, t};
   int status, nres;
   if (cast_protect(S, start_protected, &a) != LUA_OK) {
-    cast_msg_drop(&t->core.waiter.msg);
-    cast_cancel_end(t);
-    cast_task_finish(&t->core, CAST_FAILED);
+    fail_to_start(t);
     return -1;
   }
 #if CAST_LUA >= 502
@@ -509,6 +534,7 @@ static int prepare(cast_state *S, cast_ltask *t) {
     t->fresh = false;
     if (t->core.cancelled) {
       if (t->co.L != NULL) cast_coroutine_put(S, t->co, true);
+      if (t->nstart > 0) cast_starting_give(S, t, NULL);
       cast_msg_drop(&t->core.waiter.msg);
       cast_cancel_end(t);
       cast_task_finish(
@@ -516,6 +542,7 @@ static int prepare(cast_state *S, cast_ltask *t) {
       return -1;
     }
     if (t->remote) return start_remote(S, t);
+    if (t->nstart > 0 && !start_own(S, t)) return -1;
     return lua_gettop(t->co.L) - 1;
   }
 #if !CAST_HAS_YIELDK

@@ -6,6 +6,56 @@ local helper = require "helper"
 local _ENV = helper.globals(_ENV) -- luacheck: ignore
 local pack, LONG = helper.pack, helper.LONG
 
+describe("a task that has not begun", function()
+  it("keeps its arguments, few or many, nil or not", function()
+    for _, n in ipairs {0, 1, 2, 14, 15, 16, 17, 40, 200} do
+      local args = {n = n}
+      for i = 1, n, 2 do args[i] = {} end
+      local tasks = {}
+      for k = 1, 20 do
+        tasks[k] = casting.spawn(function(...)
+          return select("#", ...), ...
+        end, (table.unpack or unpack)(args, 1, n))
+      end
+      for k = 1, 20 do
+        local results = helper.pack(tasks[k]:join())
+        assert.are.equal(n + 2, results.n)
+        assert.are.equal(n, results[2])
+        for i = 1, n do assert.is_true(results[i + 2] == args[i]) end
+      end
+    end
+  end)
+
+  it("lets go of them when it is cancelled", function()
+    local weak = setmetatable({}, {__mode = "v"})
+    local tasks = {}
+    for i = 1, 600 do
+      local big = {}
+      weak[i] = big
+      tasks[i] = casting.spawn(function() return big end, big)
+    end
+    for i = 1, 600, 2 do tasks[i]:cancel() end
+    for i = 1, 600 do
+      local ok = tasks[i]:join()
+      assert.are.equal(i % 2 == 0, ok)
+    end
+    tasks = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(next(weak))
+  end)
+
+  it("is one of very many", function()
+    local n, sum = 30000, 0
+    local tasks = {}
+    for i = 1, n do
+      tasks[i] = casting.spawn(function(k) sum = sum + k end, i)
+    end
+    for i = 1, n do tasks[i]:join() end
+    assert.are.equal(n * (n + 1) / 2, sum)
+  end)
+end)
+
 describe("casting.spawn", function()
   it("runs a function with its arguments", function()
     local task = casting.spawn(function(...) return select("#", ...), ... end,

@@ -1,0 +1,63 @@
+/* starting.c - tasks of the own session that have not begun.
+   SPDX-License-Identifier: MIT
+
+   A task gets its coroutine when it is first resumed. Until then its function
+   and arguments lie on the stack of a coroutine that is never run: so what is
+   spawned by the thousand, and ends before the next one begins, uses the same
+   coroutine again, and a task that waits for its turn costs some slots instead
+   of a coroutine. There are two such stacks, so that one can drain while the
+   other fills. Owner: the session's. Invariants:
+   1. A task with `nstart` > 0 has that many values at `start` of stack
+      `startup`, and counts in `waiting` of it.
+   2. With `waiting` at zero a stack is empty. */
+#include "state.h"
+
+#define ARGUMENTS_MAX 16u /* what fits any coroutine without growing it */
+#define SWITCH_AT 256     /* slots in use from which on the other is better */
+
+/* The stack to put values on, made when first needed. Raises. */
+static cast_startup *choose(lua_State *L, cast_state *S) {
+  cast_startup *s = &S->startups[S->startup];
+  if (s->L != NULL && lua_gettop(s->L) >= SWITCH_AT &&
+      S->startups[!S->startup].waiting == 0) {
+    S->startup = !S->startup;
+    s = &S->startups[S->startup];
+  }
+  if (s->L != NULL) return s;
+  luaL_checkstack(L, 2, NULL);
+  s->L = lua_newthread(L);
+  (void)luaL_ref(L, LUA_REGISTRYINDEX);
+  return s;
+}
+
+bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
+  cast_startup *s;
+  if ((unsigned)n > ARGUMENTS_MAX) return false;
+  s = choose(L, S);
+  /* One slot more: for the copy on its way to the coroutine. */
+  if (!lua_checkstack(s->L, n + 1)) return false;
+  t->start = (uint32_t)lua_gettop(s->L) + 1;
+  t->nstart = (uint8_t)n;
+  t->startup = S->startup;
+  s->waiting++;
+  lua_xmove(L, s->L, n);
+  return true;
+}
+
+void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co) {
+  cast_startup *s = &S->startups[t->startup];
+  int first = (int)t->start, end = first + t->nstart;
+  for (int i = first; i < end; i++) {
+    if (co != NULL) {
+      lua_pushvalue(s->L, i);
+      lua_xmove(s->L, co, 1);
+    }
+    lua_pushnil(s->L);
+    lua_replace(s->L, i);
+  }
+  t->nstart = 0;
+  if (--s->waiting == 0)
+    lua_settop(s->L, 0);
+  else if (end == lua_gettop(s->L) + 1)
+    lua_settop(s->L, first - 1);
+}
