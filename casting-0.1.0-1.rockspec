@@ -65,6 +65,7 @@ build = {
         "src/lua/path.c",
         "src/lua/report.c",
         "src/lua/seen.c",
+        "src/lua/starting.c",
         "src/lua/state.c",
         "src/lua/stop.c",
         "src/lua/strings.c",

@@ -462,10 +462,8 @@ static inline unit_session *unit_still(void) {
 
 /* The task that is ready first, taken out; NULL: none. */
 static inline unit_task *unit_still_next(unit_session *s) {
-  cast_post *p = s->core.ready;
-  if (p == NULL) return NULL;
-  s->core.ready = p->next;
-  if (p->next == NULL) s->core.ready_tail = &s->core.ready;
+  if (s->core.ready == NULL) return NULL;
+  cast_post *p = cast_session_shift(&s->core);
   return unit_task_of(CAST_CONTAINER(p, cast_task, post));
 }
 

@@ -240,6 +240,38 @@ static void handles_come_back(void **state) {
   finish();
 }
 
+/* -- who goes on first */
+
+/* Posts in front come before all others, in order, but not for ever. */
+static void front_before_the_rest(void **state) {
+  enum { N = 8 };
+  cast_post p[N + 4];
+  CAST_UNUSED(state);
+  begin();
+  memset(p, 0, sizeof p);
+  for (uint32_t i = 0; i < 4; i++) cast_session_ready(&sess->core, &p[N + i]);
+  for (uint32_t i = 0; i < N; i++) cast_session_front(&sess->core, &p[i]);
+  uint32_t n = N < CAST_NEXT_STREAK ? N : CAST_NEXT_STREAK;
+  for (uint32_t i = 0; i < n; i++)
+    assert_ptr_equal(cast_session_shift(&sess->core), &p[i]);
+  /* Those beyond the limit are behind who waited before; and when one of
+     these had its turn, others may come in front again. */
+  assert_ptr_equal(cast_session_shift(&sess->core), &p[N]);
+  cast_session_front(&sess->core, &p[0]);
+  assert_ptr_equal(cast_session_shift(&sess->core), &p[0]);
+  for (uint32_t i = 1; i < 4; i++)
+    assert_ptr_equal(cast_session_shift(&sess->core), &p[N + i]);
+  for (uint32_t i = n; i < N; i++)
+    assert_ptr_equal(cast_session_shift(&sess->core), &p[i]);
+  assert_null(sess->core.ready);
+  /* As the only one, and the last. */
+  cast_session_front(&sess->core, &p[1]);
+  cast_session_ready(&sess->core, &p[2]);
+  assert_ptr_equal(cast_session_shift(&sess->core), &p[1]);
+  assert_ptr_equal(cast_session_shift(&sess->core), &p[2]);
+  finish();
+}
+
 /* -- slices */
 
 static bool yield_often(unit_task *t) {
@@ -561,6 +593,7 @@ int main(void) {
     cmocka_unit_test_teardown(posts_of_the_last_moment, unit_clean),
     cmocka_unit_test_teardown(orphan_waits_for_its_tasks, unit_clean),
     cmocka_unit_test_teardown(handles_come_back, unit_clean),
+    cmocka_unit_test_teardown(front_before_the_rest, unit_clean),
     cmocka_unit_test_teardown(slices_end_if_others_wait, unit_clean),
     cmocka_unit_test_teardown(alarm_is_never_later, unit_clean),
     cmocka_unit_test_teardown(no_memory_for_a_session, unit_clean),
