@@ -13,7 +13,7 @@ cd "$(dirname -- "$0")/.." || exit 2
 out=src/lua/embedded.c
 
 embed() {
-  echo '/* embedded.c - lua/casting/*.lua, written by tools/embed.sh.
+  echo '/* embedded.c - the modules of lua/casting, written by tools/embed.sh.
    SPDX-License-Identifier: MIT */
 /* clang-format off */
 #include "embed.h"

@@ -18,7 +18,7 @@ end)
 local primes = {}
 for i = 1, 4 do primes[i] = casting.spawn(parkmod.work, 5000 * i) end
 for i = 1, 4 do primes[i] = select(2, primes[i]:join()) end
-print(("primes: %d %d %d %d"):format(primes[1], primes[2], primes[3], primes[4]))
+print("primes: " .. table.concat(primes, " "))
 
 -- A pipe: its reader is suspended until something comes, or not.
 local r, w = parkmod.pipe()

@@ -163,7 +163,10 @@ int cast_rebuild_values(
   cast_rebuild *b;
   int n;
   if (CAST_LIKELY(cast_quick_unpack(L, m))) return 1;
-  luaL_checkstack(L, CAST_MSG_INLINE, NULL);
+  /* A value takes a byte at least. Where a C function's own slots will do,
+     the stack is not made larger: it would stay so while the task waits. */
+  if (m->size > LUA_MINSTACK / 2 && m->size <= CAST_MSG_INLINE)
+    luaL_checkstack(L, CAST_MSG_INLINE, NULL);
   n = cast_unpack_simple(L, m);
   if (CAST_LIKELY(n >= 0)) return n;
   n = cast_monitor_unpack(L, S, t, m);
