@@ -165,9 +165,14 @@ int cast_host_init(cast_host *h, cast_session *session, cast_task *main) {
   return os_event_init(&h->event) == 0 ? 0 : CASTING_ENOMEM;
 }
 
-void cast_host_fini(cast_host *h) {
+void cast_host_unwatch(cast_host *h) {
   cast_timer_remove(&h->watch);
   cast_slot_give(h->slot);
+  h->slot = NULL;
+}
+
+void cast_host_fini(cast_host *h) {
+  cast_host_unwatch(h);
   cast_runner_fini(&h->runner);
   if (h->own != NULL) os_context_free(h->own);
   os_event_fini(&h->event);

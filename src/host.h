@@ -62,6 +62,8 @@ int cast_host_poll(
 int cast_host_fd(cast_host *h);
 /* Main program, before it works on its session by itself: not away. */
 void cast_host_return(cast_host *h);
+/* Owner: the host's thread is not poked any more. */
+void cast_host_unwatch(cast_host *h);
 /* The session's ops->wake. */
 void cast_host_wake(cast_host *h);
 

@@ -104,7 +104,8 @@ void cast_hook_poke(cast_session *s) { CAST_UNUSED(s); }
 void cast_hook_poke(cast_session *s) {
   cast_state *S = cast_state_of(s);
   lua_State *L = atomic_load_explicit(&S->running, memory_order_relaxed);
-  if (L == NULL) return;
+  if (L == NULL || s->current == NULL) return;
+  if (S->host != NULL && s->current == &S->main->core) return;
   /* A debugger's or profiler's hook goes before a fair share; the pool makes
      up for it with another thread. */
   if (lua_gethook(L) != NULL && !cast_stop_wanted(S)) return;

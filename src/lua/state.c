@@ -125,11 +125,13 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
 /* -- the end of a state --------------------------------------------------- */
 
 static void free_state(cast_state *S) {
+  cast_state *root = S->root != S ? S->root : NULL;
   cast_timer_remove(&S->nag);
   cast_slabs_fini(&S->slabs);
   cast_free(S->idle);
   cast_free(S->host);
   cast_free(S);
+  if (root != NULL) cast_session_drop(&root->session);
 }
 
 /* ops->free: the last hold went. */
@@ -307,7 +309,7 @@ void cast_state_end(lua_State *L) {
   all = unwind(S, L);
   S->closing = true;
   cast_guard_leave(S->main);
-  cast_timer_remove(&S->host->watch); /* it looks at the Lua state */
+  cast_host_unwatch(S->host); /* the timer looks at the Lua state */
   cast_failures_flush(S);
   cast_handles_release(L);
   *box = NULL;
@@ -502,9 +504,11 @@ static int make_protected(lua_State *L) {
   return 0;
 }
 
-/* Enters the tree of the host, unless the host is ending. */
+/* Enters the tree of the host, whose memory it keeps: the host may end while
+   a session is stuck, which leaves the tree whenever it can. */
 static void enter_tree(cast_state *S, cast_state *root) {
   S->root = root;
+  cast_session_hold(&root->session);
   cast_lock_take(&tree);
   cast_list_push(&root->children, &S->sibling);
   cast_lock_drop(&tree);

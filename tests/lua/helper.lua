@@ -88,6 +88,14 @@ function helper.has_children()
   return children
 end
 
+-- Is ThreadSanitizer about?
+function helper.tsan()
+  local maps = io.open "/proc/self/maps"
+  local text = maps and maps:read "*a" or ""
+  if maps then maps:close() end
+  return text:find("libtsan", 1, true) ~= nil
+end
+
 -- Runs Lua source text in an interpreter of its own. `interrupt` (a word)
 -- sends SIGINT as soon as the child has written that word. Returns {status=,
 -- out=, err=, seconds=}; status 124 means that it did not end in time.

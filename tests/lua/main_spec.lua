@@ -135,7 +135,9 @@ describe("Ctrl-C", function()
     {"wait for a session", session .. "s:wait()"},
   }
   -- LuaJIT's hooks are the whole state's: there it stops the task itself.
-  if not helper.jit then
+  -- ThreadSanitizer keeps signals back from a thread that only computes.
+  local can_disturb = not helper.jit and not helper.tsan()
+  if can_disturb then
     calls[#calls + 1] = {"receive while a task computes",
       "casting.spawn(function() while true do end end) ch:receive()"}
     calls[#calls + 1] = {"receive while a task computes and catches all",
@@ -168,7 +170,7 @@ describe("Ctrl-C", function()
   end)
 
   it("lets a task that computes go on afterwards", function()
-    if helper.jit then return end
+    if not can_disturb then return end
     local result = helper.run(prelude .. [[
       local n, stop = 0, false
       local task = casting.spawn(function()
@@ -187,13 +189,12 @@ describe("Ctrl-C", function()
 end)
 
 describe("leaving the main program", function()
-  -- Ends in time, as told, and says nothing.
+  -- Ends in time (helper.run's), as told, and says nothing.
   local function leaves(source, status, out)
     local result = helper.run('local casting = require "casting"\n' .. source)
     assert.equal("", result.err)
     assert.equal(status or 0, result.status)
     assert.equal(out or "", result.out)
-    assert.is_true(result.seconds < 10 * helper.slow)
   end
 
   it("with nothing done", function()
