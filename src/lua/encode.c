@@ -148,6 +148,10 @@ static bool put_table(cast_encoder *e) {
   if (cast_names_maybe(e->p, key) &&
       cast_names_find(e->p, L, cast_encoder_table(e)))
     return cast_encoder_name(e, key);
+  /* An upvalue may be a module of nothing but data. */
+  if (cast_encoder_top(e)->kind == CAST_FRAME_CODE && !e->scanned &&
+      !cast_names_looked(L, cast_encoder_table(e)) && !cast_encoder_scan(e))
+    return false;
   bool has_meta = lua_getmetatable(L, -1);
   if (has_meta) {
     if (has_save(e)) return put_saved(e, key);

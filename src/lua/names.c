@@ -256,6 +256,8 @@ bool cast_names_refresh(cast_packer *p, lua_State *L, int t) {
   if (fresh) {
     lua_pushboolean(L, 0);
     lua_rawseti(L, t, CAST_SLOT_UNNAMED);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, t, CAST_SLOT_LOOKED);
     p->missed = 0;
   }
   return fresh;
@@ -302,6 +304,21 @@ bool cast_names_search(cast_packer *p, lua_State *L, int t) {
 bool cast_names_search_modules(cast_packer *p, lua_State *L, int t) {
   int rank = find_best(p, L, t);
   return note_best(p, L, t, rank == RANK_MODULE || rank == RANK_INNER);
+}
+
+bool cast_names_looked(lua_State *L, int t) {
+  int top = lua_gettop(L);
+  push_weak(L, t, CAST_SLOT_LOOKED);
+  lua_pushvalue(L, top);
+  lua_rawget(L, -2);
+  bool looked = lua_toboolean(L, -1);
+  if (!looked) {
+    lua_pushvalue(L, top);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, top + 1);
+  }
+  lua_settop(L, top);
+  return looked;
 }
 
 bool cast_names_search_once(cast_packer *p, lua_State *L, int t) {

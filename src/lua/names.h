@@ -36,6 +36,10 @@ bool cast_names_search(cast_packer *p, lua_State *L, int t);
    libraries. */
 bool cast_names_search_modules(cast_packer *p, lua_State *L, int t);
 
+/* Was the table on top looked at before, and found to be no module? Notes that
+   it is looked at now. */
+bool cast_names_looked(lua_State *L, int t);
+
 /* As search, for tables, but remembers those that have no name. */
 bool cast_names_search_once(cast_packer *p, lua_State *L, int t);
 

@@ -162,6 +162,16 @@ void cast_pack_number(double v, cast_msg *out) {
   out->nrefs = 0;
 }
 
+void cast_pack_text(const char *text, cast_msg *out) {
+  size_t size = strlen(text);
+  unsigned char *at = out->u.bytes;
+  CAST_ASSERT(size <= WIRE_STR_MAX);
+  *at++ = 1;
+  *at++ = (unsigned char)(WIRE_STR + size);
+  out->size = (uint32_t)(wire_put(at, text, size) - out->u.bytes);
+  out->nrefs = 0;
+}
+
 /* The bytes after a tag, if it is that of a scalar or a short string; else
    more than any message has. */
 static inline size_t simple_size(const unsigned char *at) {

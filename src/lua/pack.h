@@ -58,5 +58,7 @@ int cast_unpack_simple(lua_State *L, cast_msg *msg);
 
 /* A message of one number, without any Lua state (timers). */
 void cast_pack_number(double v, cast_msg *out);
+/* And of one text of at most 31 bytes. */
+void cast_pack_text(const char *text, cast_msg *out);
 
 #endif

@@ -25,6 +25,7 @@ enum {
   CAST_SLOT_ENCODER_META,
   CAST_SLOT_NAMES,    /* weak: object -> its name (names.c) */
   CAST_SLOT_UNNAMED,  /* weak: table -> true, known to have no name */
+  CAST_SLOT_LOOKED,   /* weak: table -> true, an upvalue that is no module */
   CAST_SLOT_STRINGS,  /* array: strings that are shared bytes too */
   CAST_SLOT_SENTINEL, /* metatable of what tells the end of a GC cycle */
   CAST_SLOT_CODE,     /* weak: function -> userdata with its bytecode */

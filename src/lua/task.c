@@ -329,8 +329,12 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   if (how == CAST_FAILED) cast_protect(S, note_failure, &e);
   if (e.nres > 0 && how != CAST_CANCELLED &&
       cast_protect(S, keep_results, &e) != LUA_OK) {
-    /* Out of memory: joiners get the outcome without values. */
-    t->stored = t->packed = false;
+    /* Out of memory: joiners are told, which needs none. */
+    cast_msg_drop(&t->core.waiter.msg);
+    cast_pack_text("not enough memory", &t->core.waiter.msg);
+    t->stored = false;
+    t->packed = true;
+    how = CAST_FAILED;
   }
 #if CAST_LUA >= 504
   if (!clean) {
@@ -389,6 +393,8 @@ static int start_protected(lua_State *L) {
 /* There was no memory for a coroutine. */
 static void fail_to_start(cast_ltask *t) {
   cast_msg_drop(&t->core.waiter.msg);
+  cast_pack_text("not enough memory", &t->core.waiter.msg);
+  t->packed = true;
   cast_cancel_end(t);
   cast_task_finish(&t->core, CAST_FAILED);
 }
