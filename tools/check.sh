@@ -10,7 +10,7 @@
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:5 format:10 warnings:70 models:120 tsan:150 asan:120 shrink:110
 ubsan:80 inject:100 tidy:80 valgrind:300 compile55:80
-mutants:180 packages:200 portable:260 qemu:900'
+mutants:180 packages:200 portable:260 qemu:900 bigendian:120'
 
 check_main() {
   budget=''
@@ -396,9 +396,10 @@ check_compile55() {
   fi
 }
 
-# With apt, from the package lists of Debian sid, in a directory of their own:
-# the machine's own sources stay as they are.
-get_lua55() {
+# With apt, from the package lists of a Debian suite, in a directory of their
+# own: the machine's own sources stay as they are. The source of PACKAGE is
+# unpacked into DIR/src.
+get_source() { # get_source PACKAGE SUITE DIR
   has apt-get || {
     echo "no apt-get"
     return 1
@@ -408,19 +409,24 @@ get_lua55() {
     echo "no keyring of Debian"
     return 1
   }
-  rm -rf "$top"
-  mkdir -p "$top/apt/lists/partial" "$top/apt/cache" "$top/src" || return 1
-  echo "deb-src [signed-by=$keyring] http://deb.debian.org/debian sid main" \
-    >"$top/apt/list" || return 1
-  set -- -q -o Dir::Etc::SourceList="$top/apt/list" \
-    -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$top/apt/lists" \
-    -o Dir::Cache="$top/apt/cache" -o APT::Sandbox::User= \
+  package=$1 suite=$2 into=$3
+  rm -rf "$into"
+  mkdir -p "$into/apt/lists/partial" "$into/apt/cache" "$into/src" || return 1
+  echo "deb-src [signed-by=$keyring] http://deb.debian.org/debian $suite main" \
+    >"$into/apt/list" || return 1
+  set -- -q -o Dir::Etc::SourceList="$into/apt/list" \
+    -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$into/apt/lists" \
+    -o Dir::Cache="$into/apt/cache" -o APT::Sandbox::User= \
     -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false
   apt-get "$@" update || return 1
-  (cd "$top/src" &&
-    apt-get "$@" source --download-only --tar-only lua5.5 &&
-    tar xf lua5.5_*.tar.* --strip-components=1) || return 1
-  rm -rf "$top/apt"
+  (cd "$into/src" &&
+    apt-get "$@" source --download-only --tar-only "$package" &&
+    tar xf "$package"_*.tar.* --strip-components=1) || return 1
+  rm -rf "$into/apt"
+}
+
+get_lua55() {
+  get_source lua5.5 sid "$top" || return 1
   make -C "$top/src/src" -j "$(jobs)" CC=gcc \
     MYCFLAGS="-fPIC -DLUA_USE_POSIX -DLUA_USE_DLOPEN" \
     MYLIBS="-Wl,-E -ldl" lua || return 1
@@ -429,4 +435,35 @@ get_lua55() {
     cp "$top/src/src/$h" "$top/include/" || return 1
   done
   cp "$top/src/src/liblua.a" "$top/lib/" && cp "$top/src/src/lua" "$top/bin/"
+}
+
+# -- a big-endian processor ----------------------------------------------------------
+
+# Lua 5.4 and casting in one program for s390x, which qemu runs: random values
+# must come as they went there, too.
+need_bigendian() {
+  need_build
+  need_command gcc-s390x-linux-gnu s390x-linux-gnu-gcc
+  [ -f /usr/s390x-linux-gnu/include/stdio.h ] ||
+    need libc6-dev-s390x-cross "C library of s390x"
+  need_command qemu-user qemu-s390x
+}
+check_bigendian() {
+  top=$root/build/lua54
+  if ! [ -f "$top/src/src/lua.h" ] &&
+    ! get_source lua5.4 bookworm "$top" >"$root/build/lua54.log" 2>&1; then
+    echo "skipped: no source of Lua 5.4 to be had ($(tail -n 1 \
+      "$root/build/lua54.log"))"
+    skipped=$((skipped + 1))
+    return
+  fi
+  attempt "value_graphs on s390x" bigendian "$top/src/src"
+}
+bigendian() {
+  lua_sources=$(ls "$1"/*.c | grep -v -e '/lua\.c$' -e '/luac\.c$')
+  # shellcheck disable=SC2086
+  s390x-linux-gnu-gcc -std=gnu11 -O1 -g -w -static -pthread -I"$1" \
+    -D_GNU_SOURCE -DLUA_USE_POSIX -DCAST_DEBUG=2 -o "$root/build/lua-s390x" \
+    tools/bigendian.c src/*.c src/os/*.c src/lua/*.c $lua_sources -lm -ldl &&
+    qemu-s390x "$root/build/lua-s390x" tests/stress/value_graphs.lua 1 0.02
 }

@@ -35,7 +35,8 @@ layers='
   chan.h pass chan.c select channel named worker monitor host foreign runtime
   lua/compat lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
   lua/pack.h lua/packer
-  lua/code lua/names lua/strings lua/moved lua/encoder lua/closure lua/encode
+  lua/factory lua/code lua/names lua/strings lua/moved lua/encoder lua/closure
+  lua/encode
   lua/pack.c
   lua/state lua/handle.c lua/*
 '

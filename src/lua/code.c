@@ -7,8 +7,9 @@
    is dumped once, and all its messages refer to the same bytes.
 
    In: the same bytes mean the same function. A function that has upvalues of
-   its own must be made anew for each message (Lua has no way to give a
-   prototype a second closure but to load it again), but a pure one is
+   its own must be made anew for each message; when it comes for the second
+   time, a function that makes such closures is made (factory.c), so that it is
+   loaded twice at most. A pure one is
    remembered by the address of its bytes, with a reference so that the
    address stays taken. It is given to each message once only, so that equal
    functions of one message stay different. Beyond that nothing can tell it
@@ -20,6 +21,10 @@
 
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "factory.h"
+
+/* How often a function with upvalues was loaded. */
+enum { LOADS_NONE, LOADS_ONCE, LOADS_MADE, LOADS_NEVER };
 
 /* In a userdata: bytecode, or what there is of it while it is dumped. */
 typedef struct code {
@@ -72,6 +77,9 @@ void cast_code_fini(cast_packer *p) {
   for (uint32_t i = 0; i < CAST_CODE_KEPT; i++) {
     cast_bytes *b = p->function[i];
     p->function[i] = NULL;
+    if (b != NULL) cast_unref(&b->object);
+    b = p->made[i];
+    p->made[i] = NULL;
     if (b != NULL) cast_unref(&b->object);
   }
 }
@@ -261,10 +269,48 @@ static void set_globals(lua_State *L, int t, bool pure) {
 }
 #endif
 
-bool cast_code_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure) {
+/* Pushes a new closure of the function, if it comes again and there is what
+   makes them. At the second time that is made: most functions come once. */
+static bool again(
+  cast_packer *p, lua_State *L, int t, cast_bytes *b, unsigned nups) {
+  uint32_t i = place_of(b);
+  if (p->closed || b->size > CAST_CODE_BYTES || nups > CAST_FACTORY_UPVALUES)
+    return false;
+  if (p->made[i] != b) {
+    cast_bytes *old = p->made[i];
+    p->made[i] = cast_ref(&b->object);
+    p->loads[i] = LOADS_NONE;
+    if (old != NULL) cast_unref(&old->object);
+  }
+  if (p->loads[i] == LOADS_NEVER) return false;
+  if (p->loads[i] == LOADS_NONE) {
+    p->loads[i] = LOADS_ONCE;
+    return false;
+  }
+  push_table(L, t, CAST_SLOT_FACTORY);
+  if (p->loads[i] == LOADS_ONCE) {
+    p->loads[i] = LOADS_NEVER; /* unless the next lines do not raise */
+    if (!cast_factory_push(L, b, (int)nups)) {
+      lua_pop(L, 1);
+      return false;
+    }
+#if CAST_LUA < 502
+    set_globals(L, t, false); /* what it makes inherits them */
+#endif
+    lua_rawseti(L, -2, (int)i + 1);
+  }
+  p->loads[i] = LOADS_MADE;
+  lua_rawgeti(L, -1, (int)i + 1);
+  lua_remove(L, -2);
+  lua_call(L, 0, 1);
+  return true;
+}
+
+bool cast_code_load(
+  cast_packer *p, lua_State *L, cast_bytes *b, bool pure, unsigned nups) {
   cast_packer_table(p, L);
   int t = lua_gettop(L);
-  bool ok = pure && find(p, L, t, b);
+  bool ok = pure ? find(p, L, t, b) : again(p, L, t, b, nups);
   if (!ok) {
     ok = cast_lua_load(L, b->data, b->size, "=message", "b") == LUA_OK;
 #if CAST_LUA < 502

@@ -13,9 +13,10 @@ void cast_code_fini(cast_packer *p);
    Raises Lua's memory error, holding nothing. */
 cast_bytes *cast_code_get(cast_packer *p, lua_State *L, int t, int idx);
 
-/* Pushes a function with this bytecode. A `pure` one (no upvalues, or only
-   the globals) may be one that an earlier message brought. False: what is
-   pushed is the error's value. */
-bool cast_code_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure);
+/* Pushes a function with this bytecode and so many upvalues. A `pure` one (no
+   upvalues, or only the globals) may be one that an earlier message brought.
+   False: what is pushed is the error's value. */
+bool cast_code_load(
+  cast_packer *p, lua_State *L, cast_bytes *b, bool pure, unsigned nups);
 
 #endif

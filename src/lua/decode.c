@@ -218,7 +218,7 @@ static void open_code(decoder *d, unsigned flags, uint32_t nups) {
 static bool get_code(decoder *d, unsigned flags) {
   unsigned nups = take_byte(d);
   bool pure = (flags & WIRE_PURE) != 0;
-  if (!cast_code_load(d->p, d->L, take_shared(d), pure)) {
+  if (!cast_code_load(d->p, d->L, take_shared(d), pure, nups)) {
     lua_pushliteral(d->L, "a function");
     lua_insert(d->L, -2);
     fail(d);

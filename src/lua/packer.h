@@ -32,6 +32,7 @@ enum {
   CAST_SLOT_CODE_META,
   CAST_SLOT_RECENT,   /* array: userdata of functions lately dumped */
   CAST_SLOT_FUNCTION, /* array: functions lately loaded */
+  CAST_SLOT_FACTORY,  /* array: what makes closures of those with upvalues */
   CAST_SLOT_MOVED,    /* weak: box -> where its content was (moved.c) */
   CAST_SLOT_SAVE,     /* "__save" */
   CAST_SLOT_TRANSFER, /* "__transfer" */
@@ -80,9 +81,11 @@ struct cast_packer {
   uint32_t next_recent;
   cast_recent recent[CAST_CODE_KEPT];
   cast_bytes *function[CAST_CODE_KEPT]; /* one reference each */
-  uint32_t given[CAST_CODE_KEPT]; /* message that each was last given to */
-  uint32_t unpacked;              /* counts messages received */
-  uint32_t message;               /* and those sent as well */
+  uint32_t given[CAST_CODE_KEPT];   /* message that each was last given to */
+  cast_bytes *made[CAST_CODE_KEPT]; /* one reference each; see code.c */
+  uint32_t loads[CAST_CODE_KEPT];   /* LOADS_*, of these */
+  uint32_t unpacked;                /* counts messages received */
+  uint32_t message;                 /* and those sent as well */
 
   const void *pinned;   /* the latest module's casting_transfer */
   cast_object *packing; /* task whose results are being packed; not owned */
