@@ -181,7 +181,9 @@ describe("a session's memory limit", function()
   for i = 1, 50000 do big[i] = {i} end
 
   it("stops a huge message, not the session", function()
-    if helper.jit then return end -- its memory may not be casting's
+    -- LuaJIT's memory may not be casting's; 5.1 does not collect its garbage
+    -- when it runs out of memory.
+    if helper.version == "5.1" then return end
     local ch = casting.channel(3)
     local session = casting.session {memory = 2000000}
     ch:send(big)
@@ -204,7 +206,7 @@ describe("a session's memory limit", function()
   end)
 
   it("stops a function that is too big to load", function()
-    if helper.jit then return end
+    if helper.version == "5.1" then return end
     local lines = {"return {"}
     for i = 1, 40000 do lines[#lines + 1] = i .. ".5," end
     lines[#lines + 1] = "}"
