@@ -1,4 +1,4 @@
--- 017: a module without functions, as an upvalue of the first function that
+-- 019: a module without functions, as an upvalue of the first function that
 -- was sent, was copied and did not go by name.
 -- SPDX-License-Identifier: MIT
 

@@ -1,4 +1,4 @@
--- 015: a task of one's own session, whose handle went to another session after
+-- 017: a task of one's own session, whose handle went to another session after
 -- the task had ended, gave no results there.
 -- SPDX-License-Identifier: MIT
 

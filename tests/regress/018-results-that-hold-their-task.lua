@@ -1,4 +1,4 @@
--- 016: a task whose results held its own handle was never freed, and its
+-- 018: a task whose results held its own handle was never freed, and its
 -- session neither.
 -- SPDX-License-Identifier: MIT
 
