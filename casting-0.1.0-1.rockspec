@@ -47,6 +47,7 @@ build = {
         "src/lua/embedded.c",
         "src/lua/encode.c",
         "src/lua/encoder.c",
+        "src/lua/factory.c",
         "src/lua/guard.c",
         "src/lua/handle.c",
         "src/lua/hook.c",
