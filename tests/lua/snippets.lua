@@ -1,0 +1,98 @@
+-- snippets.lua - the code in Markdown files, found and run for the specs.
+-- SPDX-License-Identifier: MIT
+--
+-- A snippet is a block that begins with ```lua, or ```lua 5.4 if it needs
+-- that version. Each runs in an interpreter of its own, behind a line that
+-- loads casting. What it prints must be what follows the --> in it, in order;
+-- "..." there stands for anything.
+
+local helper = require "helper"
+
+local snippets = {}
+
+local PRELUDE = 'local casting = require "casting"; '
+
+-- The blocks of a document: {line=, heading=, text=, language=, version=}.
+function snippets.blocks(path)
+  local list, current, heading, n = {}, nil, path, 0
+  for line in (helper.slurp(path) .. "\n"):gmatch "(.-)\n" do
+    n = n + 1
+    if current and line:match "^```" then
+      current.text = table.concat(current, "\n")
+      list[#list + 1], current = current, nil
+    elseif current then
+      current[#current + 1] = line
+    elseif line:match "^```" then
+      current = {line = n, heading = heading,
+        language = line:match "^```(%w*)", version = line:match "%d%.%d"}
+    elseif line:match "^#+ " then
+      heading = line:match "^#+ (.*)"
+    end
+  end
+  if current then
+    error(("%s:%d: the block does not end"):format(path, current.line))
+  end
+  return list
+end
+
+function snippets.of(path, language)
+  local list = {}
+  for _, block in ipairs(snippets.blocks(path)) do
+    if block.language == language then list[#list + 1] = block end
+  end
+  return list
+end
+
+local function expected(text)
+  local lines = {}
+  for line in (text .. "\n"):gmatch "(.-)\n" do
+    lines[#lines + 1] = line:match "%-%-> (.*)$"
+  end
+  return lines
+end
+
+local function matches(line, wanted)
+  local pattern = wanted:gsub("%p", "%%%0"):gsub("%%%.%%%.%%%.", ".*")
+  return line:match("^" .. pattern .. "$") ~= nil
+end
+
+-- Runs Lua source text, which must print what it promises and complain of
+-- nothing.
+function snippets.check(text)
+  local result, lines = helper.run(PRELUDE .. text), {}
+  if result.status ~= 0 or result.err ~= "" then
+    error(("status %s\n%s%s"):format(tostring(result.status), result.out,
+      result.err))
+  end
+  for line in result.out:gmatch "(.-)\n" do
+    lines[#lines + 1] = line
+  end
+  local wanted = expected(text)
+  for i = 1, math.max(#lines, #wanted) do
+    if not lines[i] or not wanted[i] or not matches(lines[i], wanted[i]) then
+      error(("prints %q where %q is promised"):format(
+        lines[i] or "nothing", wanted[i] or "nothing"))
+    end
+  end
+end
+
+-- Describes the Lua snippets of a document, each as a test. The functions of
+-- the framework are passed on: they are known to specs only.
+function snippets.describe(path, it, pending)
+  for _, snippet in ipairs(snippets.of(path, "lua")) do
+    it(("the one in line %d (%s) holds"):format(snippet.line,
+      snippet.heading), function()
+      if snippet.version and helper.version < snippet.version then
+        pending("needs Lua " .. snippet.version)
+        return
+      end
+      if not helper.has_children() then
+        pending "no other program can be started here"
+        return
+      end
+      snippets.check(snippet.text)
+    end)
+  end
+end
+
+return snippets
