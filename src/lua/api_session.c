@@ -113,7 +113,7 @@ static int give_back(double seconds) {
   atomic_store_explicit(&root->ending, true, memory_order_relaxed);
   all = close_all(root, cast_api_deadline(seconds));
   cast_failures_flush(root);
-  if (all) cast_free(root); /* else its sessions know it */
+  cast_session_drop(&root->session); /* its sessions may hold it still */
   cast_runtime_unref(all);
   cast_log_to(NULL, NULL);
   return all ? 0 : CASTING_ETIMEOUT;

@@ -393,7 +393,11 @@ static cast_state *alloc_state(const char *name, size_t size) {
 
 cast_state *cast_state_root(void) {
   cast_state *S = alloc_state("", 0);
-  if (S != NULL) S->root = S;
+  if (S == NULL) return NULL;
+  S->root = S;
+  /* Not a session that anybody runs: what its children hold, and its owner. */
+  S->session.ops = &cast_pool_ops;
+  atomic_store_explicit(&S->session.holds, 1, memory_order_relaxed);
   return S;
 }
 
