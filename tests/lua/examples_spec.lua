@@ -275,3 +275,29 @@ describe("examples/supervisor.lua", function()
     end
   end)
 end)
+
+describe("examples/checksums.lua", function()
+  before_each(make_directory)
+  after_each(remove_directory)
+
+  it("tells checksum, lines and bytes in the order of the names", function()
+    file("a", "Wikipedia")
+    file("b", "a\nb\n")
+    file("c", "")
+    local out = output("checksums", "--check", dir)
+    assert.equal("11e60398       0         9  " .. dir .. "/a\n" ..
+      "027400d8       2         4  " .. dir .. "/b\n" ..
+      "00000001       0         0  " .. dir .. "/c\n" ..
+      "check: equal\n", out)
+  end)
+
+  it("goes on after a file that cannot be read, and fails in the end",
+    function()
+      local good = file("good", "x")
+      local status, out, complaint = run("checksums", dir .. "/none", good)
+      assert.equal(1, status)
+      assert.matches("^00790079 .*/good\n$", out)
+      assert.matches("^checksums: .*/none: No such file", complaint)
+      assert.equal(2, (run("checksums", "--what")))
+    end)
+end)
