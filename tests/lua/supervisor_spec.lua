@@ -153,13 +153,21 @@ describe("casting.supervisor", function()
 
   it("fails if a child does not start, and stops the others", function()
     local children, _, log = family(polite, {"a", "b"})
+    local both = casting.channel()
     children[3] = {id = "bad", start = function() end,
-      session = {init = function() error("no way", 0) end}}
+      session = {init = function()
+        both:receive() -- else the others might be stopped before they begin
+        error("no way", 0)
+      end}}
+    local starts = casting.spawn(function()
+      for _ = 1, 2 do log:receive(LONG) end
+      both:close()
+    end)
     local ok, e = pcall(casting.supervisor, {name = "top",
       children = children})
     assert.is_false(ok)
     assert.matches("supervisor 'top': child 'bad' did not start: .*no way", e)
-    for _ = 1, 2 do log:receive(LONG) end
+    starts:await()
     expect(log, "end b: shutdown", "end a: shutdown")
   end)
 
