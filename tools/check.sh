@@ -8,8 +8,8 @@
 
 # In the order of running, which is that of worth for the time, with the
 # seconds that each takes on two cores from scratch (for --budget).
-checks='lint:5 format:10 warnings:70 models:120 tsan:150 asan:120 shrink:110
-ubsan:80 inject:100 tidy:80 valgrind:300 compile55:80
+checks='lint:10 format:10 warnings:240 models:200 tsan:700 asan:350 shrink:300
+ubsan:300 inject:250 tidy:120 valgrind:900 compile55:80
 mutants:180 packages:200 portable:260 qemu:900 bigendian:120'
 
 check_main() {

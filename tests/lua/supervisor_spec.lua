@@ -282,9 +282,15 @@ describe("casting.supervisor", function()
     it(("gives up after %d restarts"):format(intensity), function()
       local events = casting.channel(math.huge)
       local children, orders, log = family(polite, {"a", "b"})
-      children[3] = {id = "bad", start = function() error("always", 0) end}
+      local both = casting.channel()
+      children[3] = {id = "bad", args = {both}, start = function(ready)
+        ready:receive() -- else the others might be stopped before they begin
+        error("always", 0)
+      end}
       local sup = casting.supervisor {name = "top", children = children,
         events = events, intensity = intensity, period = 1000}
+      for _ = 1, 2 do log:receive(LONG) end
+      both:close()
       local ok, e = sup:wait(LONG)
       assert.is_false(ok)
       assert.matches("supervisor 'top': more than " .. intensity ..
@@ -294,7 +300,6 @@ describe("casting.supervisor", function()
         if event == "started bad" then starts = starts + 1 end
       end
       assert.equal(1 + intensity, starts)
-      for _ = 1, 2 do log:receive(LONG) end
       expect(log, "end b: shutdown", "end a: shutdown")
       assert.same(pack(nil, "noproc"), pack(sup:which_children()))
       assert(orders)

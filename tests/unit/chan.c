@@ -234,8 +234,10 @@ static void ended_waits_are_skipped(void **state) {
   expect_receive(3);
   assert_int_equal(try_receive(&v), CASTING_EEMPTY);
   expect_ready(1, 0);
-  expect_ready(3, 0);
+  /* In front, but for the limit of those in a row, which tests may shrink. */
+  if (CAST_NEXT_STREAK > 1) expect_ready(3, 0);
   expect_ready(0, CASTING_ETIMEOUT);
+  if (CAST_NEXT_STREAK <= 1) expect_ready(3, 0);
   cast_wait_done(&task[2]->core);
   expect_message(0, 0);
   expect_message(2, 2);
