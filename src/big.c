@@ -37,9 +37,16 @@ static unsigned log2_of(size_t size) {
   return n;
 }
 
+/* How far the classes of these sizes are apart. Never zero: large sizes have
+   more bits than there are steps, which a checker cannot know. */
+static size_t step_of(unsigned bits) {
+  size_t step = ((size_t)1 << bits) / STEPS;
+  return step > 0 ? step : 1;
+}
+
 size_t cast_big_round(size_t size) {
   CAST_ASSERT(cast_big(size));
-  size_t step = ((size_t)1 << log2_of(size)) / STEPS;
+  size_t step = step_of(log2_of(size));
   if (size > PTRDIFF_MAX - step) return size;
   return (size + step - 1) / step * step;
 }
@@ -47,7 +54,7 @@ size_t cast_big_round(size_t size) {
 /* The list for a rounded size. */
 static unsigned class_of(size_t rounded) {
   unsigned bits = log2_of(rounded);
-  size_t step = ((size_t)1 << bits) / STEPS;
+  size_t step = step_of(bits);
   return (bits - FIRST) * STEPS + (unsigned)(rounded / step) - STEPS;
 }
 
