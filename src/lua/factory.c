@@ -87,8 +87,8 @@ static bool skip_proto(part *p, part *whole, part *upvalues) {
       !get_uleb(&body, &n[0]) || !get_uleb(&body, &n[1]) ||
       !get_uleb(&body, &n[2]) || !get_uleb(&body, &debug))
     return false;
-  if (debug > 0 && (!get_uleb(&body, &line) || !get_uleb(&body, &line)))
-    return false;
+  if (debug > 0 && !get_uleb(&body, &line)) return false; /* the first, */
+  if (debug > 0 && !get_uleb(&body, &line)) return false; /* and how many */
   if (!skip(&body, 4 * n[2])) return false;
   upvalues->at = body.at;
   if (!skip(&body, 2 * (size_t)nups)) return false;
@@ -111,14 +111,15 @@ static bool split(part *p, part *inner, part *outer, part *upvalues) {
 static bool splice(luaL_Buffer *out, part old, part made, int nups) {
   part start = old, inner, main, outer, upvalues, unused;
   if (!skip_header(&old) || !split(&old, &inner, &main, &upvalues) ||
-      upvalues.end - upvalues.at != 2 * nups || !skip_header(&made) ||
-      !split(&made, &inner, &outer, &unused) || inner.at == NULL)
+      upvalues.end - upvalues.at != (ptrdiff_t)2 * nups ||
+      !skip_header(&made) || !split(&made, &inner, &outer, &unused) ||
+      inner.at == NULL)
     return false;
   luaL_addlstring(
     out, (const char *)start.at, (size_t)(upvalues.at - start.at));
   for (int i = 0; i < nups; i++) {
     uint16_t v;
-    memcpy(&v, upvalues.at + 2 * i, 2);
+    memcpy(&v, upvalues.at + (ptrdiff_t)2 * i, 2);
     v = (uint16_t)(0x8000 | (v & 0x4000) | i); /* local, immutable, slot */
     luaL_addlstring(out, (const char *)&v, 2);
   }
@@ -279,7 +280,7 @@ static bool splice(luaL_Buffer *out, part old, part made, int nups) {
       outer.ninner != 1)
     return false;
   if (CAST_LUA >= 502 &&
-      inner.upvalues.end - inner.upvalues.at != UPVALUE * nups)
+      inner.upvalues.end - inner.upvalues.at != (ptrdiff_t)UPVALUE * nups)
     return false;
   luaL_addlstring(
     out, (const char *)start.at, (size_t)(outer.inner.at - start.at));

@@ -48,8 +48,8 @@ bool cast_hook_changed(cast_state *S) {
 
 /* Does somebody wait for this thread, and can the task let go of it here? */
 static bool can_give_way(lua_State *L, cast_state *S) {
-  cast_worker *w = S->session.runner->worker;
-  return !CAST_LUAJIT && w != NULL && S->through && cast_sched_backlog(w) &&
+  cast_worker *w = CAST_LUAJIT ? NULL : S->session.runner->worker;
+  return w != NULL && S->through && cast_sched_backlog(w) &&
          L == atomic_load_explicit(&S->running, memory_order_relaxed) &&
          cast_yieldable(L);
 }

@@ -307,8 +307,9 @@ static int collect_garbage(lua_State *L) {
   return 0;
 }
 static void make_room(cast_state *S) {
-  size_t max = S->slabs.max;
+  size_t max;
   if (CAST_LUA >= 502) return;
+  max = S->slabs.max;
   S->slabs.max = 0; /* even calling it takes some */
   (void)cast_protect(S, collect_garbage, NULL);
   S->slabs.max = max;
