@@ -235,13 +235,15 @@ local function quote(text)
 end
 
 -- Runs this script again, in a process of its own and with these arguments
--- (shell's words); returns the first line that it prints.
+-- (shell's words); returns the first line that it prints. The interpreter may
+-- have been started by a script, which LUA names then.
 function bench.child(words)
-  local lowest = 0
+  local program, lowest = os.getenv "LUA", 0
   while arg[lowest - 1] do
     lowest = lowest - 1
   end
-  return output(quote(arg[lowest]) .. " " .. quote(arg[0]) .. " " .. words)
+  program = program or arg[lowest]
+  return output(quote(program) .. " " .. quote(arg[0]) .. " " .. words)
 end
 
 -- ---------------------------------------------------------------- places --

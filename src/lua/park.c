@@ -305,10 +305,15 @@ static int nothing(lua_State *L) {
 
 /* Other coroutines ran while L waited in place. LuaJIT notes which one runs,
    for its compiled code, and sets that right when a C function is called or
-   returns, but not when it raises an error (its issue 1066), as may follow. */
+   returns, but not when it raises an error (its issue 1066), as may follow.
+   A hook that a signal has set fires in that call: too soon, for the wait is
+   not over yet, so it is set again. */
 static void runs_again(lua_State *L) {
-  lua_pushcfunction(L, nothing);
-  lua_call(L, 0, 0);
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L), count = lua_gethookcount(L);
+  if (lua_cpcall(L, nothing, NULL) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_sethook(L, hook, mask, count);
 }
 #else
 #define runs_again(L) ((void)(L))
