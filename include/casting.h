@@ -117,7 +117,8 @@ CASTING_API int casting_stop(double seconds);
 /* Says that something unknown to casting may yet wake tasks (a thread of yours
    that will send, a callback that will come): deadlocks are not reported
    meanwhile. Calls are counted; each casting_expect wants a casting_unexpect.
-   A task that is parked by casting_park counts without this. */
+   References to channels and sessions that C holds count without this, as do
+   tasks that are parked by casting_park. */
 CASTING_API void casting_expect(void);
 CASTING_API void casting_unexpect(void);
 

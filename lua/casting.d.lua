@@ -485,4 +485,9 @@ function casting.shield(f, ...) end
 ---@param channel casting.channel?
 function casting.on_error(channel) end
 
+---What every task does: what it waits for, since when, and its stack.
+---@param limit? integer tasks to be described at most; default 100
+---@return string
+function casting.report(limit) end
+
 return casting

@@ -110,20 +110,3 @@ int cast_foreign_await(cast_event *e, uint64_t deadline_ns) {
   if (cast_event_wait(e, &f.task) != CAST_PARKED) return 0;
   return cast_foreign_wait(&f, deadline_ns);
 }
-
-static _Atomic uint32_t expected;
-
-/* Relaxed: a count; who looks for deadlocks looks twice. */
-void cast_foreign_expect(void) {
-  atomic_fetch_add_explicit(&expected, 1, memory_order_relaxed);
-}
-
-void cast_foreign_unexpect(void) {
-  uint32_t old = atomic_fetch_sub_explicit(&expected, 1, memory_order_relaxed);
-  CAST_ASSERT(old > 0);
-  CAST_UNUSED(old);
-}
-
-uint32_t cast_foreign_expected(void) {
-  return atomic_load_explicit(&expected, memory_order_relaxed);
-}

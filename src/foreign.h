@@ -33,9 +33,4 @@ int cast_foreign_send(cast_chan *c, cast_msg *m, uint64_t deadline_ns);
 int cast_foreign_receive(cast_chan *c, cast_msg *m, uint64_t deadline_ns);
 int cast_foreign_await(cast_event *e, uint64_t deadline_ns);
 
-/* Somebody outside may yet wake tasks: how many have said so. */
-void cast_foreign_expect(void);
-void cast_foreign_unexpect(void);
-uint32_t cast_foreign_expected(void);
-
 #endif

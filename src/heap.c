@@ -118,3 +118,17 @@ void cast_heap_check(const cast_heap *h) {
     CAST_ALWAYS(i == 0 || h->at[(i - 1) / ARITY].deadline_ns <= e->deadline_ns);
   }
 }
+
+/* Entries without a deadline are at the bottom: their children need no look. */
+static bool any_below(
+  const cast_heap *h, uint32_t i, bool (*test)(cast_heap_node *n)) {
+  if (i >= h->count || h->at[i].deadline_ns == UINT64_MAX) return false;
+  if (test(h->at[i].node)) return true;
+  for (uint32_t k = 1; k <= ARITY; k++)
+    if (any_below(h, ARITY * i + k, test)) return true;
+  return false;
+}
+
+bool cast_heap_any(const cast_heap *h, bool (*test)(cast_heap_node *n)) {
+  return any_below(h, 0, test);
+}

@@ -37,6 +37,8 @@ static inline cast_heap_node *cast_heap_top(const cast_heap *h) {
 static inline uint64_t cast_heap_next(const cast_heap *h) {
   return h->count == 0 ? UINT64_MAX : h->at[0].deadline_ns;
 }
+/* Is there an entry with a deadline (not UINT64_MAX) for which test says so? */
+bool cast_heap_any(const cast_heap *h, bool (*test)(cast_heap_node *n));
 void cast_heap_check(const cast_heap *h);
 
 #endif

@@ -38,7 +38,8 @@ static bool on_watch(cast_timer *t) {
   if (atomic_load_explicit(&h->where, memory_order_seq_cst) == CAST_AT_TASKS &&
       atomic_exchange_explicit(&h->watched, 1, memory_order_relaxed) == 0) {
     os_thread thread = {atomic_load_explicit(&h->thread, memory_order_relaxed)};
-    if (h->session->ops->urgent(h->session)) os_poke(&thread);
+    if (h->session->ops->urgent != NULL && h->session->ops->urgent(h->session))
+      os_poke(&thread);
     cast_timer_again(t, os_now() + WATCH_NS);
   }
   /* PAIR watch: release; the host's thread may end after it has seen this. */
@@ -47,19 +48,23 @@ static bool on_watch(cast_timer *t) {
 }
 
 static void be_at_tasks(cast_host *h) {
-  if (h->session->ops->urgent == NULL) return;
+  uint64_t now;
   /* PAIR watch: said first, then the timer is looked at. */
   atomic_store_explicit(&h->where, CAST_AT_TASKS, memory_order_seq_cst);
   if (CAST_LIKELY(atomic_load_explicit(&h->watched, memory_order_seq_cst) != 0))
     return;
   /* Relaxed: the timer's lock orders what follows. */
-  if (atomic_exchange_explicit(&h->watched, 1, memory_order_relaxed) == 0 &&
-      cast_timer_set(&h->watch, os_now() + WATCH_NS) != 0)
+  if (atomic_exchange_explicit(&h->watched, 1, memory_order_relaxed) != 0)
+    return;
+  now = os_now();
+  /* The monitor may have slept while the main program ran. */
+  cast_clock_set(now);
+  h->main->since = cast_clock();
+  if (cast_timer_set(&h->watch, now + WATCH_NS) != 0)
     atomic_store_explicit(&h->watched, 0, memory_order_relaxed);
 }
 
 static void left(cast_host *h) {
-  if (h->session->ops->urgent == NULL) return;
   /* PAIR watch: a poke that has begun arrives before the thread goes on, which
      might end next. */
   atomic_store_explicit(&h->where, CAST_AT_MAIN, memory_order_seq_cst);
@@ -82,9 +87,13 @@ static int doze(
   int rc = 0;
   if (next > deadline_ns) next = deadline_ns;
   if (!spin(h)) {
-    /* Relaxed: if the timer misses it, it looks once more for nothing. */
-    atomic_store_explicit(&h->where, CAST_AT_REST, memory_order_relaxed);
+    bool waits = next == OS_FOREVER && cast_wait_armed(&h->main->wait);
+    if (waits) cast_rest_turn(&h->rest);
+    /* PAIR watch: release; the monitor looks for deadlocks after it. If the
+       timer misses it, it looks once more for nothing. */
+    atomic_store_explicit(&h->where, CAST_AT_REST, memory_order_release);
     rc = os_event_wait(&h->event, next, stop, arg);
+    if (waits) cast_rest_turn(&h->rest);
   }
   reclaim(h);
   return rc;
@@ -100,6 +109,14 @@ static void loop(cast_runner *r) {
     CAST_ALWAYS(how == CAST_RUN_IDLE && r == &h->runner);
     (void)doze(h, OS_FOREVER, interrupted, h);
   }
+}
+
+/* Nothing can end the main program's wait, unless it has ended meanwhile. */
+static void on_verdict(cast_session *s, cast_post *p, bool closed) {
+  cast_host *h = CAST_CONTAINER(p, cast_host, rest.verdict);
+  CAST_UNUSED(s);
+  cast_rest_judged(&h->rest);
+  if (!closed) cast_wait_end(h->main, CAST_DEADLOCK);
 }
 
 /* -- a main program with a loop of its own -------------------------------- */
@@ -160,12 +177,16 @@ int cast_host_init(cast_host *h, cast_session *session, cast_task *main) {
   h->session = session;
   h->main = main;
   h->watch.fire = on_watch;
+  h->watch.passive = true;
   session->runner = &h->runner;
   session->current = main;
-  return os_event_init(&h->event) == 0 ? 0 : CASTING_ENOMEM;
+  if (os_event_init(&h->event) != 0) return CASTING_ENOMEM;
+  cast_rest_enlist(&h->rest, session, on_verdict);
+  return 0;
 }
 
 void cast_host_unwatch(cast_host *h) {
+  cast_rest_delist(&h->rest);
   cast_timer_remove(&h->watch);
   cast_slot_give(h->slot);
   h->slot = NULL;

@@ -14,10 +14,12 @@
 
    While it runs tasks, a timer looks now and then whether one that computes
    must be disturbed: Ctrl-C is for the main program, and its handler runs in
-   this thread, but only leaves a note (ops->urgent). */
+   this thread, but only leaves a note (ops->urgent). That timer is also what
+   makes the monitor look once the host rests (deadlock.h). */
 #ifndef CAST_HOST_H
 #define CAST_HOST_H
 
+#include "deadlock.h"
 #include "session.h"
 #include "timer.h"
 #include "worker.h"
@@ -38,7 +40,9 @@ typedef struct cast_host {
   os_context *own;          /* (w) that thread's own stack */
   cast_slot *slot;          /* (w) by which that thread can be poked */
   cast_timer watch;
-  _Atomic uint32_t where;   /* (a) a cast_where; written by the owner */
+  cast_rest rest;         /* while the main program waits without a deadline */
+  cast_object *finding;   /* (w) the binding's, about a deadlock */
+  _Atomic uint32_t where; /* (a) a cast_where; written by the owner */
   _Atomic uint32_t watched; /* (a) 1: the timer is set */
   _Atomic uint32_t poking;  /* (a) 1: the timer is about to poke */
   bool pollable;            /* (w) the descriptor was asked for */

@@ -5,10 +5,12 @@
    looks every TICK at what they do, up to TICK_MAX apart when all is well
    (cast_workers_look).
    Once the pool has been idle for QUIET looks it sleeps for ever, so that an
-   idle process makes no wake-ups; whoever wakes a worker then rouses it. */
+   idle process makes no wake-ups; whoever wakes a worker then rouses it. Just
+   before, it looks whether the program is dead (deadlock.h). */
 #include "monitor.h"
 
 #include "../include/casting.h"
+#include "deadlock.h"
 #include "sched.h"
 #include "timer.h"
 #include "worker.h"
@@ -31,6 +33,7 @@ void cast_monitor_rouse(void) {
         atomic_load_explicit(&monitor.asleep, memory_order_seq_cst) == 0))
     return;
   atomic_store_explicit(&monitor.asleep, 0, memory_order_relaxed);
+  cast_clock_set(os_now());
   cast_timer_kick();
 }
 
@@ -55,6 +58,7 @@ static void monitor_main(void *arg) {
     bool deep;
     if (atomic_load_explicit(&monitor.stopping, memory_order_acquire)) break;
     deep = quiet >= QUIET && fall_asleep();
+    if (deep) cast_deadlock_look();
     now = os_now();
     if (next > now + tick) next = now + tick;
     cast_timer_sleep(ticket, deep ? OS_FOREVER : next);

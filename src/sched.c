@@ -313,13 +313,14 @@ static bool take_back(cast_worker *w) {
    NULL, and w has a core again, or is to end (then it has none). */
 static cast_job *rest(cast_worker *w) {
   cast_job *job = NULL;
-  bool was_spinning = w->spinning, stop;
+  bool was_spinning = w->spinning, stop, unseen = false;
   cast_lock_take(&sched.lock);
   stop = sched.stopping;
   if (!stop && w->core->permit && cast_cores_spare_hint() >= 0)
     job = cast_global_pop_locked(w->core);
   if (job == NULL) {
     CAST_ASSERT(cast_runq_len(&w->core->queue) == 0);
+    unseen = !w->core->permit;
     cast_core_give_locked(w->core);
     w->core = NULL;
     w->spinning = false;
@@ -329,6 +330,9 @@ static cast_job *rest(cast_worker *w) {
   cast_lock_drop(&sched.lock);
   if (job != NULL) return job;
   if (was_spinning) stop_spinning();
+  /* Without a permit it was not busy: the monitor may sleep already, and has
+     not seen that it rests. */
+  if (unseen) sched.rouse();
   if (stop) return NULL;
   if (cast_cores_work() && take_back(w)) return NULL;
   await_signal(w);
@@ -493,6 +497,22 @@ bool cast_sched_retake(cast_worker *w, uint32_t tick) {
   if (yes) cast_core_lose_locked(w->core);
   cast_lock_drop(&sched.lock);
   return yes && cast_cores_work();
+}
+
+void cast_sched_rouse(void) {
+  if (sched.rouse != NULL) sched.rouse();
+}
+
+bool cast_sched_quiet(void) {
+  uint32_t resting = 0;
+  bool quiet;
+  cast_lock_take(&sched.lock);
+  for (cast_list *l = sched.idle_workers.next; l != &sched.idle_workers;
+       l = l->next)
+    resting++;
+  quiet = resting == sched.nworkers - sched.nretiring && !cast_cores_work();
+  cast_lock_drop(&sched.lock);
+  return quiet;
 }
 
 bool cast_sched_waiting(void) { return cast_cores_work(); }

@@ -91,6 +91,10 @@ static inline uint32_t cast_sched_tick(cast_worker *w) {
 void cast_sched_wake(void);
 /* Jobs wait that nobody was found for: the monitor must stay awake. */
 bool cast_sched_waiting(void);
+/* All workers rest, with a permit or without, and no job is queued. */
+bool cast_sched_quiet(void);
+/* The monitor is to look, should it sleep. */
+void cast_sched_rouse(void);
 
 /* A worker comes and goes. False: there are as many as there may be. */
 bool cast_sched_enlist(cast_worker *w);

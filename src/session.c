@@ -166,8 +166,10 @@ void cast_session_end(cast_session *s) {
   s->ops->close(s);
   /* PAIR inbox: acquire the last posts; release nothing in particular. */
   word = atomic_exchange_explicit(&s->inbox, CLOSED, memory_order_acq_rel);
+  run_posts(s, s->ready, true); /* a host's: what its last slice has left */
+  s->ready = NULL;
   run_posts(s, reversed(word), true);
-  CAST_ASSERT(s->ready == NULL && s->deadlines.count == 0);
+  CAST_ASSERT(s->deadlines.count == 0);
   cast_heap_fini(&s->deadlines);
   cast_event_set(&s->closed, NULL);
 }
@@ -236,6 +238,10 @@ static void take_inbox(cast_session *s) {
 
 static bool go_idle(cast_session *s) {
   uintptr_t empty = EMPTY;
+  /* Relaxed: ordered by what follows, a hint for who finds the session idle. */
+  if (s->alarm_ns != OS_FOREVER)
+    atomic_store_explicit(
+      &s->alarm.passive, s->deadlines.count == 0, memory_order_relaxed);
   /* PAIR inbox: release the session's state to the pusher that wakes it. */
   return atomic_compare_exchange_strong_explicit(
     &s->inbox, &empty, IDLE, memory_order_release, memory_order_relaxed);
@@ -268,6 +274,11 @@ void cast_session_depart(cast_session *s) {
   } while (!go_idle(s));
   s->away = true;
   while (s->ready != NULL) cast_session_push(s, NULL, cast_session_shift(s));
+}
+
+bool cast_session_is_idle(cast_session *s) {
+  /* PAIR inbox: acquire; no later look sees it as it was before. */
+  return atomic_load_explicit(&s->inbox, memory_order_acquire) == IDLE;
 }
 
 bool cast_session_notified(cast_session *s) {

@@ -50,6 +50,8 @@ enum { CAST_WAIT_NONE, CAST_WAIT_FIRED, CAST_WAIT_ONE, CAST_WAIT_MANY };
 
 /* What a function returns when the task is queued and must park. */
 #define CAST_PARKED 1
+/* A wait's result, of main programs only: nothing can ever end it. */
+#define CAST_DEADLOCK (-100)
 
 /* One wait at a time per task. Armed by the owner; whoever turns it to FIRED
    (cast_wait_claim) writes result and index, and then, with no lock held,
@@ -136,6 +138,7 @@ struct cast_task {
   _Atomic uint8_t status; /* (a) cast_status; relaxed: only reported */
   bool cancelled;         /* (w) level-triggered */
   bool finished;          /* (w) */
+  uint32_t since;         /* (w) when its wait began, of cast_clock */
 };
 
 /* -- sessions ------------------------------------------------------------- */
@@ -293,6 +296,7 @@ bool cast_session_rest(cast_session *s);
 void cast_session_depart(cast_session *s);
 /* Owner, asleep or not: has somebody pushed something? */
 bool cast_session_notified(cast_session *s);
+bool cast_session_is_idle(cast_session *s); /* any thread: a moment's truth */
 /* Host's sleep: earliest deadline of its own tasks. */
 static inline uint64_t cast_session_next(const cast_session *s) {
   return cast_heap_next(&s->deadlines);
@@ -354,6 +358,7 @@ static inline bool cast_wait_armed(const cast_wait *w) {
    CAST_WAIT_ONE or CAST_WAIT_MANY. */
 static inline void cast_wait_arm(cast_task *t, uint32_t how) {
   CAST_ASSERT(!cast_wait_armed(&t->wait));
+  t->since = cast_clock();
   t->wait.result = 0;
   /* Relaxed: published by the lock of the queue that the wait enters. */
   atomic_store_explicit(&t->wait.state, how, memory_order_relaxed);

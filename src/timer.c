@@ -13,7 +13,10 @@ static struct {
   _Atomic uint32_t kicked; /* (a) what the sleeper sleeps on */
 } timers;
 
+_Atomic uint32_t cast_clock_word;
+
 void cast_timers_init(void) {
+  cast_clock_set(os_now());
   cast_lock_init(&timers.lock, CAST_RANK_TIMER);
   cast_heap_init(&timers.heap);
   timers.sleeping_ns = 0;
@@ -67,6 +70,20 @@ void cast_timer_remove(cast_timer *t) {
   cast_lock_drop(&timers.lock);
 }
 
+/* Relaxed: ordered by whatever made the looker look. */
+static bool wakes(cast_heap_node *n) {
+  cast_timer *t = CAST_CONTAINER(n, cast_timer, node);
+  return !atomic_load_explicit(&t->passive, memory_order_relaxed);
+}
+
+bool cast_timers_pending(void) {
+  bool pending;
+  cast_lock_take(&timers.lock);
+  pending = cast_heap_any(&timers.heap, wakes);
+  cast_lock_drop(&timers.lock);
+  return pending;
+}
+
 void cast_timer_again(cast_timer *t, uint64_t deadline_ns) {
   CAST_ASSERT(cast_lock_held(&timers.lock));
   t->node.deadline_ns = deadline_ns;
@@ -102,9 +119,11 @@ void cast_timer_sleep(uint32_t ticket, uint64_t until_ns) {
   next = timers.sleeping_ns;
   cast_lock_drop(&timers.lock);
   if (os_now() < next) os_wait(&timers.kicked, ticket, next);
+  next = os_now();
+  cast_clock_set(next);
   cast_lock_take(&timers.lock);
   timers.sleeping_ns = 0; /* awake: nobody needs to kick */
-  after = fire_due(os_now());
+  after = fire_due(next);
   cast_lock_drop(&timers.lock);
   while (after != NULL) {
     cast_timer *t = after;

@@ -22,8 +22,24 @@ struct cast_timer {
      keeps the timer alive until then is fire's business. */
   bool (*fire)(cast_timer *t);
   void (*after)(cast_timer *t); /* (i) */
-  cast_timer *next;             /* monitor: link to the next `after` */
+  _Atomic bool passive; /* (a) hint: firing it would make nothing ready */
+  cast_timer *next;     /* monitor: link to the next `after` */
 };
+
+/* The time, roughly, in units of 2^CAST_CLOCK_SHIFT ns (17 ms): for reports of
+   how long something waits. Read at each wait, so it must cost nothing. Set by
+   whoever reads the clock anyway: the monitor when it wakes, who rouses it, a
+   host that begins to run tasks. Behind by what a look of the monitor's takes;
+   or by as long as only threads without a permit have run. */
+#define CAST_CLOCK_SHIFT 24
+extern _Atomic uint32_t cast_clock_word;
+static inline uint32_t cast_clock(void) {
+  return atomic_load_explicit(&cast_clock_word, memory_order_relaxed);
+}
+static inline void cast_clock_set(uint64_t now_ns) {
+  atomic_store_explicit(&cast_clock_word,
+    (uint32_t)(now_ns >> CAST_CLOCK_SHIFT), memory_order_relaxed);
+}
 
 void cast_timers_init(void);
 void cast_timers_fini(void);
@@ -33,6 +49,8 @@ int cast_timer_set(cast_timer *t, uint64_t deadline_ns);
    been set before, and cannot fail. */
 bool cast_timer_sooner(cast_timer *t, uint64_t deadline_ns);
 void cast_timer_remove(cast_timer *t);
+/* Is any set that would make something ready? */
+bool cast_timers_pending(void);
 /* From fire(): have it fire once more. Never fails. */
 void cast_timer_again(cast_timer *t, uint64_t deadline_ns);
 /* Monitor: what cast_timer_sleep must be given; read before the conditions of

@@ -32,7 +32,7 @@ layers='
   os/os os/*
   trace lock mem.h big slab mem.c log object heap msg runq
   context core sched timer session wait task
-  chan.h pass chan.c select channel named worker monitor host foreign runtime
+  chan.h pass chan.c select channel named worker deadlock monitor host foreign runtime
   lua/compat lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
   lua/pack.h lua/packer
   lua/factory lua/code lua/names lua/strings lua/moved lua/encoder lua/closure

@@ -1,5 +1,6 @@
 /* api_chan.c - channels for C, from any thread.
    SPDX-License-Identifier: MIT */
+#include "../deadlock.h"
 #include "../foreign.h"
 #include "../runtime.h"
 #include "api.h"
@@ -10,7 +11,9 @@ uint64_t cast_api_deadline(double seconds) {
   return seconds > 0 ? cast_deadline_in(seconds) : OS_FOREVER;
 }
 
+/* A new reference of C's: somebody may send there. */
 static casting_channel *api(cast_chan *c) {
+  if (c != NULL) cast_deadlock_expect();
   return (casting_channel *)(void *)c;
 }
 
@@ -27,11 +30,13 @@ casting_channel *casting_channel_named(
 }
 
 casting_channel *casting_channel_ref(casting_channel *c) {
+  cast_deadlock_expect();
   cast_ref(&cast_api_chan(c)->object);
   return c;
 }
 
 void casting_channel_unref(casting_channel *c) {
+  cast_deadlock_unexpect();
   cast_unref(&cast_api_chan(c)->object);
 }
 

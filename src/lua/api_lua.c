@@ -1,6 +1,6 @@
 /* api_lua.c - handles and messages in Lua states, parking, a host's loop.
    SPDX-License-Identifier: MIT */
-#include "../foreign.h"
+#include "../deadlock.h"
 #include "../mem.h"
 #include "api.h"
 #include "handle.h"
@@ -239,7 +239,7 @@ void casting_wake(casting_waker *w) { cast_event_set(&w->event, NULL); }
 int cast_waker_finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   parked *p = t->arg;
   CAST_UNUSED(S);
-  cast_foreign_unexpect();
+  cast_deadlock_unexpect();
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   return p->finish(L, result, p->ud);
 }
@@ -253,7 +253,7 @@ int casting_park(lua_State *L, casting_waker *w, double seconds,
   p->finish = finish;
   p->ud = ud;
   t->arg = p;
-  cast_foreign_expect();
+  cast_deadlock_expect();
   if (cast_event_wait(&w->event, &t->core) == CAST_PARKED)
     return cast_park(L, S, t, deadline, cast_waker_finish);
   return cast_waker_finish(L, S, t, 0);

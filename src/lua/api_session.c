@@ -29,8 +29,8 @@ const char *casting_word(int outcome) {
   return words[i];
 }
 
-void casting_expect(void) { cast_foreign_expect(); }
-void casting_unexpect(void) { cast_foreign_unexpect(); }
+void casting_expect(void) { cast_deadlock_expect(); }
+void casting_unexpect(void) { cast_deadlock_unexpect(); }
 
 /* -- start and stop ------------------------------------------------------- */
 
@@ -190,6 +190,7 @@ int casting_session_new(
   S = cast_state_make(root, &made);
   rc = S != NULL ? run_init(S, &o) : CASTING_ENOMEM;
   if (rc == 0) {
+    cast_deadlock_expect();
     *out = (casting_session *)(void *)&S->session;
   } else {
     if (S != NULL) {
@@ -202,11 +203,13 @@ int casting_session_new(
 }
 
 casting_session *casting_session_ref(casting_session *s) {
+  cast_deadlock_expect();
   cast_ref(&cast_api_session(s)->object);
   return s;
 }
 
 void casting_session_unref(casting_session *s) {
+  cast_deadlock_unexpect();
   cast_unref(&cast_api_session(s)->object);
 }
 

@@ -101,6 +101,7 @@ static const luaL_Reg functions[] = {
   {"threads", lib_threads},
   {"blocking", lib_blocking},
   {"on_error", lib_on_error},
+  {"report", cast_lib_report},
   {"is_cancelled", lib_is_cancelled},
   {"with_timeout", cast_lib_with_timeout},
   {"shield", cast_lib_shield},

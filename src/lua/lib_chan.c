@@ -42,13 +42,13 @@ static int failed(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 
 /* -- send and receive ----------------------------------------------------- */
 
-static int finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+int cast_finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   if (CAST_UNLIKELY(result != 0)) return failed(L, S, t, result);
   lua_pushboolean(L, 1);
   return 1;
 }
 
-static int finish_receive(
+int cast_finish_receive(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   if (CAST_UNLIKELY(result != 0)) return failed(L, S, t, result);
   return cast_rebuild_values(L, S, t, &t->core.waiter.msg);
@@ -78,7 +78,7 @@ static inline int chan_send_in(lua_State *L, cast_state *S) {
   rc = cast_pass_send(c, &S->session, &t->core, &t->core.waiter);
   if (CAST_UNLIKELY(rc == CAST_GROW))
     rc = cast_chan_send(c, &S->session, &t->core, &t->core.waiter);
-  if (rc == CAST_PARKED) return cast_park_quick(L, S, t, finish_send);
+  if (rc == CAST_PARKED) return cast_park_quick(L, S, t, cast_finish_send);
   if (CAST_UNLIKELY(rc != 0)) return failed(L, S, t, rc);
   lua_pushboolean(L, 1);
   return 1;
@@ -94,11 +94,11 @@ static inline int receive_until(
   rc = cast_pass_receive(c, &S->session, &t->core, &t->core.waiter);
   if (rc == CAST_PARKED)
     return deadline == OS_FOREVER
-             ? cast_park_quick(L, S, t, finish_receive)
-             : cast_park(L, S, t, deadline, finish_receive);
+             ? cast_park_quick(L, S, t, cast_finish_receive)
+             : cast_park(L, S, t, deadline, cast_finish_receive);
   if (CAST_LIKELY(rc == 0 && cast_quick_unpack(L, &t->core.waiter.msg)))
     return 1;
-  return finish_receive(L, S, t, rc);
+  return cast_finish_receive(L, S, t, rc);
 }
 
 /* The scratch of operations that do not wait: they work where tasks do not
@@ -112,7 +112,7 @@ cast_ltask *cast_scratch(lua_State *L, cast_state *S) {
 
 static int try_receive(lua_State *L, cast_state *S, cast_chan *c) {
   cast_ltask *t = cast_scratch(L, S);
-  return finish_receive(
+  return cast_finish_receive(
     L, S, t, cast_chan_receive(c, &S->session, NULL, &t->core.waiter));
 }
 
@@ -149,7 +149,7 @@ static int chan_try_send(lua_State *L) {
   check_message(L);
   t = cast_scratch(L, S);
   pack_message(L, S, &t->core.waiter.msg);
-  return finish_send(
+  return cast_finish_send(
     L, S, t, cast_chan_send(c, &S->session, NULL, &t->core.waiter));
 }
 

@@ -73,7 +73,7 @@ static int session_spawn(lua_State *L) {
 
 /* -- wait and close ------------------------------------------------------- */
 
-static int finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+int cast_finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   CAST_UNUSED(S);
   CAST_UNUSED(t);
   if (result != 0) return cast_push_failure(L, result);
@@ -89,8 +89,8 @@ static int wait_event(lua_State *L, cast_state *S, cast_event *e) {
   if (now && !cast_event_is_set(e))
     return cast_push_failure(L, CASTING_ETIMEOUT);
   if (cast_event_wait(e, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, finish_wait);
-  return finish_wait(L, S, t, 0);
+    return cast_park(L, S, t, deadline, cast_finish_wait);
+  return cast_finish_wait(L, S, t, 0);
 }
 
 static int session_wait(lua_State *L) {

@@ -12,15 +12,14 @@ cast_ltask *cast_ltask_check(lua_State *L, int i) {
 
 /* -- join and await ------------------------------------------------------- */
 
-static int finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+int cast_finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_ltask *target = t->arg;
   if (result != 0) return cast_push_failure(L, result);
   return cast_ltask_outcome(L, S, t, target);
 }
 
-static int finish_await(
-  lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  int n = finish_join(L, S, t, result);
+int cast_finish_await(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  int n = cast_finish_join(L, S, t, result);
   if (result != 0) return n;
   if (!lua_toboolean(L, -n)) {
     if (n == 1) lua_pushliteral(L, "the task has failed: out of memory");
@@ -45,9 +44,11 @@ static int wait_end(lua_State *L, const char *verb, cast_finish finish) {
   return finish(L, S, t, 0);
 }
 
-static int task_join(lua_State *L) { return wait_end(L, "join", finish_join); }
+static int task_join(lua_State *L) {
+  return wait_end(L, "join", cast_finish_join);
+}
 static int task_await(lua_State *L) {
-  return wait_end(L, "await", finish_await);
+  return wait_end(L, "await", cast_finish_await);
 }
 
 /* -- looking at a task ---------------------------------------------------- */
@@ -131,8 +132,7 @@ static int box_gc(lua_State *L) {
   return 0;
 }
 
-/* Pushes a box whose reference goes with it. */
-static cast_object **push_box(lua_State *L) {
+cast_object **cast_box_push(lua_State *L) {
   cast_object **box = cast_lua_newuserdata(L, sizeof(cast_object *));
   *box = NULL;
   lua_createtable(L, 0, 1);
@@ -143,7 +143,7 @@ static cast_object **push_box(lua_State *L) {
 }
 
 static int ask_stack(lua_State *L, cast_state *S, cast_ltask *target) {
-  cast_object **box = push_box(L);
+  cast_object **box = cast_box_push(L);
   inquiry *q = cast_calloc(sizeof *q);
   cast_ltask *t;
   if (q == NULL) cast_raise_memory(L);
@@ -270,8 +270,7 @@ int cast_lib_self(lua_State *L) {
   return 1;
 }
 
-static int finish_pause(
-  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+int cast_finish_pause(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   CAST_UNUSED(S);
   CAST_UNUSED(result);
   /* A yield has no outcome that could be lost. */
@@ -285,7 +284,7 @@ static int pause_task(lua_State *L) {
   t->arg = t;
   t->core.wait.result = 0;
   cast_task_yield(&t->core);
-  return cast_park(L, S, t, OS_FOREVER, finish_pause);
+  return cast_park(L, S, t, OS_FOREVER, cast_finish_pause);
 }
 
 int cast_lib_yield(lua_State *L) {
@@ -305,7 +304,7 @@ int cast_lib_sleep(lua_State *L) {
   t = cast_enter(L, S, deadline);
   t->arg = t;
   cast_wait_arm(&t->core, CAST_WAIT_ONE);
-  return cast_park(L, S, t, deadline, finish_pause);
+  return cast_park(L, S, t, deadline, cast_finish_pause);
 }
 
 /* casting.run(f, ...): a task, and its results. casting.run(): until the main
@@ -315,13 +314,13 @@ int cast_lib_run(lua_State *L) {
   cast_ltask *t;
   if (!lua_isnoneornil(L, 1)) {
     cast_lib_spawn(L);
-    return wait_end(L, "run", finish_await);
+    return wait_end(L, "run", cast_finish_await);
   }
   if (S->host == NULL || cast_current(S) != NULL)
     return luaL_error(L, "run: a task cannot wait for its own session");
   t = cast_enter(L, S, OS_FOREVER);
   t->arg = t;
   if (cast_event_wait(&S->session.empty, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, OS_FOREVER, finish_pause);
+    return cast_park(L, S, t, OS_FOREVER, cast_finish_pause);
   return 0;
 }

@@ -250,6 +250,7 @@ static void interrupted(
   bool ended = result == CASTING_ETIMEOUT || result == CASTING_ECANCELLED;
   if (result == CASTING_EINTR) cast_call_hook(L, S);
   if (ended && cast_guarded(t)) cast_guard_check(L, t, os_now());
+  if (result == CAST_DEADLOCK) cast_deadlock_raise(L, S);
   if (result != CASTING_ECANCELLED) return;
   cast_cancel_push_of(L, t);
   lua_error(L);
@@ -257,6 +258,7 @@ static void interrupted(
 
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
   int result = t->core.wait.result;
+  if (CAST_UNLIKELY(result == CAST_DEADLOCK)) cast_deadlock_find(L, S);
   cast_wait_over(t);
   if (CAST_UNLIKELY(result != 0)) {
     cast_unsend(L, S, t);

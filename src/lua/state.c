@@ -239,6 +239,18 @@ cast_state *cast_state_child(cast_state *root, cast_state *after) {
   return S;
 }
 
+uint32_t cast_state_family(cast_state *root, cast_state **all, uint32_t room) {
+  uint32_t n = 0;
+  if (root->host != NULL) all[n++] = root;
+  cast_lock_take(&tree);
+  for (cast_list *l = root->children.next; n < room && l != &root->children;
+       l = l->next)
+    all[n++] = CAST_CONTAINER(l, cast_state, sibling);
+  for (uint32_t i = 0; i < n; i++) cast_session_hold(&all[i]->session);
+  cast_lock_drop(&tree);
+  return n;
+}
+
 void cast_state_close_children(cast_state *root, cast_session *self) {
   cast_state *S = cast_state_child(root, NULL), *next;
   while (S != NULL) {
@@ -310,6 +322,8 @@ void cast_state_end(lua_State *L) {
   S->closing = true;
   cast_guard_leave(S->main);
   cast_host_unwatch(S->host); /* the timer looks at the Lua state */
+  if (S->host->finding != NULL) cast_unref(S->host->finding);
+  S->host->finding = NULL;
   cast_failures_flush(S);
   cast_handles_release(L);
   *box = NULL;

@@ -242,6 +242,9 @@ cast_state *cast_state_make(cast_state *root, const cast_options *o);
 /* The session below root that comes after `after`, or the first, with a hold;
    NULL: there is none. */
 cast_state *cast_state_child(cast_state *root, cast_state *after);
+/* Into all[]: root, if it is a host, and its sessions, with a hold each; no
+   more than `room`. How many. */
+uint32_t cast_state_family(cast_state *root, cast_state **all, uint32_t room);
 /* Asks all of them to close. */
 void cast_state_close_children(cast_state *root, cast_session *self);
 /* A new session, its handle pushed on L. Raises. */
@@ -459,6 +462,13 @@ static inline int cast_park_quick(
 #endif
 /* After the wait, whatever comes then: nothing is queued any more. */
 void cast_wait_over(cast_ltask *t);
+/* Some of these functions: a report tells by them what a task waits for. */
+int cast_finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result);
+int cast_finish_receive(lua_State *L, cast_state *S, cast_ltask *t, int result);
+int cast_finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result);
+int cast_finish_await(lua_State *L, cast_state *S, cast_ltask *t, int result);
+int cast_finish_pause(lua_State *L, cast_state *S, cast_ltask *t, int result);
+int cast_finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result);
 /* What casting_park (api_lua.c) waits with. Called when its task is cancelled
    or interrupted, too, before the error: the module cleans up. */
 int cast_waker_finish(lua_State *L, cast_state *S, cast_ltask *t, int result);
@@ -518,6 +528,17 @@ void cast_failures_flush(cast_state *root);
 /* Where failures of the process go: a channel (its reference is taken over),
    until the host that said so ends; NULL: stderr, if `root` had chosen. */
 void cast_failures_to(cast_chan *c, cast_state *root);
+
+/* -- survey.c ------------------------------------------------------------- */
+
+int cast_lib_report(lua_State *L);
+/* Host, the main program's wait has just ended with CAST_DEADLOCK and is not
+   taken apart yet: asks what all the tasks wait for. */
+void cast_deadlock_find(lua_State *L, cast_state *S);
+/* Afterwards: raises the error with what was found, having waited for that. */
+int cast_deadlock_raise(lua_State *L, cast_state *S);
+/* Pushes a box whose reference goes with it (lib_task.c). */
+cast_object **cast_box_push(lua_State *L);
 
 /* -- lib_message.c -------------------------------------------------------- */
 

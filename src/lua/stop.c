@@ -66,6 +66,7 @@ bool cast_stop_due(cast_state *S) {
 
 int cast_nag_init(cast_state *S) {
   S->nag.fire = nag;
+  S->nag.passive = true;
   /* Its place in the heap is kept, so that setting it never fails. */
   return cast_timer_set(&S->nag, OS_FOREVER);
 }

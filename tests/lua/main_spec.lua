@@ -113,6 +113,7 @@ describe("Ctrl-C", function()
     casting.spawn(function()
       io.stdout:write "ready\n"
       io.stdout:flush()
+      casting.sleep(1000) -- or this were a deadlock
     end)
   ]]
   local session = [[

@@ -139,22 +139,12 @@ static void all_are_woken(void **state) {
   }
 }
 
-static void expected(void **state) {
-  CAST_UNUSED(state);
-  assert_int_equal(cast_foreign_expected(), 0);
-  cast_foreign_expect();
-  assert_int_equal(cast_foreign_expected(), 1);
-  cast_foreign_unexpect();
-  assert_int_equal(cast_foreign_expected(), 0);
-}
-
 int main(void) {
   const struct CMUnitTest list[] = {
     cmocka_unit_test(at_once),
     cmocka_unit_test(unbuffered),
     cmocka_unit_test(buffered),
     cmocka_unit_test(all_are_woken),
-    cmocka_unit_test(expected),
   };
   return cmocka_run_group_tests(list, NULL, NULL);
 }

@@ -1,0 +1,109 @@
+/* deadlock.c - looking whether anything can ever run again.
+   SPDX-License-Identifier: MIT
+
+   The look is no snapshot, but as good as one: the hosts are read twice, and
+   what may have happened in between shows in the second reading. Let m be the
+   moment, between the two, at which the scheduler was found quiet (under its
+   lock). A host whose count is the same odd number both times has slept at m;
+   its session, idle afterwards, has been so since before m, because only the
+   host's thread makes it idle; and nobody outside has announced anything
+   meanwhile. So at m no thread could do anything but this one, which fires the
+   timers, and does not. */
+#include "deadlock.h"
+
+#include "sched.h"
+#include "timer.h"
+
+static struct {
+  cast_lock lock;
+  cast_list rests; /* (lock) */
+  bool ready;      /* (lock) the list is initialised */
+  /* (a) low half: how many expect; high half: how often that was said */
+  _Atomic uint64_t expected;
+} dead = {.lock = CAST_LOCK_STATIC(CAST_RANK_HOST)};
+
+#define ONE_MORE (((uint64_t)1 << 32) + 1)
+
+void cast_deadlock_expect(void) {
+  /* PAIR expect: read twice by the looker. */
+  atomic_fetch_add_explicit(&dead.expected, ONE_MORE, memory_order_seq_cst);
+}
+
+void cast_deadlock_unexpect(void) {
+  /* PAIR expect; PAIR rouse: lowered before `asleep` is read; the monitor says
+     that it sleeps and then looks. */
+  uint64_t old =
+    atomic_fetch_sub_explicit(&dead.expected, 1, memory_order_seq_cst);
+  CAST_ASSERT((uint32_t)old > 0);
+  if ((uint32_t)old == 1) cast_sched_rouse();
+}
+
+void cast_rest_enlist(cast_rest *r, cast_session *s,
+  void (*run)(cast_session *s, cast_post *p, bool closed)) {
+  r->session = s;
+  r->verdict.run = run;
+  cast_lock_take(&dead.lock);
+  if (!dead.ready) cast_list_init(&dead.rests);
+  dead.ready = true;
+  cast_list_push(&dead.rests, &r->link);
+  cast_lock_drop(&dead.lock);
+}
+
+void cast_rest_delist(cast_rest *r) {
+  cast_lock_take(&dead.lock);
+  cast_list_remove(&r->link);
+  cast_lock_drop(&dead.lock);
+}
+
+void cast_rest_judged(cast_rest *r) {
+  /* PAIR posted: release the post, to be pushed again. */
+  atomic_store_explicit(&r->posted, 0, memory_order_release);
+}
+
+/* First reading: do all hosts rest? */
+static bool all_rest_locked(void) {
+  if (!dead.ready || cast_list_empty(&dead.rests)) return false;
+  for (cast_list *l = dead.rests.next; l != &dead.rests; l = l->next) {
+    cast_rest *r = CAST_CONTAINER(l, cast_rest, link);
+    /* PAIR rest. */
+    r->seen = atomic_load_explicit(&r->rests, memory_order_seq_cst);
+    if (r->seen % 2 == 0) return false;
+  }
+  return true;
+}
+
+/* Second reading: have they rested since, with nothing to do? */
+static bool still_rest_locked(void) {
+  for (cast_list *l = dead.rests.next; l != &dead.rests; l = l->next) {
+    cast_rest *r = CAST_CONTAINER(l, cast_rest, link);
+    /* PAIR rest. */
+    if (!cast_session_is_idle(r->session) ||
+        atomic_load_explicit(&r->rests, memory_order_seq_cst) != r->seen)
+      return false;
+  }
+  return true;
+}
+
+static void judge_locked(void) {
+  for (cast_list *l = dead.rests.next; l != &dead.rests; l = l->next) {
+    cast_rest *r = CAST_CONTAINER(l, cast_rest, link);
+    /* PAIR posted: acquire; the owner is done with the post. */
+    if (atomic_exchange_explicit(&r->posted, 1, memory_order_acquire) == 0)
+      cast_session_push(r->session, NULL, &r->verdict);
+  }
+}
+
+bool cast_deadlock_look(void) {
+  /* PAIR expect. */
+  uint64_t before = atomic_load_explicit(&dead.expected, memory_order_seq_cst);
+  bool yes;
+  if ((uint32_t)before != 0) return false;
+  cast_lock_take(&dead.lock);
+  yes = all_rest_locked() && cast_sched_quiet() && !cast_timers_pending() &&
+        still_rest_locked() &&
+        /* PAIR expect. */
+        atomic_load_explicit(&dead.expected, memory_order_seq_cst) == before;
+  if (yes) judge_locked();
+  cast_lock_drop(&dead.lock);
+  return yes;
+}

@@ -1,0 +1,53 @@
+/* deadlock.h - nothing can ever run again, and a main program waits.
+   SPDX-License-Identifier: MIT
+
+   A program is dead when every host's main program waits without a deadline
+   and its session is idle, no worker has a session, no job is queued, no timer
+   is set whose firing would wake anybody, and nobody outside has announced
+   that he may (cast_deadlock_expect). Then each main program gets a verdict.
+
+   Who looks: the monitor, just before it would sleep for ever, so looking costs
+   those nothing who run. All that may turn a program dead later rouses the
+   monitor, or has set a timer, so that it looks again (DESIGN, R90 to R93):
+   a. the last worker with a permit rests: the monitor is awake while one runs;
+   b. one without a permit rests: it rouses (sched.c);
+   c. a host rests: its watch fires later (host.c);
+   d. a timer has fired: the monitor is awake;
+   e. the last announcement is taken back: it rouses.
+   Locks: the list of rests (CAST_RANK_HOST). */
+#ifndef CAST_DEADLOCK_H
+#define CAST_DEADLOCK_H
+
+#include "session.h"
+
+/* A host, as seen from here. */
+typedef struct cast_rest {
+  cast_list link;         /* (lock) */
+  cast_session *session;  /* (i) */
+  _Atomic uint32_t rests; /* (a) odd: it rests without a deadline */
+  uint32_t seen;          /* (lock) */
+  cast_post verdict;      /* pushed into the session; its owner ends the wait */
+  _Atomic uint32_t posted; /* (a) the verdict is in the session's inbox */
+} cast_rest;
+
+/* `run` is called by the owner with &r->verdict; it calls cast_rest_judged
+   first. After delisting no verdict is pushed any more. */
+void cast_rest_enlist(cast_rest *r, cast_session *s,
+  void (*run)(cast_session *s, cast_post *p, bool closed));
+void cast_rest_delist(cast_rest *r);
+void cast_rest_judged(cast_rest *r);
+/* The host's thread. Begin: its session is idle, and it sleeps next. End: it
+   is up, and has not touched the session yet. */
+static inline void cast_rest_turn(cast_rest *r) {
+  /* PAIR rest: what was queued or set before is seen by who sees it rest; and
+     by the time that it is up, the looker has lost. */
+  atomic_fetch_add_explicit(&r->rests, 1, memory_order_seq_cst);
+}
+
+/* Somebody outside may yet wake tasks. Counted. */
+void cast_deadlock_expect(void);
+void cast_deadlock_unexpect(void);
+/* Monitor. True: verdicts are on their way. */
+bool cast_deadlock_look(void);
+
+#endif

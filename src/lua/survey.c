@@ -1,0 +1,376 @@
+/* survey.c - what every task waits for: casting.report, and deadlocks.
+   SPDX-License-Identifier: MIT
+
+   A survey has one part for each session of a program. A session's owner alone
+   can look at its tasks, so each is sent a post, and fills its part in when it
+   comes to it; the asker waits until the last one has, or for PATIENCE. What
+   has not come by then is said to be busy. Nobody but the session that writes
+   a part touches it until `text` is released. */
+#include <stdio.h>
+
+#include "../../include/casting.h"
+#include "../mem.h"
+#include "state.h"
+
+#define PATIENCE_NS 1000000000u
+#define TITLE "deadlock: all tasks are waiting"
+
+typedef struct survey survey;
+typedef struct part {
+  cast_post post;
+  survey *whole;        /* (i) */
+  cast_state *S;        /* (i) with a hold */
+  cast_task **tasks;    /* those to be described, owner */
+  uint32_t n;           /* how many these are, */
+  uint32_t more;        /* and how many tasks there are besides */
+  bool dead;            /* the main program waits in vain */
+  _Atomic(char *) text; /* (a) NULL: nothing came */
+} part;
+
+struct survey {
+  cast_object object; /* one reference each: the asker, and posts under way */
+  cast_event done;    /* set when all parts are in */
+  _Atomic uint32_t left; /* (a) parts to come; one more until all were sent */
+  _Atomic uint32_t room; /* (a) tasks that may yet be described */
+  uint32_t nparts;
+  part parts[];
+};
+
+static void survey_free(cast_object *o) {
+  survey *v = CAST_CONTAINER(o, survey, object);
+  for (uint32_t i = 0; i < v->nparts; i++) {
+    cast_free(atomic_load_explicit(&v->parts[i].text, memory_order_relaxed));
+    cast_session_drop(&v->parts[i].S->session);
+  }
+  cast_free(v);
+}
+
+static const cast_type survey_type = {"report", survey_free, NULL};
+
+/* -- one task ------------------------------------------------------------- */
+
+/* The object whose lock is that of the queue in which the task waits. */
+static cast_chan *chan_of(const cast_ltask *t) {
+  return CAST_CONTAINER(t->core.waiter.lock, cast_chan, lock);
+}
+
+static void push_cases(lua_State *L, const cast_ltask *t) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (uint32_t i = 0; i < t->ncases && i < 8; i++) {
+    const cast_case *c = &t->cases[i];
+    luaL_addstring(&b, i == 0 ? "" : ", ");
+    if (c->chan == NULL)
+      lua_pushliteral(L, "nothing");
+    else
+      lua_pushfstring(L,
+        c->sending ? "to send to channel: %p" : "to receive from channel: %p",
+        (void *)&c->chan->object);
+    luaL_addvalue(&b);
+  }
+  if (t->ncases > 8) luaL_addstring(&b, ", and more");
+  luaL_pushresult(&b);
+}
+
+/* Pushes what a task that waits is waiting for. */
+static void push_wait(lua_State *L, const cast_ltask *t) {
+  const cast_task *core = &t->core;
+  if (t->selecting) {
+    push_cases(L, t);
+    lua_pushfstring(L, "waiting in select, %s", lua_tostring(L, -1));
+    lua_remove(L, -2);
+  } else if (t->finish == cast_finish_pause) {
+    lua_pushstring(L, core->waiter.lock == NULL
+                        ? "sleeping"
+                        : "waiting for the tasks of its session");
+  } else if (t->finish == cast_finish_send && core->waiter.lock != NULL) {
+    lua_pushfstring(
+      L, "waiting to send to channel: %p", (void *)&chan_of(t)->object);
+  } else if (t->finish == cast_finish_receive && core->waiter.lock != NULL) {
+    lua_pushfstring(
+      L, "waiting to receive from channel: %p", (void *)&chan_of(t)->object);
+  } else if (t->finish == cast_finish_join || t->finish == cast_finish_await) {
+    const cast_ltask *of = t->arg;
+    lua_pushfstring(L, "waiting for the end of task %d of session '%s'",
+      (int)of->core.id, (const char *)cast_state_of(of->core.session)->name);
+  } else if (t->finish == cast_finish_wait) {
+    lua_pushliteral(L, "waiting for a session");
+  } else if (t->finish == cast_waker_finish) {
+    lua_pushliteral(L, "waiting in a function of C");
+  } else {
+    lua_pushliteral(L, "waiting");
+  }
+}
+
+static void push_since(lua_State *L, const cast_task *core) {
+  uint32_t units = cast_clock() - core->since;
+  double seconds = (double)((uint64_t)units << CAST_CLOCK_SHIFT) / 1e9;
+  char text[40];
+  (void)snprintf(text, sizeof text, " for %.*f s", seconds < 100, seconds);
+  lua_pushstring(L, text);
+}
+
+static void push_stack(lua_State *L, cast_state *S, cast_ltask *t, bool waits) {
+  lua_State *outer = t == S->main ? S->L : t->co.L;
+  lua_State *at = waits && t->at != NULL ? t->at : outer;
+  if (at == NULL || t->fresh) {
+    lua_pushliteral(L, "");
+    return;
+  }
+  /* The level that runs in this call, of which it is said from where. */
+  luaL_traceback(L, at, NULL, at == L ? 1 : 0);
+  if (outer != NULL && outer != at) {
+    lua_pushliteral(L, "\nresumed from, ");
+    luaL_traceback(L, outer, NULL, 0);
+    lua_concat(L, 3);
+  }
+  lua_pushliteral(L, "\n");
+  lua_insert(L, -2);
+  lua_concat(L, 2);
+}
+
+static void push_task(lua_State *L, cast_state *S, cast_ltask *t, bool dead) {
+  /* Relaxed: it is this session's own. */
+  uint8_t status = atomic_load_explicit(&t->core.status, memory_order_relaxed);
+  bool waits =
+    dead || (status == CAST_WAITING && cast_wait_armed(&t->core.wait));
+  int base = lua_gettop(L);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (t == S->main)
+    lua_pushliteral(L, "\nmain program: ");
+  else
+    lua_pushfstring(
+      L, "\ntask %d of session '%s': ", (int)t->core.id, (const char *)S->name);
+  if (waits) {
+    push_wait(L, t);
+    push_since(L, &t->core);
+    if (t->core.wait.deadline.index != 0)
+      lua_pushliteral(L, ", with a timeout");
+  } else {
+    lua_pushstring(L, t->fresh                 ? "not begun yet"
+                      : status == CAST_RUNNING ? "running"
+                                               : "ready to run");
+  }
+  push_stack(L, S, t, waits);
+  lua_pushliteral(L, "\n");
+  lua_concat(L, lua_gettop(L) - base);
+}
+
+/* -- one session ---------------------------------------------------------- */
+
+/* Which tasks: the owner alone removes some, and has none run meanwhile. */
+static void choose(part *p) {
+  cast_session *s = &p->S->session;
+  uint32_t room = atomic_load_explicit(&p->whole->room, memory_order_relaxed);
+  uint32_t n;
+  cast_lock_take(&s->lock);
+  n = s->ntasks;
+  cast_lock_drop(&s->lock);
+  do {
+    p->n = n < room ? n : room;
+    /* Relaxed: a number. */
+  } while (!atomic_compare_exchange_weak_explicit(&p->whole->room, &room,
+    room - p->n, memory_order_relaxed, memory_order_relaxed));
+  p->tasks = p->n == 0 ? NULL : cast_alloc(p->n * sizeof(cast_task *));
+  if (p->tasks == NULL) p->n = 0;
+  p->more = n - p->n;
+  n = 0;
+  cast_lock_take(&s->lock);
+  for (cast_list *l = s->tasks.next; n < p->n; l = l->next)
+    p->tasks[n++] = CAST_CONTAINER(l, cast_task, link);
+  cast_lock_drop(&s->lock);
+}
+
+/* Pushes nothing: the text goes into the part. */
+static int write_part(lua_State *L) {
+  part *p = lua_touserdata(L, -1);
+  cast_state *S = p->S;
+  const char *text, *name = S->name;
+  luaL_Buffer b;
+  char *copy;
+  size_t size;
+  luaL_buffinit(L, &b);
+  if (S->main != NULL) {
+    push_task(L, S, S->main, p->dead);
+    luaL_addvalue(&b);
+  }
+  for (uint32_t i = 0; i < p->n; i++) {
+    push_task(L, S, cast_ltask_of(p->tasks[i]), false);
+    luaL_addvalue(&b);
+  }
+  if (p->more > 0) {
+    lua_pushfstring(L, "\nsession '%s': %d more tasks\n", (const char *)S->name,
+      (int)p->more);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+  text = lua_tolstring(L, -1, &size);
+  copy = cast_alloc(size + 1);
+  if (copy != NULL) memcpy(copy, text, size + 1);
+  /* PAIR survey: release the text. */
+  atomic_store_explicit(&p->text, copy, memory_order_release);
+  return 0;
+}
+
+/* A part has come, or will not. */
+static void arrived(survey *v, cast_session *self) {
+  /* PAIR survey. */
+  if (atomic_fetch_sub_explicit(&v->left, 1, memory_order_acq_rel) == 1)
+    cast_event_set(&v->done, self);
+}
+
+/* L: where to work, protected; NULL: the session's own place. */
+static void fill(part *p, lua_State *L) {
+  choose(p);
+  if (L == NULL)
+    (void)cast_protect(p->S, write_part, p);
+  else if (cast_protect_on(L, write_part, p) != LUA_OK)
+    lua_pop(L, 1);
+  cast_free(p->tasks);
+}
+
+static void on_post(cast_session *s, cast_post *post, bool closed) {
+  part *p = CAST_CONTAINER(post, part, post);
+  survey *v = p->whole;
+  if (!closed) fill(p, NULL);
+  arrived(v, s);
+  cast_unref(&v->object);
+}
+
+/* -- all of them ---------------------------------------------------------- */
+
+static void send(part *p, cast_session *self) {
+  survey *v = p->whole;
+  bool sent;
+  /* Relaxed: this call's own count keeps it above zero. */
+  atomic_fetch_add_explicit(&v->left, 1, memory_order_relaxed);
+  cast_ref(&v->object);
+  sent = cast_session_push(&p->S->session, self, &p->post);
+  if (!sent) on_post(&p->S->session, &p->post, true);
+}
+
+/* Room for the host and its sessions, which may get more meanwhile. */
+static survey *make(cast_state *root, uint32_t limit) {
+  for (uint32_t room = 16;; room *= 2) {
+    survey *v = cast_calloc(sizeof *v + room * sizeof(part));
+    cast_state **all = cast_alloc(room * sizeof *all);
+    if (v == NULL || all == NULL) {
+      cast_free(v);
+      cast_free(all);
+      return NULL;
+    }
+    v->nparts = cast_state_family(root, all, room);
+    for (uint32_t i = 0; i < v->nparts; i++) v->parts[i].S = all[i];
+    cast_free(all);
+    cast_object_init(&v->object, &survey_type);
+    if (v->nparts < room) {
+      cast_event_init(&v->done);
+      atomic_init(&v->left, 1);
+      atomic_init(&v->room, limit);
+      return v;
+    }
+    cast_unref(&v->object);
+  }
+}
+
+/* Asks everybody; S's own part is written at once, on L. NULL: no memory. */
+static survey *begin(lua_State *L, cast_state *S, uint32_t limit, bool dead) {
+  survey *v = make(S->root, limit);
+  if (v == NULL) return NULL;
+  for (uint32_t i = 0; i < v->nparts; i++) {
+    part *p = &v->parts[i];
+    p->whole = v;
+    p->post.run = on_post;
+    p->dead = dead && p->S == S;
+    if (p->S == S)
+      fill(p, L);
+    else
+      send(p, &S->session);
+  }
+  arrived(v, &S->session);
+  return v;
+}
+
+/* Pushes what has come. */
+static void push_all(lua_State *L, survey *v) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (uint32_t i = 0; i < v->nparts; i++) {
+    const part *p = &v->parts[i];
+    /* PAIR survey: acquire. */
+    const char *text = atomic_load_explicit(&p->text, memory_order_acquire);
+    if (text == NULL)
+      lua_pushfstring(L,
+        p->S->host != NULL ? "\nsession '%s': the main program runs\n"
+                           : "\nsession '%s': busy, or closed\n",
+        (const char *)p->S->name);
+    else
+      lua_pushstring(L, text);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+}
+
+/* -- casting.report ------------------------------------------------------- */
+
+static int finish_report(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  CAST_UNUSED(S);
+  CAST_UNUSED(result); /* whoever is late is left out */
+  push_all(L, t->arg);
+  lua_pushstring(L, lua_tostring(L, -1) + 1); /* each begins with a line end */
+  return 1;
+}
+
+int cast_lib_report(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  lua_Number limit = luaL_optnumber(L, 1, CAST_REPORT_TASKS);
+  uint64_t deadline = os_now() + PATIENCE_NS;
+  cast_object **box;
+  cast_ltask *t;
+  survey *v;
+  luaL_argcheck(L, limit >= 0, 1, "a number of tasks expected, zero or more");
+  if (limit > INT32_MAX) limit = INT32_MAX;
+  box = cast_box_push(L);
+  t = cast_enter(L, S, deadline);
+  v = begin(L, S, (uint32_t)limit, false);
+  if (v == NULL) cast_raise_memory(L);
+  *box = &v->object;
+  t->arg = v;
+  if (cast_event_wait(&v->done, &t->core) == CAST_PARKED)
+    return cast_park(L, S, t, deadline, finish_report);
+  return finish_report(L, S, t, 0);
+}
+
+/* -- deadlocks ------------------------------------------------------------ */
+
+void cast_deadlock_find(lua_State *L, cast_state *S) {
+  survey *v = begin(L, S, CAST_REPORT_TASKS, true);
+  if (S->host->finding != NULL) cast_unref(S->host->finding);
+  S->host->finding = v != NULL ? &v->object : NULL;
+}
+
+static int finish_deadlock(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  CAST_UNUSED(S);
+  CAST_UNUSED(result);
+  luaL_where(L, 1);
+  lua_pushliteral(L, TITLE "\n");
+  push_all(L, t->arg);
+  lua_concat(L, 3);
+  return lua_error(L);
+}
+
+int cast_deadlock_raise(lua_State *L, cast_state *S) {
+  uint64_t deadline = os_now() + PATIENCE_NS;
+  cast_object *o = S->host->finding;
+  cast_ltask *t;
+  survey *v;
+  if (o == NULL) return luaL_error(L, TITLE);
+  v = CAST_CONTAINER(o, survey, object);
+  t = cast_enter(L, S, deadline);
+  t->arg = v;
+  if (cast_event_wait(&v->done, &t->core) == CAST_PARKED)
+    return cast_park(L, S, t, deadline, finish_deadlock);
+  return finish_deadlock(L, S, t, 0);
+}
