@@ -4,7 +4,7 @@
 local casting = require "casting"
 local helper = require "helper"
 local _ENV = helper.globals(_ENV) -- luacheck: ignore
-local pack, LONG = helper.pack, helper.LONG
+local LONG = helper.LONG
 
 local TITLE = "deadlock: all tasks are waiting"
 
@@ -75,7 +75,7 @@ describe("a deadlock", function()
       .. "nothing for "):format(tostring(there), tostring(here)), e, 1, true)
     here:close()
     there:close()
-    for _, task in ipairs {remote, joiner, sender, chooser} do task:join(LONG) end
+    for _, t in ipairs {remote, joiner, sender, chooser} do t:join(LONG) end
     session:close()
   end)
 
