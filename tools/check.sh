@@ -238,7 +238,8 @@ check_mutants() {
 
 # -- builds that look for errors at run time ----------------------------------------
 
-# The tests of a configuration that differs from the normal one.
+# The tests of a configuration that differs from the normal one; TESTS, a
+# regular expression, chooses some of them.
 tested_config() { # tested_config CONFIG EXCEPT CMAKE-OPTIONS
   config=$1
   select=$2 # such as "|stress": test areas to leave out
@@ -255,7 +256,7 @@ tested_config() { # tested_config CONFIG EXCEPT CMAKE-OPTIONS
     stop="--stop-time $(date -d "@$((began + budget + 30))" +%H:%M:%S)"
   fi
   # shellcheck disable=SC2086
-  run_ctest "$config" -LE "rules$select" $stop
+  run_ctest "$config" -LE "rules$select" ${TESTS:+-R "$TESTS"} $stop
 }
 
 need_sanitizer() { # need_sanitizer VERSION ...

@@ -82,7 +82,7 @@ describe("a limit of a session", function()
         require "casting".sleep(1000)
       end)
       helper.until_waiting(sleeper)
-      local task = session:spawn(function() while true do end end)
+      local task = session:spawn(helper.compute)
       local ok, e = task:join(LONG)
       assert.is_false(ok)
       assert.matches("'busy' has used up its 0%.05%d* seconds of cpu", e)
@@ -100,8 +100,9 @@ describe("a limit of a session", function()
 
     it("of cpu is not kept off by pcall", function()
       local session = casting.session{cpu = 0.02}
+      local compute = helper.compute
       local task = session:spawn(function()
-        while true do pcall(function() while true do end end) end
+        while true do pcall(compute) end
       end)
       assert.is_false((task:join(LONG)))
       session:close()

@@ -96,6 +96,19 @@ function helper.tsan()
   return text:find("libtsan", 1, true) ~= nil
 end
 
+-- A function that computes for ever, to be called in any session. Under
+-- ThreadSanitizer it makes system calls: a thread that makes none gets no
+-- signals there.
+function helper.compute()
+  while true do end
+end
+if helper.tsan() then
+  local time = os.time
+  function helper.compute()
+    while true do time() end
+  end
+end
+
 -- Runs Lua source text in an interpreter of its own. `interrupt` (a word)
 -- sends SIGINT as soon as the child has written that word. Returns {status=,
 -- out=, err=, seconds=}; status 124 means that it did not end in time.
