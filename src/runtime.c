@@ -73,7 +73,10 @@ int cast_runtime_ref(void) {
 
 void cast_runtime_unref(bool all_closed) {
   cast_lock_take(&runtime.lock);
-  if (!all_closed) runtime.stuck = true;
+  if (!all_closed) {
+    runtime.stuck = true;
+    (void)cast_workers_join(0); /* those that have ended already */
+  }
   if (--runtime.hosts == 0 && !runtime.stuck) {
     drop_names_locked();
     cast_sched_stop();
