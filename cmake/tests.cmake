@@ -83,6 +83,7 @@ foreach(tag IN LISTS tags)
   endif()
   if(with_cmocka AND lua_sources AND CASTING_LIB_${v})
     add_library(binding-test-${tag} STATIC EXCLUDE_FROM_ALL ${lua_sources})
+    casting_unwinds(binding-test-${tag} ${tag})
     target_include_directories(binding-test-${tag} SYSTEM PUBLIC
       ${${tag}_include})
     target_link_libraries(binding-test-${tag} PUBLIC core-test
