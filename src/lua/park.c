@@ -256,9 +256,17 @@ static void interrupted(
   lua_error(L);
 }
 
+/* The wait of a cancelled task that was to go on, in a shield, ends as well if
+   the call's own time is up: as a timeout then. */
+static int spared(cast_ltask *t) {
+  uint64_t now = os_now();
+  return cast_guard_next(t, now) > now ? CASTING_ETIMEOUT : CASTING_ECANCELLED;
+}
+
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
   int result = t->core.wait.result;
   if (CAST_UNLIKELY(result == CAST_DEADLOCK)) cast_deadlock_find(L, S);
+  if (CAST_UNLIKELY(result == CASTING_ECANCELLED)) result = spared(t);
   cast_wait_over(t);
   if (CAST_UNLIKELY(result != 0)) {
     cast_unsend(L, S, t);
