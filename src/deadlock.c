@@ -55,6 +55,18 @@ void cast_rest_delist(cast_rest *r) {
   cast_lock_drop(&dead.lock);
 }
 
+uint32_t cast_rest_sessions(cast_session **all, uint32_t room) {
+  uint32_t n = 0;
+  cast_lock_take(&dead.lock);
+  for (cast_list *l = dead.ready ? dead.rests.next : &dead.rests;
+       n < room && l != &dead.rests; l = l->next) {
+    all[n] = CAST_CONTAINER(l, cast_rest, link)->session;
+    cast_session_hold(all[n++]);
+  }
+  cast_lock_drop(&dead.lock);
+  return n;
+}
+
 void cast_rest_judged(cast_rest *r) {
   /* PAIR posted: release the post, to be pushed again. */
   atomic_store_explicit(&r->posted, 0, memory_order_release);

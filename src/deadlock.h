@@ -44,6 +44,9 @@ static inline void cast_rest_turn(cast_rest *r) {
   atomic_fetch_add_explicit(&r->rests, 1, memory_order_seq_cst);
 }
 
+/* Into all[]: the sessions of hosts, with a hold each, `room` at most. */
+uint32_t cast_rest_sessions(cast_session **all, uint32_t room);
+
 /* Somebody outside may yet wake tasks. Counted. */
 void cast_deadlock_expect(void);
 void cast_deadlock_unexpect(void);

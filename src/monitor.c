@@ -24,7 +24,21 @@ static struct {
   os_thread thread;
   _Atomic uint32_t asleep;   /* (a) 1: in deep sleep */
   _Atomic uint32_t stopping; /* (a) */
+  _Atomic uint32_t asked;    /* (a) 1: `answer` is to be called */
+  void (*answer)(void);      /* (i) */
 } monitor;
+
+/* As a signal handler: an atomic store, and a wake-up by the kernel. */
+static void ask(void) {
+  /* Relaxed: the kick orders it. */
+  atomic_store_explicit(&monitor.asked, 1, memory_order_relaxed);
+  cast_timer_kick();
+}
+
+void cast_monitor_answer(void (*answer)(void)) {
+  monitor.answer = answer;
+  (void)os_ask_install(ask);
+}
 
 void cast_monitor_rouse(void) {
   /* PAIR rouse: the caller has made a core busy (under the scheduler's lock)
@@ -62,6 +76,8 @@ static void monitor_main(void *arg) {
     now = os_now();
     if (next > now + tick) next = now + tick;
     cast_timer_sleep(ticket, deep ? OS_FOREVER : next);
+    if (atomic_exchange_explicit(&monitor.asked, 0, memory_order_relaxed) != 0)
+      monitor.answer();
     if (deep) {
       atomic_store_explicit(&monitor.asleep, 0, memory_order_relaxed);
       /* Woken by a timer only: the pool may still be idle. */

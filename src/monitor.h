@@ -7,6 +7,8 @@
 
 int cast_monitor_start(void); /* 0 or CASTING_ENOMEM */
 void cast_monitor_stop(void); /* waits for its end */
+/* Called by the monitor when the user asks for a sign of life (os.h). */
+void cast_monitor_answer(void (*answer)(void));
 /* The pool has work again: the monitor must not sleep for ever. Cheap. */
 void cast_monitor_rouse(void);
 

@@ -5,6 +5,7 @@
 #include "../worker.h"
 #include "handle.h"
 #include "state.h"
+#include "survey.h"
 
 #include <math.h>
 
@@ -135,10 +136,12 @@ void cast_module_push(lua_State *L) {
 
 int luaopen_casting(lua_State *L) {
   cast_state *S = cast_state_find(L);
-  if (S == NULL)
+  if (S == NULL) {
     cast_state_host(L);
-  else if (S->packer == NULL)
+    cast_report_when_asked();
+  } else if (S->packer == NULL) {
     cast_state_furnish(L, S); /* the last attempt ran out of memory */
+  }
   cast_module_push(L);
   return 1;
 }

@@ -10,6 +10,7 @@
 #include "../mem.h"
 #include "quick.h"
 #include "state.h"
+#include "survey.h"
 
 #include <math.h>
 

@@ -529,14 +529,6 @@ void cast_failures_flush(cast_state *root);
    until the host that said so ends; NULL: stderr, if `root` had chosen. */
 void cast_failures_to(cast_chan *c, cast_state *root);
 
-/* -- survey.c ------------------------------------------------------------- */
-
-int cast_lib_report(lua_State *L);
-/* Host, the main program's wait has just ended with CAST_DEADLOCK and is not
-   taken apart yet: asks what all the tasks wait for. */
-void cast_deadlock_find(lua_State *L, cast_state *S);
-/* Afterwards: raises the error with what was found, having waited for that. */
-int cast_deadlock_raise(lua_State *L, cast_state *S);
 /* Pushes a box whose reference goes with it (lib_task.c). */
 cast_object **cast_box_push(lua_State *L);
 

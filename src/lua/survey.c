@@ -7,10 +7,13 @@
    has not come by then is said to be busy. Nobody but the session that writes
    a part touches it until `text` is released. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "../../include/casting.h"
+#include "../log.h"
 #include "../mem.h"
-#include "state.h"
+#include "../monitor.h"
+#include "survey.h"
 
 #define PATIENCE_NS 1000000000u
 #define TITLE "deadlock: all tasks are waiting"
@@ -32,6 +35,9 @@ struct survey {
   cast_event done;    /* set when all parts are in */
   _Atomic uint32_t left; /* (a) parts to come; one more until all were sent */
   _Atomic uint32_t room; /* (a) tasks that may yet be described */
+  cast_timer timer;      /* of one that nobody waits for: it says what came */
+  bool aloud;            /* (i) such a one; the timer has a reference */
+  _Atomic uint32_t said; /* (a) 1: it has, or is about to */
   uint32_t nparts;
   part parts[];
 };
@@ -199,8 +205,7 @@ static int write_part(lua_State *L) {
     luaL_addvalue(&b);
   }
   if (p->more > 0) {
-    lua_pushfstring(L, "\nsession '%s': %d more tasks\n", (const char *)S->name,
-      (int)p->more);
+    lua_pushfstring(L, "\nsession '%s': %d more tasks\n", name, (int)p->more);
     luaL_addvalue(&b);
   }
   luaL_pushresult(&b);
@@ -212,11 +217,51 @@ static int write_part(lua_State *L) {
   return 0;
 }
 
+#define BUSY_SIZE 200
+
+/* What came, or in buffer[BUSY_SIZE] that nothing did. */
+static const char *text_of(const part *p, char *buffer) {
+  /* PAIR survey: acquire. */
+  const char *text = atomic_load_explicit(&p->text, memory_order_acquire);
+  if (text != NULL) return text;
+  (void)snprintf(buffer, BUSY_SIZE,
+    p->S->host != NULL ? "\nsession '%.100s': the main program runs\n"
+                       : "\nsession '%.100s': busy, or closed\n",
+    p->S->name);
+  return buffer;
+}
+
+/* Whoever finds that it was not said yet. Relaxed: the texts have a pair. */
+static bool say_first(survey *v) {
+  return atomic_exchange_explicit(&v->said, 1, memory_order_relaxed) == 0;
+}
+
+static void say(survey *v) {
+  char buffer[BUSY_SIZE];
+  for (uint32_t i = 0; i < v->nparts; i++) {
+    const char *text = text_of(&v->parts[i], buffer);
+    cast_log(text, strlen(text));
+  }
+  cast_unref(&v->object);
+}
+
+/* Under the timers' lock. */
+static bool on_timer(cast_timer *t) {
+  return say_first(CAST_CONTAINER(t, survey, timer));
+}
+
+static void after_timer(cast_timer *t) {
+  say(CAST_CONTAINER(t, survey, timer));
+}
+
 /* A part has come, or will not. */
 static void arrived(survey *v, cast_session *self) {
   /* PAIR survey. */
-  if (atomic_fetch_sub_explicit(&v->left, 1, memory_order_acq_rel) == 1)
-    cast_event_set(&v->done, self);
+  if (atomic_fetch_sub_explicit(&v->left, 1, memory_order_acq_rel) != 1) return;
+  cast_event_set(&v->done, self);
+  if (!v->aloud || !say_first(v)) return;
+  cast_timer_remove(&v->timer);
+  say(v);
 }
 
 /* L: where to work, protected; NULL: the session's own place. */
@@ -273,10 +318,10 @@ static survey *make(cast_state *root, uint32_t limit) {
   }
 }
 
-/* Asks everybody; S's own part is written at once, on L. NULL: no memory. */
-static survey *begin(lua_State *L, cast_state *S, uint32_t limit, bool dead) {
-  survey *v = make(S->root, limit);
-  if (v == NULL) return NULL;
+/* Asks everybody. The part of S, if that is not NULL, is written at once, on
+   L. */
+static void ask_all(survey *v, lua_State *L, cast_state *S, bool dead) {
+  cast_session *self = S != NULL ? &S->session : NULL;
   for (uint32_t i = 0; i < v->nparts; i++) {
     part *p = &v->parts[i];
     p->whole = v;
@@ -285,30 +330,55 @@ static survey *begin(lua_State *L, cast_state *S, uint32_t limit, bool dead) {
     if (p->S == S)
       fill(p, L);
     else
-      send(p, &S->session);
+      send(p, self);
   }
-  arrived(v, &S->session);
+  arrived(v, self);
+}
+
+/* NULL: no memory. */
+static survey *begin(lua_State *L, cast_state *S, uint32_t limit, bool dead) {
+  survey *v = make(S->root, limit);
+  if (v != NULL) ask_all(v, L, S, dead);
   return v;
 }
 
 /* Pushes what has come. */
 static void push_all(lua_State *L, survey *v) {
+  char buffer[BUSY_SIZE];
   luaL_Buffer b;
   luaL_buffinit(L, &b);
-  for (uint32_t i = 0; i < v->nparts; i++) {
-    const part *p = &v->parts[i];
-    /* PAIR survey: acquire. */
-    const char *text = atomic_load_explicit(&p->text, memory_order_acquire);
-    if (text == NULL)
-      lua_pushfstring(L,
-        p->S->host != NULL ? "\nsession '%s': the main program runs\n"
-                           : "\nsession '%s': busy, or closed\n",
-        (const char *)p->S->name);
-    else
-      lua_pushstring(L, text);
-    luaL_addvalue(&b);
-  }
+  for (uint32_t i = 0; i < v->nparts; i++)
+    luaL_addstring(&b, text_of(&v->parts[i], buffer));
   luaL_pushresult(&b);
+}
+
+/* -- when the user asks --------------------------------------------------- */
+
+/* Monitor. */
+static void say_aloud(cast_state *root) {
+  survey *v = make(root, CAST_REPORT_TASKS);
+  if (v == NULL) return;
+  v->aloud = true;
+  v->timer.fire = on_timer;
+  v->timer.after = after_timer;
+  cast_ref(&v->object); /* the timer's; without memory for it, it is not set */
+  (void)cast_timer_set(&v->timer, os_now() + PATIENCE_NS);
+  ask_all(v, NULL, NULL, false);
+  cast_unref(&v->object);
+}
+
+static void answer(void) {
+  cast_session *all[16];
+  uint32_t n = cast_rest_sessions(all, 16);
+  for (uint32_t i = 0; i < n; i++) {
+    say_aloud(cast_state_of(all[i]));
+    cast_session_drop(all[i]);
+  }
+}
+
+void cast_report_when_asked(void) {
+  const char *wish = getenv("CASTING_REPORT_ON_QUIT");
+  if (wish != NULL && *wish != '\0') cast_monitor_answer(answer);
 }
 
 /* -- casting.report ------------------------------------------------------- */

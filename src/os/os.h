@@ -130,6 +130,11 @@ void os_context_switch(os_context *from, os_context *to);
    so that threads may run its code whatever the host unloads. */
 void os_pin(const void *address);
 
+/* Runs `handler`, as a signal handler does, in some thread when the user asks
+   the process for a sign of life (SIGQUIT, Ctrl-\), which then does not end
+   it. OS_ENOMEM if the platform cannot. Nothing takes it back. */
+int os_ask_install(void (*handler)(void));
+
 /* -- preemption */
 
 /* Runs `handler` in thread t, asynchronously, as a signal handler does (same

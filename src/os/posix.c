@@ -169,6 +169,27 @@ void os_pin(const void *address) {
   (void)dlopen(info.dli_fname, flags);
 }
 
+/* -- a sign of life */
+
+static void (*ask_handler)(void); /* (i) set before the signal handler */
+
+static void on_ask(int number) {
+  int saved = errno;
+  (void)number;
+  ask_handler();
+  errno = saved;
+}
+
+int os_ask_install(void (*handler)(void)) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  ask_handler = handler;
+  action.sa_handler = on_ask;
+  action.sa_flags = SA_RESTART | SA_ONSTACK;
+  (void)sigemptyset(&action.sa_mask);
+  return sigaction(SIGQUIT, &action, NULL) == 0 ? 0 : OS_ENOMEM;
+}
+
 /* -- preemption */
 
 static void (*poke_handler)(void);   /* (i) set before the signal handler */

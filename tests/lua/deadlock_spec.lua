@@ -221,6 +221,36 @@ describe("casting.report", function()
     session:close()
   end)
 
+  it("is written to stderr on SIGQUIT, if so wished", function()
+    if not helper.has_children() then pending "no other program can be run" end
+    local script, flag = os.tmpname(), os.tmpname()
+    helper.spit(script, ([[
+      local casting = require "casting"
+      local session = casting.session {name = "asked"}
+      session:spawn(function(ch) ch:receive() end, casting.channel())
+      casting.sleep(0.01)
+      os.execute "(sleep 0.1; kill -QUIT $PPID) &" -- ignored meanwhile
+      local function there()
+        local file = io.open %q
+        return file and file:close()
+      end
+      while there() do casting.sleep(0.01) end
+    ]]):format(flag))
+    local pipe = io.popen(("CASTING_REPORT_ON_QUIT=1 timeout %d %s %s 2>&1")
+      :format(math.ceil(helper.LONG), helper.command(), script))
+    local text = ""
+    for line in pipe:lines() do
+      text = text .. line .. "\n"
+      if line:find("session 'asked': waiting to receive", 1, true) then
+        os.remove(flag)
+      end
+    end
+    pipe:close()
+    os.remove(script)
+    assert.is_false(os.remove(flag) or false)
+    assert.matches("\nmain program: ", text, 1, true)
+  end)
+
   it("wants a number of tasks", function()
     helper.misuse(function() casting.report(-1) end, "report", "zero or more")
     helper.misuse(function() casting.report(0 / 0) end, "report")
