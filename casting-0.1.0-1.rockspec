@@ -23,6 +23,7 @@ build = {
       sources = {
         "src/base.c",
         "src/big.c",
+        "src/block.c",
         "src/chan.c",
         "src/context.c",
         "src/core.c",
@@ -73,6 +74,8 @@ build = {
         "src/lua/strings.c",
         "src/lua/survey.c",
         "src/lua/task.c",
+        "src/lua/tree.c",
+        "src/lua/words.c",
         "src/mem.c",
         "src/monitor.c",
         "src/msg.c",

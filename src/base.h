@@ -37,10 +37,12 @@ _Noreturn void cast_panic(const char *file, int line, const char *what);
 #define CAST_LIKELY(c) __builtin_expect(!!(c), 1)
 #define CAST_UNLIKELY(c) __builtin_expect(!!(c), 0)
 #define CAST_NOINLINE __attribute__((noinline))
+#define CAST_INLINE inline __attribute__((always_inline))
 #else
 #define CAST_LIKELY(c) (c)
 #define CAST_UNLIKELY(c) (c)
 #define CAST_NOINLINE
+#define CAST_INLINE inline
 #endif
 
 /* The struct that holds `member` at address `ptr`. */

@@ -86,4 +86,5 @@ void cast_runner_fini(cast_runner *r) {
   CAST_ASSERT(r->left == NULL);
   if (r->spare != NULL) give(r->spare);
   r->spare = NULL;
+  cast_blocks_fini(&r->blocks);
 }

@@ -16,7 +16,7 @@
 #ifndef CAST_CONTEXT_H
 #define CAST_CONTEXT_H
 
-#include "base.h"
+#include "block.h"
 #include "os/os.h"
 
 typedef struct cast_runner cast_runner;
@@ -30,6 +30,7 @@ struct cast_runner {
      relaxed. */
   _Atomic(struct cast_session *) session;
   struct cast_worker *worker; /* (i) NULL for a host's runner */
+  cast_blocks blocks;         /* (w) */
 };
 
 static inline struct cast_session *cast_runner_session(cast_runner *r) {
@@ -48,7 +49,7 @@ void cast_runner_fork(cast_runner *r, os_context **keep);
 void cast_runner_jump(cast_runner *r, os_context *to);
 /* To be called by whatever runs first after a switch. */
 void cast_runner_arrived(cast_runner *r);
-/* The runner gives its spare context back. */
+/* The runner gives its spare context back, and what blocks it keeps. */
 void cast_runner_fini(cast_runner *r);
 
 void cast_contexts_init(void);

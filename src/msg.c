@@ -26,35 +26,23 @@ static void ref_all(cast_object *const *items, uint32_t n) {
     if (items[i] != NULL) cast_ref(items[i]);
 }
 
-/* NULL when out of memory, or when the sum does not fit a size_t. */
-static cast_block *block_new(uint32_t size, uint32_t nrefs) {
-  uint64_t items = (uint64_t)nrefs * sizeof(cast_object *);
-  uint64_t whole = sizeof(cast_block) + items + size;
-  if (whole > PTRDIFF_MAX) return NULL;
-  cast_block *b = cast_alloc((size_t)whole);
-  if (b == NULL) return NULL;
-  atomic_init(&b->refs, 1);
-  b->nrefs = nrefs;
-  b->size = size;
-  if (nrefs > 0) memset(b->items, 0, (size_t)items);
-  return b;
-}
-
-static void block_unref(cast_block *b, cast_object **more) {
+static void block_unref(
+  cast_block *b, cast_object **more, cast_blocks *blocks) {
   /* PAIR block: each sharer releases its reads of the block, the last one
      acquires them all before it frees. */
   uint32_t old = atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel);
   CAST_ASSERT(old > 0);
   if (old != 1) return;
   unref_all(b->items, b->nrefs, more);
-  cast_free(b);
+  cast_block_free(blocks, b);
 }
 
-int cast_msg_init(cast_msg *m, uint32_t size, uint32_t nrefs) {
+int cast_msg_init_from(
+  cast_msg *m, uint32_t size, uint32_t nrefs, cast_blocks *blocks) {
   CAST_ASSERT(size > 0);
   memset(m, 0, sizeof *m);
   if (!cast_msg_is_inline(size, nrefs)) {
-    m->u.block = block_new(size, nrefs);
+    m->u.block = cast_block_new(blocks, size, nrefs);
     if (m->u.block == NULL) return CASTING_ENOMEM;
   }
   m->size = size;
@@ -62,26 +50,36 @@ int cast_msg_init(cast_msg *m, uint32_t size, uint32_t nrefs) {
   return 0;
 }
 
+int cast_msg_init(cast_msg *m, uint32_t size, uint32_t nrefs) {
+  return cast_msg_init_from(m, size, nrefs, NULL);
+}
+
 /* *m is empty before any reference goes, so that an object whose end comes
    here never sees the message half released. */
-void cast_msg_drop_later(cast_msg *m, cast_object **more) {
+static void drop(cast_msg *m, cast_object **more, cast_blocks *blocks) {
   if (cast_msg_empty(m)) return;
   cast_msg old;
   cast_msg_move(&old, m);
   if (is_inline(&old))
     unref_all(old.u.items, old.nrefs, more);
   else
-    block_unref(old.u.block, more);
+    block_unref(old.u.block, more, blocks);
 }
 
-void cast_msg_drop(cast_msg *m) {
+void cast_msg_drop_later(cast_msg *m, cast_object **more) {
+  drop(m, more, NULL);
+}
+
+void cast_msg_drop_to(cast_msg *m, cast_blocks *blocks) {
   cast_object *more = NULL, *o;
-  cast_msg_drop_later(m, &more);
+  drop(m, &more, blocks);
   while ((o = more) != NULL) {
     more = o->next;
     cast_object_end(o);
   }
 }
+
+void cast_msg_drop(cast_msg *m) { cast_msg_drop_to(m, NULL); }
 
 void cast_msg_dup(cast_msg *to, const cast_msg *from) {
   CAST_ASSERT(to != from);

@@ -16,15 +16,7 @@
 #ifndef CAST_MSG_H
 #define CAST_MSG_H
 
-#include "limits.h"
-#include "object.h"
-
-typedef struct cast_block {
-  _Atomic uint32_t refs; /* (a) messages that share it */
-  uint32_t nrefs;        /* (i) */
-  size_t size;           /* (i) payload bytes behind the references */
-  cast_object *items[];  /* (i) nrefs pointers, then the payload */
-} cast_block;
+#include "block.h"
 
 typedef struct cast_msg {
   uint32_t size;
@@ -51,6 +43,10 @@ static inline bool cast_msg_is_inline(uint32_t size, uint32_t nrefs) {
 int cast_msg_init(cast_msg *m, uint32_t size, uint32_t nrefs);
 /* Releases everything and empties *m; an empty one is fine. */
 void cast_msg_drop(cast_msg *m);
+/* The same two with the blocks that the runner keeps; NULL: there is none. */
+int cast_msg_init_from(
+  cast_msg *m, uint32_t size, uint32_t nrefs, cast_blocks *blocks);
+void cast_msg_drop_to(cast_msg *m, cast_blocks *blocks);
 /* The same from a type's release (object.h). */
 void cast_msg_drop_later(cast_msg *m, cast_object **more);
 /* Makes *to another message with the same content (references counted).

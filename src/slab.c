@@ -209,34 +209,64 @@ static CAST_NOINLINE void *resize(
   return to;
 }
 
-static size_t in_use(const cast_slabs *s) {
-  return atomic_load_explicit(&s->bytes, memory_order_relaxed);
-}
-static void account(cast_slabs *s, size_t bytes) {
-  atomic_store_explicit(&s->bytes, bytes, memory_order_relaxed);
+/* -- the allocator -------------------------------------------------------- */
+
+static inline void account(cast_slabs *s, size_t more, size_t less) {
+  size_t bytes = atomic_load_explicit(&s->bytes, memory_order_relaxed);
+  atomic_store_explicit(&s->bytes, bytes + more - less, memory_order_relaxed);
 }
 
-void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
-  cast_slabs *s = ud;
+static bool too_much(const cast_slabs *s, size_t osize, size_t nsize) {
+  return nsize > osize && s->max != 0 &&
+         atomic_load_explicit(&s->bytes, memory_order_relaxed) - osize + nsize >
+           s->max;
+}
+
+/* What the allocator below does not do itself. */
+static CAST_NOINLINE void *general(
+  cast_slabs *s, void *ptr, size_t osize, size_t nsize) {
   void *p;
   if (nsize == 0) {
-    if (ptr == NULL) return NULL;
-    account(s, in_use(s) - osize);
-    if (CAST_LIKELY(small(osize)))
+    account(s, 0, osize);
+    if (small(osize))
       small_free(s, ptr, osize);
     else
       cast_big_free(ptr, large(osize));
     return NULL;
   }
-  if (ptr == NULL) osize = 0; /* it is the kind of object then */
-  if (nsize > osize && s->max != 0 && in_use(s) - osize + nsize > s->max)
-    return NULL;
+  if (too_much(s, osize, nsize)) return NULL;
   if (ptr != NULL)
     p = resize(s, ptr, osize, nsize);
-  else if (CAST_LIKELY(small(nsize)))
+  else if (small(nsize))
     p = cast_mem_fails() ? NULL : small_alloc(s, nsize);
   else
     p = cast_big_alloc(large(nsize));
-  if (CAST_LIKELY(p != NULL)) account(s, in_use(s) + nsize - osize);
+  if (p != NULL) account(s, nsize, osize);
   return p;
+}
+
+/* Nearly all blocks are small, and the list of their size is not empty: this
+   does without a call, so without a stack frame. */
+void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
+  cast_slabs *s = ud;
+  if (nsize == 0) {
+    if (ptr == NULL) return NULL;
+    cast_slab *slab = slab_of(ptr);
+    if (!small(osize) || s->stray != NULL || slab->used == 1)
+      return general(s, ptr, osize, 0);
+    account(s, 0, osize);
+    slab->used--;
+    push_free(s, class_of(osize), ptr);
+    return NULL;
+  }
+  if (ptr != NULL) return general(s, ptr, osize, nsize);
+  /* osize is the kind of object. */
+  if (!small(nsize) || s->max != 0) return general(s, NULL, 0, nsize);
+  cast_slab_block *b = s->free[class_of(nsize)];
+  if (b == NULL || slab_of(b)->used == 0) return general(s, NULL, 0, nsize);
+  if (cast_mem_fails()) return NULL;
+  account(s, nsize, 0);
+  s->free[class_of(nsize)] = b->next;
+  slab_of(b)->used++;
+  return b;
 }

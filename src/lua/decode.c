@@ -24,8 +24,8 @@
 #include "moved.h"
 #include "names.h"
 #include "path.h"
+#include "scalar.h"
 #include "strings.h"
-#include "wire.h"
 
 enum { FRAME_ROOT, FRAME_SAVE, FRAME_TABLE, FRAME_CODE };
 enum { STEP_ARRAY, STEP_KEY, STEP_VALUE, STEP_META, STEP_ENV, STEP_UPVALUE };
@@ -62,10 +62,7 @@ typedef struct decoder {
 
 /* -- errors --------------------------------------------------------------- */
 
-static _Noreturn void corrupt(decoder *d) {
-  luaL_error(d->L, "cannot receive a damaged message");
-  cast_panic(__FILE__, __LINE__, "luaL_error returned");
-}
+static _Noreturn void corrupt(const decoder *d) { cast_decode_corrupt(d->L); }
 
 static void path_of_frame(decoder *d, const frame *f, cast_path *path) {
   const char *name;
@@ -267,42 +264,6 @@ static bool get_name(decoder *d, unsigned flags) {
 
 /* -- values --------------------------------------------------------------- */
 
-static void push_int(decoder *d, unsigned tag) {
-  int16_t narrow;
-  int32_t wide;
-  int64_t widest;
-  switch (tag) {
-  case WIRE_INT16:
-    memcpy(&narrow, take(d, sizeof narrow), sizeof narrow);
-    lua_pushinteger(d->L, narrow);
-    break;
-  case WIRE_INT32:
-    memcpy(&wide, take(d, sizeof wide), sizeof wide);
-    lua_pushinteger(d->L, wide);
-    break;
-  default:
-    memcpy(&widest, take(d, sizeof widest), sizeof widest);
-    lua_pushinteger(d->L, (lua_Integer)widest);
-    break;
-  }
-}
-
-static void push_float(decoder *d) {
-  double v;
-  memcpy(&v, take(d, sizeof v), sizeof v);
-  lua_pushnumber(d->L, v);
-}
-
-static void push_pointer(decoder *d) {
-  void *pointer;
-  memcpy(&pointer, take(d, sizeof pointer), sizeof pointer);
-  lua_pushlightuserdata(d->L, pointer);
-}
-
-static void push_string(decoder *d, size_t size) {
-  lua_pushlstring(d->L, (const char *)take(d, size), size);
-}
-
 static bool get_object(decoder *d, unsigned tag) {
   unsigned flags = tag & 0x0f;
   switch (tag & 0xf0) {
@@ -312,33 +273,6 @@ static bool get_object(decoder *d, unsigned tag) {
   case WIRE_NAME: return get_name(d, flags);
   default: corrupt(d);
   }
-}
-
-/* Pushes what needs nothing but its bytes; false if it is another value. */
-static inline bool push_scalar(decoder *d, unsigned tag) {
-  lua_State *L = d->L;
-  if (tag >= WIRE_INT) {
-    lua_pushinteger(L, (int)tag - WIRE_INT - 1);
-    return true;
-  }
-  if ((tag & 0xe0) == WIRE_STR) {
-    push_string(d, tag & 0x1f);
-    return true;
-  }
-  switch (tag) {
-  case WIRE_NIL: lua_pushnil(L); break;
-  case WIRE_FALSE: lua_pushboolean(L, 0); break;
-  case WIRE_TRUE: lua_pushboolean(L, 1); break;
-  case WIRE_INT16:
-  case WIRE_INT32:
-  case WIRE_INT64: push_int(d, tag); break;
-  case WIRE_FLOAT: push_float(d); break;
-  case WIRE_POINTER: push_pointer(d); break;
-  case WIRE_STR8: push_string(d, take_byte(d)); break;
-  case WIRE_STR32: push_string(d, take_u32(d)); break;
-  default: return false;
-  }
-  return true;
 }
 
 static bool get_other(decoder *d, unsigned tag) {
@@ -362,7 +296,14 @@ static bool get_other(decoder *d, unsigned tag) {
    for it. */
 static inline bool get(decoder *d) {
   unsigned tag = take_byte(d);
-  return push_scalar(d, tag) || get_other(d, tag);
+  if (!wire_is_scalar(tag)) return get_other(d, tag);
+  if ((tag & 0xe0) == WIRE_STR) {
+    size_t size = tag & 0x1f;
+    cast_words_push(d->p, d->L, (const char *)take(d, size), size);
+  } else {
+    d->at = cast_scalar_push(d->L, tag, d->at, d->end);
+  }
+  return true;
 }
 
 /* -- content -------------------------------------------------------------- */
@@ -559,6 +500,19 @@ static uint32_t start(decoder *d) {
   return n;
 }
 
+static void decode(decoder *d, uint32_t n) {
+  lua_State *L = d->L;
+  d->seq = 0;
+  d->depth = 0;
+  d->capacity = FRAMES_HERE;
+  d->frames = d->here;
+  open_frame(d, FRAME_ROOT, lua_gettop(L) + 1, n);
+  run(d);
+  if (!d->has_refs) return;
+  lua_remove(L, d->base + 2);
+  lua_remove(L, d->base + 1);
+}
+
 int cast_unpack(cast_packer *p, lua_State *L, cast_msg *msg) {
   decoder d;
   d.L = L;
@@ -567,33 +521,17 @@ int cast_unpack(cast_packer *p, lua_State *L, cast_msg *msg) {
   d.end = d.at + msg->size;
   d.item = cast_msg_items(msg);
   d.items_end = d.item + msg->nrefs;
-  d.seq = 0;
-  d.depth = 0;
-  d.capacity = FRAMES_HERE;
-  d.frames = d.here;
   p->unpacked++;
   p->message++;
+  bool is_tree = d.at < d.end && (*d.at & WIRE_TREE) != 0;
   uint32_t n = start(&d);
-  open_frame(&d, FRAME_ROOT, lua_gettop(L) + 1, n);
-  run(&d);
-  if (d.has_refs) {
-    lua_remove(L, d.base + 2);
-    lua_remove(L, d.base + 1);
+  if (is_tree) {
+    if (d.has_refs) corrupt(&d);
+    cast_decode_tree(p, L, n, d.at, d.end);
+  } else {
+    decode(&d, n);
   }
   CAST_ASSERT(lua_gettop(L) == d.base + (int)n);
-  cast_msg_drop(msg);
+  cast_msg_drop_to(msg, cast_packer_blocks(p));
   return (int)n;
-}
-
-int cast_decode_scalars(lua_State *L, cast_msg *msg) {
-  const unsigned char *at = msg->u.bytes;
-  decoder d;
-  int n = *at & WIRE_COUNT;
-  d.L = L;
-  d.at = at + 1;
-  d.end = at + msg->size;
-  for (int i = 0; i < n; i++)
-    if (!push_scalar(&d, take_byte(&d))) corrupt(&d);
-  msg->size = 0;
-  return n;
 }

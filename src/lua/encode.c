@@ -30,46 +30,25 @@
 #include "handle.h"
 #include "moved.h"
 #include "names.h"
+#include "scalar.h"
+#include "tree.h"
 
 static bool put_object(cast_encoder *e);
 
 /* -- scalars and strings -------------------------------------------------- */
 
 /* Writes what is at idx, if it is no object. */
-static inline bool write_scalar(cast_encoder *e, int idx) {
-  unsigned char *at;
-  const char *s;
-  size_t size;
-  void *pointer;
-  switch (lua_type(e->L, idx)) {
-  case LUA_TNIL: cast_encoder_byte(e, WIRE_NIL); return true;
-  case LUA_TBOOLEAN:
-    cast_encoder_byte(e, lua_toboolean(e->L, idx) ? WIRE_TRUE : WIRE_FALSE);
+static bool write_scalar(cast_encoder *e, int idx) {
+  unsigned char *at = cast_encoder_room(e, WIRE_SHORT);
+  int type = lua_type(e->L, idx);
+  unsigned char *end = cast_scalar_put(e->L, idx, type, at);
+  if (CAST_LIKELY(end != NULL)) {
+    e->size += (uint32_t)(end - at);
     return true;
-  case LUA_TNUMBER:
-    at = wire_put_number(e->L, idx, cast_encoder_room(e, WIRE_NUMBER));
-    e->size = (uint32_t)(at - e->bytes);
-    return true;
-  case LUA_TSTRING:
-    s = lua_tolstring(e->L, idx, &size);
-    if (CAST_UNLIKELY(size > WIRE_STR_MAX)) {
-      cast_encoder_string(e, idx);
-      return true;
-    }
-    at = cast_encoder_room(e, 1 + WIRE_STR_MAX);
-    *at = (unsigned char)(WIRE_STR + size);
-    memcpy(at + 1, s, size);
-    e->size += 1 + (uint32_t)size;
-    return true;
-  case LUA_TLIGHTUSERDATA:
-    pointer = lua_touserdata(e->L, idx);
-    at = cast_encoder_room(e, 1 + sizeof pointer);
-    *at = WIRE_POINTER;
-    wire_put(at + 1, &pointer, sizeof pointer);
-    e->size += 1 + (uint32_t)sizeof pointer;
-    return true;
-  default: return false;
   }
+  if (type != LUA_TSTRING) return false;
+  cast_encoder_string(e, idx);
+  return true;
 }
 
 bool cast_encode_value(cast_encoder *e) {
@@ -142,6 +121,7 @@ static bool put_table(cast_encoder *e) {
   if (seen != NULL) return cast_encoder_back(e, seen);
   if (key == e->p->globals) {
     cast_encoder_byte(e, WIRE_GLOBALS);
+    e->tree = false;
     lua_pop(L, 1);
     return true;
   }
@@ -181,26 +161,9 @@ static bool put_table(cast_encoder *e) {
 /* Whether the key of the pair on the stack continues the array; holes before
    it are filled if the table takes it for one, too. */
 static bool in_sequence(cast_encoder *e, cast_frame *f) {
-  lua_State *L = e->L;
-  int64_t next = (int64_t)f->i + 1;
-#if CAST_LUA >= 503
-  if (!lua_isinteger(L, -2)) return false;
-  int64_t key = lua_tointeger(L, -2);
-#else
-  if (lua_type(L, -2) != LUA_TNUMBER) return false;
-  double number = lua_tonumber(L, -2);
-  if (!(number >= 1 && number <= INT32_MAX)) return false;
-  int64_t key = (int64_t)number;
-  if ((double)key != number) return false;
-#endif
-  if (CAST_LIKELY(key == next)) return true;
-  if (key < next || key > 2 * next + 32 || key > INT32_MAX ||
-      (size_t)key > lua_rawlen(L, f->at))
-    return false;
-  while (f->i + 1 < (uint32_t)key) {
-    cast_encoder_byte(e, WIRE_NIL);
-    f->i++;
-  }
+  uint32_t next = f->i + 1, key = cast_scalar_index(e->L, f->at, next);
+  if (key == 0) return false;
+  for (; f->i + 1 < key; f->i++) cast_encoder_byte(e, WIRE_NIL);
   return true;
 }
 
@@ -253,43 +216,90 @@ static bool put_metatable(cast_encoder *e, cast_frame *f) {
   const void *key = lua_topointer(e->L, -1);
   f->step = CAST_STEP_META;
   e->bytes[f->tag] |= WIRE_META;
+  e->tree = false;
   if (!seek_name(e, key) || !cast_encode_value(e)) return false;
   check_metatable(e, f, key);
   return true;
 }
 
-/* Integers are the most frequent items of arrays: the quickest way for them.
-   (Before 5.3 nothing is known to be one.) */
-static inline bool put_integer(cast_encoder *e) {
-  if (!lua_isinteger(e->L, -1)) return false;
-  unsigned char *at = cast_encoder_room(e, WIRE_NUMBER);
-  at = wire_put_int(at, (int64_t)lua_tointeger(e->L, -1));
-  e->size = (uint32_t)(at - e->bytes);
-  lua_pop(e->L, 1);
+/* Writes integers, the most frequent items, while the array goes on with such.
+   True if then something else is on the stack, false at the table's end. */
+static bool step_integers(cast_encoder *e, cast_frame *f) {
+  lua_State *L = e->L;
+  int at = f->at;
+  uint32_t i = f->i;
+  bool more;
+  while ((more = lua_next(L, at)) && cast_scalar_is(L, -2, i + 1)) {
+    unsigned char *to = cast_encoder_room(e, WIRE_NUMBER);
+    unsigned char *end = cast_scalar_put_integer(L, -1, to);
+    if (end == NULL) break;
+    e->size += (uint32_t)(end - to);
+    i++;
+    lua_pop(L, 1);
+  }
+  f->i = i;
+  return more;
+}
+
+/* Goes on with the array: true at its end, be it the table's, or that a pair
+   is on the stack. */
+static bool step_array(cast_encoder *e, cast_frame *f) {
+  while (step_integers(e, f)) {
+    if (!in_sequence(e, f)) {
+      f->step = CAST_STEP_PAIR;
+      return true;
+    }
+    f->i++;
+    if (!cast_encode_value(e)) return false;
+  }
+  return true;
+}
+
+/* Goes on with the pairs after the one on the stack: true at their end. */
+static bool step_pairs(cast_encoder *e, cast_frame *f) {
+  lua_State *L = e->L;
+  int at = f->at;
+  do {
+    unsigned char *to = cast_encoder_room(e, 2 * WIRE_SHORT), *end;
+    f->n++;
+    end = cast_scalar_put(L, -2, lua_type(L, -2), to);
+    if (CAST_UNLIKELY(end == NULL)) {
+      if (!put_key(e, f) || !cast_encode_value(e)) return false;
+      continue;
+    }
+    e->size += (uint32_t)(end - to);
+    to = end;
+    int type = lua_type(L, -1);
+    if (type == LUA_TTABLE) {
+      if (!put_table(e)) return false;
+      continue;
+    }
+    end = cast_scalar_put(L, -1, type, to);
+    if (CAST_LIKELY(end != NULL)) {
+      e->size += (uint32_t)(end - to);
+      lua_pop(L, 1);
+    } else if (!cast_encode_value(e)) {
+      return false;
+    }
+  } while (lua_next(L, at));
   return true;
 }
 
 /* Goes on with a table's content; true at its end. */
 static bool step_table(cast_encoder *e, cast_frame *f) {
-  lua_State *L = e->L;
-  if (f->step == CAST_STEP_META) return true;
-  if (f->step == CAST_STEP_KEY) {
+  switch (f->step) {
+  case CAST_STEP_ARRAY:
+    if (!step_array(e, f)) return false;
+    if (f->step == CAST_STEP_PAIR && !step_pairs(e, f)) return false;
+    break;
+  case CAST_STEP_KEY:
     f->step = CAST_STEP_PAIR;
     if (!cast_encode_value(e)) return false;
-  }
-  while (lua_next(L, f->at)) {
-    if (f->step == CAST_STEP_ARRAY && in_sequence(e, f)) {
-      f->i++;
-      if (put_integer(e)) continue;
-    } else {
-      f->step = CAST_STEP_PAIR;
-      f->n++;
-      if (!put_key(e, f)) return false;
-    }
-    if (CAST_LIKELY(write_scalar(e, -1)))
-      lua_pop(L, 1);
-    else if (!put_object(e))
-      return false;
+    /* fallthrough */
+  case CAST_STEP_PAIR:
+    if (lua_next(e->L, f->at) && !step_pairs(e, f)) return false;
+    break;
+  default: return true; /* after the metatable */
   }
   return !f->has_meta || put_metatable(e, f);
 }
@@ -484,6 +494,11 @@ void cast_encode(cast_packer *p, lua_State *L, int first, int n,
     int top = e->base;
     e->how = how;
     e->refused = refused;
+    if (cast_tree_put(e, first, n)) {
+      cast_encoder_finish(e, (uint32_t)n, out);
+      lua_settop(L, top);
+      return;
+    }
     bool moves = encode(e, first, n, what, base, out);
     refused = NULL;
     if (moves && how == CAST_PACK_SEND) refused = cast_moved_take(p, L, out);

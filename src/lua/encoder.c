@@ -11,7 +11,7 @@
 #include "path.h"
 #include "strings.h"
 
-#define STACK_FRAMES 8 /* so many frames are given room on it at once */
+#define STACK_FRAMES CAST_FRAMES_STEP
 #define FRAME_SLOTS 4  /* of the Lua stack: table, key, value, key again */
 #define SPARE_SLOTS 12 /* for what is done with a value */
 
@@ -35,6 +35,7 @@ void cast_encoder_reset(cast_encoder *e) {
   e->flushed = 0;
   e->saved = false;
   e->moves = false;
+  e->tree = true;
   e->again = false;
 }
 
@@ -86,6 +87,7 @@ static cast_encoder *encoder_new(cast_packer *p, lua_State *L, int t) {
   cast_seen_init(&e->seen);
   e->p = p;
   e->size = WIRE_HEADER;
+  e->tree = true;
   cast_packer_get(L, t, CAST_SLOT_ENCODER_META);
   lua_setmetatable(L, -2);
   cast_list_push(&p->encoders, &e->link);
@@ -163,15 +165,6 @@ void cast_encoder_grow(cast_encoder *e, uint32_t more) {
   e->bytes = grow(e, e->bytes, &e->capacity, least, 1);
 }
 
-static cast_frame *new_frame(cast_encoder *e) {
-  if (e->depth == e->frames_capacity)
-    e->frames = grow(e, e->frames, &e->frames_capacity,
-      e->frames_capacity + UINT64_C(1), sizeof *e->frames);
-  cast_frame *f = &e->frames[e->depth++];
-  memset(f, 0, sizeof *f);
-  return f;
-}
-
 cast_work *cast_encoder_work(cast_encoder *e) {
   if (e->nwork == e->work_capacity)
     e->work = grow(e, e->work, &e->work_capacity,
@@ -206,15 +199,6 @@ uint32_t cast_encoder_anchor(cast_encoder *e) {
   return e->nanchors;
 }
 
-uint32_t cast_encoder_add(cast_encoder *e, const void *key, uint32_t state) {
-  cast_seen_entry *entry = cast_seen_add(&e->seen, key);
-  if (entry == NULL) cast_encoder_nomem(e);
-  entry->tag = e->size;
-  entry->seq = e->seq++;
-  entry->state = state;
-  return e->seen.count - 1;
-}
-
 void cast_encoder_register(cast_encoder *e, const cast_seen_entry *entry) {
   if ((e->bytes[entry->tag] & WIRE_REG) != 0) return;
   e->bytes[entry->tag] |= WIRE_REG;
@@ -227,14 +211,11 @@ void cast_encoder_stack(cast_encoder *e) {
   cast_encoder_fail(e, "value", "__save results lie too deep in each other");
 }
 
-cast_frame *cast_encoder_open(
-  cast_encoder *e, unsigned kind, int at, uint32_t entry) {
+void cast_encoder_frames(cast_encoder *e) {
   if (e->depth % STACK_FRAMES == 0) cast_encoder_stack(e);
-  cast_frame *f = new_frame(e);
-  f->kind = (unsigned char)kind;
-  f->at = at;
-  f->entry = entry;
-  return f;
+  if (e->depth == e->frames_capacity)
+    e->frames = grow(e, e->frames, &e->frames_capacity,
+      e->frames_capacity + UINT64_C(1), sizeof *e->frames);
 }
 
 static void put_shared(cast_encoder *e, int idx) {
@@ -410,6 +391,7 @@ bool cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint) {
   uint32_t levels, value = cast_encoder_where(e, &levels);
   uint32_t key = cast_encoder_anchor(e);
   cast_work *w = cast_encoder_work(e);
+  e->tree = false;
   *w = (cast_work){key, entry, hint, value, levels};
   e->seen.entries[entry].state = CAST_SEEN_PENDING;
   cast_encoder_top(e)->loose = true;
@@ -433,6 +415,7 @@ bool cast_encoder_name(cast_encoder *e, const void *key) {
   uint16_t narrow = (uint16_t)size;
   CAST_ASSERT(size <= CAST_NAME_MAX);
   cast_encoder_add(e, key, CAST_SEEN_DONE);
+  e->tree = false;
   unsigned char *at = cast_encoder_room(e, 3 + narrow);
   *at = WIRE_NAME;
   at = wire_put(at + 1, &narrow, sizeof narrow);
@@ -450,6 +433,7 @@ static unsigned char *put_header(cast_encoder *e, uint32_t n) {
   unsigned char *start = e->bytes + (WIRE_HEADER - size), *at = start;
   unsigned flags = many ? WIRE_COUNT : n;
   if (refs) flags |= WIRE_REFS;
+  if (e->tree && !refs && e->nitems == 0) flags |= WIRE_TREE;
   *at++ = (unsigned char)flags;
   if (many) at = wire_put_u32(at, n);
   if (refs) at = wire_put_u32(at, e->nreg);
@@ -460,7 +444,9 @@ static unsigned char *put_header(cast_encoder *e, uint32_t n) {
 void cast_encoder_finish(cast_encoder *e, uint32_t n, cast_msg *out) {
   const unsigned char *start = put_header(e, n);
   uint32_t size = (uint32_t)(e->bytes + e->size - start);
-  if (cast_msg_init(out, size, e->nitems) != 0) cast_encoder_nomem(e);
+  cast_blocks *blocks = cast_packer_blocks(e->p);
+  if (cast_msg_init_from(out, size, e->nitems, blocks) != 0)
+    cast_encoder_nomem(e);
   if (e->nitems > 0)
     memcpy(cast_msg_items(out), e->items, e->nitems * sizeof e->items[0]);
   memcpy(cast_msg_data(out), start, size);

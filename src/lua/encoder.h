@@ -91,6 +91,7 @@ typedef struct cast_encoder {
   bool again;       /* begin anew: what was written may be wrong */
   bool anchor_all;  /* a __save runs: keep all objects alive */
   bool names_first; /* functions of modules go by name */
+  bool tree;        /* only scalars, strings, and tables without flags */
   bool moves;       /* there is userdata in it whose content moves */
   cast_pack_how how;
   const void *refused; /* userdata that does not let go of its content */
@@ -146,15 +147,13 @@ uint32_t cast_encoder_where(const cast_encoder *e, uint32_t *levels);
 
 /* Keeps the object on top alive; returns its key in the table of anchors. */
 uint32_t cast_encoder_anchor(cast_encoder *e);
-/* Numbers the object whose tag comes next; returns its index in seen. */
-uint32_t cast_encoder_add(cast_encoder *e, const void *key, uint32_t state);
 /* Tells the decoder to keep that object at hand. */
 void cast_encoder_register(cast_encoder *e, const cast_seen_entry *entry);
 /* Makes room on the Lua stack for the next frames. */
 void cast_encoder_stack(cast_encoder *e);
-/* Opens a frame: it is the top one. */
-cast_frame *cast_encoder_open(
-  cast_encoder *e, unsigned kind, int at, uint32_t entry);
+/* And in the array of frames; every so often: */
+void cast_encoder_frames(cast_encoder *e);
+#define CAST_FRAMES_STEP 8u
 /* Writes the string at idx, one of more than WIRE_STR_MAX bytes. */
 void cast_encoder_string(cast_encoder *e, int idx);
 
@@ -209,6 +208,29 @@ static inline void cast_encoder_u32(cast_encoder *e, uint32_t v) {
 /* Takes the reference over; room was made. */
 static inline void cast_encoder_item(cast_encoder *e, cast_object *o) {
   e->items[e->nitems++] = o;
+}
+
+/* Numbers the object whose tag comes next; returns its index in seen. */
+static inline uint32_t cast_encoder_add(
+  cast_encoder *e, const void *key, uint32_t state) {
+  cast_seen_entry *entry = cast_seen_add(&e->seen, key);
+  if (CAST_UNLIKELY(entry == NULL)) cast_encoder_nomem(e);
+  entry->tag = e->size;
+  entry->seq = e->seq++;
+  entry->state = state;
+  return e->seen.count - 1;
+}
+
+/* Opens a frame: it is the top one. */
+static inline cast_frame *cast_encoder_open(
+  cast_encoder *e, unsigned kind, int at, uint32_t entry) {
+  if (e->depth % CAST_FRAMES_STEP == 0) cast_encoder_frames(e);
+  cast_frame *f = &e->frames[e->depth++];
+  memset(f, 0, sizeof *f);
+  f->kind = (unsigned char)kind;
+  f->at = at;
+  f->entry = entry;
+  return f;
 }
 
 #endif

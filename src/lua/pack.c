@@ -76,6 +76,10 @@ cast_packer *cast_packer_open(lua_State *L) {
   return p;
 }
 
+void cast_packer_serve(cast_packer *p, cast_runner *const *runner) {
+  p->runner = runner;
+}
+
 void cast_packer_nomem(lua_State *L) {
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
@@ -193,7 +197,8 @@ static inline size_t simple_size(const unsigned char *at) {
 /* Is everything in the inline message such a value? */
 static bool is_simple(const unsigned char *at, const unsigned char *end) {
   int n = *at & WIRE_COUNT;
-  if ((*at & WIRE_REFS) != 0 || n > (int)WIRE_COUNT_MAX) return false;
+  if ((*at & (WIRE_REFS | WIRE_TREE)) != 0 || n > (int)WIRE_COUNT_MAX)
+    return false;
   for (at++; n > 0; n--) {
     size_t size;
     if (at >= end || (size = simple_size(at)) > (size_t)(end - at - 1))

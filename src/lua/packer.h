@@ -33,6 +33,7 @@ enum {
   CAST_SLOT_RECENT,   /* array: userdata of functions lately dumped */
   CAST_SLOT_FUNCTION, /* array: functions lately loaded */
   CAST_SLOT_FACTORY,  /* array: what makes closures of those with upvalues */
+  CAST_SLOT_WORDS,    /* userdata: short strings at hand (words.c) */
   CAST_SLOT_MOVED,    /* weak: box -> where its content was (moved.c) */
   CAST_SLOT_SAVE,     /* "__save" */
   CAST_SLOT_TRANSFER, /* "__transfer" */
@@ -65,9 +66,12 @@ typedef struct cast_recent {
   cast_bytes *bytes; /* borrowed from the userdata in the slot's array */
 } cast_recent;
 
+typedef struct cast_words cast_words;
+
 struct cast_packer {
   int ref;
-  bool closed; /* the state is closing: keep nothing any more */
+  cast_runner *const *runner; /* who runs the state; NULL: not known */
+  bool closed;                /* the state is closing: keep nothing any more */
   const void *globals;
   cast_list codes;     /* code.c's userdata */
   cast_list encoders;  /* likewise encoder.c's */
@@ -78,6 +82,8 @@ struct cast_packer {
   size_t text_bytes;
   cast_text texts[CAST_STRINGS_KEPT];
 
+  cast_words *words; /* NULL until the first */
+
   uint32_t next_recent;
   cast_recent recent[CAST_CODE_KEPT];
   cast_bytes *function[CAST_CODE_KEPT]; /* one reference each */
@@ -86,6 +92,7 @@ struct cast_packer {
   uint32_t loads[CAST_CODE_KEPT];   /* LOADS_*, of these */
   uint32_t unpacked;                /* counts messages received */
   uint32_t message;                 /* and those sent as well */
+  uint32_t rest; /* messages of which none is taken for a tree (tree.c) */
 
   const void *pinned;   /* the latest module's casting_transfer */
   cast_object *packing; /* task whose results are being packed; not owned */
@@ -93,6 +100,11 @@ struct cast_packer {
   bool rescued;         /* functions of modules have gone by name */
   uint64_t named[CAST_NAMES_BITS / 64]; /* filter: tables with names */
 };
+
+static inline cast_blocks *cast_packer_blocks(const cast_packer *p) {
+  cast_runner *r = p->runner != NULL ? *p->runner : NULL;
+  return r != NULL ? &r->blocks : NULL;
+}
 
 /* Pushes the packer's table. */
 static inline void cast_packer_table(cast_packer *p, lua_State *L) {
@@ -119,8 +131,13 @@ void cast_encoder_open_meta(lua_State *L);
 /* Frees what all encoders hold. */
 void cast_encoder_close(cast_packer *p);
 
-/* decode.c: pushes the values of an inline message that holds only scalars
+/* tree.c: pushes the values of an inline message that holds only scalars
    and short strings; *m is empty then. */
 int cast_decode_scalars(lua_State *L, cast_msg *m);
+/* Pushes the n values of a message with WIRE_TREE, from `at` to `end`. */
+void cast_decode_tree(cast_packer *p, lua_State *L, uint32_t n,
+  const unsigned char *at, const unsigned char *end);
+/* Raises the error for bytes that no encoder has written. */
+_Noreturn void cast_decode_corrupt(lua_State *L);
 
 #endif

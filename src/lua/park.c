@@ -172,15 +172,19 @@ int cast_rebuild_values(
   if (CAST_LIKELY(n >= 0)) return n;
   n = cast_monitor_unpack(L, S, t, m);
   if (n > 0) return n;
-  b = cast_alloc(sizeof *b);
+  b = S->rebuild != NULL ? S->rebuild : cast_alloc(sizeof *b);
   if (b == NULL) cast_raise_memory(L);
+  S->rebuild = NULL;
   b->outer = t->rebuilds;
   b->L = L;
   b->depth = L == t->co.L ? 0 : call_depth(L);
   cast_msg_move(&b->msg, m);
   t->rebuilds = b;
   n = cast_unpack(S->packer, L, &b->msg);
-  cast_rebuild_drop(t, b->outer);
+  cast_rebuild_drop(t, b);
+  t->rebuilds = b->outer;
+  cast_free(S->rebuild); /* of another one meanwhile */
+  S->rebuild = b;
   return n;
 }
 

@@ -94,7 +94,7 @@ static bool grow_entries(cast_seen *s) {
   return true;
 }
 
-cast_seen_entry *cast_seen_add(cast_seen *s, const void *key) {
+cast_seen_entry *cast_seen_add_many(cast_seen *s, const void *key) {
   CAST_ASSERT(cast_seen_find(s, key) == NULL);
   if (s->count == s->capacity && !grow_entries(s)) return NULL;
   if (s->count >= CAST_SEEN_FEW && s->slots < 2 * (s->count + 1) &&

@@ -49,7 +49,16 @@ static inline cast_seen_entry *cast_seen_find(
   return NULL;
 }
 
+/* In seen.c: the addition to more than a few. */
+cast_seen_entry *cast_seen_add_many(cast_seen *s, const void *key);
+
 /* Adds `key`, which is not there. NULL when out of memory. */
-cast_seen_entry *cast_seen_add(cast_seen *s, const void *key);
+static inline cast_seen_entry *cast_seen_add(cast_seen *s, const void *key) {
+  if (CAST_UNLIKELY(s->count >= CAST_SEEN_FEW))
+    return cast_seen_add_many(s, key);
+  cast_seen_entry *e = &s->entries[s->count++];
+  e->key = key;
+  return e;
+}
 
 #endif

@@ -128,6 +128,7 @@ static void free_state(cast_state *S) {
   cast_state *root = S->root != S ? S->root : NULL;
   cast_timer_remove(&S->nag);
   cast_slabs_fini(&S->slabs);
+  cast_free(S->rebuild);
   cast_free(S->idle);
   cast_free(S->host);
   cast_free(S);
@@ -392,6 +393,7 @@ void cast_state_furnish(lua_State *L, cast_state *S) {
   lua_setfield(L, -2, "casting");
   lua_pop(L, 2);
   S->packer = cast_packer_open(L);
+  cast_packer_serve(S->packer, &S->session.runner);
 }
 
 static cast_state *alloc_state(const char *name, size_t size) {

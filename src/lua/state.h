@@ -112,7 +112,8 @@ struct cast_state {
      began. Atomic for the monitor, which looks whether it has changed. */
   _Atomic(lua_State *) main_thread;
   _Atomic(lua_Hook) hook;
-  cast_object *pending; /* see invariant 3 */
+  cast_object *pending;  /* see invariant 3 */
+  cast_rebuild *rebuild; /* one that is free, or NULL */
   cast_startup startups[2];
   bool startup;         /* which of them takes new tasks */
   cast_coroutine *idle; /* finished coroutines, to be used again */

@@ -7,7 +7,7 @@
    the order in which the bytes mention them.
 
      message := header value* tail* | header [HANDLE] outcome
-     header  := one byte: how many values, WIRE_PLAIN, WIRE_REFS;
+     header  := one byte: how many values, WIRE_PLAIN, WIRE_REFS, WIRE_TREE;
                 [u32 the number, if it is over WIRE_COUNT_MAX]
                 [u32 how many registered objects, if WIRE_REFS]
      value   := scalar | string | object | BACK seq:u32
@@ -37,11 +37,14 @@
 #include "../base.h"
 #include "compat.h"
 
-#define WIRE_COUNT 0x3f    /* header: the number of values ... */
-#define WIRE_COUNT_MAX 62u /* ... as it is up to this; 63: a u32 follows */
-#define WIRE_REFS 0x40     /* header: some objects are registered */
-#define WIRE_PLAIN 0x80    /* header: only nils, booleans and numbers */
-#define WIRE_HEADER 9u     /* longest header */
+#define WIRE_COUNT 0x1f    /* header: the number of values ... */
+#define WIRE_COUNT_MAX 30u /* ... as it is up to this; 31: a u32 follows */
+#define WIRE_TREE \
+  0x20                  /* header: only scalars, strings that are not
+                              shared, and TABLE without flags */
+#define WIRE_REFS 0x40  /* header: some objects are registered */
+#define WIRE_PLAIN 0x80 /* header: only nils, booleans and numbers */
+#define WIRE_HEADER 9u  /* longest header */
 
 enum {
   WIRE_NIL,
@@ -71,6 +74,7 @@ enum {
   WIRE_INT = 0x80 /* + integer + 1, integers -1 to 126 */
 };
 #define WIRE_STR_MAX 31u
+#define WIRE_SHORT (1u + WIRE_STR_MAX) /* no scalar takes more bytes */
 #define WIRE_INT_MIN (-1)
 #define WIRE_INT_MAX 126
 
@@ -91,8 +95,33 @@ static inline unsigned char *wire_put(
   return at + size;
 }
 
+/* At most WIRE_STR_MAX bytes, without a call. */
+static inline unsigned char *wire_put_short(
+  unsigned char *at, const char *from, size_t size) {
+  if (size >= 16) {
+    memcpy(at, from, 16);
+    memcpy(at + size - 16, from + size - 16, 16);
+  } else if (size >= 8) {
+    memcpy(at, from, 8);
+    memcpy(at + size - 8, from + size - 8, 8);
+  } else if (size >= 4) {
+    memcpy(at, from, 4);
+    memcpy(at + size - 4, from + size - 4, 4);
+  } else if (size > 0) {
+    at[0] = (unsigned char)from[0];
+    at[size / 2] = (unsigned char)from[size / 2];
+    at[size - 1] = (unsigned char)from[size - 1];
+  }
+  return at + size;
+}
+
 static inline unsigned char *wire_put_u32(unsigned char *at, uint32_t v) {
   return wire_put(at, &v, sizeof v);
+}
+
+/* Is it the tag of a value that needs nothing but its bytes? */
+static inline bool wire_is_scalar(unsigned tag) {
+  return tag >= WIRE_INT || tag <= WIRE_STR32 || (tag & 0xe0) == WIRE_STR;
 }
 
 static inline uint32_t wire_get_u32(const unsigned char *at) {

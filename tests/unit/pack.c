@@ -11,6 +11,7 @@
 
 #include "../../src/lua/handle.h"
 #include "../../src/lua/pack.h"
+#include "../../src/lua/wire.h"
 #include "../../src/mem.h"
 
 /* -- states --------------------------------------------------------------- */
@@ -415,6 +416,79 @@ static void tables(void **state) {
   cross("return setmetatable({1, 2}, {__index = function() error 'no' end, "
         "__pairs = function() error 'no' end, __len = error})",
     "local t = ... assert(rawget(t, 2) == 2)");
+}
+
+/* Is what `make` returns written as a tree? It arrives in any case. */
+static bool is_tree(const char *make) {
+  run(A.L, make, 0, LUA_MULTRET);
+  assert_int_equal(pack_all(&A), LUA_OK);
+  bool yes = (*cast_msg_data(&message) & WIRE_TREE) != 0;
+  assert_int_equal(unpack_all(&B), LUA_OK);
+  lua_settop(B.L, 0);
+  return yes;
+}
+
+static void trees(void **state) {
+  CAST_UNUSED(state);
+  static const char *const some[] = {"return {}", "return {1, {2, {3}}}, 'a'",
+    "return {a = {b = {c = {1.5, true, false, -1, 2^40}}}}",
+    "return {('x'):rep(31), ('x'):rep(32), ('y'):rep(300), {('z'):rep(4000)}}",
+    "return {[1.5] = 1, [true] = 2, [-1] = 4, [('k'):rep(40)] = {}}",
+    "local t = {} for i = 1, 15 do t = {t, n = i} end return t",
+    "local t = {} for i = 1, 300 do t[i] = {id = i, {}, {}} end return t",
+    "return {}, nil, {1}, 2.5, 'text', true",
+    "local t = {} for i = 1, 40 do t[i] = {i} end "
+    "return (unpack or table.unpack)(t)",
+    "local t = {} for i = 1, 60 do t = {t} end return t"}; /* encode.c's */
+  for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+    if (!is_tree(some[i])) fail_msg("no tree: %s", some[i]);
+    cross_same(some[i]);
+  }
+  static const char *const others[] = {"return setmetatable({}, {})",
+    "local t = {} return {t, t}", "local t = {} t.t = t return t",
+    "return {print}", "return {('x'):rep(4096)}", "return {_G}",
+    "return {string}", "return {function() end}", "return {new_handle()}",
+    "local t = {} for i = 1, 70 do t = {t} end return t"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (is_tree(others[i])) fail_msg("a tree: %s", others[i]);
+  /* After some that are none, none is taken for one: but it is still said. */
+  for (int i = 0; i < 40; i++) assert_true(is_tree("return {{1, 2}, x = {}}"));
+}
+
+/* Whatever is missing at the end of a tree, it is noticed. */
+static void damaged_trees(void **state) {
+  CAST_UNUSED(state);
+  const char *make = "return {1, 1000, 100000, 2^40, 2.5, true, a = 'text', "
+                     "[('k'):rep(40)] = ('v'):rep(300), t = {{{}}, n = 'n'}}";
+  for (uint32_t left = CAST_MSG_INLINE + 1;; left++) {
+    run(A.L, make, 0, 1);
+    assert_int_equal(pack_all(&A), LUA_OK);
+    if (left >= message.size) break;
+    message.size = message.u.block->size = left;
+    expect_error(&B, unpack_all(&B), "damaged message");
+  }
+  assert_int_equal(unpack_all(&B), LUA_OK);
+  lua_settop(B.L, 0);
+}
+
+/* Strings of all lengths that come often enough to be kept at hand, more of
+   them than there is room for, and such that differ little. */
+static void words(void **state) {
+  CAST_UNUSED(state);
+  for (int i = 0; i < 4; i++) {
+    cross_same("local t = {{}, {}} for i = 0, 40 do t[1][i] = ('x'):rep(i) "
+               "t[2][('y'):rep(i)] = i end return t");
+    cross_same("local t = {} for i = 1, 500 do t['key' .. i] = 'v' .. i end "
+               "return t");
+    cross_same(
+      "return {'ab', 'ba', 'aab', 'aba', 'baa', 'a\\0', '\\0a', '\\0', "
+      "'\\0\\0', '\\0\\0\\0', 'abcdefgh', 'abcdefghh', 'aabcdefgh'}");
+  }
+  run(B.L, "collectgarbage() collectgarbage()", 0, 0);
+  for (int i = 0; i < 4; i++)
+    cross("return {id = 1, name = 'item', nested = {a = 'x'}}",
+      "local t = ... assert(t.id == 1 and t.name == 'item' and "
+      "t.nested.a == 'x')");
 }
 
 static void sharing(void **state) {
@@ -971,6 +1045,9 @@ int main(void) {
     cmocka_unit_test_setup_teardown(plain_messages, setup, teardown),
     cmocka_unit_test_setup_teardown(big_strings, setup, teardown),
     cmocka_unit_test_setup_teardown(tables, setup, teardown),
+    cmocka_unit_test_setup_teardown(trees, setup, teardown),
+    cmocka_unit_test_setup_teardown(damaged_trees, setup, teardown),
+    cmocka_unit_test_setup_teardown(words, setup, teardown),
     cmocka_unit_test_setup_teardown(sharing, setup, teardown),
     cmocka_unit_test_setup_teardown(depth, setup, teardown),
     cmocka_unit_test_setup_teardown(functions, setup, teardown),
