@@ -57,12 +57,13 @@ static void open_slots(cast_packer *p, lua_State *L, int t) {
   set_string(L, t, CAST_SLOT_REQUIRE, "require");
 }
 
-cast_packer *cast_packer_open(lua_State *L) {
+cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner) {
   int top = lua_gettop(L);
   cast_packer_stack(L, LUA_MINSTACK);
   lua_createtable(L, CAST_SLOT_LAST, 0);
   cast_packer *p = cast_lua_newuserdata(L, sizeof *p);
   memset(p, 0, sizeof *p);
+  p->runner = runner;
   cast_list_init(&p->codes);
   cast_list_init(&p->encoders);
   open_slots(p, L, top + 1);
@@ -74,10 +75,6 @@ cast_packer *cast_packer_open(lua_State *L) {
   p->ref = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_settop(L, top);
   return p;
-}
-
-void cast_packer_serve(cast_packer *p, cast_runner *const *runner) {
-  p->runner = runner;
 }
 
 void cast_packer_nomem(lua_State *L) {

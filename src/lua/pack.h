@@ -14,11 +14,10 @@ typedef struct cast_packer cast_packer;
 
 /* Makes the state's packer: captures the names of library functions and
    modules. Raises a Lua error when out of memory. The packer is a full
-   userdata anchored in the registry, freed by the state's end. */
-cast_packer *cast_packer_open(lua_State *L);
-
-/* Who runs the state: messages come from its blocks, and go back there. */
-void cast_packer_serve(cast_packer *p, cast_runner *const *runner);
+   userdata anchored in the registry, freed by the state's end. *runner is who
+   runs the state, or NULL: messages come from its blocks, and go back there.
+   Where nobody is known, `runner` is NULL. */
+cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner);
 
 /* Encodes the n >= 1 values at stack positions first .. first + n - 1 into
    *out (which was empty). Raises a Lua error that names the path, e.g.

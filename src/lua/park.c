@@ -134,6 +134,18 @@ static bool called_by_lua(lua_State *L) {
 
 /* -- rebuilding values ---------------------------------------------------- */
 
+/* A message whose values are being rebuilt. That may run Lua code (require,
+   a constructor of __save), which may receive in turn, so the message does not
+   stay in the task's waiter. One that an error has left behind is found by
+   its place in the call stack, or when the task can yield: then nothing is
+   being rebuilt in it. */
+struct cast_rebuild {
+  cast_rebuild *outer;
+  lua_State *L;
+  int depth; /* calls on L; 0: unknown */
+  cast_msg msg;
+};
+
 /* Drops the innermost rebuilds, down to `last`, which stays. */
 void cast_rebuild_drop(cast_ltask *t, cast_rebuild *last) {
   while (t->rebuilds != last) {

@@ -12,7 +12,6 @@
 #include "../runtime.h"
 #include "../sched.h"
 #include "../worker.h"
-#include "handle.h"
 
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
 
@@ -392,8 +391,7 @@ void cast_state_furnish(lua_State *L, cast_state *S) {
   lua_pushvalue(L, -2);
   lua_setfield(L, -2, "casting");
   lua_pop(L, 2);
-  S->packer = cast_packer_open(L);
-  cast_packer_serve(S->packer, &S->session.runner);
+  S->packer = cast_packer_open(L, &S->session.runner);
 }
 
 static cast_state *alloc_state(const char *name, size_t size) {

@@ -44,18 +44,8 @@ typedef int (*cast_finish)(
    results being kept for its own session only. */
 enum { CAST_OWN, CAST_SHARED, CAST_KEPT };
 
-/* A message whose values are being rebuilt. That may run Lua code (require,
-   a constructor of __save), which may receive in turn, so the message does not
-   stay in the task's waiter. One that an error has left behind is found by
-   its place in the call stack, or when the task can yield: then nothing is
-   being rebuilt in it. */
+/* A message whose values are being rebuilt: see park.c. */
 typedef struct cast_rebuild cast_rebuild;
-struct cast_rebuild {
-  cast_rebuild *outer;
-  lua_State *L;
-  int depth; /* calls on L; 0: unknown */
-  cast_msg msg;
-};
 
 struct cast_ltask {
   cast_task core;

@@ -111,7 +111,7 @@ static lua_State *new_state(cast_packer **p) {
   lua_pushnil(L);
   lua_setfield(L, -2, "rep");
   lua_settop(L, 0);
-  *p = cast_packer_open(L);
+  *p = cast_packer_open(L, NULL);
   return L;
 }
 

@@ -188,7 +188,7 @@ static lua_State *open_state(cast_packer **p) {
   check(L, cast_lua_load(L, text, size, "=code", "t"));
   check(L, lua_pcall(L, 0, 0, 0));
   lua_settop(L, 0);
-  *p = cast_packer_open(L);
+  *p = cast_packer_open(L, NULL);
   return L;
 }
 

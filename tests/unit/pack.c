@@ -168,7 +168,7 @@ static void open_side(side *s) {
   lua_pushcfunction(s->L, preload_module);
   lua_setglobal(s->L, "cmod");
   run(s->L, prelude, 0, 0);
-  s->packer = cast_packer_open(s->L);
+  s->packer = cast_packer_open(s->L, NULL);
   CAST_ALWAYS(lua_gettop(s->L) == 0);
 }
 
@@ -969,7 +969,7 @@ static void closing(void **state) {
   register_pack_here(&s);
   run(s.L, "function f0() end", 0, 0);
   run(s.L, last, 0, 0);
-  s.packer = cast_packer_open(s.L);
+  s.packer = cast_packer_open(s.L, NULL);
   run(s.L, last, 0, 0);
   run(s.L, "pack_here({}) pack_here(f0, ('y'):rep(5000), print)", 0, 0);
   run(s.L, last, 0, 0);
