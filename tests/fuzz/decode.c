@@ -13,10 +13,11 @@
      cd src/lua
      clang -g -O1 -fsanitize=fuzzer,address,undefined -I/usr/include/lua5.4 \
        -D_GNU_SOURCE -DCAST_DEBUG=1 -DCAST_PLAIN_MEMORY -pthread \
-       ../../tests/fuzz/decode.c pack.c encode.c encoder.c closure.c seen.c \
-       decode.c names.c code.c strings.c moved.c path.c compat.c ../mem.c \
-       ../big.c ../lock.c ../msg.c ../object.c ../base.c ../os/posix.c \
-       ../os/linux.c -llua5.4 -o fuzz-decode
+       ../../tests/fuzz/decode.c pack.c encode.c encoder.c tree.c words.c \
+       closure.c seen.c decode.c names.c code.c factory.c strings.c moved.c \
+       path.c compat.c ../mem.c ../big.c ../block.c ../lock.c ../msg.c \
+       ../object.c ../base.c ../os/posix.c ../os/linux.c -llua5.4 \
+       -o fuzz-decode
      ./fuzz-decode -max_total_time=600 -rss_limit_mb=1000 corpus/
 
    To begin with a corpus, run it once as
