@@ -25,7 +25,7 @@ typedef struct kept {
 static struct {
   cast_lock lock;
   size_t bytes;            /* (c) kept */
-  kept *free[CLASSES + 1]; /* (c) the last one: slabs */
+  kept *free[CLASSES];     /* (c) */
 } cache = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 static unsigned log2_of(size_t size) {
@@ -122,21 +122,7 @@ void *cast_big_realloc(void *ptr, size_t osize, size_t nsize) {
   return cast_realloc(ptr, nsize);
 }
 
-void *cast_big_slab(void) {
-  kept *b = take(CLASSES, CAST_BIG_MIN);
-  if (b == NULL) return cast_alloc_aligned(CAST_BIG_MIN, CAST_BIG_MIN);
-  if (!cast_mem_fails()) return b;
-  cast_free_aligned(b);
-  return NULL;
-}
-
-void cast_big_slab_free(void *slab) {
-  if (!is_kept(CAST_BIG_MIN) || !keep(CLASSES, CAST_BIG_MIN, slab))
-    cast_free_aligned(slab);
-}
-
 static size_t size_of(unsigned i) {
-  if (i == CLASSES) return CAST_BIG_MIN;
   return ((size_t)1 << (FIRST + i / STEPS)) / STEPS * (STEPS + i % STEPS);
 }
 
@@ -144,7 +130,6 @@ void cast_big_flush(void) {
   kept *b;
   for (unsigned i = 0; i < CLASSES; i++)
     while ((b = take(i, size_of(i))) != NULL) cast_free(b);
-  while ((b = take(CLASSES, size_of(CLASSES))) != NULL) cast_free_aligned(b);
 }
 
 size_t cast_big_kept(void) {

@@ -27,10 +27,6 @@ void *cast_big_alloc(size_t size);
 void *cast_big_realloc(void *ptr, size_t osize, size_t nsize);
 void cast_big_free(void *ptr, size_t size);
 
-/* A block of CAST_BIG_MIN bytes that is aligned to its size; likewise kept. */
-void *cast_big_slab(void);
-void cast_big_slab_free(void *slab);
-
 /* Gives all that is kept back to the C library. */
 void cast_big_flush(void);
 /* The bytes that are kept now. */

@@ -19,6 +19,7 @@
 #define CAST_COROUTINES_MAX 2u /* finished coroutines kept per state */
 #define CAST_CONTEXTS_MAX 2u   /* spare C stacks kept per runtime */
 #define CAST_PACK_DEPTH 3u     /* nesting encoded in place before deferring */
+#define CAST_REGION_SLABS 2u   /* slabs that are mapped at once */
 #define CAST_SLABS_PURGE 1u    /* empty slabs of a state before they go */
 #define CAST_SLICE_MS 1u       /* a session's turn, if another waits */
 #define CAST_RETIRE_MS 2u      /* idle workers above the minimum end then */
@@ -35,6 +36,7 @@
 #define CAST_COROUTINES_MAX 1024u
 #define CAST_CONTEXTS_MAX 64u
 #define CAST_PACK_DEPTH 64u
+#define CAST_REGION_SLABS 16u
 #define CAST_SLABS_PURGE 16u
 #define CAST_SLICE_MS 10u
 #define CAST_RETIRE_MS 3000u
@@ -59,5 +61,6 @@
 #define CAST_BIG_MIN 65536u        /* blocks from here on are kept (big.h), */
 #define CAST_BIG_BITS 26u          /* below 2^this, and */
 #define CAST_BIG_KEPT (32u << 20)  /* so many bytes of them in all */
+#define CAST_REGIONS_KEPT 32u      /* unused regions of slabs that are kept */
 
 #endif

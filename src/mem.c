@@ -161,15 +161,15 @@ void *cast_alloc_aligned(size_t align, size_t size) {
   if (fails_now()) return NULL;
   if (CAST_UNLIKELY(source.fn != NULL))
     return counted(aligned_within(align, size));
-  return counted(os_alloc_aligned(align, size));
+  return counted(os_map(align, size));
 }
 
-void cast_free_aligned(void *ptr) {
+void cast_free_aligned(void *ptr, size_t size) {
   char *raw;
   if (CAST_LIKELY(source.fn == NULL)) {
-    if (ptr != NULL) uncount();
-    os_free_aligned(ptr);
-  } else if (ptr != NULL) {
+    uncount();
+    os_unmap(ptr, size);
+  } else {
     memcpy(&raw, (char *)ptr - sizeof raw, sizeof raw);
     cast_free(raw);
   }

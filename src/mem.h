@@ -16,9 +16,10 @@ void *cast_calloc(size_t size);
 void *cast_realloc(void *ptr, size_t size);
 void cast_free(void *ptr); /* NULL is fine */
 
-/* The same, aligned; size is a multiple of align, a power of two. */
+/* Much of it, straight from the system, untouched: at a multiple of align, a
+   power of two; both are multiples of 64 KiB. */
 void *cast_alloc_aligned(size_t align, size_t size);
-void cast_free_aligned(void *ptr);
+void cast_free_aligned(void *ptr, size_t size);
 
 /* For what keeps blocks to use them again (big.c): one that is kept does not
    count as live until it is used (or given to cast_free). */

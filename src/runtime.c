@@ -86,6 +86,7 @@ void cast_runtime_unref(bool all_closed) {
     cast_timers_fini();
     cast_contexts_fini();
     cast_big_flush();
+    cast_region_flush();
     runtime.started = false;
   }
   cast_lock_drop(&runtime.lock);

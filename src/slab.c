@@ -1,7 +1,7 @@
-/* slab.c - the memory of one Lua state: small blocks cut out of slabs.
+/* slab.c - the memory of one session: small blocks cut out of slabs.
    SPDX-License-Identifier: MIT
 
-   Owner: whoever runs the state; no locks.
+   Owner: whoever runs the session; no locks.
 
    A slab is aligned to its size, so a block's address tells its slab. Slabs
    are shared by all sizes: a new state needs few. The price is that a slab is
@@ -20,8 +20,10 @@
 #include "slab.h"
 
 #include "big.h"
+#include "region.h"
 
 struct cast_slab {
+  void *region; /* region.c's */
   cast_slab *next;
   uint32_t used;
   uint32_t empty; /* purge: to be given back */
@@ -29,6 +31,7 @@ struct cast_slab {
 
 struct cast_slab_block {
   cast_slab_block *next;
+  size_t size; /* of one that was returned */
 };
 
 #define HEAD ((sizeof(cast_slab) + CAST_SLAB_STEP - 1) & ~(CAST_SLAB_STEP - 1))
@@ -36,7 +39,6 @@ struct cast_slab_block {
 #define LARGE (CAST_SLAB_SMALL + sizeof(cast_slab_block))
 
 _Static_assert(CAST_SLAB_SMALL % CAST_SLAB_STEP == 0, "sizes end evenly");
-_Static_assert(CAST_SLAB_SIZE == CAST_BIG_MIN, "big.h aligns slabs");
 
 static inline unsigned class_of(size_t size) {
   return (unsigned)((size + CAST_SLAB_STEP - 1) / CAST_SLAB_STEP);
@@ -62,7 +64,7 @@ void cast_slabs_fini(cast_slabs *s) {
   cast_slab *slab = s->all, *next;
   for (; slab != NULL; slab = next) {
     next = slab->next;
-    cast_big_slab_free(slab);
+    cast_region_give(slab);
   }
   memset(s, 0, sizeof *s);
 }
@@ -77,7 +79,7 @@ static void push_free(cast_slabs *s, unsigned size, void *block) {
 
 /* Begins a new slab; what is left of the old one becomes a free block. */
 static bool new_slab(cast_slabs *s) {
-  cast_slab *slab = cast_big_slab();
+  cast_slab *slab = cast_region_slab();
   if (slab == NULL) return false;
   if (s->at != NULL) {
     cast_slab *old = slab_of(s->at - 1);
@@ -111,7 +113,7 @@ static void purge(cast_slabs *s) {
     if (slab->empty) {
       *link = slab->next;
       s->nslabs--;
-      cast_big_slab_free(slab);
+      cast_region_give(slab);
     } else {
       link = &slab->next;
     }
@@ -180,6 +182,21 @@ static inline void small_free(cast_slabs *s, void *block, size_t size) {
   push_free(s, class_of(size), block);
   CAST_ASSERT(slab->used > 0);
   if (CAST_UNLIKELY(--slab->used == 0)) emptied(s, slab);
+}
+
+/* Owner: what was returned can be used again. */
+static void take_back(cast_slabs *s) {
+  cast_slab_block *b, *next;
+  /* Relaxed: what comes now is taken next time. */
+  if (atomic_load_explicit(&s->returned, memory_order_relaxed) == NULL) return;
+  /* PAIR returned. The list is only ever taken whole: no ABA. */
+  b = atomic_exchange_explicit(&s->returned, NULL, memory_order_acquire);
+  for (; b != NULL; b = next) {
+    next = b->next;
+    CAST_ASSERT(s->lent > 0);
+    s->lent--;
+    small_free(s, b, b->size);
+  }
 }
 
 /* A block of another size, with the same content; frees the old one. */
@@ -270,3 +287,53 @@ void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
   slab_of(b)->used++;
   return b;
 }
+
+void cast_slabs_close(cast_slabs *s) {
+  take_back(s);
+  if (s->lent == 0) {
+    cast_slabs_fini(s);
+    return;
+  }
+  if (s->at != NULL) {
+    const cast_slab *slab = slab_of(s->at - 1);
+    s->at = s->end = NULL;
+    if (slab->used == 0) s->nempty++;
+  }
+  purge(s);
+}
+
+/* -- lending -------------------------------------------------------------- */
+
+#ifdef CAST_PLAIN_MEMORY
+void *cast_slabs_lend(cast_slabs *s, size_t size) {
+  CAST_UNUSED(s);
+  return cast_alloc(size);
+}
+
+void cast_slabs_return(cast_slabs *s, void *block, size_t size) {
+  CAST_UNUSED(s);
+  CAST_UNUSED(size);
+  cast_free(block);
+}
+#else
+void *cast_slabs_lend(cast_slabs *s, size_t size) {
+  CAST_ASSERT(size >= sizeof(cast_slab_block) && small(size));
+  take_back(s);
+  if (cast_mem_fails()) return NULL;
+  void *block = small_alloc(s, size);
+  if (block != NULL) s->lent++;
+  return block;
+}
+
+void cast_slabs_return(cast_slabs *s, void *block, size_t size) {
+  cast_slab_block *b = block;
+  cast_slab_block *head =
+    atomic_load_explicit(&s->returned, memory_order_relaxed);
+  b->size = size;
+  do {
+    b->next = head;
+    /* PAIR returned: what was done with the block, before its next use. */
+  } while (!atomic_compare_exchange_weak_explicit(
+    &s->returned, &head, b, memory_order_release, memory_order_relaxed));
+}
+#endif

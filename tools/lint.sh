@@ -30,7 +30,7 @@ cd "${1:-$(dirname -- "$0")/..}" || exit 2
 layers='
   casting base limits list
   os/os os/*
-  trace lock mem.h big slab mem.c log object heap block msg runq
+  trace lock mem.h big region slab mem.c log object heap block msg runq
   context core sched timer session wait task
   chan.h pass chan.c select channel named worker deadlock monitor host foreign runtime
   lua/compat lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick

@@ -150,7 +150,7 @@ int casting_spawn(
   luaL_checkstack(L, 4, NULL);
   if (nargs < 0 || first < 1 || !lua_isfunction(L, first))
     luaL_error(L, "casting_spawn: a function and %d values expected", nargs);
-  t = cast_ltask_new(L, target);
+  t = cast_ltask_new(L, target, false);
   t->remote = true;
   /* Relaxed: nobody else has it yet. */
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);

@@ -291,7 +291,7 @@ int casting_spawn_source(casting_session *s, const char *text, size_t size,
   if (rc != 0) return rc;
   rc = with_text(&start, text, size, args != NULL ? &args->msg : &none);
   if (rc != 0) return rc;
-  t = cast_ltask_make(target);
+  t = cast_ltask_make(target, false);
   if (t == NULL) {
     cast_msg_drop(&start);
     return CASTING_ENOMEM;

@@ -52,7 +52,7 @@ static cast_ltask *spawn_in(
   luaL_argcheck(L,
     lua_isfunction(L, first) || (n == 1 && cast_message_callable(L, first)),
     first, "function or source text expected");
-  t = cast_ltask_new(L, target);
+  t = cast_ltask_new(L, target, false);
   t->remote = true;
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
   cast_pack_values(L, S, first, n, NULL, &t->core.waiter.msg);

@@ -238,7 +238,7 @@ int cast_lib_spawn(lua_State *L) {
   int n = lua_gettop(L), rc;
   cast_ltask *t;
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  t = cast_ltask_new(L, S);
+  t = cast_ltask_new(L, S, true);
   lua_settop(L, n + 1); /* function, arguments, handle */
   lua_insert(L, 1);
   if (!cast_starting_keep(L, S, t, n)) {

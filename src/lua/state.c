@@ -152,7 +152,7 @@ static void pool_close(cast_session *s) {
   if (S->pending != NULL) cast_unref(S->pending);
   S->pending = NULL;
   lua_close(L);
-  cast_slabs_fini(&S->slabs);
+  cast_slabs_close(&S->slabs);
   S->L = S->work = NULL;
   leave_tree(S);
 }

@@ -60,6 +60,7 @@ struct cast_ltask {
   uint8_t nstart;         /* how many these are; 0: in its coroutine */
   bool startup;           /* on which stack (starting.c) */
   bool fresh;             /* not resumed yet */
+  bool lent;              /* its memory is from the session's slabs */
   bool remote;            /* its function is still packed in core.waiter.msg */
   bool parked;            /* yielded by cast_park, not by the user */
   bool selecting;         /* its cases stand in the queues of channels */
@@ -259,11 +260,11 @@ extern const cast_type cast_task_type;
 extern const cast_session_ops cast_pool_ops;
 extern const cast_session_ops cast_host_ops;
 
-/* A task of session S, not started, with a reference for the caller; NULL: out
-   of memory. */
-cast_ltask *cast_ltask_make(cast_state *home);
+/* A task of session `home`, not started, with a reference for the caller; NULL:
+   out of memory. `own`: the caller is the session's owner. */
+cast_ltask *cast_ltask_make(cast_state *home, bool own);
 /* The same with its handle pushed on L instead. Raises. */
-cast_ltask *cast_ltask_new(lua_State *L, cast_state *home);
+cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own);
 /* Resumes it until it waits or ends, and then others (ops->resume). */
 void cast_ltask_resume(cast_session *s, cast_task *t);
 /* The task whose handle is argument i. Raises. */

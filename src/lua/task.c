@@ -40,24 +40,30 @@ static void ltask_free(cast_object *o) {
   cast_rebuild_drop(t, NULL);
   cast_free(t->cases);
   cast_cancel_forget(t);
-  cast_free(t);
+  if (t->lent)
+    cast_slabs_return(&cast_state_of(s)->slabs, t, sizeof *t);
+  else
+    cast_free(t);
   cast_session_drop(s);
 }
 
 const cast_type cast_task_type = {"task", ltask_free, ltask_release};
 
-cast_ltask *cast_ltask_make(cast_state *home) {
-  cast_ltask *t = cast_calloc(sizeof *t);
+cast_ltask *cast_ltask_make(cast_state *home, bool own) {
+  cast_ltask *t =
+    own ? cast_slabs_lend(&home->slabs, sizeof *t) : cast_alloc(sizeof *t);
   if (t == NULL) return NULL;
+  memset(t, 0, sizeof *t);
+  t->lent = own;
   cast_task_init(&t->core, &home->session, &cast_task_type);
   t->co.ref = LUA_NOREF;
   t->fresh = true;
   return t;
 }
 
-cast_ltask *cast_ltask_new(lua_State *L, cast_state *home) {
+cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own) {
   cast_handle *h = cast_handle_new(L, &cast_task_type);
-  cast_ltask *t = cast_ltask_make(home);
+  cast_ltask *t = cast_ltask_make(home, own);
   if (t == NULL) cast_raise_memory(L);
   h->object = &t->core.object;
   cast_handle_note(L, h);

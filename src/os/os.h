@@ -38,10 +38,11 @@ void os_cede(void); /* lets another thread run, if one wants to */
 /* Random bits for seeds: different in each process run. */
 uint64_t os_entropy(void);
 
-/* A block of `size` bytes at a multiple of `align`, a power of two that `size`
-   is a multiple of; NULL when out of memory. os_free_aligned takes NULL. */
-void *os_alloc_aligned(size_t align, size_t size);
-void os_free_aligned(void *ptr);
+/* Fresh memory of the system, all zero, untouched: `size` bytes at a multiple
+   of `align`; both are multiples of a page, `align` is a power of two. NULL
+   when out of memory. */
+void *os_map(size_t align, size_t size);
+void os_unmap(void *ptr, size_t size);
 
 /* -- threads */
 

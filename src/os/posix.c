@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 /* SIGURG: ignored by default, unused by almost every program, let through by
@@ -44,13 +45,33 @@ uint64_t os_own_cpu(void) {
 
 void os_cede(void) { (void)sched_yield(); }
 
-/* -- aligned memory */
+/* -- memory */
 
-void *os_alloc_aligned(size_t align, size_t size) {
-  return aligned_alloc(align, size);
+static void *map(size_t size) {
+  void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return p != MAP_FAILED ? p : NULL;
 }
 
-void os_free_aligned(void *ptr) { free(ptr); }
+void os_unmap(void *ptr, size_t size) {
+  if (size > 0) (void)munmap(ptr, size);
+}
+
+/* Most often what is mapped lies beside what was mapped before, and is aligned
+   as that is; else it is cut out of a larger piece. */
+void *os_map(size_t align, size_t size) {
+  char *p = map(size), *end;
+  size_t lead;
+  if (p == NULL || ((uintptr_t)p & (align - 1)) == 0) return p;
+  os_unmap(p, size);
+  p = map(size + align);
+  if (p == NULL) return NULL;
+  lead = (size_t)(-(uintptr_t)p & (align - 1));
+  end = p + lead + size;
+  os_unmap(p, lead);
+  os_unmap(end, align - lead);
+  return p + lead;
+}
 
 /* -- threads */
 

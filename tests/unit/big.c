@@ -53,25 +53,6 @@ static void small_ones_are_not_kept(void **state) {
   assert_int_equal(cast_mem_live(), 0);
 }
 
-static void slabs_are_aligned(void **state) {
-  CAST_UNUSED(state);
-  void *p[50];
-  for (int round = 0; round < 3; round++) {
-    for (int i = 0; i < 50; i++) {
-      p[i] = cast_big_slab();
-      assert_int_equal((uintptr_t)p[i] % CAST_BIG_MIN, 0);
-      memset(p[i], i, CAST_BIG_MIN);
-    }
-    for (int i = 0; i < 50; i++) cast_big_slab_free(p[i]);
-  }
-#ifndef CAST_PLAIN_MEMORY
-  assert_int_equal(cast_big_kept(), 50 * CAST_BIG_MIN);
-#endif
-  cast_big_flush();
-  assert_int_equal(cast_big_kept(), 0);
-  assert_int_equal(cast_mem_live(), 0);
-}
-
 static void the_cache_is_bounded(void **state) {
   CAST_UNUSED(state);
   enum { N = 100 };
@@ -110,7 +91,6 @@ int main(void) {
     cmocka_unit_test(sizes_are_rounded_up),
     cmocka_unit_test(blocks_are_used_again),
     cmocka_unit_test(small_ones_are_not_kept),
-    cmocka_unit_test(slabs_are_aligned),
     cmocka_unit_test(the_cache_is_bounded),
     cmocka_unit_test(failures),
   };

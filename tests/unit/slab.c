@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include "../../src/big.h"
+#include "../../src/region.h"
 #include "../../src/slab.h"
 
 static cast_slabs slabs;
@@ -18,6 +19,7 @@ static int teardown(void **state) {
   cast_slabs_fini(&slabs);
   CAST_ALWAYS(cast_mem_live() == 0);
   cast_big_flush();
+  cast_region_flush();
   return 0;
 }
 
@@ -169,11 +171,55 @@ static void failures(void **state) {
 }
 #endif
 
+/* Blocks that are lent outlive the Lua state's. */
+static void lent_blocks(void **state) {
+  CAST_UNUSED(state);
+  enum { N = 3000 };
+  static unsigned char *at[N];
+  for (int i = 0; i < N; i++) {
+    assert_non_null(at[i] = cast_slabs_lend(&slabs, 300));
+    fill(at[i], 300, (unsigned)i);
+  }
+  for (int i = 0; i < N; i += 2) cast_slabs_return(&slabs, at[i], 300);
+  for (int i = 0; i < N; i += 4) {
+    assert_non_null(at[i] = cast_slabs_lend(&slabs, 300));
+    fill(at[i], 300, (unsigned)i);
+  }
+  for (int i = 0; i < N; i++)
+    if (i % 4 != 2) check(at[i], 300, (unsigned)i);
+  for (int i = 0; i < N; i++)
+    if (i % 4 != 2) cast_slabs_return(&slabs, at[i], 300);
+}
+
+#ifndef CAST_PLAIN_MEMORY
+static void closed_while_lent(void **state) {
+  CAST_UNUSED(state);
+  enum { N = 3000 };
+  static void *at[N];
+  unsigned char *kept = cast_slabs_lend(&slabs, 300);
+  fill(kept, 300, 7);
+  for (int i = 0; i < N; i++) at[i] = make(100);
+  for (int i = 0; i < N; i++) drop(at[i], 100);
+  cast_slabs_close(&slabs);
+  assert_int_equal(slabs.nslabs, 1);
+  check(kept, 300, 7);
+  cast_slabs_return(&slabs, kept, 300);
+  assert_int_equal(slabs.nslabs, 1);
+  cast_slabs_fini(&slabs);
+  cast_slabs_lend(&slabs, 16);
+  cast_slabs_return(&slabs, slabs.at - 16, 16);
+  cast_slabs_close(&slabs);
+  assert_null(slabs.all);
+}
+#endif
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(contents_stay, setup, teardown),
     cmocka_unit_test_setup_teardown(the_limit_holds, setup, teardown),
+    cmocka_unit_test_setup_teardown(lent_blocks, setup, teardown),
 #ifndef CAST_PLAIN_MEMORY
+    cmocka_unit_test_setup_teardown(closed_while_lent, setup, teardown),
     cmocka_unit_test_setup_teardown(a_peak_passes, setup, teardown),
     cmocka_unit_test_setup_teardown(strays, setup, teardown),
     cmocka_unit_test_setup_teardown(failures, setup, teardown),

@@ -1,0 +1,161 @@
+/* region.c - where slabs come from: many of them out of one mapping.
+   SPDX-License-Identifier: MIT
+
+   The system is asked for CAST_REGION_SLABS slabs at a time: one by one each
+   would take a call, and next to each, for the sake of its alignment, a gap
+   that nobody uses but whose first page is touched. What is not cut off yet
+   of a region is not touched, so it takes no memory.
+
+   Owner: a slab is its user's, from cast_region_slab to cast_region_give. All
+   else is under one lock, a leaf: a slab is rare. Invariants:
+   1. A region is in `some` if it has a slab that is not used, and those with
+      none in use at all are at its end; `nempty` counts them.
+   2. The first word of a slab that is used is its region. */
+#include "region.h"
+
+#include "limits.h"
+#include "list.h"
+#include "lock.h"
+
+#ifdef CAST_PLAIN_MEMORY
+#define KEPT_MAX 0u /* tools are to see what is freed */
+#else
+#define KEPT_MAX CAST_REGIONS_KEPT
+#endif
+#define SIZE ((size_t)CAST_REGION_SLABS * CAST_SLAB_SIZE)
+
+typedef struct free_slab {
+  struct free_slab *next;
+} free_slab;
+
+typedef struct region {
+  cast_list link;  /* (c) in `some`, or in no list */
+  char *base;      /* (i) */
+  free_slab *free; /* (c) slabs that were given back */
+  uint32_t cut;    /* (c) slabs that were ever used: the first ones */
+  uint32_t used;   /* (c) slabs now */
+} region;
+
+static struct {
+  cast_lock lock;
+  cast_list some;  /* (c) regions with slabs to be had; zero before first use */
+  uint32_t nempty; /* (c) regions in it of which none is used */
+} all = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
+
+static region *region_of(cast_list *link) {
+  return CAST_CONTAINER(link, region, link);
+}
+
+/* With the lock. */
+static region *first(void) {
+  if (all.some.next == NULL) cast_list_init(&all.some);
+  return cast_list_empty(&all.some) ? NULL : region_of(all.some.next);
+}
+
+static region *new_region(void) {
+  region *r = cast_calloc(sizeof *r);
+  if (r == NULL) return NULL;
+  r->base = cast_alloc_aligned(CAST_SLAB_SIZE, SIZE);
+  if (r->base != NULL) return r;
+  cast_free(r);
+  return NULL;
+}
+
+static void free_region(region *r) {
+  CAST_ASSERT(r->used == 0);
+  cast_free_aligned(r->base, SIZE);
+  cast_free(r);
+}
+
+/* With the lock: a slab of r, which has one. */
+static void *take(region *r) {
+  free_slab *slab = r->free;
+  if (slab != NULL)
+    r->free = slab->next;
+  else
+    slab = (free_slab *)(void *)(r->base + (size_t)r->cut++ * CAST_SLAB_SIZE);
+  r->used++;
+  if (r->free == NULL && r->cut == CAST_REGION_SLABS)
+    cast_list_remove(&r->link);
+  memcpy(slab, &r, sizeof r);
+  return slab;
+}
+
+void *cast_region_slab(void) {
+  region *r;
+  void *slab = NULL;
+  bool was_empty = false;
+  if (cast_mem_fails()) return NULL;
+  cast_lock_take(&all.lock);
+  r = first();
+  if (r != NULL) {
+    was_empty = r->used == 0;
+    all.nempty -= was_empty;
+    slab = take(r);
+  }
+  cast_lock_drop(&all.lock);
+  if (was_empty) {
+    cast_mem_used(); /* the region, and what describes it */
+    cast_mem_used();
+  }
+  if (r != NULL) return slab;
+  /* Not under the lock. Should two threads come here, there are two. */
+  r = new_region();
+  if (r == NULL) return NULL;
+  cast_lock_take(&all.lock);
+  (void)first();
+  cast_list_unshift(&all.some, &r->link);
+  slab = take(r);
+  cast_lock_drop(&all.lock);
+  return slab;
+}
+
+void cast_region_give(void *slab) {
+  free_slab *s = slab;
+  region *r;
+  bool is_empty, kept;
+  memcpy(&r, slab, sizeof r);
+  cast_lock_take(&all.lock);
+  CAST_ASSERT(r->used > 0);
+  s->next = r->free;
+  r->free = s;
+  is_empty = --r->used == 0;
+  kept = !is_empty || all.nempty < KEPT_MAX;
+  cast_list_remove(&r->link);
+  if (!is_empty)
+    cast_list_unshift(&all.some, &r->link);
+  else if (kept)
+    cast_list_push(&all.some, &r->link);
+  all.nempty += is_empty && kept;
+  cast_lock_drop(&all.lock);
+  if (!kept) free_region(r);
+  if (!is_empty || !kept) return;
+  cast_mem_kept();
+  cast_mem_kept();
+}
+
+void cast_region_flush(void) {
+  region *r;
+  do {
+    cast_lock_take(&all.lock);
+    r = first();
+    if (r != NULL) r = region_of(all.some.prev);
+    if (r != NULL && r->used > 0) r = NULL;
+    if (r != NULL) {
+      cast_list_remove(&r->link);
+      all.nempty--;
+    }
+    cast_lock_drop(&all.lock);
+    if (r == NULL) break;
+    cast_mem_used();
+    cast_mem_used();
+    free_region(r);
+  } while (true);
+}
+
+size_t cast_region_kept(void) {
+  cast_lock_take(&all.lock);
+  size_t n = all.nempty;
+  cast_lock_drop(&all.lock);
+  return n * SIZE;
+}
