@@ -24,8 +24,8 @@ typedef struct kept {
 
 static struct {
   cast_lock lock;
-  size_t bytes;            /* (c) kept */
-  kept *free[CLASSES];     /* (c) */
+  size_t bytes;        /* (c) kept */
+  kept *free[CLASSES]; /* (c) */
 } cache = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 static unsigned log2_of(size_t size) {

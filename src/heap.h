@@ -3,20 +3,20 @@
 
    Owner: whoever owns the heap (a session, or the timer lock). Invariants:
    1. No entry's deadline is below its parent's, (i - 1) / 4.
-   2. at[i].node->index == i + 1 for every entry; index 0 means "not in". */
+   2. at[i].node->index == i + 1 for every entry; index 0 means "not in".
+   The deadline is in the entry only: a task's node takes four bytes. */
 #ifndef CAST_HEAP_H
 #define CAST_HEAP_H
 
 #include "base.h"
 
 typedef struct cast_heap_node {
-  uint64_t deadline_ns;
   uint32_t index; /* position + 1, or 0 */
 } cast_heap_node;
 
 typedef struct cast_heap {
   struct cast_heap_entry {
-    uint64_t deadline_ns; /* a copy, so that sifting touches one array */
+    uint64_t deadline_ns;
     cast_heap_node *node;
   } * at;
   uint32_t count;
@@ -28,7 +28,7 @@ void cast_heap_fini(cast_heap *h); /* must be empty */
 /* Makes room for one more entry: 0 or CASTING_ENOMEM. After it the next
    cast_heap_push cannot fail. */
 int cast_heap_reserve(cast_heap *h);
-void cast_heap_push(cast_heap *h, cast_heap_node *n);   /* n->deadline_ns set */
+void cast_heap_push(cast_heap *h, cast_heap_node *n, uint64_t deadline_ns);
 void cast_heap_remove(cast_heap *h, cast_heap_node *n); /* fine if not in */
 static inline cast_heap_node *cast_heap_top(const cast_heap *h) {
   return h->count == 0 ? NULL : h->at[0].node;

@@ -23,7 +23,11 @@ typedef struct cast_type {
 
 struct cast_object {
   const cast_type *type; /* (i) */
-  cast_object *next;     /* with no references left: in a list of the ended */
+  union {
+    cast_object *next; /* with no references left: in a list of the ended */
+    struct os_context *held; /* (w) before, of a task: its C stack, while it
+                                blocks in place */
+  };
   _Atomic uint32_t refs; /* (a) */
 };
 

@@ -62,11 +62,11 @@ static void on_orphan(cast_session *s, cast_post *p, bool closed) {
 /* -- deadlines of its tasks ----------------------------------------------- */
 
 static void expire(cast_session *s) {
-  cast_heap_node *n;
   uint64_t now;
   if (s->deadlines.count == 0) return;
   now = os_now();
-  while ((n = cast_heap_top(&s->deadlines)) != NULL && n->deadline_ns <= now) {
+  while (cast_heap_next(&s->deadlines) <= now) {
+    cast_heap_node *n = cast_heap_top(&s->deadlines);
     cast_heap_remove(&s->deadlines, n);
     cast_wait_interrupt(
       CAST_CONTAINER(n, cast_task, wait.deadline), CASTING_ETIMEOUT, now);
@@ -304,8 +304,8 @@ static void step(cast_session *s) {
   } else {
     os_context *to;
     t = CAST_CONTAINER(p, cast_task, post);
-    to = t->held;
-    t->held = NULL;
+    to = t->object.held;
+    t->object.held = NULL;
     cast_runner_jump(s->runner, to);
   }
 }

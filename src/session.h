@@ -124,6 +124,7 @@ typedef enum cast_status {
   CAST_CANCELLED
 } cast_status;
 
+/* Small, for there may be a million of them. */
 struct cast_task {
   cast_object object;    /* references: handles, messages, being unfinished */
   cast_post post;        /* link in the inbox or the ready list */
@@ -132,9 +133,8 @@ struct cast_task {
   cast_wait wait;
   cast_waiter waiter;     /* for waits with one case */
   cast_event done;        /* set at its end */
-  os_context *held;       /* (w) its C stack, while it blocks in place */
-  uint64_t id;            /* (i) unique in the process */
   uint64_t cancelled_ns;  /* (w) when it was cancelled */
+  uint32_t id;            /* (i) unique among four thousand million */
   _Atomic uint8_t status; /* (a) cast_status; relaxed: only reported */
   bool cancelled;         /* (w) level-triggered */
   bool finished;          /* (w) */
@@ -270,7 +270,7 @@ static inline cast_task *cast_session_take(cast_session *s) {
   cast_task *t;
   if (p == NULL || p->run != NULL || s->budget == 0) return NULL;
   t = CAST_CONTAINER(p, cast_task, post);
-  if (CAST_UNLIKELY(t->held != NULL)) return NULL;
+  if (CAST_UNLIKELY(t->object.held != NULL)) return NULL;
   cast_session_shift(s);
   s->budget--;
   CAST_ASSERT(t->session == s && !t->finished);

@@ -8,7 +8,7 @@
 
 #include "../include/casting.h"
 
-static _Atomic uint64_t last_id;
+static _Atomic uint32_t last_id;
 
 void cast_task_init(cast_task *t, cast_session *s, const cast_type *type) {
   cast_object_init(&t->object, type);
@@ -41,7 +41,7 @@ int cast_task_start(cast_task *t, cast_session *self) {
 
 void cast_task_finish(cast_task *t, cast_status how) {
   cast_session *s = t->session;
-  CAST_ASSERT(!t->finished && t->held == NULL);
+  CAST_ASSERT(!t->finished && t->object.held == NULL);
   t->finished = true;
   /* Relaxed: joiners are ordered by the event, others only report it. */
   atomic_store_explicit(&t->status, (uint8_t)how, memory_order_relaxed);
@@ -82,9 +82,9 @@ void cast_task_block(cast_task *t) {
   cast_session *s = t->session;
   cast_runner *r = s->runner;
   s->current = NULL;
-  cast_runner_fork(r, &t->held);
+  cast_runner_fork(r, &t->object.held);
   /* Back, perhaps on another thread: everything is read anew. */
-  CAST_ASSERT(t->held == NULL);
+  CAST_ASSERT(t->object.held == NULL);
   cast_runner_arrived(s->runner);
   s->current = t;
   atomic_store_explicit(&t->status, CAST_RUNNING, memory_order_relaxed);

@@ -33,8 +33,8 @@ void cast_timer_kick(void) {
 /* Into the heap; true: the sleeper sleeps too long. */
 static bool push_locked(cast_timer *t, uint64_t deadline_ns) {
   bool kick = deadline_ns < timers.sleeping_ns;
-  t->node.deadline_ns = deadline_ns;
-  cast_heap_push(&timers.heap, &t->node);
+  t->deadline_ns = deadline_ns;
+  cast_heap_push(&timers.heap, &t->node, deadline_ns);
   if (kick) timers.sleeping_ns = deadline_ns;
   return kick;
 }
@@ -54,7 +54,7 @@ int cast_timer_set(cast_timer *t, uint64_t deadline_ns) {
 bool cast_timer_sooner(cast_timer *t, uint64_t deadline_ns) {
   bool sooner, kick = false;
   cast_lock_take(&timers.lock);
-  sooner = t->node.index != 0 && deadline_ns < t->node.deadline_ns;
+  sooner = t->node.index != 0 && deadline_ns < t->deadline_ns;
   if (sooner) {
     cast_heap_remove(&timers.heap, &t->node);
     kick = push_locked(t, deadline_ns); /* into its own room */
@@ -86,16 +86,16 @@ bool cast_timers_pending(void) {
 
 void cast_timer_again(cast_timer *t, uint64_t deadline_ns) {
   CAST_ASSERT(cast_lock_held(&timers.lock));
-  t->node.deadline_ns = deadline_ns;
+  t->deadline_ns = deadline_ns;
   /* The room its own entry had is still there. */
-  cast_heap_push(&timers.heap, &t->node);
+  cast_heap_push(&timers.heap, &t->node, deadline_ns);
 }
 
 /* Fires what is due; returns those that want to go on without the lock. */
 static cast_timer *fire_due(uint64_t now) {
   cast_timer *after = NULL;
-  cast_heap_node *n;
-  while ((n = cast_heap_top(&timers.heap)) != NULL && n->deadline_ns <= now) {
+  while (cast_heap_next(&timers.heap) <= now) {
+    cast_heap_node *n = cast_heap_top(&timers.heap);
     cast_timer *t = CAST_CONTAINER(n, cast_timer, node);
     cast_heap_remove(&timers.heap, n);
     if (!t->fire(t)) continue;

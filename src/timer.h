@@ -16,7 +16,8 @@
 
 typedef struct cast_timer cast_timer;
 struct cast_timer {
-  cast_heap_node node; /* (timer lock) */
+  cast_heap_node node;  /* (timer lock) */
+  uint64_t deadline_ns; /* (timer lock) */
   /* (i) Called with the lock held; may call cast_timer_again, with a deadline
      that has not passed. True: have `after` called, without the lock; what
      keeps the timer alive until then is fire's business. */

@@ -30,8 +30,7 @@ void cast_waiter_unlink(cast_waiter *w) {
 
 void cast_wait_until(cast_task *t, uint64_t deadline_ns) {
   if (deadline_ns == OS_FOREVER) return;
-  t->wait.deadline.deadline_ns = deadline_ns;
-  cast_heap_push(&t->session->deadlines, &t->wait.deadline);
+  cast_heap_push(&t->session->deadlines, &t->wait.deadline, deadline_ns);
 }
 
 bool cast_wait_claim_own(cast_task *t) {

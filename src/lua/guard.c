@@ -175,7 +175,7 @@ static verdict judge(cast_ltask *t, uint64_t now) {
   verdict v = {false, NULL, 0, OS_FOREVER};
   lua_State *L = t->at;
   uint64_t grace = 0; /* of the shields passed */
-  for (cast_guard *g = t->guards; g != NULL; g = g->outer) {
+  for (cast_guard *g = cast_guards(t); g != NULL; g = g->outer) {
     uint64_t at = g->deadline_ns;
     if (g->L != L && !is_live(g->L)) continue;
     if (g->shield) {
@@ -247,7 +247,7 @@ uint64_t cast_guard_next(cast_ltask *t, uint64_t now_ns) {
 
 uint64_t cast_guard_soonest(cast_ltask *t) {
   uint64_t at = t->core.cancelled ? t->core.cancelled_ns : OS_FOREVER;
-  for (cast_guard *g = t->guards; g != NULL; g = g->outer)
+  for (cast_guard *g = cast_guards(t); g != NULL; g = g->outer)
     at = earlier(at, g->deadline_ns);
   return at;
 }
@@ -265,7 +265,7 @@ uint64_t cast_guard_spared(cast_task *core, uint64_t now_ns) {
 
 static void unlink_guard(cast_guard *g) {
   if (g->task == NULL) return;
-  for (cast_guard **p = &g->task->guards; *p != NULL; p = &(*p)->outer)
+  for (cast_guard **p = &g->task->extra->guards; *p != NULL; p = &(*p)->outer)
     if (*p == g) {
       *p = g->outer;
       break;
@@ -274,7 +274,7 @@ static void unlink_guard(cast_guard *g) {
 }
 
 void cast_guard_leave(cast_ltask *t) {
-  while (t->guards != NULL) unlink_guard(t->guards);
+  while (cast_guards(t) != NULL) unlink_guard(cast_guards(t));
 }
 
 static int guard_gc(lua_State *L) {
@@ -311,6 +311,7 @@ static cast_guard *push_guard(lua_State *L, const char *what) {
   cast_state *S = cast_state_here(L);
   cast_task *core = S->session.current;
   bool other = core == NULL || cast_ltask_of(core)->co.L != L;
+  cast_extra *x;
   cast_guard *g;
   if (core == NULL)
     luaL_error(L, "%s: cannot be used here: not in a task", what);
@@ -323,10 +324,12 @@ static cast_guard *push_guard(lua_State *L, const char *what) {
   push_meta(L);
   lua_setmetatable(L, -2);
   if (other) anchor(L);
+  x = cast_extra_make(cast_ltask_of(core));
+  if (x == NULL) cast_raise_memory(L);
   g->L = L;
   g->task = cast_ltask_of(core);
-  g->outer = g->task->guards;
-  g->task->guards = g;
+  g->outer = x->guards;
+  x->guards = g;
   return g;
 }
 
@@ -386,7 +389,7 @@ static void push_shield(lua_State *L) {
 int cast_lib_prolong(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_task *core = S->session.current;
-  cast_guard *g = core != NULL ? cast_ltask_of(core)->guards : NULL;
+  cast_guard *g = core != NULL ? cast_guards(cast_ltask_of(core)) : NULL;
   if (g != NULL && g->shield) g->grace_ns = 2 * (uint64_t)CAST_GRACE_NS;
   return 0;
 }

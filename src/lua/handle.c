@@ -138,8 +138,7 @@ cast_handle *cast_handle_new(lua_State *L, const cast_type *type) {
   cast_handle *h;
   if (S == NULL || S->closing) cast_raise_closed(L);
 #if CAST_LUA >= 504
-  /* The user value keeps the results of a task. */
-  h = lua_newuserdatauv(L, sizeof *h, type == &cast_task_type ? 1 : 0);
+  h = lua_newuserdatauv(L, sizeof *h, 0);
 #else
   h = lua_newuserdata(L, sizeof *h);
 #endif

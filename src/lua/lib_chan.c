@@ -315,7 +315,7 @@ typedef struct ticker {
 
 static bool ticker_fire(cast_timer *timer) {
   ticker *k = CAST_CONTAINER(timer, ticker, timer);
-  uint64_t now = os_now(), next = timer->node.deadline_ns + k->period_ns;
+  uint64_t now = os_now(), next = timer->deadline_ns + k->period_ns;
   cast_waiter w;
   memset(&w, 0, sizeof w);
   cast_pack_number((double)now * 1e-9, &w.msg);
@@ -374,24 +374,26 @@ static void bad_case(lua_State *L, int i, const char *what) {
 }
 
 /* Room for n cases in t, all zero. */
-static cast_case *make_cases(lua_State *L, cast_ltask *t, uint32_t n) {
-  for (uint32_t i = 0; i < t->ncases; i++)
-    cast_msg_drop(&t->cases[i].waiter.msg);
-  t->ncases = 0;
-  if (n > t->room) {
-    cast_case *cases = cast_realloc(t->cases, n * sizeof *cases);
+static cast_extra *make_cases(lua_State *L, cast_ltask *t, uint32_t n) {
+  cast_extra *x = cast_extra_make(t);
+  if (x == NULL) cast_raise_memory(L);
+  for (uint32_t i = 0; i < x->ncases; i++)
+    cast_msg_drop(&x->cases[i].waiter.msg);
+  x->ncases = 0;
+  if (n > x->room) {
+    cast_case *cases = cast_realloc(x->cases, n * sizeof *cases);
     if (cases == NULL) cast_raise_memory(L);
-    t->cases = cases;
-    t->room = n;
+    x->cases = cases;
+    x->room = n;
   }
-  if (n > 0) memset(t->cases, 0, n * sizeof *t->cases);
-  t->ncases = n;
-  return t->cases;
+  if (n > 0) memset(x->cases, 0, n * sizeof *x->cases);
+  x->ncases = n;
+  return x;
 }
 
 /* {channel, value, ...} on the top of the stack: a send. Leaves the channel's
    place in `k`; packs the values. */
-static void send_case(lua_State *L, cast_state *S, cast_ltask *t, int i) {
+static void send_case(lua_State *L, cast_state *S, cast_extra *x, int i) {
   int n = (int)lua_rawlen(L, -1), table = lua_gettop(L);
   cast_chan *c;
   cast_msg m;
@@ -404,28 +406,28 @@ static void send_case(lua_State *L, cast_state *S, cast_ltask *t, int i) {
   if (n < 2 || lua_isnil(L, table + 2))
     bad_case(L, i, "the first value to send cannot be nil");
   memset(&m, 0, sizeof m);
-  /* Packing may call __save, and that anything: t->cases is not held. */
+  /* Packing may call __save, and that anything: x->cases is not held. */
   lua_pushfstring(L, "case %d, value", i);
   lua_insert(L, table + 1); /* the channel and its values move up */
   cast_pack_values(L, S, table + 3, n - 1, lua_tostring(L, table + 1), &m);
-  if (t->ncases < (uint32_t)i) {
+  if (x->ncases < (uint32_t)i) {
     cast_pack_undo(S->packer, L, &m);
     luaL_error(L, "select called in the __save of a value of a select");
   }
-  t->cases[i - 1].chan = c;
-  t->cases[i - 1].sending = true;
-  cast_msg_move(&t->cases[i - 1].waiter.msg, &m);
+  x->cases[i - 1].chan = c;
+  x->cases[i - 1].sending = true;
+  cast_msg_move(&x->cases[i - 1].waiter.msg, &m);
   lua_settop(L, table);
 }
 
-static void read_case(lua_State *L, cast_state *S, cast_ltask *t, int i) {
+static void read_case(lua_State *L, cast_state *S, cast_extra *x, int i) {
   cast_object *o;
   lua_rawgeti(L, 1, i);
   o = cast_handle_known(L, S, -1);
   if (o != NULL && o->type == &cast_chan_type) {
-    t->cases[i - 1].chan = CAST_CONTAINER(o, cast_chan, object);
+    x->cases[i - 1].chan = CAST_CONTAINER(o, cast_chan, object);
   } else if (lua_istable(L, -1)) {
-    send_case(L, S, t, i);
+    send_case(L, S, x, i);
   } else if (lua_toboolean(L, -1)) {
     bad_case(L, i,
       lua_pushfstring(L, "channel or {channel, value, ...} expected, got %s",
@@ -437,8 +439,8 @@ static void read_case(lua_State *L, cast_state *S, cast_ltask *t, int i) {
 /* Pushes the index and what the operation gives. */
 static int push_case(
   lua_State *L, cast_state *S, cast_ltask *t, uint32_t i, int result) {
-  cast_case *c = &t->cases[i];
-  if (t->ncases > 1 || result != 0) cast_unsend(L, S, t);
+  cast_case *c = &t->extra->cases[i];
+  if (t->extra->ncases > 1 || result != 0) cast_unsend(L, S, t);
   lua_pushinteger(L, (lua_Integer)i + 1);
   if (result != 0) return 1 + cast_push_failure(L, result);
   if (!c->sending) return 1 + cast_rebuild_values(L, S, t, &c->waiter.msg);
@@ -517,16 +519,17 @@ int cast_lib_select(lua_State *L) {
   uint64_t deadline = OS_FOREVER;
   uint32_t n, which = 0;
   cast_ltask *t;
+  cast_extra *x;
   int rc;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   n = count_cases(L, &timed);
   if (timed) deadline = select_timeout(L, &now);
   t = now ? cast_scratch(L, S) : cast_enter(L, S, deadline);
-  make_cases(L, t, n);
-  for (uint32_t i = 1; i <= n; i++) read_case(L, S, t, (int)i);
-  rc = cast_select(&S->session, now ? NULL : &t->core, t->cases, n, &which);
-  t->arg = t->cases;
+  x = make_cases(L, t, n);
+  for (uint32_t i = 1; i <= n; i++) read_case(L, S, x, (int)i);
+  rc = cast_select(&S->session, now ? NULL : &t->core, x->cases, n, &which);
+  t->arg = x->cases;
   if (rc == CAST_PARKED) {
     t->selecting = true;
     return cast_park(L, S, t, deadline, finish_select);

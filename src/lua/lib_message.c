@@ -51,11 +51,12 @@ bool cast_message_callable(lua_State *L, int i) {
 }
 
 void cast_unsend(lua_State *L, cast_state *S, cast_ltask *t) {
+  cast_extra *x = t->extra;
   cast_msg *m = &t->core.waiter.msg;
   if (!cast_msg_empty(m)) cast_pack_undo(S->packer, L, m);
-  for (uint32_t i = 0; i < t->ncases; i++) {
-    m = &t->cases[i].waiter.msg;
-    if (t->cases[i].sending && !cast_msg_empty(m))
+  for (uint32_t i = 0; x != NULL && i < x->ncases; i++) {
+    m = &x->cases[i].waiter.msg;
+    if (x->cases[i].sending && !cast_msg_empty(m))
       cast_pack_undo(S->packer, L, m);
   }
 }

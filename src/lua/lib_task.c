@@ -166,8 +166,8 @@ static int task_traceback(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *t = cast_ltask_check(L, 1);
   if (cast_event_is_set(&t->core.done)) {
-    if (t->failure == NULL) return 0;
-    lua_pushstring(L, cast_failure_traceback(t->failure));
+    if (cast_failed(t) == NULL) return 0;
+    lua_pushstring(L, cast_failure_traceback(cast_failed(t)));
   } else if (t == cast_current(S)) {
     luaL_traceback(L, L, NULL, 1);
   } else if (t->core.session == &S->session && t->co.L != NULL) {

@@ -33,8 +33,8 @@ static bool describe(cast_ltask *t, char *text) {
   /* Relaxed: ordered by the event that is set. */
   unsigned how = atomic_load_explicit(&t->core.status, memory_order_relaxed);
   const char *why = "out of memory";
-  if (how == CAST_FAILED && t->failure != NULL)
-    why = cast_failure_error(t->failure);
+  if (how == CAST_FAILED && cast_failed(t) != NULL)
+    why = cast_failure_error(cast_failed(t));
   if (how == CAST_FAILED)
     (void)snprintf(text, CAST_REASON_MAX, "linked task %u failed: %s", id, why);
   else if (how == CAST_CANCELLED && cast_cancel_reason(t) != NULL)

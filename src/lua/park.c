@@ -138,19 +138,24 @@ static bool called_by_lua(lua_State *L) {
    a constructor of __save), which may receive in turn, so the message does not
    stay in the task's waiter. One that an error has left behind is found by
    its place in the call stack, or when the task can yield: then nothing is
-   being rebuilt in it. */
+   being rebuilt in it. There are few at a time, so all of a session are in
+   one list. */
 struct cast_rebuild {
   cast_rebuild *outer;
+  cast_ltask *task;
   lua_State *L;
   int depth; /* calls on L; 0: unknown */
   cast_msg msg;
 };
 
-/* Drops the innermost rebuilds, down to `last`, which stays. */
-void cast_rebuild_drop(cast_ltask *t, cast_rebuild *last) {
-  while (t->rebuilds != last) {
-    cast_rebuild *b = t->rebuilds;
-    t->rebuilds = b->outer;
+void cast_rebuild_drop(cast_state *S, cast_ltask *t, const cast_rebuild *last) {
+  cast_rebuild **link = &S->rebuilds, *b;
+  while ((b = *link) != NULL && b != last) {
+    if (t != NULL && b->task != t) {
+      link = &b->outer;
+      continue;
+    }
+    *link = b->outer;
     cast_msg_drop(&b->msg);
     cast_free(b);
   }
@@ -164,16 +169,17 @@ static int call_depth(lua_State *L) {
 }
 
 /* In a place that cannot yield: which rebuilds have been left by an error? */
-static void drop_stale(lua_State *L, cast_ltask *t) {
-  cast_rebuild *b = t->rebuilds;
+static void drop_stale(lua_State *L, cast_state *S, cast_ltask *t) {
+  cast_rebuild *b = S->rebuilds;
   int depth = call_depth(L);
-  while (b != NULL && b->L == L && b->depth >= depth) b = b->outer;
-  cast_rebuild_drop(t, b);
+  while (b != NULL && (b->task != t || (b->L == L && b->depth >= depth)))
+    b = b->outer;
+  cast_rebuild_drop(S, t, b);
 }
 
 int cast_rebuild_values(
   lua_State *L, cast_state *S, cast_ltask *t, cast_msg *m) {
-  cast_rebuild *b;
+  cast_rebuild *b, **link;
   int n;
   if (CAST_LIKELY(cast_quick_unpack(L, m))) return 1;
   /* A value takes a byte at least. Where a C function's own slots will do,
@@ -187,14 +193,16 @@ int cast_rebuild_values(
   b = S->rebuild != NULL ? S->rebuild : cast_alloc(sizeof *b);
   if (b == NULL) cast_raise_memory(L);
   S->rebuild = NULL;
-  b->outer = t->rebuilds;
+  b->outer = S->rebuilds;
+  b->task = t;
   b->L = L;
   b->depth = L == t->co.L ? 0 : call_depth(L);
   cast_msg_move(&b->msg, m);
-  t->rebuilds = b;
+  S->rebuilds = b;
   n = cast_unpack(S->packer, L, &b->msg);
-  cast_rebuild_drop(t, b);
-  t->rebuilds = b->outer;
+  cast_rebuild_drop(S, t, b);
+  for (link = &S->rebuilds; *link != b; link = &(*link)->outer) continue;
+  *link = b->outer;
   cast_free(S->rebuild); /* of another one meanwhile */
   S->rebuild = b;
   return n;
@@ -218,11 +226,11 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   if (deadline_ns != OS_FOREVER && cast_wait_reserve(core) != 0)
     cast_raise_memory(L);
   t->in_place = L != t->co.L || !cast_yieldable(L);
-  if (CAST_UNLIKELY(t->rebuilds != NULL)) {
+  if (CAST_UNLIKELY(S->rebuilds != NULL)) {
     if (t->in_place)
-      drop_stale(L, t);
+      drop_stale(L, S, t);
     else
-      cast_rebuild_drop(t, NULL);
+      cast_rebuild_drop(S, t, NULL);
   }
 #if CAST_HAS_YIELDK
   if (!t->in_place) return t;
@@ -256,7 +264,7 @@ void cast_call_hook(lua_State *L, cast_state *S) {
 
 void cast_wait_over(cast_ltask *t) {
   cast_wait_done(&t->core);
-  if (t->selecting) cast_select_done(t->cases, t->ncases);
+  if (t->selecting) cast_select_done(t->extra->cases, t->extra->ncases);
   t->selecting = false;
 }
 

@@ -7,7 +7,7 @@
    coroutine again, and a task that waits for its turn costs some slots instead
    of a coroutine. There are two such stacks, so that one can drain while the
    other fills. Owner: the session's. Invariants:
-   1. A task with `nstart` > 0 has that many values at `start` of stack
+   1. A task with `nstart` > 0 has that many values at cast_start of stack
       `startup`, and counts in `waiting` of it.
    2. With `waiting` at zero a stack is empty. */
 #include "state.h"
@@ -36,7 +36,7 @@ bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
   s = choose(L, S);
   /* One slot more: for the copy on its way to the coroutine. */
   if (!lua_checkstack(s->L, n + 1)) return false;
-  t->start = (uint32_t)lua_gettop(s->L) + 1;
+  *cast_start(t) = lua_gettop(s->L) + 1;
   t->nstart = (uint8_t)n;
   t->startup = S->startup;
   s->waiting++;
@@ -46,7 +46,7 @@ bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
 
 void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co) {
   cast_startup *s = &S->startups[t->startup];
-  int first = (int)t->start, end = first + t->nstart;
+  int first = *cast_start(t), end = first + t->nstart;
   for (int i = first; i < end; i++) {
     if (co != NULL) {
       lua_pushvalue(s->L, i);

@@ -152,6 +152,7 @@ static void pool_close(cast_session *s) {
   if (S->pending != NULL) cast_unref(S->pending);
   S->pending = NULL;
   lua_close(L);
+  cast_rebuild_drop(S, NULL, NULL);
   cast_slabs_close(&S->slabs);
   S->L = S->work = NULL;
   leave_tree(S);
@@ -321,6 +322,7 @@ void cast_state_end(lua_State *L) {
   all = unwind(S, L);
   S->closing = true;
   cast_guard_leave(S->main);
+  cast_rebuild_drop(S, NULL, NULL);
   cast_host_unwatch(S->host); /* the timer looks at the Lua state */
   if (S->host->finding != NULL) cast_unref(S->host->finding);
   S->host->finding = NULL;

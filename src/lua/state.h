@@ -21,6 +21,7 @@
 #include "../slab.h"
 #include "compat.h"
 #include "handle.h"
+#include "lib.h"
 #include "pack.h"
 
 typedef struct cast_state cast_state;
@@ -32,7 +33,7 @@ typedef struct cast_reason cast_reason;
 /* A coroutine and its anchor in the registry. */
 typedef struct cast_coroutine {
   lua_State *L;
-  int ref;
+  int ref; /* without L: see cast_start */
 } cast_coroutine;
 
 /* Pushes the results of the wait that t has just ended, on L, and returns
@@ -47,39 +48,52 @@ enum { CAST_OWN, CAST_SHARED, CAST_KEPT };
 /* A message whose values are being rebuilt: see park.c. */
 typedef struct cast_rebuild cast_rebuild;
 
+/* What few tasks need. */
+typedef struct cast_extra {
+  cast_case *cases;             /* of its latest select */
+  uint32_t ncases;              /* used */
+  uint32_t room;                /* allocated */
+  struct cast_failure *failure; /* of a failed task; fixed at its end */
+  struct cast_guard *guards;    /* it is in, the innermost first */
+} cast_extra;
+
+/* Small, for there may be a million of them. */
 struct cast_ltask {
   cast_task core;
   cast_coroutine co;
-  cast_finish finish;     /* of the wait under way */
-  void *arg;              /* finish's own */
-  cast_rebuild *rebuilds; /* the innermost first */
-  cast_case *cases;       /* of its latest select */
-  uint32_t ncases;        /* used */
-  uint32_t room;          /* allocated */
-  uint32_t start;         /* fresh: where its function and arguments lie */
-  uint8_t nstart;         /* how many these are; 0: in its coroutine */
-  bool startup;           /* on which stack (starting.c) */
-  bool fresh;             /* not resumed yet */
-  bool lent;              /* its memory is from the session's slabs */
-  bool remote;            /* its function is still packed in core.waiter.msg */
-  bool parked;            /* yielded by cast_park, not by the user */
-  bool selecting;         /* its cases stand in the queues of channels */
-  bool in_place;          /* the wait under way keeps the C stack */
-  bool closing;           /* its coroutine's pending variables are closed */
-  bool hooked;            /* a hook has raised: Lua forgets to allow hooks */
-  bool raising;           /* (5.1, LuaJIT) a hook is to raise an error in it */
-  _Atomic uint8_t shared; /* (a) CAST_OWN, CAST_SHARED or CAST_KEPT */
-  bool stored;            /* results lie in the local handle */
-  bool packed;            /* results lie in core.waiter.msg */
-  bool unsendable;        /* packed is only the reason why they cannot cross */
-  _Atomic bool joined;    /* (a) somebody has received the failure */
-  struct cast_failure *failure;  /* of a failed task; fixed at its end */
-  struct cast_guard *guards;     /* it is in, the innermost first */
+  cast_finish finish;            /* of the wait under way */
+  void *arg;                     /* finish's own */
+  cast_extra *extra;             /* made when first needed (cast_extra_make) */
   lua_State *at;                 /* the coroutine of its latest wait */
   uint64_t limit_ns;             /* waits: the call's own deadline */
   _Atomic(cast_reason *) reason; /* (a) one reference; not NULL: it is to be
                                     cancelled, as soon as its owner knows */
+  _Atomic uint8_t shared;        /* (a) CAST_OWN, CAST_SHARED or CAST_KEPT */
+  _Atomic bool joined;           /* (a) somebody has received the failure */
+  uint8_t nstart;      /* how many values it starts with; 0: in its coroutine */
+  bool parked;         /* yielded by cast_park, not by the user */
+  bool in_place;       /* the wait under way keeps the C stack */
+  bool fresh;          /* not resumed yet */
+  bool lent : 1;       /* its memory is from the session's slabs */
+  bool remote : 1;     /* its function is still packed in core.waiter.msg */
+  bool startup : 1;    /* on which stack its values lie (starting.c) */
+  bool selecting : 1;  /* its cases stand in the queues of channels */
+  bool closing : 1;    /* its coroutine's pending variables are closed */
+  bool hooked : 1;     /* a hook has raised: Lua forgets to allow hooks */
+  bool raising : 1;    /* (5.1, LuaJIT) a hook is to raise an error in it */
+  bool stored : 1;     /* results lie in the local handle */
+  bool packed : 1;     /* results lie in core.waiter.msg */
+  bool unsendable : 1; /* packed is only the reason why they cannot cross */
 };
+
+static inline struct cast_guard *cast_guards(const cast_ltask *t) {
+  return t->extra != NULL ? t->extra->guards : NULL;
+}
+static inline struct cast_failure *cast_failed(const cast_ltask *t) {
+  return t->extra != NULL ? t->extra->failure : NULL;
+}
+/* The values that a fresh task starts with lie from here on. */
+static inline int *cast_start(cast_ltask *t) { return &t->co.ref; }
 
 /* Function and arguments of tasks that have not begun (starting.c). */
 typedef struct cast_startup {
@@ -106,8 +120,9 @@ struct cast_state {
   cast_object *pending;  /* see invariant 3 */
   cast_rebuild *rebuild; /* one that is free, or NULL */
   cast_startup startups[2];
-  bool startup;         /* which of them takes new tasks */
-  cast_coroutine *idle; /* finished coroutines, to be used again */
+  bool startup;           /* which of them takes new tasks */
+  cast_rebuild *rebuilds; /* the innermost of each task first */
+  cast_coroutine *idle;   /* finished coroutines, to be used again */
   uint32_t nidle;
   uint32_t idle_room;
   cast_state *root; /* (i) the host whose end closes this one; may be self */
@@ -265,10 +280,14 @@ extern const cast_session_ops cast_host_ops;
 cast_ltask *cast_ltask_make(cast_state *home, bool own);
 /* The same with its handle pushed on L instead. Raises. */
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own);
+/* t->extra, made if it was not there; NULL: out of memory. */
+cast_extra *cast_extra_make(cast_ltask *t);
 /* Resumes it until it waits or ends, and then others (ops->resume). */
 void cast_ltask_resume(cast_session *s, cast_task *t);
 /* The task whose handle is argument i. Raises. */
 cast_ltask *cast_ltask_check(lua_State *L, int i);
+/* -- outcome.c ------------------------------------------------------------ */
+
 /* Pushes how t ended: true, results... or false, error. `self` is the task
    (or main program) that asks; its waiter.msg is scratch. */
 int cast_ltask_outcome(
@@ -278,6 +297,14 @@ int cast_ltask_outcome(
 bool cast_ltask_share(cast_ltask *t);
 /* A handle of t is about to cross: its results must be able to. Raises. */
 void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t);
+/* Its coroutine has ended with `nres` results on its stack. */
+typedef struct cast_ending {
+  cast_state *S;
+  cast_ltask *t;
+  int nres;
+} cast_ending;
+/* Protected, with a cast_ending: keeps the results for who joins. */
+int cast_ltask_keep(lua_State *L);
 
 /* -- cancel.c ------------------------------------------------------------- */
 
@@ -337,7 +364,7 @@ static inline bool cast_guarded(const cast_ltask *t) {
       atomic_load_explicit(&S->close_posted, memory_order_relaxed))
     return true;
 #endif
-  return t->core.cancelled || t->guards != NULL;
+  return t->core.cancelled || cast_guards(t) != NULL;
 }
 /* Where the functions written in Lua are said to be. */
 #define CAST_GUARD_SOURCE "[casting]"
@@ -420,7 +447,7 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
   if (CAST_UNLIKELY(core == NULL)) return cast_enter(L, S, OS_FOREVER);
   t = cast_ltask_of(core);
   if (CAST_UNLIKELY(L != t->co.L || cast_guarded(t) ||
-                    !cast_msg_empty(&core->waiter.msg) || t->rebuilds != NULL ||
+                    !cast_msg_empty(&core->waiter.msg) || S->rebuilds != NULL ||
                     !lua_isyieldable(L)))
     return cast_enter(L, S, OS_FOREVER);
   t->at = L;
@@ -475,8 +502,9 @@ int cast_deliver(cast_state *S, cast_ltask *t);
    when one cannot be rebuilt. */
 int cast_rebuild_values(
   lua_State *L, cast_state *S, cast_ltask *t, cast_msg *m);
-/* Forgets what failed rebuilds have left. */
-void cast_rebuild_drop(cast_ltask *t, cast_rebuild *last);
+/* Forgets what failed rebuilds of t (NULL: of all) have left, down to `last`,
+   which stays. */
+void cast_rebuild_drop(cast_state *S, cast_ltask *t, const cast_rebuild *last);
 /* Timeouts: an optional number of seconds at argument i. */
 uint64_t cast_deadline(lua_State *L, int i);
 uint64_t cast_deadline_in(double seconds);
@@ -538,26 +566,6 @@ void cast_unsend(lua_State *L, cast_state *S, cast_ltask *t);
 /* The task, or main program, that calls, as the scratch (waiter.msg) of what
    does not wait: works where tasks do not run, too, such as in finalizers. */
 cast_ltask *cast_scratch(lua_State *L, cast_state *S);
-
-/* -- the functions of the module, by the files that have them ------------- */
-
-int cast_lib_channel(lua_State *L);
-int cast_lib_named(lua_State *L);
-int cast_lib_after(lua_State *L);
-int cast_lib_every(lua_State *L);
-int cast_lib_select(lua_State *L);
-int cast_lib_spawn(lua_State *L);
-int cast_lib_self(lua_State *L);
-int cast_lib_yield(lua_State *L);
-int cast_lib_sleep(lua_State *L);
-int cast_lib_session(lua_State *L);
-int cast_lib_pack(lua_State *L);
-int cast_lib_transferable(lua_State *L);
-int cast_lib_with_timeout(lua_State *L);
-int cast_lib_shield(lua_State *L);
-int cast_lib_run(lua_State *L);
-int cast_lib_poll(lua_State *L);
-int cast_lib_fd(lua_State *L);
 
 /* -- lib_host.c ----------------------------------------------------------- */
 

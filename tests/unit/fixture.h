@@ -126,7 +126,7 @@ static inline unit_task *unit_task_of(cast_task *t) {
 static inline void unit_task_free(cast_object *o) {
   unit_task *t = CAST_CONTAINER(o, unit_task, core.object);
   cast_session *s = t->core.session;
-  CAST_ALWAYS(t->core.held == NULL && cast_list_empty(&t->core.link));
+  CAST_ALWAYS(cast_list_empty(&t->core.link));
   cast_msg_drop(&t->core.waiter.msg);
   cast_free(t);
   cast_session_drop(s);

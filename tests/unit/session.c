@@ -324,7 +324,7 @@ static void alarm_is_never_later(void **state) {
     assert_int_equal(cast_task_start(&t[i]->core, NULL), 0);
     assert_int_equal(run(), CAST_RUN_IDLE);
     assert_true(cast_session_next(&sess->core) == least);
-    assert_true(sess->core.alarm.node.deadline_ns == least);
+    assert_true(sess->core.alarm.deadline_ns == least);
   }
   push(0, close_empty);
   assert_int_equal(run(), CAST_RUN_GONE);

@@ -24,7 +24,7 @@ static void fire_now(void) { cast_timer_sleep(cast_timer_ticket(), 1); }
 
 static bool on_fire(cast_timer *t) {
   entry *e = CAST_CONTAINER(t, entry, timer);
-  CAST_ALWAYS(os_now() >= t->node.deadline_ns && t->node.index == 0);
+  CAST_ALWAYS(os_now() >= t->deadline_ns && t->node.index == 0);
   CAST_ALWAYS(nfired < LOG);
   fired[nfired++] = (size_t)(e - entries);
   e->fired++;
@@ -55,8 +55,8 @@ static void due_in_order(void **state) {
   fire_now();
   assert_int_equal(nfired, TIMERS - TIMERS / 4);
   for (uint32_t k = 1; k < nfired; k++)
-    assert_true(entries[fired[k - 1]].timer.node.deadline_ns <
-                entries[fired[k]].timer.node.deadline_ns);
+    assert_true(entries[fired[k - 1]].timer.deadline_ns <
+                entries[fired[k]].timer.deadline_ns);
   fire_now();
   assert_int_equal(nfired, TIMERS - TIMERS / 4); /* once */
   for (size_t i = 3; i < TIMERS; i += 4) cast_timer_remove(&entries[i].timer);
