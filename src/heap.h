@@ -33,6 +33,11 @@ void cast_heap_remove(cast_heap *h, cast_heap_node *n); /* fine if not in */
 static inline cast_heap_node *cast_heap_top(const cast_heap *h) {
   return h->count == 0 ? NULL : h->at[0].node;
 }
+/* That of n, which is in. */
+static inline uint64_t cast_heap_deadline(
+  const cast_heap *h, const cast_heap_node *n) {
+  return h->at[n->index - 1].deadline_ns;
+}
 /* Earliest deadline, or UINT64_MAX. */
 static inline uint64_t cast_heap_next(const cast_heap *h) {
   return h->count == 0 ? UINT64_MAX : h->at[0].deadline_ns;

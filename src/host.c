@@ -59,7 +59,7 @@ static void be_at_tasks(cast_host *h) {
   now = os_now();
   /* The monitor may have slept while the main program ran. */
   cast_clock_set(now);
-  h->main->since = cast_clock();
+  h->main->waiter.since = cast_clock();
   if (cast_timer_set(&h->watch, now + WATCH_NS) != 0)
     atomic_store_explicit(&h->watched, 0, memory_order_relaxed);
 }

@@ -71,6 +71,7 @@ typedef struct cast_waiter {
   cast_wait *wait; /* (i) while queued */
   cast_lock *lock; /* (i) while queued: the queue's */
   uint32_t index;  /* (i) while queued: which case of a select */
+  uint32_t since;  /* (w) of a task's own: when its wait began (cast_clock) */
   cast_msg msg;    /* sender's message; where the claimer puts one */
 } cast_waiter;
 
@@ -138,7 +139,7 @@ struct cast_task {
   _Atomic uint8_t status; /* (a) cast_status; relaxed: only reported */
   bool cancelled;         /* (w) level-triggered */
   bool finished;          /* (w) */
-  uint32_t since;         /* (w) when its wait began, of cast_clock */
+  uint8_t mark;           /* (w) the binding's own: here is room for it */
 };
 
 /* -- sessions ------------------------------------------------------------- */
@@ -358,7 +359,7 @@ static inline bool cast_wait_armed(const cast_wait *w) {
    CAST_WAIT_ONE or CAST_WAIT_MANY. */
 static inline void cast_wait_arm(cast_task *t, uint32_t how) {
   CAST_ASSERT(!cast_wait_armed(&t->wait));
-  t->since = cast_clock();
+  t->waiter.since = cast_clock();
   t->wait.result = 0;
   /* Relaxed: published by the lock of the queue that the wait enters. */
   atomic_store_explicit(&t->wait.state, how, memory_order_relaxed);

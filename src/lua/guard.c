@@ -137,10 +137,10 @@ static bool cleaning(lua_State *L, cast_ltask *t, const cast_guard *g) {
   if (t->closing) return true;
   if (L == NULL) return false;
   if (handler_in(L, g, &met)) return true;
-  if (!met && L != t->co.L && is_closed(L)) return true;
+  if (!met && L != t->co && is_closed(L)) return true;
   /* What resumed L, if that is a coroutine of the task's. */
-  if (met || L == t->co.L || t->co.L == NULL || !is_live(t->co.L)) return false;
-  return handler_in(t->co.L, g, &met);
+  if (met || L == t->co || t->co == NULL || !is_live(t->co)) return false;
+  return handler_in(t->co, g, &met);
 }
 #else
 static bool cleaning(lua_State *L, cast_ltask *t, const cast_guard *g) {
@@ -252,13 +252,26 @@ uint64_t cast_guard_soonest(cast_ltask *t) {
   return at;
 }
 
+/* The wait began before there was anything to be spared from, which has just
+   come, so its deadline is the call's own. */
+static void set_limit(cast_ltask *t) {
+  const cast_heap_node *n = &t->core.wait.deadline;
+  if (cast_extra_make(t) == NULL) return;
+  t->limited = true;
+  t->extra->limit_ns = n->index != 0
+                         ? cast_heap_deadline(&t->core.session->deadlines, n)
+                         : OS_FOREVER;
+}
+
 uint64_t cast_guard_spared(cast_task *core, uint64_t now_ns) {
   cast_ltask *t = cast_ltask_of(core);
   verdict v;
-  if (!cast_guarded(t) || t->limit_ns <= now_ns) return 0;
+  if (!core->cancelled && cast_guards(t) == NULL) return 0;
+  if (!t->limited) set_limit(t);
+  if (!t->limited || t->extra->limit_ns <= now_ns) return 0;
   v = judge(t, now_ns);
   if (v.cancel || v.guard != NULL) return 0;
-  return earlier(v.next_ns, t->limit_ns);
+  return earlier(v.next_ns, t->extra->limit_ns);
 }
 
 /* -- making and leaving one ----------------------------------------------- */
@@ -310,7 +323,7 @@ static void anchor(lua_State *L) {
 static cast_guard *push_guard(lua_State *L, const char *what) {
   cast_state *S = cast_state_here(L);
   cast_task *core = S->session.current;
-  bool other = core == NULL || cast_ltask_of(core)->co.L != L;
+  bool other = core == NULL || cast_ltask_of(core)->co != L;
   cast_extra *x;
   cast_guard *g;
   if (core == NULL)

@@ -99,8 +99,8 @@ static int write_stack(lua_State *L) {
   inquiry *q = lua_touserdata(L, 1);
   const char *text;
   size_t size;
-  if (q->task->co.L != NULL)
-    luaL_traceback(L, q->task->co.L, NULL, 0);
+  if (q->task->co != NULL)
+    luaL_traceback(L, q->task->co, NULL, 0);
   else
     lua_pushliteral(L, "stack traceback:");
   text = lua_tolstring(L, -1, &size);
@@ -170,8 +170,8 @@ static int task_traceback(lua_State *L) {
     lua_pushstring(L, cast_failure_traceback(cast_failed(t)));
   } else if (t == cast_current(S)) {
     luaL_traceback(L, L, NULL, 1);
-  } else if (t->core.session == &S->session && t->co.L != NULL) {
-    luaL_traceback(L, t->co.L, NULL, 0);
+  } else if (t->core.session == &S->session && t->co != NULL) {
+    luaL_traceback(L, t->co, NULL, 0);
   } else if (t->core.session == &S->session) {
     lua_pushliteral(L, "stack traceback:");
   } else {
@@ -227,10 +227,10 @@ static int refuse(lua_State *L, cast_state *S) {
 
 /* The task will not begin: lets go of its function and arguments. */
 static void withdraw(cast_state *S, cast_ltask *t) {
-  if (t->nstart > 0)
+  if (t->core.mark > 0)
     cast_starting_give(S, t, NULL);
   else
-    cast_coroutine_put(S, t->co, true);
+    cast_coroutine_put(S, cast_co(t), true);
 }
 
 int cast_lib_spawn(lua_State *L) {
@@ -242,13 +242,13 @@ int cast_lib_spawn(lua_State *L) {
   lua_settop(L, n + 1); /* function, arguments, handle */
   lua_insert(L, 1);
   if (!cast_starting_keep(L, S, t, n)) {
-    t->co = cast_coroutine_get(L, S);
+    cast_co_set(t, cast_coroutine_get(L, S));
     lua_settop(L, n + 1);
-    if (!lua_checkstack(t->co.L, n)) {
-      cast_coroutine_put(S, t->co, true);
+    if (!lua_checkstack(t->co, n)) {
+      cast_coroutine_put(S, cast_co(t), true);
       return luaL_error(L, "too many arguments to 'spawn'");
     }
-    lua_xmove(L, t->co.L, n);
+    lua_xmove(L, t->co, n);
   }
   rc = cast_task_start(&t->core, &S->session);
   if (rc != 0) {

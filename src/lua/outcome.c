@@ -220,7 +220,7 @@ static bool keep_own(cast_ltask *t) {
 int cast_ltask_keep(lua_State *L) {
   const cast_ending *e = lua_touserdata(L, 1);
   cast_ltask *t = e->t;
-  lua_State *co = t->co.L;
+  lua_State *co = t->co;
   int first = lua_gettop(co) - e->nres + 1;
   bool here, shared;
   if (is_plain(co, first, e->nres)) {

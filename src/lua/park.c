@@ -196,7 +196,7 @@ int cast_rebuild_values(
   b->outer = S->rebuilds;
   b->task = t;
   b->L = L;
-  b->depth = L == t->co.L ? 0 : call_depth(L);
+  b->depth = L == t->co ? 0 : call_depth(L);
   cast_msg_move(&b->msg, m);
   S->rebuilds = b;
   n = cast_unpack(S->packer, L, &b->msg);
@@ -225,7 +225,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
     cast_msg_drop(&core->waiter.msg); /* what a failed operation left */
   if (deadline_ns != OS_FOREVER && cast_wait_reserve(core) != 0)
     cast_raise_memory(L);
-  t->in_place = L != t->co.L || !cast_yieldable(L);
+  t->in_place = L != t->co || !cast_yieldable(L);
   if (CAST_UNLIKELY(S->rebuilds != NULL)) {
     if (t->in_place)
       drop_stale(L, S, t);
@@ -328,7 +328,10 @@ static int resumed(lua_State *L) {
 
 /* The deadline of a wait of a task that is guarded. */
 static uint64_t guarded(cast_ltask *t, uint64_t deadline_ns) {
+  cast_extra *x = cast_extra_make(t); /* without it, see cast_guard_spared */
   uint64_t next = cast_guard_next(t, os_now());
+  t->limited = x != NULL;
+  if (x != NULL) x->limit_ns = deadline_ns;
   return next < deadline_ns ? next : deadline_ns;
 }
 
@@ -357,7 +360,7 @@ static void runs_again(lua_State *L) {
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   cast_finish finish) {
   t->finish = finish;
-  t->limit_ns = deadline_ns;
+  t->limited = false;
   if (CAST_UNLIKELY(cast_guarded(t))) deadline_ns = guarded(t, deadline_ns);
   cast_wait_until(&t->core, deadline_ns);
   /* Relaxed: only reported. */

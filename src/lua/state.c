@@ -88,39 +88,6 @@ int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
   return status;
 }
 
-/* -- coroutines ----------------------------------------------------------- */
-
-cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S) {
-  cast_coroutine co;
-  if (S->nidle > 0) return S->idle[--S->nidle];
-  luaL_checkstack(L, 2, NULL);
-  co.L = lua_newthread(L);
-  co.ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  return co;
-}
-
-static bool keep_coroutine(cast_state *S, cast_coroutine co) {
-  if (S->closing || S->nidle >= CAST_COROUTINES_MAX) return false;
-  if (S->nidle == S->idle_room) {
-    uint32_t room = S->idle_room == 0 ? 8 : S->idle_room * 2;
-    cast_coroutine *idle = cast_realloc(S->idle, room * sizeof *idle);
-    if (idle == NULL) return false;
-    S->idle = idle;
-    S->idle_room = room;
-  }
-  lua_settop(co.L, 0);
-  S->idle[S->nidle++] = co;
-  return true;
-}
-
-void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
-  /* Hooks are the coroutine's own: one that was set there must not stay. */
-  if (clean && !CAST_LUAJIT && lua_gethook(co.L) != NULL)
-    lua_sethook(co.L, NULL, 0, 0);
-  if (clean && keep_coroutine(S, co)) return;
-  luaL_unref(S->work, LUA_REGISTRYINDEX, co.ref);
-}
-
 /* -- the end of a state --------------------------------------------------- */
 
 static void free_state(cast_state *S) {

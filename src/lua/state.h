@@ -16,84 +16,15 @@
 
 #include "../chan.h"
 #include "../host.h"
-#include "../select.h"
 #include "../session.h"
 #include "../slab.h"
 #include "compat.h"
 #include "handle.h"
 #include "lib.h"
+#include "ltask.h"
 #include "pack.h"
 
-typedef struct cast_state cast_state;
-typedef struct cast_ltask cast_ltask;
-typedef struct cast_reason cast_reason;
-
 #define CAST_SURE 16u /* see cast_state.sure; a power of two */
-
-/* A coroutine and its anchor in the registry. */
-typedef struct cast_coroutine {
-  lua_State *L;
-  int ref; /* without L: see cast_start */
-} cast_coroutine;
-
-/* Pushes the results of the wait that t has just ended, on L, and returns
-   how many; may raise. result: 0 or CASTING_E*. */
-typedef int (*cast_finish)(
-  lua_State *L, cast_state *S, cast_ltask *t, int result);
-
-/* May other sessions have handles of a task? KEPT: no, and it has ended, its
-   results being kept for its own session only. */
-enum { CAST_OWN, CAST_SHARED, CAST_KEPT };
-
-/* A message whose values are being rebuilt: see park.c. */
-typedef struct cast_rebuild cast_rebuild;
-
-/* What few tasks need. */
-typedef struct cast_extra {
-  cast_case *cases;             /* of its latest select */
-  uint32_t ncases;              /* used */
-  uint32_t room;                /* allocated */
-  struct cast_failure *failure; /* of a failed task; fixed at its end */
-  struct cast_guard *guards;    /* it is in, the innermost first */
-} cast_extra;
-
-/* Small, for there may be a million of them. */
-struct cast_ltask {
-  cast_task core;
-  cast_coroutine co;
-  cast_finish finish;            /* of the wait under way */
-  void *arg;                     /* finish's own */
-  cast_extra *extra;             /* made when first needed (cast_extra_make) */
-  lua_State *at;                 /* the coroutine of its latest wait */
-  uint64_t limit_ns;             /* waits: the call's own deadline */
-  _Atomic(cast_reason *) reason; /* (a) one reference; not NULL: it is to be
-                                    cancelled, as soon as its owner knows */
-  _Atomic uint8_t shared;        /* (a) CAST_OWN, CAST_SHARED or CAST_KEPT */
-  _Atomic bool joined;           /* (a) somebody has received the failure */
-  uint8_t nstart;      /* how many values it starts with; 0: in its coroutine */
-  bool parked;         /* yielded by cast_park, not by the user */
-  bool in_place;       /* the wait under way keeps the C stack */
-  bool fresh;          /* not resumed yet */
-  bool lent : 1;       /* its memory is from the session's slabs */
-  bool remote : 1;     /* its function is still packed in core.waiter.msg */
-  bool startup : 1;    /* on which stack its values lie (starting.c) */
-  bool selecting : 1;  /* its cases stand in the queues of channels */
-  bool closing : 1;    /* its coroutine's pending variables are closed */
-  bool hooked : 1;     /* a hook has raised: Lua forgets to allow hooks */
-  bool raising : 1;    /* (5.1, LuaJIT) a hook is to raise an error in it */
-  bool stored : 1;     /* results lie in the local handle */
-  bool packed : 1;     /* results lie in core.waiter.msg */
-  bool unsendable : 1; /* packed is only the reason why they cannot cross */
-};
-
-static inline struct cast_guard *cast_guards(const cast_ltask *t) {
-  return t->extra != NULL ? t->extra->guards : NULL;
-}
-static inline struct cast_failure *cast_failed(const cast_ltask *t) {
-  return t->extra != NULL ? t->extra->failure : NULL;
-}
-/* The values that a fresh task starts with lie from here on. */
-static inline int *cast_start(cast_ltask *t) { return &t->co.ref; }
 
 /* Function and arguments of tasks that have not begun (starting.c). */
 typedef struct cast_startup {
@@ -264,10 +195,6 @@ void cast_state_close(cast_state *S, cast_session *self);
 /* Calls fn(work) with `arg` as light userdata, protected: LUA_OK or an error
    status; the error message is dropped. */
 int cast_protect(cast_state *S, lua_CFunction fn, void *arg);
-/* A coroutine to run something in. May raise on L. */
-cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S);
-/* Gives it back; `clean`: it ended without an error. */
-void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean);
 
 /* -- task.c --------------------------------------------------------------- */
 
@@ -427,6 +354,10 @@ void cast_open_coroutine(lua_State *L, cast_state *S);
 
 /* -- starting.c ----------------------------------------------------------- */
 
+/* A coroutine to run something in. May raise on L. */
+cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S);
+/* Gives it back; `clean`: it ended without an error. */
+void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean);
 /* Takes a new task's function and arguments, n values, from the top of L until
    the task begins. False: it is to have its coroutine at once. Raises. */
 bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n);
@@ -446,7 +377,7 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
   cast_ltask *t;
   if (CAST_UNLIKELY(core == NULL)) return cast_enter(L, S, OS_FOREVER);
   t = cast_ltask_of(core);
-  if (CAST_UNLIKELY(L != t->co.L || cast_guarded(t) ||
+  if (CAST_UNLIKELY(L != t->co || cast_guarded(t) ||
                     !cast_msg_empty(&core->waiter.msg) || S->rebuilds != NULL ||
                     !lua_isyieldable(L)))
     return cast_enter(L, S, OS_FOREVER);
@@ -470,7 +401,7 @@ static inline int cast_park_quick(
   if (CAST_UNLIKELY(t->in_place || cast_guarded(t)))
     return cast_park(L, S, t, OS_FOREVER, finish);
   t->finish = finish;
-  t->limit_ns = OS_FOREVER;
+  t->limited = false;
   /* Relaxed: only reported. */
   atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);
   t->parked = true;

@@ -120,7 +120,7 @@ void cast_stop_hook(lua_State *L, int count) {
 void cast_stop_insist(lua_State *L, cast_ltask *t) {
   cast_stop_hook(L, 1);
   /* Hooks are a coroutine's own: this one goes on when L has failed. */
-  if (t->co.L != NULL && t->co.L != L) cast_stop_hook(t->co.L, 1);
+  if (t->co != NULL && t->co != L) cast_stop_hook(t->co, 1);
 }
 
 /* Between what pcall has caught and `leave` (guard.c) nothing is to be raised:

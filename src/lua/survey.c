@@ -63,8 +63,8 @@ static cast_chan *chan_of(const cast_ltask *t) {
 static void push_cases(lua_State *L, const cast_ltask *t) {
   luaL_Buffer b;
   luaL_buffinit(L, &b);
-  for (uint32_t i = 0; i < t->ncases && i < 8; i++) {
-    const cast_case *c = &t->cases[i];
+  for (uint32_t i = 0; i < t->extra->ncases && i < 8; i++) {
+    const cast_case *c = &t->extra->cases[i];
     luaL_addstring(&b, i == 0 ? "" : ", ");
     if (c->chan == NULL)
       lua_pushliteral(L, "nothing");
@@ -74,7 +74,7 @@ static void push_cases(lua_State *L, const cast_ltask *t) {
         (void *)&c->chan->object);
     luaL_addvalue(&b);
   }
-  if (t->ncases > 8) luaL_addstring(&b, ", and more");
+  if (t->extra->ncases > 8) luaL_addstring(&b, ", and more");
   luaL_pushresult(&b);
 }
 
@@ -109,7 +109,7 @@ static void push_wait(lua_State *L, const cast_ltask *t) {
 }
 
 static void push_since(lua_State *L, const cast_task *core) {
-  uint32_t units = cast_clock() - core->since;
+  uint32_t units = cast_clock() - core->waiter.since;
   double seconds = (double)((uint64_t)units << CAST_CLOCK_SHIFT) / 1e9;
   char text[40];
   (void)snprintf(text, sizeof text, " for %.*f s", seconds < 100, seconds);
@@ -117,7 +117,7 @@ static void push_since(lua_State *L, const cast_task *core) {
 }
 
 static void push_stack(lua_State *L, cast_state *S, cast_ltask *t, bool waits) {
-  lua_State *outer = t == S->main ? S->L : t->co.L;
+  lua_State *outer = t == S->main ? S->L : t->co;
   lua_State *at = waits && t->at != NULL ? t->at : outer;
   if (at == NULL || t->fresh) {
     lua_pushliteral(L, "");

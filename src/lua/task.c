@@ -61,7 +61,7 @@ cast_ltask *cast_ltask_make(cast_state *home, bool own) {
   memset(t, 0, sizeof *t);
   t->lent = own;
   cast_task_init(&t->core, &home->session, &cast_task_type);
-  t->co.ref = LUA_NOREF;
+  t->ref = LUA_NOREF;
   t->fresh = true;
   return t;
 }
@@ -80,7 +80,7 @@ cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own) {
 /* Notes error and traceback of a failed coroutine. */
 static int note_failure(lua_State *L) {
   cast_ending *e = lua_touserdata(L, 1);
-  lua_State *co = e->t->co.L;
+  lua_State *co = e->t->co;
   const char *error;
   lua_xmove(co, L, 1);
   lua_pushvalue(L, 2);
@@ -122,7 +122,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   cast_rebuild_drop(S, t, NULL);
   drop_cases(t);
   if (status != LUA_OK) {
-    how = cast_cancel_test(t->co.L, -1) ? CAST_CANCELLED : CAST_FAILED;
+    how = cast_cancel_test(t->co, -1) ? CAST_CANCELLED : CAST_FAILED;
     e.nres = 1;
   }
   if (how == CAST_FAILED) cast_protect(S, note_failure, &e);
@@ -138,12 +138,12 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
 #if CAST_LUA >= 504
   if (!clean) {
     t->closing = true;
-    cast_lua_close_thread(t->co.L, NULL);
+    cast_lua_close_thread(t->co, NULL);
     clean = !t->hooked;
   }
 #endif
-  cast_coroutine_put(S, t->co, clean);
-  t->co.L = NULL;
+  cast_coroutine_put(S, cast_co(t), clean);
+  t->co = NULL;
   if (status == LUA_ERRMEM) make_room(S);
   cast_cancel_end(t);
   cast_task_finish(&t->core, how);
@@ -209,7 +209,7 @@ static bool start_own(cast_state *S, cast_ltask *t) {
     return false;
   }
   cast_starting_give(S, t, a.co.L);
-  t->co = a.co; /* not before: see cast_start */
+  cast_co_set(t, a.co); /* not before: starting.c */
   return true;
 }
 
@@ -222,12 +222,12 @@ static int start_remote(cast_state *S, cast_ltask *t) {
     fail_to_start(t);
     return -1;
   }
-  t->co = a.co;
+  cast_co_set(t, a.co);
 #if CAST_LUA >= 502
-  lua_pushcfunction(t->co.L, unpack_start);
+  lua_pushcfunction(t->co, unpack_start);
 #endif
-  lua_pushlightuserdata(t->co.L, t);
-  status = cast_lua_resume(t->co.L, 1, &nres);
+  lua_pushlightuserdata(t->co, t);
+  status = cast_lua_resume(t->co, 1, &nres);
   if (status != LUA_OK) {
     finish(S, t, status, nres);
     return -1;
@@ -255,8 +255,8 @@ static void raise_hook(lua_State *L, lua_Debug *ar) {
 /* Compiled code, to which LuaJIT may return from a call, would raise it too
    late, where nobody expects it any more. */
 static void set_raise(cast_ltask *t) {
-  cast_stop_interpret(t->co.L);
-  lua_sethook(t->co.L, raise_hook, LUA_MASKCOUNT, 1);
+  cast_stop_interpret(t->co);
+  lua_sethook(t->co, raise_hook, LUA_MASKCOUNT, 1);
 }
 
 /* With the error on top of `from`; protected. */
@@ -300,10 +300,10 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   /* The common case needs no help: plain values, no memory. */
   if (t->core.wait.result == 0 && t->arg == NULL) {
     if (cast_msg_empty(&t->core.waiter.msg)) {
-      lua_pushboolean(t->co.L, 1); /* a send */
+      lua_pushboolean(t->co, 1); /* a send */
       n = 1;
     } else {
-      n = cast_unpack_plain(t->co.L, &t->core.waiter.msg);
+      n = cast_unpack_plain(t->co, &t->core.waiter.msg);
     }
     if (n >= 0) {
       cast_wait_over(t);
@@ -318,8 +318,8 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   }
   lua_pushlightuserdata(d.aux.L, &d);
   if (cast_lua_resume(d.aux.L, 1, &nres) == LUA_OK) {
-    lua_checkstack(t->co.L, nres);
-    lua_xmove(d.aux.L, t->co.L, nres);
+    lua_checkstack(t->co, nres);
+    lua_xmove(d.aux.L, t->co, nres);
     cast_coroutine_put(S, d.aux, true);
     return nres;
   }
@@ -340,8 +340,8 @@ static int prepare(cast_state *S, cast_ltask *t) {
   if (t->fresh) {
     t->fresh = false;
     if (t->core.cancelled) {
-      if (t->co.L != NULL) cast_coroutine_put(S, t->co, true);
-      if (t->nstart > 0) cast_starting_give(S, t, NULL);
+      if (t->co != NULL) cast_coroutine_put(S, cast_co(t), true);
+      if (t->core.mark > 0) cast_starting_give(S, t, NULL);
       cast_msg_drop(&t->core.waiter.msg);
       cast_cancel_end(t);
       cast_task_finish(
@@ -349,8 +349,8 @@ static int prepare(cast_state *S, cast_ltask *t) {
       return -1;
     }
     if (t->remote) return start_remote(S, t);
-    if (t->nstart > 0 && !start_own(S, t)) return -1;
-    return lua_gettop(t->co.L) - 1;
+    if (t->core.mark > 0 && !start_own(S, t)) return -1;
+    return lua_gettop(t->co) - 1;
   }
 #if !CAST_HAS_YIELDK
   if (t->parked) return cast_deliver(S, t);
@@ -363,17 +363,17 @@ static inline void stretch(cast_state *S, cast_ltask *t) {
   int n = prepare(S, t), nres, status;
   if (n < 0) return;
   t->parked = false;
-  atomic_store_explicit(&S->running, t->co.L, memory_order_relaxed);
+  atomic_store_explicit(&S->running, t->co, memory_order_relaxed);
   S->through = true;
   if (CAST_UNLIKELY(S->host != NULL || cast_guarded(t)) && !t->raising)
-    cast_stop_watch(S, t, t->co.L);
-  status = cast_lua_resume(t->co.L, n, &nres);
+    cast_stop_watch(S, t, t->co);
+  status = cast_lua_resume(t->co, n, &nres);
   /* Before anything is freed; the compiler keeps it there (the calls that
      follow are opaque to it). */
   atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
 #if !CAST_HAS_YIELDK
-  if (t->raising && lua_gethook(t->co.L) == raise_hook)
-    lua_sethook(t->co.L, NULL, 0, 0); /* it ended without an instruction */
+  if (t->raising && lua_gethook(t->co) == raise_hook)
+    lua_sethook(t->co, NULL, 0, 0); /* it ended without an instruction */
   t->raising = false;
 #endif
   if (status != LUA_YIELD) {
@@ -383,7 +383,7 @@ static inline void stretch(cast_state *S, cast_ltask *t) {
     cast_task_preempt(&t->core);
   } else if (!t->parked) {
     /* coroutine.yield in the task itself: lets others run. */
-    lua_pop(t->co.L, nres);
+    lua_pop(t->co, nres);
     cast_task_yield(&t->core);
   }
 }
