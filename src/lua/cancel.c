@@ -37,6 +37,7 @@ static void push_cancel_meta(lua_State *L) {
   lua_setfield(L, -2, "__name");
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &cancel_key);
+  cast_module_need(L); /* which gives it its name */
 }
 
 void cast_cancel_push(lua_State *L, const char *reason) {
@@ -97,10 +98,10 @@ static cast_reason *new_reason(const char *text) {
 }
 
 static cast_reason session_closes = {
-  {&reason_type, NULL, 1}, "the session closes", true};
+  {.type = &reason_type, .refs = 1}, "the session closes", true};
 static cast_reason program_ends = {
-  {&reason_type, NULL, 1}, "the program ends", true};
-static cast_reason ended = {{&reason_type, NULL, 1}, NULL, true};
+  {.type = &reason_type, .refs = 1}, "the program ends", true};
+static cast_reason ended = {{.type = &reason_type, .refs = 1}, NULL, true};
 
 bool cast_cancel_wanted(cast_ltask *t) {
   /* PAIR reason: acquire its text. */

@@ -47,7 +47,8 @@ static int code_gc(lua_State *L) {
   code *c = lua_touserdata(L, 1);
   cast_packer *p = lua_touserdata(L, lua_upvalueindex(1));
   for (uint32_t i = 0; i < CAST_CODE_KEPT; i++)
-    if (p->recent[i].bytes == c->bytes) p->recent[i].bytes = NULL;
+    if (c->bytes != NULL && p->recent[i].bytes == c->bytes)
+      p->recent[i].bytes = NULL;
   cast_list_remove(&c->link);
   code_fini(c);
   return 0;
@@ -61,26 +62,31 @@ static void new_weak(lua_State *L) {
   lua_setmetatable(L, -2);
 }
 
-void cast_code_open(cast_packer *p, lua_State *L, int t) {
+/* Pushes the metatable, made on first use. */
+static void push_meta(cast_packer *p, lua_State *L, int t) {
+  cast_packer_get(L, t, CAST_SLOT_CODE_META);
+  if (lua_istable(L, -1)) return;
+  lua_pop(L, 1);
   lua_createtable(L, 0, 1);
   lua_pushlightuserdata(L, p);
   lua_pushcclosure(L, code_gc, 1);
   lua_setfield(L, -2, "__gc");
+  lua_pushvalue(L, -1);
   lua_rawseti(L, t, CAST_SLOT_CODE_META);
 }
 
 void cast_code_fini(cast_packer *p) {
   cast_list *node;
-  memset(p->recent, 0, sizeof p->recent);
+  for (uint32_t i = 0; i < CAST_CODE_KEPT; i++)
+    if (p->recent[i].bytes != NULL) p->recent[i].bytes = NULL;
   while ((node = cast_list_shift(&p->codes)) != NULL)
     code_fini(CAST_CONTAINER(node, code, link));
   for (uint32_t i = 0; i < CAST_CODE_KEPT; i++) {
-    cast_bytes *b = p->function[i];
-    p->function[i] = NULL;
-    if (b != NULL) cast_unref(&b->object);
-    b = p->made[i];
-    p->made[i] = NULL;
-    if (b != NULL) cast_unref(&b->object);
+    cast_bytes *function = p->loaded[i].function, *made = p->loaded[i].made;
+    if (function == NULL && made == NULL) continue;
+    p->loaded[i].function = p->loaded[i].made = NULL;
+    if (function != NULL) cast_unref(&function->object);
+    if (made != NULL) cast_unref(&made->object);
   }
 }
 
@@ -92,7 +98,7 @@ static void push_table(lua_State *L, int t, int slot) {
   if (slot == CAST_SLOT_CODE)
     new_weak(L);
   else
-    lua_createtable(L, (int)CAST_CODE_KEPT, 0);
+    lua_newtable(L); /* many sessions load one function only */
   lua_pushvalue(L, -1);
   lua_rawseti(L, t, slot);
 }
@@ -146,7 +152,10 @@ static bool find_recent(cast_packer *p, lua_State *L, int t, const code *c) {
 
 /* Makes the userdata on top one of the recent ones. */
 static void add_recent(cast_packer *p, lua_State *L, int t, const code *c) {
-  if (p->closed || c->size > CAST_CODE_BYTES) return;
+  cast_recent *recent =
+    cast_packer_array(p, p->recent, CAST_CODE_KEPT, sizeof *recent);
+  if (p->closed || recent == NULL || c->size > CAST_CODE_BYTES) return;
+  p->recent = recent;
   push_table(L, t, CAST_SLOT_RECENT);
   uint32_t i = p->next_recent;
   p->recent[i].bytes = NULL; /* in case the next line raises */
@@ -162,7 +171,7 @@ static void add_recent(cast_packer *p, lua_State *L, int t, const code *c) {
 static void dump(cast_packer *p, lua_State *L, int t, int idx) {
   code *c = cast_lua_newuserdata(L, sizeof *c);
   memset(c, 0, sizeof *c);
-  cast_packer_get(L, t, CAST_SLOT_CODE_META);
+  push_meta(p, L, t);
   lua_setmetatable(L, -2);
   cast_list_push(&p->codes, &c->link);
   lua_pushvalue(L, idx);
@@ -227,30 +236,42 @@ static uint32_t place_of(const cast_bytes *b) {
   return (uint32_t)(h >> 32) % CAST_CODE_KEPT;
 }
 
+/* The place for what of `b` is to be remembered, or NULL. */
+static cast_loaded *place_for(cast_packer *p, const cast_bytes *b) {
+  cast_loaded *all;
+  if (p->closed || b->size > CAST_CODE_BYTES) return NULL;
+  all = cast_packer_array(p, p->loaded, CAST_CODE_KEPT, sizeof *all);
+  if (all == NULL) return NULL;
+  p->loaded = all;
+  return &all[place_of(b)];
+}
+
 /* Remembers the function on top. */
 static void keep(cast_packer *p, lua_State *L, int t, cast_bytes *b) {
   uint32_t i = place_of(b);
-  if (p->closed || b->size > CAST_CODE_BYTES) return;
+  cast_loaded *l = place_for(p, b);
+  if (l == NULL) return;
   push_table(L, t, CAST_SLOT_FUNCTION);
-  cast_bytes *old = p->function[i];
-  p->function[i] = NULL;
+  cast_bytes *old = l->function;
+  l->function = NULL;
   if (old != NULL) cast_unref(&old->object);
   lua_pushvalue(L, -2);
   lua_rawseti(L, -2, (int)i + 1);
   lua_pop(L, 1);
-  p->function[i] = cast_ref(&b->object);
-  p->given[i] = p->unpacked;
+  l->function = cast_ref(&b->object);
+  l->given = p->unpacked;
 }
 
 /* Whether the function of `b` is at hand; pushes it. */
 static bool find(cast_packer *p, lua_State *L, int t, const cast_bytes *b) {
   uint32_t i = place_of(b);
-  if (p->function[i] != b || p->given[i] == p->unpacked) return false;
+  cast_loaded *l = &p->loaded[i];
+  if (l->function != b || l->given == p->unpacked) return false;
   push_table(L, t, CAST_SLOT_FUNCTION);
   lua_rawgeti(L, -1, (int)i + 1);
   lua_remove(L, -2);
   if (lua_isfunction(L, -1) && is_untouched(p, L)) {
-    p->given[i] = p->unpacked;
+    l->given = p->unpacked;
     return true;
   }
   lua_pop(L, 1);
@@ -274,22 +295,22 @@ static void set_globals(lua_State *L, int t, bool pure) {
 static bool again(
   cast_packer *p, lua_State *L, int t, cast_bytes *b, unsigned nups) {
   uint32_t i = place_of(b);
-  if (p->closed || b->size > CAST_CODE_BYTES || nups > CAST_FACTORY_UPVALUES)
-    return false;
-  if (p->made[i] != b) {
-    cast_bytes *old = p->made[i];
-    p->made[i] = cast_ref(&b->object);
-    p->loads[i] = LOADS_NONE;
+  cast_loaded *l = nups <= CAST_FACTORY_UPVALUES ? place_for(p, b) : NULL;
+  if (l == NULL) return false;
+  if (l->made != b) {
+    cast_bytes *old = l->made;
+    l->made = cast_ref(&b->object);
+    l->loads = LOADS_NONE;
     if (old != NULL) cast_unref(&old->object);
   }
-  if (p->loads[i] == LOADS_NEVER) return false;
-  if (p->loads[i] == LOADS_NONE) {
-    p->loads[i] = LOADS_ONCE;
+  if (l->loads == LOADS_NEVER) return false;
+  if (l->loads == LOADS_NONE) {
+    l->loads = LOADS_ONCE;
     return false;
   }
   push_table(L, t, CAST_SLOT_FACTORY);
-  if (p->loads[i] == LOADS_ONCE) {
-    p->loads[i] = LOADS_NEVER; /* unless the next lines do not raise */
+  if (l->loads == LOADS_ONCE) {
+    l->loads = LOADS_NEVER; /* unless the next lines do not raise */
     if (!cast_factory_push(L, b, (int)nups)) {
       lua_pop(L, 1);
       return false;
@@ -299,7 +320,7 @@ static bool again(
 #endif
     lua_rawseti(L, -2, (int)i + 1);
   }
-  p->loads[i] = LOADS_MADE;
+  l->loads = LOADS_MADE;
   lua_rawgeti(L, -1, (int)i + 1);
   lua_remove(L, -2);
   lua_call(L, 0, 1);

@@ -5,8 +5,6 @@
 
 #include "packer.h"
 
-/* Makes what the packer's table at t needs. */
-void cast_code_open(cast_packer *p, lua_State *L, int t);
 void cast_code_fini(cast_packer *p);
 
 /* The bytecode of the Lua function at idx, with a reference for the caller.

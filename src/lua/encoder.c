@@ -74,7 +74,7 @@ static int encoder_gc(lua_State *L) {
   return 0;
 }
 
-void cast_encoder_open_meta(lua_State *L) {
+static void push_meta(lua_State *L) {
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, encoder_gc);
   lua_setfield(L, -2, "__gc");
@@ -89,6 +89,12 @@ static cast_encoder *encoder_new(cast_packer *p, lua_State *L, int t) {
   e->size = WIRE_HEADER;
   e->tree = true;
   cast_packer_get(L, t, CAST_SLOT_ENCODER_META);
+  if (!lua_istable(L, -1)) {
+    lua_pop(L, 1);
+    push_meta(L);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, t, CAST_SLOT_ENCODER_META);
+  }
   lua_setmetatable(L, -2);
   cast_list_push(&p->encoders, &e->link);
   lua_replace(L, -2);

@@ -145,6 +145,11 @@ cast_handle *cast_handle_new(lua_State *L, const cast_type *type) {
   h->tag = &cast_handle_tag;
   h->object = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, type);
+  if (CAST_UNLIKELY(lua_isnil(L, -1))) {
+    lua_pop(L, 1);
+    cast_class_open(L, S, type);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, type);
+  }
   lua_setmetatable(L, -2);
   return h;
 }

@@ -131,6 +131,7 @@ void cast_open_module(lua_State *L, cast_state *S) {
 }
 
 void cast_module_push(lua_State *L) {
+  cast_module_need(L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
 }
 

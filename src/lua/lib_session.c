@@ -310,7 +310,8 @@ static void give_package(lua_State *L, cast_ltask *self, cast_state *to) {
   lua_getfield(L, package, "preload");
   if (lua_istable(L, -1))
     for (lua_pushnil(L); lua_next(L, package + 1) != 0; lua_pop(L, 1))
-      if (lua_type(L, -2) == LUA_TSTRING)
+      if (lua_type(L, -2) == LUA_TSTRING &&
+          strcmp(lua_tostring(L, -2), "casting") != 0)
         give_loader(L, self, to, lua_tostring(L, -2));
 }
 

@@ -464,7 +464,8 @@ bool cast_names_resolve(
   bool ok = lua_istable(L, -1);
   if (!ok) {
     lua_pop(L, 1);
-    ok = push_required(L, t, name, first);
+    ok = p->module != NULL && p->module(L, name, first);
+    if (!ok) ok = push_required(L, t, name, first);
   }
   while (ok && rest != NULL) {
     size = size_after(name, size, rest);

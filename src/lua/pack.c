@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 
+#include "../mem.h"
 #include "code.h"
 #include "names.h"
 #include "strings.h"
@@ -17,12 +18,34 @@
 
 /* -- life ----------------------------------------------------------------- */
 
+const uint64_t cast_packer_nothing[CAST_STRINGS_KEPT * sizeof(cast_text) / 8];
+
+_Static_assert(
+  sizeof(cast_loaded) * CAST_CODE_KEPT <= sizeof cast_packer_nothing &&
+    sizeof(cast_recent) * CAST_CODE_KEPT <= sizeof cast_packer_nothing,
+  "nothing is as large as anything");
+
+static void *nothing(void) { return (void *)(uintptr_t)cast_packer_nothing; }
+
+void *cast_packer_array(cast_packer *p, void *old, size_t n, size_t size) {
+  if (CAST_LIKELY(old != cast_packer_nothing)) return old;
+  return p->closed ? NULL : cast_calloc(n * size);
+}
+
+static void *drop_array(void *array) {
+  if (array != cast_packer_nothing) cast_free(array);
+  return nothing();
+}
+
 static int packer_gc(lua_State *L) {
   cast_packer *p = lua_touserdata(L, 1);
   p->closed = true;
   cast_strings_fini(p);
   cast_code_fini(p);
   cast_encoder_close(p);
+  p->texts = drop_array(p->texts);
+  p->recent = drop_array(p->recent);
+  p->loaded = drop_array(p->loaded);
   return 0;
 }
 
@@ -46,10 +69,6 @@ static void open_slots(cast_packer *p, lua_State *L, int t) {
     lua_newtable(L); /* no libraries at all */
   }
   lua_rawseti(L, t, CAST_SLOT_LOADED);
-  cast_encoder_open_meta(L);
-  lua_rawseti(L, t, CAST_SLOT_ENCODER_META);
-  cast_strings_open(p, L, t);
-  cast_code_open(p, L, t);
   set_string(L, t, CAST_SLOT_SAVE, "__save");
   set_string(L, t, CAST_SLOT_TRANSFER, "__transfer");
   set_string(L, t, CAST_SLOT_INDEX, "__index");
@@ -64,6 +83,9 @@ cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner) {
   cast_packer *p = cast_lua_newuserdata(L, sizeof *p);
   memset(p, 0, sizeof *p);
   p->runner = runner;
+  p->texts = nothing();
+  p->recent = nothing();
+  p->loaded = nothing();
   cast_list_init(&p->codes);
   cast_list_init(&p->encoders);
   open_slots(p, L, top + 1);

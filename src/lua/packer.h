@@ -50,7 +50,7 @@ enum {
 #define CAST_CODE_BYTES (64u << 10)      /* largest one kept */
 #define CAST_PACK_KEEP (64u << 10)       /* scratch bytes kept for next time */
 #define CAST_SAVE_DEPTH 64u              /* __save results in each other */
-#define CAST_NAMES_BITS 4096u            /* see names.c */
+#define CAST_NAMES_BITS 1024u            /* see names.c */
 #define CAST_NAMES_MEMBERS 4096u         /* members looked at in one module */
 #define CAST_NAMES_MISSES 100u /* metatables without a name searched for */
 
@@ -67,6 +67,12 @@ typedef struct cast_recent {
 } cast_recent;
 
 typedef struct cast_words cast_words;
+typedef struct cast_loaded {
+  cast_bytes *function; /* one reference, or NULL */
+  cast_bytes *made;     /* one reference, or NULL; see code.c */
+  uint32_t given;       /* message that `function` was last given to */
+  uint32_t loads;       /* LOADS_*, of `made` */
+} cast_loaded;
 
 struct cast_packer {
   int ref;
@@ -80,20 +86,19 @@ struct cast_packer {
   bool sentinel; /* one is alive */
   uint32_t next_text;
   size_t text_bytes;
-  cast_text texts[CAST_STRINGS_KEPT];
-
   cast_words *words; /* NULL until the first */
-
   uint32_t next_recent;
-  cast_recent recent[CAST_CODE_KEPT];
-  cast_bytes *function[CAST_CODE_KEPT]; /* one reference each */
-  uint32_t given[CAST_CODE_KEPT];   /* message that each was last given to */
-  cast_bytes *made[CAST_CODE_KEPT]; /* one reference each; see code.c */
-  uint32_t loads[CAST_CODE_KEPT];   /* LOADS_*, of these */
-  uint32_t unpacked;                /* counts messages received */
-  uint32_t message;                 /* and those sent as well */
+  uint32_t unpacked; /* counts messages received */
+  uint32_t message;  /* and those sent as well */
   uint32_t rest; /* messages of which none is taken for a tree (tree.c) */
+  /* Made when there is something to remember; before, none is written to:
+     they are cast_packer_nothing. */
+  cast_text *texts;    /* CAST_STRINGS_KEPT */
+  cast_recent *recent; /* CAST_CODE_KEPT */
+  cast_loaded *loaded; /* CAST_CODE_KEPT */
 
+  /* Names of own modules: pushes the module, or nothing. */
+  bool (*module)(lua_State *L, const char *name, size_t size);
   const void *pinned;   /* the latest module's casting_transfer */
   cast_object *packing; /* task whose results are being packed; not owned */
   uint32_t missed;      /* searches in vain since a module was loaded */
@@ -116,6 +121,12 @@ static inline void cast_packer_get(lua_State *L, int t, int slot) {
   lua_rawgeti(L, t, slot);
 }
 
+/* All zero. */
+extern const uint64_t cast_packer_nothing[];
+/* A zeroed array of n elements in place of nothing; NULL: out of memory, or the
+   state is closing. */
+void *cast_packer_array(cast_packer *p, void *old, size_t n, size_t size);
+
 /* Raises Lua's own out-of-memory message. */
 _Noreturn void cast_packer_nomem(lua_State *L);
 
@@ -126,8 +137,6 @@ void cast_packer_stack(lua_State *L, int slots);
 /* encode.c: the general case of cast_pack. */
 void cast_encode(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_pack_how how, cast_msg *out);
-/* Makes the metatable of encoders; leaves it on the stack. */
-void cast_encoder_open_meta(lua_State *L);
 /* Frees what all encoders hold. */
 void cast_encoder_close(cast_packer *p);
 

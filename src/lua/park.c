@@ -184,7 +184,7 @@ int cast_rebuild_values(
   if (CAST_LIKELY(cast_quick_unpack(L, m))) return 1;
   /* A value takes a byte at least. Where a C function's own slots will do,
      the stack is not made larger: it would stay so while the task waits. */
-  if (m->size > LUA_MINSTACK / 2 && m->size <= CAST_MSG_INLINE)
+  if (m->size > LUA_MINSTACK / 2 && m->size <= CAST_MSG_INLINE && m->nrefs == 0)
     luaL_checkstack(L, CAST_MSG_INLINE, NULL);
   n = cast_unpack_simple(L, m);
   if (CAST_LIKELY(n >= 0)) return n;

@@ -12,6 +12,7 @@
 #include "../runtime.h"
 #include "../sched.h"
 #include "../worker.h"
+#include "packer.h"
 
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
 
@@ -345,22 +346,44 @@ lua_State *cast_main_thread(lua_State *L) {
 
 /* -- both kinds ----------------------------------------------------------- */
 
+void cast_module_need(lua_State *L) {
+  cast_state *S = cast_state_find(L);
+  if (S == NULL || S->opened) return;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  cast_open_module(L, S);
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "casting");
+  lua_pop(L, 1);
+  S->opened = true;
+}
+
+/* For the packer. */
+static bool own_module(lua_State *L, const char *name, size_t size) {
+  if (size != 7 || memcmp(name, "casting", 7) != 0) return false;
+  cast_module_push(L);
+  return true;
+}
+
+void cast_class_open(lua_State *L, cast_state *S, const cast_type *type) {
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (type == &cast_chan_type)
+    cast_open_chan(L, S);
+  else if (type == &cast_task_type)
+    cast_open_task(L, S);
+  else if (type == &cast_session_type)
+    cast_open_session(L, S);
+  else if (type == &cast_message_type)
+    cast_open_message(L, S);
+}
+
 void cast_state_furnish(lua_State *L, cast_state *S) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   S->work = lua_newthread(L);
   (void)luaL_ref(L, LUA_REGISTRYINDEX);
   cast_handle_open(L);
-  cast_open_chan(L, S);
-  cast_open_task(L, S);
-  cast_open_session(L, S);
-  cast_open_message(L, S);
-  cast_open_module(L, S);
-  /* Known as a module before the packer looks for names. */
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  lua_pushvalue(L, -2);
-  lua_setfield(L, -2, "casting");
-  lua_pop(L, 2);
   S->packer = cast_packer_open(L, &S->session.runner);
+  S->packer->module = own_module;
 }
 
 static cast_state *alloc_state(const char *name, size_t size) {
@@ -482,10 +505,21 @@ typedef struct making {
   const cast_options *o;
 } making;
 
+/* What most sessions never ask for comes to be when one does. */
+static void preload_casting(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "package");
+  lua_getfield(L, -1, "preload");
+  lua_pushcfunction(L, luaopen_casting);
+  lua_setfield(L, -2, "casting");
+  lua_pop(L, 3);
+}
+
 static int make_protected(lua_State *L) {
   making *m = lua_touserdata(L, 1);
   open_libs(L, m->o->libs);
   *make_box(L, false) = m->S;
+  preload_casting(L);
   cast_state_furnish(L, m->S);
   cast_open_coroutine(L, m->S);
   return 0;

@@ -73,6 +73,7 @@ struct cast_state {
   _Atomic uint64_t cpu; /* (a) used in slices that have ended */
   _Atomic bool over;    /* (a) it was more than cpu_max: all tasks fail */
   _Atomic bool ending;  /* (a) host: everything is being unwound */
+  bool opened;          /* its module has been made */
   bool closing;         /* its Lua state is being closed: no new handles */
   char name[];          /* (i) */
 };
@@ -167,7 +168,8 @@ typedef struct cast_options {
   uint64_t cpu_max;   /* nanoseconds; 0: not measured, OS_FOREVER: no limit */
   uint32_t tasks_max; /* 0: no limit */
 } cast_options;
-/* Makes `L` know the library (again, if that failed half way). Raises. */
+/* What casting needs in L (again, if that failed half way), but for the module
+   and the classes of handles, which are made when first needed. Raises. */
 void cast_state_furnish(lua_State *L, cast_state *S);
 /* Calls fn(L) with `arg` as light userdata, protected; on an error its
    message is on the stack. */
@@ -515,8 +517,12 @@ void cast_open_session(lua_State *L, cast_state *S);
 void cast_open_message(lua_State *L, cast_state *S);
 /* Pushes the module table. */
 void cast_open_module(lua_State *L, cast_state *S);
-/* The same once it has been made. */
+/* Makes the module, unless that was done, and puts it into package.loaded. */
+void cast_module_need(lua_State *L);
+/* The same, and pushes it. */
 void cast_module_push(lua_State *L);
+/* Registers the metatable of handles of that type. */
+void cast_class_open(lua_State *L, cast_state *S, const cast_type *type);
 /* embed.c: puts what is written in Lua into the table on top. */
 void cast_open_embedded(lua_State *L);
 

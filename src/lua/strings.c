@@ -53,6 +53,7 @@ static int sentinel_gc(lua_State *L) {
   cast_packer *p = lua_touserdata(L, lua_upvalueindex(1));
   bool left = false;
   p->sentinel = false;
+  if (p->closed) return 0; /* nothing is remembered any more */
   cast_packer_table(p, L);
   if (!lua_istable(L, -1)) return 0; /* the state is closing */
   cast_packer_get(L, -1, CAST_SLOT_STRINGS);
@@ -72,17 +73,26 @@ static int sentinel_gc(lua_State *L) {
   return 0;
 }
 
-void cast_strings_open(cast_packer *p, lua_State *L, int t) {
+/* Pushes the sentinels' metatable, made on first use. */
+static void push_meta(cast_packer *p, lua_State *L, int t) {
+  cast_packer_get(L, t, CAST_SLOT_SENTINEL);
+  if (lua_istable(L, -1)) return;
+  lua_pop(L, 1);
   lua_createtable(L, 0, 1);
   lua_pushlightuserdata(L, p);
   lua_pushcclosure(L, sentinel_gc, 1);
   lua_setfield(L, -2, "__gc");
+  lua_pushvalue(L, -1);
   lua_rawseti(L, t, CAST_SLOT_SENTINEL);
 }
 
 /* Sees to the array and to a sentinel; may raise. */
 static void prepare(cast_packer *p, lua_State *L, int t) {
+  cast_text *texts;
   if (p->sentinel || p->closed) return;
+  texts = cast_packer_array(p, p->texts, CAST_STRINGS_KEPT, sizeof *texts);
+  if (texts == NULL) cast_packer_nomem(L);
+  p->texts = texts;
   cast_packer_get(L, t, CAST_SLOT_STRINGS);
   if (!lua_istable(L, -1)) {
     lua_pop(L, 1);
@@ -96,7 +106,7 @@ static void prepare(cast_packer *p, lua_State *L, int t) {
   }
   lua_pop(L, 1);
   (void)cast_lua_newuserdata(L, 1);
-  cast_packer_get(L, t, CAST_SLOT_SENTINEL);
+  push_meta(p, L, t);
   lua_setmetatable(L, -2);
   lua_pop(L, 1);
   p->sentinel = true;
@@ -175,7 +185,7 @@ void cast_strings_push(cast_packer *p, lua_State *L, cast_bytes *b) {
   cast_packer_table(p, L);
   int t = lua_gettop(L);
   for (uint32_t i = 0; i < CAST_STRINGS_KEPT; i++) {
-    if (p->texts[i].bytes != b) continue;
+    if (p->texts[i].bytes != b) continue; /* that is not NULL */
     cast_packer_get(L, t, CAST_SLOT_STRINGS);
     lua_rawgeti(L, -1, (int)i + 1);
     lua_replace(L, t);

@@ -5,8 +5,6 @@
 
 #include "packer.h"
 
-/* Makes the metatable of the sentinel, into its slot of the table at t. */
-void cast_strings_open(cast_packer *p, lua_State *L, int t);
 void cast_strings_fini(cast_packer *p);
 
 /* The shared bytes of the string at idx, with a reference for the caller;
