@@ -133,6 +133,19 @@ void cast_handle_cross(lua_State *L, cast_object *o) {
   cast_ltask_cross(L, cast_state_find(L), cast_ltask_of(t));
 }
 
+/* Registers the metatable of handles of that type. */
+static void open_class(lua_State *L, cast_state *S, const cast_type *type) {
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (type == &cast_chan_type)
+    cast_open_chan(L, S);
+  else if (type == &cast_task_type)
+    cast_open_task(L, S);
+  else if (type == &cast_session_type)
+    cast_open_session(L, S);
+  else if (type == &cast_message_type)
+    cast_open_message(L, S);
+}
+
 cast_handle *cast_handle_new(lua_State *L, const cast_type *type) {
   cast_state *S = cast_state_find(L);
   cast_handle *h;
@@ -147,7 +160,7 @@ cast_handle *cast_handle_new(lua_State *L, const cast_type *type) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, type);
   if (CAST_UNLIKELY(lua_isnil(L, -1))) {
     lua_pop(L, 1);
-    cast_class_open(L, S, type);
+    open_class(L, S, type);
     lua_rawgetp(L, LUA_REGISTRYINDEX, type);
   }
   lua_setmetatable(L, -2);

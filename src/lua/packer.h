@@ -90,7 +90,7 @@ struct cast_packer {
   uint32_t next_recent;
   uint32_t unpacked; /* counts messages received */
   uint32_t message;  /* and those sent as well */
-  uint32_t rest; /* messages of which none is taken for a tree (tree.c) */
+  uint32_t rest;     /* messages of which none is taken for a tree (tree.c) */
   /* Made when there is something to remember; before, none is written to:
      they are cast_packer_nothing. */
   cast_text *texts;    /* CAST_STRINGS_KEPT */

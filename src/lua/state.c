@@ -365,18 +365,6 @@ static bool own_module(lua_State *L, const char *name, size_t size) {
   return true;
 }
 
-void cast_class_open(lua_State *L, cast_state *S, const cast_type *type) {
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  if (type == &cast_chan_type)
-    cast_open_chan(L, S);
-  else if (type == &cast_task_type)
-    cast_open_task(L, S);
-  else if (type == &cast_session_type)
-    cast_open_session(L, S);
-  else if (type == &cast_message_type)
-    cast_open_message(L, S);
-}
-
 void cast_state_furnish(lua_State *L, cast_state *S) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   S->work = lua_newthread(L);

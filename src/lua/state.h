@@ -521,8 +521,6 @@ void cast_open_module(lua_State *L, cast_state *S);
 void cast_module_need(lua_State *L);
 /* The same, and pushes it. */
 void cast_module_push(lua_State *L);
-/* Registers the metatable of handles of that type. */
-void cast_class_open(lua_State *L, cast_state *S, const cast_type *type);
 /* embed.c: puts what is written in Lua into the table on top. */
 void cast_open_embedded(lua_State *L);
 
