@@ -53,6 +53,7 @@ void cast_rest_delist(cast_rest *r) {
   cast_lock_take(&dead.lock);
   cast_list_remove(&r->link);
   cast_lock_drop(&dead.lock);
+  cast_sched_rouse(); /* the others may be dead now */
 }
 
 uint32_t cast_rest_sessions(cast_session **all, uint32_t room) {

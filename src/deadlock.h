@@ -13,7 +13,7 @@
    b. one without a permit rests: it rouses (sched.c);
    c. a host rests: its watch fires later (host.c);
    d. a timer has fired: the monitor is awake;
-   e. the last announcement is taken back: it rouses.
+   e. the last announcement is taken back, or a host ends: that rouses.
    Locks: the list of rests (CAST_RANK_HOST). */
 #ifndef CAST_DEADLOCK_H
 #define CAST_DEADLOCK_H

@@ -83,6 +83,17 @@ inplace - SESSION_LET_GO
 inplace - WOKEN_DIRECTLY
 inplace - NESTED_LOOP
 inplace - STALE_RUNNER
+deadlock - -
+deadlock COMER -
+deadlock TWO -
+deadlock - REST_SILENTLY
+deadlock - UNEXPECT_SILENTLY
+deadlock - NO_WATCH
+deadlock - BUSY_ONLY
+deadlock TWO NO_SECOND_LOOK
+deadlock - WHERE_FIRST
+deadlock COMER COUNT_ONLY
+deadlock TWO DELIST_SILENTLY
 foreign - -
 foreign - WAKE_FIRST
 foreign - SIGNAL_FIRST
