@@ -75,14 +75,17 @@ void cast_rest_judged(cast_rest *r) {
 
 /* First reading: do all hosts rest? */
 static bool all_rest_locked(void) {
-  if (!dead.ready || cast_list_empty(&dead.rests)) return false;
+  bool first = false;
+  if (!dead.ready) return false;
   for (cast_list *l = dead.rests.next; l != &dead.rests; l = l->next) {
     cast_rest *r = CAST_CONTAINER(l, cast_rest, link);
     /* PAIR rest. */
     r->seen = atomic_load_explicit(&r->rests, memory_order_seq_cst);
     if (r->seen % 2 == 0) return false;
+    /* Relaxed: written before it rested. */
+    first |= atomic_load_explicit(&r->first, memory_order_relaxed);
   }
-  return true;
+  return first;
 }
 
 /* Second reading: have they rested since, with nothing to do? */

@@ -4,7 +4,9 @@
    A program is dead when every host's main program waits without a deadline
    and its session is idle, no worker has a session, no job is queued, no timer
    is set whose firing would wake anybody, and nobody outside has announced
-   that he may (cast_deadlock_expect). Then each main program gets a verdict.
+   that he may (cast_deadlock_expect). The process's first thread must be one of
+   those that wait: elsewhere it may do anything, such as make another host.
+   Then each main program gets a verdict.
 
    Who looks: the monitor, just before it would sleep for ever, so looking costs
    those nothing who run. All that may turn a program dead later rouses the
@@ -26,6 +28,7 @@ typedef struct cast_rest {
   cast_session *session;  /* (i) */
   _Atomic uint32_t rests; /* (a) odd: it rests without a deadline */
   uint32_t seen;          /* (lock) */
+  _Atomic bool first;     /* (a) its thread is the process's first one */
   cast_post verdict;      /* pushed into the session; its owner ends the wait */
   _Atomic uint32_t posted; /* (a) the verdict is in the session's inbox */
 } cast_rest;

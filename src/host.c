@@ -212,6 +212,8 @@ static int adopt(cast_host *h) {
   if (h->own != NULL) os_context_free(h->own);
   h->own = h->runner.at = own;
   atomic_store_explicit(&h->thread, thread, memory_order_relaxed);
+  atomic_store_explicit(
+    &h->rest.first, os_thread_is_first(), memory_order_relaxed);
   if (h->session->ops->urgent == NULL) return 0;
   cast_slot_give(h->slot);
   h->slot = cast_slot_take(&h->runner);

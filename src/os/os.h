@@ -59,6 +59,8 @@ int os_thread_start(
 void os_thread_join(os_thread *t);   /* waits for its end */
 void os_thread_detach(os_thread *t); /* nobody will join it */
 uintptr_t os_thread_self(void);      /* differs between live threads */
+/* Is it the one that the process began with? True if nobody can tell. */
+bool os_thread_is_first(void);
 
 /* Of a thread that has not ended: the processor time it has used so far; 0
    when the platform cannot tell. */

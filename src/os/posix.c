@@ -18,6 +18,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 /* SIGURG: ignored by default, unused by almost every program, let through by
    debuggers. Go's runtime preempts with it for the same reasons. */
@@ -158,6 +162,16 @@ void os_thread_detach(os_thread *t) {
 uintptr_t os_thread_self(void) {
   __asm__ __volatile__("" ::: "memory");
   return (uintptr_t)pthread_self();
+}
+
+bool os_thread_is_first(void) {
+#if defined(__APPLE__)
+  return pthread_main_np() != 0;
+#elif defined(__linux__)
+  return syscall(SYS_gettid) == (long)getpid();
+#else
+  return true;
+#endif
 }
 
 #if defined(__APPLE__) /* has no clock of another thread */
