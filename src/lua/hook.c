@@ -80,10 +80,12 @@ void cast_hook(lua_State *L, lua_Debug *ar) {
   t = S != NULL && S->session.current != NULL
         ? cast_ltask_of(S->session.current)
         : NULL;
-  if (t != NULL && cast_stop_wanted(S)) cast_stop_look(L, S, t);
-  /* Relaxed: its own thread has set it. A host's tasks are watched then. */
+  /* Before the look, which may have this thread poked again: that poke must
+     not be undone. Relaxed: its own thread has set it. A host's tasks are
+     watched then. */
   if (S == NULL || !atomic_load_explicit(&S->ending, memory_order_relaxed))
     lua_sethook(L, NULL, 0, 0);
+  if (t != NULL && cast_stop_wanted(S)) cast_stop_look(L, S, t);
   if (t == NULL || t == S->main) return;
   if (S->host != NULL) {
     let_main_go(L, S, t);

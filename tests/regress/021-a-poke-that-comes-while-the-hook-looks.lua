@@ -1,0 +1,16 @@
+-- 021: a session that had just not used up its cpu budget had its thread poked
+-- again, so soon that the hook of the first poke took the second one's away;
+-- then it computed on for ever.
+-- SPDX-License-Identifier: MIT
+
+if jit then return end -- no hooks in compiled loops
+
+local casting = require "casting"
+
+for round = 1, 60 do
+  local session = casting.session{cpu = 0.01}
+  local task = session:spawn("while true do end")
+  local ok, why = task:join(20)
+  assert(ok == false, "round " .. round .. ": " .. tostring(why))
+  session:close()
+end
