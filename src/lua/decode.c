@@ -297,12 +297,7 @@ static bool get_other(decoder *d, unsigned tag) {
 static inline bool get(decoder *d) {
   unsigned tag = take_byte(d);
   if (!wire_is_scalar(tag)) return get_other(d, tag);
-  if ((tag & 0xe0) == WIRE_STR) {
-    size_t size = tag & 0x1f;
-    cast_words_push(d->p, d->L, (const char *)take(d, size), size);
-  } else {
-    d->at = cast_scalar_push(d->L, tag, d->at, d->end);
-  }
+  d->at = cast_scalar_push(d->L, tag, d->at, d->end);
   return true;
 }
 

@@ -94,6 +94,8 @@ cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, top + 2);
   lua_rawseti(L, top + 1, CAST_SLOT_PACKER);
+  lua_pushboolean(L, 0);
+  p->words_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   p->ref = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_settop(L, top);
   return p;

@@ -86,7 +86,8 @@ struct cast_packer {
   bool sentinel; /* one is alive */
   uint32_t next_text;
   size_t text_bytes;
-  cast_words *words; /* NULL until the first */
+  cast_words *words; /* NULL until the first tree is read */
+  int words_ref;     /* of the table with them, in the registry */
   uint32_t next_recent;
   uint32_t unpacked; /* counts messages received */
   uint32_t message;  /* and those sent as well */

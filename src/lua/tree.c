@@ -156,6 +156,7 @@ bool cast_tree_put(cast_encoder *e, int first, int n) {
 typedef struct tree {
   cast_packer *p;
   lua_State *L;
+  int words; /* where their table lies */
   const unsigned char *end;
 } tree;
 
@@ -170,7 +171,7 @@ void cast_decode_corrupt(lua_State *L) {
 static CAST_INLINE const unsigned char *push_string(
   const tree *t, const unsigned char *at, size_t size) {
   if (CAST_UNLIKELY((size_t)(t->end - at) < size)) cast_decode_corrupt(t->L);
-  cast_words_push(t->p, t->L, (const char *)at, size);
+  cast_words_push(t->p, t->L, t->words, (const char *)at, size);
   return at + size;
 }
 
@@ -224,9 +225,11 @@ static const unsigned char *push_table(
 
 void cast_decode_tree(cast_packer *p, lua_State *L, uint32_t n,
   const unsigned char *at, const unsigned char *end) {
-  tree t = {p, L, end};
+  cast_words_table(p, L);
+  tree t = {p, L, lua_gettop(L), end};
   for (; n > 0; n--) at = push_value(&t, at, 0);
   if (at != end) cast_decode_corrupt(L);
+  lua_remove(L, t.words);
 }
 
 int cast_decode_scalars(lua_State *L, cast_msg *msg) {

@@ -6,26 +6,34 @@
    strings that come once cost little more than without, and two that take
    turns do not drive each other out all the time.
 
-   Owner: the state's packer. The strings are anchored in the registry, each
-   with an integer key of its own, since nothing else is reached with so few
-   steps: a table of the packer's would have to be pushed in each message. At
-   most 64 strings of 16 bytes stay alive for it. The keys are never given
-   back: a packer lives as long as its state.
-
-   1. A word with a size has a ref, and there is its string. */
+   Owner: the state's packer. The strings lie in a table, which has a place in
+   the registry of its own, as the packer's table is one step more. At most 64
+   strings of 16 bytes stay alive for it. All room is made at once: to let the
+   registry grow, with a key for each string, was rejected, for LuaJIT loses
+   what is in a table when there is no memory for it to grow. */
 #include "words.h"
 
-void cast_words_new(cast_packer *p, lua_State *L) {
+/* Makes the table, and what says which strings are in it. */
+static CAST_NOINLINE void make(cast_packer *p, lua_State *L) {
   cast_packer_table(p, L);
   cast_words *words = cast_lua_newuserdata(L, sizeof *words);
   memset(words, 0, sizeof *words);
   lua_rawseti(L, -2, CAST_SLOT_WORDS);
   lua_pop(L, 1);
+  lua_createtable(L, (int)CAST_WORDS_KEPT, 0);
+  lua_rawseti(L, LUA_REGISTRYINDEX, p->words_ref);
   p->words = words;
 }
 
-void cast_words_miss(cast_packer *p, lua_State *L, cast_word *w, uint64_t hash,
+void cast_words_table(cast_packer *p, lua_State *L) {
+  if (CAST_UNLIKELY(p->words == NULL)) make(p, L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, p->words_ref);
+}
+
+void cast_words_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,
   const char *s, size_t size) {
+  unsigned i = (unsigned)(hash >> (64 - CAST_WORDS_BITS));
+  cast_word *w = &p->words->at[i];
   lua_pushlstring(L, s, size);
   if (w->tried != (uint32_t)hash || p->closed) {
     w->tried = (uint32_t)hash;
@@ -33,10 +41,7 @@ void cast_words_miss(cast_packer *p, lua_State *L, cast_word *w, uint64_t hash,
   }
   w->size = 0; /* should the next call raise */
   lua_pushvalue(L, -1);
-  if (w->ref == 0)
-    w->ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  else
-    lua_rawseti(L, LUA_REGISTRYINDEX, w->ref);
+  lua_rawseti(L, t, (int)i + 1);
   w->first = cast_word_load(s, size, &w->last);
   w->size = (uint32_t)size;
 }

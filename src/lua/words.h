@@ -13,22 +13,24 @@
 #define CAST_WORDS_BITS 6u /* log2 of how many are kept */
 #define CAST_WORD_MAX 16u  /* bytes of the longest one */
 
+#define CAST_WORDS_KEPT (1u << CAST_WORDS_BITS)
+
 typedef struct cast_word {
   uint64_t first, last; /* its bytes: see cast_word_load */
   uint32_t size;        /* 0: none is here */
   uint32_t tried;       /* hash of the latest one that is not kept */
-  int ref;              /* where the string is in the registry; 0: nowhere */
 } cast_word;
 
 struct cast_words {
-  cast_word at[1u << CAST_WORDS_BITS];
+  cast_word at[CAST_WORDS_KEPT]; /* at[i] is item i + 1 of the table */
 };
 
+/* Pushes the table with the strings. Raises when out of memory. */
+void cast_words_table(cast_packer *p, lua_State *L);
+
 /* In words.c: pushes the string, which is not the one kept there. */
-void cast_words_miss(cast_packer *p, lua_State *L, cast_word *w, uint64_t hash,
+void cast_words_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,
   const char *s, size_t size);
-/* Makes the packer's words; may raise. */
-void cast_words_new(cast_packer *p, lua_State *L);
 
 /* All bytes of a string of 1 to CAST_WORD_MAX. Together with the size, the two
    numbers are one string's only. */
@@ -51,9 +53,10 @@ static inline uint64_t cast_word_load(
   return first;
 }
 
-/* Pushes a string; raises when out of memory. Takes three stack slots. */
+/* Pushes a string; `t` is where the table lies. Raises when out of memory.
+   Takes two stack slots. */
 static inline void cast_words_push(
-  cast_packer *p, lua_State *L, const char *s, size_t size) {
+  cast_packer *p, lua_State *L, int t, const char *s, size_t size) {
   if (CAST_UNLIKELY(size - 1 >= CAST_WORD_MAX)) {
     lua_pushlstring(L, s, size);
     return;
@@ -61,12 +64,12 @@ static inline void cast_words_push(
   uint64_t last, first = cast_word_load(s, size, &last);
   uint64_t hash =
     (first ^ (last << 23 | last >> 41) ^ size) * UINT64_C(0x9e3779b97f4a7c15);
-  if (CAST_UNLIKELY(p->words == NULL)) cast_words_new(p, L);
-  cast_word *w = &p->words->at[hash >> (64 - CAST_WORDS_BITS)];
+  unsigned i = (unsigned)(hash >> (64 - CAST_WORDS_BITS));
+  const cast_word *w = &p->words->at[i];
   if (CAST_LIKELY(w->first == first && w->last == last && w->size == size))
-    lua_rawgeti(L, LUA_REGISTRYINDEX, w->ref);
+    lua_rawgeti(L, t, (int)i + 1);
   else
-    cast_words_miss(p, L, w, hash, s, size);
+    cast_words_miss(p, L, t, hash, s, size);
 }
 
 #endif
