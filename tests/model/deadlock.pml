@@ -2,11 +2,11 @@
    SPDX-License-Identifier: MIT
 
    Models src/deadlock.c with what it rests on in host.c, monitor.c and sched.c:
-   hosts that send a job to the pool or not, and wait; workers with a permit, and
+   hosts that send a job to the pool or not, and wait; workers with a permit and
    one that has lost it (it is in a slice, but not busy); a thread of C that
    has announced itself and may send or not; the monitor, which sleeps for ever
    once it has found the pool idle. (COMER: one who announces itself later; TWO:
-   two hosts, and the lost worker alone.) What happens under one lock is one step.
+   two hosts, one slice of a worker.) What happens under one lock is one step.
    Race numbers are those of docs/DESIGN.md. Checked:
    1. A verdict is passed on a dead program only: at the moment of the
       scheduler's quiet nobody can do anything (R90).
@@ -113,6 +113,13 @@ slice:
   goto look
 }
 
+/* One that has lost its permit ends its slice, and that was all. */
+proctype slice() {
+  answer();
+  awake--;
+  rouse()
+}
+
 /* -- a thread of C that has said that it may come ------------------------- */
 
 proctype outside() {
@@ -147,10 +154,12 @@ proctype host(byte h) {
   :: round == ROUNDS -> break
   :: else ->
     round++;
+#ifndef TWO
     if /* somebody is to answer, perhaps */
     :: atomic { jobs++ }
     :: skip
     fi;
+#endif
     waits[h] = true;
     /* It runs its tasks, of which none can go on (be_at_tasks). */
     where[h] = TASKS;
@@ -219,7 +228,8 @@ inline look() {
   ok = (expected == 0);
   seen[0] = rests[0];
   seen[last] = rests[last];
-  ok = ok && (gone[0] || seen[0] % 2 == 1) && (gone[last] || seen[last] % 2 == 1);
+  ok = ok && (gone[0] || seen[0] % 2 == 1);
+  ok = ok && (gone[last] || seen[last] % 2 == 1);
   if
   :: ok ->
     d_step {
@@ -228,12 +238,14 @@ inline look() {
 #else
       ok = (awake == 0 && jobs == 0); /* under the scheduler's lock: m */
 #endif
-      dead = (jobs == 0 && awake == 0 && expected == 0 && still(0) && still(last))
+      dead = (jobs == 0 && awake == 0 && expected == 0 && still(0) &&
+              still(last))
     };
 #ifndef MUTANT_NO_SECOND_LOOK
     /* Each in a step of its own. */
     ok = ok && (gone[0] || (inbox[0] == IDLE && rests[0] == seen[0]));
-    ok = ok && (gone[last] || (inbox[last] == IDLE && rests[last] == seen[last]));
+    ok = ok &&
+         (gone[last] || (inbox[last] == IDLE && rests[last] == seen[last]));
 #endif
 #ifdef MUTANT_COUNT_ONLY
     ok = ok && expected == 0;
@@ -317,7 +329,7 @@ init {
 #elif defined(TWO)
     awake = 1;
     busy = 0;
-    run worker(true);
+    run slice();
 #else
     awake = 2;
     expected = 1;
