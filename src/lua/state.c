@@ -243,10 +243,13 @@ static bool host_await(cast_state *S, cast_event *e, uint64_t deadline_ns) {
   return t->wait.result == 0;
 }
 
+/* A task that is still unwinding may make sessions meanwhile: each is told to
+   close before it is waited for. */
 static bool await_children(cast_state *root, uint64_t deadline_ns) {
   cast_state *S;
   bool all = true;
   while (all && (S = cast_state_child(root, NULL)) != NULL) {
+    cast_state_close(S, &root->session);
     all = host_await(root, &S->session.closed, deadline_ns);
     cast_session_drop(&S->session);
   }
@@ -263,10 +266,7 @@ static bool unwind(cast_state *S, lua_State *L) {
   cast_cancel_close(&S->session);
   all = host_await(S, &S->session.empty, deadline);
   cast_state_close_children(S, &S->session);
-  while (all && (all = await_children(S, deadline)) &&
-         !cast_list_empty(&S->children))
-    cast_state_close_children(S, &S->session); /* some were made meanwhile */
-  return all;
+  return all && await_children(S, deadline);
 }
 
 /* The host's state is being closed: everything is cancelled, unwound, joined.

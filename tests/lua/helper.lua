@@ -109,10 +109,12 @@ if helper.tsan() then
   end
 end
 
--- Runs Lua source text in an interpreter of its own. `interrupt` (a word)
--- sends SIGINT as soon as the child has written that word. Returns {status=,
--- out=, err=, seconds=}; status 124 means that it did not end in time.
-function helper.run(source, interrupt)
+-- Starts Lua source text in an interpreter of its own; what it returns waits for
+-- its end, so several can run at a time. `word` and `signal` (INT by default):
+-- that signal is sent as soon as the child has written the word. The result is
+-- {status=, out=, err=, seconds=}; status 124 means that it did not end in
+-- `limit` seconds.
+function helper.start(source, word, signal, limit)
   if not helper.has_children() then
     rawget(_G, "pending") "no other program can be started here"
   end
@@ -122,21 +124,28 @@ function helper.run(source, interrupt)
   helper.spit(script, source)
   helper.spit(out, "")
   local start = ("timeout -k 2 %d sh -c 'echo $$ >%s; exec \"$@\"' sh %s %s" ..
-    " >%s 2>%s </dev/null"):format(math.ceil(helper.LONG), pid,
+    " >%s 2>%s </dev/null"):format(math.ceil((limit or 20) * slow), pid,
     helper.command(), script, out, err)
-  if interrupt then
-    start = ("%s & job=$!; while ! grep -q %s %s && kill -0 $job; do" ..
-      " sleep 0.02; done 2>/dev/null; kill -INT $(cat %s); wait $job")
-      :format(start, quote(interrupt), out, pid)
+  if word then
+    start = ("{ %s & job=$!; while ! grep -q %s %s && kill -0 $job; do" ..
+      " sleep 0.02; done; kill -%s $(cat %s); wait $job; } 2>/dev/null")
+      :format(start, quote(word), out, signal or "INT", pid)
   end
   local began = casting.now()
   local pipe = io.popen(start .. "; echo $?")
-  local status = tonumber((pipe:read "*a"):match "(%d+)%s*$")
-  pipe:close()
-  local result = {status = status, seconds = casting.now() - began,
-    out = helper.slurp(out), err = helper.slurp(err)}
-  for _, path in ipairs {base, script, out, err, pid} do os.remove(path) end
-  return result
+  return function()
+    local status = tonumber((pipe:read "*a"):match "(%d+)%s*$")
+    pipe:close()
+    local result = {status = status, seconds = casting.now() - began,
+      out = helper.slurp(out), err = helper.slurp(err)}
+    for _, path in ipairs {base, script, out, err, pid} do os.remove(path) end
+    return result
+  end
+end
+
+-- The same, for one that is waited for at once.
+function helper.run(source, word)
+  return helper.start(source, word)()
 end
 
 -- As helper.run, and the child must have ended well: returns what it wrote.
