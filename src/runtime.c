@@ -7,6 +7,7 @@
 #include "../include/casting.h"
 #include "big.h"
 #include "monitor.h"
+#include "region.h"
 #include "sched.h"
 #include "worker.h"
 
