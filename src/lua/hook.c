@@ -19,6 +19,7 @@
       then a hook may yield without anybody's noticing.
    3. `preempted` is true from a yield of the hook until the task's resumer
       has seen it. */
+#include "../../include/casting.h"
 #include "state.h"
 
 #include "../sched.h"
@@ -43,6 +44,52 @@ bool cast_hook_changed(cast_state *S) {
   lua_Hook now = L != NULL ? lua_gethook(L) : NULL;
   return now != NULL && now != cast_hook && now != cast_hook_noted(S);
 }
+
+#if CAST_LUAJIT
+/* -- Ctrl-C in a task ----------------------------------------------------- */
+
+/* LuaJIT's hooks are the VM's: a signal handler's may be called in a task, that
+   fails with what was meant for the main program. Such hooks unset themselves,
+   and thereby the number that is left here where no hook is set, which LuaJIT
+   keeps and does not use. */
+#define UNTOUCHED 0x5ca57
+
+void cast_hook_clear(lua_State *L) { lua_sethook(L, NULL, 0, UNTOUCHED); }
+
+void cast_hook_mark(lua_State *L) {
+  if (CAST_LIKELY(lua_gethookcount(L) == UNTOUCHED)) return;
+  if (lua_gethook(L) == NULL) cast_hook_clear(L);
+}
+
+/* Not even the error is sure to arrive, when compiled code is on the way. */
+static bool is_interrupt(lua_State *L) {
+  static const char word[] = "interrupted!";
+  size_t size;
+  const char *text;
+  if (lua_isnil(L, -1)) return true;
+  text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &size) : NULL;
+  return text != NULL && size >= sizeof word - 1 &&
+         strcmp(text + size - (sizeof word - 1), word) == 0;
+}
+
+bool cast_hook_struck(cast_state *S, lua_State *L) {
+  if (S->host == NULL || lua_gethookcount(S->work) == UNTOUCHED ||
+      lua_gethook(S->work) != NULL || (L != NULL && !is_interrupt(L)))
+    return S->struck;
+  cast_hook_clear(S->work);
+  S->struck = true;
+  (void)cast_wait_end(&S->main->core, CASTING_EINTR);
+  return true;
+}
+#else
+void cast_hook_clear(lua_State *L) { lua_sethook(L, NULL, 0, 0); }
+void cast_hook_mark(lua_State *L) { CAST_UNUSED(L); }
+bool cast_hook_struck(cast_state *S, lua_State *L) {
+  CAST_UNUSED(S);
+  CAST_UNUSED(L);
+  return false;
+}
+#endif
 
 /* -- pokes ---------------------------------------------------------------- */
 
@@ -84,7 +131,7 @@ void cast_hook(lua_State *L, lua_Debug *ar) {
      not be undone. Relaxed: its own thread has set it. A host's tasks are
      watched then. */
   if (S == NULL || !atomic_load_explicit(&S->ending, memory_order_relaxed))
-    lua_sethook(L, NULL, 0, 0);
+    cast_hook_clear(L);
   if (t != NULL && cast_stop_wanted(S)) cast_stop_look(L, S, t);
   if (t == NULL || t == S->main) return;
   if (S->host != NULL) {

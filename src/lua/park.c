@@ -254,11 +254,15 @@ void cast_call_hook(lua_State *L, cast_state *S) {
   lua_State *main = S->L != NULL ? S->L : L;
   lua_Hook hook = lua_gethook(main);
   lua_Debug ar;
+  if (S->struck) {
+    S->struck = false;
+    luaL_error(L, "interrupted!");
+  }
   if (hook == NULL || hook == cast_hook || hook == cast_hook_noted(S)) return;
   memset(&ar, 0, sizeof ar);
   ar.event = LUA_HOOKCOUNT;
   ar.currentline = -1;
-  if (L != main) lua_sethook(main, NULL, 0, 0);
+  if (L != main) cast_hook_clear(main);
   if (lua_getstack(L, 0, &ar)) hook(L, &ar);
 }
 

@@ -175,7 +175,7 @@ static void host_close(cast_session *s) { CAST_UNUSED(s); }
    Ctrl-C). Its wait ends then; park.c calls the hook. */
 static bool host_interrupted(cast_session *s) {
   cast_state *S = cast_state_of(s);
-  if (CAST_LIKELY(!cast_hook_changed(S))) return false;
+  if (CAST_LIKELY(!cast_hook_changed(S) && !S->struck)) return false;
   return cast_wait_end(&S->main->core, CASTING_EINTR);
 }
 

@@ -44,6 +44,7 @@ struct cast_state {
   _Atomic(lua_State *) running;
   bool through;   /* a hook in it may yield up to the task's resumer */
   bool preempted; /* it has */
+  bool struck;    /* host: a task has met what was meant for its main program */
   /* Host: the main thread and what its hook was when the main program's wait
      began. Atomic for the monitor, which looks whether it has changed. */
   _Atomic(lua_State *) main_thread;
@@ -349,6 +350,14 @@ void cast_hook_note(cast_state *S, lua_State *L);
 lua_Hook cast_hook_noted(cast_state *S);
 /* Has a signal handler set a hook since? Monitor, too. */
 bool cast_hook_changed(cast_state *S);
+/* No hook in L any more. */
+void cast_hook_clear(lua_State *L);
+/* LuaJIT, a host: a task is about to go on in L. */
+void cast_hook_mark(lua_State *L);
+/* LuaJIT, a host: has a task met a signal handler's hook, whose error is on the
+   top of L (NULL: it has failed where a hook only can have been)? The main
+   program will raise the error; true until then. */
+bool cast_hook_struck(cast_state *S, lua_State *L);
 /* ops->urgent of a host. */
 bool cast_hook_urgent(cast_session *s);
 /* In a session of ours: the coroutine library lets tasks be preempted. */
@@ -431,6 +440,8 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t);
    returns how many, or prepares the raising of an error there. */
 int cast_deliver(cast_state *S, cast_ltask *t);
 #endif
+/* The stretch that followed is over. */
+void cast_deliver_end(cast_ltask *t);
 /* Pushes the values of *m, which becomes empty, and returns how many. Raises
    when one cannot be rebuilt. */
 int cast_rebuild_values(

@@ -153,7 +153,7 @@ void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
     if (late >= CAST_INSIST_NS)
       cast_stop_insist(L, t);
     else
-      lua_sethook(L, NULL, 0, 0);
+      cast_hook_clear(L);
     lua_error(L);
   }
   if (next != OS_FOREVER) cast_nag_at(S, next + CAST_STOP_NS, now);

@@ -7,9 +7,6 @@
 #include "handle.h"
 #include "state.h"
 
-#if !CAST_HAS_YIELDK
-static const char raise_key = 0;
-#endif
 
 /* -- life of the object --------------------------------------------------- */
 
@@ -92,7 +89,8 @@ static int note_failure(lua_State *L) {
       cast_failure_new(e->t, e->S, error, lua_tostring(L, -1));
   /* What fails because everything ends is nobody's concern. Relaxed: a
      failure at the same moment may be reported or not. */
-  if (atomic_load_explicit(&e->S->root->ending, memory_order_relaxed) ||
+  if (cast_hook_struck(e->S, co) ||
+      atomic_load_explicit(&e->S->root->ending, memory_order_relaxed) ||
       atomic_load_explicit(&e->S->close_posted, memory_order_relaxed))
     atomic_store_explicit(&e->t->joined, true, memory_order_relaxed);
   return 0;
@@ -235,103 +233,6 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   return nres - 1;
 }
 
-#if !CAST_HAS_YIELDK
-/* -- raising an error in a suspended coroutine ---------------------------- */
-
-/* 5.1 and LuaJIT have no continuations: a hook at its next instruction raises
-   what was put into the registry. */
-static void raise_hook(lua_State *L, lua_Debug *ar) {
-  cast_state *S = cast_state_find(L);
-  CAST_UNUSED(ar);
-  lua_sethook(L, NULL, 0, 0);
-  if (S != NULL && S->session.current != NULL)
-    cast_stop_watch(S, cast_ltask_of(S->session.current), L);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &raise_key);
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
-  lua_error(L);
-}
-
-/* Compiled code, to which LuaJIT may return from a call, would raise it too
-   late, where nobody expects it any more. */
-static void set_raise(cast_ltask *t) {
-  cast_stop_interpret(t->co);
-  lua_sethook(t->co, raise_hook, LUA_MASKCOUNT, 1);
-}
-
-/* With the error on top of `from`; protected. */
-static void prepare_raise(lua_State *from, cast_ltask *t) {
-  lua_rawsetp(from, LUA_REGISTRYINDEX, &raise_key);
-  set_raise(t);
-  t->raising = true;
-}
-
-typedef struct delivery {
-  cast_state *S;
-  cast_ltask *t;
-  cast_coroutine aux;
-} delivery;
-
-/* Runs in a coroutine of its own: a finish may raise, and even block. */
-static int deliver_main(lua_State *L) {
-  delivery *d = lua_touserdata(L, 1);
-  lua_settop(L, 0);
-  return cast_complete(L, d->S, d->t);
-}
-
-static int get_aux(lua_State *L) {
-  delivery *d = lua_touserdata(L, 1);
-  d->aux = cast_coroutine_get(L, d->S);
-  lua_pushcfunction(L, deliver_main);
-  lua_xmove(L, d->aux.L, 1);
-  return 0;
-}
-
-static int raise_protected(lua_State *L) {
-  delivery *d = lua_touserdata(L, 1);
-  lua_xmove(d->aux.L, L, 1);
-  prepare_raise(L, d->t);
-  return 0;
-}
-
-int cast_deliver(cast_state *S, cast_ltask *t) {
-  delivery d = {S, t, {NULL, LUA_NOREF}};
-  int n, nres;
-  /* The common case needs no help: plain values, no memory. */
-  if (t->core.wait.result == 0 && t->arg == NULL) {
-    if (cast_msg_empty(&t->core.waiter.msg)) {
-      lua_pushboolean(t->co, 1); /* a send */
-      n = 1;
-    } else {
-      n = cast_unpack_plain(t->co, &t->core.waiter.msg);
-    }
-    if (n >= 0) {
-      cast_wait_over(t);
-      return n;
-    }
-  }
-  if (cast_protect(S, get_aux, &d) != LUA_OK) {
-    set_raise(t); /* a nil error */
-    t->raising = true;
-    cast_wait_over(t);
-    return 0;
-  }
-  lua_pushlightuserdata(d.aux.L, &d);
-  if (cast_lua_resume(d.aux.L, 1, &nres) == LUA_OK) {
-    lua_checkstack(t->co, nres);
-    lua_xmove(d.aux.L, t->co, nres);
-    cast_coroutine_put(S, d.aux, true);
-    return nres;
-  }
-  if (cast_protect(S, raise_protected, &d) != LUA_OK) {
-    set_raise(t);
-    t->raising = true;
-  }
-  cast_coroutine_put(S, d.aux, false);
-  return 0;
-}
-#endif
-
 /* -- running -------------------------------------------------------------- */
 
 /* How many values on the coroutine's stack to resume it with; -1: it ended
@@ -365,17 +266,14 @@ static inline void stretch(cast_state *S, cast_ltask *t) {
   t->parked = false;
   atomic_store_explicit(&S->running, t->co, memory_order_relaxed);
   S->through = true;
+  if (CAST_LUAJIT && S->host != NULL) cast_hook_mark(t->co);
   if (CAST_UNLIKELY(S->host != NULL || cast_guarded(t)) && !t->raising)
     cast_stop_watch(S, t, t->co);
   status = cast_lua_resume(t->co, n, &nres);
   /* Before anything is freed; the compiler keeps it there (the calls that
      follow are opaque to it). */
   atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
-#if !CAST_HAS_YIELDK
-  if (t->raising && lua_gethook(t->co) == raise_hook)
-    lua_sethook(t->co, NULL, 0, 0); /* it ended without an instruction */
-  t->raising = false;
-#endif
+  if (!CAST_HAS_YIELDK) cast_deliver_end(t);
   if (status != LUA_YIELD) {
     finish(S, t, status, nres);
   } else if (CAST_UNLIKELY(S->preempted)) {

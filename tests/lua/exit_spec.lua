@@ -43,26 +43,25 @@ local endings = {
   {"its end", "", 0},
   {"an error", "error('the end', 0)", 1, "the end"},
   {"os.exit(7)", "os.exit(7)", 7},
-  {"os.exit(7) in a task", "c.spawn(function() os.exit(7) end) never:receive()",
+  {"os.exit(7) in a task", "c.spawn(function() os.exit(7) end) wait()",
     7},
-  {"os.exit(7) in a session",
-    "c.session():spawn('os.exit(7)') never:receive()", 7},
-  {"Ctrl-C while it waits", "never:receive()", 1, "interrupted!", "INT"},
+  {"os.exit(7) in a session", "c.session():spawn('os.exit(7)') wait()", 7},
+  {"Ctrl-C while it waits", "wait()", 1, "interrupted!", "INT"},
   {"Ctrl-C while it computes", "while true do never = never end", 1,
     "interrupted!", "INT"},
-  {"SIGTERM while it waits", "never:receive()", 143, nil, "TERM"},
+  {"SIGTERM while it waits", "wait()", 143, nil, "TERM"},
   {"SIGTERM while it computes", "while true do end", 143, nil, "TERM"},
 }
 if can_close then
   for _, e in ipairs {
     {"os.exit(8, true)", "os.exit(8, true)", 8},
     {"os.exit(8, true) in a task",
-      "c.spawn(function() os.exit(8, true) end) never:receive()", 8},
+      "c.spawn(function() os.exit(8, true) end) wait()", 8},
     {"os.exit(8, true) in a coroutine of a task", "c.spawn(function() " ..
-      "coroutine.wrap(function() os.exit(8, true) end)() end) never:receive()",
+      "coroutine.wrap(function() os.exit(8, true) end)() end) wait()",
       8},
     {"os.exit(8, true) in a session",
-      "c.session():spawn('os.exit(8, true)') never:receive()", 8},
+      "c.session():spawn('os.exit(8, true)') wait()", 8},
   } do
     endings[#endings + 1] = e
   end
@@ -73,6 +72,7 @@ local function program(state, ending)
     local c = require "casting"
     local ch, never, pids = c.channel(), c.channel(), 0
     local started = c.channel(100)
+    local function wait() never:receive(1000) end
     c.threads(4)
     for _ = 1, 2 do
       c.session():spawn(function() started:send(1) %s end)
@@ -142,7 +142,7 @@ describe("while tasks", function()
     os.execute(("rm -f %s; mkfifo %s"):format(fifo, fifo))
   end)
   after_each(function()
-    -- What os.execute had started, which outlives the program that waits for it.
+    -- What os.execute had started outlives the program that waits for it.
     os.execute("kill $(cat " .. pids .. ") 2>/dev/null")
     os.remove(pids)
     os.remove(fifo)

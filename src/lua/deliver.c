@@ -1,0 +1,128 @@
+/* deliver.c - how a parked task goes on where the VM has no continuations.
+   SPDX-License-Identifier: MIT
+
+   On 5.1 and LuaJIT the values with which a coroutine is resumed are what the
+   function that yielded returns. Plain ones are pushed at once; all else is
+   made in a coroutine of its own, for that may raise, and even block. An error
+   is raised by a hook at the coroutine's next instruction.
+   Owner: the task's session. Invariant: raise_key has a value in the registry
+   from prepare_raise until raise_hook has run, in the same stretch. */
+#include "../../include/casting.h"
+#include "state.h"
+
+#if !CAST_HAS_YIELDK
+static const char raise_key = 0;
+
+/* -- raising an error in a suspended coroutine ---------------------------- */
+
+/* 5.1 and LuaJIT have no continuations: a hook at its next instruction raises
+   what was put into the registry. */
+static void raise_hook(lua_State *L, lua_Debug *ar) {
+  cast_state *S = cast_state_find(L);
+  CAST_UNUSED(ar);
+  cast_hook_clear(L);
+  if (S != NULL && S->session.current != NULL)
+    cast_stop_watch(S, cast_ltask_of(S->session.current), L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &raise_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
+  lua_error(L);
+}
+
+/* Compiled code, to which LuaJIT may return from a call, would raise it too
+   late, where nobody expects it any more. */
+static void set_raise(cast_ltask *t) {
+  cast_stop_interpret(t->co);
+  lua_sethook(t->co, raise_hook, LUA_MASKCOUNT, 1);
+}
+
+/* With the error on top of `from`; protected. */
+static void prepare_raise(lua_State *from, cast_ltask *t) {
+  lua_rawsetp(from, LUA_REGISTRYINDEX, &raise_key);
+  set_raise(t);
+  t->raising = true;
+}
+
+typedef struct delivery {
+  cast_state *S;
+  cast_ltask *t;
+  cast_coroutine aux;
+} delivery;
+
+/* Runs in a coroutine of its own: a finish may raise, and even block. */
+static int deliver_main(lua_State *L) {
+  delivery *d = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  return cast_complete(L, d->S, d->t);
+}
+
+static int get_aux(lua_State *L) {
+  delivery *d = lua_touserdata(L, 1);
+  d->aux = cast_coroutine_get(L, d->S);
+  lua_pushcfunction(L, deliver_main);
+  lua_xmove(L, d->aux.L, 1);
+  return 0;
+}
+
+static int raise_protected(lua_State *L) {
+  delivery *d = lua_touserdata(L, 1);
+  lua_xmove(d->aux.L, L, 1);
+  prepare_raise(L, d->t);
+  return 0;
+}
+
+/* The coroutine that finishes the wait. False: no memory. */
+static bool make_aux(delivery *d) {
+  int status = cast_protect(d->S, get_aux, d);
+  /* Ctrl-C has come just here. */
+  if (status != LUA_OK && cast_hook_struck(d->S, NULL))
+    status = cast_protect(d->S, get_aux, d);
+  return status == LUA_OK;
+}
+
+int cast_deliver(cast_state *S, cast_ltask *t) {
+  delivery d = {S, t, {NULL, LUA_NOREF}};
+  int n, nres;
+  /* The common case needs no help: plain values, no memory. */
+  if (t->core.wait.result == 0 && t->arg == NULL) {
+    if (cast_msg_empty(&t->core.waiter.msg)) {
+      lua_pushboolean(t->co, 1); /* a send */
+      n = 1;
+    } else {
+      n = cast_unpack_plain(t->co, &t->core.waiter.msg);
+    }
+    if (n >= 0) {
+      cast_wait_over(t);
+      return n;
+    }
+  }
+  if (!make_aux(&d)) {
+    set_raise(t); /* a nil error */
+    t->raising = true;
+    cast_wait_over(t);
+    return 0;
+  }
+  lua_pushlightuserdata(d.aux.L, &d);
+  if (cast_lua_resume(d.aux.L, 1, &nres) == LUA_OK) {
+    lua_checkstack(t->co, nres);
+    lua_xmove(d.aux.L, t->co, nres);
+    cast_coroutine_put(S, d.aux, true);
+    return nres;
+  }
+  (void)cast_hook_struck(S, d.aux.L);
+  if (cast_protect(S, raise_protected, &d) != LUA_OK) {
+    set_raise(t);
+    t->raising = true;
+  }
+  cast_coroutine_put(S, d.aux, false);
+  return 0;
+}
+
+void cast_deliver_end(cast_ltask *t) {
+  if (t->raising && lua_gethook(t->co) == raise_hook)
+    cast_hook_clear(t->co); /* it ended without an instruction */
+  t->raising = false;
+}
+#else
+void cast_deliver_end(cast_ltask *t) { CAST_UNUSED(t); }
+#endif
