@@ -45,6 +45,7 @@ build = {
         "src/lua/compat.c",
         "src/lua/coroutine.c",
         "src/lua/decode.c",
+        "src/lua/deliver.c",
         "src/lua/embed.c",
         "src/lua/embedded.c",
         "src/lua/encode.c",
