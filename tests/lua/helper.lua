@@ -109,8 +109,8 @@ if helper.tsan() then
   end
 end
 
--- Starts Lua source text in an interpreter of its own; what it returns waits for
--- its end, so several can run at a time. `word` and `signal` (INT by default):
+-- Starts Lua source text in an interpreter of its own; what it returns waits
+-- for its end, so several can run at a time. `word` and `signal` (INT by default):
 -- that signal is sent as soon as the child has written the word. The result is
 -- {status=, out=, err=, seconds=}; status 124 means that it did not end in
 -- `limit` seconds.
@@ -123,8 +123,8 @@ function helper.start(source, word, signal, limit)
   local pid = base .. ".pid"
   helper.spit(script, source)
   helper.spit(out, "")
-  local start = ("timeout -k 2 %d sh -c 'echo $$ >%s; exec \"$@\"' sh %s %s" ..
-    " >%s 2>%s </dev/null"):format(math.ceil((limit or 20) * slow), pid,
+  local start = ("timeout -k 2 %d sh -c 'echo $$ >%s; exec \"$@\"' sh %s" ..
+    " %s >%s 2>%s </dev/null"):format(math.ceil((limit or 20) * slow), pid,
     helper.command(), script, out, err)
   if word then
     start = ("{ %s & job=$!; while ! grep -q %s %s && kill -0 $job; do" ..
