@@ -7,7 +7,6 @@
 #include "handle.h"
 #include "state.h"
 
-
 /* -- life of the object --------------------------------------------------- */
 
 static void drop_cases(cast_ltask *t) {
