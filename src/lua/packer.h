@@ -50,7 +50,7 @@ enum {
 #define CAST_CODE_BYTES (64u << 10)      /* largest one kept */
 #define CAST_PACK_KEEP (64u << 10)       /* scratch bytes kept for next time */
 #define CAST_SAVE_DEPTH 64u              /* __save results in each other */
-#define CAST_NAMES_BITS 1024u            /* see names.c */
+#define CAST_NAMES_BITS 512u             /* see names.c */
 #define CAST_NAMES_MEMBERS 4096u         /* members looked at in one module */
 #define CAST_NAMES_MISSES 100u /* metatables without a name searched for */
 
