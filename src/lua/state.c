@@ -367,6 +367,10 @@ static bool own_module(lua_State *L, const char *name, size_t size) {
 
 void cast_state_furnish(lua_State *L, cast_state *S) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
+  /* The first reference that is given back makes a field of the registry, for
+     which there must be memory: here is where that may fail. */
+  lua_pushboolean(L, 1);
+  luaL_unref(L, LUA_REGISTRYINDEX, luaL_ref(L, LUA_REGISTRYINDEX));
   S->work = lua_newthread(L);
   (void)luaL_ref(L, LUA_REGISTRYINDEX);
   cast_handle_open(L);
