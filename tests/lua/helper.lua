@@ -110,8 +110,8 @@ if helper.tsan() then
 end
 
 -- Starts Lua source text in an interpreter of its own; what it returns waits
--- for its end, so several can run at a time. `word` and `signal` (INT by default):
--- that signal is sent as soon as the child has written the word. The result is
+-- for its end, so several can run at a time. `word` and `signal` (INT unless
+-- told): that signal is sent as soon as the child has written the word. It is
 -- {status=, out=, err=, seconds=}; status 124 means that it did not end in
 -- `limit` seconds.
 function helper.start(source, word, signal, limit)

@@ -496,8 +496,8 @@ static void trees(void **state) {
     "local t = {} for i = 1, 15 do t = {t, n = i} end return t",
     "local t = {} for i = 1, 300 do t[i] = {id = i, {}, {}} end return t",
     "return {}, nil, {1}, 2.5, 'text', true",
-    "local t = {} for i = 1, 40 do t[i] = {i} end "
-    "return (unpack or table.unpack)(t)",
+    ("local t = {} for i = 1, 40 do t[i] = {i} end "
+     "return (unpack or table.unpack)(t)"),
     "local t = {} for i = 1, 60 do t = {t} end return t"}; /* encode.c's */
   for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
     if (!is_tree(some[i])) fail_msg("no tree: %s", some[i]);
