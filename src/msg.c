@@ -71,12 +71,9 @@ void cast_msg_drop_later(cast_msg *m, cast_object **more) {
 }
 
 void cast_msg_drop_to(cast_msg *m, cast_blocks *blocks) {
-  cast_object *more = NULL, *o;
+  cast_object *more = NULL;
   drop(m, &more, blocks);
-  while ((o = more) != NULL) {
-    more = o->next;
-    cast_object_end(o);
-  }
+  cast_object_end_all(more);
 }
 
 void cast_msg_drop(cast_msg *m) { cast_msg_drop_to(m, NULL); }

@@ -33,6 +33,8 @@ struct cast_object {
 
 /* No reference is left: releases and frees it, and what ends with it. */
 void cast_object_end(cast_object *o);
+/* The same of all those in a list that `release` has made. */
+void cast_object_end_all(cast_object *more);
 
 static inline void cast_object_init(cast_object *o, const cast_type *type) {
   o->type = type;

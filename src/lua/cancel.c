@@ -169,17 +169,23 @@ typedef struct cast_request {
   cast_reason *reason; /* one reference */
 } request;
 
+/* The task after t, or the first; NULL: there is none. Tasks are added by
+   others, but removed by the owner alone: only the link to the next is read
+   under the lock. */
+static cast_ltask *task_after(cast_session *s, cast_ltask *t) {
+  cast_list *l = t == NULL ? &s->tasks : &t->core.link;
+  cast_lock_take(&s->lock);
+  l = l->next;
+  cast_lock_drop(&s->lock);
+  return l == &s->tasks ? NULL
+                        : cast_ltask_of(CAST_CONTAINER(l, cast_task, link));
+}
+
 static void cancel_all(cast_session *s, cast_reason *r) {
-  /* Tasks are added by others, but removed by the owner alone: only the link
-     to the next is read under the lock. */
-  cast_list *l = &s->tasks;
-  for (;;) {
-    cast_lock_take(&s->lock);
-    l = l->next;
-    cast_lock_drop(&s->lock);
-    if (l == &s->tasks) return;
-    want(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);
-    cast_task_cancel(CAST_CONTAINER(l, cast_task, link));
+  cast_ltask *t = NULL;
+  while ((t = task_after(s, t)) != NULL) {
+    want(t, r);
+    cast_task_cancel(&t->core);
   }
 }
 
@@ -256,4 +262,18 @@ void cast_cancel_close(cast_session *s) {
   /* Nobody adds any more, and only the owner removes: no lock. */
   for (cast_list *l = s->tasks.next; l != &s->tasks; l = l->next)
     want(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);
+}
+
+/* One that has fired is off its queue, but for the other cases of a select. */
+static void abandon(cast_ltask *t) {
+  bool claimed = cast_wait_claim_own(&t->core);
+  if (t->selecting) cast_select_done(t->extra->cases, t->extra->ncases);
+  t->selecting = false;
+  if (claimed) cast_wait_done(&t->core);
+}
+
+void cast_cancel_abandon(cast_state *S) {
+  cast_ltask *t = NULL;
+  while ((t = task_after(&S->session, t)) != NULL) abandon(t);
+  abandon(S->main);
 }

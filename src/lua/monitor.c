@@ -61,7 +61,7 @@ static bool monitor_claim(cast_watcher *w) {
 static void monitor_fire(cast_watcher *w, cast_session *self) {
   monitor *m = CAST_CONTAINER(w, monitor, watcher);
   cast_chan *c = m->chan;
-  cast_object *more = NULL, *o;
+  cast_object *more = NULL;
   if (cast_chan_send_reserved(c, self, &w->waiter) != 0)
     cast_msg_drop(&w->waiter.msg);
   if (m->own)
@@ -69,10 +69,7 @@ static void monitor_fire(cast_watcher *w, cast_session *self) {
   else
     monitor_free(m, &more);
   cast_unref_later(&c->object, &more);
-  while ((o = more) != NULL) {
-    more = o->next;
-    cast_object_end(o);
-  }
+  cast_object_end_all(more);
 }
 
 /* -- messages ------------------------------------------------------------- */

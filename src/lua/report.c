@@ -5,7 +5,11 @@
    when a second has passed, when the task's last reference goes, or when the
    last host ends; unless somebody has received the failure by joining. It
    goes to the channel of casting.on_error, else to stderr.
-   Locks: `failures.lock` (CAST_RANK_LEAF) for the list and the channel. */
+   Locks: `failures.lock` (CAST_RANK_LEAF) for the list and the channel.
+
+   1. f->told belongs to who has set f->said, and to the record's end.
+   2. A handle of the task itself, in its error, keeps the record until it is
+      said: told goes then, and at once if no timer will see to that. */
 #include <stdio.h>
 
 #include "../../include/casting.h"
@@ -21,6 +25,7 @@ struct cast_failure {
   cast_list link;        /* (lock) */
   cast_ltask *task;      /* (i) whose record this is; no reference */
   bool said;             /* (lock) */
+  cast_msg told;         /* 1: {error =, traceback =}, or empty */
   const char *error;     /* (i) into text */
   const char *traceback; /* (i) into text */
   char text[];           /* (i) error, traceback */
@@ -51,58 +56,90 @@ static bool ref_if_alive(cast_object *o) {
 
 /* -- the message for casting.on_error ------------------------------------- */
 
-static unsigned char *put_string(
-  unsigned char *at, const char *s, size_t size) {
-  *at++ = WIRE_STR32;
-  at = wire_put_u32(at, (uint32_t)size);
-  return wire_put(at, s, size);
+typedef struct telling {
+  cast_state *S;
+  cast_msg *told;
+} telling;
+
+/* Called with a telling, the error and the traceback. */
+static int pack_telling(lua_State *L) {
+  const telling *t = lua_touserdata(L, 1);
+  lua_createtable(L, 0, 2);
+  lua_pushvalue(L, 2);
+  lua_setfield(L, -2, "error");
+  lua_pushvalue(L, 3);
+  lua_setfield(L, -2, "traceback");
+  cast_pack_as(t->S->packer, L, 4, 1, NULL, 0, CAST_PACK_COPY, t->told);
+  return 0;
 }
 
-/* {task =, session =, error =, traceback =}; without the task when its last
-   reference is just going. */
-static bool make_message(const cast_failure *f, cast_msg *m) {
+void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
+  int traceback, cast_msg *told) {
+  telling t = {S, told};
+  traceback = lua_absindex(L, traceback);
+  for (int way = 0; way < 2; way++) {
+    lua_pushcfunction(L, pack_telling);
+    lua_pushlightuserdata(L, &t);
+    if (way == 0)
+      lua_pushvalue(L, value);
+    else /* it cannot cross, or not now */
+      lua_pushstring(L, text);
+    lua_pushvalue(L, traceback);
+    if (lua_pcall(L, 3, 0, 0) == LUA_OK) return;
+    lua_pop(L, 1);
+  }
+}
+
+static unsigned char *put_handle(unsigned char *at, const char *key) {
+  size_t size = strlen(key);
+  *at++ = (unsigned char)(WIRE_STR + size);
+  at = wire_put(at, key, size);
+  *at++ = WIRE_HANDLE;
+  return at;
+}
+
+/* What was packed, with the session, and with the task unless its last
+   reference is just going: put before all other pairs of the table, for what
+   follows its content may refer to that by number (wire.h, 1 and 3). */
+static bool make_message(cast_failure *f, cast_msg *m) {
+  static const char session[] = "session", task[] = "task";
   cast_session *s = f->task->core.session;
   bool alive = ref_if_alive(&f->task->core.object);
-  size_t esize = strlen(f->error), tsize = strlen(f->traceback);
-  size_t keys = strlen("session") + strlen("error") + strlen("traceback") +
-                (alive ? strlen("task") : 0);
-  uint32_t items = alive ? 2 : 1;
-  /* count, table; a head of 5 for each string; a byte for each handle */
-  uint32_t size =
-    (uint32_t)(1 + 9 + 5 * (items + 4) + items + keys + esize + tsize);
-  unsigned char *at, *data;
+  uint32_t more = alive ? 2 : 1, nrefs = f->told.nrefs;
+  uint32_t room = sizeof session + 1 + (alive ? sizeof task + 1 : 0), head;
+  const unsigned char *from = cast_msg_data(&f->told);
+  cast_object **items = cast_msg_items(&f->told), **to;
+  unsigned char *at;
   memset(m, 0, sizeof *m);
-  if (cast_msg_init(m, size, items) != 0) {
+  if (f->told.size > UINT32_MAX - room ||
+      cast_msg_init(m, f->told.size + room, nrefs + more) != 0) {
     if (alive) cast_unref(&f->task->core.object);
     return false;
   }
+  to = cast_msg_items(m);
   cast_session_handle(s);
-  cast_msg_items(m)[0] = &s->object;
-  if (alive) cast_msg_items(m)[1] = &f->task->core.object;
-  data = at = cast_msg_data(m);
-  *at++ = 1; /* one value */
-  *at++ = WIRE_TABLE;
-  at = wire_put_u32(at, 0);
-  at = wire_put_u32(at, alive ? 4 : 3);
-  at = put_string(at, "session", 7);
-  *at++ = WIRE_HANDLE;
-  if (alive) {
-    at = put_string(at, "task", 4);
-    *at++ = WIRE_HANDLE;
-  }
-  at = put_string(at, "error", 5);
-  at = put_string(at, f->error, esize);
-  at = put_string(at, "traceback", 9);
-  at = put_string(at, f->traceback, tsize);
-  CAST_ALWAYS((size_t)(at - data) == size);
+  *to++ = &s->object;
+  if (alive) *to++ = &f->task->core.object;
+  for (uint32_t i = 0; i < nrefs; i++) *to++ = cast_ref(items[i]);
+  CAST_ASSERT((*from & (WIRE_COUNT | WIRE_PLAIN)) == 1);
+  head = 1 + ((*from & WIRE_REFS) != 0 ? 4 : 0);
+  CAST_ASSERT((from[head] & ~(unsigned)WIRE_REG) == WIRE_TABLE);
+  at = wire_put(cast_msg_data(m), from, head + 5); /* tag, narr */
+  *cast_msg_data(m) &= (unsigned char)~WIRE_TREE;
+  at = wire_put_u32(at, wire_get_u32(from + head + 5) + more);
+  head += 9;
+  at = put_handle(at, session);
+  if (alive) at = put_handle(at, task);
+  at = wire_put(at, from + head, f->told.size - head);
+  CAST_ALWAYS(at == cast_msg_data(m) + m->size);
   return true;
 }
 
-static bool say_to(cast_chan *c, const cast_failure *f) {
+static bool say_to(cast_chan *c, cast_failure *f) {
   cast_waiter w;
   int rc;
   memset(&w, 0, sizeof w);
-  if (!make_message(f, &w.msg)) return false;
+  if (cast_msg_empty(&f->told) || !make_message(f, &w.msg)) return false;
   rc = cast_chan_send(c, NULL, NULL, &w);
   cast_msg_drop(&w.msg);
   return rc == 0;
@@ -127,23 +164,29 @@ static void say_aloud(const cast_failure *f) {
   if (text != here) cast_free(text);
 }
 
-/* Says it, once. No lock is held. */
-static void say(cast_failure *f) {
+/* Says it, once. No lock is held. What ends with it: see object.h. */
+static void say(cast_failure *f, cast_object **more) {
   cast_chan *c = NULL;
-  bool first;
+  bool first, wanted;
   cast_lock_take(&failures.lock);
-  /* Relaxed: a joiner that comes at the same moment is told as well. */
-  first =
-    !f->said && !atomic_load_explicit(&f->task->joined, memory_order_relaxed);
+  first = !f->said;
   f->said = true;
-  if (first && failures.channel != NULL)
+  /* Relaxed: a joiner that comes at the same moment is told as well. */
+  wanted =
+    first && !atomic_load_explicit(&f->task->joined, memory_order_relaxed);
+  if (wanted && failures.channel != NULL)
     c = CAST_CONTAINER(cast_ref(&failures.channel->object), cast_chan, object);
   cast_lock_drop(&failures.lock);
   if (!first) return;
-  if (c == NULL || !say_to(c, f)) {
-    say_aloud(f);
-  }
+  if (wanted && (c == NULL || !say_to(c, f))) say_aloud(f);
   if (c != NULL) cast_unref(&c->object);
+  if (first) cast_msg_drop_later(&f->told, more);
+}
+
+static void say_now(cast_failure *f) {
+  cast_object *more = NULL;
+  say(f, &more);
+  cast_object_end_all(more);
 }
 
 /* Under the timer's lock nothing can be said: what that lets go of may need
@@ -156,17 +199,16 @@ static bool on_timer(cast_timer *t) {
 static void after_timer(cast_timer *t) {
   cast_failure *f = CAST_CONTAINER(t, cast_failure, timer);
   cast_ltask *task = f->task;
-  say(f);
+  say_now(f);
   cast_unref(&task->core.object);
 }
 
 /* -- life of a record ----------------------------------------------------- */
 
 cast_failure *cast_failure_new(
-  cast_ltask *t, cast_state *S, const char *error, const char *traceback) {
+  cast_ltask *t, const char *error, const char *traceback, cast_msg *told) {
   size_t esize = strlen(error) + 1, tsize = strlen(traceback) + 1;
   cast_failure *f = cast_calloc(sizeof *f + esize + tsize);
-  CAST_UNUSED(S);
   if (f == NULL) return NULL;
   memcpy(f->text, error, esize);
   memcpy(f->text + esize, traceback, tsize);
@@ -175,19 +217,28 @@ cast_failure *cast_failure_new(
   f->task = t;
   f->timer.fire = on_timer;
   f->timer.after = after_timer;
+  cast_msg_move(&f->told, told);
   cast_lock_take(&failures.lock);
   if (!failures.ready) cast_list_init(&failures.all);
   failures.ready = true;
   cast_list_push(&failures.all, &f->link);
   cast_lock_drop(&failures.lock);
-  /* Without memory for the timer it is said when the last handle goes. */
-  (void)cast_timer_set(&f->timer, os_now() + PATIENCE_NS);
+  /* Without memory for the timer it is said when the last handle goes, and on
+     stderr (2). */
+  if (cast_timer_set(&f->timer, os_now() + PATIENCE_NS) != 0) {
+    cast_lock_take(&failures.lock);
+    if (!f->said) cast_msg_move(told, &f->told);
+    cast_lock_drop(&failures.lock);
+  }
   return f;
 }
 
-void cast_failure_free(cast_failure *f) {
+void cast_failure_release(cast_failure *f, cast_object **more) {
   cast_timer_remove(&f->timer);
-  say(f);
+  say(f, more);
+}
+
+void cast_failure_free(cast_failure *f) {
   cast_lock_take(&failures.lock);
   cast_list_remove(&f->link);
   cast_lock_drop(&failures.lock);
@@ -211,7 +262,7 @@ void cast_failures_flush(cast_state *root) {
     }
     cast_lock_drop(&failures.lock);
     if (f == NULL) break;
-    say(f);
+    say_now(f);
     cast_unref(&f->task->core.object);
   }
   cast_failures_to(NULL, root);

@@ -284,6 +284,7 @@ void cast_state_end(lua_State *L) {
   /* os.exit(n, true) in a task: the main program cannot go on any more, and
      the process ends as soon as the state has closed. */
   if (S->session.current != &S->main->core) {
+    cast_cancel_abandon(S);
     *box = NULL;
     return;
   }

@@ -232,6 +232,7 @@ typedef struct cast_ending {
   cast_state *S;
   cast_ltask *t;
   int nres;
+  cast_msg told; /* its failure, to be noted */
 } cast_ending;
 /* Protected, with a cast_ending: keeps the results for who joins. */
 int cast_ltask_keep(lua_State *L);
@@ -249,6 +250,8 @@ int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason);
 int cast_state_cancel(cast_state *S, cast_session *self, const char *reason);
 /* Owner: cancels all for good; no more tasks are taken. */
 void cast_cancel_close(cast_session *s);
+/* Owner: its tasks never go on: they leave all queues. */
+void cast_cancel_abandon(cast_state *S);
 /* Has somebody asked for it? Any thread. */
 bool cast_cancel_wanted(cast_ltask *t);
 const char *cast_cancel_reason(cast_ltask *t); /* NULL: none */
@@ -479,13 +482,20 @@ int cast_lib_unlink(lua_State *L);
 /* -- report.c ------------------------------------------------------------- */
 
 typedef struct cast_failure cast_failure;
-/* Notes that t has failed, with its error message and traceback: to be
-   reported unless somebody joins within a second. NULL: out of memory. */
+/* Packs for casting.on_error an error, or if that cannot cross what describes
+   it, and the traceback, which is at an index, too. Without memory *told stays
+   empty. */
+void cast_failure_pack(lua_State *L, cast_state *S, int error, const char *text,
+  int traceback, cast_msg *told);
+/* Notes that t has failed, with its error message and traceback and what was
+   packed of them, which moves: to be reported unless somebody joins within a
+   second. NULL: out of memory. */
 cast_failure *cast_failure_new(
-  cast_ltask *t, cast_state *S, const char *error, const char *traceback);
+  cast_ltask *t, const char *error, const char *traceback, cast_msg *told);
 const char *cast_failure_traceback(const cast_failure *f);
 const char *cast_failure_error(const cast_failure *f);
 /* The task's last reference goes: reports it unless that was done. */
+void cast_failure_release(cast_failure *f, cast_object **more);
 void cast_failure_free(cast_failure *f);
 /* At the end of a host: whatever of its sessions was not reported yet. */
 void cast_failures_flush(cast_state *root);

@@ -30,6 +30,7 @@ static void ltask_release(cast_object *o, cast_object **more) {
   for (uint32_t i = 0; i < x->ncases; i++)
     cast_msg_drop_later(&x->cases[i].waiter.msg, more);
   x->ncases = 0;
+  if (x->failure != NULL) cast_failure_release(x->failure, more);
 }
 
 static void ltask_free(cast_object *o) {
@@ -83,9 +84,10 @@ static int note_failure(lua_State *L) {
   lua_xmove(L, co, 1); /* its place has just become free */
   error = cast_lua_describe(L, 2);
   luaL_traceback(L, co, error, 0);
+  cast_failure_pack(L, e->S, 2, error, -1, &e->told);
   if (cast_extra_make(e->t) != NULL)
     e->t->extra->failure =
-      cast_failure_new(e->t, e->S, error, lua_tostring(L, -1));
+      cast_failure_new(e->t, error, lua_tostring(L, -1), &e->told);
   /* What fails because everything ends is nobody's concern. Relaxed: a
      failure at the same moment may be reported or not. */
   if (cast_hook_struck(e->S, co) ||
@@ -111,7 +113,7 @@ static void make_room(cast_state *S) {
 }
 
 static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
-  cast_ending e = {S, t, nres};
+  cast_ending e = {.S = S, .t = t, .nres = nres};
   cast_status how = CAST_DONE;
   bool clean = status == LUA_OK;
   cast_guard_leave(t);
@@ -122,7 +124,10 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
     how = cast_cancel_test(t->co, -1) ? CAST_CANCELLED : CAST_FAILED;
     e.nres = 1;
   }
-  if (how == CAST_FAILED) cast_protect(S, note_failure, &e);
+  if (how == CAST_FAILED) {
+    cast_protect(S, note_failure, &e);
+    cast_msg_drop(&e.told);
+  }
   if (e.nres > 0 && how != CAST_CANCELLED &&
       cast_protect(S, cast_ltask_keep, &e) != LUA_OK) {
     /* Out of memory: joiners are told, which needs none. */

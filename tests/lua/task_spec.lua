@@ -727,6 +727,52 @@ describe("a failure that nobody joins", function()
     assert.equal(0, result.status)
   end)
 
+  -- Numbered references, a metatable, a long string, a handle of the task
+  -- itself, and one whose last handle is gone when it is reported.
+  it("goes there as the value that it is", function()
+    local result = helper.run [[
+      local casting = require "casting"
+      local failures = casting.channel(math.huge)
+      casting.on_error(failures)
+      local session = casting.session()
+      local function fail(how)
+        local casting = require "casting"
+        local t = {how, code = 7, self = casting.self()}
+        t.t, t.list = t, {{t}, ("x"):rep(5000), function() return t end}
+        error(setmetatable(t, {__tostring = function() return "told" end}))
+      end
+      local kept = {session:spawn(fail, "there"), casting.spawn(fail, "here")}
+      for i = 1, 2 do
+        local f = failures:receive(15)
+        local e = f.error
+        print(e.code, e.self == f.task, e.t == e, e.list[1][1] == e,
+          #e.list[2], e.list[3]() == e, tostring(e), f.traceback:match "told",
+          f.task == kept[e[1] == "there" and 1 or 2],
+          (f.session == session) == (e[1] == "there"))
+      end
+      for _, value in ipairs {5, false, {"table"}} do
+        session:spawn(function(value) error(value, 0) end, value)
+        local f = failures:receive(15)
+        print(type(f.error), type(f.error) == "table" and f.error[1] or f.error)
+      end
+      casting.spawn(function() error {"gone", failures, session} end)
+      casting.sleep(0.001)
+      local f
+      repeat
+        collectgarbage()
+        f = failures:receive(0.01)
+      until f
+      print(f.error[1], f.error[2] == failures, f.error[3] == session,
+        f.session == casting.session, f.task)
+    ]]
+    local line = "7" .. ("\ttrue"):rep(3) .. "\t5000\ttrue\ttold\ttold\ttrue" ..
+      "\ttrue\n"
+    assert.equal("", result.err)
+    assert.equal(line:rep(2) .. "number\t5\nboolean\tfalse\ntable\ttable\n" ..
+      "gone\ttrue\ttrue\tfalse\tnil\n", result.out)
+    assert.equal(0, result.status)
+  end)
+
   it("disturbs nobody", function()
     local result = helper.run [[
       local casting = require "casting"

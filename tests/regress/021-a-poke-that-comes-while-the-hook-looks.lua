@@ -5,11 +5,13 @@
 
 if jit then return end -- no hooks in compiled loops
 
+package.path = "./tests/lua/?.lua;" .. package.path
 local casting = require "casting"
+local endless = require "helper".loops "while true do end"
 
 for round = 1, 60 do
   local session = casting.session{cpu = 0.01}
-  local task = session:spawn("while true do end")
+  local task = session:spawn(endless)
   local ok, why = task:join(20)
   assert(ok == false, "round " .. round .. ": " .. tostring(why))
   session:close()

@@ -7,8 +7,9 @@
 --   lua tests/stress/chaos.lua [SEED] [SECONDS]     (2 seconds by default)
 
 package.path = (arg[0]:match "^(.*)[/\\]" or ".") .. "/lib/?.lua;" ..
-  package.path
+  "./tests/lua/?.lua;" .. package.path
 local kit = require "kit"
+local helper = require "helper"
 local casting = require "casting"
 
 local seed = kit.arguments()
@@ -77,7 +78,8 @@ local bodies = {
   "for i = 1, 20 do c.after(0.001) end ch:close()",
   "return ch, n",
 }
-if not rawget(_G, "jit") then bodies[#bodies + 1] = "while true do end" end
+if not helper.jit then bodies[#bodies + 1] = "while true do end" end
+for i, body in ipairs(bodies) do bodies[i] = helper.loops(body) end
 
 local sessions, tasks, channels = {}, {}, {}
 local counts = {spawned = 0, cancelled = 0, closed = 0, sessions = 0,

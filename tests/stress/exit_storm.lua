@@ -103,7 +103,7 @@ local function program()
         body = bodies[random(#bodies)]
       until not computing[body] or not needs_thread and random(6) == 1
       parts[#parts + 1] = ("sessions[%d]:spawn(function() %s end)\n")
-        :format(i, body)
+        :format(i, helper.loops(body))
     end
   end
   for _ = 1, random(5) - 1 do
