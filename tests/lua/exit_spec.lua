@@ -3,8 +3,8 @@
 -- and nothing is printed that is not an error.
 -- SPDX-License-Identifier: MIT
 --
--- Each pair of state and ending is tried on one of five versions; all of them on
--- all versions with CASTING_ALL=1 in the environment.
+-- Each pair of state and ending is tried on one of five versions; all of them,
+-- on every version, with CASTING_ALL=1 in the environment.
 
 local helper = require "helper"
 local _ENV = helper.globals(_ENV) -- luacheck: ignore
