@@ -51,6 +51,7 @@ build = {
         "src/lua/encode.c",
         "src/lua/encoder.c",
         "src/lua/factory.c",
+        "src/lua/fixed.c",
         "src/lua/guard.c",
         "src/lua/handle.c",
         "src/lua/hook.c",

@@ -60,7 +60,9 @@
 #define CAST_SHARED_STRING 4096u   /* strings from here on are shared */
 #define CAST_BIG_MIN 65536u        /* blocks from here on are kept (big.h), */
 #define CAST_BIG_BITS 24u          /* below 2^this, and */
-#define CAST_BIG_KEPT (32u << 20)   /* so many bytes of them in all */
+#define CAST_BIG_KEPT (32u << 20)  /* so many bytes of them in all */
+#define CAST_FIXED_KEPT 64u        /* functions used where they lie, ... */
+#define CAST_FIXED_BYTES 262144u   /* ... and their bytes, for each state */
 #define CAST_REGIONS_KEPT 32u      /* unused regions of slabs that are kept */
 
 #endif

@@ -35,7 +35,7 @@ layers='
   chan.h pass chan.c select channel named worker deadlock monitor host foreign runtime
   lua/compat lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
   lua/pack.h lua/packer lua/words lua/scalar
-  lua/factory lua/code lua/names lua/strings lua/moved lua/encoder lua/closure
+  lua/fixed lua/factory lua/code lua/names lua/strings lua/moved lua/encoder lua/closure
   lua/tree lua/encode
   lua/pack.c
   lua/lib lua/ltask lua/state lua/handle.c lua/*

@@ -22,6 +22,7 @@
 #include "../../include/casting.h"
 #include "../mem.h"
 #include "factory.h"
+#include "fixed.h"
 
 /* How often a function with upvalues was loaded. */
 enum { LOADS_NONE, LOADS_ONCE, LOADS_MADE, LOADS_NEVER };
@@ -327,13 +328,25 @@ static bool again(
   return true;
 }
 
+/* Text and bytecode of another version are no matter here: a message's bytes
+   were dumped in this process. */
+static const char *mode_for(cast_packer *p, cast_bytes *b) {
+#if CAST_LUA >= 505
+  if (p->fixed != NULL && cast_fixed_keep(p->fixed, b)) return "B";
+#endif
+  CAST_UNUSED(p);
+  CAST_UNUSED(b);
+  return "b";
+}
+
 bool cast_code_load(
   cast_packer *p, lua_State *L, cast_bytes *b, bool pure, unsigned nups) {
   cast_packer_table(p, L);
   int t = lua_gettop(L);
   bool ok = pure ? find(p, L, t, b) : again(p, L, t, b, nups);
   if (!ok) {
-    ok = cast_lua_load(L, b->data, b->size, "=message", "b") == LUA_OK;
+    ok =
+      cast_lua_load(L, b->data, b->size, "=message", mode_for(p, b)) == LUA_OK;
 #if CAST_LUA < 502
     if (ok) set_globals(L, t, pure);
 #endif

@@ -98,6 +98,9 @@ struct cast_packer {
   cast_recent *recent; /* CAST_CODE_KEPT */
   cast_loaded *loaded; /* CAST_CODE_KEPT */
 
+#if CAST_LUA >= 505
+  struct cast_fixed **fixed; /* NULL: somebody else closes the state */
+#endif
   /* Names of own modules: pushes the module, or nothing. */
   bool (*module)(lua_State *L, const char *name, size_t size);
   const void *pinned;   /* the latest module's casting_transfer */

@@ -120,6 +120,8 @@ static void pool_close(cast_session *s) {
   if (S->pending != NULL) cast_unref(S->pending);
   S->pending = NULL;
   lua_close(L);
+  cast_fixed_free(S->fixed);
+  S->fixed = NULL;
   cast_rebuild_drop(S, NULL, NULL);
   cast_slabs_close(&S->slabs);
   S->L = S->work = NULL;
@@ -368,8 +370,7 @@ static bool own_module(lua_State *L, const char *name, size_t size) {
 
 void cast_state_furnish(lua_State *L, cast_state *S) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  /* The first reference that is given back makes a field of the registry, for
-     which there must be memory: here is where that may fail. */
+  /* The first reference given back takes memory: this is where it may fail. */
   lua_pushboolean(L, 1);
   luaL_unref(L, LUA_REGISTRYINDEX, luaL_ref(L, LUA_REGISTRYINDEX));
   S->work = lua_newthread(L);
@@ -377,6 +378,9 @@ void cast_state_furnish(lua_State *L, cast_state *S) {
   cast_handle_open(L);
   S->packer = cast_packer_open(L, &S->session.runner);
   S->packer->module = own_module;
+#if CAST_LUA >= 505
+  if (S->host == NULL) S->packer->fixed = &S->fixed;
+#endif
 }
 
 static cast_state *alloc_state(const char *name, size_t size) {

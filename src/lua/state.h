@@ -19,6 +19,7 @@
 #include "../session.h"
 #include "../slab.h"
 #include "compat.h"
+#include "fixed.h"
 #include "handle.h"
 #include "lib.h"
 #include "ltask.h"
@@ -36,6 +37,7 @@ struct cast_state {
   cast_session session;
   lua_State *L; /* main thread; NULL: a 5.1 host's, not known yet */
   lua_State *work;
+  cast_fixed *fixed; /* what its functions are in, or NULL */
   cast_packer *packer;
   cast_host *host;  /* NULL: one of ours */
   cast_ltask *main; /* host: its main program */

@@ -151,3 +151,59 @@ describe("a function sent again", function()
     end
   end)
 end)
+
+describe("a function that came", function()
+  local load = rawget(_G, "loadstring") or load
+
+  -- From 5.5 on its code and long strings may stay where the message had them.
+  it("outlives its message, and so does what it has returned", function()
+    local session, list = casting.session(), {}
+    for i = 1, 100 do -- more than are left where they lie
+      list[i] = session:spawn(function(f)
+        local kept = rawget(_G, "kept") or {}
+        rawset(_G, "kept", kept)
+        kept[#kept + 1] = f
+        kept[f()] = true
+        return #kept
+      end, assert(load(("return '%s'"):format(("%d "):format(i):rep(2000)))))
+      assert.equal(i, list[i]:await(LONG))
+    end
+    list = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    local texts = session:spawn(function()
+      local n, first, last = 0, rawget(_G, "kept")[1], rawget(_G, "kept")[100]
+      first, last = first(), last()
+      for i = 1, 100 do rawget(_G, "kept")[i] = nil end
+      for _ = 1, 4 do collectgarbage() end
+      for text in pairs(rawget(_G, "kept")) do n = n + #text end
+      return {n, first, last}
+    end):await(LONG)
+    local n = 0
+    for i = 1, 100 do n = n + #("%d "):format(i) * 2000 end
+    assert.same({n, ("1 "):rep(2000), ("100 "):rep(2000)}, texts)
+    session:close()
+  end)
+
+  it("can be called by the last finalizers of its session", function()
+    local path, session = os.tmpname(), casting.session()
+    session:spawn(function(path, text)
+      local function finalize()
+        local file = io.open(path, "w")
+        file:write(text())
+        file:close()
+      end
+      local newproxy = rawget(_G, "newproxy")
+      if newproxy then
+        rawset(_G, "last", newproxy(true))
+        getmetatable(rawget(_G, "last")).__gc = finalize
+      else
+        rawset(_G, "last", setmetatable({}, {__gc = finalize}))
+      end
+    end, path, assert(load(("return '%s'"):format(("x"):rep(9000)))))
+      :await(LONG)
+    session:close()
+    assert.equal(("x"):rep(9000), helper.slurp(path))
+    os.remove(path)
+  end)
+end)
