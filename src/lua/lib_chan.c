@@ -391,10 +391,26 @@ static cast_extra *make_cases(lua_State *L, cast_ltask *t, uint32_t n) {
   return x;
 }
 
+/* How many values the list at `i` has, with holes between them; a nil at its
+   end is not seen. */
+static int length_of(lua_State *L, int i) {
+#if CAST_LUA >= 505 /* where the length of a constructor with nils is a guess */
+  int n = 0;
+  lua_pushnil(L);
+  for (; lua_next(L, i); lua_pop(L, 1))
+    if (lua_isinteger(L, -2) && lua_tointeger(L, -2) > n &&
+        lua_tointeger(L, -2) < CAST_SELECT_MAX)
+      n = (int)lua_tointeger(L, -2);
+  return n;
+#else
+  return (int)lua_rawlen(L, i);
+#endif
+}
+
 /* {channel, value, ...} on the top of the stack: a send. Leaves the channel's
    place in `k`; packs the values. */
 static void send_case(lua_State *L, cast_state *S, cast_extra *x, int i) {
-  int n = (int)lua_rawlen(L, -1), table = lua_gettop(L);
+  int table = lua_gettop(L), n = length_of(L, table);
   cast_chan *c;
   cast_msg m;
   luaL_checkstack(L, n + 2, "too many values");

@@ -8,8 +8,9 @@
 
 #include "encoder.h"
 
-#define CAST_TREE_DEPTH 16u /* tables in each other, at most */
-#define CAST_TREE_REST 16u  /* messages after one that was no tree: not tried */
+/* Tables in each other, at most; no more than are read (tree.c). */
+#define CAST_TREE_DEPTH (CAST_PACK_DEPTH < 16u ? CAST_PACK_DEPTH : 16u)
+#define CAST_TREE_REST 16u /* messages after one that was no tree: not tried */
 
 /* Writes the n values from `first` on into an encoder that was taken or reset,
    if they are a tree. Else nothing is written. */
