@@ -9,7 +9,7 @@
 # In the order of running, which is that of worth for the time, with the
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:10 format:10 warnings:240 models:200 tsan:700 asan:350 shrink:300
-ubsan:300 inject:250 tidy:120 valgrind:900 compile55:80
+ubsan:300 inject:250 tidy:120 fuzz:90 valgrind:900 compile55:80
 mutants:180 packages:200 portable:260 qemu:900 bigendian:120'
 
 check_main() {
@@ -312,6 +312,30 @@ check_valgrind() {
   tested_config valgrind '|stress' -DCASTING_TIME_FACTOR=20 \
     -DCASTING_PLAIN_MEMORY=ON \
     "-DCASTING_UNIT_WRAPPER=$v" "-DCASTING_LUA_WRAPPER=$v"
+}
+
+# Any bytes for the decoder, FUZZ seconds long; see tests/fuzz/decode.c.
+need_fuzz() {
+  need_command clang clang
+  need_lua_headers 5.4
+}
+check_fuzz() { attempt "tests/fuzz/decode.c" fuzz; }
+fuzz() {
+  work=$root/build/fuzz
+  mkdir -p "$work/corpus" || return 1
+  (
+    cd "$root/src/lua" || exit 1
+    # shellcheck disable=SC2046
+    clang -g -O1 -fsanitize=fuzzer,address,undefined \
+      $(pkg-config --cflags lua5.4) -D_GNU_SOURCE -DCAST_DEBUG=1 \
+      -DCAST_PLAIN_MEMORY -pthread "$root/tests/fuzz/decode.c" pack.c encode.c \
+      encoder.c tree.c words.c closure.c seen.c decode.c names.c code.c \
+      factory.c fixed.c strings.c moved.c path.c compat.c ../mem.c ../big.c \
+      ../block.c ../lock.c ../msg.c ../object.c ../base.c ../os/posix.c \
+      ../os/linux.c $(pkg-config --libs lua5.4) -o "$work/decode"
+  ) && cd "$work" && ./decode -seeds corpus &&
+    ./decode -max_total_time="${FUZZ:-60}" -rss_limit_mb=1000 \
+      -print_final_stats=1 corpus
 }
 
 # -- packages and ports ---------------------------------------------------------------

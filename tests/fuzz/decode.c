@@ -8,21 +8,9 @@
    order is in the input's first byte). Bytecode is not fuzzed: Lua trusts it.
 
    The state has a memory limit, and only libraries that cannot do harm when
-   a message calls their functions. With clang, for Lua 5.4:
-
-     cd src/lua
-     clang -g -O1 -fsanitize=fuzzer,address,undefined -I/usr/include/lua5.4 \
-       -D_GNU_SOURCE -DCAST_DEBUG=1 -DCAST_PLAIN_MEMORY -pthread \
-       ../../tests/fuzz/decode.c pack.c encode.c encoder.c tree.c words.c \
-       closure.c seen.c decode.c names.c code.c factory.c strings.c moved.c \
-       path.c compat.c ../mem.c ../big.c ../block.c ../lock.c ../msg.c \
-       ../object.c ../base.c ../os/posix.c ../os/linux.c -llua5.4 \
-       -o fuzz-decode
-     ./fuzz-decode -max_total_time=600 -rss_limit_mb=1000 corpus/
-
-   To begin with a corpus, run it once as
-     ./fuzz-decode -seeds corpus/
-   which writes there what the encoder makes of some values. */
+   a message calls their functions. It is built with clang, for Lua 5.4, and
+   run by `FUZZ=600 ./dev check fuzz`, 600 seconds here. The corpus it begins
+   with is what the encoder makes of some values (-seeds DIRECTORY). */
 #include <stdio.h>
 #include <stdlib.h>
 
