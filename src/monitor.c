@@ -51,6 +51,11 @@ void cast_monitor_rouse(void) {
   cast_timer_kick();
 }
 
+bool cast_monitor_asleep(void) {
+  /* PAIR rouse: for tests; what it rouses for comes after. */
+  return atomic_load_explicit(&monitor.asleep, memory_order_seq_cst) != 0;
+}
+
 /* Does nothing run? Announces the deep sleep first, and looks again after. */
 static bool fall_asleep(void) {
   /* PAIR rouse: set before the cores are read. */

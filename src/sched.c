@@ -350,12 +350,14 @@ static void empty_queue(cast_core *c) {
   }
 }
 
-/* The permit was taken away during the last slice: has it another one now? */
+/* The permit was taken away during the last slice: has it another one now?
+   Then the core is busy again, which a sleeping monitor has to know. */
 static bool regain(cast_core *c) {
   bool yes;
   cast_lock_take(&sched.lock);
   yes = !sched.stopping && cast_core_regain_locked(c);
   cast_lock_drop(&sched.lock);
+  if (yes) sched.rouse();
   return yes;
 }
 

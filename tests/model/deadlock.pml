@@ -110,6 +110,17 @@ end:
   rouse();
 slice:
   answer();
+  if
+  :: !permit -> /* it has one again, or not: then it rests as soon as it may */
+    if
+    :: atomic { permit = true; busy++ };
+#ifndef MUTANT_REGAIN_SILENTLY
+      rouse() /* R91 */
+#endif
+    :: true
+    fi
+  :: else
+  fi;
   goto look
 }
 

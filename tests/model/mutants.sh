@@ -87,6 +87,7 @@ deadlock - -
 deadlock COMER -
 deadlock TWO -
 deadlock - REST_SILENTLY
+deadlock - REGAIN_SILENTLY
 deadlock - UNEXPECT_SILENTLY
 deadlock - NO_WATCH
 deadlock - BUSY_ONLY

@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include "../../src/deadlock.h"
+#include "../../src/monitor.h"
 
 #include <pthread.h>
 
@@ -178,6 +179,29 @@ static void while_a_worker_is_stuck(void **state) {
 }
 
 /* The main program has a deadline, or sleeps. */
+/* The worker has lost its permit, and the monitor fallen asleep, before it
+   comes back, gets its permit again, and rests. */
+static int release_late(void) {
+  while (!cast_monitor_asleep()) os_cede();
+  return release();
+}
+
+static void after_a_worker_has_been_stuck(void **state) {
+  CAST_UNUSED(state);
+  for (int i = 0; i < 5; i++) {
+    unit_session *s = unit_session_new();
+    unit_task *t;
+    unit_write(&stuck, 0);
+    t = unit_spawn(s, blocks, NULL);
+    while (unit_read(&stuck) == 0) os_cede();
+    looked_at(release_late, CAST_DEADLOCK);
+    cast_unref(&t->core.object);
+    unit_ask_to_close(s, &h->session.core);
+    assert_int_equal(unit_event(h->main, &s->core.closed, FOREVER), 0);
+    cast_unref(&s->core.object);
+  }
+}
+
 static void while_a_deadline_comes(void **state) {
   CAST_UNUSED(state);
   uint64_t now = os_now();
@@ -197,6 +221,7 @@ int main(void) {
     TEST(while_somebody_may_come),
     TEST(while_a_timer_is_set),
     TEST(while_a_worker_is_stuck),
+    TEST(after_a_worker_has_been_stuck),
     TEST(while_a_deadline_comes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
