@@ -7,9 +7,9 @@
 #
 # casting.h stays beside it. Names that are a file's own are bare in the sources,
 # so the same name may mean another thing in another file: those that two files
-# have (functions, variables, types, constants) get the file's name in front. A file's own macros end with it. Headers come once, in
-# the order of their including, the system's first. Only what casting.h shows is
-# visible outside.
+# have (functions, variables, types, constants) get the file's name in front. A
+# file's own macros end with it. Headers come once, in the order of their
+# including, the system's first. Only what casting.h shows is visible outside.
 set -u
 cd "$(dirname -- "$0")/.." || exit 2
 
@@ -22,6 +22,9 @@ cat <<END
    SPDX-License-Identifier: MIT */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
+#ifdef __clang__ /* inline functions of headers are in a source file here */
+#pragma clang diagnostic ignored "-Wunused-function"
 #endif
 END
 
@@ -161,7 +164,7 @@ function headers(file,    line, dir, name) {
 BEGIN {
   quoted = "^\\047([^\\047\\\\]|\\\\.)*\\047"
   # Names that the system has as well.
-  n = split("write read send close poll wait pause link", part, " ")
+  n = split("write read send close poll wait pause link splice", part, " ")
   for (i = 1; i <= n; i++) taken[part[i]] = 1
   n = ARGC - 1
   for (i = 1; i <= n; i++) file[i] = ARGV[i]
@@ -259,7 +262,7 @@ function rename(line,    out, c, word, before) {
   return out
 }
 # Headers that are there under a condition only.
-function stays(line) { return line ~ /<(sanitizer|valgrind)\/|<ucontext/ }
+function stays(line) { return line ~ /<(sanitizer|valgrind)\/|<(ucontext|luajit)/ }
 function shown(line) {
   return "#pragma GCC visibility push(default)\n" line \
     "\n#pragma GCC visibility pop"
