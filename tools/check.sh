@@ -10,7 +10,7 @@
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:10 format:10 warnings:240 models:200 tsan:700 asan:350 shrink:300
 ubsan:300 inject:250 tidy:120 fuzz:90 valgrind:900 compile55:80
-mutants:180 packages:200 portable:260 qemu:900 bigendian:120'
+mutants:180 packages:200 portable:260 qemu:900 bigendian:120 bare:900'
 
 check_main() {
   budget=''
@@ -129,14 +129,19 @@ unformatted() {
 
 need_warnings() {
   need_tests
+  need_command pkg-config pkg-config
   need_command gcc gcc
   need_command clang clang
 }
 # Both compilers without a warning on every version, and headers that can be
-# included alone.
+# included alone. The single file, too: a name of ours that is the system's as
+# well is an error there only.
 check_warnings() {
   for CC in gcc clang; do
     attempt "$CC -Werror" all_targets "warnings-$CC"
+    for v in $luas; do
+      attempt "$CC -Werror, single file on $v" single_file "$v"
+    done
   done
   unset CC
   for h in include/*.h src/*.h src/os/*.h; do
@@ -149,6 +154,16 @@ all_targets() {
   # shellcheck disable=SC2046
   configure "$1" "$(cmake_luas)" -DCASTING_WERROR=ON &&
     build "$1" $(test_targets "$1")
+}
+
+single_file() { # single_file VERSION
+  case $1 in
+  luajit) flags=$(pkg-config --cflags luajit) ;;
+  *) flags=$(pkg-config --cflags "lua$1" || pkg-config --cflags "lua-$1") ;;
+  esac || return 1
+  # shellcheck disable=SC2086
+  sh tools/amalgamate.sh | $CC -std=gnu11 -Wall -Wextra -Werror -Iinclude \
+    $flags -fsyntax-only -x c -
 }
 
 # Bugs only, see .clang-tidy; one Lua with continuations and one without.
@@ -358,6 +373,7 @@ counted() { # counted NAME COMMAND ...
 need_packages() {
   need_build
   need_luas
+  need_command pkg-config pkg-config
   need_command gcc gcc
   need_command luarocks luarocks
   need_command dpkg-dev dpkg-buildpackage
@@ -388,6 +404,22 @@ need_qemu() {
     need libc6-dev-riscv64-cross "C library of riscv64"
 }
 check_qemu() { counted qemu sh tools/ports.sh aarch64 riscv64; }
+
+# What README.md says, done on a bare Debian.
+need_bare() {
+  if [ "$(id -u)" = 0 ]; then
+    need_command debootstrap debootstrap
+    need_command util-linux unshare
+  fi
+}
+check_bare() {
+  if [ "$(id -u)" = 0 ]; then
+    counted bare sh tools/bare.sh
+  else
+    echo "skipped: only root can make a root directory"
+    skipped=$((skipped + 1))
+  fi
+}
 
 # -- Lua 5.5 -------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@
 #             pkg-config says, shared and static, and from C++
 #   rock      `luarocks make` in a copy of the sources, offline, per Lua version
 #   amalgam   the single C file, compiled as a module and into a program
-#   deb       dpkg-buildpackage in a copy, lintian, unpacked into a scratch root
+#   deb       ./dev deb, lintian, unpacked into a scratch root
 #
 # Works in build/packages. The last line counts: "N passed, M failed".
 set -u
@@ -188,14 +188,9 @@ part_amalgam() {
 
 # -- Debian packages -----------------------------------------------------------------
 
-# A compiler cache of the developer's is of no use there, and may have a path.
-packages() {
-  copy "$work/deb/casting" && cd "$work/deb/casting" &&
-    env -u CMAKE_C_COMPILER_LAUNCHER -u CC dpkg-buildpackage -us -uc -b
-}
 linted() {
   out=$(lintian --fail-on error,warning --tag-display-limit 0 \
-    "$work"/deb/*.changes)
+    "$deb"/*.changes)
   rc=$?
   echo "$out"
   return $rc
@@ -206,13 +201,12 @@ unpacked() {
   : >"$work/deb/root/var/lib/dpkg/status"
   # The root is bare: what they depend on is this system's.
   dpkg --root="$work/deb/root" --force-depends --force-not-root \
-    --force-script-chrootless -i "$work"/deb/*casting_*.deb \
-    "$work"/deb/*casting-dev_*.deb
+    --force-script-chrootless -i "$deb"/*casting_*.deb \
+    "$deb"/*casting-dev_*.deb
 }
 part_deb() {
-  rm -rf "$work/deb"
-  try "deb: dpkg-buildpackage" packages
-  cd "$root" || exit 2
+  deb=$root/build/deb
+  try "deb: ./dev deb" ./dev deb
   try "deb: lintian" linted
   try "deb: unpacked" unpacked
   arch=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
