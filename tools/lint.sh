@@ -20,6 +20,8 @@
 #   long      no variable of that type outside src/os: it is 32 bits on Windows
 #   opener    the first line names the file and its purpose; an SPDX line
 #   todo      no TODO, FIXME or XXX left
+#   prose     lines of documents have at most 120 columns, but for tables and
+#             what bench/compare writes
 set -u
 cd "${1:-$(dirname -- "$0")/..}" || exit 2
 
@@ -236,6 +238,22 @@ BEGIN {
   }
   exit errors > 0
 }' || exit 1
+
+# Documents. Bytes that go on with a character are not counted.
+find . -name '*.md' ! -path './build/*' ! -path ./docs/benchmarks.md |
+  LC_ALL=C sort | LC_ALL=C awk '
+{
+  file = $0
+  for (n = 1; (getline line < file) > 0; n++) {
+    gsub(/[\200-\277]/, "", line)
+    if (length(line) > 120 && line !~ /^ *\|/) {
+      print substr(file, 3) ":" n ": prose: " length(line) " columns"
+      errors++
+    }
+  }
+  close(file)
+}
+END { exit errors > 0 }' || exit 1
 
 # Scripts: they must at least be parsed by the shell that will run them.
 for f in dev tools/*.sh; do
