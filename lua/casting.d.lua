@@ -481,7 +481,9 @@ function casting.with_timeout(seconds, f, ...) end
 ---@return any ... results
 function casting.shield(f, ...) end
 
----Sends failures that nobody joins to a channel (nil: to stderr again).
+---Sends failures that nobody joins to a channel (nil: to stderr again), as
+---tables with the fields task (nil: it has no handle left), session, error (the
+---very value, or text if it cannot cross) and traceback.
 ---@param channel casting.channel?
 function casting.on_error(channel) end
 

@@ -7,7 +7,7 @@
 #   try       the commands of "Try it": build and run an example, all tests
 #   install   those of "Install", the first block: ./dev install
 #   rock      the second: LuaRocks
-#   deb       the third: Debian packages
+#   deb       the third: Debian packages; the other interpreters with them
 #   user      who may not install packages is told which to ask for
 #
 # Each part begins with a root of its own that has Debian's packages of priority
@@ -112,6 +112,19 @@ follow() { # follow TEXT HEADING N EXPECTED ...
   ok "$text ($(grep -c . "$work/script") commands, $(($(date +%s) - began)) s)"
 }
 
+# What has been installed works with other interpreters, too.
+run_with() { # run_with LUA ...
+  for lua; do
+    if echo "apt-get install -y $lua && $lua examples/sieve.lua 10" |
+      within root >"$work/log" 2>&1 && grep -q 29 "$work/log"; then
+      ok "and with $lua"
+    else
+      tail -n 20 "$work/log"
+      not_ok "and with $lua"
+    fi
+  done
+}
+
 part() { # part NAME
   if ! fresh "$1"; then
     not_ok "$1: no root"
@@ -121,7 +134,10 @@ part() { # part NAME
   try) follow "try it" "Try it" 1 'words' '^[0-9]* passed, 0 failed$' ;;
   install) follow "install" "Install" 1 'installed under /usr/local' '29' ;;
   rock) follow "with LuaRocks" "Install" 2 '29' ;;
-  deb) follow "as a Debian package" "Install" 3 '29' ;;
+  deb)
+    follow "as a Debian package" "Install" 3 '29'
+    run_with lua5.1 lua5.2 lua5.3 luajit
+    ;;
   user)
     if echo './dev run examples/wordcount.lua' |
       within nobody >"$work/log" 2>&1; then
