@@ -519,7 +519,7 @@ static void trees(void **state) {
 static void damaged_trees(void **state) {
   CAST_UNUSED(state);
   const char *make = "return {1, 1000, 100000, 2^40, 2.5, true, a = 'text', "
-                     "[('k'):rep(40)] = ('v'):rep(300), t = {{{}}, n = 'n'}}";
+                     "[('k'):rep(40)] = ('v'):rep(300), t = {{}, n = 'n'}}";
   for (uint32_t left = CAST_MSG_INLINE + 1;; left++) {
     run(A.L, make, 0, 1);
     assert_int_equal(pack_all(&A), LUA_OK);
