@@ -186,8 +186,8 @@ CASTING_API void casting_task_unref(casting_task *t);
    cannot leave their session give CASTING_EFAILED and the reason. */
 CASTING_API int casting_task_join(
   casting_task *t, double seconds, casting_message *results);
-/* Asks its session to cancel it: 0 (also when it has ended), CASTING_ENOMEM.
-   `reason` may be NULL. */
+/* Asks its session to cancel it: 0, also when it has ended. `reason` may be
+   NULL; it is dropped when there is no memory for it. */
 CASTING_API int casting_task_cancel(casting_task *t, const char *reason);
 /* "ready", "running", "waiting", "done", "failed" or "cancelled"; static. */
 CASTING_API const char *casting_task_status(const casting_task *t);

@@ -13,27 +13,75 @@
 
 #if CAST_DEBUG >= 1
 
-static _Atomic int64_t live;    /* (a) blocks allocated and not yet freed */
-static _Atomic uint64_t left;   /* (a) allocations to the failing one; 0 off */
-static _Atomic bool sticky;     /* (a) the failing one stays the next one */
-static _Atomic bool has_failed; /* (a) */
+#define UNREAD UINT64_MAX /* of `left`: the environment was not asked yet */
 
-static void fail_arm(uint64_t n, bool stay) {
+static _Atomic int64_t live;    /* (a) blocks allocated and not yet freed */
+static _Atomic uint64_t left = UNREAD; /* (a) to the failing one; 0: off */
+static _Atomic uint64_t run;    /* (a) how many fail from there on */
+static _Atomic uint64_t mean;   /* (a) of the gaps to the next ones; 0: none */
+static _Atomic uint64_t chance; /* (a) what the gaps are drawn from */
+static _Atomic bool has_failed; /* (a) */
+static _Atomic int spared;      /* (a) who wants no failures */
+
+static void fail_arm(uint64_t n, uint64_t many, uint64_t gap) {
   atomic_store_explicit(&has_failed, false, memory_order_relaxed);
-  atomic_store_explicit(&sticky, stay, memory_order_relaxed);
+  atomic_store_explicit(&run, many, memory_order_relaxed);
+  atomic_store_explicit(&mean, gap, memory_order_relaxed);
   atomic_store_explicit(&left, n, memory_order_relaxed);
+}
+
+/* A gap of the mean asked for, from 1 to twice that. */
+static uint64_t draw(uint64_t gap) {
+  uint64_t x = atomic_fetch_add_explicit(
+    &chance, UINT64_C(0x9E3779B97F4A7C15), memory_order_relaxed);
+  x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+  x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
+  return 1 + (x ^ x >> 31) % (2 * gap);
+}
+
+/* Reads "n" or "n:m" of the environment. */
+static uint64_t read_pair(const char *name, uint64_t *second) {
+  const char *text = getenv(name);
+  char *end;
+  uint64_t n;
+  if (text == NULL) return 0;
+  n = strtoull(text, &end, 10);
+  if (*end == ':') *second = strtoull(end + 1, NULL, 10);
+  return n;
+}
+
+/* The first allocation of the process: no other thread of ours is there. */
+static void read_environment(void) {
+  uint64_t many = 1, seed = 1, n = read_pair("CASTING_FAIL_AT", &many),
+           gap = read_pair("CASTING_FAIL_EVERY", &seed);
+  if (gap != 0)
+    cast_mem_fail_every(gap, seed);
+  else
+    fail_arm(n, many, 0);
+}
+
+/* What `left` becomes with the failing allocation. */
+static uint64_t next_failure(void) {
+  uint64_t gap = atomic_load_explicit(&mean, memory_order_relaxed);
+  if (gap != 0) return draw(gap);
+  return atomic_load_explicit(&run, memory_order_relaxed) > 1 ? 1 : 0;
 }
 
 /* Counts one allocation down; true when this is the one to fail. */
 static bool fails_now(void) {
   uint64_t n = atomic_load_explicit(&left, memory_order_relaxed);
-  bool stay;
   do {
     if (CAST_LIKELY(n == 0)) return false;
-    stay = n == 1 && atomic_load_explicit(&sticky, memory_order_relaxed);
-  } while (!stay && !atomic_compare_exchange_weak_explicit(&left, &n, n - 1,
-                      memory_order_relaxed, memory_order_relaxed));
+    if (atomic_load_explicit(&spared, memory_order_relaxed) > 0) return false;
+    if (CAST_UNLIKELY(n == UNREAD)) {
+      read_environment();
+      return fails_now();
+    }
+  } while (!atomic_compare_exchange_weak_explicit(&left, &n,
+    n == 1 ? next_failure() : n - 1, memory_order_relaxed,
+    memory_order_relaxed));
   if (n != 1) return false;
+  atomic_fetch_sub_explicit(&run, 1, memory_order_relaxed);
   atomic_store_explicit(&has_failed, true, memory_order_relaxed);
   return true;
 }
@@ -55,9 +103,20 @@ static void uncount(void) {
 
 bool cast_mem_fails(void) { return fails_now(); }
 
-void cast_mem_fail_at(uint64_t n) { fail_arm(n, false); }
+void cast_mem_spare(bool on) {
+  atomic_fetch_add_explicit(&spared, on ? 1 : -1, memory_order_relaxed);
+}
 
-void cast_mem_fail_from(uint64_t n) { fail_arm(n, true); }
+void cast_mem_fail_at(uint64_t n) { fail_arm(n, 1, 0); }
+
+void cast_mem_fail_from(uint64_t n) { fail_arm(n, UINT64_MAX, 0); }
+
+void cast_mem_fail_run(uint64_t n, uint64_t many) { fail_arm(n, many, 0); }
+
+void cast_mem_fail_every(uint64_t gap, uint64_t seed) {
+  atomic_store_explicit(&chance, seed, memory_order_relaxed);
+  fail_arm(gap == 0 ? 0 : draw(gap), 1, gap);
+}
 
 bool cast_mem_failed(void) {
   return atomic_load_explicit(&has_failed, memory_order_relaxed);
@@ -76,6 +135,14 @@ int64_t cast_mem_live(void) {
 
 void cast_mem_fail_at(uint64_t n) { CAST_UNUSED(n); }
 void cast_mem_fail_from(uint64_t n) { CAST_UNUSED(n); }
+void cast_mem_fail_run(uint64_t n, uint64_t many) {
+  CAST_UNUSED(n);
+  CAST_UNUSED(many);
+}
+void cast_mem_fail_every(uint64_t gap, uint64_t seed) {
+  CAST_UNUSED(gap);
+  CAST_UNUSED(seed);
+}
 bool cast_mem_failed(void) { return false; }
 int64_t cast_mem_live(void) { return 0; }
 

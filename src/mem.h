@@ -28,8 +28,11 @@ void cast_mem_used(void);
 /* Is the injected failure due? For what is taken out of a block. */
 #if CAST_DEBUG >= 1
 bool cast_mem_fails(void);
+/* No injected failures while it is on, for what would not survive one. */
+void cast_mem_spare(bool on);
 #else
 static inline bool cast_mem_fails(void) { return false; }
+static inline void cast_mem_spare(bool on) { CAST_UNUSED(on); }
 #endif
 
 /* Has all memory come from fn(ud, ptr, size): realloc, and free for size 0.
@@ -44,11 +47,19 @@ void *cast_mem_lua(void *ud, void *ptr, size_t osize, size_t nsize);
 /* Test hooks; no cost unless built with CAST_DEBUG >= 1.
    cast_mem_fail_at(n): the n-th allocation from now (1 = next) fails, once;
    0 switches that off. cast_mem_fail_from(n): that one and all later ones.
-   Both also forget an earlier failure. cast_mem_live(): blocks now allocated.
-   The allocations of all threads count. Without CAST_DEBUG nothing fails and
-   cast_mem_live() is 0. */
+   cast_mem_fail_run(n, many): so many from the n-th on; Lua asks again after a
+   collection, so 2 in a row are what it notices. cast_mem_fail_every(gap,
+   seed): one after the other, `gap` allocations apart on average, drawn from
+   the seed. All of these also forget an earlier failure. cast_mem_live():
+   blocks now allocated. The allocations of all threads count. Without
+   CAST_DEBUG nothing fails and cast_mem_live() is 0.
+
+   The same from the first allocation of a process on: the environment's
+   CASTING_FAIL_AT=n[:many] or CASTING_FAIL_EVERY=gap[:seed]. */
 void cast_mem_fail_at(uint64_t n);
 void cast_mem_fail_from(uint64_t n);
+void cast_mem_fail_run(uint64_t n, uint64_t many);
+void cast_mem_fail_every(uint64_t gap, uint64_t seed);
 bool cast_mem_failed(void); /* did the injected failure happen */
 int64_t cast_mem_live(void);
 

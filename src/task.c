@@ -39,18 +39,27 @@ int cast_task_start(cast_task *t, cast_session *self) {
   return rc;
 }
 
+/* Who has joined the task finds it gone from the session's number of tasks, and
+   who has waited for the session finds its tasks ended: so the one is before
+   `done` is set, the other after. */
 void cast_task_finish(cast_task *t, cast_status how) {
   cast_session *s = t->session;
+  bool last;
   CAST_ASSERT(!t->finished && t->object.held == NULL);
   t->finished = true;
   /* Relaxed: joiners are ordered by the event, others only report it. */
   atomic_store_explicit(&t->status, (uint8_t)how, memory_order_relaxed);
-  cast_event_set(&t->done, s);
   cast_lock_take(&s->lock);
   cast_list_remove(&t->link);
-  /* Under the lock, so that a task that starts now clears it after. */
-  if (--s->ntasks == 0) cast_event_set(&s->empty, s);
+  last = --s->ntasks == 0;
   cast_lock_drop(&s->lock);
+  cast_event_set(&t->done, s);
+  if (last) {
+    /* Under the lock, so that a task that starts now clears it after. */
+    cast_lock_take(&s->lock);
+    if (s->ntasks == 0) cast_event_set(&s->empty, s);
+    cast_lock_drop(&s->lock);
+  }
   cast_unref(&t->object);
 }
 

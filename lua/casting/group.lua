@@ -14,7 +14,8 @@
 local casting, internal = ...
 local error, getmetatable, ipairs, pairs, pcall, setmetatable, tostring =
   error, getmetatable, ipairs, pairs, pcall, setmetatable, tostring
-local Failure = internal.failure
+-- Loaded now: where they are wanted there may be no memory.
+local Failure, shield = internal.failure, internal.shield
 
 local Group = {__name = "casting.group"}
 Group.__index = Group
@@ -28,18 +29,33 @@ function Group.is_task(v)
   return getmetatable(v) == "casting.task"
 end
 
--- Makes the task a member, unless it is one. It may have ended.
+-- Makes the task a member, unless it is one. It may have ended. Without memory
+-- for that nothing has changed.
 function Group:add(task)
   if self.live[task] then return task end
   self.live[task] = true
+  local ok, e = pcall(task.monitor, task, self.ends)
+  if not ok then
+    self.live[task] = nil
+    error(e, 0)
+  end
   self.count = self.count + 1
-  task:monitor(self.ends)
   return task
+end
+
+-- The same for a task that was just made: it does not go on if it is no member.
+function Group:adopt(task)
+  local ok, e = pcall(self.add, self, task)
+  if ok then return task end
+  task:cancel()
+  pcall(shield, task.join, task)
+  error(e, 0)
 end
 
 -- To be called with what the channel `ends` has given. Notes a failure, and
 -- returns what it was called with.
 function Group:taken(task, ok, ...)
+  if not self.live[task] then return task, ok, ... end -- see settle
   self.live[task] = nil
   self.count = self.count - 1
   if not ok then
@@ -76,6 +92,52 @@ function Group:drain()
   while self.count > 0 do self:take() end
 end
 
+local ENDED = {done = true, failed = true, cancelled = true}
+
+-- Takes what has come to `ends`; what cannot be received is lost.
+local function take_all(group)
+  local got, task, ok, e
+  repeat
+    got, task, ok, e = pcall(group.ends.try_receive, group.ends)
+    if got and task then pcall(group.taken, group, task, ok, e) end
+  until got and not task
+end
+
+-- To receive may have failed, for want of memory or because a result could not
+-- be rebuilt, and then the news of a member's end are lost. So after this those
+-- that have ended are members no more; news of them may still come.
+function Group:settle()
+  take_all(self)
+  for task in pairs(self.live) do
+    if ENDED[task:status()] then
+      local got, ok, e = pcall(task.join, task, 0)
+      if not got then ok = true end -- what is to be told is under way
+      pcall(self.taken, self, task, ok, e)
+    end
+  end
+end
+
+local TRIES = 10 -- without a member less after it
+
+-- Calls finish(group), shielded, until it comes to its end, and all members
+-- with it, or the shield has. True, or false and the last error.
+local function finish_all(group, finish)
+  local tries, ok, e = 0, nil, nil
+  repeat
+    local before = group.count
+    group:settle()
+    ok, e = pcall(shield, finish, group)
+    tries = group.count < before and 0 or tries + 1
+  until ok or casting.is_cancelled(e) or tries == TRIES
+  return ok, e
+end
+
+-- Why those are cancelled who are left behind.
+local function reason_for(e)
+  if casting.is_cancelled(e) then return e.reason end
+  return "the scope was left: " .. tostring(e)
+end
+
 -- The failures to raise when e is under way: e first, if it is one.
 local function all_failures(group, e)
   local list = {}
@@ -93,11 +155,10 @@ end
 function Group:abandon(e, finally)
   local cancelled = casting.is_cancelled(e)
   if self.count > 0 then
-    local reason
-    if cancelled then reason = e.reason end
-    self:cancel(reason or "the scope was left: " .. tostring(e))
+    local ok, reason = pcall(reason_for, e)
+    self:cancel(ok and reason or nil)
   end
-  local ok, problem = pcall(internal.shield, finally or self.drain, self)
+  local ok, problem = finish_all(self, finally or self.drain)
   local list = all_failures(self, e)
   if #list > 0 then
     e = Failure.join(list, cancelled and e or nil)

@@ -132,7 +132,7 @@ local function start(run)
     if run.ours then
       run.sessions[i] = casting.session {name = "map " .. i}
     end
-    run.group:add(run.sessions[i]:spawn(internal.worker, run.f, run.jobs,
+    run.group:adopt(run.sessions[i]:spawn(internal.worker, run.f, run.jobs,
       run.done))
   end
 end

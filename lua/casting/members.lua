@@ -27,10 +27,15 @@ return function(list, name)
     end
   end
   local group, tasks = Group.new(), {n = n}
-  for i = 1, n do
-    local v = list[i]
-    if type(v) == "function" then v = casting.spawn(v) end
-    tasks[i] = group:add(v)
-  end
+  group:guard(nil, function()
+    for i = 1, n do
+      local v = list[i]
+      if type(v) == "function" then
+        tasks[i] = group:adopt(casting.spawn(v))
+      else
+        tasks[i] = group:add(v)
+      end
+    end
+  end)
   return group, tasks
 end

@@ -42,7 +42,7 @@ function Scope:spawn(f, ...)
     error("bad argument #1 to 'spawn' (function expected, got " .. type(f) ..
       ")", 2)
   end
-  return group:add(casting.spawn(f, ...))
+  return group:adopt(casting.spawn(f, ...))
 end
 
 function Scope:spawn_in(session, f, ...)
@@ -52,7 +52,7 @@ function Scope:spawn_in(session, f, ...)
     error("bad argument #1 to 'spawn_in' (session expected, got " ..
       type(session) .. ")", 2)
   end
-  return group:add(session:spawn(f, ...))
+  return group:adopt(session:spawn(f, ...))
 end
 
 -- Ends what the body has started: the body itself goes on.
@@ -144,7 +144,7 @@ return function(f, options)
   local group, results = Group.new(), {n = 0}
   local scope = setmetatable({group = group, fail_fast = true}, Scope)
   if options and options.fail_fast == false then scope.fail_fast = false end
-  scope.body = group:add(casting.spawn(f, scope))
+  scope.body = group:adopt(casting.spawn(f, scope))
   local function over()
     group:drain()
     group.over = true

@@ -14,6 +14,7 @@
 local casting, internal = ...
 local error, ipairs, pairs, pcall, tostring =
   error, ipairs, pairs, pcall, tostring
+local shield = internal.shield -- loaded now: later there may be no memory
 
 local KILL = 2 -- seconds that a session may take to close, all in all
 
@@ -75,15 +76,16 @@ local function start(self, child)
   local ok, e = pcall(function()
     child.session = casting.session(session_options(child.spec))
     child.task = spawn_child(child)
+    self.by_task[child.task] = child
+    child.task:monitor(self.ends)
   end)
   child.restarting = nil
   if ok then
-    child.task:monitor(self.ends)
-    self.by_task[child.task] = child
     tell(self, "started", child)
     return true
   end
   if casting.is_cancelled(e) then error(e, 0) end -- stop_all does the rest
+  if child.task then self.by_task[child.task] = nil end
   child.task, child.requests = nil, nil
   close_session(child)
   tell(self, "not started", child, e)
@@ -346,6 +348,31 @@ local function step(self, which, ...)
   end
 end
 
+local ENDED = {done = true, failed = true, cancelled = true}
+
+-- What has come could not be received, for want of memory or because a child's
+-- results cannot be rebuilt here. If it was news of children that have ended,
+-- these are found by asking them; if it was a request, that is the end.
+local function make_up(self, e)
+  local any = false
+  if casting.is_cancelled(e) then error(e, 0) end
+  for _, child in ipairs(self.children) do
+    local task = child.task
+    if task and ENDED[task:status()] then
+      local got, ok, why = pcall(task.join, task, 0)
+      if not got then ok, why = task:status() == "done", ok end
+      any = true
+      child_ended(self, task, ok, why)
+    end
+  end
+  if not any then error(e, 0) end
+end
+
+local function received(self, ok, ...)
+  if ok then return step(self, ...) end
+  make_up(self, (...))
+end
+
 local function live(self, started, parent)
   for _, child in ipairs(self.children) do
     local ok, e = start(self, child)
@@ -359,7 +386,7 @@ local function live(self, started, parent)
   while not self.over do
     cases.timeout = nil
     if try_again(self) then cases.timeout = 0 end
-    step(self, casting.select(cases))
+    received(self, pcall(casting.select, cases))
   end
 end
 
@@ -372,10 +399,9 @@ end
 -- to end, and nobody waits.
 local function kill_all(self)
   for _, child in ipairs(self.children) do
-    if child.task then
-      child.task:cancel("shutdown")
-      pcall(child.session.close, child.session, 0)
-    end
+    local session = child.session
+    if child.task then child.task:cancel("shutdown") end
+    if session then pcall(session.close, session, 0) end
   end
 end
 
@@ -386,7 +412,7 @@ return function(spec, asked, started, parent)
     self.children[i] = {spec = child}
   end
   local ok, e = pcall(live, self, started, parent)
-  local stopped, problem = pcall(internal.shield, stop_all, self)
+  local stopped, problem = pcall(shield, stop_all, self)
   if not stopped then kill_all(self) end
   if not ok then error(e, 0) end
   if not stopped then error(problem, 0) end

@@ -13,10 +13,11 @@ return function(spec)
   if not checked.detached then parent = casting.self() end
   local task = session:spawn(internal.run, "supervise", checked, requests,
     started, parent)
-  local ok, e = pcall(internal.await, task, started)
-  if not ok then
-    task:cancel("shutdown")
-    error(e, 0)
-  end
-  return internal.handle.new(task, requests, checked)
+  local ok, handle = pcall(function()
+    internal.await(task, started)
+    return internal.handle.new(task, requests, checked)
+  end)
+  if ok then return handle end
+  task:cancel("shutdown")
+  error(handle, 0)
 end

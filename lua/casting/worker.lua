@@ -7,7 +7,8 @@
 --                    f has failed for the item of that number; the worker ends
 
 local casting = ...
-local error, pcall, tostring, xpcall = error, pcall, tostring, xpcall
+local error, pcall, tostring, type, xpcall =
+  error, pcall, tostring, type, xpcall
 
 -- Calls f for the items of a batch. Their number is in `n`.
 local function compute(f, first, items)
@@ -26,6 +27,9 @@ local function compute(f, first, items)
   local ok, problem = xpcall(all, handler)
   if ok then return results end
   if casting.is_cancelled(problem) then error(problem, 0) end
+  if type(problem) ~= "table" then -- the handler had no memory
+    problem = {error = problem, trace = tostring(problem)}
+  end
   return nil, at, problem
 end
 

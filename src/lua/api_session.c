@@ -343,8 +343,9 @@ int casting_task_join(
 
 int casting_task_cancel(casting_task *t, const char *reason) {
   cast_ltask *task = cast_api_task(t);
-  if (cast_event_is_set(&task->core.done)) return 0;
-  return cast_ltask_cancel(task, NULL, reason);
+  if (!cast_event_is_set(&task->core.done))
+    cast_ltask_cancel(task, NULL, reason);
+  return 0;
 }
 
 const char *casting_task_status(const casting_task *t) {

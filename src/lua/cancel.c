@@ -83,6 +83,11 @@ static void reason_free(cast_object *o) {
 
 static const cast_type reason_type = {"reason", reason_free, NULL};
 
+static cast_reason *ref_reason(cast_reason *r) {
+  cast_ref(&r->object);
+  return r;
+}
+
 /* One reference for the caller. NULL: out of memory. */
 static cast_reason *empty_reason(size_t room) {
   cast_reason *r = cast_calloc(sizeof *r + room);
@@ -101,6 +106,8 @@ static cast_reason session_closes = {
   {.type = &reason_type, .refs = 1}, "the session closes", true};
 static cast_reason program_ends = {
   {.type = &reason_type, .refs = 1}, "the program ends", true};
+static cast_reason unexplained = {
+  {.type = &reason_type, .refs = 1}, NULL, true}; /* no memory for it */
 static cast_reason ended = {{.type = &reason_type, .refs = 1}, NULL, true};
 
 bool cast_cancel_wanted(cast_ltask *t) {
@@ -223,11 +230,41 @@ static void ask(
     on_request(s, &q->post, true);
 }
 
-int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason) {
-  request *q = new_request(new_reason(reason));
-  if (q == NULL) return CASTING_ENOMEM;
-  ask(t->core.session, self, t, q);
-  return 0;
+/* There was no memory for a request: the owner looks at all its tasks. */
+static void on_search(cast_session *s, cast_post *p, bool closed) {
+  cast_ltask *t = NULL;
+  CAST_UNUSED(p);
+  /* PAIR posted: acquire who wants to be found; release the post. */
+  atomic_exchange_explicit(
+    &cast_state_of(s)->search_posted, false, memory_order_acq_rel);
+  if (closed) return;
+  while ((t = task_after(s, t)) != NULL) cast_cancel_note(t);
+}
+
+static void search(cast_session *s, cast_session *self) {
+  cast_state *S = cast_state_of(s);
+  /* PAIR posted: release the wish; acquire: the owner is done with the post. */
+  if (atomic_exchange_explicit(&S->search_posted, true, memory_order_acq_rel))
+    return;
+  S->search_post.run = on_search;
+  cast_session_push(s, self, &S->search_post);
+}
+
+void cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason) {
+  cast_reason *r = new_reason(reason);
+  cast_session *s = t->core.session;
+  request *q = NULL;
+  if (r != NULL && s != self) q = new_request(ref_reason(r));
+  if (q != NULL) {
+    ask(s, self, t, q);
+  } else {
+    want(t, r != NULL ? r : &unexplained);
+    if (s == self)
+      cast_task_cancel(&t->core);
+    else
+      search(s, self);
+  }
+  if (r != NULL) cast_unref(&r->object);
 }
 
 int cast_state_cancel(cast_state *S, cast_session *self, const char *reason) {

@@ -25,4 +25,12 @@ int cast_lib_run(lua_State *L);
 int cast_lib_poll(lua_State *L);
 int cast_lib_fd(lua_State *L);
 
+/* For tests; see starve.c. */
+#if CAST_DEBUG >= 1
+void cast_starve_host(lua_State *L);
+int cast_starve(lua_State *L);
+#else
+static inline void cast_starve_host(lua_State *L) { CAST_UNUSED(L); }
+#endif
+
 #endif

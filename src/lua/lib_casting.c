@@ -138,6 +138,7 @@ void cast_module_push(lua_State *L) {
 int luaopen_casting(lua_State *L) {
   cast_state *S = cast_state_find(L);
   if (S == NULL) {
+    cast_starve_host(L);
     cast_state_host(L);
     cast_report_when_asked();
   } else if (S->packer == NULL) {

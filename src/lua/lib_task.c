@@ -189,7 +189,7 @@ static int task_cancel(lua_State *L) {
     lua_pushboolean(L, 0);
     return 1;
   }
-  if (cast_ltask_cancel(t, &S->session, reason) != 0) cast_raise_memory(L);
+  cast_ltask_cancel(t, &S->session, reason);
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -59,12 +59,15 @@ struct cast_state {
   cast_coroutine *idle;   /* finished coroutines, to be used again */
   uint32_t nidle;
   uint32_t idle_room;
+  int anchors_room, anchors_used, anchors_free; /* anchor.c */
   cast_state *root; /* (i) the host whose end closes this one; may be self */
   cast_timer nag;   /* has tasks looked at that compute on (stop.c) */
   _Atomic uint64_t nag_ns; /* (a) hint: when */
   _Atomic int32_t wanted;  /* (a) tasks that somebody has cancelled */
   cast_post close_post;
   _Atomic bool close_posted; /* (a) set once */
+  cast_post search_post;     /* tasks are to be cancelled: cancel.c */
+  _Atomic bool search_posted; /* (a) it is in the inbox */
   cast_list children;        /* host: (host lock) its sessions' states */
   cast_list sibling;         /* (host lock) */
   /* Addresses of handles that live: cast_handle_at need not ask what the
@@ -246,9 +249,10 @@ void cast_cancel_push(lua_State *L, const char *reason);
 /* What t meets: its cancellation, or that its session's budget is used up. */
 void cast_cancel_push_of(lua_State *L, cast_ltask *t);
 bool cast_cancel_test(lua_State *L, int i);
-/* Asks t's session to cancel it; any thread. 0, CASTING_ENOMEM. */
-int cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason);
-/* The same for all tasks that it has when it comes to it. */
+/* Asks t's session to cancel it; any thread. Out of memory, without the
+   reason: this never fails. */
+void cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason);
+/* The same for all tasks that it has when it comes to it. 0, CASTING_ENOMEM. */
 int cast_state_cancel(cast_state *S, cast_session *self, const char *reason);
 /* Owner: cancels all for good; no more tasks are taken. */
 void cast_cancel_close(cast_session *s);
@@ -367,6 +371,19 @@ bool cast_hook_struck(cast_state *S, lua_State *L);
 bool cast_hook_urgent(cast_session *s);
 /* In a session of ours: the coroutine library lets tasks be preempted. */
 void cast_open_coroutine(lua_State *L, cast_state *S);
+
+/* -- newstate.c ----------------------------------------------------------- */
+
+/* Without libraries, closed by lua_close. NULL: out of memory, or over the
+   session's limit. */
+lua_State *cast_state_lua(cast_state *S);
+
+/* -- anchor.c ------------------------------------------------------------- */
+
+/* Keeps the value on the top of L, which it takes, until the number that it
+   returns is given back. Raises. */
+int cast_anchor(lua_State *L, cast_state *S);
+void cast_anchor_free(cast_state *S, int at);
 
 /* -- starting.c ----------------------------------------------------------- */
 

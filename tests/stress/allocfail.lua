@@ -1,0 +1,605 @@
+-- allocfail.lua - memory that fails at each allocation of a piece of every area:
+-- an error that says so, or nothing at all; no crash, no leak, no hang, and what
+-- is returned is right.
+-- SPDX-License-Identifier: MIT
+--
+--   lua tests/stress/allocfail.lua [SEED] [SCALE [NAME ...]]
+--
+-- Scale 1: each allocation; 0.1: about each tenth, drawn from the seed. Names
+-- choose some of the scenarios. Needs a build with CASTING_DEBUG, whose
+-- `internal.starve` makes allocations fail (src/lua/starve.c). A scenario that
+-- hangs is for the caller's time limit; with CASTING_REPORT_ON_QUIT=1 in the
+-- environment a SIGQUIT then shows what everything waits for.
+
+package.path = (arg[0]:match "^(.*)[/\\]" or ".") .. "/lib/?.lua;" ..
+  package.path
+local casting = require "casting"
+local kit = require "kit"
+
+local seed, scale = kit.arguments()
+local random = kit.generator(seed)
+local starve = casting.internal.starve
+local unpack = table.unpack or unpack -- luacheck: ignore
+if not starve then
+  print "allocfail: skipped, memory cannot be made to fail in this build"
+  os.exit(0)
+end
+
+local LONG = 30 * (tonumber(os.getenv "CASTING_TIME_FACTOR") or 1)
+local jit = rawget(_G, "jit") ~= nil
+local has_buffer, buffer = pcall(require, "buffer") -- examples/buffer.c
+
+-- What is being done, for messages.
+local what = "?"
+local function check(ok, message, ...)
+  if not ok then kit.violation("%s: " .. message, what, ...) end
+end
+
+-- The sessions and the supervisor that a scenario makes: they are closed after
+-- it.
+local sessions, supervisor = {}, nil
+local function new(options)
+  local s = casting.session(options)
+  sessions[#sessions + 1] = s
+  return s
+end
+
+-- And tasks of the main program that would go on for long.
+local sleepers = {}
+local function sleeper()
+  local t = casting.spawn(casting.sleep, 100)
+  sleepers[#sleepers + 1] = t
+  return t
+end
+
+-- A join or await that may not take for ever; and it must not.
+local function finish(ok, ...)
+  if ok == nil and (...) == "timeout" then
+    check(false, "a task did not end\n%s", casting.report())
+  end
+  return ok, ...
+end
+local function join(t) return finish(t:join(LONG)) end
+local function await(t)
+  local r = {n = 0}
+  local function keep(...) r.n, r[1] = select("#", ...), nil
+    for i = 1, r.n do r[i] = (select(i, ...)) end
+  end
+  keep(finish(t:join(LONG)))
+  if not r[1] then error(r[2], 0) end
+  return unpack(r, 2, r.n)
+end
+
+-- Receives from, or sends to, a task that may die of its failures; it comes
+-- with its monitor.
+local function get(ch, monitor)
+  local r = {casting.select {ch, monitor}}
+  if r[1] == 2 then error("the other one has ended", 0) end
+  return unpack(r, 2, 4)
+end
+local function put(ch, monitor, ...)
+  local i = casting.select {{ch, ...}, monitor}
+  if i == 2 then error("the other one has ended", 0) end
+end
+
+-- -- scenarios ---------------------------------------------------------------
+
+local scenarios, names = {}, {}
+local function scenario(name, f)
+  scenarios[name], names[#names + 1] = f, name
+end
+
+scenario("sessions", function()
+  local s = new {name = "one", libs = {"string", "table"}}
+  local t = s:spawn("return 1, 'two', ...", 3, ("x"):rep(100))
+  local a, b, c, d = await(t)
+  check(a == 1 and b == "two" and c == 3 and #d == 100, "wrong results")
+  local plain = new()
+  check(await(plain:spawn(function() return 5 end)) == 5, "wrong result")
+  check(plain:name() and s:tasks() ~= nil and s:stats().name == "one", "stats")
+  check(s:wait(LONG) and s:close(LONG), "it did not close")
+end)
+
+scenario("spawning", function()
+  local s, sum = new(), 0
+  local up = {1, {2}, "three"}
+  local function f(n, ...) return n + up[2][1], select("#", ...) end
+  for i = 1, 4 do
+    local t = s:spawn(f, i, up, {}, "x")
+    local n, count = await(t)
+    check(n == i + 2 and count == 3, "wrong results")
+    sum = sum + n
+    check(t:status() == "done" and tostring(t) and t:name() ~= 0, "status")
+  end
+  check(sum == 18, "wrong sum")
+  local t = s:spawn(function()
+    local c = require "casting"
+    local inner, list = {}, {}
+    for i = 1, 3 do
+      inner[i] = c.spawn(function(...) c.yield() return i, ... end, {i})
+    end
+    for i = 1, 3 do
+      local n, kept = inner[i]:await()
+      list[i] = n == i and kept[1] == i
+    end
+    return list
+  end)
+  local list = await(t)
+  check(list[1] and list[2] and list[3] and #list == 3, "wrong list")
+end)
+
+scenario("main", function()
+  local ch, got = casting.channel(), {}
+  local t = casting.spawn(function(...)
+    for v in ch do got[#got + 1] = v end
+    return #got, ...
+  end, "and more")
+  for i = 1, 3 do ch:send {i} end
+  ch:close()
+  local n, more = await(t)
+  check(n == 3 and more == "and more" and got[3][1] == 3, "wrong results")
+  local naps = {}
+  for i = 1, 3 do
+    naps[i] = casting.spawn(function() casting.sleep(0.0001 * i) return i end)
+  end
+  for i = 1, 3 do check(await(naps[i]) == i, "a wrong sleeper") end
+end)
+
+-- All kinds of values, there and back.
+local class = {}
+class.__index = class
+class.__save = function(v)
+  return function(n)
+    return setmetatable({n = n}, {__eq = false})
+  end, v.n
+end
+
+scenario("values", function()
+  local s, there, back = new(), casting.channel(), casting.channel(2)
+  local t = s:spawn(function(there, back) -- luacheck: ignore
+    for v, n in there do back:send(v, n) end
+  end, there, back)
+  local shared, deep, long = {}, {}, ("long "):rep(2000)
+  for i = 1, 30 do deep = {deep, [i] = i, name = "n" .. i} end
+  local monitor = t:monitor()
+  local cycle = setmetatable({shared, shared}, {__len = function() return 7 end})
+  cycle[3] = cycle
+  local function even(n) return n == 0 or not deep[n] end
+  local values = {1, 1.5, -0.0, 1 / 0, "short", ("s"):rep(60), long, true,
+    shared, deep, cycle, even, string.format, casting, there, s, casting.self() or t,
+    setmetatable({n = 3}, class), {[{}] = {}, [1.5] = 2, [true] = long, long},
+    function() return deep, cycle end}
+  for i = 1, #values do
+    put(there, monitor, values[i], i)
+    local v, n = get(back, monitor)
+    check(n == i or v == nil, "another value")
+    check(v == nil or type(v) == type(values[i]), "another type")
+    if v ~= nil and i == 11 then
+      check(v[3] == v and v[1] == v[2], "sharing is lost")
+    end
+    if v ~= nil and type(v) ~= "table" and type(v) ~= "function" then
+      check(v == values[i], "another value")
+    end
+  end
+  there:close()
+  await(t)
+end)
+
+-- Neither side is told of the other's trouble: what cannot be rebuilt raises,
+-- and the channel goes on working.
+scenario("queueing", function()
+  local ch = casting.channel(math.huge)
+  local sent = 0
+  for i = 1, 6 do
+    local ok = pcall(ch.send, ch, {i, ("x"):rep(i * 1000)}, i)
+    if ok then sent = sent + 1 end
+    check(#ch == sent, "a failed send left something, or a good one nothing")
+  end
+  for _ = 1, sent do
+    local before = #ch
+    local ok, v, n = pcall(ch.receive, ch, 0)
+    check(#ch == before - 1, "a receive took %d", before - #ch)
+    check(not ok or type(v) == "table" and v[1] == n and #v[2] == n * 1000,
+      "a wrong message")
+  end
+  check(select(2, ch:try_receive()) == "empty", "something is left")
+  ch:send "last"
+  check(ch:receive() == "last", "the channel does not work any more")
+end)
+
+scenario("packing", function()
+  local s, chans, tasks = new(), {}, {}
+  local m = casting.pack({1, {2}, ("p"):rep(5000)}, "more")
+  for i = 1, 3 do
+    chans[i] = casting.channel(i - 1)
+    tasks[i] = s:spawn(function(ch)
+      local v, more = ch:receive()
+      return v[2][1], #v[3], more
+    end, chans[i])
+  end
+  for i = 1, 3 do put(chans[i], tasks[i]:monitor(), m) end
+  for i = 1, 3 do
+    local a, b, c = await(tasks[i])
+    check(a == 2 and b == 5000 and c == "more", "wrong results")
+  end
+  check(casting.transferable {1, m}, "not transferable")
+  check(not casting.transferable(coroutine.create(function() end)), "transferable")
+end)
+
+scenario("functions again", function()
+  local s, there, back = new(), casting.channel(), casting.channel()
+  local t = s:spawn(function(there, back) -- luacheck: ignore
+    for f, n in there do back:send(f(n)) end
+  end, there, back)
+  local monitor = t:monitor()
+  for i = 1, 4 do
+    local add = i
+    put(there, monitor, function(n) return n + add end, i)
+    check(get(back, monitor) == 2 * i, "a wrong sum")
+  end
+  there:close()
+  await(t)
+end)
+
+scenario("select", function()
+  local s, a, b, c = new(), casting.channel(), casting.channel(1),
+    casting.channel()
+  local t = s:spawn(function(a, b, c) -- luacheck: ignore
+    local casting, seen = require "casting", 0 -- luacheck: ignore
+    while true do
+      local i, v = casting.select {a, b, {c, {"out"}}, timeout = 20}
+      if v == nil then return seen end
+      if i < 3 then seen = seen + 1 end
+    end
+  end, a, b, c)
+  local monitor = t:monitor()
+  for i = 1, 3 do
+    put(a, monitor, i)
+    put(b, monitor, {i})
+    check(get(c, monitor)[1] == "out", "a wrong value")
+  end
+  check(casting.select {c, timeout = 0} ~= 2, "a wrong case")
+  local i, why = casting.select {casting.channel(), false, timeout = 0.0001}
+  check(i == nil and why == "timeout", "no timeout")
+  a:close()
+  check(await(t) >= 3, "something was not seen")
+end)
+
+scenario("timers", function()
+  local s = new()
+  check(casting.after(0.0001):receive(), "no tick")
+  local every, n = casting.every(0.0001), 0
+  for _ in every do
+    n = n + 1
+    if n == 3 then every:close() end
+  end
+  check(n >= 3, "wrong ticks")
+  check(select(2, casting.channel():receive(0.0001)) == "timeout", "no timeout")
+  local t = s:spawn(function()
+    local c = require "casting"
+    c.sleep(0.0001)
+    local ok, why = c.with_timeout(0.0005, function()
+      c.channel():receive()
+    end)
+    return ok, why, c.with_timeout(20, c.shield, function(...) return ... end, 5)
+  end)
+  local a, why, ok, five = await(t)
+  check(a == nil and why == "timeout" and ok and five == 5, "wrong results")
+end)
+
+scenario("guards", function()
+  local ok, a, b = casting.with_timeout(20, function(...)
+    return casting.shield(function(...) casting.yield() return ... end, ...)
+  end, 1, {2})
+  check(ok and a == 1 and b[1] == 2, "wrong results")
+  local bad, why = casting.with_timeout(0.0005, function()
+    while true do casting.yield() end
+  end)
+  check(bad == nil and why == "timeout", "no timeout")
+end)
+
+scenario("cancelling", function()
+  local s, ch = new(), casting.channel()
+  local tasks = {}
+  for i = 1, 3 do
+    tasks[i] = s:spawn(function(ch) -- luacheck: ignore
+      local c = require "casting"
+      local ok, e = pcall(ch.receive, ch)
+      c.shield(c.sleep, 0.0001)
+      if not ok then error(e, 0) end
+      return "closed"
+    end, ch)
+  end
+  for i = 1, 3 do tasks[i]:cancel(i == 1 and "no more" or nil) end
+  for i = 1, 3 do
+    local ok, e = join(tasks[i])
+    check(not ok, "it was not cancelled")
+    -- The reason is dropped when there is no memory for it.
+    check(i > 1 or not casting.is_cancelled(e) or e.reason == nil or
+      e.reason == "no more", "another reason")
+  end
+  local t = sleeper()
+  t:cancel()
+  check(not join(t), "it was not cancelled")
+end)
+
+-- An endless loop that catches all there is, memory errors among it.
+scenario("loops", function()
+  local s, ch = new(), casting.channel(1)
+  local t = s:spawn(function(ch) -- luacheck: ignore
+    local c = require "casting"
+    ch:send(1)
+    while true do pcall(c.yield) end
+  end, ch)
+  get(ch, t:monitor())
+  t:cancel()
+  check(not join(t), "it was not cancelled")
+end)
+
+scenario("scopes", function()
+  local s = new()
+  local t1, t2
+  local list = {casting.scope(function(scope)
+    t1 = scope:spawn(function(n) casting.yield() return n end, 1)
+    t2 = scope:spawn_in(s, function(n) return {n} end, 2)
+    return casting.all {t1, t2}
+  end)}
+  check(list[1] == 1 and list[2][1] == 2, "wrong results")
+  local ok, e = pcall(casting.scope, function(scope)
+    scope:spawn(casting.sleep, 100)
+    scope:spawn(error, "on purpose")
+  end)
+  check(not ok and e ~= nil, "no error came")
+  local winner = casting.race {
+    function() casting.sleep(100) end,
+    function() return "fast" end,
+  }
+  check(winner ~= nil, "nobody has won")
+end)
+
+scenario("map", function()
+  local squares = casting.map({1, 2, 3, 4, 5}, function(n) return n * n end,
+    {sessions = 2})
+  for i = 1, 5 do check(squares[i] == i * i, "a wrong square") end
+end)
+
+scenario("monitors", function()
+  local s, ch = new(), casting.channel(1)
+  local a = s:spawn(function(ch) return ch:receive() end, ch) -- luacheck: ignore
+  local b = s:spawn(function(ch) return ch:receive() end, -- luacheck: ignore
+    casting.channel())
+  local first = a:monitor()
+  a:link(b)
+  ch:send "x"
+  local task = first:receive(LONG)
+  check(task ~= nil, "the monitor is silent")
+  local second = a:monitor()
+  check(second:receive(LONG) ~= nil, "the late monitor is silent")
+  b:cancel()
+  check(not join(b), "it was not cancelled")
+  local l, r = s:spawn(function(ch) ch:receive() end, -- luacheck: ignore
+    casting.channel()), sleeper()
+  l:link(r)
+  l:cancel "the end"
+  check(not join(l) and not join(r), "a link did not hold")
+end)
+
+scenario("supervisors", function()
+  local told = casting.channel(math.huge)
+  supervisor = casting.supervisor {strategy = "rest_for_one", intensity = 5,
+    children = {
+      {id = "a", start = function(told) told:send "a" -- luacheck: ignore
+        require "casting".sleep(100) end, args = {told}},
+      {id = "b", restart = "transient", args = {told},
+        start = function(told) -- luacheck: ignore
+          told:send "b"
+          if #told < 4 then error("on purpose", 0) end
+        end},
+    }}
+  local monitor = supervisor.task:monitor()
+  for _ = 1, 3 do get(told, monitor) end
+  supervisor:which_children()
+  check(supervisor:stop(LONG) ~= nil, "it did not stop")
+end)
+
+scenario("budgets", function()
+  local s = new {memory = 1e6, tasks = 3, cpu = 10}
+  local ok = join(s:spawn("local t = {} while true do t[#t + 1] = {#t} end"))
+  check(not ok, "no limit")
+  check(await(s:spawn("return 1")) == 1, "a wrong result")
+  local ch, tasks = casting.channel(), {}
+  for i = 1, 3 do
+    tasks[i] = s:spawn("return (...):receive()", ch)
+  end
+  check(not pcall(s.spawn, s, "return 1"), "no limit of tasks")
+  local stats = s:stats()
+  check(stats.memory > 0 and stats.tasks_max == 3, "wrong stats")
+  ch:close()
+  for i = 1, 3 do join(tasks[i]) end
+end)
+
+scenario("failures", function()
+  local s = new()
+  local t = s:spawn(function()
+    local function deep(n) if n > 0 then return 1 + deep(n - 1) end error {n} end
+    deep(5)
+  end)
+  check(not join(t), "it did not fail")
+  check(t:status() ~= "done" and (t:traceback() or true), "a wrong status")
+  local u = s:spawn(error, "alone")
+  check(s:wait(LONG), "it has not ended")
+  u = nil -- luacheck: ignore
+  collectgarbage()
+  local ch = casting.channel()
+  local w = s:spawn(function(ch) ch:receive() end, ch) -- luacheck: ignore
+  local report = casting.report()
+  check(type(report) == "string", "no report")
+  check(w:traceback() or w:status(), "no stack")
+  ch:close()
+  join(w)
+end)
+
+scenario("deadlocks", function()
+  local s, ch = new(), casting.channel()
+  local t = s:spawn(function(ch) ch:receive() end, ch) -- luacheck: ignore
+  local ok, e = pcall(ch.receive, ch)
+  check(not ok and e ~= nil, "no deadlock was found")
+  t:cancel()
+  join(t)
+end)
+
+scenario("handles", function()
+  local s, ch = new(), casting.channel(4)
+  local t = s:spawn(function(ch, s) -- luacheck: ignore
+    local casting = require "casting" -- luacheck: ignore
+    local self = casting.self()
+    local mine = casting.channel(1)
+    ch:send({mine, self, s, {self:session()}})
+    return mine:receive()
+  end, ch, s)
+  local list = ch:receive(LONG)
+  if list then
+    check(list[3] == s and list[4][1] == s and list[2] == t, "other handles")
+    list[1]:send {ch, t, s}
+    local back = await(t)
+    check(back[1] == ch and back[2] == t and back[3] == s, "other handles")
+  end
+  ch:send(ch)
+  ch:send {ch, {ch}}
+  check(ch:receive() == ch, "another channel")
+  local name = "allocfail"
+  local named = casting.named(name, 1)
+  check(casting.named(name) == named, "another channel")
+  named:close()
+end)
+
+scenario("in place", function()
+  local s, ch = new(), casting.channel()
+  local t = s:spawn(function(ch) -- luacheck: ignore
+    local list = {3, 1, 2}
+    table.sort(list, function(a, b) ch:receive() return a < b end)
+    local n = 0
+    coroutine.wrap(function() for v in ch do n = n + v end end)()
+    return list[1] + n
+  end, ch)
+  local feeder = casting.spawn(function()
+    for _ = 1, 12 do if not ch:send(1) then break end end
+    ch:close()
+  end)
+  await(feeder)
+  check(await(t) > 1, "a wrong result")
+end)
+
+if has_buffer then
+  scenario("moving", function()
+    local s, ch = new(), casting.channel(1)
+    local b = buffer.new(100)
+    b:set(1, 42)
+    local ok = pcall(ch.send, ch, {b, b})
+    if ok then
+      check(not pcall(b.get, b, 1), "it is still here")
+      local list = ch:receive()
+      check(list[1]:get(1) == 42 and list[1] == list[2], "it has not come")
+      b = list[1]
+    else
+      check(b:get(1) == 42, "a failed send has lost it")
+    end
+    local t = s:spawn(function(b) return b:get(1), b end, b) -- luacheck: ignore
+    local n, back = await(t)
+    check(n == 42 and back:get(1) == 42, "wrong results")
+    ch:send(back)
+    ch:close()
+  end)
+end
+
+-- -- the run -----------------------------------------------------------------
+
+local failures = casting.channel(math.huge)
+casting.on_error(failures) -- what tasks fail with is no concern here
+
+-- Nothing of the scenario is left, but what the runtime keeps for later.
+local function clean_up()
+  if supervisor then
+    check(supervisor:stop(LONG) ~= nil, "it did not stop\n%s",
+      casting.report())
+    supervisor = nil
+  end
+  for i = 1, #sleepers do
+    sleepers[i]:cancel()
+    sleepers[i] = nil
+  end
+  for i = 1, #sessions do
+    check(sessions[i]:close(LONG), "a session did not close\n%s",
+      casting.report())
+    sessions[i] = nil
+  end
+  collectgarbage()
+  while failures:try_receive() do end -- luacheck: ignore
+  collectgarbage()
+end
+
+local function live()
+  local _, blocks = starve()
+  return blocks
+end
+
+-- The scenario with a failure at the n-th allocation; false: so many there are
+-- not.
+local function attempt(name, n, many)
+  what = ("%s, failing at %d + %d"):format(name, n, many)
+  starve(n, many)
+  local ok, e = pcall(scenarios[name])
+  local failed = starve()
+  starve(0)
+  clean_up()
+  check(ok or failed, "an error without a failure: %s", tostring(e))
+  return failed
+end
+
+-- What is kept for later use grows to some bound; a leak goes on, with one more
+-- each time. So only what exceeds all that was there before is looked into.
+local peak = 0
+local function sound(name, n, many)
+  local before
+  for round = 1, 2 do
+    before = live()
+    for _ = 1, 60 do attempt(name, n, many) end
+    if live() < before + 40 then break end
+    check(round == 1, "%d blocks are left by 60 runs", live() - before)
+  end
+  peak = math.max(peak, live())
+end
+
+-- These go on for as long as it takes, with an error in each turn, or until
+-- their memory is used up.
+local most = {loops = 600, budgets = 900}
+
+local function run(name, many)
+  local n, times = 0, 0
+  attempt(name, 0, 1) -- what is made once, is now
+  repeat
+    n = n + (scale >= 1 and 1 or random(math.floor(2 / scale)))
+    local failed = attempt(name, n, many)
+    if failed and live() > peak then sound(name, n, many) end
+    times = times + 1
+  until not failed or n > (most[name] or n)
+  return times, n
+end
+
+local chosen, total = {}, 0
+for i = 3, #arg do chosen[i - 2] = arg[i] end
+if #chosen == 0 then chosen = names end
+for _, name in ipairs(chosen) do
+  check(scenarios[name], "there is no scenario %s", name)
+  for _, many in ipairs {1, 2, 20} do
+    local began = casting.now()
+    local times, n = run(name, many)
+    total = total + times
+    if os.getenv "VERBOSE" then
+      print(("%s: %d runs, of %d allocations, %d in a row; %.1f s"):format(name,
+        times, n, many, casting.now() - began))
+    end
+  end
+end
+casting.on_error(nil)
+print(("allocfail: %d runs"):format(total))
