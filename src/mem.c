@@ -15,9 +15,9 @@
 
 #define UNREAD UINT64_MAX /* of `left`: the environment was not asked yet */
 
-static _Atomic int64_t live;    /* (a) blocks allocated and not yet freed */
+static _Atomic int64_t live; /* (a) blocks allocated and not yet freed */
 static _Atomic uint64_t left = UNREAD; /* (a) to the failing one; 0: off */
-static _Atomic uint64_t run;    /* (a) how many fail from there on */
+static _Atomic uint64_t run;           /* (a) how many fail from there on */
 static _Atomic uint64_t mean;   /* (a) of the gaps to the next ones; 0: none */
 static _Atomic uint64_t chance; /* (a) what the gaps are drawn from */
 static _Atomic bool has_failed; /* (a) */

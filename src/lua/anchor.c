@@ -3,8 +3,8 @@
 
    A table in the registry that is nothing but an array, in which free places
    are a list. So giving a place back never needs memory, as luaL_unref may; and
-   the registry's own array does not grow: before 5.4 what has a number there is
-   lost when memory fails in the midst of that. Owner: the session's. Invariants:
+   the registry's own array does not grow: before 5.4 what has a number there
+   is lost when memory fails in the midst of that. Owner: the session's.
    1. Places 1 to anchors_used have been used, of anchors_room; anchors_free is
       the first free one of these, or 0, and has the number of the next. */
 #include "state.h"

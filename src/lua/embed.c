@@ -109,13 +109,17 @@ static int count_cores(lua_State *L) {
 
 /* Pushes the table `internal`. */
 static void push_internal(lua_State *L) {
-  static const luaL_Reg internals[] = {{"run", run}, {"unpack", unpack},
-    {"disown", cast_lib_disown}, {"cores", count_cores},
+  static const luaL_Reg internals[] = {
+    {"run", run},
+    {"unpack", unpack},
+    {"disown", cast_lib_disown},
+    {"cores", count_cores},
     {"prolong", cast_lib_prolong},
 #if CAST_DEBUG >= 1
     {"starve", cast_starve},
 #endif
-    {NULL, NULL}};
+    {NULL, NULL}
+  };
   static const luaL_Reg meta[] = {{"__index", load_file}, {NULL, NULL}};
   luaL_checkstack(L, 6, NULL);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &internal_key);

@@ -24,8 +24,8 @@ static lua_State *make_lua(cast_state *S) {
 #define NEW_STATE 65536u /* bytes that a new state takes, amply */
 
 /* When memory fails in lua_newstate, LuaJIT crashes while it frees what there
-   is: its table of strings may not exist yet. So that must not happen; whether
-   there is memory, and whether it is too much, is found out before and after. */
+   is: its table of strings may not exist yet. So that must not happen: whether
+   there is memory, and whether it is too much, shows before and after. */
 static lua_State *make_surely(cast_state *S) {
   size_t max = S->slabs.max;
   void *room = cast_alloc(NEW_STATE);

@@ -65,11 +65,11 @@ struct cast_state {
   _Atomic uint64_t nag_ns; /* (a) hint: when */
   _Atomic int32_t wanted;  /* (a) tasks that somebody has cancelled */
   cast_post close_post;
-  _Atomic bool close_posted; /* (a) set once */
-  cast_post search_post;     /* tasks are to be cancelled: cancel.c */
+  _Atomic bool close_posted;  /* (a) set once */
+  cast_post search_post;      /* tasks are to be cancelled: cancel.c */
   _Atomic bool search_posted; /* (a) it is in the inbox */
-  cast_list children;        /* host: (host lock) its sessions' states */
-  cast_list sibling;         /* (host lock) */
+  cast_list children;         /* host: (host lock) its sessions' states */
+  cast_list sibling;          /* (host lock) */
   /* Addresses of handles that live: cast_handle_at need not ask what the
      userdata is. An entry goes with its handle. */
   const void *sure[CAST_SURE];
