@@ -496,7 +496,8 @@ cast_failure *cast_failure_new(
   cast_ltask *t, const char *error, const char *traceback, cast_msg *told);
 const char *cast_failure_traceback(const cast_failure *f);
 const char *cast_failure_error(const cast_failure *f);
-/* The task's last reference goes: reports it unless that was done. */
+/* The task's last reference goes: reports it unless that was done; what ends
+   with it is put on the list (object.h). Then the record can be freed. */
 void cast_failure_release(cast_failure *f, cast_object **more);
 void cast_failure_free(cast_failure *f);
 /* At the end of a host: whatever of its sessions was not reported yet. */
