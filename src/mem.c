@@ -17,6 +17,7 @@ static _Atomic int64_t live;    /* (a) blocks allocated and not yet freed */
 static _Atomic uint64_t left;   /* (a) allocations to the failing one; 0 off */
 static _Atomic bool sticky;     /* (a) the failing one stays the next one */
 static _Atomic bool has_failed; /* (a) */
+static _Atomic int spared;      /* (a) who wants no failures */
 
 static void fail_arm(uint64_t n, bool stay) {
   atomic_store_explicit(&has_failed, false, memory_order_relaxed);
@@ -30,6 +31,7 @@ static bool fails_now(void) {
   bool stay;
   do {
     if (CAST_LIKELY(n == 0)) return false;
+    if (atomic_load_explicit(&spared, memory_order_relaxed) > 0) return false;
     stay = n == 1 && atomic_load_explicit(&sticky, memory_order_relaxed);
   } while (!stay && !atomic_compare_exchange_weak_explicit(&left, &n, n - 1,
                       memory_order_relaxed, memory_order_relaxed));
@@ -54,6 +56,10 @@ static void uncount(void) {
 }
 
 bool cast_mem_fails(void) { return fails_now(); }
+
+void cast_mem_spare(bool on) {
+  atomic_fetch_add_explicit(&spared, on ? 1 : -1, memory_order_relaxed);
+}
 
 void cast_mem_fail_at(uint64_t n) { fail_arm(n, false); }
 

@@ -28,8 +28,11 @@ void cast_mem_used(void);
 /* Is the injected failure due? For what is taken out of a block. */
 #if CAST_DEBUG >= 1
 bool cast_mem_fails(void);
+/* No injected failures while it is on, for what would not survive one. */
+void cast_mem_spare(bool on);
 #else
 static inline bool cast_mem_fails(void) { return false; }
+static inline void cast_mem_spare(bool on) { CAST_UNUSED(on); }
 #endif
 
 /* Has all memory come from fn(ud, ptr, size): realloc, and free for size 0.

@@ -56,6 +56,11 @@ void *cast_slabs_lend(cast_slabs *s, size_t size);
 /* Any thread, before cast_slabs_fini. */
 void cast_slabs_return(cast_slabs *s, void *block, size_t size);
 
+/* What the Lua state uses; any thread. */
+static inline size_t cast_slabs_bytes(const cast_slabs *s) {
+  return atomic_load_explicit(&s->bytes, memory_order_relaxed);
+}
+
 /* A lua_Alloc; ud is the cast_slabs. Fails at the limit, out of memory, and
    where tests inject it; never when shrinking. */
 void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize);

@@ -95,8 +95,13 @@ cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner) {
   lua_setmetatable(L, top + 2);
   lua_rawseti(L, top + 1, CAST_SLOT_PACKER);
   lua_pushboolean(L, 0);
+#if CAST_LUA < 504
+  cast_packer_set(L, p->words_ref);
+  cast_packer_set(L, p->ref);
+#else
   p->words_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   p->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+#endif
   lua_settop(L, top);
   return p;
 }

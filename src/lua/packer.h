@@ -115,9 +115,20 @@ static inline cast_blocks *cast_packer_blocks(const cast_packer *p) {
   return r != NULL ? &r->blocks : NULL;
 }
 
+/* Where the registry has the packer's tables. Before 5.4 not by numbers: these
+   are lost when the registry's array has grown and there is no memory for the
+   rest of it. */
+#if CAST_LUA < 504
+#define cast_packer_find(L, ref) lua_rawgetp(L, LUA_REGISTRYINDEX, &(ref))
+#define cast_packer_set(L, ref) lua_rawsetp(L, LUA_REGISTRYINDEX, &(ref))
+#else
+#define cast_packer_find(L, ref) lua_rawgeti(L, LUA_REGISTRYINDEX, ref)
+#define cast_packer_set(L, ref) lua_rawseti(L, LUA_REGISTRYINDEX, ref)
+#endif
+
 /* Pushes the packer's table. */
 static inline void cast_packer_table(cast_packer *p, lua_State *L) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, p->ref);
+  cast_packer_find(L, p->ref);
 }
 
 /* Pushes the value of a slot; `t` is where the packer's table lies. */

@@ -24,7 +24,7 @@ cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S) {
   if (S->nidle > 0) return S->idle[--S->nidle];
   luaL_checkstack(L, 2, NULL);
   co.L = lua_newthread(L);
-  co.ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  co.ref = cast_anchor(L, S);
   return co;
 }
 
@@ -47,7 +47,7 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
   if (clean && !CAST_LUAJIT && lua_gethook(co.L) != NULL)
     lua_sethook(co.L, NULL, 0, 0);
   if (clean && keep_coroutine(S, co)) return;
-  luaL_unref(S->work, LUA_REGISTRYINDEX, co.ref);
+  cast_anchor_free(S, co.ref);
 }
 
 /* -- tasks that have not begun -------------------------------------------- */
@@ -55,6 +55,7 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
 /* The stack to put values on, made when first needed. Raises. */
 static cast_startup *choose(lua_State *L, cast_state *S) {
   cast_startup *s = &S->startups[S->startup];
+  lua_State *fresh;
   if (s->L != NULL && lua_gettop(s->L) >= SWITCH_AT &&
       S->startups[!S->startup].waiting == 0) {
     S->startup = !S->startup;
@@ -62,8 +63,9 @@ static cast_startup *choose(lua_State *L, cast_state *S) {
   }
   if (s->L != NULL) return s;
   luaL_checkstack(L, 2, NULL);
-  s->L = lua_newthread(L);
-  (void)luaL_ref(L, LUA_REGISTRYINDEX);
+  fresh = lua_newthread(L);
+  (void)cast_anchor(L, S);
+  s->L = fresh;
   return s;
 }
 

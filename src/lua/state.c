@@ -37,40 +37,6 @@ void cast_raise_closed(lua_State *L) {
   cast_panic(__FILE__, __LINE__, "luaL_error returned");
 }
 
-/* -- memory of a session's Lua state -------------------------------------- */
-
-#if CAST_LUAJIT
-/* Would it have worked without a limit? */
-static bool too_small(cast_state *S) {
-  size_t max = S->slabs.max;
-  lua_State *L;
-  if (max == 0) return false;
-  S->slabs.max = 0;
-  L = lua_newstate(cast_slabs_lua, &S->slabs);
-  if (L != NULL) lua_close(L);
-  S->slabs.max = max;
-  return L != NULL;
-}
-#endif
-
-static lua_State *new_lua(cast_state *S) {
-  lua_State *L;
-#if CAST_LUA >= 505
-  L = lua_newstate(cast_slabs_lua, &S->slabs, (unsigned)os_entropy());
-#else
-  L = lua_newstate(cast_slabs_lua, &S->slabs);
-#endif
-#if CAST_LUAJIT
-  /* Without GC64 only LuaJIT's own allocator will do. */
-  if (L == NULL && !too_small(S)) L = luaL_newstate();
-#endif
-#if CAST_HAS_OURS
-  /* Each coroutine starts with a copy. */
-  if (L != NULL) memcpy(lua_getextraspace(L), &S, sizeof S);
-#endif
-  return L;
-}
-
 /* -- protected calls between slices --------------------------------------- */
 
 int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg) {
@@ -369,12 +335,11 @@ static bool own_module(lua_State *L, const char *name, size_t size) {
 }
 
 void cast_state_furnish(lua_State *L, cast_state *S) {
+  lua_State *work;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  /* The first reference given back takes memory: this is where it may fail. */
-  lua_pushboolean(L, 1);
-  luaL_unref(L, LUA_REGISTRYINDEX, luaL_ref(L, LUA_REGISTRYINDEX));
-  S->work = lua_newthread(L);
-  (void)luaL_ref(L, LUA_REGISTRYINDEX);
+  work = lua_newthread(L);
+  (void)cast_anchor(L, S);
+  S->work = work;
   cast_handle_open(L);
   S->packer = cast_packer_open(L, &S->session.runner);
   S->packer->module = own_module;
@@ -578,10 +543,12 @@ cast_state *cast_state_make(cast_state *root, const cast_options *o) {
     goto no_memory;
   S->session.tasks_max = o->tasks_max;
   S->session.metered = o->cpu_max != 0;
-  S->L = new_lua(S);
+  S->L = cast_state_lua(S);
   if (S->L == NULL) goto no_memory;
   if (cast_protect_on(S->L, make_protected, &m) != LUA_OK) goto no_memory;
   lua_settop(S->L, 0);
+  /* Whoever finds it in the tree may post to it, but nobody else runs it. */
+  CAST_ALWAYS(cast_session_reclaim(&S->session));
   enter_tree(S, root);
   return S;
 no_memory:
@@ -589,12 +556,11 @@ no_memory:
   return NULL;
 }
 
-cast_state *cast_state_new(
-  lua_State *L, cast_state *from, const cast_options *o) {
+void cast_state_new(
+  lua_State *L, cast_state *from, const cast_options *o, cast_state **to) {
   cast_handle *h = cast_handle_new(L, &cast_session_type);
-  cast_state *S = cast_state_make(from->root, o);
-  if (S == NULL) cast_raise_memory(L);
-  h->object = &S->session.object;
+  *to = cast_state_make(from->root, o);
+  if (*to == NULL) cast_raise_memory(L);
+  h->object = &(*to)->session.object;
   cast_handle_note(L, h);
-  return S;
 }

@@ -59,6 +59,7 @@ struct cast_state {
   cast_coroutine *idle;   /* finished coroutines, to be used again */
   uint32_t nidle;
   uint32_t idle_room;
+  int anchors_used, anchors_room, anchors_free; /* anchor.c */
   cast_state *root; /* (i) the host whose end closes this one; may be self */
   cast_timer nag;   /* has tasks looked at that compute on (stop.c) */
   _Atomic uint64_t nag_ns; /* (a) hint: when */
@@ -180,7 +181,8 @@ int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg);
 /* The root of sessions that C makes: it has no Lua state and is no session.
    NULL: out of memory. */
 cast_state *cast_state_root(void);
-/* A new session below `root`; its first handle is the caller's. */
+/* A new session below `root`; its first handle is the caller's, who also owns
+   the session until cast_session_release. */
 cast_state *cast_state_make(cast_state *root, const cast_options *o);
 /* The session below root that comes after `after`, or the first, with a hold;
    NULL: there is none. */
@@ -190,8 +192,10 @@ cast_state *cast_state_child(cast_state *root, cast_state *after);
 uint32_t cast_state_family(cast_state *root, cast_state **all, uint32_t room);
 /* Asks all of them to close. */
 void cast_state_close_children(cast_state *root, cast_session *self);
-/* A new session, its handle pushed on L. Raises. */
-cast_state *cast_state_new(lua_State *L, cast_state *S, const cast_options *o);
+/* A new session, its handle pushed on L; *to is set as soon as it is there, and
+   is to be released. Raises. */
+void cast_state_new(
+  lua_State *L, cast_state *S, const cast_options *o, cast_state **to);
 /* Ends a host: lua_close has begun. Does nothing the second time, and in a
    session of ours. */
 void cast_state_end(lua_State *L);
@@ -367,6 +371,19 @@ bool cast_hook_struck(cast_state *S, lua_State *L);
 bool cast_hook_urgent(cast_session *s);
 /* In a session of ours: the coroutine library lets tasks be preempted. */
 void cast_open_coroutine(lua_State *L, cast_state *S);
+
+/* -- newstate.c ----------------------------------------------------------- */
+
+/* Without libraries, closed by lua_close. NULL: out of memory, or over the
+   session's limit. */
+lua_State *cast_state_lua(cast_state *S);
+
+/* -- anchor.c ------------------------------------------------------------- */
+
+/* Keeps the value on the top of L, which it takes, until the number that it
+   returns is given back. Raises. */
+int cast_anchor(lua_State *L, cast_state *S);
+void cast_anchor_free(cast_state *S, int at);
 
 /* -- starting.c ----------------------------------------------------------- */
 

@@ -21,13 +21,13 @@ static CAST_NOINLINE void make(cast_packer *p, lua_State *L) {
   lua_rawseti(L, -2, CAST_SLOT_WORDS);
   lua_pop(L, 1);
   lua_createtable(L, (int)CAST_WORDS_KEPT, 0);
-  lua_rawseti(L, LUA_REGISTRYINDEX, p->words_ref);
+  cast_packer_set(L, p->words_ref);
   p->words = words;
 }
 
 void cast_words_table(cast_packer *p, lua_State *L) {
   if (CAST_UNLIKELY(p->words == NULL)) make(p, L);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, p->words_ref);
+  cast_packer_find(L, p->words_ref);
 }
 
 void cast_words_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,

@@ -1,0 +1,61 @@
+/* newstate.c - a session's own Lua state, in the session's memory.
+   SPDX-License-Identifier: MIT */
+#include <lauxlib.h>
+
+#include "../mem.h"
+#include "state.h"
+
+/* Lua has no protected call to leave: a mistake of ours, for which 5.1 would
+   end the process without a word. */
+static int on_panic(lua_State *L) {
+  const char *text = lua_tostring(L, -1);
+  cast_panic(__FILE__, __LINE__, text != NULL ? text : "error without a text");
+}
+
+static lua_State *make_lua(cast_state *S) {
+#if CAST_LUA >= 505
+  return lua_newstate(cast_slabs_lua, &S->slabs, (unsigned)os_entropy());
+#else
+  return lua_newstate(cast_slabs_lua, &S->slabs);
+#endif
+}
+
+#if CAST_LUAJIT
+#define NEW_STATE 65536u /* bytes that a new state takes, amply */
+
+/* When memory fails in lua_newstate, LuaJIT crashes while it frees what there
+   is: its table of strings may not exist yet. So that must not happen: whether
+   there is memory, and whether it is too much, shows before and after. */
+static lua_State *make_surely(cast_state *S) {
+  size_t max = S->slabs.max;
+  void *room = cast_alloc(NEW_STATE);
+  lua_State *L;
+  if (room == NULL) return NULL;
+  cast_free(room);
+  S->slabs.max = 0;
+  cast_mem_spare(true);
+  L = make_lua(S);
+  /* Without GC64 only LuaJIT's own allocator will do. */
+  if (L == NULL) L = luaL_newstate();
+  cast_mem_spare(false);
+  S->slabs.max = max;
+  if (L != NULL && max != 0 && cast_slabs_bytes(&S->slabs) > max) {
+    lua_close(L);
+    L = NULL;
+  }
+  return L;
+}
+#else
+#define make_surely make_lua
+#endif
+
+lua_State *cast_state_lua(cast_state *S) {
+  lua_State *L = make_surely(S);
+  if (L == NULL) return NULL;
+  lua_atpanic(L, on_panic);
+#if CAST_HAS_OURS
+  /* Each coroutine starts with a copy. */
+  memcpy(lua_getextraspace(L), &S, sizeof S);
+#endif
+  return L;
+}
