@@ -285,8 +285,8 @@ typedef enum cast_run { CAST_RUN_IDLE, CAST_RUN_AGAIN, CAST_RUN_GONE } cast_run;
 /* Runs s for a slice on *r; *r is the runner that runs it at the end. After
    CAST_RUN_IDLE and CAST_RUN_GONE the caller must not touch s. */
 cast_run cast_session_run(cast_session *s, cast_runner **r);
-/* Idle -> running: a host after a sleep, and who has just made a session. False:
-   somebody has replaced IDLE before, and calls ops->wake now or soon. */
+/* Idle -> running: a host after a sleep, and who has just made a session.
+   False: somebody has replaced IDLE before, and calls ops->wake soon. */
 bool cast_session_reclaim(cast_session *s);
 /* Who has made it owns it no longer: it goes idle, or is woken if posts have
    come meanwhile. */
