@@ -226,7 +226,8 @@ void cast_open_session(lua_State *L, cast_state *S) {
 /* -- making one ----------------------------------------------------------- */
 
 /* One assignment in another state, whose maker still owns it: package[field]
-   or package.preload[field], becomes a string, a C function or a packed value. */
+   or package.preload[field], becomes a string, a C function or a packed
+   value. */
 typedef struct gift {
   cast_state *to;
   const char *field;
