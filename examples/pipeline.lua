@@ -144,12 +144,14 @@ end
 
 -- --------------------------------------------------------------- program --
 
--- Every file with a known ending in the project that this script is part of.
+-- Every file with a known ending in the project that this script is part of,
+-- but for what is built there: that may be whole systems.
 local function own_sources()
   local here = arg[0]:match("^(.*)[/\\][^/\\]*$") or "."
   local root = "'" .. (here .. "/.."):gsub("'", "'\\''") .. "'"
   local pipe = assert(io.popen("find " .. root
-    .. " -name '.?*' ! -name '..' -prune -o -type f -name '*.*' -print"))
+    .. " \\( -name '.?*' ! -name '..' -o -name build \\) -prune"
+    .. " -o -type f -name '*.*' -print"))
   local names = {}
   for name in pipe:lines() do
     if LANGUAGES[name:match("%.(%w+)$")] then

@@ -11,7 +11,7 @@ void cast_monitor_stop(void); /* waits for its end */
 void cast_monitor_answer(void (*answer)(void));
 /* The pool has work again: the monitor must not sleep for ever. Cheap. */
 void cast_monitor_rouse(void);
-/* Is it in deep sleep? */
+/* Is it in deep sleep? For tests. */
 bool cast_monitor_asleep(void);
 
 #endif

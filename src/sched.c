@@ -435,7 +435,7 @@ void cast_sched_quit(cast_worker *w) {
 bool cast_sched_enlist(cast_worker *w) {
   bool room;
   cast_lock_take(&sched.lock);
-  room = sched.nworkers < sched.max;
+  room = !sched.stopping && sched.nworkers < sched.max;
   if (room) {
     cast_list_push(&sched.workers, &w->all);
     sched.nworkers++;

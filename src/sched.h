@@ -96,7 +96,8 @@ bool cast_sched_quiet(void);
 /* The monitor is to look, should it sleep. */
 void cast_sched_rouse(void);
 
-/* A worker comes and goes. False: there are as many as there may be. */
+/* A worker comes and goes. False: there are as many as there may be, or the
+   pool stops: whoever waits for the last one must not miss it. */
 bool cast_sched_enlist(cast_worker *w);
 void cast_sched_delist(cast_worker *w);
 uint32_t cast_sched_workers(void);

@@ -254,6 +254,11 @@ bool cast_session_reclaim(cast_session *s) {
     &s->inbox, &idle, EMPTY, memory_order_relaxed, memory_order_relaxed);
 }
 
+void cast_session_release(cast_session *s, cast_session *self) {
+  /* A pusher that saw EMPTY has woken nobody. */
+  if (!go_idle(s)) s->ops->wake(s, self);
+}
+
 bool cast_session_look(cast_session *s) {
   take_inbox(s);
   expire(s);

@@ -285,9 +285,12 @@ typedef enum cast_run { CAST_RUN_IDLE, CAST_RUN_AGAIN, CAST_RUN_GONE } cast_run;
 /* Runs s for a slice on *r; *r is the runner that runs it at the end. After
    CAST_RUN_IDLE and CAST_RUN_GONE the caller must not touch s. */
 cast_run cast_session_run(cast_session *s, cast_runner **r);
-/* Host sessions: idle -> running again, after a sleep. False: somebody has
-   replaced IDLE before, and calls ops->wake now or soon. */
+/* Idle -> running: a host after a sleep, and who has just made a session.
+   False: somebody has replaced IDLE before, and calls ops->wake soon. */
 bool cast_session_reclaim(cast_session *s);
+/* Who has made it owns it no longer: it goes idle, or is woken if posts have
+   come meanwhile. */
+void cast_session_release(cast_session *s, cast_session *self);
 /* The thread of a host, outside of its loop. Look: takes in what was pushed or
    is due; is anything ready? Rest: goes idle; false if posts have come. Depart:
    goes idle for as long as the thread does other things (`away`); what is

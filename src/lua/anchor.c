@@ -1,13 +1,33 @@
 /* anchor.c - what only C refers to, kept from the collector.
    SPDX-License-Identifier: MIT
 
-   A table in the registry that is nothing but an array, in which free places
-   are a list. So giving a place back never needs memory, as luaL_unref may; and
-   the registry's own array does not grow: before 5.4 what has a number there
-   is lost when memory fails in the midst of that. Owner: the session's.
+   Before 5.4 the registry loses what has a number there when memory fails while
+   its array grows; then luaL_unref, which may not fail, takes memory. So these
+   are in a table of their own, which is nothing but an array; free places are a
+   list, and to give one back never needs memory. Owner: the session's.
    1. Places 1 to anchors_used have been used, of anchors_room; anchors_free is
       the first free one of these, or 0, and has the number of the next. */
+#include <lauxlib.h>
+
 #include "state.h"
+
+#if CAST_LUA >= 504
+
+int cast_anchor(lua_State *L, cast_state *S) {
+  int at = luaL_ref(L, LUA_REGISTRYINDEX);
+  if (S->anchors_used != 0) return at;
+  S->anchors_used = 1;
+  /* The first one that is given back takes memory: so this is done here. */
+  lua_pushboolean(L, 1);
+  luaL_unref(L, LUA_REGISTRYINDEX, luaL_ref(L, LUA_REGISTRYINDEX));
+  return at;
+}
+
+void cast_anchor_free(cast_state *S, int at) {
+  luaL_unref(S->work, LUA_REGISTRYINDEX, at);
+}
+
+#else
 
 #define ROOM_FIRST 4 /* places at first */
 
@@ -55,3 +75,5 @@ void cast_anchor_free(cast_state *S, int at) {
   lua_pop(L, 1);
   S->anchors_free = at;
 }
+
+#endif

@@ -188,6 +188,7 @@ int casting_session_new(
   cast_lock_drop(&starter.lock);
   if (root == NULL) return rc;
   S = cast_state_make(root, &made);
+  if (S != NULL) cast_session_release(&S->session, NULL);
   rc = S != NULL ? run_init(S, &o) : CASTING_ENOMEM;
   if (rc == 0) {
     cast_deadlock_expect();

@@ -225,8 +225,9 @@ void cast_open_session(lua_State *L, cast_state *S) {
 
 /* -- making one ----------------------------------------------------------- */
 
-/* One assignment in another state that nobody runs yet: package[field], or
-   package.preload[field], becomes a string, a C function or a packed value. */
+/* One assignment in another state, whose maker still owns it: package[field]
+   or package.preload[field], becomes a string, a C function or a packed
+   value. */
 typedef struct gift {
   cast_state *to;
   const char *field;
@@ -403,21 +404,40 @@ static int finish_session(
   return 1;
 }
 
+typedef struct plan {
+  cast_state *S, *target;
+  cast_ltask *self;
+  cast_options options;
+} plan;
+
+/* Under protection: whatever happens, the session must be released. */
+static int build(lua_State *L) {
+  plan *p = lua_touserdata(L, 1);
+  cast_state_new(L, p->S, &p->options, &p->target);
+  give_package(L, p->self, p->target);
+  lua_settop(L, 2);
+  return 1;
+}
+
 int cast_lib_session(lua_State *L) {
-  cast_state *S = cast_state_here(L), *target;
-  cast_options o;
+  cast_state *S = cast_state_here(L);
   cast_ltask *t;
-  int init;
+  plan p;
+  int init, status;
   lua_settop(L, 1);
-  read_options(L, &o);
+  read_options(L, &p.options);
   init = lua_gettop(L);
-  t = cast_enter(L, S, OS_FOREVER);
-  target = cast_state_new(L, S, &o);
-  give_package(L, t, target);
-  lua_settop(L, init + 1);
+  p.S = S;
+  p.target = NULL;
+  p.self = t = cast_enter(L, S, OS_FOREVER);
+  lua_pushcfunction(L, build);
+  lua_pushlightuserdata(L, &p);
+  status = lua_pcall(L, 1, 1, 0);
+  if (p.target != NULL) cast_session_release(&p.target->session, &S->session);
+  if (status != LUA_OK) return lua_error(L);
   if (lua_isnil(L, init)) return 1;
   lua_pushvalue(L, init);
-  t->arg = spawn_in(L, S, target, init + 2);
+  t->arg = spawn_in(L, S, p.target, init + 2);
   t = cast_enter(L, S, OS_FOREVER);
   if (cast_event_wait(&((cast_ltask *)t->arg)->core.done, &t->core) ==
       CAST_PARKED)

@@ -76,18 +76,26 @@ static int pack_telling(lua_State *L) {
 void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
   int traceback, cast_msg *told) {
   telling t = {S, told};
+  cast_object *outer;
+  int at = lua_gettop(L);
+  bool ok = false;
+  value = lua_absindex(L, value);
   traceback = lua_absindex(L, traceback);
-  for (int way = 0; way < 2; way++) {
-    lua_pushcfunction(L, pack_telling);
+  lua_pushcfunction(L, pack_telling); /* all that may raise */
+  lua_pushstring(L, text);
+  /* Should results of a task be half packed, in a __save that waits: this is
+     none of them. */
+  outer = cast_pack_results(S->packer, NULL);
+  for (int way = 0; way < 2 && !ok; way++) {
+    lua_pushvalue(L, at + 1);
     lua_pushlightuserdata(L, &t);
-    if (way == 0)
-      lua_pushvalue(L, value);
-    else /* it cannot cross, or not now */
-      lua_pushstring(L, text);
+    lua_pushvalue(L, way == 0 ? value : at + 2); /* it may not cross */
     lua_pushvalue(L, traceback);
-    if (lua_pcall(L, 3, 0, 0) == LUA_OK) return;
-    lua_pop(L, 1);
+    ok = lua_pcall(L, 3, 0, 0) == LUA_OK;
+    if (!ok) lua_pop(L, 1);
   }
+  (void)cast_pack_results(S->packer, outer);
+  lua_settop(L, at);
 }
 
 static unsigned char *put_handle(unsigned char *at, const char *key) {
@@ -180,7 +188,7 @@ static void say(cast_failure *f, cast_object **more) {
   if (!first) return;
   if (wanted && (c == NULL || !say_to(c, f))) say_aloud(f);
   if (c != NULL) cast_unref(&c->object);
-  if (first) cast_msg_drop_later(&f->told, more);
+  cast_msg_drop_later(&f->told, more);
 }
 
 static void say_now(cast_failure *f) {

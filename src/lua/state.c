@@ -547,6 +547,8 @@ cast_state *cast_state_make(cast_state *root, const cast_options *o) {
   if (S->L == NULL) goto no_memory;
   if (cast_protect_on(S->L, make_protected, &m) != LUA_OK) goto no_memory;
   lua_settop(S->L, 0);
+  /* Whoever finds it in the tree may post to it, but nobody else runs it. */
+  CAST_ALWAYS(cast_session_reclaim(&S->session));
   enter_tree(S, root);
   return S;
 no_memory:
@@ -554,12 +556,11 @@ no_memory:
   return NULL;
 }
 
-cast_state *cast_state_new(
-  lua_State *L, cast_state *from, const cast_options *o) {
+void cast_state_new(
+  lua_State *L, cast_state *from, const cast_options *o, cast_state **to) {
   cast_handle *h = cast_handle_new(L, &cast_session_type);
-  cast_state *S = cast_state_make(from->root, o);
-  if (S == NULL) cast_raise_memory(L);
-  h->object = &S->session.object;
+  *to = cast_state_make(from->root, o);
+  if (*to == NULL) cast_raise_memory(L);
+  h->object = &(*to)->session.object;
   cast_handle_note(L, h);
-  return S;
 }

@@ -59,7 +59,7 @@ struct cast_state {
   cast_coroutine *idle;   /* finished coroutines, to be used again */
   uint32_t nidle;
   uint32_t idle_room;
-  int anchors_room, anchors_used, anchors_free; /* anchor.c */
+  int anchors_used, anchors_room, anchors_free; /* anchor.c */
   cast_state *root; /* (i) the host whose end closes this one; may be self */
   cast_timer nag;   /* has tasks looked at that compute on (stop.c) */
   _Atomic uint64_t nag_ns; /* (a) hint: when */
@@ -183,7 +183,8 @@ int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg);
 /* The root of sessions that C makes: it has no Lua state and is no session.
    NULL: out of memory. */
 cast_state *cast_state_root(void);
-/* A new session below `root`; its first handle is the caller's. */
+/* A new session below `root`; its first handle is the caller's, who also owns
+   the session until cast_session_release. */
 cast_state *cast_state_make(cast_state *root, const cast_options *o);
 /* The session below root that comes after `after`, or the first, with a hold;
    NULL: there is none. */
@@ -193,8 +194,10 @@ cast_state *cast_state_child(cast_state *root, cast_state *after);
 uint32_t cast_state_family(cast_state *root, cast_state **all, uint32_t room);
 /* Asks all of them to close. */
 void cast_state_close_children(cast_state *root, cast_session *self);
-/* A new session, its handle pushed on L. Raises. */
-cast_state *cast_state_new(lua_State *L, cast_state *S, const cast_options *o);
+/* A new session, its handle pushed on L; *to is set as soon as it is there, and
+   is to be released. Raises. */
+void cast_state_new(
+  lua_State *L, cast_state *S, const cast_options *o, cast_state **to);
 /* Ends a host: lua_close has begun. Does nothing the second time, and in a
    session of ours. */
 void cast_state_end(lua_State *L);
@@ -513,7 +516,8 @@ cast_failure *cast_failure_new(
   cast_ltask *t, const char *error, const char *traceback, cast_msg *told);
 const char *cast_failure_traceback(const cast_failure *f);
 const char *cast_failure_error(const cast_failure *f);
-/* The task's last reference goes: reports it unless that was done. */
+/* The task's last reference goes: reports it unless that was done; what ends
+   with it is put on the list (object.h). Then the record can be freed. */
 void cast_failure_release(cast_failure *f, cast_object **more);
 void cast_failure_free(cast_failure *f);
 /* At the end of a host: whatever of its sessions was not reported yet. */

@@ -15,10 +15,11 @@ local function quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
--- Runs examples/NAME.lua with these arguments. Returns its exit status, what
--- it wrote, and what it complained.
+-- Runs examples/NAME.lua, or the file that NAME is, with these arguments.
+-- Returns its exit status, what it wrote, and what it complained.
 local function run(name, ...)
-  local words = {helper.command(), "examples/" .. name .. ".lua"}
+  if not name:match "%.lua$" then name = "examples/" .. name .. ".lua" end
+  local words = {helper.command(), quote(name)}
   for i = 1, select("#", ...) do
     words[#words + 1] = quote((select(i, ...)))
   end
@@ -222,6 +223,18 @@ describe("examples/pipeline.lua", function()
     local out = output("pipeline")
     assert.matches("\nLua +%d%d%d+ ", out)
     assert.matches("\ncheck: every line arrived\n$", out)
+  end)
+
+  it("does not count what is built, nor what is hidden", function()
+    for _, name in ipairs {"examples", "build", ".git"} do
+      os.execute("mkdir " .. quote(dir .. "/" .. name))
+    end
+    file("a.lua", "print(1)\nprint(2)\n")
+    file("build/b.lua", "print(3)\n")
+    file(".git/c.lua", "print(4)\n")
+    local copy = file("examples/pipeline.lua",
+      helper.slurp "examples/pipeline.lua")
+    assert.matches("\n2 files, ", output(copy))
   end)
 
   it("holds a reader back that is too fast", function()

@@ -22,6 +22,10 @@ if helper.version ~= "5.4" then
   print "idle: seen on 5.4 only; the threads are the same for all versions"
   return
 end
+if helper.tsan() then
+  print "idle: skipped, ThreadSanitizer has a thread that wakes now and then"
+  return
+end
 if not helper.has_children() or not io.open "/proc/self/task" then
   print "idle: no other program can be started here, or no /proc"
   return

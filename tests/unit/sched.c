@@ -300,6 +300,26 @@ static void limit_is_a_backlog(void **state) {
   finish();
 }
 
+/* Whoever takes a permit before the stop may come to start its worker after
+   the last one has gone (the monitor does): that is refused. */
+static void nobody_comes_after_the_stop(void **state) {
+  cast_worker late;
+  CAST_UNUSED(state);
+  memset(&late, 0, sizeof late);
+  cast_list_init(&late.link);
+  begin(2);
+  stop_looking();
+  assert_true(cast_sched_enlist(&late));
+  cast_sched_delist(&late);
+  cast_sched_stop();
+  assert_false(cast_sched_enlist(&late));
+  assert_int_equal(cast_sched_workers(), 1);
+  assert_null(cast_sched_find(&me));
+  cast_sched_delist(&me);
+  assert_int_equal(cast_sched_workers(), 0);
+  cast_sched_fini();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(newest_first_then_in_order),
@@ -313,6 +333,7 @@ int main(void) {
     cmocka_unit_test(no_thread_to_be_had),
     cmocka_unit_test(quitter_gives_its_core_back),
     cmocka_unit_test(limit_is_a_backlog),
+    cmocka_unit_test(nobody_comes_after_the_stop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

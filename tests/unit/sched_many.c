@@ -67,10 +67,11 @@ static int start_thread(cast_core *core) {
     t->worker.core = core;
     t->worker.spinning = true;
     t->worker.seed = n;
-    CAST_ALWAYS(cast_sched_enlist(&t->worker));
-    rc = os_thread_start(&t->thread, run_jobs, &t->worker, "sched");
-    CAST_ALWAYS(rc == 0);
-    pool.count++;
+    if (cast_sched_enlist(&t->worker)) { /* else it stops (R75) */
+      rc = os_thread_start(&t->thread, run_jobs, &t->worker, "sched");
+      CAST_ALWAYS(rc == 0);
+      pool.count++;
+    }
   }
   cast_lock_drop(&pool.lock);
   return rc;

@@ -140,6 +140,26 @@ static void reclaimed_or_not(void **state) {
   finish();
 }
 
+/* As who has made it, and goes on to fill it. */
+static void released_or_woken(void **state) {
+  CAST_UNUSED(state);
+  begin();
+  assert_true(cast_session_reclaim(&sess->core));
+  cast_session_release(&sess->core, NULL);
+  assert_int_equal(wakes, 0);
+  assert_true(cast_session_is_idle(&sess->core));
+  assert_true(cast_session_reclaim(&sess->core));
+  nseen = 0;
+  push(0, NULL);
+  assert_int_equal(wakes, 0);
+  assert_false(cast_session_is_idle(&sess->core));
+  cast_session_release(&sess->core, NULL);
+  assert_int_equal(wakes, 1);
+  assert_int_equal(run(), CAST_RUN_IDLE);
+  assert_int_equal(nseen, 1);
+  finish();
+}
+
 /* -- closing */
 
 static void close_empty(cast_session *s) { cast_session_cancel_all(s); }
@@ -588,6 +608,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown(starts_idle, unit_clean),
     cmocka_unit_test_teardown(one_wake_for_many_posts, unit_clean),
+    cmocka_unit_test_teardown(released_or_woken, unit_clean),
     cmocka_unit_test_teardown(reclaimed_or_not, unit_clean),
     cmocka_unit_test_teardown(closes_when_asked, unit_clean),
     cmocka_unit_test_teardown(posts_of_the_last_moment, unit_clean),
