@@ -41,6 +41,8 @@ static bool on_watch(cast_timer *t) {
     if (h->session->ops->urgent != NULL && h->session->ops->urgent(h->session))
       os_poke(&thread);
     cast_timer_again(t, os_now() + WATCH_NS);
+  } else {
+    cast_timer_again(t, OS_FOREVER); /* keeps its place */
   }
   /* PAIR watch: release; the host's thread may end after it has seen this. */
   atomic_store_explicit(&h->poking, 0, memory_order_release);
@@ -60,8 +62,9 @@ static void be_at_tasks(cast_host *h) {
   /* The monitor may have slept while the main program ran. */
   cast_clock_set(now);
   h->main->waiter.since = cast_clock();
+  /* Cannot fail: it has had its place in the heap from the beginning. */
   if (cast_timer_set(&h->watch, now + WATCH_NS) != 0)
-    atomic_store_explicit(&h->watched, 0, memory_order_relaxed);
+    cast_panic(__FILE__, __LINE__, "a watch was lost");
 }
 
 static void left(cast_host *h) {
@@ -180,7 +183,11 @@ int cast_host_init(cast_host *h, cast_session *session, cast_task *main) {
   h->watch.passive = true;
   session->runner = &h->runner;
   session->current = main;
-  if (os_event_init(&h->event) != 0) return CASTING_ENOMEM;
+  if (cast_timer_set(&h->watch, OS_FOREVER) != 0) return CASTING_ENOMEM;
+  if (os_event_init(&h->event) != 0) {
+    cast_timer_remove(&h->watch);
+    return CASTING_ENOMEM;
+  }
   cast_rest_enlist(&h->rest, session, on_verdict);
   return 0;
 }

@@ -9,7 +9,7 @@
 # In the order of running, which is that of worth for the time, with the
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:10 format:20 warnings:240 models:200 tsan:350 asan:350 shrink:320
-ubsan:320 inject:250 tidy:120 fuzz:90 valgrind:900 compile55:80
+ubsan:320 inject:250 allocfail:400 tidy:120 fuzz:90 valgrind:900 compile55:80
 mutants:180 packages:200 portable:260 qemu:900 bigendian:120 bare:900'
 
 check_main() {
@@ -312,6 +312,26 @@ need_inject() { need_tests 5.1 5.4; }
 check_inject() {
   tested_config inject '' -DCASTING_INJECT=ON -DCASTING_SHRINK=ON \
     -DCASTING_DEBUG=2 -DCASTING_TIME_FACTOR=4
+}
+
+# Each allocation of everything that a program does fails once, and twice and
+# twenty times in a row. The environment's CASTING_FAIL_AT and _EVERY (see
+# src/mem.h) do that for any other program.
+need_allocfail() { need_tests; }
+check_allocfail() {
+  # shellcheck disable=SC2046
+  if ! configure allocfail "$(cmake_luas)" -DCASTING_DEBUG=2 ||
+    ! build allocfail $(test_targets allocfail); then
+    failed=$((failed + 1))
+    return
+  fi
+  for v in $(built_tags allocfail); do
+    attempt "allocfail with $v" allocfail "$v"
+  done
+}
+allocfail() { # allocfail VERSION
+  LUA_CPATH="$root/build/allocfail/$1/?.so;;" \
+    timeout 600 "$1" tests/stress/allocfail.lua 1 1
 }
 
 need_valgrind() {

@@ -122,7 +122,8 @@ local TRIES = 10 -- without a member less after it
 -- Calls finish(group), shielded, until it comes to its end, and all members
 -- with it, or the shield has. True, or false and the last error.
 local function finish_all(group, finish)
-  local tries, ok, e = 0, nil, nil
+  local tries = 0
+  local ok, e
   repeat
     local before = group.count
     group:settle()

@@ -103,6 +103,7 @@ local function stop(self, child)
     return
   end
   self.by_task[task] = nil
+  self.known[task] = true
   if child.requests then
     casting.select {{child.requests, "stop"}, task:monitor(),
       timeout = child.spec.shutdown}
@@ -225,9 +226,18 @@ local function auto_shutdown(self, child)
   end
 end
 
+-- Once the news of an end that was known before have come: have there been
+-- more losses than such news? Then one of those was a request.
+local function account(self, task)
+  if task then self.known[task] = nil end
+  local n = self.lost
+  for _ in pairs(self.known) do n = n - 1 end
+  if n > 0 then error(self.problem, 0) end
+end
+
 local function child_ended(self, task, ok, ...)
   local child, e = self.by_task[task], nil
-  if not child then return end -- it was stopped
+  if not child then return account(self, task) end -- it was stopped
   if not ok then e = ... end
   self.by_task[task], child.task, child.requests = nil, nil, nil
   close_session(child)
@@ -352,20 +362,22 @@ local ENDED = {done = true, failed = true, cancelled = true}
 
 -- What has come could not be received, for want of memory or because a child's
 -- results cannot be rebuilt here. If it was news of children that have ended,
--- these are found by asking them; if it was a request, that is the end.
+-- these are found by asking them; if it was a request, whose sender waits for
+-- an answer, that is the end. Which of the two shows when the news of those do
+-- come that have ended: at the latest then.
 local function make_up(self, e)
-  local any = false
   if casting.is_cancelled(e) then error(e, 0) end
+  self.lost, self.problem = self.lost + 1, e
   for _, child in ipairs(self.children) do
     local task = child.task
     if task and ENDED[task:status()] then
       local got, ok, why = pcall(task.join, task, 0)
       if not got then ok, why = task:status() == "done", ok end
-      any = true
+      self.known[task] = true
       child_ended(self, task, ok, why)
     end
   end
-  if not any then error(e, 0) end
+  account(self)
 end
 
 local function received(self, ok, ...)
@@ -407,6 +419,8 @@ end
 
 return function(spec, asked, started, parent)
   local self = {spec = spec, requests = asked, children = {}, by_task = {},
+    known = {}, -- tasks whose end is known, while the news of it are to come
+    lost = 0, -- what could not be received, the last time because of `problem`
     restarts = {}, ends = casting.channel(1 / 0)}
   for i, child in ipairs(spec.children) do
     self.children[i] = {spec = child}
