@@ -17,6 +17,7 @@ local error, ipairs, pairs, pcall, tostring =
 local shield = internal.shield -- loaded now: later there may be no memory
 
 local KILL = 2 -- seconds that a session may take to close, all in all
+local TRIES = 100 -- of what may only fail for want of memory
 
 -- -- telling ------------------------------------------------------------------
 
@@ -66,9 +67,8 @@ end
 -- in time is left to itself.
 local function close_session(child)
   local session = child.session
-  child.session = nil
-  if session and not session:close(KILL) then return false end
-  return true
+  if session then session:close(KILL) end
+  child.session = nil -- now: without memory to call that, kill_all has it
 end
 
 -- True, or false and why not.
@@ -76,6 +76,7 @@ local function start(self, child)
   local ok, e = pcall(function()
     child.session = casting.session(session_options(child.spec))
     child.task = spawn_child(child)
+    internal.follow(child.task) -- whatever becomes of this task
     self.by_task[child.task] = child
     child.task:monitor(self.ends)
   end)
@@ -409,11 +410,16 @@ end
 
 -- Whatever could not be stopped in order, since no time was left: it is told
 -- to end, and nobody waits.
+local function kill(child)
+  if child.task then child.task:cancel("shutdown") end
+  if child.session then child.session:close(0) end
+end
+
 local function kill_all(self)
   for _, child in ipairs(self.children) do
-    local session = child.session
-    if child.task then child.task:cancel("shutdown") end
-    if session then pcall(session.close, session, 0) end
+    for _ = 1, TRIES do
+      if pcall(kill, child) then break end
+    end
   end
 end
 

@@ -115,6 +115,7 @@ static void push_internal(lua_State *L) {
     {"disown", cast_lib_disown},
     {"cores", count_cores},
     {"prolong", cast_lib_prolong},
+    {"follow", cast_lib_follow},
 #if CAST_DEBUG >= 1
     {"starve", cast_starve},
 #endif

@@ -4,7 +4,8 @@
    A link stands among the watchers of both tasks' ends. The one that fails or
    is cancelled first cancels the other, with a reason that names it; what that
    takes is allocated when the link is made. A link is held by each side that
-   is still queued or being fired.
+   is still queued or being fired. One that is followed is of the second side's
+   end only: the children of a supervisor, should it have died.
    Race R73 (DESIGN): both ends at once. Whoever takes a side off its queue, by
    firing it or by cast_event_unwatch, and nobody else, drops its reference. */
 #include <stdio.h>
@@ -23,6 +24,7 @@ typedef struct side {
 typedef struct link {
   cast_object object; /* one reference for each side that is queued */
   side sides[2];
+  bool followed; /* (i) the first side's end is nothing to the second */
 } link;
 
 /* -- telling the other ---------------------------------------------------- */
@@ -45,9 +47,12 @@ static bool describe(cast_ltask *t, char *text) {
   return how == CAST_FAILED || how == CAST_CANCELLED;
 }
 
-/* from's task has ended: its partner is cancelled, if that is due. Once. */
-static void tell(side *from, side *to, cast_session *self) {
+/* The task of side i has ended: its partner is cancelled, if that is due.
+   Once. */
+static void tell(link *l, int i, cast_session *self) {
+  side *from = &l->sides[i], *to = &l->sides[1 - i];
   cast_request *q = to->cancel;
+  if (l->followed && i == 0) return;
   if (!describe(from->task, cast_cancel_text(q))) return;
   to->cancel = NULL;
   cast_cancel_ask(q, to->task, self);
@@ -90,14 +95,15 @@ static bool take_off(link *l, int i) {
 static void link_fire(cast_watcher *w, cast_session *self) {
   int i;
   link *l = link_of(w, &i);
-  tell(&l->sides[i], &l->sides[1 - i], self);
+  tell(l, i, self);
   if (take_off(l, 1 - i)) cast_unref(&l->object);
   cast_unref(&l->object);
 }
 
-static link *new_link(cast_ltask *a, cast_ltask *b) {
+static link *new_link(cast_ltask *a, cast_ltask *b, bool followed) {
   link *l = cast_calloc(sizeof *l);
   if (l == NULL) return NULL;
+  l->followed = followed;
   cast_object_init(&l->object, &link_type);
   cast_ref(&l->object); /* two sides */
   for (int i = 0; i < 2; i++) {
@@ -122,7 +128,7 @@ static bool leads_to(cast_watcher *w, void *arg) {
   int i;
   if (w->fire != link_fire) return false;
   l = link_of(w, &i);
-  if (l->sides[1 - i].task != arg) return false;
+  if (l->sides[1 - i].task != arg || l->followed) return false;
   cast_ref(&l->object);
   return true;
 }
@@ -147,12 +153,26 @@ static void check_pair(
 
 /* One of the two has ended: that acts as if they had been linked before. */
 static int ended(lua_State *L, link *l, int i, cast_session *self) {
-  tell(&l->sides[i], &l->sides[1 - i], self);
+  tell(l, i, self);
   if (take_off(l, 1 - i)) cast_unref(&l->object);
   cast_unref(&l->object);
   lua_pushnil(L);
   lua_pushliteral(L, "noproc");
   return 2;
+}
+
+static int join_fates(
+  lua_State *L, cast_state *S, cast_ltask *a, cast_ltask *b, bool followed) {
+  link *l = new_link(a, b, followed);
+  if (l == NULL) cast_raise_memory(L);
+  for (int i = 0; i < 2; i++) {
+    side *s = &l->sides[i];
+    if (cast_event_watch(&s->task->core.done, &s->watcher)) continue;
+    if (i == 0) cast_unref(&l->object); /* the other side is not queued */
+    return ended(L, l, i, &S->session);
+  }
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 int cast_lib_link(lua_State *L) {
@@ -166,16 +186,15 @@ int cast_lib_link(lua_State *L) {
     lua_pushboolean(L, 1);
     return 1;
   }
-  l = new_link(a, b);
-  if (l == NULL) cast_raise_memory(L);
-  for (int i = 0; i < 2; i++) {
-    side *s = &l->sides[i];
-    if (cast_event_watch(&s->task->core.done, &s->watcher)) continue;
-    if (i == 0) cast_unref(&l->object); /* the other side is not queued */
-    return ended(L, l, i, &S->session);
-  }
-  lua_pushboolean(L, 1);
-  return 1;
+  return join_fates(L, S, a, b, false);
+}
+
+/* task: is cancelled when the caller fails. */
+int cast_lib_follow(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *a, *b;
+  check_pair(L, S, &a, &b);
+  return join_fates(L, S, a, b, true);
 }
 
 int cast_lib_unlink(lua_State *L) {

@@ -1,4 +1,4 @@
-/* newstate.c - a session's own Lua state, in the session's memory.
+/* newstate.c - a session's own Lua state, in the session's memory; its end.
    SPDX-License-Identifier: MIT */
 #include <lauxlib.h>
 
@@ -58,4 +58,24 @@ lua_State *cast_state_lua(cast_state *S) {
   memcpy(lua_getextraspace(L), &S, sizeof S);
 #endif
   return L;
+}
+
+#define CLOSING_ROOM 65536u /* bytes above the limit, for finalizers */
+#define CLOSING_SLOTS 100   /* of the stack */
+#define TRIES 100
+
+static int make_room(lua_State *L) {
+  luaL_checkstack(L, CLOSING_SLOTS, NULL);
+  return 0;
+}
+
+/* A finalizer that there is no memory to call is left out, and what it was to
+   give back is lost. Ours need a call and some stack, which is there then. */
+void cast_state_unlua(cast_state *S) {
+  uint32_t tries = 0;
+  if (S->slabs.max != 0) S->slabs.max += CLOSING_ROOM;
+  while (cast_protect_on(S->L, make_room, S) != LUA_OK && ++tries < TRIES)
+    lua_settop(S->L, 0);
+  lua_settop(S->L, 0);
+  lua_close(S->L);
 }

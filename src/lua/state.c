@@ -80,12 +80,11 @@ static void leave_tree(cast_state *S) {
 /* ops->close of one of ours: no task is left. */
 static void pool_close(cast_session *s) {
   cast_state *S = cast_state_of(s);
-  lua_State *L = S->L;
   S->closing = true;
   cast_timer_remove(&S->nag);
   if (S->pending != NULL) cast_unref(S->pending);
   S->pending = NULL;
-  lua_close(L);
+  cast_state_unlua(S);
   cast_fixed_free(S->fixed);
   S->fixed = NULL;
   cast_rebuild_drop(S, NULL, NULL);
@@ -518,7 +517,7 @@ static const char *default_name(char *buffer, size_t size) {
 static void discard(cast_state *S) {
   if (S->L != NULL) {
     S->closing = true;
-    lua_close(S->L);
+    cast_state_unlua(S);
   }
   if (S->session.ops != NULL) {
     cast_timer_remove(&S->session.alarm);

@@ -380,6 +380,8 @@ void cast_open_coroutine(lua_State *L, cast_state *S);
 /* Without libraries, closed by lua_close. NULL: out of memory, or over the
    session's limit. */
 lua_State *cast_state_lua(cast_state *S);
+/* lua_close. */
+void cast_state_unlua(cast_state *S);
 
 /* -- anchor.c ------------------------------------------------------------- */
 
@@ -499,6 +501,7 @@ int cast_lib_prolong(lua_State *L);
 /* -- link.c --------------------------------------------------------------- */
 
 int cast_lib_link(lua_State *L);
+int cast_lib_follow(lua_State *L);
 int cast_lib_unlink(lua_State *L);
 
 /* -- report.c ------------------------------------------------------------- */

@@ -372,6 +372,26 @@ describe("task:link", function()
     end)
   end
 
+  it("of a supervisor's kind goes one way only", function()
+    local follow = casting.internal.follow
+    local waits, reason = casting.channel(), casting.channel(1)
+    local child = casting.session():spawn(function(waits, reason)
+      local ok, e = pcall(waits.receive, waits)
+      reason:send(e.reason)
+      if not ok then error(e, 0) end
+    end, waits, reason)
+    local leader = casting.spawn(function()
+      follow(casting.spawn(error, "of no matter"))
+      follow(child)
+      casting.yield()
+      casting.yield()
+      error("the leader has died", 0)
+    end)
+    assert.equal("the leader has died", select(2, leader:join(LONG)))
+    assert.truthy(reason:receive(LONG):find("the leader has died", 1, true))
+    assert.equal(false, (child:join(LONG)))
+  end)
+
   it("links the caller by default", function()
     local other = casting.spawn(function()
       casting.sleep(0.01)
