@@ -39,7 +39,7 @@ uint64_t cast_deadline_in(double seconds) {
   uint64_t now = os_now();
   double ns = seconds * 1e9;
   if (!(ns < 9e18)) return OS_FOREVER; /* more than 285 years */
-  return now + (uint64_t)ns;
+  return cast_timer_end(now, (uint64_t)ns);
 }
 
 uint64_t cast_deadline(lua_State *L, int i) {

@@ -1,5 +1,6 @@
--- session_storm.lua - sessions made, used, closed, dropped and closed by
--- others in the middle of their work, from many sessions at once.
+-- session_storm.lua - sessions made, used, closed, dropped and closed by others
+-- in the middle of their work, from many sessions at once; and a crowd of them
+-- that all live at the same time (ten thousand at scale 10).
 -- SPDX-License-Identifier: MIT
 --
 -- See lib/kit.lua for the arguments.
@@ -123,7 +124,26 @@ local function storm(n, seed)
   return count
 end
 
-local made = 0
+-- n sessions with a task each that waits, all of them woken at once.
+local function crowd(n)
+  local sessions, tasks, go = {}, {}, casting.channel()
+  for i = 1, n do
+    sessions[i] = casting.session()
+    tasks[i] = sessions[i]:spawn(function(go, i) -- luacheck: ignore
+      go:receive()
+      return i
+    end, go, i)
+  end
+  go:close()
+  for i = 1, n do
+    kit.check(kit.join(tasks[i], "one of a crowd") == i, "a wrong result")
+    kit.check(sessions[i]:close(60), "one of a crowd did not close")
+  end
+  return n
+end
+
+local made = crowd(kit.scaled(1000, 20))
+collectgarbage()
 local min, max = casting.threads()
 for _, threads in ipairs {1, 2, 4} do
   casting.threads(threads, threads + 2)

@@ -307,6 +307,20 @@ static void set_remove_and_fire(void **state) {
   stop_sleeper();
 }
 
+static void coarse_waits_end_together(void **state) {
+  uint64_t now = os_now(), random = 1;
+  CAST_UNUSED(state);
+  assert_true(cast_timer_end(now, 0) == now);
+  assert_true(
+    cast_timer_end(now, CAST_COARSE_NS - 1) == now + CAST_COARSE_NS - 1);
+  for (int i = 0; i < 1000; i++) {
+    uint64_t ns = CAST_COARSE_NS + unit_random(&random) % 10000000000u;
+    uint64_t end = cast_timer_end(now, ns);
+    assert_true(end >= now + ns && end < now + ns + CAST_GRID_NS);
+    assert_true(end % CAST_GRID_NS == 0);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown(due_in_order, unit_clean),
@@ -317,6 +331,7 @@ int main(void) {
     cmocka_unit_test_teardown(kick_is_never_missed, unit_clean),
     cmocka_unit_test_teardown(earlier_deadline_wakes_the_sleeper, unit_clean),
     cmocka_unit_test_teardown(set_remove_and_fire, unit_clean),
+    cmocka_unit_test_teardown(coarse_waits_end_together, unit_clean),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
