@@ -150,15 +150,6 @@ static void want(cast_ltask *t, cast_reason *r) {
   cast_nag_at(S, now + CAST_STOP_NS, now);
 }
 
-void cast_cancel_note(cast_ltask *t) {
-  cast_state *S = cast_state_of(t->core.session);
-  if (t->core.cancelled) return;
-  /* Relaxed: asked again. */
-  if (cast_cancel_wanted(t) ||
-      atomic_load_explicit(&S->close_posted, memory_order_relaxed))
-    cast_task_cancel(&t->core);
-}
-
 void cast_cancel_end(cast_ltask *t) {
   cast_state *S = cast_state_of(t->core.session);
   /* Relaxed: a count. The wish that is counted down may be counted up only
@@ -169,10 +160,9 @@ void cast_cancel_end(cast_ltask *t) {
 
 /* -- asking --------------------------------------------------------------- */
 
-/* For one task, or for all that the session has when it is served. */
 typedef struct cast_request {
-  cast_post post;
-  cast_ltask *task;    /* one reference; NULL: all */
+  cast_post post;      /* or, for all tasks, in the list `sweeps` */
+  cast_ltask *task;    /* one reference */
   cast_reason *reason; /* one reference */
 } request;
 
@@ -198,9 +188,9 @@ static void cancel_all(cast_session *s, cast_reason *r) {
 
 static void on_request(cast_session *s, cast_post *p, bool closed) {
   request *q = CAST_CONTAINER(p, request, post);
-  if (q->task == NULL && !closed) cancel_all(s, q->reason);
-  if (q->task != NULL && !closed) cast_task_cancel(&q->task->core);
-  if (q->task != NULL) cast_unref(&q->task->core.object);
+  CAST_UNUSED(s);
+  if (!closed) cast_task_cancel(&q->task->core);
+  cast_unref(&q->task->core.object);
   cast_unref(&q->reason->object);
   cast_free(q);
 }
@@ -220,23 +210,55 @@ static request *new_request(cast_reason *r) {
 /* Has `s` serve a request, at once if the caller runs it. */
 static void ask(
   cast_session *s, cast_session *self, cast_ltask *t, request *q) {
-  if (t != NULL) {
-    q->task = cast_ref(&t->core.object);
-    want(t, q->reason);
-  }
+  q->task = cast_ref(&t->core.object);
+  want(t, q->reason);
   if (s == self)
     on_request(s, &q->post, false);
   else if (!cast_session_push(s, self, &q->post))
     on_request(s, &q->post, true);
 }
 
-/* There was no memory for a request: the owner looks at all its tasks. */
+/* Owner: cancels all tasks for each wish that has been put into the list; in
+   the hook of a task that computes, too, which would keep the post waiting. */
+static void sweep(cast_state *S, bool closed) {
+  /* PAIR sweeps: acquire the requests. */
+  cast_post *p =
+    atomic_exchange_explicit(&S->sweeps, NULL, memory_order_acquire);
+  while (p != NULL) {
+    request *q = CAST_CONTAINER(p, request, post);
+    p = p->next;
+    if (!closed) cancel_all(&S->session, q->reason);
+    cast_unref(&q->reason->object);
+    cast_free(q);
+  }
+}
+
+void cast_cancel_note(cast_ltask *t) {
+  cast_state *S = cast_state_of(t->core.session);
+  if (cast_cancel_sweeps(S)) sweep(S, false);
+  if (t->core.cancelled) return;
+  /* Relaxed: asked again. */
+  if (cast_cancel_wanted(t) ||
+      atomic_load_explicit(&S->close_posted, memory_order_relaxed))
+    cast_task_cancel(&t->core);
+}
+
+bool cast_cancel_sweeps(cast_state *S) {
+  /* Relaxed: asked again. */
+  return atomic_load_explicit(&S->sweeps, memory_order_relaxed) != NULL;
+}
+
+void cast_cancel_fini(cast_state *S) { sweep(S, true); }
+
+/* There was no memory for a request, or all are meant: the owner looks at all
+   its tasks. */
 static void on_search(cast_session *s, cast_post *p, bool closed) {
   cast_ltask *t = NULL;
   CAST_UNUSED(p);
   /* PAIR posted: acquire who wants to be found; release the post. */
   atomic_exchange_explicit(
     &cast_state_of(s)->search_posted, false, memory_order_acq_rel);
+  sweep(cast_state_of(s), closed);
   if (closed) return;
   while ((t = task_after(s, t)) != NULL) cast_cancel_note(t);
 }
@@ -269,8 +291,20 @@ void cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason) {
 
 int cast_state_cancel(cast_state *S, cast_session *self, const char *reason) {
   request *q = new_request(new_reason(reason));
+  uint64_t now;
   if (q == NULL) return CASTING_ENOMEM;
-  ask(&S->session, self, NULL, q);
+  q->post.next = atomic_load_explicit(&S->sweeps, memory_order_relaxed);
+  /* PAIR sweeps: release the request. */
+  while (!atomic_compare_exchange_weak_explicit(&S->sweeps, &q->post.next,
+    &q->post, memory_order_release, memory_order_relaxed))
+    continue;
+  if (&S->session == self) {
+    sweep(S, false);
+    return 0;
+  }
+  search(&S->session, self);
+  now = os_now();
+  cast_nag_at(S, now + CAST_STOP_NS, now);
   return 0;
 }
 

@@ -60,6 +60,7 @@ int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
 static void free_state(cast_state *S) {
   cast_state *root = S->root != S ? S->root : NULL;
   cast_timer_remove(&S->nag);
+  cast_cancel_fini(S);
   cast_slabs_fini(&S->slabs);
   cast_free(S->rebuild);
   cast_free(S->idle);

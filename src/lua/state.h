@@ -65,11 +65,12 @@ struct cast_state {
   _Atomic uint64_t nag_ns; /* (a) hint: when */
   _Atomic int32_t wanted;  /* (a) tasks that somebody has cancelled */
   cast_post close_post;
-  _Atomic bool close_posted;  /* (a) set once */
-  cast_post search_post;      /* tasks are to be cancelled: cancel.c */
-  _Atomic bool search_posted; /* (a) it is in the inbox */
-  cast_list children;         /* host: (host lock) its sessions' states */
-  cast_list sibling;          /* (host lock) */
+  _Atomic bool close_posted;   /* (a) set once */
+  cast_post search_post;       /* tasks are to be cancelled: cancel.c */
+  _Atomic bool search_posted;  /* (a) it is in the inbox */
+  _Atomic(cast_post *) sweeps; /* (a) wishes that all tasks end: cancel.c */
+  cast_list children;          /* host: (host lock) its sessions' states */
+  cast_list sibling;           /* (host lock) */
   /* Addresses of handles that live: cast_handle_at need not ask what the
      userdata is. An entry goes with its handle. */
   const void *sure[CAST_SURE];
@@ -257,6 +258,10 @@ bool cast_cancel_test(lua_State *L, int i);
 void cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason);
 /* The same for all tasks that it has when it comes to it. 0, CASTING_ENOMEM. */
 int cast_state_cancel(cast_state *S, cast_session *self, const char *reason);
+/* Are there such wishes that nobody has come to? */
+bool cast_cancel_sweeps(cast_state *S);
+/* Drops these; nobody has the session any more. */
+void cast_cancel_fini(cast_state *S);
 /* Owner: cancels all for good; no more tasks are taken. */
 void cast_cancel_close(cast_session *s);
 /* Owner: its tasks never go on: they leave all queues. */
@@ -303,7 +308,8 @@ static inline bool cast_guarded(const cast_ltask *t) {
      sees it. */
   const cast_state *S = cast_state_of(t->core.session);
   if (atomic_load_explicit(&t->reason, memory_order_relaxed) != NULL ||
-      atomic_load_explicit(&S->close_posted, memory_order_relaxed))
+      atomic_load_explicit(&S->close_posted, memory_order_relaxed) ||
+      atomic_load_explicit(&S->sweeps, memory_order_relaxed) != NULL)
     return true;
 #endif
   return t->core.cancelled || cast_guards(t) != NULL;

@@ -42,6 +42,7 @@ void cast_nag_at(cast_state *S, uint64_t at_ns, uint64_t now_ns) {
 static bool is_wanted(cast_state *S) {
   /* Relaxed: asked again when it changes (invariant 1). */
   return atomic_load_explicit(&S->wanted, memory_order_relaxed) > 0 ||
+         cast_cancel_sweeps(S) ||
          atomic_load_explicit(&S->close_posted, memory_order_relaxed);
 }
 
@@ -79,6 +80,7 @@ bool cast_stop_wanted(cast_state *S) {
   if (core == NULL) return false;
   t = cast_ltask_of(core);
   return cast_guarded(t) || cast_cancel_wanted(t) || S->session.metered ||
+         cast_cancel_sweeps(S) ||
          atomic_load_explicit(&S->close_posted, memory_order_relaxed);
 }
 

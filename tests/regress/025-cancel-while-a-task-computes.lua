@@ -1,0 +1,24 @@
+-- session:cancel was served when the running task gave way: one that never did,
+-- since what it called did not wait, went on for ever with all others.
+-- SPDX-License-Identifier: MIT
+local casting = require "casting"
+
+local closed, started = casting.channel(), casting.channel(math.huge)
+closed:close()
+local bodies = {"pcall(closed.receive, closed)"}
+if not rawget(_G, "jit") then bodies[2] = "local n = 1" end -- see the manual
+for _, body in ipairs(bodies) do
+  local session, tasks = casting.session(), {}
+  for i = 1, 3 do
+    tasks[i] = session:spawn("local closed, started = ... started:send(1) " ..
+      "while true do " .. body .. " end", closed, started)
+  end
+  started:receive()
+  assert(session:cancel "enough")
+  for i = 1, 3 do
+    local ok, e = tasks[i]:join(60)
+    assert(ok == false and casting.is_cancelled(e), tostring(e))
+  end
+  assert(session:spawn("return 'alive'"):await() == "alive")
+  assert(session:close(60))
+end
