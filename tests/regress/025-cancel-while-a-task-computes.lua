@@ -1,17 +1,19 @@
 -- session:cancel was served when the running task gave way: one that never did,
 -- since what it called did not wait, went on for ever with all others.
 -- SPDX-License-Identifier: MIT
+package.path = "./tests/lua/?.lua;" .. package.path
 local casting = require "casting"
+local helper = require "helper"
 
 local closed, started = casting.channel(), casting.channel(math.huge)
 closed:close()
 local bodies = {"pcall(closed.receive, closed)"}
-if not rawget(_G, "jit") then bodies[2] = "local n = 1" end -- see the manual
+if not helper.jit then bodies[2] = "local n = 1" end -- see the manual
 for _, body in ipairs(bodies) do
   local session, tasks = casting.session(), {}
   for i = 1, 3 do
     tasks[i] = session:spawn("local closed, started = ... started:send(1) " ..
-      "while true do " .. body .. " end", closed, started)
+      helper.loops("while true do " .. body .. " end"), closed, started)
   end
   started:receive()
   assert(session:cancel "enough")
