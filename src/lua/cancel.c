@@ -222,8 +222,15 @@ static void ask(
    the hook of a task that computes, too, which would keep the post waiting. */
 static void sweep(cast_state *S, bool closed) {
   /* PAIR sweeps: acquire the requests. */
-  cast_post *p =
+  cast_post *newest =
     atomic_exchange_explicit(&S->sweeps, NULL, memory_order_acquire);
+  cast_post *p = NULL;
+  while (newest != NULL) { /* the first reason counts */
+    cast_post *older = newest->next;
+    newest->next = p;
+    p = newest;
+    newest = older;
+  }
   while (p != NULL) {
     request *q = CAST_CONTAINER(p, request, post);
     p = p->next;

@@ -16,10 +16,11 @@ for _, body in ipairs(bodies) do
       helper.loops("while true do " .. body .. " end"), closed, started)
   end
   started:receive()
-  assert(session:cancel "enough")
+  assert(session:cancel "enough" and session:cancel "too late")
   for i = 1, 3 do
     local ok, e = tasks[i]:join(60)
     assert(ok == false and casting.is_cancelled(e), tostring(e))
+    assert(e.reason == "enough", e.reason)
   end
   assert(session:spawn("return 'alive'"):await() == "alive")
   assert(session:close(60))
