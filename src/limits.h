@@ -63,6 +63,8 @@
 #define CAST_BIG_KEPT (32u << 20)  /* so many bytes of them in all */
 #define CAST_FIXED_KEPT 64u        /* functions used where they lie, ... */
 #define CAST_FIXED_BYTES 262144u   /* ... and their bytes, for each state */
-#define CAST_REGIONS_KEPT 32u      /* unused regions of slabs that are kept */
+#define CAST_UNSEEN_MAX 4096u   /* bytes behind handles, until Lua is told, */
+#define CAST_HANDLE_UNSEEN 128u /* ... with so many for each handle */
+#define CAST_REGIONS_KEPT 32u   /* unused regions of slabs that are kept */
 
 #endif

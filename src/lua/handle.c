@@ -12,6 +12,8 @@
 const char cast_handle_tag = 0;
 static const char known_key = 0;
 
+#define GIB ((size_t)1 << 30)
+
 void cast_handle_open(lua_State *L) {
   lua_newtable(L);
   lua_createtable(L, 0, 1);
@@ -146,10 +148,30 @@ static void open_class(lua_State *L, cast_state *S, const cast_type *type) {
     cast_open_message(L, S);
 }
 
-cast_handle *cast_handle_new(lua_State *L, const cast_type *type) {
+void cast_handle_weigh(lua_State *L, cast_state *S, size_t size) {
+#if CAST_LUA >= 503
+  S->unseen += size + CAST_HANDLE_UNSEEN;
+  if (CAST_LIKELY(S->unseen < CAST_UNSEEN_MAX)) return;
+  size = S->unseen;
+  S->unseen = 0;
+  if (lua_gc(L, LUA_GCISRUNNING, 0) <= 0) return;
+#if CAST_LUA >= 505
+  lua_gc(L, LUA_GCSTEP, size);
+#else
+  lua_gc(L, LUA_GCSTEP, (int)(size < GIB ? size >> 10 : GIB >> 10));
+#endif
+#else
+  CAST_UNUSED(L);
+  CAST_UNUSED(S);
+  CAST_UNUSED(size);
+#endif
+}
+
+cast_handle *cast_handle_new(lua_State *L, const cast_type *type, size_t size) {
   cast_state *S = cast_state_find(L);
   cast_handle *h;
   if (S == NULL || S->closing) cast_raise_closed(L);
+  cast_handle_weigh(L, S, size);
 #if CAST_LUA >= 504
   h = lua_newuserdatauv(L, sizeof *h, 0);
 #else
@@ -185,7 +207,7 @@ void cast_handle_push(lua_State *L, cast_object *o) {
   S->pending = o;
   luaL_checkstack(L, 4, NULL);
   if (!cast_handle_find(L, o)) {
-    h = cast_handle_new(L, o->type);
+    h = cast_handle_new(L, o->type, 0);
     h->object = o;
     S->pending = NULL; /* the handle's now */
     cast_handle_note(L, h);

@@ -35,13 +35,21 @@ cast_object *cast_handle_sure(
    raises (out of memory). */
 void cast_handle_push(lua_State *L, cast_object *o);
 /* Pushes a handle without an object, whose `object` the caller sets; then
-   cast_handle_note makes it known. The handle stays on the top. */
-cast_handle *cast_handle_new(lua_State *L, const cast_type *type);
+   cast_handle_note makes it known. The handle stays on the top. size: see
+   cast_handle_weigh. */
+cast_handle *cast_handle_new(lua_State *L, const cast_type *type, size_t size);
 void cast_handle_note(lua_State *L, cast_handle *h);
 /* Empties every handle: nothing is reachable through them any more. */
 void cast_handles_release(lua_State *L);
 /* Pushes the handle of o and returns true, or pushes nothing. */
 bool cast_handle_find(lua_State *L, const cast_object *o);
+
+/* Objects of that size, in bytes, have come into being that live until their
+   handle is collected. The collector sees the handle only: without this it
+   would let them pile up, and from 5.3 on more and more of them, since it waits
+   for twice what was in use at its last look, and what finalizers and the weak
+   table still hold is in use. May collect. */
+void cast_handle_weigh(lua_State *L, struct cast_state *S, size_t size);
 
 /* Another session is about to get a handle of o: sees to what it needs then.
    May raise. */

@@ -269,7 +269,7 @@ static size_t check_capacity(lua_State *L, int i) {
 
 /* Pushes a new channel. */
 static cast_chan *push_chan(lua_State *L, size_t capacity) {
-  cast_handle *h = cast_handle_new(L, &cast_chan_type);
+  cast_handle *h = cast_handle_new(L, &cast_chan_type, sizeof(cast_chan));
   cast_chan *c = cast_chan_new(capacity);
   if (c == NULL) cast_raise_memory(L);
   h->object = &c->object;

@@ -71,7 +71,7 @@ int cast_lib_pack(lua_State *L) {
       n == 0 ? "a message needs at least one value"
              : "the first value of a message cannot be nil");
   if (n == 1 && message_at(L, 1) != NULL) return 1;
-  cast_handle *h = cast_handle_new(L, &cast_message_type);
+  cast_handle *h = cast_handle_new(L, &cast_message_type, sizeof(cast_message));
   cast_message *m = cast_calloc(sizeof *m);
   if (m == NULL) cast_raise_memory(L);
   cast_object_init(&m->object, &cast_message_type);
@@ -80,6 +80,7 @@ int cast_lib_pack(lua_State *L) {
   h->object = &m->object;
   cast_handle_note(L, h);
   cast_pack_as(S->packer, L, 1, n, NULL, 0, CAST_PACK_COPY, &m->msg);
+  cast_handle_weigh(L, S, m->msg.size);
   return 1;
 }
 

@@ -126,7 +126,7 @@ static cast_chan *check_shared(lua_State *L, int i) {
 
 /* Pushes a channel with room for one message. */
 static cast_chan *push_own(lua_State *L) {
-  cast_handle *h = cast_handle_new(L, &cast_chan_type);
+  cast_handle *h = cast_handle_new(L, &cast_chan_type, sizeof(cast_chan));
   cast_chan *c = cast_chan_new(1);
   if (c == NULL) cast_raise_memory(L);
   h->object = &c->object;

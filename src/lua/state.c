@@ -558,7 +558,7 @@ no_memory:
 
 void cast_state_new(
   lua_State *L, cast_state *from, const cast_options *o, cast_state **to) {
-  cast_handle *h = cast_handle_new(L, &cast_session_type);
+  cast_handle *h = cast_handle_new(L, &cast_session_type, 0);
   *to = cast_state_make(from->root, o);
   if (*to == NULL) cast_raise_memory(L);
   h->object = &(*to)->session.object;

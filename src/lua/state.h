@@ -74,6 +74,7 @@ struct cast_state {
   /* Addresses of handles that live: cast_handle_at need not ask what the
      userdata is. An entry goes with its handle. */
   const void *sure[CAST_SURE];
+  size_t unseen;        /* bytes the collector is to be told of: handle.c */
   cast_slabs slabs;     /* memory of the Lua state; not a host's */
   uint64_t cpu_max;     /* (i) 0: cpu is not measured */
   uint64_t cpu_from;    /* its thread's when the slice began */

@@ -64,7 +64,7 @@ cast_ltask *cast_ltask_make(cast_state *home, bool own) {
 }
 
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own) {
-  cast_handle *h = cast_handle_new(L, &cast_task_type);
+  cast_handle *h = cast_handle_new(L, &cast_task_type, sizeof(cast_ltask));
   cast_ltask *t = cast_ltask_make(home, own);
   if (t == NULL) cast_raise_memory(L);
   h->object = &t->core.object;
