@@ -36,7 +36,7 @@
 #define CAST_COROUTINES_MAX 1024u
 #define CAST_CONTEXTS_MAX 64u
 #define CAST_PACK_DEPTH 64u
-#define CAST_REGION_SLABS 16u
+#define CAST_REGION_SLABS 32u
 #define CAST_SLABS_PURGE 16u
 #define CAST_SLICE_MS 10u
 #define CAST_RETIRE_MS 3000u
@@ -63,8 +63,9 @@
 #define CAST_BIG_KEPT (32u << 20)  /* so many bytes of them in all */
 #define CAST_FIXED_KEPT 64u        /* functions used where they lie, ... */
 #define CAST_FIXED_BYTES 262144u   /* ... and their bytes, for each state */
+#define CAST_SLABS_FEW 32u         /* states with more get them of huge pages */
 #define CAST_UNSEEN_MAX 4096u   /* bytes behind handles, until Lua is told, */
 #define CAST_HANDLE_UNSEEN 128u /* ... with so many for each handle */
-#define CAST_REGIONS_KEPT 32u   /* unused regions of slabs that are kept */
+#define CAST_REGIONS_KEPT 16u   /* unused regions of slabs that are kept */
 
 #endif

@@ -224,11 +224,14 @@ static void *aligned_within(size_t align, size_t size) {
   return at;
 }
 
-void *cast_alloc_aligned(size_t align, size_t size) {
+void *cast_alloc_aligned(size_t align, size_t size, bool huge) {
+  void *p;
   if (fails_now()) return NULL;
   if (CAST_UNLIKELY(source.fn != NULL))
     return counted(aligned_within(align, size));
-  return counted(os_map(align, size));
+  p = os_map(align, size);
+  if (p != NULL && huge) os_huge(p, size);
+  return counted(p);
 }
 
 void cast_free_aligned(void *ptr, size_t size) {

@@ -17,8 +17,8 @@ void *cast_realloc(void *ptr, size_t size);
 void cast_free(void *ptr); /* NULL is fine */
 
 /* Much of it, straight from the system, untouched: at a multiple of align, a
-   power of two; both are multiples of 64 KiB. */
-void *cast_alloc_aligned(size_t align, size_t size);
+   power of two; both are multiples of 64 KiB. huge: see os_huge. */
+void *cast_alloc_aligned(size_t align, size_t size, bool huge);
 void cast_free_aligned(void *ptr, size_t size);
 
 /* For what keeps blocks to use them again (big.c): one that is kept does not

@@ -10,8 +10,8 @@
 
 #define CAST_SLAB_SIZE 65536u /* and alignment */
 
-/* NULL when out of memory. Any thread. */
-void *cast_region_slab(void);
+/* NULL when out of memory. Any thread. huge: for whoever touches all of it. */
+void *cast_region_slab(bool huge);
 void cast_region_give(void *slab);
 /* Gives regions back to the system that no slab is used of. */
 void cast_region_flush(void);

@@ -79,7 +79,7 @@ static void push_free(cast_slabs *s, unsigned size, void *block) {
 
 /* Begins a new slab; what is left of the old one becomes a free block. */
 static bool new_slab(cast_slabs *s) {
-  cast_slab *slab = cast_region_slab();
+  cast_slab *slab = cast_region_slab(s->nslabs >= CAST_SLABS_FEW);
   if (slab == NULL) return false;
   if (s->at != NULL) {
     cast_slab *old = slab_of(s->at - 1);

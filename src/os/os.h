@@ -43,6 +43,8 @@ uint64_t os_entropy(void);
    when out of memory. */
 void *os_map(size_t align, size_t size);
 void os_unmap(void *ptr, size_t size);
+/* All of it will be used: in huge pages, if the system has such. */
+void os_huge(void *ptr, size_t size);
 
 /* -- threads */
 

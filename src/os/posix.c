@@ -77,6 +77,15 @@ void *os_map(size_t align, size_t size) {
   return p + lead;
 }
 
+void os_huge(void *ptr, size_t size) {
+#if defined(MADV_HUGEPAGE)
+  (void)madvise(ptr, size, MADV_HUGEPAGE);
+#else
+  (void)ptr;
+  (void)size;
+#endif
+}
+
 /* -- threads */
 
 typedef struct start {

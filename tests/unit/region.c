@@ -9,9 +9,10 @@ enum { MANY = 5 * CAST_REGION_SLABS + 1, FIRST = sizeof(void *) };
 
 static void *slabs[MANY];
 
-static void take_all(void) {
+/* huge: of the pool of huge pages; or some of each. */
+static void take_all(bool huge, bool both) {
   for (int i = 0; i < MANY; i++) {
-    slabs[i] = cast_region_slab();
+    slabs[i] = cast_region_slab(both ? i % 3 == 0 : huge);
     assert_non_null(slabs[i]);
     assert_int_equal((uintptr_t)slabs[i] % CAST_SLAB_SIZE, 0);
     memset((char *)slabs[i] + FIRST, i, CAST_SLAB_SIZE - FIRST);
@@ -26,8 +27,8 @@ static void check(int i) {
 
 static void slabs_are_their_users(void **state) {
   CAST_UNUSED(state);
-  for (int round = 0; round < 3; round++) {
-    take_all();
+  for (int round = 0; round < 6; round++) {
+    take_all(round % 3 == 1, round % 3 == 2);
     for (int i = 0; i < MANY; i++) check(i);
     for (int i = round % 2; i < MANY; i += 2) cast_region_give(slabs[i]);
     for (int i = 1 - round % 2; i < MANY; i += 2) {
@@ -44,11 +45,11 @@ static void slabs_are_their_users(void **state) {
 static void regions_are_kept_and_used_again(void **state) {
   CAST_UNUSED(state);
   const size_t size = (size_t)CAST_REGION_SLABS * CAST_SLAB_SIZE;
-  take_all();
+  take_all(false, false);
   assert_int_equal(cast_region_kept(), 0);
   for (int i = 0; i < MANY; i++) cast_region_give(slabs[i]);
   assert_int_equal(cast_region_kept(), 6 * size);
-  void *one = cast_region_slab();
+  void *one = cast_region_slab(false);
   assert_int_equal(cast_region_kept(), 5 * size);
   assert_int_not_equal(cast_mem_live(), 0);
   cast_region_flush(); /* not what is used */
@@ -64,7 +65,7 @@ static void few_are_kept(void **state) {
   CAST_UNUSED(state);
   enum { N = (CAST_REGIONS_KEPT + 3) * CAST_REGION_SLABS };
   static void *at[N];
-  for (int i = 0; i < N; i++) assert_non_null(at[i] = cast_region_slab());
+  for (int i = 0; i < N; i++) assert_non_null(at[i] = cast_region_slab(false));
   for (int i = 0; i < N; i++) cast_region_give(at[i]);
   assert_int_equal(cast_region_kept(),
     (size_t)CAST_REGIONS_KEPT * CAST_REGION_SLABS * CAST_SLAB_SIZE);
@@ -75,14 +76,14 @@ static void few_are_kept(void **state) {
 
 static void failures(void **state) {
   CAST_UNUSED(state);
-  for (int n = 1; n <= 3; n++) {
-    cast_mem_fail_at((uint64_t)n);
-    assert_null(cast_region_slab());
+  for (int n = 1; n <= 6; n++) {
+    cast_mem_fail_at((uint64_t)(n + 1) / 2);
+    assert_null(cast_region_slab(n % 2 == 0));
     assert_true(cast_mem_failed());
     assert_int_equal(cast_mem_live(), 0);
   }
   cast_mem_fail_at(0);
-  cast_region_give(cast_region_slab());
+  cast_region_give(cast_region_slab(false));
   cast_region_flush();
 }
 
