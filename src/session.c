@@ -105,6 +105,19 @@ static void set_alarm(cast_session *s) {
 
 /* -- life ----------------------------------------------------------------- */
 
+/* For select's choices: other ones in each session and each run. */
+static uint32_t new_seed(uint64_t id) {
+  static _Atomic uint64_t base; /* 0: the system was not asked yet */
+  /* Relaxed: should two ask, either answer does. */
+  uint64_t x = atomic_load_explicit(&base, memory_order_relaxed);
+  if (x == 0) {
+    x = os_entropy() | 1;
+    atomic_store_explicit(&base, x, memory_order_relaxed);
+  }
+  x = (x + id) * UINT64_C(0x9E3779B97F4A7C15);
+  return (uint32_t)(x >> 32) | 1;
+}
+
 int cast_session_init(
   cast_session *s, const cast_session_ops *ops, bool running) {
   cast_object_init(&s->object, &cast_session_type);
@@ -124,7 +137,7 @@ int cast_session_init(
   s->empty.set = true;
   cast_event_init(&s->closed);
   s->id = 1 + atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed);
-  s->seed = (uint32_t)(os_entropy() | 1);
+  s->seed = new_seed(s->id);
   return cast_timer_set(&s->alarm, OS_FOREVER);
 }
 

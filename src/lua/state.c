@@ -335,11 +335,14 @@ static bool own_module(lua_State *L, const char *name, size_t size) {
 }
 
 void cast_state_furnish(lua_State *L, cast_state *S) {
-  lua_State *work;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  work = lua_newthread(L);
-  (void)cast_anchor(L, S);
-  S->work = work;
+  if (S->host == NULL) {
+    S->work = L; /* the main thread, which runs nothing else */
+  } else {
+    lua_State *work = lua_newthread(L);
+    (void)cast_anchor(L, S);
+    S->work = work;
+  }
   cast_handle_open(L);
   S->packer = cast_packer_open(L, &S->session.runner);
   S->packer->module = own_module;
@@ -477,13 +480,30 @@ static void preload_casting(lua_State *L) {
   lua_pop(L, 3);
 }
 
+/* A new state is collected for the first time when its memory has doubled, as
+   any is after a collection, and not while it is being made: there is nothing
+   to collect. (A step of so many negative KiB is none; the documentation does
+   not say so. In 5.2 it is one.) */
+static void put_off_collection(lua_State *L) {
+#if CAST_LUA == 503 || CAST_LUA == 504
+  lua_gc(L, LUA_GCRESTART, 0);
+  lua_gc(L, LUA_GCSTEP, -lua_gc(L, LUA_GCCOUNT, 0));
+#else
+  CAST_UNUSED(L);
+#endif
+}
+
 static int make_protected(lua_State *L) {
   making *m = lua_touserdata(L, 1);
+#if CAST_LUA == 503 || CAST_LUA == 504
+  lua_gc(L, LUA_GCSTOP, 0);
+#endif
   open_libs(L, m->o->libs);
   *make_box(L, false) = m->S;
   preload_casting(L);
   cast_state_furnish(L, m->S);
   cast_open_coroutine(L, m->S);
+  put_off_collection(L);
   return 0;
 }
 
