@@ -105,9 +105,10 @@ static int doze(
 static void loop(cast_runner *r) {
   cast_host *h = CAST_CONTAINER(r, cast_host, runner);
   for (;;) {
+    cast_session *s = h->session;
     cast_run how;
     be_at_tasks(h);
-    how = cast_session_run(h->session, &r);
+    how = cast_session_run(&s, &r);
     /* A host's session neither closes here nor is put back for others. */
     CAST_ALWAYS(how == CAST_RUN_IDLE && r == &h->runner);
     (void)doze(h, OS_FOREVER, interrupted, h);

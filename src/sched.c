@@ -206,6 +206,12 @@ bool cast_sched_backlog(cast_worker *w) {
 
 /* -- finding work --------------------------------------------------------- */
 
+static void count(cast_worker *w) {
+  atomic_store_explicit(&w->tick,
+    atomic_load_explicit(&w->tick, memory_order_relaxed) + 1,
+    memory_order_relaxed);
+}
+
 /* The run-next slot, but no more than CAST_NEXT_STREAK times in a row while
    others wait: two talkers must not starve a third session. */
 static cast_job *pick_local(cast_core *c) {
@@ -217,6 +223,25 @@ static cast_job *pick_local(cast_core *c) {
   job = cast_runq_pop(&c->queue);
   c->streak = 0;
   if (job == NULL) return cast_core_pull(c);
+  return job;
+}
+
+bool cast_sched_ahead(cast_worker *w) {
+  cast_core *c = w->core;
+  cast_job *next = atomic_load_explicit(&c->next, memory_order_relaxed);
+  if (next == NULL || next == CAST_CORE_LOST) return false;
+  if (cast_cores_spare_hint() < 0) return false;
+  if (cast_sched_tick(w) % CAST_GLOBAL_EVERY == 0 && cast_global_hint())
+    return false;
+  return c->streak < CAST_NEXT_STREAK || cast_runq_len(&c->queue) == 0;
+}
+
+cast_job *cast_sched_follow(cast_worker *w) {
+  cast_job *job = cast_core_pull(w->core);
+  CAST_ASSERT(!w->spinning);
+  if (CAST_UNLIKELY(job == NULL)) return NULL;
+  w->core->streak++;
+  count(w);
   return job;
 }
 
@@ -232,9 +257,7 @@ static cast_job *pick_global(cast_core *c) {
 
 /* w has found a job. If it was looking, others may have relied on that. */
 static cast_job *found(cast_worker *w, cast_job *job) {
-  atomic_store_explicit(&w->tick,
-    atomic_load_explicit(&w->tick, memory_order_relaxed) + 1,
-    memory_order_relaxed);
+  count(w);
   if (!w->spinning) return job;
   w->spinning = false;
   stop_spinning();

@@ -60,6 +60,10 @@ void cast_sched_ready(cast_worker *w, cast_job *job);
 void cast_sched_again(cast_worker *w, cast_job *job);
 /* Does anything wait for w's core? A hint. */
 bool cast_sched_backlog(cast_worker *w);
+/* Is what cast_sched_find would return now the job in w's run-next slot? Then
+   follow takes it out; NULL if it has been taken from there meanwhile. */
+bool cast_sched_ahead(cast_worker *w);
+cast_job *cast_sched_follow(cast_worker *w);
 /* The next job for w, after sleeping if need be. NULL: stop. */
 cast_job *cast_sched_find(cast_worker *w);
 /* Permits in use now. A moment's truth. */

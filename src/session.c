@@ -306,14 +306,15 @@ bool cast_session_notified(cast_session *s) {
 
 /* -- slices --------------------------------------------------------------- */
 
-/* Does the first ready thing, and perhaps more. */
-static void step(cast_session *s) {
+/* Does the first ready thing, and perhaps more. The session that the runner is
+   in afterwards, as ops->resume returns it. */
+static cast_session *step(cast_session *s, cast_runner **r) {
   cast_task *t = cast_session_take(s);
   cast_post *p = s->ready;
   if (CAST_LIKELY(t != NULL)) {
-    s->ops->resume(s, t);
-    s->current = NULL;
-    return;
+    s = s->ops->resume(s, t, r);
+    if (s != NULL) s->current = NULL;
+    return s;
   }
   cast_session_shift(s);
   s->budget--; /* here: a step may not come back to this frame */
@@ -326,6 +327,7 @@ static void step(cast_session *s) {
     t->object.held = NULL;
     cast_runner_jump(s->runner, to);
   }
+  return s;
 }
 
 static void leave(cast_session *s, cast_runner **r) {
@@ -336,22 +338,57 @@ static void leave(cast_session *s, cast_runner **r) {
   if ((*r)->worker != NULL) s->runner = NULL;
 }
 
-cast_run cast_session_run(cast_session *s, cast_runner **r) {
+static void enter(cast_session *s, cast_runner *r) {
+  s->runner = r;
+  if (CAST_UNLIKELY(s->metered) && cast_runner_session(r) != s)
+    s->ops->meter(s, true);
+  cast_runner_serve(r, s);
+  take_inbox(s);
+  expire(s);
+}
+
+cast_task *cast_session_follow(cast_session **at, cast_runner **to) {
+  cast_session *s = *at, *next;
+  const cast_session_ops *ops = s->ops;
+  cast_runner *r = s->runner;
+  cast_job *job;
+  s->current = NULL;
+  if (s->ready != NULL || s->close_wanted || s->orphaned || s->metered ||
+      r->worker == NULL || !cast_sched_ahead(r->worker))
+    return NULL;
+  set_alarm(s);
+  cast_runner_serve(r, NULL);
+  s->runner = NULL;
+  if (CAST_UNLIKELY(!go_idle(s))) {
+    enter(s, r);
+    return NULL;
+  }
+  *at = NULL;
+  *to = r;
+  job = cast_sched_follow(r->worker);
+  if (CAST_UNLIKELY(job == NULL)) return NULL; /* the monitor was quicker */
+  *at = next = CAST_CONTAINER(job, cast_session, job);
+  next->budget = CAST_SLICE_TASKS;
+  enter(next, r);
+  return next->ops == ops ? cast_session_take(next) : NULL;
+}
+
+cast_run cast_session_run(cast_session **at, cast_runner **r) {
+  cast_session *s = *at;
   /* A runner that goes on with s on a fresh stack continues the slice. */
   if (cast_runner_session(*r) != s) s->budget = CAST_SLICE_TASKS;
-  s->runner = *r;
+  enter(s, *r);
   for (;;) {
-    if (CAST_UNLIKELY(s->metered) && cast_runner_session(s->runner) != s)
-      s->ops->meter(s, true);
-    cast_runner_serve(s->runner, s);
-    take_inbox(s);
-    expire(s);
     if (s->ops->interrupted != NULL) s->ops->interrupted(s);
-    while (s->ready != NULL && s->budget > 0) step(s);
+    while (s->ready != NULL && s->budget > 0)
+      if ((*at = s = step(s, r)) == NULL) return CAST_RUN_IDLE;
     if (s->ready != NULL) {
       cast_worker *w = s->runner->worker;
       s->budget = CAST_SLICE_TASKS;
-      if (w == NULL || !cast_sched_backlog(w)) continue;
+      if (w == NULL || !cast_sched_backlog(w)) {
+        enter(s, s->runner);
+        continue;
+      }
       leave(s, r);
       return CAST_RUN_AGAIN;
     }
@@ -364,6 +401,6 @@ cast_run cast_session_run(cast_session *s, cast_runner **r) {
     if (s->runner->worker != NULL) set_alarm(s);
     leave(s, r);
     if (go_idle(s)) return CAST_RUN_IDLE;
-    s->runner = *r;
+    enter(s, *r);
   }
 }

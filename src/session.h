@@ -148,9 +148,9 @@ typedef struct cast_session_ops {
   /* It is idle no more: have it run. Called by any thread; `self` as in
      cast_session_push. */
   void (*wake)(cast_session *s, cast_session *self);
-  /* Runs t until it waits or ends; then, if it likes, what cast_session_take
-     returns, until that is NULL. */
-  void (*resume)(cast_session *s, cast_task *t);
+  /* Runs t until it waits or ends, and then what cast_session_turn(&s, r)
+     returns, until that is NULL. Returns s as that has left it. */
+  cast_session *(*resume)(cast_session *s, cast_task *t, cast_runner **r);
   /* The owner gives up what it holds for a closing session. No task is left. */
   void (*close)(cast_session *s);
   /* The last hold went: free the memory. Any thread. */
@@ -282,9 +282,21 @@ static inline cast_task *cast_session_take(cast_session *s) {
 }
 
 typedef enum cast_run { CAST_RUN_IDLE, CAST_RUN_AGAIN, CAST_RUN_GONE } cast_run;
-/* Runs s for a slice on *r; *r is the runner that runs it at the end. After
-   CAST_RUN_IDLE and CAST_RUN_GONE the caller must not touch s. */
-cast_run cast_session_run(cast_session *s, cast_runner **r);
+/* Runs *s for a slice on *r, and perhaps others after it, which is what *s is
+   at the end; *r is the runner that this ended on. After CAST_RUN_IDLE and
+   CAST_RUN_GONE the caller must not touch *s. */
+cast_run cast_session_run(cast_session **s, cast_runner **r);
+/* Owner of *s, within ops->resume, nothing more to resume in it: if nothing
+   else is to be done there either, and another session is to run next, goes on
+   with that one, *s then; the first task to resume, if that is what it has to
+   do first. Should the other session be gone, *s is NULL; and *r is the runner.
+   (To return to cast_session_run and its caller instead would cost more than
+   the rest: see cast_ltask_resume.) */
+cast_task *cast_session_follow(cast_session **s, cast_runner **r);
+static inline cast_task *cast_session_turn(cast_session **s, cast_runner **r) {
+  cast_task *t = cast_session_take(*s);
+  return t != NULL ? t : cast_session_follow(s, r);
+}
 /* Idle -> running: a host after a sleep, and who has just made a session.
    False: somebody has replaced IDLE before, and calls ops->wake soon. */
 bool cast_session_reclaim(cast_session *s);

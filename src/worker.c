@@ -91,16 +91,13 @@ static void loop(cast_runner *r) {
   for (;;) {
     cast_worker *w = r->worker;
     cast_session *s = cast_runner_session(r);
-    cast_job *job;
     if (s == NULL) {
-      job = cast_sched_find(w);
+      cast_job *job = cast_sched_find(w);
       if (job == NULL) cast_runner_jump(r, w->base);
       s = CAST_CONTAINER(job, cast_session, job);
-    } else {
-      job = &s->job;
     }
-    if (cast_session_run(s, &r) == CAST_RUN_AGAIN)
-      cast_sched_again(r->worker, job);
+    if (cast_session_run(&s, &r) == CAST_RUN_AGAIN)
+      cast_sched_again(r->worker, &s->job);
   }
 }
 

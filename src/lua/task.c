@@ -290,10 +290,13 @@ static inline void stretch(cast_state *S, cast_ltask *t) {
   }
 }
 
-/* Goes on with the next ready task here: a yield has come by longjmp, after
-   which the processor foresees no return, so returns are to be few. */
-void cast_ltask_resume(cast_session *s, cast_task *core) {
+/* Goes on with the next ready task here, and with the next session: a yield
+   has come by longjmp, after which the processor foresees no return from what
+   was called before, so such returns are to be few. */
+cast_session *cast_ltask_resume(
+  cast_session *s, cast_task *core, cast_runner **r) {
   do {
     stretch(cast_state_of(s), cast_ltask_of(core));
-  } while ((core = cast_session_take(s)) != NULL);
+  } while ((core = cast_session_turn(&s, r)) != NULL);
+  return s;
 }

@@ -188,7 +188,7 @@ static inline void unit_wait_over(unit_task *t) {
   atomic_store_explicit(&t->core.status, CAST_RUNNING, memory_order_relaxed);
 }
 
-static inline void unit_resume(cast_session *s, cast_task *core) {
+static inline void unit_stretch(cast_session *s, cast_task *core) {
   unit_task *t = unit_task_of(core);
   unit_enter(t);
   CAST_ALWAYS(s->current == core && core->session == s);
@@ -203,6 +203,13 @@ static inline void unit_resume(cast_session *s, cast_task *core) {
     cast_msg_drop(&core->waiter.msg);
     cast_task_finish(core, core->cancelled ? CAST_CANCELLED : CAST_DONE);
   }
+}
+
+static inline cast_session *unit_resume(
+  cast_session *s, cast_task *t, cast_runner **r) {
+  do unit_stretch(s, t);
+  while ((t = cast_session_turn(&s, r)) != NULL);
+  return s;
 }
 
 static inline void unit_wake(cast_session *s, cast_session *self) {

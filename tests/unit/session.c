@@ -39,7 +39,8 @@ static void begin(void) {
 
 static cast_run run(void) {
   cast_runner *r = &worker.runner;
-  cast_run how = cast_session_run(&sess->core, &r);
+  cast_session *s = &sess->core;
+  cast_run how = cast_session_run(&s, &r);
   assert_ptr_equal(r, &worker.runner);
   assert_null(r->session);
   return how;
