@@ -12,8 +12,8 @@
 
    Owner: a slab is its user's, from cast_region_slab to cast_region_give. All
    else is under one lock, a leaf: a slab is rare. Invariants:
-   1. A region is in `some` of its pool if it has a slab that is not used, and those with
-      none in use at all are at its end; `nempty` counts them.
+   1. A region is in `some` of its pool if it has a slab that is not used, and
+      those with none in use at all are at its end; `nempty` counts them.
    2. The first word of a slab that is used is its region. */
 #include "region.h"
 

@@ -223,8 +223,7 @@ cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own);
 /* t->extra, made if it was not there; NULL: out of memory. */
 cast_extra *cast_extra_make(cast_ltask *t);
 /* ops->resume. */
-cast_session *cast_ltask_resume(
-  cast_session *s, cast_task *t, cast_runner **r);
+cast_session *cast_ltask_resume(cast_session *s, cast_task *t, cast_runner **r);
 /* The task whose handle is argument i. Raises. */
 cast_ltask *cast_ltask_check(lua_State *L, int i);
 /* -- outcome.c ------------------------------------------------------------ */
