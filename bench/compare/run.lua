@@ -60,6 +60,18 @@ local function lua_command(version, file, args)
     program, LIMIT, program, file, args)
 end
 
+-- Processors of a virtual machine may differ in speed. What needs only one
+-- gets the same one in all columns of a round, and another one in the next.
+local processors = output "taskset -c 0 nproc" == "1" and
+  tonumber(output "nproc") or 1
+
+local function pinned(column, round)
+  if processors == 1 or column.place == "two" or column.threads == 2 then
+    return ""
+  end
+  return string.format("taskset -c %d ", round % processors)
+end
+
 -- How a column does a workload: `steps` steps, or as many as fill the time.
 local function command(w, column, steps)
   if column.kind == "casting" or column.kind == "bare" then
@@ -90,8 +102,10 @@ end
 local failures = 0
 
 -- Runs it; returns the fields of its line, or nil.
-local function run(w, column, steps)
-  local text = output(command(w, column, steps))
+local function run(w, column, round, steps)
+  local line = "exec " .. pinned(column, round) .. "env " ..
+    command(w, column, steps)
+  local text = output(line)
   local value = text:match "^[^\t\n]+\t([^\t]+)\t"
   local fields = { value = tonumber(value) }
   for key, number in text:gmatch "\t(%l+)=([^\t\n]+)" do
@@ -101,7 +115,7 @@ local function run(w, column, steps)
     return fields
   end
   failures = failures + 1
-  io.stderr:write("bench compare: failed: ", command(w, column, steps), "\n")
+  io.stderr:write("bench compare: failed: ", line, "\n")
   return {}
 end
 
@@ -115,7 +129,7 @@ local function measure(numbers, w)
     local column = columns[round % 2 == 1 and k or #columns + 1 - k]
     local steps = w.steps or numbers:get(w.id, column.id, "steps", 1)
     local skip = options.columns and not column.id:find(options.columns)
-    local got = skip and {} or run(w, column, steps)
+    local got = skip and {} or run(w, column, round, steps)
     for _, field in ipairs(FIELDS) do
       if got[field] or field == "value" then
         numbers:put(w.id, column.id, field, round, got[field])
@@ -159,7 +173,7 @@ if options.smoke then
   for _, w in ipairs(list.workloads) do
     if wanted(w) then
       for _, column in ipairs(list.columns(w)) do
-        run(w, column, 100)
+        run(w, column, 0, 100)
       end
     end
   end
