@@ -358,6 +358,128 @@ static void alarm_is_never_later(void **state) {
   cast_timers_fini();
 }
 
+/* -- from one session to the next ----------------------------------------- */
+
+static unit_task *listener;
+static void (*afterwards)(void); /* what else who rings does */
+
+static bool wakes_listener(unit_task *t) {
+  if (unit_over(t)) return true;
+  cast_task_wake(&listener->core, t->core.session);
+  if (afterwards != NULL) afterwards();
+  return true;
+}
+
+static void into_slot(cast_session *s, cast_session *self) {
+  CAST_UNUSED(self);
+  cast_sched_ready(&worker, &s->job);
+}
+
+static const cast_session_ops slot_ops = {
+  .wake = into_slot,
+  .resume = unit_resume,
+  .close = unit_on_close,
+  .free = unit_session_free,
+};
+
+/* Runs sess, where a task wakes one of `other`, which is made here and goes at
+   the end; *at is where the run ended. */
+static cast_run ring(unit_session **other, cast_session **at) {
+  cast_runner *r = &worker.runner;
+  unit_task *bell;
+  cast_run how;
+  sess->core.ops = &slot_ops;
+  *other = unit_session_with(&slot_ops, false);
+  listener = unit_spawn(*other, end_at_second, NULL);
+  *at = CAST_CONTAINER(cast_core_pull(&core), cast_session, job);
+  assert_ptr_equal(*at, &(*other)->core);
+  assert_int_equal(cast_session_run(at, &r), CAST_RUN_IDLE);
+  bell = unit_spawn(sess, wakes_listener, NULL);
+  *at = CAST_CONTAINER(cast_core_pull(&core), cast_session, job);
+  assert_ptr_equal(*at, &sess->core);
+  worker.tick = 1;
+  how = cast_session_run(at, &r);
+  assert_ptr_equal(r, &worker.runner);
+  assert_null(r->session);
+  assert_int_equal(bell->core.status, CAST_DONE);
+  cast_unref(&bell->core.object);
+  return how;
+}
+
+/* Whatever became of the other session: it is in the slot, or has run. */
+static void end_ring(unit_session *other, bool ran) {
+  cast_runner *r = &worker.runner;
+  cast_session *at = &other->core;
+  cast_job *job = cast_core_pull(&core);
+  assert_ptr_equal(job, ran ? NULL : &other->core.job);
+  assert_int_equal(listener->core.finished, ran);
+  if (!ran) assert_int_equal(cast_session_run(&at, &r), CAST_RUN_IDLE);
+  assert_int_equal(listener->core.status, CAST_DONE);
+  cast_unref(&listener->core.object);
+  cast_unref(&other->core.object);
+  assert_ptr_equal(cast_core_pull(&core), &other->core.job);
+  at = &other->core;
+  assert_int_equal(cast_session_run(&at, &r), CAST_RUN_GONE);
+  afterwards = NULL;
+}
+
+static void goes_on_with_the_next(void **state) {
+  CAST_UNUSED(state);
+  unit_session *other;
+  cast_session *at;
+  begin();
+  assert_int_equal(ring(&other, &at), CAST_RUN_IDLE);
+  assert_ptr_equal(at, &other->core);
+  assert_int_equal(worker.tick, 2); /* the monitor sees that it moves */
+  assert_true(cast_session_is_idle(&sess->core));
+  assert_true(cast_session_is_idle(at));
+  end_ring(other, true);
+  unit_write(&unit_nfreed, 0);
+  sess->core.ops = &hand_ops;
+  finish();
+}
+
+/* As the monitor does. */
+static void take_from_slot(void) {
+  assert_non_null(cast_core_pull(&core));
+  atomic_store(&core.next, CAST_CORE_LOST);
+}
+static void close_first(void) { sess->core.close_wanted = true; }
+static void more_to_do(void) { push(0, NULL); }
+static void lower_limit(void) { core.streak = CAST_NEXT_STREAK; }
+
+static void does_not_if_it_must_not(void **state) {
+  CAST_UNUSED(state);
+  static void (*const why[])(void) = {
+    take_from_slot, close_first, more_to_do, lower_limit};
+  for (size_t i = 0; i < sizeof why / sizeof *why; i++) {
+    unit_session *other;
+    cast_session *at;
+    cast_job filler = {NULL};
+    bool gone = why[i] == close_first;
+    begin();
+    nseen = 0;
+    afterwards = why[i];
+    if (why[i] == lower_limit)
+      assert_true(cast_runq_push(&core.queue, &filler));
+    assert_int_equal(ring(&other, &at), gone ? CAST_RUN_GONE : CAST_RUN_IDLE);
+    assert_ptr_equal(at, &sess->core);
+    assert_int_equal(nseen, why[i] == more_to_do);
+    if (why[i] == take_from_slot) atomic_store(&core.next, &other->core.job);
+    end_ring(other, false);
+    if (why[i] == lower_limit)
+      assert_ptr_equal(cast_runq_pop(&core.queue), &filler);
+    unit_write(&unit_nfreed, 0);
+    sess->core.ops = &hand_ops;
+    if (gone) {
+      cast_unref(&sess->core.object);
+      cast_timers_fini();
+    } else {
+      finish();
+    }
+  }
+}
+
 static void no_memory_for_a_session(void **state) {
   CAST_UNUSED(state);
   enum { MANY = 40 };
@@ -618,6 +740,8 @@ int main(void) {
     cmocka_unit_test_teardown(front_before_the_rest, unit_clean),
     cmocka_unit_test_teardown(slices_end_if_others_wait, unit_clean),
     cmocka_unit_test_teardown(alarm_is_never_later, unit_clean),
+    cmocka_unit_test_teardown(goes_on_with_the_next, unit_clean),
+    cmocka_unit_test_teardown(does_not_if_it_must_not, unit_clean),
     cmocka_unit_test_teardown(no_memory_for_a_session, unit_clean),
     cmocka_unit_test_teardown(every_post_once_in_order, unit_clean),
     cmocka_unit_test_teardown(closed_while_pushed_to, unit_clean),
