@@ -195,9 +195,10 @@ struct cast_session {
   cast_list tasks;    /* (lock) unfinished ones */
   uint32_t ntasks;    /* (lock) */
   uint32_t tasks_max; /* (i) of ntasks; 0: no limit */
+  bool closing;       /* (lock) takes no new tasks. Not beside the flags below:
+                         a compiler may read those at once, this included */
   uint64_t nstarted;  /* (lock) all there ever were */
   bool metered;       /* (i) ops->meter is called */
-  bool closing;       /* (lock) takes no new tasks */
   bool close_wanted;  /* (w) close when no task is left */
   bool orphaned;      /* (w) the same if there is no handle either */
   cast_event empty;   /* set while no task is left */

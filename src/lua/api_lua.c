@@ -42,17 +42,16 @@ int casting_fd(lua_State *L) { return cast_state_fd(L, cast_api_state(L)); }
 
 void casting_channel_push(lua_State *L, casting_channel *c) {
   cast_api_state(L);
-  cast_handle_push(L, cast_ref(&cast_api_chan(c)->object));
+  cast_handle_push(L, &cast_api_chan(c)->object);
 }
 
 void casting_task_push(lua_State *L, casting_task *t) {
   cast_api_state(L);
-  cast_handle_push(L, cast_ref(&cast_api_task(t)->core.object));
+  cast_handle_push(L, &cast_api_task(t)->core.object);
 }
 
 void casting_session_push(lua_State *L, casting_session *s) {
   cast_api_state(L);
-  cast_session_handle(cast_api_session(s));
   cast_handle_push(L, &cast_api_session(s)->object);
 }
 

@@ -280,7 +280,7 @@ static bool get_other(decoder *d, unsigned tag) {
   switch (tag) {
   case WIRE_SHARED: cast_strings_push(d->p, L, take_shared(d)); break;
   case WIRE_OUTCOME: /* only who knows no better gets the task */
-  case WIRE_HANDLE: cast_handle_push(L, cast_ref(take_item(d, NULL))); break;
+  case WIRE_HANDLE: cast_handle_push(L, take_item(d, NULL)); break;
   case WIRE_GLOBALS:
     cast_packer_table(d->p, L);
     cast_packer_get(L, -1, CAST_SLOT_GLOBALS);

@@ -5,8 +5,12 @@
    function that yielded returns. Plain ones are pushed at once; all else is
    made in a coroutine of its own, for that may raise, and even block. An error
    is raised by a hook at the coroutine's next instruction.
-   Owner: the task's session. Invariant: raise_key has a value in the registry
-   from prepare_raise until raise_hook has run, in the same stretch. */
+   Owner: the task's session. Invariants:
+   1. raise_key has a value in the registry from prepare_raise until raise_hook
+      has run, in the same stretch.
+   2. That coroutine is there before a task waits, and stays (S->aux): to make
+      it takes memory, so a finalizer may run, which may wait itself, and so
+      find the task's message and undo the outcome of its wait. */
 #include "../../include/casting.h"
 #include "state.h"
 
@@ -46,7 +50,7 @@ static void prepare_raise(lua_State *from, cast_ltask *t) {
 typedef struct delivery {
   cast_state *S;
   cast_ltask *t;
-  cast_coroutine aux;
+  lua_State *aux;
 } delivery;
 
 /* Runs in a coroutine of its own: a finish may raise, and even block. */
@@ -56,32 +60,46 @@ static int deliver_main(lua_State *L) {
   return cast_complete(L, d->S, d->t);
 }
 
-static int get_aux(lua_State *L) {
-  delivery *d = lua_touserdata(L, 1);
-  d->aux = cast_coroutine_get(L, d->S);
+void cast_deliver_ready(lua_State *L, cast_state *S) {
+  int top = lua_gettop(L);
+  cast_coroutine co;
+  if (CAST_LIKELY(S->aux.L != NULL)) return;
+  luaL_checkstack(L, 2, NULL);
   lua_pushcfunction(L, deliver_main);
-  lua_xmove(L, d->aux.L, 1);
+  co = cast_coroutine_get(L, S);
+  if (CAST_LIKELY(S->aux.L == NULL)) {
+    lua_xmove(L, co.L, 1);
+    S->aux = co;
+  } else { /* a finalizer has waited meanwhile */
+    cast_coroutine_put(S, co, true);
+  }
+  lua_settop(L, top);
+}
+
+static int ready_protected(lua_State *L) {
+  cast_deliver_ready(L, lua_touserdata(L, 1));
   return 0;
 }
 
 static int raise_protected(lua_State *L) {
   delivery *d = lua_touserdata(L, 1);
-  lua_xmove(d->aux.L, L, 1);
+  lua_xmove(d->aux, L, 1);
   prepare_raise(L, d->t);
   return 0;
 }
 
-/* The coroutine that finishes the wait. False: no memory. */
-static bool make_aux(delivery *d) {
-  int status = cast_protect(d->S, get_aux, d);
+/* For the next one. False: no memory. */
+static bool make_aux(cast_state *S) {
+  int status = cast_protect(S, ready_protected, S);
   /* Ctrl-C has come just here. */
-  if (status != LUA_OK && cast_hook_struck(d->S, NULL))
-    status = cast_protect(d->S, get_aux, d);
+  if (status != LUA_OK && cast_hook_struck(S, NULL))
+    status = cast_protect(S, ready_protected, S);
   return status == LUA_OK;
 }
 
 int cast_deliver(cast_state *S, cast_ltask *t) {
-  delivery d = {S, t, {NULL, LUA_NOREF}};
+  cast_coroutine aux;
+  delivery d;
   int n, nres;
   /* The common case needs no help: plain values, no memory. */
   if (t->core.wait.result == 0 && t->arg == NULL) {
@@ -96,25 +114,30 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
       return n;
     }
   }
-  if (!make_aux(&d)) {
+  if (S->aux.L == NULL && !make_aux(S)) {
     set_raise(t); /* a nil error */
     t->raising = true;
     cast_wait_over(t);
     return 0;
   }
-  lua_pushlightuserdata(d.aux.L, &d);
-  if (cast_lua_resume(d.aux.L, 1, &nres) == LUA_OK) {
+  aux = S->aux;
+  S->aux.L = NULL;
+  d = (delivery){S, t, aux.L};
+  lua_pushlightuserdata(aux.L, &d);
+  if (cast_lua_resume(aux.L, 1, &nres) == LUA_OK) {
     lua_checkstack(t->co, nres);
-    lua_xmove(d.aux.L, t->co, nres);
-    cast_coroutine_put(S, d.aux, true);
+    lua_xmove(aux.L, t->co, nres);
+    cast_coroutine_put(S, aux, true);
+    (void)make_aux(S);
     return nres;
   }
-  (void)cast_hook_struck(S, d.aux.L);
+  (void)cast_hook_struck(S, aux.L);
   if (cast_protect(S, raise_protected, &d) != LUA_OK) {
     set_raise(t);
     t->raising = true;
   }
-  cast_coroutine_put(S, d.aux, false);
+  cast_coroutine_put(S, aux, false);
+  (void)make_aux(S);
   return 0;
 }
 

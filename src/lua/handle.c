@@ -2,9 +2,10 @@
    SPDX-License-Identifier: MIT
 
    The registry holds, under addresses of this file: the weak table of handles
-   (object -> handle), and under each type's address its metatable. The hidden
-   `pending` slot of the state owns a reference while a handle for it is being
-   allocated, so that running out of memory leaks nothing. */
+   (object -> handle), and under each type's address its metatable. To make a
+   handle takes memory, so a finalizer may run meanwhile, which may do anything:
+   receive handles, even one of the same object. Nothing is kept in the state in
+   between, and the handle gets its reference when it is there. */
 #include "handle.h"
 
 #include "state.h"
@@ -197,22 +198,19 @@ void cast_handle_note(lua_State *L, cast_handle *h) {
 }
 
 void cast_handle_push(lua_State *L, cast_object *o) {
-  cast_state *S = cast_state_find(L);
   cast_handle *h;
-  if (S == NULL) {
-    cast_unref(o);
-    cast_raise_closed(L);
-  }
-  if (S->pending != NULL) cast_unref(S->pending);
-  S->pending = o;
+  if (cast_state_find(L) == NULL) cast_raise_closed(L);
   luaL_checkstack(L, 4, NULL);
-  if (!cast_handle_find(L, o)) {
-    h = cast_handle_new(L, o->type, 0);
-    h->object = o;
-    S->pending = NULL; /* the handle's now */
-    cast_handle_note(L, h);
-  } else {
-    S->pending = NULL;
-    cast_unref(o);
+  if (cast_handle_find(L, o)) return;
+  h = cast_handle_new(L, o->type, 0);
+  if (CAST_UNLIKELY(cast_handle_find(L, o))) {
+    lua_remove(L, -2); /* the one that a finalizer has made meanwhile */
+    return;
   }
+  if (o->type == &cast_session_type)
+    cast_session_handle(CAST_CONTAINER(o, cast_session, object));
+  else
+    cast_ref(o);
+  h->object = o;
+  cast_handle_note(L, h);
 }

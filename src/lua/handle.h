@@ -31,8 +31,8 @@ cast_object *cast_handle_check(lua_State *L, int idx, const cast_type *type);
 struct cast_state;
 cast_object *cast_handle_sure(
   lua_State *L, struct cast_state *S, int idx, const cast_type *type);
-/* Pushes the handle of `o`. Takes over the caller's reference, also when it
-   raises (out of memory). */
+/* Pushes the handle of `o`, which the caller keeps alive meanwhile, also if it
+   raises (out of memory); a session may be without handles. */
 void cast_handle_push(lua_State *L, cast_object *o);
 /* Pushes a handle without an object, whose `object` the caller sets; then
    cast_handle_note makes it known. The handle stays on the top. size: see

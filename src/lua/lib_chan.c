@@ -73,6 +73,7 @@ static inline int chan_send_in(lua_State *L, cast_state *S) {
   if (lua_gettop(L) != 2 || !cast_quick_pack(L, 2, &t->core.waiter.msg)) {
     check_message(L);
     pack_message(L, S, &t->core.waiter.msg);
+    cast_enter_again(L, S, t);
   }
   t->arg = NULL;
   rc = cast_pass_send(c, &S->session, &t->core, &t->core.waiter);
@@ -289,17 +290,20 @@ int cast_lib_named(lua_State *L) {
   size_t size, capacity = 0;
   const char *name = luaL_checklstring(L, 1, &size);
   bool given = !lua_isnoneornil(L, 2);
+  cast_object **box;
   cast_chan *c;
   int rc;
   cast_state_here(L);
   if (given) capacity = check_capacity(L, 2);
+  box = cast_box_push(L);
   c = cast_runtime_named(name, size, given ? &capacity : NULL, &rc);
   if (c == NULL) {
     if (rc == CASTING_ENOMEM) cast_raise_memory(L);
     return luaL_argerror(L, 2,
       lua_pushfstring(L, "channel '%s' exists with another capacity", name));
   }
-  cast_handle_push(L, &c->object);
+  *box = &c->object;
+  cast_handle_push(L, *box);
   return 1;
 }
 
@@ -428,7 +432,7 @@ static void send_case(lua_State *L, cast_state *S, cast_extra *x, int i) {
   cast_pack_values(L, S, table + 3, n - 1, lua_tostring(L, table + 1), &m);
   if (x->ncases < (uint32_t)i) {
     cast_pack_undo(S->packer, L, &m);
-    luaL_error(L, "select called in the __save of a value of a select");
+    luaL_error(L, "select called in a __save or a finalizer, within a select");
   }
   x->cases[i - 1].chan = c;
   x->cases[i - 1].sending = true;
@@ -544,6 +548,7 @@ int cast_lib_select(lua_State *L) {
   t = now ? cast_scratch(L, S) : cast_enter(L, S, deadline);
   x = make_cases(L, t, n);
   for (uint32_t i = 1; i <= n; i++) read_case(L, S, x, (int)i);
+  if (!now) cast_enter_again(L, S, t);
   rc = cast_select(&S->session, now ? NULL : &t->core, x->cases, n, &which);
   t->arg = x->cases;
   if (rc == CAST_PARKED) {

@@ -190,7 +190,6 @@ static int session_tasks(lua_State *L) {
   }
   lua_createtable(L, (int)l->count, 0);
   for (uint32_t i = 0; i < l->count; i++) {
-    cast_ref(&l->at[i]->core.object);
     cast_handle_push(L, &l->at[i]->core.object);
     lua_rawseti(L, -2, (int)i + 1);
   }

@@ -71,7 +71,6 @@ static int task_name(lua_State *L) {
 
 static int task_session(lua_State *L) {
   cast_session *s = cast_ltask_check(L, 1)->core.session;
-  cast_session_handle(s);
   cast_handle_push(L, &s->object);
   return 1;
 }
@@ -261,12 +260,10 @@ int cast_lib_spawn(lua_State *L) {
 
 int cast_lib_self(lua_State *L) {
   cast_ltask *t = cast_current(cast_state_here(L));
-  if (t == NULL) {
+  if (t == NULL)
     lua_pushnil(L);
-  } else if (!cast_handle_find(L, &t->core.object)) {
-    cast_ref(&t->core.object);
+  else
     cast_handle_push(L, &t->core.object);
-  }
   return 1;
 }
 

@@ -97,8 +97,7 @@ int cast_monitor_unpack(
       cast_msg_data(m)[m->nrefs] != WIRE_OUTCOME)
     return 0;
   /* The handle anchors the task, also when it is none of the values. */
-  o = cast_ref(cast_msg_items(m)[0]);
-  cast_msg_drop(m);
+  o = cast_msg_items(m)[0];
   cast_handle_push(L, o);
   cast_ltask_outcome(L, S, self, CAST_CONTAINER(o, cast_ltask, core.object));
   if (!named) lua_remove(L, top + 1);

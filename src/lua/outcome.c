@@ -241,10 +241,12 @@ int cast_ltask_keep(lua_State *L) {
     lua_xmove(co, L, 1);
     lua_rawseti(L, -2, i);
   }
-  if (shared) pack_table(L, e->S, t, -1);
+  /* Packed last: a finalizer that runs meanwhile may use waiter.msg. */
   if (here) {
+    lua_pushvalue(L, -1);
     set_results(L, 2);
     t->stored = true;
   }
+  if (shared) pack_table(L, e->S, t, -1);
   return 0;
 }

@@ -188,8 +188,6 @@ int cast_rebuild_values(
     luaL_checkstack(L, CAST_MSG_INLINE, NULL);
   n = cast_unpack_simple(L, m);
   if (CAST_LIKELY(n >= 0)) return n;
-  n = cast_monitor_unpack(L, S, t, m);
-  if (n > 0) return n;
   b = S->rebuild != NULL ? S->rebuild : cast_alloc(sizeof *b);
   if (b == NULL) cast_raise_memory(L);
   S->rebuild = NULL;
@@ -199,7 +197,8 @@ int cast_rebuild_values(
   b->depth = L == t->co ? 0 : call_depth(L);
   cast_msg_move(&b->msg, m);
   S->rebuilds = b;
-  n = cast_unpack(S->packer, L, &b->msg);
+  n = cast_monitor_unpack(L, S, t, &b->msg);
+  if (n == 0) n = cast_unpack(S->packer, L, &b->msg);
   cast_rebuild_drop(S, t, b);
   for (link = &S->rebuilds; *link != b; link = &(*link)->outer) continue;
   *link = b->outer;
@@ -209,6 +208,22 @@ int cast_rebuild_values(
 }
 
 /* -- waiting -------------------------------------------------------------- */
+
+/* Does t have to wait in place, where it is now? Then there is a C stack for
+   that: false if there was no memory for one. */
+static bool find_place(lua_State *L, cast_state *S, cast_ltask *t) {
+  t->at = L;
+  t->in_place = L != t->co || !cast_yieldable(L);
+  if (CAST_HAS_YIELDK && !t->in_place) return true;
+  return (S->host != NULL ? cast_host_reserve(S->host)
+                          : cast_runner_reserve(S->session.runner)) == 0;
+}
+
+void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t) {
+  if (cast_wait_reserve(&t->core) == 0 && find_place(L, S, t)) return;
+  cast_unsend(L, S, t);
+  cast_raise_memory(L);
+}
 
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   cast_task *core = S->session.current;
@@ -225,24 +240,20 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
     cast_msg_drop(&core->waiter.msg); /* what a failed operation left */
   if (deadline_ns != OS_FOREVER && cast_wait_reserve(core) != 0)
     cast_raise_memory(L);
-  t->in_place = L != t->co || !cast_yieldable(L);
+#if !CAST_HAS_YIELDK
+  luaL_checkstack(L, CAST_MSG_INLINE, NULL); /* for plain results */
+  cast_deliver_ready(L, S);
+#endif
+  if (!find_place(L, S, t)) cast_raise_memory(L);
   if (CAST_UNLIKELY(S->rebuilds != NULL)) {
     if (t->in_place)
       drop_stale(L, S, t);
     else
       cast_rebuild_drop(S, t, NULL);
   }
-#if CAST_HAS_YIELDK
-  if (!t->in_place) return t;
-#else
-  luaL_checkstack(L, CAST_MSG_INLINE, NULL); /* for plain results */
-#endif
-  if (S->host != NULL) {
+  if (S->host != NULL && (!CAST_HAS_YIELDK || t->in_place)) {
     if (S->L == NULL) S->L = cast_main_thread(L);
     if (t == S->main) cast_hook_note(S, L);
-    if (cast_host_reserve(S->host) != 0) cast_raise_memory(L);
-  } else if (cast_runner_reserve(S->session.runner) != 0) {
-    cast_raise_memory(L);
   }
   return t;
 }

@@ -64,6 +64,10 @@ static cast_startup *choose(lua_State *L, cast_state *S) {
   if (s->L != NULL) return s;
   luaL_checkstack(L, 2, NULL);
   fresh = lua_newthread(L);
+  if (s->L != NULL) { /* a finalizer has spawned meanwhile */
+    lua_pop(L, 1);
+    return s;
+  }
   (void)cast_anchor(L, S);
   s->L = fresh;
   return s;

@@ -83,8 +83,6 @@ static void pool_close(cast_session *s) {
   cast_state *S = cast_state_of(s);
   S->closing = true;
   cast_timer_remove(&S->nag);
-  if (S->pending != NULL) cast_unref(S->pending);
-  S->pending = NULL;
   cast_state_unlua(S);
   cast_fixed_free(S->fixed);
   S->fixed = NULL;
@@ -266,8 +264,6 @@ void cast_state_end(lua_State *L) {
   cast_failures_flush(S);
   cast_handles_release(L);
   *box = NULL;
-  if (S->pending != NULL) cast_unref(S->pending);
-  S->pending = NULL;
   /* Should a task be stuck, its memory stays, and the session with it. */
   if (S->session.ntasks == 0) {
     cast_session_end(&S->session);

@@ -10,7 +10,11 @@
    2. A library function that may block calls cast_enter before it publishes
       anything: from there on nothing can fail.
    3. Whatever an operation owns while a Lua error may be raised is anchored:
-      in the task's waiter.msg, in a handle, or in `pending`. */
+      in the task's waiter.msg, in a rebuild (park.c), or in a handle or a box.
+   4. Whatever makes Lua values may run a finalizer, in the middle of an
+      operation of the task, and that may do operations of the same task. So
+      in between nothing lies in waiter.msg, and how the task waits is found
+      out afterwards (cast_enter_again). */
 #ifndef CAST_STATE_H
 #define CAST_STATE_H
 
@@ -51,7 +55,7 @@ struct cast_state {
      began. Atomic for the monitor, which looks whether it has changed. */
   _Atomic(lua_State *) main_thread;
   _Atomic(lua_Hook) hook;
-  cast_object *pending;  /* see invariant 3 */
+  cast_coroutine aux;    /* what finishes the next wait: deliver.c */
   cast_rebuild *rebuild; /* one that is free, or NULL */
   cast_startup startups[2];
   bool startup;           /* which of them takes new tasks */
@@ -415,6 +419,9 @@ void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co);
    where nothing can block, when cancelled, when out of memory. `deadline_ns`
    other than OS_FOREVER makes room for it. */
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns);
+/* The same once more, after Lua may have run anything in between (invariant 4);
+   but that it does not end a cancelled task, whose values are packed. */
+void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t);
 #if CAST_HAS_OURS
 /* The same without a deadline, where most often nothing has to be done. */
 static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
@@ -470,6 +477,8 @@ int cast_waker_finish(lua_State *L, cast_state *S, cast_ltask *t, int result);
 /* After the wait: pushes its results, or raises. */
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t);
 #if !CAST_HAS_YIELDK
+/* Sees to it that S->aux is there. Raises. */
+void cast_deliver_ready(lua_State *L, cast_state *S);
 /* After a yield of cast_park: pushes the results onto t's coroutine and
    returns how many, or prepares the raising of an error there. */
 int cast_deliver(cast_state *S, cast_ltask *t);

@@ -220,7 +220,13 @@ static bool start_own(cast_state *S, cast_ltask *t) {
 static int start_remote(cast_state *S, cast_ltask *t) {
   starting a = {S, {NULL, LUA_NOREF}};
   int status, nres;
-  if (cast_protect(S, start_protected, &a) != LUA_OK) {
+  cast_msg packed;
+  /* Not in waiter.msg: a finalizer may run meanwhile. */
+  cast_msg_move(&packed, &t->core.waiter.msg);
+  status = cast_protect(S, start_protected, &a);
+  cast_msg_drop(&t->core.waiter.msg);
+  cast_msg_move(&t->core.waiter.msg, &packed);
+  if (status != LUA_OK) {
     fail_to_start(t);
     return -1;
   }

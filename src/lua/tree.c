@@ -233,13 +233,16 @@ void cast_decode_tree(cast_packer *p, lua_State *L, uint32_t n,
 }
 
 int cast_decode_scalars(lua_State *L, cast_msg *msg) {
-  const unsigned char *at = msg->u.bytes, *end = at + msg->size;
+  /* A copy: strings take memory, so a finalizer may run, which may receive into
+     *msg. There is nothing in it to be freed. */
+  cast_msg copy = *msg;
+  const unsigned char *at = copy.u.bytes, *end = at + copy.size;
   int n = *at++ & WIRE_COUNT;
+  msg->size = 0;
   for (int i = 0; i < n; i++) {
     if (at >= end || !wire_is_scalar(*at)) cast_decode_corrupt(L);
     unsigned tag = *at++;
     at = cast_scalar_push(L, tag, at, end);
   }
-  msg->size = 0;
   return n;
 }
