@@ -345,7 +345,7 @@ static bool put_userdata(cast_encoder *e) {
   lua_State *L = e->L;
   cast_object *o = cast_handle_test(L, -1);
   if (o != NULL) {
-    bool self = o == e->p->packing;
+    bool self = o == e->results;
     if (!self) cast_handle_cross(L, o);
     cast_encoder_item_room(e);
     cast_encoder_item(e, self ? NULL : cast_ref(o));
@@ -488,11 +488,15 @@ static bool encode(cast_encoder *e, int first, int n, const char *what,
 void cast_encode(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_pack_how how, cast_msg *out) {
   const void *refused = NULL;
+  /* Not for what a finalizer packs meanwhile. */
+  cast_object *results = p->packing;
+  p->packing = NULL;
   p->message++;
   do {
     cast_encoder *e = cast_encoder_take(p, L);
     int top = e->base;
     e->how = how;
+    e->results = results;
     e->refused = refused;
     if (cast_tree_put(e, first, n)) {
       cast_encoder_finish(e, (uint32_t)n, out);

@@ -94,10 +94,11 @@ typedef struct cast_encoder {
   bool tree;        /* only scalars, strings, and tables without flags */
   bool moves;       /* there is userdata in it whose content moves */
   cast_pack_how how;
-  const void *refused; /* userdata that does not let go of its content */
-  int base;            /* see 2. */
-  const char *what;    /* for paths: "argument", */
-  int number;          /* and the first one's number */
+  cast_object *results; /* the packer's `packing` when it began */
+  const void *refused;  /* userdata that does not let go of its content */
+  int base;             /* see 2. */
+  const char *what;     /* for paths: "argument", */
+  int number;           /* and the first one's number */
 
   unsigned char *bytes;
   uint32_t size, capacity;

@@ -89,7 +89,9 @@ static int pack_protected(lua_State *L) {
   packing *p = lua_touserdata(L, 1);
   luaL_checkstack(L, p->n, "too many results");
   for (int i = 1; i <= p->n; i++) lua_rawgeti(L, 2, i);
+  cast_pack_results(p->S->packer, &p->t->core.object);
   cast_pack(p->S->packer, L, 3, p->n, "result", 0, &p->t->core.waiter.msg);
+  cast_pack_results(p->S->packer, NULL);
   return 0;
 }
 
@@ -97,7 +99,6 @@ static int pack_protected(lua_State *L) {
    elsewhere get a failure with the reason. Raises when out of memory. */
 static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i) {
   packing p = {S, t, 0};
-  cast_object *outer;
   int status;
   i = lua_absindex(L, i);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -107,9 +108,7 @@ static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i) {
   lua_pushcfunction(L, pack_protected);
   lua_pushlightuserdata(L, &p);
   lua_pushvalue(L, i);
-  outer = cast_pack_results(S->packer, &t->core.object);
   status = lua_pcall(L, 2, 0, 0);
-  (void)cast_pack_results(S->packer, outer);
   if (status != LUA_OK) {
     const char *why = lua_tostring(L, -1);
     t->unsendable = true;

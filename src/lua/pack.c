@@ -179,11 +179,7 @@ void cast_pack(cast_packer *p, lua_State *L, int first, int n, const char *what,
   cast_pack_as(p, L, first, n, what, base, CAST_PACK_SEND, out);
 }
 
-cast_object *cast_pack_results(cast_packer *p, cast_object *task) {
-  cast_object *before = p->packing;
-  p->packing = task;
-  return before;
-}
+void cast_pack_results(cast_packer *p, cast_object *task) { p->packing = task; }
 
 void cast_pack_number(double v, cast_msg *out) {
   unsigned char *bytes = out->u.bytes;

@@ -35,11 +35,10 @@ typedef enum { CAST_PACK_SEND, CAST_PACK_COPY, CAST_PACK_TRY } cast_pack_how;
 void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_pack_how how, cast_msg *out);
 
-/* What is packed from now on are results of this task (NULL: are not any
-   more): for a handle of it among them the message has NULL in place of a
-   reference, or the task would never go. See cast_msg_dup_of. Returns what was
-   set before. */
-cast_object *cast_pack_results(cast_packer *p, cast_object *task);
+/* What is packed next, at once, are results of this task (NULL: they have
+   been): for a handle of it among them the message has NULL in place of a
+   reference, or the task would never go. See cast_msg_dup_of. */
+void cast_pack_results(cast_packer *p, cast_object *task);
 
 /* Drops a message that this state has packed and that is not sent after all:
    what has moved is back. Does not raise. */

@@ -104,7 +104,7 @@ struct cast_packer {
   /* Names of own modules: pushes the module, or nothing. */
   bool (*module)(lua_State *L, const char *name, size_t size);
   const void *pinned;   /* the latest module's casting_transfer */
-  cast_object *packing; /* task whose results are being packed; not owned */
+  cast_object *packing; /* task whose results are packed next; not owned */
   uint32_t missed;      /* searches in vain since a module was loaded */
   bool rescued;         /* functions of modules have gone by name */
   uint64_t named[CAST_NAMES_BITS / 64]; /* filter: tables with names */

@@ -228,7 +228,9 @@ void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t) {
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   cast_task *core = S->session.current;
   cast_ltask *t;
-  if (CAST_UNLIKELY(core == NULL))
+  /* A finalizer on `work`, too, is between tasks: others run while it blocks,
+     and use that coroutine. */
+  if (CAST_UNLIKELY(core == NULL || L == S->work))
     luaL_error(L, "cannot block here: this is not in a task (a finalizer?)");
   t = cast_ltask_of(core);
   t->at = L;

@@ -76,7 +76,6 @@ static int pack_telling(lua_State *L) {
 void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
   int traceback, cast_msg *told) {
   telling t = {S, told};
-  cast_object *outer;
   int at = lua_gettop(L);
   bool ok = false;
   value = lua_absindex(L, value);
@@ -85,7 +84,6 @@ void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
   lua_pushstring(L, text);
   /* Should results of a task be half packed, in a __save that waits: this is
      none of them. */
-  outer = cast_pack_results(S->packer, NULL);
   for (int way = 0; way < 2 && !ok; way++) {
     lua_pushvalue(L, at + 1);
     lua_pushlightuserdata(L, &t);
@@ -94,7 +92,6 @@ void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
     ok = lua_pcall(L, 3, 0, 0) == LUA_OK;
     if (!ok) lua_pop(L, 1);
   }
-  (void)cast_pack_results(S->packer, outer);
   lua_settop(L, at);
 }
 

@@ -153,11 +153,21 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
 
 /* -- starting ------------------------------------------------------------- */
 
-/* Runs in the new coroutine: what the creator has packed. */
+/* A remote task that begins, and what its creator has packed: not in waiter.msg
+   while a finalizer may run, in which its coroutine is made or called. */
+typedef struct packed {
+  cast_ltask *task;
+  cast_msg msg;
+} packed;
+
+/* Runs in the new coroutine. */
 static int unpack_start(lua_State *L) {
-  cast_ltask *t = lua_touserdata(L, 1);
+  packed *p = lua_touserdata(L, 1);
+  cast_ltask *t = p->task;
   cast_state *S = cast_state_of(t->core.session);
   int n;
+  cast_msg_drop(&t->core.waiter.msg);
+  cast_msg_move(&t->core.waiter.msg, &p->msg);
   lua_settop(L, 0);
   n = cast_rebuild_values(L, S, t, &t->core.waiter.msg);
   if (lua_type(L, 1) == LUA_TSTRING) { /* source text from C */
@@ -219,14 +229,11 @@ static bool start_own(cast_state *S, cast_ltask *t) {
    of arguments, or -1: it has failed and is finished. */
 static int start_remote(cast_state *S, cast_ltask *t) {
   starting a = {S, {NULL, LUA_NOREF}};
+  packed p = {.task = t};
   int status, nres;
-  cast_msg packed;
-  /* Not in waiter.msg: a finalizer may run meanwhile. */
-  cast_msg_move(&packed, &t->core.waiter.msg);
-  status = cast_protect(S, start_protected, &a);
-  cast_msg_drop(&t->core.waiter.msg);
-  cast_msg_move(&t->core.waiter.msg, &packed);
-  if (status != LUA_OK) {
+  cast_msg_move(&p.msg, &t->core.waiter.msg);
+  if (cast_protect(S, start_protected, &a) != LUA_OK) {
+    cast_msg_drop(&p.msg);
     fail_to_start(t);
     return -1;
   }
@@ -234,8 +241,9 @@ static int start_remote(cast_state *S, cast_ltask *t) {
 #if CAST_LUA >= 502
   lua_pushcfunction(t->co, unpack_start);
 #endif
-  lua_pushlightuserdata(t->co, t);
+  lua_pushlightuserdata(t->co, &p);
   status = cast_lua_resume(t->co, 1, &nres);
+  cast_msg_drop(&p.msg);
   if (status != LUA_OK) {
     finish(S, t, status, nres);
     return -1;
