@@ -247,6 +247,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   cast_deliver_ready(L, S);
 #endif
   if (!find_place(L, S, t)) cast_raise_memory(L);
+  if (t->in_place) cast_stop_allow(S); /* should this be a finalizer */
   if (CAST_UNLIKELY(S->rebuilds != NULL)) {
     if (t->in_place)
       drop_stale(L, S, t);

@@ -103,9 +103,10 @@ static int allow_protected(lua_State *L) {
   return 0;
 }
 
-/* A host ends in a finalizer, where LuaJIT has no hooks; and where a yield is
-   taken for one of a hook, which ends the state of being in one, hooks being
-   allowed again. The coroutine that did it is not to be resumed. */
+/* In a finalizer LuaJIT has no hooks, and takes a yield for one of a hook, which
+   ends the state of being in one, hooks being allowed again. That must not be
+   the yield of a task that runs while a finalizer waits, or the host's end,
+   which is in one, too. The coroutine that did it is not to be resumed. */
 void cast_stop_allow(cast_state *S) {
   (void)cast_protect(S, allow_protected, NULL);
 }
