@@ -198,7 +198,10 @@ int cast_rebuild_values(
   cast_msg_move(&b->msg, m);
   S->rebuilds = b;
   n = cast_monitor_unpack(L, S, t, &b->msg);
-  if (n == 0) n = cast_unpack(S->packer, L, &b->msg);
+  if (n > 0)
+    cast_msg_drop(&b->msg);
+  else
+    n = cast_unpack(S->packer, L, &b->msg);
   cast_rebuild_drop(S, t, b);
   for (link = &S->rebuilds; *link != b; link = &(*link)->outer) continue;
   *link = b->outer;
@@ -208,6 +211,28 @@ int cast_rebuild_values(
 }
 
 /* -- waiting -------------------------------------------------------------- */
+
+#if CAST_LUAJIT
+static int nothing(lua_State *L) {
+  CAST_UNUSED(L);
+  return 0;
+}
+
+/* Other coroutines ran while L waited in place. LuaJIT notes which one runs,
+   for its compiled code, and sets that right when a C function is called or
+   returns, but not when it raises an error (its issue 1066), as may follow.
+   A hook that a signal has set fires in that call: too soon, for the wait is
+   not over yet, so it is set again. */
+static void runs_again(lua_State *L) {
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L), count = lua_gethookcount(L);
+  if (lua_cpcall(L, nothing, NULL) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_sethook(L, hook, mask, count);
+}
+#else
+#define runs_again(L) ((void)(L))
+#endif
 
 /* Does t have to wait in place, where it is now? Then there is a C stack for
    that: false if there was no memory for one. */
@@ -247,7 +272,10 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   cast_deliver_ready(L, S);
 #endif
   if (!find_place(L, S, t)) cast_raise_memory(L);
-  if (t->in_place) cast_stop_allow(S); /* should this be a finalizer */
+  if (CAST_LUAJIT && t->in_place) {
+    cast_stop_allow(S); /* should this be a finalizer */
+    runs_again(L);
+  }
   if (CAST_UNLIKELY(S->rebuilds != NULL)) {
     if (t->in_place)
       drop_stale(L, S, t);
@@ -352,28 +380,6 @@ static uint64_t guarded(cast_ltask *t, uint64_t deadline_ns) {
   if (x != NULL) x->limit_ns = deadline_ns;
   return next < deadline_ns ? next : deadline_ns;
 }
-
-#if CAST_LUAJIT
-static int nothing(lua_State *L) {
-  CAST_UNUSED(L);
-  return 0;
-}
-
-/* Other coroutines ran while L waited in place. LuaJIT notes which one runs,
-   for its compiled code, and sets that right when a C function is called or
-   returns, but not when it raises an error (its issue 1066), as may follow.
-   A hook that a signal has set fires in that call: too soon, for the wait is
-   not over yet, so it is set again. */
-static void runs_again(lua_State *L) {
-  lua_Hook hook = lua_gethook(L);
-  int mask = lua_gethookmask(L), count = lua_gethookcount(L);
-  if (lua_cpcall(L, nothing, NULL) == LUA_OK) return;
-  lua_pop(L, 1);
-  lua_sethook(L, hook, mask, count);
-}
-#else
-#define runs_again(L) ((void)(L))
-#endif
 
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   cast_finish finish) {

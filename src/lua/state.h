@@ -506,7 +506,7 @@ void cast_probe(lua_State *L); /* once per process; before any of these */
 
 /* -- monitor.c ------------------------------------------------------------ */
 
-/* If *m is what a monitor has sent: pushes its values, drops it, and returns
+/* If *m is what a monitor has sent: pushes its values, leaves it, and returns
    how many they are; else 0. Raises. */
 int cast_monitor_unpack(
   lua_State *L, cast_state *S, cast_ltask *self, cast_msg *m);

@@ -103,7 +103,7 @@ static int allow_protected(lua_State *L) {
   return 0;
 }
 
-/* In a finalizer LuaJIT has no hooks, and takes a yield for one of a hook, which
+/* In a finalizer LuaJIT has no hooks, and takes a yield for a hook's, which
    ends the state of being in one, hooks being allowed again. That must not be
    the yield of a task that runs while a finalizer waits, or the host's end,
    which is in one, too. The coroutine that did it is not to be resumed. */

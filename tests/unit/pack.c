@@ -60,23 +60,24 @@ void cast_handle_cross(lua_State *L, cast_object *o) {
 }
 
 void cast_handle_push(lua_State *L, cast_object *o) {
-  static cast_object *pending; /* of a push that raised */
-  if (pending != NULL) cast_unref(pending);
-  pending = o;
   cast_object **h = cast_lua_newuserdata(L, sizeof *h);
   *h = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &handle_key);
   lua_setmetatable(L, -2);
-  *h = o;
-  pending = NULL;
+  *h = cast_ref(o);
 }
 
 static int new_handle(lua_State *L) {
+  static cast_object *pending; /* should the push raise */
   cast_object *o = cast_alloc(sizeof *o);
   CAST_ALWAYS(o != NULL);
   cast_object_init(o, &object_type);
   objects_live++;
+  if (pending != NULL) cast_unref(pending);
+  pending = o;
   cast_handle_push(L, o);
+  pending = NULL;
+  cast_unref(o);
   return 1;
 }
 
