@@ -354,13 +354,20 @@ int cast_resumed(lua_State *L, int status, lua_KContext ctx) {
   cast_ltask *t = (cast_ltask *)ctx;
   cast_task *core = &t->core;
   CAST_UNUSED(status);
-  /* A message of one number has come, and nothing else is to be done. */
+  /* A message of one number has come, or one has gone, and nothing else is to
+     be done. */
   if (CAST_LIKELY(core->wait.result == 0 && t->arg == NULL &&
-                  core->wait.deadline.index == 0 &&
-                  !cast_msg_empty(&core->waiter.msg) &&
-                  cast_quick_unpack(L, &core->waiter.msg))) {
-    cast_wait_done(core);
-    return 1;
+                  core->wait.deadline.index == 0)) {
+    if (cast_msg_empty(&core->waiter.msg)) {
+      if (CAST_LIKELY(t->finish == cast_finish_send)) {
+        cast_wait_done(core);
+        lua_pushboolean(L, 1);
+        return 1;
+      }
+    } else if (CAST_LIKELY(cast_quick_unpack(L, &core->waiter.msg))) {
+      cast_wait_done(core);
+      return 1;
+    }
   }
   return cast_complete(L, cast_state_of(core->session), t);
 }

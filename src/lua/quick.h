@@ -15,14 +15,24 @@
 static inline bool cast_quick_pack(lua_State *L, int idx, cast_msg *m) {
   unsigned char *at = m->u.bytes;
 #if CAST_LUA >= 503
+  int64_t v;
   if (!lua_isinteger(L, idx)) return false;
-#else
-  if (lua_type(L, idx) != LUA_TNUMBER) return false;
+  v = (int64_t)lua_tointeger(L, idx);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  if (CAST_LIKELY(v == (int32_t)v)) {
+    /* One store, and one for the head: see cast_msg_move. */
+    m->u.word =
+      (WIRE_PLAIN | 1) | WIRE_INT32 << 8 | (uint64_t)(uint32_t)v << 16;
+    m->size = 2 + sizeof(int32_t);
+    m->nrefs = 0;
+    return true;
+  }
 #endif
   at[0] = WIRE_PLAIN | 1;
-#if CAST_LUA >= 503
-  at = wire_put_int(at + 1, (int64_t)lua_tointeger(L, idx));
+  at = wire_put_int(at + 1, v);
 #else
+  if (lua_type(L, idx) != LUA_TNUMBER) return false;
+  at[0] = WIRE_PLAIN | 1;
   at = wire_put_number(L, idx, at + 1);
 #endif
   m->size = (uint32_t)(at - m->u.bytes);
