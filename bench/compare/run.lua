@@ -24,7 +24,7 @@ local list = dofile(here .. "workloads.lua")
 local data = dofile(here .. "data.lua")
 
 local options = { rounds = 3, seconds = 0.1, data = "docs/benchmarks.tsv" }
-local LIMIT = 90 -- seconds for one run
+local LIMIT = 240 -- seconds for one run
 
 local i = 1
 while arg[i] do
