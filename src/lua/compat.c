@@ -2,6 +2,22 @@
    SPDX-License-Identifier: MIT */
 #include "compat.h"
 
+/* -- stacks --------------------------------------------------------------- */
+
+#if CAST_LUA < 502
+static int make_room(lua_State *co) {
+  const int *n = lua_touserdata(co, 1);
+  return lua_checkstack(co, *n) ? 0 : luaL_error(co, "stack overflow");
+}
+
+bool cast_lua_room(lua_State *co, int n) {
+  if (lua_cpcall(co, make_room, &n) == LUA_OK)
+    return lua_checkstack(co, n) != 0; /* need not grow any more */
+  lua_pop(co, 1);
+  return false;
+}
+#endif
+
 /* -- describe ------------------------------------------------------------- */
 
 static int call_tostring(lua_State *L) {

@@ -71,6 +71,15 @@ void luaL_traceback(lua_State *L, lua_State *L1, const char *msg, int level);
    memory: it does not call metamethods, except a string __tostring result. */
 const char *cast_lua_describe(lua_State *L, int i);
 
+/* Room for n more values on the stack of a coroutine that does not run. False:
+   there is none. (Before 5.2 lua_checkstack raises an error for want of memory,
+   which nobody catches there.) */
+#if CAST_LUA >= 502
+#define cast_lua_room(co, n) (lua_checkstack(co, n) != 0)
+#else
+bool cast_lua_room(lua_State *co, int n);
+#endif
+
 /* Resumes co with n arguments on its stack: LUA_OK, LUA_YIELD or an error;
    *nres is how many values lie on top. Call depth counts from zero: each
    resumption starts on a fresh stretch of C stack. */

@@ -22,6 +22,8 @@ void cast_open_coroutine(lua_State *L, cast_state *S) {
 #else
 
 #define CO lua_upvalueindex(2) /* of wrap's function */
+/* Slots that any stack has (EXTRA_STACK): to ask 5.1 for room is dear. */
+#define SPARE (CAST_LUA == 501 ? 4 : 0)
 
 /* What lua_resume does not refuse by itself, in the words of the library: NULL
    if nothing speaks against it. */
@@ -142,7 +144,7 @@ static int go_on(lua_State *L, lua_State *co, int n, bool wrap) {
 static int give_arguments(lua_State *L, lua_State *co, int first) {
   int n = lua_gettop(L) - first + 1;
   const char *why = refusal(L, co);
-  if (why == NULL && !lua_checkstack(co, n))
+  if (why == NULL && n > SPARE && !cast_lua_room(co, n))
     why = "too many arguments to resume";
   if (why != NULL) {
     lua_pushstring(L, why);

@@ -56,8 +56,13 @@ typedef struct delivery {
 /* Runs in a coroutine of its own: a finish may raise, and even block. */
 static int deliver_main(lua_State *L) {
   delivery *d = lua_touserdata(L, 1);
+  int n;
   lua_settop(L, 0);
-  return cast_complete(L, d->S, d->t);
+  n = cast_complete(L, d->S, d->t);
+  /* cast_enter has made room for so many. */
+  if (n > (int)CAST_MSG_INLINE && !cast_lua_room(d->t->co, n))
+    cast_raise_memory(L);
+  return n;
 }
 
 void cast_deliver_ready(lua_State *L, cast_state *S) {
@@ -125,7 +130,6 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   d = (delivery){S, t, aux.L};
   lua_pushlightuserdata(aux.L, &d);
   if (cast_lua_resume(aux.L, 1, &nres) == LUA_OK) {
-    lua_checkstack(t->co, nres);
     lua_xmove(aux.L, t->co, nres);
     cast_coroutine_put(S, aux, true);
     (void)make_aux(S);

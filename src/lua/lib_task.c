@@ -243,7 +243,7 @@ int cast_lib_spawn(lua_State *L) {
   if (!cast_starting_keep(L, S, t, n)) {
     cast_co_set(t, cast_coroutine_get(L, S));
     lua_settop(L, n + 1);
-    if (!lua_checkstack(t->co, n)) {
+    if (!cast_lua_room(t->co, n)) {
       cast_coroutine_put(S, cast_co(t), true);
       return luaL_error(L, "too many arguments to 'spawn'");
     }

@@ -13,6 +13,7 @@
 typedef struct cast_state cast_state;
 typedef struct cast_ltask cast_ltask;
 typedef struct cast_reason cast_reason;
+typedef struct cast_startup cast_startup;
 
 /* A coroutine and its anchor in the registry. */
 typedef struct cast_coroutine {
@@ -48,7 +49,7 @@ struct cast_ltask {
   cast_task core;
   lua_State *co;                 /* its coroutine */
   cast_finish finish;            /* of the wait under way */
-  void *arg;                     /* finish's own */
+  void *arg;                     /* finish's own; at first a cast_startup */
   cast_extra *extra;             /* made when first needed (cast_extra_make) */
   lua_State *at;                 /* the coroutine of its latest wait */
   _Atomic(cast_reason *) reason; /* (a) one reference; not NULL: it is to be
@@ -58,7 +59,6 @@ struct cast_ltask {
   _Atomic bool joined;    /* (a) somebody has received the failure */
   bool lent : 1;          /* its memory is from the session's slabs */
   bool remote : 1;        /* its function is still packed in core.waiter.msg */
-  bool startup : 1;       /* on which stack its values lie (starting.c) */
   bool fresh : 1;         /* not resumed yet */
   bool parked : 1;        /* yielded by cast_park, not by the user */
   bool in_place : 1;      /* the wait under way keeps the C stack */

@@ -6,16 +6,31 @@
    its function and arguments lie on the stack of a coroutine that is never run:
    so what is spawned by the thousand, and ends before the next one begins, uses
    the same coroutine again, and a task that waits for its turn costs some slots
-   instead of a coroutine. There are two such stacks, so that one can drain
-   while the other fills. Owner: the session's. Invariants:
-   1. A task with core.mark > 0 has that many values at `ref` of stack
-      `startup`, and counts in `waiting` of it.
-   2. With `waiting` at zero a stack is empty. */
+   instead of a coroutine. One such stack fills while others drain; a full one
+   is followed by another, for Lua limits how large a stack may be.
+   Owner: the session's. Invariants:
+   1. A task with core.mark > 0 has that many values at `ref` of the stack
+      `arg`, and counts in `waiting` of it.
+   2. With `waiting` at zero a stack is empty, and either the one that fills or
+      among the drained ones.
+   3. A stack has `sure` slots: cast_lua_room has made them, and a collector
+      that shrinks stacks leaves at least SURE_FIRST, and twice what is used. */
 #include "../mem.h"
 #include "state.h"
 
 #define ARGUMENTS_MAX 16u /* what fits any coroutine without growing it */
-#define SWITCH_AT 256     /* slots in use from which on the other is better */
+#define SWITCH_AT 256     /* slots in use from which on another is better */
+#define SLOTS 4096     /* of one stack at most; 5.1 takes no more than 8000 */
+#define SURE_FIRST 40  /* more than ARGUMENTS_MAX needs twice */
+#define DRAINED_MAX 2u /* kept, of the drained ones */
+
+struct cast_startup {
+  cast_list link;     /* of all the state's */
+  cast_startup *next; /* of the drained ones */
+  cast_coroutine co;
+  int sure;         /* slots, used or not */
+  uint32_t waiting; /* tasks that have something there */
+};
 
 /* -- coroutines ----------------------------------------------------------- */
 
@@ -52,55 +67,107 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
 
 /* -- tasks that have not begun -------------------------------------------- */
 
-/* The stack to put values on, made when first needed. Raises. */
-static cast_startup *choose(lua_State *L, cast_state *S) {
-  cast_startup *s = &S->startups[S->startup];
-  lua_State *fresh;
-  if (s->L != NULL && lua_gettop(s->L) >= SWITCH_AT &&
-      S->startups[!S->startup].waiting == 0) {
-    S->startup = !S->startup;
-    s = &S->startups[S->startup];
+/* Has it room for n values, and for a copy on its way to a coroutine? */
+static bool fits(cast_startup *s, int n) {
+  int top = lua_gettop(s->co.L), end = top + n + 1, want = 2 * top;
+  if (CAST_LIKELY(end <= s->sure)) return true;
+  if (end > SLOTS) return false;
+  if (want > SLOTS) want = SLOTS;
+  if (want < SURE_FIRST) want = SURE_FIRST;
+  if (!cast_lua_room(s->co.L, want - top)) return false;
+  s->sure = want;
+  return true;
+}
+
+static void shorten(cast_startup *s, int top) {
+  lua_settop(s->co.L, top);
+  if (s->sure > 2 * top && s->sure > SURE_FIRST)
+    s->sure = 2 * top > SURE_FIRST ? 2 * top : SURE_FIRST;
+}
+
+/* It is empty, and does not fill. */
+static void put_drained(cast_state *S, cast_startup *s) {
+  if (S->ndrained == DRAINED_MAX) {
+    cast_anchor_free(S, s->co.ref);
+    cast_list_remove(&s->link);
+    cast_free(s);
+    return;
   }
-  if (s->L != NULL) return s;
-  luaL_checkstack(L, 2, NULL);
-  fresh = lua_newthread(L);
-  if (s->L != NULL) { /* a finalizer has spawned meanwhile */
-    lua_pop(L, 1);
-    return s;
+  s->next = S->drained;
+  S->drained = s;
+  S->ndrained++;
+}
+
+/* NULL: out of memory. Raises. */
+static cast_startup *new_startup(lua_State *L, cast_state *S) {
+  cast_coroutine co = cast_coroutine_get(L, S);
+  cast_startup *s = cast_calloc(sizeof *s);
+  if (s == NULL) {
+    cast_coroutine_put(S, co, true);
+    return NULL;
   }
-  (void)cast_anchor(L, S);
-  s->L = fresh;
+  s->co = co;
+  cast_list_push(&S->startups, &s->link);
   return s;
+}
+
+/* The stack to put n values on; NULL: there is none. Raises. */
+static cast_startup *choose(lua_State *L, cast_state *S, int n) {
+  cast_startup *s = S->filling, *old;
+  if (CAST_LIKELY(s != NULL) &&
+      (lua_gettop(s->co.L) < SWITCH_AT || S->drained == NULL) && fits(s, n))
+    return s;
+  s = S->drained;
+  if (s != NULL) {
+    S->drained = s->next;
+    S->ndrained--;
+  } else {
+    s = new_startup(L, S);
+    if (s == NULL) return NULL;
+  }
+  old = S->filling; /* another one, if a finalizer has spawned meanwhile */
+  S->filling = s;
+  if (old != NULL && old->waiting == 0) put_drained(S, old);
+  return fits(s, n) ? s : NULL;
 }
 
 bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
   cast_startup *s;
   if ((unsigned)n > ARGUMENTS_MAX) return false;
-  s = choose(L, S);
-  /* One slot more: for the copy on its way to the coroutine. */
-  if (!lua_checkstack(s->L, n + 1)) return false;
-  t->ref = lua_gettop(s->L) + 1;
+  s = choose(L, S, n);
+  if (s == NULL) return false;
+  t->ref = lua_gettop(s->co.L) + 1;
+  t->arg = s;
   t->core.mark = (uint8_t)n;
-  t->startup = S->startup;
   s->waiting++;
-  lua_xmove(L, s->L, n);
+  lua_xmove(L, s->co.L, n);
   return true;
 }
 
 void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co) {
-  cast_startup *s = &S->startups[t->startup];
+  cast_startup *s = t->arg;
+  lua_State *L = s->co.L;
   int first = t->ref, end = first + t->core.mark;
   for (int i = first; i < end; i++) {
     if (co != NULL) {
-      lua_pushvalue(s->L, i);
-      lua_xmove(s->L, co, 1);
+      lua_pushvalue(L, i);
+      lua_xmove(L, co, 1);
     }
-    lua_pushnil(s->L);
-    lua_replace(s->L, i);
+    lua_pushnil(L);
+    lua_replace(L, i);
   }
   t->core.mark = 0;
-  if (--s->waiting == 0)
-    lua_settop(s->L, 0);
-  else if (end == lua_gettop(s->L) + 1)
-    lua_settop(s->L, first - 1);
+  t->arg = NULL;
+  if (--s->waiting > 0) {
+    if (end == lua_gettop(L) + 1) shorten(s, first - 1);
+    return;
+  }
+  shorten(s, 0);
+  if (s != S->filling) put_drained(S, s);
+}
+
+void cast_starting_fini(cast_state *S) {
+  cast_list *l;
+  while ((l = cast_list_shift(&S->startups)) != NULL)
+    cast_free(CAST_CONTAINER(l, cast_startup, link));
 }

@@ -64,6 +64,7 @@ static void free_state(cast_state *S) {
   cast_slabs_fini(&S->slabs);
   cast_free(S->rebuild);
   cast_free(S->idle);
+  cast_starting_fini(S);
   cast_free(S->host);
   cast_free(S);
   if (root != NULL) cast_session_drop(&root->session);
@@ -354,6 +355,7 @@ static cast_state *alloc_state(const char *name, size_t size) {
   atomic_init(&S->nag_ns, OS_FOREVER);
   cast_list_init(&S->children);
   cast_list_init(&S->sibling);
+  cast_list_init(&S->startups);
   S->close_post.run = on_close;
   return S;
 }

@@ -31,12 +31,6 @@
 
 #define CAST_SURE 16u /* see cast_state.sure; a power of two */
 
-/* Function and arguments of tasks that have not begun (starting.c). */
-typedef struct cast_startup {
-  lua_State *L;
-  uint32_t waiting; /* tasks that have something there */
-} cast_startup;
-
 struct cast_state {
   cast_session session;
   lua_State *L; /* main thread; NULL: a 5.1 host's, not known yet */
@@ -55,14 +49,16 @@ struct cast_state {
      began. Atomic for the monitor, which looks whether it has changed. */
   _Atomic(lua_State *) main_thread;
   _Atomic(lua_Hook) hook;
-  cast_coroutine aux;    /* what finishes the next wait: deliver.c */
-  cast_rebuild *rebuild; /* one that is free, or NULL */
-  cast_startup startups[2];
-  bool startup;           /* which of them takes new tasks */
+  cast_coroutine aux;     /* what finishes the next wait: deliver.c */
+  cast_rebuild *rebuild;  /* one that is free, or NULL */
+  cast_list startups;     /* of tasks that have not begun: starting.c */
+  cast_startup *filling;  /* what takes new ones, or NULL */
+  cast_startup *drained;  /* these are empty */
   cast_rebuild *rebuilds; /* the innermost of each task first */
   cast_coroutine *idle;   /* finished coroutines, to be used again */
   uint32_t nidle;
   uint32_t idle_room;
+  uint32_t ndrained;
   int anchors_used, anchors_room, anchors_free; /* anchor.c */
   cast_state *root; /* (i) the host whose end closes this one; may be self */
   cast_timer nag;   /* has tasks looked at that compute on (stop.c) */
@@ -412,6 +408,8 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean);
 bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n);
 /* They go to the coroutine's stack, which has room; NULL: nowhere. */
 void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co);
+/* Frees what there is for all that. */
+void cast_starting_fini(cast_state *S);
 
 /* -- park.c --------------------------------------------------------------- */
 
