@@ -127,7 +127,7 @@ int cast_session_stats(lua_State *L, cast_state *S) {
   if (S->host == NULL)
     set_count(
       L, "memory", atomic_load_explicit(&S->slabs.bytes, memory_order_relaxed));
-  if (S->slabs.max != 0) set_count(L, "memory_max", S->slabs.max);
+  if (S->memory_max != 0) set_count(L, "memory_max", S->memory_max);
   if (S->cpu_max != 0) set_number(L, "cpu", (double)used(S) * 1e-9);
   if (S->cpu_max != 0 && S->cpu_max != OS_FOREVER)
     set_number(L, "cpu_max", (double)S->cpu_max * 1e-9);

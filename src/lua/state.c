@@ -553,7 +553,7 @@ cast_state *cast_state_make(cast_state *root, const cast_options *o) {
   if (name == NULL) name = default_name(made, sizeof made);
   S = alloc_state(name, strlen(name));
   if (S == NULL || cast_sched_first() != 0) goto no_memory;
-  S->slabs.max = o->memory_max;
+  S->slabs.max = S->memory_max = o->memory_max;
   S->cpu_max = o->cpu_max;
   m.S = S;
   if (cast_session_init(&S->session, &cast_pool_ops, false) != 0 ||

@@ -76,6 +76,7 @@ struct cast_state {
   const void *sure[CAST_SURE];
   size_t unseen;        /* bytes the collector is to be told of: handle.c */
   cast_slabs slabs;     /* memory of the Lua state; not a host's */
+  size_t memory_max;    /* (i) 0: no limit; slabs.max is another at times */
   uint64_t cpu_max;     /* (i) 0: cpu is not measured */
   uint64_t cpu_from;    /* its thread's when the slice began */
   _Atomic uint64_t cpu; /* (a) used in slices that have ended */

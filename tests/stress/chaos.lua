@@ -150,6 +150,10 @@ local actions = {
     local task = tasks[random(100)]
     if task then task:join(0) end
   end,
+  function()
+    local session = some(sessions)
+    if session then pcall(session.stats, session) end
+  end,
   function() casting.sleep(0.0005) end,
 }
 
