@@ -49,7 +49,7 @@ struct cast_ltask {
   cast_task core;
   lua_State *co;                 /* its coroutine */
   cast_finish finish;            /* of the wait under way */
-  void *arg;                     /* finish's own; at first a cast_startup */
+  void *arg;                     /* finish's own */
   cast_extra *extra;             /* made when first needed (cast_extra_make) */
   lua_State *at;                 /* the coroutine of its latest wait */
   _Atomic(cast_reason *) reason; /* (a) one reference; not NULL: it is to be

@@ -9,8 +9,10 @@
    instead of a coroutine. One such stack fills while others drain; a full one
    is followed by another, for Lua limits how large a stack may be.
    Owner: the session's. Invariants:
-   1. A task with core.mark > 0 has that many values at `ref` of the stack
-      `arg`, and counts in `waiting` of it.
+   1. A task with core.mark > 0 has that many values at slot `ref` % SLOTS of
+      stack `ref` / SLOTS, and counts in `waiting` of it. (Not in a field that
+      operations use: a finalizer may run just before the task begins, and do
+      anything in its name.)
    2. With `waiting` at zero a stack is empty, and either the one that fills or
       among the drained ones.
    3. A stack has `sure` slots: cast_lua_room has made them, and a collector
@@ -18,14 +20,17 @@
 #include "../mem.h"
 #include "state.h"
 
+#include <limits.h>
+
 #define ARGUMENTS_MAX 16u /* what fits any coroutine without growing it */
 #define SWITCH_AT 256     /* slots in use from which on another is better */
-#define SLOTS 4096     /* of one stack at most; 5.1 takes no more than 8000 */
+#define SLOTS 4096 /* of one stack at most; 5.1 takes no more than 8000 */
+#define STACKS_MAX (INT_MAX / SLOTS)
 #define SURE_FIRST 40  /* more than ARGUMENTS_MAX needs twice */
 #define DRAINED_MAX 2u /* kept, of the drained ones */
 
 struct cast_startup {
-  cast_list link;     /* of all the state's */
+  uint32_t place;     /* in S->startups */
   cast_startup *next; /* of the drained ones */
   cast_coroutine co;
   int sure;         /* slots, used or not */
@@ -89,7 +94,7 @@ static void shorten(cast_startup *s, int top) {
 static void put_drained(cast_state *S, cast_startup *s) {
   if (S->ndrained == DRAINED_MAX) {
     cast_anchor_free(S, s->co.ref);
-    cast_list_remove(&s->link);
+    S->startups[s->place] = NULL;
     cast_free(s);
     return;
   }
@@ -98,16 +103,34 @@ static void put_drained(cast_state *S, cast_startup *s) {
   S->ndrained++;
 }
 
-/* NULL: out of memory. Raises. */
+/* A free place in S->startups: there are few, and one is looked for at most
+   once in hundreds of tasks. STACKS_MAX: there is none. */
+static uint32_t free_place(cast_state *S) {
+  uint32_t i = 0, room = S->startups_room == 0 ? 2 : S->startups_room * 2;
+  cast_startup **startups;
+  while (i < S->startups_room && S->startups[i] != NULL) i++;
+  if (i < S->startups_room) return i;
+  if (room > STACKS_MAX) return STACKS_MAX;
+  startups = cast_realloc(S->startups, room * sizeof(cast_startup *));
+  if (startups == NULL) return STACKS_MAX;
+  memset(startups + i, 0, (room - i) * sizeof(cast_startup *));
+  S->startups = startups;
+  S->startups_room = room;
+  return i;
+}
+
+/* NULL: there can be no more. Raises. */
 static cast_startup *new_startup(lua_State *L, cast_state *S) {
   cast_coroutine co = cast_coroutine_get(L, S);
-  cast_startup *s = cast_calloc(sizeof *s);
+  uint32_t place = free_place(S); /* now: that may have run a finalizer */
+  cast_startup *s = place < STACKS_MAX ? cast_calloc(sizeof *s) : NULL;
   if (s == NULL) {
     cast_coroutine_put(S, co, true);
     return NULL;
   }
   s->co = co;
-  cast_list_push(&S->startups, &s->link);
+  s->place = place;
+  S->startups[place] = s;
   return s;
 }
 
@@ -136,8 +159,7 @@ bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
   if ((unsigned)n > ARGUMENTS_MAX) return false;
   s = choose(L, S, n);
   if (s == NULL) return false;
-  t->ref = lua_gettop(s->co.L) + 1;
-  t->arg = s;
+  t->ref = (int)s->place * SLOTS + lua_gettop(s->co.L) + 1;
   t->core.mark = (uint8_t)n;
   s->waiting++;
   lua_xmove(L, s->co.L, n);
@@ -145,9 +167,9 @@ bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
 }
 
 void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co) {
-  cast_startup *s = t->arg;
+  cast_startup *s = S->startups[t->ref / SLOTS];
   lua_State *L = s->co.L;
-  int first = t->ref, end = first + t->core.mark;
+  int first = t->ref % SLOTS, end = first + t->core.mark;
   for (int i = first; i < end; i++) {
     if (co != NULL) {
       lua_pushvalue(L, i);
@@ -157,7 +179,6 @@ void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co) {
     lua_replace(L, i);
   }
   t->core.mark = 0;
-  t->arg = NULL;
   if (--s->waiting > 0) {
     if (end == lua_gettop(L) + 1) shorten(s, first - 1);
     return;
@@ -167,7 +188,6 @@ void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co) {
 }
 
 void cast_starting_fini(cast_state *S) {
-  cast_list *l;
-  while ((l = cast_list_shift(&S->startups)) != NULL)
-    cast_free(CAST_CONTAINER(l, cast_startup, link));
+  for (uint32_t i = 0; i < S->startups_room; i++) cast_free(S->startups[i]);
+  cast_free(S->startups);
 }

@@ -355,7 +355,6 @@ static cast_state *alloc_state(const char *name, size_t size) {
   atomic_init(&S->nag_ns, OS_FOREVER);
   cast_list_init(&S->children);
   cast_list_init(&S->sibling);
-  cast_list_init(&S->startups);
   S->close_post.run = on_close;
   return S;
 }

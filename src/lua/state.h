@@ -49,15 +49,16 @@ struct cast_state {
      began. Atomic for the monitor, which looks whether it has changed. */
   _Atomic(lua_State *) main_thread;
   _Atomic(lua_Hook) hook;
-  cast_coroutine aux;     /* what finishes the next wait: deliver.c */
-  cast_rebuild *rebuild;  /* one that is free, or NULL */
-  cast_list startups;     /* of tasks that have not begun: starting.c */
-  cast_startup *filling;  /* what takes new ones, or NULL */
-  cast_startup *drained;  /* these are empty */
-  cast_rebuild *rebuilds; /* the innermost of each task first */
-  cast_coroutine *idle;   /* finished coroutines, to be used again */
+  cast_coroutine aux;      /* what finishes the next wait: deliver.c */
+  cast_rebuild *rebuild;   /* one that is free, or NULL */
+  cast_startup **startups; /* of tasks that have not begun: starting.c */
+  cast_startup *filling;   /* what takes new ones, or NULL */
+  cast_startup *drained;   /* these are empty */
+  cast_rebuild *rebuilds;  /* the innermost of each task first */
+  cast_coroutine *idle;    /* finished coroutines, to be used again */
   uint32_t nidle;
   uint32_t idle_room;
+  uint32_t startups_room;
   uint32_t ndrained;
   int anchors_used, anchors_room, anchors_free; /* anchor.c */
   cast_state *root; /* (i) the host whose end closes this one; may be self */
