@@ -145,11 +145,14 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   return 0;
 }
 
+bool cast_deliver_raises(lua_State *L) { return lua_gethook(L) == raise_hook; }
+
 void cast_deliver_end(cast_ltask *t) {
-  if (t->raising && lua_gethook(t->co) == raise_hook)
+  if (t->raising && cast_deliver_raises(t->co))
     cast_hook_clear(t->co); /* it ended without an instruction */
   t->raising = false;
 }
 #else
+bool cast_deliver_raises(lua_State *L) { return CAST_UNUSED(L), false; }
 void cast_deliver_end(cast_ltask *t) { CAST_UNUSED(t); }
 #endif

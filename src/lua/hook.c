@@ -158,6 +158,9 @@ void cast_hook_poke(cast_session *s) {
   /* A debugger's or profiler's hook goes before a fair share; the pool makes
      up for it with another thread. */
   if (lua_gethook(L) != NULL && !cast_stop_wanted(S)) return;
+  /* The hook that raises what the task's wait has ended with has not been
+     called yet. It looks after the next poke itself. */
+  if (cast_deliver_raises(L)) return;
   lua_sethook(L, cast_hook, LUA_MASKCOUNT, 1);
 }
 

@@ -483,6 +483,9 @@ void cast_deliver_ready(lua_State *L, cast_state *S);
    returns how many, or prepares the raising of an error there. */
 int cast_deliver(cast_state *S, cast_ltask *t);
 #endif
+/* Is L to raise such an error at its next instruction? In a signal handler,
+   too. */
+bool cast_deliver_raises(lua_State *L);
 /* The stretch that followed is over. */
 void cast_deliver_end(cast_ltask *t);
 /* Pushes the values of *m, which becomes empty, and returns how many. Raises
