@@ -12,13 +12,13 @@ end
 
 local function resume_on()
   local unpack = table.unpack or rawget(_G, "unpack")
-  local values, keep = {}, {}
+  local values, kept = {}, nil
   for i = 1, 1900 do values[i] = i end
   while true do
     local co = coroutine.wrap(function()
       while true do coroutine.yield() end
     end)
-    keep[#keep + 1] = co
+    kept = {co, kept}
     co(unpack(values, 1, 300))
     co(unpack(values))
   end
