@@ -232,7 +232,8 @@ static bool is_simple(const unsigned char *at, const unsigned char *end) {
 
 int cast_unpack_plain(lua_State *L, cast_msg *msg) {
   if (msg->nrefs > 0 || msg->size > CAST_MSG_INLINE ||
-      (*msg->u.bytes & WIRE_PLAIN) == 0)
+      (*msg->u.bytes & WIRE_PLAIN) == 0 ||
+      (*msg->u.bytes & WIRE_COUNT) > LUA_MINSTACK)
     return -1;
   return cast_decode_scalars(L, msg);
 }

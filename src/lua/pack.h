@@ -50,8 +50,8 @@ void cast_pack_undo(cast_packer *p, lua_State *L, cast_msg *m);
 int cast_unpack(cast_packer *p, lua_State *L, cast_msg *msg);
 
 /* For messages that only hold nils, booleans and numbers: pushes without
-   allocating or raising (the caller has ensured CAST_MSG_INLINE free stack
-   slots), drops *msg, returns the count; -1 if *msg holds anything else. */
+   allocating or raising (the caller has ensured LUA_MINSTACK free stack slots),
+   drops *msg, returns the count; -1 if *msg holds anything else, or more. */
 int cast_unpack_plain(lua_State *L, cast_msg *msg);
 
 /* The same, also for short strings: may raise when out of memory; then *msg

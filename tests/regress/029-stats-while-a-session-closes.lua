@@ -6,10 +6,12 @@ local casting = require "casting"
 for _ = 1, 300 do
   local session = casting.session{memory = 1000000}
   session:spawn(function() end)
-  local closer = casting.spawn(session.close, session)
+  local closer, closed = casting.spawn(session.close, session), nil
   repeat
     local ok, stats = pcall(session.stats, session) -- not: it has closed
     assert(not ok or stats.memory_max == 1000000)
     casting.yield()
-  until closer:status() == "done"
+    closed = closer:join(0)
+  until closed ~= nil
+  assert(closed)
 end
