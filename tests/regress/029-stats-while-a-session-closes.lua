@@ -6,7 +6,8 @@ local casting = require "casting"
 for _ = 1, 300 do
   local session = casting.session{memory = 1000000}
   session:spawn(function() end)
-  local closer, closed = casting.spawn(session.close, session), nil
+  local closer = casting.spawn(session.close, session)
+  local closed
   repeat
     local ok, stats = pcall(session.stats, session) -- not: it has closed
     assert(not ok or stats.memory_max == 1000000)
