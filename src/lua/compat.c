@@ -5,16 +5,20 @@
 /* -- stacks --------------------------------------------------------------- */
 
 #if CAST_LUA < 502
+/* Ends by an error: after a return 5.1 may collect garbage, and that makes the
+   stack small again. */
 static int make_room(lua_State *co) {
-  const int *n = lua_touserdata(co, 1);
-  return lua_checkstack(co, *n) ? 0 : luaL_error(co, "stack overflow");
+  int *n = lua_touserdata(co, 1);
+  if (lua_checkstack(co, *n + 1)) *n = 0;
+  lua_pushnil(co);
+  return lua_error(co);
 }
 
 bool cast_lua_room(lua_State *co, int n) {
-  if (lua_cpcall(co, make_room, &n) == LUA_OK)
-    return lua_checkstack(co, n) != 0; /* need not grow any more */
+  int lacking = n;
+  (void)lua_cpcall(co, make_room, &lacking);
   lua_pop(co, 1);
-  return false;
+  return lacking == 0 && lua_checkstack(co, n); /* need not grow any more */
 }
 #endif
 

@@ -119,6 +119,8 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
       return n;
     }
   }
+  /* Before its wait is looked at, which may end for want of time. */
+  if (CAST_UNLIKELY(cast_guarded(t))) (void)cast_guard_meet(t, t->co, os_now());
   if (S->aux.L == NULL && !make_aux(S)) {
     set_raise(t); /* a nil error */
     t->raising = true;

@@ -8,6 +8,9 @@
    more, and so does a `__close` handler, which shields itself. Of those past
    their time the outermost is raised: again in each call until its guard is
    left, so that nothing is caught by mistake for good (Trio's levels).
+   What comes while the task waits for its turn counts from its turn on, or of
+   many that are cancelled together the last had no time to clean up; but from
+   its own time on, if it came into a shield.
    Invariants:
    1. A guard is in its task's list from its making until it is left, until
       the task ends, or until its userdata is collected.
@@ -25,8 +28,10 @@ struct cast_guard {
   cast_ltask *task;  /* NULL: not in a list */
   lua_State *L;      /* where it was made */
   uint64_t deadline_ns;
-  uint64_t grace_ns; /* how long a shield holds */
+  uint64_t looked_ns; /* when the task was first found to compute after that */
+  uint64_t grace_ns;  /* how long a shield holds */
   bool shield;
+  bool met;    /* the task has had a turn since deadline_ns */
   bool raised; /* its timeout has been, at least once */
 };
 
@@ -162,6 +167,15 @@ typedef struct verdict {
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
+static bool counts(const cast_guard *g, lua_State *L) {
+  return g->L == L || is_live(g->L);
+}
+
+static uint64_t cancelled_ns(const cast_ltask *t) {
+  if (t->extra != NULL && t->extra->met_ns != 0) return t->extra->met_ns;
+  return t->core.cancelled_ns;
+}
+
 /* Whether a time has come; notes that, or when it will. */
 static bool is_past(verdict *v, uint64_t at, uint64_t now) {
   if (at <= now)
@@ -177,7 +191,7 @@ static verdict judge(cast_ltask *t, uint64_t now) {
   uint64_t grace = 0; /* of the shields passed */
   for (cast_guard *g = cast_guards(t); g != NULL; g = g->outer) {
     uint64_t at = g->deadline_ns;
-    if (g->L != L && !is_live(g->L)) continue;
+    if (!counts(g, L)) continue;
     if (g->shield) {
       if (grace < g->grace_ns) grace = g->grace_ns;
       continue;
@@ -189,7 +203,7 @@ static verdict judge(cast_ltask *t, uint64_t now) {
     if (is_past(&v, at, now)) v.guard = g;
   }
   if (t->core.cancelled) {
-    uint64_t at = t->core.cancelled_ns;
+    uint64_t at = cancelled_ns(t);
     if (grace > 0)
       at = later(at, grace);
     else if (cleaning(L, t, NULL))
@@ -228,15 +242,26 @@ static bool push_verdict(lua_State *L, cast_ltask *t, const verdict *v) {
 uint64_t cast_guard_late(
   lua_State *L, cast_ltask *t, uint64_t now_ns, uint64_t *late_ns) {
   verdict v = judge(t, now_ns);
-  *late_ns = now_ns - v.since_ns;
-  return push_verdict(L, t, &v) ? 0 : v.next_ns;
+  uint64_t *looked = &v.since_ns;
+  if (!v.cancel && v.guard == NULL) return later(v.next_ns, CAST_STOP_NS);
+  if (now_ns < v.since_ns + CAST_STOP_NS) return v.since_ns + CAST_STOP_NS;
+  if (!v.cancel)
+    looked = &v.guard->looked_ns;
+  else if (t->extra != NULL)
+    looked = &t->extra->looked_ns;
+  if (*looked == 0) *looked = now_ns;
+  if (now_ns < *looked + CAST_STOP_NS) return *looked + CAST_STOP_NS;
+  *late_ns = now_ns - *looked;
+  push_verdict(L, t, &v);
+  return 0;
 }
 
 void cast_guard_check(lua_State *L, cast_ltask *t, uint64_t now_ns) {
-  uint64_t late;
+  verdict v;
   cast_cancel_note(t);
-  if (cast_guard_late(L, t, now_ns, &late) != 0) return;
-  if (late >= CAST_INSIST_NS) cast_stop_insist(t->at, t);
+  v = judge(t, now_ns);
+  if (!push_verdict(L, t, &v)) return;
+  if (now_ns - v.since_ns >= CAST_INSIST_NS) cast_stop_insist(t->at, t);
   lua_error(L);
 }
 
@@ -245,11 +270,26 @@ uint64_t cast_guard_next(cast_ltask *t, uint64_t now_ns) {
   return v.cancel || v.guard != NULL ? now_ns : v.next_ns;
 }
 
-uint64_t cast_guard_soonest(cast_ltask *t) {
-  uint64_t at = t->core.cancelled ? t->core.cancelled_ns : OS_FOREVER;
-  for (cast_guard *g = cast_guards(t); g != NULL; g = g->outer)
-    at = earlier(at, g->deadline_ns);
-  return at;
+uint64_t cast_guard_meet(cast_ltask *t, lua_State *L, uint64_t now_ns) {
+  uint64_t soonest = OS_FOREVER;
+  bool shielded = false;
+  for (cast_guard *g = cast_guards(t); g != NULL; g = g->outer) {
+    if (g->shield) {
+      shielded = shielded || counts(g, L);
+    } else if (!g->met && g->deadline_ns <= now_ns) {
+      g->met = true;
+      if (!shielded && !cleaning(L, t, g)) g->deadline_ns = now_ns;
+    }
+    soonest = earlier(soonest, g->deadline_ns);
+  }
+  if (t->core.cancelled) {
+    cast_extra *x = cast_extra_make(t); /* none: the earlier time counts */
+    if (x != NULL && x->met_ns == 0)
+      x->met_ns =
+        shielded || cleaning(L, t, NULL) ? t->core.cancelled_ns : now_ns;
+    soonest = earlier(soonest, cancelled_ns(t));
+  }
+  return soonest;
 }
 
 /* The wait began before there was anything to be spared from, which has just

@@ -41,6 +41,8 @@ typedef struct cast_extra {
   struct cast_failure *failure; /* of a failed task; fixed at its end */
   struct cast_guard *guards;    /* it is in, the innermost first */
   uint64_t limit_ns;            /* the deadline of the call that waits */
+  uint64_t met_ns;              /* cancelled: since when that counts; 0 */
+  uint64_t looked_ns;           /* and since when it computes nevertheless */
 } cast_extra;
 
 /* core.mark of a fresh one: how many values it starts with, if they are not in

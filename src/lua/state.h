@@ -292,14 +292,15 @@ void cast_cancel_forget(cast_ltask *t);
 
 /* Is t past its time at now_ns, or a guard that t->at is in? Raises then. */
 void cast_guard_check(lua_State *L, cast_ltask *t, uint64_t now_ns);
-/* The same question for whoever wants to choose the moment: pushes the error
-   and returns 0, or returns when it will be. *late_ns: by how much. */
+/* The same for a task that computes (stop.c): pushes the error, stores since
+   how long it is known to compute, and returns 0, or when to look again. */
 uint64_t cast_guard_late(
   lua_State *L, cast_ltask *t, uint64_t now_ns, uint64_t *late_ns);
 /* When a wait that begins now must end for that reason; OS_FOREVER. */
 uint64_t cast_guard_next(cast_ltask *t, uint64_t now_ns);
-/* The earliest of its deadlines, whether it is in force now or not. */
-uint64_t cast_guard_soonest(cast_ltask *t);
+/* t is about to go on in L: what has come meanwhile counts from now on. Returns
+   the earliest of these and of its deadlines, in force or not. */
+uint64_t cast_guard_meet(cast_ltask *t, lua_State *L, uint64_t now_ns);
 /* ops->spared: see session.h. */
 uint64_t cast_guard_spared(cast_task *t, uint64_t now_ns);
 /* The task ends: its guards, if there are still some, forget it. */

@@ -3,10 +3,12 @@
 
    A task past its time (cancelled, or a guard's deadline has passed) meets an
    error at its blocking calls. One that makes none is interrupted by a hook
-   (hook.c): CAST_STOP_NS after its time the error is raised wherever it is,
-   once, so that its clean-up can run; and from CAST_INSIST_NS on at every
-   instruction, whatever catches it. Never in a shield or a __close handler
-   (guard.c), nor in a finalizer: Lua runs those without hooks.
+   (hook.c): the first look from CAST_STOP_NS after its time on finds that it
+   computes, and CAST_STOP_NS later the error is raised wherever it is, once, so
+   that its clean-up can run; and CAST_INSIST_NS later at every instruction,
+   whatever catches it. (Two looks, for it may only have collected garbage until
+   the first.) Never in a shield or a __close handler, nor in a finalizer: Lua
+   runs those without hooks.
 
    Who brings the hook about: a timer of the state, the *nag*. It has the
    worker that runs the session poked. (A host's tasks are watched by another,
@@ -149,7 +151,7 @@ void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
     return;
   }
   t->at = L;
-  next = cast_guard_late(L, t, now - CAST_STOP_NS, &late);
+  next = cast_guard_late(L, t, now, &late);
   if (next == 0) {
     cast_nag_at(S, now + CAST_NAG_NS, now);
     t->hooked = true;
@@ -159,7 +161,7 @@ void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
       cast_hook_clear(L);
     lua_error(L);
   }
-  if (next != OS_FOREVER) cast_nag_at(S, next + CAST_STOP_NS, now);
+  cast_nag_at(S, next, now);
 }
 
 void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L) {
@@ -167,9 +169,10 @@ void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L) {
   if (t == S->main) return;
   if (S->host != NULL && atomic_load_explicit(&S->ending, memory_order_relaxed))
     cast_stop_hook(L, CAST_WATCH_COUNT);
-  if (cast_guarded(t) && (at = cast_guard_soonest(t)) != OS_FOREVER) {
-    now = os_now();
-    at += CAST_STOP_NS;
-    cast_nag_at(S, at > now ? at : now + CAST_NAG_NS, now);
-  }
+  if (!cast_guarded(t)) return;
+  now = os_now();
+  at = cast_guard_meet(t, L, now);
+  if (at == OS_FOREVER) return;
+  at += CAST_STOP_NS;
+  cast_nag_at(S, at > now ? at : now + CAST_NAG_NS, now);
 }
