@@ -13,7 +13,8 @@
    Owner: the session's. Invariants:
    1. `running` is the coroutine that executes, whenever it is not NULL: set
       before each resumption of a coroutine, by us or by coroutine.resume and
-      wrap (coroutine.c), and set back before anything can be freed.
+      wrap (coroutine.c), and set back before anything can be freed, and while a
+      task waits in place. It is NULL while a task is started or ended.
    2. `through`: each coroutine between `running` and the task's own was
       resumed by our coroutine.resume or wrap, and all of them can yield. Only
       then a hook may yield without anybody's noticing.
@@ -114,6 +115,7 @@ static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
   lua_State *running = atomic_load_explicit(&S->running, memory_order_relaxed);
   if (cast_host_reserve(S->host) != 0) return;
   if (!S->session.ops->interrupted(&S->session)) return;
+  atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
   cast_task_yield(&t->core);
   cast_task_block(&t->core);
   atomic_store_explicit(&S->running, running, memory_order_relaxed);

@@ -401,6 +401,8 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
 #endif
   if (t->in_place) {
     bool through = S->through;
+    /* Relaxed: read by its own thread. Other tasks run meanwhile. */
+    atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
     if (t == S->main)
       cast_host_block(S->host);
     else

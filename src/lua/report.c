@@ -25,7 +25,7 @@ struct cast_failure {
   cast_list link;        /* (lock) */
   cast_ltask *task;      /* (i) whose record this is; no reference */
   bool said;             /* (lock) */
-  cast_msg told;         /* 1: {error =, traceback =}, or empty */
+  cast_msg told;         /* 1: {error =, traceback =}; empty: the texts */
   const char *error;     /* (i) into text */
   const char *traceback; /* (i) into text */
   char text[];           /* (i) error, traceback */
@@ -95,6 +95,31 @@ void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
   lua_settop(L, at);
 }
 
+static unsigned char *put_text(unsigned char *at, const char *text) {
+  size_t size = strlen(text);
+  *at++ = WIRE_STR32;
+  at = wire_put_u32(at, (uint32_t)size);
+  return wire_put(at, text, size);
+}
+
+/* The same of the texts alone, without Lua, which had no memory. */
+static bool pack_texts(const cast_failure *f, cast_msg *m) {
+  static const char error[] = "error", traceback[] = "traceback";
+  size_t size = 1 + 9 + 4 * 5 + sizeof error - 1 + sizeof traceback - 1 +
+                strlen(f->error) + strlen(f->traceback);
+  unsigned char *at;
+  if (size > UINT32_MAX || cast_msg_init(m, (uint32_t)size, 0) != 0)
+    return false;
+  at = cast_msg_data(m);
+  *at++ = 1;
+  *at++ = WIRE_TABLE;
+  at = wire_put_u32(wire_put_u32(at, 0), 2);
+  at = put_text(put_text(at, error), f->error);
+  at = put_text(put_text(at, traceback), f->traceback);
+  CAST_ALWAYS(at == cast_msg_data(m) + m->size);
+  return true;
+}
+
 static unsigned char *put_handle(unsigned char *at, const char *key) {
   size_t size = strlen(key);
   *at++ = (unsigned char)(WIRE_STR + size);
@@ -144,7 +169,8 @@ static bool say_to(cast_chan *c, cast_failure *f) {
   cast_waiter w;
   int rc;
   memset(&w, 0, sizeof w);
-  if (cast_msg_empty(&f->told) || !make_message(f, &w.msg)) return false;
+  if (cast_msg_empty(&f->told) && !pack_texts(f, &f->told)) return false;
+  if (!make_message(f, &w.msg)) return false;
   rc = cast_chan_send(c, NULL, NULL, &w);
   cast_msg_drop(&w.msg);
   return rc == 0;
@@ -228,8 +254,8 @@ cast_failure *cast_failure_new(
   failures.ready = true;
   cast_list_push(&failures.all, &f->link);
   cast_lock_drop(&failures.lock);
-  /* Without memory for the timer it is said when the last handle goes, and on
-     stderr (2). */
+  /* Without memory for the timer it is said when the last handle goes, and as
+     texts (2). */
   if (cast_timer_set(&f->timer, os_now() + PATIENCE_NS) != 0) {
     cast_lock_take(&failures.lock);
     if (!f->said) cast_msg_move(told, &f->told);

@@ -392,6 +392,33 @@ describe("bad input", function()
     ]])
   end)
 
+  it("errors in on_error without memory to pack them", function()
+    local result = helper.run [[
+      local casting = require "casting"
+      local failures = casting.channel(math.huge)
+      casting.on_error(failures)
+      local function spawn_on()
+        local casting = require "casting"
+        while true do casting.spawn(casting.sleep, 100) end
+      end
+      for memory = 300000, 480000, 20001 do
+        local session = casting.session{memory = memory}
+        assert(not session:spawn(spawn_on):join())
+        assert(session:close(60))
+      end
+      local failure = failures:try_receive()
+      while failure do
+        assert(failure.error:find("memory", 1, true), failure.error)
+        assert(failure.traceback:find(failure.error, 1, true))
+        assert(failure.session)
+        failure = failures:try_receive()
+      end
+      print "end"
+    ]]
+    assert.equal("", result.err)
+    assert.equal("end\n", result.out)
+  end)
+
   it("a task that joins itself", function()
     local ok, message = casting.spawn(function()
       casting.self():join()
