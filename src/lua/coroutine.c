@@ -2,8 +2,9 @@
    SPDX-License-Identifier: MIT
 
    In sessions of ours these two replace the library's. They do the same, and
-   keep `running` and `through` right (hook.c). A coroutine that the hook has
-   interrupted yields to whoever resumed it, which is one of these functions:
+   keep `running`, `through` and `poked` right (hook.c). A coroutine that the
+   hook has interrupted yields to whoever resumed it, which is one of these
+   functions:
    it yields on, with a continuation that resumes the coroutine again, so that
    user code sees nothing of it. 5.1 has no continuations: there, `through` is
    false in a coroutine of the user's, and the pool makes up for it with a
@@ -46,6 +47,7 @@ static const char *refusal(lua_State *L, lua_State *co) {
 /* One stretch of co, which has n arguments on its stack. */
 static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
   bool through = S->through;
+  lua_State *poked;
   int status;
 #if CAST_HAS_YIELDK
   S->through = through && cast_yieldable(L);
@@ -56,6 +58,9 @@ static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
   status = cast_lua_resume_from(L, co, n, nres);
   atomic_store_explicit(&S->running, L, memory_order_relaxed);
   S->through = through;
+  /* Relaxed: written by its own thread. */
+  poked = atomic_load_explicit(&S->poked, memory_order_relaxed);
+  if (CAST_UNLIKELY(poked != NULL && poked != L)) cast_hook_poke(&S->session);
   return status;
 }
 

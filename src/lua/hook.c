@@ -19,7 +19,11 @@
       resumed by our coroutine.resume or wrap, and all of them can yield. Only
       then a hook may yield without anybody's noticing.
    3. `preempted` is true from a yield of the hook until the task's resumer
-      has seen it. */
+      has seen it.
+   4. `poked` is where a poke has put the hook, until that is called, or the
+      task's turn ends. A coroutine that has just ended, or yielded, will not
+      call it: who has resumed that has it put where the task goes on
+      (coroutine.c). What is to be seen in later turns: see stop.c. */
 #include "../../include/casting.h"
 #include "state.h"
 
@@ -134,6 +138,7 @@ void cast_hook(lua_State *L, lua_Debug *ar) {
      watched then. */
   if (S == NULL || !atomic_load_explicit(&S->ending, memory_order_relaxed))
     cast_hook_clear(L);
+  if (S != NULL) atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
   if (t != NULL && cast_stop_wanted(S)) cast_stop_look(L, S, t);
   if (t == NULL || t == S->main) return;
   if (S->host != NULL) {
@@ -156,6 +161,7 @@ void cast_hook_poke(cast_session *s) {
   cast_state *S = cast_state_of(s);
   lua_State *L = atomic_load_explicit(&S->running, memory_order_relaxed);
   if (L == NULL || s->current == NULL) return;
+  atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
   if (S->host != NULL && s->current == &S->main->core) return;
   /* A debugger's or profiler's hook goes before a fair share; the pool makes
      up for it with another thread. */
@@ -163,6 +169,7 @@ void cast_hook_poke(cast_session *s) {
   /* The hook that raises what the task's wait has ended with has not been
      called yet. It looks after the next poke itself. */
   if (cast_deliver_raises(L)) return;
+  atomic_store_explicit(&S->poked, L, memory_order_relaxed);
   lua_sethook(L, cast_hook, LUA_MASKCOUNT, 1);
 }
 

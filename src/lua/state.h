@@ -42,6 +42,7 @@ struct cast_state {
   /* What a poke makes look up: the coroutine that runs (hook.c). Atomic for
      the handler, in the same thread; so relaxed. */
   _Atomic(lua_State *) running;
+  _Atomic(lua_State *) poked; /* see hook.c */
   bool through;   /* a hook in it may yield up to the task's resumer */
   bool preempted; /* it has */
   bool struck;    /* host: a task has met what was meant for its main program */

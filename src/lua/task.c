@@ -291,6 +291,7 @@ static inline void stretch(cast_state *S, cast_ltask *t) {
   /* Before anything is freed; the compiler keeps it there (the calls that
      follow are opaque to it). */
   atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
   if (!CAST_HAS_YIELDK) cast_deliver_end(t);
   if (status != LUA_YIELD) {
     finish(S, t, status, nres);
