@@ -239,8 +239,7 @@ static bool push_verdict(lua_State *L, cast_ltask *t, const verdict *v) {
   return v->cancel || v->guard != NULL;
 }
 
-uint64_t cast_guard_late(
-  lua_State *L, cast_ltask *t, uint64_t now_ns, uint64_t *late_ns) {
+uint64_t cast_guard_late(cast_ltask *t, uint64_t now_ns, uint64_t *late_ns) {
   verdict v = judge(t, now_ns);
   uint64_t *looked = &v.since_ns;
   if (!v.cancel && v.guard == NULL) return later(v.next_ns, CAST_STOP_NS);
@@ -252,16 +251,22 @@ uint64_t cast_guard_late(
   if (*looked == 0) *looked = now_ns;
   if (now_ns < *looked + CAST_STOP_NS) return *looked + CAST_STOP_NS;
   *late_ns = now_ns - *looked;
-  push_verdict(L, t, &v);
   return 0;
+}
+
+void cast_guard_raise(lua_State *L, cast_ltask *t, uint64_t now_ns) {
+  verdict v = judge(t, now_ns);
+  if (push_verdict(L, t, &v)) lua_error(L);
 }
 
 void cast_guard_check(lua_State *L, cast_ltask *t, uint64_t now_ns) {
   verdict v;
   cast_cancel_note(t);
   v = judge(t, now_ns);
-  if (!push_verdict(L, t, &v)) return;
+  if (!v.cancel && v.guard == NULL) return;
+  /* First: there may be no memory for the error, and something catches that. */
   if (now_ns - v.since_ns >= CAST_INSIST_NS) cast_stop_insist(t->at, t);
+  push_verdict(L, t, &v);
   lua_error(L);
 }
 

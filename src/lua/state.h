@@ -293,10 +293,11 @@ void cast_cancel_forget(cast_ltask *t);
 
 /* Is t past its time at now_ns, or a guard that t->at is in? Raises then. */
 void cast_guard_check(lua_State *L, cast_ltask *t, uint64_t now_ns);
-/* The same for a task that computes (stop.c): pushes the error, stores since
-   how long it is known to compute, and returns 0, or when to look again. */
-uint64_t cast_guard_late(
-  lua_State *L, cast_ltask *t, uint64_t now_ns, uint64_t *late_ns);
+/* The same for a task that computes (stop.c): returns when to look again, or 0:
+   it is to be raised, as it is known since *late_ns to compute nevertheless. */
+uint64_t cast_guard_late(cast_ltask *t, uint64_t now_ns, uint64_t *late_ns);
+/* Raises it. */
+void cast_guard_raise(lua_State *L, cast_ltask *t, uint64_t now_ns);
 /* When a wait that begins now must end for that reason; OS_FOREVER. */
 uint64_t cast_guard_next(cast_ltask *t, uint64_t now_ns);
 /* t is about to go on in L: what has come meanwhile counts from now on. Returns

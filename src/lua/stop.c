@@ -151,7 +151,7 @@ void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
     return;
   }
   t->at = L;
-  next = cast_guard_late(L, t, now, &late);
+  next = cast_guard_late(t, now, &late);
   if (next == 0) {
     cast_nag_at(S, now + CAST_NAG_NS, now);
     t->hooked = true;
@@ -159,7 +159,8 @@ void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
       cast_stop_insist(L, t);
     else
       cast_hook_clear(L);
-    lua_error(L);
+    cast_guard_raise(L, t, now);
+    return;
   }
   cast_nag_at(S, next, now);
 }
