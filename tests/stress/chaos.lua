@@ -85,6 +85,13 @@ local sessions, tasks, channels = {}, {}, {}
 local counts = {spawned = 0, cancelled = 0, closed = 0, sessions = 0,
   failed = 0, memory = 0}
 
+-- If it does not close, what its tasks do is to be seen.
+local function close(session, when)
+  local ok = session:close(30 * factor)
+  if not ok then io.stderr:write(casting.report(1000), "\n") end
+  kit.check(ok, "%s did not close%s", session:name(), when)
+end
+
 local function some(list)
   return #list > 0 and list[random(#list)] or nil
 end
@@ -141,7 +148,7 @@ local actions = {
     local session = table.remove(sessions, random(#sessions))
     -- Or only its handle goes; what is left of its tasks is cancelled.
     if random(4) > 1 then
-      kit.check(session:close(30 * factor), "a session did not close")
+      close(session, "")
     else
       session:cancel "left alone"
     end
@@ -215,7 +222,7 @@ while casting.now() - began < seconds do
   if fifth <= 5 then peaks[fifth] = math.max(peaks[fifth], resident()) end
 end
 for _, session in ipairs(sessions) do
-  kit.check(session:close(30 * factor), "a session did not close at the end")
+  close(session, " at the end")
 end
 stop:close()
 local sent = kit.join(survivors[1], "the producer")
