@@ -67,7 +67,6 @@ struct cast_ltask {
   bool limited : 1;       /* extra->limit_ns holds for it */
   bool selecting : 1;     /* its cases stand in the queues of channels */
   bool closing : 1;       /* its coroutine's pending variables are closed */
-  bool hooked : 1;        /* a hook has raised: Lua forgets to allow hooks */
   bool raising : 1;       /* (5.1, LuaJIT) a hook is to raise an error in it */
   bool stored : 1;        /* results lie in the local handle */
   bool packed : 1;        /* results lie in core.waiter.msg */

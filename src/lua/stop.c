@@ -154,7 +154,6 @@ void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
   next = cast_guard_late(t, now, &late);
   if (next == 0) {
     cast_nag_at(S, now + CAST_NAG_NS, now);
-    t->hooked = true;
     if (late >= CAST_INSIST_NS)
       cast_stop_insist(L, t);
     else

@@ -115,6 +115,7 @@ static void make_room(cast_state *S) {
 static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   cast_ending e = {.S = S, .t = t, .nres = nres};
   cast_status how = CAST_DONE;
+  /* Not after an error: if a hook has raised it, Lua allows no more hooks. */
   bool clean = status == LUA_OK;
   cast_guard_leave(t);
   cast_msg_drop(&t->core.waiter.msg);
@@ -141,7 +142,6 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   if (!clean) {
     t->closing = true;
     cast_lua_close_thread(t->co, NULL);
-    clean = !t->hooked;
   }
 #endif
   cast_coroutine_put(S, cast_co(t), clean);
