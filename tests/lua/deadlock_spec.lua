@@ -228,7 +228,10 @@ describe("casting.report", function()
       local casting = require "casting"
       local session = casting.session {name = "asked"}
       session:spawn(function(ch) ch:receive() end, casting.channel())
-      casting.sleep(0.01)
+      local waits = "session 'asked': waiting to receive"
+      repeat
+        casting.sleep(0.01)
+      until casting.report():find(waits, 1, true)
       os.execute "(sleep 0.1; kill -QUIT $PPID) &" -- ignored meanwhile
       local function there()
         local file = io.open %q
