@@ -6,8 +6,8 @@
 #include "chan.h"
 
 #include "../include/casting.h"
+#include "chan_inline.h"
 #include "mem.h"
-#include "pass.h"
 
 static void chan_release(cast_object *o, cast_object **more) {
   cast_chan *c = CAST_CONTAINER(o, cast_chan, object);
@@ -71,19 +71,6 @@ bool cast_chan_can_receive_locked(cast_chan *c) {
   return c->count > 0 || c->closed || first_live(&c->senders) != NULL;
 }
 
-int cast_chan_send_locked(cast_chan *c, cast_waiter *w, cast_task **wake) {
-  return cast_pass_send_locked(c, w, wake);
-}
-
-int cast_chan_receive_locked(cast_chan *c, cast_waiter *w, cast_task **wake) {
-  return cast_pass_receive_locked(c, w, wake);
-}
-
-void cast_chan_queue_locked(
-  cast_chan *c, cast_task *t, cast_waiter *w, bool sending) {
-  cast_pass_queue_locked(c, t, w, sending ? &c->senders : &c->receivers);
-}
-
 /* -- operations ----------------------------------------------------------- */
 
 int cast_chan_grow(cast_chan *c) {
@@ -124,13 +111,6 @@ int cast_chan_reserve(cast_chan *c) {
   }
 }
 
-void cast_chan_unreserve(cast_chan *c) {
-  cast_lock_take(&c->lock);
-  CAST_ASSERT(c->reserved > 0);
-  c->reserved--;
-  cast_lock_drop(&c->lock);
-}
-
 int cast_chan_send_reserved(cast_chan *c, cast_session *self, cast_waiter *w) {
   cast_task *wake = NULL;
   int rc;
@@ -147,20 +127,15 @@ int cast_chan_send_reserved(cast_chan *c, cast_session *self, cast_waiter *w) {
 int cast_chan_send(
   cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
   int rc;
-  while ((rc = cast_pass_send(c, self, t, w)) == CAST_GROW)
+  while ((rc = cast_chan_send_once(c, self, t, w)) == CAST_GROW)
     if ((rc = cast_chan_grow(c)) != 0) break;
   return rc;
-}
-
-int cast_chan_receive(
-  cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
-  return cast_pass_receive(c, self, t, w);
 }
 
 /* Takes every live waiter, claimed, out of `queue` and into `fired`. */
 static void claim_all(cast_list *queue, cast_list *fired) {
   cast_waiter *w;
-  while ((w = cast_pass_claim(queue)) != NULL) {
+  while ((w = cast_chan_claim(queue)) != NULL) {
     w->wait->result = CASTING_ECLOSED;
     cast_list_push(fired, &w->link);
   }

@@ -12,7 +12,7 @@
 #ifndef CAST_CHAN_H
 #define CAST_CHAN_H
 
-#include "session.h"
+#include "wait.h"
 
 #define CAST_UNBOUNDED SIZE_MAX
 
@@ -42,12 +42,9 @@ cast_chan *cast_chan_new(size_t capacity); /* NULL: out of memory */
 /* Sends w->msg (which becomes empty unless it must wait or fails to). t is
    the task that w belongs to and that parks; NULL: do not wait. `self` is
    the session the calling thread runs, or NULL. 0, CAST_PARKED,
-   CASTING_ECLOSED, CASTING_EFULL (t == NULL), CASTING_ENOMEM. */
+   CASTING_ECLOSED, CASTING_EFULL (t == NULL), CASTING_ENOMEM. (Receiving is
+   in chan_inline.h.) */
 int cast_chan_send(
-  cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w);
-/* Receives into w->msg (empty before). 0, CAST_PARKED, CASTING_ECLOSED,
-   CASTING_EEMPTY (t == NULL). */
-int cast_chan_receive(
   cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w);
 /* True if this call closed it. */
 bool cast_chan_close(cast_chan *c, cast_session *self);
@@ -56,21 +53,14 @@ size_t cast_chan_len(cast_chan *c);
 /* Keeps room for a message, so that cast_chan_send_reserved, which gives it
    back, need not allocate: 0 or CASTING_ENOMEM. */
 int cast_chan_reserve(cast_chan *c);
-void cast_chan_unreserve(cast_chan *c);
 /* 0, CASTING_ECLOSED, or CASTING_EFULL. */
 int cast_chan_send_reserved(cast_chan *c, cast_session *self, cast_waiter *w);
 
-/* For select: with c's lock held. Ready: the operation would not wait. */
+/* For select, with c's lock held: the operation would not wait. */
 bool cast_chan_can_send_locked(cast_chan *c);
 bool cast_chan_can_receive_locked(cast_chan *c);
-/* 0, CASTING_ECLOSED, CASTING_EFULL/EEMPTY or CASTING_EAGAIN_GROW. A partner
-   that must be woken after the lock is released goes into *wake. */
+/* What an operation under the lock returns when the ring must grow first. */
 #define CAST_GROW 2
-int cast_chan_send_locked(cast_chan *c, cast_waiter *w, cast_task **wake);
-int cast_chan_receive_locked(cast_chan *c, cast_waiter *w, cast_task **wake);
-/* Queues w; the wait is armed. */
-void cast_chan_queue_locked(
-  cast_chan *c, cast_task *t, cast_waiter *w, bool sending);
 /* Without the lock: makes room for a message more: 0 or CASTING_ENOMEM. */
 int cast_chan_grow(cast_chan *c);
 

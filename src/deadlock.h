@@ -20,7 +20,7 @@
 #ifndef CAST_DEADLOCK_H
 #define CAST_DEADLOCK_H
 
-#include "session.h"
+#include "event.h"
 
 /* A host, as seen from here. */
 typedef struct cast_rest {

@@ -7,22 +7,27 @@
 #include "foreign.h"
 
 #include "../include/casting.h"
+#include "chan_inline.h"
 #include "sched.h"
 
 enum { AWAKE, WOKEN, ASLEEP };
 
-void cast_foreign_init(cast_foreign *f) {
-  memset(f, 0, sizeof *f);
-  cast_list_init(&f->task.waiter.link);
-}
-
-void cast_foreign_wake(cast_task *t) {
-  cast_foreign *f = CAST_CONTAINER(t, cast_foreign, task);
+/* The run of its task's post: what cast_task_wake calls. */
+static void wake(cast_session *s, cast_post *p, bool closed) {
+  cast_foreign *f = CAST_CONTAINER(p, cast_foreign, task.post);
   /* PAIR foreign: release result and message; *f may be gone after this. */
   uint32_t was =
     atomic_exchange_explicit(&f->word, WOKEN, memory_order_acq_rel);
+  CAST_UNUSED(s);
+  CAST_UNUSED(closed);
   CAST_ASSERT(was != WOKEN);
   if (was == ASLEEP) os_wake(&f->word, 1);
+}
+
+void cast_foreign_init(cast_foreign *f) {
+  memset(f, 0, sizeof *f);
+  f->task.post.run = wake;
+  cast_list_init(&f->task.waiter.link);
 }
 
 static bool is_woken(cast_foreign *f) {

@@ -164,7 +164,7 @@ int cast_host_poll(
       depart(h);
       return CASTING_ETIMEOUT;
     }
-    if (cast_session_rest(s)) rc = doze(h, deadline_ns, stop, arg);
+    if (cast_session_go_idle(s)) rc = doze(h, deadline_ns, stop, arg);
   }
   /* Behind all that is ready: the loop comes back here once it has run. */
   cast_task_yield(h->main);

@@ -20,7 +20,7 @@
 #define CAST_HOST_H
 
 #include "deadlock.h"
-#include "session.h"
+#include "slice.h"
 #include "timer.h"
 #include "worker.h"
 

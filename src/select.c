@@ -12,6 +12,7 @@
 #include "select.h"
 
 #include "../include/casting.h"
+#include "chan_inline.h"
 
 /* Ranks the cases by the address of their channel; many by heapsort: no
    recursion, no allocation, no bad case. order of cases[i] = i-th in address

@@ -4,7 +4,7 @@
    A task belongs to one session for life and is touched by its owner, but for
    reference counting and for starting it (any thread, before the session has
    seen it). The binding embeds cast_task in its own struct. */
-#include "session.h"
+#include "task.h"
 
 #include "../include/casting.h"
 
@@ -97,4 +97,15 @@ void cast_task_block(cast_task *t) {
   cast_runner_arrived(s->runner);
   s->current = t;
   atomic_store_explicit(&t->status, CAST_RUNNING, memory_order_relaxed);
+}
+
+void cast_task_cancel_all(cast_session *s) {
+  cast_list *l;
+  cast_lock_take(&s->lock);
+  s->closing = true;
+  cast_lock_drop(&s->lock);
+  s->close_wanted = true;
+  /* Nobody adds any more, and only the owner removes: no lock. */
+  for (l = s->tasks.next; l != &s->tasks; l = l->next)
+    cast_task_cancel(CAST_CONTAINER(l, cast_task, link));
 }

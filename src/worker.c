@@ -8,7 +8,7 @@
 
 #include "../include/casting.h"
 #include "mem.h"
-#include "session.h"
+#include "slice.h"
 
 /* Which runner a thread is: found by the handler of a poke, which must not
    touch thread-local data of a module that was loaded later. A slot is a

@@ -32,9 +32,9 @@ cd "${1:-$(dirname -- "$0")/..}" || exit 2
 layers='
   casting base limits list
   os/os os/*
-  trace lock mem.h big region slab mem.c log object heap block msg runq
-  context core sched timer session wait task
-  chan.h pass chan.c select channel named worker deadlock monitor host foreign runtime
+  lock mem.h big region slab mem.c log object heap block msg runq
+  context core sched timer types session wait event task slice
+  chan.h chan_inline chan.c select worker deadlock monitor host foreign runtime
   lua/compat lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
   lua/pack.h lua/packer lua/words lua/scalar
   lua/fixed lua/factory lua/code lua/names lua/strings lua/moved lua/encoder lua/closure

@@ -336,7 +336,7 @@ void cast_cancel_drop(cast_request *q) {
 
 void cast_cancel_close(cast_session *s) {
   cast_reason *r = s->runner->worker != NULL ? &session_closes : &program_ends;
-  cast_session_cancel_all(s);
+  cast_task_cancel_all(s);
   /* Nobody adds any more, and only the owner removes: no lock. */
   for (cast_list *l = s->tasks.next; l != &s->tasks; l = l->next)
     want(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);

@@ -2,7 +2,7 @@
    SPDX-License-Identifier: MIT */
 #include "../../include/casting.h"
 #include "../mem.h"
-#include "../pass.h"
+#include "../chan_inline.h"
 #include "../runtime.h"
 #include "handle.h"
 #include "quick.h"
@@ -76,7 +76,7 @@ static inline int chan_send_in(lua_State *L, cast_state *S) {
     cast_enter_again(L, S, t);
   }
   t->arg = NULL;
-  rc = cast_pass_send(c, &S->session, &t->core, &t->core.waiter);
+  rc = cast_chan_send_once(c, &S->session, &t->core, &t->core.waiter);
   if (CAST_UNLIKELY(rc == CAST_GROW))
     rc = cast_chan_send(c, &S->session, &t->core, &t->core.waiter);
   if (rc == CAST_PARKED) return cast_park_quick(L, S, t, cast_finish_send);
@@ -92,7 +92,7 @@ static inline int receive_until(
                                          : cast_enter(L, S, deadline);
   int rc;
   t->arg = NULL;
-  rc = cast_pass_receive(c, &S->session, &t->core, &t->core.waiter);
+  rc = cast_chan_receive(c, &S->session, &t->core, &t->core.waiter);
   if (rc == CAST_PARKED)
     return deadline == OS_FOREVER
              ? cast_park_quick(L, S, t, cast_finish_receive)

@@ -7,7 +7,7 @@
 #define CAST_LTASK_H
 
 #include "../select.h"
-#include "../session.h"
+#include "../task.h"
 #include "compat.h"
 
 typedef struct cast_state cast_state;

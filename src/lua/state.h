@@ -20,7 +20,7 @@
 
 #include "../chan.h"
 #include "../host.h"
-#include "../session.h"
+#include "../slice.h"
 #include "../slab.h"
 #include "compat.h"
 #include "fixed.h"
@@ -303,7 +303,7 @@ uint64_t cast_guard_next(cast_ltask *t, uint64_t now_ns);
 /* t is about to go on in L: what has come meanwhile counts from now on. Returns
    the earliest of these and of its deadlines, in force or not. */
 uint64_t cast_guard_meet(cast_ltask *t, lua_State *L, uint64_t now_ns);
-/* ops->spared: see session.h. */
+/* ops->spared: see types.h. */
 uint64_t cast_guard_spared(cast_task *t, uint64_t now_ns);
 /* The task ends: its guards, if there are still some, forget it. */
 void cast_guard_leave(cast_ltask *t);
@@ -327,7 +327,7 @@ void cast_open_guard(lua_State *L);
 
 /* -- budget.c ------------------------------------------------------------- */
 
-/* ops->meter: see session.h. */
+/* ops->meter: see types.h. */
 void cast_budget_meter(cast_session *s, bool begins);
 /* Owner, in a slice: is the budget used up? Notes that. */
 bool cast_budget_spent(cast_state *S);

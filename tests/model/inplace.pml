@@ -1,7 +1,7 @@
 /* inplace.pml - tasks that block in place keep their C stack.
    SPDX-License-Identifier: MIT
 
-   Models src/context.c and the parts of src/task.c, src/session.c and
+   Models src/context.c and the parts of src/task.c, src/slice.c and
    src/worker.c that switch stacks: two workers run two sessions; a task parks
    (returns to the loop) or blocks in place (its context is held, and a fresh
    one runs the worker's loop); a loop that meets a held task abandons its own

@@ -1,7 +1,7 @@
 /* session.pml - the inbox word of a session: push, run, idle, close, free.
    SPDX-License-Identifier: MIT
 
-   Models src/session.c and the start of a task in src/task.c: one word that
+   Models src/session.c, src/slice.c and the start of a task in src/task.c: one word that
    is IDLE, EMPTY, CLOSED or the last of a LIFO chain of posts. Two workers
    run the one session; a waker for each task wakes it without holding any
    reference; two users of the session's handle post to it, start a task in

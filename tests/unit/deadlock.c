@@ -43,7 +43,7 @@ static void alone(void **state) {
   CAST_UNUSED(state);
   for (int i = 0; i < 3; i++) {
     assert_int_equal(unit_event(h->main, &event, FOREVER), CAST_DEADLOCK);
-    assert_false(cast_event_awaited(&event));
+    assert_false(unit_awaited(&event));
     assert_int_equal(unit_receive(h->main, chan, FOREVER), CAST_DEADLOCK);
   }
 }

@@ -25,6 +25,7 @@
 #include <stdlib.h>
 
 #include "../../include/casting.h"
+#include "../../src/chan_inline.h"
 #include "../../src/host.h"
 #include "../../src/mem.h"
 #include "../../src/monitor.h"
@@ -235,7 +236,7 @@ static const cast_session_ops unit_pool_ops = {
 static inline void unit_close_posted(
   cast_session *s, cast_post *p, bool closed) {
   CAST_UNUSED(p);
-  if (!closed) cast_session_cancel_all(s);
+  if (!closed) cast_task_cancel_all(s);
 }
 
 /* NULL when out of memory. One handle. */
@@ -432,6 +433,14 @@ static inline int unit_select(
 static inline int unit_event(unit_task *t, cast_event *e, uint64_t deadline) {
   CAST_ALWAYS(unit_reserve(t, deadline) == 0);
   return unit_wait(t, cast_event_wait(e, &t->core), deadline);
+}
+
+static inline bool unit_awaited(cast_event *e) {
+  bool awaited;
+  cast_lock_take(&e->lock);
+  awaited = !cast_list_empty(&e->waiters);
+  cast_lock_drop(&e->lock);
+  return awaited;
 }
 
 static inline int unit_sleep(unit_task *t, uint64_t deadline) {

@@ -262,7 +262,7 @@ static void interrupted_at_any_moment(void **state) {
   for (uint32_t i = 0; i < nwaits; i++) {
     unit_count(&nbegun);
     assert_int_equal(unit_event(h->main, &event, FOREVER), CASTING_EINTR);
-    assert_false(cast_event_awaited(&event));
+    assert_false(unit_awaited(&event));
     unit_write(&h->stop, 0);
     unit_count(&nended);
   }

@@ -163,7 +163,7 @@ static void released_or_woken(void **state) {
 
 /* -- closing */
 
-static void close_empty(cast_session *s) { cast_session_cancel_all(s); }
+static void close_empty(cast_session *s) { cast_task_cancel_all(s); }
 
 static void close_and_push(cast_session *s) {
   close_empty(s);

@@ -42,7 +42,7 @@ static void event_set_before(void **state) {
   assert_true(cast_event_is_set(&event));
   assert_int_equal(cast_event_wait(&event, &task[0]->core), 0);
   assert_int_equal(task[0]->core.wait.state, CAST_WAIT_NONE);
-  assert_false(cast_event_awaited(&event));
+  assert_false(unit_awaited(&event));
   cast_event_set(&event, &still->core); /* again: nothing */
   cast_event_clear(&event);
   assert_false(cast_event_is_set(&event));
@@ -56,10 +56,10 @@ static void event_wakes_all_in_order(void **state) {
   for (int round = 0; round < 3; round++) {
     for (size_t i = 0; i < WAITERS; i++)
       assert_int_equal(cast_event_wait(&event, &task[i]->core), CAST_PARKED);
-    assert_true(cast_event_awaited(&event));
+    assert_true(unit_awaited(&event));
     assert_null(unit_still_next(still));
     cast_event_set(&event, &still->core);
-    assert_false(cast_event_awaited(&event));
+    assert_false(unit_awaited(&event));
     for (size_t i = 0; i < WAITERS; i++) {
       task[i]->core.wait.index = 0;
       expect_ready(i, 0);
@@ -99,7 +99,7 @@ static void unlink_takes_off_the_queue(void **state) {
   assert_int_equal(cast_event_wait(&event, &task[0]->core), CAST_PARKED);
   assert_true(cast_wait_claim(&task[0]->core.wait));
   cast_waiter_unlink(&task[0]->core.waiter);
-  assert_false(cast_event_awaited(&event));
+  assert_false(unit_awaited(&event));
   assert_null(task[0]->core.waiter.lock);
   cast_waiter_unlink(&task[0]->core.waiter); /* again: nothing */
   cast_event_set(&event, &still->core);
@@ -315,7 +315,7 @@ static void event_against_deadline(void **state) {
   for (size_t i = 0; i < 3; i++) unit_close(h, s[i]);
   assert_int_equal(race.nset + race.nlate, TASKS * race.n);
   for (uint32_t i = 0; i < race.n; i++)
-    assert_false(cast_event_awaited(&events[i]));
+    assert_false(unit_awaited(&events[i]));
   unit_shut(h);
 }
 

@@ -1,11 +1,10 @@
-/* pass.h - the way of a message through a channel, inlined.
+/* chan_inline.h - the way of a message through a channel, inlined.
    SPDX-License-Identifier: MIT
 
-   What happens to each message: chan.c makes functions of it, the binding has
-   it in its own send and receive, where calls would cost as much as the work.
-   Owner, locks and invariants: see chan.h. */
-#ifndef CAST_PASS_H
-#define CAST_PASS_H
+   What happens to each message. These functions are inline because calls would
+   cost as much as the work. Owner, locks and invariants: see chan.h. */
+#ifndef CAST_CHAN_INLINE_H
+#define CAST_CHAN_INLINE_H
 
 #include "../include/casting.h"
 #include "chan.h"
@@ -15,7 +14,7 @@ void cast_chan_check(cast_chan *c);
 #endif
 
 /* Takes the longest-waiting live waiter, now claimed. */
-static inline cast_waiter *cast_pass_claim(cast_list *queue) {
+static inline cast_waiter *cast_chan_claim(cast_list *queue) {
   cast_list *l;
   while ((l = cast_list_shift(queue)) != NULL) {
     cast_waiter *w = CAST_CONTAINER(l, cast_waiter, link);
@@ -28,31 +27,32 @@ static inline cast_waiter *cast_pass_claim(cast_list *queue) {
   return NULL;
 }
 
-static inline void cast_pass_put(cast_chan *c, cast_msg *m) {
+static inline void cast_chan_put(cast_chan *c, cast_msg *m) {
   CAST_ASSERT(c->count < c->room && c->count < c->capacity);
   cast_msg_move(&c->ring[(c->head + c->count) & (c->room - 1)], m);
   c->count++;
 }
 
-/* As cast_chan_send_locked. */
-static inline int cast_pass_send_locked(
+/* 0, CASTING_ECLOSED, CASTING_EFULL, or CAST_GROW: the ring has no room left.
+   A partner that must be woken after the lock is released goes into *wake. */
+static inline int cast_chan_send_locked(
   cast_chan *c, cast_waiter *w, cast_task **wake) {
   cast_waiter *r;
   CAST_CHECK(cast_chan_check(c));
   if (CAST_UNLIKELY(c->closed)) return CASTING_ECLOSED;
-  if ((r = cast_pass_claim(&c->receivers)) != NULL) {
+  if ((r = cast_chan_claim(&c->receivers)) != NULL) {
     cast_msg_move(&r->msg, &w->msg);
     *wake = cast_wait_task(r->wait);
     return 0;
   }
   if (c->count >= c->capacity) return CASTING_EFULL;
   if (CAST_UNLIKELY(c->count + c->reserved == c->room)) return CAST_GROW;
-  cast_pass_put(c, &w->msg);
+  cast_chan_put(c, &w->msg);
   return 0;
 }
 
-/* As cast_chan_receive_locked. */
-static inline int cast_pass_receive_locked(
+/* 0, CASTING_ECLOSED or CASTING_EEMPTY; *wake as above. */
+static inline int cast_chan_receive_locked(
   cast_chan *c, cast_waiter *w, cast_task **wake) {
   cast_waiter *s;
   CAST_CHECK(cast_chan_check(c));
@@ -61,13 +61,13 @@ static inline int cast_pass_receive_locked(
     c->head++;
     c->count--;
     if (c->count + 1 == c->capacity &&
-        (s = cast_pass_claim(&c->senders)) != NULL) {
-      cast_pass_put(c, &s->msg);
+        (s = cast_chan_claim(&c->senders)) != NULL) {
+      cast_chan_put(c, &s->msg);
       *wake = cast_wait_task(s->wait);
     }
     return 0;
   }
-  if ((s = cast_pass_claim(&c->senders)) != NULL) {
+  if ((s = cast_chan_claim(&c->senders)) != NULL) {
     cast_msg_move(&w->msg, &s->msg);
     *wake = cast_wait_task(s->wait);
     return 0;
@@ -75,24 +75,25 @@ static inline int cast_pass_receive_locked(
   return c->closed ? CASTING_ECLOSED : CASTING_EEMPTY;
 }
 
-static inline void cast_pass_queue_locked(
-  cast_chan *c, cast_task *t, cast_waiter *w, cast_list *queue) {
+/* Queues w; the wait is armed. */
+static inline void cast_chan_queue_locked(
+  cast_chan *c, cast_task *t, cast_waiter *w, bool sending) {
   w->wait = &t->wait;
   w->lock = &c->lock;
-  cast_list_push(queue, &w->link);
+  cast_list_push(sending ? &c->senders : &c->receivers, &w->link);
 }
 
 /* As cast_chan_send, but CAST_GROW when there is no room in the ring. */
-static inline int cast_pass_send(
+static inline int cast_chan_send_once(
   cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
   cast_task *wake = NULL;
   int rc;
   cast_lock_take(&c->lock);
-  rc = cast_pass_send_locked(c, w, &wake);
+  rc = cast_chan_send_locked(c, w, &wake);
   if (rc == CASTING_EFULL && t != NULL) {
     cast_wait_arm(t, CAST_WAIT_ONE);
     w->index = 0;
-    cast_pass_queue_locked(c, t, w, &c->senders);
+    cast_chan_queue_locked(c, t, w, true);
     rc = CAST_PARKED;
   }
   cast_lock_drop(&c->lock);
@@ -100,18 +101,19 @@ static inline int cast_pass_send(
   return rc;
 }
 
-/* As cast_chan_receive. */
-static inline int cast_pass_receive(
+/* Receives into w->msg (empty before). 0, CAST_PARKED, CASTING_ECLOSED,
+   CASTING_EEMPTY (t == NULL). */
+static inline int cast_chan_receive(
   cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
   cast_task *wake = NULL;
   int rc;
   CAST_ASSERT(cast_msg_empty(&w->msg));
   cast_lock_take(&c->lock);
-  rc = cast_pass_receive_locked(c, w, &wake);
+  rc = cast_chan_receive_locked(c, w, &wake);
   if (rc == CASTING_EEMPTY && t != NULL) {
     cast_wait_arm(t, CAST_WAIT_ONE);
     w->index = 0;
-    cast_pass_queue_locked(c, t, w, &c->receivers);
+    cast_chan_queue_locked(c, t, w, false);
     rc = CAST_PARKED;
   }
   cast_lock_drop(&c->lock);

@@ -1,0 +1,259 @@
+/* slice.c - running a session: slices, deadlines, its beginning and end.
+   SPDX-License-Identifier: MIT
+
+   See slice.h. Nothing here is called by another thread than the owner's, but
+   for the alarm, which the monitor rings. */
+#include "slice.h"
+
+#include "../include/casting.h"
+#include "sched.h"
+
+static _Atomic uint64_t last_id;
+
+/* -- deadlines of its tasks ----------------------------------------------- */
+
+static void expire(cast_session *s) {
+  uint64_t now;
+  if (s->deadlines.count == 0) return;
+  now = os_now();
+  while (cast_heap_next(&s->deadlines) <= now) {
+    cast_heap_node *n = cast_heap_top(&s->deadlines);
+    cast_heap_remove(&s->deadlines, n);
+    cast_wait_interrupt(
+      CAST_CONTAINER(n, cast_task, wait.deadline), CASTING_ETIMEOUT, now);
+  }
+}
+
+static void on_alarm(cast_session *s, cast_post *p, bool closed) {
+  CAST_UNUSED(p);
+  /* PAIR posted: release the post, to be pushed again. */
+  atomic_store_explicit(&s->alarm_posted, false, memory_order_release);
+  s->alarm_ns = OS_FOREVER;
+  if (!closed) expire(s);
+}
+
+/* Monitor thread, timer lock held, so the session has not closed. */
+static bool ring(cast_timer *t) {
+  cast_session *s = CAST_CONTAINER(t, cast_session, alarm);
+  cast_timer_again(t, OS_FOREVER);
+  /* PAIR posted: acquire; the owner is done with the post. */
+  if (!atomic_exchange_explicit(&s->alarm_posted, true, memory_order_acquire))
+    cast_session_push(s, NULL, &s->alarm_post);
+  return false;
+}
+
+/* Going idle: the alarm must not be later than the earliest deadline. It may
+   be earlier (its wait has ended meanwhile): that costs one idle run, which
+   is cheaper than telling the timers at each wait that ends in time. */
+static void set_alarm(cast_session *s) {
+  uint64_t next = cast_heap_next(&s->deadlines);
+  if (next >= s->alarm_ns) return;
+  s->alarm_ns = next;
+  /* Cannot fail: its entry has been in the heap since cast_session_init. */
+  if (cast_timer_set(&s->alarm, next) != 0)
+    cast_panic(__FILE__, __LINE__, "an alarm was lost");
+}
+
+/* -- life ----------------------------------------------------------------- */
+
+/* For select's choices: other ones in each session and each run. */
+static uint32_t new_seed(uint64_t id) {
+  static _Atomic uint64_t base; /* 0: the system was not asked yet */
+  /* Relaxed: should two ask, either answer does. */
+  uint64_t x = atomic_load_explicit(&base, memory_order_relaxed);
+  if (x == 0) {
+    x = os_entropy() | 1;
+    atomic_store_explicit(&base, x, memory_order_relaxed);
+  }
+  x = (x + id) * UINT64_C(0x9E3779B97F4A7C15);
+  return (uint32_t)(x >> 32) | 1;
+}
+
+static void on_orphan(cast_session *s, cast_post *p, bool closed) {
+  CAST_UNUSED(p);
+  CAST_UNUSED(closed);
+  /* PAIR posted: acquire the end of the last handle; release the post. */
+  atomic_exchange_explicit(&s->orphan_posted, false, memory_order_acq_rel);
+  s->orphaned = true;
+}
+
+int cast_session_init(
+  cast_session *s, const cast_session_ops *ops, bool running) {
+  cast_object_init(&s->object, &cast_session_type);
+  atomic_init(&s->inbox, running ? CAST_INBOX_EMPTY : CAST_INBOX_IDLE);
+  atomic_init(&s->holds, 2); /* being open; the handles */
+  s->ops = ops;
+  s->hosted = running;
+  s->ready_tail = &s->ready;
+  cast_heap_init(&s->deadlines);
+  s->alarm.fire = ring;
+  s->alarm_ns = OS_FOREVER;
+  s->alarm_post.run = on_alarm;
+  s->orphan_post.run = on_orphan;
+  cast_lock_init(&s->lock, CAST_RANK_SESSION);
+  cast_list_init(&s->tasks);
+  cast_event_init(&s->empty);
+  s->empty.set = true;
+  cast_event_init(&s->closed);
+  s->id = 1 + atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed);
+  s->seed = new_seed(s->id);
+  return cast_timer_set(&s->alarm, OS_FOREVER);
+}
+
+static void run_posts(cast_session *s, cast_post *p, bool closed) {
+  while (p != NULL) {
+    cast_post *next = p->next;
+    CAST_ASSERT(p->run != NULL); /* tasks keep a session open */
+    p->run(s, p, closed);
+    p = next;
+  }
+}
+
+/* No task is left, and none will start. */
+void cast_session_end(cast_session *s) {
+  cast_post *last;
+  cast_timer_remove(&s->alarm);
+  s->ops->close(s);
+  last = cast_session_shut(s);
+  run_posts(s, s->ready, true); /* a host's: what its last slice has left */
+  s->ready = NULL;
+  run_posts(s, last, true);
+  CAST_ASSERT(s->deadlines.count == 0);
+  cast_heap_fini(&s->deadlines);
+  cast_event_set(&s->closed, NULL);
+}
+
+/* Should the session close now? Then it takes no more tasks. */
+static bool must_close(cast_session *s) {
+  bool yes;
+  if (!s->close_wanted && !s->orphaned) return false;
+  if (s->runner->worker == NULL) return false; /* a host's */
+  cast_lock_take(&s->lock);
+  /* Relaxed: handles come back only under this lock. */
+  if (atomic_load_explicit(&s->object.refs, memory_order_relaxed) > 0)
+    s->orphaned = false;
+  yes = s->ntasks == 0 && (s->close_wanted || s->orphaned);
+  if (yes) s->closing = true;
+  cast_lock_drop(&s->lock);
+  return yes;
+}
+
+/* -- a host outside of its loop ------------------------------------------ */
+
+bool cast_session_look(cast_session *s) {
+  cast_session_take_inbox(s);
+  expire(s);
+  return s->ready != NULL;
+}
+
+void cast_session_depart(cast_session *s) {
+  /* A pusher that saw EMPTY has not woken the host: its post is made ready,
+     and pushed again below, when the session is idle. */
+  do {
+    cast_session_look(s);
+    set_alarm(s);
+  } while (!cast_session_go_idle(s));
+  s->away = true;
+  while (s->ready != NULL) cast_session_push(s, NULL, cast_session_shift(s));
+}
+
+/* -- slices --------------------------------------------------------------- */
+
+/* Does the first ready thing, and perhaps more. The session that the runner is
+   in afterwards, as ops->resume returns it. */
+static cast_session *step(cast_session *s, cast_runner **r) {
+  cast_task *t = cast_session_take(s);
+  cast_post *p = s->ready;
+  if (CAST_LIKELY(t != NULL)) {
+    s = s->ops->resume(s, t, r);
+    if (s != NULL) s->current = NULL;
+    return s;
+  }
+  cast_session_shift(s);
+  s->budget--; /* here: a step may not come back to this frame */
+  if (p->run != NULL) {
+    p->run(s, p, false);
+  } else {
+    os_context *to;
+    t = CAST_CONTAINER(p, cast_task, post);
+    to = t->object.held;
+    t->object.held = NULL;
+    cast_runner_jump(s->runner, to);
+  }
+  return s;
+}
+
+static void leave(cast_session *s, cast_runner **r) {
+  *r = s->runner;
+  if (CAST_UNLIKELY(s->metered)) s->ops->meter(s, false);
+  cast_runner_serve(*r, NULL);
+  /* A host's session keeps its runner: its main program is one as well. */
+  if ((*r)->worker != NULL) s->runner = NULL;
+}
+
+static void enter(cast_session *s, cast_runner *r) {
+  s->runner = r;
+  if (CAST_UNLIKELY(s->metered) && cast_runner_session(r) != s)
+    s->ops->meter(s, true);
+  cast_runner_serve(r, s);
+  cast_session_take_inbox(s);
+  expire(s);
+}
+
+cast_task *cast_session_follow(cast_session **at, cast_runner **to) {
+  cast_session *s = *at, *next;
+  const cast_session_ops *ops = s->ops;
+  cast_runner *r = s->runner;
+  cast_job *job;
+  s->current = NULL;
+  if (s->ready != NULL || s->close_wanted || s->orphaned || s->metered ||
+      r->worker == NULL || !cast_sched_ahead(r->worker))
+    return NULL;
+  set_alarm(s);
+  cast_runner_serve(r, NULL);
+  s->runner = NULL;
+  if (CAST_UNLIKELY(!cast_session_go_idle(s))) {
+    enter(s, r);
+    return NULL;
+  }
+  *at = NULL;
+  *to = r;
+  job = cast_sched_follow(r->worker);
+  if (CAST_UNLIKELY(job == NULL)) return NULL; /* the monitor was quicker */
+  *at = next = CAST_CONTAINER(job, cast_session, job);
+  next->budget = CAST_SLICE_TASKS;
+  enter(next, r);
+  return next->ops == ops ? cast_session_take(next) : NULL;
+}
+
+cast_run cast_session_run(cast_session **at, cast_runner **r) {
+  cast_session *s = *at;
+  /* A runner that goes on with s on a fresh stack continues the slice. */
+  if (cast_runner_session(*r) != s) s->budget = CAST_SLICE_TASKS;
+  enter(s, *r);
+  for (;;) {
+    if (s->ops->interrupted != NULL) s->ops->interrupted(s);
+    while (s->ready != NULL && s->budget > 0)
+      if ((*at = s = step(s, r)) == NULL) return CAST_RUN_IDLE;
+    if (s->ready != NULL) {
+      cast_worker *w = s->runner->worker;
+      s->budget = CAST_SLICE_TASKS;
+      if (w == NULL || !cast_sched_backlog(w)) {
+        enter(s, s->runner);
+        continue;
+      }
+      leave(s, r);
+      return CAST_RUN_AGAIN;
+    }
+    if (must_close(s)) {
+      cast_session_end(s);
+      leave(s, r);
+      cast_session_drop(s);
+      return CAST_RUN_GONE;
+    }
+    if (s->runner->worker != NULL) set_alarm(s);
+    leave(s, r);
+    if (cast_session_go_idle(s)) return CAST_RUN_IDLE;
+    enter(s, *r);
+  }
+}
