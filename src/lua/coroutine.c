@@ -176,6 +176,10 @@ static int wrapped(lua_State *L) {
 static int co_wrap(lua_State *L) {
   lua_State *co;
   luaL_checktype(L, 1, LUA_TFUNCTION);
+#if CAST_LUA == 501
+  /* As the library has it: such a coroutine could not go on after a yield. */
+  luaL_argcheck(L, !lua_iscfunction(L, 1), 1, "Lua function expected");
+#endif
   lua_pushvalue(L, lua_upvalueindex(1));
   co = lua_newthread(L);
   lua_pushvalue(L, 1);

@@ -5,14 +5,18 @@
    function that yielded returns. Plain ones are pushed at once; all else is
    made in a coroutine of its own, for that may raise, and even block. An error
    is raised by a hook at the coroutine's next instruction.
+   A C function that nobody has called, a task's own, needs no resumption: what
+   its wait brings is what the task ends with. (5.1 has no place for C functions
+   there: resumed, it would go on with a Lua function that does not exist.)
    Owner: the task's session. Invariants:
    1. raise_key has a value in the registry from prepare_raise until raise_hook
       has run, in the same stretch.
    2. That coroutine is there before a task waits, and stays (S->aux): to make
       it takes memory, so a finalizer may run, which may wait itself, and so
       find the task's message and undo the outcome of its wait. */
+#include "deliver.h"
+
 #include "../../include/casting.h"
-#include "state.h"
 
 #if !CAST_HAS_YIELDK
 static const char raise_key = 0;
@@ -45,6 +49,14 @@ static void prepare_raise(lua_State *from, cast_ltask *t) {
   lua_rawsetp(from, LUA_REGISTRYINDEX, &raise_key);
   set_raise(t);
   t->raising = true;
+}
+
+/* For want of memory. */
+static int raise_nil(cast_ltask *t) {
+  t->raising = true;
+  if (t->last) return lua_pushnil(t->co), 1;
+  set_raise(t);
+  return 0;
 }
 
 typedef struct delivery {
@@ -122,10 +134,8 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   /* Before its wait is looked at, which may end for want of time. */
   if (CAST_UNLIKELY(cast_guarded(t))) (void)cast_guard_meet(t, t->co, os_now());
   if (S->aux.L == NULL && !make_aux(S)) {
-    set_raise(t); /* a nil error */
-    t->raising = true;
     cast_wait_over(t);
-    return 0;
+    return raise_nil(t);
   }
   aux = S->aux;
   S->aux.L = NULL;
@@ -138,13 +148,17 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
     return nres;
   }
   (void)cast_hook_struck(S, aux.L);
-  if (cast_protect(S, raise_protected, &d) != LUA_OK) {
-    set_raise(t);
+  n = 0;
+  if (t->last) {
+    lua_xmove(aux.L, t->co, 1);
     t->raising = true;
+    n = 1;
+  } else if (cast_protect(S, raise_protected, &d) != LUA_OK) {
+    n = raise_nil(t);
   }
   cast_coroutine_put(S, aux, false);
   (void)make_aux(S);
-  return 0;
+  return n;
 }
 
 bool cast_deliver_raises(lua_State *L) { return lua_gethook(L) == raise_hook; }

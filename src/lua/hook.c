@@ -25,7 +25,7 @@
       call it: who has resumed that has it put where the task goes on
       (coroutine.c). What is to be seen in later turns: see stop.c. */
 #include "../../include/casting.h"
-#include "state.h"
+#include "deliver.h"
 
 #include "../sched.h"
 #include "../worker.h"

@@ -68,6 +68,7 @@ struct cast_ltask {
   bool selecting : 1;     /* its cases stand in the queues of channels */
   bool closing : 1;       /* its coroutine's pending variables are closed */
   bool raising : 1;       /* (5.1, LuaJIT) a hook is to raise an error in it */
+  bool last : 1;          /* (5.1, LuaJIT) it ends when its wait does */
   bool stored : 1;        /* results lie in the local handle */
   bool packed : 1;        /* results lie in core.waiter.msg */
   bool unsendable : 1;    /* packed is only the reason why they cannot cross */

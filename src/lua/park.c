@@ -8,8 +8,8 @@
    goes on upon another one (context.h). The main program always does that. */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "deliver.h"
 #include "quick.h"
-#include "state.h"
 #include "survey.h"
 
 #include <math.h>
@@ -121,11 +121,13 @@ bool cast_yieldable(lua_State *L) {
 
 #if !CAST_HAS_YIELDK
 /* Without continuations an error can only be raised in the Lua function that
-   has called: there must be one (not pcall, nor the bottom of the stack). */
-static bool called_by_lua(lua_State *L) {
+   has called. Where pcall has, t waits in place. Where nobody has, the task
+   ends with what its wait brings (deliver.c). */
+static bool can_go_on(lua_State *L, cast_ltask *t) {
   lua_Debug ar;
   bool yes;
-  if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "f", &ar)) return false;
+  if (!lua_getstack(L, 1, &ar)) return t->last = true;
+  if (!lua_getinfo(L, "f", &ar)) return false;
   yes = !lua_iscfunction(L, -1);
   lua_pop(L, 1);
   return yes;
@@ -397,7 +399,7 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   /* Relaxed: only reported. */
   atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);
 #if !CAST_HAS_YIELDK
-  t->in_place = t->in_place || !called_by_lua(L);
+  t->in_place = t->in_place || !can_go_on(L, t);
 #endif
   if (t->in_place) {
     bool through = S->through;

@@ -479,18 +479,6 @@ int cast_finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result);
 int cast_waker_finish(lua_State *L, cast_state *S, cast_ltask *t, int result);
 /* After the wait: pushes its results, or raises. */
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t);
-#if !CAST_HAS_YIELDK
-/* Sees to it that S->aux is there. Raises. */
-void cast_deliver_ready(lua_State *L, cast_state *S);
-/* After a yield of cast_park: pushes the results onto t's coroutine and
-   returns how many, or prepares the raising of an error there. */
-int cast_deliver(cast_state *S, cast_ltask *t);
-#endif
-/* Is L to raise such an error at its next instruction? In a signal handler,
-   too. */
-bool cast_deliver_raises(lua_State *L);
-/* The stretch that followed is over. */
-void cast_deliver_end(cast_ltask *t);
 /* Pushes the values of *m, which becomes empty, and returns how many. Raises
    when one cannot be rebuilt. */
 int cast_rebuild_values(

@@ -4,8 +4,8 @@
    Owner: the task's session. */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "deliver.h"
 #include "handle.h"
-#include "state.h"
 
 /* -- life of the object --------------------------------------------------- */
 
@@ -115,8 +115,9 @@ static void make_room(cast_state *S) {
 static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   cast_ending e = {.S = S, .t = t, .nres = nres};
   cast_status how = CAST_DONE;
-  /* Not after an error: if a hook has raised it, Lua allows no more hooks. */
-  bool clean = status == LUA_OK;
+  /* Not after an error: if a hook has raised it, Lua allows no more hooks. Nor
+     if it has yielded for the last time. */
+  bool clean = status == LUA_OK && !t->last;
   cast_guard_leave(t);
   cast_msg_drop(&t->core.waiter.msg);
   cast_rebuild_drop(S, t, NULL);
@@ -251,6 +252,13 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   return nres - 1;
 }
 
+/* Has nobody called the C function that has yielded in co? What co is resumed
+   with is then what it ends with: see deliver.c. */
+static bool is_alone(lua_State *co) {
+  lua_Debug ar;
+  return !lua_getstack(co, 1, &ar);
+}
+
 /* -- running -------------------------------------------------------------- */
 
 /* How many values on the coroutine's stack to resume it with; -1: it ended
@@ -271,10 +279,14 @@ static int prepare(cast_state *S, cast_ltask *t) {
     if (t->core.mark > 0 && !start_own(S, t)) return -1;
     return lua_gettop(t->co) - 1;
   }
-#if !CAST_HAS_YIELDK
-  if (t->parked) return cast_deliver(S, t);
-#endif
+#if CAST_HAS_YIELDK
   return 0;
+#else
+  int n = t->parked ? cast_deliver(S, t) : 0;
+  if (CAST_LIKELY(!t->last)) return n;
+  finish(S, t, t->raising ? LUA_ERRRUN : LUA_OK, n);
+  return -1;
+#endif
 }
 
 /* One stretch of a task, until it waits or ends. */
@@ -301,6 +313,7 @@ static inline void stretch(cast_state *S, cast_ltask *t) {
   } else if (!t->parked) {
     /* coroutine.yield in the task itself: lets others run. */
     lua_pop(t->co, nres);
+    t->last = !CAST_HAS_YIELDK && is_alone(t->co);
     cast_task_yield(&t->core);
   }
 }
