@@ -65,7 +65,7 @@ static int start_locked(const casting_options *o) {
   if (o->log != NULL) cast_log_to(o->log, o->log_ud);
   if (starter.root == NULL) {
     if ((rc = cast_runtime_ref()) != 0) return rc;
-    starter.root = cast_state_root();
+    starter.root = cast_state_root(&cast_module_binding);
     if (starter.root == NULL) {
       cast_runtime_unref(true);
       return CASTING_ENOMEM;

@@ -43,7 +43,7 @@ static int handle_gc(lua_State *L) {
   if (h->object == NULL) return 0;
   /* Another handle of the object may have been made since. */
   if (cast_handle_find(L, h->object) && lua_touserdata(L, -1) == h) {
-    cast_state_end(L);
+    if (*box != NULL) (*box)->binding->end(L);
     if (h->object == NULL) return 0;
   }
   empty(h);
@@ -77,19 +77,32 @@ static void set_functions(lua_State *L, const luaL_Reg *list) {
   luaL_setfuncs(L, list, 1);
 }
 
-void cast_handle_class(lua_State *L, const cast_type *type, const char *title,
-  const luaL_Reg *methods, const luaL_Reg *meta) {
+/* NULL: an object of that type has no handles. */
+static const cast_class *class_of(const cast_state *S, const cast_type *type) {
+  const cast_class *const *c = S->binding->classes;
+  while (*c != NULL && (*c)->type != type) c++;
+  return *c;
+}
+
+/* Registers the metatable of handles of that type. */
+static void open_class(
+  lua_State *L, const cast_state *S, const cast_type *type) {
   static const luaL_Reg common[] = {
     {"__gc", handle_gc}, {"__tostring", handle_tostring}, {NULL, NULL}};
+  const cast_class *c = class_of(S, type);
+  bool ours = S->host == NULL;
+  CAST_ASSERT(c != NULL);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_newtable(L);
   set_functions(L, common);
-  set_functions(L, meta);
+  set_functions(L, ours && c->our_meta != NULL ? c->our_meta : c->meta);
   lua_newtable(L);
-  set_functions(L, methods);
+  set_functions(
+    L, ours && c->our_methods != NULL ? c->our_methods : c->methods);
   lua_setfield(L, -2, "__index");
-  lua_pushstring(L, title);
+  lua_pushstring(L, c->title);
   lua_setfield(L, -2, "__metatable");
-  lua_pushstring(L, title);
+  lua_pushstring(L, c->title);
   lua_setfield(L, -2, "__name");
   lua_rawsetp(L, LUA_REGISTRYINDEX, type);
 }
@@ -131,22 +144,9 @@ bool cast_handle_find(lua_State *L, const cast_object *o) {
 }
 
 void cast_handle_cross(lua_State *L, cast_object *o) {
-  if (o->type != &cast_task_type) return;
-  cast_task *t = CAST_CONTAINER(o, cast_task, object);
-  cast_ltask_cross(L, cast_state_find(L), cast_ltask_of(t));
-}
-
-/* Registers the metatable of handles of that type. */
-static void open_class(lua_State *L, cast_state *S, const cast_type *type) {
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  if (type == &cast_chan_type)
-    cast_open_chan(L, S);
-  else if (type == &cast_task_type)
-    cast_open_task(L, S);
-  else if (type == &cast_session_type)
-    cast_open_session(L, S);
-  else if (type == &cast_message_type)
-    cast_open_message(L, S);
+  cast_state *S = cast_state_find(L);
+  const cast_class *c = class_of(S, o->type);
+  if (c != NULL && c->cross != NULL) c->cross(L, S, o);
 }
 
 void cast_handle_weigh(lua_State *L, cast_state *S, size_t size) {

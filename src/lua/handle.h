@@ -16,11 +16,23 @@ typedef struct cast_handle {
 
 extern const char cast_handle_tag;
 
-/* Prepares the state (metatables come from cast_handle_class). */
+struct cast_state;
+
+/* What the handles of a type of object are in Lua. */
+typedef struct cast_class {
+  const cast_type *type;
+  const char *title;       /* the metatable's __name and __metatable */
+  const luaL_Reg *methods; /* functions get the state's box as an upvalue */
+  const luaL_Reg *meta; /* metamethods beside those of all handles; or NULL */
+  /* Other ones for sessions of ours, or NULL. */
+  const luaL_Reg *our_methods, *our_meta;
+  /* Called when another session is about to get a handle of o: sees to what it
+     needs then. May raise. May be NULL. */
+  void (*cross)(lua_State *L, struct cast_state *S, cast_object *o);
+} cast_class;
+
+/* Prepares the state; a class gets its metatable with its first handle. */
 void cast_handle_open(lua_State *L);
-/* Registers the methods and metamethods of a type of handle. */
-void cast_handle_class(lua_State *L, const cast_type *type, const char *title,
-  const luaL_Reg *methods, const luaL_Reg *meta);
 
 /* The object of the handle at idx, or NULL if that is not a handle (or one
    whose state is closing). The reference stays the handle's. */
@@ -28,7 +40,6 @@ cast_object *cast_handle_test(lua_State *L, int idx);
 /* The same for one type; raises "channel expected, got X". */
 cast_object *cast_handle_check(lua_State *L, int idx, const cast_type *type);
 /* The same, and notes that the handle is one (cast_handle_quick, state.h). */
-struct cast_state;
 cast_object *cast_handle_sure(
   lua_State *L, struct cast_state *S, int idx, const cast_type *type);
 /* Pushes the handle of `o`, which the caller keeps alive meanwhile, also if it
@@ -51,8 +62,7 @@ bool cast_handle_find(lua_State *L, const cast_object *o);
    table still hold is in use. May collect. */
 void cast_handle_weigh(lua_State *L, struct cast_state *S, size_t size);
 
-/* Another session is about to get a handle of o: sees to what it needs then.
-   May raise. */
+/* Calls the `cross` of o's class. May raise. */
 void cast_handle_cross(lua_State *L, cast_object *o);
 
 static inline cast_handle *cast_handle_at(lua_State *L, int idx) {

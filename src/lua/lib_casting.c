@@ -109,11 +109,7 @@ static const luaL_Reg functions[] = {
   {NULL, NULL},
 };
 
-/* Where the registry has the module: package.loaded may forget it. */
-static const char module_key = 0;
-
-void cast_open_module(lua_State *L, cast_state *S) {
-  CAST_UNUSED(S);
+static void open_module(lua_State *L) {
   lua_newtable(L);
   cast_state_box(L);
   luaL_setfuncs(L, functions, 1);
@@ -126,20 +122,28 @@ void cast_open_module(lua_State *L, cast_state *S) {
   lua_getmetatable(L, -1);
   lua_setfield(L, -3, "cancelled");
   lua_pop(L, 1);
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
 }
 
-void cast_module_push(lua_State *L) {
-  cast_module_need(L);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
-}
+static const cast_class *const classes[] = {
+  &cast_chan_class,
+  &cast_task_class,
+  &cast_session_class,
+  &cast_message_class,
+  NULL,
+};
+
+const cast_binding cast_module_binding = {
+  .classes = classes,
+  .open = luaopen_casting,
+  .open_module = open_module,
+  .end = cast_state_end,
+};
 
 int luaopen_casting(lua_State *L) {
   cast_state *S = cast_state_find(L);
   if (S == NULL) {
     cast_starve_host(L);
-    cast_state_host(L);
+    cast_state_host(L, &cast_module_binding);
     cast_report_when_asked();
   } else if (S->packer == NULL) {
     cast_state_furnish(L, S); /* the last attempt ran out of memory */

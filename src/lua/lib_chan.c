@@ -1,8 +1,8 @@
 /* lib_chan.c - channels for Lua, and select.
    SPDX-License-Identifier: MIT */
 #include "../../include/casting.h"
-#include "../mem.h"
 #include "../chan_inline.h"
+#include "../mem.h"
 #include "../runtime.h"
 #include "handle.h"
 #include "quick.h"
@@ -239,18 +239,16 @@ static const luaL_Reg chan_our_meta[] = {
 };
 #endif
 
-void cast_open_chan(lua_State *L, cast_state *S) {
-  const luaL_Reg *methods = chan_methods, *meta = chan_meta;
+const cast_class cast_chan_class = {
+  .type = &cast_chan_type,
+  .title = "casting.channel",
+  .methods = chan_methods,
+  .meta = chan_meta,
 #if CAST_HAS_OURS
-  if (S->host == NULL) {
-    methods = chan_our_methods;
-    meta = chan_our_meta;
-  }
-#else
-  CAST_UNUSED(S);
+  .our_methods = chan_our_methods,
+  .our_meta = chan_our_meta,
 #endif
-  cast_handle_class(L, &cast_chan_type, "casting.channel", methods, meta);
-}
+};
 
 /* -- making channels ------------------------------------------------------ */
 

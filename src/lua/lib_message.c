@@ -139,8 +139,9 @@ static const luaL_Reg message_meta[] = {
   {NULL, NULL},
 };
 
-void cast_open_message(lua_State *L, cast_state *S) {
-  CAST_UNUSED(S);
-  cast_handle_class(
-    L, &cast_message_type, "casting.message", message_methods, message_meta);
-}
+const cast_class cast_message_class = {
+  .type = &cast_message_type,
+  .title = "casting.message",
+  .methods = message_methods,
+  .meta = message_meta,
+};

@@ -216,11 +216,12 @@ static const luaL_Reg session_meta[] = {
   {NULL, NULL},
 };
 
-void cast_open_session(lua_State *L, cast_state *S) {
-  CAST_UNUSED(S);
-  cast_handle_class(
-    L, &cast_session_type, "casting.session", session_methods, session_meta);
-}
+const cast_class cast_session_class = {
+  .type = &cast_session_type,
+  .title = "casting.session",
+  .methods = session_methods,
+  .meta = session_meta,
+};
 
 /* -- making one ----------------------------------------------------------- */
 

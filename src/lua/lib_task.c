@@ -207,10 +207,16 @@ static const luaL_Reg task_methods[] = {
   {NULL, NULL},
 };
 
-void cast_open_task(lua_State *L, cast_state *S) {
-  CAST_UNUSED(S);
-  cast_handle_class(L, &cast_task_type, "casting.task", task_methods, NULL);
+static void cross(lua_State *L, cast_state *S, cast_object *o) {
+  cast_ltask_cross(L, S, cast_ltask_of(CAST_CONTAINER(o, cast_task, object)));
 }
+
+const cast_class cast_task_class = {
+  .type = &cast_task_type,
+  .title = "casting.task",
+  .methods = task_methods,
+  .cross = cross,
+};
 
 /* -- functions of the module ---------------------------------------------- */
 

@@ -17,6 +17,8 @@
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
 
 static const char state_key = 0;
+/* Where the registry has the module: package.loaded may forget it. */
+static const char module_key = 0;
 static cast_lock tree = CAST_LOCK_STATIC(CAST_RANK_HOST);
 
 void cast_state_box(lua_State *L) {
@@ -316,12 +318,19 @@ void cast_module_need(lua_State *L) {
   cast_state *S = cast_state_find(L);
   if (S == NULL || S->opened) return;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  cast_open_module(L, S);
+  S->binding->open_module(L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_insert(L, -2);
   lua_setfield(L, -2, "casting");
   lua_pop(L, 1);
   S->opened = true;
+}
+
+void cast_module_push(lua_State *L) {
+  cast_module_need(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
 }
 
 /* For the packer. */
@@ -348,9 +357,11 @@ void cast_state_furnish(lua_State *L, cast_state *S) {
 #endif
 }
 
-static cast_state *alloc_state(const char *name, size_t size) {
+static cast_state *alloc_state(
+  const cast_binding *binding, const char *name, size_t size) {
   cast_state *S = cast_calloc(sizeof *S + size + 1);
   if (S == NULL) return NULL;
+  S->binding = binding;
   memcpy(S->name, name, size);
   atomic_init(&S->nag_ns, OS_FOREVER);
   cast_list_init(&S->children);
@@ -359,8 +370,8 @@ static cast_state *alloc_state(const char *name, size_t size) {
   return S;
 }
 
-cast_state *cast_state_root(void) {
-  cast_state *S = alloc_state("", 0);
+cast_state *cast_state_root(const cast_binding *binding) {
+  cast_state *S = alloc_state(binding, "", 0);
   if (S == NULL) return NULL;
   S->root = S;
   /* Not a session that anybody runs: what its children hold, and its owner. */
@@ -392,12 +403,12 @@ static int init_host(cast_state *S, lua_State *L) {
   return 0;
 }
 
-cast_state *cast_state_host(lua_State *L) {
+cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
   cast_state **box, *S;
   cast_probe(L);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   box = make_box(L, true);
-  S = alloc_state("main", 4);
+  S = alloc_state(binding, "main", 4);
   if (S == NULL) cast_raise_memory(L);
   if (init_host(S, L) != 0) {
     cast_free(S->main);
@@ -468,11 +479,11 @@ typedef struct making {
 } making;
 
 /* What most sessions never ask for comes to be when one does. */
-static void preload_casting(lua_State *L) {
+static void preload_casting(lua_State *L, cast_state *S) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_getfield(L, -1, "package");
   lua_getfield(L, -1, "preload");
-  lua_pushcfunction(L, luaopen_casting);
+  lua_pushcfunction(L, S->binding->open);
   lua_setfield(L, -2, "casting");
   lua_pop(L, 3);
 }
@@ -497,7 +508,7 @@ static int make_protected(lua_State *L) {
 #endif
   open_libs(L, m->o->libs);
   *make_box(L, false) = m->S;
-  preload_casting(L);
+  preload_casting(L, m->S);
   cast_state_furnish(L, m->S);
   cast_open_coroutine(L, m->S);
   put_off_collection(L);
@@ -550,7 +561,7 @@ cast_state *cast_state_make(cast_state *root, const cast_options *o) {
   making m = {NULL, o};
   cast_state *S;
   if (name == NULL) name = default_name(made, sizeof made);
-  S = alloc_state(name, strlen(name));
+  S = alloc_state(root->binding, name, strlen(name));
   if (S == NULL || cast_sched_first() != 0) goto no_memory;
   S->slabs.max = S->memory_max = o->memory_max;
   S->cpu_max = o->cpu_max;

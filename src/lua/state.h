@@ -20,8 +20,8 @@
 
 #include "../chan.h"
 #include "../host.h"
-#include "../slice.h"
 #include "../slab.h"
+#include "../slice.h"
 #include "compat.h"
 #include "fixed.h"
 #include "handle.h"
@@ -31,11 +31,23 @@
 
 #define CAST_SURE 16u /* see cast_state.sure; a power of two */
 
+/* What the rooms above this one do for a state: one constant table, given to a
+   host when it is made and inherited by its sessions. */
+typedef struct cast_binding {
+  const cast_class *const *classes; /* of handles; NULL ends the list */
+  lua_CFunction open;               /* luaopen_casting, for package.preload */
+  /* Makes the module and pushes it. Raises. */
+  void (*open_module)(lua_State *L);
+  /* The first finalizer of ours that the lua_close of a host runs. */
+  void (*end)(lua_State *L);
+} cast_binding;
+
 struct cast_state {
   cast_session session;
   lua_State *L; /* main thread; NULL: a 5.1 host's, not known yet */
   lua_State *work;
-  cast_fixed *fixed; /* what its functions are in, or NULL */
+  const cast_binding *binding; /* (i) */
+  cast_fixed *fixed;           /* what its functions are in, or NULL */
   cast_packer *packer;
   cast_host *host;  /* NULL: one of ours */
   cast_ltask *main; /* host: its main program */
@@ -167,7 +179,7 @@ cast_state *cast_state_find(lua_State *L);
    which do not tell. */
 lua_State *cast_main_thread(lua_State *L);
 /* Makes L a host. Raises. */
-cast_state *cast_state_host(lua_State *L);
+cast_state *cast_state_host(lua_State *L, const cast_binding *binding);
 /* Libraries that a session may be limited to; name NULL ends the list. */
 extern const luaL_Reg cast_libs[];
 #define CAST_LIBS_ALL UINT32_MAX
@@ -187,7 +199,7 @@ void cast_state_furnish(lua_State *L, cast_state *S);
 int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg);
 /* The root of sessions that C makes: it has no Lua state and is no session.
    NULL: out of memory. */
-cast_state *cast_state_root(void);
+cast_state *cast_state_root(const cast_binding *binding);
 /* A new session below `root`; its first handle is the caller's, who also owns
    the session until cast_session_release. */
 cast_state *cast_state_make(cast_state *root, const cast_options *o);
@@ -567,13 +579,11 @@ int cast_state_fd(lua_State *L, cast_state *S);
 
 /* -- libraries ------------------------------------------------------------ */
 
-/* Each pushes nothing and registers its metatable. */
-void cast_open_chan(lua_State *L, cast_state *S);
-void cast_open_task(lua_State *L, cast_state *S);
-void cast_open_session(lua_State *L, cast_state *S);
-void cast_open_message(lua_State *L, cast_state *S);
-/* Pushes the module table. */
-void cast_open_module(lua_State *L, cast_state *S);
+extern const cast_class cast_chan_class;
+extern const cast_class cast_task_class;
+extern const cast_class cast_session_class;
+extern const cast_class cast_message_class;
+extern const cast_binding cast_module_binding;
 /* Makes the module, unless that was done, and puts it into package.loaded. */
 void cast_module_need(lua_State *L);
 /* The same, and pushes it. */
