@@ -235,13 +235,18 @@ void casting_pin(const void *address) { os_pin(address); }
 
 void casting_wake(casting_waker *w) { cast_event_set(&w->event, NULL); }
 
-int cast_waker_finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+static int finish_parked(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
   parked *p = t->arg;
   CAST_UNUSED(S);
   cast_deadlock_unexpect();
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   return p->finish(L, result, p->ud);
 }
+
+static const cast_wait_kind parked_kind = {.finish = finish_parked,
+  .what = "waiting in a function of C",
+  .cleans_up = true};
 
 int casting_park(lua_State *L, casting_waker *w, double seconds,
   casting_finish finish, void *ud) {
@@ -254,6 +259,6 @@ int casting_park(lua_State *L, casting_waker *w, double seconds,
   t->arg = p;
   cast_deadlock_expect();
   if (cast_event_wait(&w->event, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, cast_waker_finish);
-  return cast_waker_finish(L, S, t, 0);
+    return cast_park(L, S, t, deadline, &parked_kind);
+  return finish_parked(L, S, t, 0);
 }

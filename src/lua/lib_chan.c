@@ -42,17 +42,48 @@ static int failed(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 
 /* -- send and receive ----------------------------------------------------- */
 
-int cast_finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+/* The channel in which a task that waits in one queue stands; NULL: its wait
+   has been ended from elsewhere. */
+static const cast_chan *waits_for(const cast_ltask *t) {
+  return t->core.waiter.lock == NULL
+           ? NULL
+           : CAST_CONTAINER(t->core.waiter.lock, cast_chan, lock);
+}
+
+static void describe_queue(
+  lua_State *L, const cast_ltask *t, const char *format) {
+  const cast_chan *c = waits_for(t);
+  if (c == NULL)
+    lua_pushliteral(L, "waiting");
+  else
+    lua_pushfstring(L, format, (const void *)&c->object);
+}
+
+static int finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   if (CAST_UNLIKELY(result != 0)) return failed(L, S, t, result);
   lua_pushboolean(L, 1);
   return 1;
 }
 
-int cast_finish_receive(
+static void describe_send(lua_State *L, const cast_ltask *t) {
+  describe_queue(L, t, "waiting to send to channel: %p");
+}
+
+static const cast_wait_kind send_kind = {
+  .finish = finish_send, .describe = describe_send, .sends = true};
+
+static int finish_receive(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   if (CAST_UNLIKELY(result != 0)) return failed(L, S, t, result);
   return cast_rebuild_values(L, S, t, &t->core.waiter.msg);
 }
+
+static void describe_receive(lua_State *L, const cast_ltask *t) {
+  describe_queue(L, t, "waiting to receive from channel: %p");
+}
+
+static const cast_wait_kind receive_kind = {
+  .finish = finish_receive, .describe = describe_receive};
 
 /* The values to send begin at 2: there must be one, and not nil first. */
 static void check_message(lua_State *L) {
@@ -79,7 +110,7 @@ static inline int chan_send_in(lua_State *L, cast_state *S) {
   rc = cast_chan_send_once(c, &S->session, &t->core, &t->core.waiter);
   if (CAST_UNLIKELY(rc == CAST_GROW))
     rc = cast_chan_send(c, &S->session, &t->core, &t->core.waiter);
-  if (rc == CAST_PARKED) return cast_park_quick(L, S, t, cast_finish_send);
+  if (rc == CAST_PARKED) return cast_park_quick(L, S, t, &send_kind);
   if (CAST_UNLIKELY(rc != 0)) return failed(L, S, t, rc);
   lua_pushboolean(L, 1);
   return 1;
@@ -94,12 +125,11 @@ static inline int receive_until(
   t->arg = NULL;
   rc = cast_chan_receive(c, &S->session, &t->core, &t->core.waiter);
   if (rc == CAST_PARKED)
-    return deadline == OS_FOREVER
-             ? cast_park_quick(L, S, t, cast_finish_receive)
-             : cast_park(L, S, t, deadline, cast_finish_receive);
+    return deadline == OS_FOREVER ? cast_park_quick(L, S, t, &receive_kind)
+                                  : cast_park(L, S, t, deadline, &receive_kind);
   if (CAST_LIKELY(rc == 0 && cast_quick_unpack(L, &t->core.waiter.msg)))
     return 1;
-  return cast_finish_receive(L, S, t, rc);
+  return finish_receive(L, S, t, rc);
 }
 
 /* The scratch of operations that do not wait: they work where tasks do not
@@ -113,7 +143,7 @@ cast_ltask *cast_scratch(lua_State *L, cast_state *S) {
 
 static int try_receive(lua_State *L, cast_state *S, cast_chan *c) {
   cast_ltask *t = cast_scratch(L, S);
-  return cast_finish_receive(
+  return finish_receive(
     L, S, t, cast_chan_receive(c, &S->session, NULL, &t->core.waiter));
 }
 
@@ -150,7 +180,7 @@ static int chan_try_send(lua_State *L) {
   check_message(L);
   t = cast_scratch(L, S);
   pack_message(L, S, &t->core.waiter.msg);
-  return cast_finish_send(
+  return finish_send(
     L, S, t, cast_chan_send(c, &S->session, NULL, &t->core.waiter));
 }
 
@@ -473,6 +503,30 @@ static int finish_select(
   return push_case(L, S, t, t->core.wait.index, result);
 }
 
+/* Names a few of the cases. */
+static void describe_select(lua_State *L, const cast_ltask *t) {
+  enum { NAMED = 8 };
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "waiting in select, ");
+  for (uint32_t i = 0; i < t->extra->ncases && i < NAMED; i++) {
+    const cast_case *c = &t->extra->cases[i];
+    luaL_addstring(&b, i == 0 ? "" : ", ");
+    if (c->chan == NULL)
+      lua_pushliteral(L, "nothing");
+    else
+      lua_pushfstring(L,
+        c->sending ? "to send to channel: %p" : "to receive from channel: %p",
+        (void *)&c->chan->object);
+    luaL_addvalue(&b);
+  }
+  if (t->extra->ncases > NAMED) luaL_addstring(&b, ", and more");
+  luaL_pushresult(&b);
+}
+
+static const cast_wait_kind select_kind = {
+  .finish = finish_select, .describe = describe_select};
+
 static uint64_t select_timeout(lua_State *L, bool *now) {
   uint64_t deadline = OS_FOREVER;
   lua_getfield(L, 1, "timeout");
@@ -551,7 +605,7 @@ int cast_lib_select(lua_State *L) {
   t->arg = x->cases;
   if (rc == CAST_PARKED) {
     t->selecting = true;
-    return cast_park(L, S, t, deadline, finish_select);
+    return cast_park(L, S, t, deadline, &select_kind);
   }
   if (rc == CASTING_EEMPTY) {
     cast_unsend(L, S, t);

@@ -73,13 +73,16 @@ static int session_spawn(lua_State *L) {
 
 /* -- wait and close ------------------------------------------------------- */
 
-int cast_finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+static int finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   CAST_UNUSED(S);
   CAST_UNUSED(t);
   if (result != 0) return cast_push_failure(L, result);
   lua_pushboolean(L, 1);
   return 1;
 }
+
+static const cast_wait_kind wait_kind = {
+  .finish = finish_wait, .what = "waiting for a session"};
 
 static int wait_event(lua_State *L, cast_state *S, cast_event *e) {
   uint64_t deadline = cast_deadline(L, 2);
@@ -89,8 +92,8 @@ static int wait_event(lua_State *L, cast_state *S, cast_event *e) {
   if (now && !cast_event_is_set(e))
     return cast_push_failure(L, CASTING_ETIMEOUT);
   if (cast_event_wait(e, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, cast_finish_wait);
-  return cast_finish_wait(L, S, t, 0);
+    return cast_park(L, S, t, deadline, &wait_kind);
+  return finish_wait(L, S, t, 0);
 }
 
 static int session_wait(lua_State *L) {
@@ -404,6 +407,9 @@ static int finish_session(
   return 1;
 }
 
+static const cast_wait_kind session_kind = {
+  .finish = finish_session, .what = "waiting for the init of a session"};
+
 typedef struct plan {
   cast_state *S, *target;
   cast_ltask *self;
@@ -441,6 +447,6 @@ int cast_lib_session(lua_State *L) {
   t = cast_enter(L, S, OS_FOREVER);
   if (cast_event_wait(&((cast_ltask *)t->arg)->core.done, &t->core) ==
       CAST_PARKED)
-    return cast_park(L, S, t, OS_FOREVER, finish_session);
+    return cast_park(L, S, t, OS_FOREVER, &session_kind);
   return finish_session(L, S, t, 0);
 }

@@ -12,14 +12,15 @@ cast_ltask *cast_ltask_check(lua_State *L, int i) {
 
 /* -- join and await ------------------------------------------------------- */
 
-int cast_finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+static int finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_ltask *target = t->arg;
   if (result != 0) return cast_push_failure(L, result);
   return cast_ltask_outcome(L, S, t, target);
 }
 
-int cast_finish_await(lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  int n = cast_finish_join(L, S, t, result);
+static int finish_await(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  int n = finish_join(L, S, t, result);
   if (result != 0) return n;
   if (!lua_toboolean(L, -n)) {
     if (n == 1) lua_pushliteral(L, "the task has failed: out of memory");
@@ -28,7 +29,19 @@ int cast_finish_await(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   return n - 1;
 }
 
-static int wait_end(lua_State *L, const char *verb, cast_finish finish) {
+static void describe_end(lua_State *L, const cast_ltask *t) {
+  const cast_ltask *of = t->arg;
+  lua_pushfstring(L, "waiting for the end of task %d of session '%s'",
+    (int)of->core.id, (const char *)cast_state_of(of->core.session)->name);
+}
+
+static const cast_wait_kind join_kind = {
+  .finish = finish_join, .describe = describe_end};
+static const cast_wait_kind await_kind = {
+  .finish = finish_await, .describe = describe_end};
+
+static int wait_end(
+  lua_State *L, const char *verb, const cast_wait_kind *kind) {
   cast_state *S = cast_state_here(L);
   cast_ltask *target = cast_ltask_check(L, 1), *t;
   uint64_t deadline = cast_deadline(L, 2);
@@ -40,15 +53,13 @@ static int wait_end(lua_State *L, const char *verb, cast_finish finish) {
   if (now && !cast_event_is_set(&target->core.done))
     return cast_push_failure(L, CASTING_ETIMEOUT);
   if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, finish);
-  return finish(L, S, t, 0);
+    return cast_park(L, S, t, deadline, kind);
+  return kind->finish(L, S, t, 0);
 }
 
-static int task_join(lua_State *L) {
-  return wait_end(L, "join", cast_finish_join);
-}
+static int task_join(lua_State *L) { return wait_end(L, "join", &join_kind); }
 static int task_await(lua_State *L) {
-  return wait_end(L, "await", cast_finish_await);
+  return wait_end(L, "await", &await_kind);
 }
 
 /* -- looking at a task ---------------------------------------------------- */
@@ -124,6 +135,9 @@ static int finish_inquiry(
   return 1;
 }
 
+static const cast_wait_kind inquiry_kind = {
+  .finish = finish_inquiry, .what = "waiting for a stack"};
+
 static int box_gc(lua_State *L) {
   cast_object **box = lua_touserdata(L, 1);
   if (*box != NULL) cast_unref(*box);
@@ -157,7 +171,7 @@ static int ask_stack(lua_State *L, cast_state *S, cast_ltask *target) {
   if (!cast_session_push(target->core.session, &S->session, &q->post))
     on_inquiry(target->core.session, &q->post, true);
   if (cast_event_wait(&q->done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, OS_FOREVER, finish_inquiry);
+    return cast_park(L, S, t, OS_FOREVER, &inquiry_kind);
   return finish_inquiry(L, S, t, 0);
 }
 
@@ -273,7 +287,8 @@ int cast_lib_self(lua_State *L) {
   return 1;
 }
 
-int cast_finish_pause(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+static int finish_pause(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
   CAST_UNUSED(S);
   CAST_UNUSED(result);
   /* A yield has no outcome that could be lost. */
@@ -281,13 +296,18 @@ int cast_finish_pause(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   return 0;
 }
 
+static const cast_wait_kind pause_kind = {
+  .finish = finish_pause, .what = "sleeping"};
+static const cast_wait_kind drain_kind = {
+  .finish = finish_pause, .what = "waiting for the tasks of its session"};
+
 static int pause_task(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *t = cast_enter(L, S, OS_FOREVER);
   t->arg = t;
   t->core.wait.result = 0;
   cast_task_yield(&t->core);
-  return cast_park(L, S, t, OS_FOREVER, cast_finish_pause);
+  return cast_park(L, S, t, OS_FOREVER, &pause_kind);
 }
 
 int cast_lib_yield(lua_State *L) {
@@ -307,7 +327,7 @@ int cast_lib_sleep(lua_State *L) {
   t = cast_enter(L, S, deadline);
   t->arg = t;
   cast_wait_arm(&t->core, CAST_WAIT_ONE);
-  return cast_park(L, S, t, deadline, cast_finish_pause);
+  return cast_park(L, S, t, deadline, &pause_kind);
 }
 
 /* casting.run(f, ...): a task, and its results. casting.run(): until the main
@@ -317,13 +337,13 @@ int cast_lib_run(lua_State *L) {
   cast_ltask *t;
   if (!lua_isnoneornil(L, 1)) {
     cast_lib_spawn(L);
-    return wait_end(L, "run", cast_finish_await);
+    return wait_end(L, "run", &await_kind);
   }
   if (S->host == NULL || cast_current(S) != NULL)
     return luaL_error(L, "run: a task cannot wait for its own session");
   t = cast_enter(L, S, OS_FOREVER);
   t->arg = t;
   if (cast_event_wait(&S->session.empty, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, OS_FOREVER, cast_finish_pause);
+    return cast_park(L, S, t, OS_FOREVER, &drain_kind);
   return 0;
 }

@@ -26,6 +26,21 @@ typedef struct cast_coroutine {
 typedef int (*cast_finish)(
   lua_State *L, cast_state *S, cast_ltask *t, int result);
 
+/* A kind of wait (Go has waitReason for this): one constant for each, in the
+   file that waits. */
+typedef struct cast_wait_kind {
+  cast_finish finish;
+  const char *what; /* for reports: "sleeping" */
+  /* The same with what the wait is about, in place of `what`: pushes a text.
+     May be NULL. */
+  void (*describe)(lua_State *L, const cast_ltask *t);
+  /* `finish` is called when the task is cancelled or interrupted, too, before
+     the error is raised: the function has something to clean up. */
+  bool cleans_up;
+  /* A wait that ended well, and without a message, has the result true. */
+  bool sends;
+} cast_wait_kind;
+
 /* May other sessions have handles of a task? KEPT: no, and it has ended, its
    results being kept for its own session only. */
 enum { CAST_OWN, CAST_SHARED, CAST_KEPT };
@@ -50,8 +65,8 @@ typedef struct cast_extra {
 struct cast_ltask {
   cast_task core;
   lua_State *co;                 /* its coroutine */
-  cast_finish finish;            /* of the wait under way */
-  void *arg;                     /* finish's own */
+  const cast_wait_kind *kind;    /* of the wait under way */
+  void *arg;                     /* the kind's own */
   cast_extra *extra;             /* made when first needed (cast_extra_make) */
   lua_State *at;                 /* the coroutine of its latest wait */
   _Atomic(cast_reason *) reason; /* (a) one reference; not NULL: it is to be

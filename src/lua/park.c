@@ -343,12 +343,11 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_wait_over(t);
   if (CAST_UNLIKELY(result != 0)) {
     cast_unsend(L, S, t);
-    /* A module cleans up before any error is raised. */
-    int n = t->finish == cast_waker_finish ? t->finish(L, S, t, result) : -1;
+    int n = t->kind->cleans_up ? t->kind->finish(L, S, t, result) : -1;
     interrupted(L, S, t, result);
     if (n >= 0) return n;
   }
-  return t->finish(L, S, t, result);
+  return t->kind->finish(L, S, t, result);
 }
 
 #if CAST_LUA >= 503
@@ -361,7 +360,7 @@ int cast_resumed(lua_State *L, int status, lua_KContext ctx) {
   if (CAST_LIKELY(core->wait.result == 0 && t->arg == NULL &&
                   core->wait.deadline.index == 0)) {
     if (cast_msg_empty(&core->waiter.msg)) {
-      if (CAST_LIKELY(t->finish == cast_finish_send)) {
+      if (CAST_LIKELY(t->kind->sends)) {
         cast_wait_done(core);
         lua_pushboolean(L, 1);
         return 1;
@@ -391,8 +390,8 @@ static uint64_t guarded(cast_ltask *t, uint64_t deadline_ns) {
 }
 
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
-  cast_finish finish) {
-  t->finish = finish;
+  const cast_wait_kind *kind) {
+  t->kind = kind;
   t->limited = false;
   if (CAST_UNLIKELY(cast_guarded(t))) deadline_ns = guarded(t, deadline_ns);
   cast_wait_until(&t->core, deadline_ns);

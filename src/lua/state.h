@@ -456,18 +456,18 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
 #define cast_enter_quick(L, S) cast_enter(L, S, OS_FOREVER)
 #endif
 /* To be returned by a library function after CAST_PARKED: waits, then returns
-   what finish pushes. */
+   what the kind's finish pushes. */
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
-  cast_finish finish);
+  const cast_wait_kind *kind);
 /* The same without a deadline, quick where the task yields and most often gets
    one number. */
 #if CAST_HAS_OURS
 int cast_resumed(lua_State *L, int status, lua_KContext ctx);
 static inline int cast_park_quick(
-  lua_State *L, cast_state *S, cast_ltask *t, cast_finish finish) {
+  lua_State *L, cast_state *S, cast_ltask *t, const cast_wait_kind *kind) {
   if (CAST_UNLIKELY(t->in_place || cast_guarded(t)))
-    return cast_park(L, S, t, OS_FOREVER, finish);
-  t->finish = finish;
+    return cast_park(L, S, t, OS_FOREVER, kind);
+  t->kind = kind;
   t->limited = false;
   /* Relaxed: only reported. */
   atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);
@@ -475,20 +475,10 @@ static inline int cast_park_quick(
   return lua_yieldk(L, 0, (lua_KContext)t, cast_resumed);
 }
 #else
-#define cast_park_quick(L, S, t, finish) cast_park(L, S, t, OS_FOREVER, finish)
+#define cast_park_quick(L, S, t, kind) cast_park(L, S, t, OS_FOREVER, kind)
 #endif
 /* After the wait, whatever comes then: nothing is queued any more. */
 void cast_wait_over(cast_ltask *t);
-/* Some of these functions: a report tells by them what a task waits for. */
-int cast_finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result);
-int cast_finish_receive(lua_State *L, cast_state *S, cast_ltask *t, int result);
-int cast_finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result);
-int cast_finish_await(lua_State *L, cast_state *S, cast_ltask *t, int result);
-int cast_finish_pause(lua_State *L, cast_state *S, cast_ltask *t, int result);
-int cast_finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result);
-/* What casting_park (api_lua.c) waits with. Called when its task is cancelled
-   or interrupted, too, before the error: the module cleans up. */
-int cast_waker_finish(lua_State *L, cast_state *S, cast_ltask *t, int result);
 /* After the wait: pushes its results, or raises. */
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t);
 /* Pushes the values of *m, which becomes empty, and returns how many. Raises

@@ -55,57 +55,14 @@ static const cast_type survey_type = {"report", survey_free, NULL};
 
 /* -- one task ------------------------------------------------------------- */
 
-/* The object whose lock is that of the queue in which the task waits. */
-static cast_chan *chan_of(const cast_ltask *t) {
-  return CAST_CONTAINER(t->core.waiter.lock, cast_chan, lock);
-}
-
-static void push_cases(lua_State *L, const cast_ltask *t) {
-  luaL_Buffer b;
-  luaL_buffinit(L, &b);
-  for (uint32_t i = 0; i < t->extra->ncases && i < 8; i++) {
-    const cast_case *c = &t->extra->cases[i];
-    luaL_addstring(&b, i == 0 ? "" : ", ");
-    if (c->chan == NULL)
-      lua_pushliteral(L, "nothing");
-    else
-      lua_pushfstring(L,
-        c->sending ? "to send to channel: %p" : "to receive from channel: %p",
-        (void *)&c->chan->object);
-    luaL_addvalue(&b);
-  }
-  if (t->extra->ncases > 8) luaL_addstring(&b, ", and more");
-  luaL_pushresult(&b);
-}
-
 /* Pushes what a task that waits is waiting for. */
 static void push_wait(lua_State *L, const cast_ltask *t) {
-  const cast_task *core = &t->core;
-  if (t->selecting) {
-    push_cases(L, t);
-    lua_pushfstring(L, "waiting in select, %s", lua_tostring(L, -1));
-    lua_remove(L, -2);
-  } else if (t->finish == cast_finish_pause) {
-    lua_pushstring(L, core->waiter.lock == NULL
-                        ? "sleeping"
-                        : "waiting for the tasks of its session");
-  } else if (t->finish == cast_finish_send && core->waiter.lock != NULL) {
-    lua_pushfstring(
-      L, "waiting to send to channel: %p", (void *)&chan_of(t)->object);
-  } else if (t->finish == cast_finish_receive && core->waiter.lock != NULL) {
-    lua_pushfstring(
-      L, "waiting to receive from channel: %p", (void *)&chan_of(t)->object);
-  } else if (t->finish == cast_finish_join || t->finish == cast_finish_await) {
-    const cast_ltask *of = t->arg;
-    lua_pushfstring(L, "waiting for the end of task %d of session '%s'",
-      (int)of->core.id, (const char *)cast_state_of(of->core.session)->name);
-  } else if (t->finish == cast_finish_wait) {
-    lua_pushliteral(L, "waiting for a session");
-  } else if (t->finish == cast_waker_finish) {
-    lua_pushliteral(L, "waiting in a function of C");
-  } else {
+  if (t->kind == NULL)
     lua_pushliteral(L, "waiting");
-  }
+  else if (t->kind->describe != NULL)
+    t->kind->describe(L, t);
+  else
+    lua_pushstring(L, t->kind->what);
 }
 
 static void push_since(lua_State *L, const cast_task *core) {
@@ -392,6 +349,9 @@ static int finish_report(
   return 1;
 }
 
+static const cast_wait_kind report_kind = {
+  .finish = finish_report, .what = "waiting for a report"};
+
 int cast_lib_report(lua_State *L) {
   cast_state *S = cast_state_here(L);
   lua_Number limit = luaL_optnumber(L, 1, CAST_REPORT_TASKS);
@@ -408,7 +368,7 @@ int cast_lib_report(lua_State *L) {
   *box = &v->object;
   t->arg = v;
   if (cast_event_wait(&v->done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, finish_report);
+    return cast_park(L, S, t, deadline, &report_kind);
   return finish_report(L, S, t, 0);
 }
 
@@ -431,6 +391,9 @@ static int finish_deadlock(
   return lua_error(L);
 }
 
+static const cast_wait_kind deadlock_kind = {
+  .finish = finish_deadlock, .what = "waiting for a report"};
+
 int cast_deadlock_raise(lua_State *L, cast_state *S) {
   uint64_t deadline = os_now() + PATIENCE_NS;
   cast_object *o = S->host->finding;
@@ -441,6 +404,6 @@ int cast_deadlock_raise(lua_State *L, cast_state *S) {
   t = cast_enter(L, S, deadline);
   t->arg = v;
   if (cast_event_wait(&v->done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, finish_deadlock);
+    return cast_park(L, S, t, deadline, &deadlock_kind);
   return finish_deadlock(L, S, t, 0);
 }
