@@ -61,6 +61,7 @@ build = {
         "src/lua/lib_chan.c",
         "src/lua/lib_host.c",
         "src/lua/lib_message.c",
+        "src/lua/lib_select.c",
         "src/lua/lib_session.c",
         "src/lua/lib_task.c",
         "src/lua/link.c",
