@@ -41,6 +41,7 @@ build = {
         "src/lua/api_read.c",
         "src/lua/api_session.c",
         "src/lua/budget.c",
+        "src/lua/builtin.c",
         "src/lua/cancel.c",
         "src/lua/closure.c",
         "src/lua/code.c",

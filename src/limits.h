@@ -49,6 +49,7 @@
 #define CAST_REPORT_TASKS 100      /* tasks described, if not said otherwise */
 #define CAST_BLOCKS_KEPT 262144u   /* of blocks kept by a runner */
 #define CAST_SELECT_MAX 65536u     /* cases in one select */
+#define CAST_VALUES_MAX 1000000    /* values on a Lua stack, at most */
 #define CAST_WORKERS_MAX 1024u     /* OS threads of the pool, at most */
 #define CAST_STACK_SIZE (4u << 20) /* address space of one C stack */
 #define CAST_CLEANUP_DEPTH 200     /* levels searched for a __close handler */

@@ -38,7 +38,7 @@ lua_functions() {
       if ($0 ~ /task/) class = "task"
       if ($0 ~ /session/) class = "session"
       if ($0 ~ /message/) class = "message"
-      if ($0 ~ /loadedlibs|openers|libs\[|replaced\[|internal/) class = ""
+      if ($0 ~ /loadedlibs|openers|libs\[|replaced\[|internal|builtins/) class = ""
       inside = 1
     }
     inside {

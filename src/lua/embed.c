@@ -4,17 +4,19 @@
    Each file of lua/casting/ is a chunk that is called with the module and the
    table `internal`, and returns one value: a function, or the class of some
    objects. That value is kept in `internal` under the file's name. The files
-   take each other from there: internal's __index loads what is missing.
+   take each other from there: internal's __index loads what is missing. What
+   they see as globals is in builtin.c.
 
    In the module itself stands a C function for each public one, so a session
    that does not use them pays for no more than that; it crosses to other
-   sessions by name as any C function of a module. `internal` is a field of the
-   module, from its first use on, for the same reason: classes and
-   `internal.run`, which lets other sessions call a file's function, cross as
-   members of it. */
+   sessions by name as any C function of a module. `internal` trusts who calls
+   it, so it is in no table of the program's; but it has a name (names.h), for
+   classes and `internal.run`, which lets other sessions call a file's function,
+   cross as members of it. */
 #include "embed.h"
 
 #include "../runtime.h"
+#include "builtin.h"
 #include "names.h"
 #include "state.h"
 
@@ -61,6 +63,41 @@ static void push_text(lua_State *L, const cast_embedded *f) {
   luaL_pushresult(&b);
 }
 
+/* The value on the top crosses as that member of `internal`; NULL: as that. */
+static void give_name(lua_State *L, cast_state *S, const char *member) {
+  int at = lua_gettop(L);
+  lua_pushliteral(L, CAST_NAMES_OWN);
+  if (member != NULL) {
+    lua_pushlstring(L, "\0", 1);
+    lua_pushstring(L, member);
+    lua_concat(L, 3);
+  }
+  cast_names_give(S->packer, L, at);
+}
+
+/* So does each function in the table on the top, as a member of that. */
+static void give_names(lua_State *L, cast_state *S, const char *member) {
+  int table = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+    lua_pushlstring(L, CAST_NAMES_OWN "\0", sizeof CAST_NAMES_OWN);
+    lua_pushstring(L, member);
+    lua_pushlstring(L, "\0", 1);
+    lua_pushvalue(L, table + 1);
+    lua_concat(L, 4);
+    cast_names_give(S->packer, L, table + 2);
+  }
+}
+
+/* The chunk on the top sees these as its globals, and no others. */
+static void set_globals(lua_State *L) {
+  lua_getfield(L, 1, "builtin");
+#if CAST_LUA >= 502
+  if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1);
+#else
+  lua_setfenv(L, -2);
+#endif
+}
+
 /* internal.__index(internal, name): nil if there is no such file. */
 static int load_file(lua_State *L) {
   cast_state *S = cast_state_here(L);
@@ -75,18 +112,14 @@ static int load_file(lua_State *L) {
   text = lua_tolstring(L, 4, &size);
   if (cast_lua_load(L, text, size, lua_tostring(L, 3), "t") != LUA_OK)
     return lua_error(L);
+  set_globals(L);
   cast_module_push(L);
   lua_pushvalue(L, 1);
   lua_call(L, 2, 1);
   lua_pushvalue(L, 2);
   lua_pushvalue(L, -2);
   lua_rawset(L, 1);
-  if (lua_istable(L, -1)) {
-    lua_pushlstring(L, "casting\0internal\0", 17);
-    lua_pushvalue(L, 2);
-    lua_concat(L, 2);
-    cast_names_give(S->packer, L, lua_gettop(L) - 1);
-  }
+  if (lua_istable(L, -1)) give_name(L, S, name);
   return 1;
 }
 
@@ -94,8 +127,10 @@ static int run(lua_State *L);
 
 /* internal.unpack(list, n): not every session has the table library. */
 static int unpack(lua_State *L) {
-  int n = (int)luaL_checkinteger(L, 2);
+  lua_Integer count = luaL_checkinteger(L, 2);
+  int n = (int)count;
   luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_argcheck(L, count >= 0 && count <= CAST_VALUES_MAX, 2, "not a count");
   luaL_checkstack(L, n, "too many values to unpack");
   for (int i = 1; i <= n; i++) lua_rawgeti(L, 1, i);
   return n;
@@ -107,8 +142,7 @@ static int count_cores(lua_State *L) {
   return 1;
 }
 
-/* Pushes the table `internal`. */
-static void push_internal(lua_State *L) {
+void cast_internal_push(lua_State *L) {
   static const luaL_Reg internals[] = {
     {"run", run},
     {"unpack", unpack},
@@ -122,7 +156,8 @@ static void push_internal(lua_State *L) {
     {NULL, NULL}
   };
   static const luaL_Reg meta[] = {{"__index", load_file}, {NULL, NULL}};
-  luaL_checkstack(L, 6, NULL);
+  cast_state *S = cast_state_find(L);
+  luaL_checkstack(L, 8, NULL);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &internal_key);
   if (lua_istable(L, -1)) return;
   lua_pop(L, 1);
@@ -133,19 +168,23 @@ static void push_internal(lua_State *L) {
   cast_state_box(L);
   luaL_setfuncs(L, meta, 1);
   lua_setmetatable(L, -2);
-  cast_module_push(L);
-  lua_pushliteral(L, "internal");
-  lua_pushvalue(L, -3);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
+  cast_builtin_push(L);
+  lua_setfield(L, -2, "builtin");
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &internal_key);
+  give_name(L, S, NULL);
+  lua_getfield(L, -1, "builtin");
+  give_name(L, S, "builtin");
+  give_names(L, S, "builtin");
+  lua_getfield(L, -2, "run");
+  give_name(L, S, "run");
+  lua_pop(L, 2);
 }
 
 /* internal.run(name, ...): what the file `name` has, called with the rest. */
 static int run(lua_State *L) {
   luaL_checkstring(L, 1);
-  push_internal(L);
+  cast_internal_push(L);
   lua_pushvalue(L, 1);
   lua_gettable(L, -2);
   lua_replace(L, 1);
@@ -158,7 +197,7 @@ static int run(lua_State *L) {
 /* A public function: its second upvalue is its name. */
 static int stub(lua_State *L) {
   cast_state_here(L);
-  push_internal(L);
+  cast_internal_push(L);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_gettable(L, -2);
   lua_replace(L, -2);
@@ -175,16 +214,6 @@ static const luaL_Reg functions[] = {
   {NULL, NULL},
 };
 
-/* casting.__index: `internal` comes to be when it is asked for. */
-static int module_index(lua_State *L) {
-  if (lua_type(L, 2) != LUA_TSTRING ||
-      strcmp(lua_tostring(L, 2), "internal") != 0)
-    return 0;
-  cast_state_here(L);
-  push_internal(L);
-  return 1;
-}
-
 void cast_open_embedded(lua_State *L) {
   for (const luaL_Reg *f = functions; f->name != NULL; f++) {
     lua_pushstring(L, f->name);
@@ -193,10 +222,4 @@ void cast_open_embedded(lua_State *L) {
     lua_pushcclosure(L, f->func, 2);
     lua_rawset(L, -3);
   }
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "__index");
-  cast_state_box(L);
-  lua_pushcclosure(L, module_index, 1);
-  lua_rawset(L, -3);
-  lua_setmetatable(L, -2);
 }

@@ -5,6 +5,8 @@
 #ifndef CAST_EMBED_H
 #define CAST_EMBED_H
 
+#include "compat.h"
+
 #include <stddef.h>
 
 typedef struct cast_embedded {
@@ -13,5 +15,8 @@ typedef struct cast_embedded {
 } cast_embedded;
 
 extern const cast_embedded cast_embedded_files[];
+
+/* Pushes the table `internal`: embed.c. */
+void cast_internal_push(lua_State *L);
 
 #endif

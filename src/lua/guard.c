@@ -20,6 +20,7 @@
       anchored in the userdata. */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "builtin.h"
 #include "state.h"
 
 typedef struct cast_guard cast_guard;
@@ -533,7 +534,7 @@ void cast_open_guard(lua_State *L) {
   lua_getfield(L, module, "shield");
   cast_state_box(L);
   lua_pushcclosure(L, lib_leave, 1);
-  lua_getglobal(L, "pcall");
+  cast_builtin_pcall(L);
   lua_call(L, 4, 2);
   lua_setfield(L, module, "shield");
   lua_setfield(L, module, "with_timeout");

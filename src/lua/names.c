@@ -213,12 +213,18 @@ static void visit_module(search *s, int table) {
   if (s->target != 0 || !s->standard) visit_members(s, table);
 }
 
+static bool is_reserved(lua_State *L, int idx) {
+  size_t size;
+  const char *name = lua_tolstring(L, idx, &size);
+  return cast_names_own(name, size);
+}
+
 /* Whether the module at `table`, its name below it, is not known under that
    name, or another one that still holds and is better. */
 static bool is_new(search *s, int loaded, int names, int table) {
   lua_State *L = s->L;
   if (!lua_istable(L, table) || lua_type(L, table - 1) != LUA_TSTRING ||
-      lua_rawlen(L, table - 1) > CAST_NAME_MAX ||
+      lua_rawlen(L, table - 1) > CAST_NAME_MAX || is_reserved(L, table - 1) ||
       lua_topointer(L, table) == s->p->globals)
     return false;
   lua_pushvalue(L, table);
@@ -274,7 +280,8 @@ static int find_best(cast_packer *p, lua_State *L, int t) {
   cast_packer_get(L, t, CAST_SLOT_LOADED);
   lua_pushnil(L);
   while (lua_next(L, top + 2)) {
-    if (lua_istable(L, -1) && lua_type(L, -2) == LUA_TSTRING) {
+    if (lua_istable(L, -1) && lua_type(L, -2) == LUA_TSTRING &&
+        !is_reserved(L, -2)) {
       s.path[0] = top + 3;
       if (lua_rawequal(L, -1, top)) met(&s);
       visit_module(&s, top + 4);
@@ -362,7 +369,12 @@ static size_t size_after(const char *name, size_t size, const char *rest) {
 }
 
 /* Pushes the module, or nil if it is not loaded. */
-static void push_loaded(lua_State *L, int t, const char *name, size_t size) {
+static void push_loaded(
+  cast_packer *p, lua_State *L, int t, const char *name, size_t size) {
+  if (cast_names_own(name, size)) {
+    if (p->module == NULL || !p->module(L, name, size)) lua_pushnil(L);
+    return;
+  }
   if (size == 2 && memcmp(name, "_G", 2) == 0) {
     cast_packer_get(L, t, CAST_SLOT_GLOBALS);
     return;
@@ -385,7 +397,7 @@ bool cast_names_find(cast_packer *p, lua_State *L, int t) {
   name = lua_tolstring(L, -1, &size);
   if (name != NULL) {
     size_t first = split(name, size, &rest);
-    push_loaded(L, t, name, first);
+    push_loaded(p, L, t, name, first);
     while (rest != NULL && lua_istable(L, -1)) {
       size = size_after(name, size, rest);
       name = rest;
@@ -459,7 +471,7 @@ bool cast_names_resolve(
   cast_packer_table(p, L);
   int t = lua_gettop(L);
   size_t first = split(name, size, &rest);
-  push_loaded(L, t, name, first);
+  push_loaded(p, L, t, name, first);
   /* While 5.1 loads a module, package.loaded has a mark in its place. */
   bool ok = lua_istable(L, -1);
   if (!ok) {

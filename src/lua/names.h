@@ -10,6 +10,15 @@
 
 #define CAST_NAME_MAX 65535u
 
+/* What stands for a module in the names of things that the program is not to
+   reach: it is in no table, but p->module knows it. A module of the program's
+   that is called so has no name. */
+#define CAST_NAMES_OWN "casting.internal"
+static inline bool cast_names_own(const char *name, size_t size) {
+  return size == sizeof CAST_NAMES_OWN - 1 &&
+         memcmp(name, CAST_NAMES_OWN, size) == 0;
+}
+
 /* `t` is everywhere the stack index of the packer's table. All raise Lua's
    memory error, and nothing else, except as said. */
 

@@ -1,7 +1,7 @@
 /* starve.c - memory that fails when a test wants it to; debug builds only.
    SPDX-License-Identifier: MIT
 
-   casting.internal.starve(n [, many]) has the n-th allocation from now fail,
+   internal.starve(n [, many]) (embed.c) has the n-th allocation from now fail,
    and so many in a row (1); n = 0 ends that. starve() returns whether it has
    come to that, and how many blocks are allocated. See mem.h.
 

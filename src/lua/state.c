@@ -12,6 +12,9 @@
 #include "../runtime.h"
 #include "../sched.h"
 #include "../worker.h"
+#include "builtin.h"
+#include "embed.h"
+#include "names.h"
 #include "packer.h"
 
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
@@ -335,8 +338,12 @@ void cast_module_push(lua_State *L) {
 
 /* For the packer. */
 static bool own_module(lua_State *L, const char *name, size_t size) {
-  if (size != 7 || memcmp(name, "casting", 7) != 0) return false;
-  cast_module_push(L);
+  if (size == 7 && memcmp(name, "casting", 7) == 0)
+    cast_module_push(L);
+  else if (cast_names_own(name, size))
+    cast_internal_push(L);
+  else
+    return false;
   return true;
 }
 
@@ -350,6 +357,7 @@ void cast_state_furnish(lua_State *L, cast_state *S) {
     S->work = work;
   }
   cast_handle_open(L);
+  cast_builtin_note(L);
   S->packer = cast_packer_open(L, &S->session.runner);
   S->packer->module = own_module;
 #if CAST_LUA >= 505

@@ -188,6 +188,15 @@ function helper.misuse(f, ...)
   end
 end
 
+-- What the parts of the library that are written in Lua share; only the debug
+-- library leads there.
+function helper.internal()
+  pcall(casting.all, {}) -- it is made at the first use
+  for _, v in pairs(debug.getregistry()) do
+    if type(v) == "table" and rawget(v, "prolong") then return v end
+  end
+end
+
 -- Busted gives a spec, and each function that it is passed, an environment of
 -- its own, and a function takes an environment that is not the globals with it
 -- into a session. So a spec begins with `local _ENV = helper.globals(_ENV)`:

@@ -373,7 +373,7 @@ describe("task:link", function()
   end
 
   it("of a supervisor's kind goes one way only", function()
-    local follow = casting.internal.follow
+    local follow = helper.internal().follow
     local waits = casting.channel()
     local child = casting.session():spawn("(...):receive()", waits)
     local leader = casting.spawn(function()

@@ -12,14 +12,15 @@
 -- environment a SIGQUIT then shows what everything waits for.
 
 package.path = (arg[0]:match "^(.*)[/\\]" or ".") .. "/lib/?.lua;" ..
-  package.path
+  "./tests/lua/?.lua;" .. package.path
 local casting = require "casting"
 local kit = require "kit"
+local helper = require "helper"
 
 local seed, scale = kit.arguments()
 if not arg[2] then scale = scale / 10 end -- all is for ./dev check allocfail
 local random = kit.generator(seed)
-local starve = casting.internal.starve
+local starve = helper.internal().starve
 local unpack = table.unpack or unpack -- luacheck: ignore
 if not starve then
   print "allocfail: skipped, memory cannot be made to fail in this build"
