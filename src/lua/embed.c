@@ -181,6 +181,16 @@ void cast_internal_push(lua_State *L) {
   lua_pop(L, 2);
 }
 
+bool cast_embed_module(lua_State *L, const char *name, size_t size) {
+  if (size == 7 && memcmp(name, "casting", 7) == 0)
+    cast_module_push(L);
+  else if (cast_names_own(name, size))
+    cast_internal_push(L);
+  else
+    return false;
+  return true;
+}
+
 /* internal.run(name, ...): what the file `name` has, called with the rest. */
 static int run(lua_State *L) {
   luaL_checkstring(L, 1);

@@ -18,5 +18,8 @@ extern const cast_embedded cast_embedded_files[];
 
 /* Pushes the table `internal`: embed.c. */
 void cast_internal_push(lua_State *L);
+/* For the packer: pushes what is called so and is no file of the program's, or
+   nothing. */
+bool cast_embed_module(lua_State *L, const char *name, size_t size);
 
 #endif

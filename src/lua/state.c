@@ -14,7 +14,6 @@
 #include "../worker.h"
 #include "builtin.h"
 #include "embed.h"
-#include "names.h"
 #include "packer.h"
 
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
@@ -336,17 +335,6 @@ void cast_module_push(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
 }
 
-/* For the packer. */
-static bool own_module(lua_State *L, const char *name, size_t size) {
-  if (size == 7 && memcmp(name, "casting", 7) == 0)
-    cast_module_push(L);
-  else if (cast_names_own(name, size))
-    cast_internal_push(L);
-  else
-    return false;
-  return true;
-}
-
 void cast_state_furnish(lua_State *L, cast_state *S) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (S->host == NULL) {
@@ -359,7 +347,7 @@ void cast_state_furnish(lua_State *L, cast_state *S) {
   cast_handle_open(L);
   cast_builtin_note(L);
   S->packer = cast_packer_open(L, &S->session.runner);
-  S->packer->module = own_module;
+  S->packer->module = cast_embed_module;
 #if CAST_LUA >= 505
   if (S->host == NULL) S->packer->fixed = &S->fixed;
 #endif
