@@ -132,8 +132,8 @@ local function start(run)
     if run.ours then
       run.sessions[i] = casting.session {name = "map " .. i}
     end
-    run.group:adopt(run.sessions[i]:spawn(internal.run, "worker", run.f,
-      run.jobs, run.done))
+    run.group:adopt(run.sessions[i]:spawn(internal.worker, run.f, run.jobs,
+      run.done))
   end
 end
 

@@ -5,10 +5,12 @@
 --   first, results   items from number `first` on
 --   first, false, number, error, traceback
 --                    f has failed for the item of that number; the worker ends
+--
+-- It is copied there, and not called by internal.run: on LuaJIT f can yield
+-- through it, but not through a function in C. Its upvalues cross by name.
 
-local casting = ...
-local error, pcall, tostring, type, xpcall =
-  error, pcall, tostring, type, xpcall
+local casting, internal = ...
+local builtin = internal.builtin
 
 -- Calls f for the items of a batch. Their number is in `n`.
 local function compute(f, first, items)
@@ -21,24 +23,25 @@ local function compute(f, first, items)
   end
   local function handler(e)
     if casting.is_cancelled(e) then return e end
-    return {error = e, trace = tostring(e) .. "\n" ..
+    return {error = e, trace = builtin.tostring(e) .. "\n" ..
       casting.self():traceback()}
   end
-  local ok, problem = xpcall(all, handler)
+  local ok, problem = builtin.xpcall(all, handler)
   if ok then return results end
-  if casting.is_cancelled(problem) then error(problem, 0) end
-  if type(problem) ~= "table" then -- the handler had no memory
-    problem = {error = problem, trace = tostring(problem)}
+  if casting.is_cancelled(problem) then builtin.error(problem, 0) end
+  if builtin.type(problem) ~= "table" then -- the handler had no memory
+    problem = {error = problem, trace = builtin.tostring(problem)}
   end
   return nil, at, problem
 end
 
 -- What cannot cross is told in words.
 local function send(done, first, number, e, trace)
-  local ok, problem = pcall(done.send, done, first, false, number, e, trace)
+  local ok, problem = builtin.pcall(done.send, done, first, false, number, e,
+    trace)
   if ok then return end
-  if casting.is_cancelled(problem) then error(problem, 0) end
-  done:send(first, false, number, tostring(e), trace)
+  if casting.is_cancelled(problem) then builtin.error(problem, 0) end
+  done:send(first, false, number, builtin.tostring(e), trace)
 end
 
 return function(f, jobs, done)
@@ -49,10 +52,10 @@ return function(f, jobs, done)
     if not results then
       return send(done, first, number, problem.error, problem.trace)
     end
-    local ok, unsent = pcall(done.send, done, first, results)
+    local ok, unsent = builtin.pcall(done.send, done, first, results)
     if not ok then
-      if casting.is_cancelled(unsent) then error(unsent, 0) end
-      return send(done, first, first, unsent, tostring(unsent))
+      if casting.is_cancelled(unsent) then builtin.error(unsent, 0) end
+      return send(done, first, first, unsent, builtin.tostring(unsent))
     end
   end
 end
