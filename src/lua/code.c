@@ -351,6 +351,10 @@ bool cast_code_load(
     if (ok) set_globals(L, t, pure);
 #endif
     if (ok && pure) keep(p, L, t, b);
+    /* On 5.3 and 5.4 loading bytecode is no occasion for the collector, and
+       who receives nothing but functions would never meet one. */
+    lua_pushliteral(L, "");
+    lua_pop(L, 1);
   }
   lua_remove(L, t);
   return ok;
