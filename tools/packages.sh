@@ -2,8 +2,9 @@
 # packages.sh - builds and tries every form in which casting is delivered.
 # SPDX-License-Identifier: MIT
 #
-#   packages.sh [PART ...]     all, or some of: install rock amalgam deb
+#   packages.sh [PART ...]     all, or some of: copied install rock amalgam deb
 #
+#   copied    a tree that was copied after it was built builds itself
 #   install   ./dev install into a scratch prefix; an example runs from there
 #             with each stock interpreter; C programs are built with what
 #             pkg-config says, shared and static, and from C++
@@ -62,6 +63,30 @@ runs() { # runs NAME LIBDIR
   LD_LIBRARY_PATH=$2 timeout 60 "$work/$1" 20000 >"$work/out" || return 1
   cat "$work/out"
   grep -q 'sum of squares: 338350' "$work/out"
+}
+
+# -- a copied tree -------------------------------------------------------------------
+
+# The copy of a built tree, changed, runs what was changed; the tree that it was
+# copied from may still be there.
+copied() { # copied VERSION
+  copy "$work/built" || return 1
+  lua=$(interpreter "$1")
+  echo 'print(require "casting"._VERSION)' >"$work/version.lua"
+  (cd "$work/built" && LUA=$lua ./dev run "$work/version.lua") || return 1
+  rm -rf "$work/copy"
+  cp -R "$work/built" "$work/copy" || return 1
+  header=$work/copy/include/casting.h
+  sed 's/^\(#define CASTING_VERSION \).*/\1"9.8.7"/' "$work/built/include/casting.h" \
+    >"$header" || return 1
+  out=$(cd "$work/copy" && LUA=$lua ./dev run "$work/version.lua") &&
+    out2=$(cd "$work/built" && LUA=$lua ./dev run "$work/version.lua") || return 1
+  echo "the copy is $out, the tree that it was copied from $out2"
+  [ "$out" = 9.8.7 ] && [ "$out2" != 9.8.7 ]
+}
+part_copied() {
+  try "copied: builds itself" copied "${luas%% *}"
+  rm -rf "$work/built" "$work/copy"
 }
 
 # -- ./dev install ----------------------------------------------------------------
@@ -224,10 +249,10 @@ deb_host() {
     $(lua_flags 5.4) -pthread && runs host-deb "$work/deb/root/usr/lib/$1"
 }
 
-if [ $# -eq 0 ]; then set -- install rock amalgam deb; fi
+if [ $# -eq 0 ]; then set -- copied install rock amalgam deb; fi
 for part; do
   case $part in
-  install | rock | amalgam | deb) "part_$part" ;;
+  copied | install | rock | amalgam | deb) "part_$part" ;;
   *)
     echo "packages.sh: no part $part" >&2
     exit 2
