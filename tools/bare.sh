@@ -16,7 +16,7 @@
 # print what is expected of it.
 #
 # Needs root, debootstrap, tar and unshare. The root is made once, below
-# build/bare, from $BARE_SUITE (bookworm). What is mounted goes away with the
+# build/bare, from $BARE_SUITE (bookworm) of the mirror that apt uses here. What is mounted goes away with the
 # mount namespace of each part. The last line counts: "N passed, M failed".
 set -u
 cd "$(dirname -- "$0")/.." || exit 2
@@ -24,6 +24,8 @@ top=$PWD
 work=$top/build/bare
 suite=${BARE_SUITE:-bookworm}
 passed=0 failed=0
+# shellcheck source=tools/debian.sh
+. tools/debian.sh
 
 ok() {
   passed=$((passed + 1))
@@ -40,8 +42,9 @@ base() {
   [ -f "$work/base.tar" ] && return 0
   rm -rf "$work/base"
   mkdir -p "$work" || return 1
-  if ! debootstrap --variant=minbase "$suite" "$work/base" \
-    http://deb.debian.org/debian >"$work/debootstrap.log" 2>&1; then
+  mirror=$(debian_mirror)
+  if ! debootstrap --variant=minbase "$suite" "$work/base" ${mirror:+"$mirror"} \
+    >"$work/debootstrap.log" 2>&1; then
     tail -n 5 "$work/debootstrap.log"
     return 1
   fi

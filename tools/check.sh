@@ -9,8 +9,8 @@
 # In the order of running, which is that of worth for the time, with the
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:10 format:20 warnings:240 models:200 tsan:350 asan:350 shrink:320
-ubsan:320 inject:250 allocfail:400 tidy:120 fuzz:90 valgrind:900 compile55:80
-mutants:180 packages:200 portable:260 qemu:900 bigendian:120 bare:900'
+ubsan:320 inject:250 allocfail:400 tidy:120 fuzz:90 valgrind:900 mutants:180
+packages:260 portable:260 qemu:900 bigendian:120 bare:900'
 
 check_main() {
   budget=''
@@ -441,79 +441,6 @@ check_bare() {
   fi
 }
 
-# -- Lua 5.5 -------------------------------------------------------------------------
-
-# Few systems have packages of 5.5 yet. Where the source can be had from
-# Debian's archive, the interpreter is built under build/lua55, and the module
-# and the tests that need no further package run on it.
-need_compile55() {
-  need_build
-  need_command make make
-  need_command gcc gcc
-}
-check_compile55() {
-  top=$root/build/lua55
-  if ! [ -x "$top/bin/lua" ] && ! get_lua55 >"$root/build/lua55.log" 2>&1; then
-    echo "skipped: no source of Lua 5.5 to be had ($(tail -n 1 \
-      "$root/build/lua55.log"))"
-    skipped=$((skipped + 1))
-    return
-  fi
-  # Compiled only: some specs and examples still assign to loop variables,
-  # which 5.5 does not allow.
-  luas=5.5
-  # shellcheck disable=SC2046
-  if configure compile55 "$(cmake_luas)" \
-    "-DCASTING_INCLUDE_5.5=$top/include" "-DCASTING_LUA_5.5=$top/bin/lua" \
-    "-DCASTING_LIB_5.5=$top/lib/liblua.a" &&
-    build compile55 $(test_targets compile55); then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-  fi
-}
-
-# With apt, from the package lists of a Debian suite, in a directory of their
-# own: the machine's own sources stay as they are. The source of PACKAGE is
-# unpacked into DIR/src.
-get_source() { # get_source PACKAGE SUITE DIR
-  has apt-get || {
-    echo "no apt-get"
-    return 1
-  }
-  keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  [ -f $keyring ] || {
-    echo "no keyring of Debian"
-    return 1
-  }
-  package=$1 suite=$2 into=$3
-  rm -rf "$into"
-  mkdir -p "$into/apt/lists/partial" "$into/apt/cache" "$into/src" || return 1
-  echo "deb-src [signed-by=$keyring] http://deb.debian.org/debian $suite main" \
-    >"$into/apt/list" || return 1
-  set -- -q -o Dir::Etc::SourceList="$into/apt/list" \
-    -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$into/apt/lists" \
-    -o Dir::Cache="$into/apt/cache" -o APT::Sandbox::User= \
-    -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false
-  apt-get "$@" update || return 1
-  (cd "$into/src" &&
-    apt-get "$@" source --download-only --tar-only "$package" &&
-    tar xf "$package"_*.tar.* --strip-components=1) || return 1
-  rm -rf "$into/apt"
-}
-
-get_lua55() {
-  get_source lua5.5 sid "$top" || return 1
-  make -C "$top/src/src" -j "$(jobs)" CC=gcc \
-    MYCFLAGS="-fPIC -DLUA_USE_POSIX -DLUA_USE_DLOPEN" \
-    MYLIBS="-Wl,-E -ldl" lua || return 1
-  mkdir -p "$top/bin" "$top/lib" "$top/include"
-  for h in lua.h luaconf.h lauxlib.h lualib.h; do
-    cp "$top/src/src/$h" "$top/include/" || return 1
-  done
-  cp "$top/src/src/liblua.a" "$top/lib/" && cp "$top/src/src/lua" "$top/bin/"
-}
-
 # -- a big-endian processor ----------------------------------------------------------
 
 # Lua 5.4 and casting in one program for s390x, which qemu runs: random values
@@ -526,15 +453,18 @@ need_bigendian() {
   need_command qemu-user qemu-s390x
 }
 check_bigendian() {
+  # shellcheck source=tools/debian.sh
+  . "$root/tools/debian.sh"
   top=$root/build/lua54
-  if ! [ -f "$top/src/src/lua.h" ] &&
-    ! get_source lua5.4 bookworm "$top" >"$root/build/lua54.log" 2>&1; then
+  mkdir -p "$root/build"
+  if ! [ -f "$top/src/lua.h" ] &&
+    ! debian_source lua5.4 "$top" >"$root/build/lua54.log" 2>&1; then
     echo "skipped: no source of Lua 5.4 to be had ($(tail -n 1 \
       "$root/build/lua54.log"))"
     skipped=$((skipped + 1))
     return
   fi
-  attempt "value_graphs on s390x" bigendian "$top/src/src"
+  attempt "value_graphs on s390x" bigendian "$top/src"
 }
 bigendian() {
   lua_sources=$(ls "$1"/*.c | grep -v -e '/lua\.c$' -e '/luac\.c$')

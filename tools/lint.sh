@@ -22,6 +22,10 @@
 #   todo      no TODO, FIXME or XXX left
 #   prose     lines of documents have at most 120 columns, but for tables and
 #             what bench/compare writes
+#   names     names of files have letters, digits and "._+-" only: a program for
+#             another processor that a shell takes for a script makes others
+#   hosts     scripts name no hosts: Debian's archive is what the machine's own
+#             apt says, see tools/debian.sh
 set -u
 cd "${1:-$(dirname -- "$0")/..}" || exit 2
 
@@ -255,12 +259,25 @@ find . -name '*.md' ! -path './build/*' ! -path ./docs/benchmarks.md |
 }
 END { exit errors > 0 }' || exit 1
 
+# Names of files, whether committed or not.
+strange=$(LC_ALL=C find . \( -path ./.git -o -path ./build \) -prune -o \
+  -name '*[!A-Za-z0-9._+-]*' -print | LC_ALL=C tr -c ' -~\n' '[?*]')
+if [ -n "$strange" ]; then
+  printf '%s\n' "$strange" | sed 's/$/:1: names: not that of a source/'
+  exit 1
+fi
+
 # Scripts: they must at least be parsed by the shell that will run them.
 for f in dev tools/*.sh; do
   sh -n "$f" || exit 1
 done
 if command -v bash >/dev/null 2>&1 && [ -f .ci/run ]; then
   bash -n .ci/run || exit 1
+fi
+if grep -n -E '(https?|ftp)://' /dev/null dev .ci/* tools/*.sh cmake/* \
+  CMakeLists.txt | grep -v '^tools/lint.sh:'; then
+  echo "hosts: scripts name none, see tools/debian.sh"
+  exit 1
 fi
 
 # What is written in Lua is in the C file made of it.

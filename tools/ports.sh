@@ -17,33 +17,13 @@ root=$PWD
 ports=$root/build/ports
 passed=0 failed=0
 mkdir -p "$ports/log" || exit 2
+# shellcheck source=tools/debian.sh
+. tools/debian.sh
 
 # -- sources -----------------------------------------------------------------------
 
 fetch() { # fetch PACKAGE: its source below build/ports/src/PACKAGE
-  [ -d "$ports/src/$1" ] && return 0
-  keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  apt=$ports/apt
-  mkdir -p "$apt/lists/partial" "$apt/cache" "$ports/src" "$ports/down" ||
-    return 1
-  echo "deb-src [signed-by=$keyring] http://deb.debian.org/debian bookworm main" \
-    >"$apt/list" || return 1
-  set -- "$1" -q -o Dir::Etc::SourceList="$apt/list" \
-    -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$apt/lists" \
-    -o Dir::Cache="$apt/cache" -o APT::Sandbox::User= \
-    -o Acquire::Languages=none
-  package=$1
-  shift
-  if [ ! -f "$apt/updated" ]; then
-    apt-get "$@" update && : >"$apt/updated" || return 1
-  fi
-  (cd "$ports/down" &&
-    apt-get "$@" source --download-only --tar-only "$package") || return 1
-  rm -rf "$ports/src/$package.new"
-  mkdir -p "$ports/src/$package.new" &&
-    tar -C "$ports/src/$package.new" --strip-components=1 \
-      -xf "$ports/down/${package}_"*.orig.tar.* &&
-    mv "$ports/src/$package.new" "$ports/src/$package"
+  [ -d "$ports/src/$1" ] || debian_source "$1" "$ports/src/$1"
 }
 
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
@@ -62,8 +42,9 @@ build_lua() { # build_lua PORT CC WRAPPER
   (cd "$top/lua/src" &&
     cp lua.h luaconf.h lauxlib.h lualib.h "$top/include/" &&
     cp liblua.a "$top/lib/" && cp lua "$top/bin/lua.bin") || return 1
-  # A program like others, which tests can start, too.
-  printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$3" "$top/bin/lua.bin" \
+  # A program like others, which tests can start: a shell would take one for
+  # another processor for a script, and its bytes for commands.
+  printf '#!/bin/sh\nexec %s "$(dirname -- "$0")/lua.bin" "$@"\n' "$3" \
     >"$top/bin/lua" && chmod +x "$top/bin/lua"
 }
 build_cmocka() { # build_cmocka PORT CC
@@ -136,6 +117,7 @@ tested() { # tested PORT CC FACTOR [WRAPPER]
     set -- "$@" "-DCASTING_UNIT_WRAPPER=$wrapper"
     export CASTING_EMULATED=1 # limits of memory are not kept
   fi
+  sh tools/copied.sh "$dir" || return 1
   if ! { cmake "$@" && cmake --build "$dir" -j "$jobs" \
     --target unit-tests module-lua5.4; } >"$log" 2>&1; then
     grep -B 2 -A 12 -e 'warning:' -e 'error:' "$log" | head -n 100
