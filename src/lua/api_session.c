@@ -9,6 +9,7 @@
 #include "../mem.h"
 #include "../runtime.h"
 #include "api.h"
+#include "library.h"
 #include "wire.h"
 
 #define GRACE 2.0 /* seconds */

@@ -11,14 +11,12 @@
    thread. LuaJIT keeps its own: it is not preempted at all.
 
    Upvalues: the state's box; wrap's function also the coroutine. */
+#include "library.h"
 #include "state.h"
 
 #if CAST_LUAJIT
 
-void cast_open_coroutine(lua_State *L, cast_state *S) {
-  CAST_UNUSED(L);
-  CAST_UNUSED(S);
-}
+void cast_open_coroutine(lua_State *L) { CAST_UNUSED(L); }
 
 #else
 
@@ -194,15 +192,8 @@ static const luaL_Reg replaced[] = {
   {NULL, NULL},
 };
 
-void cast_open_coroutine(lua_State *L, cast_state *S) {
-  if (S->host != NULL) return; /* its tasks run on a thread of their own */
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  lua_getfield(L, -1, "coroutine");
-  if (lua_istable(L, -1)) {
-    cast_state_box(L);
-    luaL_setfuncs(L, replaced, 1);
-  }
-  lua_pop(L, 2);
+void cast_open_coroutine(lua_State *L) {
+  cast_libs_replace(L, "coroutine", replaced);
 }
 
 #endif

@@ -3,6 +3,7 @@
 #include "../../include/casting.h"
 #include "../mem.h"
 #include "handle.h"
+#include "library.h"
 #include "state.h"
 
 #include <math.h>

@@ -14,6 +14,7 @@
 #include "../worker.h"
 #include "builtin.h"
 #include "embed.h"
+#include "library.h"
 #include "packer.h"
 
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
@@ -68,6 +69,7 @@ static void free_state(cast_state *S) {
   cast_slabs_fini(&S->slabs);
   cast_free(S->rebuild);
   cast_free(S->idle);
+  cast_free(S->random);
   cast_starting_fini(S);
   cast_free(S->host);
   cast_free(S);
@@ -417,58 +419,6 @@ cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
   return S;
 }
 
-const luaL_Reg cast_libs[] = {
-#if CAST_LUA >= 502
-  {"coroutine", luaopen_coroutine},
-#endif
-  {"table", luaopen_table},
-  {"io", luaopen_io},
-  {"os", luaopen_os},
-  {"string", luaopen_string},
-  {"math", luaopen_math},
-  {"debug", luaopen_debug},
-#if CAST_LUA == 502
-  {"bit32", luaopen_bit32},
-#endif
-#if CAST_LUA >= 503
-  {"utf8", luaopen_utf8},
-#endif
-#if CAST_LUAJIT
-  {"bit", luaopen_bit},
-  {"jit", luaopen_jit},
-  {"ffi", luaopen_ffi},
-#endif
-  {NULL, NULL},
-};
-
-static void open_lib(lua_State *L, const char *name, lua_CFunction open) {
-#if CAST_LUA >= 502
-  luaL_requiref(L, name, open, 1);
-  lua_pop(L, 1);
-#else
-  lua_pushcfunction(L, open);
-  lua_pushstring(L, name);
-  lua_call(L, 1, 0);
-#endif
-}
-
-/* The basic functions and `package` are always there. */
-static void open_libs(lua_State *L, uint32_t libs) {
-  if (libs == CAST_LIBS_ALL) {
-    luaL_openlibs(L);
-    return;
-  }
-#if CAST_LUA >= 502
-  open_lib(L, "_G", luaopen_base);
-#else
-  open_lib(L, "", luaopen_base);
-#endif
-  open_lib(L, "package", luaopen_package);
-  for (uint32_t i = 0; cast_libs[i].name != NULL; i++)
-    if ((libs & (1u << i)) != 0)
-      open_lib(L, cast_libs[i].name, cast_libs[i].func);
-}
-
 typedef struct making {
   cast_state *S;
   const cast_options *o;
@@ -502,11 +452,11 @@ static int make_protected(lua_State *L) {
 #if CAST_LUA == 503 || CAST_LUA == 504
   lua_gc(L, LUA_GCSTOP, 0);
 #endif
-  open_libs(L, m->o->libs);
+  cast_libs_open(L, m->o->libs);
   *make_box(L, false) = m->S;
   preload_casting(L, m->S);
   cast_state_furnish(L, m->S);
-  cast_open_coroutine(L, m->S);
+  cast_libs_adapt(L);
   put_off_collection(L);
   return 0;
 }

@@ -74,6 +74,7 @@ struct cast_state {
   uint32_t startups_room;
   uint32_t ndrained;
   int anchors_used, anchors_room, anchors_free; /* anchor.c */
+  struct cast_random *random; /* lib_math.c; NULL: nothing drawn yet */
   cast_state *root; /* (i) the host whose end closes this one; may be self */
   cast_timer nag;   /* has tasks looked at that compute on (stop.c) */
   _Atomic uint64_t nag_ns; /* (a) hint: when */
@@ -180,13 +181,10 @@ cast_state *cast_state_find(lua_State *L);
 lua_State *cast_main_thread(lua_State *L);
 /* Makes L a host. Raises. */
 cast_state *cast_state_host(lua_State *L, const cast_binding *binding);
-/* Libraries that a session may be limited to; name NULL ends the list. */
-extern const luaL_Reg cast_libs[];
-#define CAST_LIBS_ALL UINT32_MAX
 /* What the options of casting.session say. */
 typedef struct cast_options {
   const char *name;   /* NULL: a name is made up */
-  uint32_t libs;      /* CAST_LIBS_ALL, or bits of cast_libs */
+  uint32_t libs;      /* as for cast_libs_open */
   size_t memory_max;  /* 0: no limit */
   uint64_t cpu_max;   /* nanoseconds; 0: not measured, OS_FOREVER: no limit */
   uint32_t tasks_max; /* 0: no limit */
@@ -375,7 +373,7 @@ void cast_stop_insist(lua_State *L, cast_ltask *t);
 /* t is about to go on in L: sees to it that it is stopped in time. */
 void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L);
 
-/* -- hook.c, coroutine.c -------------------------------------------------- */
+/* -- hook.c --------------------------------------------------------------- */
 
 /* The hook: whatever computes looks up. */
 void cast_hook(lua_State *L, lua_Debug *ar);
@@ -396,8 +394,6 @@ void cast_hook_mark(lua_State *L);
 bool cast_hook_struck(cast_state *S, lua_State *L);
 /* ops->urgent of a host. */
 bool cast_hook_urgent(cast_session *s);
-/* In a session of ours: the coroutine library lets tasks be preempted. */
-void cast_open_coroutine(lua_State *L, cast_state *S);
 
 /* -- newstate.c ----------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define OS_FOREVER UINT64_MAX
 #define OS_ENOMEM (-1)   /* no memory, no thread, no descriptor to be had */
@@ -37,6 +38,21 @@ void os_cede(void); /* lets another thread run, if one wants to */
 
 /* Random bits for seeds: different in each process run. */
 uint64_t os_entropy(void);
+
+/* -- date and locale */
+
+/* The date at t, seconds since the epoch, as localtime (utc: gmtime) gives it,
+   in memory of the caller's. False: it has none. */
+bool os_calendar(int64_t t, bool utc, struct tm *tm);
+
+/* The locale is the whole process's. Sets it in a category, whose name is
+   os_categories[category], unless `name` is NULL; then copies the name of the
+   locale that is in force there, up to `size` bytes. Returns their number; 0:
+   there is no such locale. For one thread at a time. */
+extern const char *const os_categories[]; /* NULL ends the list */
+size_t os_locale(int category, const char *name, char *copy, size_t size);
+
+/* -- memory */
 
 /* Fresh memory of the system, all zero, untouched: `size` bytes at a multiple
    of `align`; both are multiples of a page, `align` is a power of two. NULL

@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <locale.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -48,6 +49,29 @@ uint64_t os_own_cpu(void) {
 }
 
 void os_cede(void) { (void)sched_yield(); }
+
+/* -- date and locale */
+
+bool os_calendar(int64_t t, bool utc, struct tm *tm) {
+  time_t then = (time_t)t;
+  if (then != t) return false;
+  if (utc) return gmtime_r(&then, tm) != NULL;
+  tzset(); /* the time zone may have changed; localtime looks, too */
+  return localtime_r(&then, tm) != NULL;
+}
+
+const char *const os_categories[] = {
+  "all", "collate", "ctype", "monetary", "numeric", "time", NULL};
+
+size_t os_locale(int category, const char *name, char *copy, size_t size) {
+  static const int categories[] = {
+    LC_ALL, LC_COLLATE, LC_CTYPE, LC_MONETARY, LC_NUMERIC, LC_TIME};
+  const char *now = setlocale(categories[category], name);
+  size_t length = now != NULL ? strlen(now) : 0;
+  if (length > size) length = size;
+  if (length > 0) memcpy(copy, now, length);
+  return length;
+}
 
 /* -- memory */
 

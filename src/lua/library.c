@@ -1,0 +1,79 @@
+/* library.c - the standard libraries of a session of ours.
+   SPDX-License-Identifier: MIT
+
+   A session opens the interpreter's libraries. Some of their functions would
+   not do there: they have something static that all threads share, or they
+   hide from the scheduler what happens. These are replaced by functions that
+   behave in the same way to their callers. They lie where the others lay, so
+   they cross by the same names. A main program keeps its own. */
+#include "library.h"
+
+#include "state.h"
+
+const luaL_Reg cast_libs[] = {
+#if CAST_LUA >= 502
+  {"coroutine", luaopen_coroutine},
+#endif
+  {"table", luaopen_table},
+  {"io", luaopen_io},
+  {"os", luaopen_os},
+  {"string", luaopen_string},
+  {"math", luaopen_math},
+  {"debug", luaopen_debug},
+#if CAST_LUA == 502
+  {"bit32", luaopen_bit32},
+#endif
+#if CAST_LUA >= 503
+  {"utf8", luaopen_utf8},
+#endif
+#if CAST_LUAJIT
+  {"bit", luaopen_bit},
+  {"jit", luaopen_jit},
+  {"ffi", luaopen_ffi},
+#endif
+  {NULL, NULL},
+};
+
+static void open_lib(lua_State *L, const char *name, lua_CFunction open) {
+#if CAST_LUA >= 502
+  luaL_requiref(L, name, open, 1);
+  lua_pop(L, 1);
+#else
+  lua_pushcfunction(L, open);
+  lua_pushstring(L, name);
+  lua_call(L, 1, 0);
+#endif
+}
+
+void cast_libs_open(lua_State *L, uint32_t libs) {
+  if (libs == CAST_LIBS_ALL) {
+    luaL_openlibs(L);
+    return;
+  }
+#if CAST_LUA >= 502
+  open_lib(L, "_G", luaopen_base);
+#else
+  open_lib(L, "", luaopen_base);
+#endif
+  open_lib(L, "package", luaopen_package);
+  for (uint32_t i = 0; cast_libs[i].name != NULL; i++)
+    if ((libs & (1u << i)) != 0)
+      open_lib(L, cast_libs[i].name, cast_libs[i].func);
+}
+
+void cast_libs_replace(
+  lua_State *L, const char *name, const luaL_Reg *functions) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, name);
+  if (lua_istable(L, -1)) {
+    cast_state_box(L);
+    luaL_setfuncs(L, functions, 1);
+  }
+  lua_pop(L, 2);
+}
+
+void cast_libs_adapt(lua_State *L) {
+  cast_open_coroutine(L);
+  cast_open_math(L);
+  cast_open_os(L);
+}
