@@ -26,6 +26,7 @@ static struct {
   uint32_t min;               /* (lock) workers that stay */
   uint32_t max;               /* (lock) workers there may be */
   bool stopping;              /* (lock) */
+  bool owes;                  /* (lock) a thread could not be started (R26) */
   _Atomic uint32_t nspinning; /* (a) */
   int (*start)(cast_core *);  /* (i) */
   void (*rouse)(void);        /* (i) */
@@ -75,6 +76,7 @@ static bool undo_core(cast_core *core) {
   bool sleeper;
   cast_lock_take(&sched.lock);
   cast_core_give_locked(core);
+  sched.owes = true;
   sleeper = !cast_list_empty(&sched.idle_workers);
   cast_lock_drop(&sched.lock);
   return sleeper;
@@ -126,8 +128,9 @@ static bool try_wake(void) {
        have fallen asleep since, and others have relied on this (R34). */
     return no_thread && !thread_to_be_had();
   }
-  /* None could be started: those that run will come to the job; one that went
-     to sleep meanwhile has found no permit, because of this attempt. */
+  /* None could be started: those that run will come to the job, and the
+     monitor tries again, for these may be stuck; one that went to sleep
+     meanwhile has found no permit, because of this attempt. */
   return !undo_core(core) || !cast_cores_work();
 }
 
@@ -541,3 +544,12 @@ bool cast_sched_quiet(void) {
 }
 
 bool cast_sched_waiting(void) { return cast_cores_work(); }
+
+bool cast_sched_owes(void) {
+  bool owes;
+  cast_lock_take(&sched.lock);
+  owes = sched.owes;
+  sched.owes = false;
+  cast_lock_drop(&sched.lock);
+  return owes && cast_cores_work();
+}

@@ -95,6 +95,9 @@ static inline uint32_t cast_sched_tick(cast_worker *w) {
 void cast_sched_wake(void);
 /* Jobs wait that nobody was found for: the monitor must stay awake. */
 bool cast_sched_waiting(void);
+/* Monitor: jobs wait for a thread that could not be started: cast_sched_wake
+   is due, once for each such attempt. */
+bool cast_sched_owes(void);
 /* All workers rest, with a permit or without, and no job is queued. */
 bool cast_sched_quiet(void);
 /* The monitor is to look, should it sleep. */

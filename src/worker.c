@@ -223,7 +223,7 @@ bool cast_workers_look(uint64_t now, uint64_t *next) {
   for (cast_list *l = workers.live.next; l != &workers.live; l = l->next)
     any |= look(CAST_CONTAINER(l, cast_worker, live), now, next);
   cast_lock_drop(&workers.lock);
-  if (any) cast_sched_wake();
+  if (any || cast_sched_owes()) cast_sched_wake();
   return any;
 }
 

@@ -282,8 +282,11 @@ void cast_state_end(lua_State *L) {
   cast_runtime_unref(all);
 }
 
+/* Of the box that is in the registry: one of an earlier attempt, which could
+   not be made into a host, is any garbage. */
 static int guard_gc(lua_State *L) {
-  cast_state_end(L);
+  cast_state_box(L);
+  if (lua_touserdata(L, 1) == lua_touserdata(L, -1)) cast_state_end(L);
   return 0;
 }
 
@@ -378,13 +381,17 @@ cast_state *cast_state_root(const cast_binding *binding) {
   return S;
 }
 
+/* The monitor's, or the first worker's: without, nothing would ever run. */
+static void raise_thread(lua_State *L) {
+  luaL_error(L, "no thread can be started");
+}
+
 static int init_host(cast_state *S, lua_State *L) {
   int rc;
   S->root = S;
   S->host = cast_calloc(sizeof *S->host);
   S->main = cast_calloc(sizeof *S->main);
   if (S->host == NULL || S->main == NULL) return CASTING_ENOMEM;
-  if ((rc = cast_runtime_ref()) != 0) return rc;
   rc = cast_session_init(&S->session, &cast_host_ops, true);
   if (rc == 0) {
     cast_task_init(&S->main->core, &S->session, &cast_task_type);
@@ -393,7 +400,6 @@ static int init_host(cast_state *S, lua_State *L) {
   if (rc != 0) {
     cast_timer_remove(&S->session.alarm);
     cast_heap_fini(&S->session.deadlines);
-    cast_runtime_unref(true);
     return rc;
   }
   S->main->core.session = &S->session;
@@ -406,12 +412,15 @@ cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
   cast_probe(L);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   box = make_box(L, true);
+  if (cast_runtime_ref() != 0) raise_thread(L);
   S = alloc_state(binding, "main", 4);
-  if (S == NULL) cast_raise_memory(L);
-  if (init_host(S, L) != 0) {
-    cast_free(S->main);
-    cast_free(S->host);
+  if (S == NULL || init_host(S, L) != 0) {
+    if (S != NULL) {
+      cast_free(S->main);
+      cast_free(S->host);
+    }
     cast_free(S);
+    cast_runtime_unref(true);
     cast_raise_memory(L);
   }
   *box = S;
@@ -533,6 +542,7 @@ no_memory:
 void cast_state_new(
   lua_State *L, cast_state *from, const cast_options *o, cast_state **to) {
   cast_handle *h = cast_handle_new(L, &cast_session_type, 0);
+  if (cast_sched_first() != 0) raise_thread(L);
   *to = cast_state_make(from->root, o);
   if (*to == NULL) cast_raise_memory(L);
   h->object = &(*to)->session.object;

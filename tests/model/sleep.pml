@@ -5,7 +5,8 @@
    permits, workers (threads), the global queue, spinning, sleeping, stopping; a
    host's thread that submits from outside; the monitor that frees run-next
    slots and takes permits away (RETAKE, with a thread more than permits);
-   workers that retire (RETIRE).
+   workers that retire (RETIRE); threads that cannot be started (FAULT), which
+   the monitor tries again (RETRY).
    What the scheduler's lock covers is one step where at most one thing in it
    (spare, nglobal) is also read without the lock. Race numbers (R20 ..) are
    those of README.md. Some runs of jobs are long: they last until nobody else
@@ -17,6 +18,9 @@
       core has no permit; there are never more permits in use than there are.
    5. After the stop all workers end and nobody counts as spinning. */
 
+#ifdef RETRY
+#define FAULT
+#endif
 #ifndef PERMITS
 #ifdef RETAKE
 #define PERMITS 1
@@ -35,8 +39,8 @@
 
 /* Jobs 0 and 1 come from two hosts. Job 0 makes 2 and 3 ready. */
 #define JOBS 4
-#ifdef RETAKE
-#define ONE_HOST /* with a thread more, that is enough for hours otherwise */
+#if defined(RETAKE) || defined(RETRY)
+#define ONE_HOST /* with more to go on, that is enough for hours otherwise */
 #define RUNS 3
 #else
 #define RUNS JOBS
@@ -64,6 +68,9 @@ byte nstarted;
 bool stopping;                 /* (lock) */
 #ifdef FAULT
 byte faults = 1; /* threads that fail to start */
+#endif
+#ifdef RETRY
+bool owes; /* (lock) one has failed to start */
 #endif
 
 /* What really happens, for the assertions. */
@@ -243,6 +250,9 @@ inline start_worker() {
      nspinning--;
      d_step {
        give_core_locked(c);
+#ifdef RETRY
+       owes = true;
+#endif
        yes = false;
        i = 0;
        do
@@ -632,6 +642,20 @@ proctype host(byte job) {
   submit_global(job)
 }
 
+#ifdef RETRY
+/* The monitor, after a thread could not be started: those that run, and would
+   come to the job, may be stuck (R26). */
+inline retry() {
+  owes = false;
+  any_work();
+  if
+  :: yes -> wake()
+  :: else
+  fi;
+  yes = false
+}
+#endif
+
 /* The monitor frees a run-next slot: R27. */
 inline rescue(x) {
 #ifdef MUTANT_RESCUE_STORE
@@ -731,6 +755,11 @@ init {
 #ifdef RESCUE
   :: rescues > 0 && slot[0] < LOST -> rescues--; rescue(0)
 #endif
+#ifdef RETRY
+#ifndef MUTANT_NO_RETRY
+  :: owes -> retry()
+#endif
+#endif
 #ifdef RETAKE
   :: retakes > 0 && core[0] != NONE -> retake(0)
   :: retakes > 0 && core[1] != NONE -> retake(1)
@@ -746,7 +775,7 @@ init {
        assert(!released); /* no lost wake-up */
        thread_to_be_had_locked();
        if
-#ifdef FAULT
+#if defined(FAULT) && !defined(RETRY)
        :: spare > 0 && faults > 0 -> /* no permit left beside a waiting job */
 #else
        :: spare > 0 && yes ->

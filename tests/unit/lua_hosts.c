@@ -16,6 +16,7 @@
 #include <lualib.h>
 
 #include "../../include/casting.h"
+#include "../../src/mem.h"
 
 #define LONG 100.0
 
@@ -59,6 +60,26 @@ static void side_by_side(void **state) {
   a = host(); /* the runtime has stopped, and starts again */
   run(a, "assert(require 'casting'.session():spawn('return 1'):await() == 1)");
   lua_close(a);
+}
+
+/* What a load that failed has left is garbage: it does not end casting when it
+   is collected. */
+static void loaded_at_last(void **state) {
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  uint64_t n = 0;
+  do {
+    cast_mem_fail_at(++n);
+    run(L, "ok = pcall(require, 'casting')\n"
+           "package.loaded.casting = nil");
+    lua_getglobal(L, "ok");
+  } while (lua_toboolean(L, -1) == 0 && n < 1000);
+  cast_mem_fail_at(0);
+  assert_true(n > 1 && n < 1000);
+  run(L, "casting = require 'casting'\n"
+         "collectgarbage() collectgarbage()\n"
+         "assert(casting.session():spawn('return 1'):await() == 1)");
+  lua_close(L);
 }
 
 static void *a_host(void *arg) {
@@ -143,6 +164,7 @@ static void left_behind(void **state) {
 int main(void) {
   const struct CMUnitTest list[] = {
     cmocka_unit_test(side_by_side),
+    cmocka_unit_test(loaded_at_last),
     cmocka_unit_test(on_threads),
     cmocka_unit_test(left_behind),
   };

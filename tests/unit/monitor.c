@@ -221,6 +221,72 @@ static void when_a_core_becomes_free(void **state) {
   unit_shut(h);
 }
 
+/* -- threads that cannot be started --------------------------------------- */
+
+static _Atomic uint32_t refusals; /* (a) starts that are to fail */
+static _Atomic uint32_t let_go;   /* (a) futex: the stuck one may go on */
+
+static int refuse_some(cast_core *core) {
+  uint32_t n = unit_read(&refusals);
+  while (n > 0)
+    if (atomic_compare_exchange_weak_explicit(
+          &refusals, &n, n - 1, memory_order_relaxed, memory_order_relaxed))
+      return CASTING_ENOMEM;
+  return cast_worker_start(core);
+}
+
+/* Sleeps as foreign code would. */
+static bool sit(unit_task *t) {
+  CAST_UNUSED(t);
+  while (unit_read(&let_go) == 0) (void)os_wait(&let_go, 0, OS_FOREVER);
+  return true;
+}
+
+static void let_close(unit_session *s) {
+  unit_ask_to_close(s, NULL);
+  cast_unref(&s->core.object);
+}
+
+/* The one worker is stuck, and another cannot be started, some times: the job
+   does not wait for the stuck one. Threads that fail before there is a job
+   for them are no matter. */
+static void tries_again_to_start_a_thread(void **state) {
+  CAST_UNUSED(state);
+  at_deep_sleep = NULL;
+  for (uint32_t times = 1; times <= 64; times *= 8) {
+    unit_write(&refusals, 0);
+    unit_write(&let_go, 0);
+    unit_write(&has_run, 0);
+    cast_contexts_init();
+    cast_timers_init();
+    cast_workers_init();
+    cast_sched_init(2, refuse_some, cast_monitor_rouse);
+    assert_int_equal(cast_monitor_start(), 0);
+    unit_session *stuck = unit_session_new(), *quick = unit_session_new();
+    cast_unref(&unit_spawn(stuck, sit, NULL)->core.object);
+    /* Until its permit has been taken away. */
+    uint64_t patience = os_now() + PATIENCE_NS;
+    while (cast_sched_busy() > 0) {
+      assert_true(os_now() < patience);
+      os_cede();
+    }
+    unit_write(&refusals, times);
+    cast_unref(&unit_spawn(quick, run_once, NULL)->core.object);
+    await(&has_run, 1);
+    assert_int_equal(unit_read(&refusals), 0);
+    unit_write(&let_go, 1);
+    os_wake(&let_go, 1);
+    let_close(stuck);
+    let_close(quick);
+    cast_sched_stop();
+    assert_true(cast_workers_join(os_now() + PATIENCE_NS));
+    cast_monitor_stop();
+    cast_sched_fini();
+    cast_timers_fini();
+    cast_contexts_fini();
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown(stopped_at_any_moment, unit_clean),
@@ -230,6 +296,7 @@ int main(void) {
     cmocka_unit_test_teardown(timers_in_deep_sleep, unit_clean),
     cmocka_unit_test_teardown(behind_one_that_computes, unit_clean),
     cmocka_unit_test_teardown(when_a_core_becomes_free, unit_clean),
+    cmocka_unit_test_teardown(tries_again_to_start_a_thread, unit_clean),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -276,6 +276,26 @@ static void no_thread_to_be_had(void **state) {
   finish();
 }
 
+/* What waits for a thread that could not be started is owed another try, and
+   one only, as long as it waits. */
+static void a_failed_start_is_owed(void **state) {
+  CAST_UNUSED(state);
+  begin(2);
+  stop_looking();
+  assert_false(cast_sched_owes());
+  cast_sched_ready(NULL, &works[0].job);
+  assert_int_equal(nstarts, 2);
+  assert_true(cast_sched_owes());
+  assert_false(cast_sched_owes());
+  cast_sched_wake(); /* the other try, in vain */
+  assert_int_equal(nstarts, 3);
+  assert_true(cast_sched_owes());
+  cast_sched_wake();
+  expect(0);
+  assert_false(cast_sched_owes()); /* nothing waits any more */
+  finish();
+}
+
 /* One that was started, but cannot begin. */
 static void quitter_gives_its_core_back(void **state) {
   CAST_UNUSED(state);
@@ -331,6 +351,7 @@ int main(void) {
     cmocka_unit_test(retake_leaves_nothing_behind),
     cmocka_unit_test(retake_needs_a_thread),
     cmocka_unit_test(no_thread_to_be_had),
+    cmocka_unit_test(a_failed_start_is_owed),
     cmocka_unit_test(quitter_gives_its_core_back),
     cmocka_unit_test(limit_is_a_backlog),
     cmocka_unit_test(nobody_comes_after_the_stop),
