@@ -75,6 +75,7 @@ build = {
         "src/lua/newstate.c",
         "src/lua/outcome.c",
         "src/lua/pack.c",
+        "src/lua/package.c",
         "src/lua/park.c",
         "src/lua/path.c",
         "src/lua/report.c",

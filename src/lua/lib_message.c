@@ -8,14 +8,7 @@
 #include "../../include/casting.h"
 #include "../mem.h"
 #include "handle.h"
-#include "state.h"
-
-typedef struct cast_message {
-  cast_object object;
-  cast_msg msg;  /* (i) */
-  int n;         /* (i) values */
-  bool callable; /* (i) the first is a function: it can be spawned */
-} cast_message;
+#include "message.h"
 
 static void message_free(cast_object *o) {
   cast_free(CAST_CONTAINER(o, cast_message, object));
@@ -27,7 +20,7 @@ static void message_release(cast_object *o, cast_object **more) {
 
 const cast_type cast_message_type = {"message", message_free, message_release};
 
-static cast_message *message_at(lua_State *L, int i) {
+cast_message *cast_message_at(lua_State *L, int i) {
   cast_object *o = cast_handle_test(L, i);
   if (o == NULL || o->type != &cast_message_type) return NULL;
   return CAST_CONTAINER(o, cast_message, object);
@@ -39,14 +32,14 @@ void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_msg *out) {
   const cast_message *m;
   if (n == 1 && lua_type(L, first) == LUA_TUSERDATA &&
-      (m = message_at(L, first)) != NULL)
+      (m = cast_message_at(L, first)) != NULL)
     cast_msg_dup(out, &m->msg);
   else
     cast_pack(S->packer, L, first, n, what, 0, out);
 }
 
 bool cast_message_callable(lua_State *L, int i) {
-  const cast_message *m = message_at(L, i);
+  const cast_message *m = cast_message_at(L, i);
   return m != NULL && m->callable;
 }
 
@@ -63,6 +56,21 @@ void cast_unsend(lua_State *L, cast_state *S, cast_ltask *t) {
 
 /* -- the functions -------------------------------------------------------- */
 
+cast_message *cast_message_new(
+  lua_State *L, cast_state *S, int first, int n, cast_pack_how how) {
+  cast_handle *h = cast_handle_new(L, &cast_message_type, sizeof(cast_message));
+  cast_message *m = cast_calloc(sizeof *m);
+  if (m == NULL) cast_raise_memory(L);
+  cast_object_init(&m->object, &cast_message_type);
+  m->n = n;
+  m->callable = lua_isfunction(L, first);
+  h->object = &m->object;
+  cast_handle_note(L, h);
+  cast_pack_as(S->packer, L, first, n, NULL, 0, how, &m->msg);
+  cast_handle_weigh(L, S, m->msg.size);
+  return m;
+}
+
 int cast_lib_pack(lua_State *L) {
   cast_state *S = cast_state_here(L);
   int n = lua_gettop(L);
@@ -70,17 +78,8 @@ int cast_lib_pack(lua_State *L) {
     luaL_argerror(L, 1,
       n == 0 ? "a message needs at least one value"
              : "the first value of a message cannot be nil");
-  if (n == 1 && message_at(L, 1) != NULL) return 1;
-  cast_handle *h = cast_handle_new(L, &cast_message_type, sizeof(cast_message));
-  cast_message *m = cast_calloc(sizeof *m);
-  if (m == NULL) cast_raise_memory(L);
-  cast_object_init(&m->object, &cast_message_type);
-  m->n = n;
-  m->callable = lua_isfunction(L, 1);
-  h->object = &m->object;
-  cast_handle_note(L, h);
-  cast_pack_as(S->packer, L, 1, n, NULL, 0, CAST_PACK_COPY, &m->msg);
-  cast_handle_weigh(L, S, m->msg.size);
+  if (n == 1 && cast_message_at(L, 1) != NULL) return 1;
+  cast_message_new(L, S, 1, n, CAST_PACK_COPY);
   return 1;
 }
 
@@ -88,13 +87,13 @@ static int message_unpack(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_handle_check(L, 1, &cast_message_type);
   cast_ltask *t = cast_scratch(L, S);
-  cast_msg_dup(&t->core.waiter.msg, &message_at(L, 1)->msg);
+  cast_msg_dup(&t->core.waiter.msg, &cast_message_at(L, 1)->msg);
   return cast_rebuild_values(L, S, t, &t->core.waiter.msg);
 }
 
 static int message_count(lua_State *L) {
   cast_handle_check(L, 1, &cast_message_type);
-  lua_pushinteger(L, message_at(L, 1)->n);
+  lua_pushinteger(L, cast_message_at(L, 1)->n);
   return 1;
 }
 

@@ -4,6 +4,8 @@
 #include "../mem.h"
 #include "handle.h"
 #include "library.h"
+#include "message.h"
+#include "package.h"
 #include "state.h"
 
 #include <math.h>
@@ -229,97 +231,6 @@ const cast_class cast_session_class = {
 
 /* -- making one ----------------------------------------------------------- */
 
-/* One assignment in another state, whose maker still owns it: package[field]
-   or package.preload[field], becomes a string, a C function or a packed
-   value. */
-typedef struct gift {
-  cast_state *to;
-  const char *field;
-  const char *text;
-  size_t size;
-  lua_CFunction function;
-  cast_msg *msg;
-} gift;
-
-static int accept(lua_State *L) {
-  gift *g = lua_touserdata(L, 1);
-  lua_getglobal(L, "package");
-  if (g->text == NULL) lua_getfield(L, -1, "preload");
-  if (g->text != NULL)
-    lua_pushlstring(L, g->text, g->size);
-  else if (g->function != NULL)
-    lua_pushcfunction(L, g->function);
-  else
-    cast_unpack(g->to->packer, L, g->msg);
-  lua_setfield(L, -2, g->field);
-  return 0;
-}
-
-/* False: out of memory there. */
-static bool give(gift *g) {
-  int status = cast_protect_on(g->to->L, accept, g);
-  lua_settop(g->to->L, 0);
-  return status == LUA_OK;
-}
-
-static void give_path(
-  lua_State *L, int package, cast_state *to, const char *field) {
-  gift g = {to, field, NULL, 0, NULL, NULL};
-  lua_getfield(L, package, field);
-  g.text = lua_tolstring(L, -1, &g.size);
-  if (g.text != NULL && !give(&g)) cast_raise_memory(L);
-  lua_pop(L, 1);
-}
-
-static int pack_value(lua_State *L) {
-  cast_state *S = cast_state_find(L);
-  cast_msg *m = lua_touserdata(L, 2);
-  cast_pack(S->packer, L, 1, 1, NULL, 0, m);
-  return 0;
-}
-
-/* package.preload[name], on the top of the stack. A Lua function that cannot
-   cross is left out: only those who require it there miss it. */
-static void give_loader(
-  lua_State *L, cast_ltask *self, cast_state *to, const char *name) {
-  gift g = {to, name, NULL, 0, NULL, NULL};
-  if (lua_iscfunction(L, -1)) {
-    if (lua_getupvalue(L, -1, 1) != NULL) {
-      lua_pop(L, 1);
-      return;
-    }
-    g.function = lua_tocfunction(L, -1);
-  } else {
-    g.msg = &self->core.waiter.msg;
-    lua_pushcfunction(L, pack_value);
-    lua_pushvalue(L, -2);
-    lua_pushlightuserdata(L, g.msg);
-    if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
-      lua_pop(L, 1);
-      return;
-    }
-  }
-  give(&g);
-  if (g.msg != NULL) cast_msg_drop(g.msg);
-}
-
-/* package.path, cpath and preload start as the creator's. */
-static void give_package(lua_State *L, cast_ltask *self, cast_state *to) {
-  int package;
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  lua_getfield(L, -1, "package");
-  package = lua_gettop(L);
-  if (!lua_istable(L, package)) return;
-  give_path(L, package, to, "path");
-  give_path(L, package, to, "cpath");
-  lua_getfield(L, package, "preload");
-  if (lua_istable(L, -1))
-    for (lua_pushnil(L); lua_next(L, package + 1) != 0; lua_pop(L, 1))
-      if (lua_type(L, -2) == LUA_TSTRING &&
-          strcmp(lua_tostring(L, -2), "casting") != 0)
-        give_loader(L, self, to, lua_tostring(L, -2));
-}
-
 static uint32_t read_libs(lua_State *L, int i) {
   uint32_t libs = 0;
   if (lua_isnil(L, i)) return CAST_LIBS_ALL;
@@ -389,65 +300,91 @@ static void read_options(lua_State *L, cast_options *o) {
     luaL_argerror(L, 1, "init must be a function");
 }
 
-/* After `init` has ended: the session, or its error. */
+/* After `init` has ended: the session, or its error. If the wait for that is
+   interrupted, nobody will ever have the session. */
 static int finish_session(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_ltask *init = t->arg;
   cast_state *target = cast_state_of(init->core.session);
-  CAST_UNUSED(result);
   /* Relaxed: ordered by the event. */
-  if (atomic_load_explicit(&init->core.status, memory_order_relaxed) !=
-      CAST_DONE) {
-    cast_ltask_outcome(L, S, t, init);
-    cast_state_close(target, &S->session);
-    return luaL_error(L, "init of session '%s' failed: %s",
-      (const char *)target->name, cast_lua_describe(L, -1));
-  }
-  if (!cast_handle_find(L, &target->session.object))
-    return luaL_error(L, "the session's handle was lost");
-  return 1;
+  bool ready = result == 0 && atomic_load_explicit(&init->core.status,
+                                memory_order_relaxed) == CAST_DONE;
+  if (ready && cast_handle_find(L, &target->session.object)) return 1;
+  cast_state_close(target, &S->session);
+  if (result != 0) return cast_push_interrupt(L, result);
+  if (ready) return luaL_error(L, "the session's handle was lost");
+  cast_ltask_outcome(L, S, t, init);
+  return luaL_error(L, "init of session '%s' failed: %s",
+    (const char *)target->name, cast_lua_describe(L, -1));
 }
 
-static const cast_wait_kind session_kind = {
-  .finish = finish_session, .what = "waiting for the init of a session"};
+static const cast_wait_kind session_kind = {.finish = finish_session,
+  .what = "waiting for the init of a session",
+  .cleans_up = true};
 
 typedef struct plan {
   cast_state *S, *target;
-  cast_ltask *self;
+  cast_message *init; /* NULL: none */
+  cast_ltask *task;   /* that runs it */
   cast_options options;
 } plan;
 
-/* Under protection: whatever happens, the session must be released. */
+/* The first task of the session, whose function is packed; its handle is
+   pushed. Raises. */
+static void start_init(lua_State *L, plan *p) {
+  cast_ltask *t = cast_ltask_new(L, p->target, false);
+  t->remote = true;
+  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
+  cast_msg_move(&t->core.waiter.msg, &p->init->msg);
+  if (cast_task_start(&t->core, &p->S->session) != 0) {
+    cast_msg_move(&p->init->msg, &t->core.waiter.msg);
+    luaL_error(L, "the program ends");
+  }
+  p->task = t;
+}
+
+/* Protected, with a plan: pushes the session's handle, and that of its first
+   task. */
 static int build(lua_State *L) {
   plan *p = lua_touserdata(L, 1);
   cast_state_new(L, p->S, &p->options, &p->target);
-  give_package(L, p->self, p->target);
-  lua_settop(L, 2);
-  return 1;
+  cast_package_give(L, p->S, p->target);
+  if (p->init != NULL) start_init(L, p);
+  return lua_gettop(L) - 1;
 }
 
+/* The session will not be had: it closes. */
+static void abandon(lua_State *L, plan *p) {
+  cast_state_close(p->target, &p->S->session);
+  if (p->init != NULL && !cast_msg_empty(&p->init->msg))
+    cast_pack_undo(p->S->packer, L, &p->init->msg);
+}
+
+/* What may fail because of the caller's values comes before anything is made.
+   The session's maker owns it until it is released. */
 int cast_lib_session(lua_State *L) {
   cast_state *S = cast_state_here(L);
+  plan p = {.S = S};
   cast_ltask *t;
-  plan p;
-  int init, status;
+  int status;
   lua_settop(L, 1);
   read_options(L, &p.options);
-  init = lua_gettop(L);
-  p.S = S;
-  p.target = NULL;
-  p.self = t = cast_enter(L, S, OS_FOREVER);
+  if (!lua_isnil(L, -1))
+    p.init = cast_message_new(L, S, lua_gettop(L), 1, CAST_PACK_SEND);
+  t = cast_enter(L, S, OS_FOREVER);
   lua_pushcfunction(L, build);
   lua_pushlightuserdata(L, &p);
-  status = lua_pcall(L, 1, 1, 0);
+  status = lua_pcall(L, 1, LUA_MULTRET, 0);
+  if (p.target != NULL && status != LUA_OK) abandon(L, &p);
   if (p.target != NULL) cast_session_release(&p.target->session, &S->session);
   if (status != LUA_OK) return lua_error(L);
-  if (lua_isnil(L, init)) return 1;
-  lua_pushvalue(L, init);
-  t->arg = spawn_in(L, S, p.target, init + 2);
-  t = cast_enter(L, S, OS_FOREVER);
-  if (cast_event_wait(&((cast_ltask *)t->arg)->core.done, &t->core) ==
-      CAST_PARKED)
+  if (p.init == NULL) return 1;
+  t->arg = p.task;
+  if (!cast_enter_anew(L, S, t)) {
+    cast_state_close(p.target, &S->session);
+    cast_raise_memory(L);
+  }
+  if (cast_event_wait(&p.task->core.done, &t->core) == CAST_PARKED)
     return cast_park(L, S, t, OS_FOREVER, &session_kind);
   return finish_session(L, S, t, 0);
 }

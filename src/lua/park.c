@@ -33,6 +33,11 @@ int cast_push_failure(lua_State *L, int result) {
   return 2;
 }
 
+int cast_push_interrupt(lua_State *L, int result) {
+  if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) return 0;
+  return cast_push_failure(L, result);
+}
+
 /* -- deadlines ------------------------------------------------------------ */
 
 uint64_t cast_deadline_in(double seconds) {
@@ -246,8 +251,12 @@ static bool find_place(lua_State *L, cast_state *S, cast_ltask *t) {
                           : cast_runner_reserve(S->session.runner)) == 0;
 }
 
+bool cast_enter_anew(lua_State *L, cast_state *S, cast_ltask *t) {
+  return cast_wait_reserve(&t->core) == 0 && find_place(L, S, t);
+}
+
 void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t) {
-  if (cast_wait_reserve(&t->core) == 0 && find_place(L, S, t)) return;
+  if (cast_enter_anew(L, S, t)) return;
   cast_unsend(L, S, t);
   cast_raise_memory(L);
 }

@@ -433,6 +433,8 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns);
 /* The same once more, after Lua may have run anything in between (invariant 4);
    but that it does not end a cancelled task, whose values are packed. */
 void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t);
+/* The same for a task with nothing packed. False: out of memory. */
+bool cast_enter_anew(lua_State *L, cast_state *S, cast_ltask *t);
 #if CAST_HAS_OURS
 /* The same without a deadline, where most often nothing has to be done. */
 static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
@@ -489,6 +491,9 @@ uint64_t cast_deadline(lua_State *L, int i);
 uint64_t cast_deadline_in(double seconds);
 /* Pushes nil and the word for an outcome. */
 int cast_push_failure(lua_State *L, int result);
+/* The same for a kind of wait that cleans up, which is told of what the caller
+   will raise, too: then nothing. */
+int cast_push_interrupt(lua_State *L, int result);
 _Noreturn void cast_raise_memory(lua_State *L);
 /* The main program's wait was interrupted: calls the hook that was set. */
 void cast_call_hook(lua_State *L, cast_state *S);

@@ -1,0 +1,25 @@
+/* message.h - messages that are packed once and used many times.
+   SPDX-License-Identifier: MIT
+
+   A counted object, with handles like those of channels. Its fields are fixed
+   once it is packed, so any session may copy the message. */
+#ifndef CAST_MESSAGE_H
+#define CAST_MESSAGE_H
+
+#include "state.h"
+
+typedef struct cast_message {
+  cast_object object;
+  cast_msg msg;  /* (i) */
+  int n;         /* (i) values */
+  bool callable; /* (i) the first is a function: it can be spawned */
+} cast_message;
+
+/* Packs the n values from stack position `first` on, and pushes the message's
+   handle. Raises. */
+cast_message *cast_message_new(
+  lua_State *L, cast_state *S, int first, int n, cast_pack_how how);
+/* The message whose handle is at i, or NULL. */
+cast_message *cast_message_at(lua_State *L, int i);
+
+#endif
