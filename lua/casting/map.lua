@@ -7,8 +7,8 @@
 -- endless, or a caller that is slow, fills no memory.
 
 local casting, internal = ...
-local error, getmetatable, pairs, tostring, type =
-  error, getmetatable, pairs, tostring, type
+local error, getmetatable, pairs, pcall, tostring, type =
+  error, getmetatable, pairs, pcall, tostring, type
 local Group, Failure = internal.group, internal.failure
 
 -- -- arguments ----------------------------------------------------------------
@@ -195,9 +195,15 @@ local function work(run)
   run.group:drain()
 end
 
+-- All sessions are told to close before the first is waited for: the wait may
+-- be interrupted.
 local function close(run)
   run.jobs:close()
   if not run.ours then return end
+  for i = 1, run.sessions.n do
+    local session = run.sessions[i]
+    if session then pcall(session.close, session, 0) end
+  end
   for i = 1, run.sessions.n do
     if run.sessions[i] then run.sessions[i]:close() end
   end

@@ -46,15 +46,11 @@ local function session_options(spec)
   return options
 end
 
--- A nested supervisor: has started when all its children have.
+-- A nested supervisor tells through `started` that all its children have.
 local function spawn_supervisor(child, session)
-  local started = casting.channel(1)
-  child.requests = casting.channel()
-  local task = session:spawn(internal.run, "supervise", child.spec.supervisor,
-    child.requests, started, casting.self())
-  child.task = task
-  internal.await(task, started)
-  return task
+  child.requests, child.started = casting.channel(), casting.channel(1)
+  return session:spawn(internal.run, "supervise", child.spec.supervisor,
+    child.requests, child.started, casting.self())
 end
 
 local function spawn_child(child)
@@ -77,6 +73,8 @@ local function start(self, child)
     child.session = casting.session(session_options(child.spec))
     child.task = spawn_child(child)
     internal.follow(child.task) -- whatever becomes of this task
+    if child.started then internal.await(child.task, child.started) end
+    child.started = nil
     self.by_task[child.task] = child
     child.task:monitor(self.ends)
   end)
@@ -87,7 +85,7 @@ local function start(self, child)
   end
   if casting.is_cancelled(e) then error(e, 0) end -- stop_all does the rest
   if child.task then self.by_task[child.task] = nil end
-  child.task, child.requests = nil, nil
+  child.task, child.requests, child.started = nil, nil, nil
   close_session(child)
   tell(self, "not started", child, e)
   return false, e
@@ -95,7 +93,8 @@ end
 
 -- -- stopping -----------------------------------------------------------------
 
--- As OTP's: asks, waits for `shutdown` seconds, then kills.
+-- As OTP's: asks, waits for `shutdown` seconds, then kills. A supervisor that
+-- is still starting its children takes no requests.
 local function stop(self, child)
   local task = child.task
   child.restarting = nil
@@ -105,7 +104,7 @@ local function stop(self, child)
   end
   self.by_task[task] = nil
   self.known[task] = true
-  if child.requests then
+  if child.requests and not child.started then
     casting.select {{child.requests, "stop"}, task:monitor(),
       timeout = child.spec.shutdown}
   else
@@ -118,7 +117,7 @@ local function stop(self, child)
     tell_failure(self, child, task, e)
   end
   close_session(child)
-  child.task, child.requests = nil, nil
+  child.task, child.requests, child.started = nil, nil, nil
   tell(self, "stopped", child)
 end
 
@@ -309,9 +308,12 @@ function requests.start_child(self, spec)
     return nil, child.task and "already_started" or "already_present"
   end
   child = {spec = spec}
+  self.children[#self.children + 1] = child -- now: the start may be interrupted
   local ok, e = start(self, child)
-  if not ok then return nil, "not_started", tostring(e) end
-  self.children[#self.children + 1] = child
+  if not ok then
+    remove(self, child)
+    return nil, "not_started", tostring(e)
+  end
   return child.task
 end
 

@@ -4,20 +4,26 @@
 local casting, internal = ...
 local error, pcall = error, pcall
 
+-- What nobody gets: its children are stopped first, then its session closes.
+local function abandon(task, session)
+  if task then task:cancel("shutdown") end
+  if session then pcall(session.close, session, 0) end
+end
+
 return function(spec)
   local checked = internal.checked("supervisor", 3,
     internal.childspec.supervisor, spec)
-  local session = casting.session {name = checked.name or "supervisor"}
   local requests, started = casting.channel(), casting.channel(1)
-  local parent
+  local parent, session, task
   if not checked.detached then parent = casting.self() end
-  local task = session:spawn(internal.run, "supervise", checked, requests,
-    started, parent)
   local ok, handle = pcall(function()
+    session = casting.session {name = checked.name or "supervisor"}
+    task = session:spawn(internal.run, "supervise", checked, requests, started,
+      parent)
     internal.await(task, started)
     return internal.handle.new(task, requests, checked)
   end)
   if ok then return handle end
-  task:cancel("shutdown")
+  abandon(task, session)
   error(handle, 0)
 end

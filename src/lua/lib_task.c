@@ -330,14 +330,43 @@ int cast_lib_sleep(lua_State *L) {
   return cast_park(L, S, t, deadline, &pause_kind);
 }
 
+/* If the wait for a task is interrupted that nobody else has, it ends, too. */
+static int finish_run(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  const char *why = "timeout";
+  if (result == 0) return finish_await(L, S, t, 0);
+  if (result == CASTING_ECANCELLED) why = cast_cancel_reason(t);
+  if (result == CASTING_EINTR) why = "interrupted";
+  if (result == CAST_DEADLOCK) why = "deadlock";
+  cast_ltask_cancel(t->arg, &S->session, why);
+  return cast_push_interrupt(L, result);
+}
+
+static const cast_wait_kind run_kind = {
+  .finish = finish_run, .describe = describe_end, .cleans_up = true};
+
+/* The function at 1 and its arguments as a task, and its results. */
+static int run_task(lua_State *L, cast_state *S) {
+  cast_ltask *t = cast_enter(L, S, OS_FOREVER), *target;
+  cast_lib_spawn(L);
+  target = cast_ltask_check(L, -1);
+  t->arg = target;
+  if (!cast_enter_anew(L, S, t)) {
+    cast_ltask_cancel(target, &S->session, NULL);
+    cast_raise_memory(L);
+  }
+  if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
+    return cast_park(L, S, t, OS_FOREVER, &run_kind);
+  return finish_run(L, S, t, 0);
+}
+
 /* casting.run(f, ...): a task, and its results. casting.run(): until the main
    state has no task left. */
 int cast_lib_run(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *t;
   if (!lua_isnoneornil(L, 1)) {
-    cast_lib_spawn(L);
-    return wait_end(L, "run", &await_kind);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    return run_task(L, S);
   }
   if (S->host == NULL || cast_current(S) != NULL)
     return luaL_error(L, "run: a task cannot wait for its own session");

@@ -10,6 +10,7 @@
    belong to the state that they were made for. */
 #include "package.h"
 
+#include "library.h"
 #include "message.h"
 
 #if CAST_LUA >= 502
