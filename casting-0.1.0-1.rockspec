@@ -40,6 +40,7 @@ build = {
         "src/lua/api_message.c",
         "src/lua/api_read.c",
         "src/lua/api_session.c",
+        "src/lua/argument.c",
         "src/lua/budget.c",
         "src/lua/builtin.c",
         "src/lua/cancel.c",

@@ -17,6 +17,8 @@
 #             two ends at least, and docs/CONCURRENCY.md lists it
 #   fences    no atomic_thread_fence (ThreadSanitizer cannot see it)
 #   volatile  none
+#   arguments luaL_check*, luaL_opt* and luaL_arg* of the binding: see
+#             lua/argument.h, which names functions better
 #   long      no variable of that type outside src/os: it is 32 bits on Windows
 #   opener    the first line names the file and its purpose; an SPDX line
 #   todo      no TODO, FIXME or XXX left
@@ -39,7 +41,7 @@ layers='
   lock mem.h big region slab mem.c log object heap block msg runq
   context core sched timer types session wait event task slice
   chan.h chan_inline chan.c select worker deadlock monitor host foreign runtime
-  lua/compat lua/builtin lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
+  lua/compat lua/builtin lua/argument.h lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
   lua/pack.h lua/packer lua/words lua/scalar
   lua/fixed lua/factory lua/code lua/names lua/strings lua/moved lua/encoder lua/closure
   lua/tree lua/encode
@@ -164,6 +166,9 @@ function check_line(n, line,    code, i, s, name) {
   if (code ~ /(^|[^A-Za-z_])long +[a-z_]+ *[=;,)\[]/ && code !~ /long long/ &&
       file !~ /^src\/os\//)
     bad(n, "long: it holds no size everywhere; use size_t or int64_t")
+  if (code ~ /luaL_(arg|opt|check([a-rt-z]|string))/ &&
+      file !~ /lua\/(argument|builtin|starve|coroutine|embed)\.[ch]$/)
+    bad(n, "arguments: there is a function for it in lua/argument.h")
   if (code ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
     bad(n, "volatile: use an atomic")
   if (code ~ /atomic_(thread|signal)_fence/)

@@ -8,6 +8,7 @@
    the budget ends (stop.c). Then all tasks are treated as cancelled ones, but
    meet an ordinary error, and so have failed. */
 #include "../../include/casting.h"
+#include "argument.h"
 #include "state.h"
 
 #include <math.h>
@@ -83,7 +84,7 @@ double cast_budget_read(lua_State *L, const char *name, bool whole) {
   n = lua_tonumber(L, -1);
   if (lua_type(L, -1) != LUA_TNUMBER || !(n > 0) || (whole && n < 1) ||
       (whole && n != floor(n)))
-    luaL_argerror(L, 1,
+    cast_arg_error(L, 1,
       lua_pushfstring(L, "%s must be a positive %s, got %s", name,
         whole ? "integer" : "number", cast_lua_describe(L, -1)));
   lua_pop(L, 1);

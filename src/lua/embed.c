@@ -16,6 +16,7 @@
 #include "embed.h"
 
 #include "../runtime.h"
+#include "argument.h"
 #include "builtin.h"
 #include "names.h"
 #include "state.h"
@@ -129,8 +130,8 @@ static int run(lua_State *L);
 static int unpack(lua_State *L) {
   lua_Integer count = luaL_checkinteger(L, 2);
   int n = (int)count;
-  luaL_checktype(L, 1, LUA_TTABLE);
-  luaL_argcheck(L, count >= 0 && count <= CAST_VALUES_MAX, 2, "not a count");
+  cast_arg_table(L, 1);
+  cast_arg_check(L, count >= 0 && count <= CAST_VALUES_MAX, 2, "not a count");
   luaL_checkstack(L, n, "too many values to unpack");
   for (int i = 1; i <= n; i++) lua_rawgeti(L, 1, i);
   return n;

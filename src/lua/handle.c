@@ -8,6 +8,7 @@
    between, and the handle gets its reference when it is there. */
 #include "handle.h"
 
+#include "argument.h"
 #include "state.h"
 
 const char cast_handle_tag = 0;
@@ -62,7 +63,7 @@ void cast_handles_release(lua_State *L) {
 
 static int handle_tostring(lua_State *L) {
   cast_handle *h = cast_handle_at(L, 1);
-  if (h == NULL) return luaL_error(L, "not a handle of casting");
+  if (h == NULL) cast_arg_type_error(L, 1, "handle of casting");
   if (h->object == NULL)
     lua_pushliteral(L, "casting handle (closed)");
   else
@@ -122,16 +123,9 @@ cast_object *cast_handle_sure(
 
 cast_object *cast_handle_check(lua_State *L, int idx, const cast_type *type) {
   cast_handle *h = cast_handle_at(L, idx);
-  const char *got;
   if (CAST_LIKELY(h != NULL && h->object != NULL && h->object->type == type))
     return h->object;
-  if (h != NULL)
-    got = h->object == NULL ? "a closed handle" : h->object->type->name;
-  else
-    got = lua_isnone(L, idx) ? "no value" : luaL_typename(L, idx);
-  luaL_argerror(
-    L, idx, lua_pushfstring(L, "%s expected, got %s", type->name, got));
-  return NULL;
+  cast_arg_type_error(L, idx, type->name);
 }
 
 bool cast_handle_find(lua_State *L, const cast_object *o) {

@@ -3,6 +3,7 @@
 #include "../../include/casting.h"
 #include "../runtime.h"
 #include "../worker.h"
+#include "argument.h"
 #include "handle.h"
 #include "state.h"
 #include "survey.h"
@@ -17,8 +18,8 @@ static int lib_now(lua_State *L) {
 static uint32_t check_threads(lua_State *L, int i) {
   lua_Number n;
   if (lua_isnoneornil(L, i)) return 0;
-  n = luaL_checknumber(L, i);
-  luaL_argcheck(L, n >= 1 && n <= CAST_WORKERS_MAX && n == floor(n), i,
+  n = cast_arg_number(L, i);
+  cast_arg_check(L, n >= 1 && n <= CAST_WORKERS_MAX && n == floor(n), i,
     "a number of threads must be an integer from 1 to 1024");
   return (uint32_t)n;
 }
@@ -28,7 +29,7 @@ static int lib_threads(lua_State *L) {
   cast_state_here(L);
   min = check_threads(L, 1);
   max = check_threads(L, 2);
-  luaL_argcheck(L, min == 0 || max == 0 || min <= max, 2,
+  cast_arg_check(L, min == 0 || max == 0 || min <= max, 2,
     "the maximum is below the minimum");
   cast_runtime_threads(&min, &max);
   lua_pushinteger(L, (lua_Integer)min);
@@ -54,7 +55,7 @@ static int lib_blocking(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_worker *w = cast_worker_of(&S->session);
   int n = lua_gettop(L) - 1;
-  luaL_checktype(L, 1, LUA_TFUNCTION);
+  cast_arg_function(L, 1);
   if (w != NULL && cast_sched_retake(w, cast_sched_tick(w))) cast_sched_wake();
 #if CAST_HAS_YIELDK
   lua_callk(L, n, LUA_MULTRET, 0, blocking_done);
@@ -77,7 +78,7 @@ static int lib_on_error(lua_State *L) {
 }
 
 static int lib_is_cancelled(lua_State *L) {
-  luaL_checkany(L, 1);
+  cast_arg_any(L, 1);
   lua_pushboolean(L, cast_cancel_test(L, 1));
   return 1;
 }
@@ -134,6 +135,7 @@ static const cast_class *const classes[] = {
 
 const cast_binding cast_module_binding = {
   .classes = classes,
+  .functions = functions,
   .open = luaopen_casting,
   .open_module = open_module,
   .end = cast_state_end,

@@ -4,6 +4,7 @@
 #include "../chan_inline.h"
 #include "../mem.h"
 #include "../runtime.h"
+#include "argument.h"
 #include "handle.h"
 #include "quick.h"
 #include "state.h"
@@ -78,7 +79,7 @@ static const cast_wait_kind receive_kind = {
 /* The values to send begin at 2: there must be one, and not nil first. */
 static void check_message(lua_State *L) {
   if (CAST_UNLIKELY(lua_isnoneornil(L, 2)))
-    luaL_argerror(L, 2,
+    cast_arg_error(L, 2,
       lua_isnone(L, 2) ? "a message needs at least one value"
                        : "the first value of a message cannot be nil");
 }
@@ -133,7 +134,7 @@ static inline int receive_until(
    run, too, such as in finalizers. */
 cast_ltask *cast_scratch(lua_State *L, cast_state *S) {
   cast_task *core = S->session.current;
-  if (core == NULL) luaL_error(L, "cannot be used here: not in a task");
+  if (core == NULL) cast_misuse(L, "cannot be used here: not in a task");
   if (!cast_msg_empty(&core->waiter.msg)) cast_msg_drop(&core->waiter.msg);
   return cast_ltask_of(core);
 }
@@ -294,17 +295,9 @@ const cast_class cast_chan_class = {
 /* -- making channels ------------------------------------------------------ */
 
 static size_t check_capacity(lua_State *L, int i) {
-  lua_Number n = luaL_checknumber(L, i);
-  if (n == (lua_Number)HUGE_VAL) return CAST_UNBOUNDED;
   /* 2^48 messages are beyond any memory. */
-  if (!(n >= 0 && n < 281474976710656.0) || n != floor(n)) {
-    lua_pushvalue(L, i);
-    luaL_argerror(L, i,
-      lua_pushfstring(L,
-        "capacity must be a non-negative integer or math.huge, got %s",
-        lua_tostring(L, -1)));
-  }
-  return (size_t)n;
+  lua_Number n = cast_arg_count(L, i, "capacity", 281474976710655.0);
+  return n == (lua_Number)HUGE_VAL ? CAST_UNBOUNDED : (size_t)n;
 }
 
 /* Pushes a new channel. */
@@ -327,7 +320,7 @@ int cast_lib_channel(lua_State *L) {
 
 int cast_lib_named(lua_State *L) {
   size_t size, capacity = 0;
-  const char *name = luaL_checklstring(L, 1, &size);
+  const char *name = cast_arg_string(L, 1, &size);
   bool given = !lua_isnoneornil(L, 2);
   cast_object **box;
   cast_chan *c;
@@ -338,7 +331,7 @@ int cast_lib_named(lua_State *L) {
   c = cast_runtime_named(name, size, given ? &capacity : NULL, &rc);
   if (c == NULL) {
     if (rc == CASTING_ENOMEM) cast_raise_memory(L);
-    return luaL_argerror(L, 2,
+    cast_arg_error(L, 2,
       lua_pushfstring(L, "channel '%s' exists with another capacity", name));
   }
   *box = &c->object;
@@ -382,12 +375,12 @@ static void ticker_stop(cast_chan *c, cast_object **more) {
 }
 
 static int push_ticker(lua_State *L, bool again) {
-  double seconds = luaL_checknumber(L, 1);
+  double seconds = cast_arg_number(L, 1);
   cast_chan *c;
   ticker *k;
   uint64_t deadline;
   cast_state_here(L);
-  luaL_argcheck(L, again ? seconds > 0 && seconds < 9e9 : seconds >= 0, 1,
+  cast_arg_check(L, again ? seconds > 0 : seconds >= 0, 1,
     again ? "a period must be a positive number of seconds"
           : "a delay must be a number of seconds, zero or more");
   c = push_chan(L, 1);
@@ -400,7 +393,7 @@ static int push_ticker(lua_State *L, bool again) {
   k->chan = c;
   deadline = cast_deadline_in(seconds);
   if (again) {
-    k->period_ns = (uint64_t)(seconds * 1e9);
+    k->period_ns = cast_period(seconds);
     if (k->period_ns == 0) k->period_ns = 1;
   }
   if (cast_timer_set(&k->timer, deadline) != 0) cast_raise_memory(L);

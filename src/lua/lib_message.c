@@ -7,6 +7,7 @@
    values; elsewhere it crosses as itself. */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "argument.h"
 #include "handle.h"
 #include "message.h"
 
@@ -75,7 +76,7 @@ int cast_lib_pack(lua_State *L) {
   cast_state *S = cast_state_here(L);
   int n = lua_gettop(L);
   if (lua_isnoneornil(L, 1))
-    luaL_argerror(L, 1,
+    cast_arg_error(L, 1,
       n == 0 ? "a message needs at least one value"
              : "the first value of a message cannot be nil");
   if (n == 1 && cast_message_at(L, 1) != NULL) return 1;
@@ -110,7 +111,7 @@ static int try_pack(lua_State *L) {
 
 int cast_lib_transferable(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  luaL_checkany(L, 1);
+  cast_arg_any(L, 1);
   lua_settop(L, 1);
   lua_pushcfunction(L, try_pack);
   lua_insert(L, 1);

@@ -8,6 +8,7 @@
 #include "../../include/casting.h"
 #include "../mem.h"
 #include "../select.h"
+#include "argument.h"
 #include "handle.h"
 #include "pack.h"
 #include "state.h"
@@ -15,7 +16,7 @@
 #include <math.h>
 
 static void bad_case(lua_State *L, int i, const char *what) {
-  luaL_argerror(L, 1, lua_pushfstring(L, "case %d: %s", i, what));
+  cast_arg_error(L, 1, lua_pushfstring(L, "case %d: %s", i, what));
 }
 
 /* Room for n cases in t, all zero. */
@@ -73,7 +74,7 @@ static void send_case(lua_State *L, cast_state *S, cast_extra *x, int i) {
   cast_pack_values(L, S, table + 3, n - 1, lua_tostring(L, table + 1), &m);
   if (x->ncases < (uint32_t)i) {
     cast_pack_undo(S->packer, L, &m);
-    luaL_error(L, "select called in a __save or a finalizer, within a select");
+    cast_misuse(L, "called in a __save or a finalizer, within a select");
   }
   x->cases[i - 1].chan = c;
   x->cases[i - 1].sending = true;
@@ -146,7 +147,7 @@ static uint64_t select_timeout(lua_State *L, bool *now) {
   if (!lua_isnil(L, -1)) {
     double seconds = lua_tonumber(L, -1);
     if (lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 0))
-      luaL_argerror(L, 1, "timeout must be a number of seconds, zero or more");
+      cast_arg_error(L, 1, "timeout must be a number of seconds, zero or more");
     *now = seconds <= 0;
     deadline = cast_deadline_in(seconds);
   }
@@ -182,7 +183,7 @@ static uint32_t count_cases(lua_State *L, bool *timed) {
     if (lua_type(L, -2) == LUA_TNUMBER) {
       lua_Number k = lua_tonumber(L, -2);
       if (k < 1 || k != floor(k) || k > CAST_SELECT_MAX)
-        luaL_argerror(L, 1, "cases must be numbered from 1 to 65536");
+        cast_arg_error(L, 1, "cases must be numbered from 1 to 65536");
       if (k > max) max = k;
       lua_pop(L, 1);
       continue;
@@ -190,7 +191,7 @@ static uint32_t count_cases(lua_State *L, bool *timed) {
     *timed = true;
     if (lua_type(L, -2) != LUA_TSTRING ||
         strcmp(lua_tostring(L, -2), "timeout") != 0) {
-      luaL_argerror(L, 1,
+      cast_arg_error(L, 1,
         lua_pushfstring(L, "unknown field '%s'", cast_lua_describe(L, -2)));
     }
     lua_pop(L, 1);
@@ -206,7 +207,7 @@ int cast_lib_select(lua_State *L) {
   cast_ltask *t;
   cast_extra *x;
   int rc;
-  luaL_checktype(L, 1, LUA_TTABLE);
+  cast_arg_table(L, 1);
   lua_settop(L, 1);
   n = count_cases(L, &timed);
   if (timed) deadline = select_timeout(L, &now);

@@ -2,6 +2,7 @@
    SPDX-License-Identifier: MIT */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "argument.h"
 #include "handle.h"
 #include "library.h"
 #include "message.h"
@@ -31,9 +32,9 @@ static void compile(lua_State *L, int i) {
   size_t size;
   const char *text = lua_tolstring(L, i, &size);
   if (size > 0 && text[0] == LUA_SIGNATURE[0])
-    luaL_argerror(L, i, "source text expected, got a binary chunk");
+    cast_arg_error(L, i, "source text expected, got a binary chunk");
   if (cast_lua_load(L, text, size, "=(spawn)", "t") != LUA_OK)
-    luaL_argerror(L, i,
+    cast_arg_error(L, i,
       lua_pushfstring(
         L, "source text does not compile: %s", cast_lua_describe(L, -1)));
   lua_replace(L, i);
@@ -52,7 +53,7 @@ static cast_ltask *spawn_in(
     lua_error(L);
   }
   if (lua_type(L, first) == LUA_TSTRING) compile(L, first);
-  luaL_argcheck(L,
+  cast_arg_check(L,
     lua_isfunction(L, first) || (n == 1 && cast_message_callable(L, first)),
     first, "function or source text expected");
   t = cast_ltask_new(L, target, false);
@@ -123,7 +124,8 @@ static int session_close(lua_State *L) {
 static int session_cancel(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_state *target = check_open(L, 1, "cancel");
-  const char *reason = luaL_optstring(L, 2, NULL);
+  size_t size;
+  const char *reason = cast_arg_string_or_none(L, 2, &size);
   if (cast_state_cancel(target, &S->session, reason) != 0) cast_raise_memory(L);
   lua_pushboolean(L, 1);
   return 1;
@@ -237,7 +239,7 @@ static uint32_t read_libs(lua_State *L, int i) {
   if (lua_type(L, i) == LUA_TSTRING && strcmp(lua_tostring(L, i), "all") == 0)
     return CAST_LIBS_ALL;
   if (!lua_istable(L, i))
-    luaL_argerror(L, 1, "libs must be \"all\" or a list of library names");
+    cast_arg_error(L, 1, "libs must be \"all\" or a list of library names");
   for (int k = 1; k <= (int)lua_rawlen(L, i); k++) {
     const char *name;
     uint32_t n = 0;
@@ -248,7 +250,7 @@ static uint32_t read_libs(lua_State *L, int i) {
     if (cast_libs[n].name != NULL)
       libs |= 1u << n;
     else if (strcmp(name, "package") != 0 && strcmp(name, "base") != 0)
-      luaL_argerror(
+      cast_arg_error(
         L, 1, lua_pushfstring(L, "libs: unknown library '%s'", name));
     lua_pop(L, 1);
   }
@@ -265,7 +267,7 @@ static void check_options(lua_State *L) {
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
       ok |= strcmp(known[i], key) == 0;
     if (!ok)
-      luaL_argerror(L, 1, lua_pushfstring(L, "unknown option '%s'", key));
+      cast_arg_error(L, 1, lua_pushfstring(L, "unknown option '%s'", key));
   }
 }
 
@@ -279,12 +281,12 @@ static void read_options(lua_State *L, cast_options *o) {
     lua_pushnil(L);
     return;
   }
-  luaL_checktype(L, 1, LUA_TTABLE);
+  cast_arg_table(L, 1);
   check_options(L);
   lua_getfield(L, 1, "name");
   if (!lua_isnil(L, -1)) {
     if (lua_type(L, -1) != LUA_TSTRING)
-      luaL_argerror(L, 1, "name must be a string");
+      cast_arg_error(L, 1, "name must be a string");
     o->name = lua_tostring(L, -1);
   }
   n = cast_budget_read(L, "memory", true);
@@ -297,7 +299,7 @@ static void read_options(lua_State *L, cast_options *o) {
   o->libs = read_libs(L, lua_gettop(L));
   lua_getfield(L, 1, "init");
   if (!lua_isnil(L, -1) && !lua_isfunction(L, -1))
-    luaL_argerror(L, 1, "init must be a function");
+    cast_arg_error(L, 1, "init must be a function");
 }
 
 /* After `init` has ended: the session, or its error. If the wait for that is

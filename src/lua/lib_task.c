@@ -2,6 +2,7 @@
    SPDX-License-Identifier: MIT */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "argument.h"
 #include "handle.h"
 #include "state.h"
 
@@ -197,7 +198,8 @@ static int task_traceback(lua_State *L) {
 static int task_cancel(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *t = cast_ltask_check(L, 1);
-  const char *reason = luaL_optstring(L, 2, NULL);
+  size_t size;
+  const char *reason = cast_arg_string_or_none(L, 2, &size);
   if (cast_event_is_set(&t->core.done)) {
     lua_pushboolean(L, 0);
     return 1;
@@ -256,7 +258,7 @@ int cast_lib_spawn(lua_State *L) {
   cast_state *S = cast_state_here(L);
   int n = lua_gettop(L), rc;
   cast_ltask *t;
-  luaL_checktype(L, 1, LUA_TFUNCTION);
+  cast_arg_function(L, 1);
   t = cast_ltask_new(L, S, true);
   lua_settop(L, n + 1); /* function, arguments, handle */
   lua_insert(L, 1);
@@ -317,10 +319,10 @@ int cast_lib_yield(lua_State *L) {
 
 int cast_lib_sleep(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  double seconds = luaL_checknumber(L, 1);
+  double seconds = cast_arg_number(L, 1);
   uint64_t deadline;
   cast_ltask *t;
-  luaL_argcheck(
+  cast_arg_check(
     L, seconds >= 0, 1, "a sleep must be a number of seconds, zero or more");
   if (seconds <= 0) return pause_task(L);
   deadline = cast_deadline_in(seconds);

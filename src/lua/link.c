@@ -12,6 +12,7 @@
 
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "argument.h"
 #include "handle.h"
 #include "state.h"
 
@@ -147,8 +148,8 @@ static void check_pair(
   *a = cast_ltask_check(L, 1);
   *b = cast_current(S);
   if (!lua_isnoneornil(L, 2)) *b = cast_ltask_check(L, 2);
-  luaL_argcheck(L, *b != NULL, 2, "task expected: the main program is none");
-  luaL_argcheck(L, *a != *b, 2, "a task cannot be linked to itself");
+  cast_arg_check(L, *b != NULL, 2, "task expected: the main program is none");
+  cast_arg_check(L, *a != *b, 2, "a task cannot be linked to itself");
 }
 
 /* One of the two has ended: that acts as if they had been linked before. */

@@ -13,6 +13,7 @@
    Race R72 (DESIGN): the end of the task against that of the channel. */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "argument.h"
 #include "handle.h"
 #include "state.h"
 #include "wire.h"
@@ -118,7 +119,7 @@ int cast_lib_disown(lua_State *L) {
 static cast_chan *check_shared(lua_State *L, int i) {
   cast_chan *c =
     CAST_CONTAINER(cast_handle_check(L, i, &cast_chan_type), cast_chan, object);
-  luaL_argcheck(L, c->capacity == CAST_UNBOUNDED, i,
+  cast_arg_check(L, c->capacity == CAST_UNBOUNDED, i,
     "the channel must be unbounded: casting.channel(math.huge)");
   return c;
 }

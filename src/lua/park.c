@@ -8,6 +8,7 @@
    goes on upon another one (context.h). The main program always does that. */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "argument.h"
 #include "deliver.h"
 #include "quick.h"
 #include "survey.h"
@@ -40,18 +41,21 @@ int cast_push_interrupt(lua_State *L, int result) {
 
 /* -- deadlines ------------------------------------------------------------ */
 
-uint64_t cast_deadline_in(double seconds) {
-  uint64_t now = os_now();
+uint64_t cast_period(double seconds) {
   double ns = seconds * 1e9;
-  if (!(ns < 9e18)) return OS_FOREVER; /* more than 285 years */
-  return cast_timer_end(now, (uint64_t)ns);
+  return ns < 9e18 ? (uint64_t)ns : OS_FOREVER; /* more than 285 years */
+}
+
+uint64_t cast_deadline_in(double seconds) {
+  uint64_t ns = cast_period(seconds);
+  return ns == OS_FOREVER ? OS_FOREVER : cast_timer_end(os_now(), ns);
 }
 
 uint64_t cast_deadline(lua_State *L, int i) {
   double seconds;
   if (lua_isnoneornil(L, i)) return OS_FOREVER;
-  seconds = luaL_checknumber(L, i);
-  luaL_argcheck(
+  seconds = cast_arg_number(L, i);
+  cast_arg_check(
     L, seconds >= 0, i, "timeout must be a number of seconds, zero or more");
   return cast_deadline_in(seconds);
 }
@@ -267,7 +271,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   /* A finalizer on `work`, too, is between tasks: others run while it blocks,
      and use that coroutine. */
   if (CAST_UNLIKELY(core == NULL || L == S->work))
-    luaL_error(L, "cannot block here: this is not in a task (a finalizer?)");
+    cast_misuse(L, "cannot block here: this is not in a task (a finalizer?)");
   t = cast_ltask_of(core);
   t->at = L;
   if (CAST_UNLIKELY(cast_guarded(t))) {

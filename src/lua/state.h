@@ -35,6 +35,7 @@
    host when it is made and inherited by its sessions. */
 typedef struct cast_binding {
   const cast_class *const *classes; /* of handles; NULL ends the list */
+  const luaL_Reg *functions;        /* of the module, for errors */
   lua_CFunction open;               /* luaopen_casting, for package.preload */
   /* Makes the module and pushes it. Raises. */
   void (*open_module)(lua_State *L);
@@ -489,6 +490,7 @@ void cast_rebuild_drop(cast_state *S, cast_ltask *t, const cast_rebuild *last);
 /* Timeouts: an optional number of seconds at argument i. */
 uint64_t cast_deadline(lua_State *L, int i);
 uint64_t cast_deadline_in(double seconds);
+uint64_t cast_period(double seconds); /* nanoseconds, OS_FOREVER at most */
 /* Pushes nil and the word for an outcome. */
 int cast_push_failure(lua_State *L, int result);
 /* The same for a kind of wait that cleans up, which is told of what the caller

@@ -13,6 +13,7 @@
 #include "../log.h"
 #include "../mem.h"
 #include "../monitor.h"
+#include "argument.h"
 #include "survey.h"
 
 #define PATIENCE_NS 1000000000u
@@ -354,12 +355,12 @@ static const cast_wait_kind report_kind = {
 
 int cast_lib_report(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  lua_Number limit = luaL_optnumber(L, 1, CAST_REPORT_TASKS);
+  lua_Number limit = CAST_REPORT_TASKS;
   uint64_t deadline = os_now() + PATIENCE_NS;
   cast_object **box;
   cast_ltask *t;
   survey *v;
-  luaL_argcheck(L, limit >= 0, 1, "a number of tasks expected, zero or more");
+  if (!lua_isnoneornil(L, 1)) limit = cast_arg_count(L, 1, "limit", 9e15);
   if (limit > INT32_MAX) limit = INT32_MAX;
   box = cast_box_push(L);
   t = cast_enter(L, S, deadline);

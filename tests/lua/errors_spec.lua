@@ -29,12 +29,8 @@ describe("wrong arguments", function()
   end)
 
   it("of after, every and sleep", function()
-    -- The name in the message is the one that the call uses.
-    for name, f in pairs {
-      after = function(...) return (casting.after(...)) end,
-      every = function(...) return (casting.every(...)) end,
-      sleep = function(...) return (casting.sleep(...)) end,
-    } do
+    for _, name in ipairs {"after", "every", "sleep"} do
+      local f = casting[name]
       misuse(function() f() end, "#1", "'" .. name .. "'", "number")
       misuse(function() f({}) end, "#1", "'" .. name .. "'", "number")
       misuse(function() f("x") end, "#1", "'" .. name .. "'", "number")
@@ -150,6 +146,15 @@ describe("wrong arguments", function()
     assert.equal(1, a:len())
     assert.equal(0, b:len())
     assert.equal("kept", a:receive())
+  end)
+
+  it("of report", function()
+    for _, bad in ipairs {-1, 1.5, nan, -math.huge, {}, "x"} do
+      misuse(function() casting.report(bad) end, "#1", "'report'")
+    end
+    for _, good in ipairs {0, 7, 1e12, math.huge} do
+      assert.is_string(casting.report(good))
+    end
   end)
 
   it("on a handle of another kind", function()
