@@ -17,8 +17,8 @@
 #             two ends at least, and docs/CONCURRENCY.md lists it
 #   fences    no atomic_thread_fence (ThreadSanitizer cannot see it)
 #   volatile  none
-#   arguments luaL_check*, luaL_opt* and luaL_arg* of the binding: see
-#             lua/argument.h, which names functions better
+#   arguments luaL_check*, luaL_opt* and luaL_arg* in functions of casting's:
+#             lua/argument.h names these better
 #   long      no variable of that type outside src/os: it is 32 bits on Windows
 #   opener    the first line names the file and its purpose; an SPDX line
 #   todo      no TODO, FIXME or XXX left
@@ -167,7 +167,7 @@ function check_line(n, line,    code, i, s, name) {
       file !~ /^src\/os\//)
     bad(n, "long: it holds no size everywhere; use size_t or int64_t")
   if (code ~ /luaL_(arg|opt|check([a-rt-z]|string))/ &&
-      file !~ /lua\/(argument|builtin|starve|coroutine|embed)\.[ch]$/)
+      file !~ /lua\/(argument|builtin|starve|coroutine|embed|lib_(math|os|io))\.[ch]$/)
     bad(n, "arguments: there is a function for it in lua/argument.h")
   if (code ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
     bad(n, "volatile: use an atomic")
