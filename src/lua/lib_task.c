@@ -367,7 +367,7 @@ int cast_lib_run(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *t;
   if (!lua_isnoneornil(L, 1)) {
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    cast_arg_function(L, 1);
     return run_task(L, S);
   }
   if (S->host == NULL || cast_current(S) != NULL)
