@@ -113,8 +113,9 @@ function(casting_examples tag v lua)
     add_dependencies(${target} module-${tag})
   endforeach()
   target_link_libraries(host-${tag} PRIVATE ${lua} m)
+  # Where Lua is an archive, the program has it for the modules that it loads.
   set_target_properties(host-${tag} PROPERTIES OUTPUT_NAME host
-    RUNTIME_OUTPUT_DIRECTORY ${dir})
+    ENABLE_EXPORTS ON RUNTIME_OUTPUT_DIRECTORY ${dir})
   set_target_properties(parkmod-${tag} PROPERTIES OUTPUT_NAME parkmod
     PREFIX "" SUFFIX .so LIBRARY_OUTPUT_DIRECTORY ${dir})
 endfunction()

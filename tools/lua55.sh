@@ -38,7 +38,7 @@ Name: Lua
 Description: Lua $release, built from Debian's source package
 Version: $release
 Cflags: -I$dir/include/lua5.5
-Libs: -L$dir/lib -llua5.5 -lm -ldl
+Libs: -L$dir/lib -llua5.5 -lm -ldl -Wl,-E
 END
 rm -rf "$new/source"
 [ -x "$dir/bin/lua5.5" ] || { rm -rf "$dir" && mv "$new" "$dir"; } || exit 1
