@@ -89,6 +89,7 @@ build = {
         "src/lua/survey.c",
         "src/lua/task.c",
         "src/lua/tree.c",
+        "src/lua/watchdog.c",
         "src/lua/words.c",
         "src/mem.c",
         "src/monitor.c",

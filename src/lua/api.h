@@ -9,6 +9,7 @@
 
 #include "../../include/casting.h"
 #include "state.h"
+#include "wire.h"
 
 #define API_DEPTH (CAST_PACK_DEPTH < 32u ? CAST_PACK_DEPTH : 32u)
 
@@ -65,5 +66,20 @@ static inline cast_session *cast_api_session(const casting_session *s) {
 }
 /* When a call of so many seconds gives up; 0: at once. */
 uint64_t cast_api_deadline(double seconds);
+
+/* While reading: advances over `size` bytes, and returns where they are; NULL:
+   the message has no more of them. */
+static inline const unsigned char *cast_api_take(
+  casting_message *m, size_t size) {
+  const unsigned char *at = m->at;
+  if (CAST_UNLIKELY((size_t)(m->end - at) < size)) return NULL;
+  m->at += size;
+  return at;
+}
+static inline bool cast_api_take_u32(casting_message *m, uint32_t *v) {
+  const unsigned char *at = cast_api_take(m, 4);
+  if (at != NULL) *v = wire_get_u32(at);
+  return at != NULL;
+}
 
 #endif

@@ -6,7 +6,6 @@
    value is registered. */
 #include "../mem.h"
 #include "api.h"
-#include "wire.h"
 
 #define SIZE_LIMIT (1u << 30)
 
@@ -14,6 +13,22 @@ casting_message *casting_message_new(void) {
   casting_message *m = cast_calloc(sizeof *m);
   if (m != NULL) cast_api_set(m, NULL);
   return m;
+}
+
+void casting_message_rewind(casting_message *m) {
+  uint32_t ignored;
+  unsigned head;
+  if (cast_msg_empty(&m->msg) && cast_api_complete(m) != 0) return;
+  m->at = cast_msg_data(&m->msg);
+  m->end = m->at + m->msg.size;
+  m->item = cast_msg_items(&m->msg);
+  m->items_end = m->item + m->msg.nrefs;
+  m->depth = 0;
+  head = *m->at++;
+  m->left = head & WIRE_COUNT;
+  if (m->left > WIRE_COUNT_MAX && !cast_api_take_u32(m, &m->left)) m->left = 0;
+  if ((head & WIRE_REFS) != 0 && !cast_api_take_u32(m, &ignored)) m->left = 0;
+  m->count = m->left;
 }
 
 void cast_api_set(casting_message *m, cast_msg *msg) {

@@ -6,40 +6,9 @@
    to the end of the message (wire.h, 3), they are reported as such, too. */
 #include "api.h"
 #include "packer.h"
-#include "wire.h"
-
-/* Advances over `size` bytes: where they are, or NULL. */
-static const unsigned char *take(casting_message *m, size_t size) {
-  const unsigned char *at = m->at;
-  if (CAST_UNLIKELY((size_t)(m->end - at) < size)) return NULL;
-  m->at += size;
-  return at;
-}
-
-static bool take_u32(casting_message *m, uint32_t *v) {
-  const unsigned char *at = take(m, 4);
-  if (at != NULL) *v = wire_get_u32(at);
-  return at != NULL;
-}
 
 static cast_object *take_item(casting_message *m) {
   return m->item == m->items_end ? NULL : *m->item++;
-}
-
-void casting_message_rewind(casting_message *m) {
-  uint32_t ignored;
-  unsigned head;
-  if (cast_msg_empty(&m->msg) && cast_api_complete(m) != 0) return;
-  m->at = cast_msg_data(&m->msg);
-  m->end = m->at + m->msg.size;
-  m->item = cast_msg_items(&m->msg);
-  m->items_end = m->item + m->msg.nrefs;
-  m->depth = 0;
-  head = *m->at++;
-  m->left = head & WIRE_COUNT;
-  if (m->left > WIRE_COUNT_MAX && !take_u32(m, &m->left)) m->left = 0;
-  if ((head & WIRE_REFS) != 0 && !take_u32(m, &ignored)) m->left = 0;
-  m->count = m->left;
 }
 
 size_t casting_message_count(const casting_message *m) { return m->count; }
@@ -53,8 +22,8 @@ static bool pass_body(casting_message *m, unsigned saves) {
   uint32_t seq, narr, nrec;
   const unsigned char *flags;
   uint64_t n;
-  if (!take_u32(m, &seq) || !take_u32(m, &narr) || !take_u32(m, &nrec) ||
-      (flags = take(m, 1)) == NULL)
+  if (!cast_api_take_u32(m, &seq) || !cast_api_take_u32(m, &narr) ||
+      !cast_api_take_u32(m, &nrec) || (flags = cast_api_take(m, 1)) == NULL)
     return false;
   n = narr + 2 * (uint64_t)nrec + ((*flags & WIRE_META) != 0 ? 1 : 0);
   return pass(m, n + ((*flags & WIRE_ENV) != 0 ? 1 : 0), saves);
@@ -64,11 +33,12 @@ static bool pass_body(casting_message *m, unsigned saves) {
 static bool pass_save(casting_message *m, unsigned saves) {
   uint32_t n;
   const unsigned char *tag;
-  if (saves == 0 || !take_u32(m, &n) || !pass(m, n, saves - 1)) return false;
-  while ((tag = take(m, 1)) != NULL) {
+  if (saves == 0 || !cast_api_take_u32(m, &n) || !pass(m, n, saves - 1))
+    return false;
+  while ((tag = cast_api_take(m, 1)) != NULL) {
     if (*tag == WIRE_CALL) return true;
     if (*tag == WIRE_BODY ? !pass_body(m, saves - 1)
-                          : *tag != WIRE_REMETA || take(m, 8) == NULL)
+                          : *tag != WIRE_REMETA || cast_api_take(m, 8) == NULL)
       return false;
   }
   return false;
@@ -83,20 +53,22 @@ static bool pass_object(
   bool content = (tag & WIRE_LATER) == 0;
   switch (tag & 0xf0) {
   case WIRE_TABLE:
-    if (!take_u32(m, &narr) || !take_u32(m, &nrec)) return false;
+    if (!cast_api_take_u32(m, &narr) || !cast_api_take_u32(m, &nrec))
+      return false;
     if (content)
       *n += narr + 2 * (uint64_t)nrec + ((tag & WIRE_META) != 0 ? 1 : 0);
     return true;
   case WIRE_CODE:
-    if ((at = take(m, 1)) == NULL || take_item(m) == NULL) return false;
+    if ((at = cast_api_take(m, 1)) == NULL || take_item(m) == NULL)
+      return false;
     if (content && (tag & WIRE_PURE) == 0)
       *n += *at + ((tag & WIRE_ENV) != 0 ? 1u : 0u);
     return true;
   case WIRE_SAVE: return pass_save(m, saves);
   case WIRE_NAME:
-    if ((at = take(m, sizeof size)) == NULL) return false;
+    if ((at = cast_api_take(m, sizeof size)) == NULL) return false;
     memcpy(&size, at, sizeof size);
-    return take(m, size) != NULL;
+    return cast_api_take(m, size) != NULL;
   default: return false;
   }
 }
@@ -124,17 +96,18 @@ static size_t fixed_size(unsigned tag) {
 /* Passes over n values with all that is in them. */
 static bool pass(casting_message *m, uint64_t n, unsigned saves) {
   for (; n > 0; n--) {
-    const unsigned char *tag = take(m, 1);
+    const unsigned char *tag = cast_api_take(m, 1);
     uint32_t size = 0;
     size_t fixed;
     if (tag == NULL) return false;
     fixed = fixed_size(*tag);
     if (fixed != SIZE_MAX) {
-      if (take(m, fixed) == NULL) return false;
+      if (cast_api_take(m, fixed) == NULL) return false;
     } else if (*tag == WIRE_STR8 || *tag == WIRE_STR32) {
-      const unsigned char *at = *tag == WIRE_STR8 ? take(m, 1) : NULL;
-      if (at != NULL ? (size = *at, false) : !take_u32(m, &size)) return false;
-      if (take(m, size) == NULL) return false;
+      const unsigned char *at = *tag == WIRE_STR8 ? cast_api_take(m, 1) : NULL;
+      if (at != NULL ? (size = *at, false) : !cast_api_take_u32(m, &size))
+        return false;
+      if (cast_api_take(m, size) == NULL) return false;
     } else if (*tag == WIRE_SHARED || *tag == WIRE_HANDLE) {
       if (take_item(m) == NULL) return false;
     } else if (!pass_object(m, *tag, &n, saves)) {
@@ -149,7 +122,7 @@ static bool pass(casting_message *m, uint64_t n, unsigned saves) {
 static bool read_number(casting_message *m, unsigned tag, casting_value *v) {
   int16_t narrow;
   int32_t wide;
-  const unsigned char *at = take(m, fixed_size(tag));
+  const unsigned char *at = cast_api_take(m, fixed_size(tag));
   if (at == NULL) return false;
   v->type = CASTING_TINTEGER;
   switch (tag) {
@@ -170,7 +143,7 @@ static bool read_number(casting_message *m, unsigned tag, casting_value *v) {
 }
 
 static bool read_string(casting_message *m, size_t size, casting_value *v) {
-  const unsigned char *at = take(m, size);
+  const unsigned char *at = cast_api_take(m, size);
   v->type = CASTING_TSTRING;
   v->as.string.at = (const char *)at;
   v->as.string.size = size;
@@ -205,7 +178,8 @@ static bool read_item(casting_message *m, casting_value *v) {
 static bool read_table(casting_message *m, unsigned tag, casting_value *v) {
   uint32_t narr, nrec;
   api_frame *f;
-  if (!take_u32(m, &narr) || !take_u32(m, &nrec)) return false;
+  if (!cast_api_take_u32(m, &narr) || !cast_api_take_u32(m, &nrec))
+    return false;
   if ((tag & WIRE_LATER) != 0) return true; /* CASTING_TOTHER */
   if (m->depth == sizeof m->frames / sizeof *m->frames ||
       (uint64_t)narr + 2 * (uint64_t)nrec > (size_t)(m->end - m->at))
@@ -220,7 +194,7 @@ static bool read_table(casting_message *m, unsigned tag, casting_value *v) {
 }
 
 static bool read_value(casting_message *m, casting_value *v) {
-  const unsigned char *tag = take(m, 1);
+  const unsigned char *tag = cast_api_take(m, 1);
   uint64_t more = 0;
   uint32_t size;
   v->type = CASTING_TOTHER;
@@ -243,17 +217,19 @@ static bool read_value(casting_message *m, casting_value *v) {
   case WIRE_INT32:
   case WIRE_INT64:
   case WIRE_FLOAT: return read_number(m, *tag, v);
-  case WIRE_STR8: return (tag = take(m, 1)) != NULL && read_string(m, *tag, v);
-  case WIRE_STR32: return take_u32(m, &size) && read_string(m, size, v);
+  case WIRE_STR8:
+    return (tag = cast_api_take(m, 1)) != NULL && read_string(m, *tag, v);
+  case WIRE_STR32:
+    return cast_api_take_u32(m, &size) && read_string(m, size, v);
   case WIRE_POINTER:
     v->type = CASTING_TPOINTER;
-    if ((tag = take(m, sizeof v->as.pointer)) == NULL) return false;
+    if ((tag = cast_api_take(m, sizeof v->as.pointer)) == NULL) return false;
     memcpy(&v->as.pointer, tag, sizeof v->as.pointer);
     return true;
   case WIRE_SHARED:
   case WIRE_HANDLE: return read_item(m, v);
   case WIRE_GLOBALS: return true;
-  case WIRE_BACK: return take(m, 4) != NULL;
+  case WIRE_BACK: return cast_api_take(m, 4) != NULL;
   default:
     if (!pass_object(m, *tag, &more, CAST_SAVE_DEPTH)) return false;
     return pass(m, more, CAST_SAVE_DEPTH);
