@@ -45,6 +45,7 @@ typedef struct gift {
   lua_CFunction function; /* a loader as it is, or NULL */
   bool in_package;        /* 5.1: package is its environment */
   cast_message *copy;     /* or what is unpacked to be it */
+  bool taken;             /* the state has a loader of that name */
 } gift;
 
 /* A loader that was copied. Upvalues: the state's box, and the message or,
@@ -89,17 +90,23 @@ static int accept(lua_State *L) {
     lua_pushlstring(L, g->text, g->size);
   } else {
     push_preload(L, 2);
-    lua_getfield(L, -1, g->name);
-    if (!lua_isnil(L, -1)) return 0;
-    lua_pop(L, 1);
     push_loader(L, g, 2);
   }
   lua_setfield(L, -2, g->name);
   return 0;
 }
 
-static void give(lua_State *L, gift *g) {
-  int status = cast_protect_on(g->to->L, accept, g);
+static int look(lua_State *L) {
+  gift *g = lua_touserdata(L, 1);
+  push_package(L);
+  push_preload(L, 2);
+  lua_getfield(L, -1, g->name);
+  g->taken = !lua_isnil(L, -1);
+  return 0;
+}
+
+static void call_there(lua_State *L, lua_CFunction f, gift *g) {
+  int status = cast_protect_on(g->to->L, f, g);
   lua_settop(g->to->L, 0);
   if (status != LUA_OK) cast_raise_memory(L);
 }
@@ -111,7 +118,7 @@ static void give_path(
   gift g = {.to = to, .name = field};
   lua_getfield(L, package, field);
   g.text = lua_tolstring(L, -1, &g.size);
-  if (g.text != NULL) give(L, &g);
+  if (g.text != NULL) call_there(L, accept, &g);
   lua_pop(L, 1);
 }
 
@@ -165,6 +172,8 @@ static cast_message *copy_loader(lua_State *L) {
 static void give_loader(
   lua_State *L, int package, cast_state *to, const char *name) {
   gift g = {.to = to, .name = name};
+  call_there(L, look, &g);
+  if (g.taken) return;
   if (lua_tocfunction(L, -1) == load_copy) {
     (void)lua_getupvalue(L, -1, 2);
     lua_remove(L, -2);
@@ -173,7 +182,7 @@ static void give_loader(
   if (g.copy == NULL && (!lua_iscfunction(L, -1) || !is_plain(L, &g, package)))
     g.copy = copy_loader(L);
   if (g.copy != NULL || (g.function != NULL && !is_library(g.function)))
-    give(L, &g);
+    call_there(L, accept, &g);
 }
 
 /* A copy of the table on the top, which packing may change: __save and
