@@ -69,6 +69,7 @@ build = {
         "src/lua/lib_session.c",
         "src/lua/lib_task.c",
         "src/lua/library.c",
+        "src/lua/limited.c",
         "src/lua/link.c",
         "src/lua/monitor.c",
         "src/lua/moved.c",

@@ -167,7 +167,7 @@ function check_line(n, line,    code, i, s, name) {
       file !~ /^src\/os\//)
     bad(n, "long: it holds no size everywhere; use size_t or int64_t")
   if (code ~ /luaL_(arg|opt|check([a-rt-z]|string))/ &&
-      file !~ /lua\/(argument|builtin|starve|coroutine|embed|lib_(math|os|io))\.[ch]$/)
+      file !~ /lua\/(argument|builtin|starve|coroutine|embed|limited|lib_(math|os|io))\.[ch]$/)
     bad(n, "arguments: there is a function for it in lua/argument.h")
   if (code ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
     bad(n, "volatile: use an atomic")

@@ -15,6 +15,8 @@ void cast_libs_open(lua_State *L, uint32_t libs);
 /* Puts functions of ours in place of those that would not do in a session.
    They have the state's box as their upvalue. Raises. */
 void cast_libs_adapt(lua_State *L);
+/* The same for a state with a memory limit (limited.c). Raises. */
+void cast_libs_limit(lua_State *L);
 
 /* Each file that has such functions does its part with this: puts them into
    that library, if it is open. */

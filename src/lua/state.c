@@ -466,6 +466,7 @@ static int make_protected(lua_State *L) {
   preload_casting(L, m->S);
   cast_state_furnish(L, m->S);
   cast_libs_adapt(L);
+  if (m->o->memory_max != 0) cast_libs_limit(L);
   put_off_collection(L);
   return 0;
 }
