@@ -102,7 +102,9 @@ static int buffer_get(lua_State *L) {
 static int buffer_set(lua_State *L) {
   block *b = check(L);
   size_t i = check_index(L, b);
-  b->bytes[i] = (unsigned char)luaL_checknumber(L, 3);
+  lua_Number byte = luaL_checknumber(L, 3);
+  luaL_argcheck(L, byte >= 0 && byte <= 255, 3, "a byte expected, 0 to 255");
+  b->bytes[i] = (unsigned char)byte;
   return 0;
 }
 

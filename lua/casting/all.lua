@@ -24,7 +24,7 @@ local function wait(group, firsts)
 end
 
 return function(list)
-  local group, tasks = members(list, "all")
+  local group, tasks = members(list, "all", true)
   local firsts, results = {}, {}
   group:guard(nil, wait, group, firsts)
   if #group.failures > 0 then error(Failure.join(group.failures), 0) end

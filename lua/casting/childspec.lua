@@ -3,12 +3,22 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Checking is done by who calls, so that a mistake is found in his line; the
--- supervisor gets tables with every field in place.
+-- supervisor gets tables with every field in place. What a field is read from
+-- may have an __index, which may give another value each time: each is read
+-- once, and what was checked is what counts.
+--
+-- `place` is where in the arguments of which function a table is:
+--   name, argument   of the function; number of its argument
+--   path             to the table, for messages
+--   depth            of supervisors in each other
 
-local error, getmetatable, ipairs, pairs, tostring, type =
-  error, getmetatable, ipairs, pairs, tostring, type
+local casting, internal = ...
+local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
+local Check, kind = internal.check, internal.kind
 
 local Spec = {}
+
+local DEPTH = 30 -- of supervisors in each other
 
 -- The default comes first.
 local STRATEGIES = {"one_for_one", "one_for_all", "rest_for_one"}
@@ -21,125 +31,162 @@ local SUPERVISOR = {strategy = true, intensity = true, period = true,
 local CHILD = {id = true, start = true, supervisor = true, args = true,
   restart = true, shutdown = true, significant = true, session = true}
 
--- For checked.lua.
-local function bad(where, what)
-  error({argument = 1, text = where .. what}, 0)
+local Place = {}
+Place.__index = Place
+
+function Spec.place(name, argument)
+  return setmetatable({name = name, argument = argument, path = "", depth = 0},
+    Place)
 end
 
-local function check_fields(t, known, where)
+function Place:bad(what)
+  internal.bad(self.argument, self.name, self.path .. what)
+end
+
+function Place:of_child(id)
+  return setmetatable({name = self.name, argument = self.argument,
+    path = self.path .. "child '" .. tostring(id) .. "': ",
+    depth = self.depth + 1}, Place)
+end
+
+function Place:check_fields(t, known)
   for k in pairs(t) do
-    if not known[k] then bad(where, "unknown field '" .. tostring(k) .. "'") end
+    if not known[k] then self:bad("unknown field '" .. tostring(k) .. "'") end
   end
 end
 
-local function check_word(v, words, where, name)
+function Place:word(v, words, name)
   if v == nil then return words[1] end
   local list = ""
-  for i, word in ipairs(words) do
-    if v == word then return v end
-    list = list .. (i > 1 and ", " or "") .. word
+  for i = 1, #words do
+    if v == words[i] then return v end
+    list = list .. (i > 1 and ", " or "") .. words[i]
   end
-  bad(where, name .. " must be one of " .. list .. ", got " .. tostring(v))
+  self:bad(name .. " must be one of " .. list .. ", got " .. tostring(v))
 end
 
-local function check_number(v, default, where, name, least)
+function Place:number(v, default, name)
   if v == nil then return default end
-  if type(v) ~= "number" or v ~= v or v < least then
-    bad(where, name .. " must be a number, " .. least .. " or more, got " ..
-      tostring(v))
+  if not Check.is_seconds(v) then
+    self:bad(name .. " must be a number, 0 or more, got " .. tostring(v))
   end
   return v
 end
 
-local function check_args(args, where)
-  if args == nil then return {n = 0} end
-  if type(args) ~= "table" then
-    bad(where, "args must be a list, got " .. type(args))
+-- An integer, or math.huge.
+function Place:count(v, default, name)
+  v = self:number(v, default, name)
+  if v ~= 1 / 0 and not Check.is_integer(v, 0) then
+    self:bad(name .. " must be an integer, or math.huge, got " .. tostring(v))
   end
-  local copy = {n = args.n or #args}
-  for i = 1, copy.n do copy[i] = args[i] end
+  return v
+end
+
+-- A copy of the list, with n; empty for none.
+function Place:list(v, name)
+  if v == nil then return {n = 0} end
+  if type(v) ~= "table" then
+    self:bad(name .. " must be a list, got " .. kind(v))
+  end
+  local n, problem = Check.length(v)
+  if not n then self:bad(name .. ": " .. problem) end
+  local copy = {n = n}
+  for i = 1, n do copy[i] = v[i] end
   return copy
 end
 
-local function check_start(spec, where)
-  if spec.supervisor ~= nil then
-    if spec.start ~= nil or spec.args ~= nil then
-      bad(where, "a supervisor has neither start nor args")
+-- Arguments must fit on a stack.
+function Place:args(v)
+  local args = self:list(v, "args")
+  if not internal.room(args.n) then self:bad("args: too many") end
+  return args
+end
+
+-- A copy of a child's options for its session.
+function Place:options(v)
+  if v == nil then return nil end
+  if type(v) ~= "table" then
+    self:bad("session must be a table of options, got " .. kind(v))
+  end
+  local copy = {}
+  for k, option in pairs(v) do copy[k] = option end
+  local problem = internal.session_problem(copy)
+  if problem then self:bad("session: " .. problem) end
+  return copy
+end
+
+function Place:start(spec, nested)
+  local start = spec.start
+  if nested ~= nil then
+    if start ~= nil or spec.args ~= nil then
+      self:bad("a supervisor has neither start nor args")
     end
-    return
+  elseif type(start) ~= "function" and type(start) ~= "string" then
+    self:bad("start must be a function or source text, got " .. kind(start))
   end
-  if type(spec.start) ~= "function" and type(spec.start) ~= "string" then
-    bad(where, "start must be a function or source text, got " ..
-      type(spec.start))
-  end
+  return start
 end
 
 -- `auto` is the supervisor's auto_shutdown.
-function Spec.child(spec, auto, where)
-  where = where or ""
+function Spec.child(spec, auto, place)
   if type(spec) ~= "table" then
-    bad(where, "a child must be a table, got " .. type(spec))
+    place:bad("a child must be a table, got " .. kind(spec))
   end
   local id = spec.id
-  if type(id) ~= "string" and type(id) ~= "number" then
-    bad(where, "id must be a string or a number, got " .. type(id))
+  if type(id) ~= "string" and type(id) ~= "number" or id ~= id then
+    place:bad("id must be a string or a number, got " ..
+      (id ~= id and tostring(id) or kind(id)))
   end
-  where = where .. "child '" .. tostring(id) .. "': "
-  check_fields(spec, CHILD, where)
-  check_start(spec, where)
-  local child = {id = id, start = spec.start,
-    args = check_args(spec.args, where)}
-  child.restart = check_word(spec.restart, RESTARTS, where, "restart")
-  child.shutdown = check_number(spec.shutdown, spec.supervisor and 1 / 0 or 5,
-    where, "shutdown", 0)
-  if spec.session ~= nil and type(spec.session) ~= "table" then
-    bad(where, "session must be a table of options, got " ..
-      type(spec.session))
-  end
-  child.session = spec.session
-  child.significant = spec.significant and true or false
+  place = place:of_child(id)
+  place:check_fields(spec, CHILD)
+  local nested = spec.supervisor
+  local child = {id = id, start = place:start(spec, nested),
+    restart = place:word(spec.restart, RESTARTS, "restart"),
+    shutdown = place:number(spec.shutdown, nested ~= nil and 1 / 0 or 5,
+      "shutdown"),
+    session = place:options(spec.session),
+    significant = spec.significant and true or false}
+  if nested == nil then child.args = place:args(spec.args) end
   if child.significant and child.restart == "permanent" then
-    bad(where, "a permanent child cannot be significant")
+    place:bad("a permanent child cannot be significant")
   elseif child.significant and auto == "never" then
-    bad(where, "significant means nothing while auto_shutdown is 'never'")
+    place:bad("significant means nothing while auto_shutdown is 'never'")
   end
-  if spec.supervisor ~= nil then
-    child.supervisor = Spec.supervisor(spec.supervisor, where)
+  if nested ~= nil then
+    child.supervisor = Spec.supervisor(nested, place)
+  else
+    local crosses, why = casting.transferable(child)
+    if not crosses then place:bad(why) end
   end
   return child
 end
 
-local function is_channel(v)
-  return getmetatable(v) == "casting.channel"
-end
-
-function Spec.supervisor(spec, where)
-  where = where or ""
+function Spec.supervisor(spec, place)
   if type(spec) ~= "table" then
-    bad(where, "a supervisor must be a table, got " .. type(spec))
+    place:bad("a supervisor must be a table, got " .. kind(spec))
+  elseif place.depth > DEPTH then
+    place:bad("supervisors lie too deep in each other")
   end
-  check_fields(spec, SUPERVISOR, where)
-  local s = {children = {}, name = spec.name, events = spec.events,
-    detached = spec.detached and true or false}
-  s.strategy = check_word(spec.strategy, STRATEGIES, where, "strategy")
-  s.auto_shutdown = check_word(spec.auto_shutdown, AUTO, where, "auto_shutdown")
-  s.intensity = check_number(spec.intensity, 1, where, "intensity", 0)
-  s.period = check_number(spec.period, 5, where, "period", 0)
-  if s.period <= 0 then bad(where, "period must be more than 0") end
+  place:check_fields(spec, SUPERVISOR)
+  local s = {name = spec.name, events = spec.events,
+    detached = spec.detached and true or false,
+    strategy = place:word(spec.strategy, STRATEGIES, "strategy"),
+    auto_shutdown = place:word(spec.auto_shutdown, AUTO, "auto_shutdown"),
+    intensity = place:count(spec.intensity, 1, "intensity"),
+    period = place:number(spec.period, 5, "period"),
+    children = place:list(spec.children, "children")}
+  if s.period <= 0 then place:bad("period must be more than 0") end
   if s.name ~= nil and type(s.name) ~= "string" then
-    bad(where, "name must be a string, got " .. type(s.name))
+    place:bad("name must be a string, got " .. kind(s.name))
   end
-  if s.events ~= nil and not is_channel(s.events) then
-    bad(where, "events must be a channel, got " .. type(s.events))
+  if s.events ~= nil and kind(s.events) ~= "channel" then
+    place:bad("events must be a channel, got " .. kind(s.events))
   end
-  local list, ids = spec.children or {}, {}
-  if type(list) ~= "table" then
-    bad(where, "children must be a list, got " .. type(list))
-  end
-  for i = 1, #list do
-    local child = Spec.child(list[i], s.auto_shutdown, where)
+  local ids = {}
+  for i = 1, s.children.n do
+    local child = Spec.child(s.children[i], s.auto_shutdown, place)
     if ids[child.id] then
-      bad(where, "two children have the id '" .. tostring(child.id) .. "'")
+      place:bad("two children have the id '" .. tostring(child.id) .. "'")
     end
     ids[child.id] = true
     s.children[i] = child

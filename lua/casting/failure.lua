@@ -60,8 +60,8 @@ function Failure.join(list, cancelled)
 end
 
 function Failure:__tostring()
-  local text = self.traceback
-  if self.index then text = "item " .. self.index .. ": " .. text end
+  local text = tostring(self.traceback)
+  if self.index then text = "item " .. tostring(self.index) .. ": " .. text end
   if self.cancelled then
     text = text .. "\nwhile it was " .. tostring(self.cancelled)
   end

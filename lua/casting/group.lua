@@ -12,8 +12,8 @@
 --   stopped   why the members were cancelled; nil: they were not
 
 local casting, internal = ...
-local error, getmetatable, ipairs, pairs, pcall, setmetatable, tostring =
-  error, getmetatable, ipairs, pairs, pcall, setmetatable, tostring
+local error, ipairs, pairs, pcall, setmetatable, tostring =
+  error, ipairs, pairs, pcall, setmetatable, tostring
 -- Loaded now: where they are wanted there may be no memory.
 local Failure, shield = internal.failure, internal.shield
 
@@ -23,10 +23,6 @@ Group.__index = Group
 function Group.new()
   return setmetatable({ends = casting.channel(1 / 0), live = {}, count = 0,
     failures = {}, failed = {}}, Group)
-end
-
-function Group.is_task(v)
-  return getmetatable(v) == "casting.task"
 end
 
 -- Makes the task a member, unless it is one. It may have ended. Without memory

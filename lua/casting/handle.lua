@@ -6,7 +6,9 @@
 -- the end of the supervisor, whatever comes first, so it never hangs.
 
 local casting, internal = ...
-local error, setmetatable, type = error, setmetatable, type
+local getmetatable, setmetatable, type = getmetatable, setmetatable, type
+local bad, kind = internal.bad, internal.kind
+local Check = internal.check
 
 local Handle = {__name = "casting.supervisor"}
 Handle.__index = Handle
@@ -36,16 +38,21 @@ local function ask(self, op, ...)
 end
 
 local function check(self, what)
-  if type(self) ~= "table" or not self.requests then
-    error("bad argument #1 to '" .. what .. "' (supervisor expected, got " ..
-      type(self) .. ")", 3)
+  if getmetatable(self) ~= Handle or kind(self.task) ~= "task" or
+      kind(self.requests) ~= "channel" then
+    bad(1, what, "supervisor expected, got " .. kind(self))
   end
 end
 
 local function check_id(id, what)
   if type(id) ~= "string" and type(id) ~= "number" then
-    error("bad argument #1 to '" .. what ..
-      "' (id expected: a string or a number, got " .. type(id) .. ")", 3)
+    bad(2, what, "id expected: a string or a number, got " .. kind(id))
+  end
+end
+
+local function check_timeout(timeout, what)
+  if timeout ~= nil and not Check.is_seconds(timeout) then
+    bad(2, what, "timeout must be a number of seconds, zero or more")
   end
 end
 
@@ -61,8 +68,9 @@ end
 
 function Handle:start_child(spec)
   check(self, "start_child")
-  local child = internal.checked("start_child", 2, internal.childspec.child,
-    spec, self.auto_shutdown)
+  local Spec = internal.childspec
+  local child = Spec.child(spec, self.auto_shutdown,
+    Spec.place("start_child", 2))
   return ask(self, "start_child", child)
 end
 
@@ -85,19 +93,16 @@ function Handle:delete_child(id)
 end
 
 -- Waits for its end: true; false and why it has failed; nil and "timeout".
-function Handle:wait(...)
+function Handle:wait(timeout)
   check(self, "wait")
-  return self.task:join(...)
+  check_timeout(timeout, "wait")
+  return self.task:join(timeout)
 end
 
 -- Asks it to stop its children, the last one first, and to end.
 function Handle:stop(timeout)
   check(self, "stop")
-  if timeout ~= nil and (type(timeout) ~= "number" or timeout ~= timeout or
-      timeout < 0) then
-    error("bad argument #1 to 'stop' (timeout must be a number of seconds, " ..
-      "zero or more)", 2)
-  end
+  check_timeout(timeout, "stop")
   local start = casting.now()
   local which = casting.select {{self.requests, "stop"}, self.task:monitor(),
     timeout = timeout}
@@ -107,13 +112,17 @@ function Handle:stop(timeout)
   return self.task:join(left > 0 and left or 0)
 end
 
-Handle.__close = Handle.stop
+-- What is called with the error as well, if there is one.
+function Handle:__close()
+  self:stop()
+end
 
 function Handle.__eq(a, b)
   return a.task == b.task
 end
 
 function Handle:__tostring()
+  check(self, "tostring")
   return "supervisor: " .. self.task:name()
 end
 

@@ -7,88 +7,100 @@
 -- endless, or a caller that is slow, fills no memory.
 
 local casting, internal = ...
-local error, getmetatable, pairs, pcall, tostring, type =
-  error, getmetatable, pairs, pcall, tostring, type
-local Group, Failure = internal.group, internal.failure
+local error, pairs, pcall, tostring, type = error, pairs, pcall, tostring, type
+local Check, Failure, Group = internal.check, internal.failure, internal.group
+local bad, kind = internal.bad, internal.kind
+
+local SESSIONS, COUNT = 10000, 1000000000 -- of sessions, and of items, at most
 
 -- -- arguments ----------------------------------------------------------------
 
--- For checked.lua.
-local function bad(n, what)
-  error({argument = n, text = what}, 0)
+local function check_source(source)
+  local is = kind(source)
+  if is ~= "table" and is ~= "function" and is ~= "channel" then
+    bad(1, "map", "list, iterator or channel expected, got " .. is)
+  end
+  if is ~= "table" then return end
+  local n, problem = Check.length(source)
+  if not n then bad(1, "map", problem) end
+  return n
 end
 
-local function is_callable(v)
-  return type(v) == "function" or getmetatable(v) == "casting.channel"
+local function check_function(f)
+  if type(f) ~= "function" then
+    bad(2, "map", "function expected, got " .. kind(f))
+  end
+  local crosses, why = casting.transferable(f)
+  if not crosses then bad(2, "map", why) end
 end
 
-local function check_count(options, name)
+-- A number of something, or the default.
+local function read_count(options, name, default)
   local v = options[name]
-  if v ~= nil and (type(v) ~= "number" or not (v >= 1 and v < 2 ^ 31) or
-      v % 1 ~= 0) then
-    bad(3, name .. " must be an integer from 1 on")
+  if v == nil then return default end
+  if not Check.is_integer(v, 1, COUNT) then
+    bad(3, "map", name .. " must be an integer from 1 on, " .. COUNT ..
+      " at most, got " .. tostring(v))
   end
+  return v
 end
 
-local function check_sessions(options)
-  local given = options.sessions
+-- The sessions given, or how many are to be made.
+local function read_sessions(given, most)
   if type(given) ~= "table" then
-    check_count(options, "sessions")
-    return
-  end
-  if #given == 0 then
-    bad(3, "sessions: the list is empty")
-  end
-  for i = 1, #given do
-    if getmetatable(given[i]) ~= "casting.session" then
-      bad(3, "sessions: item " .. i .. " is not a session")
+    if given ~= nil and not Check.is_integer(given, 1, SESSIONS) then
+      bad(3, "map", "sessions must be an integer from 1 on, " .. SESSIONS ..
+        " at most, or a list of sessions, got " .. tostring(given))
     end
+    local n = given or internal.cores()
+    return {n = most and most < n and most or n}, true
   end
+  local n, problem = Check.length(given)
+  if not n then bad(3, "map", "sessions: " .. problem) end
+  if n == 0 then bad(3, "map", "sessions: the list is empty") end
+  local sessions = {n = n}
+  for i = 1, n do
+    local v = given[i]
+    if kind(v) ~= "session" then
+      bad(3, "map", "sessions: item " .. i .. " is not a session")
+    elseif not pcall(v.stats, v) then
+      bad(3, "map", "sessions: item " .. i .. " is closed")
+    end
+    sessions[i] = v
+  end
+  return sessions, false
 end
 
-local CHECKS = {sessions = check_sessions, window = check_count,
-  batch = check_count, progress = function(options)
-    if not is_callable(options.progress) then
-      bad(3, "progress must be a function")
-    end
-  end}
+local KNOWN = {sessions = true, window = true, batch = true, progress = true}
 
-local function check_options(options)
+-- Each option is read once: what it is read from may have an __index.
+local function read_options(options, total)
+  local kind_of = kind(options)
+  if options ~= nil and kind_of ~= "table" then
+    bad(3, "map", "table expected, got " .. kind_of)
+  end
+  options = options or {}
   for k in pairs(options) do
-    local f = CHECKS[k]
-    if not f then bad(3, "unknown option '" .. tostring(k) .. "'") end
-    f(options, k)
+    if not KNOWN[k] then
+      bad(3, "map", "unknown option '" .. tostring(k) .. "'")
+    end
   end
-end
-
-local function check(source, f, options)
-  if type(source) ~= "table" and not is_callable(source) then
-    bad(1, "list, iterator or channel expected, got " .. type(source))
-  elseif type(f) ~= "function" then
-    bad(2, "function expected, got " .. type(f))
-  elseif options ~= nil and type(options) ~= "table" then
-    bad(3, "table expected, got " .. type(options))
+  local o = {batch = read_count(options, "batch", 1)}
+  o.sessions, o.ours = read_sessions(options.sessions, total)
+  o.window = read_count(options, "window", 4 * o.sessions.n)
+  o.progress = options.progress
+  if o.progress ~= nil and type(o.progress) ~= "function" then
+    bad(3, "map", "progress must be a function, got " .. kind(o.progress))
   end
-  check_options(options or {})
-end
-
--- The sessions to work in, and whether they are ours to close.
-local function find_sessions(options, most)
-  local given = options.sessions
-  if type(given) == "table" then return given, false end
-  local n = given or internal.cores()
-  return {n = most and most < n and most or n}, true
+  return o
 end
 
 -- -- items ------------------------------------------------------------------
 
 -- A function that returns the next batch and the number of its first item.
-local function batches(source, size)
-  local at, total = 0, nil
+local function batches(source, size, total)
+  local at = 0
   local next_item = source
-  if type(source) == "table" then
-    total = source.n or #source
-  end
   return function()
     local items, n = {}, 0
     while n < size do
@@ -109,40 +121,28 @@ local function batches(source, size)
     if n == 0 then return nil end
     items.n, at = n, at + n
     return items, at - n + 1
-  end, total
+  end
 end
 
 -- -- work -------------------------------------------------------------------
 
 -- What one run of map consists of.
-local function new_run(source, f, options)
-  local run = {f = f, group = Group.new(), results = {n = 0}, on_way = 0,
-    progress = options.progress}
-  run.next_batch, run.total = batches(source, options.batch or 1)
-  run.sessions, run.ours = find_sessions(options, run.total)
-  local n = run.sessions.n or #run.sessions
-  run.window = options.window or 4 * n
-  run.jobs = casting.channel(run.window)
-  run.done = casting.channel(run.window + n)
-  return run
+local function new_run(source, f, total, options)
+  local window, n = options.window, options.sessions.n
+  return {f = f, group = Group.new(), results = {n = 0}, on_way = 0,
+    progress = options.progress, total = total, window = window,
+    next_batch = batches(source, options.batch, total),
+    sessions = options.sessions, ours = options.ours,
+    jobs = casting.channel(window), done = casting.channel(window + n)}
 end
 
 local function start(run)
-  for i = 1, run.sessions.n or #run.sessions do
+  for i = 1, run.sessions.n do
     if run.ours then
       run.sessions[i] = casting.session {name = "map " .. i}
     end
     run.group:adopt(run.sessions[i]:spawn(internal.worker, run.f, run.jobs,
       run.done))
-  end
-end
-
-local function feed(run)
-  while run.on_way < run.window do
-    local items, first = run.next_batch()
-    if not items then return end
-    run.on_way = run.on_way + 1
-    run.jobs:send(first, items)
   end
 end
 
@@ -155,6 +155,25 @@ local function fail(run, number, e, trace)
   run.group.failures[#run.group.failures + 1] = e
   run.group:cancel("item " .. number .. " failed: " .. tostring(e.error))
   error(e, 0)
+end
+
+-- The items from number `first` on could not be sent because of `e`. There is
+-- room for them, so no time has passed.
+local function unsent(run, first, items, e)
+  if casting.is_cancelled(e) then error(e, 0) end
+  local i, why = internal.misfit(items)
+  why = why or e
+  fail(run, first + (i or 1) - 1, why, internal.trace(why))
+end
+
+local function feed(run)
+  while run.on_way < run.window do
+    local items, first = run.next_batch()
+    if not items then return end
+    run.on_way = run.on_way + 1
+    local ok, e = pcall(run.jobs.send, run.jobs, first, items)
+    if not ok then unsent(run, first, items, e) end
+  end
 end
 
 local function keep(run, first, results, number, e, trace)
@@ -210,9 +229,9 @@ local function close(run)
 end
 
 return function(source, f, options)
-  internal.checked("map", 3, check, source, f, options)
-  options = options or {}
-  local run = new_run(source, f, options)
+  local total = check_source(source)
+  check_function(f)
+  local run = new_run(source, f, total, read_options(options, total))
   run.group:guard(function(group)
     close(run)
     group:drain()

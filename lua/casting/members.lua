@@ -2,34 +2,44 @@
 -- SPDX-License-Identifier: MIT
 
 local casting, internal = ...
-local error, type = error, type
-local Group = internal.group
+local type = type
+local bad, kind = internal.bad, internal.kind
+local Check, Group = internal.check, internal.group
 
-local LEVEL = 4 -- of who called the public function: as in scope.lua
-
--- Checks a list of tasks and functions before anything is begun. Functions
--- become tasks of this session. Returns a group of them all, and the tasks in
--- order.
-return function(list, name)
+-- The items: each is read once, for __index may give another one each time.
+local function read(list, name)
   if type(list) ~= "table" then
-    error("bad argument #1 to '" .. name .. "' (table expected, got " ..
-      type(list) .. ")", LEVEL)
+    bad(1, name, "table expected, got " .. kind(list))
   end
-  local n = list.n or #list
+  local n, problem = Check.length(list)
+  if not n then bad(1, name, problem) end
+  local items, self = {n = n}, casting.self()
   for i = 1, n do
     local v = list[i]
-    if not Group.is_task(v) and type(v) ~= "function" then
-      error("bad argument #1 to '" .. name .. "' (item " .. i ..
-        ": task or function expected, got " .. type(v) .. ")", LEVEL)
-    elseif v == casting.self() then
-      error("bad argument #1 to '" .. name .. "' (item " .. i ..
-        ": a task cannot wait for itself)", LEVEL)
+    if kind(v) ~= "task" and type(v) ~= "function" then
+      bad(1, name, "item " .. i .. ": task or function expected, got " ..
+        kind(v))
+    elseif v == self then
+      bad(1, name, "item " .. i .. ": a task cannot wait for itself")
     end
+    items[i] = v
   end
-  local group, tasks = Group.new(), {n = n}
+  return items
+end
+
+-- Checks a list of tasks and functions before anything is begun; and whether
+-- there is room for a result of each, if they are to be returned. Functions
+-- become tasks of this session. Returns a group of them all, and the tasks in
+-- order.
+return function(list, name, returned)
+  local items = read(list, name)
+  if returned and not internal.room(items.n) then
+    bad(1, name, "too many items to return a result of each")
+  end
+  local group, tasks = Group.new(), {n = items.n}
   group:guard(nil, function()
-    for i = 1, n do
-      local v = list[i]
+    for i = 1, items.n do
+      local v = items[i]
       if type(v) == "function" then
         tasks[i] = group:adopt(casting.spawn(v))
       else

@@ -38,7 +38,7 @@ end
 return function(list)
   local group, tasks = members(list, "race")
   if tasks.n == 0 then
-    error("bad argument #1 to 'race' (it is empty: nothing can win)", 3)
+    internal.bad(1, "race", "it is empty: nothing can win")
   end
   local winner, index = group:guard(nil, wait, group, tasks)
   if winner.ok then

@@ -7,16 +7,14 @@
 -- The caller waits for all of them to end.
 
 local casting, internal = ...
-local error, pairs, rawequal, select, setmetatable, tostring, type =
-  error, pairs, rawequal, select, setmetatable, tostring, type
+local error, getmetatable, pairs, rawequal, select, setmetatable, tostring,
+  type = error, getmetatable, pairs, rawequal, select, setmetatable, tostring,
+  type
 local Group, Failure = internal.group, internal.failure
+local bad, kind = internal.bad, internal.kind
 
 local Scope = {__name = "casting.scope"}
 Scope.__index = Scope
-
--- Argument errors name the function and the caller's line: it is two calls
--- further down than in a function that the user calls directly.
-local LEVEL = 4
 
 local function check_open(scope, what)
   local group = scope.group
@@ -29,29 +27,26 @@ local function check_open(scope, what)
 end
 
 local function check_scope(scope, what)
-  if type(scope) ~= "table" or not scope.group then
-    error("bad argument #1 to '" .. what .. "' (scope expected, got " ..
-      type(scope) .. ")", 3)
+  if getmetatable(scope) ~= Scope or getmetatable(scope.group) ~= Group then
+    bad(1, what, "scope expected, got " .. kind(scope))
   end
 end
 
 function Scope:spawn(f, ...)
   check_scope(self, "spawn")
-  local group = check_open(self, "spawn")
   if type(f) ~= "function" then
-    error("bad argument #1 to 'spawn' (function expected, got " .. type(f) ..
-      ")", 2)
+    bad(2, "spawn", "function expected, got " .. kind(f))
   end
+  local group = check_open(self, "spawn")
   return group:adopt(casting.spawn(f, ...))
 end
 
 function Scope:spawn_in(session, f, ...)
   check_scope(self, "spawn_in")
-  local group = check_open(self, "spawn_in")
-  if type(session) ~= "userdata" or not session.spawn then
-    error("bad argument #1 to 'spawn_in' (session expected, got " ..
-      type(session) .. ")", 2)
+  if kind(session) ~= "session" then
+    bad(2, "spawn_in", "session expected, got " .. kind(session))
   end
+  local group = check_open(self, "spawn_in")
   return group:adopt(session:spawn(f, ...))
 end
 
@@ -59,8 +54,7 @@ end
 function Scope:cancel(reason)
   check_scope(self, "cancel")
   if reason ~= nil and type(reason) ~= "string" then
-    error("bad argument #1 to 'cancel' (string expected, got " ..
-      type(reason) .. ")", 2)
+    bad(2, "cancel", "string expected, got " .. kind(reason))
   end
   local group = self.group
   if group.over or group.stopped then return false end
@@ -72,6 +66,7 @@ function Scope:cancel(reason)
 end
 
 function Scope:__tostring()
+  check_scope(self, "tostring")
   local group = self.group
   return "scope of " .. group.count .. " tasks" ..
     (group.over and " (ended)" or "")
@@ -81,22 +76,25 @@ function Scope.__save()
   error("a scope cannot leave its session", 0)
 end
 
+-- Whether a failure cancels the others.
 local function check(f, options)
   if type(f) ~= "function" then
-    error("bad argument #1 to 'scope' (function expected, got " .. type(f) ..
-      ")", LEVEL)
-  elseif options ~= nil and type(options) ~= "table" then
-    error("bad argument #2 to 'scope' (table expected, got " ..
-      type(options) .. ")", LEVEL)
+    bad(1, "scope", "function expected, got " .. kind(f))
+  elseif options == nil then
+    return true
+  elseif type(options) ~= "table" then
+    bad(2, "scope", "table expected, got " .. kind(options))
   end
-  for k, v in pairs(options or {}) do
+  for k in pairs(options) do
     if k ~= "fail_fast" then
-      error("bad argument #2 to 'scope' (unknown option '" .. tostring(k) ..
-        "')", LEVEL)
-    elseif type(v) ~= "boolean" then
-      error("bad argument #2 to 'scope' (fail_fast must be a boolean)", LEVEL)
+      bad(2, "scope", "unknown option '" .. tostring(k) .. "'")
     end
   end
+  local fail_fast = options.fail_fast
+  if fail_fast ~= nil and type(fail_fast) ~= "boolean" then
+    bad(2, "scope", "fail_fast must be a boolean, got " .. kind(fail_fast))
+  end
+  return fail_fast ~= false
 end
 
 local function keep(results, ...)
@@ -140,10 +138,9 @@ local function wait(scope, results)
 end
 
 return function(f, options)
-  check(f, options)
+  local fail_fast = check(f, options)
   local group, results = Group.new(), {n = 0}
-  local scope = setmetatable({group = group, fail_fast = true}, Scope)
-  if options and options.fail_fast == false then scope.fail_fast = false end
+  local scope = setmetatable({group = group, fail_fast = fail_fast}, Scope)
   scope.body = group:adopt(casting.spawn(f, scope))
   local function over()
     group:drain()

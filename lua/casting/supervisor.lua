@@ -11,8 +11,8 @@ local function abandon(task, session)
 end
 
 return function(spec)
-  local checked = internal.checked("supervisor", 3,
-    internal.childspec.supervisor, spec)
+  local Spec = internal.childspec
+  local checked = Spec.supervisor(spec, Spec.place("supervisor", 1))
   local requests, started = casting.channel(), casting.channel(1)
   local parent, session, task
   if not checked.detached then parent = casting.self() end

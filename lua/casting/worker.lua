@@ -23,8 +23,7 @@ local function compute(f, first, items)
   end
   local function handler(e)
     if casting.is_cancelled(e) then return e end
-    return {error = e, trace = builtin.tostring(e) .. "\n" ..
-      casting.self():traceback()}
+    return {error = e, trace = internal.trace(e)}
   end
   local ok, problem = builtin.xpcall(all, handler)
   if ok then return results end
@@ -55,7 +54,9 @@ return function(f, jobs, done)
     local ok, unsent = builtin.pcall(done.send, done, first, results)
     if not ok then
       if casting.is_cancelled(unsent) then builtin.error(unsent, 0) end
-      return send(done, first, first, unsent, builtin.tostring(unsent))
+      local i, why = internal.misfit(results)
+      why = why or unsent
+      return send(done, first, first + (i or 1) - 1, why, internal.trace(why))
     end
   end
 end

@@ -8,10 +8,7 @@
    the budget ends (stop.c). Then all tasks are treated as cancelled ones, but
    meet an ordinary error, and so have failed. */
 #include "../../include/casting.h"
-#include "argument.h"
 #include "state.h"
-
-#include <math.h>
 
 /* -- processor time ------------------------------------------------------- */
 
@@ -75,21 +72,7 @@ void cast_budget_push(lua_State *L, cast_state *S) {
     (const char *)S->name, (lua_Number)((double)S->cpu_max * 1e-9));
 }
 
-/* -- options -------------------------------------------------------------- */
-
-double cast_budget_read(lua_State *L, const char *name, bool whole) {
-  lua_Number n;
-  lua_getfield(L, 1, name);
-  if (lua_isnil(L, -1)) return lua_pop(L, 1), 0;
-  n = lua_tonumber(L, -1);
-  if (lua_type(L, -1) != LUA_TNUMBER || !(n > 0) || (whole && n < 1) ||
-      (whole && n != floor(n)))
-    cast_arg_error(L, 1,
-      lua_pushfstring(L, "%s must be a positive %s, got %s", name,
-        whole ? "integer" : "number", cast_lua_describe(L, -1)));
-  lua_pop(L, 1);
-  return n;
-}
+/* -- errors --------------------------------------------------------------- */
 
 void cast_budget_refuse(lua_State *L, cast_state *S, int rc) {
   const char *name = S->name;

@@ -24,11 +24,10 @@ static int builtin_error(lua_State *L) {
   return lua_error(L);
 }
 
+/* The metatable itself, whatever its __metatable says. */
 static int builtin_getmetatable(lua_State *L) {
   luaL_checkany(L, 1);
-  if (!lua_getmetatable(L, 1)) return 0;
-  luaL_getmetafield(L, 1, "__metatable");
-  return 1;
+  return lua_getmetatable(L, 1);
 }
 
 static int builtin_setmetatable(lua_State *L) {

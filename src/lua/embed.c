@@ -18,7 +18,9 @@
 #include "../runtime.h"
 #include "argument.h"
 #include "builtin.h"
+#include "misuse.h"
 #include "names.h"
+#include "options.h"
 #include "state.h"
 
 static const char internal_key = 0;
@@ -76,15 +78,14 @@ static void give_name(lua_State *L, cast_state *S, const char *member) {
   cast_names_give(S->packer, L, at);
 }
 
-/* So does each function in the table on the top, as a member of that. */
-static void give_names(lua_State *L, cast_state *S, const char *member) {
+/* So does what is in the table on the top, as a member of `prefix`. */
+static void give_names(
+  lua_State *L, cast_state *S, const char *prefix, size_t size) {
   int table = lua_gettop(L);
   for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
-    lua_pushlstring(L, CAST_NAMES_OWN "\0", sizeof CAST_NAMES_OWN);
-    lua_pushstring(L, member);
-    lua_pushlstring(L, "\0", 1);
+    lua_pushlstring(L, prefix, size);
     lua_pushvalue(L, table + 1);
-    lua_concat(L, 4);
+    lua_concat(L, 2);
     cast_names_give(S->packer, L, table + 2);
   }
 }
@@ -108,7 +109,7 @@ static int load_file(lua_State *L) {
   size_t size;
   lua_settop(L, 2);
   if (f == NULL) return 0;
-  lua_pushfstring(L, "@casting/%s.lua", name);
+  lua_pushfstring(L, CAST_EMBED_SOURCE "%s.lua", name);
   push_text(L, f);
   text = lua_tolstring(L, 4, &size);
   if (cast_lua_load(L, text, size, lua_tostring(L, 3), "t") != LUA_OK)
@@ -149,6 +150,11 @@ void cast_internal_push(lua_State *L) {
     {"unpack", unpack},
     {"disown", cast_lib_disown},
     {"cores", count_cores},
+    {"bad", cast_lib_bad},
+    {"kind", cast_lib_kind},
+    {"room", cast_lib_room},
+    {"trace", cast_lib_trace},
+    {"session_problem", cast_lib_session_problem},
     {"prolong", cast_lib_prolong},
     {"follow", cast_lib_follow},
 #if CAST_DEBUG >= 1
@@ -157,6 +163,7 @@ void cast_internal_push(lua_State *L) {
     {NULL, NULL}
   };
   static const luaL_Reg meta[] = {{"__index", load_file}, {NULL, NULL}};
+  static const char builtin[] = CAST_NAMES_OWN "\0builtin\0";
   cast_state *S = cast_state_find(L);
   luaL_checkstack(L, 8, NULL);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &internal_key);
@@ -170,16 +177,12 @@ void cast_internal_push(lua_State *L) {
   luaL_setfuncs(L, meta, 1);
   lua_setmetatable(L, -2);
   cast_builtin_push(L);
+  give_names(L, S, builtin, sizeof builtin - 1);
   lua_setfield(L, -2, "builtin");
+  give_name(L, S, NULL);
+  give_names(L, S, builtin, sizeof CAST_NAMES_OWN);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &internal_key);
-  give_name(L, S, NULL);
-  lua_getfield(L, -1, "builtin");
-  give_name(L, S, "builtin");
-  give_names(L, S, "builtin");
-  lua_getfield(L, -2, "run");
-  give_name(L, S, "run");
-  lua_pop(L, 2);
 }
 
 bool cast_embed_module(lua_State *L, const char *name, size_t size) {
@@ -206,7 +209,7 @@ static int run(lua_State *L) {
 /* -- the module's members ------------------------------------------------- */
 
 /* A public function: its second upvalue is its name. */
-static int stub(lua_State *L) {
+int cast_embed_stub(lua_State *L) {
   cast_state_here(L);
   cast_internal_push(L);
   lua_pushvalue(L, lua_upvalueindex(2));
@@ -217,11 +220,11 @@ static int stub(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  {"scope", stub},
-  {"all", stub},
-  {"race", stub},
-  {"map", stub},
-  {"supervisor", stub},
+  {"scope", cast_embed_stub},
+  {"all", cast_embed_stub},
+  {"race", cast_embed_stub},
+  {"map", cast_embed_stub},
+  {"supervisor", cast_embed_stub},
   {NULL, NULL},
 };
 

@@ -16,6 +16,10 @@ typedef struct cast_embedded {
 
 extern const cast_embedded cast_embedded_files[];
 
+/* What the names of their chunks begin with, and so their functions' source. */
+#define CAST_EMBED_SOURCE "@casting/"
+/* The public functions that are written in Lua: calls what the file returns. */
+int cast_embed_stub(lua_State *L);
 /* Pushes the table `internal`: embed.c. */
 void cast_internal_push(lua_State *L);
 /* For the packer: pushes what is called so and is no file of the program's, or

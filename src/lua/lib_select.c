@@ -59,7 +59,7 @@ static void send_case(lua_State *L, cast_state *S, cast_extra *x, int i) {
   int table = lua_gettop(L), n = length_of(L, table);
   cast_chan *c;
   cast_msg m;
-  luaL_checkstack(L, n + 2, "too many values");
+  if (!lua_checkstack(L, n + 2)) bad_case(L, i, "too many values");
   for (int k = 1; k <= n; k++) lua_rawgeti(L, table, k);
   if (n < 1 || cast_handle_test(L, table + 1) == NULL ||
       cast_handle_test(L, table + 1)->type != &cast_chan_type)

@@ -6,10 +6,9 @@
 #include "handle.h"
 #include "library.h"
 #include "message.h"
+#include "options.h"
 #include "package.h"
 #include "state.h"
-
-#include <math.h>
 
 static cast_state *check_session(lua_State *L, int i) {
   return cast_state_of(CAST_CONTAINER(
@@ -233,48 +232,9 @@ const cast_class cast_session_class = {
 
 /* -- making one ----------------------------------------------------------- */
 
-static uint32_t read_libs(lua_State *L, int i) {
-  uint32_t libs = 0;
-  if (lua_isnil(L, i)) return CAST_LIBS_ALL;
-  if (lua_type(L, i) == LUA_TSTRING && strcmp(lua_tostring(L, i), "all") == 0)
-    return CAST_LIBS_ALL;
-  if (!lua_istable(L, i))
-    cast_arg_error(L, 1, "libs must be \"all\" or a list of library names");
-  for (int k = 1; k <= (int)lua_rawlen(L, i); k++) {
-    const char *name;
-    uint32_t n = 0;
-    lua_rawgeti(L, i, k);
-    name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "?";
-    while (cast_libs[n].name != NULL && strcmp(cast_libs[n].name, name) != 0)
-      n++;
-    if (cast_libs[n].name != NULL)
-      libs |= 1u << n;
-    else if (strcmp(name, "package") != 0 && strcmp(name, "base") != 0)
-      cast_arg_error(
-        L, 1, lua_pushfstring(L, "libs: unknown library '%s'", name));
-    lua_pop(L, 1);
-  }
-  return libs;
-}
-
-static void check_options(lua_State *L) {
-  static const char *const known[] = {
-    "name", "libs", "init", "memory", "cpu", "tasks"};
-  for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
-    const char *key =
-      lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-    bool ok = false;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-      ok |= strcmp(known[i], key) == 0;
-    if (!ok)
-      cast_arg_error(L, 1, lua_pushfstring(L, "unknown option '%s'", key));
-  }
-}
-
-/* Fields of the table at 1; what they point to stays on the stack. Leaves
-   `init` on the top. */
+/* Leaves `init`, or nil, on the top; what *o points to is on the stack. */
 static void read_options(lua_State *L, cast_options *o) {
-  double n;
+  const char *problem;
   memset(o, 0, sizeof *o);
   o->libs = CAST_LIBS_ALL;
   if (lua_isnoneornil(L, 1)) {
@@ -282,24 +242,8 @@ static void read_options(lua_State *L, cast_options *o) {
     return;
   }
   cast_arg_table(L, 1);
-  check_options(L);
-  lua_getfield(L, 1, "name");
-  if (!lua_isnil(L, -1)) {
-    if (lua_type(L, -1) != LUA_TSTRING)
-      cast_arg_error(L, 1, "name must be a string");
-    o->name = lua_tostring(L, -1);
-  }
-  n = cast_budget_read(L, "memory", true);
-  if (n < 9e15) o->memory_max = (size_t)n; /* more is no limit */
-  n = cast_budget_read(L, "tasks", true);
-  if (n < 4e9) o->tasks_max = (uint32_t)n;
-  n = cast_budget_read(L, "cpu", false);
-  if (n > 0) o->cpu_max = n < 9e9 ? (uint64_t)ceil(n * 1e9) : OS_FOREVER;
-  lua_getfield(L, 1, "libs");
-  o->libs = read_libs(L, lua_gettop(L));
-  lua_getfield(L, 1, "init");
-  if (!lua_isnil(L, -1) && !lua_isfunction(L, -1))
-    cast_arg_error(L, 1, "init must be a function");
+  problem = cast_options_read(L, 1, o);
+  if (problem != NULL) cast_arg_error(L, 1, problem);
 }
 
 /* After `init` has ended: the session, or its error. If the wait for that is

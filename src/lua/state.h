@@ -345,9 +345,6 @@ bool cast_budget_spent(cast_state *S);
 /* Pushes what a task meets whose session has used its budget up. */
 void cast_budget_push(lua_State *L, cast_state *S);
 bool cast_budget_over(cast_state *S); /* any thread */
-/* The number in field `name` of the table at 1: positive, perhaps infinite, and
-   integral if `whole`; 0: none. Raises. */
-double cast_budget_read(lua_State *L, const char *name, bool whole);
 /* Why a task could not be started. Raises. */
 _Noreturn void cast_budget_refuse(lua_State *L, cast_state *S, int rc);
 int cast_session_stats(lua_State *L, cast_state *S);

@@ -1,0 +1,80 @@
+/* misuse.c - errors about arguments, of what is written in Lua.
+   SPDX-License-Identifier: MIT
+
+   As those of argument.h they tell of the line where the program has called a
+   public function. How far down that is on the stack differs, so it is looked
+   for: the first function that is neither in a file of lua/casting nor in C
+   is the program's. */
+#include "misuse.h"
+
+#include "../limits.h"
+#include "embed.h"
+#include "handle.h"
+
+/* Is the C function of this level a public one that a file implements? */
+static bool is_stub(lua_State *L, lua_Debug *ar) {
+  bool is;
+  lua_getinfo(L, "f", ar);
+  is = lua_tocfunction(L, -1) == cast_embed_stub;
+  lua_pop(L, 1);
+  return is;
+}
+
+/* The level of the public function; what it was called by is in *ar. */
+static int find_public(lua_State *L, lua_Debug *ar) {
+  lua_Debug at;
+  int found = 1;
+  for (int i = 1; lua_getstack(L, i, &at) && lua_getinfo(L, "S", &at); i++) {
+    bool in_lua = *at.what != 'C' && *at.what != 't';
+    if (in_lua && strncmp(at.source, CAST_EMBED_SOURCE, 9) != 0) break;
+    if (in_lua) found = i;
+    if (*at.what != 'C' || i != found + 1 || !is_stub(L, &at)) continue;
+    found = i;
+    break;
+  }
+  memset(ar, 0, sizeof *ar);
+  ar->namewhat = "";
+  if (lua_getstack(L, found, ar)) lua_getinfo(L, "n", ar);
+  return found;
+}
+
+/* internal.bad(i, name, text): raises "bad argument #i to 'name' (text)". A
+   method's object is its first argument; it does not count if that is how the
+   method was called. */
+int cast_lib_bad(lua_State *L) {
+  int i = (int)lua_tointeger(L, 1), level;
+  const char *name = lua_tostring(L, 2), *text = lua_tostring(L, 3);
+  lua_Debug ar;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  level = find_public(L, &ar);
+  luaL_where(L, level + 1);
+  if (strcmp(ar.namewhat, "method") == 0 && --i == 0)
+    lua_pushfstring(L, "calling '%s' on bad self (%s)", name, text);
+  else
+    lua_pushfstring(L, "bad argument #%d to '%s' (%s)", i, name, text);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+/* internal.kind(v): its type, of a handle "channel", "task", "session" or
+   "message"; no metatable has a say in it. */
+int cast_lib_kind(lua_State *L) {
+  const cast_object *o = cast_handle_test(L, 1);
+  lua_pushstring(L, o != NULL ? o->type->name : luaL_typename(L, 1));
+  return 1;
+}
+
+/* internal.room(n): can a function return so many values? */
+int cast_lib_room(lua_State *L) {
+  lua_Number n = lua_tonumber(L, 1);
+  lua_pushboolean(
+    L, n <= CAST_VALUES_MAX && lua_checkstack(L, (int)n + LUA_MINSTACK));
+  return 1;
+}
+
+/* internal.trace(e): the error in words, and the stack of the caller. */
+int cast_lib_trace(lua_State *L) {
+  const char *text = cast_lua_describe(L, 1);
+  luaL_traceback(L, L, text, 1);
+  return 1;
+}
