@@ -68,6 +68,7 @@ build = {
         "src/lua/lib_select.c",
         "src/lua/lib_session.c",
         "src/lua/lib_task.c",
+        "src/lua/lib_ticker.c",
         "src/lua/library.c",
         "src/lua/limited.c",
         "src/lua/link.c",

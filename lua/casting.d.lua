@@ -79,7 +79,7 @@ function casting.named(name, capacity) end
 function casting.after(seconds) end
 
 ---A channel that receives casting.now() again and again.
----@param seconds number the period
+---@param seconds number the period; 0.0001 at least
 ---@return casting.channel
 function casting.every(seconds) end
 

@@ -57,8 +57,10 @@ void cast_chan_check(cast_chan *c) {
   CAST_ALWAYS((c->room & (c->room - 1)) == 0);
   cast_list_check(&c->senders);
   cast_list_check(&c->receivers);
-  if (c->closed)
-    CAST_ALWAYS(cast_list_empty(&c->senders) && cast_list_empty(&c->receivers));
+  if (c->closed) {
+    CAST_ALWAYS(cast_list_empty(&c->senders));
+    CAST_ALWAYS(c->closing || cast_list_empty(&c->receivers));
+  }
 }
 #endif
 
@@ -132,30 +134,46 @@ int cast_chan_send(
   return rc;
 }
 
-/* Takes every live waiter, claimed, out of `queue` and into `fired`. */
-static void claim_all(cast_list *queue, cast_list *fired) {
+/* Takes live waiters, claimed, out of `queue` and into `fired`, `most` of them
+   at most. */
+static void claim_some(cast_list *queue, cast_list *fired, size_t most) {
   cast_waiter *w;
-  while ((w = cast_chan_claim(queue)) != NULL) {
+  for (; most > 0 && (w = cast_chan_claim(queue)) != NULL; most--) {
     w->wait->result = CASTING_ECLOSED;
     cast_list_push(fired, &w->link);
   }
 }
 
-bool cast_chan_close(cast_chan *c, cast_session *self) {
+/* True if this call closed it; wakes so many receivers at most. */
+static bool close_some(cast_chan *c, cast_session *self, size_t most) {
   cast_list fired, *l;
   bool first;
   cast_list_init(&fired);
   cast_lock_take(&c->lock);
   first = !c->closed;
   c->closed = true;
-  claim_all(&c->receivers, &fired);
-  claim_all(&c->senders, &fired);
+  claim_some(&c->receivers, &fired, most);
+  claim_some(&c->senders, &fired, SIZE_MAX);
+  c->closing = !cast_list_empty(&c->receivers);
   cast_lock_drop(&c->lock);
   /* Off the list before the wake: then the waiter is its task's again. */
   while ((l = cast_list_shift(&fired)) != NULL)
     cast_task_wake(
       cast_wait_task(CAST_CONTAINER(l, cast_waiter, link)->wait), self);
   return first;
+}
+
+bool cast_chan_close(cast_chan *c, cast_session *self) {
+  return close_some(c, self, SIZE_MAX);
+}
+
+bool cast_chan_close_part(cast_chan *c, size_t most) {
+  bool closing;
+  close_some(c, NULL, most);
+  cast_lock_take(&c->lock);
+  closing = c->closing;
+  cast_lock_drop(&c->lock);
+  return closing;
 }
 
 bool cast_chan_closed(cast_chan *c) {

@@ -7,7 +7,8 @@
    1. count <= capacity, count + reserved <= room.
    2. Live receivers wait only if count == 0; live senders only if count ==
       capacity; so one of the two queues has no live waiter.
-   3. Nobody waits on a closed channel.
+   3. Nobody waits on a closed channel, but for receivers that a close in parts
+      has not come to yet.
    A waiter is live while its wait is armed; others are dropped when met. */
 #ifndef CAST_CHAN_H
 #define CAST_CHAN_H
@@ -21,6 +22,7 @@ struct cast_chan {
   cast_object object;
   cast_lock lock;
   bool closed;         /* (lock) */
+  bool closing;        /* (lock) in parts: receivers may still wait */
   size_t capacity;     /* (i) CAST_UNBOUNDED: no limit */
   size_t count;        /* (lock) messages in the ring */
   size_t head;         /* (lock) index of the oldest */
@@ -32,7 +34,10 @@ struct cast_chan {
   /* (i) Before it goes: e.g. stops its ticker; `more` as in object.h. May be
      NULL. */
   void (*on_free)(cast_chan *, cast_object **more);
-  void *owner; /* (i) for on_free and the registry of names */
+  /* (i) After a message was taken out of the ring, by who has taken it, with no
+     lock held. May be NULL. */
+  void (*on_taken)(cast_chan *);
+  void *owner; /* (i) for these, and the registry of names */
 };
 
 extern const cast_type cast_chan_type;
@@ -48,6 +53,9 @@ int cast_chan_send(
   cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w);
 /* True if this call closed it. */
 bool cast_chan_close(cast_chan *c, cast_session *self);
+/* Closes it, or goes on closing it, for who has little time: wakes so many
+   receivers at most. True: more of them wait, for another such call. */
+bool cast_chan_close_part(cast_chan *c, size_t most);
 bool cast_chan_closed(cast_chan *c);
 size_t cast_chan_len(cast_chan *c);
 /* Keeps room for a message, so that cast_chan_send_reserved, which gives it

@@ -23,6 +23,9 @@
 #define CAST_SLABS_PURGE 1u    /* empty slabs of a state before they go */
 #define CAST_SLICE_MS 1u       /* a session's turn, if another waits */
 #define CAST_RETIRE_MS 2u      /* idle workers above the minimum end then */
+#define CAST_TIMER_LANES 3u    /* heaps of timers, fired in turn */
+#define CAST_TIMER_ROUND 2u    /* timers fired in one round */
+#define CAST_CLOSE_ROUND 1u    /* waiters woken when `after` closes */
 #else
 #define CAST_RUNQ_SIZE 256u
 #define CAST_SLICE_TASKS 128u
@@ -40,7 +43,12 @@
 #define CAST_SLABS_PURGE 16u
 #define CAST_SLICE_MS 10u
 #define CAST_RETIRE_MS 3000u
+#define CAST_TIMER_LANES 17u
+#define CAST_TIMER_ROUND 64u
+#define CAST_CLOSE_ROUND 64u
 #endif
+
+#define CAST_PERIOD_NS 100000u /* the shortest of a ticker */
 
 #define CAST_LOCK_NAP_NS 20000u      /* first nap of a lock's waiter ... */
 #define CAST_LOCK_NAP_MAX_NS 640000u /* ... doubled up to this */

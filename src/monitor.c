@@ -65,9 +65,36 @@ static bool fall_asleep(void) {
   return false;
 }
 
+/* What it has seen, and when it looks next. */
+typedef struct watch {
+  uint64_t at_ns; /* of the next look at the workers */
+  uint64_t tick;  /* between two of them */
+  uint32_t calm;  /* uneventful ones in a row */
+  uint32_t quiet; /* of an idle pool in a row */
+} watch;
+
+static void look_around(watch *w, uint64_t now) {
+  uint64_t next = OS_FOREVER;
+  if (cast_sched_busy() == 0 && !cast_sched_waiting()) {
+    if (w->quiet < QUIET) w->quiet++;
+    w->at_ns = now + w->tick;
+    return;
+  }
+  w->quiet = 0;
+  if (cast_workers_look(now, &next)) {
+    w->calm = 0;
+    w->tick = TICK_NS;
+  } else if (w->calm < CALM) {
+    w->calm++;
+  } else {
+    w->tick = TICK_MAX_NS;
+  }
+  w->at_ns = now + w->tick;
+  if (next < w->at_ns) w->at_ns = next;
+}
+
 static void monitor_main(void *arg) {
-  uint64_t tick = TICK_NS, next = OS_FOREVER;
-  uint32_t calm = 0, quiet = 0;
+  watch w = {.tick = TICK_NS};
   CAST_UNUSED(arg);
   /* PAIR stop: acquire, though only the flag itself matters. */
   for (;;) {
@@ -76,34 +103,18 @@ static void monitor_main(void *arg) {
     uint64_t now;
     bool deep;
     if (atomic_load_explicit(&monitor.stopping, memory_order_acquire)) break;
-    deep = quiet >= QUIET && fall_asleep();
+    deep = w.quiet >= QUIET && fall_asleep();
     if (deep) cast_deadlock_look();
-    now = os_now();
-    if (next > now + tick) next = now + tick;
-    cast_timer_sleep(ticket, deep ? OS_FOREVER : next);
+    cast_timer_sleep(ticket, deep ? OS_FOREVER : w.at_ns);
     if (atomic_exchange_explicit(&monitor.asked, 0, memory_order_relaxed) != 0)
       monitor.answer();
+    now = os_now();
     if (deep) {
       atomic_store_explicit(&monitor.asleep, 0, memory_order_relaxed);
       /* Woken by a timer only: the pool may still be idle. */
-      quiet = QUIET;
-      tick = TICK_NS;
-      calm = 0;
+      w = (watch){.tick = TICK_NS, .quiet = QUIET};
     }
-    next = OS_FOREVER;
-    if (cast_sched_busy() == 0 && !cast_sched_waiting()) {
-      if (quiet < QUIET) quiet++;
-      continue;
-    }
-    quiet = 0;
-    if (cast_workers_look(os_now(), &next)) {
-      calm = 0;
-      tick = TICK_NS;
-    } else if (calm < CALM) {
-      calm++;
-    } else {
-      tick = TICK_MAX_NS;
-    }
+    if (now >= w.at_ns) look_around(&w, now);
   }
 }
 

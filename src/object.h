@@ -49,6 +49,18 @@ static inline void *cast_ref(cast_object *o) {
   return o;
 }
 
+/* A new reference, when there may be none left: then false. The caller knows
+   the memory to be there. Relaxed: nothing is read that was not fixed before
+   the object was shared, or is not guarded by itself. */
+static inline bool cast_ref_alive(cast_object *o) {
+  uint32_t refs = atomic_load_explicit(&o->refs, memory_order_relaxed);
+  while (refs != 0)
+    if (atomic_compare_exchange_weak_explicit(&o->refs, &refs, refs + 1,
+          memory_order_relaxed, memory_order_relaxed))
+      return true;
+  return false;
+}
+
 /* Gives a reference up: was it the last one? */
 static inline bool cast_unref_last(cast_object *o) {
   /* PAIR refs: release what this holder did; the last one acquires all. */

@@ -151,6 +151,8 @@ int cast_select(cast_session *self, cast_task *t, cast_case *cases, uint32_t n,
   }
   *which = i;
   if (wake != NULL) cast_task_hand(wake, self);
+  if (rc == 0 && !cases[i].sending && cases[i].chan->on_taken != NULL)
+    cases[i].chan->on_taken(cases[i].chan);
   return rc;
 }
 

@@ -32,14 +32,22 @@ static void on_alarm(cast_session *s, cast_post *p, bool closed) {
   if (!closed) expire(s);
 }
 
-/* Monitor thread, timer lock held, so the session has not closed. */
+/* Monitor thread, timer lock held, so the session has not closed: it goes on
+   being there until it has been told. */
 static bool ring(cast_timer *t) {
   cast_session *s = CAST_CONTAINER(t, cast_session, alarm);
   cast_timer_again(t, OS_FOREVER);
   /* PAIR posted: acquire; the owner is done with the post. */
-  if (!atomic_exchange_explicit(&s->alarm_posted, true, memory_order_acquire))
-    cast_session_push(s, NULL, &s->alarm_post);
-  return false;
+  if (atomic_exchange_explicit(&s->alarm_posted, true, memory_order_acquire))
+    return false;
+  cast_session_hold(s);
+  return true;
+}
+
+static void rung(cast_timer *t) {
+  cast_session *s = CAST_CONTAINER(t, cast_session, alarm);
+  cast_session_push(s, NULL, &s->alarm_post); /* or it has closed since */
+  cast_session_drop(s);
 }
 
 /* Going idle: the alarm must not be later than the earliest deadline. It may
@@ -87,6 +95,7 @@ int cast_session_init(
   s->ready_tail = &s->ready;
   cast_heap_init(&s->deadlines);
   s->alarm.fire = ring;
+  s->alarm.after = rung;
   s->alarm_ns = OS_FOREVER;
   s->alarm_post.run = on_alarm;
   s->orphan_post.run = on_orphan;
@@ -138,7 +147,7 @@ static bool must_close(cast_session *s) {
   return yes;
 }
 
-/* -- a host outside of its loop ------------------------------------------ */
+/* -- a host outside of its loop ------------------------------------------- */
 
 bool cast_session_look(cast_session *s) {
   cast_session_take_inbox(s);

@@ -1,4 +1,4 @@
-/* timer.c - the process-wide deadline heap.
+/* timer.c - the process-wide deadlines.
    SPDX-License-Identifier: MIT */
 #include "timer.h"
 
@@ -8,7 +8,8 @@
 
 static struct {
   cast_lock lock;
-  cast_heap heap;          /* (lock) */
+  cast_heap lanes[CAST_TIMER_LANES]; /* (lock) */
+  uint32_t turn;           /* (lock) counts what was fired: whose turn it is */
   uint64_t sleeping_ns;    /* (lock) when the sleeper wakes by itself */
   _Atomic uint32_t kicked; /* (a) what the sleeper sleeps on */
 } timers;
@@ -18,11 +19,21 @@ _Atomic uint32_t cast_clock_word;
 void cast_timers_init(void) {
   cast_clock_set(os_now());
   cast_lock_init(&timers.lock, CAST_RANK_TIMER);
-  cast_heap_init(&timers.heap);
+  for (uint32_t i = 0; i < CAST_TIMER_LANES; i++)
+    cast_heap_init(&timers.lanes[i]);
+  timers.turn = 0;
   timers.sleeping_ns = 0;
 }
 
-void cast_timers_fini(void) { cast_heap_fini(&timers.heap); }
+void cast_timers_fini(void) {
+  for (uint32_t i = 0; i < CAST_TIMER_LANES; i++)
+    cast_heap_fini(&timers.lanes[i]);
+}
+
+static cast_heap *lane_of(const cast_timer *t) {
+  CAST_ASSERT(t->lane < CAST_TIMER_LANES);
+  return &timers.lanes[t->lane];
+}
 
 void cast_timer_kick(void) {
   /* PAIR kick: the sleeper read the word before it looked at anything. */
@@ -34,7 +45,7 @@ void cast_timer_kick(void) {
 static bool push_locked(cast_timer *t, uint64_t deadline_ns) {
   bool kick = deadline_ns < timers.sleeping_ns;
   t->deadline_ns = deadline_ns;
-  cast_heap_push(&timers.heap, &t->node, deadline_ns);
+  cast_heap_push(lane_of(t), &t->node, deadline_ns);
   if (kick) timers.sleeping_ns = deadline_ns;
   return kick;
 }
@@ -43,8 +54,8 @@ int cast_timer_set(cast_timer *t, uint64_t deadline_ns) {
   int rc;
   bool kick = false;
   cast_lock_take(&timers.lock);
-  cast_heap_remove(&timers.heap, &t->node);
-  rc = cast_heap_reserve(&timers.heap);
+  cast_heap_remove(lane_of(t), &t->node);
+  rc = cast_heap_reserve(lane_of(t));
   if (rc == 0) kick = push_locked(t, deadline_ns);
   cast_lock_drop(&timers.lock);
   if (kick) cast_timer_kick();
@@ -56,7 +67,7 @@ bool cast_timer_sooner(cast_timer *t, uint64_t deadline_ns) {
   cast_lock_take(&timers.lock);
   sooner = t->node.index != 0 && deadline_ns < t->deadline_ns;
   if (sooner) {
-    cast_heap_remove(&timers.heap, &t->node);
+    cast_heap_remove(lane_of(t), &t->node);
     kick = push_locked(t, deadline_ns); /* into its own room */
   }
   cast_lock_drop(&timers.lock);
@@ -66,7 +77,7 @@ bool cast_timer_sooner(cast_timer *t, uint64_t deadline_ns) {
 
 void cast_timer_remove(cast_timer *t) {
   cast_lock_take(&timers.lock);
-  cast_heap_remove(&timers.heap, &t->node);
+  cast_heap_remove(lane_of(t), &t->node);
   cast_lock_drop(&timers.lock);
 }
 
@@ -77,9 +88,10 @@ static bool wakes(cast_heap_node *n) {
 }
 
 bool cast_timers_pending(void) {
-  bool pending;
+  bool pending = false;
   cast_lock_take(&timers.lock);
-  pending = cast_heap_any(&timers.heap, wakes);
+  for (uint32_t i = 0; i < CAST_TIMER_LANES && !pending; i++)
+    pending = cast_heap_any(&timers.lanes[i], wakes);
   cast_lock_drop(&timers.lock);
   return pending;
 }
@@ -88,21 +100,50 @@ void cast_timer_again(cast_timer *t, uint64_t deadline_ns) {
   CAST_ASSERT(cast_lock_held(&timers.lock));
   t->deadline_ns = deadline_ns;
   /* The room its own entry had is still there. */
-  cast_heap_push(&timers.heap, &t->node, deadline_ns);
+  cast_heap_push(lane_of(t), &t->node, deadline_ns);
 }
 
-/* Fires what is due; returns those that want to go on without the lock. */
-static cast_timer *fire_due(uint64_t now) {
-  cast_timer *after = NULL;
-  while (cast_heap_next(&timers.heap) <= now) {
-    cast_heap_node *n = cast_heap_top(&timers.heap);
-    cast_timer *t = CAST_CONTAINER(n, cast_timer, node);
-    cast_heap_remove(&timers.heap, n);
-    if (!t->fire(t)) continue;
-    t->next = after;
-    after = t;
+static uint64_t next_locked(void) {
+  uint64_t next = OS_FOREVER;
+  for (uint32_t i = 0; i < CAST_TIMER_LANES; i++) {
+    uint64_t at = cast_heap_next(&timers.lanes[i]);
+    if (at < next) next = at;
   }
-  return after;
+  return next;
+}
+
+/* A lane that has something due; NULL: none. Every second turn is lane 0's,
+   for each session that sleeps has its one alarm there, and the others have the
+   rest of them one after the other. */
+static cast_heap *due_locked(uint64_t now) {
+  uint32_t turn = timers.turn++;
+  if (turn % 2 == 0 && cast_heap_next(&timers.lanes[0]) <= now)
+    return &timers.lanes[0];
+  for (uint32_t i = 0; i < CAST_TIMER_LANES - 1; i++) {
+    cast_heap *lane =
+      &timers.lanes[1 + (turn / 2 + i) % (CAST_TIMER_LANES - 1)];
+    if (cast_heap_next(lane) <= now) return lane;
+  }
+  return cast_heap_next(&timers.lanes[0]) <= now ? &timers.lanes[0] : NULL;
+}
+
+/* One timer that is due, fired; false: there is none. */
+static bool fire_one(uint64_t now) {
+  cast_heap *lane;
+  cast_timer *t = NULL;
+  void (*after)(cast_timer *) = NULL;
+  cast_lock_take(&timers.lock);
+  timers.sleeping_ns = 0; /* awake: nobody needs to kick */
+  lane = due_locked(now);
+  if (lane != NULL) {
+    cast_heap_node *n = cast_heap_top(lane);
+    t = CAST_CONTAINER(n, cast_timer, node);
+    cast_heap_remove(lane, n);
+    if (t->fire(t)) after = t->after;
+  }
+  cast_lock_drop(&timers.lock);
+  if (after != NULL) after(t);
+  return t != NULL;
 }
 
 uint32_t cast_timer_ticket(void) {
@@ -111,23 +152,16 @@ uint32_t cast_timer_ticket(void) {
 }
 
 void cast_timer_sleep(uint32_t ticket, uint64_t until_ns) {
-  cast_timer *after;
   uint64_t next;
   cast_lock_take(&timers.lock);
-  next = cast_heap_next(&timers.heap);
+  next = next_locked();
   timers.sleeping_ns = next < until_ns ? next : until_ns;
   next = timers.sleeping_ns;
   cast_lock_drop(&timers.lock);
   if (os_now() < next) os_wait(&timers.kicked, ticket, next);
   next = os_now();
   cast_clock_set(next);
-  cast_lock_take(&timers.lock);
-  timers.sleeping_ns = 0; /* awake: nobody needs to kick */
-  after = fire_due(next);
-  cast_lock_drop(&timers.lock);
-  while (after != NULL) {
-    cast_timer *t = after;
-    after = t->next;
-    t->after(t);
-  }
+  /* What is still due then is so at the next call: the monitor has other things
+     to look at as well. */
+  for (uint32_t i = 0; i < CAST_TIMER_ROUND && fire_one(next); i++) {}
 }

@@ -1,31 +1,44 @@
 /* timer.h - deadlines of the whole process.
    SPDX-License-Identifier: MIT
 
-   One heap under one lock, kept small: sessions keep their tasks' deadlines
+   Heaps under one lock, kept small: sessions keep their tasks' deadlines
    themselves and register only their earliest one here; tickers and failure
    reports are the rest. The monitor thread sleeps in cast_timer_sleep and runs
    what is due. Invariants:
    1. fire() runs with the timer lock held: after cast_timer_remove has
-      returned, the timer does not run and will not.
-   2. sleeping_ns <= every deadline in the heap, or the sleeper was woken after
-      the deadline was pushed. */
+      returned, it does not run and will not.
+   2. sleeping_ns <= every deadline in the heaps, or the sleeper was woken after
+      the deadline was pushed.
+   3. Under the lock nothing is done but fire() for one timer: no wake-up, no
+      channel, no system call but a poke.
+
+   There are *lanes*, each a heap: one for what each session has one of (alarms,
+   nags, watches), and some for what programs make any number of, chosen by who
+   makes it. What is due is fired from the lanes in turn, so that a session that
+   floods the process with timers delays hardly anybody else's. */
 #ifndef CAST_TIMER_H
 #define CAST_TIMER_H
 
 #include "heap.h"
+#include "limits.h"
 
 typedef struct cast_timer cast_timer;
 struct cast_timer {
   cast_heap_node node;  /* (timer lock) */
+  uint32_t lane;        /* (i) 0, or what cast_timer_lane gives */
   uint64_t deadline_ns; /* (timer lock) */
-  /* (i) Called with the lock held; may call cast_timer_again, with a deadline
-     that has not passed. True: have `after` called, without the lock; what
-     keeps the timer alive until then is fire's business. */
+  /* (i) Called with the lock held, to decide; may call cast_timer_again, with a
+     deadline that has not passed. True: have `after` called, without the lock,
+     to act; what keeps the timer alive until then is fire's business. */
   bool (*fire)(cast_timer *t);
   void (*after)(cast_timer *t); /* (i) */
   _Atomic bool passive; /* (a) hint: firing it would make nothing ready */
-  cast_timer *next;     /* monitor: link to the next `after` */
 };
+
+/* The lane of timers that the session with that number makes. */
+static inline uint32_t cast_timer_lane(uint64_t session) {
+  return 1 + (uint32_t)(session % (CAST_TIMER_LANES - 1));
+}
 
 /* The time, roughly, in units of 2^CAST_CLOCK_SHIFT ns (17 ms): for reports of
    how long something waits. Read at each wait, so it must cost nothing. Set by
@@ -68,7 +81,7 @@ void cast_timer_again(cast_timer *t, uint64_t deadline_ns);
    sleeping are, so that a kick after that is not missed. */
 uint32_t cast_timer_ticket(void);
 /* Monitor: sleeps to the next deadline, at most to until_ns, or until
-   cast_timer_kick; then fires what is due. */
+   cast_timer_kick; then fires what is due, CAST_TIMER_ROUND at most. */
 void cast_timer_sleep(uint32_t ticket, uint64_t until_ns);
 void cast_timer_kick(void);
 

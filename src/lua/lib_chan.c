@@ -300,8 +300,7 @@ static size_t check_capacity(lua_State *L, int i) {
   return n == (lua_Number)HUGE_VAL ? CAST_UNBOUNDED : (size_t)n;
 }
 
-/* Pushes a new channel. */
-static cast_chan *push_chan(lua_State *L, size_t capacity) {
+cast_chan *cast_chan_push(lua_State *L, size_t capacity) {
   cast_handle *h = cast_handle_new(L, &cast_chan_type, sizeof(cast_chan));
   cast_chan *c = cast_chan_new(capacity);
   if (c == NULL) cast_raise_memory(L);
@@ -314,7 +313,7 @@ int cast_lib_channel(lua_State *L) {
   size_t capacity = 0;
   cast_state_here(L);
   if (!lua_isnoneornil(L, 1)) capacity = check_capacity(L, 1);
-  push_chan(L, capacity);
+  cast_chan_push(L, capacity);
   return 1;
 }
 
@@ -338,67 +337,3 @@ int cast_lib_named(lua_State *L) {
   cast_handle_push(L, *box);
   return 1;
 }
-
-/* -- tickers -------------------------------------------------------------- */
-
-/* The channel owns its ticker and stops it when it is freed; the timer's lock
-   orders that with a tick under way (timer.h, invariant 1). */
-typedef struct ticker {
-  cast_timer timer;
-  cast_chan *chan;
-  uint64_t period_ns; /* 0: once */
-} ticker;
-
-static bool ticker_fire(cast_timer *timer) {
-  ticker *k = CAST_CONTAINER(timer, ticker, timer);
-  uint64_t now = os_now(), next = timer->deadline_ns + k->period_ns;
-  cast_waiter w;
-  memset(&w, 0, sizeof w);
-  cast_pack_number((double)now * 1e-9, &w.msg);
-  if (cast_chan_send(k->chan, NULL, NULL, &w) != 0) cast_msg_drop(&w.msg);
-  if (k->period_ns == 0) {
-    cast_chan_close(k->chan, NULL);
-  } else if (!cast_chan_closed(k->chan)) {
-    /* Ticks that were missed are dropped, as Go's ticker does. */
-    if (next <= now) next = now + k->period_ns - (now - next) % k->period_ns;
-    cast_timer_again(timer, next);
-  }
-  return false;
-}
-
-static void ticker_stop(cast_chan *c, cast_object **more) {
-  ticker *k = c->owner;
-  CAST_UNUSED(more);
-  if (k == NULL) return;
-  cast_timer_remove(&k->timer);
-  cast_free(k);
-}
-
-static int push_ticker(lua_State *L, bool again) {
-  double seconds = cast_arg_number(L, 1);
-  cast_chan *c;
-  ticker *k;
-  uint64_t deadline;
-  cast_state_here(L);
-  cast_arg_check(L, again ? seconds > 0 : seconds >= 0, 1,
-    again ? "a period must be a positive number of seconds"
-          : "a delay must be a number of seconds, zero or more");
-  c = push_chan(L, 1);
-  /* Room for the tick, so that the timer need not allocate. */
-  k = cast_chan_grow(c) == 0 ? cast_calloc(sizeof *k) : NULL;
-  if (k == NULL) cast_raise_memory(L);
-  c->owner = k;
-  c->on_free = ticker_stop;
-  k->timer.fire = ticker_fire;
-  k->chan = c;
-  deadline = cast_deadline_in(seconds);
-  if (again) {
-    k->period_ns = cast_period(seconds);
-    if (k->period_ns == 0) k->period_ns = 1;
-  }
-  if (cast_timer_set(&k->timer, deadline) != 0) cast_raise_memory(L);
-  return 1;
-}
-
-int cast_lib_after(lua_State *L) { return push_ticker(L, false); }
-int cast_lib_every(lua_State *L) { return push_ticker(L, true); }

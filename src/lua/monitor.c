@@ -25,17 +25,6 @@ typedef struct monitor {
   bool own;             /* (i) */
 } monitor;
 
-/* Relaxed: only who finds it alive uses it, and has what its queueing under
-   the event's lock has published. */
-static bool ref_if_alive(cast_object *o) {
-  uint32_t refs = atomic_load_explicit(&o->refs, memory_order_relaxed);
-  while (refs != 0)
-    if (atomic_compare_exchange_weak_explicit(&o->refs, &refs, refs + 1,
-          memory_order_relaxed, memory_order_relaxed))
-      return true;
-  return false;
-}
-
 /* -- its end -------------------------------------------------------------- */
 
 static void monitor_free(monitor *m, cast_object **more) {
@@ -56,7 +45,7 @@ static void monitor_stop(cast_chan *c, cast_object **more) {
 
 static bool monitor_claim(cast_watcher *w) {
   monitor *m = CAST_CONTAINER(w, monitor, watcher);
-  return !m->own || ref_if_alive(&m->chan->object);
+  return !m->own || cast_ref_alive(&m->chan->object);
 }
 
 static void monitor_fire(cast_watcher *w, cast_session *self) {

@@ -44,16 +44,6 @@ const char *cast_failure_traceback(const cast_failure *f) {
 }
 const char *cast_failure_error(const cast_failure *f) { return f->error; }
 
-/* Relaxed: the reference lets nothing be read that was not fixed before. */
-static bool ref_if_alive(cast_object *o) {
-  uint32_t refs = atomic_load_explicit(&o->refs, memory_order_relaxed);
-  while (refs != 0)
-    if (atomic_compare_exchange_weak_explicit(&o->refs, &refs, refs + 1,
-          memory_order_relaxed, memory_order_relaxed))
-      return true;
-  return false;
-}
-
 /* -- the message for casting.on_error ------------------------------------- */
 
 typedef struct telling {
@@ -134,7 +124,7 @@ static unsigned char *put_handle(unsigned char *at, const char *key) {
 static bool make_message(cast_failure *f, cast_msg *m) {
   static const char session[] = "session", task[] = "task";
   cast_session *s = f->task->core.session;
-  bool alive = ref_if_alive(&f->task->core.object);
+  bool alive = cast_ref_alive(&f->task->core.object);
   uint32_t more = alive ? 2 : 1, nrefs = f->told.nrefs;
   uint32_t room = sizeof session + 1 + (alive ? sizeof task + 1 : 0), head;
   const unsigned char *from = cast_msg_data(&f->told);
@@ -224,7 +214,7 @@ static void say_now(cast_failure *f) {
    the lock. The task is kept for the moment after. */
 static bool on_timer(cast_timer *t) {
   cast_failure *f = CAST_CONTAINER(t, cast_failure, timer);
-  return ref_if_alive(&f->task->core.object); /* else its end says it */
+  return cast_ref_alive(&f->task->core.object); /* else its end says it */
 }
 
 static void after_timer(cast_timer *t) {
@@ -286,7 +276,7 @@ void cast_failures_flush(cast_state *root) {
          l = l->next) {
       cast_failure *i = CAST_CONTAINER(l, cast_failure, link);
       if (i->said || cast_state_of(i->task->core.session)->root != root ||
-          !ref_if_alive(&i->task->core.object))
+          !cast_ref_alive(&i->task->core.object))
         continue;
       f = i;
       break;

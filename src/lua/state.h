@@ -570,6 +570,8 @@ int cast_state_fd(lua_State *L, cast_state *S);
 /* -- libraries ------------------------------------------------------------ */
 
 extern const cast_class cast_chan_class;
+/* Pushes a new channel. Raises. */
+cast_chan *cast_chan_push(lua_State *L, size_t capacity);
 extern const cast_class cast_task_class;
 extern const cast_class cast_session_class;
 extern const cast_class cast_message_class;

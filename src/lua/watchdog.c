@@ -34,8 +34,14 @@ static bool nag(cast_timer *t) {
   if (is_wanted(S)) next = os_now() + CAST_NAG_NS;
   atomic_store_explicit(&S->nag_ns, next, memory_order_relaxed);
   cast_timer_again(t, next);
+  cast_session_hold(&S->session);
+  return true;
+}
+
+static void after_nag(cast_timer *t) {
+  cast_state *S = CAST_CONTAINER(t, cast_state, nag);
   cast_workers_poke(&S->session);
-  return false;
+  cast_session_drop(&S->session);
 }
 
 bool cast_stop_due(cast_state *S) {
@@ -48,6 +54,7 @@ bool cast_stop_due(cast_state *S) {
 
 int cast_nag_init(cast_state *S) {
   S->nag.fire = nag;
+  S->nag.after = after_nag;
   S->nag.passive = true;
   /* Its place in the heap is kept, so that setting it never fails. */
   return cast_timer_set(&S->nag, OS_FOREVER);

@@ -583,6 +583,23 @@ describe("casting.after", function()
     session:close()
   end)
 
+  it("wakes all who wait, with one time and the close for the others", function()
+    local ch, ended = casting.after(0.05), casting.channel(math.huge)
+    local session, n = casting.session(), 1000
+    for i = 1, n do
+      local function wait(ch, ended) ended:send((ch:receive() or "closed")) end
+      if i % 2 == 0 then casting.spawn(wait, ch, ended)
+      else session:spawn(wait, ch, ended) end
+    end
+    local times = 0
+    for _ = 1, n do
+      if ended:receive(LONG) ~= "closed" then times = times + 1 end
+    end
+    assert.equal(1, times)
+    assert.is_true(ch:closed())
+    session:close()
+  end)
+
   it("may be dropped before its time", function()
     for _ = 1, 1000 do casting.after(1000) end
     collectgarbage()
@@ -616,6 +633,41 @@ describe("casting.every", function()
     local at = ch:receive(LONG)
     assert.equal("number", type(at))
     assert.is_true(ch:len() <= 1)
+    ch:close()
+  end)
+
+  it("goes on from the tick that was taken, on its grid", function()
+    local takes = {
+      function(ch) return ch:receive(LONG) end,
+      function(ch) return ch:try_receive() end,
+      function(ch) return select(2, casting.select {ch}) end,
+      function(ch) return ch() end,
+    }
+    local began = casting.now()
+    local ch, period = casting.every(0.002), 0.002
+    local last = began
+    for i = 1, 12 do
+      helper.until_true(function() return ch:len() == 1 end)
+      local at = takes[i % #takes + 1](ch)
+      assert.is_true(at > last)
+      -- That of the first one's time and so many periods, or later.
+      assert.is_true(at - began >= period * i - 1e-6)
+      last = at
+    end
+    -- A message of somebody else's in its place holds it up, no longer.
+    assert.is_true(ch:receive(LONG) > last)
+    ch:try_send("mine")
+    helper.until_true(function() return ch:len() == 1 end)
+    ch:receive()
+    assert.equal("number", type(ch:receive(LONG)))
+    ch:close()
+  end)
+
+  it("has no period below 0.1 ms", function()
+    local ch = casting.every(1e-9)
+    local began = ch:receive(LONG)
+    for _ = 1, 50 do ch:receive(LONG) end
+    assert.is_true(casting.now() - began >= 49 * 0.0001)
     ch:close()
   end)
 end)

@@ -51,6 +51,13 @@ describe("a deadlock", function()
     end)
   end
 
+  it("is one beside tickers that nobody listens to", function()
+    local keep = {casting.every(0.001), casting.every(1e-9)}
+    casting.session():spawn(function() keep[1]:len() end):join()
+    deadlock(function() casting.channel():receive() end)
+    assert.equal(1, keep[1]:len())
+  end)
+
   it("names each task, its session, what it waits for, and where", function()
     local here, there = casting.channel(), casting.channel(3)
     local session = casting.session {name = "the depths"}

@@ -252,7 +252,7 @@ proctype spawner() {
 
 #ifdef ALARM
 /* The monitor thread: fires under the timer lock, which the closer takes to
-   remove the alarm. Holds nothing else. */
+   remove the alarm; and tells the session after it, which it holds for that. */
 bool timer_lock;
 proctype timer() {
   byte old;
@@ -266,11 +266,22 @@ end:
 #ifdef MUTANT_BELL_TWICE
      ok = false;
 #endif
+#ifndef MUTANT_ALARM_UNHELD
      if
      :: ok
-     :: else -> push(BELL); assert(ok) /* R10 */
+     :: else -> d_step { touch(); holds++ } /* R10 */
      fi;
-     d_step { timer_lock = false; ok = false }
+#endif
+     timer_lock = false;
+     if
+     :: ok
+     :: else ->
+        push(BELL); /* or it has closed meanwhile */
+#ifndef MUTANT_ALARM_UNHELD
+        drop_hold()
+#endif
+     fi;
+     ok = false
   od
 }
 #endif

@@ -193,6 +193,42 @@ static void close_ends_all_waits(void **state) {
   finish();
 }
 
+/* A few at a time; it is closed for everybody from the first on. */
+static void close_in_parts(void **state) {
+  CAST_UNUSED(state);
+  begin(1);
+  for (size_t i = 0; i < WAITERS; i++) receive(i);
+  for (size_t i = 0; i + 1 < WAITERS; i++) {
+    assert_true(cast_chan_close_part(chan, 1));
+    assert_true(cast_chan_closed(chan));
+    assert_int_equal(try_send(1), CASTING_ECLOSED);
+    assert_int_equal(receive(WAITERS), CASTING_ECLOSED);
+    cast_session_look(&still->core); /* pushed, as from another thread */
+    expect_ready(i, CASTING_ECLOSED);
+    assert_null(unit_still_next(still));
+  }
+  assert_false(cast_chan_close_part(chan, 1));
+  assert_false(cast_chan_close_part(chan, 1));
+  cast_session_look(&still->core);
+  expect_ready(WAITERS - 1, CASTING_ECLOSED);
+  finish();
+  /* Senders at once; and whoever closes it anew wakes all. */
+  begin(0);
+  for (size_t i = 0; i < WAITERS; i++) send(i, i);
+  assert_false(cast_chan_close_part(chan, 1));
+  cast_session_look(&still->core);
+  for (size_t i = 0; i < WAITERS; i++) expect_ready(i, CASTING_ECLOSED);
+  finish();
+  begin(0);
+  for (size_t i = 0; i < WAITERS; i++) receive(i);
+  assert_true(cast_chan_close_part(chan, 1));
+  cast_session_look(&still->core);
+  assert_false(cast_chan_close(chan, &still->core));
+  assert_false(cast_chan_close_part(chan, 1));
+  for (size_t i = 0; i < WAITERS; i++) expect_ready(i, CASTING_ECLOSED);
+  finish();
+}
+
 static void close_drains(void **state) {
   CAST_UNUSED(state);
   uint64_t v;
@@ -344,6 +380,7 @@ int main(void) {
     cmocka_unit_test_teardown(receivers_in_order_of_waiting, unit_clean),
     cmocka_unit_test_teardown(senders_in_order_of_waiting, unit_clean),
     cmocka_unit_test_teardown(close_ends_all_waits, unit_clean),
+    cmocka_unit_test_teardown(close_in_parts, unit_clean),
     cmocka_unit_test_teardown(close_drains, unit_clean),
     cmocka_unit_test_teardown(ended_waits_are_skipped, unit_clean),
     cmocka_unit_test_teardown(looks_and_moves_under_the_lock, unit_clean),

@@ -20,7 +20,12 @@ static entry entries[TIMERS];
 static size_t fired[LOG]; /* which, in their order */
 static uint32_t nfired;
 
-static void fire_now(void) { cast_timer_sleep(cast_timer_ticket(), 1); }
+static void fire_round(void) { cast_timer_sleep(cast_timer_ticket(), 1); }
+
+/* All that is due; no test has as many timers as that many rounds fire. */
+static void fire_now(void) {
+  for (uint32_t i = 0; i < 100; i++) fire_round();
+}
 
 static bool on_fire(cast_timer *t) {
   entry *e = CAST_CONTAINER(t, entry, timer);
@@ -134,10 +139,63 @@ static void after_without_the_lock(void **state) {
   set(0, 1);
   set(2, 2);
   fire_now();
-  for (size_t i = 0; i < 3; i++) assert_int_equal(entries[i].after, i != 1);
-  fire_now();
-  assert_int_equal(entries[1].after, 1);
+  for (size_t i = 0; i < 3; i++) assert_int_equal(entries[i].after, 1);
   assert_int_equal(nfired, 3);
+  cast_timers_fini();
+}
+
+/* -- many at once --------------------------------------------------------- */
+
+enum { OTHERS = CAST_TIMER_LANES - 1, CROWD = 3 * CAST_TIMER_ROUND };
+
+static entry crowd[CROWD + 3 * OTHERS];
+static uint32_t turns[CROWD + 3 * OTHERS]; /* their lanes, in order */
+
+static bool note_turn(cast_timer *t) {
+  turns[nfired++] = t->lane;
+  return false;
+}
+
+static size_t join_crowd(size_t n, uint32_t lane) {
+  crowd[n].timer = (cast_timer){.lane = lane, .fire = note_turn};
+  assert_int_equal(cast_timer_set(&crowd[n].timer, 1 + n), 0);
+  return n + 1;
+}
+
+/* A round fires so many, and what is due besides is due in the next one. */
+static void a_round_is_bounded(void **state) {
+  CAST_UNUSED(state);
+  begin();
+  for (size_t n = 0; n < CROWD;) n = join_crowd(n, 0);
+  for (uint32_t n = CAST_TIMER_ROUND; n <= CROWD; n += CAST_TIMER_ROUND) {
+    fire_round();
+    assert_int_equal(nfired, n);
+  }
+  fire_round();
+  assert_int_equal(nfired, CROWD);
+  cast_timers_fini();
+}
+
+/* Each lane has its turn, whatever lies in the others, and lane 0 every second
+   one. */
+static void lanes_take_turns(void **state) {
+  uint32_t count[CAST_TIMER_LANES] = {0};
+  size_t n = 0;
+  CAST_UNUSED(state);
+  begin();
+  while (n < CROWD) n = join_crowd(n, 1);
+  for (uint32_t i = 0; i < OTHERS; i++) n = join_crowd(n, 0);
+  for (uint32_t i = 2; i <= OTHERS; i++) n = join_crowd(n, i);
+  fire_now();
+  assert_int_equal(nfired, n);
+  for (uint32_t k = 0; k < 2 * OTHERS; k++) count[turns[k]]++;
+  assert_int_equal(count[0], OTHERS);
+  for (uint32_t i = 1; i <= OTHERS; i++) assert_int_equal(count[i], 1);
+  /* Sessions made one after the other have different lanes. */
+  for (uint64_t id = 1; id < 100; id++) {
+    assert_in_range(cast_timer_lane(id), 1, OTHERS);
+    assert_int_not_equal(cast_timer_lane(id), cast_timer_lane(id - 1));
+  }
   cast_timers_fini();
 }
 
@@ -327,6 +385,8 @@ int main(void) {
     cmocka_unit_test_teardown(moved_and_removed, unit_clean),
     cmocka_unit_test_teardown(fires_again, unit_clean),
     cmocka_unit_test_teardown(after_without_the_lock, unit_clean),
+    cmocka_unit_test_teardown(a_round_is_bounded, unit_clean),
+    cmocka_unit_test_teardown(lanes_take_turns, unit_clean),
     cmocka_unit_test_teardown(no_memory_changes_nothing, unit_clean),
     cmocka_unit_test_teardown(kick_is_never_missed, unit_clean),
     cmocka_unit_test_teardown(earlier_deadline_wakes_the_sleeper, unit_clean),

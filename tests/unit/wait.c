@@ -314,8 +314,7 @@ static void event_against_deadline(void **state) {
   for (size_t i = 0; i <= TASKS; i++) unit_join(h, t[i]);
   for (size_t i = 0; i < 3; i++) unit_close(h, s[i]);
   assert_int_equal(race.nset + race.nlate, TASKS * race.n);
-  for (uint32_t i = 0; i < race.n; i++)
-    assert_false(unit_awaited(&events[i]));
+  for (uint32_t i = 0; i < race.n; i++) assert_false(unit_awaited(&events[i]));
   unit_shut(h);
 }
 
