@@ -180,7 +180,7 @@ int casting_session_new(
   memset(&made, 0, sizeof made);
   if (!copy_options(&o, sizeof o, options) || !read_libs(o.libs, &made.libs))
     return rc;
-  made.name = o.name;
+  made.name = cast_chars_of(o.name);
   made.memory_max = o.memory;
   /* As if this call had started it: nothing is made while a lock is held. */
   cast_lock_take(&starter.lock);
@@ -346,7 +346,7 @@ int casting_task_join(
 int casting_task_cancel(casting_task *t, const char *reason) {
   cast_ltask *task = cast_api_task(t);
   if (!cast_event_is_set(&task->core.done))
-    cast_ltask_cancel(task, NULL, reason);
+    cast_ltask_cancel(task, NULL, cast_chars_of(reason));
   return 0;
 }
 

@@ -110,9 +110,10 @@ const char *cast_arg_string(lua_State *L, int i, size_t *size) {
   return s;
 }
 
-const char *cast_arg_string_or_none(lua_State *L, int i, size_t *size) {
-  *size = 0;
-  return lua_isnoneornil(L, i) ? NULL : cast_arg_string(L, i, size);
+cast_chars cast_arg_string_or_none(lua_State *L, int i) {
+  cast_chars s = {NULL, 0};
+  if (!lua_isnoneornil(L, i)) s.at = cast_arg_string(L, i, &s.size);
+  return s;
 }
 
 static void check_type(lua_State *L, int i, int type) {

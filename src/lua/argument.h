@@ -30,8 +30,7 @@ const char *cast_arg_string(lua_State *L, int i, size_t *size);
 void cast_arg_table(lua_State *L, int i);
 void cast_arg_function(lua_State *L, int i);
 void cast_arg_any(lua_State *L, int i);
-/* A string or none (NULL). */
-const char *cast_arg_string_or_none(lua_State *L, int i, size_t *size);
+cast_chars cast_arg_string_or_none(lua_State *L, int i);
 
 /* "f: text": of other misuse than of an argument. */
 _Noreturn void cast_misuse(lua_State *L, const char *text);

@@ -68,19 +68,34 @@ bool cast_budget_spent(cast_state *S) {
 }
 
 void cast_budget_push(lua_State *L, cast_state *S) {
-  lua_pushfstring(L, "session '%s' has used up its %f seconds of cpu",
-    (const char *)S->name, (lua_Number)((double)S->cpu_max * 1e-9));
+  luaL_checkstack(L, 4, NULL);
+  lua_pushliteral(L, "session '");
+  cast_state_push_name(L, S);
+  lua_pushfstring(L, "' has used up its %f seconds of cpu",
+    (lua_Number)((double)S->cpu_max * 1e-9));
+  lua_concat(L, 3);
 }
 
 /* -- errors --------------------------------------------------------------- */
 
+void cast_state_refuse(
+  lua_State *L, const cast_state *S, const char *what, const char *why) {
+  luaL_checkstack(L, 6, NULL);
+  luaL_where(L, 1);
+  lua_pushfstring(L, "%s: session '", what);
+  cast_state_push_name(L, S);
+  lua_pushfstring(L, "' %s", why);
+  lua_concat(L, 4);
+  lua_error(L);
+  cast_panic(__FILE__, __LINE__, "lua_error returned");
+}
+
 void cast_budget_refuse(lua_State *L, cast_state *S, int rc) {
-  const char *name = S->name;
   if (rc == CASTING_EFULL)
-    luaL_error(L, "spawn: session '%s' has its limit of %d tasks", name,
-      (int)S->session.tasks_max);
-  luaL_error(L, "spawn: session '%s' is closed", name);
-  cast_panic(__FILE__, __LINE__, "luaL_error returned");
+    cast_state_refuse(L, S, "spawn",
+      lua_pushfstring(
+        L, "has its limit of %d tasks", (int)S->session.tasks_max));
+  cast_state_refuse(L, S, "spawn", "is closed");
 }
 
 /* -- figures -------------------------------------------------------------- */
@@ -103,7 +118,7 @@ int cast_session_stats(lua_State *L, cast_state *S) {
   started = s->nstarted;
   cast_lock_drop(&s->lock);
   lua_createtable(L, 0, 8);
-  lua_pushstring(L, S->name);
+  cast_state_push_name(L, S);
   lua_setfield(L, -2, "name");
   set_count(L, "tasks", tasks);
   set_count(L, "started", started);

@@ -20,7 +20,10 @@ static int cancel_tostring(lua_State *L) {
   if (!lua_istable(L, 1)) return 1;
   lua_getfield(L, 1, "reason");
   if (lua_isnil(L, -1)) return lua_pop(L, 1), 1;
-  lua_pushfstring(L, "cancelled: %s", lua_tostring(L, -1));
+  if (!lua_isstring(L, -1)) (void)cast_lua_describe(L, -1); /* pushed */
+  lua_pushliteral(L, "cancelled: ");
+  lua_insert(L, -2);
+  lua_concat(L, 2);
   return 1;
 }
 
@@ -40,11 +43,11 @@ static void push_cancel_meta(lua_State *L) {
   cast_module_need(L); /* which gives it its name */
 }
 
-void cast_cancel_push(lua_State *L, const char *reason) {
+void cast_cancel_push(lua_State *L, cast_chars reason) {
   luaL_checkstack(L, 4, NULL);
   lua_createtable(L, 0, 1);
-  if (reason != NULL) {
-    lua_pushstring(L, reason);
+  if (reason.at != NULL) {
+    lua_pushlstring(L, reason.at, reason.size);
     lua_setfield(L, -2, "reason");
   }
   push_cancel_meta(L);
@@ -72,8 +75,8 @@ bool cast_cancel_test(lua_State *L, int i) {
 
 struct cast_reason {
   cast_object object;
-  const char *text; /* (i) NULL: none was given */
-  bool fixed;       /* (i) never freed, and so not counted */
+  cast_chars text; /* (i) NULL: none was given */
+  bool fixed;      /* (i) never freed, and so not counted */
   char own[];
 };
 
@@ -95,30 +98,31 @@ static cast_reason *empty_reason(size_t room) {
   return r;
 }
 
-static cast_reason *new_reason(const char *text) {
-  size_t size = text != NULL ? strlen(text) + 1 : 0;
-  cast_reason *r = empty_reason(size);
-  if (r != NULL && text != NULL) r->text = memcpy(r->own, text, size);
+static cast_reason *new_reason(cast_chars text) {
+  cast_reason *r = empty_reason(text.size);
+  if (r == NULL || text.at == NULL) return r;
+  memcpy(r->own, text.at, text.size);
+  r->text = (cast_chars){r->own, text.size};
   return r;
 }
 
-static cast_reason session_closes = {
-  {.type = &reason_type, .refs = 1}, "the session closes", true};
-static cast_reason program_ends = {
-  {.type = &reason_type, .refs = 1}, "the program ends", true};
-static cast_reason unexplained = {
-  {.type = &reason_type, .refs = 1}, NULL, true}; /* no memory for it */
-static cast_reason ended = {{.type = &reason_type, .refs = 1}, NULL, true};
+#define FIXED(...) \
+  { {.type = &reason_type, .refs = 1}, __VA_ARGS__, true }
+#define FIXED_TEXT(s) FIXED({s, sizeof(s) - 1})
+static cast_reason session_closes = FIXED_TEXT("the session closes");
+static cast_reason program_ends = FIXED_TEXT("the program ends");
+static cast_reason unexplained = FIXED({NULL, 0}); /* no memory for it */
+static cast_reason ended = FIXED({NULL, 0});
 
 bool cast_cancel_wanted(cast_ltask *t) {
   /* PAIR reason: acquire its text. */
   return atomic_load_explicit(&t->reason, memory_order_acquire) != NULL;
 }
 
-const char *cast_cancel_reason(cast_ltask *t) {
+cast_chars cast_cancel_reason(cast_ltask *t) {
   /* PAIR reason: acquire. */
   cast_reason *r = atomic_load_explicit(&t->reason, memory_order_acquire);
-  return r != NULL ? r->text : NULL;
+  return r != NULL ? r->text : (cast_chars){NULL, 0};
 }
 
 void cast_cancel_forget(cast_ltask *t) {
@@ -279,7 +283,7 @@ static void search(cast_session *s, cast_session *self) {
   cast_session_push(s, self, &S->search_post);
 }
 
-void cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason) {
+void cast_ltask_cancel(cast_ltask *t, cast_session *self, cast_chars reason) {
   cast_reason *r = new_reason(reason);
   cast_session *s = t->core.session;
   request *q = NULL;
@@ -296,7 +300,7 @@ void cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason) {
   if (r != NULL) cast_unref(&r->object);
 }
 
-int cast_state_cancel(cast_state *S, cast_session *self, const char *reason) {
+int cast_state_cancel(cast_state *S, cast_session *self, cast_chars reason) {
   request *q = new_request(new_reason(reason));
   uint64_t now;
   if (q == NULL) return CASTING_ENOMEM;
@@ -324,7 +328,7 @@ cast_request *cast_cancel_prepare(void) {
 char *cast_cancel_text(cast_request *q) { return q->reason->own; }
 
 void cast_cancel_ask(cast_request *q, cast_ltask *t, cast_session *self) {
-  q->reason->text = q->reason->own;
+  q->reason->text = cast_chars_of(q->reason->own);
   ask(t->core.session, self, t, q);
 }
 

@@ -67,6 +67,15 @@ void luaL_traceback(lua_State *L, lua_State *L1, const char *msg, int level);
 #define cast_lua_newuserdata(L, size) lua_newuserdata(L, size)
 #endif
 
+/* A string of a program's, which may have zero bytes; at NULL: none. */
+typedef struct cast_chars {
+  const char *at;
+  size_t size;
+} cast_chars;
+static inline cast_chars cast_chars_of(const char *s) {
+  return (cast_chars){s, s != NULL ? strlen(s) : 0};
+}
+
 /* luaL_tolstring exists from 5.2 on; this one never raises other than out of
    memory: it does not call metamethods, except a string __tostring result. */
 const char *cast_lua_describe(lua_State *L, int i);

@@ -217,7 +217,7 @@ static verdict judge(cast_ltask *t, uint64_t now) {
 /* The error of a guard's timeout: a cancellation that says whose it is. */
 static void push_timeout(lua_State *L, cast_guard *g) {
   g->raised = true;
-  cast_cancel_push(L, "timeout");
+  cast_cancel_push(L, cast_chars_of("timeout"));
   lua_pushlightuserdata(L, g);
   lua_rawsetp(L, -2, &mark_key);
 }

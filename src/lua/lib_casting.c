@@ -119,7 +119,7 @@ static void open_module(lua_State *L) {
   lua_pushliteral(L, CASTING_VERSION);
   lua_setfield(L, -2, "_VERSION");
   /* So that the class of cancellation errors is known by name. */
-  cast_cancel_push(L, NULL);
+  cast_cancel_push(L, cast_chars_of(NULL));
   lua_getmetatable(L, -1);
   lua_setfield(L, -3, "cancelled");
   lua_pop(L, 1);

@@ -19,8 +19,7 @@ static cast_state *check_session(lua_State *L, int i) {
 static cast_state *check_open(lua_State *L, int i, const char *what) {
   cast_state *target = check_session(L, i);
   if (cast_event_is_set(&target->session.closed))
-    luaL_error(
-      L, "%s: session '%s' is closed", what, (const char *)target->name);
+    cast_state_refuse(L, target, what, "is closed");
   return target;
 }
 
@@ -123,8 +122,7 @@ static int session_close(lua_State *L) {
 static int session_cancel(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_state *target = check_open(L, 1, "cancel");
-  size_t size;
-  const char *reason = cast_arg_string_or_none(L, 2, &size);
+  cast_chars reason = cast_arg_string_or_none(L, 2);
   if (cast_state_cancel(target, &S->session, reason) != 0) cast_raise_memory(L);
   lua_pushboolean(L, 1);
   return 1;
@@ -139,7 +137,7 @@ static int session_close_scope(lua_State *L) {
 /* -- looking at a session ------------------------------------------------- */
 
 static int session_name(lua_State *L) {
-  lua_pushstring(L, check_session(L, 1)->name);
+  cast_state_push_name(L, check_session(L, 1));
   return 1;
 }
 
@@ -260,8 +258,13 @@ static int finish_session(
   if (result != 0) return cast_push_interrupt(L, result);
   if (ready) return luaL_error(L, "the session's handle was lost");
   cast_ltask_outcome(L, S, t, init);
-  return luaL_error(L, "init of session '%s' failed: %s",
-    (const char *)target->name, cast_lua_describe(L, -1));
+  luaL_where(L, 1);
+  lua_pushliteral(L, "init of session '");
+  cast_state_push_name(L, target);
+  lua_pushliteral(L, "' failed: ");
+  (void)cast_lua_describe(L, -5); /* pushed */
+  lua_concat(L, 5);
+  return lua_error(L);
 }
 
 static const cast_wait_kind session_kind = {.finish = finish_session,

@@ -198,8 +198,7 @@ static int task_traceback(lua_State *L) {
 static int task_cancel(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *t = cast_ltask_check(L, 1);
-  size_t size;
-  const char *reason = cast_arg_string_or_none(L, 2, &size);
+  cast_chars reason = cast_arg_string_or_none(L, 2);
   if (cast_event_is_set(&t->core.done)) {
     lua_pushboolean(L, 0);
     return 1;
@@ -334,11 +333,11 @@ int cast_lib_sleep(lua_State *L) {
 
 /* If the wait for a task is interrupted that nobody else has, it ends, too. */
 static int finish_run(lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  const char *why = "timeout";
+  cast_chars why = cast_chars_of("timeout");
   if (result == 0) return finish_await(L, S, t, 0);
   if (result == CASTING_ECANCELLED) why = cast_cancel_reason(t);
-  if (result == CASTING_EINTR) why = "interrupted";
-  if (result == CAST_DEADLOCK) why = "deadlock";
+  if (result == CASTING_EINTR) why = cast_chars_of("interrupted");
+  if (result == CAST_DEADLOCK) why = cast_chars_of("deadlock");
   cast_ltask_cancel(t->arg, &S->session, why);
   return cast_push_interrupt(L, result);
 }
@@ -353,7 +352,7 @@ static int run_task(lua_State *L, cast_state *S) {
   target = cast_ltask_check(L, -1);
   t->arg = target;
   if (!cast_enter_anew(L, S, t)) {
-    cast_ltask_cancel(target, &S->session, NULL);
+    cast_ltask_cancel(target, &S->session, cast_chars_of(NULL));
     cast_raise_memory(L);
   }
   if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)

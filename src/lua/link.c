@@ -40,9 +40,9 @@ static bool describe(cast_ltask *t, char *text) {
     why = cast_failure_error(cast_failed(t));
   if (how == CAST_FAILED)
     (void)snprintf(text, CAST_REASON_MAX, "linked task %u failed: %s", id, why);
-  else if (how == CAST_CANCELLED && cast_cancel_reason(t) != NULL)
+  else if (how == CAST_CANCELLED && cast_cancel_reason(t).at != NULL)
     (void)snprintf(text, CAST_REASON_MAX, "linked task %u was cancelled: %s",
-      id, cast_cancel_reason(t));
+      id, cast_cancel_reason(t).at);
   else if (how == CAST_CANCELLED)
     (void)snprintf(text, CAST_REASON_MAX, "linked task %u was cancelled", id);
   return how == CAST_FAILED || how == CAST_CANCELLED;

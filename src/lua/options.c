@@ -28,7 +28,7 @@ static const char *read_name(lua_State *L, int i, cast_options *o) {
   lua_getfield(L, i, "name");
   if (lua_isnil(L, -1)) return NULL;
   if (lua_type(L, -1) != LUA_TSTRING) return "name must be a string";
-  o->name = lua_tostring(L, -1);
+  o->name.at = lua_tolstring(L, -1, &o->name.size);
   return NULL;
 }
 

@@ -364,6 +364,7 @@ static cast_state *alloc_state(
   if (S == NULL) return NULL;
   S->binding = binding;
   memcpy(S->name, name, size);
+  S->name_size = size;
   atomic_init(&S->nag_ns, OS_FOREVER);
   cast_list_init(&S->children);
   cast_list_init(&S->sibling);
@@ -513,11 +514,11 @@ static void discard(cast_state *S) {
 
 cast_state *cast_state_make(cast_state *root, const cast_options *o) {
   char made[32];
-  const char *name = o->name;
+  cast_chars name = o->name;
   making m = {NULL, o};
   cast_state *S;
-  if (name == NULL) name = default_name(made, sizeof made);
-  S = alloc_state(root->binding, name, strlen(name));
+  if (name.at == NULL) name = cast_chars_of(default_name(made, sizeof made));
+  S = alloc_state(root->binding, name.at, name.size);
   if (S == NULL || cast_sched_first() != 0) goto no_memory;
   S->slabs.max = S->memory_max = o->memory_max;
   S->cpu_max = o->cpu_max;

@@ -100,7 +100,8 @@ struct cast_state {
   _Atomic bool ending;  /* (a) host: everything is being unwound */
   bool opened;          /* its module has been made */
   bool closing;         /* its Lua state is being closed: no new handles */
-  char name[];          /* (i) */
+  size_t name_size;     /* (i) */
+  char name[];          /* (i) may have zero bytes, and one at its end */
 };
 
 /* The first upvalue is a box, a userdata that holds the pointer: it lives as
@@ -175,6 +176,11 @@ static inline cast_object *cast_handle_known(
 
 /* -- state.c -------------------------------------------------------------- */
 
+/* Pushes the name whole. */
+static inline void cast_state_push_name(lua_State *L, const cast_state *S) {
+  lua_pushlstring(L, S->name, S->name_size);
+}
+
 /* The state's cast_state, or NULL if casting was not opened in it. */
 cast_state *cast_state_find(lua_State *L);
 /* The main thread of L's universe; NULL: L is another one, of 5.1 or LuaJIT,
@@ -184,7 +190,7 @@ lua_State *cast_main_thread(lua_State *L);
 cast_state *cast_state_host(lua_State *L, const cast_binding *binding);
 /* What the options of casting.session say. */
 typedef struct cast_options {
-  const char *name;   /* NULL: a name is made up */
+  cast_chars name;    /* none: one is made up */
   uint32_t libs;      /* as for cast_libs_open */
   size_t memory_max;  /* 0: no limit */
   uint64_t cpu_max;   /* nanoseconds; 0: not measured, OS_FOREVER: no limit */
@@ -264,15 +270,15 @@ int cast_ltask_keep(lua_State *L);
 /* -- cancel.c ------------------------------------------------------------- */
 
 /* Pushes a cancellation error; `reason` may be NULL. */
-void cast_cancel_push(lua_State *L, const char *reason);
+void cast_cancel_push(lua_State *L, cast_chars reason);
 /* What t meets: its cancellation, or that its session's budget is used up. */
 void cast_cancel_push_of(lua_State *L, cast_ltask *t);
 bool cast_cancel_test(lua_State *L, int i);
 /* Asks t's session to cancel it; any thread. Out of memory, without the
    reason: this never fails. */
-void cast_ltask_cancel(cast_ltask *t, cast_session *self, const char *reason);
+void cast_ltask_cancel(cast_ltask *t, cast_session *self, cast_chars reason);
 /* The same for all tasks that it has when it comes to it. 0, CASTING_ENOMEM. */
-int cast_state_cancel(cast_state *S, cast_session *self, const char *reason);
+int cast_state_cancel(cast_state *S, cast_session *self, cast_chars reason);
 /* Are there such wishes that nobody has come to? */
 bool cast_cancel_sweeps(cast_state *S);
 /* Drops these; nobody has the session any more. */
@@ -283,7 +289,7 @@ void cast_cancel_close(cast_session *s);
 void cast_cancel_abandon(cast_state *S);
 /* Has somebody asked for it? Any thread. */
 bool cast_cancel_wanted(cast_ltask *t);
-const char *cast_cancel_reason(cast_ltask *t); /* NULL: none */
+cast_chars cast_cancel_reason(cast_ltask *t);
 /* Owner: t is cancelled, if that was asked for but not yet served. */
 void cast_cancel_note(cast_ltask *t);
 /* Owner: the task ends; from now on it is too late to ask. */
@@ -345,6 +351,9 @@ bool cast_budget_spent(cast_state *S);
 /* Pushes what a task meets whose session has used its budget up. */
 void cast_budget_push(lua_State *L, cast_state *S);
 bool cast_budget_over(cast_state *S); /* any thread */
+/* Raises "what: session 'name' why". */
+_Noreturn void cast_state_refuse(
+  lua_State *L, const cast_state *S, const char *what, const char *why);
 /* Why a task could not be started. Raises. */
 _Noreturn void cast_budget_refuse(lua_State *L, cast_state *S, int rc);
 int cast_session_stats(lua_State *L, cast_state *S);
