@@ -27,6 +27,11 @@ void cast_anchor_free(cast_state *S, int at) {
   luaL_unref(S->work, LUA_REGISTRYINDEX, at);
 }
 
+void cast_anchor_push(lua_State *L, cast_state *S, int at) {
+  CAST_UNUSED(S);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, at);
+}
+
 #else
 
 #define ROOM_FIRST 4 /* places at first */
@@ -64,6 +69,13 @@ int cast_anchor(lua_State *L, cast_state *S) {
   lua_rawseti(L, -2, at);
   lua_pop(L, 1);
   return at;
+}
+
+void cast_anchor_push(lua_State *L, cast_state *S, int at) {
+  CAST_UNUSED(S);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  lua_rawgeti(L, -1, at);
+  lua_remove(L, -2);
 }
 
 void cast_anchor_free(cast_state *S, int at) {

@@ -21,6 +21,7 @@
 #include "../../include/casting.h"
 #include "../mem.h"
 #include "builtin.h"
+#include "load.h"
 #include "state.h"
 
 typedef struct cast_guard cast_guard;
@@ -233,6 +234,7 @@ static bool is_own(lua_State *L, int i, const cast_guard *g) {
 
 static bool push_verdict(lua_State *L, cast_ltask *t, const verdict *v) {
   luaL_checkstack(L, 6, NULL);
+  if (t->loading && (v->cancel || v->guard != NULL)) cast_load_stop(t);
   if (v->cancel)
     cast_cancel_push_of(L, t);
   else if (v->guard != NULL)
@@ -456,6 +458,9 @@ int cast_lib_prolong(lua_State *L) {
 /* With the guard at 1 and f's results from 2 on, or its error there. */
 static int leave(lua_State *L, bool ok) {
   cast_guard *g = lua_touserdata(L, 1);
+  /* What was being loaded may be loaded again, from now on. */
+  if (!ok && g->task != NULL && g->task->loading)
+    cast_load_settle(L, cast_state_of(g->task->core.session), g->task);
   unlink_guard(g);
   if (g->shield) return ok ? lua_gettop(L) - 1 : lua_error(L);
   if (ok ? g->raised : is_own(L, 2, g)) {

@@ -37,9 +37,9 @@ static void describe_end(lua_State *L, const cast_ltask *t) {
 }
 
 static const cast_wait_kind join_kind = {
-  .finish = finish_join, .describe = describe_end};
+  .finish = finish_join, .describe = describe_end, .awaits = CAST_AWAITS_TASK};
 static const cast_wait_kind await_kind = {
-  .finish = finish_await, .describe = describe_end};
+  .finish = finish_await, .describe = describe_end, .awaits = CAST_AWAITS_TASK};
 
 static int wait_end(
   lua_State *L, const char *verb, const cast_wait_kind *kind) {
@@ -299,8 +299,9 @@ static int finish_pause(
 
 static const cast_wait_kind pause_kind = {
   .finish = finish_pause, .what = "sleeping"};
-static const cast_wait_kind drain_kind = {
-  .finish = finish_pause, .what = "waiting for the tasks of its session"};
+static const cast_wait_kind drain_kind = {.finish = finish_pause,
+  .what = "waiting for the tasks of its session",
+  .awaits = CAST_AWAITS_ALL};
 
 static int pause_task(lua_State *L) {
   cast_state *S = cast_state_here(L);
@@ -342,8 +343,10 @@ static int finish_run(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   return cast_push_interrupt(L, result);
 }
 
-static const cast_wait_kind run_kind = {
-  .finish = finish_run, .describe = describe_end, .cleans_up = true};
+static const cast_wait_kind run_kind = {.finish = finish_run,
+  .describe = describe_end,
+  .cleans_up = true,
+  .awaits = CAST_AWAITS_TASK};
 
 /* The function at 1 and its arguments as a task, and its results. */
 static int run_task(lua_State *L, cast_state *S) {

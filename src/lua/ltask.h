@@ -37,6 +37,8 @@ typedef struct cast_wait_kind {
   /* `finish` is called when the task is cancelled or interrupted, too, before
      the error is raised: the function has something to clean up. */
   bool cleans_up;
+  /* Whose end it waits for: of the task `arg`, or of all in the session. */
+  enum { CAST_AWAITS_NONE, CAST_AWAITS_TASK, CAST_AWAITS_ALL } awaits;
   /* A wait that ended well, and without a message, has the result true. */
   bool sends;
 } cast_wait_kind;
@@ -81,6 +83,7 @@ struct cast_ltask {
   bool in_place : 1;      /* the wait under way keeps the C stack */
   bool limited : 1;       /* extra->limit_ns holds for it */
   bool selecting : 1;     /* its cases stand in the queues of channels */
+  bool loading : 1;       /* it has entries in S->loads */
   bool closing : 1;       /* its coroutine's pending variables are closed */
   bool raising : 1;       /* (5.1, LuaJIT) a hook is to raise an error in it */
   bool last : 1;          /* (5.1, LuaJIT) it ends when its wait does */

@@ -10,6 +10,7 @@
 #include "../mem.h"
 #include "argument.h"
 #include "deliver.h"
+#include "load.h"
 #include "quick.h"
 #include "survey.h"
 
@@ -286,6 +287,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   luaL_checkstack(L, CAST_MSG_INLINE, NULL); /* for plain results */
   cast_deliver_ready(L, S);
 #endif
+  if (CAST_UNLIKELY(t->loading)) cast_load_settle(L, S, t);
   if (!find_place(L, S, t)) cast_raise_memory(L);
   if (CAST_LUAJIT && t->in_place) {
     cast_stop_allow(S); /* should this be a finalizer */
@@ -338,6 +340,7 @@ static void interrupted(
   if (ended && cast_guarded(t)) cast_guard_check(L, t, os_now());
   if (result == CAST_DEADLOCK) cast_deadlock_raise(L, S);
   if (result != CASTING_ECANCELLED) return;
+  if (t->loading) cast_load_stop(t);
   cast_cancel_push_of(L, t);
   lua_error(L);
 }
@@ -413,6 +416,7 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
 #if !CAST_HAS_YIELDK
   t->in_place = t->in_place || !can_go_on(L, t);
 #endif
+  if (CAST_UNLIKELY(S->loads != NULL)) cast_load_park(L, S, t);
   if (t->in_place) {
     bool through = S->through;
     /* Relaxed: read by its own thread. Other tasks run meanwhile. */
@@ -423,6 +427,7 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
       cast_task_block(&t->core);
     atomic_store_explicit(&S->running, L, memory_order_relaxed);
     S->through = through;
+    if (CAST_UNLIKELY(t->loading)) cast_load_resume(L, S, t);
     runs_again(L);
     cast_stop_watch(S, t, L);
     return cast_complete(L, S, t);

@@ -15,7 +15,9 @@
 #include "builtin.h"
 #include "embed.h"
 #include "library.h"
+#include "load.h"
 #include "packer.h"
+#include "require.h"
 
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
 
@@ -71,6 +73,7 @@ static void free_state(cast_state *S) {
   cast_free(S->idle);
   cast_free(S->random);
   cast_starting_fini(S);
+  cast_load_fini(S);
   cast_free(S->host);
   cast_free(S);
   if (root != NULL) cast_session_drop(&root->session);
@@ -351,6 +354,7 @@ void cast_state_furnish(lua_State *L, cast_state *S) {
   }
   cast_handle_open(L);
   cast_builtin_note(L);
+  cast_require_open(L);
   S->packer = cast_packer_open(L, &S->session.runner);
   S->packer->module = cast_embed_module;
 #if CAST_LUA >= 505

@@ -69,6 +69,7 @@ struct cast_state {
   cast_startup *filling;   /* what takes new ones, or NULL */
   cast_startup *drained;   /* these are empty */
   cast_rebuild *rebuilds;  /* the innermost of each task first */
+  struct cast_load *loads; /* modules that tasks are loading: load.c */
   cast_coroutine *idle;    /* finished coroutines, to be used again */
   uint32_t nidle;
   uint32_t idle_room;
@@ -415,6 +416,8 @@ void cast_state_unlua(cast_state *S);
 /* Keeps the value on the top of L, which it takes, until the number that it
    returns is given back. Raises. */
 int cast_anchor(lua_State *L, cast_state *S);
+/* Pushes it, without taking memory. */
+void cast_anchor_push(lua_State *L, cast_state *S, int at);
 void cast_anchor_free(cast_state *S, int at);
 
 /* -- starting.c ----------------------------------------------------------- */
@@ -451,7 +454,7 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
   t = cast_ltask_of(core);
   if (CAST_UNLIKELY(L != t->co || cast_guarded(t) ||
                     !cast_msg_empty(&core->waiter.msg) || S->rebuilds != NULL ||
-                    !lua_isyieldable(L)))
+                    t->loading || !lua_isyieldable(L)))
     return cast_enter(L, S, OS_FOREVER);
   t->at = L;
   t->in_place = false;

@@ -6,6 +6,7 @@
 #include "../mem.h"
 #include "deliver.h"
 #include "handle.h"
+#include "load.h"
 
 /* -- life of the object --------------------------------------------------- */
 
@@ -118,6 +119,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   /* Not after an error: if a hook has raised it, Lua allows no more hooks. Nor
      if it has yielded for the last time. */
   bool clean = status == LUA_OK && !t->last;
+  if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
   cast_guard_leave(t);
   cast_msg_drop(&t->core.waiter.msg);
   cast_rebuild_drop(S, t, NULL);
@@ -314,6 +316,7 @@ static inline void stretch(cast_state *S, cast_ltask *t) {
     /* coroutine.yield in the task itself: lets others run. */
     lua_pop(t->co, nres);
     t->last = !CAST_HAS_YIELDK && is_alone(t->co);
+    if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
     cast_task_yield(&t->core);
   }
 }

@@ -328,6 +328,37 @@ scenario("cancelling", function()
   check(not join(t), "it was not cancelled")
 end)
 
+-- Modules that wait while they are loaded; those who require them wait, too.
+local function load_twice()
+  local c = require "casting"
+  package.loaded.slow = nil
+  function package.preload.slow()
+    c.yield()
+    c.sleep(0.0001)
+    return {}
+  end
+  local a, b = c.spawn(require, "slow"), c.spawn(require, "slow")
+  local ok1, x = a:join()
+  local ok2, y = b:join()
+  if not ok1 then error(x, 0) end
+  if not ok2 then error(y, 0) end
+  return x == y
+end
+
+scenario("loading", function()
+  local s = new()
+  check(await(s:spawn(load_twice)), "loaded twice")
+  check(load_twice(), "loaded twice")
+  local init = new {init = function()
+    require "casting".sleep(0.0001)
+    rawset(_G, "x", 5)
+  end}
+  check(await(init:spawn "return x") == 5, "no init")
+  local ok, why = casting.with_timeout(0.0001, casting.session,
+    {init = function() require "casting".sleep(100) end})
+  check(ok == nil and why == "timeout", "no timeout")
+end)
+
 -- An endless loop that catches all there is, memory errors among it.
 scenario("loops", function()
   local s, ch = new(), casting.channel(1)

@@ -1,0 +1,43 @@
+/* load.h - modules that are being loaded: one task loads, others wait.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_LOAD_H
+#define CAST_LOAD_H
+
+#include "ltask.h"
+
+typedef struct cast_load cast_load;
+
+/* Does another task than t load that module? */
+bool cast_load_by_other(cast_state *S, const cast_ltask *t, const char *name);
+/* Waits until none does. L is in a call of require, hence t waits in place.
+   False: there is a circle of waits. Raises. */
+bool cast_load_await(
+  lua_State *L, cast_state *S, cast_ltask *t, const char *name);
+/* t begins to load the module whose name is at 1. The function that runs was
+   called by `require`. NULL: another task has begun meanwhile. Raises. */
+cast_load *cast_load_begin(
+  lua_State *L, cast_state *S, cast_ltask *t, lua_CFunction require);
+void cast_load_end(lua_State *L, cast_state *S, cast_load *l);
+
+/* t, which runs in L, is about to let go of the session: ends its loads that
+   are over. None of these functions raises. */
+void cast_load_settle(lua_State *L, cast_state *S, cast_ltask *t);
+/* The same for a task that is not in any call of require. */
+void cast_load_leave(cast_state *S, cast_ltask *t);
+/* A wait of t in L begins, and has ended. These do not allocate. */
+void cast_load_park(lua_State *L, cast_state *S, cast_ltask *t);
+void cast_load_resume(lua_State *L, cast_state *S, cast_ltask *t);
+/* t is about to meet a cancellation or a deadline: loads that this ends may be
+   tried again. */
+void cast_load_stop(cast_ltask *t);
+/* The session has ended. */
+void cast_load_fini(cast_state *S);
+
+#if CAST_LUA < 502
+/* The mark that require puts into package.loaded: is it at i? */
+bool cast_load_is_mark(lua_State *L, int i);
+/* Pops it from the stack, and keeps it for these functions. */
+void cast_load_note_mark(lua_State *L);
+#endif
+
+#endif
