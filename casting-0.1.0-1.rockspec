@@ -71,6 +71,7 @@ build = {
         "src/lua/lib_ticker.c",
         "src/lua/library.c",
         "src/lua/limited.c",
+        "src/lua/lineage.c",
         "src/lua/link.c",
         "src/lua/load.c",
         "src/lua/misuse.c",

@@ -75,6 +75,7 @@
 #define CAST_SLABS_FEW 32u         /* states with more get them of huge pages */
 #define CAST_UNSEEN_MAX 4096u   /* bytes behind handles, until Lua is told, */
 #define CAST_HANDLE_UNSEEN 128u /* ... with so many for each handle */
+#define CAST_LINEAGE_MAX 32     /* see lua/lineage.c */
 #define CAST_REGIONS_KEPT 16u   /* unused regions that each pool keeps */
 
 #endif

@@ -46,7 +46,7 @@ layers='
   lua/fixed lua/factory lua/code lua/names lua/strings lua/moved lua/encoder lua/closure
   lua/tree lua/encode
   lua/pack.c
-  lua/lib lua/library.h lua/require.h lua/ltask lua/load.h lua/state lua/handle.c lua/*
+  lua/lib lua/library.h lua/require.h lua/ltask lua/load.h lua/lineage.h lua/state lua/handle.c lua/*
 '
 
 find src include -name '*.[chS]' ! -name embedded.c 2>/dev/null | LC_ALL=C sort |

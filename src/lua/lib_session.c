@@ -5,6 +5,7 @@
 #include "argument.h"
 #include "handle.h"
 #include "library.h"
+#include "lineage.h"
 #include "message.h"
 #include "options.h"
 #include "package.h"
@@ -275,6 +276,7 @@ typedef struct plan {
   cast_state *S, *target;
   cast_message *init; /* NULL: none */
   cast_ltask *task;   /* that runs it */
+  cast_lineage *lineage;
   cast_options options;
 } plan;
 
@@ -297,14 +299,15 @@ static void start_init(lua_State *L, plan *p) {
 static int build(lua_State *L) {
   plan *p = lua_touserdata(L, 1);
   cast_state_new(L, p->S, &p->options, &p->target);
+  p->target->lineage = cast_lineage_ref(p->lineage);
   cast_package_give(L, p->S, p->target);
   if (p->init != NULL) start_init(L, p);
   return lua_gettop(L) - 1;
 }
 
-/* The session will not be had: it closes. */
+/* Nobody will have the session: it closes. */
 static void abandon(lua_State *L, plan *p) {
-  cast_state_close(p->target, &p->S->session);
+  if (p->target != NULL) cast_state_close(p->target, &p->S->session);
   if (p->init != NULL && !cast_msg_empty(&p->init->msg))
     cast_pack_undo(p->S->packer, L, &p->init->msg);
 }
@@ -315,16 +318,18 @@ int cast_lib_session(lua_State *L) {
   cast_state *S = cast_state_here(L);
   plan p = {.S = S};
   cast_ltask *t;
-  int status;
+  int init, status;
   lua_settop(L, 1);
   read_options(L, &p.options);
-  if (!lua_isnil(L, -1))
-    p.init = cast_message_new(L, S, lua_gettop(L), 1, CAST_PACK_SEND);
+  init = lua_gettop(L);
   t = cast_enter(L, S, OS_FOREVER);
+  p.lineage = cast_lineage_push(L, S, t);
+  if (!lua_isnil(L, init))
+    p.init = cast_message_new(L, S, init, 1, CAST_PACK_SEND);
   lua_pushcfunction(L, build);
   lua_pushlightuserdata(L, &p);
   status = lua_pcall(L, 1, LUA_MULTRET, 0);
-  if (p.target != NULL && status != LUA_OK) abandon(L, &p);
+  if (status != LUA_OK) abandon(L, &p);
   if (p.target != NULL) cast_session_release(&p.target->session, &S->session);
   if (status != LUA_OK) return lua_error(L);
   if (p.init == NULL) return 1;

@@ -4,6 +4,7 @@
 #include "../mem.h"
 #include "argument.h"
 #include "handle.h"
+#include "lineage.h"
 #include "state.h"
 
 cast_ltask *cast_ltask_check(lua_State *L, int i) {
@@ -253,6 +254,16 @@ static void withdraw(cast_state *S, cast_ltask *t) {
     cast_coroutine_put(S, cast_co(t), true);
 }
 
+/* Sessions that the new task makes count as the caller's own (lineage.c). */
+static void inherit(lua_State *L, cast_state *S, cast_ltask *t) {
+  cast_task *core = S->session.current;
+  cast_ltask *me = core != NULL ? cast_ltask_of(core) : NULL;
+  if (CAST_LIKELY(me == NULL || !cast_lineage_differs(me))) return;
+  if (cast_lineage_spawn(L, S, me, t)) return;
+  withdraw(S, t);
+  cast_raise_memory(L);
+}
+
 int cast_lib_spawn(lua_State *L) {
   cast_state *S = cast_state_here(L);
   int n = lua_gettop(L), rc;
@@ -270,6 +281,7 @@ int cast_lib_spawn(lua_State *L) {
     }
     lua_xmove(L, t->co, n);
   }
+  inherit(L, S, t);
   rc = cast_task_start(&t->core, &S->session);
   if (rc != 0) {
     withdraw(S, t);

@@ -23,6 +23,7 @@
 
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "lineage.h"
 #include "state.h"
 
 /* The table that a load keeps alive: the coroutine of its call of require, the
@@ -36,6 +37,7 @@ struct cast_load {
   int depth;             /* calls in L, from the bottom up to that one */
   lua_CFunction require; /* the function that was called */
   int anchor;            /* of the table, see above */
+  cast_lineage *lineage; /* of what is made meanwhile; one reference, or NULL */
   cast_event ended;
   uint32_t holds; /* tasks that wait for it; one more until it has ended */
   bool circular;  /* it was part of a circle of waits */
@@ -190,8 +192,13 @@ cast_load *cast_load_begin(
   return l;
 }
 
+static void free_load(cast_load *l) {
+  cast_lineage_drop(l->lineage);
+  cast_free(l);
+}
+
 static void release(cast_load *l) {
-  if (--l->holds == 0) cast_free(l);
+  if (--l->holds == 0) free_load(l);
 }
 
 /* Ends the one that *link points to. */
@@ -265,8 +272,17 @@ void cast_load_fini(cast_state *S) {
   while (S->loads != NULL) {
     cast_load *l = S->loads;
     S->loads = l->next;
-    cast_free(l);
+    free_load(l);
   }
+}
+
+cast_lineage **cast_load_lineage(
+  cast_state *S, const cast_ltask *t, const char **name) {
+  cast_load *l = S->loads;
+  while (l != NULL && l->task != t) l = l->next;
+  if (l == NULL) return NULL;
+  *name = l->name;
+  return &l->lineage;
 }
 
 /* -- waiting -------------------------------------------------------------- */

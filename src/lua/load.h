@@ -27,6 +27,11 @@ void cast_load_leave(cast_state *S, cast_ltask *t);
 /* A wait of t in L begins, and has ended. These do not allocate. */
 void cast_load_park(lua_State *L, cast_state *S, cast_ltask *t);
 void cast_load_resume(lua_State *L, cast_state *S, cast_ltask *t);
+/* Where the lineage is kept of what t makes while it loads a module, and that
+   module's name; NULL: t loads none. A reference that is put there is dropped
+   with the load. */
+struct cast_lineage **cast_load_lineage(
+  cast_state *S, const cast_ltask *t, const char **name);
 /* t is about to meet a cancellation or a deadline: loads that this ends may be
    tried again. */
 void cast_load_stop(cast_ltask *t);

@@ -57,6 +57,7 @@ typedef struct cast_extra {
   uint32_t room;                /* allocated */
   struct cast_failure *failure; /* of a failed task; fixed at its end */
   struct cast_guard *guards;    /* it is in, the innermost first */
+  struct cast_lineage *lineage; /* of the sessions that it makes, or NULL */
   uint64_t limit_ns;            /* the deadline of the call that waits */
   uint64_t met_ns;              /* cancelled: since when that counts; 0 */
   uint64_t looked_ns;           /* and since when it computes nevertheless */

@@ -15,6 +15,7 @@
 #include "builtin.h"
 #include "embed.h"
 #include "library.h"
+#include "lineage.h"
 #include "load.h"
 #include "packer.h"
 #include "require.h"
@@ -74,6 +75,7 @@ static void free_state(cast_state *S) {
   cast_free(S->random);
   cast_starting_fini(S);
   cast_load_fini(S);
+  cast_lineage_drop(S->lineage);
   cast_free(S->host);
   cast_free(S);
   if (root != NULL) cast_session_drop(&root->session);

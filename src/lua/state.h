@@ -63,14 +63,15 @@ struct cast_state {
      began. Atomic for the monitor, which looks whether it has changed. */
   _Atomic(lua_State *) main_thread;
   _Atomic(lua_Hook) hook;
-  cast_coroutine aux;      /* what finishes the next wait: deliver.c */
-  cast_rebuild *rebuild;   /* one that is free, or NULL */
-  cast_startup **startups; /* of tasks that have not begun: starting.c */
-  cast_startup *filling;   /* what takes new ones, or NULL */
-  cast_startup *drained;   /* these are empty */
-  cast_rebuild *rebuilds;  /* the innermost of each task first */
-  struct cast_load *loads; /* modules that tasks are loading: load.c */
-  cast_coroutine *idle;    /* finished coroutines, to be used again */
+  cast_coroutine aux;           /* what finishes the next wait: deliver.c */
+  cast_rebuild *rebuild;        /* one that is free, or NULL */
+  cast_startup **startups;      /* of tasks that have not begun: starting.c */
+  cast_startup *filling;        /* what takes new ones, or NULL */
+  cast_startup *drained;        /* these are empty */
+  cast_rebuild *rebuilds;       /* the innermost of each task first */
+  struct cast_load *loads;      /* modules that tasks are loading: load.c */
+  struct cast_lineage *lineage; /* (i) one reference, or NULL */
+  cast_coroutine *idle;         /* finished coroutines, to be used again */
   uint32_t nidle;
   uint32_t idle_room;
   uint32_t startups_room;

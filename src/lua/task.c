@@ -6,6 +6,7 @@
 #include "../mem.h"
 #include "deliver.h"
 #include "handle.h"
+#include "lineage.h"
 #include "load.h"
 
 /* -- life of the object --------------------------------------------------- */
@@ -31,6 +32,7 @@ static void ltask_release(cast_object *o, cast_object **more) {
   for (uint32_t i = 0; i < x->ncases; i++)
     cast_msg_drop_later(&x->cases[i].waiter.msg, more);
   x->ncases = 0;
+  cast_lineage_drop_later(x->lineage, more);
   if (x->failure != NULL) cast_failure_release(x->failure, more);
 }
 

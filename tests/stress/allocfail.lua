@@ -335,6 +335,7 @@ local function load_twice()
   function package.preload.slow()
     c.yield()
     c.sleep(0.0001)
+    c.run(function() c.session():close() end)
     return {}
   end
   local a, b = c.spawn(require, "slow"), c.spawn(require, "slow")
