@@ -98,6 +98,15 @@ bool cast_hook_struck(cast_state *S, lua_State *L) {
 
 /* -- pokes ---------------------------------------------------------------- */
 
+/* A function whose hook has yielded is marked: when it goes on, its next event
+   is taken for the one that yielded, and no hook called. The mark would stay
+   if there were no hook by then, and cost a hook of the user's its first event.
+   So this one is there. */
+static void after_yield(lua_State *L, lua_Debug *ar) {
+  CAST_UNUSED(ar);
+  cast_hook_clear(L);
+}
+
 /* Does somebody wait for this thread, and can the task let go of it here? */
 static bool can_give_way(lua_State *L, cast_state *S) {
   cast_worker *w = CAST_LUAJIT ? NULL : S->session.runner->worker;
@@ -145,6 +154,7 @@ void cast_hook(lua_State *L, lua_Debug *ar) {
     let_main_go(L, S, t);
   } else if (can_give_way(L, S)) {
     S->preempted = true;
+    if (lua_gethook(L) == NULL) lua_sethook(L, after_yield, LUA_MASKCOUNT, 1);
     lua_yield(L, 0);
   }
 }
@@ -160,12 +170,14 @@ void cast_hook_poke(cast_session *s) { CAST_UNUSED(s); }
 void cast_hook_poke(cast_session *s) {
   cast_state *S = cast_state_of(s);
   lua_State *L = atomic_load_explicit(&S->running, memory_order_relaxed);
+  lua_Hook hook;
   if (L == NULL || s->current == NULL) return;
   atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
   if (S->host != NULL && s->current == &S->main->core) return;
   /* A debugger's or profiler's hook goes before a fair share; the pool makes
      up for it with another thread. */
-  if (lua_gethook(L) != NULL && !cast_stop_wanted(S)) return;
+  hook = lua_gethook(L);
+  if (hook != NULL && hook != after_yield && !cast_stop_wanted(S)) return;
   /* The hook that raises what the task's wait has ended with has not been
      called yet. It looks after the next poke itself. */
   if (cast_deliver_raises(L)) return;
