@@ -8,8 +8,8 @@
 
 # In the order of running, which is that of worth for the time, with the
 # seconds that each takes on two cores from scratch (for --budget).
-checks='lint:10 format:20 warnings:240 models:200 tsan:350 asan:350 shrink:320
-ubsan:320 inject:250 allocfail:400 tidy:120 fuzz:90 valgrind:900 mutants:180
+checks='lint:10 format:20 warnings:280 models:200 tsan:350 asan:350 shrink:380
+ubsan:320 inject:250 allocfail:470 tidy:120 fuzz:90 valgrind:900 mutants:180
 packages:260 portable:260 qemu:900 bigendian:120 bare:900'
 
 check_main() {
