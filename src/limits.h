@@ -26,6 +26,7 @@
 #define CAST_TIMER_LANES 3u    /* heaps of timers, fired in turn */
 #define CAST_TIMER_ROUND 2u    /* timers fired in one round */
 #define CAST_CLOSE_ROUND 1u    /* waiters woken when `after` closes */
+#define CAST_PEEK 0            /* are Lua's tables looked into (peek.h)? */
 #else
 #define CAST_RUNQ_SIZE 256u
 #define CAST_SLICE_TASKS 128u
@@ -46,6 +47,7 @@
 #define CAST_TIMER_LANES 17u
 #define CAST_TIMER_ROUND 64u
 #define CAST_CLOSE_ROUND 64u
+#define CAST_PEEK 1
 #endif
 
 #define CAST_PERIOD_NS 100000u /* the shortest of a ticker */

@@ -37,13 +37,13 @@ cd "${1:-$(dirname -- "$0")/..}" || exit 2
 # an interface lies below what implements it.
 layers='
   casting base limits list
-  os/os os/*
+  os/os os/* once
   lock mem.h big region slab mem.c log object heap block msg runq
   context core sched timer types session wait event task slice
   chan.h chan_inline chan.c select worker deadlock monitor host foreign runtime
   lua/compat lua/builtin lua/argument.h lua/misuse.h lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
-  lua/pack.h lua/packer lua/words lua/scalar
-  lua/fixed lua/factory lua/code lua/names lua/strings lua/moved lua/encoder lua/closure
+  lua/peek lua/stock lua/pack.h lua/packer lua/words lua/scalar
+  lua/fixed lua/factory lua/code lua/names lua/classes lua/resolve lua/strings lua/moved lua/encoder lua/closure
   lua/tree lua/encode
   lua/pack.c
   lua/lib lua/library.h lua/require.h lua/ltask lua/load.h lua/lineage.h lua/state lua/handle.c lua/*

@@ -31,9 +31,6 @@ static bool is_library(lua_State *L) {
 
 static bool put_library(cast_encoder *e, const void *key) {
   lua_State *L = e->L;
-  if (cast_names_find(e->p, L, cast_encoder_table(e)))
-    return cast_encoder_name(e, key);
-  if (!cast_encoder_scan(e)) return false;
   if (cast_names_search(e->p, L, cast_encoder_table(e)))
     return cast_encoder_name(e, key);
   return cast_encoder_refuse(e, "C function", "no loaded module has it");
@@ -90,12 +87,7 @@ bool cast_closure_put(cast_encoder *e) {
   const void *key = lua_topointer(L, -1);
   cast_seen_entry *seen = cast_seen_find(&e->seen, key);
   if (seen != NULL) return cast_encoder_back(e, seen);
-  /* A table with functions may be a module that is not known yet. */
-  if (cast_encoder_top(e)->kind == CAST_FRAME_TABLE && !cast_encoder_scan(e))
-    return false;
   if (is_library(L)) return put_library(e, key);
-  if (e->p->rescued && cast_names_find(e->p, L, cast_encoder_table(e)))
-    return cast_encoder_name(e, key);
   if (e->names_first &&
       cast_names_search_modules(e->p, L, cast_encoder_table(e)))
     return cast_encoder_name(e, key);
@@ -107,7 +99,7 @@ bool cast_closure_put(cast_encoder *e) {
   uint32_t nups = count_upvalues(L);
   bool pure = !has_environment(e) && is_pure(e, nups);
   bool later = !pure && e->depth >= e->list.limit;
-  if (e->anchor_all) cast_encoder_anchor(e);
+  if (e->careful) cast_encoder_anchor(e);
   uint32_t entry =
     cast_encoder_add(e, key, pure ? CAST_SEEN_DONE : CAST_SEEN_OPEN);
   uint32_t tag = e->size;

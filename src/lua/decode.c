@@ -253,7 +253,8 @@ static bool get_name(decoder *d, unsigned flags) {
   if ((flags & WIRE_MOVED) != 0) return get_moved(d, flags);
   memcpy(&size, take(d, sizeof size), sizeof size);
   const char *name = (const char *)take(d, size);
-  if (!cast_names_resolve(d->p, d->L, name, size)) {
+  int type = (flags & WIRE_NAMED) != 0 ? LUA_TTABLE : LUA_TFUNCTION;
+  if (!cast_names_resolve(d->p, d->L, name, size, type)) {
     cast_names_describe(d->L, name, size);
     lua_insert(d->L, -2);
     fail(d);

@@ -10,11 +10,13 @@
    Nothing but __save calls Lua code here: tables are read raw. But memory is
    asked for, so finalizers may run, and any call may raise: see encoder.h.
 
-   Modules loaded since the last message are noticed at the first function in
-   a table, or object with a metatable, and if there are any, the message is
-   begun anew: one of them may have been copied before. In the same way a
+   Whether a table is a metatable in a module, which goes by name, is asked at
+   its first key that begins with "__". If it is one, and that was not noted,
+   the message begins anew: part of the table is written. In the same way a
    message begins anew at its first __save, to keep all objects alive from
    then on: Lua code might drop one, and another be made at the same address.
+   From then on it does not begin anew for a name either, or a __save would be
+   called again: names are looked for before a table is written.
 
    A frame's counters, i and n:
      list      values written, and how many there are: those of the message
@@ -79,13 +81,10 @@ static bool put_saved(cast_encoder *e, const void *key) {
   lua_State *L = e->L;
   lua_replace(L, -2);
   lua_insert(L, -2);
-  if (!e->anchor_all) {
-    e->anchor_all = true;
+  if (!e->careful) {
+    e->careful = true;
     e->again = e->seq > 0;
-  }
-  if (!cast_encoder_scan(e)) {
-    lua_pop(L, 1);
-    return false;
+    if (e->again) return false;
   }
   const char *kind = luaL_typename(L, -1);
   if (e->saves == CAST_SAVE_DEPTH)
@@ -96,6 +95,7 @@ static bool put_saved(cast_encoder *e, const void *key) {
   if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) fail_save(e, kind);
   lua_pushboolean(L, 0); /* a place for the list */
   lua_insert(L, at);
+  cast_encoder_rescan(e);
   uint32_t n = (uint32_t)(lua_gettop(L) - at);
   if (n == 0 || !(lua_isfunction(L, at + 1) || lua_istable(L, at + 1)))
     cast_encoder_fail(e, kind, "its __save returned no constructor");
@@ -114,6 +114,48 @@ static bool put_saved(cast_encoder *e, const void *key) {
 
 /* -- tables --------------------------------------------------------------- */
 
+/* Is the table on top, which has one, a metatable in a module? Then pushes its
+   name. */
+static bool is_class(cast_encoder *e) {
+  return cast_names_class(e->p, e->L, cast_encoder_table(e), &e->prepared);
+}
+
+/* Does the table on top go by name? Then pushes that. Metatables that are not
+   noted are only looked for where `careful`. */
+static bool has_name(cast_encoder *e, const void *key, bool careful) {
+  if (cast_names_maybe(e->p, key) &&
+      cast_names_find(e->p, e->L, cast_encoder_table(e)))
+    return true;
+  return careful && cast_names_special(e->L, cast_encoder_table(e)) &&
+         is_class(e);
+}
+
+/* The table of the frame has such a key. False: the message begins anew. */
+static bool check_class(cast_encoder *e, cast_frame *f) {
+  if (f->unnamed) return true;
+  f->unnamed = true;
+  lua_pushvalue(e->L, f->at);
+  bool is = is_class(e);
+  lua_settop(e->L, lua_gettop(e->L) - (is ? 2 : 1));
+  if (!is) return true;
+  e->careful = true;
+  e->again = true;
+  return false;
+}
+
+/* On the stack: table, metatable, __save. */
+static bool put_saved_table(cast_encoder *e, const void *key) {
+  lua_State *L = e->L;
+  lua_pushvalue(L, -3);
+  if (e->careful || !has_name(e, key, true)) {
+    lua_pop(L, 1);
+    return put_saved(e, key);
+  }
+  lua_replace(L, -4);
+  lua_pop(L, 2);
+  return cast_encoder_name(e, key);
+}
+
 static bool put_table(cast_encoder *e) {
   lua_State *L = e->L;
   const void *key = lua_topointer(L, -1);
@@ -125,19 +167,13 @@ static bool put_table(cast_encoder *e) {
     lua_pop(L, 1);
     return true;
   }
-  if (cast_names_maybe(e->p, key) &&
-      cast_names_find(e->p, L, cast_encoder_table(e)))
-    return cast_encoder_name(e, key);
-  /* An upvalue may be a module of nothing but data. */
-  if (cast_encoder_top(e)->kind == CAST_FRAME_CODE && !e->scanned &&
-      !cast_names_looked(L, cast_encoder_table(e)) && !cast_encoder_scan(e))
-    return false;
+  if (has_name(e, key, e->careful)) return cast_encoder_name(e, key);
   bool has_meta = lua_getmetatable(L, -1);
   if (has_meta) {
-    if (has_save(e)) return put_saved(e, key);
+    if (has_save(e)) return put_saved_table(e, key);
     lua_pop(L, 1);
   }
-  if (e->anchor_all) cast_encoder_anchor(e);
+  if (e->careful) cast_encoder_anchor(e);
   uint32_t entry = cast_encoder_add(e, key, CAST_SEEN_OPEN);
   bool later = e->depth >= e->list.limit;
   unsigned char *at = cast_encoder_room(e, 9);
@@ -154,6 +190,7 @@ static bool put_table(cast_encoder *e) {
   f->counts = counts;
   f->tag = counts - 1;
   f->has_meta = has_meta;
+  f->unnamed = e->careful;
   lua_pushnil(L);
   return false;
 }
@@ -169,6 +206,9 @@ static bool in_sequence(cast_encoder *e, cast_frame *f) {
 
 /* Writes the key of the pair on the stack; leaves it. */
 static bool put_key(cast_encoder *e, cast_frame *f) {
+  if (lua_type(e->L, f->at + 1) == LUA_TSTRING &&
+      cast_scalar_special(e->L, f->at + 1) && !check_class(e, f))
+    return false;
   if (CAST_LIKELY(write_scalar(e, f->at + 1))) return true;
   f->step = CAST_STEP_KEY;
   lua_pushvalue(e->L, f->at + 1);
@@ -197,27 +237,13 @@ static void check_metatable(
   cast_encoder_register(e, entry);
 }
 
-/* Sees to it that a metatable that has a name is noted. */
-static bool seek_name(cast_encoder *e, const void *key) {
-  lua_State *L = e->L;
-  if (cast_seen_find(&e->seen, key) != NULL || key == e->p->globals)
-    return true;
-  if (!(cast_names_maybe(e->p, key) &&
-        cast_names_find(e->p, L, cast_encoder_table(e)))) {
-    if (!cast_encoder_scan(e)) return false;
-    if (!cast_names_search_once(e->p, L, cast_encoder_table(e))) return true;
-  }
-  lua_pop(L, 1);
-  return true;
-}
-
 static bool put_metatable(cast_encoder *e, cast_frame *f) {
   lua_getmetatable(e->L, f->at);
   const void *key = lua_topointer(e->L, -1);
   f->step = CAST_STEP_META;
   e->bytes[f->tag] |= WIRE_META;
   e->tree = false;
-  if (!seek_name(e, key) || !cast_encode_value(e)) return false;
+  if (!cast_encode_value(e)) return false;
   check_metatable(e, f, key);
   return true;
 }
@@ -263,7 +289,7 @@ static bool step_pairs(cast_encoder *e, cast_frame *f) {
     unsigned char *to = cast_encoder_room(e, 2 * WIRE_SHORT), *end;
     f->n++;
     end = cast_scalar_put(L, -2, lua_type(L, -2), to);
-    if (CAST_UNLIKELY(end == NULL)) {
+    if (CAST_UNLIKELY(end == NULL || wire_is_special(to))) {
       if (!put_key(e, f) || !cast_encode_value(e)) return false;
       continue;
     }
@@ -389,6 +415,7 @@ static bool open_work(cast_encoder *e) {
   f->value = w.value;
   f->levels = w.levels;
   f->hint = w.hint;
+  f->unnamed = e->careful;
   e->seen.entries[w.entry].state = CAST_SEEN_OPEN;
   cast_encoder_byte(e, WIRE_BODY);
   cast_encoder_u32(e, e->seen.entries[w.entry].seq);
@@ -472,6 +499,7 @@ static bool encode(cast_encoder *e, int first, int n, const char *what,
   int base, cast_msg *out) {
   e->what = what != NULL ? what : "argument";
   e->number = base + 1;
+  cast_encoder_scan(e);
   do {
     cast_encoder_reset(e);
     lua_settop(e->L, e->base + CAST_AT_ANCHORS);

@@ -117,7 +117,8 @@ cast_encoder *cast_encoder_take(cast_packer *p, lua_State *L) {
   e->base = base;
   e->busy = true;
   e->scanned = false;
-  e->anchor_all = false;
+  e->prepared = false;
+  e->careful = false;
   e->names_first = false;
   e->refused = NULL;
   return e;
@@ -352,7 +353,6 @@ static bool rescue(cast_encoder *e) {
       roll_back(e, k);
       lua_replace(L, at + 1);
       lua_settop(L, at + 1);
-      e->p->rescued = true;
       cast_encoder_name(e, lua_topointer(L, at));
       return true;
     }
@@ -408,14 +408,16 @@ bool cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint) {
   return true;
 }
 
-bool cast_encoder_scan(cast_encoder *e) {
-  if (!e->scanned) {
-    e->scanned = true;
-    if (cast_names_refresh(e->p, e->L, cast_encoder_table(e)) && e->seq > 0)
-      e->again = true;
-  }
-  if (e->again) lua_pop(e->L, 1);
-  return !e->again;
+void cast_encoder_scan(cast_encoder *e) {
+  if (e->scanned) return;
+  cast_names_refresh(e->p, e->L, cast_encoder_table(e));
+  e->scanned = true;
+}
+
+void cast_encoder_rescan(cast_encoder *e) {
+  e->scanned = false;
+  e->prepared = false;
+  cast_encoder_scan(e);
 }
 
 bool cast_encoder_name(cast_encoder *e, const void *key) {
@@ -426,7 +428,7 @@ bool cast_encoder_name(cast_encoder *e, const void *key) {
   cast_encoder_add(e, key, CAST_SEEN_DONE);
   e->tree = false;
   unsigned char *at = cast_encoder_room(e, 3 + narrow);
-  *at = WIRE_NAME;
+  *at = lua_istable(e->L, -2) ? WIRE_NAME | WIRE_NAMED : WIRE_NAME;
   at = wire_put(at + 1, &narrow, sizeof narrow);
   e->size = (uint32_t)(wire_put(at, name, size) - e->bytes);
   lua_pop(e->L, 2);

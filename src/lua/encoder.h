@@ -53,6 +53,7 @@ typedef struct cast_frame {
   unsigned char kind; /* CAST_FRAME_* */
   unsigned char step; /* CAST_STEP_* */
   bool has_meta;      /* table */
+  bool unnamed;       /* table: known not to be a metatable in a module */
   bool loose;         /* it leads to an object that is not complete */
   int at;             /* stack index of the object */
   uint32_t i, n;      /* what is written of it; see encode.c */
@@ -88,8 +89,10 @@ typedef struct cast_encoder {
   lua_State *L;
   bool busy;
   bool scanned;     /* package.loaded was looked at for this message */
+  bool prepared;    /* see cast_names_class */
   bool again;       /* begin anew: what was written may be wrong */
-  bool anchor_all;  /* a __save runs: keep all objects alive */
+  bool careful;     /* it began anew: names are looked for first, and all
+                       objects are kept alive, for a __save may run */
   bool names_first; /* functions of modules go by name */
   bool tree;        /* only scalars, strings, and tables without flags */
   bool moves;       /* there is userdata in it whose content moves */
@@ -172,9 +175,10 @@ bool cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint);
 /* The name on top, for the object below it. */
 bool cast_encoder_name(cast_encoder *e, const void *key);
 
-/* Looks for modules loaded since the last message, once for this one. False
-   if it has to begin anew; then the value on top is popped. */
-bool cast_encoder_scan(cast_encoder *e);
+/* Looks for new modules, once for this message. */
+void cast_encoder_scan(cast_encoder *e);
+/* Lua code has run: modules may be other ones, and have other members. */
+void cast_encoder_rescan(cast_encoder *e);
 
 /* Rooms: for more bytes, for one more element. They raise. */
 void cast_encoder_grow(cast_encoder *e, uint32_t more);

@@ -111,7 +111,8 @@ bool cast_moved_push(cast_packer *p, lua_State *L, cast_moved *b) {
   const char *module = b->how->module;
   cast_packer_stack(L, LUA_MINSTACK);
   if (module != NULL) {
-    if (!cast_names_resolve(p, L, module, strlen(module))) return false;
+    size_t size = strlen(module);
+    if (!cast_names_resolve(p, L, module, size, LUA_TNONE)) return false;
     lua_pop(L, 1);
   }
   lua_pushcfunction(L, b->how->make);

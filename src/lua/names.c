@@ -1,13 +1,20 @@
 /* names.c - names of modules and of what is in them.
    SPDX-License-Identifier: MIT
 
-   A weak table maps objects to their names. Modules, and the classes in them
-   (tables with an __index), are put there by a look at package.loaded, which
-   the encoder asks for once in each message with such things in its tables.
-   Other members (C functions, metatables of another kind) are searched for
-   when they are first sent, metatables only so often (CAST_NAMES_MISSES). A
-   name found is looked at again before each use: package.loaded may have
-   changed.
+   What goes by name is a matter of the state as it is now, and not of what was
+   sent before: a table in package.loaded; a C function there, or in such a
+   table or a table in it; and a metatable in such a table or a table in it
+   (a table is taken for one if it has a key that begins with "__"). In the
+   standard libraries and among the globals only functions count: the tables
+   there are modules too, or the program's own.
+
+   A weak table maps objects to their names. All modules are in it, and it is
+   made anew when package.loaded has other tables than it had (fingerprint).
+   Nobody tells of that, so they are looked at for each message of tables: see
+   peek.h. Other objects are searched for in all modules, and their names are
+   noted when they are found. Such a name is looked at before each use. That
+   something has no name is not noted: the next line of the program may give it
+   one.
 
    package.loaded is only ever read. To be told of new modules by a searcher
    of our own, or by a wrapped require, was rejected: programs replace these,
@@ -15,104 +22,60 @@
 
    Among several names of one object the one that holds in most states is
    taken; see rank_of. Members that are not fields of a module or of a table
-   in a module are not found.
+   in a module are not found. Metatables: see classes.c.
+
+   While tables of the program's are walked through nothing is allocated: a
+   finalizer might change them.
 
    Owner: the state's packer. Names are strings, keys separated by '\0'. */
 #include "names.h"
 
+#include "stock.h"
+
 /* -- which name is best --------------------------------------------------- */
 
-/* The base library. Other functions among the globals are the program's, and
-   may be missing elsewhere. */
-static const char *const base_names[] = {"assert", "collectgarbage", "dofile",
-  "error", "getmetatable", "ipairs", "load", "loadfile", "next", "pairs",
-  "pcall", "print", "rawequal", "rawget", "rawset", "require", "select",
-  "setmetatable", "tonumber", "tostring", "type", "xpcall",
-#if CAST_LUA < 502
-  "gcinfo", "getfenv", "loadstring", "module", "newproxy", "setfenv", "unpack",
-#else
-  "rawlen", "warn",
-#endif
-  NULL};
-static const char *const library_names[] = {"string", "table", "math", "io",
-  "os", "coroutine", "debug", "utf8", "bit32", "bit", "jit", "ffi", "package",
-  NULL};
-
-static bool is_among(const char *s, const char *const *names) {
-  for (; *names != NULL; names++)
-    if (strcmp(s, *names) == 0) return true;
-  return false;
-}
-
-/* Smaller is better. Programs add to the standard libraries what is elsewhere
-   in this version (table.unpack in 5.1), but not what is in no version. */
-enum { RANK_BASE, RANK_LIBRARY, RANK_MODULE, RANK_INNER, RANK_GLOBAL };
+/* Smaller is better. What a program has put among the globals, or into the
+   standard libraries, may be missing elsewhere. */
+enum { RANK_STOCK, RANK_MODULE, RANK_INNER, RANK_ADDED };
 
 static int rank_of(const char *module, const char *key, int depth) {
-  if (strcmp(module, "_G") == 0)
-    return depth == 1 && is_among(key, base_names) ? RANK_BASE : RANK_GLOBAL;
   if (depth > 1) return RANK_INNER;
-  return is_among(module, library_names) ? RANK_LIBRARY : RANK_MODULE;
+  if (!cast_stock_library(module)) return RANK_MODULE;
+  return cast_stock_member(module, key) ? RANK_STOCK : RANK_ADDED;
 }
 
-/* A search: what for, and the best name until now. */
-typedef struct search {
-  lua_State *L;
-  cast_packer *p;
-  int t;
-  int target; /* stack index; 0: notes every class instead */
-  int best;   /* stack index of the name, or of nil */
-  int best_rank;
-  bool standard; /* the module is a standard library or the globals */
-  int depth;     /* keys in path */
-  int path[3];   /* stack indices of module and keys */
-} search;
-
-static void push_name(const search *s) {
-  lua_pushvalue(s->L, s->path[0]);
-  for (int i = 1; i <= s->depth; i++) {
-    lua_pushlstring(s->L, "\0", 1);
-    lua_pushvalue(s->L, s->path[i]);
-  }
-  lua_concat(s->L, 2 * s->depth + 1);
+/* Can the value at idx be part of a name, its size added to *size? */
+static bool is_key(lua_State *L, int idx, size_t *size) {
+  size_t more;
+  if (lua_type(L, idx) != LUA_TSTRING) return false;
+  const char *key = lua_tolstring(L, idx, &more);
+  *size += more;
+  return *size <= CAST_NAME_MAX && memchr(key, '\0', more) == NULL;
 }
 
-/* Whether the name on top is a better one than `best`, of equal rank. Any
-   fixed order will do: that of lua_next changes from run to run. */
-static bool is_better(const search *s) {
-  size_t size, best_size;
-  const char *name = lua_tolstring(s->L, -1, &size);
-  const char *best = lua_tolstring(s->L, s->best, &best_size);
-  if (size != best_size) return size < best_size;
-  return memcmp(name, best, size) < 0;
-}
-
-static int current_rank(const search *s) {
-  const char *key = "";
-  if (s->depth > 0) key = lua_tostring(s->L, s->path[s->depth]);
-  return rank_of(lua_tostring(s->L, s->path[0]), key, s->depth);
-}
-
-/* The target was met at path. */
-static void met(search *s) {
-  int rank = current_rank(s);
-  if (!lua_isnil(s->L, s->best) && rank > s->best_rank) return;
-  push_name(s);
-  if (lua_rawlen(s->L, -1) <= CAST_NAME_MAX &&
-      (lua_isnil(s->L, s->best) || rank < s->best_rank || is_better(s))) {
-    lua_replace(s->L, s->best);
-    s->best_rank = rank;
-    return;
-  }
-  lua_pop(s->L, 1);
+/* Shorter ones first; beyond that any fixed order will do: that of lua_next
+   changes from run to run. */
+static int compare_keys(lua_State *L, int a, int b) {
+  size_t asize, bsize;
+  const char *akey = lua_tolstring(L, a, &asize);
+  const char *bkey = lua_tolstring(L, b, &bsize);
+  if (asize != bsize) return asize < bsize ? -1 : 1;
+  return memcmp(akey, bkey, asize);
 }
 
 /* -- notes ---------------------------------------------------------------- */
 
-static void mark(cast_packer *p, const void *table) {
-  uint64_t h = (uint64_t)(uintptr_t)table * UINT64_C(0x9e3779b97f4a7c15);
-  uint32_t bit = (uint32_t)(h >> 40) % CAST_NAMES_BITS;
-  p->named[bit / 64] |= UINT64_C(1) << (bit % 64);
+static void mark(uint64_t *bits, const void *table) {
+  uint32_t bit = cast_names_bit(table);
+  bits[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
+
+static void push_new_weak(lua_State *L) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
 }
 
 /* Pushes a weak table of the packer, made on first use. */
@@ -120,389 +83,340 @@ static void push_weak(lua_State *L, int t, int slot) {
   cast_packer_get(L, t, slot);
   if (lua_istable(L, -1)) return;
   lua_pop(L, 1);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  push_new_weak(L);
   lua_pushvalue(L, -1);
   lua_rawseti(L, t, slot);
 }
 
-/* Notes the name on top for the object at idx; pops it. */
-static void note(cast_packer *p, lua_State *L, int t, int idx) {
-  push_weak(L, t, CAST_SLOT_NAMES);
+/* Notes the name on top for the object at idx, in that slot; pops it. */
+static void note(cast_packer *p, lua_State *L, int t, int slot, int idx) {
+  push_weak(L, t, slot);
   lua_pushvalue(L, idx);
   lua_pushvalue(L, -3);
   lua_rawset(L, -3);
-  if (lua_istable(L, idx)) mark(p, lua_topointer(L, idx));
+  if (lua_istable(L, idx)) mark(p->named, lua_topointer(L, idx));
   lua_pop(L, 2);
-}
-
-/* Whether the table on top has a raw __index: it is used as a metatable. */
-static bool is_class(const search *s) {
-  cast_packer_get(s->L, s->t, CAST_SLOT_INDEX);
-  lua_rawget(s->L, -2);
-  bool has = !lua_isnil(s->L, -1);
-  lua_pop(s->L, 1);
-  return has;
-}
-
-static bool is_module_name(lua_State *L, int idx) {
-  size_t size;
-  const char *name = lua_tolstring(L, idx, &size);
-  return name != NULL && memchr(name, '\0', size) == NULL;
-}
-
-/* Notes the table on top under path, unless it has a better name. */
-static void note_class(search *s) {
-  lua_State *L = s->L;
-  int object = lua_gettop(L);
-  push_weak(L, s->t, CAST_SLOT_NAMES);
-  lua_pushvalue(L, object);
-  lua_rawget(L, -2);
-  s->best = lua_gettop(L);
-  push_name(s);
-  bool better =
-    lua_isnil(L, s->best) || (!is_module_name(L, s->best) && is_better(s));
-  if (better && lua_rawlen(L, -1) <= CAST_NAME_MAX) note(s->p, L, s->t, object);
-  lua_settop(L, object);
-}
-
-/* -- walks ---------------------------------------------------------------- */
-
-static void visit_members(search *s, int table);
-
-/* The member on top of the stack, under a string key. Tables in a standard
-   library and among the globals do not count: these are modules too, or the
-   program's own. */
-static void visit(search *s) {
-  int object = lua_gettop(s->L);
-  bool is_table = lua_istable(s->L, object);
-  if (is_table && s->standard) return;
-  if (s->target == 0) {
-    if (is_table && is_class(s)) note_class(s);
-  } else if (lua_rawequal(s->L, object, s->target)) {
-    met(s);
-  }
-  if (is_table && s->depth == 1 && !lua_rawequal(s->L, object, s->path[0] + 1))
-    visit_members(s, object);
-}
-
-/* Looks at the fields of the table at that index. */
-static void visit_members(search *s, int table) {
-  lua_State *L = s->L;
-  uint32_t left = s->standard ? UINT32_MAX : CAST_NAMES_MEMBERS;
-  s->depth++;
-  lua_pushnil(L);
-  while (left-- > 0 && lua_next(L, table)) {
-    s->path[s->depth] = lua_gettop(L) - 1;
-    if (lua_type(L, -2) == LUA_TSTRING) visit(s);
-    lua_pop(L, 1);
-  }
-  lua_settop(L, s->path[s->depth - 1] + 1);
-  s->depth--;
-}
-
-/* Looks at the module at that index, its name below it. */
-static void visit_module(search *s, int table) {
-  const char *name = lua_tostring(s->L, table - 1);
-  s->standard = strcmp(name, "_G") == 0 || is_among(name, library_names);
-  s->path[0] = table - 1;
-  /* The standard libraries have no classes to note. */
-  if (s->target != 0 || !s->standard) visit_members(s, table);
-}
-
-static bool is_reserved(lua_State *L, int idx) {
-  size_t size;
-  const char *name = lua_tolstring(L, idx, &size);
-  return cast_names_own(name, size);
-}
-
-/* Whether the module at `table`, its name below it, is not known under that
-   name, or another one that still holds and is better. */
-static bool is_new(search *s, int loaded, int names, int table) {
-  lua_State *L = s->L;
-  if (!lua_istable(L, table) || lua_type(L, table - 1) != LUA_TSTRING ||
-      lua_rawlen(L, table - 1) > CAST_NAME_MAX || is_reserved(L, table - 1) ||
-      lua_topointer(L, table) == s->p->globals)
-    return false;
-  lua_pushvalue(L, table);
-  lua_rawget(L, names);
-  s->best = lua_gettop(L);
-  if (!is_module_name(L, -1)) return true;
-  if (lua_rawequal(L, -1, table - 1)) return false;
-  lua_pushvalue(L, -1);
-  lua_rawget(L, loaded);
-  if (!lua_rawequal(L, -1, table)) return true;
-  lua_pushvalue(L, table - 1);
-  return is_better(s);
-}
-
-bool cast_names_refresh(cast_packer *p, lua_State *L, int t) {
-  search s = {.L = L, .p = p, .t = t};
-  bool fresh = false;
-  int top = lua_gettop(L);
-  cast_packer_stack(L, 24);
-  cast_packer_get(L, t, CAST_SLOT_LOADED);
-  push_weak(L, t, CAST_SLOT_NAMES);
-  lua_pushnil(L);
-  while (lua_next(L, top + 1)) {
-    bool is_fresh = is_new(&s, top + 1, top + 2, top + 4);
-    lua_settop(L, top + 4);
-    if (is_fresh) {
-      fresh = true;
-      lua_pushvalue(L, -2);
-      note(p, L, t, top + 4);
-      visit_module(&s, top + 4);
-    }
-    lua_settop(L, top + 3);
-  }
-  lua_settop(L, top);
-  if (fresh) {
-    lua_pushboolean(L, 0);
-    lua_rawseti(L, t, CAST_SLOT_UNNAMED);
-    lua_pushboolean(L, 0);
-    lua_rawseti(L, t, CAST_SLOT_LOOKED);
-    p->missed = 0;
-  }
-  return fresh;
-}
-
-/* Leaves the best name of the object on top, or nil, above it. */
-static int find_best(cast_packer *p, lua_State *L, int t) {
-  search s = {.L = L, .p = p, .t = t};
-  int top = lua_gettop(L);
-  cast_packer_stack(L, 24);
-  s.target = top;
-  lua_pushnil(L);
-  s.best = top + 1;
-  cast_packer_get(L, t, CAST_SLOT_LOADED);
-  lua_pushnil(L);
-  while (lua_next(L, top + 2)) {
-    if (lua_istable(L, -1) && lua_type(L, -2) == LUA_TSTRING &&
-        !is_reserved(L, -2)) {
-      s.path[0] = top + 3;
-      if (lua_rawequal(L, -1, top)) met(&s);
-      visit_module(&s, top + 4);
-    }
-    lua_settop(L, top + 3);
-  }
-  lua_settop(L, top + 1);
-  return s.best_rank;
-}
-
-/* The name on top, unless it is nil, is noted for the object below it. */
-static bool note_best(cast_packer *p, lua_State *L, int t, bool good) {
-  if (!good || lua_isnil(L, -1)) {
-    lua_pop(L, 1);
-    return false;
-  }
-  lua_pushvalue(L, -1);
-  note(p, L, t, lua_gettop(L) - 2);
-  return true;
-}
-
-bool cast_names_search(cast_packer *p, lua_State *L, int t) {
-  find_best(p, L, t);
-  return note_best(p, L, t, true);
-}
-
-bool cast_names_search_modules(cast_packer *p, lua_State *L, int t) {
-  int rank = find_best(p, L, t);
-  return note_best(p, L, t, rank == RANK_MODULE || rank == RANK_INNER);
-}
-
-bool cast_names_looked(lua_State *L, int t) {
-  int top = lua_gettop(L);
-  push_weak(L, t, CAST_SLOT_LOOKED);
-  lua_pushvalue(L, top);
-  lua_rawget(L, -2);
-  bool looked = lua_toboolean(L, -1);
-  if (!looked) {
-    lua_pushvalue(L, top);
-    lua_pushboolean(L, 1);
-    lua_rawset(L, top + 1);
-  }
-  lua_settop(L, top);
-  return looked;
-}
-
-bool cast_names_search_once(cast_packer *p, lua_State *L, int t) {
-  int top = lua_gettop(L);
-  if (p->missed == CAST_NAMES_MISSES) return false;
-  push_weak(L, t, CAST_SLOT_UNNAMED);
-  lua_pushvalue(L, top);
-  lua_rawget(L, -2);
-  bool unnamed = lua_toboolean(L, -1);
-  lua_settop(L, top);
-  if (unnamed) return false;
-  if (cast_names_search(p, L, t)) return true;
-  p->missed++;
-  push_weak(L, t, CAST_SLOT_UNNAMED);
-  lua_pushvalue(L, top);
-  lua_pushboolean(L, 1);
-  lua_rawset(L, -3);
-  lua_settop(L, top);
-  return false;
 }
 
 void cast_names_give(cast_packer *p, lua_State *L, int idx) {
   cast_packer_stack(L, 8);
   cast_packer_table(p, L);
   lua_insert(L, -2);
-  note(p, L, lua_gettop(L) - 1, idx);
+  note(p, L, lua_gettop(L) - 1, CAST_SLOT_GIVEN, idx);
   lua_pop(L, 1);
 }
 
-/* -- from names to objects ------------------------------------------------ */
+/* -- modules -------------------------------------------------------------- */
 
-/* The first key of name, and the rest (NULL: none). */
-static size_t split(const char *name, size_t size, const char **rest) {
-  const char *end = memchr(name, '\0', size);
-  *rest = end != NULL ? end + 1 : NULL;
-  return end != NULL ? (size_t)(end - name) : size;
-}
-
-static size_t size_after(const char *name, size_t size, const char *rest) {
-  return size - (size_t)(rest - name);
-}
-
-/* Pushes the module, or nil if it is not loaded. */
-static void push_loaded(
-  cast_packer *p, lua_State *L, int t, const char *name, size_t size) {
-  if (cast_names_own(name, size)) {
-    if (p->module == NULL || !p->module(L, name, size)) lua_pushnil(L);
-    return;
+/* A number that is another one when the tables in package.loaded are. */
+static uint64_t fingerprint(const cast_packer *p, lua_State *L, int t) {
+  uint64_t sum = 1;
+  const void *module;
+  cast_peek k;
+  if (cast_peek_open(&k, p->peek, p->modules)) {
+    while ((module = cast_peek_next(&k)) != NULL)
+      sum += cast_names_mix(module, NULL);
+    return sum;
   }
-  if (size == 2 && memcmp(name, "_G", 2) == 0) {
-    cast_packer_get(L, t, CAST_SLOT_GLOBALS);
-    return;
-  }
+  cast_packer_stack(L, 3);
   cast_packer_get(L, t, CAST_SLOT_LOADED);
-  lua_pushlstring(L, name, size);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+    if (lua_istable(L, -1)) sum += cast_names_mix(lua_topointer(L, -1), NULL);
+  lua_pop(L, 1);
+  return sum;
+}
+
+/* Is the pair on top a module, other than the globals? */
+static bool is_module(const cast_packer *p, lua_State *L) {
+  size_t size = 0;
+  return lua_istable(L, -1) && lua_topointer(L, -1) != p->globals &&
+         is_key(L, -2, &size) && !cast_names_own(lua_tostring(L, -2), size);
+}
+
+/* Pushes a list of the modules' names and tables by turns, and returns how
+   many entries it has; marks the tables, with or without a name. More modules
+   than there is room for have been loaded meanwhile: these are left out. */
+static int push_modules(cast_packer *p, lua_State *L, int t, uint64_t *bits) {
+  int n = 0, room = 0, loaded, list;
+  cast_packer_get(L, t, CAST_SLOT_LOADED);
+  loaded = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, loaded); lua_pop(L, 1)) room += 2;
+  lua_createtable(L, room, 0);
+  list = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, loaded); lua_pop(L, 1)) {
+    if (lua_istable(L, -1)) mark(bits, lua_topointer(L, -1));
+    if (n + 2 > room || !is_module(p, L)) continue;
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, list, ++n);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, list, ++n);
+  }
+  lua_replace(L, loaded);
+  return n;
+}
+
+/* Notes the name on top, unless it has a better one, in `names` for the module
+   at idx; pops it. */
+static void note_module(lua_State *L, int names, int idx) {
+  int name = lua_gettop(L);
+  lua_pushvalue(L, idx);
+  lua_rawget(L, names);
+  bool better = lua_isnil(L, -1);
+  if (!better) {
+    bool is = cast_stock_library(lua_tostring(L, name));
+    bool was = cast_stock_library(lua_tostring(L, -1));
+    better = is != was ? is : compare_keys(L, name, name + 1) < 0;
+  }
+  if (better) {
+    lua_pushvalue(L, idx);
+    lua_pushvalue(L, name);
+    lua_rawset(L, names);
+  }
+  lua_settop(L, name - 1);
+}
+
+/* What was given stays. */
+static void mark_given(uint64_t *bits, lua_State *L, int t) {
+  cast_packer_get(L, t, CAST_SLOT_GIVEN);
+  if (lua_istable(L, -1)) {
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+      if (lua_istable(L, -2)) mark(bits, lua_topointer(L, -2));
+  }
+  lua_pop(L, 1);
+}
+
+/* Notes the modules, and forgets all else. */
+static void note_modules(cast_packer *p, lua_State *L, int t) {
+  uint64_t bits[CAST_NAMES_BITS / 64] = {0};
+  int top = lua_gettop(L), n;
+  push_new_weak(L);
+  n = push_modules(p, L, t, bits);
+  for (int i = 2; i <= n; i += 2) {
+    lua_rawgeti(L, top + 2, i);
+    lua_rawgeti(L, top + 2, i - 1);
+    note_module(L, top + 1, top + 3);
+    lua_pop(L, 1);
+  }
+  mark_given(bits, L, t);
+  if (p->own != NULL) mark(bits, p->own);
+  lua_settop(L, top + 1);
+  lua_rawseti(L, t, CAST_SLOT_NAMES);
+  memcpy(p->named, bits, sizeof bits);
+}
+
+/* A finalizer may load a module meanwhile; not for ever. */
+static void rebuild(cast_packer *p, lua_State *L, int t) {
+  uint64_t sum;
+  int tries = 0;
+  cast_packer_stack(L, 16);
+  p->loads = 0; /* should this raise an error */
+  do {
+    sum = fingerprint(p, L, t);
+    note_modules(p, L, t);
+  } while (fingerprint(p, L, t) != sum && ++tries < 10);
+  p->loads = sum;
+}
+
+void cast_names_refresh(cast_packer *p, lua_State *L, int t) {
+  if (CAST_UNLIKELY(fingerprint(p, L, t) != p->loads)) rebuild(p, L, t);
+}
+
+/* -- search --------------------------------------------------------------- */
+
+#define PATH 3 /* a module and two keys */
+
+/* A search for the place of an object. */
+typedef struct search {
+  lua_State *L;
+  int target;     /* its stack index */
+  int path[PATH]; /* stack indices of the module's name and the keys */
+  int depth;      /* how many keys */
+  int best;       /* stack index of the best path: PATH slots */
+  int best_depth; /* -1: none was found */
+  int best_rank;
+  size_t best_size;
+} search;
+
+/* Is this path better than the best one, which is of the same rank? */
+static bool is_better(const search *s, size_t size) {
+  if (size != s->best_size) return size < s->best_size;
+  if (s->depth != s->best_depth) return s->depth < s->best_depth;
+  for (int i = 0; i <= s->depth; i++) {
+    int order = compare_keys(s->L, s->path[i], s->best + i);
+    if (order != 0) return order < 0;
+  }
+  return false;
+}
+
+/* The target was met at path. */
+static void met(search *s) {
+  lua_State *L = s->L;
+  const char *key = "";
+  size_t size = (size_t)s->depth; /* what separates them */
+  for (int i = 0; i <= s->depth; i++)
+    if (!is_key(L, s->path[i], &size)) return;
+  if (s->depth > 0) key = lua_tostring(L, s->path[s->depth]);
+  int rank = rank_of(lua_tostring(L, s->path[0]), key, s->depth);
+  if (s->best_depth >= 0 &&
+      (rank > s->best_rank || (rank == s->best_rank && !is_better(s, size))))
+    return;
+  for (int i = 0; i <= s->depth; i++) {
+    lua_pushvalue(L, s->path[i]);
+    lua_replace(L, s->best + i);
+  }
+  s->best_depth = s->depth;
+  s->best_rank = rank;
+  s->best_size = size;
+}
+
+/* Looks at the fields of the table at that index, and of the tables in it if
+   `deeper`. */
+static void search_fields(search *s, int table, bool deeper) {
+  lua_State *L = s->L;
+  s->depth++;
+  for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+    int value = lua_gettop(L);
+    if (lua_type(L, value - 1) != LUA_TSTRING) continue;
+    s->path[s->depth] = value - 1;
+    if (lua_rawequal(L, value, s->target)) met(s);
+    if (deeper && lua_istable(L, value) && !lua_rawequal(L, value, table))
+      search_fields(s, value, false);
+  }
+  s->depth--;
+}
+
+/* Looks at the module on top, its name below it. */
+static void search_module(search *s, bool standard) {
+  int module = lua_gettop(s->L);
+  size_t size = 0;
+  if (!is_key(s->L, module - 1, &size)) return;
+  const char *name = lua_tostring(s->L, module - 1);
+  bool is_library = cast_stock_library(name);
+  if ((is_library && !standard) || cast_names_own(name, size)) return;
+  s->path[0] = module - 1;
+  if (lua_rawequal(s->L, module, s->target)) met(s);
+  if (lua_istable(s->L, module)) search_fields(s, module, !is_library);
+}
+
+/* Leaves PATH slots with the best path to the object on top above it. */
+static search search_all(lua_State *L, int t, bool standard) {
+  search s = {.L = L, .target = lua_gettop(L), .best_depth = -1};
+  cast_packer_stack(L, 24);
+  lua_settop(L, s.target + PATH);
+  s.best = s.target + 1;
+  lua_pushliteral(L, "casting");
+  cast_packer_get(L, t, CAST_SLOT_OWN);
+  search_module(&s, standard);
+  cast_packer_get(L, t, CAST_SLOT_LOADED);
+  int loaded = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, loaded); lua_pop(L, 1))
+    search_module(&s, standard);
+  lua_settop(L, s.target + PATH);
+  return s;
+}
+
+/* Replaces the best path by its name, which is noted, or by nothing. */
+static bool take_name(cast_packer *p, lua_State *L, int t, const search *s) {
+  lua_settop(L, s->best + s->best_depth);
+  if (s->best_depth < 0) return false;
+  for (int i = 1; i <= s->best_depth; i++) {
+    lua_pushlstring(L, "\0", 1);
+    lua_insert(L, s->best + 2 * i - 1);
+  }
+  lua_concat(L, 2 * s->best_depth + 1);
+  /* Any module would be a better place for it. */
+  if (s->best_rank == RANK_ADDED) return true;
+  lua_pushvalue(L, s->best);
+  note(p, L, t, CAST_SLOT_NAMES, s->target);
+  return true;
+}
+
+bool cast_names_search(cast_packer *p, lua_State *L, int t) {
+  search s;
+  if (cast_names_find(p, L, t)) return true;
+  s = search_all(L, t, true);
+  return take_name(p, L, t, &s);
+}
+
+bool cast_names_search_modules(cast_packer *p, lua_State *L, int t) {
+  search s;
+  if (cast_names_find(p, L, t)) return true;
+  s = search_all(L, t, false);
+  return take_name(p, L, t, &s);
+}
+
+/* Is the table on top in package.loaded? */
+static bool is_loaded(lua_State *L, int t) {
+  int top = lua_gettop(L);
+  bool is = false;
+  cast_packer_get(L, t, CAST_SLOT_LOADED);
+  for (lua_pushnil(L); !is && lua_next(L, top + 1); lua_pop(L, 1))
+    is = lua_rawequal(L, -1, top);
+  lua_settop(L, top);
+  return is;
+}
+
+bool cast_names_special(lua_State *L, int t) {
+  int table = lua_gettop(L);
+  bool is;
+  cast_packer_get(L, t, CAST_SLOT_INDEX); /* which most classes have */
+  lua_rawget(L, table);
+  is = !lua_isnil(L, -1);
+  lua_settop(L, table);
+  lua_pushnil(L);
+  while (!is && lua_next(L, table)) {
+    size_t size;
+    lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING) continue;
+    const char *key = lua_tolstring(L, -1, &size);
+    is = size >= 2 && key[0] == '_' && key[1] == '_';
+  }
+  lua_settop(L, table);
+  return is;
+}
+
+/* Pushes what is noted for the object on top, if that still holds. */
+static bool find_noted(cast_packer *p, lua_State *L, int t, int slot) {
+  int top = lua_gettop(L);
+  size_t size;
+  cast_packer_get(L, t, slot);
+  if (!lua_istable(L, -1)) {
+    lua_pop(L, 1);
+    return false;
+  }
+  lua_pushvalue(L, top);
   lua_rawget(L, -2);
-  lua_remove(L, -2);
+  lua_replace(L, top + 1);
+  const char *name = lua_tolstring(L, -1, &size);
+  bool holds = name != NULL;
+  if (holds && slot != CAST_SLOT_GIVEN) {
+    cast_names_look(p, L, t, name, size);
+    holds = lua_rawequal(L, -1, top);
+    lua_pop(L, 1);
+    if (holds && lua_istable(L, top) && memchr(name, '\0', size) != NULL) {
+      lua_pushvalue(L, top);
+      holds = cast_names_special(L, t);
+      lua_pop(L, 1);
+    }
+  }
+  if (!holds) lua_pop(L, 1);
+  return holds;
 }
 
 bool cast_names_find(cast_packer *p, lua_State *L, int t) {
-  int top = lua_gettop(L);
-  const char *name, *rest;
-  size_t size;
-  cast_packer_stack(L, 8);
-  push_weak(L, t, CAST_SLOT_NAMES);
-  lua_pushvalue(L, top);
-  lua_rawget(L, -2);
-  lua_remove(L, -2);
-  name = lua_tolstring(L, -1, &size);
-  if (name != NULL) {
-    size_t first = split(name, size, &rest);
-    push_loaded(p, L, t, name, first);
-    while (rest != NULL && lua_istable(L, -1)) {
-      size = size_after(name, size, rest);
-      name = rest;
-      lua_pushlstring(L, name, split(name, size, &rest));
-      lua_rawget(L, -2);
-      lua_remove(L, -2);
-    }
-    bool holds = rest == NULL && lua_rawequal(L, -1, top);
-    lua_pop(L, 1);
-    if (holds) return true;
-    lua_pushnil(L); /* forget it */
-    note(p, L, t, top);
+  cast_packer_stack(L, 16);
+  if (p->own != NULL && lua_topointer(L, -1) == p->own) {
+    lua_pushliteral(L, "casting");
+    return true;
   }
-  lua_settop(L, top);
-  return false;
-}
-
-/* Pushes what require returns, or the error's value. */
-static bool push_required(lua_State *L, int t, const char *name, size_t size) {
-  cast_packer_get(L, t, CAST_SLOT_GLOBALS);
-  cast_packer_get(L, t, CAST_SLOT_REQUIRE);
-  lua_rawget(L, -2);
-  lua_remove(L, -2);
-  if (!lua_isfunction(L, -1)) {
-    lua_pop(L, 1);
-    lua_pushliteral(L, "the module is not loaded, and there is no 'require'");
+  if (find_noted(p, L, t, CAST_SLOT_NAMES) ||
+      find_noted(p, L, t, CAST_SLOT_GIVEN))
+    return true;
+  /* A module has changed its name, or a new one the address that another one
+     had: the fingerprint does not tell. */
+  if (!lua_istable(L, -1) || lua_topointer(L, -1) == p->globals ||
+      !is_loaded(L, t))
     return false;
-  }
-  lua_pushlstring(L, name, size);
-  return lua_pcall(L, 1, 1, 0) == LUA_OK;
-}
-
-static int get_field(lua_State *L) {
-  lua_gettable(L, 1);
-  return 1;
-}
-
-/* Replaces the table on top by its field, which may come from __index. */
-static bool descend(lua_State *L, const char *key, size_t size) {
-  if (lua_istable(L, -1)) {
-    lua_pushlstring(L, key, size);
-    lua_rawget(L, -2);
-    if (!lua_isnil(L, -1)) {
-      lua_remove(L, -2);
-      return true;
-    }
-    lua_pop(L, 1);
-  }
-  lua_pushcfunction(L, get_field);
-  lua_insert(L, -2);
-  lua_pushlstring(L, key, size);
-  if (lua_pcall(L, 2, 1, 0) != LUA_OK) return false;
-  if (!lua_isnil(L, -1)) return true;
-  lua_pop(L, 1);
-  lua_pushliteral(L, "the module has no such member");
-  return false;
-}
-
-/* Replaces what a name that named a table or a function is not. */
-static bool check_type(lua_State *L) {
-  if (lua_istable(L, -1) || lua_isfunction(L, -1)) return true;
-  lua_pushfstring(L, "it is a %s here", luaL_typename(L, -1));
-  lua_remove(L, -2);
-  return false;
-}
-
-bool cast_names_resolve(
-  cast_packer *p, lua_State *L, const char *name, size_t size) {
-  const char *rest;
-  cast_packer_stack(L, 8);
-  cast_packer_table(p, L);
-  int t = lua_gettop(L);
-  size_t first = split(name, size, &rest);
-  push_loaded(p, L, t, name, first);
-  /* While 5.1 loads a module, package.loaded has a mark in its place. */
-  bool ok = lua_istable(L, -1);
-  if (!ok) {
-    lua_pop(L, 1);
-    ok = p->module != NULL && p->module(L, name, first);
-    if (!ok) ok = push_required(L, t, name, first);
-  }
-  while (ok && rest != NULL) {
-    size = size_after(name, size, rest);
-    name = rest;
-    first = split(name, size, &rest);
-    ok = descend(L, name, first);
-  }
-  if (ok) ok = check_type(L);
-  lua_remove(L, t);
-  return ok;
-}
-
-void cast_names_describe(lua_State *L, const char *name, size_t size) {
-  const char *rest;
-  luaL_Buffer b;
-  size_t first = split(name, size, &rest);
-  cast_packer_stack(L, LUA_MINSTACK);
-  luaL_buffinit(L, &b);
-  luaL_addstring(&b, rest == NULL ? "module '" : "'");
-  if (first == 2 && memcmp(name, "_G", 2) == 0 && rest != NULL) {
-    size = size_after(name, size, rest);
-    name = rest;
-  }
-  for (size_t i = 0; i < size; i++)
-    luaL_addchar(&b, name[i] == '\0' ? '.' : name[i]);
-  luaL_addchar(&b, '\'');
-  luaL_pushresult(&b);
+  rebuild(p, L, t);
+  return find_noted(p, L, t, CAST_SLOT_NAMES);
 }

@@ -13,6 +13,7 @@
 #include "../mem.h"
 #include "code.h"
 #include "names.h"
+#include "stock.h"
 #include "strings.h"
 #include "wire.h"
 
@@ -43,6 +44,7 @@ static int packer_gc(lua_State *L) {
   cast_strings_fini(p);
   cast_code_fini(p);
   cast_encoder_close(p);
+  cast_names_fini(p);
   p->texts = drop_array(p->texts);
   p->recent = drop_array(p->recent);
   p->loaded = drop_array(p->loaded);
@@ -68,6 +70,7 @@ static void open_slots(cast_packer *p, lua_State *L, int t) {
     lua_pop(L, 1);
     lua_newtable(L); /* no libraries at all */
   }
+  p->modules = lua_topointer(L, -1);
   lua_rawseti(L, t, CAST_SLOT_LOADED);
   set_string(L, t, CAST_SLOT_SAVE, "__save");
   set_string(L, t, CAST_SLOT_TRANSFER, "__transfer");
@@ -83,6 +86,8 @@ cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner) {
   cast_packer *p = cast_lua_newuserdata(L, sizeof *p);
   memset(p, 0, sizeof *p);
   p->runner = runner;
+  p->peek = cast_peek_learn();
+  cast_stock_learn();
   p->texts = nothing();
   p->recent = nothing();
   p->loaded = nothing();
@@ -104,6 +109,16 @@ cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner) {
 #endif
   lua_settop(L, top);
   return p;
+}
+
+void cast_packer_own(cast_packer *p, lua_State *L) {
+  cast_packer_stack(L, 2);
+  cast_packer_table(p, L);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, CAST_SLOT_OWN);
+  lua_pop(L, 1);
+  p->own = lua_topointer(L, -1);
+  p->loads = 0; /* so that it is noted */
 }
 
 void cast_packer_nomem(lua_State *L) {

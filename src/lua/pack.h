@@ -18,6 +18,9 @@ typedef struct cast_packer cast_packer;
    runs the state, or NULL: messages come from its blocks, and go back there.
    Where nobody is known, `runner` is NULL. */
 cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner);
+/* The module on top is casting: that is its name, whether or not package.loaded
+   has it. Raises. */
+void cast_packer_own(cast_packer *p, lua_State *L);
 
 /* Encodes the n >= 1 values at stack positions first .. first + n - 1 into
    *out (which was empty). Raises a Lua error that names the path, e.g.

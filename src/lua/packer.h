@@ -16,6 +16,8 @@
 #include "../list.h"
 #include "../msg.h"
 #include "pack.h"
+#include "peek.h"
+#include "seen.h"
 
 enum {
   CAST_SLOT_PACKER = 1,
@@ -23,9 +25,9 @@ enum {
   CAST_SLOT_LOADED,  /* package.loaded */
   CAST_SLOT_ENCODER, /* userdata, made on first use */
   CAST_SLOT_ENCODER_META,
+  CAST_SLOT_OWN,      /* the module casting, once it was made */
   CAST_SLOT_NAMES,    /* weak: object -> its name (names.c) */
-  CAST_SLOT_UNNAMED,  /* weak: table -> true, known to have no name */
-  CAST_SLOT_LOOKED,   /* weak: table -> true, an upvalue that is no module */
+  CAST_SLOT_GIVEN,    /* the same, for ever */
   CAST_SLOT_STRINGS,  /* array: strings that are shared bytes too */
   CAST_SLOT_SENTINEL, /* metatable of what tells the end of a GC cycle */
   CAST_SLOT_CODE,     /* weak: function -> userdata with its bytecode */
@@ -51,8 +53,6 @@ enum {
 #define CAST_PACK_KEEP (64u << 10)       /* scratch bytes kept for next time */
 #define CAST_SAVE_DEPTH 64u              /* __save results in each other */
 #define CAST_NAMES_BITS 512u             /* see names.c */
-#define CAST_NAMES_MEMBERS 4096u         /* members looked at in one module */
-#define CAST_NAMES_MISSES 100u /* metatables without a name searched for */
 
 typedef struct cast_text {
   const char *at;    /* the Lua string's bytes: its identity */
@@ -79,6 +79,8 @@ struct cast_packer {
   cast_runner *const *runner; /* who runs the state; NULL: not known */
   bool closed;                /* the state is closing: keep nothing any more */
   const void *globals;
+  const void *modules; /* package.loaded */
+  const void *own;     /* the module casting, or NULL */
   cast_list codes;     /* code.c's userdata */
   cast_list encoders;  /* likewise encoder.c's */
   const void *encoder; /* the one in CAST_SLOT_ENCODER */
@@ -105,8 +107,10 @@ struct cast_packer {
   bool (*module)(lua_State *L, const char *name, size_t size);
   const void *pinned;   /* the latest module's casting_transfer */
   cast_object *packing; /* task whose results are packed next; not owned */
-  uint32_t missed;      /* searches in vain since a module was loaded */
-  bool rescued;         /* functions of modules have gone by name */
+  const cast_peek_layout *peek;
+  uint64_t loads;     /* what package.loaded had when its modules were noted */
+  cast_seen *classes; /* classes.c; NULL: none were asked for */
+  uint64_t gathered;  /* what the modules had then; 0: that is not known */
   uint64_t named[CAST_NAMES_BITS / 64]; /* filter: tables with names */
 };
 

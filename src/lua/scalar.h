@@ -79,6 +79,14 @@ static inline uint32_t cast_scalar_index(lua_State *L, int at, uint32_t next) {
   return (uint32_t)key;
 }
 
+/* Does the string at idx begin with "__"? A table with such a key may be a
+   metatable. */
+static inline bool cast_scalar_special(lua_State *L, int idx) {
+  size_t size;
+  const char *s = lua_tolstring(L, idx, &size);
+  return size >= 2 && s[0] == '_' && s[1] == '_';
+}
+
 /* -- pushing -------------------------------------------------------------- */
 
 /* So many bytes must be left. */

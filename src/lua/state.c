@@ -333,6 +333,7 @@ void cast_module_need(lua_State *L) {
   S->binding->open_module(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
+  cast_packer_own(S->packer, L);
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_insert(L, -2);
   lua_setfield(L, -2, "casting");

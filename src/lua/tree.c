@@ -62,6 +62,17 @@ static CAST_INLINE unsigned char *write_scalar(
   return end;
 }
 
+/* Writes the key at -2. NULL: it is no scalar or string, or one that a
+   metatable may have. */
+static CAST_INLINE unsigned char *write_key(writer *w, unsigned char *to) {
+  int type = lua_type(w->L, -2);
+  to = room(w, to, WIRE_SHORT);
+  unsigned char *end = cast_scalar_put(w->L, -2, type, to);
+  if (CAST_LIKELY(end != NULL)) return wire_is_special(to) ? NULL : end;
+  if (type != LUA_TSTRING || cast_scalar_special(w->L, -2)) return NULL;
+  return write_string(w, -2, to);
+}
+
 /* Writes the value at -1, whose index is `top`. NULL: this is no tree. */
 static CAST_INLINE unsigned char *write_value(
   writer *w, int top, unsigned char *to, unsigned depth) {
@@ -88,12 +99,19 @@ static CAST_INLINE unsigned char *write_array(writer *w, int at, int top,
   return to;
 }
 
+static CAST_NOINLINE bool has_name(writer *w, int at) {
+  lua_pushvalue(w->L, at);
+  bool has = cast_names_find(w->e->p, w->L, cast_encoder_table(w->e));
+  lua_settop(w->L, lua_gettop(w->L) - (has ? 2 : 1));
+  return has;
+}
+
 /* Could this table be part of a tree? Notes that it is. */
 static CAST_INLINE bool is_new(writer *w, int at, unsigned depth) {
   cast_encoder *e = w->e;
   const void *key = lua_topointer(w->L, at);
   if (CAST_UNLIKELY(depth >= CAST_TREE_DEPTH || key == e->p->globals ||
-                    cast_names_maybe(e->p, key) ||
+                    (cast_names_maybe(e->p, key) && has_name(w, at)) ||
                     cast_seen_find(&e->seen, key) != NULL))
     return false;
   if (cast_seen_add(&e->seen, key) == NULL) cast_encoder_nomem(e);
@@ -117,8 +135,7 @@ static unsigned char *write_table(
   if (to == NULL || (more && cast_scalar_index(L, at, narr + 1) != 0))
     return NULL;
   for (; more; more = lua_next(L, at)) {
-    int type = lua_type(L, -2);
-    to = write_scalar(w, -2, type, to);
+    to = write_key(w, to);
     if (CAST_UNLIKELY(to == NULL)) return NULL;
     to = write_value(w, top + 2, to, depth);
     if (CAST_UNLIKELY(to == NULL)) return NULL;
@@ -139,6 +156,7 @@ bool cast_tree_put(cast_encoder *e, int first, int n) {
   writer w = {e, e->L, e->bytes + e->capacity};
   for (int i = 0; i < n && to != NULL; i++) {
     int type = lua_type(e->L, first + i);
+    if (type == LUA_TTABLE) cast_encoder_scan(e);
     to = type == LUA_TTABLE ? write_table(&w, first + i, top, to, 0)
                             : write_scalar(&w, first + i, type, to);
   }

@@ -14,7 +14,7 @@
      object  := TABLE narr:u32 nrec:u32 [content]
               | CODE nups:u8 [content]           bytecode is a reference
               | SAVE n:u32 constructor arg*(n-1) tail* CALL
-              | NAME size:u16 bytes
+              | NAME size:u16 bytes              NAMED: of a table
               | NAME+MOVED                       its box is a reference
      outcome := OUTCOME                  how a task, the next reference, ended:
                                          not from encode.c, see monitor.c
@@ -83,6 +83,7 @@ enum { /* low bits of an object's tag, and the flags of a BODY */
   WIRE_LATER = 2,
   WIRE_META = 4,  /* table: a metatable ends the content */
   WIRE_MOVED = 2, /* name: none, but userdata whose content moves */
+  WIRE_NAMED = 4, /* name: of a table; else of a function */
   WIRE_PURE = 4,  /* function: no upvalue but the globals, no content */
   WIRE_ENV = 8    /* function: an environment that is not the globals */
 };
@@ -117,6 +118,13 @@ static inline unsigned char *wire_put_short(
 
 static inline unsigned char *wire_put_u32(unsigned char *at, uint32_t v) {
   return wire_put(at, &v, sizeof v);
+}
+
+/* Is what was written at `at`, room for WIRE_SHORT bytes, a short string that
+   begins with "__"? */
+static inline bool wire_is_special(const unsigned char *at) {
+  return (*at & 0xe0) == WIRE_STR && *at >= WIRE_STR + 2 && at[1] == '_' &&
+         at[2] == '_';
 }
 
 /* Is it the tag of a value that needs nothing but its bytes? */
