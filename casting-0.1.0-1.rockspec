@@ -28,6 +28,7 @@ build = {
         "src/context.c",
         "src/core.c",
         "src/deadlock.c",
+        "src/errand.c",
         "src/event.c",
         "src/foreign.c",
         "src/heap.c",

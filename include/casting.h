@@ -86,8 +86,9 @@ CASTING_API const char *casting_word(int outcome);
 /* realloc and free in one: size 0 frees (and returns NULL). Any thread. */
 typedef void *(*casting_alloc)(void *ud, void *ptr, size_t size);
 /* A line about something that nobody else learns of, such as the failure of a
-   task that nobody joins; `text` has no newline at its end. Any thread, one
-   call at a time; it must not call casting. */
+   task that nobody joins; `text` has no newline at its end. In a thread of
+   casting's own, which does nothing else, so it may block; one call at a time.
+   It must not call casting. */
 typedef void (*casting_log)(void *ud, const char *text, size_t size);
 
 /* All zero but `size` means: as usual. */
@@ -109,9 +110,9 @@ typedef struct casting_options {
 CASTING_API int casting_start(const casting_options *options);
 /* Gives one casting_start back. The last one cancels what the sessions made by
    C still do, closes them and joins the threads, waiting for at most
-   `seconds`. 0; CASTING_ETIMEOUT: something is stuck in foreign C code; then
-   threads stay, asleep, and their memory. CASTING_EINVAL: not started. Not in
-   a task. */
+   `seconds`. 0; CASTING_ETIMEOUT: something is stuck in foreign C code, `log`
+   included; then threads stay, asleep, and their memory. CASTING_EINVAL: not
+   started. Not in a task. */
 CASTING_API int casting_stop(double seconds);
 
 /* Says that something unknown to casting may yet wake tasks (a thread of yours

@@ -57,6 +57,8 @@
 
 #define CAST_MSG_INLINE 48u        /* message bytes kept without malloc */
 #define CAST_REPORT_TASKS 100      /* tasks described, if not said otherwise */
+#define CAST_SAY_NS 1000000000u    /* for a line to be written, or dropped */
+#define CAST_SAID_MAX 1000u        /* failures that wait for being written */
 #define CAST_BLOCKS_KEPT 262144u   /* of blocks kept by a runner */
 #define CAST_SELECT_MAX 65536u     /* cases in one select */
 #define CAST_VALUES_MAX 1000000    /* values on a Lua stack, at most */

@@ -4,12 +4,18 @@
 
 #include <stdio.h>
 
+#include "limits.h"
 #include "lock.h"
+#include "os/os.h"
+
+#define LINE_MOST 4096u /* longer ones are written in two pieces or more */
 
 static struct {
   cast_lock lock;
-  cast_log_function fn; /* (lock) */
-  void *ud;             /* (lock) */
+  cast_log_function fn;  /* (lock) */
+  void *ud;              /* (lock) */
+  _Atomic uint32_t lost; /* (a) lines, since the last that was said */
+  bool cut;              /* errands' thread: a line has no end yet */
 } out = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 void cast_log_to(cast_log_function fn, void *ud) {
@@ -19,11 +25,53 @@ void cast_log_to(cast_log_function fn, void *ud) {
   cast_lock_drop(&out.lock);
 }
 
-void cast_log(const char *text, size_t size) {
+/* False: there is no such function. */
+static bool tell(const char *text, size_t size) {
+  bool is;
   cast_lock_take(&out.lock);
-  if (out.fn != NULL)
-    out.fn(out.ud, text, size);
-  else
-    (void)fprintf(stderr, "%.*s\n", (int)size, text);
+  is = out.fn != NULL;
+  if (is) out.fn(out.ud, text, size);
   cast_lock_drop(&out.lock);
+  return is;
+}
+
+static bool write_out(const char *text, size_t size, uint64_t since_ns) {
+  size_t n = os_say(text, size, since_ns + CAST_SAY_NS, CAST_SAY_NS);
+  if (n > 0) out.cut = text[n - 1] != '\n';
+  return n == size;
+}
+
+/* In one piece, if it may be, for others write there as well. */
+static bool write_line(const char *text, size_t size, uint64_t since_ns) {
+  char line[LINE_MOST];
+  if (out.cut && !write_out("\n", 1, since_ns)) return false;
+  if (size >= sizeof line)
+    return write_out(text, size, since_ns) && write_out("\n", 1, since_ns);
+  memcpy(line, text, size);
+  line[size] = '\n';
+  return write_out(line, size + 1, since_ns);
+}
+
+static bool say(const char *text, size_t size, uint64_t since_ns) {
+  return tell(text, size) || write_line(text, size, since_ns);
+}
+
+void cast_log_lost(uint32_t n) {
+  /* Relaxed: only a number. */
+  atomic_fetch_add_explicit(&out.lost, n, memory_order_relaxed);
+}
+
+void cast_log(const char *text, size_t size, uint64_t since_ns) {
+  uint32_t lost = atomic_exchange_explicit(&out.lost, 0, memory_order_relaxed);
+  if (lost > 0) {
+    char note[80];
+    int n = snprintf(note, sizeof note,
+      "casting: %u report%s could not be written and %s dropped",
+      (unsigned)lost, lost == 1 ? "" : "s", lost == 1 ? "was" : "were");
+    if (!say(note, (size_t)n, since_ns)) {
+      cast_log_lost(lost + 1);
+      return;
+    }
+  }
+  if (!say(text, size, since_ns)) cast_log_lost(1);
 }

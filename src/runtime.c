@@ -6,6 +6,7 @@
 
 #include "../include/casting.h"
 #include "big.h"
+#include "errand.h"
 #include "monitor.h"
 #include "region.h"
 #include "sched.h"
@@ -80,9 +81,14 @@ void cast_runtime_unref(bool all_closed) {
   }
   if (--runtime.hosts == 0 && !runtime.stuck) {
     drop_names_locked();
+    /* Who writes a report that nobody reads is as stuck as a session. */
+    runtime.stuck = !cast_errands_wait(os_now() + STOP_NS / 2);
+  }
+  if (runtime.hosts == 0 && !runtime.stuck) {
     cast_sched_stop();
     CAST_ALWAYS(cast_workers_join(os_now() + (uint64_t)10 * STOP_NS));
     cast_monitor_stop();
+    (void)cast_errands_stop(os_now() + (uint64_t)10 * STOP_NS);
     cast_sched_fini();
     cast_timers_fini();
     cast_contexts_fini();

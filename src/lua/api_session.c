@@ -100,8 +100,9 @@ static bool close_all(cast_state *root, uint64_t deadline_ns) {
 
 /* One start less; the last one ends the root. */
 static int give_back(double seconds) {
+  uint64_t deadline = cast_api_deadline(seconds);
   cast_state *root = NULL;
-  bool all = true;
+  bool all, said;
   cast_lock_take(&starter.lock);
   CAST_ASSERT(starter.starts > 0);
   if (--starter.starts == 0) {
@@ -112,11 +113,13 @@ static int give_back(double seconds) {
   if (root == NULL) return 0;
   /* Relaxed: what fails from now on is nobody's concern. */
   atomic_store_explicit(&root->ending, true, memory_order_relaxed);
-  all = close_all(root, cast_api_deadline(seconds));
-  cast_failures_flush(root);
+  all = close_all(root, deadline);
+  said = cast_failures_flush(root, deadline);
+  all = all && said;
   cast_session_drop(&root->session); /* its sessions may hold it still */
   cast_runtime_unref(all);
-  cast_log_to(NULL, NULL);
+  /* Else it might wait for a call that does not return. */
+  if (said) cast_log_to(NULL, NULL);
   return all ? 0 : CASTING_ETIMEOUT;
 }
 

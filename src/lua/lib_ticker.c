@@ -14,6 +14,7 @@
       or the taker does; or both, to the same time. */
 #include "../../include/casting.h"
 #include "../chan.h"
+#include "../errand.h"
 #include "../mem.h"
 #include "argument.h"
 #include "pack.h"
@@ -57,7 +58,7 @@ static void tick(cast_timer *t) {
   send_time(c);
   if (cast_chan_len(c) == 0 && !cast_chan_closed(c))
     (void)cast_timer_sooner(t, next_tick(k));
-  cast_unref(&c->object);
+  cast_unref_aside(&c->object);
 }
 
 static void on_taken(cast_chan *c) {
@@ -73,7 +74,7 @@ static void ring(cast_timer *t) {
   if (!cast_chan_closed(c)) send_time(c);
   if (cast_chan_close_part(c, CAST_CLOSE_ROUND))
     (void)cast_timer_sooner(t, os_now());
-  cast_unref(&c->object);
+  cast_unref_aside(&c->object);
 }
 
 static void stop(cast_chan *c, cast_object **more) {

@@ -7,36 +7,48 @@
    goes to the channel of casting.on_error, else to stderr.
    Locks: `failures.lock` (CAST_RANK_LEAF) for the list and the channel.
 
+   What goes to stderr, or to a host's own function, may block, and what goes
+   into a channel takes as long as it is large: so the timer sends an errand,
+   and so does whoever says a failure aloud.
+
    1. f->told belongs to who has set f->said, and to the record's end.
    2. A handle of the task itself, in its error, keeps the record until it is
       said: told goes then, and at once if no timer will see to that. */
 #include <stdio.h>
 
 #include "../../include/casting.h"
+#include "../errand.h"
 #include "../log.h"
 #include "../mem.h"
 #include "state.h"
 #include "wire.h"
 
 #define PATIENCE_NS 1000000000u
+#define FLUSH_NS 500000000u /* for the last ones, when others took all time */
 
 struct cast_failure {
   cast_timer timer;
-  cast_list link;        /* (lock) */
-  cast_ltask *task;      /* (i) whose record this is; no reference */
-  bool said;             /* (lock) */
-  cast_msg told;         /* 1: {error =, traceback =}; empty: the texts */
-  const char *error;     /* (i) into text */
-  const char *traceback; /* (i) into text */
-  char text[];           /* (i) error, traceback */
+  cast_errand errand;       /* whose who says it */
+  uint64_t since_ns;        /* errand: when it was sent */
+  cast_session *session;    /* (i) of the task; held while said aloud */
+  unsigned id;              /* (i) the task's number */
+  _Atomic uint32_t holders; /* (a) the task, the errand that says it aloud */
+  cast_list link;           /* (lock) */
+  cast_ltask *task;         /* (i) whose record this is; no reference */
+  bool said;                /* (lock) */
+  cast_msg told;            /* 1: {error =, traceback =}; empty: the texts */
+  const char *error;        /* (i) into text */
+  const char *traceback;    /* (i) into text */
+  char text[];              /* (i) error, traceback */
 };
 
 static struct {
   cast_lock lock;
-  cast_list all;      /* (lock) */
-  bool ready;         /* (lock) the list is initialised */
-  cast_chan *channel; /* (lock) one reference, or NULL */
-  cast_state *root;   /* (lock) the host that named it: compared only */
+  cast_list all;          /* (lock) */
+  bool ready;             /* (lock) the list is initialised */
+  cast_chan *channel;     /* (lock) one reference, or NULL */
+  cast_state *root;       /* (lock) the host that named it: compared only */
+  _Atomic uint32_t aloud; /* (a) errands that say one aloud */
 } failures = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 const char *cast_failure_traceback(const cast_failure *f) {
@@ -123,7 +135,7 @@ static unsigned char *put_handle(unsigned char *at, const char *key) {
    follows its content may refer to that by number (wire.h, 1 and 3). */
 static bool make_message(cast_failure *f, cast_msg *m) {
   static const char session[] = "session", task[] = "task";
-  cast_session *s = f->task->core.session;
+  cast_session *s = f->session;
   bool alive = cast_ref_alive(&f->task->core.object);
   uint32_t more = alive ? 2 : 1, nrefs = f->told.nrefs;
   uint32_t room = sizeof session + 1 + (alive ? sizeof task + 1 : 0), head;
@@ -166,23 +178,52 @@ static bool say_to(cast_chan *c, cast_failure *f) {
   return rc == 0;
 }
 
-static void say_aloud(const cast_failure *f) {
-  cast_state *S = cast_state_of(f->task->core.session);
+/* The last of its holders frees it. */
+static void let_go(cast_failure *f) {
+  /* PAIR refs: as with objects. */
+  if (atomic_fetch_sub_explicit(&f->holders, 1, memory_order_acq_rel) == 1)
+    cast_free(f);
+}
+
+static void write_aloud(const cast_failure *f) {
   const char *form = "casting: task %u of session '%s' failed: %s";
-  unsigned id = (unsigned)f->task->core.id;
+  const char *name = cast_state_of(f->session)->name;
   char here[512], *text = here;
-  int size = snprintf(here, sizeof here, form, id, S->name, f->traceback);
+  int size = snprintf(here, sizeof here, form, f->id, name, f->traceback);
   if (size >= (int)sizeof here) {
     text = cast_alloc((size_t)size + 1);
     if (text == NULL) { /* cut */
       text = here;
       size = (int)sizeof here - 1;
     } else {
-      (void)snprintf(text, (size_t)size + 1, form, id, S->name, f->traceback);
+      (void)snprintf(text, (size_t)size + 1, form, f->id, name, f->traceback);
     }
   }
-  if (size > 0) cast_log(text, (size_t)size);
+  if (size > 0) cast_log(text, (size_t)size, f->since_ns);
   if (text != here) cast_free(text);
+}
+
+static void on_aloud(cast_errand *e) {
+  cast_failure *f = CAST_CONTAINER(e, cast_failure, errand);
+  write_aloud(f);
+  atomic_fetch_sub_explicit(&failures.aloud, 1, memory_order_relaxed);
+  cast_session_drop(f->session);
+  let_go(f);
+}
+
+static void say_aloud(cast_failure *f) {
+  /* Relaxed: a bound on what waits, no more. */
+  if (atomic_fetch_add_explicit(&failures.aloud, 1, memory_order_relaxed) >=
+      CAST_SAID_MAX) {
+    atomic_fetch_sub_explicit(&failures.aloud, 1, memory_order_relaxed);
+    cast_log_lost(1);
+    return;
+  }
+  /* Relaxed: the caller is a holder. */
+  atomic_fetch_add_explicit(&f->holders, 1, memory_order_relaxed);
+  cast_session_hold(f->session);
+  f->since_ns = os_now();
+  cast_errand_send(&f->errand, on_aloud);
 }
 
 /* Says it, once. No lock is held. What ends with it: see object.h. */
@@ -217,11 +258,15 @@ static bool on_timer(cast_timer *t) {
   return cast_ref_alive(&f->task->core.object); /* else its end says it */
 }
 
-static void after_timer(cast_timer *t) {
-  cast_failure *f = CAST_CONTAINER(t, cast_failure, timer);
+static void on_due(cast_errand *e) {
+  cast_failure *f = CAST_CONTAINER(e, cast_failure, errand);
   cast_ltask *task = f->task;
   say_now(f);
   cast_unref(&task->core.object);
+}
+
+static void after_timer(cast_timer *t) {
+  cast_errand_send(&CAST_CONTAINER(t, cast_failure, timer)->errand, on_due);
 }
 
 /* -- life of a record ----------------------------------------------------- */
@@ -236,6 +281,10 @@ cast_failure *cast_failure_new(
   f->error = f->text;
   f->traceback = f->text + esize;
   f->task = t;
+  f->session = t->core.session;
+  f->id = (unsigned)t->core.id;
+  atomic_init(&f->holders, 1);
+  f->timer.lane = cast_timer_lane(f->session->id);
   f->timer.fire = on_timer;
   f->timer.after = after_timer;
   cast_msg_move(&f->told, told);
@@ -263,10 +312,11 @@ void cast_failure_free(cast_failure *f) {
   cast_lock_take(&failures.lock);
   cast_list_remove(&f->link);
   cast_lock_drop(&failures.lock);
-  cast_free(f);
+  let_go(f);
 }
 
-void cast_failures_flush(cast_state *root) {
+bool cast_failures_flush(cast_state *root, uint64_t deadline_ns) {
+  uint64_t least = os_now() + FLUSH_NS, most = os_now() + 2 * CAST_SAY_NS;
   /* Saying takes other locks, so one record at a time; a record cannot go
      meanwhile, since its task is held. */
   for (;;) {
@@ -287,6 +337,8 @@ void cast_failures_flush(cast_state *root) {
     cast_unref(&f->task->core.object);
   }
   cast_failures_to(NULL, root);
+  if (deadline_ns < least) deadline_ns = least;
+  return cast_errands_wait(deadline_ns < most ? deadline_ns : most);
 }
 
 void cast_failures_to(cast_chan *c, cast_state *root) {

@@ -234,8 +234,7 @@ static bool await_children(cast_state *root, uint64_t deadline_ns) {
   return all;
 }
 
-static bool unwind(cast_state *S, lua_State *L) {
-  uint64_t deadline = os_now() + GRACE_NS;
+static bool unwind(cast_state *S, lua_State *L, uint64_t deadline) {
   bool all;
   cast_hook_note(S, L);
   S->host->pollable = false;
@@ -250,6 +249,7 @@ static bool unwind(cast_state *S, lua_State *L) {
 /* The host's state is being closed: everything is cancelled, unwound, joined.
    Called by the first finalizer of ours that lua_close runs. */
 void cast_state_end(lua_State *L) {
+  uint64_t deadline = os_now() + GRACE_NS;
   cast_state **box, *S;
   bool all;
   cast_state_box(L);
@@ -266,14 +266,14 @@ void cast_state_end(lua_State *L) {
     *box = NULL;
     return;
   }
-  all = unwind(S, L);
+  all = unwind(S, L, deadline);
   S->closing = true;
   cast_guard_leave(S->main);
   cast_rebuild_drop(S, NULL, NULL);
   cast_host_unwatch(S->host); /* the timer looks at the Lua state */
   if (S->host->finding != NULL) cast_unref(S->host->finding);
   S->host->finding = NULL;
-  cast_failures_flush(S);
+  all = cast_failures_flush(S, deadline) && all;
   cast_handles_release(L);
   *box = NULL;
   /* Should a task be stuck, its memory stays, and the session with it. */

@@ -548,8 +548,9 @@ const char *cast_failure_error(const cast_failure *f);
    with it is put on the list (object.h). Then the record can be freed. */
 void cast_failure_release(cast_failure *f, cast_object **more);
 void cast_failure_free(cast_failure *f);
-/* At the end of a host: whatever of its sessions was not reported yet. */
-void cast_failures_flush(cast_state *root);
+/* At the end of a host: what of its sessions was not reported yet. Waits until
+   the deadline, or a moment longer: was all of it said, or dropped? */
+bool cast_failures_flush(cast_state *root, uint64_t deadline_ns);
 /* Where failures of the process go: a channel (its reference is taken over),
    until the host that said so ends; NULL: stderr, if `root` had chosen. */
 void cast_failures_to(cast_chan *c, cast_state *root);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "../../include/casting.h"
+#include "../errand.h"
 #include "../log.h"
 #include "../mem.h"
 #include "../monitor.h"
@@ -39,6 +40,8 @@ struct survey {
   cast_timer timer;      /* of one that nobody waits for: it says what came */
   bool aloud;            /* (i) such a one; the timer has a reference */
   _Atomic uint32_t said; /* (a) 1: it has, or is about to */
+  cast_errand errand;    /* that says it */
+  uint64_t since_ns;     /* errand: when it was sent */
   uint32_t nparts;
   part parts[];
 };
@@ -194,13 +197,19 @@ static bool say_first(survey *v) {
   return atomic_exchange_explicit(&v->said, 1, memory_order_relaxed) == 0;
 }
 
-static void say(survey *v) {
+static void on_say(cast_errand *e) {
+  survey *v = CAST_CONTAINER(e, survey, errand);
   char buffer[BUSY_SIZE];
   for (uint32_t i = 0; i < v->nparts; i++) {
     const char *text = text_of(&v->parts[i], buffer);
-    cast_log(text, strlen(text));
+    cast_log(text, strlen(text), v->since_ns);
   }
   cast_unref(&v->object);
+}
+
+static void say(survey *v) {
+  v->since_ns = os_now();
+  cast_errand_send(&v->errand, on_say);
 }
 
 /* Under the timers' lock. */
@@ -312,11 +321,11 @@ static void push_all(lua_State *L, survey *v) {
 
 /* -- when the user asks --------------------------------------------------- */
 
-/* Monitor. */
 static void say_aloud(cast_state *root) {
   survey *v = make(root, CAST_REPORT_TASKS);
   if (v == NULL) return;
   v->aloud = true;
+  v->timer.lane = cast_timer_lane(root->session.id);
   v->timer.fire = on_timer;
   v->timer.after = after_timer;
   cast_ref(&v->object); /* the timer's; without memory for it, it is not set */
@@ -325,13 +334,26 @@ static void say_aloud(cast_state *root) {
   cast_unref(&v->object);
 }
 
-static void answer(void) {
+static cast_errand answering;
+static _Atomic bool answers; /* (a) it is on its way */
+
+static void on_answer(cast_errand *e) {
   cast_session *all[16];
-  uint32_t n = cast_rest_sessions(all, 16);
+  uint32_t n;
+  CAST_UNUSED(e);
+  /* Relaxed: the errands' lock orders what was asked. */
+  atomic_store_explicit(&answers, false, memory_order_relaxed);
+  n = cast_rest_sessions(all, 16);
   for (uint32_t i = 0; i < n; i++) {
     say_aloud(cast_state_of(all[i]));
     cast_session_drop(all[i]);
   }
+}
+
+/* Monitor. */
+static void answer(void) {
+  if (!atomic_exchange_explicit(&answers, true, memory_order_relaxed))
+    cast_errand_send(&answering, on_answer);
 }
 
 void cast_report_when_asked(void) {

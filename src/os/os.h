@@ -156,6 +156,16 @@ void os_pin(const void *address);
    it. OS_ENOMEM if the platform cannot. Nothing takes it back. */
 int os_ask_install(void (*handler)(void));
 
+/* -- the standard error stream */
+
+/* Writes the bytes there, unless that would block until the deadline; once
+   something was written, the rest has `more_ns` from then on, again and again.
+   How many were written; fewer also if nobody reads there any more. (Should
+   another program fill the pipe between a look and the write, it blocks for as
+   long as nobody reads.) */
+size_t os_say(
+  const char *text, size_t size, uint64_t deadline_ns, uint64_t more_ns);
+
 /* -- preemption */
 
 /* Runs `handler` in thread t, asynchronously, as a signal handler does (same

@@ -11,10 +11,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <locale.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -256,6 +259,39 @@ int os_ask_install(void (*handler)(void)) {
   action.sa_flags = SA_RESTART | SA_ONSTACK;
   (void)sigemptyset(&action.sa_mask);
   return sigaction(SIGQUIT, &action, NULL) == 0 ? 0 : OS_ENOMEM;
+}
+
+/* -- the standard error stream */
+
+#define PIECE 4096 /* what a pipe that is ready takes without blocking */
+
+/* Is the descriptor ready to be written to? */
+static bool is_ready(int fd, uint64_t deadline) {
+  for (;;) {
+    struct pollfd p = {fd, POLLOUT, 0};
+    uint64_t now = os_now(), ms = 0;
+    if (deadline > now) ms = (deadline - now + 999999) / 1000000;
+    int n = poll(&p, 1, ms < INT_MAX ? (int)ms : INT_MAX);
+    if (n > 0) return (p.revents & (POLLERR | POLLNVAL)) == 0;
+    if (n == 0 || errno != EINTR) return false;
+  }
+}
+
+size_t os_say(
+  const char *text, size_t size, uint64_t deadline, uint64_t more_ns) {
+  int fd = fileno(stderr);
+  size_t done = 0;
+  while (done < size && is_ready(fd, deadline)) {
+    size_t piece = size - done < PIECE ? size - done : PIECE;
+    ssize_t n = write(fd, text + done, piece);
+    if (n > 0) {
+      done += (size_t)n;
+      deadline = os_now() + more_ns;
+    } else if (n < 0 && errno != EINTR && errno != EAGAIN) {
+      break;
+    }
+  }
+  return done;
 }
 
 /* -- preemption */

@@ -262,7 +262,8 @@ describe("casting.report", function()
   end)
 
   it("wants a number of tasks", function()
-    helper.misuse(function() casting.report(-1) end, "report", "zero or more")
+    helper.misuse(function() casting.report(-1) end, "report",
+      "non-negative")
     helper.misuse(function() casting.report(0 / 0) end, "report")
     helper.misuse(function() casting.report "many" end, "report", "number")
   end)

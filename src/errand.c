@@ -1,0 +1,183 @@
+/* errand.c - the thread that does errands.
+   SPDX-License-Identifier: MIT
+
+   Locks: `errands.lock` (CAST_RANK_LEAF) for the queue and the thread. It is
+   held while the thread is started, so that the thread, which takes it first,
+   finds what belongs to it. */
+#include "errand.h"
+
+#include <stdlib.h>
+
+#include "deadlock.h"
+#include "lock.h"
+#include "os/os.h"
+#include "timer.h"
+
+#define RETRY_NS 100000000u    /* until the thread is started anew */
+#define AT_EXIT_NS 1000000000u /* for what there is to do when exit is called */
+
+static struct {
+  cast_lock lock;
+  cast_errand *first;      /* (lock) */
+  cast_errand *last;       /* (lock) valid while there is a first one */
+  cast_object *ended;      /* (lock) objects that are to end */
+  bool runs;               /* (lock) the thread is about */
+  os_thread thread;        /* (lock) the one that runs, or the last that did */
+  bool to_join;            /* (lock) it is not joined yet */
+  os_thread before;        /* (lock) the one before it, which it joins, ... */
+  bool join_before;        /* (lock) ... if there was one */
+  bool at_exit;            /* (lock) exit waits for what is left */
+  bool late;               /* (lock) who waited has given up; nobody does now */
+  _Atomic uint32_t pauses; /* (a) times that nothing was left: a futex */
+} errands = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
+
+/* -- the thread ----------------------------------------------------------- */
+
+/* One errand, and all objects that are to end. False: there was nothing. */
+static bool do_some(bool is_thread) {
+  cast_object *ended;
+  cast_errand *e;
+  cast_lock_take(&errands.lock);
+  e = errands.first;
+  if (e != NULL) errands.first = e->next;
+  ended = errands.ended;
+  errands.ended = NULL;
+  if (is_thread && e == NULL && ended == NULL)
+    errands.runs = errands.late = false;
+  cast_lock_drop(&errands.lock);
+  if (e == NULL && ended == NULL) return false;
+  if (e != NULL) e->run(e);
+  cast_object_end_all(ended);
+  if (e != NULL) cast_deadlock_unexpect();
+  if (ended != NULL) cast_deadlock_unexpect();
+  return true;
+}
+
+static void thread_main(void *arg) {
+  os_thread before;
+  bool join;
+  CAST_UNUSED(arg);
+  cast_lock_take(&errands.lock);
+  before = errands.before;
+  join = errands.join_before;
+  errands.join_before = false;
+  cast_lock_drop(&errands.lock);
+  if (join) os_thread_join(&before);
+  while (do_some(true)) {}
+  /* Relaxed: who waits takes the lock and looks. */
+  atomic_fetch_add_explicit(&errands.pauses, 1, memory_order_relaxed);
+  os_wake(&errands.pauses, INT32_MAX);
+}
+
+/* True if the thread is about, or not needed. */
+static bool start_locked(void) {
+  os_thread last = errands.thread;
+  if (errands.runs || (errands.first == NULL && errands.ended == NULL))
+    return true;
+  if (os_thread_start(&errands.thread, thread_main, NULL, "casting/err") != 0)
+    return false;
+  errands.before = last;
+  errands.join_before = errands.to_join;
+  errands.to_join = errands.runs = true;
+  return true;
+}
+
+/* -- when it could not be started ----------------------------------------- */
+
+static bool try_again(cast_timer *t) {
+  CAST_UNUSED(t);
+  return true;
+}
+
+static void again(cast_timer *t);
+
+/* Without memory for its timer the next errand brings the next attempt. */
+static cast_timer retry = {.fire = try_again, .after = again, .passive = true};
+
+static void try_start(void) {
+  bool ok;
+  cast_lock_take(&errands.lock);
+  ok = start_locked();
+  cast_lock_drop(&errands.lock);
+  if (!ok) (void)cast_timer_set(&retry, os_now() + RETRY_NS);
+}
+
+static void again(cast_timer *t) {
+  CAST_UNUSED(t);
+  try_start();
+}
+
+/* -- for others ----------------------------------------------------------- */
+
+static void at_exit(void) { (void)cast_errands_wait(os_now() + AT_EXIT_NS); }
+
+/* A program may end by exit, and not close its states. */
+static void heed_exit(void) {
+  bool first;
+  cast_lock_take(&errands.lock);
+  first = !errands.at_exit;
+  errands.at_exit = true;
+  cast_lock_drop(&errands.lock);
+  if (first) (void)atexit(at_exit);
+}
+
+void cast_errand_send(cast_errand *e, void (*run)(cast_errand *e)) {
+  e->next = NULL;
+  e->run = run;
+  heed_exit();
+  cast_deadlock_expect();
+  cast_lock_take(&errands.lock);
+  if (errands.first == NULL)
+    errands.first = e;
+  else
+    errands.last->next = e;
+  errands.last = e;
+  cast_lock_drop(&errands.lock);
+  try_start();
+}
+
+void cast_errand_end(cast_object *o) {
+  bool first;
+  cast_deadlock_expect();
+  cast_lock_take(&errands.lock);
+  first = errands.ended == NULL;
+  o->next = errands.ended;
+  errands.ended = o;
+  cast_lock_drop(&errands.lock);
+  if (!first) cast_deadlock_unexpect(); /* it counts with the others */
+  try_start();
+}
+
+bool cast_errands_wait(uint64_t deadline_ns) {
+  for (;;) {
+    /* Relaxed: read before the look, which the lock orders. */
+    uint32_t seen = atomic_load_explicit(&errands.pauses, memory_order_relaxed);
+    bool ok, idle, late;
+    cast_lock_take(&errands.lock);
+    ok = start_locked();
+    idle = ok && !errands.runs;
+    if (!idle && os_now() >= deadline_ns) errands.late = true;
+    late = errands.late;
+    cast_lock_drop(&errands.lock);
+    if (idle) return true;
+    if (late) return false;
+    if (ok)
+      (void)os_wait(&errands.pauses, seen, deadline_ns);
+    else
+      (void)do_some(false);
+  }
+}
+
+bool cast_errands_stop(uint64_t deadline_ns) {
+  os_thread thread;
+  bool join;
+  if (!cast_errands_wait(deadline_ns)) return false;
+  cast_timer_remove(&retry);
+  cast_lock_take(&errands.lock);
+  thread = errands.thread;
+  join = errands.to_join;
+  errands.to_join = false;
+  cast_lock_drop(&errands.lock);
+  if (join) os_thread_join(&thread);
+  return true;
+}
