@@ -20,6 +20,7 @@
 /* Pushes package, or something else if the program has seen to that. */
 static void push_package(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  if (!lua_istable(L, -1)) return; /* no libraries at all */
   lua_getfield(L, -1, "package");
   lua_remove(L, -2);
 }
@@ -30,7 +31,10 @@ static void push_preload(lua_State *L, int package) {
   CAST_UNUSED(package);
   lua_getfield(L, LUA_REGISTRYINDEX, PRELOAD);
 #else
-  lua_getfield(L, package, "preload");
+  if (lua_istable(L, package))
+    lua_getfield(L, package, "preload");
+  else
+    lua_pushnil(L);
 #endif
 }
 

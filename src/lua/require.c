@@ -173,6 +173,7 @@ static bool find_require(lua_State *L) {
   int top = lua_gettop(L);
   bool is;
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  if (!lua_istable(L, -1)) return false; /* no libraries at all */
   lua_pushglobaltable(L);
   lua_pushliteral(L, "require");
   lua_rawget(L, -2);

@@ -240,6 +240,7 @@ static bool unwind(cast_state *S, lua_State *L, uint64_t deadline) {
   S->host->pollable = false;
   cast_host_return(S->host);
   cast_stop_allow(S);
+  if (S->main->loading) cast_load_leave(S, S->main);
   cast_cancel_close(&S->session);
   all = host_await(S, &S->session.empty, deadline);
   cast_state_close_children(S, &S->session);

@@ -147,3 +147,7 @@ map:cancel()
 map:join()
 assert(count_closing() == 3)
 gate:close()
+
+-- Nothing of all that is left that could run ever again.
+local found, e1 = pcall(function() return (casting.channel():receive()) end)
+assert(not found and tostring(e1):find "deadlock", tostring(e1))

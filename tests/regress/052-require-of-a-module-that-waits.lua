@@ -190,7 +190,8 @@ local function work(v51)
     assert(not ok and e:find(LOOP:format "left", 1, true))
     return "alone"
   end)
-  first, second = casting.spawn(require, "left"), casting.spawn(require, "right")
+  first = casting.spawn(require, "left")
+  second = casting.spawn(require, "right")
   assert(first:await().right == "alone" and second:await() == "alone")
 
   -- A module that waits for the end of who requires it, sooner or later.
@@ -245,7 +246,7 @@ local function work(v51)
   assert(first:await() == "late" and package.loaded.early == "late")
 
   -- A searcher that waits; searchers are the program's own as ever.
-  local searchers = package.searchers or package.loaders
+  local searchers = package.searchers or package.loaders -- luacheck: ignore
   local asked = 0
   package.loaded.searched = nil
   table.insert(searchers, 1, function(name)

@@ -62,6 +62,30 @@ static void side_by_side(void **state) {
   lua_close(a);
 }
 
+/* A host need not have all libraries: in this one there is no require. */
+static void few_libraries(void **state) {
+  CAST_UNUSED(state);
+  lua_State *L = luaL_newstate();
+  CAST_ALWAYS(L != NULL);
+#if LUA_VERSION_NUM >= 502
+  luaL_requiref(L, "_G", luaopen_base, 1);
+#else
+  lua_pushcfunction(L, luaopen_base);
+  lua_pushliteral(L, "");
+  lua_call(L, 1, 0);
+#endif
+  lua_pushcfunction(L, luaopen_casting);
+  lua_call(L, 0, 1);
+  lua_setglobal(L, "casting");
+  run(L, "assert(require == nil)\n"
+         "local s = casting.session()\n"
+         "n = s:spawn('return #require \"string\".rep(\"x\", 5)'):await()\n"
+         "s:close()");
+  lua_getglobal(L, "n");
+  assert_int_equal(lua_tonumber(L, -1), 5);
+  lua_close(L);
+}
+
 /* What a load that failed has left is garbage: it does not end casting when it
    is collected. */
 static void loaded_at_last(void **state) {
@@ -164,6 +188,7 @@ static void left_behind(void **state) {
 int main(void) {
   const struct CMUnitTest list[] = {
     cmocka_unit_test(side_by_side),
+    cmocka_unit_test(few_libraries),
     cmocka_unit_test(loaded_at_last),
     cmocka_unit_test(on_threads),
     cmocka_unit_test(left_behind),
