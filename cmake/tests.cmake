@@ -10,7 +10,7 @@ file(MAKE_DIRECTORY ${results})
 function(casting_test)
   cmake_parse_arguments(T "" "NAME;KIND;TAG;TIMEOUT" "COMMAND" ${ARGN})
   if(NOT T_TIMEOUT)
-    set(T_TIMEOUT 60)
+    set(T_TIMEOUT 300)
   endif()
   math(EXPR timeout "${T_TIMEOUT} * ${CASTING_TIME_FACTOR}")
   set(name ${T_NAME})
@@ -175,14 +175,14 @@ foreach(tag IN LISTS tags)
   foreach(file IN LISTS lua_specs)
     get_filename_component(name ${file} NAME_WE)
     string(REGEX REPLACE "_spec$" "" name ${name})
-    casting_test(NAME lua/${name} KIND tap TAG ${tag} TIMEOUT 90
+    casting_test(NAME lua/${name} KIND tap TAG ${tag} TIMEOUT 600
       COMMAND ${lua} tools/busted.lua -o TAP
       ${CASTING_BUSTED_OPTIONS} tests/lua/${name}_spec.lua)
   endforeach()
   foreach(area regress stress)
     foreach(file IN LISTS lua_${area})
       get_filename_component(name ${file} NAME_WE)
-      casting_test(NAME ${area}/${name} KIND script TAG ${tag} TIMEOUT 120
+      casting_test(NAME ${area}/${name} KIND script TAG ${tag} TIMEOUT 600
         COMMAND ${lua} tests/${area}/${name}.lua)
     endforeach()
   endforeach()

@@ -11,7 +11,7 @@ local _ENV = helper.globals(_ENV) -- luacheck: ignore
 
 local can_close = helper.version > "5.1" or helper.jit -- os.exit(n, true)
 local GRACE = 2 -- seconds that an exit may take, as the manual has it
-local ROOM = 6 -- for starting and for a busy machine
+local ROOM = 28 -- for starting and for a busy machine
 local AT_ONCE = 8 -- children at a time
 
 -- What a task is at: {name, source, what the main state's task does instead}.

@@ -8,11 +8,11 @@ local casting = require "casting"
 
 local helper = {}
 
--- Seconds that nothing takes which works. A slow build (a sanitizer, valgrind)
--- multiplies it by CASTING_TIME_FACTOR.
+-- Seconds that nothing takes which works, be the machine as loaded as it may. A
+-- slow build (a sanitizer, valgrind) multiplies it by CASTING_TIME_FACTOR.
 local slow = tonumber(os.getenv "CASTING_TIME_FACTOR") or 1
 helper.slow = slow
-helper.LONG = 20 * slow
+helper.LONG = 100 * slow
 
 -- "5.1" ... "5.4"; LuaJIT calls itself 5.1.
 helper.version = _VERSION:match "%d+%.%d+"
@@ -122,7 +122,7 @@ function helper.start(source, word, signal, limit)
   helper.spit(script, source)
   helper.spit(out, "")
   local start = ("timeout -k 2 %d sh -c 'echo $$ >%s; exec \"$@\"' sh %s" ..
-    " %s >%s 2>%s </dev/null"):format(math.ceil((limit or 20) * slow), pid,
+    " %s >%s 2>%s </dev/null"):format(math.ceil((limit or 100) * slow), pid,
     helper.command(), script, out, err)
   if word then
     start = ("{ %s & job=$!; while ! grep -q %s %s && kill -0 $job; do" ..
