@@ -583,7 +583,7 @@ describe("casting.after", function()
     session:close()
   end)
 
-  it("wakes all who wait, with one time and the close for the others", function()
+  it("wakes all who wait, one with the time, others by the close", function()
     local ch, ended = casting.after(0.05), casting.channel(math.huge)
     local session, n = casting.session(), 1000
     for i = 1, n do

@@ -109,11 +109,11 @@ describe("by name", function()
     assert.same({"a", "b", "c"}, through(module.servers))
     -- Those among the globals and in the standard libraries are the program's.
     rawset(_G, "names_class", {__index = {}})
-    string.names_class = {__index = {}}
+    rawset(string, "names_class", {__index = {}})
     assert.is_false(named(rawget(_G, "names_class")))
-    assert.is_false(named(string.names_class))
+    assert.is_false(named(rawget(string, "names_class")))
     rawset(_G, "names_class", nil)
-    string.names_class = nil
+    rawset(string, "names_class", nil)
     assert.is_false(named(package.loaded))
   end)
 
@@ -292,7 +292,7 @@ describe("whether something crosses by name", function()
         package.loaded.m = t
         ch:send(t)
         assert(ch:receive() == t, i)
-        package.loaded.m, t = nil, nil
+        package.loaded.m, t = nil, nil -- luacheck: ignore 311
         collectgarbage()
         t = {n = i}
         ch:send(t)
@@ -488,11 +488,11 @@ describe("a name", function()
 
   it("is that of the module where it holds in most states", function()
     local format = string.format
-    string.f = format -- shorter, but nobody else's
+    rawset(string, "f", format) -- shorter, but nobody else's
     load("s", string)
     rawset(_G, "names_format", format)
     local ok, result = there(nil, function() return format("%d", 1) end)
-    string.f = nil
+    rawset(string, "f", nil)
     rawset(_G, "names_format", nil)
     clear()
     assert.same({true, "1"}, {ok, result})

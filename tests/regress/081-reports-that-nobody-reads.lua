@@ -46,6 +46,7 @@ local function test()
   fill()
   local keep = {}
   for i = 1, 3 do keep[i] = failing:spawn(fail) end
+  assert(#keep == 3)
   failing:spawn(fail):status()
   collectgarbage()
   collectgarbage()

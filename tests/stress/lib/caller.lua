@@ -209,8 +209,8 @@ local function maker(random, pool, uses, entries)
       memory = one_of {false, false, 1e6, 1e5, 20000, huge} or nil,
       tasks = one_of {false, 1, 3} or nil,
       cpu = one_of {false, 0.01, huge} or nil,
-     
-      libs = one_of {"all", {"string", "table"}, {}}, init = random(4) == 1 and work() or nil}
+      libs = one_of {"all", {"string", "table"}, {}},
+      init = random(4) == 1 and work() or nil}
   end
   local supervisor_options
   local function child(depth)
