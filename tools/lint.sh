@@ -38,7 +38,7 @@ cd "${1:-$(dirname -- "$0")/..}" || exit 2
 layers='
   casting base limits list
   os/os os/*
-  lock mem.h big region slab mem.c log object heap block msg runq
+  fork lock mem.h big region slab mem.c log object heap block msg runq
   context core sched timer types session wait event task slice
   chan.h chan_inline chan.c select worker deadlock monitor host foreign runtime
   lua/compat lua/builtin lua/argument.h lua/misuse.h lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
@@ -46,7 +46,7 @@ layers='
   lua/fixed lua/factory lua/code lua/names lua/strings lua/moved lua/encoder lua/closure
   lua/tree lua/encode
   lua/pack.c
-  lua/lib lua/library.h lua/require.h lua/ltask lua/load.h lua/state lua/handle.c lua/*
+  lua/lib lua/library.h lua/program.h lua/budget.h lua/require.h lua/ltask lua/load.h lua/state lua/handle.c lua/*
 '
 
 find src include -name '*.[chS]' ! -name embedded.c 2>/dev/null | LC_ALL=C sort |
@@ -167,7 +167,7 @@ function check_line(n, line,    code, i, s, name) {
       file !~ /^src\/os\//)
     bad(n, "long: it holds no size everywhere; use size_t or int64_t")
   if (code ~ /luaL_(arg|opt|check([a-rt-z]|string))/ &&
-      file !~ /lua\/(argument|builtin|starve|coroutine|embed|limited|lib_(math|os|io))\.[ch]$/)
+      file !~ /lua\/(argument|builtin|starve|coroutine|embed|limited|program|lib_(math|os))\.[ch]$/)
     bad(n, "arguments: there is a function for it in lua/argument.h")
   if (code ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
     bad(n, "volatile: use an atomic")

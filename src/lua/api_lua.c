@@ -4,11 +4,13 @@
 #include "../mem.h"
 #include "api.h"
 #include "handle.h"
+#include "program.h"
 
 /* -- states --------------------------------------------------------------- */
 
 cast_state *cast_api_state(lua_State *L) {
   cast_state *S = cast_state_find(L);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   if (S != NULL && S->packer != NULL) return S;
   luaopen_casting(L);
   lua_pop(L, 1);
@@ -23,6 +25,7 @@ static int adopt(lua_State *L) {
 
 int casting_adopt(lua_State *L, casting_session **out) {
   cast_state *S = NULL;
+  if (cast_forked) return CASTING_EFORKED;
   if (!lua_checkstack(L, 3)) return CASTING_ENOMEM;
   if (cast_protect_on(L, adopt, &S) != LUA_OK) {
     lua_pop(L, 1);
@@ -36,7 +39,11 @@ int casting_poll(lua_State *L, double seconds) {
   return cast_state_poll(L, cast_api_state(L), cast_api_deadline(seconds));
 }
 
-int casting_fd(lua_State *L) { return cast_state_fd(L, cast_api_state(L)); }
+int casting_fd(lua_State *L) {
+  cast_state *S = cast_forked ? cast_state_find(L) : cast_api_state(L);
+  if (S == NULL) cast_raise_closed(L);
+  return cast_state_fd(L, S);
+}
 
 /* -- handles -------------------------------------------------------------- */
 
@@ -233,7 +240,19 @@ void casting_waker_unref(casting_waker *w) { cast_unref(&w->object); }
 
 void casting_pin(const void *address) { os_pin(address); }
 
-void casting_wake(casting_waker *w) { cast_event_set(&w->event, NULL); }
+void casting_sigmask(lua_State *L, void *set) {
+  cast_state *S = lua_checkstack(L, 1) ? cast_state_find(L) : NULL;
+  os_signals signals;
+  if (S != NULL)
+    signals = cast_signals_now(S);
+  else
+    os_signals_get(&signals);
+  os_signals_mask(&signals, set);
+}
+
+void casting_wake(casting_waker *w) {
+  if (!cast_forked) cast_event_set(&w->event, NULL);
+}
 
 static int finish_parked(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {

@@ -126,7 +126,7 @@ static int resume_again(lua_State *L) {
 /* Resumes co, which has n arguments on its stack, until it yields of its own
    will or ends. */
 static int go_on(lua_State *L, lua_State *co, int n, bool wrap) {
-  cast_state *S = cast_state_here(L);
+  cast_state *S = cast_state_boxed(L);
   int status, nres;
   for (;;) {
     status = run(L, S, co, n, &nres);

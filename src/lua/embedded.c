@@ -664,6 +664,7 @@ static const char *const handle_lua[] = {
   "function Handle:stop(timeout)\n",
   "  check(self, \"stop\")\n",
   "  check_timeout(timeout, \"stop\")\n",
+  "  if internal.forked() then return true end -- it is the parent's\n",
   "  local start = casting.now()\n",
   "  local which = casting.select {{self.requests, \"stop\"}, self.task:monitor(),\n",
   "    timeout = timeout}\n",

@@ -206,9 +206,11 @@ static int chan_call_ours(lua_State *L) {
 
 /* -- the rest ------------------------------------------------------------- */
 
+/* In the child of a fork nobody is there whom a close would concern. */
 static int chan_close(lua_State *L) {
-  cast_state *S = cast_state_here(L);
-  lua_pushboolean(L, cast_chan_close(check_chan(L, 1), &S->session));
+  cast_chan *c = check_chan(L, 1);
+  lua_pushboolean(
+    L, !cast_forked && cast_chan_close(c, &cast_state_here(L)->session));
   return 1;
 }
 

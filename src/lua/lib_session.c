@@ -3,11 +3,13 @@
 #include "../../include/casting.h"
 #include "../mem.h"
 #include "argument.h"
+#include "budget.h"
 #include "handle.h"
 #include "library.h"
 #include "message.h"
 #include "options.h"
 #include "package.h"
+#include "program.h"
 #include "state.h"
 
 static cast_state *check_session(lua_State *L, int i) {
@@ -54,6 +56,7 @@ static cast_ltask *spawn_in(
   cast_arg_check(L,
     lua_isfunction(L, first) || (n == 1 && cast_message_callable(L, first)),
     first, "function or source text expected");
+  cast_signals_note(S);
   t = cast_ltask_new(L, target, false);
   t->remote = true;
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
@@ -107,9 +110,14 @@ static int session_wait(lua_State *L) {
 }
 
 static int session_close(lua_State *L) {
-  cast_state *S = cast_state_here(L);
+  cast_state *S = cast_state_boxed(L);
   cast_state *target = check_session(L, 1);
+  if (S == NULL) cast_raise_closed(L);
   cast_deadline(L, 2);
+  if (CAST_UNLIKELY(cast_forked)) { /* it is not there */
+    lua_pushboolean(L, 1);
+    return 1;
+  }
   if (target->host != NULL)
     return luaL_error(L, "close: the main program's session ends with it");
   if (target == S)
@@ -120,10 +128,13 @@ static int session_close(lua_State *L) {
 
 /* Unlike close it leaves the session open. */
 static int session_cancel(lua_State *L) {
-  cast_state *S = cast_state_here(L);
+  cast_state *S = cast_state_boxed(L);
   cast_state *target = check_open(L, 1, "cancel");
   cast_chars reason = cast_arg_string_or_none(L, 2);
-  if (cast_state_cancel(target, &S->session, reason) != 0) cast_raise_memory(L);
+  if (S == NULL) cast_raise_closed(L);
+  if (CAST_LIKELY(!cast_forked) &&
+      cast_state_cancel(target, &S->session, reason) != 0)
+    cast_raise_memory(L);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -321,9 +332,11 @@ int cast_lib_session(lua_State *L) {
   if (!lua_isnil(L, -1))
     p.init = cast_message_new(L, S, lua_gettop(L), 1, CAST_PACK_SEND);
   t = cast_enter(L, S, OS_FOREVER);
+  cast_signals_note(S);
   lua_pushcfunction(L, build);
   lua_pushlightuserdata(L, &p);
   status = lua_pcall(L, 1, LUA_MULTRET, 0);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L); /* by a finalizer */
   if (p.target != NULL && status != LUA_OK) abandon(L, &p);
   if (p.target != NULL) cast_session_release(&p.target->session, &S->session);
   if (status != LUA_OK) return lua_error(L);

@@ -3,6 +3,7 @@
 #include "../../include/casting.h"
 #include "../mem.h"
 #include "argument.h"
+#include "budget.h"
 #include "handle.h"
 #include "state.h"
 
@@ -196,10 +197,11 @@ static int task_traceback(lua_State *L) {
 }
 
 static int task_cancel(lua_State *L) {
-  cast_state *S = cast_state_here(L);
+  cast_state *S = cast_state_boxed(L);
   cast_ltask *t = cast_ltask_check(L, 1);
   cast_chars reason = cast_arg_string_or_none(L, 2);
-  if (cast_event_is_set(&t->core.done)) {
+  if (S == NULL) cast_raise_closed(L);
+  if (CAST_UNLIKELY(cast_forked) || cast_event_is_set(&t->core.done)) {
     lua_pushboolean(L, 0);
     return 1;
   }

@@ -76,4 +76,5 @@ void cast_libs_adapt(lua_State *L) {
   cast_open_coroutine(L);
   cast_open_math(L);
   cast_open_os(L);
+  cast_open_program(L);
 }

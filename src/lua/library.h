@@ -26,5 +26,6 @@ void cast_libs_replace(
 void cast_open_coroutine(lua_State *L); /* coroutine.c */
 void cast_open_math(lua_State *L);      /* lib_math.c */
 void cast_open_os(lua_State *L);        /* lib_os.c */
+void cast_open_program(lua_State *L);   /* program.c */
 
 #endif

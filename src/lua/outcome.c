@@ -7,6 +7,7 @@
    Both are fixed before `done` is set and never change while others may look,
    but for cast_ltask_cross, which packs before the handle first crosses. */
 #include "../../include/casting.h"
+#include "budget.h"
 #include "handle.h"
 #include "state.h"
 

@@ -261,14 +261,19 @@ bool cast_enter_anew(lua_State *L, cast_state *S, cast_ltask *t) {
 }
 
 void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t) {
-  if (cast_enter_anew(L, S, t)) return;
+  bool room = cast_enter_anew(L, S, t);
+  if (CAST_LIKELY(room && !cast_forked)) return;
   cast_unsend(L, S, t);
+  if (cast_forked) cast_raise_closed(L);
   cast_raise_memory(L);
 }
 
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   cast_task *core = S->session.current;
   cast_ltask *t;
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
+  if (S->host != NULL && CAST_UNLIKELY(!S->host->prepared))
+    cast_state_prepare(L, S);
   /* A finalizer on `work`, too, is between tasks: others run while it blocks,
      and use that coroutine. */
   if (CAST_UNLIKELY(core == NULL || L == S->work))
@@ -407,6 +412,8 @@ static uint64_t guarded(cast_ltask *t, uint64_t deadline_ns) {
 
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   const cast_wait_kind *kind) {
+  /* By a finalizer, since cast_enter. */
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   t->kind = kind;
   t->limited = false;
   if (CAST_UNLIKELY(cast_guarded(t))) deadline_ns = guarded(t, deadline_ns);
@@ -429,6 +436,7 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
     S->through = through;
     if (CAST_UNLIKELY(t->loading)) cast_load_resume(L, S, t);
     runs_again(L);
+    if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
     cast_stop_watch(S, t, L);
     return cast_complete(L, S, t);
   }

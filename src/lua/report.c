@@ -166,19 +166,19 @@ static bool say_to(cast_chan *c, cast_failure *f) {
   return rc == 0;
 }
 
-static void say_aloud(const cast_failure *f) {
-  cast_state *S = cast_state_of(f->task->core.session);
+void cast_failure_print(const cast_ltask *t, const char *traceback) {
+  cast_state *S = cast_state_of(t->core.session);
   const char *form = "casting: task %u of session '%s' failed: %s";
-  unsigned id = (unsigned)f->task->core.id;
+  unsigned id = (unsigned)t->core.id;
   char here[512], *text = here;
-  int size = snprintf(here, sizeof here, form, id, S->name, f->traceback);
+  int size = snprintf(here, sizeof here, form, id, S->name, traceback);
   if (size >= (int)sizeof here) {
     text = cast_alloc((size_t)size + 1);
     if (text == NULL) { /* cut */
       text = here;
       size = (int)sizeof here - 1;
     } else {
-      (void)snprintf(text, (size_t)size + 1, form, id, S->name, f->traceback);
+      (void)snprintf(text, (size_t)size + 1, form, id, S->name, traceback);
     }
   }
   if (size > 0) cast_log(text, (size_t)size);
@@ -199,7 +199,8 @@ static void say(cast_failure *f, cast_object **more) {
     c = CAST_CONTAINER(cast_ref(&failures.channel->object), cast_chan, object);
   cast_lock_drop(&failures.lock);
   if (!first) return;
-  if (wanted && (c == NULL || !say_to(c, f))) say_aloud(f);
+  if (wanted && (c == NULL || !say_to(c, f)))
+    cast_failure_print(f->task, f->traceback);
   if (c != NULL) cast_unref(&c->object);
   cast_msg_drop_later(&f->told, more);
 }

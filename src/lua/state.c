@@ -9,14 +9,17 @@
 
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "../monitor.h"
 #include "../runtime.h"
 #include "../sched.h"
 #include "../worker.h"
+#include "budget.h"
 #include "builtin.h"
 #include "embed.h"
 #include "library.h"
 #include "load.h"
 #include "packer.h"
+#include "program.h"
 #include "require.h"
 
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
@@ -40,7 +43,8 @@ cast_state *cast_state_find(lua_State *L) {
 }
 
 void cast_raise_closed(lua_State *L) {
-  luaL_error(L, "casting has closed in this Lua state");
+  luaL_error(
+    L, cast_forked ? CAST_FORKED_TEXT : "casting has closed in this Lua state");
   cast_panic(__FILE__, __LINE__, "luaL_error returned");
 }
 
@@ -58,6 +62,7 @@ int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg) {
 
 int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
   int status = cast_protect_on(S->work, fn, arg);
+  if (CAST_UNLIKELY(cast_forked)) cast_state_forked(S, true);
   lua_settop(S->work, 0);
   return status;
 }
@@ -75,6 +80,7 @@ static void free_state(cast_state *S) {
   cast_starting_fini(S);
   cast_load_fini(S);
   cast_free(S->host);
+  cast_free(S->signals);
   cast_free(S);
   if (root != NULL) cast_session_drop(&root->session);
 }
@@ -94,6 +100,7 @@ static void pool_close(cast_session *s) {
   S->closing = true;
   cast_timer_remove(&S->nag);
   cast_state_unlua(S);
+  if (CAST_UNLIKELY(cast_forked)) cast_state_forked(S, true);
   cast_fixed_free(S->fixed);
   S->fixed = NULL;
   cast_rebuild_drop(S, NULL, NULL);
@@ -114,6 +121,7 @@ const cast_session_ops cast_pool_ops = {
   .close = pool_close,
   .free = state_free,
   .poke = cast_hook_poke,
+  .signals = cast_signals_of,
 };
 
 static void on_close(cast_session *s, cast_post *p, bool closed) {
@@ -210,11 +218,14 @@ void cast_state_close_children(cast_state *root, cast_session *self) {
    The main program waits as it does in any blocking call. */
 static bool host_await(cast_state *S, cast_event *e, uint64_t deadline_ns) {
   cast_task *t = &S->main->core;
-  if (cast_wait_reserve(t) != 0 || cast_host_reserve(S->host) != 0)
+  if (cast_event_is_set(e)) return true;
+  if (cast_monitor_start() != 0 || cast_host_prepare(S->host) != 0 ||
+      cast_wait_reserve(t) != 0 || cast_host_reserve(S->host) != 0)
     return cast_event_is_set(e);
   if (cast_event_wait(e, t) != CAST_PARKED) return true;
   cast_wait_until(t, deadline_ns);
   cast_host_block(S->host);
+  if (CAST_UNLIKELY(cast_forked)) return false; /* nothing has ended it */
   cast_wait_done(t);
   return t->wait.result == 0;
 }
@@ -241,6 +252,7 @@ static bool unwind(cast_state *S, lua_State *L) {
   cast_stop_allow(S);
   cast_cancel_close(&S->session);
   all = host_await(S, &S->session.empty, deadline);
+  if (CAST_UNLIKELY(cast_forked)) return false;
   cast_state_close_children(S, &S->session);
   return all && await_children(S, deadline);
 }
@@ -254,6 +266,7 @@ void cast_state_end(lua_State *L) {
   box = lua_touserdata(L, -1);
   lua_pop(L, 1);
   S = box != NULL ? *box : NULL;
+  if (CAST_UNLIKELY(cast_forked)) return; /* all this is the parent's */
   if (S == NULL || S->host == NULL ||
       atomic_exchange_explicit(&S->ending, true, memory_order_relaxed))
     return;
@@ -265,6 +278,10 @@ void cast_state_end(lua_State *L) {
     return;
   }
   all = unwind(S, L);
+  if (CAST_UNLIKELY(cast_forked)) { /* by a task that was unwinding */
+    *box = NULL;
+    return;
+  }
   S->closing = true;
   cast_guard_leave(S->main);
   cast_rebuild_drop(S, NULL, NULL);
@@ -380,6 +397,10 @@ cast_state *cast_state_root(const cast_binding *binding) {
   cast_state *S = alloc_state(binding, "", 0);
   if (S == NULL) return NULL;
   S->root = S;
+  if (!cast_signals_init(S)) {
+    cast_free(S);
+    return NULL;
+  }
   /* Not a session that anybody runs: what its children hold, and its owner. */
   S->session.ops = &cast_pool_ops;
   atomic_store_explicit(&S->session.holds, 1, memory_order_relaxed);
@@ -391,12 +412,19 @@ static void raise_thread(lua_State *L) {
   luaL_error(L, "no thread can be started");
 }
 
+void cast_state_prepare(lua_State *L, cast_state *S) {
+  if (S->host == NULL || S->host->prepared) return;
+  if (cast_monitor_start() != 0) raise_thread(L);
+  if (cast_host_prepare(S->host) != 0) cast_raise_memory(L);
+}
+
 static int init_host(cast_state *S, lua_State *L) {
   int rc;
   S->root = S;
   S->host = cast_calloc(sizeof *S->host);
   S->main = cast_calloc(sizeof *S->main);
-  if (S->host == NULL || S->main == NULL) return CASTING_ENOMEM;
+  if (S->host == NULL || S->main == NULL || !cast_signals_init(S))
+    return CASTING_ENOMEM;
   rc = cast_session_init(&S->session, &cast_host_ops, true);
   if (rc == 0) {
     cast_task_init(&S->main->core, &S->session, &cast_task_type);
@@ -417,12 +445,13 @@ cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
   cast_probe(L);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   box = make_box(L, true);
-  if (cast_runtime_ref() != 0) raise_thread(L);
+  if (cast_runtime_ref() != 0) cast_raise_memory(L);
   S = alloc_state(binding, "main", 4);
   if (S == NULL || init_host(S, L) != 0) {
     if (S != NULL) {
       cast_free(S->main);
       cast_free(S->host);
+      cast_free(S->signals);
     }
     cast_free(S);
     cast_runtime_unref(true);

@@ -19,6 +19,7 @@
 #define CAST_STATE_H
 
 #include "../chan.h"
+#include "../fork.h"
 #include "../host.h"
 #include "../slab.h"
 #include "../slice.h"
@@ -76,7 +77,8 @@ struct cast_state {
   uint32_t startups_room;
   uint32_t ndrained;
   int anchors_used, anchors_room, anchors_free; /* anchor.c */
-  struct cast_random *random; /* lib_math.c; NULL: nothing drawn yet */
+  struct cast_random *random;   /* lib_math.c; NULL: nothing drawn yet */
+  struct cast_signals *signals; /* (i) a root's: program.c */
   cast_state *root; /* (i) the host whose end closes this one; may be self */
   cast_timer nag;   /* has tasks looked at that compute on (stop.c) */
   _Atomic uint64_t nag_ns; /* (a) hint: when */
@@ -110,7 +112,12 @@ struct cast_state {
 _Noreturn void cast_raise_closed(lua_State *L);
 static inline cast_state *cast_state_here(lua_State *L) {
   cast_state **box = lua_touserdata(L, lua_upvalueindex(1));
-  if (CAST_UNLIKELY(*box == NULL)) cast_raise_closed(L);
+  if (CAST_UNLIKELY(*box == NULL || cast_forked)) cast_raise_closed(L);
+  return *box;
+}
+/* For what goes on working in the child of a fork, too: NULL if closed. */
+static inline cast_state *cast_state_boxed(lua_State *L) {
+  cast_state **box = lua_touserdata(L, lua_upvalueindex(1));
   return *box;
 }
 /* In a session of ours the extra space of each coroutine (5.3 and later; a
@@ -121,6 +128,7 @@ static inline cast_state *cast_state_here(lua_State *L) {
 static inline cast_state *cast_state_ours(lua_State *L) {
   cast_state *S;
   memcpy(&S, lua_getextraspace(L), sizeof S);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   return S;
 }
 #else
@@ -187,6 +195,8 @@ cast_state *cast_state_find(lua_State *L);
 /* The main thread of L's universe; NULL: L is another one, of 5.1 or LuaJIT,
    which do not tell. */
 lua_State *cast_main_thread(lua_State *L);
+/* A host needs threads of ours from now on, if it did not before. Raises. */
+void cast_state_prepare(lua_State *L, cast_state *S);
 /* Makes L a host. Raises. */
 cast_state *cast_state_host(lua_State *L, const cast_binding *binding);
 /* What the options of casting.session say. */
@@ -221,6 +231,10 @@ void cast_state_close_children(cast_state *root, cast_session *self);
    is to be released. Raises. */
 void cast_state_new(
   lua_State *L, cast_state *S, const cast_options *o, cast_state **to);
+/* Owner, in the child of a fork, between tasks: who has forked has ended (`ok`:
+   without an error). In a session of ours the process ends; of a host the main
+   program goes on. Returns if that is what runs. */
+void cast_state_forked(cast_state *S, bool ok);
 /* Ends a host: lua_close has begun. Does nothing the second time, and in a
    session of ours. */
 void cast_state_end(lua_State *L);
@@ -342,22 +356,6 @@ static inline bool cast_guarded(const cast_ltask *t) {
 #define CAST_GUARD_SOURCE "[casting]"
 /* Finishes the module on the top of the stack. */
 void cast_open_guard(lua_State *L);
-
-/* -- budget.c ------------------------------------------------------------- */
-
-/* ops->meter: see types.h. */
-void cast_budget_meter(cast_session *s, bool begins);
-/* Owner, in a slice: is the budget used up? Notes that. */
-bool cast_budget_spent(cast_state *S);
-/* Pushes what a task meets whose session has used its budget up. */
-void cast_budget_push(lua_State *L, cast_state *S);
-bool cast_budget_over(cast_state *S); /* any thread */
-/* Raises "what: session 'name' why". */
-_Noreturn void cast_state_refuse(
-  lua_State *L, const cast_state *S, const char *what, const char *why);
-/* Why a task could not be started. Raises. */
-_Noreturn void cast_budget_refuse(lua_State *L, cast_state *S, int rc);
-int cast_session_stats(lua_State *L, cast_state *S);
 
 /* -- stop.c --------------------------------------------------------------- */
 
@@ -543,6 +541,8 @@ cast_failure *cast_failure_new(
   cast_ltask *t, const char *error, const char *traceback, cast_msg *told);
 const char *cast_failure_traceback(const cast_failure *f);
 const char *cast_failure_error(const cast_failure *f);
+/* Writes it to stderr. */
+void cast_failure_print(const cast_ltask *t, const char *traceback);
 /* The task's last reference goes: reports it unless that was done; what ends
    with it is put on the list (object.h). Then the record can be freed. */
 void cast_failure_release(cast_failure *f, cast_object **more);

@@ -4,9 +4,12 @@
    Owner: the task's session. */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "budget.h"
 #include "deliver.h"
 #include "handle.h"
 #include "load.h"
+
+#include <stdlib.h>
 
 /* -- life of the object --------------------------------------------------- */
 
@@ -113,9 +116,30 @@ static void make_room(cast_state *S) {
   S->slabs.max = max;
 }
 
+void cast_state_forked(cast_state *S, bool ok) {
+  os_context *main;
+  if (S->host == NULL) exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
+  main = S->main->core.object.held;
+  if (main == NULL) return;
+  S->main->core.object.held = NULL;
+  cast_runner_jump(S->session.runner, main);
+}
+
+static int print_failure(lua_State *L) {
+  const cast_ltask *t = lua_touserdata(L, 1);
+  lua_xmove(t->co, L, 1);
+  luaL_traceback(L, t->co, cast_lua_describe(L, 2), 0);
+  cast_failure_print(t, lua_tostring(L, -1));
+  return 0;
+}
+
 static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   cast_ending e = {.S = S, .t = t, .nres = nres};
   cast_status how = CAST_DONE;
+  if (CAST_UNLIKELY(cast_forked)) {
+    if (status != LUA_OK) (void)cast_protect_on(S->work, print_failure, t);
+    cast_state_forked(S, status == LUA_OK);
+  }
   /* Not after an error: if a hook has raised it, Lua allows no more hooks. Nor
      if it has yielded for the last time. */
   bool clean = status == LUA_OK && !t->last;
@@ -293,7 +317,9 @@ static int prepare(cast_state *S, cast_ltask *t) {
 
 /* One stretch of a task, until it waits or ends. */
 static inline void stretch(cast_state *S, cast_ltask *t) {
-  int n = prepare(S, t), nres, status;
+  int n, nres, status;
+again:
+  n = prepare(S, t);
   if (n < 0) return;
   t->parked = false;
   atomic_store_explicit(&S->running, t->co, memory_order_relaxed);
@@ -316,6 +342,7 @@ static inline void stretch(cast_state *S, cast_ltask *t) {
     /* coroutine.yield in the task itself: lets others run. */
     lua_pop(t->co, nres);
     t->last = !CAST_HAS_YIELDK && is_alone(t->co);
+    if (CAST_UNLIKELY(cast_forked)) goto again; /* there are no others */
     if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
     cast_task_yield(&t->core);
   }

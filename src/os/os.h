@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <time.h>
 
 #define OS_FOREVER UINT64_MAX
@@ -118,6 +119,10 @@ void os_event_fini(os_event *e);
    finds the event set, or clears it: so clear first, then look. */
 void os_event_set(os_event *e);
 void os_event_clear(os_event *e); /* by the owner */
+/* In the child of a fork: *e, which is clear then, shares nothing with the
+   parent's any more, and keeps the number of its descriptor. OS_ENOMEM: it is
+   not to be had, and closed. */
+int os_event_renew(os_event *e);
 /* 0 set (not cleared by this), OS_ETIMEOUT, OS_EINTR (also if stop() said
    true). `stop` may be NULL. */
 int os_event_wait(
@@ -153,8 +158,46 @@ void os_pin(const void *address);
 
 /* Runs `handler`, as a signal handler does, in some thread when the user asks
    the process for a sign of life (SIGQUIT, Ctrl-\), which then does not end
-   it. OS_ENOMEM if the platform cannot. Nothing takes it back. */
+   it. OS_ENOMEM if the platform cannot. */
 int os_ask_install(void (*handler)(void));
+/* What the handler has replaced is in force again, unless it was replaced. */
+void os_ask_remove(void);
+
+/* -- other processes */
+
+/* Has `before` called in a thread that is about to fork, then `parent` there
+   and `child` in the only thread of the new process. What starts another
+   program without forking (posix_spawn, as in system and popen) is not told.
+   To be called once; 0, OS_ENOMEM. Where no process forks, nothing happens. */
+int os_fork_install(
+  void (*before)(void), void (*parent)(void), void (*child)(void));
+
+/* What a program that is started inherits of signals: which are blocked, and
+   whether those of the keyboard are ignored. Plain bytes: equal if equal. */
+typedef struct os_signals {
+  unsigned char mask[128]; /* a sigset_t */
+  bool no_interrupt, no_quit;
+} os_signals;
+
+/* As the calling thread has them. */
+void os_signals_get(os_signals *s);
+/* The mask, to where a sigset_t is. */
+void os_signals_mask(const os_signals *s, void *set);
+/* In the child of a fork in a thread of os_thread_start, for what will be
+   executed: takes them over, unless the mask is another one than that thread
+   was started with. Whoever has changed it will change it again. */
+void os_signals_adopt(const os_signals *s);
+
+/* system, popen and pclose of the C library, as if the thread
+   had called them from which `s` is, with two differences. The process notices
+   SIGINT and SIGQUIT meanwhile as ever: in C, system has them ignored. And no
+   other program inherits the other end of such a pipe, which would keep it open
+   beyond its close. *program is what os_pclose wants. With -1 and NULL errno
+   says why; else it is 0 after system and pclose. */
+int os_system(const char *command, const os_signals *s);
+FILE *os_popen(const char *command, const char *mode, const os_signals *s,
+  intptr_t *program);
+int os_pclose(FILE *f, intptr_t program);
 
 /* -- preemption */
 

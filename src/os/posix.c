@@ -7,7 +7,7 @@
       threads, and a crash still reaches a crash handler.
    2. A poke leaves errno and an earlier handler of the same signal intact. */
 #define _GNU_SOURCE /* pthread_setname_np, dladdr, RTLD_NOLOAD */
-#include "os.h"
+#include "posix.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -137,9 +137,9 @@ static void *run(void *arg) {
 }
 
 /* Invariant 1. */
-static void blocked_signals(sigset_t *set) {
-  static const int open[] = {
-    POKE_SIGNAL, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+void os_posix_mask(sigset_t *set) {
+  static const int open[] = {POKE_SIGNAL, SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+    SIGTRAP, SIGABRT, SIGSYS, SIGKILL, SIGSTOP};
   (void)sigfillset(set);
   for (size_t i = 0; i < sizeof open / sizeof *open; i++)
     (void)sigdelset(set, open[i]);
@@ -148,7 +148,7 @@ static void blocked_signals(sigset_t *set) {
 /* Creates the thread with the signal mask that it is to inherit. */
 static int create(pthread_t *thread, const pthread_attr_t *attr, start *s) {
   sigset_t set, old;
-  blocked_signals(&set);
+  os_posix_mask(&set);
   (void)pthread_sigmask(SIG_SETMASK, &set, &old);
   int rc = pthread_create(thread, attr, run, s);
   (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -239,7 +239,8 @@ void os_pin(const void *address) {
 
 /* -- a sign of life */
 
-static void (*ask_handler)(void); /* (i) set before the signal handler */
+static void (*ask_handler)(void);   /* (i) set before the signal handler */
+static struct sigaction ask_before; /* by who installs and removes it */
 
 static void on_ask(int number) {
   int saved = errno;
@@ -248,14 +249,26 @@ static void on_ask(int number) {
   errno = saved;
 }
 
+static bool is_ask(const struct sigaction *a) {
+  return (a->sa_flags & SA_SIGINFO) == 0 && a->sa_handler == on_ask;
+}
+
 int os_ask_install(void (*handler)(void)) {
-  struct sigaction action;
+  struct sigaction action, before;
   memset(&action, 0, sizeof action);
   ask_handler = handler;
   action.sa_handler = on_ask;
   action.sa_flags = SA_RESTART | SA_ONSTACK;
   (void)sigemptyset(&action.sa_mask);
-  return sigaction(SIGQUIT, &action, NULL) == 0 ? 0 : OS_ENOMEM;
+  if (sigaction(SIGQUIT, &action, &before) != 0) return OS_ENOMEM;
+  if (!is_ask(&before)) ask_before = before;
+  return 0;
+}
+
+void os_ask_remove(void) {
+  struct sigaction now;
+  if (sigaction(SIGQUIT, NULL, &now) == 0 && is_ask(&now))
+    (void)sigaction(SIGQUIT, &ask_before, NULL);
 }
 
 /* -- preemption */
