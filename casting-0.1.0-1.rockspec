@@ -67,6 +67,7 @@ build = {
         "src/lua/lib_os.c",
         "src/lua/lib_select.c",
         "src/lua/lib_session.c",
+        "src/lua/lib_string.c",
         "src/lua/lib_task.c",
         "src/lua/library.c",
         "src/lua/limited.c",
