@@ -90,6 +90,7 @@ build = {
         "src/lua/report.c",
         "src/lua/require.c",
         "src/lua/resolve.c",
+        "src/lua/seal.c",
         "src/lua/seen.c",
         "src/lua/starting.c",
         "src/lua/starve.c",

@@ -23,6 +23,7 @@ static int finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 static int finish_await(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   int n = finish_join(L, S, t, result);
+  cast_let_go(t);
   if (result != 0) return n;
   if (!lua_toboolean(L, -n)) {
     if (n == 1) lua_pushliteral(L, "the task has failed: out of memory");
@@ -55,7 +56,7 @@ static int wait_end(
   if (now && !cast_event_is_set(&target->core.done))
     return cast_push_failure(L, CASTING_ETIMEOUT);
   if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, kind);
+    return cast_park_about(L, S, t, deadline, kind);
   return kind->finish(L, S, t, 0);
 }
 
@@ -173,7 +174,7 @@ static int ask_stack(lua_State *L, cast_state *S, cast_ltask *target) {
   if (!cast_session_push(target->core.session, &S->session, &q->post))
     on_inquiry(target->core.session, &q->post, true);
   if (cast_event_wait(&q->done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, OS_FOREVER, &inquiry_kind);
+    return cast_park_about(L, S, t, OS_FOREVER, &inquiry_kind);
   return finish_inquiry(L, S, t, 0);
 }
 
@@ -371,7 +372,7 @@ static int run_task(lua_State *L, cast_state *S) {
     cast_raise_memory(L);
   }
   if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, OS_FOREVER, &run_kind);
+    return cast_park_about(L, S, t, OS_FOREVER, &run_kind);
   return finish_run(L, S, t, 0);
 }
 

@@ -275,6 +275,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
     cast_misuse(L, "cannot block here: this is not in a task (a finalizer?)");
   t = cast_ltask_of(core);
   t->at = L;
+  cast_let_go(t);
   if (CAST_UNLIKELY(cast_guarded(t))) {
     cast_guard_check(L, t, os_now());
     deadline_ns = 0; /* there may be one */
@@ -361,9 +362,12 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
     cast_unsend(L, S, t);
     int n = t->kind->cleans_up ? t->kind->finish(L, S, t, result) : -1;
     interrupted(L, S, t, result);
-    if (n >= 0) return n;
+    if (n >= 0) return cast_let_go(t), n;
   }
-  return t->kind->finish(L, S, t, result);
+  /* After an error it goes when the task waits again, or ends. */
+  int n = t->kind->finish(L, S, t, result);
+  cast_let_go(t);
+  return n;
 }
 
 #if CAST_LUA >= 503
@@ -403,6 +407,13 @@ static uint64_t guarded(cast_ltask *t, uint64_t deadline_ns) {
   t->limited = x != NULL;
   if (x != NULL) x->limit_ns = deadline_ns;
   return next < deadline_ns ? next : deadline_ns;
+}
+
+int cast_park_about(lua_State *L, cast_state *S, cast_ltask *t,
+  uint64_t deadline_ns, const cast_wait_kind *kind) {
+  cast_ref(t->arg);
+  t->holds = true;
+  return cast_park(L, S, t, deadline_ns, kind);
 }
 
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,

@@ -305,8 +305,7 @@ char *cast_cancel_text(cast_request *q); /* to be written before it is asked */
 /* Gives it away. */
 void cast_cancel_ask(cast_request *q, cast_ltask *t, cast_session *self);
 void cast_cancel_drop(cast_request *q); /* NULL does nothing */
-/* The task is being freed. */
-void cast_cancel_forget(cast_ltask *t);
+void cast_cancel_forget(cast_ltask *t); /* it is being freed */
 
 /* -- guard.c -------------------------------------------------------------- */
 
@@ -432,8 +431,7 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean);
 bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n);
 /* They go to the coroutine's stack, which has room; NULL: nowhere. */
 void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co);
-/* Frees what there is for all that. */
-void cast_starting_fini(cast_state *S);
+void cast_starting_fini(cast_state *S); /* frees what there is for that */
 
 /* -- park.c --------------------------------------------------------------- */
 
@@ -453,7 +451,7 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
   cast_ltask *t;
   if (CAST_UNLIKELY(core == NULL)) return cast_enter(L, S, OS_FOREVER);
   t = cast_ltask_of(core);
-  if (CAST_UNLIKELY(L != t->co || cast_guarded(t) ||
+  if (CAST_UNLIKELY(L != t->co || t->holds || cast_guarded(t) ||
                     !cast_msg_empty(&core->waiter.msg) || S->rebuilds != NULL ||
                     t->loading || !lua_isyieldable(L)))
     return cast_enter(L, S, OS_FOREVER);
@@ -468,6 +466,9 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
    what the kind's finish pushes. */
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   const cast_wait_kind *kind);
+/* The same, with a reference to t->arg, which begins with a cast_object. */
+int cast_park_about(lua_State *L, cast_state *S, cast_ltask *t,
+  uint64_t deadline_ns, const cast_wait_kind *kind);
 /* The same without a deadline, quick where the task yields and most often gets
    one number. */
 #if CAST_HAS_OURS

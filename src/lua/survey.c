@@ -369,7 +369,7 @@ int cast_lib_report(lua_State *L) {
   *box = &v->object;
   t->arg = v;
   if (cast_event_wait(&v->done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, &report_kind);
+    return cast_park_about(L, S, t, deadline, &report_kind);
   return finish_report(L, S, t, 0);
 }
 
@@ -405,6 +405,6 @@ int cast_deadlock_raise(lua_State *L, cast_state *S) {
   t = cast_enter(L, S, deadline);
   t->arg = v;
   if (cast_event_wait(&v->done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, &deadlock_kind);
+    return cast_park_about(L, S, t, deadline, &deadlock_kind);
   return finish_deadlock(L, S, t, 0);
 }

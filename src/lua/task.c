@@ -8,6 +8,7 @@
 #include "handle.h"
 #include "lineage.h"
 #include "load.h"
+#include "seal.h"
 
 /* -- life of the object --------------------------------------------------- */
 
@@ -45,6 +46,7 @@ static void ltask_free(cast_object *o) {
     cast_free(t->extra);
   }
   cast_cancel_forget(t);
+  cast_let_go(t);
   if (t->lent)
     cast_slabs_return(&cast_state_of(s)->slabs, t, sizeof *t);
   else
@@ -122,6 +124,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
      if it has yielded for the last time. */
   bool clean = status == LUA_OK && !t->last;
   if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
+  cast_let_go(t);
   cast_guard_leave(t);
   cast_msg_drop(&t->core.waiter.msg);
   cast_rebuild_drop(S, t, NULL);
@@ -295,6 +298,7 @@ static int prepare(cast_state *S, cast_ltask *t) {
 
 /* One stretch of a task, until it waits or ends. */
 static inline void stretch(cast_state *S, cast_ltask *t) {
+  bool fresh = t->fresh;
   int n = prepare(S, t), nres, status;
   if (n < 0) return;
   t->parked = false;
@@ -303,6 +307,7 @@ static inline void stretch(cast_state *S, cast_ltask *t) {
   if (CAST_LUAJIT && S->host != NULL) cast_hook_mark(t->co);
   if (CAST_UNLIKELY(S->host != NULL || cast_guarded(t)) && !t->raising)
     cast_stop_watch(S, t, t->co);
+  if (CAST_LIKELY(!fresh)) cast_unseal(t->co);
   status = cast_lua_resume(t->co, n, &nres);
   /* Before anything is freed; the compiler keeps it there (the calls that
      follow are opaque to it). */
@@ -311,7 +316,10 @@ static inline void stretch(cast_state *S, cast_ltask *t) {
   if (!CAST_HAS_YIELDK) cast_deliver_end(t);
   if (status != LUA_YIELD) {
     finish(S, t, status, nres);
-  } else if (CAST_UNLIKELY(S->preempted)) {
+    return;
+  }
+  cast_seal(t->co);
+  if (CAST_UNLIKELY(S->preempted)) {
     S->preempted = false;
     cast_task_preempt(&t->core);
   } else if (!t->parked) {
