@@ -60,10 +60,8 @@ local function work(n, seed, there, back, generator)
   local function aside(i)
     ran = ran + 1
     local ok, e = pcall(asides[random(#asides)], i)
-    -- Between tasks, and within a select that still reads its cases, some of
-    -- this cannot be.
-    if not ok and not tostring(e):find "not in a task" and
-      not tostring(e):find "within a select" then
+    -- Between tasks some of this cannot be.
+    if not ok and not tostring(e):find "not in a task" then
       bad = bad or tostring(e)
     end
   end
@@ -140,11 +138,7 @@ local function work(n, seed, there, back, generator)
     else
       ok, e = pcall(doing, i)
     end
-    -- The only thing that may come from outside: a finalizer has selected
-    -- while this select was reading its cases.
-    if not ok and not tostring(e):find "within a select" then
-      error(("step %d: %s"):format(i, tostring(e)), 0)
-    end
+    if not ok then error(("step %d: %s"):format(i, tostring(e)), 0) end
     if bad then error("in a finalizer: " .. bad, 0) end
   end
   return ran
