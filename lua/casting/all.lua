@@ -3,7 +3,7 @@
 
 local _, internal = ...
 local error = error
-local Failure, members = internal.failure, internal.members
+local Failures, members = internal.failures, internal.members
 
 -- Notes the first result of a task. The first that fails, or was cancelled,
 -- cancels the others.
@@ -27,7 +27,7 @@ return function(list)
   local group, tasks = members(list, "all", true)
   local firsts, results = {}, {}
   group:guard(nil, wait, group, firsts)
-  if #group.failures > 0 then error(Failure.join(group.failures), 0) end
+  if #group.failures > 0 then error(Failures.join(group.failures), 0) end
   if firsts.cancelled then error(firsts.cancelled, 0) end
   for i = 1, tasks.n do results[i] = firsts[tasks[i]] end
   return internal.unpack(results, tasks.n)

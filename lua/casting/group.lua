@@ -15,7 +15,7 @@ local casting, internal = ...
 local error, ipairs, pairs, pcall, setmetatable, tostring =
   error, ipairs, pairs, pcall, setmetatable, tostring
 -- Loaded now: where they are wanted there may be no memory.
-local Failure, shield = internal.failure, internal.shield
+local Failures, shield = internal.failures, internal.shield
 
 local Group = {__name = "casting.group"}
 Group.__index = Group
@@ -57,7 +57,7 @@ function Group:taken(task, ok, ...)
   if not ok then
     local e = ...
     if not casting.is_cancelled(e) then
-      self.failures[#self.failures + 1] = Failure.of(task, e)
+      self.failures[#self.failures + 1] = Failures.of(task, e)
       self.failed[#self.failed + 1] = task
     end
   end
@@ -138,7 +138,7 @@ end
 -- The failures to raise when e is under way: e first, if it is one.
 local function all_failures(group, e)
   local list = {}
-  if Failure.is(e) then list[1] = e end
+  if Failures.is(e) then list[1] = e end
   for _, f in ipairs(group.failures) do
     if f ~= e then list[#list + 1] = f end
   end
@@ -158,7 +158,7 @@ function Group:abandon(e, finally)
   local ok, problem = finish_all(self, finally or self.drain)
   local list = all_failures(self, e)
   if #list > 0 then
-    e = Failure.join(list, cancelled and e or nil)
+    e = Failures.join(list, cancelled and e or nil)
   elseif not ok and not casting.is_cancelled(problem) then
     e = problem
   end

@@ -6,17 +6,12 @@
 -- the end of the supervisor, whatever comes first, so it never hangs.
 
 local casting, internal = ...
-local getmetatable, setmetatable, type = getmetatable, setmetatable, type
+local getmetatable, type = getmetatable, type
 local bad, kind = internal.bad, internal.kind
 local Check = internal.check
 
 local Handle = {__name = "casting.supervisor"}
 Handle.__index = Handle
-
-function Handle.new(task, requests, spec)
-  return setmetatable({task = task, requests = requests,
-    auto_shutdown = spec.auto_shutdown}, Handle)
-end
 
 local function answer(ok, ...)
   if ok == nil then return nil, "noproc" end
@@ -114,15 +109,18 @@ end
 
 -- What is called with the error as well, if there is one.
 function Handle:__close()
-  self:stop()
+  check(self, "__close")
+  Handle.stop(self)
 end
 
 function Handle.__eq(a, b)
+  check(a, "__eq")
+  check(b, "__eq")
   return a.task == b.task
 end
 
 function Handle:__tostring()
-  check(self, "tostring")
+  check(self, "__tostring")
   return "supervisor: " .. self.task:name()
 end
 

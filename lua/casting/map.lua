@@ -8,7 +8,7 @@
 
 local casting, internal = ...
 local error, pairs, pcall, tostring, type = error, pairs, pcall, tostring, type
-local Check, Failure, Group = internal.check, internal.failure, internal.group
+local Check, Failures, Group = internal.check, internal.failures, internal.group
 local bad, kind = internal.bad, internal.kind
 
 local SESSIONS, COUNT = 10000, 1000000000 -- of sessions, and of items, at most
@@ -147,10 +147,10 @@ local function start(run)
 end
 
 local function fail(run, number, e, trace)
-  if Failure.is(e) then
+  if Failures.is(e) then
     e.index = e.index or number
   else
-    e = Failure.new {error = e, traceback = trace, index = number}
+    e = Failures.new {error = e, traceback = trace, index = number}
   end
   run.group.failures[#run.group.failures + 1] = e
   run.group:cancel("item " .. number .. " failed: " .. tostring(e.error))
@@ -191,7 +191,7 @@ end
 local function worker_ended(run, ok, e)
   if ok and (run.group.count > 0 or #run.done > 0) then return end
   if #run.group.failures > 0 then
-    error(Failure.join(run.group.failures), 0)
+    error(Failures.join(run.group.failures), 0)
   end
   error("map: a worker was stopped: " .. tostring(e), 0)
 end

@@ -3,7 +3,7 @@
 
 local casting, internal = ...
 local error, ipairs, select = error, ipairs, select
-local Failure, members = internal.failure, internal.members
+local Failures, members = internal.failures, internal.members
 
 local function first(group)
   local result = {}
@@ -48,5 +48,5 @@ return function(list)
     disown(group)
     error(winner[1], 0)
   end
-  error(Failure.join(group.failures), 0)
+  error(Failures.join(group.failures), 0)
 end

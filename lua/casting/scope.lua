@@ -10,7 +10,7 @@ local casting, internal = ...
 local error, getmetatable, pairs, rawequal, select, setmetatable, tostring,
   type = error, getmetatable, pairs, rawequal, select, setmetatable, tostring,
   type
-local Group, Failure = internal.group, internal.failure
+local Group, Failures = internal.group, internal.failures
 local bad, kind = internal.bad, internal.kind
 
 local Scope = {__name = "casting.scope"}
@@ -66,7 +66,7 @@ function Scope:cancel(reason)
 end
 
 function Scope:__tostring()
-  check_scope(self, "tostring")
+  check_scope(self, "__tostring")
   local group = self.group
   return "scope of " .. group.count .. " tasks" ..
     (group.over and " (ended)" or "")
@@ -148,7 +148,7 @@ return function(f, options)
   end
   group:guard(over, wait, scope, results)
   over()
-  if #group.failures > 0 then error(Failure.join(group.failures), 0) end
+  if #group.failures > 0 then error(Failures.join(group.failures), 0) end
   if scope.cancelled then error(scope.cancelled, 0) end
   return internal.unpack(results, results.n)
 end

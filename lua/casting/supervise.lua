@@ -284,7 +284,7 @@ function requests.which_children(self)
       status = state_of(child), restart = child.spec.restart,
       type = child.spec.supervisor and "supervisor" or "worker"}
     if child.requests then
-      list[i].supervisor = internal.handle.new(child.task, child.requests,
+      list[i].supervisor = internal.new_handle(child.task, child.requests,
         child.spec.supervisor)
     end
   end

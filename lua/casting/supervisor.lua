@@ -21,7 +21,7 @@ return function(spec)
     task = session:spawn(internal.run, "supervise", checked, requests, started,
       parent)
     internal.await(task, started)
-    return internal.handle.new(task, requests, checked)
+    return internal.new_handle(task, requests, checked)
   end)
   if ok then return handle end
   abandon(task, session)

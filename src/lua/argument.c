@@ -38,6 +38,7 @@ static const char *own_name(lua_State *L, lua_Debug *ar) {
   lua_pop(L, 1);
   if (f == NULL) return NULL;
   name = name_in(S->binding->functions, f);
+  if (name == NULL) name = name_in(cast_handle_meta, f);
   for (const cast_class *const *c = S->binding->classes;
        name == NULL && *c != NULL; c++)
     name = name_in_class(*c, f);
@@ -52,10 +53,10 @@ void cast_arg_error(lua_State *L, int i, const char *text) {
   if (name == NULL)
     luaL_argerror(L, i, text);
   else if (strcmp(ar.namewhat, "method") == 0 && --i == 0)
-    luaL_error(L, "calling '%s' on bad self (%s)", name, text);
+    cast_lua_error(L, "calling '%s' on bad self (%s)", name, text);
   else
-    luaL_error(L, "bad argument #%d to '%s' (%s)", i, name, text);
-  cast_panic(__FILE__, __LINE__, "luaL_error returned");
+    cast_lua_error(L, "bad argument #%d to '%s' (%s)", i, name, text);
+  cast_panic(__FILE__, __LINE__, "cast_lua_error returned");
 }
 
 /* What the value is called in an error; pushed if need be. */
@@ -80,9 +81,9 @@ void cast_arg_type_error(lua_State *L, int i, const char *expected) {
 void cast_misuse(lua_State *L, const char *text) {
   lua_Debug ar;
   const char *name = own_name(L, &ar);
-  if (name != NULL) luaL_error(L, "%s: %s", name, text);
-  luaL_error(L, "%s", text);
-  cast_panic(__FILE__, __LINE__, "luaL_error returned");
+  if (name != NULL) cast_lua_error(L, "%s: %s", name, text);
+  cast_lua_error(L, "%s", text);
+  cast_panic(__FILE__, __LINE__, "cast_lua_error returned");
 }
 
 /* -- checks --------------------------------------------------------------- */

@@ -81,7 +81,7 @@ void cast_budget_push(lua_State *L, cast_state *S) {
 void cast_state_refuse(
   lua_State *L, const cast_state *S, const char *what, const char *why) {
   luaL_checkstack(L, 6, NULL);
-  luaL_where(L, 1);
+  cast_lua_where(L);
   lua_pushfstring(L, "%s: session '", what);
   cast_state_push_name(L, S);
   lua_pushfstring(L, "' %s", why);

@@ -2,6 +2,8 @@
    SPDX-License-Identifier: MIT */
 #include "compat.h"
 
+#include <stdarg.h>
+
 /* -- stacks --------------------------------------------------------------- */
 
 #if CAST_LUA < 502
@@ -60,6 +62,11 @@ static void push_address(lua_State *L, int i) {
   lua_settop(L, top + 1);
 }
 
+const char *cast_lua_address(lua_State *L, int i) {
+  push_address(L, lua_absindex(L, i));
+  return lua_tostring(L, -1);
+}
+
 const char *cast_lua_describe(lua_State *L, int i) {
   luaL_checkstack(L, 6, "describe");
   i = lua_absindex(L, i);
@@ -75,6 +82,33 @@ const char *cast_lua_describe(lua_State *L, int i) {
   default: push_address(L, i); break;
   }
   return lua_tostring(L, -1);
+}
+
+/* -- places --------------------------------------------------------------- */
+
+bool cast_lua_own(const lua_Debug *ar) {
+  return strncmp(ar->source, CAST_OWN_SOURCE, sizeof CAST_OWN_SOURCE - 1) == 0;
+}
+
+void cast_lua_where(lua_State *L) {
+  lua_Debug ar;
+  for (int i = 1; lua_getstack(L, i, &ar) && lua_getinfo(L, "S", &ar); i++) {
+    if (cast_lua_own(&ar) || (i > 1 && *ar.what == 'C')) continue;
+    luaL_where(L, i);
+    return;
+  }
+  lua_pushliteral(L, "");
+}
+
+int cast_lua_error(lua_State *L, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  cast_lua_where(L);
+  lua_pushvfstring(L, format, arguments);
+  va_end(arguments);
+  lua_concat(L, 2);
+  return lua_error(L);
 }
 
 #if CAST_LUA < 502 && !CAST_LUAJIT

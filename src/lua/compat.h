@@ -79,6 +79,16 @@ static inline cast_chars cast_chars_of(const char *s) {
 /* luaL_tolstring exists from 5.2 on; this one never raises other than out of
    memory: it does not call metamethods, except a string __tostring result. */
 const char *cast_lua_describe(lua_State *L, int i);
+/* The same without calling anything: its type's name and address. */
+const char *cast_lua_address(lua_State *L, int i);
+
+/* luaL_where(L, 1) and luaL_error, but that a place in what of the library is
+   written in Lua does not count: the program's line is told that has called
+   it. */
+#define CAST_OWN_SOURCE "@casting/"     /* what its chunks' names begin with */
+bool cast_lua_own(const lua_Debug *ar); /* with its source */
+void cast_lua_where(lua_State *L);
+int cast_lua_error(lua_State *L, const char *format, ...);
 
 /* Room for n more values on the stack of a coroutine that does not run. False:
    there is none. (Before 5.2 lua_checkstack raises an error for want of memory,

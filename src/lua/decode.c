@@ -108,7 +108,7 @@ static _Noreturn void fail(decoder *d) {
   if (lua_type(L, -1) == LUA_TSTRING &&
       strcmp(lua_tostring(L, -1), "not enough memory") != 0) {
     luaL_checkstack(L, SPARE_SLOTS, "error message");
-    luaL_where(L, 1);
+    cast_lua_where(L);
     push_path(d);
     lua_pushfstring(L, "%scannot receive %s (%s): %s", lua_tostring(L, -2),
       lua_tostring(L, -4), lua_tostring(L, -1), lua_tostring(L, -3));

@@ -109,7 +109,7 @@ static int load_file(lua_State *L) {
   size_t size;
   lua_settop(L, 2);
   if (f == NULL) return 0;
-  lua_pushfstring(L, CAST_EMBED_SOURCE "%s.lua", name);
+  lua_pushfstring(L, CAST_OWN_SOURCE "%s.lua", name);
   push_text(L, f);
   text = lua_tolstring(L, 4, &size);
   if (cast_lua_load(L, text, size, lua_tostring(L, 3), "t") != LUA_OK)

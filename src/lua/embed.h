@@ -16,8 +16,6 @@ typedef struct cast_embedded {
 
 extern const cast_embedded cast_embedded_files[];
 
-/* What the names of their chunks begin with, and so their functions' source. */
-#define CAST_EMBED_SOURCE "@casting/"
 /* The public functions that are written in Lua: calls what the file returns. */
 int cast_embed_stub(lua_State *L);
 /* Pushes the table `internal`: embed.c. */

@@ -308,7 +308,10 @@ static void push_path(cast_encoder *e) {
 void cast_encoder_fail(cast_encoder *e, const char *kind, const char *reason) {
   lua_State *L = e->L;
   (void)lua_checkstack(L, SPARE_SLOTS);
-  luaL_where(L, e->how == CAST_PACK_TRY ? 0 : 1);
+  if (e->how == CAST_PACK_TRY)
+    lua_pushliteral(L, "");
+  else
+    cast_lua_where(L);
   push_path(e);
   lua_pushfstring(L,
     reason != NULL ? "%scannot send a %s %s: %s" : "%scannot send a %s %s",

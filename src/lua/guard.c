@@ -375,7 +375,7 @@ static cast_guard *push_guard(lua_State *L, const char *what) {
   cast_extra *x;
   cast_guard *g;
   if (core == NULL)
-    luaL_error(L, "%s: cannot be used here: not in a task", what);
+    cast_lua_error(L, "%s: cannot be used here: not in a task", what);
 #if CAST_LUA >= 504
   g = lua_newuserdatauv(L, sizeof *g, other ? 1 : 0);
 #else

@@ -71,6 +71,9 @@ static int handle_tostring(lua_State *L) {
   return 1;
 }
 
+const luaL_Reg cast_handle_meta[] = {
+  {"__gc", handle_gc}, {"__tostring", handle_tostring}, {NULL, NULL}};
+
 /* luaL_setfuncs with the state's box as the upvalue. */
 static void set_functions(lua_State *L, const luaL_Reg *list) {
   if (list == NULL) return;
@@ -88,14 +91,12 @@ static const cast_class *class_of(const cast_state *S, const cast_type *type) {
 /* Registers the metatable of handles of that type. */
 static void open_class(
   lua_State *L, const cast_state *S, const cast_type *type) {
-  static const luaL_Reg common[] = {
-    {"__gc", handle_gc}, {"__tostring", handle_tostring}, {NULL, NULL}};
   const cast_class *c = class_of(S, type);
   bool ours = S->host == NULL;
   CAST_ASSERT(c != NULL);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_newtable(L);
-  set_functions(L, common);
+  set_functions(L, cast_handle_meta);
   set_functions(L, ours && c->our_meta != NULL ? c->our_meta : c->meta);
   lua_newtable(L);
   set_functions(

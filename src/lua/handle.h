@@ -31,6 +31,9 @@ typedef struct cast_class {
   void (*cross)(lua_State *L, struct cast_state *S, cast_object *o);
 } cast_class;
 
+/* Metamethods of all handles. */
+extern const luaL_Reg cast_handle_meta[];
+
 /* Prepares the state; a class gets its metatable with its first handle. */
 void cast_handle_open(lua_State *L);
 

@@ -8,7 +8,7 @@ static bool hooked(void *arg) { return cast_hook_changed(arg); }
 
 static void check_main(lua_State *L, cast_state *S, const char *what) {
   if (S->host == NULL || S->session.current != &S->main->core)
-    luaL_error(L, "%s: only the main program can do that", what);
+    cast_lua_error(L, "%s: only the main program can do that", what);
 }
 
 bool cast_state_poll(lua_State *L, cast_state *S, uint64_t deadline_ns) {

@@ -103,7 +103,7 @@ static int session_wait(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_state *target = check_open(L, 1, "wait");
   if (target == S && cast_current(S) != NULL)
-    return luaL_error(L, "wait: a task cannot wait for its own session");
+    return cast_lua_error(L, "wait: a task cannot wait for its own session");
   return wait_event(L, S, &target->session.empty);
 }
 
@@ -112,9 +112,9 @@ static int session_close(lua_State *L) {
   cast_state *target = check_session(L, 1);
   cast_deadline(L, 2);
   if (target->host != NULL)
-    return luaL_error(L, "close: the main program's session ends with it");
+    return cast_lua_error(L, "close: the main program's session ends with it");
   if (target == S)
-    return luaL_error(L, "close: a task cannot close its own session");
+    return cast_lua_error(L, "close: a task cannot close its own session");
   cast_state_close(target, &S->session);
   return wait_event(L, S, &target->session.closed);
 }
@@ -257,9 +257,9 @@ static int finish_session(
   if (ready && cast_handle_find(L, &target->session.object)) return 1;
   cast_state_close(target, &S->session);
   if (result != 0) return cast_push_interrupt(L, result);
-  if (ready) return luaL_error(L, "the session's handle was lost");
+  if (ready) return cast_lua_error(L, "the session's handle was lost");
   cast_ltask_outcome(L, S, t, init);
-  luaL_where(L, 1);
+  cast_lua_where(L);
   lua_pushliteral(L, "init of session '");
   cast_state_push_name(L, target);
   lua_pushliteral(L, "' failed: ");
@@ -289,7 +289,7 @@ static void start_init(lua_State *L, plan *p) {
   cast_msg_move(&t->core.waiter.msg, &p->init->msg);
   if (cast_task_start(&t->core, &p->S->session) != 0) {
     cast_msg_move(&p->init->msg, &t->core.waiter.msg);
-    luaL_error(L, "the program ends");
+    cast_lua_error(L, "the program ends");
   }
   p->task = t;
 }

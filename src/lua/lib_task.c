@@ -49,7 +49,7 @@ static int wait_end(
   uint64_t deadline = cast_deadline(L, 2);
   bool now = !lua_isnoneornil(L, 2) && lua_tonumber(L, 2) <= 0;
   if (target == cast_current(S))
-    return luaL_error(L, "a task cannot %s itself", verb);
+    return cast_lua_error(L, "a task cannot %s itself", verb);
   t = cast_enter(L, S, deadline);
   t->arg = target;
   if (now && !cast_event_is_set(&target->core.done))
@@ -240,7 +240,7 @@ const cast_class cast_task_class = {
    meets that here, as at a blocking call. */
 static int refuse(lua_State *L, cast_state *S) {
   cast_ltask *me = cast_current(S);
-  if (me == NULL) return luaL_error(L, "spawn: the session is closed");
+  if (me == NULL) return cast_lua_error(L, "spawn: the session is closed");
   cast_task_cancel(&me->core);
   cast_cancel_push(L, cast_cancel_reason(me));
   return lua_error(L);
@@ -277,7 +277,7 @@ int cast_lib_spawn(lua_State *L) {
     lua_settop(L, n + 1);
     if (!cast_lua_room(t->co, n)) {
       cast_coroutine_put(S, cast_co(t), true);
-      return luaL_error(L, "too many arguments to 'spawn'");
+      return cast_lua_error(L, "too many arguments to 'spawn'");
     }
     lua_xmove(L, t->co, n);
   }
@@ -385,7 +385,7 @@ int cast_lib_run(lua_State *L) {
     return run_task(L, S);
   }
   if (S->host == NULL || cast_current(S) != NULL)
-    return luaL_error(L, "run: a task cannot wait for its own session");
+    return cast_lua_error(L, "run: a task cannot wait for its own session");
   t = cast_enter(L, S, OS_FOREVER);
   t->arg = t;
   if (cast_event_wait(&S->session.empty, &t->core) == CAST_PARKED)

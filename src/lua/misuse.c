@@ -26,7 +26,7 @@ static int find_public(lua_State *L, lua_Debug *ar) {
   int found = 1;
   for (int i = 1; lua_getstack(L, i, &at) && lua_getinfo(L, "S", &at); i++) {
     bool in_lua = *at.what != 'C' && *at.what != 't';
-    if (in_lua && strncmp(at.source, CAST_EMBED_SOURCE, 9) != 0) break;
+    if (in_lua && !cast_lua_own(&at)) break;
     if (in_lua) found = i;
     if (*at.what != 'C' || i != found + 1 || !is_stub(L, &at)) continue;
     found = i;

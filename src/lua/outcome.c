@@ -83,6 +83,7 @@ typedef struct packing {
   cast_state *S;
   cast_ltask *t;
   int n;
+  bool failed; /* it is an error, and no results */
 } packing;
 
 static int pack_protected(lua_State *L) {
@@ -90,15 +91,17 @@ static int pack_protected(lua_State *L) {
   luaL_checkstack(L, p->n, "too many results");
   for (int i = 1; i <= p->n; i++) lua_rawgeti(L, 2, i);
   cast_pack_results(p->S->packer, &p->t->core.object);
-  cast_pack(p->S->packer, L, 3, p->n, "result", 0, &p->t->core.waiter.msg);
+  cast_pack(p->S->packer, L, 3, p->n, p->failed ? "error" : "result",
+    p->failed ? -1 : 0, &p->t->core.waiter.msg);
   cast_pack_results(p->S->packer, NULL);
   return 0;
 }
 
 /* Packs the results in the table at index i. If they cannot cross, joiners
    elsewhere get a failure with the reason. Raises when out of memory. */
-static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i) {
-  packing p = {S, t, 0};
+static void pack_table(
+  lua_State *L, cast_state *S, cast_ltask *t, int i, bool failed) {
+  packing p = {S, t, 0, failed};
   int status;
   i = lua_absindex(L, i);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -135,7 +138,10 @@ void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_release);
   if (t->stored && cast_handle_find(L, &t->core.object)) {
     get_results(L, -1);
-    pack_table(L, S, t, -1);
+    /* Relaxed: it has ended in this session. */
+    pack_table(L, S, t, -1,
+      atomic_load_explicit(&t->core.status, memory_order_relaxed) ==
+        CAST_FAILED);
     lua_pop(L, 2);
   }
 }
@@ -246,6 +252,6 @@ int cast_ltask_keep(lua_State *L) {
     set_results(L, 2);
     t->stored = true;
   }
-  if (shared) pack_table(L, e->S, t, -1);
+  if (shared) pack_table(L, e->S, t, -1, e->failed);
   return 0;
 }

@@ -115,7 +115,7 @@ void cast_packer_nomem(lua_State *L) {
 void cast_packer_stack(lua_State *L, int slots) {
   if (CAST_LIKELY(lua_checkstack(L, slots))) return;
   if (slots < 1000 && lua_gettop(L) < 4000) cast_packer_nomem(L);
-  luaL_error(L, "stack overflow (message)");
+  cast_lua_error(L, "stack overflow (message)");
 }
 
 /* -- scalars -------------------------------------------------------------- */

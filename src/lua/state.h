@@ -264,7 +264,10 @@ typedef struct cast_ending {
   cast_state *S;
   cast_ltask *t;
   int nres;
-  cast_msg told; /* its failure, to be noted */
+  bool failed;    /* that is one, the error, */
+  bool described; /* and above it lies what its __tostring has returned, */
+  bool tried;     /* or that was in vain */
+  cast_msg told;  /* the failure, to be noted */
 } cast_ending;
 /* Protected, with a cast_ending: keeps the results for who joins. */
 int cast_ltask_keep(lua_State *L);

@@ -385,7 +385,7 @@ static int finish_deadlock(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   CAST_UNUSED(S);
   CAST_UNUSED(result);
-  luaL_where(L, 1);
+  cast_lua_where(L);
   lua_pushliteral(L, TITLE "\n");
   push_all(L, t->arg);
   lua_concat(L, 3);
@@ -400,7 +400,7 @@ int cast_deadlock_raise(lua_State *L, cast_state *S) {
   cast_object *o = S->host->finding;
   cast_ltask *t;
   survey *v;
-  if (o == NULL) return luaL_error(L, TITLE);
+  if (o == NULL) return cast_lua_error(L, TITLE);
   v = CAST_CONTAINER(o, survey, object);
   t = cast_enter(L, S, deadline);
   t->arg = v;

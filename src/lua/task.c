@@ -77,15 +77,64 @@ cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own) {
 
 /* -- the end of a task ---------------------------------------------------- */
 
+typedef struct describing {
+  cast_ending *e;
+  cast_coroutine co; /* has __tostring and the error on its stack, or NULL */
+} describing;
+
+static int find_tostring(lua_State *L) {
+  describing *d = lua_touserdata(L, 1);
+  lua_pushvalue(d->e->t->co, -1);
+  lua_xmove(d->e->t->co, L, 1);
+  if (!luaL_getmetafield(L, 2, "__tostring") || !lua_isfunction(L, -1))
+    return 0;
+  lua_insert(L, 2);
+  d->co = cast_coroutine_get(L, d->e->S);
+  lua_xmove(L, d->co.L, 2);
+  return 0;
+}
+
+/* Calls __tostring of the error, which is on the top of the task's coroutine,
+   as that task, so that it may wait, and be cancelled, and puts what it returns
+   above the error. It runs in a coroutine of its own, and so waits in place. */
+static void describe_error(cast_ending *e) {
+  cast_state *S = e->S;
+  lua_State *co = e->t->co, *L;
+  describing d = {e, {NULL, LUA_NOREF}};
+  int nres, status, top = lua_gettop(co), type = lua_type(co, top);
+  if ((type != LUA_TTABLE && type != LUA_TUSERDATA) || !cast_lua_room(co, 4))
+    return;
+  (void)cast_protect(S, find_tostring, &d);
+  L = d.co.L;
+  lua_settop(co, top);
+  if (L == NULL) return;
+  e->tried = true;
+  atomic_store_explicit(&S->running, L, memory_order_relaxed);
+  S->through = false;
+  status = cast_lua_resume(L, 1, &nres);
+  atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
+  if (status == LUA_OK && nres > 0 && lua_gettop(co) == top &&
+      lua_type(L, -nres) == LUA_TSTRING) {
+    e->described = true;
+    lua_settop(L, lua_gettop(L) - nres + 1);
+    lua_xmove(L, co, 1);
+  }
+  cast_coroutine_put(S, d.co, status == LUA_OK);
+}
+
 /* Notes error and traceback of a failed coroutine. */
 static int note_failure(lua_State *L) {
   cast_ending *e = lua_touserdata(L, 1);
   lua_State *co = e->t->co;
   const char *error;
-  lua_xmove(co, L, 1);
+  lua_xmove(co, L, e->described ? 2 : 1);
   lua_pushvalue(L, 2);
   lua_xmove(L, co, 1); /* its place has just become free */
-  error = cast_lua_describe(L, 2);
+  if (e->described)
+    error = lua_tostring(L, 3);
+  else
+    error = e->tried ? cast_lua_address(L, 2) : cast_lua_describe(L, 2);
   luaL_traceback(L, co, error, 0);
   cast_failure_pack(L, e->S, 2, error, -1, &e->told);
   if (cast_extra_make(e->t) != NULL)
@@ -131,7 +180,15 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
     e.nres = 1;
   }
   if (how == CAST_FAILED) {
+    int top = lua_gettop(t->co);
+    e.failed = true;
+    describe_error(&e);
+    cast_guard_leave(t);
+    cast_msg_drop(&t->core.waiter.msg);
+    cast_rebuild_drop(S, t, NULL);
+    drop_cases(t);
     cast_protect(S, note_failure, &e);
+    if (lua_gettop(t->co) > top) lua_settop(t->co, top);
     cast_msg_drop(&e.told);
   }
   if (e.nres > 0 && how != CAST_CANCELLED &&

@@ -1,0 +1,55 @@
+-- failures.lua - making failures, and joining them.
+-- SPDX-License-Identifier: MIT
+--
+-- Not in the class (failure.lua), whose members a program can reach.
+
+local getmetatable, ipairs, pairs, rawequal, setmetatable, tostring, type =
+  getmetatable, ipairs, pairs, rawequal, setmetatable, tostring, type
+
+local _, internal = ...
+local Failure = internal.failure
+
+local Failures = {}
+
+function Failures.is(v)
+  return getmetatable(v) == Failure
+end
+
+-- What has made `task` fail, with the error value `e`.
+function Failures.of(task, e)
+  if Failures.is(e) then return e end
+  return setmetatable({error = e, task = task,
+    traceback = task:traceback() or tostring(e)}, Failure)
+end
+
+function Failures.new(fields)
+  return setmetatable(fields, Failure)
+end
+
+-- Whether two are the same: a task that awaits another fails as that does.
+local function same(a, b)
+  return a == b or type(a.error) == "table" and rawequal(a.error, b.error)
+end
+
+-- The failure to raise for a list of them, in the order in which they came.
+function Failures.join(list, cancelled)
+  local first, others = list[1], {}
+  for i, f in ipairs(list) do
+    local known = false
+    for j = 1, i - 1 do known = known or same(list[j], f) end
+    if not known and i > 1 then others[#others + 1] = f end
+  end
+  if #others == 0 and not cancelled then return first end
+  local whole = {}
+  for k, v in pairs(first) do whole[k] = v end
+  whole.others = {}
+  if type(first.others) == "table" then
+    for _, f in ipairs(first.others) do whole.others[#whole.others + 1] = f end
+  end
+  for _, f in ipairs(others) do whole.others[#whole.others + 1] = f end
+  if #whole.others == 0 then whole.others = nil end
+  whole.cancelled = cancelled or first.cancelled
+  return setmetatable(whole, Failure)
+end
+
+return Failures
