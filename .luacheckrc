@@ -13,7 +13,8 @@ exclude_files = { "lua/*.d.lua", "build" }
 local some = { "jit", "utf8", "warn", "unpack", "loadstring", "setfenv",
   "getfenv", "table.unpack", "table.pack", "math.type", "math.tointeger",
   "math.maxinteger", "math.mininteger", "debug.upvalueid",
-  "coroutine.close", "coroutine.isyieldable", "rawlen", "bit32", "bit" }
+  "coroutine.close", "coroutine.isyieldable", "rawlen", "newproxy", "bit32",
+  "bit" }
 
 for _, dir in ipairs { "lua", "bench", "examples", "tools", "tests/stress",
   "tests/regress", "tests/lua" } do

@@ -69,6 +69,7 @@
 #define CAST_STOP_NS 10000000u     /* computing tasks may go on so long ... */
 #define CAST_INSIST_NS 100000000u  /* ... and their clean-up so long */
 #define CAST_NAG_NS 50000000u      /* between two looks at such tasks */
+#define CAST_REFUSED_MAX 10u       /* tries that finalizers make fail */
 #define CAST_WATCH_COUNT 10000     /* instructions between a host's looks */
 #define CAST_SHARED_STRING 4096u   /* strings from here on are shared */
 #define CAST_BIG_MIN 65536u        /* blocks from here on are kept (big.h), */

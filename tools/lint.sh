@@ -19,6 +19,8 @@
 #   volatile  none
 #   arguments luaL_check*, luaL_opt* and luaL_arg* in functions of casting's:
 #             lua/argument.h names these better
+#   stacks    no luaL_traceback: lua/stack.h writes the same without running
+#             finalizers, which may have its coroutine go on
 #   long      no variable of that type outside src/os: it is 32 bits on Windows
 #   opener    the first line names the file and its purpose; an SPDX line
 #   todo      no TODO, FIXME or XXX left
@@ -38,15 +40,15 @@ cd "${1:-$(dirname -- "$0")/..}" || exit 2
 layers='
   casting base limits list
   os/os os/* once
-  lock mem.h big region slab mem.c log object heap block msg runq
+  lock mem.h big region slab mem.c buffer log object heap block msg runq
   context core sched timer types session wait event task slice
   chan.h chan_inline chan.c select worker deadlock errand monitor host foreign runtime
-  lua/compat lua/builtin lua/argument.h lua/misuse.h lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
+  lua/collect.h lua/compat lua/single lua/builtin lua/argument.h lua/misuse.h lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
   lua/peek lua/stock lua/pack.h lua/packer lua/words lua/scalar
   lua/fixed lua/factory lua/code lua/names lua/classes lua/resolve lua/strings lua/moved lua/encoder lua/closure
-  lua/tree lua/encode
+  lua/tree lua/encode lua/stack
   lua/pack.c
-  lua/lib lua/library.h lua/require.h lua/ltask lua/load.h lua/lineage.h lua/state lua/handle.c lua/*
+  lua/lib lua/library.h lua/require.h lua/ltask lua/load.h lua/lineage.h lua/state.h lua/held lua/state.c lua/handle.c lua/*
 '
 
 find src include -name '*.[chS]' ! -name embedded.c 2>/dev/null | LC_ALL=C sort |
@@ -169,6 +171,7 @@ function check_line(n, line,    code, i, s, name) {
   if (code ~ /luaL_(arg|opt|check([a-rt-z]|string))/ &&
       file !~ /lua\/(argument|builtin|starve|coroutine|embed|limited|lib_(math|os|io))\.[ch]$/)
     bad(n, "arguments: there is a function for it in lua/argument.h")
+  if (code ~ /luaL_traceback/) bad(n, "stacks: see lua/stack.h")
   if (code ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
     bad(n, "volatile: use an atomic")
   if (code ~ /atomic_(thread|signal)_fence/)

@@ -38,31 +38,41 @@ void cast_anchor_push(lua_State *L, cast_state *S, int at) {
 
 static const char anchors_key = 0;
 
-/* Puts a table with more places in the place of the one on the top. All that
-   may fail comes before anything is changed. */
+static bool is_full(const cast_state *S) {
+  return S->anchors_free == 0 && S->anchors_used == S->anchors_room;
+}
+
+/* Puts a table with more places in the place of the one that is full. All that
+   may fail comes before anything is changed; and what may run a finalizer,
+   which may anchor something itself, before anything is looked at. */
 static void grow(lua_State *L, cast_state *S) {
   int room = S->anchors_room == 0 ? ROOM_FIRST : 2 * S->anchors_room;
   lua_createtable(L, room, 0);
-  for (int i = 1; i <= S->anchors_used; i++) {
-    lua_rawgeti(L, -2, i);
-    lua_rawseti(L, -2, i);
+  if (!is_full(S) || room <= S->anchors_room) {
+    lua_pop(L, 1);
+    return;
   }
-  lua_pushvalue(L, -1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  for (int i = 1; i <= S->anchors_used; i++) {
+    lua_rawgeti(L, -1, i);
+    lua_rawseti(L, -3, i);
+  }
+  lua_pop(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
-  lua_replace(L, -2);
   S->anchors_room = room;
 }
 
 int cast_anchor(lua_State *L, cast_state *S) {
-  int at = S->anchors_free;
+  int at;
   luaL_checkstack(L, 4, NULL);
+  while (is_full(S)) grow(L, S);
+  at = S->anchors_free;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
   if (at != 0) {
     lua_rawgeti(L, -1, at);
     S->anchors_free = (int)lua_tointeger(L, -1);
     lua_pop(L, 1);
   } else {
-    if (S->anchors_used == S->anchors_room) grow(L, S);
     at = ++S->anchors_used;
   }
   lua_insert(L, -2);

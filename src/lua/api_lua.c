@@ -4,6 +4,8 @@
 #include "../mem.h"
 #include "api.h"
 #include "handle.h"
+#include "held.h"
+#include "outcome.h"
 
 /* -- states --------------------------------------------------------------- */
 
@@ -172,12 +174,11 @@ struct casting_waker {
 
 /* Lies on the stack of the C function while it waits. */
 typedef struct parked {
+  cast_held held;
   casting_waker *waker; /* one reference */
   casting_finish finish;
   void *ud;
 } parked;
-
-static const char parked_key = 0;
 
 static void waker_free(cast_object *o) {
   cast_free(CAST_CONTAINER(o, casting_waker, object));
@@ -185,34 +186,15 @@ static void waker_free(cast_object *o) {
 
 static const cast_type waker_type = {"waker", waker_free, NULL};
 
-static int parked_gc(lua_State *L) {
-  parked *p = lua_touserdata(L, 1);
+static void drop_parked(cast_held *h) {
+  parked *p = CAST_CONTAINER(h, parked, held);
   if (p->waker != NULL) casting_waker_unref(p->waker);
   p->waker = NULL;
-  return 0;
-}
-
-static parked *push_parked(lua_State *L) {
-  parked *p;
-  luaL_checkstack(L, 4, NULL);
-  p = cast_lua_newuserdata(L, sizeof *p);
-  memset(p, 0, sizeof *p);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &parked_key);
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, parked_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &parked_key);
-  }
-  lua_setmetatable(L, -2);
-  return p;
 }
 
 casting_waker *casting_waker_new(lua_State *L) {
   cast_state *S = cast_api_state(L);
-  parked *p = push_parked(L);
+  parked *p = cast_held_push(L, S, sizeof *p, drop_parked);
   casting_waker *w;
   (void)cast_enter(L, S, 0); /* with room for a deadline */
   w = cast_calloc(sizeof *w);
@@ -257,6 +239,12 @@ int casting_park(lua_State *L, casting_waker *w, double seconds,
   p->finish = finish;
   p->ud = ud;
   t->arg = p;
+  /* The module may have made Lua values since casting_waker_new, and so run a
+     finalizer that has waited. */
+  if (!cast_enter_anew(L, S, t)) {
+    (void)finish(L, CASTING_ECANCELLED, ud);
+    cast_raise_memory(L);
+  }
   cast_deadlock_expect();
   if (cast_event_wait(&w->event, &t->core) == CAST_PARKED)
     return cast_park(L, S, t, deadline, &parked_kind);

@@ -29,18 +29,18 @@ static int cancel_tostring(lua_State *L) {
 
 /* The metatable of cancellation errors: casting.cancelled, so that it crosses
    between sessions by name. */
-static void push_cancel_meta(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &cancel_key);
-  if (!lua_isnil(L, -1)) return;
-  lua_pop(L, 1);
+static void make_cancel_meta(lua_State *L, const void *arg) {
+  CAST_UNUSED(arg);
   lua_createtable(L, 0, 2);
   lua_pushcfunction(L, cancel_tostring);
   lua_setfield(L, -2, "__tostring");
   lua_pushliteral(L, "casting.cancelled");
   lua_setfield(L, -2, "__name");
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &cancel_key);
-  cast_module_need(L); /* which gives it its name */
+}
+
+static void push_cancel_meta(lua_State *L) {
+  if (cast_single(L, &cancel_key, make_cancel_meta, NULL))
+    cast_module_need(L); /* which gives it its name */
 }
 
 void cast_cancel_push(lua_State *L, cast_chars reason) {

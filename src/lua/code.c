@@ -55,25 +55,16 @@ static int code_gc(lua_State *L) {
   return 0;
 }
 
-static void new_weak(lua_State *L) {
-  lua_newtable(L);
+static void make_meta(lua_State *L, const void *arg) {
   lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)arg);
+  lua_pushcclosure(L, code_gc, 1);
+  lua_setfield(L, -2, "__gc");
 }
 
 /* Pushes the metatable, made on first use. */
 static void push_meta(cast_packer *p, lua_State *L, int t) {
-  cast_packer_get(L, t, CAST_SLOT_CODE_META);
-  if (lua_istable(L, -1)) return;
-  lua_pop(L, 1);
-  lua_createtable(L, 0, 1);
-  lua_pushlightuserdata(L, p);
-  lua_pushcclosure(L, code_gc, 1);
-  lua_setfield(L, -2, "__gc");
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, t, CAST_SLOT_CODE_META);
+  (void)cast_single_in(L, t, CAST_SLOT_CODE_META, make_meta, p);
 }
 
 void cast_code_fini(cast_packer *p) {
@@ -93,15 +84,12 @@ void cast_code_fini(cast_packer *p) {
 
 /* Pushes the slot's table, made on first use. */
 static void push_table(lua_State *L, int t, int slot) {
-  cast_packer_get(L, t, slot);
-  if (lua_istable(L, -1)) return;
-  lua_pop(L, 1);
-  if (slot == CAST_SLOT_CODE)
-    new_weak(L);
-  else
-    lua_newtable(L); /* many sessions load one function only */
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, t, slot);
+  /* Small at first: many sessions load one function only. */
+  (void)cast_single_in(L, t, slot, cast_make_table, NULL);
+}
+
+static void push_codes(lua_State *L, int t) {
+  (void)cast_single_in(L, t, CAST_SLOT_CODE, cast_make_weak, "k");
 }
 
 /* -- out ------------------------------------------------------------------ */
@@ -197,7 +185,7 @@ static void dump(cast_packer *p, lua_State *L, int t, int idx) {
 cast_bytes *cast_code_get(cast_packer *p, lua_State *L, int t, int idx) {
   int top = lua_gettop(L);
   idx = lua_absindex(L, idx);
-  push_table(L, t, CAST_SLOT_CODE);
+  push_codes(L, t);
   lua_pushvalue(L, idx);
   lua_rawget(L, -2);
   if (!lua_isuserdata(L, -1)) {
@@ -247,8 +235,9 @@ static cast_loaded *place_for(cast_packer *p, const cast_bytes *b) {
   return &all[place_of(b)];
 }
 
-/* Remembers the function on top. */
-static void keep(cast_packer *p, lua_State *L, int t, cast_bytes *b) {
+/* Remembers the function on top, which has been given to that message. */
+static void keep(
+  cast_packer *p, lua_State *L, int t, cast_bytes *b, uint32_t message) {
   uint32_t i = place_of(b);
   cast_loaded *l = place_for(p, b);
   if (l == NULL) return;
@@ -260,19 +249,21 @@ static void keep(cast_packer *p, lua_State *L, int t, cast_bytes *b) {
   lua_rawseti(L, -2, (int)i + 1);
   lua_pop(L, 1);
   l->function = cast_ref(&b->object);
-  l->given = p->unpacked;
+  l->given = message;
 }
 
-/* Whether the function of `b` is at hand; pushes it. */
-static bool find(cast_packer *p, lua_State *L, int t, const cast_bytes *b) {
+/* Whether the function of `b` is at hand; pushes it. It was given to this
+   message already if it was to one that came later, too, within this one. */
+static bool find(
+  cast_packer *p, lua_State *L, int t, const cast_bytes *b, uint32_t message) {
   uint32_t i = place_of(b);
   cast_loaded *l = &p->loaded[i];
-  if (l->function != b || l->given == p->unpacked) return false;
+  if (l->function != b || (int32_t)(l->given - message) >= 0) return false;
   push_table(L, t, CAST_SLOT_FUNCTION);
   lua_rawgeti(L, -1, (int)i + 1);
   lua_remove(L, -2);
   if (lua_isfunction(L, -1) && is_untouched(p, L)) {
-    l->given = p->unpacked;
+    l->given = message;
     return true;
   }
   lua_pop(L, 1);
@@ -290,6 +281,30 @@ static void set_globals(lua_State *L, int t, bool pure) {
   if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1);
 }
 #endif
+
+/* Pushes what makes closures of `b`, and keeps it in place i; or nothing, and
+   false. That takes many values, so a finalizer may run, and receive another
+   function that has the same place. */
+static bool make_factory(cast_packer *p, lua_State *L, int t, cast_bytes *b,
+  unsigned nups, uint32_t i) {
+  cast_loaded *l = &p->loaded[i];
+  l->loads = LOADS_NEVER; /* unless the next lines do not raise */
+  push_table(L, t, CAST_SLOT_FACTORY);
+  if (!cast_factory_push(L, b, (int)nups)) {
+    lua_pop(L, 1);
+    return false;
+  }
+#if CAST_LUA < 502
+  set_globals(L, t, false); /* what it makes inherits them */
+#endif
+  if (l->made == b && l->loads == LOADS_NEVER) {
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, (int)i + 1);
+    l->loads = LOADS_MADE;
+  }
+  lua_remove(L, -2);
+  return true;
+}
 
 /* Pushes a new closure of the function, if it comes again and there is what
    makes them. At the second time that is made: most functions come once. */
@@ -309,21 +324,13 @@ static bool again(
     l->loads = LOADS_ONCE;
     return false;
   }
-  push_table(L, t, CAST_SLOT_FACTORY);
-  if (l->loads == LOADS_ONCE) {
-    l->loads = LOADS_NEVER; /* unless the next lines do not raise */
-    if (!cast_factory_push(L, b, (int)nups)) {
-      lua_pop(L, 1);
-      return false;
-    }
-#if CAST_LUA < 502
-    set_globals(L, t, false); /* what it makes inherits them */
-#endif
-    lua_rawseti(L, -2, (int)i + 1);
+  if (l->loads == LOADS_MADE) {
+    push_table(L, t, CAST_SLOT_FACTORY);
+    lua_rawgeti(L, -1, (int)i + 1);
+    lua_remove(L, -2);
+  } else if (!make_factory(p, L, t, b, nups, i)) {
+    return false;
   }
-  l->loads = LOADS_MADE;
-  lua_rawgeti(L, -1, (int)i + 1);
-  lua_remove(L, -2);
   lua_call(L, 0, 1);
   return true;
 }
@@ -339,18 +346,18 @@ static const char *mode_for(cast_packer *p, cast_bytes *b) {
   return "b";
 }
 
-bool cast_code_load(
-  cast_packer *p, lua_State *L, cast_bytes *b, bool pure, unsigned nups) {
+bool cast_code_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure,
+  unsigned nups, uint32_t message) {
   cast_packer_table(p, L);
   int t = lua_gettop(L);
-  bool ok = pure ? find(p, L, t, b) : again(p, L, t, b, nups);
+  bool ok = pure ? find(p, L, t, b, message) : again(p, L, t, b, nups);
   if (!ok) {
     ok =
       cast_lua_load(L, b->data, b->size, "=message", mode_for(p, b)) == LUA_OK;
 #if CAST_LUA < 502
     if (ok) set_globals(L, t, pure);
 #endif
-    if (ok && pure) keep(p, L, t, b);
+    if (ok && pure) keep(p, L, t, b, message);
     /* On 5.3 and 5.4 loading bytecode is no occasion for the collector, and
        who receives nothing but functions would never meet one. */
     lua_pushliteral(L, "");

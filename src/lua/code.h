@@ -12,9 +12,10 @@ void cast_code_fini(cast_packer *p);
 cast_bytes *cast_code_get(cast_packer *p, lua_State *L, int t, int idx);
 
 /* Pushes a function with this bytecode and so many upvalues. A `pure` one (no
-   upvalues, or only the globals) may be one that an earlier message brought.
-   False: what is pushed is the error's value. */
-bool cast_code_load(
-  cast_packer *p, lua_State *L, cast_bytes *b, bool pure, unsigned nups);
+   upvalues, or only the globals) may be one that an earlier message brought;
+   `message` is the number of this one. False: what is pushed is the error's
+   value. */
+bool cast_code_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure,
+  unsigned nups, uint32_t message);
 
 #endif

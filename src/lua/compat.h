@@ -53,7 +53,10 @@ static inline void *luaL_testudata(lua_State *L, int i, const char *name) {
   return p;
 }
 void luaL_setfuncs(lua_State *L, const luaL_Reg *l, int nup);
-void luaL_traceback(lua_State *L, lua_State *L1, const char *msg, int level);
+#endif
+
+#ifdef CAST_COLLECT
+#include "collect.h"
 #endif
 
 #if CAST_LUA < 503

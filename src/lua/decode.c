@@ -54,6 +54,7 @@ typedef struct decoder {
   cast_object *const *item, *const *items_end;
   int base;
   bool has_refs;
+  uint32_t message; /* its number in the packer */
   uint32_t seq;
   uint32_t depth, capacity;
   frame *frames;
@@ -215,7 +216,8 @@ static void open_code(decoder *d, unsigned flags, uint32_t nups) {
 static bool get_code(decoder *d, unsigned flags) {
   unsigned nups = take_byte(d);
   bool pure = (flags & WIRE_PURE) != 0;
-  if (!cast_code_load(d->p, d->L, take_shared(d), pure, nups)) {
+  cast_bytes *b = take_shared(d);
+  if (!cast_code_load(d->p, d->L, b, pure, nups, d->message)) {
     lua_pushliteral(d->L, "a function");
     lua_insert(d->L, -2);
     fail(d);
@@ -517,7 +519,7 @@ int cast_unpack(cast_packer *p, lua_State *L, cast_msg *msg) {
   d.end = d.at + msg->size;
   d.item = cast_msg_items(msg);
   d.items_end = d.item + msg->nrefs;
-  p->unpacked++;
+  d.message = ++p->unpacked;
   p->message++;
   bool is_tree = d.at < d.end && (*d.at & WIRE_TREE) != 0;
   uint32_t n = start(&d);

@@ -23,11 +23,8 @@ static const char raise_key = 0;
 
 /* -- raising an error in a suspended coroutine ---------------------------- */
 
-/* 5.1 and LuaJIT have no continuations: a hook at its next instruction raises
-   what was put into the registry. */
-static void raise_hook(lua_State *L, lua_Debug *ar) {
+static void raise(lua_State *L) {
   cast_state *S = cast_state_find(L);
-  CAST_UNUSED(ar);
   cast_hook_clear(L);
   if (S != NULL && S->session.current != NULL)
     cast_stop_watch(S, cast_ltask_of(S->session.current), L);
@@ -37,8 +34,22 @@ static void raise_hook(lua_State *L, lua_Debug *ar) {
   lua_error(L);
 }
 
+/* 5.1 and LuaJIT have no continuations: a hook at its next instruction raises
+   what was put into the registry. */
+static void raise_hook(lua_State *L, lua_Debug *ar) {
+  CAST_UNUSED(ar);
+  raise(L);
+}
+
+#if CAST_LUAJIT
+void cast_deliver_late(lua_State *L) {
+  if (cast_deliver_raises(L)) raise(L);
+}
+#endif
+
 /* Compiled code, to which LuaJIT may return from a call, would raise it too
-   late, where nobody expects it any more. */
+   late, where nobody expects it any more. (While a finalizer waits it cannot be
+   thrown away: then the next call that may wait raises it, at the latest.) */
 static void set_raise(cast_ltask *t) {
   cast_stop_interpret(t->co);
   lua_sethook(t->co, raise_hook, LUA_MASKCOUNT, 1);
@@ -100,6 +111,7 @@ static int ready_protected(lua_State *L) {
 
 static int raise_protected(lua_State *L) {
   delivery *d = lua_touserdata(L, 1);
+  lua_pushvalue(d->aux, -1);
   lua_xmove(d->aux, L, 1);
   prepare_raise(L, d->t);
   return 0;

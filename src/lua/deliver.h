@@ -16,6 +16,11 @@ int cast_deliver(cast_state *S, cast_ltask *t);
 /* Is L to raise such an error at its next instruction? In a signal handler,
    too. */
 bool cast_deliver_raises(lua_State *L);
+#if CAST_LUAJIT
+/* L calls a function that may wait: raises the error now, if that is still to
+   be done. */
+void cast_deliver_late(lua_State *L);
+#endif
 /* The stretch that followed is over. */
 void cast_deliver_end(cast_ltask *t);
 

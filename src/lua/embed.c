@@ -119,6 +119,10 @@ static int load_file(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_call(L, 2, 1);
   lua_pushvalue(L, 2);
+  lua_rawget(L, 1);
+  if (!lua_isnil(L, -1)) return 1; /* a finalizer that ran has loaded it */
+  lua_pop(L, 1);
+  lua_pushvalue(L, 2);
   lua_pushvalue(L, -2);
   lua_rawset(L, 1);
   if (lua_istable(L, -1)) give_name(L, S, name);
@@ -144,7 +148,7 @@ static int count_cores(lua_State *L) {
   return 1;
 }
 
-void cast_internal_push(lua_State *L) {
+static void make_internal(lua_State *L, const void *arg) {
   static const luaL_Reg internals[] = {
     {"run", run},
     {"unpack", unpack},
@@ -163,12 +167,7 @@ void cast_internal_push(lua_State *L) {
     {NULL, NULL}
   };
   static const luaL_Reg meta[] = {{"__index", load_file}, {NULL, NULL}};
-  static const char builtin[] = CAST_NAMES_OWN "\0builtin\0";
-  cast_state *S = cast_state_find(L);
-  luaL_checkstack(L, 8, NULL);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &internal_key);
-  if (lua_istable(L, -1)) return;
-  lua_pop(L, 1);
+  CAST_UNUSED(arg);
   lua_newtable(L);
   cast_state_box(L);
   luaL_setfuncs(L, internals, 1);
@@ -177,12 +176,19 @@ void cast_internal_push(lua_State *L) {
   luaL_setfuncs(L, meta, 1);
   lua_setmetatable(L, -2);
   cast_builtin_push(L);
-  give_names(L, S, builtin, sizeof builtin - 1);
   lua_setfield(L, -2, "builtin");
+}
+
+void cast_internal_push(lua_State *L) {
+  static const char builtin[] = CAST_NAMES_OWN "\0builtin\0";
+  cast_state *S = cast_state_find(L);
+  luaL_checkstack(L, 8, NULL);
+  if (!cast_single(L, &internal_key, make_internal, NULL)) return;
+  lua_getfield(L, -1, "builtin");
+  give_names(L, S, builtin, sizeof builtin - 1);
+  lua_pop(L, 1);
   give_name(L, S, NULL);
   give_names(L, S, builtin, sizeof CAST_NAMES_OWN);
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &internal_key);
 }
 
 bool cast_embed_module(lua_State *L, const char *name, size_t size) {

@@ -223,7 +223,7 @@ static void check_metatable(
   cast_encoder *e, const cast_frame *f, const void *key) {
   const cast_seen_entry *entry = cast_seen_find(&e->seen, key);
   if (entry == NULL || entry->state <= CAST_SEEN_LOOSE) return;
-  lua_getmetatable(e->L, f->at);
+  if (!lua_getmetatable(e->L, f->at)) return;
   cast_packer_get(e->L, cast_encoder_table(e), CAST_SLOT_GC);
   lua_rawget(e->L, -2);
   bool has_gc = !lua_isnil(e->L, -1);
@@ -238,7 +238,9 @@ static void check_metatable(
 }
 
 static bool put_metatable(cast_encoder *e, cast_frame *f) {
-  lua_getmetatable(e->L, f->at);
+  /* What ran meanwhile (a __save, a finalizer, other tasks while it waits) may
+     have taken it away. */
+  if (!lua_getmetatable(e->L, f->at)) return true;
   const void *key = lua_topointer(e->L, -1);
   f->step = CAST_STEP_META;
   e->bytes[f->tag] |= WIRE_META;

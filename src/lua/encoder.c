@@ -74,27 +74,16 @@ static int encoder_gc(lua_State *L) {
   return 0;
 }
 
-static void push_meta(lua_State *L) {
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, encoder_gc);
-  lua_setfield(L, -2, "__gc");
-}
-
 /* Replaces nil or a busy encoder on top by a new one. */
 static cast_encoder *encoder_new(cast_packer *p, lua_State *L, int t) {
+  static const lua_CFunction gc = encoder_gc;
   cast_encoder *e = cast_lua_newuserdata(L, sizeof *e);
   memset(e, 0, sizeof *e);
   cast_seen_init(&e->seen);
   e->p = p;
   e->size = WIRE_HEADER;
   e->tree = true;
-  cast_packer_get(L, t, CAST_SLOT_ENCODER_META);
-  if (!lua_istable(L, -1)) {
-    lua_pop(L, 1);
-    push_meta(L);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, t, CAST_SLOT_ENCODER_META);
-  }
+  (void)cast_single_in(L, t, CAST_SLOT_ENCODER_META, cast_make_meta, &gc);
   lua_setmetatable(L, -2);
   cast_list_push(&p->encoders, &e->link);
   lua_replace(L, -2);
@@ -456,6 +445,7 @@ void cast_encoder_finish(cast_encoder *e, uint32_t n, cast_msg *out) {
   const unsigned char *start = put_header(e, n);
   uint32_t size = (uint32_t)(e->bytes + e->size - start);
   cast_blocks *blocks = cast_packer_blocks(e->p);
+  cast_msg_drop(out); /* what a finalizer's failed operation may have left */
   if (cast_msg_init_from(out, size, e->nitems, blocks) != 0)
     cast_encoder_nomem(e);
   if (e->nitems > 0)

@@ -22,6 +22,7 @@
 #include "../mem.h"
 #include "builtin.h"
 #include "load.h"
+#include "packer.h"
 #include "state.h"
 
 typedef struct cast_guard cast_guard;
@@ -53,12 +54,16 @@ static bool is_live(lua_State *L) {
 }
 
 #if CAST_LUA >= 504
-/* Is the function on the top the __close of the value below it? Pops both. */
-static bool closes(lua_State *L) {
-  bool is = luaL_getmetafield(L, -2, "__close") != LUA_TNIL;
-  if (is) {
-    is = lua_rawequal(L, -1, -2);
-    lua_pop(L, 1);
+/* Is the function on the top the __close of the value below it? Pops both. Not
+   by luaL_getmetafield, which makes a string: L may be suspended, and is no
+   place for a finalizer to run in. */
+static bool closes(lua_State *L, cast_packer *p) {
+  bool is = false;
+  if (lua_getmetatable(L, -2)) {
+    cast_packer_push(p, L, CAST_SLOT_CLOSE);
+    lua_rawget(L, -2);
+    is = lua_rawequal(L, -1, -3);
+    lua_pop(L, 2);
   }
   lua_pop(L, 2);
   return is;
@@ -87,7 +92,7 @@ static int last_slot(lua_State *L, lua_Debug *ar) {
 /* Is the function of this level a __close handler? The debug interface says so
    when a block ends. In an error's way out the caller is what has caught the
    error (pcall), and its last slots are the variable and the error. */
-static bool is_handler(lua_State *L, int level, lua_Debug *ar) {
+static bool is_handler(lua_State *L, cast_packer *p, int level, lua_Debug *ar) {
   lua_Debug caller;
   int last;
   if (!lua_getinfo(L, "n", ar)) return false;
@@ -100,7 +105,7 @@ static bool is_handler(lua_State *L, int level, lua_Debug *ar) {
   last = last_slot(L, &caller);
   if (last < 2 || lua_getlocal(L, &caller, last - 1) == NULL) return false;
   lua_getinfo(L, "f", ar);
-  return closes(L);
+  return closes(L, p);
 }
 
 /* Are the variables of a coroutine closed that has ended, by its resumer? Then
@@ -125,29 +130,31 @@ static const cast_guard *guard_at(lua_State *L, lua_Debug *ar) {
 
 /* Does a __close handler run in L, within `g` (NULL: at all)? *met: whether g
    was met first. Deep recursion is not searched to the bottom. */
-static bool handler_in(lua_State *L, const cast_guard *g, bool *met) {
+static bool handler_in(
+  lua_State *L, cast_packer *p, const cast_guard *g, bool *met) {
   lua_Debug ar;
   *met = false;
-  if (!lua_checkstack(L, 4)) return false;
+  if (!lua_checkstack(L, 6)) return false;
   for (int i = 0; i < CAST_CLEANUP_DEPTH && lua_getstack(L, i, &ar); i++) {
     if (g != NULL && guard_at(L, &ar) == g) {
       *met = true;
       return false;
     }
-    if (is_handler(L, i, &ar)) return true;
+    if (is_handler(L, p, i, &ar)) return true;
   }
   return false;
 }
 
 static bool cleaning(lua_State *L, cast_ltask *t, const cast_guard *g) {
+  cast_packer *p = cast_state_of(t->core.session)->packer;
   bool met;
   if (t->closing) return true;
   if (L == NULL) return false;
-  if (handler_in(L, g, &met)) return true;
+  if (handler_in(L, p, g, &met)) return true;
   if (!met && L != t->co && is_closed(L)) return true;
   /* What resumed L, if that is a coroutine of the task's. */
   if (met || L == t->co || t->co == NULL || !is_live(t->co)) return false;
-  return handler_in(t->co, g, &met);
+  return handler_in(t->co, p, g, &met);
 }
 #else
 static bool cleaning(lua_State *L, cast_ltask *t, const cast_guard *g) {
@@ -344,14 +351,8 @@ static int guard_gc(lua_State *L) {
 }
 
 static void push_meta(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
-  if (!lua_isnil(L, -1)) return;
-  lua_pop(L, 1);
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, guard_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &meta_key);
+  static const lua_CFunction gc = guard_gc;
+  (void)cast_single(L, &meta_key, cast_make_meta, &gc);
 }
 
 /* See invariant 3. A table, for that is what every version takes. */

@@ -17,12 +17,8 @@ static const char known_key = 0;
 #define GIB ((size_t)1 << 30)
 
 void cast_handle_open(lua_State *L) {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &known_key);
+  (void)cast_single(L, &known_key, cast_make_weak, "v");
+  lua_pop(L, 1);
 }
 
 static void empty(cast_handle *h) {
@@ -88,12 +84,10 @@ static const cast_class *class_of(const cast_state *S, const cast_type *type) {
   return *c;
 }
 
-/* Registers the metatable of handles of that type. */
-static void open_class(
-  lua_State *L, const cast_state *S, const cast_type *type) {
-  const cast_class *c = class_of(S, type);
-  bool ours = S->host == NULL;
-  CAST_ASSERT(c != NULL);
+/* The metatable of handles of that class. */
+static void make_class(lua_State *L, const void *arg) {
+  const cast_class *c = arg;
+  bool ours = cast_state_find(L)->host == NULL;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_newtable(L);
   set_functions(L, cast_handle_meta);
@@ -106,7 +100,6 @@ static void open_class(
   lua_setfield(L, -2, "__metatable");
   lua_pushstring(L, c->title);
   lua_setfield(L, -2, "__name");
-  lua_rawsetp(L, LUA_REGISTRYINDEX, type);
 }
 
 cast_object *cast_handle_test(lua_State *L, int idx) {
@@ -178,8 +171,8 @@ cast_handle *cast_handle_new(lua_State *L, const cast_type *type, size_t size) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, type);
   if (CAST_UNLIKELY(lua_isnil(L, -1))) {
     lua_pop(L, 1);
-    open_class(L, S, type);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, type);
+    CAST_ASSERT(class_of(S, type) != NULL);
+    (void)cast_single(L, type, make_class, class_of(S, type));
   }
   lua_setmetatable(L, -2);
   return h;

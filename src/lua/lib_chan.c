@@ -6,6 +6,8 @@
 #include "../runtime.h"
 #include "argument.h"
 #include "handle.h"
+#include "held.h"
+#include "message.h"
 #include "quick.h"
 #include "state.h"
 
@@ -42,12 +44,11 @@ static const cast_chan *waits_for(const cast_ltask *t) {
 }
 
 static void describe_queue(
-  lua_State *L, const cast_ltask *t, const char *format) {
+  cast_buffer *b, const cast_ltask *t, const char *verb) {
   const cast_chan *c = waits_for(t);
-  if (c == NULL)
-    lua_pushliteral(L, "waiting");
-  else
-    lua_pushfstring(L, format, (const void *)&c->object);
+  cast_buffer_add(b, "waiting");
+  if (c != NULL)
+    cast_buffer_form(b, " to %s channel: %p", verb, (const void *)&c->object);
 }
 
 static int finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result) {
@@ -56,8 +57,8 @@ static int finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   return 1;
 }
 
-static void describe_send(lua_State *L, const cast_ltask *t) {
-  describe_queue(L, t, "waiting to send to channel: %p");
+static void describe_send(cast_buffer *b, const cast_ltask *t) {
+  describe_queue(b, t, "send to");
 }
 
 static const cast_wait_kind send_kind = {
@@ -69,8 +70,8 @@ static int finish_receive(
   return cast_rebuild_values(L, S, t, &t->core.waiter.msg);
 }
 
-static void describe_receive(lua_State *L, const cast_ltask *t) {
-  describe_queue(L, t, "waiting to receive from channel: %p");
+static void describe_receive(cast_buffer *b, const cast_ltask *t) {
+  describe_queue(b, t, "receive from");
 }
 
 static const cast_wait_kind receive_kind = {
@@ -324,9 +325,9 @@ int cast_lib_named(lua_State *L) {
   cast_object **box;
   cast_chan *c;
   int rc;
-  cast_state_here(L);
+  cast_state *S = cast_state_here(L);
   if (given) capacity = check_capacity(L, 2);
-  box = cast_box_push(L);
+  box = cast_box_push(L, S);
   c = cast_runtime_named(name, size, given ? &capacity : NULL, &rc);
   if (c == NULL) {
     if (rc == CASTING_ENOMEM) cast_raise_memory(L);

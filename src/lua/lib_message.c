@@ -29,13 +29,18 @@ cast_message *cast_message_at(lua_State *L, int i) {
 
 /* -- sending -------------------------------------------------------------- */
 
+bool cast_pack_ready(lua_State *L, int first, int n, cast_msg *out) {
+  const cast_message *m = NULL;
+  if (n == 1 && lua_type(L, first) == LUA_TUSERDATA)
+    m = cast_message_at(L, first);
+  if (m == NULL) return cast_pack_inline(L, first, n, out);
+  cast_msg_dup(out, &m->msg);
+  return true;
+}
+
 void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_msg *out) {
-  const cast_message *m;
-  if (n == 1 && lua_type(L, first) == LUA_TUSERDATA &&
-      (m = cast_message_at(L, first)) != NULL)
-    cast_msg_dup(out, &m->msg);
-  else
+  if (!cast_pack_ready(L, first, n, out))
     cast_pack(S->packer, L, first, n, what, 0, out);
 }
 

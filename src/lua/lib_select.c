@@ -1,19 +1,26 @@
 /* lib_select.c - casting.select.
    SPDX-License-Identifier: MIT
 
-   The cases are read into the task's extra, where they stay until its next
-   select. Packing the values of one may call __save or run a finalizer, and
-   that anything, even another select of the same task: so x->cases is not held
-   meanwhile, and what was read is looked at again afterwards. */
+   The cases are put into the task's extra, where they stay until its next
+   select. Packing the values of one may call __save, or run a finalizer, which
+   may wait; and meanwhile anything may happen, even another select of the same
+   task. So where values have to be packed, the cases are first read into a
+   userdata. The channels themselves are kept on the stack, for other tasks may
+   change the table while the select waits. */
 #include "../../include/casting.h"
 #include "../mem.h"
 #include "../select.h"
 #include "argument.h"
 #include "handle.h"
+#include "held.h"
+#include "message.h"
 #include "pack.h"
 #include "state.h"
 
 #include <math.h>
+#include <stdio.h>
+
+#define FEW 12 /* cases whose channels are kept on the stack itself */
 
 static void bad_case(lua_State *L, int i, const char *what) {
   cast_arg_error(L, 1, lua_pushfstring(L, "case %d: %s", i, what));
@@ -53,49 +60,99 @@ static int length_of(lua_State *L, int i) {
 #endif
 }
 
-/* {channel, value, ...} on the top of the stack: a send. Leaves the channel's
-   place in `k`; packs the values. */
-static void send_case(lua_State *L, cast_state *S, cast_extra *x, int i) {
+/* {channel, value, ...} on the top of the stack: a send. Puts the channel in
+   its place. False: its values take memory, and are not packed here. */
+static bool send_case(
+  lua_State *L, cast_state *S, cast_case *c, int i, bool ready) {
   int table = lua_gettop(L), n = length_of(L, table);
-  cast_chan *c;
-  cast_msg m;
+  bool packed = true;
+  char what[32];
   if (!lua_checkstack(L, n + 2)) bad_case(L, i, "too many values");
   for (int k = 1; k <= n; k++) lua_rawgeti(L, table, k);
   if (n < 1 || cast_handle_test(L, table + 1) == NULL ||
       cast_handle_test(L, table + 1)->type != &cast_chan_type)
     bad_case(L, i, "channel or {channel, value, ...} expected");
-  c = CAST_CONTAINER(cast_handle_test(L, table + 1), cast_chan, object);
   if (n < 2 || lua_isnil(L, table + 2))
     bad_case(L, i, "the first value to send cannot be nil");
-  memset(&m, 0, sizeof m);
-  /* Packing may call __save, and that anything: x->cases is not held. */
-  lua_pushfstring(L, "case %d, value", i);
-  lua_insert(L, table + 1); /* the channel and its values move up */
-  cast_pack_values(L, S, table + 3, n - 1, lua_tostring(L, table + 1), &m);
-  if (x->ncases < (uint32_t)i) {
-    cast_pack_undo(S->packer, L, &m);
-    cast_misuse(L, "called in a __save or a finalizer, within a select");
-  }
-  x->cases[i - 1].chan = c;
-  x->cases[i - 1].sending = true;
-  cast_msg_move(&x->cases[i - 1].waiter.msg, &m);
-  lua_settop(L, table);
+  c->chan = CAST_CONTAINER(cast_handle_test(L, table + 1), cast_chan, object);
+  c->sending = true;
+  (void)snprintf(what, sizeof what, "case %d, value", i);
+  if (ready)
+    packed = cast_pack_ready(L, table + 2, n - 1, &c->waiter.msg);
+  else
+    cast_pack_values(L, S, table + 2, n - 1, what, &c->waiter.msg);
+  lua_settop(L, table + 1);
+  lua_replace(L, table);
+  return packed;
 }
 
-static void read_case(lua_State *L, cast_state *S, cast_extra *x, int i) {
+/* Reads case i, and pushes its channel. False: see send_case. */
+static bool read_case(
+  lua_State *L, cast_state *S, cast_case *c, int i, bool ready) {
   cast_object *o;
   lua_rawgeti(L, 1, i);
   o = cast_handle_known(L, S, -1);
-  if (o != NULL && o->type == &cast_chan_type) {
-    x->cases[i - 1].chan = CAST_CONTAINER(o, cast_chan, object);
-  } else if (lua_istable(L, -1)) {
-    send_case(L, S, x, i);
-  } else if (lua_toboolean(L, -1)) {
+  if (o != NULL && o->type == &cast_chan_type)
+    c->chan = CAST_CONTAINER(o, cast_chan, object);
+  else if (lua_istable(L, -1))
+    return send_case(L, S, c, i, ready);
+  else if (lua_toboolean(L, -1))
     bad_case(L, i,
       lua_pushfstring(L, "channel or {channel, value, ...} expected, got %s",
         o != NULL ? o->type->name : luaL_typename(L, -1)));
+  return true;
+}
+
+/* All of them. Their channels stay on the stack, or, if there is one at index
+   `kept`, in a table. False: some are not packed. */
+static bool read_cases(lua_State *L, cast_state *S, cast_case *cases,
+  uint32_t n, int kept, bool ready) {
+  bool packed = true;
+  for (uint32_t i = 1; i <= n; i++) {
+    packed = read_case(L, S, &cases[i - 1], (int)i, ready) && packed;
+    if (kept != 0) lua_rawseti(L, kept, (int)i);
   }
-  lua_pop(L, 1);
+  return packed;
+}
+
+/* Cases that are being read. */
+typedef struct reading {
+  cast_held held;
+  uint32_t n;
+  cast_case cases[];
+} reading;
+
+/* An error has left it. */
+static void drop_reading(cast_held *h) {
+  reading *r = CAST_CONTAINER(h, reading, held);
+  for (; r->n > 0; r->n--) cast_msg_drop(&r->cases[r->n - 1].waiter.msg);
+}
+
+static reading *push_reading(lua_State *L, cast_state *S, uint32_t n) {
+  size_t size = sizeof(reading) + n * sizeof(cast_case);
+  reading *r = cast_held_push(L, S, size, drop_reading);
+  r->n = n;
+  return r;
+}
+
+/* Puts the cases into t. From here on nothing is run until the select waits. */
+static cast_extra *get_cases(
+  lua_State *L, cast_state *S, cast_ltask *t, uint32_t n) {
+  int kept = n > FEW ? lua_gettop(L) : 0;
+  cast_extra *x = make_cases(L, t, n);
+  reading *r;
+  if (CAST_LIKELY(read_cases(L, S, x->cases, n, kept, true))) return x;
+  lua_settop(L, 1);
+  lua_createtable(L, (int)n, 0);
+  r = push_reading(L, S, n);
+  (void)read_cases(L, S, r->cases, n, 2, false);
+  x = make_cases(L, t, n);
+  for (uint32_t i = 0; i < n; i++) {
+    x->cases[i] = r->cases[i];
+    cast_msg_move(&x->cases[i].waiter.msg, &r->cases[i].waiter.msg);
+  }
+  r->n = 0;
+  return x;
 }
 
 /* Pushes the index and what the operation gives. */
@@ -118,24 +175,19 @@ static int finish_select(
 }
 
 /* Names a few of the cases. */
-static void describe_select(lua_State *L, const cast_ltask *t) {
+static void describe_select(cast_buffer *b, const cast_ltask *t) {
   enum { NAMED = 8 };
-  luaL_Buffer b;
-  luaL_buffinit(L, &b);
-  luaL_addstring(&b, "waiting in select, ");
+  cast_buffer_add(b, "waiting in select, ");
   for (uint32_t i = 0; i < t->extra->ncases && i < NAMED; i++) {
     const cast_case *c = &t->extra->cases[i];
-    luaL_addstring(&b, i == 0 ? "" : ", ");
+    cast_buffer_add(b, i == 0 ? "" : ", ");
     if (c->chan == NULL)
-      lua_pushliteral(L, "nothing");
+      cast_buffer_add(b, "nothing");
     else
-      lua_pushfstring(L,
-        c->sending ? "to send to channel: %p" : "to receive from channel: %p",
-        (void *)&c->chan->object);
-    luaL_addvalue(&b);
+      cast_buffer_form(b, "to %s channel: %p",
+        c->sending ? "send to" : "receive from", (void *)&c->chan->object);
   }
-  if (t->extra->ncases > NAMED) luaL_addstring(&b, ", and more");
-  luaL_pushresult(&b);
+  if (t->extra->ncases > NAMED) cast_buffer_add(b, ", and more");
 }
 
 static const cast_wait_kind select_kind = {
@@ -211,9 +263,9 @@ int cast_lib_select(lua_State *L) {
   lua_settop(L, 1);
   n = count_cases(L, &timed);
   if (timed) deadline = select_timeout(L, &now);
+  if (n > FEW) lua_createtable(L, (int)n, 0);
   t = now ? cast_scratch(L, S) : cast_enter(L, S, deadline);
-  x = make_cases(L, t, n);
-  for (uint32_t i = 1; i <= n; i++) read_case(L, S, x, (int)i);
+  x = get_cases(L, S, t, n);
   if (!now) cast_enter_again(L, S, t);
   rc = cast_select(&S->session, now ? NULL : &t->core, x->cases, n, &which);
   t->arg = x->cases;

@@ -4,10 +4,12 @@
 #include "../mem.h"
 #include "argument.h"
 #include "handle.h"
+#include "held.h"
 #include "library.h"
 #include "lineage.h"
 #include "message.h"
 #include "options.h"
+#include "outcome.h"
 #include "package.h"
 #include "state.h"
 
@@ -144,25 +146,14 @@ static int session_name(lua_State *L) {
 
 /* References to tasks, dropped with the userdata. */
 typedef struct task_list {
+  cast_held held;
   uint32_t count;
   cast_ltask *at[];
 } task_list;
 
-static int task_list_gc(lua_State *L) {
-  task_list *l = lua_touserdata(L, 1);
+static void drop_task_list(cast_held *h) {
+  task_list *l = CAST_CONTAINER(h, task_list, held);
   while (l->count > 0) cast_unref(&l->at[--l->count]->core.object);
-  return 0;
-}
-
-static task_list *push_task_list(lua_State *L, uint32_t room) {
-  task_list *l =
-    cast_lua_newuserdata(L, sizeof *l + room * sizeof(cast_ltask *));
-  l->count = 0;
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, task_list_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  return l;
 }
 
 /* The unfinished tasks, as many as fit into `room`; how many there are. */
@@ -189,7 +180,8 @@ static int session_tasks(lua_State *L) {
   task_list *l;
   for (;;) {
     lua_settop(L, 1);
-    l = push_task_list(L, room);
+    l = cast_held_push(
+      L, S, sizeof *l + room * sizeof(cast_ltask *), drop_task_list);
     n = collect(&target->session, l, room, target == S);
     if (n <= room) break;
     room = n + n / 8; /* the list that was too short goes with its userdata */

@@ -4,7 +4,10 @@
 #include "../mem.h"
 #include "argument.h"
 #include "handle.h"
+#include "held.h"
 #include "lineage.h"
+#include "outcome.h"
+#include "stack.h"
 #include "state.h"
 
 cast_ltask *cast_ltask_check(lua_State *L, int i) {
@@ -31,10 +34,10 @@ static int finish_await(
   return n - 1;
 }
 
-static void describe_end(lua_State *L, const cast_ltask *t) {
+static void describe_end(cast_buffer *b, const cast_ltask *t) {
   const cast_ltask *of = t->arg;
-  lua_pushfstring(L, "waiting for the end of task %d of session '%s'",
-    (int)of->core.id, (const char *)cast_state_of(of->core.session)->name);
+  cast_buffer_form(b, "waiting for the end of task %d of session '%s'",
+    (int)of->core.id, cast_state_of(of->core.session)->name);
 }
 
 static const cast_wait_kind join_kind = {
@@ -88,8 +91,8 @@ static int task_session(lua_State *L) {
   return 1;
 }
 
-/* The stack of a task of another session is asked for, and its owner fills it
-   in: the request is shared by both. */
+/* The stack of a task is written down by the owner of its session. If that is
+   another one, it is asked for, and the request is shared by both. */
 typedef struct inquiry {
   cast_object object; /* one reference each */
   cast_post post;
@@ -107,23 +110,21 @@ static void inquiry_free(cast_object *o) {
 
 static const cast_type inquiry_type = {"inquiry", inquiry_free, NULL};
 
-static int write_stack(lua_State *L) {
-  inquiry *q = lua_touserdata(L, 1);
-  const char *text;
-  size_t size;
-  if (q->task->co != NULL)
-    luaL_traceback(L, q->task->co, NULL, 0);
+/* L: a coroutine of the task's session, the task's own if it is that which
+   asks. */
+static void write_stack(inquiry *q, lua_State *L, int level) {
+  cast_buffer b = {NULL, 0, 0, false};
+  lua_State *co = level > 0 ? L : q->task->co;
+  if (co != NULL)
+    cast_stack_write(&b, L, co, level);
   else
-    lua_pushliteral(L, "stack traceback:");
-  text = lua_tolstring(L, -1, &size);
-  q->text = cast_alloc(size + 1);
-  if (q->text != NULL) memcpy(q->text, text, size + 1);
-  return 0;
+    cast_buffer_add(&b, "stack traceback:");
+  q->text = cast_buffer_take(&b);
 }
 
 static void on_inquiry(cast_session *s, cast_post *p, bool closed) {
   inquiry *q = CAST_CONTAINER(p, inquiry, post);
-  if (!closed) cast_protect(cast_state_of(s), write_stack, q);
+  if (!closed) write_stack(q, cast_state_of(s)->work, 0);
   cast_event_set(&q->done, s);
   cast_unref(&q->object);
 }
@@ -140,38 +141,26 @@ static int finish_inquiry(
 static const cast_wait_kind inquiry_kind = {
   .finish = finish_inquiry, .what = "waiting for a stack"};
 
-static int box_gc(lua_State *L) {
-  cast_object **box = lua_touserdata(L, 1);
-  if (*box != NULL) cast_unref(*box);
-  *box = NULL;
-  return 0;
-}
-
-cast_object **cast_box_push(lua_State *L) {
-  cast_object **box = cast_lua_newuserdata(L, sizeof(cast_object *));
-  *box = NULL;
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, box_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  return box;
-}
-
-static int ask_stack(lua_State *L, cast_state *S, cast_ltask *target) {
-  cast_object **box = cast_box_push(L);
+/* Pushes what holds it. */
+static inquiry *push_inquiry(lua_State *L, cast_state *S, cast_ltask *target) {
+  cast_object **box = cast_box_push(L, S);
   inquiry *q = cast_calloc(sizeof *q);
-  cast_ltask *t;
   if (q == NULL) cast_raise_memory(L);
   cast_object_init(&q->object, &inquiry_type);
   *box = &q->object;
   q->task = cast_ref(&target->core.object);
   q->post.run = on_inquiry;
   cast_event_init(&q->done);
-  t = cast_enter(L, S, OS_FOREVER);
+  return q;
+}
+
+static int ask_stack(lua_State *L, cast_state *S, inquiry *q) {
+  cast_session *s = q->task->core.session;
+  cast_ltask *t = cast_enter(L, S, OS_FOREVER);
   t->arg = q;
   cast_ref(&q->object);
-  if (!cast_session_push(target->core.session, &S->session, &q->post))
-    on_inquiry(target->core.session, &q->post, true);
+  if (!cast_session_push(s, &S->session, &q->post))
+    on_inquiry(s, &q->post, true);
   if (cast_event_wait(&q->done, &t->core) == CAST_PARKED)
     return cast_park(L, S, t, OS_FOREVER, &inquiry_kind);
   return finish_inquiry(L, S, t, 0);
@@ -179,20 +168,19 @@ static int ask_stack(lua_State *L, cast_state *S, cast_ltask *target) {
 
 static int task_traceback(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_ltask *t = cast_ltask_check(L, 1);
-  if (cast_event_is_set(&t->core.done)) {
-    if (cast_failed(t) == NULL) return 0;
-    lua_pushstring(L, cast_failure_traceback(cast_failed(t)));
-  } else if (t == cast_current(S)) {
-    luaL_traceback(L, L, NULL, 1);
-  } else if (t->core.session == &S->session && t->co != NULL) {
-    luaL_traceback(L, t->co, NULL, 0);
-  } else if (t->core.session == &S->session) {
-    lua_pushliteral(L, "stack traceback:");
-  } else {
-    lua_settop(L, 1);
-    return ask_stack(L, S, t);
+  cast_ltask *target = cast_ltask_check(L, 1);
+  inquiry *q;
+  lua_settop(L, 1);
+  q = push_inquiry(L, S, target); /* before the task is looked at */
+  if (cast_event_is_set(&target->core.done)) {
+    if (cast_failed(target) == NULL) return 0;
+    lua_pushstring(L, cast_failure_traceback(cast_failed(target)));
+    return 1;
   }
+  if (target->core.session != &S->session) return ask_stack(L, S, q);
+  write_stack(q, L, target == cast_current(S) ? 1 : 0);
+  if (q->text == NULL) cast_raise_memory(L);
+  lua_pushstring(L, q->text);
   return 1;
 }
 

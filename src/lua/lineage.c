@@ -16,6 +16,7 @@
 
 #include "../mem.h"
 #include "argument.h"
+#include "held.h"
 #include "load.h"
 #include "state.h"
 
@@ -92,7 +93,7 @@ static _Noreturn void raise_endless(lua_State *L, const cast_lineage *l) {
 }
 
 cast_lineage *cast_lineage_push(lua_State *L, cast_state *S, cast_ltask *t) {
-  cast_object **box = cast_box_push(L);
+  cast_object **box = cast_box_push(L, S);
   cast_lineage *l;
   if (!find(L, S, t, &l)) cast_raise_memory(L);
   if (l == NULL) return NULL;

@@ -298,14 +298,14 @@ static int finish_load(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   return 1;
 }
 
-static void describe_load(lua_State *L, const cast_ltask *t) {
+static void describe_load(cast_buffer *b, const cast_ltask *t) {
   const cast_load *l = t->arg;
   const cast_state *S = cast_state_of(t->core.session);
   if (l->task == S->main)
-    lua_pushfstring(
-      L, "waiting for module '%s', which the main program loads", l->name);
+    cast_buffer_form(
+      b, "waiting for module '%s', which the main program loads", l->name);
   else
-    lua_pushfstring(L, "waiting for module '%s', which task %d loads", l->name,
+    cast_buffer_form(b, "waiting for module '%s', which task %d loads", l->name,
       (int)l->task->core.id);
 }
 

@@ -6,6 +6,7 @@
 #ifndef CAST_LTASK_H
 #define CAST_LTASK_H
 
+#include "../buffer.h"
 #include "../select.h"
 #include "../task.h"
 #include "compat.h"
@@ -31,9 +32,9 @@ typedef int (*cast_finish)(
 typedef struct cast_wait_kind {
   cast_finish finish;
   const char *what; /* for reports: "sleeping" */
-  /* The same with what the wait is about, in place of `what`: pushes a text.
-     May be NULL. */
-  void (*describe)(lua_State *L, const cast_ltask *t);
+  /* The same with what the wait is about, in place of `what`: adds a text. May
+     be NULL. */
+  void (*describe)(cast_buffer *b, const cast_ltask *t);
   /* `finish` is called when the task is cancelled or interrupted, too, before
      the error is raised: the function has something to clean up. */
   bool cleans_up;

@@ -22,4 +22,15 @@ cast_message *cast_message_new(
 /* The message whose handle is at i, or NULL. */
 cast_message *cast_message_at(lua_State *L, int i);
 
+/* -- what a send does with its values ------------------------------------- */
+
+/* As cast_pack; a packed message that is the only value stands for what is in
+   it, and is not encoded again. */
+void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
+  const char *what, cast_msg *out);
+/* The same if that takes no memory, and so runs nothing; else false. */
+bool cast_pack_ready(lua_State *L, int first, int n, cast_msg *out);
+/* Is at i a packed message that begins with a function? */
+bool cast_message_callable(lua_State *L, int i);
+
 #endif

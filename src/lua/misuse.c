@@ -10,6 +10,8 @@
 #include "../limits.h"
 #include "embed.h"
 #include "handle.h"
+#include "stack.h"
+#include "state.h"
 
 /* Is the C function of this level a public one that a file implements? */
 static bool is_stub(lua_State *L, lua_Debug *ar) {
@@ -72,9 +74,23 @@ int cast_lib_room(lua_State *L) {
   return 1;
 }
 
+static int push_text(lua_State *L) {
+  const cast_buffer *b = lua_touserdata(L, 1);
+  lua_pushstring(L, b->text);
+  return 1;
+}
+
 /* internal.trace(e): the error in words, and the stack of the caller. */
 int cast_lib_trace(lua_State *L) {
+  cast_buffer b = {NULL, 0, 0, false};
   const char *text = cast_lua_describe(L, 1);
-  luaL_traceback(L, L, text, 1);
+  bool lacking;
+  lua_pushcfunction(L, push_text);
+  lua_pushlightuserdata(L, &b);
+  cast_buffer_form(&b, "%s\n", text);
+  cast_stack_write(&b, L, L, 1);
+  lacking = b.lacking || lua_pcall(L, 1, 1, 0) != LUA_OK;
+  cast_buffer_fini(&b);
+  if (lacking) cast_raise_memory(L);
   return 1;
 }

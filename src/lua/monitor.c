@@ -15,6 +15,7 @@
 #include "../mem.h"
 #include "argument.h"
 #include "handle.h"
+#include "outcome.h"
 #include "state.h"
 #include "wire.h"
 

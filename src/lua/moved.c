@@ -40,16 +40,7 @@ const casting_transfer *cast_moved_how(lua_State *L, int t) {
 }
 
 static void push_origins(lua_State *L, int t) {
-  cast_packer_get(L, t, CAST_SLOT_MOVED);
-  if (lua_istable(L, -1)) return;
-  lua_pop(L, 1);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, t, CAST_SLOT_MOVED);
+  (void)cast_single_in(L, t, CAST_SLOT_MOVED, cast_make_weak, "v");
 }
 
 cast_moved *cast_moved_new(

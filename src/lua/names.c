@@ -80,12 +80,7 @@ static void push_new_weak(lua_State *L) {
 
 /* Pushes a weak table of the packer, made on first use. */
 static void push_weak(lua_State *L, int t, int slot) {
-  cast_packer_get(L, t, slot);
-  if (lua_istable(L, -1)) return;
-  lua_pop(L, 1);
-  push_new_weak(L);
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, t, slot);
+  (void)cast_single_in(L, t, slot, cast_make_weak, "k");
 }
 
 /* Notes the name on top for the object at idx, in that slot; pops it. */

@@ -6,6 +6,7 @@
      stored  by reference, for its own session; they go with its handle there
    Both are fixed before `done` is set and never change while others may look,
    but for cast_ltask_cross, which packs before the handle first crosses. */
+#include "outcome.h"
 #include "../../include/casting.h"
 #include "handle.h"
 #include "state.h"
@@ -33,17 +34,7 @@ static bool is_plain(lua_State *L, int first, int n) {
    the top of the stack. */
 static void set_results(lua_State *L, int handle) {
 #if CAST_LUA >= 504
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key);
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
-  }
+  (void)cast_single(L, &table_key, cast_make_weak, "k");
   lua_pushvalue(L, handle);
   lua_pushvalue(L, -3);
   lua_rawset(L, -3);
@@ -71,18 +62,11 @@ static void get_results(lua_State *L, int handle) {
 #endif
 }
 
-/* A reason why the results could not be packed, as their message. */
-static void pack_reason(
-  lua_State *L, cast_state *S, cast_ltask *t, const char *why) {
-  lua_pushstring(L, why);
-  cast_pack(S->packer, L, lua_gettop(L), 1, NULL, 0, &t->core.waiter.msg);
-  lua_pop(L, 1);
-}
-
 typedef struct packing {
   cast_state *S;
   cast_ltask *t;
   int n;
+  cast_msg *to;
 } packing;
 
 static int pack_protected(lua_State *L) {
@@ -90,32 +74,52 @@ static int pack_protected(lua_State *L) {
   luaL_checkstack(L, p->n, "too many results");
   for (int i = 1; i <= p->n; i++) lua_rawgeti(L, 2, i);
   cast_pack_results(p->S->packer, &p->t->core.object);
-  cast_pack(p->S->packer, L, 3, p->n, "result", 0, &p->t->core.waiter.msg);
+  cast_pack(p->S->packer, L, 3, p->n, "result", 0, p->to);
   cast_pack_results(p->S->packer, NULL);
   return 0;
 }
 
-/* Packs the results in the table at index i. If they cannot cross, joiners
-   elsewhere get a failure with the reason. Raises when out of memory. */
-static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i) {
-  packing p = {S, t, 0};
+/* The error on the top says why results cannot be packed; pops it. */
+static void pack_reason(lua_State *L, cast_state *S, cast_msg *to) {
+  if (lua_type(L, -1) != LUA_TSTRING)
+    lua_pushliteral(L, "results cannot be sent");
+  else
+    lua_pushvalue(L, -1);
+  cast_pack(S->packer, L, lua_gettop(L), 1, NULL, 0, to);
+  lua_pop(L, 2);
+}
+
+/* Packs the results in the table at index i into *to, which is empty. If they
+   cannot cross, joiners elsewhere get a failure with the reason. Raises when
+   out of memory. */
+static void pack_table(
+  lua_State *L, cast_state *S, cast_ltask *t, int i, cast_results *to) {
+  packing p = {S, t, 0, &to->msg};
   int status;
   i = lua_absindex(L, i);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_rawgetp(L, i, &results_key);
   p.n = (int)lua_tointeger(L, -1);
   lua_pop(L, 1);
+  cast_msg_drop(&to->msg);
   lua_pushcfunction(L, pack_protected);
   lua_pushlightuserdata(L, &p);
   lua_pushvalue(L, i);
   status = lua_pcall(L, 2, 0, 0);
-  if (status != LUA_OK) {
-    const char *why = lua_tostring(L, -1);
-    t->unsendable = true;
-    pack_reason(L, S, t, why != NULL ? why : "results cannot be sent");
-    lua_pop(L, 1);
+  if (status != LUA_OK && S->between > 0 && S->refused) lua_error(L);
+  to->unsendable = status != LUA_OK;
+  if (to->unsendable) {
+    cast_msg_drop(&to->msg);
+    pack_reason(L, S, &to->msg);
   }
-  t->packed = true;
+  to->packed = true;
+}
+
+void cast_ltask_have(cast_ltask *t, cast_results *r) {
+  cast_msg_drop(&t->core.waiter.msg);
+  cast_msg_move(&t->core.waiter.msg, &r->msg);
+  t->packed = r->packed;
+  t->unsendable = r->unsendable;
 }
 
 bool cast_ltask_share(cast_ltask *t) {
@@ -134,9 +138,11 @@ void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
   /* PAIR share. */
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_release);
   if (t->stored && cast_handle_find(L, &t->core.object)) {
+    cast_results r = {.packed = false};
     get_results(L, -1);
-    pack_table(L, S, t, -1);
+    pack_table(L, S, t, -1, &r);
     lua_pop(L, 2);
+    cast_ltask_have(t, &r);
   }
 }
 
@@ -212,40 +218,52 @@ int cast_ltask_outcome(
 static bool keep_own(cast_ltask *t) {
   uint8_t own = CAST_OWN;
   /* PAIR share. */
-  return atomic_compare_exchange_strong_explicit(
-    &t->shared, &own, CAST_KEPT, memory_order_acq_rel, memory_order_acquire);
+  return atomic_compare_exchange_strong_explicit(&t->shared, &own, CAST_KEPT,
+           memory_order_acq_rel, memory_order_acquire) ||
+         own == CAST_KEPT;
 }
 
-int cast_ltask_keep(lua_State *L) {
-  const cast_ending *e = lua_touserdata(L, 1);
-  cast_ltask *t = e->t;
-  lua_State *co = t->co;
-  int first = lua_gettop(co) - e->nres + 1;
-  bool here, shared;
-  if (is_plain(co, first, e->nres)) {
-    luaL_checkstack(L, e->nres, NULL);
-    lua_xmove(co, L, e->nres);
-    cast_pack(e->S->packer, L, 2, e->nres, "result", 0, &t->core.waiter.msg);
-    t->packed = true;
-    return 0;
+/* The results as a table, at 2. They leave the coroutine for it, which has the
+   table then, should this have to be done again. */
+static void push_results(lua_State *L, cast_ending *e) {
+  if (e->tabled) {
+    lua_pushvalue(e->co, -1);
+    lua_xmove(e->co, L, 1);
+    return;
   }
-  here = cast_handle_find(L, &t->core.object);
-  shared = !keep_own(t);
-  if (!here && !shared) return 0; /* nobody can ask */
-  luaL_checkstack(L, 4, NULL);
   lua_createtable(L, e->nres, 1);
   lua_pushinteger(L, e->nres);
   lua_rawsetp(L, -2, &results_key);
   for (int i = e->nres; i > 0; i--) {
-    lua_xmove(co, L, 1);
+    lua_xmove(e->co, L, 1);
     lua_rawseti(L, -2, i);
   }
-  /* Packed last: a finalizer that runs meanwhile may use waiter.msg. */
-  if (here) {
-    lua_pushvalue(L, -1);
-    set_results(L, 2);
+  lua_pushvalue(L, -1);
+  lua_xmove(L, e->co, 1);
+  e->tabled = true;
+}
+
+int cast_ltask_keep(lua_State *L) {
+  cast_ending *e = lua_touserdata(L, 1);
+  cast_ltask *t = e->t;
+  if (e->results.packed) return 0;
+  if (!e->tabled && is_plain(e->co, lua_gettop(e->co) - e->nres + 1, e->nres)) {
+    luaL_checkstack(L, e->nres, NULL);
+    lua_xmove(e->co, L, e->nres);
+    cast_pack(e->S->packer, L, 2, e->nres, "result", 0, &e->results.msg);
+    e->results.packed = true;
+    return 0;
+  }
+  if (!cast_handle_find(L, &t->core.object) && keep_own(t))
+    return 0; /* nobody can ask */
+  lua_settop(L, 1);
+  push_results(L, e);
+  /* A finalizer may have made the task's first handle, or shared it. */
+  if (cast_handle_find(L, &t->core.object)) {
+    lua_pushvalue(L, 2);
+    set_results(L, 3);
     t->stored = true;
   }
-  if (shared) pack_table(L, e->S, t, -1);
+  if (!keep_own(t)) pack_table(L, e->S, t, 2, &e->results);
   return 0;
 }

@@ -38,8 +38,7 @@ static void *drop_array(void *array) {
   return nothing();
 }
 
-static int packer_gc(lua_State *L) {
-  cast_packer *p = lua_touserdata(L, 1);
+void cast_packer_close(cast_packer *p) {
   p->closed = true;
   cast_strings_fini(p);
   cast_code_fini(p);
@@ -48,6 +47,10 @@ static int packer_gc(lua_State *L) {
   p->texts = drop_array(p->texts);
   p->recent = drop_array(p->recent);
   p->loaded = drop_array(p->loaded);
+}
+
+static int packer_gc(lua_State *L) {
+  cast_packer_close(lua_touserdata(L, 1));
   return 0;
 }
 
@@ -77,6 +80,7 @@ static void open_slots(cast_packer *p, lua_State *L, int t) {
   set_string(L, t, CAST_SLOT_INDEX, "__index");
   set_string(L, t, CAST_SLOT_GC, "__gc");
   set_string(L, t, CAST_SLOT_REQUIRE, "require");
+  set_string(L, t, CAST_SLOT_CLOSE, "__close");
 }
 
 cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner) {
@@ -119,6 +123,12 @@ void cast_packer_own(cast_packer *p, lua_State *L) {
   lua_pop(L, 1);
   p->own = lua_topointer(L, -1);
   p->loads = 0; /* so that it is noted */
+}
+
+void cast_packer_push(cast_packer *p, lua_State *L, int slot) {
+  cast_packer_table(p, L);
+  cast_packer_get(L, -1, slot);
+  lua_remove(L, -2);
 }
 
 void cast_packer_nomem(lua_State *L) {
@@ -166,7 +176,7 @@ static unsigned char *put_inline(lua_State *L, int idx, unsigned char *at,
   return wire_put(at, number, size);
 }
 
-static bool pack_inline(lua_State *L, int first, int n, cast_msg *out) {
+bool cast_pack_inline(lua_State *L, int first, int n, cast_msg *out) {
   unsigned char *at = out->u.bytes + 1;
   const unsigned char *end = out->u.bytes + CAST_MSG_INLINE;
   bool plain = true;
@@ -185,7 +195,7 @@ void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_pack_how how, cast_msg *out) {
   CAST_ASSERT(n >= 1 && cast_msg_empty(out));
   first = lua_absindex(L, first);
-  if (CAST_LIKELY(pack_inline(L, first, n, out))) return;
+  if (CAST_LIKELY(cast_pack_inline(L, first, n, out))) return;
   cast_encode(p, L, first, n, what, base, how, out);
 }
 

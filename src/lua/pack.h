@@ -22,6 +22,14 @@ cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner);
    has it. Raises. */
 void cast_packer_own(cast_packer *p, lua_State *L);
 
+/* The state ends: gives up what the packer refers to, and remembers nothing any
+   more. */
+void cast_packer_close(cast_packer *p);
+
+/* Pushes what is in one of the packer's slots (packer.h), and makes no value
+   for it. Takes two places of the stack. */
+void cast_packer_push(cast_packer *p, lua_State *L, int slot);
+
 /* Encodes the n >= 1 values at stack positions first .. first + n - 1 into
    *out (which was empty). Raises a Lua error that names the path, e.g.
    "cannot send a coroutine (argument 2: .handlers[3].co)"; `base` is added to
@@ -42,6 +50,10 @@ void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
    been): for a handle of it among them the message has NULL in place of a
    reference, or the task would never go. See cast_msg_dup_of. */
 void cast_pack_results(cast_packer *p, cast_object *task);
+
+/* The same for a few scalars and short strings, which takes no memory, and so
+   runs nothing. False: they are something else, or too many. */
+bool cast_pack_inline(lua_State *L, int first, int n, cast_msg *out);
 
 /* Drops a message that this state has packed and that is not sent after all:
    what has moved is back. Does not raise. */

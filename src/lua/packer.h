@@ -18,6 +18,7 @@
 #include "pack.h"
 #include "peek.h"
 #include "seen.h"
+#include "single.h"
 
 enum {
   CAST_SLOT_PACKER = 1,
@@ -42,7 +43,8 @@ enum {
   CAST_SLOT_INDEX,    /* "__index" */
   CAST_SLOT_GC,       /* "__gc" */
   CAST_SLOT_REQUIRE,  /* "require" */
-  CAST_SLOT_LAST = CAST_SLOT_REQUIRE
+  CAST_SLOT_CLOSE,    /* "__close" */
+  CAST_SLOT_LAST = CAST_SLOT_CLOSE
 };
 
 #define CAST_STRINGS_KEPT 32u            /* see strings.c */

@@ -246,18 +246,20 @@ static void runs_again(lua_State *L) {
 #define runs_again(L) ((void)(L))
 #endif
 
-/* Does t have to wait in place, where it is now? Then there is a C stack for
-   that: false if there was no memory for one. */
-static bool find_place(lua_State *L, cast_state *S, cast_ltask *t) {
-  t->at = L;
-  t->in_place = L != t->co || !cast_yieldable(L);
+/* Makes room for a deadline, if `timed`, and finds a C stack for t if it has to
+   wait in place: what others may use up while a finalizer waits. False: there
+   was no memory. */
+static bool reserve(cast_state *S, cast_ltask *t, bool timed) {
+  if (timed && cast_wait_reserve(&t->core) != 0) return false;
   if (CAST_HAS_YIELDK && !t->in_place) return true;
   return (S->host != NULL ? cast_host_reserve(S->host)
                           : cast_runner_reserve(S->session.runner)) == 0;
 }
 
 bool cast_enter_anew(lua_State *L, cast_state *S, cast_ltask *t) {
-  return cast_wait_reserve(&t->core) == 0 && find_place(L, S, t);
+  t->at = L;
+  t->in_place = L != t->co || !cast_yieldable(L);
+  return reserve(S, t, true);
 }
 
 void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t) {
@@ -266,33 +268,43 @@ void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_raise_memory(L);
 }
 
-cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
-  cast_task *core = S->session.current;
-  cast_ltask *t;
-  /* A finalizer on `work`, too, is between tasks: others run while it blocks,
-     and use that coroutine. */
-  if (CAST_UNLIKELY(core == NULL || L == S->work))
-    cast_misuse(L, "cannot block here: this is not in a task (a finalizer?)");
-  t = cast_ltask_of(core);
-  t->at = L;
-  if (CAST_UNLIKELY(cast_guarded(t))) {
-    cast_guard_check(L, t, os_now());
-    deadline_ns = 0; /* there may be one */
-  }
-  if (CAST_UNLIKELY(!cast_msg_empty(&core->waiter.msg)))
-    cast_msg_drop(&core->waiter.msg); /* what a failed operation left */
-  if (deadline_ns != OS_FOREVER && cast_wait_reserve(core) != 0)
-    cast_raise_memory(L);
+/* What may run Lua code, and so finalizers that wait. */
+static void get_ready(lua_State *L, cast_state *S, cast_ltask *t) {
 #if !CAST_HAS_YIELDK
   luaL_checkstack(L, CAST_MSG_INLINE, NULL); /* for plain results */
   cast_deliver_ready(L, S);
 #endif
-  if (CAST_UNLIKELY(t->loading)) cast_load_settle(L, S, t);
-  if (!find_place(L, S, t)) cast_raise_memory(L);
-  if (CAST_LUAJIT && t->in_place) {
+#if CAST_LUAJIT
+  if (CAST_UNLIKELY(t->raising)) cast_deliver_late(L);
+  if (L != t->co || !cast_yieldable(L)) {
     cast_stop_allow(S); /* should this be a finalizer */
     runs_again(L);
   }
+#endif
+  CAST_UNUSED(L);
+  CAST_UNUSED(S);
+  CAST_UNUSED(t);
+}
+
+cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
+  cast_task *core = S->session.current;
+  bool timed = deadline_ns != OS_FOREVER;
+  cast_ltask *t;
+  /* While one waited that runs between tasks, others would run there. */
+  if (CAST_UNLIKELY(core == NULL || S->between > 0)) {
+    S->refused = true;
+    cast_misuse(L, "cannot block here: this is not in a task (a finalizer?)");
+  }
+  t = cast_ltask_of(core);
+  get_ready(L, S, t);
+  t->at = L;
+  t->in_place = L != t->co || !cast_yieldable(L);
+  if (CAST_UNLIKELY(cast_guarded(t))) {
+    cast_guard_check(L, t, os_now());
+    timed = true; /* by one of the guards */
+  }
+  if (CAST_UNLIKELY(!cast_msg_empty(&core->waiter.msg)))
+    cast_msg_drop(&core->waiter.msg); /* what a failed operation left */
   if (CAST_UNLIKELY(S->rebuilds != NULL)) {
     if (t->in_place)
       drop_stale(L, S, t);
@@ -303,6 +315,8 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
     if (S->L == NULL) S->L = cast_main_thread(L);
     if (t == S->main) cast_hook_note(S, L);
   }
+  if (CAST_UNLIKELY(t->loading)) cast_load_settle(L, S, t);
+  if (!reserve(S, t, timed)) cast_raise_memory(L);
   return t;
 }
 
@@ -353,17 +367,20 @@ static int spared(cast_ltask *t) {
 }
 
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
+  const cast_wait_kind *kind = t->kind;
+  void *arg = t->arg;
   int result = t->core.wait.result;
   if (CAST_UNLIKELY(result == CAST_DEADLOCK)) cast_deadlock_find(L, S);
   if (CAST_UNLIKELY(result == CASTING_ECANCELLED)) result = spared(t);
   cast_wait_over(t);
   if (CAST_UNLIKELY(result != 0)) {
     cast_unsend(L, S, t);
-    int n = t->kind->cleans_up ? t->kind->finish(L, S, t, result) : -1;
+    int n = kind->cleans_up ? kind->finish(L, S, t, result) : -1;
     interrupted(L, S, t, result);
     if (n >= 0) return n;
+    t->arg = arg; /* a hook may have waited */
   }
-  return t->kind->finish(L, S, t, result);
+  return kind->finish(L, S, t, result);
 }
 
 #if CAST_LUA >= 503
@@ -420,12 +437,14 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   if (t->in_place) {
     bool through = S->through;
     /* Relaxed: read by its own thread. Other tasks run meanwhile. */
+    lua_State *running =
+      atomic_load_explicit(&S->running, memory_order_relaxed);
     atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
     if (t == S->main)
       cast_host_block(S->host);
     else
       cast_task_block(&t->core);
-    atomic_store_explicit(&S->running, L, memory_order_relaxed);
+    atomic_store_explicit(&S->running, running, memory_order_relaxed);
     S->through = through;
     if (CAST_UNLIKELY(t->loading)) cast_load_resume(L, S, t);
     runs_again(L);

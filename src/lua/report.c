@@ -87,11 +87,13 @@ void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
   /* Should results of a task be half packed, in a __save that waits: this is
      none of them. */
   for (int way = 0; way < 2 && !ok; way++) {
+    cast_msg_drop(told);
     lua_pushvalue(L, at + 1);
     lua_pushlightuserdata(L, &t);
     lua_pushvalue(L, way == 0 ? value : at + 2); /* it may not cross */
     lua_pushvalue(L, traceback);
     ok = lua_pcall(L, 3, 0, 0) == LUA_OK;
+    if (!ok && S->refused) lua_error(L);
     if (!ok) lua_pop(L, 1);
   }
   lua_settop(L, at);

@@ -14,6 +14,7 @@
 #include "../worker.h"
 #include "builtin.h"
 #include "embed.h"
+#include "held.h"
 #include "library.h"
 #include "lineage.h"
 #include "load.h"
@@ -58,8 +59,20 @@ int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg) {
 }
 
 int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
-  int status = cast_protect_on(S->work, fn, arg);
-  lua_settop(S->work, 0);
+  lua_State *L = S->work;
+  int top = lua_gettop(L), status;
+  uint32_t tries = 0;
+  S->between++;
+  do {
+    /* At last without any finalizers: the collector is on, or there had been
+       none. */
+    if (++tries == CAST_REFUSED_MAX) lua_gc(L, LUA_GCSTOP, 0);
+    S->refused = false;
+    status = cast_protect_on(L, fn, arg);
+    lua_settop(L, top);
+  } while (status != LUA_OK && S->refused && tries < CAST_REFUSED_MAX);
+  if (tries == CAST_REFUSED_MAX) lua_gc(L, LUA_GCRESTART, 0);
+  S->between--;
   return status;
 }
 
@@ -276,6 +289,8 @@ void cast_state_end(lua_State *L) {
   S->host->finding = NULL;
   all = cast_failures_flush(S, deadline) && all;
   cast_handles_release(L);
+  cast_held_end(S);
+  cast_packer_close(S->packer);
   *box = NULL;
   /* Should a task be stuck, its memory stays, and the session with it. */
   if (S->session.ntasks == 0) {
@@ -296,9 +311,9 @@ static int guard_gc(lua_State *L) {
   return 0;
 }
 
-/* The box (state.h), anchored in the registry, empty so far. A host's is
-   also the guard whose finalizer ends everything. */
-static cast_state **make_box(lua_State *L, bool host) {
+/* Pushes the box (state.h), empty so far. A host's is also the guard whose
+   finalizer ends everything. */
+static cast_state **push_box(lua_State *L, bool host) {
   cast_state **box = cast_lua_newuserdata(L, sizeof *box);
   *box = NULL;
   if (host) {
@@ -307,8 +322,12 @@ static cast_state **make_box(lua_State *L, bool host) {
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
   }
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   return box;
+}
+
+/* The box on the top is the state's. */
+static void keep_box(lua_State *L) {
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
 }
 
 lua_State *cast_main_thread(lua_State *L) {
@@ -332,6 +351,10 @@ void cast_module_need(lua_State *L) {
   if (S == NULL || S->opened) return;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   S->binding->open_module(L);
+  if (S->opened) { /* by a finalizer that ran meanwhile */
+    lua_pop(L, 1);
+    return;
+  }
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   cast_packer_own(S->packer, L);
@@ -347,19 +370,24 @@ void cast_module_push(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
 }
 
+/* A finalizer that runs meanwhile may do this itself, and use what it has
+   made. */
 void cast_state_furnish(lua_State *L, cast_state *S) {
+  cast_packer *p;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (S->host == NULL) {
     S->work = L; /* the main thread, which runs nothing else */
   } else {
     lua_State *work = lua_newthread(L);
     (void)cast_anchor(L, S);
-    S->work = work;
+    if (S->work == NULL) S->work = work;
   }
   cast_handle_open(L);
   cast_builtin_note(L);
   cast_require_open(L);
-  S->packer = cast_packer_open(L, &S->session.runner);
+  p = cast_packer_open(L, &S->session.runner);
+  if (S->packer != NULL) return;
+  S->packer = p;
   S->packer->module = cast_embed_module;
 #if CAST_LUA >= 505
   if (S->host == NULL) S->packer->fixed = &S->fixed;
@@ -376,6 +404,7 @@ static cast_state *alloc_state(
   atomic_init(&S->nag_ns, OS_FOREVER);
   cast_list_init(&S->children);
   cast_list_init(&S->sibling);
+  cast_list_init(&S->held);
   S->close_post.run = on_close;
   return S;
 }
@@ -420,7 +449,9 @@ cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
   cast_state **box, *S;
   cast_probe(L);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  box = make_box(L, true);
+  box = push_box(L, true);
+  S = cast_state_find(L); /* a finalizer that ran may have made it one */
+  if (S != NULL) return lua_pop(L, 1), S;
   if (cast_runtime_ref() != 0) raise_thread(L);
   S = alloc_state(binding, "main", 4);
   if (S == NULL || init_host(S, L) != 0) {
@@ -433,6 +464,7 @@ cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
     cast_raise_memory(L);
   }
   *box = S;
+  keep_box(L);
   cast_state_furnish(L, S);
   return S;
 }
@@ -471,7 +503,8 @@ static int make_protected(lua_State *L) {
   lua_gc(L, LUA_GCSTOP, 0);
 #endif
   cast_libs_open(L, m->o->libs);
-  *make_box(L, false) = m->S;
+  *push_box(L, false) = m->S;
+  keep_box(L);
   preload_casting(L, m->S);
   cast_state_furnish(L, m->S);
   cast_libs_adapt(L);

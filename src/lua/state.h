@@ -28,6 +28,7 @@
 #include "lib.h"
 #include "ltask.h"
 #include "pack.h"
+#include "single.h"
 
 #define CAST_SURE 16u /* see cast_state.sure; a power of two */
 
@@ -59,6 +60,8 @@ struct cast_state {
   bool through;   /* a hook in it may yield up to the task's resumer */
   bool preempted; /* it has */
   bool struck;    /* host: a task has met what was meant for its main program */
+  bool refused;   /* a finalizer was to wait between tasks: cast_protect */
+  uint32_t between; /* such calls under way */
   /* Host: the main thread and what its hook was when the main program's wait
      began. Atomic for the monitor, which looks whether it has changed. */
   _Atomic(lua_State *) main_thread;
@@ -92,6 +95,7 @@ struct cast_state {
   /* Addresses of handles that live: cast_handle_at need not ask what the
      userdata is. An entry goes with its handle. */
   const void *sure[CAST_SURE];
+  cast_list held;       /* what operations hold: held.h */
   size_t unseen;        /* bytes the collector is to be told of: handle.c */
   cast_slabs slabs;     /* memory of the Lua state; not a host's */
   size_t memory_max;    /* (i) 0: no limit; slabs.max is another at times */
@@ -102,8 +106,12 @@ struct cast_state {
   _Atomic bool ending;  /* (a) host: everything is being unwound */
   bool opened;          /* its module has been made */
   bool closing;         /* its Lua state is being closed: no new handles */
-  size_t name_size;     /* (i) */
-  char name[];          /* (i) may have zero bytes, and one at its end */
+#ifdef CAST_COLLECT
+  uint32_t collecting; /* finalizers of collect.c's that wait */
+  uint32_t chance;     /* what is drawn for them */
+#endif
+  size_t name_size; /* (i) */
+  char name[];      /* (i) may have zero bytes, and one at its end */
 };
 
 /* The first upvalue is a box, a userdata that holds the pointer: it lives as
@@ -228,7 +236,10 @@ void cast_state_end(lua_State *L);
 /* Asks the session to cancel everything and close; any thread. */
 void cast_state_close(cast_state *S, cast_session *self);
 /* Calls fn(work) with `arg` as light userdata, protected: LUA_OK or an error
-   status; the error message is dropped. */
+   status; the error message is dropped. No task runs meanwhile: finalizers may
+   not wait. One that tries raises an error, which fn meets before 5.4; then fn
+   is called again, so it must not mind that it had begun, and if it catches an
+   error while `refused` is set, it is to raise it. */
 int cast_protect(cast_state *S, lua_CFunction fn, void *arg);
 
 /* -- task.c --------------------------------------------------------------- */
@@ -248,27 +259,6 @@ cast_extra *cast_extra_make(cast_ltask *t);
 cast_session *cast_ltask_resume(cast_session *s, cast_task *t, cast_runner **r);
 /* The task whose handle is argument i. Raises. */
 cast_ltask *cast_ltask_check(lua_State *L, int i);
-/* -- outcome.c ------------------------------------------------------------ */
-
-/* Pushes how t ended: true, results... or false, error. `self` is the task
-   (or main program) that asks; its waiter.msg is scratch. */
-int cast_ltask_outcome(
-  lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t);
-/* Another session is about to get a handle of t. False: it has ended, and
-   only its own session can share it (cast_ltask_cross). */
-bool cast_ltask_share(cast_ltask *t);
-/* A handle of t is about to cross: its results must be able to. Raises. */
-void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t);
-/* Its coroutine has ended with `nres` results on its stack. */
-typedef struct cast_ending {
-  cast_state *S;
-  cast_ltask *t;
-  int nres;
-  cast_msg told; /* its failure, to be noted */
-} cast_ending;
-/* Protected, with a cast_ending: keeps the results for who joins. */
-int cast_ltask_keep(lua_State *L);
-
 /* -- cancel.c ------------------------------------------------------------- */
 
 /* Pushes a cancellation error; `reason` may be NULL. */
@@ -371,7 +361,8 @@ bool cast_stop_due(cast_state *S);
 bool cast_stop_wanted(cast_state *S);
 /* In a hook: raises if t is past its time. */
 void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t);
-/* LuaJIT: a hook that is set now is seen at the next instruction. */
+/* LuaJIT: a hook that is set now is seen at the next instruction of L, if that
+   can be done. */
 void cast_stop_interpret(lua_State *L);
 /* Has the hook called after `count` instructions of L. */
 void cast_stop_hook(lua_State *L, int count);
@@ -441,11 +432,12 @@ void cast_starting_fini(cast_state *S);
    where nothing can block, when cancelled, when out of memory. `deadline_ns`
    other than OS_FOREVER makes room for it. */
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns);
-/* The same once more, after Lua may have run anything in between (invariant 4);
-   but that it does not end a cancelled task, whose values are packed. */
-void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t);
-/* The same for a task with nothing packed. False: out of memory. */
+/* Once more what blocking needs, with a deadline, after Lua may have run
+   anything in between (invariant 4): it runs nothing itself, and does not end a
+   cancelled task. False: there was no memory. */
 bool cast_enter_anew(lua_State *L, cast_state *S, cast_ltask *t);
+/* The same for a task with something packed, which goes back then. Raises. */
+void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t);
 #if CAST_HAS_OURS
 /* The same without a deadline, where most often nothing has to be done. */
 static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
@@ -555,18 +547,9 @@ bool cast_failures_flush(cast_state *root, uint64_t deadline_ns);
    until the host that said so ends; NULL: stderr, if `root` had chosen. */
 void cast_failures_to(cast_chan *c, cast_state *root);
 
-/* Pushes a box whose reference goes with it (lib_task.c). */
-cast_object **cast_box_push(lua_State *L);
-
 /* -- lib_message.c -------------------------------------------------------- */
 
 extern const cast_type cast_message_type;
-/* As cast_pack; a packed message that is the only value stands for what is in
-   it, and is not encoded again. */
-void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
-  const char *what, cast_msg *out);
-/* Is at i a packed message that begins with a function? */
-bool cast_message_callable(lua_State *L, int i);
 /* What t has packed for sending, and was not sent, goes back. */
 void cast_unsend(lua_State *L, cast_state *S, cast_ltask *t);
 /* The task, or main program, that calls, as the scratch (waiter.msg) of what

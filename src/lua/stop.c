@@ -35,12 +35,19 @@ bool cast_stop_wanted(cast_state *S) {
 }
 
 #if CAST_LUAJIT
-/* Compiled loops see no hooks: let them be interpreted again. In a finalizer
-   this cannot be done, but nothing is compiled either. */
+static int flush(lua_State *L) {
+  luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+  return 0;
+}
+
+/* Compiled loops see no hooks: let them be interpreted again. That raises an
+   error while a finalizer runs, or waits, in whatever coroutine; nothing is
+   compiled then, but what was before goes on. L may be suspended. */
 void cast_stop_interpret(lua_State *L) {
-  cast_state *S = cast_state_find(L);
-  if (S != NULL && !atomic_load_explicit(&S->ending, memory_order_relaxed))
-    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+  lua_Debug ar;
+  if (lua_status(L) != LUA_OK || !lua_getstack(L, 0, &ar))
+    L = cast_state_find(L)->work;
+  if (lua_cpcall(L, flush, NULL) != LUA_OK) lua_pop(L, 1);
 }
 
 static int yield_once(lua_State *L) { return lua_yield(L, 0); }
@@ -48,7 +55,8 @@ static int yield_once(lua_State *L) { return lua_yield(L, 0); }
 static int allow_protected(lua_State *L) {
   lua_State *co = lua_newthread(L);
   int nres;
-  lua_pushcfunction(co, yield_once);
+  lua_pushcfunction(L, yield_once); /* where an error is caught */
+  lua_xmove(L, co, 1);
   (void)cast_lua_resume(co, 0, &nres);
   return 0;
 }
@@ -73,7 +81,8 @@ void cast_stop_hook(lua_State *L, int count) {
 void cast_stop_insist(lua_State *L, cast_ltask *t) {
   cast_stop_hook(L, 1);
   /* Hooks are a coroutine's own: this one goes on when L has failed. */
-  if (t->co != NULL && t->co != L) cast_stop_hook(t->co, 1);
+  if (t->co != NULL && t->co != L)
+    lua_sethook(t->co, cast_hook, LUA_MASKCOUNT, 1);
 }
 
 /* Between what pcall has caught and `leave` (guard.c) nothing is to be raised:

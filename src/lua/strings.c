@@ -78,17 +78,22 @@ static int sentinel_gc(lua_State *L) {
   return 0;
 }
 
-/* Pushes the sentinels' metatable, made on first use. */
-static void push_meta(cast_packer *p, lua_State *L, int t) {
-  cast_packer_get(L, t, CAST_SLOT_SENTINEL);
-  if (lua_istable(L, -1)) return;
-  lua_pop(L, 1);
+/* The sentinels' metatable. */
+static void make_meta(lua_State *L, const void *arg) {
   lua_createtable(L, 0, 1);
-  lua_pushlightuserdata(L, p);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)arg);
   lua_pushcclosure(L, sentinel_gc, 1);
   lua_setfield(L, -2, "__gc");
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, t, CAST_SLOT_SENTINEL);
+}
+
+/* The array of strings. */
+static void make_strings(lua_State *L, const void *arg) {
+  CAST_UNUSED(arg);
+  lua_createtable(L, (int)CAST_STRINGS_KEPT, 0);
+  for (uint32_t i = 0; i < CAST_STRINGS_KEPT; i++) {
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, (int)i + 1);
+  }
 }
 
 /* Sees to the array and to a sentinel; may raise. */
@@ -98,20 +103,10 @@ static void prepare(cast_packer *p, lua_State *L, int t) {
   texts = cast_packer_array(p, p->texts, CAST_STRINGS_KEPT, sizeof *texts);
   if (texts == NULL) cast_packer_nomem(L);
   p->texts = texts;
-  cast_packer_get(L, t, CAST_SLOT_STRINGS);
-  if (!lua_istable(L, -1)) {
-    lua_pop(L, 1);
-    lua_createtable(L, (int)CAST_STRINGS_KEPT, 0);
-    for (uint32_t i = 0; i < CAST_STRINGS_KEPT; i++) {
-      lua_pushboolean(L, 0);
-      lua_rawseti(L, -2, (int)i + 1);
-    }
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, t, CAST_SLOT_STRINGS);
-  }
+  (void)cast_single_in(L, t, CAST_SLOT_STRINGS, make_strings, NULL);
   lua_pop(L, 1);
   (void)cast_lua_newuserdata(L, 1);
-  push_meta(p, L, t);
+  (void)cast_single_in(L, t, CAST_SLOT_SENTINEL, make_meta, p);
   lua_setmetatable(L, -2);
   lua_pop(L, 1);
   p->sentinel = true;

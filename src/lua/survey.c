@@ -15,6 +15,8 @@
 #include "../mem.h"
 #include "../monitor.h"
 #include "argument.h"
+#include "held.h"
+#include "stack.h"
 #include "survey.h"
 
 #define PATIENCE_NS 1000000000u
@@ -59,68 +61,60 @@ static const cast_type survey_type = {"report", survey_free, NULL};
 
 /* -- one task ------------------------------------------------------------- */
 
-/* Pushes what a task that waits is waiting for. */
-static void push_wait(lua_State *L, const cast_ltask *t) {
+/* Nothing here makes a Lua value: while finalizers run, and wait, the tasks
+   that are looked at go on, and are freed. */
+
+static void add_wait(cast_buffer *b, const cast_ltask *t) {
   if (t->kind == NULL)
-    lua_pushliteral(L, "waiting");
+    cast_buffer_add(b, "waiting");
   else if (t->kind->describe != NULL)
-    t->kind->describe(L, t);
+    t->kind->describe(b, t);
   else
-    lua_pushstring(L, t->kind->what);
+    cast_buffer_add(b, t->kind->what);
 }
 
-static void push_since(lua_State *L, const cast_task *core) {
+static void add_since(cast_buffer *b, const cast_task *core) {
   uint32_t units = cast_clock() - core->waiter.since;
   double seconds = (double)((uint64_t)units << CAST_CLOCK_SHIFT) / 1e9;
-  char text[40];
-  (void)snprintf(text, sizeof text, " for %.*f s", seconds < 100, seconds);
-  lua_pushstring(L, text);
+  cast_buffer_form(b, " for %.*f s", seconds < 100, seconds);
 }
 
-static void push_stack(lua_State *L, cast_state *S, cast_ltask *t, bool waits) {
+static void add_stack(
+  cast_buffer *b, lua_State *L, cast_state *S, cast_ltask *t, bool waits) {
   lua_State *outer = t == S->main ? S->L : t->co;
   lua_State *at = waits && t->at != NULL ? t->at : outer;
-  if (at == NULL || t->fresh) {
-    lua_pushliteral(L, "");
-    return;
-  }
+  if (at == NULL || t->fresh) return;
+  cast_buffer_add(b, "\n");
   /* The level that runs in this call, of which it is said from where. */
-  luaL_traceback(L, at, NULL, at == L ? 1 : 0);
-  if (outer != NULL && outer != at) {
-    lua_pushliteral(L, "\nresumed from, ");
-    luaL_traceback(L, outer, NULL, 0);
-    lua_concat(L, 3);
-  }
-  lua_pushliteral(L, "\n");
-  lua_insert(L, -2);
-  lua_concat(L, 2);
+  cast_stack_write(b, L, at, at == L ? 1 : 0);
+  if (outer == NULL || outer == at) return;
+  cast_buffer_add(b, "\nresumed from, ");
+  cast_stack_write(b, L, outer, 0);
 }
 
-static void push_task(lua_State *L, cast_state *S, cast_ltask *t, bool dead) {
+static void add_task(
+  cast_buffer *b, lua_State *L, cast_state *S, cast_ltask *t, bool dead) {
   /* Relaxed: it is this session's own. */
   uint8_t status = atomic_load_explicit(&t->core.status, memory_order_relaxed);
   bool waits =
     dead || (status == CAST_WAITING && cast_wait_armed(&t->core.wait));
-  int base = lua_gettop(L);
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (t == S->main)
-    lua_pushliteral(L, "\nmain program: ");
+    cast_buffer_add(b, "\nmain program: ");
   else
-    lua_pushfstring(
-      L, "\ntask %d of session '%s': ", (int)t->core.id, (const char *)S->name);
+    cast_buffer_form(
+      b, "\ntask %d of session '%s': ", (int)t->core.id, S->name);
   if (waits) {
-    push_wait(L, t);
-    push_since(L, &t->core);
+    add_wait(b, t);
+    add_since(b, &t->core);
     if (t->core.wait.deadline.index != 0)
-      lua_pushliteral(L, ", with a timeout");
+      cast_buffer_add(b, ", with a timeout");
   } else {
-    lua_pushstring(L, t->fresh                 ? "not begun yet"
-                      : status == CAST_RUNNING ? "running"
-                                               : "ready to run");
+    cast_buffer_add(b, t->fresh                 ? "not begun yet"
+                       : status == CAST_RUNNING ? "running"
+                                                : "ready to run");
   }
-  push_stack(L, S, t, waits);
-  lua_pushliteral(L, "\n");
-  lua_concat(L, lua_gettop(L) - base);
+  add_stack(b, L, S, t, waits);
+  cast_buffer_add(b, "\n");
 }
 
 /* -- one session ---------------------------------------------------------- */
@@ -148,34 +142,21 @@ static void choose(part *p) {
   cast_lock_drop(&s->lock);
 }
 
-/* Pushes nothing: the text goes into the part. */
-static int write_part(lua_State *L) {
-  part *p = lua_touserdata(L, -1);
+/* L: where to look for names. */
+static void fill(part *p, lua_State *L) {
   cast_state *S = p->S;
-  const char *text, *name = S->name;
-  luaL_Buffer b;
-  char *copy;
-  size_t size;
-  luaL_buffinit(L, &b);
-  if (S->main != NULL) {
-    push_task(L, S, S->main, p->dead);
-    luaL_addvalue(&b);
-  }
-  for (uint32_t i = 0; i < p->n; i++) {
-    push_task(L, S, cast_ltask_of(p->tasks[i]), false);
-    luaL_addvalue(&b);
-  }
-  if (p->more > 0) {
-    lua_pushfstring(L, "\nsession '%s': %d more tasks\n", name, (int)p->more);
-    luaL_addvalue(&b);
-  }
-  luaL_pushresult(&b);
-  text = lua_tolstring(L, -1, &size);
-  copy = cast_alloc(size + 1);
-  if (copy != NULL) memcpy(copy, text, size + 1);
+  cast_buffer b = {NULL, 0, 0, false};
+  choose(p);
+  if (S->main != NULL) add_task(&b, L, S, S->main, p->dead);
+  for (uint32_t i = 0; i < p->n; i++)
+    add_task(&b, L, S, cast_ltask_of(p->tasks[i]), false);
+  if (p->more > 0)
+    cast_buffer_form(
+      &b, "\nsession '%s': %u more tasks\n", S->name, (unsigned)p->more);
+  cast_free(p->tasks);
+  if (b.size == 0 && !b.lacking) cast_buffer_add(&b, "");
   /* PAIR survey: release the text. */
-  atomic_store_explicit(&p->text, copy, memory_order_release);
-  return 0;
+  atomic_store_explicit(&p->text, cast_buffer_take(&b), memory_order_release);
 }
 
 #define BUSY_SIZE 200
@@ -231,20 +212,10 @@ static void arrived(survey *v, cast_session *self) {
   say(v);
 }
 
-/* L: where to work, protected; NULL: the session's own place. */
-static void fill(part *p, lua_State *L) {
-  choose(p);
-  if (L == NULL)
-    (void)cast_protect(p->S, write_part, p);
-  else if (cast_protect_on(L, write_part, p) != LUA_OK)
-    lua_pop(L, 1);
-  cast_free(p->tasks);
-}
-
 static void on_post(cast_session *s, cast_post *post, bool closed) {
   part *p = CAST_CONTAINER(post, part, post);
   survey *v = p->whole;
-  if (!closed) fill(p, NULL);
+  if (!closed) fill(p, p->S->work);
   arrived(v, s);
   cast_unref(&v->object);
 }
@@ -285,8 +256,7 @@ static survey *make(cast_state *root, uint32_t limit) {
   }
 }
 
-/* Asks everybody. The part of S, if that is not NULL, is written at once, on
-   L. */
+/* Asks everybody. The part of S, if that is not NULL, is written at once. */
 static void ask_all(survey *v, lua_State *L, cast_state *S, bool dead) {
   cast_session *self = S != NULL ? &S->session : NULL;
   for (uint32_t i = 0; i < v->nparts; i++) {
@@ -384,7 +354,7 @@ int cast_lib_report(lua_State *L) {
   survey *v;
   if (!lua_isnoneornil(L, 1)) limit = cast_arg_count(L, 1, "limit", 9e15);
   if (limit > INT32_MAX) limit = INT32_MAX;
-  box = cast_box_push(L);
+  box = cast_box_push(L, S);
   t = cast_enter(L, S, deadline);
   v = begin(L, S, (uint32_t)limit, false);
   if (v == NULL) cast_raise_memory(L);
@@ -405,11 +375,12 @@ void cast_deadlock_find(lua_State *L, cast_state *S) {
 
 static int finish_deadlock(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  survey *v = t->arg;
   CAST_UNUSED(S);
   CAST_UNUSED(result);
   cast_lua_where(L);
   lua_pushliteral(L, TITLE "\n");
-  push_all(L, t->arg);
+  push_all(L, v);
   lua_concat(L, 3);
   return lua_error(L);
 }
@@ -419,12 +390,13 @@ static const cast_wait_kind deadlock_kind = {
 
 int cast_deadlock_raise(lua_State *L, cast_state *S) {
   uint64_t deadline = os_now() + PATIENCE_NS;
-  cast_object *o = S->host->finding;
-  cast_ltask *t;
+  cast_object **box = cast_box_push(L, S);
+  cast_ltask *t = cast_enter(L, S, deadline);
   survey *v;
-  if (o == NULL) return cast_lua_error(L, TITLE);
-  v = CAST_CONTAINER(o, survey, object);
-  t = cast_enter(L, S, deadline);
+  if (S->host->finding == NULL) return cast_lua_error(L, TITLE);
+  *box = S->host->finding;
+  S->host->finding = NULL;
+  v = CAST_CONTAINER(*box, survey, object);
   t->arg = v;
   if (cast_event_wait(&v->done, &t->core) == CAST_PARKED)
     return cast_park(L, S, t, deadline, &deadlock_kind);

@@ -8,6 +8,8 @@
 #include "handle.h"
 #include "lineage.h"
 #include "load.h"
+#include "outcome.h"
+#include "stack.h"
 
 /* -- life of the object --------------------------------------------------- */
 
@@ -75,29 +77,55 @@ cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own) {
   return t;
 }
 
+/* -- coroutines ----------------------------------------------------------- */
+
+typedef struct starting {
+  cast_state *S;
+  cast_coroutine co;
+} starting;
+
+static int get_protected(lua_State *L) {
+  starting *a = lua_touserdata(L, 1);
+  if (a->co.L == NULL) a->co = cast_coroutine_get(L, a->S);
+  return 0;
+}
+
 /* -- the end of a task ---------------------------------------------------- */
 
-/* Notes error and traceback of a failed coroutine. */
+/* Writes down error and traceback of a failed coroutine. */
 static int note_failure(lua_State *L) {
   cast_ending *e = lua_touserdata(L, 1);
-  lua_State *co = e->t->co;
-  const char *error;
-  lua_xmove(co, L, 1);
+  cast_buffer_fini(&e->error);
+  cast_buffer_fini(&e->traceback);
+  cast_msg_drop(&e->told);
+  lua_xmove(e->co, L, 1);
   lua_pushvalue(L, 2);
-  lua_xmove(L, co, 1); /* its place has just become free */
-  error = cast_lua_describe(L, 2);
-  luaL_traceback(L, co, error, 0);
-  cast_failure_pack(L, e->S, 2, error, -1, &e->told);
-  if (cast_extra_make(e->t) != NULL)
-    e->t->extra->failure =
-      cast_failure_new(e->t, error, lua_tostring(L, -1), &e->told);
+  lua_xmove(L, e->co, 1); /* its place has just become free */
+  cast_buffer_add(&e->error, cast_lua_describe(L, 2));
+  cast_buffer_form(&e->traceback, "%s\n", lua_tostring(L, -1));
+  cast_stack_write(&e->traceback, L, e->co, 0);
+  if (e->error.lacking || e->traceback.lacking) cast_raise_memory(L);
+  lua_pushstring(L, e->traceback.text);
+  cast_failure_pack(L, e->S, 2, e->error.text, -1, &e->told);
+  return 0;
+}
+
+/* The error is on the top of its coroutine. */
+static void fail(cast_ending *e) {
+  cast_state *S = e->S;
+  cast_extra *x = cast_extra_make(e->t);
+  if (cast_protect(S, note_failure, e) == LUA_OK && x != NULL)
+    x->failure =
+      cast_failure_new(e->t, e->error.text, e->traceback.text, &e->told);
+  cast_buffer_fini(&e->error);
+  cast_buffer_fini(&e->traceback);
+  cast_msg_drop(&e->told);
   /* What fails because everything ends is nobody's concern. Relaxed: a
      failure at the same moment may be reported or not. */
-  if (cast_hook_struck(e->S, co) ||
-      atomic_load_explicit(&e->S->root->ending, memory_order_relaxed) ||
-      atomic_load_explicit(&e->S->close_posted, memory_order_relaxed))
+  if (cast_hook_struck(S, e->co) ||
+      atomic_load_explicit(&S->root->ending, memory_order_relaxed) ||
+      atomic_load_explicit(&S->close_posted, memory_order_relaxed))
     atomic_store_explicit(&e->t->joined, true, memory_order_relaxed);
-  return 0;
 }
 
 /* 5.1 and LuaJIT do not look for garbage before they give up for want of
@@ -115,43 +143,67 @@ static void make_room(cast_state *S) {
   S->slabs.max = max;
 }
 
-static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
-  cast_ending e = {.S = S, .t = t, .nres = nres};
-  cast_status how = CAST_DONE;
-  /* Not after an error: if a hook has raised it, Lua allows no more hooks. Nor
-     if it has yielded for the last time. */
-  bool clean = status == LUA_OK && !t->last;
+/* Drops what the task's latest operation may have left. */
+static void drop_operation(cast_state *S, cast_ltask *t) {
   if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
   cast_guard_leave(t);
   cast_msg_drop(&t->core.waiter.msg);
   cast_rebuild_drop(S, t, NULL);
   drop_cases(t);
+}
+
+#if CAST_LUA >= 504
+/* Closes the pending variables of a failed coroutine. Their handlers may do
+   anything, and wait; the error is put aside for them. */
+static void close_pending(cast_ending *e) {
+  cast_state *S = e->S;
+  cast_ltask *t = e->t;
+  starting a = {S, {NULL, LUA_NOREF}};
+  if (e->nres > 0 && cast_protect(S, get_protected, &a) == LUA_OK)
+    lua_xmove(e->co, a.co.L, 1);
+  t->closing = true;
+  cast_lua_close_thread(t->co, NULL);
+  drop_operation(S, t);
+  e->co = a.co.L;
+  e->aside = a.co;
+}
+#endif
+
+/* Keeps its results for who joins: false: there is no memory, of which joiners
+   are told; that needs none. */
+static bool keep(cast_ending *e) {
+  if (e->nres == 0) return true;
+  if (e->co != NULL && cast_protect(e->S, cast_ltask_keep, e) == LUA_OK)
+    return true;
+  cast_msg_drop(&e->results.msg);
+  cast_pack_text("not enough memory", &e->results.msg);
+  e->results.packed = true;
+  e->results.unsendable = false;
+  e->t->stored = false;
+  return false;
+}
+
+static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
+  cast_ending e = {.S = S, .t = t, .co = t->co, .nres = nres};
+  cast_status how = CAST_DONE;
+  /* Not after an error: if a hook has raised it, Lua allows no more hooks. Nor
+     if it has yielded for the last time. */
+  bool clean = status == LUA_OK && !t->last;
+  drop_operation(S, t);
   if (status != LUA_OK) {
     how = cast_cancel_test(t->co, -1) ? CAST_CANCELLED : CAST_FAILED;
-    e.nres = 1;
+    e.nres = how == CAST_FAILED ? 1 : 0;
   }
-  if (how == CAST_FAILED) {
-    cast_protect(S, note_failure, &e);
-    cast_msg_drop(&e.told);
-  }
-  if (e.nres > 0 && how != CAST_CANCELLED &&
-      cast_protect(S, cast_ltask_keep, &e) != LUA_OK) {
-    /* Out of memory: joiners are told, which needs none. */
-    cast_msg_drop(&t->core.waiter.msg);
-    cast_pack_text("not enough memory", &t->core.waiter.msg);
-    t->stored = false;
-    t->packed = true;
-    how = CAST_FAILED;
-  }
+  if (how == CAST_FAILED) fail(&e);
 #if CAST_LUA >= 504
-  if (!clean) {
-    t->closing = true;
-    cast_lua_close_thread(t->co, NULL);
-  }
+  if (!clean) close_pending(&e);
 #endif
+  if (!keep(&e)) how = CAST_FAILED;
+  if (e.aside.L != NULL) cast_coroutine_put(S, e.aside, true);
   cast_coroutine_put(S, cast_co(t), clean);
   t->co = NULL;
   if (status == LUA_ERRMEM) make_room(S);
+  cast_ltask_have(t, &e.results);
   cast_cancel_end(t);
   cast_task_finish(&t->core, how);
 }
@@ -184,22 +236,12 @@ static int unpack_start(lua_State *L) {
   return n;
 }
 
-typedef struct starting {
-  cast_state *S;
-  cast_coroutine co;
-} starting;
-
-static int get_protected(lua_State *L) {
-  starting *a = lua_touserdata(L, 1);
-  a->co = cast_coroutine_get(L, a->S);
-  return 0;
-}
-
 static int start_protected(lua_State *L) {
   get_protected(L);
 #if CAST_LUA < 502
   starting *a = lua_touserdata(L, 1);
   /* Making a C function may fail here: made where that is protected. */
+  if (lua_gettop(a->co.L) > 0) return 0;
   lua_pushcfunction(L, unpack_start);
   lua_xmove(L, a->co.L, 1);
 #endif
@@ -221,6 +263,7 @@ static bool start_own(cast_state *S, cast_ltask *t) {
   if (CAST_LIKELY(S->nidle > 0)) {
     a.co = S->idle[--S->nidle];
   } else if (cast_protect(S, get_protected, &a) != LUA_OK) {
+    if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
     cast_starting_give(S, t, NULL);
     fail_to_start(t);
     return false;
@@ -238,6 +281,7 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   int status, nres;
   cast_msg_move(&p.msg, &t->core.waiter.msg);
   if (cast_protect(S, start_protected, &a) != LUA_OK) {
+    if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
     cast_msg_drop(&p.msg);
     fail_to_start(t);
     return -1;

@@ -13,15 +13,20 @@
    what is in a table when there is no memory for it to grow. */
 #include "words.h"
 
-/* Makes the table, and what says which strings are in it. */
+/* Makes the table, and what says which strings are in it; unless a finalizer
+   that ran meanwhile has. */
 static CAST_NOINLINE void make(cast_packer *p, lua_State *L) {
   cast_packer_table(p, L);
   cast_words *words = cast_lua_newuserdata(L, sizeof *words);
   memset(words, 0, sizeof *words);
+  lua_createtable(L, (int)CAST_WORDS_KEPT, 0);
+  if (p->words != NULL) {
+    lua_pop(L, 3);
+    return;
+  }
+  cast_packer_set(L, p->words_ref);
   lua_rawseti(L, -2, CAST_SLOT_WORDS);
   lua_pop(L, 1);
-  lua_createtable(L, (int)CAST_WORDS_KEPT, 0);
-  cast_packer_set(L, p->words_ref);
   p->words = words;
 }
 

@@ -88,31 +88,6 @@ static void set_functions(void **state) {
   assert_true(lua_iscfunction(L, -1));
 }
 
-static int trace(lua_State *from) {
-  luaL_traceback(from, from, "message", (int)lua_tointeger(from, 1));
-  return 1;
-}
-
-static void traceback(void **state) {
-  CAST_UNUSED(state);
-  static const char *const chunk =
-    "local function deep(n) if n == 0 then return (trace(1)) end "
-    "local s = deep(n - 1) return s end return deep(3), deep(150)";
-  lua_register(L, "trace", trace);
-  assert_int_equal(luaL_loadbuffer(L, chunk, strlen(chunk), "=c"), LUA_OK);
-  assert_int_equal(lua_pcall(L, 0, 2, 0), LUA_OK);
-  const char *s = lua_tostring(L, 1), *t = lua_tostring(L, 2);
-  assert_ptr_equal(strstr(s, "message\nstack traceback:\n\tc:1: in "), s);
-  assert_non_null(strstr(s, "in main chunk"));
-  int lines = 0;
-  for (const char *at = t; (at = strchr(at, '\n')) != NULL; at++) lines++;
-  assert_in_range(lines, 15, 30);
-  assert_non_null(strstr(t, "\n\t..."));
-  assert_non_null(strstr(t, "in main chunk"));
-  luaL_traceback(L, L, NULL, 0);
-  assert_string_equal(lua_tostring(L, -1), "stack traceback:");
-}
-
 static void resume(void **state) {
   CAST_UNUSED(state);
   int n = -1;
@@ -136,7 +111,6 @@ int main(void) {
     cmocka_unit_test_setup_teardown(describe_scalars, setup, teardown),
     cmocka_unit_test_setup_teardown(describe_objects, setup, teardown),
     cmocka_unit_test_setup_teardown(set_functions, setup, teardown),
-    cmocka_unit_test_setup_teardown(traceback, setup, teardown),
     cmocka_unit_test_setup_teardown(resume, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
