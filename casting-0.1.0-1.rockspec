@@ -72,6 +72,7 @@ build = {
         "src/lua/lib_os.c",
         "src/lua/lib_select.c",
         "src/lua/lib_session.c",
+        "src/lua/lib_string.c",
         "src/lua/lib_task.c",
         "src/lua/lib_ticker.c",
         "src/lua/library.c",

@@ -8,11 +8,22 @@
 
 static struct {
   cast_lock lock;
+  size_t size;                         /* (i) of each stack */
   uint32_t count;                      /* (lock) */
   os_context *free[CAST_CONTEXTS_MAX]; /* (lock) */
 } pool;
 
-void cast_contexts_init(void) { cast_lock_init(&pool.lock, CAST_RANK_POOL); }
+void cast_contexts_init(void) {
+  uint64_t space = os_space_limit();
+  size_t size = os_stack_limit();
+  if (size > CAST_STACK_MOST) size = CAST_STACK_MOST;
+  if (size < CAST_STACK_LEAST || space < CAST_SPACE_AMPLE)
+    size = CAST_STACK_LEAST;
+  pool.size = size;
+  cast_lock_init(&pool.lock, CAST_RANK_POOL);
+}
+
+size_t cast_contexts_size(void) { return pool.size; }
 
 void cast_contexts_fini(void) {
   while (pool.count > 0) os_context_free(pool.free[--pool.count]);
@@ -46,7 +57,7 @@ int cast_runner_reserve(cast_runner *r) {
   if (c != NULL)
     os_context_reset(c, entry, r);
   else
-    c = os_context_new(CAST_STACK_SIZE, entry, r);
+    c = os_context_new(pool.size, entry, r);
   r->spare = c;
   return c != NULL ? 0 : CASTING_ENOMEM;
 }

@@ -49,10 +49,15 @@ void cast_runner_fork(cast_runner *r, os_context **keep);
 void cast_runner_jump(cast_runner *r, os_context *to);
 /* To be called by whatever runs first after a switch. */
 void cast_runner_arrived(cast_runner *r);
+/* Bytes that are left of the C stack that the caller runs on. */
+static inline size_t cast_runner_left(const cast_runner *r) {
+  return os_context_left(r->at);
+}
 /* The runner gives its spare context back, and what blocks it keeps. */
 void cast_runner_fini(cast_runner *r);
 
 void cast_contexts_init(void);
-void cast_contexts_fini(void); /* frees the pool */
+size_t cast_contexts_size(void); /* bytes of each stack */
+void cast_contexts_fini(void);   /* frees the pool */
 
 #endif

@@ -63,7 +63,7 @@
 #define CAST_SELECT_MAX 65536u     /* cases in one select */
 #define CAST_VALUES_MAX 1000000    /* values on a Lua stack, at most */
 #define CAST_WORKERS_MAX 1024u     /* OS threads of the pool, at most */
-#define CAST_STACK_SIZE (4u << 20) /* address space of one C stack */
+#define CAST_STACK_MOST (8u << 20) /* bytes of a C stack; see below */
 #define CAST_CLEANUP_DEPTH 200     /* levels searched for a __close handler */
 #define CAST_GRACE_NS 1000000000u  /* shields hold so long after their time */
 #define CAST_STOP_NS 10000000u     /* computing tasks may go on so long ... */
@@ -82,5 +82,12 @@
 #define CAST_HANDLE_UNSEEN 128u /* ... with so many for each handle */
 #define CAST_LINEAGE_MAX 32     /* see lua/lineage.c */
 #define CAST_REGIONS_KEPT 16u   /* unused regions that each pool keeps */
+
+/* A C stack is as large as the main program's, within these bounds; but where
+   address space is not ample, it has the least. */
+#define CAST_STACK_LEAST (4u << 20)
+#define CAST_SPACE_AMPLE (32ull << 30)
+#define CAST_STACK_SPARE 131072u /* of it, for calls in calls (library.c) */
+#define CAST_PATTERN_FRAME 256u  /* of it, for a quantifier (lib_string.c) */
 
 #endif

@@ -8,7 +8,9 @@
    it yields on, with a continuation that resumes the coroutine again, so that
    user code sees nothing of it. 5.1 has no continuations: there, `through` is
    false in a coroutine of the user's, and the pool makes up for it with a
-   thread. LuaJIT keeps its own: it is not preempted at all.
+   thread. LuaJIT keeps its own: it is not preempted at all. But coroutines that
+   make coroutines that make coroutines would overflow the C stack there, which
+   the library does not look at.
 
    Upvalues: the state's box; wrap's function also the coroutine. */
 #include "library.h"
@@ -16,7 +18,20 @@
 
 #if CAST_LUAJIT
 
-void cast_open_coroutine(lua_State *L) { CAST_UNUSED(L); }
+static int co_make(lua_State *L) {
+  cast_libs_deeper(L);
+  return cast_libs_pass(L);
+}
+
+void cast_open_coroutine(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "coroutine");
+  if (lua_istable(L, -1)) {
+    cast_libs_wrap(L, "create", co_make);
+    cast_libs_wrap(L, "wrap", co_make);
+  }
+  lua_pop(L, 2);
+}
 
 #else
 

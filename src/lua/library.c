@@ -8,6 +8,7 @@
    they cross by the same names. A main program keeps its own. */
 #include "library.h"
 
+#include "../limits.h"
 #include "state.h"
 
 const luaL_Reg cast_libs[] = {
@@ -72,8 +73,27 @@ void cast_libs_replace(
   lua_pop(L, 2);
 }
 
+void cast_libs_wrap(lua_State *L, const char *name, lua_CFunction f) {
+  lua_getfield(L, -1, name);
+  lua_pushcclosure(L, f, 1);
+  lua_setfield(L, -2, name);
+}
+
+int cast_libs_pass(lua_State *L) {
+  lua_CFunction f = lua_tocfunction(L, lua_upvalueindex(1));
+  return f(L);
+}
+
+void cast_libs_deeper(lua_State *L) {
+  const cast_state *S = cast_state_find(L);
+  const cast_runner *r = S != NULL ? S->session.runner : NULL;
+  if (r != NULL && cast_runner_left(r) < CAST_STACK_SPARE)
+    luaL_error(L, "C stack overflow");
+}
+
 void cast_libs_adapt(lua_State *L) {
   cast_open_coroutine(L);
   cast_open_math(L);
   cast_open_os(L);
+  cast_open_string(L);
 }

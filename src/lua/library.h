@@ -22,9 +22,18 @@ void cast_libs_limit(lua_State *L);
    that library, if it is open. */
 void cast_libs_replace(
   lua_State *L, const char *name, const luaL_Reg *functions);
+/* Puts f in the place of a function of the table on the top; that becomes its
+   upvalue. */
+void cast_libs_wrap(lua_State *L, const char *name, lua_CFunction f);
+/* In such an f: runs that function in its place, which has no upvalues of its
+   own. */
+int cast_libs_pass(lua_State *L);
+/* Raises if there is too little of the C stack left for calls in calls. */
+void cast_libs_deeper(lua_State *L);
 
 void cast_open_coroutine(lua_State *L); /* coroutine.c */
 void cast_open_math(lua_State *L);      /* lib_math.c */
 void cast_open_os(lua_State *L);        /* lib_os.c */
+void cast_open_string(lua_State *L);    /* lib_string.c */
 
 #endif

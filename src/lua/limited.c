@@ -113,22 +113,14 @@ static int jit_on(lua_State *L) {
   return 0;
 }
 
-/* Puts f in the place of field `name` of the table on the top; the function
-   there becomes its upvalue. */
-static void replace(lua_State *L, const char *name, lua_CFunction f) {
-  lua_getfield(L, -1, name);
-  lua_pushcclosure(L, f, 1);
-  lua_setfield(L, -2, name);
-}
-
 void cast_libs_limit(lua_State *L) {
   luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
   lua_pushglobaltable(L);
-  replace(L, "tostring", to_string);
+  cast_libs_wrap(L, "tostring", to_string);
   cast_libs_replace(L, "string", replaced);
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_getfield(L, -1, "jit");
-  if (lua_istable(L, -1)) replace(L, "on", jit_on);
+  if (lua_istable(L, -1)) cast_libs_wrap(L, "on", jit_on);
   lua_pop(L, 3);
 }
 

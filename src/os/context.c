@@ -4,7 +4,7 @@
    Owner: a context is its maker's; while it runs, the running thread's. The
    struct of a made context lies at the top of its own stack, so one mapping
    is all there is. Invariants:
-   1. A stack is a mapping whose lowest page faults on any access.
+   1. Below a stack lie GUARD bytes of its mapping that fault on any access.
    2. No instrumented code runs between telling a sanitizer and the jump.
 
    What each tool needs: ThreadSanitizer a fiber per context; AddressSanitizer
@@ -16,6 +16,7 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "switch.h"
@@ -55,6 +56,9 @@
 #endif
 
 #define STACK_LEAST ((size_t)16 << 10) /* usable bytes, whatever is asked */
+/* No frame that is not touched from its low end on jumps over this: luaL_Buffer
+   has up to 8 KiB, and alloca in the C library goes up to 64. */
+#define GUARD ((size_t)64 << 10)
 
 struct os_context {
   os_place place;
@@ -189,6 +193,31 @@ OS_BARE void os_context_switch(os_context *from, os_context *to) {
 #endif
 }
 
+/* -- sizes */
+
+static size_t limit_of(int what) {
+  struct rlimit limit;
+  if (getrlimit(what, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+      limit.rlim_cur > SIZE_MAX)
+    return SIZE_MAX;
+  return (size_t)limit.rlim_cur;
+}
+
+size_t os_stack_limit(void) { return limit_of(RLIMIT_STACK); }
+size_t os_space_limit(void) { return limit_of(RLIMIT_AS); }
+
+size_t os_context_left(const os_context *c) {
+#if defined(__GNUC__)
+  /* Not a variable's address: a sanitizer may keep it elsewhere. */
+  const char *here = __builtin_frame_address(0);
+#else
+  char variable;
+  const char *here = &variable;
+#endif
+  if (c->base == NULL) return SIZE_MAX;
+  return here > c->low ? (size_t)(here - c->low) : 0;
+}
+
 /* -- life */
 
 static size_t page_size(void) {
@@ -196,7 +225,8 @@ static size_t page_size(void) {
   return size > 0 ? (size_t)size : 4096;
 }
 
-/* Invariant 1; NULL when out of memory or of mappings. */
+/* Invariant 1; NULL when out of memory or of mappings. It is two mappings for
+   the system. */
 static char *map_stack(size_t size, size_t guard) {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS;
 #if defined(MAP_NORESERVE)
@@ -207,30 +237,31 @@ static char *map_stack(size_t size, size_t guard) {
 #endif
   void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (base == MAP_FAILED) return NULL;
-  if (mprotect(base, guard, PROT_NONE) != 0) {
-    (void)munmap(base, size);
-    return NULL;
-  }
 #if defined(MADV_NOHUGEPAGE)
   /* Else the first touch of a stack may cost two megabytes. */
   (void)madvise(base, size, MADV_NOHUGEPAGE);
 #endif
+  if (mprotect(base, guard, PROT_NONE) != 0) {
+    (void)munmap(base, size);
+    return NULL;
+  }
   return base;
 }
 
 os_context *os_context_new(size_t size, void (*entry)(void *), void *arg) {
   size_t page = page_size();
+  size_t guard = (GUARD + page - 1) & ~(page - 1);
   size_t head = (sizeof(os_context) + 63) & ~(size_t)63;
   if (size > SIZE_MAX / 2) return NULL;
-  if (size < STACK_LEAST + head + page) size = STACK_LEAST + head + page;
-  size = (size + page - 1) & ~(page - 1);
-  char *base = map_stack(size, page);
+  if (size < STACK_LEAST) size = STACK_LEAST;
+  size = (guard + size + head + page - 1) & ~(page - 1);
+  char *base = map_stack(size, guard);
   if (base == NULL) return NULL;
   os_context *c = (void *)(base + size - head);
   c->base = base;
   c->size = size;
-  c->low = base + page;
-  c->room = size - page - head;
+  c->low = base + guard;
+  c->room = size - guard - head;
   c->entry = entry;
   c->arg = arg;
   place_make(&c->place, c->low, c->room, begin, c);

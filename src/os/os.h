@@ -133,9 +133,9 @@ int os_event_wait(
    Sanitizers and valgrind are told. */
 typedef struct os_context os_context;
 
-/* A stack of `size` bytes of address space (touched lazily, with a guard page
-   below); entry(arg) starts on the first switch to it and must not return.
-   NULL when out of memory. */
+/* A stack of `size` bytes, touched lazily, above a guard that an overflow hits;
+   entry(arg) starts on the first switch to it and must not return. NULL when
+   out of memory. */
 os_context *os_context_new(size_t size, void (*entry)(void *), void *arg);
 /* Makes an abandoned context start at entry(arg) again. */
 void os_context_reset(os_context *c, void (*entry)(void *), void *arg);
@@ -144,6 +144,13 @@ void os_context_free(os_context *c); /* not the one that runs */
    the same thread, when running on it. NULL when out of memory. */
 os_context *os_context_adopt(void);
 void os_context_switch(os_context *from, os_context *to);
+/* Bytes that are left on the stack of c, on which the caller runs; SIZE_MAX:
+   not known, as it was adopted. */
+size_t os_context_left(const os_context *c);
+/* What the system lets the stack of the process's first thread become, and the
+   address space of the process; SIZE_MAX: any size. */
+size_t os_stack_limit(void);
+size_t os_space_limit(void);
 
 /* -- the module */
 
