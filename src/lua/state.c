@@ -20,6 +20,7 @@
 #include "load.h"
 #include "packer.h"
 #include "require.h"
+#include "seal.h"
 
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
 
@@ -375,6 +376,7 @@ void cast_module_push(lua_State *L) {
 void cast_state_furnish(lua_State *L, cast_state *S) {
   cast_packer *p;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
+  cast_seal_learn();
   if (S->host == NULL) {
     S->work = L; /* the main thread, which runs nothing else */
   } else {

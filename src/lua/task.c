@@ -9,6 +9,7 @@
 #include "lineage.h"
 #include "load.h"
 #include "outcome.h"
+#include "seal.h"
 #include "stack.h"
 
 /* -- life of the object --------------------------------------------------- */
@@ -331,12 +332,16 @@ static int prepare(cast_state *S, cast_ltask *t) {
   return 0;
 #else
   int n = t->parked ? cast_deliver(S, t) : 0;
-  if (CAST_LIKELY(!t->last)) return n;
+  if (CAST_LIKELY(!t->last)) {
+    cast_unseal(t->co);
+    return n;
+  }
   finish(S, t, t->raising ? LUA_ERRRUN : LUA_OK, n);
   return -1;
 #endif
 }
 
+  cast_unseal(t->co);
 /* One stretch of a task, until it waits or ends. */
 static inline void stretch(cast_state *S, cast_ltask *t) {
   int n = prepare(S, t), nres, status;
@@ -355,7 +360,10 @@ static inline void stretch(cast_state *S, cast_ltask *t) {
   if (!CAST_HAS_YIELDK) cast_deliver_end(t);
   if (status != LUA_YIELD) {
     finish(S, t, status, nres);
-  } else if (CAST_UNLIKELY(S->preempted)) {
+    return;
+  }
+  cast_seal(t->co);
+  if (CAST_UNLIKELY(S->preempted)) {
     S->preempted = false;
     cast_task_preempt(&t->core);
   } else if (!t->parked) {
