@@ -27,6 +27,7 @@ static int finish_await(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   int n = finish_join(L, S, t, result);
   if (result != 0) return n;
+  cast_let_go(t);
   if (!lua_toboolean(L, -n)) {
     if (n == 1) lua_pushliteral(L, "the task has failed: out of memory");
     return lua_error(L);
@@ -58,7 +59,7 @@ static int wait_end(
   if (now && !cast_event_is_set(&target->core.done))
     return cast_push_failure(L, CASTING_ETIMEOUT);
   if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, kind);
+    return cast_park_about(L, S, t, deadline, kind);
   return kind->finish(L, S, t, 0);
 }
 
@@ -162,7 +163,7 @@ static int ask_stack(lua_State *L, cast_state *S, inquiry *q) {
   if (!cast_session_push(s, &S->session, &q->post))
     on_inquiry(s, &q->post, true);
   if (cast_event_wait(&q->done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, OS_FOREVER, &inquiry_kind);
+    return cast_park_about(L, S, t, OS_FOREVER, &inquiry_kind);
   return finish_inquiry(L, S, t, 0);
 }
 
@@ -359,7 +360,7 @@ static int run_task(lua_State *L, cast_state *S) {
     cast_raise_memory(L);
   }
   if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, OS_FOREVER, &run_kind);
+    return cast_park_about(L, S, t, OS_FOREVER, &run_kind);
   return finish_run(L, S, t, 0);
 }
 

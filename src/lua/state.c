@@ -292,6 +292,7 @@ void cast_state_end(lua_State *L) {
   cast_handles_release(L);
   cast_held_end(S);
   cast_packer_close(S->packer);
+  cast_let_go(S->main);
   *box = NULL;
   /* Should a task be stuck, its memory stays, and the session with it. */
   if (S->session.ntasks == 0) {

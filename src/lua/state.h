@@ -446,8 +446,11 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
   if (CAST_UNLIKELY(core == NULL)) return cast_enter(L, S, OS_FOREVER);
   t = cast_ltask_of(core);
   if (CAST_UNLIKELY(L != t->co || cast_guarded(t) ||
+/* The same, with a reference to t->arg, which begins with a cast_object. */
+int cast_park_about(lua_State *L, cast_state *S, cast_ltask *t,
+  uint64_t deadline_ns, const cast_wait_kind *kind);
                     !cast_msg_empty(&core->waiter.msg) || S->rebuilds != NULL ||
-                    t->loading || !lua_isyieldable(L)))
+                    t->loading || t->holds || !lua_isyieldable(L)))
     return cast_enter(L, S, OS_FOREVER);
   t->at = L;
   t->in_place = false;

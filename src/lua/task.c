@@ -49,6 +49,7 @@ static void ltask_free(cast_object *o) {
   }
   cast_cancel_forget(t);
   if (t->lent)
+  cast_let_go(t);
     cast_slabs_return(&cast_state_of(s)->slabs, t, sizeof *t);
   else
     cast_free(t);
@@ -148,6 +149,7 @@ static void make_room(cast_state *S) {
 static void drop_operation(cast_state *S, cast_ltask *t) {
   if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
   cast_guard_leave(t);
+  cast_let_go(t);
   cast_msg_drop(&t->core.waiter.msg);
   cast_rebuild_drop(S, t, NULL);
   drop_cases(t);
