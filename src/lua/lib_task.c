@@ -8,6 +8,7 @@
 #include "lineage.h"
 #include "outcome.h"
 #include "stack.h"
+#include "starting.h"
 #include "state.h"
 
 cast_ltask *cast_ltask_check(lua_State *L, int i) {
@@ -26,8 +27,8 @@ static int finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 static int finish_await(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   int n = finish_join(L, S, t, result);
-  if (result != 0) return n;
   cast_let_go(t);
+  if (result != 0) return n;
   if (!lua_toboolean(L, -n)) {
     if (n == 1) lua_pushliteral(L, "the task has failed: out of memory");
     return lua_error(L);
@@ -262,7 +263,7 @@ int cast_lib_spawn(lua_State *L) {
   lua_settop(L, n + 1); /* function, arguments, handle */
   lua_insert(L, 1);
   if (!cast_starting_keep(L, S, t, n)) {
-    cast_co_set(t, cast_coroutine_get(L, S));
+    cast_co_set(t, cast_coroutine_new(L, S));
     lua_settop(L, n + 1);
     if (!cast_lua_room(t->co, n)) {
       cast_coroutine_put(S, cast_co(t), true);

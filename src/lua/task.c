@@ -11,6 +11,7 @@
 #include "outcome.h"
 #include "seal.h"
 #include "stack.h"
+#include "starting.h"
 
 /* -- life of the object --------------------------------------------------- */
 
@@ -48,8 +49,8 @@ static void ltask_free(cast_object *o) {
     cast_free(t->extra);
   }
   cast_cancel_forget(t);
-  if (t->lent)
   cast_let_go(t);
+  if (t->lent)
     cast_slabs_return(&cast_state_of(s)->slabs, t, sizeof *t);
   else
     cast_free(t);
@@ -148,21 +149,28 @@ static void make_room(cast_state *S) {
 /* Drops what the task's latest operation may have left. */
 static void drop_operation(cast_state *S, cast_ltask *t) {
   if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
-  cast_guard_leave(t);
   cast_let_go(t);
+  cast_guard_leave(t);
   cast_msg_drop(&t->core.waiter.msg);
   cast_rebuild_drop(S, t, NULL);
   drop_cases(t);
 }
 
 #if CAST_LUA >= 504
+static int new_protected(lua_State *L) {
+  starting *a = lua_touserdata(L, 1);
+  if (a->co.L == NULL) a->co = cast_coroutine_new(L, a->S);
+  return 0;
+}
+
 /* Closes the pending variables of a failed coroutine. Their handlers may do
-   anything, and wait; the error is put aside for them. */
+   anything, and wait; the error is put aside for them, into a coroutine that
+   nobody else has. */
 static void close_pending(cast_ending *e) {
   cast_state *S = e->S;
   cast_ltask *t = e->t;
   starting a = {S, {NULL, LUA_NOREF}};
-  if (e->nres > 0 && cast_protect(S, get_protected, &a) == LUA_OK)
+  if (e->nres > 0 && cast_protect(S, new_protected, &a) == LUA_OK)
     lua_xmove(e->co, a.co.L, 1);
   t->closing = true;
   cast_lua_close_thread(t->co, NULL);
@@ -263,9 +271,8 @@ static void fail_to_start(cast_ltask *t) {
 /* A task of the own session gets its coroutine. False: it is finished. */
 static bool start_own(cast_state *S, cast_ltask *t) {
   starting a = {S, {NULL, LUA_NOREF}};
-  if (CAST_LIKELY(S->nidle > 0)) {
-    a.co = S->idle[--S->nidle];
-  } else if (cast_protect(S, get_protected, &a) != LUA_OK) {
+  if (CAST_UNLIKELY(!cast_coroutine_again(S, &a.co)) &&
+      cast_protect(S, get_protected, &a) != LUA_OK) {
     if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
     cast_starting_give(S, t, NULL);
     fail_to_start(t);
@@ -331,6 +338,7 @@ static int prepare(cast_state *S, cast_ltask *t) {
     return lua_gettop(t->co) - 1;
   }
 #if CAST_HAS_YIELDK
+  cast_unseal(t->co);
   return 0;
 #else
   int n = t->parked ? cast_deliver(S, t) : 0;
@@ -343,7 +351,6 @@ static int prepare(cast_state *S, cast_ltask *t) {
 #endif
 }
 
-  cast_unseal(t->co);
 /* One stretch of a task, until it waits or ends. */
 static inline void stretch(cast_state *S, cast_ltask *t) {
   int n = prepare(S, t), nres, status;
