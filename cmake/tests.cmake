@@ -115,19 +115,27 @@ endif()
 
 # -- examples -------------------------------------------------------------------
 
-# The C module of examples/buffer.lua, beside the module under test.
-foreach(tag IN LISTS tags)
-  add_library(example-buffer-${tag} MODULE EXCLUDE_FROM_ALL examples/buffer.c)
-  target_include_directories(example-buffer-${tag} SYSTEM PRIVATE
-    ${${tag}_include})
-  set_target_properties(example-buffer-${tag} PROPERTIES
-    OUTPUT_NAME buffer PREFIX "" SUFFIX .so
+# C modules for Lua tests, beside the module under test: that of
+# examples/buffer.lua, and those of tests/modules.
+function(casting_test_module tag source)
+  get_filename_component(name ${source} NAME_WE)
+  set(target test-${name}-${tag})
+  add_library(${target} MODULE EXCLUDE_FROM_ALL ${source})
+  target_include_directories(${target} SYSTEM PRIVATE ${${tag}_include})
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME ${name} PREFIX "" SUFFIX .so C_VISIBILITY_PRESET default
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${tag})
   if(APPLE)
-    target_link_options(example-buffer-${tag} PRIVATE
-      -undefined dynamic_lookup)
+    target_link_options(${target} PRIVATE -undefined dynamic_lookup)
   endif()
-  add_dependencies(unit-tests example-buffer-${tag})
+  add_dependencies(unit-tests ${target})
+endfunction()
+
+file(GLOB test_modules CONFIGURE_DEPENDS tests/modules/*.c)
+foreach(tag IN LISTS tags)
+  foreach(source examples/buffer.c ${test_modules})
+    casting_test_module(${tag} ${source})
+  endforeach()
 endforeach()
 
 # -- Lua tests ------------------------------------------------------------------

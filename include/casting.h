@@ -20,6 +20,10 @@
    - Handles are counted: what a function returns with "new reference" must be
      given back by the ..._unref of its type; "borrowed" is valid as long as
      whatever it was taken from.
+   - In the child of a fork, if its parent has used casting, nothing works any
+     more: CASTING_EFORKED is returned, or an error raised; what closes, stops,
+     cancels or unrefs does nothing, at once. A process that has only started or
+     adopted it may fork, and use it in both.
    - Times are seconds. A negative time waits for ever, 0 does not wait.
    - A call that waits keeps its OS thread. That is for threads of your own:
      in C code called by a task, park instead (casting_park).
@@ -56,7 +60,8 @@ enum {
   CASTING_EEMPTY = -6,     /* nothing to receive now */
   CASTING_ECANCELLED = -7, /* the waiting task was cancelled */
   CASTING_EINVAL = -8,     /* an argument is out of its range */
-  CASTING_EFAILED = -9     /* the task, or the init function, has failed */
+  CASTING_EFAILED = -9,    /* the task, or the init function, has failed */
+  CASTING_EFORKED = -10    /* casting was used before this process was forked */
 };
 
 #ifdef __cplusplus

@@ -5,9 +5,12 @@
    is a leaf: big blocks are rare, and what is done with one takes longer.
 
    Kept blocks are as good as freed: cast_mem_live does not count them. With
-   CAST_PLAIN_MEMORY, for tools that watch malloc, none is kept. */
+   CAST_PLAIN_MEMORY, for tools that watch malloc, none is kept. Nor is there a
+   cache in the child of a fork, which another thread of the parent's may have
+   been in the middle of changing. */
 #include "big.h"
 
+#include "fork.h"
 #include "lock.h"
 
 #include <stdlib.h>
@@ -63,7 +66,7 @@ static bool is_kept(size_t rounded) {
   CAST_UNUSED(rounded);
   return false;
 #else
-  return rounded >> CAST_BIG_BITS == 0;
+  return rounded >> CAST_BIG_BITS == 0 && !cast_forked;
 #endif
 }
 

@@ -68,6 +68,18 @@ uint32_t cast_rest_sessions(cast_session **all, uint32_t room) {
   return n;
 }
 
+void cast_rests_hold(void) { cast_lock_take(&dead.lock); }
+
+void cast_rests_let_go(void) { cast_lock_drop(&dead.lock); }
+
+cast_rest *cast_rests_next(cast_rest *r) {
+  cast_list *l;
+  CAST_ASSERT(cast_lock_held(&dead.lock));
+  if (!dead.ready) return NULL;
+  l = r != NULL ? r->link.next : dead.rests.next;
+  return l != &dead.rests ? CAST_CONTAINER(l, cast_rest, link) : NULL;
+}
+
 void cast_rest_judged(cast_rest *r) {
   /* PAIR posted: release the post, to be pushed again. */
   atomic_store_explicit(&r->posted, 0, memory_order_release);

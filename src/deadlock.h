@@ -50,6 +50,13 @@ static inline void cast_rest_turn(cast_rest *r) {
 /* Into all[]: the sessions of hosts, with a hold each, `room` at most. */
 uint32_t cast_rest_sessions(cast_session **all, uint32_t room);
 
+/* Around a fork, which is to find the list of hosts whole: nobody changes it
+   until it is let go of, in the parent and in the child. Meanwhile: the host
+   after `r`, or the first one; NULL: there is none. */
+void cast_rests_hold(void);
+void cast_rests_let_go(void);
+cast_rest *cast_rests_next(cast_rest *r);
+
 /* Somebody outside may yet wake tasks. Counted. */
 void cast_deadlock_expect(void);
 void cast_deadlock_unexpect(void);

@@ -3,12 +3,16 @@
 
    Locks: `errands.lock` (CAST_RANK_LEAF) for the queue and the thread. It is
    held while the thread is started, so that the thread, which takes it first,
-   finds what belongs to it. */
+   finds what belongs to it.
+
+   In the child of a fork (fork.h) there are no errands: those of the parent are
+   its own, and its thread is not there. */
 #include "errand.h"
 
 #include <stdlib.h>
 
 #include "deadlock.h"
+#include "fork.h"
 #include "lock.h"
 #include "os/os.h"
 #include "timer.h"
@@ -63,7 +67,9 @@ static void thread_main(void *arg) {
   errands.join_before = false;
   cast_lock_drop(&errands.lock);
   if (join) os_thread_join(&before);
-  while (do_some(true)) {}
+  /* Should a function of the host's, which an errand calls, have forked: the
+     rest is the parent's. */
+  while (do_some(true) && !cast_forked) {}
   /* Relaxed: who waits takes the lock and looks. */
   atomic_fetch_add_explicit(&errands.pauses, 1, memory_order_relaxed);
   os_wake(&errands.pauses, INT32_MAX);
@@ -74,8 +80,11 @@ static bool start_locked(void) {
   os_thread last = errands.thread;
   if (errands.runs || (errands.first == NULL && errands.ended == NULL))
     return true;
-  if (os_thread_start(&errands.thread, thread_main, NULL, "casting/err") != 0)
+  cast_fork_threads(true);
+  if (os_thread_start(&errands.thread, thread_main, NULL, "casting/err") != 0) {
+    cast_fork_threads(false);
     return false;
+  }
   errands.before = last;
   errands.join_before = errands.to_join;
   errands.to_join = errands.runs = true;
@@ -109,7 +118,9 @@ static void again(cast_timer *t) {
 
 /* -- for others ----------------------------------------------------------- */
 
-static void at_exit(void) { (void)cast_errands_wait(os_now() + AT_EXIT_NS); }
+static void at_exit(void) {
+  if (!cast_forked) (void)cast_errands_wait(os_now() + AT_EXIT_NS);
+}
 
 /* A program may end by exit, and not close its states. */
 static void heed_exit(void) {
@@ -122,6 +133,7 @@ static void heed_exit(void) {
 }
 
 void cast_errand_send(cast_errand *e, void (*run)(cast_errand *e)) {
+  if (CAST_UNLIKELY(cast_forked)) return;
   e->next = NULL;
   e->run = run;
   heed_exit();
@@ -138,6 +150,7 @@ void cast_errand_send(cast_errand *e, void (*run)(cast_errand *e)) {
 
 void cast_errand_end(cast_object *o) {
   bool first;
+  if (CAST_UNLIKELY(cast_forked)) return; /* nothing ends there */
   cast_deadlock_expect();
   cast_lock_take(&errands.lock);
   first = errands.ended == NULL;
@@ -149,7 +162,7 @@ void cast_errand_end(cast_object *o) {
 }
 
 bool cast_errands_wait(uint64_t deadline_ns) {
-  for (;;) {
+  while (!cast_forked) {
     /* Relaxed: read before the look, which the lock orders. */
     uint32_t seen = atomic_load_explicit(&errands.pauses, memory_order_relaxed);
     bool ok, idle, late;
@@ -166,6 +179,7 @@ bool cast_errands_wait(uint64_t deadline_ns) {
     else
       (void)do_some(false);
   }
+  return true; /* by an errand, done here */
 }
 
 bool cast_errands_stop(uint64_t deadline_ns) {

@@ -3,6 +3,7 @@
 #include "host.h"
 
 #include "../include/casting.h"
+#include "fork.h"
 #include "sched.h"
 
 /* The main program was interrupted (a signal handler has set a hook). */
@@ -138,6 +139,7 @@ static void depart(cast_host *h) {
 void cast_host_block(cast_host *h) {
   cast_host_return(h);
   cast_task_block(h->main);
+  if (CAST_UNLIKELY(cast_forked)) return; /* the monitor is not there */
   left(h);
   depart(h);
 }
@@ -184,13 +186,17 @@ int cast_host_init(cast_host *h, cast_session *session, cast_task *main) {
   h->watch.passive = true;
   session->runner = &h->runner;
   session->current = main;
+  h->event.fd = -1;
   if (cast_timer_set(&h->watch, OS_FOREVER) != 0) return CASTING_ENOMEM;
-  if (os_event_init(&h->event) != 0) {
-    cast_timer_remove(&h->watch);
-    return CASTING_ENOMEM;
-  }
   cast_rest_enlist(&h->rest, session, on_verdict);
   return 0;
+}
+
+void cast_hosts_forked(void) {
+  for (cast_rest *r = NULL; (r = cast_rests_next(r)) != NULL;) {
+    cast_host *h = CAST_CONTAINER(r, cast_host, rest);
+    if (h->prepared) (void)os_event_renew(&h->event);
+  }
 }
 
 void cast_host_unwatch(cast_host *h) {
@@ -204,7 +210,7 @@ void cast_host_fini(cast_host *h) {
   cast_host_unwatch(h);
   cast_runner_fini(&h->runner);
   if (h->own != NULL) os_context_free(h->own);
-  os_event_fini(&h->event);
+  if (h->prepared) os_event_fini(&h->event);
 }
 
 /* The state may be run by another thread of its host than last time. */
@@ -225,6 +231,13 @@ static int adopt(cast_host *h) {
   if (h->session->ops->urgent == NULL) return 0;
   cast_slot_give(h->slot);
   h->slot = cast_slot_take(&h->runner);
+  return 0;
+}
+
+int cast_host_prepare(cast_host *h) {
+  if (h->prepared) return 0;
+  if (os_event_init(&h->event) != 0) return CASTING_ENOMEM;
+  h->prepared = true;
   return 0;
 }
 

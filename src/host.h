@@ -45,12 +45,17 @@ typedef struct cast_host {
   _Atomic uint32_t where; /* (a) a cast_where; written by the owner */
   _Atomic uint32_t watched; /* (a) 1: the timer is set */
   _Atomic uint32_t poking;  /* (a) 1: the timer is about to poke */
+  bool prepared;            /* (w) `event` is there */
   bool pollable;            /* (w) the descriptor was asked for */
 } cast_host;
 
 /* `session` was initialised as running, `main` is not started. */
 int cast_host_init(cast_host *h, cast_session *session, cast_task *main);
 void cast_host_fini(cast_host *h);
+/* Owner, before all that follows, and with the monitor running: 0 or
+   CASTING_ENOMEM. A host that is not prepared has no descriptor: a process that
+   has only loaded casting may fork (fork.h). */
+int cast_host_prepare(cast_host *h);
 /* Owner, before the main program may block: 0 or CASTING_ENOMEM. */
 int cast_host_reserve(cast_host *h);
 /* Main program, its wait being armed and room reserved: blocks. */
@@ -68,6 +73,9 @@ int cast_host_fd(cast_host *h);
 void cast_host_return(cast_host *h);
 /* Owner: the host's thread is not poked any more. */
 void cast_host_unwatch(cast_host *h);
+/* In the child of a fork, the list of rests being held: no host's descriptor is
+   the parent's any more. */
+void cast_hosts_forked(void);
 /* The session's ops->wake. */
 void cast_host_wake(cast_host *h);
 

@@ -6,6 +6,7 @@
    also the order of ranks, so the newest lock is the one to compare with. */
 #include "lock.h"
 
+#include "fork.h"
 #include "limits.h"
 #include "os/os.h"
 
@@ -34,8 +35,21 @@ static bool spin(cast_lock *l) {
   return false;
 }
 
+/* Whoever had it does not exist in this process, and nobody else is there to
+   take it. */
+static void take_over(cast_lock *l) {
+  atomic_store_explicit(&l->word, 1, memory_order_relaxed);
+#if CAST_DEBUG >= 1
+  atomic_store_explicit(&l->owner, 0, memory_order_relaxed);
+#endif
+}
+
 CAST_NOINLINE void cast_lock_slow(cast_lock *l) {
   uint64_t nap_ns = CAST_LOCK_NAP_NS;
+  if (CAST_UNLIKELY(cast_forked)) {
+    take_over(l);
+    return;
+  }
   while (!spin(l)) {
     /* Nobody wakes it: it ends by itself, or at once if the lock is free. */
     (void)os_wait(&l->word, 1, os_now() + nap_ns);

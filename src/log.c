@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "fork.h"
 #include "limits.h"
 #include "lock.h"
 #include "os/os.h"
@@ -25,9 +26,11 @@ void cast_log_to(cast_log_function fn, void *ud) {
   cast_lock_drop(&out.lock);
 }
 
-/* False: there is no such function. */
+/* False: there is no such function. Nor is there in the child of a fork: it may
+   want a lock that another thread of the parent's has. */
 static bool tell(const char *text, size_t size) {
   bool is;
+  if (CAST_UNLIKELY(cast_forked)) return false;
   cast_lock_take(&out.lock);
   is = out.fn != NULL;
   if (is) out.fn(out.ud, text, size);

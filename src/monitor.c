@@ -11,6 +11,8 @@
 
 #include "../include/casting.h"
 #include "deadlock.h"
+#include "fork.h"
+#include "lock.h"
 #include "sched.h"
 #include "timer.h"
 #include "worker.h"
@@ -21,12 +23,14 @@
 #define QUIET 10u            /* looks at an idle pool before deep sleep */
 
 static struct {
-  os_thread thread;
+  cast_lock lock;
+  os_thread thread;          /* (lock) */
+  _Atomic bool runs;         /* (a) written under the lock */
   _Atomic uint32_t asleep;   /* (a) 1: in deep sleep */
   _Atomic uint32_t stopping; /* (a) */
   _Atomic uint32_t asked;    /* (a) 1: `answer` is to be called */
-  void (*answer)(void);      /* (i) */
-} monitor;
+  void (*answer)(void);      /* (lock); (i) once a handler asks for it */
+} monitor = {.lock = CAST_LOCK_STATIC(CAST_RANK_HOST)};
 
 /* As a signal handler: an atomic store, and a wake-up by the kernel. */
 static void ask(void) {
@@ -36,9 +40,15 @@ static void ask(void) {
 }
 
 void cast_monitor_answer(void (*answer)(void)) {
+  cast_lock_take(&monitor.lock);
   monitor.answer = answer;
-  (void)os_ask_install(ask);
+  /* Relaxed: written under this lock. */
+  if (atomic_load_explicit(&monitor.runs, memory_order_relaxed))
+    (void)os_ask_install(ask);
+  cast_lock_drop(&monitor.lock);
 }
+
+void cast_monitor_forked(void) { os_ask_remove(); }
 
 void cast_monitor_rouse(void) {
   /* PAIR rouse: the caller has made a core busy (under the scheduler's lock)
@@ -118,18 +128,40 @@ static void monitor_main(void *arg) {
   }
 }
 
-int cast_monitor_start(void) {
+static int start_locked(void) {
   atomic_store_explicit(&monitor.stopping, 0, memory_order_relaxed);
   atomic_store_explicit(&monitor.asleep, 0, memory_order_relaxed);
-  return os_thread_start(&monitor.thread, monitor_main, NULL, "casting/mon") ==
-             0
-           ? 0
-           : CASTING_ENOMEM;
+  cast_fork_threads(true);
+  if (os_thread_start(&monitor.thread, monitor_main, NULL, "casting/mon") !=
+      0) {
+    cast_fork_threads(false);
+    return CASTING_ENOMEM;
+  }
+  if (monitor.answer != NULL) (void)os_ask_install(ask);
+  /* Relaxed: who finds it set needs nothing else of what was done here. */
+  atomic_store_explicit(&monitor.runs, true, memory_order_relaxed);
+  return 0;
+}
+
+int cast_monitor_start(void) {
+  int rc = 0;
+  if (CAST_LIKELY(atomic_load_explicit(&monitor.runs, memory_order_relaxed)))
+    return 0;
+  cast_lock_take(&monitor.lock);
+  if (!atomic_load_explicit(&monitor.runs, memory_order_relaxed))
+    rc = start_locked();
+  cast_lock_drop(&monitor.lock);
+  return rc;
 }
 
 void cast_monitor_stop(void) {
-  /* PAIR stop: release; the kick makes it look. */
-  atomic_store_explicit(&monitor.stopping, 1, memory_order_release);
-  cast_timer_kick();
-  os_thread_join(&monitor.thread);
+  cast_lock_take(&monitor.lock);
+  if (atomic_load_explicit(&monitor.runs, memory_order_relaxed)) {
+    /* PAIR stop: release; the kick makes it look. */
+    atomic_store_explicit(&monitor.stopping, 1, memory_order_release);
+    cast_timer_kick();
+    os_thread_join(&monitor.thread);
+    atomic_store_explicit(&monitor.runs, false, memory_order_relaxed);
+  }
+  cast_lock_drop(&monitor.lock);
 }

@@ -5,8 +5,14 @@
 
 #include "base.h"
 
-int cast_monitor_start(void); /* 0 or CASTING_ENOMEM */
-void cast_monitor_stop(void); /* waits for its end */
+/* Unless it runs already: 0 or CASTING_ENOMEM. To be called before anything
+   that needs a thread of ours: a process that has only loaded casting has none,
+   and may fork (fork.h). */
+int cast_monitor_start(void);
+/* Waits for its end, if it runs. */
+void cast_monitor_stop(void);
+/* In the child of a fork that is not to use casting. */
+void cast_monitor_forked(void);
 /* Called by the monitor when the user asks for a sign of life (os.h). */
 void cast_monitor_answer(void (*answer)(void));
 /* The pool has work again: the monitor must not sleep for ever. Cheap. */

@@ -2,8 +2,13 @@
    SPDX-License-Identifier: MIT */
 #include "object.h"
 
+#include "fork.h"
+
+/* In the child of a fork nothing ends: that would take locks, and memory is
+   given back by its exit. */
 void cast_object_end_all(cast_object *more) {
   cast_object *o;
+  if (CAST_UNLIKELY(cast_forked)) return;
   while ((o = more) != NULL) {
     more = o->next;
     if (o->type->release != NULL) o->type->release(o, &more);

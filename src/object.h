@@ -31,7 +31,8 @@ struct cast_object {
   _Atomic uint32_t refs; /* (a) */
 };
 
-/* No reference is left: releases and frees it, and what ends with it. */
+/* No reference is left: releases and frees it, and what ends with it; but see
+   fork.h. */
 void cast_object_end(cast_object *o);
 /* The same of all those in a list that `release` has made. */
 void cast_object_end_all(cast_object *more);

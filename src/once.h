@@ -7,6 +7,7 @@
 #define CAST_ONCE_H
 
 #include "base.h"
+#include "fork.h"
 #include "os/os.h"
 
 /* Static, and zero at first. */
@@ -24,10 +25,13 @@ static inline bool cast_once_known(cast_once *o) {
 }
 
 /* Copies what the caller has found out to where all read it, unless that was
-   done; then it is there. */
+   done; then it is there. In the child of a fork nobody waits for who was just
+   doing so: all find out the same. */
 static inline void cast_once_tell(
   cast_once *o, void *to, const void *found, size_t size) {
   int was = CAST_ONCE_NOTHING;
+  if (CAST_UNLIKELY(cast_forked))
+    atomic_store_explicit(&o->stage, was, memory_order_relaxed);
   /* Relaxed: nothing is read but what is waited for below. */
   if (atomic_compare_exchange_strong_explicit(&o->stage, &was,
         CAST_ONCE_WRITING, memory_order_relaxed, memory_order_relaxed)) {

@@ -14,9 +14,14 @@
    else is under one lock, a leaf: a slab is rare. Invariants:
    1. A region is in `some` of its pool if it has a slab that is not used, and
       those with none in use at all are at its end; `nempty` counts them.
-   2. The first word of a slab that is used is its region. */
+   2. The first word of a slab that is used is its region.
+   3. In the child of a fork (fork.h) another thread of the parent's may have
+      been in the middle of anything here. So the child has pools of its own, in
+      which a region of the parent's has what the child gives back, and none is
+      freed. */
 #include "region.h"
 
+#include "fork.h"
 #include "limits.h"
 #include "list.h"
 #include "lock.h"
@@ -39,6 +44,7 @@ typedef struct region {
   uint32_t cut;    /* (c) slabs that were ever used: the first ones */
   uint32_t used;   /* (c) slabs now */
   bool huge;       /* (i) which pool */
+  bool forked;     /* (c) of the child's pool */
 } region;
 
 typedef struct pool {
@@ -48,8 +54,10 @@ typedef struct pool {
 
 static struct {
   cast_lock lock;
-  pool pools[2]; /* the second: of huge pages */
+  pool pools[2][2]; /* [of the child of a fork][of huge pages] */
 } all = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
+
+static pool *pool_of(bool huge) { return &all.pools[cast_forked][huge]; }
 
 static region *region_of(cast_list *link) {
   return CAST_CONTAINER(link, region, link);
@@ -65,6 +73,7 @@ static region *new_region(bool huge) {
   region *r = cast_calloc(sizeof *r);
   if (r == NULL) return NULL;
   r->huge = huge;
+  r->forked = cast_forked;
   r->base = cast_alloc_aligned(huge ? SIZE : CAST_SLAB_SIZE, SIZE, huge);
   if (r->base != NULL) return r;
   cast_free(r);
@@ -92,7 +101,7 @@ static void *take(region *r) {
 }
 
 void *cast_region_slab(bool huge) {
-  pool *p = &all.pools[huge];
+  pool *p = pool_of(huge);
   region *r;
   void *slab = NULL;
   bool was_empty = false;
@@ -121,19 +130,29 @@ void *cast_region_slab(bool huge) {
   return slab;
 }
 
+/* Invariant 3. With the lock. */
+static void adopt(region *r, pool *p) {
+  (void)first(p);
+  cast_list_init(&r->link);
+  r->free = NULL;
+  r->cut = CAST_REGION_SLABS;
+  r->forked = true;
+}
+
 void cast_region_give(void *slab) {
   free_slab *s = slab;
   region *r;
   pool *p;
   bool is_empty, kept;
   memcpy(&r, slab, sizeof r);
-  p = &all.pools[r->huge];
+  p = pool_of(r->huge);
   cast_lock_take(&all.lock);
+  if (CAST_UNLIKELY(r->forked != cast_forked)) adopt(r, p);
   CAST_ASSERT(r->used > 0);
   s->next = r->free;
   r->free = s;
   is_empty = --r->used == 0;
-  kept = !is_empty || p->nempty < KEPT_MAX;
+  kept = !is_empty || p->nempty < KEPT_MAX || cast_forked;
   cast_list_remove(&r->link);
   if (!is_empty)
     cast_list_unshift(&p->some, &r->link);
@@ -167,13 +186,13 @@ static void flush(pool *p) {
 }
 
 void cast_region_flush(void) {
-  flush(&all.pools[false]);
-  flush(&all.pools[true]);
+  flush(pool_of(false));
+  flush(pool_of(true));
 }
 
 size_t cast_region_kept(void) {
   cast_lock_take(&all.lock);
-  size_t n = all.pools[false].nempty + all.pools[true].nempty;
+  size_t n = pool_of(false)->nempty + pool_of(true)->nempty;
   cast_lock_drop(&all.lock);
   return n * SIZE;
 }

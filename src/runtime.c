@@ -7,6 +7,8 @@
 #include "../include/casting.h"
 #include "big.h"
 #include "errand.h"
+#include "fork.h"
+#include "host.h"
 #include "monitor.h"
 #include "region.h"
 #include "sched.h"
@@ -27,6 +29,7 @@ static struct {
   cast_lock lock;
   uint32_t hosts; /* (lock) */
   bool started;   /* (lock) */
+  bool watched;   /* (lock) forks are; that is for ever */
   bool stuck;     /* (lock) some session could not be closed: never stop */
   uint32_t min;   /* (lock) */
   uint32_t max;   /* (lock) */
@@ -42,17 +45,33 @@ static uint32_t cores(void) {
   return n > CAST_WORKERS_MAX ? CAST_WORKERS_MAX : n;
 }
 
+/* Without the monitor nobody would look after it. */
+static int start_worker(cast_core *core) {
+  int rc = cast_monitor_start();
+  return rc == 0 ? cast_worker_start(core) : rc;
+}
+
+static void in_child(void) {
+  cast_hosts_forked();
+  cast_rests_let_go();
+  if (cast_forked) cast_monitor_forked();
+}
+
+/* No thread yet: the first one is started by who needs it. */
 static int start_locked(void) {
-  int rc;
+  if (!runtime.watched) {
+    if (cast_fork_watch(cast_rests_hold, cast_rests_let_go, in_child) != 0)
+      return CASTING_ENOMEM;
+    os_pin((const void *)(uintptr_t)start_locked);
+  }
+  runtime.watched = true;
   cast_contexts_init();
   cast_timers_init();
   cast_workers_init();
-  cast_sched_init(cores(), cast_worker_start, cast_monitor_rouse);
+  cast_sched_init(cores(), start_worker, cast_monitor_rouse);
   cast_sched_bounds(runtime.min, runtime.max);
-  rc = cast_monitor_start();
-  if (rc == 0) os_pin((const void *)(uintptr_t)start_locked);
-  runtime.started = rc == 0;
-  return rc;
+  runtime.started = true;
+  return 0;
 }
 
 static void drop_names_locked(void) {
@@ -66,6 +85,8 @@ static void drop_names_locked(void) {
 
 int cast_runtime_ref(void) {
   int rc = 0;
+  if (CAST_UNLIKELY(cast_forked)) return CASTING_EFORKED;
+  cast_fork_note();
   cast_lock_take(&runtime.lock);
   if (!runtime.started) rc = start_locked();
   if (rc == 0) runtime.hosts++;
@@ -74,6 +95,7 @@ int cast_runtime_ref(void) {
 }
 
 void cast_runtime_unref(bool all_closed) {
+  if (CAST_UNLIKELY(cast_forked)) return;
   cast_lock_take(&runtime.lock);
   if (!all_closed) {
     runtime.stuck = true;
@@ -95,6 +117,7 @@ void cast_runtime_unref(bool all_closed) {
     cast_big_flush();
     cast_region_flush();
     runtime.started = false;
+    cast_fork_forget();
   }
   cast_lock_drop(&runtime.lock);
 }

@@ -10,7 +10,8 @@
 
 #include "chan.h"
 
-/* 0 or CASTING_ENOMEM. */
+/* 0, CASTING_ENOMEM, CASTING_EFORKED. There are no threads yet: who needs one
+   starts the monitor (monitor.h), or the first worker, which does that. */
 int cast_runtime_ref(void);
 /* `all_closed`: no session of the caller is left behind. */
 void cast_runtime_unref(bool all_closed);

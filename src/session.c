@@ -6,6 +6,8 @@
    of one pusher are served in order. */
 #include "session.h"
 
+#include "fork.h"
+
 static void orphan(cast_object *o);
 const cast_type cast_session_type = {"session", orphan, NULL};
 
@@ -17,6 +19,7 @@ void cast_session_hold(cast_session *s) {
 }
 
 void cast_session_drop(cast_session *s) {
+  if (CAST_UNLIKELY(cast_forked)) return;
   /* PAIR holds: each holder releases what it did, the last one acquires all
      before it frees. */
   if (atomic_fetch_sub_explicit(&s->holds, 1, memory_order_acq_rel) == 1)

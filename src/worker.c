@@ -7,6 +7,7 @@
 #include "worker.h"
 
 #include "../include/casting.h"
+#include "fork.h"
 #include "mem.h"
 #include "slice.h"
 
@@ -147,6 +148,7 @@ int cast_worker_start(cast_core *core) {
   cast_worker *w = cast_calloc(sizeof *w);
   int rc;
   if (w == NULL) return CASTING_ENOMEM;
+  if (CAST_UNLIKELY(cast_forked)) goto free_worker;
   cast_list_init(&w->link);
   cast_list_init(&w->live);
   w->runner.loop = loop;

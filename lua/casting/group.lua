@@ -96,7 +96,7 @@ local function take_all(group)
   repeat
     got, task, ok, e = pcall(group.ends.try_receive, group.ends)
     if got and task then pcall(group.taken, group, task, ok, e) end
-  until got and not task
+  until got and not task or internal.forked()
 end
 
 -- To receive may have failed, for want of memory or because a result could not
@@ -125,7 +125,7 @@ local function finish_all(group, finish)
     group:settle()
     ok, e = pcall(shield, finish, group)
     tries = group.count < before and 0 or tries + 1
-  until ok or casting.is_cancelled(e) or tries == TRIES
+  until ok or casting.is_cancelled(e) or tries == TRIES or internal.forked()
   return ok, e
 end
 

@@ -98,6 +98,7 @@ end
 function Handle:stop(timeout)
   check(self, "stop")
   check_timeout(timeout, "stop")
+  if internal.forked() then return true end -- it is the parent's
   local start = casting.now()
   local which = casting.select {{self.requests, "stop"}, self.task:monitor(),
     timeout = timeout}

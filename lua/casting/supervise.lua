@@ -369,7 +369,7 @@ local ENDED = {done = true, failed = true, cancelled = true}
 -- an answer, that is the end. Which of the two shows when the news of those do
 -- come that have ended: at the latest then.
 local function make_up(self, e)
-  if casting.is_cancelled(e) then error(e, 0) end
+  if casting.is_cancelled(e) or internal.forked() then error(e, 0) end
   self.lost, self.problem = self.lost + 1, e
   for _, child in ipairs(self.children) do
     local task = child.task

@@ -64,6 +64,11 @@ static inline cast_ltask *cast_api_task(const casting_task *t) {
 static inline cast_session *cast_api_session(const casting_session *s) {
   return (cast_session *)(uintptr_t)s;
 }
+/* A thread of the program's comes in. True: it must not, see fork.h. */
+static inline bool cast_api_forked(void) {
+  cast_fork_note();
+  return cast_forked;
+}
 /* When a call of so many seconds gives up; 0: at once. */
 uint64_t cast_api_deadline(double seconds);
 

@@ -23,8 +23,10 @@ casting_channel *casting_channel_new(size_t capacity) {
 
 casting_channel *casting_channel_named(
   const char *name, size_t capacity, int *error) {
-  int rc;
-  cast_chan *c = cast_runtime_named(name, strlen(name), &capacity, &rc);
+  int rc = CASTING_EFORKED;
+  cast_chan *c = NULL;
+  if (!cast_api_forked())
+    c = cast_runtime_named(name, strlen(name), &capacity, &rc);
   if (error != NULL) *error = rc;
   return api(c);
 }
@@ -36,6 +38,7 @@ casting_channel *casting_channel_ref(casting_channel *c) {
 }
 
 void casting_channel_unref(casting_channel *c) {
+  if (cast_api_forked()) return;
   cast_deadlock_unexpect();
   cast_unref(&cast_api_chan(c)->object);
 }
@@ -53,6 +56,7 @@ static bool nil_first(cast_msg *m) {
 int casting_channel_send(
   casting_channel *c, casting_message *m, double seconds) {
   int rc = cast_api_complete(m);
+  if (cast_api_forked()) return CASTING_EFORKED;
   if (rc != 0) return rc;
   if (CAST_UNLIKELY(nil_first(&m->msg))) return CASTING_EINVAL;
   rc = cast_foreign_send(cast_api_chan(c), &m->msg, cast_api_deadline(seconds));
@@ -65,6 +69,7 @@ int casting_channel_receive(
   cast_msg msg;
   int rc;
   cast_api_set(m, NULL);
+  if (cast_api_forked()) return CASTING_EFORKED;
   memset(&msg, 0, sizeof msg);
   rc = cast_foreign_receive(cast_api_chan(c), &msg, cast_api_deadline(seconds));
   if (rc == 0) cast_api_set(m, &msg);
@@ -72,14 +77,16 @@ int casting_channel_receive(
 }
 
 int casting_channel_close(casting_channel *c) {
-  return cast_chan_close(cast_api_chan(c), NULL);
+  return !cast_api_forked() && cast_chan_close(cast_api_chan(c), NULL);
 }
 
 int casting_channel_closed(casting_channel *c) {
+  (void)cast_api_forked();
   return cast_chan_closed(cast_api_chan(c));
 }
 
 size_t casting_channel_len(casting_channel *c) {
+  (void)cast_api_forked();
   return cast_chan_len(cast_api_chan(c));
 }
 

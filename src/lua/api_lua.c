@@ -11,6 +11,7 @@
 
 cast_state *cast_api_state(lua_State *L) {
   cast_state *S = cast_state_find(L);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   if (S != NULL && S->packer != NULL) return S;
   luaopen_casting(L);
   lua_pop(L, 1);
@@ -25,6 +26,7 @@ static int adopt(lua_State *L) {
 
 int casting_adopt(lua_State *L, casting_session **out) {
   cast_state *S = NULL;
+  if (cast_forked) return CASTING_EFORKED;
   if (!lua_checkstack(L, 3)) return CASTING_ENOMEM;
   if (cast_protect_on(L, adopt, &S) != LUA_OK) {
     lua_pop(L, 1);
@@ -38,7 +40,11 @@ int casting_poll(lua_State *L, double seconds) {
   return cast_state_poll(L, cast_api_state(L), cast_api_deadline(seconds));
 }
 
-int casting_fd(lua_State *L) { return cast_state_fd(L, cast_api_state(L)); }
+int casting_fd(lua_State *L) {
+  cast_state *S = cast_forked ? cast_state_find(L) : cast_api_state(L);
+  if (S == NULL) cast_raise_closed(L);
+  return cast_state_fd(L, S);
+}
 
 /* -- handles -------------------------------------------------------------- */
 
@@ -169,14 +175,15 @@ int casting_spawn(
 struct casting_waker {
   cast_object object;
   cast_event event;
-  casting_finish finish; /* (w) this and */
-  void *ud;              /* (w) this: what comes after the wait */
+  struct parked *at; /* session's owner */
 };
 
 /* Lies on the stack of the C function while it waits. */
 typedef struct parked {
   cast_held held;
   casting_waker *waker; /* one reference */
+  casting_finish finish;
+  void *ud;
 } parked;
 
 static void waker_free(cast_object *o) {
@@ -200,6 +207,7 @@ casting_waker *casting_waker_new(lua_State *L) {
   if (w == NULL) cast_raise_memory(L);
   cast_object_init(&w->object, &waker_type);
   cast_event_init(&w->event);
+  w->at = p;
   p->waker = w;
   return w;
 }
@@ -213,15 +221,17 @@ void casting_waker_unref(casting_waker *w) { cast_unref(&w->object); }
 
 void casting_pin(const void *address) { os_pin(address); }
 
-void casting_wake(casting_waker *w) { cast_event_set(&w->event, NULL); }
+void casting_wake(casting_waker *w) {
+  if (!cast_forked) cast_event_set(&w->event, NULL);
+}
 
 static int finish_parked(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  casting_waker *w = t->arg;
+  parked *p = t->arg;
   CAST_UNUSED(S);
   cast_deadlock_unexpect();
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  return w->finish(L, result, w->ud);
+  return p->finish(L, result, p->ud);
 }
 
 static const cast_wait_kind parked_kind = {.finish = finish_parked,
@@ -233,9 +243,10 @@ int casting_park(lua_State *L, casting_waker *w, double seconds,
   cast_state *S = cast_api_state(L);
   cast_ltask *t = cast_ltask_of(S->session.current);
   uint64_t deadline = cast_api_deadline(seconds);
-  w->finish = finish;
-  w->ud = ud;
-  t->arg = w;
+  parked *p = w->at;
+  p->finish = finish;
+  p->ud = ud;
+  t->arg = p;
   /* The module may have made Lua values since casting_waker_new, and so run a
      finalizer that has waited. */
   if (!cast_enter_anew(L, S, t)) {
@@ -244,6 +255,6 @@ int casting_park(lua_State *L, casting_waker *w, double seconds,
   }
   cast_deadlock_expect();
   if (cast_event_wait(&w->event, &t->core) == CAST_PARKED)
-    return cast_park_about(L, S, t, deadline, &parked_kind);
+    return cast_park(L, S, t, deadline, &parked_kind);
   return finish_parked(L, S, t, 0);
 }

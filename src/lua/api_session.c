@@ -24,7 +24,8 @@ int casting_version(void) { return CASTING_VERSION_NUM; }
 
 const char *casting_word(int outcome) {
   static const char *const words[] = {"ok", "out of memory", "timeout",
-    "interrupted", "closed", "full", "empty", "cancelled", "invalid", "failed"};
+    "interrupted", "closed", "full", "empty", "cancelled", "invalid", "failed",
+    "forked"};
   int i = -outcome;
   if (i < 0 || i >= (int)(sizeof words / sizeof *words)) return "unknown";
   return words[i];
@@ -79,6 +80,7 @@ static int start_locked(const casting_options *o) {
 int casting_start(const casting_options *options) {
   casting_options o;
   int rc = CASTING_EINVAL;
+  if (cast_api_forked()) return CASTING_EFORKED;
   if (!copy_options(&o, sizeof o, options) || !good_threads(&o)) return rc;
   cast_lock_take(&starter.lock);
   rc = start_locked(&o);
@@ -110,7 +112,7 @@ static int give_back(double seconds) {
     starter.root = NULL;
   }
   cast_lock_drop(&starter.lock);
-  if (root == NULL) return 0;
+  if (root == NULL || cast_forked) return 0;
   /* Relaxed: what fails from now on is nobody's concern. */
   atomic_store_explicit(&root->ending, true, memory_order_relaxed);
   all = close_all(root, deadline);
@@ -125,6 +127,7 @@ static int give_back(double seconds) {
 
 int casting_stop(double seconds) {
   bool started;
+  cast_fork_note();
   cast_lock_take(&starter.lock);
   started = starter.root != NULL;
   cast_lock_drop(&starter.lock);
@@ -180,6 +183,7 @@ int casting_session_new(
   cast_options made;
   cast_state *S = NULL, *root;
   int rc = CASTING_EINVAL;
+  if (cast_api_forked()) return CASTING_EFORKED;
   memset(&made, 0, sizeof made);
   if (!copy_options(&o, sizeof o, options) || !read_libs(o.libs, &made.libs))
     return rc;
@@ -194,6 +198,7 @@ int casting_session_new(
   S = cast_state_make(root, &made);
   if (S != NULL) cast_session_release(&S->session, NULL);
   rc = S != NULL ? run_init(S, &o) : CASTING_ENOMEM;
+  if (CAST_UNLIKELY(cast_forked)) return CASTING_EFORKED; /* by init */
   if (rc == 0) {
     cast_deadlock_expect();
     *out = (casting_session *)(void *)&S->session;
@@ -223,6 +228,7 @@ const char *casting_session_name(const casting_session *s) {
 }
 
 int casting_session_wait(casting_session *s, double seconds) {
+  if (cast_forked) return CASTING_EFORKED;
   return cast_foreign_await(
     &cast_api_session(s)->empty, cast_api_deadline(seconds));
 }
@@ -230,6 +236,7 @@ int casting_session_wait(casting_session *s, double seconds) {
 int casting_session_close(casting_session *s, double seconds) {
   cast_session *core = cast_api_session(s);
   if (cast_state_of(core)->host != NULL) return CASTING_EINVAL;
+  if (cast_forked) return 0;
   cast_state_close(cast_state_of(core), NULL);
   return cast_foreign_await(&core->closed, cast_api_deadline(seconds));
 }
@@ -291,6 +298,7 @@ int casting_spawn_source(casting_session *s, const char *text, size_t size,
   cast_msg none, start;
   cast_ltask *t;
   int rc = size <= 1u << 30 ? 0 : CASTING_EINVAL;
+  if (cast_forked) return CASTING_EFORKED;
   memset(&none, 0, sizeof none);
   if (rc == 0 && args != NULL) rc = cast_api_complete(args);
   if (rc != 0) return rc;
@@ -328,7 +336,9 @@ int casting_task_join(
   cast_ltask *t = cast_api_task(task);
   cast_msg copy;
   cast_status how;
-  int rc = cast_foreign_await(&t->core.done, cast_api_deadline(seconds));
+  int rc;
+  if (cast_forked) return CASTING_EFORKED;
+  rc = cast_foreign_await(&t->core.done, cast_api_deadline(seconds));
   if (rc != 0) return rc;
   if (results != NULL) cast_api_set(results, NULL);
   /* Relaxed: ordered by the event. */
@@ -348,7 +358,7 @@ int casting_task_join(
 
 int casting_task_cancel(casting_task *t, const char *reason) {
   cast_ltask *task = cast_api_task(t);
-  if (!cast_event_is_set(&task->core.done))
+  if (!cast_forked && !cast_event_is_set(&task->core.done))
     cast_ltask_cancel(task, NULL, cast_chars_of(reason));
   return 0;
 }

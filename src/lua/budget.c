@@ -7,6 +7,7 @@
    with a budget for it are measured. A slice that computes is interrupted when
    the budget ends (stop.c). Then all tasks are treated as cancelled ones, but
    meet an ordinary error, and so have failed. */
+#include "budget.h"
 #include "../../include/casting.h"
 #include "state.h"
 

@@ -8,6 +8,7 @@
    Owner of a reason: whoever has a reference; its text is fixed. */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "budget.h"
 #include "handle.h"
 #include "state.h"
 

@@ -142,6 +142,12 @@ static int unpack(lua_State *L) {
   return n;
 }
 
+/* internal.forked(): in the child of a fork that is not to use casting? */
+static int is_forked(lua_State *L) {
+  lua_pushboolean(L, cast_forked);
+  return 1;
+}
+
 /* internal.cores(): how many sessions compute at the same time, at most. */
 static int count_cores(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)cast_runtime_cores());
@@ -159,6 +165,7 @@ static void make_internal(lua_State *L, const void *arg) {
     {"room", cast_lib_room},
     {"trace", cast_lib_trace},
     {"session_problem", cast_lib_session_problem},
+    {"forked", is_forked},
     {"prolong", cast_lib_prolong},
     {"follow", cast_lib_follow},
 #if CAST_DEBUG >= 1

@@ -34,13 +34,13 @@ static void empty(cast_handle *h) {
    order of creation, so a guard made at the beginning comes too late.) */
 static int handle_gc(lua_State *L) {
   cast_handle *h = cast_handle_at(L, 1);
-  cast_state **box = lua_touserdata(L, lua_upvalueindex(1));
+  cast_state *S = cast_state_boxed(L);
   if (h == NULL) return 0;
-  if (*box != NULL) (*box)->sure[cast_sure_slot(h)] = NULL;
+  if (S != NULL) S->sure[cast_sure_slot(h)] = NULL;
   if (h->object == NULL) return 0;
   /* Another handle of the object may have been made since. */
   if (cast_handle_find(L, h->object) && lua_touserdata(L, -1) == h) {
-    if (*box != NULL) (*box)->binding->end(L);
+    if (S != NULL) S->binding->end(L);
     if (h->object == NULL) return 0;
   }
   empty(h);
@@ -159,7 +159,7 @@ void cast_handle_weigh(lua_State *L, cast_state *S, size_t size) {
 cast_handle *cast_handle_new(lua_State *L, const cast_type *type, size_t size) {
   cast_state *S = cast_state_find(L);
   cast_handle *h;
-  if (S == NULL || S->closing) cast_raise_closed(L);
+  if (S == NULL || S->closing || cast_forked) cast_raise_closed(L);
   cast_handle_weigh(L, S, size);
 #if CAST_LUA >= 504
   h = lua_newuserdatauv(L, sizeof *h, 0);

@@ -139,6 +139,10 @@ void cast_hook(lua_State *L, lua_Debug *ar) {
   cast_state *S = cast_state_find(L);
   cast_ltask *t;
   CAST_UNUSED(ar);
+  if (CAST_UNLIKELY(cast_forked)) { /* set before */
+    cast_hook_clear(L);
+    return;
+  }
   t = S != NULL && S->session.current != NULL
         ? cast_ltask_of(S->session.current)
         : NULL;

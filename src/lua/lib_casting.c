@@ -143,6 +143,8 @@ const cast_binding cast_module_binding = {
 
 int luaopen_casting(lua_State *L) {
   cast_state *S = cast_state_find(L);
+  if (CAST_UNLIKELY(cast_forked) && (S == NULL || S->packer == NULL))
+    cast_raise_closed(L);
   if (S == NULL) {
     cast_starve_host(L);
     cast_state_host(L, &cast_module_binding);

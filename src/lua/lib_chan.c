@@ -137,7 +137,6 @@ cast_ltask *cast_scratch(lua_State *L, cast_state *S) {
   cast_task *core = S->session.current;
   if (core == NULL) cast_misuse(L, "cannot be used here: not in a task");
   if (!cast_msg_empty(&core->waiter.msg)) cast_msg_drop(&core->waiter.msg);
-  cast_let_go(cast_ltask_of(core));
   return cast_ltask_of(core);
 }
 
@@ -208,9 +207,11 @@ static int chan_call_ours(lua_State *L) {
 
 /* -- the rest ------------------------------------------------------------- */
 
+/* In the child of a fork nobody is there whom a close would concern. */
 static int chan_close(lua_State *L) {
-  cast_state *S = cast_state_here(L);
-  lua_pushboolean(L, cast_chan_close(check_chan(L, 1), &S->session));
+  cast_chan *c = check_chan(L, 1);
+  lua_pushboolean(
+    L, !cast_forked && cast_chan_close(c, &cast_state_here(L)->session));
   return 1;
 }
 

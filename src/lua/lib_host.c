@@ -16,12 +16,15 @@ bool cast_state_poll(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   check_main(L, S, "poll");
   (void)cast_enter(L, S, OS_FOREVER);
   rc = cast_host_poll(S->host, deadline_ns, hooked, S);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   if (rc == CASTING_EINTR) cast_call_hook(L, S);
   return rc == 0;
 }
 
 int cast_state_fd(lua_State *L, cast_state *S) {
   check_main(L, S, "fd");
+  if (cast_forked) return S->host->event.fd; /* never readable */
+  cast_state_prepare(L, S);
   return cast_host_fd(S->host);
 }
 
@@ -35,7 +38,10 @@ int cast_lib_poll(lua_State *L) {
 
 /* casting.fd() --> descriptor | nil */
 int cast_lib_fd(lua_State *L) {
-  int fd = cast_state_fd(L, cast_state_here(L));
+  cast_state *S = cast_state_boxed(L);
+  int fd;
+  if (S == NULL) cast_raise_closed(L);
+  fd = cast_state_fd(L, S);
   if (fd < 0) return 0;
   lua_pushinteger(L, fd);
   return 1;

@@ -53,7 +53,7 @@ static void seed(cast_random *r, uint32_t from) {
 
 /* The session's, made on first use. Raises. */
 static cast_random *generator(lua_State *L) {
-  cast_state *S = cast_state_here(L);
+  cast_state *S = cast_state_boxed(L);
   if (CAST_LIKELY(S->random != NULL)) return S->random;
   S->random = cast_alloc(sizeof *S->random);
   if (S->random == NULL) cast_raise_memory(L);

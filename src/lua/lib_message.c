@@ -42,6 +42,8 @@ void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_msg *out) {
   if (!cast_pack_ready(L, first, n, out))
     cast_pack(S->packer, L, first, n, what, 0, out);
+  /* By a __save, or a finalizer. */
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
 }
 
 bool cast_message_callable(lua_State *L, int i) {

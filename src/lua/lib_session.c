@@ -3,6 +3,7 @@
 #include "../../include/casting.h"
 #include "../mem.h"
 #include "argument.h"
+#include "budget.h"
 #include "handle.h"
 #include "held.h"
 #include "library.h"
@@ -89,16 +90,15 @@ static int finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 static const cast_wait_kind wait_kind = {
   .finish = finish_wait, .what = "waiting for a session"};
 
-static int wait_event(
-  lua_State *L, cast_state *S, cast_state *target, cast_event *e) {
+static int wait_event(lua_State *L, cast_state *S, cast_event *e) {
   uint64_t deadline = cast_deadline(L, 2);
   bool now = !lua_isnoneornil(L, 2) && lua_tonumber(L, 2) <= 0;
   cast_ltask *t = cast_enter(L, S, deadline);
-  t->arg = &target->session;
+  t->arg = t;
   if (now && !cast_event_is_set(e))
     return cast_push_failure(L, CASTING_ETIMEOUT);
   if (cast_event_wait(e, &t->core) == CAST_PARKED)
-    return cast_park_about(L, S, t, deadline, &wait_kind);
+    return cast_park(L, S, t, deadline, &wait_kind);
   return finish_wait(L, S, t, 0);
 }
 
@@ -107,27 +107,35 @@ static int session_wait(lua_State *L) {
   cast_state *target = check_open(L, 1, "wait");
   if (target == S && cast_current(S) != NULL)
     return cast_lua_error(L, "wait: a task cannot wait for its own session");
-  return wait_event(L, S, target, &target->session.empty);
+  return wait_event(L, S, &target->session.empty);
 }
 
 static int session_close(lua_State *L) {
-  cast_state *S = cast_state_here(L);
+  cast_state *S = cast_state_boxed(L);
   cast_state *target = check_session(L, 1);
+  if (S == NULL) cast_raise_closed(L);
   cast_deadline(L, 2);
+  if (CAST_UNLIKELY(cast_forked)) { /* it is not there */
+    lua_pushboolean(L, 1);
+    return 1;
+  }
   if (target->host != NULL)
     return cast_lua_error(L, "close: the main program's session ends with it");
   if (target == S)
     return cast_lua_error(L, "close: a task cannot close its own session");
   cast_state_close(target, &S->session);
-  return wait_event(L, S, target, &target->session.closed);
+  return wait_event(L, S, &target->session.closed);
 }
 
 /* Unlike close it leaves the session open. */
 static int session_cancel(lua_State *L) {
-  cast_state *S = cast_state_here(L);
+  cast_state *S = cast_state_boxed(L);
   cast_state *target = check_open(L, 1, "cancel");
   cast_chars reason = cast_arg_string_or_none(L, 2);
-  if (cast_state_cancel(target, &S->session, reason) != 0) cast_raise_memory(L);
+  if (S == NULL) cast_raise_closed(L);
+  if (CAST_LIKELY(!cast_forked) &&
+      cast_state_cancel(target, &S->session, reason) != 0)
+    cast_raise_memory(L);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -322,6 +330,7 @@ int cast_lib_session(lua_State *L) {
   lua_pushcfunction(L, build);
   lua_pushlightuserdata(L, &p);
   status = lua_pcall(L, 1, LUA_MULTRET, 0);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L); /* by a finalizer */
   if (status != LUA_OK) abandon(L, &p);
   if (p.target != NULL) cast_session_release(&p.target->session, &S->session);
   if (status != LUA_OK) return lua_error(L);
@@ -332,6 +341,6 @@ int cast_lib_session(lua_State *L) {
     cast_raise_memory(L);
   }
   if (cast_event_wait(&p.task->core.done, &t->core) == CAST_PARKED)
-    return cast_park_about(L, S, t, OS_FOREVER, &session_kind);
+    return cast_park(L, S, t, OS_FOREVER, &session_kind);
   return finish_session(L, S, t, 0);
 }

@@ -89,9 +89,12 @@ static void stop(cast_chan *c, cast_object **more) {
 static int push_ticker(
   lua_State *L, cast_state *S, double seconds, uint64_t period_ns) {
   uint64_t deadline = cast_deadline_in(seconds);
-  cast_chan *c = cast_chan_push(L, 1);
+  cast_chan *c;
+  ticker *k;
+  cast_state_prepare(L, S);
+  c = cast_chan_push(L, 1);
   /* Room for the tick, so that the monitor need not allocate. */
-  ticker *k = cast_chan_grow(c) == 0 ? cast_calloc(sizeof *k) : NULL;
+  k = cast_chan_grow(c) == 0 ? cast_calloc(sizeof *k) : NULL;
   if (k == NULL) cast_raise_memory(L);
   c->owner = k;
   c->on_free = stop;

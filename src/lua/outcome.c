@@ -8,6 +8,7 @@
    but for cast_ltask_cross, which packs before the handle first crosses. */
 #include "outcome.h"
 #include "../../include/casting.h"
+#include "budget.h"
 #include "handle.h"
 #include "state.h"
 

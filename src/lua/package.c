@@ -55,7 +55,7 @@ typedef struct gift {
 /* A loader that was copied. Upvalues: the state's box, and the message or,
    from its first call on, the function that was in it. */
 static int load_copy(lua_State *L) {
-  cast_state *S = cast_state_here(L);
+  cast_state *S = cast_state_boxed(L);
   int n = lua_gettop(L);
   if (!lua_isfunction(L, lua_upvalueindex(2))) {
     cast_message *m = cast_message_at(L, lua_upvalueindex(2));

@@ -263,8 +263,10 @@ bool cast_enter_anew(lua_State *L, cast_state *S, cast_ltask *t) {
 }
 
 void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t) {
-  if (cast_enter_anew(L, S, t)) return;
+  bool room = cast_enter_anew(L, S, t);
+  if (CAST_LIKELY(room && !cast_forked)) return;
   cast_unsend(L, S, t);
+  if (cast_forked) cast_raise_closed(L);
   cast_raise_memory(L);
 }
 
@@ -290,6 +292,9 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   cast_task *core = S->session.current;
   bool timed = deadline_ns != OS_FOREVER;
   cast_ltask *t;
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
+  if (S->host != NULL && CAST_UNLIKELY(!S->host->prepared))
+    cast_state_prepare(L, S);
   /* While one waited that runs between tasks, others would run there. */
   if (CAST_UNLIKELY(core == NULL || S->between > 0)) {
     S->refused = true;
@@ -297,7 +302,6 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   }
   t = cast_ltask_of(core);
   get_ready(L, S, t);
-  cast_let_go(t);
   t->at = L;
   t->in_place = L != t->co || !cast_yieldable(L);
   if (CAST_UNLIKELY(cast_guarded(t))) {
@@ -378,13 +382,10 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
     cast_unsend(L, S, t);
     int n = kind->cleans_up ? kind->finish(L, S, t, result) : -1;
     interrupted(L, S, t, result);
-    if (n >= 0) return cast_let_go(t), n;
+    if (n >= 0) return n;
     t->arg = arg; /* a hook may have waited */
   }
-  /* After an error it goes when the task waits again, or ends. */
-  int n = kind->finish(L, S, t, result);
-  cast_let_go(t);
-  return n;
+  return kind->finish(L, S, t, result);
 }
 
 #if CAST_LUA >= 503
@@ -426,15 +427,10 @@ static uint64_t guarded(cast_ltask *t, uint64_t deadline_ns) {
   return next < deadline_ns ? next : deadline_ns;
 }
 
-int cast_park_about(lua_State *L, cast_state *S, cast_ltask *t,
-  uint64_t deadline_ns, const cast_wait_kind *kind) {
-  cast_ref(t->arg);
-  t->holds = true;
-  return cast_park(L, S, t, deadline_ns, kind);
-}
-
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   const cast_wait_kind *kind) {
+  /* By a finalizer, since cast_enter. */
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   t->kind = kind;
   t->limited = false;
   if (CAST_UNLIKELY(cast_guarded(t))) deadline_ns = guarded(t, deadline_ns);
@@ -459,6 +455,7 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
     S->through = through;
     if (CAST_UNLIKELY(t->loading)) cast_load_resume(L, S, t);
     runs_again(L);
+    if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
     cast_stop_watch(S, t, L);
     return cast_complete(L, S, t);
   }

@@ -187,27 +187,32 @@ static void let_go(cast_failure *f) {
     cast_free(f);
 }
 
-static void write_aloud(const cast_failure *f) {
+static void print(
+  cast_session *s, unsigned id, const char *traceback, uint64_t since_ns) {
   const char *form = "casting: task %u of session '%s' failed: %s";
-  const char *name = cast_state_of(f->session)->name;
+  const char *name = cast_state_of(s)->name;
   char here[512], *text = here;
-  int size = snprintf(here, sizeof here, form, f->id, name, f->traceback);
+  int size = snprintf(here, sizeof here, form, id, name, traceback);
   if (size >= (int)sizeof here) {
     text = cast_alloc((size_t)size + 1);
     if (text == NULL) { /* cut */
       text = here;
       size = (int)sizeof here - 1;
     } else {
-      (void)snprintf(text, (size_t)size + 1, form, f->id, name, f->traceback);
+      (void)snprintf(text, (size_t)size + 1, form, id, name, traceback);
     }
   }
-  if (size > 0) cast_log(text, (size_t)size, f->since_ns);
+  if (size > 0) cast_log(text, (size_t)size, since_ns);
   if (text != here) cast_free(text);
+}
+
+void cast_failure_print(const cast_ltask *t, const char *traceback) {
+  print(t->core.session, (unsigned)t->core.id, traceback, os_now());
 }
 
 static void on_aloud(cast_errand *e) {
   cast_failure *f = CAST_CONTAINER(e, cast_failure, errand);
-  write_aloud(f);
+  print(f->session, f->id, f->traceback, f->since_ns);
   atomic_fetch_sub_explicit(&failures.aloud, 1, memory_order_relaxed);
   cast_session_drop(f->session);
   let_go(f);

@@ -9,9 +9,11 @@
 
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "../monitor.h"
 #include "../runtime.h"
 #include "../sched.h"
 #include "../worker.h"
+#include "budget.h"
 #include "builtin.h"
 #include "embed.h"
 #include "held.h"
@@ -20,8 +22,6 @@
 #include "load.h"
 #include "packer.h"
 #include "require.h"
-#include "seal.h"
-#include "starting.h"
 
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
 
@@ -44,38 +44,9 @@ cast_state *cast_state_find(lua_State *L) {
 }
 
 void cast_raise_closed(lua_State *L) {
-  luaL_error(L, "casting has closed in this Lua state");
+  luaL_error(
+    L, cast_forked ? CAST_FORKED_TEXT : "casting has closed in this Lua state");
   cast_panic(__FILE__, __LINE__, "luaL_error returned");
-}
-
-/* -- protected calls between slices --------------------------------------- */
-
-int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg) {
-#if CAST_LUA < 502
-  return lua_cpcall(L, fn, arg);
-#else
-  lua_pushcfunction(L, fn);
-  lua_pushlightuserdata(L, arg);
-  return lua_pcall(L, 1, 0, 0);
-#endif
-}
-
-int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
-  lua_State *L = S->work;
-  int top = lua_gettop(L), status;
-  uint32_t tries = 0;
-  S->between++;
-  do {
-    /* At last without any finalizers: the collector is on, or there had been
-       none. */
-    if (++tries == CAST_REFUSED_MAX) lua_gc(L, LUA_GCSTOP, 0);
-    S->refused = false;
-    status = cast_protect_on(L, fn, arg);
-    lua_settop(L, top);
-  } while (status != LUA_OK && S->refused && tries < CAST_REFUSED_MAX);
-  if (tries == CAST_REFUSED_MAX) lua_gc(L, LUA_GCRESTART, 0);
-  S->between--;
-  return status;
 }
 
 /* -- the end of a state --------------------------------------------------- */
@@ -111,6 +82,7 @@ static void pool_close(cast_session *s) {
   S->closing = true;
   cast_timer_remove(&S->nag);
   cast_state_unlua(S);
+  if (CAST_UNLIKELY(cast_forked)) cast_state_forked(S, true);
   cast_fixed_free(S->fixed);
   S->fixed = NULL;
   cast_rebuild_drop(S, NULL, NULL);
@@ -227,11 +199,14 @@ void cast_state_close_children(cast_state *root, cast_session *self) {
    The main program waits as it does in any blocking call. */
 static bool host_await(cast_state *S, cast_event *e, uint64_t deadline_ns) {
   cast_task *t = &S->main->core;
-  if (cast_wait_reserve(t) != 0 || cast_host_reserve(S->host) != 0)
+  if (cast_event_is_set(e)) return true;
+  if (cast_monitor_start() != 0 || cast_host_prepare(S->host) != 0 ||
+      cast_wait_reserve(t) != 0 || cast_host_reserve(S->host) != 0)
     return cast_event_is_set(e);
   if (cast_event_wait(e, t) != CAST_PARKED) return true;
   cast_wait_until(t, deadline_ns);
   cast_host_block(S->host);
+  if (CAST_UNLIKELY(cast_forked)) return false; /* nothing has ended it */
   cast_wait_done(t);
   return t->wait.result == 0;
 }
@@ -258,6 +233,7 @@ static bool unwind(cast_state *S, lua_State *L, uint64_t deadline) {
   if (S->main->loading) cast_load_leave(S, S->main);
   cast_cancel_close(&S->session);
   all = host_await(S, &S->session.empty, deadline);
+  if (CAST_UNLIKELY(cast_forked)) return false;
   cast_state_close_children(S, &S->session);
   return all && await_children(S, deadline);
 }
@@ -272,6 +248,7 @@ void cast_state_end(lua_State *L) {
   box = lua_touserdata(L, -1);
   lua_pop(L, 1);
   S = box != NULL ? *box : NULL;
+  if (CAST_UNLIKELY(cast_forked)) return; /* all this is the parent's */
   if (S == NULL || S->host == NULL ||
       atomic_exchange_explicit(&S->ending, true, memory_order_relaxed))
     return;
@@ -283,6 +260,10 @@ void cast_state_end(lua_State *L) {
     return;
   }
   all = unwind(S, L, deadline);
+  if (CAST_UNLIKELY(cast_forked)) { /* by a task that was unwinding */
+    *box = NULL;
+    return;
+  }
   S->closing = true;
   cast_guard_leave(S->main);
   cast_rebuild_drop(S, NULL, NULL);
@@ -292,7 +273,6 @@ void cast_state_end(lua_State *L) {
   all = cast_failures_flush(S, deadline) && all;
   cast_handles_release(L);
   cast_held_end(S);
-  cast_let_go(S->main);
   cast_packer_close(S->packer);
   *box = NULL;
   /* Should a task be stuck, its memory stays, and the session with it. */
@@ -377,7 +357,6 @@ void cast_module_push(lua_State *L) {
    made. */
 void cast_state_furnish(lua_State *L, cast_state *S) {
   cast_packer *p;
-  cast_seal_learn();
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (S->host == NULL) {
     S->work = L; /* the main thread, which runs nothing else */
@@ -428,6 +407,12 @@ static void raise_thread(lua_State *L) {
   luaL_error(L, "no thread can be started");
 }
 
+void cast_state_prepare(lua_State *L, cast_state *S) {
+  if (S->host == NULL || S->host->prepared) return;
+  if (cast_monitor_start() != 0) raise_thread(L);
+  if (cast_host_prepare(S->host) != 0) cast_raise_memory(L);
+}
+
 static int init_host(cast_state *S, lua_State *L) {
   int rc;
   S->root = S;
@@ -456,7 +441,7 @@ cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
   box = push_box(L, true);
   S = cast_state_find(L); /* a finalizer that ran may have made it one */
   if (S != NULL) return lua_pop(L, 1), S;
-  if (cast_runtime_ref() != 0) raise_thread(L);
+  if (cast_runtime_ref() != 0) cast_raise_memory(L);
   S = alloc_state(binding, "main", 4);
   if (S == NULL || init_host(S, L) != 0) {
     if (S != NULL) {

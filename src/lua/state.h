@@ -19,6 +19,7 @@
 #define CAST_STATE_H
 
 #include "../chan.h"
+#include "../fork.h"
 #include "../host.h"
 #include "../slab.h"
 #include "../slice.h"
@@ -119,7 +120,12 @@ struct cast_state {
 _Noreturn void cast_raise_closed(lua_State *L);
 static inline cast_state *cast_state_here(lua_State *L) {
   cast_state **box = lua_touserdata(L, lua_upvalueindex(1));
-  if (CAST_UNLIKELY(*box == NULL)) cast_raise_closed(L);
+  if (CAST_UNLIKELY(*box == NULL || cast_forked)) cast_raise_closed(L);
+  return *box;
+}
+/* For what goes on working in the child of a fork, too: NULL if closed. */
+static inline cast_state *cast_state_boxed(lua_State *L) {
+  cast_state **box = lua_touserdata(L, lua_upvalueindex(1));
   return *box;
 }
 /* In a session of ours the extra space of each coroutine (5.3 and later; a
@@ -130,6 +136,7 @@ static inline cast_state *cast_state_here(lua_State *L) {
 static inline cast_state *cast_state_ours(lua_State *L) {
   cast_state *S;
   memcpy(&S, lua_getextraspace(L), sizeof S);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   return S;
 }
 #else
@@ -196,6 +203,8 @@ cast_state *cast_state_find(lua_State *L);
 /* The main thread of L's universe; NULL: L is another one, of 5.1 or LuaJIT,
    which do not tell. */
 lua_State *cast_main_thread(lua_State *L);
+/* A host needs threads of ours from now on, if it did not before. Raises. */
+void cast_state_prepare(lua_State *L, cast_state *S);
 /* Makes L a host. Raises. */
 cast_state *cast_state_host(lua_State *L, const cast_binding *binding);
 /* What the options of casting.session say. */
@@ -230,6 +239,10 @@ void cast_state_close_children(cast_state *root, cast_session *self);
    is to be released. Raises. */
 void cast_state_new(
   lua_State *L, cast_state *S, const cast_options *o, cast_state **to);
+/* Owner, in the child of a fork, between tasks: who has forked has ended (`ok`:
+   without an error). In a session of ours the process ends; of a host the main
+   program goes on. Returns if that is what runs. */
+void cast_state_forked(cast_state *S, bool ok);
 /* Ends a host: lua_close has begun. Does nothing the second time, and in a
    session of ours. */
 void cast_state_end(lua_State *L);
@@ -334,22 +347,6 @@ static inline bool cast_guarded(const cast_ltask *t) {
 /* Finishes the module on the top of the stack. */
 void cast_open_guard(lua_State *L);
 
-/* -- budget.c ------------------------------------------------------------- */
-
-/* ops->meter: see types.h. */
-void cast_budget_meter(cast_session *s, bool begins);
-/* Owner, in a slice: is the budget used up? Notes that. */
-bool cast_budget_spent(cast_state *S);
-/* Pushes what a task meets whose session has used its budget up. */
-void cast_budget_push(lua_State *L, cast_state *S);
-bool cast_budget_over(cast_state *S); /* any thread */
-/* Raises "what: session 'name' why". */
-_Noreturn void cast_state_refuse(
-  lua_State *L, const cast_state *S, const char *what, const char *why);
-/* Why a task could not be started. Raises. */
-_Noreturn void cast_budget_refuse(lua_State *L, cast_state *S, int rc);
-int cast_session_stats(lua_State *L, cast_state *S);
-
 /* -- stop.c --------------------------------------------------------------- */
 
 int cast_nag_init(cast_state *S); /* 0, CASTING_ENOMEM */
@@ -412,6 +409,20 @@ int cast_anchor(lua_State *L, cast_state *S);
 void cast_anchor_push(lua_State *L, cast_state *S, int at);
 void cast_anchor_free(cast_state *S, int at);
 
+/* -- starting.c ----------------------------------------------------------- */
+
+/* A coroutine to run something in. May raise on L. */
+cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S);
+/* Gives it back; `clean`: it ended without an error. */
+void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean);
+/* Takes a new task's function and arguments, n values, from the top of L until
+   the task begins. False: it is to have its coroutine at once. Raises. */
+bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n);
+/* They go to the coroutine's stack, which has room; NULL: nowhere. */
+void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co);
+/* Frees what there is for all that. */
+void cast_starting_fini(cast_state *S);
+
 /* -- park.c --------------------------------------------------------------- */
 
 /* The task that is about to block, with what blocking needs reserved. Raises:
@@ -433,7 +444,7 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
   t = cast_ltask_of(core);
   if (CAST_UNLIKELY(L != t->co || cast_guarded(t) ||
                     !cast_msg_empty(&core->waiter.msg) || S->rebuilds != NULL ||
-                    t->loading || t->holds || !lua_isyieldable(L)))
+                    t->loading || !lua_isyieldable(L)))
     return cast_enter(L, S, OS_FOREVER);
   t->at = L;
   t->in_place = false;
@@ -446,9 +457,6 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
    what the kind's finish pushes. */
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   const cast_wait_kind *kind);
-/* The same, with a reference to t->arg, which begins with a cast_object. */
-int cast_park_about(lua_State *L, cast_state *S, cast_ltask *t,
-  uint64_t deadline_ns, const cast_wait_kind *kind);
 /* The same without a deadline, quick where the task yields and most often gets
    one number. */
 #if CAST_HAS_OURS
@@ -525,6 +533,8 @@ cast_failure *cast_failure_new(
   cast_ltask *t, const char *error, const char *traceback, cast_msg *told);
 const char *cast_failure_traceback(const cast_failure *f);
 const char *cast_failure_error(const cast_failure *f);
+/* Writes it to stderr. */
+void cast_failure_print(const cast_ltask *t, const char *traceback);
 /* The task's last reference goes: reports it unless that was done; what ends
    with it is put on the list (object.h). Then the record can be freed. */
 void cast_failure_release(cast_failure *f, cast_object **more);

@@ -16,6 +16,7 @@
    catches each blocking call's error is found by those calls. LuaJIT has no
    pokes: there, only what makes calls of casting is stopped. */
 #include "../../include/casting.h"
+#include "budget.h"
 #include "state.h"
 
 #if CAST_LUAJIT

@@ -4,14 +4,15 @@
    Owner: the task's session. */
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "budget.h"
 #include "deliver.h"
 #include "handle.h"
 #include "lineage.h"
 #include "load.h"
 #include "outcome.h"
-#include "seal.h"
 #include "stack.h"
-#include "starting.h"
+
+#include <stdlib.h>
 
 /* -- life of the object --------------------------------------------------- */
 
@@ -49,7 +50,6 @@ static void ltask_free(cast_object *o) {
     cast_free(t->extra);
   }
   cast_cancel_forget(t);
-  cast_let_go(t);
   if (t->lent)
     cast_slabs_return(&cast_state_of(s)->slabs, t, sizeof *t);
   else
@@ -95,12 +95,8 @@ static int get_protected(lua_State *L) {
 
 /* -- the end of a task ---------------------------------------------------- */
 
-/* Writes down error and traceback of a failed coroutine. */
-static int note_failure(lua_State *L) {
-  cast_ending *e = lua_touserdata(L, 1);
-  cast_buffer_fini(&e->error);
-  cast_buffer_fini(&e->traceback);
-  cast_msg_drop(&e->told);
+/* Writes down error and traceback of a failed coroutine. The error is at 2. */
+static void describe_failure(lua_State *L, cast_ending *e) {
   lua_xmove(e->co, L, 1);
   lua_pushvalue(L, 2);
   lua_xmove(L, e->co, 1); /* its place has just become free */
@@ -108,6 +104,14 @@ static int note_failure(lua_State *L) {
   cast_buffer_form(&e->traceback, "%s\n", lua_tostring(L, -1));
   cast_stack_write(&e->traceback, L, e->co, 0);
   if (e->error.lacking || e->traceback.lacking) cast_raise_memory(L);
+}
+
+static int note_failure(lua_State *L) {
+  cast_ending *e = lua_touserdata(L, 1);
+  cast_buffer_fini(&e->error);
+  cast_buffer_fini(&e->traceback);
+  cast_msg_drop(&e->told);
+  describe_failure(L, e);
   lua_pushstring(L, e->traceback.text);
   cast_failure_pack(L, e->S, 2, e->error.text, -1, &e->told);
   return 0;
@@ -146,10 +150,26 @@ static void make_room(cast_state *S) {
   S->slabs.max = max;
 }
 
+void cast_state_forked(cast_state *S, bool ok) {
+  os_context *main;
+  if (S->host == NULL) exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
+  main = S->main->core.object.held;
+  if (main == NULL) return;
+  S->main->core.object.held = NULL;
+  cast_runner_jump(S->session.runner, main);
+}
+
+/* In the child of a fork. Nobody else is told. */
+static int print_failure(lua_State *L) {
+  cast_ending *e = lua_touserdata(L, 1);
+  describe_failure(L, e);
+  cast_failure_print(e->t, e->traceback.text);
+  return 0;
+}
+
 /* Drops what the task's latest operation may have left. */
 static void drop_operation(cast_state *S, cast_ltask *t) {
   if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
-  cast_let_go(t);
   cast_guard_leave(t);
   cast_msg_drop(&t->core.waiter.msg);
   cast_rebuild_drop(S, t, NULL);
@@ -157,20 +177,13 @@ static void drop_operation(cast_state *S, cast_ltask *t) {
 }
 
 #if CAST_LUA >= 504
-static int new_protected(lua_State *L) {
-  starting *a = lua_touserdata(L, 1);
-  if (a->co.L == NULL) a->co = cast_coroutine_new(L, a->S);
-  return 0;
-}
-
 /* Closes the pending variables of a failed coroutine. Their handlers may do
-   anything, and wait; the error is put aside for them, into a coroutine that
-   nobody else has. */
+   anything, and wait; the error is put aside for them. */
 static void close_pending(cast_ending *e) {
   cast_state *S = e->S;
   cast_ltask *t = e->t;
   starting a = {S, {NULL, LUA_NOREF}};
-  if (e->nres > 0 && cast_protect(S, new_protected, &a) == LUA_OK)
+  if (e->nres > 0 && cast_protect(S, get_protected, &a) == LUA_OK)
     lua_xmove(e->co, a.co.L, 1);
   t->closing = true;
   cast_lua_close_thread(t->co, NULL);
@@ -200,6 +213,10 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   /* Not after an error: if a hook has raised it, Lua allows no more hooks. Nor
      if it has yielded for the last time. */
   bool clean = status == LUA_OK && !t->last;
+  if (CAST_UNLIKELY(cast_forked)) {
+    if (status != LUA_OK) (void)cast_protect_on(S->work, print_failure, &e);
+    cast_state_forked(S, status == LUA_OK);
+  }
   drop_operation(S, t);
   if (status != LUA_OK) {
     how = cast_cancel_test(t->co, -1) ? CAST_CANCELLED : CAST_FAILED;
@@ -271,8 +288,9 @@ static void fail_to_start(cast_ltask *t) {
 /* A task of the own session gets its coroutine. False: it is finished. */
 static bool start_own(cast_state *S, cast_ltask *t) {
   starting a = {S, {NULL, LUA_NOREF}};
-  if (CAST_UNLIKELY(!cast_coroutine_again(S, &a.co)) &&
-      cast_protect(S, get_protected, &a) != LUA_OK) {
+  if (CAST_LIKELY(S->nidle > 0)) {
+    a.co = S->idle[--S->nidle];
+  } else if (cast_protect(S, get_protected, &a) != LUA_OK) {
     if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
     cast_starting_give(S, t, NULL);
     fail_to_start(t);
@@ -338,14 +356,10 @@ static int prepare(cast_state *S, cast_ltask *t) {
     return lua_gettop(t->co) - 1;
   }
 #if CAST_HAS_YIELDK
-  cast_unseal(t->co);
   return 0;
 #else
   int n = t->parked ? cast_deliver(S, t) : 0;
-  if (CAST_LIKELY(!t->last)) {
-    cast_unseal(t->co);
-    return n;
-  }
+  if (CAST_LIKELY(!t->last)) return n;
   finish(S, t, t->raising ? LUA_ERRRUN : LUA_OK, n);
   return -1;
 #endif
@@ -353,7 +367,9 @@ static int prepare(cast_state *S, cast_ltask *t) {
 
 /* One stretch of a task, until it waits or ends. */
 static inline void stretch(cast_state *S, cast_ltask *t) {
-  int n = prepare(S, t), nres, status;
+  int n, nres, status;
+again:
+  n = prepare(S, t);
   if (n < 0) return;
   t->parked = false;
   atomic_store_explicit(&S->running, t->co, memory_order_relaxed);
@@ -369,16 +385,14 @@ static inline void stretch(cast_state *S, cast_ltask *t) {
   if (!CAST_HAS_YIELDK) cast_deliver_end(t);
   if (status != LUA_YIELD) {
     finish(S, t, status, nres);
-    return;
-  }
-  cast_seal(t->co);
-  if (CAST_UNLIKELY(S->preempted)) {
+  } else if (CAST_UNLIKELY(S->preempted)) {
     S->preempted = false;
     cast_task_preempt(&t->core);
   } else if (!t->parked) {
     /* coroutine.yield in the task itself: lets others run. */
     lua_pop(t->co, nres);
     t->last = !CAST_HAS_YIELDK && is_alone(t->co);
+    if (CAST_UNLIKELY(cast_forked)) goto again; /* there are no others */
     if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
     cast_task_yield(&t->core);
   }

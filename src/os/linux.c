@@ -147,9 +147,11 @@ void os_wake(_Atomic uint32_t *word, int n) {
    pass; so does the end of the event, which therefore never closes a
    descriptor that a late setter still writes to. */
 
+#define EVENT_FLAGS (EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE)
+
 int os_event_init(os_event *e) {
   atomic_init(&e->set, 0);
-  e->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
+  e->fd = eventfd(0, EVENT_FLAGS);
   return e->fd >= 0 ? 0 : OS_ENOMEM;
 }
 
@@ -180,6 +182,21 @@ void os_event_fini(os_event *e) {
   os_event_clear(e);
   (void)close(e->fd);
   e->fd = -1;
+}
+
+/* The number is given up first: a process may have no other one left. */
+int os_event_renew(os_event *e) {
+  int fd = e->fd, fresh;
+  (void)close(fd);
+  fresh = eventfd(0, EVENT_FLAGS);
+  if (fresh >= 0 && fresh != fd) {
+    int moved = dup3(fresh, fd, O_CLOEXEC);
+    (void)close(fresh);
+    fresh = moved;
+  }
+  atomic_store_explicit(&e->set, 0, memory_order_relaxed);
+  e->fd = fresh;
+  return fresh >= 0 ? 0 : OS_ENOMEM;
 }
 
 static bool is_set(os_event *e) {

@@ -118,6 +118,10 @@ void os_event_fini(os_event *e);
    finds the event set, or clears it: so clear first, then look. */
 void os_event_set(os_event *e);
 void os_event_clear(os_event *e); /* by the owner */
+/* In the child of a fork: *e, which is clear then, shares nothing with the
+   parent's any more, and keeps the number of its descriptor. OS_ENOMEM: it is
+   not to be had, and closed. */
+int os_event_renew(os_event *e);
 /* 0 set (not cleared by this), OS_ETIMEOUT, OS_EINTR (also if stop() said
    true). `stop` may be NULL. */
 int os_event_wait(
@@ -160,8 +164,19 @@ void os_pin(const void *address);
 
 /* Runs `handler`, as a signal handler does, in some thread when the user asks
    the process for a sign of life (SIGQUIT, Ctrl-\), which then does not end
-   it. OS_ENOMEM if the platform cannot. Nothing takes it back. */
+   it. OS_ENOMEM if the platform cannot. */
 int os_ask_install(void (*handler)(void));
+/* What the handler has replaced is in force again, unless it was replaced. */
+void os_ask_remove(void);
+
+/* -- other processes */
+
+/* Has `before` called in a thread that is about to fork, then `parent` there
+   and `child` in the only thread of the new process. What starts another
+   program without forking (posix_spawn, as in system and popen) is not told.
+   To be called once; 0, OS_ENOMEM. Where no process forks, nothing happens. */
+int os_fork_install(
+  void (*before)(void), void (*parent)(void), void (*child)(void));
 
 /* -- the standard error stream */
 

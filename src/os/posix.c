@@ -141,8 +141,8 @@ static void *run(void *arg) {
 
 /* Invariant 1. */
 static void blocked_signals(sigset_t *set) {
-  static const int open[] = {
-    POKE_SIGNAL, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+  static const int open[] = {POKE_SIGNAL, SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+    SIGTRAP, SIGABRT, SIGSYS, SIGKILL, SIGSTOP};
   (void)sigfillset(set);
   for (size_t i = 0; i < sizeof open / sizeof *open; i++)
     (void)sigdelset(set, open[i]);
@@ -242,7 +242,8 @@ void os_pin(const void *address) {
 
 /* -- a sign of life */
 
-static void (*ask_handler)(void); /* (i) set before the signal handler */
+static void (*ask_handler)(void);   /* (i) set before the signal handler */
+static struct sigaction ask_before; /* by who installs and removes it */
 
 static void on_ask(int number) {
   int saved = errno;
@@ -251,14 +252,26 @@ static void on_ask(int number) {
   errno = saved;
 }
 
+static bool is_ask(const struct sigaction *a) {
+  return (a->sa_flags & SA_SIGINFO) == 0 && a->sa_handler == on_ask;
+}
+
 int os_ask_install(void (*handler)(void)) {
-  struct sigaction action;
+  struct sigaction action, before;
   memset(&action, 0, sizeof action);
   ask_handler = handler;
   action.sa_handler = on_ask;
   action.sa_flags = SA_RESTART | SA_ONSTACK;
   (void)sigemptyset(&action.sa_mask);
-  return sigaction(SIGQUIT, &action, NULL) == 0 ? 0 : OS_ENOMEM;
+  if (sigaction(SIGQUIT, &action, &before) != 0) return OS_ENOMEM;
+  if (!is_ask(&before)) ask_before = before;
+  return 0;
+}
+
+void os_ask_remove(void) {
+  struct sigaction now;
+  if (sigaction(SIGQUIT, NULL, &now) == 0 && is_ask(&now))
+    (void)sigaction(SIGQUIT, &ask_before, NULL);
 }
 
 /* -- the standard error stream */

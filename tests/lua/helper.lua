@@ -88,12 +88,20 @@ function helper.has_children()
   return children
 end
 
--- Is ThreadSanitizer about?
-function helper.tsan()
+local function is_mapped(library)
   local maps = io.open "/proc/self/maps"
   local text = maps and maps:read "*a" or ""
   if maps then maps:close() end
-  return text:find("libtsan", 1, true) ~= nil
+  return text:find(library, 1, true) ~= nil
+end
+
+-- Is ThreadSanitizer about?
+function helper.tsan() return is_mapped "libtsan" end
+
+-- Can a process fork while its other threads work? Sanitizers have locks of
+-- their own, which their child may find held for ever.
+function helper.can_fork_busy()
+  return not (helper.tsan() or is_mapped "libasan")
 end
 
 -- Source text whose endless loops can be interrupted: under ThreadSanitizer a

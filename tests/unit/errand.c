@@ -1,5 +1,5 @@
-/* errand.c - tests of the thread that does what may block: order, ends, and
-   that it cannot be started.
+/* errand.c - tests of the thread that does what may block: order, ends, forks,
+   and that it cannot be started.
    SPDX-License-Identifier: MIT
 
    The errands are compiled into this file, with a start of threads that fails
@@ -209,6 +209,84 @@ static void no_thread_to_be_had(void **state) {
   finish();
 }
 
+/* -- forks ---------------------------------------------------------------- */
+
+static void has_none(void *arg) {
+  CAST_UNUSED(arg);
+  CAST_ALWAYS(cast_forked);
+  cast_errand_send(&jobs[2].errand, count_job);
+  CAST_ALWAYS(cast_errands_wait(FOREVER) && cast_errands_stop(FOREVER));
+  CAST_ALWAYS(ndone == 0);
+#if !defined(__SANITIZE_ADDRESS__) /* it would miss what lay on other stacks */
+  exit(0);
+#endif
+}
+
+static void is_not_forked(void *arg) {
+  CAST_UNUSED(arg);
+  CAST_ALWAYS(!cast_forked);
+}
+
+static void others_errands(void **state) {
+  CAST_UNUSED(state);
+  begin();
+  cast_errand_send(&jobs[0].errand, stand);
+  cast_errand_send(&jobs[1].errand, count_job);
+  while (unit_read(&stood) == 0) os_cede();
+  assert_true(unit_child(has_none, NULL));
+  open_gate();
+  assert_true(cast_errands_wait(patience()));
+  finish();
+  cast_fork_forget();
+  assert_true(unit_child(is_not_forked, NULL));
+  /* A thread that could not be started was none. */
+  begin();
+  unit_write(&refusals, 1);
+  cast_errand_send(&jobs[0].errand, count_job);
+  assert_true(unit_child(is_not_forked, NULL));
+  finish();
+  cast_fork_forget();
+}
+
+static _Atomic int child; /* (a) */
+
+static void fork_here(cast_errand *e) {
+  pid_t pid = fork();
+  CAST_UNUSED(e);
+  if (pid == 0) (void)alarm(60);
+  atomic_store_explicit(&child, pid, memory_order_relaxed);
+}
+
+static void is_parents(cast_errand *e) {
+  if (cast_forked) _exit(3);
+  count_job(e);
+}
+
+/* Its process ends with the thread, and does nothing before. */
+static void forked_by_one(void **state) {
+  int status = -1;
+  CAST_UNUSED(state);
+  begin();
+  cast_errand_send(&jobs[0].errand, stand);
+  cast_errand_send(&jobs[1].errand, fork_here);
+  cast_errand_send(&jobs[2].errand, is_parents);
+  open_gate();
+  assert_true(cast_errands_wait(patience()));
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
+  assert_int_equal(ndone, 2);
+  finish();
+  cast_fork_forget();
+}
+
+/* From now on forks are watched. */
+static int watch_forks(void **state) {
+  CAST_UNUSED(state);
+  if (cast_runtime_ref() != 0) return -1;
+  cast_runtime_unref(true);
+  return 0;
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown(done_in_order, unit_clean),
@@ -216,6 +294,8 @@ int main(void) {
     cmocka_unit_test_teardown(stuck, unit_clean),
     cmocka_unit_test_teardown(objects_end, unit_clean),
     cmocka_unit_test_teardown(no_thread_to_be_had, unit_clean),
+    cmocka_unit_test_teardown(others_errands, unit_clean),
+    cmocka_unit_test_teardown(forked_by_one, unit_clean),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cmocka_run_group_tests(tests, watch_forks, NULL);
 }

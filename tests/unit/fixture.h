@@ -325,6 +325,8 @@ static inline int unit_host_make(
   h->session.close_post.run = unit_close_posted;
   int rc = cast_runtime_ref();
   if (rc != 0) goto free_host;
+  rc = cast_monitor_start();
+  if (rc != 0) goto unref;
   rc = cast_session_init(&h->session.core, ops, true);
   if (rc != 0) goto unref;
   h->main = unit_task_new(&h->session.core, NULL, NULL);
@@ -332,9 +334,13 @@ static inline int unit_host_make(
   h->main->in_place = true;
   rc = cast_host_init(&h->host, &h->session.core, &h->main->core);
   if (rc != 0) goto free_main;
+  rc = cast_host_prepare(&h->host);
+  if (rc != 0) goto end_host;
   h->session.inside = true;
   *made = h;
   return 0;
+end_host:
+  cast_host_fini(&h->host);
 free_main:
   cast_unref(&h->main->core.object);
 end_session:

@@ -107,7 +107,8 @@ static void words(void **state) {
   assert_string_equal(casting_word(CASTING_ECLOSED), "closed");
   assert_string_equal(casting_word(CASTING_EFAILED), "failed");
   assert_string_equal(casting_word(1), "unknown");
-  assert_string_equal(casting_word(-10), "unknown");
+  assert_string_equal(casting_word(CASTING_EFORKED), "forked");
+  assert_string_equal(casting_word(-11), "unknown");
   static const char here = 0;
   casting_pin(&here);
   casting_expect();

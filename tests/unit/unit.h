@@ -52,4 +52,20 @@ static inline bool unit_dies(void (*fn)(void *), void *arg) {
   return !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* fn(arg) in a forked child, which proves with CAST_ALWAYS and must not take
+   long: is all well with it? */
+static inline bool unit_child(void (*fn)(void *), void *arg) {
+  (void)fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    (void)alarm(60);
+    fn(arg);
+    (void)fflush(NULL);
+    _exit(0);
+  }
+  int status = -1;
+  if (child < 0 || waitpid(child, &status, 0) != child) return false;
+  return status == 0;
+}
+
 #endif

@@ -1,0 +1,34 @@
+/* protect.c - protected calls between slices.
+   SPDX-License-Identifier: MIT
+
+   Owner: whoever runs the session. */
+#include "state.h"
+
+int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg) {
+#if CAST_LUA < 502
+  return lua_cpcall(L, fn, arg);
+#else
+  lua_pushcfunction(L, fn);
+  lua_pushlightuserdata(L, arg);
+  return lua_pcall(L, 1, 0, 0);
+#endif
+}
+
+int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
+  lua_State *L = S->work;
+  int top = lua_gettop(L), status;
+  uint32_t tries = 0;
+  S->between++;
+  do {
+    /* At last without any finalizers: the collector is on, or there had been
+       none. */
+    if (++tries == CAST_REFUSED_MAX) lua_gc(L, LUA_GCSTOP, 0);
+    S->refused = false;
+    status = cast_protect_on(L, fn, arg);
+    lua_settop(L, top);
+  } while (status != LUA_OK && S->refused && tries < CAST_REFUSED_MAX);
+  if (tries == CAST_REFUSED_MAX) lua_gc(L, LUA_GCRESTART, 0);
+  S->between--;
+  if (CAST_UNLIKELY(cast_forked)) cast_state_forked(S, true);
+  return status;
+}

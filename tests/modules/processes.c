@@ -1,0 +1,176 @@
+/* processes.c - a module for tests: forks, signals, descriptors.
+   SPDX-License-Identifier: MIT
+
+   fork() --> 0 in the child; else its number
+   wait(pid, seconds) --> "exit", code | "signal", number | nil: it still ran,
+                          and was killed
+   pid()              of the process itself
+   exit(code)         at once
+   kill(pid, signal)
+   readable(fd, seconds) --> true or false
+   mask() --> the numbers of the signals that the thread blocks, as text
+   block(signal, yes), ignore(signal, yes)
+   system(command) --> what system(3) returns */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Each child holds the end of a pipe, which closes with it. */
+#define CHILDREN 64
+static struct {
+  pid_t pid;
+  int fd;
+} children[CHILDREN];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int lib_fork(lua_State *L) {
+  int fds[2], at = 0;
+  pid_t pid;
+  if (pipe2(fds, O_CLOEXEC) != 0) return luaL_error(L, "no pipe");
+  pid = fork();
+  if (pid < 0) return luaL_error(L, "no process");
+  if (pid == 0) {
+    (void)close(fds[0]);
+    lua_pushinteger(L, 0);
+    return 1;
+  }
+  (void)close(fds[1]);
+  (void)pthread_mutex_lock(&lock);
+  while (at < CHILDREN && children[at].pid != 0) at++;
+  if (at < CHILDREN) {
+    children[at].pid = pid;
+    children[at].fd = fds[0];
+  }
+  (void)pthread_mutex_unlock(&lock);
+  if (at == CHILDREN) return luaL_error(L, "too many children");
+  lua_pushinteger(L, (lua_Integer)pid);
+  return 1;
+}
+
+static int take_fd(pid_t pid) {
+  int fd = -1;
+  (void)pthread_mutex_lock(&lock);
+  for (int i = 0; i < CHILDREN; i++)
+    if (children[i].pid == pid) {
+      fd = children[i].fd;
+      children[i].pid = 0;
+    }
+  (void)pthread_mutex_unlock(&lock);
+  return fd;
+}
+
+static bool is_readable(int fd, double seconds) {
+  struct pollfd p = {fd, POLLIN, 0};
+  int n;
+  do n = poll(&p, 1, (int)(seconds * 1000));
+  while (n < 0 && errno == EINTR);
+  return n > 0;
+}
+
+static int lib_wait(lua_State *L) {
+  pid_t pid = (pid_t)luaL_checkinteger(L, 1);
+  double seconds = luaL_checknumber(L, 2);
+  int fd = take_fd(pid), status = 0;
+  bool ended;
+  if (fd < 0) return luaL_error(L, "no child of this process");
+  ended = is_readable(fd, seconds);
+  (void)close(fd);
+  if (!ended) (void)kill(pid, SIGKILL);
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  if (!ended) return 0;
+  lua_pushstring(L, WIFSIGNALED(status) ? "signal" : "exit");
+  lua_pushinteger(
+    L, WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+  return 2;
+}
+
+static int lib_pid(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)getpid());
+  return 1;
+}
+
+static int lib_exit(lua_State *L) {
+  (void)fflush(NULL);
+  _exit((int)luaL_checkinteger(L, 1));
+}
+
+static int lib_kill(lua_State *L) {
+  (void)kill((pid_t)luaL_checkinteger(L, 1), (int)luaL_checkinteger(L, 2));
+  return 0;
+}
+
+static int lib_readable(lua_State *L) {
+  lua_pushboolean(
+    L, is_readable((int)luaL_checkinteger(L, 1), luaL_checknumber(L, 2)));
+  return 1;
+}
+
+static int lib_mask(lua_State *L) {
+  luaL_Buffer b;
+  sigset_t set;
+  char text[16];
+  (void)pthread_sigmask(SIG_SETMASK, NULL, &set);
+  luaL_buffinit(L, &b);
+  for (int i = 1; i <= SIGRTMAX; i++)
+    if (sigismember(&set, i) == 1) {
+      (void)snprintf(text, sizeof text, "%d ", i);
+      luaL_addstring(&b, text);
+    }
+  luaL_pushresult(&b);
+  return 1;
+}
+
+static int lib_block(lua_State *L) {
+  sigset_t set;
+  (void)sigemptyset(&set);
+  (void)sigaddset(&set, (int)luaL_checkinteger(L, 1));
+  (void)pthread_sigmask(
+    lua_toboolean(L, 2) ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+  return 0;
+}
+
+static int lib_ignore(lua_State *L) {
+  (void)signal(
+    (int)luaL_checkinteger(L, 1), lua_toboolean(L, 2) ? SIG_IGN : SIG_DFL);
+  return 0;
+}
+
+static int lib_system(lua_State *L) {
+  lua_pushinteger(L, system(luaL_checkstring(L, 1)));
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+  {"fork", lib_fork},
+  {"wait", lib_wait},
+  {"pid", lib_pid},
+  {"exit", lib_exit},
+  {"kill", lib_kill},
+  {"readable", lib_readable},
+  {"mask", lib_mask},
+  {"block", lib_block},
+  {"ignore", lib_ignore},
+  {"system", lib_system},
+  {NULL, NULL},
+};
+
+int luaopen_processes(lua_State *L);
+int luaopen_processes(lua_State *L) {
+  lua_newtable(L);
+  for (const luaL_Reg *f = functions; f->name != NULL; f++) {
+    lua_pushcfunction(L, f->func);
+    lua_setfield(L, -2, f->name);
+  }
+  return 1;
+}
