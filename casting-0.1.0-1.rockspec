@@ -93,6 +93,7 @@ build = {
         "src/lua/park.c",
         "src/lua/path.c",
         "src/lua/peek.c",
+        "src/lua/program.c",
         "src/lua/protect.c",
         "src/lua/report.c",
         "src/lua/require.c",

@@ -367,6 +367,14 @@ CASTING_API int casting_park(struct lua_State *L, casting_waker *w,
    thread that has not quite ended would run code that is gone. */
 CASTING_API void casting_pin(const void *address);
 
+/* Writes to *set, a sigset_t, the signal mask that a program is to have that a
+   C function starts for the session of L: for posix_spawnattr_setsigmask. The
+   thread's own mask blocks nearly all signals, which a program would inherit,
+   as it does in system and popen. (The child of a fork has it already.) In a
+   state that casting has not made it is the thread's own. POSIX systems only.
+   Raises nothing. */
+CASTING_API void casting_sigmask(struct lua_State *L, void *set);
+
 /* -- a host's own event loop ---------------------------------------------- */
 
 /* Main program of an adopted state: lets its tasks run that are ready, once,

@@ -54,6 +54,7 @@ static int start_worker(cast_core *core) {
 static void in_child(void) {
   cast_hosts_forked();
   cast_rests_let_go();
+  cast_workers_forked();
   if (cast_forked) cast_monitor_forked();
 }
 

@@ -127,6 +127,8 @@ typedef struct cast_session_ops {
   /* Host sessions, on the monitor's thread while the host runs tasks: must
      one that computes be poked? NULL: never. */
   bool (*urgent)(cast_session *s);
+  /* What programs that it starts inherit of signals; for hosts NULL. */
+  const os_signals *(*signals)(cast_session *s);
 } cast_session_ops;
 
 struct cast_session {

@@ -50,19 +50,29 @@ void cast_slot_give(cast_slot *s) {
   atomic_store_explicit(&s->thread, 0, memory_order_release);
 }
 
-/* In any thread: a signal may come from elsewhere, too. */
-static void on_poke(void) {
+/* The session that the calling thread runs, as far as its slot tells. */
+static cast_session *session_here(void) {
   uintptr_t self = os_thread_self();
   for (size_t i = 0; i < CAST_WORKERS_MAX; i++) {
     cast_runner *r;
-    cast_session *s;
     if (atomic_load_explicit(&slots[i].thread, memory_order_relaxed) != self)
       continue;
     r = atomic_load_explicit(&slots[i].who, memory_order_relaxed);
-    s = r != NULL ? cast_runner_session(r) : NULL;
-    if (s != NULL && s->ops->poke != NULL) s->ops->poke(s);
-    return;
+    return r != NULL ? cast_runner_session(r) : NULL;
   }
+  return NULL;
+}
+
+/* In any thread: a signal may come from elsewhere, too. */
+static void on_poke(void) {
+  cast_session *s = session_here();
+  if (s != NULL && s->ops->poke != NULL) s->ops->poke(s);
+}
+
+void cast_workers_forked(void) {
+  cast_session *s = session_here();
+  if (s != NULL && s->ops->signals != NULL)
+    os_signals_adopt(s->ops->signals(s));
 }
 
 void cast_workers_init(void) {

@@ -21,6 +21,9 @@ void cast_workers_poke(const struct cast_session *s);
 typedef struct cast_slot cast_slot;
 cast_slot *cast_slot_take(cast_runner *r);
 void cast_slot_give(cast_slot *s);
+/* In the child of a fork: what it executes next inherits the signals that
+   programs of the session do which has forked. */
+void cast_workers_forked(void);
 /* Monitor: looks after slices that do not end. A thread that sleeps in foreign
    code loses its permit; a session that computes on while others wait is
    poked, and at last loses its permit as well. True if others were woken.

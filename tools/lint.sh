@@ -48,7 +48,7 @@ layers='
   lua/fixed lua/factory lua/code lua/names lua/classes lua/resolve lua/strings lua/moved lua/encoder lua/closure
   lua/tree lua/encode lua/stack
   lua/pack.c
-  lua/lib lua/library.h lua/budget.h lua/require.h lua/ltask lua/load.h lua/lineage.h lua/state.h lua/held lua/state.c lua/handle.c lua/*
+  lua/lib lua/library.h lua/program.h lua/budget.h lua/require.h lua/ltask lua/load.h lua/lineage.h lua/state.h lua/held lua/state.c lua/handle.c lua/*
 '
 
 find src include -name '*.[chS]' ! -name embedded.c 2>/dev/null | LC_ALL=C sort |
@@ -169,7 +169,7 @@ function check_line(n, line,    code, i, s, name) {
       file !~ /^src\/os\//)
     bad(n, "long: it holds no size everywhere; use size_t or int64_t")
   if (code ~ /luaL_(arg|opt|check([a-rt-z]|string))/ &&
-      file !~ /lua\/(argument|builtin|starve|coroutine|embed|limited|lib_(math|os|io))\.[ch]$/)
+      file !~ /lua\/(argument|builtin|starve|coroutine|embed|limited|program|lib_(math|os))\.[ch]$/)
     bad(n, "arguments: there is a function for it in lua/argument.h")
   if (code ~ /luaL_traceback/) bad(n, "stacks: see lua/stack.h")
   if (code ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)

@@ -6,6 +6,7 @@
 #include "handle.h"
 #include "held.h"
 #include "outcome.h"
+#include "program.h"
 
 /* -- states --------------------------------------------------------------- */
 
@@ -220,6 +221,16 @@ casting_waker *casting_waker_ref(casting_waker *w) {
 void casting_waker_unref(casting_waker *w) { cast_unref(&w->object); }
 
 void casting_pin(const void *address) { os_pin(address); }
+
+void casting_sigmask(lua_State *L, void *set) {
+  cast_state *S = lua_checkstack(L, 1) ? cast_state_find(L) : NULL;
+  os_signals signals;
+  if (S != NULL)
+    signals = cast_signals_now(S);
+  else
+    os_signals_get(&signals);
+  os_signals_mask(&signals, set);
+}
 
 void casting_wake(casting_waker *w) {
   if (!cast_forked) cast_event_set(&w->event, NULL);

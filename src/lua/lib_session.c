@@ -12,6 +12,7 @@
 #include "options.h"
 #include "outcome.h"
 #include "package.h"
+#include "program.h"
 #include "state.h"
 
 static cast_state *check_session(lua_State *L, int i) {
@@ -58,6 +59,7 @@ static cast_ltask *spawn_in(
   cast_arg_check(L,
     lua_isfunction(L, first) || (n == 1 && cast_message_callable(L, first)),
     first, "function or source text expected");
+  cast_signals_note(S);
   t = cast_ltask_new(L, target, false);
   t->remote = true;
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
@@ -324,6 +326,7 @@ int cast_lib_session(lua_State *L) {
   read_options(L, &p.options);
   init = lua_gettop(L);
   t = cast_enter(L, S, OS_FOREVER);
+  cast_signals_note(S);
   p.lineage = cast_lineage_push(L, S, t);
   if (!lua_isnil(L, init))
     p.init = cast_message_new(L, S, init, 1, CAST_PACK_SEND);

@@ -96,4 +96,5 @@ void cast_libs_adapt(lua_State *L) {
   cast_open_math(L);
   cast_open_os(L);
   cast_open_string(L);
+  cast_open_program(L);
 }

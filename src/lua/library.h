@@ -34,6 +34,7 @@ void cast_libs_deeper(lua_State *L);
 void cast_open_coroutine(lua_State *L); /* coroutine.c */
 void cast_open_math(lua_State *L);      /* lib_math.c */
 void cast_open_os(lua_State *L);        /* lib_os.c */
+void cast_open_program(lua_State *L);   /* program.c */
 void cast_open_string(lua_State *L);    /* lib_string.c */
 
 #endif

@@ -21,6 +21,7 @@
 #include "lineage.h"
 #include "load.h"
 #include "packer.h"
+#include "program.h"
 #include "require.h"
 
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
@@ -63,6 +64,7 @@ static void free_state(cast_state *S) {
   cast_load_fini(S);
   cast_lineage_drop(S->lineage);
   cast_free(S->host);
+  cast_free(S->signals);
   cast_free(S);
   if (root != NULL) cast_session_drop(&root->session);
 }
@@ -103,6 +105,7 @@ const cast_session_ops cast_pool_ops = {
   .close = pool_close,
   .free = state_free,
   .poke = cast_hook_poke,
+  .signals = cast_signals_of,
 };
 
 static void on_close(cast_session *s, cast_post *p, bool closed) {
@@ -396,6 +399,10 @@ cast_state *cast_state_root(const cast_binding *binding) {
   cast_state *S = alloc_state(binding, "", 0);
   if (S == NULL) return NULL;
   S->root = S;
+  if (!cast_signals_init(S)) {
+    cast_free(S);
+    return NULL;
+  }
   /* Not a session that anybody runs: what its children hold, and its owner. */
   S->session.ops = &cast_pool_ops;
   atomic_store_explicit(&S->session.holds, 1, memory_order_relaxed);
@@ -418,7 +425,8 @@ static int init_host(cast_state *S, lua_State *L) {
   S->root = S;
   S->host = cast_calloc(sizeof *S->host);
   S->main = cast_calloc(sizeof *S->main);
-  if (S->host == NULL || S->main == NULL) return CASTING_ENOMEM;
+  if (S->host == NULL || S->main == NULL || !cast_signals_init(S))
+    return CASTING_ENOMEM;
   rc = cast_session_init(&S->session, &cast_host_ops, true);
   if (rc == 0) {
     cast_task_init(&S->main->core, &S->session, &cast_task_type);
@@ -447,6 +455,7 @@ cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
     if (S != NULL) {
       cast_free(S->main);
       cast_free(S->host);
+      cast_free(S->signals);
     }
     cast_free(S);
     cast_runtime_unref(true);

@@ -81,7 +81,8 @@ struct cast_state {
   uint32_t startups_room;
   uint32_t ndrained;
   int anchors_used, anchors_room, anchors_free; /* anchor.c */
-  struct cast_random *random; /* lib_math.c; NULL: nothing drawn yet */
+  struct cast_random *random;   /* lib_math.c; NULL: nothing drawn yet */
+  struct cast_signals *signals; /* (i) a root's: program.c */
   cast_state *root; /* (i) the host whose end closes this one; may be self */
   cast_timer nag;   /* has tasks looked at that compute on (stop.c) */
   _Atomic uint64_t nag_ns; /* (a) hint: when */

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <time.h>
 
 #define OS_FOREVER UINT64_MAX
@@ -177,6 +178,33 @@ void os_ask_remove(void);
    To be called once; 0, OS_ENOMEM. Where no process forks, nothing happens. */
 int os_fork_install(
   void (*before)(void), void (*parent)(void), void (*child)(void));
+
+/* What a program that is started inherits of signals: which are blocked, and
+   whether those of the keyboard are ignored. Plain bytes: equal if equal. */
+typedef struct os_signals {
+  unsigned char mask[128]; /* a sigset_t */
+  bool no_interrupt, no_quit;
+} os_signals;
+
+/* As the calling thread has them. */
+void os_signals_get(os_signals *s);
+/* The mask, to where a sigset_t is. */
+void os_signals_mask(const os_signals *s, void *set);
+/* In the child of a fork in a thread of os_thread_start, for what will be
+   executed: takes them over, unless the mask is another one than that thread
+   was started with. Whoever has changed it will change it again. */
+void os_signals_adopt(const os_signals *s);
+
+/* system, popen and pclose of the C library, as if the thread
+   had called them from which `s` is, with two differences. The process notices
+   SIGINT and SIGQUIT meanwhile as ever: in C, system has them ignored. And no
+   other program inherits the other end of such a pipe, which would keep it open
+   beyond its close. *program is what os_pclose wants. With -1 and NULL errno
+   says why; else it is 0 after system and pclose. */
+int os_system(const char *command, const os_signals *s);
+FILE *os_popen(const char *command, const char *mode, const os_signals *s,
+  intptr_t *program);
+int os_pclose(FILE *f, intptr_t program);
 
 /* -- the standard error stream */
 

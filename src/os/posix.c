@@ -7,7 +7,7 @@
       threads, and a crash still reaches a crash handler.
    2. A poke leaves errno and an earlier handler of the same signal intact. */
 #define _GNU_SOURCE /* pthread_setname_np, dladdr, RTLD_NOLOAD */
-#include "os.h"
+#include "posix.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -140,7 +140,7 @@ static void *run(void *arg) {
 }
 
 /* Invariant 1. */
-static void blocked_signals(sigset_t *set) {
+void os_posix_mask(sigset_t *set) {
   static const int open[] = {POKE_SIGNAL, SIGSEGV, SIGBUS, SIGFPE, SIGILL,
     SIGTRAP, SIGABRT, SIGSYS, SIGKILL, SIGSTOP};
   (void)sigfillset(set);
@@ -151,7 +151,7 @@ static void blocked_signals(sigset_t *set) {
 /* Creates the thread with the signal mask that it is to inherit. */
 static int create(pthread_t *thread, const pthread_attr_t *attr, start *s) {
   sigset_t set, old;
-  blocked_signals(&set);
+  os_posix_mask(&set);
   (void)pthread_sigmask(SIG_SETMASK, &set, &old);
   int rc = pthread_create(thread, attr, run, s);
   (void)pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -96,6 +96,8 @@ end
 
 local HEADERS = [[
 #include <poll.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -284,12 +285,77 @@ static void in_an_init(void **state) {
   assert_int_equal(casting_stop(LONG), 0);
 }
 
+/* -- programs of C modules ------------------------------------------------ */
+
+/* Starts the shell; returns the signal that has ended it. */
+static int start(lua_State *L) {
+  char sh[] = "sh", c[] = "-c", command[] = "kill -s TERM $$";
+  char *argv[] = {sh, c, command, NULL};
+  posix_spawnattr_t attributes;
+  sigset_t mask;
+  pid_t pid;
+  int status = 0;
+  casting_sigmask(L, &mask);
+  CAST_ALWAYS(posix_spawnattr_init(&attributes) == 0);
+  CAST_ALWAYS(posix_spawnattr_setsigmask(&attributes, &mask) == 0);
+  CAST_ALWAYS(
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK) == 0);
+  CAST_ALWAYS(posix_spawnp(&pid, sh, NULL, &attributes, argv, environ) == 0);
+  CAST_ALWAYS(waitpid(pid, &status, 0) == pid);
+  (void)posix_spawnattr_destroy(&attributes);
+  lua_pushinteger(L, WIFSIGNALED(status) ? WTERMSIG(status) : -1);
+  return 1;
+}
+
+static int give_start(lua_State *L, void *ud) {
+  CAST_UNUSED(ud);
+  lua_pushcfunction(L, start);
+  lua_setglobal(L, "start");
+  return 0;
+}
+
+static void programs_of_modules(void **state) {
+  CAST_UNUSED(state);
+  casting_session *s = NULL;
+  casting_session_options o;
+  casting_value v;
+  lua_State *L = host();
+  sigset_t mask, now;
+  (void)give_start(L, NULL);
+  assert_null(run(L, "assert(start() == 15)")); /* does not know casting */
+  assert_int_equal(casting_adopt(L, NULL), 0);
+  assert_null(run(L, "assert(start() == 15)"));
+  assert_int_equal(sigemptyset(&mask), 0);
+  assert_int_equal(sigaddset(&mask, SIGUSR2), 0);
+  assert_int_equal(pthread_sigmask(SIG_BLOCK, &mask, NULL), 0);
+  casting_sigmask(L, &now);
+  assert_int_equal(sigismember(&now, SIGUSR2), 1);
+  assert_int_equal(sigismember(&now, SIGTERM), 0);
+  assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &mask, NULL), 0);
+  memset(&o, 0, sizeof o);
+  o.size = sizeof o;
+  o.init = give_start;
+  assert_int_equal(casting_start(NULL), 0);
+  assert_int_equal(casting_session_new(&o, &s), 0);
+  casting_task *t = spawn(s, "return start()");
+  casting_message *m = casting_message_new();
+  assert_int_equal(casting_task_join(t, LONG, m), 0);
+  assert_int_equal(casting_message_read(m, &v), 1);
+  assert_int_equal(v.as.integer, SIGTERM);
+  casting_message_free(m);
+  casting_task_unref(t);
+  casting_session_unref(s);
+  lua_close(L);
+  assert_int_equal(casting_stop(LONG), 0);
+}
+
 int main(void) {
   const struct CMUnitTest list[] = {
     cmocka_unit_test(only_started),
     cmocka_unit_test(after_use),
     cmocka_unit_test(threads_of_the_program),
     cmocka_unit_test(in_an_init),
+    cmocka_unit_test(programs_of_modules),
   };
   return cmocka_run_group_tests(list, NULL, NULL);
 }
