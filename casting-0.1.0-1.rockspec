@@ -98,6 +98,7 @@ build = {
         "src/lua/report.c",
         "src/lua/require.c",
         "src/lua/resolve.c",
+        "src/lua/seal.c",
         "src/lua/seen.c",
         "src/lua/single.c",
         "src/lua/stack.c",

@@ -31,6 +31,7 @@ struct cast_chan {
   cast_list senders;   /* (lock) */
   cast_list receivers; /* (lock) */
   size_t reserved;     /* (lock) slots of the ring kept for messages to come */
+  size_t selecting;    /* (lock) waiters that cast_select_done will come to */
   /* (i) Before it goes: e.g. stops its ticker; `more` as in object.h. May be
      NULL. */
   void (*on_free)(cast_chan *, cast_object **more);

@@ -109,6 +109,7 @@ static void queue_all(cast_task *t, cast_case *cases, uint32_t n) {
     cases[i].waiter.index = i;
     cast_chan_queue_locked(
       cases[i].chan, t, &cases[i].waiter, cases[i].sending);
+    cases[i].chan->selecting++;
   }
 }
 
@@ -157,5 +158,14 @@ int cast_select(cast_session *self, cast_task *t, cast_case *cases, uint32_t n,
 }
 
 void cast_select_done(cast_case *cases, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) cast_waiter_unlink(&cases[i].waiter);
+  for (uint32_t i = 0; i < n; i++) {
+    cast_waiter *w = &cases[i].waiter;
+    cast_chan *c = cases[i].chan;
+    if (w->lock == NULL) continue;
+    cast_lock_take(&c->lock);
+    cast_list_remove(&w->link);
+    c->selecting--;
+    cast_lock_drop(&c->lock);
+    w->lock = NULL;
+  }
 }

@@ -6,15 +6,6 @@
 
 #include "../include/casting.h"
 
-void cast_waiter_unlink(cast_waiter *w) {
-  cast_lock *l = w->lock;
-  if (l == NULL) return;
-  cast_lock_take(l);
-  cast_list_remove(&w->link);
-  cast_lock_drop(l);
-  w->lock = NULL;
-}
-
 void cast_wait_until(cast_task *t, uint64_t deadline_ns) {
   if (deadline_ns == OS_FOREVER) return;
   cast_heap_push(&t->session->deadlines, &t->wait.deadline, deadline_ns);

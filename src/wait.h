@@ -97,7 +97,5 @@ bool cast_wait_end(cast_task *t, int result);
 /* Owner: ends the wait with `result`, unless ops->spared says that it is to go
    on for a while. */
 void cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns);
-/* Takes w off its queue, if it is in one. */
-void cast_waiter_unlink(cast_waiter *w);
 
 #endif

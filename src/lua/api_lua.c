@@ -176,15 +176,14 @@ int casting_spawn(
 struct casting_waker {
   cast_object object;
   cast_event event;
-  struct parked *at; /* session's owner */
+  casting_finish finish; /* (w) this and */
+  void *ud;              /* (w) this: what comes after the wait */
 };
 
 /* Lies on the stack of the C function while it waits. */
 typedef struct parked {
   cast_held held;
   casting_waker *waker; /* one reference */
-  casting_finish finish;
-  void *ud;
 } parked;
 
 static void waker_free(cast_object *o) {
@@ -208,7 +207,6 @@ casting_waker *casting_waker_new(lua_State *L) {
   if (w == NULL) cast_raise_memory(L);
   cast_object_init(&w->object, &waker_type);
   cast_event_init(&w->event);
-  w->at = p;
   p->waker = w;
   return w;
 }
@@ -238,11 +236,11 @@ void casting_wake(casting_waker *w) {
 
 static int finish_parked(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  parked *p = t->arg;
+  casting_waker *w = t->arg;
   CAST_UNUSED(S);
   cast_deadlock_unexpect();
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  return p->finish(L, result, p->ud);
+  return w->finish(L, result, w->ud);
 }
 
 static const cast_wait_kind parked_kind = {.finish = finish_parked,
@@ -254,10 +252,9 @@ int casting_park(lua_State *L, casting_waker *w, double seconds,
   cast_state *S = cast_api_state(L);
   cast_ltask *t = cast_ltask_of(S->session.current);
   uint64_t deadline = cast_api_deadline(seconds);
-  parked *p = w->at;
-  p->finish = finish;
-  p->ud = ud;
-  t->arg = p;
+  w->finish = finish;
+  w->ud = ud;
+  t->arg = w;
   /* The module may have made Lua values since casting_waker_new, and so run a
      finalizer that has waited. */
   if (!cast_enter_anew(L, S, t)) {
@@ -266,6 +263,6 @@ int casting_park(lua_State *L, casting_waker *w, double seconds,
   }
   cast_deadlock_expect();
   if (cast_event_wait(&w->event, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, &parked_kind);
+    return cast_park_about(L, S, t, deadline, &parked_kind);
   return finish_parked(L, S, t, 0);
 }

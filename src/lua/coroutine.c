@@ -14,6 +14,7 @@
 
    Upvalues: the state's box; wrap's function also the coroutine. */
 #include "library.h"
+#include "seal.h"
 #include "state.h"
 
 #if CAST_LUAJIT
@@ -121,21 +122,34 @@ static int deliver_wrap(lua_State *L, lua_State *co, int n) {
 
 static int go_on(lua_State *L, lua_State *co, int n, bool wrap);
 
+#if CAST_HAS_YIELDK
+/* Goes on with what the hook has interrupted: co, if that is still at its place
+   (debug.setlocal may have put anything there). */
+static int go_on_again(lua_State *L, const lua_State *co, bool wrap) {
+  lua_State *now = lua_tothread(L, wrap ? CO : 1);
+  if (now == NULL || (co != NULL && now != co))
+    return luaL_error(L, "the coroutine was taken away");
+  cast_unseal(now);
+  return go_on(L, now, 0, wrap);
+}
+#endif
+
 #if CAST_LUA >= 503
 static int resume_again(lua_State *L, int status, lua_KContext ctx) {
-  bool wrap = ctx != 0;
   CAST_UNUSED(status);
-  return go_on(L, wrap ? lua_tothread(L, CO) : lua_tothread(L, 1), 0, wrap);
+  return go_on_again(L, (const lua_State *)(ctx & ~(lua_KContext)1), ctx & 1);
 }
-#define YIELD_ON(L, wrap) lua_yieldk(L, 0, (wrap) ? 1 : 0, resume_again)
+#define YIELD_ON(L, co, wrap) \
+  lua_yieldk(L, 0, (lua_KContext)(co) | ((wrap) ? 1 : 0), resume_again)
 #elif CAST_LUA == 502
+/* Its context has no room for an address; but it lets nobody reach what lies
+   on the stack of a function that has yielded. */
 static int resume_again(lua_State *L) {
   int wrap = 0;
   lua_getctx(L, &wrap);
-  return go_on(
-    L, wrap ? lua_tothread(L, CO) : lua_tothread(L, 1), 0, wrap != 0);
+  return go_on_again(L, NULL, wrap != 0);
 }
-#define YIELD_ON(L, wrap) lua_yieldk(L, 0, (wrap) ? 1 : 0, resume_again)
+#define YIELD_ON(L, co, wrap) lua_yieldk(L, 0, (wrap) ? 1 : 0, resume_again)
 #endif
 
 /* Resumes co, which has n arguments on its stack, until it yields of its own
@@ -147,7 +161,8 @@ static int go_on(lua_State *L, lua_State *co, int n, bool wrap) {
     status = run(L, S, co, n, &nres);
     if (CAST_LIKELY(status != LUA_YIELD || !S->preempted)) break;
 #if CAST_HAS_YIELDK
-    return YIELD_ON(L, wrap); /* `through` said that L can */
+    cast_seal(co);
+    return YIELD_ON(L, co, wrap); /* `through` said that L can */
 #else
     S->preempted = false;
     n = 0;

@@ -13,13 +13,17 @@
       has run, in the same stretch.
    2. That coroutine is there before a task waits, and stays (S->aux): to make
       it takes memory, so a finalizer may run, which may wait itself, and so
-      find the task's message and undo the outcome of its wait. */
+      find the task's message and undo the outcome of its wait. It is empty
+      until it is resumed, since the program may have it (a task has ended in
+      it): what it runs is in the registry. */
 #include "deliver.h"
 
 #include "../../include/casting.h"
+#include "starting.h"
 
 #if !CAST_HAS_YIELDK
 static const char raise_key = 0;
+static const char main_key = 0; /* deliver_main as a function */
 
 /* -- raising an error in a suspended coroutine ---------------------------- */
 
@@ -89,19 +93,20 @@ static int deliver_main(lua_State *L) {
 }
 
 void cast_deliver_ready(lua_State *L, cast_state *S) {
-  int top = lua_gettop(L);
   cast_coroutine co;
   if (CAST_LIKELY(S->aux.L != NULL)) return;
-  luaL_checkstack(L, 2, NULL);
-  lua_pushcfunction(L, deliver_main);
-  co = cast_coroutine_get(L, S);
-  if (CAST_LIKELY(S->aux.L == NULL)) {
-    lua_xmove(L, co.L, 1);
-    S->aux = co;
-  } else { /* a finalizer has waited meanwhile */
-    cast_coroutine_put(S, co, true);
+  luaL_checkstack(L, 4, NULL);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &main_key);
+  if (CAST_UNLIKELY(lua_isnil(L, -1))) {
+    lua_pushcfunction(L, deliver_main);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &main_key);
   }
-  lua_settop(L, top);
+  lua_pop(L, 1);
+  co = cast_coroutine_get(L, S);
+  if (CAST_LIKELY(S->aux.L == NULL))
+    S->aux = co;
+  else /* a finalizer has waited meanwhile */
+    cast_coroutine_put(S, co, true);
 }
 
 static int ready_protected(lua_State *L) {
@@ -152,6 +157,7 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   aux = S->aux;
   S->aux.L = NULL;
   d = (delivery){S, t, aux.L};
+  lua_rawgetp(aux.L, LUA_REGISTRYINDEX, &main_key);
   lua_pushlightuserdata(aux.L, &d);
   if (cast_lua_resume(aux.L, 1, &nres) == LUA_OK) {
     lua_xmove(aux.L, t->co, nres);

@@ -456,9 +456,23 @@ int cast_lib_prolong(lua_State *L) {
   return 0;
 }
 
+/* Is it still at 1? debug.setlocal may have put anything there. */
+static cast_guard *check_guard(lua_State *L) {
+  cast_guard *g = lua_touserdata(L, 1);
+  bool is = g != NULL && lua_getmetatable(L, 1);
+  luaL_checkstack(L, 3, NULL);
+  if (is) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
+    is = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+  }
+  if (!is) luaL_error(L, "the guard of this call was taken away");
+  return g;
+}
+
 /* With the guard at 1 and f's results from 2 on, or its error there. */
 static int leave(lua_State *L, bool ok) {
-  cast_guard *g = lua_touserdata(L, 1);
+  cast_guard *g = check_guard(L);
   /* What was being loaded may be loaded again, from now on. */
   if (!ok && g->task != NULL && g->task->loading)
     cast_load_settle(L, cast_state_of(g->task->core.session), g->task);

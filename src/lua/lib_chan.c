@@ -137,6 +137,7 @@ cast_ltask *cast_scratch(lua_State *L, cast_state *S) {
   cast_task *core = S->session.current;
   if (core == NULL) cast_misuse(L, "cannot be used here: not in a task");
   if (!cast_msg_empty(&core->waiter.msg)) cast_msg_drop(&core->waiter.msg);
+  cast_let_go(cast_ltask_of(core));
   return cast_ltask_of(core);
 }
 

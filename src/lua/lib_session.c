@@ -92,15 +92,16 @@ static int finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 static const cast_wait_kind wait_kind = {
   .finish = finish_wait, .what = "waiting for a session"};
 
-static int wait_event(lua_State *L, cast_state *S, cast_event *e) {
+static int wait_event(
+  lua_State *L, cast_state *S, cast_state *target, cast_event *e) {
   uint64_t deadline = cast_deadline(L, 2);
   bool now = !lua_isnoneornil(L, 2) && lua_tonumber(L, 2) <= 0;
   cast_ltask *t = cast_enter(L, S, deadline);
-  t->arg = t;
+  t->arg = &target->session;
   if (now && !cast_event_is_set(e))
     return cast_push_failure(L, CASTING_ETIMEOUT);
   if (cast_event_wait(e, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, &wait_kind);
+    return cast_park_about(L, S, t, deadline, &wait_kind);
   return finish_wait(L, S, t, 0);
 }
 
@@ -109,7 +110,7 @@ static int session_wait(lua_State *L) {
   cast_state *target = check_open(L, 1, "wait");
   if (target == S && cast_current(S) != NULL)
     return cast_lua_error(L, "wait: a task cannot wait for its own session");
-  return wait_event(L, S, &target->session.empty);
+  return wait_event(L, S, target, &target->session.empty);
 }
 
 static int session_close(lua_State *L) {
@@ -126,7 +127,7 @@ static int session_close(lua_State *L) {
   if (target == S)
     return cast_lua_error(L, "close: a task cannot close its own session");
   cast_state_close(target, &S->session);
-  return wait_event(L, S, &target->session.closed);
+  return wait_event(L, S, target, &target->session.closed);
 }
 
 /* Unlike close it leaves the session open. */
@@ -344,6 +345,6 @@ int cast_lib_session(lua_State *L) {
     cast_raise_memory(L);
   }
   if (cast_event_wait(&p.task->core.done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, OS_FOREVER, &session_kind);
+    return cast_park_about(L, S, t, OS_FOREVER, &session_kind);
   return finish_session(L, S, t, 0);
 }

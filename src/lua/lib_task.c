@@ -9,6 +9,7 @@
 #include "lineage.h"
 #include "outcome.h"
 #include "stack.h"
+#include "starting.h"
 #include "state.h"
 
 cast_ltask *cast_ltask_check(lua_State *L, int i) {
@@ -27,6 +28,7 @@ static int finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 static int finish_await(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   int n = finish_join(L, S, t, result);
+  cast_let_go(t);
   if (result != 0) return n;
   if (!lua_toboolean(L, -n)) {
     if (n == 1) lua_pushliteral(L, "the task has failed: out of memory");
@@ -59,7 +61,7 @@ static int wait_end(
   if (now && !cast_event_is_set(&target->core.done))
     return cast_push_failure(L, CASTING_ETIMEOUT);
   if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, kind);
+    return cast_park_about(L, S, t, deadline, kind);
   return kind->finish(L, S, t, 0);
 }
 
@@ -163,7 +165,7 @@ static int ask_stack(lua_State *L, cast_state *S, inquiry *q) {
   if (!cast_session_push(s, &S->session, &q->post))
     on_inquiry(s, &q->post, true);
   if (cast_event_wait(&q->done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, OS_FOREVER, &inquiry_kind);
+    return cast_park_about(L, S, t, OS_FOREVER, &inquiry_kind);
   return finish_inquiry(L, S, t, 0);
 }
 
@@ -263,7 +265,7 @@ int cast_lib_spawn(lua_State *L) {
   lua_settop(L, n + 1); /* function, arguments, handle */
   lua_insert(L, 1);
   if (!cast_starting_keep(L, S, t, n)) {
-    cast_co_set(t, cast_coroutine_get(L, S));
+    cast_co_set(t, cast_coroutine_new(L, S));
     lua_settop(L, n + 1);
     if (!cast_lua_room(t->co, n)) {
       cast_coroutine_put(S, cast_co(t), true);
@@ -361,7 +363,7 @@ static int run_task(lua_State *L, cast_state *S) {
     cast_raise_memory(L);
   }
   if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, OS_FOREVER, &run_kind);
+    return cast_park_about(L, S, t, OS_FOREVER, &run_kind);
   return finish_run(L, S, t, 0);
 }
 

@@ -86,6 +86,8 @@ struct cast_ltask {
   bool limited : 1;       /* extra->limit_ns holds for it */
   bool selecting : 1;     /* its cases stand in the queues of channels */
   bool loading : 1;       /* it has entries in S->loads */
+  bool holds : 1;         /* arg begins with an object, to which the wait has
+                             a reference */
   bool closing : 1;       /* its coroutine's pending variables are closed */
   bool raising : 1;       /* (5.1, LuaJIT) a hook is to raise an error in it */
   bool last : 1;          /* (5.1, LuaJIT) it ends when its wait does */
@@ -99,6 +101,14 @@ static inline struct cast_guard *cast_guards(const cast_ltask *t) {
 }
 static inline struct cast_failure *cast_failed(const cast_ltask *t) {
   return t->extra != NULL ? t->extra->failure : NULL;
+}
+/* Gives up what the wait of t is about, if it has a reference to that: a handle
+   or a box on its stack is not enough to keep it, as debug.setlocal may take
+   that from a task that waits. */
+static inline void cast_let_go(cast_ltask *t) {
+  if (CAST_LIKELY(!t->holds)) return;
+  t->holds = false;
+  cast_unref(t->arg);
 }
 static inline cast_coroutine cast_co(const cast_ltask *t) {
   return (cast_coroutine){t->co, t->ref};

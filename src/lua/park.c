@@ -302,6 +302,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   }
   t = cast_ltask_of(core);
   get_ready(L, S, t);
+  cast_let_go(t);
   t->at = L;
   t->in_place = L != t->co || !cast_yieldable(L);
   if (CAST_UNLIKELY(cast_guarded(t))) {
@@ -382,10 +383,13 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
     cast_unsend(L, S, t);
     int n = kind->cleans_up ? kind->finish(L, S, t, result) : -1;
     interrupted(L, S, t, result);
-    if (n >= 0) return n;
+    if (n >= 0) return cast_let_go(t), n;
     t->arg = arg; /* a hook may have waited */
   }
-  return kind->finish(L, S, t, result);
+  /* After an error it goes when the task waits again, or ends. */
+  int n = kind->finish(L, S, t, result);
+  cast_let_go(t);
+  return n;
 }
 
 #if CAST_LUA >= 503
@@ -425,6 +429,13 @@ static uint64_t guarded(cast_ltask *t, uint64_t deadline_ns) {
   t->limited = x != NULL;
   if (x != NULL) x->limit_ns = deadline_ns;
   return next < deadline_ns ? next : deadline_ns;
+}
+
+int cast_park_about(lua_State *L, cast_state *S, cast_ltask *t,
+  uint64_t deadline_ns, const cast_wait_kind *kind) {
+  cast_ref(t->arg);
+  t->holds = true;
+  return cast_park(L, S, t, deadline_ns, kind);
 }
 
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,

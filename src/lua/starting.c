@@ -17,6 +17,8 @@
       among the drained ones.
    3. A stack has `sure` slots: cast_lua_room has made them, and a collector
       that shrinks stacks leaves at least SURE_FIRST, and twice what is used. */
+#include "starting.h"
+
 #include "../mem.h"
 #include "state.h"
 
@@ -39,13 +41,42 @@ struct cast_startup {
 
 /* -- coroutines ----------------------------------------------------------- */
 
-cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S) {
+/* What the program may have done to a coroutine that it still has, or a task
+   that has ended there, is not for the next one: a debug hook (LuaJIT has one
+   for all coroutines), and in 5.1 and LuaJIT the table of globals. */
+static void renew(cast_state *S, lua_State *co) {
+  if (!CAST_LUAJIT && CAST_UNLIKELY(lua_gethook(co) != NULL))
+    lua_sethook(co, NULL, 0, 0);
+#if CAST_LUA < 502
+  if (CAST_UNLIKELY(lua_topointer(co, LUA_GLOBALSINDEX) !=
+                    lua_topointer(S->work, LUA_GLOBALSINDEX))) {
+    lua_pushvalue(S->work, LUA_GLOBALSINDEX);
+    lua_xmove(S->work, co, 1);
+    lua_replace(co, LUA_GLOBALSINDEX);
+  }
+#else
+  CAST_UNUSED(S);
+#endif
+}
+
+cast_coroutine cast_coroutine_new(lua_State *L, cast_state *S) {
   cast_coroutine co;
-  if (S->nidle > 0) return S->idle[--S->nidle];
   luaL_checkstack(L, 2, NULL);
   co.L = lua_newthread(L);
   co.ref = cast_anchor(L, S);
   return co;
+}
+
+bool cast_coroutine_again(cast_state *S, cast_coroutine *co) {
+  if (CAST_UNLIKELY(S->nidle == 0)) return false;
+  *co = S->idle[--S->nidle];
+  renew(S, co->L);
+  return true;
+}
+
+cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S) {
+  cast_coroutine co;
+  return cast_coroutine_again(S, &co) ? co : cast_coroutine_new(L, S);
 }
 
 static bool keep_coroutine(cast_state *S, cast_coroutine co) {
@@ -63,9 +94,6 @@ static bool keep_coroutine(cast_state *S, cast_coroutine co) {
 }
 
 void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
-  /* Hooks are the coroutine's own: one that was set there must not stay. */
-  if (clean && !CAST_LUAJIT && lua_gethook(co.L) != NULL)
-    lua_sethook(co.L, NULL, 0, 0);
   if (clean && keep_coroutine(S, co)) return;
   cast_anchor_free(S, co.ref);
 }
@@ -121,7 +149,7 @@ static uint32_t free_place(cast_state *S) {
 
 /* NULL: there can be no more. Raises. */
 static cast_startup *new_startup(lua_State *L, cast_state *S) {
-  cast_coroutine co = cast_coroutine_get(L, S);
+  cast_coroutine co = cast_coroutine_new(L, S);
   uint32_t place = free_place(S); /* now: that may have run a finalizer */
   cast_startup *s = place < STACKS_MAX ? cast_calloc(sizeof *s) : NULL;
   if (s == NULL) {

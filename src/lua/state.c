@@ -23,6 +23,8 @@
 #include "packer.h"
 #include "program.h"
 #include "require.h"
+#include "seal.h"
+#include "starting.h"
 
 #define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
 
@@ -276,6 +278,7 @@ void cast_state_end(lua_State *L) {
   all = cast_failures_flush(S, deadline) && all;
   cast_handles_release(L);
   cast_held_end(S);
+  cast_let_go(S->main);
   cast_packer_close(S->packer);
   *box = NULL;
   /* Should a task be stuck, its memory stays, and the session with it. */
@@ -360,6 +363,7 @@ void cast_module_push(lua_State *L) {
    made. */
 void cast_state_furnish(lua_State *L, cast_state *S) {
   cast_packer *p;
+  cast_seal_learn();
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (S->host == NULL) {
     S->work = L; /* the main thread, which runs nothing else */

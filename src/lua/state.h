@@ -410,20 +410,6 @@ int cast_anchor(lua_State *L, cast_state *S);
 void cast_anchor_push(lua_State *L, cast_state *S, int at);
 void cast_anchor_free(cast_state *S, int at);
 
-/* -- starting.c ----------------------------------------------------------- */
-
-/* A coroutine to run something in. May raise on L. */
-cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S);
-/* Gives it back; `clean`: it ended without an error. */
-void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean);
-/* Takes a new task's function and arguments, n values, from the top of L until
-   the task begins. False: it is to have its coroutine at once. Raises. */
-bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n);
-/* They go to the coroutine's stack, which has room; NULL: nowhere. */
-void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co);
-/* Frees what there is for all that. */
-void cast_starting_fini(cast_state *S);
-
 /* -- park.c --------------------------------------------------------------- */
 
 /* The task that is about to block, with what blocking needs reserved. Raises:
@@ -445,7 +431,7 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
   t = cast_ltask_of(core);
   if (CAST_UNLIKELY(L != t->co || cast_guarded(t) ||
                     !cast_msg_empty(&core->waiter.msg) || S->rebuilds != NULL ||
-                    t->loading || !lua_isyieldable(L)))
+                    t->loading || t->holds || !lua_isyieldable(L)))
     return cast_enter(L, S, OS_FOREVER);
   t->at = L;
   t->in_place = false;
@@ -458,6 +444,9 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
    what the kind's finish pushes. */
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   const cast_wait_kind *kind);
+/* The same, with a reference to t->arg, which begins with a cast_object. */
+int cast_park_about(lua_State *L, cast_state *S, cast_ltask *t,
+  uint64_t deadline_ns, const cast_wait_kind *kind);
 /* The same without a deadline, quick where the task yields and most often gets
    one number. */
 #if CAST_HAS_OURS

@@ -1,4 +1,4 @@
-/* stock.c - what the standard libraries of a new Lua state have.
+/* stock.c - new Lua states, and what their standard libraries have.
    SPDX-License-Identifier: MIT
 
    A program may put functions of its own into them, or some of theirs under
@@ -78,15 +78,15 @@ static lua_State *new_state(void) {
 #endif
 }
 
-static bool find_out(names *all) {
+bool cast_stock_state(lua_CFunction fn, void *arg) {
   lua_State *L = new_state();
   int status;
   if (L == NULL) return false;
 #if CAST_LUA < 502
-  status = lua_cpcall(L, learn, all);
+  status = lua_cpcall(L, fn, arg);
 #else
-  lua_pushcfunction(L, learn);
-  lua_pushlightuserdata(L, all);
+  lua_pushcfunction(L, fn);
+  lua_pushlightuserdata(L, arg);
   status = lua_pcall(L, 1, 0, 0);
 #endif
   lua_close(L);
@@ -96,7 +96,7 @@ static bool find_out(names *all) {
 void cast_stock_learn(void) {
   names found = {.n = 0};
   /* Without memory for that it is tried again by the next state. */
-  if (!cast_once_known(&once) && find_out(&found))
+  if (!cast_once_known(&once) && cast_stock_state(learn, &found))
     cast_once_tell(&once, &stock, &found, sizeof stock);
 }
 

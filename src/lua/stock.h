@@ -1,10 +1,14 @@
-/* stock.h - what the standard libraries of a new Lua state have.
+/* stock.h - what a new Lua state is like.
    SPDX-License-Identifier: MIT */
 #ifndef CAST_STOCK_H
 #define CAST_STOCK_H
 
 #include "../base.h"
 #include "compat.h"
+
+/* Calls fn(L) with `arg` as light userdata in a new state that is then closed.
+   False: it has raised an error, or there was no memory. */
+bool cast_stock_state(lua_CFunction fn, void *arg);
 
 /* Finds it out, if nobody has yet: before the others are called. */
 void cast_stock_learn(void);

@@ -361,7 +361,7 @@ int cast_lib_report(lua_State *L) {
   *box = &v->object;
   t->arg = v;
   if (cast_event_wait(&v->done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, &report_kind);
+    return cast_park_about(L, S, t, deadline, &report_kind);
   return finish_report(L, S, t, 0);
 }
 
@@ -399,6 +399,6 @@ int cast_deadlock_raise(lua_State *L, cast_state *S) {
   v = CAST_CONTAINER(*box, survey, object);
   t->arg = v;
   if (cast_event_wait(&v->done, &t->core) == CAST_PARKED)
-    return cast_park(L, S, t, deadline, &deadlock_kind);
+    return cast_park_about(L, S, t, deadline, &deadlock_kind);
   return finish_deadlock(L, S, t, 0);
 }

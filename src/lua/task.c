@@ -10,7 +10,9 @@
 #include "lineage.h"
 #include "load.h"
 #include "outcome.h"
+#include "seal.h"
 #include "stack.h"
+#include "starting.h"
 
 #include <stdlib.h>
 
@@ -50,6 +52,7 @@ static void ltask_free(cast_object *o) {
     cast_free(t->extra);
   }
   cast_cancel_forget(t);
+  cast_let_go(t);
   if (t->lent)
     cast_slabs_return(&cast_state_of(s)->slabs, t, sizeof *t);
   else
@@ -170,6 +173,7 @@ static int print_failure(lua_State *L) {
 /* Drops what the task's latest operation may have left. */
 static void drop_operation(cast_state *S, cast_ltask *t) {
   if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
+  cast_let_go(t);
   cast_guard_leave(t);
   cast_msg_drop(&t->core.waiter.msg);
   cast_rebuild_drop(S, t, NULL);
@@ -177,13 +181,20 @@ static void drop_operation(cast_state *S, cast_ltask *t) {
 }
 
 #if CAST_LUA >= 504
+static int new_protected(lua_State *L) {
+  starting *a = lua_touserdata(L, 1);
+  if (a->co.L == NULL) a->co = cast_coroutine_new(L, a->S);
+  return 0;
+}
+
 /* Closes the pending variables of a failed coroutine. Their handlers may do
-   anything, and wait; the error is put aside for them. */
+   anything, and wait; the error is put aside for them, into a coroutine that
+   nobody else has. */
 static void close_pending(cast_ending *e) {
   cast_state *S = e->S;
   cast_ltask *t = e->t;
   starting a = {S, {NULL, LUA_NOREF}};
-  if (e->nres > 0 && cast_protect(S, get_protected, &a) == LUA_OK)
+  if (e->nres > 0 && cast_protect(S, new_protected, &a) == LUA_OK)
     lua_xmove(e->co, a.co.L, 1);
   t->closing = true;
   cast_lua_close_thread(t->co, NULL);
@@ -288,9 +299,8 @@ static void fail_to_start(cast_ltask *t) {
 /* A task of the own session gets its coroutine. False: it is finished. */
 static bool start_own(cast_state *S, cast_ltask *t) {
   starting a = {S, {NULL, LUA_NOREF}};
-  if (CAST_LIKELY(S->nidle > 0)) {
-    a.co = S->idle[--S->nidle];
-  } else if (cast_protect(S, get_protected, &a) != LUA_OK) {
+  if (CAST_UNLIKELY(!cast_coroutine_again(S, &a.co)) &&
+      cast_protect(S, get_protected, &a) != LUA_OK) {
     if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
     cast_starting_give(S, t, NULL);
     fail_to_start(t);
@@ -356,10 +366,14 @@ static int prepare(cast_state *S, cast_ltask *t) {
     return lua_gettop(t->co) - 1;
   }
 #if CAST_HAS_YIELDK
+  cast_unseal(t->co);
   return 0;
 #else
   int n = t->parked ? cast_deliver(S, t) : 0;
-  if (CAST_LIKELY(!t->last)) return n;
+  if (CAST_LIKELY(!t->last)) {
+    cast_unseal(t->co);
+    return n;
+  }
   finish(S, t, t->raising ? LUA_ERRRUN : LUA_OK, n);
   return -1;
 #endif
@@ -385,7 +399,10 @@ again:
   if (!CAST_HAS_YIELDK) cast_deliver_end(t);
   if (status != LUA_YIELD) {
     finish(S, t, status, nres);
-  } else if (CAST_UNLIKELY(S->preempted)) {
+    return;
+  }
+  cast_seal(t->co);
+  if (CAST_UNLIKELY(S->preempted)) {
     S->preempted = false;
     cast_task_preempt(&t->core);
   } else if (!t->parked) {

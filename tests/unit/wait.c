@@ -90,24 +90,6 @@ static void ended_waits_are_skipped(void **state) {
   finish();
 }
 
-static void unlink_takes_off_the_queue(void **state) {
-  CAST_UNUSED(state);
-  begin();
-  cast_waiter never = {.lock = NULL};
-  cast_list_init(&never.link);
-  cast_waiter_unlink(&never);
-  assert_int_equal(cast_event_wait(&event, &task[0]->core), CAST_PARKED);
-  assert_true(cast_wait_claim(&task[0]->core.wait));
-  cast_waiter_unlink(&task[0]->core.waiter);
-  assert_false(unit_awaited(&event));
-  assert_null(task[0]->core.waiter.lock);
-  cast_waiter_unlink(&task[0]->core.waiter); /* again: nothing */
-  cast_event_set(&event, &still->core);
-  assert_null(unit_still_next(still));
-  cast_wait_done(&task[0]->core);
-  finish();
-}
-
 static void deadlines_are_kept_in_order(void **state) {
   CAST_UNUSED(state);
   static const uint64_t at[WAITERS] = {50, 20, 40, 10, 30};
@@ -323,7 +305,6 @@ int main(void) {
     cmocka_unit_test_teardown(event_set_before, unit_clean),
     cmocka_unit_test_teardown(event_wakes_all_in_order, unit_clean),
     cmocka_unit_test_teardown(ended_waits_are_skipped, unit_clean),
-    cmocka_unit_test_teardown(unlink_takes_off_the_queue, unit_clean),
     cmocka_unit_test_teardown(deadlines_are_kept_in_order, unit_clean),
     cmocka_unit_test_teardown(no_memory_for_a_deadline, unit_clean),
     cmocka_unit_test_teardown(one_claim_wins, unit_clean),
