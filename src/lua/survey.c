@@ -6,7 +6,6 @@
    comes to it; the asker waits until the last one has, or for PATIENCE. What
    has not come by then is said to be busy. Nobody but the session that writes
    a part touches it until `text` is released. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "../../include/casting.h"
@@ -29,7 +28,7 @@ typedef struct part {
   cast_state *S;        /* (i) with a hold */
   cast_task **tasks;    /* those to be described, owner */
   uint32_t n;           /* how many these are, */
-  uint32_t more;        /* and how many tasks there are besides */
+  uint32_t more;        /* and how many tasks there are besides: with text */
   bool dead;            /* the main program waits in vain */
   _Atomic(char *) text; /* (a) NULL: nothing came */
 } part;
@@ -38,12 +37,14 @@ struct survey {
   cast_object object; /* one reference each: the asker, and posts under way */
   cast_event done;    /* set when all parts are in */
   _Atomic uint32_t left; /* (a) parts to come; one more until all were sent */
+  uint32_t limit;        /* (i) tasks and sessions that are listed at most */
   _Atomic uint32_t room; /* (a) tasks that may yet be described */
   cast_timer timer;      /* of one that nobody waits for: it says what came */
   bool aloud;            /* (i) such a one; the timer has a reference */
   _Atomic uint32_t said; /* (a) 1: it has, or is about to */
   cast_errand errand;    /* that says it */
   uint64_t since_ns;     /* errand: when it was sent */
+  cast_buffer whole;     /* all parts, put together by who tells them */
   uint32_t nparts;
   part parts[];
 };
@@ -54,6 +55,7 @@ static void survey_free(cast_object *o) {
     cast_free(atomic_load_explicit(&v->parts[i].text, memory_order_relaxed));
     cast_session_drop(&v->parts[i].S->session);
   }
+  cast_buffer_fini(&v->whole);
   cast_free(v);
 }
 
@@ -102,7 +104,7 @@ static void add_task(
     cast_buffer_add(b, "\nmain program: ");
   else
     cast_buffer_form(
-      b, "\ntask %d of session '%s': ", (int)t->core.id, S->name);
+      b, "\ntask %d of session '%.100s': ", (int)t->core.id, S->name);
   if (waits) {
     add_wait(b, t);
     add_since(b, &t->core);
@@ -150,27 +152,41 @@ static void fill(part *p, lua_State *L) {
   if (S->main != NULL) add_task(&b, L, S, S->main, p->dead);
   for (uint32_t i = 0; i < p->n; i++)
     add_task(&b, L, S, cast_ltask_of(p->tasks[i]), false);
-  if (p->more > 0)
-    cast_buffer_form(
-      &b, "\nsession '%s': %u more tasks\n", S->name, (unsigned)p->more);
   cast_free(p->tasks);
   if (b.size == 0 && !b.lacking) cast_buffer_add(&b, "");
   /* PAIR survey: release the text. */
   atomic_store_explicit(&p->text, cast_buffer_take(&b), memory_order_release);
 }
 
-#define BUSY_SIZE 200
-
-/* What came, or in buffer[BUSY_SIZE] that nothing did. */
-static const char *text_of(const part *p, char *buffer) {
-  /* PAIR survey: acquire. */
-  const char *text = atomic_load_explicit(&p->text, memory_order_acquire);
-  if (text != NULL) return text;
-  (void)snprintf(buffer, BUSY_SIZE,
-    p->S->host != NULL ? "\nsession '%.100s': the main program runs\n"
-                       : "\nsession '%.100s': busy, or closed\n",
-    p->S->name);
-  return buffer;
+/* Adds what came. Of each session there is a line, of at most `limit` of them;
+   the others are counted. */
+static void write_all(survey *v) {
+  cast_buffer *b = &v->whole;
+  uint32_t lines = 0, sessions = 0;
+  uint64_t tasks = 0;
+  for (uint32_t i = 0; i < v->nparts; i++) {
+    part *p = &v->parts[i];
+    /* PAIR survey: acquire. */
+    const char *text = atomic_load_explicit(&p->text, memory_order_acquire);
+    if (text != NULL) cast_buffer_add(b, text);
+    if (text != NULL && p->more == 0) continue;
+    if (p->S->host == NULL && lines++ >= v->limit) {
+      sessions++;
+      if (text != NULL) tasks += p->more;
+    } else if (text != NULL) {
+      cast_buffer_form(b, "\nsession '%.100s': %u more tasks\n", p->S->name,
+        (unsigned)p->more);
+    } else {
+      cast_buffer_form(b,
+        p->S->host != NULL ? "\nsession '%.100s': the main program runs\n"
+                           : "\nsession '%.100s': busy, or closed\n",
+        p->S->name);
+    }
+  }
+  if (sessions > 0)
+    cast_buffer_form(b,
+      "\n%u more sessions, with %llu tasks and what busy ones have\n",
+      (unsigned)sessions, (unsigned long long)tasks);
 }
 
 /* Whoever finds that it was not said yet. Relaxed: the texts have a pair. */
@@ -180,11 +196,8 @@ static bool say_first(survey *v) {
 
 static void on_say(cast_errand *e) {
   survey *v = CAST_CONTAINER(e, survey, errand);
-  char buffer[BUSY_SIZE];
-  for (uint32_t i = 0; i < v->nparts; i++) {
-    const char *text = text_of(&v->parts[i], buffer);
-    cast_log(text, strlen(text), v->since_ns);
-  }
+  write_all(v);
+  if (v->whole.size > 0) cast_log(v->whole.text, v->whole.size, v->since_ns);
   cast_unref(&v->object);
 }
 
@@ -249,6 +262,7 @@ static survey *make(cast_state *root, uint32_t limit) {
     if (v->nparts < room) {
       cast_event_init(&v->done);
       atomic_init(&v->left, 1);
+      v->limit = limit;
       atomic_init(&v->room, limit);
       return v;
     }
@@ -281,12 +295,9 @@ static survey *begin(lua_State *L, cast_state *S, uint32_t limit, bool dead) {
 
 /* Pushes what has come. */
 static void push_all(lua_State *L, survey *v) {
-  char buffer[BUSY_SIZE];
-  luaL_Buffer b;
-  luaL_buffinit(L, &b);
-  for (uint32_t i = 0; i < v->nparts; i++)
-    luaL_addstring(&b, text_of(&v->parts[i], buffer));
-  luaL_pushresult(&b);
+  write_all(v);
+  if (v->whole.lacking) cast_raise_memory(L);
+  lua_pushlstring(L, v->whole.text, v->whole.size);
 }
 
 /* -- when the user asks --------------------------------------------------- */
@@ -335,10 +346,13 @@ void cast_report_when_asked(void) {
 
 static int finish_report(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  const char *text;
+  size_t size;
   CAST_UNUSED(S);
   CAST_UNUSED(result); /* whoever is late is left out */
   push_all(L, t->arg);
-  lua_pushstring(L, lua_tostring(L, -1) + 1); /* each begins with a line end */
+  text = lua_tolstring(L, -1, &size);
+  if (size > 0) lua_pushlstring(L, text + 1, size - 1); /* a line end */
   return 1;
 }
 

@@ -214,6 +214,28 @@ describe("casting.report", function()
     for _, task in ipairs(tasks) do task:join(LONG) end
   end)
 
+  it("lists no more sessions than asked for", function()
+    local ch = casting.channel()
+    local sessions = {}
+    for i = 1, 12 do
+      sessions[i] = casting.session {name = "many " .. i}
+      for _ = 1, 3 do sessions[i]:spawn(function(ch) ch:receive() end, ch) end
+    end
+    local text
+    repeat -- until all of them wait
+      text = casting.report(1e9)
+    until select(2, text:gsub("waiting to receive from", "")) == 36
+    text = casting.report(4)
+    assert.equal(4, select(2, text:gsub("waiting to receive from", "")))
+    assert.equal(4, select(2, text:gsub("session 'many %d+': %d more", "")))
+    assert.matches("\n%d+ more sessions, with %d+ tasks", text)
+    text = casting.report(0)
+    assert.matches("\n12 more sessions, with 36 tasks", text)
+    assert.equal(nil, text:find "many")
+    ch:close()
+    for _, session in ipairs(sessions) do session:close() end
+  end)
+
   it("says who does not answer", function()
     local go = casting.channel()
     local session = casting.session {name = "in C"}
