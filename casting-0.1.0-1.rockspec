@@ -87,6 +87,7 @@ build = {
         "src/lua/names.c",
         "src/lua/newstate.c",
         "src/lua/options.c",
+        "src/lua/origin.c",
         "src/lua/outcome.c",
         "src/lua/pack.c",
         "src/lua/package.c",

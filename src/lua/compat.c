@@ -62,6 +62,12 @@ static void push_address(lua_State *L, int i) {
   lua_settop(L, top + 1);
 }
 
+const char *cast_lua_address(lua_State *L, int i) {
+  luaL_checkstack(L, 6, "describe");
+  push_address(L, lua_absindex(L, i));
+  return lua_tostring(L, -1);
+}
+
 const char *cast_lua_describe(lua_State *L, int i) {
   luaL_checkstack(L, 6, "describe");
   i = lua_absindex(L, i);

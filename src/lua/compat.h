@@ -82,6 +82,8 @@ static inline cast_chars cast_chars_of(const char *s) {
 /* luaL_tolstring exists from 5.2 on; this one never raises other than out of
    memory: it does not call metamethods, except a string __tostring result. */
 const char *cast_lua_describe(lua_State *L, int i);
+/* The same without calling anything: its type's name and address. */
+const char *cast_lua_address(lua_State *L, int i);
 
 /* luaL_where(L, 1) and luaL_error, but that a place in what of the library is
    written in Lua does not count: the program's line is told that has called

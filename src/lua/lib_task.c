@@ -7,6 +7,7 @@
 #include "handle.h"
 #include "held.h"
 #include "lineage.h"
+#include "origin.h"
 #include "outcome.h"
 #include "stack.h"
 #include "starting.h"
@@ -32,6 +33,8 @@ static int finish_await(
   if (result != 0) return n;
   if (!lua_toboolean(L, -n)) {
     if (n == 1) lua_pushliteral(L, "the task has failed: out of memory");
+    cast_origin_note(L, S, t, t->arg);
+    cast_origin_append(L, S, t, t->arg);
     return lua_error(L);
   }
   return n - 1;

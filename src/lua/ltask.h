@@ -57,6 +57,7 @@ typedef struct cast_extra {
   uint32_t ncases;              /* used */
   uint32_t room;                /* allocated */
   struct cast_failure *failure; /* of a failed task; fixed at its end */
+  struct cast_failure *origin;  /* of the latest error of await's: origin.h */
   struct cast_guard *guards;    /* it is in, the innermost first */
   struct cast_lineage *lineage; /* of the sessions that it makes, or NULL */
   uint64_t limit_ns;            /* the deadline of the call that waits */

@@ -67,6 +67,7 @@ typedef struct packing {
   cast_state *S;
   cast_ltask *t;
   int n;
+  bool failed; /* it is an error, and no results */
   cast_msg *to;
 } packing;
 
@@ -75,7 +76,8 @@ static int pack_protected(lua_State *L) {
   luaL_checkstack(L, p->n, "too many results");
   for (int i = 1; i <= p->n; i++) lua_rawgeti(L, 2, i);
   cast_pack_results(p->S->packer, &p->t->core.object);
-  cast_pack(p->S->packer, L, 3, p->n, "result", 0, p->to);
+  cast_pack(p->S->packer, L, 3, p->n, p->failed ? "error" : "result",
+    p->failed ? -1 : 0, p->to);
   cast_pack_results(p->S->packer, NULL);
   return 0;
 }
@@ -93,9 +95,9 @@ static void pack_reason(lua_State *L, cast_state *S, cast_msg *to) {
 /* Packs the results in the table at index i into *to, which is empty. If they
    cannot cross, joiners elsewhere get a failure with the reason. Raises when
    out of memory. */
-static void pack_table(
-  lua_State *L, cast_state *S, cast_ltask *t, int i, cast_results *to) {
-  packing p = {S, t, 0, &to->msg};
+static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i,
+  bool failed, cast_results *to) {
+  packing p = {S, t, 0, failed, &to->msg};
   int status;
   i = lua_absindex(L, i);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -141,7 +143,11 @@ void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
   if (t->stored && cast_handle_find(L, &t->core.object)) {
     cast_results r = {.packed = false};
     get_results(L, -1);
-    pack_table(L, S, t, -1, &r);
+    /* Relaxed: it has ended in this session. */
+    pack_table(L, S, t, -1,
+      atomic_load_explicit(&t->core.status, memory_order_relaxed) ==
+        CAST_FAILED,
+      &r);
     lua_pop(L, 2);
     cast_ltask_have(t, &r);
   }
@@ -265,6 +271,6 @@ int cast_ltask_keep(lua_State *L) {
     set_results(L, 3);
     t->stored = true;
   }
-  if (!keep_own(t)) pack_table(L, e->S, t, 2, &e->results);
+  if (!keep_own(t)) pack_table(L, e->S, t, 2, e->failed, &e->results);
   return 0;
 }

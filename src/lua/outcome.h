@@ -29,9 +29,12 @@ typedef struct cast_ending {
   cast_ltask *t;
   lua_State *co;
   int nres;
+  bool failed;                  /* it is an error, and no results */
+  bool asked;                   /* its __tostring was called */
   bool tabled;                  /* they are in a table there */
   cast_coroutine aside;         /* where an error is put, or NULL */
   cast_buffer error, traceback; /* of a failure */
+  cast_buffer stack;            /* its own part of the latter */
   cast_msg told;                /* the same, for casting.on_error */
   cast_results results;
 } cast_ending;

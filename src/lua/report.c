@@ -32,7 +32,8 @@ struct cast_failure {
   uint64_t since_ns;        /* errand: when it was sent */
   cast_session *session;    /* (i) of the task; held while said aloud */
   unsigned id;              /* (i) the task's number */
-  _Atomic uint32_t holders; /* (a) the task, the errand that says it aloud */
+  _Atomic uint32_t holders; /* (a) the task, the errand that says it
+                               aloud, tasks that have awaited it */
   cast_list link;           /* (lock) */
   cast_ltask *task;         /* (i) whose record this is; no reference */
   bool said;                /* (lock) */
@@ -180,8 +181,13 @@ static bool say_to(cast_chan *c, cast_failure *f) {
   return rc == 0;
 }
 
-/* The last of its holders frees it. */
-static void let_go(cast_failure *f) {
+cast_failure *cast_failure_hold(cast_failure *f) {
+  /* Relaxed: the caller knows a holder. */
+  atomic_fetch_add_explicit(&f->holders, 1, memory_order_relaxed);
+  return f;
+}
+
+void cast_failure_drop(cast_failure *f) {
   /* PAIR refs: as with objects. */
   if (atomic_fetch_sub_explicit(&f->holders, 1, memory_order_acq_rel) == 1)
     cast_free(f);
@@ -215,7 +221,7 @@ static void on_aloud(cast_errand *e) {
   print(f->session, f->id, f->traceback, f->since_ns);
   atomic_fetch_sub_explicit(&failures.aloud, 1, memory_order_relaxed);
   cast_session_drop(f->session);
-  let_go(f);
+  cast_failure_drop(f);
 }
 
 static void say_aloud(cast_failure *f) {
@@ -226,8 +232,7 @@ static void say_aloud(cast_failure *f) {
     cast_log_lost(1);
     return;
   }
-  /* Relaxed: the caller is a holder. */
-  atomic_fetch_add_explicit(&f->holders, 1, memory_order_relaxed);
+  (void)cast_failure_hold(f);
   cast_session_hold(f->session);
   f->since_ns = os_now();
   cast_errand_send(&f->errand, on_aloud);
@@ -319,7 +324,7 @@ void cast_failure_free(cast_failure *f) {
   cast_lock_take(&failures.lock);
   cast_list_remove(&f->link);
   cast_lock_drop(&failures.lock);
-  let_go(f);
+  cast_failure_drop(f);
 }
 
 bool cast_failures_flush(cast_state *root, uint64_t deadline_ns) {

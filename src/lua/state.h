@@ -521,6 +521,9 @@ void cast_failure_pack(lua_State *L, cast_state *S, int error, const char *text,
    second. NULL: out of memory. */
 cast_failure *cast_failure_new(
   cast_ltask *t, const char *error, const char *traceback, cast_msg *told);
+/* One more holder, and one less; any thread. The texts stay as long. */
+cast_failure *cast_failure_hold(cast_failure *f);
+void cast_failure_drop(cast_failure *f);
 const char *cast_failure_traceback(const cast_failure *f);
 const char *cast_failure_error(const cast_failure *f);
 /* Writes it to stderr. */

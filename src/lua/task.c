@@ -9,6 +9,7 @@
 #include "handle.h"
 #include "lineage.h"
 #include "load.h"
+#include "origin.h"
 #include "outcome.h"
 #include "seal.h"
 #include "stack.h"
@@ -48,6 +49,7 @@ static void ltask_free(cast_object *o) {
   cast_session *s = t->core.session;
   if (CAST_UNLIKELY(t->extra != NULL)) {
     if (t->extra->failure != NULL) cast_failure_free(t->extra->failure);
+    if (t->extra->origin != NULL) cast_failure_drop(t->extra->origin);
     cast_free(t->extra->cases);
     cast_free(t->extra);
   }
@@ -98,21 +100,67 @@ static int get_protected(lua_State *L) {
 
 /* -- the end of a task ---------------------------------------------------- */
 
+typedef struct describing {
+  cast_ending *e;
+  cast_coroutine co; /* has __tostring and the error on its stack, or NULL */
+} describing;
+
+static int find_tostring(lua_State *L) {
+  describing *d = lua_touserdata(L, 1);
+  lua_pushvalue(d->e->co, -1);
+  lua_xmove(d->e->co, L, 1);
+  if (!luaL_getmetafield(L, 2, "__tostring") || !lua_isfunction(L, 3)) return 0;
+  lua_insert(L, 2);
+  if (d->co.L == NULL) d->co = cast_coroutine_get(L, d->e->S);
+  lua_xmove(L, d->co.L, 2);
+  return 0;
+}
+
+/* Calls __tostring of the error, which is on the top of the failed coroutine,
+   as that task, so that it may wait, and be cancelled. It runs in a coroutine
+   of its own, since the failed one keeps its stack, and so waits in place. */
+static void describe_error(cast_ending *e) {
+  cast_state *S = e->S;
+  describing d = {e, {NULL, LUA_NOREF}};
+  int nres, status, type = lua_type(e->co, -1);
+  if (type != LUA_TTABLE && type != LUA_TUSERDATA) return;
+  if (!cast_lua_room(e->co, 4)) return;
+  status = cast_protect(S, find_tostring, &d);
+  if (d.co.L == NULL) return;
+  if (status == LUA_OK) {
+    e->asked = true;
+    atomic_store_explicit(&S->running, d.co.L, memory_order_relaxed);
+    S->through = false;
+    cast_stop_watch(S, e->t, d.co.L);
+    status = cast_lua_resume(d.co.L, 1, &nres);
+    atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
+    atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
+    if (status == LUA_OK && nres > 0 && lua_type(d.co.L, -nres) == LUA_TSTRING)
+      cast_buffer_add(&e->error, lua_tostring(d.co.L, -nres));
+  }
+  cast_coroutine_put(S, d.co, status == LUA_OK);
+}
+
 /* Writes down error and traceback of a failed coroutine. The error is at 2. */
 static void describe_failure(lua_State *L, cast_ending *e) {
+  cast_buffer_fini(&e->stack);
+  cast_buffer_fini(&e->traceback);
   lua_xmove(e->co, L, 1);
   lua_pushvalue(L, 2);
   lua_xmove(L, e->co, 1); /* its place has just become free */
-  cast_buffer_add(&e->error, cast_lua_describe(L, 2));
-  cast_buffer_form(&e->traceback, "%s\n", lua_tostring(L, -1));
-  cast_stack_write(&e->traceback, L, e->co, 0);
-  if (e->error.lacking || e->traceback.lacking) cast_raise_memory(L);
+  if (e->error.size == 0)
+    cast_buffer_add(
+      &e->error, e->asked ? cast_lua_address(L, 2) : cast_lua_describe(L, 2));
+  if (e->error.lacking) cast_raise_memory(L);
+  cast_buffer_form(&e->traceback, "%s\n", e->error.text);
+  cast_stack_write(&e->stack, L, e->co, 0);
+  if (e->stack.lacking) cast_raise_memory(L);
+  cast_origin_write(L, &e->traceback, e->t, 2, e->error.text, e->stack.text);
+  if (e->traceback.lacking) cast_raise_memory(L);
 }
 
 static int note_failure(lua_State *L) {
   cast_ending *e = lua_touserdata(L, 1);
-  cast_buffer_fini(&e->error);
-  cast_buffer_fini(&e->traceback);
   cast_msg_drop(&e->told);
   describe_failure(L, e);
   lua_pushstring(L, e->traceback.text);
@@ -128,6 +176,7 @@ static void fail(cast_ending *e) {
     x->failure =
       cast_failure_new(e->t, e->error.text, e->traceback.text, &e->told);
   cast_buffer_fini(&e->error);
+  cast_buffer_fini(&e->stack);
   cast_buffer_fini(&e->traceback);
   cast_msg_drop(&e->told);
   /* What fails because everything ends is nobody's concern. Relaxed: a
@@ -218,6 +267,11 @@ static bool keep(cast_ending *e) {
   return false;
 }
 
+static int forget_origin(lua_State *L) {
+  cast_origin_drop(L, lua_touserdata(L, 1));
+  return 0;
+}
+
 static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   cast_ending e = {.S = S, .t = t, .co = t->co, .nres = nres};
   cast_status how = CAST_DONE;
@@ -233,10 +287,17 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
     how = cast_cancel_test(t->co, -1) ? CAST_CANCELLED : CAST_FAILED;
     e.nres = how == CAST_FAILED ? 1 : 0;
   }
-  if (how == CAST_FAILED) fail(&e);
+  if (how == CAST_FAILED) {
+    e.failed = true;
+    describe_error(&e);
+    drop_operation(S, t);
+    fail(&e);
+  }
 #if CAST_LUA >= 504
   if (!clean) close_pending(&e);
 #endif
+  if (CAST_UNLIKELY(t->extra != NULL && t->extra->origin != NULL))
+    (void)cast_protect(S, forget_origin, t);
   if (!keep(&e)) how = CAST_FAILED;
   if (e.aside.L != NULL) cast_coroutine_put(S, e.aside, true);
   cast_coroutine_put(S, cast_co(t), clean);

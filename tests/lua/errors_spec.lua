@@ -346,6 +346,26 @@ describe("bad input", function()
     assert.equal(0, result.status)
   end)
 
+  it("tell in a main program where they came from", function()
+    local program = [[
+      local casting = require "casting"
+      local task = casting.session():spawn(function()
+        local function raises_it() error("boom", 0) end
+        raises_it()
+        return 1
+      end)
+      local function awaits_it() task:await(60) end
+      print(pcall(awaits_it))
+      print(coroutine.resume(coroutine.create(awaits_it)))
+      awaits_it()
+    ]]
+    local result = helper.run(program)
+    assert.equal("false\tboom\nfalse\tboom\n", result.out)
+    assert.equal(1, result.status)
+    assert.matches("boom\nstack traceback:\n.-raises_it.-\n" ..
+      "awaited by the main program\nstack traceback:.-awaits_it", result.err)
+  end)
+
   it("errors in __close", function()
     if helper.version < "5.4" then
       pending "<close> needs Lua 5.4"
