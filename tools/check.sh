@@ -9,8 +9,8 @@
 # In the order of running, which is that of worth for the time, with the
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:10 format:20 warnings:280 models:200 tsan:350 asan:350 shrink:380
-ubsan:320 inject:250 allocfail:470 tidy:120 fuzz:90 valgrind:900 mutants:180
-packages:260 portable:260 qemu:900 bigendian:120 bare:900'
+ubsan:320 inject:250 collect:600 allocfail:470 tidy:120 fuzz:90 valgrind:900
+mutants:180 packages:260 portable:260 qemu:900 bigendian:120 bare:900'
 
 check_main() {
   budget=''
@@ -312,6 +312,19 @@ need_inject() { need_tests 5.1 5.4; }
 check_inject() {
   tested_config inject '' -DCASTING_INJECT=ON -DCASTING_SHRINK=ON \
     -DCASTING_DEBUG=2 -DCASTING_TIME_FACTOR=4
+}
+
+# A collection, with a finalizer that waits, at each call of Lua's API in which
+# there may be one: see src/lua/collect.h. Freed memory shows with
+# AddressSanitizer.
+need_collect() { need_sanitizer 5.1 5.4 luajit; }
+check_collect() {
+  CC=gcc
+  tested_config collect '|unit' -DCASTING_COLLECT=ON \
+    -DCASTING_SANITIZE=address \
+    -DCASTING_PRELOAD="$(gcc -print-file-name=libasan.so)" \
+    -DCASTING_TIME_FACTOR=8 -DCASTING_DEBUG=1
+  unset CC
 }
 
 # Each allocation of everything that a program does fails once, and twice and

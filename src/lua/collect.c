@@ -5,9 +5,11 @@
    a moment, so that whatever can run meanwhile does. Between tasks it may not
    wait, and raises as everybody's does that tries.
 
-   The environment's CASTING_COLLECT=n[:seed] has one call in n collect, on
-   average (1: each, the default; 0: none); without the finalizers' waiting it
-   is CASTING_COLLECT=n[:seed]:still. */
+   Each place in the binding collects at its first passes, and then now and
+   then, or a program that passes it a million times would take hours. The
+   environment's CASTING_COLLECT=n[:seed] has one pass in n collect instead, on
+   average (1: each; 0: none). With CASTING_COLLECT=still or n[:seed]:still the
+   finalizers do not wait. */
 #ifdef CAST_COLLECT
 #define CAST_COLLECT_ITSELF
 
@@ -22,21 +24,30 @@
 
 static const char meta_key = 0;
 
-/* Of the process, fixed when first asked for; all of them say the same. */
-static _Atomic uint32_t every = UINT32_MAX;
+#define FIRST 200    /* passes of one place that all collect; */
+#define SOMETIMES 64 /* one in so many of the others */
+#define UNREAD UINT32_MAX
+
+/* How often each place was passed, by its hashed address. */
+static _Atomic uint32_t passes[4096];
+
+/* Of the process, fixed when first asked for; all of them say the same. With
+   THOROUGH, each place decides by its passes. */
+#define THOROUGH (UINT32_MAX - 1)
+static _Atomic uint32_t every = UNREAD;
 static _Atomic uint32_t seed;
 static _Atomic bool still;
 
 static void read_environment(void) {
   const char *text = getenv("CASTING_COLLECT");
-  uint32_t n = 1, start = 1;
+  uint32_t n = THOROUGH, start = 1;
   char *end;
-  if (text != NULL) {
+  if (text != NULL && *text >= '0' && *text <= '9') {
     n = (uint32_t)strtoul(text, &end, 10);
     if (*end == ':') start = (uint32_t)strtoul(end + 1, &end, 10);
-    atomic_store_explicit(
-      &still, strcmp(end, ":still") == 0, memory_order_relaxed);
   }
+  if (text != NULL && strstr(text, "still") != NULL)
+    atomic_store_explicit(&still, true, memory_order_relaxed);
   atomic_store_explicit(&seed, start, memory_order_relaxed);
   atomic_store_explicit(&every, n, memory_order_relaxed);
 }
@@ -113,10 +124,20 @@ static int collect(lua_State *L) {
   return 0;
 }
 
-static bool is_due(lua_State *L) {
+/* Whether this pass of the place collects. */
+static bool is_turn(cast_state *S, const void *place, uint32_t n) {
+  uint32_t i = (uint32_t)((uintptr_t)place * 2654435761u) >> 20;
+  if (n == 1) return true;
+  if (n != THOROUGH) return draw(S, n) == 0;
+  return atomic_fetch_add_explicit(&passes[i], 1, memory_order_relaxed) <
+           FIRST ||
+         draw(S, SOMETIMES) == 0;
+}
+
+static bool is_due(lua_State *L, const void *place) {
   cast_state *S;
   uint32_t n = atomic_load_explicit(&every, memory_order_relaxed);
-  if (n == UINT32_MAX) {
+  if (n == UNREAD) {
     read_environment();
     n = atomic_load_explicit(&every, memory_order_relaxed);
   }
@@ -128,7 +149,7 @@ static bool is_due(lua_State *L) {
 #if CAST_LUA >= 502 || CAST_LUAJIT
   if (lua_gc(L, LUA_GCISRUNNING, 0) <= 0) return false;
 #endif
-  return n == 1 || draw(S, n) == 0;
+  return is_turn(S, place, n);
 }
 
 /* False: an error is on the top. */
@@ -142,11 +163,11 @@ static bool collected(lua_State *L) {
 }
 
 void cast_collect_quietly(lua_State *L) {
-  if (is_due(L) && !collected(L)) lua_pop(L, 1);
+  if (is_due(L, __builtin_return_address(0)) && !collected(L)) lua_pop(L, 1);
 }
 
 void cast_collect(lua_State *L) {
-  if (is_due(L) && !collected(L)) lua_error(L);
+  if (is_due(L, __builtin_return_address(0)) && !collected(L)) lua_error(L);
 }
 
 #endif
