@@ -37,6 +37,7 @@ build = {
         "src/host.c",
         "src/lock.c",
         "src/log.c",
+        "src/lua/alive.c",
         "src/lua/anchor.c",
         "src/lua/api_chan.c",
         "src/lua/api_lua.c",

@@ -156,11 +156,15 @@ static void add_recent(cast_packer *p, lua_State *L, int t, const code *c) {
   p->next_recent = (i + 1) % CAST_CODE_KEPT;
 }
 
-/* Pushes the userdata of the bytecode of the function at idx. */
+/* Pushes the userdata of the bytecode of the function at idx. From its making
+   on no finalizer runs: what is in it may be given up in one. */
 static void dump(cast_packer *p, lua_State *L, int t, int idx) {
+  push_table(L, t, CAST_SLOT_RECENT); /* made here, if it has to be */
+  lua_pop(L, 1);
+  push_meta(p, L, t);
   code *c = cast_lua_newuserdata(L, sizeof *c);
   memset(c, 0, sizeof *c);
-  push_meta(p, L, t);
+  lua_insert(L, -2);
   lua_setmetatable(L, -2);
   cast_list_push(&p->codes, &c->link);
   lua_pushvalue(L, idx);

@@ -85,6 +85,22 @@ const char *cast_lua_describe(lua_State *L, int i) {
   return lua_tostring(L, -1);
 }
 
+/* -- states --------------------------------------------------------------- */
+
+lua_State *cast_main_thread(lua_State *L) {
+#if CAST_LUA >= 502
+  lua_State *main;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  main = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  return main;
+#else
+  bool is = lua_pushthread(L) == 1;
+  lua_pop(L, 1);
+  return is ? L : NULL;
+#endif
+}
+
 /* -- places --------------------------------------------------------------- */
 
 bool cast_lua_own(const lua_Debug *ar) {

@@ -85,6 +85,10 @@ const char *cast_lua_describe(lua_State *L, int i);
 /* The same without calling anything: its type's name and address. */
 const char *cast_lua_address(lua_State *L, int i);
 
+/* The main thread of L's universe; NULL: L is another one, of 5.1 or LuaJIT,
+   which do not tell. */
+lua_State *cast_main_thread(lua_State *L);
+
 /* luaL_where(L, 1) and luaL_error, but that a place in what of the library is
    written in Lua does not count: the program's line is told that has called
    it. */

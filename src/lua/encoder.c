@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "../mem.h"
+#include "alive.h"
 #include "names.h"
 #include "path.h"
 #include "strings.h"
@@ -65,9 +66,14 @@ void cast_encoder_close(cast_packer *p) {
     encoder_fini(CAST_CONTAINER(node, cast_encoder, link));
 }
 
-/* The idle encoder goes only when the state closes. */
+/* The idle encoder goes only when the state closes; a busy one may then be
+   that of a task that is to go on. */
 static int encoder_gc(lua_State *L) {
   cast_encoder *e = lua_touserdata(L, 1);
+  if (e->p->end != NULL && !e->p->closed && !e->p->end(L, cast_alive(L, e))) {
+    cast_alive_keep(L, 1);
+    return 0;
+  }
   if (e->p->encoder == e) e->p->closed = true;
   cast_list_remove(&e->link);
   encoder_fini(e);
@@ -86,6 +92,7 @@ static cast_encoder *encoder_new(cast_packer *p, lua_State *L, int t) {
   (void)cast_single_in(L, t, CAST_SLOT_ENCODER_META, cast_make_meta, &gc);
   lua_setmetatable(L, -2);
   cast_list_push(&p->encoders, &e->link);
+  cast_alive_add(L, e);
   lua_replace(L, -2);
   lua_pushvalue(L, -1);
   lua_rawseti(L, t, CAST_SLOT_ENCODER);

@@ -8,6 +8,8 @@
    between, and the handle gets its reference when it is there. */
 #include "handle.h"
 
+#include "alive.h"
+
 #include "argument.h"
 #include "state.h"
 
@@ -35,26 +37,42 @@ static void empty(cast_handle *h) {
 static int handle_gc(lua_State *L) {
   cast_handle *h = cast_handle_at(L, 1);
   cast_state *S = cast_state_boxed(L);
+  bool closing;
   if (h == NULL) return 0;
   if (S != NULL) S->sure[cast_sure_slot(h)] = NULL;
   if (h->object == NULL) return 0;
   /* Another handle of the object may have been made since. */
-  if (cast_handle_find(L, h->object) && lua_touserdata(L, -1) == h) {
-    if (S != NULL) S->binding->end(L);
-    if (h->object == NULL) return 0;
+  closing = cast_handle_find(L, h->object) && lua_touserdata(L, -1) == h;
+  /* Relaxed: it is set by this state's owner. */
+  if (S != NULL && S->host != NULL &&
+      (closing || atomic_load_explicit(&S->ending, memory_order_relaxed))) {
+    S->binding->end(L);
+    S = cast_state_boxed(L);
+    if (S != NULL) cast_alive_keep(L, 1); /* that is under way */
+    if (S != NULL || h->object == NULL) return 0;
   }
   empty(h);
   return 0;
 }
 
+/* Empties the handles among the keys, or the values, of the table on the top,
+   if it is one; pops it. */
+static void empty_all(lua_State *L, int at) {
+  if (lua_istable(L, -1)) {
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+      cast_handle *h = cast_handle_at(L, at);
+      if (h != NULL && h->object != NULL) empty(h);
+    }
+  }
+  lua_pop(L, 1);
+}
+
 void cast_handles_release(lua_State *L) {
   luaL_checkstack(L, 4, NULL);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &known_key);
-  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-    cast_handle *h = cast_handle_at(L, -1);
-    if (h != NULL && h->object != NULL) empty(h);
-  }
-  lua_pop(L, 1);
+  empty_all(L, -1);
+  cast_alive_push_kept(L);
+  empty_all(L, -2);
 }
 
 static int handle_tostring(lua_State *L) {

@@ -4,6 +4,8 @@
    Owner: the session's. The metatable is in the registry, one for all. */
 #include "held.h"
 
+#include "alive.h"
+
 static const char meta_key = 0;
 
 static void drop(cast_held *h) {
@@ -14,8 +16,18 @@ static void drop(cast_held *h) {
   fn(h);
 }
 
+/* As handle_gc. */
 static int held_gc(lua_State *L) {
-  drop(lua_touserdata(L, 1));
+  cast_held *h = lua_touserdata(L, 1);
+  cast_state *S = cast_state_find(L);
+  /* Relaxed: it is set by this state's owner. */
+  if (S != NULL && S->host != NULL && h->drop != NULL &&
+      (atomic_load_explicit(&S->ending, memory_order_relaxed) ||
+        cast_alive(L, h))) {
+    S->binding->end(L);
+    if (cast_state_find(L) != NULL) return cast_alive_keep(L, 1), 0;
+  }
+  drop(h);
   return 0;
 }
 
@@ -26,6 +38,7 @@ void *cast_held_push(
   memset(h, 0, size);
   (void)cast_single(L, &meta_key, cast_make_meta, &gc);
   lua_setmetatable(L, -2);
+  cast_alive_add(L, h);
   h->drop = fn;
   cast_list_push(&S->held, &h->link);
   return h;

@@ -49,8 +49,10 @@ void cast_packer_close(cast_packer *p) {
   p->loaded = drop_array(p->loaded);
 }
 
+/* Only when the state closes: the registry has it. */
 static int packer_gc(lua_State *L) {
-  cast_packer_close(lua_touserdata(L, 1));
+  cast_packer *p = lua_touserdata(L, 1);
+  if (p->end == NULL || p->end(L, true)) cast_packer_close(p);
   return 0;
 }
 

@@ -106,6 +106,10 @@ struct cast_packer {
   struct cast_fixed **fixed; /* NULL: somebody else closes the state */
 #endif
   /* Names of own modules: pushes the module, or nothing. */
+  /* Asked in finalizers. closing: the Lua state is being closed; then this lets
+     what still goes on there end. False: that is under way. NULL: nothing does.
+   */
+  bool (*end)(lua_State *L, bool closing);
   bool (*module)(lua_State *L, const char *name, size_t size);
   const void *pinned;   /* the latest module's casting_transfer */
   cast_object *packing; /* task whose results are packed next; not owned */

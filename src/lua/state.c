@@ -319,20 +319,6 @@ static void keep_box(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
 }
 
-lua_State *cast_main_thread(lua_State *L) {
-#if CAST_LUA >= 502
-  lua_State *main;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  main = lua_tothread(L, -1);
-  lua_pop(L, 1);
-  return main;
-#else
-  bool is = lua_pushthread(L) == 1;
-  lua_pop(L, 1);
-  return is ? L : NULL;
-#endif
-}
-
 /* -- both kinds ----------------------------------------------------------- */
 
 void cast_module_need(lua_State *L) {
@@ -359,6 +345,14 @@ void cast_module_push(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
 }
 
+static bool end_host(lua_State *L, bool closing) {
+  cast_state *S = cast_state_find(L);
+  if (S != NULL && closing) S->binding->end(L);
+  S = cast_state_find(L);
+  /* Relaxed: it is set by this state's owner. */
+  return S == NULL || !atomic_load_explicit(&S->ending, memory_order_relaxed);
+}
+
 /* A finalizer that runs meanwhile may do this itself, and use what it has
    made. */
 void cast_state_furnish(lua_State *L, cast_state *S) {
@@ -379,6 +373,7 @@ void cast_state_furnish(lua_State *L, cast_state *S) {
   if (S->packer != NULL) return;
   S->packer = p;
   S->packer->module = cast_embed_module;
+  if (S->host != NULL) S->packer->end = end_host;
 #if CAST_LUA >= 505
   if (S->host == NULL) S->packer->fixed = &S->fixed;
 #endif

@@ -201,9 +201,6 @@ static inline void cast_state_push_name(lua_State *L, const cast_state *S) {
 
 /* The state's cast_state, or NULL if casting was not opened in it. */
 cast_state *cast_state_find(lua_State *L);
-/* The main thread of L's universe; NULL: L is another one, of 5.1 or LuaJIT,
-   which do not tell. */
-lua_State *cast_main_thread(lua_State *L);
 /* A host needs threads of ours from now on, if it did not before. Raises. */
 void cast_state_prepare(lua_State *L, cast_state *S);
 /* Makes L a host. Raises. */

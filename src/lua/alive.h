@@ -1,0 +1,25 @@
+/* alive.h - does a finalizer run because its Lua state is being closed?
+   SPDX-License-Identifier: MIT
+
+   lua_close finalizes everything, newest first, also what is in use: by tasks
+   that wait in the middle of an operation, and go on when the host's end lets
+   them unwind. So the first finalizer of ours that it calls ends the host
+   (cast_state_end), before anything is given up; handles do the same with a
+   table of their own (handle.c). */
+#ifndef CAST_ALIVE_H
+#define CAST_ALIVE_H
+
+#include "compat.h"
+
+/* The userdata on the top, at address p, has a finalizer that asks. Raises. */
+void cast_alive_add(lua_State *L, const void *p);
+/* In that finalizer: the state is being closed. Else the collector has found
+   that nothing refers to it. */
+bool cast_alive(lua_State *L, const void *p);
+/* In a finalizer, while the host's end is under way: keeps the userdata at
+   index i in memory until the state is gone. */
+void cast_alive_keep(lua_State *L, int i);
+/* Pushes the table whose keys are kept in that way, or something else. */
+void cast_alive_push_kept(lua_State *L);
+
+#endif
