@@ -144,7 +144,7 @@ static bool is_due(lua_State *L, const void *place) {
   if (n == 0) return false;
   S = cast_state_find(L);
   if (S == NULL || S->packer == NULL || S->session.runner == NULL ||
-      S->closing || S->collecting >= DEPTH)
+      S->closing || S->halted || S->collecting >= DEPTH)
     return false;
 #if CAST_LUA >= 502 || CAST_LUAJIT
   if (lua_gc(L, LUA_GCISRUNNING, 0) <= 0) return false;

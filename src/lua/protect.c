@@ -14,6 +14,15 @@ int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg) {
 #endif
 }
 
+static void stop_collector(cast_state *S, lua_State *L, bool stop) {
+#ifdef CAST_COLLECT
+  S->halted = stop; /* 5.1 cannot be asked */
+#else
+  CAST_UNUSED(S);
+#endif
+  lua_gc(L, stop ? LUA_GCSTOP : LUA_GCRESTART, 0);
+}
+
 int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
   lua_State *L = S->work;
   int top = lua_gettop(L), status;
@@ -22,12 +31,12 @@ int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
   do {
     /* At last without any finalizers: the collector is on, or there had been
        none. */
-    if (++tries == CAST_REFUSED_MAX) lua_gc(L, LUA_GCSTOP, 0);
+    if (++tries == CAST_REFUSED_MAX) stop_collector(S, L, true);
     S->refused = false;
     status = cast_protect_on(L, fn, arg);
     lua_settop(L, top);
   } while (status != LUA_OK && S->refused && tries < CAST_REFUSED_MAX);
-  if (tries == CAST_REFUSED_MAX) lua_gc(L, LUA_GCRESTART, 0);
+  if (tries == CAST_REFUSED_MAX) stop_collector(S, L, false);
   S->between--;
   if (CAST_UNLIKELY(cast_forked)) cast_state_forked(S, true);
   return status;

@@ -111,6 +111,7 @@ struct cast_state {
 #ifdef CAST_COLLECT
   uint32_t collecting; /* finalizers of collect.c's that wait */
   uint32_t chance;     /* what is drawn for them */
+  bool halted;         /* the last try of a protected call: none */
 #endif
   size_t name_size; /* (i) */
   char name[];      /* (i) may have zero bytes, and one at its end */

@@ -1,4 +1,5 @@
 -- main_spec.lua - the main program: its tasks, Ctrl-C, leaving, requiring.
+-- still: tasks start in the order of their spawns, and some never.
 -- SPDX-License-Identifier: MIT
 
 local casting = require "casting"

@@ -1,4 +1,5 @@
 -- manual_spec.lua - the examples of the manual and the README do what they say.
+-- still: the manual shows tasks that take turns.
 -- SPDX-License-Identifier: MIT
 --
 -- How, is told in snippets.lua. docs_spec.lua has the other documents.

@@ -1,4 +1,5 @@
 -- monitor_spec.lua - monitors and links: how the end of a task is told.
+-- still: messages come in the order in which tasks end.
 -- SPDX-License-Identifier: MIT
 
 local casting = require "casting"

@@ -1,4 +1,5 @@
 -- scope_spec.lua - scopes, all and race: no task outlives who has started it.
+-- still: children begin before their parent is cancelled.
 -- SPDX-License-Identifier: MIT
 
 local casting = require "casting"

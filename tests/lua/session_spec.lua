@@ -1,4 +1,5 @@
 -- session_spec.lua - sessions: options, spawn, wait, close, many of them.
+-- still: tasks start in the order of their spawns.
 -- SPDX-License-Identifier: MIT
 
 local casting = require "casting"

@@ -1,4 +1,5 @@
 -- task_spec.lua - tasks: spawn, join, await, status, errors, cancel.
+-- still: what a task refers to goes as soon as it is cancelled.
 -- SPDX-License-Identifier: MIT
 
 local casting = require "casting"

@@ -1,6 +1,7 @@
 -- A module that waits while it is loaded, required by two tasks of a session:
 -- from 5.2 on it was loaded twice, and each had a module of its own; on 5.1 and
 -- LuaJIT the second one failed ("loop or previous error").
+-- still: loads begin in the order of the spawns.
 -- SPDX-License-Identifier: MIT
 local require = require -- as it is before casting is loaded
 local _, missing = pcall(function() return (require "no.such.module") end)

@@ -1,6 +1,7 @@
 -- 061: task:traceback() of a task of the same session, and what is noted of a
 -- failed one, was made of Lua strings. Finalizers that ran meanwhile, and
 -- waited, let the task go on: the stack that was looked at was gone.
+-- still: a task still waits when it is asked for its stack.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 

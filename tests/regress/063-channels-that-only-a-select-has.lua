@@ -1,6 +1,7 @@
 -- 063: a select that waited knew its channels from the table of its cases only.
 -- Another task changed that, and the channels were freed while tasks stood in
 -- their queues.
+-- still: a task goes on within a number of turns.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 

@@ -3,6 +3,7 @@
 -- it had failed with "not enough memory". One that did what does not wait took
 -- the results away on 5.1; and finalizers that spawned, while the state made
 -- room for more coroutines, had those of their tasks collected.
+-- still: its finalizers are those that wait.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 
