@@ -281,6 +281,7 @@ typedef struct plan {
   cast_message *init; /* NULL: none */
   cast_ltask *task;   /* that runs it */
   cast_lineage *lineage;
+  bool counted; /* the session counts in its lineage, and is not made yet */
   cast_options options;
 } plan;
 
@@ -302,8 +303,11 @@ static void start_init(lua_State *L, plan *p) {
    task. */
 static int build(lua_State *L) {
   plan *p = lua_touserdata(L, 1);
+  p->counted = cast_lineage_count(p->S, p->lineage);
   cast_state_new(L, p->S, &p->options, &p->target);
   p->target->lineage = cast_lineage_ref(p->lineage);
+  p->target->counted = p->counted;
+  p->counted = false;
   cast_package_give(L, p->S, p->target);
   if (p->init != NULL) start_init(L, p);
   return lua_gettop(L) - 1;
@@ -335,6 +339,7 @@ int cast_lib_session(lua_State *L) {
   lua_pushlightuserdata(L, &p);
   status = lua_pcall(L, 1, LUA_MULTRET, 0);
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L); /* by a finalizer */
+  if (p.counted) cast_lineage_uncount(p.lineage);
   if (status != LUA_OK) abandon(L, &p);
   if (p.target != NULL) cast_session_release(&p.target->session, &S->session);
   if (status != LUA_OK) return lua_error(L);

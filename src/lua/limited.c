@@ -106,7 +106,13 @@ static const luaL_Reg replaced[] = {
    a compiler; what a function is marked with may be changed. */
 static int jit_on(lua_State *L) {
   int n = lua_gettop(L);
+  lua_Debug ar;
   if (lua_isnoneornil(L, 1)) return 0;
+  if (lua_isboolean(L, 1) && lua_toboolean(L, 1)) { /* the caller */
+    if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Sf", &ar)) return 0;
+    if (*ar.what == 'C') return 0;
+    lua_replace(L, 1);
+  }
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   lua_call(L, n, 0);

@@ -8,7 +8,7 @@
    and the sessions that have led to it: a task that loads a module makes
    sessions of another lineage than its own session's, and so do the tasks that
    it spawns meanwhile. For each module, the sessions made so below the first
-   load of it are counted.
+   load of it are counted, as long as they live.
 
    A lineage is a list that begins with the latest load. It is shared by the
    sessions of that load, in any thread, and fixed but for the count. */
@@ -24,7 +24,7 @@ struct cast_lineage {
   cast_object object;
   cast_lineage *parent;   /* (i) one reference, or NULL */
   cast_lineage *first;    /* (i) the oldest one with that name; may be self */
-  _Atomic uint32_t again; /* (a) of the first: sessions made below it */
+  _Atomic uint32_t again; /* (a) of the first: sessions below it that live */
   char name[];            /* (i) */
 };
 
@@ -86,10 +86,16 @@ static bool find(
 static _Noreturn void raise_endless(lua_State *L, const cast_lineage *l) {
   lua_pushfstring(L,
     "module '%s' makes sessions while it is loaded, which load it again, and "
-    "so on; %d of them were made (is the program's file named like a module "
+    "so on; there are %d of them (is the program's file named like a module "
     "that its sessions require?)",
     (const char *)l->name, (int)CAST_LINEAGE_MAX);
   cast_misuse(L, lua_tostring(L, -1));
+}
+
+/* Is a session of that lineage, made in S, one that a further load of the same
+   module makes? */
+static bool is_counted(const cast_state *S, const cast_lineage *l) {
+  return l != NULL && l != S->lineage && l->first != l;
 }
 
 cast_lineage *cast_lineage_push(lua_State *L, cast_state *S, cast_ltask *t) {
@@ -98,12 +104,23 @@ cast_lineage *cast_lineage_push(lua_State *L, cast_state *S, cast_ltask *t) {
   if (!find(L, S, t, &l)) cast_raise_memory(L);
   if (l == NULL) return NULL;
   *box = cast_ref(&l->object);
-  if (l != S->lineage && l->first != l &&
-      /* Relaxed: a count. */
-      atomic_fetch_add_explicit(&l->first->again, 1, memory_order_relaxed) >=
-        CAST_LINEAGE_MAX)
+  /* Relaxed: a count. */
+  if (is_counted(S, l) && atomic_load_explicit(&l->first->again,
+                            memory_order_relaxed) >= CAST_LINEAGE_MAX)
     raise_endless(L, l);
   return l;
+}
+
+bool cast_lineage_count(const cast_state *S, cast_lineage *l) {
+  if (!is_counted(S, l)) return false;
+  /* Relaxed: a count. */
+  atomic_fetch_add_explicit(&l->first->again, 1, memory_order_relaxed);
+  return true;
+}
+
+void cast_lineage_uncount(cast_lineage *l) {
+  /* Relaxed: a count. */
+  atomic_fetch_sub_explicit(&l->first->again, 1, memory_order_relaxed);
 }
 
 bool cast_lineage_spawn(

@@ -11,6 +11,10 @@ typedef struct cast_lineage cast_lineage;
    reference, or that holds NULL if there is none. Raises if a module makes
    sessions without end. */
 cast_lineage *cast_lineage_push(lua_State *L, cast_state *S, cast_ltask *t);
+/* A session of that lineage is being made in S. True: it counts, until
+   cast_lineage_uncount. */
+bool cast_lineage_count(const cast_state *S, cast_lineage *l);
+void cast_lineage_uncount(cast_lineage *l);
 /* May t make sessions of another lineage than its own session's? */
 static inline bool cast_lineage_differs(const cast_ltask *t) {
   return t->loading || (t->extra != NULL && t->extra->lineage != NULL);

@@ -39,10 +39,11 @@ struct cast_load {
   int anchor;            /* of the table, see above */
   cast_lineage *lineage; /* of what is made meanwhile; one reference, or NULL */
   cast_event ended;
-  uint32_t holds; /* tasks that wait for it; one more until it has ended */
-  bool circular;  /* it was part of a circle of waits */
-  bool stopped;   /* its task was cancelled, or past a deadline, meanwhile */
-  bool hidden;    /* 5.1: false stands in the place of its mark */
+  uint64_t number; /* in the order of the loads of its session */
+  uint32_t holds;  /* tasks that wait for it; one more until it has ended */
+  bool circular;   /* it was part of a circle of waits */
+  bool stopped;    /* its task was cancelled, or past a deadline, meanwhile */
+  bool hidden;     /* 5.1: false stands in the place of its mark */
   char name[];
 };
 
@@ -183,6 +184,7 @@ cast_load *cast_load_begin(
   l->L = L;
   l->depth = count_calls(L) - 1;
   l->require = require;
+  l->number = ++S->nloads;
   l->anchor = anchor;
   l->holds = 1;
   cast_event_init(&l->ended);
@@ -212,10 +214,12 @@ static void end(lua_State *L, cast_state *S, cast_load **link) {
   release(l);
 }
 
-void cast_load_end(lua_State *L, cast_state *S, cast_load *l) {
+uint64_t cast_load_number(const cast_load *l) { return l->number; }
+
+void cast_load_end(lua_State *L, cast_state *S, uint64_t number) {
   cast_load **link = &S->loads;
-  while (*link != l) link = &(*link)->next;
-  end(L, S, link);
+  while (*link != NULL && (*link)->number != number) link = &(*link)->next;
+  if (*link != NULL) end(L, S, link);
 }
 
 /* Is that call of require still on the stack? (Another call in its place that

@@ -17,7 +17,10 @@ bool cast_load_await(
    called by `require`. NULL: another task has begun meanwhile. Raises. */
 cast_load *cast_load_begin(
   lua_State *L, cast_state *S, cast_ltask *t, lua_CFunction require);
-void cast_load_end(lua_State *L, cast_state *S, cast_load *l);
+/* By its number, which is never that of another one in the state: if it has
+   not ended by itself. */
+uint64_t cast_load_number(const cast_load *l);
+void cast_load_end(lua_State *L, cast_state *S, uint64_t number);
 
 /* t, which runs in L, is about to let go of the session: ends its loads that
    are over. None of these functions raises. */

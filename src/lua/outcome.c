@@ -140,9 +140,11 @@ void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
      Before its results are packed, for they may lead back to it. */
   /* PAIR share. */
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_release);
+  CAST_ALWAYS(t->core.session == &S->session);
   if (t->stored && cast_handle_find(L, &t->core.object)) {
     cast_results r = {.packed = false};
     get_results(L, -1);
+    if (!lua_istable(L, -1)) return lua_pop(L, 2); /* they went with another */
     /* Relaxed: it has ended in this session. */
     pack_table(L, S, t, -1,
       atomic_load_explicit(&t->core.status, memory_order_relaxed) ==

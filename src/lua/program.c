@@ -141,7 +141,10 @@ static FILE *start(lua_State *L, const char **command, intptr_t *program) {
   luaL_argcheck(L, (mode[0] == 'r' || mode[0] == 'w') && mode[1] == '\0', 2,
     "invalid mode");
 #endif
-  (void)fflush(NULL);
+  /* Not all streams, as popen does: one in which another session reads is
+     locked for as long. */
+  (void)fflush(stdout);
+  (void)fflush(stderr);
   return os_popen(*command, mode, &signals, program);
 }
 

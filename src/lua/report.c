@@ -20,6 +20,7 @@
 #include "../errand.h"
 #include "../log.h"
 #include "../mem.h"
+#include "outcome.h"
 #include "state.h"
 #include "wire.h"
 
@@ -28,8 +29,9 @@
 
 struct cast_failure {
   cast_timer timer;
-  cast_errand errand;       /* whose who says it */
-  uint64_t since_ns;        /* errand: when it was sent */
+  cast_errand due;          /* of the timer; it has a reference to the task */
+  cast_errand aloud;        /* says it on stderr */
+  uint64_t since_ns;        /* aloud: when it was sent */
   cast_session *session;    /* (i) of the task; held while said aloud */
   unsigned id;              /* (i) the task's number */
   _Atomic uint32_t holders; /* (a) the task, the errand that says it
@@ -134,14 +136,17 @@ static unsigned char *put_handle(unsigned char *at, const char *key) {
 }
 
 /* What was packed, with the session, and with the task unless its last
-   reference is just going: put before all other pairs of the table, for what
-   follows its content may refer to that by number (wire.h, 1 and 3). */
+   reference is just going, or it has kept its error for its own session
+   (cast_failure_heard was false then). Both are put before all other pairs of
+   the table, for what follows its content may refer to that by number (wire.h,
+   1 and 3). */
 static bool make_message(cast_failure *f, cast_msg *m) {
   static const char session[] = "session", task[] = "task";
   cast_session *s = f->session;
   bool alive = cast_ref_alive(&f->task->core.object);
-  uint32_t more = alive ? 2 : 1, nrefs = f->told.nrefs;
-  uint32_t room = sizeof session + 1 + (alive ? sizeof task + 1 : 0), head;
+  bool shared = alive && cast_ltask_share(f->task);
+  uint32_t more = shared ? 2 : 1, nrefs = f->told.nrefs;
+  uint32_t room = sizeof session + 1 + (shared ? sizeof task + 1 : 0), head;
   const unsigned char *from = cast_msg_data(&f->told);
   cast_object **items = cast_msg_items(&f->told), **to;
   unsigned char *at;
@@ -154,7 +159,10 @@ static bool make_message(cast_failure *f, cast_msg *m) {
   to = cast_msg_items(m);
   cast_session_handle(s);
   *to++ = &s->object;
-  if (alive) *to++ = &f->task->core.object;
+  if (shared)
+    *to++ = &f->task->core.object;
+  else if (alive)
+    cast_unref(&f->task->core.object);
   for (uint32_t i = 0; i < nrefs; i++) *to++ = cast_ref(items[i]);
   CAST_ASSERT((*from & (WIRE_COUNT | WIRE_PLAIN)) == 1);
   head = 1 + ((*from & WIRE_REFS) != 0 ? 4 : 0);
@@ -164,7 +172,7 @@ static bool make_message(cast_failure *f, cast_msg *m) {
   at = wire_put_u32(at, wire_get_u32(from + head + 5) + more);
   head += 9;
   at = put_handle(at, session);
-  if (alive) at = put_handle(at, task);
+  if (shared) at = put_handle(at, task);
   at = wire_put(at, from + head, f->told.size - head);
   CAST_ALWAYS(at == cast_msg_data(m) + m->size);
   return true;
@@ -179,6 +187,14 @@ static bool say_to(cast_chan *c, cast_failure *f) {
   rc = cast_chan_send(c, NULL, NULL, &w);
   cast_msg_drop(&w.msg);
   return rc == 0;
+}
+
+bool cast_failure_heard(void) {
+  bool heard;
+  cast_lock_take(&failures.lock);
+  heard = failures.channel != NULL;
+  cast_lock_drop(&failures.lock);
+  return heard;
 }
 
 cast_failure *cast_failure_hold(cast_failure *f) {
@@ -217,7 +233,7 @@ void cast_failure_print(const cast_ltask *t, const char *traceback) {
 }
 
 static void on_aloud(cast_errand *e) {
-  cast_failure *f = CAST_CONTAINER(e, cast_failure, errand);
+  cast_failure *f = CAST_CONTAINER(e, cast_failure, aloud);
   print(f->session, f->id, f->traceback, f->since_ns);
   atomic_fetch_sub_explicit(&failures.aloud, 1, memory_order_relaxed);
   cast_session_drop(f->session);
@@ -235,7 +251,7 @@ static void say_aloud(cast_failure *f) {
   (void)cast_failure_hold(f);
   cast_session_hold(f->session);
   f->since_ns = os_now();
-  cast_errand_send(&f->errand, on_aloud);
+  cast_errand_send(&f->aloud, on_aloud);
 }
 
 /* Says it, once. No lock is held. What ends with it: see object.h. */
@@ -271,14 +287,14 @@ static bool on_timer(cast_timer *t) {
 }
 
 static void on_due(cast_errand *e) {
-  cast_failure *f = CAST_CONTAINER(e, cast_failure, errand);
+  cast_failure *f = CAST_CONTAINER(e, cast_failure, due);
   cast_ltask *task = f->task;
   say_now(f);
   cast_unref(&task->core.object);
 }
 
 static void after_timer(cast_timer *t) {
-  cast_errand_send(&CAST_CONTAINER(t, cast_failure, timer)->errand, on_due);
+  cast_errand_send(&CAST_CONTAINER(t, cast_failure, timer)->due, on_due);
 }
 
 /* -- life of a record ----------------------------------------------------- */

@@ -130,20 +130,22 @@ static int search(lua_State *L) {
   cast_state *S = *(cast_state **)lua_touserdata(L, lua_upvalueindex(BOX));
   cast_ltask *t = S != NULL ? find_task(L, S) : NULL;
   const char *name = lua_tostring(L, 1);
-  cast_load *l = NULL;
+  uint64_t number = 0;
   int n;
   lua_settop(L, 1);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (t != NULL) {
     if (t->loading) cast_load_settle(L, S, t);
-    l = await_turn(L, S, t);
+    cast_load *l = await_turn(L, S, t);
     if (l == NULL) return 1;
+    number = cast_load_number(l);
   } else if (S != NULL && name != NULL && cast_load_by_other(S, NULL, name)) {
     (void)cast_enter(L, S, OS_FOREVER); /* raises: there is no task */
   }
   n = ask_searchers(L);
   if (n > 0) return n;
-  if (l != NULL) cast_load_end(L, S, l);
+  /* A searcher that has waited may have let it be taken for ended. */
+  if (number != 0) cast_load_end(L, S, number);
   return 1;
 }
 

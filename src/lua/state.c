@@ -90,6 +90,8 @@ static void pool_close(cast_session *s) {
   cast_fixed_free(S->fixed);
   S->fixed = NULL;
   cast_rebuild_drop(S, NULL, NULL);
+  if (S->counted) cast_lineage_uncount(S->lineage);
+  S->counted = false;
   cast_slabs_close(&S->slabs);
   S->L = S->work = NULL;
   leave_tree(S);

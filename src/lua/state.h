@@ -74,7 +74,9 @@ struct cast_state {
   cast_startup *drained;        /* these are empty */
   cast_rebuild *rebuilds;       /* the innermost of each task first */
   struct cast_load *loads;      /* modules that tasks are loading: load.c */
+  uint64_t nloads;              /* loads of modules that have begun */
   struct cast_lineage *lineage; /* (i) one reference, or NULL */
+  bool counted;                 /* it counts there until it has closed */
   cast_coroutine *idle;         /* finished coroutines, to be used again */
   uint32_t nidle;
   uint32_t idle_room;
@@ -519,6 +521,9 @@ void cast_failure_pack(lua_State *L, cast_state *S, int error, const char *text,
    second. NULL: out of memory. */
 cast_failure *cast_failure_new(
   cast_ltask *t, const char *error, const char *traceback, cast_msg *told);
+/* Is there a channel for failures? Then tasks that fail are shared, for the
+   messages have handles of them. */
+bool cast_failure_heard(void);
 /* One more holder, and one less; any thread. The texts stay as long. */
 cast_failure *cast_failure_hold(cast_failure *f);
 void cast_failure_drop(cast_failure *f);

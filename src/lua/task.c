@@ -172,6 +172,7 @@ static int note_failure(lua_State *L) {
 static void fail(cast_ending *e) {
   cast_state *S = e->S;
   cast_extra *x = cast_extra_make(e->t);
+  if (cast_failure_heard()) (void)cast_ltask_share(e->t);
   if (cast_protect(S, note_failure, e) == LUA_OK && x != NULL)
     x->failure =
       cast_failure_new(e->t, e->error.text, e->traceback.text, &e->told);

@@ -693,6 +693,21 @@ describe("a failure that nobody joins", function()
     assert.matches(": late.*%[after%]", result.err)
   end)
 
+  it("is reported once by a program that ends at that moment", function()
+    local running = {}
+    for i = 1, 4 do
+      running[i] = helper.start(([[
+        local casting = require "casting"
+        local task = casting.spawn(error, "nobody joins", 0)
+        casting.sleep(%g)
+      ]]):format(0.994 + i / 500))
+    end
+    for i = 1, 4 do
+      local _, n = running[i]().err:gsub("nobody joins", "")
+      assert.equal(1, n)
+    end
+  end)
+
   it("is not reported when it was joined", function()
     local result = helper.run [[
       local casting = require "casting"

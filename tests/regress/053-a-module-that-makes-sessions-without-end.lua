@@ -19,7 +19,7 @@ end
 
 local function check(body, what)
   local n, e = run(body)
-  assert(n > 1 and n < 200, what .. ": " .. n .. " sessions")
+  assert(n > 1 and n < 1000, what .. ": " .. n .. " sessions")
   assert(e and e:find "session: module '%a+' makes sessions while it is loaded",
     what .. ": " .. tostring(e))
 end
@@ -82,7 +82,7 @@ local n = run(function()
     s:wait()
   end
 end)
-assert(n > 3 and n < 500, n)
+assert(n > 3 and n < 1000, n)
 
 -- What has an end is not limited: sessions that are made one by the other, but
 -- not while a module is loaded,
