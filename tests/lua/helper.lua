@@ -48,13 +48,15 @@ function helper.interpreter()
   return interpreter
 end
 
--- A shell's words that run the interpreter where modules are found as here.
+-- A shell's words that run the interpreter where modules are found as here;
+-- with `helper.environment`, if that is not nil, as one more word for env.
 function helper.command()
   local words = {"env -u LUA_INIT"}
   for _, v in ipairs {"5_1", "5_2", "5_3", "5_4", "5_5"} do
     words[#words + 1] = ("-u LUA_INIT_%s -u LUA_PATH_%s -u LUA_CPATH_%s")
       :format(v, v, v)
   end
+  words[#words + 1] = helper.environment
   words[#words + 1] = "LUA_PATH=" .. quote(package.path)
   words[#words + 1] = "LUA_CPATH=" .. quote(package.cpath)
   words[#words + 1] = quote(helper.interpreter())

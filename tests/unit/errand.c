@@ -266,6 +266,9 @@ static void is_parents(cast_errand *e) {
 static void forked_by_one(void **state) {
   int status = -1;
   CAST_UNUSED(state);
+#if defined(__SANITIZE_ADDRESS__) /* it would miss what lay on other stacks */
+  skip();
+#endif
   begin();
   cast_errand_send(&jobs[0].errand, stand);
   cast_errand_send(&jobs[1].errand, fork_here);
