@@ -186,6 +186,7 @@ bool cast_errands_stop(uint64_t deadline_ns) {
   os_thread thread;
   bool join;
   if (!cast_errands_wait(deadline_ns)) return false;
+  if (CAST_UNLIKELY(cast_forked)) return true; /* there is no thread to join */
   cast_timer_remove(&retry);
   cast_lock_take(&errands.lock);
   thread = errands.thread;
