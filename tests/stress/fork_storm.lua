@@ -16,6 +16,7 @@ if not found or not helper.can_fork_busy() then
   return
 end
 
+io.stdout:setvbuf "no" -- or children would write what the parent has left
 local seed = kit.arguments()
 local random = kit.generator(seed)
 local scaled = kit.scaled
@@ -152,16 +153,8 @@ for i = 1, 4 do
     busy[random(#busy)]
   workers[i] = sessions[i]:spawn(body, ch)
 end
-casting.spawn(function()
-  while not stop do
-    casting.spawn(function() end)
-    casting.sleep(0.0005)
-  end
-end)
 
--- -- forks --------------------------------------------------------------------
-
-local compile = rawget(_G, "loadstring") or load
+local me = P.pid()
 
 -- Leaves the child, in which it is the main program that goes on.
 local function leave()
@@ -171,8 +164,22 @@ local function leave()
   P.exit(0)
 end
 
+casting.spawn(function()
+  local ok, e = pcall(function()
+    while not stop do
+      casting.spawn(function() end)
+      casting.sleep(0.0005)
+    end
+  end)
+  if P.pid() ~= me then leave() end -- a finalizer has forked here
+  if not ok then error(e, 0) end
+end)
+
+-- -- forks --------------------------------------------------------------------
+
+local compile = rawget(_G, "loadstring") or load
+
 local counts = {main = 0, task = 0, session = 0}
-local me = P.pid()
 for i = 1, scaled(150, 10) do
   local place, way, act = places[random(#places)], random(ways), random(acts)
   local text = source(place, way, act)
