@@ -27,7 +27,7 @@ static const char main_key = 0; /* deliver_main as a function */
 
 /* -- raising an error in a suspended coroutine ---------------------------- */
 
-static void raise(lua_State *L) {
+static void raise_error(lua_State *L) {
   cast_state *S = cast_state_find(L);
   cast_hook_clear(L);
   if (S != NULL && S->session.current != NULL)
@@ -42,12 +42,12 @@ static void raise(lua_State *L) {
    what was put into the registry. */
 static void raise_hook(lua_State *L, lua_Debug *ar) {
   CAST_UNUSED(ar);
-  raise(L);
+  raise_error(L);
 }
 
 #if CAST_LUAJIT
 void cast_deliver_late(lua_State *L) {
-  if (cast_deliver_raises(L)) raise(L);
+  if (cast_deliver_raises(L)) raise_error(L);
 }
 #endif
 
