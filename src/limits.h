@@ -64,6 +64,7 @@
 #define CAST_VALUES_MAX 1000000    /* values on a Lua stack, at most */
 #define CAST_WORKERS_MAX 1024u     /* OS threads of the pool, at most */
 #define CAST_STACK_MOST (8u << 20) /* bytes of a C stack; see below */
+#define CAST_NEST_MAX 8            /* coroutines within each other: nest.h */
 #define CAST_CLEANUP_DEPTH 200     /* levels searched for a __close handler */
 #define CAST_GRACE_NS 1000000000u  /* shields hold so long after their time */
 #define CAST_STOP_NS 10000000u     /* computing tasks may go on so long ... */

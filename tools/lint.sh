@@ -44,11 +44,11 @@ layers='
   context core sched timer types session wait event task slice
   chan.h chan_inline chan.c select worker deadlock errand monitor host foreign runtime
   lua/collect.h lua/compat lua/single lua/alive lua/builtin lua/argument.h lua/misuse.h lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
-  lua/peek lua/stock lua/seal lua/pack.h lua/packer lua/words lua/scalar
+  lua/peek lua/stock lua/probe lua/seal lua/pack.h lua/packer lua/words lua/scalar
   lua/fixed lua/factory lua/code lua/names lua/classes lua/resolve lua/strings lua/moved lua/encoder lua/closure
   lua/tree lua/encode lua/stack
   lua/pack.c
-  lua/lib lua/library.h lua/program.h lua/budget.h lua/require.h lua/ltask lua/load.h lua/lineage.h lua/starting.h lua/state.h lua/held lua/state.c lua/handle.c lua/*
+  lua/lib lua/library.h lua/program.h lua/budget.h lua/require.h lua/ltask lua/load.h lua/lineage.h lua/starting.h lua/state.h lua/anchor.h lua/held lua/state.c lua/handle.c lua/*
 '
 
 find src include -name '*.[chS]' ! -name embedded.c 2>/dev/null | LC_ALL=C sort |

@@ -14,6 +14,7 @@
 
    Upvalues: the state's box; wrap's function also the coroutine. */
 #include "library.h"
+#include "probe.h"
 #include "seal.h"
 #include "state.h"
 

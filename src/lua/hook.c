@@ -26,6 +26,8 @@
       (coroutine.c). What is to be seen in later turns: see stop.c. */
 #include "../../include/casting.h"
 #include "deliver.h"
+#include "nest.h"
+#include "probe.h"
 
 #include "../sched.h"
 #include "../worker.h"
@@ -125,12 +127,15 @@ bool cast_hook_urgent(cast_session *s) {
    stack, and blocks in place; when the main program waits again, or ends, it
    has its turn. */
 static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
+  cast_nest nest;
   lua_State *running = atomic_load_explicit(&S->running, memory_order_relaxed);
   if (cast_host_reserve(S->host) != 0) return;
   if (!S->session.ops->interrupted(&S->session)) return;
   atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
+  cast_nest_begin(&nest, L, S, t);
   cast_task_yield(&t->core);
   cast_task_block(&t->core);
+  cast_nest_end(&nest, S);
   atomic_store_explicit(&S->running, running, memory_order_relaxed);
   if (cast_stop_wanted(S)) cast_stop_look(L, S, t);
 }

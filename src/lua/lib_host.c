@@ -1,7 +1,7 @@
 /* lib_host.c - driving the main state's tasks from a loop of the host's own.
    SPDX-License-Identifier: MIT */
 #include "../../include/casting.h"
-#include "state.h"
+#include "nest.h"
 
 /* Has a signal handler set a hook, as lua.c's does on Ctrl-C? */
 static bool hooked(void *arg) { return cast_hook_changed(arg); }
@@ -12,10 +12,13 @@ static void check_main(lua_State *L, cast_state *S, const char *what) {
 }
 
 bool cast_state_poll(lua_State *L, cast_state *S, uint64_t deadline_ns) {
+  cast_nest nest;
   int rc;
   check_main(L, S, "poll");
   (void)cast_enter(L, S, OS_FOREVER);
+  cast_nest_begin(&nest, L, S, S->main);
   rc = cast_host_poll(S->host, deadline_ns, hooked, S);
+  cast_nest_end(&nest, S);
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   if (rc == CASTING_EINTR) cast_call_hook(L, S);
   return rc == 0;

@@ -23,6 +23,7 @@
 
 #include "../../include/casting.h"
 #include "../mem.h"
+#include "anchor.h"
 #include "lineage.h"
 #include "state.h"
 

@@ -20,6 +20,7 @@
 #include "starting.h"
 
 #include "../mem.h"
+#include "anchor.h"
 #include "state.h"
 
 #include <limits.h>

@@ -13,6 +13,7 @@
 #include "../runtime.h"
 #include "../sched.h"
 #include "../worker.h"
+#include "anchor.h"
 #include "budget.h"
 #include "builtin.h"
 #include "embed.h"
@@ -21,6 +22,7 @@
 #include "lineage.h"
 #include "load.h"
 #include "packer.h"
+#include "probe.h"
 #include "program.h"
 #include "require.h"
 #include "seal.h"
@@ -443,7 +445,7 @@ static int init_host(cast_state *S, lua_State *L) {
 
 cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
   cast_state **box, *S;
-  cast_probe(L);
+  cast_probe();
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   box = push_box(L, true);
   S = cast_state_find(L); /* a finalizer that ran may have made it one */

@@ -80,7 +80,7 @@ struct cast_state {
   uint32_t idle_room;
   uint32_t startups_room;
   uint32_t ndrained;
-  int anchors_used, anchors_room, anchors_free; /* anchor.c */
+  int anchors_used, anchors_room, anchors_free, anchors_kept; /* anchor.c */
   struct cast_random *random;   /* lib_math.c; NULL: nothing drawn yet */
   struct cast_signals *signals; /* (i) a root's: program.c */
   cast_state *root; /* (i) the host whose end closes this one; may be self */
@@ -398,15 +398,6 @@ lua_State *cast_state_lua(cast_state *S);
 /* lua_close. */
 void cast_state_unlua(cast_state *S);
 
-/* -- anchor.c ------------------------------------------------------------- */
-
-/* Keeps the value on the top of L, which it takes, until the number that it
-   returns is given back. Raises. */
-int cast_anchor(lua_State *L, cast_state *S);
-/* Pushes it, without taking memory. */
-void cast_anchor_push(lua_State *L, cast_state *S, int at);
-void cast_anchor_free(cast_state *S, int at);
-
 /* -- park.c --------------------------------------------------------------- */
 
 /* The task that is about to block, with what blocking needs reserved. Raises:
@@ -485,9 +476,6 @@ int cast_push_interrupt(lua_State *L, int result);
 _Noreturn void cast_raise_memory(lua_State *L);
 /* The main program's wait was interrupted: calls the hook that was set. */
 void cast_call_hook(lua_State *L, cast_state *S);
-/* Can L yield to whoever resumed it? */
-bool cast_yieldable(lua_State *L);
-void cast_probe(lua_State *L); /* once per process; before any of these */
 
 /* -- monitor.c ------------------------------------------------------------ */
 

@@ -68,15 +68,27 @@ static int learn(lua_State *L) {
   return 0;
 }
 
-static lua_State *new_state(void) {
 #if CAST_LUAJIT
-  return luaL_newstate(); /* it does not take any allocator */
-#elif CAST_LUA >= 505
-  return lua_newstate(cast_mem_lua, NULL, 0);
+/* It does not take any allocator. */
+static lua_State *new_state(void) { return luaL_newstate(); }
 #else
-  return lua_newstate(cast_mem_lua, NULL);
+/* Blocks of zeros: what lies between the fields of a struct is looked at, too
+   (seal.c, probe.c). */
+static void *zeroed(void *ud, void *p, size_t was, size_t size) {
+  bool is_new = p == NULL;
+  p = cast_mem_lua(ud, p, was, size);
+  if (is_new && p != NULL) memset(p, 0, size);
+  return p;
+}
+
+static lua_State *new_state(void) {
+#if CAST_LUA >= 505
+  return lua_newstate(zeroed, NULL, 0);
+#else
+  return lua_newstate(zeroed, NULL);
 #endif
 }
+#endif
 
 bool cast_stock_state(lua_CFunction fn, void *arg) {
   lua_State *L = new_state();
