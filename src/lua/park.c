@@ -274,7 +274,7 @@ void cast_call_hook(lua_State *L, cast_state *S) {
     S->struck = false;
     luaL_error(L, "interrupted!");
   }
-  if (hook == NULL || hook == cast_hook || hook == cast_hook_noted(S)) return;
+  if (!cast_hook_is_news(S, hook)) return;
   memset(&ar, 0, sizeof ar);
   ar.event = LUA_HOOKCOUNT;
   ar.currentline = -1;
