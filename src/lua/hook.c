@@ -26,6 +26,7 @@
       (coroutine.c). What is to be seen in later turns: see stop.c. */
 #include "../../include/casting.h"
 #include "deliver.h"
+#include "last.h"
 #include "nest.h"
 #include "probe.h"
 #include "stock.h"
@@ -129,15 +130,19 @@ bool cast_hook_urgent(cast_session *s) {
    has its turn. */
 static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_nest nest;
+  bool due;
   lua_State *running = atomic_load_explicit(&S->running, memory_order_relaxed);
   if (cast_host_reserve(S->host) != 0) return;
-  if (!S->session.ops->interrupted(&S->session)) return;
+  due = cast_last_due(S);
+  if (!S->session.ops->interrupted(&S->session) && !due) return;
   atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
+  cast_stop_allow(S); /* hooks, for others: this is one */
   cast_nest_begin(&nest, L, S, t);
   cast_task_yield(&t->core);
   cast_task_block(&t->core);
   cast_nest_end(&nest, S);
   atomic_store_explicit(&S->running, running, memory_order_relaxed);
+  if (cast_stop_stands(S)) cast_stop_watch(S, t, L);
   if (cast_stop_wanted(S)) cast_stop_look(L, S, t);
 }
 
@@ -155,8 +160,7 @@ void cast_hook(lua_State *L, lua_Debug *ar) {
   /* Before the look, which may have this thread poked again: that poke must
      not be undone. Relaxed: its own thread has set it. A host's tasks are
      watched then. */
-  if (S == NULL || !atomic_load_explicit(&S->ending, memory_order_relaxed))
-    cast_hook_clear(L);
+  if (S == NULL || !cast_stop_stands(S)) cast_hook_clear(L);
   if (S != NULL) atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
   if (t != NULL && cast_stop_wanted(S)) cast_stop_look(L, S, t);
   if (t == NULL || t == S->main) return;

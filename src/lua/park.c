@@ -10,6 +10,7 @@
 #include "../mem.h"
 #include "argument.h"
 #include "deliver.h"
+#include "last.h"
 #include "load.h"
 #include "nest.h"
 #include "probe.h"
@@ -238,6 +239,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
     cast_misuse(L, "cannot block here: this is not in a task (a finalizer?)");
   }
   t = cast_ltask_of(core);
+  if (S->host != NULL && L != t->co && cast_last_enter(L, S, t)) timed = true;
   get_ready(L, S, t);
   cast_let_go(t);
   t->at = L;
@@ -295,6 +297,7 @@ static void interrupted(
   bool ended = result == CASTING_ETIMEOUT || result == CASTING_ECANCELLED;
   if (result == CASTING_EINTR) cast_call_hook(L, S);
   if (ended && cast_guarded(t)) cast_guard_check(L, t, os_now());
+  if (cast_last_waits(S)) cast_last_over(L, S, t);
   if (result == CAST_DEADLOCK) cast_deadlock_raise(L, S);
   if (result != CASTING_ECANCELLED) return;
   if (t->loading) cast_load_stop(t);
@@ -313,6 +316,7 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
   const cast_wait_kind *kind = t->kind;
   void *arg = t->arg;
   int result = t->core.wait.result;
+  if (cast_last_ended(S)) cast_last_end_now(L, S, t, kind);
   if (CAST_UNLIKELY(result == CAST_DEADLOCK)) cast_deadlock_find(L, S);
   if (CAST_UNLIKELY(result == CASTING_ECANCELLED)) result = spared(t);
   cast_wait_over(t);
@@ -382,6 +386,7 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   t->kind = kind;
   t->limited = false;
   if (CAST_UNLIKELY(cast_guarded(t))) deadline_ns = guarded(t, deadline_ns);
+  if (cast_last_waits(S)) deadline_ns = cast_last_until(S, t, deadline_ns);
   cast_wait_until(&t->core, deadline_ns);
   /* Relaxed: only reported. */
   atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);

@@ -67,6 +67,15 @@ struct cast_state {
      began. Atomic for the monitor, which looks whether it has changed. */
   _Atomic(lua_State *) main_thread;
   _Atomic(lua_Hook) hook;
+  struct {                 /* host: waits as its state closes: last.c */
+    const void *first;     /* function on the main thread's stack; NULL */
+    const void *finalizer; /* one that is known to be; NULL */
+    cast_ltask *task;      /* that waits so, or did at last; NULL */
+    uint64_t until_ns;     /* when that wait ends */
+    uint64_t since_ns;     /* the first one's beginning; 0: none */
+    bool hooked;
+    bool ended; /* that task is to end everything */
+  } last;
   cast_coroutine aux;           /* what finishes the next wait: deliver.c */
   cast_rebuild *rebuild;        /* one that is free, or NULL */
   cast_startup **startups;      /* of tasks that have not begun: starting.c */
@@ -365,6 +374,12 @@ void cast_stop_hook(lua_State *L, int count);
 void cast_stop_allow(cast_state *S);
 /* From now on each instruction of t raises. */
 void cast_stop_insist(lua_State *L, cast_ltask *t);
+/* Are the tasks of a host to have a hook, whoever wants something of them? */
+static inline bool cast_stop_stands(cast_state *S) {
+  return S->host != NULL &&
+         (atomic_load_explicit(&S->ending, memory_order_relaxed) ||
+           S->last.task != NULL);
+}
 /* t is about to go on in L: sees to it that it is stopped in time. */
 void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L);
 

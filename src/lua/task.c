@@ -450,7 +450,7 @@ again:
   atomic_store_explicit(&S->running, t->co, memory_order_relaxed);
   S->through = true;
   if (CAST_LUAJIT && S->host != NULL) cast_hook_mark(t->co);
-  if (CAST_UNLIKELY(S->host != NULL || cast_guarded(t)) && !t->raising)
+  if (CAST_UNLIKELY(cast_stop_stands(S) || cast_guarded(t)) && !t->raising)
     cast_stop_watch(S, t, t->co);
   status = cast_lua_resume(t->co, n, &nres);
   /* Before anything is freed; the compiler keeps it there (the calls that
