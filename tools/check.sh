@@ -134,8 +134,9 @@ need_warnings() {
   need_command clang clang
 }
 # Both compilers without a warning on every version, and headers that can be
-# included alone. The single file, too: a name of ours that is the system's as
-# well is an error there only.
+# included alone, those of src/os with the system's names as their files have
+# them. The single file, too: a name of ours that is the system's as well is an
+# error there only.
 check_warnings() {
   for CC in gcc clang; do
     attempt "$CC -Werror" all_targets "warnings-$CC"
@@ -146,7 +147,10 @@ check_warnings() {
   unset CC
   for h in include/*.h src/*.h src/os/*.h; do
     [ -f "$h" ] || continue
-    attempt "$h alone" gcc -std=c11 -Wall -Wextra -Werror -Iinclude -x c \
+    system=''
+    case $h in src/os/*) system=-D_GNU_SOURCE ;; esac
+    # shellcheck disable=SC2086
+    attempt "$h alone" gcc -std=c11 $system -Wall -Wextra -Werror -Iinclude -x c \
       -fsyntax-only -include "$h" /dev/null
   done
 }
