@@ -1,7 +1,9 @@
 /* processes.c - a module for tests: forks, signals, descriptors.
    SPDX-License-Identifier: MIT
 
-   fork() --> 0 in the child; else its number
+   fork() --> 0 in the child; else its number. With a sanitizer it waits until
+              all other threads sleep, five seconds at most: the child could
+              find locks of the sanitizer held for ever
    wait(pid, seconds) --> "exit", code | "signal", number | nil: it still ran,
                           and was killed
    pid()              of the process itself
@@ -12,6 +14,7 @@
    block(signal, yes), ignore(signal, yes)
    system(command) --> what system(3) returns */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
@@ -34,9 +37,43 @@ static struct {
 } children[CHILDREN];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/* The state is what follows the name, which is in parentheses: see proc(5). */
+static bool is_asleep(const char *tid) {
+  char path[64], line[256], state = 'S';
+  FILE *f;
+  (void)snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", tid);
+  if ((f = fopen(path, "r")) == NULL) return true; /* it has ended */
+  if (fgets(line, sizeof line, f) != NULL) {
+    const char *end = strrchr(line, ')');
+    if (end != NULL) (void)sscanf(end, ") %c", &state);
+  }
+  (void)fclose(f);
+  return state == 'S';
+}
+
+static int count_awake(void) {
+  DIR *tasks = opendir("/proc/self/task");
+  struct dirent *entry;
+  int awake = 0;
+  if (tasks == NULL) return 0;
+  while ((entry = readdir(tasks)) != NULL)
+    awake += entry->d_name[0] != '.' && !is_asleep(entry->d_name);
+  (void)closedir(tasks);
+  return awake;
+}
+
+static void quieten(void) {
+  for (int i = 0; i < 5000 && count_awake() > 1; i++) (void)usleep(1000);
+}
+#else
+static void quieten(void) {}
+#endif
+
 static int lib_fork(lua_State *L) {
   int fds[2], at = 0;
   pid_t pid;
+  quieten();
   if (pipe2(fds, O_CLOEXEC) != 0) return luaL_error(L, "no pipe");
   pid = fork();
   if (pid < 0) return luaL_error(L, "no process");
