@@ -42,10 +42,14 @@ local function try(casting, is_jit)
   assert(ok == false and e.code == 7 and never:status() == "failed")
   assert(first_line(never):find "^table: ")
   if not is_jit then
-    local computing = failing(function() while true do end end)
-    casting.spawn(function() computing:cancel() end)
-    computing:cancel()
+    local began, other = casting.channel(1), casting.session()
+    other:spawn(function(began) began:receive():cancel() end, began)
+    local computing = failing(function()
+      began:send(casting.self())
+      while true do end
+    end)
     assert(computing:join(60) == false)
+    other:close()
   end
   for _, f in ipairs {function() error "x" end, function() return {} end,
     function() return coroutine.yield(1) end} do

@@ -1,6 +1,7 @@
 -- 062: LuaJIT does not throw compiled code away while a finalizer runs: it
 -- raises an error. While one waited in some task, another that was cancelled
 -- had that error raised outside of any protected call, and the process ended.
+-- still: which task runs the finalizer.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 

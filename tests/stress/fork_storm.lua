@@ -33,7 +33,9 @@ local library = [[
     "after", "every", "self", "run", "threads"}
   local function refused(name)
     local ok, e = pcall(casting[name], name == "spawn" and print or 0.001)
-    return not ok and tostring(e):find(REFUSED, 1, true) ~= nil
+    if not ok and tostring(e):find(REFUSED, 1, true) then return true end
+    io.stderr:write(("%s in a child: %s\n"):format(name, tostring(e)))
+    return false
   end
   local function allocate()
     local all = {}
@@ -54,7 +56,7 @@ local library = [[
     function() coroutine.wrap(function() coroutine.yield() end)() end,
     function()
       for i = 2, #names do if not refused(names[i]) then os.exit(43) end end
-      if refused "now" then os.exit(44) end
+      if not pcall(casting.now) then os.exit(44) end
     end,
     function() if forks(1, 1) then P.exit(0) end end,
     program,
