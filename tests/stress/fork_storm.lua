@@ -29,12 +29,17 @@ local stale = 20 * helper.slow -- seconds that no child takes
 local library = [[
   local P, casting = require "processes", require "casting"
   local REFUSED = "casting was used before this process was forked"
+  local CLOSED = "casting has closed in this Lua state" -- before the fork
   local names = {"now", "report", "channel", "session", "sleep", "spawn",
     "after", "every", "self", "run", "threads"}
   local function refused(name)
     local ok, e = pcall(casting[name], name == "spawn" and print or 0.001)
-    if not ok and tostring(e):find(REFUSED, 1, true) then return true end
-    io.stderr:write(("%s in a child: %s\n"):format(name, tostring(e)))
+    local text = tostring(e)
+    if not ok and (text:find(REFUSED, 1, true) or text:find(CLOSED, 1, true))
+    then
+      return true
+    end
+    io.stderr:write(("%s in a child: %s\n"):format(name, text))
     return false
   end
   local function allocate()
