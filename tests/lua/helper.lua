@@ -101,9 +101,10 @@ end
 function helper.tsan() return is_mapped "libtsan" end
 
 -- Can a process fork while its other threads work? Sanitizers have locks of
--- their own, which their child may find held for ever.
+-- their own, which their child may find held for ever. So has the library by
+-- which LuaJIT raises errors (libgcc, up to version 12), each time.
 function helper.can_fork_busy()
-  return not (helper.tsan() or is_mapped "libasan")
+  return not (helper.tsan() or is_mapped "libasan" or rawget(_G, "jit"))
 end
 
 -- Source text whose endless loops can be interrupted: under ThreadSanitizer a

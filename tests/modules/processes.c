@@ -1,9 +1,9 @@
 /* processes.c - a module for tests: forks, signals, descriptors.
    SPDX-License-Identifier: MIT
 
-   fork() --> 0 in the child; else its number. With a sanitizer it waits until
-              all other threads sleep, five seconds at most: the child could
-              find locks of the sanitizer held for ever
+   fork() --> 0 in the child; else its number. With a sanitizer, or LuaJIT, it
+              waits until all other threads sleep, five seconds at most: the
+              child could find locks of theirs held for ever (helper.lua)
    wait(pid, seconds) --> "exit", code | "signal", number | nil: it still ran,
                           and was killed
    pid()              of the process itself
@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <lualib.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -37,7 +38,8 @@ static struct {
 } children[CHILDREN];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+  defined(LUA_JITLIBNAME)
 /* The state is what follows the name, which is in parentheses: see proc(5). */
 static bool is_asleep(const char *tid) {
   char path[64], line[256], state = 'S';
