@@ -11,12 +11,33 @@
 #include "../limits.h"
 #include "state.h"
 
+#if CAST_LUA == 501 && !CAST_LUAJIT
+/* When memory ends as 5.1 opens this library, one of its files has not got yet
+   what keeps its finalizer from closing it: the process's standard output. So
+   the files of a state that is not to be have no finalizer. What that takes
+   has memory before. */
+static int open_io(lua_State *L) {
+  int status;
+  lua_settop(L, 1);
+  (void)luaL_newmetatable(L, LUA_FILEHANDLE);
+  lua_pushcfunction(L, luaopen_io);
+  lua_pushvalue(L, 1);
+  status = lua_pcall(L, 1, 0, 0);
+  if (status == LUA_OK) return 0;
+  lua_pushnil(L);
+  lua_setfield(L, 2, "__gc");
+  return lua_error(L);
+}
+#else
+#define open_io luaopen_io
+#endif
+
 const luaL_Reg cast_libs[] = {
 #if CAST_LUA >= 502
   {"coroutine", luaopen_coroutine},
 #endif
   {"table", luaopen_table},
-  {"io", luaopen_io},
+  {"io", open_io},
   {"os", luaopen_os},
   {"string", luaopen_string},
   {"math", luaopen_math},
@@ -47,10 +68,12 @@ static void open_lib(lua_State *L, const char *name, lua_CFunction open) {
 }
 
 void cast_libs_open(lua_State *L, uint32_t libs) {
+#if CAST_LUA >= 502 || CAST_LUAJIT
   if (libs == CAST_LIBS_ALL) {
     luaL_openlibs(L);
     return;
   }
+#endif
 #if CAST_LUA >= 502
   open_lib(L, "_G", luaopen_base);
 #else

@@ -635,7 +635,17 @@ local function run(name, many)
   return times, n
 end
 
-local chosen, total = {}, 0
+-- The library that opens files has the process's, too.
+local function standard_files()
+  local open = {}
+  for i = 0, 2 do
+    local done = os.execute(("test -e /proc/$PPID/fd/%d"):format(i))
+    open[i + 1] = tostring(done == true or done == 0)
+  end
+  return table.concat(open, " ")
+end
+
+local chosen, total, files = {}, 0, standard_files()
 for i = 3, #arg do chosen[i - 2] = arg[i] end
 if #chosen == 0 then chosen = names end
 for _, name in ipairs(chosen) do
@@ -651,4 +661,5 @@ for _, name in ipairs(chosen) do
   end
 end
 casting.on_error(nil)
+check(standard_files() == files, "a standard file was closed")
 print(("allocfail: %d runs"):format(total))
