@@ -152,6 +152,9 @@ void cast_hook(lua_State *L, lua_Debug *ar) {
   if (S == NULL || !atomic_load_explicit(&S->ending, memory_order_relaxed))
     cast_hook_clear(L);
   if (S != NULL) atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
+#if CAST_LUA < 502
+  if (S != NULL && S->starved) cast_state_collect(S);
+#endif
   if (t != NULL && cast_stop_wanted(S)) cast_stop_look(L, S, t);
   if (t == NULL || t == S->main) return;
   if (S->host != NULL) {
@@ -168,6 +171,12 @@ void cast_hook(lua_State *L, lua_Debug *ar) {
 /* Its lua_sethook meets the trace compiler half way when called from a signal
    handler (crashes were seen), and its compiled loops see no hooks. */
 void cast_hook_poke(cast_session *s) { CAST_UNUSED(s); }
+
+/* Nothing is compiled there (limited.c), and this is no signal handler. */
+void cast_hook_starved(cast_state *S) {
+  if (S->work != NULL && lua_gethook(S->work) == NULL)
+    lua_sethook(S->work, cast_hook, LUA_MASKCOUNT, 1);
+}
 
 #else
 
@@ -188,5 +197,9 @@ void cast_hook_poke(cast_session *s) {
   atomic_store_explicit(&S->poked, L, memory_order_relaxed);
   lua_sethook(L, cast_hook, LUA_MASKCOUNT, 1);
 }
+
+#if CAST_LUA < 502
+void cast_hook_starved(cast_state *S) { cast_hook_poke(&S->session); }
+#endif
 
 #endif

@@ -12,11 +12,49 @@ static int on_panic(lua_State *L) {
   cast_panic(__FILE__, __LINE__, text != NULL ? text : "error without a text");
 }
 
+#if CAST_LUA < 502
+/* 5.1 and LuaJIT give up for want of memory without having looked for garbage,
+   and look for it when there is twice what was left the last time, which may be
+   beyond the limit: a state there would stay so for ever. So half way to the
+   limit, and wherever memory has failed, all garbage is collected, at the next
+   instruction (hook.c): an allocator cannot. */
+static void *limited(void *ud, void *ptr, size_t osize, size_t nsize) {
+  cast_slabs *s = ud;
+  cast_state *S = CAST_CONTAINER(s, cast_state, slabs);
+  void *p = cast_slabs_lua(s, ptr, osize, nsize);
+  if (CAST_UNLIKELY(
+        nsize > osize && (p == NULL || cast_slabs_bytes(s) > S->collect_at))) {
+    S->starved = true;
+    cast_hook_starved(S);
+  }
+  return p;
+}
+
+static int collect_garbage(lua_State *L) {
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  return 0;
+}
+
+void cast_state_collect(cast_state *S) {
+  size_t max = S->slabs.max, bytes;
+  S->slabs.max = 0; /* even calling it takes some */
+  (void)cast_protect(S, collect_garbage, NULL);
+  S->slabs.max = max;
+  bytes = cast_slabs_bytes(&S->slabs);
+  S->collect_at = bytes < max ? bytes + (max - bytes) / 2 : max;
+  S->starved = false;
+}
+#endif
+
 static lua_State *make_lua(cast_state *S) {
 #if CAST_LUA >= 505
   return lua_newstate(cast_slabs_lua, &S->slabs, (unsigned)os_entropy());
-#else
+#elif CAST_LUA >= 502
   return lua_newstate(cast_slabs_lua, &S->slabs);
+#else
+  S->collect_at = S->memory_max / 2;
+  return lua_newstate(
+    S->memory_max != 0 ? limited : cast_slabs_lua, &S->slabs);
 #endif
 }
 

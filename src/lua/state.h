@@ -103,6 +103,10 @@ struct cast_state {
   size_t unseen;        /* bytes the collector is to be told of: handle.c */
   cast_slabs slabs;     /* memory of the Lua state; not a host's */
   size_t memory_max;    /* (i) 0: no limit; slabs.max is another at times */
+#if CAST_LUA < 502
+  size_t collect_at; /* with a limit: bytes from which on it is starved */
+  bool starved;      /* all garbage is to be collected: newstate.c */
+#endif
   uint64_t cpu_max;     /* (i) 0: cpu is not measured */
   uint64_t cpu_from;    /* its thread's when the slice began */
   _Atomic uint64_t cpu; /* (a) used in slices that have ended */
@@ -377,6 +381,11 @@ void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L);
 void cast_hook(lua_State *L, lua_Debug *ar);
 /* ops->poke: as in a signal handler. The task that computes will look up. */
 void cast_hook_poke(cast_session *s);
+#if CAST_LUA < 502
+/* The state is starved: the task that runs will look up at its next
+   instruction, if it can. Called by the allocator. */
+void cast_hook_starved(cast_state *S);
+#endif
 /* Host: the main program's wait begins, in L. */
 void cast_hook_note(cast_state *S, lua_State *L);
 lua_Hook cast_hook_noted(cast_state *S);
@@ -400,6 +409,11 @@ bool cast_hook_urgent(cast_session *s);
 lua_State *cast_state_lua(cast_state *S);
 /* lua_close. */
 void cast_state_unlua(cast_state *S);
+#if CAST_LUA < 502
+/* Owner: collects all garbage, whatever the limit. Finalizers may not wait, as
+   between tasks. */
+void cast_state_collect(cast_state *S);
+#endif
 
 /* -- anchor.c ------------------------------------------------------------- */
 

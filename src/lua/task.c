@@ -188,21 +188,6 @@ static void fail(cast_ending *e) {
     atomic_store_explicit(&e->t->joined, true, memory_order_relaxed);
 }
 
-/* 5.1 and LuaJIT do not look for garbage before they give up for want of
-   memory; a session at its limit would stay there. */
-static int collect_garbage(lua_State *L) {
-  lua_gc(L, LUA_GCCOLLECT, 0);
-  return 0;
-}
-static void make_room(cast_state *S) {
-  size_t max;
-  if (CAST_LUA >= 502) return;
-  max = S->slabs.max;
-  S->slabs.max = 0; /* even calling it takes some */
-  (void)cast_protect(S, collect_garbage, NULL);
-  S->slabs.max = max;
-}
-
 void cast_state_forked(cast_state *S, bool ok) {
   os_context *main;
   if (S->host == NULL) exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
@@ -303,7 +288,9 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   if (e.aside.L != NULL) cast_coroutine_put(S, e.aside, true);
   cast_coroutine_put(S, cast_co(t), clean);
   t->co = NULL;
-  if (status == LUA_ERRMEM) make_room(S);
+#if CAST_LUA < 502
+  if (status == LUA_ERRMEM) cast_state_collect(S); /* newstate.c */
+#endif
   cast_ltask_have(t, &e.results);
   cast_cancel_end(t);
   cast_task_finish(&t->core, how);
@@ -444,6 +431,9 @@ static int prepare(cast_state *S, cast_ltask *t) {
 /* One stretch of a task, until it waits or ends. */
 static inline void stretch(cast_state *S, cast_ltask *t) {
   int n, nres, status;
+#if CAST_LUA < 502
+  if (CAST_UNLIKELY(S->starved)) cast_state_collect(S);
+#endif
 again:
   n = prepare(S, t);
   if (n < 0) return;
