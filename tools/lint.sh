@@ -43,7 +43,7 @@ layers='
   fork once lock mem.h big region slab mem.c buffer log object heap block msg runq
   context core sched timer types session wait event task slice
   chan.h chan_inline chan.c select worker deadlock errand monitor host foreign runtime
-  lua/collect.h lua/compat lua/single lua/alive lua/builtin lua/argument.h lua/misuse.h lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
+  lua/collect.h lua/compat lua/single lua/alive lua/builtin.h lua/argument.h lua/misuse.h lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
   lua/peek lua/stock lua/seal lua/pack.h lua/packer lua/words lua/scalar
   lua/fixed lua/factory lua/code lua/names lua/classes lua/resolve lua/strings lua/moved lua/encoder lua/closure
   lua/tree lua/encode lua/stack

@@ -11,6 +11,8 @@
    there; so they are noted when the state is furnished. */
 #include "builtin.h"
 
+#include "origin.h"
+
 /* -- plain ones ----------------------------------------------------------- */
 
 static int builtin_error(lua_State *L) {
@@ -21,6 +23,7 @@ static int builtin_error(lua_State *L) {
     lua_insert(L, 1);
     lua_concat(L, 2);
   }
+  cast_origin_show(L);
   return lua_error(L);
 }
 

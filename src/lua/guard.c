@@ -22,6 +22,7 @@
 #include "../mem.h"
 #include "builtin.h"
 #include "load.h"
+#include "origin.h"
 #include "packer.h"
 #include "state.h"
 
@@ -470,6 +471,11 @@ static cast_guard *check_guard(lua_State *L) {
   return g;
 }
 
+static int pass_on(lua_State *L) {
+  cast_origin_show(L);
+  return lua_error(L);
+}
+
 /* With the guard at 1 and f's results from 2 on, or its error there. */
 static int leave(lua_State *L, bool ok) {
   cast_guard *g = check_guard(L);
@@ -477,13 +483,13 @@ static int leave(lua_State *L, bool ok) {
   if (!ok && g->task != NULL && g->task->loading)
     cast_load_settle(L, cast_state_of(g->task->core.session), g->task);
   unlink_guard(g);
-  if (g->shield) return ok ? lua_gettop(L) - 1 : lua_error(L);
+  if (g->shield) return ok ? lua_gettop(L) - 1 : pass_on(L);
   if (ok ? g->raised : is_own(L, 2, g)) {
     lua_pushnil(L);
     lua_pushliteral(L, "timeout");
     return 2;
   }
-  if (!ok) return lua_error(L);
+  if (!ok) return pass_on(L);
   lua_pushboolean(L, 1);
   lua_replace(L, 1);
   return lua_gettop(L);

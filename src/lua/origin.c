@@ -13,6 +13,8 @@
       an entry is there only while origin is. */
 #include "origin.h"
 
+#include "embed.h"
+
 static const char values_key = 0;
 
 #define OWN_SIZE (CAST_TRACE_SIZE / 2) /* of the task's own stack */
@@ -110,30 +112,73 @@ void cast_origin_write(lua_State *L, cast_buffer *b, cast_ltask *t, int error,
 
 /* Is there, on this stack, no C function that might catch an error? The one
    that runs is not counted, nor the one that has called all, which is the
-   interpreter's. */
+   interpreter's, nor ours that only calls what is written in Lua. */
 static bool is_bare(lua_State *L) {
   lua_Debug ar, above;
   for (int i = 1; lua_getstack(L, i, &ar); i++) {
-    (void)lua_getinfo(L, "S", &ar);
-    if (*ar.what == 'C' && lua_getstack(L, i + 1, &above)) return false;
+    bool passes;
+    (void)lua_getinfo(L, "Sf", &ar);
+    passes = *ar.what != 'C' || lua_tocfunction(L, -1) == cast_embed_stub;
+    lua_pop(L, 1);
+    if (!passes && lua_getstack(L, i + 1, &above)) return false;
   }
   return true;
+}
+
+/* Does the interpreter show nothing of the error on the top? 5.1's shows texts
+   only, others what __tostring returns. */
+static bool is_hidden(lua_State *L) {
+#if CAST_LUA < 502 && !CAST_LUAJIT
+  if (lua_isstring(L, -1) || !luaL_getmetafield(L, -1, "__tostring"))
+    return false;
+  lua_pop(L, 1);
+  return true;
+#else
+  CAST_UNUSED(L);
+  return false;
+#endif
+}
+
+void cast_origin_show(lua_State *L) {
+  const cast_state *S;
+  luaL_checkstack(L, 6, NULL);
+  if (!is_hidden(L) || cast_main_thread(L) != L) return;
+  S = cast_state_find(L);
+  if (S == NULL || S->host == NULL || !is_bare(L)) return;
+  (void)cast_lua_describe(L, -1);
+  lua_replace(L, -2);
+}
+
+/* Called with the error's text and what is to be appended. */
+static int append_text(lua_State *L) {
+  const cast_buffer *b = lua_touserdata(L, 2);
+  lua_settop(L, 1);
+  lua_pushliteral(L, "\n");
+  lua_pushlstring(L, b->text, b->size);
+  lua_pushliteral(L, "\nawaited by the main program");
+  lua_concat(L, 4);
+  return 1;
 }
 
 void cast_origin_append(
   lua_State *L, cast_state *S, cast_ltask *t, const cast_ltask *target) {
   cast_failure *f = cast_failed(target);
   cast_buffer b = {NULL, 0, 0, false};
+  int top = lua_gettop(L);
   if (t != S->main || S->host == NULL || f == NULL) return;
-  if (lua_type(L, -1) != LUA_TSTRING || cast_main_thread(L) != L) return;
-  if (!is_bare(L)) return;
-  luaL_checkstack(L, 4, NULL);
+  luaL_checkstack(L, 8, NULL);
+  if (cast_main_thread(L) != L || !is_bare(L)) return;
+  if (is_hidden(L))
+    lua_pushstring(L, cast_failure_error(f));
+  else if (lua_type(L, -1) == LUA_TSTRING)
+    lua_pushvalue(L, -1);
+  else
+    return;
+  lua_pushcfunction(L, append_text); /* nothing is held yet */
+  lua_insert(L, -2);
+  lua_pushlightuserdata(L, &b);
   add_bounded(&b, stacks_of(f), CAST_TRACE_SIZE - OWN_SIZE);
-  if (!b.lacking) {
-    lua_pushliteral(L, "\n");
-    lua_pushlstring(L, b.text, b.size);
-    lua_pushliteral(L, "\nawaited by the main program");
-    lua_concat(L, 4);
-  }
+  if (!b.lacking && lua_pcall(L, 2, 1, 0) == LUA_OK) lua_replace(L, top);
   cast_buffer_fini(&b);
+  lua_settop(L, top);
 }

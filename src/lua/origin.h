@@ -23,5 +23,9 @@ void cast_origin_write(lua_State *L, cast_buffer *b, cast_ltask *t, int error,
    knows only the main program's. Raises when out of memory. */
 void cast_origin_append(
   lua_State *L, cast_state *S, cast_ltask *t, const cast_ltask *target);
+/* The error on the top is about to be raised. Where nothing in Lua can catch
+   it, and 5.1's interpreter would not call its __tostring, it becomes what that
+   returns. Raises when out of memory. */
+void cast_origin_show(lua_State *L);
 
 #endif
