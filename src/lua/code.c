@@ -200,7 +200,7 @@ cast_bytes *cast_code_get(cast_packer *p, lua_State *L, int t, int idx) {
     lua_rawset(L, -4);
   }
   const code *c = lua_touserdata(L, -1);
-  if (c->bytes == NULL) luaL_error(L, "the Lua state is closing");
+  if (c->bytes == NULL) cast_lua_error(L, "the Lua state is closing");
   cast_bytes *b = cast_ref(&c->bytes->object);
   lua_settop(L, top);
   return b;

@@ -104,7 +104,7 @@ cast_encoder *cast_encoder_take(cast_packer *p, lua_State *L) {
   cast_packer_stack(L, LUA_MINSTACK);
   int base = lua_gettop(L);
   cast_packer_table(p, L);
-  if (p->closed) luaL_error(L, "cannot send: the Lua state is closing");
+  if (p->closed) cast_lua_error(L, "cannot send: the Lua state is closing");
   cast_packer_get(L, base + 1, CAST_SLOT_ENCODER);
   cast_encoder *e = lua_touserdata(L, -1);
   if (e == NULL || e->busy) e = encoder_new(p, L, base + 1);

@@ -400,18 +400,10 @@ static cast_guard *push_guard(lua_State *L, const char *what) {
 
 /* On 5.1 and LuaJIT a C function that calls cannot be suspended; a function in
    Lua can, where pcall can. So there the functions are written in Lua around
-   `make` and `leave`, and errors are to show their caller's place. */
-#if CAST_HAS_YIELDK
-#define CALLER 1
-#else
-#define CALLER 2
-#endif
+   `make` and `leave`. */
 
 static int bad_argument(lua_State *L, int i, const char *name, const char *s) {
-  luaL_where(L, CALLER);
-  lua_pushfstring(L, "bad argument #%d to '%s' (%s)", i, name, s);
-  lua_concat(L, 2);
-  return lua_error(L);
+  return cast_lua_error(L, "bad argument #%d to '%s' (%s)", i, name, s);
 }
 
 static void check_function(lua_State *L, int i, const char *name) {
@@ -467,7 +459,7 @@ static cast_guard *check_guard(lua_State *L) {
     is = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
   }
-  if (!is) luaL_error(L, "the guard of this call was taken away");
+  if (!is) cast_lua_error(L, "the guard of this call was taken away");
   return g;
 }
 
@@ -553,7 +545,7 @@ void cast_open_guard(lua_State *L) {
     "  return leave(make_shield(f), pcall(f, ...))\n"
     "end\n";
   int module = lua_gettop(L);
-  if (cast_lua_load(L, text, sizeof text - 1, "=" CAST_GUARD_SOURCE, "t") !=
+  if (cast_lua_load(L, text, sizeof text - 1, "@" CAST_GUARD_SOURCE, "t") !=
       LUA_OK)
     lua_error(L);
   lua_getfield(L, module, "with_timeout");

@@ -17,8 +17,8 @@
 #include <math.h>
 
 _Noreturn void cast_raise_memory(lua_State *L) {
-  luaL_error(L, "not enough memory");
-  cast_panic(__FILE__, __LINE__, "luaL_error returned");
+  cast_lua_error(L, "not enough memory");
+  cast_panic(__FILE__, __LINE__, "cast_lua_error returned");
 }
 
 int cast_push_failure(lua_State *L, int result) {
@@ -326,23 +326,43 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   return t;
 }
 
+typedef struct hook_call {
+  lua_Hook hook;
+  lua_Debug ar;
+} hook_call;
+
+static int run_hook(lua_State *L) {
+  hook_call *h = lua_touserdata(L, 1);
+  if (lua_getstack(L, 0, &h->ar)) h->hook(L, &h->ar);
+  return 0;
+}
+
 /* A signal handler has set a hook while the main program waited: it is called
    here, as the interpreter would at the next instruction. lua.c's raises
-   "interrupted!". */
+   "interrupted!", and its place is the program's, not one in what of the
+   library is written in Lua. */
 void cast_call_hook(lua_State *L, cast_state *S) {
   lua_State *main = S->L != NULL ? S->L : L;
   lua_Hook hook = lua_gethook(main);
-  lua_Debug ar;
+  hook_call call = {.hook = hook};
   if (S->struck) {
     S->struck = false;
-    luaL_error(L, "interrupted!");
+    cast_lua_error(L, "interrupted!");
   }
   if (hook == NULL || hook == cast_hook || hook == cast_hook_noted(S)) return;
-  memset(&ar, 0, sizeof ar);
-  ar.event = LUA_HOOKCOUNT;
-  ar.currentline = -1;
+  call.ar.event = LUA_HOOKCOUNT;
+  call.ar.currentline = -1;
   if (L != main) cast_hook_clear(main);
-  if (lua_getstack(L, 0, &ar)) hook(L, &ar);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_pushcfunction(L, run_hook);
+  lua_pushlightuserdata(L, &call);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    cast_lua_where(L);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  lua_error(L);
 }
 
 void cast_wait_over(cast_ltask *t) {

@@ -412,7 +412,7 @@ cast_state *cast_state_root(const cast_binding *binding) {
 
 /* The monitor's, or the first worker's: without, nothing would ever run. */
 static void raise_thread(lua_State *L) {
-  luaL_error(L, "no thread can be started");
+  cast_lua_error(L, "no thread can be started");
 }
 
 void cast_state_prepare(lua_State *L, cast_state *S) {

@@ -347,8 +347,9 @@ static inline bool cast_guarded(const cast_ltask *t) {
 #endif
   return t->core.cancelled || cast_guards(t) != NULL;
 }
-/* Where the functions written in Lua are said to be. */
-#define CAST_GUARD_SOURCE "[casting]"
+/* Where the functions written in Lua are said to be, among the library's own
+   (CAST_OWN_SOURCE). */
+#define CAST_GUARD_SOURCE "casting/guard.lua"
 /* Finishes the module on the top of the stack. */
 void cast_open_guard(lua_State *L);
 

@@ -182,7 +182,7 @@ static const unsigned char *push_table(
   const tree *t, const unsigned char *at, unsigned depth);
 
 void cast_decode_corrupt(lua_State *L) {
-  luaL_error(L, "cannot receive a damaged message");
+  cast_lua_error(L, "cannot receive a damaged message");
   cast_panic(__FILE__, __LINE__, "luaL_error returned");
 }
 
