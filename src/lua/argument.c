@@ -71,9 +71,18 @@ static const char *type_of(lua_State *L, int i) {
   return luaL_typename(L, i);
 }
 
+/* A handle whose state closes, or has. */
+static bool is_dead(lua_State *L, int i) {
+  const cast_handle *h = cast_handle_at(L, i);
+  const cast_state *S = cast_state_find(L);
+  return h != NULL && h->object == NULL && (S == NULL || S->closing);
+}
+
 void cast_arg_type_error(lua_State *L, int i, const char *expected) {
   i = lua_absindex(L, i);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
+  /* In a finalizer of a state that closes, where 5.1 has finalized it. */
+  if (is_dead(L, i)) cast_raise_closed(L);
   cast_arg_error(
     L, i, lua_pushfstring(L, "%s expected, got %s", expected, type_of(L, i)));
 }

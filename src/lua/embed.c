@@ -223,7 +223,9 @@ static int run(lua_State *L) {
 
 /* A public function: its second upvalue is its name. */
 int cast_embed_stub(lua_State *L) {
-  cast_state_here(L);
+  if (CAST_UNLIKELY(cast_state_here(L)->closing))
+    cast_lua_error(L, "%s: the session has been closed",
+      lua_tostring(L, lua_upvalueindex(2)));
   cast_internal_push(L);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_gettable(L, -2);

@@ -376,6 +376,7 @@ static cast_guard *push_guard(lua_State *L, const char *what) {
   bool other = core == NULL || cast_ltask_of(core)->co != L;
   cast_extra *x;
   cast_guard *g;
+  if (core == NULL && S->closing) cast_raise_closed(L);
   if (core == NULL)
     cast_lua_error(L, "%s: cannot be used here: not in a task", what);
 #if CAST_LUA >= 504

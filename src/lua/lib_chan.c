@@ -135,7 +135,10 @@ static inline int receive_until(
    run, too, such as in finalizers. */
 cast_ltask *cast_scratch(lua_State *L, cast_state *S) {
   cast_task *core = S->session.current;
-  if (core == NULL) cast_misuse(L, "cannot be used here: not in a task");
+  if (CAST_UNLIKELY(core == NULL)) {
+    if (S->closing) cast_raise_closed(L);
+    cast_misuse(L, "cannot be used here: not in a task");
+  }
   if (!cast_msg_empty(&core->waiter.msg)) cast_msg_drop(&core->waiter.msg);
   cast_let_go(cast_ltask_of(core));
   return cast_ltask_of(core);

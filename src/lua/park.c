@@ -298,6 +298,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   /* While one waited that runs between tasks, others would run there. */
   if (CAST_UNLIKELY(core == NULL || S->between > 0)) {
     S->refused = true;
+    if (S->closing) cast_raise_closed(L);
     cast_misuse(L, "cannot block here: this is not in a task (a finalizer?)");
   }
   t = cast_ltask_of(core);

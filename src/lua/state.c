@@ -13,6 +13,7 @@
 #include "../runtime.h"
 #include "../sched.h"
 #include "../worker.h"
+#include "argument.h"
 #include "budget.h"
 #include "builtin.h"
 #include "embed.h"
@@ -47,9 +48,10 @@ cast_state *cast_state_find(lua_State *L) {
 }
 
 void cast_raise_closed(lua_State *L) {
-  luaL_error(
-    L, cast_forked ? CAST_FORKED_TEXT : "casting has closed in this Lua state");
-  cast_panic(__FILE__, __LINE__, "luaL_error returned");
+  if (cast_forked) cast_lua_error(L, CAST_FORKED_TEXT);
+  cast_misuse(L, cast_state_find(L) != NULL
+                   ? "the session has been closed"
+                   : "casting has closed in this Lua state");
 }
 
 /* -- the end of a state --------------------------------------------------- */

@@ -67,7 +67,8 @@ local function work(n, seed, there, back, generator)
     ran = ran + 1
     local ok, e = pcall(asides[random(#asides)], i)
     -- Between tasks some of this cannot be.
-    if not ok and not tostring(e):find "not in a task" then
+    if not ok and not tostring(e):find "not in a task" and
+        not tostring(e):find "has been closed" then
       bad = bad or tostring(e)
     end
   end
