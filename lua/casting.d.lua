@@ -278,7 +278,7 @@ function casting.session(options) end
 ---What a scope, all, race or map raises.
 ---@class casting.failure
 ---@field error any the error of the task that failed first, as it was raised
----@field traceback string its error and stack
+---@field traceback string its error and stack, whose they are, and where the call was
 ---@field task? casting.task
 ---@field index? integer (map) the number of the item
 ---@field others? casting.failure[] what failed after it

@@ -15,15 +15,26 @@ function Failures.is(v)
   return getmetatable(v) == Failure
 end
 
+-- `text`, and where the program has called what waits for the task.
+local function with_place(text)
+  local place = internal.where()
+  return place and text .. "\nawaited at " .. place or text
+end
+
 -- What has made `task` fail, with the error value `e`.
 function Failures.of(task, e)
   if Failures.is(e) then return e end
-  return setmetatable({error = e, task = task,
-    traceback = task:traceback() or tostring(e)}, Failure)
+  local text = task:traceback() or tostring(e)
+  text = text .. "\nin " .. task:name() .. " of session '" ..
+    task:session():name() .. "'"
+  return setmetatable({error = e, task = task, traceback = with_place(text)},
+    Failure)
 end
 
-function Failures.new(fields)
-  return setmetatable(fields, Failure)
+-- The same of an item of a map, in whatever task that was; `trace` tells.
+function Failures.of_item(index, e, trace)
+  return setmetatable({error = e, index = index,
+    traceback = with_place(trace)}, Failure)
 end
 
 -- Whether two are the same: a task that awaits another fails as that does.

@@ -150,7 +150,7 @@ local function fail(run, number, e, trace)
   if Failures.is(e) then
     e.index = e.index or number
   else
-    e = Failures.new {error = e, traceback = trace, index = number}
+    e = Failures.of_item(number, e, trace)
   end
   run.group.failures[#run.group.failures + 1] = e
   run.group:cancel("item " .. number .. " failed: " .. tostring(e.error))

@@ -109,8 +109,11 @@ bool cast_lua_own(const lua_Debug *ar) {
 
 void cast_lua_where(lua_State *L) {
   lua_Debug ar;
+  bool own = false;
   for (int i = 1; lua_getstack(L, i, &ar) && lua_getinfo(L, "S", &ar); i++) {
+    own = own || cast_lua_own(&ar);
     if (cast_lua_own(&ar) || (i > 1 && *ar.what == 'C')) continue;
+    if (own && *ar.what == 't') continue; /* a tail call of ours, in 5.1 */
     luaL_where(L, i);
     return;
   }

@@ -164,6 +164,7 @@ static void make_internal(lua_State *L, const void *arg) {
     {"kind", cast_lib_kind},
     {"room", cast_lib_room},
     {"trace", cast_lib_trace},
+    {"where", cast_lib_where},
     {"session_problem", cast_lib_session_problem},
     {"forked", is_forked},
     {"prolong", cast_lib_prolong},

@@ -74,14 +74,29 @@ int cast_lib_room(lua_State *L) {
   return 1;
 }
 
+/* internal.where(): the line where the program has called what is written in
+   Lua, as "file:line"; nil if nobody knows. */
+int cast_lib_where(lua_State *L) {
+  size_t size;
+  const char *place;
+  cast_lua_where(L);
+  place = lua_tolstring(L, -1, &size);
+  if (size < 2) return 0;
+  lua_pushlstring(L, place, size - 2); /* without ": " */
+  return 1;
+}
+
 static int push_text(lua_State *L) {
   const cast_buffer *b = lua_touserdata(L, 1);
   lua_pushstring(L, b->text);
   return 1;
 }
 
-/* internal.trace(e): the error in words, and the stack of the caller. */
+/* internal.trace(e): the error in words, the stack of the caller, and which
+   task that is. */
 int cast_lib_trace(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  const cast_ltask *t = cast_current(S);
   cast_buffer b = {NULL, 0, 0, false};
   const char *text = cast_lua_describe(L, 1);
   bool lacking;
@@ -89,6 +104,9 @@ int cast_lib_trace(lua_State *L) {
   lua_pushlightuserdata(L, &b);
   cast_buffer_form(&b, "%s\n", text);
   cast_stack_write(&b, L, L, 1);
+  if (t != NULL)
+    cast_buffer_form(
+      &b, "\nin task %d of session '%.100s'", (int)t->core.id, S->name);
   lacking = b.lacking || lua_pcall(L, 1, 1, 0) != LUA_OK;
   cast_buffer_fini(&b);
   if (lacking) cast_raise_memory(L);

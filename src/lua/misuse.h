@@ -6,10 +6,11 @@
 #include "compat.h"
 
 /* internal.bad(i, name, text), internal.kind(v), internal.room(n),
-   internal.trace(e) */
+   internal.trace(e), internal.where() */
 int cast_lib_bad(lua_State *L);
 int cast_lib_kind(lua_State *L);
 int cast_lib_room(lua_State *L);
 int cast_lib_trace(lua_State *L);
+int cast_lib_where(lua_State *L);
 
 #endif
