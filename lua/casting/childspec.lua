@@ -123,6 +123,9 @@ function Place:start(spec, nested)
     end
   elseif type(start) ~= "function" and type(start) ~= "string" then
     self:bad("start must be a function or source text, got " .. kind(start))
+  elseif type(start) == "string" then
+    local problem = internal.source_problem(start)
+    if problem then self:bad("start: " .. problem) end
   end
   return start
 end

@@ -19,6 +19,12 @@ local shield = internal.shield -- loaded now: later there may be no memory
 local KILL = 2 -- seconds that a session may take to close, all in all
 local TRIES = 100 -- of what may only fail for want of memory
 
+-- Whose messages these are.
+local function title(self)
+  local name = self.spec.name
+  return name and "supervisor '" .. name .. "'" or "supervisor"
+end
+
 -- -- telling ------------------------------------------------------------------
 
 -- Without waiting: a supervisor never depends on who listens.
@@ -177,7 +183,7 @@ end
 local function restart(self, child, why)
   if exceeded(self) then
     tell(self, "gave up", child, why)
-    error("supervisor '" .. (self.spec.name or "?") .. "': more than " ..
+    error(title(self) .. ": more than " ..
       self.spec.intensity .. " restarts in " .. self.spec.period ..
       " seconds; the last for child '" .. tostring(child.spec.id) .. "': " ..
       tostring(why), 0)
@@ -392,8 +398,8 @@ local function live(self, started, parent)
   for _, child in ipairs(self.children) do
     local ok, e = start(self, child)
     if not ok then
-      error("supervisor '" .. (self.spec.name or "?") .. "': child '" ..
-        tostring(child.spec.id) .. "' did not start: " .. tostring(e), 0)
+      error(title(self) .. ": child '" .. tostring(child.spec.id) ..
+        "' did not start: " .. tostring(e), 0)
     end
   end
   started:try_send(true)

@@ -165,6 +165,7 @@ static void make_internal(lua_State *L, const void *arg) {
     {"room", cast_lib_room},
     {"trace", cast_lib_trace},
     {"where", cast_lib_where},
+    {"source_problem", cast_lib_source_problem},
     {"session_problem", cast_lib_session_problem},
     {"forked", is_forked},
     {"prolong", cast_lib_prolong},

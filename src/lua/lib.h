@@ -17,6 +17,7 @@ int cast_lib_self(lua_State *L);
 int cast_lib_yield(lua_State *L);
 int cast_lib_sleep(lua_State *L);
 int cast_lib_session(lua_State *L);
+int cast_lib_source_problem(lua_State *L);
 int cast_lib_pack(lua_State *L);
 int cast_lib_transferable(lua_State *L);
 int cast_lib_with_timeout(lua_State *L);

@@ -30,17 +30,21 @@ static cast_state *check_open(lua_State *L, int i, const char *what) {
 
 /* -- spawn ---------------------------------------------------------------- */
 
-/* Source text at stack position i becomes the function it compiles to. */
-static void compile(lua_State *L, int i) {
+/* Pushes the function that the source text at stack position i compiles to, or
+   what is wrong with it, which is returned then. */
+static const char *compile(lua_State *L, int i) {
   size_t size;
   const char *text = lua_tolstring(L, i, &size);
   if (size > 0 && text[0] == LUA_SIGNATURE[0])
-    cast_arg_error(L, i, "source text expected, got a binary chunk");
-  if (cast_lua_load(L, text, size, "=(spawn)", "t") != LUA_OK)
-    cast_arg_error(L, i,
-      lua_pushfstring(
-        L, "source text does not compile: %s", cast_lua_describe(L, -1)));
-  lua_replace(L, i);
+    return lua_pushfstring(L, "source text expected, got a binary chunk");
+  if (cast_lua_load(L, text, size, "=(spawn)", "t") == LUA_OK) return NULL;
+  return lua_pushfstring(
+    L, "source text does not compile: %s", cast_lua_describe(L, -1));
+}
+
+/* internal.source_problem(text): that, or nil. */
+int cast_lib_source_problem(lua_State *L) {
+  return compile(L, 1) != NULL ? 1 : 0;
 }
 
 /* A task of `target` for the function and arguments from stack position
@@ -55,7 +59,11 @@ static cast_ltask *spawn_in(
     lua_concat(L, 2);
     lua_error(L);
   }
-  if (lua_type(L, first) == LUA_TSTRING) compile(L, first);
+  if (lua_type(L, first) == LUA_TSTRING) {
+    const char *problem = compile(L, first);
+    if (problem != NULL) cast_arg_error(L, first, problem);
+    lua_replace(L, first);
+  }
   cast_arg_check(L,
     lua_isfunction(L, first) || (n == 1 && cast_message_callable(L, first)),
     first, "function or source text expected");
