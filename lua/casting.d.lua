@@ -220,7 +220,7 @@ local session = {}
 ---@return casting.task
 function session:spawn(f, ...) end
 
----Waits until it has no unfinished task.
+---Waits until it has no unfinished task. Raises an error once close was called.
 ---@param timeout? number seconds
 ---@return true? empty
 ---@return "timeout"? word

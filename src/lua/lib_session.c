@@ -28,6 +28,15 @@ static cast_state *check_open(lua_State *L, int i, const char *what) {
   return target;
 }
 
+/* The same from the call of close on, when no task may come any more. */
+static cast_state *check_usable(lua_State *L, int i, const char *what) {
+  cast_state *target = check_open(L, i, what);
+  /* Relaxed: who has called close himself sees it. */
+  if (atomic_load_explicit(&target->close_posted, memory_order_relaxed))
+    cast_state_refuse(L, target, what, "is closed");
+  return target;
+}
+
 /* -- spawn ---------------------------------------------------------------- */
 
 /* Pushes the function that the source text at stack position i compiles to, or
@@ -82,7 +91,7 @@ static cast_ltask *spawn_in(
 
 static int session_spawn(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_state *target = check_open(L, 1, "spawn");
+  cast_state *target = check_usable(L, 1, "spawn");
   spawn_in(L, S, target, 2);
   return 1;
 }
@@ -115,7 +124,7 @@ static int wait_event(
 
 static int session_wait(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_state *target = check_open(L, 1, "wait");
+  cast_state *target = check_usable(L, 1, "wait");
   if (target == S && cast_current(S) != NULL)
     return cast_lua_error(L, "wait: a task cannot wait for its own session");
   return wait_event(L, S, target, &target->session.empty);
