@@ -10,6 +10,7 @@
 #include "lineage.h"
 #include "message.h"
 #include "options.h"
+#include "origin.h"
 #include "outcome.h"
 #include "package.h"
 #include "program.h"
@@ -266,6 +267,26 @@ static void read_options(lua_State *L, cast_options *o) {
   if (problem != NULL) cast_arg_error(L, 1, problem);
 }
 
+/* `init` has failed with the error on the top: raises it as await does, a text
+   with the session's name before it. A cancellation of init is none of who
+   waits, and becomes a text. */
+static int raise_init(
+  lua_State *L, cast_state *S, cast_ltask *t, const cast_ltask *init) {
+  int error = lua_gettop(L);
+  bool is_object = lua_istable(L, error) || lua_isuserdata(L, error);
+  if (!is_object || cast_cancel_test(L, error)) {
+    cast_lua_where(L);
+    lua_pushliteral(L, "init of session '");
+    cast_state_push_name(L, cast_state_of(init->core.session));
+    lua_pushliteral(L, "' failed: ");
+    (void)cast_lua_describe(L, error); /* pushed */
+    lua_concat(L, 5);
+  }
+  cast_origin_note(L, S, t, init);
+  cast_origin_append(L, S, t, init);
+  return lua_error(L);
+}
+
 /* After `init` has ended: the session, or its error. If the wait for that is
    interrupted, nobody will ever have the session. */
 static int finish_session(
@@ -280,13 +301,7 @@ static int finish_session(
   if (result != 0) return cast_push_interrupt(L, result);
   if (ready) return cast_lua_error(L, "the session's handle was lost");
   cast_ltask_outcome(L, S, t, init);
-  cast_lua_where(L);
-  lua_pushliteral(L, "init of session '");
-  cast_state_push_name(L, target);
-  lua_pushliteral(L, "' failed: ");
-  (void)cast_lua_describe(L, -5); /* pushed */
-  lua_concat(L, 5);
-  return lua_error(L);
+  return raise_init(L, S, t, init);
 }
 
 static const cast_wait_kind session_kind = {.finish = finish_session,
