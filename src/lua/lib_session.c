@@ -352,6 +352,30 @@ static void abandon(lua_State *L, plan *p) {
     cast_pack_undo(p->S->packer, L, &p->init->msg);
 }
 
+/* Nothing could be made. Is that because of the limit? How much it takes
+   without one shows then, and an error is raised that tells. */
+static void blame_limit(lua_State *L, plan *p) {
+  size_t limit = p->options.memory_max, bytes;
+  plan other = {.S = p->S, .lineage = p->lineage, .options = p->options};
+  int status;
+  if (limit == 0 || p->target != NULL) return;
+  other.options.memory_max = 0;
+  lua_pushcfunction(L, build);
+  lua_pushlightuserdata(L, &other);
+  status = lua_pcall(L, 1, 0, 0);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
+  if (other.counted) cast_lineage_uncount(other.lineage);
+  if (other.target == NULL) return lua_pop(L, 1);
+  bytes = cast_slabs_bytes(&other.target->slabs);
+  abandon(L, &other);
+  cast_session_release(&other.target->session, &p->S->session);
+  if (status != LUA_OK) return lua_pop(L, 1);
+  cast_lua_error(L,
+    "session: no Lua state can be made with %d bytes of memory, it takes some "
+    "%d with these libraries",
+    (int)limit, (int)bytes);
+}
+
 /* What may fail because of the caller's values comes before anything is made.
    The session's maker owns it until it is released. */
 int cast_lib_session(lua_State *L) {
@@ -374,7 +398,10 @@ int cast_lib_session(lua_State *L) {
   if (p.counted) cast_lineage_uncount(p.lineage);
   if (status != LUA_OK) abandon(L, &p);
   if (p.target != NULL) cast_session_release(&p.target->session, &S->session);
-  if (status != LUA_OK) return lua_error(L);
+  if (status != LUA_OK) {
+    blame_limit(L, &p);
+    return lua_error(L);
+  }
   if (p.init == NULL) return 1;
   t->arg = p.task;
   if (!cast_enter_anew(L, S, t)) {
