@@ -9,6 +9,8 @@
    Owner: the state's packer. */
 #include "names.h"
 
+#include "stock.h"
+
 /* The first key of name, and the rest (NULL: none). */
 static size_t split(const char *name, size_t size, const char **rest) {
   const char *end = memchr(name, '\0', size);
@@ -73,6 +75,21 @@ static bool push_required(lua_State *L, int t, const char *name, size_t size) {
   return lua_pcall(L, 1, 1, 0) == LUA_OK;
 }
 
+/* On the top is why that module could not be had. If it is a standard library,
+   which the session was made without, that says more than where it was looked
+   for. */
+static void check_library(lua_State *L, const char *name, size_t size) {
+  const char *why = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  if (why == NULL || strstr(why, "' not found") == NULL) return;
+  lua_pushlstring(L, name, size);
+  if (cast_stock_library(lua_tostring(L, -1)))
+    lua_pushfstring(L, "this session has no library '%s'", lua_tostring(L, -1));
+  else
+    lua_pushvalue(L, -2);
+  lua_insert(L, -3);
+  lua_pop(L, 2);
+}
+
 static int get_field(lua_State *L) {
   lua_gettable(L, 1);
   return 1;
@@ -124,6 +141,7 @@ bool cast_names_resolve(
     lua_pop(L, 1);
     ok = p->module != NULL && p->module(L, name, first);
     if (!ok) ok = push_required(L, t, name, first);
+    if (!ok) check_library(L, name, first);
   }
   while (ok && rest != NULL) {
     size = size_after(name, size, rest);
