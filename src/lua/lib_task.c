@@ -306,7 +306,7 @@ static int finish_pause(
 }
 
 static const cast_wait_kind pause_kind = {
-  .finish = finish_pause, .what = "sleeping"};
+  .finish = finish_pause, .what = "sleeping", .sleeps = true};
 static const cast_wait_kind drain_kind = {.finish = finish_pause,
   .what = "waiting for the tasks of its session",
   .awaits = CAST_AWAITS_ALL};

@@ -42,6 +42,7 @@ typedef struct cast_wait_kind {
   enum { CAST_AWAITS_NONE, CAST_AWAITS_TASK, CAST_AWAITS_ALL } awaits;
   /* A wait that ended well, and without a message, has the result true. */
   bool sends;
+  bool sleeps; /* it waits for nothing but a time */
 } cast_wait_kind;
 
 /* May other sessions have handles of a task? KEPT: no, and it has ended, its

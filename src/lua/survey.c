@@ -108,7 +108,8 @@ static void add_task(
   if (waits) {
     add_wait(b, t);
     add_since(b, &t->core);
-    if (t->core.wait.deadline.index != 0)
+    if (t->core.wait.deadline.index != 0 &&
+        (t->kind == NULL || !t->kind->sleeps))
       cast_buffer_add(b, ", with a timeout");
   } else {
     cast_buffer_add(b, t->fresh                 ? "not begun yet"
@@ -158,11 +159,14 @@ static void fill(part *p, lua_State *L) {
   atomic_store_explicit(&p->text, cast_buffer_take(&b), memory_order_release);
 }
 
+/* Of a noun. */
+static const char *ending(uint64_t n) { return n == 1 ? "" : "s"; }
+
 /* Adds what came. Of each session there is a line, of at most `limit` of them;
    the others are counted. */
 static void write_all(survey *v) {
   cast_buffer *b = &v->whole;
-  uint32_t lines = 0, sessions = 0;
+  uint32_t lines = 0, sessions = 0, busy = 0;
   uint64_t tasks = 0;
   for (uint32_t i = 0; i < v->nparts; i++) {
     part *p = &v->parts[i];
@@ -171,11 +175,15 @@ static void write_all(survey *v) {
     if (text != NULL) cast_buffer_add(b, text);
     if (text != NULL && p->more == 0) continue;
     if (p->S->host == NULL && lines++ >= v->limit) {
-      sessions++;
-      if (text != NULL) tasks += p->more;
+      if (text == NULL) {
+        busy++;
+      } else {
+        sessions++;
+        tasks += p->more;
+      }
     } else if (text != NULL) {
-      cast_buffer_form(b, "\nsession '%.100s': %u more tasks\n", p->S->name,
-        (unsigned)p->more);
+      cast_buffer_form(b, "\nsession '%.100s': %u more task%s\n", p->S->name,
+        (unsigned)p->more, ending(p->more));
     } else {
       cast_buffer_form(b,
         p->S->host != NULL ? "\nsession '%.100s': the main program runs\n"
@@ -184,9 +192,12 @@ static void write_all(survey *v) {
     }
   }
   if (sessions > 0)
-    cast_buffer_form(b,
-      "\n%u more sessions, with %llu tasks and what busy ones have\n",
-      (unsigned)sessions, (unsigned long long)tasks);
+    cast_buffer_form(b, "\n%u more session%s with %llu task%s\n",
+      (unsigned)sessions, ending(sessions), (unsigned long long)tasks,
+      ending(tasks));
+  if (busy > 0)
+    cast_buffer_form(
+      b, "\n%u more session%s, busy or closed\n", (unsigned)busy, ending(busy));
 }
 
 /* Whoever finds that it was not said yet. Relaxed: the texts have a pair. */
