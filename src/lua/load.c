@@ -26,6 +26,8 @@
 #include "lineage.h"
 #include "state.h"
 
+#include <limits.h>
+
 /* The table that a load keeps alive: the coroutine of its call of require, the
    module's name, and package.loaded. */
 enum { KEPT_THREAD = 1, KEPT_NAME, KEPT_LOADED, KEPT };
@@ -243,17 +245,28 @@ static bool is_active(const cast_load *l) {
   return is;
 }
 
-void cast_load_settle(lua_State *L, cast_state *S, cast_ltask *t) {
+/* Those of L at `depth` or deeper have ended as well. */
+static void settle(lua_State *L, cast_state *S, cast_ltask *t, int depth) {
   cast_load **link = &S->loads;
   t->loading = false;
   while (*link != NULL) {
-    if ((*link)->task == t && !is_active(*link)) {
+    const cast_load *l = *link;
+    bool over = (l->L == L && l->depth >= depth) || !is_active(l);
+    if (l->task == t && over) {
       end(L, S, link);
     } else {
       if ((*link)->task == t) t->loading = true;
       link = &(*link)->next;
     }
   }
+}
+
+void cast_load_settle(lua_State *L, cast_state *S, cast_ltask *t) {
+  settle(L, S, t, INT_MAX);
+}
+
+void cast_load_again(lua_State *L, cast_state *S, cast_ltask *t) {
+  settle(L, S, t, count_calls(L) - 1);
 }
 
 void cast_load_leave(cast_state *S, cast_ltask *t) {

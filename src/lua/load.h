@@ -25,6 +25,9 @@ void cast_load_end(lua_State *L, cast_state *S, uint64_t number);
 /* t, which runs in L, is about to let go of the session: ends its loads that
    are over. None of these functions raises. */
 void cast_load_settle(lua_State *L, cast_state *S, cast_ltask *t);
+/* The same when require, which has called what runs in L, was called anew: what
+   an earlier call in its place has begun is over, too. */
+void cast_load_again(lua_State *L, cast_state *S, cast_ltask *t);
 /* The same for a task that is not in any call of require. */
 void cast_load_leave(cast_state *S, cast_ltask *t);
 /* A wait of t in L begins, and has ended. These do not allocate. */

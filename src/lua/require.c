@@ -135,7 +135,7 @@ static int search(lua_State *L) {
   lua_settop(L, 1);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (t != NULL) {
-    if (t->loading) cast_load_settle(L, S, t);
+    if (t->loading) cast_load_again(L, S, t);
     cast_load *l = await_turn(L, S, t);
     if (l == NULL) return 1;
     number = cast_load_number(l);
