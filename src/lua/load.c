@@ -340,7 +340,9 @@ static cast_load *awaited_load(const cast_ltask *t) {
 static cast_ltask *awaited(cast_state *S, const cast_ltask *t, cast_ltask *to) {
   cast_ltask *of;
   if (awaited_load(t) != NULL) return awaited_load(t)->task;
-  if (!cast_wait_armed(&t->core.wait) || t->core.wait.deadline.index != 0)
+  /* A host that ends waits for its sessions without a kind. */
+  if (!cast_wait_armed(&t->core.wait) || t->core.wait.deadline.index != 0 ||
+      t->kind == NULL)
     return NULL;
   if (t->kind->awaits == CAST_AWAITS_ALL) return to;
   if (t->kind->awaits != CAST_AWAITS_TASK) return NULL;

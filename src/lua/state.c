@@ -212,6 +212,7 @@ static bool host_await(cast_state *S, cast_event *e, uint64_t deadline_ns) {
   if (cast_monitor_start() != 0 || cast_host_prepare(S->host) != 0 ||
       cast_wait_reserve(t) != 0 || cast_host_reserve(S->host) != 0)
     return cast_event_is_set(e);
+  S->main->kind = NULL;
   if (cast_event_wait(e, t) != CAST_PARKED) return true;
   cast_wait_until(t, deadline_ns);
   cast_host_block(S->host);
