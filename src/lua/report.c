@@ -343,30 +343,39 @@ void cast_failure_free(cast_failure *f) {
   cast_failure_drop(f);
 }
 
+/* The first one of root's sessions behind `last` (NULL: of all) that was not
+   said, with a reference to its task. */
+static cast_failure *next_unsaid(cast_state *root, cast_failure *last) {
+  cast_failure *found = NULL;
+  cast_lock_take(&failures.lock);
+  if (failures.ready) {
+    cast_list *l = last != NULL ? last->link.next : failures.all.next;
+    for (; l != &failures.all && found == NULL; l = l->next) {
+      cast_failure *f = CAST_CONTAINER(l, cast_failure, link);
+      if (!f->said && cast_state_of(f->task->core.session)->root == root &&
+          cast_ref_alive(&f->task->core.object))
+        found = f;
+    }
+  }
+  cast_lock_drop(&failures.lock);
+  return found;
+}
+
 bool cast_failures_flush(cast_state *root, uint64_t deadline_ns) {
   uint64_t least = os_now() + FLUSH_NS, most = os_now() + 2 * CAST_SAY_NS;
-  /* Saying takes other locks, so one record at a time; a record cannot go
-     meanwhile, since its task is held. */
-  for (;;) {
-    cast_failure *f = NULL;
-    cast_lock_take(&failures.lock);
-    for (cast_list *l = failures.all.next; failures.ready && l != &failures.all;
-         l = l->next) {
-      cast_failure *i = CAST_CONTAINER(l, cast_failure, link);
-      if (i->said || cast_state_of(i->task->core.session)->root != root ||
-          !cast_ref_alive(&i->task->core.object))
-        continue;
-      f = i;
-      break;
-    }
-    cast_lock_drop(&failures.lock);
-    if (f == NULL) break;
-    say_now(f);
+  cast_failure *f = next_unsaid(root, NULL), *next;
+  if (deadline_ns < least) deadline_ns = least;
+  if (deadline_ns > most) deadline_ns = most;
+  /* Saying takes other locks, so one record at a time; a record stays where it
+     is meanwhile, since its task is held. */
+  for (; f != NULL; f = next) {
+    bool late = os_now() >= deadline_ns;
+    if (!late) say_now(f);
+    next = late ? NULL : next_unsaid(root, f);
     cast_unref(&f->task->core.object);
   }
   cast_failures_to(NULL, root);
-  if (deadline_ns < least) deadline_ns = least;
-  return cast_errands_wait(deadline_ns < most ? deadline_ns : most);
+  return cast_errands_wait(deadline_ns);
 }
 
 void cast_failures_to(cast_chan *c, cast_state *root) {
