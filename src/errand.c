@@ -26,6 +26,7 @@ static struct {
   cast_errand *last;       /* (lock) valid while there is a first one */
   cast_object *ended;      /* (lock) objects that are to end */
   bool runs;               /* (lock) the thread is about */
+  uint32_t helpers;        /* (lock) who waits and does some in its place */
   os_thread thread;        /* (lock) the one that runs, or the last that did */
   bool to_join;            /* (lock) it is not joined yet */
   os_thread before;        /* (lock) the one before it, which it joins, ... */
@@ -36,6 +37,20 @@ static struct {
 } errands = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 /* -- the thread ----------------------------------------------------------- */
+
+/* Relaxed: who waits takes the lock and looks. */
+static void wake_waiters(void) {
+  atomic_fetch_add_explicit(&errands.pauses, 1, memory_order_relaxed);
+  os_wake(&errands.pauses, INT32_MAX);
+}
+
+/* Somebody who waits has done some. */
+static void helped(void) {
+  cast_lock_take(&errands.lock);
+  errands.helpers--;
+  cast_lock_drop(&errands.lock);
+  wake_waiters();
+}
 
 /* One errand, and all objects that are to end. False: there was nothing. */
 static bool do_some(bool is_thread) {
@@ -48,12 +63,14 @@ static bool do_some(bool is_thread) {
   errands.ended = NULL;
   if (is_thread && e == NULL && ended == NULL)
     errands.runs = errands.late = false;
+  if (!is_thread && (e != NULL || ended != NULL)) errands.helpers++;
   cast_lock_drop(&errands.lock);
   if (e == NULL && ended == NULL) return false;
   if (e != NULL) e->run(e);
   cast_object_end_all(ended);
   if (e != NULL) cast_deadlock_unexpect();
   if (ended != NULL) cast_deadlock_unexpect();
+  if (!is_thread && !cast_forked) helped();
   return true;
 }
 
@@ -70,9 +87,7 @@ static void thread_main(void *arg) {
   /* Should a function of the host's, which an errand calls, have forked: the
      rest is the parent's. */
   while (do_some(true) && !cast_forked) {}
-  /* Relaxed: who waits takes the lock and looks. */
-  atomic_fetch_add_explicit(&errands.pauses, 1, memory_order_relaxed);
-  os_wake(&errands.pauses, INT32_MAX);
+  wake_waiters();
 }
 
 /* True if the thread is about, or not needed. */
@@ -168,7 +183,7 @@ bool cast_errands_wait(uint64_t deadline_ns) {
     bool ok, idle, late;
     cast_lock_take(&errands.lock);
     ok = start_locked();
-    idle = ok && !errands.runs;
+    idle = ok && !errands.runs && errands.helpers == 0;
     if (!idle && os_now() >= deadline_ns) errands.late = true;
     late = errands.late;
     cast_lock_drop(&errands.lock);
