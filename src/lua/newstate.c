@@ -53,8 +53,7 @@ static lua_State *make_lua(cast_state *S) {
   return lua_newstate(cast_slabs_lua, &S->slabs);
 #else
   S->collect_at = S->memory_max / 2;
-  return lua_newstate(
-    S->memory_max != 0 ? limited : cast_slabs_lua, &S->slabs);
+  return lua_newstate(S->memory_max != 0 ? limited : cast_slabs_lua, &S->slabs);
 #endif
 }
 

@@ -13,6 +13,7 @@ local function fill_and_go_on(guard)
   local function fill()
     local list = {}
     for i = 1, 1e9 do list[i] = ("x"):rep(1000) .. i end
+    return list
   end
   local ok, e = guard(fill)
   assert(not ok and tostring(e):find "not enough memory", tostring(e))
