@@ -38,6 +38,12 @@ static struct {
 
 /* -- the thread ----------------------------------------------------------- */
 
+/* Is there nothing left, and nobody does any? */
+static bool is_idle_locked(void) {
+  return errands.first == NULL && errands.ended == NULL && !errands.runs &&
+         errands.helpers == 0;
+}
+
 /* Relaxed: who waits takes the lock and looks. */
 static void wake_waiters(void) {
   atomic_fetch_add_explicit(&errands.pauses, 1, memory_order_relaxed);
@@ -48,6 +54,7 @@ static void wake_waiters(void) {
 static void helped(void) {
   cast_lock_take(&errands.lock);
   errands.helpers--;
+  if (is_idle_locked()) errands.late = false;
   cast_lock_drop(&errands.lock);
   wake_waiters();
 }
@@ -183,7 +190,7 @@ bool cast_errands_wait(uint64_t deadline_ns) {
     bool ok, idle, late;
     cast_lock_take(&errands.lock);
     ok = start_locked();
-    idle = ok && !errands.runs && errands.helpers == 0;
+    idle = is_idle_locked();
     if (!idle && os_now() >= deadline_ns) errands.late = true;
     late = errands.late;
     cast_lock_drop(&errands.lock);

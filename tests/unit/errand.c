@@ -209,6 +209,33 @@ static void no_thread_to_be_had(void **state) {
   finish();
 }
 
+static void wait_and_help(void *arg) {
+  *(bool *)arg = cast_errands_wait(patience());
+}
+
+/* Two wait, and one of them does the errand: the other is told when. */
+static void helped_by_who_waits(void **state) {
+  os_thread helper;
+  bool idle = false;
+  CAST_UNUSED(state);
+  begin();
+  unit_write(&refusals, UINT32_MAX);
+  cast_errand_send(&jobs[0].errand, stand);
+  assert_int_equal(os_thread_start(&helper, wait_and_help, &idle, "helper"), 0);
+  while (unit_read(&stood) == 0) os_cede();
+  assert_false(cast_errands_wait(os_now() + MS));
+  assert_int_equal(ndone, 0);
+  open_gate();
+  os_thread_join(&helper);
+  assert_true(idle);
+  assert_true(cast_errands_wait(patience()));
+  /* And nobody has given up for good. */
+  cast_errand_send(&jobs[1].errand, count_job);
+  assert_true(cast_errands_wait(patience()));
+  assert_int_equal(ndone, 2);
+  finish();
+}
+
 /* -- forks ---------------------------------------------------------------- */
 
 static void has_none(void *arg) {
@@ -297,6 +324,7 @@ int main(void) {
     cmocka_unit_test_teardown(stuck, unit_clean),
     cmocka_unit_test_teardown(objects_end, unit_clean),
     cmocka_unit_test_teardown(no_thread_to_be_had, unit_clean),
+    cmocka_unit_test_teardown(helped_by_who_waits, unit_clean),
     cmocka_unit_test_teardown(others_errands, unit_clean),
     cmocka_unit_test_teardown(forked_by_one, unit_clean),
   };
