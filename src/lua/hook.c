@@ -153,7 +153,7 @@ void cast_hook(lua_State *L, lua_Debug *ar) {
     cast_hook_clear(L);
   if (S != NULL) atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
 #if CAST_LUA < 502
-  if (S != NULL && S->starved) cast_state_collect(S);
+  if (t != NULL && S->starved) cast_state_collect(S);
 #endif
   if (t != NULL && cast_stop_wanted(S)) cast_stop_look(L, S, t);
   if (t == NULL || t == S->main) return;
@@ -174,7 +174,7 @@ void cast_hook_poke(cast_session *s) { CAST_UNUSED(s); }
 
 /* Nothing is compiled there (limited.c), and this is no signal handler. */
 void cast_hook_starved(cast_state *S) {
-  if (S->work != NULL && lua_gethook(S->work) == NULL)
+  if (S->session.current != NULL && lua_gethook(S->work) == NULL)
     lua_sethook(S->work, cast_hook, LUA_MASKCOUNT, 1);
 }
 

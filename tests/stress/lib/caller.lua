@@ -354,6 +354,7 @@ end
 -- What frames another error, which is judged then.
 local FRAMES = {"^init of session '.-' failed: ",
   "^supervisor '.-': child '.-' did not start: ",
+  "^supervisor: child '.-' did not start: ",
   "^map: a worker was stopped: "}
 
 -- What is told in these words, without a function: conditions that the manual
