@@ -15,7 +15,8 @@ local casting, internal = ...
 local error, ipairs, pairs, pcall, setmetatable, tostring =
   error, ipairs, pairs, pcall, setmetatable, tostring
 -- Loaded now: where they are wanted there may be no memory.
-local Failures, shield = internal.failures, internal.shield
+local Failures, insist, shield =
+  internal.failures, internal.insist, internal.shield
 
 local Group = {__name = "casting.group"}
 Group.__index = Group
@@ -43,7 +44,7 @@ end
 function Group:adopt(task)
   local ok, e = pcall(self.add, self, task)
   if ok then return task end
-  task:cancel()
+  insist(task.cancel, task)
   pcall(shield, task.join, task)
   error(e, 0)
 end
@@ -72,8 +73,8 @@ end
 -- Asks all members to end.
 function Group:cancel(reason)
   if self.stopped then return end
-  self.stopped = reason or "cancelled"
   for task in pairs(self.live) do task:cancel(reason) end
+  self.stopped = reason or "cancelled" -- now: there may be no memory before
 end
 
 -- Why the others are cancelled after a failure.
@@ -153,7 +154,7 @@ function Group:abandon(e, finally)
   local cancelled = casting.is_cancelled(e)
   if self.count > 0 then
     local ok, reason = pcall(reason_for, e)
-    self:cancel(ok and reason or nil)
+    insist(self.cancel, self, ok and reason or nil)
   end
   local ok, problem = finish_all(self, finally or self.drain)
   local list = all_failures(self, e)

@@ -10,6 +10,7 @@ local casting, internal = ...
 local error, pairs, pcall, tostring, type = error, pairs, pcall, tostring, type
 local Check, Failures, Group = internal.check, internal.failures, internal.group
 local bad, kind = internal.bad, internal.kind
+local insist = internal.insist -- loaded now: later there may be no memory
 
 local SESSIONS, COUNT = 10000, 1000000000 -- of sessions, and of items, at most
 
@@ -221,7 +222,7 @@ local function close(run)
   if not run.ours then return end
   for i = 1, run.sessions.n do
     local session = run.sessions[i]
-    if session then pcall(session.close, session, 0) end
+    if session then insist(session.close, session, 0) end
   end
   for i = 1, run.sessions.n do
     if run.sessions[i] then run.sessions[i]:close() end

@@ -14,10 +14,10 @@
 local casting, internal = ...
 local error, ipairs, pairs, pcall, tostring =
   error, ipairs, pairs, pcall, tostring
-local shield = internal.shield -- loaded now: later there may be no memory
+-- Loaded now: later there may be no memory.
+local insist, shield = internal.insist, internal.shield
 
 local KILL = 2 -- seconds that a session may take to close, all in all
-local TRIES = 100 -- of what may only fail for want of memory
 
 -- Whose messages these are.
 local function title(self)
@@ -417,17 +417,12 @@ local function stop_all(self)
 end
 
 -- Whatever could not be stopped in order, since no time was left: it is told
--- to end, and nobody waits.
-local function kill(child)
-  if child.task then child.task:cancel("shutdown") end
-  if child.session then child.session:close(0) end
-end
-
+-- to end, and nobody waits. May be called again.
 local function kill_all(self)
-  for _, child in ipairs(self.children) do
-    for _ = 1, TRIES do
-      if pcall(kill, child) then break end
-    end
+  for i = 1, #self.children do
+    local child = self.children[i]
+    if child.task then child.task:cancel("shutdown") end
+    if child.session then child.session:close(0) end
   end
 end
 
@@ -441,7 +436,7 @@ return function(spec, asked, started, parent)
   end
   local ok, e = pcall(live, self, started, parent)
   local stopped, problem = pcall(shield, stop_all, self)
-  if not stopped then kill_all(self) end
+  if not stopped then insist(kill_all, self) end
   if not ok then error(e, 0) end
   if not stopped then error(problem, 0) end
 end

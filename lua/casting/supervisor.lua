@@ -3,11 +3,12 @@
 
 local casting, internal = ...
 local error, pcall = error, pcall
+local insist = internal.insist
 
 -- What nobody gets: its children are stopped first, then its session closes.
 local function abandon(task, session)
   if task then task:cancel("shutdown") end
-  if session then pcall(session.close, session, 0) end
+  if session then session:close(0) end
 end
 
 return function(spec)
@@ -24,6 +25,6 @@ return function(spec)
     return internal.new_handle(task, requests, checked)
   end)
   if ok then return handle end
-  abandon(task, session)
+  insist(abandon, task, session)
   error(handle, 0)
 end

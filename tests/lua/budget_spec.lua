@@ -26,7 +26,7 @@ describe("a limit of a session", function()
     helper.misuse(function() casting.session{memory = 1.5} end, "memory")
     local ok, e = pcall(casting.session, {memory = 1})
     if ok then pending "a LuaJIT without limits of memory" end
-    assert.matches("not enough memory", e)
+    assert.matches("no Lua state can be made with 1 bytes", e)
   end)
 
   it("of memory is met in that session only", function()
