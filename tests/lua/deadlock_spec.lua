@@ -1,4 +1,5 @@
 -- deadlock_spec.lua - deadlocks are named, and casting.report tells who waits.
+-- still: what a report tells of has not moved on meanwhile.
 -- SPDX-License-Identifier: MIT
 
 local casting = require "casting"

@@ -1,4 +1,5 @@
 -- fork_spec.lua - processes that fork before and after they have used casting.
+-- still: what has only loaded casting has no thread of its own.
 -- SPDX-License-Identifier: MIT
 
 local helper = require "helper"

@@ -1,4 +1,5 @@
 -- host_spec.lua - the main state's tasks: where they run, and what drives them.
+-- still: nothing runs between two calls of poll.
 -- SPDX-License-Identifier: MIT
 
 local casting = require "casting"

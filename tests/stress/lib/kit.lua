@@ -47,7 +47,7 @@ function kit.check(ok, message, ...)
 end
 
 -- Joins a task that has to end well, and soon enough to be no deadlock.
-function kit.join(task, what)
+function kit.join(task, what, seconds)
   local factor = tonumber(os.getenv "CASTING_TIME_FACTOR") or 1
   local function finish(ok, ...)
     if ok == nil then
@@ -59,7 +59,7 @@ function kit.join(task, what)
     end
     return ...
   end
-  return finish(task:join(60 * factor))
+  return finish(task:join(seconds or 60 * factor))
 end
 
 return kit
