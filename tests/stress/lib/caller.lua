@@ -369,6 +369,7 @@ local CONDITIONS = {"^not enough memory$", "has used up its .* of cpu$",
 -- functions that may be named.
 local function judge(e, names)
   if type(e) ~= "string" then return nil end -- raised on purpose, or a class
+  if e == "<no error object>" then return nil end -- what 5.5 makes of nil
   if e:find(PURPOSE, 1, true) then return nil end
   if e:find "^casting/" then return "it tells of a line of the library" end
   local text = e:gsub("^[^\n:]*:%d+: ", "", 1)
