@@ -26,6 +26,7 @@
       (coroutine.c). What is to be seen in later turns: see stop.c. */
 #include "../../include/casting.h"
 #include "deliver.h"
+#include "stock.h"
 
 #include "../sched.h"
 #include "../worker.h"
@@ -40,14 +41,14 @@ void cast_hook_note(cast_state *S, lua_State *L) {
   atomic_store_explicit(&S->hook, lua_gethook(main), memory_order_relaxed);
 }
 
-lua_Hook cast_hook_noted(cast_state *S) {
-  return atomic_load_explicit(&S->hook, memory_order_relaxed);
+bool cast_hook_is_news(cast_state *S, lua_Hook hook) {
+  return hook != NULL && hook != cast_hook && hook != cast_stock_hook() &&
+         hook != atomic_load_explicit(&S->hook, memory_order_relaxed);
 }
 
 bool cast_hook_changed(cast_state *S) {
   lua_State *L = atomic_load_explicit(&S->main_thread, memory_order_relaxed);
-  lua_Hook now = L != NULL ? lua_gethook(L) : NULL;
-  return now != NULL && now != cast_hook && now != cast_hook_noted(S);
+  return L != NULL && cast_hook_is_news(S, lua_gethook(L));
 }
 
 #if CAST_LUAJIT

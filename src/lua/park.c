@@ -350,7 +350,7 @@ void cast_call_hook(lua_State *L, cast_state *S) {
     S->struck = false;
     cast_lua_error(L, "interrupted!");
   }
-  if (hook == NULL || hook == cast_hook || hook == cast_hook_noted(S)) return;
+  if (!cast_hook_is_news(S, hook)) return;
   call.ar.event = LUA_HOOKCOUNT;
   call.ar.currentline = -1;
   if (L != main) cast_hook_clear(main);

@@ -389,8 +389,9 @@ void cast_hook_starved(cast_state *S);
 #endif
 /* Host: the main program's wait begins, in L. */
 void cast_hook_note(cast_state *S, lua_State *L);
-lua_Hook cast_hook_noted(cast_state *S);
-/* Has a signal handler set a hook since? Monitor, too. */
+/* Has a signal handler set that one since? Not what debug.sethook sets. */
+bool cast_hook_is_news(cast_state *S, lua_Hook hook);
+/* Is such a one there? Monitor, too. */
 bool cast_hook_changed(cast_state *S);
 /* No hook in L any more. */
 void cast_hook_clear(lua_State *L);

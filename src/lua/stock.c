@@ -15,6 +15,7 @@
 typedef struct names {
   uint64_t hash[ROOM]; /* 0: free */
   uint32_t n;
+  lua_Hook hook; /* of debug.sethook; NULL: not known */
 } names;
 
 static cast_once once;
@@ -60,11 +61,34 @@ static void list(lua_State *L, names *all) {
   }
 }
 
+/* Pushes a field of a library, or nil. */
+static void push_member(
+  lua_State *L, int loaded, const char *library, const char *name) {
+  lua_getfield(L, loaded, library);
+  if (lua_istable(L, -1)) lua_getfield(L, -1, name);
+}
+
+/* What debug.sethook sets, whatever function it is given. */
+static lua_Hook find_hook(lua_State *L, int loaded) {
+  lua_Hook hook;
+  push_member(L, loaded, "debug", "sethook");
+  if (!lua_isfunction(L, -1)) return NULL;
+  lua_pushvalue(L, -1); /* any function */
+  lua_pushliteral(L, "l");
+  lua_call(L, 2, 0);
+  hook = lua_gethook(L);
+  lua_sethook(L, NULL, 0, 0);
+  return hook;
+}
+
 static int learn(lua_State *L) {
   names *all = lua_touserdata(L, 1);
+  int loaded;
   luaL_openlibs(L);
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   list(L, all);
+  loaded = lua_gettop(L);
+  all->hook = find_hook(L, loaded);
   return 0;
 }
 
@@ -103,6 +127,10 @@ void cast_stock_learn(void) {
 bool cast_stock_member(const char *library, const char *key) {
   uint64_t hash = hash_of(library, key);
   return cast_once_known(&once) && stock.hash[place_of(&stock, hash)] == hash;
+}
+
+lua_Hook cast_stock_hook(void) {
+  return cast_once_known(&once) ? stock.hook : NULL;
 }
 
 bool cast_stock_library(const char *name) {

@@ -12,6 +12,9 @@ bool cast_stock_state(lua_CFunction fn, void *arg);
 
 /* Finds it out, if nobody has yet: before the others are called. */
 void cast_stock_learn(void);
+/* What lua_gethook says where the program has used debug.sethook; NULL: not
+   known. */
+lua_Hook cast_stock_hook(void);
 /* Is there a library of that name (the globals' is "_G")? */
 bool cast_stock_library(const char *name);
 /* And does it have such a member? */
