@@ -66,6 +66,7 @@ build = {
         "src/lua/handle.c",
         "src/lua/held.c",
         "src/lua/hook.c",
+        "src/lua/last.c",
         "src/lua/lib_casting.c",
         "src/lua/lib_chan.c",
         "src/lua/lib_host.c",

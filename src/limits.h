@@ -65,6 +65,8 @@
 #define CAST_WORKERS_MAX 1024u     /* OS threads of the pool, at most */
 #define CAST_STACK_MOST (8u << 20) /* bytes of a C stack; see below */
 #define CAST_CLEANUP_DEPTH 200     /* levels searched for a __close handler */
+#define CAST_END_NS 2000000000u    /* for all to unwind as a host ends; ... */
+#define CAST_LAST_NS 1000000000u   /* ... for finalizers that wait before */
 #define CAST_GRACE_NS 1000000000u  /* shields hold so long after their time */
 #define CAST_STOP_NS 10000000u     /* computing tasks may go on so long ... */
 #define CAST_INSIST_NS 100000000u  /* ... and their clean-up so long */

@@ -11,6 +11,7 @@
 #include "alive.h"
 
 #include "argument.h"
+#include "last.h"
 #include "state.h"
 
 const char cast_handle_tag = 0;
@@ -37,16 +38,18 @@ static void empty(cast_handle *h) {
 static int handle_gc(lua_State *L) {
   cast_handle *h = cast_handle_at(L, 1);
   cast_state *S = cast_state_boxed(L);
-  bool closing;
+  bool closing, strays;
   if (h == NULL) return 0;
   if (S != NULL) S->sure[cast_sure_slot(h)] = NULL;
   if (h->object == NULL) return 0;
   /* Another handle of the object may have been made since. */
   closing = cast_handle_find(L, h->object) && lua_touserdata(L, -1) == h;
+  strays = S != NULL && cast_last_strays(S);
   /* Relaxed: it is set by this state's owner. */
   if (S != NULL && S->host != NULL &&
-      (closing || atomic_load_explicit(&S->ending, memory_order_relaxed))) {
-    S->binding->end(L);
+      (closing || strays ||
+        atomic_load_explicit(&S->ending, memory_order_relaxed))) {
+    if (!strays) S->binding->end(L);
     S = cast_state_boxed(L);
     if (S != NULL) cast_alive_keep(L, 1); /* that is under way */
     if (S != NULL || h->object == NULL) return 0;

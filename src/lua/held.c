@@ -5,6 +5,7 @@
 #include "held.h"
 
 #include "alive.h"
+#include "last.h"
 
 static const char meta_key = 0;
 
@@ -20,11 +21,12 @@ static void drop(cast_held *h) {
 static int held_gc(lua_State *L) {
   cast_held *h = lua_touserdata(L, 1);
   cast_state *S = cast_state_find(L);
+  bool strays = S != NULL && cast_last_strays(S);
   /* Relaxed: it is set by this state's owner. */
   if (S != NULL && S->host != NULL && h->drop != NULL &&
-      (atomic_load_explicit(&S->ending, memory_order_relaxed) ||
+      (strays || atomic_load_explicit(&S->ending, memory_order_relaxed) ||
         cast_alive(L, h))) {
-    S->binding->end(L);
+    if (!strays) S->binding->end(L);
     if (cast_state_find(L) != NULL) return cast_alive_keep(L, 1), 0;
   }
   drop(h);

@@ -26,6 +26,7 @@
       (coroutine.c). What is to be seen in later turns: see stop.c. */
 #include "../../include/casting.h"
 #include "deliver.h"
+#include "last.h"
 #include "stock.h"
 
 #include "../sched.h"
@@ -128,11 +129,13 @@ bool cast_hook_urgent(cast_session *s) {
 static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
   lua_State *running = atomic_load_explicit(&S->running, memory_order_relaxed);
   if (cast_host_reserve(S->host) != 0) return;
-  if (!S->session.ops->interrupted(&S->session)) return;
+  if (!S->session.ops->interrupted(&S->session) && !cast_last_due(S)) return;
   atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
+  cast_stop_allow(S); /* hooks, for others: this is one */
   cast_task_yield(&t->core);
   cast_task_block(&t->core);
   atomic_store_explicit(&S->running, running, memory_order_relaxed);
+  if (cast_stop_stands(S)) cast_stop_watch(S, t, L);
   if (cast_stop_wanted(S)) cast_stop_look(L, S, t);
 }
 
@@ -150,8 +153,7 @@ void cast_hook(lua_State *L, lua_Debug *ar) {
   /* Before the look, which may have this thread poked again: that poke must
      not be undone. Relaxed: its own thread has set it. A host's tasks are
      watched then. */
-  if (S == NULL || !atomic_load_explicit(&S->ending, memory_order_relaxed))
-    cast_hook_clear(L);
+  if (S == NULL || !cast_stop_stands(S)) cast_hook_clear(L);
   if (S != NULL) atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
 #if CAST_LUA < 502
   if (t != NULL && S->starved) cast_state_collect(S);

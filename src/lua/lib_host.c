@@ -1,7 +1,7 @@
 /* lib_host.c - driving the main state's tasks from a loop of the host's own.
    SPDX-License-Identifier: MIT */
 #include "../../include/casting.h"
-#include "state.h"
+#include "last.h"
 
 /* Has a signal handler set a hook, as lua.c's does on Ctrl-C? */
 static bool hooked(void *arg) { return cast_hook_changed(arg); }
@@ -15,8 +15,10 @@ bool cast_state_poll(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   int rc;
   check_main(L, S, "poll");
   (void)cast_enter(L, S, OS_FOREVER);
+  if (cast_last_waits(S)) deadline_ns = cast_last_until(S, deadline_ns);
   rc = cast_host_poll(S->host, deadline_ns, hooked, S);
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
+  if (cast_last_waits(S)) cast_last_over(L, S);
   if (rc == CASTING_EINTR) cast_call_hook(L, S);
   return rc == 0;
 }

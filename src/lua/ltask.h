@@ -64,6 +64,7 @@ typedef struct cast_extra {
   uint64_t limit_ns;            /* the deadline of the call that waits */
   uint64_t met_ns;              /* cancelled: since when that counts; 0 */
   uint64_t looked_ns;           /* and since when it computes nevertheless */
+  uint64_t again_ns;            /* when a standing hook may raise again */
 } cast_extra;
 
 /* core.mark of a fresh one: how many values it starts with, if they are not in

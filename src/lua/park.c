@@ -10,6 +10,7 @@
 #include "../mem.h"
 #include "argument.h"
 #include "deliver.h"
+#include "last.h"
 #include "load.h"
 #include "quick.h"
 #include "survey.h"
@@ -290,7 +291,7 @@ static void get_ready(lua_State *L, cast_state *S, cast_ltask *t) {
 
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   cast_task *core = S->session.current;
-  bool timed = deadline_ns != OS_FOREVER;
+  bool timed = deadline_ns != OS_FOREVER, last = false;
   cast_ltask *t;
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   if (S->host != NULL && CAST_UNLIKELY(!S->host->prepared))
@@ -302,6 +303,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
     cast_misuse(L, "cannot block here: this is not in a task (a finalizer?)");
   }
   t = cast_ltask_of(core);
+  if (S->host != NULL && L != t->co) last = cast_last_is(L, S, t);
   get_ready(L, S, t);
   cast_let_go(t);
   t->at = L;
@@ -323,7 +325,8 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
     if (t == S->main) cast_hook_note(S, L);
   }
   if (CAST_UNLIKELY(t->loading)) cast_load_settle(L, S, t);
-  if (!reserve(S, t, timed)) cast_raise_memory(L);
+  if (t == S->main) cast_last_begin(L, S, last);
+  if (!reserve(S, t, timed || last)) cast_raise_memory(L);
   return t;
 }
 
@@ -378,6 +381,7 @@ static void interrupted(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   bool ended = result == CASTING_ETIMEOUT || result == CASTING_ECANCELLED;
   if (result == CASTING_EINTR) cast_call_hook(L, S);
+  if (t == S->main && cast_last_waits(S)) cast_last_over(L, S);
   if (ended && cast_guarded(t)) cast_guard_check(L, t, os_now());
   if (result == CAST_DEADLOCK) cast_deadlock_raise(L, S);
   if (result != CASTING_ECANCELLED) return;
@@ -399,6 +403,7 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
   int result = t->core.wait.result;
   if (CAST_UNLIKELY(result == CAST_DEADLOCK)) cast_deadlock_find(L, S);
   if (CAST_UNLIKELY(result == CASTING_ECANCELLED)) result = spared(t);
+  if (t == S->main && cast_last_waits(S)) result = cast_last_result(S, result);
   cast_wait_over(t);
   if (CAST_UNLIKELY(result != 0)) {
     cast_unsend(L, S, t);
@@ -466,6 +471,8 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   t->kind = kind;
   t->limited = false;
   if (CAST_UNLIKELY(cast_guarded(t))) deadline_ns = guarded(t, deadline_ns);
+  if (t == S->main && cast_last_waits(S))
+    deadline_ns = cast_last_until(S, deadline_ns);
   cast_wait_until(&t->core, deadline_ns);
   /* Relaxed: only reported. */
   atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);

@@ -18,6 +18,7 @@
 #include "builtin.h"
 #include "embed.h"
 #include "held.h"
+#include "last.h"
 #include "library.h"
 #include "lineage.h"
 #include "load.h"
@@ -26,8 +27,6 @@
 #include "require.h"
 #include "seal.h"
 #include "starting.h"
-
-#define GRACE_NS 2000000000u /* for sessions to unwind at the end of a host */
 
 static const char state_key = 0;
 /* Where the registry has the module: package.loaded may forget it. */
@@ -149,6 +148,7 @@ static void host_close(cast_session *s) { CAST_UNUSED(s); }
    Ctrl-C). Its wait ends then; park.c calls the hook. */
 static bool host_interrupted(cast_session *s) {
   cast_state *S = cast_state_of(s);
+  if (cast_last_due(S)) return cast_wait_end(&S->main->core, CASTING_ETIMEOUT);
   if (CAST_LIKELY(!cast_hook_changed(S) && !S->struck)) return false;
   return cast_wait_end(&S->main->core, CASTING_EINTR);
 }
@@ -251,7 +251,7 @@ static bool unwind(cast_state *S, lua_State *L, uint64_t deadline) {
 /* The host's state is being closed: everything is cancelled, unwound, joined.
    Called by the first finalizer of ours that lua_close runs. */
 void cast_state_end(lua_State *L) {
-  uint64_t deadline = os_now() + GRACE_NS;
+  uint64_t deadline;
   cast_state **box, *S;
   bool all;
   cast_state_box(L);
@@ -259,9 +259,10 @@ void cast_state_end(lua_State *L) {
   lua_pop(L, 1);
   S = box != NULL ? *box : NULL;
   if (CAST_UNLIKELY(cast_forked)) return; /* all this is the parent's */
-  if (S == NULL || S->host == NULL ||
+  if (S == NULL || S->host == NULL || cast_last_defer(L, S) ||
       atomic_exchange_explicit(&S->ending, true, memory_order_relaxed))
     return;
+  deadline = cast_last_end(S);
   /* os.exit(n, true) in a task: the main program cannot go on any more, and
      the process ends as soon as the state has closed. */
   if (S->session.current != &S->main->core) {
@@ -355,7 +356,9 @@ static bool end_host(lua_State *L, bool closing) {
   if (S != NULL && closing) S->binding->end(L);
   S = cast_state_find(L);
   /* Relaxed: it is set by this state's owner. */
-  return S == NULL || !atomic_load_explicit(&S->ending, memory_order_relaxed);
+  return S == NULL ||
+         !(atomic_load_explicit(&S->ending, memory_order_relaxed) ||
+           cast_last_strays(S));
 }
 
 /* A finalizer that runs meanwhile may do this itself, and use what it has
@@ -467,6 +470,7 @@ cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
   }
   *box = S;
   keep_box(L);
+  cast_last_open(L, S);
   cast_state_furnish(L, S);
   return S;
 }

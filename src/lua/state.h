@@ -67,6 +67,13 @@ struct cast_state {
      began. Atomic for the monitor, which looks whether it has changed. */
   _Atomic(lua_State *) main_thread;
   _Atomic(lua_Hook) hook;
+  struct {                 /* host: waits of finalizers at its end: last.c */
+    const void *first;     /* function on the main thread's stack; NULL */
+    const void *finalizer; /* LuaJIT: one there that waits or did; NULL */
+    uint64_t since_ns;     /* when the first of these waits began; 0: none */
+    bool waits;            /* the main program's latest wait is such a one */
+    bool ended;            /* whoever waits so is to end everything */
+  } last;
   cast_coroutine aux;           /* what finishes the next wait: deliver.c */
   cast_rebuild *rebuild;        /* one that is free, or NULL */
   cast_startup **startups;      /* of tasks that have not begun: starting.c */
@@ -373,6 +380,13 @@ void cast_stop_hook(lua_State *L, int count);
 void cast_stop_allow(cast_state *S);
 /* From now on each instruction of t raises. */
 void cast_stop_insist(lua_State *L, cast_ltask *t);
+/* Are a host's tasks to have a hook, whoever wants something of them? */
+static inline bool cast_stop_stands(cast_state *S) {
+  /* Relaxed: it is set by this state's owner. */
+  if (S->host == NULL) return false;
+  return S->last.waits ||
+         atomic_load_explicit(&S->ending, memory_order_relaxed);
+}
 /* t is about to go on in L: sees to it that it is stopped in time. */
 void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L);
 

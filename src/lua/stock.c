@@ -15,7 +15,8 @@
 typedef struct names {
   uint64_t hash[ROOM]; /* 0: free */
   uint32_t n;
-  lua_Hook hook; /* of debug.sethook; NULL: not known */
+  lua_Hook hook;      /* of debug.sethook; NULL: not known */
+  lua_CFunction exit; /* os.exit; the same */
 } names;
 
 static cast_once once;
@@ -89,6 +90,8 @@ static int learn(lua_State *L) {
   list(L, all);
   loaded = lua_gettop(L);
   all->hook = find_hook(L, loaded);
+  push_member(L, loaded, "os", "exit");
+  all->exit = lua_tocfunction(L, -1);
   return 0;
 }
 
@@ -131,6 +134,10 @@ bool cast_stock_member(const char *library, const char *key) {
 
 lua_Hook cast_stock_hook(void) {
   return cast_once_known(&once) ? stock.hook : NULL;
+}
+
+bool cast_stock_exits(lua_CFunction f) {
+  return f != NULL && cast_once_known(&once) && f == stock.exit;
 }
 
 bool cast_stock_library(const char *name) {

@@ -15,6 +15,8 @@ void cast_stock_learn(void);
 /* What lua_gethook says where the program has used debug.sethook; NULL: not
    known. */
 lua_Hook cast_stock_hook(void);
+/* Is that os.exit? */
+bool cast_stock_exits(lua_CFunction f);
 /* Is there a library of that name (the globals' is "_G")? */
 bool cast_stock_library(const char *name);
 /* And does it have such a member? */

@@ -62,10 +62,10 @@ static int allow_protected(lua_State *L) {
   return 0;
 }
 
-/* In a finalizer LuaJIT has no hooks, and takes a yield for a hook's, which
-   ends the state of being in one, hooks being allowed again. That must not be
-   the yield of a task that runs while a finalizer waits, or the host's end,
-   which is in one, too. The coroutine that did it is not to be resumed. */
+/* In a finalizer, or a hook, LuaJIT has no hooks, and takes a yield for a
+   hook's, which ends that, hooks being allowed again. That must not be the
+   yield of a task that runs while a finalizer or a hook waits, or the host's
+   end, which is in one, too. The coroutine that did it is not to be resumed. */
 void cast_stop_allow(cast_state *S) {
   (void)cast_protect(S, allow_protected, NULL);
 }
@@ -99,6 +99,15 @@ static bool is_leaving(lua_State *L) {
 #endif
 }
 
+/* Where the hook stands, it comes more often than a nag does. */
+static bool may_raise(cast_ltask *t, uint64_t now) {
+  cast_extra *x = cast_extra_make(t); /* none: then it may */
+  if (x == NULL) return true;
+  if (now < x->again_ns) return false;
+  x->again_ns = now + CAST_NAG_NS;
+  return true;
+}
+
 void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
   uint64_t now = os_now(), late, next;
   cast_cancel_note(t);
@@ -114,8 +123,10 @@ void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
     cast_nag_at(S, now + CAST_NAG_NS, now);
     if (late >= CAST_INSIST_NS)
       cast_stop_insist(L, t);
-    else
+    else if (!cast_stop_stands(S))
       cast_hook_clear(L);
+    else if (!may_raise(t, now))
+      return;
     cast_guard_raise(L, t, now);
     return;
   }
@@ -125,8 +136,7 @@ void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
 void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L) {
   uint64_t now, at;
   if (t == S->main) return;
-  if (S->host != NULL && atomic_load_explicit(&S->ending, memory_order_relaxed))
-    cast_stop_hook(L, CAST_WATCH_COUNT);
+  if (cast_stop_stands(S)) cast_stop_hook(L, CAST_WATCH_COUNT);
   if (!cast_guarded(t)) return;
   now = os_now();
   at = cast_guard_meet(t, L, now);
