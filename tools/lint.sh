@@ -48,7 +48,7 @@ layers='
   lua/fixed lua/factory lua/code lua/names lua/classes lua/resolve lua/strings lua/moved lua/encoder lua/closure
   lua/tree lua/encode lua/stack
   lua/pack.c
-  lua/lib lua/library.h lua/program.h lua/budget.h lua/require.h lua/ltask lua/load.h lua/lineage.h lua/starting.h lua/state.h lua/last.h lua/held lua/state.c lua/handle.c lua/*
+  lua/lib lua/library.h lua/program.h lua/budget.h lua/require.h lua/ltask lua/load.h lua/lineage.h lua/starting.h lua/state.h lua/report.h lua/last.h lua/held lua/state.c lua/handle.c lua/*
 '
 
 find src include -name '*.[chS]' ! -name embedded.c 2>/dev/null | LC_ALL=C sort |

@@ -10,6 +10,7 @@
 #include "../runtime.h"
 #include "api.h"
 #include "library.h"
+#include "report.h"
 #include "wire.h"
 
 #define GRACE 2.0 /* seconds */

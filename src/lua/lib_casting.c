@@ -5,6 +5,7 @@
 #include "../worker.h"
 #include "argument.h"
 #include "handle.h"
+#include "report.h"
 #include "state.h"
 #include "survey.h"
 

@@ -9,6 +9,7 @@
 #include "lineage.h"
 #include "origin.h"
 #include "outcome.h"
+#include "report.h"
 #include "stack.h"
 #include "starting.h"
 #include "state.h"

@@ -14,6 +14,7 @@
 #include "../mem.h"
 #include "argument.h"
 #include "handle.h"
+#include "report.h"
 #include "state.h"
 
 typedef struct side {

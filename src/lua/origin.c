@@ -14,6 +14,7 @@
 #include "origin.h"
 
 #include "embed.h"
+#include "report.h"
 
 static const char values_key = 0;
 

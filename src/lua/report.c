@@ -16,12 +16,13 @@
       said: told goes then, and at once if no timer will see to that. */
 #include <stdio.h>
 
+#include "report.h"
+
 #include "../../include/casting.h"
 #include "../errand.h"
 #include "../log.h"
 #include "../mem.h"
 #include "outcome.h"
-#include "state.h"
 #include "wire.h"
 
 #define PATIENCE_NS 1000000000u

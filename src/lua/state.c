@@ -24,6 +24,7 @@
 #include "load.h"
 #include "packer.h"
 #include "program.h"
+#include "report.h"
 #include "require.h"
 #include "seal.h"
 #include "starting.h"

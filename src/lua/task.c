@@ -11,6 +11,7 @@
 #include "load.h"
 #include "origin.h"
 #include "outcome.h"
+#include "report.h"
 #include "seal.h"
 #include "stack.h"
 #include "starting.h"
