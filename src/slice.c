@@ -248,6 +248,10 @@ cast_run cast_session_run(cast_session **at, cast_runner **r) {
       cast_worker *w = s->runner->worker;
       s->budget = CAST_SLICE_TASKS;
       if (w == NULL || !cast_sched_backlog(w)) {
+        if (CAST_UNLIKELY(s->metered)) {
+          s->ops->meter(s, false);
+          s->ops->meter(s, true);
+        }
         enter(s, s->runner);
         continue;
       }

@@ -82,8 +82,9 @@ function Place:count(v, default, name)
   return v
 end
 
--- A copy of the list, with n; empty for none.
-function Place:list(v, name)
+-- A copy of the list, with n; empty for none. What follows the first nil is
+-- not looked at if there may be none: n may be large.
+function Place:list(v, name, holes)
   if v == nil then return {n = 0} end
   if type(v) ~= "table" then
     self:bad(name .. " must be a list, got " .. kind(v))
@@ -91,15 +92,17 @@ function Place:list(v, name)
   local n, problem = Check.length(v)
   if not n then self:bad(name .. ": " .. problem) end
   local copy = {n = n}
-  for i = 1, n do copy[i] = v[i] end
+  if holes and not internal.room(n) then self:bad(name .. ": too many") end
+  for i = 1, n do
+    copy[i] = v[i]
+    if copy[i] == nil and not holes then break end
+  end
   return copy
 end
 
 -- Arguments must fit on a stack.
 function Place:args(v)
-  local args = self:list(v, "args")
-  if not internal.room(args.n) then self:bad("args: too many") end
-  return args
+  return self:list(v, "args", true)
 end
 
 -- A copy of a child's options for its session.

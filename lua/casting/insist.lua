@@ -1,4 +1,5 @@
--- insist.lua - calls that clean up, and may only fail for want of memory.
+-- insist.lua - calls that clean up. They may fail for want of memory only, or
+-- after they have done their part: session:close in a cancelled task.
 -- SPDX-License-Identifier: MIT
 --
 -- What uses this loads it early: later there may be no memory for that.

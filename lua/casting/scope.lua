@@ -46,6 +46,13 @@ function Scope:spawn_in(session, f, ...)
   if kind(session) ~= "session" then
     bad(2, "spawn_in", "session expected, got " .. kind(session))
   end
+  local is = type(f)
+  if is == "string" then
+    local problem = internal.source_problem(f)
+    if problem then bad(3, "spawn_in", problem) end
+  elseif is ~= "function" and is ~= "userdata" then -- a message may be one
+    bad(3, "spawn_in", "function or source text expected, got " .. kind(f))
+  end
   local group = check_open(self, "spawn_in")
   return group:adopt(session:spawn(f, ...))
 end

@@ -418,12 +418,13 @@ end
 
 -- Whatever could not be stopped in order, since no time was left: it is told
 -- to end, and nobody waits. May be called again.
+local function kill(child)
+  if child.task then child.task:cancel("shutdown") end
+  if child.session then child.session:close(0) end
+end
+
 local function kill_all(self)
-  for i = 1, #self.children do
-    local child = self.children[i]
-    if child.task then child.task:cancel("shutdown") end
-    if child.session then child.session:close(0) end
-  end
+  for i = 1, #self.children do insist(kill, self.children[i]) end
 end
 
 return function(spec, asked, started, parent)

@@ -92,7 +92,8 @@ lua_State *cast_main_thread(lua_State *L);
 /* luaL_where(L, 1) and luaL_error, but that a place in what of the library is
    written in Lua does not count: the program's line is told that has called
    it. */
-#define CAST_OWN_SOURCE "@casting/"     /* what its chunks' names begin with */
+/* What its chunks' names begin with; those of files begin with "@". */
+#define CAST_OWN_SOURCE "=casting/"
 bool cast_lua_own(const lua_Debug *ar); /* with its source */
 void cast_lua_where(lua_State *L);
 int cast_lua_error(lua_State *L, const char *format, ...);

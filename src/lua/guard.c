@@ -546,8 +546,7 @@ void cast_open_guard(lua_State *L) {
     "  return leave(make_shield(f), pcall(f, ...))\n"
     "end\n";
   int module = lua_gettop(L);
-  if (cast_lua_load(L, text, sizeof text - 1, "@" CAST_GUARD_SOURCE, "t") !=
-      LUA_OK)
+  if (cast_lua_load(L, text, sizeof text - 1, CAST_GUARD_SOURCE, "t") != LUA_OK)
     lua_error(L);
   lua_getfield(L, module, "with_timeout");
   lua_getfield(L, module, "shield");

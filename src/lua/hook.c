@@ -187,7 +187,11 @@ void cast_hook_poke(cast_session *s) {
   cast_state *S = cast_state_of(s);
   lua_State *L = atomic_load_explicit(&S->running, memory_order_relaxed);
   lua_Hook hook;
-  if (L == NULL || s->current == NULL) return;
+  if (L == NULL || s->current == NULL) {
+    /* Relaxed: for this thread. */
+    atomic_store_explicit(&S->missed, true, memory_order_relaxed);
+    return;
+  }
   atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
   if (S->host != NULL && s->current == &S->main->core) return;
   /* A debugger's or profiler's hook goes before a fair share; the pool makes

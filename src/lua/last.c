@@ -107,7 +107,8 @@ static bool is_last(lua_State *L, cast_state *S, const cast_ltask *t) {
 #endif
   first = first_on(S->L, &ar);
   if (t == S->main && !exits(S->L)) {
-    if (first == NULL || first == S->last.first) return false;
+    if (first == NULL || S->last.first == NULL || first == S->last.first)
+      return false;
 #if CAST_LUA >= 504
     if (!ar.istailcall && (ar.name == NULL || strcmp(ar.name, "__gc") != 0))
       return false;

@@ -267,23 +267,27 @@ static void read_options(lua_State *L, cast_options *o) {
   if (problem != NULL) cast_arg_error(L, 1, problem);
 }
 
-/* `init` has failed with the error on the top: raises it as await does, a text
-   with the session's name before it. A cancellation of init is none of who
-   waits, and becomes a text. */
-static int raise_init(
-  lua_State *L, cast_state *S, cast_ltask *t, const cast_ltask *init) {
-  int error = lua_gettop(L);
-  bool is_object = lua_istable(L, error) || lua_isuserdata(L, error);
-  if (!is_object || cast_cancel_test(L, error)) {
+/* `init` has failed: raises its error as await does, a text with the session's
+   name before it. A cancellation of init is none of who waits, and becomes a
+   text. */
+static int raise_init(lua_State *L, cast_state *S, cast_ltask *t) {
+  cast_ltask *init = t->arg;
+  const cast_failure *origin = cast_origin_take(t, init);
+  int name, error;
+  cast_state_push_name(L, cast_state_of(init->core.session));
+  name = lua_gettop(L);
+  cast_ltask_outcome(L, S, t, init);
+  error = lua_gettop(L);
+  if ((!lua_istable(L, error) && !lua_isuserdata(L, error)) ||
+      cast_cancel_test(L, error)) {
     cast_lua_where(L);
     lua_pushliteral(L, "init of session '");
-    cast_state_push_name(L, cast_state_of(init->core.session));
+    lua_pushvalue(L, name);
     lua_pushliteral(L, "' failed: ");
     (void)cast_lua_describe(L, error); /* pushed */
     lua_concat(L, 5);
   }
-  cast_origin_note(L, S, t, init);
-  cast_origin_append(L, S, t, init);
+  cast_origin_note(L, S, t, origin);
   return lua_error(L);
 }
 
@@ -300,8 +304,7 @@ static int finish_session(
   cast_state_close(target, &S->session);
   if (result != 0) return cast_push_interrupt(L, result);
   if (ready) return cast_lua_error(L, "the session's handle was lost");
-  cast_ltask_outcome(L, S, t, init);
-  return raise_init(L, S, t, init);
+  return raise_init(L, S, t);
 }
 
 static const cast_wait_kind session_kind = {.finish = finish_session,
@@ -370,6 +373,7 @@ static void blame_limit(lua_State *L, plan *p) {
   abandon(L, &other);
   cast_session_release(&other.target->session, &p->S->session);
   if (status != LUA_OK) return lua_pop(L, 1);
+  if (bytes < limit - limit / 8) return; /* something else has failed */
   cast_lua_error(L,
     "session: no Lua state can be made with %d bytes of memory, it takes some "
     "%d with these libraries",

@@ -29,14 +29,14 @@ static int finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 
 static int finish_await(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  cast_ltask *target = t->arg; /* a finalizer may wait meanwhile */
+  /* Before a finalizer may wait, and the task be let go of. */
+  const cast_failure *origin = result == 0 ? cast_origin_take(t, t->arg) : NULL;
   int n = finish_join(L, S, t, result);
   cast_let_go(t);
   if (result != 0) return n;
   if (!lua_toboolean(L, -n)) {
     if (n == 1) lua_pushliteral(L, "the task has failed: out of memory");
-    cast_origin_note(L, S, t, target);
-    cast_origin_append(L, S, t, target);
+    cast_origin_note(L, S, t, origin);
     return lua_error(L);
   }
   return n - 1;

@@ -41,7 +41,8 @@ void cast_state_collect(cast_state *S) {
   (void)cast_protect(S, collect_garbage, NULL);
   S->slabs.max = max;
   bytes = cast_slabs_bytes(&S->slabs);
-  S->collect_at = bytes < max ? bytes + (max - bytes) / 2 : max;
+  /* With almost no room left, only when memory has failed. */
+  S->collect_at = bytes < max - max / 32 ? bytes + (max - bytes) / 2 : max;
   S->starved = false;
 }
 #endif

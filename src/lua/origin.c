@@ -45,21 +45,14 @@ void cast_origin_drop(lua_State *L, cast_ltask *t) {
   keep_value(L, t);
 }
 
-void cast_origin_note(
-  lua_State *L, cast_state *S, cast_ltask *t, const cast_ltask *target) {
+const cast_failure *cast_origin_take(cast_ltask *t, const cast_ltask *target) {
   cast_failure *f = cast_failed(target);
-  cast_extra *x;
-  CAST_UNUSED(S);
-  luaL_checkstack(L, 5, NULL);
-  cast_origin_drop(L, t);
-  x = f == NULL ? NULL : cast_extra_make(t);
-  if (x == NULL) return;
-  if (has_identity(L, -1)) {
-    lua_pushvalue(L, -1);
-    keep_value(L, t); /* a finalizer may run, and await something else */
-    if (x->origin != NULL) cast_failure_drop(x->origin);
-  }
-  x->origin = cast_failure_hold(f);
+  cast_extra *x = f == NULL ? NULL : cast_extra_make(t);
+  if (x == NULL) return NULL;
+  cast_failure_hold(f);
+  if (x->origin != NULL) cast_failure_drop(x->origin);
+  x->origin = f;
+  return f;
 }
 
 /* -- writing -------------------------------------------------------------- */
@@ -161,12 +154,14 @@ static int append_text(lua_State *L) {
   return 1;
 }
 
-void cast_origin_append(
-  lua_State *L, cast_state *S, cast_ltask *t, const cast_ltask *target) {
-  cast_failure *f = cast_failed(target);
+/* If the error on the top is a text, and nothing in Lua can catch it, it gets
+   the stacks of where it came from: whoever shows it knows only the main
+   program's. */
+static void append(
+  lua_State *L, cast_state *S, cast_ltask *t, const cast_failure *f) {
   cast_buffer b = {NULL, 0, 0, false};
   int top = lua_gettop(L);
-  if (t != S->main || S->host == NULL || f == NULL) return;
+  if (t != S->main || S->host == NULL) return;
   luaL_checkstack(L, 8, NULL);
   if (cast_main_thread(L) != L || !is_bare(L)) return;
   if (is_hidden(L))
@@ -178,8 +173,24 @@ void cast_origin_append(
   lua_pushcfunction(L, append_text); /* nothing is held yet */
   lua_insert(L, -2);
   lua_pushlightuserdata(L, &b);
-  add_bounded(&b, stacks_of(f), CAST_TRACE_SIZE - OWN_SIZE);
-  if (!b.lacking && lua_pcall(L, 2, 1, 0) == LUA_OK) lua_replace(L, top);
-  cast_buffer_fini(&b);
+  if (t->extra->origin == f) {
+    add_bounded(&b, stacks_of(f), CAST_TRACE_SIZE - OWN_SIZE);
+    if (!b.lacking && lua_pcall(L, 2, 1, 0) == LUA_OK) lua_replace(L, top);
+    cast_buffer_fini(&b);
+  }
   lua_settop(L, top);
+}
+
+void cast_origin_note(
+  lua_State *L, cast_state *S, cast_ltask *t, const cast_failure *f) {
+  /* A finalizer may run wherever Lua makes something, and await something
+     else. */
+  if (f == NULL || t->extra->origin != f) return;
+  luaL_checkstack(L, 5, NULL);
+  if (has_identity(L, -1))
+    lua_pushvalue(L, -1);
+  else
+    lua_pushnil(L);
+  keep_value(L, t);
+  if (t->extra->origin == f) append(L, S, t, f);
 }

@@ -174,18 +174,35 @@ void cast_rebuild_drop(cast_state *S, cast_ltask *t, const cast_rebuild *last) {
   }
 }
 
+/* Each look takes as many steps as it goes down: so there are few. */
 static int call_depth(lua_State *L) {
   lua_Debug ar;
-  int n = 0;
-  while (lua_getstack(L, n, &ar)) n++;
-  return n;
+  int below = 0, beyond = 1; /* the depth is above the one, up to the other */
+  if (!lua_getstack(L, 0, &ar)) return 0;
+  while (lua_getstack(L, beyond, &ar)) {
+    below = beyond;
+    beyond *= 2;
+  }
+  while (beyond - below > 1) {
+    int middle = below + (beyond - below) / 2;
+    if (lua_getstack(L, middle, &ar))
+      below = middle;
+    else
+      beyond = middle;
+  }
+  return beyond;
+}
+
+/* Is L no deeper than that? */
+static bool is_within(lua_State *L, int depth) {
+  lua_Debug ar;
+  return !lua_getstack(L, depth, &ar);
 }
 
 /* In a place that cannot yield: which rebuilds have been left by an error? */
 static void drop_stale(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_rebuild *b = S->rebuilds;
-  int depth = call_depth(L);
-  while (b != NULL && (b->task != t || (b->L == L && b->depth >= depth)))
+  while (b != NULL && (b->task != t || (b->L == L && is_within(L, b->depth))))
     b = b->outer;
   cast_rebuild_drop(S, t, b);
 }

@@ -106,10 +106,11 @@ struct cast_state {
   /* Addresses of handles that live: cast_handle_at need not ask what the
      userdata is. An entry goes with its handle. */
   const void *sure[CAST_SURE];
-  cast_list held;    /* what operations hold: held.h */
-  size_t unseen;     /* bytes the collector is to be told of: handle.c */
-  cast_slabs slabs;  /* memory of the Lua state; not a host's */
-  size_t memory_max; /* (i) 0: no limit; slabs.max is another at times */
+  cast_list held;      /* what operations hold: held.h */
+  _Atomic bool missed; /* metered: a poke found no task to look up */
+  size_t unseen;       /* bytes the collector is to be told of: handle.c */
+  cast_slabs slabs;    /* memory of the Lua state; not a host's */
+  size_t memory_max;   /* (i) 0: no limit; slabs.max is another at times */
 #if CAST_LUA < 502
   size_t collect_at; /* with a limit: bytes from which on it is starved */
   bool starved;      /* all garbage is to be collected: newstate.c */
@@ -356,7 +357,7 @@ static inline bool cast_guarded(const cast_ltask *t) {
 }
 /* Where the functions written in Lua are said to be, among the library's own
    (CAST_OWN_SOURCE). */
-#define CAST_GUARD_SOURCE "casting/guard.lua"
+#define CAST_GUARD_SOURCE "=casting/guard.lua"
 /* Finishes the module on the top of the stack. */
 void cast_open_guard(lua_State *L);
 

@@ -95,7 +95,7 @@ static bool is_leaving(lua_State *L) {
 #else
   lua_Debug ar;
   return lua_getstack(L, 0, &ar) && lua_getinfo(L, "S", &ar) &&
-         strcmp(ar.short_src, CAST_GUARD_SOURCE) == 0;
+         strcmp(ar.source, CAST_GUARD_SOURCE) == 0;
 #endif
 }
 

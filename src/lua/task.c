@@ -290,7 +290,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   cast_coroutine_put(S, cast_co(t), clean);
   t->co = NULL;
 #if CAST_LUA < 502
-  if (status == LUA_ERRMEM) cast_state_collect(S); /* newstate.c */
+  if (status == LUA_ERRMEM || S->starved) cast_state_collect(S);
 #endif
   cast_ltask_have(t, &e.results);
   cast_cancel_end(t);
@@ -338,7 +338,12 @@ static int start_protected(lua_State *L) {
 }
 
 /* There was no memory for a coroutine. */
-static void fail_to_start(cast_ltask *t) {
+static void fail_to_start(cast_state *S, cast_ltask *t) {
+#if CAST_LUA < 502
+  cast_state_collect(S); /* newstate.c */
+#else
+  CAST_UNUSED(S);
+#endif
   cast_msg_drop(&t->core.waiter.msg);
   cast_pack_text("not enough memory", &t->core.waiter.msg);
   t->packed = true;
@@ -353,7 +358,7 @@ static bool start_own(cast_state *S, cast_ltask *t) {
       cast_protect(S, get_protected, &a) != LUA_OK) {
     if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
     cast_starting_give(S, t, NULL);
-    fail_to_start(t);
+    fail_to_start(S, t);
     return false;
   }
   cast_starting_give(S, t, a.co.L);
@@ -371,7 +376,7 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   if (cast_protect(S, start_protected, &a) != LUA_OK) {
     if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
     cast_msg_drop(&p.msg);
-    fail_to_start(t);
+    fail_to_start(S, t);
     return -1;
   }
   cast_co_set(t, a.co);
@@ -432,15 +437,21 @@ static int prepare(cast_state *S, cast_ltask *t) {
 /* One stretch of a task, until it waits or ends. */
 static inline void stretch(cast_state *S, cast_ltask *t) {
   int n, nres, status;
-#if CAST_LUA < 502
-  if (CAST_UNLIKELY(S->starved)) cast_state_collect(S);
-#endif
 again:
   n = prepare(S, t);
   if (n < 0) return;
   t->parked = false;
   atomic_store_explicit(&S->running, t->co, memory_order_relaxed);
   S->through = true;
+#if CAST_LUA < 502
+  if (CAST_UNLIKELY(S->starved)) cast_hook_starved(S);
+#endif
+  /* Relaxed: set by a signal handler of this thread, before `running` was. */
+  if (CAST_UNLIKELY(S->session.metered) &&
+      atomic_load_explicit(&S->missed, memory_order_relaxed)) {
+    atomic_store_explicit(&S->missed, false, memory_order_relaxed);
+    (void)cast_budget_spent(S);
+  }
   if (CAST_LUAJIT && S->host != NULL) cast_hook_mark(t->co);
   if (CAST_UNLIKELY(S->host != NULL || cast_guarded(t)) && !t->raising)
     cast_stop_watch(S, t, t->co);

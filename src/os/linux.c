@@ -149,9 +149,19 @@ void os_wake(_Atomic uint32_t *word, int n) {
 
 #define EVENT_FLAGS (EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE)
 
+/* Where a process has closed its standard files, what is opened next becomes
+   one of them, and is written to. */
+static int above_standard(int fd) {
+  int moved;
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  (void)close(fd);
+  return moved;
+}
+
 int os_event_init(os_event *e) {
   atomic_init(&e->set, 0);
-  e->fd = eventfd(0, EVENT_FLAGS);
+  e->fd = above_standard(eventfd(0, EVENT_FLAGS));
   return e->fd >= 0 ? 0 : OS_ENOMEM;
 }
 

@@ -75,6 +75,30 @@ describe("a limit of a session", function()
     session:close()
   end)
 
+  -- Nobody else wants the thread, so no slice ends.
+  for name, loop in pairs {
+    yield = "while true do pcall(casting.yield) end",
+    sleep = "while true do casting.sleep(0) end",
+    spawn = "while true do casting.spawn(function() end):join() end",
+  } do
+    it("of cpu ends tasks that block all the time: " .. name, function()
+      local session = casting.session {cpu = 0.05}
+      local idle = session:spawn "require 'casting'.sleep(1000)"
+      local task = session:spawn("local casting = require 'casting' " .. loop)
+      local ok, e = task:join(LONG)
+      if name == "yield" then -- it catches the error
+        assert.is_true(ok == nil or ok == false)
+      else
+        assert.is_false(ok)
+        assert.matches("seconds of cpu", tostring(e))
+      end
+      ok, e = idle:join(LONG)
+      assert.is_false(ok)
+      assert.matches("seconds of cpu", e)
+      session:close()
+    end)
+  end
+
   if not helper.jit then
     it("of cpu ends its tasks, as any error does", function()
       local session = casting.session{cpu = 0.05, name = "busy"}

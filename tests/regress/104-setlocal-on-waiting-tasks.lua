@@ -46,6 +46,27 @@ local ways = {
     end
   end,
   function()
+    return function()
+      return session:spawn(function()
+        require "casting".sleep(0.02)
+        error {}
+      end):await()
+    end
+  end,
+  function()
+    return function()
+      return casting.run(function() casting.sleep(0.02) error {} end)
+    end
+  end,
+  function()
+    return function()
+      return casting.session {init = function()
+        require "casting".sleep(0.02)
+        error "on purpose"
+      end}
+    end
+  end,
+  function()
     return function() return casting.sleep(0.02) end
   end,
   function()
