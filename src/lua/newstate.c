@@ -41,8 +41,9 @@ void cast_state_collect(cast_state *S) {
   (void)cast_protect(S, collect_garbage, NULL);
   S->slabs.max = max;
   bytes = cast_slabs_bytes(&S->slabs);
-  /* With almost no room left, only when memory has failed. */
-  S->collect_at = bytes < max - max / 32 ? bytes + (max - bytes) / 2 : max;
+  /* Near the limit, too: LuaJIT needs room on the stack to call the hook, and
+     has it where it has called it before. */
+  S->collect_at = bytes < max ? bytes + (max - bytes) / 2 : max;
   S->starved = false;
 }
 #endif
