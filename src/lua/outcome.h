@@ -32,10 +32,13 @@ typedef struct cast_ending {
   bool failed;                  /* it is an error, and no results */
   bool asked;                   /* its __tostring was called */
   bool tabled;                  /* they are in a table there */
+  bool described;               /* texts of a failure are there */
+  bool in_close;                /* a __close handler has raised it */
   cast_coroutine aside;         /* where an error is put, or NULL */
   cast_buffer error, traceback; /* of a failure */
   cast_buffer stack;            /* its own part of the latter */
-  cast_msg told;                /* the same, for casting.on_error */
+  cast_buffer before; /* in_close: that of the failure before; empty */
+  cast_msg told;      /* the same, for casting.on_error */
   cast_results results;
 } cast_ending;
 /* Protected, with a cast_ending: keeps the results for who joins. */

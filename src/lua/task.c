@@ -154,32 +154,65 @@ static void describe_failure(lua_State *L, cast_ending *e) {
       &e->error, e->asked ? cast_lua_address(L, 2) : cast_lua_describe(L, 2));
   if (e->error.lacking) cast_raise_memory(L);
   cast_buffer_form(&e->traceback, "%s\n", e->error.text);
+  if (e->in_close) {
+    cast_buffer_add(&e->traceback, "raised by a __close handler, after:\n");
+    cast_buffer_add(
+      &e->traceback, e->before.size > 0 ? e->before.text : "cancelled");
+    if (e->traceback.lacking) cast_raise_memory(L);
+    return;
+  }
   cast_stack_write(&e->stack, L, e->co, 0);
   if (e->stack.lacking) cast_raise_memory(L);
   cast_origin_write(L, &e->traceback, e->t, 2, e->error.text, e->stack.text);
   if (e->traceback.lacking) cast_raise_memory(L);
 }
 
-static int note_failure(lua_State *L) {
+/* Drops what the task's latest operation may have left. */
+static void drop_operation(cast_state *S, cast_ltask *t) {
+  if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
+  cast_let_go(t);
+  cast_guard_leave(t);
+  cast_msg_drop(&t->core.waiter.msg);
+  cast_rebuild_drop(S, t, NULL);
+  drop_cases(t);
+}
+
+static int describe_protected(lua_State *L) {
+  describe_failure(L, lua_touserdata(L, 1));
+  return 0;
+}
+
+/* The error is on the top of its coroutine. */
+static void describe(cast_ending *e) {
+  describe_error(e);
+  drop_operation(e->S, e->t);
+  e->described = cast_protect(e->S, describe_protected, e) == LUA_OK;
+}
+
+static int pack_failure(lua_State *L) {
   cast_ending *e = lua_touserdata(L, 1);
   cast_msg_drop(&e->told);
-  describe_failure(L, e);
+  lua_xmove(e->co, L, 1);
+  lua_pushvalue(L, 2);
+  lua_xmove(L, e->co, 1); /* its place has just become free */
   lua_pushstring(L, e->traceback.text);
   cast_failure_pack(L, e->S, 2, e->error.text, -1, &e->told);
   return 0;
 }
 
-/* The error is on the top of its coroutine. */
+/* What was described becomes the record of a failure. */
 static void fail(cast_ending *e) {
   cast_state *S = e->S;
   cast_extra *x = cast_extra_make(e->t);
   if (cast_failure_heard()) (void)cast_ltask_share(e->t);
-  if (cast_protect(S, note_failure, e) == LUA_OK && x != NULL)
+  if (x != NULL && e->described && e->co != NULL &&
+      cast_protect(S, pack_failure, e) == LUA_OK)
     x->failure =
       cast_failure_new(e->t, e->error.text, e->traceback.text, &e->told);
   cast_buffer_fini(&e->error);
   cast_buffer_fini(&e->stack);
   cast_buffer_fini(&e->traceback);
+  cast_buffer_fini(&e->before);
   cast_msg_drop(&e->told);
   /* What fails because everything ends is nobody's concern. Relaxed: a
      failure at the same moment may be reported or not. */
@@ -206,16 +239,6 @@ static int print_failure(lua_State *L) {
   return 0;
 }
 
-/* Drops what the task's latest operation may have left. */
-static void drop_operation(cast_state *S, cast_ltask *t) {
-  if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
-  cast_let_go(t);
-  cast_guard_leave(t);
-  cast_msg_drop(&t->core.waiter.msg);
-  cast_rebuild_drop(S, t, NULL);
-  drop_cases(t);
-}
-
 #if CAST_LUA >= 504
 static int new_protected(lua_State *L) {
   starting *a = lua_touserdata(L, 1);
@@ -223,20 +246,41 @@ static int new_protected(lua_State *L) {
   return 0;
 }
 
-/* Closes the pending variables of a failed coroutine. Their handlers may do
-   anything, and wait; the error is put aside for them, into a coroutine that
-   nobody else has. */
-static void close_pending(cast_ending *e) {
+/* Closes the pending variables of a coroutine that an error has ended. Their
+   handlers may do anything, and wait; the error is put aside for them, into a
+   coroutine that nobody else has. Has one of them raised another error, which
+   is in its place then? A cancellation does not count. */
+static bool close_pending(cast_ending *e) {
   cast_state *S = e->S;
   cast_ltask *t = e->t;
   starting a = {S, {NULL, LUA_NOREF}};
-  if (e->nres > 0 && cast_protect(S, new_protected, &a) == LUA_OK)
-    lua_xmove(e->co, a.co.L, 1);
+  bool other = false;
+  int status;
+  if (cast_protect(S, new_protected, &a) == LUA_OK) lua_xmove(e->co, a.co.L, 1);
   t->closing = true;
-  cast_lua_close_thread(t->co, NULL);
+  status = cast_lua_close_thread(t->co, NULL);
+  if (status != LUA_OK && a.co.L != NULL) {
+    lua_xmove(t->co, a.co.L, 1);
+    other = !lua_rawequal(a.co.L, -1, -2) && !cast_cancel_test(a.co.L, -1);
+    if (other) lua_replace(a.co.L, -2);
+    if (!other) lua_pop(a.co.L, 1);
+  }
   drop_operation(S, t);
   e->co = a.co.L;
   e->aside = a.co;
+  return other;
+}
+
+/* As after any call, that error is what it has failed with. */
+static cast_status fail_in_close(cast_ending *e) {
+  e->failed = e->in_close = true;
+  e->asked = false;
+  e->nres = 1;
+  e->before = e->traceback;
+  memset(&e->traceback, 0, sizeof e->traceback);
+  cast_buffer_fini(&e->error);
+  describe(e);
+  return CAST_FAILED;
 }
 #endif
 
@@ -276,13 +320,12 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   }
   if (how == CAST_FAILED) {
     e.failed = true;
-    describe_error(&e);
-    drop_operation(S, t);
-    fail(&e);
+    describe(&e);
   }
 #if CAST_LUA >= 504
-  if (!clean) close_pending(&e);
+  if (!clean && close_pending(&e)) how = fail_in_close(&e);
 #endif
+  if (how == CAST_FAILED) fail(&e);
   if (CAST_UNLIKELY(t->extra != NULL && t->extra->origin != NULL))
     (void)cast_protect(S, forget_origin, t);
   if (!keep(&e)) how = CAST_FAILED;
