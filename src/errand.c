@@ -26,7 +26,7 @@ static struct {
   cast_errand *last;       /* (lock) valid while there is a first one */
   cast_object *ended;      /* (lock) objects that are to end */
   bool runs;               /* (lock) the thread is about */
-  uint32_t helpers;        /* (lock) who waits and does some in its place */
+  uint32_t helpers;        /* (lock) waiting threads that run an errand */
   os_thread thread;        /* (lock) the one that runs, or the last that did */
   bool to_join;            /* (lock) it is not joined yet */
   os_thread before;        /* (lock) the one before it, which it joins, ... */
@@ -44,7 +44,7 @@ static bool is_idle_locked(void) {
          errands.helpers == 0;
 }
 
-/* Relaxed: who waits takes the lock and looks. */
+/* Relaxed: a thread that wakes takes the lock and looks again. */
 static void wake_waiters(void) {
   atomic_fetch_add_explicit(&errands.pauses, 1, memory_order_relaxed);
   os_wake(&errands.pauses, INT32_MAX);

@@ -1,5 +1,6 @@
--- insist.lua - calls that clean up. They may fail for want of memory only, or
--- after they have done their part: session:close in a cancelled task.
+-- insist.lua - repeats calls that clean up until they succeed. Such a call may
+-- fail for only two reasons: there is no memory, or the task is cancelled, and
+-- then the call has done its part before (session:close).
 -- SPDX-License-Identifier: MIT
 --
 -- What uses this loads it early: later there may be no memory for that.

@@ -732,8 +732,9 @@ static const char *const handle_lua[] = {
 };
 
 static const char *const insist_lua[] = {
-  "-- insist.lua - calls that clean up. They may fail for want of memory only, or\n",
-  "-- after they have done their part: session:close in a cancelled task.\n",
+  "-- insist.lua - repeats calls that clean up until they succeed. Such a call may\n",
+  "-- fail for only two reasons: there is no memory, or the task is cancelled, and\n",
+  "-- then the call has done its part before (session:close).\n",
   "-- SPDX-License-Identifier: MIT\n",
   "--\n",
   "-- What uses this loads it early: later there may be no memory for that.\n",
