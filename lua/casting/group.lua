@@ -5,7 +5,10 @@
 -- monitors send into one channel; so the group is told of each end once,
 -- whatever the number of its members. A group belongs to one session.
 --
---   live      the members that have not been taken: task -> true
+-- An error may come up between any two of these lines (Ctrl-C sets a hook); so
+-- who leaves because of one has the group settled first.
+--
+--   live      the members that have not been taken: task -> whether monitored
 --   count     how many these are
 --   failures  what the members that were taken have failed with, in order
 --   failed    which members these were
@@ -14,6 +17,7 @@
 local casting, internal = ...
 local error, ipairs, pairs, pcall, setmetatable, tostring =
   error, ipairs, pairs, pcall, setmetatable, tostring
+local next = pairs {}
 -- Loaded now: where they are wanted there may be no memory.
 local Failures, insist, shield =
   internal.failures, internal.insist, internal.shield
@@ -29,13 +33,14 @@ end
 -- Makes the task a member, unless it is one. It may have ended. Without memory
 -- for that nothing has changed.
 function Group:add(task)
-  if self.live[task] then return task end
-  self.live[task] = true
+  if self.live[task] ~= nil then return task end
+  self.live[task] = false
   local ok, e = pcall(task.monitor, task, self.ends)
   if not ok then
     self.live[task] = nil
     error(e, 0)
   end
+  self.live[task] = true
   self.count = self.count + 1
   return task
 end
@@ -52,7 +57,7 @@ end
 -- To be called with what the channel `ends` has given. Notes a failure, and
 -- returns what it was called with.
 function Group:taken(task, ok, ...)
-  if not self.live[task] then return task, ok, ... end -- see settle
+  if self.live[task] == nil then return task, ok, ... end -- see settle
   self.live[task] = nil
   self.count = self.count - 1
   if not ok then
@@ -102,9 +107,17 @@ end
 
 -- To receive may have failed, for want of memory or because a result could not
 -- be rebuilt, and then the news of a member's end are lost. So after this those
--- that have ended are members no more; news of them may still come.
+-- that have ended are members no more; news of them may still come. An error
+-- may have come up before a member was monitored, and before it was counted.
 function Group:settle()
+  local count = 0
   take_all(self)
+  for task, monitored in pairs(self.live) do
+    if not monitored then task:monitor(self.ends) end
+    self.live[task] = true
+    count = count + 1
+  end
+  self.count = count
   for task in pairs(self.live) do
     if ENDED[task:status()] then
       local got, ok, e = pcall(task.join, task, 0)
@@ -123,7 +136,7 @@ local function finish_all(group, finish)
   local ok, e
   repeat
     local before = group.count
-    group:settle()
+    insist(group.settle, group)
     ok, e = pcall(shield, finish, group)
     tries = group.count < before and 0 or tries + 1
   until ok or casting.is_cancelled(e) or tries == TRIES or internal.forked()
@@ -152,7 +165,7 @@ end
 -- cancelled: this must be done nevertheless.
 function Group:abandon(e, finally)
   local cancelled = casting.is_cancelled(e)
-  if self.count > 0 then
+  if next(self.live) ~= nil then
     local ok, reason = pcall(reason_for, e)
     insist(self.cancel, self, ok and reason or nil)
   end

@@ -16,10 +16,15 @@ static int make_room(lua_State *co) {
   return lua_error(co);
 }
 
+/* A hook that a signal has set is called there, and raises its error too soon:
+   so it is set again. */
 bool cast_lua_room(lua_State *co, int n) {
-  int lacking = n;
+  lua_Hook hook = lua_gethook(co);
+  int lacking = n, mask = lua_gethookmask(co), count = lua_gethookcount(co);
   (void)lua_cpcall(co, make_room, &lacking);
   lua_pop(co, 1);
+  if (CAST_UNLIKELY(hook != lua_gethook(co)) && hook != NULL)
+    lua_sethook(co, hook, mask, count);
   return lacking == 0 && lua_checkstack(co, n); /* need not grow any more */
 }
 #endif

@@ -124,11 +124,7 @@ static int raise_protected(lua_State *L) {
 
 /* For the next one. False: no memory. */
 static bool make_aux(cast_state *S) {
-  int status = cast_protect(S, ready_protected, S);
-  /* Ctrl-C has come just here. */
-  if (status != LUA_OK && cast_hook_struck(S, NULL))
-    status = cast_protect(S, ready_protected, S);
-  return status == LUA_OK;
+  return cast_protect(S, ready_protected, S) == LUA_OK;
 }
 
 int cast_deliver(cast_state *S, cast_ltask *t) {

@@ -47,9 +47,16 @@ static const void *first_on(lua_State *L, lua_Debug *ar) {
   return f != NULL ? f : &tail_call;
 }
 
+/* On the main thread's stack. */
+static bool has_room(lua_State *L, lua_State *main, int n) {
+  if (L != main) return cast_lua_room(main, n);
+  luaL_checkstack(L, n, "the main program's");
+  return true;
+}
+
 void cast_last_open(lua_State *L, cast_state *S) {
   lua_Debug ar;
-  if (S->L == NULL || !cast_lua_room(S->L, 1)) return;
+  if (S->L == NULL || !has_room(L, S->L, 1)) return;
   S->last.first = first_on(S->L, &ar);
   if (S->last.first == NULL) return;
   /* Kept, so that no other function has its address later. */
@@ -129,7 +136,7 @@ bool cast_last_is(lua_State *L, cast_state *S, const cast_ltask *t) {
   if (S->L == NULL || (L != S->L && t != S->main)) return false;
   /* Relaxed: it is set by this state's owner. */
   if (atomic_load_explicit(&S->ending, memory_order_relaxed)) return false;
-  if (!cast_lua_room(S->L, 3) || !is_last(L, S, t)) return false;
+  if (!has_room(L, S->L, 3) || !is_last(L, S, t)) return false;
   /* os.exit was called in a task: the main program cannot go on any more, and
      would, if its wait ended meanwhile. */
   if (t != S->main) cast_misuse(L, "cannot block here: the program ends");

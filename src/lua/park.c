@@ -320,6 +320,11 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
     cast_misuse(L, "cannot block here: this is not in a task (a finalizer?)");
   }
   t = cast_ltask_of(core);
+  if (t == S->main) {
+    if (S->L == NULL) S->L = cast_main_thread(L);
+    cast_call_hook(L, S);
+    cast_hook_note(S, L);
+  }
   if (S->host != NULL && L != t->co) last = cast_last_is(L, S, t);
   get_ready(L, S, t);
   cast_let_go(t);
@@ -336,10 +341,6 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
       drop_stale(L, S, t);
     else
       cast_rebuild_drop(S, t, NULL);
-  }
-  if (S->host != NULL && (!CAST_HAS_YIELDK || t->in_place)) {
-    if (S->L == NULL) S->L = cast_main_thread(L);
-    if (t == S->main) cast_hook_note(S, L);
   }
   if (CAST_UNLIKELY(t->loading)) cast_load_settle(L, S, t);
   if (t == S->main) cast_last_begin(L, S, last);
@@ -358,10 +359,10 @@ static int run_hook(lua_State *L) {
   return 0;
 }
 
-/* A signal handler has set a hook while the main program waited: it is called
-   here, as the interpreter would at the next instruction. lua.c's raises
-   "interrupted!", and its place is the program's, not one in what of the
-   library is written in Lua. */
+/* A signal handler has set a hook while the main program waited, or just before
+   that: it is called here, as the interpreter would at the next instruction.
+   lua.c's raises "interrupted!", and its place is the program's, not one in
+   what of the library is written in Lua. */
 void cast_call_hook(lua_State *L, cast_state *S) {
   lua_State *main = S->L != NULL ? S->L : L;
   lua_Hook hook = lua_gethook(main);
@@ -373,11 +374,11 @@ void cast_call_hook(lua_State *L, cast_state *S) {
   if (!cast_hook_is_news(S, hook)) return;
   call.ar.event = LUA_HOOKCOUNT;
   call.ar.currentline = -1;
-  if (L != main) cast_hook_clear(main);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_pushcfunction(L, run_hook);
   lua_pushlightuserdata(L, &call);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
+  if (L != main) cast_hook_clear(main); /* it has cleared that of L */
   if (lua_type(L, -1) == LUA_TSTRING) {
     cast_lua_where(L);
     lua_insert(L, -2);

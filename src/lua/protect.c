@@ -27,6 +27,7 @@ int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
   lua_State *L = S->work;
   int top = lua_gettop(L), status;
   uint32_t tries = 0;
+  bool again;
   S->between++;
   do {
     /* At last without any finalizers: the collector is on, or there had been
@@ -34,9 +35,12 @@ int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
     if (++tries == CAST_REFUSED_MAX) stop_collector(S, L, true);
     S->refused = false;
     status = cast_protect_on(L, fn, arg);
+    /* Ctrl-C has come just here: that is told elsewhere. */
+    again = status != LUA_OK && !S->struck && cast_hook_struck(S, L);
     lua_settop(L, top);
-  } while (status != LUA_OK && S->refused && tries < CAST_REFUSED_MAX);
-  if (tries == CAST_REFUSED_MAX) stop_collector(S, L, false);
+  } while (
+    again || (status != LUA_OK && S->refused && tries < CAST_REFUSED_MAX));
+  if (tries >= CAST_REFUSED_MAX) stop_collector(S, L, false);
   S->between--;
   if (CAST_UNLIKELY(cast_forked)) cast_state_forked(S, true);
   return status;

@@ -12,7 +12,9 @@
    readable(fd, seconds) --> true or false
    mask() --> the numbers of the signals that the thread blocks, as text
    block(signal, yes), ignore(signal, yes)
-   system(command) --> what system(3) returns */
+   system(command) --> what system(3) returns
+   interrupted(f, ...) --> f(...), of a C function, with a hook set that raises
+                           "interrupted!", as lua.c sets one on Ctrl-C */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -190,6 +192,18 @@ static int lib_system(lua_State *L) {
   return 1;
 }
 
+static void stop(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  luaL_error(L, "interrupted!");
+}
+
+static int lib_interrupted(lua_State *L) {
+  lua_sethook(L, stop, LUA_MASKCOUNT, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
 static const luaL_Reg functions[] = {
   {"fork", lib_fork},
   {"wait", lib_wait},
@@ -201,6 +215,7 @@ static const luaL_Reg functions[] = {
   {"block", lib_block},
   {"ignore", lib_ignore},
   {"system", lib_system},
+  {"interrupted", lib_interrupted},
   {NULL, NULL},
 };
 

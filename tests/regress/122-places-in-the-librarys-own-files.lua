@@ -1,6 +1,7 @@
 -- 122: Errors that came up in what of the library is written in Lua told of
 -- lines there ("casting/group.lua:69: interrupted!", "[casting]:3: ...") in the
--- place of the program's.
+-- place of the program's. (Where it is a line there that Ctrl-C stops, that is
+-- told: so it comes when the program waits, and its tasks run.)
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 local helper = require "helper"
@@ -21,7 +22,8 @@ local calls = {
 if helper.has_children() then
   for name, call in pairs(calls) do
     local source = "local casting = require 'casting'\n" ..
-      "io.write('ready\\n') io.flush()\n\n" .. call .. "\n"
+      "casting.spawn(function() casting.sleep(0.1) io.write 'ready'\n" ..
+      "io.flush() end)\n" .. call .. "\n"
     local result = helper.run(source, "ready")
     assert(result.status == 1, name .. result.err)
     local first = result.err:match "^[^\n]*"
