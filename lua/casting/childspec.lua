@@ -65,6 +65,13 @@ function Place:word(v, words, name)
   self:bad(name .. " must be one of " .. list .. ", got " .. tostring(v))
 end
 
+function Place:boolean(v, name)
+  if v ~= nil and type(v) ~= "boolean" then
+    self:bad(name .. " must be a boolean, got " .. kind(v))
+  end
+  return v == true
+end
+
 function Place:number(v, default, name)
   if v == nil then return default end
   if not Check.is_seconds(v) then
@@ -151,7 +158,7 @@ function Spec.child(spec, auto, place)
     shutdown = place:number(spec.shutdown, nested ~= nil and 1 / 0 or 5,
       "shutdown"),
     session = place:options(spec.session),
-    significant = spec.significant and true or false}
+    significant = place:boolean(spec.significant, "significant")}
   if nested == nil then child.args = place:args(spec.args) end
   if child.significant and child.restart == "permanent" then
     place:bad("a permanent child cannot be significant")
@@ -175,7 +182,7 @@ function Spec.supervisor(spec, place)
   end
   place:check_fields(spec, SUPERVISOR)
   local s = {name = spec.name, events = spec.events,
-    detached = spec.detached and true or false,
+    detached = place:boolean(spec.detached, "detached"),
     strategy = place:word(spec.strategy, STRATEGIES, "strategy"),
     auto_shutdown = place:word(spec.auto_shutdown, AUTO, "auto_shutdown"),
     intensity = place:count(spec.intensity, 1, "intensity"),

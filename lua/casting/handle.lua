@@ -6,7 +6,7 @@
 -- the end of the supervisor, whatever comes first, so it never hangs.
 
 local casting, internal = ...
-local getmetatable, type = getmetatable, type
+local error, getmetatable, type = error, getmetatable, type
 local bad, kind = internal.bad, internal.kind
 local Check = internal.check
 
@@ -106,6 +106,11 @@ function Handle:stop(timeout)
   if not timeout then return self.task:join() end
   local left = timeout - (casting.now() - start)
   return self.task:join(left > 0 and left or 0)
+end
+
+function Handle:__newindex()
+  check(self, "__newindex")
+  error("a supervisor takes no fields", 2)
 end
 
 -- What is called with the error as well, if there is one.

@@ -317,6 +317,15 @@ static bool step_array(decoder *d, frame *f, bool child) {
   return true;
 }
 
+/* A constructor may return NaN. */
+static void check_key(decoder *d) {
+  lua_State *L = d->L;
+  if (lua_type(L, -1) != LUA_TNUMBER || lua_rawequal(L, -1, -1)) return;
+  lua_pushliteral(L, "a number");
+  lua_pushliteral(L, "NaN cannot be one");
+  fail(d);
+}
+
 static bool step_table(decoder *d, frame *f, bool child) {
   if (f->step == STEP_ARRAY) {
     if (!step_array(d, f, child)) return false;
@@ -326,6 +335,7 @@ static bool step_table(decoder *d, frame *f, bool child) {
     if (f->step == STEP_KEY) {
       if (!child && !get(d)) return false;
       child = false;
+      check_key(d);
       f->step = STEP_VALUE;
     }
     if (!child && !get(d)) return false;

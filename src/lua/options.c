@@ -15,11 +15,13 @@ static const char *check_keys(lua_State *L, int i) {
     "name", "libs", "init", "memory", "cpu", "tasks"};
   for (lua_pushnil(L); lua_next(L, i) != 0; lua_pop(L, 1)) {
     const char *key =
-      lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+      lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
     bool ok = false;
     for (size_t k = 0; k < sizeof known / sizeof *known; k++)
       ok |= strcmp(known[k], key) == 0;
-    if (!ok) return lua_pushfstring(L, "unknown option '%s'", key);
+    if (!ok)
+      return lua_pushfstring(
+        L, "unknown option '%s'", cast_lua_describe(L, -2));
   }
   return NULL;
 }
