@@ -31,7 +31,7 @@ lacks() { # lacks WHERE FUNCTION
 
 # Prints "class name" for each Lua function.
 lua_functions() {
-  cat src/lua/*.c 2>/dev/null | awk '
+  cat src/lua/*/*.c 2>/dev/null | awk '
     /luaL_Reg +[a-z_]+\[\]/ {
       class = "casting"
       if ($0 ~ /channel|chan/) class = "channel"

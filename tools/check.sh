@@ -8,7 +8,7 @@
 
 # In the order of running, which is that of worth for the time, with the
 # seconds that each takes on two cores from scratch (for --budget).
-checks='lint:10 format:20 warnings:280 models:200 tsan:350 asan:350 shrink:380
+checks='lint:10 format:20 house:60 warnings:280 models:200 tsan:350 asan:350 shrink:380
 ubsan:320 inject:250 collect:600 allocfail:470 tidy:120 fuzz:90 valgrind:900
 mutants:180 packages:260 portable:260 qemu:900 bigendian:120 bare:900'
 
@@ -127,6 +127,30 @@ unformatted() {
   return $unformatted
 }
 
+# Calls, as the object files have them; the figures once.
+need_house() { need_tests; }
+check_house() {
+  # shellcheck disable=SC2046
+  if ! configure release "$(cmake_luas)" ||
+    ! build release $(for v in $(built_tags release); do
+      echo "binding-test-$v"
+    done) core-test; then
+    failed=$((failed + 1))
+    return
+  fi
+  for v in $(built_tags release); do
+    attempt "tools/house.lua ($v)" house "$v"
+  done
+  sed -n '/^room /,$p' "$root/build/attempt.log"
+}
+house() { # house TAG
+  for lua in lua5.4 lua5.3 lua5.2 lua5.1 luajit; do
+    if has $lua; then break; fi
+  done
+  "$lua" tools/house.lua build/release/CMakeFiles/core-test.dir \
+    "build/release/CMakeFiles/binding-test-$1.dir"
+}
+
 need_warnings() {
   need_tests
   need_command pkg-config pkg-config
@@ -185,11 +209,11 @@ check_tidy() {
       failed=$((failed + 1))
       continue
     fi
-    for place in src src/os src/lua; do
+    for place in src src/os 'src/lua/*'; do
       # The core is the same for all versions.
-      if [ "$luas" = luajit ] && [ $place != src/lua ]; then continue; fi
+      if [ "$luas" = luajit ] && [ "$place" != 'src/lua/*' ]; then continue; fi
       before=''
-      [ $place != src/lua ] || before="--extra-arg=-include$root/tools/tidy.h"
+      [ "$place" != 'src/lua/*' ] || before="--extra-arg=-include$root/tools/tidy.h"
       attempt "clang-tidy $place $luas" sh -c 'dir=$1 jobs=$2 before=$3
         shift 3
         printf "%s\n" "$@" |
@@ -319,7 +343,7 @@ check_inject() {
 }
 
 # A collection, with a finalizer that waits, at each call of Lua's API in which
-# there may be one: see src/lua/collect.h. Freed memory shows with
+# there may be one: see src/lua/compat/collect.h. Freed memory shows with
 # AddressSanitizer.
 need_collect() { need_sanitizer 5.1 5.4 luajit; }
 check_collect() {
@@ -380,9 +404,9 @@ fuzz() {
     # shellcheck disable=SC2046
     clang -g -O1 -fsanitize=fuzzer,address,undefined \
       $(pkg-config --cflags lua5.4) -D_GNU_SOURCE -DCAST_DEBUG=1 \
-      -DCAST_PLAIN_MEMORY -pthread "$root/tests/fuzz/decode.c" pack.c encode.c \
-      encoder.c tree.c words.c closure.c seen.c decode.c names.c code.c \
-      factory.c fixed.c strings.c moved.c path.c compat.c ../mem.c ../big.c \
+      -DCAST_PLAIN_MEMORY -pthread "$root/tests/fuzz/decode.c" transfer/pack.c transfer/packer.c transfer/encode.c \
+      transfer/encoder.c transfer/tree.c transfer/strcache.c transfer/closure.c transfer/memo.c transfer/decode.c transfer/names.c transfer/bytecode.c \
+      transfer/factory.c transfer/fixed.c transfer/sharedstr.c transfer/transferable.c transfer/path.c compat/compat.c ../mem.c ../big.c \
       ../block.c ../lock.c ../msg.c ../object.c ../base.c ../os/posix.c \
       ../os/linux.c $(pkg-config --libs lua5.4) -o "$work/decode"
   ) && cd "$work" && ./decode -seeds corpus &&
@@ -488,6 +512,6 @@ bigendian() {
   # shellcheck disable=SC2086
   s390x-linux-gnu-gcc -std=gnu11 -O1 -g -w -static -pthread -I"$1" \
     -D_GNU_SOURCE -DLUA_USE_POSIX -DCAST_DEBUG=2 -o "$root/build/lua-s390x" \
-    tools/bigendian.c src/*.c src/os/*.c src/lua/*.c $lua_sources -lm -ldl &&
+    tools/bigendian.c src/*.c src/os/*.c src/lua/*/*.c $lua_sources -lm -ldl &&
     qemu-s390x "$root/build/lua-s390x" tests/stress/value_graphs.lua 1 0.02
 }

@@ -2,7 +2,7 @@
 # embed.sh - what of the library is written in Lua, as a C file.
 # SPDX-License-Identifier: MIT
 #
-#   embed.sh            writes src/lua/embedded.c from lua/casting/*.lua
+#   embed.sh            writes src/lua/lib/embedded.c from lua/casting/*.lua
 #   embed.sh --check    exit status 1 if that file is not up to date
 #
 # The file is kept with the sources, so that every way to build them (CMake,
@@ -10,7 +10,7 @@
 # change in lua/casting.
 set -u
 cd "$(dirname -- "$0")/.." || exit 2
-out=src/lua/embedded.c
+out=src/lua/lib/embedded.c
 
 embed() {
   echo '/* embedded.c - the modules of lua/casting, written by tools/embed.sh.

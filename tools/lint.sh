@@ -18,7 +18,7 @@
 #   fences    no atomic_thread_fence (ThreadSanitizer cannot see it)
 #   volatile  none
 #   arguments luaL_check*, luaL_opt* and luaL_arg* in functions of casting's:
-#             lua/argument.h names these better
+#             lua/state/argument.h names these better
 #   stacks    no luaL_traceback: lua/stack.h writes the same without running
 #             finalizers, which may have its coroutine go on
 #   long      no variable of that type outside src/os: it is 32 bits on Windows
@@ -26,6 +26,8 @@
 #   todo      no TODO, FIXME or XXX left
 #   prose     lines of documents have at most 120 columns, but for tables and
 #             what bench/compare writes
+#   signposts each file of src is in the README.md beside it; each file that a
+#             comment or a document names exists
 #   names     names of files have letters, digits and "._+-" only: a program for
 #             another processor that a shell takes for a script makes others
 #   hosts     scripts name no hosts: Debian's archive is what the machine's own
@@ -33,38 +35,21 @@
 set -u
 cd "${1:-$(dirname -- "$0")/..}" || exit 2
 
-# The layers, lowest first. A module is X for src/X.h and src/X.c, os/X and
-# lua/X for the directories. A module may include those before it and itself.
-# Every new file gets its place here. X.h and X.c have places of their own where
-# an interface lies below what implements it.
-layers='
-  casting base limits list
-  os/os os/*
-  fork once lock mem.h big region slab mem.c buffer log object heap block msg runq
-  context core sched timer types session wait event task slice
-  chan.h chan_inline chan.c select worker deadlock errand monitor host foreign runtime
-  lua/collect.h lua/compat lua/single lua/alive lua/builtin.h lua/argument.h lua/misuse.h lua/embed.h lua/handle.h lua/seen lua/path lua/wire lua/quick
-  lua/peek lua/stock lua/seal lua/pack.h lua/packer lua/words lua/scalar
-  lua/fixed lua/factory lua/code lua/names lua/classes lua/resolve lua/strings lua/moved lua/encoder lua/closure
-  lua/tree lua/encode lua/stack
-  lua/pack.c
-  lua/lib lua/library.h lua/program.h lua/budget.h lua/require.h lua/ltask lua/load.h lua/lineage.h lua/starting.h lua/state.h lua/report.h lua/last.h lua/held lua/state.c lua/handle.c lua/*
-'
-
 find src include -name '*.[chS]' ! -name embedded.c 2>/dev/null | LC_ALL=C sort |
-  LC_ALL=C awk -v layers="$layers" '
+  LC_ALL=C awk -v layers="$(sed 's/#.*//' tools/layers)" '
 function bad(n, what) {
   print file ":" n ": " what
   errors++
 }
 
 # The rank of a module (its file with that extension); -1 if it has no place.
-function rank_of(module, extension) {
+function rank_of(module, extension,    room) {
   if ((module extension) in rank) return rank[module extension]
   if (module in rank) return rank[module]
   if (module ~ /^os\// && ("os/*" in rank)) return rank["os/*"]
-  if (module ~ /^lua\// && ("lua/*" in rank)) return rank["lua/*"]
-  return -1
+  room = module
+  sub(/\/[^\/]*$/, "/*", room)
+  return room in rank ? rank[room] : -1
 }
 
 # What file `name`, included from directory `dir`, is called as a module.
@@ -99,7 +84,7 @@ function check_include(n, line,    name, theirs) {
   theirs = module_of(directory, name)
   if (theirs == module) return
   if (rank_of(theirs, ".h") < 0) {
-    bad(n, "layers: " theirs " has no place in tools/lint.sh")
+    bad(n, "layers: " theirs " has no place in tools/layers")
   } else if (rank_of(module, extension) >= 0 &&
              rank_of(theirs, ".h") > rank_of(module, extension)) {
     bad(n, "layers: " module " is below " theirs)
@@ -169,8 +154,8 @@ function check_line(n, line,    code, i, s, name) {
       file !~ /^src\/os\//)
     bad(n, "long: it holds no size everywhere; use size_t or int64_t")
   if (code ~ /luaL_(arg|opt|check([a-rt-z]|string))/ &&
-      file !~ /lua\/(argument|builtin|starve|coroutine|embed|limited|program|lib_(math|os))\.[ch]$/)
-    bad(n, "arguments: there is a function for it in lua/argument.h")
+      file !~ /lua\/[a-z]+\/(argument|builtin|starve|coroutine|embed|limited|program|lib_(math|os))\.[ch]$/)
+    bad(n, "arguments: there is a function for it in lua/state/argument.h")
   if (code ~ /luaL_traceback/) bad(n, "stacks: see lua/stack.h")
   if (code ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
     bad(n, "volatile: use an atomic")
@@ -219,7 +204,7 @@ BEGIN {
     extension = file
     sub(/.*[.]/, ".", extension)
     if (rank_of(module, extension) < 0)
-      bad(1, "layers: " module " has no place in tools/lint.sh")
+      bad(1, "layers: " module " has no place in tools/layers")
     n = 0
     while ((getline line < file) > 0) {
       n++
@@ -272,6 +257,33 @@ strange=$(LC_ALL=C find . \( -path ./.git -o -path ./build \) -prune -o \
   -name '*[!A-Za-z0-9._+-]*' -print | LC_ALL=C tr -c ' -~\n' '[?*]')
 if [ -n "$strange" ]; then
   printf '%s\n' "$strange" | sed 's/$/:1: names: not that of a source/'
+  exit 1
+fi
+
+# Signposts: each file of src is in the README.md beside it, and each file that
+# a comment or a document names exists.
+for readme in $(find src -name README.md); do
+  for f in "${readme%README.md}"*.[ch]; do
+    case $f in *.h) [ ! -f "${f%.h}.c" ] || continue ;; esac
+    grep -q "\`${f##*/}\`" "$readme" || {
+      echo "$readme: signposts: it has no line for ${f##*/}"
+      exit 1
+    }
+  done
+done
+all=$(find src include examples bench tests tools lua -type f | sed 's,.*/,,')
+lost=$(find src docs CONTRIBUTING.md -name '*.[ch]' -o -name '*.md' |
+  xargs grep -H -v '^ *# *include' | grep -o -E '^[^:]*:|\b[a-z_0-9]+\.[ch]\b' |
+  awk '/:$/ { f = $0; next } { print f $0 }' |
+  LC_ALL=C sort -u | LC_ALL=C awk -F: -v all="$all" '
+    BEGIN {
+      n = split(all " lua.c lua.h lauxlib.h lualib.h luajit.h valgrind.h " \
+        "futex.h casting.c e.c", word, "[ \n]+")
+      for (i = 1; i <= n; i++) known[word[i]] = 1
+    }
+    !($2 in known) && $1 !~ /embedded\.c$/')
+if [ -n "$lost" ]; then
+  printf '%s\n' "$lost" | sed 's/$/: signposts: there is no such file/'
   exit 1
 fi
 

@@ -162,7 +162,7 @@ compiled() { # compiled NAME COMMAND ...: every file but those of src/os
     failed=$((failed + 1))
     return
   fi
-  for file in src/*.c src/lua/*.c; do
+  for file in src/*.c src/lua/*/*.c; do
     if "$@" -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes \
       -Wmissing-prototypes -Wundef -Werror -Iinclude \
       -isystem "$ports/src/lua5.4/src" -c "$file" -o "$ports/object.o" \

@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../src/lua/handle.h"
-#include "../../src/lua/pack.h"
+#include "../../src/lua/state/handle.h"
+#include "../../src/lua/transfer/pack.h"
 #include "../../src/mem.h"
 
 #define MEMORY (32u << 20)
@@ -30,20 +30,13 @@ static void handle_free(cast_object *o) { cast_free(o); }
 static const cast_type handle_type = {"channel", handle_free, NULL};
 static const char handle_key = 0;
 
-static int handle_gc(lua_State *L) {
-  cast_object **h = lua_touserdata(L, 1);
-  if (*h != NULL) cast_unref(*h);
-  *h = NULL;
-  return 0;
-}
+const char cast_handle_tag = 0;
 
-cast_object *cast_handle_test(lua_State *L, int idx) {
-  cast_object **h = lua_touserdata(L, idx);
-  if (h == NULL || !lua_getmetatable(L, idx)) return NULL;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &handle_key);
-  bool same = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
-  return same ? *h : NULL;
+static int handle_gc(lua_State *L) {
+  cast_handle *h = lua_touserdata(L, 1);
+  if (h->object != NULL) cast_unref(h->object);
+  h->object = NULL;
+  return 0;
 }
 
 static cast_object *pending;
@@ -56,11 +49,12 @@ void cast_handle_cross(lua_State *L, cast_object *o) {
 void cast_handle_push(lua_State *L, cast_object *o) {
   if (pending != NULL) cast_unref(pending);
   pending = o;
-  cast_object **h = cast_lua_newuserdata(L, sizeof *h);
-  *h = NULL;
+  cast_handle *h = cast_lua_newuserdata(L, sizeof *h);
+  h->tag = &cast_handle_tag;
+  h->object = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &handle_key);
   lua_setmetatable(L, -2);
-  *h = o;
+  h->object = o;
   pending = NULL;
 }
 

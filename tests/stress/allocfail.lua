@@ -7,9 +7,9 @@
 --
 -- Scale 1: each allocation; 0.1: about each tenth, drawn from the seed. Names
 -- choose some of the scenarios. Needs a build with CASTING_DEBUG, whose
--- `internal.starve` makes allocations fail (src/lua/starve.c). A scenario that
--- hangs is for the caller's time limit; with CASTING_REPORT_ON_QUIT=1 in the
--- environment a SIGQUIT then shows what everything waits for.
+-- `internal.starve` makes allocations fail (src/lua/lib/starve.c). A scenario
+-- that hangs is for the caller's time limit; with CASTING_REPORT_ON_QUIT=1 in
+-- the environment a SIGQUIT then shows what everything waits for.
 
 package.path = (arg[0]:match "^(.*)[/\\]" or ".") .. "/lib/?.lua;" ..
   "./tests/lua/?.lua;" .. package.path

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "../../src/lua/compat.h"
+#include "../../src/lua/compat/compat.h"
 
 static lua_State *L;
 

@@ -5,7 +5,7 @@
 #include "unit.h"
 
 #include "../../include/casting.h"
-#include "../../src/lua/compat.h"
+#include "../../src/lua/compat/compat.h"
 
 static void *take(lua_State *L, int i) {
   void **content = lua_touserdata(L, i), *p = *content;

@@ -3,8 +3,8 @@
 #include "unit.h"
 
 #include "../../src/limits.h"
-#include "../../src/lua/peek.h"
-#include "../../src/lua/stock.h"
+#include "../../src/lua/compat/peek.h"
+#include "../../src/lua/compat/stock.h"
 
 static lua_State *L;
 

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "../../src/lua/stack.h"
+#include "../../src/lua/compat/stack.h"
 #include "../../src/mem.h"
 
 static lua_State *L;

@@ -1,0 +1,102 @@
+/* api_chan.c - channels for C, from any thread.
+   SPDX-License-Identifier: MIT */
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../chan.h"
+#include "../../deadlock.h"
+#include "../../foreign.h"
+#include "../../msg.h"
+#include "../../object.h"
+#include "../../os/os.h"
+#include "../../runtime.h"
+#include "../compat/auxiliary.h"
+#include "../transfer/wire.h"
+#include "api.h"
+
+uint64_t cast_api_deadline(double seconds) {
+  if (seconds == 0) return 0;
+  return seconds > 0 ? cast_deadline_in(seconds) : OS_FOREVER;
+}
+
+/* A new reference of C's: somebody may send there. */
+static casting_channel *api(cast_chan *c) {
+  if (c != NULL) cast_deadlock_expect();
+  return (casting_channel *)(void *)c;
+}
+
+casting_channel *casting_channel_new(size_t capacity) {
+  return api(cast_chan_new(capacity));
+}
+
+casting_channel *casting_channel_named(
+  const char *name, size_t capacity, int *error) {
+  int rc = CASTING_EFORKED;
+  cast_chan *c = NULL;
+  if (!cast_api_forked())
+    c = cast_runtime_named(name, strlen(name), &capacity, &rc);
+  if (error != NULL) *error = rc;
+  return api(c);
+}
+
+casting_channel *casting_channel_ref(casting_channel *c) {
+  cast_deadlock_expect();
+  cast_ref(&cast_api_chan(c)->object);
+  return c;
+}
+
+void casting_channel_unref(casting_channel *c) {
+  if (cast_api_forked()) return;
+  cast_deadlock_unexpect();
+  cast_unref(&cast_api_chan(c)->object);
+}
+
+/* Results of a task may begin with nil; a message must not. */
+static bool nil_first(cast_msg *m) {
+  const unsigned char *at = cast_msg_data(m);
+  unsigned head = *at++;
+  if ((head & WIRE_COUNT) > WIRE_COUNT_MAX) at += 4;
+  if ((head & WIRE_REFS) != 0) at += 4;
+  return *at == WIRE_NIL;
+}
+
+/* Without waiting, the outcome has the word of try_send and try_receive. */
+int casting_channel_send(
+  casting_channel *c, casting_message *m, double seconds) {
+  int rc = cast_api_complete(m);
+  if (cast_api_forked()) return CASTING_EFORKED;
+  if (rc != 0) return rc;
+  if (CAST_UNLIKELY(nil_first(&m->msg))) return CASTING_EINVAL;
+  rc = cast_foreign_send(cast_api_chan(c), &m->msg, cast_api_deadline(seconds));
+  if (rc == 0) cast_api_set(m, NULL);
+  return rc;
+}
+
+int casting_channel_receive(
+  casting_channel *c, casting_message *m, double seconds) {
+  cast_msg msg;
+  int rc;
+  cast_api_set(m, NULL);
+  if (cast_api_forked()) return CASTING_EFORKED;
+  memset(&msg, 0, sizeof msg);
+  rc = cast_foreign_receive(cast_api_chan(c), &msg, cast_api_deadline(seconds));
+  if (rc == 0) cast_api_set(m, &msg);
+  return rc;
+}
+
+int casting_channel_close(casting_channel *c) {
+  return !cast_api_forked() && cast_chan_close(cast_api_chan(c), NULL);
+}
+
+int casting_channel_closed(casting_channel *c) {
+  (void)cast_api_forked();
+  return cast_chan_closed(cast_api_chan(c));
+}
+
+size_t casting_channel_len(casting_channel *c) {
+  (void)cast_api_forked();
+  return cast_chan_len(cast_api_chan(c));
+}
+
+size_t casting_channel_capacity(const casting_channel *c) {
+  return cast_api_chan(c)->capacity;
+}

@@ -1,0 +1,290 @@
+/* api_lua.c - handles and messages in Lua states, parking, a host's loop.
+   SPDX-License-Identifier: MIT */
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../chan.h"
+#include "../../deadlock.h"
+#include "../../event.h"
+#include "../../fork.h"
+#include "../../limits.h"
+#include "../../mem.h"
+#include "../../msg.h"
+#include "../../object.h"
+#include "../../os/os.h"
+#include "../../session.h"
+#include "../../task.h"
+#include "../../types.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../lib/lib_host.h"
+#include "../session/program.h"
+#include "../state/handle.h"
+#include "../state/held.h"
+#include "../state/ltask.h"
+#include "../state/protect.h"
+#include "../state/state.h"
+#include "../task/enter.h"
+#include "../task/outcome.h"
+#include "../task/park.h"
+#include "../task/taskobj.h"
+#include "../transfer/pack.h"
+#include "api.h"
+
+/* -- states --------------------------------------------------------------- */
+
+cast_state *cast_api_state(lua_State *L) {
+  cast_state *S = cast_state_find(L);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
+  if (S != NULL && S->packer != NULL) return S;
+  luaopen_casting(L);
+  lua_pop(L, 1);
+  return cast_state_find(L);
+}
+
+static int adopt(lua_State *L) {
+  cast_state **S = lua_touserdata(L, 1);
+  *S = cast_api_state(L);
+  return 0;
+}
+
+int casting_adopt(lua_State *L, casting_session **out) {
+  cast_state *S = NULL;
+  if (cast_forked) return CASTING_EFORKED;
+  if (!lua_checkstack(L, 3)) return CASTING_ENOMEM;
+  if (cast_protect_on(L, adopt, &S) != LUA_OK) {
+    lua_pop(L, 1);
+    return CASTING_ENOMEM;
+  }
+  if (out != NULL) *out = (casting_session *)(void *)&S->session;
+  return 0;
+}
+
+int casting_poll(lua_State *L, double seconds) {
+  return cast_state_poll(L, cast_api_state(L), cast_api_deadline(seconds));
+}
+
+int casting_fd(lua_State *L) {
+  cast_state *S = cast_forked ? cast_state_find(L) : cast_api_state(L);
+  if (S == NULL) cast_raise_closed(L);
+  return cast_state_fd(L, S);
+}
+
+/* -- handles -------------------------------------------------------------- */
+
+void casting_channel_push(lua_State *L, casting_channel *c) {
+  cast_api_state(L);
+  cast_handle_push(L, &cast_api_chan(c)->object);
+}
+
+void casting_task_push(lua_State *L, casting_task *t) {
+  cast_api_state(L);
+  cast_handle_push(L, &cast_api_task(t)->core.object);
+}
+
+void casting_session_push(lua_State *L, casting_session *s) {
+  cast_api_state(L);
+  cast_handle_push(L, &cast_api_session(s)->object);
+}
+
+static cast_object *test(lua_State *L, int i, const cast_type *type) {
+  cast_object *o = cast_handle_test(L, i);
+  return o != NULL && o->type == type ? o : NULL;
+}
+
+/* C may give the task to anybody, so its results must be able to cross. */
+static casting_task *task_out(lua_State *L, cast_object *o) {
+  cast_ltask *t;
+  if (o == NULL) return NULL;
+  t = CAST_CONTAINER(o, cast_ltask, core.object);
+  cast_ltask_cross(L, cast_api_state(L), t);
+  return (casting_task *)(void *)t;
+}
+
+casting_channel *casting_channel_check(lua_State *L, int i) {
+  cast_api_state(L);
+  return (casting_channel *)(void *)CAST_CONTAINER(
+    cast_handle_check(L, i, &cast_chan_type), cast_chan, object);
+}
+
+casting_channel *casting_channel_test(lua_State *L, int i) {
+  cast_object *o = test(L, i, &cast_chan_type);
+  return o == NULL
+           ? NULL
+           : (casting_channel *)(void *)CAST_CONTAINER(o, cast_chan, object);
+}
+
+casting_task *casting_task_check(lua_State *L, int i) {
+  cast_api_state(L);
+  return task_out(L, cast_handle_check(L, i, &cast_task_type));
+}
+
+casting_task *casting_task_test(lua_State *L, int i) {
+  return task_out(L, test(L, i, &cast_task_type));
+}
+
+casting_session *casting_session_check(lua_State *L, int i) {
+  cast_api_state(L);
+  return (casting_session *)(void *)CAST_CONTAINER(
+    cast_handle_check(L, i, &cast_session_type), cast_session, object);
+}
+
+casting_session *casting_session_test(lua_State *L, int i) {
+  cast_object *o = test(L, i, &cast_session_type);
+  return o == NULL
+           ? NULL
+           : (casting_session *)(void *)CAST_CONTAINER(o, cast_session, object);
+}
+
+casting_session *casting_session_self(lua_State *L) {
+  return (casting_session *)(void *)&cast_api_state(L)->session;
+}
+
+casting_task *casting_task_self(lua_State *L) {
+  cast_ltask *t = cast_current(cast_api_state(L));
+  return t == NULL ? NULL : task_out(L, &t->core.object);
+}
+
+/* -- messages and tasks --------------------------------------------------- */
+
+int casting_message_push(lua_State *L, casting_message *m) {
+  cast_state *S = cast_api_state(L);
+  int n;
+  if (cast_api_empty(m)) return 0;
+  if (cast_api_complete(m) != 0)
+    return luaL_error(L, "an incomplete message of C");
+  luaL_checkstack(L, CAST_MSG_INLINE, NULL);
+  /* Raising leaves it in m. */
+  n = cast_unpack(S->packer, L, &m->msg);
+  cast_api_set(m, NULL);
+  return n;
+}
+
+void casting_message_pack(lua_State *L, int first, int n, casting_message *m) {
+  cast_state *S = cast_api_state(L);
+  cast_msg msg;
+  memset(&msg, 0, sizeof msg);
+  if (n < 1 || lua_isnoneornil(L, first))
+    luaL_error(L, "the first value of a message cannot be nil");
+  cast_api_set(m, NULL);
+  cast_pack(S->packer, L, first, n, "value", 0, &msg);
+  cast_api_set(m, &msg);
+}
+
+int casting_spawn(
+  lua_State *L, casting_session *s, int nargs, casting_task **out) {
+  cast_state *S = cast_api_state(L);
+  cast_state *target = cast_state_of(cast_api_session(s));
+  int first = lua_gettop(L) - nargs;
+  cast_ltask *t;
+  int rc;
+  luaL_checkstack(L, 4, NULL);
+  if (nargs < 0 || first < 1 || !lua_isfunction(L, first))
+    luaL_error(L, "casting_spawn: a function and %d values expected", nargs);
+  t = cast_ltask_new(L, target, false);
+  t->remote = true;
+  /* Relaxed: nobody else has it yet. */
+  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
+  cast_pack(S->packer, L, first, nargs + 1, "value", 0, &t->core.waiter.msg);
+  rc = cast_task_start(&t->core, &S->session);
+  if (rc == 0 && out != NULL)
+    *out = (casting_task *)(void *)cast_ltask_of(
+      CAST_CONTAINER(cast_ref(&t->core.object), cast_task, object));
+  lua_settop(L, first - 1);
+  return rc;
+}
+
+/* -- parking -------------------------------------------------------------- */
+
+struct casting_waker {
+  cast_object object;
+  cast_event event;
+  casting_finish finish; /* (w) this and */
+  void *ud;              /* (w) this: what comes after the wait */
+};
+
+/* Lies on the stack of the C function while it waits. */
+typedef struct parked {
+  cast_held held;
+  casting_waker *waker; /* one reference */
+} parked;
+
+static void waker_free(cast_object *o) {
+  cast_free(CAST_CONTAINER(o, casting_waker, object));
+}
+
+static const cast_type waker_type = {"waker", waker_free, NULL};
+
+static void drop_parked(cast_held *h) {
+  parked *p = CAST_CONTAINER(h, parked, held);
+  if (p->waker != NULL) casting_waker_unref(p->waker);
+  p->waker = NULL;
+}
+
+casting_waker *casting_waker_new(lua_State *L) {
+  cast_state *S = cast_api_state(L);
+  parked *p = cast_held_push(L, S, sizeof *p, drop_parked);
+  casting_waker *w;
+  (void)cast_enter(L, S, 0); /* with room for a deadline */
+  w = cast_calloc(sizeof *w);
+  if (w == NULL) cast_raise_memory(L);
+  cast_object_init(&w->object, &waker_type);
+  cast_event_init(&w->event);
+  p->waker = w;
+  return w;
+}
+
+casting_waker *casting_waker_ref(casting_waker *w) {
+  cast_ref(&w->object);
+  return w;
+}
+
+void casting_waker_unref(casting_waker *w) { cast_unref(&w->object); }
+
+void casting_pin(const void *address) { os_pin(address); }
+
+void casting_sigmask(lua_State *L, void *set) {
+  cast_state *S = lua_checkstack(L, 1) ? cast_state_find(L) : NULL;
+  os_signals signals;
+  if (S != NULL)
+    signals = cast_signals_now(S);
+  else
+    os_signals_get(&signals);
+  os_signals_mask(&signals, set);
+}
+
+void casting_wake(casting_waker *w) {
+  if (!cast_forked) cast_event_set(&w->event, NULL);
+}
+
+static int finish_parked(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  casting_waker *w = t->arg;
+  CAST_UNUSED(S);
+  cast_deadlock_unexpect();
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  return w->finish(L, result, w->ud);
+}
+
+static const cast_wait_kind parked_kind = {.finish = finish_parked,
+  .what = "waiting in a function of C",
+  .cleans_up = true};
+
+int casting_park(lua_State *L, casting_waker *w, double seconds,
+  casting_finish finish, void *ud) {
+  cast_state *S = cast_api_state(L);
+  cast_ltask *t = cast_ltask_of(S->session.current);
+  uint64_t deadline = cast_api_deadline(seconds);
+  w->finish = finish;
+  w->ud = ud;
+  t->arg = w;
+  /* The module may have made Lua values since casting_waker_new, and so run a
+     finalizer that has waited. */
+  if (!cast_enter_anew(L, S, t)) {
+    (void)finish(L, CASTING_ECANCELLED, ud);
+    cast_raise_memory(L);
+  }
+  cast_deadlock_expect();
+  if (cast_event_wait(&w->event, &t->core) == CAST_PARKED)
+    return cast_park_about(L, S, t, deadline, &parked_kind);
+  return finish_parked(L, S, t, 0);
+}

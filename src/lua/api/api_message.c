@@ -1,0 +1,264 @@
+/* api_message.c - messages written by C, without a Lua state.
+   SPDX-License-Identifier: MIT
+
+   The values are put into a buffer as wire.h says; a header is put in front
+   when the message is complete. Nothing here refers to anything twice, so no
+   value is registered. */
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../mem.h"
+#include "../../msg.h"
+#include "../../object.h"
+#include "../compat/compat.h"
+#include "../transfer/wire.h"
+#include "api.h"
+
+#define SIZE_LIMIT (1u << 30)
+
+casting_message *casting_message_new(void) {
+  casting_message *m = cast_calloc(sizeof *m);
+  if (m != NULL) cast_api_set(m, NULL);
+  return m;
+}
+
+void casting_message_rewind(casting_message *m) {
+  uint32_t ignored;
+  unsigned head;
+  if (cast_msg_empty(&m->msg) && cast_api_complete(m) != 0) return;
+  m->at = cast_msg_data(&m->msg);
+  m->end = m->at + m->msg.size;
+  m->item = cast_msg_items(&m->msg);
+  m->items_end = m->item + m->msg.nrefs;
+  m->depth = 0;
+  head = *m->at++;
+  m->left = head & WIRE_COUNT;
+  if (m->left > WIRE_COUNT_MAX && !cast_api_take_u32(m, &m->left)) m->left = 0;
+  if ((head & WIRE_REFS) != 0 && !cast_api_take_u32(m, &ignored)) m->left = 0;
+  m->count = m->left;
+}
+
+void cast_api_set(casting_message *m, cast_msg *msg) {
+  cast_msg_drop(&m->msg);
+  while (m->nitems > 0) cast_unref(m->items[--m->nitems]);
+  m->size = m->count = m->depth = 0;
+  m->error = 0;
+  m->plain = true;
+  if (msg == NULL) return;
+  cast_msg_move(&m->msg, msg);
+  casting_message_rewind(m);
+}
+
+void casting_message_clear(casting_message *m) { cast_api_set(m, NULL); }
+
+void casting_message_free(casting_message *m) {
+  if (m == NULL) return;
+  cast_api_set(m, NULL);
+  cast_free(m->bytes);
+  cast_free(m->items);
+  cast_free(m);
+}
+
+/* -- appending ------------------------------------------------------------ */
+
+static int fail(casting_message *m, int error) {
+  if (m->error == 0) m->error = error;
+  return m->error;
+}
+
+static unsigned char *room(casting_message *m, size_t more) {
+  size_t want;
+  unsigned char *bytes;
+  if (more > SIZE_LIMIT - m->size) {
+    fail(m, CASTING_EINVAL);
+    return NULL;
+  }
+  if (CAST_UNLIKELY(m->size + more > m->capacity)) {
+    want = (m->size + more) * 2 + 64;
+    bytes = cast_realloc(m->bytes, want);
+    if (bytes == NULL) {
+      fail(m, CASTING_ENOMEM);
+      return NULL;
+    }
+    m->bytes = bytes;
+    m->capacity = (uint32_t)want;
+  }
+  return m->bytes + m->size;
+}
+
+/* What was received, or sent in vain, is replaced by what is written. */
+static void renew(casting_message *m) {
+  if (!cast_msg_empty(&m->msg)) cast_api_set(m, NULL);
+}
+
+/* A value of at most `more` bytes comes next: where, or NULL. `key`: it may
+   be the key of a map. */
+static unsigned char *begin(casting_message *m, size_t more, bool key) {
+  api_frame *f;
+  unsigned char *at;
+  if (CAST_UNLIKELY(m->error != 0)) return NULL;
+  renew(m);
+  f = m->depth > 0 ? &m->frames[m->depth - 1] : NULL;
+  if (f != NULL && f->map && f->left % 2 == 0 && !key) {
+    fail(m, CASTING_EINVAL);
+    return NULL;
+  }
+  if ((at = room(m, more)) == NULL) return NULL;
+  if (f != NULL)
+    f->left++;
+  else
+    m->count++;
+  return at;
+}
+
+static int end(casting_message *m, const unsigned char *at) {
+  m->size = (uint32_t)(at - m->bytes);
+  return 0;
+}
+
+static int put_byte(casting_message *m, unsigned tag, bool key) {
+  unsigned char *at = begin(m, 1, key);
+  if (at == NULL) return m->error;
+  *at = (unsigned char)tag;
+  return end(m, at + 1);
+}
+
+int casting_message_nil(casting_message *m) {
+  renew(m);
+  if (m->count == 0 && m->depth == 0) return fail(m, CASTING_EINVAL);
+  return put_byte(m, WIRE_NIL, false);
+}
+
+int casting_message_boolean(casting_message *m, int v) {
+  return put_byte(m, v != 0 ? WIRE_TRUE : WIRE_FALSE, true);
+}
+
+int casting_message_integer(casting_message *m, int64_t v) {
+  unsigned char *at = begin(m, WIRE_NUMBER, true);
+  if (at == NULL) return m->error;
+#if CAST_LUA < 503
+  if (v < INT32_MIN || v > INT32_MAX)
+    return end(m, wire_put_float(at, (double)v));
+#endif
+  return end(m, wire_put_int(at, v));
+}
+
+int casting_message_number(casting_message *m, double v) {
+  unsigned char *at = begin(m, WIRE_NUMBER, v == v);
+  if (at == NULL) return m->error;
+  return end(m, wire_put_float(at, v));
+}
+
+int casting_message_string(casting_message *m, const char *s, size_t size) {
+  unsigned char *at;
+  if (size > SIZE_LIMIT) return fail(m, CASTING_EINVAL);
+  at = begin(m, size + 5, true);
+  if (at == NULL) return m->error;
+  m->plain = false;
+  if (size <= WIRE_STR_MAX) {
+    *at++ = (unsigned char)(WIRE_STR + size);
+  } else {
+    *at++ = WIRE_STR32;
+    at = wire_put_u32(at, (uint32_t)size);
+  }
+  if (size > 0) at = wire_put(at, s, size);
+  return end(m, at);
+}
+
+int casting_message_pointer(casting_message *m, void *p) {
+  unsigned char *at = begin(m, 1 + sizeof p, true);
+  if (at == NULL) return m->error;
+  m->plain = false;
+  *at = WIRE_POINTER;
+  return end(m, wire_put(at + 1, &p, sizeof p));
+}
+
+/* Makes room for a reference more. */
+static int item_room(casting_message *m) {
+  uint32_t want = m->items_capacity * 2 + 4;
+  cast_object **items;
+  if (m->nitems < m->items_capacity) return 0;
+  items = cast_realloc(m->items, want * sizeof(cast_object *));
+  if (items == NULL) return fail(m, CASTING_ENOMEM);
+  m->items = items;
+  m->items_capacity = want;
+  return 0;
+}
+
+static int put_handle(casting_message *m, cast_object *o) {
+  int rc = item_room(m);
+  if (rc == 0) rc = put_byte(m, WIRE_HANDLE, true);
+  if (rc != 0) return rc;
+  m->plain = false;
+  m->items[m->nitems++] = cast_ref(o);
+  return 0;
+}
+
+int casting_message_channel(casting_message *m, casting_channel *c) {
+  return put_handle(m, &cast_api_chan(c)->object);
+}
+
+int casting_message_task(casting_message *m, casting_task *t) {
+  return put_handle(m, &cast_api_task(t)->core.object);
+}
+
+int casting_message_session(casting_message *m, casting_session *s) {
+  return put_handle(m, &cast_api_session(s)->object);
+}
+
+/* -- tables --------------------------------------------------------------- */
+
+static int open_table(casting_message *m, bool map) {
+  unsigned char *at;
+  renew(m);
+  if (m->depth >= API_DEPTH) return fail(m, CASTING_EINVAL);
+  at = begin(m, 9, true);
+  if (at == NULL) return m->error;
+  m->plain = false;
+  *at = WIRE_TABLE;
+  m->frames[m->depth++] = (api_frame){
+    .at = (uint32_t)(at + 1 - m->bytes), .left = 0, .map = map, .meta = false};
+  return end(m, at + 9);
+}
+
+int casting_message_array(casting_message *m) { return open_table(m, false); }
+
+int casting_message_map(casting_message *m) { return open_table(m, true); }
+
+int casting_message_end(casting_message *m) {
+  api_frame *f;
+  unsigned char *at;
+  if (m->error != 0) return m->error;
+  renew(m);
+  f = m->depth > 0 ? &m->frames[m->depth - 1] : NULL;
+  if (f == NULL || (f->map && f->left % 2 != 0)) return fail(m, CASTING_EINVAL);
+  at = wire_put_u32(m->bytes + f->at, f->map ? 0 : f->left);
+  wire_put_u32(at, f->map ? f->left / 2 : 0);
+  m->depth--;
+  return 0;
+}
+
+/* -- completing ----------------------------------------------------------- */
+
+int cast_api_complete(casting_message *m) {
+  unsigned char head[WIRE_HEADER], *at = head;
+  cast_msg out;
+  if (m->error != 0) return m->error;
+  if (!cast_msg_empty(&m->msg)) return 0;
+  if (m->count == 0 || m->depth > 0) return CASTING_EINVAL;
+  *at = (unsigned char)(m->plain ? WIRE_PLAIN : 0);
+  if (m->count <= WIRE_COUNT_MAX) {
+    *at++ |= (unsigned char)m->count;
+  } else {
+    *at++ |= WIRE_COUNT;
+    at = wire_put_u32(at, m->count);
+  }
+  if (cast_msg_init(&out, (uint32_t)(at - head) + m->size, m->nitems) != 0)
+    return CASTING_ENOMEM;
+  wire_put(wire_put(cast_msg_data(&out), head, (size_t)(at - head)), m->bytes,
+    m->size);
+  if (m->nitems > 0)
+    memcpy(cast_msg_items(&out), m->items, m->nitems * sizeof(cast_object *));
+  m->nitems = 0; /* the message's now */
+  cast_api_set(m, &out);
+  return 0;
+}

@@ -1,0 +1,395 @@
+/* api_session.c - the runtime, sessions and tasks for C.
+   SPDX-License-Identifier: MIT
+
+   Sessions made by C belong to a root as those made by Lua do, but to one
+   without a Lua state: it lives from the first casting_start to the last
+   casting_stop. Locks: `starter` (CAST_RANK_START) while that changes. */
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../deadlock.h"
+#include "../../event.h"
+#include "../../foreign.h"
+#include "../../fork.h"
+#include "../../limits.h"
+#include "../../lock.h"
+#include "../../log.h"
+#include "../../mem.h"
+#include "../../msg.h"
+#include "../../object.h"
+#include "../../runtime.h"
+#include "../../session.h"
+#include "../../task.h"
+#include "../../types.h"
+#include "../compat/compat.h"
+#include "../lib/lib_casting.h"
+#include "../session/family.h"
+#include "../session/library.h"
+#include "../session/newsession.h"
+#include "../state/ltask.h"
+#include "../state/protect.h"
+#include "../state/state.h"
+#include "../stop/cancel.h"
+#include "../task/failure.h"
+#include "../task/taskobj.h"
+#include "../transfer/wire.h"
+#include "api.h"
+
+#define GRACE 2.0 /* seconds */
+
+static struct {
+  cast_lock lock;
+  uint32_t starts;  /* (lock) */
+  cast_state *root; /* (lock) */
+} starter = {.lock = CAST_LOCK_STATIC(CAST_RANK_START)};
+
+int casting_version(void) { return CASTING_VERSION_NUM; }
+
+const char *casting_word(int outcome) {
+  static const char *const words[] = {"ok", "out of memory", "timeout",
+    "interrupted", "closed", "full", "empty", "cancelled", "invalid", "failed",
+    "forked"};
+  int i = -outcome;
+  if (i < 0 || i >= (int)(sizeof words / sizeof *words)) return "unknown";
+  return words[i];
+}
+
+void casting_expect(void) { cast_deadlock_expect(); }
+
+void casting_unexpect(void) { cast_deadlock_unexpect(); }
+
+/* -- start and stop ------------------------------------------------------- */
+
+/* The caller's options, which may be an older or a newer struct: what it does
+   not have is zero, what it has more must be. */
+static bool copy_options(void *to, size_t size, const void *from) {
+  size_t theirs;
+  const unsigned char *bytes = from;
+  memset(to, 0, size);
+  if (from == NULL) return true;
+  memcpy(&theirs, from, sizeof theirs);
+  if (theirs < sizeof theirs) return false;
+  for (size_t i = size; i < theirs; i++)
+    if (bytes[i] != 0) return false;
+  memcpy(to, from, theirs < size ? theirs : size);
+  return true;
+}
+
+static bool good_threads(const casting_options *o) {
+  if (o->threads_min > CAST_WORKERS_MAX || o->threads_max > CAST_WORKERS_MAX)
+    return false;
+  return o->threads_min == 0 || o->threads_max == 0 ||
+         o->threads_min <= o->threads_max;
+}
+
+static int start_locked(const casting_options *o) {
+  uint32_t min = o->threads_min, max = o->threads_max;
+  int rc;
+  if (o->alloc != NULL && (rc = cast_mem_allocator(o->alloc, o->alloc_ud)) != 0)
+    return rc;
+  if (min != 0 || max != 0) cast_runtime_threads(&min, &max);
+  if (o->log != NULL) cast_log_to(o->log, o->log_ud);
+  if (starter.root == NULL) {
+    if ((rc = cast_runtime_ref()) != 0) return rc;
+    starter.root = cast_state_root(&cast_module_binding);
+    if (starter.root == NULL) {
+      cast_runtime_unref(true);
+      return CASTING_ENOMEM;
+    }
+  }
+  starter.starts++;
+  return 0;
+}
+
+int casting_start(const casting_options *options) {
+  casting_options o;
+  int rc = CASTING_EINVAL;
+  if (cast_api_forked()) return CASTING_EFORKED;
+  if (!copy_options(&o, sizeof o, options) || !good_threads(&o)) return rc;
+  cast_lock_take(&starter.lock);
+  rc = start_locked(&o);
+  cast_lock_drop(&starter.lock);
+  return rc;
+}
+
+/* All sessions of the root are closed and awaited. */
+static bool close_all(cast_state *root, uint64_t deadline_ns) {
+  cast_state *S;
+  bool all = true;
+  cast_state_close_children(root, NULL);
+  while (all && (S = cast_state_child(root, NULL)) != NULL) {
+    all = cast_foreign_await(&S->session.closed, deadline_ns) == 0;
+    cast_session_drop(&S->session);
+  }
+  return all;
+}
+
+/* One start less; the last one ends the root. */
+static int give_back(double seconds) {
+  uint64_t deadline = cast_api_deadline(seconds);
+  cast_state *root = NULL;
+  bool all, said;
+  cast_lock_take(&starter.lock);
+  CAST_ASSERT(starter.starts > 0);
+  if (--starter.starts == 0) {
+    root = starter.root;
+    starter.root = NULL;
+  }
+  cast_lock_drop(&starter.lock);
+  if (root == NULL || cast_forked) return 0;
+  /* Relaxed: what fails from now on is nobody's concern. */
+  atomic_store_explicit(&root->ending, true, memory_order_relaxed);
+  all = close_all(root, deadline);
+  said = cast_failures_flush(root, deadline);
+  all = all && said;
+  cast_session_drop(&root->session); /* its sessions may hold it still */
+  cast_runtime_unref(all);
+  /* Else it might wait for a call that does not return. */
+  if (said) cast_log_to(NULL, NULL);
+  return all ? 0 : CASTING_ETIMEOUT;
+}
+
+int casting_stop(double seconds) {
+  bool started;
+  cast_fork_note();
+  cast_lock_take(&starter.lock);
+  started = starter.root != NULL;
+  cast_lock_drop(&starter.lock);
+  return started ? give_back(seconds) : CASTING_EINVAL;
+}
+
+/* -- sessions ------------------------------------------------------------- */
+
+static bool read_libs(const char *const *names, uint32_t *libs) {
+  *libs = CAST_LIBS_ALL;
+  if (names == NULL) return true;
+  *libs = 0;
+  for (; *names != NULL; names++) {
+    uint32_t n = 0;
+    while (cast_libs[n].name != NULL && strcmp(cast_libs[n].name, *names) != 0)
+      n++;
+    if (cast_libs[n].name != NULL)
+      *libs |= 1u << n;
+    else if (strcmp(*names, "package") != 0 && strcmp(*names, "base") != 0)
+      return false;
+  }
+  return true;
+}
+
+static int call_init(lua_State *L) {
+  const casting_session_options *o = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  (void)o->init(L, o->init_ud);
+  return 0;
+}
+
+/* Nobody runs the session yet, so this thread may. */
+static int run_init(cast_state *S, casting_session_options *o) {
+  int rc = 0;
+  if (o->init == NULL) return 0;
+  if (cast_protect_on(S->L, call_init, o) != LUA_OK) {
+    const char *why = lua_tostring(S->L, -1);
+    rc = CASTING_EFAILED;
+    if (o->error != NULL && o->error_size > 0) {
+      size_t n = why != NULL ? strlen(why) : 0;
+      if (n >= o->error_size) n = o->error_size - 1;
+      if (n > 0) memcpy(o->error, why, n);
+      o->error[n] = '\0';
+    }
+  }
+  lua_settop(S->L, 0);
+  return rc;
+}
+
+int casting_session_new(
+  const casting_session_options *options, casting_session **out) {
+  casting_session_options o;
+  cast_options made;
+  cast_state *S = NULL, *root;
+  int rc = CASTING_EINVAL;
+  if (cast_api_forked()) return CASTING_EFORKED;
+  memset(&made, 0, sizeof made);
+  if (!copy_options(&o, sizeof o, options) || !read_libs(o.libs, &made.libs))
+    return rc;
+  made.name = cast_chars_of(o.name);
+  made.memory_max = o.memory;
+  /* As if this call had started it: nothing is made while a lock is held. */
+  cast_lock_take(&starter.lock);
+  root = starter.root;
+  if (root != NULL) starter.starts++;
+  cast_lock_drop(&starter.lock);
+  if (root == NULL) return rc;
+  S = cast_state_make(root, &made);
+  if (S != NULL) cast_session_release(&S->session, NULL);
+  rc = S != NULL ? run_init(S, &o) : CASTING_ENOMEM;
+  if (CAST_UNLIKELY(cast_forked)) return CASTING_EFORKED; /* by init */
+  if (rc == 0) {
+    cast_deadlock_expect();
+    *out = (casting_session *)(void *)&S->session;
+  } else {
+    if (S != NULL) {
+      cast_state_close(S, NULL);
+      cast_unref(&S->session.object);
+    }
+  }
+  give_back(GRACE);
+  return rc;
+}
+
+casting_session *casting_session_ref(casting_session *s) {
+  cast_deadlock_expect();
+  cast_ref(&cast_api_session(s)->object);
+  return s;
+}
+
+void casting_session_unref(casting_session *s) {
+  cast_deadlock_unexpect();
+  cast_unref(&cast_api_session(s)->object);
+}
+
+const char *casting_session_name(const casting_session *s) {
+  return cast_state_of(cast_api_session(s))->name;
+}
+
+int casting_session_wait(casting_session *s, double seconds) {
+  if (cast_forked) return CASTING_EFORKED;
+  return cast_foreign_await(
+    &cast_api_session(s)->empty, cast_api_deadline(seconds));
+}
+
+int casting_session_close(casting_session *s, double seconds) {
+  cast_session *core = cast_api_session(s);
+  if (cast_state_of(core)->host != NULL) return CASTING_EINVAL;
+  if (cast_forked) return 0;
+  cast_state_close(cast_state_of(core), NULL);
+  return cast_foreign_await(&core->closed, cast_api_deadline(seconds));
+}
+
+/* -- tasks ---------------------------------------------------------------- */
+
+/* *out = the text, then the values of *args (empty: none), whose references
+   it takes over. */
+static int with_text(
+  cast_msg *out, const char *text, size_t size, cast_msg *args) {
+  const unsigned char *rest = NULL;
+  unsigned char head[WIRE_HEADER + 5], *at = head;
+  uint32_t n = 0, more = 0, nrefs = args->nrefs;
+  unsigned flags = 0;
+  if (!cast_msg_empty(args)) {
+    rest = cast_msg_data(args);
+    flags = *rest & WIRE_REFS;
+    n = *rest & WIRE_COUNT;
+    more = args->size - 1;
+    rest++;
+    if (n > WIRE_COUNT_MAX) {
+      n = wire_get_u32(rest);
+      rest += 4;
+      more -= 4;
+    }
+  }
+  n++;
+  *at = (unsigned char)flags;
+  if (n <= WIRE_COUNT_MAX) {
+    *at++ |= (unsigned char)n;
+  } else {
+    *at++ |= WIRE_COUNT;
+    at = wire_put_u32(at, n);
+  }
+  if (flags != 0) {
+    at = wire_put(at, rest, 4);
+    rest += 4;
+    more -= 4;
+  }
+  *at++ = WIRE_STR32;
+  at = wire_put_u32(at, (uint32_t)size);
+  if (more > UINT32_MAX / 2) return CASTING_EINVAL;
+  if (cast_msg_init(
+        out, (uint32_t)((size_t)(at - head) + size) + more, nrefs) != 0)
+    return CASTING_ENOMEM;
+  if (nrefs > 0)
+    memcpy(
+      cast_msg_items(out), cast_msg_items(args), nrefs * sizeof(cast_object *));
+  for (uint32_t i = 0; i < nrefs; i++) cast_ref(cast_msg_items(out)[i]);
+  at = wire_put(cast_msg_data(out), head, (size_t)(at - head));
+  if (size > 0) at = wire_put(at, text, size);
+  if (more > 0) wire_put(at, rest, more);
+  return 0;
+}
+
+int casting_spawn_source(casting_session *s, const char *text, size_t size,
+  casting_message *args, casting_task **out) {
+  cast_state *target = cast_state_of(cast_api_session(s));
+  cast_msg none, start;
+  cast_ltask *t;
+  int rc = size <= 1u << 30 ? 0 : CASTING_EINVAL;
+  if (cast_forked) return CASTING_EFORKED;
+  memset(&none, 0, sizeof none);
+  if (rc == 0 && args != NULL) rc = cast_api_complete(args);
+  if (rc != 0) return rc;
+  rc = with_text(&start, text, size, args != NULL ? &args->msg : &none);
+  if (rc != 0) return rc;
+  t = cast_ltask_make(target, false);
+  if (t == NULL) {
+    cast_msg_drop(&start);
+    return CASTING_ENOMEM;
+  }
+  t->remote = true;
+  /* Relaxed: nobody else has it yet. */
+  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
+  cast_msg_move(&t->core.waiter.msg, &start);
+  rc = cast_task_start(&t->core, NULL);
+  if (rc == 0 && args != NULL) cast_api_set(args, NULL);
+  if (rc == 0 && out != NULL)
+    *out = (casting_task *)(void *)t;
+  else
+    cast_unref(&t->core.object);
+  return rc;
+}
+
+casting_task *casting_task_ref(casting_task *t) {
+  cast_ref(&cast_api_task(t)->core.object);
+  return t;
+}
+
+void casting_task_unref(casting_task *t) {
+  cast_unref(&cast_api_task(t)->core.object);
+}
+
+int casting_task_join(
+  casting_task *task, double seconds, casting_message *results) {
+  cast_ltask *t = cast_api_task(task);
+  cast_msg copy;
+  cast_status how;
+  int rc;
+  if (cast_forked) return CASTING_EFORKED;
+  rc = cast_foreign_await(&t->core.done, cast_api_deadline(seconds));
+  if (rc != 0) return rc;
+  if (results != NULL) cast_api_set(results, NULL);
+  /* Relaxed: ordered by the event. */
+  how =
+    (cast_status)atomic_load_explicit(&t->core.status, memory_order_relaxed);
+  if (how == CAST_CANCELLED) return CASTING_ECANCELLED;
+  /* Relaxed: as by a join in Lua (R49). */
+  if (how == CAST_FAILED)
+    atomic_store_explicit(&t->joined, true, memory_order_relaxed);
+  if (results != NULL && t->packed) {
+    rc = cast_msg_dup_of(&copy, &t->core.waiter.msg, &t->core.object);
+    if (rc != 0) return rc;
+    if (!cast_msg_empty(&copy)) cast_api_set(results, &copy);
+  }
+  return how == CAST_DONE && !t->unsendable ? 0 : CASTING_EFAILED;
+}
+
+int casting_task_cancel(casting_task *t, const char *reason) {
+  cast_ltask *task = cast_api_task(t);
+  if (!cast_forked && !cast_event_is_set(&task->core.done))
+    cast_ltask_cancel(task, NULL, cast_chars_of(reason));
+  return 0;
+}
+
+const char *casting_task_status(const casting_task *t) {
+  static const char *const words[] = {
+    "ready", "running", "waiting", "done", "failed", "cancelled"};
+  /* Relaxed: a moment's truth. */
+  return words[atomic_load_explicit(
+    &cast_api_task(t)->core.status, memory_order_relaxed)];
+}

@@ -1,0 +1,47 @@
+/* alive.c - does a finalizer run because its Lua state is being closed?
+   SPDX-License-Identifier: MIT
+
+   The collector takes what it is about to finalize out of tables with weak
+   values first; lua_close leaves them as they are. */
+#include "alive.h"
+
+#include "compat.h"
+#include "single.h"
+
+/* In the registry: address -> userdata, weak; userdata -> true. */
+static const char alive_key = 0;
+
+static const char kept_key = 0;
+
+void cast_alive_add(lua_State *L, const void *p) {
+  luaL_checkstack(L, 5, NULL);
+  (void)cast_single(L, &alive_key, cast_make_weak, "v");
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, p);
+  lua_pop(L, 1);
+}
+
+bool cast_alive(lua_State *L, const void *p) {
+  bool there;
+  if (!lua_checkstack(L, 2)) return false;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &alive_key);
+  if (!lua_istable(L, -1)) return lua_pop(L, 1), false;
+  lua_rawgetp(L, -1, p);
+  there = lua_touserdata(L, -1) == p;
+  lua_pop(L, 2);
+  return there;
+}
+
+void cast_alive_keep(lua_State *L, int i) {
+  i = lua_absindex(L, i);
+  luaL_checkstack(L, 5, NULL);
+  (void)cast_single(L, &kept_key, cast_make_table, NULL);
+  lua_pushvalue(L, i);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+void cast_alive_push_kept(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &kept_key);
+}

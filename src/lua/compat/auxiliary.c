@@ -1,0 +1,52 @@
+/* auxiliary.c - what every room needs beside Lua's own auxiliary library.
+   SPDX-License-Identifier: MIT
+
+   Errors and outcomes in the words that users see, and seconds as deadlines. */
+#include "auxiliary.h"
+
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../os/os.h"
+#include "../../timer.h"
+#include "../../types.h"
+#include "compat.h"
+
+_Noreturn void cast_raise_memory(lua_State *L) {
+  cast_lua_error(L, "not enough memory");
+  cast_panic(__FILE__, __LINE__, "cast_lua_error returned");
+}
+
+int cast_push_failure(lua_State *L, int result) {
+  lua_pushnil(L);
+  switch (result) {
+  case CASTING_ECLOSED: lua_pushliteral(L, "closed"); break;
+  case CASTING_ETIMEOUT: lua_pushliteral(L, "timeout"); break;
+  case CASTING_EFULL: lua_pushliteral(L, "full"); break;
+  case CASTING_EEMPTY: lua_pushliteral(L, "empty"); break;
+  case CASTING_EINTR: lua_pushliteral(L, "interrupted"); break;
+  case CASTING_ENOMEM: cast_raise_memory(L);
+  default: cast_panic(__FILE__, __LINE__, "outcome without a word");
+  }
+  return 2;
+}
+
+int cast_push_interrupt(lua_State *L, int result) {
+  if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) return 0;
+  return cast_push_failure(L, result);
+}
+
+uint64_t cast_period(double seconds) {
+  double ns = seconds * 1e9;
+  return ns < 9e18 ? (uint64_t)ns : OS_FOREVER; /* more than 285 years */
+}
+
+uint64_t cast_deadline_in(double seconds) {
+  uint64_t ns = cast_period(seconds);
+  return ns == OS_FOREVER ? OS_FOREVER : cast_timer_end(os_now(), ns);
+}
+
+/* The monitor's, or the first worker's: without, nothing would ever run. */
+_Noreturn void cast_raise_thread(lua_State *L) {
+  cast_lua_error(L, "no thread can be started");
+  cast_panic(__FILE__, __LINE__, "lua_error returned");
+}

@@ -1,0 +1,23 @@
+/* auxiliary.h - what every room needs beside Lua's own auxiliary library.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_AUXILIARY_H
+#define CAST_AUXILIARY_H
+
+#include "compat.h"
+
+/* Timeouts: an optional number of seconds at argument i. */
+uint64_t cast_deadline(lua_State *L, int i);
+uint64_t cast_deadline_in(double seconds);
+uint64_t cast_period(double seconds); /* nanoseconds, OS_FOREVER at most */
+/* Pushes nil and the word for an outcome. */
+int cast_push_failure(lua_State *L, int result);
+/* The same for a kind of wait that cleans up, which is told of what the caller
+   will raise, too: then nothing. */
+int cast_push_interrupt(lua_State *L, int result);
+_Noreturn void cast_raise_memory(lua_State *L);
+/* No thread could be started. */
+_Noreturn void cast_raise_thread(lua_State *L);
+/* So many seconds from now, which may be more than there are: OS_FOREVER. */
+uint64_t cast_deadline_in(double seconds);
+
+#endif

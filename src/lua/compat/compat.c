@@ -1,0 +1,155 @@
+/* compat.c - what older Lua versions lack, and how values are shown.
+   SPDX-License-Identifier: MIT */
+#include "compat.h"
+
+#include "../../base.h"
+
+#include <stdarg.h>
+
+/* -- stacks --------------------------------------------------------------- */
+
+#if CAST_LUA < 502
+/* Ends by an error: after a return 5.1 may collect garbage, and that makes the
+   stack small again. */
+static int make_room(lua_State *co) {
+  int *n = lua_touserdata(co, 1);
+  if (lua_checkstack(co, *n + 1)) *n = 0;
+  lua_pushnil(co);
+  return lua_error(co);
+}
+
+/* A hook that a signal has set is called there, and raises its error too soon:
+   so it is set again. */
+bool cast_lua_room(lua_State *co, int n) {
+  lua_Hook hook = lua_gethook(co);
+  int lacking = n, mask = lua_gethookmask(co), count = lua_gethookcount(co);
+  (void)lua_cpcall(co, make_room, &lacking);
+  lua_pop(co, 1);
+  if (CAST_UNLIKELY(hook != lua_gethook(co)) && hook != NULL)
+    lua_sethook(co, hook, mask, count);
+  return lacking == 0 && lua_checkstack(co, n); /* need not grow any more */
+}
+#endif
+
+/* -- describe ------------------------------------------------------------- */
+
+static int call_tostring(lua_State *L) {
+  if (!luaL_getmetafield(L, 1, "__tostring")) return 0;
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+/* Pushes what the value's __tostring returns, if that is a string. An error
+   in it is as good as none. */
+static bool push_own(lua_State *L, int i) {
+  lua_pushcfunction(L, call_tostring);
+  lua_pushvalue(L, i);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING)
+    return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+static void push_number(lua_State *L, int i) {
+  lua_pushvalue(L, i);
+  lua_tostring(L, -1); /* converts the copy */
+}
+
+static void push_address(lua_State *L, int i) {
+  const char *name = luaL_typename(L, i);
+  int top = lua_gettop(L);
+  if (lua_getmetatable(L, i)) {
+    lua_pushliteral(L, "__name");
+    lua_rawget(L, -2);
+    if (lua_type(L, -1) == LUA_TSTRING) name = lua_tostring(L, -1);
+  }
+  lua_pushfstring(L, "%s: %p", name, lua_topointer(L, i));
+  lua_insert(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
+const char *cast_lua_address(lua_State *L, int i) {
+  luaL_checkstack(L, 6, "describe");
+  push_address(L, lua_absindex(L, i));
+  return lua_tostring(L, -1);
+}
+
+const char *cast_lua_describe(lua_State *L, int i) {
+  luaL_checkstack(L, 6, "describe");
+  i = lua_absindex(L, i);
+  if (push_own(L, i)) return lua_tostring(L, -1);
+  switch (lua_type(L, i)) {
+  case LUA_TSTRING: lua_pushvalue(L, i); break;
+  case LUA_TNUMBER: push_number(L, i); break;
+  case LUA_TBOOLEAN:
+    lua_pushstring(L, lua_toboolean(L, i) ? "true" : "false");
+    break;
+  case LUA_TNONE:
+  case LUA_TNIL: lua_pushliteral(L, "nil"); break;
+  default: push_address(L, i); break;
+  }
+  return lua_tostring(L, -1);
+}
+
+/* -- states --------------------------------------------------------------- */
+
+lua_State *cast_main_thread(lua_State *L) {
+#if CAST_LUA >= 502
+  lua_State *main;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  main = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  return main;
+#else
+  bool is = lua_pushthread(L) == 1;
+  lua_pop(L, 1);
+  return is ? L : NULL;
+#endif
+}
+
+/* -- places --------------------------------------------------------------- */
+
+bool cast_lua_own(const lua_Debug *ar) {
+  return strncmp(ar->source, CAST_OWN_SOURCE, sizeof CAST_OWN_SOURCE - 1) == 0;
+}
+
+void cast_lua_where(lua_State *L) {
+  lua_Debug ar;
+  bool own = false;
+  for (int i = 1; lua_getstack(L, i, &ar) && lua_getinfo(L, "S", &ar); i++) {
+    own = own || cast_lua_own(&ar);
+    if (cast_lua_own(&ar) || (i > 1 && *ar.what == 'C')) continue;
+    if (own && *ar.what == 't') continue; /* a tail call of ours, in 5.1 */
+    luaL_where(L, i);
+    return;
+  }
+  lua_pushliteral(L, "");
+}
+
+int cast_lua_error(lua_State *L, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  cast_lua_where(L);
+  lua_pushvfstring(L, format, arguments);
+  va_end(arguments);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+#if CAST_LUA < 502 && !CAST_LUAJIT
+
+/* -- 5.1 ------------------------------------------------------------------ */
+
+void luaL_setfuncs(lua_State *L, const luaL_Reg *l, int nup) {
+  luaL_checkstack(L, nup + 2, "too many upvalues");
+  for (; l->name != NULL; l++) {
+    for (int i = 0; i < nup; i++) lua_pushvalue(L, -nup);
+    lua_pushcclosure(L, l->func, nup);
+    lua_setfield(L, -(nup + 2), l->name);
+  }
+  lua_pop(L, nup);
+}
+
+#endif

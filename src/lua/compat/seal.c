@@ -1,0 +1,159 @@
+/* seal.c - finds out where a coroutine says that it is suspended.
+   SPDX-License-Identifier: MIT
+
+   Lua asks two things before it resumes a coroutine: has it yielded, or not
+   begun (its status, a byte), and has it no function that runs? One that has
+   yielded has such a function. So with the status of a coroutine that runs it
+   is one that does, for all of the interpreter: coroutine.status says "normal".
+   LuaJIT looks at the status and at the address of the coroutine's latest C
+   frame, which is NULL while it is suspended; a status other than suspended
+   would be "dead" there, so this address is set, to a frame of zeros, which is
+   read by who shows a stack, and stops that at once.
+
+   Neither is in a header. In a state that is made for it coroutines begin,
+   yield, end and fail, and what lies near the beginning of their lua_State is
+   compared. What was found is then tried: whether lua_status tells it, a sealed
+   coroutine is refused, and an unsealed one goes on. Should anything be other
+   than expected nothing is sealed, as before.
+
+   Rejected: to replace the functions of the coroutine library, of which the
+   program may have taken a copy, and which C does not call; to have the task
+   wait again when it was resumed by others (the resumer would see success,
+   and before 5.2 nothing of ours runs then, but the function that has waited
+   returns). */
+#include "seal.h"
+
+#include "../../base.h"
+#include "../../once.h"
+#include "compat.h"
+#include "stock.h"
+
+#define NEAR 24 /* bytes at the beginning, of which the status is one */
+
+cast_seal_layout cast_seal_at;
+
+#if CAST_LUAJIT
+static const uint64_t zeros[128];
+const void *const cast_seal_frame = &zeros[64];
+#endif
+
+/* -- watching ------------------------------------------------------------- */
+
+static int yield(lua_State *L) { return lua_yield(L, 0); }
+
+static int fail(lua_State *L) {
+  lua_pushnil(L);
+  return lua_error(L);
+}
+
+/* Pushes a new coroutine that is to call f, and resumes it. It does so from
+   Lua: a coroutine of C alone does not survive its yield in 5.1. */
+static lua_State *begin(lua_State *L, lua_CFunction f, int *status) {
+  static const char text[] = "local f = ... f()";
+  lua_State *co = lua_newthread(L);
+  int nres;
+  if (cast_lua_load(co, text, sizeof text - 1, "=casting", "t") != LUA_OK)
+    lua_error(L);
+  lua_pushcfunction(co, f);
+  *status = cast_lua_resume(co, 1, &nres);
+  return co;
+}
+
+static int go_on(lua_State *co) {
+  int nres;
+  return cast_lua_resume(co, 0, &nres);
+}
+
+/* The byte that is 1 where one is suspended, 2 where one has failed, and 0
+   else, as lua_status is. */
+static bool find_status(lua_State *L, cast_seal_layout *at) {
+  unsigned char fresh[NEAR], suspended[NEAR], ended[NEAR], failed[NEAR];
+  int status, n = 0;
+  memcpy(fresh, (const void *)lua_newthread(L), NEAR);
+  lua_State *co = begin(L, yield, &status);
+  memcpy(suspended, (const void *)co, NEAR);
+  if (status != LUA_YIELD || go_on(co) != LUA_OK) return false;
+  memcpy(ended, (const void *)co, NEAR);
+  co = begin(L, fail, &status);
+  memcpy(failed, (const void *)co, NEAR);
+  if (status != LUA_ERRRUN) return false;
+  for (uint32_t i = 1; i < NEAR; i++) {
+    if (fresh[i] != LUA_OK || suspended[i] != LUA_YIELD || ended[i] != LUA_OK ||
+        failed[i] != LUA_ERRRUN)
+      continue;
+    at->status = i;
+    n++;
+  }
+  return n == 1;
+}
+
+#if CAST_LUAJIT
+#define FRAMES 96   /* bytes of the smallest lua_State, nearly */
+#define CLOSE 16384 /* between two frames of C functions that call each other */
+
+/* Looks for its own frame in its lua_State. */
+static int look(lua_State *L) {
+  cast_seal_layout *at = lua_touserdata(L, lua_upvalueindex(1));
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0), word;
+  for (uint32_t i = 8; at->frame == 0 && i < FRAMES; i += sizeof word) {
+    memcpy(&word, (const unsigned char *)L + i, sizeof word);
+    if (word > here && word - here < CLOSE) at->frame = i;
+  }
+  return 0;
+}
+
+static bool find_frame(lua_State *L, cast_seal_layout *at) {
+  lua_State *co = lua_newthread(L);
+  const void *frame = at;
+  lua_pushlightuserdata(co, at);
+  lua_pushcclosure(co, look, 1);
+  if (go_on(co) != LUA_OK || at->frame == 0) return false;
+  memcpy(&frame, (const unsigned char *)co + at->frame, sizeof frame);
+  return frame == NULL;
+}
+#else
+static bool find_frame(lua_State *L, cast_seal_layout *at) {
+  CAST_UNUSED(L);
+  CAST_UNUSED(at);
+  return true;
+}
+#endif
+
+/* -- trying --------------------------------------------------------------- */
+
+/* Does it do what it is for? */
+static bool is_right(lua_State *L, const cast_seal_layout *at) {
+  int status;
+  lua_State *co = begin(L, yield, &status);
+  if (status != LUA_YIELD || lua_status(co) != LUA_YIELD) return false;
+  cast_seal_as(at, co);
+  if (!CAST_LUAJIT && lua_status(co) != LUA_OK) return false;
+  status = go_on(co);
+  if (status == LUA_OK || status == LUA_YIELD) return false;
+  cast_unseal_as(at, co);
+  return lua_status(co) == LUA_YIELD && go_on(co) == LUA_OK &&
+         lua_status(co) == LUA_OK;
+}
+
+typedef struct lesson {
+  bool done;
+  cast_seal_layout at;
+} lesson;
+
+static int learn(lua_State *L) {
+  lesson *l = lua_touserdata(L, 1);
+  cast_seal_layout at = {0};
+  l->done = true;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (find_status(L, &at) && find_frame(L, &at) && is_right(L, &at)) l->at = at;
+  return 0;
+}
+
+void cast_seal_learn(void) {
+  static cast_once once;
+  lesson l = {.done = false};
+  if (cast_once_known(&once)) return;
+  /* Without memory for that it is tried again by the next state. */
+  if (cast_stock_state(learn, &l) && l.done)
+    cast_once_tell(&once, &cast_seal_at, &l.at, sizeof l.at);
+}

@@ -1,0 +1,60 @@
+/* seal.h - coroutines that only the scheduler goes on with.
+   SPDX-License-Identifier: MIT
+
+   The coroutine of a task that waits, or is to go on, is suspended for Lua, and
+   whoever has it as a value could resume it, in the middle of its wait. So it
+   is sealed: Lua takes it for one that runs, and refuses to resume or to close
+   it, whoever asks (coroutine.resume of any state, lua_resume of C). */
+#ifndef CAST_SEAL_H
+#define CAST_SEAL_H
+
+#include "../../base.h"
+#include "compat.h"
+
+/* Where in a lua_State that is said; 0: not known. */
+typedef struct cast_seal_layout {
+  uint32_t status; /* the byte that lua_status tells */
+#if CAST_LUAJIT
+  uint32_t frame; /* the address of its latest C frame */
+#endif
+} cast_seal_layout;
+extern cast_seal_layout cast_seal_at;
+
+/* Finds it out, if nobody has yet: before the others are called. */
+void cast_seal_learn(void);
+
+#if CAST_LUAJIT
+extern const void *const cast_seal_frame;
+#endif
+
+static inline void cast_seal_as(const cast_seal_layout *at, lua_State *co) {
+#if CAST_LUAJIT
+  if (CAST_LIKELY(at->frame != 0))
+    memcpy((unsigned char *)co + at->frame, &cast_seal_frame,
+      sizeof cast_seal_frame);
+#else
+  if (CAST_LIKELY(at->status != 0)) ((unsigned char *)co)[at->status] = LUA_OK;
+#endif
+}
+
+/* (On LuaJIT an error that was caught there, as in cast_lua_room, has changed
+   the status.) */
+static inline void cast_unseal_as(const cast_seal_layout *at, lua_State *co) {
+#if CAST_LUAJIT
+  const void *none = NULL;
+  if (CAST_LIKELY(at->frame != 0))
+    memcpy((unsigned char *)co + at->frame, &none, sizeof none);
+#endif
+  if (CAST_LIKELY(at->status != 0))
+    ((unsigned char *)co)[at->status] = LUA_YIELD;
+}
+
+/* Seals a coroutine that has yielded. */
+static inline void cast_seal(lua_State *co) { cast_seal_as(&cast_seal_at, co); }
+
+/* It is to be resumed. */
+static inline void cast_unseal(lua_State *co) {
+  cast_unseal_as(&cast_seal_at, co);
+}
+
+#endif

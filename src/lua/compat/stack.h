@@ -1,0 +1,18 @@
+/* stack.h - a coroutine's stack as text.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_STACK_H
+#define CAST_STACK_H
+
+#include "../../buffer.h"
+#include "compat.h"
+
+#define CAST_STACK_SLOTS 8 /* free ones that cast_stack_write needs on L */
+
+/* Adds what luaL_traceback would push for co, from that level on, in the words
+   of the Lua version. That makes Lua strings, so finalizers may run, and wait,
+   while co goes on, and ends: its frames, or the whole of it, are gone then.
+   This makes none, and raises nothing. L: where to look for names, may be co;
+   not a coroutine that waits. */
+void cast_stack_write(cast_buffer *b, lua_State *L, lua_State *co, int level);
+
+#endif

@@ -1,0 +1,24 @@
+/* stock.h - what a new Lua state is like.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_STOCK_H
+#define CAST_STOCK_H
+
+#include "compat.h"
+
+/* Calls fn(L) with `arg` as light userdata in a new state that is then closed.
+   False: it has raised an error, or there was no memory. */
+bool cast_stock_state(lua_CFunction fn, void *arg);
+
+/* Finds it out, if nobody has yet: before the others are called. */
+void cast_stock_learn(void);
+/* What lua_gethook says where the program has used debug.sethook; NULL: not
+   known. */
+lua_Hook cast_stock_hook(void);
+/* Is that os.exit? */
+bool cast_stock_exits(lua_CFunction f);
+/* Is there a library of that name (the globals' is "_G")? */
+bool cast_stock_library(const char *name);
+/* And does it have such a member? */
+bool cast_stock_member(const char *library, const char *key);
+
+#endif

@@ -1,0 +1,266 @@
+/* embed.c - what of the library is written in Lua, loaded on first use.
+   SPDX-License-Identifier: MIT
+
+   Each file of lua/casting/ is a chunk that is called with the module and the
+   table `internal`, and returns one value: a function, or the class of some
+   objects. That value is kept in `internal` under the file's name. The files
+   take each other from there: internal's __index loads what is missing. What
+   they see as globals is in builtin.c.
+
+   In the module itself stands a C function for each public one, so a session
+   that does not use them pays for no more than that; it crosses to other
+   sessions by name as any C function of a module. `internal` trusts who calls
+   it, so it is in no table of the program's; but it has a name (names.h), for
+   classes and `internal.run`, which lets other sessions call a file's function,
+   cross as members of it. */
+#include "embed.h"
+
+#include "../../base.h"
+#include "../../fork.h"
+#include "../../limits.h"
+#include "../../runtime.h"
+#include "../compat/compat.h"
+#include "../compat/single.h"
+#include "../session/builtin.h"
+#include "../session/options.h"
+#include "../state/argument.h"
+#include "../state/handle.h"
+#include "../state/state.h"
+#include "../transfer/module.h"
+#include "../transfer/names.h"
+#include "lib.h"
+#include "lib_link.h"
+#include "lib_monitor.h"
+#include "misuse.h"
+
+static const char internal_key = 0;
+
+/* -- calls that may wait -------------------------------------------------- */
+
+#if CAST_LUA >= 503
+static int called(lua_State *L, int status, lua_KContext ctx) {
+  CAST_UNUSED(status);
+  CAST_UNUSED(ctx);
+  return lua_gettop(L);
+}
+#elif CAST_LUA == 502
+static int called(lua_State *L) { return lua_gettop(L); }
+#endif
+
+/* Calls the function at 1 with what follows; returns its results. */
+static int call(lua_State *L) {
+  int n = lua_gettop(L) - 1;
+#if CAST_LUA >= 503
+  lua_callk(L, n, LUA_MULTRET, 0, called);
+#elif CAST_LUA == 502
+  lua_callk(L, n, LUA_MULTRET, 0, called);
+#else
+  lua_call(L, n, LUA_MULTRET);
+#endif
+  return lua_gettop(L);
+}
+
+/* -- files ---------------------------------------------------------------- */
+
+static const cast_embedded *find_file(const char *name) {
+  const cast_embedded *f = cast_embedded_files;
+  while (f->name != NULL && strcmp(f->name, name) != 0) f++;
+  return f->name != NULL ? f : NULL;
+}
+
+static void push_text(lua_State *L, const cast_embedded *f) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (const char *const *line = f->lines; *line != NULL; line++)
+    luaL_addstring(&b, *line);
+  luaL_pushresult(&b);
+}
+
+/* The value on the top crosses as that member of `internal`; NULL: as that. */
+static void give_name(lua_State *L, cast_state *S, const char *member) {
+  int at = lua_gettop(L);
+  lua_pushliteral(L, CAST_NAMES_OWN);
+  if (member != NULL) {
+    lua_pushlstring(L, "\0", 1);
+    lua_pushstring(L, member);
+    lua_concat(L, 3);
+  }
+  cast_names_give(S->packer, L, at);
+}
+
+/* So does what is in the table on the top, as a member of `prefix`. */
+static void give_names(
+  lua_State *L, cast_state *S, const char *prefix, size_t size) {
+  int table = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+    lua_pushlstring(L, prefix, size);
+    lua_pushvalue(L, table + 1);
+    lua_concat(L, 2);
+    cast_names_give(S->packer, L, table + 2);
+  }
+}
+
+/* The chunk on the top sees these as its globals, and no others. */
+static void set_globals(lua_State *L) {
+  lua_getfield(L, 1, "builtin");
+#if CAST_LUA >= 502
+  if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1);
+#else
+  lua_setfenv(L, -2);
+#endif
+}
+
+/* internal.__index(internal, name): nil if there is no such file. */
+static int load_file(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  const char *name = luaL_checkstring(L, 2);
+  const cast_embedded *f = find_file(name);
+  const char *text;
+  size_t size;
+  lua_settop(L, 2);
+  if (f == NULL) return 0;
+  lua_pushfstring(L, CAST_OWN_SOURCE "%s.lua", name);
+  push_text(L, f);
+  text = lua_tolstring(L, 4, &size);
+  if (cast_lua_load(L, text, size, lua_tostring(L, 3), "t") != LUA_OK)
+    return lua_error(L);
+  set_globals(L);
+  cast_module_push(L);
+  lua_pushvalue(L, 1);
+  lua_call(L, 2, 1);
+  lua_pushvalue(L, 2);
+  lua_rawget(L, 1);
+  if (!lua_isnil(L, -1)) return 1; /* a finalizer that ran has loaded it */
+  lua_pop(L, 1);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  if (lua_istable(L, -1)) give_name(L, S, name);
+  return 1;
+}
+
+static int run(lua_State *L);
+
+/* internal.unpack(list, n): not every session has the table library. */
+static int unpack(lua_State *L) {
+  lua_Integer count = luaL_checkinteger(L, 2);
+  int n = (int)count;
+  cast_arg_table(L, 1);
+  cast_arg_check(L, count >= 0 && count <= CAST_VALUES_MAX, 2, "not a count");
+  luaL_checkstack(L, n, "too many values to unpack");
+  for (int i = 1; i <= n; i++) lua_rawgeti(L, 1, i);
+  return n;
+}
+
+/* internal.forked(): in the child of a fork that is not to use casting? */
+static int is_forked(lua_State *L) {
+  lua_pushboolean(L, cast_forked);
+  return 1;
+}
+
+/* internal.cores(): how many sessions compute at the same time, at most. */
+static int count_cores(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)cast_runtime_cores());
+  return 1;
+}
+
+static void make_internal(lua_State *L, const void *arg) {
+  static const luaL_Reg internals[] = {
+    {"run", run},
+    {"unpack", unpack},
+    {"disown", cast_lib_disown},
+    {"cores", count_cores},
+    {"bad", cast_lib_bad},
+    {"kind", cast_lib_kind},
+    {"room", cast_lib_room},
+    {"trace", cast_lib_trace},
+    {"where", cast_lib_where},
+    {"source_problem", cast_lib_source_problem},
+    {"session_problem", cast_lib_session_problem},
+    {"forked", is_forked},
+    {"prolong", cast_lib_prolong},
+    {"follow", cast_lib_follow},
+#if CAST_DEBUG >= 1
+    {"starve", cast_starve},
+#endif
+    {NULL, NULL}
+  };
+  static const luaL_Reg meta[] = {{"__index", load_file}, {NULL, NULL}};
+  CAST_UNUSED(arg);
+  lua_newtable(L);
+  cast_state_box(L);
+  luaL_setfuncs(L, internals, 1);
+  lua_createtable(L, 0, 1);
+  cast_state_box(L);
+  luaL_setfuncs(L, meta, 1);
+  lua_setmetatable(L, -2);
+  cast_builtin_push(L);
+  lua_setfield(L, -2, "builtin");
+}
+
+void cast_internal_push(lua_State *L) {
+  static const char builtin[] = CAST_NAMES_OWN "\0builtin\0";
+  cast_state *S = cast_state_find(L);
+  luaL_checkstack(L, 8, NULL);
+  if (!cast_single(L, &internal_key, make_internal, NULL)) return;
+  lua_getfield(L, -1, "builtin");
+  give_names(L, S, builtin, sizeof builtin - 1);
+  lua_pop(L, 1);
+  give_name(L, S, NULL);
+  give_names(L, S, builtin, sizeof CAST_NAMES_OWN);
+}
+
+bool cast_embed_module(lua_State *L, const char *name, size_t size) {
+  if (size == 7 && memcmp(name, "casting", 7) == 0)
+    cast_module_push(L);
+  else if (cast_names_own(name, size))
+    cast_internal_push(L);
+  else
+    return false;
+  return true;
+}
+
+/* internal.run(name, ...): what the file `name` has, called with the rest. */
+static int run(lua_State *L) {
+  luaL_checkstring(L, 1);
+  cast_internal_push(L);
+  lua_pushvalue(L, 1);
+  lua_gettable(L, -2);
+  lua_replace(L, 1);
+  lua_pop(L, 1);
+  return call(L);
+}
+
+/* -- the module's members ------------------------------------------------- */
+
+/* A public function: its second upvalue is its name. */
+int cast_embed_stub(lua_State *L) {
+  if (CAST_UNLIKELY(cast_state_here(L)->closing))
+    cast_lua_error(L, "%s: the session has been closed",
+      lua_tostring(L, lua_upvalueindex(2)));
+  cast_internal_push(L);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_gettable(L, -2);
+  lua_replace(L, -2);
+  lua_insert(L, 1);
+  return call(L);
+}
+
+static const luaL_Reg functions[] = {
+  {"scope", cast_embed_stub},
+  {"all", cast_embed_stub},
+  {"race", cast_embed_stub},
+  {"map", cast_embed_stub},
+  {"supervisor", cast_embed_stub},
+  {NULL, NULL},
+};
+
+void cast_open_embedded(lua_State *L) {
+  for (const luaL_Reg *f = functions; f->name != NULL; f++) {
+    lua_pushstring(L, f->name);
+    cast_state_box(L);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, f->func, 2);
+    lua_rawset(L, -3);
+  }
+}

@@ -1,0 +1,186 @@
+/* lib_casting.c - the module table.
+   SPDX-License-Identifier: MIT */
+#include "lib_casting.h"
+
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../chan.h"
+#include "../../fork.h"
+#include "../../limits.h"
+#include "../../object.h"
+#include "../../os/os.h"
+#include "../../runtime.h"
+#include "../../sched.h"
+#include "../../worker.h"
+#include "../compat/compat.h"
+#include "../session/mainstate.h"
+#include "../session/newsession.h"
+#include "../state/argument.h"
+#include "../state/handle.h"
+#include "../state/state.h"
+#include "../stop/cancel.h"
+#include "../stop/preempt.h"
+#include "../task/failure.h"
+#include "../transfer/module.h"
+#include "embed.h"
+#include "lib.h"
+#include "lib_chan.h"
+#include "lib_message.h"
+#include "lib_report.h"
+#include "lib_scope.h"
+#include "lib_session.h"
+#include "lib_task.h"
+
+#include <math.h>
+
+static int lib_now(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)os_now() * 1e-9);
+  return 1;
+}
+
+static uint32_t check_threads(lua_State *L, int i) {
+  lua_Number n;
+  if (lua_isnoneornil(L, i)) return 0;
+  n = cast_arg_number(L, i);
+  cast_arg_check(L, n >= 1 && n <= CAST_WORKERS_MAX && n == floor(n), i,
+    "a number of threads must be an integer from 1 to 1024");
+  return (uint32_t)n;
+}
+
+static int lib_threads(lua_State *L) {
+  uint32_t min, max;
+  cast_state_here(L);
+  min = check_threads(L, 1);
+  max = check_threads(L, 2);
+  cast_arg_check(L, min == 0 || max == 0 || min <= max, 2,
+    "the maximum is below the minimum");
+  cast_runtime_threads(&min, &max);
+  lua_pushinteger(L, (lua_Integer)min);
+  lua_pushinteger(L, (lua_Integer)max);
+  return 2;
+}
+
+/* -- blocking ------------------------------------------------------------- */
+
+#if CAST_LUA >= 503
+static int blocking_done(lua_State *L, int status, lua_KContext ctx) {
+  CAST_UNUSED(status);
+  CAST_UNUSED(ctx);
+  return lua_gettop(L);
+}
+#elif CAST_LUA == 502
+static int blocking_done(lua_State *L) { return lua_gettop(L); }
+#endif
+
+/* Calls f with the worker's permit given up: others go on at once, and this
+   thread asks for a permit again when its slice is over. */
+static int lib_blocking(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_worker *w = cast_worker_of(&S->session);
+  int n = lua_gettop(L) - 1;
+  cast_arg_function(L, 1);
+  if (w != NULL && cast_sched_retake(w, cast_sched_tick(w))) cast_sched_wake();
+#if CAST_HAS_YIELDK
+  lua_callk(L, n, LUA_MULTRET, 0, blocking_done);
+#else
+  lua_call(L, n, LUA_MULTRET);
+#endif
+  return lua_gettop(L);
+}
+
+static int lib_on_error(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_object *o = NULL;
+  if (!lua_isnoneornil(L, 1)) {
+    o = cast_handle_check(L, 1, &cast_chan_type);
+    cast_ref(o);
+  }
+  cast_failures_to(
+    o != NULL ? CAST_CONTAINER(o, cast_chan, object) : NULL, S->root);
+  return 0;
+}
+
+static int lib_is_cancelled(lua_State *L) {
+  cast_arg_any(L, 1);
+  lua_pushboolean(L, cast_cancel_test(L, 1));
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+  {"channel", cast_lib_channel},
+  {"named", cast_lib_named},
+  {"after", cast_lib_after},
+  {"every", cast_lib_every},
+  {"select", cast_lib_select},
+  {"session", cast_lib_session},
+  {"pack", cast_lib_pack},
+  {"transferable", cast_lib_transferable},
+  {"spawn", cast_lib_spawn},
+  {"self", cast_lib_self},
+  {"yield", cast_lib_yield},
+  {"sleep", cast_lib_sleep},
+  {"run", cast_lib_run},
+  {"poll", cast_lib_poll},
+  {"fd", cast_lib_fd},
+  {"now", lib_now},
+  {"threads", lib_threads},
+  {"blocking", lib_blocking},
+  {"on_error", lib_on_error},
+  {"report", cast_lib_report},
+  {"is_cancelled", lib_is_cancelled},
+  {"with_timeout", cast_lib_with_timeout},
+  {"shield", cast_lib_shield},
+  {NULL, NULL},
+};
+
+static void open_module(lua_State *L) {
+  lua_newtable(L);
+  cast_state_box(L);
+  luaL_setfuncs(L, functions, 1);
+  cast_open_guard(L);
+  cast_open_embedded(L);
+  lua_pushliteral(L, CASTING_VERSION);
+  lua_setfield(L, -2, "_VERSION");
+  /* So that the class of cancellation errors is known by name. */
+  cast_cancel_push(L, cast_chars_of(NULL));
+  lua_getmetatable(L, -1);
+  lua_setfield(L, -3, "cancelled");
+  lua_pop(L, 1);
+}
+
+static const cast_class *const classes[] = {
+  &cast_chan_class,
+  &cast_task_class,
+  &cast_session_class,
+  &cast_message_class,
+  NULL,
+};
+
+const cast_binding cast_module_binding = {
+  .classes = classes,
+  .functions = functions,
+  .of_handles = cast_handle_meta,
+  .stub = cast_embed_stub,
+  .hook = cast_hook,
+  .open = luaopen_casting,
+  .open_module = open_module,
+  .module = cast_embed_module,
+  .find_deadlock = cast_deadlock_find,
+  .raise_deadlock = cast_deadlock_raise,
+  .end = cast_state_end,
+};
+
+int luaopen_casting(lua_State *L) {
+  cast_state *S = cast_state_find(L);
+  if (CAST_UNLIKELY(cast_forked) && (S == NULL || S->packer == NULL))
+    cast_raise_closed(L);
+  if (S == NULL) {
+    cast_starve_host(L);
+    cast_state_host(L, &cast_module_binding);
+    cast_report_when_asked();
+  } else if (S->packer == NULL) {
+    cast_state_furnish(L, S); /* the last attempt ran out of memory */
+  }
+  cast_module_push(L);
+  return 1;
+}

@@ -1,0 +1,10 @@
+/* lib_casting.h - the module table.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_LIB_CASTING_H
+#define CAST_LIB_CASTING_H
+
+#include "../state/state.h"
+
+extern const cast_binding cast_module_binding;
+
+#endif

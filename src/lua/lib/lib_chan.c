@@ -1,0 +1,357 @@
+/* lib_chan.c - channels for Lua.
+   SPDX-License-Identifier: MIT */
+#include "lib_chan.h"
+
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../buffer.h"
+#include "../../chan.h"
+#include "../../chan_inline.h"
+#include "../../fork.h"
+#include "../../msg.h"
+#include "../../object.h"
+#include "../../os/os.h"
+#include "../../runtime.h"
+#include "../../types.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../state/argument.h"
+#include "../state/handle.h"
+#include "../state/held.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../task/complete.h"
+#include "../task/enter.h"
+#include "../task/park.h"
+#include "../task/receive.h"
+#include "../task/scratch.h"
+#include "../transfer/number.h"
+#include "../transfer/packed.h"
+#include "lib.h"
+
+#include <math.h>
+
+static cast_chan *check_chan(lua_State *L, int i) {
+  return CAST_CONTAINER(
+    cast_handle_check(L, i, &cast_chan_type), cast_chan, object);
+}
+
+/* The channel that a function of every message is called with. */
+static inline cast_chan *this_chan(lua_State *L, cast_state *S) {
+  return CAST_CONTAINER(
+    cast_handle_quick(L, S, 1, &cast_chan_type), cast_chan, object);
+}
+
+/* What passes messages exists twice: sessions of ours have functions that find
+   the state without a call (X_ours). */
+
+/* nil, "word": the operation did not happen; its message is dropped. */
+static int failed(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  cast_unsend(L, S, t);
+  return cast_push_failure(L, result);
+}
+
+/* -- send and receive ----------------------------------------------------- */
+
+/* The channel in which a task that waits in one queue stands; NULL: its wait
+   has been ended from elsewhere. */
+static const cast_chan *waits_for(const cast_ltask *t) {
+  return t->core.waiter.lock == NULL
+           ? NULL
+           : CAST_CONTAINER(t->core.waiter.lock, cast_chan, lock);
+}
+
+static void describe_queue(
+  cast_buffer *b, const cast_ltask *t, const char *verb) {
+  const cast_chan *c = waits_for(t);
+  cast_buffer_add(b, "waiting");
+  if (c != NULL)
+    cast_buffer_form(b, " to %s channel: %p", verb, (const void *)&c->object);
+}
+
+static int finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  if (CAST_UNLIKELY(result != 0)) return failed(L, S, t, result);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static void describe_send(cast_buffer *b, const cast_ltask *t) {
+  describe_queue(b, t, "send to");
+}
+
+static const cast_wait_kind send_kind = {
+  .finish = finish_send, .describe = describe_send, .sends = true};
+
+static int finish_receive(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  if (CAST_UNLIKELY(result != 0)) return failed(L, S, t, result);
+  return cast_receive_values(L, S, t, &t->core.waiter.msg);
+}
+
+static void describe_receive(cast_buffer *b, const cast_ltask *t) {
+  describe_queue(b, t, "receive from");
+}
+
+static const cast_wait_kind receive_kind = {
+  .finish = finish_receive, .describe = describe_receive};
+
+/* The values to send begin at 2: there must be one, and not nil first. */
+static void check_message(lua_State *L) {
+  if (CAST_UNLIKELY(lua_isnoneornil(L, 2)))
+    cast_arg_error(L, 2,
+      lua_isnone(L, 2) ? "a message needs at least one value"
+                       : "the first value of a message cannot be nil");
+}
+
+static void pack_message(lua_State *L, cast_state *S, cast_msg *m) {
+  cast_pack_values(L, S, 2, lua_gettop(L) - 1, NULL, m);
+}
+
+static inline int chan_send_in(lua_State *L, cast_state *S) {
+  cast_chan *c = this_chan(L, S);
+  cast_ltask *t = cast_enter_quick(L, S);
+  int rc;
+  if (lua_gettop(L) != 2 || !cast_quick_pack(L, 2, &t->core.waiter.msg)) {
+    check_message(L);
+    pack_message(L, S, &t->core.waiter.msg);
+    cast_enter_again(L, S, t);
+  }
+  t->arg = NULL;
+  rc = cast_chan_send_once(c, &S->session, &t->core, &t->core.waiter);
+  if (CAST_UNLIKELY(rc == CAST_GROW))
+    rc = cast_chan_send(c, &S->session, &t->core, &t->core.waiter);
+  if (rc == CAST_PARKED) return cast_park_quick(L, S, t, &send_kind);
+  if (CAST_UNLIKELY(rc != 0)) return failed(L, S, t, rc);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int chan_send(lua_State *L) {
+  return chan_send_in(L, cast_state_here(L));
+}
+
+#if CAST_HAS_OURS
+static int chan_send_ours(lua_State *L) {
+  return chan_send_in(L, cast_state_ours(L));
+}
+#endif
+
+static inline int receive_until(
+  lua_State *L, cast_state *S, cast_chan *c, uint64_t deadline) {
+  cast_ltask *t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
+                                         : cast_enter(L, S, deadline);
+  int rc;
+  t->arg = NULL;
+  rc = cast_chan_receive(c, &S->session, &t->core, &t->core.waiter);
+  if (rc == CAST_PARKED)
+    return deadline == OS_FOREVER ? cast_park_quick(L, S, t, &receive_kind)
+                                  : cast_park(L, S, t, deadline, &receive_kind);
+  if (CAST_LIKELY(rc == 0 && cast_quick_unpack(L, &t->core.waiter.msg)))
+    return 1;
+  return finish_receive(L, S, t, rc);
+}
+
+static int try_receive(lua_State *L, cast_state *S, cast_chan *c) {
+  cast_ltask *t = cast_scratch(L, S);
+  return finish_receive(
+    L, S, t, cast_chan_receive(c, &S->session, NULL, &t->core.waiter));
+}
+
+/* receive(timeout) */
+static int receive_within(lua_State *L, cast_state *S, cast_chan *c) {
+  uint64_t deadline = cast_deadline(L, 2);
+  int n;
+  if (lua_tonumber(L, 2) > 0) return receive_until(L, S, c, deadline);
+  /* Zero: does not wait, but says "timeout" for "empty". */
+  n = try_receive(L, S, c);
+  if (n == 2 && lua_isnil(L, -2) && strcmp(lua_tostring(L, -1), "empty") == 0) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "timeout");
+  }
+  return n;
+}
+
+static inline int chan_receive_in(lua_State *L, cast_state *S) {
+  cast_chan *c = this_chan(L, S);
+  if (CAST_UNLIKELY(lua_gettop(L) > 1 && !lua_isnil(L, 2)))
+    return receive_within(L, S, c);
+  return receive_until(L, S, c, OS_FOREVER);
+}
+
+static int chan_receive(lua_State *L) {
+  return chan_receive_in(L, cast_state_here(L));
+}
+
+#if CAST_HAS_OURS
+static int chan_receive_ours(lua_State *L) {
+  return chan_receive_in(L, cast_state_ours(L));
+}
+#endif
+
+static int chan_try_receive(lua_State *L) {
+  return try_receive(L, cast_state_here(L), check_chan(L, 1));
+}
+
+static int chan_try_send(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_chan *c = check_chan(L, 1);
+  cast_ltask *t;
+  check_message(L);
+  t = cast_scratch(L, S);
+  pack_message(L, S, &t->core.waiter.msg);
+  return finish_send(
+    L, S, t, cast_chan_send(c, &S->session, NULL, &t->core.waiter));
+}
+
+/* `for v, ... in ch`: the iterator is the channel itself. */
+static inline int chan_call_in(lua_State *L, cast_state *S) {
+  cast_chan *c = this_chan(L, S);
+  lua_settop(L, 1);
+  return receive_until(L, S, c, OS_FOREVER);
+}
+
+static int chan_call(lua_State *L) {
+  return chan_call_in(L, cast_state_here(L));
+}
+
+#if CAST_HAS_OURS
+static int chan_call_ours(lua_State *L) {
+  return chan_call_in(L, cast_state_ours(L));
+}
+#endif
+
+/* -- the rest ------------------------------------------------------------- */
+
+/* In the child of a fork nobody is there whom a close would concern. */
+static int chan_close(lua_State *L) {
+  cast_chan *c = check_chan(L, 1);
+  lua_pushboolean(
+    L, !cast_forked && cast_chan_close(c, &cast_state_here(L)->session));
+  return 1;
+}
+
+/* At the end of a finished state its handles are empty: nothing to close. */
+static int chan_close_scope(lua_State *L) {
+  if (cast_handle_test(L, 1) == NULL) return 0;
+  return chan_close(L);
+}
+
+static int chan_closed(lua_State *L) {
+  lua_pushboolean(L, cast_chan_closed(check_chan(L, 1)));
+  return 1;
+}
+
+static void push_size(lua_State *L, size_t n) {
+  lua_pushinteger(L, (lua_Integer)n);
+}
+
+static int chan_capacity(lua_State *L) {
+  cast_chan *c = check_chan(L, 1);
+  if (c->capacity == CAST_UNBOUNDED)
+    lua_pushnumber(L, (lua_Number)HUGE_VAL);
+  else
+    push_size(L, c->capacity);
+  return 1;
+}
+
+static int chan_len(lua_State *L) {
+  push_size(L, cast_chan_len(check_chan(L, 1)));
+  return 1;
+}
+
+static const luaL_Reg chan_methods[] = {
+  {"send", chan_send},
+  {"receive", chan_receive},
+  {"try_send", chan_try_send},
+  {"try_receive", chan_try_receive},
+  {"close", chan_close},
+  {"closed", chan_closed},
+  {"capacity", chan_capacity},
+  {"len", chan_len},
+  {NULL, NULL},
+};
+
+static const luaL_Reg chan_meta[] = {
+  {"__len", chan_len},
+  {"__call", chan_call},
+  {"__close", chan_close_scope},
+  {NULL, NULL},
+};
+
+#if CAST_HAS_OURS
+static const luaL_Reg chan_our_methods[] = {
+  {"send", chan_send_ours},
+  {"receive", chan_receive_ours},
+  {"try_send", chan_try_send},
+  {"try_receive", chan_try_receive},
+  {"close", chan_close},
+  {"closed", chan_closed},
+  {"capacity", chan_capacity},
+  {"len", chan_len},
+  {NULL, NULL},
+};
+
+static const luaL_Reg chan_our_meta[] = {
+  {"__len", chan_len},
+  {"__call", chan_call_ours},
+  {"__close", chan_close_scope},
+  {NULL, NULL},
+};
+#endif
+
+const cast_class cast_chan_class = {
+  .type = &cast_chan_type,
+  .title = "casting.channel",
+  .methods = chan_methods,
+  .meta = chan_meta,
+#if CAST_HAS_OURS
+  .our_methods = chan_our_methods,
+  .our_meta = chan_our_meta,
+#endif
+};
+
+/* -- making channels ------------------------------------------------------ */
+
+static size_t check_capacity(lua_State *L, int i) {
+  /* 2^48 messages are beyond any memory. */
+  lua_Number n = cast_arg_count(L, i, "capacity", 281474976710655.0);
+  return n == (lua_Number)HUGE_VAL ? CAST_UNBOUNDED : (size_t)n;
+}
+
+cast_chan *cast_chan_push(lua_State *L, size_t capacity) {
+  cast_handle *h = cast_handle_new(L, &cast_chan_type, sizeof(cast_chan));
+  cast_chan *c = cast_chan_new(capacity);
+  if (c == NULL) cast_raise_memory(L);
+  h->object = &c->object;
+  cast_handle_note(L, h);
+  return c;
+}
+
+int cast_lib_channel(lua_State *L) {
+  size_t capacity = 0;
+  cast_state_here(L);
+  if (!lua_isnoneornil(L, 1)) capacity = check_capacity(L, 1);
+  cast_chan_push(L, capacity);
+  return 1;
+}
+
+int cast_lib_named(lua_State *L) {
+  size_t size, capacity = 0;
+  const char *name = cast_arg_string(L, 1, &size);
+  bool given = !lua_isnoneornil(L, 2);
+  cast_object **box;
+  cast_chan *c;
+  int rc;
+  cast_state *S = cast_state_here(L);
+  if (given) capacity = check_capacity(L, 2);
+  box = cast_box_push(L, S);
+  c = cast_runtime_named(name, size, given ? &capacity : NULL, &rc);
+  if (c == NULL) {
+    if (rc == CASTING_ENOMEM) cast_raise_memory(L);
+    cast_arg_error(L, 2,
+      lua_pushfstring(L, "channel '%s' exists with another capacity", name));
+  }
+  *box = &c->object;
+  cast_handle_push(L, *box);
+  return 1;
+}

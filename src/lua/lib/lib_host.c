@@ -1,0 +1,63 @@
+/* lib_host.c - driving the main state's tasks from a loop of the host's own.
+   SPDX-License-Identifier: MIT */
+#include "lib_host.h"
+
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../fork.h"
+#include "../../host.h"
+#include "../../os/os.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../state/handle.h"
+#include "../state/interrupt.h"
+#include "../state/state.h"
+#include "../stop/last.h"
+#include "../task/enter.h"
+#include "lib.h"
+
+/* Has a signal handler set a hook, as lua.c's does on Ctrl-C? */
+static bool hooked(void *arg) { return cast_hook_changed(arg); }
+
+static void check_main(lua_State *L, cast_state *S, const char *what) {
+  if (S->host == NULL || S->session.current != &S->main->core)
+    cast_lua_error(L, "%s: only the main program can do that", what);
+}
+
+bool cast_state_poll(lua_State *L, cast_state *S, uint64_t deadline_ns) {
+  int rc;
+  check_main(L, S, "poll");
+  (void)cast_enter(L, S, OS_FOREVER);
+  if (cast_last_waits(S)) deadline_ns = cast_last_until(S, deadline_ns);
+  rc = cast_host_poll(S->host, deadline_ns, hooked, S);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
+  if (cast_last_waits(S)) cast_last_over(L, S);
+  if (rc == CASTING_EINTR) cast_call_hook(L, S);
+  return rc == 0;
+}
+
+int cast_state_fd(lua_State *L, cast_state *S) {
+  check_main(L, S, "fd");
+  if (cast_forked) return S->host->event.fd; /* never readable */
+  cast_state_prepare(L, S);
+  return cast_host_fd(S->host);
+}
+
+/* casting.poll([timeout]) --> true if tasks had something to do */
+int cast_lib_poll(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  uint64_t deadline = lua_isnoneornil(L, 1) ? 0 : cast_deadline(L, 1);
+  lua_pushboolean(L, cast_state_poll(L, S, deadline));
+  return 1;
+}
+
+/* casting.fd() --> descriptor | nil */
+int cast_lib_fd(lua_State *L) {
+  cast_state *S = cast_state_boxed(L);
+  int fd;
+  if (S == NULL) cast_raise_closed(L);
+  fd = cast_state_fd(L, S);
+  if (fd < 0) return 0;
+  lua_pushinteger(L, fd);
+  return 1;
+}

@@ -1,0 +1,98 @@
+/* lib_message.c - packed messages for Lua, and casting.transferable.
+   SPDX-License-Identifier: MIT
+
+   casting.pack encodes values once; the message that it returns can then be
+   sent to any number of channels and tasks, which share its one block. It is a
+   handle like those of channels. As the only value of a send it stands for its
+   values; elsewhere it crosses as itself. */
+#include "lib_message.h"
+
+#include "../../msg.h"
+#include "../compat/compat.h"
+#include "../state/argument.h"
+#include "../state/handle.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../task/rebuild.h"
+#include "../task/scratch.h"
+#include "../transfer/pack.h"
+#include "../transfer/packed.h"
+#include "lib.h"
+
+/* -- sending -------------------------------------------------------------- */
+
+/* -- the functions -------------------------------------------------------- */
+
+int cast_lib_pack(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  int n = lua_gettop(L);
+  if (lua_isnoneornil(L, 1))
+    cast_arg_error(L, 1,
+      n == 0 ? "a message needs at least one value"
+             : "the first value of a message cannot be nil");
+  if (n == 1 && cast_message_at(L, 1) != NULL) return 1;
+  cast_message_new(L, S, 1, n, CAST_PACK_COPY);
+  return 1;
+}
+
+static int message_unpack(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_handle_check(L, 1, &cast_message_type);
+  cast_ltask *t = cast_scratch(L, S);
+  cast_msg_dup(&t->core.waiter.msg, &cast_message_at(L, 1)->msg);
+  return cast_rebuild_values(L, S, t, &t->core.waiter.msg);
+}
+
+static int message_count(lua_State *L) {
+  cast_handle_check(L, 1, &cast_message_type);
+  lua_pushinteger(L, cast_message_at(L, 1)->n);
+  return 1;
+}
+
+/* Upvalue-free, so that it can be called in a protected call: the state is
+   light userdata at 2. */
+static int try_pack(lua_State *L) {
+  cast_state *S = lua_touserdata(L, 2);
+  cast_ltask *t = cast_scratch(L, S);
+  cast_pack_as(
+    S->packer, L, 1, 1, "value", -1, CAST_PACK_TRY, &t->core.waiter.msg);
+  cast_msg_drop(&t->core.waiter.msg);
+  return 0;
+}
+
+int cast_lib_transferable(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_arg_any(L, 1);
+  lua_settop(L, 1);
+  lua_pushcfunction(L, try_pack);
+  lua_insert(L, 1);
+  lua_pushlightuserdata(L, S);
+  if (lua_pcall(L, 2, 0, 0) == LUA_OK) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  if (lua_type(L, -1) == LUA_TSTRING &&
+      strcmp(lua_tostring(L, -1), "not enough memory") == 0)
+    return lua_error(L);
+  (void)cast_lua_describe(L, -1); /* pushed */
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
+static const luaL_Reg message_methods[] = {
+  {"unpack", message_unpack},
+  {NULL, NULL},
+};
+
+static const luaL_Reg message_meta[] = {
+  {"__len", message_count},
+  {NULL, NULL},
+};
+
+const cast_class cast_message_class = {
+  .type = &cast_message_type,
+  .title = "casting.message",
+  .methods = message_methods,
+  .meta = message_meta,
+};

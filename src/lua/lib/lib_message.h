@@ -1,0 +1,10 @@
+/* lib_message.h - packed messages, and what a send does with its values.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_LIB_MESSAGE_H
+#define CAST_LIB_MESSAGE_H
+
+#include "../state/handle.h"
+
+extern const cast_class cast_message_class;
+
+#endif

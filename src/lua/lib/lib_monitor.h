@@ -1,0 +1,12 @@
+/* lib_monitor.h - the end of a task as a message.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_LIB_MONITOR_H
+#define CAST_LIB_MONITOR_H
+
+#include "../compat/compat.h"
+
+int cast_lib_monitor(lua_State *L);
+int cast_lib_disown(lua_State *L);
+int cast_lib_prolong(lua_State *L);
+
+#endif

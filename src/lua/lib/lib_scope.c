@@ -1,0 +1,170 @@
+/* lib_scope.c - casting.with_timeout and casting.shield.
+   SPDX-License-Identifier: MIT
+
+   Each puts a guard (scope.h) around a function call, and takes it off again
+   when that has returned or failed. */
+#include "lib_scope.h"
+
+#include "../../base.h"
+#include "../../limits.h"
+#include "../../os/os.h"
+#include "../../types.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../session/builtin.h"
+#include "../state/load.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../stop/preempt.h"
+#include "../stop/scope.h"
+#include "../task/origin.h"
+#include "lib.h"
+#include "lib_monitor.h"
+
+/* On 5.1 and LuaJIT a C function that calls cannot be suspended; a function in
+   Lua can, where pcall can. So there the functions are written in Lua around
+   `make` and `leave`. */
+
+static int bad_argument(lua_State *L, int i, const char *name, const char *s) {
+  return cast_lua_error(L, "bad argument #%d to '%s' (%s)", i, name, s);
+}
+
+static void check_function(lua_State *L, int i, const char *name) {
+  if (lua_isfunction(L, i) || luaL_getmetafield(L, i, "__call")) return;
+  bad_argument(L, i, name,
+    lua_pushfstring(L, "function expected, got %s",
+      lua_isnone(L, i) ? "no value" : luaL_typename(L, i)));
+}
+
+/* The guard for the arguments of with_timeout, on the top. */
+static void push_deadline(lua_State *L) {
+  static const char *const name = "with_timeout";
+  double seconds;
+  cast_guard *g;
+  if (lua_type(L, 1) != LUA_TNUMBER || !(lua_tonumber(L, 1) >= 0))
+    bad_argument(
+      L, 1, name, "timeout must be a number of seconds, zero or more");
+  seconds = lua_tonumber(L, 1);
+  check_function(L, 2, name);
+  g = cast_guard_push(L, name);
+  g->deadline_ns = cast_deadline_in(seconds);
+  cast_stop_watch(cast_state_of(g->task->core.session), g->task, L);
+}
+
+static void push_shield(lua_State *L) {
+  static const char *const name = "shield";
+  cast_guard *g;
+  check_function(L, 1, name);
+  g = cast_guard_push(L, name);
+  g->deadline_ns = OS_FOREVER;
+  g->grace_ns = CAST_GRACE_NS;
+  g->shield = true;
+}
+
+/* internal.prolong(): the shield around the call holds twice as long. It is
+   for who waits, in a shield, for others that were cancelled together with it,
+   and may use their own shields as long as these hold. */
+int cast_lib_prolong(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_task *core = S->session.current;
+  cast_guard *g = core != NULL ? cast_guards(cast_ltask_of(core)) : NULL;
+  if (g != NULL && g->shield) g->grace_ns = 2 * (uint64_t)CAST_GRACE_NS;
+  return 0;
+}
+
+static int pass_on(lua_State *L) {
+  cast_origin_show(L);
+  return lua_error(L);
+}
+
+/* With the guard at 1, where debug.setlocal may have put anything, and f's
+   results from 2 on, or its error there. */
+static int leave(lua_State *L, bool ok) {
+  cast_guard *g = cast_guard_at(L, 1);
+  if (g == NULL) cast_lua_error(L, "the guard of this call was taken away");
+  /* What was being loaded may be loaded again, from now on. */
+  if (!ok && g->task != NULL && g->task->loading)
+    cast_load_settle(L, cast_state_of(g->task->core.session), g->task);
+  cast_guard_unlink(g);
+  if (g->shield) return ok ? lua_gettop(L) - 1 : pass_on(L);
+  if (ok ? g->raised : cast_guard_is_own(L, 2, g)) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "timeout");
+    return 2;
+  }
+  if (!ok) return pass_on(L);
+  lua_pushboolean(L, 1);
+  lua_replace(L, 1);
+  return lua_gettop(L);
+}
+
+#if CAST_HAS_YIELDK
+#if CAST_LUA >= 503
+static int left(lua_State *L, int status, lua_KContext ctx) {
+  CAST_UNUSED(ctx);
+#else
+static int left(lua_State *L) {
+  int status = lua_getctx(L, NULL);
+#endif
+  return leave(L, status == LUA_OK || status == LUA_YIELD);
+}
+
+/* The guard at 1, then f and its arguments. */
+static int call(lua_State *L) {
+  int n = lua_gettop(L) - 2;
+  int status = lua_pcallk(L, n, LUA_MULTRET, 0, 0, left);
+  return leave(L, status == LUA_OK);
+}
+
+int cast_lib_with_timeout(lua_State *L) {
+  push_deadline(L);
+  lua_replace(L, 1);
+  return call(L);
+}
+
+int cast_lib_shield(lua_State *L) {
+  push_shield(L);
+  lua_insert(L, 1);
+  return call(L);
+}
+
+void cast_open_guard(lua_State *L) { CAST_UNUSED(L); }
+#else
+int cast_lib_with_timeout(lua_State *L) {
+  push_deadline(L);
+  return 1;
+}
+
+int cast_lib_shield(lua_State *L) {
+  push_shield(L);
+  return 1;
+}
+
+/* guard, ok, results... */
+static int lib_leave(lua_State *L) {
+  bool ok = lua_toboolean(L, 2);
+  lua_remove(L, 2);
+  return leave(L, ok);
+}
+
+void cast_open_guard(lua_State *L) {
+  static const char text[] =
+    "local make_timeout, make_shield, leave, pcall = ...\n"
+    "return function(seconds, f, ...)\n"
+    "  return leave(make_timeout(seconds, f), pcall(f, ...))\n"
+    "end, function(f, ...)\n"
+    "  return leave(make_shield(f), pcall(f, ...))\n"
+    "end\n";
+  int module = lua_gettop(L);
+  if (cast_lua_load(L, text, sizeof text - 1, CAST_GUARD_SOURCE, "t") != LUA_OK)
+    lua_error(L);
+  lua_getfield(L, module, "with_timeout");
+  lua_getfield(L, module, "shield");
+  cast_state_box(L);
+  lua_pushcclosure(L, lib_leave, 1);
+  cast_builtin_pcall(L);
+  lua_call(L, 4, 2);
+  lua_setfield(L, module, "shield");
+  lua_setfield(L, module, "with_timeout");
+}
+#endif

@@ -1,0 +1,296 @@
+/* lib_select.c - casting.select.
+   SPDX-License-Identifier: MIT
+
+   The cases are put into the task's extra, where they stay until its next
+   select. Packing the values of one may call __save, or run a finalizer, which
+   may wait; and meanwhile anything may happen, even another select of the same
+   task. So where values have to be packed, the cases are first read into a
+   userdata. The channels themselves are kept on the stack, for other tasks may
+   change the table while the select waits. */
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../buffer.h"
+#include "../../chan.h"
+#include "../../limits.h"
+#include "../../mem.h"
+#include "../../msg.h"
+#include "../../object.h"
+#include "../../os/os.h"
+#include "../../select.h"
+#include "../../types.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../state/argument.h"
+#include "../state/handle.h"
+#include "../state/held.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../task/enter.h"
+#include "../task/park.h"
+#include "../task/receive.h"
+#include "../task/scratch.h"
+#include "../transfer/packed.h"
+#include "lib.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define FEW 12 /* cases whose channels are kept on the stack itself */
+
+static void bad_case(lua_State *L, int i, const char *what) {
+  cast_arg_error(L, 1, lua_pushfstring(L, "case %d: %s", i, what));
+}
+
+/* Room for n cases in t, all zero. */
+static cast_extra *make_cases(lua_State *L, cast_ltask *t, uint32_t n) {
+  cast_extra *x = cast_extra_make(t);
+  if (x == NULL) cast_raise_memory(L);
+  for (uint32_t i = 0; i < x->ncases; i++)
+    cast_msg_drop(&x->cases[i].waiter.msg);
+  x->ncases = 0;
+  if (n > x->room) {
+    cast_case *cases = cast_realloc(x->cases, n * sizeof *cases);
+    if (cases == NULL) cast_raise_memory(L);
+    x->cases = cases;
+    x->room = n;
+  }
+  if (n > 0) memset(x->cases, 0, n * sizeof *x->cases);
+  x->ncases = n;
+  return x;
+}
+
+/* How many values the list at `i` has, with holes between them; a nil at its
+   end is not seen. */
+static int length_of(lua_State *L, int i) {
+#if CAST_LUA >= 505 /* where the length of a constructor with nils is a guess */
+  int n = 0;
+  lua_pushnil(L);
+  for (; lua_next(L, i); lua_pop(L, 1))
+    if (lua_isinteger(L, -2) && lua_tointeger(L, -2) > n &&
+        lua_tointeger(L, -2) < CAST_SELECT_MAX)
+      n = (int)lua_tointeger(L, -2);
+  return n;
+#else
+  return (int)lua_rawlen(L, i);
+#endif
+}
+
+/* {channel, value, ...} on the top of the stack: a send. Puts the channel in
+   its place. False: its values take memory, and are not packed here. */
+static bool send_case(
+  lua_State *L, cast_state *S, cast_case *c, int i, bool ready) {
+  int table = lua_gettop(L), n = length_of(L, table);
+  bool packed = true;
+  char what[32];
+  if (!lua_checkstack(L, n + 2)) bad_case(L, i, "too many values");
+  for (int k = 1; k <= n; k++) lua_rawgeti(L, table, k);
+  if (n < 1 || cast_handle_test(L, table + 1) == NULL ||
+      cast_handle_test(L, table + 1)->type != &cast_chan_type)
+    bad_case(L, i, "channel or {channel, value, ...} expected");
+  if (n < 2 || lua_isnil(L, table + 2))
+    bad_case(L, i, "the first value to send cannot be nil");
+  c->chan = CAST_CONTAINER(cast_handle_test(L, table + 1), cast_chan, object);
+  c->sending = true;
+  (void)snprintf(what, sizeof what, "case %d, value", i);
+  if (ready)
+    packed = cast_pack_ready(L, table + 2, n - 1, &c->waiter.msg);
+  else
+    cast_pack_values(L, S, table + 2, n - 1, what, &c->waiter.msg);
+  lua_settop(L, table + 1);
+  lua_replace(L, table);
+  return packed;
+}
+
+/* Reads case i, and pushes its channel. False: see send_case. */
+static bool read_case(
+  lua_State *L, cast_state *S, cast_case *c, int i, bool ready) {
+  cast_object *o;
+  lua_rawgeti(L, 1, i);
+  o = cast_handle_known(L, S, -1);
+  if (o != NULL && o->type == &cast_chan_type)
+    c->chan = CAST_CONTAINER(o, cast_chan, object);
+  else if (lua_istable(L, -1))
+    return send_case(L, S, c, i, ready);
+  else if (lua_toboolean(L, -1))
+    bad_case(L, i,
+      lua_pushfstring(L, "channel or {channel, value, ...} expected, got %s",
+        o != NULL ? o->type->name : luaL_typename(L, -1)));
+  return true;
+}
+
+/* All of them. Their channels stay on the stack, or, if there is one at index
+   `kept`, in a table. False: some are not packed. */
+static bool read_cases(lua_State *L, cast_state *S, cast_case *cases,
+  uint32_t n, int kept, bool ready) {
+  bool packed = true;
+  for (uint32_t i = 1; i <= n; i++) {
+    packed = read_case(L, S, &cases[i - 1], (int)i, ready) && packed;
+    if (kept != 0) lua_rawseti(L, kept, (int)i);
+  }
+  return packed;
+}
+
+/* Cases that are being read. */
+typedef struct reading {
+  cast_held held;
+  uint32_t n;
+  cast_case cases[];
+} reading;
+
+/* An error has left it. */
+static void drop_reading(cast_held *h) {
+  reading *r = CAST_CONTAINER(h, reading, held);
+  for (; r->n > 0; r->n--) cast_msg_drop(&r->cases[r->n - 1].waiter.msg);
+}
+
+static reading *push_reading(lua_State *L, cast_state *S, uint32_t n) {
+  size_t size = sizeof(reading) + n * sizeof(cast_case);
+  reading *r = cast_held_push(L, S, size, drop_reading);
+  r->n = n;
+  return r;
+}
+
+/* Puts the cases into t. From here on nothing is run until the select waits. */
+static cast_extra *get_cases(
+  lua_State *L, cast_state *S, cast_ltask *t, uint32_t n) {
+  int kept = n > FEW ? lua_gettop(L) : 0;
+  cast_extra *x = make_cases(L, t, n);
+  reading *r;
+  if (CAST_LIKELY(read_cases(L, S, x->cases, n, kept, true))) return x;
+  lua_settop(L, 1);
+  lua_createtable(L, (int)n, 0);
+  r = push_reading(L, S, n);
+  (void)read_cases(L, S, r->cases, n, 2, false);
+  x = make_cases(L, t, n);
+  for (uint32_t i = 0; i < n; i++) {
+    x->cases[i] = r->cases[i];
+    cast_msg_move(&x->cases[i].waiter.msg, &r->cases[i].waiter.msg);
+  }
+  r->n = 0;
+  return x;
+}
+
+/* Pushes the index and what the operation gives. */
+static int push_case(
+  lua_State *L, cast_state *S, cast_ltask *t, uint32_t i, int result) {
+  cast_case *c = &t->extra->cases[i];
+  if (t->extra->ncases > 1 || result != 0) cast_unsend(L, S, t);
+  lua_pushinteger(L, (lua_Integer)i + 1);
+  if (result != 0) return 1 + cast_push_failure(L, result);
+  if (!c->sending) return 1 + cast_receive_values(L, S, t, &c->waiter.msg);
+  lua_pushboolean(L, 1);
+  return 2;
+}
+
+static int finish_select(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  if (result == CASTING_ETIMEOUT || result == CASTING_EINTR)
+    return cast_push_failure(L, result);
+  return push_case(L, S, t, t->core.wait.index, result);
+}
+
+/* Names a few of the cases. */
+static void describe_select(cast_buffer *b, const cast_ltask *t) {
+  enum { NAMED = 8 };
+  cast_buffer_add(b, "waiting in select, ");
+  for (uint32_t i = 0; i < t->extra->ncases && i < NAMED; i++) {
+    const cast_case *c = &t->extra->cases[i];
+    cast_buffer_add(b, i == 0 ? "" : ", ");
+    if (c->chan == NULL)
+      cast_buffer_add(b, "nothing");
+    else
+      cast_buffer_form(b, "to %s channel: %p",
+        c->sending ? "send to" : "receive from", (void *)&c->chan->object);
+  }
+  if (t->extra->ncases > NAMED) cast_buffer_add(b, ", and more");
+}
+
+static const cast_wait_kind select_kind = {
+  .finish = finish_select, .describe = describe_select};
+
+static uint64_t select_timeout(lua_State *L, bool *now) {
+  uint64_t deadline = OS_FOREVER;
+  lua_getfield(L, 1, "timeout");
+  if (!lua_isnil(L, -1)) {
+    double seconds = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 0))
+      cast_arg_error(L, 1, "timeout must be a number of seconds, zero or more");
+    *now = seconds <= 0;
+    deadline = cast_deadline_in(seconds);
+  }
+  lua_pop(L, 1);
+  return deadline;
+}
+
+/* Is it an integer from 1 to `max`? (Before 5.3 that takes longer to see.) */
+static inline bool is_index(lua_State *L, int idx, lua_Number max) {
+#if CAST_LUA >= 503
+  if (CAST_LIKELY(lua_isinteger(L, idx))) {
+    lua_Number k = (lua_Number)lua_tointeger(L, idx);
+    return k >= 1 && k <= max && k <= CAST_SELECT_MAX;
+  }
+#else
+  CAST_UNUSED(L);
+  CAST_UNUSED(idx);
+  CAST_UNUSED(max);
+#endif
+  return false;
+}
+
+/* How many cases the table has. A case may be nil (`cond and ch` with a nil
+   condition), so the greatest index counts, not the border. */
+static uint32_t count_cases(lua_State *L, bool *timed) {
+  lua_Number max = (lua_Number)lua_rawlen(L, 1);
+  lua_pushnil(L);
+  while (lua_next(L, 1) != 0) {
+    if (is_index(L, -2, max)) {
+      lua_pop(L, 1);
+      continue;
+    }
+    if (lua_type(L, -2) == LUA_TNUMBER) {
+      lua_Number k = lua_tonumber(L, -2);
+      if (k < 1 || k != floor(k) || k > CAST_SELECT_MAX)
+        cast_arg_error(L, 1, "cases must be numbered from 1 to 65536");
+      if (k > max) max = k;
+      lua_pop(L, 1);
+      continue;
+    }
+    *timed = true;
+    if (lua_type(L, -2) != LUA_TSTRING ||
+        strcmp(lua_tostring(L, -2), "timeout") != 0) {
+      cast_arg_error(L, 1,
+        lua_pushfstring(L, "unknown field '%s'", cast_lua_describe(L, -2)));
+    }
+    lua_pop(L, 1);
+  }
+  return (uint32_t)max;
+}
+
+int cast_lib_select(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  bool now = false, timed = false;
+  uint64_t deadline = OS_FOREVER;
+  uint32_t n, which = 0;
+  cast_ltask *t;
+  cast_extra *x;
+  int rc;
+  cast_arg_table(L, 1);
+  lua_settop(L, 1);
+  n = count_cases(L, &timed);
+  if (timed) deadline = select_timeout(L, &now);
+  if (n > FEW) lua_createtable(L, (int)n, 0);
+  t = now ? cast_scratch(L, S) : cast_enter(L, S, deadline);
+  x = get_cases(L, S, t, n);
+  if (!now) cast_enter_again(L, S, t);
+  rc = cast_select(&S->session, now ? NULL : &t->core, x->cases, n, &which);
+  t->arg = x->cases;
+  if (rc == CAST_PARKED) {
+    t->selecting = true;
+    return cast_park(L, S, t, deadline, &select_kind);
+  }
+  if (rc == CASTING_EEMPTY) {
+    cast_unsend(L, S, t);
+    return cast_push_failure(L, CASTING_ETIMEOUT);
+  }
+  return push_case(L, S, t, which, rc);
+}

@@ -1,0 +1,443 @@
+/* lib_session.c - sessions for Lua.
+   SPDX-License-Identifier: MIT */
+#include "lib_session.h"
+
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../event.h"
+#include "../../fork.h"
+#include "../../list.h"
+#include "../../lock.h"
+#include "../../msg.h"
+#include "../../object.h"
+#include "../../os/os.h"
+#include "../../session.h"
+#include "../../slab.h"
+#include "../../task.h"
+#include "../../types.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../session/library.h"
+#include "../session/lineage_of.h"
+#include "../session/newsession.h"
+#include "../session/options.h"
+#include "../session/package.h"
+#include "../session/program.h"
+#include "../state/argument.h"
+#include "../state/handle.h"
+#include "../state/held.h"
+#include "../state/lineage.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../stop/budget.h"
+#include "../stop/cancel.h"
+#include "../task/enter.h"
+#include "../task/failure.h"
+#include "../task/origin.h"
+#include "../task/outcome.h"
+#include "../task/park.h"
+#include "../task/taskobj.h"
+#include "../transfer/pack.h"
+#include "../transfer/packed.h"
+#include "lib.h"
+
+static cast_state *check_session(lua_State *L, int i) {
+  return cast_state_of(CAST_CONTAINER(
+    cast_handle_check(L, i, &cast_session_type), cast_session, object));
+}
+
+/* Using a closed session is an error. */
+static cast_state *check_open(lua_State *L, int i, const char *what) {
+  cast_state *target = check_session(L, i);
+  if (cast_event_is_set(&target->session.closed))
+    cast_state_refuse(L, target, what, "is closed");
+  return target;
+}
+
+/* The same from the call of close on, when no task may come any more. */
+static cast_state *check_usable(lua_State *L, int i, const char *what) {
+  cast_state *target = check_open(L, i, what);
+  /* Relaxed: who has called close himself sees it. */
+  if (atomic_load_explicit(&target->close_posted, memory_order_relaxed))
+    cast_state_refuse(L, target, what, "is closed");
+  return target;
+}
+
+/* -- spawn ---------------------------------------------------------------- */
+
+/* Pushes the function that the source text at stack position i compiles to, or
+   what is wrong with it, which is returned then. */
+static const char *compile(lua_State *L, int i) {
+  size_t size;
+  const char *text = lua_tolstring(L, i, &size);
+  if (size > 0 && text[0] == LUA_SIGNATURE[0])
+    return lua_pushfstring(L, "source text expected, got a binary chunk");
+  if (cast_lua_load(L, text, size, "=(spawn)", "t") == LUA_OK) return NULL;
+  return lua_pushfstring(
+    L, "source text does not compile: %s", cast_lua_describe(L, -1));
+}
+
+/* internal.source_problem(text): that, or nil. */
+int cast_lib_source_problem(lua_State *L) {
+  return compile(L, 1) != NULL ? 1 : 0;
+}
+
+/* A task of `target` for the function and arguments from stack position
+   `first` on; its handle is pushed. Raises. */
+static cast_ltask *spawn_in(
+  lua_State *L, cast_state *S, cast_state *target, int first) {
+  int n = lua_gettop(L) - first + 1, rc;
+  cast_ltask *t;
+  if (cast_budget_over(target)) {
+    lua_pushliteral(L, "spawn: ");
+    cast_budget_push(L, target);
+    lua_concat(L, 2);
+    lua_error(L);
+  }
+  if (lua_type(L, first) == LUA_TSTRING) {
+    const char *problem = compile(L, first);
+    if (problem != NULL) cast_arg_error(L, first, problem);
+    lua_replace(L, first);
+  }
+  cast_arg_check(L,
+    lua_isfunction(L, first) || (n == 1 && cast_message_callable(L, first)),
+    first, "function or source text expected");
+  cast_signals_note(S);
+  t = cast_ltask_new(L, target, false);
+  t->remote = true;
+  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
+  cast_pack_values(L, S, first, n, NULL, &t->core.waiter.msg);
+  rc = cast_task_start(&t->core, &S->session);
+  if (rc != 0) {
+    cast_pack_undo(S->packer, L, &t->core.waiter.msg);
+    cast_budget_refuse(L, target, rc);
+  }
+  return t;
+}
+
+static int session_spawn(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_state *target = check_usable(L, 1, "spawn");
+  spawn_in(L, S, target, 2);
+  return 1;
+}
+
+/* -- wait and close ------------------------------------------------------- */
+
+static int finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  CAST_UNUSED(S);
+  CAST_UNUSED(t);
+  if (result != 0) return cast_push_failure(L, result);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static const cast_wait_kind wait_kind = {
+  .finish = finish_wait, .what = "waiting for a session"};
+
+static int wait_event(
+  lua_State *L, cast_state *S, cast_state *target, cast_event *e) {
+  uint64_t deadline = cast_deadline(L, 2);
+  bool now = !lua_isnoneornil(L, 2) && lua_tonumber(L, 2) <= 0;
+  cast_ltask *t = cast_enter(L, S, deadline);
+  t->arg = &target->session;
+  if (now && !cast_event_is_set(e))
+    return cast_push_failure(L, CASTING_ETIMEOUT);
+  if (cast_event_wait(e, &t->core) == CAST_PARKED)
+    return cast_park_about(L, S, t, deadline, &wait_kind);
+  return finish_wait(L, S, t, 0);
+}
+
+static int session_wait(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_state *target = check_usable(L, 1, "wait");
+  if (target == S && cast_current(S) != NULL)
+    return cast_lua_error(L, "wait: a task cannot wait for its own session");
+  return wait_event(L, S, target, &target->session.empty);
+}
+
+static int session_close(lua_State *L) {
+  cast_state *S = cast_state_boxed(L);
+  cast_state *target = check_session(L, 1);
+  if (S == NULL) cast_raise_closed(L);
+  cast_deadline(L, 2);
+  if (CAST_UNLIKELY(cast_forked)) { /* it is not there */
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  if (target->host != NULL)
+    return cast_lua_error(L, "close: the main program's session ends with it");
+  if (target == S)
+    return cast_lua_error(L, "close: a task cannot close its own session");
+  cast_state_close(target, &S->session);
+  return wait_event(L, S, target, &target->session.closed);
+}
+
+/* Unlike close it leaves the session open. */
+static int session_cancel(lua_State *L) {
+  cast_state *S = cast_state_boxed(L);
+  cast_state *target = check_open(L, 1, "cancel");
+  cast_chars reason = cast_arg_string_or_none(L, 2);
+  if (S == NULL) cast_raise_closed(L);
+  if (CAST_LIKELY(!cast_forked) &&
+      cast_state_cancel(target, &S->session, reason) != 0)
+    cast_raise_memory(L);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int session_close_scope(lua_State *L) {
+  if (cast_handle_test(L, 1) == NULL) return 0;
+  lua_settop(L, 1);
+  return session_close(L);
+}
+
+/* -- looking at a session ------------------------------------------------- */
+
+static int session_name(lua_State *L) {
+  cast_state_push_name(L, check_session(L, 1));
+  return 1;
+}
+
+/* References to tasks, dropped with the userdata. */
+typedef struct task_list {
+  cast_held held;
+  uint32_t count;
+  cast_ltask *at[];
+} task_list;
+
+static void drop_task_list(cast_held *h) {
+  task_list *l = CAST_CONTAINER(h, task_list, held);
+  while (l->count > 0) cast_unref(&l->at[--l->count]->core.object);
+}
+
+/* The unfinished tasks, as many as fit into `room`; how many there are. */
+static uint32_t collect(
+  cast_session *s, task_list *l, uint32_t room, bool own) {
+  uint32_t n;
+  cast_lock_take(&s->lock);
+  n = s->ntasks;
+  for (cast_list *i = s->tasks.next; i != &s->tasks && l->count < room;
+       i = i->next) {
+    cast_ltask *t = cast_ltask_of(CAST_CONTAINER(i, cast_task, link));
+    if (!own && !cast_ltask_share(t)) continue; /* it is just ending */
+    l->at[l->count++] = t;
+    cast_ref(&t->core.object);
+  }
+  cast_lock_drop(&s->lock);
+  return n;
+}
+
+static int session_tasks(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_state *target = check_open(L, 1, "tasks");
+  uint32_t room = 16, n;
+  task_list *l;
+  for (;;) {
+    lua_settop(L, 1);
+    l = cast_held_push(
+      L, S, sizeof *l + room * sizeof(cast_ltask *), drop_task_list);
+    n = collect(&target->session, l, room, target == S);
+    if (n <= room) break;
+    room = n + n / 8; /* the list that was too short goes with its userdata */
+  }
+  lua_createtable(L, (int)l->count, 0);
+  for (uint32_t i = 0; i < l->count; i++) {
+    cast_handle_push(L, &l->at[i]->core.object);
+    lua_rawseti(L, -2, (int)i + 1);
+  }
+  return 1;
+}
+
+static int session_stats(lua_State *L) {
+  return cast_session_stats(L, check_open(L, 1, "stats"));
+}
+
+static const luaL_Reg session_methods[] = {
+  {"spawn", session_spawn},
+  {"wait", session_wait},
+  {"close", session_close},
+  {"cancel", session_cancel},
+  {"name", session_name},
+  {"tasks", session_tasks},
+  {"stats", session_stats},
+  {NULL, NULL},
+};
+
+static const luaL_Reg session_meta[] = {
+  {"__close", session_close_scope},
+  {NULL, NULL},
+};
+
+const cast_class cast_session_class = {
+  .type = &cast_session_type,
+  .title = "casting.session",
+  .methods = session_methods,
+  .meta = session_meta,
+};
+
+/* -- making one ----------------------------------------------------------- */
+
+/* Leaves `init`, or nil, on the top; what *o points to is on the stack. */
+static void read_options(lua_State *L, cast_options *o) {
+  const char *problem;
+  memset(o, 0, sizeof *o);
+  o->libs = CAST_LIBS_ALL;
+  if (lua_isnoneornil(L, 1)) {
+    lua_pushnil(L);
+    return;
+  }
+  cast_arg_table(L, 1);
+  problem = cast_options_read(L, 1, o);
+  if (problem != NULL) cast_arg_error(L, 1, problem);
+}
+
+/* `init` has failed: raises its error as await does, a text with the session's
+   name before it. A cancellation of init is none of who waits, and becomes a
+   text. */
+static int raise_init(lua_State *L, cast_state *S, cast_ltask *t) {
+  cast_ltask *init = t->arg;
+  const cast_failure *origin = cast_origin_take(t, init);
+  int name, error;
+  cast_state_push_name(L, cast_state_of(init->core.session));
+  name = lua_gettop(L);
+  cast_ltask_outcome(L, S, t, init);
+  error = lua_gettop(L);
+  if ((!lua_istable(L, error) && !lua_isuserdata(L, error)) ||
+      cast_cancel_test(L, error)) {
+    cast_lua_where(L);
+    lua_pushliteral(L, "init of session '");
+    lua_pushvalue(L, name);
+    lua_pushliteral(L, "' failed: ");
+    (void)cast_lua_describe(L, error); /* pushed */
+    lua_concat(L, 5);
+  }
+  cast_origin_note(L, S, t, origin);
+  return lua_error(L);
+}
+
+/* After `init` has ended: the session, or its error. If the wait for that is
+   interrupted, nobody will ever have the session. */
+static int finish_session(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  cast_ltask *init = t->arg;
+  cast_state *target = cast_state_of(init->core.session);
+  /* Relaxed: ordered by the event. */
+  bool ready = result == 0 && atomic_load_explicit(&init->core.status,
+                                memory_order_relaxed) == CAST_DONE;
+  if (ready && cast_handle_find(L, &target->session.object)) return 1;
+  cast_state_close(target, &S->session);
+  if (result != 0) return cast_push_interrupt(L, result);
+  if (ready) return cast_lua_error(L, "the session's handle was lost");
+  return raise_init(L, S, t);
+}
+
+static const cast_wait_kind session_kind = {.finish = finish_session,
+  .what = "waiting for the init of a session",
+  .cleans_up = true};
+
+typedef struct plan {
+  cast_state *S, *target;
+  cast_message *init; /* NULL: none */
+  cast_ltask *task;   /* that runs it */
+  cast_lineage *lineage;
+  bool counted; /* the session counts in its lineage, and is not made yet */
+  cast_options options;
+} plan;
+
+/* The first task of the session, whose function is packed; its handle is
+   pushed. Raises. */
+static void start_init(lua_State *L, plan *p) {
+  cast_ltask *t = cast_ltask_new(L, p->target, false);
+  t->remote = true;
+  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
+  cast_msg_move(&t->core.waiter.msg, &p->init->msg);
+  if (cast_task_start(&t->core, &p->S->session) != 0) {
+    cast_msg_move(&p->init->msg, &t->core.waiter.msg);
+    cast_lua_error(L, "the program ends");
+  }
+  p->task = t;
+}
+
+/* Protected, with a plan: pushes the session's handle, and that of its first
+   task. */
+static int build(lua_State *L) {
+  plan *p = lua_touserdata(L, 1);
+  p->counted = cast_lineage_count(p->S, p->lineage);
+  cast_state_new(L, p->S, &p->options, &p->target);
+  p->target->lineage = cast_lineage_ref(p->lineage);
+  p->target->counted = p->counted;
+  p->counted = false;
+  cast_package_give(L, p->S, p->target);
+  if (p->init != NULL) start_init(L, p);
+  return lua_gettop(L) - 1;
+}
+
+/* Nobody will have the session: it closes. */
+static void abandon(lua_State *L, plan *p) {
+  if (p->target != NULL) cast_state_close(p->target, &p->S->session);
+  if (p->init != NULL && !cast_msg_empty(&p->init->msg))
+    cast_pack_undo(p->S->packer, L, &p->init->msg);
+}
+
+/* Nothing could be made. Is that because of the limit? How much it takes
+   without one shows then, and an error is raised that tells. */
+static void blame_limit(lua_State *L, plan *p) {
+  size_t limit = p->options.memory_max, bytes;
+  plan other = {.S = p->S, .lineage = p->lineage, .options = p->options};
+  int status;
+  if (limit == 0 || p->target != NULL) return;
+  other.options.memory_max = 0;
+  lua_pushcfunction(L, build);
+  lua_pushlightuserdata(L, &other);
+  status = lua_pcall(L, 1, 0, 0);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
+  if (other.counted) cast_lineage_uncount(other.lineage);
+  if (other.target == NULL) return lua_pop(L, 1);
+  bytes = cast_slabs_bytes(&other.target->slabs);
+  abandon(L, &other);
+  cast_session_release(&other.target->session, &p->S->session);
+  if (status != LUA_OK) return lua_pop(L, 1);
+  if (bytes < limit - limit / 8) return; /* something else has failed */
+  cast_lua_error(L,
+    "session: no Lua state can be made with %d bytes of memory, it takes some "
+    "%d with these libraries",
+    (int)limit, (int)bytes);
+}
+
+/* What may fail because of the caller's values comes before anything is made.
+   The session's maker owns it until it is released. */
+int cast_lib_session(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  plan p = {.S = S};
+  cast_ltask *t;
+  int init, status;
+  lua_settop(L, 1);
+  read_options(L, &p.options);
+  init = lua_gettop(L);
+  t = cast_enter(L, S, OS_FOREVER);
+  cast_signals_note(S);
+  p.lineage = cast_lineage_push(L, S, t);
+  if (!lua_isnil(L, init))
+    p.init = cast_message_new(L, S, init, 1, CAST_PACK_SEND);
+  lua_pushcfunction(L, build);
+  lua_pushlightuserdata(L, &p);
+  status = lua_pcall(L, 1, LUA_MULTRET, 0);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L); /* by a finalizer */
+  if (p.counted) cast_lineage_uncount(p.lineage);
+  if (status != LUA_OK) abandon(L, &p);
+  if (p.target != NULL) cast_session_release(&p.target->session, &S->session);
+  if (status != LUA_OK) {
+    blame_limit(L, &p);
+    return lua_error(L);
+  }
+  if (p.init == NULL) return 1;
+  t->arg = p.task;
+  if (!cast_enter_anew(L, S, t)) {
+    cast_state_close(p.target, &S->session);
+    cast_raise_memory(L);
+  }
+  if (cast_event_wait(&p.task->core.done, &t->core) == CAST_PARKED)
+    return cast_park_about(L, S, t, OS_FOREVER, &session_kind);
+  return finish_session(L, S, t, 0);
+}

@@ -1,0 +1,413 @@
+/* lib_task.c - tasks for Lua.
+   SPDX-License-Identifier: MIT */
+#include "lib_task.h"
+
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../buffer.h"
+#include "../../event.h"
+#include "../../fork.h"
+#include "../../mem.h"
+#include "../../object.h"
+#include "../../os/os.h"
+#include "../../session.h"
+#include "../../task.h"
+#include "../../types.h"
+#include "../../wait.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../compat/stack.h"
+#include "../session/lineage_of.h"
+#include "../state/argument.h"
+#include "../state/handle.h"
+#include "../state/held.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../stop/budget.h"
+#include "../stop/cancel.h"
+#include "../stop/preempt.h"
+#include "../stop/scope.h"
+#include "../task/enter.h"
+#include "../task/failure.h"
+#include "../task/origin.h"
+#include "../task/outcome.h"
+#include "../task/park.h"
+#include "../task/pending.h"
+#include "../task/taskobj.h"
+#include "lib.h"
+#include "lib_link.h"
+#include "lib_monitor.h"
+
+/* -- join and await ------------------------------------------------------- */
+
+static int finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  cast_ltask *target = t->arg;
+  if (result != 0) return cast_push_failure(L, result);
+  return cast_ltask_outcome(L, S, t, target);
+}
+
+static int finish_await(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  /* Before a finalizer may wait, and the task be let go of. */
+  const cast_failure *origin = result == 0 ? cast_origin_take(t, t->arg) : NULL;
+  int n = finish_join(L, S, t, result);
+  cast_let_go(t);
+  if (result != 0) return n;
+  if (!lua_toboolean(L, -n)) {
+    if (n == 1) lua_pushliteral(L, "the task has failed: out of memory");
+    cast_origin_note(L, S, t, origin);
+    return lua_error(L);
+  }
+  return n - 1;
+}
+
+static void describe_end(cast_buffer *b, const cast_ltask *t) {
+  const cast_ltask *of = t->arg;
+  cast_buffer_form(b, "waiting for the end of task %d of session '%s'",
+    (int)of->core.id, cast_state_of(of->core.session)->name);
+}
+
+static const cast_wait_kind join_kind = {
+  .finish = finish_join, .describe = describe_end, .awaits = CAST_AWAITS_TASK};
+
+static const cast_wait_kind await_kind = {
+  .finish = finish_await, .describe = describe_end, .awaits = CAST_AWAITS_TASK};
+
+static int wait_end(
+  lua_State *L, const char *verb, const cast_wait_kind *kind) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *target = cast_ltask_check(L, 1), *t;
+  uint64_t deadline = cast_deadline(L, 2);
+  bool now = !lua_isnoneornil(L, 2) && lua_tonumber(L, 2) <= 0;
+  if (target == cast_current(S))
+    return cast_lua_error(L, "a task cannot %s itself", verb);
+  t = cast_enter(L, S, deadline);
+  t->arg = target;
+  if (now && !cast_event_is_set(&target->core.done))
+    return cast_push_failure(L, CASTING_ETIMEOUT);
+  if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
+    return cast_park_about(L, S, t, deadline, kind);
+  return kind->finish(L, S, t, 0);
+}
+
+static int task_join(lua_State *L) { return wait_end(L, "join", &join_kind); }
+
+static int task_await(lua_State *L) {
+  return wait_end(L, "await", &await_kind);
+}
+
+/* -- looking at a task ---------------------------------------------------- */
+
+static int task_status(lua_State *L) {
+  static const char *const words[] = {
+    "ready", "running", "waiting", "done", "failed", "cancelled"};
+  cast_ltask *t = cast_ltask_check(L, 1);
+  /* Relaxed: a moment's truth. */
+  lua_pushstring(
+    L, words[atomic_load_explicit(&t->core.status, memory_order_relaxed)]);
+  return 1;
+}
+
+static int task_name(lua_State *L) {
+  cast_ltask *t = cast_ltask_check(L, 1);
+  lua_pushfstring(L, "task %d", (int)t->core.id);
+  return 1;
+}
+
+static int task_session(lua_State *L) {
+  cast_session *s = cast_ltask_check(L, 1)->core.session;
+  cast_handle_push(L, &s->object);
+  return 1;
+}
+
+/* The stack of a task is written down by the owner of its session. If that is
+   another one, it is asked for, and the request is shared by both. */
+typedef struct inquiry {
+  cast_object object; /* one reference each */
+  cast_post post;
+  cast_ltask *task; /* one reference */
+  cast_event done;
+  char *text; /* written before done; NULL: out of memory */
+} inquiry;
+
+static void inquiry_free(cast_object *o) {
+  inquiry *q = CAST_CONTAINER(o, inquiry, object);
+  cast_unref(&q->task->core.object);
+  cast_free(q->text);
+  cast_free(q);
+}
+
+static const cast_type inquiry_type = {"inquiry", inquiry_free, NULL};
+
+/* L: a coroutine of the task's session, the task's own if it is that which
+   asks. */
+static void write_stack(inquiry *q, lua_State *L, int level) {
+  cast_buffer b = {NULL, 0, 0, false};
+  lua_State *co = level > 0 ? L : q->task->co;
+  if (co != NULL)
+    cast_stack_write(&b, L, co, level);
+  else
+    cast_buffer_add(&b, "stack traceback:");
+  q->text = cast_buffer_take(&b);
+}
+
+static void on_inquiry(cast_session *s, cast_post *p, bool closed) {
+  inquiry *q = CAST_CONTAINER(p, inquiry, post);
+  if (!closed) write_stack(q, cast_state_of(s)->work, 0);
+  cast_event_set(&q->done, s);
+  cast_unref(&q->object);
+}
+
+static int finish_inquiry(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  inquiry *q = t->arg;
+  CAST_UNUSED(S);
+  if (result != 0) return cast_push_failure(L, result);
+  lua_pushstring(L, q->text); /* nil for NULL */
+  return 1;
+}
+
+static const cast_wait_kind inquiry_kind = {
+  .finish = finish_inquiry, .what = "waiting for a stack"};
+
+/* Pushes what holds it. */
+static inquiry *push_inquiry(lua_State *L, cast_state *S, cast_ltask *target) {
+  cast_object **box = cast_box_push(L, S);
+  inquiry *q = cast_calloc(sizeof *q);
+  if (q == NULL) cast_raise_memory(L);
+  cast_object_init(&q->object, &inquiry_type);
+  *box = &q->object;
+  q->task = cast_ref(&target->core.object);
+  q->post.run = on_inquiry;
+  cast_event_init(&q->done);
+  return q;
+}
+
+static int ask_stack(lua_State *L, cast_state *S, inquiry *q) {
+  cast_session *s = q->task->core.session;
+  cast_ltask *t = cast_enter(L, S, OS_FOREVER);
+  t->arg = q;
+  cast_ref(&q->object);
+  if (!cast_session_push(s, &S->session, &q->post))
+    on_inquiry(s, &q->post, true);
+  if (cast_event_wait(&q->done, &t->core) == CAST_PARKED)
+    return cast_park_about(L, S, t, OS_FOREVER, &inquiry_kind);
+  return finish_inquiry(L, S, t, 0);
+}
+
+static int task_traceback(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *target = cast_ltask_check(L, 1);
+  inquiry *q;
+  lua_settop(L, 1);
+  q = push_inquiry(L, S, target); /* before the task is looked at */
+  if (cast_event_is_set(&target->core.done)) {
+    if (cast_failed(target) == NULL) return 0;
+    lua_pushstring(L, cast_failure_traceback(cast_failed(target)));
+    return 1;
+  }
+  if (target->core.session != &S->session) return ask_stack(L, S, q);
+  write_stack(q, L, target == cast_current(S) ? 1 : 0);
+  if (q->text == NULL) cast_raise_memory(L);
+  lua_pushstring(L, q->text);
+  return 1;
+}
+
+static int task_cancel(lua_State *L) {
+  cast_state *S = cast_state_boxed(L);
+  cast_ltask *t = cast_ltask_check(L, 1);
+  cast_chars reason = cast_arg_string_or_none(L, 2);
+  if (S == NULL) cast_raise_closed(L);
+  if (CAST_UNLIKELY(cast_forked) || cast_event_is_set(&t->core.done)) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  cast_ltask_cancel(t, &S->session, reason);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static const luaL_Reg task_methods[] = {
+  {"join", task_join},
+  {"await", task_await},
+  {"status", task_status},
+  {"traceback", task_traceback},
+  {"cancel", task_cancel},
+  {"monitor", cast_lib_monitor},
+  {"link", cast_lib_link},
+  {"unlink", cast_lib_unlink},
+  {"session", task_session},
+  {"name", task_name},
+  {NULL, NULL},
+};
+
+static void cross(lua_State *L, cast_state *S, cast_object *o) {
+  cast_ltask_cross(L, S, cast_ltask_of(CAST_CONTAINER(o, cast_task, object)));
+}
+
+const cast_class cast_task_class = {
+  .type = &cast_task_type,
+  .title = "casting.task",
+  .methods = task_methods,
+  .cross = cross,
+};
+
+/* -- functions of the module ---------------------------------------------- */
+
+/* The session closes, and the task that calls is about to be cancelled: it
+   meets that here, as at a blocking call. */
+static int refuse(lua_State *L, cast_state *S) {
+  cast_ltask *me = cast_current(S);
+  if (me == NULL) return cast_lua_error(L, "spawn: the session is closed");
+  cast_task_cancel(&me->core);
+  cast_cancel_push(L, cast_cancel_reason(me));
+  return lua_error(L);
+}
+
+/* The task will not begin: lets go of its function and arguments. */
+static void withdraw(cast_state *S, cast_ltask *t) {
+  if (t->core.mark > 0)
+    cast_starting_give(S, t, NULL);
+  else
+    cast_coroutine_put(S, cast_co(t), true);
+}
+
+/* Sessions that the new task makes count as the caller's own (lineage.c). */
+static void inherit(lua_State *L, cast_state *S, cast_ltask *t) {
+  cast_task *core = S->session.current;
+  cast_ltask *me = core != NULL ? cast_ltask_of(core) : NULL;
+  if (CAST_LIKELY(me == NULL || !cast_lineage_differs(me))) return;
+  if (cast_lineage_spawn(L, S, me, t)) return;
+  withdraw(S, t);
+  cast_raise_memory(L);
+}
+
+int cast_lib_spawn(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  int n = lua_gettop(L), rc;
+  cast_ltask *t;
+  cast_arg_function(L, 1);
+  t = cast_ltask_new(L, S, true);
+  lua_settop(L, n + 1); /* function, arguments, handle */
+  lua_insert(L, 1);
+  if (!cast_starting_keep(L, S, t, n)) {
+    cast_co_set(t, cast_coroutine_new(L, S));
+    lua_settop(L, n + 1);
+    if (!cast_lua_room(t->co, n)) {
+      cast_coroutine_put(S, cast_co(t), true);
+      return cast_lua_error(L, "too many arguments to 'spawn'");
+    }
+    lua_xmove(L, t->co, n);
+  }
+  inherit(L, S, t);
+  rc = cast_task_start(&t->core, &S->session);
+  if (rc != 0) {
+    withdraw(S, t);
+    if (rc == CASTING_EFULL) cast_budget_refuse(L, S, rc);
+    return refuse(L, S);
+  }
+  return 1;
+}
+
+int cast_lib_self(lua_State *L) {
+  cast_ltask *t = cast_current(cast_state_here(L));
+  if (t == NULL)
+    lua_pushnil(L);
+  else
+    cast_handle_push(L, &t->core.object);
+  return 1;
+}
+
+static int finish_pause(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  CAST_UNUSED(S);
+  CAST_UNUSED(result);
+  /* A yield has no outcome that could be lost. */
+  if (CAST_UNLIKELY(cast_guarded(t))) cast_guard_check(L, t, os_now());
+  return 0;
+}
+
+static const cast_wait_kind pause_kind = {
+  .finish = finish_pause, .what = "sleeping", .sleeps = true};
+
+static const cast_wait_kind drain_kind = {.finish = finish_pause,
+  .what = "waiting for the tasks of its session",
+  .awaits = CAST_AWAITS_ALL};
+
+static int pause_task(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *t = cast_enter(L, S, OS_FOREVER);
+  t->arg = t;
+  t->core.wait.result = 0;
+  cast_task_yield(&t->core);
+  return cast_park(L, S, t, OS_FOREVER, &pause_kind);
+}
+
+int cast_lib_yield(lua_State *L) {
+  lua_settop(L, 0);
+  return pause_task(L);
+}
+
+int cast_lib_sleep(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  double seconds = cast_arg_number(L, 1);
+  uint64_t deadline;
+  cast_ltask *t;
+  cast_arg_check(
+    L, seconds >= 0, 1, "a sleep must be a number of seconds, zero or more");
+  if (seconds <= 0) return pause_task(L);
+  deadline = cast_deadline_in(seconds);
+  t = cast_enter(L, S, deadline);
+  t->arg = t;
+  cast_wait_arm(&t->core, CAST_WAIT_ONE);
+  return cast_park(L, S, t, deadline, &pause_kind);
+}
+
+/* If the wait for a task is interrupted that nobody else has, it ends, too. */
+static int finish_run(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  cast_chars why = cast_chars_of("timeout");
+  if (result == 0) return finish_await(L, S, t, 0);
+  if (result == CASTING_ECANCELLED) why = cast_cancel_reason(t);
+  if (result == CASTING_EINTR) why = cast_chars_of("interrupted");
+  if (result == CAST_DEADLOCK) why = cast_chars_of("deadlock");
+  cast_ltask_cancel(t->arg, &S->session, why);
+  return cast_push_interrupt(L, result);
+}
+
+static const cast_wait_kind run_kind = {.finish = finish_run,
+  .describe = describe_end,
+  .cleans_up = true,
+  .awaits = CAST_AWAITS_TASK};
+
+/* The function at 1 and its arguments as a task, and its results. */
+static int run_task(lua_State *L, cast_state *S) {
+  cast_ltask *t = cast_enter(L, S, OS_FOREVER), *target;
+  cast_lib_spawn(L);
+  target = cast_ltask_check(L, -1);
+  t->arg = target;
+  if (!cast_enter_anew(L, S, t)) {
+    cast_ltask_cancel(target, &S->session, cast_chars_of(NULL));
+    cast_raise_memory(L);
+  }
+  if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
+    return cast_park_about(L, S, t, OS_FOREVER, &run_kind);
+  return finish_run(L, S, t, 0);
+}
+
+/* casting.run(f, ...): a task, and its results. casting.run(): until the main
+   state has no task left. */
+int cast_lib_run(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *t;
+  if (!lua_isnoneornil(L, 1)) {
+    cast_arg_function(L, 1);
+    return run_task(L, S);
+  }
+  if (S->host == NULL || cast_current(S) != NULL)
+    return cast_lua_error(L, "run: a task cannot wait for its own session");
+  t = cast_enter(L, S, OS_FOREVER);
+  t->arg = t;
+  if (cast_event_wait(&S->session.empty, &t->core) == CAST_PARKED)
+    return cast_park(L, S, t, OS_FOREVER, &drain_kind);
+  return 0;
+}

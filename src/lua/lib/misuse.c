@@ -1,0 +1,119 @@
+/* misuse.c - errors about arguments, of what is written in Lua.
+   SPDX-License-Identifier: MIT
+
+   As those of argument.h they tell of the line where the program has called a
+   public function. How far down that is on the stack differs, so it is looked
+   for: the first function that is neither in a file of lua/casting nor in C
+   is the program's. */
+#include "misuse.h"
+
+#include "../../buffer.h"
+#include "../../limits.h"
+#include "../../object.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../compat/stack.h"
+#include "../state/handle.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+
+/* Is the C function of this level a public one that a file implements? */
+static bool is_stub(lua_State *L, lua_Debug *ar) {
+  const cast_state *S = cast_state_find(L);
+  bool is;
+  lua_getinfo(L, "f", ar);
+  is = S != NULL && lua_tocfunction(L, -1) == S->binding->stub;
+  lua_pop(L, 1);
+  return is;
+}
+
+/* The level of the public function; what it was called by is in *ar. */
+static int find_public(lua_State *L, lua_Debug *ar) {
+  lua_Debug at;
+  int found = 1;
+  for (int i = 1; lua_getstack(L, i, &at) && lua_getinfo(L, "S", &at); i++) {
+    bool in_lua = *at.what != 'C' && *at.what != 't';
+    if (in_lua && !cast_lua_own(&at)) break;
+    if (in_lua) found = i;
+    if (*at.what != 'C' || i != found + 1 || !is_stub(L, &at)) continue;
+    found = i;
+    break;
+  }
+  memset(ar, 0, sizeof *ar);
+  ar->namewhat = "";
+  if (lua_getstack(L, found, ar)) lua_getinfo(L, "n", ar);
+  return found;
+}
+
+/* internal.bad(i, name, text): raises "bad argument #i to 'name' (text)". A
+   method's object is its first argument; it does not count if that is how the
+   method was called. */
+int cast_lib_bad(lua_State *L) {
+  int i = (int)lua_tointeger(L, 1), level;
+  const char *name = lua_tostring(L, 2), *text = lua_tostring(L, 3);
+  lua_Debug ar;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  level = find_public(L, &ar);
+  luaL_where(L, level + 1);
+  if (strcmp(ar.namewhat, "method") == 0 && --i == 0)
+    lua_pushfstring(L, "calling '%s' on bad self (%s)", name, text);
+  else
+    lua_pushfstring(L, "bad argument #%d to '%s' (%s)", i, name, text);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+/* internal.kind(v): its type, of a handle "channel", "task", "session" or
+   "message"; no metatable has a say in it. */
+int cast_lib_kind(lua_State *L) {
+  const cast_object *o = cast_handle_test(L, 1);
+  lua_pushstring(L, o != NULL ? o->type->name : luaL_typename(L, 1));
+  return 1;
+}
+
+/* internal.room(n): can a function return so many values? */
+int cast_lib_room(lua_State *L) {
+  lua_Number n = lua_tonumber(L, 1);
+  lua_pushboolean(
+    L, n <= CAST_VALUES_MAX && lua_checkstack(L, (int)n + LUA_MINSTACK));
+  return 1;
+}
+
+/* internal.where(): the line where the program has called what is written in
+   Lua, as "file:line"; nil if nobody knows. */
+int cast_lib_where(lua_State *L) {
+  size_t size;
+  const char *place;
+  cast_lua_where(L);
+  place = lua_tolstring(L, -1, &size);
+  if (size < 2) return 0;
+  lua_pushlstring(L, place, size - 2); /* without ": " */
+  return 1;
+}
+
+static int push_text(lua_State *L) {
+  const cast_buffer *b = lua_touserdata(L, 1);
+  lua_pushstring(L, b->text);
+  return 1;
+}
+
+/* internal.trace(e): the error in words, the stack of the caller, and which
+   task that is. */
+int cast_lib_trace(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  const cast_ltask *t = cast_current(S);
+  cast_buffer b = {NULL, 0, 0, false};
+  const char *text = cast_lua_describe(L, 1);
+  bool lacking;
+  lua_pushcfunction(L, push_text);
+  lua_pushlightuserdata(L, &b);
+  cast_buffer_form(&b, "%s\n", text);
+  cast_stack_write(&b, L, L, 1);
+  if (t != NULL)
+    cast_buffer_form(
+      &b, "\nin task %d of session '%.100s'", (int)t->core.id, S->name);
+  lacking = b.lacking || lua_pcall(L, 1, 1, 0) != LUA_OK;
+  cast_buffer_fini(&b);
+  if (lacking) cast_raise_memory(L);
+  return 1;
+}

@@ -1,0 +1,54 @@
+/* starve.c - memory that fails when a test wants it to; debug builds only.
+   SPDX-License-Identifier: MIT
+
+   internal.starve(n [, many]) (embed.c) has the n-th allocation from now fail,
+   and so many in a row (1); n = 0 ends that. starve() returns whether it has
+   come to that, and how many blocks are allocated. See mem.h.
+
+   The allocations of a host's Lua state are its own business, and not among
+   these, unless the environment has CASTING_FAIL_HOST when casting is loaded:
+   then its allocator is wrapped, and what the binding does there fails too. */
+#include "../../base.h"
+#include "../../mem.h"
+#include "../compat/compat.h"
+#include "lib.h"
+
+#include <stdlib.h>
+
+#if CAST_DEBUG >= 1
+
+#include <stdlib.h>
+
+/* The first host's, for as long as the process lives: a state's own struct is
+   the last thing that its allocator frees. */
+static struct {
+  lua_Alloc fn;
+  void *ud;
+} host;
+
+static void *starve_host(void *ud, void *ptr, size_t osize, size_t nsize) {
+  bool grows = nsize > 0 && (ptr == NULL || nsize > osize);
+  CAST_UNUSED(ud);
+  if (grows && cast_mem_fails()) return NULL;
+  return host.fn(host.ud, ptr, osize, nsize);
+}
+
+void cast_starve_host(lua_State *L) {
+  if (host.fn != NULL || getenv("CASTING_FAIL_HOST") == NULL) return;
+  host.fn = lua_getallocf(L, &host.ud);
+  lua_setallocf(L, starve_host, NULL);
+}
+
+int cast_starve(lua_State *L) {
+  if (lua_gettop(L) > 0) {
+    lua_Integer n = luaL_checkinteger(L, 1), many = luaL_optinteger(L, 2, 1);
+    luaL_argcheck(L, n >= 0 && many >= 1, 1, "a number of allocations");
+    cast_mem_fail_run((uint64_t)n, (uint64_t)many);
+    return 0;
+  }
+  lua_pushboolean(L, cast_mem_failed());
+  lua_pushinteger(L, (lua_Integer)cast_mem_live());
+  return 2;
+}
+
+#endif

@@ -1,0 +1,191 @@
+/* builtin.c - the globals of what is written in Lua.
+   SPDX-License-Identifier: MIT
+
+   The files of lua/casting run long after casting was loaded, when the program
+   may have taken globals away or put others in their place. So they see none of
+   these, but the functions below: those of the base library that they need.
+   They are made when the first file is loaded, and to note the program's own
+   before that would cost every session.
+
+   pcall and xpcall of LuaJIT can be yielded across, which no C function can be
+   there; so they are noted when the state is furnished. */
+#include "builtin.h"
+
+#include "../../base.h"
+#include "../compat/compat.h"
+#include "../task/origin.h"
+
+/* -- plain ones ----------------------------------------------------------- */
+
+static int builtin_error(lua_State *L) {
+  int level = (int)luaL_optinteger(L, 2, 1);
+  lua_settop(L, 1);
+  if (lua_type(L, 1) == LUA_TSTRING && level > 0) {
+    luaL_where(L, level);
+    lua_insert(L, 1);
+    lua_concat(L, 2);
+  }
+  cast_origin_show(L);
+  return lua_error(L);
+}
+
+/* The metatable itself, whatever its __metatable says. */
+static int builtin_getmetatable(lua_State *L) {
+  luaL_checkany(L, 1);
+  return lua_getmetatable(L, 1);
+}
+
+static int builtin_setmetatable(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  lua_setmetatable(L, 1);
+  return 1;
+}
+
+static int next_pair(lua_State *L) {
+  lua_settop(L, 2);
+  return lua_next(L, 1) ? 2 : 0;
+}
+
+static int builtin_pairs(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_pushcfunction(L, next_pair);
+  lua_pushvalue(L, 1);
+  return 2;
+}
+
+static int next_item(lua_State *L) {
+  int i = (int)lua_tointeger(L, 2) + 1;
+  lua_pushinteger(L, i);
+  lua_rawgeti(L, 1, i);
+  return lua_isnil(L, -1) ? 0 : 2;
+}
+
+static int builtin_ipairs(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_pushcfunction(L, next_item);
+  lua_pushvalue(L, 1);
+  lua_pushinteger(L, 0);
+  return 3;
+}
+
+static int builtin_rawequal(lua_State *L) {
+  lua_pushboolean(L, lua_rawequal(L, 1, 2));
+  return 1;
+}
+
+/* "#", or a number from 1 on. */
+static int builtin_select(lua_State *L) {
+  int n = lua_gettop(L);
+  if (lua_type(L, 1) == LUA_TSTRING) {
+    lua_pushinteger(L, n - 1);
+    return 1;
+  }
+  n -= (int)lua_tointeger(L, 1);
+  return n > 0 ? n : 0;
+}
+
+/* Never raises. */
+static int builtin_tostring(lua_State *L) {
+  (void)cast_lua_describe(L, 1); /* pushed */
+  return 1;
+}
+
+static int builtin_type(lua_State *L) {
+  lua_pushstring(L, luaL_typename(L, 1));
+  return 1;
+}
+
+/* -- protected calls ------------------------------------------------------ */
+
+#if CAST_LUAJIT
+static const char pcall_key = 0, xpcall_key = 0;
+
+void cast_builtin_note(lua_State *L) {
+  lua_getglobal(L, "pcall");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &pcall_key);
+  lua_getglobal(L, "xpcall");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &xpcall_key);
+}
+
+void cast_builtin_pcall(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &pcall_key);
+}
+
+static void push_xpcall(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &xpcall_key);
+}
+#else
+void cast_builtin_note(lua_State *L) { CAST_UNUSED(L); }
+
+/* With `true` below the results. */
+static int leave(lua_State *L, bool ok, int below) {
+  if (ok) return lua_gettop(L) - below;
+  lua_pushboolean(L, 0);
+  lua_insert(L, -2);
+  return 2;
+}
+
+#if CAST_LUA >= 503
+#define CONTEXT lua_KContext
+static int left(lua_State *L, int status, lua_KContext below) {
+  return leave(L, status == LUA_OK || status == LUA_YIELD, (int)below);
+}
+#elif CAST_LUA == 502
+#define CONTEXT int
+static int left(lua_State *L) {
+  int below, status = lua_getctx(L, &below);
+  return leave(L, status == LUA_OK || status == LUA_YIELD, below);
+}
+#else
+#define CONTEXT int
+#define lua_pcallk(L, n, r, h, ctx, k) lua_pcall(L, n, r, h)
+#endif
+
+/* pcall(f, ...) */
+static int builtin_pcall(lua_State *L) {
+  int status;
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, 1);
+  lua_insert(L, 1);
+  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, (CONTEXT)0, left);
+  return leave(L, status == LUA_OK, 0);
+}
+
+/* xpcall(f, handler) */
+static int builtin_xpcall(lua_State *L) {
+  int status;
+  lua_settop(L, 2);
+  lua_insert(L, 1); /* handler, f */
+  lua_pushboolean(L, 1);
+  lua_insert(L, 2);
+  status = lua_pcallk(L, 0, LUA_MULTRET, 1, (CONTEXT)1, left);
+  return leave(L, status == LUA_OK, 1);
+}
+
+void cast_builtin_pcall(lua_State *L) { lua_pushcfunction(L, builtin_pcall); }
+static void push_xpcall(lua_State *L) { lua_pushcfunction(L, builtin_xpcall); }
+#endif
+
+/* -- the table ------------------------------------------------------------ */
+
+void cast_builtin_push(lua_State *L) {
+  static const luaL_Reg builtins[] = {
+    {"error", builtin_error},
+    {"getmetatable", builtin_getmetatable},
+    {"ipairs", builtin_ipairs},
+    {"pairs", builtin_pairs},
+    {"rawequal", builtin_rawequal},
+    {"select", builtin_select},
+    {"setmetatable", builtin_setmetatable},
+    {"tostring", builtin_tostring},
+    {"type", builtin_type},
+    {NULL, NULL},
+  };
+  lua_newtable(L);
+  luaL_setfuncs(L, builtins, 0);
+  cast_builtin_pcall(L);
+  lua_setfield(L, -2, "pcall");
+  push_xpcall(L);
+  lua_setfield(L, -2, "xpcall");
+}

@@ -1,0 +1,170 @@
+/* lib_math.c - random numbers of a session's own.
+   SPDX-License-Identifier: MIT
+
+   Up to 5.3 math.random draws from the C library's generator, which all of the
+   process share: what one session draws is missing in another's sequence, and
+   math.randomseed of one starts all anew. There a session has a generator of
+   its own, which for a seed gives the numbers that the GNU C library's gives:
+   a sum of the third and the 31st number before. From what it is made of them
+   math.random is, in each version, what the interpreter's is.
+
+   LuaJIT and later versions have a generator for each Lua state. Its first
+   seed is always the same in LuaJIT, and since 5.4 made of an address and the
+   second: equal in sessions that come one after the other. So it gets another.
+
+   Owner: the session's. */
+#include "../../base.h"
+#include "../../mem.h"
+#include "../../os/os.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../state/replace.h"
+#include "../state/state.h"
+#include "library.h"
+
+#include <math.h>
+
+#if CAST_LUA < 504 && !CAST_LUAJIT
+
+#include <math.h>
+
+#define WORDS 31
+#define RANDOM_MAX 2147483647
+
+typedef struct cast_random {
+  uint32_t words[WORDS]; /* the latest ones */
+  uint32_t next;         /* the oldest of them */
+} cast_random;
+
+static uint32_t draw(cast_random *r) {
+  uint32_t at = r->next;
+  uint32_t word = r->words[at] + r->words[(at + WORDS - 3) % WORDS];
+  r->words[at] = word;
+  r->next = (at + 1) % WORDS;
+  return word >> 1;
+}
+
+/* Of the first words each is the one before times 16807, modulo a prime; what
+   they lead to at first is not used. */
+static void seed(cast_random *r, uint32_t from) {
+  int64_t word = (int32_t)(from != 0 ? from : 1);
+  for (uint32_t i = 0; i < WORDS; i++) {
+    r->words[i] = (uint32_t)word;
+    word = word * 16807 % RANDOM_MAX;
+    if (word < 0) word += RANDOM_MAX;
+  }
+  r->next = 3;
+  for (uint32_t i = 0; i < 10 * WORDS; i++) (void)draw(r);
+}
+
+/* The session's, made on first use. Raises. */
+static cast_random *generator(lua_State *L) {
+  cast_state *S = cast_state_boxed(L);
+  if (CAST_LIKELY(S->random != NULL)) return S->random;
+  S->random = cast_alloc(sizeof *S->random);
+  if (S->random == NULL) cast_raise_memory(L);
+  seed(S->random, (uint32_t)os_entropy());
+  return S->random;
+}
+
+#if CAST_LUA == 503
+
+static int math_random(lua_State *L) {
+  double r = draw(generator(L)) * (1.0 / (RANDOM_MAX + 1.0));
+  lua_Integer low = 1, up;
+  switch (lua_gettop(L)) {
+  case 0: lua_pushnumber(L, (lua_Number)r); return 1;
+  case 1: up = luaL_checkinteger(L, 1); break;
+  case 2:
+    low = luaL_checkinteger(L, 1);
+    up = luaL_checkinteger(L, 2);
+    break;
+  default: return luaL_error(L, "wrong number of arguments");
+  }
+  luaL_argcheck(L, low <= up, 1, "interval is empty");
+  luaL_argcheck(
+    L, low >= 0 || up <= LUA_MAXINTEGER + low, 1, "interval too large");
+  r *= (double)(up - low) + 1.0;
+  lua_pushinteger(L, (lua_Integer)r + low);
+  return 1;
+}
+
+static uint32_t check_seed(lua_State *L) {
+  lua_Number n = luaL_checknumber(L, 1);
+  return n >= -9e18 && n <= 9e18 ? (uint32_t)(int64_t)n : 0;
+}
+
+#else
+
+#if CAST_LUA == 502
+typedef lua_Number limit;
+#define check_limit luaL_checknumber
+#define check_seed(L) ((uint32_t)luaL_checkunsigned(L, 1))
+#define count_between(l, u) ((u) - (l) + 1)
+#else
+typedef int limit;
+#define check_limit luaL_checkint
+#define check_seed(L) ((uint32_t)luaL_checkint(L, 1))
+/* Overflows as the interpreter's does. */
+#define count_between(l, u) ((int)((unsigned)(u) - (unsigned)(l) + 1u))
+#endif
+
+static int math_random(lua_State *L) {
+  lua_Number r = (lua_Number)(draw(generator(L)) % RANDOM_MAX) / RANDOM_MAX;
+  limit low, up;
+  switch (lua_gettop(L)) {
+  case 0: lua_pushnumber(L, r); return 1;
+  case 1:
+    up = check_limit(L, 1);
+    luaL_argcheck(L, 1 <= up, 1, "interval is empty");
+    lua_pushnumber(L, floor(r * up) + 1);
+    return 1;
+  case 2:
+    low = check_limit(L, 1);
+    up = check_limit(L, 2);
+    luaL_argcheck(L, low <= up, 2, "interval is empty");
+    lua_pushnumber(L, floor(r * count_between(low, up)) + low);
+    return 1;
+  default: return luaL_error(L, "wrong number of arguments");
+  }
+}
+
+#endif
+
+static int math_randomseed(lua_State *L) {
+  uint32_t from = check_seed(L);
+  cast_random *r = generator(L);
+  seed(r, from);
+  /* The first number looks much like the seed. (5.1 does not care.) */
+  if (CAST_LUA >= 502) (void)draw(r);
+  return 0;
+}
+
+void cast_open_math(lua_State *L) {
+  static const luaL_Reg replaced[] = {
+    {"random", math_random},
+    {"randomseed", math_randomseed},
+    {NULL, NULL},
+  };
+  cast_libs_replace(L, "math", replaced);
+}
+
+#else
+
+void cast_open_math(lua_State *L) {
+  uint64_t bits = os_entropy();
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "math");
+  if (lua_istable(L, -1)) {
+    lua_getfield(L, -1, "randomseed");
+#if CAST_LUAJIT
+    lua_pushnumber(L, (lua_Number)(bits >> 11)); /* all of it counts */
+#else
+    lua_pushinteger(L, (lua_Integer)bits);
+#endif
+    lua_call(L, 1, 0);
+  }
+  lua_pop(L, 2);
+}
+
+#endif

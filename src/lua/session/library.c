@@ -1,0 +1,94 @@
+/* library.c - the standard libraries of a session of ours.
+   SPDX-License-Identifier: MIT
+
+   A session opens the interpreter's libraries. Some of their functions would
+   not do there: they have something static that all threads share, or they
+   hide from the scheduler what happens. These are replaced by functions that
+   behave in the same way to their callers. They lie where the others lay, so
+   they cross by the same names. A main program keeps its own. */
+#include "library.h"
+
+#include "../compat/compat.h"
+#include "../task/coroutine.h"
+
+#if CAST_LUA == 501 && !CAST_LUAJIT
+/* When memory ends as 5.1 opens this library, one of its files has not got yet
+   what keeps its finalizer from closing it: the process's standard output. So
+   the files of a state that is not to be have no finalizer. What that takes
+   has memory before. */
+static int open_io(lua_State *L) {
+  int status;
+  lua_settop(L, 1);
+  (void)luaL_newmetatable(L, LUA_FILEHANDLE);
+  lua_pushcfunction(L, luaopen_io);
+  lua_pushvalue(L, 1);
+  status = lua_pcall(L, 1, 0, 0);
+  if (status == LUA_OK) return 0;
+  lua_pushnil(L);
+  lua_setfield(L, 2, "__gc");
+  return lua_error(L);
+}
+#else
+#define open_io luaopen_io
+#endif
+
+const luaL_Reg cast_libs[] = {
+#if CAST_LUA >= 502
+  {"coroutine", luaopen_coroutine},
+#endif
+  {"table", luaopen_table},
+  {"io", open_io},
+  {"os", luaopen_os},
+  {"string", luaopen_string},
+  {"math", luaopen_math},
+  {"debug", luaopen_debug},
+#if CAST_LUA == 502
+  {"bit32", luaopen_bit32},
+#endif
+#if CAST_LUA >= 503
+  {"utf8", luaopen_utf8},
+#endif
+#if CAST_LUAJIT
+  {"bit", luaopen_bit},
+  {"jit", luaopen_jit},
+  {"ffi", luaopen_ffi},
+#endif
+  {NULL, NULL},
+};
+
+static void open_lib(lua_State *L, const char *name, lua_CFunction open) {
+#if CAST_LUA >= 502
+  luaL_requiref(L, name, open, 1);
+  lua_pop(L, 1);
+#else
+  lua_pushcfunction(L, open);
+  lua_pushstring(L, name);
+  lua_call(L, 1, 0);
+#endif
+}
+
+void cast_libs_open(lua_State *L, uint32_t libs) {
+#if CAST_LUA >= 502 || CAST_LUAJIT
+  if (libs == CAST_LIBS_ALL) {
+    luaL_openlibs(L);
+    return;
+  }
+#endif
+#if CAST_LUA >= 502
+  open_lib(L, "_G", luaopen_base);
+#else
+  open_lib(L, "", luaopen_base);
+#endif
+  open_lib(L, "package", luaopen_package);
+  for (uint32_t i = 0; cast_libs[i].name != NULL; i++)
+    if ((libs & (1u << i)) != 0)
+      open_lib(L, cast_libs[i].name, cast_libs[i].func);
+}
+
+void cast_libs_adapt(lua_State *L) {
+  cast_open_coroutine(L);
+  cast_open_math(L);
+  cast_open_os(L);
+  cast_open_string(L);
+  cast_open_program(L);
+}

@@ -1,0 +1,142 @@
+/* limited.c - LuaJIT in a state with a memory limit.
+   SPDX-License-Identifier: MIT
+
+   When memory fails, LuaJIT puts the error's text on the top of the stack. In
+   two kinds of places it does not know where that is, so that the text goes
+   over frames that live, and the process crashes on the way out of them:
+   1. In compiled code. Mended in 2023 for most of it; but the recorder, too,
+      has met its last bug of that kind in 2026 (trace stitching).
+   2. In those fast functions, written in assembler, that make strings: these
+      set the base of their frame, but not its top. (As of August 2026.)
+   So in a session with a memory limit nothing is compiled, and these six
+   functions are C functions, for which the interpreter sets the top. */
+#include "../../base.h"
+#include "../compat/compat.h"
+#include "../state/replace.h"
+#include "library.h"
+
+#if CAST_LUAJIT
+#include <luajit.h>
+#endif
+
+#if CAST_LUAJIT
+#include <luajit.h>
+
+/* -- strings -------------------------------------------------------------- */
+
+static int to_string(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  if (lua_type(L, 1) != LUA_TNUMBER || luaL_getmetafield(L, 1, "__tostring")) {
+    lua_settop(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1)); /* LuaJIT's, which calls C then */
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
+  } else {
+    (void)lua_tostring(L, 1); /* in place */
+  }
+  return 1;
+}
+
+static int str_char(lua_State *L) {
+  int n = lua_gettop(L);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (int i = 1; i <= n; i++) {
+    lua_Integer c = luaL_checkinteger(L, i);
+    luaL_argcheck(L, c >= 0 && c <= 255, i, "invalid value");
+    luaL_addchar(&b, (char)c);
+  }
+  luaL_pushresult(&b);
+  return 1;
+}
+
+/* A position from the start or, if negative, from behind the end. */
+static lua_Integer position(lua_Integer at, lua_Integer size) {
+  return at >= 0 ? at : at < -size ? 0 : at + size + 1;
+}
+
+static int str_sub(lua_State *L) {
+  size_t size;
+  const char *s = luaL_checklstring(L, 1, &size);
+  lua_Integer n = (lua_Integer)size;
+  lua_Integer from = position(luaL_checkinteger(L, 2), n);
+  lua_Integer to = position(luaL_optinteger(L, 3, -1), n);
+  if (from < 1) from = 1;
+  if (to > n) to = n;
+  if (from <= to)
+    lua_pushlstring(L, s + from - 1, (size_t)(to - from + 1));
+  else
+    lua_pushliteral(L, "");
+  return 1;
+}
+
+static int str_reverse(lua_State *L) {
+  size_t n;
+  const char *s = luaL_checklstring(L, 1, &n);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  while (n > 0) luaL_addchar(&b, s[--n]);
+  luaL_pushresult(&b);
+  return 1;
+}
+
+/* Adds `change` to letters from `first` on; LuaJIT's know no locale. */
+static int convert(lua_State *L, char first, int change) {
+  size_t n;
+  const char *s = luaL_checklstring(L, 1, &n);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (size_t i = 0; i < n; i++) {
+    bool is = s[i] >= first && s[i] < first + 26;
+    luaL_addchar(&b, (char)(is ? s[i] + change : s[i]));
+  }
+  luaL_pushresult(&b);
+  return 1;
+}
+
+static int str_lower(lua_State *L) { return convert(L, 'A', 'a' - 'A'); }
+static int str_upper(lua_State *L) { return convert(L, 'a', 'A' - 'a'); }
+
+static const luaL_Reg replaced[] = {
+  {"char", str_char},
+  {"lower", str_lower},
+  {"reverse", str_reverse},
+  {"sub", str_sub},
+  {"upper", str_upper},
+  {NULL, NULL},
+};
+
+/* -- compiling ------------------------------------------------------------ */
+
+/* jit.on() has nothing to switch on here, as in a LuaJIT that was built without
+   a compiler; what a function is marked with may be changed. */
+static int jit_on(lua_State *L) {
+  int n = lua_gettop(L);
+  lua_Debug ar;
+  if (lua_isnoneornil(L, 1)) return 0;
+  if (lua_isboolean(L, 1) && lua_toboolean(L, 1)) { /* the caller */
+    if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Sf", &ar)) return 0;
+    if (*ar.what == 'C') return 0;
+    lua_replace(L, 1);
+  }
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, n, 0);
+  return 0;
+}
+
+void cast_libs_limit(lua_State *L) {
+  luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+  lua_pushglobaltable(L);
+  cast_libs_wrap(L, "tostring", to_string);
+  cast_libs_replace(L, "string", replaced);
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "jit");
+  if (lua_istable(L, -1)) cast_libs_wrap(L, "on", jit_on);
+  lua_pop(L, 3);
+}
+
+#else
+void cast_libs_limit(lua_State *L) { CAST_UNUSED(L); }
+#endif

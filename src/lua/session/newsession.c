@@ -1,0 +1,309 @@
+/* newsession.c - making sessions of the pool, and closing them.
+   SPDX-License-Identifier: MIT */
+#include "newsession.h"
+
+#include "../../base.h"
+#include "../../fork.h"
+#include "../../heap.h"
+#include "../../limits.h"
+#include "../../list.h"
+#include "../../lock.h"
+#include "../../mem.h"
+#include "../../os/os.h"
+#include "../../sched.h"
+#include "../../session.h"
+#include "../../slab.h"
+#include "../../slice.h"
+#include "../../timer.h"
+#include "../../types.h"
+#include "../../worker.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../compat/seal.h"
+#include "../state/anchor.h"
+#include "../state/handle.h"
+#include "../state/lineage.h"
+#include "../state/load.h"
+#include "../state/memory.h"
+#include "../state/protect.h"
+#include "../state/state.h"
+#include "../stop/budget.h"
+#include "../stop/cancel.h"
+#include "../stop/preempt.h"
+#include "../stop/scope.h"
+#include "../stop/watchdog.h"
+#include "../task/pending.h"
+#include "../task/rebuild.h"
+#include "../task/run.h"
+#include "../transfer/fixed.h"
+#include "../transfer/pack.h"
+#include "../transfer/packer.h"
+#include "builtin.h"
+#include "family.h"
+#include "library.h"
+#include "program.h"
+#include "require.h"
+
+#include <stdlib.h>
+
+void cast_state_free(cast_state *S) {
+  cast_state *root = S->root != S ? S->root : NULL;
+  cast_timer_remove(&S->nag);
+  cast_cancel_fini(S);
+  cast_slabs_fini(&S->slabs);
+  cast_free(S->rebuild);
+  cast_free(S->idle);
+  cast_free(S->random);
+  cast_starting_fini(S);
+  cast_load_fini(S);
+  cast_lineage_drop(S->lineage);
+  cast_free(S->host);
+  cast_free(S->signals);
+  cast_free(S);
+  if (root != NULL) cast_session_drop(&root->session);
+}
+
+/* ops->free: the last hold went. */
+void cast_session_free(cast_session *s) { cast_state_free(cast_state_of(s)); }
+
+/* ops->close of one of ours: no task is left. */
+static void pool_close(cast_session *s) {
+  cast_state *S = cast_state_of(s);
+  S->closing = true;
+  cast_timer_remove(&S->nag);
+  cast_state_unlua(S);
+  if (CAST_UNLIKELY(cast_forked)) cast_state_forked(S, true);
+  cast_fixed_free(S->fixed);
+  S->fixed = NULL;
+  cast_rebuild_drop(S, NULL, NULL);
+  if (S->counted) cast_lineage_uncount(S->lineage);
+  S->counted = false;
+  cast_slabs_close(&S->slabs);
+  S->L = S->work = NULL;
+  cast_family_leave(S);
+}
+
+static void pool_wake(cast_session *s, cast_session *self) {
+  cast_sched_ready(cast_worker_of(self), &s->job);
+}
+
+const cast_session_ops cast_pool_ops = {
+  .wake = pool_wake,
+  .resume = cast_ltask_resume,
+  .spared = cast_guard_spared,
+  .meter = cast_budget_meter,
+  .close = pool_close,
+  .free = cast_session_free,
+  .poke = cast_hook_poke,
+  .signals = cast_signals_of,
+};
+
+static void on_close(cast_session *s, cast_post *p, bool closed) {
+  CAST_UNUSED(p);
+  if (!closed) cast_cancel_close(s);
+}
+
+void cast_state_close(cast_state *S, cast_session *self) {
+  /* Relaxed: only whether it was asked before. A task that is refused below
+     has seen the lock dropped, hence this too. */
+  if (atomic_exchange_explicit(&S->close_posted, true, memory_order_relaxed))
+    return;
+  /* No new tasks from now on, whatever its owner is busy with. */
+  cast_lock_take(&S->session.lock);
+  S->session.closing = true;
+  cast_lock_drop(&S->session.lock);
+  /* The hold keeps it whole until the timer is set; a session that has closed
+     meanwhile has taken it out. */
+  cast_session_hold(&S->session);
+  cast_session_push(&S->session, self, &S->close_post);
+  cast_nag_at(S, os_now() + CAST_STOP_NS, os_now());
+  cast_session_drop(&S->session);
+}
+
+void cast_state_close_children(cast_state *root, cast_session *self) {
+  cast_state *S = cast_state_child(root, NULL), *next;
+  while (S != NULL) {
+    next = cast_state_child(root, S); /* before: S may leave the tree at once */
+    cast_state_close(S, self);
+    cast_session_drop(&S->session);
+    S = next;
+  }
+}
+
+static bool end_host(lua_State *L, bool closing) {
+  cast_state *S = cast_state_find(L);
+  if (S != NULL && closing) S->binding->end(L);
+  S = cast_state_find(L);
+  /* Relaxed: it is set by this state's owner. */
+  return S == NULL ||
+         !(atomic_load_explicit(&S->ending, memory_order_relaxed) ||
+           cast_last_strays(S));
+}
+
+/* A finalizer that runs meanwhile may do this itself, and use what it has
+   made. */
+void cast_state_furnish(lua_State *L, cast_state *S) {
+  cast_packer *p;
+  cast_seal_learn();
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (S->host == NULL) {
+    S->work = L; /* the main thread, which runs nothing else */
+  } else {
+    lua_State *work = lua_newthread(L);
+    (void)cast_anchor(L, S);
+    if (S->work == NULL) S->work = work;
+  }
+  cast_handle_open(L);
+  cast_builtin_note(L);
+  cast_require_open(L);
+  p = cast_packer_open(L, &S->session.runner);
+  if (S->packer != NULL) return;
+  S->packer = p;
+  S->packer->module = S->binding->module;
+  if (S->host != NULL) S->packer->end = end_host;
+#if CAST_LUA >= 505
+  if (S->host == NULL) S->packer->fixed = &S->fixed;
+#endif
+}
+
+cast_state *cast_state_alloc(
+  const cast_binding *binding, const char *name, size_t size) {
+  cast_state *S = cast_calloc(sizeof *S + size + 1);
+  if (S == NULL) return NULL;
+  S->binding = binding;
+  memcpy(S->name, name, size);
+  S->name_size = size;
+  atomic_init(&S->nag_ns, OS_FOREVER);
+  cast_list_init(&S->children);
+  cast_list_init(&S->sibling);
+  cast_list_init(&S->held);
+  S->close_post.run = on_close;
+  return S;
+}
+
+cast_state *cast_state_root(const cast_binding *binding) {
+  cast_state *S = cast_state_alloc(binding, "", 0);
+  if (S == NULL) return NULL;
+  S->root = S;
+  if (!cast_signals_init(S)) {
+    cast_free(S);
+    return NULL;
+  }
+  /* Not a session that anybody runs: what its children hold, and its owner. */
+  S->session.ops = &cast_pool_ops;
+  atomic_store_explicit(&S->session.holds, 1, memory_order_relaxed);
+  return S;
+}
+
+typedef struct making {
+  cast_state *S;
+  const cast_options *o;
+} making;
+
+/* What most sessions never ask for comes to be when one does. */
+static void preload_casting(lua_State *L, cast_state *S) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "package");
+  lua_getfield(L, -1, "preload");
+  lua_pushcfunction(L, S->binding->open);
+  lua_setfield(L, -2, "casting");
+  lua_pop(L, 3);
+}
+
+/* A new state is collected for the first time when its memory has doubled, as
+   any is after a collection, and not while it is being made: there is nothing
+   to collect. (A step of so many negative KiB is none; the documentation does
+   not say so. In 5.2 it is one.) */
+static void put_off_collection(lua_State *L) {
+#if CAST_LUA == 503 || CAST_LUA == 504
+  lua_gc(L, LUA_GCRESTART, 0);
+  lua_gc(L, LUA_GCSTEP, -lua_gc(L, LUA_GCCOUNT, 0));
+#else
+  CAST_UNUSED(L);
+#endif
+}
+
+static int make_protected(lua_State *L) {
+  making *m = lua_touserdata(L, 1);
+#if CAST_LUA == 503 || CAST_LUA == 504
+  lua_gc(L, LUA_GCSTOP, 0);
+#endif
+  cast_libs_open(L, m->o->libs);
+  *cast_state_push_box(L, NULL) = m->S;
+  cast_state_keep_box(L);
+  preload_casting(L, m->S);
+  cast_state_furnish(L, m->S);
+  cast_libs_adapt(L);
+  if (m->o->memory_max != 0) cast_libs_limit(L);
+  put_off_collection(L);
+  return 0;
+}
+
+static const char *default_name(char *buffer, size_t size) {
+  static _Atomic uint32_t count;
+  uint32_t n = 1 + atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
+  char digits[12];
+  size_t i = sizeof digits - 1, at = 0;
+  const char *word = "session ";
+  digits[i] = '\0';
+  do {
+    digits[--i] = (char)('0' + n % 10);
+    n /= 10;
+  } while (n > 0);
+  while (*word != '\0' && at + 1 < size) buffer[at++] = *word++;
+  while (digits[i] != '\0' && at + 1 < size) buffer[at++] = digits[i++];
+  buffer[at] = '\0';
+  return buffer;
+}
+
+/* Frees a session that nobody has seen yet. */
+static void discard(cast_state *S) {
+  if (S->L != NULL) {
+    S->closing = true;
+    cast_state_unlua(S);
+  }
+  if (S->session.ops != NULL) {
+    cast_timer_remove(&S->session.alarm);
+    cast_heap_fini(&S->session.deadlines);
+  }
+  cast_state_free(S);
+}
+
+cast_state *cast_state_make(cast_state *root, const cast_options *o) {
+  char made[32];
+  cast_chars name = o->name;
+  making m = {NULL, o};
+  cast_state *S;
+  if (name.at == NULL) name = cast_chars_of(default_name(made, sizeof made));
+  S = cast_state_alloc(root->binding, name.at, name.size);
+  if (S == NULL || cast_sched_first() != 0) goto no_memory;
+  S->slabs.max = S->memory_max = o->memory_max;
+  S->cpu_max = o->cpu_max;
+  m.S = S;
+  if (cast_session_init(&S->session, &cast_pool_ops, false) != 0 ||
+      cast_nag_init(S) != 0)
+    goto no_memory;
+  S->session.tasks_max = o->tasks_max;
+  S->session.metered = o->cpu_max != 0;
+  S->L = cast_state_lua(S);
+  if (S->L == NULL) goto no_memory;
+  if (cast_protect_on(S->L, make_protected, &m) != LUA_OK) goto no_memory;
+  lua_settop(S->L, 0);
+  /* Whoever finds it in the tree may post to it, but nobody else runs it. */
+  CAST_ALWAYS(cast_session_reclaim(&S->session));
+  cast_family_enter(S, root);
+  return S;
+no_memory:
+  if (S != NULL) discard(S);
+  return NULL;
+}
+
+void cast_state_new(
+  lua_State *L, cast_state *from, const cast_options *o, cast_state **to) {
+  cast_handle *h = cast_handle_new(L, &cast_session_type, 0);
+  if (cast_sched_first() != 0) cast_raise_thread(L);
+  *to = cast_state_make(from->root, o);
+  if (*to == NULL) cast_raise_memory(L);
+  h->object = &(*to)->session.object;
+  cast_handle_note(L, h);
+}

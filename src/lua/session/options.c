@@ -1,0 +1,119 @@
+/* options.c - the options of casting.session.
+   SPDX-License-Identifier: MIT
+
+   What is wrong is returned as a text and not raised, for a supervisor looks
+   at the options of its children before it makes anything. */
+#include "options.h"
+
+#include "../../os/os.h"
+#include "../compat/compat.h"
+#include "library.h"
+#include "newsession.h"
+
+#include <math.h>
+
+/* The known ones; for others the problem. */
+static const char *check_keys(lua_State *L, int i) {
+  static const char *const known[] = {
+    "name", "libs", "init", "memory", "cpu", "tasks"};
+  for (lua_pushnil(L); lua_next(L, i) != 0; lua_pop(L, 1)) {
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    bool ok = false;
+    for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+      ok |= strcmp(known[k], key) == 0;
+    if (!ok)
+      return lua_pushfstring(
+        L, "unknown option '%s'", cast_lua_describe(L, -2));
+  }
+  return NULL;
+}
+
+static const char *read_name(lua_State *L, int i, cast_options *o) {
+  lua_getfield(L, i, "name");
+  if (lua_isnil(L, -1)) return NULL;
+  if (lua_type(L, -1) != LUA_TSTRING) return "name must be a string";
+  o->name.at = lua_tolstring(L, -1, &o->name.size);
+  return NULL;
+}
+
+/* A limit is positive, perhaps infinite, and integral if `whole`; 0: none. */
+static const char *read_limit(
+  lua_State *L, int i, const char *name, bool whole, double *limit) {
+  lua_Number n;
+  *limit = 0;
+  lua_getfield(L, i, name);
+  if (lua_isnil(L, -1)) return lua_pop(L, 1), NULL;
+  n = lua_tonumber(L, -1);
+  if (lua_type(L, -1) != LUA_TNUMBER || !(n > 0) || (whole && n != floor(n)))
+    return lua_pushfstring(L, "%s must be a positive %s, got %s", name,
+      whole ? "integer" : "number", cast_lua_describe(L, -1));
+  lua_pop(L, 1);
+  *limit = n;
+  return NULL;
+}
+
+static const char *read_limits(lua_State *L, int i, cast_options *o) {
+  const char *problem;
+  double n;
+  if ((problem = read_limit(L, i, "memory", true, &n)) != NULL) return problem;
+  if (n < 9e15) o->memory_max = (size_t)n; /* more is no limit */
+  if ((problem = read_limit(L, i, "tasks", true, &n)) != NULL) return problem;
+  if (n < 4e9) o->tasks_max = (uint32_t)n;
+  if ((problem = read_limit(L, i, "cpu", false, &n)) != NULL) return problem;
+  if (n > 0) o->cpu_max = n < 9e9 ? (uint64_t)ceil(n * 1e9) : OS_FOREVER;
+  return NULL;
+}
+
+static bool is_string(lua_State *L, int i, const char *s) {
+  return lua_type(L, i) == LUA_TSTRING && strcmp(lua_tostring(L, i), s) == 0;
+}
+
+/* The library whose name is on the top. */
+static const char *read_lib(lua_State *L, uint32_t *libs) {
+  uint32_t n = 0;
+  while (cast_libs[n].name != NULL && !is_string(L, -1, cast_libs[n].name)) n++;
+  if (cast_libs[n].name != NULL)
+    *libs |= 1u << n;
+  else if (!is_string(L, -1, "package") && !is_string(L, -1, "base"))
+    return lua_pushfstring(
+      L, "libs: unknown library '%s'", cast_lua_describe(L, -1));
+  return NULL;
+}
+
+/* That field is on the top. */
+static const char *read_libs(lua_State *L, uint32_t *libs) {
+  const char *problem = NULL;
+  int list = lua_gettop(L);
+  *libs = CAST_LIBS_ALL;
+  if (lua_isnil(L, list) || is_string(L, list, "all")) return NULL;
+  if (!lua_istable(L, list))
+    return "libs must be \"all\" or a list of library names";
+  *libs = 0;
+  for (int k = 1; k <= (int)lua_rawlen(L, list) && problem == NULL; k++) {
+    lua_rawgeti(L, list, k);
+    problem = read_lib(L, libs);
+    if (problem == NULL) lua_pop(L, 1);
+  }
+  return problem;
+}
+
+const char *cast_options_read(lua_State *L, int i, cast_options *o) {
+  const char *problem;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if ((problem = check_keys(L, i)) != NULL) return problem;
+  if ((problem = read_name(L, i, o)) != NULL) return problem;
+  if ((problem = read_limits(L, i, o)) != NULL) return problem;
+  lua_getfield(L, i, "libs");
+  if ((problem = read_libs(L, &o->libs)) != NULL) return problem;
+  lua_getfield(L, i, "init");
+  if (!lua_isnil(L, -1) && !lua_isfunction(L, -1))
+    return "init must be a function";
+  return NULL;
+}
+
+int cast_lib_session_problem(lua_State *L) {
+  cast_options o;
+  lua_settop(L, 1);
+  lua_pushstring(L, cast_options_read(L, 1, &o)); /* NULL: nil */
+  return 1;
+}

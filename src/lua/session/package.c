@@ -1,0 +1,238 @@
+/* package.c - what a new session's package library starts with.
+   SPDX-License-Identifier: MIT
+
+   path, cpath and the loaders in preload are the creator's. A C function goes
+   as it is, if it has no state of its own. Any other function is packed, and
+   unpacked when the session first calls it: unpacking may require modules,
+   among them such as have a loader in preload too, and these may wait, which
+   only a task can. Until then the session has `load_copy` in its place. What
+   the new state has by itself is kept: LuaJIT's loaders of its own extensions
+   belong to the state that they were made for. */
+#include "package.h"
+
+#include "../../base.h"
+#include "../../msg.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../state/handle.h"
+#include "../state/ltask.h"
+#include "../state/protect.h"
+#include "../state/state.h"
+#include "../stop/cancel.h"
+#include "../task/rebuild.h"
+#include "../task/scratch.h"
+#include "../transfer/pack.h"
+#include "../transfer/packed.h"
+#include "library.h"
+
+#if CAST_LUA >= 502
+#define PRELOAD "_PRELOAD" /* in the registry: require looks nowhere else */
+#endif
+
+/* Pushes package, or something else if the program has seen to that. */
+static void push_package(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  if (!lua_istable(L, -1)) return; /* no libraries at all */
+  lua_getfield(L, -1, "package");
+  lua_remove(L, -2);
+}
+
+/* Pushes the table of loaders; `package` is where that lies. */
+static void push_preload(lua_State *L, int package) {
+#ifdef PRELOAD
+  CAST_UNUSED(package);
+  lua_getfield(L, LUA_REGISTRYINDEX, PRELOAD);
+#else
+  if (lua_istable(L, package))
+    lua_getfield(L, package, "preload");
+  else
+    lua_pushnil(L);
+#endif
+}
+
+/* -- in the new state ----------------------------------------------------- */
+
+/* Something that becomes package[name] or package.preload[name] there. */
+typedef struct gift {
+  cast_state *to;
+  const char *name;
+  const char *text;       /* of a path, or NULL; */
+  size_t size;            /* its bytes */
+  lua_CFunction function; /* a loader as it is, or NULL */
+  bool in_package;        /* 5.1: package is its environment */
+  cast_message *copy;     /* or what is unpacked to be it */
+  bool taken;             /* the state has a loader of that name */
+} gift;
+
+/* A loader that was copied. Upvalues: the state's box, and the message or,
+   from its first call on, the function that was in it. */
+static int load_copy(lua_State *L) {
+  cast_state *S = cast_state_boxed(L);
+  int n = lua_gettop(L);
+  if (!lua_isfunction(L, lua_upvalueindex(2))) {
+    cast_message *m = cast_message_at(L, lua_upvalueindex(2));
+    cast_ltask *t = cast_scratch(L, S);
+    if (m == NULL) cast_raise_closed(L);
+    cast_msg_dup(&t->core.waiter.msg, &m->msg);
+    (void)cast_rebuild_values(L, S, t, &t->core.waiter.msg);
+    lua_replace(L, lua_upvalueindex(2));
+  }
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  lua_call(L, n, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+static void push_loader(lua_State *L, const gift *g, int package) {
+  CAST_UNUSED(package);
+  if (g->copy != NULL) {
+    cast_state_box(L);
+    cast_handle_push(L, &g->copy->object);
+    lua_pushcclosure(L, load_copy, 2);
+    return;
+  }
+  lua_pushcfunction(L, g->function);
+#if CAST_LUA < 502
+  if (!g->in_package) return;
+  lua_pushvalue(L, package);
+  lua_setfenv(L, -2);
+#endif
+}
+
+static int accept(lua_State *L) {
+  const gift *g = lua_touserdata(L, 1);
+  push_package(L);
+  if (g->text != NULL) {
+    lua_pushlstring(L, g->text, g->size);
+  } else {
+    push_preload(L, 2);
+    push_loader(L, g, 2);
+  }
+  lua_setfield(L, -2, g->name);
+  return 0;
+}
+
+static int look(lua_State *L) {
+  gift *g = lua_touserdata(L, 1);
+  push_package(L);
+  push_preload(L, 2);
+  lua_getfield(L, -1, g->name);
+  g->taken = !lua_isnil(L, -1);
+  return 0;
+}
+
+static void call_there(lua_State *L, lua_CFunction f, gift *g) {
+  int status = cast_protect_on(g->to->L, f, g);
+  lua_settop(g->to->L, 0);
+  if (status != LUA_OK) cast_raise_memory(L);
+}
+
+/* -- in the creator's ----------------------------------------------------- */
+
+static void give_path(
+  lua_State *L, int package, cast_state *to, const char *field) {
+  gift g = {.to = to, .name = field};
+  lua_getfield(L, package, field);
+  g.text = lua_tolstring(L, -1, &g.size);
+  if (g.text != NULL) call_there(L, accept, &g);
+  lua_pop(L, 1);
+}
+
+/* Which of these a session has is said by its option `libs`. */
+static bool is_library(lua_CFunction f) {
+  for (const luaL_Reg *l = cast_libs; l->name != NULL; l++)
+    if (l->func == f) return true;
+  return false;
+}
+
+/* Is the C function on the top all that there is to it? */
+static bool is_plain(lua_State *L, gift *g, int package) {
+  CAST_UNUSED(package);
+  if (lua_getupvalue(L, -1, 1) != NULL) {
+    lua_pop(L, 1);
+    return false;
+  }
+#if CAST_LUA < 502
+  lua_getfenv(L, -1);
+  g->in_package = lua_rawequal(L, -1, package);
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "_G");
+  bool usual = g->in_package || lua_rawequal(L, -1, -3);
+  lua_pop(L, 3);
+  if (!usual) return false;
+#endif
+  g->function = lua_tocfunction(L, -1);
+  return g->function != NULL; /* LuaJIT has some that are not written in C */
+}
+
+static int pack_loader(lua_State *L) {
+  cast_state *S = cast_state_find(L);
+  cast_message_new(L, S, 1, 1, CAST_PACK_COPY);
+  return 1;
+}
+
+/* Packs the function on the top, which is replaced; NULL: it cannot cross. */
+static cast_message *copy_loader(lua_State *L) {
+  const char *why;
+  lua_pushcfunction(L, pack_loader);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return cast_message_at(L, -1);
+  why = lua_tostring(L, -1);
+  if (cast_cancel_test(L, lua_gettop(L)) ||
+      (why != NULL && strcmp(why, "not enough memory") == 0))
+    lua_error(L);
+  return NULL;
+}
+
+/* The function on the top, which may be replaced. */
+static void give_loader(
+  lua_State *L, int package, cast_state *to, const char *name) {
+  gift g = {.to = to, .name = name};
+  call_there(L, look, &g);
+  if (g.taken) return;
+  if (lua_tocfunction(L, -1) == load_copy) {
+    (void)lua_getupvalue(L, -1, 2);
+    lua_remove(L, -2);
+    g.copy = cast_message_at(L, -1); /* as it came here */
+  }
+  if (g.copy == NULL && (!lua_iscfunction(L, -1) || !is_plain(L, &g, package)))
+    g.copy = copy_loader(L);
+  if (g.copy != NULL || (g.function != NULL && !is_library(g.function)))
+    call_there(L, accept, &g);
+}
+
+/* A copy of the table on the top, which packing may change: __save and
+   finalizers can do anything. */
+static void push_snapshot(lua_State *L) {
+  int table = lua_gettop(L);
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, table) != 0;) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, table + 1);
+  }
+}
+
+static void give_loaders(lua_State *L, int package, cast_state *to) {
+  int all;
+  push_preload(L, package);
+  if (!lua_istable(L, -1)) return;
+  push_snapshot(L);
+  all = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, all) != 0; lua_settop(L, all + 1))
+    if (lua_type(L, all + 1) == LUA_TSTRING && lua_isfunction(L, all + 2))
+      give_loader(L, package, to, lua_tostring(L, all + 1));
+}
+
+void cast_package_give(lua_State *L, cast_state *from, cast_state *to) {
+  int top = lua_gettop(L), package = top + 1;
+  CAST_UNUSED(from);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  push_package(L);
+  if (lua_istable(L, package)) {
+    give_path(L, package, to, "path");
+    give_path(L, package, to, "cpath");
+  }
+  give_loaders(L, package, to);
+  lua_settop(L, top);
+}

@@ -1,0 +1,39 @@
+/* argument.h - the arguments of library functions, and errors about them.
+   SPDX-License-Identifier: MIT
+
+   What luaL_argerror and the luaL_check functions do, but that the error names
+   the function by its own name, as the manual does: Lua knows no better name
+   than that of the variable it was called by, and none at all where a C
+   function has called it (`pcall(ch.receive, ch, -1)`). */
+#ifndef CAST_ARGUMENT_H
+#define CAST_ARGUMENT_H
+
+#include "../../base.h"
+#include "../compat/compat.h"
+
+/* "bad argument #i to 'f' (text)". Arguments are counted as the call is
+   written: without the object, if that is a method call. */
+_Noreturn void cast_arg_error(lua_State *L, int i, const char *text);
+/* The same, with "X expected, got Y" for the text. */
+_Noreturn void cast_arg_type_error(lua_State *L, int i, const char *expected);
+static inline void cast_arg_check(
+  lua_State *L, bool ok, int i, const char *text) {
+  if (CAST_UNLIKELY(!ok)) cast_arg_error(L, i, text);
+}
+
+/* An integer from 0 to `most`, or math.huge: `what` must be that. */
+lua_Number cast_arg_count(
+  lua_State *L, int i, const char *what, lua_Number most);
+
+/* These raise if there is no such argument. */
+lua_Number cast_arg_number(lua_State *L, int i);
+const char *cast_arg_string(lua_State *L, int i, size_t *size);
+void cast_arg_table(lua_State *L, int i);
+void cast_arg_function(lua_State *L, int i);
+void cast_arg_any(lua_State *L, int i);
+cast_chars cast_arg_string_or_none(lua_State *L, int i);
+
+/* "f: text": of other misuse than of an argument. */
+_Noreturn void cast_misuse(lua_State *L, const char *text);
+
+#endif

@@ -1,0 +1,225 @@
+/* handle.c - handles.
+   SPDX-License-Identifier: MIT
+
+   The registry holds, under addresses of this file: the weak table of handles
+   (object -> handle), and under each type's address its metatable. To make a
+   handle takes memory, so a finalizer may run meanwhile, which may do anything:
+   receive handles, even one of the same object. Nothing is kept in the state in
+   between, and the handle gets its reference when it is there. */
+#include "handle.h"
+
+#include "../../base.h"
+#include "../../fork.h"
+#include "../../limits.h"
+#include "../../object.h"
+#include "../../session.h"
+#include "../../types.h"
+#include "../compat/alive.h"
+#include "../compat/compat.h"
+#include "../compat/single.h"
+#include "argument.h"
+#include "state.h"
+
+static const char known_key = 0;
+
+#define GIB ((size_t)1 << 30)
+
+void cast_handle_open(lua_State *L) {
+  (void)cast_single(L, &known_key, cast_make_weak, "v");
+  lua_pop(L, 1);
+}
+
+static void empty(cast_handle *h) {
+  cast_object *o = h->object;
+  h->object = NULL;
+  cast_unref(o);
+}
+
+/* A handle that is collected is not in the weak table any more. One that is
+   still there is finalized because lua_close has begun: then the host ends
+   first, as long as all its handles are whole, since tasks that wait are still
+   to be unwound, and may use them. (lua_close calls finalizers in reverse
+   order of creation, so a guard made at the beginning comes too late.) */
+static int handle_gc(lua_State *L) {
+  cast_handle *h = cast_handle_at(L, 1);
+  cast_state *S = cast_state_boxed(L);
+  bool closing, strays;
+  if (h == NULL) return 0;
+  if (S != NULL) S->sure[cast_sure_slot(h)] = NULL;
+  if (h->object == NULL) return 0;
+  /* Another handle of the object may have been made since. */
+  closing = cast_handle_find(L, h->object) && lua_touserdata(L, -1) == h;
+  strays = S != NULL && cast_last_strays(S);
+  /* Relaxed: it is set by this state's owner. */
+  if (S != NULL && S->host != NULL &&
+      (closing || strays ||
+        atomic_load_explicit(&S->ending, memory_order_relaxed))) {
+    if (!strays) S->binding->end(L);
+    S = cast_state_boxed(L);
+    if (S != NULL) cast_alive_keep(L, 1); /* that is under way */
+    if (S != NULL || h->object == NULL) return 0;
+  }
+  empty(h);
+  return 0;
+}
+
+/* Empties the handles among the keys, or the values, of the table on the top,
+   if it is one; pops it. */
+static void empty_all(lua_State *L, int at) {
+  if (lua_istable(L, -1)) {
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+      cast_handle *h = cast_handle_at(L, at);
+      if (h != NULL && h->object != NULL) empty(h);
+    }
+  }
+  lua_pop(L, 1);
+}
+
+void cast_handles_release(lua_State *L) {
+  luaL_checkstack(L, 4, NULL);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &known_key);
+  empty_all(L, -1);
+  cast_alive_push_kept(L);
+  empty_all(L, -2);
+}
+
+static int handle_tostring(lua_State *L) {
+  cast_handle *h = cast_handle_at(L, 1);
+  if (h == NULL) cast_arg_type_error(L, 1, "handle of casting");
+  if (h->object == NULL)
+    lua_pushliteral(L, "casting handle (closed)");
+  else
+    lua_pushfstring(L, "%s: %p", h->object->type->name, (void *)h->object);
+  return 1;
+}
+
+const luaL_Reg cast_handle_meta[] = {
+  {"__gc", handle_gc}, {"__tostring", handle_tostring}, {NULL, NULL}};
+
+/* luaL_setfuncs with the state's box as the upvalue. */
+static void set_functions(lua_State *L, const luaL_Reg *list) {
+  if (list == NULL) return;
+  cast_state_box(L);
+  luaL_setfuncs(L, list, 1);
+}
+
+/* NULL: an object of that type has no handles. */
+static const cast_class *class_of(const cast_state *S, const cast_type *type) {
+  const cast_class *const *c = S->binding->classes;
+  while (*c != NULL && (*c)->type != type) c++;
+  return *c;
+}
+
+/* The metatable of handles of that class. */
+static void make_class(lua_State *L, const void *arg) {
+  const cast_class *c = arg;
+  bool ours = cast_state_find(L)->host == NULL;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_newtable(L);
+  set_functions(L, cast_handle_meta);
+  set_functions(L, ours && c->our_meta != NULL ? c->our_meta : c->meta);
+  lua_newtable(L);
+  set_functions(
+    L, ours && c->our_methods != NULL ? c->our_methods : c->methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushstring(L, c->title);
+  lua_setfield(L, -2, "__metatable");
+  lua_pushstring(L, c->title);
+  lua_setfield(L, -2, "__name");
+}
+
+cast_object *cast_handle_sure(
+  lua_State *L, cast_state *S, int idx, const cast_type *type) {
+  cast_object *o = cast_handle_check(L, idx, type);
+  const cast_handle *h = cast_handle_at(L, idx);
+  S->sure[cast_sure_slot(h)] = h;
+  return o;
+}
+
+cast_object *cast_handle_check(lua_State *L, int idx, const cast_type *type) {
+  cast_handle *h = cast_handle_at(L, idx);
+  if (CAST_LIKELY(h != NULL && h->object != NULL && h->object->type == type))
+    return h->object;
+  cast_arg_type_error(L, idx, type->name);
+}
+
+bool cast_handle_find(lua_State *L, const cast_object *o) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &known_key);
+  lua_rawgetp(L, -1, o);
+  lua_remove(L, -2);
+  if (cast_handle_test(L, -1) == o) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+void cast_handle_cross(lua_State *L, cast_object *o) {
+  cast_state *S = cast_state_find(L);
+  const cast_class *c = class_of(S, o->type);
+  if (c != NULL && c->cross != NULL) c->cross(L, S, o);
+}
+
+void cast_handle_weigh(lua_State *L, cast_state *S, size_t size) {
+#if CAST_LUA >= 503
+  S->unseen += size + CAST_HANDLE_UNSEEN;
+  if (CAST_LIKELY(S->unseen < CAST_UNSEEN_MAX)) return;
+  size = S->unseen;
+  S->unseen = 0;
+  if (lua_gc(L, LUA_GCISRUNNING, 0) <= 0) return;
+#if CAST_LUA >= 505
+  lua_gc(L, LUA_GCSTEP, size);
+#else
+  lua_gc(L, LUA_GCSTEP, (int)(size < GIB ? size >> 10 : GIB >> 10));
+#endif
+#else
+  CAST_UNUSED(L);
+  CAST_UNUSED(S);
+  CAST_UNUSED(size);
+#endif
+}
+
+cast_handle *cast_handle_new(lua_State *L, const cast_type *type, size_t size) {
+  cast_state *S = cast_state_find(L);
+  cast_handle *h;
+  if (S == NULL || S->closing || cast_forked) cast_raise_closed(L);
+  cast_handle_weigh(L, S, size);
+#if CAST_LUA >= 504
+  h = lua_newuserdatauv(L, sizeof *h, 0);
+#else
+  h = lua_newuserdata(L, sizeof *h);
+#endif
+  h->tag = &cast_handle_tag;
+  h->object = NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, type);
+  if (CAST_UNLIKELY(lua_isnil(L, -1))) {
+    lua_pop(L, 1);
+    CAST_ASSERT(class_of(S, type) != NULL);
+    (void)cast_single(L, type, make_class, class_of(S, type));
+  }
+  lua_setmetatable(L, -2);
+  return h;
+}
+
+void cast_handle_note(lua_State *L, cast_handle *h) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &known_key);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, h->object);
+  lua_pop(L, 1);
+}
+
+void cast_handle_push(lua_State *L, cast_object *o) {
+  cast_handle *h;
+  if (cast_state_find(L) == NULL) cast_raise_closed(L);
+  luaL_checkstack(L, 4, NULL);
+  if (cast_handle_find(L, o)) return;
+  h = cast_handle_new(L, o->type, 0);
+  if (CAST_UNLIKELY(cast_handle_find(L, o))) {
+    lua_remove(L, -2); /* the one that a finalizer has made meanwhile */
+    return;
+  }
+  if (o->type == &cast_session_type)
+    cast_session_handle(CAST_CONTAINER(o, cast_session, object));
+  else
+    cast_ref(o);
+  h->object = o;
+  cast_handle_note(L, h);
+}

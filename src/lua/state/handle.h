@@ -1,0 +1,125 @@
+/* handle.h - Lua userdata that hold references to channels, tasks, sessions.
+   SPDX-License-Identifier: MIT
+
+   A handle is a full userdata of two words. The state's weak table maps an
+   object to its one handle there, so equal handles are the same Lua value. */
+#ifndef CAST_HANDLE_H
+#define CAST_HANDLE_H
+
+#include "../../base.h"
+#include "../../object.h"
+#include "../compat/compat.h"
+#include "state.h"
+
+typedef struct cast_handle {
+  const void *tag;     /* tells handles from other userdata */
+  cast_object *object; /* NULL: closed by the end of its state */
+} cast_handle;
+
+extern const char cast_handle_tag; /* in state.c */
+
+/* What the handles of a type of object are in Lua. */
+typedef struct cast_class cast_class;
+struct cast_class {
+  const cast_type *type;
+  const char *title;       /* the metatable's __name and __metatable */
+  const luaL_Reg *methods; /* functions get the state's box as an upvalue */
+  const luaL_Reg *meta; /* metamethods beside those of all handles; or NULL */
+  /* Other ones for sessions of ours, or NULL. */
+  const luaL_Reg *our_methods, *our_meta;
+  /* Called when another session is about to get a handle of o: sees to what it
+     needs then. May raise. May be NULL. */
+  void (*cross)(lua_State *L, cast_state *S, cast_object *o);
+};
+
+/* Metamethods of all handles. */
+extern const luaL_Reg cast_handle_meta[];
+
+/* Prepares the state; a class gets its metatable with its first handle. */
+void cast_handle_open(lua_State *L);
+
+/* The object of the handle at idx, which keeps the reference, if it is of that
+   type; raises "channel expected, got X". */
+cast_object *cast_handle_check(lua_State *L, int idx, const cast_type *type);
+/* The same, and notes that the handle is one (cast_handle_quick, state.h). */
+cast_object *cast_handle_sure(
+  lua_State *L, cast_state *S, int idx, const cast_type *type);
+/* Pushes the handle of `o`, which the caller keeps alive meanwhile, also if it
+   raises (out of memory); a session may be without handles. */
+void cast_handle_push(lua_State *L, cast_object *o);
+/* Pushes a handle without an object, whose `object` the caller sets; then
+   cast_handle_note makes it known. The handle stays on the top. size: see
+   cast_handle_weigh. */
+cast_handle *cast_handle_new(lua_State *L, const cast_type *type, size_t size);
+void cast_handle_note(lua_State *L, cast_handle *h);
+/* Empties every handle: nothing is reachable through them any more. */
+void cast_handles_release(lua_State *L);
+/* Pushes the handle of o and returns true, or pushes nothing. */
+bool cast_handle_find(lua_State *L, const cast_object *o);
+
+/* Objects of that size, in bytes, have come into being that live until their
+   handle is collected. The collector sees the handle only: without this it
+   would let them pile up, and from 5.3 on more and more of them, since it waits
+   for twice what was in use at its last look, and what finalizers and the weak
+   table still hold is in use. May collect. */
+void cast_handle_weigh(lua_State *L, cast_state *S, size_t size);
+
+/* Calls the `cross` of o's class. May raise. */
+void cast_handle_cross(lua_State *L, cast_object *o);
+
+static inline cast_handle *cast_handle_at(lua_State *L, int idx) {
+  cast_handle *h = lua_touserdata(L, idx);
+  if (h == NULL || lua_rawlen(L, idx) != sizeof *h ||
+      h->tag != &cast_handle_tag)
+    return NULL;
+  return h;
+}
+/* The object of the handle at idx, or NULL if that is not a handle (or one
+   whose state is closing). The reference stays the handle's. */
+static inline cast_object *cast_handle_test(lua_State *L, int idx) {
+  const cast_handle *h = cast_handle_at(L, idx);
+  return h != NULL ? h->object : NULL;
+}
+
+/* The slot of `sure` for a handle at that address. */
+static inline uint32_t cast_sure_slot(const void *p) {
+  uintptr_t at = (uintptr_t)p;
+  return (uint32_t)(at >> 4 ^ at >> 8) & (CAST_SURE - 1);
+}
+/* cast_handle_check, quick for handles that were used lately. That the tag is
+   looked at is a precaution: a debug.setmetatable may have made the collector
+   forget the handle without __gc. */
+static inline cast_object *cast_handle_quick(
+  lua_State *L, cast_state *S, int idx, const cast_type *type) {
+  const cast_handle *h = lua_touserdata(L, idx);
+  if (CAST_LIKELY(h != NULL && S->sure[cast_sure_slot(h)] == h &&
+                  h->tag == &cast_handle_tag && h->object != NULL &&
+                  h->object->type == type))
+    return h->object;
+  return cast_handle_sure(L, S, idx, type);
+}
+
+/* cast_handle_test, with the same short cut. */
+static inline cast_object *cast_handle_known(
+  lua_State *L, cast_state *S, int idx) {
+  cast_handle *h = lua_touserdata(L, idx);
+  if (h == NULL) return NULL;
+  if (CAST_LIKELY(
+        S->sure[cast_sure_slot(h)] == h && h->tag == &cast_handle_tag))
+    return h->object;
+  h = cast_handle_at(L, idx);
+  if (h == NULL) return NULL;
+  S->sure[cast_sure_slot(h)] = h;
+  return h->object;
+}
+
+/* Pushes the name whole. */
+static inline void cast_state_push_name(lua_State *L, const cast_state *S) {
+  lua_pushlstring(L, S->name, S->name_size);
+}
+/* The state's cast_state, or NULL if casting was not opened in it. */
+cast_state *cast_state_find(lua_State *L);
+/* A host needs threads of ours from now on, if it did not before. Raises. */
+void cast_state_prepare(lua_State *L, cast_state *S);
+
+#endif

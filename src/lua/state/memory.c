@@ -1,0 +1,137 @@
+/* memory.c - a session's own Lua state, in the session's memory; its end.
+   SPDX-License-Identifier: MIT */
+#include "memory.h"
+
+#include "../../base.h"
+#include "../../mem.h"
+#include "../../os/os.h"
+#include "../../slab.h"
+#include "../compat/compat.h"
+#include "protect.h"
+#include "state.h"
+
+/* Lua has no protected call to leave: a mistake of ours, for which 5.1 would
+   end the process without a word. */
+static int on_panic(lua_State *L) {
+  const char *text = lua_tostring(L, -1);
+  cast_panic(__FILE__, __LINE__, text != NULL ? text : "error without a text");
+}
+
+#if CAST_LUA < 502
+void cast_state_starve(cast_state *S) {
+#if CAST_LUAJIT
+  /* Nothing is compiled there (limited.c), and this is no signal handler. */
+  if (S->session.current != NULL && lua_gethook(S->work) == NULL)
+    lua_sethook(S->work, S->binding->hook, LUA_MASKCOUNT, 1);
+#else
+  S->session.ops->poke(&S->session);
+#endif
+}
+
+/* 5.1 and LuaJIT give up for want of memory without having looked for garbage,
+   and look for it when there is twice what was left the last time, which may be
+   beyond the limit: a state there would stay so for ever. So half way to the
+   limit, and wherever memory has failed, all garbage is collected, at the next
+   instruction (preempt.c): an allocator cannot. */
+static void *limited(void *ud, void *ptr, size_t osize, size_t nsize) {
+  cast_slabs *s = ud;
+  cast_state *S = CAST_CONTAINER(s, cast_state, slabs);
+  void *p = cast_slabs_lua(s, ptr, osize, nsize);
+  if (CAST_UNLIKELY(
+        nsize > osize && (p == NULL || cast_slabs_bytes(s) > S->collect_at))) {
+    S->starved = true;
+    cast_state_starve(S);
+  }
+  return p;
+}
+
+static int collect_garbage(lua_State *L) {
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  return 0;
+}
+
+void cast_state_collect(cast_state *S) {
+  size_t max = S->slabs.max, bytes;
+  S->slabs.max = 0; /* even calling it takes some */
+  (void)cast_protect(S, collect_garbage, NULL);
+  S->slabs.max = max;
+  bytes = cast_slabs_bytes(&S->slabs);
+  /* Near the limit, too: LuaJIT needs room on the stack to call the hook, and
+     has it where it has called it before. */
+  S->collect_at = bytes < max ? bytes + (max - bytes) / 2 : max;
+  S->starved = false;
+}
+#endif
+
+static lua_State *make_lua(cast_state *S) {
+#if CAST_LUA >= 505
+  return lua_newstate(cast_slabs_lua, &S->slabs, (unsigned)os_entropy());
+#elif CAST_LUA >= 502
+  return lua_newstate(cast_slabs_lua, &S->slabs);
+#else
+  S->collect_at = S->memory_max / 2;
+  return lua_newstate(S->memory_max != 0 ? limited : cast_slabs_lua, &S->slabs);
+#endif
+}
+
+#if CAST_LUAJIT
+#define NEW_STATE 65536u /* bytes that a new state takes, amply */
+
+/* When memory fails in lua_newstate, LuaJIT crashes while it frees what there
+   is: its table of strings may not exist yet. So that must not happen: whether
+   there is memory, and whether it is too much, shows before and after. */
+static lua_State *make_surely(cast_state *S) {
+  size_t max = S->slabs.max;
+  void *room = cast_alloc(NEW_STATE);
+  lua_State *L;
+  if (room == NULL) return NULL;
+  cast_free(room);
+  S->slabs.max = 0;
+  cast_mem_spare(true);
+  L = make_lua(S);
+  /* Without GC64 only LuaJIT's own allocator will do. */
+  if (L == NULL) L = luaL_newstate();
+  cast_mem_spare(false);
+  S->slabs.max = max;
+  if (L != NULL && max != 0 && cast_slabs_bytes(&S->slabs) > max) {
+    lua_close(L);
+    L = NULL;
+  }
+  return L;
+}
+#else
+#define make_surely make_lua
+#endif
+
+lua_State *cast_state_lua(cast_state *S) {
+  lua_State *L = make_surely(S);
+  if (L == NULL) return NULL;
+  lua_atpanic(L, on_panic);
+#if CAST_HAS_OURS
+  /* Each coroutine starts with a copy. */
+  memcpy(lua_getextraspace(L), &S, sizeof S);
+#endif
+  return L;
+}
+
+#define CLOSING_ROOM 65536u /* bytes above the limit, for finalizers */
+
+#define CLOSING_SLOTS 100 /* of the stack */
+
+#define TRIES 100
+
+static int make_room(lua_State *L) {
+  luaL_checkstack(L, CLOSING_SLOTS, NULL);
+  return 0;
+}
+
+/* A finalizer that there is no memory to call is left out, and what it was to
+   give back is lost. Ours need a call and some stack, which is there then. */
+void cast_state_unlua(cast_state *S) {
+  uint32_t tries = 0;
+  if (S->slabs.max != 0) S->slabs.max += CLOSING_ROOM;
+  while (cast_protect_on(S->L, make_room, S) != LUA_OK && ++tries < TRIES)
+    lua_settop(S->L, 0);
+  lua_settop(S->L, 0);
+  lua_close(S->L);
+}

@@ -1,0 +1,67 @@
+/* protect.c - protected calls between slices.
+   SPDX-License-Identifier: MIT
+
+   Owner: whoever runs the session. */
+#include "protect.h"
+
+#include "../../base.h"
+#include "../../context.h"
+#include "../../fork.h"
+#include "../../limits.h"
+#include "../../os/os.h"
+#include "../compat/compat.h"
+#include "interrupt.h"
+#include "state.h"
+
+#include <stdlib.h>
+
+int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg) {
+#if CAST_LUA < 502
+  return lua_cpcall(L, fn, arg);
+#else
+  lua_pushcfunction(L, fn);
+  lua_pushlightuserdata(L, arg);
+  return lua_pcall(L, 1, 0, 0);
+#endif
+}
+
+void cast_state_forked(cast_state *S, bool ok) {
+  os_context *main;
+  if (S->host == NULL) exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
+  main = S->main->core.object.held;
+  if (main == NULL) return;
+  S->main->core.object.held = NULL;
+  cast_runner_jump(S->session.runner, main);
+}
+
+static void stop_collector(cast_state *S, lua_State *L, bool stop) {
+#ifdef CAST_COLLECT
+  S->halted = stop; /* 5.1 cannot be asked */
+#else
+  CAST_UNUSED(S);
+#endif
+  lua_gc(L, stop ? LUA_GCSTOP : LUA_GCRESTART, 0);
+}
+
+int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
+  lua_State *L = S->work;
+  int top = lua_gettop(L), status;
+  uint32_t tries = 0;
+  bool again;
+  S->between++;
+  do {
+    /* At last without any finalizers: the collector is on, or there had been
+       none. */
+    if (++tries == CAST_REFUSED_MAX) stop_collector(S, L, true);
+    S->refused = false;
+    status = cast_protect_on(L, fn, arg);
+    /* Ctrl-C has come just here: that is told elsewhere. */
+    again = status != LUA_OK && !S->struck && cast_hook_struck(S, L);
+    lua_settop(L, top);
+  } while (
+    again || (status != LUA_OK && S->refused && tries < CAST_REFUSED_MAX));
+  if (tries >= CAST_REFUSED_MAX) stop_collector(S, L, false);
+  S->between--;
+  if (CAST_UNLIKELY(cast_forked)) cast_state_forked(S, true);
+  return status;
+}

@@ -1,0 +1,54 @@
+/* state.c - the way from a Lua state to its cast_state.
+   SPDX-License-Identifier: MIT
+
+   The registry holds a box, a userdata with the pointer. */
+#include "state.h"
+
+#include "../../host.h"
+#include "../../monitor.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "handle.h"
+
+/* What cast_handle.tag points to. */
+const char cast_handle_tag = 0;
+
+static const char state_key = 0;
+
+void cast_state_box(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
+}
+
+cast_state *cast_state_find(lua_State *L) {
+  cast_state **box;
+  luaL_checkstack(L, 1, NULL);
+  cast_state_box(L);
+  box = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return box != NULL ? *box : NULL;
+}
+
+/* Pushes the box (state.h), empty so far. A host's is also the guard whose
+   finalizer ends everything. */
+cast_state **cast_state_push_box(lua_State *L, lua_CFunction gc) {
+  cast_state **box = cast_lua_newuserdata(L, sizeof *box);
+  *box = NULL;
+  if (gc != NULL) {
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+  }
+  return box;
+}
+
+/* The box on the top is the state's. */
+void cast_state_keep_box(lua_State *L) {
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+}
+
+void cast_state_prepare(lua_State *L, cast_state *S) {
+  if (S->host == NULL || S->host->prepared) return;
+  if (cast_monitor_start() != 0) cast_raise_thread(L);
+  if (cast_host_prepare(S->host) != 0) cast_raise_memory(L);
+}

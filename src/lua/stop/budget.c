@@ -1,0 +1,145 @@
+/* budget.c - what a session may use, and what it has used.
+   SPDX-License-Identifier: MIT
+
+   Memory is counted by its allocator (slab.h), tasks by the session. Processor
+   time is that of the threads that run its slices, read at the beginning and
+   the end of each: that takes a system call, so only sessions that were made
+   with a budget for it are measured. A slice that computes is interrupted when
+   the budget ends (preempt.c). Then all tasks are treated as cancelled ones,
+   but meet an ordinary error, and so have failed. */
+#include "budget.h"
+
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../list.h"
+#include "../../lock.h"
+#include "../../os/os.h"
+#include "../../task.h"
+#include "../../types.h"
+#include "../compat/compat.h"
+#include "../state/handle.h"
+#include "../state/state.h"
+#include "watchdog.h"
+
+/* -- processor time ------------------------------------------------------- */
+
+/* Relaxed, all of these: figures, written by the owner. */
+static uint64_t used(cast_state *S) {
+  return atomic_load_explicit(&S->cpu, memory_order_relaxed);
+}
+
+bool cast_budget_over(cast_state *S) {
+  return atomic_load_explicit(&S->over, memory_order_relaxed);
+}
+
+static void end_all(cast_state *S) {
+  cast_session *s = &S->session;
+  cast_list *l = &s->tasks;
+  atomic_store_explicit(&S->over, true, memory_order_relaxed);
+  /* Others add tasks, but only the owner removes any. */
+  for (;;) {
+    cast_lock_take(&s->lock);
+    l = l->next;
+    cast_lock_drop(&s->lock);
+    if (l == &s->tasks) return;
+    cast_task_cancel(CAST_CONTAINER(l, cast_task, link));
+  }
+}
+
+void cast_budget_meter(cast_session *s, bool begins) {
+  cast_state *S = cast_state_of(s);
+  uint64_t now = os_own_cpu(), clock;
+  if (!begins) {
+    atomic_store_explicit(
+      &S->cpu, used(S) + (now - S->cpu_from), memory_order_relaxed);
+    return;
+  }
+  S->cpu_from = now;
+  if (S->cpu_max == OS_FOREVER || cast_budget_over(S)) return;
+  if (used(S) >= S->cpu_max) {
+    end_all(S);
+    return;
+  }
+  clock = os_now();
+  cast_nag_at(S, clock + (S->cpu_max - used(S)), clock);
+}
+
+bool cast_budget_spent(cast_state *S) {
+  uint64_t now, sum;
+  if (S->cpu_max == 0 || S->cpu_max == OS_FOREVER) return false;
+  if (cast_budget_over(S)) return true;
+  sum = used(S) + (os_own_cpu() - S->cpu_from);
+  if (sum >= S->cpu_max) {
+    end_all(S);
+    return true;
+  }
+  now = os_now();
+  cast_nag_at(S, now + (S->cpu_max - sum), now);
+  return false;
+}
+
+void cast_budget_push(lua_State *L, cast_state *S) {
+  luaL_checkstack(L, 4, NULL);
+  lua_pushliteral(L, "session '");
+  cast_state_push_name(L, S);
+  lua_pushfstring(L, "' has used up its %f seconds of cpu",
+    (lua_Number)((double)S->cpu_max * 1e-9));
+  lua_concat(L, 3);
+}
+
+/* -- errors --------------------------------------------------------------- */
+
+void cast_state_refuse(
+  lua_State *L, const cast_state *S, const char *what, const char *why) {
+  luaL_checkstack(L, 6, NULL);
+  cast_lua_where(L);
+  lua_pushfstring(L, "%s: session '", what);
+  cast_state_push_name(L, S);
+  lua_pushfstring(L, "' %s", why);
+  lua_concat(L, 4);
+  lua_error(L);
+  cast_panic(__FILE__, __LINE__, "lua_error returned");
+}
+
+void cast_budget_refuse(lua_State *L, cast_state *S, int rc) {
+  if (rc == CASTING_EFULL)
+    cast_state_refuse(L, S, "spawn",
+      lua_pushfstring(
+        L, "has its limit of %d tasks", (int)S->session.tasks_max));
+  cast_state_refuse(L, S, "spawn", "is closed");
+}
+
+/* -- figures -------------------------------------------------------------- */
+
+static void set_number(lua_State *L, const char *name, double n) {
+  lua_pushnumber(L, (lua_Number)n);
+  lua_setfield(L, -2, name);
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t n) {
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_setfield(L, -2, name);
+}
+
+int cast_session_stats(lua_State *L, cast_state *S) {
+  cast_session *s = &S->session;
+  uint64_t tasks, started;
+  cast_lock_take(&s->lock);
+  tasks = s->ntasks;
+  started = s->nstarted;
+  cast_lock_drop(&s->lock);
+  lua_createtable(L, 0, 8);
+  cast_state_push_name(L, S);
+  lua_setfield(L, -2, "name");
+  set_count(L, "tasks", tasks);
+  set_count(L, "started", started);
+  if (s->tasks_max != 0) set_count(L, "tasks_max", s->tasks_max);
+  if (S->host == NULL)
+    set_count(
+      L, "memory", atomic_load_explicit(&S->slabs.bytes, memory_order_relaxed));
+  if (S->memory_max != 0) set_count(L, "memory_max", S->memory_max);
+  if (S->cpu_max != 0) set_number(L, "cpu", (double)used(S) * 1e-9);
+  if (S->cpu_max != 0 && S->cpu_max != OS_FOREVER)
+    set_number(L, "cpu_max", (double)S->cpu_max * 1e-9);
+  return 1;
+}

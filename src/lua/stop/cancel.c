@@ -1,0 +1,379 @@
+/* cancel.c - cancellations: the error, and asking for it.
+   SPDX-License-Identifier: MIT
+
+   A task is cancelled in two steps. Anybody puts a reason into it, once, and
+   pushes a post; its owner, served the post, sets the core's flag and ends the
+   wait. The reason alone is enough for who stops a task that computes on, and
+   so never gets to its posts.
+   Owner of a reason: whoever has a reference; its text is fixed. */
+#include "cancel.h"
+
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../limits.h"
+#include "../../list.h"
+#include "../../lock.h"
+#include "../../mem.h"
+#include "../../object.h"
+#include "../../os/os.h"
+#include "../../select.h"
+#include "../../session.h"
+#include "../../task.h"
+#include "../../types.h"
+#include "../../wait.h"
+#include "../compat/compat.h"
+#include "../compat/single.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../transfer/module.h"
+#include "budget.h"
+#include "watchdog.h"
+
+static const char cancel_key = 0;
+
+/* -- the error ------------------------------------------------------------ */
+
+static int cancel_tostring(lua_State *L) {
+  lua_pushliteral(L, "cancelled");
+  if (!lua_istable(L, 1)) return 1;
+  lua_getfield(L, 1, "reason");
+  if (lua_isnil(L, -1)) return lua_pop(L, 1), 1;
+  if (!lua_isstring(L, -1)) (void)cast_lua_describe(L, -1); /* pushed */
+  lua_pushliteral(L, "cancelled: ");
+  lua_insert(L, -2);
+  lua_concat(L, 2);
+  return 1;
+}
+
+/* The metatable of cancellation errors: casting.cancelled, so that it crosses
+   between sessions by name. */
+static void make_cancel_meta(lua_State *L, const void *arg) {
+  CAST_UNUSED(arg);
+  lua_createtable(L, 0, 2);
+  lua_pushcfunction(L, cancel_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushliteral(L, "casting.cancelled");
+  lua_setfield(L, -2, "__name");
+}
+
+static void push_cancel_meta(lua_State *L) {
+  if (cast_single(L, &cancel_key, make_cancel_meta, NULL))
+    cast_module_need(L); /* which gives it its name */
+}
+
+void cast_cancel_push(lua_State *L, cast_chars reason) {
+  luaL_checkstack(L, 4, NULL);
+  lua_createtable(L, 0, 1);
+  if (reason.at != NULL) {
+    lua_pushlstring(L, reason.at, reason.size);
+    lua_setfield(L, -2, "reason");
+  }
+  push_cancel_meta(L);
+  lua_setmetatable(L, -2);
+}
+
+void cast_cancel_push_of(lua_State *L, cast_ltask *t) {
+  cast_state *S = cast_state_of(t->core.session);
+  if (cast_budget_over(S))
+    cast_budget_push(L, S);
+  else
+    cast_cancel_push(L, cast_cancel_reason(t));
+}
+
+bool cast_cancel_test(lua_State *L, int i) {
+  bool is;
+  if (!lua_istable(L, i) || !lua_getmetatable(L, i)) return false;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &cancel_key);
+  is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is;
+}
+
+/* -- reasons -------------------------------------------------------------- */
+
+struct cast_reason {
+  cast_object object;
+  cast_chars text; /* (i) NULL: none was given */
+  bool fixed;      /* (i) never freed, and so not counted */
+  char own[];
+};
+
+static void reason_free(cast_object *o) {
+  cast_free(CAST_CONTAINER(o, cast_reason, object));
+}
+
+static const cast_type reason_type = {"reason", reason_free, NULL};
+
+static cast_reason *ref_reason(cast_reason *r) {
+  cast_ref(&r->object);
+  return r;
+}
+
+/* One reference for the caller. NULL: out of memory. */
+static cast_reason *empty_reason(size_t room) {
+  cast_reason *r = cast_calloc(sizeof *r + room);
+  if (r != NULL) cast_object_init(&r->object, &reason_type);
+  return r;
+}
+
+static cast_reason *new_reason(cast_chars text) {
+  cast_reason *r = empty_reason(text.size);
+  if (r == NULL || text.at == NULL) return r;
+  memcpy(r->own, text.at, text.size);
+  r->text = (cast_chars){r->own, text.size};
+  return r;
+}
+
+#define FIXED(...) \
+  { {.type = &reason_type, .refs = 1}, __VA_ARGS__, true }
+
+#define FIXED_TEXT(s) FIXED({s, sizeof(s) - 1})
+
+static cast_reason session_closes = FIXED_TEXT("the session closes");
+
+static cast_reason program_ends = FIXED_TEXT("the program ends");
+
+static cast_reason unexplained = FIXED({NULL, 0}); /* no memory for it */
+
+static cast_reason ended = FIXED({NULL, 0});
+
+bool cast_cancel_wanted(cast_ltask *t) {
+  /* PAIR reason: acquire its text. */
+  return atomic_load_explicit(&t->reason, memory_order_acquire) != NULL;
+}
+
+cast_chars cast_cancel_reason(cast_ltask *t) {
+  /* PAIR reason: acquire. */
+  cast_reason *r = atomic_load_explicit(&t->reason, memory_order_acquire);
+  return r != NULL ? r->text : (cast_chars){NULL, 0};
+}
+
+void cast_cancel_forget(cast_ltask *t) {
+  /* PAIR reason: acquire; nobody else has the task any more. */
+  cast_reason *r = atomic_load_explicit(&t->reason, memory_order_acquire);
+  if (r != NULL && !r->fixed) cast_unref(&r->object);
+}
+
+/* The first reason counts. */
+static bool put_reason(cast_ltask *t, cast_reason *r) {
+  cast_reason *none = NULL;
+  if (!r->fixed) cast_ref(&r->object);
+  /* PAIR reason: release the text. */
+  if (atomic_compare_exchange_strong_explicit(
+        &t->reason, &none, r, memory_order_acq_rel, memory_order_acquire))
+    return true;
+  if (!r->fixed) cast_unref(&r->object);
+  return false;
+}
+
+/* From now on it is somebody's wish that t ends. */
+static void want(cast_ltask *t, cast_reason *r) {
+  cast_state *S = cast_state_of(t->core.session);
+  uint64_t now;
+  if (!put_reason(t, r)) return;
+  /* Relaxed: the nag, set after it, reads it under the timers' lock. */
+  atomic_fetch_add_explicit(&S->wanted, 1, memory_order_relaxed);
+  now = os_now();
+  cast_nag_at(S, now + CAST_STOP_NS, now);
+}
+
+void cast_cancel_end(cast_ltask *t) {
+  cast_state *S = cast_state_of(t->core.session);
+  /* Relaxed: a count. The wish that is counted down may be counted up only
+     after this; then the count is too low, by a task that has ended. */
+  if (!put_reason(t, &ended))
+    atomic_fetch_sub_explicit(&S->wanted, 1, memory_order_relaxed);
+}
+
+/* -- asking --------------------------------------------------------------- */
+
+typedef struct cast_request {
+  cast_post post;      /* or, for all tasks, in the list `sweeps` */
+  cast_ltask *task;    /* one reference */
+  cast_reason *reason; /* one reference */
+} request;
+
+/* The task after t, or the first; NULL: there is none. Tasks are added by
+   others, but removed by the owner alone: only the link to the next is read
+   under the lock. */
+static cast_ltask *task_after(cast_session *s, cast_ltask *t) {
+  cast_list *l = t == NULL ? &s->tasks : &t->core.link;
+  cast_lock_take(&s->lock);
+  l = l->next;
+  cast_lock_drop(&s->lock);
+  return l == &s->tasks ? NULL
+                        : cast_ltask_of(CAST_CONTAINER(l, cast_task, link));
+}
+
+static void cancel_all(cast_session *s, cast_reason *r) {
+  cast_ltask *t = NULL;
+  while ((t = task_after(s, t)) != NULL) {
+    want(t, r);
+    cast_task_cancel(&t->core);
+  }
+}
+
+static void on_request(cast_session *s, cast_post *p, bool closed) {
+  request *q = CAST_CONTAINER(p, request, post);
+  CAST_UNUSED(s);
+  if (!closed) cast_task_cancel(&q->task->core);
+  cast_unref(&q->task->core.object);
+  cast_unref(&q->reason->object);
+  cast_free(q);
+}
+
+static request *new_request(cast_reason *r) {
+  request *q = cast_calloc(sizeof *q);
+  if (q != NULL && r != NULL) {
+    q->reason = r;
+    q->post.run = on_request;
+    return q;
+  }
+  if (r != NULL) cast_unref(&r->object);
+  cast_free(q);
+  return NULL;
+}
+
+/* Has `s` serve a request, at once if the caller runs it. */
+static void ask(
+  cast_session *s, cast_session *self, cast_ltask *t, request *q) {
+  q->task = cast_ref(&t->core.object);
+  want(t, q->reason);
+  if (s == self)
+    on_request(s, &q->post, false);
+  else if (!cast_session_push(s, self, &q->post))
+    on_request(s, &q->post, true);
+}
+
+/* Owner: cancels all tasks for each wish that has been put into the list; in
+   the hook of a task that computes, too, which would keep the post waiting. */
+static void sweep(cast_state *S, bool closed) {
+  /* PAIR sweeps: acquire the requests. */
+  cast_post *newest =
+    atomic_exchange_explicit(&S->sweeps, NULL, memory_order_acquire);
+  cast_post *p = NULL;
+  while (newest != NULL) { /* the first reason counts */
+    cast_post *older = newest->next;
+    newest->next = p;
+    p = newest;
+    newest = older;
+  }
+  while (p != NULL) {
+    request *q = CAST_CONTAINER(p, request, post);
+    p = p->next;
+    if (!closed) cancel_all(&S->session, q->reason);
+    cast_unref(&q->reason->object);
+    cast_free(q);
+  }
+}
+
+void cast_cancel_note(cast_ltask *t) {
+  cast_state *S = cast_state_of(t->core.session);
+  if (cast_cancel_sweeps(S)) sweep(S, false);
+  if (t->core.cancelled) return;
+  /* Relaxed: asked again. */
+  if (cast_cancel_wanted(t) ||
+      atomic_load_explicit(&S->close_posted, memory_order_relaxed))
+    cast_task_cancel(&t->core);
+}
+
+void cast_cancel_fini(cast_state *S) { sweep(S, true); }
+
+/* There was no memory for a request, or all are meant: the owner looks at all
+   its tasks. */
+static void on_search(cast_session *s, cast_post *p, bool closed) {
+  cast_ltask *t = NULL;
+  CAST_UNUSED(p);
+  /* PAIR posted: acquire who wants to be found; release the post. */
+  atomic_exchange_explicit(
+    &cast_state_of(s)->search_posted, false, memory_order_acq_rel);
+  sweep(cast_state_of(s), closed);
+  if (closed) return;
+  while ((t = task_after(s, t)) != NULL) cast_cancel_note(t);
+}
+
+static void search(cast_session *s, cast_session *self) {
+  cast_state *S = cast_state_of(s);
+  /* PAIR posted: release the wish; acquire: the owner is done with the post. */
+  if (atomic_exchange_explicit(&S->search_posted, true, memory_order_acq_rel))
+    return;
+  S->search_post.run = on_search;
+  cast_session_push(s, self, &S->search_post);
+}
+
+void cast_ltask_cancel(cast_ltask *t, cast_session *self, cast_chars reason) {
+  cast_reason *r = new_reason(reason);
+  cast_session *s = t->core.session;
+  request *q = NULL;
+  if (r != NULL && s != self) q = new_request(ref_reason(r));
+  if (q != NULL) {
+    ask(s, self, t, q);
+  } else {
+    want(t, r != NULL ? r : &unexplained);
+    if (s == self)
+      cast_task_cancel(&t->core);
+    else
+      search(s, self);
+  }
+  if (r != NULL) cast_unref(&r->object);
+}
+
+int cast_state_cancel(cast_state *S, cast_session *self, cast_chars reason) {
+  request *q = new_request(new_reason(reason));
+  uint64_t now;
+  if (q == NULL) return CASTING_ENOMEM;
+  q->post.next = atomic_load_explicit(&S->sweeps, memory_order_relaxed);
+  /* PAIR sweeps: release the request. */
+  while (!atomic_compare_exchange_weak_explicit(&S->sweeps, &q->post.next,
+    &q->post, memory_order_release, memory_order_relaxed))
+    continue;
+  if (&S->session == self) {
+    sweep(S, false);
+    return 0;
+  }
+  search(&S->session, self);
+  now = os_now();
+  cast_nag_at(S, now + CAST_STOP_NS, now);
+  return 0;
+}
+
+/* -- asking later --------------------------------------------------------- */
+
+cast_request *cast_cancel_prepare(void) {
+  return new_request(empty_reason(CAST_REASON_MAX));
+}
+
+char *cast_cancel_text(cast_request *q) { return q->reason->own; }
+
+void cast_cancel_ask(cast_request *q, cast_ltask *t, cast_session *self) {
+  q->reason->text = cast_chars_of(q->reason->own);
+  ask(t->core.session, self, t, q);
+}
+
+void cast_cancel_drop(cast_request *q) {
+  if (q == NULL) return;
+  cast_unref(&q->reason->object);
+  cast_free(q);
+}
+
+void cast_cancel_close(cast_session *s) {
+  cast_reason *r = s->runner->worker != NULL ? &session_closes : &program_ends;
+  cast_task_cancel_all(s);
+  /* Nobody adds any more, and only the owner removes: no lock. */
+  for (cast_list *l = s->tasks.next; l != &s->tasks; l = l->next)
+    want(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);
+}
+
+/* One that has fired is off its queue, but for the other cases of a select. */
+static void abandon(cast_ltask *t) {
+  bool claimed = cast_wait_claim_own(&t->core);
+  if (t->selecting) cast_select_done(t->extra->cases, t->extra->ncases);
+  t->selecting = false;
+  if (claimed) cast_wait_done(&t->core);
+}
+
+void cast_cancel_abandon(cast_state *S) {
+  cast_ltask *t = NULL;
+  while ((t = task_after(&S->session, t)) != NULL) abandon(t);
+  abandon(S->main);
+}

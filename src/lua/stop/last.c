@@ -1,0 +1,224 @@
+/* last.c - waits of finalizers while a host's state closes.
+   SPDX-License-Identifier: MIT
+
+   Lua does not tell that a state closes. It is found from within a finalizer:
+   the collector is stopped and no hooks are called, as in all of them, and it
+   is the first function on the main thread's stack, which lua_close has
+   unwound. Before 5.4 nothing says of a function that it is a finalizer: it is
+   enough there that the first one is another than while the program runs. (Not
+   unwound it is by os.exit of 5.2, 5.3 and the first of 5.4, which is on it.)
+   A C program may call Lua functions in turn: then, before 5.4, any finalizer
+   may look like one at the end. So the time counts anew after other waits. */
+#include "last.h"
+
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../heap.h"
+#include "../../limits.h"
+#include "../../msg.h"
+#include "../../os/os.h"
+#include "../../types.h"
+#include "../../wait.h"
+#include "../compat/compat.h"
+#include "../compat/stock.h"
+#include "../state/argument.h"
+#include "../state/ltask.h"
+#include "../state/protect.h"
+#include "../state/state.h"
+
+#define LEVELS 256 /* of a stack that are looked at */
+
+/* -- is it at the end? ---------------------------------------------------- */
+
+static const char first_key = 0;
+
+/* Stands for a function that is not known, as it has been left. */
+static const char tail_call = 0;
+
+/* The first function on a stack, and what it is called in *ar; NULL: there is
+   none, or too many follow. */
+static const void *first_on(lua_State *L, lua_Debug *ar) {
+  int known = 0, beyond = 1;
+  const void *f;
+  if (!lua_getstack(L, 0, ar)) return NULL;
+  for (; lua_getstack(L, beyond, ar); beyond *= 2) {
+    known = beyond;
+    if (beyond >= LEVELS) return NULL;
+  }
+  while (beyond - known > 1) {
+    int middle = known + (beyond - known) / 2;
+    if (lua_getstack(L, middle, ar))
+      known = middle;
+    else
+      beyond = middle;
+  }
+  (void)lua_getstack(L, known, ar);
+  lua_getinfo(L, CAST_LUA >= 504 ? "nft" : "f", ar);
+  f = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return f != NULL ? f : &tail_call;
+}
+
+/* On the main thread's stack. */
+static bool has_room(lua_State *L, lua_State *main, int n) {
+  if (L != main) return cast_lua_room(main, n);
+  luaL_checkstack(L, n, "the main program's");
+  return true;
+}
+
+void cast_last_open(lua_State *L, cast_state *S) {
+  lua_Debug ar;
+  if (S->L == NULL || !has_room(L, S->L, 1)) return;
+  S->last.first = first_on(S->L, &ar);
+  if (S->last.first == NULL) return;
+  /* Kept, so that no other function has its address later. */
+  lua_getinfo(S->L, "f", &ar);
+  lua_xmove(S->L, L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &first_key);
+}
+
+/* Is os.exit on that stack? */
+static bool exits(lua_State *L) {
+  lua_Debug ar;
+  bool is = false;
+  for (int i = 0; !is && i < LEVELS && lua_getstack(L, i, &ar); i++) {
+    lua_getinfo(L, "f", &ar);
+    is = cast_stock_exits(lua_tocfunction(L, -1));
+    lua_pop(L, 1);
+  }
+  return is;
+}
+
+/* -- is it a finalizer? --------------------------------------------------- */
+
+static int nothing(lua_State *L) {
+  CAST_UNUSED(L);
+  return 0;
+}
+
+static void on_hook(lua_State *L, lua_Debug *ar) {
+  CAST_UNUSED(ar);
+  lua_sethook(L, NULL, 0, 0);
+}
+
+/* Are no hooks called in `at`? What fails raises in L. */
+static bool has_no_hooks(lua_State *L, lua_State *at) {
+  lua_Hook hook = lua_gethook(at), now;
+  int mask = lua_gethookmask(at), count = lua_gethookcount(at), status;
+  lua_sethook(at, on_hook, LUA_MASKCALL, 0);
+  status = cast_protect_on(at, nothing, NULL);
+  now = lua_gethook(at);
+  /* A signal handler may have set another one meanwhile, and that may have
+     raised an error. */
+  if (now == on_hook || now == NULL) lua_sethook(at, hook, mask, count);
+  if (status != LUA_OK) {
+    lua_xmove(at, L, 1);
+    lua_error(L);
+  }
+  return now == on_hook;
+}
+
+static bool is_last(lua_State *L, cast_state *S, const cast_ltask *t) {
+  lua_Debug ar;
+  const void *first;
+#ifdef LUA_GCISRUNNING
+  if (lua_gc(L, LUA_GCISRUNNING, 0) > 0) return false;
+#endif
+  first = first_on(S->L, &ar);
+  if (t == S->main && !exits(S->L)) {
+    if (first == NULL || S->last.first == NULL || first == S->last.first)
+      return false;
+#if CAST_LUA >= 504
+    if (!ar.istailcall && (ar.name == NULL || strcmp(ar.name, "__gc") != 0))
+      return false;
+#endif
+  }
+#if CAST_LUAJIT /* hooks are the VM's, and called in one that has waited */
+  if (first != NULL && first == S->last.finalizer) return true;
+  if (!has_no_hooks(L, L)) return false;
+  S->last.finalizer = first;
+  return true;
+#else
+  return has_no_hooks(L, S->L);
+#endif
+}
+
+bool cast_last_is(lua_State *L, cast_state *S, const cast_ltask *t) {
+  if (S->L == NULL) S->L = cast_main_thread(L);
+  if (S->L == NULL || (L != S->L && t != S->main)) return false;
+  /* Relaxed: it is set by this state's owner. */
+  if (atomic_load_explicit(&S->ending, memory_order_relaxed)) return false;
+  if (!has_room(L, S->L, 3) || !is_last(L, S, t)) return false;
+  /* os.exit was called in a task: the main program cannot go on any more, and
+     would, if its wait ended meanwhile. */
+  if (t != S->main) cast_misuse(L, "cannot block here: the program ends");
+  return true;
+}
+
+/* -- the time that there is ----------------------------------------------- */
+
+static uint64_t end_of(const cast_state *S) {
+  return S->last.since_ns + CAST_LAST_NS;
+}
+
+_Noreturn static void refuse(lua_State *L) {
+  cast_misuse(L, "cannot block here any longer: the program ends");
+}
+
+void cast_last_begin(lua_State *L, cast_state *S, bool is) {
+  uint64_t now;
+  S->last.waits = false;
+  if (!is) {
+    S->last.since_ns = 0;
+    S->last.finalizer = NULL;
+    return;
+  }
+  now = os_now();
+  if (S->last.since_ns == 0) S->last.since_ns = now;
+  if (now >= end_of(S)) refuse(L);
+  S->last.waits = true;
+}
+
+uint64_t cast_last_until(const cast_state *S, uint64_t deadline_ns) {
+  return deadline_ns < end_of(S) ? deadline_ns : end_of(S);
+}
+
+bool cast_last_due(cast_state *S) {
+  cast_wait *w = &S->main->core.wait;
+  if (!cast_last_waits(S)) return false;
+  return !cast_wait_armed(w) ||
+         (w->deadline.index != 0 &&
+           cast_heap_deadline(&S->session.deadlines, &w->deadline) <= os_now());
+}
+
+int cast_last_result(cast_state *S, int result) {
+  if (!S->last.ended) return result;
+  if (result == 0) cast_msg_drop(&S->main->core.waiter.msg);
+  return CASTING_ETIMEOUT;
+}
+
+void cast_last_over(lua_State *L, cast_state *S) {
+  if (S->last.ended) {
+    S->last.waits = false;
+    S->binding->end(L);
+    cast_raise_closed(L);
+  }
+  if (os_now() >= end_of(S)) refuse(L);
+}
+
+/* -- the end -------------------------------------------------------------- */
+
+bool cast_last_defer(lua_State *L, cast_state *S) {
+  if (!cast_last_strays(S) || L == S->L) return false;
+  S->last.ended = true;
+  (void)cast_wait_end(&S->main->core, CASTING_ETIMEOUT);
+  return true;
+}
+
+uint64_t cast_last_end(cast_state *S) {
+  uint64_t now = os_now(), least = now + CAST_GRACE_NS;
+  uint64_t end = S->last.since_ns + CAST_END_NS;
+  S->last.waits = false;
+  if (S->last.since_ns == 0) return now + CAST_END_NS;
+  return end > least ? end : least;
+}

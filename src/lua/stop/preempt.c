@@ -1,0 +1,345 @@
+/* preempt.c - tasks that compute on: made to give way, or to stop.
+   SPDX-License-Identifier: MIT
+
+   Nobody but its own thread may touch a Lua state that runs. So a thread that
+   wants something of a task that computes pokes the task's thread (os_poke):
+   the handler (cast_hook_poke) sets a debug hook on the coroutine that runs, as
+   lua.c does on Ctrl-C, and at its next instruction the hook looks up. Must the
+   task stop? Then it raises. Do other sessions wait for the thread? Then it
+   yields, through the coroutines that the user has nested, and goes on first
+   when its session's turn comes again. There is no hook while nobody asks.
+
+   A task past its time (cancelled, or a guard's deadline has passed) meets an
+   error at its blocking calls. One that makes none is stopped by the hook: the
+   first look from CAST_STOP_NS after its time on finds that it computes, and
+   CAST_STOP_NS later the error is raised wherever it is, once, so that its
+   clean-up can run; and CAST_INSIST_NS later at every instruction, whatever
+   catches it. (Two looks, for it may only have collected garbage until the
+   first.) Never in a shield or a __close handler, nor in a finalizer: Lua runs
+   those without hooks. The watchdog (watchdog.c) has the worker poked. (A
+   host's tasks are watched by another timer, which asks cast_stop_due; when
+   the host ends they have the hook anyway.) A loop that catches each blocking
+   call's error is found by those calls. LuaJIT has no pokes: there, only what
+   makes calls of casting is stopped.
+
+   Owner: the session's. Invariants:
+   1. `running` is the coroutine that executes, whenever it is not NULL: set
+      before each resumption of a coroutine, by us or by coroutine.resume and
+      wrap (coroutine.c), and set back before anything can be freed, and while a
+      task waits in place. It is NULL while a task is started or ended.
+   2. `through`: each coroutine between `running` and the task's own was
+      resumed by our coroutine.resume or wrap, and all of them can yield. Only
+      then a hook may yield without anybody's noticing.
+   3. `preempted` is true from a yield of the hook until the task's resumer
+      has seen it.
+   4. `poked` is where a poke has put the hook, until that is called, or the
+      task's turn ends. A coroutine that has just ended, or yielded, will not
+      call it: the function that resumed it has it put where the task goes on
+      (coroutine.c). What must be seen in later turns: see watchdog.c. */
+#include "preempt.h"
+
+#include "../../base.h"
+#include "../../fork.h"
+#include "../../host.h"
+#include "../../limits.h"
+#include "../../os/os.h"
+#include "../../sched.h"
+#include "../../task.h"
+#include "../../types.h"
+#include "../compat/compat.h"
+#include "../compat/yieldable.h"
+#include "../state/handle.h"
+#include "../state/interrupt.h"
+#include "../state/ltask.h"
+#include "../state/memory.h"
+#include "../state/protect.h"
+#include "../state/state.h"
+#include "budget.h"
+#include "cancel.h"
+#include "last.h"
+#include "scope.h"
+#include "watchdog.h"
+
+/* -- the hook of a host's interpreter ------------------------------------- */
+
+#if CAST_LUAJIT
+#include <luajit.h>
+#endif
+
+/* -- pokes ---------------------------------------------------------------- */
+
+/* A function whose hook has yielded is marked: when it goes on, its next event
+   is taken for the one that yielded, and no hook called. The mark would stay
+   if there were no hook by then, and cost a hook of the user's its first event.
+   So this one is there. */
+static void after_yield(lua_State *L, lua_Debug *ar) {
+  CAST_UNUSED(ar);
+  cast_hook_clear(L);
+}
+
+/* Does somebody wait for this thread, and can the task let go of it here? */
+static bool can_give_way(lua_State *L, cast_state *S) {
+  cast_worker *w = CAST_LUAJIT ? NULL : S->session.runner->worker;
+  return w != NULL && S->through && cast_sched_backlog(w) &&
+         L == atomic_load_explicit(&S->running, memory_order_relaxed) &&
+         cast_yieldable(L);
+}
+
+bool cast_hook_urgent(cast_session *s) {
+  cast_state *S = cast_state_of(s);
+  return atomic_load_explicit(&S->ending, memory_order_relaxed) ||
+         cast_stop_due(S) || cast_hook_changed(S);
+}
+
+/* The main program was interrupted: it goes on first. The task lies on this
+   stack, and blocks in place; when the main program waits again, or ends, it
+   has its turn. */
+static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
+  lua_State *running = atomic_load_explicit(&S->running, memory_order_relaxed);
+  if (cast_host_reserve(S->host) != 0) return;
+  if (!S->session.ops->interrupted(&S->session) && !cast_last_due(S)) return;
+  atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
+  cast_stop_allow(S); /* hooks, for others: this is one */
+  cast_task_yield(&t->core);
+  cast_task_block(&t->core);
+  atomic_store_explicit(&S->running, running, memory_order_relaxed);
+  if (cast_stop_stands(S)) cast_stop_watch(S, t, L);
+  if (cast_stop_wanted(S)) cast_stop_look(L, S, t);
+}
+
+void cast_hook(lua_State *L, lua_Debug *ar) {
+  cast_state *S = cast_state_find(L);
+  cast_ltask *t;
+  CAST_UNUSED(ar);
+  if (CAST_UNLIKELY(cast_forked)) { /* set before */
+    cast_hook_clear(L);
+    return;
+  }
+  t = S != NULL && S->session.current != NULL
+        ? cast_ltask_of(S->session.current)
+        : NULL;
+  /* Before the look, which may have this thread poked again: that poke must
+     not be undone. Relaxed: its own thread has set it. A host's tasks are
+     watched then. */
+  if (S == NULL || !cast_stop_stands(S)) cast_hook_clear(L);
+  if (S != NULL) atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
+#if CAST_LUA < 502
+  if (t != NULL && S->starved) cast_state_collect(S);
+#endif
+  if (t != NULL && cast_stop_wanted(S)) cast_stop_look(L, S, t);
+  if (t == NULL || t == S->main) return;
+  if (S->host != NULL) {
+    let_main_go(L, S, t);
+  } else if (can_give_way(L, S)) {
+    S->preempted = true;
+    if (lua_gethook(L) == NULL) lua_sethook(L, after_yield, LUA_MASKCOUNT, 1);
+    lua_yield(L, 0);
+  }
+}
+
+#if CAST_LUAJIT
+
+/* Its lua_sethook meets the trace compiler half way when called from a signal
+   handler (crashes were seen), and its compiled loops see no hooks. */
+void cast_hook_poke(cast_session *s) { CAST_UNUSED(s); }
+
+#else
+
+void cast_hook_poke(cast_session *s) {
+  cast_state *S = cast_state_of(s);
+  lua_State *L = atomic_load_explicit(&S->running, memory_order_relaxed);
+  lua_Hook hook;
+  if (L == NULL || s->current == NULL) {
+    /* Relaxed: for this thread. */
+    atomic_store_explicit(&S->missed, true, memory_order_relaxed);
+    return;
+  }
+  atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
+  if (S->host != NULL && s->current == &S->main->core) return;
+  /* A debugger's or profiler's hook goes before a fair share; the pool makes
+     up for it with another thread. */
+  hook = lua_gethook(L);
+  if (hook != NULL && hook != after_yield && !cast_stop_wanted(S)) return;
+  /* The hook that raises what the task's wait has ended with has not been
+     called yet. It looks after the next poke itself. */
+  if (cast_hook_raises(L)) return;
+  atomic_store_explicit(&S->poked, L, memory_order_relaxed);
+  lua_sethook(L, cast_hook, LUA_MASKCOUNT, 1);
+}
+
+#endif
+
+bool cast_stop_wanted(cast_state *S) {
+  cast_task *core = S->session.current;
+  cast_ltask *t;
+  if (core == NULL) return false;
+  t = cast_ltask_of(core);
+  return cast_guarded(t) || cast_cancel_wanted(t) || S->session.metered ||
+         cast_cancel_sweeps(S) ||
+         atomic_load_explicit(&S->close_posted, memory_order_relaxed);
+}
+
+#if CAST_LUAJIT
+static int flush(lua_State *L) {
+  luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+  return 0;
+}
+
+/* Compiled loops see no hooks: let them be interpreted again. That raises an
+   error while a finalizer runs, or waits, in whatever coroutine; nothing is
+   compiled then, but what was before goes on. L may be suspended. */
+void cast_stop_interpret(lua_State *L) {
+  lua_Debug ar;
+  if (lua_status(L) != LUA_OK || !lua_getstack(L, 0, &ar))
+    L = cast_state_find(L)->work;
+  if (lua_cpcall(L, flush, NULL) != LUA_OK) lua_pop(L, 1);
+}
+
+static int yield_once(lua_State *L) { return lua_yield(L, 0); }
+
+static int allow_protected(lua_State *L) {
+  lua_State *co = lua_newthread(L);
+  int nres;
+  lua_pushcfunction(L, yield_once); /* where an error is caught */
+  lua_xmove(L, co, 1);
+  (void)cast_lua_resume(co, 0, &nres);
+  return 0;
+}
+
+/* In a finalizer, or a hook, LuaJIT has no hooks, and takes a yield for a
+   hook's, which ends that, hooks being allowed again. That must not be the
+   yield of a task that runs while a finalizer or a hook waits, or the host's
+   end, which is in one, too. The coroutine that did it is not to be resumed. */
+void cast_stop_allow(cast_state *S) {
+  (void)cast_protect(S, allow_protected, NULL);
+}
+#else
+void cast_stop_interpret(lua_State *L) { CAST_UNUSED(L); }
+void cast_stop_allow(cast_state *S) { CAST_UNUSED(S); }
+#endif
+
+void cast_stop_hook(lua_State *L, int count) {
+  cast_stop_interpret(L);
+  lua_sethook(L, cast_hook, LUA_MASKCOUNT, count);
+}
+
+void cast_stop_insist(lua_State *L, cast_ltask *t) {
+  cast_stop_hook(L, 1);
+  /* Hooks are a coroutine's own: this one goes on when L has failed. */
+  if (t->co != NULL && t->co != L)
+    lua_sethook(t->co, cast_hook, LUA_MASKCOUNT, 1);
+}
+
+void cast_guard_check(lua_State *L, cast_ltask *t, uint64_t now_ns) {
+  uint64_t since;
+  cast_cancel_note(t);
+  if (!cast_guard_past(t, now_ns, &since)) return;
+  /* First: there may be no memory for the error, and something catches that. */
+  if (now_ns - since >= CAST_INSIST_NS) cast_stop_insist(t->at, t);
+  cast_guard_raise(L, t, now_ns);
+}
+
+/* Between what pcall has caught and `leave` (scope.c) nothing is to be raised:
+   nobody would catch it. */
+static bool is_leaving(lua_State *L) {
+#if CAST_HAS_YIELDK
+  CAST_UNUSED(L);
+  return false;
+#else
+  lua_Debug ar;
+  return lua_getstack(L, 0, &ar) && lua_getinfo(L, "S", &ar) &&
+         strcmp(ar.source, CAST_GUARD_SOURCE) == 0;
+#endif
+}
+
+/* Where the hook stands, it comes more often than a nag does. */
+static bool may_raise(cast_ltask *t, uint64_t now) {
+  cast_extra *x = cast_extra_make(t); /* none: then it may */
+  if (x == NULL) return true;
+  if (now < x->again_ns) return false;
+  x->again_ns = now + CAST_NAG_NS;
+  return true;
+}
+
+void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
+  uint64_t now = os_now(), late, next;
+  cast_cancel_note(t);
+  if (S->session.metered) (void)cast_budget_spent(S);
+  if (!cast_guarded(t)) return;
+  if (is_leaving(L)) {
+    cast_nag_at(S, now + CAST_STOP_NS, now);
+    return;
+  }
+  t->at = L;
+  next = cast_guard_late(t, now, &late);
+  if (next == 0) {
+    cast_nag_at(S, now + CAST_NAG_NS, now);
+    if (late >= CAST_INSIST_NS)
+      cast_stop_insist(L, t);
+    else if (!cast_stop_stands(S))
+      cast_hook_clear(L);
+    else if (!may_raise(t, now))
+      return;
+    cast_guard_raise(L, t, now);
+    return;
+  }
+  cast_nag_at(S, next, now);
+}
+
+void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L) {
+  uint64_t now, at;
+  if (t == S->main) return;
+  if (cast_stop_stands(S)) cast_stop_hook(L, CAST_WATCH_COUNT);
+  if (!cast_guarded(t)) return;
+  now = os_now();
+  at = cast_guard_meet(t, L, now);
+  if (at == OS_FOREVER) return;
+  at += CAST_STOP_NS;
+  cast_nag_at(S, at > now ? at : now + CAST_NAG_NS, now);
+}
+
+/* -- raising an error in a suspended coroutine ---------------------------- */
+
+#if !CAST_HAS_YIELDK
+static const char raise_key = 0;
+
+static void raise_error(lua_State *L) {
+  cast_state *S = cast_state_find(L);
+  cast_hook_clear(L);
+  if (S != NULL && S->session.current != NULL)
+    cast_stop_watch(S, cast_ltask_of(S->session.current), L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &raise_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
+  lua_error(L);
+}
+
+/* 5.1 and LuaJIT have no continuations: a hook at its next instruction raises
+   what was put into the registry. */
+static void raise_hook(lua_State *L, lua_Debug *ar) {
+  CAST_UNUSED(ar);
+  raise_error(L);
+}
+
+#if CAST_LUAJIT
+void cast_hook_raise_late(lua_State *L) {
+  if (cast_hook_raises(L)) raise_error(L);
+}
+#endif
+
+/* Compiled code, to which LuaJIT may return from a call, would raise it too
+   late, where nobody expects it any more. (While a finalizer waits it cannot be
+   thrown away: then the next call that may wait raises it, at the latest.) */
+void cast_hook_raise(lua_State *co) {
+  cast_stop_interpret(co);
+  lua_sethook(co, raise_hook, LUA_MASKCOUNT, 1);
+}
+
+void cast_hook_raise_keep(lua_State *L) {
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
+}
+
+bool cast_hook_raises(lua_State *L) { return lua_gethook(L) == raise_hook; }
+#else
+bool cast_hook_raises(lua_State *L) { return CAST_UNUSED(L), false; }
+#endif

@@ -1,0 +1,403 @@
+/* scope.c - stretches of a task's run with a deadline, or shielded.
+   SPDX-License-Identifier: MIT
+
+   casting.with_timeout and casting.shield put a guard around a function call.
+   What a blocking call meets follows from the guards around it, from the
+   outside to the inside: a cancelled task is past its time at once; a deadline
+   when it has passed; a shield between them and the call grants CAST_GRACE_NS
+   more, and so does a `__close` handler, which shields itself. Of those past
+   their time the outermost is raised: again in each call until its guard is
+   left, so that nothing is caught by mistake for good (Trio's levels).
+   What comes while the task waits for its turn counts from its turn on, or of
+   many that are cancelled together the last had no time to clean up; but from
+   its own time on, if it came into a shield.
+   Invariants:
+   1. A guard is in its task's list from its making until it is left, until
+      the task ends, or until its userdata is collected.
+   2. A guard counts only while its coroutine runs, or has resumed, directly or
+      not, the one that does: a suspended coroutine has left it for a while.
+   3. The coroutine of a guard outlives it: the task's own does, another is
+      anchored in the userdata. */
+#include "scope.h"
+
+#include "../../base.h"
+#include "../../heap.h"
+#include "../../limits.h"
+#include "../../os/os.h"
+#include "../../types.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../compat/single.h"
+#include "../state/load.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../transfer/pack.h"
+#include "../transfer/packer.h"
+#include "cancel.h"
+
+static const char meta_key = 0;
+
+static const char mark_key = 0;
+
+static uint64_t later(uint64_t ns, uint64_t grace_ns) {
+  return ns > OS_FOREVER - grace_ns ? OS_FOREVER : ns + grace_ns;
+}
+
+/* -- where is the call ---------------------------------------------------- */
+
+/* Has L a function that runs, or waits for another coroutine's end? */
+static bool is_live(lua_State *L) {
+  lua_Debug ar;
+  return lua_status(L) == LUA_OK && lua_getstack(L, 0, &ar);
+}
+
+#if CAST_LUA >= 504
+/* Is the function on the top the __close of the value below it? Pops both. Not
+   by luaL_getmetafield, which makes a string: L may be suspended, and is no
+   place for a finalizer to run in. */
+static bool closes(lua_State *L, cast_packer *p) {
+  bool is = false;
+  if (lua_getmetatable(L, -2)) {
+    cast_packer_push(p, L, CAST_SLOT_CLOSE);
+    lua_rawget(L, -2);
+    is = lua_rawequal(L, -1, -3);
+    lua_pop(L, 2);
+  }
+  lua_pop(L, 2);
+  return is;
+}
+
+/* The last used slot of a C function that has called another. */
+static int last_slot(lua_State *L, lua_Debug *ar) {
+  int known = 0, beyond = 1;
+  while (lua_getlocal(L, ar, beyond) != NULL) {
+    lua_pop(L, 1);
+    known = beyond;
+    beyond *= 2;
+  }
+  while (beyond - known > 1) {
+    int middle = known + (beyond - known) / 2;
+    if (lua_getlocal(L, ar, middle) != NULL) {
+      lua_pop(L, 1);
+      known = middle;
+    } else {
+      beyond = middle;
+    }
+  }
+  return known;
+}
+
+/* Is the function of this level a __close handler? The debug interface says so
+   when a block ends. In an error's way out the caller is what has caught the
+   error (pcall), and its last slots are the variable and the error. */
+static bool is_handler(lua_State *L, cast_packer *p, int level, lua_Debug *ar) {
+  lua_Debug caller;
+  int last;
+  if (!lua_getinfo(L, "n", ar)) return false;
+  if (ar->name != NULL && strcmp(ar->namewhat, "metamethod") == 0 &&
+      strcmp(ar->name, "close") == 0)
+    return true;
+  if (!lua_getstack(L, level + 1, &caller) || !lua_getinfo(L, "S", &caller) ||
+      *caller.what != 'C')
+    return false;
+  last = last_slot(L, &caller);
+  if (last < 2 || lua_getlocal(L, &caller, last - 1) == NULL) return false;
+  lua_getinfo(L, "f", ar);
+  return closes(L, p);
+}
+
+/* Are the variables of a coroutine closed that has ended, by its resumer? Then
+   it has no function left but the handler, which must not yield. */
+static bool is_closed(lua_State *L) {
+  lua_Debug ar;
+  int i = 1;
+  if (lua_isyieldable(L)) return false;
+  for (; lua_getstack(L, i, &ar); i++)
+    if (!lua_getinfo(L, "S", &ar) || *ar.what == 'C' || *ar.what == 'm')
+      return false;
+  return i > 1;
+}
+
+static const cast_guard *guard_at(lua_State *L, lua_Debug *ar) {
+  const void *p;
+  if (lua_getlocal(L, ar, 1) == NULL) return NULL;
+  p = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return p;
+}
+
+/* Does a __close handler run in L, within `g` (NULL: at all)? *met: whether g
+   was met first. Deep recursion is not searched to the bottom. */
+static bool handler_in(
+  lua_State *L, cast_packer *p, const cast_guard *g, bool *met) {
+  lua_Debug ar;
+  *met = false;
+  if (!lua_checkstack(L, 6)) return false;
+  for (int i = 0; i < CAST_CLEANUP_DEPTH && lua_getstack(L, i, &ar); i++) {
+    if (g != NULL && guard_at(L, &ar) == g) {
+      *met = true;
+      return false;
+    }
+    if (is_handler(L, p, i, &ar)) return true;
+  }
+  return false;
+}
+
+static bool cleaning(lua_State *L, cast_ltask *t, const cast_guard *g) {
+  cast_packer *p = cast_state_of(t->core.session)->packer;
+  bool met;
+  if (t->closing) return true;
+  if (L == NULL) return false;
+  if (handler_in(L, p, g, &met)) return true;
+  if (!met && L != t->co && is_closed(L)) return true;
+  /* What resumed L, if that is a coroutine of the task's. */
+  if (met || L == t->co || t->co == NULL || !is_live(t->co)) return false;
+  return handler_in(t->co, p, g, &met);
+}
+#else
+static bool cleaning(lua_State *L, cast_ltask *t, const cast_guard *g) {
+  CAST_UNUSED(L);
+  CAST_UNUSED(t);
+  CAST_UNUSED(g);
+  return false;
+}
+#endif
+
+/* -- what is past its time ------------------------------------------------ */
+
+typedef struct verdict {
+  bool cancel;       /* the task */
+  cast_guard *guard; /* or this one */
+  uint64_t since_ns; /* when its time was */
+  uint64_t next_ns;  /* when the next one's will be */
+} verdict;
+
+static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static bool counts(const cast_guard *g, lua_State *L) {
+  return g->L == L || is_live(g->L);
+}
+
+static uint64_t cancelled_ns(const cast_ltask *t) {
+  if (t->extra != NULL && t->extra->met_ns != 0) return t->extra->met_ns;
+  return t->core.cancelled_ns;
+}
+
+/* Whether a time has come; notes that, or when it will. */
+static bool is_past(verdict *v, uint64_t at, uint64_t now) {
+  if (at <= now)
+    v->since_ns = at;
+  else
+    v->next_ns = earlier(v->next_ns, at);
+  return at <= now;
+}
+
+static verdict judge(cast_ltask *t, uint64_t now) {
+  verdict v = {false, NULL, 0, OS_FOREVER};
+  lua_State *L = t->at;
+  uint64_t grace = 0; /* of the shields passed */
+  for (cast_guard *g = cast_guards(t); g != NULL; g = g->outer) {
+    uint64_t at = g->deadline_ns;
+    if (!counts(g, L)) continue;
+    if (g->shield) {
+      if (grace < g->grace_ns) grace = g->grace_ns;
+      continue;
+    }
+    if (grace > 0)
+      at = later(at, grace);
+    else if (at <= now && cleaning(L, t, g))
+      at = later(at, CAST_GRACE_NS);
+    if (is_past(&v, at, now)) v.guard = g;
+  }
+  if (t->core.cancelled) {
+    uint64_t at = cancelled_ns(t);
+    if (grace > 0)
+      at = later(at, grace);
+    else if (cleaning(L, t, NULL))
+      at = later(at, CAST_GRACE_NS);
+    v.cancel = is_past(&v, at, now);
+  }
+  return v;
+}
+
+/* The error of a guard's timeout: a cancellation that says whose it is. */
+static void push_timeout(lua_State *L, cast_guard *g) {
+  g->raised = true;
+  cast_cancel_push(L, cast_chars_of("timeout"));
+  lua_pushlightuserdata(L, g);
+  lua_rawsetp(L, -2, &mark_key);
+}
+
+bool cast_guard_is_own(lua_State *L, int i, const cast_guard *g) {
+  bool is;
+  if (!cast_cancel_test(L, i)) return false;
+  lua_rawgetp(L, i, &mark_key);
+  is = lua_touserdata(L, -1) == g;
+  lua_pop(L, 1);
+  return is;
+}
+
+static bool push_verdict(lua_State *L, cast_ltask *t, const verdict *v) {
+  luaL_checkstack(L, 6, NULL);
+  if (t->loading && (v->cancel || v->guard != NULL)) cast_load_stop(t);
+  if (v->cancel)
+    cast_cancel_push_of(L, t);
+  else if (v->guard != NULL)
+    push_timeout(L, v->guard);
+  return v->cancel || v->guard != NULL;
+}
+
+uint64_t cast_guard_late(cast_ltask *t, uint64_t now_ns, uint64_t *late_ns) {
+  verdict v = judge(t, now_ns);
+  uint64_t *looked = &v.since_ns;
+  if (!v.cancel && v.guard == NULL) return later(v.next_ns, CAST_STOP_NS);
+  if (now_ns < v.since_ns + CAST_STOP_NS) return v.since_ns + CAST_STOP_NS;
+  if (!v.cancel)
+    looked = &v.guard->looked_ns;
+  else if (t->extra != NULL)
+    looked = &t->extra->looked_ns;
+  if (*looked == 0) *looked = now_ns;
+  if (now_ns < *looked + CAST_STOP_NS) return *looked + CAST_STOP_NS;
+  *late_ns = now_ns - *looked;
+  return 0;
+}
+
+void cast_guard_raise(lua_State *L, cast_ltask *t, uint64_t now_ns) {
+  verdict v = judge(t, now_ns);
+  if (push_verdict(L, t, &v)) lua_error(L);
+}
+
+bool cast_guard_past(cast_ltask *t, uint64_t now_ns, uint64_t *since_ns) {
+  verdict v = judge(t, now_ns);
+  *since_ns = v.since_ns;
+  return v.cancel || v.guard != NULL;
+}
+
+uint64_t cast_guard_next(cast_ltask *t, uint64_t now_ns) {
+  verdict v = judge(t, now_ns);
+  return v.cancel || v.guard != NULL ? now_ns : v.next_ns;
+}
+
+uint64_t cast_guard_meet(cast_ltask *t, lua_State *L, uint64_t now_ns) {
+  uint64_t soonest = OS_FOREVER;
+  bool shielded = false;
+  for (cast_guard *g = cast_guards(t); g != NULL; g = g->outer) {
+    if (g->shield) {
+      shielded = shielded || counts(g, L);
+    } else if (!g->met && g->deadline_ns <= now_ns) {
+      g->met = true;
+      if (!shielded && !cleaning(L, t, g)) g->deadline_ns = now_ns;
+    }
+    soonest = earlier(soonest, g->deadline_ns);
+  }
+  if (t->core.cancelled) {
+    cast_extra *x = cast_extra_make(t); /* none: the earlier time counts */
+    if (x != NULL && x->met_ns == 0)
+      x->met_ns =
+        shielded || cleaning(L, t, NULL) ? t->core.cancelled_ns : now_ns;
+    soonest = earlier(soonest, cancelled_ns(t));
+  }
+  return soonest;
+}
+
+/* The wait began before there was anything to be spared from, which has just
+   come, so its deadline is the call's own. */
+static void set_limit(cast_ltask *t) {
+  const cast_heap_node *n = &t->core.wait.deadline;
+  if (cast_extra_make(t) == NULL) return;
+  t->limited = true;
+  t->extra->limit_ns = n->index != 0
+                         ? cast_heap_deadline(&t->core.session->deadlines, n)
+                         : OS_FOREVER;
+}
+
+uint64_t cast_guard_spared(cast_task *core, uint64_t now_ns) {
+  cast_ltask *t = cast_ltask_of(core);
+  verdict v;
+  if (!core->cancelled && cast_guards(t) == NULL) return 0;
+  if (!t->limited) set_limit(t);
+  if (!t->limited || t->extra->limit_ns <= now_ns) return 0;
+  v = judge(t, now_ns);
+  if (v.cancel || v.guard != NULL) return 0;
+  return earlier(v.next_ns, t->extra->limit_ns);
+}
+
+/* -- making and leaving one ----------------------------------------------- */
+
+void cast_guard_unlink(cast_guard *g) {
+  if (g->task == NULL) return;
+  for (cast_guard **p = &g->task->extra->guards; *p != NULL; p = &(*p)->outer)
+    if (*p == g) {
+      *p = g->outer;
+      break;
+    }
+  g->task = NULL;
+}
+
+void cast_guard_leave(cast_ltask *t) {
+  while (cast_guards(t) != NULL) cast_guard_unlink(cast_guards(t));
+}
+
+static int guard_gc(lua_State *L) {
+  cast_guard_unlink(lua_touserdata(L, 1));
+  return 0;
+}
+
+static void push_meta(lua_State *L) {
+  static const lua_CFunction gc = guard_gc;
+  (void)cast_single(L, &meta_key, cast_make_meta, &gc);
+}
+
+/* See invariant 3. A table, for that is what every version takes. */
+static void anchor(lua_State *L) {
+  lua_createtable(L, 1, 0);
+  lua_pushthread(L);
+  lua_rawseti(L, -2, 1);
+#if CAST_LUA >= 504
+  lua_setiuservalue(L, -2, 1);
+#elif CAST_LUA >= 502
+  lua_setuservalue(L, -2);
+#else
+  lua_setfenv(L, -2);
+#endif
+}
+
+cast_guard *cast_guard_push(lua_State *L, const char *what) {
+  cast_state *S = cast_state_here(L);
+  cast_task *core = S->session.current;
+  bool other = core == NULL || cast_ltask_of(core)->co != L;
+  cast_extra *x;
+  cast_guard *g;
+  if (core == NULL && S->closing) cast_raise_closed(L);
+  if (core == NULL)
+    cast_lua_error(L, "%s: cannot be used here: not in a task", what);
+#if CAST_LUA >= 504
+  g = lua_newuserdatauv(L, sizeof *g, other ? 1 : 0);
+#else
+  g = lua_newuserdata(L, sizeof *g);
+#endif
+  memset(g, 0, sizeof *g);
+  push_meta(L);
+  lua_setmetatable(L, -2);
+  if (other) anchor(L);
+  x = cast_extra_make(cast_ltask_of(core));
+  if (x == NULL) cast_raise_memory(L);
+  g->L = L;
+  g->task = cast_ltask_of(core);
+  g->outer = x->guards;
+  x->guards = g;
+  return g;
+}
+
+/* -- the functions -------------------------------------------------------- */
+
+cast_guard *cast_guard_at(lua_State *L, int i) {
+  cast_guard *g = lua_touserdata(L, i);
+  bool is = g != NULL && lua_getmetatable(L, i);
+  luaL_checkstack(L, 3, NULL);
+  if (!is) return NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
+  is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is ? g : NULL;
+}

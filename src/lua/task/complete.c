@@ -1,0 +1,105 @@
+/* complete.c - what a blocking call does when its wait is over.
+   SPDX-License-Identifier: MIT
+
+   It raises what the task has to meet, a cancellation for example, or pushes
+   what the call returns. Where the VM has continuations that happens as the
+   coroutine is resumed; elsewhere before that, see deliver.c. */
+#include "complete.h"
+
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../msg.h"
+#include "../../os/os.h"
+#include "../../select.h"
+#include "../../types.h"
+#include "../../wait.h"
+#include "../compat/compat.h"
+#include "../state/handle.h"
+#include "../state/interrupt.h"
+#include "../state/load.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../stop/cancel.h"
+#include "../stop/last.h"
+#include "../stop/preempt.h"
+#include "../stop/scope.h"
+#include "../transfer/number.h"
+#include "scratch.h"
+
+void cast_wait_over(cast_ltask *t) {
+  cast_wait_done(&t->core);
+  if (t->selecting) cast_select_done(t->extra->cases, t->extra->ncases);
+  t->selecting = false;
+}
+
+/* What happened is told in any case: a message that was taken must not be lost
+   because a cancellation came just after. What did not happen may be one. */
+static void interrupted(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  bool ended = result == CASTING_ETIMEOUT || result == CASTING_ECANCELLED;
+  if (result == CASTING_EINTR) cast_call_hook(L, S);
+  if (t == S->main && cast_last_waits(S)) cast_last_over(L, S);
+  if (ended && cast_guarded(t)) cast_guard_check(L, t, os_now());
+  if (result == CAST_DEADLOCK) S->binding->raise_deadlock(L, S);
+  if (result != CASTING_ECANCELLED) return;
+  if (t->loading) cast_load_stop(t);
+  cast_cancel_push_of(L, t);
+  lua_error(L);
+}
+
+/* The wait of a cancelled task that was to go on, in a shield, ends as well if
+   the call's own time is up: as a timeout then. */
+static int spared(cast_ltask *t) {
+  uint64_t now = os_now();
+  return cast_guard_next(t, now) > now ? CASTING_ETIMEOUT : CASTING_ECANCELLED;
+}
+
+int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
+  const cast_wait_kind *kind = t->kind;
+  void *arg = t->arg;
+  int result = t->core.wait.result;
+  if (CAST_UNLIKELY(result == CAST_DEADLOCK)) S->binding->find_deadlock(L, S);
+  if (CAST_UNLIKELY(result == CASTING_ECANCELLED)) result = spared(t);
+  if (t == S->main && cast_last_waits(S)) result = cast_last_result(S, result);
+  cast_wait_over(t);
+  if (CAST_UNLIKELY(result != 0)) {
+    cast_unsend(L, S, t);
+    int n = kind->cleans_up ? kind->finish(L, S, t, result) : -1;
+    interrupted(L, S, t, result);
+    if (n >= 0) return cast_let_go(t), n;
+    t->arg = arg; /* a hook may have waited */
+  }
+  /* After an error it goes when the task waits again, or ends. */
+  int n = kind->finish(L, S, t, result);
+  cast_let_go(t);
+  return n;
+}
+
+#if CAST_LUA >= 503
+int cast_resumed(lua_State *L, int status, lua_KContext ctx) {
+  cast_ltask *t = (cast_ltask *)ctx;
+  cast_task *core = &t->core;
+  CAST_UNUSED(status);
+  /* A message of one number has come, or one has gone, and nothing else is to
+     be done. */
+  if (CAST_LIKELY(core->wait.result == 0 && t->arg == NULL &&
+                  core->wait.deadline.index == 0)) {
+    if (cast_msg_empty(&core->waiter.msg)) {
+      if (CAST_LIKELY(t->kind->sends)) {
+        cast_wait_done(core);
+        lua_pushboolean(L, 1);
+        return 1;
+      }
+    } else if (CAST_LIKELY(cast_quick_unpack(L, &core->waiter.msg))) {
+      cast_wait_done(core);
+      return 1;
+    }
+  }
+  return cast_complete(L, cast_state_of(core->session), t);
+}
+#elif CAST_LUA == 502
+int cast_resumed(lua_State *L) {
+  cast_state *S = cast_state_find(L); /* a module's function has no box */
+  return cast_complete(L, S, cast_ltask_of(S->session.current));
+}
+#endif

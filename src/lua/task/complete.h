@@ -1,0 +1,41 @@
+/* complete.h - what a blocking call does when its wait is over.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_COMPLETE_H
+#define CAST_COMPLETE_H
+
+#include "../../base.h"
+#include "../../os/os.h"
+#include "../../types.h"
+#include "../compat/compat.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../stop/scope.h"
+#include "park.h"
+
+/* The same without a deadline, quick where the task yields and most often gets
+   one number. */
+#if CAST_HAS_OURS
+int cast_resumed(lua_State *L, int status, lua_KContext ctx);
+static inline int cast_park_quick(
+  lua_State *L, cast_state *S, cast_ltask *t, const cast_wait_kind *kind) {
+  if (CAST_UNLIKELY(t->in_place || cast_guarded(t)))
+    return cast_park(L, S, t, OS_FOREVER, kind);
+  t->kind = kind;
+  t->limited = false;
+  /* Relaxed: only reported. */
+  atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);
+  t->parked = true;
+  return lua_yieldk(L, 0, (lua_KContext)t, cast_resumed);
+}
+#else
+#define cast_park_quick(L, S, t, kind) cast_park(L, S, t, OS_FOREVER, kind)
+#endif
+/* After the wait, whatever comes then: nothing is queued any more. */
+void cast_wait_over(cast_ltask *t);
+/* After the wait: pushes its results, or raises. */
+int cast_complete(lua_State *L, cast_state *S, cast_ltask *t);
+#if CAST_LUA == 502
+int cast_resumed(lua_State *L);
+#endif
+
+#endif

@@ -1,0 +1,235 @@
+/* coroutine.c - coroutine.resume and wrap that let a task be preempted.
+   SPDX-License-Identifier: MIT
+
+   In sessions of ours these two replace the library's. They do the same, and
+   keep `running`, `through` and `poked` right (preempt.c). A coroutine that the
+   hook has interrupted yields to whoever resumed it, which is one of these
+   functions:
+   it yields on, with a continuation that resumes the coroutine again, so that
+   user code sees nothing of it. 5.1 has no continuations: there, `through` is
+   false in a coroutine of the user's, and the pool makes up for it with a
+   thread. LuaJIT keeps its own: it is not preempted at all. But coroutines that
+   make coroutines that make coroutines would overflow the C stack there, which
+   the library does not look at.
+
+   Upvalues: the state's box; wrap's function also the coroutine. */
+#include "coroutine.h"
+
+#include "../../base.h"
+#include "../compat/compat.h"
+#include "../compat/seal.h"
+#include "../compat/yieldable.h"
+#include "../state/replace.h"
+#include "../state/state.h"
+#include "../stop/preempt.h"
+
+#if CAST_LUAJIT
+
+static int co_make(lua_State *L) {
+  cast_libs_deeper(L);
+  return cast_libs_pass(L);
+}
+
+void cast_open_coroutine(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "coroutine");
+  if (lua_istable(L, -1)) {
+    cast_libs_wrap(L, "create", co_make);
+    cast_libs_wrap(L, "wrap", co_make);
+  }
+  lua_pop(L, 2);
+}
+
+#else
+
+#define CO lua_upvalueindex(2) /* of wrap's function */
+/* Slots that any stack has (EXTRA_STACK): to ask 5.1 for room is dear. */
+#define SPARE (CAST_LUA == 501 ? 4 : 0)
+
+/* What lua_resume does not refuse by itself, in the words of the library: NULL
+   if nothing speaks against it. */
+static const char *refusal(lua_State *L, lua_State *co) {
+#if CAST_LUA == 501
+  lua_Debug ar;
+  if (L == co) return "cannot resume running coroutine";
+  if (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar))
+    return "cannot resume normal coroutine";
+#endif
+  CAST_UNUSED(L);
+  /* Else an empty stack would be taken for a function to call. */
+  if (CAST_LUA < 504 && lua_status(co) == LUA_OK && lua_gettop(co) == 0)
+    return "cannot resume dead coroutine";
+  if (CAST_LUA == 501 && lua_status(co) > LUA_YIELD)
+    return "cannot resume dead coroutine";
+  return NULL;
+}
+
+/* One stretch of co, which has n arguments on its stack. */
+static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
+  bool through = S->through;
+  lua_State *poked;
+  int status;
+#if CAST_HAS_YIELDK
+  S->through = through && cast_yieldable(L);
+#else
+  S->through = false;
+#endif
+  atomic_store_explicit(&S->running, co, memory_order_relaxed);
+  status = cast_lua_resume_from(L, co, n, nres);
+  atomic_store_explicit(&S->running, L, memory_order_relaxed);
+  S->through = through;
+  /* Relaxed: written by its own thread. */
+  poked = atomic_load_explicit(&S->poked, memory_order_relaxed);
+  if (CAST_UNLIKELY(poked != NULL && poked != L)) cast_hook_poke(&S->session);
+  return status;
+}
+
+/* Moves the outcome to L: how many values, or -1 with an error message. */
+static int outcome(lua_State *L, lua_State *co, int status, int nres) {
+  if (status != LUA_OK && status != LUA_YIELD) {
+    lua_xmove(co, L, 1);
+    return -1;
+  }
+  if (!lua_checkstack(L, nres + 1)) {
+    lua_pop(co, nres);
+    lua_pushliteral(L, "too many results to resume");
+    return -1;
+  }
+  lua_xmove(co, L, nres);
+  return nres;
+}
+
+static int deliver_resume(lua_State *L, int n) {
+  lua_pushboolean(L, n >= 0);
+  lua_insert(L, n >= 0 ? -(n + 1) : -2);
+  return n >= 0 ? n + 1 : 2;
+}
+
+/* wrap passes errors on, with the place of its caller if they are texts. */
+static int deliver_wrap(lua_State *L, lua_State *co, int n) {
+  if (n >= 0) return n;
+#if CAST_LUA >= 504
+  if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD) {
+    if (cast_lua_close_thread(co, L) != LUA_OK) {
+      lua_pop(L, 1);
+      lua_xmove(co, L, 1); /* what its clean-up has made of the error */
+    }
+  }
+#else
+  CAST_UNUSED(co);
+#endif
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+static int go_on(lua_State *L, lua_State *co, int n, bool wrap);
+
+#if CAST_HAS_YIELDK
+/* Goes on with what the hook has interrupted: co, if that is still at its place
+   (debug.setlocal may have put anything there). */
+static int go_on_again(lua_State *L, const lua_State *co, bool wrap) {
+  lua_State *now = lua_tothread(L, wrap ? CO : 1);
+  if (now == NULL || (co != NULL && now != co))
+    return luaL_error(L, "the coroutine was taken away");
+  cast_unseal(now);
+  return go_on(L, now, 0, wrap);
+}
+#endif
+
+#if CAST_LUA >= 503
+static int resume_again(lua_State *L, int status, lua_KContext ctx) {
+  CAST_UNUSED(status);
+  return go_on_again(L, (const lua_State *)(ctx & ~(lua_KContext)1), ctx & 1);
+}
+#define YIELD_ON(L, co, wrap) \
+  lua_yieldk(L, 0, (lua_KContext)(co) | ((wrap) ? 1 : 0), resume_again)
+#elif CAST_LUA == 502
+/* Its context has no room for an address; but it lets nobody reach what lies
+   on the stack of a function that has yielded. */
+static int resume_again(lua_State *L) {
+  int wrap = 0;
+  lua_getctx(L, &wrap);
+  return go_on_again(L, NULL, wrap != 0);
+}
+#define YIELD_ON(L, co, wrap) lua_yieldk(L, 0, (wrap) ? 1 : 0, resume_again)
+#endif
+
+/* Resumes co, which has n arguments on its stack, until it yields of its own
+   will or ends. */
+static int go_on(lua_State *L, lua_State *co, int n, bool wrap) {
+  cast_state *S = cast_state_boxed(L);
+  int status, nres;
+  for (;;) {
+    status = run(L, S, co, n, &nres);
+    if (CAST_LIKELY(status != LUA_YIELD || !S->preempted)) break;
+#if CAST_HAS_YIELDK
+    cast_seal(co);
+    return YIELD_ON(L, co, wrap); /* `through` said that L can */
+#else
+    S->preempted = false;
+    n = 0;
+#endif
+  }
+  n = outcome(L, co, status, nres);
+  return wrap ? deliver_wrap(L, co, n) : deliver_resume(L, n);
+}
+
+/* The arguments from stack position `first` on go to co; -1: an error message
+   is on top of the stack. */
+static int give_arguments(lua_State *L, lua_State *co, int first) {
+  int n = lua_gettop(L) - first + 1;
+  const char *why = refusal(L, co);
+  if (why == NULL && n > SPARE && !cast_lua_room(co, n))
+    why = "too many arguments to resume";
+  if (why != NULL) {
+    lua_pushstring(L, why);
+    return -1;
+  }
+  lua_xmove(L, co, n);
+  return n;
+}
+
+static int co_resume(lua_State *L) {
+  lua_State *co = lua_tothread(L, 1);
+  int n;
+  luaL_argcheck(L, co != NULL, 1, "coroutine expected");
+  n = give_arguments(L, co, 2);
+  return n < 0 ? deliver_resume(L, -1) : go_on(L, co, n, false);
+}
+
+static int wrapped(lua_State *L) {
+  lua_State *co = lua_tothread(L, CO);
+  int n = give_arguments(L, co, 1);
+  return n < 0 ? deliver_wrap(L, co, -1) : go_on(L, co, n, true);
+}
+
+static int co_wrap(lua_State *L) {
+  lua_State *co;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+#if CAST_LUA == 501
+  /* As the library has it: such a coroutine could not go on after a yield. */
+  luaL_argcheck(L, !lua_iscfunction(L, 1), 1, "Lua function expected");
+#endif
+  lua_pushvalue(L, lua_upvalueindex(1));
+  co = lua_newthread(L);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, co, 1);
+  lua_pushcclosure(L, wrapped, 2);
+  return 1;
+}
+
+static const luaL_Reg replaced[] = {
+  {"resume", co_resume},
+  {"wrap", co_wrap},
+  {NULL, NULL},
+};
+
+void cast_open_coroutine(lua_State *L) {
+  cast_libs_replace(L, "coroutine", replaced);
+}
+
+#endif

@@ -1,0 +1,164 @@
+/* deliver.c - how a parked task goes on where the VM has no continuations.
+   SPDX-License-Identifier: MIT
+
+   On 5.1 and LuaJIT the values with which a coroutine is resumed are what the
+   function that yielded returns. Plain ones are pushed at once; all else is
+   made in a coroutine of its own, for that may raise, and even block. An error
+   is raised by a hook at the coroutine's next instruction.
+   A C function that nobody has called, a task's own, needs no resumption: what
+   its wait brings is what the task ends with. (5.1 has no place for C functions
+   there: resumed, it would go on with a Lua function that does not exist.)
+   Owner: the task's session. Invariants:
+   1. raise_key has a value in the registry from prepare_raise until raise_hook
+      has run, in the same stretch.
+   2. That coroutine is there before a task waits, and stays (S->aux): to make
+      it takes memory, so a finalizer may run, which may wait itself, and so
+      find the task's message and undo the outcome of its wait. It is empty
+      until it is resumed, since the program may have it (a task has ended in
+      it): what it runs is in the registry. */
+#include "deliver.h"
+
+#include "../../base.h"
+#include "../../msg.h"
+#include "../../os/os.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../state/interrupt.h"
+#include "../state/ltask.h"
+#include "../state/protect.h"
+#include "../state/state.h"
+#include "../stop/preempt.h"
+#include "../stop/scope.h"
+#include "../transfer/pack.h"
+#include "complete.h"
+#include "pending.h"
+
+#if !CAST_HAS_YIELDK
+static const char main_key = 0; /* deliver_main as a function */
+
+/* -- raising an error in a suspended coroutine ---------------------------- */
+
+/* With the error on top of `from`; protected. */
+static void prepare_raise(lua_State *from, cast_ltask *t) {
+  cast_hook_raise_keep(from);
+  cast_hook_raise(t->co);
+  t->raising = true;
+}
+
+/* For want of memory. */
+static int raise_nil(cast_ltask *t) {
+  t->raising = true;
+  if (t->last) return lua_pushnil(t->co), 1;
+  cast_hook_raise(t->co);
+  return 0;
+}
+
+typedef struct delivery {
+  cast_state *S;
+  cast_ltask *t;
+  lua_State *aux;
+} delivery;
+
+/* Runs in a coroutine of its own: a finish may raise, and even block. */
+static int deliver_main(lua_State *L) {
+  delivery *d = lua_touserdata(L, 1);
+  int n;
+  lua_settop(L, 0);
+  n = cast_complete(L, d->S, d->t);
+  /* For so many there is room: cast_enter has made more, and LuaJIT's
+     collector, which shrinks stacks of tasks that wait, leaves that. */
+  if (n > LUA_MINSTACK && !cast_lua_room(d->t->co, n)) cast_raise_memory(L);
+  return n;
+}
+
+void cast_deliver_ready(lua_State *L, cast_state *S) {
+  cast_coroutine co;
+  if (CAST_LIKELY(S->aux.L != NULL)) return;
+  luaL_checkstack(L, 4, NULL);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &main_key);
+  if (CAST_UNLIKELY(lua_isnil(L, -1))) {
+    lua_pushcfunction(L, deliver_main);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &main_key);
+  }
+  lua_pop(L, 1);
+  co = cast_coroutine_get(L, S);
+  if (CAST_LIKELY(S->aux.L == NULL))
+    S->aux = co;
+  else /* a finalizer has waited meanwhile */
+    cast_coroutine_put(S, co, true);
+}
+
+static int ready_protected(lua_State *L) {
+  cast_deliver_ready(L, lua_touserdata(L, 1));
+  return 0;
+}
+
+static int raise_protected(lua_State *L) {
+  delivery *d = lua_touserdata(L, 1);
+  lua_pushvalue(d->aux, -1);
+  lua_xmove(d->aux, L, 1);
+  prepare_raise(L, d->t);
+  return 0;
+}
+
+/* For the next one. False: no memory. */
+static bool make_aux(cast_state *S) {
+  return cast_protect(S, ready_protected, S) == LUA_OK;
+}
+
+int cast_deliver(cast_state *S, cast_ltask *t) {
+  cast_coroutine aux;
+  delivery d;
+  int n, nres;
+  /* The common case needs no help: plain values, no memory. */
+  if (t->core.wait.result == 0 && t->arg == NULL) {
+    if (cast_msg_empty(&t->core.waiter.msg)) {
+      lua_pushboolean(t->co, 1); /* a send */
+      n = 1;
+    } else {
+      n = cast_unpack_plain(t->co, &t->core.waiter.msg);
+    }
+    if (n >= 0) {
+      cast_wait_over(t);
+      return n;
+    }
+  }
+  /* Before its wait is looked at, which may end for want of time. */
+  if (CAST_UNLIKELY(cast_guarded(t))) (void)cast_guard_meet(t, t->co, os_now());
+  if (S->aux.L == NULL && !make_aux(S)) {
+    cast_wait_over(t);
+    return raise_nil(t);
+  }
+  aux = S->aux;
+  S->aux.L = NULL;
+  d = (delivery){S, t, aux.L};
+  lua_rawgetp(aux.L, LUA_REGISTRYINDEX, &main_key);
+  lua_pushlightuserdata(aux.L, &d);
+  if (cast_lua_resume(aux.L, 1, &nres) == LUA_OK) {
+    lua_xmove(aux.L, t->co, nres);
+    cast_coroutine_put(S, aux, true);
+    (void)make_aux(S);
+    return nres;
+  }
+  (void)cast_hook_struck(S, aux.L);
+  n = 0;
+  if (t->last) {
+    lua_xmove(aux.L, t->co, 1);
+    t->raising = true;
+    n = 1;
+  } else if (cast_protect(S, raise_protected, &d) != LUA_OK) {
+    n = raise_nil(t);
+  }
+  cast_coroutine_put(S, aux, false);
+  (void)make_aux(S);
+  return n;
+}
+
+void cast_deliver_end(cast_ltask *t) {
+  if (t->raising && cast_hook_raises(t->co))
+    cast_hook_clear(t->co); /* it ended without an instruction */
+  t->raising = false;
+}
+#else
+void cast_deliver_end(cast_ltask *t) { CAST_UNUSED(t); }
+#endif

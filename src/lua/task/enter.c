@@ -1,0 +1,136 @@
+/* enter.c - what a library function that may wait does first.
+   SPDX-License-Identifier: MIT
+
+   It finds the task that calls, raises what that has to meet, and reserves
+   what waiting may need: room for a deadline, and a C stack if the task has to
+   wait in place. After it nothing can fail but packing. */
+#include "enter.h"
+
+#include "../../base.h"
+#include "../../context.h"
+#include "../../fork.h"
+#include "../../host.h"
+#include "../../limits.h"
+#include "../../msg.h"
+#include "../../os/os.h"
+#include "../../types.h"
+#include "../../wait.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../compat/yieldable.h"
+#include "../state/argument.h"
+#include "../state/handle.h"
+#include "../state/interrupt.h"
+#include "../state/load.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../stop/last.h"
+#include "../stop/preempt.h"
+#include "../stop/scope.h"
+#include "deliver.h"
+#include "rebuild.h"
+#include "scratch.h"
+
+#if CAST_LUAJIT
+static int nothing(lua_State *L) {
+  CAST_UNUSED(L);
+  return 0;
+}
+
+/* Other coroutines ran while L waited in place. LuaJIT notes which one runs,
+   for its compiled code, and sets that right when a C function is called or
+   returns, but not when it raises an error (its issue 1066), as may follow.
+   A hook that a signal has set fires in that call: too soon, for the wait is
+   not over yet, so it is set again. */
+void cast_enter_running(lua_State *L) {
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L), count = lua_gethookcount(L);
+  if (lua_cpcall(L, nothing, NULL) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_sethook(L, hook, mask, count);
+}
+#endif
+
+/* Makes room for a deadline, if `timed`, and finds a C stack for t if it has to
+   wait in place: what others may use up while a finalizer waits. False: there
+   was no memory. */
+static bool reserve(cast_state *S, cast_ltask *t, bool timed) {
+  if (timed && cast_wait_reserve(&t->core) != 0) return false;
+  if (CAST_HAS_YIELDK && !t->in_place) return true;
+  return (S->host != NULL ? cast_host_reserve(S->host)
+                          : cast_runner_reserve(S->session.runner)) == 0;
+}
+
+bool cast_enter_anew(lua_State *L, cast_state *S, cast_ltask *t) {
+  t->at = L;
+  t->in_place = L != t->co || !cast_yieldable(L);
+  return reserve(S, t, true);
+}
+
+void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t) {
+  bool room = cast_enter_anew(L, S, t);
+  if (CAST_LIKELY(room && !cast_forked)) return;
+  cast_unsend(L, S, t);
+  if (cast_forked) cast_raise_closed(L);
+  cast_raise_memory(L);
+}
+
+/* What may run Lua code, and so finalizers that wait. */
+static void get_ready(lua_State *L, cast_state *S, cast_ltask *t) {
+#if !CAST_HAS_YIELDK
+  luaL_checkstack(L, CAST_MSG_INLINE, NULL); /* for plain results */
+  cast_deliver_ready(L, S);
+#endif
+#if CAST_LUAJIT
+  if (CAST_UNLIKELY(t->raising)) cast_hook_raise_late(L);
+  if (L != t->co || !cast_yieldable(L)) {
+    cast_stop_allow(S); /* should this be a finalizer */
+    cast_enter_running(L);
+  }
+#endif
+  CAST_UNUSED(L);
+  CAST_UNUSED(S);
+  CAST_UNUSED(t);
+}
+
+cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
+  cast_task *core = S->session.current;
+  bool timed = deadline_ns != OS_FOREVER, last = false;
+  cast_ltask *t;
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
+  if (S->host != NULL && CAST_UNLIKELY(!S->host->prepared))
+    cast_state_prepare(L, S);
+  /* While one waited that runs between tasks, others would run there. */
+  if (CAST_UNLIKELY(core == NULL || S->between > 0)) {
+    S->refused = true;
+    if (S->closing) cast_raise_closed(L);
+    cast_misuse(L, "cannot block here: this is not in a task (a finalizer?)");
+  }
+  t = cast_ltask_of(core);
+  if (t == S->main) {
+    if (S->L == NULL) S->L = cast_main_thread(L);
+    cast_call_hook(L, S);
+    cast_hook_note(S, L);
+  }
+  if (S->host != NULL && L != t->co) last = cast_last_is(L, S, t);
+  get_ready(L, S, t);
+  cast_let_go(t);
+  t->at = L;
+  t->in_place = L != t->co || !cast_yieldable(L);
+  if (CAST_UNLIKELY(cast_guarded(t))) {
+    cast_guard_check(L, t, os_now());
+    timed = true; /* by one of the guards */
+  }
+  if (CAST_UNLIKELY(!cast_msg_empty(&core->waiter.msg)))
+    cast_msg_drop(&core->waiter.msg); /* what a failed operation left */
+  if (CAST_UNLIKELY(S->rebuilds != NULL)) {
+    if (t->in_place)
+      cast_rebuild_drop_stale(L, S, t);
+    else
+      cast_rebuild_drop(S, t, NULL);
+  }
+  if (CAST_UNLIKELY(t->loading)) cast_load_settle(L, S, t);
+  if (t == S->main) cast_last_begin(L, S, last);
+  if (!reserve(S, t, timed || last)) cast_raise_memory(L);
+  return t;
+}

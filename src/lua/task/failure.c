@@ -1,0 +1,408 @@
+/* failure.c - failures that nobody joins.
+   SPDX-License-Identifier: MIT
+
+   Each failed task has a record with what there is to say. It is said once:
+   when a second has passed, when the task's last reference goes, or when the
+   last host ends; unless somebody has received the failure by joining. It
+   goes to the channel of casting.on_error, else to stderr.
+   Locks: `failures.lock` (CAST_RANK_LEAF) for the list and the channel.
+
+   What goes to stderr, or to a host's own function, may block, and what goes
+   into a channel takes as long as it is large: so the timer sends an errand,
+   and so does whoever says a failure aloud.
+
+   1. f->told belongs to who has set f->said, and to the record's end.
+   2. A handle of the task itself, in its error, keeps the record until it is
+      said: told goes then, and at once if no timer will see to that. */
+#include "failure.h"
+
+#include "../../base.h"
+#include "../../chan.h"
+#include "../../errand.h"
+#include "../../limits.h"
+#include "../../list.h"
+#include "../../lock.h"
+#include "../../log.h"
+#include "../../mem.h"
+#include "../../msg.h"
+#include "../../object.h"
+#include "../../os/os.h"
+#include "../../session.h"
+#include "../../timer.h"
+#include "../../types.h"
+#include "../compat/compat.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../transfer/pack.h"
+#include "../transfer/wire.h"
+#include "outcome.h"
+
+#include <stdio.h>
+
+#define PATIENCE_NS 1000000000u
+
+#define FLUSH_NS 500000000u /* for the last ones, when others took all time */
+
+struct cast_failure {
+  cast_timer timer;
+  cast_errand due;          /* of the timer; it has a reference to the task */
+  cast_errand aloud;        /* says it on stderr */
+  uint64_t since_ns;        /* aloud: when it was sent */
+  cast_session *session;    /* (i) of the task; held while said aloud */
+  unsigned id;              /* (i) the task's number */
+  _Atomic uint32_t holders; /* (a) the task, the errand that says it
+                               aloud, tasks that have awaited it */
+  cast_list link;           /* (lock) */
+  cast_ltask *task;         /* (i) whose record this is; no reference */
+  bool said;                /* (lock) */
+  cast_msg told;            /* 1: {error =, traceback =}; empty: the texts */
+  const char *error;        /* (i) into text */
+  const char *traceback;    /* (i) into text */
+  char text[];              /* (i) error, traceback */
+};
+
+static struct {
+  cast_lock lock;
+  cast_list all;          /* (lock) */
+  bool ready;             /* (lock) the list is initialised */
+  cast_chan *channel;     /* (lock) one reference, or NULL */
+  cast_state *root;       /* (lock) the host that named it: compared only */
+  _Atomic uint32_t aloud; /* (a) errands that say one aloud */
+} failures = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
+
+const char *cast_failure_traceback(const cast_failure *f) {
+  return f->traceback;
+}
+
+const char *cast_failure_error(const cast_failure *f) { return f->error; }
+
+/* -- the message for casting.on_error ------------------------------------- */
+
+typedef struct telling {
+  cast_state *S;
+  cast_msg *told;
+} telling;
+
+/* Called with a telling, the error and the traceback. */
+static int pack_telling(lua_State *L) {
+  const telling *t = lua_touserdata(L, 1);
+  lua_createtable(L, 0, 2);
+  lua_pushvalue(L, 2);
+  lua_setfield(L, -2, "error");
+  lua_pushvalue(L, 3);
+  lua_setfield(L, -2, "traceback");
+  cast_pack_as(t->S->packer, L, 4, 1, NULL, 0, CAST_PACK_COPY, t->told);
+  return 0;
+}
+
+void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
+  int traceback, cast_msg *told) {
+  telling t = {S, told};
+  int at = lua_gettop(L);
+  bool ok = false;
+  value = lua_absindex(L, value);
+  traceback = lua_absindex(L, traceback);
+  lua_pushcfunction(L, pack_telling); /* all that may raise */
+  lua_pushstring(L, text);
+  /* Should results of a task be half packed, in a __save that waits: this is
+     none of them. */
+  for (int way = 0; way < 2 && !ok; way++) {
+    cast_msg_drop(told);
+    lua_pushvalue(L, at + 1);
+    lua_pushlightuserdata(L, &t);
+    lua_pushvalue(L, way == 0 ? value : at + 2); /* it may not cross */
+    lua_pushvalue(L, traceback);
+    ok = lua_pcall(L, 3, 0, 0) == LUA_OK;
+    if (!ok && S->refused) lua_error(L);
+    if (!ok) lua_pop(L, 1);
+  }
+  lua_settop(L, at);
+}
+
+static unsigned char *put_text(unsigned char *at, const char *text) {
+  size_t size = strlen(text);
+  *at++ = WIRE_STR32;
+  at = wire_put_u32(at, (uint32_t)size);
+  return wire_put(at, text, size);
+}
+
+/* The same of the texts alone, without Lua, which had no memory. */
+static bool pack_texts(const cast_failure *f, cast_msg *m) {
+  static const char error[] = "error", traceback[] = "traceback";
+  size_t size = 1 + 9 + 4 * 5 + sizeof error - 1 + sizeof traceback - 1 +
+                strlen(f->error) + strlen(f->traceback);
+  unsigned char *at;
+  if (size > UINT32_MAX || cast_msg_init(m, (uint32_t)size, 0) != 0)
+    return false;
+  at = cast_msg_data(m);
+  *at++ = 1;
+  *at++ = WIRE_TABLE;
+  at = wire_put_u32(wire_put_u32(at, 0), 2);
+  at = put_text(put_text(at, error), f->error);
+  at = put_text(put_text(at, traceback), f->traceback);
+  CAST_ALWAYS(at == cast_msg_data(m) + m->size);
+  return true;
+}
+
+static unsigned char *put_handle(unsigned char *at, const char *key) {
+  size_t size = strlen(key);
+  *at++ = (unsigned char)(WIRE_STR + size);
+  at = wire_put(at, key, size);
+  *at++ = WIRE_HANDLE;
+  return at;
+}
+
+/* What was packed, with the session, and with the task unless its last
+   reference is just going, or it has kept its error for its own session
+   (cast_failure_heard was false then). Both are put before all other pairs of
+   the table, for what follows its content may refer to that by number (wire.h,
+   1 and 3). */
+static bool make_message(cast_failure *f, cast_msg *m) {
+  static const char session[] = "session", task[] = "task";
+  cast_session *s = f->session;
+  bool alive = cast_ref_alive(&f->task->core.object);
+  bool shared = alive && cast_ltask_share(f->task);
+  uint32_t more = shared ? 2 : 1, nrefs = f->told.nrefs;
+  uint32_t room = sizeof session + 1 + (shared ? sizeof task + 1 : 0), head;
+  const unsigned char *from = cast_msg_data(&f->told);
+  cast_object **items = cast_msg_items(&f->told), **to;
+  unsigned char *at;
+  memset(m, 0, sizeof *m);
+  if (f->told.size > UINT32_MAX - room ||
+      cast_msg_init(m, f->told.size + room, nrefs + more) != 0) {
+    if (alive) cast_unref(&f->task->core.object);
+    return false;
+  }
+  to = cast_msg_items(m);
+  cast_session_handle(s);
+  *to++ = &s->object;
+  if (shared)
+    *to++ = &f->task->core.object;
+  else if (alive)
+    cast_unref(&f->task->core.object);
+  for (uint32_t i = 0; i < nrefs; i++) *to++ = cast_ref(items[i]);
+  CAST_ASSERT((*from & (WIRE_COUNT | WIRE_PLAIN)) == 1);
+  head = 1 + ((*from & WIRE_REFS) != 0 ? 4 : 0);
+  CAST_ASSERT((from[head] & ~(unsigned)WIRE_REG) == WIRE_TABLE);
+  at = wire_put(cast_msg_data(m), from, head + 5); /* tag, narr */
+  *cast_msg_data(m) &= (unsigned char)~WIRE_TREE;
+  at = wire_put_u32(at, wire_get_u32(from + head + 5) + more);
+  head += 9;
+  at = put_handle(at, session);
+  if (shared) at = put_handle(at, task);
+  at = wire_put(at, from + head, f->told.size - head);
+  CAST_ALWAYS(at == cast_msg_data(m) + m->size);
+  return true;
+}
+
+static bool say_to(cast_chan *c, cast_failure *f) {
+  cast_waiter w;
+  int rc;
+  memset(&w, 0, sizeof w);
+  if (cast_msg_empty(&f->told) && !pack_texts(f, &f->told)) return false;
+  if (!make_message(f, &w.msg)) return false;
+  rc = cast_chan_send(c, NULL, NULL, &w);
+  cast_msg_drop(&w.msg);
+  return rc == 0;
+}
+
+bool cast_failure_heard(void) {
+  bool heard;
+  cast_lock_take(&failures.lock);
+  heard = failures.channel != NULL;
+  cast_lock_drop(&failures.lock);
+  return heard;
+}
+
+cast_failure *cast_failure_hold(cast_failure *f) {
+  /* Relaxed: the caller knows a holder. */
+  atomic_fetch_add_explicit(&f->holders, 1, memory_order_relaxed);
+  return f;
+}
+
+void cast_failure_drop(cast_failure *f) {
+  /* PAIR refs: as with objects. */
+  if (atomic_fetch_sub_explicit(&f->holders, 1, memory_order_acq_rel) == 1)
+    cast_free(f);
+}
+
+static void print(
+  cast_session *s, unsigned id, const char *traceback, uint64_t since_ns) {
+  const char *form = "casting: task %u of session '%s' failed: %s";
+  const char *name = cast_state_of(s)->name;
+  char here[512], *text = here;
+  int size = snprintf(here, sizeof here, form, id, name, traceback);
+  if (size >= (int)sizeof here) {
+    text = cast_alloc((size_t)size + 1);
+    if (text == NULL) { /* cut */
+      text = here;
+      size = (int)sizeof here - 1;
+    } else {
+      (void)snprintf(text, (size_t)size + 1, form, id, name, traceback);
+    }
+  }
+  if (size > 0) cast_log(text, (size_t)size, since_ns);
+  if (text != here) cast_free(text);
+}
+
+void cast_failure_print(const cast_ltask *t, const char *traceback) {
+  print(t->core.session, (unsigned)t->core.id, traceback, os_now());
+}
+
+static void on_aloud(cast_errand *e) {
+  cast_failure *f = CAST_CONTAINER(e, cast_failure, aloud);
+  print(f->session, f->id, f->traceback, f->since_ns);
+  atomic_fetch_sub_explicit(&failures.aloud, 1, memory_order_relaxed);
+  cast_session_drop(f->session);
+  cast_failure_drop(f);
+}
+
+static void say_aloud(cast_failure *f) {
+  /* Relaxed: a bound on what waits, no more. */
+  if (atomic_fetch_add_explicit(&failures.aloud, 1, memory_order_relaxed) >=
+      CAST_SAID_MAX) {
+    atomic_fetch_sub_explicit(&failures.aloud, 1, memory_order_relaxed);
+    cast_log_lost(1);
+    return;
+  }
+  (void)cast_failure_hold(f);
+  cast_session_hold(f->session);
+  f->since_ns = os_now();
+  cast_errand_send(&f->aloud, on_aloud);
+}
+
+/* Says it, once. No lock is held. What ends with it: see object.h. */
+static void say(cast_failure *f, cast_object **more) {
+  cast_chan *c = NULL;
+  bool first, wanted;
+  cast_lock_take(&failures.lock);
+  first = !f->said;
+  f->said = true;
+  /* Relaxed: a joiner that comes at the same moment is told as well. */
+  wanted =
+    first && !atomic_load_explicit(&f->task->joined, memory_order_relaxed);
+  if (wanted && failures.channel != NULL)
+    c = CAST_CONTAINER(cast_ref(&failures.channel->object), cast_chan, object);
+  cast_lock_drop(&failures.lock);
+  if (!first) return;
+  if (wanted && (c == NULL || !say_to(c, f))) say_aloud(f);
+  if (c != NULL) cast_unref(&c->object);
+  cast_msg_drop_later(&f->told, more);
+}
+
+static void say_now(cast_failure *f) {
+  cast_object *more = NULL;
+  say(f, &more);
+  cast_object_end_all(more);
+}
+
+/* Under the timer's lock nothing can be said: what that lets go of may need
+   the lock. The task is kept for the moment after. */
+static bool on_timer(cast_timer *t) {
+  cast_failure *f = CAST_CONTAINER(t, cast_failure, timer);
+  return cast_ref_alive(&f->task->core.object); /* else its end says it */
+}
+
+static void on_due(cast_errand *e) {
+  cast_failure *f = CAST_CONTAINER(e, cast_failure, due);
+  cast_ltask *task = f->task;
+  say_now(f);
+  cast_unref(&task->core.object);
+}
+
+static void after_timer(cast_timer *t) {
+  cast_errand_send(&CAST_CONTAINER(t, cast_failure, timer)->due, on_due);
+}
+
+/* -- life of a record ----------------------------------------------------- */
+
+cast_failure *cast_failure_new(
+  cast_ltask *t, const char *error, const char *traceback, cast_msg *told) {
+  size_t esize = strlen(error) + 1, tsize = strlen(traceback) + 1;
+  cast_failure *f = cast_calloc(sizeof *f + esize + tsize);
+  if (f == NULL) return NULL;
+  memcpy(f->text, error, esize);
+  memcpy(f->text + esize, traceback, tsize);
+  f->error = f->text;
+  f->traceback = f->text + esize;
+  f->task = t;
+  f->session = t->core.session;
+  f->id = (unsigned)t->core.id;
+  atomic_init(&f->holders, 1);
+  f->timer.lane = cast_timer_lane(f->session->id);
+  f->timer.fire = on_timer;
+  f->timer.after = after_timer;
+  cast_msg_move(&f->told, told);
+  cast_lock_take(&failures.lock);
+  if (!failures.ready) cast_list_init(&failures.all);
+  failures.ready = true;
+  cast_list_push(&failures.all, &f->link);
+  cast_lock_drop(&failures.lock);
+  /* Without memory for the timer it is said when the last handle goes, and as
+     texts (2). */
+  if (cast_timer_set(&f->timer, os_now() + PATIENCE_NS) != 0) {
+    cast_lock_take(&failures.lock);
+    if (!f->said) cast_msg_move(told, &f->told);
+    cast_lock_drop(&failures.lock);
+  }
+  return f;
+}
+
+void cast_failure_release(cast_failure *f, cast_object **more) {
+  cast_timer_remove(&f->timer);
+  say(f, more);
+}
+
+void cast_failure_free(cast_failure *f) {
+  cast_lock_take(&failures.lock);
+  cast_list_remove(&f->link);
+  cast_lock_drop(&failures.lock);
+  cast_failure_drop(f);
+}
+
+/* The first one of root's sessions behind `last` (NULL: of all) that was not
+   said, with a reference to its task. */
+static cast_failure *next_unsaid(cast_state *root, cast_failure *last) {
+  cast_failure *found = NULL;
+  cast_lock_take(&failures.lock);
+  if (failures.ready) {
+    cast_list *l = last != NULL ? last->link.next : failures.all.next;
+    for (; l != &failures.all && found == NULL; l = l->next) {
+      cast_failure *f = CAST_CONTAINER(l, cast_failure, link);
+      if (!f->said && cast_state_of(f->task->core.session)->root == root &&
+          cast_ref_alive(&f->task->core.object))
+        found = f;
+    }
+  }
+  cast_lock_drop(&failures.lock);
+  return found;
+}
+
+bool cast_failures_flush(cast_state *root, uint64_t deadline_ns) {
+  uint64_t least = os_now() + FLUSH_NS, most = os_now() + 2 * CAST_SAY_NS;
+  cast_failure *f = next_unsaid(root, NULL), *next;
+  if (deadline_ns < least) deadline_ns = least;
+  if (deadline_ns > most) deadline_ns = most;
+  /* Saying takes other locks, so one record at a time; a record stays where it
+     is meanwhile, since its task is held. */
+  for (; f != NULL; f = next) {
+    bool late = os_now() >= deadline_ns;
+    if (!late) say_now(f);
+    next = late ? NULL : next_unsaid(root, f);
+    cast_unref(&f->task->core.object);
+  }
+  cast_failures_to(NULL, root);
+  return cast_errands_wait(deadline_ns);
+}
+
+void cast_failures_to(cast_chan *c, cast_state *root) {
+  cast_chan *old = NULL;
+  cast_lock_take(&failures.lock);
+  if (c != NULL || failures.root == root) {
+    old = failures.channel;
+    failures.channel = c;
+    failures.root = root;
+  }
+  cast_lock_drop(&failures.lock);
+  if (old != NULL) cast_unref(&old->object);
+}

@@ -1,0 +1,289 @@
+/* outcome.c - how a task has ended, and what it leaves to who joins it.
+   SPDX-License-Identifier: MIT
+
+   Owner: the task's session. Where a task's results are, once it has ended:
+     packed  in core.waiter.msg: plain values, or other sessions may ask
+     stored  by reference, for its own session; they go with its handle there
+   Both are fixed before `done` is set and never change while others may look,
+   but for cast_ltask_cross, which packs before the handle first crosses. */
+#include "outcome.h"
+
+#include "../../base.h"
+#include "../../msg.h"
+#include "../../types.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../compat/single.h"
+#include "../state/handle.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../stop/budget.h"
+#include "../stop/cancel.h"
+#include "../transfer/pack.h"
+#include "rebuild.h"
+
+static const char results_key = 0; /* in a table of results: how many */
+
+#if CAST_LUA >= 504
+static const char table_key = 0; /* in the registry: handle -> results */
+#endif
+
+/* -- results -------------------------------------------------------------- */
+
+static bool is_plain(lua_State *L, int first, int n) {
+  if (n > 4) return false; /* each takes at most 9 bytes of a message */
+  for (int i = first; i < first + n; i++) {
+    int type = lua_type(L, i);
+    if (type != LUA_TNIL && type != LUA_TBOOLEAN && type != LUA_TNUMBER)
+      return false;
+  }
+  return true;
+}
+
+/* Results that are kept by reference, as a table, belong to the handle. From
+   5.4 on a user value takes memory in each handle, so there they are in a
+   table with weak keys; before, they are the user value. Takes the table from
+   the top of the stack. */
+static void set_results(lua_State *L, int handle) {
+#if CAST_LUA >= 504
+  (void)cast_single(L, &table_key, cast_make_weak, "k");
+  lua_pushvalue(L, handle);
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
+  lua_pop(L, 2);
+#elif CAST_LUA >= 502
+  lua_setuservalue(L, handle);
+#else
+  lua_setfenv(L, handle);
+#endif
+}
+
+/* Pushes it, or something else than a table. */
+static void get_results(lua_State *L, int handle) {
+#if CAST_LUA >= 504
+  handle = lua_absindex(L, handle);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key);
+  if (!lua_istable(L, -1)) return;
+  lua_pushvalue(L, handle);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+#elif CAST_LUA >= 502
+  lua_getuservalue(L, handle);
+#else
+  lua_getfenv(L, handle);
+#endif
+}
+
+typedef struct packing {
+  cast_state *S;
+  cast_ltask *t;
+  int n;
+  bool failed; /* it is an error, and no results */
+  cast_msg *to;
+} packing;
+
+static int pack_protected(lua_State *L) {
+  packing *p = lua_touserdata(L, 1);
+  luaL_checkstack(L, p->n, "too many results");
+  for (int i = 1; i <= p->n; i++) lua_rawgeti(L, 2, i);
+  cast_pack_results(p->S->packer, &p->t->core.object);
+  cast_pack(p->S->packer, L, 3, p->n, p->failed ? "error" : "result",
+    p->failed ? -1 : 0, p->to);
+  cast_pack_results(p->S->packer, NULL);
+  return 0;
+}
+
+/* The error on the top says why results cannot be packed; pops it. */
+static void pack_reason(lua_State *L, cast_state *S, cast_msg *to) {
+  if (lua_type(L, -1) != LUA_TSTRING)
+    lua_pushliteral(L, "results cannot be sent");
+  else
+    lua_pushvalue(L, -1);
+  cast_pack(S->packer, L, lua_gettop(L), 1, NULL, 0, to);
+  lua_pop(L, 2);
+}
+
+/* Packs the results in the table at index i into *to, which is empty. If they
+   cannot cross, joiners elsewhere get a failure with the reason. Raises when
+   out of memory. */
+static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i,
+  bool failed, cast_results *to) {
+  packing p = {S, t, 0, failed, &to->msg};
+  int status;
+  i = lua_absindex(L, i);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_rawgetp(L, i, &results_key);
+  p.n = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  cast_msg_drop(&to->msg);
+  lua_pushcfunction(L, pack_protected);
+  lua_pushlightuserdata(L, &p);
+  lua_pushvalue(L, i);
+  status = lua_pcall(L, 2, 0, 0);
+  if (status != LUA_OK && S->between > 0 && S->refused) lua_error(L);
+  to->unsendable = status != LUA_OK;
+  if (to->unsendable) {
+    cast_msg_drop(&to->msg);
+    pack_reason(L, S, &to->msg);
+  }
+  to->packed = true;
+}
+
+void cast_ltask_have(cast_ltask *t, cast_results *r) {
+  cast_msg_drop(&t->core.waiter.msg);
+  cast_msg_move(&t->core.waiter.msg, &r->msg);
+  t->packed = r->packed;
+  t->unsendable = r->unsendable;
+}
+
+bool cast_ltask_share(cast_ltask *t) {
+  uint8_t own = CAST_OWN;
+  /* PAIR share: with the end of the task, which keeps its results for its own
+     session only if nobody has shared it before. */
+  return atomic_compare_exchange_strong_explicit(&t->shared, &own, CAST_SHARED,
+           memory_order_acq_rel, memory_order_acquire) ||
+         own == CAST_SHARED;
+}
+
+void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
+  if (cast_ltask_share(t)) return;
+  /* It has ended; only its own session has handles, so this is that one.
+     Before its results are packed, for they may lead back to it. */
+  /* PAIR share. */
+  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_release);
+  CAST_ALWAYS(t->core.session == &S->session);
+  if (t->stored && cast_handle_find(L, &t->core.object)) {
+    cast_results r = {.packed = false};
+    get_results(L, -1);
+    if (!lua_istable(L, -1)) return lua_pop(L, 2); /* they went with another */
+    /* Relaxed: it has ended in this session. */
+    pack_table(L, S, t, -1,
+      atomic_load_explicit(&t->core.status, memory_order_relaxed) ==
+        CAST_FAILED,
+      &r);
+    lua_pop(L, 2);
+    cast_ltask_have(t, &r);
+  }
+}
+
+/* What a joiner in the task's own session gets by reference. -1: the handle
+   that has them was collected; the one at hand, if any, was made after it. */
+static int push_stored(lua_State *L, cast_ltask *t) {
+  int n, handle, top;
+  if (!cast_handle_find(L, &t->core.object)) return -1;
+  handle = lua_gettop(L);
+  get_results(L, handle);
+  top = handle + 1;
+  if (lua_istable(L, top)) lua_rawgetp(L, top, &results_key);
+  if (lua_type(L, -1) != LUA_TNUMBER) {
+    lua_settop(L, handle - 1);
+    return -1;
+  }
+  n = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  luaL_checkstack(L, n, "too many results");
+  for (int i = 1; i <= n; i++) lua_rawgeti(L, top, i);
+  lua_remove(L, top);
+  lua_remove(L, handle);
+  return n;
+}
+
+/* The error of a task for which there is no message. */
+static int push_lost(lua_State *L, cast_ltask *t) {
+  cast_state *S = cast_state_of(t->core.session);
+  if (cast_budget_over(S))
+    cast_budget_push(L, S);
+  else
+    lua_pushliteral(L, "not enough memory");
+  return 1;
+}
+
+int cast_ltask_outcome(
+  lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t) {
+  cast_status how =
+    (cast_status)atomic_load_explicit(&t->core.status, memory_order_relaxed);
+  bool own = t->core.session == &S->session;
+  int n;
+  lua_pushboolean(L, how == CAST_DONE);
+  if (how == CAST_CANCELLED) {
+    cast_cancel_push(L, cast_cancel_reason(t));
+    return 2;
+  }
+  if (how == CAST_FAILED)
+    atomic_store_explicit(&t->joined, true, memory_order_relaxed);
+  if (own && t->stored && (n = push_stored(L, t)) >= 0) return 1 + n;
+  if (t->stored && !t->packed) { /* there was no memory for it */
+    lua_pushboolean(L, 0);
+    lua_replace(L, -2);
+    lua_pushliteral(L, "not enough memory");
+    return 2;
+  }
+  if (!t->packed && how == CAST_FAILED) return 1 + push_lost(L, t);
+  if (t->unsendable) {
+    lua_pop(L, 1);
+    lua_pushboolean(L, 0);
+  }
+  if (!t->packed) return 1;
+  cast_msg_drop(&self->core.waiter.msg);
+  if (cast_msg_dup_of(
+        &self->core.waiter.msg, &t->core.waiter.msg, &t->core.object) != 0)
+    cast_raise_memory(L);
+  return 1 + cast_rebuild_values(L, S, self, &self->core.waiter.msg);
+}
+
+/* -- the end -------------------------------------------------------------- */
+
+/* From now on nobody can share the task without having its results packed.
+   False: it is shared already. */
+static bool keep_own(cast_ltask *t) {
+  uint8_t own = CAST_OWN;
+  /* PAIR share. */
+  return atomic_compare_exchange_strong_explicit(&t->shared, &own, CAST_KEPT,
+           memory_order_acq_rel, memory_order_acquire) ||
+         own == CAST_KEPT;
+}
+
+/* The results as a table, at 2. They leave the coroutine for it, which has the
+   table then, should this have to be done again. */
+static void push_results(lua_State *L, cast_ending *e) {
+  if (e->tabled) {
+    lua_pushvalue(e->co, -1);
+    lua_xmove(e->co, L, 1);
+    return;
+  }
+  lua_createtable(L, e->nres, 1);
+  lua_pushinteger(L, e->nres);
+  lua_rawsetp(L, -2, &results_key);
+  for (int i = e->nres; i > 0; i--) {
+    lua_xmove(e->co, L, 1);
+    lua_rawseti(L, -2, i);
+  }
+  lua_pushvalue(L, -1);
+  lua_xmove(L, e->co, 1);
+  e->tabled = true;
+}
+
+int cast_ltask_keep(lua_State *L) {
+  cast_ending *e = lua_touserdata(L, 1);
+  cast_ltask *t = e->t;
+  if (e->results.packed) return 0;
+  if (!e->tabled && is_plain(e->co, lua_gettop(e->co) - e->nres + 1, e->nres)) {
+    luaL_checkstack(L, e->nres, NULL);
+    lua_xmove(e->co, L, e->nres);
+    cast_pack(e->S->packer, L, 2, e->nres, "result", 0, &e->results.msg);
+    e->results.packed = true;
+    return 0;
+  }
+  if (!cast_handle_find(L, &t->core.object) && keep_own(t))
+    return 0; /* nobody can ask */
+  lua_settop(L, 1);
+  push_results(L, e);
+  /* A finalizer may have made the task's first handle, or shared it. */
+  if (cast_handle_find(L, &t->core.object)) {
+    lua_pushvalue(L, 2);
+    set_results(L, 3);
+    t->stored = true;
+  }
+  if (!keep_own(t)) pack_table(L, e->S, t, 2, e->failed, &e->results);
+  return 0;
+}

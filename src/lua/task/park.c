@@ -1,0 +1,107 @@
+/* park.c - how a library function waits.
+   SPDX-License-Identifier: MIT
+
+   A task that runs in its own coroutine, with nothing but Lua in between,
+   yields: to the session's loop, which resumes it when its wait is over (by a
+   continuation where the version has them, else with the results as values).
+   Everywhere else it blocks in place: it keeps its C stack, and its session
+   goes on upon another one (context.h). The main program always does that. */
+#include "park.h"
+
+#include "../../base.h"
+#include "../../fork.h"
+#include "../../host.h"
+#include "../../object.h"
+#include "../../os/os.h"
+#include "../../task.h"
+#include "../../types.h"
+#include "../../wait.h"
+#include "../compat/compat.h"
+#include "../state/load.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../stop/last.h"
+#include "../stop/preempt.h"
+#include "../stop/scope.h"
+#include "complete.h"
+#include "enter.h"
+
+/* -- where can one yield -------------------------------------------------- */
+
+#if !CAST_HAS_YIELDK
+/* Without continuations an error can only be raised in the Lua function that
+   has called. Where pcall has, t waits in place. Where nobody has, the task
+   ends with what its wait brings (deliver.c). */
+static bool can_go_on(lua_State *L, cast_ltask *t) {
+  lua_Debug ar;
+  bool yes;
+  if (!lua_getstack(L, 1, &ar)) return t->last = true;
+  if (!lua_getinfo(L, "f", &ar)) return false;
+  yes = !lua_iscfunction(L, -1);
+  lua_pop(L, 1);
+  return yes;
+}
+#endif
+
+/* -- waiting -------------------------------------------------------------- */
+
+/* The deadline of a wait of a task that is guarded. */
+static uint64_t guarded(cast_ltask *t, uint64_t deadline_ns) {
+  cast_extra *x = cast_extra_make(t); /* without it, see cast_guard_spared */
+  uint64_t next = cast_guard_next(t, os_now());
+  t->limited = x != NULL;
+  if (x != NULL) x->limit_ns = deadline_ns;
+  return next < deadline_ns ? next : deadline_ns;
+}
+
+int cast_park_about(lua_State *L, cast_state *S, cast_ltask *t,
+  uint64_t deadline_ns, const cast_wait_kind *kind) {
+  cast_ref(t->arg);
+  t->holds = true;
+  return cast_park(L, S, t, deadline_ns, kind);
+}
+
+int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
+  const cast_wait_kind *kind) {
+  /* By a finalizer, since cast_enter. */
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
+  t->kind = kind;
+  t->limited = false;
+  if (CAST_UNLIKELY(cast_guarded(t))) deadline_ns = guarded(t, deadline_ns);
+  if (t == S->main && cast_last_waits(S))
+    deadline_ns = cast_last_until(S, deadline_ns);
+  cast_wait_until(&t->core, deadline_ns);
+  /* Relaxed: only reported. */
+  atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);
+#if !CAST_HAS_YIELDK
+  t->in_place = t->in_place || !can_go_on(L, t);
+#endif
+  if (CAST_UNLIKELY(S->loads != NULL)) cast_load_park(L, S, t);
+  if (t->in_place) {
+    bool through = S->through;
+    /* Relaxed: read by its own thread. Other tasks run meanwhile. */
+    lua_State *running =
+      atomic_load_explicit(&S->running, memory_order_relaxed);
+    atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
+    if (t == S->main)
+      cast_host_block(S->host);
+    else
+      cast_task_block(&t->core);
+    atomic_store_explicit(&S->running, running, memory_order_relaxed);
+    S->through = through;
+    if (CAST_UNLIKELY(t->loading)) cast_load_resume(L, S, t);
+    cast_enter_running(L);
+    if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
+    cast_stop_watch(S, t, L);
+    return cast_complete(L, S, t);
+  }
+  t->parked = true;
+#if CAST_LUA >= 503
+  return lua_yieldk(L, 0, (lua_KContext)t, cast_resumed);
+#elif CAST_LUA == 502
+  return lua_yieldk(L, 0, 0, cast_resumed);
+#else
+  /* The arguments stay on the stack, so that handles among them live. */
+  return lua_yield(L, lua_gettop(L));
+#endif
+}

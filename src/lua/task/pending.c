@@ -1,0 +1,231 @@
+/* pending.c - coroutines of tasks, and tasks that have not begun.
+   SPDX-License-Identifier: MIT
+
+   Coroutines of tasks that have ended are kept, up to CAST_COROUTINES_MAX, and
+   used again. A task gets its coroutine when it is first resumed. Until then
+   its function and arguments lie on the stack of a coroutine that is never run:
+   so what is spawned by the thousand, and ends before the next one begins, uses
+   the same coroutine again, and a task that waits for its turn costs some slots
+   instead of a coroutine. One such stack fills while others drain; a full one
+   is followed by another, for Lua limits how large a stack may be.
+   Owner: the session's. Invariants:
+   1. A task with core.mark > 0 has that many values at slot `ref` % SLOTS of
+      stack `ref` / SLOTS, and counts in `waiting` of it. (Not in a field that
+      operations use: a finalizer may run just before the task begins, and do
+      anything in its name.)
+   2. With `waiting` at zero a stack is empty, and either the one that fills or
+      among the drained ones.
+   3. A stack has `sure` slots: cast_lua_room has made them, and a collector
+      that shrinks stacks leaves at least SURE_FIRST, and twice what is used. */
+#include "pending.h"
+
+#include "../../base.h"
+#include "../../limits.h"
+#include "../../mem.h"
+#include "../compat/compat.h"
+#include "../state/anchor.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+
+#include <limits.h>
+
+#define ARGUMENTS_MAX 16u /* what fits any coroutine without growing it */
+
+#define SWITCH_AT 256 /* slots in use from which on another is better */
+
+#define SLOTS 4096 /* of one stack at most; 5.1 takes no more than 8000 */
+
+#define STACKS_MAX (INT_MAX / SLOTS)
+
+#define SURE_FIRST 40 /* more than ARGUMENTS_MAX needs twice */
+
+#define DRAINED_MAX 2u /* kept, of the drained ones */
+
+struct cast_startup {
+  uint32_t place;     /* in S->startups */
+  cast_startup *next; /* of the drained ones */
+  cast_coroutine co;
+  int sure;         /* slots, used or not */
+  uint32_t waiting; /* tasks that have something there */
+};
+
+/* -- coroutines ----------------------------------------------------------- */
+
+/* What the program may have done to a coroutine that it still has, or a task
+   that has ended there, is not for the next one: a debug hook (LuaJIT has one
+   for all coroutines), and in 5.1 and LuaJIT the table of globals. */
+static void renew(cast_state *S, lua_State *co) {
+  if (!CAST_LUAJIT && CAST_UNLIKELY(lua_gethook(co) != NULL))
+    lua_sethook(co, NULL, 0, 0);
+#if CAST_LUA < 502
+  if (CAST_UNLIKELY(lua_topointer(co, LUA_GLOBALSINDEX) !=
+                    lua_topointer(S->work, LUA_GLOBALSINDEX))) {
+    lua_pushvalue(S->work, LUA_GLOBALSINDEX);
+    lua_xmove(S->work, co, 1);
+    lua_replace(co, LUA_GLOBALSINDEX);
+  }
+#else
+  CAST_UNUSED(S);
+#endif
+}
+
+cast_coroutine cast_coroutine_new(lua_State *L, cast_state *S) {
+  cast_coroutine co;
+  luaL_checkstack(L, 2, NULL);
+  co.L = lua_newthread(L);
+  co.ref = cast_anchor(L, S);
+  return co;
+}
+
+bool cast_coroutine_again(cast_state *S, cast_coroutine *co) {
+  if (CAST_UNLIKELY(S->nidle == 0)) return false;
+  *co = S->idle[--S->nidle];
+  renew(S, co->L);
+  return true;
+}
+
+cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S) {
+  cast_coroutine co;
+  return cast_coroutine_again(S, &co) ? co : cast_coroutine_new(L, S);
+}
+
+static bool keep_coroutine(cast_state *S, cast_coroutine co) {
+  if (S->closing || S->nidle >= CAST_COROUTINES_MAX) return false;
+  if (S->nidle == S->idle_room) {
+    uint32_t room = S->idle_room == 0 ? 8 : S->idle_room * 2;
+    cast_coroutine *idle = cast_realloc(S->idle, room * sizeof *idle);
+    if (idle == NULL) return false;
+    S->idle = idle;
+    S->idle_room = room;
+  }
+  lua_settop(co.L, 0);
+  S->idle[S->nidle++] = co;
+  return true;
+}
+
+void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
+  if (clean && keep_coroutine(S, co)) return;
+  cast_anchor_free(S, co.ref);
+}
+
+/* -- tasks that have not begun -------------------------------------------- */
+
+/* Has it room for n values, and for a copy on its way to a coroutine? */
+static bool fits(cast_startup *s, int n) {
+  int top = lua_gettop(s->co.L), end = top + n + 1, want = 2 * top;
+  if (CAST_LIKELY(end <= s->sure)) return true;
+  if (end > SLOTS) return false;
+  if (want > SLOTS) want = SLOTS;
+  if (want < SURE_FIRST) want = SURE_FIRST;
+  if (!cast_lua_room(s->co.L, want - top)) return false;
+  s->sure = want;
+  return true;
+}
+
+static void shorten(cast_startup *s, int top) {
+  lua_settop(s->co.L, top);
+  if (s->sure > 2 * top && s->sure > SURE_FIRST)
+    s->sure = 2 * top > SURE_FIRST ? 2 * top : SURE_FIRST;
+}
+
+/* It is empty, and does not fill. */
+static void put_drained(cast_state *S, cast_startup *s) {
+  if (S->ndrained == DRAINED_MAX) {
+    cast_anchor_free(S, s->co.ref);
+    S->startups[s->place] = NULL;
+    cast_free(s);
+    return;
+  }
+  s->next = S->drained;
+  S->drained = s;
+  S->ndrained++;
+}
+
+/* A free place in S->startups: there are few, and one is looked for at most
+   once in hundreds of tasks. STACKS_MAX: there is none. */
+static uint32_t free_place(cast_state *S) {
+  uint32_t i = 0, room = S->startups_room == 0 ? 2 : S->startups_room * 2;
+  cast_startup **startups;
+  while (i < S->startups_room && S->startups[i] != NULL) i++;
+  if (i < S->startups_room) return i;
+  if (room > STACKS_MAX) return STACKS_MAX;
+  startups = cast_realloc(S->startups, room * sizeof(cast_startup *));
+  if (startups == NULL) return STACKS_MAX;
+  memset(startups + i, 0, (room - i) * sizeof(cast_startup *));
+  S->startups = startups;
+  S->startups_room = room;
+  return i;
+}
+
+/* NULL: there can be no more. Raises. */
+static cast_startup *new_startup(lua_State *L, cast_state *S) {
+  cast_coroutine co = cast_coroutine_new(L, S);
+  uint32_t place = free_place(S); /* now: that may have run a finalizer */
+  cast_startup *s = place < STACKS_MAX ? cast_calloc(sizeof *s) : NULL;
+  if (s == NULL) {
+    cast_coroutine_put(S, co, true);
+    return NULL;
+  }
+  s->co = co;
+  s->place = place;
+  S->startups[place] = s;
+  return s;
+}
+
+/* The stack to put n values on; NULL: there is none. Raises. */
+static cast_startup *choose(lua_State *L, cast_state *S, int n) {
+  cast_startup *s = S->filling, *old;
+  if (CAST_LIKELY(s != NULL) &&
+      (lua_gettop(s->co.L) < SWITCH_AT || S->drained == NULL) && fits(s, n))
+    return s;
+  s = S->drained;
+  if (s != NULL) {
+    S->drained = s->next;
+    S->ndrained--;
+  } else {
+    s = new_startup(L, S);
+    if (s == NULL) return NULL;
+  }
+  old = S->filling; /* another one, if a finalizer has spawned meanwhile */
+  S->filling = s;
+  if (old != NULL && old->waiting == 0) put_drained(S, old);
+  return fits(s, n) ? s : NULL;
+}
+
+bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
+  cast_startup *s;
+  if ((unsigned)n > ARGUMENTS_MAX) return false;
+  s = choose(L, S, n);
+  if (s == NULL) return false;
+  t->ref = (int)s->place * SLOTS + lua_gettop(s->co.L) + 1;
+  t->core.mark = (uint8_t)n;
+  s->waiting++;
+  lua_xmove(L, s->co.L, n);
+  return true;
+}
+
+void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co) {
+  cast_startup *s = S->startups[t->ref / SLOTS];
+  lua_State *L = s->co.L;
+  int first = t->ref % SLOTS, end = first + t->core.mark;
+  for (int i = first; i < end; i++) {
+    if (co != NULL) {
+      lua_pushvalue(L, i);
+      lua_xmove(L, co, 1);
+    }
+    lua_pushnil(L);
+    lua_replace(L, i);
+  }
+  t->core.mark = 0;
+  if (--s->waiting > 0) {
+    if (end == lua_gettop(L) + 1) shorten(s, first - 1);
+    return;
+  }
+  shorten(s, 0);
+  if (s != S->filling) put_drained(S, s);
+}
+
+void cast_starting_fini(cast_state *S) {
+  for (uint32_t i = 0; i < S->startups_room; i++) cast_free(S->startups[i]);
+  cast_free(S->startups);
+}

@@ -1,0 +1,104 @@
+/* rebuild.c - messages whose values are being rebuilt.
+   SPDX-License-Identifier: MIT
+
+   To rebuild values may run Lua code (require, a constructor of __save), which
+   may receive in turn, so the message does not stay in the task's waiter.
+   Owner: the session's. */
+#include "rebuild.h"
+
+#include "../../base.h"
+#include "../../limits.h"
+#include "../../mem.h"
+#include "../../msg.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../transfer/number.h"
+#include "../transfer/pack.h"
+
+void cast_rebuild_drop(cast_state *S, cast_ltask *t, const cast_rebuild *last) {
+  cast_rebuild **link = &S->rebuilds, *b;
+  while ((b = *link) != NULL && b != last) {
+    if (t != NULL && b->task != t) {
+      link = &b->outer;
+      continue;
+    }
+    *link = b->outer;
+    cast_msg_drop(&b->msg);
+    cast_free(b);
+  }
+}
+
+/* Each look takes as many steps as it goes down: so there are few. */
+static int call_depth(lua_State *L) {
+  lua_Debug ar;
+  int below = 0, beyond = 1; /* the depth is above the one, up to the other */
+  if (!lua_getstack(L, 0, &ar)) return 0;
+  while (lua_getstack(L, beyond, &ar)) {
+    below = beyond;
+    beyond *= 2;
+  }
+  while (beyond - below > 1) {
+    int middle = below + (beyond - below) / 2;
+    if (lua_getstack(L, middle, &ar))
+      below = middle;
+    else
+      beyond = middle;
+  }
+  return beyond;
+}
+
+/* Is L no deeper than that? */
+static bool is_within(lua_State *L, int depth) {
+  lua_Debug ar;
+  return !lua_getstack(L, depth, &ar);
+}
+
+/* In a place that cannot yield: which rebuilds have been left by an error? */
+void cast_rebuild_drop_stale(lua_State *L, cast_state *S, cast_ltask *t) {
+  cast_rebuild *b = S->rebuilds;
+  while (b != NULL && (b->task != t || (b->L == L && is_within(L, b->depth))))
+    b = b->outer;
+  cast_rebuild_drop(S, t, b);
+}
+
+cast_rebuild *cast_rebuild_begin(
+  lua_State *L, cast_state *S, cast_ltask *t, cast_msg *m) {
+  cast_rebuild *b = S->rebuild != NULL ? S->rebuild : cast_alloc(sizeof *b);
+  if (b == NULL) cast_raise_memory(L);
+  S->rebuild = NULL;
+  b->outer = S->rebuilds;
+  b->task = t;
+  b->L = L;
+  b->depth = L == t->co ? 0 : call_depth(L);
+  cast_msg_move(&b->msg, m);
+  S->rebuilds = b;
+  return b;
+}
+
+void cast_rebuild_end(cast_state *S, cast_rebuild *b) {
+  cast_rebuild **link;
+  cast_rebuild_drop(S, b->task, b);
+  for (link = &S->rebuilds; *link != b; link = &(*link)->outer) continue;
+  *link = b->outer;
+  cast_free(S->rebuild); /* of another one meanwhile */
+  S->rebuild = b;
+}
+
+int cast_rebuild_values(
+  lua_State *L, cast_state *S, cast_ltask *t, cast_msg *m) {
+  cast_rebuild *b;
+  int n;
+  if (CAST_LIKELY(cast_quick_unpack(L, m))) return 1;
+  /* A value takes a byte at least. Where a C function's own slots will do,
+     the stack is not made larger: it would stay so while the task waits. */
+  if (m->size > LUA_MINSTACK / 2 && m->size <= CAST_MSG_INLINE && m->nrefs == 0)
+    luaL_checkstack(L, CAST_MSG_INLINE, NULL);
+  n = cast_unpack_simple(L, m);
+  if (CAST_LIKELY(n >= 0)) return n;
+  b = cast_rebuild_begin(L, S, t, m);
+  n = cast_unpack(S->packer, L, &b->msg);
+  cast_rebuild_end(S, b);
+  return n;
+}

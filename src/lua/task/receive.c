@@ -1,0 +1,50 @@
+/* receive.c - the values of a message that a task has received.
+   SPDX-License-Identifier: MIT
+
+   A monitor sends nothing but "the outcome of this task" (WIRE_OUTCOME). It
+   becomes values here, by the same function as for a join. All other messages
+   are rebuilt (rebuild.c). */
+#include "receive.h"
+
+#include "../../base.h"
+#include "../../msg.h"
+#include "../../object.h"
+#include "../compat/compat.h"
+#include "../state/handle.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+#include "../transfer/number.h"
+#include "../transfer/wire.h"
+#include "outcome.h"
+#include "rebuild.h"
+
+static bool is_outcome(cast_msg *m) {
+  return m->nrefs > 0 && m->nrefs <= 2 && m->size == 1 + m->nrefs &&
+         cast_msg_data(m)[m->nrefs] == WIRE_OUTCOME;
+}
+
+/* [the task's handle,] its outcome. */
+static int push_outcome(
+  lua_State *L, cast_state *S, cast_ltask *self, cast_msg *m) {
+  cast_object *o = cast_msg_items(m)[0];
+  int top = lua_gettop(L);
+  bool named = m->nrefs == 2;
+  /* The handle anchors the task, also when it is none of the values. */
+  cast_handle_push(L, o);
+  cast_ltask_outcome(L, S, self, CAST_CONTAINER(o, cast_ltask, core.object));
+  if (!named) lua_remove(L, top + 1);
+  return lua_gettop(L) - top;
+}
+
+int cast_receive_values(
+  lua_State *L, cast_state *S, cast_ltask *t, cast_msg *m) {
+  cast_rebuild *b;
+  int n;
+  if (CAST_LIKELY(cast_quick_unpack(L, m))) return 1;
+  if (CAST_LIKELY(!is_outcome(m))) return cast_rebuild_values(L, S, t, m);
+  b = cast_rebuild_begin(L, S, t, m);
+  n = push_outcome(L, S, t, &b->msg);
+  cast_msg_drop(&b->msg);
+  cast_rebuild_end(S, b);
+  return n;
+}

@@ -1,0 +1,474 @@
+/* run.c - tasks as coroutines: start, resume, end.
+   SPDX-License-Identifier: MIT
+
+   Owner: the task's session. */
+#include "run.h"
+
+#include "../../base.h"
+#include "../../buffer.h"
+#include "../../context.h"
+#include "../../fork.h"
+#include "../../msg.h"
+#include "../../slice.h"
+#include "../../task.h"
+#include "../../types.h"
+#include "../compat/auxiliary.h"
+#include "../compat/compat.h"
+#include "../compat/seal.h"
+#include "../compat/stack.h"
+#include "../state/interrupt.h"
+#include "../state/load.h"
+#include "../state/ltask.h"
+#include "../state/memory.h"
+#include "../state/protect.h"
+#include "../state/state.h"
+#include "../stop/budget.h"
+#include "../stop/cancel.h"
+#include "../stop/preempt.h"
+#include "../stop/scope.h"
+#include "../transfer/pack.h"
+#include "deliver.h"
+#include "failure.h"
+#include "origin.h"
+#include "outcome.h"
+#include "pending.h"
+#include "rebuild.h"
+#include "taskobj.h"
+
+/* -- coroutines ----------------------------------------------------------- */
+
+typedef struct starting {
+  cast_state *S;
+  cast_coroutine co;
+} starting;
+
+static int get_protected(lua_State *L) {
+  starting *a = lua_touserdata(L, 1);
+  if (a->co.L == NULL) a->co = cast_coroutine_get(L, a->S);
+  return 0;
+}
+
+/* -- the end of a task ---------------------------------------------------- */
+
+typedef struct describing {
+  cast_ending *e;
+  cast_coroutine co; /* has __tostring and the error on its stack, or NULL */
+} describing;
+
+static int find_tostring(lua_State *L) {
+  describing *d = lua_touserdata(L, 1);
+  lua_pushvalue(d->e->co, -1);
+  lua_xmove(d->e->co, L, 1);
+  if (!luaL_getmetafield(L, 2, "__tostring") || !lua_isfunction(L, 3)) return 0;
+  lua_insert(L, 2);
+  if (d->co.L == NULL) d->co = cast_coroutine_get(L, d->e->S);
+  lua_xmove(L, d->co.L, 2);
+  return 0;
+}
+
+/* Calls __tostring of the error, which is on the top of the failed coroutine,
+   as that task, so that it may wait, and be cancelled. It runs in a coroutine
+   of its own, since the failed one keeps its stack, and so waits in place. */
+static void describe_error(cast_ending *e) {
+  cast_state *S = e->S;
+  describing d = {e, {NULL, LUA_NOREF}};
+  int nres, status, type = lua_type(e->co, -1);
+  if (type != LUA_TTABLE && type != LUA_TUSERDATA) return;
+  if (!cast_lua_room(e->co, 4)) return;
+  status = cast_protect(S, find_tostring, &d);
+  if (d.co.L == NULL) return;
+  if (status == LUA_OK) {
+    e->asked = true;
+    atomic_store_explicit(&S->running, d.co.L, memory_order_relaxed);
+    S->through = false;
+    cast_stop_watch(S, e->t, d.co.L);
+    status = cast_lua_resume(d.co.L, 1, &nres);
+    atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
+    atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
+    if (status == LUA_OK && nres > 0 && lua_type(d.co.L, -nres) == LUA_TSTRING)
+      cast_buffer_add(&e->error, lua_tostring(d.co.L, -nres));
+  }
+  cast_coroutine_put(S, d.co, status == LUA_OK);
+}
+
+/* Writes down error and traceback of a failed coroutine. The error is at 2. */
+static void describe_failure(lua_State *L, cast_ending *e) {
+  cast_buffer_fini(&e->stack);
+  cast_buffer_fini(&e->traceback);
+  lua_xmove(e->co, L, 1);
+  lua_pushvalue(L, 2);
+  lua_xmove(L, e->co, 1); /* its place has just become free */
+  if (e->error.size == 0)
+    cast_buffer_add(
+      &e->error, e->asked ? cast_lua_address(L, 2) : cast_lua_describe(L, 2));
+  if (e->error.lacking) cast_raise_memory(L);
+  cast_buffer_form(&e->traceback, "%s\n", e->error.text);
+  if (e->in_close) {
+    cast_buffer_add(&e->traceback, "raised by a __close handler, after:\n");
+    cast_buffer_add(
+      &e->traceback, e->before.size > 0 ? e->before.text : "cancelled");
+    if (e->traceback.lacking) cast_raise_memory(L);
+    return;
+  }
+  cast_stack_write(&e->stack, L, e->co, 0);
+  if (e->stack.lacking) cast_raise_memory(L);
+  cast_origin_write(L, &e->traceback, e->t, 2, e->error.text, e->stack.text);
+  if (e->traceback.lacking) cast_raise_memory(L);
+}
+
+/* Drops what the task's latest operation may have left. */
+static void drop_operation(cast_state *S, cast_ltask *t) {
+  if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
+  cast_let_go(t);
+  cast_guard_leave(t);
+  cast_msg_drop(&t->core.waiter.msg);
+  cast_rebuild_drop(S, t, NULL);
+  cast_ltask_drop_cases(t);
+}
+
+static int describe_protected(lua_State *L) {
+  describe_failure(L, lua_touserdata(L, 1));
+  return 0;
+}
+
+/* The error is on the top of its coroutine. */
+static void describe(cast_ending *e) {
+  describe_error(e);
+  drop_operation(e->S, e->t);
+  e->described = cast_protect(e->S, describe_protected, e) == LUA_OK;
+}
+
+static int pack_failure(lua_State *L) {
+  cast_ending *e = lua_touserdata(L, 1);
+  cast_msg_drop(&e->told);
+  lua_xmove(e->co, L, 1);
+  lua_pushvalue(L, 2);
+  lua_xmove(L, e->co, 1); /* its place has just become free */
+  lua_pushstring(L, e->traceback.text);
+  cast_failure_pack(L, e->S, 2, e->error.text, -1, &e->told);
+  return 0;
+}
+
+/* What was described becomes the record of a failure. */
+static void fail(cast_ending *e) {
+  cast_state *S = e->S;
+  cast_extra *x = cast_extra_make(e->t);
+  if (cast_failure_heard()) (void)cast_ltask_share(e->t);
+  if (x != NULL && e->described && e->co != NULL &&
+      cast_protect(S, pack_failure, e) == LUA_OK)
+    x->failure =
+      cast_failure_new(e->t, e->error.text, e->traceback.text, &e->told);
+  cast_buffer_fini(&e->error);
+  cast_buffer_fini(&e->stack);
+  cast_buffer_fini(&e->traceback);
+  cast_buffer_fini(&e->before);
+  cast_msg_drop(&e->told);
+  /* What fails because everything ends is nobody's concern. Relaxed: a
+     failure at the same moment may be reported or not. */
+  if (cast_hook_struck(S, e->co) ||
+      atomic_load_explicit(&S->root->ending, memory_order_relaxed) ||
+      atomic_load_explicit(&S->close_posted, memory_order_relaxed))
+    atomic_store_explicit(&e->t->joined, true, memory_order_relaxed);
+}
+
+/* In the child of a fork. Nobody else is told. */
+static int print_failure(lua_State *L) {
+  cast_ending *e = lua_touserdata(L, 1);
+  describe_failure(L, e);
+  cast_failure_print(e->t, e->traceback.text);
+  return 0;
+}
+
+#if CAST_LUA >= 504
+static int new_protected(lua_State *L) {
+  starting *a = lua_touserdata(L, 1);
+  if (a->co.L == NULL) a->co = cast_coroutine_new(L, a->S);
+  return 0;
+}
+
+/* Closes the pending variables of a coroutine that an error has ended. Their
+   handlers may do anything, and wait; the error is put aside for them, into a
+   coroutine that nobody else has. Has one of them raised another error, which
+   is in its place then? A cancellation does not count. */
+static bool close_pending(cast_ending *e) {
+  cast_state *S = e->S;
+  cast_ltask *t = e->t;
+  starting a = {S, {NULL, LUA_NOREF}};
+  bool other = false;
+  int status;
+  if (cast_protect(S, new_protected, &a) == LUA_OK) lua_xmove(e->co, a.co.L, 1);
+  t->closing = true;
+  status = cast_lua_close_thread(t->co, NULL);
+  if (status != LUA_OK && a.co.L != NULL) {
+    lua_xmove(t->co, a.co.L, 1);
+    other = !lua_rawequal(a.co.L, -1, -2) && !cast_cancel_test(a.co.L, -1);
+    if (other) lua_replace(a.co.L, -2);
+    if (!other) lua_pop(a.co.L, 1);
+  }
+  drop_operation(S, t);
+  e->co = a.co.L;
+  e->aside = a.co;
+  return other;
+}
+
+/* As after any call, that error is what it has failed with. */
+static cast_status fail_in_close(cast_ending *e) {
+  e->failed = e->in_close = true;
+  e->asked = false;
+  e->nres = 1;
+  e->before = e->traceback;
+  memset(&e->traceback, 0, sizeof e->traceback);
+  cast_buffer_fini(&e->error);
+  describe(e);
+  return CAST_FAILED;
+}
+#endif
+
+/* Keeps its results for who joins: false: there is no memory, of which joiners
+   are told; that needs none. */
+static bool keep(cast_ending *e) {
+  if (e->nres == 0) return true;
+  if (e->co != NULL && cast_protect(e->S, cast_ltask_keep, e) == LUA_OK)
+    return true;
+  cast_msg_drop(&e->results.msg);
+  cast_pack_text("not enough memory", &e->results.msg);
+  e->results.packed = true;
+  e->results.unsendable = false;
+  e->t->stored = false;
+  return false;
+}
+
+static int forget_origin(lua_State *L) {
+  cast_origin_drop(L, lua_touserdata(L, 1));
+  return 0;
+}
+
+static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
+  cast_ending e = {.S = S, .t = t, .co = t->co, .nres = nres};
+  cast_status how = CAST_DONE;
+  /* Not after an error: if a hook has raised it, Lua allows no more hooks. Nor
+     if it has yielded for the last time. */
+  bool clean = status == LUA_OK && !t->last;
+  if (CAST_UNLIKELY(cast_forked)) {
+    if (status != LUA_OK) (void)cast_protect_on(S->work, print_failure, &e);
+    cast_state_forked(S, status == LUA_OK);
+  }
+  drop_operation(S, t);
+  if (status != LUA_OK) {
+    how = cast_cancel_test(t->co, -1) ? CAST_CANCELLED : CAST_FAILED;
+    e.nres = how == CAST_FAILED ? 1 : 0;
+  }
+  if (how == CAST_FAILED) {
+    e.failed = true;
+    describe(&e);
+  }
+#if CAST_LUA >= 504
+  if (!clean && close_pending(&e)) how = fail_in_close(&e);
+#endif
+  if (how == CAST_FAILED) fail(&e);
+  if (CAST_UNLIKELY(t->extra != NULL && t->extra->origin != NULL))
+    (void)cast_protect(S, forget_origin, t);
+  if (!keep(&e)) how = CAST_FAILED;
+  if (e.aside.L != NULL) cast_coroutine_put(S, e.aside, true);
+  cast_coroutine_put(S, cast_co(t), clean);
+  t->co = NULL;
+#if CAST_LUA < 502
+  if (status == LUA_ERRMEM || S->starved) cast_state_collect(S);
+#endif
+  cast_ltask_have(t, &e.results);
+  cast_cancel_end(t);
+  cast_task_finish(&t->core, how);
+}
+
+/* -- starting ------------------------------------------------------------- */
+
+/* A remote task that begins, and what its creator has packed: not in waiter.msg
+   while a finalizer may run, in which its coroutine is made or called. */
+typedef struct packed {
+  cast_ltask *task;
+  cast_msg msg;
+} packed;
+
+/* Runs in the new coroutine. */
+static int unpack_start(lua_State *L) {
+  packed *p = lua_touserdata(L, 1);
+  cast_ltask *t = p->task;
+  cast_state *S = cast_state_of(t->core.session);
+  int n;
+  cast_msg_drop(&t->core.waiter.msg);
+  cast_msg_move(&t->core.waiter.msg, &p->msg);
+  lua_settop(L, 0);
+  n = cast_rebuild_values(L, S, t, &t->core.waiter.msg);
+  if (lua_type(L, 1) == LUA_TSTRING) { /* source text from C */
+    size_t size;
+    const char *text = lua_tolstring(L, 1, &size);
+    if (cast_lua_load(L, text, size, "=(spawn)", "t") != LUA_OK) lua_error(L);
+    lua_replace(L, 1);
+  }
+  return n;
+}
+
+static int start_protected(lua_State *L) {
+  get_protected(L);
+#if CAST_LUA < 502
+  starting *a = lua_touserdata(L, 1);
+  /* Making a C function may fail here: made where that is protected. */
+  if (lua_gettop(a->co.L) > 0) return 0;
+  lua_pushcfunction(L, unpack_start);
+  lua_xmove(L, a->co.L, 1);
+#endif
+  return 0;
+}
+
+/* There was no memory for a coroutine. */
+static void fail_to_start(cast_state *S, cast_ltask *t) {
+#if CAST_LUA < 502
+  cast_state_collect(S); /* memory.c */
+#else
+  CAST_UNUSED(S);
+#endif
+  cast_msg_drop(&t->core.waiter.msg);
+  cast_pack_text("not enough memory", &t->core.waiter.msg);
+  t->packed = true;
+  cast_cancel_end(t);
+  cast_task_finish(&t->core, CAST_FAILED);
+}
+
+/* A task of the own session gets its coroutine. False: it is finished. */
+static bool start_own(cast_state *S, cast_ltask *t) {
+  starting a = {S, {NULL, LUA_NOREF}};
+  if (CAST_UNLIKELY(!cast_coroutine_again(S, &a.co)) &&
+      cast_protect(S, get_protected, &a) != LUA_OK) {
+    if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
+    cast_starting_give(S, t, NULL);
+    fail_to_start(S, t);
+    return false;
+  }
+  cast_starting_give(S, t, a.co.L);
+  cast_co_set(t, a.co); /* not before: pending.c */
+  return true;
+}
+
+/* A task from elsewhere gets its coroutine, function and arguments: the number
+   of arguments, or -1: it has failed and is finished. */
+static int start_remote(cast_state *S, cast_ltask *t) {
+  starting a = {S, {NULL, LUA_NOREF}};
+  packed p = {.task = t};
+  int status, nres;
+  cast_msg_move(&p.msg, &t->core.waiter.msg);
+  if (cast_protect(S, start_protected, &a) != LUA_OK) {
+    if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
+    cast_msg_drop(&p.msg);
+    fail_to_start(S, t);
+    return -1;
+  }
+  cast_co_set(t, a.co);
+#if CAST_LUA >= 502
+  lua_pushcfunction(t->co, unpack_start);
+#endif
+  lua_pushlightuserdata(t->co, &p);
+  status = cast_lua_resume(t->co, 1, &nres);
+  cast_msg_drop(&p.msg);
+  if (status != LUA_OK) {
+    finish(S, t, status, nres);
+    return -1;
+  }
+  return nres - 1;
+}
+
+/* Has nobody called the C function that has yielded in co? What co is resumed
+   with is then what it ends with: see deliver.c. */
+static bool is_alone(lua_State *co) {
+  lua_Debug ar;
+  return !lua_getstack(co, 1, &ar);
+}
+
+/* -- running -------------------------------------------------------------- */
+
+/* How many values on the coroutine's stack to resume it with; -1: it ended
+   before it could be. */
+static int prepare(cast_state *S, cast_ltask *t) {
+  if (t->fresh) {
+    t->fresh = false;
+    if (t->core.cancelled) {
+      if (t->co != NULL) cast_coroutine_put(S, cast_co(t), true);
+      if (t->core.mark > 0) cast_starting_give(S, t, NULL);
+      cast_msg_drop(&t->core.waiter.msg);
+      cast_cancel_end(t);
+      cast_task_finish(
+        &t->core, cast_budget_over(S) ? CAST_FAILED : CAST_CANCELLED);
+      return -1;
+    }
+    if (t->remote) return start_remote(S, t);
+    if (t->core.mark > 0 && !start_own(S, t)) return -1;
+    return lua_gettop(t->co) - 1;
+  }
+#if CAST_HAS_YIELDK
+  cast_unseal(t->co);
+  return 0;
+#else
+  int n = t->parked ? cast_deliver(S, t) : 0;
+  if (CAST_LIKELY(!t->last)) {
+    cast_unseal(t->co);
+    return n;
+  }
+  finish(S, t, t->raising ? LUA_ERRRUN : LUA_OK, n);
+  return -1;
+#endif
+}
+
+/* One stretch of a task, until it waits or ends. */
+static inline void stretch(cast_state *S, cast_ltask *t) {
+  int n, nres, status;
+again:
+  n = prepare(S, t);
+  if (n < 0) return;
+  t->parked = false;
+  atomic_store_explicit(&S->running, t->co, memory_order_relaxed);
+  S->through = true;
+#if CAST_LUA < 502
+  if (CAST_UNLIKELY(S->starved)) cast_state_starve(S);
+#endif
+  /* Relaxed: set by a signal handler of this thread, before `running` was. */
+  if (CAST_UNLIKELY(S->session.metered) &&
+      atomic_load_explicit(&S->missed, memory_order_relaxed)) {
+    atomic_store_explicit(&S->missed, false, memory_order_relaxed);
+    (void)cast_budget_spent(S);
+  }
+  if (CAST_LUAJIT && S->host != NULL) cast_hook_mark(t->co);
+  if (CAST_UNLIKELY(S->host != NULL || cast_guarded(t)) && !t->raising)
+    cast_stop_watch(S, t, t->co);
+  status = cast_lua_resume(t->co, n, &nres);
+  /* Before anything is freed; the compiler keeps it there (the calls that
+     follow are opaque to it). */
+  atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
+  if (!CAST_HAS_YIELDK) cast_deliver_end(t);
+  if (status != LUA_YIELD) {
+    finish(S, t, status, nres);
+    return;
+  }
+  cast_seal(t->co);
+  if (CAST_UNLIKELY(S->preempted)) {
+    S->preempted = false;
+    cast_task_preempt(&t->core);
+  } else if (!t->parked) {
+    /* coroutine.yield in the task itself: lets others run. */
+    lua_pop(t->co, nres);
+    t->last = !CAST_HAS_YIELDK && is_alone(t->co);
+    if (CAST_UNLIKELY(cast_forked)) goto again; /* there are no others */
+    if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
+    cast_task_yield(&t->core);
+  }
+}
+
+/* Goes on with the next ready task here, and with the next session: a yield
+   has come by longjmp, after which the processor foresees no return from what
+   was called before, so such returns are to be few. */
+cast_session *cast_ltask_resume(
+  cast_session *s, cast_task *core, cast_runner **r) {
+  do {
+    stretch(cast_state_of(s), cast_ltask_of(core));
+  } while ((core = cast_session_turn(&s, r)) != NULL);
+  return s;
+}

@@ -1,0 +1,21 @@
+/* taskobj.h - tasks of Lua: made, and freed.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_TASKOBJ_H
+#define CAST_TASKOBJ_H
+
+#include "../../object.h"
+#include "../compat/compat.h"
+#include "../state/ltask.h"
+#include "../state/state.h"
+
+extern const cast_type cast_task_type;
+/* A task of session `home`, not started, with a reference for the caller; NULL:
+   out of memory. `own`: the caller is the session's owner. */
+cast_ltask *cast_ltask_make(cast_state *home, bool own);
+/* The same with its handle pushed on L instead. Raises. */
+cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own);
+/* The task whose handle is argument i. Raises. */
+cast_ltask *cast_ltask_check(lua_State *L, int i);
+void cast_ltask_drop_cases(cast_ltask *t);
+
+#endif

@@ -1,0 +1,173 @@
+/* closure.c - writes functions into an encoder.
+   SPDX-License-Identifier: MIT
+
+   A function written in Lua is its bytecode and its upvalues: values, or the
+   place of the same variable in a function before. Upvalues that hold the
+   globals, and environments that are the globals (5.1), become the receiver's
+   globals. All other functions go by name, and so does a function of a module
+   if one of its upvalues can not be sent (see cast_encoder_refuse).
+
+   Owner: the encoder. */
+#include "closure.h"
+
+#include "../../base.h"
+#include "../../msg.h"
+#include "../compat/compat.h"
+#include "bytecode.h"
+#include "encoder.h"
+#include "memo.h"
+#include "names.h"
+#include "wire.h"
+
+#define HAS_JOIN (CAST_LUA >= 502 || CAST_LUAJIT)
+
+#define HAS_FENV (CAST_LUA < 502)
+
+/* Whether some functions written in Lua are of the library. */
+static bool is_library(lua_State *L) {
+  if (lua_iscfunction(L, -1)) return true;
+#if CAST_LUAJIT
+  lua_Debug ar;
+  lua_pushvalue(L, -1);
+  lua_getinfo(L, ">S", &ar);
+  return strncmp(ar.short_src, "[builtin:", 9) == 0;
+#else
+  return false;
+#endif
+}
+
+static bool put_library(cast_encoder *e, const void *key) {
+  lua_State *L = e->L;
+  if (cast_names_search(e->p, L, cast_encoder_table(e)))
+    return cast_encoder_name(e, key);
+  return cast_encoder_refuse(e, "C function", "no loaded module has it");
+}
+
+static bool is_globals(const cast_encoder *e, int idx) {
+  return lua_topointer(e->L, idx) == e->p->globals;
+}
+
+/* Whether the function on top has an environment that is not the globals. */
+static bool has_environment(cast_encoder *e) {
+#if HAS_FENV
+  lua_getfenv(e->L, -1);
+  bool has = !is_globals(e, -1);
+  lua_pop(e->L, 1);
+  return has;
+#else
+  CAST_UNUSED(e);
+  return false;
+#endif
+}
+
+static bool is_pure(cast_encoder *e, uint32_t nups) {
+  bool pure = nups == 0;
+  if (nups == 1) {
+    lua_getupvalue(e->L, -1, 1);
+    pure = is_globals(e, -1);
+    lua_pop(e->L, 1);
+  }
+  return pure;
+}
+
+static uint32_t count_upvalues(lua_State *L) {
+  lua_Debug ar;
+  lua_pushvalue(L, -1);
+  lua_getinfo(L, ">u", &ar);
+  return (uint32_t)ar.nups;
+}
+
+void cast_closure_begin(cast_encoder *e, cast_frame *f) {
+  f->n = count_upvalues(e->L);
+  f->step = CAST_STEP_UPVALUE;
+#if HAS_FENV
+  if (!has_environment(e)) return;
+  f->step = CAST_STEP_BEGIN;
+  e->bytes[f->tag] |= WIRE_ENV;
+#endif
+}
+
+bool cast_closure_put(cast_encoder *e) {
+  lua_State *L = e->L;
+  const void *key = lua_topointer(L, -1);
+  cast_seen_entry *seen = cast_seen_find(&e->seen, key);
+  if (seen != NULL) return cast_encoder_back(e, seen);
+  if (is_library(L)) return put_library(e, key);
+  if (e->names_first &&
+      cast_names_search_modules(e->p, L, cast_encoder_table(e)))
+    return cast_encoder_name(e, key);
+  uint32_t items = e->nitems;
+  cast_encoder_item_room(e);
+  cast_bytes *b = cast_code_get(e->p, L, cast_encoder_table(e), -1);
+  cast_encoder_item(e, &b->object);
+
+  uint32_t nups = count_upvalues(L);
+  bool pure = !has_environment(e) && is_pure(e, nups);
+  bool later = !pure && e->depth >= e->list.limit;
+  if (e->careful) cast_encoder_anchor(e);
+  uint32_t entry =
+    cast_encoder_add(e, key, pure ? CAST_SEEN_DONE : CAST_SEEN_OPEN);
+  uint32_t tag = e->size;
+  cast_encoder_byte(
+    e, WIRE_CODE | (pure ? WIRE_PURE : 0u) | (later ? WIRE_LATER : 0u));
+  cast_encoder_byte(e, nups);
+  if (pure) {
+    lua_pop(L, 1);
+    return true;
+  }
+  if (later) {
+    cast_encoder_register(e, &e->seen.entries[entry]);
+    return cast_encoder_later(e, entry, 0);
+  }
+  cast_frame *f = cast_encoder_open(e, CAST_FRAME_CODE, lua_gettop(L), entry);
+  f->tag = tag;
+  f->items = items;
+  f->nwork = e->nwork;
+  f->nremeta = e->nremeta;
+  f->flushed = e->flushed;
+  cast_closure_begin(e, f);
+  return false;
+}
+
+/* Upvalue i of the frame's function: pushes its value, or writes where the same
+   variable was before. That of the globals is not worth being shared. */
+static bool push_upvalue(cast_encoder *e, const cast_frame *f) {
+  lua_State *L = e->L;
+  lua_getupvalue(L, f->at, (int)f->i);
+#if HAS_JOIN
+  if (!is_globals(e, -1)) {
+    const void *id = lua_upvalueid(L, f->at, (int)f->i);
+    cast_seen_entry *entry = cast_seen_find(&e->seen, id);
+    if (entry != NULL) {
+      cast_encoder_register(e, entry);
+      cast_encoder_byte(e, WIRE_JOIN);
+      cast_encoder_u32(e, entry->seq);
+      cast_encoder_byte(e, entry->state);
+      lua_pop(L, 1);
+      return false;
+    }
+    entry = cast_seen_add(&e->seen, id);
+    if (entry == NULL) cast_encoder_nomem(e);
+    entry->tag = e->seen.entries[f->entry].tag;
+    entry->seq = e->seen.entries[f->entry].seq;
+    entry->state = f->i;
+  }
+#endif
+  return true;
+}
+
+bool cast_closure_next(cast_encoder *e, cast_frame *f) {
+#if HAS_FENV
+  if (f->step == CAST_STEP_BEGIN) {
+    f->step = CAST_STEP_ENV;
+    lua_getfenv(e->L, f->at);
+    return true;
+  }
+#endif
+  f->step = CAST_STEP_UPVALUE;
+  while (f->i < f->n) {
+    f->i++;
+    if (push_upvalue(e, f)) return true;
+  }
+  return false;
+}

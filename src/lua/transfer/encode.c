@@ -1,0 +1,559 @@
+/* encode.c - walks Lua values and writes them into an encoder.
+   SPDX-License-Identifier: MIT
+
+   Depth first, with a stack of frames of our own, one for each object that is
+   being written, and a few slots of the Lua stack for each frame. An object
+   CAST_PACK_DEPTH levels down only gets its header; it is put on the list of
+   work, and its content follows when the frames are done. So neither stack
+   grows with the depth of the data.
+
+   Nothing but __save calls Lua code here: tables are read raw. But memory is
+   asked for, so finalizers may run, and any call may raise: see encoder.h.
+
+   Whether a table is a metatable in a module, which goes by name, is asked at
+   its first key that begins with "__". If it is one, and that was not noted,
+   the message begins anew: part of the table is written. In the same way a
+   message begins anew at its first __save, to keep all objects alive from
+   then on: Lua code might drop one, and another be made at the same address.
+   From then on it does not begin anew for a name either, or a __save would be
+   called again: names are looked for before a table is written.
+
+   A frame's counters, i and n:
+     list      values written, and how many there are: those of the message
+               (behind `at`) or the results of a __save (behind `at`, too)
+     table     array items and pairs written; the key lies at `at` + 1
+     function  upvalues written, and how many there are
+
+   Functions called put_* write what is on top of the stack and pop it; they
+   are true if that is all, false if the loop in run() has to go on with it
+   (a frame was opened, or the message begins anew). */
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../limits.h"
+#include "../../msg.h"
+#include "../../object.h"
+#include "../compat/compat.h"
+#include "../state/handle.h"
+#include "closure.h"
+#include "encoder.h"
+#include "memo.h"
+#include "names.h"
+#include "pack.h"
+#include "packer.h"
+#include "scalar.h"
+#include "transferable.h"
+#include "tree.h"
+#include "wire.h"
+
+static bool put_object(cast_encoder *e);
+
+/* -- scalars and strings -------------------------------------------------- */
+
+/* Writes what is at idx, if it is no object. */
+static bool write_scalar(cast_encoder *e, int idx) {
+  unsigned char *at = cast_encoder_room(e, WIRE_SHORT);
+  int type = lua_type(e->L, idx);
+  unsigned char *end = cast_scalar_put(e->L, idx, type, at);
+  if (CAST_LIKELY(end != NULL)) {
+    e->size += (uint32_t)(end - at);
+    return true;
+  }
+  if (type != LUA_TSTRING) return false;
+  cast_encoder_string(e, idx);
+  return true;
+}
+
+static bool encode_value(cast_encoder *e) {
+  if (!write_scalar(e, -1)) return put_object(e);
+  lua_pop(e->L, 1);
+  return true;
+}
+
+/* -- __save --------------------------------------------------------------- */
+
+/* Whether the metatable on top has a __save: pushes it. */
+static bool has_save(cast_encoder *e) {
+  cast_packer_get(e->L, cast_encoder_table(e), CAST_SLOT_SAVE);
+  lua_rawget(e->L, -2);
+  if (!lua_isnil(e->L, -1)) return true;
+  lua_pop(e->L, 1);
+  return false;
+}
+
+/* The error of a __save is on top: adds the path, if it is a string. */
+static _Noreturn void fail_save(cast_encoder *e, const char *kind) {
+  if (lua_type(e->L, -1) != LUA_TSTRING) cast_encoder_raise(e);
+  cast_encoder_fail(e, kind, lua_tostring(e->L, -1));
+}
+
+/* On the stack: object, metatable, __save. */
+static bool put_saved(cast_encoder *e, const void *key) {
+  lua_State *L = e->L;
+  lua_replace(L, -2);
+  lua_insert(L, -2);
+  if (!e->careful) {
+    e->careful = true;
+    e->again = e->seq > 0;
+    if (e->again) return false;
+  }
+  const char *kind = luaL_typename(L, -1);
+  if (e->saves == CAST_SAVE_DEPTH)
+    cast_encoder_fail(e, kind, "__save results lie too deep in each other");
+  int at = lua_gettop(L) - 1;
+  cast_encoder_anchor(e);
+  uint32_t entry = cast_encoder_add(e, key, CAST_SEEN_SAVING);
+  if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) fail_save(e, kind);
+  lua_pushboolean(L, 0); /* a place for the list */
+  lua_insert(L, at);
+  cast_encoder_rescan(e);
+  uint32_t n = (uint32_t)(lua_gettop(L) - at);
+  if (n == 0 || !(lua_isfunction(L, at + 1) || lua_istable(L, at + 1)))
+    cast_encoder_fail(e, kind, "its __save returned no constructor");
+  cast_encoder_stack(e);
+  cast_encoder_byte(e, WIRE_SAVE);
+  cast_encoder_u32(e, n);
+  cast_frame *f = cast_encoder_open(e, CAST_FRAME_SAVE, at, entry);
+  f->n = n;
+  f->outer = e->list;
+  e->list = (cast_list_state){
+    .mark = e->nwork, .limit = e->depth + CAST_PACK_DEPTH, .save = entry};
+  e->saves++;
+  e->saved = true;
+  return false;
+}
+
+/* -- tables --------------------------------------------------------------- */
+
+/* Is the table on top, which has one, a metatable in a module? Then pushes its
+   name. */
+static bool is_class(cast_encoder *e) {
+  return cast_names_class(e->p, e->L, cast_encoder_table(e), &e->prepared);
+}
+
+/* Does the table on top go by name? Then pushes that. Metatables that are not
+   noted are only looked for where `careful`. */
+static bool has_name(cast_encoder *e, const void *key, bool careful) {
+  if (cast_names_maybe(e->p, key) &&
+      cast_names_find(e->p, e->L, cast_encoder_table(e)))
+    return true;
+  return careful && cast_names_special(e->L, cast_encoder_table(e)) &&
+         is_class(e);
+}
+
+/* The table of the frame has such a key. False: the message begins anew. */
+static bool check_class(cast_encoder *e, cast_frame *f) {
+  if (f->unnamed) return true;
+  f->unnamed = true;
+  lua_pushvalue(e->L, f->at);
+  bool is = is_class(e);
+  lua_settop(e->L, lua_gettop(e->L) - (is ? 2 : 1));
+  if (!is) return true;
+  e->careful = true;
+  e->again = true;
+  return false;
+}
+
+/* On the stack: table, metatable, __save. */
+static bool put_saved_table(cast_encoder *e, const void *key) {
+  lua_State *L = e->L;
+  lua_pushvalue(L, -3);
+  if (e->careful || !has_name(e, key, true)) {
+    lua_pop(L, 1);
+    return put_saved(e, key);
+  }
+  lua_replace(L, -4);
+  lua_pop(L, 2);
+  return cast_encoder_name(e, key);
+}
+
+static bool put_table(cast_encoder *e) {
+  lua_State *L = e->L;
+  const void *key = lua_topointer(L, -1);
+  cast_seen_entry *seen = cast_seen_find(&e->seen, key);
+  if (seen != NULL) return cast_encoder_back(e, seen);
+  if (key == e->p->globals) {
+    cast_encoder_byte(e, WIRE_GLOBALS);
+    e->tree = false;
+    lua_pop(L, 1);
+    return true;
+  }
+  if (has_name(e, key, e->careful)) return cast_encoder_name(e, key);
+  bool has_meta = lua_getmetatable(L, -1);
+  if (has_meta) {
+    if (has_save(e)) return put_saved_table(e, key);
+    lua_pop(L, 1);
+  }
+  if (e->careful) cast_encoder_anchor(e);
+  uint32_t entry = cast_encoder_add(e, key, CAST_SEEN_OPEN);
+  bool later = e->depth >= e->list.limit;
+  unsigned char *at = cast_encoder_room(e, 9);
+  memset(at, 0, 9);
+  *at = WIRE_TABLE;
+  uint32_t counts = e->size + 1;
+  e->size += 9;
+  if (later) {
+    *at = WIRE_TABLE | WIRE_LATER;
+    cast_encoder_register(e, &e->seen.entries[entry]);
+    return cast_encoder_later(e, entry, counts);
+  }
+  cast_frame *f = cast_encoder_open(e, CAST_FRAME_TABLE, lua_gettop(L), entry);
+  f->counts = counts;
+  f->tag = counts - 1;
+  f->has_meta = has_meta;
+  f->unnamed = e->careful;
+  lua_pushnil(L);
+  return false;
+}
+
+/* Whether the key of the pair on the stack continues the array; holes before
+   it are filled if the table takes it for one, too. */
+static bool in_sequence(cast_encoder *e, cast_frame *f) {
+  uint32_t next = f->i + 1, key = cast_scalar_index(e->L, f->at, next);
+  if (key == 0) return false;
+  for (; f->i + 1 < key; f->i++) cast_encoder_byte(e, WIRE_NIL);
+  return true;
+}
+
+/* Writes the key of the pair on the stack; leaves it. */
+static bool put_key(cast_encoder *e, cast_frame *f) {
+  if (lua_type(e->L, f->at + 1) == LUA_TSTRING &&
+      cast_scalar_special(e->L, f->at + 1) && !check_class(e, f))
+    return false;
+  if (CAST_LIKELY(write_scalar(e, f->at + 1))) return true;
+  f->step = CAST_STEP_KEY;
+  lua_pushvalue(e->L, f->at + 1);
+  if (!encode_value(e)) return false;
+  f->step = CAST_STEP_PAIR;
+  return true;
+}
+
+/* A metatable that is not complete when its object is gets __gc too late for
+   Lua to notice: it is set once more at the end. */
+static void check_metatable(
+  cast_encoder *e, const cast_frame *f, const void *key) {
+  const cast_seen_entry *entry = cast_seen_find(&e->seen, key);
+  if (entry == NULL || entry->state <= CAST_SEEN_LOOSE) return;
+  if (!lua_getmetatable(e->L, f->at)) return;
+  cast_packer_get(e->L, cast_encoder_table(e), CAST_SLOT_GC);
+  lua_rawget(e->L, -2);
+  bool has_gc = !lua_isnil(e->L, -1);
+  lua_pop(e->L, 2);
+  if (!has_gc) return;
+  const cast_seen_entry *object = &e->seen.entries[f->entry];
+  cast_remeta *again = cast_encoder_remeta(e);
+  again->object = object->seq;
+  again->metatable = entry->seq;
+  cast_encoder_register(e, object);
+  cast_encoder_register(e, entry);
+}
+
+static bool put_metatable(cast_encoder *e, cast_frame *f) {
+  /* What ran meanwhile (a __save, a finalizer, other tasks while it waits) may
+     have taken it away. */
+  if (!lua_getmetatable(e->L, f->at)) return true;
+  const void *key = lua_topointer(e->L, -1);
+  f->step = CAST_STEP_META;
+  e->bytes[f->tag] |= WIRE_META;
+  e->tree = false;
+  if (!encode_value(e)) return false;
+  check_metatable(e, f, key);
+  return true;
+}
+
+/* Writes integers, the most frequent items, while the array goes on with such.
+   True if then something else is on the stack, false at the table's end. */
+static bool step_integers(cast_encoder *e, cast_frame *f) {
+  lua_State *L = e->L;
+  int at = f->at;
+  uint32_t i = f->i;
+  bool more;
+  while ((more = lua_next(L, at)) && cast_scalar_is(L, -2, i + 1)) {
+    unsigned char *to = cast_encoder_room(e, WIRE_NUMBER);
+    unsigned char *end = cast_scalar_put_integer(L, -1, to);
+    if (end == NULL) break;
+    e->size += (uint32_t)(end - to);
+    i++;
+    lua_pop(L, 1);
+  }
+  f->i = i;
+  return more;
+}
+
+/* Goes on with the array: true at its end, be it the table's, or that a pair
+   is on the stack. */
+static bool step_array(cast_encoder *e, cast_frame *f) {
+  while (step_integers(e, f)) {
+    if (!in_sequence(e, f)) {
+      f->step = CAST_STEP_PAIR;
+      return true;
+    }
+    f->i++;
+    if (!encode_value(e)) return false;
+  }
+  return true;
+}
+
+/* Goes on with the pairs after the one on the stack: true at their end. */
+static bool step_pairs(cast_encoder *e, cast_frame *f) {
+  lua_State *L = e->L;
+  int at = f->at;
+  do {
+    unsigned char *to = cast_encoder_room(e, 2 * WIRE_SHORT), *end;
+    f->n++;
+    end = cast_scalar_put(L, -2, lua_type(L, -2), to);
+    if (CAST_UNLIKELY(end == NULL || wire_is_special(to))) {
+      if (!put_key(e, f) || !encode_value(e)) return false;
+      continue;
+    }
+    e->size += (uint32_t)(end - to);
+    to = end;
+    int type = lua_type(L, -1);
+    if (type == LUA_TTABLE) {
+      if (!put_table(e)) return false;
+      continue;
+    }
+    end = cast_scalar_put(L, -1, type, to);
+    if (CAST_LIKELY(end != NULL)) {
+      e->size += (uint32_t)(end - to);
+      lua_pop(L, 1);
+    } else if (!encode_value(e)) {
+      return false;
+    }
+  } while (lua_next(L, at));
+  return true;
+}
+
+/* Goes on with a table's content; true at its end. */
+static bool step_table(cast_encoder *e, cast_frame *f) {
+  switch (f->step) {
+  case CAST_STEP_ARRAY:
+    if (!step_array(e, f)) return false;
+    if (f->step == CAST_STEP_PAIR && !step_pairs(e, f)) return false;
+    break;
+  case CAST_STEP_KEY:
+    f->step = CAST_STEP_PAIR;
+    if (!encode_value(e)) return false;
+    /* fallthrough */
+  case CAST_STEP_PAIR:
+    if (lua_next(e->L, f->at) && !step_pairs(e, f)) return false;
+    break;
+  default: return true; /* after the metatable */
+  }
+  return !f->has_meta || put_metatable(e, f);
+}
+
+/* -- all types ------------------------------------------------------------ */
+
+static bool refuse_userdata(cast_encoder *e) {
+  const char *name = NULL;
+  if (luaL_getmetafield(e->L, -1, "__name")) name = lua_tostring(e->L, -1);
+  lua_pushfstring(
+    e->L, name != NULL ? "a %s has no __save" : "no __save", name);
+  return cast_encoder_refuse(e, "userdata", lua_tostring(e->L, -1));
+}
+
+/* The metatable is on top, the userdata below. */
+static bool put_moved(
+  cast_encoder *e, const void *key, const casting_transfer *how) {
+  lua_State *L = e->L;
+  int t = cast_encoder_table(e);
+  lua_pop(L, 1);
+  if (key == e->refused)
+    cast_encoder_fail(e, how->name, "it is empty, or in use");
+  if (e->how == CAST_PACK_COPY)
+    cast_encoder_fail(e, how->name,
+      "it moves, but a packed message may be sent more than once");
+  cast_encoder_item_room(e);
+  cast_moved *b = cast_moved_new(e->p, L, t, how);
+  if (b == NULL) cast_encoder_nomem(e);
+  cast_encoder_item(e, &b->object);
+  cast_packer_get(L, t, CAST_SLOT_MOVED);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, b);
+  lua_pop(L, 1);
+  cast_encoder_anchor(e);
+  cast_encoder_add(e, key, CAST_SEEN_DONE);
+  cast_encoder_byte(e, WIRE_NAME | WIRE_MOVED);
+  e->moves = true;
+  lua_pop(L, 1);
+  return true;
+}
+
+static bool put_userdata(cast_encoder *e) {
+  lua_State *L = e->L;
+  cast_object *o = cast_handle_test(L, -1);
+  if (o != NULL) {
+    bool self = o == e->results;
+    if (!self) cast_handle_cross(L, o);
+    cast_encoder_item_room(e);
+    cast_encoder_item(e, self ? NULL : cast_ref(o));
+    cast_encoder_byte(e, WIRE_HANDLE);
+    lua_pop(L, 1);
+    return true;
+  }
+  const void *key = lua_topointer(L, -1);
+  cast_seen_entry *seen = cast_seen_find(&e->seen, key);
+  if (seen != NULL) return cast_encoder_back(e, seen);
+  if (lua_getmetatable(L, -1)) {
+    if (has_save(e)) return put_saved(e, key);
+    const casting_transfer *how = cast_moved_how(L, cast_encoder_table(e));
+    if (how != NULL) return put_moved(e, key, how);
+    lua_pop(L, 1);
+  }
+  return refuse_userdata(e);
+}
+
+static bool put_object(cast_encoder *e) {
+  switch (lua_type(e->L, -1)) {
+  case LUA_TTABLE: return put_table(e);
+  case LUA_TFUNCTION: return cast_closure_put(e);
+  case LUA_TUSERDATA: return put_userdata(e);
+  case LUA_TTHREAD: return cast_encoder_refuse(e, "coroutine", NULL);
+  default: return cast_encoder_refuse(e, luaL_typename(e->L, -1), NULL);
+  }
+}
+
+/* -- the loop ------------------------------------------------------------- */
+
+/* Begins the content of the next object of this list that was put off. */
+static bool open_work(cast_encoder *e) {
+  lua_State *L = e->L;
+  if (e->nwork <= e->list.mark) return false;
+  cast_work w = e->work[--e->nwork];
+  lua_rawgeti(L, e->base + CAST_AT_ANCHORS, (int)w.anchor);
+  bool is_table = lua_istable(L, -1);
+  cast_frame *f = cast_encoder_open(
+    e, is_table ? CAST_FRAME_TABLE : CAST_FRAME_CODE, lua_gettop(L), w.entry);
+  f->value = w.value;
+  f->levels = w.levels;
+  f->hint = w.hint;
+  f->unnamed = e->careful;
+  e->seen.entries[w.entry].state = CAST_SEEN_OPEN;
+  cast_encoder_byte(e, WIRE_BODY);
+  cast_encoder_u32(e, e->seen.entries[w.entry].seq);
+  f->counts = e->size;
+  cast_encoder_u32(e, 0);
+  cast_encoder_u32(e, 0);
+  f->tag = e->size;
+  cast_encoder_byte(e, 0);
+  if (is_table) {
+    f->has_meta = lua_getmetatable(L, -1);
+    lua_settop(L, f->at);
+    lua_pushnil(L);
+  } else {
+    cast_closure_begin(e, f);
+  }
+  return true;
+}
+
+static bool step_closure(cast_encoder *e, cast_frame *f) {
+  while (cast_closure_next(e, f))
+    if (!encode_value(e)) return false;
+  return true;
+}
+
+/* Goes on with a list: its values, then the work put off in it. */
+static bool step_list(cast_encoder *e, cast_frame *f) {
+  while (f->i < f->n) {
+    f->i++;
+    lua_pushvalue(e->L, f->at + (int)f->i);
+    if (!encode_value(e)) return false;
+  }
+  return !open_work(e);
+}
+
+static void close_save(cast_encoder *e, const cast_frame *f) {
+  cast_encoder_byte(e, WIRE_CALL);
+  e->list = f->outer;
+  e->saves--;
+}
+
+static void close_root(cast_encoder *e) {
+  for (uint32_t i = 0; i < e->nremeta; i++) {
+    cast_encoder_byte(e, WIRE_REMETA);
+    cast_encoder_u32(e, e->remeta[i].object);
+    cast_encoder_u32(e, e->remeta[i].metatable);
+  }
+}
+
+static void put_counts(cast_encoder *e, uint32_t at, const cast_frame *f) {
+  if (at == 0) return;
+  bool is_table = f->kind == CAST_FRAME_TABLE;
+  wire_put_u32(e->bytes + at, is_table ? f->i : f->n);
+  wire_put_u32(e->bytes + at + 4, is_table ? f->n : 0);
+}
+
+/* The object of the last frame is written. */
+static void close_frame(cast_encoder *e) {
+  const cast_frame *f = cast_encoder_top(e);
+  e->depth--;
+  if (f->kind == CAST_FRAME_ROOT) {
+    close_root(e);
+    return;
+  }
+  if (f->kind == CAST_FRAME_SAVE) close_save(e, f);
+  put_counts(e, f->counts, f);
+  put_counts(e, f->hint, f);
+  e->seen.entries[f->entry].state = f->loose ? CAST_SEEN_LOOSE : CAST_SEEN_DONE;
+  if (f->loose) cast_encoder_top(e)->loose = true;
+  lua_settop(e->L, f->at - 1);
+}
+
+static void run(cast_encoder *e) {
+  while (e->depth > 0 && !e->again) {
+    cast_frame *f = cast_encoder_top(e);
+    bool done;
+    switch (f->kind) {
+    case CAST_FRAME_TABLE: done = step_table(e, f); break;
+    case CAST_FRAME_CODE: done = step_closure(e, f); break;
+    default: done = step_list(e, f); break;
+    }
+    if (done) close_frame(e);
+  }
+}
+
+/* Writes the message; *out is complete. Is something to be moved there? */
+static bool encode(cast_encoder *e, int first, int n, const char *what,
+  int base, cast_msg *out) {
+  e->what = what != NULL ? what : "argument";
+  e->number = base + 1;
+  cast_encoder_scan(e);
+  do {
+    cast_encoder_reset(e);
+    lua_settop(e->L, e->base + CAST_AT_ANCHORS);
+    cast_frame *f = cast_encoder_open(e, CAST_FRAME_ROOT, first - 1, 0);
+    f->n = (uint32_t)n;
+    e->list.limit = 1 + CAST_PACK_DEPTH;
+    run(e);
+  } while (e->again);
+  bool moves = e->moves;
+  cast_encoder_finish(e, (uint32_t)n, out);
+  return moves;
+}
+
+void cast_encode(cast_packer *p, lua_State *L, int first, int n,
+  const char *what, int base, cast_pack_how how, cast_msg *out) {
+  const void *refused = NULL;
+  /* Not for what a finalizer packs meanwhile. */
+  cast_object *results = p->packing;
+  p->packing = NULL;
+  p->message++;
+  do {
+    cast_encoder *e = cast_encoder_take(p, L);
+    int top = e->base;
+    e->how = how;
+    e->results = results;
+    e->refused = refused;
+    if (cast_tree_put(e, first, n)) {
+      cast_encoder_finish(e, (uint32_t)n, out);
+      lua_settop(L, top);
+      return;
+    }
+    bool moves = encode(e, first, n, what, base, out);
+    refused = NULL;
+    if (moves && how == CAST_PACK_SEND) refused = cast_moved_take(p, L, out);
+    /* Once more, for the error that names its place. */
+    if (refused != NULL) cast_pack_undo(p, L, out);
+    lua_settop(L, top);
+  } while (refused != NULL);
+}

@@ -1,0 +1,246 @@
+/* encoder.h - what an encoding in progress holds.
+   SPDX-License-Identifier: MIT
+
+   An encoder is a full userdata; the packer's table anchors the idle one. It
+   is used by one cast_pack at a time, and another is made when __save sends
+   something itself. A Lua error that passes over cast_pack leaves it busy:
+   it is replaced, and the collector frees it with all it holds.
+
+   1. Each of the nitems references is owned by the encoder. NULL stands for
+      the task whose results are packed (cast_pack_results).
+   2. The Lua stack while encoding, from `base` up: the packer's table, the
+      encoder, the table of anchors or nil, then the frames' objects. */
+#ifndef CAST_ENCODER_H
+#define CAST_ENCODER_H
+
+#include "../../base.h"
+#include "../../list.h"
+#include "../../msg.h"
+#include "../../object.h"
+#include "../compat/compat.h"
+#include "memo.h"
+#include "pack.h"
+#include "packer.h"
+#include "wire.h"
+
+enum { CAST_FRAME_ROOT, CAST_FRAME_SAVE, CAST_FRAME_TABLE, CAST_FRAME_CODE };
+
+/* What the child being written is to its frame's object. */
+enum {
+  CAST_STEP_ARRAY,
+  CAST_STEP_PAIR,
+  CAST_STEP_KEY,
+  CAST_STEP_META,
+  CAST_STEP_BEGIN, /* of a function: its environment is to be written */
+  CAST_STEP_ENV,
+  CAST_STEP_UPVALUE
+};
+
+/* State of an object in seen: complete with all that it leads to; complete
+   itself, but it may lead to one that is not; being written; being saved; put
+   off. Of a function's upvalue: its index. */
+enum {
+  CAST_SEEN_DONE,
+  CAST_SEEN_LOOSE,
+  CAST_SEEN_OPEN,
+  CAST_SEEN_SAVING,
+  CAST_SEEN_PENDING
+};
+
+/* Values in a row: those of the message, or the results of a __save. What is
+   put off in a list is written before its end. */
+typedef struct cast_list_state {
+  uint32_t limit; /* depth from which on objects are put off */
+  uint32_t mark;  /* work below it waits for the end of an outer list */
+  uint32_t save;  /* entry of the object in seen; 0: the message */
+} cast_list_state;
+
+/* An object that is being written. */
+typedef struct cast_frame {
+  unsigned char kind; /* CAST_FRAME_* */
+  unsigned char step; /* CAST_STEP_* */
+  bool has_meta;      /* table */
+  bool unnamed;       /* table: known not to be a metatable in a module */
+  bool loose;         /* it leads to an object that is not complete */
+  int at;             /* stack index of the object */
+  uint32_t i, n;      /* what is written of it; see encode.c */
+  uint32_t tag;       /* where its flags lie */
+  uint32_t counts;    /* where its two numbers lie; 0: nowhere */
+  uint32_t hint;      /* and those of a header that went before; 0: none */
+  uint32_t entry;     /* in seen */
+  uint32_t value;     /* body: which value of the message it is in, else 0 */
+  uint32_t levels;    /* body: how deep in that value */
+  uint32_t items;     /* function: what the encoder had before it, */
+  uint32_t nwork;     /* likewise */
+  uint32_t nremeta;
+  uint32_t flushed;
+  cast_list_state outer; /* list: the one around it */
+} cast_frame;
+
+/* An object whose content comes later. */
+typedef struct cast_work {
+  uint32_t anchor; /* key in the table of anchors */
+  uint32_t entry;  /* in seen */
+  uint32_t hint;   /* where the two numbers of its header lie */
+  uint32_t value;  /* which value of the message it is in */
+  uint32_t levels; /* how deep */
+} cast_work;
+
+typedef struct cast_remeta {
+  uint32_t object, metatable; /* numbers */
+} cast_remeta;
+
+typedef struct cast_encoder {
+  cast_packer *p;
+  cast_list link; /* in the packer's list */
+  lua_State *L;
+  bool busy;
+  bool scanned;     /* package.loaded was looked at for this message */
+  bool prepared;    /* see cast_names_class */
+  bool again;       /* begin anew: what was written may be wrong */
+  bool careful;     /* it began anew: names are looked for first, and all
+                       objects are kept alive, for a __save may run */
+  bool names_first; /* functions of modules go by name */
+  bool tree;        /* only scalars, strings, and tables without flags */
+  bool moves;       /* there is userdata in it whose content moves */
+  cast_pack_how how;
+  cast_object *results; /* the packer's `packing` when it began */
+  const void *refused;  /* userdata that does not let go of its content */
+  int base;             /* see 2. */
+  const char *what;     /* for paths: "argument", */
+  int number;           /* and the first one's number */
+
+  unsigned char *bytes;
+  uint32_t size, capacity;
+  cast_object **items;
+  uint32_t nitems, items_capacity;
+  cast_frame *frames;
+  uint32_t depth, frames_capacity;
+  cast_list_state list; /* the innermost one */
+  cast_work *work;
+  uint32_t nwork, work_capacity;
+  cast_remeta *remeta;
+  uint32_t nremeta, remeta_capacity;
+  cast_seen seen;
+  uint32_t nanchors;
+  uint32_t seq;     /* objects numbered */
+  uint32_t nreg;    /* objects registered */
+  uint32_t flushed; /* times that a list took work of an outer one */
+  uint32_t saves;   /* __save results around */
+  bool saved;       /* there is some in the message */
+} cast_encoder;
+
+#define CAST_AT_TABLE 1   /* base + */
+#define CAST_AT_ANCHORS 3 /* base + */
+
+/* Pushes the packer's table, an encoder that is now busy, and nil. */
+cast_encoder *cast_encoder_take(cast_packer *p, lua_State *L);
+/* Gives back what the encoder holds; it is idle. */
+void cast_encoder_done(cast_encoder *e);
+/* Forgets what was written. */
+void cast_encoder_reset(cast_encoder *e);
+/* Raises the error on top of the stack. */
+_Noreturn void cast_encoder_raise(cast_encoder *e);
+_Noreturn void cast_encoder_nomem(cast_encoder *e);
+/* Moves what was written, behind a header, to *out. */
+void cast_encoder_finish(cast_encoder *e, uint32_t n, cast_msg *out);
+
+/* What is on top can not be sent. If it belongs to a function that is in a
+   loaded module, that function goes by name instead: returns false, as the
+   functions below. Else raises "cannot send a <kind> (<path>): <reason>" for
+   what the frames are about; reason may be NULL. */
+bool cast_encoder_refuse(cast_encoder *e, const char *kind, const char *reason);
+/* Always raises. */
+_Noreturn void cast_encoder_fail(
+  cast_encoder *e, const char *kind, const char *reason);
+/* Which value of the message the frames are in, and how deep. */
+uint32_t cast_encoder_where(const cast_encoder *e, uint32_t *levels);
+
+/* Keeps the object on top alive; returns its key in the table of anchors. */
+uint32_t cast_encoder_anchor(cast_encoder *e);
+/* Tells the decoder to keep that object at hand. */
+void cast_encoder_register(cast_encoder *e, const cast_seen_entry *entry);
+/* Makes room on the Lua stack for the next frames. */
+void cast_encoder_stack(cast_encoder *e);
+/* And in the array of frames; every so often: */
+void cast_encoder_frames(cast_encoder *e);
+#define CAST_FRAMES_STEP 8u
+/* Writes the string at idx, one of more than WIRE_STR_MAX bytes. */
+void cast_encoder_string(cast_encoder *e, int idx);
+
+/* These write what is on top of the stack, and pop it. True: that is all;
+   false: the loop in encode.c has to go on, with the frame that was opened or
+   from the beginning. */
+
+/* An object that was written before, or that will be. */
+bool cast_encoder_back(cast_encoder *e, cast_seen_entry *entry);
+/* The header of that object is written, its content comes later. `hint` is
+   where the numbers of the header lie, or 0. */
+bool cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint);
+/* The name on top, for the object below it. */
+bool cast_encoder_name(cast_encoder *e, const void *key);
+
+/* Looks for new modules, once for this message. */
+void cast_encoder_scan(cast_encoder *e);
+/* Lua code has run: modules may be other ones, and have other members. */
+void cast_encoder_rescan(cast_encoder *e);
+
+/* Rooms: for more bytes, for one more element. They raise. */
+void cast_encoder_grow(cast_encoder *e, uint32_t more);
+cast_work *cast_encoder_work(cast_encoder *e);
+cast_remeta *cast_encoder_remeta(cast_encoder *e);
+void cast_encoder_item_room(cast_encoder *e);
+
+static inline int cast_encoder_table(const cast_encoder *e) {
+  return e->base + CAST_AT_TABLE;
+}
+
+static inline cast_frame *cast_encoder_top(const cast_encoder *e) {
+  return &e->frames[e->depth - 1];
+}
+
+static inline unsigned char *cast_encoder_room(cast_encoder *e, uint32_t more) {
+  if (CAST_UNLIKELY((uint64_t)e->size + more > e->capacity))
+    cast_encoder_grow(e, more);
+  return e->bytes + e->size;
+}
+
+static inline void cast_encoder_byte(cast_encoder *e, unsigned v) {
+  *cast_encoder_room(e, 1) = (unsigned char)v;
+  e->size++;
+}
+
+static inline void cast_encoder_u32(cast_encoder *e, uint32_t v) {
+  wire_put_u32(cast_encoder_room(e, 4), v);
+  e->size += 4;
+}
+
+/* Takes the reference over; room was made. */
+static inline void cast_encoder_item(cast_encoder *e, cast_object *o) {
+  e->items[e->nitems++] = o;
+}
+
+/* Numbers the object whose tag comes next; returns its index in seen. */
+static inline uint32_t cast_encoder_add(
+  cast_encoder *e, const void *key, uint32_t state) {
+  cast_seen_entry *entry = cast_seen_add(&e->seen, key);
+  if (CAST_UNLIKELY(entry == NULL)) cast_encoder_nomem(e);
+  entry->tag = e->size;
+  entry->seq = e->seq++;
+  entry->state = state;
+  return e->seen.count - 1;
+}
+
+/* Opens a frame: it is the top one. */
+static inline cast_frame *cast_encoder_open(
+  cast_encoder *e, unsigned kind, int at, uint32_t entry) {
+  if (e->depth % CAST_FRAMES_STEP == 0) cast_encoder_frames(e);
+  cast_frame *f = &e->frames[e->depth++];
+  memset(f, 0, sizeof *f);
+  f->kind = (unsigned char)kind;
+  f->at = at;
+  f->entry = entry;
+  return f;
+}
+
+#endif

@@ -1,0 +1,30 @@
+/* fixed.c - bytecode that a Lua state uses where it lies.
+   SPDX-License-Identifier: MIT
+
+   Owner: whoever runs the state; at last, whoever has closed it. */
+#include "fixed.h"
+
+#include "../../limits.h"
+#include "../../mem.h"
+#include "../../msg.h"
+#include "../../object.h"
+
+bool cast_fixed_keep(cast_fixed **f, cast_bytes *b) {
+  cast_fixed *k = *f;
+  for (uint32_t i = 0; k != NULL && i < k->n; i++)
+    if (k->all[i] == b) return true;
+  if (k == NULL) k = *f = cast_calloc(sizeof *k);
+  if (k == NULL || k->n == CAST_FIXED_KEPT ||
+      b->size > CAST_FIXED_BYTES - k->bytes)
+    return false;
+  cast_ref(&b->object);
+  k->all[k->n++] = b;
+  k->bytes += b->size;
+  return true;
+}
+
+void cast_fixed_free(cast_fixed *f) {
+  if (f == NULL) return;
+  for (uint32_t i = 0; i < f->n; i++) cast_unref(&f->all[i]->object);
+  cast_free(f);
+}

@@ -1,0 +1,108 @@
+/* memo.c - a set of addresses that remembers the order of additions.
+   SPDX-License-Identifier: MIT
+
+   Owner: the encoder that holds it. Open addressing over indices, so that
+   growth moves four bytes an entry and indices stay valid.
+
+   1. With more than CAST_SEEN_FEW entries slots is a power of two, at least
+      twice their number. If slots is not 0 each entry is in index. */
+#include "memo.h"
+
+#include "../../base.h"
+#include "../../mem.h"
+
+#define KEEP_ENTRIES 1024u /* memory for so many is not given back */
+
+void cast_seen_init(cast_seen *s) {
+  s->count = 0;
+  s->capacity = CAST_SEEN_FEW;
+  s->slots = 0;
+  s->allocated = 0;
+  s->shift = 0;
+  s->index = NULL;
+  s->entries = s->few;
+}
+
+void cast_seen_fini(cast_seen *s) {
+  cast_free(s->index);
+  if (s->entries != s->few) cast_free(s->entries);
+  cast_seen_init(s);
+}
+
+void cast_seen_clear(cast_seen *s) {
+  if (s->capacity > KEEP_ENTRIES) cast_seen_fini(s);
+  s->count = 0;
+  s->slots = 0;
+}
+
+/* Fibonacci hashing; the low bits of an address say nothing. */
+static uint32_t slot_of(const cast_seen *s, const void *key) {
+  uint64_t h = ((uint64_t)(uintptr_t)key >> 3) * UINT64_C(0x9e3779b97f4a7c15);
+  return (uint32_t)(h >> s->shift);
+}
+
+cast_seen_entry *cast_seen_look(const cast_seen *s, const void *key) {
+  uint32_t mask = s->slots - 1;
+  for (uint32_t i = slot_of(s, key); s->index[i] != 0; i = (i + 1) & mask) {
+    cast_seen_entry *e = &s->entries[s->index[i] - 1];
+    if (e->key == key) return e;
+  }
+  return NULL;
+}
+
+static void place(cast_seen *s, uint32_t entry) {
+  uint32_t mask = s->slots - 1;
+  uint32_t i = slot_of(s, s->entries[entry].key);
+  while (s->index[i] != 0) i = (i + 1) & mask;
+  s->index[i] = entry + 1;
+}
+
+void cast_seen_cut(cast_seen *s, uint32_t n) {
+  CAST_ASSERT(n <= s->count);
+  s->count = n;
+  if (s->slots == 0) return;
+  memset(s->index, 0, s->slots * sizeof s->index[0]);
+  for (uint32_t i = 0; i < n; i++) place(s, i);
+}
+
+/* Makes the index anew, twice as large. */
+static bool grow_index(cast_seen *s) {
+  uint32_t slots = s->slots == 0 ? 4 * CAST_SEEN_FEW : 2 * s->slots;
+  if (slots > s->allocated) {
+    uint32_t *index = cast_alloc(slots * sizeof index[0]);
+    if (index == NULL) return false;
+    cast_free(s->index);
+    s->index = index;
+    s->allocated = slots;
+  }
+  memset(s->index, 0, slots * sizeof s->index[0]);
+  s->slots = slots;
+  s->shift = 64;
+  for (uint32_t n = slots; n > 1; n >>= 1) s->shift--;
+  for (uint32_t i = 0; i < s->count; i++) place(s, i);
+  return true;
+}
+
+static bool grow_entries(cast_seen *s) {
+  if (s->capacity > UINT32_MAX / 8) return false;
+  cast_seen_entry *old = s->entries == s->few ? NULL : s->entries;
+  cast_seen_entry *more =
+    cast_realloc(old, 2 * (size_t)s->capacity * sizeof more[0]);
+  if (more == NULL) return false;
+  if (old == NULL) memcpy(more, s->few, sizeof s->few);
+  s->entries = more;
+  s->capacity *= 2;
+  return true;
+}
+
+cast_seen_entry *cast_seen_add_many(cast_seen *s, const void *key) {
+  CAST_ASSERT(cast_seen_find(s, key) == NULL);
+  if (s->count == s->capacity && !grow_entries(s)) return NULL;
+  if (s->count >= CAST_SEEN_FEW && s->slots < 2 * (s->count + 1) &&
+      !grow_index(s))
+    return NULL;
+  uint32_t i = s->count++;
+  s->entries[i].key = key;
+  if (s->slots > 0) place(s, i);
+  return &s->entries[i];
+}

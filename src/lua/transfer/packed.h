@@ -1,0 +1,42 @@
+/* packed.h - messages that are packed once and used many times.
+   SPDX-License-Identifier: MIT
+
+   A counted object, with handles like those of channels. Its fields are fixed
+   once it is packed, so any session may copy the message. */
+#ifndef CAST_PACKED_H
+#define CAST_PACKED_H
+
+#include "../../msg.h"
+#include "../../object.h"
+#include "../compat/compat.h"
+#include "../state/state.h"
+#include "pack.h"
+
+typedef struct cast_message {
+  cast_object object;
+  cast_msg msg;  /* (i) */
+  int n;         /* (i) values */
+  bool callable; /* (i) the first is a function: it can be spawned */
+} cast_message;
+
+/* Packs the n values from stack position `first` on, and pushes the message's
+   handle. Raises. */
+cast_message *cast_message_new(
+  lua_State *L, cast_state *S, int first, int n, cast_pack_how how);
+/* The message whose handle is at i, or NULL. */
+cast_message *cast_message_at(lua_State *L, int i);
+
+/* -- what a send does with its values ------------------------------------- */
+
+/* As cast_pack; a packed message that is the only value stands for what is in
+   it, and is not encoded again. */
+void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
+  const char *what, cast_msg *out);
+/* The same if that takes no memory, and so runs nothing; else false. */
+bool cast_pack_ready(lua_State *L, int first, int n, cast_msg *out);
+/* Is at i a packed message that begins with a function? */
+bool cast_message_callable(lua_State *L, int i);
+
+extern const cast_type cast_message_type;
+
+#endif

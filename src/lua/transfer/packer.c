@@ -1,0 +1,45 @@
+/* packer.c - what a state needs to pack and unpack messages.
+   SPDX-License-Identifier: MIT */
+#include "packer.h"
+
+#include "../../base.h"
+#include "../../mem.h"
+#include "../compat/compat.h"
+
+#include <stdlib.h>
+
+const uint64_t cast_packer_nothing[CAST_STRINGS_KEPT * sizeof(cast_text) / 8];
+
+_Static_assert(
+  sizeof(cast_loaded) * CAST_CODE_KEPT <= sizeof cast_packer_nothing &&
+    sizeof(cast_recent) * CAST_CODE_KEPT <= sizeof cast_packer_nothing,
+  "nothing is as large as anything");
+
+void *cast_packer_none(void) { return (void *)(uintptr_t)cast_packer_nothing; }
+
+void *cast_packer_array(cast_packer *p, void *old, size_t n, size_t size) {
+  if (CAST_LIKELY(old != cast_packer_nothing)) return old;
+  return p->closed ? NULL : cast_calloc(n * size);
+}
+
+void *cast_packer_drop_array(void *array) {
+  if (array != cast_packer_nothing) cast_free(array);
+  return cast_packer_none();
+}
+
+void cast_packer_nomem(lua_State *L) {
+  lua_pushliteral(L, "not enough memory");
+  lua_error(L);
+  abort();
+}
+
+void cast_packer_stack(lua_State *L, int slots) {
+  if (CAST_LIKELY(lua_checkstack(L, slots))) return;
+  if (slots < 1000 && lua_gettop(L) < 4000) cast_packer_nomem(L);
+  cast_lua_error(L, "stack overflow (message)");
+}
+
+void cast_decode_corrupt(lua_State *L) {
+  cast_lua_error(L, "cannot receive a damaged message");
+  cast_panic(__FILE__, __LINE__, "luaL_error returned");
+}

@@ -1,0 +1,56 @@
+/* strcache.c - short strings that come again and again, kept at hand.
+   SPDX-License-Identifier: MIT
+
+   A table with one place for each value of a few bits of a hash. Who comes
+   twice, with no other one for the same place in between, has the place: so
+   strings that come once cost little more than without, and two that take
+   turns do not drive each other out all the time.
+
+   Owner: the state's packer. The strings lie in a table, which has a place in
+   the registry of its own, as the packer's table is one step more. At most 64
+   strings of 16 bytes stay alive for it. All room is made at once: to let the
+   registry grow, with a key for each string, was rejected, for LuaJIT loses
+   what is in a table when there is no memory for it to grow. */
+#include "strcache.h"
+
+#include "../../base.h"
+#include "../compat/compat.h"
+#include "packer.h"
+
+/* Makes the table, and what says which strings are in it; unless a finalizer
+   that ran meanwhile has. */
+static CAST_NOINLINE void make(cast_packer *p, lua_State *L) {
+  cast_packer_table(p, L);
+  cast_words *words = cast_lua_newuserdata(L, sizeof *words);
+  memset(words, 0, sizeof *words);
+  lua_createtable(L, (int)CAST_WORDS_KEPT, 0);
+  if (p->words != NULL) {
+    lua_pop(L, 3);
+    return;
+  }
+  cast_packer_set(L, p->words_ref);
+  lua_rawseti(L, -2, CAST_SLOT_WORDS);
+  lua_pop(L, 1);
+  p->words = words;
+}
+
+void cast_words_table(cast_packer *p, lua_State *L) {
+  if (CAST_UNLIKELY(p->words == NULL)) make(p, L);
+  cast_packer_find(L, p->words_ref);
+}
+
+void cast_words_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,
+  const char *s, size_t size) {
+  unsigned i = (unsigned)(hash >> (64 - CAST_WORDS_BITS));
+  cast_word *w = &p->words->at[i];
+  lua_pushlstring(L, s, size);
+  if (w->tried != (uint32_t)hash || p->closed) {
+    w->tried = (uint32_t)hash;
+    return;
+  }
+  w->size = 0; /* should the next call raise */
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, t, (int)i + 1);
+  w->first = cast_word_load(s, size, &w->last);
+  w->size = (uint32_t)size;
+}

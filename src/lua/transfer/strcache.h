@@ -1,0 +1,77 @@
+/* strcache.h - short strings that come again and again, kept at hand.
+   SPDX-License-Identifier: MIT
+
+   Records have the same keys in each message. To push such a key costs Lua a
+   hash over its bytes, a search for it in the table of all short strings and
+   a comparison; here it is found with two loads and stays a Lua value. See
+   strcache.c. */
+#ifndef CAST_STRCACHE_H
+#define CAST_STRCACHE_H
+
+#include "../../base.h"
+#include "../compat/compat.h"
+#include "packer.h"
+
+#define CAST_WORDS_BITS 6u /* log2 of how many are kept */
+#define CAST_WORD_MAX 16u  /* bytes of the longest one */
+
+#define CAST_WORDS_KEPT (1u << CAST_WORDS_BITS)
+
+typedef struct cast_word {
+  uint64_t first, last; /* its bytes: see cast_word_load */
+  uint32_t size;        /* 0: none is here */
+  uint32_t tried;       /* hash of the latest one that is not kept */
+} cast_word;
+
+struct cast_words {
+  cast_word at[CAST_WORDS_KEPT]; /* at[i] is item i + 1 of the table */
+};
+
+/* Pushes the table with the strings. Raises when out of memory. */
+void cast_words_table(cast_packer *p, lua_State *L);
+
+/* In strcache.c: pushes the string, which is not the one kept there. */
+void cast_words_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,
+  const char *s, size_t size);
+
+/* All bytes of a string of 1 to CAST_WORD_MAX. Together with the size, the two
+   numbers are one string's only. */
+static inline uint64_t cast_word_load(
+  const char *s, size_t size, uint64_t *last) {
+  uint64_t first = 0;
+  uint32_t low, high;
+  *last = 0;
+  if (size >= 8) {
+    memcpy(&first, s, 8);
+    memcpy(last, s + size - 8, 8);
+  } else if (size >= 4) {
+    memcpy(&low, s, 4);
+    memcpy(&high, s + size - 4, 4);
+    first = low | (uint64_t)high << 32;
+  } else {
+    const unsigned char *b = (const unsigned char *)s;
+    first = b[0] | (unsigned)b[size / 2] << 8 | (unsigned)b[size - 1] << 16;
+  }
+  return first;
+}
+
+/* Pushes a string; `t` is where the table lies. Raises when out of memory.
+   Takes two stack slots. */
+static inline void cast_words_push(
+  cast_packer *p, lua_State *L, int t, const char *s, size_t size) {
+  if (CAST_UNLIKELY(size - 1 >= CAST_WORD_MAX)) {
+    lua_pushlstring(L, s, size);
+    return;
+  }
+  uint64_t last, first = cast_word_load(s, size, &last);
+  uint64_t hash =
+    (first ^ (last << 23 | last >> 41) ^ size) * UINT64_C(0x9e3779b97f4a7c15);
+  unsigned i = (unsigned)(hash >> (64 - CAST_WORDS_BITS));
+  const cast_word *w = &p->words->at[i];
+  if (CAST_LIKELY(w->first == first && w->last == last && w->size == size))
+    lua_rawgeti(L, t, (int)i + 1);
+  else
+    cast_words_miss(p, L, t, hash, s, size);
+}
+
+#endif

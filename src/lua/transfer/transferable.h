@@ -1,0 +1,39 @@
+/* transferable.h - userdata whose content moves instead of being copied.
+   SPDX-License-Identifier: MIT
+
+   C modules say how, see casting_transfer in casting.h. What crosses is a
+   counted box with the content. It is filled only when the message is
+   complete, as the last step of packing, so that a failure before leaves the
+   userdata as it was; and a message that is not sent after all is undone.
+
+   1. The content belongs to the userdata or to the box, never to both. Who
+      takes it out of a box exchanges it for NULL, whatever thread that is. */
+#ifndef CAST_TRANSFERABLE_H
+#define CAST_TRANSFERABLE_H
+
+#include "../../../include/casting.h"
+#include "../../msg.h"
+#include "../../object.h"
+#include "../compat/compat.h"
+#include "packer.h"
+
+typedef struct cast_moved {
+  cast_object object;
+  const casting_transfer *how; /* (i) */
+  _Atomic(void *) content;     /* (a) */
+} cast_moved;
+
+extern const cast_type cast_moved_type;
+
+/* How the userdata with the metatable on top moves, or NULL. */
+const casting_transfer *cast_moved_how(lua_State *L, int t);
+/* An empty box for the userdata on top. May raise. NULL: out of memory. */
+cast_moved *cast_moved_new(
+  cast_packer *p, lua_State *L, int t, const casting_transfer *how);
+/* Fills the boxes of a complete message. Returns the address of a userdata
+   that refuses, or NULL; then all is as before, but for the message. */
+const void *cast_moved_take(cast_packer *p, lua_State *L, cast_msg *m);
+/* Makes the userdata anew and pushes it; false: the error's value. */
+bool cast_moved_push(cast_packer *p, lua_State *L, cast_moved *b);
+
+#endif
