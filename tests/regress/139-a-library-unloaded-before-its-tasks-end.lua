@@ -1,0 +1,24 @@
+-- 139: On 5.1 and LuaJIT, a finalizer of the program's that collected garbage
+-- while the state closed hid from the library that it did: C libraries were
+-- unloaded before the tasks ended that were to call their functions.
+-- SPDX-License-Identifier: MIT
+local helper = require "helper"
+
+if not helper.has_children() then return end
+local result = helper.run [[
+  local casting = require "casting"
+  local processes = require "processes"
+  local channel = casting.channel()
+  casting.spawn(function()
+    pcall(channel.receive, channel)
+    io.write(type(processes.pid()), "\n")
+  end)
+  casting.yield()
+  -- What is made last is finalized first.
+  local meta = {__gc = function() collectgarbage() end}
+  last = newproxy and newproxy(true) or setmetatable({}, meta)
+  if newproxy then getmetatable(last).__gc = meta.__gc end
+]]
+assert(result.status == 0, result.status .. result.err)
+assert(result.out == "number\n", result.out)
+assert(result.err == "", result.err)
