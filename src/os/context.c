@@ -43,8 +43,8 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 #if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
 #endif
 #endif
 
@@ -128,6 +128,14 @@ static void tools_made(os_context *c) {
   c->valgrind = VALGRIND_STACK_REGISTER(c->low, c->low + c->room);
 #endif
   (void)c;
+}
+
+void os_defined(void *p, size_t size) {
+#if defined(VALGRIND_MAKE_MEM_DEFINED)
+  (void)VALGRIND_MAKE_MEM_DEFINED(p, size);
+#endif
+  (void)p;
+  (void)size;
 }
 
 static void tools_adopted(os_context *c) {

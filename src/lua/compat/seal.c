@@ -25,6 +25,7 @@
 
 #include "../../base.h"
 #include "../../once.h"
+#include "../../os/os.h"
 #include "compat.h"
 #include "stock.h"
 
@@ -76,6 +77,10 @@ static bool find_status(lua_State *L, cast_seal_layout *at) {
   memcpy(ended, (const void *)co, NEAR);
   co = begin(L, fail, &status);
   memcpy(failed, (const void *)co, NEAR);
+  os_defined(fresh, NEAR); /* between its members there may be anything */
+  os_defined(suspended, NEAR);
+  os_defined(ended, NEAR);
+  os_defined(failed, NEAR);
   if (status != LUA_ERRRUN) return false;
   for (uint32_t i = 1; i < NEAR; i++) {
     if (fresh[i] != LUA_OK || suspended[i] != LUA_YIELD || ended[i] != LUA_OK ||

@@ -3,6 +3,7 @@
 #include "yieldable.h"
 
 #include "../../base.h"
+#include "../../os/os.h"
 #include "compat.h"
 
 #if CAST_LUA >= 503 || CAST_LUAJIT
@@ -25,6 +26,7 @@ static struct {
 
 static int probe_step(lua_State *L) {
   memcpy(probe.at[probe.depth], (const void *)L, PROBE_SPAN);
+  os_defined(probe.at[probe.depth], PROBE_SPAN); /* there may be anything */
   if (++probe.depth == PROBE_DEPTH) return 0;
   lua_pushcfunction(L, probe_step);
   lua_call(L, 0, 0);
