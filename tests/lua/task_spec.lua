@@ -732,10 +732,11 @@ describe("a failure that nobody joins", function()
       local failures = casting.channel(math.huge)
       casting.on_error(failures)
       local session = casting.session {name = "the_session"}
-      session:spawn(function() error "told to the channel" end)
+      local task = session:spawn(function() error "told to the channel" end)
       local failure = failures:receive(15)
       print(failure.error:match "told.*", failure.session == session,
-        failure.task:status(), failure.traceback:match "traceback")
+        failure.task == task and task:status(),
+        failure.traceback:match "traceback")
       casting.on_error(nil)
     ]]
     assert.equal("told to the channel\ttrue\tfailed\ttraceback\n",
