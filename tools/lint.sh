@@ -277,7 +277,7 @@ lost=$(find src docs CONTRIBUTING.md -name '*.[ch]' -o -name '*.md' |
   awk '/:$/ { f = $0; next } { print f $0 }' |
   LC_ALL=C sort -u | LC_ALL=C awk -F: -v all="$all" '
     BEGIN {
-      n = split(all " lua.c lua.h lauxlib.h lualib.h luajit.h valgrind.h " \
+      n = split(all " lua.c lua.h lauxlib.h lualib.h luajit.h memcheck.h " \
         "futex.h casting.c e.c", word, "[ \n]+")
       for (i = 1; i <= n; i++) known[word[i]] = 1
     }
