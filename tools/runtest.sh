@@ -44,7 +44,7 @@ if [ -n "$module" ]; then
   export LUA
 fi
 # A test that asserts an order which finalizers that wait may change has a line
-# "-- still: what order"; see src/lua/compat/collect.c.
+# "-- still: what order"; see src/lua/lib/collect.c.
 for i in "$@"; do
   case $i in
   tests/*.lua)

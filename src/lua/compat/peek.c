@@ -15,6 +15,7 @@
 #include "../../limits.h"
 #include "../../mem.h"
 #include "../../once.h"
+#include "../../os/os.h"
 #include "compat.h"
 
 #define ENTRIES 8
@@ -22,7 +23,7 @@
 #define BLOCKS_MAX 16
 
 typedef struct block {
-  const unsigned char *at;
+  unsigned char *at;
   size_t size;
 } block;
 
@@ -59,6 +60,9 @@ static bool push_table(
   table->at = places->at = NULL;
   for (size_t i = 0; i < l->n; i++)
     *(l->blocks[i].at == address ? table : places) = l->blocks[i];
+  /* Between the members there may be anything. */
+  for (size_t i = 0; i < l->n; i++)
+    os_defined(l->blocks[i].at, l->blocks[i].size);
   return l->n == 2 && table->at != NULL && places->at != NULL;
 }
 

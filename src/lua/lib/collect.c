@@ -13,9 +13,10 @@
 #ifdef CAST_COLLECT
 #define CAST_COLLECT_ITSELF
 
-#include <stdlib.h>
+#include "../state/state.h"
+#include "lib.h"
 
-#include "state.h"
+#include <stdlib.h>
 
 /* Waits within waits: a stopped collector (5.2 to 5.4), and what LuaJIT notes
    of a finalizer that runs, come back with the last of them to end, which is to
