@@ -30,7 +30,9 @@ local files, object = {}, {}
 for _, path in ipairs(lines(("find '%s' '%s' -name '*.c.o' | LC_ALL=C sort")
   :format(core, binding))) do
   local name = path:match "%.dir/(src/.*%.c)%.o$"
-  if name and not object[name] then
+  local source = name and not object[name] and io.open(root .. "/" .. name)
+  if source then -- not one of a file that is no more
+    source:close()
     object[name] = path
     files[#files + 1] = name
   end
@@ -41,23 +43,26 @@ if #files == 0 then
   os.exit(1)
 end
 
-local definer, uses = {}, {}
-for _, name in ipairs(files) do
-  for _, line in ipairs(lines("nm -g --defined-only '" .. object[name] .. "'"))
-  do
-    local symbol = line:match "%s([%a_][%w_]*)$"
-    if symbol then definer[symbol] = name end
+local definer, uses, wanted = {}, {}, {}
+local paths = {}
+for _, name in ipairs(files) do paths[#paths + 1] = object[name] end
+for _, line in ipairs(lines("nm -A -g '" .. table.concat(paths, "' '") .. "'"))
+do
+  local path, kind, symbol = line:match "^(.-):%x*%s+(%u)%s+([%a_][%w_]*)$"
+  local name = path and path:match "%.dir/(src/.*%.c)%.o$"
+  if kind == "U" then
+    wanted[#wanted + 1] = {name, symbol}
+  elseif name then
+    definer[symbol] = name
   end
 end
-for _, name in ipairs(files) do
-  uses[name] = {}
-  for _, line in ipairs(lines("nm -u '" .. object[name] .. "'")) do
-    local symbol = line:match "%s([%a_][%w_]*)$"
-    local other = symbol and definer[symbol]
-    if other and other ~= name then
-      uses[name][other] = uses[name][other] or {}
-      table.insert(uses[name][other], symbol)
-    end
+for _, name in ipairs(files) do uses[name] = {} end
+for _, pair in ipairs(wanted) do
+  local name, symbol = pair[1], pair[2]
+  local other = definer[symbol]
+  if other and other ~= name then
+    uses[name][other] = uses[name][other] or {}
+    table.insert(uses[name][other], symbol)
   end
 end
 
