@@ -28,6 +28,7 @@
 #             what bench/compare writes
 #   signposts each file of src is in the README.md beside it; each file that a
 #             comment or a document names exists
+#   races     each R-number that is used is defined, and none twice
 #   names     names of files have letters, digits and "._+-" only: a program for
 #             another processor that a shell takes for a script makes others
 #   hosts     scripts name no hosts: Debian's archive is what the machine's own
@@ -284,6 +285,22 @@ lost=$(find src docs CONTRIBUTING.md -name '*.[ch]' -o -name '*.md' |
     !($2 in known) && $1 !~ /embedded\.c$/')
 if [ -n "$lost" ]; then
   printf '%s\n' "$lost" | sed 's/$/: signposts: there is no such file/'
+  exit 1
+fi
+
+# Races: each number that is used is that of a race in docs, or of a model's, and
+# none is that of two.
+numbers=$(grep -h -o -E '^- \*\*R[0-9]+' docs/*.md | grep -o -E 'R[0-9]+' |
+  LC_ALL=C sort)
+twice=$(printf '%s\n' "$numbers" | uniq -d)
+known=$(printf '%s\n' "$numbers" "$(grep -o -E '^\| R[0-9]+ ' \
+  tests/model/README.md | grep -o -E 'R[0-9]+')" | LC_ALL=C sort -u)
+unknown=$(find src docs tests include -type f | xargs grep -h -o -w -E 'R[0-9]+' |
+  LC_ALL=C sort -u | while read -r r; do
+  printf '%s\n' "$known" | grep -q -x "$r" || echo "$r"
+done)
+if [ -n "$twice$unknown" ]; then
+  echo "races: numbers of two:" $twice "; of none:" $unknown
   exit 1
 fi
 
