@@ -5,9 +5,6 @@
 
 #include "compat.h"
 
-/* Timeouts: an optional number of seconds at argument i. */
-uint64_t cast_deadline(lua_State *L, int i);
-uint64_t cast_deadline_in(double seconds);
 uint64_t cast_period(double seconds); /* nanoseconds, OS_FOREVER at most */
 /* Pushes nil and the word for an outcome. */
 int cast_push_failure(lua_State *L, int result);

@@ -24,13 +24,13 @@
 #include "../session/builtin.h"
 #include "../session/options.h"
 #include "../state/argument.h"
-#include "../state/handle.h"
 #include "../state/state.h"
 #include "../transfer/module.h"
 #include "../transfer/names.h"
 #include "lib.h"
 #include "lib_link.h"
 #include "lib_monitor.h"
+#include "lib_scope.h"
 #include "misuse.h"
 
 static const char internal_key = 0;

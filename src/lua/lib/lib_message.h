@@ -1,4 +1,4 @@
-/* lib_message.h - packed messages, and what a send does with its values.
+/* lib_message.h - packed messages for Lua, and casting.transferable.
    SPDX-License-Identifier: MIT */
 #ifndef CAST_LIB_MESSAGE_H
 #define CAST_LIB_MESSAGE_H

@@ -7,6 +7,5 @@
 
 int cast_lib_monitor(lua_State *L);
 int cast_lib_disown(lua_State *L);
-int cast_lib_prolong(lua_State *L);
 
 #endif

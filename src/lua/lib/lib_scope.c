@@ -19,7 +19,6 @@
 #include "../stop/scope.h"
 #include "../task/origin.h"
 #include "lib.h"
-#include "lib_monitor.h"
 
 /* On 5.1 and LuaJIT a C function that calls cannot be suspended; a function in
    Lua can, where pcall can. So there the functions are written in Lua around

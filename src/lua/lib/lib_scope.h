@@ -7,5 +7,6 @@
 
 /* Finishes the module on the top of the stack. */
 void cast_open_guard(lua_State *L);
+int cast_lib_prolong(lua_State *L);
 
 #endif

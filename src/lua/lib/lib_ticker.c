@@ -25,7 +25,6 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../state/argument.h"
-#include "../state/handle.h"
 #include "../state/state.h"
 #include "../transfer/pack.h"
 #include "lib.h"

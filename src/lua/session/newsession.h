@@ -24,7 +24,7 @@ cast_state *cast_state_root(const cast_binding *binding);
 /* A new session below `root`; its first handle is the caller's, who also owns
    the session until cast_session_release. */
 cast_state *cast_state_make(cast_state *root, const cast_options *o);
-/* Asks all of them to close. */
+/* Asks all sessions below root to close. */
 void cast_state_close_children(cast_state *root, cast_session *self);
 /* A new session, its handle pushed on L; *to is set as soon as it is there, and
    is to be released. Raises. */

@@ -18,7 +18,6 @@
 #include "../compat/compat.h"
 #include "../compat/single.h"
 #include "../state/anchor.h"
-#include "../state/handle.h"
 #include "../state/load.h"
 #include "../state/ltask.h"
 #include "../state/state.h"

@@ -35,5 +35,7 @@ cast_chars cast_arg_string_or_none(lua_State *L, int i);
 
 /* "f: text": of other misuse than of an argument. */
 _Noreturn void cast_misuse(lua_State *L, const char *text);
+/* Timeouts: an optional number of seconds at argument i. */
+uint64_t cast_deadline(lua_State *L, int i);
 
 #endif

@@ -113,13 +113,4 @@ static inline cast_object *cast_handle_known(
   return h->object;
 }
 
-/* Pushes the name whole. */
-static inline void cast_state_push_name(lua_State *L, const cast_state *S) {
-  lua_pushlstring(L, S->name, S->name_size);
-}
-/* The state's cast_state, or NULL if casting was not opened in it. */
-cast_state *cast_state_find(lua_State *L);
-/* A host needs threads of ours from now on, if it did not before. Raises. */
-void cast_state_prepare(lua_State *L, cast_state *S);
-
 #endif

@@ -10,7 +10,6 @@
 #include "../compat/alive.h"
 #include "../compat/compat.h"
 #include "../compat/single.h"
-#include "handle.h"
 #include "state.h"
 
 static const char meta_key = 0;

@@ -5,7 +5,6 @@
 #include "../../context.h"
 #include "../../limits.h"
 #include "../compat/compat.h"
-#include "handle.h"
 #include "state.h"
 
 void cast_libs_replace(

@@ -180,6 +180,15 @@ static inline cast_ltask *cast_ltask_of(cast_task *t) {
 static inline cast_state *cast_state_of(cast_session *s) {
   return CAST_CONTAINER(s, cast_state, session);
 }
+/* Pushes the name whole. */
+static inline void cast_state_push_name(lua_State *L, const cast_state *S) {
+  lua_pushlstring(L, S->name, S->name_size);
+}
+
+/* The state's cast_state, or NULL if casting was not opened in it. */
+cast_state *cast_state_find(lua_State *L);
+/* A host needs threads of ours from now on, if it did not before. Raises. */
+void cast_state_prepare(lua_State *L, cast_state *S);
 /* The box of a state, anchored in the registry, empty so far. A host's is also
    the guard whose finalizer, gc, ends everything. Raises. */
 cast_state **cast_state_push_box(lua_State *L, lua_CFunction gc);

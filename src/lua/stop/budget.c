@@ -17,7 +17,6 @@
 #include "../../task.h"
 #include "../../types.h"
 #include "../compat/compat.h"
-#include "../state/handle.h"
 #include "../state/state.h"
 #include "watchdog.h"
 

@@ -48,7 +48,6 @@
 #include "../../types.h"
 #include "../compat/compat.h"
 #include "../compat/yieldable.h"
-#include "../state/handle.h"
 #include "../state/interrupt.h"
 #include "../state/ltask.h"
 #include "../state/memory.h"

@@ -14,7 +14,6 @@
 #include "../../types.h"
 #include "../../wait.h"
 #include "../compat/compat.h"
-#include "../state/handle.h"
 #include "../state/interrupt.h"
 #include "../state/load.h"
 #include "../state/ltask.h"

@@ -19,7 +19,6 @@
 #include "../compat/compat.h"
 #include "../compat/yieldable.h"
 #include "../state/argument.h"
-#include "../state/handle.h"
 #include "../state/interrupt.h"
 #include "../state/load.h"
 #include "../state/ltask.h"

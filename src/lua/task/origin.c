@@ -17,7 +17,6 @@
 #include "../../buffer.h"
 #include "../compat/compat.h"
 #include "../compat/single.h"
-#include "../state/handle.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
 #include "failure.h"

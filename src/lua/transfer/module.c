@@ -6,7 +6,6 @@
 #include "module.h"
 
 #include "../compat/compat.h"
-#include "../state/handle.h"
 #include "../state/state.h"
 #include "pack.h"
 
