@@ -24,3 +24,29 @@ local result = helper.run [[
 assert(result.status == 0, result.status .. result.err)
 assert(result.out == "number\n", result.out)
 assert(result.err == "", result.err)
+
+-- So it was when a task collected garbage while a finalizer waited.
+result = helper.run [[
+  local casting, processes = require "casting", require "processes"
+  casting.spawn(function()
+    pcall(casting.sleep, 0.05)
+    for _ = 1, 20 do collectgarbage() end
+    io.write(type(processes.pid()), "\n")
+  end)
+  casting.yield()
+  last = newproxy(true)
+  getmetatable(last).__gc = function() pcall(casting.sleep, 0.5) end
+]]
+assert(result.status == 0 and result.out == "number\n",
+  result.status .. result.out .. result.err)
+
+-- A finalizer may wait at the end whatever was required after it was made.
+result = helper.run [[
+  local casting = require "casting"
+  local task = casting.spawn(function() casting.sleep(0.01) return 7 end)
+  last = newproxy(true)
+  getmetatable(last).__gc = function() io.write(tostring(task:await())) end
+  require "processes"
+]]
+assert(result.status == 0 and result.out == "7",
+  result.status .. result.out .. result.err)

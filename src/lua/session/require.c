@@ -16,8 +16,6 @@
 #include "../../os/os.h"
 #include "../../types.h"
 #include "../compat/compat.h"
-#include "../compat/single.h"
-#include "../state/anchor.h"
 #include "../state/load.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
@@ -148,28 +146,6 @@ static cast_load *await_turn(lua_State *L, cast_state *S, cast_ltask *t) {
   return l;
 }
 
-#if CAST_LUA < 502
-static const char guard_key = 0; /* the metatable of guards */
-
-static int guard_gc(lua_State *L) {
-  const cast_state *S = cast_state_find(L);
-  if (S != NULL) S->binding->end(L);
-  return 0;
-}
-
-/* A C library is unloaded by a finalizer, and when a state closes the latest
-   object is finalized first. So after each library comes an object that ends
-   everything before: tasks that go on then may call its functions. Until then
-   it is anchored. */
-static void guard_library(lua_State *L, cast_state *S) {
-  static const lua_CFunction gc = guard_gc;
-  (void)cast_lua_newuserdata(L, 1);
-  (void)cast_single(L, &guard_key, cast_make_meta, &gc);
-  lua_setmetatable(L, -2);
-  (void)cast_anchor(L, S);
-}
-#endif
-
 /* search(name): returns what searchers return. */
 static int search(lua_State *L) {
   cast_state *S = *(cast_state **)lua_touserdata(L, lua_upvalueindex(BOX));
@@ -189,8 +165,10 @@ static int search(lua_State *L) {
   }
   n = ask_searchers(L);
 #if CAST_LUA < 502
+  /* A C library is unloaded by a finalizer there, the latest one first. Tasks
+     that are unwound after that may call its functions: it stays. */
   if (n > 0 && S != NULL && S->host != NULL && lua_iscfunction(L, -n))
-    guard_library(L, S);
+    os_pin((const void *)(uintptr_t)lua_tocfunction(L, -n));
 #endif
   if (n > 0) return n;
   /* A searcher that has waited may have let it be taken for ended. */

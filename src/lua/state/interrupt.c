@@ -33,6 +33,12 @@ bool cast_hook_changed(cast_state *S) {
   return L != NULL && is_news(S, lua_gethook(L));
 }
 
+bool cast_hook_due(cast_state *S, lua_State *L) {
+  lua_State *main = S->L != NULL ? S->L : L;
+  return S->struck || ((lua_gethookmask(main) & LUA_MASKCOUNT) != 0 &&
+                        is_news(S, lua_gethook(main)));
+}
+
 #if CAST_LUAJIT
 /* LuaJIT's hooks are the VM's: a signal handler's may be called in a task, that
    fails with what was meant for the main program. Such hooks unset themselves,

@@ -19,6 +19,9 @@ void cast_hook_mark(lua_State *L);
    top of L (NULL: it has failed where a hook only can have been)? The main
    program will raise the error; true until then. */
 bool cast_hook_struck(cast_state *S, lua_State *L);
+/* Host: the main program's wait is about to begin, in L. Is there one that is
+   to be called at the next instruction, as lua.c's is? */
+bool cast_hook_due(cast_state *S, lua_State *L);
 /* The main program's wait was interrupted: calls the hook that was set. */
 void cast_call_hook(lua_State *L, cast_state *S);
 

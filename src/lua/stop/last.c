@@ -118,6 +118,10 @@ static bool has_no_hooks(lua_State *L, lua_State *at) {
   return now == on_hook;
 }
 
+bool cast_last_has_hooks(lua_State *L, cast_state *S) {
+  return !has_no_hooks(L, CAST_LUAJIT || S->L == NULL ? L : S->L);
+}
+
 static bool is_last(lua_State *L, cast_state *S, const cast_ltask *t) {
   lua_Debug ar;
   const void *first;

@@ -18,6 +18,9 @@ void cast_last_open(lua_State *L, cast_state *S);
 /* t is about to wait on L, which is not its own coroutine: is that such a wait?
    May run Lua code. Raises, if the main program is not who waits. */
 bool cast_last_is(lua_State *L, cast_state *S, const cast_ltask *t);
+/* The main program, or a finalizer in it, is about to wait on L: are hooks
+   called there? What fails raises. */
+bool cast_last_has_hooks(lua_State *L, cast_state *S);
 /* The main program is about to wait; is it? Raises, if the time is up. */
 void cast_last_begin(lua_State *L, cast_state *S, bool is);
 /* It waits now: until when, at most. */

@@ -108,7 +108,10 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   t = cast_ltask_of(core);
   if (t == S->main) {
     if (S->L == NULL) S->L = cast_main_thread(L);
-    cast_call_hook(L, S);
+    /* Not in a finalizer, which might keep the hook's error to itself: there
+       the hook is called when that is over. */
+    if (CAST_UNLIKELY(cast_hook_due(S, L)) && cast_last_has_hooks(L, S))
+      cast_call_hook(L, S);
     cast_hook_note(S, L);
   }
   if (S->host != NULL && L != t->co) last = cast_last_is(L, S, t);
