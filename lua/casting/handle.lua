@@ -110,7 +110,7 @@ end
 
 function Handle:__newindex()
   check(self, "__newindex")
-  error("a supervisor takes no fields", 2)
+  error("__newindex: a supervisor takes no fields", 2)
 end
 
 -- What is called with the error as well, if there is one.

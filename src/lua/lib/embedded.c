@@ -732,7 +732,7 @@ static const char *const handle_lua[] = {
   "\n",
   "function Handle:__newindex()\n",
   "  check(self, \"__newindex\")\n",
-  "  error(\"a supervisor takes no fields\", 2)\n",
+  "  error(\"__newindex: a supervisor takes no fields\", 2)\n",
   "end\n",
   "\n",
   "-- What is called with the error as well, if there is one.\n",
