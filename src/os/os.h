@@ -63,8 +63,8 @@ void os_unmap(void *ptr, size_t size);
 /* All of it will be used: in huge pages, if the system has such. */
 void os_huge(void *ptr, size_t size);
 
-/* Tells valgrind that these bytes, a copy of somebody else's struct, are there
-   to be looked at, whatever they are. */
+/* Tells valgrind that these bytes, of another library's struct, may be looked
+   at, whatever they are. */
 void os_defined(void *p, size_t size);
 
 /* -- threads */

@@ -200,7 +200,7 @@ typedef struct making {
   const cast_options *o;
 } making;
 
-/* What most sessions never ask for comes to be when one does. */
+/* The module is made when the session first asks for it: most never do. */
 static void preload_casting(lua_State *L, cast_state *S) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_getfield(L, -1, "package");

@@ -119,7 +119,8 @@ static bool has_no_hooks(lua_State *L, lua_State *at) {
 }
 
 bool cast_last_has_hooks(lua_State *L, cast_state *S) {
-  return !has_no_hooks(L, CAST_LUAJIT || S->L == NULL ? L : S->L);
+  lua_State *at = CAST_LUAJIT || S->L == NULL ? L : S->L;
+  return has_room(L, at, 3) && !has_no_hooks(L, at);
 }
 
 static bool is_last(lua_State *L, cast_state *S, const cast_ltask *t) {
