@@ -1,4 +1,4 @@
--- casting-0.1.0-1.rockspec - casting for LuaRocks; tools/rockspec.sh writes it.
+-- casting-0.1.0-1.rockspec - casting for LuaRocks; tools/gen/rockspec.sh writes it.
 -- SPDX-License-Identifier: MIT
 --
 --   luarocks make        in the top directory of the sources

@@ -1,5 +1,5 @@
 # Unit test programs and the list of all tests. Every test runs through
-# tools/runtest.sh, which counts its cases; see there for the arguments.
+# tools/test/runtest.sh, which counts its cases; see there for the arguments.
 # A test's name is <area>/<name>[/<tag>], and the area is its label.
 
 set(results ${CMAKE_BINARY_DIR}/results)
@@ -21,7 +21,7 @@ function(casting_test)
   endif()
   string(REGEX REPLACE "/.*" "" area ${name})
   add_test(NAME ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
-    COMMAND sh tools/runtest.sh ${options} ${name} ${T_KIND} ${T_COMMAND})
+    COMMAND sh tools/test/runtest.sh ${options} ${name} ${T_KIND} ${T_COMMAND})
   math(EXPR limit "${timeout} + 20")
   set_tests_properties(${name} PROPERTIES LABELS ${area} TIMEOUT ${limit})
 endfunction()
@@ -184,7 +184,7 @@ foreach(tag IN LISTS tags)
     get_filename_component(name ${file} NAME_WE)
     string(REGEX REPLACE "_spec$" "" name ${name})
     casting_test(NAME lua/${name} KIND tap TAG ${tag} TIMEOUT 600
-      COMMAND ${lua} tools/busted.lua -o TAP
+      COMMAND ${lua} tools/test/busted.lua -o TAP
       ${CASTING_BUSTED_OPTIONS} tests/lua/${name}_spec.lua)
   endforeach()
   foreach(area regress stress)
@@ -198,6 +198,6 @@ endforeach()
 
 # -- rules ----------------------------------------------------------------------
 
-casting_test(NAME rules/lint KIND script COMMAND sh tools/lint.sh)
-casting_test(NAME rules/pairs KIND script COMMAND sh tools/pairs.sh)
-casting_test(NAME rules/api KIND script COMMAND sh tools/api.sh)
+casting_test(NAME rules/lint KIND script COMMAND sh tools/lint/lint.sh)
+casting_test(NAME rules/pairs KIND script COMMAND sh tools/lint/pairs.sh)
+casting_test(NAME rules/api KIND script COMMAND sh tools/lint/api.sh)

@@ -1,7 +1,7 @@
 -- helper.lua - what the specs share: child interpreters, waiting, misuse.
 -- SPDX-License-Identifier: MIT
 --
--- On the path of ./dev test and of tools/runtest.sh. A function of a spec that
+-- On the path of ./dev test and of tools/test/runtest.sh. A function of a spec that
 -- is copied into a session does better without this table as an upvalue.
 
 local casting = require "casting"

@@ -1,7 +1,7 @@
 /* embed.h - the Lua files that are built into the module.
    SPDX-License-Identifier: MIT
 
-   The list, embedded.c, is made from lua/casting/ by tools/embed.sh. */
+   The list, embedded.c, is made from lua/casting/ by tools/gen/embed.sh. */
 #ifndef CAST_EMBED_H
 #define CAST_EMBED_H
 

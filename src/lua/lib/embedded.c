@@ -1,4 +1,4 @@
-/* embedded.c - the modules of lua/casting, written by tools/embed.sh.
+/* embedded.c - the modules of lua/casting, written by tools/gen/embed.sh.
    SPDX-License-Identifier: MIT */
 /* clang-format off */
 #include "embed.h"

@@ -32,12 +32,12 @@
 #   names     names of files have letters, digits and "._+-" only: a program for
 #             another processor that a shell takes for a script makes others
 #   hosts     scripts name no hosts: Debian's archive is what the machine's own
-#             apt says, see tools/debian.sh
+#             apt says, see tools/package/debian.sh
 set -u
-cd "${1:-$(dirname -- "$0")/..}" || exit 2
+cd "${1:-$(dirname -- "$0")/../..}" || exit 2
 
 find src include -name '*.[chS]' ! -name embedded.c 2>/dev/null | LC_ALL=C sort |
-  LC_ALL=C awk -v layers="$(sed 's/#.*//' tools/layers)" '
+  LC_ALL=C awk -v layers="$(sed 's/#.*//' tools/lint/layers)" '
 function bad(n, what) {
   print file ":" n ": " what
   errors++
@@ -85,7 +85,7 @@ function check_include(n, line,    name, theirs) {
   theirs = module_of(directory, name)
   if (theirs == module) return
   if (rank_of(theirs, ".h") < 0) {
-    bad(n, "layers: " theirs " has no place in tools/layers")
+    bad(n, "layers: " theirs " has no place in tools/lint/layers")
   } else if (rank_of(module, extension) >= 0 &&
              rank_of(theirs, ".h") > rank_of(module, extension)) {
     bad(n, "layers: " module " is below " theirs)
@@ -205,7 +205,7 @@ BEGIN {
     extension = file
     sub(/.*[.]/, ".", extension)
     if (rank_of(module, extension) < 0)
-      bad(1, "layers: " module " has no place in tools/layers")
+      bad(1, "layers: " module " has no place in tools/lint/layers")
     n = 0
     while ((getline line < file) > 0) {
       n++
@@ -305,17 +305,17 @@ if [ -n "$twice$unknown" ]; then
 fi
 
 # Scripts: they must at least be parsed by the shell that will run them.
-for f in dev tools/*.sh; do
+for f in dev tools/*/*.sh; do
   sh -n "$f" || exit 1
 done
 if command -v bash >/dev/null 2>&1 && [ -f .ci/run ]; then
   bash -n .ci/run || exit 1
 fi
-if grep -n -E '(https?|ftp)://' /dev/null dev .ci/* tools/*.sh cmake/* \
-  CMakeLists.txt | grep -v '^tools/lint.sh:'; then
-  echo "hosts: scripts name none, see tools/debian.sh"
+if grep -n -E '(https?|ftp)://' /dev/null dev .ci/* tools/*/*.sh cmake/* \
+  CMakeLists.txt | grep -v '^tools/lint/lint.sh:'; then
+  echo "hosts: scripts name none, see tools/package/debian.sh"
   exit 1
 fi
 
 # What is written in Lua is in the C file made of it.
-sh tools/embed.sh --check || exit 1
+sh tools/gen/embed.sh --check || exit 1

@@ -7,7 +7,7 @@
 # LuaRocks' own "builtin" build compiles the sources: a C compiler is all it
 # needs, so the rockspec lists them.
 set -u
-cd "$(dirname -- "$0")/.." || exit 2
+cd "$(dirname -- "$0")/../.." || exit 2
 version=$(sed -n 's/.*CASTING_VERSION "\(.*\)".*/\1/p' include/casting.h)
 file=casting-$version-1.rockspec
 
@@ -16,7 +16,7 @@ sources() {
 }
 write() {
   cat <<END
--- $file - casting for LuaRocks; tools/rockspec.sh writes it.
+-- $file - casting for LuaRocks; tools/gen/rockspec.sh writes it.
 -- SPDX-License-Identifier: MIT
 --
 --   luarocks make        in the top directory of the sources
@@ -52,7 +52,7 @@ END
 }
 if [ "${1:-}" = -c ]; then
   write | cmp -s - "$file" && exit
-  echo "$file is not up to date: run tools/rockspec.sh"
+  echo "$file is not up to date: run tools/gen/rockspec.sh"
   exit 1
 fi
 write >"$file"

@@ -11,14 +11,14 @@
 # file's own macros end with it. Headers come once, in the order of their
 # including, the system's first. Only what casting.h shows is visible outside.
 set -u
-cd "$(dirname -- "$0")/.." || exit 2
+cd "$(dirname -- "$0")/../.." || exit 2
 
 # The order: the operating system layer, the core, the binding.
 files=$(ls src/os/*.c src/*.c src/lua/*/*.c)
 version=$(sed -n 's/.*CASTING_VERSION "\(.*\)".*/\1/p' include/casting.h)
 
 cat <<END
-/* casting.c - all of casting $version in one file, made by tools/amalgamate.sh.
+/* casting.c - all of casting $version in one file, made by tools/gen/amalgamate.sh.
    SPDX-License-Identifier: MIT */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -2,7 +2,7 @@
 -- library, for Lua versions that busted does not run on. Prints TAP.
 -- SPDX-License-Identifier: MIT
 --
---   lua tools/busted.lua [-o TAP] tests/lua/channel_spec.lua
+--   lua tools/test/busted.lua [-o TAP] tests/lua/channel_spec.lua
 --
 -- A spec that needs more of busted fails here with the name that is missing.
 

@@ -9,11 +9,11 @@
 # LuaRocks, the single file) needs nothing but a C compiler. Run it after each
 # change in lua/casting.
 set -u
-cd "$(dirname -- "$0")/.." || exit 2
+cd "$(dirname -- "$0")/../.." || exit 2
 out=src/lua/lib/embedded.c
 
 embed() {
-  echo '/* embedded.c - the modules of lua/casting, written by tools/embed.sh.
+  echo '/* embedded.c - the modules of lua/casting, written by tools/gen/embed.sh.
    SPDX-License-Identifier: MIT */
 /* clang-format off */
 #include "embed.h"
@@ -35,7 +35,7 @@ embed() {
 case ${1:-} in
 --check)
   embed | cmp -s - "$out" && exit 0
-  echo "$out is not up to date: run tools/embed.sh"
+  echo "$out is not up to date: run tools/gen/embed.sh"
   exit 1
   ;;
 *) embed >"$out" ;;

@@ -12,13 +12,13 @@
 # Lua 5.4 and cmocka are built for the port from Debian's sources, which are
 # fetched once, below build/ports. The last line counts: "N passed, M failed".
 set -u
-cd "$(dirname -- "$0")/.." || exit 2
+cd "$(dirname -- "$0")/../.." || exit 2
 root=$PWD
 ports=$root/build/ports
 passed=0 failed=0
 mkdir -p "$ports/log" || exit 2
-# shellcheck source=tools/debian.sh
-. tools/debian.sh
+# shellcheck source=tools/package/debian.sh
+. tools/package/debian.sh
 
 # -- sources -----------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ tested() { # tested PORT CC FACTOR [WRAPPER]
     set -- "$@" "-DCASTING_UNIT_WRAPPER=$wrapper"
     export CASTING_EMULATED=1 # limits of memory are not kept
   fi
-  sh tools/copied.sh "$dir" || return 1
+  sh tools/test/copied.sh "$dir" || return 1
   if ! { cmake "$@" && cmake --build "$dir" -j "$jobs" \
     --target unit-tests module-lua5.4; } >"$log" 2>&1; then
     grep -B 2 -A 12 -e 'warning:' -e 'error:' "$log" | head -n 100

@@ -19,13 +19,13 @@
 # build/bare, from $BARE_SUITE (bookworm) of the mirror that apt uses here. What is mounted goes away with the
 # mount namespace of each part. The last line counts: "N passed, M failed".
 set -u
-cd "$(dirname -- "$0")/.." || exit 2
+cd "$(dirname -- "$0")/../.." || exit 2
 top=$PWD
 work=$top/build/bare
 suite=${BARE_SUITE:-bookworm}
 passed=0 failed=0
-# shellcheck source=tools/debian.sh
-. tools/debian.sh
+# shellcheck source=tools/package/debian.sh
+. tools/package/debian.sh
 
 ok() {
   passed=$((passed + 1))

@@ -14,7 +14,7 @@
 #
 # Works in build/packages. The last line counts: "N passed, M failed".
 set -u
-cd "$(dirname -- "$0")/.." || exit 2
+cd "$(dirname -- "$0")/../.." || exit 2
 root=$PWD
 work=$root/build/packages
 luas=${LUAS:-"5.1 5.2 5.3 5.4 luajit"}
@@ -177,7 +177,7 @@ rock() { # rock VERSION
   example "$1" "$tree/share/lua/$1/?.lua" "$tree/lib/lua/$1/?.so"
 }
 part_rock() {
-  try "rock: the rockspec is up to date" sh tools/rockspec.sh -c
+  try "rock: the rockspec is up to date" sh tools/gen/rockspec.sh -c
   try "rock: copy" copy "$work/sources"
   for v in $luas; do
     [ "$v" != luajit ] || continue # LuaRocks has it as a variant of 5.1
@@ -197,7 +197,7 @@ part_rock() {
 amalgam() {
   dir=$work/amalgam
   rm -rf "$dir"
-  mkdir -p "$dir" && sh tools/amalgamate.sh >"$dir/casting.c" &&
+  mkdir -p "$dir" && sh tools/gen/amalgamate.sh >"$dir/casting.c" &&
     cp include/casting.h "$dir/" || return 1
   # shellcheck disable=SC2046
   cc -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared -pthread \

@@ -15,7 +15,7 @@
 #   stub     lua/casting.d.lua defines it: casting.NAME, or Class:NAME
 #   test     a file in tests/lua calls it; for C, one in tests/unit
 set -u
-cd "${1:-$(dirname -- "$0")/..}" || exit 2
+cd "${1:-$(dirname -- "$0")/../..}" || exit 2
 status=0
 missing=0
 lacking=''

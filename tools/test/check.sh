@@ -100,10 +100,10 @@ attempt() { # attempt TEXT COMMAND ...
 
 need_lint() { need_command lua-check luacheck; }
 check_lint() {
-  attempt "tools/lint.sh" sh tools/lint.sh
-  attempt "tools/pairs.sh" sh tools/pairs.sh
-  attempt "tools/api.sh" sh tools/api.sh
-  attempt "tools/rockspec.sh" sh tools/rockspec.sh -c
+  attempt "tools/lint/lint.sh" sh tools/lint/lint.sh
+  attempt "tools/lint/pairs.sh" sh tools/lint/pairs.sh
+  attempt "tools/lint/api.sh" sh tools/lint/api.sh
+  attempt "tools/gen/rockspec.sh" sh tools/gen/rockspec.sh -c
   places=''
   for place in lua bench examples tests tools; do
     if [ -d $place ]; then places="$places $place"; fi
@@ -139,7 +139,7 @@ check_house() {
     return
   fi
   for v in $(built_tags release); do
-    attempt "tools/house.lua ($v)" house "$v"
+    attempt "tools/lint/house.lua ($v)" house "$v"
   done
   sed -n '/^room /,$p' "$root/build/attempt.log"
 }
@@ -147,7 +147,7 @@ house() { # house TAG
   for lua in lua5.4 lua5.3 lua5.2 lua5.1 luajit; do
     if has $lua; then break; fi
   done
-  "$lua" tools/house.lua build/release/CMakeFiles/core-test.dir \
+  "$lua" tools/lint/house.lua build/release/CMakeFiles/core-test.dir \
     "build/release/CMakeFiles/binding-test-$1.dir"
 }
 
@@ -190,7 +190,7 @@ single_file() { # single_file VERSION
   *) flags=$(pkg-config --cflags "lua$1" || pkg-config --cflags "lua-$1") ;;
   esac || return 1
   # shellcheck disable=SC2086
-  sh tools/amalgamate.sh | $CC -std=gnu11 -Wall -Wextra -Werror -Iinclude \
+  sh tools/gen/amalgamate.sh | $CC -std=gnu11 -Wall -Wextra -Werror -Iinclude \
     $flags -fsyntax-only -x c -
 }
 
@@ -213,7 +213,7 @@ check_tidy() {
       # The core is the same for all versions.
       if [ "$luas" = luajit ] && [ "$place" != 'src/lua/*' ]; then continue; fi
       before=''
-      [ "$place" != 'src/lua/*' ] || before="--extra-arg=-include$root/tools/tidy.h"
+      [ "$place" != 'src/lua/*' ] || before="--extra-arg=-include$root/tools/lint/tidy.h"
       attempt "clang-tidy $place $luas" sh -c 'dir=$1 jobs=$2 before=$3
         shift 3
         printf "%s\n" "$@" |
@@ -319,7 +319,7 @@ check_tsan() {
   # See the file: without it ThreadSanitizer loses count of Lua's jumps.
   shim=$root/build/tsan_longjmp.so
   mkdir -p "$root/build"
-  gcc -O1 -shared -fPIC -o "$shim" "$root/tools/tsan_longjmp.c" || return 1
+  gcc -O1 -shared -fPIC -o "$shim" "$root/tools/test/tsan_longjmp.c" || return 1
   sanitizer tsan thread 5 libtsan.so "$shim:"
 }
 # With 5.1 too, whose ways through the binding are those of LuaJIT, where leaks
@@ -335,7 +335,7 @@ check_shrink() {
     -DCASTING_TIME_FACTOR=3
 }
 
-# See tools/inject.h.
+# See tools/test/inject.h.
 need_inject() { need_tests 5.1 5.4; }
 check_inject() {
   tested_config inject '' -DCASTING_INJECT=ON -DCASTING_SHRINK=ON \
@@ -443,7 +443,7 @@ need_packages() {
   need_command fakeroot fakeroot
   for v in 5.1 5.2 5.3 5.4 luajit; do need_lua_headers "$v"; done
 }
-check_packages() { counted packages env LUAS="$luas" sh tools/packages.sh; }
+check_packages() { counted packages env LUAS="$luas" sh tools/package/packages.sh; }
 
 need_portable() {
   need_build
@@ -451,7 +451,7 @@ need_portable() {
   need_command musl-tools musl-gcc
   need_command gcc-mingw-w64-x86-64 x86_64-w64-mingw32-gcc
 }
-check_portable() { counted portable sh tools/ports.sh musl macos windows; }
+check_portable() { counted portable sh tools/test/ports.sh musl macos windows; }
 
 need_qemu() {
   need_build
@@ -464,7 +464,7 @@ need_qemu() {
   [ -d /usr/riscv64-linux-gnu/include ] ||
     need libc6-dev-riscv64-cross "C library of riscv64"
 }
-check_qemu() { counted qemu sh tools/ports.sh aarch64 riscv64; }
+check_qemu() { counted qemu sh tools/test/ports.sh aarch64 riscv64; }
 
 # What README.md says, done on a bare Debian.
 need_bare() {
@@ -475,7 +475,7 @@ need_bare() {
 }
 check_bare() {
   if [ "$(id -u)" = 0 ]; then
-    counted bare sh tools/bare.sh
+    counted bare sh tools/test/bare.sh
   else
     echo "skipped: only root can make a root directory"
     skipped=$((skipped + 1))
@@ -494,8 +494,8 @@ need_bigendian() {
   need_command qemu-user qemu-s390x
 }
 check_bigendian() {
-  # shellcheck source=tools/debian.sh
-  . "$root/tools/debian.sh"
+  # shellcheck source=tools/package/debian.sh
+  . "$root/tools/package/debian.sh"
   top=$root/build/lua54
   mkdir -p "$root/build"
   if ! [ -f "$top/src/lua.h" ] &&
@@ -512,6 +512,6 @@ bigendian() {
   # shellcheck disable=SC2086
   s390x-linux-gnu-gcc -std=gnu11 -O1 -g -w -static -pthread -I"$1" \
     -D_GNU_SOURCE -DLUA_USE_POSIX -DCAST_DEBUG=2 -o "$root/build/lua-s390x" \
-    tools/bigendian.c src/*.c src/os/*.c src/lua/*/*.c $lua_sources -lm -ldl &&
+    tools/test/bigendian.c src/*.c src/os/*.c src/lua/*/*.c $lua_sources -lm -ldl &&
     qemu-s390x "$root/build/lua-s390x" tests/stress/value_graphs.lua 1 0.02
 }

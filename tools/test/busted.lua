@@ -5,7 +5,7 @@
 -- Where there is no busted (Lua 5.5, which its libraries do not run on, or a
 -- Lua that was built for another processor) a small stand-in runs the specs.
 if not pcall(require, "busted.runner") then
-  dofile "tools/minibusted.lua"
+  dofile "tools/test/minibusted.lua"
 else
   require "busted.runner" { standalone = false }
 end

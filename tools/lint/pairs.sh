@@ -8,7 +8,7 @@
 # with the name and mentions files as `chan.c` or `os/linux.c`, below src/; a
 # source mentions "PAIR name". Neither may have a pair that the other lacks.
 set -u
-cd "${1:-$(dirname -- "$0")/..}" || exit 2
+cd "${1:-$(dirname -- "$0")/../..}" || exit 2
 
 find src include -name '*.[ch]' | LC_ALL=C sort | LC_ALL=C awk '
 function bad(what) {

@@ -9,9 +9,9 @@
 # The source is that of the suite $LUA55_SUITE (sid). On failure the last line
 # of the output says why.
 set -u
-cd "$(dirname -- "$0")/.." || exit 2
-# shellcheck source=tools/debian.sh
-. tools/debian.sh
+cd "$(dirname -- "$0")/../.." || exit 2
+# shellcheck source=tools/package/debian.sh
+. tools/package/debian.sh
 
 dir=$1
 [ ! -x "$dir/bin/lua5.5" ] || exit 0

@@ -4,7 +4,7 @@
 --   house.lua CORE BINDING [-q]
 --
 -- CORE and BINDING are directories that have the object files of the core and
--- of one version of the binding; the layers are those of tools/layers. nm tells
+-- of one version of the binding; the layers are those of tools/lint/layers. nm tells
 -- of each what it defines and what it refers to, so a call counts even where no
 -- header says so. Prints
 --   * circles between files, and each reference of a circle;
@@ -13,7 +13,7 @@
 --     comments, the longest file and the longest function.
 -- Exit status 1 if there is a circle or a reference upwards.
 local core, binding, quiet = arg[1], arg[2], arg[3] == "-q"
-local layers, root = "tools/layers", "."
+local layers, root = "tools/lint/layers", "."
 
 local function lines(command)
   local pipe = assert(io.popen(command))
