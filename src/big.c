@@ -48,7 +48,7 @@ static size_t step_of(unsigned bits) {
 }
 
 size_t cast_big_round(size_t size) {
-  CAST_ASSERT(cast_big(size));
+  CAST_ASSERT(cast_is_big(size));
   size_t step = step_of(log2_of(size));
   if (size > PTRDIFF_MAX - step) return size;
   return (size + step - 1) / step * step;
@@ -99,18 +99,18 @@ static bool keep(unsigned i, size_t size, void *ptr) {
 }
 
 void *cast_big_alloc(size_t size) {
-  if (!cast_big(size)) return cast_alloc(size);
+  if (!cast_is_big(size)) return cast_alloc(size);
   size = cast_big_round(size);
   kept *b = is_kept(size) ? take(class_of(size), size) : NULL;
   if (b == NULL) return cast_alloc(size);
-  if (!cast_mem_fails()) return b;
+  if (!cast_mem_must_fail()) return b;
   cast_free(b);
   return NULL;
 }
 
 void cast_big_free(void *ptr, size_t size) {
   if (ptr == NULL) return;
-  if (cast_big(size)) {
+  if (cast_is_big(size)) {
     size = cast_big_round(size);
     if (is_kept(size) && keep(class_of(size), size, ptr)) return;
   }
@@ -119,8 +119,8 @@ void cast_big_free(void *ptr, size_t size) {
 
 void *cast_big_realloc(void *ptr, size_t osize, size_t nsize) {
   if (ptr == NULL) return cast_big_alloc(nsize);
-  if (cast_big(osize)) osize = cast_big_round(osize);
-  if (cast_big(nsize)) nsize = cast_big_round(nsize);
+  if (cast_is_big(osize)) osize = cast_big_round(osize);
+  if (cast_is_big(nsize)) nsize = cast_big_round(nsize);
   if (osize == nsize) return ptr;
   return cast_realloc(ptr, nsize);
 }

@@ -15,7 +15,7 @@
 #include "limits.h"
 #include "mem.h"
 
-static inline bool cast_big(size_t size) { return size >= CAST_BIG_MIN; }
+static inline bool cast_is_big(size_t size) { return size >= CAST_BIG_MIN; }
 
 /* Sizes are rounded up to one of eight between powers of two, so that blocks
    of nearly the same size can stand in for each other. */

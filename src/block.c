@@ -29,7 +29,7 @@ static size_t whole_of(const cast_block *b) {
 
 static cast_block *take(cast_blocks *blocks, size_t class) {
   kept *k = blocks->free[class];
-  if (cast_mem_fails()) return NULL;
+  if (cast_mem_must_fail()) return NULL;
   blocks->free[class] = k->next;
   blocks->bytes -= room_of(class);
   cast_mem_used();

@@ -22,7 +22,7 @@ static void chan_release(cast_object *o, cast_object **more) {
 static bool is_awaited(cast_chan *c) {
   bool is;
   cast_lock_take(&c->lock);
-  is = !cast_list_empty(&c->senders) || !cast_list_empty(&c->receivers) ||
+  is = !cast_list_is_empty(&c->senders) || !cast_list_is_empty(&c->receivers) ||
        c->selecting > 0;
   cast_lock_drop(&c->lock);
   return is;
@@ -52,9 +52,9 @@ cast_chan *cast_chan_new(size_t capacity) {
 
 /* First waiter whose wait can still happen; dead ones are dropped. */
 static cast_waiter *first_live(cast_list *queue) {
-  while (!cast_list_empty(queue)) {
+  while (!cast_list_is_empty(queue)) {
     cast_waiter *w = CAST_CONTAINER(queue->next, cast_waiter, link);
-    if (cast_wait_armed(w->wait)) return w; /* a hint: claiming decides */
+    if (cast_wait_is_armed(w->wait)) return w; /* a hint: claiming decides */
     cast_list_remove(&w->link);
   }
   return NULL;
@@ -62,15 +62,15 @@ static cast_waiter *first_live(cast_list *queue) {
 
 #if CAST_DEBUG >= 2
 void cast_chan_check(cast_chan *c) {
-  CAST_ALWAYS(cast_lock_held(&c->lock));
+  CAST_ALWAYS(cast_lock_is_held(&c->lock));
   CAST_ALWAYS(c->count <= c->capacity);
   CAST_ALWAYS(c->count + c->reserved <= c->room);
   CAST_ALWAYS((c->room & (c->room - 1)) == 0);
   cast_list_check(&c->senders);
   cast_list_check(&c->receivers);
   if (c->closed) {
-    CAST_ALWAYS(cast_list_empty(&c->senders));
-    CAST_ALWAYS(c->closing || cast_list_empty(&c->receivers));
+    CAST_ALWAYS(cast_list_is_empty(&c->senders));
+    CAST_ALWAYS(c->closing || cast_list_is_empty(&c->receivers));
   }
 }
 #endif
@@ -165,7 +165,7 @@ static bool close_some(cast_chan *c, cast_session *self, size_t most) {
   c->closed = true;
   claim_some(&c->receivers, &fired, most);
   claim_some(&c->senders, &fired, SIZE_MAX);
-  c->closing = !cast_list_empty(&c->receivers);
+  c->closing = !cast_list_is_empty(&c->receivers);
   cast_lock_drop(&c->lock);
   /* Off the list before the wake: then the waiter is its task's again. */
   while ((l = cast_list_shift(&fired)) != NULL)
@@ -187,7 +187,7 @@ bool cast_chan_close_part(cast_chan *c, size_t most) {
   return closing;
 }
 
-bool cast_chan_closed(cast_chan *c) {
+bool cast_chan_is_closed(cast_chan *c) {
   bool closed;
   cast_lock_take(&c->lock);
   closed = c->closed;

@@ -57,7 +57,7 @@ bool cast_chan_close(cast_chan *c, cast_session *self);
 /* Closes it, or goes on closing it, for who has little time: wakes so many
    receivers at most. True: more of them wait, for another such call. */
 bool cast_chan_close_part(cast_chan *c, size_t most);
-bool cast_chan_closed(cast_chan *c);
+bool cast_chan_is_closed(cast_chan *c);
 size_t cast_chan_len(cast_chan *c);
 /* Keeps room for a message, so that cast_chan_send_reserved, which gives it
    back, need not allocate: 0 or CASTING_ENOMEM. */

@@ -107,7 +107,7 @@ static inline int cast_chan_receive(
   cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
   cast_task *wake = NULL;
   int rc;
-  CAST_ASSERT(cast_msg_empty(&w->msg));
+  CAST_ASSERT(cast_msg_is_empty(&w->msg));
   cast_lock_take(&c->lock);
   rc = cast_chan_receive_locked(c, w, &wake);
   if (rc == CASTING_EEMPTY && t != NULL) {

@@ -77,7 +77,7 @@ void cast_runner_arrived(cast_runner *r) {
 void cast_runner_fork(cast_runner *r, os_context **keep) {
   os_context *from = r->at;
   CAST_ALWAYS(r->spare != NULL && r->left == NULL);
-  CAST_ASSERT(cast_lock_none());
+  CAST_ASSERT(cast_lock_holds_none());
   *keep = from;
   r->at = r->spare;
   r->spare = NULL;
@@ -86,7 +86,7 @@ void cast_runner_fork(cast_runner *r, os_context **keep) {
 
 void cast_runner_jump(cast_runner *r, os_context *to) {
   os_context *from = r->at;
-  CAST_ASSERT(r->left == NULL && to != from && cast_lock_none());
+  CAST_ASSERT(r->left == NULL && to != from && cast_lock_holds_none());
   r->left = from;
   r->at = to;
   os_context_switch(from, to);

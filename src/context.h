@@ -7,7 +7,7 @@
    stack is held by that task, and the runner goes on with a fresh one that
    executes the same loop (DESIGN, "Blocking in place"). Invariants:
    1. A context is in exactly one place: some runner's `at` (it executes), a
-      task's `held`, a runner's `left` or `spare`, or the pool.
+      task's `stack`, a runner's `left` or `spare`, or the pool.
    2. `left` is only non-NULL between leaving a context for good and the first
       instruction after the switch: nobody may reuse a stack that is still
       being left. cast_runner_arrived pools it.
@@ -21,13 +21,14 @@
 
 typedef struct cast_runner cast_runner;
 struct cast_runner {
-  os_context *at;              /* (w) executes now */
-  os_context *left;            /* (w) see invariant 2 */
-  os_context *spare;           /* (w) reserved for the next hold, or NULL */
+  os_context *at;   /* (w) executes now */
+  os_context *left; /* (w) see invariant 2 */
+  os_context
+    *spare; /* (w) reserved for the next task that keeps its stack, or NULL */
   void (*loop)(cast_runner *); /* (i) what a fresh context runs for ever */
-  /* (w) Being run, or NULL. Atomic for the handler of a poke, which reads it
-     in the same thread, and for those who poke, who only compare it: hence
-     relaxed. */
+  /* (w) Being run, or NULL. Atomic for the handler of a preempt signal, which
+     reads it in the same thread, and for those who send one, who only compare
+     it: hence relaxed. */
   _Atomic(struct cast_session *) session;
   struct cast_worker *worker; /* (i) NULL for a host's runner */
   cast_blocks blocks;         /* (w) */

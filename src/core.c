@@ -39,7 +39,7 @@ uint32_t cast_cores_limit(void) {
 }
 
 uint32_t cast_cores_busy(void) {
-  /* PAIR rouse: the monitor reads it after it has announced its sleep. */
+  /* PAIR wake_sysmon: sysmon reads it after it has announced its sleep. */
   return atomic_load_explicit(&all.nbusy, memory_order_seq_cst);
 }
 
@@ -57,7 +57,7 @@ static uint32_t busy_locked(void) {
 }
 
 static void set_busy_locked(uint32_t n) {
-  /* PAIR rouse: the monitor reads it after it has announced its sleep. */
+  /* PAIR wake_sysmon: sysmon reads it after it has announced its sleep. */
   atomic_store_explicit(&all.nbusy, n, memory_order_seq_cst);
   /* PAIR sleep: submitters read it after their store of the job. */
   atomic_store_explicit(
@@ -93,7 +93,7 @@ static cast_core *unused_locked(void) {
 }
 
 bool cast_core_regain_locked(cast_core *c) {
-  CAST_ASSERT(!c->permit && cast_core_lost(c));
+  CAST_ASSERT(!c->permit && cast_core_is_lost(c));
   if (busy_locked() >= cast_cores_limit()) return false;
   c->permit = true;
   /* Relaxed: only the owner puts jobs there. */
@@ -163,13 +163,13 @@ cast_job *cast_global_pop_locked(cast_core *c) {
   return job;
 }
 
-bool cast_global_hint(void) {
+bool cast_global_has_jobs(void) {
   return atomic_load_explicit(&all.nglobal, memory_order_relaxed) != 0;
 }
 
 /* -- all queues ----------------------------------------------------------- */
 
-bool cast_cores_work(void) {
+bool cast_cores_have_work(void) {
   /* PAIR sleep: read after nspinning was lowered. */
   if (atomic_load_explicit(&all.nglobal, memory_order_seq_cst) != 0)
     return true;

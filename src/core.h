@@ -59,7 +59,7 @@ uint32_t cast_cores_busy(void);
 int32_t cast_cores_spare(void);
 int32_t cast_cores_spare_hint(void);
 
-static inline bool cast_core_lost(cast_core *c) {
+static inline bool cast_core_is_lost(cast_core *c) {
   /* Relaxed: the owner looks again at each pick. */
   return atomic_load_explicit(&c->next, memory_order_relaxed) == CAST_CORE_LOST;
 }
@@ -95,13 +95,13 @@ void cast_global_push_locked(cast_job *first, cast_job *last, uint32_t n);
 /* Takes one job, and a fair share of the rest into c's queue. */
 cast_job *cast_global_pop_locked(cast_core *c);
 /* Is anything in it? Relaxed: a hint. */
-bool cast_global_hint(void);
+bool cast_global_has_jobs(void);
 
 /* -- all queues ----------------------------------------------------------- */
 
 /* Is there a job in any queue? seq_cst reads (PAIR sleep). Slots do not count:
-   those are their workers' business, and the monitor's. */
-bool cast_cores_work(void);
+   those are their workers' business, and sysmon's. */
+bool cast_cores_have_work(void);
 /* Half of another core's queue goes into mine (which is empty), but for its
    oldest job, which is returned; NULL when there is none. */
 cast_job *cast_cores_steal(cast_core *mine, uint32_t *seed);

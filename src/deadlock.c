@@ -16,8 +16,8 @@
 
 static struct {
   cast_lock lock;
-  cast_list rests; /* (lock) */
-  bool ready;      /* (lock) the list is initialised */
+  cast_list sleepers; /* (lock) */
+  bool ready;         /* (lock) the list is initialised */
   /* (a) low half: how many expect; high half: how often that was said */
   _Atomic uint64_t expected;
 } dead = {.lock = CAST_LOCK_STATIC(CAST_RANK_HOST)};
@@ -30,69 +30,69 @@ void cast_deadlock_expect(void) {
 }
 
 void cast_deadlock_unexpect(void) {
-  /* PAIR expect; PAIR rouse: lowered before `asleep` is read; the monitor says
+  /* PAIR expect; PAIR wake_sysmon: lowered before `asleep` is read; sysmon says
      that it sleeps and then looks. */
   uint64_t old =
     atomic_fetch_sub_explicit(&dead.expected, 1, memory_order_seq_cst);
   CAST_ASSERT((uint32_t)old > 0);
-  if ((uint32_t)old == 1) cast_sched_rouse();
+  if ((uint32_t)old == 1) cast_sched_wake_sysmon();
 }
 
-void cast_rest_enlist(cast_rest *r, cast_session *s,
+void cast_sleeper_enlist(cast_sleeper *r, cast_session *s,
   void (*run)(cast_session *s, cast_post *p, bool closed)) {
   r->session = s;
-  r->verdict.run = run;
+  r->deadlock_post.run = run;
   cast_lock_take(&dead.lock);
-  if (!dead.ready) cast_list_init(&dead.rests);
+  if (!dead.ready) cast_list_init(&dead.sleepers);
   dead.ready = true;
-  cast_list_push(&dead.rests, &r->link);
+  cast_list_push(&dead.sleepers, &r->link);
   cast_lock_drop(&dead.lock);
 }
 
-void cast_rest_delist(cast_rest *r) {
+void cast_sleeper_delist(cast_sleeper *r) {
   cast_lock_take(&dead.lock);
   cast_list_remove(&r->link);
   cast_lock_drop(&dead.lock);
-  cast_sched_rouse(); /* the others may be dead now */
+  cast_sched_wake_sysmon(); /* the others may be dead now */
 }
 
-uint32_t cast_rest_sessions(cast_session **all, uint32_t room) {
+uint32_t cast_sleeper_sessions(cast_session **all, uint32_t room) {
   uint32_t n = 0;
   cast_lock_take(&dead.lock);
-  for (cast_list *l = dead.ready ? dead.rests.next : &dead.rests;
-       n < room && l != &dead.rests; l = l->next) {
-    all[n] = CAST_CONTAINER(l, cast_rest, link)->session;
-    cast_session_hold(all[n++]);
+  for (cast_list *l = dead.ready ? dead.sleepers.next : &dead.sleepers;
+       n < room && l != &dead.sleepers; l = l->next) {
+    all[n] = CAST_CONTAINER(l, cast_sleeper, link)->session;
+    cast_session_ref_weak(all[n++]);
   }
   cast_lock_drop(&dead.lock);
   return n;
 }
 
-void cast_rests_hold(void) { cast_lock_take(&dead.lock); }
+void cast_sleepers_lock(void) { cast_lock_take(&dead.lock); }
 
-void cast_rests_let_go(void) { cast_lock_drop(&dead.lock); }
+void cast_sleepers_unlock(void) { cast_lock_drop(&dead.lock); }
 
-cast_rest *cast_rests_next(cast_rest *r) {
+cast_sleeper *cast_sleepers_next(cast_sleeper *r) {
   cast_list *l;
-  CAST_ASSERT(cast_lock_held(&dead.lock));
+  CAST_ASSERT(cast_lock_is_held(&dead.lock));
   if (!dead.ready) return NULL;
-  l = r != NULL ? r->link.next : dead.rests.next;
-  return l != &dead.rests ? CAST_CONTAINER(l, cast_rest, link) : NULL;
+  l = r != NULL ? r->link.next : dead.sleepers.next;
+  return l != &dead.sleepers ? CAST_CONTAINER(l, cast_sleeper, link) : NULL;
 }
 
-void cast_rest_judged(cast_rest *r) {
+void cast_sleeper_told(cast_sleeper *r) {
   /* PAIR posted: release the post, to be pushed again. */
   atomic_store_explicit(&r->posted, 0, memory_order_release);
 }
 
 /* First reading: do all hosts rest? */
-static bool all_rest_locked(void) {
+static bool are_all_asleep_locked(void) {
   bool first = false;
   if (!dead.ready) return false;
-  for (cast_list *l = dead.rests.next; l != &dead.rests; l = l->next) {
-    cast_rest *r = CAST_CONTAINER(l, cast_rest, link);
-    /* PAIR rest. */
-    r->seen = atomic_load_explicit(&r->rests, memory_order_seq_cst);
+  for (cast_list *l = dead.sleepers.next; l != &dead.sleepers; l = l->next) {
+    cast_sleeper *r = CAST_CONTAINER(l, cast_sleeper, link);
+    /* PAIR sleeper. */
+    r->seen = atomic_load_explicit(&r->sleeps, memory_order_seq_cst);
     if (r->seen % 2 == 0) return false;
     /* Relaxed: written before it rested. */
     first |= atomic_load_explicit(&r->first, memory_order_relaxed);
@@ -101,37 +101,37 @@ static bool all_rest_locked(void) {
 }
 
 /* Second reading: have they rested since, with nothing to do? */
-static bool still_rest_locked(void) {
-  for (cast_list *l = dead.rests.next; l != &dead.rests; l = l->next) {
-    cast_rest *r = CAST_CONTAINER(l, cast_rest, link);
-    /* PAIR rest. */
+static bool are_still_asleep_locked(void) {
+  for (cast_list *l = dead.sleepers.next; l != &dead.sleepers; l = l->next) {
+    cast_sleeper *r = CAST_CONTAINER(l, cast_sleeper, link);
+    /* PAIR sleeper. */
     if (!cast_session_is_idle(r->session) ||
-        atomic_load_explicit(&r->rests, memory_order_seq_cst) != r->seen)
+        atomic_load_explicit(&r->sleeps, memory_order_seq_cst) != r->seen)
       return false;
   }
   return true;
 }
 
-static void judge_locked(void) {
-  for (cast_list *l = dead.rests.next; l != &dead.rests; l = l->next) {
-    cast_rest *r = CAST_CONTAINER(l, cast_rest, link);
+static void tell_all_locked(void) {
+  for (cast_list *l = dead.sleepers.next; l != &dead.sleepers; l = l->next) {
+    cast_sleeper *r = CAST_CONTAINER(l, cast_sleeper, link);
     /* PAIR posted: acquire; the owner is done with the post. */
     if (atomic_exchange_explicit(&r->posted, 1, memory_order_acquire) == 0)
-      cast_session_push(r->session, NULL, &r->verdict);
+      cast_session_push(r->session, NULL, &r->deadlock_post);
   }
 }
 
-bool cast_deadlock_look(void) {
+bool cast_deadlock_detect(void) {
   /* PAIR expect. */
   uint64_t before = atomic_load_explicit(&dead.expected, memory_order_seq_cst);
   bool yes;
   if ((uint32_t)before != 0) return false;
   cast_lock_take(&dead.lock);
-  yes = all_rest_locked() && cast_sched_quiet() && !cast_timers_pending() &&
-        still_rest_locked() &&
+  yes = are_all_asleep_locked() && cast_sched_is_quiet() &&
+        !cast_timers_have_pending() && are_still_asleep_locked() &&
         /* PAIR expect. */
         atomic_load_explicit(&dead.expected, memory_order_seq_cst) == before;
-  if (yes) judge_locked();
+  if (yes) tell_all_locked();
   cast_lock_drop(&dead.lock);
   return yes;
 }

@@ -6,16 +6,16 @@
    is set whose firing would wake anybody, and nobody outside has announced
    that he may (cast_deadlock_expect). The process's first thread must be one of
    those that wait: elsewhere it may do anything, such as make another host.
-   Then each main program gets a verdict.
+   Then each main program is told.
 
-   Who looks: the monitor, just before it would sleep for ever, so looking costs
-   those nothing who run. All that may turn a program dead later rouses the
-   monitor, or has set a timer, so that it looks again (DESIGN, R90 to R93):
-   a. the last worker with a permit rests: the monitor is awake while one runs;
-   b. one without a permit rests: it rouses (sched.c);
+   Who looks: sysmon, just before it would sleep for ever, so looking costs
+   those nothing who run. All that may turn a program dead later wakes
+   sysmon, or has set a timer, so that it looks again (DESIGN, R90 to R93):
+   a. the last worker with a permit rests: sysmon is awake while one runs;
+   b. one without a permit rests: it wakes sysmon (sched.c);
    c. a host rests: its watch fires later (host.c);
-   d. a timer has fired: the monitor is awake;
-   e. the last announcement is taken back, or a host ends: that rouses.
+   d. a timer has fired: sysmon is awake;
+   e. the last announcement is taken back, or a host ends: that wakes sysmon.
    Locks: the list of rests (CAST_RANK_HOST). */
 #ifndef CAST_DEADLOCK_H
 #define CAST_DEADLOCK_H
@@ -23,44 +23,46 @@
 #include "event.h"
 
 /* A host, as seen from here. */
-typedef struct cast_rest {
-  cast_list link;         /* (lock) */
-  cast_session *session;  /* (i) */
-  _Atomic uint32_t rests; /* (a) odd: it rests without a deadline */
-  uint32_t seen;          /* (lock) */
-  _Atomic bool first;     /* (a) its thread is the process's first one */
-  cast_post verdict;      /* pushed into the session; its owner ends the wait */
-  _Atomic uint32_t posted; /* (a) the verdict is in the session's inbox */
-} cast_rest;
+typedef struct cast_sleeper {
+  cast_list link;          /* (lock) */
+  cast_session *session;   /* (i) */
+  _Atomic uint32_t sleeps; /* (a) odd: it rests without a deadline */
+  uint32_t seen;           /* (lock) */
+  _Atomic bool first;      /* (a) its thread is the process's first one */
+  cast_post
+    deadlock_post; /* pushed into the session; its owner ends the wait */
+  _Atomic uint32_t posted; /* (a) deadlock_post is in the session's inbox */
+} cast_sleeper;
 
-/* `run` is called by the owner with &r->verdict; it calls cast_rest_judged
-   first. After delisting no verdict is pushed any more. */
-void cast_rest_enlist(cast_rest *r, cast_session *s,
+/* `run` is called by the owner with &r->deadlock_post; it calls
+   cast_sleeper_told first. After delisting no post is pushed any more. */
+void cast_sleeper_enlist(cast_sleeper *r, cast_session *s,
   void (*run)(cast_session *s, cast_post *p, bool closed));
-void cast_rest_delist(cast_rest *r);
-void cast_rest_judged(cast_rest *r);
+void cast_sleeper_delist(cast_sleeper *r);
+void cast_sleeper_told(cast_sleeper *r);
 /* The host's thread. Begin: its session is idle, and it sleeps next. End: it
    is up, and has not touched the session yet. */
-static inline void cast_rest_turn(cast_rest *r) {
-  /* PAIR rest: what was queued or set before is seen by who sees it rest; and
-     by the time that it is up, the looker has lost. */
-  atomic_fetch_add_explicit(&r->rests, 1, memory_order_seq_cst);
+static inline void cast_sleeper_toggle(cast_sleeper *r) {
+  /* PAIR sleeper: what was queued or set before is seen by who sees it rest;
+     and by the time that it is up, the looker has lost. */
+  atomic_fetch_add_explicit(&r->sleeps, 1, memory_order_seq_cst);
 }
 
-/* Into all[]: the sessions of hosts, with a hold each, `room` at most. */
-uint32_t cast_rest_sessions(cast_session **all, uint32_t room);
+/* Into all[]: the sessions of hosts, with a weak reference each, `room` at
+   most. */
+uint32_t cast_sleeper_sessions(cast_session **all, uint32_t room);
 
 /* Around a fork, which is to find the list of hosts whole: nobody changes it
    until it is let go of, in the parent and in the child. Meanwhile: the host
    after `r`, or the first one; NULL: there is none. */
-void cast_rests_hold(void);
-void cast_rests_let_go(void);
-cast_rest *cast_rests_next(cast_rest *r);
+void cast_sleepers_lock(void);
+void cast_sleepers_unlock(void);
+cast_sleeper *cast_sleepers_next(cast_sleeper *r);
 
 /* Somebody outside may yet wake tasks. Counted. */
 void cast_deadlock_expect(void);
 void cast_deadlock_unexpect(void);
-/* Monitor. True: verdicts are on their way. */
-bool cast_deadlock_look(void);
+/* Sysmon. True: posts are on their way. */
+bool cast_deadlock_detect(void);
 
 #endif

@@ -51,7 +51,7 @@ static void wake_waiters(void) {
 }
 
 /* Somebody who waits has done some. */
-static void helped(void) {
+static void finish_help(void) {
   cast_lock_take(&errands.lock);
   errands.helpers--;
   if (is_idle_locked()) errands.late = false;
@@ -77,7 +77,7 @@ static bool do_some(bool is_thread) {
   cast_object_end_all(ended);
   if (e != NULL) cast_deadlock_unexpect();
   if (ended != NULL) cast_deadlock_unexpect();
-  if (!is_thread && !cast_forked) helped();
+  if (!is_thread && !cast_forked) finish_help();
   return true;
 }
 
@@ -120,10 +120,11 @@ static bool try_again(cast_timer *t) {
   return true;
 }
 
-static void again(cast_timer *t);
+static void retry_start(cast_timer *t);
 
 /* Without memory for its timer the next errand brings the next attempt. */
-static cast_timer retry = {.fire = try_again, .after = again, .passive = true};
+static cast_timer retry = {
+  .fire = try_again, .after = retry_start, .passive = true};
 
 static void try_start(void) {
   bool ok;
@@ -133,7 +134,7 @@ static void try_start(void) {
   if (!ok) (void)cast_timer_set(&retry, os_now() + RETRY_NS);
 }
 
-static void again(cast_timer *t) {
+static void retry_start(cast_timer *t) {
   CAST_UNUSED(t);
   try_start();
 }

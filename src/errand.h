@@ -1,7 +1,7 @@
 /* errand.h - what may block or take long, done on a thread of its own.
    SPDX-License-Identifier: MIT
 
-   The monitor may do nothing of the kind: nobody's timers would run. And who
+   Sysmon may do nothing of the kind: nobody's timers would run. And who
    drops the last reference to a failed task should not wait for whoever reads
    the reports. They send an errand, which is a part of what it is about, so
    that sending it needs no memory. A thread does the errands, in the order

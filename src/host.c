@@ -7,7 +7,7 @@
 #include "sched.h"
 
 /* The main program was interrupted (a signal handler has set a hook). */
-static bool interrupted(void *arg) {
+static bool is_interrupted(void *arg) {
   cast_host *h = arg;
   return h->session->ops->interrupted != NULL &&
          h->session->ops->interrupted(h->session);
@@ -18,7 +18,7 @@ static bool interrupted(void *arg) {
 static bool spin(cast_host *h) {
   if (cast_sched_busy() == 0) return false;
   for (uint32_t i = 0; i < CAST_SPIN_ROUNDS; i++) {
-    if (cast_session_notified(h->session)) return true;
+    if (cast_session_is_notified(h->session)) return true;
     for (uint32_t k = 0; k < 4; k++) os_relax();
   }
   return false;
@@ -28,29 +28,29 @@ static bool spin(cast_host *h) {
 
 #define WATCH_NS 50000000u /* how late a signal may be noticed */
 
-/* Monitor. R74: the timer is not set for a host that rests or is in its main
+/* Sysmon. R74: the timer is not set for a host that rests or is in its main
    program; it takes itself out first and then looks again, while the host says
    first where it is and then looks whether the timer is set. */
 static bool on_watch(cast_timer *t) {
   cast_host *h = CAST_CONTAINER(t, cast_host, watch);
   /* PAIR watch: each side stores first, then reads. */
   atomic_store_explicit(&h->watched, 0, memory_order_seq_cst);
-  atomic_store_explicit(&h->poking, 1, memory_order_seq_cst);
+  atomic_store_explicit(&h->preempting, 1, memory_order_seq_cst);
   if (atomic_load_explicit(&h->where, memory_order_seq_cst) == CAST_AT_TASKS &&
       atomic_exchange_explicit(&h->watched, 1, memory_order_relaxed) == 0) {
     os_thread thread = {atomic_load_explicit(&h->thread, memory_order_relaxed)};
     if (h->session->ops->urgent != NULL && h->session->ops->urgent(h->session))
-      os_poke(&thread);
+      os_preempt(&thread);
     cast_timer_again(t, os_now() + WATCH_NS);
   } else {
     cast_timer_again(t, OS_FOREVER); /* keeps its place */
   }
   /* PAIR watch: release; the host's thread may end after it has seen this. */
-  atomic_store_explicit(&h->poking, 0, memory_order_release);
+  atomic_store_explicit(&h->preempting, 0, memory_order_release);
   return false;
 }
 
-static void be_at_tasks(cast_host *h) {
+static void enter_tasks(cast_host *h) {
   uint64_t now;
   /* PAIR watch: said first, then the timer is looked at. */
   atomic_store_explicit(&h->where, CAST_AT_TASKS, memory_order_seq_cst);
@@ -60,7 +60,7 @@ static void be_at_tasks(cast_host *h) {
   if (atomic_exchange_explicit(&h->watched, 1, memory_order_relaxed) != 0)
     return;
   now = os_now();
-  /* The monitor may have slept while the main program ran. */
+  /* Sysmon may have slept while the main program ran. */
   cast_clock_set(now);
   h->main->waiter.since = cast_clock();
   /* Cannot fail: it has had its place in the heap from the beginning. */
@@ -68,11 +68,12 @@ static void be_at_tasks(cast_host *h) {
     cast_panic(__FILE__, __LINE__, "a watch was lost");
 }
 
-static void left(cast_host *h) {
-  /* PAIR watch: a poke that has begun arrives before the thread goes on, which
-     might end next. */
+static void leave_tasks(cast_host *h) {
+  /* PAIR watch: a preempt signal that has begun arrives before the thread goes
+     on, which might end next. */
   atomic_store_explicit(&h->where, CAST_AT_MAIN, memory_order_seq_cst);
-  while (atomic_load_explicit(&h->poking, memory_order_seq_cst) != 0) os_cede();
+  while (atomic_load_explicit(&h->preempting, memory_order_seq_cst) != 0)
+    os_cede();
 }
 
 /* From idle to running again. Each idle time that a pusher has ended uses up
@@ -85,19 +86,19 @@ static void reclaim(cast_host *h) {
 }
 
 /* The session is idle: sleeps until it has something to do. */
-static int doze(
+static int sleep_until_ready(
   cast_host *h, uint64_t deadline_ns, bool (*stop)(void *), void *arg) {
   uint64_t next = cast_session_next(h->session);
   int rc = 0;
   if (next > deadline_ns) next = deadline_ns;
   if (!spin(h)) {
-    bool waits = next == OS_FOREVER && cast_wait_armed(&h->main->wait);
-    if (waits) cast_rest_turn(&h->rest);
-    /* PAIR watch: release; the monitor looks for deadlocks after it. If the
+    bool waits = next == OS_FOREVER && cast_wait_is_armed(&h->main->wait);
+    if (waits) cast_sleeper_toggle(&h->sleeper);
+    /* PAIR watch: release; sysmon looks for deadlocks after it. If the
        timer misses it, it looks once more for nothing. */
-    atomic_store_explicit(&h->where, CAST_AT_REST, memory_order_release);
+    atomic_store_explicit(&h->where, CAST_AT_SLEEP, memory_order_release);
     rc = os_event_wait(&h->event, next, stop, arg);
-    if (waits) cast_rest_turn(&h->rest);
+    if (waits) cast_sleeper_toggle(&h->sleeper);
   }
   reclaim(h);
   return rc;
@@ -108,19 +109,19 @@ static void loop(cast_runner *r) {
   for (;;) {
     cast_session *s = h->session;
     cast_run how;
-    be_at_tasks(h);
+    enter_tasks(h);
     how = cast_session_run(&s, &r);
     /* A host's session neither closes here nor is put back for others. */
     CAST_ALWAYS(how == CAST_RUN_IDLE && r == &h->runner);
-    (void)doze(h, OS_FOREVER, interrupted, h);
+    (void)sleep_until_ready(h, OS_FOREVER, is_interrupted, h);
   }
 }
 
 /* Nothing can end the main program's wait, unless it has ended meanwhile. */
-static void on_verdict(cast_session *s, cast_post *p, bool closed) {
-  cast_host *h = CAST_CONTAINER(p, cast_host, rest.verdict);
+static void on_deadlock(cast_session *s, cast_post *p, bool closed) {
+  cast_host *h = CAST_CONTAINER(p, cast_host, sleeper.deadlock_post);
   CAST_UNUSED(s);
-  cast_rest_judged(&h->rest);
+  cast_sleeper_told(&h->sleeper);
   if (!closed) cast_wait_end(h->main, CAST_DEADLOCK);
 }
 
@@ -139,8 +140,8 @@ static void depart(cast_host *h) {
 void cast_host_block(cast_host *h) {
   cast_host_return(h);
   cast_task_block(h->main);
-  if (CAST_UNLIKELY(cast_forked)) return; /* the monitor is not there */
-  left(h);
+  if (CAST_UNLIKELY(cast_forked)) return; /* sysmon is not there */
+  leave_tasks(h);
   depart(h);
 }
 
@@ -166,7 +167,8 @@ int cast_host_poll(
       depart(h);
       return CASTING_ETIMEOUT;
     }
-    if (cast_session_go_idle(s)) rc = doze(h, deadline_ns, stop, arg);
+    if (cast_session_go_idle(s))
+      rc = sleep_until_ready(h, deadline_ns, stop, arg);
   }
   /* Behind all that is ready: the loop comes back here once it has run. */
   cast_task_yield(h->main);
@@ -188,19 +190,19 @@ int cast_host_init(cast_host *h, cast_session *session, cast_task *main) {
   session->current = main;
   h->event.fd = -1;
   if (cast_timer_set(&h->watch, OS_FOREVER) != 0) return CASTING_ENOMEM;
-  cast_rest_enlist(&h->rest, session, on_verdict);
+  cast_sleeper_enlist(&h->sleeper, session, on_deadlock);
   return 0;
 }
 
 void cast_hosts_forked(void) {
-  for (cast_rest *r = NULL; (r = cast_rests_next(r)) != NULL;) {
-    cast_host *h = CAST_CONTAINER(r, cast_host, rest);
+  for (cast_sleeper *r = NULL; (r = cast_sleepers_next(r)) != NULL;) {
+    cast_host *h = CAST_CONTAINER(r, cast_host, sleeper);
     if (h->prepared) (void)os_event_renew(&h->event);
   }
 }
 
 void cast_host_unwatch(cast_host *h) {
-  cast_rest_delist(&h->rest);
+  cast_sleeper_delist(&h->sleeper);
   cast_timer_remove(&h->watch);
   cast_slot_give(h->slot);
   h->slot = NULL;
@@ -227,7 +229,7 @@ static int adopt(cast_host *h) {
   h->own = h->runner.at = own;
   atomic_store_explicit(&h->thread, thread, memory_order_relaxed);
   atomic_store_explicit(
-    &h->rest.first, os_thread_is_first(), memory_order_relaxed);
+    &h->sleeper.first, os_thread_is_first(), memory_order_relaxed);
   if (h->session->ops->urgent == NULL) return 0;
   cast_slot_give(h->slot);
   h->slot = cast_slot_take(&h->runner);

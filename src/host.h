@@ -15,7 +15,7 @@
    While it runs tasks, a timer looks now and then whether one that computes
    must be disturbed: Ctrl-C is for the main program, and its handler runs in
    this thread, but only leaves a note (ops->urgent). That timer is also what
-   makes the monitor look once the host rests (deadlock.h). */
+   makes sysmon look once the host rests (deadlock.h). */
 #ifndef CAST_HOST_H
 #define CAST_HOST_H
 
@@ -28,7 +28,7 @@
 typedef enum cast_where {
   CAST_AT_MAIN,
   CAST_AT_TASKS,
-  CAST_AT_REST
+  CAST_AT_SLEEP
 } cast_where;
 
 typedef struct cast_host {
@@ -38,21 +38,21 @@ typedef struct cast_host {
   os_event event;           /* set when the session was idle and is woken */
   _Atomic uintptr_t thread; /* (a) for which runner.at was adopted */
   os_context *own;          /* (w) that thread's own stack */
-  cast_slot *slot;          /* (w) by which that thread can be poked */
+  cast_slot *slot;          /* (w) by which that thread can be signalled */
   cast_timer watch;
-  cast_rest rest;         /* while the main program waits without a deadline */
-  cast_object *finding;   /* (w) the binding's, about a deadlock */
-  _Atomic uint32_t where; /* (a) a cast_where; written by the owner */
-  _Atomic uint32_t watched; /* (a) 1: the timer is set */
-  _Atomic uint32_t poking;  /* (a) 1: the timer is about to poke */
-  bool prepared;            /* (w) `event` is there */
-  bool pollable;            /* (w) the descriptor was asked for */
+  cast_sleeper sleeper; /* while the main program waits without a deadline */
+  cast_object *deadlock_report; /* (w) the binding's, about a deadlock */
+  _Atomic uint32_t where;       /* (a) a cast_where; written by the owner */
+  _Atomic uint32_t watched;     /* (a) 1: the timer is set */
+  _Atomic uint32_t preempting;  /* (a) 1: the timer is about to signal */
+  bool prepared;                /* (w) `event` is there */
+  bool pollable;                /* (w) the descriptor was asked for */
 } cast_host;
 
 /* `session` was initialised as running, `main` is not started. */
 int cast_host_init(cast_host *h, cast_session *session, cast_task *main);
 void cast_host_fini(cast_host *h);
-/* Owner, before all that follows, and with the monitor running: 0 or
+/* Owner, before all that follows, and with sysmon running: 0 or
    CASTING_ENOMEM. A host that is not prepared has no descriptor: a process that
    has only loaded casting may fork (fork.h). */
 int cast_host_prepare(cast_host *h);
@@ -71,7 +71,7 @@ int cast_host_poll(
 int cast_host_fd(cast_host *h);
 /* Main program, before it works on its session by itself: not away. */
 void cast_host_return(cast_host *h);
-/* Owner: the host's thread is not poked any more. */
+/* Owner: the host's thread is not signalled any more. */
 void cast_host_unwatch(cast_host *h);
 /* In the child of a fork, the list of rests being held: no host's descriptor is
    the parent's any more. */

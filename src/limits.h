@@ -58,7 +58,7 @@
 #define CAST_MSG_INLINE 48u        /* message bytes kept without malloc */
 #define CAST_REPORT_TASKS 100      /* tasks described, if not said otherwise */
 #define CAST_SAY_NS 1000000000u    /* for a line to be written, or dropped */
-#define CAST_SAID_MAX 1000u        /* failures that wait for being written */
+#define CAST_PRINTS_MAX 1000u      /* failures that wait for being written */
 #define CAST_BLOCKS_KEPT 262144u   /* of blocks kept by a runner */
 #define CAST_SELECT_MAX 65536u     /* cases in one select */
 #define CAST_VALUES_MAX 1000000    /* values on a Lua stack, at most */
@@ -69,8 +69,8 @@
 #define CAST_LAST_NS 1000000000u   /* ... for finalizers that wait before */
 #define CAST_GRACE_NS 1000000000u  /* shields hold so long after their time */
 #define CAST_STOP_NS 10000000u     /* computing tasks may go on so long ... */
-#define CAST_INSIST_NS 100000000u  /* ... and their clean-up so long */
-#define CAST_NAG_NS 50000000u      /* between two looks at such tasks */
+#define CAST_FORCE_NS 100000000u   /* ... and their clean-up so long */
+#define CAST_WATCHDOG_NS 50000000u /* between two looks at such tasks */
 #define CAST_REFUSED_MAX 10u       /* tries that finalizers make fail */
 #define CAST_WATCH_COUNT 10000     /* instructions between a host's looks */
 #define CAST_SHARED_STRING 4096u   /* strings from here on are shared */
@@ -80,16 +80,16 @@
 #define CAST_FIXED_KEPT 64u        /* functions used where they lie, ... */
 #define CAST_FIXED_BYTES 262144u   /* ... and their bytes, for each state */
 #define CAST_SLABS_FEW 32u         /* states with more get them of huge pages */
-#define CAST_UNSEEN_MAX 4096u   /* bytes behind handles, until Lua is told, */
-#define CAST_HANDLE_UNSEEN 128u /* ... with so many for each handle */
-#define CAST_LINEAGE_MAX 32     /* see lua/lineage.c */
-#define CAST_REGIONS_KEPT 16u   /* unused regions that each pool keeps */
+#define CAST_GC_DEBT_MAX 4096u   /* bytes behind handles, until Lua is told, */
+#define CAST_GC_DEBT_HANDLE 128u /* ... with so many for each handle */
+#define CAST_LINEAGE_MAX 32      /* see lua/lineage.c */
+#define CAST_REGIONS_KEPT 16u    /* unused regions that each pool keeps */
 
 /* A C stack is as large as the main program's, within these bounds; but where
    address space is not ample, it has the least. */
 #define CAST_STACK_LEAST (4u << 20)
 #define CAST_SPACE_AMPLE (32ull << 30)
 #define CAST_STACK_SPARE 131072u /* of it, for calls in calls (library.c) */
-#define CAST_PATTERN_FRAME 256u  /* of it, for a quantifier (lib_string.c) */
+#define CAST_PATTERN_FRAME 256u  /* of it, for a quantifier (strlib.c) */
 
 #endif

@@ -21,7 +21,9 @@ static inline void cast_list_init(cast_list *l) {
   l->prev = l;
 }
 
-static inline bool cast_list_empty(const cast_list *l) { return l->next == l; }
+static inline bool cast_list_is_empty(const cast_list *l) {
+  return l->next == l;
+}
 
 /* Appends `node` at the tail of the list `l`. */
 static inline void cast_list_push(cast_list *l, cast_list *node) {
@@ -45,7 +47,7 @@ static inline void cast_list_remove(cast_list *node) {
 
 /* Moves everything in `from` to the tail of `to`. */
 static inline void cast_list_splice(cast_list *to, cast_list *from) {
-  if (cast_list_empty(from)) return;
+  if (cast_list_is_empty(from)) return;
   from->next->prev = to->prev;
   to->prev->next = from->next;
   from->prev->next = to;

@@ -87,7 +87,7 @@ CAST_NOINLINE void cast_lock_note(cast_lock *l) {
 }
 
 CAST_NOINLINE void cast_lock_gone(cast_lock *l) {
-  CAST_ALWAYS(cast_lock_held(l));
+  CAST_ALWAYS(cast_lock_is_held(l));
   if (l->below != NULL) l->below->above = l->above;
   if (l->above != NULL)
     l->above->below = l->below;
@@ -96,10 +96,10 @@ CAST_NOINLINE void cast_lock_gone(cast_lock *l) {
   atomic_store_explicit(&l->owner, 0, memory_order_relaxed);
 }
 
-CAST_NOINLINE bool cast_lock_held(const cast_lock *l) {
+CAST_NOINLINE bool cast_lock_is_held(const cast_lock *l) {
   return atomic_load_explicit(&l->owner, memory_order_relaxed) == self();
 }
 
-CAST_NOINLINE bool cast_lock_none(void) { return newest == NULL; }
+CAST_NOINLINE bool cast_lock_holds_none(void) { return newest == NULL; }
 
 #endif

@@ -14,7 +14,7 @@
    channel locks may be held together when taken in address order. They may be
    dropped in any order. Debug builds check both with a per-thread record, and
    so that record must be empty when execution moves to another C stack or
-   thread (cast_lock_none). */
+   thread (cast_lock_holds_none). */
 #ifndef CAST_LOCK_H
 #define CAST_LOCK_H
 
@@ -28,7 +28,7 @@ typedef enum cast_rank {
   CAST_RANK_SESSION,   /* a session's list of tasks */
   CAST_RANK_CHAN,      /* channels, in address order */
   CAST_RANK_EVENT,     /* end of a task, of a session */
-  CAST_RANK_WORKERS,   /* threads that may be poked, threads that ended */
+  CAST_RANK_WORKERS,   /* threads that may be signalled, threads that ended */
   CAST_RANK_SCHED,     /* idle workers, cores, permits, global run queue */
   CAST_RANK_POOL,      /* free C stacks */
   CAST_RANK_LEAF       /* anything that takes no other lock */
@@ -57,17 +57,17 @@ struct cast_lock {
 void cast_lock_init(cast_lock *l, cast_rank rank);
 void cast_lock_slow(cast_lock *l);
 #if CAST_DEBUG >= 1
-void cast_lock_rank(const cast_lock *l); /* proof: may be taken now */
-void cast_lock_note(cast_lock *l);       /* taken: into the record */
-void cast_lock_gone(cast_lock *l);       /* about to be dropped: out of it */
-bool cast_lock_held(const cast_lock *l); /* by this thread */
-bool cast_lock_none(void);               /* this thread holds no lock */
+void cast_lock_rank(const cast_lock *l);    /* proof: may be taken now */
+void cast_lock_note(cast_lock *l);          /* taken: into the record */
+void cast_lock_gone(cast_lock *l);          /* about to be dropped: out of it */
+bool cast_lock_is_held(const cast_lock *l); /* by this thread */
+bool cast_lock_holds_none(void);            /* this thread holds no lock */
 #else
 #define cast_lock_rank(l) ((void)0)
 #define cast_lock_note(l) ((void)0)
 #define cast_lock_gone(l) ((void)0)
-#define cast_lock_held(l) true
-#define cast_lock_none() true
+#define cast_lock_is_held(l) true
+#define cast_lock_holds_none() true
 #endif
 
 static inline void cast_lock_take(cast_lock *l) {

@@ -101,7 +101,7 @@ static void uncount(void) {
   CAST_UNUSED(old);
 }
 
-bool cast_mem_fails(void) { return fails_now(); }
+bool cast_mem_must_fail(void) { return fails_now(); }
 
 void cast_mem_spare(bool on) {
   atomic_fetch_add_explicit(&spared, on ? 1 : -1, memory_order_relaxed);
@@ -118,7 +118,7 @@ void cast_mem_fail_every(uint64_t gap, uint64_t seed) {
   fail_arm(gap == 0 ? 0 : draw(gap), 1, gap);
 }
 
-bool cast_mem_failed(void) {
+bool cast_mem_has_failed(void) {
   return atomic_load_explicit(&has_failed, memory_order_relaxed);
 }
 
@@ -143,7 +143,7 @@ void cast_mem_fail_every(uint64_t gap, uint64_t seed) {
   CAST_UNUSED(gap);
   CAST_UNUSED(seed);
 }
-bool cast_mem_failed(void) { return false; }
+bool cast_mem_has_failed(void) { return false; }
 int64_t cast_mem_live(void) { return 0; }
 
 #endif

@@ -1,7 +1,7 @@
 /* mem.h - the one way casting gets memory.
    SPDX-License-Identifier: MIT
 
-   Every allocation of the core and of the binding goes through here, so that
+   Every allocation of the runtime and of the binding goes through here, so that
    tests can count what is live and make the n-th allocation fail. Lua states
    allocate through cast_mem_lua, which counts towards the same figures. */
 #ifndef CAST_MEM_H
@@ -27,11 +27,11 @@ void cast_mem_kept(void);
 void cast_mem_used(void);
 /* Is the injected failure due? For what is taken out of a block. */
 #if CAST_DEBUG >= 1
-bool cast_mem_fails(void);
+bool cast_mem_must_fail(void);
 /* No injected failures while it is on, for what would not survive one. */
 void cast_mem_spare(bool on);
 #else
-static inline bool cast_mem_fails(void) { return false; }
+static inline bool cast_mem_must_fail(void) { return false; }
 static inline void cast_mem_spare(bool on) { CAST_UNUSED(on); }
 #endif
 
@@ -60,7 +60,7 @@ void cast_mem_fail_at(uint64_t n);
 void cast_mem_fail_from(uint64_t n);
 void cast_mem_fail_run(uint64_t n, uint64_t many);
 void cast_mem_fail_every(uint64_t gap, uint64_t seed);
-bool cast_mem_failed(void); /* did the injected failure happen */
+bool cast_mem_has_failed(void); /* did the injected failure happen */
 int64_t cast_mem_live(void);
 
 #endif

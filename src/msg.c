@@ -57,7 +57,7 @@ int cast_msg_init(cast_msg *m, uint32_t size, uint32_t nrefs) {
 /* *m is empty before any reference goes, so that an object whose end comes
    here never sees the message half released. */
 static void drop(cast_msg *m, cast_object **more, cast_blocks *blocks) {
-  if (cast_msg_empty(m)) return;
+  if (cast_msg_is_empty(m)) return;
   cast_msg old;
   cast_msg_move(&old, m);
   if (is_inline(&old))
@@ -81,7 +81,7 @@ void cast_msg_drop(cast_msg *m) { cast_msg_drop_to(m, NULL); }
 void cast_msg_dup(cast_msg *to, const cast_msg *from) {
   CAST_ASSERT(to != from);
   *to = *from;
-  if (cast_msg_empty(from)) return;
+  if (cast_msg_is_empty(from)) return;
   if (is_inline(from)) {
     ref_all(from->u.items, from->nrefs);
   } else {
@@ -99,7 +99,7 @@ int cast_msg_dup_of(cast_msg *to, const cast_msg *from, cast_object *self) {
     is_inline(from) ? from->u.items : from->u.block->items;
   bool whole = true;
   for (uint32_t i = 0; i < from->nrefs; i++) whole &= items[i] != NULL;
-  if (whole || cast_msg_empty(from)) {
+  if (whole || cast_msg_is_empty(from)) {
     cast_msg_dup(to, from);
     return 0;
   }

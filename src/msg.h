@@ -1,7 +1,7 @@
 /* msg.h - a message: a flat, owned run of bytes plus counted references.
    SPDX-License-Identifier: MIT
 
-   The core moves messages and never looks inside; src/lua/pack.c writes and
+   The runtime moves messages and never looks inside; src/lua/pack.c writes and
    reads them. A message is a plain struct: copying the bytes moves it (the old
    place must then be forgotten or zeroed). It holds `nrefs` object pointers,
    then `size` bytes; together at most CAST_MSG_INLINE bytes they lie in the
@@ -29,7 +29,7 @@ typedef struct cast_msg {
   } u;
 } cast_msg;
 
-static inline bool cast_msg_empty(const cast_msg *m) { return m->size == 0; }
+static inline bool cast_msg_is_empty(const cast_msg *m) { return m->size == 0; }
 
 static inline bool cast_msg_is_inline(uint32_t size, uint32_t nrefs) {
   return (uint64_t)size + (uint64_t)nrefs * sizeof(cast_object *) <=

@@ -25,7 +25,7 @@ struct cast_object {
   const cast_type *type; /* (i) */
   union {
     cast_object *next; /* with no references left: in a list of the ended */
-    struct os_context *held; /* (w) before, of a task: its C stack, while it
+    struct os_context *stack; /* (w) before, of a task: its C stack, while it
                                 blocks in place */
   };
   _Atomic uint32_t refs; /* (a) */
@@ -53,7 +53,7 @@ static inline void *cast_ref(cast_object *o) {
 /* A new reference, when there may be none left: then false. The caller knows
    the memory to be there. Relaxed: nothing is read that was not fixed before
    the object was shared, or is not guarded by itself. */
-static inline bool cast_ref_alive(cast_object *o) {
+static inline bool cast_ref_if_alive(cast_object *o) {
   uint32_t refs = atomic_load_explicit(&o->refs, memory_order_relaxed);
   while (refs != 0)
     if (atomic_compare_exchange_weak_explicit(&o->refs, &refs, refs + 1,

@@ -18,7 +18,7 @@ typedef struct cast_once {
 enum { CAST_ONCE_NOTHING, CAST_ONCE_WRITING, CAST_ONCE_KNOWN };
 
 /* Is it there? */
-static inline bool cast_once_known(cast_once *o) {
+static inline bool cast_once_is_known(cast_once *o) {
   /* PAIR once: acquire what was found out. */
   return atomic_load_explicit(&o->stage, memory_order_acquire) ==
          CAST_ONCE_KNOWN;
@@ -39,7 +39,7 @@ static inline void cast_once_tell(
     /* PAIR once: release what was found out. */
     atomic_store_explicit(&o->stage, CAST_ONCE_KNOWN, memory_order_release);
   }
-  while (!cast_once_known(o)) os_relax();
+  while (!cast_once_is_known(o)) os_relax();
 }
 
 #endif

@@ -66,7 +66,7 @@ static region *region_of(cast_list *link) {
 /* With the lock. */
 static region *first(pool *p) {
   if (p->some.next == NULL) cast_list_init(&p->some);
-  return cast_list_empty(&p->some) ? NULL : region_of(p->some.next);
+  return cast_list_is_empty(&p->some) ? NULL : region_of(p->some.next);
 }
 
 static region *new_region(bool huge) {
@@ -105,7 +105,7 @@ void *cast_region_slab(bool huge) {
   region *r;
   void *slab = NULL;
   bool was_empty = false;
-  if (cast_mem_fails()) return NULL;
+  if (cast_mem_must_fail()) return NULL;
   cast_lock_take(&all.lock);
   r = first(p);
   if (r != NULL) {

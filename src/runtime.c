@@ -9,9 +9,9 @@
 #include "errand.h"
 #include "fork.h"
 #include "host.h"
-#include "monitor.h"
 #include "region.h"
 #include "sched.h"
+#include "sysmon.h"
 #include "worker.h"
 
 #define THREADS_MIN 1u
@@ -45,23 +45,24 @@ static uint32_t cores(void) {
   return n > CAST_WORKERS_MAX ? CAST_WORKERS_MAX : n;
 }
 
-/* Without the monitor nobody would look after it. */
+/* Without sysmon nobody would look after it. */
 static int start_worker(cast_core *core) {
-  int rc = cast_monitor_start();
+  int rc = cast_sysmon_start();
   return rc == 0 ? cast_worker_start(core) : rc;
 }
 
 static void in_child(void) {
   cast_hosts_forked();
-  cast_rests_let_go();
+  cast_sleepers_unlock();
   cast_workers_forked();
-  if (cast_forked) cast_monitor_forked();
+  if (cast_forked) cast_sysmon_forked();
 }
 
 /* No thread yet: the first one is started by who needs it. */
 static int start_locked(void) {
   if (!runtime.watched) {
-    if (cast_fork_watch(cast_rests_hold, cast_rests_let_go, in_child) != 0)
+    if (cast_fork_watch(cast_sleepers_lock, cast_sleepers_unlock, in_child) !=
+        0)
       return CASTING_ENOMEM;
     os_pin((const void *)(uintptr_t)start_locked);
   }
@@ -69,7 +70,7 @@ static int start_locked(void) {
   cast_contexts_init();
   cast_timers_init();
   cast_workers_init();
-  cast_sched_init(cores(), start_worker, cast_monitor_rouse);
+  cast_sched_init(cores(), start_worker, cast_sysmon_wake);
   cast_sched_bounds(runtime.min, runtime.max);
   runtime.started = true;
   return 0;
@@ -110,7 +111,7 @@ void cast_runtime_unref(bool all_closed) {
   if (runtime.hosts == 0 && !runtime.stuck) {
     cast_sched_stop();
     CAST_ALWAYS(cast_workers_join(os_now() + (uint64_t)10 * STOP_NS));
-    cast_monitor_stop();
+    cast_sysmon_stop();
     (void)cast_errands_stop(os_now() + (uint64_t)10 * STOP_NS);
     cast_sched_fini();
     cast_timers_fini();
@@ -154,7 +155,7 @@ uint32_t cast_runtime_cores(void) {
 static cast_chan *find_locked(const char *name, size_t size) {
   for (named **p = &runtime.names; *p != NULL;) {
     named *n = *p;
-    if (cast_chan_closed(n->chan)) {
+    if (cast_chan_is_closed(n->chan)) {
       *p = n->next;
       cast_unref(&n->chan->object);
       cast_free(n);

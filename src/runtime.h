@@ -11,7 +11,7 @@
 #include "chan.h"
 
 /* 0, CASTING_ENOMEM, CASTING_EFORKED. There are no threads yet: who needs one
-   starts the monitor (monitor.h), or the first worker, which does that. */
+   starts sysmon (sysmon.h), or the first worker, which does that. */
 int cast_runtime_ref(void);
 /* `all_closed`: no session of the caller is left behind. */
 void cast_runtime_unref(bool all_closed);

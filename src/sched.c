@@ -11,8 +11,9 @@
    wakes nobody: that worker runs it as soon as its session's slice ends, and
    two sessions that talk stay on one core. What the slot held before goes to
    the queue; that is real backlog and wakes a worker if a permit is left. If
-   the slice does not end soon, the monitor frees the slot (rescue), or takes
-   the worker's permit away (retake): then another thread goes on with it. */
+   the slice does not end soon, sysmon releases the slot
+   (cast_sched_release_next), or takes the worker's permit away (retake): then
+   another thread goes on with it. */
 #include "sched.h"
 
 #include "../include/casting.h"
@@ -26,14 +27,14 @@ static struct {
   uint32_t min;               /* (lock) workers that stay */
   uint32_t max;               /* (lock) workers there may be */
   bool stopping;              /* (lock) */
-  bool owes;                  /* (lock) a thread could not be started (R26) */
+  bool retry_due;             /* (lock) a thread could not be started (R26) */
   _Atomic uint32_t nspinning; /* (a) */
   int (*start)(cast_core *);  /* (i) */
-  void (*rouse)(void);        /* (i) */
+  void (*wake_sysmon)(void);  /* (i) */
 } sched;
 
 void cast_sched_init(
-  uint32_t n, int (*start)(cast_core *core), void (*rouse)(void)) {
+  uint32_t n, int (*start)(cast_core *core), void (*wake_sysmon)(void)) {
   memset(&sched, 0, sizeof sched);
   cast_lock_init(&sched.lock, CAST_RANK_SCHED);
   cast_list_init(&sched.idle_workers);
@@ -41,7 +42,7 @@ void cast_sched_init(
   sched.min = 1;
   sched.max = CAST_WORKERS_MAX;
   sched.start = start;
-  sched.rouse = rouse;
+  sched.wake_sysmon = wake_sysmon;
   cast_cores_init(n);
 }
 
@@ -50,8 +51,8 @@ void cast_sched_fini(void) {
 }
 
 /* Under the lock: is there a thread that could go on with a permit? */
-static bool thread_to_be_had_locked(void) {
-  return !cast_list_empty(&sched.idle_workers) || sched.nworkers < sched.max;
+static bool has_thread_locked(void) {
+  return !cast_list_is_empty(&sched.idle_workers) || sched.nworkers < sched.max;
 }
 
 /* -- waking --------------------------------------------------------------- */
@@ -76,16 +77,16 @@ static bool undo_core(cast_core *core) {
   bool sleeper;
   cast_lock_take(&sched.lock);
   cast_core_give_locked(core);
-  sched.owes = true;
-  sleeper = !cast_list_empty(&sched.idle_workers);
+  sched.retry_due = true;
+  sleeper = !cast_list_is_empty(&sched.idle_workers);
   cast_lock_drop(&sched.lock);
   return sleeper;
 }
 
-static bool thread_to_be_had(void) {
+static bool has_thread(void) {
   bool yes;
   cast_lock_take(&sched.lock);
-  yes = thread_to_be_had_locked();
+  yes = has_thread_locked();
   cast_lock_drop(&sched.lock);
   return yes;
 }
@@ -107,7 +108,7 @@ static bool try_wake(void) {
     return true;
   cast_lock_take(&sched.lock);
   stopping = sched.stopping;
-  no_thread = !thread_to_be_had_locked();
+  no_thread = !has_thread_locked();
   core = stopping || no_thread ? NULL : cast_core_take_locked();
   if (core != NULL && (l = cast_list_shift(&sched.idle_workers)) != NULL) {
     cast_worker *w = CAST_CONTAINER(l, cast_worker, link);
@@ -115,7 +116,7 @@ static bool try_wake(void) {
     w->spinning = true;
   }
   cast_lock_drop(&sched.lock);
-  if (core != NULL || no_thread) sched.rouse();
+  if (core != NULL || no_thread) sched.wake_sysmon();
   if (l != NULL) {
     signal_worker(CAST_CONTAINER(l, cast_worker, link));
     return true;
@@ -123,15 +124,15 @@ static bool try_wake(void) {
   if (core != NULL && sched.start(core) == 0) return true;
   stop_spinning();
   if (core == NULL) {
-    if (stopping || !cast_cores_work()) return true;
+    if (stopping || !cast_cores_have_work()) return true;
     /* All threads are stuck: whoever comes back looks for jobs. But one may
        have fallen asleep since, and others have relied on this (R34). */
-    return no_thread && !thread_to_be_had();
+    return no_thread && !has_thread();
   }
-  /* None could be started: those that run will come to the job, and the
-     monitor tries again, for these may be stuck; one that went to sleep
+  /* None could be started: those that run will come to the job, and sysmon
+     tries again, for these may be stuck; one that went to sleep
      meanwhile has found no permit, because of this attempt. */
-  return !undo_core(core) || !cast_cores_work();
+  return !undo_core(core) || !cast_cores_have_work();
 }
 
 /* Sees to it that one more worker looks for work, if a permit is left and
@@ -150,7 +151,7 @@ int cast_sched_first(void) {
   /* As wake does: the new worker counts as a spinning one. */
   /* PAIR sleep. */
   atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
-  sched.rouse();
+  sched.wake_sysmon();
   rc = sched.start(core);
   if (rc != 0) {
     stop_spinning();
@@ -192,19 +193,19 @@ void cast_sched_ready(cast_worker *w, cast_job *job) {
 void cast_sched_again(cast_worker *w, cast_job *job) {
   /* Behind those in the global queue, which would else wait until the next
      regular look at it, CAST_GLOBAL_EVERY slices on. */
-  if (cast_global_hint() || cast_core_lost(w->core))
+  if (cast_global_has_jobs() || cast_core_is_lost(w->core))
     submit_global(job);
   else
     submit_local(w->core, job);
 }
 
-bool cast_sched_backlog(cast_worker *w) {
+bool cast_sched_has_backlog(cast_worker *w) {
   cast_core *c = w->core;
   cast_job *next = atomic_load_explicit(&c->next, memory_order_relaxed);
   /* Hints, all of them. */
-  if (next == CAST_CORE_LOST) return cast_cores_work();
-  return next != NULL || cast_global_hint() || cast_cores_spare_hint() < 0 ||
-         cast_runq_len(&c->queue) != 0;
+  if (next == CAST_CORE_LOST) return cast_cores_have_work();
+  return next != NULL || cast_global_has_jobs() ||
+         cast_cores_spare_hint() < 0 || cast_runq_len(&c->queue) != 0;
 }
 
 /* -- finding work --------------------------------------------------------- */
@@ -229,12 +230,12 @@ static cast_job *pick_local(cast_core *c) {
   return job;
 }
 
-bool cast_sched_ahead(cast_worker *w) {
+bool cast_sched_can_follow(cast_worker *w) {
   cast_core *c = w->core;
   cast_job *next = atomic_load_explicit(&c->next, memory_order_relaxed);
   if (next == NULL || next == CAST_CORE_LOST) return false;
   if (cast_cores_spare_hint() < 0) return false;
-  if (cast_sched_tick(w) % CAST_GLOBAL_EVERY == 0 && cast_global_hint())
+  if (cast_sched_tick(w) % CAST_GLOBAL_EVERY == 0 && cast_global_has_jobs())
     return false;
   return c->streak < CAST_NEXT_STREAK || cast_runq_len(&c->queue) == 0;
 }
@@ -251,7 +252,7 @@ cast_job *cast_sched_follow(cast_worker *w) {
 static cast_job *pick_global(cast_core *c) {
   cast_job *job;
   /* The last look before sleeping is under the lock. */
-  if (!cast_global_hint()) return NULL;
+  if (!cast_global_has_jobs()) return NULL;
   cast_lock_take(&sched.lock);
   job = cast_global_pop_locked(c);
   cast_lock_drop(&sched.lock);
@@ -259,12 +260,12 @@ static cast_job *pick_global(cast_core *c) {
 }
 
 /* w has found a job. If it was looking, others may have relied on that. */
-static cast_job *found(cast_worker *w, cast_job *job) {
+static cast_job *begin_job(cast_worker *w, cast_job *job) {
   count(w);
   if (!w->spinning) return job;
   w->spinning = false;
   stop_spinning();
-  if (cast_cores_work()) cast_sched_wake();
+  if (cast_cores_have_work()) cast_sched_wake();
   return job;
 }
 
@@ -337,16 +338,16 @@ static bool take_back(cast_worker *w) {
 
 /* Gives the core up and sleeps. A job if one came in at the last moment; else
    NULL, and w has a core again, or is to end (then it has none). */
-static cast_job *rest(cast_worker *w) {
+static cast_job *go_to_sleep(cast_worker *w) {
   cast_job *job = NULL;
-  bool was_spinning = w->spinning, stop, unseen = false;
+  bool was_spinning = w->spinning, stop, unnoticed = false;
   cast_lock_take(&sched.lock);
   stop = sched.stopping;
   if (!stop && w->core->permit && cast_cores_spare_hint() >= 0)
     job = cast_global_pop_locked(w->core);
   if (job == NULL) {
     CAST_ASSERT(cast_runq_len(&w->core->queue) == 0);
-    unseen = !w->core->permit;
+    unnoticed = !w->core->permit;
     cast_core_give_locked(w->core);
     w->core = NULL;
     w->spinning = false;
@@ -356,11 +357,11 @@ static cast_job *rest(cast_worker *w) {
   cast_lock_drop(&sched.lock);
   if (job != NULL) return job;
   if (was_spinning) stop_spinning();
-  /* Without a permit it was not busy: the monitor may sleep already, and has
+  /* Without a permit it was not busy: sysmon may sleep already, and has
      not seen that it rests. */
-  if (unseen) sched.rouse();
+  if (unnoticed) sched.wake_sysmon();
   if (stop) return NULL;
-  if (cast_cores_work() && take_back(w)) return NULL;
+  if (cast_cores_have_work() && take_back(w)) return NULL;
   await_signal(w);
   return NULL;
 }
@@ -377,13 +378,13 @@ static void empty_queue(cast_core *c) {
 }
 
 /* The permit was taken away during the last slice: has it another one now?
-   Then the core is busy again, which a sleeping monitor has to know. */
+   Then the core is busy again, which a sleeping sysmon has to know. */
 static bool regain(cast_core *c) {
   bool yes;
   cast_lock_take(&sched.lock);
   yes = !sched.stopping && cast_core_regain_locked(c);
   cast_lock_drop(&sched.lock);
-  if (yes) sched.rouse();
+  if (yes) sched.wake_sysmon();
   return yes;
 }
 
@@ -392,7 +393,7 @@ cast_job *cast_sched_find(cast_worker *w) {
     cast_core *c = w->core;
     cast_job *job = NULL;
     if (c == NULL) return NULL; /* it ends */
-    if (CAST_UNLIKELY(cast_core_lost(c)) && !regain(c)) {
+    if (CAST_UNLIKELY(cast_core_is_lost(c)) && !regain(c)) {
       empty_queue(c);
     } else if (CAST_UNLIKELY(cast_cores_spare_hint() < 0)) {
       /* A change of the limit is noticed in time, not at once. */
@@ -404,18 +405,18 @@ cast_job *cast_sched_find(cast_worker *w) {
       if (job == NULL) job = pick_global(c);
       if (job == NULL) job = spin(w);
     }
-    if (job == NULL) job = rest(w);
-    if (job != NULL) return found(w, job);
+    if (job == NULL) job = go_to_sleep(w);
+    if (job != NULL) return begin_job(w, job);
   }
 }
 
-/* -- for the runtime and the monitor -------------------------------------- */
+/* -- for the runtime and sysmon ------------------------------------------- */
 
 void cast_sched_limit(uint32_t n) {
   cast_lock_take(&sched.lock);
   cast_cores_limit_locked(n);
   cast_lock_drop(&sched.lock);
-  if (cast_cores_work()) cast_sched_wake();
+  if (cast_cores_have_work()) cast_sched_wake();
 }
 
 void cast_sched_bounds(uint32_t min, uint32_t max) {
@@ -441,7 +442,7 @@ void cast_sched_stop(void) {
   cast_lock_drop(&sched.lock);
 }
 
-bool cast_sched_stopping(void) {
+bool cast_sched_is_stopping(void) {
   bool stopping;
   cast_lock_take(&sched.lock);
   stopping = sched.stopping;
@@ -454,7 +455,7 @@ uint32_t cast_sched_busy(void) { return cast_cores_busy(); }
 void cast_sched_quit(cast_worker *w) {
   stop_spinning();
   w->spinning = false;
-  if (undo_core(w->core) && cast_cores_work()) cast_sched_wake();
+  if (undo_core(w->core) && cast_cores_have_work()) cast_sched_wake();
   w->core = NULL;
 }
 
@@ -497,7 +498,7 @@ cast_view cast_sched_view(cast_worker *w, bool *lost) {
   c = w->core;
   if (c != NULL) {
     *lost = !c->permit;
-    waits = cast_global_hint() || cast_runq_len(&c->queue) != 0 ||
+    waits = cast_global_has_jobs() || cast_runq_len(&c->queue) != 0 ||
             (c->permit &&
               atomic_load_explicit(&c->next, memory_order_relaxed) != NULL);
     if (waits)
@@ -507,7 +508,7 @@ cast_view cast_sched_view(cast_worker *w, bool *lost) {
   return view;
 }
 
-void cast_sched_rescue(cast_worker *w) {
+void cast_sched_release_next(cast_worker *w) {
   cast_job *job;
   cast_lock_take(&sched.lock);
   job = w->core != NULL ? cast_core_pull(w->core) : NULL;
@@ -520,36 +521,36 @@ bool cast_sched_retake(cast_worker *w, uint32_t tick) {
   cast_lock_take(&sched.lock);
   /* Relaxed: should w be about to leave the slice, no harm is done; it asks
      for its permit at its next pick (R32). */
-  yes =
-    w->core != NULL && thread_to_be_had_locked() && cast_sched_tick(w) == tick;
+  yes = w->core != NULL && has_thread_locked() && cast_sched_tick(w) == tick;
   if (yes) cast_core_lose_locked(w->core);
   cast_lock_drop(&sched.lock);
-  return yes && cast_cores_work();
+  return yes && cast_cores_have_work();
 }
 
-void cast_sched_rouse(void) {
-  if (sched.rouse != NULL) sched.rouse();
+void cast_sched_wake_sysmon(void) {
+  if (sched.wake_sysmon != NULL) sched.wake_sysmon();
 }
 
-bool cast_sched_quiet(void) {
-  uint32_t resting = 0;
+bool cast_sched_is_quiet(void) {
+  uint32_t sleeping = 0;
   bool quiet;
   cast_lock_take(&sched.lock);
   for (cast_list *l = sched.idle_workers.next; l != &sched.idle_workers;
        l = l->next)
-    resting++;
-  quiet = resting == sched.nworkers - sched.nretiring && !cast_cores_work();
+    sleeping++;
+  quiet =
+    sleeping == sched.nworkers - sched.nretiring && !cast_cores_have_work();
   cast_lock_drop(&sched.lock);
   return quiet;
 }
 
-bool cast_sched_waiting(void) { return cast_cores_work(); }
+bool cast_sched_has_waiting(void) { return cast_cores_have_work(); }
 
-bool cast_sched_owes(void) {
-  bool owes;
+bool cast_sched_take_retry(void) {
+  bool retry_due;
   cast_lock_take(&sched.lock);
-  owes = sched.owes;
-  sched.owes = false;
+  retry_due = sched.retry_due;
+  sched.retry_due = false;
   cast_lock_drop(&sched.lock);
-  return owes && cast_cores_work();
+  return retry_due && cast_cores_have_work();
 }

@@ -25,7 +25,7 @@ typedef struct cast_worker {
   cast_core *core;         /* (w), changed under the sched lock */
   cast_list link;          /* (sched lock) in the idle workers */
   cast_list all;           /* (sched lock) in all workers */
-  cast_list live;          /* (workers lock) among those to be poked */
+  cast_list live;          /* (workers lock) among those to be signalled */
   _Atomic uint32_t signal; /* (a) 1: go on; what an idle worker sleeps on */
   _Atomic uint32_t tick;   /* (a) jobs found so far; only w writes, relaxed */
   bool spinning;           /* (w); when idle: (sched lock) */
@@ -33,16 +33,16 @@ typedef struct cast_worker {
   uint32_t seed;           /* (w) of the order of stealing */
   os_thread thread;        /* (i) */
   os_context *base;        /* (i) the thread's own stack */
-  uint32_t seen_tick;      /* monitor: what it was at ... */
-  uint64_t since_ns;       /* monitor: ... when it was first seen */
-  uint64_t cpu_ns;         /* monitor: the thread's processor time at ... */
-  uint64_t cpu_at_ns;      /* monitor: ... its last look */
+  uint32_t seen_tick;      /* sysmon: what it was at ... */
+  uint64_t since_ns;       /* sysmon: ... when it was first seen */
+  uint64_t cpu_ns;         /* sysmon: the thread's processor time at ... */
+  uint64_t cpu_at_ns;      /* sysmon: ... its last look */
 } cast_worker;
 
 /* `start` makes a new worker that owns `core` and spins: 0, CASTING_ENOMEM;
-   `rouse` tells the monitor that a permit is in use again. */
+   `wake_sysmon` tells sysmon that a permit is in use again. */
 void cast_sched_init(
-  uint32_t n, int (*start)(cast_core *core), void (*rouse)(void));
+  uint32_t n, int (*start)(cast_core *core), void (*wake_sysmon)(void));
 void cast_sched_fini(void);
 /* How many permits there are, 1 .. CAST_WORKERS_MAX. */
 void cast_sched_limit(uint32_t n);
@@ -50,7 +50,7 @@ void cast_sched_limit(uint32_t n);
 void cast_sched_bounds(uint32_t min, uint32_t max);
 /* Every worker ends once it has nothing to do. */
 void cast_sched_stop(void);
-bool cast_sched_stopping(void);
+bool cast_sched_is_stopping(void);
 /* Starts the first worker if there is none: 0 or CASTING_ENOMEM. */
 int cast_sched_first(void);
 
@@ -59,10 +59,10 @@ void cast_sched_ready(cast_worker *w, cast_job *job);
 /* Puts the job that w has just run at the back. */
 void cast_sched_again(cast_worker *w, cast_job *job);
 /* Does anything wait for w's core? A hint. */
-bool cast_sched_backlog(cast_worker *w);
+bool cast_sched_has_backlog(cast_worker *w);
 /* Is what cast_sched_find would return now the job in w's run-next slot? Then
    follow takes it out; NULL if it has been taken from there meanwhile. */
-bool cast_sched_ahead(cast_worker *w);
+bool cast_sched_can_follow(cast_worker *w);
 cast_job *cast_sched_follow(cast_worker *w);
 /* The next job for w, after sleeping if need be. NULL: stop. */
 cast_job *cast_sched_find(cast_worker *w);
@@ -78,30 +78,30 @@ typedef enum cast_view {
   CAST_VIEW_SPARE,  /* jobs wait behind w while permits are left */
   CAST_VIEW_CROWDED /* jobs wait, and all permits are in use */
 } cast_view;
-/* Monitor, of a worker that has been in one slice for a while. *lost: it has
+/* Sysmon, of a worker that has been in one slice for a while. *lost: it has
    no permit any more. */
 cast_view cast_sched_view(cast_worker *w, bool *lost);
-/* Monitor: the job in w's run-next slot is for others to take. */
-void cast_sched_rescue(cast_worker *w);
+/* Sysmon: the job in w's run-next slot is for others to take. */
+void cast_sched_release_next(cast_worker *w);
 /* Takes w's permit away if it is still in the slice with that tick, and if
-   another thread is to be had: by the monitor; or by w itself, about to block.
+   another thread is to be had: by sysmon; or by w itself, about to block.
    True: cast_sched_wake is due. */
 bool cast_sched_retake(cast_worker *w, uint32_t tick);
 static inline uint32_t cast_sched_tick(cast_worker *w) {
   /* Relaxed: a hint, but for w itself, which writes it. */
   return atomic_load_explicit(&w->tick, memory_order_relaxed);
 }
-/* With no lock held, after rescue and retake. */
+/* With no lock held, after release_next and retake. */
 void cast_sched_wake(void);
-/* Jobs wait that nobody was found for: the monitor must stay awake. */
-bool cast_sched_waiting(void);
-/* Monitor: jobs wait for a thread that could not be started: cast_sched_wake
+/* Jobs wait that nobody was found for: sysmon must stay awake. */
+bool cast_sched_has_waiting(void);
+/* Sysmon: jobs wait for a thread that could not be started: cast_sched_wake
    is due, once for each such attempt. */
-bool cast_sched_owes(void);
+bool cast_sched_take_retry(void);
 /* All workers rest, with a permit or without, and no job is queued. */
-bool cast_sched_quiet(void);
-/* The monitor is to look, should it sleep. */
-void cast_sched_rouse(void);
+bool cast_sched_is_quiet(void);
+/* Sysmon is to look, should it sleep. */
+void cast_sched_wake_sysmon(void);
 
 /* A worker comes and goes. False: there are as many as there may be, or the
    pool stops: whoever waits for the last one must not miss it. */

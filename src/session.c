@@ -8,40 +8,40 @@
 
 #include "fork.h"
 
-static void orphan(cast_object *o);
-const cast_type cast_session_type = {"session", orphan, NULL};
+static void orphan_session(cast_object *o);
+const cast_type cast_session_type = {"session", orphan_session, NULL};
 
 /* -- memory --------------------------------------------------------------- */
 
-void cast_session_hold(cast_session *s) {
-  /* Relaxed: the caller has a hold already. */
-  atomic_fetch_add_explicit(&s->holds, 1, memory_order_relaxed);
+void cast_session_ref_weak(cast_session *s) {
+  /* Relaxed: the caller has a weak reference already. */
+  atomic_fetch_add_explicit(&s->weak_refs, 1, memory_order_relaxed);
 }
 
-void cast_session_drop(cast_session *s) {
+void cast_session_unref_weak(cast_session *s) {
   if (CAST_UNLIKELY(cast_forked)) return;
-  /* PAIR holds: each holder releases what it did, the last one acquires all
+  /* PAIR weak_refs: each holder releases what it did, the last one acquires all
      before it frees. */
-  if (atomic_fetch_sub_explicit(&s->holds, 1, memory_order_acq_rel) == 1)
+  if (atomic_fetch_sub_explicit(&s->weak_refs, 1, memory_order_acq_rel) == 1)
     s->ops->free(s);
 }
 
 /* The last handle went: the session may close by itself once it is empty.
-   All handles together are one hold. */
-static void orphan(cast_object *o) {
+   All handles together are one weak reference. */
+static void orphan_session(cast_object *o) {
   cast_session *s = CAST_CONTAINER(o, cast_session, object);
   /* PAIR posted: release; an owner that clears the flag sees that the last
      handle has gone. Acquire: the owner is done with the post. */
   if (!atomic_exchange_explicit(&s->orphan_posted, true, memory_order_acq_rel))
     cast_session_push(s, NULL, &s->orphan_post);
-  cast_session_drop(s);
+  cast_session_unref_weak(s);
 }
 
 void cast_session_handle(cast_session *s) {
   cast_lock_take(&s->lock);
   /* Relaxed: the lock orders this with the decision to close. */
   if (atomic_fetch_add_explicit(&s->object.refs, 1, memory_order_relaxed) == 0)
-    cast_session_hold(s);
+    cast_session_ref_weak(s);
   cast_lock_drop(&s->lock);
 }
 
@@ -79,7 +79,7 @@ bool cast_session_push(cast_session *s, cast_session *self, cast_post *p) {
   }
 }
 
-static cast_post *reversed(uintptr_t word) {
+static cast_post *reverse(uintptr_t word) {
   cast_post *list = NULL, *p = (cast_post *)word;
   while (p != NULL) {
     cast_post *next = p->next;
@@ -94,7 +94,7 @@ void cast_session_take_posts(cast_session *s) {
   /* PAIR inbox: acquire what the pushers released. */
   uintptr_t word =
     atomic_exchange_explicit(&s->inbox, CAST_INBOX_EMPTY, memory_order_acquire);
-  cast_post *p = reversed(word);
+  cast_post *p = reverse(word);
   CAST_ASSERT(word != CAST_INBOX_IDLE && word != CAST_INBOX_CLOSED);
   if (p == NULL) return;
   *s->ready_tail = p;
@@ -103,7 +103,7 @@ void cast_session_take_posts(cast_session *s) {
 
 cast_post *cast_session_shut(cast_session *s) {
   /* PAIR inbox: acquire the last posts; release nothing in particular. */
-  return reversed(atomic_exchange_explicit(
+  return reverse(atomic_exchange_explicit(
     &s->inbox, CAST_INBOX_CLOSED, memory_order_acq_rel));
 }
 
@@ -125,7 +125,7 @@ bool cast_session_is_idle(cast_session *s) {
          CAST_INBOX_IDLE;
 }
 
-bool cast_session_notified(cast_session *s) {
+bool cast_session_is_notified(cast_session *s) {
   uintptr_t word = atomic_load_explicit(&s->inbox, memory_order_relaxed);
   return word != CAST_INBOX_IDLE && word != CAST_INBOX_EMPTY;
 }

@@ -26,8 +26,8 @@
 
 extern const cast_type cast_session_type;
 
-void cast_session_hold(cast_session *s);
-void cast_session_drop(cast_session *s);
+void cast_session_ref_weak(cast_session *s);
+void cast_session_unref_weak(cast_session *s);
 /* A new handle reference, when there may be none left. */
 void cast_session_handle(cast_session *s);
 
@@ -107,7 +107,7 @@ void cast_session_release(cast_session *s, cast_session *self);
    in order. */
 cast_post *cast_session_shut(cast_session *s);
 /* Owner, asleep or not: has somebody pushed something? */
-bool cast_session_notified(cast_session *s);
+bool cast_session_is_notified(cast_session *s);
 bool cast_session_is_idle(cast_session *s); /* any thread: a moment's truth */
 
 #endif

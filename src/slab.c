@@ -45,10 +45,10 @@ static inline unsigned class_of(size_t size) {
 }
 
 #ifdef CAST_PLAIN_MEMORY
-static inline bool small(size_t size) { return size == 0; }
+static inline bool is_small(size_t size) { return size == 0; }
 static inline size_t large(size_t size) { return size; }
 #else
-static inline bool small(size_t size) { return size <= CAST_SLAB_SMALL; }
+static inline bool is_small(size_t size) { return size <= CAST_SLAB_SMALL; }
 static inline size_t large(size_t size) { return size < LARGE ? LARGE : size; }
 #endif
 
@@ -56,7 +56,7 @@ static inline cast_slab *slab_of(const void *block) {
   return (cast_slab *)((uintptr_t)block & ~(uintptr_t)(CAST_SLAB_SIZE - 1));
 }
 
-static inline bool being_cut(const cast_slabs *s, const cast_slab *slab) {
+static inline bool is_being_cut(const cast_slabs *s, const cast_slab *slab) {
   return s->at != NULL && slab_of(s->at - 1) == slab;
 }
 
@@ -100,7 +100,7 @@ static bool new_slab(cast_slabs *s) {
 /* Gives back the empty slabs. */
 static void purge(cast_slabs *s) {
   for (cast_slab *slab = s->all; slab != NULL; slab = slab->next)
-    slab->empty = slab->used == 0 && !being_cut(s, slab);
+    slab->empty = slab->used == 0 && !is_being_cut(s, slab);
   for (unsigned i = 1; i <= CAST_SLAB_SIZES; i++) {
     cast_slab_block **link = &s->free[i], *b;
     while ((b = *link) != NULL)
@@ -162,13 +162,13 @@ static inline void *small_alloc(cast_slabs *s, size_t size) {
   if (CAST_UNLIKELY(b == NULL)) return cut(s, i);
   s->free[i] = b->next;
   cast_slab *slab = slab_of(b);
-  if (CAST_UNLIKELY(slab->used++ == 0) && !being_cut(s, slab)) s->nempty--;
+  if (CAST_UNLIKELY(slab->used++ == 0) && !is_being_cut(s, slab)) s->nempty--;
   return b;
 }
 
 /* The slab has no used block any more. */
 static CAST_NOINLINE void emptied(cast_slabs *s, const cast_slab *slab) {
-  if (being_cut(s, slab)) return;
+  if (is_being_cut(s, slab)) return;
   s->nempty++;
   if (s->nempty >= CAST_SLABS_PURGE && s->nempty > s->nslabs / 2) purge(s);
 }
@@ -204,22 +204,22 @@ static CAST_NOINLINE void *resize(
   cast_slabs *s, void *ptr, size_t osize, size_t nsize) {
   bool grows = nsize > osize;
   void *to;
-  if (!small(osize) && !small(nsize)) {
+  if (!is_small(osize) && !is_small(nsize)) {
     to = cast_big_realloc(ptr, large(osize), large(nsize));
     return to != NULL || grows ? to : ptr;
   }
-  if (small(osize) && small(nsize) && class_of(osize) == class_of(nsize))
+  if (is_small(osize) && is_small(nsize) && class_of(osize) == class_of(nsize))
     return ptr;
-  if (grows && cast_mem_fails()) return NULL;
-  to = small(nsize) ? small_alloc(s, nsize) : cast_big_alloc(large(nsize));
+  if (grows && cast_mem_must_fail()) return NULL;
+  to = is_small(nsize) ? small_alloc(s, nsize) : cast_big_alloc(large(nsize));
   if (to == NULL) {
     if (grows) return NULL;
     /* It stays; as a small one it is only larger than its size says. */
-    if (!small(osize)) add_stray(s, ptr);
+    if (!is_small(osize)) add_stray(s, ptr);
     return ptr;
   }
   memcpy(to, ptr, grows ? osize : nsize);
-  if (small(osize))
+  if (is_small(osize))
     small_free(s, ptr, osize);
   else
     cast_big_free(ptr, large(osize));
@@ -233,7 +233,7 @@ static inline void account(cast_slabs *s, size_t more, size_t less) {
   atomic_store_explicit(&s->bytes, bytes + more - less, memory_order_relaxed);
 }
 
-static bool too_much(const cast_slabs *s, size_t osize, size_t nsize) {
+static bool is_over_max(const cast_slabs *s, size_t osize, size_t nsize) {
   return nsize > osize && s->max != 0 &&
          atomic_load_explicit(&s->bytes, memory_order_relaxed) - osize + nsize >
            s->max;
@@ -245,17 +245,17 @@ static CAST_NOINLINE void *general(
   void *p;
   if (nsize == 0) {
     account(s, 0, osize);
-    if (small(osize))
+    if (is_small(osize))
       small_free(s, ptr, osize);
     else
       cast_big_free(ptr, large(osize));
     return NULL;
   }
-  if (too_much(s, osize, nsize)) return NULL;
+  if (is_over_max(s, osize, nsize)) return NULL;
   if (ptr != NULL)
     p = resize(s, ptr, osize, nsize);
-  else if (small(nsize))
-    p = cast_mem_fails() ? NULL : small_alloc(s, nsize);
+  else if (is_small(nsize))
+    p = cast_mem_must_fail() ? NULL : small_alloc(s, nsize);
   else
     p = cast_big_alloc(large(nsize));
   if (p != NULL) account(s, nsize, osize);
@@ -269,7 +269,7 @@ void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
   if (nsize == 0) {
     if (ptr == NULL) return NULL;
     cast_slab *slab = slab_of(ptr);
-    if (!small(osize) || s->stray != NULL || slab->used == 1)
+    if (!is_small(osize) || s->stray != NULL || slab->used == 1)
       return general(s, ptr, osize, 0);
     account(s, 0, osize);
     slab->used--;
@@ -278,10 +278,10 @@ void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
   }
   if (ptr != NULL) return general(s, ptr, osize, nsize);
   /* osize is the kind of object. */
-  if (!small(nsize) || s->max != 0) return general(s, NULL, 0, nsize);
+  if (!is_small(nsize) || s->max != 0) return general(s, NULL, 0, nsize);
   cast_slab_block *b = s->free[class_of(nsize)];
   if (b == NULL || slab_of(b)->used == 0) return general(s, NULL, 0, nsize);
-  if (cast_mem_fails()) return NULL;
+  if (cast_mem_must_fail()) return NULL;
   account(s, nsize, 0);
   s->free[class_of(nsize)] = b->next;
   slab_of(b)->used++;
@@ -317,9 +317,9 @@ void cast_slabs_return(cast_slabs *s, void *block, size_t size) {
 }
 #else
 void *cast_slabs_lend(cast_slabs *s, size_t size) {
-  CAST_ASSERT(size >= sizeof(cast_slab_block) && small(size));
+  CAST_ASSERT(size >= sizeof(cast_slab_block) && is_small(size));
   take_back(s);
-  if (cast_mem_fails()) return NULL;
+  if (cast_mem_must_fail()) return NULL;
   void *block = small_alloc(s, size);
   if (block != NULL) s->lent++;
   return block;

@@ -2,7 +2,7 @@
    SPDX-License-Identifier: MIT
 
    See slice.h. Nothing here is called by another thread than the owner's, but
-   for the alarm, which the monitor rings. */
+   for the alarm, which sysmon rings. */
 #include "slice.h"
 
 #include "../include/casting.h"
@@ -32,22 +32,22 @@ static void on_alarm(cast_session *s, cast_post *p, bool closed) {
   if (!closed) expire(s);
 }
 
-/* Monitor thread, timer lock held, so the session has not closed: it goes on
+/* Sysmon's thread, timer lock held, so the session has not closed: it goes on
    being there until it has been told. */
-static bool ring(cast_timer *t) {
+static bool fire_alarm(cast_timer *t) {
   cast_session *s = CAST_CONTAINER(t, cast_session, alarm);
   cast_timer_again(t, OS_FOREVER);
   /* PAIR posted: acquire; the owner is done with the post. */
   if (atomic_exchange_explicit(&s->alarm_posted, true, memory_order_acquire))
     return false;
-  cast_session_hold(s);
+  cast_session_ref_weak(s);
   return true;
 }
 
-static void rung(cast_timer *t) {
+static void push_alarm(cast_timer *t) {
   cast_session *s = CAST_CONTAINER(t, cast_session, alarm);
   cast_session_push(s, NULL, &s->alarm_post); /* or it has closed since */
-  cast_session_drop(s);
+  cast_session_unref_weak(s);
 }
 
 /* Going idle: the alarm must not be later than the earliest deadline. It may
@@ -89,13 +89,13 @@ int cast_session_init(
   cast_session *s, const cast_session_ops *ops, bool running) {
   cast_object_init(&s->object, &cast_session_type);
   atomic_init(&s->inbox, running ? CAST_INBOX_EMPTY : CAST_INBOX_IDLE);
-  atomic_init(&s->holds, 2); /* being open; the handles */
+  atomic_init(&s->weak_refs, 2); /* being open; the handles */
   s->ops = ops;
   s->hosted = running;
   s->ready_tail = &s->ready;
   cast_heap_init(&s->deadlines);
-  s->alarm.fire = ring;
-  s->alarm.after = rung;
+  s->alarm.fire = fire_alarm;
+  s->alarm.after = push_alarm;
   s->alarm_ns = OS_FOREVER;
   s->alarm_post.run = on_alarm;
   s->orphan_post.run = on_orphan;
@@ -185,8 +185,8 @@ static cast_session *step(cast_session *s, cast_runner **r) {
   } else {
     os_context *to;
     t = CAST_CONTAINER(p, cast_task, post);
-    to = t->object.held;
-    t->object.held = NULL;
+    to = t->object.stack;
+    t->object.stack = NULL;
     cast_runner_jump(s->runner, to);
   }
   return s;
@@ -216,7 +216,7 @@ cast_task *cast_session_follow(cast_session **at, cast_runner **to) {
   cast_job *job;
   s->current = NULL;
   if (s->ready != NULL || s->close_wanted || s->orphaned || s->metered ||
-      r->worker == NULL || !cast_sched_ahead(r->worker))
+      r->worker == NULL || !cast_sched_can_follow(r->worker))
     return NULL;
   set_alarm(s);
   cast_runner_serve(r, NULL);
@@ -228,7 +228,7 @@ cast_task *cast_session_follow(cast_session **at, cast_runner **to) {
   *at = NULL;
   *to = r;
   job = cast_sched_follow(r->worker);
-  if (CAST_UNLIKELY(job == NULL)) return NULL; /* the monitor was quicker */
+  if (CAST_UNLIKELY(job == NULL)) return NULL; /* sysmon was quicker */
   *at = next = CAST_CONTAINER(job, cast_session, job);
   next->budget = CAST_SLICE_TASKS;
   enter(next, r);
@@ -247,7 +247,7 @@ cast_run cast_session_run(cast_session **at, cast_runner **r) {
     if (s->ready != NULL) {
       cast_worker *w = s->runner->worker;
       s->budget = CAST_SLICE_TASKS;
-      if (w == NULL || !cast_sched_backlog(w)) {
+      if (w == NULL || !cast_sched_has_backlog(w)) {
         if (CAST_UNLIKELY(s->metered)) {
           s->ops->meter(s, false);
           s->ops->meter(s, true);
@@ -261,7 +261,7 @@ cast_run cast_session_run(cast_session **at, cast_runner **r) {
     if (must_close(s)) {
       cast_session_end(s);
       leave(s, r);
-      cast_session_drop(s);
+      cast_session_unref_weak(s);
       return CAST_RUN_GONE;
     }
     if (s->runner->worker != NULL) set_alarm(s);

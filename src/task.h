@@ -23,8 +23,8 @@ void cast_task_yield(cast_task *t);
 /* Owner: the task was interrupted. It goes on first, but not before others
    than its session had their turn. */
 void cast_task_preempt(cast_task *t);
-/* Owner: sets the task's cancelled flag and ends its wait, unless ops->spared
-   puts that off. */
+/* Owner: sets the task's cancelled flag and ends its wait, unless
+   ops->extended_until puts that off. */
 void cast_task_cancel(cast_task *t);
 /* Owner, the task runs: keeps its C stack until its wait is over. The runner
    has a reserved context. */

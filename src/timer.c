@@ -62,7 +62,7 @@ int cast_timer_set(cast_timer *t, uint64_t deadline_ns) {
   return rc;
 }
 
-bool cast_timer_sooner(cast_timer *t, uint64_t deadline_ns) {
+bool cast_timer_set_sooner(cast_timer *t, uint64_t deadline_ns) {
   bool sooner, kick = false;
   cast_lock_take(&timers.lock);
   sooner = t->node.index != 0 && deadline_ns < t->deadline_ns;
@@ -82,22 +82,22 @@ void cast_timer_remove(cast_timer *t) {
 }
 
 /* Relaxed: ordered by whatever made the looker look. */
-static bool wakes(cast_heap_node *n) {
+static bool is_active(cast_heap_node *n) {
   cast_timer *t = CAST_CONTAINER(n, cast_timer, node);
   return !atomic_load_explicit(&t->passive, memory_order_relaxed);
 }
 
-bool cast_timers_pending(void) {
+bool cast_timers_have_pending(void) {
   bool pending = false;
   cast_lock_take(&timers.lock);
   for (uint32_t i = 0; i < CAST_TIMER_LANES && !pending; i++)
-    pending = cast_heap_any(&timers.lanes[i], wakes);
+    pending = cast_heap_any(&timers.lanes[i], is_active);
   cast_lock_drop(&timers.lock);
   return pending;
 }
 
 void cast_timer_again(cast_timer *t, uint64_t deadline_ns) {
-  CAST_ASSERT(cast_lock_held(&timers.lock));
+  CAST_ASSERT(cast_lock_is_held(&timers.lock));
   t->deadline_ns = deadline_ns;
   /* The room its own entry had is still there. */
   cast_heap_push(lane_of(t), &t->node, deadline_ns);
@@ -161,7 +161,7 @@ void cast_timer_sleep(uint32_t ticket, uint64_t until_ns) {
   if (os_now() < next) os_wait(&timers.kicked, ticket, next);
   next = os_now();
   cast_clock_set(next);
-  /* What is still due then is so at the next call: the monitor has other things
+  /* What is still due then is so at the next call: sysmon has other things
      to look at as well. */
   for (uint32_t i = 0; i < CAST_TIMER_ROUND && fire_one(next); i++) {}
 }

@@ -3,19 +3,19 @@
 
    Heaps under one lock, kept small: sessions keep their tasks' deadlines
    themselves and register only their earliest one here; tickers and failure
-   reports are the rest. The monitor thread sleeps in cast_timer_sleep and runs
+   reports are the rest. Sysmon thread sleeps in cast_timer_sleep and runs
    what is due. Invariants:
    1. fire() runs with the timer lock held: after cast_timer_remove has
       returned, it does not run and will not.
    2. sleeping_ns <= every deadline in the heaps, or the sleeper was woken after
       the deadline was pushed.
    3. Under the lock nothing is done but fire() for one timer: no wake-up, no
-      channel, no system call but a poke.
+      channel, no system call but a preempt signal.
 
    There are *lanes*, each a heap: one for what each session has one of (alarms,
-   nags, watches), and some for what programs make any number of, chosen by who
-   makes it. What is due is fired from the lanes in turn, so that a session that
-   floods the process with timers delays hardly anybody else's. */
+   watchdogs, watches), and some for what programs make any number of, chosen by
+   who makes it. What is due is fired from the lanes in turn, so that a session
+   that floods the process with timers delays hardly anybody else's. */
 #ifndef CAST_TIMER_H
 #define CAST_TIMER_H
 
@@ -42,8 +42,8 @@ static inline uint32_t cast_timer_lane(uint64_t session) {
 
 /* The time, roughly, in units of 2^CAST_CLOCK_SHIFT ns (17 ms): for reports of
    how long something waits. Read at each wait, so it must cost nothing. Set by
-   whoever reads the clock anyway: the monitor when it wakes, who rouses it, a
-   host that begins to run tasks. Behind by what a look of the monitor's takes;
+   whoever reads the clock anyway: sysmon when it wakes, who wakes it, a
+   host that begins to run tasks. Behind by what a look of sysmon's takes;
    or by as long as only threads without a permit have run. */
 #define CAST_CLOCK_SHIFT 24
 extern _Atomic uint32_t cast_clock_word;
@@ -71,16 +71,16 @@ void cast_timers_fini(void);
 int cast_timer_set(cast_timer *t, uint64_t deadline_ns);
 /* The same if that is sooner than what it was set to: then true. It must have
    been set before, and cannot fail. */
-bool cast_timer_sooner(cast_timer *t, uint64_t deadline_ns);
+bool cast_timer_set_sooner(cast_timer *t, uint64_t deadline_ns);
 void cast_timer_remove(cast_timer *t);
 /* Is any set that would make something ready? */
-bool cast_timers_pending(void);
+bool cast_timers_have_pending(void);
 /* From fire(): have it fire once more. Never fails. */
 void cast_timer_again(cast_timer *t, uint64_t deadline_ns);
-/* Monitor: what cast_timer_sleep must be given; read before the conditions of
+/* Sysmon: what cast_timer_sleep must be given; read before the conditions of
    sleeping are, so that a kick after that is not missed. */
 uint32_t cast_timer_ticket(void);
-/* Monitor: sleeps to the next deadline, at most to until_ns, or until
+/* Sysmon: sleeps to the next deadline, at most to until_ns, or until
    cast_timer_kick; then fires what is due, CAST_TIMER_ROUND at most. */
 void cast_timer_sleep(uint32_t ticket, uint64_t until_ns);
 void cast_timer_kick(void);

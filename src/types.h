@@ -88,7 +88,7 @@ typedef enum cast_status {
 struct cast_task {
   cast_object object;    /* references: handles, messages, being unfinished */
   cast_post post;        /* link in the inbox or the ready list */
-  cast_session *session; /* (i) one hold on it; NULL: foreign.h */
+  cast_session *session; /* (i) one weak reference to it; NULL: foreign.h */
   cast_list link;        /* (session lock) in session->tasks */
   cast_wait wait;
   cast_waiter waiter;     /* for waits with one case */
@@ -98,7 +98,7 @@ struct cast_task {
   _Atomic uint8_t status; /* (a) cast_status; relaxed: only reported */
   bool cancelled;         /* (w) level-triggered */
   bool finished;          /* (w) */
-  uint8_t mark;           /* (w) the binding's own: here is room for it */
+  uint8_t nstart;         /* (w) the binding's own: here is room for it */
 };
 
 /* -- sessions ------------------------------------------------------------- */
@@ -112,20 +112,20 @@ typedef struct cast_session_ops {
   cast_session *(*resume)(cast_session *s, cast_task *t, cast_runner **r);
   /* The owner gives up what it holds for a closing session. No task is left. */
   void (*close)(cast_session *s);
-  /* The last hold went: free the memory. Any thread. */
+  /* The last weak reference went: free the memory. Any thread. */
   void (*free)(cast_session *s);
   /* In the owner's thread, but as in a signal handler, at any moment of the
      session's run: make its task look up. May be NULL. */
-  void (*poke)(cast_session *s);
+  void (*preempt)(cast_session *s);
   /* Owner, t waits, and was cancelled or a deadline has passed: until when is
      its wait to go on nevertheless? 0: it ends. May be NULL. */
-  uint64_t (*spared)(cast_task *t, uint64_t now_ns);
+  uint64_t (*extended_until)(cast_task *t, uint64_t now_ns);
   /* A slice of a metered session begins, or has ended. */
   void (*meter)(cast_session *s, bool begins);
   /* Host sessions: has the main program's wait been interrupted? */
   bool (*interrupted)(cast_session *s);
-  /* Host sessions, on the monitor's thread while the host runs tasks: must
-     one that computes be poked? NULL: never. */
+  /* Host sessions, on sysmon's thread while the host runs tasks: must
+     one that computes be signalled? NULL: never. */
   bool (*urgent)(cast_session *s);
   /* What programs that it starts inherit of signals; for hosts NULL. */
   const os_signals *(*signals)(cast_session *s);
@@ -135,7 +135,7 @@ struct cast_session {
   cast_object object;          /* references: handles and messages only */
   cast_job job;                /* link in a run queue */
   _Atomic uintptr_t inbox;     /* (a) IDLE, EMPTY, CLOSED or last post */
-  _Atomic uint32_t holds;      /* (a) memory: tasks, handles, being open */
+  _Atomic uint32_t weak_refs;  /* (a) memory: tasks, handles, being open */
   const cast_session_ops *ops; /* (i) */
   bool hosted;                 /* (i) a host's: its thread is always there */
   cast_runner *runner;         /* (w) */

@@ -14,7 +14,7 @@ void cast_wait_until(cast_task *t, uint64_t deadline_ns) {
 bool cast_wait_claim_own(cast_task *t) {
   cast_lock *l = t->waiter.lock;
   bool won;
-  if (!cast_wait_armed(&t->wait)) return false;
+  if (!cast_wait_is_armed(&t->wait)) return false;
   if (l == NULL) return cast_wait_claim(&t->wait);
   cast_lock_take(l);
   won = cast_wait_claim(&t->wait);
@@ -45,7 +45,7 @@ void cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns) {
   const cast_session_ops *ops = t->session->ops;
   uint64_t until = 0;
   /* Who fires it meanwhile is served by cast_wait_end. */
-  if (!cast_wait_armed(&t->wait)) return;
-  if (ops->spared != NULL) until = ops->spared(t, now_ns);
+  if (!cast_wait_is_armed(&t->wait)) return;
+  if (ops->extended_until != NULL) until = ops->extended_until(t, now_ns);
   if (until <= now_ns || move_deadline(t, until) != 0) cast_wait_end(t, result);
 }

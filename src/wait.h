@@ -44,14 +44,14 @@ static inline void cast_task_hand(cast_task *t, cast_session *self) {
   cast_session_front(self, &t->post);
 }
 
-static inline bool cast_wait_armed(const cast_wait *w) {
+static inline bool cast_wait_is_armed(const cast_wait *w) {
   /* Relaxed: a hint, or the reader holds the lock of the wait's queue. */
   return atomic_load_explicit(&w->state, memory_order_relaxed) >= CAST_WAIT_ONE;
 }
 /* Owner, before queueing: the wait may be claimed from now on. `how`:
    CAST_WAIT_ONE or CAST_WAIT_MANY. */
 static inline void cast_wait_arm(cast_task *t, uint32_t how) {
-  CAST_ASSERT(!cast_wait_armed(&t->wait));
+  CAST_ASSERT(!cast_wait_is_armed(&t->wait));
   t->waiter.since = cast_clock();
   t->wait.result = 0;
   /* Relaxed: published by the lock of the queue that the wait enters. */
@@ -83,7 +83,7 @@ void cast_wait_until(cast_task *t, uint64_t deadline_ns);
 /* Owner, after the wait: takes its deadline out and its waiter off the queue
    (which a claimer from elsewhere leaves there). */
 static inline void cast_wait_done(cast_task *t) {
-  CAST_ASSERT(!cast_wait_armed(&t->wait));
+  CAST_ASSERT(!cast_wait_is_armed(&t->wait));
   if (CAST_UNLIKELY(t->wait.deadline.index != 0))
     cast_heap_remove(&t->session->deadlines, &t->wait.deadline);
   t->waiter.lock = NULL;
@@ -94,8 +94,8 @@ static inline void cast_wait_done(cast_task *t) {
 bool cast_wait_claim_own(cast_task *t);
 /* Owner: ends the wait with `result` unless it has fired already; did it? */
 bool cast_wait_end(cast_task *t, int result);
-/* Owner: ends the wait with `result`, unless ops->spared says that it is to go
-   on for a while. */
+/* Owner: ends the wait with `result`, unless ops->extended_until says that it
+   is to go on for a while. */
 void cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns);
 
 #endif

@@ -11,9 +11,9 @@
 #include "mem.h"
 #include "slice.h"
 
-/* Which runner a thread is: found by the handler of a poke, which must not
-   touch thread-local data of a module that was loaded later. A slot is a
-   worker's from before its loop until after it, and a host's. */
+/* Which runner a thread is: found by the handler of a preempt signal, which
+   must not touch thread-local data of a module that was loaded later. A slot is
+   a worker's from before its loop until after it, and a host's. */
 struct cast_slot {
   _Atomic uintptr_t thread;   /* (a) 0: free */
   _Atomic(cast_runner *) who; /* (a) valid for that thread only */
@@ -23,8 +23,8 @@ static cast_slot slots[CAST_WORKERS_MAX];
 
 static struct {
   cast_lock lock;
-  cast_list live;          /* (lock) whose thread may be poked */
-  bool pokes;              /* (lock) the platform can */
+  cast_list live;          /* (lock) whose thread may be signalled */
+  bool can_preempt;        /* (lock) the platform can */
   cast_list ended;         /* (lock) to be joined */
   _Atomic uint32_t nended; /* (a) all that ever ended; joiner sleeps on it */
 } workers;
@@ -64,9 +64,9 @@ static cast_session *session_here(void) {
 }
 
 /* In any thread: a signal may come from elsewhere, too. */
-static void on_poke(void) {
+static void on_preempt(void) {
   cast_session *s = session_here();
-  if (s != NULL && s->ops->poke != NULL) s->ops->poke(s);
+  if (s != NULL && s->ops->preempt != NULL) s->ops->preempt(s);
 }
 
 void cast_workers_forked(void) {
@@ -79,16 +79,17 @@ void cast_workers_init(void) {
   cast_lock_init(&workers.lock, CAST_RANK_WORKERS);
   cast_list_init(&workers.ended);
   cast_list_init(&workers.live);
-  workers.pokes = os_poke_install(on_poke) == 0;
+  workers.can_preempt = os_preempt_install(on_preempt) == 0;
 }
 
-void cast_workers_poke(const cast_session *s) {
+void cast_workers_preempt(const cast_session *s) {
   cast_lock_take(&workers.lock);
-  for (cast_list *l = workers.live.next; workers.pokes && l != &workers.live;
-       l = l->next) {
+  for (cast_list *l = workers.live.next;
+       workers.can_preempt && l != &workers.live; l = l->next) {
     cast_worker *w = CAST_CONTAINER(l, cast_worker, live);
-    /* A hint: it may have changed when the poke arrives. */
-    if (s == NULL || cast_runner_session(&w->runner) == s) os_poke(&w->thread);
+    /* A hint: it may have changed when the preempt signal arrives. */
+    if (s == NULL || cast_runner_session(&w->runner) == s)
+      os_preempt(&w->thread);
   }
   cast_lock_drop(&workers.lock);
 }
@@ -185,7 +186,7 @@ free_worker:
   return CASTING_ENOMEM;
 }
 
-/* -- what the monitor sees ------------------------------------------------ */
+/* -- what sysmon sees ----------------------------------------------------- */
 
 /* Has its thread stood still since the last look, and sleeps? */
 static bool is_stuck(cast_worker *w, uint64_t now) {
@@ -193,19 +194,19 @@ static bool is_stuck(cast_worker *w, uint64_t now) {
   bool still = (cpu - w->cpu_ns) * 4 < now - w->cpu_at_ns;
   w->cpu_ns = cpu;
   w->cpu_at_ns = now;
-  return still && os_thread_asleep(&w->thread);
+  return still && os_thread_is_asleep(&w->thread);
 }
 
 /* w has been in one slice since the last look at least. True: something was
    done that others must be woken for. */
-static bool look_at_slice(cast_worker *w, uint64_t now, uint64_t *next) {
+static bool check_slice(cast_worker *w, uint64_t now, uint64_t *next) {
   uint64_t age = now - w->since_ns, slice = (uint64_t)CAST_SLICE_MS * 1000000u;
   bool lost;
   cast_view view = cast_sched_view(w, &lost);
   if (!lost && is_stuck(w, now)) return cast_sched_retake(w, w->seen_tick);
   if (view == CAST_VIEW_CALM) return false;
   if (view == CAST_VIEW_SPARE && !lost) {
-    cast_sched_rescue(w);
+    cast_sched_release_next(w);
     return true;
   }
   if (age < slice) {
@@ -214,28 +215,28 @@ static bool look_at_slice(cast_worker *w, uint64_t now, uint64_t *next) {
   }
   /* Others wait, and nobody is free to take them: give way. What does not
      (LuaJIT, a long C function) goes on without a permit. */
-  if (workers.pokes) os_poke(&w->thread);
+  if (workers.can_preempt) os_preempt(&w->thread);
   if (age < 2 * slice + slice / 2 || lost) return false;
   return cast_sched_retake(w, w->seen_tick);
 }
 
-static bool look(cast_worker *w, uint64_t now, uint64_t *next) {
+static bool check_worker(cast_worker *w, uint64_t now, uint64_t *next) {
   uint32_t tick = cast_sched_tick(w);
   bool runs = cast_runner_session(&w->runner) != NULL;
-  if (runs && tick == w->seen_tick) return look_at_slice(w, now, next);
+  if (runs && tick == w->seen_tick) return check_slice(w, now, next);
   w->seen_tick = tick;
   w->since_ns = w->cpu_at_ns = now;
   w->cpu_ns = runs ? os_thread_cpu(&w->thread) : 0;
   return false;
 }
 
-bool cast_workers_look(uint64_t now, uint64_t *next) {
+bool cast_workers_check(uint64_t now, uint64_t *next) {
   bool any = false;
   cast_lock_take(&workers.lock);
   for (cast_list *l = workers.live.next; l != &workers.live; l = l->next)
-    any |= look(CAST_CONTAINER(l, cast_worker, live), now, next);
+    any |= check_worker(CAST_CONTAINER(l, cast_worker, live), now, next);
   cast_lock_drop(&workers.lock);
-  if (any || cast_sched_owes()) cast_sched_wake();
+  if (any || cast_sched_take_retry()) cast_sched_wake();
   return any;
 }
 

@@ -68,7 +68,7 @@ uint64_t os_entropy(void) {
 /* The state in /proc: the letter behind the name, which may hold anything and
    is in brackets. The kernel's number of a thread is in the id of its clock:
    its complement, above three bits. */
-bool os_thread_asleep(const os_thread *t) {
+bool os_thread_is_asleep(const os_thread *t) {
   char path[64], text[256];
   const char *at;
   clockid_t clock;

@@ -1,7 +1,7 @@
 /* os.h - the contract with the operating system.
    SPDX-License-Identifier: MIT
 
-   Everything the core needs from the platform, and nothing else: a port is a
+   Everything the runtime needs from the platform, and nothing else: a port is a
    set of files in src/os that keep these promises. No function here prints or
    ends the process. Times are nanoseconds of a monotonic clock; OS_FOREVER
    means no deadline. Functions return 0 or a negative OS_E* value. */
@@ -74,9 +74,9 @@ typedef struct os_thread {
 } os_thread;
 
 /* Starts a thread with a C stack of the platform's usual size, at least 1 MiB,
-   and with all signals blocked but the poke's and those that report faults of
-   the thread itself. `main` may run before *t is written. OS_ENOMEM when no
-   thread can be had; then `main` never runs. */
+   and with all signals blocked but the preempt signal's and those that report
+   faults of the thread itself. `main` may run before *t is written. OS_ENOMEM
+   when no thread can be had; then `main` never runs. */
 int os_thread_start(
   os_thread *t, void (*main)(void *), void *arg, const char *name);
 void os_thread_join(os_thread *t);   /* waits for its end */
@@ -91,7 +91,7 @@ uint64_t os_thread_cpu(const os_thread *t);
 /* Does it sleep in the kernel now, neither running nor waiting for a
    processor? True when the platform cannot tell; then its processor time has
    to do. Costs some microseconds. */
-bool os_thread_asleep(const os_thread *t);
+bool os_thread_is_asleep(const os_thread *t);
 
 /* -- sleeping on a word */
 
@@ -223,11 +223,11 @@ size_t os_say(
 /* -- preemption */
 
 /* Runs `handler` in thread t, asynchronously, as a signal handler does (same
-   restrictions). os_poke_install is called once before any poke; 0 or
-   OS_ENOMEM if the platform cannot. A poke to an ended thread is undefined:
-   the caller serialises with the thread's end. The handler may also run
-   unasked, in any thread, when someone else uses the same signal. */
-int os_poke_install(void (*handler)(void));
-void os_poke(const os_thread *t);
+   restrictions). os_preempt_install is called once before any preempt signal; 0
+   or OS_ENOMEM if the platform cannot. A preempt signal to an ended thread is
+   undefined: the caller serialises with the thread's end. The handler may also
+   run unasked, in any thread, when someone else uses the same signal. */
+int os_preempt_install(void (*handler)(void));
+void os_preempt(const os_thread *t);
 
 #endif

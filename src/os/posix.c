@@ -1,11 +1,12 @@
-/* posix.c - clock, threads, pin and poke on POSIX systems.
+/* posix.c - clock, threads, pin and preemption on POSIX systems.
    SPDX-License-Identifier: MIT
 
    Owner: an os_thread belongs to its starter. Invariants:
-   1. A thread started here runs with every signal blocked but the poke's and
-      those that report its own faults: handlers of the host run in the host's
-      threads, and a crash still reaches a crash handler.
-   2. A poke leaves errno and an earlier handler of the same signal intact. */
+   1. A thread started here runs with every signal blocked but the preempt
+      signal's and those that report its own faults: handlers of the host run in
+      the host's threads, and a crash still reaches a crash handler.
+   2. A preempt signal leaves errno and an earlier handler of the same signal
+      intact. */
 #define _GNU_SOURCE /* pthread_setname_np, dladdr, RTLD_NOLOAD */
 #include "posix.h"
 
@@ -29,7 +30,7 @@
 
 /* SIGURG: ignored by default, unused by almost every program, let through by
    debuggers. Go's runtime preempts with it for the same reasons. */
-#define POKE_SIGNAL SIGURG
+#define PREEMPT_SIGNAL SIGURG
 #define STACK_LEAST ((size_t)1 << 20) /* musl's own default is 128 KiB */
 #define NAME_SIZE 16                  /* what Linux keeps of a thread's name */
 
@@ -141,7 +142,7 @@ static void *run(void *arg) {
 
 /* Invariant 1. */
 void os_posix_mask(sigset_t *set) {
-  static const int open[] = {POKE_SIGNAL, SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+  static const int open[] = {PREEMPT_SIGNAL, SIGSEGV, SIGBUS, SIGFPE, SIGILL,
     SIGTRAP, SIGABRT, SIGSYS, SIGKILL, SIGSTOP};
   (void)sigfillset(set);
   for (size_t i = 0; i < sizeof open / sizeof *open; i++)
@@ -309,43 +310,43 @@ size_t os_say(
 
 /* -- preemption */
 
-static void (*poke_handler)(void);   /* (i) set before the signal handler */
-static struct sigaction poke_before; /* (i) likewise */
+static void (*preempt_handler)(void);   /* (i) set before the signal handler */
+static struct sigaction preempt_before; /* (i) likewise */
 
 static void pass_on(int number, siginfo_t *info, void *context) {
-  if ((poke_before.sa_flags & SA_SIGINFO) != 0) {
-    if (poke_before.sa_sigaction != NULL)
-      poke_before.sa_sigaction(number, info, context);
-  } else if (poke_before.sa_handler != SIG_DFL &&
-             poke_before.sa_handler != SIG_IGN) {
-    poke_before.sa_handler(number);
+  if ((preempt_before.sa_flags & SA_SIGINFO) != 0) {
+    if (preempt_before.sa_sigaction != NULL)
+      preempt_before.sa_sigaction(number, info, context);
+  } else if (preempt_before.sa_handler != SIG_DFL &&
+             preempt_before.sa_handler != SIG_IGN) {
+    preempt_before.sa_handler(number);
   }
 }
 
 /* Whose signal it is cannot be told, so both handlers get it. */
-static void on_poke(int number, siginfo_t *info, void *context) {
+static void on_preempt(int number, siginfo_t *info, void *context) {
   int saved = errno;
-  poke_handler();
+  preempt_handler();
   pass_on(number, info, context);
   errno = saved;
 }
 
-int os_poke_install(void (*handler)(void)) {
+int os_preempt_install(void (*handler)(void)) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
-  poke_handler = handler;
-  if (sigaction(POKE_SIGNAL, NULL, &action) != 0) return OS_ENOMEM;
+  preempt_handler = handler;
+  if (sigaction(PREEMPT_SIGNAL, NULL, &action) != 0) return OS_ENOMEM;
   /* Installed before: it must not become its own predecessor. */
-  if ((action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_poke)
+  if ((action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_preempt)
     return 0;
-  poke_before = action;
+  preempt_before = action;
   memset(&action, 0, sizeof action);
-  action.sa_sigaction = on_poke;
+  action.sa_sigaction = on_preempt;
   action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
   (void)sigemptyset(&action.sa_mask);
-  return sigaction(POKE_SIGNAL, &action, NULL) == 0 ? 0 : OS_ENOMEM;
+  return sigaction(PREEMPT_SIGNAL, &action, NULL) == 0 ? 0 : OS_ENOMEM;
 }
 
-void os_poke(const os_thread *t) {
-  (void)pthread_kill((pthread_t)t->handle, POKE_SIGNAL);
+void os_preempt(const os_thread *t) {
+  (void)pthread_kill((pthread_t)t->handle, PREEMPT_SIGNAL);
 }

@@ -1,10 +1,10 @@
-/* deadlock.pml - the look for deadlocks, and who makes the monitor look.
+/* deadlock.pml - the look for deadlocks, and who makes sysmon look.
    SPDX-License-Identifier: MIT
 
-   Models src/deadlock.c with what it rests on in host.c, monitor.c and sched.c:
+   Models src/deadlock.c with what it rests on in host.c, sysmon.c and sched.c:
    hosts that send a job to the pool or not, and wait; workers with a permit and
    one that has lost it (it is in a slice, but not busy); a thread of C that
-   has announced itself and may send or not; the monitor, which sleeps for ever
+   has announced itself and may send or not; sysmon, which sleeps for ever
    once it has found the pool idle. (COMER: one who announces itself later; TWO:
    two hosts, one slice of a worker.) What happens under one lock is one step.
    Race numbers are those of docs/DESIGN.md. Checked:
@@ -45,13 +45,13 @@ byte busy;           /* workers with a permit that are not at rest */
 byte awake;          /* workers not on the list of those at rest */
 byte expected;       /* how many, now */
 byte announced;      /* how often */
-bool asleep;         /* the monitor says so */
-bool kicked;         /* since the monitor took its ticket */
+bool asleep;         /* sysmon says so */
+bool kicked;         /* since sysmon took its ticket */
 byte hosts_left = HOSTS;
 bool looking;        /* the lock of the list of hosts */
 
 inline kick() { kicked = true }
-inline rouse() { /* PAIR rouse */
+inline wake_sysmon() { /* PAIR wake_sysmon */
   if
   :: asleep -> asleep = false; kick()
   :: else
@@ -95,7 +95,7 @@ look:
   };
 #ifndef MUTANT_REST_SILENTLY
   if
-  :: !permit -> rouse() /* R91 */
+  :: !permit -> wake_sysmon() /* R91 */
   :: else
   fi;
 #endif
@@ -107,7 +107,7 @@ end:
     busy++;
     permit = true
   };
-  rouse();
+  wake_sysmon();
 slice:
   answer();
   if
@@ -115,7 +115,7 @@ slice:
     if
     :: atomic { permit = true; busy++ };
 #ifndef MUTANT_REGAIN_SILENTLY
-      rouse() /* R91 */
+      wake_sysmon() /* R91 */
 #endif
     :: true
     fi
@@ -128,7 +128,7 @@ slice:
 proctype slice() {
   answer();
   awake--;
-  rouse()
+  wake_sysmon()
 }
 
 /* -- a thread of C that has said that it may come ------------------------- */
@@ -140,7 +140,7 @@ proctype outside() {
     if
     :: expected == 0 ->
 #ifndef MUTANT_UNEXPECT_SILENTLY
-      rouse()
+      wake_sysmon()
 #else
       skip
 #endif
@@ -172,7 +172,7 @@ proctype host(byte h) {
     fi;
 #endif
     waits[h] = true;
-    /* It runs its tasks, of which none can go on (be_at_tasks). */
+    /* It runs its tasks, of which none can go on (enter_tasks). */
     where[h] = TASKS;
     atomic {
       if
@@ -219,13 +219,13 @@ served:
   od;
   atomic { !looking -> gone[h] = true; hosts_left-- };
 #ifndef MUTANT_DELIST_SILENTLY
-  rouse()
+  wake_sysmon()
 #else
   skip
 #endif
 }
 
-/* -- the monitor ---------------------------------------------------------- */
+/* -- sysmon ---------------------------------------------------------- */
 
 inline judge(h) {
   if
@@ -282,7 +282,7 @@ proctype monitor() {
   :: hosts_left == 0 -> break
   :: else ->
     kicked = false;
-    asleep = true; /* PAIR rouse */
+    asleep = true; /* PAIR wake_sysmon */
     if
     :: busy == 0 && jobs == 0 -> deep = true;
       looking = true;

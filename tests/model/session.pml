@@ -174,7 +174,7 @@ end:
   od
 }
 
-/* A handle goes; the last one tells the session. All are one hold. */
+/* A handle goes; the last one tells the session. All are one weak reference. */
 inline unref(asked) {
   d_step { assert(refs > 0); refs--; old = refs };
   if
@@ -251,7 +251,7 @@ proctype spawner() {
 }
 
 #ifdef ALARM
-/* The monitor thread: fires under the timer lock, which the closer takes to
+/* Sysmon thread: fires under the timer lock, which the closer takes to
    remove the alarm; and tells the session after it, which it holds for that. */
 bool timer_lock;
 proctype timer() {

@@ -3,10 +3,10 @@
 
    Models src/sched.c and core.c: cores (a run queue and a run-next slot),
    permits, workers (threads), the global queue, spinning, sleeping, stopping; a
-   host's thread that submits from outside; the monitor that frees run-next
+   host's thread that submits from outside; sysmon that frees run-next
    slots and takes permits away (RETAKE, with a thread more than permits);
    workers that retire (RETIRE); threads that cannot be started (FAULT), which
-   the monitor tries again (RETRY).
+   sysmon tries again (RETRY).
    What the scheduler's lock covers is one step where at most one thing in it
    (spare, nglobal) is also read without the lock. Race numbers (R20 ..) are
    those of README.md. Some runs of jobs are long: they last until nobody else
@@ -79,7 +79,7 @@ bool runs[JOBS];
 byte ndone;
 bool released; /* the long runs end */
 #ifdef RESCUE
-byte rescues = 1; /* while others move */
+byte releases = 1; /* while others move */
 #endif
 #ifdef RETAKE
 byte retakes = 1;
@@ -91,7 +91,7 @@ byte nretired; /* (lock) */
 /* -- under the lock -------------------------------------------------------- */
 
 /* Is there a thread that could go on with a permit? */
-inline thread_to_be_had_locked() {
+inline has_thread_locked() {
   yes = (nstarted < WORKERS);
   i = 0;
   do
@@ -153,7 +153,7 @@ inline wake() {
         any_work();
         if
         :: yes && !stopping ->
-           d_step { thread_to_be_had_locked() };
+           d_step { has_thread_locked() };
            if
            :: yes
            :: else -> break
@@ -193,7 +193,7 @@ inline wake() {
    no thread is to be had. */
 inline choose_core_and_worker() {
   d_step {
-    thread_to_be_had_locked();
+    has_thread_locked();
     old = (yes -> NONE : LOST);
     c = NONE;
     i = NONE;
@@ -463,7 +463,7 @@ inline take_back() {
   }
 }
 
-inline rest() {
+inline go_to_sleep() {
   d_step {
     was = spinning[w];
     stop = stopping;
@@ -623,7 +623,7 @@ end:
      fi;
 #endif
      if
-     :: job == NONE -> rest()
+     :: job == NONE -> go_to_sleep()
      :: else
      fi;
      if
@@ -643,7 +643,7 @@ proctype host(byte job) {
 }
 
 #ifdef RETRY
-/* The monitor, after a thread could not be started: those that run, and would
+/* Sysmon, after a thread could not be started: those that run, and would
    come to the job, may be stuck (R26). */
 inline retry() {
   owes = false;
@@ -656,8 +656,8 @@ inline retry() {
 }
 #endif
 
-/* The monitor frees a run-next slot: R27. */
-inline rescue(x) {
+/* Sysmon frees a run-next slot: R27. */
+inline release_next(x) {
 #ifdef MUTANT_RESCUE_STORE
   k = slot[x];
   slot[x] = NONE;
@@ -678,12 +678,12 @@ inline rescue(x) {
 }
 
 #ifdef RETAKE
-/* The monitor takes a permit away, at any moment of the worker's (R32), if a
+/* Sysmon takes a permit away, at any moment of the worker's (R32), if a
    thread is there to go on with it. */
 inline retake(x) {
   retakes--;
   d_step {
-    thread_to_be_had_locked();
+    has_thread_locked();
     if
     :: yes && core[x] != NONE && slot[core[x]] != LOST ->
        k = slot[core[x]];
@@ -753,7 +753,7 @@ init {
   do
   :: ndone == RUNS -> break
 #ifdef RESCUE
-  :: rescues > 0 && slot[0] < LOST -> rescues--; rescue(0)
+  :: releases > 0 && slot[0] < LOST -> releases--; release_next(0)
 #endif
 #ifdef RETRY
 #ifndef MUTANT_NO_RETRY
@@ -765,15 +765,15 @@ init {
   :: retakes > 0 && core[1] != NONE -> retake(1)
 #endif
 #ifndef MUTANT_NO_RESCUE
-  :: timeout && spare > 0 && slot[0] < LOST -> rescue(0)
-  :: timeout && spare > 0 && slot[1] < LOST -> rescue(1)
+  :: timeout && spare > 0 && slot[0] < LOST -> release_next(0)
+  :: timeout && spare > 0 && slot[1] < LOST -> release_next(1)
   :: timeout && (spare == 0 || (slot[0] >= LOST && slot[1] >= LOST)) ->
 #else
   :: timeout ->
 #endif
      d_step {
        assert(!released); /* no lost wake-up */
-       thread_to_be_had_locked();
+       has_thread_locked();
        if
 #if defined(FAULT) && !defined(RETRY)
        :: spare > 0 && faults > 0 -> /* no permit left beside a waiting job */

@@ -69,7 +69,7 @@ static void failures(void **state) {
   cast_block_free(&blocks, cast_block_new(&blocks, 100, 0));
   cast_mem_fail_at(1); /* a kept one, too */
   assert_null(cast_block_new(&blocks, 100, 0));
-  assert_true(cast_mem_failed());
+  assert_true(cast_mem_has_failed());
   cast_mem_fail_at(0);
   cast_blocks_fini(&blocks);
   assert_int_equal(cast_mem_live(), 0);

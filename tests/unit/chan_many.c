@@ -42,7 +42,7 @@ static bool send_many(unit_task *t) {
         &mix.sent, blend(id, t->n), memory_order_relaxed);
     } else {
       CAST_ALWAYS(rc == CASTING_ETIMEOUT && mix.timed);
-      CAST_ALWAYS(!cast_msg_empty(&t->core.waiter.msg));
+      CAST_ALWAYS(!cast_msg_is_empty(&t->base.waiter.msg));
       unit_count(&mix.ntimeouts);
     }
     t->n++;
@@ -59,12 +59,12 @@ static bool receive_many(unit_task *t) {
     if (rc == CAST_PARKED) return false;
     if (rc == CASTING_ECLOSED) return true;
     if (rc == CASTING_ETIMEOUT) {
-      CAST_ALWAYS(mix.timed && cast_msg_empty(&t->core.waiter.msg));
+      CAST_ALWAYS(mix.timed && cast_msg_is_empty(&t->base.waiter.msg));
       unit_count(&mix.ntimeouts);
       continue;
     }
     CAST_ALWAYS(rc == 0);
-    unit_get(&t->core.waiter.msg, &id, &n);
+    unit_get(&t->base.waiter.msg, &id, &n);
     CAST_ALWAYS(id < SENDERS && n < mix.count && n + 1 > last[id]);
     last[id] = n + 1;
     unit_count(&mix.nreceived);
@@ -99,7 +99,7 @@ static void start(
 
 static void end(unit_host *h, crowd *x) {
   for (size_t i = 0; i < SENDERS; i++) unit_join(h, x->task[i]);
-  cast_chan_close(mix.chan, &h->session.core);
+  cast_chan_close(mix.chan, &h->session.base);
   for (size_t i = SENDERS; i < SENDERS + RECEIVERS; i++)
     unit_join(h, x->task[i]);
   for (size_t i = 0; i < SENDERS + RECEIVERS; i++) unit_close(h, x->session[i]);
@@ -150,7 +150,7 @@ static void close_races(void **state) {
       &x, capacities[round % 3], UINT32_MAX, round % 6 >= 3, round % 4 == 0);
     uint32_t enough = (uint32_t)(unit_random(&seed) % 300);
     while (unit_read(&mix.nreceived) < enough) os_cede();
-    assert_true(cast_chan_close(mix.chan, &h->session.core));
+    assert_true(cast_chan_close(mix.chan, &h->session.base));
     end(h, &x);
   }
   unit_shut(h);
@@ -194,7 +194,7 @@ static bool pass_on(unit_task *t) {
       rc = unit_over(t) ? t->result : unit_receive(t, hop[i], FOREVER);
       if (rc == CAST_PARKED) return false;
       if (rc == CASTING_ECLOSED) return true;
-      unit_get(&t->core.waiter.msg, &a, &b);
+      unit_get(&t->base.waiter.msg, &a, &b);
       CAST_ALWAYS(b % RING == i);
       t->n = b + 1;
       if (t->n == laps * RING) {
@@ -231,7 +231,7 @@ static void tokens_go_round(void **state) {
     assert_true(os_now() < patience);
     (void)unit_sleep(h->main, os_now() + MS / 10);
   }
-  for (size_t i = 0; i < RING; i++) cast_chan_close(hop[i], &h->session.core);
+  for (size_t i = 0; i < RING; i++) cast_chan_close(hop[i], &h->session.base);
   for (size_t i = 0; i < RING; i++) {
     unit_join(h, t[i]);
     unit_close(h, s[i]);
@@ -305,7 +305,7 @@ static void threads_of_others(void **state) {
       os_thread_start(&thread[2], receive_outside, NULL, "outside"), 0);
     for (int k = 0; k < 2; k++) os_thread_join(&thread[k]);
     unit_join(h, t[0]);
-    cast_chan_close(mix.chan, &h->session.core);
+    cast_chan_close(mix.chan, &h->session.base);
     os_thread_join(&thread[2]);
     unit_join(h, t[1]);
     for (int k = 0; k < 2; k++) unit_close(h, s[k]);

@@ -9,9 +9,9 @@
 
 typedef struct track {
   cast_runner runner;
-  os_context *own;  /* of its thread */
-  os_context *held; /* what it has left */
-  uint32_t loops;   /* times that its loop began */
+  os_context *own;   /* of its thread */
+  os_context *stack; /* what it has left */
+  uint32_t loops;    /* times that its loop began */
 } track;
 
 static track *track_of(cast_runner *r) {
@@ -21,10 +21,10 @@ static track *track_of(cast_runner *r) {
 /* Goes back to what was left. */
 static void jump_back(cast_runner *r) {
   track *x = track_of(r);
-  os_context *to = x->held;
+  os_context *to = x->stack;
   x->loops++;
   CAST_ALWAYS(to != NULL && r->at != to && r->left == NULL);
-  x->held = NULL;
+  x->stack = NULL;
   cast_runner_jump(r, to);
 }
 
@@ -68,7 +68,7 @@ static void there_and_back(void **state) {
   for (uint32_t i = 1; i <= 1000; i++) {
     assert_int_equal(cast_runner_reserve(&x.runner), 0);
     os_context *spare = x.runner.spare;
-    cast_runner_fork(&x.runner, &x.held);
+    cast_runner_fork(&x.runner, &x.stack);
     assert_int_equal(x.loops, i);
     assert_ptr_equal(x.runner.at, x.own);
     assert_ptr_equal(x.runner.left, spare);
@@ -95,7 +95,7 @@ static void pool_has_a_limit(void **state) {
       assert_int_equal(cast_runner_reserve(&x[i].runner), 0);
     }
     for (size_t i = 0; i < MORE; i++) {
-      cast_runner_fork(&x[i].runner, &x[i].held);
+      cast_runner_fork(&x[i].runner, &x[i].stack);
       assert_int_equal(cast_runner_reserve(&x[i].runner), 0);
       cast_runner_arrived(&x[i].runner);
       end(&x[i]);
@@ -111,10 +111,10 @@ enum { HELD = 10, THREADS = 3 };
 /* A bag of stacks that anybody may continue. */
 static struct {
   cast_lock lock;
-  os_context *held[HELD + THREADS]; /* (lock) */
-  uint32_t count;                   /* (lock) */
-  uint32_t nended;                  /* (lock) */
-  uint32_t steps;                   /* (i) of each */
+  os_context *stack[HELD + THREADS]; /* (lock) */
+  uint32_t count;                    /* (lock) */
+  uint32_t nended;                   /* (lock) */
+  uint32_t steps;                    /* (i) of each */
 } bag;
 
 typedef struct strand {
@@ -136,8 +136,8 @@ static os_context *take_any(void) {
   cast_lock_take(&bag.lock);
   if (bag.count > 0) {
     uint32_t i = bag.count / 2;
-    c = bag.held[i];
-    bag.held[i] = bag.held[--bag.count];
+    c = bag.stack[i];
+    bag.stack[i] = bag.stack[--bag.count];
   }
   cast_lock_drop(&bag.lock);
   return c;
@@ -151,7 +151,7 @@ static CAST_NOINLINE void put_left(void) {
   leaving = NULL;
   if (c == NULL) return;
   cast_lock_take(&bag.lock);
-  bag.held[bag.count++] = c;
+  bag.stack[bag.count++] = c;
   cast_lock_drop(&bag.lock);
 }
 

@@ -3,7 +3,7 @@
 #include "fixture.h"
 
 #include "../../src/deadlock.h"
-#include "../../src/monitor.h"
+#include "../../src/sysmon.h"
 
 #include <pthread.h>
 
@@ -32,8 +32,9 @@ static bool receives(unit_task *t) {
   return rc != CAST_PARKED;
 }
 
-static bool rests(void) {
-  return atomic_load_explicit(&h->host.rest.rests, memory_order_seq_cst) % 2 ==
+static bool sleeps(void) {
+  return atomic_load_explicit(&h->host.sleeper.sleeps, memory_order_seq_cst) %
+           2 ==
          1;
 }
 
@@ -56,14 +57,14 @@ static void with_waiting_tasks(void **state) {
   for (int i = 0; i < 6; i++)
     t[i] = unit_spawn_as(NULL, s[i % 3], receives, chan, i % 2 == 0);
   assert_int_equal(unit_receive(h->main, chan, FOREVER), CAST_DEADLOCK);
-  for (int i = 0; i < 3; i++) unit_ask_to_close(s[i], &h->session.core);
+  for (int i = 0; i < 3; i++) unit_ask_to_close(s[i], &h->session.base);
   for (int i = 0; i < 6; i++) {
-    assert_int_equal(unit_event(h->main, &t[i]->core.done, FOREVER), 0);
-    cast_unref(&t[i]->core.object);
+    assert_int_equal(unit_event(h->main, &t[i]->base.done, FOREVER), 0);
+    cast_unref(&t[i]->base.object);
   }
   for (int i = 0; i < 3; i++) {
-    assert_int_equal(unit_event(h->main, &s[i]->core.closed, FOREVER), 0);
-    cast_unref(&s[i]->core.object);
+    assert_int_equal(unit_event(h->main, &s[i]->base.closed, FOREVER), 0);
+    cast_unref(&s[i]->base.object);
   }
 }
 
@@ -71,8 +72,8 @@ static void with_waiting_tasks(void **state) {
 static bool waits_shortly(unit_task *t) {
   if (t->at++ == 0) {
     unit_task *other = unit_spawn_as(
-      t->core.session, unit_session_of(t->core.session), receives, chan, false);
-    cast_unref(&other->core.object);
+      t->base.session, unit_session_of(t->base.session), receives, chan, false);
+    cast_unref(&other->base.object);
     return unit_receive(t, chan, os_now() + 3600000 * MS) != CAST_PARKED;
   }
   CAST_ALWAYS(unit_over(t) && t->result == 0);
@@ -85,22 +86,22 @@ static void behind_a_timeout_that_is_over(void **state) {
   unit_task *t = unit_spawn(s, waits_shortly, NULL);
   assert_int_equal(unit_send(h->main, chan, 1, 2, FOREVER), 0);
   assert_int_equal(unit_event(h->main, &event, FOREVER), CAST_DEADLOCK);
-  unit_ask_to_close(s, &h->session.core);
-  assert_int_equal(unit_event(h->main, &s->core.closed, FOREVER), 0);
-  cast_unref(&t->core.object);
-  cast_unref(&s->core.object);
+  unit_ask_to_close(s, &h->session.base);
+  assert_int_equal(unit_event(h->main, &s->base.closed, FOREVER), 0);
+  cast_unref(&t->base.object);
+  cast_unref(&s->base.object);
 }
 
 /* -- none ----------------------------------------------------------------- */
 
 static _Atomic uint32_t looks; /* (a) that found nothing */
 
-/* Not of the pool: looks as the monitor does, while the main program rests. */
+/* Not of the pool: looks as sysmon does, while the main program rests. */
 static void *look_often(void *arg) {
   int (*then)(void) = (int (*)(void))(uintptr_t)arg;
-  while (!rests()) os_cede();
+  while (!sleeps()) os_cede();
   for (int i = 0; i < 1000; i++)
-    if (!cast_deadlock_look()) unit_count(&looks);
+    if (!cast_deadlock_detect()) unit_count(&looks);
   then();
   return NULL;
 }
@@ -139,7 +140,7 @@ static bool fired(cast_timer *t) {
 static cast_timer timer = {.fire = fired};
 static int remove_timer(void) {
   cast_timer_remove(&timer);
-  cast_sched_rouse(); /* who runs does not take timers out by itself */
+  cast_sched_wake_sysmon(); /* who runs does not take timers out by itself */
   return 0;
 }
 
@@ -171,18 +172,18 @@ static void while_a_worker_is_stuck(void **state) {
   t = unit_spawn(s, blocks, NULL);
   while (unit_read(&stuck) == 0) os_cede();
   looked_at(release, CAST_DEADLOCK);
-  assert_true(t->core.finished);
-  cast_unref(&t->core.object);
-  unit_ask_to_close(s, &h->session.core);
-  assert_int_equal(unit_event(h->main, &s->core.closed, FOREVER), 0);
-  cast_unref(&s->core.object);
+  assert_true(t->base.finished);
+  cast_unref(&t->base.object);
+  unit_ask_to_close(s, &h->session.base);
+  assert_int_equal(unit_event(h->main, &s->base.closed, FOREVER), 0);
+  cast_unref(&s->base.object);
 }
 
 /* The main program has a deadline, or sleeps. */
-/* The worker has lost its permit, and the monitor fallen asleep, before it
+/* The worker has lost its permit, and sysmon fallen asleep, before it
    comes back, gets its permit again, and rests. */
 static int release_late(void) {
-  while (!cast_monitor_asleep()) os_cede();
+  while (!cast_sysmon_is_asleep()) os_cede();
   return release();
 }
 
@@ -195,10 +196,10 @@ static void after_a_worker_has_been_stuck(void **state) {
     t = unit_spawn(s, blocks, NULL);
     while (unit_read(&stuck) == 0) os_cede();
     looked_at(release_late, CAST_DEADLOCK);
-    cast_unref(&t->core.object);
-    unit_ask_to_close(s, &h->session.core);
-    assert_int_equal(unit_event(h->main, &s->core.closed, FOREVER), 0);
-    cast_unref(&s->core.object);
+    cast_unref(&t->base.object);
+    unit_ask_to_close(s, &h->session.base);
+    assert_int_equal(unit_event(h->main, &s->base.closed, FOREVER), 0);
+    cast_unref(&s->base.object);
   }
 }
 

@@ -132,14 +132,14 @@ static void stuck(void **state) {
 
 typedef struct thing {
   cast_object object;
-  struct thing *holds;
+  struct thing *weak_refs;
 } thing;
 
 static _Atomic uint32_t nfreed; /* (a) */
 
 static void thing_release(cast_object *o, cast_object **more) {
   thing *t = CAST_CONTAINER(o, thing, object);
-  if (t->holds != NULL) cast_unref_later(&t->holds->object, more);
+  if (t->weak_refs != NULL) cast_unref_later(&t->weak_refs->object, more);
 }
 
 static void thing_free(cast_object *o) {
@@ -153,7 +153,7 @@ static thing *make_thing(thing *holds) {
   thing *t = cast_calloc(sizeof *t);
   assert_non_null(t);
   cast_object_init(&t->object, &thing_type);
-  t->holds = holds;
+  t->weak_refs = holds;
   return t;
 }
 

@@ -1,4 +1,4 @@
-/* fixture.h - hosts, sessions and tasks without Lua, for tests of the core.
+/* fixture.h - hosts, sessions and tasks without Lua, for tests of the runtime.
    SPDX-License-Identifier: MIT
 
    A test's task is a small machine: `run` is called each time the task goes
@@ -28,10 +28,10 @@
 #include "../../src/chan_inline.h"
 #include "../../src/host.h"
 #include "../../src/mem.h"
-#include "../../src/monitor.h"
 #include "../../src/runtime.h"
 #include "../../src/sched.h"
 #include "../../src/select.h"
+#include "../../src/sysmon.h"
 #include "../../src/worker.h"
 
 #define FOREVER OS_FOREVER
@@ -87,7 +87,7 @@ static inline void unit_write(_Atomic uint32_t *n, uint32_t value) {
 
 static inline void unit_put(cast_msg *m, uint64_t a, uint64_t b) {
   uint64_t both[2] = {a, b};
-  CAST_ALWAYS(cast_msg_empty(m) && cast_msg_init(m, sizeof both, 0) == 0);
+  CAST_ALWAYS(cast_msg_is_empty(m) && cast_msg_init(m, sizeof both, 0) == 0);
   memcpy(cast_msg_data(m), both, sizeof both);
 }
 
@@ -105,7 +105,7 @@ static inline void unit_get(cast_msg *m, uint64_t *a, uint64_t *b) {
 
 typedef struct unit_task unit_task;
 struct unit_task {
-  cast_task core;
+  cast_task base;
   bool (*run)(unit_task *t); /* (i) true: it has ended */
   void *arg;                 /* (i) */
   bool in_place;             /* (i) */
@@ -121,16 +121,16 @@ struct unit_task {
 };
 
 static inline unit_task *unit_task_of(cast_task *t) {
-  return CAST_CONTAINER(t, unit_task, core);
+  return CAST_CONTAINER(t, unit_task, base);
 }
 
 static inline void unit_task_free(cast_object *o) {
-  unit_task *t = CAST_CONTAINER(o, unit_task, core.object);
-  cast_session *s = t->core.session;
-  CAST_ALWAYS(cast_list_empty(&t->core.link));
-  cast_msg_drop(&t->core.waiter.msg);
+  unit_task *t = CAST_CONTAINER(o, unit_task, base.object);
+  cast_session *s = t->base.session;
+  CAST_ALWAYS(cast_list_is_empty(&t->base.link));
+  cast_msg_drop(&t->base.waiter.msg);
   cast_free(t);
-  cast_session_drop(s);
+  cast_session_unref_weak(s);
 }
 
 static const cast_type unit_task_type = {
@@ -141,18 +141,18 @@ static inline unit_task *unit_task_new(
   cast_session *s, bool (*run)(unit_task *), void *arg) {
   unit_task *t = cast_calloc(sizeof *t);
   if (t == NULL) return NULL;
-  cast_task_init(&t->core, s, &unit_task_type);
+  cast_task_init(&t->base, s, &unit_task_type);
   t->run = run;
   t->arg = arg;
-  t->seed = t->core.id * UINT64_C(0x9e3779b97f4a7c15) | 1;
+  t->seed = t->base.id * UINT64_C(0x9e3779b97f4a7c15) | 1;
   return t;
 }
 
 /* -- sessions of the pool ------------------------------------------------- */
 
 typedef struct unit_session {
-  cast_session core;
-  _Atomic(struct unit_task *) running; /* (a) for a poke in the same thread */
+  cast_session base;
+  _Atomic(struct unit_task *) running; /* (a) for preempt signals */
   cast_post close_post;
   _Atomic bool close_posted; /* (a) */
   bool inside;               /* (w) not atomic on purpose: one at a time */
@@ -163,36 +163,36 @@ typedef struct unit_session {
 static _Atomic uint32_t unit_nfreed; /* (a) sessions that were freed */
 
 static inline unit_session *unit_session_of(cast_session *s) {
-  return CAST_CONTAINER(s, unit_session, core);
+  return CAST_CONTAINER(s, unit_session, base);
 }
 
 /* A task enters its session, or comes back into it. */
 static inline void unit_enter(unit_task *t) {
-  unit_session *u = unit_session_of(t->core.session);
+  unit_session *u = unit_session_of(t->base.session);
   CAST_ALWAYS(!u->inside);
   u->inside = true;
   atomic_store_explicit(&u->running, t, memory_order_relaxed);
 }
 static inline void unit_leave(unit_task *t) {
-  unit_session *u = unit_session_of(t->core.session);
+  unit_session *u = unit_session_of(t->base.session);
   CAST_ALWAYS(u->inside);
   u->inside = false;
   atomic_store_explicit(&u->running, NULL, memory_order_relaxed);
 }
 
 static inline void unit_wait_over(unit_task *t) {
-  cast_wait_done(&t->core);
+  cast_wait_done(&t->base);
   if (t->cases != NULL) cast_select_done(t->cases, t->ncases);
   t->cases = NULL;
-  t->result = t->core.wait.result;
-  t->which = t->core.wait.index;
-  atomic_store_explicit(&t->core.status, CAST_RUNNING, memory_order_relaxed);
+  t->result = t->base.wait.result;
+  t->which = t->base.wait.index;
+  atomic_store_explicit(&t->base.status, CAST_RUNNING, memory_order_relaxed);
 }
 
-static inline void unit_stretch(cast_session *s, cast_task *core) {
-  unit_task *t = unit_task_of(core);
+static inline void unit_stretch(cast_session *s, cast_task *base) {
+  unit_task *t = unit_task_of(base);
   unit_enter(t);
-  CAST_ALWAYS(s->current == core && core->session == s);
+  CAST_ALWAYS(s->current == base && base->session == s);
   if (t->parked) {
     t->parked = false;
     unit_wait_over(t);
@@ -201,8 +201,8 @@ static inline void unit_stretch(cast_session *s, cast_task *core) {
   bool ended = t->run(t);
   unit_leave(t);
   if (ended) {
-    cast_msg_drop(&core->waiter.msg);
-    cast_task_finish(core, core->cancelled ? CAST_CANCELLED : CAST_DONE);
+    cast_msg_drop(&base->waiter.msg);
+    cast_task_finish(base, base->cancelled ? CAST_CANCELLED : CAST_DONE);
   }
 }
 
@@ -245,7 +245,7 @@ static inline unit_session *unit_session_with(
   unit_session *s = cast_calloc(sizeof *s);
   if (s == NULL) return NULL;
   s->close_post.run = unit_close_posted;
-  if (cast_session_init(&s->core, ops, running) == 0) return s;
+  if (cast_session_init(&s->base, ops, running) == 0) return s;
   cast_free(s);
   return NULL;
 }
@@ -260,18 +260,18 @@ static inline unit_session *unit_session_new(void) {
 /* Any thread; `self` is the session that it runs, or NULL. */
 static inline void unit_ask_to_close(unit_session *s, cast_session *self) {
   if (!atomic_exchange_explicit(&s->close_posted, true, memory_order_relaxed))
-    cast_session_push(&s->core, self, &s->close_post);
+    cast_session_push(&s->base, self, &s->close_post);
 }
 
 /* A new task, started; NULL if the session takes none any more. The caller
    has a reference. */
 static inline unit_task *unit_spawn_as(cast_session *self, unit_session *s,
   bool (*run)(unit_task *), void *arg, bool in_place) {
-  unit_task *t = unit_task_new(&s->core, run, arg);
+  unit_task *t = unit_task_new(&s->base, run, arg);
   CAST_ALWAYS(t != NULL);
   t->in_place = in_place;
-  if (cast_task_start(&t->core, self) == 0) return t;
-  cast_unref(&t->core.object);
+  if (cast_task_start(&t->base, self) == 0) return t;
+  cast_unref(&t->base.object);
   return NULL;
 }
 
@@ -301,7 +301,7 @@ static inline void unit_host_wake(cast_session *s, cast_session *self) {
 static inline bool unit_host_interrupted(cast_session *s) {
   unit_host *h = unit_host_of(s);
   if (unit_read(&h->stop) == 0) return false;
-  return cast_wait_end(&h->main->core, CASTING_EINTR);
+  return cast_wait_end(&h->main->base, CASTING_EINTR);
 }
 
 static inline void unit_host_free(cast_session *s) {
@@ -325,14 +325,14 @@ static inline int unit_host_make(
   h->session.close_post.run = unit_close_posted;
   int rc = cast_runtime_ref();
   if (rc != 0) goto free_host;
-  rc = cast_monitor_start();
+  rc = cast_sysmon_start();
   if (rc != 0) goto unref;
-  rc = cast_session_init(&h->session.core, ops, true);
+  rc = cast_session_init(&h->session.base, ops, true);
   if (rc != 0) goto unref;
-  h->main = unit_task_new(&h->session.core, NULL, NULL);
+  h->main = unit_task_new(&h->session.base, NULL, NULL);
   if (h->main == NULL) goto end_session;
   h->main->in_place = true;
-  rc = cast_host_init(&h->host, &h->session.core, &h->main->core);
+  rc = cast_host_init(&h->host, &h->session.base, &h->main->base);
   if (rc != 0) goto free_main;
   rc = cast_host_prepare(&h->host);
   if (rc != 0) goto end_host;
@@ -342,10 +342,10 @@ static inline int unit_host_make(
 end_host:
   cast_host_fini(&h->host);
 free_main:
-  cast_unref(&h->main->core.object);
+  cast_unref(&h->main->base.object);
 end_session:
   rc = CASTING_ENOMEM;
-  cast_timer_remove(&h->session.core.alarm);
+  cast_timer_remove(&h->session.base.alarm);
 unref:
   cast_runtime_unref(true);
 free_host:
@@ -364,21 +364,21 @@ static inline unit_host *unit_open(uint32_t cores) {
 
 /* All its sessions have closed. */
 static inline void unit_shut(unit_host *h) {
-  cast_session *s = &h->session.core;
-  CAST_ALWAYS(s->current == &h->main->core);
+  cast_session *s = &h->session.base;
+  CAST_ALWAYS(s->current == &h->main->base);
   cast_session_end(s);
   cast_host_fini(&h->host);
-  cast_unref(&h->main->core.object);
+  cast_unref(&h->main->base.object);
   cast_unref(&s->object);
-  cast_session_drop(s);
+  cast_session_unref_weak(s);
   cast_runtime_unref(true);
 }
 
 /* -- waiting, in tasks and in main programs ------------------------------- */
 
 static inline int unit_reserve(unit_task *t, uint64_t deadline) {
-  cast_session *s = t->core.session;
-  int rc = deadline != FOREVER ? cast_wait_reserve(&t->core) : 0;
+  cast_session *s = t->base.session;
+  int rc = deadline != FOREVER ? cast_wait_reserve(&t->base) : 0;
   if (rc != 0 || !t->in_place) return rc;
   if (s->runner->worker == NULL)
     return cast_host_reserve(&unit_host_of(s)->host);
@@ -394,15 +394,15 @@ static inline bool unit_over(unit_task *t) {
 
 static inline int unit_wait(unit_task *t, int rc, uint64_t deadline) {
   if (rc != CAST_PARKED) return rc;
-  cast_wait_until(&t->core, deadline);
+  cast_wait_until(&t->base, deadline);
   /* Relaxed: only reported. */
-  atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);
+  atomic_store_explicit(&t->base.status, CAST_WAITING, memory_order_relaxed);
   if (!t->in_place) {
     t->parked = true;
     return CAST_PARKED;
   }
   unit_leave(t);
-  cast_task_block(&t->core);
+  cast_task_block(&t->base);
   unit_enter(t);
   unit_wait_over(t);
   return t->result;
@@ -412,23 +412,23 @@ static inline int unit_wait(unit_task *t, int rc, uint64_t deadline) {
 static inline int unit_send(
   unit_task *t, cast_chan *c, uint64_t a, uint64_t b, uint64_t deadline) {
   CAST_ALWAYS(unit_reserve(t, deadline) == 0);
-  cast_msg_drop(&t->core.waiter.msg);
-  unit_put(&t->core.waiter.msg, a, b);
+  cast_msg_drop(&t->base.waiter.msg);
+  unit_put(&t->base.waiter.msg, a, b);
   return unit_wait(
-    t, cast_chan_send(c, t->core.session, &t->core, &t->core.waiter), deadline);
+    t, cast_chan_send(c, t->base.session, &t->base, &t->base.waiter), deadline);
 }
 
 static inline int unit_receive(unit_task *t, cast_chan *c, uint64_t deadline) {
   CAST_ALWAYS(unit_reserve(t, deadline) == 0);
-  cast_msg_drop(&t->core.waiter.msg);
+  cast_msg_drop(&t->base.waiter.msg);
   return unit_wait(t,
-    cast_chan_receive(c, t->core.session, &t->core, &t->core.waiter), deadline);
+    cast_chan_receive(c, t->base.session, &t->base, &t->base.waiter), deadline);
 }
 
 static inline int unit_select(
   unit_task *t, cast_case *cases, uint32_t n, uint64_t deadline) {
   CAST_ALWAYS(unit_reserve(t, deadline) == 0);
-  int rc = cast_select(t->core.session, &t->core, cases, n, &t->which);
+  int rc = cast_select(t->base.session, &t->base, cases, n, &t->which);
   if (rc == CAST_PARKED) {
     t->cases = cases;
     t->ncases = n;
@@ -438,20 +438,20 @@ static inline int unit_select(
 
 static inline int unit_event(unit_task *t, cast_event *e, uint64_t deadline) {
   CAST_ALWAYS(unit_reserve(t, deadline) == 0);
-  return unit_wait(t, cast_event_wait(e, &t->core), deadline);
+  return unit_wait(t, cast_event_wait(e, &t->base), deadline);
 }
 
 static inline bool unit_awaited(cast_event *e) {
   bool awaited;
   cast_lock_take(&e->lock);
-  awaited = !cast_list_empty(&e->waiters);
+  awaited = !cast_list_is_empty(&e->waiters);
   cast_lock_drop(&e->lock);
   return awaited;
 }
 
 static inline int unit_sleep(unit_task *t, uint64_t deadline) {
   CAST_ALWAYS(unit_reserve(t, deadline) == 0);
-  cast_wait_arm(&t->core, CAST_WAIT_ONE);
+  cast_wait_arm(&t->base, CAST_WAIT_ONE);
   return unit_wait(t, CAST_PARKED, deadline);
 }
 
@@ -462,15 +462,15 @@ static inline void unit_await(unit_host *h, cast_event *e) {
 
 /* Waits for the end of t and drops the caller's reference. */
 static inline void unit_join(unit_host *h, unit_task *t) {
-  unit_await(h, &t->core.done);
-  cast_unref(&t->core.object);
+  unit_await(h, &t->base.done);
+  cast_unref(&t->base.object);
 }
 
 /* Cancels what runs there, waits for the close and drops the handle. */
 static inline void unit_close(unit_host *h, unit_session *s) {
-  unit_ask_to_close(s, &h->session.core);
-  unit_await(h, &s->core.closed);
-  cast_unref(&s->core.object);
+  unit_ask_to_close(s, &h->session.base);
+  unit_await(h, &s->base.closed);
+  cast_unref(&s->base.object);
 }
 
 /* -- a session that nobody runs: the test looks at its ready list --------- */
@@ -484,16 +484,16 @@ static inline unit_session *unit_still(void) {
 
 /* The task that is ready first, taken out; NULL: none. */
 static inline unit_task *unit_still_next(unit_session *s) {
-  if (s->core.ready == NULL) return NULL;
-  cast_post *p = cast_session_shift(&s->core);
+  if (s->base.ready == NULL) return NULL;
+  cast_post *p = cast_session_shift(&s->base);
   return unit_task_of(CAST_CONTAINER(p, cast_task, post));
 }
 
 static inline void unit_still_end(unit_session *s) {
-  CAST_ALWAYS(s->core.ready == NULL);
-  cast_session_end(&s->core);
-  cast_unref(&s->core.object);
-  cast_session_drop(&s->core);
+  CAST_ALWAYS(s->base.ready == NULL);
+  cast_session_end(&s->base);
+  cast_unref(&s->base.object);
+  cast_session_unref_weak(&s->base);
   cast_timers_fini();
 }
 

@@ -25,12 +25,12 @@ static void at_once(void **state) {
   chan = cast_chan_new(1);
   number(&m, 5);
   assert_int_equal(cast_foreign_send(chan, &m, 0), 0);
-  assert_true(cast_msg_empty(&m));
+  assert_true(cast_msg_is_empty(&m));
   number(&m, 6);
   assert_int_equal(cast_foreign_send(chan, &m, 0), CASTING_EFULL);
   assert_int_equal(
     cast_foreign_send(chan, &m, os_now() + MS), CASTING_ETIMEOUT);
-  assert_false(cast_msg_empty(&m)); /* still the sender's */
+  assert_false(cast_msg_is_empty(&m)); /* still the sender's */
   cast_msg_drop(&m);
   assert_int_equal(cast_foreign_receive(chan, &m, FOREVER), 0);
   unit_get(&m, &v, &check);
@@ -38,8 +38,8 @@ static void at_once(void **state) {
   assert_int_equal(cast_foreign_receive(chan, &m, 0), CASTING_EEMPTY);
   assert_int_equal(
     cast_foreign_receive(chan, &m, os_now() + MS), CASTING_ETIMEOUT);
-  assert_true(cast_list_empty(&chan->receivers));
-  assert_true(cast_list_empty(&chan->senders));
+  assert_true(cast_list_is_empty(&chan->receivers));
+  assert_true(cast_list_is_empty(&chan->senders));
   cast_chan_close(chan, NULL);
   assert_int_equal(cast_foreign_receive(chan, &m, FOREVER), CASTING_ECLOSED);
   cast_unref(&chan->object);

@@ -1,4 +1,4 @@
-/* fork.c - tests of what the core does in the child of a fork.
+/* fork.c - tests of what the runtime does in the child of a fork.
    SPDX-License-Identifier: MIT */
 #include "fixture.h"
 
@@ -31,8 +31,8 @@ static void by_threads_of_ours(void **state) {
   for (int i = 0; i < 3; i++) {
     assert_int_equal(cast_runtime_ref(), 0);
     assert_true(unit_child(is_fresh, NULL));
-    assert_int_equal(cast_monitor_start(), 0);
-    assert_int_equal(cast_monitor_start(), 0);
+    assert_int_equal(cast_sysmon_start(), 0);
+    assert_int_equal(cast_sysmon_start(), 0);
     assert_true(unit_child(is_refused, NULL));
     if (i > 0) assert_int_equal(cast_sched_first(), 0);
     assert_true(unit_child(is_refused, NULL));
@@ -97,7 +97,7 @@ static void take_twice(void *arg) {
     cast_lock_drop(&low);
     cast_lock_drop(&high);
   }
-  CAST_ALWAYS(cast_lock_none());
+  CAST_ALWAYS(cast_lock_holds_none());
 }
 
 static void locks_of_others(void **state) {
@@ -223,7 +223,7 @@ static void objects_stay(void **state) {
   cast_object o;
   cast_object_init(&o, &type);
   assert_int_equal(cast_runtime_ref(), 0);
-  assert_int_equal(cast_monitor_start(), 0);
+  assert_int_equal(cast_sysmon_start(), 0);
   assert_true(unit_child(drop, &o));
   cast_runtime_unref(true);
   cast_unref(&o);

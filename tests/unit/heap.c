@@ -112,7 +112,7 @@ static void reserve_may_fail_push_may_not(void **state) {
   for (uint32_t i = 0; i < NODES; i++) {
     cast_mem_fail_at(1);
     int rc = cast_heap_reserve(&h);
-    assert_int_equal(rc, cast_mem_failed() ? CASTING_ENOMEM : 0);
+    assert_int_equal(rc, cast_mem_has_failed() ? CASTING_ENOMEM : 0);
     if (rc != 0) {
       refused++;
       cast_heap_check(&h);

@@ -29,7 +29,7 @@ static void tasks_run_while_it_waits(void **state) {
   static const uint64_t at[TASKS] = {9, 3, 1, 12, 6, 30};
   static const uint32_t expected[TASKS] = {2, 1, 4, 0, 3, 5};
   unit_host *h = unit_open(1);
-  cast_session *s = &h->session.core;
+  cast_session *s = &h->session.base;
   for (int in_place = 0; in_place < 3; in_place++) {
     uint64_t now = os_now(), until[TASKS];
     unit_task *t[TASKS];
@@ -41,11 +41,11 @@ static void tasks_run_while_it_waits(void **state) {
       t[i] = unit_task_new(s, note_and_sleep, &until[i]);
       t[i]->n = i;
       t[i]->in_place = in_place == 1 || (in_place == 2 && i % 2 == 0);
-      assert_int_equal(cast_task_start(&t[i]->core, s), 0);
+      assert_int_equal(cast_task_start(&t[i]->base, s), 0);
     }
     assert_int_equal(unit_sleep(h->main, now + 15 * MS), CASTING_ETIMEOUT);
     assert_true(os_now() >= now + 15 * MS);
-    assert_true(s->current == &h->main->core);
+    assert_true(s->current == &h->main->base);
     assert_true(late || norder >= 5); /* one may still sleep */
     unit_await(h, &s->empty);
     assert_int_equal(norder, TASKS);
@@ -67,7 +67,7 @@ static bool answer(unit_task *t) {
       int rc = unit_over(t) ? t->result : unit_receive(t, ping, FOREVER);
       if (rc == CAST_PARKED) return false;
       if (rc == CASTING_ECLOSED) return true;
-      unit_get(&t->core.waiter.msg, &a, &b);
+      unit_get(&t->base.waiter.msg, &a, &b);
       t->n = a;
       t->at = 1;
     }
@@ -92,10 +92,10 @@ static void talks_with_the_pool(void **state) {
       assert_int_equal(unit_send(h->main, ping, i, 0, FOREVER), 0);
       for (uint64_t k = unit_random(&seed) % 300; k > 0; k--) os_relax();
       assert_int_equal(unit_receive(h->main, pong, FOREVER), 0);
-      unit_get(&h->main->core.waiter.msg, &a, &b);
+      unit_get(&h->main->base.waiter.msg, &a, &b);
       assert_int_equal(a, i);
     }
-    cast_chan_close(ping, &h->session.core);
+    cast_chan_close(ping, &h->session.base);
     unit_join(h, t);
     unit_close(h, s);
     cast_unref(&ping->object);
@@ -137,7 +137,7 @@ static void deadlines_race(void **state) {
     int rc = unit_receive(h->main, ping, soon);
     if (rc == CASTING_ETIMEOUT) continue;
     assert_int_equal(rc, 0);
-    unit_get(&h->main->core.waiter.msg, &a, &b);
+    unit_get(&h->main->base.waiter.msg, &a, &b);
     assert_int_equal(a, i++);
   }
   unit_join(h, t);
@@ -182,7 +182,7 @@ static bool set_event(unit_task *t) {
   while (unit_read(&go) == 0) os_relax();
   for (uint64_t k = unit_random(&t->seed) % 500; k > 0; k--) os_relax();
   unit_write(&slow, 1);
-  cast_event_set(&event, t->core.session);
+  cast_event_set(&event, t->base.session);
   return true;
 }
 
@@ -334,8 +334,8 @@ static void wait_in_this_thread(void *arg) {
 
 static void set_in_this_thread(void *arg) {
   unit_host *h = arg;
-  cast_event_set(&later, &h->session.core);
-  unit_await(h, &h->session.core.empty);
+  cast_event_set(&later, &h->session.base);
+  unit_await(h, &h->session.base.empty);
 }
 
 /* Its tasks block in place upon one thread and go on upon another. */
@@ -348,7 +348,7 @@ static void moves_between_threads(void **state) {
     cast_event_init(&later);
     for (int i = 0; i < 4; i++)
       t[i] = unit_spawn_as(
-        &h->session.core, &h->session, wait_then_note, NULL, i < 3);
+        &h->session.base, &h->session, wait_then_note, NULL, i < 3);
     for (uint32_t i = 0; i < 4; i++) {
       os_thread thread;
       void (*what)(void *) = i == 2 ? set_in_this_thread : wait_in_this_thread;
@@ -384,7 +384,7 @@ static void be_a_host(void *arg) {
       uint64_t a, b;
       if (me == 0) CAST_ALWAYS(unit_send(h->main, ring[1], i, 0, FOREVER) == 0);
       CAST_ALWAYS(unit_receive(h->main, ring[me], FOREVER) == 0);
-      unit_get(&h->main->core.waiter.msg, &a, &b);
+      unit_get(&h->main->base.waiter.msg, &a, &b);
       CAST_ALWAYS(a == i && b == (me + HOSTS - 1) % HOSTS);
       if (me != 0)
         CAST_ALWAYS(
@@ -418,7 +418,7 @@ static void no_memory_for_a_host(void **state) {
     rc = unit_host_make(&h, &unit_host_ops);
     if (rc != 0) {
       assert_int_equal(rc, CASTING_ENOMEM);
-      assert_true(cast_mem_failed());
+      assert_true(cast_mem_has_failed());
     }
     cast_mem_fail_at(0);
     if (rc != 0) assert_int_equal(cast_mem_live(), 0);

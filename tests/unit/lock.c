@@ -19,11 +19,11 @@ static void take_and_drop(void **state) {
   cast_lock_init(&lock, CAST_RANK_LEAF);
   for (int i = 0; i < 3; i++) {
     cast_lock_take(&lock);
-    assert_true(cast_lock_held(&lock));
+    assert_true(cast_lock_is_held(&lock));
     assert_int_equal(lock.word, 1);
     cast_lock_drop(&lock);
     assert_int_equal(lock.word, 0);
-    assert_true(cast_lock_none());
+    assert_true(cast_lock_holds_none());
   }
 }
 
@@ -51,7 +51,7 @@ static void excludes(void **state) {
 
 static void take_once(void *arg) {
   CAST_UNUSED(arg);
-  CAST_ALWAYS(CAST_DEBUG < 1 || !cast_lock_held(&lock));
+  CAST_ALWAYS(CAST_DEBUG < 1 || !cast_lock_is_held(&lock));
   cast_lock_take(&lock);
   counter++;
   cast_lock_drop(&lock);
@@ -100,16 +100,16 @@ static void ranks_in_order(void **state) {
   cast_lock_drop(&channel[2]);
   cast_lock_drop(&low);
   if (CAST_DEBUG >= 1) {
-    assert_false(cast_lock_held(&low));
-    assert_true(cast_lock_held(&channel[3]));
-    assert_false(cast_lock_none());
+    assert_false(cast_lock_is_held(&low));
+    assert_true(cast_lock_is_held(&channel[3]));
+    assert_false(cast_lock_holds_none());
   }
   cast_lock_drop(&high);
   cast_lock_drop(&channel[4]);
   cast_lock_take(&channel[4]);
   for (int i = 0; i < CHANNELS; i++)
     if (i != 2) cast_lock_drop(&channel[i]);
-  assert_true(cast_lock_none());
+  assert_true(cast_lock_holds_none());
 }
 
 typedef struct pair {

@@ -65,13 +65,13 @@ static void fill_move_dup_drop(void **state) {
       assert_int_equal(cast_mem_live() - before, small ? 0 : 1);
     assert_int_equal(refs(&t), 1 + n);
     cast_msg_move(&b, &a);
-    assert_true(cast_msg_empty(&a));
+    assert_true(cast_msg_is_empty(&a));
     check(&b, size, n, &t);
     cast_msg_dup(&c, &b);
     check(&c, size, n, &t);
     assert_int_equal(refs(&t), small ? 1 + 2 * n : 1 + n);
     cast_msg_drop(&b);
-    assert_true(cast_msg_empty(&b));
+    assert_true(cast_msg_is_empty(&b));
     check(&c, size, n, &t);
     cast_msg_drop(&c);
     cast_msg_drop(&c);
@@ -86,11 +86,11 @@ static void zero_is_empty(void **state) {
   CAST_UNUSED(state);
   cast_msg a, b;
   memset(&a, 0, sizeof a);
-  assert_true(cast_msg_empty(&a));
+  assert_true(cast_msg_is_empty(&a));
   cast_msg_dup(&b, &a);
-  assert_true(cast_msg_empty(&b));
+  assert_true(cast_msg_is_empty(&b));
   cast_msg_move(&b, &a);
-  assert_true(cast_msg_empty(&b));
+  assert_true(cast_msg_is_empty(&b));
   cast_msg_drop(&a);
   cast_msg_drop(&b);
 }
@@ -122,13 +122,13 @@ static void no_memory_leaves_it_empty(void **state) {
   memset(&a, 0xff, sizeof a);
   cast_mem_fail_at(1);
   assert_int_equal(cast_msg_init(&a, 1000, 1000), CASTING_ENOMEM);
-  assert_true(cast_msg_empty(&a));
+  assert_true(cast_msg_is_empty(&a));
   cast_msg_drop(&a);
   cast_mem_fail_at(1);
   assert_int_equal(cast_msg_init(&a, CAST_MSG_INLINE, 0), 0);
   cast_msg_drop(&a);
   assert_null(cast_bytes_new(10));
-  assert_true(cast_mem_failed());
+  assert_true(cast_mem_has_failed());
 }
 
 /* Dropping one message drops the messages in the objects that it holds. */

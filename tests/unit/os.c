@@ -355,12 +355,12 @@ static void pin_takes_any_address(void **state) {
 
 /* -- preemption */
 
-static _Atomic uint32_t pokes;
+static _Atomic uint32_t npreempts;
 static _Atomic bool stop;
 
-static void on_poke(void) {
+static void on_preempt(void) {
   errno = ENOENT;
-  atomic_fetch_add_explicit(&pokes, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&npreempts, 1, memory_order_relaxed);
 }
 
 /* Computes, and never asks anybody anything. */
@@ -371,24 +371,24 @@ static void busy_main(void *arg) {
     if (errno != EDOM) *kept = false;
 }
 
-static void poke_runs_the_handler(void **state) {
+static void preempt_runs_the_handler(void **state) {
   CAST_UNUSED(state);
   os_thread t;
   bool errno_kept = true;
   atomic_store_explicit(&signals, 0, memory_order_relaxed);
   install(SIGURG, on_signal); /* the host's */
-  assert_int_equal(os_poke_install(on_poke), 0);
+  assert_int_equal(os_preempt_install(on_preempt), 0);
   assert_int_equal(os_thread_start(&t, busy_main, &errno_kept, "os"), 0);
   for (uint32_t i = 1; i <= 100; i++) {
-    os_poke(&t);
-    while (atomic_load_explicit(&pokes, memory_order_relaxed) != i ||
+    os_preempt(&t);
+    while (atomic_load_explicit(&npreempts, memory_order_relaxed) != i ||
            atomic_load_explicit(&signals, memory_order_relaxed) != i)
       os_cede();
   }
   atomic_store_explicit(&stop, true, memory_order_relaxed);
   os_thread_join(&t);
   assert_true(errno_kept);
-  assert_int_equal(pokes, 100);
+  assert_int_equal(npreempts, 100);
   assert_int_equal(signals, 100); /* the host's handler had them too */
 }
 
@@ -406,7 +406,7 @@ int main(void) {
     cmocka_unit_test(signals_end_a_wait),
     cmocka_unit_test(no_signal_is_lost),
     cmocka_unit_test(pin_takes_any_address),
-    cmocka_unit_test(poke_runs_the_handler),
+    cmocka_unit_test(preempt_runs_the_handler),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -265,7 +265,7 @@ static bool injected;    /* it did */
 static int call(lua_State *L, int nargs, int nresults) {
   cast_mem_fail_at(fail_at);
   int status = lua_pcall(L, nargs, nresults, 0);
-  injected = cast_mem_failed();
+  injected = cast_mem_has_failed();
   cast_mem_fail_at(0);
   return status;
 }
@@ -277,7 +277,7 @@ static int pack_all(side *s) {
   lua_pushcclosure(s->L, protected_pack, 1);
   lua_insert(s->L, 1);
   int status = call(s->L, n, 0);
-  CAST_ALWAYS(cast_msg_empty(&message) == (status != LUA_OK));
+  CAST_ALWAYS(cast_msg_is_empty(&message) == (status != LUA_OK));
   return status;
 }
 
@@ -285,7 +285,7 @@ static int unpack_all(side *s) {
   lua_pushlightuserdata(s->L, s);
   lua_pushcclosure(s->L, protected_unpack, 1);
   int status = call(s->L, 0, LUA_MULTRET);
-  CAST_ALWAYS(cast_msg_empty(&message) == (status == LUA_OK));
+  CAST_ALWAYS(cast_msg_is_empty(&message) == (status == LUA_OK));
   return status;
 }
 
@@ -388,7 +388,7 @@ static void plain_messages(void **state) {
   run(A.L, "return nil, true, false, 5, -7, 1.5, 1e300", 0, LUA_MULTRET);
   cast_pack(A.packer, A.L, 1, 7, NULL, 0, &message);
   assert_int_equal(cast_unpack_plain(B.L, &message), 7);
-  assert_true(cast_msg_empty(&message));
+  assert_true(cast_msg_is_empty(&message));
   run(B.L,
     "local a, b, c, d, e, f, g = ...\n"
     "assert(a == nil and b == true and c == false and d == 5)\n"

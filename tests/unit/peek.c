@@ -98,22 +98,22 @@ static void finds_what_lua_finds(void **state) {
 static void knows_the_libraries(void **state) {
   CAST_UNUSED(state);
   cast_stock_learn();
-  assert_true(cast_stock_library("_G"));
-  assert_true(cast_stock_library("string"));
-  assert_true(cast_stock_library("package"));
-  assert_false(cast_stock_library("casting"));
-  assert_false(cast_stock_library(""));
-  assert_true(cast_stock_member("_G", "print"));
-  assert_true(cast_stock_member("string", "format"));
-  assert_true(cast_stock_member("coroutine", "resume"));
-  assert_false(cast_stock_member("_G", "string"));
-  assert_false(cast_stock_member("string", "print"));
+  assert_true(cast_stock_has_library("_G"));
+  assert_true(cast_stock_has_library("string"));
+  assert_true(cast_stock_has_library("package"));
+  assert_false(cast_stock_has_library("casting"));
+  assert_false(cast_stock_has_library(""));
+  assert_true(cast_stock_has_member("_G", "print"));
+  assert_true(cast_stock_has_member("string", "format"));
+  assert_true(cast_stock_has_member("coroutine", "resume"));
+  assert_false(cast_stock_has_member("_G", "string"));
+  assert_false(cast_stock_has_member("string", "print"));
   static const char *const some[] = {"unpack", "warn", "rawlen", "loadstring"};
   for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) {
     lua_getglobal(L, some[i]);
-    assert_int_equal(cast_stock_member("_G", some[i]), !lua_isnil(L, -1));
+    assert_int_equal(cast_stock_has_member("_G", some[i]), !lua_isnil(L, -1));
   }
-  assert_int_equal(cast_stock_library("jit"), CAST_LUAJIT);
+  assert_int_equal(cast_stock_has_library("jit"), CAST_LUAJIT);
 }
 
 int main(void) {

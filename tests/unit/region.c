@@ -79,7 +79,7 @@ static void failures(void **state) {
   for (int n = 1; n <= 6; n++) {
     cast_mem_fail_at((uint64_t)(n + 1) / 2);
     assert_null(cast_region_slab(n % 2 == 0));
-    assert_true(cast_mem_failed());
+    assert_true(cast_mem_has_failed());
     assert_int_equal(cast_mem_live(), 0);
   }
   cast_mem_fail_at(0);

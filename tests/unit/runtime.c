@@ -26,7 +26,7 @@ static void started_and_stopped(void **state) {
       if (round % 2 == 0)
         unit_join(h, t[i]);
       else
-        cast_unref(&t[i]->core.object);
+        cast_unref(&t[i]->base.object);
       unit_close(h, s[i]);
     }
     unit_shut(h);
@@ -42,7 +42,7 @@ static void started_once_for_all(void **state) {
   assert_true(cast_sched_workers() == 1);
   for (int i = 0; i < 3; i++) cast_runtime_unref(true);
   assert_true(cast_sched_workers() == 1);
-  assert_false(cast_sched_stopping());
+  assert_false(cast_sched_is_stopping());
   cast_runtime_unref(true);
   assert_true(cast_sched_workers() == 0);
 }
@@ -90,12 +90,12 @@ static void leave_one_behind(void *arg) {
   while (unit_read(&stage) == 0) os_cede();
   CAST_UNUSED(arg);
   /* As the end of a host does when its patience is over. */
-  cast_session *own = &h->session.core;
+  cast_session *own = &h->session.base;
   cast_session_end(own);
   cast_host_fini(&h->host);
-  cast_unref(&h->main->core.object);
+  cast_unref(&h->main->base.object);
   cast_unref(&own->object);
-  cast_session_drop(own);
+  cast_session_unref_weak(own);
   cast_runtime_unref(false);
   CAST_ALWAYS(cast_sched_workers() > 0);
   /* A later host meets it. */
@@ -291,10 +291,10 @@ static void idle_makes_no_wake_ups(void **state) {
   uint32_t n = 0, before = 0;
   for (int i = 0; i < SESSIONS; i++) {
     s[i] = unit_session_new();
-    unit_task *t = unit_task_new(&s[i]->core, wait_for_ever, NULL);
+    unit_task *t = unit_task_new(&s[i]->base, wait_for_ever, NULL);
     t->n = i % 2 == 0 ? os_now() + PATIENCE_NS : 0;
-    assert_int_equal(cast_task_start(&t->core, NULL), 0);
-    cast_unref(&t->core.object);
+    assert_int_equal(cast_task_start(&t->base, NULL), 0);
+    cast_unref(&t->base.object);
   }
   uint64_t patience = os_now() + PATIENCE_NS, last, now = sleeps(&n);
   do { /* until they have settled */

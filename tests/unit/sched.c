@@ -13,7 +13,7 @@ static work *work_of(cast_job *job) { return CAST_CONTAINER(job, work, job); }
 
 static cast_worker me;
 static uint32_t nstarts; /* calls of `start` */
-static uint32_t nrouses;
+static uint32_t nsysmon_wakes;
 
 /* The first worker is the test; no other can be had. */
 static int start_me(cast_core *core) {
@@ -26,25 +26,25 @@ static int start_me(cast_core *core) {
   return 0;
 }
 
-static void count_rouse(void) { nrouses++; }
+static void count_wake_sysmon(void) { nsysmon_wakes++; }
 
 static void begin(uint32_t limit) {
-  nstarts = nrouses = 0;
-  cast_sched_init(limit, start_me, count_rouse);
+  nstarts = nsysmon_wakes = 0;
+  cast_sched_init(limit, start_me, count_wake_sysmon);
   assert_int_equal(cast_sched_busy(), 0);
   assert_int_equal(cast_sched_workers(), 0);
   assert_int_equal(cast_sched_first(), 0);
   assert_int_equal(cast_sched_first(), 0); /* there is one */
   assert_int_equal(nstarts, 1);
-  assert_int_equal(nrouses, 1);
+  assert_int_equal(nsysmon_wakes, 1);
   assert_int_equal(cast_sched_busy(), 1);
   assert_int_equal(cast_sched_workers(), 1);
 }
 
 static void finish(void) {
-  assert_false(cast_sched_stopping());
+  assert_false(cast_sched_is_stopping());
   cast_sched_stop();
-  assert_true(cast_sched_stopping());
+  assert_true(cast_sched_is_stopping());
   assert_null(cast_sched_find(&me));
   assert_null(me.core);
   assert_int_equal(cast_sched_busy(), 0);
@@ -71,14 +71,14 @@ static void stop_looking(void) {
 static void newest_first_then_in_order(void **state) {
   CAST_UNUSED(state);
   begin(1);
-  assert_false(cast_sched_backlog(&me));
+  assert_false(cast_sched_has_backlog(&me));
   for (size_t i = 0; i < 4; i++) cast_sched_ready(&me, &works[i].job);
-  assert_true(cast_sched_backlog(&me));
+  assert_true(cast_sched_has_backlog(&me));
   expect(3); /* was in the slot */
   for (size_t i = 0; i < 3; i++) expect(i);
-  assert_false(cast_sched_backlog(&me));
+  assert_false(cast_sched_has_backlog(&me));
   cast_sched_again(&me, &works[5].job);
-  assert_true(cast_sched_backlog(&me));
+  assert_true(cast_sched_has_backlog(&me));
   cast_sched_ready(&me, &works[6].job);
   expect(6);
   expect(5);
@@ -91,7 +91,7 @@ static void from_outside_in_order(void **state) {
   size_t n = CAST_GLOBAL_EVERY < 10 ? CAST_GLOBAL_EVERY - 1 : 10;
   begin(1);
   for (size_t i = 0; i < n; i++) cast_sched_ready(NULL, &works[i].job);
-  assert_true(cast_sched_backlog(&me));
+  assert_true(cast_sched_has_backlog(&me));
   for (size_t i = 0; i < n; i++) expect(i);
   finish();
 }
@@ -148,7 +148,7 @@ static void queue_overflows(void **state) {
       assert_true(k < n && !seen[k]);
       seen[k] = true;
     }
-    assert_false(cast_sched_backlog(&me));
+    assert_false(cast_sched_has_backlog(&me));
   }
   finish();
 }
@@ -161,19 +161,19 @@ static cast_view view(void) {
 }
 
 /* A job in the run-next slot while its worker picks nothing. */
-static void rescue_frees_the_slot(void **state) {
+static void release_next_frees_the_slot(void **state) {
   CAST_UNUSED(state);
   begin(2);
   stop_looking();
   assert_int_equal(view(), CAST_VIEW_CALM);
-  cast_sched_rescue(&me); /* nothing there */
-  assert_false(cast_sched_waiting());
+  cast_sched_release_next(&me); /* nothing there */
+  assert_false(cast_sched_has_waiting());
   cast_sched_ready(&me, &works[0].job);
   assert_int_equal(nstarts, 1); /* one job in the slot wakes nobody */
-  assert_false(cast_sched_waiting());
+  assert_false(cast_sched_has_waiting());
   assert_int_equal(view(), CAST_VIEW_SPARE);
-  cast_sched_rescue(&me);
-  assert_true(cast_sched_waiting());
+  cast_sched_release_next(&me);
+  assert_true(cast_sched_has_waiting());
   cast_sched_wake();
   assert_int_equal(nstarts, 2); /* tried */
   assert_int_equal(cast_sched_busy(), 1);
@@ -209,19 +209,19 @@ static void retake_leaves_nothing_behind(void **state) {
   assert_true(lost);
   assert_true(cast_sched_retake(&me, tick)); /* again does no harm */
   assert_int_equal(cast_sched_busy(), 0);
-  cast_sched_rescue(&me);
+  cast_sched_release_next(&me);
   cast_sched_wake(); /* no thread is to be had */
   assert_int_equal(cast_sched_busy(), 0);
   cast_sched_ready(&me, &works[FEW].job);
   cast_sched_again(&me, &works[FEW + 1].job);
-  assert_true(cast_sched_backlog(&me));
+  assert_true(cast_sched_has_backlog(&me));
   /* Back in the loop it gets its permit again: the slot first, then in order. */
   expect(FEW - 1);
   assert_int_equal(cast_sched_busy(), 1);
   for (size_t i = 0; i < FEW - 1; i++) expect(i);
   expect(FEW);
   expect(FEW + 1);
-  assert_false(cast_sched_backlog(&me));
+  assert_false(cast_sched_has_backlog(&me));
   cast_sched_ready(&me, &works[3].job);
   assert_int_equal(cast_sched_view(&me, &lost), CAST_VIEW_CROWDED);
   assert_false(lost);
@@ -239,11 +239,11 @@ static void retake_needs_a_thread(void **state) {
   assert_false(cast_sched_retake(&me, cast_sched_tick(&me)));
   assert_int_equal(cast_sched_busy(), 1);
   expect(1);
-  nrouses = 0;
+  nsysmon_wakes = 0;
   cast_sched_ready(NULL, &works[2].job);
-  assert_int_equal(nstarts, 1);      /* not even tried, */
-  assert_true(nrouses > 0);          /* but the monitor stays awake, */
-  assert_true(cast_sched_waiting()); /* and knows why */
+  assert_int_equal(nstarts, 1);          /* not even tried, */
+  assert_true(nsysmon_wakes > 0);        /* but sysmon stays awake, */
+  assert_true(cast_sched_has_waiting()); /* and knows why */
   expect(2);
   finish();
 }
@@ -257,7 +257,7 @@ static int start_none(cast_core *core) {
 static void no_thread_to_be_had(void **state) {
   CAST_UNUSED(state);
   nstarts = 0;
-  cast_sched_init(3, start_none, count_rouse);
+  cast_sched_init(3, start_none, count_wake_sysmon);
   for (uint32_t i = 1; i < 4; i++) {
     assert_int_equal(cast_sched_first(), CASTING_ENOMEM);
     assert_int_equal(nstarts, i);
@@ -272,7 +272,7 @@ static void no_thread_to_be_had(void **state) {
   assert_true(nstarts > 1);
   assert_int_equal(cast_sched_busy(), 1);
   for (size_t i = 0; i < 100; i++) assert_non_null(cast_sched_find(&me));
-  assert_false(cast_sched_backlog(&me));
+  assert_false(cast_sched_has_backlog(&me));
   finish();
 }
 
@@ -282,17 +282,17 @@ static void a_failed_start_is_owed(void **state) {
   CAST_UNUSED(state);
   begin(2);
   stop_looking();
-  assert_false(cast_sched_owes());
+  assert_false(cast_sched_take_retry());
   cast_sched_ready(NULL, &works[0].job);
   assert_int_equal(nstarts, 2);
-  assert_true(cast_sched_owes());
-  assert_false(cast_sched_owes());
+  assert_true(cast_sched_take_retry());
+  assert_false(cast_sched_take_retry());
   cast_sched_wake(); /* the other try, in vain */
   assert_int_equal(nstarts, 3);
-  assert_true(cast_sched_owes());
+  assert_true(cast_sched_take_retry());
   cast_sched_wake();
   expect(0);
-  assert_false(cast_sched_owes()); /* nothing waits any more */
+  assert_false(cast_sched_take_retry()); /* nothing waits any more */
   finish();
 }
 
@@ -312,16 +312,16 @@ static void quitter_gives_its_core_back(void **state) {
 static void limit_is_a_backlog(void **state) {
   CAST_UNUSED(state);
   begin(2);
-  assert_false(cast_sched_backlog(&me));
+  assert_false(cast_sched_has_backlog(&me));
   cast_sched_limit(CAST_WORKERS_MAX);
-  assert_false(cast_sched_backlog(&me));
+  assert_false(cast_sched_has_backlog(&me));
   cast_sched_limit(1);
-  assert_false(cast_sched_backlog(&me));
+  assert_false(cast_sched_has_backlog(&me));
   finish();
 }
 
 /* Whoever takes a permit before the stop may come to start its worker after
-   the last one has gone (the monitor does): that is refused. */
+   the last one has gone (sysmon does): that is refused. */
 static void nobody_comes_after_the_stop(void **state) {
   cast_worker late;
   CAST_UNUSED(state);
@@ -347,7 +347,7 @@ int main(void) {
     cmocka_unit_test(talkers_let_others_in),
     cmocka_unit_test(outside_is_looked_at),
     cmocka_unit_test(queue_overflows),
-    cmocka_unit_test(rescue_frees_the_slot),
+    cmocka_unit_test(release_next_frees_the_slot),
     cmocka_unit_test(retake_leaves_nothing_behind),
     cmocka_unit_test(retake_needs_a_thread),
     cmocka_unit_test(no_thread_to_be_had),

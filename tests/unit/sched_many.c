@@ -77,7 +77,7 @@ static int start_thread(cast_core *core) {
   return rc;
 }
 
-static void no_rouse(void) {}
+static void no_sysmon(void) {}
 
 static void open_pool(uint32_t limit, uint32_t fail) {
   memset(&pool, 0, sizeof pool);
@@ -85,7 +85,7 @@ static void open_pool(uint32_t limit, uint32_t fail) {
   /* Not a leaf: a thread is enlisted under it. */
   cast_lock_init(&pool.lock, CAST_RANK_EVENT);
   pool.fail = fail;
-  cast_sched_init(limit, start_thread, no_rouse);
+  cast_sched_init(limit, start_thread, no_sysmon);
   cast_sched_bounds(WORKERS, WORKERS); /* none retires */
   assert_int_equal(cast_sched_first(), 0);
 }
@@ -105,7 +105,7 @@ static void close_pool(void) {
   cast_sched_fini();
 }
 
-/* What the monitor does: frees run-next slots while permits are left; and,
+/* What sysmon does: frees run-next slots while permits are left; and,
    if `retake`, takes the permits of some that are in the middle of a slice. */
 static void look_after(uint64_t *retake) {
   uint32_t n;
@@ -115,7 +115,8 @@ static void look_after(uint64_t *retake) {
   cast_lock_drop(&pool.lock);
   for (uint32_t i = 0; i < n; i++) {
     cast_worker *w = &pool.threads[i].worker;
-    if (cast_sched_view(w, &lost) == CAST_VIEW_SPARE) cast_sched_rescue(w);
+    if (cast_sched_view(w, &lost) == CAST_VIEW_SPARE)
+      cast_sched_release_next(w);
     if (retake != NULL && unit_random(retake) % 4 == 0)
       (void)cast_sched_retake(w, cast_sched_tick(w));
   }
@@ -194,7 +195,7 @@ static void every_core_is_used(void **state) {
           cast_sched_ready(NULL, &works[i].job);
         }
       } else {
-        /* From one worker; what stays in its slot, the monitor frees. */
+        /* From one worker; what stays in its slot, sysmon frees. */
         works[0].run = bring_others;
         cast_sched_ready(NULL, &works[0].job);
         uint64_t patience = os_now() + PATIENCE_NS;

@@ -17,7 +17,7 @@ static void begin(size_t capacity) {
   still = unit_still();
   memset(cases, 0, sizeof cases);
   for (size_t i = 0; i < TASKS; i++) {
-    task[i] = unit_task_new(&still->core, NULL, NULL);
+    task[i] = unit_task_new(&still->base, NULL, NULL);
     assert_non_null(task[i]);
   }
   for (size_t i = 0; i < CHANNELS; i++) {
@@ -30,7 +30,7 @@ static void finish(void) {
   for (size_t i = 0; i < TASKS; i++) {
     cast_select_done(cases[i], CASES);
     for (size_t k = 0; k < CASES; k++) cast_msg_drop(&cases[i][k].waiter.msg);
-    cast_unref(&task[i]->core.object);
+    cast_unref(&task[i]->base.object);
   }
   for (size_t i = 0; i < CHANNELS; i++) cast_unref(&chan[i]->object);
   unit_still_end(still);
@@ -45,11 +45,11 @@ static void set(size_t i, size_t k, cast_chan *c, uint64_t v) {
 }
 
 static int select_n(size_t i, uint32_t n, uint32_t *which) {
-  return cast_select(&still->core, &task[i]->core, cases[i], n, which);
+  return cast_select(&still->base, &task[i]->base, cases[i], n, which);
 }
 
 static int try_n(size_t i, uint32_t n, uint32_t *which) {
-  return cast_select(&still->core, NULL, cases[i], n, which);
+  return cast_select(&still->base, NULL, cases[i], n, which);
 }
 
 static void expect_message(cast_msg *m, uint64_t expected) {
@@ -63,19 +63,19 @@ static void expect_message(cast_msg *m, uint64_t expected) {
 static void expect_ready(size_t i, uint32_t k, uint32_t n, int result) {
   unit_task *t = unit_still_next(still);
   assert_ptr_equal(t, task[i]);
-  assert_int_equal(t->core.wait.result, result);
-  assert_int_equal(t->core.wait.index, k);
-  cast_wait_done(&t->core);
+  assert_int_equal(t->base.wait.result, result);
+  assert_int_equal(t->base.wait.index, k);
+  cast_wait_done(&t->base);
   cast_select_done(cases[i], n);
   for (uint32_t other = 0; other < n; other++)
     assert_true(cases[i][other].chan == NULL ||
-                cast_list_empty(&cases[i][other].waiter.link));
+                cast_list_is_empty(&cases[i][other].waiter.link));
 }
 
 static int send(cast_chan *c, uint64_t v) {
   cast_waiter w = {.index = 0};
   unit_put(&w.msg, v, ~v);
-  int rc = cast_chan_send(c, &still->core, NULL, &w);
+  int rc = cast_chan_send(c, &still->base, NULL, &w);
   cast_msg_drop(&w.msg);
   return rc;
 }
@@ -83,7 +83,7 @@ static int send(cast_chan *c, uint64_t v) {
 static int receive(cast_chan *c, uint64_t *v) {
   cast_waiter w = {.index = 0};
   uint64_t check;
-  int rc = cast_chan_receive(c, &still->core, NULL, &w);
+  int rc = cast_chan_receive(c, &still->base, NULL, &w);
   if (rc == 0) unit_get(&w.msg, v, &check);
   return rc;
 }
@@ -107,7 +107,7 @@ static void the_one_that_is_ready(void **state) {
     assert_int_equal(try_n(0, CHANNELS, &which), 0);
     assert_int_equal(which, ready);
     for (size_t k = 0; k < CHANNELS; k++) {
-      assert_int_equal(cast_msg_empty(&cases[0][k].waiter.msg), k == ready);
+      assert_int_equal(cast_msg_is_empty(&cases[0][k].waiter.msg), k == ready);
       cast_msg_drop(&cases[0][k].waiter.msg);
     }
   }
@@ -127,8 +127,8 @@ static void none_is_ready(void **state) {
   for (uint32_t n = 0; n < 3; n++) {
     memset(cases[1], 0, sizeof cases[1]);
     assert_int_equal(select_n(1, n, &which), CAST_PARKED);
-    cast_wait_end(&task[1]->core, CASTING_ETIMEOUT);
-    task[1]->core.wait.index = 0;
+    cast_wait_end(&task[1]->base, CASTING_ETIMEOUT);
+    task[1]->base.wait.index = 0;
     expect_ready(1, 0, n, CASTING_ETIMEOUT);
   }
   finish();
@@ -164,14 +164,14 @@ static void closed_is_ready(void **state) {
   set(0, 0, chan[0], 0);
   set(0, 1, chan[1], 3);
   assert_int_equal(select_n(0, 2, &which), CAST_PARKED);
-  assert_true(cast_chan_close(chan[1], &still->core));
+  assert_true(cast_chan_close(chan[1], &still->base));
   expect_ready(0, 1, 2, CASTING_ECLOSED);
   assert_int_equal(select_n(0, 2, &which), CASTING_ECLOSED);
   assert_int_equal(which, 1);
   expect_message(&cases[0][1].waiter.msg, 3); /* still its sender's */
   set(0, 1, NULL, 0);
   assert_int_equal(select_n(0, 2, &which), CAST_PARKED);
-  assert_true(cast_chan_close(chan[0], &still->core));
+  assert_true(cast_chan_close(chan[0], &still->base));
   expect_ready(0, 0, 2, CASTING_ECLOSED);
   assert_int_equal(try_n(0, 2, &which), CASTING_ECLOSED);
   assert_int_equal(which, 0);
@@ -224,7 +224,7 @@ static void each_ready_case_as_often(void **state) {
   begin(1);
   /* Cases 1, 3, 4, 6 are ready; some of the others are not, or never. */
   static const bool ready[CASES] = {0, 1, 0, 1, 1, 0, 1, 0};
-  cast_chan_close(chan[0], &still->core);
+  cast_chan_close(chan[0], &still->base);
   for (size_t k = 0; k < CASES; k++)
     set(0, k, ready[k] ? chan[0] : k == 0 ? NULL : chan[1], 0);
   for (int i = 0; i < ROUNDS; i++) {
@@ -259,18 +259,18 @@ static void many_cases_in_any_order(void **state) {
       many[k].chan = dice < DIFFERENT ? c[dice] : NULL;
     }
     cast_chan *chosen = many[unit_random(&seed) % n].chan;
-    int rc = cast_select(&still->core, &task[0]->core, many, n, &which);
+    int rc = cast_select(&still->base, &task[0]->base, many, n, &which);
     assert_int_equal(rc, CAST_PARKED);
     if (chosen != NULL) {
       assert_int_equal(send(chosen, 1), 0);
       assert_ptr_equal(unit_still_next(still), task[0]);
-      which = task[0]->core.wait.index;
+      which = task[0]->base.wait.index;
       assert_ptr_equal(many[which].chan, chosen);
       expect_message(&many[which].waiter.msg, 1);
     } else {
-      assert_true(cast_wait_claim(&task[0]->core.wait));
+      assert_true(cast_wait_claim(&task[0]->base.wait));
     }
-    cast_wait_done(&task[0]->core);
+    cast_wait_done(&task[0]->base);
     cast_select_done(many, n);
   }
   for (size_t i = 0; i < DIFFERENT; i++) cast_unref(&c[i]->object);
@@ -286,7 +286,7 @@ static void no_memory_changes_nothing(void **state) {
     set(0, 1, chan[0], 5);
     cast_mem_fail_at(1);
     int rc = select_n(0, 2, &which);
-    bool failed = cast_mem_failed();
+    bool failed = cast_mem_has_failed();
     cast_mem_fail_at(0);
     assert_int_equal(which, 1);
     assert_int_equal(rc, failed ? CASTING_ENOMEM : 0);
@@ -340,7 +340,7 @@ static void account(node *d, int rc, uint32_t which) {
     cast_case *c = &d->cases[k];
     bool happened = rc == 0 && k == which;
     uint64_t v, check;
-    CAST_ALWAYS(cast_msg_empty(&c->waiter.msg) == (c->sending == happened));
+    CAST_ALWAYS(cast_msg_is_empty(&c->waiter.msg) == (c->sending == happened));
     if (c->sending && happened) {
       unit_count(&mesh.nsent);
       atomic_fetch_add_explicit(&mesh.sent, d->value[k], memory_order_relaxed);
@@ -407,8 +407,8 @@ static void run_mesh(uint32_t count, bool both_ways, bool in_place) {
   for (size_t i = 0; i < NODES / 2; i++) unit_close(h, s[i]);
   for (size_t i = 0; i < MESH; i++) {
     drain(mesh.chan[i]);
-    assert_true(cast_list_empty(&mesh.chan[i]->senders));
-    assert_true(cast_list_empty(&mesh.chan[i]->receivers));
+    assert_true(cast_list_is_empty(&mesh.chan[i]->senders));
+    assert_true(cast_list_is_empty(&mesh.chan[i]->receivers));
     cast_unref(&mesh.chan[i]->object);
   }
   expect_balance();
@@ -462,7 +462,7 @@ static void close_ends_all(void **state) {
       t[i] = unit_spawn_as(NULL, s[i], until_closed, &nodes[i], i == 1);
     }
     while (unit_read(&mesh.nreceived) < round) os_cede();
-    assert_true(cast_chan_close(mesh.chan[0], &h->session.core));
+    assert_true(cast_chan_close(mesh.chan[0], &h->session.base));
     for (size_t i = 0; i < NODES; i++) {
       unit_join(h, t[i]);
       unit_close(h, s[i]);

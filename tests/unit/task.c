@@ -10,15 +10,15 @@ static uint32_t norder;
 static bool note_thrice(unit_task *t) {
   order[norder++] = (uint32_t)(uintptr_t)t->arg;
   if (++t->at == 3) return true;
-  cast_task_yield(&t->core);
-  CAST_ALWAYS(t->core.status == CAST_READY);
+  cast_task_yield(&t->base);
+  CAST_ALWAYS(t->base.status == CAST_READY);
   return false;
 }
 
 static unit_task *spawn_here(
   unit_host *h, bool (*run)(unit_task *), uintptr_t arg, bool in_place) {
   unit_task *t =
-    unit_spawn_as(&h->session.core, &h->session, run, (void *)arg, in_place);
+    unit_spawn_as(&h->session.base, &h->session, run, (void *)arg, in_place);
   assert_non_null(t);
   return t;
 }
@@ -28,23 +28,23 @@ static void in_turn(void **state) {
   unit_host *h = unit_open(1);
   unit_task *t[5];
   norder = 0;
-  assert_true(cast_event_is_set(&h->session.core.empty));
+  assert_true(cast_event_is_set(&h->session.base.empty));
   for (uintptr_t i = 0; i < 5; i++) {
     t[i] = spawn_here(h, note_thrice, i, false);
-    assert_int_equal(t[i]->core.status, CAST_READY);
-    assert_false(cast_event_is_set(&h->session.core.empty));
-    assert_int_equal(h->session.core.ntasks, i + 1);
-    assert_true(i == 0 || t[i]->core.id > t[i - 1]->core.id);
+    assert_int_equal(t[i]->base.status, CAST_READY);
+    assert_false(cast_event_is_set(&h->session.base.empty));
+    assert_int_equal(h->session.base.ntasks, i + 1);
+    assert_true(i == 0 || t[i]->base.id > t[i - 1]->base.id);
   }
   assert_int_equal(norder, 0);
-  unit_await(h, &h->session.core.empty);
+  unit_await(h, &h->session.base.empty);
   assert_int_equal(norder, 15);
   for (uint32_t i = 0; i < 15; i++) assert_int_equal(order[i], i % 5);
   for (size_t i = 0; i < 5; i++) {
-    assert_true(t[i]->core.finished && cast_event_is_set(&t[i]->core.done));
-    assert_int_equal(t[i]->core.status, CAST_DONE);
-    assert_int_equal(t[i]->core.object.refs, 1);
-    assert_int_equal(cast_event_wait(&t[i]->core.done, &h->main->core), 0);
+    assert_true(t[i]->base.finished && cast_event_is_set(&t[i]->base.done));
+    assert_int_equal(t[i]->base.status, CAST_DONE);
+    assert_int_equal(t[i]->base.object.refs, 1);
+    assert_int_equal(cast_event_wait(&t[i]->base.done, &h->main->base), 0);
     unit_join(h, t[i]);
   }
   unit_shut(h);
@@ -54,10 +54,10 @@ static bool wait_for_ever(unit_task *t) {
   int rc = CASTING_ECANCELLED; /* perhaps before it has begun */
   if (unit_over(t))
     rc = t->result;
-  else if (!t->core.cancelled)
+  else if (!t->base.cancelled)
     rc = unit_sleep(t, FOREVER);
   if (rc == CAST_PARKED) return false;
-  CAST_ALWAYS(rc == CASTING_ECANCELLED && t->core.cancelled);
+  CAST_ALWAYS(rc == CASTING_ECANCELLED && t->base.cancelled);
   order[norder++] = (uint32_t)(uintptr_t)t->arg;
   return true;
 }
@@ -70,20 +70,20 @@ static void cancelled_in_any_state(void **state) {
   for (uintptr_t i = 0; i < 4; i++)
     t[i] = spawn_here(h, wait_for_ever, i, i == 2);
   /* Not yet run: the flag is all. */
-  cast_task_cancel(&t[3]->core);
-  assert_true(t[3]->core.cancelled);
-  assert_int_equal(t[3]->core.status, CAST_READY);
+  cast_task_cancel(&t[3]->base);
+  assert_true(t[3]->base.cancelled);
+  assert_int_equal(t[3]->base.status, CAST_READY);
   assert_int_equal(unit_sleep(h->main, os_now() + 1), CASTING_ETIMEOUT);
   assert_int_equal(norder, 1);
-  assert_int_equal(t[2]->core.status, CAST_WAITING);
+  assert_int_equal(t[2]->base.status, CAST_WAITING);
   for (size_t i = 0; i < 4; i++) {
-    cast_task_cancel(&t[3 - i]->core);
-    cast_task_cancel(&t[3 - i]->core); /* again: nothing */
+    cast_task_cancel(&t[3 - i]->base);
+    cast_task_cancel(&t[3 - i]->base); /* again: nothing */
   }
   for (size_t i = 0; i < 4; i++) {
-    unit_await(h, &t[i]->core.done);
-    cast_task_cancel(&t[i]->core); /* too late */
-    assert_int_equal(t[i]->core.status, CAST_CANCELLED);
+    unit_await(h, &t[i]->base.done);
+    cast_task_cancel(&t[i]->base); /* too late */
+    assert_int_equal(t[i]->base.status, CAST_CANCELLED);
     unit_join(h, t[i]);
   }
   assert_int_equal(norder, 4);
@@ -96,17 +96,17 @@ static void refused_by_a_closing_session(void **state) {
   unit_host *h = unit_open(1);
   unit_session *s = unit_session_new();
   unit_task *t = unit_spawn(s, wait_for_ever, NULL);
-  unit_task *late = unit_task_new(&s->core, wait_for_ever, NULL);
+  unit_task *late = unit_task_new(&s->base, wait_for_ever, NULL);
   norder = 0;
-  cast_session_hold(&s->core);
+  cast_session_ref_weak(&s->base);
   unit_close(h, s);
-  assert_int_equal(cast_task_start(&late->core, NULL), CASTING_ECLOSED);
-  assert_int_equal(late->core.object.refs, 1);
-  assert_int_equal(cast_task_start(&late->core, NULL), CASTING_ECLOSED);
-  assert_true(cast_list_empty(&late->core.link));
-  cast_unref(&late->core.object);
-  cast_session_drop(&s->core);
-  assert_int_equal(t->core.status, CAST_CANCELLED);
+  assert_int_equal(cast_task_start(&late->base, NULL), CASTING_ECLOSED);
+  assert_int_equal(late->base.object.refs, 1);
+  assert_int_equal(cast_task_start(&late->base, NULL), CASTING_ECLOSED);
+  assert_true(cast_list_is_empty(&late->base.link));
+  cast_unref(&late->base.object);
+  cast_session_unref_weak(&s->base);
+  assert_int_equal(t->base.status, CAST_CANCELLED);
   unit_join(h, t);
   unit_shut(h);
 }
@@ -114,16 +114,16 @@ static void refused_by_a_closing_session(void **state) {
 /* Join: of tasks elsewhere, by many, before and after their end. */
 static bool join_it(unit_task *t) {
   unit_task *other = t->arg;
-  int rc = unit_over(t) ? t->result : unit_event(t, &other->core.done, FOREVER);
+  int rc = unit_over(t) ? t->result : unit_event(t, &other->base.done, FOREVER);
   if (rc == CAST_PARKED) return false;
-  CAST_ALWAYS(rc == 0 && other->core.finished);
-  CAST_ALWAYS(other->core.status == CAST_DONE && other->n == 7);
+  CAST_ALWAYS(rc == 0 && other->base.finished);
+  CAST_ALWAYS(other->base.status == CAST_DONE && other->n == 7);
   return true;
 }
 
 static bool work_a_little(unit_task *t) {
   if (t->at++ == 0) {
-    cast_task_yield(&t->core);
+    cast_task_yield(&t->base);
     return false;
   }
   t->n = 7;
@@ -142,7 +142,7 @@ static void joiners_see_the_end(void **state) {
     for (int i = 0; i < JOINERS; i++)
       joiner[i] =
         unit_spawn_as(NULL, s[i], join_it, t, (round + (uint32_t)i) % 3 == 0);
-    unit_await(h, &t->core.done);
+    unit_await(h, &t->base.done);
     for (int i = 0; i < JOINERS; i++) unit_join(h, joiner[i]);
     unit_join(h, t); /* again, and its last reference goes */
   }
@@ -162,8 +162,8 @@ static struct {
 } storm;
 
 static bool count_end(unit_task *t) {
-  if (t->at++ == 0 && !t->core.cancelled) {
-    cast_task_yield(&t->core);
+  if (t->at++ == 0 && !t->base.cancelled) {
+    cast_task_yield(&t->base);
     return false;
   }
   unit_count(&storm.nended);
@@ -180,7 +180,7 @@ static void start_many(void *arg) {
     if (refused)
       unit_count(&storm.nrefused);
     else
-      cast_unref(&t->core.object);
+      cast_unref(&t->base.object);
   }
 }
 
@@ -195,7 +195,7 @@ static void started_or_refused(void **state) {
     for (int i = 0; i < STARTERS; i++)
       assert_int_equal(os_thread_start(&thread[i], start_many, NULL, "go"), 0);
     while (unit_read(&storm.nended) < round * storm.count / 10) os_cede();
-    unit_ask_to_close(storm.session, &h->session.core);
+    unit_ask_to_close(storm.session, &h->session.base);
     for (int i = 0; i < STARTERS; i++) os_thread_join(&thread[i]);
     unit_close(h, storm.session);
     assert_int_equal(storm.nended + storm.nrefused, STARTERS * storm.count);
@@ -222,26 +222,26 @@ static CAST_NOINLINE void receive_deep(
   unit_task *t, cast_chan *c, uint64_t expected, int depth) {
   _Atomic uint64_t frame[16];
   for (size_t i = 0; i < 16; i++)
-    atomic_store_explicit(&frame[i], t->core.id + i, memory_order_relaxed);
+    atomic_store_explicit(&frame[i], t->base.id + i, memory_order_relaxed);
   if (depth > 0) {
     receive_deep(t, c, expected, depth - 1);
   } else {
     uint64_t who, n;
     CAST_ALWAYS(unit_receive(t, c, FOREVER) == 0);
-    unit_get(&t->core.waiter.msg, &who, &n);
+    unit_get(&t->base.waiter.msg, &who, &n);
     CAST_ALWAYS(n == expected);
   }
   for (size_t i = 0; i < 16; i++)
     CAST_ALWAYS(
-      atomic_load_explicit(&frame[i], memory_order_relaxed) == t->core.id + i);
+      atomic_load_explicit(&frame[i], memory_order_relaxed) == t->base.id + i);
 }
 
 static bool receive_in_place(unit_task *t) {
   cast_chan *c = t->arg;
   for (; t->n < rounds; t->n++) {
     receive_deep(t, c, t->n, (int)(t->n % 5));
-    CAST_ALWAYS(t->core.session->current == &t->core);
-    CAST_ALWAYS(t->core.status == CAST_RUNNING);
+    CAST_ALWAYS(t->base.session->current == &t->base);
+    CAST_ALWAYS(t->base.status == CAST_RUNNING);
   }
   return true;
 }
@@ -261,7 +261,7 @@ static bool send_around(unit_task *t) {
       uint8_t to = shuffled[t->at];
       cast_chan *c = crowds[to / HELD].chan[to % HELD];
       int rc =
-        unit_over(t) ? t->result : unit_send(t, c, t->core.id, t->n, FOREVER);
+        unit_over(t) ? t->result : unit_send(t, c, t->base.id, t->n, FOREVER);
       if (rc == CAST_PARKED) return false;
       CAST_ALWAYS(rc == 0);
     }
@@ -301,10 +301,10 @@ static bool pass_on(unit_task *t) {
   uintptr_t i = (uintptr_t)t->arg;
   uint64_t a, b;
   while (unit_receive(t, stage[i], FOREVER) == 0) {
-    unit_get(&t->core.waiter.msg, &a, &b);
+    unit_get(&t->base.waiter.msg, &a, &b);
     CAST_ALWAYS(unit_send(t, stage[i + 1], a + 1, b, FOREVER) == 0);
   }
-  CAST_ALWAYS(cast_chan_close(stage[i + 1], t->core.session));
+  CAST_ALWAYS(cast_chan_close(stage[i + 1], t->base.session));
   return true;
 }
 
@@ -325,11 +325,11 @@ static void chain_of_loops(void **state) {
                            (void *)i, true);
     for (uint32_t i = 0; i < n; i++)
       assert_int_equal(unit_send(h->main, stage[0], 0, i, FOREVER), 0);
-    cast_chan_close(stage[0], &h->session.core);
+    cast_chan_close(stage[0], &h->session.base);
     for (uint32_t i = 0; i < n; i++) {
       uint64_t a, b;
       assert_int_equal(unit_receive(h->main, stage[HELD], FOREVER), 0);
-      unit_get(&h->main->core.waiter.msg, &a, &b);
+      unit_get(&h->main->base.waiter.msg, &a, &b);
       assert_int_equal(a, HELD);
       assert_int_equal(b, i);
     }
@@ -349,11 +349,11 @@ static bool talk(unit_task *t) {
   uint64_t a, b;
   if (me == 0) CAST_ALWAYS(unit_send(t, stage[1], 0, 0, FOREVER) == 0);
   while (unit_read(&stop) == 0 && unit_receive(t, stage[me], FOREVER) == 0) {
-    unit_get(&t->core.waiter.msg, &a, &b);
+    unit_get(&t->base.waiter.msg, &a, &b);
     if (unit_send(t, stage[1 - me], 0, 0, FOREVER) != 0) break;
   }
-  cast_chan_close(stage[0], t->core.session);
-  cast_chan_close(stage[1], t->core.session);
+  cast_chan_close(stage[0], t->base.session);
+  cast_chan_close(stage[1], t->base.session);
   return true;
 }
 
@@ -396,10 +396,10 @@ static void close_unwinds_held_tasks(void **state) {
         unit_spawn_as(NULL, s, wait_for_ever, (void *)i, (i + round) % 3 != 0);
     /* At once, when some have begun, or when all wait. */
     unit_task *last = t[round % 3 == 1 ? round % HELD : HELD - 1];
-    while (round % 3 != 0 && last->core.status != CAST_WAITING) os_cede();
+    while (round % 3 != 0 && last->base.status != CAST_WAITING) os_cede();
     unit_close(h, s);
     for (size_t i = 0; i < HELD; i++) {
-      assert_int_equal(t[i]->core.status, CAST_CANCELLED);
+      assert_int_equal(t[i]->base.status, CAST_CANCELLED);
       unit_join(h, t[i]);
     }
     assert_int_equal(norder, HELD);

@@ -124,7 +124,7 @@ static bool fire_later(cast_timer *t) {
 
 static void after_fire(cast_timer *t) {
   entry *e = CAST_CONTAINER(t, entry, timer);
-  assert_true(cast_lock_none());
+  assert_true(cast_lock_holds_none());
   e->after++;
   if (e == &entries[0]) set(1, 3);
 }
@@ -211,7 +211,7 @@ static void no_memory_changes_nothing(void **state) {
     more[i].timer.fire = on_fire;
     cast_mem_fail_at(1);
     if (cast_timer_set(&more[i].timer, FOREVER) != 0) {
-      assert_true(cast_mem_failed());
+      assert_true(cast_mem_has_failed());
       assert_int_equal(more[i].timer.node.index, 0);
       nfailed++;
       assert_int_equal(cast_timer_set(&more[i].timer, FOREVER), 0);
@@ -228,7 +228,7 @@ static void no_memory_changes_nothing(void **state) {
   cast_timers_fini();
 }
 
-/* -- a thread that sleeps, as the monitor does ---------------------------- */
+/* -- a thread that sleeps, as sysmon does --------------------------------- */
 
 static os_thread sleeper;
 static _Atomic uint32_t stop;   /* (a) */

@@ -13,37 +13,37 @@ static cast_event event;
 static void begin(void) {
   still = unit_still();
   for (size_t i = 0; i < WAITERS; i++) {
-    task[i] = unit_task_new(&still->core, NULL, NULL);
+    task[i] = unit_task_new(&still->base, NULL, NULL);
     assert_non_null(task[i]);
   }
   cast_event_init(&event);
 }
 
 static void finish(void) {
-  for (size_t i = 0; i < WAITERS; i++) cast_unref(&task[i]->core.object);
+  for (size_t i = 0; i < WAITERS; i++) cast_unref(&task[i]->base.object);
   unit_still_end(still);
 }
 
 static void expect_ready(size_t i, int result) {
   unit_task *t = unit_still_next(still);
   assert_ptr_equal(t, task[i]);
-  assert_int_equal(t->core.wait.result, result);
-  assert_int_equal(t->core.wait.state, CAST_WAIT_FIRED);
-  cast_wait_done(&t->core);
-  assert_int_equal(t->core.wait.state, CAST_WAIT_NONE);
-  assert_int_equal(t->core.wait.deadline.index, 0);
+  assert_int_equal(t->base.wait.result, result);
+  assert_int_equal(t->base.wait.state, CAST_WAIT_FIRED);
+  cast_wait_done(&t->base);
+  assert_int_equal(t->base.wait.state, CAST_WAIT_NONE);
+  assert_int_equal(t->base.wait.deadline.index, 0);
 }
 
 static void event_set_before(void **state) {
   CAST_UNUSED(state);
   begin();
   assert_false(cast_event_is_set(&event));
-  cast_event_set(&event, &still->core);
+  cast_event_set(&event, &still->base);
   assert_true(cast_event_is_set(&event));
-  assert_int_equal(cast_event_wait(&event, &task[0]->core), 0);
-  assert_int_equal(task[0]->core.wait.state, CAST_WAIT_NONE);
+  assert_int_equal(cast_event_wait(&event, &task[0]->base), 0);
+  assert_int_equal(task[0]->base.wait.state, CAST_WAIT_NONE);
   assert_false(unit_awaited(&event));
-  cast_event_set(&event, &still->core); /* again: nothing */
+  cast_event_set(&event, &still->base); /* again: nothing */
   cast_event_clear(&event);
   assert_false(cast_event_is_set(&event));
   assert_null(unit_still_next(still));
@@ -55,13 +55,13 @@ static void event_wakes_all_in_order(void **state) {
   begin();
   for (int round = 0; round < 3; round++) {
     for (size_t i = 0; i < WAITERS; i++)
-      assert_int_equal(cast_event_wait(&event, &task[i]->core), CAST_PARKED);
+      assert_int_equal(cast_event_wait(&event, &task[i]->base), CAST_PARKED);
     assert_true(unit_awaited(&event));
     assert_null(unit_still_next(still));
-    cast_event_set(&event, &still->core);
+    cast_event_set(&event, &still->base);
     assert_false(unit_awaited(&event));
     for (size_t i = 0; i < WAITERS; i++) {
-      task[i]->core.wait.index = 0;
+      task[i]->base.wait.index = 0;
       expect_ready(i, 0);
     }
     cast_event_clear(&event);
@@ -73,19 +73,19 @@ static void ended_waits_are_skipped(void **state) {
   CAST_UNUSED(state);
   begin();
   for (size_t i = 0; i < WAITERS; i++)
-    assert_int_equal(cast_event_wait(&event, &task[i]->core), CAST_PARKED);
-  cast_wait_end(&task[1]->core, CASTING_ETIMEOUT);
-  cast_wait_end(&task[1]->core, CASTING_ECANCELLED); /* too late */
-  assert_true(cast_wait_claim(&task[3]->core.wait)); /* still in the queue */
-  assert_false(cast_wait_claim(&task[3]->core.wait));
-  cast_event_set(&event, &still->core);
+    assert_int_equal(cast_event_wait(&event, &task[i]->base), CAST_PARKED);
+  cast_wait_end(&task[1]->base, CASTING_ETIMEOUT);
+  cast_wait_end(&task[1]->base, CASTING_ECANCELLED); /* too late */
+  assert_true(cast_wait_claim(&task[3]->base.wait)); /* still in the queue */
+  assert_false(cast_wait_claim(&task[3]->base.wait));
+  cast_event_set(&event, &still->base);
   expect_ready(1, CASTING_ETIMEOUT);
   expect_ready(0, 0);
   expect_ready(2, 0);
   expect_ready(4, 0);
   assert_null(unit_still_next(still));
-  cast_wait_done(&task[3]->core);
-  cast_wait_end(&task[0]->core, CASTING_ECANCELLED); /* it waits no more */
+  cast_wait_done(&task[3]->base);
+  cast_wait_end(&task[0]->base, CASTING_ECANCELLED); /* it waits no more */
   assert_null(unit_still_next(still));
   finish();
 }
@@ -95,24 +95,24 @@ static void deadlines_are_kept_in_order(void **state) {
   static const uint64_t at[WAITERS] = {50, 20, 40, 10, 30};
   uint64_t base = os_now() + PATIENCE_NS;
   begin();
-  assert_true(cast_session_next(&still->core) == FOREVER);
+  assert_true(cast_session_next(&still->base) == FOREVER);
   for (size_t i = 0; i < WAITERS; i++) {
-    assert_int_equal(cast_wait_reserve(&task[i]->core), 0);
-    cast_wait_arm(&task[i]->core, CAST_WAIT_ONE);
-    assert_ptr_equal(cast_wait_task(&task[i]->core.wait), &task[i]->core);
-    cast_wait_until(&task[i]->core, base + at[i]);
+    assert_int_equal(cast_wait_reserve(&task[i]->base), 0);
+    cast_wait_arm(&task[i]->base, CAST_WAIT_ONE);
+    assert_ptr_equal(cast_wait_task(&task[i]->base.wait), &task[i]->base);
+    cast_wait_until(&task[i]->base, base + at[i]);
   }
-  assert_true(cast_session_next(&still->core) == base + 10);
-  cast_wait_end(&task[3]->core, 0);
+  assert_true(cast_session_next(&still->base) == base + 10);
+  cast_wait_end(&task[3]->base, 0);
   expect_ready(3, 0); /* takes its deadline out */
-  assert_true(cast_session_next(&still->core) == base + 20);
-  cast_wait_arm(&task[3]->core, CAST_WAIT_ONE);
-  cast_wait_until(&task[3]->core, FOREVER); /* none */
+  assert_true(cast_session_next(&still->base) == base + 20);
+  cast_wait_arm(&task[3]->base, CAST_WAIT_ONE);
+  cast_wait_until(&task[3]->base, FOREVER); /* none */
   for (size_t i = 0; i < WAITERS; i++) {
-    cast_wait_end(&task[i]->core, CASTING_ECANCELLED);
+    cast_wait_end(&task[i]->base, CASTING_ECANCELLED);
     expect_ready(i, CASTING_ECANCELLED);
   }
-  assert_true(cast_session_next(&still->core) == FOREVER);
+  assert_true(cast_session_next(&still->base) == FOREVER);
   finish();
 }
 
@@ -120,10 +120,10 @@ static void no_memory_for_a_deadline(void **state) {
   CAST_UNUSED(state);
   begin();
   cast_mem_fail_at(1);
-  assert_int_equal(cast_wait_reserve(&task[0]->core), CASTING_ENOMEM);
-  assert_int_equal(cast_wait_reserve(&task[0]->core), 0);
+  assert_int_equal(cast_wait_reserve(&task[0]->base), CASTING_ENOMEM);
+  assert_int_equal(cast_wait_reserve(&task[0]->base), 0);
   cast_mem_fail_from(1);
-  assert_int_equal(cast_wait_reserve(&task[0]->core), 0); /* there is room */
+  assert_int_equal(cast_wait_reserve(&task[0]->base), 0); /* there is room */
   cast_mem_fail_at(0);
   finish();
 }
@@ -201,7 +201,7 @@ static void sleepers_wake_in_time(void **state) {
   for (size_t i = 0; i < SLEEPERS; i++) {
     /* Some of them tasks of the main session. */
     unit_session *home = i % 5 == 4 ? &h->session : s[i % 5];
-    t[i] = unit_spawn_as(&h->session.core == &home->core ? &home->core : NULL,
+    t[i] = unit_spawn_as(&h->session.base == &home->base ? &home->base : NULL,
       home, sleeper, NULL, i % 3 == 0);
   }
   for (size_t i = 0; i < SLEEPERS; i++) unit_join(h, t[i]);
@@ -217,7 +217,7 @@ static void sleepers_wake_in_time(void **state) {
 static bool sleep_until(unit_task *t) {
   if (unit_over(t)) {
     CAST_ALWAYS(
-      t->result == (t->core.cancelled ? CASTING_ECANCELLED : CASTING_ETIMEOUT));
+      t->result == (t->base.cancelled ? CASTING_ECANCELLED : CASTING_ETIMEOUT));
     return true;
   }
   CAST_ALWAYS(unit_sleep(t, *(uint64_t *)t->arg) == CAST_PARKED);
@@ -232,10 +232,10 @@ static void an_earlier_deadline_comes_first(void **state) {
   unit_task *t[3];
   at[0] = os_now() + 2 * PATIENCE_NS;
   t[0] = unit_spawn(s, sleep_until, &at[0]);
-  while (t[0]->core.status != CAST_WAITING) os_cede();
+  while (t[0]->base.status != CAST_WAITING) os_cede();
   at[1] = os_now() + 50 * MS;
   t[1] = unit_spawn(s, sleep_until, &at[1]);
-  while (t[1]->core.status != CAST_WAITING) os_cede();
+  while (t[1]->base.status != CAST_WAITING) os_cede();
   at[2] = os_now() + 5 * MS;
   t[2] = unit_spawn(s, sleep_until, &at[2]);
   unit_join(h, t[2]);
@@ -243,8 +243,8 @@ static void an_earlier_deadline_comes_first(void **state) {
   unit_join(h, t[1]);
   assert_true(os_now() >= at[1] && os_now() < at[0]);
   unit_close(h, s); /* ends the wait of the first */
-  assert_int_equal(t[0]->core.status, CAST_CANCELLED);
-  cast_unref(&t[0]->core.object);
+  assert_int_equal(t[0]->base.status, CAST_CANCELLED);
+  cast_unref(&t[0]->base.object);
   unit_shut(h);
 }
 
@@ -263,7 +263,7 @@ static bool await_each(unit_task *t) {
     int rc = unit_over(t) ? t->result : unit_event(t, &race.event[t->n], soon);
     if (rc == CAST_PARKED) return false;
     CAST_ALWAYS(rc == 0 || rc == CASTING_ETIMEOUT);
-    CAST_ALWAYS(cast_list_empty(&t->core.waiter.link));
+    CAST_ALWAYS(cast_list_is_empty(&t->base.waiter.link));
     unit_count(rc == 0 ? &race.nset : &race.nlate);
     t->n++;
   }
@@ -271,7 +271,7 @@ static bool await_each(unit_task *t) {
 }
 
 static bool set_each(unit_task *t) {
-  if (unit_over(t)) cast_event_set(&race.event[t->n++], t->core.session);
+  if (unit_over(t)) cast_event_set(&race.event[t->n++], t->base.session);
   if (t->n == race.n) return true;
   uint64_t soon = os_now() + unit_random(&t->seed) % 20000;
   CAST_ALWAYS(unit_sleep(t, soon) == CAST_PARKED);

@@ -13,7 +13,7 @@
 set -u
 cd "$(dirname -- "$0")/../.." || exit 2
 
-# The order: the operating system layer, the core, the binding.
+# The order: the operating system layer, the runtime, the binding.
 files=$(ls src/os/*.c src/*.c src/lua/*/*.c)
 version=$(sed -n 's/.*CASTING_VERSION "\(.*\)".*/\1/p' include/casting.h)
 

@@ -1,7 +1,7 @@
 /* api.h - what the files of the public C API share.
    SPDX-License-Identifier: MIT
 
-   The opaque types of casting.h are the core's own under other names: a
+   The opaque types of casting.h are the runtime's own under other names: a
    casting_channel is a cast_chan, a casting_task a cast_ltask, a
    casting_session the cast_session of a cast_state. */
 #ifndef CAST_API_H
@@ -56,8 +56,8 @@ int cast_api_complete(casting_message *m);
 void cast_api_set(casting_message *m, cast_msg *msg);
 
 /* No values at all: the results of a task may be so. */
-static inline bool cast_api_empty(const casting_message *m) {
-  return cast_msg_empty(&m->msg) && m->count == 0 && m->depth == 0 &&
+static inline bool cast_api_is_empty(const casting_message *m) {
+  return cast_msg_is_empty(&m->msg) && m->count == 0 && m->depth == 0 &&
          m->error == 0;
 }
 
@@ -74,7 +74,7 @@ static inline cast_session *cast_api_session(const casting_session *s) {
   return (cast_session *)(uintptr_t)s;
 }
 /* A thread of the program's comes in. True: it must not, see fork.h. */
-static inline bool cast_api_forked(void) {
+static inline bool cast_api_is_forked(void) {
   cast_fork_note();
   return cast_forked;
 }

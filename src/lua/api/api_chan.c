@@ -32,7 +32,7 @@ casting_channel *casting_channel_named(
   const char *name, size_t capacity, int *error) {
   int rc = CASTING_EFORKED;
   cast_chan *c = NULL;
-  if (!cast_api_forked())
+  if (!cast_api_is_forked())
     c = cast_runtime_named(name, strlen(name), &capacity, &rc);
   if (error != NULL) *error = rc;
   return api(c);
@@ -45,13 +45,13 @@ casting_channel *casting_channel_ref(casting_channel *c) {
 }
 
 void casting_channel_unref(casting_channel *c) {
-  if (cast_api_forked()) return;
+  if (cast_api_is_forked()) return;
   cast_deadlock_unexpect();
   cast_unref(&cast_api_chan(c)->object);
 }
 
 /* Results of a task may begin with nil; a message must not. */
-static bool nil_first(cast_msg *m) {
+static bool is_first_nil(cast_msg *m) {
   const unsigned char *at = cast_msg_data(m);
   unsigned head = *at++;
   if ((head & WIRE_COUNT) > WIRE_COUNT_MAX) at += 4;
@@ -63,9 +63,9 @@ static bool nil_first(cast_msg *m) {
 int casting_channel_send(
   casting_channel *c, casting_message *m, double seconds) {
   int rc = cast_api_complete(m);
-  if (cast_api_forked()) return CASTING_EFORKED;
+  if (cast_api_is_forked()) return CASTING_EFORKED;
   if (rc != 0) return rc;
-  if (CAST_UNLIKELY(nil_first(&m->msg))) return CASTING_EINVAL;
+  if (CAST_UNLIKELY(is_first_nil(&m->msg))) return CASTING_EINVAL;
   rc = cast_foreign_send(cast_api_chan(c), &m->msg, cast_api_deadline(seconds));
   if (rc == 0) cast_api_set(m, NULL);
   return rc;
@@ -76,7 +76,7 @@ int casting_channel_receive(
   cast_msg msg;
   int rc;
   cast_api_set(m, NULL);
-  if (cast_api_forked()) return CASTING_EFORKED;
+  if (cast_api_is_forked()) return CASTING_EFORKED;
   memset(&msg, 0, sizeof msg);
   rc = cast_foreign_receive(cast_api_chan(c), &msg, cast_api_deadline(seconds));
   if (rc == 0) cast_api_set(m, &msg);
@@ -84,16 +84,16 @@ int casting_channel_receive(
 }
 
 int casting_channel_close(casting_channel *c) {
-  return !cast_api_forked() && cast_chan_close(cast_api_chan(c), NULL);
+  return !cast_api_is_forked() && cast_chan_close(cast_api_chan(c), NULL);
 }
 
 int casting_channel_closed(casting_channel *c) {
-  (void)cast_api_forked();
-  return cast_chan_closed(cast_api_chan(c));
+  (void)cast_api_is_forked();
+  return cast_chan_is_closed(cast_api_chan(c));
 }
 
 size_t casting_channel_len(casting_channel *c) {
-  (void)cast_api_forked();
+  (void)cast_api_is_forked();
   return cast_chan_len(cast_api_chan(c));
 }
 

@@ -18,15 +18,15 @@
 #include "../compat/compat.h"
 #include "../lib/lib_host.h"
 #include "../session/program.h"
+#include "../state/cleanup.h"
 #include "../state/handle.h"
-#include "../state/held.h"
 #include "../state/ltask.h"
 #include "../state/protect.h"
 #include "../state/state.h"
 #include "../task/enter.h"
+#include "../task/newtask.h"
 #include "../task/outcome.h"
 #include "../task/park.h"
-#include "../task/taskobj.h"
 #include "../transfer/pack.h"
 #include "api.h"
 
@@ -78,7 +78,7 @@ void casting_channel_push(lua_State *L, casting_channel *c) {
 
 void casting_task_push(lua_State *L, casting_task *t) {
   cast_api_state(L);
-  cast_handle_push(L, &cast_api_task(t)->core.object);
+  cast_handle_push(L, &cast_api_task(t)->base.object);
 }
 
 void casting_session_push(lua_State *L, casting_session *s) {
@@ -95,7 +95,7 @@ static cast_object *test(lua_State *L, int i, const cast_type *type) {
 static casting_task *task_out(lua_State *L, cast_object *o) {
   cast_ltask *t;
   if (o == NULL) return NULL;
-  t = CAST_CONTAINER(o, cast_ltask, core.object);
+  t = CAST_CONTAINER(o, cast_ltask, base.object);
   cast_ltask_cross(L, cast_api_state(L), t);
   return (casting_task *)(void *)t;
 }
@@ -141,7 +141,7 @@ casting_session *casting_session_self(lua_State *L) {
 
 casting_task *casting_task_self(lua_State *L) {
   cast_ltask *t = cast_current(cast_api_state(L));
-  return t == NULL ? NULL : task_out(L, &t->core.object);
+  return t == NULL ? NULL : task_out(L, &t->base.object);
 }
 
 /* -- messages and tasks --------------------------------------------------- */
@@ -149,7 +149,7 @@ casting_task *casting_task_self(lua_State *L) {
 int casting_message_push(lua_State *L, casting_message *m) {
   cast_state *S = cast_api_state(L);
   int n;
-  if (cast_api_empty(m)) return 0;
+  if (cast_api_is_empty(m)) return 0;
   if (cast_api_complete(m) != 0)
     return luaL_error(L, "an incomplete message of C");
   luaL_checkstack(L, CAST_MSG_INLINE, NULL);
@@ -184,11 +184,11 @@ int casting_spawn(
   t->remote = true;
   /* Relaxed: nobody else has it yet. */
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
-  cast_pack(S->packer, L, first, nargs + 1, "value", 0, &t->core.waiter.msg);
-  rc = cast_task_start(&t->core, &S->session);
+  cast_pack(S->packer, L, first, nargs + 1, "value", 0, &t->base.waiter.msg);
+  rc = cast_task_start(&t->base, &S->session);
   if (rc == 0 && out != NULL)
     *out = (casting_task *)(void *)cast_ltask_of(
-      CAST_CONTAINER(cast_ref(&t->core.object), cast_task, object));
+      CAST_CONTAINER(cast_ref(&t->base.object), cast_task, object));
   lua_settop(L, first - 1);
   return rc;
 }
@@ -204,7 +204,7 @@ struct casting_waker {
 
 /* Lies on the stack of the C function while it waits. */
 typedef struct parked {
-  cast_held held;
+  cast_cleanup cleanup;
   casting_waker *waker; /* one reference */
 } parked;
 
@@ -214,15 +214,15 @@ static void waker_free(cast_object *o) {
 
 static const cast_type waker_type = {"waker", waker_free, NULL};
 
-static void drop_parked(cast_held *h) {
-  parked *p = CAST_CONTAINER(h, parked, held);
+static void drop_parked(cast_cleanup *h) {
+  parked *p = CAST_CONTAINER(h, parked, cleanup);
   if (p->waker != NULL) casting_waker_unref(p->waker);
   p->waker = NULL;
 }
 
 casting_waker *casting_waker_new(lua_State *L) {
   cast_state *S = cast_api_state(L);
-  parked *p = cast_held_push(L, S, sizeof *p, drop_parked);
+  parked *p = cast_cleanup_push(L, S, sizeof *p, drop_parked);
   casting_waker *w;
   (void)cast_enter(L, S, 0); /* with room for a deadline */
   w = cast_calloc(sizeof *w);
@@ -284,7 +284,7 @@ int casting_park(lua_State *L, casting_waker *w, double seconds,
     cast_raise_memory(L);
   }
   cast_deadlock_expect();
-  if (cast_event_wait(&w->event, &t->core) == CAST_PARKED)
+  if (cast_event_wait(&w->event, &t->base) == CAST_PARKED)
     return cast_park_about(L, S, t, deadline, &parked_kind);
   return finish_parked(L, S, t, 0);
 }

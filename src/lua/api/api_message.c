@@ -24,7 +24,7 @@ casting_message *casting_message_new(void) {
 void casting_message_rewind(casting_message *m) {
   uint32_t ignored;
   unsigned head;
-  if (cast_msg_empty(&m->msg) && cast_api_complete(m) != 0) return;
+  if (cast_msg_is_empty(&m->msg) && cast_api_complete(m) != 0) return;
   m->at = cast_msg_data(&m->msg);
   m->end = m->at + m->msg.size;
   m->item = cast_msg_items(&m->msg);
@@ -87,7 +87,7 @@ static unsigned char *room(casting_message *m, size_t more) {
 
 /* What was received, or sent in vain, is replaced by what is written. */
 static void renew(casting_message *m) {
-  if (!cast_msg_empty(&m->msg)) cast_api_set(m, NULL);
+  if (!cast_msg_is_empty(&m->msg)) cast_api_set(m, NULL);
 }
 
 /* A value of at most `more` bytes comes next: where, or NULL. `key`: it may
@@ -198,7 +198,7 @@ int casting_message_channel(casting_message *m, casting_channel *c) {
 }
 
 int casting_message_task(casting_message *m, casting_task *t) {
-  return put_handle(m, &cast_api_task(t)->core.object);
+  return put_handle(m, &cast_api_task(t)->base.object);
 }
 
 int casting_message_session(casting_message *m, casting_session *s) {
@@ -243,7 +243,7 @@ int cast_api_complete(casting_message *m) {
   unsigned char head[WIRE_HEADER], *at = head;
   cast_msg out;
   if (m->error != 0) return m->error;
-  if (!cast_msg_empty(&m->msg)) return 0;
+  if (!cast_msg_is_empty(&m->msg)) return 0;
   if (m->count == 0 || m->depth > 0) return CASTING_EINVAL;
   *at = (unsigned char)(m->plain ? WIRE_PLAIN : 0);
   if (m->count <= WIRE_COUNT_MAX) {

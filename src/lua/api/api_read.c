@@ -12,7 +12,7 @@
 #include "../../session.h"
 #include "../../types.h"
 #include "../state/ltask.h"
-#include "../task/taskobj.h"
+#include "../task/newtask.h"
 #include "../transfer/packer.h"
 #include "../transfer/wire.h"
 #include "api.h"
@@ -176,7 +176,7 @@ static bool read_item(casting_message *m, casting_value *v) {
   } else if (o->type == &cast_task_type) {
     v->type = CASTING_TTASK;
     v->as.task =
-      (casting_task *)(void *)CAST_CONTAINER(o, cast_ltask, core.object);
+      (casting_task *)(void *)CAST_CONTAINER(o, cast_ltask, base.object);
   } else if (o->type == &cast_session_type) {
     v->type = CASTING_TSESSION;
     v->as.session =
@@ -261,9 +261,9 @@ static int broken(casting_message *m) {
 }
 
 int casting_message_read(casting_message *m, casting_value *v) {
-  if (CAST_UNLIKELY(cast_msg_empty(&m->msg))) {
-    int rc = cast_api_empty(m) ? 0 : cast_api_complete(m);
-    if (rc != 0 || cast_api_empty(m)) return rc;
+  if (CAST_UNLIKELY(cast_msg_is_empty(&m->msg))) {
+    int rc = cast_api_is_empty(m) ? 0 : cast_api_complete(m);
+    if (rc != 0 || cast_api_is_empty(m)) return rc;
   }
   if (!leave_tables(m)) return broken(m);
   if (m->depth > 0)
@@ -277,7 +277,7 @@ int casting_message_read(casting_message *m, casting_value *v) {
 
 int casting_message_skip(casting_message *m) {
   api_frame *f;
-  if (cast_msg_empty(&m->msg) || m->depth == 0) return CASTING_EINVAL;
+  if (cast_msg_is_empty(&m->msg) || m->depth == 0) return CASTING_EINVAL;
   f = &m->frames[m->depth - 1];
   if (!pass(m, f->left, CAST_SAVE_DEPTH)) return broken(m);
   f->left = 0;

@@ -30,7 +30,7 @@
 #include "../state/state.h"
 #include "../stop/cancel.h"
 #include "../task/failure.h"
-#include "../task/taskobj.h"
+#include "../task/newtask.h"
 #include "../transfer/wire.h"
 #include "api.h"
 
@@ -74,7 +74,7 @@ static bool copy_options(void *to, size_t size, const void *from) {
   return true;
 }
 
-static bool good_threads(const casting_options *o) {
+static bool are_threads_valid(const casting_options *o) {
   if (o->threads_min > CAST_WORKERS_MAX || o->threads_max > CAST_WORKERS_MAX)
     return false;
   return o->threads_min == 0 || o->threads_max == 0 ||
@@ -103,8 +103,8 @@ static int start_locked(const casting_options *o) {
 int casting_start(const casting_options *options) {
   casting_options o;
   int rc = CASTING_EINVAL;
-  if (cast_api_forked()) return CASTING_EFORKED;
-  if (!copy_options(&o, sizeof o, options) || !good_threads(&o)) return rc;
+  if (cast_api_is_forked()) return CASTING_EFORKED;
+  if (!copy_options(&o, sizeof o, options) || !are_threads_valid(&o)) return rc;
   cast_lock_take(&starter.lock);
   rc = start_locked(&o);
   cast_lock_drop(&starter.lock);
@@ -118,7 +118,7 @@ static bool close_all(cast_state *root, uint64_t deadline_ns) {
   cast_state_close_children(root, NULL);
   while (all && (S = cast_state_child(root, NULL)) != NULL) {
     all = cast_foreign_await(&S->session.closed, deadline_ns) == 0;
-    cast_session_drop(&S->session);
+    cast_session_unref_weak(&S->session);
   }
   return all;
 }
@@ -141,7 +141,7 @@ static int give_back(double seconds) {
   all = close_all(root, deadline);
   said = cast_failures_flush(root, deadline);
   all = all && said;
-  cast_session_drop(&root->session); /* its sessions may hold it still */
+  cast_session_unref_weak(&root->session); /* its sessions may hold it still */
   cast_runtime_unref(all);
   /* Else it might wait for a call that does not return. */
   if (said) cast_log_to(NULL, NULL);
@@ -206,7 +206,7 @@ int casting_session_new(
   cast_options made;
   cast_state *S = NULL, *root;
   int rc = CASTING_EINVAL;
-  if (cast_api_forked()) return CASTING_EFORKED;
+  if (cast_api_is_forked()) return CASTING_EFORKED;
   memset(&made, 0, sizeof made);
   if (!copy_options(&o, sizeof o, options) || !read_libs(o.libs, &made.libs))
     return rc;
@@ -257,11 +257,11 @@ int casting_session_wait(casting_session *s, double seconds) {
 }
 
 int casting_session_close(casting_session *s, double seconds) {
-  cast_session *core = cast_api_session(s);
-  if (cast_state_of(core)->host != NULL) return CASTING_EINVAL;
+  cast_session *base = cast_api_session(s);
+  if (cast_state_of(base)->host != NULL) return CASTING_EINVAL;
   if (cast_forked) return 0;
-  cast_state_close(cast_state_of(core), NULL);
-  return cast_foreign_await(&core->closed, cast_api_deadline(seconds));
+  cast_state_close(cast_state_of(base), NULL);
+  return cast_foreign_await(&base->closed, cast_api_deadline(seconds));
 }
 
 /* -- tasks ---------------------------------------------------------------- */
@@ -274,7 +274,7 @@ static int with_text(
   unsigned char head[WIRE_HEADER + 5], *at = head;
   uint32_t n = 0, more = 0, nrefs = args->nrefs;
   unsigned flags = 0;
-  if (!cast_msg_empty(args)) {
+  if (!cast_msg_is_empty(args)) {
     rest = cast_msg_data(args);
     flags = *rest & WIRE_REFS;
     n = *rest & WIRE_COUNT;
@@ -335,23 +335,23 @@ int casting_spawn_source(casting_session *s, const char *text, size_t size,
   t->remote = true;
   /* Relaxed: nobody else has it yet. */
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
-  cast_msg_move(&t->core.waiter.msg, &start);
-  rc = cast_task_start(&t->core, NULL);
+  cast_msg_move(&t->base.waiter.msg, &start);
+  rc = cast_task_start(&t->base, NULL);
   if (rc == 0 && args != NULL) cast_api_set(args, NULL);
   if (rc == 0 && out != NULL)
     *out = (casting_task *)(void *)t;
   else
-    cast_unref(&t->core.object);
+    cast_unref(&t->base.object);
   return rc;
 }
 
 casting_task *casting_task_ref(casting_task *t) {
-  cast_ref(&cast_api_task(t)->core.object);
+  cast_ref(&cast_api_task(t)->base.object);
   return t;
 }
 
 void casting_task_unref(casting_task *t) {
-  cast_unref(&cast_api_task(t)->core.object);
+  cast_unref(&cast_api_task(t)->base.object);
 }
 
 int casting_task_join(
@@ -361,27 +361,27 @@ int casting_task_join(
   cast_status how;
   int rc;
   if (cast_forked) return CASTING_EFORKED;
-  rc = cast_foreign_await(&t->core.done, cast_api_deadline(seconds));
+  rc = cast_foreign_await(&t->base.done, cast_api_deadline(seconds));
   if (rc != 0) return rc;
   if (results != NULL) cast_api_set(results, NULL);
   /* Relaxed: ordered by the event. */
   how =
-    (cast_status)atomic_load_explicit(&t->core.status, memory_order_relaxed);
+    (cast_status)atomic_load_explicit(&t->base.status, memory_order_relaxed);
   if (how == CAST_CANCELLED) return CASTING_ECANCELLED;
   /* Relaxed: as by a join in Lua (R49). */
   if (how == CAST_FAILED)
     atomic_store_explicit(&t->joined, true, memory_order_relaxed);
   if (results != NULL && t->packed) {
-    rc = cast_msg_dup_of(&copy, &t->core.waiter.msg, &t->core.object);
+    rc = cast_msg_dup_of(&copy, &t->base.waiter.msg, &t->base.object);
     if (rc != 0) return rc;
-    if (!cast_msg_empty(&copy)) cast_api_set(results, &copy);
+    if (!cast_msg_is_empty(&copy)) cast_api_set(results, &copy);
   }
   return how == CAST_DONE && !t->unsendable ? 0 : CASTING_EFAILED;
 }
 
 int casting_task_cancel(casting_task *t, const char *reason) {
   cast_ltask *task = cast_api_task(t);
-  if (!cast_forked && !cast_event_is_set(&task->core.done))
+  if (!cast_forked && !cast_event_is_set(&task->base.done))
     cast_ltask_cancel(task, NULL, cast_chars_of(reason));
   return 0;
 }
@@ -391,5 +391,5 @@ const char *casting_task_status(const casting_task *t) {
     "ready", "running", "waiting", "done", "failed", "cancelled"};
   /* Relaxed: a moment's truth. */
   return words[atomic_load_explicit(
-    &cast_api_task(t)->core.status, memory_order_relaxed)];
+    &cast_api_task(t)->base.status, memory_order_relaxed)];
 }

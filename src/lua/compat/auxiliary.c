@@ -45,7 +45,7 @@ uint64_t cast_deadline_in(double seconds) {
   return ns == OS_FOREVER ? OS_FOREVER : cast_timer_end(os_now(), ns);
 }
 
-/* The monitor's, or the first worker's: without, nothing would ever run. */
+/* Sysmon's, or the first worker's: without, nothing would ever run. */
 _Noreturn void cast_raise_thread(lua_State *L) {
   cast_lua_error(L, "no thread can be started");
   cast_panic(__FILE__, __LINE__, "lua_error returned");

@@ -20,7 +20,7 @@ static int make_room(lua_State *co) {
 
 /* A hook that a signal has set is called there, and raises its error too soon:
    so it is set again. */
-bool cast_lua_room(lua_State *co, int n) {
+bool cast_lua_reserve(lua_State *co, int n) {
   lua_Hook hook = lua_gethook(co);
   int lacking = n, mask = lua_gethookmask(co), count = lua_gethookcount(co);
   (void)lua_cpcall(co, make_room, &lacking);
@@ -110,7 +110,7 @@ lua_State *cast_main_thread(lua_State *L) {
 
 /* -- places --------------------------------------------------------------- */
 
-bool cast_lua_own(const lua_Debug *ar) {
+bool cast_lua_is_own(const lua_Debug *ar) {
   return strncmp(ar->source, CAST_OWN_SOURCE, sizeof CAST_OWN_SOURCE - 1) == 0;
 }
 
@@ -118,8 +118,8 @@ void cast_lua_where(lua_State *L) {
   lua_Debug ar;
   bool own = false;
   for (int i = 1; lua_getstack(L, i, &ar) && lua_getinfo(L, "S", &ar); i++) {
-    own = own || cast_lua_own(&ar);
-    if (cast_lua_own(&ar) || (i > 1 && *ar.what == 'C')) continue;
+    own = own || cast_lua_is_own(&ar);
+    if (cast_lua_is_own(&ar) || (i > 1 && *ar.what == 'C')) continue;
     if (own && *ar.what == 't') continue; /* a tail call of ours, in 5.1 */
     luaL_where(L, i);
     return;

@@ -94,7 +94,7 @@ lua_State *cast_main_thread(lua_State *L);
    it. */
 /* What its chunks' names begin with; those of files begin with "@". */
 #define CAST_OWN_SOURCE "=casting/"
-bool cast_lua_own(const lua_Debug *ar); /* with its source */
+bool cast_lua_is_own(const lua_Debug *ar); /* with its source */
 void cast_lua_where(lua_State *L);
 int cast_lua_error(lua_State *L, const char *format, ...);
 
@@ -102,9 +102,9 @@ int cast_lua_error(lua_State *L, const char *format, ...);
    there is none. (Before 5.2 lua_checkstack raises an error for want of memory,
    which nobody catches there.) */
 #if CAST_LUA >= 502
-#define cast_lua_room(co, n) (lua_checkstack(co, n) != 0)
+#define cast_lua_reserve(co, n) (lua_checkstack(co, n) != 0)
 #else
-bool cast_lua_room(lua_State *co, int n);
+bool cast_lua_reserve(lua_State *co, int n);
 #endif
 
 /* Resumes co with n arguments on its stack: LUA_OK, LUA_YIELD or an error;

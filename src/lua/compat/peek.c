@@ -263,7 +263,7 @@ const cast_peek_layout *cast_peek_learn(void) {
   static cast_peek_layout layout;
   static cast_once once;
   cast_peek_layout found;
-  if (!cast_once_known(&once)) {
+  if (!cast_once_is_known(&once)) {
     if (!find_out(&found)) return &unknown;
     cast_once_tell(&once, &layout, &found, sizeof layout);
   }

@@ -157,8 +157,8 @@ static int learn(lua_State *L) {
 void cast_seal_learn(void) {
   static cast_once once;
   lesson l = {.done = false};
-  if (cast_once_known(&once)) return;
+  if (cast_once_is_known(&once)) return;
   /* Without memory for that it is tried again by the next state. */
-  if (cast_stock_state(learn, &l) && l.done)
+  if (cast_stock_run(learn, &l) && l.done)
     cast_once_tell(&once, &cast_seal_at, &l.at, sizeof l.at);
 }

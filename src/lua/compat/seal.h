@@ -37,8 +37,8 @@ static inline void cast_seal_as(const cast_seal_layout *at, lua_State *co) {
 #endif
 }
 
-/* (On LuaJIT an error that was caught there, as in cast_lua_room, has changed
-   the status.) */
+/* (On LuaJIT an error that was caught there, as in cast_lua_reserve, has
+   changed the status.) */
 static inline void cast_unseal_as(const cast_seal_layout *at, lua_State *co) {
 #if CAST_LUAJIT
   const void *none = NULL;

@@ -5,7 +5,7 @@
 #include "../../base.h"
 #include "compat.h"
 
-bool cast_single(
+bool cast_single_push(
   lua_State *L, const void *key, cast_maker make, const void *arg) {
   luaL_checkstack(L, 4, NULL);
   lua_rawgetp(L, LUA_REGISTRYINDEX, key);
@@ -23,7 +23,7 @@ bool cast_single(
   return true;
 }
 
-bool cast_single_in(
+bool cast_single_push_in(
   lua_State *L, int t, int slot, cast_maker make, const void *arg) {
   lua_rawgeti(L, t, slot);
   if (CAST_LIKELY(lua_toboolean(L, -1))) return false;

@@ -15,10 +15,10 @@ typedef void (*cast_maker)(lua_State *L, const void *arg);
 
 /* Pushes what the registry has under `key`, if that is not nil; else what
    make(L, arg) pushes, which the registry has from then on: true. Raises. */
-bool cast_single(
+bool cast_single_push(
   lua_State *L, const void *key, cast_maker make, const void *arg);
 /* The same with item `slot`, of the table at index t, that is no false. */
-bool cast_single_in(
+bool cast_single_push_in(
   lua_State *L, int t, int slot, cast_maker make, const void *arg);
 /* A maker: a table. */
 void cast_make_table(lua_State *L, const void *arg);

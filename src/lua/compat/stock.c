@@ -109,7 +109,7 @@ static lua_State *new_state(void) {
 #endif
 }
 
-bool cast_stock_state(lua_CFunction fn, void *arg) {
+bool cast_stock_run(lua_CFunction fn, void *arg) {
   lua_State *L = new_state();
   int status;
   if (L == NULL) return false;
@@ -127,23 +127,24 @@ bool cast_stock_state(lua_CFunction fn, void *arg) {
 void cast_stock_learn(void) {
   names found = {.n = 0};
   /* Without memory for that it is tried again by the next state. */
-  if (!cast_once_known(&once) && cast_stock_state(learn, &found))
+  if (!cast_once_is_known(&once) && cast_stock_run(learn, &found))
     cast_once_tell(&once, &stock, &found, sizeof stock);
 }
 
-bool cast_stock_member(const char *library, const char *key) {
+bool cast_stock_has_member(const char *library, const char *key) {
   uint64_t hash = hash_of(library, key);
-  return cast_once_known(&once) && stock.hash[place_of(&stock, hash)] == hash;
+  return cast_once_is_known(&once) &&
+         stock.hash[place_of(&stock, hash)] == hash;
 }
 
 lua_Hook cast_stock_hook(void) {
-  return cast_once_known(&once) ? stock.hook : NULL;
+  return cast_once_is_known(&once) ? stock.hook : NULL;
 }
 
-bool cast_stock_exits(lua_CFunction f) {
-  return f != NULL && cast_once_known(&once) && f == stock.exit;
+bool cast_stock_is_exit(lua_CFunction f) {
+  return f != NULL && cast_once_is_known(&once) && f == stock.exit;
 }
 
-bool cast_stock_library(const char *name) {
-  return cast_stock_member(name, "");
+bool cast_stock_has_library(const char *name) {
+  return cast_stock_has_member(name, "");
 }

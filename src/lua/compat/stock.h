@@ -7,7 +7,7 @@
 
 /* Calls fn(L) with `arg` as light userdata in a new state that is then closed.
    False: it has raised an error, or there was no memory. */
-bool cast_stock_state(lua_CFunction fn, void *arg);
+bool cast_stock_run(lua_CFunction fn, void *arg);
 
 /* Finds it out, if nobody has yet: before the others are called. */
 void cast_stock_learn(void);
@@ -15,10 +15,10 @@ void cast_stock_learn(void);
    known. */
 lua_Hook cast_stock_hook(void);
 /* Is that os.exit? */
-bool cast_stock_exits(lua_CFunction f);
+bool cast_stock_is_exit(lua_CFunction f);
 /* Is there a library of that name (the globals' is "_G")? */
-bool cast_stock_library(const char *name);
+bool cast_stock_has_library(const char *name);
 /* And does it have such a member? */
-bool cast_stock_member(const char *library, const char *key);
+bool cast_stock_has_member(const char *library, const char *key);
 
 #endif

@@ -7,7 +7,7 @@
 #include "compat.h"
 
 #if CAST_LUA >= 503 || CAST_LUAJIT
-bool cast_yieldable(lua_State *L) { return lua_isyieldable(L) != 0; }
+bool cast_is_yieldable(lua_State *L) { return lua_isyieldable(L) != 0; }
 void cast_probe(lua_State *L) { CAST_UNUSED(L); }
 #else
 /* 5.1 and 5.2 know whether a coroutine can yield but do not tell. The answer
@@ -61,7 +61,7 @@ void cast_probe(lua_State *L) {
   lua_pop(L, 1);
 }
 
-bool cast_yieldable(lua_State *L) {
+bool cast_is_yieldable(lua_State *L) {
   uint16_t now[2];
   if (probe.found == 0) return false;
   memcpy(now, (const char *)L + (probe.found - 1) * 2, sizeof now);

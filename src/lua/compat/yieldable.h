@@ -6,7 +6,7 @@
 #include "compat.h"
 
 /* Can L yield to whoever resumed it? */
-bool cast_yieldable(lua_State *L);
+bool cast_is_yieldable(lua_State *L);
 void cast_probe(lua_State *L); /* once per process; before any of these */
 
 #endif

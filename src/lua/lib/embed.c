@@ -38,22 +38,22 @@ static const char internal_key = 0;
 /* -- calls that may wait -------------------------------------------------- */
 
 #if CAST_LUA >= 503
-static int called(lua_State *L, int status, lua_KContext ctx) {
+static int return_results(lua_State *L, int status, lua_KContext ctx) {
   CAST_UNUSED(status);
   CAST_UNUSED(ctx);
   return lua_gettop(L);
 }
 #elif CAST_LUA == 502
-static int called(lua_State *L) { return lua_gettop(L); }
+static int return_results(lua_State *L) { return lua_gettop(L); }
 #endif
 
 /* Calls the function at 1 with what follows; returns its results. */
 static int call(lua_State *L) {
   int n = lua_gettop(L) - 1;
 #if CAST_LUA >= 503
-  lua_callk(L, n, LUA_MULTRET, 0, called);
+  lua_callk(L, n, LUA_MULTRET, 0, return_results);
 #elif CAST_LUA == 502
-  lua_callk(L, n, LUA_MULTRET, 0, called);
+  lua_callk(L, n, LUA_MULTRET, 0, return_results);
 #else
   lua_call(L, n, LUA_MULTRET);
 #endif
@@ -202,7 +202,7 @@ void cast_internal_push(lua_State *L) {
   static const char builtin[] = CAST_NAMES_OWN "\0builtin\0";
   cast_state *S = cast_state_find(L);
   luaL_checkstack(L, 8, NULL);
-  if (!cast_single(L, &internal_key, make_internal, NULL)) return;
+  if (!cast_single_push(L, &internal_key, make_internal, NULL)) return;
   lua_getfield(L, -1, "builtin");
   give_names(L, S, builtin, sizeof builtin - 1);
   lua_pop(L, 1);
@@ -213,7 +213,7 @@ void cast_internal_push(lua_State *L) {
 bool cast_embed_module(lua_State *L, const char *name, size_t size) {
   if (size == 7 && memcmp(name, "casting", 7) == 0)
     cast_module_push(L);
-  else if (cast_names_own(name, size))
+  else if (cast_names_is_own(name, size))
     cast_internal_push(L);
   else
     return false;

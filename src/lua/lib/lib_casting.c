@@ -102,7 +102,7 @@ static int lib_on_error(lua_State *L) {
 
 static int lib_is_cancelled(lua_State *L) {
   cast_arg_any(L, 1);
-  lua_pushboolean(L, cast_cancel_test(L, 1));
+  lua_pushboolean(L, cast_cancel_is_error(L, 1));
   return 1;
 }
 
@@ -137,7 +137,7 @@ static void open_module(lua_State *L) {
   lua_newtable(L);
   cast_state_box(L);
   luaL_setfuncs(L, functions, 1);
-  cast_open_guard(L);
+  cast_open_scope(L);
   cast_open_embedded(L);
   lua_pushliteral(L, CASTING_VERSION);
   lua_setfield(L, -2, "_VERSION");
@@ -161,11 +161,11 @@ const cast_binding cast_module_binding = {
   .functions = functions,
   .of_handles = cast_handle_meta,
   .stub = cast_embed_stub,
-  .hook = cast_hook,
+  .hook = cast_preempt_hook,
   .open = luaopen_casting,
   .open_module = open_module,
   .module = cast_embed_module,
-  .find_deadlock = cast_deadlock_find,
+  .find_deadlock = cast_deadlock_begin_report,
   .raise_deadlock = cast_deadlock_raise,
   .end = cast_state_end,
 };
@@ -179,7 +179,7 @@ int luaopen_casting(lua_State *L) {
     cast_state_host(L, &cast_module_binding);
     cast_report_when_asked();
   } else if (S->packer == NULL) {
-    cast_state_furnish(L, S); /* the last attempt ran out of memory */
+    cast_state_init_lua(L, S); /* the last attempt ran out of memory */
   }
   cast_module_push(L);
   return 1;

@@ -16,8 +16,8 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../state/argument.h"
+#include "../state/cleanup.h"
 #include "../state/handle.h"
-#include "../state/held.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
 #include "../task/complete.h"
@@ -46,7 +46,8 @@ static inline cast_chan *this_chan(lua_State *L, cast_state *S) {
    the state without a call (X_ours). */
 
 /* nil, "word": the operation did not happen; its message is dropped. */
-static int failed(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+static int fail_operation(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_unsend(L, S, t);
   return cast_push_failure(L, result);
 }
@@ -56,9 +57,9 @@ static int failed(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 /* The channel in which a task that waits in one queue stands; NULL: its wait
    has been ended from elsewhere. */
 static const cast_chan *waits_for(const cast_ltask *t) {
-  return t->core.waiter.lock == NULL
+  return t->base.waiter.lock == NULL
            ? NULL
-           : CAST_CONTAINER(t->core.waiter.lock, cast_chan, lock);
+           : CAST_CONTAINER(t->base.waiter.lock, cast_chan, lock);
 }
 
 static void describe_queue(
@@ -70,7 +71,7 @@ static void describe_queue(
 }
 
 static int finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  if (CAST_UNLIKELY(result != 0)) return failed(L, S, t, result);
+  if (CAST_UNLIKELY(result != 0)) return fail_operation(L, S, t, result);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -84,8 +85,8 @@ static const cast_wait_kind send_kind = {
 
 static int finish_receive(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  if (CAST_UNLIKELY(result != 0)) return failed(L, S, t, result);
-  return cast_receive_values(L, S, t, &t->core.waiter.msg);
+  if (CAST_UNLIKELY(result != 0)) return fail_operation(L, S, t, result);
+  return cast_receive_values(L, S, t, &t->base.waiter.msg);
 }
 
 static void describe_receive(cast_buffer *b, const cast_ltask *t) {
@@ -111,17 +112,17 @@ static inline int chan_send_in(lua_State *L, cast_state *S) {
   cast_chan *c = this_chan(L, S);
   cast_ltask *t = cast_enter_quick(L, S);
   int rc;
-  if (lua_gettop(L) != 2 || !cast_quick_pack(L, 2, &t->core.waiter.msg)) {
+  if (lua_gettop(L) != 2 || !cast_number_pack(L, 2, &t->base.waiter.msg)) {
     check_message(L);
-    pack_message(L, S, &t->core.waiter.msg);
+    pack_message(L, S, &t->base.waiter.msg);
     cast_enter_again(L, S, t);
   }
   t->arg = NULL;
-  rc = cast_chan_send_once(c, &S->session, &t->core, &t->core.waiter);
+  rc = cast_chan_send_once(c, &S->session, &t->base, &t->base.waiter);
   if (CAST_UNLIKELY(rc == CAST_GROW))
-    rc = cast_chan_send(c, &S->session, &t->core, &t->core.waiter);
+    rc = cast_chan_send(c, &S->session, &t->base, &t->base.waiter);
   if (rc == CAST_PARKED) return cast_park_quick(L, S, t, &send_kind);
-  if (CAST_UNLIKELY(rc != 0)) return failed(L, S, t, rc);
+  if (CAST_UNLIKELY(rc != 0)) return fail_operation(L, S, t, rc);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -142,11 +143,11 @@ static inline int receive_until(
                                          : cast_enter(L, S, deadline);
   int rc;
   t->arg = NULL;
-  rc = cast_chan_receive(c, &S->session, &t->core, &t->core.waiter);
+  rc = cast_chan_receive(c, &S->session, &t->base, &t->base.waiter);
   if (rc == CAST_PARKED)
     return deadline == OS_FOREVER ? cast_park_quick(L, S, t, &receive_kind)
                                   : cast_park(L, S, t, deadline, &receive_kind);
-  if (CAST_LIKELY(rc == 0 && cast_quick_unpack(L, &t->core.waiter.msg)))
+  if (CAST_LIKELY(rc == 0 && cast_number_unpack(L, &t->base.waiter.msg)))
     return 1;
   return finish_receive(L, S, t, rc);
 }
@@ -154,7 +155,7 @@ static inline int receive_until(
 static int try_receive(lua_State *L, cast_state *S, cast_chan *c) {
   cast_ltask *t = cast_scratch(L, S);
   return finish_receive(
-    L, S, t, cast_chan_receive(c, &S->session, NULL, &t->core.waiter));
+    L, S, t, cast_chan_receive(c, &S->session, NULL, &t->base.waiter));
 }
 
 /* receive(timeout) */
@@ -198,9 +199,9 @@ static int chan_try_send(lua_State *L) {
   cast_ltask *t;
   check_message(L);
   t = cast_scratch(L, S);
-  pack_message(L, S, &t->core.waiter.msg);
+  pack_message(L, S, &t->base.waiter.msg);
   return finish_send(
-    L, S, t, cast_chan_send(c, &S->session, NULL, &t->core.waiter));
+    L, S, t, cast_chan_send(c, &S->session, NULL, &t->base.waiter));
 }
 
 /* `for v, ... in ch`: the iterator is the channel itself. */
@@ -237,7 +238,7 @@ static int chan_close_scope(lua_State *L) {
 }
 
 static int chan_closed(lua_State *L) {
-  lua_pushboolean(L, cast_chan_closed(check_chan(L, 1)));
+  lua_pushboolean(L, cast_chan_is_closed(check_chan(L, 1)));
   return 1;
 }
 

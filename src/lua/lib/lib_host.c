@@ -16,10 +16,10 @@
 #include "lib.h"
 
 /* Has a signal handler set a hook, as lua.c's does on Ctrl-C? */
-static bool hooked(void *arg) { return cast_hook_changed(arg); }
+static bool has_hook(void *arg) { return cast_hook_has_changed(arg); }
 
 static void check_main(lua_State *L, cast_state *S, const char *what) {
-  if (S->host == NULL || S->session.current != &S->main->core)
+  if (S->host == NULL || S->session.current != &S->main->base)
     cast_lua_error(L, "%s: only the main program can do that", what);
 }
 
@@ -27,10 +27,10 @@ bool cast_state_poll(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   int rc;
   check_main(L, S, "poll");
   (void)cast_enter(L, S, OS_FOREVER);
-  if (cast_last_waits(S)) deadline_ns = cast_last_until(S, deadline_ns);
-  rc = cast_host_poll(S->host, deadline_ns, hooked, S);
+  if (cast_last_is_waiting(S)) deadline_ns = cast_last_until(S, deadline_ns);
+  rc = cast_host_poll(S->host, deadline_ns, has_hook, S);
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
-  if (cast_last_waits(S)) cast_last_over(L, S);
+  if (cast_last_is_waiting(S)) cast_last_over(L, S);
   if (rc == CASTING_EINTR) cast_call_hook(L, S);
   return rc == 0;
 }

@@ -22,7 +22,7 @@
 #include "../state/state.h"
 #include "../stop/cancel.h"
 #include "../task/failure.h"
-#include "../task/taskobj.h"
+#include "../task/newtask.h"
 
 #include <stdio.h>
 
@@ -42,9 +42,9 @@ typedef struct link {
 
 /* How a task that has ended did so, if it did not return. */
 static bool describe(cast_ltask *t, char *text) {
-  unsigned id = (unsigned)t->core.id;
+  unsigned id = (unsigned)t->base.id;
   /* Relaxed: ordered by the event that is set. */
-  unsigned how = atomic_load_explicit(&t->core.status, memory_order_relaxed);
+  unsigned how = atomic_load_explicit(&t->base.status, memory_order_relaxed);
   const char *why = "out of memory";
   if (how == CAST_FAILED && cast_failed(t) != NULL)
     why = cast_failure_error(cast_failed(t));
@@ -66,7 +66,7 @@ static void tell(link *l, int i, cast_session *self) {
   if (l->followed && i == 0) return;
   if (!describe(from->task, cast_cancel_text(q))) return;
   to->cancel = NULL;
-  cast_cancel_ask(q, to->task, self);
+  cast_cancel_send(q, to->task, self);
 }
 
 /* -- life of a link ------------------------------------------------------- */
@@ -74,7 +74,7 @@ static void tell(link *l, int i, cast_session *self) {
 static void link_release(cast_object *o, cast_object **more) {
   link *l = CAST_CONTAINER(o, link, object);
   for (int i = 0; i < 2; i++)
-    cast_unref_later(&l->sides[i].task->core.object, more);
+    cast_unref_later(&l->sides[i].task->base.object, more);
 }
 
 static void link_free(cast_object *o) {
@@ -100,7 +100,7 @@ static bool link_claim(cast_watcher *w) {
 
 static bool take_off(link *l, int i) {
   side *s = &l->sides[i];
-  return cast_event_unwatch(&s->task->core.done, &s->watcher);
+  return cast_event_unwatch(&s->task->base.done, &s->watcher);
 }
 
 static void link_fire(cast_watcher *w, cast_session *self) {
@@ -118,7 +118,7 @@ static link *new_link(cast_ltask *a, cast_ltask *b, bool followed) {
   cast_object_init(&l->object, &link_type);
   cast_ref(&l->object); /* two sides */
   for (int i = 0; i < 2; i++) {
-    l->sides[i].task = cast_ref(i == 0 ? &a->core.object : &b->core.object);
+    l->sides[i].task = cast_ref(i == 0 ? &a->base.object : &b->base.object);
     l->sides[i].watcher.claim = link_claim;
     l->sides[i].watcher.fire = link_fire;
     l->sides[i].watcher.waiter.index = (uint32_t)i;
@@ -148,7 +148,7 @@ static bool leads_to(cast_watcher *w, void *arg) {
    none. */
 static link *find_link(cast_ltask *a, cast_ltask *b) {
   int i;
-  cast_watcher *w = cast_event_seek(&a->core.done, leads_to, b);
+  cast_watcher *w = cast_event_seek(&a->base.done, leads_to, b);
   return w != NULL ? link_of(w, &i) : NULL;
 }
 
@@ -163,7 +163,7 @@ static void check_pair(
 }
 
 /* One of the two has ended: that acts as if they had been linked before. */
-static int ended(lua_State *L, link *l, int i, cast_session *self) {
+static int report_ended(lua_State *L, link *l, int i, cast_session *self) {
   tell(l, i, self);
   if (take_off(l, 1 - i)) cast_unref(&l->object);
   cast_unref(&l->object);
@@ -178,9 +178,9 @@ static int join_fates(
   if (l == NULL) cast_raise_memory(L);
   for (int i = 0; i < 2; i++) {
     side *s = &l->sides[i];
-    if (cast_event_watch(&s->task->core.done, &s->watcher)) continue;
+    if (cast_event_watch(&s->task->base.done, &s->watcher)) continue;
     if (i == 0) cast_unref(&l->object); /* the other side is not queued */
-    return ended(L, l, i, &S->session);
+    return report_ended(L, l, i, &S->session);
   }
   lua_pushboolean(L, 1);
   return 1;

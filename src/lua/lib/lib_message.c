@@ -39,8 +39,8 @@ static int message_unpack(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_handle_check(L, 1, &cast_message_type);
   cast_ltask *t = cast_scratch(L, S);
-  cast_msg_dup(&t->core.waiter.msg, &cast_message_at(L, 1)->msg);
-  return cast_rebuild_values(L, S, t, &t->core.waiter.msg);
+  cast_msg_dup(&t->base.waiter.msg, &cast_message_at(L, 1)->msg);
+  return cast_rebuild_values(L, S, t, &t->base.waiter.msg);
 }
 
 static int message_count(lua_State *L) {
@@ -55,8 +55,8 @@ static int try_pack(lua_State *L) {
   cast_state *S = lua_touserdata(L, 2);
   cast_ltask *t = cast_scratch(L, S);
   cast_pack_as(
-    S->packer, L, 1, 1, "value", -1, CAST_PACK_TRY, &t->core.waiter.msg);
-  cast_msg_drop(&t->core.waiter.msg);
+    S->packer, L, 1, 1, "value", -1, CAST_PACK_TRY, &t->base.waiter.msg);
+  cast_msg_drop(&t->base.waiter.msg);
   return 0;
 }
 

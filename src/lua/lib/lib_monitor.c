@@ -27,8 +27,8 @@
 #include "../state/handle.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
+#include "../task/newtask.h"
 #include "../task/outcome.h"
-#include "../task/taskobj.h"
 #include "../transfer/wire.h"
 
 typedef struct monitor {
@@ -42,23 +42,23 @@ typedef struct monitor {
 
 static void monitor_free(monitor *m, cast_object **more) {
   cast_msg_drop_later(&m->watcher.waiter.msg, more);
-  cast_unref_later(&m->task->core.object, more);
+  cast_unref_later(&m->task->base.object, more);
   cast_free(m);
 }
 
 /* The last handle of its channel went. If the task is just ending, its end
-   finds no reference to take and does not touch the monitor any more: it
+   finds no reference to take and does not touch the task's monitor any more: it
    holds the event's lock while it looks. */
 static void monitor_stop(cast_chan *c, cast_object **more) {
   monitor *m = c->owner;
   if (m == NULL) return;
-  cast_event_unwatch(&m->task->core.done, &m->watcher);
+  cast_event_unwatch(&m->task->base.done, &m->watcher);
   monitor_free(m, more);
 }
 
 static bool monitor_claim(cast_watcher *w) {
   monitor *m = CAST_CONTAINER(w, monitor, watcher);
-  return !m->own || cast_ref_alive(&m->chan->object);
+  return !m->own || cast_ref_if_alive(&m->chan->object);
 }
 
 static void monitor_fire(cast_watcher *w, cast_session *self) {
@@ -83,7 +83,7 @@ static int write_message(cast_msg *m, cast_ltask *t, bool named) {
   unsigned char *at;
   if (cast_msg_init(m, 1 + n, n) != 0) return CASTING_ENOMEM;
   for (uint32_t i = 0; i < n; i++)
-    cast_msg_items(m)[i] = cast_ref(&t->core.object);
+    cast_msg_items(m)[i] = cast_ref(&t->base.object);
   at = cast_msg_data(m);
   *at++ = (unsigned char)n;
   if (named) *at++ = WIRE_HANDLE;
@@ -140,7 +140,7 @@ int cast_lib_monitor(lua_State *L) {
   m->watcher.claim = monitor_claim;
   m->watcher.fire = monitor_fire;
   m->own = own;
-  m->task = cast_ref(&t->core.object);
+  m->task = cast_ref(&t->base.object);
   m->chan = c;
   if (own) {
     c->owner = m;
@@ -148,7 +148,7 @@ int cast_lib_monitor(lua_State *L) {
   } else {
     cast_ref(&c->object);
   }
-  if (!cast_event_watch(&t->core.done, &m->watcher)) {
+  if (!cast_event_watch(&t->base.done, &m->watcher)) {
     if (own) cast_ref(&c->object); /* as monitor_claim */
     monitor_fire(&m->watcher, &S->session);
   }

@@ -1,11 +1,11 @@
 /* lib_report.c - what every task waits for: casting.report, and deadlocks.
    SPDX-License-Identifier: MIT
 
-   A survey has one part for each session of a program. A session's owner alone
-   can look at its tasks, so each is sent a post, and fills its part in when it
-   comes to it; the asker waits until the last one has, or for PATIENCE. What
-   has not come by then is said to be busy. Nobody but the session that writes
-   a part touches it until `text` is released. */
+   A task dump has one part for each session of a program. A session's owner
+   alone can look at its tasks, so each is sent a post, and fills its part in
+   when it comes to it; the asker waits until the last one has, or for PATIENCE.
+   What has not come by then is said to be busy. Nobody but the session that
+   writes a part touches it until `text` is released. */
 #include "lib_report.h"
 
 #include "../../base.h"
@@ -18,10 +18,10 @@
 #include "../../lock.h"
 #include "../../log.h"
 #include "../../mem.h"
-#include "../../monitor.h"
 #include "../../object.h"
 #include "../../os/os.h"
 #include "../../session.h"
+#include "../../sysmon.h"
 #include "../../timer.h"
 #include "../../types.h"
 #include "../../wait.h"
@@ -30,7 +30,7 @@
 #include "../compat/stack.h"
 #include "../session/family.h"
 #include "../state/argument.h"
-#include "../state/held.h"
+#include "../state/cleanup.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
 #include "../task/enter.h"
@@ -42,12 +42,12 @@
 
 #define TITLE "deadlock: all tasks are waiting"
 
-typedef struct survey survey;
+typedef struct dump dump;
 
 typedef struct part {
   cast_post post;
-  survey *whole;        /* (i) */
-  cast_state *S;        /* (i) with a hold */
+  dump *whole;          /* (i) */
+  cast_state *S;        /* (i) with a weak reference */
   cast_task **tasks;    /* those to be described, owner */
   uint32_t n;           /* how many these are, */
   uint32_t more;        /* and how many tasks there are besides: with text */
@@ -55,33 +55,33 @@ typedef struct part {
   _Atomic(char *) text; /* (a) NULL: nothing came */
 } part;
 
-struct survey {
+struct dump {
   cast_object object; /* one reference each: the asker, and posts under way */
   cast_event done;    /* set when all parts are in */
   _Atomic uint32_t left; /* (a) parts to come; one more until all were sent */
   uint32_t limit;        /* (i) tasks and sessions that are listed at most */
   _Atomic uint32_t room; /* (a) tasks that may yet be described */
   cast_timer timer;      /* of one that nobody waits for: it says what came */
-  bool aloud;            /* (i) such a one; the timer has a reference */
-  _Atomic uint32_t said; /* (a) 1: it has, or is about to */
-  cast_errand errand;    /* that says it */
-  uint64_t since_ns;     /* errand: when it was sent */
-  cast_buffer whole;     /* all parts, put together by who tells them */
+  bool unattended;       /* (i) such a one; the timer has a reference */
+  _Atomic uint32_t printed; /* (a) 1: it has, or is about to */
+  cast_errand errand;       /* that says it */
+  uint64_t since_ns;        /* errand: when it was sent */
+  cast_buffer whole;        /* all parts, put together by who tells them */
   uint32_t nparts;
   part parts[];
 };
 
-static void survey_free(cast_object *o) {
-  survey *v = CAST_CONTAINER(o, survey, object);
+static void dump_free(cast_object *o) {
+  dump *v = CAST_CONTAINER(o, dump, object);
   for (uint32_t i = 0; i < v->nparts; i++) {
     cast_free(atomic_load_explicit(&v->parts[i].text, memory_order_relaxed));
-    cast_session_drop(&v->parts[i].S->session);
+    cast_session_unref_weak(&v->parts[i].S->session);
   }
   cast_buffer_fini(&v->whole);
   cast_free(v);
 }
 
-static const cast_type survey_type = {"report", survey_free, NULL};
+static const cast_type dump_type = {"report", dump_free, NULL};
 
 /* -- one task ------------------------------------------------------------- */
 
@@ -97,8 +97,8 @@ static void add_wait(cast_buffer *b, const cast_ltask *t) {
     cast_buffer_add(b, t->kind->what);
 }
 
-static void add_since(cast_buffer *b, const cast_task *core) {
-  uint32_t units = cast_clock() - core->waiter.since;
+static void add_since(cast_buffer *b, const cast_task *base) {
+  uint32_t units = cast_clock() - base->waiter.since;
   double seconds = (double)((uint64_t)units << CAST_CLOCK_SHIFT) / 1e9;
   cast_buffer_form(b, " for %.*f s", seconds < 100, seconds);
 }
@@ -107,7 +107,7 @@ static void add_stack(
   cast_buffer *b, lua_State *L, cast_state *S, cast_ltask *t, bool waits) {
   lua_State *outer = t == S->main ? S->L : t->co;
   lua_State *at = waits && t->at != NULL ? t->at : outer;
-  if (at == NULL || t->fresh) return;
+  if (at == NULL || t->not_started) return;
   cast_buffer_add(b, "\n");
   /* The level that runs in this call, of which it is said from where. */
   cast_stack_write(b, L, at, at == L ? 1 : 0);
@@ -119,22 +119,22 @@ static void add_stack(
 static void add_task(
   cast_buffer *b, lua_State *L, cast_state *S, cast_ltask *t, bool dead) {
   /* Relaxed: it is this session's own. */
-  uint8_t status = atomic_load_explicit(&t->core.status, memory_order_relaxed);
+  uint8_t status = atomic_load_explicit(&t->base.status, memory_order_relaxed);
   bool waits =
-    dead || (status == CAST_WAITING && cast_wait_armed(&t->core.wait));
+    dead || (status == CAST_WAITING && cast_wait_is_armed(&t->base.wait));
   if (t == S->main)
     cast_buffer_add(b, "\nmain program: ");
   else
     cast_buffer_form(
-      b, "\ntask %d of session '%.100s': ", (int)t->core.id, S->name);
+      b, "\ntask %d of session '%.100s': ", (int)t->base.id, S->name);
   if (waits) {
     add_wait(b, t);
-    add_since(b, &t->core);
-    if (t->core.wait.deadline.index != 0 &&
+    add_since(b, &t->base);
+    if (t->base.wait.deadline.index != 0 &&
         (t->kind == NULL || !t->kind->sleeps))
       cast_buffer_add(b, ", with a timeout");
   } else {
-    cast_buffer_add(b, t->fresh                 ? "not begun yet"
+    cast_buffer_add(b, t->not_started           ? "not begun yet"
                        : status == CAST_RUNNING ? "running"
                                                 : "ready to run");
   }
@@ -177,22 +177,22 @@ static void fill(part *p, lua_State *L) {
     add_task(&b, L, S, cast_ltask_of(p->tasks[i]), false);
   cast_free(p->tasks);
   if (b.size == 0 && !b.lacking) cast_buffer_add(&b, "");
-  /* PAIR survey: release the text. */
+  /* PAIR dump: release the text. */
   atomic_store_explicit(&p->text, cast_buffer_take(&b), memory_order_release);
 }
 
 /* Of a noun. */
-static const char *ending(uint64_t n) { return n == 1 ? "" : "s"; }
+static const char *plural(uint64_t n) { return n == 1 ? "" : "s"; }
 
 /* Adds what came. Of each session there is a line, of at most `limit` of them;
    the others are counted. */
-static void write_all(survey *v) {
+static void write_all(dump *v) {
   cast_buffer *b = &v->whole;
   uint32_t lines = 0, sessions = 0, busy = 0;
   uint64_t tasks = 0;
   for (uint32_t i = 0; i < v->nparts; i++) {
     part *p = &v->parts[i];
-    /* PAIR survey: acquire. */
+    /* PAIR dump: acquire. */
     const char *text = atomic_load_explicit(&p->text, memory_order_acquire);
     if (text != NULL) cast_buffer_add(b, text);
     if (text != NULL && p->more == 0) continue;
@@ -205,7 +205,7 @@ static void write_all(survey *v) {
       }
     } else if (text != NULL) {
       cast_buffer_form(b, "\nsession '%.100s': %u more task%s\n", p->S->name,
-        (unsigned)p->more, ending(p->more));
+        (unsigned)p->more, plural(p->more));
     } else {
       cast_buffer_form(b,
         p->S->host != NULL ? "\nsession '%.100s': the main program runs\n"
@@ -215,61 +215,61 @@ static void write_all(survey *v) {
   }
   if (sessions > 0)
     cast_buffer_form(b, "\n%u more session%s with %llu task%s\n",
-      (unsigned)sessions, ending(sessions), (unsigned long long)tasks,
-      ending(tasks));
+      (unsigned)sessions, plural(sessions), (unsigned long long)tasks,
+      plural(tasks));
   if (busy > 0)
     cast_buffer_form(
-      b, "\n%u more session%s, busy or closed\n", (unsigned)busy, ending(busy));
+      b, "\n%u more session%s, busy or closed\n", (unsigned)busy, plural(busy));
 }
 
 /* Whoever finds that it was not said yet. Relaxed: the texts have a pair. */
-static bool say_first(survey *v) {
-  return atomic_exchange_explicit(&v->said, 1, memory_order_relaxed) == 0;
+static bool claim_print(dump *v) {
+  return atomic_exchange_explicit(&v->printed, 1, memory_order_relaxed) == 0;
 }
 
-static void on_say(cast_errand *e) {
-  survey *v = CAST_CONTAINER(e, survey, errand);
+static void on_print(cast_errand *e) {
+  dump *v = CAST_CONTAINER(e, dump, errand);
   write_all(v);
   if (v->whole.size > 0) cast_log(v->whole.text, v->whole.size, v->since_ns);
   cast_unref(&v->object);
 }
 
-static void say(survey *v) {
+static void print_dump(dump *v) {
   v->since_ns = os_now();
-  cast_errand_send(&v->errand, on_say);
+  cast_errand_send(&v->errand, on_print);
 }
 
 /* Under the timers' lock. */
 static bool on_timer(cast_timer *t) {
-  return say_first(CAST_CONTAINER(t, survey, timer));
+  return claim_print(CAST_CONTAINER(t, dump, timer));
 }
 
 static void after_timer(cast_timer *t) {
-  say(CAST_CONTAINER(t, survey, timer));
+  print_dump(CAST_CONTAINER(t, dump, timer));
 }
 
 /* A part has come, or will not. */
-static void arrived(survey *v, cast_session *self) {
-  /* PAIR survey. */
+static void finish_part(dump *v, cast_session *self) {
+  /* PAIR dump. */
   if (atomic_fetch_sub_explicit(&v->left, 1, memory_order_acq_rel) != 1) return;
   cast_event_set(&v->done, self);
-  if (!v->aloud || !say_first(v)) return;
+  if (!v->unattended || !claim_print(v)) return;
   cast_timer_remove(&v->timer);
-  say(v);
+  print_dump(v);
 }
 
 static void on_post(cast_session *s, cast_post *post, bool closed) {
   part *p = CAST_CONTAINER(post, part, post);
-  survey *v = p->whole;
+  dump *v = p->whole;
   if (!closed) fill(p, p->S->work);
-  arrived(v, s);
+  finish_part(v, s);
   cast_unref(&v->object);
 }
 
 /* -- all of them ---------------------------------------------------------- */
 
 static void send(part *p, cast_session *self) {
-  survey *v = p->whole;
+  dump *v = p->whole;
   bool sent;
   /* Relaxed: this call's own count keeps it above zero. */
   atomic_fetch_add_explicit(&v->left, 1, memory_order_relaxed);
@@ -279,9 +279,9 @@ static void send(part *p, cast_session *self) {
 }
 
 /* Room for the host and its sessions, which may get more meanwhile. */
-static survey *make(cast_state *root, uint32_t limit) {
+static dump *make(cast_state *root, uint32_t limit) {
   for (uint32_t room = 16;; room *= 2) {
-    survey *v = cast_calloc(sizeof *v + room * sizeof(part));
+    dump *v = cast_calloc(sizeof *v + room * sizeof(part));
     cast_state **all = cast_alloc(room * sizeof *all);
     if (v == NULL || all == NULL) {
       cast_free(v);
@@ -291,7 +291,7 @@ static survey *make(cast_state *root, uint32_t limit) {
     v->nparts = cast_state_family(root, all, room);
     for (uint32_t i = 0; i < v->nparts; i++) v->parts[i].S = all[i];
     cast_free(all);
-    cast_object_init(&v->object, &survey_type);
+    cast_object_init(&v->object, &dump_type);
     if (v->nparts < room) {
       cast_event_init(&v->done);
       atomic_init(&v->left, 1);
@@ -304,7 +304,7 @@ static survey *make(cast_state *root, uint32_t limit) {
 }
 
 /* Asks everybody. The part of S, if that is not NULL, is written at once. */
-static void ask_all(survey *v, lua_State *L, cast_state *S, bool dead) {
+static void ask_all(dump *v, lua_State *L, cast_state *S, bool dead) {
   cast_session *self = S != NULL ? &S->session : NULL;
   for (uint32_t i = 0; i < v->nparts; i++) {
     part *p = &v->parts[i];
@@ -316,18 +316,18 @@ static void ask_all(survey *v, lua_State *L, cast_state *S, bool dead) {
     else
       send(p, self);
   }
-  arrived(v, self);
+  finish_part(v, self);
 }
 
 /* NULL: no memory. */
-static survey *begin(lua_State *L, cast_state *S, uint32_t limit, bool dead) {
-  survey *v = make(S->root, limit);
+static dump *begin(lua_State *L, cast_state *S, uint32_t limit, bool dead) {
+  dump *v = make(S->root, limit);
   if (v != NULL) ask_all(v, L, S, dead);
   return v;
 }
 
 /* Pushes what has come. */
-static void push_all(lua_State *L, survey *v) {
+static void push_all(lua_State *L, dump *v) {
   write_all(v);
   if (v->whole.lacking) cast_raise_memory(L);
   lua_pushlstring(L, v->whole.text, v->whole.size);
@@ -335,10 +335,10 @@ static void push_all(lua_State *L, survey *v) {
 
 /* -- when the user asks --------------------------------------------------- */
 
-static void say_aloud(cast_state *root) {
-  survey *v = make(root, CAST_REPORT_TASKS);
+static void dump_unattended(cast_state *root) {
+  dump *v = make(root, CAST_REPORT_TASKS);
   if (v == NULL) return;
-  v->aloud = true;
+  v->unattended = true;
   v->timer.lane = cast_timer_lane(root->session.id);
   v->timer.fire = on_timer;
   v->timer.after = after_timer;
@@ -358,14 +358,14 @@ static void on_answer(cast_errand *e) {
   CAST_UNUSED(e);
   /* Relaxed: the errands' lock orders what was asked. */
   atomic_store_explicit(&answers, false, memory_order_relaxed);
-  n = cast_rest_sessions(all, 16);
+  n = cast_sleeper_sessions(all, 16);
   for (uint32_t i = 0; i < n; i++) {
-    say_aloud(cast_state_of(all[i]));
-    cast_session_drop(all[i]);
+    dump_unattended(cast_state_of(all[i]));
+    cast_session_unref_weak(all[i]);
   }
 }
 
-/* Monitor. */
+/* Sysmon. */
 static void answer(void) {
   if (!atomic_exchange_explicit(&answers, true, memory_order_relaxed))
     cast_errand_send(&answering, on_answer);
@@ -373,7 +373,7 @@ static void answer(void) {
 
 void cast_report_when_asked(void) {
   const char *wish = getenv("CASTING_REPORT_ON_QUIT");
-  if (wish != NULL && *wish != '\0') cast_monitor_answer(answer);
+  if (wish != NULL && *wish != '\0') cast_sysmon_answer(answer);
 }
 
 /* -- casting.report ------------------------------------------------------- */
@@ -399,7 +399,7 @@ int cast_lib_report(lua_State *L) {
   uint64_t deadline = os_now() + PATIENCE_NS;
   cast_object **box;
   cast_ltask *t;
-  survey *v;
+  dump *v;
   if (!lua_isnoneornil(L, 1)) limit = cast_arg_count(L, 1, "limit", 9e15);
   if (limit > INT32_MAX) limit = INT32_MAX;
   box = cast_box_push(L, S);
@@ -408,22 +408,22 @@ int cast_lib_report(lua_State *L) {
   if (v == NULL) cast_raise_memory(L);
   *box = &v->object;
   t->arg = v;
-  if (cast_event_wait(&v->done, &t->core) == CAST_PARKED)
+  if (cast_event_wait(&v->done, &t->base) == CAST_PARKED)
     return cast_park_about(L, S, t, deadline, &report_kind);
   return finish_report(L, S, t, 0);
 }
 
 /* -- deadlocks ------------------------------------------------------------ */
 
-void cast_deadlock_find(lua_State *L, cast_state *S) {
-  survey *v = begin(L, S, CAST_REPORT_TASKS, true);
-  if (S->host->finding != NULL) cast_unref(S->host->finding);
-  S->host->finding = v != NULL ? &v->object : NULL;
+void cast_deadlock_begin_report(lua_State *L, cast_state *S) {
+  dump *v = begin(L, S, CAST_REPORT_TASKS, true);
+  if (S->host->deadlock_report != NULL) cast_unref(S->host->deadlock_report);
+  S->host->deadlock_report = v != NULL ? &v->object : NULL;
 }
 
 static int finish_deadlock(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  survey *v = t->arg;
+  dump *v = t->arg;
   CAST_UNUSED(S);
   CAST_UNUSED(result);
   cast_lua_where(L);
@@ -440,13 +440,13 @@ int cast_deadlock_raise(lua_State *L, cast_state *S) {
   uint64_t deadline = os_now() + PATIENCE_NS;
   cast_object **box = cast_box_push(L, S);
   cast_ltask *t = cast_enter(L, S, deadline);
-  survey *v;
-  if (S->host->finding == NULL) return cast_lua_error(L, TITLE);
-  *box = S->host->finding;
-  S->host->finding = NULL;
-  v = CAST_CONTAINER(*box, survey, object);
+  dump *v;
+  if (S->host->deadlock_report == NULL) return cast_lua_error(L, TITLE);
+  *box = S->host->deadlock_report;
+  S->host->deadlock_report = NULL;
+  v = CAST_CONTAINER(*box, dump, object);
   t->arg = v;
-  if (cast_event_wait(&v->done, &t->core) == CAST_PARKED)
+  if (cast_event_wait(&v->done, &t->base) == CAST_PARKED)
     return cast_park_about(L, S, t, deadline, &deadlock_kind);
   return finish_deadlock(L, S, t, 0);
 }

@@ -11,7 +11,7 @@ int cast_lib_report(lua_State *L);
 void cast_report_when_asked(void);
 /* Host, the main program's wait has just ended with CAST_DEADLOCK and is not
    taken apart yet: asks what all the tasks wait for. */
-void cast_deadlock_find(lua_State *L, cast_state *S);
+void cast_deadlock_begin_report(lua_State *L, cast_state *S);
 /* Afterwards: raises the error with what was found, having waited for that. */
 int cast_deadlock_raise(lua_State *L, cast_state *S);
 

@@ -1,8 +1,8 @@
 /* lib_scope.c - casting.with_timeout and casting.shield.
    SPDX-License-Identifier: MIT
 
-   Each puts a guard (scope.h) around a function call, and takes it off again
-   when that has returned or failed. */
+   Each puts a cancel scope (scope.h) around a function call, and takes it off
+   again when that has returned or failed. */
 #include "lib_scope.h"
 
 #include "../../base.h"
@@ -35,26 +35,26 @@ static void check_function(lua_State *L, int i, const char *name) {
       lua_isnone(L, i) ? "no value" : luaL_typename(L, i)));
 }
 
-/* The guard for the arguments of with_timeout, on the top. */
+/* The scope for the arguments of with_timeout, on the top. */
 static void push_deadline(lua_State *L) {
   static const char *const name = "with_timeout";
   double seconds;
-  cast_guard *g;
+  cast_scope *g;
   if (lua_type(L, 1) != LUA_TNUMBER || !(lua_tonumber(L, 1) >= 0))
     bad_argument(
       L, 1, name, "timeout must be a number of seconds, zero or more");
   seconds = lua_tonumber(L, 1);
   check_function(L, 2, name);
-  g = cast_guard_push(L, name);
+  g = cast_scope_push(L, name);
   g->deadline_ns = cast_deadline_in(seconds);
-  cast_stop_watch(cast_state_of(g->task->core.session), g->task, L);
+  cast_stop_watch(cast_state_of(g->task->base.session), g->task, L);
 }
 
 static void push_shield(lua_State *L) {
   static const char *const name = "shield";
-  cast_guard *g;
+  cast_scope *g;
   check_function(L, 1, name);
-  g = cast_guard_push(L, name);
+  g = cast_scope_push(L, name);
   g->deadline_ns = OS_FOREVER;
   g->grace_ns = CAST_GRACE_NS;
   g->shield = true;
@@ -65,8 +65,8 @@ static void push_shield(lua_State *L) {
    and may use their own shields as long as these hold. */
 int cast_lib_prolong(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_task *core = S->session.current;
-  cast_guard *g = core != NULL ? cast_guards(cast_ltask_of(core)) : NULL;
+  cast_task *base = S->session.current;
+  cast_scope *g = base != NULL ? cast_scopes(cast_ltask_of(base)) : NULL;
   if (g != NULL && g->shield) g->grace_ns = 2 * (uint64_t)CAST_GRACE_NS;
   return 0;
 }
@@ -76,17 +76,17 @@ static int pass_on(lua_State *L) {
   return lua_error(L);
 }
 
-/* With the guard at 1, where debug.setlocal may have put anything, and f's
+/* With the scope at 1, where debug.setlocal may have put anything, and f's
    results from 2 on, or its error there. */
 static int leave(lua_State *L, bool ok) {
-  cast_guard *g = cast_guard_at(L, 1);
+  cast_scope *g = cast_scope_at(L, 1);
   if (g == NULL) cast_lua_error(L, "the guard of this call was taken away");
   /* What was being loaded may be loaded again, from now on. */
   if (!ok && g->task != NULL && g->task->loading)
-    cast_load_settle(L, cast_state_of(g->task->core.session), g->task);
-  cast_guard_unlink(g);
+    cast_load_settle(L, cast_state_of(g->task->base.session), g->task);
+  cast_scope_unlink(g);
   if (g->shield) return ok ? lua_gettop(L) - 1 : pass_on(L);
-  if (ok ? g->raised : cast_guard_is_own(L, 2, g)) {
+  if (ok ? g->raised : cast_scope_is_own_error(L, 2, g)) {
     lua_pushnil(L);
     lua_pushliteral(L, "timeout");
     return 2;
@@ -99,19 +99,19 @@ static int leave(lua_State *L, bool ok) {
 
 #if CAST_HAS_YIELDK
 #if CAST_LUA >= 503
-static int left(lua_State *L, int status, lua_KContext ctx) {
+static int finish_call(lua_State *L, int status, lua_KContext ctx) {
   CAST_UNUSED(ctx);
 #else
-static int left(lua_State *L) {
+static int finish_call(lua_State *L) {
   int status = lua_getctx(L, NULL);
 #endif
   return leave(L, status == LUA_OK || status == LUA_YIELD);
 }
 
-/* The guard at 1, then f and its arguments. */
+/* The scope at 1, then f and its arguments. */
 static int call(lua_State *L) {
   int n = lua_gettop(L) - 2;
-  int status = lua_pcallk(L, n, LUA_MULTRET, 0, 0, left);
+  int status = lua_pcallk(L, n, LUA_MULTRET, 0, 0, finish_call);
   return leave(L, status == LUA_OK);
 }
 
@@ -127,7 +127,7 @@ int cast_lib_shield(lua_State *L) {
   return call(L);
 }
 
-void cast_open_guard(lua_State *L) { CAST_UNUSED(L); }
+void cast_open_scope(lua_State *L) { CAST_UNUSED(L); }
 #else
 int cast_lib_with_timeout(lua_State *L) {
   push_deadline(L);
@@ -146,7 +146,7 @@ static int lib_leave(lua_State *L) {
   return leave(L, ok);
 }
 
-void cast_open_guard(lua_State *L) {
+void cast_open_scope(lua_State *L) {
   static const char text[] =
     "local make_timeout, make_shield, leave, pcall = ...\n"
     "return function(seconds, f, ...)\n"
@@ -155,7 +155,7 @@ void cast_open_guard(lua_State *L) {
     "  return leave(make_shield(f), pcall(f, ...))\n"
     "end\n";
   int module = lua_gettop(L);
-  if (cast_lua_load(L, text, sizeof text - 1, CAST_GUARD_SOURCE, "t") != LUA_OK)
+  if (cast_lua_load(L, text, sizeof text - 1, CAST_SCOPE_SOURCE, "t") != LUA_OK)
     lua_error(L);
   lua_getfield(L, module, "with_timeout");
   lua_getfield(L, module, "shield");

@@ -6,7 +6,7 @@
 #include "../compat/compat.h"
 
 /* Finishes the module on the top of the stack. */
-void cast_open_guard(lua_State *L);
+void cast_open_scope(lua_State *L);
 int cast_lib_prolong(lua_State *L);
 
 #endif

@@ -21,8 +21,8 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../state/argument.h"
+#include "../state/cleanup.h"
 #include "../state/handle.h"
-#include "../state/held.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
 #include "../task/enter.h"
@@ -93,7 +93,7 @@ static bool send_case(
   c->sending = true;
   (void)snprintf(what, sizeof what, "case %d, value", i);
   if (ready)
-    packed = cast_pack_ready(L, table + 2, n - 1, &c->waiter.msg);
+    packed = cast_pack_values_inline(L, table + 2, n - 1, &c->waiter.msg);
   else
     cast_pack_values(L, S, table + 2, n - 1, what, &c->waiter.msg);
   lua_settop(L, table + 1);
@@ -132,20 +132,20 @@ static bool read_cases(lua_State *L, cast_state *S, cast_case *cases,
 
 /* Cases that are being read. */
 typedef struct reading {
-  cast_held held;
+  cast_cleanup stack;
   uint32_t n;
   cast_case cases[];
 } reading;
 
 /* An error has left it. */
-static void drop_reading(cast_held *h) {
-  reading *r = CAST_CONTAINER(h, reading, held);
+static void drop_reading(cast_cleanup *h) {
+  reading *r = CAST_CONTAINER(h, reading, stack);
   for (; r->n > 0; r->n--) cast_msg_drop(&r->cases[r->n - 1].waiter.msg);
 }
 
 static reading *push_reading(lua_State *L, cast_state *S, uint32_t n) {
   size_t size = sizeof(reading) + n * sizeof(cast_case);
-  reading *r = cast_held_push(L, S, size, drop_reading);
+  reading *r = cast_cleanup_push(L, S, size, drop_reading);
   r->n = n;
   return r;
 }
@@ -186,7 +186,7 @@ static int finish_select(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   if (result == CASTING_ETIMEOUT || result == CASTING_EINTR)
     return cast_push_failure(L, result);
-  return push_case(L, S, t, t->core.wait.index, result);
+  return push_case(L, S, t, t->base.wait.index, result);
 }
 
 /* Names a few of the cases. */
@@ -282,7 +282,7 @@ int cast_lib_select(lua_State *L) {
   t = now ? cast_scratch(L, S) : cast_enter(L, S, deadline);
   x = get_cases(L, S, t, n);
   if (!now) cast_enter_again(L, S, t);
-  rc = cast_select(&S->session, now ? NULL : &t->core, x->cases, n, &which);
+  rc = cast_select(&S->session, now ? NULL : &t->base, x->cases, n, &which);
   t->arg = x->cases;
   if (rc == CAST_PARKED) {
     t->selecting = true;

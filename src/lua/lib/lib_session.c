@@ -18,14 +18,14 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../session/library.h"
-#include "../session/lineage_of.h"
 #include "../session/newsession.h"
 #include "../session/options.h"
 #include "../session/package.h"
 #include "../session/program.h"
+#include "../session/task_lineage.h"
 #include "../state/argument.h"
+#include "../state/cleanup.h"
 #include "../state/handle.h"
-#include "../state/held.h"
 #include "../state/lineage.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
@@ -33,10 +33,10 @@
 #include "../stop/cancel.h"
 #include "../task/enter.h"
 #include "../task/failure.h"
+#include "../task/newtask.h"
 #include "../task/origin.h"
 #include "../task/outcome.h"
 #include "../task/park.h"
-#include "../task/taskobj.h"
 #include "../transfer/pack.h"
 #include "../transfer/packed.h"
 #include "lib.h"
@@ -88,7 +88,7 @@ static cast_ltask *spawn_in(
   lua_State *L, cast_state *S, cast_state *target, int first) {
   int n = lua_gettop(L) - first + 1, rc;
   cast_ltask *t;
-  if (cast_budget_over(target)) {
+  if (cast_budget_is_over(target)) {
     lua_pushliteral(L, "spawn: ");
     cast_budget_push(L, target);
     lua_concat(L, 2);
@@ -100,16 +100,16 @@ static cast_ltask *spawn_in(
     lua_replace(L, first);
   }
   cast_arg_check(L,
-    lua_isfunction(L, first) || (n == 1 && cast_message_callable(L, first)),
+    lua_isfunction(L, first) || (n == 1 && cast_message_is_callable(L, first)),
     first, "function or source text expected");
   cast_signals_note(S);
   t = cast_ltask_new(L, target, false);
   t->remote = true;
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
-  cast_pack_values(L, S, first, n, NULL, &t->core.waiter.msg);
-  rc = cast_task_start(&t->core, &S->session);
+  cast_pack_values(L, S, first, n, NULL, &t->base.waiter.msg);
+  rc = cast_task_start(&t->base, &S->session);
   if (rc != 0) {
-    cast_pack_undo(S->packer, L, &t->core.waiter.msg);
+    cast_pack_undo(S->packer, L, &t->base.waiter.msg);
     cast_budget_refuse(L, target, rc);
   }
   return t;
@@ -143,7 +143,7 @@ static int wait_event(
   t->arg = &target->session;
   if (now && !cast_event_is_set(e))
     return cast_push_failure(L, CASTING_ETIMEOUT);
-  if (cast_event_wait(e, &t->core) == CAST_PARKED)
+  if (cast_event_wait(e, &t->base) == CAST_PARKED)
     return cast_park_about(L, S, t, deadline, &wait_kind);
   return finish_wait(L, S, t, 0);
 }
@@ -201,14 +201,14 @@ static int session_name(lua_State *L) {
 
 /* References to tasks, dropped with the userdata. */
 typedef struct task_list {
-  cast_held held;
+  cast_cleanup stack;
   uint32_t count;
   cast_ltask *at[];
 } task_list;
 
-static void drop_task_list(cast_held *h) {
-  task_list *l = CAST_CONTAINER(h, task_list, held);
-  while (l->count > 0) cast_unref(&l->at[--l->count]->core.object);
+static void drop_task_list(cast_cleanup *h) {
+  task_list *l = CAST_CONTAINER(h, task_list, stack);
+  while (l->count > 0) cast_unref(&l->at[--l->count]->base.object);
 }
 
 /* The unfinished tasks, as many as fit into `room`; how many there are. */
@@ -222,7 +222,7 @@ static uint32_t collect(
     cast_ltask *t = cast_ltask_of(CAST_CONTAINER(i, cast_task, link));
     if (!own && !cast_ltask_share(t)) continue; /* it is just ending */
     l->at[l->count++] = t;
-    cast_ref(&t->core.object);
+    cast_ref(&t->base.object);
   }
   cast_lock_drop(&s->lock);
   return n;
@@ -235,7 +235,7 @@ static int session_tasks(lua_State *L) {
   task_list *l;
   for (;;) {
     lua_settop(L, 1);
-    l = cast_held_push(
+    l = cast_cleanup_push(
       L, S, sizeof *l + room * sizeof(cast_ltask *), drop_task_list);
     n = collect(&target->session, l, room, target == S);
     if (n <= room) break;
@@ -243,7 +243,7 @@ static int session_tasks(lua_State *L) {
   }
   lua_createtable(L, (int)l->count, 0);
   for (uint32_t i = 0; i < l->count; i++) {
-    cast_handle_push(L, &l->at[i]->core.object);
+    cast_handle_push(L, &l->at[i]->base.object);
     lua_rawseti(L, -2, (int)i + 1);
   }
   return 1;
@@ -299,12 +299,12 @@ static int raise_init(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_ltask *init = t->arg;
   const cast_failure *origin = cast_origin_take(t, init);
   int name, error;
-  cast_state_push_name(L, cast_state_of(init->core.session));
+  cast_state_push_name(L, cast_state_of(init->base.session));
   name = lua_gettop(L);
   cast_ltask_outcome(L, S, t, init);
   error = lua_gettop(L);
   if ((!lua_istable(L, error) && !lua_isuserdata(L, error)) ||
-      cast_cancel_test(L, error)) {
+      cast_cancel_is_error(L, error)) {
     cast_lua_where(L);
     lua_pushliteral(L, "init of session '");
     lua_pushvalue(L, name);
@@ -321,9 +321,9 @@ static int raise_init(lua_State *L, cast_state *S, cast_ltask *t) {
 static int finish_session(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_ltask *init = t->arg;
-  cast_state *target = cast_state_of(init->core.session);
+  cast_state *target = cast_state_of(init->base.session);
   /* Relaxed: ordered by the event. */
-  bool ready = result == 0 && atomic_load_explicit(&init->core.status,
+  bool ready = result == 0 && atomic_load_explicit(&init->base.status,
                                 memory_order_relaxed) == CAST_DONE;
   if (ready && cast_handle_find(L, &target->session.object)) return 1;
   cast_state_close(target, &S->session);
@@ -351,9 +351,9 @@ static void start_init(lua_State *L, plan *p) {
   cast_ltask *t = cast_ltask_new(L, p->target, false);
   t->remote = true;
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
-  cast_msg_move(&t->core.waiter.msg, &p->init->msg);
-  if (cast_task_start(&t->core, &p->S->session) != 0) {
-    cast_msg_move(&p->init->msg, &t->core.waiter.msg);
+  cast_msg_move(&t->base.waiter.msg, &p->init->msg);
+  if (cast_task_start(&t->base, &p->S->session) != 0) {
+    cast_msg_move(&p->init->msg, &t->base.waiter.msg);
     cast_lua_error(L, "the program ends");
   }
   p->task = t;
@@ -376,7 +376,7 @@ static int build(lua_State *L) {
 /* Nobody will have the session: it closes. */
 static void abandon(lua_State *L, plan *p) {
   if (p->target != NULL) cast_state_close(p->target, &p->S->session);
-  if (p->init != NULL && !cast_msg_empty(&p->init->msg))
+  if (p->init != NULL && !cast_msg_is_empty(&p->init->msg))
     cast_pack_undo(p->S->packer, L, &p->init->msg);
 }
 
@@ -437,7 +437,7 @@ int cast_lib_session(lua_State *L) {
     cast_state_close(p.target, &S->session);
     cast_raise_memory(L);
   }
-  if (cast_event_wait(&p.task->core.done, &t->core) == CAST_PARKED)
+  if (cast_event_wait(&p.task->base.done, &t->base) == CAST_PARKED)
     return cast_park_about(L, S, t, OS_FOREVER, &session_kind);
   return finish_session(L, S, t, 0);
 }

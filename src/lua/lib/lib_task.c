@@ -17,10 +17,10 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../compat/stack.h"
-#include "../session/lineage_of.h"
+#include "../session/task_lineage.h"
 #include "../state/argument.h"
+#include "../state/cleanup.h"
 #include "../state/handle.h"
-#include "../state/held.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
 #include "../stop/budget.h"
@@ -29,11 +29,11 @@
 #include "../stop/scope.h"
 #include "../task/enter.h"
 #include "../task/failure.h"
+#include "../task/newtask.h"
 #include "../task/origin.h"
 #include "../task/outcome.h"
 #include "../task/park.h"
 #include "../task/pending.h"
-#include "../task/taskobj.h"
 #include "lib.h"
 #include "lib_link.h"
 #include "lib_monitor.h"
@@ -51,7 +51,7 @@ static int finish_await(
   /* Before a finalizer may wait, and the task be let go of. */
   const cast_failure *origin = result == 0 ? cast_origin_take(t, t->arg) : NULL;
   int n = finish_join(L, S, t, result);
-  cast_let_go(t);
+  cast_release_arg(t);
   if (result != 0) return n;
   if (!lua_toboolean(L, -n)) {
     if (n == 1) lua_pushliteral(L, "the task has failed: out of memory");
@@ -64,7 +64,7 @@ static int finish_await(
 static void describe_end(cast_buffer *b, const cast_ltask *t) {
   const cast_ltask *of = t->arg;
   cast_buffer_form(b, "waiting for the end of task %d of session '%s'",
-    (int)of->core.id, cast_state_of(of->core.session)->name);
+    (int)of->base.id, cast_state_of(of->base.session)->name);
 }
 
 static const cast_wait_kind join_kind = {
@@ -83,9 +83,9 @@ static int wait_end(
     return cast_lua_error(L, "a task cannot %s itself", verb);
   t = cast_enter(L, S, deadline);
   t->arg = target;
-  if (now && !cast_event_is_set(&target->core.done))
+  if (now && !cast_event_is_set(&target->base.done))
     return cast_push_failure(L, CASTING_ETIMEOUT);
-  if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
+  if (cast_event_wait(&target->base.done, &t->base) == CAST_PARKED)
     return cast_park_about(L, S, t, deadline, kind);
   return kind->finish(L, S, t, 0);
 }
@@ -104,18 +104,18 @@ static int task_status(lua_State *L) {
   cast_ltask *t = cast_ltask_check(L, 1);
   /* Relaxed: a moment's truth. */
   lua_pushstring(
-    L, words[atomic_load_explicit(&t->core.status, memory_order_relaxed)]);
+    L, words[atomic_load_explicit(&t->base.status, memory_order_relaxed)]);
   return 1;
 }
 
 static int task_name(lua_State *L) {
   cast_ltask *t = cast_ltask_check(L, 1);
-  lua_pushfstring(L, "task %d", (int)t->core.id);
+  lua_pushfstring(L, "task %d", (int)t->base.id);
   return 1;
 }
 
 static int task_session(lua_State *L) {
-  cast_session *s = cast_ltask_check(L, 1)->core.session;
+  cast_session *s = cast_ltask_check(L, 1)->base.session;
   cast_handle_push(L, &s->object);
   return 1;
 }
@@ -132,7 +132,7 @@ typedef struct inquiry {
 
 static void inquiry_free(cast_object *o) {
   inquiry *q = CAST_CONTAINER(o, inquiry, object);
-  cast_unref(&q->task->core.object);
+  cast_unref(&q->task->base.object);
   cast_free(q->text);
   cast_free(q);
 }
@@ -177,20 +177,20 @@ static inquiry *push_inquiry(lua_State *L, cast_state *S, cast_ltask *target) {
   if (q == NULL) cast_raise_memory(L);
   cast_object_init(&q->object, &inquiry_type);
   *box = &q->object;
-  q->task = cast_ref(&target->core.object);
+  q->task = cast_ref(&target->base.object);
   q->post.run = on_inquiry;
   cast_event_init(&q->done);
   return q;
 }
 
 static int ask_stack(lua_State *L, cast_state *S, inquiry *q) {
-  cast_session *s = q->task->core.session;
+  cast_session *s = q->task->base.session;
   cast_ltask *t = cast_enter(L, S, OS_FOREVER);
   t->arg = q;
   cast_ref(&q->object);
   if (!cast_session_push(s, &S->session, &q->post))
     on_inquiry(s, &q->post, true);
-  if (cast_event_wait(&q->done, &t->core) == CAST_PARKED)
+  if (cast_event_wait(&q->done, &t->base) == CAST_PARKED)
     return cast_park_about(L, S, t, OS_FOREVER, &inquiry_kind);
   return finish_inquiry(L, S, t, 0);
 }
@@ -201,12 +201,12 @@ static int task_traceback(lua_State *L) {
   inquiry *q;
   lua_settop(L, 1);
   q = push_inquiry(L, S, target); /* before the task is looked at */
-  if (cast_event_is_set(&target->core.done)) {
+  if (cast_event_is_set(&target->base.done)) {
     if (cast_failed(target) == NULL) return 0;
     lua_pushstring(L, cast_failure_traceback(cast_failed(target)));
     return 1;
   }
-  if (target->core.session != &S->session) return ask_stack(L, S, q);
+  if (target->base.session != &S->session) return ask_stack(L, S, q);
   write_stack(q, L, target == cast_current(S) ? 1 : 0);
   if (q->text == NULL) cast_raise_memory(L);
   lua_pushstring(L, q->text);
@@ -218,7 +218,7 @@ static int task_cancel(lua_State *L) {
   cast_ltask *t = cast_ltask_check(L, 1);
   cast_chars reason = cast_arg_string_or_none(L, 2);
   if (S == NULL) cast_raise_closed(L);
-  if (CAST_UNLIKELY(cast_forked) || cast_event_is_set(&t->core.done)) {
+  if (CAST_UNLIKELY(cast_forked) || cast_event_is_set(&t->base.done)) {
     lua_pushboolean(L, 0);
     return 1;
   }
@@ -259,24 +259,24 @@ const cast_class cast_task_class = {
 static int refuse(lua_State *L, cast_state *S) {
   cast_ltask *me = cast_current(S);
   if (me == NULL) return cast_lua_error(L, "spawn: the session is closed");
-  cast_task_cancel(&me->core);
+  cast_task_cancel(&me->base);
   cast_cancel_push(L, cast_cancel_reason(me));
   return lua_error(L);
 }
 
 /* The task will not begin: lets go of its function and arguments. */
 static void withdraw(cast_state *S, cast_ltask *t) {
-  if (t->core.mark > 0)
-    cast_starting_give(S, t, NULL);
+  if (t->base.nstart > 0)
+    cast_pending_give(S, t, NULL);
   else
     cast_coroutine_put(S, cast_co(t), true);
 }
 
 /* Sessions that the new task makes count as the caller's own (lineage.c). */
 static void inherit(lua_State *L, cast_state *S, cast_ltask *t) {
-  cast_task *core = S->session.current;
-  cast_ltask *me = core != NULL ? cast_ltask_of(core) : NULL;
-  if (CAST_LIKELY(me == NULL || !cast_lineage_differs(me))) return;
+  cast_task *base = S->session.current;
+  cast_ltask *me = base != NULL ? cast_ltask_of(base) : NULL;
+  if (CAST_LIKELY(me == NULL || !cast_lineage_can_differ(me))) return;
   if (cast_lineage_spawn(L, S, me, t)) return;
   withdraw(S, t);
   cast_raise_memory(L);
@@ -290,17 +290,17 @@ int cast_lib_spawn(lua_State *L) {
   t = cast_ltask_new(L, S, true);
   lua_settop(L, n + 1); /* function, arguments, handle */
   lua_insert(L, 1);
-  if (!cast_starting_keep(L, S, t, n)) {
+  if (!cast_pending_keep(L, S, t, n)) {
     cast_co_set(t, cast_coroutine_new(L, S));
     lua_settop(L, n + 1);
-    if (!cast_lua_room(t->co, n)) {
+    if (!cast_lua_reserve(t->co, n)) {
       cast_coroutine_put(S, cast_co(t), true);
       return cast_lua_error(L, "too many arguments to 'spawn'");
     }
     lua_xmove(L, t->co, n);
   }
   inherit(L, S, t);
-  rc = cast_task_start(&t->core, &S->session);
+  rc = cast_task_start(&t->base, &S->session);
   if (rc != 0) {
     withdraw(S, t);
     if (rc == CASTING_EFULL) cast_budget_refuse(L, S, rc);
@@ -314,7 +314,7 @@ int cast_lib_self(lua_State *L) {
   if (t == NULL)
     lua_pushnil(L);
   else
-    cast_handle_push(L, &t->core.object);
+    cast_handle_push(L, &t->base.object);
   return 1;
 }
 
@@ -323,7 +323,7 @@ static int finish_pause(
   CAST_UNUSED(S);
   CAST_UNUSED(result);
   /* A yield has no outcome that could be lost. */
-  if (CAST_UNLIKELY(cast_guarded(t))) cast_guard_check(L, t, os_now());
+  if (CAST_UNLIKELY(cast_scope_is_needed(t))) cast_stop_check(L, t, os_now());
   return 0;
 }
 
@@ -338,8 +338,8 @@ static int pause_task(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *t = cast_enter(L, S, OS_FOREVER);
   t->arg = t;
-  t->core.wait.result = 0;
-  cast_task_yield(&t->core);
+  t->base.wait.result = 0;
+  cast_task_yield(&t->base);
   return cast_park(L, S, t, OS_FOREVER, &pause_kind);
 }
 
@@ -359,7 +359,7 @@ int cast_lib_sleep(lua_State *L) {
   deadline = cast_deadline_in(seconds);
   t = cast_enter(L, S, deadline);
   t->arg = t;
-  cast_wait_arm(&t->core, CAST_WAIT_ONE);
+  cast_wait_arm(&t->base, CAST_WAIT_ONE);
   return cast_park(L, S, t, deadline, &pause_kind);
 }
 
@@ -389,7 +389,7 @@ static int run_task(lua_State *L, cast_state *S) {
     cast_ltask_cancel(target, &S->session, cast_chars_of(NULL));
     cast_raise_memory(L);
   }
-  if (cast_event_wait(&target->core.done, &t->core) == CAST_PARKED)
+  if (cast_event_wait(&target->base.done, &t->base) == CAST_PARKED)
     return cast_park_about(L, S, t, OS_FOREVER, &run_kind);
   return finish_run(L, S, t, 0);
 }
@@ -407,7 +407,7 @@ int cast_lib_run(lua_State *L) {
     return cast_lua_error(L, "run: a task cannot wait for its own session");
   t = cast_enter(L, S, OS_FOREVER);
   t->arg = t;
-  if (cast_event_wait(&S->session.empty, &t->core) == CAST_PARKED)
+  if (cast_event_wait(&S->session.empty, &t->base) == CAST_PARKED)
     return cast_park(L, S, t, OS_FOREVER, &drain_kind);
   return 0;
 }

@@ -10,7 +10,7 @@
       time of its grid. So a program may have any number of tickers that nobody
       listens to, and of each period; they cost nothing.
    2. What is in the channel after a tick was sent, if anything, is taken after
-      that: so either the monitor finds the channel empty, and sets the timer,
+      that: so either sysmon finds the channel empty, and sets the timer,
       or the taker does; or both, to the same time. */
 #include "../../base.h"
 #include "../../chan.h"
@@ -49,7 +49,7 @@ static uint64_t next_tick(const ticker *k) {
    that. */
 static bool is_due(cast_timer *t) {
   ticker *k = CAST_CONTAINER(t, ticker, timer);
-  if (!cast_ref_alive(&k->chan->object)) return false;
+  if (!cast_ref_if_alive(&k->chan->object)) return false;
   atomic_store_explicit(&k->last_ns, t->deadline_ns, memory_order_relaxed);
   cast_timer_again(t, OS_FOREVER); /* keeps its place */
   return true;
@@ -66,14 +66,14 @@ static void tick(cast_timer *t) {
   ticker *k = CAST_CONTAINER(t, ticker, timer);
   cast_chan *c = k->chan;
   send_time(c);
-  if (cast_chan_len(c) == 0 && !cast_chan_closed(c))
-    (void)cast_timer_sooner(t, next_tick(k));
+  if (cast_chan_len(c) == 0 && !cast_chan_is_closed(c))
+    (void)cast_timer_set_sooner(t, next_tick(k));
   cast_unref_aside(&c->object);
 }
 
 static void on_taken(cast_chan *c) {
   ticker *k = c->owner;
-  if (k != NULL) (void)cast_timer_sooner(&k->timer, next_tick(k));
+  if (k != NULL) (void)cast_timer_set_sooner(&k->timer, next_tick(k));
 }
 
 /* The end of casting.after: the time, and the close. Those who wait, who may be
@@ -81,9 +81,9 @@ static void on_taken(cast_chan *c) {
 static void ring(cast_timer *t) {
   ticker *k = CAST_CONTAINER(t, ticker, timer);
   cast_chan *c = k->chan;
-  if (!cast_chan_closed(c)) send_time(c);
+  if (!cast_chan_is_closed(c)) send_time(c);
   if (cast_chan_close_part(c, CAST_CLOSE_ROUND))
-    (void)cast_timer_sooner(t, os_now());
+    (void)cast_timer_set_sooner(t, os_now());
   cast_unref_aside(&c->object);
 }
 
@@ -103,7 +103,7 @@ static int push_ticker(
   ticker *k;
   cast_state_prepare(L, S);
   c = cast_chan_push(L, 1);
-  /* Room for the tick, so that the monitor need not allocate. */
+  /* Room for the tick, so that sysmon need not allocate. */
   k = cast_chan_grow(c) == 0 ? cast_calloc(sizeof *k) : NULL;
   if (k == NULL) cast_raise_memory(L);
   c->owner = k;

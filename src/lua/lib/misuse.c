@@ -33,7 +33,7 @@ static int find_public(lua_State *L, lua_Debug *ar) {
   int found = 1;
   for (int i = 1; lua_getstack(L, i, &at) && lua_getinfo(L, "S", &at); i++) {
     bool in_lua = *at.what != 'C' && *at.what != 't';
-    if (in_lua && !cast_lua_own(&at)) break;
+    if (in_lua && !cast_lua_is_own(&at)) break;
     if (in_lua) found = i;
     if (*at.what != 'C' || i != found + 1 || !is_stub(L, &at)) continue;
     found = i;
@@ -111,7 +111,7 @@ int cast_lib_trace(lua_State *L) {
   cast_stack_write(&b, L, L, 1);
   if (t != NULL)
     cast_buffer_form(
-      &b, "\nin task %d of session '%.100s'", (int)t->core.id, S->name);
+      &b, "\nin task %d of session '%.100s'", (int)t->base.id, S->name);
   lacking = b.lacking || lua_pcall(L, 1, 1, 0) != LUA_OK;
   cast_buffer_fini(&b);
   if (lacking) cast_raise_memory(L);

@@ -29,7 +29,7 @@ static struct {
 static void *starve_host(void *ud, void *ptr, size_t osize, size_t nsize) {
   bool grows = nsize > 0 && (ptr == NULL || nsize > osize);
   CAST_UNUSED(ud);
-  if (grows && cast_mem_fails()) return NULL;
+  if (grows && cast_mem_must_fail()) return NULL;
   return host.fn(host.ud, ptr, osize, nsize);
 }
 
@@ -46,7 +46,7 @@ int cast_starve(lua_State *L) {
     cast_mem_fail_run((uint64_t)n, (uint64_t)many);
     return 0;
   }
-  lua_pushboolean(L, cast_mem_failed());
+  lua_pushboolean(L, cast_mem_has_failed());
   lua_pushinteger(L, (lua_Integer)cast_mem_live());
   return 2;
 }

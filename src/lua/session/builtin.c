@@ -128,12 +128,12 @@ static int leave(lua_State *L, bool ok, int below) {
 
 #if CAST_LUA >= 503
 #define CONTEXT lua_KContext
-static int left(lua_State *L, int status, lua_KContext below) {
+static int finish_call(lua_State *L, int status, lua_KContext below) {
   return leave(L, status == LUA_OK || status == LUA_YIELD, (int)below);
 }
 #elif CAST_LUA == 502
 #define CONTEXT int
-static int left(lua_State *L) {
+static int finish_call(lua_State *L) {
   int below, status = lua_getctx(L, &below);
   return leave(L, status == LUA_OK || status == LUA_YIELD, below);
 }
@@ -148,7 +148,8 @@ static int builtin_pcall(lua_State *L) {
   luaL_checkany(L, 1);
   lua_pushboolean(L, 1);
   lua_insert(L, 1);
-  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, (CONTEXT)0, left);
+  status =
+    lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, (CONTEXT)0, finish_call);
   return leave(L, status == LUA_OK, 0);
 }
 
@@ -159,7 +160,7 @@ static int builtin_xpcall(lua_State *L) {
   lua_insert(L, 1); /* handler, f */
   lua_pushboolean(L, 1);
   lua_insert(L, 2);
-  status = lua_pcallk(L, 0, LUA_MULTRET, 1, (CONTEXT)1, left);
+  status = lua_pcallk(L, 0, LUA_MULTRET, 1, (CONTEXT)1, finish_call);
   return leave(L, status == LUA_OK, 1);
 }
 

@@ -19,7 +19,7 @@ void cast_family_leave(cast_state *S) {
   cast_lock_drop(&tree);
 }
 
-/* All sessions of the host, one reference each (a hold), for the closer. */
+/* All sessions of the host, a weak reference each, for the closer. */
 cast_state *cast_state_child(cast_state *root, cast_state *after) {
   cast_list *l;
   cast_state *S = NULL;
@@ -29,7 +29,7 @@ cast_state *cast_state_child(cast_state *root, cast_state *after) {
   if (after != NULL && l == &after->sibling) l = root->children.next;
   if (l != &root->children) {
     S = CAST_CONTAINER(l, cast_state, sibling);
-    cast_session_hold(&S->session);
+    cast_session_ref_weak(&S->session);
   }
   cast_lock_drop(&tree);
   return S;
@@ -42,7 +42,7 @@ uint32_t cast_state_family(cast_state *root, cast_state **all, uint32_t room) {
   for (cast_list *l = root->children.next; n < room && l != &root->children;
        l = l->next)
     all[n++] = CAST_CONTAINER(l, cast_state, sibling);
-  for (uint32_t i = 0; i < n; i++) cast_session_hold(&all[i]->session);
+  for (uint32_t i = 0; i < n; i++) cast_session_ref_weak(&all[i]->session);
   cast_lock_drop(&tree);
   return n;
 }
@@ -51,7 +51,7 @@ uint32_t cast_state_family(cast_state *root, cast_state **all, uint32_t room) {
    a session is stuck, which leaves the tree whenever it can. */
 void cast_family_enter(cast_state *S, cast_state *root) {
   S->root = root;
-  cast_session_hold(&root->session);
+  cast_session_ref_weak(&root->session);
   cast_lock_take(&tree);
   cast_list_push(&root->children, &S->sibling);
   cast_lock_drop(&tree);

@@ -18,9 +18,9 @@ void cast_libs_adapt(lua_State *L);
 /* The same for a state with a memory limit (limited.c). Raises. */
 void cast_libs_limit(lua_State *L);
 
-void cast_open_math(lua_State *L);    /* lib_math.c */
-void cast_open_os(lua_State *L);      /* lib_os.c */
+void cast_open_math(lua_State *L);    /* mathlib.c */
+void cast_open_os(lua_State *L);      /* oslib.c */
 void cast_open_program(lua_State *L); /* program.c */
-void cast_open_string(lua_State *L);  /* lib_string.c */
+void cast_open_string(lua_State *L);  /* strlib.c */
 
 #endif

@@ -13,11 +13,11 @@
 #include "../../heap.h"
 #include "../../host.h"
 #include "../../mem.h"
-#include "../../monitor.h"
 #include "../../object.h"
 #include "../../runtime.h"
 #include "../../session.h"
 #include "../../slice.h"
+#include "../../sysmon.h"
 #include "../../task.h"
 #include "../../timer.h"
 #include "../../types.h"
@@ -25,8 +25,8 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../compat/yieldable.h"
+#include "../state/cleanup.h"
 #include "../state/handle.h"
-#include "../state/held.h"
 #include "../state/interrupt.h"
 #include "../state/load.h"
 #include "../state/ltask.h"
@@ -36,9 +36,9 @@
 #include "../stop/preempt.h"
 #include "../stop/scope.h"
 #include "../task/failure.h"
+#include "../task/newtask.h"
 #include "../task/rebuild.h"
 #include "../task/run.h"
-#include "../task/taskobj.h"
 #include "../transfer/pack.h"
 #include "family.h"
 #include "newsession.h"
@@ -57,30 +57,32 @@ static void host_close(cast_session *s) { CAST_UNUSED(s); }
    Ctrl-C). Its wait ends then; interrupt.c calls the hook. */
 static bool host_interrupted(cast_session *s) {
   cast_state *S = cast_state_of(s);
-  if (cast_last_due(S)) return cast_wait_end(&S->main->core, CASTING_ETIMEOUT);
-  if (CAST_LIKELY(!cast_hook_changed(S) && !S->struck)) return false;
-  return cast_wait_end(&S->main->core, CASTING_EINTR);
+  if (cast_last_is_due(S))
+    return cast_wait_end(&S->main->base, CASTING_ETIMEOUT);
+  if (CAST_LIKELY(!cast_hook_has_changed(S) && !S->main_interrupted))
+    return false;
+  return cast_wait_end(&S->main->base, CASTING_EINTR);
 }
 
 const cast_session_ops cast_host_ops = {
   .wake = host_wake,
   .resume = cast_ltask_resume,
-  .spared = cast_guard_spared,
+  .extended_until = cast_scope_extended_until,
   .close = host_close,
   .free = cast_session_free,
   .interrupted = host_interrupted,
 #if !CAST_LUAJIT
-  .poke = cast_hook_poke,
-  .urgent = cast_hook_urgent,
+  .preempt = cast_preempt_request,
+  .urgent = cast_preempt_is_urgent,
 #endif
 };
 
 /* Lets the host's thread run its session until `e` is set, or the deadline.
    The main program waits as it does in any blocking call. */
 static bool host_await(cast_state *S, cast_event *e, uint64_t deadline_ns) {
-  cast_task *t = &S->main->core;
+  cast_task *t = &S->main->base;
   if (cast_event_is_set(e)) return true;
-  if (cast_monitor_start() != 0 || cast_host_prepare(S->host) != 0 ||
+  if (cast_sysmon_start() != 0 || cast_host_prepare(S->host) != 0 ||
       cast_wait_reserve(t) != 0 || cast_host_reserve(S->host) != 0)
     return cast_event_is_set(e);
   S->main->kind = NULL;
@@ -100,7 +102,7 @@ static bool await_children(cast_state *root, uint64_t deadline_ns) {
   while (all && (S = cast_state_child(root, NULL)) != NULL) {
     cast_state_close(S, &root->session);
     all = host_await(root, &S->session.closed, deadline_ns);
-    cast_session_drop(&S->session);
+    cast_session_unref_weak(&S->session);
   }
   return all;
 }
@@ -136,7 +138,7 @@ void cast_state_end(lua_State *L) {
   deadline = cast_last_end(S);
   /* os.exit(n, true) in a task: the main program cannot go on any more, and
      the process ends as soon as the state has closed. */
-  if (S->session.current != &S->main->core) {
+  if (S->session.current != &S->main->base) {
     cast_cancel_abandon(S);
     *box = NULL;
     return;
@@ -147,24 +149,24 @@ void cast_state_end(lua_State *L) {
     return;
   }
   S->closing = true;
-  cast_guard_leave(S->main);
+  cast_scope_leave_all(S->main);
   cast_rebuild_drop(S, NULL, NULL);
   cast_host_unwatch(S->host); /* the timer looks at the Lua state */
-  if (S->host->finding != NULL) cast_unref(S->host->finding);
-  S->host->finding = NULL;
+  if (S->host->deadlock_report != NULL) cast_unref(S->host->deadlock_report);
+  S->host->deadlock_report = NULL;
   all = cast_failures_flush(S, deadline) && all;
   cast_handles_release(L);
-  cast_held_end(S);
-  cast_let_go(S->main);
+  cast_cleanup_run_all(S);
+  cast_release_arg(S->main);
   cast_packer_close(S->packer);
   *box = NULL;
   /* Should a task be stuck, its memory stays, and the session with it. */
   if (S->session.ntasks == 0) {
     cast_session_end(&S->session);
     cast_host_fini(S->host);
-    cast_unref(&S->main->core.object);
+    cast_unref(&S->main->base.object);
     cast_unref(&S->session.object);
-    cast_session_drop(&S->session);
+    cast_session_unref_weak(&S->session);
   }
   cast_runtime_unref(all);
 }
@@ -186,15 +188,15 @@ static int init_host(cast_state *S, lua_State *L) {
     return CASTING_ENOMEM;
   rc = cast_session_init(&S->session, &cast_host_ops, true);
   if (rc == 0) {
-    cast_task_init(&S->main->core, &S->session, &cast_task_type);
-    rc = cast_host_init(S->host, &S->session, &S->main->core);
+    cast_task_init(&S->main->base, &S->session, &cast_task_type);
+    rc = cast_host_init(S->host, &S->session, &S->main->base);
   }
   if (rc != 0) {
     cast_timer_remove(&S->session.alarm);
     cast_heap_fini(&S->session.deadlines);
     return rc;
   }
-  S->main->core.session = &S->session;
+  S->main->base.session = &S->session;
   S->L = cast_main_thread(L);
   return 0;
 }
@@ -221,6 +223,6 @@ cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
   *box = S;
   cast_state_keep_box(L);
   cast_last_open(L, S);
-  cast_state_furnish(L, S);
+  cast_state_init_lua(L, S);
   return S;
 }

@@ -48,30 +48,30 @@
 
 void cast_state_free(cast_state *S) {
   cast_state *root = S->root != S ? S->root : NULL;
-  cast_timer_remove(&S->nag);
+  cast_timer_remove(&S->watchdog);
   cast_cancel_fini(S);
   cast_slabs_fini(&S->slabs);
   cast_free(S->rebuild);
   cast_free(S->idle);
   cast_free(S->random);
-  cast_starting_fini(S);
+  cast_pending_fini(S);
   cast_load_fini(S);
   cast_lineage_drop(S->lineage);
   cast_free(S->host);
   cast_free(S->signals);
   cast_free(S);
-  if (root != NULL) cast_session_drop(&root->session);
+  if (root != NULL) cast_session_unref_weak(&root->session);
 }
 
-/* ops->free: the last hold went. */
+/* ops->free: the last weak reference went. */
 void cast_session_free(cast_session *s) { cast_state_free(cast_state_of(s)); }
 
 /* ops->close of one of ours: no task is left. */
 static void pool_close(cast_session *s) {
   cast_state *S = cast_state_of(s);
   S->closing = true;
-  cast_timer_remove(&S->nag);
-  cast_state_unlua(S);
+  cast_timer_remove(&S->watchdog);
+  cast_state_close_lua(S);
   if (CAST_UNLIKELY(cast_forked)) cast_state_forked(S, true);
   cast_fixed_free(S->fixed);
   S->fixed = NULL;
@@ -90,11 +90,11 @@ static void pool_wake(cast_session *s, cast_session *self) {
 const cast_session_ops cast_pool_ops = {
   .wake = pool_wake,
   .resume = cast_ltask_resume,
-  .spared = cast_guard_spared,
+  .extended_until = cast_scope_extended_until,
   .meter = cast_budget_meter,
   .close = pool_close,
   .free = cast_session_free,
-  .poke = cast_hook_poke,
+  .preempt = cast_preempt_request,
   .signals = cast_signals_of,
 };
 
@@ -112,12 +112,12 @@ void cast_state_close(cast_state *S, cast_session *self) {
   cast_lock_take(&S->session.lock);
   S->session.closing = true;
   cast_lock_drop(&S->session.lock);
-  /* The hold keeps it whole until the timer is set; a session that has closed
-     meanwhile has taken it out. */
-  cast_session_hold(&S->session);
+  /* The weak reference keeps it whole until the timer is set; a session that
+     has closed meanwhile has taken it out. */
+  cast_session_ref_weak(&S->session);
   cast_session_push(&S->session, self, &S->close_post);
-  cast_nag_at(S, os_now() + CAST_STOP_NS, os_now());
-  cast_session_drop(&S->session);
+  cast_watchdog_set(S, os_now() + CAST_STOP_NS, os_now());
+  cast_session_unref_weak(&S->session);
 }
 
 void cast_state_close_children(cast_state *root, cast_session *self) {
@@ -125,7 +125,7 @@ void cast_state_close_children(cast_state *root, cast_session *self) {
   while (S != NULL) {
     next = cast_state_child(root, S); /* before: S may leave the tree at once */
     cast_state_close(S, self);
-    cast_session_drop(&S->session);
+    cast_session_unref_weak(&S->session);
     S = next;
   }
 }
@@ -137,12 +137,12 @@ static bool end_host(lua_State *L, bool closing) {
   /* Relaxed: it is set by this state's owner. */
   return S == NULL ||
          !(atomic_load_explicit(&S->ending, memory_order_relaxed) ||
-           cast_last_strays(S));
+           cast_last_is_stray(S));
 }
 
 /* A finalizer that runs meanwhile may do this itself, and use what it has
    made. */
-void cast_state_furnish(lua_State *L, cast_state *S) {
+void cast_state_init_lua(lua_State *L, cast_state *S) {
   cast_packer *p;
   cast_seal_learn();
   luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -173,10 +173,10 @@ cast_state *cast_state_alloc(
   S->binding = binding;
   memcpy(S->name, name, size);
   S->name_size = size;
-  atomic_init(&S->nag_ns, OS_FOREVER);
+  atomic_init(&S->watchdog_ns, OS_FOREVER);
   cast_list_init(&S->children);
   cast_list_init(&S->sibling);
-  cast_list_init(&S->held);
+  cast_list_init(&S->cleanups);
   S->close_post.run = on_close;
   return S;
 }
@@ -191,7 +191,7 @@ cast_state *cast_state_root(const cast_binding *binding) {
   }
   /* Not a session that anybody runs: what its children hold, and its owner. */
   S->session.ops = &cast_pool_ops;
-  atomic_store_explicit(&S->session.holds, 1, memory_order_relaxed);
+  atomic_store_explicit(&S->session.weak_refs, 1, memory_order_relaxed);
   return S;
 }
 
@@ -232,7 +232,7 @@ static int make_protected(lua_State *L) {
   *cast_state_push_box(L, NULL) = m->S;
   cast_state_keep_box(L);
   preload_casting(L, m->S);
-  cast_state_furnish(L, m->S);
+  cast_state_init_lua(L, m->S);
   cast_libs_adapt(L);
   if (m->o->memory_max != 0) cast_libs_limit(L);
   put_off_collection(L);
@@ -260,7 +260,7 @@ static const char *default_name(char *buffer, size_t size) {
 static void discard(cast_state *S) {
   if (S->L != NULL) {
     S->closing = true;
-    cast_state_unlua(S);
+    cast_state_close_lua(S);
   }
   if (S->session.ops != NULL) {
     cast_timer_remove(&S->session.alarm);
@@ -281,11 +281,11 @@ cast_state *cast_state_make(cast_state *root, const cast_options *o) {
   S->cpu_max = o->cpu_max;
   m.S = S;
   if (cast_session_init(&S->session, &cast_pool_ops, false) != 0 ||
-      cast_nag_init(S) != 0)
+      cast_watchdog_init(S) != 0)
     goto no_memory;
   S->session.tasks_max = o->tasks_max;
   S->session.metered = o->cpu_max != 0;
-  S->L = cast_state_lua(S);
+  S->L = cast_state_new_lua(S);
   if (S->L == NULL) goto no_memory;
   if (cast_protect_on(S->L, make_protected, &m) != LUA_OK) goto no_memory;
   lua_settop(S->L, 0);

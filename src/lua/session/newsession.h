@@ -17,7 +17,7 @@ typedef struct cast_options {
 } cast_options;
 /* What casting needs in L (again, if that failed half way), but for the module
    and the classes of handles, which are made when first needed. Raises. */
-void cast_state_furnish(lua_State *L, cast_state *S);
+void cast_state_init_lua(lua_State *L, cast_state *S);
 /* The root of sessions that C makes: it has no Lua state and is no session.
    NULL: out of memory. */
 cast_state *cast_state_root(const cast_binding *binding);
@@ -38,7 +38,7 @@ cast_state *cast_state_alloc(
   const cast_binding *binding, const char *name, size_t size);
 /* Its memory and what belongs to it; it has no Lua state any more. */
 void cast_state_free(cast_state *S);
-/* ops->free: the last hold went. */
+/* ops->free: the last weak reference went. */
 void cast_session_free(cast_session *s);
 
 #endif

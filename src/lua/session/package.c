@@ -53,7 +53,7 @@ static void push_preload(lua_State *L, int package) {
 /* -- in the new state ----------------------------------------------------- */
 
 /* Something that becomes package[name] or package.preload[name] there. */
-typedef struct gift {
+typedef struct field_copy {
   cast_state *to;
   const char *name;
   const char *text;       /* of a path, or NULL; */
@@ -62,7 +62,7 @@ typedef struct gift {
   bool in_package;        /* 5.1: package is its environment */
   cast_message *copy;     /* or what is unpacked to be it */
   bool taken;             /* the state has a loader of that name */
-} gift;
+} field_copy;
 
 /* A loader that was copied. Upvalues: the state's box, and the message or,
    from its first call on, the function that was in it. */
@@ -73,8 +73,8 @@ static int load_copy(lua_State *L) {
     cast_message *m = cast_message_at(L, lua_upvalueindex(2));
     cast_ltask *t = cast_scratch(L, S);
     if (m == NULL) cast_raise_closed(L);
-    cast_msg_dup(&t->core.waiter.msg, &m->msg);
-    (void)cast_rebuild_values(L, S, t, &t->core.waiter.msg);
+    cast_msg_dup(&t->base.waiter.msg, &m->msg);
+    (void)cast_rebuild_values(L, S, t, &t->base.waiter.msg);
     lua_replace(L, lua_upvalueindex(2));
   }
   lua_pushvalue(L, lua_upvalueindex(2));
@@ -83,7 +83,7 @@ static int load_copy(lua_State *L) {
   return lua_gettop(L);
 }
 
-static void push_loader(lua_State *L, const gift *g, int package) {
+static void push_loader(lua_State *L, const field_copy *g, int package) {
   CAST_UNUSED(package);
   if (g->copy != NULL) {
     cast_state_box(L);
@@ -100,7 +100,7 @@ static void push_loader(lua_State *L, const gift *g, int package) {
 }
 
 static int accept(lua_State *L) {
-  const gift *g = lua_touserdata(L, 1);
+  const field_copy *g = lua_touserdata(L, 1);
   push_package(L);
   if (g->text != NULL) {
     lua_pushlstring(L, g->text, g->size);
@@ -113,7 +113,7 @@ static int accept(lua_State *L) {
 }
 
 static int look(lua_State *L) {
-  gift *g = lua_touserdata(L, 1);
+  field_copy *g = lua_touserdata(L, 1);
   push_package(L);
   push_preload(L, 2);
   lua_getfield(L, -1, g->name);
@@ -121,7 +121,7 @@ static int look(lua_State *L) {
   return 0;
 }
 
-static void call_there(lua_State *L, lua_CFunction f, gift *g) {
+static void call_there(lua_State *L, lua_CFunction f, field_copy *g) {
   int status = cast_protect_on(g->to->L, f, g);
   lua_settop(g->to->L, 0);
   if (status != LUA_OK) cast_raise_memory(L);
@@ -131,7 +131,7 @@ static void call_there(lua_State *L, lua_CFunction f, gift *g) {
 
 static void give_path(
   lua_State *L, int package, cast_state *to, const char *field) {
-  gift g = {.to = to, .name = field};
+  field_copy g = {.to = to, .name = field};
   lua_getfield(L, package, field);
   g.text = lua_tolstring(L, -1, &g.size);
   if (g.text != NULL) call_there(L, accept, &g);
@@ -146,7 +146,7 @@ static bool is_library(lua_CFunction f) {
 }
 
 /* Is the C function on the top all that there is to it? */
-static bool is_plain(lua_State *L, gift *g, int package) {
+static bool is_plain(lua_State *L, field_copy *g, int package) {
   CAST_UNUSED(package);
   if (lua_getupvalue(L, -1, 1) != NULL) {
     lua_pop(L, 1);
@@ -178,7 +178,7 @@ static cast_message *copy_loader(lua_State *L) {
   lua_insert(L, -2);
   if (lua_pcall(L, 1, 1, 0) == LUA_OK) return cast_message_at(L, -1);
   why = lua_tostring(L, -1);
-  if (cast_cancel_test(L, lua_gettop(L)) ||
+  if (cast_cancel_is_error(L, lua_gettop(L)) ||
       (why != NULL && strcmp(why, "not enough memory") == 0))
     lua_error(L);
   return NULL;
@@ -187,7 +187,7 @@ static cast_message *copy_loader(lua_State *L) {
 /* The function on the top, which may be replaced. */
 static void give_loader(
   lua_State *L, int package, cast_state *to, const char *name) {
-  gift g = {.to = to, .name = name};
+  field_copy g = {.to = to, .name = name};
   call_there(L, look, &g);
   if (g.taken) return;
   if (lua_tocfunction(L, -1) == load_copy) {

@@ -105,15 +105,15 @@ static int ask_searchers(lua_State *L) {
 
 /* The task whose call of require has called `search`, or NULL. */
 static cast_ltask *find_task(lua_State *L, cast_state *S) {
-  cast_task *core = S->session.current;
+  cast_task *base = S->session.current;
   lua_Debug ar;
   bool is;
   if (!lua_getstack(L, 1, &ar)) return NULL;
   lua_getinfo(L, "f", &ar);
   is = lua_rawequal(L, -1, lua_upvalueindex(REQUIRE));
   lua_pop(L, 1);
-  if (!is || core == NULL || L == S->work) return NULL;
-  return cast_ltask_of(core);
+  if (!is || base == NULL || L == S->work) return NULL;
+  return cast_ltask_of(base);
 }
 
 /* Waits until no other task loads the module at 1. L is in a call of require,
@@ -122,7 +122,7 @@ static bool await_others(lua_State *L, cast_state *S, cast_ltask *t) {
   const char *name = lua_tostring(L, 1);
   int top = lua_gettop(L);
   bool circular = false;
-  while (!circular && cast_load_by_other(S, t, name)) {
+  while (!circular && cast_load_has_other(S, t, name)) {
     (void)cast_enter(L, S, OS_FOREVER);
     if (cast_load_wait(L, S, t, name) == CAST_PARKED)
       (void)cast_park(L, S, t, OS_FOREVER, &cast_load_kind);
@@ -160,7 +160,7 @@ static int search(lua_State *L) {
     cast_load *l = await_turn(L, S, t);
     if (l == NULL) return 1;
     number = cast_load_number(l);
-  } else if (S != NULL && name != NULL && cast_load_by_other(S, NULL, name)) {
+  } else if (S != NULL && name != NULL && cast_load_has_other(S, NULL, name)) {
     (void)cast_enter(L, S, OS_FOREVER); /* raises: there is no task */
   }
   n = ask_searchers(L);

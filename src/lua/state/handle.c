@@ -14,8 +14,8 @@
 #include "../../object.h"
 #include "../../session.h"
 #include "../../types.h"
-#include "../compat/alive.h"
 #include "../compat/compat.h"
+#include "../compat/finalizer.h"
 #include "../compat/single.h"
 #include "argument.h"
 #include "state.h"
@@ -25,7 +25,7 @@ static const char known_key = 0;
 #define GIB ((size_t)1 << 30)
 
 void cast_handle_open(lua_State *L) {
-  (void)cast_single(L, &known_key, cast_make_weak, "v");
+  (void)cast_single_push(L, &known_key, cast_make_weak, "v");
   lua_pop(L, 1);
 }
 
@@ -39,24 +39,25 @@ static void empty(cast_handle *h) {
    still there is finalized because lua_close has begun: then the host ends
    first, as long as all its handles are whole, since tasks that wait are still
    to be unwound, and may use them. (lua_close calls finalizers in reverse
-   order of creation, so a guard made at the beginning comes too late.) */
+   order of creation, so a cancel scope made at the beginning comes too
+   late.) */
 static int handle_gc(lua_State *L) {
   cast_handle *h = cast_handle_at(L, 1);
   cast_state *S = cast_state_boxed(L);
   bool closing, strays;
   if (h == NULL) return 0;
-  if (S != NULL) S->sure[cast_sure_slot(h)] = NULL;
+  if (S != NULL) S->handle_cache[cast_handle_slot(h)] = NULL;
   if (h->object == NULL) return 0;
   /* Another handle of the object may have been made since. */
   closing = cast_handle_find(L, h->object) && lua_touserdata(L, -1) == h;
-  strays = S != NULL && cast_last_strays(S);
+  strays = S != NULL && cast_last_is_stray(S);
   /* Relaxed: it is set by this state's owner. */
   if (S != NULL && S->host != NULL &&
       (closing || strays ||
         atomic_load_explicit(&S->ending, memory_order_relaxed))) {
     if (!strays) S->binding->end(L);
     S = cast_state_boxed(L);
-    if (S != NULL) cast_alive_keep(L, 1); /* that is under way */
+    if (S != NULL) cast_finalizer_keep(L, 1); /* that is under way */
     if (S != NULL || h->object == NULL) return 0;
   }
   empty(h);
@@ -79,7 +80,7 @@ void cast_handles_release(lua_State *L) {
   luaL_checkstack(L, 4, NULL);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &known_key);
   empty_all(L, -1);
-  cast_alive_push_kept(L);
+  cast_finalizer_push_kept(L);
   empty_all(L, -2);
 }
 
@@ -128,11 +129,11 @@ static void make_class(lua_State *L, const void *arg) {
   lua_setfield(L, -2, "__name");
 }
 
-cast_object *cast_handle_sure(
+cast_object *cast_handle_check_slow(
   lua_State *L, cast_state *S, int idx, const cast_type *type) {
   cast_object *o = cast_handle_check(L, idx, type);
   const cast_handle *h = cast_handle_at(L, idx);
-  S->sure[cast_sure_slot(h)] = h;
+  S->handle_cache[cast_handle_slot(h)] = h;
   return o;
 }
 
@@ -160,10 +161,10 @@ void cast_handle_cross(lua_State *L, cast_object *o) {
 
 void cast_handle_weigh(lua_State *L, cast_state *S, size_t size) {
 #if CAST_LUA >= 503
-  S->unseen += size + CAST_HANDLE_UNSEEN;
-  if (CAST_LIKELY(S->unseen < CAST_UNSEEN_MAX)) return;
-  size = S->unseen;
-  S->unseen = 0;
+  S->gc_debt += size + CAST_GC_DEBT_HANDLE;
+  if (CAST_LIKELY(S->gc_debt < CAST_GC_DEBT_MAX)) return;
+  size = S->gc_debt;
+  S->gc_debt = 0;
   if (lua_gc(L, LUA_GCISRUNNING, 0) <= 0) return;
 #if CAST_LUA >= 505
   lua_gc(L, LUA_GCSTEP, size);
@@ -193,7 +194,7 @@ cast_handle *cast_handle_new(lua_State *L, const cast_type *type, size_t size) {
   if (CAST_UNLIKELY(lua_isnil(L, -1))) {
     lua_pop(L, 1);
     CAST_ASSERT(class_of(S, type) != NULL);
-    (void)cast_single(L, type, make_class, class_of(S, type));
+    (void)cast_single_push(L, type, make_class, class_of(S, type));
   }
   lua_setmetatable(L, -2);
   return h;

@@ -42,7 +42,7 @@ void cast_handle_open(lua_State *L);
    type; raises "channel expected, got X". */
 cast_object *cast_handle_check(lua_State *L, int idx, const cast_type *type);
 /* The same, and notes that the handle is one (cast_handle_quick, state.h). */
-cast_object *cast_handle_sure(
+cast_object *cast_handle_check_slow(
   lua_State *L, cast_state *S, int idx, const cast_type *type);
 /* Pushes the handle of `o`, which the caller keeps alive meanwhile, also if it
    raises (out of memory); a session may be without handles. */
@@ -81,10 +81,10 @@ static inline cast_object *cast_handle_test(lua_State *L, int idx) {
   return h != NULL ? h->object : NULL;
 }
 
-/* The slot of `sure` for a handle at that address. */
-static inline uint32_t cast_sure_slot(const void *p) {
+/* The slot of `handle_cache` for a handle at that address. */
+static inline uint32_t cast_handle_slot(const void *p) {
   uintptr_t at = (uintptr_t)p;
-  return (uint32_t)(at >> 4 ^ at >> 8) & (CAST_SURE - 1);
+  return (uint32_t)(at >> 4 ^ at >> 8) & (CAST_HANDLE_CACHE - 1);
 }
 /* cast_handle_check, quick for handles that were used lately. That the tag is
    looked at is a precaution: a debug.setmetatable may have made the collector
@@ -92,11 +92,11 @@ static inline uint32_t cast_sure_slot(const void *p) {
 static inline cast_object *cast_handle_quick(
   lua_State *L, cast_state *S, int idx, const cast_type *type) {
   const cast_handle *h = lua_touserdata(L, idx);
-  if (CAST_LIKELY(h != NULL && S->sure[cast_sure_slot(h)] == h &&
+  if (CAST_LIKELY(h != NULL && S->handle_cache[cast_handle_slot(h)] == h &&
                   h->tag == &cast_handle_tag && h->object != NULL &&
                   h->object->type == type))
     return h->object;
-  return cast_handle_sure(L, S, idx, type);
+  return cast_handle_check_slow(L, S, idx, type);
 }
 
 /* cast_handle_test, with the same short cut. */
@@ -104,12 +104,12 @@ static inline cast_object *cast_handle_known(
   lua_State *L, cast_state *S, int idx) {
   cast_handle *h = lua_touserdata(L, idx);
   if (h == NULL) return NULL;
-  if (CAST_LIKELY(
-        S->sure[cast_sure_slot(h)] == h && h->tag == &cast_handle_tag))
+  if (CAST_LIKELY(S->handle_cache[cast_handle_slot(h)] == h &&
+                  h->tag == &cast_handle_tag))
     return h->object;
   h = cast_handle_at(L, idx);
   if (h == NULL) return NULL;
-  S->sure[cast_sure_slot(h)] = h;
+  S->handle_cache[cast_handle_slot(h)] = h;
   return h->object;
 }
 

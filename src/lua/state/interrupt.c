@@ -15,7 +15,7 @@
 #include "state.h"
 
 /* Relaxed, all of these: hooks are set by a signal handler in the thread that
-   looks, or looked at by the monitor, for which a look later is good enough. */
+   looks, or looked at by sysmon, for which a look later is good enough. */
 void cast_hook_note(cast_state *S, lua_State *L) {
   lua_State *main = S->L != NULL ? S->L : L;
   atomic_store_explicit(&S->main_thread, main, memory_order_relaxed);
@@ -28,15 +28,15 @@ static bool is_news(cast_state *S, lua_Hook hook) {
          hook != atomic_load_explicit(&S->hook, memory_order_relaxed);
 }
 
-bool cast_hook_changed(cast_state *S) {
+bool cast_hook_has_changed(cast_state *S) {
   lua_State *L = atomic_load_explicit(&S->main_thread, memory_order_relaxed);
   return L != NULL && is_news(S, lua_gethook(L));
 }
 
-bool cast_hook_due(cast_state *S, lua_State *L) {
+bool cast_hook_is_due(cast_state *S, lua_State *L) {
   lua_State *main = S->L != NULL ? S->L : L;
-  return S->struck || ((lua_gethookmask(main) & LUA_MASKCOUNT) != 0 &&
-                        is_news(S, lua_gethook(main)));
+  return S->main_interrupted || ((lua_gethookmask(main) & LUA_MASKCOUNT) != 0 &&
+                                  is_news(S, lua_gethook(main)));
 }
 
 #if CAST_LUAJIT
@@ -64,19 +64,19 @@ static bool is_interrupt(lua_State *L) {
          strcmp(text + size - (sizeof word - 1), word) == 0;
 }
 
-bool cast_hook_struck(cast_state *S, lua_State *L) {
+bool cast_hook_has_interrupted(cast_state *S, lua_State *L) {
   if (S->host == NULL || lua_gethookcount(S->work) == UNTOUCHED ||
       lua_gethook(S->work) != NULL || (L != NULL && !is_interrupt(L)))
-    return S->struck;
+    return S->main_interrupted;
   cast_hook_clear(S->work);
-  S->struck = true;
-  (void)cast_wait_end(&S->main->core, CASTING_EINTR);
+  S->main_interrupted = true;
+  (void)cast_wait_end(&S->main->base, CASTING_EINTR);
   return true;
 }
 #else
 void cast_hook_clear(lua_State *L) { lua_sethook(L, NULL, 0, 0); }
 void cast_hook_mark(lua_State *L) { CAST_UNUSED(L); }
-bool cast_hook_struck(cast_state *S, lua_State *L) {
+bool cast_hook_has_interrupted(cast_state *S, lua_State *L) {
   CAST_UNUSED(S);
   CAST_UNUSED(L);
   return false;
@@ -102,8 +102,8 @@ void cast_call_hook(lua_State *L, cast_state *S) {
   lua_State *main = S->L != NULL ? S->L : L;
   lua_Hook hook = lua_gethook(main);
   hook_call call = {.hook = hook};
-  if (S->struck) {
-    S->struck = false;
+  if (S->main_interrupted) {
+    S->main_interrupted = false;
     cast_lua_error(L, "interrupted!");
   }
   if (!is_news(S, hook)) return;

@@ -8,9 +8,9 @@
 
 /* Host: the main program's wait begins, in L. */
 void cast_hook_note(cast_state *S, lua_State *L);
-/* Has a signal handler set one since? Not what debug.sethook sets. Monitor,
+/* Has a signal handler set one since? Not what debug.sethook sets. Sysmon,
    too. */
-bool cast_hook_changed(cast_state *S);
+bool cast_hook_has_changed(cast_state *S);
 /* No hook in L any more. */
 void cast_hook_clear(lua_State *L);
 /* LuaJIT, a host: a task is about to go on in L. */
@@ -18,10 +18,10 @@ void cast_hook_mark(lua_State *L);
 /* LuaJIT, a host: has a task met a signal handler's hook, whose error is on the
    top of L (NULL: it has failed where a hook only can have been)? The main
    program will raise the error; true until then. */
-bool cast_hook_struck(cast_state *S, lua_State *L);
+bool cast_hook_has_interrupted(cast_state *S, lua_State *L);
 /* Host: the main program's wait is about to begin, in L. Is there one that is
    to be called at the next instruction, as lua.c's is? */
-bool cast_hook_due(cast_state *S, lua_State *L);
+bool cast_hook_is_due(cast_state *S, lua_State *L);
 /* The main program's wait was interrupted: calls the hook that was set. */
 void cast_call_hook(lua_State *L, cast_state *S);
 

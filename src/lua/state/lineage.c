@@ -58,7 +58,7 @@ cast_lineage *cast_lineage_new(cast_lineage *parent, const char *name) {
 }
 
 bool cast_lineage_count(const cast_state *S, cast_lineage *l) {
-  if (!cast_lineage_counts(S, l)) return false;
+  if (!cast_lineage_must_count(S, l)) return false;
   /* Relaxed: a count. */
   atomic_fetch_add_explicit(&l->first->again, 1, memory_order_relaxed);
   return true;

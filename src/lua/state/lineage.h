@@ -21,7 +21,7 @@ struct cast_lineage {
 cast_lineage *cast_lineage_new(cast_lineage *parent, const char *name);
 /* Is a session of that lineage, made in S, one that a further load of the same
    module makes? */
-static inline bool cast_lineage_counts(
+static inline bool cast_lineage_must_count(
   const cast_state *S, const cast_lineage *l) {
   return l != NULL && l != S->lineage && l->first != l;
 }

@@ -17,8 +17,8 @@
       run is under way.
    2. A load is freed when it has ended and no task waits for it.
    3. A task with loads has `loading` set.
-   4. No circle of waits, as far as `awaited` knows them, has a wait for a load
-      in it. */
+   4. No circle of waits, as far as `awaited_task` knows them, has a wait for a
+      load in it. */
 #include "load.h"
 
 #include "../../../include/casting.h"
@@ -159,7 +159,7 @@ static cast_load *find_other(
   return l;
 }
 
-bool cast_load_by_other(cast_state *S, const cast_ltask *t, const char *name) {
+bool cast_load_has_other(cast_state *S, const cast_ltask *t, const char *name) {
   return find_other(S, t, name) != NULL;
 }
 
@@ -289,7 +289,7 @@ void cast_load_leave(cast_state *S, cast_ltask *t) {
 }
 
 void cast_load_stop(cast_ltask *t) {
-  cast_load *l = cast_state_of(t->core.session)->loads;
+  cast_load *l = cast_state_of(t->base.session)->loads;
   for (; l != NULL; l = l->next)
     if (l->task == t) l->stopped = true;
 }
@@ -326,13 +326,13 @@ static int finish_load(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 
 static void describe_load(cast_buffer *b, const cast_ltask *t) {
   const cast_load *l = t->arg;
-  const cast_state *S = cast_state_of(t->core.session);
+  const cast_state *S = cast_state_of(t->base.session);
   if (l->task == S->main)
     cast_buffer_form(
       b, "waiting for module '%s', which the main program loads", l->name);
   else
     cast_buffer_form(b, "waiting for module '%s', which task %d loads", l->name,
-      (int)l->task->core.id);
+      (int)l->task->base.id);
 }
 
 const cast_wait_kind cast_load_kind = {
@@ -340,23 +340,24 @@ const cast_wait_kind cast_load_kind = {
 
 /* The load that t waits for, or NULL. */
 static cast_load *awaited_load(const cast_ltask *t) {
-  bool waits = t->kind == &cast_load_kind && cast_wait_armed(&t->core.wait);
+  bool waits = t->kind == &cast_load_kind && cast_wait_is_armed(&t->base.wait);
   return waits ? t->arg : NULL;
 }
 
 /* The task of this session that the wait of t depends on, as far as that can
    be known, or NULL. If t waits for all tasks of the session, that is `to`. */
-static cast_ltask *awaited(cast_state *S, const cast_ltask *t, cast_ltask *to) {
+static cast_ltask *awaited_task(
+  cast_state *S, const cast_ltask *t, cast_ltask *to) {
   cast_ltask *of;
   if (awaited_load(t) != NULL) return awaited_load(t)->task;
   /* A host that ends waits for its sessions without a kind. */
-  if (!cast_wait_armed(&t->core.wait) || t->core.wait.deadline.index != 0 ||
+  if (!cast_wait_is_armed(&t->base.wait) || t->base.wait.deadline.index != 0 ||
       t->kind == NULL)
     return NULL;
   if (t->kind->awaits == CAST_AWAITS_ALL) return to;
   if (t->kind->awaits != CAST_AWAITS_TASK) return NULL;
   of = t->arg;
-  return of->core.session == &S->session ? of : NULL;
+  return of->base.session == &S->session ? of : NULL;
 }
 
 /* Does the chain of waits lead from `from` to `to`? It may have a circle in it,
@@ -366,7 +367,7 @@ static bool waits_for(cast_state *S, cast_ltask *from, cast_ltask *to) {
   cast_ltask *at = from;
   uint32_t steps = 0, lap = 1;
   while (at != NULL && at != to) {
-    at = awaited(S, at, to);
+    at = awaited_task(S, at, to);
     if (at == seen) return false;
     if (++steps == lap) {
       seen = at;
@@ -381,7 +382,7 @@ static bool waits_for(cast_state *S, cast_ltask *from, cast_ltask *to) {
    would only lead to another circle. */
 static bool is_circle(cast_state *S, cast_ltask *from, cast_ltask *to) {
   if (!waits_for(S, from, to)) return false;
-  for (cast_ltask *t = from; t != to; t = awaited(S, t, to))
+  for (cast_ltask *t = from; t != to; t = awaited_task(S, t, to))
     if (awaited_load(t) != NULL) awaited_load(t)->circular = true;
   return true;
 }
@@ -396,7 +397,7 @@ int cast_load_wait(
     if (!circular) {
       l->holds++;
       t->arg = l;
-      if (cast_event_wait(&l->ended, &t->core) == CAST_PARKED)
+      if (cast_event_wait(&l->ended, &t->base) == CAST_PARKED)
         return CAST_PARKED;
       (void)finish_load(L, S, t, 0);
       return 0;
@@ -410,12 +411,12 @@ int cast_load_wait(
 /* The wait of t begins. If that has closed a circle, ends the first wait for a
    load in it. */
 static void break_circle(cast_state *S, cast_ltask *t) {
-  cast_ltask *next = awaited(S, t, NULL), *at;
+  cast_ltask *next = awaited_task(S, t, NULL), *at;
   if (next == NULL || !waits_for(S, next, t)) return;
-  for (at = next; awaited_load(at) == NULL; at = awaited(S, at, t))
+  for (at = next; awaited_load(at) == NULL; at = awaited_task(S, at, t))
     if (at == t) return; /* tasks that join each other: not our concern */
   (void)is_circle(S, next, t);
-  (void)cast_wait_end(&at->core, CIRCLE);
+  (void)cast_wait_end(&at->base, CIRCLE);
 }
 
 /* t, the main program, waits for all tasks, so also for those that wait for its
@@ -433,7 +434,7 @@ void cast_load_park(lua_State *L, cast_state *S, cast_ltask *t) {
   CAST_UNUSED(L);
   for (cast_load *l = S->loads; l != NULL; l = l->next)
     if (l->task == t) hide(L, S, l);
-  if (t->core.wait.deadline.index == 0 && t->kind->awaits == CAST_AWAITS_ALL)
+  if (t->base.wait.deadline.index == 0 && t->kind->awaits == CAST_AWAITS_ALL)
     break_all(S, t);
   else if (t->kind != &cast_load_kind)
     break_circle(S, t);

@@ -10,7 +10,7 @@
 typedef struct cast_load cast_load;
 
 /* Does another task than t load that module? */
-bool cast_load_by_other(cast_state *S, const cast_ltask *t, const char *name);
+bool cast_load_has_other(cast_state *S, const cast_ltask *t, const char *name);
 /* If so, t, which is to wait in place and has entered, waits for its end:
    CAST_PARKED, and is to park with that kind, which pushes whether there is a
    circle of waits. 0: it need not, and that is pushed. */

@@ -61,18 +61,18 @@ typedef struct cast_extra {
   uint32_t room;                /* allocated */
   struct cast_failure *failure; /* of a failed task; fixed at its end */
   struct cast_failure *origin;  /* of the latest error of await's: origin.h */
-  struct cast_guard *guards;    /* it is in, the innermost first */
+  struct cast_scope *scopes;    /* it is in, the innermost first */
   struct cast_lineage *lineage; /* of the sessions that it makes, or NULL */
   uint64_t limit_ns;            /* the deadline of the call that waits */
-  uint64_t met_ns;              /* cancelled: since when that counts; 0 */
+  uint64_t observed_ns;         /* cancelled: since when that counts; 0 */
   uint64_t looked_ns;           /* and since when it computes nevertheless */
   uint64_t again_ns;            /* when a standing hook may raise again */
 } cast_extra;
 
-/* core.mark of a fresh one: how many values it starts with, if they are not in
-   its coroutine yet. */
+/* base.nstart of one that has not started: how many values it starts with, if
+   they are not in its coroutine yet. */
 struct cast_ltask {
-  cast_task core;
+  cast_task base;
   lua_State *co;                 /* its coroutine */
   const cast_wait_kind *kind;    /* of the wait under way */
   void *arg;                     /* the kind's own */
@@ -83,26 +83,26 @@ struct cast_ltask {
   int ref; /* the coroutine's anchor; without one: where its values lie */
   _Atomic uint8_t shared; /* (a) CAST_OWN, CAST_SHARED or CAST_KEPT */
   _Atomic bool joined;    /* (a) somebody has received the failure */
-  bool lent : 1;          /* its memory is from the session's slabs */
-  bool remote : 1;        /* its function is still packed in core.waiter.msg */
-  bool fresh : 1;         /* not resumed yet */
+  bool from_slab : 1;     /* its memory is from the session's slabs */
+  bool remote : 1;        /* its function is still packed in base.waiter.msg */
+  bool not_started : 1;   /* not resumed yet */
   bool parked : 1;        /* yielded by cast_park, not by the user */
   bool in_place : 1;      /* the wait under way keeps the C stack */
   bool limited : 1;       /* extra->limit_ns holds for it */
   bool selecting : 1;     /* its cases stand in the queues of channels */
   bool loading : 1;       /* it has entries in S->loads */
-  bool holds : 1;         /* arg begins with an object, to which the wait has
+  bool owns_arg : 1;      /* arg begins with an object, to which the wait has
                              a reference */
   bool closing : 1;       /* its coroutine's pending variables are closed */
   bool raising : 1;       /* (5.1, LuaJIT) a hook is to raise an error in it */
   bool last : 1;          /* (5.1, LuaJIT) it ends when its wait does */
   bool stored : 1;        /* results lie in the local handle */
-  bool packed : 1;        /* results lie in core.waiter.msg */
+  bool packed : 1;        /* results lie in base.waiter.msg */
   bool unsendable : 1;    /* packed is only the reason why they cannot cross */
 };
 
-static inline struct cast_guard *cast_guards(const cast_ltask *t) {
-  return t->extra != NULL ? t->extra->guards : NULL;
+static inline struct cast_scope *cast_scopes(const cast_ltask *t) {
+  return t->extra != NULL ? t->extra->scopes : NULL;
 }
 static inline struct cast_failure *cast_failed(const cast_ltask *t) {
   return t->extra != NULL ? t->extra->failure : NULL;
@@ -110,9 +110,9 @@ static inline struct cast_failure *cast_failed(const cast_ltask *t) {
 /* Gives up what the wait of t is about, if it has a reference to that: a handle
    or a box on its stack is not enough to keep it, as debug.setlocal may take
    that from a task that waits. */
-static inline void cast_let_go(cast_ltask *t) {
-  if (CAST_LIKELY(!t->holds)) return;
-  t->holds = false;
+static inline void cast_release_arg(cast_ltask *t) {
+  if (CAST_LIKELY(!t->owns_arg)) return;
+  t->owns_arg = false;
   cast_unref(t->arg);
 }
 static inline cast_coroutine cast_co(const cast_ltask *t) {

@@ -24,7 +24,7 @@ void cast_state_starve(cast_state *S) {
   if (S->session.current != NULL && lua_gethook(S->work) == NULL)
     lua_sethook(S->work, S->binding->hook, LUA_MASKCOUNT, 1);
 #else
-  S->session.ops->poke(&S->session);
+  S->session.ops->preempt(&S->session);
 #endif
 }
 
@@ -33,7 +33,7 @@ void cast_state_starve(cast_state *S) {
    beyond the limit: a state there would stay so for ever. So half way to the
    limit, and wherever memory has failed, all garbage is collected, at the next
    instruction (preempt.c): an allocator cannot. */
-static void *limited(void *ud, void *ptr, size_t osize, size_t nsize) {
+static void *alloc_limited(void *ud, void *ptr, size_t osize, size_t nsize) {
   cast_slabs *s = ud;
   cast_state *S = CAST_CONTAINER(s, cast_state, slabs);
   void *p = cast_slabs_lua(s, ptr, osize, nsize);
@@ -70,7 +70,8 @@ static lua_State *make_lua(cast_state *S) {
   return lua_newstate(cast_slabs_lua, &S->slabs);
 #else
   S->collect_at = S->memory_max / 2;
-  return lua_newstate(S->memory_max != 0 ? limited : cast_slabs_lua, &S->slabs);
+  return lua_newstate(
+    S->memory_max != 0 ? alloc_limited : cast_slabs_lua, &S->slabs);
 #endif
 }
 
@@ -103,7 +104,7 @@ static lua_State *make_surely(cast_state *S) {
 #define make_surely make_lua
 #endif
 
-lua_State *cast_state_lua(cast_state *S) {
+lua_State *cast_state_new_lua(cast_state *S) {
   lua_State *L = make_surely(S);
   if (L == NULL) return NULL;
   lua_atpanic(L, on_panic);
@@ -127,7 +128,7 @@ static int make_room(lua_State *L) {
 
 /* A finalizer that there is no memory to call is left out, and what it was to
    give back is lost. Ours need a call and some stack, which is there then. */
-void cast_state_unlua(cast_state *S) {
+void cast_state_close_lua(cast_state *S) {
   uint32_t tries = 0;
   if (S->slabs.max != 0) S->slabs.max += CLOSING_ROOM;
   while (cast_protect_on(S->L, make_room, S) != LUA_OK && ++tries < TRIES)

@@ -8,9 +8,9 @@
 
 /* Without libraries, closed by lua_close. NULL: out of memory, or over the
    session's limit. */
-lua_State *cast_state_lua(cast_state *S);
+lua_State *cast_state_new_lua(cast_state *S);
 /* lua_close. */
-void cast_state_unlua(cast_state *S);
+void cast_state_close_lua(cast_state *S);
 #if CAST_LUA < 502
 /* Owner: collects all garbage, whatever the limit. Finalizers may not wait, as
    between tasks. */

@@ -28,9 +28,9 @@ int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg) {
 void cast_state_forked(cast_state *S, bool ok) {
   os_context *main;
   if (S->host == NULL) exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
-  main = S->main->core.object.held;
+  main = S->main->base.object.stack;
   if (main == NULL) return;
-  S->main->core.object.held = NULL;
+  S->main->base.object.stack = NULL;
   cast_runner_jump(S->session.runner, main);
 }
 
@@ -56,7 +56,8 @@ int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
     S->refused = false;
     status = cast_protect_on(L, fn, arg);
     /* Ctrl-C has come just here: that is told elsewhere. */
-    again = status != LUA_OK && !S->struck && cast_hook_struck(S, L);
+    again = status != LUA_OK && !S->main_interrupted &&
+            cast_hook_has_interrupted(S, L);
     lua_settop(L, top);
   } while (
     again || (status != LUA_OK && S->refused && tries < CAST_REFUSED_MAX));

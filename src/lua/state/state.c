@@ -5,7 +5,7 @@
 #include "state.h"
 
 #include "../../host.h"
-#include "../../monitor.h"
+#include "../../sysmon.h"
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "handle.h"
@@ -49,6 +49,6 @@ void cast_state_keep_box(lua_State *L) {
 
 void cast_state_prepare(lua_State *L, cast_state *S) {
   if (S->host == NULL || S->host->prepared) return;
-  if (cast_monitor_start() != 0) cast_raise_thread(L);
+  if (cast_sysmon_start() != 0) cast_raise_thread(L);
   if (cast_host_prepare(S->host) != 0) cast_raise_memory(L);
 }

@@ -28,7 +28,7 @@
 #include "../compat/compat.h"
 #include "ltask.h"
 
-#define CAST_SURE 16u /* see cast_state.sure; a power of two */
+#define CAST_HANDLE_CACHE 16u /* see cast_state.handle_cache; a power of two */
 
 /* What the rooms above this one do for a state: one constant table, given to a
    host when it is made and inherited by its sessions. */
@@ -37,8 +37,8 @@ typedef struct cast_binding {
   const luaL_Reg *functions;               /* of the module, for errors */
   const luaL_Reg *of_handles; /* metamethods of them all: cast_handle_meta */
   lua_CFunction stub;         /* those of `functions` that are written in Lua */
-  lua_Hook hook;              /* cast_hook: whatever computes looks up */
-  lua_CFunction open;         /* luaopen_casting, for package.preload */
+  lua_Hook hook;      /* cast_preempt_hook: whatever computes looks up */
+  lua_CFunction open; /* luaopen_casting, for package.preload */
   /* Makes the module and pushes it. Raises. */
   void (*open_module)(lua_State *L);
   /* The packer's: names of own modules, see packer.h. */
@@ -60,17 +60,17 @@ struct cast_state {
   struct cast_packer *packer;
   cast_host *host;  /* NULL: one of ours */
   cast_ltask *main; /* host: its main program */
-  /* What a poke makes look up: the coroutine that runs (preempt.c). Atomic for
-     the handler, in the same thread; so relaxed. */
+  /* What a preempt signal makes look up: the coroutine that runs (preempt.c).
+     Atomic for the handler, in the same thread; so relaxed. */
   _Atomic(lua_State *) running;
-  _Atomic(lua_State *) poked; /* see preempt.c */
-  bool through;   /* a hook in it may yield up to the task's resumer */
-  bool preempted; /* it has */
-  bool struck;    /* host: a task has met what was meant for its main program */
-  bool refused;   /* a finalizer was to wait between tasks: cast_protect */
+  _Atomic(lua_State *) hooked; /* see preempt.c */
+  bool can_preempt;      /* a hook in it may yield up to the task's resumer */
+  bool preempted;        /* it has */
+  bool main_interrupted; /* host: a task met the main program's hook */
+  bool refused;     /* a finalizer was to wait between tasks: cast_protect */
   uint32_t between; /* such calls under way */
   /* Host: the main thread and what its hook was when the main program's wait
-     began. Atomic for the monitor, which looks whether it has changed. */
+     began. Atomic for sysmon, which looks whether it has changed. */
   _Atomic(lua_State *) main_thread;
   _Atomic(lua_Hook) hook;
   struct {                 /* host: waits of finalizers at its end: last.c */
@@ -96,27 +96,27 @@ struct cast_state {
   uint32_t startups_room;
   uint32_t ndrained;
   int anchors_used, anchors_room, anchors_free; /* anchor.c */
-  struct cast_random *random;   /* lib_math.c; NULL: nothing drawn yet */
+  struct cast_random *random;   /* mathlib.c; NULL: nothing drawn yet */
   struct cast_signals *signals; /* (i) a root's: program.c */
-  cast_state *root; /* (i) the host whose end closes this one; may be self */
-  cast_timer nag;   /* has tasks looked at that compute on (preempt.c) */
-  _Atomic uint64_t nag_ns; /* (a) hint: when */
-  _Atomic int32_t wanted;  /* (a) tasks that somebody has cancelled */
+  cast_state *root;    /* (i) the host whose end closes this one; may be self */
+  cast_timer watchdog; /* has tasks looked at that compute on (preempt.c) */
+  _Atomic uint64_t watchdog_ns; /* (a) hint: when */
+  _Atomic int32_t ncancelling;  /* (a) tasks that somebody has cancelled */
   cast_post close_post;
-  _Atomic bool close_posted;   /* (a) set once */
-  cast_post search_post;       /* tasks are to be cancelled: cancel.c */
-  _Atomic bool search_posted;  /* (a) it is in the inbox */
-  _Atomic(cast_post *) sweeps; /* (a) wishes that all tasks end: cancel.c */
-  cast_list children;          /* host: (host lock) its sessions' states */
-  cast_list sibling;           /* (host lock) */
+  _Atomic bool close_posted;         /* (a) set once */
+  cast_post scan_post;               /* tasks are to be cancelled: cancel.c */
+  _Atomic bool scan_posted;          /* (a) it is in the inbox */
+  _Atomic(cast_post *) all_requests; /* (a) cancel.c */
+  cast_list children; /* host: (host lock) its sessions' states */
+  cast_list sibling;  /* (host lock) */
   /* Addresses of handles that live: cast_handle_at need not ask what the
      userdata is. An entry goes with its handle. */
-  const void *sure[CAST_SURE];
-  cast_list held;      /* what operations hold: held.h */
-  _Atomic bool missed; /* metered: a poke found no task to look up */
-  size_t unseen;       /* bytes the collector is to be told of: handle.c */
-  cast_slabs slabs;    /* memory of the Lua state; not a host's */
-  size_t memory_max;   /* (i) 0: no limit; slabs.max is another at times */
+  const void *handle_cache[CAST_HANDLE_CACHE];
+  cast_list cleanups;          /* what operations hold: cleanup.h */
+  _Atomic bool preempt_missed; /* metered: a signal found no task */
+  size_t gc_debt;    /* bytes the collector is to be told of: handle.c */
+  cast_slabs slabs;  /* memory of the Lua state; not a host's */
+  size_t memory_max; /* (i) 0: no limit; slabs.max is another at times */
 #if CAST_LUA < 502
   size_t collect_at; /* with a limit: bytes from which on it is starved */
   bool starved;      /* all garbage is to be collected: memory.c */
@@ -170,12 +170,12 @@ void cast_state_box(lua_State *L);
 /* The calling task. NULL: the main program of a host. */
 static inline cast_ltask *cast_current(cast_state *S) {
   cast_task *t = S->session.current;
-  return t == NULL || (S->main != NULL && t == &S->main->core)
+  return t == NULL || (S->main != NULL && t == &S->main->base)
            ? NULL
-           : CAST_CONTAINER(t, cast_ltask, core);
+           : CAST_CONTAINER(t, cast_ltask, base);
 }
 static inline cast_ltask *cast_ltask_of(cast_task *t) {
-  return CAST_CONTAINER(t, cast_ltask, core);
+  return CAST_CONTAINER(t, cast_ltask, base);
 }
 static inline cast_state *cast_state_of(cast_session *s) {
   return CAST_CONTAINER(s, cast_state, session);
@@ -196,13 +196,13 @@ cast_state **cast_state_push_box(lua_State *L, lua_CFunction gc);
 void cast_state_keep_box(lua_State *L);
 /* Is the latest wait of the main program one of a finalizer while its state
    closes (last.h)? */
-static inline bool cast_last_waits(const cast_state *S) {
+static inline bool cast_last_is_waiting(const cast_state *S) {
   return CAST_UNLIKELY(S->last.waits);
 }
 /* In a finalizer: has the collector called it in a task, while such a wait is
    under way? It calls what lua_close has put aside, which may be in use. */
-static inline bool cast_last_strays(const cast_state *S) {
-  return cast_last_waits(S) && S->session.current != &S->main->core;
+static inline bool cast_last_is_stray(const cast_state *S) {
+  return cast_last_is_waiting(S) && S->session.current != &S->main->base;
 }
 
 #endif

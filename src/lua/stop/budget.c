@@ -23,11 +23,11 @@
 /* -- processor time ------------------------------------------------------- */
 
 /* Relaxed, all of these: figures, written by the owner. */
-static uint64_t used(cast_state *S) {
+static uint64_t cpu_used(cast_state *S) {
   return atomic_load_explicit(&S->cpu, memory_order_relaxed);
 }
 
-bool cast_budget_over(cast_state *S) {
+bool cast_budget_is_over(cast_state *S) {
   return atomic_load_explicit(&S->over, memory_order_relaxed);
 }
 
@@ -50,30 +50,30 @@ void cast_budget_meter(cast_session *s, bool begins) {
   uint64_t now = os_own_cpu(), clock;
   if (!begins) {
     atomic_store_explicit(
-      &S->cpu, used(S) + (now - S->cpu_from), memory_order_relaxed);
+      &S->cpu, cpu_used(S) + (now - S->cpu_from), memory_order_relaxed);
     return;
   }
   S->cpu_from = now;
-  if (S->cpu_max == OS_FOREVER || cast_budget_over(S)) return;
-  if (used(S) >= S->cpu_max) {
+  if (S->cpu_max == OS_FOREVER || cast_budget_is_over(S)) return;
+  if (cpu_used(S) >= S->cpu_max) {
     end_all(S);
     return;
   }
   clock = os_now();
-  cast_nag_at(S, clock + (S->cpu_max - used(S)), clock);
+  cast_watchdog_set(S, clock + (S->cpu_max - cpu_used(S)), clock);
 }
 
-bool cast_budget_spent(cast_state *S) {
+bool cast_budget_is_spent(cast_state *S) {
   uint64_t now, sum;
   if (S->cpu_max == 0 || S->cpu_max == OS_FOREVER) return false;
-  if (cast_budget_over(S)) return true;
-  sum = used(S) + (os_own_cpu() - S->cpu_from);
+  if (cast_budget_is_over(S)) return true;
+  sum = cpu_used(S) + (os_own_cpu() - S->cpu_from);
   if (sum >= S->cpu_max) {
     end_all(S);
     return true;
   }
   now = os_now();
-  cast_nag_at(S, now + (S->cpu_max - sum), now);
+  cast_watchdog_set(S, now + (S->cpu_max - sum), now);
   return false;
 }
 
@@ -137,7 +137,7 @@ int cast_session_stats(lua_State *L, cast_state *S) {
     set_count(
       L, "memory", atomic_load_explicit(&S->slabs.bytes, memory_order_relaxed));
   if (S->memory_max != 0) set_count(L, "memory_max", S->memory_max);
-  if (S->cpu_max != 0) set_number(L, "cpu", (double)used(S) * 1e-9);
+  if (S->cpu_max != 0) set_number(L, "cpu", (double)cpu_used(S) * 1e-9);
   if (S->cpu_max != 0 && S->cpu_max != OS_FOREVER)
     set_number(L, "cpu_max", (double)S->cpu_max * 1e-9);
   return 1;

@@ -11,10 +11,10 @@ struct cast_state;
 /* ops->meter: see types.h. */
 void cast_budget_meter(cast_session *s, bool begins);
 /* Owner, in a slice: is the budget used up? Notes that. */
-bool cast_budget_spent(struct cast_state *S);
+bool cast_budget_is_spent(struct cast_state *S);
 /* Pushes what a task meets whose session has used its budget up. */
 void cast_budget_push(lua_State *L, struct cast_state *S);
-bool cast_budget_over(struct cast_state *S); /* any thread */
+bool cast_budget_is_over(struct cast_state *S); /* any thread */
 /* Raises "what: session 'name' why". */
 _Noreturn void cast_state_refuse(
   lua_State *L, const struct cast_state *S, const char *what, const char *why);

@@ -2,9 +2,9 @@
    SPDX-License-Identifier: MIT
 
    A task is cancelled in two steps. Anybody puts a reason into it, once, and
-   pushes a post; its owner, served the post, sets the core's flag and ends the
-   wait. The reason alone is enough for who stops a task that computes on, and
-   so never gets to its posts.
+   pushes a post; its owner, served the post, sets the flag in the task's base
+   and ends the wait. The reason alone is enough for who stops a task that
+   computes on, and so never gets to its posts.
    Owner of a reason: whoever has a reference; its text is fixed. */
 #include "cancel.h"
 
@@ -57,7 +57,7 @@ static void make_cancel_meta(lua_State *L, const void *arg) {
 }
 
 static void push_cancel_meta(lua_State *L) {
-  if (cast_single(L, &cancel_key, make_cancel_meta, NULL))
+  if (cast_single_push(L, &cancel_key, make_cancel_meta, NULL))
     cast_module_need(L); /* which gives it its name */
 }
 
@@ -73,14 +73,14 @@ void cast_cancel_push(lua_State *L, cast_chars reason) {
 }
 
 void cast_cancel_push_of(lua_State *L, cast_ltask *t) {
-  cast_state *S = cast_state_of(t->core.session);
-  if (cast_budget_over(S))
+  cast_state *S = cast_state_of(t->base.session);
+  if (cast_budget_is_over(S))
     cast_budget_push(L, S);
   else
     cast_cancel_push(L, cast_cancel_reason(t));
 }
 
-bool cast_cancel_test(lua_State *L, int i) {
+bool cast_cancel_is_error(lua_State *L, int i) {
   bool is;
   if (!lua_istable(L, i) || !lua_getmetatable(L, i)) return false;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &cancel_key);
@@ -137,7 +137,7 @@ static cast_reason unexplained = FIXED({NULL, 0}); /* no memory for it */
 
 static cast_reason ended = FIXED({NULL, 0});
 
-bool cast_cancel_wanted(cast_ltask *t) {
+bool cast_cancel_is_requested(cast_ltask *t) {
   /* PAIR reason: acquire its text. */
   return atomic_load_explicit(&t->reason, memory_order_acquire) != NULL;
 }
@@ -167,28 +167,28 @@ static bool put_reason(cast_ltask *t, cast_reason *r) {
 }
 
 /* From now on it is somebody's wish that t ends. */
-static void want(cast_ltask *t, cast_reason *r) {
-  cast_state *S = cast_state_of(t->core.session);
+static void request_cancel(cast_ltask *t, cast_reason *r) {
+  cast_state *S = cast_state_of(t->base.session);
   uint64_t now;
   if (!put_reason(t, r)) return;
-  /* Relaxed: the nag, set after it, reads it under the timers' lock. */
-  atomic_fetch_add_explicit(&S->wanted, 1, memory_order_relaxed);
+  /* Relaxed: the watchdog, set after it, reads it under the timers' lock. */
+  atomic_fetch_add_explicit(&S->ncancelling, 1, memory_order_relaxed);
   now = os_now();
-  cast_nag_at(S, now + CAST_STOP_NS, now);
+  cast_watchdog_set(S, now + CAST_STOP_NS, now);
 }
 
 void cast_cancel_end(cast_ltask *t) {
-  cast_state *S = cast_state_of(t->core.session);
-  /* Relaxed: a count. The wish that is counted down may be counted up only
+  cast_state *S = cast_state_of(t->base.session);
+  /* Relaxed: a count. The request that is counted down may be counted up only
      after this; then the count is too low, by a task that has ended. */
   if (!put_reason(t, &ended))
-    atomic_fetch_sub_explicit(&S->wanted, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&S->ncancelling, 1, memory_order_relaxed);
 }
 
 /* -- asking --------------------------------------------------------------- */
 
 typedef struct cast_request {
-  cast_post post;      /* or, for all tasks, in the list `sweeps` */
+  cast_post post;      /* or, for all tasks, in the list `all_requests` */
   cast_ltask *task;    /* one reference */
   cast_reason *reason; /* one reference */
 } request;
@@ -197,7 +197,7 @@ typedef struct cast_request {
    others, but removed by the owner alone: only the link to the next is read
    under the lock. */
 static cast_ltask *task_after(cast_session *s, cast_ltask *t) {
-  cast_list *l = t == NULL ? &s->tasks : &t->core.link;
+  cast_list *l = t == NULL ? &s->tasks : &t->base.link;
   cast_lock_take(&s->lock);
   l = l->next;
   cast_lock_drop(&s->lock);
@@ -208,16 +208,16 @@ static cast_ltask *task_after(cast_session *s, cast_ltask *t) {
 static void cancel_all(cast_session *s, cast_reason *r) {
   cast_ltask *t = NULL;
   while ((t = task_after(s, t)) != NULL) {
-    want(t, r);
-    cast_task_cancel(&t->core);
+    request_cancel(t, r);
+    cast_task_cancel(&t->base);
   }
 }
 
 static void on_request(cast_session *s, cast_post *p, bool closed) {
   request *q = CAST_CONTAINER(p, request, post);
   CAST_UNUSED(s);
-  if (!closed) cast_task_cancel(&q->task->core);
-  cast_unref(&q->task->core.object);
+  if (!closed) cast_task_cancel(&q->task->base);
+  cast_unref(&q->task->base.object);
   cast_unref(&q->reason->object);
   cast_free(q);
 }
@@ -235,22 +235,22 @@ static request *new_request(cast_reason *r) {
 }
 
 /* Has `s` serve a request, at once if the caller runs it. */
-static void ask(
+static void send_request(
   cast_session *s, cast_session *self, cast_ltask *t, request *q) {
-  q->task = cast_ref(&t->core.object);
-  want(t, q->reason);
+  q->task = cast_ref(&t->base.object);
+  request_cancel(t, q->reason);
   if (s == self)
     on_request(s, &q->post, false);
   else if (!cast_session_push(s, self, &q->post))
     on_request(s, &q->post, true);
 }
 
-/* Owner: cancels all tasks for each wish that has been put into the list; in
+/* Owner: cancels all tasks for each request that has been put into the list; in
    the hook of a task that computes, too, which would keep the post waiting. */
-static void sweep(cast_state *S, bool closed) {
-  /* PAIR sweeps: acquire the requests. */
+static void cancel_all_requests(cast_state *S, bool closed) {
+  /* PAIR all_requests: acquire the requests. */
   cast_post *newest =
-    atomic_exchange_explicit(&S->sweeps, NULL, memory_order_acquire);
+    atomic_exchange_explicit(&S->all_requests, NULL, memory_order_acquire);
   cast_post *p = NULL;
   while (newest != NULL) { /* the first reason counts */
     cast_post *older = newest->next;
@@ -267,53 +267,54 @@ static void sweep(cast_state *S, bool closed) {
   }
 }
 
-void cast_cancel_note(cast_ltask *t) {
-  cast_state *S = cast_state_of(t->core.session);
-  if (cast_cancel_sweeps(S)) sweep(S, false);
-  if (t->core.cancelled) return;
+void cast_cancel_observe(cast_ltask *t) {
+  cast_state *S = cast_state_of(t->base.session);
+  if (cast_cancel_has_requests(S)) cancel_all_requests(S, false);
+  if (t->base.cancelled) return;
   /* Relaxed: asked again. */
-  if (cast_cancel_wanted(t) ||
+  if (cast_cancel_is_requested(t) ||
       atomic_load_explicit(&S->close_posted, memory_order_relaxed))
-    cast_task_cancel(&t->core);
+    cast_task_cancel(&t->base);
 }
 
-void cast_cancel_fini(cast_state *S) { sweep(S, true); }
+void cast_cancel_fini(cast_state *S) { cancel_all_requests(S, true); }
 
 /* There was no memory for a request, or all are meant: the owner looks at all
    its tasks. */
-static void on_search(cast_session *s, cast_post *p, bool closed) {
+static void scan_tasks(cast_session *s, cast_post *p, bool closed) {
   cast_ltask *t = NULL;
   CAST_UNUSED(p);
   /* PAIR posted: acquire who wants to be found; release the post. */
   atomic_exchange_explicit(
-    &cast_state_of(s)->search_posted, false, memory_order_acq_rel);
-  sweep(cast_state_of(s), closed);
+    &cast_state_of(s)->scan_posted, false, memory_order_acq_rel);
+  cancel_all_requests(cast_state_of(s), closed);
   if (closed) return;
-  while ((t = task_after(s, t)) != NULL) cast_cancel_note(t);
+  while ((t = task_after(s, t)) != NULL) cast_cancel_observe(t);
 }
 
-static void search(cast_session *s, cast_session *self) {
+static void post_scan(cast_session *s, cast_session *self) {
   cast_state *S = cast_state_of(s);
-  /* PAIR posted: release the wish; acquire: the owner is done with the post. */
-  if (atomic_exchange_explicit(&S->search_posted, true, memory_order_acq_rel))
+  /* PAIR posted: release the request; acquire: the owner is done with the
+     post. */
+  if (atomic_exchange_explicit(&S->scan_posted, true, memory_order_acq_rel))
     return;
-  S->search_post.run = on_search;
-  cast_session_push(s, self, &S->search_post);
+  S->scan_post.run = scan_tasks;
+  cast_session_push(s, self, &S->scan_post);
 }
 
 void cast_ltask_cancel(cast_ltask *t, cast_session *self, cast_chars reason) {
   cast_reason *r = new_reason(reason);
-  cast_session *s = t->core.session;
+  cast_session *s = t->base.session;
   request *q = NULL;
   if (r != NULL && s != self) q = new_request(ref_reason(r));
   if (q != NULL) {
-    ask(s, self, t, q);
+    send_request(s, self, t, q);
   } else {
-    want(t, r != NULL ? r : &unexplained);
+    request_cancel(t, r != NULL ? r : &unexplained);
     if (s == self)
-      cast_task_cancel(&t->core);
+      cast_task_cancel(&t->base);
     else
-      search(s, self);
+      post_scan(s, self);
   }
   if (r != NULL) cast_unref(&r->object);
 }
@@ -322,18 +323,18 @@ int cast_state_cancel(cast_state *S, cast_session *self, cast_chars reason) {
   request *q = new_request(new_reason(reason));
   uint64_t now;
   if (q == NULL) return CASTING_ENOMEM;
-  q->post.next = atomic_load_explicit(&S->sweeps, memory_order_relaxed);
-  /* PAIR sweeps: release the request. */
-  while (!atomic_compare_exchange_weak_explicit(&S->sweeps, &q->post.next,
+  q->post.next = atomic_load_explicit(&S->all_requests, memory_order_relaxed);
+  /* PAIR all_requests: release the request. */
+  while (!atomic_compare_exchange_weak_explicit(&S->all_requests, &q->post.next,
     &q->post, memory_order_release, memory_order_relaxed))
     continue;
   if (&S->session == self) {
-    sweep(S, false);
+    cancel_all_requests(S, false);
     return 0;
   }
-  search(&S->session, self);
+  post_scan(&S->session, self);
   now = os_now();
-  cast_nag_at(S, now + CAST_STOP_NS, now);
+  cast_watchdog_set(S, now + CAST_STOP_NS, now);
   return 0;
 }
 
@@ -345,9 +346,9 @@ cast_request *cast_cancel_prepare(void) {
 
 char *cast_cancel_text(cast_request *q) { return q->reason->own; }
 
-void cast_cancel_ask(cast_request *q, cast_ltask *t, cast_session *self) {
+void cast_cancel_send(cast_request *q, cast_ltask *t, cast_session *self) {
   q->reason->text = cast_chars_of(q->reason->own);
-  ask(t->core.session, self, t, q);
+  send_request(t->base.session, self, t, q);
 }
 
 void cast_cancel_drop(cast_request *q) {
@@ -361,15 +362,15 @@ void cast_cancel_close(cast_session *s) {
   cast_task_cancel_all(s);
   /* Nobody adds any more, and only the owner removes: no lock. */
   for (cast_list *l = s->tasks.next; l != &s->tasks; l = l->next)
-    want(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);
+    request_cancel(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);
 }
 
 /* One that has fired is off its queue, but for the other cases of a select. */
 static void abandon(cast_ltask *t) {
-  bool claimed = cast_wait_claim_own(&t->core);
+  bool claimed = cast_wait_claim_own(&t->base);
   if (t->selecting) cast_select_done(t->extra->cases, t->extra->ncases);
   t->selecting = false;
-  if (claimed) cast_wait_done(&t->core);
+  if (claimed) cast_wait_done(&t->base);
 }
 
 void cast_cancel_abandon(cast_state *S) {

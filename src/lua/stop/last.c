@@ -61,7 +61,7 @@ static const void *first_on(lua_State *L, lua_Debug *ar) {
 
 /* On the main thread's stack. */
 static bool has_room(lua_State *L, lua_State *main, int n) {
-  if (L != main) return cast_lua_room(main, n);
+  if (L != main) return cast_lua_reserve(main, n);
   luaL_checkstack(L, n, "the main program's");
   return true;
 }
@@ -83,7 +83,7 @@ static bool exits(lua_State *L) {
   bool is = false;
   for (int i = 0; !is && i < LEVELS && lua_getstack(L, i, &ar); i++) {
     lua_getinfo(L, "f", &ar);
-    is = cast_stock_exits(lua_tocfunction(L, -1));
+    is = cast_stock_is_exit(lua_tocfunction(L, -1));
     lua_pop(L, 1);
   }
   return is;
@@ -91,7 +91,7 @@ static bool exits(lua_State *L) {
 
 /* -- is it a finalizer? --------------------------------------------------- */
 
-static int nothing(lua_State *L) {
+static int do_nothing(lua_State *L) {
   CAST_UNUSED(L);
   return 0;
 }
@@ -106,7 +106,7 @@ static bool has_no_hooks(lua_State *L, lua_State *at) {
   lua_Hook hook = lua_gethook(at), now;
   int mask = lua_gethookmask(at), count = lua_gethookcount(at), status;
   lua_sethook(at, on_hook, LUA_MASKCALL, 0);
-  status = cast_protect_on(at, nothing, NULL);
+  status = cast_protect_on(at, do_nothing, NULL);
   now = lua_gethook(at);
   /* A signal handler may have set another one meanwhile, and that may have
      raised an error. */
@@ -148,7 +148,7 @@ static bool is_last(lua_State *L, cast_state *S, const cast_ltask *t) {
 #endif
 }
 
-bool cast_last_is(lua_State *L, cast_state *S, const cast_ltask *t) {
+bool cast_last_is_wait(lua_State *L, cast_state *S, const cast_ltask *t) {
   if (S->L == NULL) S->L = cast_main_thread(L);
   if (S->L == NULL || (L != S->L && t != S->main)) return false;
   /* Relaxed: it is set by this state's owner. */
@@ -188,17 +188,17 @@ uint64_t cast_last_until(const cast_state *S, uint64_t deadline_ns) {
   return deadline_ns < end_of(S) ? deadline_ns : end_of(S);
 }
 
-bool cast_last_due(cast_state *S) {
-  cast_wait *w = &S->main->core.wait;
-  if (!cast_last_waits(S)) return false;
-  return !cast_wait_armed(w) ||
+bool cast_last_is_due(cast_state *S) {
+  cast_wait *w = &S->main->base.wait;
+  if (!cast_last_is_waiting(S)) return false;
+  return !cast_wait_is_armed(w) ||
          (w->deadline.index != 0 &&
            cast_heap_deadline(&S->session.deadlines, &w->deadline) <= os_now());
 }
 
 int cast_last_result(cast_state *S, int result) {
   if (!S->last.ended) return result;
-  if (result == 0) cast_msg_drop(&S->main->core.waiter.msg);
+  if (result == 0) cast_msg_drop(&S->main->base.waiter.msg);
   return CASTING_ETIMEOUT;
 }
 
@@ -214,9 +214,9 @@ void cast_last_over(lua_State *L, cast_state *S) {
 /* -- the end -------------------------------------------------------------- */
 
 bool cast_last_defer(lua_State *L, cast_state *S) {
-  if (!cast_last_strays(S) || L == S->L) return false;
+  if (!cast_last_is_stray(S) || L == S->L) return false;
   S->last.ended = true;
-  (void)cast_wait_end(&S->main->core, CASTING_ETIMEOUT);
+  (void)cast_wait_end(&S->main->base, CASTING_ETIMEOUT);
   return true;
 }
 

@@ -17,7 +17,7 @@
 void cast_last_open(lua_State *L, cast_state *S);
 /* t is about to wait on L, which is not its own coroutine: is that such a wait?
    May run Lua code. Raises, if the main program is not who waits. */
-bool cast_last_is(lua_State *L, cast_state *S, const cast_ltask *t);
+bool cast_last_is_wait(lua_State *L, cast_state *S, const cast_ltask *t);
 /* The main program, or a finalizer in it, is about to wait on L: are hooks
    called there? What fails raises. */
 bool cast_last_has_hooks(lua_State *L, cast_state *S);
@@ -26,7 +26,7 @@ void cast_last_begin(lua_State *L, cast_state *S, bool is);
 /* It waits now: until when, at most. */
 uint64_t cast_last_until(const cast_state *S, uint64_t deadline_ns);
 /* In a task that computes meanwhile: is it to let the main program go on? */
-bool cast_last_due(cast_state *S);
+bool cast_last_is_due(cast_state *S);
 /* The wait has ended, with a result: with which one is it to go on? */
 int cast_last_result(cast_state *S, int result);
 /* It has not brought what was waited for, and is over. Raises, if that was for

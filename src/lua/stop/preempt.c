@@ -2,40 +2,41 @@
    SPDX-License-Identifier: MIT
 
    Nobody but its own thread may touch a Lua state that runs. So a thread that
-   wants something of a task that computes pokes the task's thread (os_poke):
-   the handler (cast_hook_poke) sets a debug hook on the coroutine that runs, as
-   lua.c does on Ctrl-C, and at its next instruction the hook looks up. Must the
-   task stop? Then it raises. Do other sessions wait for the thread? Then it
-   yields, through the coroutines that the user has nested, and goes on first
-   when its session's turn comes again. There is no hook while nobody asks.
+   wants something of a task that computes signals the task's thread
+   (os_preempt): the handler (cast_preempt_request) sets a debug hook on the
+   coroutine that runs, as lua.c does on Ctrl-C, and at its next instruction the
+   hook looks up. Must the task stop? Then it raises. Do other sessions wait for
+   the thread? Then it yields, through the coroutines that the user has nested,
+   and goes on first when its session's turn comes again. There is no hook while
+   nobody asks.
 
-   A task past its time (cancelled, or a guard's deadline has passed) meets an
-   error at its blocking calls. One that makes none is stopped by the hook: the
-   first look from CAST_STOP_NS after its time on finds that it computes, and
-   CAST_STOP_NS later the error is raised wherever it is, once, so that its
-   clean-up can run; and CAST_INSIST_NS later at every instruction, whatever
-   catches it. (Two looks, for it may only have collected garbage until the
-   first.) Never in a shield or a __close handler, nor in a finalizer: Lua runs
-   those without hooks. The watchdog (watchdog.c) has the worker poked. (A
-   host's tasks are watched by another timer, which asks cast_stop_due; when
-   the host ends they have the hook anyway.) A loop that catches each blocking
-   call's error is found by those calls. LuaJIT has no pokes: there, only what
-   makes calls of casting is stopped.
+   A task past its time (cancelled, or a cancel scope's deadline has passed)
+   meets an error at its blocking calls. One that makes none is stopped by the
+   hook: the first look from CAST_STOP_NS after its time on finds that it
+   computes, and CAST_STOP_NS later the error is raised wherever it is, once, so
+   that its clean-up can run; and CAST_FORCE_NS later at every instruction,
+   whatever catches it. (Two looks, for it may only have collected garbage until
+   the first.) Never in a shield or a __close handler, nor in a finalizer: Lua
+   runs those without hooks. The watchdog (watchdog.c) has the worker signalled.
+   (A host's tasks are watched by another timer, which asks
+   cast_watchdog_is_due; when the host ends they have the hook anyway.) A loop
+   that catches each blocking call's error is found by those calls. LuaJIT has
+   no preempt signals: there, only what makes calls of casting is stopped.
 
    Owner: the session's. Invariants:
    1. `running` is the coroutine that executes, whenever it is not NULL: set
       before each resumption of a coroutine, by us or by coroutine.resume and
       wrap (coroutine.c), and set back before anything can be freed, and while a
       task waits in place. It is NULL while a task is started or ended.
-   2. `through`: each coroutine between `running` and the task's own was
+   2. `can_preempt`: each coroutine between `running` and the task's own was
       resumed by our coroutine.resume or wrap, and all of them can yield. Only
       then a hook may yield without anybody's noticing.
    3. `preempted` is true from a yield of the hook until the task's resumer
       has seen it.
-   4. `poked` is where a poke has put the hook, until that is called, or the
-      task's turn ends. A coroutine that has just ended, or yielded, will not
-      call it: the function that resumed it has it put where the task goes on
-      (coroutine.c). What must be seen in later turns: see watchdog.c. */
+   4. `hooked` is where a preempt signal has put the hook, until that is called,
+      or the task's turn ends. A coroutine that has just ended, or yielded, will
+      not call it: the function that resumed it has it put where the task goes
+      on (coroutine.c). What must be seen in later turns: see watchdog.c. */
 #include "preempt.h"
 
 #include "../../base.h"
@@ -65,7 +66,7 @@
 #include <luajit.h>
 #endif
 
-/* -- pokes ---------------------------------------------------------------- */
+/* -- preempt signals ------------------------------------------------------ */
 
 /* A function whose hook has yielded is marked: when it goes on, its next event
    is taken for the one that yielded, and no hook called. The mark would stay
@@ -79,15 +80,15 @@ static void after_yield(lua_State *L, lua_Debug *ar) {
 /* Does somebody wait for this thread, and can the task let go of it here? */
 static bool can_give_way(lua_State *L, cast_state *S) {
   cast_worker *w = CAST_LUAJIT ? NULL : S->session.runner->worker;
-  return w != NULL && S->through && cast_sched_backlog(w) &&
+  return w != NULL && S->can_preempt && cast_sched_has_backlog(w) &&
          L == atomic_load_explicit(&S->running, memory_order_relaxed) &&
-         cast_yieldable(L);
+         cast_is_yieldable(L);
 }
 
-bool cast_hook_urgent(cast_session *s) {
+bool cast_preempt_is_urgent(cast_session *s) {
   cast_state *S = cast_state_of(s);
   return atomic_load_explicit(&S->ending, memory_order_relaxed) ||
-         cast_stop_due(S) || cast_hook_changed(S);
+         cast_watchdog_is_due(S) || cast_hook_has_changed(S);
 }
 
 /* The main program was interrupted: it goes on first. The task lies on this
@@ -96,17 +97,17 @@ bool cast_hook_urgent(cast_session *s) {
 static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
   lua_State *running = atomic_load_explicit(&S->running, memory_order_relaxed);
   if (cast_host_reserve(S->host) != 0) return;
-  if (!S->session.ops->interrupted(&S->session) && !cast_last_due(S)) return;
+  if (!S->session.ops->interrupted(&S->session) && !cast_last_is_due(S)) return;
   atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
   cast_stop_allow(S); /* hooks, for others: this is one */
-  cast_task_yield(&t->core);
-  cast_task_block(&t->core);
+  cast_task_yield(&t->base);
+  cast_task_block(&t->base);
   atomic_store_explicit(&S->running, running, memory_order_relaxed);
-  if (cast_stop_stands(S)) cast_stop_watch(S, t, L);
-  if (cast_stop_wanted(S)) cast_stop_look(L, S, t);
+  if (cast_stop_has_hook(S)) cast_stop_watch(S, t, L);
+  if (cast_stop_is_wanted(S)) cast_stop_check_hook(L, S, t);
 }
 
-void cast_hook(lua_State *L, lua_Debug *ar) {
+void cast_preempt_hook(lua_State *L, lua_Debug *ar) {
   cast_state *S = cast_state_find(L);
   cast_ltask *t;
   CAST_UNUSED(ar);
@@ -117,15 +118,15 @@ void cast_hook(lua_State *L, lua_Debug *ar) {
   t = S != NULL && S->session.current != NULL
         ? cast_ltask_of(S->session.current)
         : NULL;
-  /* Before the look, which may have this thread poked again: that poke must
-     not be undone. Relaxed: its own thread has set it. A host's tasks are
+  /* Before the look, which may have this thread signalled again: that signal
+     must not be undone. Relaxed: its own thread has set it. A host's tasks are
      watched then. */
-  if (S == NULL || !cast_stop_stands(S)) cast_hook_clear(L);
-  if (S != NULL) atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
+  if (S == NULL || !cast_stop_has_hook(S)) cast_hook_clear(L);
+  if (S != NULL) atomic_store_explicit(&S->hooked, NULL, memory_order_relaxed);
 #if CAST_LUA < 502
   if (t != NULL && S->starved) cast_state_collect(S);
 #endif
-  if (t != NULL && cast_stop_wanted(S)) cast_stop_look(L, S, t);
+  if (t != NULL && cast_stop_is_wanted(S)) cast_stop_check_hook(L, S, t);
   if (t == NULL || t == S->main) return;
   if (S->host != NULL) {
     let_main_go(L, S, t);
@@ -140,41 +141,41 @@ void cast_hook(lua_State *L, lua_Debug *ar) {
 
 /* Its lua_sethook meets the trace compiler half way when called from a signal
    handler (crashes were seen), and its compiled loops see no hooks. */
-void cast_hook_poke(cast_session *s) { CAST_UNUSED(s); }
+void cast_preempt_request(cast_session *s) { CAST_UNUSED(s); }
 
 #else
 
-void cast_hook_poke(cast_session *s) {
+void cast_preempt_request(cast_session *s) {
   cast_state *S = cast_state_of(s);
   lua_State *L = atomic_load_explicit(&S->running, memory_order_relaxed);
   lua_Hook hook;
   if (L == NULL || s->current == NULL) {
     /* Relaxed: for this thread. */
-    atomic_store_explicit(&S->missed, true, memory_order_relaxed);
+    atomic_store_explicit(&S->preempt_missed, true, memory_order_relaxed);
     return;
   }
-  atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
-  if (S->host != NULL && s->current == &S->main->core) return;
+  atomic_store_explicit(&S->hooked, NULL, memory_order_relaxed);
+  if (S->host != NULL && s->current == &S->main->base) return;
   /* A debugger's or profiler's hook goes before a fair share; the pool makes
      up for it with another thread. */
   hook = lua_gethook(L);
-  if (hook != NULL && hook != after_yield && !cast_stop_wanted(S)) return;
+  if (hook != NULL && hook != after_yield && !cast_stop_is_wanted(S)) return;
   /* The hook that raises what the task's wait has ended with has not been
-     called yet. It looks after the next poke itself. */
-  if (cast_hook_raises(L)) return;
-  atomic_store_explicit(&S->poked, L, memory_order_relaxed);
-  lua_sethook(L, cast_hook, LUA_MASKCOUNT, 1);
+     called yet. It looks after the next preempt signal itself. */
+  if (cast_hook_is_raising(L)) return;
+  atomic_store_explicit(&S->hooked, L, memory_order_relaxed);
+  lua_sethook(L, cast_preempt_hook, LUA_MASKCOUNT, 1);
 }
 
 #endif
 
-bool cast_stop_wanted(cast_state *S) {
-  cast_task *core = S->session.current;
+bool cast_stop_is_wanted(cast_state *S) {
+  cast_task *base = S->session.current;
   cast_ltask *t;
-  if (core == NULL) return false;
-  t = cast_ltask_of(core);
-  return cast_guarded(t) || cast_cancel_wanted(t) || S->session.metered ||
-         cast_cancel_sweeps(S) ||
+  if (base == NULL) return false;
+  t = cast_ltask_of(base);
+  return cast_scope_is_needed(t) || cast_cancel_is_requested(t) ||
+         S->session.metered || cast_cancel_has_requests(S) ||
          atomic_load_explicit(&S->close_posted, memory_order_relaxed);
 }
 
@@ -219,23 +220,23 @@ void cast_stop_allow(cast_state *S) { CAST_UNUSED(S); }
 
 void cast_stop_hook(lua_State *L, int count) {
   cast_stop_interpret(L);
-  lua_sethook(L, cast_hook, LUA_MASKCOUNT, count);
+  lua_sethook(L, cast_preempt_hook, LUA_MASKCOUNT, count);
 }
 
-void cast_stop_insist(lua_State *L, cast_ltask *t) {
+void cast_stop_force(lua_State *L, cast_ltask *t) {
   cast_stop_hook(L, 1);
   /* Hooks are a coroutine's own: this one goes on when L has failed. */
   if (t->co != NULL && t->co != L)
-    lua_sethook(t->co, cast_hook, LUA_MASKCOUNT, 1);
+    lua_sethook(t->co, cast_preempt_hook, LUA_MASKCOUNT, 1);
 }
 
-void cast_guard_check(lua_State *L, cast_ltask *t, uint64_t now_ns) {
+void cast_stop_check(lua_State *L, cast_ltask *t, uint64_t now_ns) {
   uint64_t since;
-  cast_cancel_note(t);
-  if (!cast_guard_past(t, now_ns, &since)) return;
+  cast_cancel_observe(t);
+  if (!cast_scope_is_past(t, now_ns, &since)) return;
   /* First: there may be no memory for the error, and something catches that. */
-  if (now_ns - since >= CAST_INSIST_NS) cast_stop_insist(t->at, t);
-  cast_guard_raise(L, t, now_ns);
+  if (now_ns - since >= CAST_FORCE_NS) cast_stop_force(t->at, t);
+  cast_scope_raise(L, t, now_ns);
 }
 
 /* Between what pcall has caught and `leave` (scope.c) nothing is to be raised:
@@ -247,54 +248,54 @@ static bool is_leaving(lua_State *L) {
 #else
   lua_Debug ar;
   return lua_getstack(L, 0, &ar) && lua_getinfo(L, "S", &ar) &&
-         strcmp(ar.source, CAST_GUARD_SOURCE) == 0;
+         strcmp(ar.source, CAST_SCOPE_SOURCE) == 0;
 #endif
 }
 
-/* Where the hook stands, it comes more often than a nag does. */
+/* Where the hook stands, it comes more often than the watchdog does. */
 static bool may_raise(cast_ltask *t, uint64_t now) {
   cast_extra *x = cast_extra_make(t); /* none: then it may */
   if (x == NULL) return true;
   if (now < x->again_ns) return false;
-  x->again_ns = now + CAST_NAG_NS;
+  x->again_ns = now + CAST_WATCHDOG_NS;
   return true;
 }
 
-void cast_stop_look(lua_State *L, cast_state *S, cast_ltask *t) {
+void cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t) {
   uint64_t now = os_now(), late, next;
-  cast_cancel_note(t);
-  if (S->session.metered) (void)cast_budget_spent(S);
-  if (!cast_guarded(t)) return;
+  cast_cancel_observe(t);
+  if (S->session.metered) (void)cast_budget_is_spent(S);
+  if (!cast_scope_is_needed(t)) return;
   if (is_leaving(L)) {
-    cast_nag_at(S, now + CAST_STOP_NS, now);
+    cast_watchdog_set(S, now + CAST_STOP_NS, now);
     return;
   }
   t->at = L;
-  next = cast_guard_late(t, now, &late);
+  next = cast_scope_look_again(t, now, &late);
   if (next == 0) {
-    cast_nag_at(S, now + CAST_NAG_NS, now);
-    if (late >= CAST_INSIST_NS)
-      cast_stop_insist(L, t);
-    else if (!cast_stop_stands(S))
+    cast_watchdog_set(S, now + CAST_WATCHDOG_NS, now);
+    if (late >= CAST_FORCE_NS)
+      cast_stop_force(L, t);
+    else if (!cast_stop_has_hook(S))
       cast_hook_clear(L);
     else if (!may_raise(t, now))
       return;
-    cast_guard_raise(L, t, now);
+    cast_scope_raise(L, t, now);
     return;
   }
-  cast_nag_at(S, next, now);
+  cast_watchdog_set(S, next, now);
 }
 
 void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L) {
   uint64_t now, at;
   if (t == S->main) return;
-  if (cast_stop_stands(S)) cast_stop_hook(L, CAST_WATCH_COUNT);
-  if (!cast_guarded(t)) return;
+  if (cast_stop_has_hook(S)) cast_stop_hook(L, CAST_WATCH_COUNT);
+  if (!cast_scope_is_needed(t)) return;
   now = os_now();
-  at = cast_guard_meet(t, L, now);
+  at = cast_scope_observe(t, L, now);
   if (at == OS_FOREVER) return;
   at += CAST_STOP_NS;
-  cast_nag_at(S, at > now ? at : now + CAST_NAG_NS, now);
+  cast_watchdog_set(S, at > now ? at : now + CAST_WATCHDOG_NS, now);
 }
 
 /* -- raising an error in a suspended coroutine ---------------------------- */
@@ -322,7 +323,7 @@ static void raise_hook(lua_State *L, lua_Debug *ar) {
 
 #if CAST_LUAJIT
 void cast_hook_raise_late(lua_State *L) {
-  if (cast_hook_raises(L)) raise_error(L);
+  if (cast_hook_is_raising(L)) raise_error(L);
 }
 #endif
 
@@ -338,7 +339,7 @@ void cast_hook_raise_keep(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
 }
 
-bool cast_hook_raises(lua_State *L) { return lua_gethook(L) == raise_hook; }
+bool cast_hook_is_raising(lua_State *L) { return lua_gethook(L) == raise_hook; }
 #else
-bool cast_hook_raises(lua_State *L) { return CAST_UNUSED(L), false; }
+bool cast_hook_is_raising(lua_State *L) { return CAST_UNUSED(L), false; }
 #endif

@@ -1,23 +1,24 @@
-/* scope.c - stretches of a task's run with a deadline, or shielded.
+/* scope.c - cancel scopes: calls with a deadline, or shielded.
    SPDX-License-Identifier: MIT
 
-   casting.with_timeout and casting.shield put a guard around a function call.
-   What a blocking call meets follows from the guards around it, from the
+   casting.with_timeout and casting.shield put a cancel scope around a function
+   call. What a blocking call meets follows from the scopes around it, from the
    outside to the inside: a cancelled task is past its time at once; a deadline
    when it has passed; a shield between them and the call grants CAST_GRACE_NS
    more, and so does a `__close` handler, which shields itself. Of those past
-   their time the outermost is raised: again in each call until its guard is
+   their time the outermost is raised: again in each call until its scope is
    left, so that nothing is caught by mistake for good (Trio's levels).
    What comes while the task waits for its turn counts from its turn on, or of
    many that are cancelled together the last had no time to clean up; but from
    its own time on, if it came into a shield.
    Invariants:
-   1. A guard is in its task's list from its making until it is left, until
-      the task ends, or until its userdata is collected.
-   2. A guard counts only while its coroutine runs, or has resumed, directly or
-      not, the one that does: a suspended coroutine has left it for a while.
-   3. The coroutine of a guard outlives it: the task's own does, another is
-      anchored in the userdata. */
+   1. A cancel scope is in its task's list from its making until it is left,
+      until the task ends, or until its userdata is collected.
+   2. A cancel scope counts only while its coroutine runs, or has resumed,
+      directly or not, the one that does: a suspended coroutine has left it for
+      a while.
+   3. The coroutine of a cancel scope outlives it: the task's own does, another
+      is anchored in the userdata. */
 #include "scope.h"
 
 #include "../../base.h"
@@ -55,7 +56,7 @@ static bool is_live(lua_State *L) {
 /* Is the function on the top the __close of the value below it? Pops both. Not
    by luaL_getmetafield, which makes a string: L may be suspended, and is no
    place for a finalizer to run in. */
-static bool closes(lua_State *L, cast_packer *p) {
+static bool is_close_method(lua_State *L, cast_packer *p) {
   bool is = false;
   if (lua_getmetatable(L, -2)) {
     cast_packer_push(p, L, CAST_SLOT_CLOSE);
@@ -103,7 +104,7 @@ static bool is_handler(lua_State *L, cast_packer *p, int level, lua_Debug *ar) {
   last = last_slot(L, &caller);
   if (last < 2 || lua_getlocal(L, &caller, last - 1) == NULL) return false;
   lua_getinfo(L, "f", ar);
-  return closes(L, p);
+  return is_close_method(L, p);
 }
 
 /* Are the variables of a coroutine closed that has ended, by its resumer? Then
@@ -118,7 +119,7 @@ static bool is_closed(lua_State *L) {
   return i > 1;
 }
 
-static const cast_guard *guard_at(lua_State *L, lua_Debug *ar) {
+static const cast_scope *scope_at(lua_State *L, lua_Debug *ar) {
   const void *p;
   if (lua_getlocal(L, ar, 1) == NULL) return NULL;
   p = lua_touserdata(L, -1);
@@ -128,14 +129,14 @@ static const cast_guard *guard_at(lua_State *L, lua_Debug *ar) {
 
 /* Does a __close handler run in L, within `g` (NULL: at all)? *met: whether g
    was met first. Deep recursion is not searched to the bottom. */
-static bool handler_in(
-  lua_State *L, cast_packer *p, const cast_guard *g, bool *met) {
+static bool has_handler(
+  lua_State *L, cast_packer *p, const cast_scope *g, bool *found) {
   lua_Debug ar;
-  *met = false;
+  *found = false;
   if (!lua_checkstack(L, 6)) return false;
   for (int i = 0; i < CAST_CLEANUP_DEPTH && lua_getstack(L, i, &ar); i++) {
-    if (g != NULL && guard_at(L, &ar) == g) {
-      *met = true;
+    if (g != NULL && scope_at(L, &ar) == g) {
+      *found = true;
       return false;
     }
     if (is_handler(L, p, i, &ar)) return true;
@@ -143,19 +144,19 @@ static bool handler_in(
   return false;
 }
 
-static bool cleaning(lua_State *L, cast_ltask *t, const cast_guard *g) {
-  cast_packer *p = cast_state_of(t->core.session)->packer;
-  bool met;
+static bool is_cleaning_up(lua_State *L, cast_ltask *t, const cast_scope *g) {
+  cast_packer *p = cast_state_of(t->base.session)->packer;
+  bool found;
   if (t->closing) return true;
   if (L == NULL) return false;
-  if (handler_in(L, p, g, &met)) return true;
-  if (!met && L != t->co && is_closed(L)) return true;
+  if (has_handler(L, p, g, &found)) return true;
+  if (!found && L != t->co && is_closed(L)) return true;
   /* What resumed L, if that is a coroutine of the task's. */
-  if (met || L == t->co || t->co == NULL || !is_live(t->co)) return false;
-  return handler_in(t->co, p, g, &met);
+  if (found || L == t->co || t->co == NULL || !is_live(t->co)) return false;
+  return has_handler(t->co, p, g, &found);
 }
 #else
-static bool cleaning(lua_State *L, cast_ltask *t, const cast_guard *g) {
+static bool is_cleaning_up(lua_State *L, cast_ltask *t, const cast_scope *g) {
   CAST_UNUSED(L);
   CAST_UNUSED(t);
   CAST_UNUSED(g);
@@ -165,26 +166,27 @@ static bool cleaning(lua_State *L, cast_ltask *t, const cast_guard *g) {
 
 /* -- what is past its time ------------------------------------------------ */
 
-typedef struct verdict {
+typedef struct expired {
   bool cancel;       /* the task */
-  cast_guard *guard; /* or this one */
+  cast_scope *scope; /* or this one */
   uint64_t since_ns; /* when its time was */
   uint64_t next_ns;  /* when the next one's will be */
-} verdict;
+} expired;
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
-static bool counts(const cast_guard *g, lua_State *L) {
+static bool is_in_force(const cast_scope *g, lua_State *L) {
   return g->L == L || is_live(g->L);
 }
 
 static uint64_t cancelled_ns(const cast_ltask *t) {
-  if (t->extra != NULL && t->extra->met_ns != 0) return t->extra->met_ns;
-  return t->core.cancelled_ns;
+  if (t->extra != NULL && t->extra->observed_ns != 0)
+    return t->extra->observed_ns;
+  return t->base.cancelled_ns;
 }
 
 /* Whether a time has come; notes that, or when it will. */
-static bool is_past(verdict *v, uint64_t at, uint64_t now) {
+static bool is_past(expired *v, uint64_t at, uint64_t now) {
   if (at <= now)
     v->since_ns = at;
   else
@@ -192,68 +194,70 @@ static bool is_past(verdict *v, uint64_t at, uint64_t now) {
   return at <= now;
 }
 
-static verdict judge(cast_ltask *t, uint64_t now) {
-  verdict v = {false, NULL, 0, OS_FOREVER};
+static expired check_scopes(cast_ltask *t, uint64_t now) {
+  expired v = {false, NULL, 0, OS_FOREVER};
   lua_State *L = t->at;
   uint64_t grace = 0; /* of the shields passed */
-  for (cast_guard *g = cast_guards(t); g != NULL; g = g->outer) {
+  for (cast_scope *g = cast_scopes(t); g != NULL; g = g->outer) {
     uint64_t at = g->deadline_ns;
-    if (!counts(g, L)) continue;
+    if (!is_in_force(g, L)) continue;
     if (g->shield) {
       if (grace < g->grace_ns) grace = g->grace_ns;
       continue;
     }
     if (grace > 0)
       at = later(at, grace);
-    else if (at <= now && cleaning(L, t, g))
+    else if (at <= now && is_cleaning_up(L, t, g))
       at = later(at, CAST_GRACE_NS);
-    if (is_past(&v, at, now)) v.guard = g;
+    if (is_past(&v, at, now)) v.scope = g;
   }
-  if (t->core.cancelled) {
+  if (t->base.cancelled) {
     uint64_t at = cancelled_ns(t);
     if (grace > 0)
       at = later(at, grace);
-    else if (cleaning(L, t, NULL))
+    else if (is_cleaning_up(L, t, NULL))
       at = later(at, CAST_GRACE_NS);
     v.cancel = is_past(&v, at, now);
   }
   return v;
 }
 
-/* The error of a guard's timeout: a cancellation that says whose it is. */
-static void push_timeout(lua_State *L, cast_guard *g) {
+/* The error of a cancel scope's timeout: a cancellation that says whose it
+   is. */
+static void push_timeout(lua_State *L, cast_scope *g) {
   g->raised = true;
   cast_cancel_push(L, cast_chars_of("timeout"));
   lua_pushlightuserdata(L, g);
   lua_rawsetp(L, -2, &mark_key);
 }
 
-bool cast_guard_is_own(lua_State *L, int i, const cast_guard *g) {
+bool cast_scope_is_own_error(lua_State *L, int i, const cast_scope *g) {
   bool is;
-  if (!cast_cancel_test(L, i)) return false;
+  if (!cast_cancel_is_error(L, i)) return false;
   lua_rawgetp(L, i, &mark_key);
   is = lua_touserdata(L, -1) == g;
   lua_pop(L, 1);
   return is;
 }
 
-static bool push_verdict(lua_State *L, cast_ltask *t, const verdict *v) {
+static bool push_expired(lua_State *L, cast_ltask *t, const expired *v) {
   luaL_checkstack(L, 6, NULL);
-  if (t->loading && (v->cancel || v->guard != NULL)) cast_load_stop(t);
+  if (t->loading && (v->cancel || v->scope != NULL)) cast_load_stop(t);
   if (v->cancel)
     cast_cancel_push_of(L, t);
-  else if (v->guard != NULL)
-    push_timeout(L, v->guard);
-  return v->cancel || v->guard != NULL;
+  else if (v->scope != NULL)
+    push_timeout(L, v->scope);
+  return v->cancel || v->scope != NULL;
 }
 
-uint64_t cast_guard_late(cast_ltask *t, uint64_t now_ns, uint64_t *late_ns) {
-  verdict v = judge(t, now_ns);
+uint64_t cast_scope_look_again(
+  cast_ltask *t, uint64_t now_ns, uint64_t *late_ns) {
+  expired v = check_scopes(t, now_ns);
   uint64_t *looked = &v.since_ns;
-  if (!v.cancel && v.guard == NULL) return later(v.next_ns, CAST_STOP_NS);
+  if (!v.cancel && v.scope == NULL) return later(v.next_ns, CAST_STOP_NS);
   if (now_ns < v.since_ns + CAST_STOP_NS) return v.since_ns + CAST_STOP_NS;
   if (!v.cancel)
-    looked = &v.guard->looked_ns;
+    looked = &v.scope->looked_ns;
   else if (t->extra != NULL)
     looked = &t->extra->looked_ns;
   if (*looked == 0) *looked = now_ns;
@@ -262,39 +266,39 @@ uint64_t cast_guard_late(cast_ltask *t, uint64_t now_ns, uint64_t *late_ns) {
   return 0;
 }
 
-void cast_guard_raise(lua_State *L, cast_ltask *t, uint64_t now_ns) {
-  verdict v = judge(t, now_ns);
-  if (push_verdict(L, t, &v)) lua_error(L);
+void cast_scope_raise(lua_State *L, cast_ltask *t, uint64_t now_ns) {
+  expired v = check_scopes(t, now_ns);
+  if (push_expired(L, t, &v)) lua_error(L);
 }
 
-bool cast_guard_past(cast_ltask *t, uint64_t now_ns, uint64_t *since_ns) {
-  verdict v = judge(t, now_ns);
+bool cast_scope_is_past(cast_ltask *t, uint64_t now_ns, uint64_t *since_ns) {
+  expired v = check_scopes(t, now_ns);
   *since_ns = v.since_ns;
-  return v.cancel || v.guard != NULL;
+  return v.cancel || v.scope != NULL;
 }
 
-uint64_t cast_guard_next(cast_ltask *t, uint64_t now_ns) {
-  verdict v = judge(t, now_ns);
-  return v.cancel || v.guard != NULL ? now_ns : v.next_ns;
+uint64_t cast_scope_deadline(cast_ltask *t, uint64_t now_ns) {
+  expired v = check_scopes(t, now_ns);
+  return v.cancel || v.scope != NULL ? now_ns : v.next_ns;
 }
 
-uint64_t cast_guard_meet(cast_ltask *t, lua_State *L, uint64_t now_ns) {
+uint64_t cast_scope_observe(cast_ltask *t, lua_State *L, uint64_t now_ns) {
   uint64_t soonest = OS_FOREVER;
   bool shielded = false;
-  for (cast_guard *g = cast_guards(t); g != NULL; g = g->outer) {
+  for (cast_scope *g = cast_scopes(t); g != NULL; g = g->outer) {
     if (g->shield) {
-      shielded = shielded || counts(g, L);
-    } else if (!g->met && g->deadline_ns <= now_ns) {
-      g->met = true;
-      if (!shielded && !cleaning(L, t, g)) g->deadline_ns = now_ns;
+      shielded = shielded || is_in_force(g, L);
+    } else if (!g->observed && g->deadline_ns <= now_ns) {
+      g->observed = true;
+      if (!shielded && !is_cleaning_up(L, t, g)) g->deadline_ns = now_ns;
     }
     soonest = earlier(soonest, g->deadline_ns);
   }
-  if (t->core.cancelled) {
+  if (t->base.cancelled) {
     cast_extra *x = cast_extra_make(t); /* none: the earlier time counts */
-    if (x != NULL && x->met_ns == 0)
-      x->met_ns =
-        shielded || cleaning(L, t, NULL) ? t->core.cancelled_ns : now_ns;
+    if (x != NULL && x->observed_ns == 0)
+      x->observed_ns =
+        shielded || is_cleaning_up(L, t, NULL) ? t->base.cancelled_ns : now_ns;
     soonest = earlier(soonest, cancelled_ns(t));
   }
   return soonest;
@@ -303,30 +307,30 @@ uint64_t cast_guard_meet(cast_ltask *t, lua_State *L, uint64_t now_ns) {
 /* The wait began before there was anything to be spared from, which has just
    come, so its deadline is the call's own. */
 static void set_limit(cast_ltask *t) {
-  const cast_heap_node *n = &t->core.wait.deadline;
+  const cast_heap_node *n = &t->base.wait.deadline;
   if (cast_extra_make(t) == NULL) return;
   t->limited = true;
   t->extra->limit_ns = n->index != 0
-                         ? cast_heap_deadline(&t->core.session->deadlines, n)
+                         ? cast_heap_deadline(&t->base.session->deadlines, n)
                          : OS_FOREVER;
 }
 
-uint64_t cast_guard_spared(cast_task *core, uint64_t now_ns) {
-  cast_ltask *t = cast_ltask_of(core);
-  verdict v;
-  if (!core->cancelled && cast_guards(t) == NULL) return 0;
+uint64_t cast_scope_extended_until(cast_task *base, uint64_t now_ns) {
+  cast_ltask *t = cast_ltask_of(base);
+  expired v;
+  if (!base->cancelled && cast_scopes(t) == NULL) return 0;
   if (!t->limited) set_limit(t);
   if (!t->limited || t->extra->limit_ns <= now_ns) return 0;
-  v = judge(t, now_ns);
-  if (v.cancel || v.guard != NULL) return 0;
+  v = check_scopes(t, now_ns);
+  if (v.cancel || v.scope != NULL) return 0;
   return earlier(v.next_ns, t->extra->limit_ns);
 }
 
 /* -- making and leaving one ----------------------------------------------- */
 
-void cast_guard_unlink(cast_guard *g) {
+void cast_scope_unlink(cast_scope *g) {
   if (g->task == NULL) return;
-  for (cast_guard **p = &g->task->extra->guards; *p != NULL; p = &(*p)->outer)
+  for (cast_scope **p = &g->task->extra->scopes; *p != NULL; p = &(*p)->outer)
     if (*p == g) {
       *p = g->outer;
       break;
@@ -334,18 +338,18 @@ void cast_guard_unlink(cast_guard *g) {
   g->task = NULL;
 }
 
-void cast_guard_leave(cast_ltask *t) {
-  while (cast_guards(t) != NULL) cast_guard_unlink(cast_guards(t));
+void cast_scope_leave_all(cast_ltask *t) {
+  while (cast_scopes(t) != NULL) cast_scope_unlink(cast_scopes(t));
 }
 
-static int guard_gc(lua_State *L) {
-  cast_guard_unlink(lua_touserdata(L, 1));
+static int scope_gc(lua_State *L) {
+  cast_scope_unlink(lua_touserdata(L, 1));
   return 0;
 }
 
 static void push_meta(lua_State *L) {
-  static const lua_CFunction gc = guard_gc;
-  (void)cast_single(L, &meta_key, cast_make_meta, &gc);
+  static const lua_CFunction gc = scope_gc;
+  (void)cast_single_push(L, &meta_key, cast_make_meta, &gc);
 }
 
 /* See invariant 3. A table, for that is what every version takes. */
@@ -362,14 +366,14 @@ static void anchor(lua_State *L) {
 #endif
 }
 
-cast_guard *cast_guard_push(lua_State *L, const char *what) {
+cast_scope *cast_scope_push(lua_State *L, const char *what) {
   cast_state *S = cast_state_here(L);
-  cast_task *core = S->session.current;
-  bool other = core == NULL || cast_ltask_of(core)->co != L;
+  cast_task *base = S->session.current;
+  bool other = base == NULL || cast_ltask_of(base)->co != L;
   cast_extra *x;
-  cast_guard *g;
-  if (core == NULL && S->closing) cast_raise_closed(L);
-  if (core == NULL)
+  cast_scope *g;
+  if (base == NULL && S->closing) cast_raise_closed(L);
+  if (base == NULL)
     cast_lua_error(L, "%s: cannot be used here: not in a task", what);
 #if CAST_LUA >= 504
   g = lua_newuserdatauv(L, sizeof *g, other ? 1 : 0);
@@ -380,19 +384,19 @@ cast_guard *cast_guard_push(lua_State *L, const char *what) {
   push_meta(L);
   lua_setmetatable(L, -2);
   if (other) anchor(L);
-  x = cast_extra_make(cast_ltask_of(core));
+  x = cast_extra_make(cast_ltask_of(base));
   if (x == NULL) cast_raise_memory(L);
   g->L = L;
-  g->task = cast_ltask_of(core);
-  g->outer = x->guards;
-  x->guards = g;
+  g->task = cast_ltask_of(base);
+  g->outer = x->scopes;
+  x->scopes = g;
   return g;
 }
 
 /* -- the functions -------------------------------------------------------- */
 
-cast_guard *cast_guard_at(lua_State *L, int i) {
-  cast_guard *g = lua_touserdata(L, i);
+cast_scope *cast_scope_at(lua_State *L, int i) {
+  cast_scope *g = lua_touserdata(L, i);
   bool is = g != NULL && lua_getmetatable(L, i);
   luaL_checkstack(L, 3, NULL);
   if (!is) return NULL;

@@ -5,10 +5,10 @@
 
 #include "../state/state.h"
 
-int cast_nag_init(cast_state *S); /* 0, CASTING_ENOMEM */
+int cast_watchdog_init(cast_state *S); /* 0, CASTING_ENOMEM */
 /* Has the task that runs at at_ns looked at, or sooner. Any thread. */
-void cast_nag_at(cast_state *S, uint64_t at_ns, uint64_t now_ns);
-/* Monitor: is it time to have a host's task looked at? */
-bool cast_stop_due(cast_state *S);
+void cast_watchdog_set(cast_state *S, uint64_t at_ns, uint64_t now_ns);
+/* Sysmon: is it time to have a host's task looked at? */
+bool cast_watchdog_is_due(cast_state *S);
 
 #endif

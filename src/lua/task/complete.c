@@ -26,19 +26,19 @@
 #include "scratch.h"
 
 void cast_wait_over(cast_ltask *t) {
-  cast_wait_done(&t->core);
+  cast_wait_done(&t->base);
   if (t->selecting) cast_select_done(t->extra->cases, t->extra->ncases);
   t->selecting = false;
 }
 
 /* What happened is told in any case: a message that was taken must not be lost
    because a cancellation came just after. What did not happen may be one. */
-static void interrupted(
+static void raise_interrupt(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   bool ended = result == CASTING_ETIMEOUT || result == CASTING_ECANCELLED;
   if (result == CASTING_EINTR) cast_call_hook(L, S);
-  if (t == S->main && cast_last_waits(S)) cast_last_over(L, S);
-  if (ended && cast_guarded(t)) cast_guard_check(L, t, os_now());
+  if (t == S->main && cast_last_is_waiting(S)) cast_last_over(L, S);
+  if (ended && cast_scope_is_needed(t)) cast_stop_check(L, t, os_now());
   if (result == CAST_DEADLOCK) S->binding->raise_deadlock(L, S);
   if (result != CASTING_ECANCELLED) return;
   if (t->loading) cast_load_stop(t);
@@ -48,53 +48,56 @@ static void interrupted(
 
 /* The wait of a cancelled task that was to go on, in a shield, ends as well if
    the call's own time is up: as a timeout then. */
-static int spared(cast_ltask *t) {
+static int timeout_or_cancel(cast_ltask *t) {
   uint64_t now = os_now();
-  return cast_guard_next(t, now) > now ? CASTING_ETIMEOUT : CASTING_ECANCELLED;
+  return cast_scope_deadline(t, now) > now ? CASTING_ETIMEOUT
+                                           : CASTING_ECANCELLED;
 }
 
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
   const cast_wait_kind *kind = t->kind;
   void *arg = t->arg;
-  int result = t->core.wait.result;
+  int result = t->base.wait.result;
   if (CAST_UNLIKELY(result == CAST_DEADLOCK)) S->binding->find_deadlock(L, S);
-  if (CAST_UNLIKELY(result == CASTING_ECANCELLED)) result = spared(t);
-  if (t == S->main && cast_last_waits(S)) result = cast_last_result(S, result);
+  if (CAST_UNLIKELY(result == CASTING_ECANCELLED))
+    result = timeout_or_cancel(t);
+  if (t == S->main && cast_last_is_waiting(S))
+    result = cast_last_result(S, result);
   cast_wait_over(t);
   if (CAST_UNLIKELY(result != 0)) {
     cast_unsend(L, S, t);
     int n = kind->cleans_up ? kind->finish(L, S, t, result) : -1;
-    interrupted(L, S, t, result);
-    if (n >= 0) return cast_let_go(t), n;
+    raise_interrupt(L, S, t, result);
+    if (n >= 0) return cast_release_arg(t), n;
     t->arg = arg; /* a hook may have waited */
   }
   /* After an error it goes when the task waits again, or ends. */
   int n = kind->finish(L, S, t, result);
-  cast_let_go(t);
+  cast_release_arg(t);
   return n;
 }
 
 #if CAST_LUA >= 503
 int cast_resumed(lua_State *L, int status, lua_KContext ctx) {
   cast_ltask *t = (cast_ltask *)ctx;
-  cast_task *core = &t->core;
+  cast_task *base = &t->base;
   CAST_UNUSED(status);
   /* A message of one number has come, or one has gone, and nothing else is to
      be done. */
-  if (CAST_LIKELY(core->wait.result == 0 && t->arg == NULL &&
-                  core->wait.deadline.index == 0)) {
-    if (cast_msg_empty(&core->waiter.msg)) {
+  if (CAST_LIKELY(base->wait.result == 0 && t->arg == NULL &&
+                  base->wait.deadline.index == 0)) {
+    if (cast_msg_is_empty(&base->waiter.msg)) {
       if (CAST_LIKELY(t->kind->sends)) {
-        cast_wait_done(core);
+        cast_wait_done(base);
         lua_pushboolean(L, 1);
         return 1;
       }
-    } else if (CAST_LIKELY(cast_quick_unpack(L, &core->waiter.msg))) {
-      cast_wait_done(core);
+    } else if (CAST_LIKELY(cast_number_unpack(L, &base->waiter.msg))) {
+      cast_wait_done(base);
       return 1;
     }
   }
-  return cast_complete(L, cast_state_of(core->session), t);
+  return cast_complete(L, cast_state_of(base->session), t);
 }
 #elif CAST_LUA == 502
 int cast_resumed(lua_State *L) {

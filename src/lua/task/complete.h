@@ -18,12 +18,12 @@
 int cast_resumed(lua_State *L, int status, lua_KContext ctx);
 static inline int cast_park_quick(
   lua_State *L, cast_state *S, cast_ltask *t, const cast_wait_kind *kind) {
-  if (CAST_UNLIKELY(t->in_place || cast_guarded(t)))
+  if (CAST_UNLIKELY(t->in_place || cast_scope_is_needed(t)))
     return cast_park(L, S, t, OS_FOREVER, kind);
   t->kind = kind;
   t->limited = false;
   /* Relaxed: only reported. */
-  atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);
+  atomic_store_explicit(&t->base.status, CAST_WAITING, memory_order_relaxed);
   t->parked = true;
   return lua_yieldk(L, 0, (lua_KContext)t, cast_resumed);
 }

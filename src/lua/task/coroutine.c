@@ -2,12 +2,12 @@
    SPDX-License-Identifier: MIT
 
    In sessions of ours these two replace the library's. They do the same, and
-   keep `running`, `through` and `poked` right (preempt.c). A coroutine that the
-   hook has interrupted yields to whoever resumed it, which is one of these
-   functions:
+   keep `running`, `can_preempt` and `hooked` right (preempt.c). A coroutine
+   that the hook has interrupted yields to whoever resumed it, which is one of
+   these functions:
    it yields on, with a continuation that resumes the coroutine again, so that
-   user code sees nothing of it. 5.1 has no continuations: there, `through` is
-   false in a coroutine of the user's, and the pool makes up for it with a
+   user code sees nothing of it. 5.1 has no continuations: there, `can_preempt`
+   is false in a coroutine of the user's, and the pool makes up for it with a
    thread. LuaJIT keeps its own: it is not preempted at all. But coroutines that
    make coroutines that make coroutines would overflow the C stack there, which
    the library does not look at.
@@ -64,28 +64,29 @@ static const char *refusal(lua_State *L, lua_State *co) {
   return NULL;
 }
 
-/* One stretch of co, which has n arguments on its stack. */
+/* One run of co, which has n arguments on its stack. */
 static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
-  bool through = S->through;
-  lua_State *poked;
+  bool can_preempt = S->can_preempt;
+  lua_State *hooked;
   int status;
 #if CAST_HAS_YIELDK
-  S->through = through && cast_yieldable(L);
+  S->can_preempt = can_preempt && cast_is_yieldable(L);
 #else
-  S->through = false;
+  S->can_preempt = false;
 #endif
   atomic_store_explicit(&S->running, co, memory_order_relaxed);
   status = cast_lua_resume_from(L, co, n, nres);
   atomic_store_explicit(&S->running, L, memory_order_relaxed);
-  S->through = through;
+  S->can_preempt = can_preempt;
   /* Relaxed: written by its own thread. */
-  poked = atomic_load_explicit(&S->poked, memory_order_relaxed);
-  if (CAST_UNLIKELY(poked != NULL && poked != L)) cast_hook_poke(&S->session);
+  hooked = atomic_load_explicit(&S->hooked, memory_order_relaxed);
+  if (CAST_UNLIKELY(hooked != NULL && hooked != L))
+    cast_preempt_request(&S->session);
   return status;
 }
 
 /* Moves the outcome to L: how many values, or -1 with an error message. */
-static int outcome(lua_State *L, lua_State *co, int status, int nres) {
+static int move_outcome(lua_State *L, lua_State *co, int status, int nres) {
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, L, 1);
     return -1;
@@ -168,13 +169,13 @@ static int go_on(lua_State *L, lua_State *co, int n, bool wrap) {
     if (CAST_LIKELY(status != LUA_YIELD || !S->preempted)) break;
 #if CAST_HAS_YIELDK
     cast_seal(co);
-    return YIELD_ON(L, co, wrap); /* `through` said that L can */
+    return YIELD_ON(L, co, wrap); /* `can_preempt` said that L can */
 #else
     S->preempted = false;
     n = 0;
 #endif
   }
-  n = outcome(L, co, status, nres);
+  n = move_outcome(L, co, status, nres);
   return wrap ? deliver_wrap(L, co, n) : deliver_resume(L, n);
 }
 
@@ -183,7 +184,7 @@ static int go_on(lua_State *L, lua_State *co, int n, bool wrap) {
 static int give_arguments(lua_State *L, lua_State *co, int first) {
   int n = lua_gettop(L) - first + 1;
   const char *why = refusal(L, co);
-  if (why == NULL && n > SPARE && !cast_lua_room(co, n))
+  if (why == NULL && n > SPARE && !cast_lua_reserve(co, n))
     why = "too many arguments to resume";
   if (why != NULL) {
     lua_pushstring(L, why);
@@ -201,7 +202,7 @@ static int co_resume(lua_State *L) {
   return n < 0 ? deliver_resume(L, -1) : go_on(L, co, n, false);
 }
 
-static int wrapped(lua_State *L) {
+static int call_wrapped(lua_State *L) {
   lua_State *co = lua_tothread(L, CO);
   int n = give_arguments(L, co, 1);
   return n < 0 ? deliver_wrap(L, co, -1) : go_on(L, co, n, true);
@@ -218,7 +219,7 @@ static int co_wrap(lua_State *L) {
   co = lua_newthread(L);
   lua_pushvalue(L, 1);
   lua_xmove(L, co, 1);
-  lua_pushcclosure(L, wrapped, 2);
+  lua_pushcclosure(L, call_wrapped, 2);
   return 1;
 }
 

@@ -10,7 +10,7 @@
    there: resumed, it would go on with a Lua function that does not exist.)
    Owner: the task's session. Invariants:
    1. raise_key has a value in the registry from prepare_raise until raise_hook
-      has run, in the same stretch.
+      has run, in the same run.
    2. That coroutine is there before a task waits, and stays (S->aux): to make
       it takes memory, so a finalizer may run, which may wait itself, and so
       find the task's message and undo the outcome of its wait. It is empty
@@ -67,7 +67,7 @@ static int deliver_main(lua_State *L) {
   n = cast_complete(L, d->S, d->t);
   /* For so many there is room: cast_enter has made more, and LuaJIT's
      collector, which shrinks stacks of tasks that wait, leaves that. */
-  if (n > LUA_MINSTACK && !cast_lua_room(d->t->co, n)) cast_raise_memory(L);
+  if (n > LUA_MINSTACK && !cast_lua_reserve(d->t->co, n)) cast_raise_memory(L);
   return n;
 }
 
@@ -111,12 +111,12 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   delivery d;
   int n, nres;
   /* The common case needs no help: plain values, no memory. */
-  if (t->core.wait.result == 0 && t->arg == NULL) {
-    if (cast_msg_empty(&t->core.waiter.msg)) {
+  if (t->base.wait.result == 0 && t->arg == NULL) {
+    if (cast_msg_is_empty(&t->base.waiter.msg)) {
       lua_pushboolean(t->co, 1); /* a send */
       n = 1;
     } else {
-      n = cast_unpack_plain(t->co, &t->core.waiter.msg);
+      n = cast_unpack_plain(t->co, &t->base.waiter.msg);
     }
     if (n >= 0) {
       cast_wait_over(t);
@@ -124,7 +124,8 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
     }
   }
   /* Before its wait is looked at, which may end for want of time. */
-  if (CAST_UNLIKELY(cast_guarded(t))) (void)cast_guard_meet(t, t->co, os_now());
+  if (CAST_UNLIKELY(cast_scope_is_needed(t)))
+    (void)cast_scope_observe(t, t->co, os_now());
   if (S->aux.L == NULL && !make_aux(S)) {
     cast_wait_over(t);
     return raise_nil(t);
@@ -140,7 +141,7 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
     (void)make_aux(S);
     return nres;
   }
-  (void)cast_hook_struck(S, aux.L);
+  (void)cast_hook_has_interrupted(S, aux.L);
   n = 0;
   if (t->last) {
     lua_xmove(aux.L, t->co, 1);
@@ -155,7 +156,7 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
 }
 
 void cast_deliver_end(cast_ltask *t) {
-  if (t->raising && cast_hook_raises(t->co))
+  if (t->raising && cast_hook_is_raising(t->co))
     cast_hook_clear(t->co); /* it ended without an instruction */
   t->raising = false;
 }

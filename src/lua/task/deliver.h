@@ -15,7 +15,7 @@ void cast_deliver_ready(lua_State *L, cast_state *S);
    pushes the error. */
 int cast_deliver(cast_state *S, cast_ltask *t);
 #endif
-/* The stretch that followed is over. */
+/* The run that followed is over. */
 void cast_deliver_end(cast_ltask *t);
 
 #endif

@@ -31,7 +31,7 @@
 #include "scratch.h"
 
 #if CAST_LUAJIT
-static int nothing(lua_State *L) {
+static int do_nothing(lua_State *L) {
   CAST_UNUSED(L);
   return 0;
 }
@@ -44,7 +44,7 @@ static int nothing(lua_State *L) {
 void cast_enter_running(lua_State *L) {
   lua_Hook hook = lua_gethook(L);
   int mask = lua_gethookmask(L), count = lua_gethookcount(L);
-  if (lua_cpcall(L, nothing, NULL) == LUA_OK) return;
+  if (lua_cpcall(L, do_nothing, NULL) == LUA_OK) return;
   lua_pop(L, 1);
   lua_sethook(L, hook, mask, count);
 }
@@ -54,7 +54,7 @@ void cast_enter_running(lua_State *L) {
    wait in place: what others may use up while a finalizer waits. False: there
    was no memory. */
 static bool reserve(cast_state *S, cast_ltask *t, bool timed) {
-  if (timed && cast_wait_reserve(&t->core) != 0) return false;
+  if (timed && cast_wait_reserve(&t->base) != 0) return false;
   if (CAST_HAS_YIELDK && !t->in_place) return true;
   return (S->host != NULL ? cast_host_reserve(S->host)
                           : cast_runner_reserve(S->session.runner)) == 0;
@@ -62,7 +62,7 @@ static bool reserve(cast_state *S, cast_ltask *t, bool timed) {
 
 bool cast_enter_anew(lua_State *L, cast_state *S, cast_ltask *t) {
   t->at = L;
-  t->in_place = L != t->co || !cast_yieldable(L);
+  t->in_place = L != t->co || !cast_is_yieldable(L);
   return reserve(S, t, true);
 }
 
@@ -82,7 +82,7 @@ static void get_ready(lua_State *L, cast_state *S, cast_ltask *t) {
 #endif
 #if CAST_LUAJIT
   if (CAST_UNLIKELY(t->raising)) cast_hook_raise_late(L);
-  if (L != t->co || !cast_yieldable(L)) {
+  if (L != t->co || !cast_is_yieldable(L)) {
     cast_stop_allow(S); /* should this be a finalizer */
     cast_enter_running(L);
   }
@@ -93,38 +93,38 @@ static void get_ready(lua_State *L, cast_state *S, cast_ltask *t) {
 }
 
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
-  cast_task *core = S->session.current;
+  cast_task *base = S->session.current;
   bool timed = deadline_ns != OS_FOREVER, last = false;
   cast_ltask *t;
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   if (S->host != NULL && CAST_UNLIKELY(!S->host->prepared))
     cast_state_prepare(L, S);
   /* While one waited that runs between tasks, others would run there. */
-  if (CAST_UNLIKELY(core == NULL || S->between > 0)) {
+  if (CAST_UNLIKELY(base == NULL || S->between > 0)) {
     S->refused = true;
     if (S->closing) cast_raise_closed(L);
     cast_misuse(L, "cannot block here: this is not in a task (a finalizer?)");
   }
-  t = cast_ltask_of(core);
+  t = cast_ltask_of(base);
   if (t == S->main) {
     if (S->L == NULL) S->L = cast_main_thread(L);
     /* Not in a finalizer, which might keep the hook's error to itself: there
        the hook is called when that is over. */
-    if (CAST_UNLIKELY(cast_hook_due(S, L)) && cast_last_has_hooks(L, S))
+    if (CAST_UNLIKELY(cast_hook_is_due(S, L)) && cast_last_has_hooks(L, S))
       cast_call_hook(L, S);
     cast_hook_note(S, L);
   }
-  if (S->host != NULL && L != t->co) last = cast_last_is(L, S, t);
+  if (S->host != NULL && L != t->co) last = cast_last_is_wait(L, S, t);
   get_ready(L, S, t);
-  cast_let_go(t);
+  cast_release_arg(t);
   t->at = L;
-  t->in_place = L != t->co || !cast_yieldable(L);
-  if (CAST_UNLIKELY(cast_guarded(t))) {
-    cast_guard_check(L, t, os_now());
-    timed = true; /* by one of the guards */
+  t->in_place = L != t->co || !cast_is_yieldable(L);
+  if (CAST_UNLIKELY(cast_scope_is_needed(t))) {
+    cast_stop_check(L, t, os_now());
+    timed = true; /* by one of the scopes */
   }
-  if (CAST_UNLIKELY(!cast_msg_empty(&core->waiter.msg)))
-    cast_msg_drop(&core->waiter.msg); /* what a failed operation left */
+  if (CAST_UNLIKELY(!cast_msg_is_empty(&base->waiter.msg)))
+    cast_msg_drop(&base->waiter.msg); /* what a failed operation left */
   if (CAST_UNLIKELY(S->rebuilds != NULL)) {
     if (t->in_place)
       cast_rebuild_drop_stale(L, S, t);

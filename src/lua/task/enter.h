@@ -25,13 +25,14 @@ void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t);
 #if CAST_HAS_OURS
 /* The same without a deadline, where most often nothing has to be done. */
 static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
-  cast_task *core = S->session.current;
+  cast_task *base = S->session.current;
   cast_ltask *t;
-  if (CAST_UNLIKELY(core == NULL)) return cast_enter(L, S, OS_FOREVER);
-  t = cast_ltask_of(core);
-  if (CAST_UNLIKELY(L != t->co || cast_guarded(t) ||
-                    !cast_msg_empty(&core->waiter.msg) || S->rebuilds != NULL ||
-                    t->loading || t->holds || !lua_isyieldable(L)))
+  if (CAST_UNLIKELY(base == NULL)) return cast_enter(L, S, OS_FOREVER);
+  t = cast_ltask_of(base);
+  if (CAST_UNLIKELY(L != t->co || cast_scope_is_needed(t) ||
+                    !cast_msg_is_empty(&base->waiter.msg) ||
+                    S->rebuilds != NULL || t->loading || t->owns_arg ||
+                    !lua_isyieldable(L)))
     return cast_enter(L, S, OS_FOREVER);
   t->at = L;
   t->in_place = false;

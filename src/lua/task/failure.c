@@ -9,9 +9,9 @@
 
    What goes to stderr, or to a host's own function, may block, and what goes
    into a channel takes as long as it is large: so the timer sends an errand,
-   and so does whoever says a failure aloud.
+   and so does whoever prints a failure.
 
-   1. f->told belongs to who has set f->said, and to the record's end.
+   1. f->msg belongs to who has set f->reported, and to the record's end.
    2. A handle of the task itself, in its error, keeps the record until it is
       said: told goes then, and at once if no timer will see to that. */
 #include "failure.h"
@@ -46,16 +46,16 @@
 struct cast_failure {
   cast_timer timer;
   cast_errand due;          /* of the timer; it has a reference to the task */
-  cast_errand aloud;        /* says it on stderr */
-  uint64_t since_ns;        /* aloud: when it was sent */
-  cast_session *session;    /* (i) of the task; held while said aloud */
+  cast_errand printing;     /* says it on stderr */
+  uint64_t since_ns;        /* printing: when it was sent */
+  cast_session *session;    /* (i) of the task; held while it is printed */
   unsigned id;              /* (i) the task's number */
-  _Atomic uint32_t holders; /* (a) the task, the errand that says it
-                               aloud, tasks that have awaited it */
+  _Atomic uint32_t holders; /* (a) the task, the errand that prints it, tasks
+                               that have awaited it */
   cast_list link;           /* (lock) */
   cast_ltask *task;         /* (i) whose record this is; no reference */
-  bool said;                /* (lock) */
-  cast_msg told;            /* 1: {error =, traceback =}; empty: the texts */
+  bool reported;            /* (lock) */
+  cast_msg msg;             /* 1: {error =, traceback =}; empty: the texts */
   const char *error;        /* (i) into text */
   const char *traceback;    /* (i) into text */
   char text[];              /* (i) error, traceback */
@@ -63,11 +63,11 @@ struct cast_failure {
 
 static struct {
   cast_lock lock;
-  cast_list all;          /* (lock) */
-  bool ready;             /* (lock) the list is initialised */
-  cast_chan *channel;     /* (lock) one reference, or NULL */
-  cast_state *root;       /* (lock) the host that named it: compared only */
-  _Atomic uint32_t aloud; /* (a) errands that say one aloud */
+  cast_list all;             /* (lock) */
+  bool ready;                /* (lock) the list is initialised */
+  cast_chan *channel;        /* (lock) one reference, or NULL */
+  cast_state *root;          /* (lock) the host that named it: compared only */
+  _Atomic uint32_t printing; /* (a) errands that print one */
 } failures = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 const char *cast_failure_traceback(const cast_failure *f) {
@@ -78,36 +78,36 @@ const char *cast_failure_error(const cast_failure *f) { return f->error; }
 
 /* -- the message for casting.on_error ------------------------------------- */
 
-typedef struct telling {
+typedef struct failure_msg {
   cast_state *S;
-  cast_msg *told;
-} telling;
+  cast_msg *msg;
+} failure_msg;
 
-/* Called with a telling, the error and the traceback. */
-static int pack_telling(lua_State *L) {
-  const telling *t = lua_touserdata(L, 1);
+/* Called with a failure_msg, the error and the traceback. */
+static int pack_failure_msg(lua_State *L) {
+  const failure_msg *t = lua_touserdata(L, 1);
   lua_createtable(L, 0, 2);
   lua_pushvalue(L, 2);
   lua_setfield(L, -2, "error");
   lua_pushvalue(L, 3);
   lua_setfield(L, -2, "traceback");
-  cast_pack_as(t->S->packer, L, 4, 1, NULL, 0, CAST_PACK_COPY, t->told);
+  cast_pack_as(t->S->packer, L, 4, 1, NULL, 0, CAST_PACK_COPY, t->msg);
   return 0;
 }
 
 void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
-  int traceback, cast_msg *told) {
-  telling t = {S, told};
+  int traceback, cast_msg *msg) {
+  failure_msg t = {S, msg};
   int at = lua_gettop(L);
   bool ok = false;
   value = lua_absindex(L, value);
   traceback = lua_absindex(L, traceback);
-  lua_pushcfunction(L, pack_telling); /* all that may raise */
+  lua_pushcfunction(L, pack_failure_msg); /* all that may raise */
   lua_pushstring(L, text);
   /* Should results of a task be half packed, in a __save that waits: this is
      none of them. */
   for (int way = 0; way < 2 && !ok; way++) {
-    cast_msg_drop(told);
+    cast_msg_drop(msg);
     lua_pushvalue(L, at + 1);
     lua_pushlightuserdata(L, &t);
     lua_pushvalue(L, way == 0 ? value : at + 2); /* it may not cross */
@@ -154,32 +154,32 @@ static unsigned char *put_handle(unsigned char *at, const char *key) {
 
 /* What was packed, with the session, and with the task unless its last
    reference is just going, or it has kept its error for its own session
-   (cast_failure_heard was false then). Both are put before all other pairs of
-   the table, for what follows its content may refer to that by number (wire.h,
-   1 and 3). */
+   (cast_failure_has_channel was false then). Both are put before all other
+   pairs of the table, for what follows its content may refer to that by number
+   (wire.h, 1 and 3). */
 static bool make_message(cast_failure *f, cast_msg *m) {
   static const char session[] = "session", task[] = "task";
   cast_session *s = f->session;
-  bool alive = cast_ref_alive(&f->task->core.object);
+  bool alive = cast_ref_if_alive(&f->task->base.object);
   bool shared = alive && cast_ltask_share(f->task);
-  uint32_t more = shared ? 2 : 1, nrefs = f->told.nrefs;
+  uint32_t more = shared ? 2 : 1, nrefs = f->msg.nrefs;
   uint32_t room = sizeof session + 1 + (shared ? sizeof task + 1 : 0), head;
-  const unsigned char *from = cast_msg_data(&f->told);
-  cast_object **items = cast_msg_items(&f->told), **to;
+  const unsigned char *from = cast_msg_data(&f->msg);
+  cast_object **items = cast_msg_items(&f->msg), **to;
   unsigned char *at;
   memset(m, 0, sizeof *m);
-  if (f->told.size > UINT32_MAX - room ||
-      cast_msg_init(m, f->told.size + room, nrefs + more) != 0) {
-    if (alive) cast_unref(&f->task->core.object);
+  if (f->msg.size > UINT32_MAX - room ||
+      cast_msg_init(m, f->msg.size + room, nrefs + more) != 0) {
+    if (alive) cast_unref(&f->task->base.object);
     return false;
   }
   to = cast_msg_items(m);
   cast_session_handle(s);
   *to++ = &s->object;
   if (shared)
-    *to++ = &f->task->core.object;
+    *to++ = &f->task->base.object;
   else if (alive)
-    cast_unref(&f->task->core.object);
+    cast_unref(&f->task->base.object);
   for (uint32_t i = 0; i < nrefs; i++) *to++ = cast_ref(items[i]);
   CAST_ASSERT((*from & (WIRE_COUNT | WIRE_PLAIN)) == 1);
   head = 1 + ((*from & WIRE_REFS) != 0 ? 4 : 0);
@@ -190,23 +190,23 @@ static bool make_message(cast_failure *f, cast_msg *m) {
   head += 9;
   at = put_handle(at, session);
   if (shared) at = put_handle(at, task);
-  at = wire_put(at, from + head, f->told.size - head);
+  at = wire_put(at, from + head, f->msg.size - head);
   CAST_ALWAYS(at == cast_msg_data(m) + m->size);
   return true;
 }
 
-static bool say_to(cast_chan *c, cast_failure *f) {
+static bool send_to(cast_chan *c, cast_failure *f) {
   cast_waiter w;
   int rc;
   memset(&w, 0, sizeof w);
-  if (cast_msg_empty(&f->told) && !pack_texts(f, &f->told)) return false;
+  if (cast_msg_is_empty(&f->msg) && !pack_texts(f, &f->msg)) return false;
   if (!make_message(f, &w.msg)) return false;
   rc = cast_chan_send(c, NULL, NULL, &w);
   cast_msg_drop(&w.msg);
   return rc == 0;
 }
 
-bool cast_failure_heard(void) {
+bool cast_failure_has_channel(void) {
   bool heard;
   cast_lock_take(&failures.lock);
   heard = failures.channel != NULL;
@@ -214,13 +214,13 @@ bool cast_failure_heard(void) {
   return heard;
 }
 
-cast_failure *cast_failure_hold(cast_failure *f) {
+cast_failure *cast_failure_ref(cast_failure *f) {
   /* Relaxed: the caller knows a holder. */
   atomic_fetch_add_explicit(&f->holders, 1, memory_order_relaxed);
   return f;
 }
 
-void cast_failure_drop(cast_failure *f) {
+void cast_failure_unref(cast_failure *f) {
   /* PAIR refs: as with objects. */
   if (atomic_fetch_sub_explicit(&f->holders, 1, memory_order_acq_rel) == 1)
     cast_free(f);
@@ -246,38 +246,38 @@ static void print(
 }
 
 void cast_failure_print(const cast_ltask *t, const char *traceback) {
-  print(t->core.session, (unsigned)t->core.id, traceback, os_now());
+  print(t->base.session, (unsigned)t->base.id, traceback, os_now());
 }
 
-static void on_aloud(cast_errand *e) {
-  cast_failure *f = CAST_CONTAINER(e, cast_failure, aloud);
+static void on_print(cast_errand *e) {
+  cast_failure *f = CAST_CONTAINER(e, cast_failure, printing);
   print(f->session, f->id, f->traceback, f->since_ns);
-  atomic_fetch_sub_explicit(&failures.aloud, 1, memory_order_relaxed);
-  cast_session_drop(f->session);
-  cast_failure_drop(f);
+  atomic_fetch_sub_explicit(&failures.printing, 1, memory_order_relaxed);
+  cast_session_unref_weak(f->session);
+  cast_failure_unref(f);
 }
 
-static void say_aloud(cast_failure *f) {
+static void print_later(cast_failure *f) {
   /* Relaxed: a bound on what waits, no more. */
-  if (atomic_fetch_add_explicit(&failures.aloud, 1, memory_order_relaxed) >=
-      CAST_SAID_MAX) {
-    atomic_fetch_sub_explicit(&failures.aloud, 1, memory_order_relaxed);
+  if (atomic_fetch_add_explicit(&failures.printing, 1, memory_order_relaxed) >=
+      CAST_PRINTS_MAX) {
+    atomic_fetch_sub_explicit(&failures.printing, 1, memory_order_relaxed);
     cast_log_lost(1);
     return;
   }
-  (void)cast_failure_hold(f);
-  cast_session_hold(f->session);
+  (void)cast_failure_ref(f);
+  cast_session_ref_weak(f->session);
   f->since_ns = os_now();
-  cast_errand_send(&f->aloud, on_aloud);
+  cast_errand_send(&f->printing, on_print);
 }
 
 /* Says it, once. No lock is held. What ends with it: see object.h. */
-static void say(cast_failure *f, cast_object **more) {
+static void report(cast_failure *f, cast_object **more) {
   cast_chan *c = NULL;
   bool first, wanted;
   cast_lock_take(&failures.lock);
-  first = !f->said;
-  f->said = true;
+  first = !f->reported;
+  f->reported = true;
   /* Relaxed: a joiner that comes at the same moment is told as well. */
   wanted =
     first && !atomic_load_explicit(&f->task->joined, memory_order_relaxed);
@@ -285,14 +285,14 @@ static void say(cast_failure *f, cast_object **more) {
     c = CAST_CONTAINER(cast_ref(&failures.channel->object), cast_chan, object);
   cast_lock_drop(&failures.lock);
   if (!first) return;
-  if (wanted && (c == NULL || !say_to(c, f))) say_aloud(f);
+  if (wanted && (c == NULL || !send_to(c, f))) print_later(f);
   if (c != NULL) cast_unref(&c->object);
-  cast_msg_drop_later(&f->told, more);
+  cast_msg_drop_later(&f->msg, more);
 }
 
-static void say_now(cast_failure *f) {
+static void report_now(cast_failure *f) {
   cast_object *more = NULL;
-  say(f, &more);
+  report(f, &more);
   cast_object_end_all(more);
 }
 
@@ -300,14 +300,14 @@ static void say_now(cast_failure *f) {
    the lock. The task is kept for the moment after. */
 static bool on_timer(cast_timer *t) {
   cast_failure *f = CAST_CONTAINER(t, cast_failure, timer);
-  return cast_ref_alive(&f->task->core.object); /* else its end says it */
+  return cast_ref_if_alive(&f->task->base.object); /* else its end says it */
 }
 
 static void on_due(cast_errand *e) {
   cast_failure *f = CAST_CONTAINER(e, cast_failure, due);
   cast_ltask *task = f->task;
-  say_now(f);
-  cast_unref(&task->core.object);
+  report_now(f);
+  cast_unref(&task->base.object);
 }
 
 static void after_timer(cast_timer *t) {
@@ -317,7 +317,7 @@ static void after_timer(cast_timer *t) {
 /* -- life of a record ----------------------------------------------------- */
 
 cast_failure *cast_failure_new(
-  cast_ltask *t, const char *error, const char *traceback, cast_msg *told) {
+  cast_ltask *t, const char *error, const char *traceback, cast_msg *msg) {
   size_t esize = strlen(error) + 1, tsize = strlen(traceback) + 1;
   cast_failure *f = cast_calloc(sizeof *f + esize + tsize);
   if (f == NULL) return NULL;
@@ -326,13 +326,13 @@ cast_failure *cast_failure_new(
   f->error = f->text;
   f->traceback = f->text + esize;
   f->task = t;
-  f->session = t->core.session;
-  f->id = (unsigned)t->core.id;
+  f->session = t->base.session;
+  f->id = (unsigned)t->base.id;
   atomic_init(&f->holders, 1);
   f->timer.lane = cast_timer_lane(f->session->id);
   f->timer.fire = on_timer;
   f->timer.after = after_timer;
-  cast_msg_move(&f->told, told);
+  cast_msg_move(&f->msg, msg);
   cast_lock_take(&failures.lock);
   if (!failures.ready) cast_list_init(&failures.all);
   failures.ready = true;
@@ -342,7 +342,7 @@ cast_failure *cast_failure_new(
      texts (2). */
   if (cast_timer_set(&f->timer, os_now() + PATIENCE_NS) != 0) {
     cast_lock_take(&failures.lock);
-    if (!f->said) cast_msg_move(told, &f->told);
+    if (!f->reported) cast_msg_move(msg, &f->msg);
     cast_lock_drop(&failures.lock);
   }
   return f;
@@ -350,27 +350,27 @@ cast_failure *cast_failure_new(
 
 void cast_failure_release(cast_failure *f, cast_object **more) {
   cast_timer_remove(&f->timer);
-  say(f, more);
+  report(f, more);
 }
 
 void cast_failure_free(cast_failure *f) {
   cast_lock_take(&failures.lock);
   cast_list_remove(&f->link);
   cast_lock_drop(&failures.lock);
-  cast_failure_drop(f);
+  cast_failure_unref(f);
 }
 
 /* The first one of root's sessions behind `last` (NULL: of all) that was not
    said, with a reference to its task. */
-static cast_failure *next_unsaid(cast_state *root, cast_failure *last) {
+static cast_failure *next_unreported(cast_state *root, cast_failure *last) {
   cast_failure *found = NULL;
   cast_lock_take(&failures.lock);
   if (failures.ready) {
     cast_list *l = last != NULL ? last->link.next : failures.all.next;
     for (; l != &failures.all && found == NULL; l = l->next) {
       cast_failure *f = CAST_CONTAINER(l, cast_failure, link);
-      if (!f->said && cast_state_of(f->task->core.session)->root == root &&
-          cast_ref_alive(&f->task->core.object))
+      if (!f->reported && cast_state_of(f->task->base.session)->root == root &&
+          cast_ref_if_alive(&f->task->base.object))
         found = f;
     }
   }
@@ -380,16 +380,16 @@ static cast_failure *next_unsaid(cast_state *root, cast_failure *last) {
 
 bool cast_failures_flush(cast_state *root, uint64_t deadline_ns) {
   uint64_t least = os_now() + FLUSH_NS, most = os_now() + 2 * CAST_SAY_NS;
-  cast_failure *f = next_unsaid(root, NULL), *next;
+  cast_failure *f = next_unreported(root, NULL), *next;
   if (deadline_ns < least) deadline_ns = least;
   if (deadline_ns > most) deadline_ns = most;
   /* Saying takes other locks, so one record at a time; a record stays where it
      is meanwhile, since its task is held. */
   for (; f != NULL; f = next) {
     bool late = os_now() >= deadline_ns;
-    if (!late) say_now(f);
-    next = late ? NULL : next_unsaid(root, f);
-    cast_unref(&f->task->core.object);
+    if (!late) report_now(f);
+    next = late ? NULL : next_unreported(root, f);
+    cast_unref(&f->task->base.object);
   }
   cast_failures_to(NULL, root);
   return cast_errands_wait(deadline_ns);

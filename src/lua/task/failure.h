@@ -15,18 +15,18 @@ typedef struct cast_failure cast_failure;
    it, and the traceback, which is at an index, too. Without memory *told stays
    empty. */
 void cast_failure_pack(lua_State *L, cast_state *S, int error, const char *text,
-  int traceback, cast_msg *told);
+  int traceback, cast_msg *msg);
 /* Notes that t has failed, with its error message and traceback and what was
    packed of them, which moves: to be reported unless somebody joins within a
    second. NULL: out of memory. */
 cast_failure *cast_failure_new(
-  cast_ltask *t, const char *error, const char *traceback, cast_msg *told);
+  cast_ltask *t, const char *error, const char *traceback, cast_msg *msg);
 /* Is there a channel for failures? Then tasks that fail are shared, for the
    messages have handles of them. */
-bool cast_failure_heard(void);
+bool cast_failure_has_channel(void);
 /* One more holder, and one less; any thread. The texts stay as long. */
-cast_failure *cast_failure_hold(cast_failure *f);
-void cast_failure_drop(cast_failure *f);
+cast_failure *cast_failure_ref(cast_failure *f);
+void cast_failure_unref(cast_failure *f);
 const char *cast_failure_traceback(const cast_failure *f);
 const char *cast_failure_error(const cast_failure *f);
 /* Writes it to stderr. */

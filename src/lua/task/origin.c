@@ -34,7 +34,7 @@ static bool has_identity(lua_State *L, int i) {
 
 /* values[t] = the value on the top, or nil; pops it. */
 static void keep_value(lua_State *L, cast_ltask *t) {
-  (void)cast_single(L, &values_key, cast_make_weak, "v");
+  (void)cast_single_push(L, &values_key, cast_make_weak, "v");
   lua_insert(L, -2);
   lua_rawsetp(L, -2, t);
   lua_pop(L, 1);
@@ -43,7 +43,7 @@ static void keep_value(lua_State *L, cast_ltask *t) {
 void cast_origin_drop(lua_State *L, cast_ltask *t) {
   cast_extra *x = t->extra;
   if (CAST_LIKELY(x == NULL || x->origin == NULL)) return;
-  cast_failure_drop(x->origin);
+  cast_failure_unref(x->origin);
   x->origin = NULL;
   luaL_checkstack(L, 4, NULL);
   lua_pushnil(L);
@@ -54,8 +54,8 @@ const cast_failure *cast_origin_take(cast_ltask *t, const cast_ltask *target) {
   cast_failure *f = cast_failed(target);
   cast_extra *x = f == NULL ? NULL : cast_extra_make(t);
   if (x == NULL) return NULL;
-  cast_failure_hold(f);
-  if (x->origin != NULL) cast_failure_drop(x->origin);
+  cast_failure_ref(f);
+  if (x->origin != NULL) cast_failure_unref(x->origin);
   x->origin = f;
   return f;
 }
@@ -102,7 +102,7 @@ void cast_origin_write(lua_State *L, cast_buffer *b, cast_ltask *t, int error,
   if (x != NULL && x->origin != NULL && is_noted(L, t, error, text)) {
     add_bounded(b, stacks_of(x->origin), CAST_TRACE_SIZE - OWN_SIZE - 200);
     cast_buffer_form(b, "\nawaited by task %d of session '%.100s', ",
-      (int)t->core.id, cast_state_of(t->core.session)->name);
+      (int)t->base.id, cast_state_of(t->base.session)->name);
   }
   add_bounded(b, stack, OWN_SIZE);
 }

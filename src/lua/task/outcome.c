@@ -2,7 +2,7 @@
    SPDX-License-Identifier: MIT
 
    Owner: the task's session. Where a task's results are, once it has ended:
-     packed  in core.waiter.msg: plain values, or other sessions may ask
+     packed  in base.waiter.msg: plain values, or other sessions may ask
      stored  by reference, for its own session; they go with its handle there
    Both are fixed before `done` is set and never change while others may look,
    but for cast_ltask_cross, which packs before the handle first crosses. */
@@ -46,7 +46,7 @@ static bool is_plain(lua_State *L, int first, int n) {
    the top of the stack. */
 static void set_results(lua_State *L, int handle) {
 #if CAST_LUA >= 504
-  (void)cast_single(L, &table_key, cast_make_weak, "k");
+  (void)cast_single_push(L, &table_key, cast_make_weak, "k");
   lua_pushvalue(L, handle);
   lua_pushvalue(L, -3);
   lua_rawset(L, -3);
@@ -86,7 +86,7 @@ static int pack_protected(lua_State *L) {
   packing *p = lua_touserdata(L, 1);
   luaL_checkstack(L, p->n, "too many results");
   for (int i = 1; i <= p->n; i++) lua_rawgeti(L, 2, i);
-  cast_pack_results(p->S->packer, &p->t->core.object);
+  cast_pack_results(p->S->packer, &p->t->base.object);
   cast_pack(p->S->packer, L, 3, p->n, p->failed ? "error" : "result",
     p->failed ? -1 : 0, p->to);
   cast_pack_results(p->S->packer, NULL);
@@ -130,8 +130,8 @@ static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i,
 }
 
 void cast_ltask_have(cast_ltask *t, cast_results *r) {
-  cast_msg_drop(&t->core.waiter.msg);
-  cast_msg_move(&t->core.waiter.msg, &r->msg);
+  cast_msg_drop(&t->base.waiter.msg);
+  cast_msg_move(&t->base.waiter.msg, &r->msg);
   t->packed = r->packed;
   t->unsendable = r->unsendable;
 }
@@ -151,14 +151,14 @@ void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
      Before its results are packed, for they may lead back to it. */
   /* PAIR share. */
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_release);
-  CAST_ALWAYS(t->core.session == &S->session);
-  if (t->stored && cast_handle_find(L, &t->core.object)) {
+  CAST_ALWAYS(t->base.session == &S->session);
+  if (t->stored && cast_handle_find(L, &t->base.object)) {
     cast_results r = {.packed = false};
     get_results(L, -1);
     if (!lua_istable(L, -1)) return lua_pop(L, 2); /* they went with another */
     /* Relaxed: it has ended in this session. */
     pack_table(L, S, t, -1,
-      atomic_load_explicit(&t->core.status, memory_order_relaxed) ==
+      atomic_load_explicit(&t->base.status, memory_order_relaxed) ==
         CAST_FAILED,
       &r);
     lua_pop(L, 2);
@@ -170,7 +170,7 @@ void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
    that has them was collected; the one at hand, if any, was made after it. */
 static int push_stored(lua_State *L, cast_ltask *t) {
   int n, handle, top;
-  if (!cast_handle_find(L, &t->core.object)) return -1;
+  if (!cast_handle_find(L, &t->base.object)) return -1;
   handle = lua_gettop(L);
   get_results(L, handle);
   top = handle + 1;
@@ -190,8 +190,8 @@ static int push_stored(lua_State *L, cast_ltask *t) {
 
 /* The error of a task for which there is no message. */
 static int push_lost(lua_State *L, cast_ltask *t) {
-  cast_state *S = cast_state_of(t->core.session);
-  if (cast_budget_over(S))
+  cast_state *S = cast_state_of(t->base.session);
+  if (cast_budget_is_over(S))
     cast_budget_push(L, S);
   else
     lua_pushliteral(L, "not enough memory");
@@ -201,8 +201,8 @@ static int push_lost(lua_State *L, cast_ltask *t) {
 int cast_ltask_outcome(
   lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t) {
   cast_status how =
-    (cast_status)atomic_load_explicit(&t->core.status, memory_order_relaxed);
-  bool own = t->core.session == &S->session;
+    (cast_status)atomic_load_explicit(&t->base.status, memory_order_relaxed);
+  bool own = t->base.session == &S->session;
   int n;
   lua_pushboolean(L, how == CAST_DONE);
   if (how == CAST_CANCELLED) {
@@ -224,11 +224,11 @@ int cast_ltask_outcome(
     lua_pushboolean(L, 0);
   }
   if (!t->packed) return 1;
-  cast_msg_drop(&self->core.waiter.msg);
+  cast_msg_drop(&self->base.waiter.msg);
   if (cast_msg_dup_of(
-        &self->core.waiter.msg, &t->core.waiter.msg, &t->core.object) != 0)
+        &self->base.waiter.msg, &t->base.waiter.msg, &t->base.object) != 0)
     cast_raise_memory(L);
-  return 1 + cast_rebuild_values(L, S, self, &self->core.waiter.msg);
+  return 1 + cast_rebuild_values(L, S, self, &self->base.waiter.msg);
 }
 
 /* -- the end -------------------------------------------------------------- */
@@ -274,12 +274,12 @@ int cast_ltask_keep(lua_State *L) {
     e->results.packed = true;
     return 0;
   }
-  if (!cast_handle_find(L, &t->core.object) && keep_own(t))
+  if (!cast_handle_find(L, &t->base.object) && keep_own(t))
     return 0; /* nobody can ask */
   lua_settop(L, 1);
   push_results(L, e);
   /* A finalizer may have made the task's first handle, or shared it. */
-  if (cast_handle_find(L, &t->core.object)) {
+  if (cast_handle_find(L, &t->base.object)) {
     lua_pushvalue(L, 2);
     set_results(L, 3);
     t->stored = true;

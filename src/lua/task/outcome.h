@@ -41,7 +41,7 @@ typedef struct cast_ending {
   cast_buffer error, traceback; /* of a failure */
   cast_buffer stack;            /* its own part of the latter */
   cast_buffer before; /* in_close: that of the failure before; empty */
-  cast_msg told;      /* the same, for casting.on_error */
+  cast_msg msg;       /* the same, for casting.on_error */
   cast_results results;
 } cast_ending;
 /* Protected, with a cast_ending: keeps the results for who joins. */

@@ -45,10 +45,11 @@ static bool can_go_on(lua_State *L, cast_ltask *t) {
 
 /* -- waiting -------------------------------------------------------------- */
 
-/* The deadline of a wait of a task that is guarded. */
-static uint64_t guarded(cast_ltask *t, uint64_t deadline_ns) {
-  cast_extra *x = cast_extra_make(t); /* without it, see cast_guard_spared */
-  uint64_t next = cast_guard_next(t, os_now());
+/* The deadline of a wait of a task that is in a cancel scope. */
+static uint64_t limit_deadline(cast_ltask *t, uint64_t deadline_ns) {
+  cast_extra *x =
+    cast_extra_make(t); /* without it, see cast_scope_extended_until */
+  uint64_t next = cast_scope_deadline(t, os_now());
   t->limited = x != NULL;
   if (x != NULL) x->limit_ns = deadline_ns;
   return next < deadline_ns ? next : deadline_ns;
@@ -57,7 +58,7 @@ static uint64_t guarded(cast_ltask *t, uint64_t deadline_ns) {
 int cast_park_about(lua_State *L, cast_state *S, cast_ltask *t,
   uint64_t deadline_ns, const cast_wait_kind *kind) {
   cast_ref(t->arg);
-  t->holds = true;
+  t->owns_arg = true;
   return cast_park(L, S, t, deadline_ns, kind);
 }
 
@@ -67,18 +68,19 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   t->kind = kind;
   t->limited = false;
-  if (CAST_UNLIKELY(cast_guarded(t))) deadline_ns = guarded(t, deadline_ns);
-  if (t == S->main && cast_last_waits(S))
+  if (CAST_UNLIKELY(cast_scope_is_needed(t)))
+    deadline_ns = limit_deadline(t, deadline_ns);
+  if (t == S->main && cast_last_is_waiting(S))
     deadline_ns = cast_last_until(S, deadline_ns);
-  cast_wait_until(&t->core, deadline_ns);
+  cast_wait_until(&t->base, deadline_ns);
   /* Relaxed: only reported. */
-  atomic_store_explicit(&t->core.status, CAST_WAITING, memory_order_relaxed);
+  atomic_store_explicit(&t->base.status, CAST_WAITING, memory_order_relaxed);
 #if !CAST_HAS_YIELDK
   t->in_place = t->in_place || !can_go_on(L, t);
 #endif
   if (CAST_UNLIKELY(S->loads != NULL)) cast_load_park(L, S, t);
   if (t->in_place) {
-    bool through = S->through;
+    bool can_preempt = S->can_preempt;
     /* Relaxed: read by its own thread. Other tasks run meanwhile. */
     lua_State *running =
       atomic_load_explicit(&S->running, memory_order_relaxed);
@@ -86,9 +88,9 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
     if (t == S->main)
       cast_host_block(S->host);
     else
-      cast_task_block(&t->core);
+      cast_task_block(&t->base);
     atomic_store_explicit(&S->running, running, memory_order_relaxed);
-    S->through = through;
+    S->can_preempt = can_preempt;
     if (CAST_UNLIKELY(t->loading)) cast_load_resume(L, S, t);
     cast_enter_running(L);
     if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);

@@ -9,14 +9,15 @@
    instead of a coroutine. One such stack fills while others drain; a full one
    is followed by another, for Lua limits how large a stack may be.
    Owner: the session's. Invariants:
-   1. A task with core.mark > 0 has that many values at slot `ref` % SLOTS of
+   1. A task with base.nstart > 0 has that many values at slot `ref` % SLOTS of
       stack `ref` / SLOTS, and counts in `waiting` of it. (Not in a field that
       operations use: a finalizer may run just before the task begins, and do
       anything in its name.)
    2. With `waiting` at zero a stack is empty, and either the one that fills or
       among the drained ones.
-   3. A stack has `sure` slots: cast_lua_room has made them, and a collector
-      that shrinks stacks leaves at least SURE_FIRST, and twice what is used. */
+   3. A stack has `nreserved` slots: cast_lua_reserve has made them, and a
+      collector that shrinks stacks leaves at least RESERVED_FIRST, and twice
+      what is used. */
 #include "pending.h"
 
 #include "../../base.h"
@@ -37,7 +38,7 @@
 
 #define STACKS_MAX (INT_MAX / SLOTS)
 
-#define SURE_FIRST 40 /* more than ARGUMENTS_MAX needs twice */
+#define RESERVED_FIRST 40 /* more than ARGUMENTS_MAX needs twice */
 
 #define DRAINED_MAX 2u /* kept, of the drained ones */
 
@@ -45,7 +46,7 @@ struct cast_startup {
   uint32_t place;     /* in S->startups */
   cast_startup *next; /* of the drained ones */
   cast_coroutine co;
-  int sure;         /* slots, used or not */
+  int nreserved;    /* slots, used or not */
   uint32_t waiting; /* tasks that have something there */
 };
 
@@ -77,7 +78,7 @@ cast_coroutine cast_coroutine_new(lua_State *L, cast_state *S) {
   return co;
 }
 
-bool cast_coroutine_again(cast_state *S, cast_coroutine *co) {
+bool cast_coroutine_reuse(cast_state *S, cast_coroutine *co) {
   if (CAST_UNLIKELY(S->nidle == 0)) return false;
   *co = S->idle[--S->nidle];
   renew(S, co->L);
@@ -86,7 +87,7 @@ bool cast_coroutine_again(cast_state *S, cast_coroutine *co) {
 
 cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S) {
   cast_coroutine co;
-  return cast_coroutine_again(S, &co) ? co : cast_coroutine_new(L, S);
+  return cast_coroutine_reuse(S, &co) ? co : cast_coroutine_new(L, S);
 }
 
 static bool keep_coroutine(cast_state *S, cast_coroutine co) {
@@ -111,21 +112,21 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
 /* -- tasks that have not begun -------------------------------------------- */
 
 /* Has it room for n values, and for a copy on its way to a coroutine? */
-static bool fits(cast_startup *s, int n) {
-  int top = lua_gettop(s->co.L), end = top + n + 1, want = 2 * top;
-  if (CAST_LIKELY(end <= s->sure)) return true;
+static bool has_room(cast_startup *s, int n) {
+  int top = lua_gettop(s->co.L), end = top + n + 1, wanted = 2 * top;
+  if (CAST_LIKELY(end <= s->nreserved)) return true;
   if (end > SLOTS) return false;
-  if (want > SLOTS) want = SLOTS;
-  if (want < SURE_FIRST) want = SURE_FIRST;
-  if (!cast_lua_room(s->co.L, want - top)) return false;
-  s->sure = want;
+  if (wanted > SLOTS) wanted = SLOTS;
+  if (wanted < RESERVED_FIRST) wanted = RESERVED_FIRST;
+  if (!cast_lua_reserve(s->co.L, wanted - top)) return false;
+  s->nreserved = wanted;
   return true;
 }
 
 static void shorten(cast_startup *s, int top) {
   lua_settop(s->co.L, top);
-  if (s->sure > 2 * top && s->sure > SURE_FIRST)
-    s->sure = 2 * top > SURE_FIRST ? 2 * top : SURE_FIRST;
+  if (s->nreserved > 2 * top && s->nreserved > RESERVED_FIRST)
+    s->nreserved = 2 * top > RESERVED_FIRST ? 2 * top : RESERVED_FIRST;
 }
 
 /* It is empty, and does not fill. */
@@ -176,7 +177,7 @@ static cast_startup *new_startup(lua_State *L, cast_state *S) {
 static cast_startup *choose(lua_State *L, cast_state *S, int n) {
   cast_startup *s = S->filling, *old;
   if (CAST_LIKELY(s != NULL) &&
-      (lua_gettop(s->co.L) < SWITCH_AT || S->drained == NULL) && fits(s, n))
+      (lua_gettop(s->co.L) < SWITCH_AT || S->drained == NULL) && has_room(s, n))
     return s;
   s = S->drained;
   if (s != NULL) {
@@ -189,25 +190,25 @@ static cast_startup *choose(lua_State *L, cast_state *S, int n) {
   old = S->filling; /* another one, if a finalizer has spawned meanwhile */
   S->filling = s;
   if (old != NULL && old->waiting == 0) put_drained(S, old);
-  return fits(s, n) ? s : NULL;
+  return has_room(s, n) ? s : NULL;
 }
 
-bool cast_starting_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
+bool cast_pending_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
   cast_startup *s;
   if ((unsigned)n > ARGUMENTS_MAX) return false;
   s = choose(L, S, n);
   if (s == NULL) return false;
   t->ref = (int)s->place * SLOTS + lua_gettop(s->co.L) + 1;
-  t->core.mark = (uint8_t)n;
+  t->base.nstart = (uint8_t)n;
   s->waiting++;
   lua_xmove(L, s->co.L, n);
   return true;
 }
 
-void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co) {
+void cast_pending_give(cast_state *S, cast_ltask *t, lua_State *co) {
   cast_startup *s = S->startups[t->ref / SLOTS];
   lua_State *L = s->co.L;
-  int first = t->ref % SLOTS, end = first + t->core.mark;
+  int first = t->ref % SLOTS, end = first + t->base.nstart;
   for (int i = first; i < end; i++) {
     if (co != NULL) {
       lua_pushvalue(L, i);
@@ -216,7 +217,7 @@ void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co) {
     lua_pushnil(L);
     lua_replace(L, i);
   }
-  t->core.mark = 0;
+  t->base.nstart = 0;
   if (--s->waiting > 0) {
     if (end == lua_gettop(L) + 1) shorten(s, first - 1);
     return;
@@ -225,7 +226,7 @@ void cast_starting_give(cast_state *S, cast_ltask *t, lua_State *co) {
   if (s != S->filling) put_drained(S, s);
 }
 
-void cast_starting_fini(cast_state *S) {
+void cast_pending_fini(cast_state *S) {
   for (uint32_t i = 0; i < S->startups_room; i++) cast_free(S->startups[i]);
   cast_free(S->startups);
 }

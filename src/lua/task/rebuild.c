@@ -90,7 +90,7 @@ int cast_rebuild_values(
   lua_State *L, cast_state *S, cast_ltask *t, cast_msg *m) {
   cast_rebuild *b;
   int n;
-  if (CAST_LIKELY(cast_quick_unpack(L, m))) return 1;
+  if (CAST_LIKELY(cast_number_unpack(L, m))) return 1;
   /* A value takes a byte at least. Where a C function's own slots will do,
      the stack is not made larger: it would stay so while the task waits. */
   if (m->size > LUA_MINSTACK / 2 && m->size <= CAST_MSG_INLINE && m->nrefs == 0)

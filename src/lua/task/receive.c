@@ -31,7 +31,7 @@ static int push_outcome(
   bool named = m->nrefs == 2;
   /* The handle anchors the task, also when it is none of the values. */
   cast_handle_push(L, o);
-  cast_ltask_outcome(L, S, self, CAST_CONTAINER(o, cast_ltask, core.object));
+  cast_ltask_outcome(L, S, self, CAST_CONTAINER(o, cast_ltask, base.object));
   if (!named) lua_remove(L, top + 1);
   return lua_gettop(L) - top;
 }
@@ -40,7 +40,7 @@ int cast_receive_values(
   lua_State *L, cast_state *S, cast_ltask *t, cast_msg *m) {
   cast_rebuild *b;
   int n;
-  if (CAST_LIKELY(cast_quick_unpack(L, m))) return 1;
+  if (CAST_LIKELY(cast_number_unpack(L, m))) return 1;
   if (CAST_LIKELY(!is_outcome(m))) return cast_rebuild_values(L, S, t, m);
   b = cast_rebuild_begin(L, S, t, m);
   n = push_outcome(L, S, t, &b->msg);

@@ -29,11 +29,11 @@
 #include "../transfer/pack.h"
 #include "deliver.h"
 #include "failure.h"
+#include "newtask.h"
 #include "origin.h"
 #include "outcome.h"
 #include "pending.h"
 #include "rebuild.h"
-#include "taskobj.h"
 
 /* -- coroutines ----------------------------------------------------------- */
 
@@ -74,17 +74,17 @@ static void describe_error(cast_ending *e) {
   describing d = {e, {NULL, LUA_NOREF}};
   int nres, status, type = lua_type(e->co, -1);
   if (type != LUA_TTABLE && type != LUA_TUSERDATA) return;
-  if (!cast_lua_room(e->co, 4)) return;
+  if (!cast_lua_reserve(e->co, 4)) return;
   status = cast_protect(S, find_tostring, &d);
   if (d.co.L == NULL) return;
   if (status == LUA_OK) {
     e->asked = true;
     atomic_store_explicit(&S->running, d.co.L, memory_order_relaxed);
-    S->through = false;
+    S->can_preempt = false;
     cast_stop_watch(S, e->t, d.co.L);
     status = cast_lua_resume(d.co.L, 1, &nres);
     atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
-    atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
+    atomic_store_explicit(&S->hooked, NULL, memory_order_relaxed);
     if (status == LUA_OK && nres > 0 && lua_type(d.co.L, -nres) == LUA_TSTRING)
       cast_buffer_add(&e->error, lua_tostring(d.co.L, -nres));
   }
@@ -119,9 +119,9 @@ static void describe_failure(lua_State *L, cast_ending *e) {
 /* Drops what the task's latest operation may have left. */
 static void drop_operation(cast_state *S, cast_ltask *t) {
   if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
-  cast_let_go(t);
-  cast_guard_leave(t);
-  cast_msg_drop(&t->core.waiter.msg);
+  cast_release_arg(t);
+  cast_scope_leave_all(t);
+  cast_msg_drop(&t->base.waiter.msg);
   cast_rebuild_drop(S, t, NULL);
   cast_ltask_drop_cases(t);
 }
@@ -140,12 +140,12 @@ static void describe(cast_ending *e) {
 
 static int pack_failure(lua_State *L) {
   cast_ending *e = lua_touserdata(L, 1);
-  cast_msg_drop(&e->told);
+  cast_msg_drop(&e->msg);
   lua_xmove(e->co, L, 1);
   lua_pushvalue(L, 2);
   lua_xmove(L, e->co, 1); /* its place has just become free */
   lua_pushstring(L, e->traceback.text);
-  cast_failure_pack(L, e->S, 2, e->error.text, -1, &e->told);
+  cast_failure_pack(L, e->S, 2, e->error.text, -1, &e->msg);
   return 0;
 }
 
@@ -153,19 +153,19 @@ static int pack_failure(lua_State *L) {
 static void fail(cast_ending *e) {
   cast_state *S = e->S;
   cast_extra *x = cast_extra_make(e->t);
-  if (cast_failure_heard()) (void)cast_ltask_share(e->t);
+  if (cast_failure_has_channel()) (void)cast_ltask_share(e->t);
   if (x != NULL && e->described && e->co != NULL &&
       cast_protect(S, pack_failure, e) == LUA_OK)
     x->failure =
-      cast_failure_new(e->t, e->error.text, e->traceback.text, &e->told);
+      cast_failure_new(e->t, e->error.text, e->traceback.text, &e->msg);
   cast_buffer_fini(&e->error);
   cast_buffer_fini(&e->stack);
   cast_buffer_fini(&e->traceback);
   cast_buffer_fini(&e->before);
-  cast_msg_drop(&e->told);
+  cast_msg_drop(&e->msg);
   /* What fails because everything ends is nobody's concern. Relaxed: a
      failure at the same moment may be reported or not. */
-  if (cast_hook_struck(S, e->co) ||
+  if (cast_hook_has_interrupted(S, e->co) ||
       atomic_load_explicit(&S->root->ending, memory_order_relaxed) ||
       atomic_load_explicit(&S->close_posted, memory_order_relaxed))
     atomic_store_explicit(&e->t->joined, true, memory_order_relaxed);
@@ -201,7 +201,7 @@ static bool close_pending(cast_ending *e) {
   status = cast_lua_close_thread(t->co, NULL);
   if (status != LUA_OK && a.co.L != NULL) {
     lua_xmove(t->co, a.co.L, 1);
-    other = !lua_rawequal(a.co.L, -1, -2) && !cast_cancel_test(a.co.L, -1);
+    other = !lua_rawequal(a.co.L, -1, -2) && !cast_cancel_is_error(a.co.L, -1);
     if (other) lua_replace(a.co.L, -2);
     if (!other) lua_pop(a.co.L, 1);
   }
@@ -255,7 +255,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   }
   drop_operation(S, t);
   if (status != LUA_OK) {
-    how = cast_cancel_test(t->co, -1) ? CAST_CANCELLED : CAST_FAILED;
+    how = cast_cancel_is_error(t->co, -1) ? CAST_CANCELLED : CAST_FAILED;
     e.nres = how == CAST_FAILED ? 1 : 0;
   }
   if (how == CAST_FAILED) {
@@ -277,7 +277,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
 #endif
   cast_ltask_have(t, &e.results);
   cast_cancel_end(t);
-  cast_task_finish(&t->core, how);
+  cast_task_finish(&t->base, how);
 }
 
 /* -- starting ------------------------------------------------------------- */
@@ -293,12 +293,12 @@ typedef struct packed {
 static int unpack_start(lua_State *L) {
   packed *p = lua_touserdata(L, 1);
   cast_ltask *t = p->task;
-  cast_state *S = cast_state_of(t->core.session);
+  cast_state *S = cast_state_of(t->base.session);
   int n;
-  cast_msg_drop(&t->core.waiter.msg);
-  cast_msg_move(&t->core.waiter.msg, &p->msg);
+  cast_msg_drop(&t->base.waiter.msg);
+  cast_msg_move(&t->base.waiter.msg, &p->msg);
   lua_settop(L, 0);
-  n = cast_rebuild_values(L, S, t, &t->core.waiter.msg);
+  n = cast_rebuild_values(L, S, t, &t->base.waiter.msg);
   if (lua_type(L, 1) == LUA_TSTRING) { /* source text from C */
     size_t size;
     const char *text = lua_tolstring(L, 1, &size);
@@ -327,24 +327,24 @@ static void fail_to_start(cast_state *S, cast_ltask *t) {
 #else
   CAST_UNUSED(S);
 #endif
-  cast_msg_drop(&t->core.waiter.msg);
-  cast_pack_text("not enough memory", &t->core.waiter.msg);
+  cast_msg_drop(&t->base.waiter.msg);
+  cast_pack_text("not enough memory", &t->base.waiter.msg);
   t->packed = true;
   cast_cancel_end(t);
-  cast_task_finish(&t->core, CAST_FAILED);
+  cast_task_finish(&t->base, CAST_FAILED);
 }
 
 /* A task of the own session gets its coroutine. False: it is finished. */
 static bool start_own(cast_state *S, cast_ltask *t) {
   starting a = {S, {NULL, LUA_NOREF}};
-  if (CAST_UNLIKELY(!cast_coroutine_again(S, &a.co)) &&
+  if (CAST_UNLIKELY(!cast_coroutine_reuse(S, &a.co)) &&
       cast_protect(S, get_protected, &a) != LUA_OK) {
     if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
-    cast_starting_give(S, t, NULL);
+    cast_pending_give(S, t, NULL);
     fail_to_start(S, t);
     return false;
   }
-  cast_starting_give(S, t, a.co.L);
+  cast_pending_give(S, t, a.co.L);
   cast_co_set(t, a.co); /* not before: pending.c */
   return true;
 }
@@ -355,7 +355,7 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   starting a = {S, {NULL, LUA_NOREF}};
   packed p = {.task = t};
   int status, nres;
-  cast_msg_move(&p.msg, &t->core.waiter.msg);
+  cast_msg_move(&p.msg, &t->base.waiter.msg);
   if (cast_protect(S, start_protected, &a) != LUA_OK) {
     if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
     cast_msg_drop(&p.msg);
@@ -388,19 +388,19 @@ static bool is_alone(lua_State *co) {
 /* How many values on the coroutine's stack to resume it with; -1: it ended
    before it could be. */
 static int prepare(cast_state *S, cast_ltask *t) {
-  if (t->fresh) {
-    t->fresh = false;
-    if (t->core.cancelled) {
+  if (t->not_started) {
+    t->not_started = false;
+    if (t->base.cancelled) {
       if (t->co != NULL) cast_coroutine_put(S, cast_co(t), true);
-      if (t->core.mark > 0) cast_starting_give(S, t, NULL);
-      cast_msg_drop(&t->core.waiter.msg);
+      if (t->base.nstart > 0) cast_pending_give(S, t, NULL);
+      cast_msg_drop(&t->base.waiter.msg);
       cast_cancel_end(t);
       cast_task_finish(
-        &t->core, cast_budget_over(S) ? CAST_FAILED : CAST_CANCELLED);
+        &t->base, cast_budget_is_over(S) ? CAST_FAILED : CAST_CANCELLED);
       return -1;
     }
     if (t->remote) return start_remote(S, t);
-    if (t->core.mark > 0 && !start_own(S, t)) return -1;
+    if (t->base.nstart > 0 && !start_own(S, t)) return -1;
     return lua_gettop(t->co) - 1;
   }
 #if CAST_HAS_YIELDK
@@ -417,32 +417,32 @@ static int prepare(cast_state *S, cast_ltask *t) {
 #endif
 }
 
-/* One stretch of a task, until it waits or ends. */
-static inline void stretch(cast_state *S, cast_ltask *t) {
+/* Runs a task until it waits or ends. */
+static inline void run_task(cast_state *S, cast_ltask *t) {
   int n, nres, status;
 again:
   n = prepare(S, t);
   if (n < 0) return;
   t->parked = false;
   atomic_store_explicit(&S->running, t->co, memory_order_relaxed);
-  S->through = true;
+  S->can_preempt = true;
 #if CAST_LUA < 502
   if (CAST_UNLIKELY(S->starved)) cast_state_starve(S);
 #endif
   /* Relaxed: set by a signal handler of this thread, before `running` was. */
   if (CAST_UNLIKELY(S->session.metered) &&
-      atomic_load_explicit(&S->missed, memory_order_relaxed)) {
-    atomic_store_explicit(&S->missed, false, memory_order_relaxed);
-    (void)cast_budget_spent(S);
+      atomic_load_explicit(&S->preempt_missed, memory_order_relaxed)) {
+    atomic_store_explicit(&S->preempt_missed, false, memory_order_relaxed);
+    (void)cast_budget_is_spent(S);
   }
   if (CAST_LUAJIT && S->host != NULL) cast_hook_mark(t->co);
-  if (CAST_UNLIKELY(S->host != NULL || cast_guarded(t)) && !t->raising)
+  if (CAST_UNLIKELY(S->host != NULL || cast_scope_is_needed(t)) && !t->raising)
     cast_stop_watch(S, t, t->co);
   status = cast_lua_resume(t->co, n, &nres);
   /* Before anything is freed; the compiler keeps it there (the calls that
      follow are opaque to it). */
   atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
-  atomic_store_explicit(&S->poked, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->hooked, NULL, memory_order_relaxed);
   if (!CAST_HAS_YIELDK) cast_deliver_end(t);
   if (status != LUA_YIELD) {
     finish(S, t, status, nres);
@@ -451,14 +451,14 @@ again:
   cast_seal(t->co);
   if (CAST_UNLIKELY(S->preempted)) {
     S->preempted = false;
-    cast_task_preempt(&t->core);
+    cast_task_preempt(&t->base);
   } else if (!t->parked) {
     /* coroutine.yield in the task itself: lets others run. */
     lua_pop(t->co, nres);
     t->last = !CAST_HAS_YIELDK && is_alone(t->co);
     if (CAST_UNLIKELY(cast_forked)) goto again; /* there are no others */
     if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
-    cast_task_yield(&t->core);
+    cast_task_yield(&t->base);
   }
 }
 
@@ -466,9 +466,9 @@ again:
    has come by longjmp, after which the processor foresees no return from what
    was called before, so such returns are to be few. */
 cast_session *cast_ltask_resume(
-  cast_session *s, cast_task *core, cast_runner **r) {
+  cast_session *s, cast_task *base, cast_runner **r) {
   do {
-    stretch(cast_state_of(s), cast_ltask_of(core));
-  } while ((core = cast_session_turn(&s, r)) != NULL);
+    run_task(cast_state_of(s), cast_ltask_of(base));
+  } while ((base = cast_session_turn(&s, r)) != NULL);
   return s;
 }

@@ -16,23 +16,23 @@
 /* The scratch of operations that do not wait: they work where tasks do not
    run, too, such as in finalizers. */
 cast_ltask *cast_scratch(lua_State *L, cast_state *S) {
-  cast_task *core = S->session.current;
-  if (CAST_UNLIKELY(core == NULL)) {
+  cast_task *base = S->session.current;
+  if (CAST_UNLIKELY(base == NULL)) {
     if (S->closing) cast_raise_closed(L);
     cast_misuse(L, "cannot be used here: not in a task");
   }
-  if (!cast_msg_empty(&core->waiter.msg)) cast_msg_drop(&core->waiter.msg);
-  cast_let_go(cast_ltask_of(core));
-  return cast_ltask_of(core);
+  if (!cast_msg_is_empty(&base->waiter.msg)) cast_msg_drop(&base->waiter.msg);
+  cast_release_arg(cast_ltask_of(base));
+  return cast_ltask_of(base);
 }
 
 void cast_unsend(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_extra *x = t->extra;
-  cast_msg *m = &t->core.waiter.msg;
-  if (!cast_msg_empty(m)) cast_pack_undo(S->packer, L, m);
+  cast_msg *m = &t->base.waiter.msg;
+  if (!cast_msg_is_empty(m)) cast_pack_undo(S->packer, L, m);
   for (uint32_t i = 0; x != NULL && i < x->ncases; i++) {
     m = &x->cases[i].waiter.msg;
-    if (x->cases[i].sending && !cast_msg_empty(m))
+    if (x->cases[i].sending && !cast_msg_is_empty(m))
       cast_pack_undo(S->packer, L, m);
   }
 }

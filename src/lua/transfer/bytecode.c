@@ -54,7 +54,7 @@ static void code_fini(code *c) {
 static int code_gc(lua_State *L) {
   code *c = lua_touserdata(L, 1);
   cast_packer *p = lua_touserdata(L, lua_upvalueindex(1));
-  for (uint32_t i = 0; i < CAST_CODE_KEPT; i++)
+  for (uint32_t i = 0; i < CAST_BYTECODE_KEPT; i++)
     if (c->bytes != NULL && p->recent[i].bytes == c->bytes)
       p->recent[i].bytes = NULL;
   cast_list_remove(&c->link);
@@ -71,16 +71,16 @@ static void make_meta(lua_State *L, const void *arg) {
 
 /* Pushes the metatable, made on first use. */
 static void push_meta(cast_packer *p, lua_State *L, int t) {
-  (void)cast_single_in(L, t, CAST_SLOT_CODE_META, make_meta, p);
+  (void)cast_single_push_in(L, t, CAST_SLOT_CODE_META, make_meta, p);
 }
 
-void cast_code_fini(cast_packer *p) {
+void cast_bytecode_fini(cast_packer *p) {
   cast_list *node;
-  for (uint32_t i = 0; i < CAST_CODE_KEPT; i++)
+  for (uint32_t i = 0; i < CAST_BYTECODE_KEPT; i++)
     if (p->recent[i].bytes != NULL) p->recent[i].bytes = NULL;
   while ((node = cast_list_shift(&p->codes)) != NULL)
     code_fini(CAST_CONTAINER(node, code, link));
-  for (uint32_t i = 0; i < CAST_CODE_KEPT; i++) {
+  for (uint32_t i = 0; i < CAST_BYTECODE_KEPT; i++) {
     cast_bytes *function = p->loaded[i].function, *made = p->loaded[i].made;
     if (function == NULL && made == NULL) continue;
     p->loaded[i].function = p->loaded[i].made = NULL;
@@ -92,11 +92,11 @@ void cast_code_fini(cast_packer *p) {
 /* Pushes the slot's table, made on first use. */
 static void push_table(lua_State *L, int t, int slot) {
   /* Small at first: many sessions load one function only. */
-  (void)cast_single_in(L, t, slot, cast_make_table, NULL);
+  (void)cast_single_push_in(L, t, slot, cast_make_table, NULL);
 }
 
 static void push_codes(lua_State *L, int t) {
-  (void)cast_single_in(L, t, CAST_SLOT_CODE, cast_make_weak, "k");
+  (void)cast_single_push_in(L, t, CAST_SLOT_CODE, cast_make_weak, "k");
 }
 
 /* -- out ------------------------------------------------------------------ */
@@ -133,7 +133,7 @@ static uint32_t hash_of(const char *s, size_t size) {
 
 /* The userdata of equal bytecode among the recent ones, pushed; or false. */
 static bool find_recent(cast_packer *p, lua_State *L, int t, const code *c) {
-  for (uint32_t i = 0; i < CAST_CODE_KEPT; i++) {
+  for (uint32_t i = 0; i < CAST_BYTECODE_KEPT; i++) {
     const cast_recent *r = &p->recent[i];
     if (r->bytes == NULL || r->hash != c->hash || r->bytes->size != c->size ||
         memcmp(r->bytes->data, c->scratch, c->size) != 0)
@@ -149,8 +149,8 @@ static bool find_recent(cast_packer *p, lua_State *L, int t, const code *c) {
 /* Makes the userdata on top one of the recent ones. */
 static void add_recent(cast_packer *p, lua_State *L, int t, const code *c) {
   cast_recent *recent =
-    cast_packer_array(p, p->recent, CAST_CODE_KEPT, sizeof *recent);
-  if (p->closed || recent == NULL || c->size > CAST_CODE_BYTES) return;
+    cast_packer_array(p, p->recent, CAST_BYTECODE_KEPT, sizeof *recent);
+  if (p->closed || recent == NULL || c->size > CAST_BYTECODE_BYTES) return;
   p->recent = recent;
   push_table(L, t, CAST_SLOT_RECENT);
   uint32_t i = p->next_recent;
@@ -160,7 +160,7 @@ static void add_recent(cast_packer *p, lua_State *L, int t, const code *c) {
   lua_pop(L, 1);
   p->recent[i].hash = c->hash;
   p->recent[i].bytes = c->bytes;
-  p->next_recent = (i + 1) % CAST_CODE_KEPT;
+  p->next_recent = (i + 1) % CAST_BYTECODE_KEPT;
 }
 
 /* Pushes the userdata of the bytecode of the function at idx. From its making
@@ -193,7 +193,7 @@ static void dump(cast_packer *p, lua_State *L, int t, int idx) {
   add_recent(p, L, t, c);
 }
 
-cast_bytes *cast_code_get(cast_packer *p, lua_State *L, int t, int idx) {
+cast_bytes *cast_bytecode_get(cast_packer *p, lua_State *L, int t, int idx) {
   int top = lua_gettop(L);
   idx = lua_absindex(L, idx);
   push_codes(L, t);
@@ -233,14 +233,14 @@ static bool is_untouched(cast_packer *p, lua_State *L) {
 
 static uint32_t place_of(const cast_bytes *b) {
   uint64_t h = (uint64_t)(uintptr_t)b * UINT64_C(0x9e3779b97f4a7c15);
-  return (uint32_t)(h >> 32) % CAST_CODE_KEPT;
+  return (uint32_t)(h >> 32) % CAST_BYTECODE_KEPT;
 }
 
 /* The place for what of `b` is to be remembered, or NULL. */
 static cast_loaded *place_for(cast_packer *p, const cast_bytes *b) {
   cast_loaded *all;
-  if (p->closed || b->size > CAST_CODE_BYTES) return NULL;
-  all = cast_packer_array(p, p->loaded, CAST_CODE_KEPT, sizeof *all);
+  if (p->closed || b->size > CAST_BYTECODE_BYTES) return NULL;
+  all = cast_packer_array(p, p->loaded, CAST_BYTECODE_KEPT, sizeof *all);
   if (all == NULL) return NULL;
   p->loaded = all;
   return &all[place_of(b)];
@@ -357,7 +357,7 @@ static const char *mode_for(cast_packer *p, cast_bytes *b) {
   return "b";
 }
 
-bool cast_code_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure,
+bool cast_bytecode_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure,
   unsigned nups, uint32_t message) {
   cast_packer_table(p, L);
   int t = lua_gettop(L);

@@ -7,17 +7,17 @@
 #include "../compat/compat.h"
 #include "packer.h"
 
-void cast_code_fini(cast_packer *p);
+void cast_bytecode_fini(cast_packer *p);
 
 /* The bytecode of the Lua function at idx, with a reference for the caller.
    Raises Lua's memory error, holding nothing. */
-cast_bytes *cast_code_get(cast_packer *p, lua_State *L, int t, int idx);
+cast_bytes *cast_bytecode_get(cast_packer *p, lua_State *L, int t, int idx);
 
 /* Pushes a function with this bytecode and so many upvalues. A `pure` one (no
    upvalues, or only the globals) may be one that an earlier message brought;
    `message` is the number of this one. False: what is pushed is the error's
    value. */
-bool cast_code_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure,
+bool cast_bytecode_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure,
   unsigned nups, uint32_t message);
 
 #endif

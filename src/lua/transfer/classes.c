@@ -56,13 +56,13 @@ static uint64_t fingerprint(const cast_packer *p) {
 /* Adds the tables in the table at that index, and those in these if `deeper`.
    False: no memory. */
 static bool gather_fields(
-  lua_State *L, cast_seen *into, int table, bool deeper) {
+  lua_State *L, cast_memo *into, int table, bool deeper) {
   for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
     int value = lua_gettop(L);
     if (!lua_istable(L, value) || lua_type(L, value - 1) != LUA_TSTRING)
       continue;
     const void *key = lua_topointer(L, value);
-    if (cast_seen_find(into, key) == NULL && cast_seen_add(into, key) == NULL)
+    if (cast_memo_find(into, key) == NULL && cast_memo_add(into, key) == NULL)
       return false;
     if (deeper && !lua_rawequal(L, value, table) &&
         !gather_fields(L, into, value, false))
@@ -72,7 +72,7 @@ static bool gather_fields(
 }
 
 /* All of them; false: no memory. */
-static bool gather(lua_State *L, int t, cast_seen *into) {
+static bool gather(lua_State *L, int t, cast_memo *into) {
   int top = lua_gettop(L);
   bool done = true;
   cast_packer_stack(L, 24);
@@ -81,7 +81,7 @@ static bool gather(lua_State *L, int t, cast_seen *into) {
   cast_packer_get(L, t, CAST_SLOT_LOADED);
   for (lua_pushnil(L); done && lua_next(L, top + 2); lua_settop(L, top + 3))
     if (lua_istable(L, -1) && lua_type(L, -2) == LUA_TSTRING &&
-        !cast_stock_library(lua_tostring(L, -2)))
+        !cast_stock_has_library(lua_tostring(L, -2)))
       done = gather_fields(L, into, top + 4, true);
   lua_settop(L, top);
   return done;
@@ -93,12 +93,12 @@ static bool prepare(cast_packer *p, lua_State *L, int t) {
   if (p->classes == NULL) {
     p->classes = cast_alloc(sizeof *p->classes);
     if (p->classes == NULL) return false;
-    cast_seen_init(p->classes);
+    cast_memo_init(p->classes);
   } else if (now != 0 && now == p->gathered) {
     return true;
   }
   p->gathered = 0;
-  cast_seen_clear(p->classes);
+  cast_memo_clear(p->classes);
   if (!gather(L, t, p->classes)) return false;
   p->gathered = now;
   return true;
@@ -107,12 +107,12 @@ static bool prepare(cast_packer *p, lua_State *L, int t) {
 bool cast_names_class(cast_packer *p, lua_State *L, int t, bool *prepared) {
   if (p->closed || (!*prepared && !prepare(p, L, t))) cast_packer_nomem(L);
   *prepared = true;
-  return cast_seen_find(p->classes, lua_topointer(L, -1)) != NULL &&
+  return cast_memo_find(p->classes, lua_topointer(L, -1)) != NULL &&
          cast_names_search_modules(p, L, t);
 }
 
 void cast_names_fini(cast_packer *p) {
-  if (p->classes != NULL) cast_seen_fini(p->classes);
+  if (p->classes != NULL) cast_memo_fini(p->classes);
   cast_free(p->classes);
   p->classes = NULL;
 }

@@ -90,7 +90,7 @@ void cast_closure_begin(cast_encoder *e, cast_frame *f) {
 bool cast_closure_put(cast_encoder *e) {
   lua_State *L = e->L;
   const void *key = lua_topointer(L, -1);
-  cast_seen_entry *seen = cast_seen_find(&e->seen, key);
+  cast_memo_entry *seen = cast_memo_find(&e->memo, key);
   if (seen != NULL) return cast_encoder_back(e, seen);
   if (is_library(L)) return put_library(e, key);
   if (e->names_first &&
@@ -98,7 +98,7 @@ bool cast_closure_put(cast_encoder *e) {
     return cast_encoder_name(e, key);
   uint32_t items = e->nitems;
   cast_encoder_item_room(e);
-  cast_bytes *b = cast_code_get(e->p, L, cast_encoder_table(e), -1);
+  cast_bytes *b = cast_bytecode_get(e->p, L, cast_encoder_table(e), -1);
   cast_encoder_item(e, &b->object);
 
   uint32_t nups = count_upvalues(L);
@@ -106,7 +106,7 @@ bool cast_closure_put(cast_encoder *e) {
   bool later = !pure && e->depth >= e->list.limit;
   if (e->careful) cast_encoder_anchor(e);
   uint32_t entry =
-    cast_encoder_add(e, key, pure ? CAST_SEEN_DONE : CAST_SEEN_OPEN);
+    cast_encoder_add(e, key, pure ? CAST_MEMO_DONE : CAST_MEMO_OPEN);
   uint32_t tag = e->size;
   cast_encoder_byte(
     e, WIRE_CODE | (pure ? WIRE_PURE : 0u) | (later ? WIRE_LATER : 0u));
@@ -116,7 +116,7 @@ bool cast_closure_put(cast_encoder *e) {
     return true;
   }
   if (later) {
-    cast_encoder_register(e, &e->seen.entries[entry]);
+    cast_encoder_register(e, &e->memo.entries[entry]);
     return cast_encoder_later(e, entry, 0);
   }
   cast_frame *f = cast_encoder_open(e, CAST_FRAME_CODE, lua_gettop(L), entry);
@@ -137,7 +137,7 @@ static bool push_upvalue(cast_encoder *e, const cast_frame *f) {
 #if HAS_JOIN
   if (!is_globals(e, -1)) {
     const void *id = lua_upvalueid(L, f->at, (int)f->i);
-    cast_seen_entry *entry = cast_seen_find(&e->seen, id);
+    cast_memo_entry *entry = cast_memo_find(&e->memo, id);
     if (entry != NULL) {
       cast_encoder_register(e, entry);
       cast_encoder_byte(e, WIRE_JOIN);
@@ -146,10 +146,10 @@ static bool push_upvalue(cast_encoder *e, const cast_frame *f) {
       lua_pop(L, 1);
       return false;
     }
-    entry = cast_seen_add(&e->seen, id);
+    entry = cast_memo_add(&e->memo, id);
     if (entry == NULL) cast_encoder_nomem(e);
-    entry->tag = e->seen.entries[f->entry].tag;
-    entry->seq = e->seen.entries[f->entry].seq;
+    entry->tag = e->memo.entries[f->entry].tag;
+    entry->seq = e->memo.entries[f->entry].seq;
     entry->state = f->i;
   }
 #endif

@@ -148,8 +148,9 @@ static uint32_t take_u32(decoder *d) { return wire_get_u32(take(d, 4)); }
 static cast_object *take_item(decoder *d, const cast_type *type) {
   cast_object *o = d->item < d->items_end ? *d->item++ : NULL;
   if (o == NULL) corrupt(d);
-  if (type != NULL ? o->type != type
-                   : o->type == &cast_bytes_type || o->type == &cast_moved_type)
+  if (type != NULL
+        ? o->type != type
+        : o->type == &cast_bytes_type || o->type == &cast_transferable_type)
     corrupt(d);
   return o;
 }
@@ -230,7 +231,7 @@ static bool get_code(decoder *d, unsigned flags) {
   unsigned nups = take_byte(d);
   bool pure = (flags & WIRE_PURE) != 0;
   cast_bytes *b = take_shared(d);
-  if (!cast_code_load(d->p, d->L, b, pure, nups, d->message)) {
+  if (!cast_bytecode_load(d->p, d->L, b, pure, nups, d->message)) {
     lua_pushliteral(d->L, "a function");
     lua_insert(d->L, -2);
     fail(d);
@@ -251,10 +252,10 @@ static bool get_save(decoder *d, unsigned flags) {
   return false;
 }
 
-static bool get_moved(decoder *d, unsigned flags) {
-  cast_moved *b =
-    CAST_CONTAINER(take_item(d, &cast_moved_type), cast_moved, object);
-  if (!cast_moved_push(d->p, d->L, b)) {
+static bool get_transferable(decoder *d, unsigned flags) {
+  cast_transferable *b = CAST_CONTAINER(
+    take_item(d, &cast_transferable_type), cast_transferable, object);
+  if (!cast_transferable_push(d->p, d->L, b)) {
     lua_pushfstring(d->L, "a %s", b->how->name);
     lua_insert(d->L, -2);
     fail(d);
@@ -265,7 +266,7 @@ static bool get_moved(decoder *d, unsigned flags) {
 
 static bool get_name(decoder *d, unsigned flags) {
   uint16_t size;
-  if ((flags & WIRE_MOVED) != 0) return get_moved(d, flags);
+  if ((flags & WIRE_TRANSFERRED) != 0) return get_transferable(d, flags);
   memcpy(&size, take(d, sizeof size), sizeof size);
   const char *name = (const char *)take(d, size);
   int type = (flags & WIRE_NAMED) != 0 ? LUA_TTABLE : LUA_TFUNCTION;
@@ -294,7 +295,7 @@ static bool get_object(decoder *d, unsigned tag) {
 static bool get_other(decoder *d, unsigned tag) {
   lua_State *L = d->L;
   switch (tag) {
-  case WIRE_SHARED: cast_strings_push(d->p, L, take_shared(d)); break;
+  case WIRE_SHARED: cast_sharedstr_push(d->p, L, take_shared(d)); break;
   case WIRE_OUTCOME: /* only who knows no better gets the task */
   case WIRE_HANDLE: cast_handle_push(L, take_item(d, NULL)); break;
   case WIRE_GLOBALS:

@@ -101,7 +101,7 @@ static bool put_saved(cast_encoder *e, const void *key) {
     cast_encoder_fail(e, kind, "__save results lie too deep in each other");
   int at = lua_gettop(L) - 1;
   cast_encoder_anchor(e);
-  uint32_t entry = cast_encoder_add(e, key, CAST_SEEN_SAVING);
+  uint32_t entry = cast_encoder_add(e, key, CAST_MEMO_SAVING);
   if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) fail_save(e, kind);
   lua_pushboolean(L, 0); /* a place for the list */
   lua_insert(L, at);
@@ -133,10 +133,10 @@ static bool is_class(cast_encoder *e) {
 /* Does the table on top go by name? Then pushes that. Metatables that are not
    noted are only looked for where `careful`. */
 static bool has_name(cast_encoder *e, const void *key, bool careful) {
-  if (cast_names_maybe(e->p, key) &&
+  if (cast_names_may_have(e->p, key) &&
       cast_names_find(e->p, e->L, cast_encoder_table(e)))
     return true;
-  return careful && cast_names_special(e->L, cast_encoder_table(e)) &&
+  return careful && cast_names_has_special_key(e->L, cast_encoder_table(e)) &&
          is_class(e);
 }
 
@@ -169,7 +169,7 @@ static bool put_saved_table(cast_encoder *e, const void *key) {
 static bool put_table(cast_encoder *e) {
   lua_State *L = e->L;
   const void *key = lua_topointer(L, -1);
-  cast_seen_entry *seen = cast_seen_find(&e->seen, key);
+  cast_memo_entry *seen = cast_memo_find(&e->memo, key);
   if (seen != NULL) return cast_encoder_back(e, seen);
   if (key == e->p->globals) {
     cast_encoder_byte(e, WIRE_GLOBALS);
@@ -184,7 +184,7 @@ static bool put_table(cast_encoder *e) {
     lua_pop(L, 1);
   }
   if (e->careful) cast_encoder_anchor(e);
-  uint32_t entry = cast_encoder_add(e, key, CAST_SEEN_OPEN);
+  uint32_t entry = cast_encoder_add(e, key, CAST_MEMO_OPEN);
   bool later = e->depth >= e->list.limit;
   unsigned char *at = cast_encoder_room(e, 9);
   memset(at, 0, 9);
@@ -193,7 +193,7 @@ static bool put_table(cast_encoder *e) {
   e->size += 9;
   if (later) {
     *at = WIRE_TABLE | WIRE_LATER;
-    cast_encoder_register(e, &e->seen.entries[entry]);
+    cast_encoder_register(e, &e->memo.entries[entry]);
     return cast_encoder_later(e, entry, counts);
   }
   cast_frame *f = cast_encoder_open(e, CAST_FRAME_TABLE, lua_gettop(L), entry);
@@ -217,7 +217,7 @@ static bool in_sequence(cast_encoder *e, cast_frame *f) {
 /* Writes the key of the pair on the stack; leaves it. */
 static bool put_key(cast_encoder *e, cast_frame *f) {
   if (lua_type(e->L, f->at + 1) == LUA_TSTRING &&
-      cast_scalar_special(e->L, f->at + 1) && !check_class(e, f))
+      cast_scalar_is_special(e->L, f->at + 1) && !check_class(e, f))
     return false;
   if (CAST_LIKELY(write_scalar(e, f->at + 1))) return true;
   f->step = CAST_STEP_KEY;
@@ -231,15 +231,15 @@ static bool put_key(cast_encoder *e, cast_frame *f) {
    Lua to notice: it is set once more at the end. */
 static void check_metatable(
   cast_encoder *e, const cast_frame *f, const void *key) {
-  const cast_seen_entry *entry = cast_seen_find(&e->seen, key);
-  if (entry == NULL || entry->state <= CAST_SEEN_LOOSE) return;
+  const cast_memo_entry *entry = cast_memo_find(&e->memo, key);
+  if (entry == NULL || entry->state <= CAST_MEMO_LOOSE) return;
   if (!lua_getmetatable(e->L, f->at)) return;
   cast_packer_get(e->L, cast_encoder_table(e), CAST_SLOT_GC);
   lua_rawget(e->L, -2);
   bool has_gc = !lua_isnil(e->L, -1);
   lua_pop(e->L, 2);
   if (!has_gc) return;
-  const cast_seen_entry *object = &e->seen.entries[f->entry];
+  const cast_memo_entry *object = &e->memo.entries[f->entry];
   cast_remeta *again = cast_encoder_remeta(e);
   again->object = object->seq;
   again->metatable = entry->seq;
@@ -353,7 +353,7 @@ static bool refuse_userdata(cast_encoder *e) {
 }
 
 /* The metatable is on top, the userdata below. */
-static bool put_moved(
+static bool put_transferable(
   cast_encoder *e, const void *key, const casting_transfer *how) {
   lua_State *L = e->L;
   int t = cast_encoder_table(e);
@@ -364,16 +364,16 @@ static bool put_moved(
     cast_encoder_fail(e, how->name,
       "it moves, but a packed message may be sent more than once");
   cast_encoder_item_room(e);
-  cast_moved *b = cast_moved_new(e->p, L, t, how);
+  cast_transferable *b = cast_transferable_new(e->p, L, t, how);
   if (b == NULL) cast_encoder_nomem(e);
   cast_encoder_item(e, &b->object);
-  cast_packer_get(L, t, CAST_SLOT_MOVED);
+  cast_packer_get(L, t, CAST_SLOT_TRANSFERRED);
   lua_pushvalue(L, -2);
   lua_rawsetp(L, -2, b);
   lua_pop(L, 1);
   cast_encoder_anchor(e);
-  cast_encoder_add(e, key, CAST_SEEN_DONE);
-  cast_encoder_byte(e, WIRE_NAME | WIRE_MOVED);
+  cast_encoder_add(e, key, CAST_MEMO_DONE);
+  cast_encoder_byte(e, WIRE_NAME | WIRE_TRANSFERRED);
   e->moves = true;
   lua_pop(L, 1);
   return true;
@@ -392,12 +392,13 @@ static bool put_userdata(cast_encoder *e) {
     return true;
   }
   const void *key = lua_topointer(L, -1);
-  cast_seen_entry *seen = cast_seen_find(&e->seen, key);
+  cast_memo_entry *seen = cast_memo_find(&e->memo, key);
   if (seen != NULL) return cast_encoder_back(e, seen);
   if (lua_getmetatable(L, -1)) {
     if (has_save(e)) return put_saved(e, key);
-    const casting_transfer *how = cast_moved_how(L, cast_encoder_table(e));
-    if (how != NULL) return put_moved(e, key, how);
+    const casting_transfer *how =
+      cast_transferable_how(L, cast_encoder_table(e));
+    if (how != NULL) return put_transferable(e, key, how);
     lua_pop(L, 1);
   }
   return refuse_userdata(e);
@@ -428,9 +429,9 @@ static bool open_work(cast_encoder *e) {
   f->levels = w.levels;
   f->hint = w.hint;
   f->unnamed = e->careful;
-  e->seen.entries[w.entry].state = CAST_SEEN_OPEN;
+  e->memo.entries[w.entry].state = CAST_MEMO_OPEN;
   cast_encoder_byte(e, WIRE_BODY);
-  cast_encoder_u32(e, e->seen.entries[w.entry].seq);
+  cast_encoder_u32(e, e->memo.entries[w.entry].seq);
   f->counts = e->size;
   cast_encoder_u32(e, 0);
   cast_encoder_u32(e, 0);
@@ -494,7 +495,7 @@ static void close_frame(cast_encoder *e) {
   if (f->kind == CAST_FRAME_SAVE) close_save(e, f);
   put_counts(e, f->counts, f);
   put_counts(e, f->hint, f);
-  e->seen.entries[f->entry].state = f->loose ? CAST_SEEN_LOOSE : CAST_SEEN_DONE;
+  e->memo.entries[f->entry].state = f->loose ? CAST_MEMO_LOOSE : CAST_MEMO_DONE;
   if (f->loose) cast_encoder_top(e)->loose = true;
   lua_settop(e->L, f->at - 1);
 }
@@ -551,7 +552,8 @@ void cast_encode(cast_packer *p, lua_State *L, int first, int n,
     }
     bool moves = encode(e, first, n, what, base, out);
     refused = NULL;
-    if (moves && how == CAST_PACK_SEND) refused = cast_moved_take(p, L, out);
+    if (moves && how == CAST_PACK_SEND)
+      refused = cast_transferable_take(p, L, out);
     /* Once more, for the error that names its place. */
     if (refused != NULL) cast_pack_undo(p, L, out);
     lua_settop(L, top);

@@ -11,8 +11,8 @@
 #include "../../mem.h"
 #include "../../msg.h"
 #include "../../object.h"
-#include "../compat/alive.h"
 #include "../compat/compat.h"
+#include "../compat/finalizer.h"
 #include "../compat/single.h"
 #include "memo.h"
 #include "names.h"
@@ -37,7 +37,7 @@ void cast_encoder_reset(cast_encoder *e) {
     cast_object *o = e->items[--e->nitems];
     if (o != NULL) cast_unref(o);
   }
-  cast_seen_clear(&e->seen);
+  cast_memo_clear(&e->memo);
   e->size = WIRE_HEADER;
   e->depth = 0;
   e->nwork = 0;
@@ -61,7 +61,7 @@ static void free_array(void *array, uint32_t *capacity) {
 
 static void encoder_fini(cast_encoder *e) {
   cast_encoder_reset(e);
-  cast_seen_fini(&e->seen);
+  cast_memo_fini(&e->memo);
   free_array(e->bytes, &e->capacity);
   free_array(e->items, &e->items_capacity);
   free_array(e->frames, &e->frames_capacity);
@@ -84,8 +84,9 @@ void cast_encoder_close(cast_packer *p) {
    that of a task that is to go on. */
 static int encoder_gc(lua_State *L) {
   cast_encoder *e = lua_touserdata(L, 1);
-  if (e->p->end != NULL && !e->p->closed && !e->p->end(L, cast_alive(L, e))) {
-    cast_alive_keep(L, 1);
+  if (e->p->end != NULL && !e->p->closed &&
+      !e->p->end(L, cast_finalizer_is_closing(L, e))) {
+    cast_finalizer_keep(L, 1);
     return 0;
   }
   if (e->p->encoder == e) e->p->closed = true;
@@ -99,14 +100,14 @@ static cast_encoder *encoder_new(cast_packer *p, lua_State *L, int t) {
   static const lua_CFunction gc = encoder_gc;
   cast_encoder *e = cast_lua_newuserdata(L, sizeof *e);
   memset(e, 0, sizeof *e);
-  cast_seen_init(&e->seen);
+  cast_memo_init(&e->memo);
   e->p = p;
   e->size = WIRE_HEADER;
   e->tree = true;
-  (void)cast_single_in(L, t, CAST_SLOT_ENCODER_META, cast_make_meta, &gc);
+  (void)cast_single_push_in(L, t, CAST_SLOT_ENCODER_META, cast_make_meta, &gc);
   lua_setmetatable(L, -2);
   cast_list_push(&p->encoders, &e->link);
-  cast_alive_add(L, e);
+  cast_finalizer_add(L, e);
   lua_replace(L, -2);
   lua_pushvalue(L, -1);
   lua_rawseti(L, t, CAST_SLOT_ENCODER);
@@ -216,7 +217,7 @@ uint32_t cast_encoder_anchor(cast_encoder *e) {
   return e->nanchors;
 }
 
-void cast_encoder_register(cast_encoder *e, const cast_seen_entry *entry) {
+void cast_encoder_register(cast_encoder *e, const cast_memo_entry *entry) {
   if ((e->bytes[entry->tag] & WIRE_REG) != 0) return;
   e->bytes[entry->tag] |= WIRE_REG;
   e->nreg++;
@@ -237,7 +238,7 @@ void cast_encoder_frames(cast_encoder *e) {
 
 static void put_shared(cast_encoder *e, int idx) {
   cast_encoder_item_room(e);
-  cast_bytes *b = cast_strings_get(e->p, e->L, cast_encoder_table(e), idx);
+  cast_bytes *b = cast_sharedstr_get(e->p, e->L, cast_encoder_table(e), idx);
   if (b == NULL) cast_encoder_nomem(e);
   cast_encoder_item(e, &b->object);
   cast_encoder_byte(e, WIRE_SHARED);
@@ -342,8 +343,8 @@ static void roll_back(cast_encoder *e, uint32_t k) {
     cast_object *o = e->items[--e->nitems];
     if (o != NULL) cast_unref(o);
   }
-  e->seq = e->seen.entries[f->entry].seq;
-  cast_seen_cut(&e->seen, f->entry);
+  e->seq = e->memo.entries[f->entry].seq;
+  cast_memo_cut(&e->memo, f->entry);
   e->size = f->tag;
   e->nwork = f->nwork;
   e->nremeta = f->nremeta;
@@ -351,7 +352,7 @@ static void roll_back(cast_encoder *e, uint32_t k) {
 }
 
 /* Whether a function around what can not be sent could go by name, and does. */
-static bool rescue(cast_encoder *e) {
+static bool try_by_name(cast_encoder *e) {
   lua_State *L = e->L;
   for (uint32_t k = e->depth; --k > 0;) {
     const cast_frame *f = &e->frames[k];
@@ -373,7 +374,7 @@ static bool rescue(cast_encoder *e) {
 
 bool cast_encoder_refuse(
   cast_encoder *e, const char *kind, const char *reason) {
-  if (rescue(e)) return false;
+  if (try_by_name(e)) return false;
   if (!e->names_first && last_body(e) > 0) {
     /* The function may be one of the frames that are gone. */
     e->names_first = true;
@@ -385,16 +386,16 @@ bool cast_encoder_refuse(
 
 /* -- what most objects need ----------------------------------------------- */
 
-bool cast_encoder_back(cast_encoder *e, cast_seen_entry *entry) {
-  if (entry->state == CAST_SEEN_SAVING)
+bool cast_encoder_back(cast_encoder *e, cast_memo_entry *entry) {
+  if (entry->state == CAST_MEMO_SAVING)
     cast_encoder_fail(
       e, luaL_typename(e->L, -1), "its __save returns it again");
-  if (entry->state != CAST_SEEN_DONE) {
+  if (entry->state != CAST_MEMO_DONE) {
     cast_encoder_top(e)->loose = true;
     /* A constructor is to be given complete arguments. One that is open can
        not be completed before: it contains the constructor's object. */
-    if (entry->state != CAST_SEEN_OPEN &&
-        entry < &e->seen.entries[e->list.save] && e->list.mark > 0) {
+    if (entry->state != CAST_MEMO_OPEN &&
+        entry < &e->memo.entries[e->list.save] && e->list.mark > 0) {
       e->list.mark = 0;
       e->flushed++;
     }
@@ -412,7 +413,7 @@ bool cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint) {
   cast_work *w = cast_encoder_work(e);
   e->tree = false;
   *w = (cast_work){key, entry, hint, value, levels};
-  e->seen.entries[entry].state = CAST_SEEN_PENDING;
+  e->memo.entries[entry].state = CAST_MEMO_PENDING;
   cast_encoder_top(e)->loose = true;
   lua_pop(e->L, 1);
   return true;
@@ -435,7 +436,7 @@ bool cast_encoder_name(cast_encoder *e, const void *key) {
   const char *name = lua_tolstring(e->L, -1, &size);
   uint16_t narrow = (uint16_t)size;
   CAST_ASSERT(size <= CAST_NAME_MAX);
-  cast_encoder_add(e, key, CAST_SEEN_DONE);
+  cast_encoder_add(e, key, CAST_MEMO_DONE);
   e->tree = false;
   unsigned char *at = cast_encoder_room(e, 3 + narrow);
   *at = lua_istable(e->L, -2) ? WIRE_NAME | WIRE_NAMED : WIRE_NAME;

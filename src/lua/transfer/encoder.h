@@ -36,15 +36,15 @@ enum {
   CAST_STEP_UPVALUE
 };
 
-/* State of an object in seen: complete with all that it leads to; complete
+/* State of an object in the memo: complete with all that it leads to; complete
    itself, but it may lead to one that is not; being written; being saved; put
    off. Of a function's upvalue: its index. */
 enum {
-  CAST_SEEN_DONE,
-  CAST_SEEN_LOOSE,
-  CAST_SEEN_OPEN,
-  CAST_SEEN_SAVING,
-  CAST_SEEN_PENDING
+  CAST_MEMO_DONE,
+  CAST_MEMO_LOOSE,
+  CAST_MEMO_OPEN,
+  CAST_MEMO_SAVING,
+  CAST_MEMO_PENDING
 };
 
 /* Values in a row: those of the message, or the results of a __save. What is
@@ -52,7 +52,7 @@ enum {
 typedef struct cast_list_state {
   uint32_t limit; /* depth from which on objects are put off */
   uint32_t mark;  /* work below it waits for the end of an outer list */
-  uint32_t save;  /* entry of the object in seen; 0: the message */
+  uint32_t save;  /* entry of the object in the memo; 0: the message */
 } cast_list_state;
 
 /* An object that is being written. */
@@ -67,7 +67,7 @@ typedef struct cast_frame {
   uint32_t tag;       /* where its flags lie */
   uint32_t counts;    /* where its two numbers lie; 0: nowhere */
   uint32_t hint;      /* and those of a header that went before; 0: none */
-  uint32_t entry;     /* in seen */
+  uint32_t entry;     /* in the memo */
   uint32_t value;     /* body: which value of the message it is in, else 0 */
   uint32_t levels;    /* body: how deep in that value */
   uint32_t items;     /* function: what the encoder had before it, */
@@ -80,7 +80,7 @@ typedef struct cast_frame {
 /* An object whose content comes later. */
 typedef struct cast_work {
   uint32_t anchor; /* key in the table of anchors */
-  uint32_t entry;  /* in seen */
+  uint32_t entry;  /* in the memo */
   uint32_t hint;   /* where the two numbers of its header lie */
   uint32_t value;  /* which value of the message it is in */
   uint32_t levels; /* how deep */
@@ -121,7 +121,7 @@ typedef struct cast_encoder {
   uint32_t nwork, work_capacity;
   cast_remeta *remeta;
   uint32_t nremeta, remeta_capacity;
-  cast_seen seen;
+  cast_memo memo;
   uint32_t nanchors;
   uint32_t seq;     /* objects numbered */
   uint32_t nreg;    /* objects registered */
@@ -159,7 +159,7 @@ uint32_t cast_encoder_where(const cast_encoder *e, uint32_t *levels);
 /* Keeps the object on top alive; returns its key in the table of anchors. */
 uint32_t cast_encoder_anchor(cast_encoder *e);
 /* Tells the decoder to keep that object at hand. */
-void cast_encoder_register(cast_encoder *e, const cast_seen_entry *entry);
+void cast_encoder_register(cast_encoder *e, const cast_memo_entry *entry);
 /* Makes room on the Lua stack for the next frames. */
 void cast_encoder_stack(cast_encoder *e);
 /* And in the array of frames; every so often: */
@@ -173,7 +173,7 @@ void cast_encoder_string(cast_encoder *e, int idx);
    from the beginning. */
 
 /* An object that was written before, or that will be. */
-bool cast_encoder_back(cast_encoder *e, cast_seen_entry *entry);
+bool cast_encoder_back(cast_encoder *e, cast_memo_entry *entry);
 /* The header of that object is written, its content comes later. `hint` is
    where the numbers of the header lie, or 0. */
 bool cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint);
@@ -220,15 +220,15 @@ static inline void cast_encoder_item(cast_encoder *e, cast_object *o) {
   e->items[e->nitems++] = o;
 }
 
-/* Numbers the object whose tag comes next; returns its index in seen. */
+/* Numbers the object whose tag comes next; returns its index in the memo. */
 static inline uint32_t cast_encoder_add(
   cast_encoder *e, const void *key, uint32_t state) {
-  cast_seen_entry *entry = cast_seen_add(&e->seen, key);
+  cast_memo_entry *entry = cast_memo_add(&e->memo, key);
   if (CAST_UNLIKELY(entry == NULL)) cast_encoder_nomem(e);
   entry->tag = e->size;
   entry->seq = e->seq++;
   entry->state = state;
-  return e->seen.count - 1;
+  return e->memo.count - 1;
 }
 
 /* Opens a frame: it is the top one. */

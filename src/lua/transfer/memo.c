@@ -4,7 +4,7 @@
    Owner: the encoder that holds it. Open addressing over indices, so that
    growth moves four bytes an entry and indices stay valid.
 
-   1. With more than CAST_SEEN_FEW entries slots is a power of two, at least
+   1. With more than CAST_MEMO_FEW entries slots is a power of two, at least
       twice their number. If slots is not 0 each entry is in index. */
 #include "memo.h"
 
@@ -13,9 +13,9 @@
 
 #define KEEP_ENTRIES 1024u /* memory for so many is not given back */
 
-void cast_seen_init(cast_seen *s) {
+void cast_memo_init(cast_memo *s) {
   s->count = 0;
-  s->capacity = CAST_SEEN_FEW;
+  s->capacity = CAST_MEMO_FEW;
   s->slots = 0;
   s->allocated = 0;
   s->shift = 0;
@@ -23,41 +23,41 @@ void cast_seen_init(cast_seen *s) {
   s->entries = s->few;
 }
 
-void cast_seen_fini(cast_seen *s) {
+void cast_memo_fini(cast_memo *s) {
   cast_free(s->index);
   if (s->entries != s->few) cast_free(s->entries);
-  cast_seen_init(s);
+  cast_memo_init(s);
 }
 
-void cast_seen_clear(cast_seen *s) {
-  if (s->capacity > KEEP_ENTRIES) cast_seen_fini(s);
+void cast_memo_clear(cast_memo *s) {
+  if (s->capacity > KEEP_ENTRIES) cast_memo_fini(s);
   s->count = 0;
   s->slots = 0;
 }
 
 /* Fibonacci hashing; the low bits of an address say nothing. */
-static uint32_t slot_of(const cast_seen *s, const void *key) {
+static uint32_t slot_of(const cast_memo *s, const void *key) {
   uint64_t h = ((uint64_t)(uintptr_t)key >> 3) * UINT64_C(0x9e3779b97f4a7c15);
   return (uint32_t)(h >> s->shift);
 }
 
-cast_seen_entry *cast_seen_look(const cast_seen *s, const void *key) {
+cast_memo_entry *cast_memo_look(const cast_memo *s, const void *key) {
   uint32_t mask = s->slots - 1;
   for (uint32_t i = slot_of(s, key); s->index[i] != 0; i = (i + 1) & mask) {
-    cast_seen_entry *e = &s->entries[s->index[i] - 1];
+    cast_memo_entry *e = &s->entries[s->index[i] - 1];
     if (e->key == key) return e;
   }
   return NULL;
 }
 
-static void place(cast_seen *s, uint32_t entry) {
+static void place(cast_memo *s, uint32_t entry) {
   uint32_t mask = s->slots - 1;
   uint32_t i = slot_of(s, s->entries[entry].key);
   while (s->index[i] != 0) i = (i + 1) & mask;
   s->index[i] = entry + 1;
 }
 
-void cast_seen_cut(cast_seen *s, uint32_t n) {
+void cast_memo_cut(cast_memo *s, uint32_t n) {
   CAST_ASSERT(n <= s->count);
   s->count = n;
   if (s->slots == 0) return;
@@ -66,8 +66,8 @@ void cast_seen_cut(cast_seen *s, uint32_t n) {
 }
 
 /* Makes the index anew, twice as large. */
-static bool grow_index(cast_seen *s) {
-  uint32_t slots = s->slots == 0 ? 4 * CAST_SEEN_FEW : 2 * s->slots;
+static bool grow_index(cast_memo *s) {
+  uint32_t slots = s->slots == 0 ? 4 * CAST_MEMO_FEW : 2 * s->slots;
   if (slots > s->allocated) {
     uint32_t *index = cast_alloc(slots * sizeof index[0]);
     if (index == NULL) return false;
@@ -83,10 +83,10 @@ static bool grow_index(cast_seen *s) {
   return true;
 }
 
-static bool grow_entries(cast_seen *s) {
+static bool grow_entries(cast_memo *s) {
   if (s->capacity > UINT32_MAX / 8) return false;
-  cast_seen_entry *old = s->entries == s->few ? NULL : s->entries;
-  cast_seen_entry *more =
+  cast_memo_entry *old = s->entries == s->few ? NULL : s->entries;
+  cast_memo_entry *more =
     cast_realloc(old, 2 * (size_t)s->capacity * sizeof more[0]);
   if (more == NULL) return false;
   if (old == NULL) memcpy(more, s->few, sizeof s->few);
@@ -95,10 +95,10 @@ static bool grow_entries(cast_seen *s) {
   return true;
 }
 
-cast_seen_entry *cast_seen_add_many(cast_seen *s, const void *key) {
-  CAST_ASSERT(cast_seen_find(s, key) == NULL);
+cast_memo_entry *cast_memo_add_many(cast_memo *s, const void *key) {
+  CAST_ASSERT(cast_memo_find(s, key) == NULL);
   if (s->count == s->capacity && !grow_entries(s)) return NULL;
-  if (s->count >= CAST_SEEN_FEW && s->slots < 2 * (s->count + 1) &&
+  if (s->count >= CAST_MEMO_FEW && s->slots < 2 * (s->count + 1) &&
       !grow_index(s))
     return NULL;
   uint32_t i = s->count++;

@@ -45,8 +45,8 @@ enum { RANK_STOCK, RANK_MODULE, RANK_INNER, RANK_ADDED };
 
 static int rank_of(const char *module, const char *key, int depth) {
   if (depth > 1) return RANK_INNER;
-  if (!cast_stock_library(module)) return RANK_MODULE;
-  return cast_stock_member(module, key) ? RANK_STOCK : RANK_ADDED;
+  if (!cast_stock_has_library(module)) return RANK_MODULE;
+  return cast_stock_has_member(module, key) ? RANK_STOCK : RANK_ADDED;
 }
 
 /* Can the value at idx be part of a name, its size added to *size? */
@@ -85,7 +85,7 @@ static void push_new_weak(lua_State *L) {
 
 /* Pushes a weak table of the packer, made on first use. */
 static void push_weak(lua_State *L, int t, int slot) {
-  (void)cast_single_in(L, t, slot, cast_make_weak, "k");
+  (void)cast_single_push_in(L, t, slot, cast_make_weak, "k");
 }
 
 /* Notes the name on top for the object at idx, in that slot; pops it. */
@@ -130,7 +130,7 @@ static uint64_t fingerprint(const cast_packer *p, lua_State *L, int t) {
 static bool is_module(const cast_packer *p, lua_State *L) {
   size_t size = 0;
   return lua_istable(L, -1) && lua_topointer(L, -1) != p->globals &&
-         is_key(L, -2, &size) && !cast_names_own(lua_tostring(L, -2), size);
+         is_key(L, -2, &size) && !cast_names_is_own(lua_tostring(L, -2), size);
 }
 
 /* Pushes a list of the modules' names and tables by turns, and returns how
@@ -163,8 +163,8 @@ static void note_module(lua_State *L, int names, int idx) {
   lua_rawget(L, names);
   bool better = lua_isnil(L, -1);
   if (!better) {
-    bool is = cast_stock_library(lua_tostring(L, name));
-    bool was = cast_stock_library(lua_tostring(L, -1));
+    bool is = cast_stock_has_library(lua_tostring(L, name));
+    bool was = cast_stock_has_library(lua_tostring(L, -1));
     better = is != was ? is : compare_keys(L, name, name + 1) < 0;
   }
   if (better) {
@@ -249,7 +249,7 @@ static bool is_better(const search *s, size_t size) {
 }
 
 /* The target was met at path. */
-static void met(search *s) {
+static void note_candidate(search *s) {
   lua_State *L = s->L;
   const char *key = "";
   size_t size = (size_t)s->depth; /* what separates them */
@@ -278,7 +278,7 @@ static void search_fields(search *s, int table, bool deeper) {
     int value = lua_gettop(L);
     if (lua_type(L, value - 1) != LUA_TSTRING) continue;
     s->path[s->depth] = value - 1;
-    if (lua_rawequal(L, value, s->target)) met(s);
+    if (lua_rawequal(L, value, s->target)) note_candidate(s);
     if (deeper && lua_istable(L, value) && !lua_rawequal(L, value, table))
       search_fields(s, value, false);
   }
@@ -291,10 +291,10 @@ static void search_module(search *s, bool standard) {
   size_t size = 0;
   if (!is_key(s->L, module - 1, &size)) return;
   const char *name = lua_tostring(s->L, module - 1);
-  bool is_library = cast_stock_library(name);
-  if ((is_library && !standard) || cast_names_own(name, size)) return;
+  bool is_library = cast_stock_has_library(name);
+  if ((is_library && !standard) || cast_names_is_own(name, size)) return;
   s->path[0] = module - 1;
-  if (lua_rawequal(s->L, module, s->target)) met(s);
+  if (lua_rawequal(s->L, module, s->target)) note_candidate(s);
   if (lua_istable(s->L, module)) search_fields(s, module, !is_library);
 }
 
@@ -356,7 +356,7 @@ static bool is_loaded(lua_State *L, int t) {
   return is;
 }
 
-bool cast_names_special(lua_State *L, int t) {
+bool cast_names_has_special_key(lua_State *L, int t) {
   int table = lua_gettop(L);
   bool is;
   cast_packer_get(L, t, CAST_SLOT_INDEX); /* which most classes have */
@@ -395,7 +395,7 @@ static bool find_noted(cast_packer *p, lua_State *L, int t, int slot) {
     lua_pop(L, 1);
     if (holds && lua_istable(L, top) && memchr(name, '\0', size) != NULL) {
       lua_pushvalue(L, top);
-      holds = cast_names_special(L, t);
+      holds = cast_names_has_special_key(L, t);
       lua_pop(L, 1);
     }
   }

@@ -15,7 +15,7 @@
    reach: it is in no table, but p->module knows it. A module of the program's
    that is called so has no name. */
 #define CAST_NAMES_OWN "casting.internal"
-static inline bool cast_names_own(const char *name, size_t size) {
+static inline bool cast_names_is_own(const char *name, size_t size) {
   return size == sizeof CAST_NAMES_OWN - 1 &&
          memcmp(name, CAST_NAMES_OWN, size) == 0;
 }
@@ -35,7 +35,8 @@ static inline uint32_t cast_names_bit(const void *table) {
   uint64_t h = (uint64_t)(uintptr_t)table * UINT64_C(0x9e3779b97f4a7c15);
   return (uint32_t)(h >> 40) % CAST_NAMES_BITS;
 }
-static inline bool cast_names_maybe(const cast_packer *p, const void *table) {
+static inline bool cast_names_may_have(
+  const cast_packer *p, const void *table) {
   uint32_t bit = cast_names_bit(table);
   return (p->named[bit / 64] >> (bit % 64)) & 1;
 }
@@ -58,7 +59,7 @@ bool cast_names_class(cast_packer *p, lua_State *L, int t, bool *prepared);
 void cast_names_fini(cast_packer *p);
 
 /* Has the table on top a key that begins with "__"? */
-bool cast_names_special(lua_State *L, int t);
+bool cast_names_has_special_key(lua_State *L, int t);
 
 /* A hash of two addresses: such are added up. */
 static inline uint64_t cast_names_mix(const void *a, const void *b) {

@@ -14,7 +14,7 @@
 
 /* The value at idx alone becomes the message *m, which was empty: true. False
    if it is no number, or if it takes more than a look to see. */
-static inline bool cast_quick_pack(lua_State *L, int idx, cast_msg *m) {
+static inline bool cast_number_pack(lua_State *L, int idx, cast_msg *m) {
   unsigned char *at = m->u.bytes;
 #if CAST_LUA >= 503
   int64_t v;
@@ -42,7 +42,7 @@ static inline bool cast_quick_pack(lua_State *L, int idx, cast_msg *m) {
   return true;
 }
 
-static inline int64_t cast_quick_int(unsigned tag, const unsigned char *at) {
+static inline int64_t cast_number_int(unsigned tag, const unsigned char *at) {
   int16_t narrow;
   int32_t wide;
   int64_t widest;
@@ -54,7 +54,7 @@ static inline int64_t cast_quick_int(unsigned tag, const unsigned char *at) {
 
 /* Pushes the value of *m, which becomes empty, if it is one number: true. The
    stack has room for it. */
-static inline bool cast_quick_unpack(lua_State *L, cast_msg *m) {
+static inline bool cast_number_unpack(lua_State *L, cast_msg *m) {
   const unsigned char *at = m->u.bytes;
   double number;
   unsigned tag;
@@ -66,7 +66,7 @@ static inline bool cast_quick_unpack(lua_State *L, cast_msg *m) {
     memcpy(&number, at + 2, sizeof number);
     lua_pushnumber(L, number);
   } else {
-    lua_pushinteger(L, (lua_Integer)cast_quick_int(tag, at + 2));
+    lua_pushinteger(L, (lua_Integer)cast_number_int(tag, at + 2));
   }
   m->size = 0;
   return true;

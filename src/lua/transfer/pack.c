@@ -27,11 +27,11 @@
 
 void cast_packer_close(cast_packer *p) {
   p->closed = true;
-  cast_strings_fini(p);
-  cast_code_fini(p);
+  cast_sharedstr_fini(p);
+  cast_bytecode_fini(p);
   cast_encoder_close(p);
   cast_names_fini(p);
-  p->texts = cast_packer_drop_array(p->texts);
+  p->sharedstrs = cast_packer_drop_array(p->sharedstrs);
   p->recent = cast_packer_drop_array(p->recent);
   p->loaded = cast_packer_drop_array(p->loaded);
 }
@@ -81,7 +81,7 @@ cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner) {
   p->runner = runner;
   p->peek = cast_peek_learn();
   cast_stock_learn();
-  p->texts = cast_packer_none();
+  p->sharedstrs = cast_packer_none();
   p->recent = cast_packer_none();
   p->loaded = cast_packer_none();
   cast_list_init(&p->codes);
@@ -94,10 +94,10 @@ cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner) {
   lua_rawseti(L, top + 1, CAST_SLOT_PACKER);
   lua_pushboolean(L, 0);
 #if CAST_LUA < 504
-  cast_packer_set(L, p->words_ref);
+  cast_packer_set(L, p->strcache_ref);
   cast_packer_set(L, p->ref);
 #else
-  p->words_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  p->strcache_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   p->ref = luaL_ref(L, LUA_REGISTRYINDEX);
 #endif
   lua_settop(L, top);
@@ -170,7 +170,7 @@ bool cast_pack_inline(lua_State *L, int first, int n, cast_msg *out) {
 
 void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_pack_how how, cast_msg *out) {
-  CAST_ASSERT(n >= 1 && cast_msg_empty(out));
+  CAST_ASSERT(n >= 1 && cast_msg_is_empty(out));
   first = lua_absindex(L, first);
   if (CAST_LIKELY(cast_pack_inline(L, first, n, out))) return;
   cast_encode(p, L, first, n, what, base, how, out);

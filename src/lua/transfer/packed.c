@@ -31,13 +31,13 @@ cast_message *cast_message_at(lua_State *L, int i) {
 
 void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_msg *out) {
-  if (!cast_pack_ready(L, first, n, out))
+  if (!cast_pack_values_inline(L, first, n, out))
     cast_pack(S->packer, L, first, n, what, 0, out);
   /* By a __save, or a finalizer. */
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
 }
 
-bool cast_message_callable(lua_State *L, int i) {
+bool cast_message_is_callable(lua_State *L, int i) {
   const cast_message *m = cast_message_at(L, i);
   return m != NULL && m->callable;
 }
@@ -57,7 +57,7 @@ cast_message *cast_message_new(
   return m;
 }
 
-bool cast_pack_ready(lua_State *L, int first, int n, cast_msg *out) {
+bool cast_pack_values_inline(lua_State *L, int first, int n, cast_msg *out) {
   const cast_message *m = NULL;
   if (n == 1 && lua_type(L, first) == LUA_TUSERDATA)
     m = cast_message_at(L, first);

@@ -33,9 +33,9 @@ cast_message *cast_message_at(lua_State *L, int i);
 void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_msg *out);
 /* The same if that takes no memory, and so runs nothing; else false. */
-bool cast_pack_ready(lua_State *L, int first, int n, cast_msg *out);
+bool cast_pack_values_inline(lua_State *L, int first, int n, cast_msg *out);
 /* Is at i a packed message that begins with a function? */
-bool cast_message_callable(lua_State *L, int i);
+bool cast_message_is_callable(lua_State *L, int i);
 
 extern const cast_type cast_message_type;
 

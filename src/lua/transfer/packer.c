@@ -8,11 +8,12 @@
 
 #include <stdlib.h>
 
-const uint64_t cast_packer_nothing[CAST_STRINGS_KEPT * sizeof(cast_text) / 8];
+const uint64_t
+  cast_packer_nothing[CAST_SHAREDSTR_KEPT * sizeof(cast_sharedstr) / 8];
 
 _Static_assert(
-  sizeof(cast_loaded) * CAST_CODE_KEPT <= sizeof cast_packer_nothing &&
-    sizeof(cast_recent) * CAST_CODE_KEPT <= sizeof cast_packer_nothing,
+  sizeof(cast_loaded) * CAST_BYTECODE_KEPT <= sizeof cast_packer_nothing &&
+    sizeof(cast_recent) * CAST_BYTECODE_KEPT <= sizeof cast_packer_nothing,
   "nothing is as large as anything");
 
 void *cast_packer_none(void) { return (void *)(uintptr_t)cast_packer_nothing; }

@@ -28,49 +28,49 @@ enum {
   CAST_SLOT_LOADED,  /* package.loaded */
   CAST_SLOT_ENCODER, /* userdata, made on first use */
   CAST_SLOT_ENCODER_META,
-  CAST_SLOT_OWN,      /* the module casting, once it was made */
-  CAST_SLOT_NAMES,    /* weak: object -> its name (names.c) */
-  CAST_SLOT_GIVEN,    /* the same, for ever */
-  CAST_SLOT_STRINGS,  /* array: strings that are shared bytes too */
-  CAST_SLOT_SENTINEL, /* metatable of what tells the end of a GC cycle */
-  CAST_SLOT_CODE,     /* weak: function -> userdata with its bytecode */
+  CAST_SLOT_OWN,       /* the module casting, once it was made */
+  CAST_SLOT_NAMES,     /* weak: object -> its name (names.c) */
+  CAST_SLOT_GIVEN,     /* the same, for ever */
+  CAST_SLOT_SHAREDSTR, /* array: strings that are shared bytes too */
+  CAST_SLOT_SENTINEL,  /* metatable of what tells the end of a GC cycle */
+  CAST_SLOT_CODE,      /* weak: function -> userdata with its bytecode */
   CAST_SLOT_CODE_META,
-  CAST_SLOT_RECENT,   /* array: userdata of functions lately dumped */
-  CAST_SLOT_FUNCTION, /* array: functions lately loaded */
-  CAST_SLOT_FACTORY,  /* array: what makes closures of those with upvalues */
-  CAST_SLOT_WORDS,    /* userdata: short strings at hand (strcache.c) */
-  CAST_SLOT_MOVED,    /* weak: box -> where its content was (transferable.c) */
-  CAST_SLOT_SAVE,     /* "__save" */
-  CAST_SLOT_TRANSFER, /* "__transfer" */
-  CAST_SLOT_INDEX,    /* "__index" */
-  CAST_SLOT_GC,       /* "__gc" */
-  CAST_SLOT_REQUIRE,  /* "require" */
-  CAST_SLOT_CLOSE,    /* "__close" */
+  CAST_SLOT_RECENT,      /* array: userdata of functions lately dumped */
+  CAST_SLOT_FUNCTION,    /* array: functions lately loaded */
+  CAST_SLOT_FACTORY,     /* array: what makes closures of those with upvalues */
+  CAST_SLOT_STRCACHE,    /* userdata: short strings at hand (strcache.c) */
+  CAST_SLOT_TRANSFERRED, /* weak: box -> where its content was */
+  CAST_SLOT_SAVE,        /* "__save" */
+  CAST_SLOT_TRANSFER,    /* "__transfer" */
+  CAST_SLOT_INDEX,       /* "__index" */
+  CAST_SLOT_GC,          /* "__gc" */
+  CAST_SLOT_REQUIRE,     /* "require" */
+  CAST_SLOT_CLOSE,       /* "__close" */
   CAST_SLOT_LAST = CAST_SLOT_CLOSE
 };
 
-#define CAST_STRINGS_KEPT 32u            /* see sharedstr.c */
-#define CAST_STRINGS_BYTES (1u << 20)    /* of earlier messages, in all */
-#define CAST_STRINGS_LARGEST (64u << 20) /* and of the latest */
-#define CAST_CODE_KEPT 32u               /* functions: see bytecode.c */
-#define CAST_CODE_BYTES (64u << 10)      /* largest one kept */
-#define CAST_PACK_KEEP (64u << 10)       /* scratch bytes kept for next time */
-#define CAST_SAVE_DEPTH 64u              /* __save results in each other */
-#define CAST_NAMES_BITS 512u             /* see names.c */
+#define CAST_SHAREDSTR_KEPT 32u            /* see sharedstr.c */
+#define CAST_SHAREDSTR_BYTES (1u << 20)    /* of earlier messages, in all */
+#define CAST_SHAREDSTR_LARGEST (64u << 20) /* and of the latest */
+#define CAST_BYTECODE_KEPT 32u             /* functions: see bytecode.c */
+#define CAST_BYTECODE_BYTES (64u << 10)    /* largest one kept */
+#define CAST_PACK_KEEP (64u << 10) /* scratch bytes kept for next time */
+#define CAST_SAVE_DEPTH 64u        /* __save results in each other */
+#define CAST_NAMES_BITS 512u       /* see names.c */
 
-typedef struct cast_text {
+typedef struct cast_sharedstr {
   const char *at;    /* the Lua string's bytes: its identity */
   cast_bytes *bytes; /* one reference; NULL if the entry is free */
   bool used;         /* since the sentinel was made */
   uint32_t message;  /* the one that made the pair */
-} cast_text;
+} cast_sharedstr;
 
 typedef struct cast_recent {
   uint32_t hash;
   cast_bytes *bytes; /* borrowed from the userdata in the slot's array */
 } cast_recent;
 
-typedef struct cast_words cast_words;
+typedef struct cast_strcache cast_strcache;
 typedef struct cast_loaded {
   cast_bytes *function; /* one reference, or NULL */
   cast_bytes *made;     /* one reference, or NULL; see bytecode.c */
@@ -90,19 +90,19 @@ struct cast_packer {
   const void *encoder; /* the one in CAST_SLOT_ENCODER */
 
   bool sentinel; /* one is alive */
-  uint32_t next_text;
-  size_t text_bytes;
-  cast_words *words; /* NULL until the first tree is read */
-  int words_ref;     /* of the table with them, in the registry */
+  uint32_t next_sharedstr;
+  size_t sharedstr_bytes;
+  cast_strcache *strcache; /* NULL until the first tree is read */
+  int strcache_ref;        /* of the table with them, in the registry */
   uint32_t next_recent;
   uint32_t unpacked; /* counts messages received */
   uint32_t message;  /* and those sent as well */
   uint32_t rest;     /* messages of which none is taken for a tree (tree.c) */
   /* Made when there is something to remember; before, none is written to:
      they are cast_packer_nothing. */
-  cast_text *texts;    /* CAST_STRINGS_KEPT */
-  cast_recent *recent; /* CAST_CODE_KEPT */
-  cast_loaded *loaded; /* CAST_CODE_KEPT */
+  cast_sharedstr *sharedstrs; /* CAST_SHAREDSTR_KEPT */
+  cast_recent *recent;        /* CAST_BYTECODE_KEPT */
+  cast_loaded *loaded;        /* CAST_BYTECODE_KEPT */
 
 #if CAST_LUA >= 505
   struct cast_fixed **fixed; /* NULL: somebody else closes the state */
@@ -117,7 +117,7 @@ struct cast_packer {
   cast_object *packing; /* task whose results are packed next; not owned */
   const cast_peek_layout *peek;
   uint64_t loads;     /* what package.loaded had when its modules were noted */
-  cast_seen *classes; /* classes.c; NULL: none were asked for */
+  cast_memo *classes; /* classes.c; NULL: none were asked for */
   uint64_t gathered;  /* what the modules had then; 0: that is not known */
   uint64_t named[CAST_NAMES_BITS / 64]; /* filter: tables with names */
 };

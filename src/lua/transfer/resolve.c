@@ -26,7 +26,7 @@ static size_t size_after(const char *name, size_t size, const char *rest) {
 /* Pushes the module, or nil if it is not loaded. */
 static void push_loaded(
   cast_packer *p, lua_State *L, int t, const char *name, size_t size) {
-  if (cast_names_own(name, size)) {
+  if (cast_names_is_own(name, size)) {
     if (p->module == NULL || !p->module(L, name, size)) lua_pushnil(L);
     return;
   }
@@ -83,7 +83,7 @@ static void check_library(lua_State *L, const char *name, size_t size) {
   const char *why = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
   if (why == NULL || strstr(why, "' not found") == NULL) return;
   lua_pushlstring(L, name, size);
-  if (cast_stock_library(lua_tostring(L, -1)))
+  if (cast_stock_has_library(lua_tostring(L, -1)))
     lua_pushfstring(L, "this session has no library '%s'", lua_tostring(L, -1));
   else
     lua_pushvalue(L, -2);

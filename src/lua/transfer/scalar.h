@@ -83,7 +83,7 @@ static inline uint32_t cast_scalar_index(lua_State *L, int at, uint32_t next) {
 
 /* Does the string at idx begin with "__"? A table with such a key may be a
    metatable. */
-static inline bool cast_scalar_special(lua_State *L, int idx) {
+static inline bool cast_scalar_is_special(lua_State *L, int idx) {
   size_t size;
   const char *s = lua_tolstring(L, idx, &size);
   return size >= 2 && s[0] == '_' && s[1] == '_';

@@ -20,7 +20,7 @@
    of memory did not hold.
 
    Owner: the state's packer. text[i] belongs to slot i + 1 of the array in
-   CAST_SLOT_STRINGS, where false is no string.
+   CAST_SLOT_SHAREDSTR, where false is no string.
 
    1. No pair is there unless a sentinel is alive, or its __gc is under way. */
 #include "sharedstr.h"
@@ -33,16 +33,16 @@
 #include "packer.h"
 
 static void drop(cast_packer *p, uint32_t i) {
-  cast_bytes *b = p->texts[i].bytes;
+  cast_bytes *b = p->sharedstrs[i].bytes;
   if (b == NULL) return;
-  p->text_bytes -= b->size;
-  p->texts[i].bytes = NULL;
-  p->texts[i].at = NULL;
+  p->sharedstr_bytes -= b->size;
+  p->sharedstrs[i].bytes = NULL;
+  p->sharedstrs[i].at = NULL;
   cast_unref(&b->object);
 }
 
-void cast_strings_fini(cast_packer *p) {
-  for (uint32_t i = 0; i < CAST_STRINGS_KEPT; i++) drop(p, i);
+void cast_sharedstr_fini(cast_packer *p) {
+  for (uint32_t i = 0; i < CAST_SHAREDSTR_KEPT; i++) drop(p, i);
 }
 
 /* Also drops the strings; the array is on top of the stack. */
@@ -68,12 +68,12 @@ static int sentinel_gc(lua_State *L) {
   if (p->closed) return 0; /* nothing is remembered any more */
   cast_packer_table(p, L);
   if (!lua_istable(L, -1)) return 0; /* the state is closing */
-  cast_packer_get(L, -1, CAST_SLOT_STRINGS);
+  cast_packer_get(L, -1, CAST_SLOT_SHAREDSTR);
   if (!lua_istable(L, -1)) return 0;
-  for (uint32_t i = 0; i < CAST_STRINGS_KEPT; i++) {
-    if (!p->texts[i].used) drop_slot(p, L, i);
-    left = left || p->texts[i].used;
-    p->texts[i].used = false;
+  for (uint32_t i = 0; i < CAST_SHAREDSTR_KEPT; i++) {
+    if (!p->sharedstrs[i].used) drop_slot(p, L, i);
+    left = left || p->sharedstrs[i].used;
+    p->sharedstrs[i].used = false;
   }
   if (!left) return 0;
   lua_pushcfunction(L, new_sentinel);
@@ -81,7 +81,7 @@ static int sentinel_gc(lua_State *L) {
   p->sentinel = lua_pcall(L, 1, 0, 0) == LUA_OK;
   if (p->sentinel) return 0;
   lua_pop(L, 1);
-  for (uint32_t i = 0; i < CAST_STRINGS_KEPT; i++) drop_slot(p, L, i);
+  for (uint32_t i = 0; i < CAST_SHAREDSTR_KEPT; i++) drop_slot(p, L, i);
   return 0;
 }
 
@@ -96,8 +96,8 @@ static void make_meta(lua_State *L, const void *arg) {
 /* The array of strings. */
 static void make_strings(lua_State *L, const void *arg) {
   CAST_UNUSED(arg);
-  lua_createtable(L, (int)CAST_STRINGS_KEPT, 0);
-  for (uint32_t i = 0; i < CAST_STRINGS_KEPT; i++) {
+  lua_createtable(L, (int)CAST_SHAREDSTR_KEPT, 0);
+  for (uint32_t i = 0; i < CAST_SHAREDSTR_KEPT; i++) {
     lua_pushboolean(L, 0);
     lua_rawseti(L, -2, (int)i + 1);
   }
@@ -105,15 +105,16 @@ static void make_strings(lua_State *L, const void *arg) {
 
 /* Sees to the array and to a sentinel; may raise. */
 static void prepare(cast_packer *p, lua_State *L, int t) {
-  cast_text *texts;
+  cast_sharedstr *texts;
   if (p->sentinel || p->closed) return;
-  texts = cast_packer_array(p, p->texts, CAST_STRINGS_KEPT, sizeof *texts);
+  texts =
+    cast_packer_array(p, p->sharedstrs, CAST_SHAREDSTR_KEPT, sizeof *texts);
   if (texts == NULL) cast_packer_nomem(L);
-  p->texts = texts;
-  (void)cast_single_in(L, t, CAST_SLOT_STRINGS, make_strings, NULL);
+  p->sharedstrs = texts;
+  (void)cast_single_push_in(L, t, CAST_SLOT_SHAREDSTR, make_strings, NULL);
   lua_pop(L, 1);
   (void)cast_lua_newuserdata(L, 1);
-  (void)cast_single_in(L, t, CAST_SLOT_SENTINEL, make_meta, p);
+  (void)cast_single_push_in(L, t, CAST_SLOT_SENTINEL, make_meta, p);
   lua_setmetatable(L, -2);
   lua_pop(L, 1);
   p->sentinel = true;
@@ -122,42 +123,42 @@ static void prepare(cast_packer *p, lua_State *L, int t) {
 /* Makes room for a pair, the oldest first. Those of the same message stay:
    what comes in together is passed on together. The array is on top. */
 static void make_room(cast_packer *p, lua_State *L, size_t size) {
-  drop_slot(p, L, p->next_text);
-  for (uint32_t k = 1; k < CAST_STRINGS_KEPT; k++) {
-    uint32_t i = (p->next_text + k) % CAST_STRINGS_KEPT;
-    if (p->texts[i].bytes == NULL) continue;
-    if (p->text_bytes + size <= CAST_STRINGS_BYTES) return;
-    if (p->texts[i].message != p->message ||
-        p->text_bytes + size > CAST_STRINGS_LARGEST)
+  drop_slot(p, L, p->next_sharedstr);
+  for (uint32_t k = 1; k < CAST_SHAREDSTR_KEPT; k++) {
+    uint32_t i = (p->next_sharedstr + k) % CAST_SHAREDSTR_KEPT;
+    if (p->sharedstrs[i].bytes == NULL) continue;
+    if (p->sharedstr_bytes + size <= CAST_SHAREDSTR_BYTES) return;
+    if (p->sharedstrs[i].message != p->message ||
+        p->sharedstr_bytes + size > CAST_SHAREDSTR_LARGEST)
       drop_slot(p, L, i);
   }
 }
 
 /* Remembers the pair; neither allocates nor raises. */
 static void keep(cast_packer *p, lua_State *L, int t, int idx, cast_bytes *b) {
-  if (!p->sentinel || p->closed || b->size > CAST_STRINGS_LARGEST) return;
-  cast_packer_get(L, t, CAST_SLOT_STRINGS);
-  uint32_t i = p->next_text;
+  if (!p->sentinel || p->closed || b->size > CAST_SHAREDSTR_LARGEST) return;
+  cast_packer_get(L, t, CAST_SLOT_SHAREDSTR);
+  uint32_t i = p->next_sharedstr;
   make_room(p, L, b->size);
   lua_pushvalue(L, idx);
   lua_rawseti(L, -2, (int)i + 1);
   lua_pop(L, 1);
-  p->texts[i].at = lua_tostring(L, idx);
-  p->texts[i].bytes = cast_ref(&b->object);
-  p->texts[i].used = true;
-  p->texts[i].message = p->message;
-  p->text_bytes += b->size;
-  p->next_text = (i + 1) % CAST_STRINGS_KEPT;
+  p->sharedstrs[i].at = lua_tostring(L, idx);
+  p->sharedstrs[i].bytes = cast_ref(&b->object);
+  p->sharedstrs[i].used = true;
+  p->sharedstrs[i].message = p->message;
+  p->sharedstr_bytes += b->size;
+  p->next_sharedstr = (i + 1) % CAST_SHAREDSTR_KEPT;
 }
 
-cast_bytes *cast_strings_get(cast_packer *p, lua_State *L, int t, int idx) {
+cast_bytes *cast_sharedstr_get(cast_packer *p, lua_State *L, int t, int idx) {
   size_t size;
   const char *s = lua_tolstring(L, idx, &size);
   idx = lua_absindex(L, idx);
-  for (uint32_t i = 0; i < CAST_STRINGS_KEPT; i++) {
-    if (p->texts[i].at != s || p->texts[i].bytes == NULL) continue;
-    p->texts[i].used = true;
-    return cast_ref(&p->texts[i].bytes->object);
+  for (uint32_t i = 0; i < CAST_SHAREDSTR_KEPT; i++) {
+    if (p->sharedstrs[i].at != s || p->sharedstrs[i].bytes == NULL) continue;
+    p->sharedstrs[i].used = true;
+    return cast_ref(&p->sharedstrs[i].bytes->object);
   }
   prepare(p, L, t);
   cast_bytes *b = cast_bytes_new(size);
@@ -167,16 +168,16 @@ cast_bytes *cast_strings_get(cast_packer *p, lua_State *L, int t, int idx) {
   return b;
 }
 
-void cast_strings_push(cast_packer *p, lua_State *L, cast_bytes *b) {
+void cast_sharedstr_push(cast_packer *p, lua_State *L, cast_bytes *b) {
   cast_packer_table(p, L);
   int t = lua_gettop(L);
-  for (uint32_t i = 0; i < CAST_STRINGS_KEPT; i++) {
-    if (p->texts[i].bytes != b) continue; /* that is not NULL */
-    cast_packer_get(L, t, CAST_SLOT_STRINGS);
+  for (uint32_t i = 0; i < CAST_SHAREDSTR_KEPT; i++) {
+    if (p->sharedstrs[i].bytes != b) continue; /* that is not NULL */
+    cast_packer_get(L, t, CAST_SLOT_SHAREDSTR);
     lua_rawgeti(L, -1, (int)i + 1);
     lua_replace(L, t);
     lua_settop(L, t);
-    p->texts[i].used = true;
+    p->sharedstrs[i].used = true;
     return;
   }
   /* May be what makes the collector take the sentinel. */

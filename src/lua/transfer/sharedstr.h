@@ -7,13 +7,13 @@
 #include "../compat/compat.h"
 #include "packer.h"
 
-void cast_strings_fini(cast_packer *p);
+void cast_sharedstr_fini(cast_packer *p);
 
 /* The shared bytes of the string at idx, with a reference for the caller;
    NULL when out of memory. Raises Lua's memory error, holding nothing. */
-cast_bytes *cast_strings_get(cast_packer *p, lua_State *L, int t, int idx);
+cast_bytes *cast_sharedstr_get(cast_packer *p, lua_State *L, int t, int idx);
 
 /* Pushes the string of these bytes. */
-void cast_strings_push(cast_packer *p, lua_State *L, cast_bytes *b);
+void cast_sharedstr_push(cast_packer *p, lua_State *L, cast_bytes *b);
 
 #endif

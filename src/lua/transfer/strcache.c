@@ -21,28 +21,28 @@
    that ran meanwhile has. */
 static CAST_NOINLINE void make(cast_packer *p, lua_State *L) {
   cast_packer_table(p, L);
-  cast_words *words = cast_lua_newuserdata(L, sizeof *words);
+  cast_strcache *words = cast_lua_newuserdata(L, sizeof *words);
   memset(words, 0, sizeof *words);
-  lua_createtable(L, (int)CAST_WORDS_KEPT, 0);
-  if (p->words != NULL) {
+  lua_createtable(L, (int)CAST_STRCACHE_KEPT, 0);
+  if (p->strcache != NULL) {
     lua_pop(L, 3);
     return;
   }
-  cast_packer_set(L, p->words_ref);
-  lua_rawseti(L, -2, CAST_SLOT_WORDS);
+  cast_packer_set(L, p->strcache_ref);
+  lua_rawseti(L, -2, CAST_SLOT_STRCACHE);
   lua_pop(L, 1);
-  p->words = words;
+  p->strcache = words;
 }
 
-void cast_words_table(cast_packer *p, lua_State *L) {
-  if (CAST_UNLIKELY(p->words == NULL)) make(p, L);
-  cast_packer_find(L, p->words_ref);
+void cast_strcache_table(cast_packer *p, lua_State *L) {
+  if (CAST_UNLIKELY(p->strcache == NULL)) make(p, L);
+  cast_packer_find(L, p->strcache_ref);
 }
 
-void cast_words_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,
+void cast_strcache_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,
   const char *s, size_t size) {
-  unsigned i = (unsigned)(hash >> (64 - CAST_WORDS_BITS));
-  cast_word *w = &p->words->at[i];
+  unsigned i = (unsigned)(hash >> (64 - CAST_STRCACHE_BITS));
+  cast_strcache_entry *w = &p->strcache->at[i];
   lua_pushlstring(L, s, size);
   if (w->tried != (uint32_t)hash || p->closed) {
     w->tried = (uint32_t)hash;
@@ -51,6 +51,6 @@ void cast_words_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,
   w->size = 0; /* should the next call raise */
   lua_pushvalue(L, -1);
   lua_rawseti(L, t, (int)i + 1);
-  w->first = cast_word_load(s, size, &w->last);
+  w->first = cast_strcache_load(s, size, &w->last);
   w->size = (uint32_t)size;
 }

@@ -12,31 +12,31 @@
 #include "../compat/compat.h"
 #include "packer.h"
 
-#define CAST_WORDS_BITS 6u /* log2 of how many are kept */
-#define CAST_WORD_MAX 16u  /* bytes of the longest one */
+#define CAST_STRCACHE_BITS 6u     /* log2 of how many are kept */
+#define CAST_STRCACHE_LONGEST 16u /* bytes of the longest one */
 
-#define CAST_WORDS_KEPT (1u << CAST_WORDS_BITS)
+#define CAST_STRCACHE_KEPT (1u << CAST_STRCACHE_BITS)
 
-typedef struct cast_word {
-  uint64_t first, last; /* its bytes: see cast_word_load */
+typedef struct cast_strcache_entry {
+  uint64_t first, last; /* its bytes: see cast_strcache_load */
   uint32_t size;        /* 0: none is here */
   uint32_t tried;       /* hash of the latest one that is not kept */
-} cast_word;
+} cast_strcache_entry;
 
-struct cast_words {
-  cast_word at[CAST_WORDS_KEPT]; /* at[i] is item i + 1 of the table */
+struct cast_strcache {
+  cast_strcache_entry at[CAST_STRCACHE_KEPT]; /* at[i]: item i + 1 */
 };
 
 /* Pushes the table with the strings. Raises when out of memory. */
-void cast_words_table(cast_packer *p, lua_State *L);
+void cast_strcache_table(cast_packer *p, lua_State *L);
 
 /* In strcache.c: pushes the string, which is not the one kept there. */
-void cast_words_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,
+void cast_strcache_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,
   const char *s, size_t size);
 
-/* All bytes of a string of 1 to CAST_WORD_MAX. Together with the size, the two
-   numbers are one string's only. */
-static inline uint64_t cast_word_load(
+/* All bytes of a string of 1 to CAST_STRCACHE_LONGEST. Together with the size,
+   the two numbers are one string's only. */
+static inline uint64_t cast_strcache_load(
   const char *s, size_t size, uint64_t *last) {
   uint64_t first = 0;
   uint32_t low, high;
@@ -57,21 +57,21 @@ static inline uint64_t cast_word_load(
 
 /* Pushes a string; `t` is where the table lies. Raises when out of memory.
    Takes two stack slots. */
-static inline void cast_words_push(
+static inline void cast_strcache_push(
   cast_packer *p, lua_State *L, int t, const char *s, size_t size) {
-  if (CAST_UNLIKELY(size - 1 >= CAST_WORD_MAX)) {
+  if (CAST_UNLIKELY(size - 1 >= CAST_STRCACHE_LONGEST)) {
     lua_pushlstring(L, s, size);
     return;
   }
-  uint64_t last, first = cast_word_load(s, size, &last);
+  uint64_t last, first = cast_strcache_load(s, size, &last);
   uint64_t hash =
     (first ^ (last << 23 | last >> 41) ^ size) * UINT64_C(0x9e3779b97f4a7c15);
-  unsigned i = (unsigned)(hash >> (64 - CAST_WORDS_BITS));
-  const cast_word *w = &p->words->at[i];
+  unsigned i = (unsigned)(hash >> (64 - CAST_STRCACHE_BITS));
+  const cast_strcache_entry *w = &p->strcache->at[i];
   if (CAST_LIKELY(w->first == first && w->last == last && w->size == size))
     lua_rawgeti(L, t, (int)i + 1);
   else
-    cast_words_miss(p, L, t, hash, s, size);
+    cast_strcache_miss(p, L, t, hash, s, size);
 }
 
 #endif

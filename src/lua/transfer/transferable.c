@@ -2,9 +2,10 @@
    SPDX-License-Identifier: MIT
 
    Owner: a box belongs to its message; the packer's weak table
-   (CAST_SLOT_MOVED: box -> userdata) remembers where its content came from. An
-   entry may outlive its box, but not be mistaken for one of another: whoever
-   looks has packed the message in this state, and with it made the entry. */
+   (CAST_SLOT_TRANSFERRED: box -> userdata) remembers where its content came
+   from. An entry may outlive its box, but not be mistaken for one of another:
+   whoever looks has packed the message in this state, and with it made the
+   entry. */
 #include "transferable.h"
 
 #include "../../../include/casting.h"
@@ -21,24 +22,25 @@
 
 /* -- boxes ---------------------------------------------------------------- */
 
-static void *empty(cast_moved *b) {
+static void *empty(cast_transferable *b) {
   /* PAIR moved: what the sender did to the content before what the receiver,
      or who drops it, does. */
   return atomic_exchange_explicit(&b->content, NULL, memory_order_acq_rel);
 }
 
-static void moved_free(cast_object *o) {
-  cast_moved *b = CAST_CONTAINER(o, cast_moved, object);
+static void transferable_free(cast_object *o) {
+  cast_transferable *b = CAST_CONTAINER(o, cast_transferable, object);
   void *content = empty(b);
   if (content != NULL) b->how->drop(content);
   cast_free(b);
 }
 
-const cast_type cast_moved_type = {"moved userdata", moved_free, NULL};
+const cast_type cast_transferable_type = {
+  "moved userdata", transferable_free, NULL};
 
 /* -- out ------------------------------------------------------------------ */
 
-const casting_transfer *cast_moved_how(lua_State *L, int t) {
+const casting_transfer *cast_transferable_how(lua_State *L, int t) {
   const casting_transfer *how = NULL;
   cast_packer_get(L, t, CAST_SLOT_TRANSFER);
   lua_rawget(L, -2);
@@ -48,32 +50,32 @@ const casting_transfer *cast_moved_how(lua_State *L, int t) {
 }
 
 static void push_origins(lua_State *L, int t) {
-  (void)cast_single_in(L, t, CAST_SLOT_MOVED, cast_make_weak, "v");
+  (void)cast_single_push_in(L, t, CAST_SLOT_TRANSFERRED, cast_make_weak, "v");
 }
 
-cast_moved *cast_moved_new(
+cast_transferable *cast_transferable_new(
   cast_packer *p, lua_State *L, int t, const casting_transfer *how) {
   if (p->pinned != how) os_pin((const void *)how);
   p->pinned = how;
   push_origins(L, t);
-  cast_moved *b = cast_alloc(sizeof *b);
+  cast_transferable *b = cast_alloc(sizeof *b);
   if (b == NULL) return NULL;
-  cast_object_init(&b->object, &cast_moved_type);
+  cast_object_init(&b->object, &cast_transferable_type);
   b->how = how;
   atomic_init(&b->content, NULL);
   lua_pop(L, 1);
   return b;
 }
 
-const void *cast_moved_take(cast_packer *p, lua_State *L, cast_msg *m) {
+const void *cast_transferable_take(cast_packer *p, lua_State *L, cast_msg *m) {
   const void *refused = NULL;
   cast_object **items = cast_msg_items(m);
   int top = lua_gettop(L);
   for (uint32_t i = 0; i < m->nrefs && refused == NULL; i++) {
-    if (items[i] == NULL || items[i]->type != &cast_moved_type) continue;
-    cast_moved *b = CAST_CONTAINER(items[i], cast_moved, object);
+    if (items[i] == NULL || items[i]->type != &cast_transferable_type) continue;
+    cast_transferable *b = CAST_CONTAINER(items[i], cast_transferable, object);
     cast_packer_table(p, L);
-    cast_packer_get(L, -1, CAST_SLOT_MOVED);
+    cast_packer_get(L, -1, CAST_SLOT_TRANSFERRED);
     lua_rawgetp(L, -1, b);
     CAST_ASSERT(lua_isuserdata(L, -1));
     void *content = b->how->take(L, lua_gettop(L));
@@ -89,11 +91,11 @@ void cast_pack_undo(cast_packer *p, lua_State *L, cast_msg *m) {
   int top = lua_gettop(L);
   for (uint32_t i = 0; i < m->nrefs; i++) {
     cast_object *o = cast_msg_items(m)[i];
-    if (o == NULL || o->type != &cast_moved_type) continue;
-    cast_moved *b = CAST_CONTAINER(o, cast_moved, object);
+    if (o == NULL || o->type != &cast_transferable_type) continue;
+    cast_transferable *b = CAST_CONTAINER(o, cast_transferable, object);
     if (!lua_checkstack(L, LUA_MINSTACK)) break;
     cast_packer_table(p, L);
-    cast_packer_get(L, -1, CAST_SLOT_MOVED);
+    cast_packer_get(L, -1, CAST_SLOT_TRANSFERRED);
     if (lua_istable(L, -1)) {
       lua_rawgetp(L, -1, b);
       void *content = lua_isuserdata(L, -1) ? empty(b) : NULL;
@@ -106,7 +108,8 @@ void cast_pack_undo(cast_packer *p, lua_State *L, cast_msg *m) {
 
 /* -- in ------------------------------------------------------------------- */
 
-bool cast_moved_push(cast_packer *p, lua_State *L, cast_moved *b) {
+bool cast_transferable_push(
+  cast_packer *p, lua_State *L, cast_transferable *b) {
   const char *module = b->how->module;
   cast_packer_stack(L, LUA_MINSTACK);
   if (module != NULL) {

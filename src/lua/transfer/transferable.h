@@ -17,23 +17,23 @@
 #include "../compat/compat.h"
 #include "packer.h"
 
-typedef struct cast_moved {
+typedef struct cast_transferable {
   cast_object object;
   const casting_transfer *how; /* (i) */
   _Atomic(void *) content;     /* (a) */
-} cast_moved;
+} cast_transferable;
 
-extern const cast_type cast_moved_type;
+extern const cast_type cast_transferable_type;
 
 /* How the userdata with the metatable on top moves, or NULL. */
-const casting_transfer *cast_moved_how(lua_State *L, int t);
+const casting_transfer *cast_transferable_how(lua_State *L, int t);
 /* An empty box for the userdata on top. May raise. NULL: out of memory. */
-cast_moved *cast_moved_new(
+cast_transferable *cast_transferable_new(
   cast_packer *p, lua_State *L, int t, const casting_transfer *how);
 /* Fills the boxes of a complete message. Returns the address of a userdata
    that refuses, or NULL; then all is as before, but for the message. */
-const void *cast_moved_take(cast_packer *p, lua_State *L, cast_msg *m);
+const void *cast_transferable_take(cast_packer *p, lua_State *L, cast_msg *m);
 /* Makes the userdata anew and pushes it; false: the error's value. */
-bool cast_moved_push(cast_packer *p, lua_State *L, cast_moved *b);
+bool cast_transferable_push(cast_packer *p, lua_State *L, cast_transferable *b);
 
 #endif

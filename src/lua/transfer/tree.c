@@ -79,7 +79,7 @@ static CAST_INLINE unsigned char *write_key(writer *w, unsigned char *to) {
   to = room(w, to, WIRE_SHORT);
   unsigned char *end = cast_scalar_put(w->L, -2, type, to);
   if (CAST_LIKELY(end != NULL)) return wire_is_special(to) ? NULL : end;
-  if (type != LUA_TSTRING || cast_scalar_special(w->L, -2)) return NULL;
+  if (type != LUA_TSTRING || cast_scalar_is_special(w->L, -2)) return NULL;
   return write_string(w, -2, to);
 }
 
@@ -121,10 +121,10 @@ static CAST_INLINE bool is_new(writer *w, int at, unsigned depth) {
   cast_encoder *e = w->e;
   const void *key = lua_topointer(w->L, at);
   if (CAST_UNLIKELY(depth >= CAST_TREE_DEPTH || key == e->p->globals ||
-                    (cast_names_maybe(e->p, key) && has_name(w, at)) ||
-                    cast_seen_find(&e->seen, key) != NULL))
+                    (cast_names_may_have(e->p, key) && has_name(w, at)) ||
+                    cast_memo_find(&e->memo, key) != NULL))
     return false;
-  if (cast_seen_add(&e->seen, key) == NULL) cast_encoder_nomem(e);
+  if (cast_memo_add(&e->memo, key) == NULL) cast_encoder_nomem(e);
   return !lua_getmetatable(w->L, at);
 }
 
@@ -184,7 +184,7 @@ bool cast_tree_put(cast_encoder *e, int first, int n) {
 typedef struct tree {
   cast_packer *p;
   lua_State *L;
-  int words; /* where their table lies */
+  int strcache; /* where their table lies */
   const unsigned char *end;
 } tree;
 
@@ -194,7 +194,7 @@ static const unsigned char *push_table(
 static CAST_INLINE const unsigned char *push_string(
   const tree *t, const unsigned char *at, size_t size) {
   if (CAST_UNLIKELY((size_t)(t->end - at) < size)) cast_decode_corrupt(t->L);
-  cast_words_push(t->p, t->L, t->words, (const char *)at, size);
+  cast_strcache_push(t->p, t->L, t->strcache, (const char *)at, size);
   return at + size;
 }
 
@@ -248,11 +248,11 @@ static const unsigned char *push_table(
 
 void cast_decode_tree(cast_packer *p, lua_State *L, uint32_t n,
   const unsigned char *at, const unsigned char *end) {
-  cast_words_table(p, L);
+  cast_strcache_table(p, L);
   tree t = {p, L, lua_gettop(L), end};
   for (; n > 0; n--) at = push_value(&t, at, 0);
   if (at != end) cast_decode_corrupt(L);
-  lua_remove(L, t.words);
+  lua_remove(L, t.strcache);
 }
 
 int cast_decode_scalars(lua_State *L, cast_msg *msg) {

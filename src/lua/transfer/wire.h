@@ -80,11 +80,11 @@ enum {
 enum { /* low bits of an object's tag, and the flags of a BODY */
   WIRE_REG = 1,
   WIRE_LATER = 2,
-  WIRE_META = 4,  /* table: a metatable ends the content */
-  WIRE_MOVED = 2, /* name: none, but userdata whose content moves */
-  WIRE_NAMED = 4, /* name: of a table; else of a function */
-  WIRE_PURE = 4,  /* function: no upvalue but the globals, no content */
-  WIRE_ENV = 8    /* function: an environment that is not the globals */
+  WIRE_META = 4,        /* table: a metatable ends the content */
+  WIRE_TRANSFERRED = 2, /* name: none, but userdata whose content moves */
+  WIRE_NAMED = 4,       /* name: of a table; else of a function */
+  WIRE_PURE = 4,        /* function: no upvalue but the globals, no content */
+  WIRE_ENV = 8          /* function: an environment that is not the globals */
 };
 
 _Static_assert(sizeof(lua_Number) == sizeof(double), "numbers are doubles");

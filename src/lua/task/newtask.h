@@ -1,7 +1,7 @@
-/* taskobj.h - tasks of Lua: made, and freed.
+/* newtask.h - tasks of Lua: made, and freed.
    SPDX-License-Identifier: MIT */
-#ifndef CAST_TASKOBJ_H
-#define CAST_TASKOBJ_H
+#ifndef CAST_NEWTASK_H
+#define CAST_NEWTASK_H
 
 #include "../../object.h"
 #include "../compat/compat.h"

@@ -1,4 +1,4 @@
-/* alive.h - does a finalizer run because its Lua state is being closed?
+/* finalizer.h - does a finalizer run because its Lua state is being closed?
    SPDX-License-Identifier: MIT
 
    lua_close finalizes everything, newest first, also what is in use: by tasks
@@ -6,20 +6,20 @@
    them unwind. So the first finalizer of ours that it calls ends the host
    (cast_state_end), before anything is given up; handles do the same with a
    table of their own (handle.c). */
-#ifndef CAST_ALIVE_H
-#define CAST_ALIVE_H
+#ifndef CAST_FINALIZER_H
+#define CAST_FINALIZER_H
 
 #include "compat.h"
 
 /* The userdata on the top, at address p, has a finalizer that asks. Raises. */
-void cast_alive_add(lua_State *L, const void *p);
+void cast_finalizer_add(lua_State *L, const void *p);
 /* In that finalizer: the state is being closed. Else the collector has found
    that nothing refers to it. */
-bool cast_alive(lua_State *L, const void *p);
+bool cast_finalizer_is_closing(lua_State *L, const void *p);
 /* In a finalizer, while the host's end is under way: keeps the userdata at
    index i in memory until the state is gone. */
-void cast_alive_keep(lua_State *L, int i);
+void cast_finalizer_keep(lua_State *L, int i);
 /* Pushes the table whose keys are kept in that way, or something else. */
-void cast_alive_push_kept(lua_State *L);
+void cast_finalizer_push_kept(lua_State *L);
 
 #endif

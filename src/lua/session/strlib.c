@@ -1,4 +1,4 @@
-/* lib_string.c - functions of strings that need much of the C stack.
+/* strlib.c - functions of strings that need much of the C stack.
    SPDX-License-Identifier: MIT
 
    5.1 matches a pattern by recursion, without a limit (later versions and

@@ -1,4 +1,4 @@
-/* held.h - userdata that hold what C code refers to, while it may raise.
+/* cleanup.h - userdata that hold what C code refers to, while it may raise.
    SPDX-License-Identifier: MIT
 
    An operation that owns references pushes one of these, and the collector
@@ -6,8 +6,8 @@
    so for all that are still there: what they refer to may need the runtime at
    its end (the failure of a task is said then), which may stop before the
    collector comes to them. */
-#ifndef CAST_HELD_H
-#define CAST_HELD_H
+#ifndef CAST_CLEANUP_H
+#define CAST_CLEANUP_H
 
 #include "../../list.h"
 #include "../../object.h"
@@ -15,19 +15,19 @@
 #include "state.h"
 
 /* At the beginning of the userdata. */
-typedef struct cast_held cast_held;
-struct cast_held {
-  cast_list link;             /* in cast_state.held */
-  void (*drop)(cast_held *h); /* NULL: it was called */
+typedef struct cast_cleanup cast_cleanup;
+struct cast_cleanup {
+  cast_list link;                /* in cast_state.cleanups */
+  void (*drop)(cast_cleanup *h); /* NULL: it was called */
 };
 
-/* Pushes one of `size` bytes, which are zero but for the cast_held. drop: gives
-   up what it holds, and neither raises nor runs any Lua code. Raises. */
-void *cast_held_push(
-  lua_State *L, cast_state *S, size_t size, void (*drop)(cast_held *h));
+/* Pushes one of `size` bytes, which are zero but for the cast_cleanup. drop:
+   gives up what it holds, and neither raises nor runs any Lua code. Raises. */
+void *cast_cleanup_push(
+  lua_State *L, cast_state *S, size_t size, void (*drop)(cast_cleanup *h));
 /* Pushes one that holds one object, or none (NULL). Raises. */
 cast_object **cast_box_push(lua_State *L, cast_state *S);
 /* The state ends: all of them drop what they hold. */
-void cast_held_end(cast_state *S);
+void cast_cleanup_run_all(cast_state *S);
 
 #endif

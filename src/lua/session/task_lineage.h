@@ -1,7 +1,7 @@
-/* lineage_of.h - the lineage of what a task makes.
+/* task_lineage.h - the lineage of what a task makes.
    SPDX-License-Identifier: MIT */
-#ifndef CAST_LINEAGE_OF_H
-#define CAST_LINEAGE_OF_H
+#ifndef CAST_TASK_LINEAGE_H
+#define CAST_TASK_LINEAGE_H
 
 #include "../compat/compat.h"
 #include "../state/lineage.h"
@@ -13,7 +13,7 @@
    sessions without end. */
 cast_lineage *cast_lineage_push(lua_State *L, cast_state *S, cast_ltask *t);
 /* May t make sessions of another lineage than its own session's? */
-static inline bool cast_lineage_differs(const cast_ltask *t) {
+static inline bool cast_lineage_can_differ(const cast_ltask *t) {
   return t->loading || (t->extra != NULL && t->extra->lineage != NULL);
 }
 /* If so: t spawns `task` in its own session. False: out of memory. */

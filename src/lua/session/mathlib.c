@@ -1,4 +1,4 @@
-/* lib_math.c - random numbers of a session's own.
+/* mathlib.c - random numbers of a session's own.
    SPDX-License-Identifier: MIT
 
    Up to 5.3 math.random draws from the C library's generator, which all of the

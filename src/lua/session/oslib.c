@@ -1,4 +1,4 @@
-/* lib_os.c - functions of the library os that have something static.
+/* oslib.c - functions of the library os that have something static.
    SPDX-License-Identifier: MIT
 
    Two sessions that call them at the same time would get each other's results.

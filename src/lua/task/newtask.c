@@ -1,6 +1,6 @@
-/* taskobj.c - tasks of Lua: made, and freed.
+/* newtask.c - tasks of Lua: made, and freed.
    SPDX-License-Identifier: MIT */
-#include "taskobj.h"
+#include "newtask.h"
 
 #include "../../base.h"
 #include "../../mem.h"
@@ -28,9 +28,9 @@ void cast_ltask_drop_cases(cast_ltask *t) {
 }
 
 static void ltask_release(cast_object *o, cast_object **more) {
-  cast_ltask *t = CAST_CONTAINER(o, cast_ltask, core.object);
+  cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
   cast_extra *x = t->extra;
-  cast_msg_drop_later(&t->core.waiter.msg, more);
+  cast_msg_drop_later(&t->base.waiter.msg, more);
   if (CAST_LIKELY(x == NULL)) return;
   for (uint32_t i = 0; i < x->ncases; i++)
     cast_msg_drop_later(&x->cases[i].waiter.msg, more);
@@ -40,21 +40,21 @@ static void ltask_release(cast_object *o, cast_object **more) {
 }
 
 static void ltask_free(cast_object *o) {
-  cast_ltask *t = CAST_CONTAINER(o, cast_ltask, core.object);
-  cast_session *s = t->core.session;
+  cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
+  cast_session *s = t->base.session;
   if (CAST_UNLIKELY(t->extra != NULL)) {
     if (t->extra->failure != NULL) cast_failure_free(t->extra->failure);
-    if (t->extra->origin != NULL) cast_failure_drop(t->extra->origin);
+    if (t->extra->origin != NULL) cast_failure_unref(t->extra->origin);
     cast_free(t->extra->cases);
     cast_free(t->extra);
   }
   cast_cancel_forget(t);
-  cast_let_go(t);
-  if (t->lent)
+  cast_release_arg(t);
+  if (t->from_slab)
     cast_slabs_return(&cast_state_of(s)->slabs, t, sizeof *t);
   else
     cast_free(t);
-  cast_session_drop(s);
+  cast_session_unref_weak(s);
 }
 
 const cast_type cast_task_type = {"task", ltask_free, ltask_release};
@@ -64,10 +64,10 @@ cast_ltask *cast_ltask_make(cast_state *home, bool own) {
     own ? cast_slabs_lend(&home->slabs, sizeof *t) : cast_alloc(sizeof *t);
   if (t == NULL) return NULL;
   memset(t, 0, sizeof *t);
-  t->lent = own;
-  cast_task_init(&t->core, &home->session, &cast_task_type);
+  t->from_slab = own;
+  cast_task_init(&t->base, &home->session, &cast_task_type);
   t->ref = LUA_NOREF;
-  t->fresh = true;
+  t->not_started = true;
   return t;
 }
 
@@ -75,12 +75,12 @@ cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own) {
   cast_handle *h = cast_handle_new(L, &cast_task_type, sizeof(cast_ltask));
   cast_ltask *t = cast_ltask_make(home, own);
   if (t == NULL) cast_raise_memory(L);
-  h->object = &t->core.object;
+  h->object = &t->base.object;
   cast_handle_note(L, h);
   return t;
 }
 
 cast_ltask *cast_ltask_check(lua_State *L, int i) {
   return CAST_CONTAINER(
-    cast_handle_check(L, i, &cast_task_type), cast_ltask, core.object);
+    cast_handle_check(L, i, &cast_task_type), cast_ltask, base.object);
 }

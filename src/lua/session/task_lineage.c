@@ -1,9 +1,9 @@
-/* lineage_of.c - the lineage of what a task makes.
+/* task_lineage.c - the lineage of what a task makes.
    SPDX-License-Identifier: MIT
 
    It is that of the task, or of its session; or one that belongs to the load
    of the module that the task is loading now. See lineage.c. */
-#include "lineage_of.h"
+#include "task_lineage.h"
 
 #include "../../base.h"
 #include "../../limits.h"
@@ -11,7 +11,7 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../state/argument.h"
-#include "../state/held.h"
+#include "../state/cleanup.h"
 #include "../state/lineage.h"
 #include "../state/load.h"
 #include "../state/ltask.h"
@@ -49,8 +49,9 @@ cast_lineage *cast_lineage_push(lua_State *L, cast_state *S, cast_ltask *t) {
   if (l == NULL) return NULL;
   *box = cast_ref(&l->object);
   /* Relaxed: a count. */
-  if (cast_lineage_counts(S, l) && atomic_load_explicit(&l->first->again,
-                                     memory_order_relaxed) >= CAST_LINEAGE_MAX)
+  if (cast_lineage_must_count(S, l) &&
+      atomic_load_explicit(&l->first->again, memory_order_relaxed) >=
+        CAST_LINEAGE_MAX)
     raise_endless(L, l);
   return l;
 }

@@ -1,9 +1,9 @@
-/* alive.c - does a finalizer run because its Lua state is being closed?
+/* finalizer.c - does a finalizer run because its Lua state is being closed?
    SPDX-License-Identifier: MIT
 
    The collector takes what it is about to finalize out of tables with weak
    values first; lua_close leaves them as they are. */
-#include "alive.h"
+#include "finalizer.h"
 
 #include "compat.h"
 #include "single.h"
@@ -13,15 +13,15 @@ static const char alive_key = 0;
 
 static const char kept_key = 0;
 
-void cast_alive_add(lua_State *L, const void *p) {
+void cast_finalizer_add(lua_State *L, const void *p) {
   luaL_checkstack(L, 5, NULL);
-  (void)cast_single(L, &alive_key, cast_make_weak, "v");
+  (void)cast_single_push(L, &alive_key, cast_make_weak, "v");
   lua_pushvalue(L, -2);
   lua_rawsetp(L, -2, p);
   lua_pop(L, 1);
 }
 
-bool cast_alive(lua_State *L, const void *p) {
+bool cast_finalizer_is_closing(lua_State *L, const void *p) {
   bool there;
   if (!lua_checkstack(L, 2)) return false;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &alive_key);
@@ -32,16 +32,16 @@ bool cast_alive(lua_State *L, const void *p) {
   return there;
 }
 
-void cast_alive_keep(lua_State *L, int i) {
+void cast_finalizer_keep(lua_State *L, int i) {
   i = lua_absindex(L, i);
   luaL_checkstack(L, 5, NULL);
-  (void)cast_single(L, &kept_key, cast_make_table, NULL);
+  (void)cast_single_push(L, &kept_key, cast_make_table, NULL);
   lua_pushvalue(L, i);
   lua_pushboolean(L, 1);
   lua_rawset(L, -3);
   lua_pop(L, 1);
 }
 
-void cast_alive_push_kept(lua_State *L) {
+void cast_finalizer_push_kept(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &kept_key);
 }

@@ -1,7 +1,8 @@
-/* monitor.c - tests of the monitor: its sleep, timers, jobs that it rescues.
+/* sysmon.c - tests of sysmon: its sleep, timers, run-next slots that it
+   releases.
    SPDX-License-Identifier: MIT
 
-   The monitor is compiled into this file, with a hook in front of its sleep:
+   Sysmon is compiled into this file, with a hook in front of its sleep:
    what happens between its last look and its sleep can so be made to happen. */
 #include "fixture.h"
 
@@ -9,13 +10,13 @@
 
 static void hooked_sleep(uint32_t ticket, uint64_t until_ns);
 #define cast_timer_sleep hooked_sleep
-#include "../../src/monitor.c"
+#include "../../src/sysmon.c"
 #undef cast_timer_sleep
 
 static _Atomic uint32_t nsleeps;    /* (a) futex: times that it went to sleep */
 static _Atomic uint32_t ndeep;      /* (a) futex: into deep sleep */
 static _Atomic uint32_t nticks;     /* (a) to sleep for a tick */
-static void (*at_deep_sleep)(void); /* (i) while the monitor runs, or NULL */
+static void (*at_deep_sleep)(void); /* (i) while sysmon runs, or NULL */
 
 static void hooked_sleep(uint32_t ticket, uint64_t until_ns) {
   if (until_ns == OS_FOREVER && at_deep_sleep != NULL) at_deep_sleep();
@@ -33,7 +34,7 @@ static void await(_Atomic uint32_t *n, uint32_t enough) {
   }
 }
 
-/* -- the monitor alone ---------------------------------------------------- */
+/* -- sysmon alone --------------------------------------------------------- */
 
 static int no_worker(cast_core *core) {
   CAST_UNUSED(core);
@@ -42,16 +43,16 @@ static int no_worker(cast_core *core) {
 
 static void begin(void (*hook)(void)) {
   cast_timers_init();
-  cast_sched_init(2, no_worker, cast_monitor_rouse);
+  cast_sched_init(2, no_worker, cast_sysmon_wake);
   at_deep_sleep = hook;
   unit_write(&nsleeps, 0);
   unit_write(&ndeep, 0);
   unit_write(&nticks, 0);
-  assert_int_equal(cast_monitor_start(), 0);
+  assert_int_equal(cast_sysmon_start(), 0);
 }
 
 static void finish(void) {
-  cast_monitor_stop();
+  cast_sysmon_stop();
   cast_sched_fini();
   cast_timers_fini();
 }
@@ -66,7 +67,7 @@ static void stopped_at_any_moment(void **state) {
   }
 }
 
-/* An idle pool: after some looks it sleeps until it is roused. */
+/* An idle pool: after some looks it sleeps until it is woken. */
 static void idle_makes_no_wake_ups(void **state) {
   CAST_UNUSED(state);
   begin(NULL);
@@ -76,28 +77,28 @@ static void idle_makes_no_wake_ups(void **state) {
   uint64_t until = os_now() + 50 * MS;
   while (os_now() < until) (void)os_wait(&ndeep, 1, until);
   assert_int_equal(unit_read(&nsleeps), n);
-  cast_monitor_rouse();
+  cast_sysmon_wake();
   await(&nsleeps, n + 1);
   await(&ndeep, 2);
   finish();
 }
 
-/* A core gets busy just after the monitor has seen that none is. */
+/* A core gets busy just after sysmon has seen that none is. */
 static _Atomic uint32_t armed; /* (a) the hook is to do something, once */
 
 static bool disarm(void) {
   return atomic_exchange_explicit(&armed, 0, memory_order_relaxed) != 0;
 }
 
-static void rouse_late(void) {
-  if (disarm()) cast_monitor_rouse();
+static void wake_late(void) {
+  if (disarm()) cast_sysmon_wake();
 }
 
-static void roused_while_it_falls_asleep(void **state) {
+static void woken_while_it_falls_asleep(void **state) {
   CAST_UNUSED(state);
   for (uint32_t i = 0; i < unit_times(20); i++) {
     unit_write(&armed, 1);
-    begin(rouse_late);
+    begin(wake_late);
     await(&ndeep, 1);
     await(&ndeep, 2); /* it has looked again */
     finish();
@@ -106,7 +107,7 @@ static void roused_while_it_falls_asleep(void **state) {
 
 static void stop_late(void) {
   if (!disarm()) return;
-  atomic_store_explicit(&monitor.stopping, 1, memory_order_release);
+  atomic_store_explicit(&sysmon.stopping, 1, memory_order_release);
   cast_timer_kick();
 }
 
@@ -115,8 +116,8 @@ static void stopped_while_it_falls_asleep(void **state) {
   for (uint32_t i = 0; i < unit_times(20); i++) {
     unit_write(&armed, 1);
     begin(stop_late);
-    os_thread_join(&monitor.thread);
-    atomic_store_explicit(&monitor.runs, false, memory_order_relaxed);
+    os_thread_join(&sysmon.thread);
+    atomic_store_explicit(&sysmon.runs, false, memory_order_relaxed);
     assert_int_equal(unit_read(&ndeep), 1);
     cast_sched_fini();
     cast_timers_fini();
@@ -155,7 +156,7 @@ static void timers_in_deep_sleep(void **state) {
   finish();
 }
 
-/* -- rescue --------------------------------------------------------------- */
+/* -- releasing the run-next slot ------------------------------------------ */
 
 static _Atomic uint32_t has_run; /* (a) */
 
@@ -171,8 +172,8 @@ static bool spin_until_run(unit_task *t) {
   uint64_t patience = os_now() + PATIENCE_NS;
   unit_session *other = t->arg;
   unit_write(&has_run, 0);
-  unit_task *o = unit_spawn_as(t->core.session, other, run_once, NULL, false);
-  cast_unref(&o->core.object);
+  unit_task *o = unit_spawn_as(t->base.session, other, run_once, NULL, false);
+  cast_unref(&o->base.object);
   while (unit_read(&has_run) == 0) CAST_ALWAYS(os_now() < patience);
   return true;
 }
@@ -245,7 +246,7 @@ static bool sit(unit_task *t) {
 
 static void let_close(unit_session *s) {
   unit_ask_to_close(s, NULL);
-  cast_unref(&s->core.object);
+  cast_unref(&s->base.object);
 }
 
 /* The one worker is stuck, and another cannot be started, some times: the job
@@ -261,10 +262,10 @@ static void tries_again_to_start_a_thread(void **state) {
     cast_contexts_init();
     cast_timers_init();
     cast_workers_init();
-    cast_sched_init(2, refuse_some, cast_monitor_rouse);
-    assert_int_equal(cast_monitor_start(), 0);
+    cast_sched_init(2, refuse_some, cast_sysmon_wake);
+    assert_int_equal(cast_sysmon_start(), 0);
     unit_session *stuck = unit_session_new(), *quick = unit_session_new();
-    cast_unref(&unit_spawn(stuck, sit, NULL)->core.object);
+    cast_unref(&unit_spawn(stuck, sit, NULL)->base.object);
     /* Until its permit has been taken away. */
     uint64_t patience = os_now() + PATIENCE_NS;
     while (cast_sched_busy() > 0) {
@@ -272,7 +273,7 @@ static void tries_again_to_start_a_thread(void **state) {
       os_cede();
     }
     unit_write(&refusals, times);
-    cast_unref(&unit_spawn(quick, run_once, NULL)->core.object);
+    cast_unref(&unit_spawn(quick, run_once, NULL)->base.object);
     await(&has_run, 1);
     assert_int_equal(unit_read(&refusals), 0);
     unit_write(&let_go, 1);
@@ -281,7 +282,7 @@ static void tries_again_to_start_a_thread(void **state) {
     let_close(quick);
     cast_sched_stop();
     assert_true(cast_workers_join(os_now() + PATIENCE_NS));
-    cast_monitor_stop();
+    cast_sysmon_stop();
     cast_sched_fini();
     cast_timers_fini();
     cast_contexts_fini();
@@ -292,7 +293,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown(stopped_at_any_moment, unit_clean),
     cmocka_unit_test_teardown(idle_makes_no_wake_ups, unit_clean),
-    cmocka_unit_test_teardown(roused_while_it_falls_asleep, unit_clean),
+    cmocka_unit_test_teardown(woken_while_it_falls_asleep, unit_clean),
     cmocka_unit_test_teardown(stopped_while_it_falls_asleep, unit_clean),
     cmocka_unit_test_teardown(timers_in_deep_sleep, unit_clean),
     cmocka_unit_test_teardown(behind_one_that_computes, unit_clean),
