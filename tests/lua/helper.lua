@@ -1,8 +1,8 @@
 -- helper.lua - what the specs share: child interpreters, waiting, misuse.
 -- SPDX-License-Identifier: MIT
 --
--- On the path of ./dev test and of tools/test/runtest.sh. A function of a spec that
--- is copied into a session does better without this table as an upvalue.
+-- On the path of ./dev test and of tools/test/runtest.sh. A function of a spec
+-- that is copied into a session does better without this table as an upvalue.
 
 local casting = require "casting"
 

@@ -4,9 +4,9 @@
 --   house.lua CORE BINDING [-q]
 --
 -- CORE and BINDING are directories that have the object files of the core and
--- of one version of the binding; the layers are those of tools/lint/layers. nm tells
--- of each what it defines and what it refers to, so a call counts even where no
--- header says so. Prints
+-- of one version of the binding; the layers are those of tools/lint/layers. nm
+-- tells of each what it defines and what it refers to, so a call counts even
+-- where no header says so. Prints
 --   * circles between files, and each reference of a circle;
 --   * references from a file to one of a higher layer;
 --   * per room, unless -q is given: files, lines, the share of lines that are
