@@ -56,6 +56,15 @@ const luaL_Reg cast_libs[] = {
   {NULL, NULL},
 };
 
+bool cast_libs_add(uint32_t *libs, const char *name) {
+  for (uint32_t i = 0; cast_libs[i].name != NULL; i++) {
+    if (strcmp(cast_libs[i].name, name) != 0) continue;
+    *libs |= 1u << i;
+    return true;
+  }
+  return strcmp(name, "package") == 0 || strcmp(name, "base") == 0;
+}
+
 static void open_lib(lua_State *L, const char *name, lua_CFunction open) {
 #if CAST_LUA >= 502
   luaL_requiref(L, name, open, 1);

@@ -9,6 +9,9 @@
 extern const luaL_Reg cast_libs[];
 #define CAST_LIBS_ALL UINT32_MAX
 
+/* Adds the library of that name to the bits `libs`; package and base, which
+   every session has, add none. False: there is no such library. */
+bool cast_libs_add(uint32_t *libs, const char *name);
 /* Opens those of `libs`: CAST_LIBS_ALL, or bits of cast_libs; the basic
    functions and `package` always. Raises. */
 void cast_libs_open(lua_State *L, uint32_t libs);

@@ -17,10 +17,6 @@
 
 #if CAST_LUAJIT
 #include <luajit.h>
-#endif
-
-#if CAST_LUAJIT
-#include <luajit.h>
 
 /* -- strings -------------------------------------------------------------- */
 

@@ -207,7 +207,10 @@ cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   box = cast_state_push_box(L, guard_gc);
   S = cast_state_find(L); /* a finalizer that ran may have made it one */
-  if (S != NULL) return lua_pop(L, 1), S;
+  if (S != NULL) {
+    lua_pop(L, 1);
+    return S;
+  }
   if (cast_runtime_ref() != 0) cast_raise_memory(L);
   S = cast_state_alloc(binding, "main", 4);
   if (S == NULL || init_host(S, L) != 0) {

@@ -22,8 +22,6 @@
 #include "../state/state.h"
 #include "library.h"
 
-#include <math.h>
-
 #if CAST_LUA < 504 && !CAST_LUAJIT
 
 #include <math.h>

@@ -42,7 +42,10 @@ static const char *read_limit(
   lua_Number n;
   *limit = 0;
   lua_getfield(L, i, name);
-  if (lua_isnil(L, -1)) return lua_pop(L, 1), NULL;
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return NULL;
+  }
   n = lua_tonumber(L, -1);
   if (lua_type(L, -1) != LUA_TNUMBER || !(n > 0) || (whole && n != floor(n)))
     return lua_pushfstring(L, "%s must be a positive %s, got %s", name,
@@ -64,20 +67,13 @@ static const char *read_limits(lua_State *L, int i, cast_options *o) {
   return NULL;
 }
 
-static bool is_string(lua_State *L, int i, const char *s) {
-  return lua_type(L, i) == LUA_TSTRING && strcmp(lua_tostring(L, i), s) == 0;
-}
-
 /* The library whose name is on the top. */
 static const char *read_lib(lua_State *L, uint32_t *libs) {
-  uint32_t n = 0;
-  while (cast_libs[n].name != NULL && !is_string(L, -1, cast_libs[n].name)) n++;
-  if (cast_libs[n].name != NULL)
-    *libs |= 1u << n;
-  else if (!is_string(L, -1, "package") && !is_string(L, -1, "base"))
-    return lua_pushfstring(
-      L, "libs: unknown library '%s'", cast_lua_describe(L, -1));
-  return NULL;
+  if (lua_type(L, -1) == LUA_TSTRING &&
+      cast_libs_add(libs, lua_tostring(L, -1)))
+    return NULL;
+  return lua_pushfstring(
+    L, "libs: unknown library '%s'", cast_lua_describe(L, -1));
 }
 
 /* That field is on the top. */
@@ -85,7 +81,10 @@ static const char *read_libs(lua_State *L, uint32_t *libs) {
   const char *problem = NULL;
   int list = lua_gettop(L);
   *libs = CAST_LIBS_ALL;
-  if (lua_isnil(L, list) || is_string(L, list, "all")) return NULL;
+  if (lua_isnil(L, list)) return NULL;
+  if (lua_type(L, list) == LUA_TSTRING &&
+      strcmp(lua_tostring(L, list), "all") == 0)
+    return NULL;
   if (!lua_istable(L, list))
     return "libs must be \"all\" or a list of library names";
   *libs = 0;

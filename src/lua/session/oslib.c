@@ -88,10 +88,9 @@ static int os_date(lua_State *L) {
 
 /* -- os.setlocale --------------------------------------------------------- */
 
-#define LOCALE_MAX \
-  4096 /* bytes of what it returns; the C library has a limit
-
-                           of 255 for each of a dozen categories */
+/* Bytes of what it returns; the C library has a limit of 255 for each of a dozen
+   categories. */
+#define LOCALE_MAX 4096
 
 static cast_lock locale_lock = CAST_LOCK_STATIC(CAST_RANK_LEAF);
 
