@@ -57,6 +57,7 @@
 
 #define CAST_MSG_INLINE 48u        /* message bytes kept without malloc */
 #define CAST_REPORT_TASKS 100      /* tasks described, if not said otherwise */
+#define CAST_REPORT_NS 1000000000u /* for what every session tells, at most */
 #define CAST_SAY_NS 1000000000u    /* for a line to be written, or dropped */
 #define CAST_PRINTS_MAX 1000u      /* failures that wait for being written */
 #define CAST_BLOCKS_KEPT 262144u   /* of blocks kept by a runner */

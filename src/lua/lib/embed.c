@@ -19,6 +19,7 @@
 #include "../../fork.h"
 #include "../../limits.h"
 #include "../../runtime.h"
+#include "../compat/call.h"
 #include "../compat/compat.h"
 #include "../compat/single.h"
 #include "../session/builtin.h"
@@ -34,31 +35,6 @@
 #include "misuse.h"
 
 static const char internal_key = 0;
-
-/* -- calls that may wait -------------------------------------------------- */
-
-#if CAST_LUA >= 503
-static int return_results(lua_State *L, int status, lua_KContext ctx) {
-  CAST_UNUSED(status);
-  CAST_UNUSED(ctx);
-  return lua_gettop(L);
-}
-#elif CAST_LUA == 502
-static int return_results(lua_State *L) { return lua_gettop(L); }
-#endif
-
-/* Calls the function at 1 with what follows; returns its results. */
-static int call(lua_State *L) {
-  int n = lua_gettop(L) - 1;
-#if CAST_LUA >= 503
-  lua_callk(L, n, LUA_MULTRET, 0, return_results);
-#elif CAST_LUA == 502
-  lua_callk(L, n, LUA_MULTRET, 0, return_results);
-#else
-  lua_call(L, n, LUA_MULTRET);
-#endif
-  return lua_gettop(L);
-}
 
 /* -- files ---------------------------------------------------------------- */
 
@@ -228,7 +204,7 @@ static int run(lua_State *L) {
   lua_gettable(L, -2);
   lua_replace(L, 1);
   lua_pop(L, 1);
-  return call(L);
+  return cast_lua_call_all(L);
 }
 
 /* -- the module's members ------------------------------------------------- */
@@ -243,7 +219,7 @@ int cast_embed_stub(lua_State *L) {
   lua_gettable(L, -2);
   lua_replace(L, -2);
   lua_insert(L, 1);
-  return call(L);
+  return cast_lua_call_all(L);
 }
 
 static const luaL_Reg functions[] = {

@@ -12,6 +12,7 @@
 #include "../../runtime.h"
 #include "../../sched.h"
 #include "../../worker.h"
+#include "../compat/call.h"
 #include "../compat/compat.h"
 #include "../session/mainstate.h"
 #include "../session/newsession.h"
@@ -62,41 +63,24 @@ static int lib_threads(lua_State *L) {
 
 /* -- blocking ------------------------------------------------------------- */
 
-#if CAST_LUA >= 503
-static int blocking_done(lua_State *L, int status, lua_KContext ctx) {
-  CAST_UNUSED(status);
-  CAST_UNUSED(ctx);
-  return lua_gettop(L);
-}
-#elif CAST_LUA == 502
-static int blocking_done(lua_State *L) { return lua_gettop(L); }
-#endif
-
 /* Calls f with the worker's permit given up: others go on at once, and this
    thread asks for a permit again when its slice is over. */
 static int lib_blocking(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_worker *w = cast_worker_of(&S->session);
-  int n = lua_gettop(L) - 1;
   cast_arg_function(L, 1);
   if (w != NULL && cast_sched_retake(w, cast_sched_tick(w))) cast_sched_wake();
-#if CAST_HAS_YIELDK
-  lua_callk(L, n, LUA_MULTRET, 0, blocking_done);
-#else
-  lua_call(L, n, LUA_MULTRET);
-#endif
-  return lua_gettop(L);
+  return cast_lua_call_all(L);
 }
 
 static int lib_on_error(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_object *o = NULL;
+  cast_chan *c = NULL;
   if (!lua_isnoneornil(L, 1)) {
-    o = cast_handle_check(L, 1, &cast_chan_type);
-    cast_ref(o);
+    c = cast_chan_arg(L, 1);
+    cast_ref(&c->object);
   }
-  cast_failures_to(
-    o != NULL ? CAST_CONTAINER(o, cast_chan, object) : NULL, S->root);
+  cast_failures_to(c, S->root);
   return 0;
 }
 

@@ -31,7 +31,7 @@
 
 #include <math.h>
 
-static cast_chan *check_chan(lua_State *L, int i) {
+cast_chan *cast_chan_arg(lua_State *L, int i) {
   return CAST_CONTAINER(
     cast_handle_check(L, i, &cast_chan_type), cast_chan, object);
 }
@@ -190,12 +190,12 @@ static int chan_receive_ours(lua_State *L) {
 #endif
 
 static int chan_try_receive(lua_State *L) {
-  return try_receive(L, cast_state_here(L), check_chan(L, 1));
+  return try_receive(L, cast_state_here(L), cast_chan_arg(L, 1));
 }
 
 static int chan_try_send(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_chan *c = check_chan(L, 1);
+  cast_chan *c = cast_chan_arg(L, 1);
   cast_ltask *t;
   check_message(L);
   t = cast_scratch(L, S);
@@ -225,7 +225,7 @@ static int chan_call_ours(lua_State *L) {
 
 /* In the child of a fork nobody is there whom a close would concern. */
 static int chan_close(lua_State *L) {
-  cast_chan *c = check_chan(L, 1);
+  cast_chan *c = cast_chan_arg(L, 1);
   lua_pushboolean(
     L, !cast_forked && cast_chan_close(c, &cast_state_here(L)->session));
   return 1;
@@ -238,7 +238,7 @@ static int chan_close_scope(lua_State *L) {
 }
 
 static int chan_closed(lua_State *L) {
-  lua_pushboolean(L, cast_chan_is_closed(check_chan(L, 1)));
+  lua_pushboolean(L, cast_chan_is_closed(cast_chan_arg(L, 1)));
   return 1;
 }
 
@@ -247,7 +247,7 @@ static void push_size(lua_State *L, size_t n) {
 }
 
 static int chan_capacity(lua_State *L) {
-  cast_chan *c = check_chan(L, 1);
+  cast_chan *c = cast_chan_arg(L, 1);
   if (c->capacity == CAST_UNBOUNDED)
     lua_pushnumber(L, (lua_Number)HUGE_VAL);
   else
@@ -256,7 +256,7 @@ static int chan_capacity(lua_State *L) {
 }
 
 static int chan_len(lua_State *L) {
-  push_size(L, cast_chan_len(check_chan(L, 1)));
+  push_size(L, cast_chan_len(cast_chan_arg(L, 1)));
   return 1;
 }
 
@@ -283,19 +283,11 @@ static const luaL_Reg chan_meta[] = {
 static const luaL_Reg chan_our_methods[] = {
   {"send", chan_send_ours},
   {"receive", chan_receive_ours},
-  {"try_send", chan_try_send},
-  {"try_receive", chan_try_receive},
-  {"close", chan_close},
-  {"closed", chan_closed},
-  {"capacity", chan_capacity},
-  {"len", chan_len},
   {NULL, NULL},
 };
 
 static const luaL_Reg chan_our_meta[] = {
-  {"__len", chan_len},
   {"__call", chan_call_ours},
-  {"__close", chan_close_scope},
   {NULL, NULL},
 };
 #endif

@@ -8,6 +8,8 @@
 #include "../state/handle.h"
 
 extern const cast_class cast_chan_class;
+/* The channel whose handle is argument i. Raises. */
+cast_chan *cast_chan_arg(lua_State *L, int i);
 /* Pushes a new channel. Raises. */
 cast_chan *cast_chan_push(lua_State *L, size_t capacity);
 

@@ -19,8 +19,6 @@
 #include "../transfer/packed.h"
 #include "lib.h"
 
-/* -- sending -------------------------------------------------------------- */
-
 /* -- the functions -------------------------------------------------------- */
 
 int cast_lib_pack(lua_State *L) {

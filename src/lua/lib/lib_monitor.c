@@ -24,12 +24,12 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../state/argument.h"
-#include "../state/handle.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
 #include "../task/newtask.h"
 #include "../task/outcome.h"
 #include "../transfer/wire.h"
+#include "lib_chan.h"
 
 typedef struct monitor {
   cast_watcher watcher; /* its msg is what is to be sent */
@@ -103,20 +103,9 @@ int cast_lib_disown(lua_State *L) {
 /* -- task:monitor ([channel]) --------------------------------------------- */
 
 static cast_chan *check_shared(lua_State *L, int i) {
-  cast_chan *c =
-    CAST_CONTAINER(cast_handle_check(L, i, &cast_chan_type), cast_chan, object);
+  cast_chan *c = cast_chan_arg(L, i);
   cast_arg_check(L, c->capacity == CAST_UNBOUNDED, i,
     "the channel must be unbounded: casting.channel(math.huge)");
-  return c;
-}
-
-/* Pushes a channel with room for one message. */
-static cast_chan *push_own(lua_State *L) {
-  cast_handle *h = cast_handle_new(L, &cast_chan_type, sizeof(cast_chan));
-  cast_chan *c = cast_chan_new(1);
-  if (c == NULL) cast_raise_memory(L);
-  h->object = &c->object;
-  cast_handle_note(L, h);
   return c;
 }
 
@@ -127,7 +116,7 @@ int cast_lib_monitor(lua_State *L) {
   cast_chan *c;
   monitor *m;
   lua_settop(L, 2);
-  c = own ? push_own(L) : check_shared(L, 2);
+  c = own ? cast_chan_push(L, 1) : check_shared(L, 2);
   cast_ltask_cross(L, S, t); /* whoever receives may be elsewhere */
   m = cast_calloc(sizeof *m);
   if (m == NULL) cast_raise_memory(L);

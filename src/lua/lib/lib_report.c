@@ -33,12 +33,10 @@
 #include "../state/cleanup.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
+#include "../task/await.h"
 #include "../task/enter.h"
-#include "../task/park.h"
 
 #include <stdlib.h>
-
-#define PATIENCE_NS 1000000000u
 
 #define TITLE "deadlock: all tasks are waiting"
 
@@ -343,7 +341,7 @@ static void dump_unattended(cast_state *root) {
   v->timer.fire = on_timer;
   v->timer.after = after_timer;
   cast_ref(&v->object); /* the timer's; without memory for it, it is not set */
-  (void)cast_timer_set(&v->timer, os_now() + PATIENCE_NS);
+  (void)cast_timer_set(&v->timer, os_now() + CAST_REPORT_NS);
   ask_all(v, NULL, NULL, false);
   cast_unref(&v->object);
 }
@@ -396,7 +394,7 @@ static const cast_wait_kind report_kind = {
 int cast_lib_report(lua_State *L) {
   cast_state *S = cast_state_here(L);
   lua_Number limit = CAST_REPORT_TASKS;
-  uint64_t deadline = os_now() + PATIENCE_NS;
+  uint64_t deadline = os_now() + CAST_REPORT_NS;
   cast_object **box;
   cast_ltask *t;
   dump *v;
@@ -408,9 +406,7 @@ int cast_lib_report(lua_State *L) {
   if (v == NULL) cast_raise_memory(L);
   *box = &v->object;
   t->arg = v;
-  if (cast_event_wait(&v->done, &t->base) == CAST_PARKED)
-    return cast_park_about(L, S, t, deadline, &report_kind);
-  return finish_report(L, S, t, 0);
+  return cast_await_event(L, S, t, &v->done, deadline, &report_kind);
 }
 
 /* -- deadlocks ------------------------------------------------------------ */
@@ -437,7 +433,7 @@ static const cast_wait_kind deadlock_kind = {
   .finish = finish_deadlock, .what = "waiting for a report"};
 
 int cast_deadlock_raise(lua_State *L, cast_state *S) {
-  uint64_t deadline = os_now() + PATIENCE_NS;
+  uint64_t deadline = os_now() + CAST_REPORT_NS;
   cast_object **box = cast_box_push(L, S);
   cast_ltask *t = cast_enter(L, S, deadline);
   dump *v;
@@ -446,7 +442,5 @@ int cast_deadlock_raise(lua_State *L, cast_state *S) {
   S->host->deadlock_report = NULL;
   v = CAST_CONTAINER(*box, dump, object);
   t->arg = v;
-  if (cast_event_wait(&v->done, &t->base) == CAST_PARKED)
-    return cast_park_about(L, S, t, deadline, &deadlock_kind);
-  return finish_deadlock(L, S, t, 0);
+  return cast_await_event(L, S, t, &v->done, deadline, &deadlock_kind);
 }

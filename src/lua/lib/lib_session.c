@@ -31,12 +31,13 @@
 #include "../state/state.h"
 #include "../stop/budget.h"
 #include "../stop/cancel.h"
+#include "../task/await.h"
 #include "../task/enter.h"
 #include "../task/failure.h"
 #include "../task/newtask.h"
 #include "../task/origin.h"
 #include "../task/outcome.h"
-#include "../task/park.h"
+#include "../task/remote.h"
 #include "../transfer/pack.h"
 #include "../transfer/packed.h"
 #include "lib.h"
@@ -104,8 +105,7 @@ static cast_ltask *spawn_in(
     first, "function or source text expected");
   cast_signals_note(S);
   t = cast_ltask_new(L, target, false);
-  t->remote = true;
-  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
+  cast_ltask_make_remote(t);
   cast_pack_values(L, S, first, n, NULL, &t->base.waiter.msg);
   rc = cast_task_start(&t->base, &S->session);
   if (rc != 0) {
@@ -143,9 +143,7 @@ static int wait_event(
   t->arg = &target->session;
   if (now && !cast_event_is_set(e))
     return cast_push_failure(L, CASTING_ETIMEOUT);
-  if (cast_event_wait(e, &t->base) == CAST_PARKED)
-    return cast_park_about(L, S, t, deadline, &wait_kind);
-  return finish_wait(L, S, t, 0);
+  return cast_await_event(L, S, t, e, deadline, &wait_kind);
 }
 
 static int session_wait(lua_State *L) {
@@ -349,8 +347,7 @@ typedef struct plan {
    pushed. Raises. */
 static void start_init(lua_State *L, plan *p) {
   cast_ltask *t = cast_ltask_new(L, p->target, false);
-  t->remote = true;
-  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
+  cast_ltask_make_remote(t);
   cast_msg_move(&t->base.waiter.msg, &p->init->msg);
   if (cast_task_start(&t->base, &p->S->session) != 0) {
     cast_msg_move(&p->init->msg, &t->base.waiter.msg);
@@ -393,11 +390,17 @@ static void blame_limit(lua_State *L, plan *p) {
   status = lua_pcall(L, 1, 0, 0);
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   if (other.counted) cast_lineage_uncount(other.lineage);
-  if (other.target == NULL) return lua_pop(L, 1);
+  if (other.target == NULL) {
+    lua_pop(L, 1);
+    return;
+  }
   bytes = cast_slabs_bytes(&other.target->slabs);
   abandon(L, &other);
   cast_session_release(&other.target->session, &p->S->session);
-  if (status != LUA_OK) return lua_pop(L, 1);
+  if (status != LUA_OK) {
+    lua_pop(L, 1);
+    return;
+  }
   if (bytes < limit - limit / 8) return; /* something else has failed */
   cast_lua_error(L,
     "session: no Lua state can be made with %d bytes of memory, it takes some "
@@ -437,7 +440,6 @@ int cast_lib_session(lua_State *L) {
     cast_state_close(p.target, &S->session);
     cast_raise_memory(L);
   }
-  if (cast_event_wait(&p.task->base.done, &t->base) == CAST_PARKED)
-    return cast_park_about(L, S, t, OS_FOREVER, &session_kind);
-  return finish_session(L, S, t, 0);
+  return cast_await_event(
+    L, S, t, &p.task->base.done, OS_FOREVER, &session_kind);
 }

@@ -27,6 +27,7 @@
 #include "../stop/cancel.h"
 #include "../stop/preempt.h"
 #include "../stop/scope.h"
+#include "../task/await.h"
 #include "../task/enter.h"
 #include "../task/failure.h"
 #include "../task/newtask.h"
@@ -34,6 +35,7 @@
 #include "../task/outcome.h"
 #include "../task/park.h"
 #include "../task/pending.h"
+#include "../task/status.h"
 #include "lib.h"
 #include "lib_link.h"
 #include "lib_monitor.h"
@@ -85,9 +87,7 @@ static int wait_end(
   t->arg = target;
   if (now && !cast_event_is_set(&target->base.done))
     return cast_push_failure(L, CASTING_ETIMEOUT);
-  if (cast_event_wait(&target->base.done, &t->base) == CAST_PARKED)
-    return cast_park_about(L, S, t, deadline, kind);
-  return kind->finish(L, S, t, 0);
+  return cast_await_event(L, S, t, &target->base.done, deadline, kind);
 }
 
 static int task_join(lua_State *L) { return wait_end(L, "join", &join_kind); }
@@ -99,12 +99,7 @@ static int task_await(lua_State *L) {
 /* -- looking at a task ---------------------------------------------------- */
 
 static int task_status(lua_State *L) {
-  static const char *const words[] = {
-    "ready", "running", "waiting", "done", "failed", "cancelled"};
-  cast_ltask *t = cast_ltask_check(L, 1);
-  /* Relaxed: a moment's truth. */
-  lua_pushstring(
-    L, words[atomic_load_explicit(&t->base.status, memory_order_relaxed)]);
+  lua_pushstring(L, cast_ltask_word(cast_ltask_check(L, 1)));
   return 1;
 }
 
@@ -190,9 +185,7 @@ static int ask_stack(lua_State *L, cast_state *S, inquiry *q) {
   cast_ref(&q->object);
   if (!cast_session_push(s, &S->session, &q->post))
     on_inquiry(s, &q->post, true);
-  if (cast_event_wait(&q->done, &t->base) == CAST_PARKED)
-    return cast_park_about(L, S, t, OS_FOREVER, &inquiry_kind);
-  return finish_inquiry(L, S, t, 0);
+  return cast_await_event(L, S, t, &q->done, OS_FOREVER, &inquiry_kind);
 }
 
 static int task_traceback(lua_State *L) {
@@ -389,9 +382,7 @@ static int run_task(lua_State *L, cast_state *S) {
     cast_ltask_cancel(target, &S->session, cast_chars_of(NULL));
     cast_raise_memory(L);
   }
-  if (cast_event_wait(&target->base.done, &t->base) == CAST_PARKED)
-    return cast_park_about(L, S, t, OS_FOREVER, &run_kind);
-  return finish_run(L, S, t, 0);
+  return cast_await_event(L, S, t, &target->base.done, OS_FOREVER, &run_kind);
 }
 
 /* casting.run(f, ...): a task, and its results. casting.run(): until the main

@@ -13,8 +13,6 @@
 #include "../compat/compat.h"
 #include "lib.h"
 
-#include <stdlib.h>
-
 #if CAST_DEBUG >= 1
 
 #include <stdlib.h>

@@ -118,10 +118,11 @@ static void make_class(lua_State *L, const void *arg) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_newtable(L);
   set_functions(L, cast_handle_meta);
-  set_functions(L, ours && c->our_meta != NULL ? c->our_meta : c->meta);
+  set_functions(L, c->meta);
+  if (ours) set_functions(L, c->our_meta);
   lua_newtable(L);
-  set_functions(
-    L, ours && c->our_methods != NULL ? c->our_methods : c->methods);
+  set_functions(L, c->methods);
+  if (ours) set_functions(L, c->our_methods);
   lua_setfield(L, -2, "__index");
   lua_pushstring(L, c->title);
   lua_setfield(L, -2, "__metatable");

@@ -25,7 +25,7 @@ struct cast_class {
   const char *title;       /* the metatable's __name and __metatable */
   const luaL_Reg *methods; /* functions get the state's box as an upvalue */
   const luaL_Reg *meta; /* metamethods beside those of all handles; or NULL */
-  /* Other ones for sessions of ours, or NULL. */
+  /* What takes the place of some of these in sessions of ours, or NULL. */
   const luaL_Reg *our_methods, *our_meta;
   /* Called when another session is about to get a handle of o: sees to what it
      needs then. May raise. May be NULL. */
