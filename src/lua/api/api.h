@@ -24,10 +24,11 @@
 
 /* A table being written or read. */
 typedef struct api_frame {
-  uint32_t at;   /* written: where its two numbers lie */
-  uint32_t left; /* written: values so far; read: values to come */
-  bool map;      /* written: keys and values */
-  bool meta;     /* read: a metatable follows */
+  uint32_t at;    /* written: where its two numbers lie */
+  uint32_t count; /* written: values so far */
+  uint32_t left;  /* read: values to come */
+  bool map;       /* written: keys and values */
+  bool meta;      /* read: a metatable follows */
 } api_frame;
 
 /* Invariants:
@@ -73,6 +74,22 @@ static inline cast_ltask *cast_api_task(const casting_task *t) {
 static inline cast_session *cast_api_session(const casting_session *s) {
   return (cast_session *)(uintptr_t)s;
 }
+/* The other way, from a counted object of that type, or NULL. */
+static inline casting_channel *cast_api_chan_out(cast_object *o) {
+  return o == NULL
+           ? NULL
+           : (casting_channel *)(void *)CAST_CONTAINER(o, cast_chan, object);
+}
+static inline casting_task *cast_api_task_out(cast_object *o) {
+  return o == NULL
+           ? NULL
+           : (casting_task *)(void *)CAST_CONTAINER(o, cast_ltask, base.object);
+}
+static inline casting_session *cast_api_session_out(cast_object *o) {
+  return o == NULL
+           ? NULL
+           : (casting_session *)(void *)CAST_CONTAINER(o, cast_session, object);
+}
 /* A thread of the program's comes in. True: it must not, see fork.h. */
 static inline bool cast_api_is_forked(void) {
   cast_fork_note();
@@ -80,6 +97,16 @@ static inline bool cast_api_is_forked(void) {
 }
 /* When a call of so many seconds gives up; 0: at once. */
 uint64_t cast_api_deadline(double seconds);
+
+/* While writing: puts the first byte of a message, with those flags, and its
+   count of values at `at`, which has room for WIRE_HEADER bytes; returns where
+   they end. */
+static inline unsigned char *cast_api_put_head(
+  unsigned char *at, unsigned flags, uint32_t count) {
+  bool fits = count <= WIRE_COUNT_MAX;
+  *at++ = (unsigned char)(flags | (fits ? count : WIRE_COUNT));
+  return fits ? at : wire_put_u32(at, count);
+}
 
 /* While reading: advances over `size` bytes, and returns where they are; NULL:
    the message has no more of them. */

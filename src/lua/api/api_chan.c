@@ -20,8 +20,9 @@ uint64_t cast_api_deadline(double seconds) {
 
 /* A new reference of C's: somebody may send there. */
 static casting_channel *api(cast_chan *c) {
-  if (c != NULL) cast_deadlock_expect();
-  return (casting_channel *)(void *)c;
+  if (c == NULL) return NULL;
+  cast_deadlock_expect();
+  return cast_api_chan_out(&c->object);
 }
 
 casting_channel *casting_channel_new(size_t capacity) {

@@ -23,10 +23,11 @@
 #include "../state/ltask.h"
 #include "../state/protect.h"
 #include "../state/state.h"
+#include "../task/await.h"
 #include "../task/enter.h"
 #include "../task/newtask.h"
 #include "../task/outcome.h"
-#include "../task/park.h"
+#include "../task/remote.h"
 #include "../transfer/pack.h"
 #include "api.h"
 
@@ -55,7 +56,7 @@ int casting_adopt(lua_State *L, casting_session **out) {
     lua_pop(L, 1);
     return CASTING_ENOMEM;
   }
-  if (out != NULL) *out = (casting_session *)(void *)&S->session;
+  if (out != NULL) *out = cast_api_session_out(&S->session.object);
   return 0;
 }
 
@@ -93,24 +94,18 @@ static cast_object *test(lua_State *L, int i, const cast_type *type) {
 
 /* C may give the task to anybody, so its results must be able to cross. */
 static casting_task *task_out(lua_State *L, cast_object *o) {
-  cast_ltask *t;
-  if (o == NULL) return NULL;
-  t = CAST_CONTAINER(o, cast_ltask, base.object);
-  cast_ltask_cross(L, cast_api_state(L), t);
-  return (casting_task *)(void *)t;
+  casting_task *t = cast_api_task_out(o);
+  if (t != NULL) cast_ltask_cross(L, cast_api_state(L), cast_api_task(t));
+  return t;
 }
 
 casting_channel *casting_channel_check(lua_State *L, int i) {
   cast_api_state(L);
-  return (casting_channel *)(void *)CAST_CONTAINER(
-    cast_handle_check(L, i, &cast_chan_type), cast_chan, object);
+  return cast_api_chan_out(cast_handle_check(L, i, &cast_chan_type));
 }
 
 casting_channel *casting_channel_test(lua_State *L, int i) {
-  cast_object *o = test(L, i, &cast_chan_type);
-  return o == NULL
-           ? NULL
-           : (casting_channel *)(void *)CAST_CONTAINER(o, cast_chan, object);
+  return cast_api_chan_out(test(L, i, &cast_chan_type));
 }
 
 casting_task *casting_task_check(lua_State *L, int i) {
@@ -124,19 +119,15 @@ casting_task *casting_task_test(lua_State *L, int i) {
 
 casting_session *casting_session_check(lua_State *L, int i) {
   cast_api_state(L);
-  return (casting_session *)(void *)CAST_CONTAINER(
-    cast_handle_check(L, i, &cast_session_type), cast_session, object);
+  return cast_api_session_out(cast_handle_check(L, i, &cast_session_type));
 }
 
 casting_session *casting_session_test(lua_State *L, int i) {
-  cast_object *o = test(L, i, &cast_session_type);
-  return o == NULL
-           ? NULL
-           : (casting_session *)(void *)CAST_CONTAINER(o, cast_session, object);
+  return cast_api_session_out(test(L, i, &cast_session_type));
 }
 
 casting_session *casting_session_self(lua_State *L) {
-  return (casting_session *)(void *)&cast_api_state(L)->session;
+  return cast_api_session_out(&cast_api_state(L)->session.object);
 }
 
 casting_task *casting_task_self(lua_State *L) {
@@ -181,14 +172,11 @@ int casting_spawn(
   if (nargs < 0 || first < 1 || !lua_isfunction(L, first))
     luaL_error(L, "casting_spawn: a function and %d values expected", nargs);
   t = cast_ltask_new(L, target, false);
-  t->remote = true;
-  /* Relaxed: nobody else has it yet. */
-  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
+  cast_ltask_make_remote(t);
   cast_pack(S->packer, L, first, nargs + 1, "value", 0, &t->base.waiter.msg);
   rc = cast_task_start(&t->base, &S->session);
   if (rc == 0 && out != NULL)
-    *out = (casting_task *)(void *)cast_ltask_of(
-      CAST_CONTAINER(cast_ref(&t->base.object), cast_task, object));
+    *out = cast_api_task_out(cast_ref(&t->base.object));
   lua_settop(L, first - 1);
   return rc;
 }
@@ -284,7 +272,5 @@ int casting_park(lua_State *L, casting_waker *w, double seconds,
     cast_raise_memory(L);
   }
   cast_deadlock_expect();
-  if (cast_event_wait(&w->event, &t->base) == CAST_PARKED)
-    return cast_park_about(L, S, t, deadline, &parked_kind);
-  return finish_parked(L, S, t, 0);
+  return cast_await_event(L, S, t, &w->event, deadline, &parked_kind);
 }

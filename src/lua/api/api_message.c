@@ -98,13 +98,13 @@ static unsigned char *begin(casting_message *m, size_t more, bool key) {
   if (CAST_UNLIKELY(m->error != 0)) return NULL;
   renew(m);
   f = m->depth > 0 ? &m->frames[m->depth - 1] : NULL;
-  if (f != NULL && f->map && f->left % 2 == 0 && !key) {
+  if (f != NULL && f->map && f->count % 2 == 0 && !key) {
     fail(m, CASTING_EINVAL);
     return NULL;
   }
   if ((at = room(m, more)) == NULL) return NULL;
   if (f != NULL)
-    f->left++;
+    f->count++;
   else
     m->count++;
   return at;
@@ -215,8 +215,8 @@ static int open_table(casting_message *m, bool map) {
   if (at == NULL) return m->error;
   m->plain = false;
   *at = WIRE_TABLE;
-  m->frames[m->depth++] = (api_frame){
-    .at = (uint32_t)(at + 1 - m->bytes), .left = 0, .map = map, .meta = false};
+  m->frames[m->depth++] =
+    (api_frame){.at = (uint32_t)(at + 1 - m->bytes), .map = map};
   return end(m, at + 9);
 }
 
@@ -230,9 +230,10 @@ int casting_message_end(casting_message *m) {
   if (m->error != 0) return m->error;
   renew(m);
   f = m->depth > 0 ? &m->frames[m->depth - 1] : NULL;
-  if (f == NULL || (f->map && f->left % 2 != 0)) return fail(m, CASTING_EINVAL);
-  at = wire_put_u32(m->bytes + f->at, f->map ? 0 : f->left);
-  wire_put_u32(at, f->map ? f->left / 2 : 0);
+  if (f == NULL || (f->map && f->count % 2 != 0))
+    return fail(m, CASTING_EINVAL);
+  at = wire_put_u32(m->bytes + f->at, f->map ? 0 : f->count);
+  wire_put_u32(at, f->map ? f->count / 2 : 0);
   m->depth--;
   return 0;
 }
@@ -240,18 +241,12 @@ int casting_message_end(casting_message *m) {
 /* -- completing ----------------------------------------------------------- */
 
 int cast_api_complete(casting_message *m) {
-  unsigned char head[WIRE_HEADER], *at = head;
+  unsigned char head[WIRE_HEADER], *at;
   cast_msg out;
   if (m->error != 0) return m->error;
   if (!cast_msg_is_empty(&m->msg)) return 0;
   if (m->count == 0 || m->depth > 0) return CASTING_EINVAL;
-  *at = (unsigned char)(m->plain ? WIRE_PLAIN : 0);
-  if (m->count <= WIRE_COUNT_MAX) {
-    *at++ |= (unsigned char)m->count;
-  } else {
-    *at++ |= WIRE_COUNT;
-    at = wire_put_u32(at, m->count);
-  }
+  at = cast_api_put_head(head, m->plain ? WIRE_PLAIN : 0, m->count);
   if (cast_msg_init(&out, (uint32_t)(at - head) + m->size, m->nitems) != 0)
     return CASTING_ENOMEM;
   wire_put(wire_put(cast_msg_data(&out), head, (size_t)(at - head)), m->bytes,

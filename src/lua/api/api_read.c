@@ -103,21 +103,30 @@ static size_t fixed_size(unsigned tag) {
   }
 }
 
+/* A string whose size lies in front of it. */
+static bool pass_string(casting_message *m, unsigned tag) {
+  const unsigned char *at;
+  uint32_t size;
+  if (tag == WIRE_STR32) {
+    if (!cast_api_take_u32(m, &size)) return false;
+  } else {
+    if ((at = cast_api_take(m, 1)) == NULL) return false;
+    size = *at;
+  }
+  return cast_api_take(m, size) != NULL;
+}
+
 /* Passes over n values with all that is in them. */
 static bool pass(casting_message *m, uint64_t n, unsigned saves) {
   for (; n > 0; n--) {
     const unsigned char *tag = cast_api_take(m, 1);
-    uint32_t size = 0;
     size_t fixed;
     if (tag == NULL) return false;
     fixed = fixed_size(*tag);
     if (fixed != SIZE_MAX) {
       if (cast_api_take(m, fixed) == NULL) return false;
     } else if (*tag == WIRE_STR8 || *tag == WIRE_STR32) {
-      const unsigned char *at = *tag == WIRE_STR8 ? cast_api_take(m, 1) : NULL;
-      if (at != NULL ? (size = *at, false) : !cast_api_take_u32(m, &size))
-        return false;
-      if (cast_api_take(m, size) == NULL) return false;
+      if (!pass_string(m, *tag)) return false;
     } else if (*tag == WIRE_SHARED || *tag == WIRE_HANDLE) {
       if (take_item(m) == NULL) return false;
     } else if (!pass_object(m, *tag, &n, saves)) {
@@ -171,16 +180,13 @@ static bool read_item(casting_message *m, casting_value *v) {
     v->as.string.size = b->size;
   } else if (o->type == &cast_chan_type) {
     v->type = CASTING_TCHANNEL;
-    v->as.channel =
-      (casting_channel *)(void *)CAST_CONTAINER(o, cast_chan, object);
+    v->as.channel = cast_api_chan_out(o);
   } else if (o->type == &cast_task_type) {
     v->type = CASTING_TTASK;
-    v->as.task =
-      (casting_task *)(void *)CAST_CONTAINER(o, cast_ltask, base.object);
+    v->as.task = cast_api_task_out(o);
   } else if (o->type == &cast_session_type) {
     v->type = CASTING_TSESSION;
-    v->as.session =
-      (casting_session *)(void *)CAST_CONTAINER(o, cast_session, object);
+    v->as.session = cast_api_session_out(o);
   }
   return true;
 }

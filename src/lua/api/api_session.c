@@ -16,6 +16,7 @@
 #include "../../mem.h"
 #include "../../msg.h"
 #include "../../object.h"
+#include "../../os/os.h"
 #include "../../runtime.h"
 #include "../../session.h"
 #include "../../task.h"
@@ -31,10 +32,10 @@
 #include "../stop/cancel.h"
 #include "../task/failure.h"
 #include "../task/newtask.h"
+#include "../task/remote.h"
+#include "../task/status.h"
 #include "../transfer/wire.h"
 #include "api.h"
-
-#define GRACE 2.0 /* seconds */
 
 static struct {
   cast_lock lock;
@@ -124,8 +125,7 @@ static bool close_all(cast_state *root, uint64_t deadline_ns) {
 }
 
 /* One start less; the last one ends the root. */
-static int give_back(double seconds) {
-  uint64_t deadline = cast_api_deadline(seconds);
+static int give_back(uint64_t deadline) {
   cast_state *root = NULL;
   bool all, said;
   cast_lock_take(&starter.lock);
@@ -154,7 +154,7 @@ int casting_stop(double seconds) {
   cast_lock_take(&starter.lock);
   started = starter.root != NULL;
   cast_lock_drop(&starter.lock);
-  return started ? give_back(seconds) : CASTING_EINVAL;
+  return started ? give_back(cast_api_deadline(seconds)) : CASTING_EINVAL;
 }
 
 /* -- sessions ------------------------------------------------------------- */
@@ -163,15 +163,8 @@ static bool read_libs(const char *const *names, uint32_t *libs) {
   *libs = CAST_LIBS_ALL;
   if (names == NULL) return true;
   *libs = 0;
-  for (; *names != NULL; names++) {
-    uint32_t n = 0;
-    while (cast_libs[n].name != NULL && strcmp(cast_libs[n].name, *names) != 0)
-      n++;
-    if (cast_libs[n].name != NULL)
-      *libs |= 1u << n;
-    else if (strcmp(*names, "package") != 0 && strcmp(*names, "base") != 0)
-      return false;
-  }
+  for (; *names != NULL; names++)
+    if (!cast_libs_add(libs, *names)) return false;
   return true;
 }
 
@@ -224,14 +217,14 @@ int casting_session_new(
   if (CAST_UNLIKELY(cast_forked)) return CASTING_EFORKED; /* by init */
   if (rc == 0) {
     cast_deadlock_expect();
-    *out = (casting_session *)(void *)&S->session;
+    *out = cast_api_session_out(&S->session.object);
   } else {
     if (S != NULL) {
       cast_state_close(S, NULL);
       cast_unref(&S->session.object);
     }
   }
-  give_back(GRACE);
+  give_back(os_now() + CAST_END_NS);
   return rc;
 }
 
@@ -271,7 +264,7 @@ int casting_session_close(casting_session *s, double seconds) {
 static int with_text(
   cast_msg *out, const char *text, size_t size, cast_msg *args) {
   const unsigned char *rest = NULL;
-  unsigned char head[WIRE_HEADER + 5], *at = head;
+  unsigned char head[WIRE_HEADER + 5], *at;
   uint32_t n = 0, more = 0, nrefs = args->nrefs;
   unsigned flags = 0;
   if (!cast_msg_is_empty(args)) {
@@ -286,14 +279,7 @@ static int with_text(
       more -= 4;
     }
   }
-  n++;
-  *at = (unsigned char)flags;
-  if (n <= WIRE_COUNT_MAX) {
-    *at++ |= (unsigned char)n;
-  } else {
-    *at++ |= WIRE_COUNT;
-    at = wire_put_u32(at, n);
-  }
+  at = cast_api_put_head(head, flags, n + 1);
   if (flags != 0) {
     at = wire_put(at, rest, 4);
     rest += 4;
@@ -332,14 +318,12 @@ int casting_spawn_source(casting_session *s, const char *text, size_t size,
     cast_msg_drop(&start);
     return CASTING_ENOMEM;
   }
-  t->remote = true;
-  /* Relaxed: nobody else has it yet. */
-  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
+  cast_ltask_make_remote(t);
   cast_msg_move(&t->base.waiter.msg, &start);
   rc = cast_task_start(&t->base, NULL);
   if (rc == 0 && args != NULL) cast_api_set(args, NULL);
   if (rc == 0 && out != NULL)
-    *out = (casting_task *)(void *)t;
+    *out = cast_api_task_out(&t->base.object);
   else
     cast_unref(&t->base.object);
   return rc;
@@ -387,9 +371,5 @@ int casting_task_cancel(casting_task *t, const char *reason) {
 }
 
 const char *casting_task_status(const casting_task *t) {
-  static const char *const words[] = {
-    "ready", "running", "waiting", "done", "failed", "cancelled"};
-  /* Relaxed: a moment's truth. */
-  return words[atomic_load_explicit(
-    &cast_api_task(t)->base.status, memory_order_relaxed)];
+  return cast_ltask_word(cast_api_task(t));
 }
