@@ -1,11 +1,51 @@
--- check.lua - numbers and lists that a program passes.
+-- check.lua - what a program passes: numbers, lists, options.
 -- SPDX-License-Identifier: MIT
 --
--- What is wrong is returned, as a text for internal.bad.
+-- A function which knows the argument's place, its number `i` in the function
+-- called `name`, raises the error about it (internal.bad). The others return
+-- what is wrong, a text, as the caller may have to put a path before it.
 
-local tostring, type = tostring, type
+local _, internal = ...
+local pairs, tostring, type = pairs, tostring, type
+local bad, kind = internal.bad, internal.kind
 
 local Check = {}
+
+-- Raises unless v is of that kind: a type of Lua, or a class of handles.
+function Check.expect(i, name, v, expected)
+  if kind(v) ~= expected then
+    bad(i, name, expected .. " expected, got " .. kind(v))
+  end
+end
+
+-- What is wrong with v, the value of an option that may be left out and must
+-- be of kind `expected`; nil if nothing is.
+function Check.mismatch(option, v, expected)
+  if v ~= nil and kind(v) ~= expected then
+    return option .. " must be a " .. expected .. ", got " .. kind(v)
+  end
+end
+
+-- A key of the table t that is not one of `known`; nil if there is none.
+function Check.unknown(t, known)
+  for k in pairs(t) do
+    if not known[k] then return k end
+  end
+end
+
+local NONE = {}
+
+-- The options that argument i is: a table, empty if it was left out. Raises if
+-- it is something else, or has another key than the `known` ones.
+function Check.options(i, name, options, known)
+  if options == nil then return NONE end
+  Check.expect(i, name, options, "table")
+  local key = Check.unknown(options, known)
+  if key ~= nil then
+    bad(i, name, "unknown option '" .. tostring(key) .. "'")
+  end
+  return options
+end
 
 local MOST = 2 ^ 53 -- integers up to here are exact in all versions
 

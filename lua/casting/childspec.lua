@@ -50,9 +50,8 @@ function Place:of_child(id)
 end
 
 function Place:check_fields(t, known)
-  for k in pairs(t) do
-    if not known[k] then self:bad("unknown field '" .. tostring(k) .. "'") end
-  end
+  local key = Check.unknown(t, known)
+  if key ~= nil then self:bad("unknown field '" .. tostring(key) .. "'") end
 end
 
 function Place:word(v, words, name)
@@ -65,11 +64,15 @@ function Place:word(v, words, name)
   self:bad(name .. " must be one of " .. list .. ", got " .. tostring(v))
 end
 
+-- A value of that kind, or nil.
+function Place:optional(v, expected, name)
+  local problem = Check.mismatch(name, v, expected)
+  if problem then self:bad(problem) end
+  return v
+end
+
 function Place:boolean(v, name)
-  if v ~= nil and type(v) ~= "boolean" then
-    self:bad(name .. " must be a boolean, got " .. kind(v))
-  end
-  return v == true
+  return self:optional(v, "boolean", name) == true
 end
 
 function Place:number(v, default, name)
@@ -189,12 +192,8 @@ function Spec.supervisor(spec, place)
     period = place:number(spec.period, 5, "period"),
     children = place:list(spec.children, "children")}
   if s.period <= 0 then place:bad("period must be more than 0") end
-  if s.name ~= nil and type(s.name) ~= "string" then
-    place:bad("name must be a string, got " .. kind(s.name))
-  end
-  if s.events ~= nil and kind(s.events) ~= "channel" then
-    place:bad("events must be a channel, got " .. kind(s.events))
-  end
+  place:optional(s.name, "string", "name")
+  place:optional(s.events, "channel", "events")
   local ids = {}
   for i = 1, s.children.n do
     local child = Spec.child(s.children[i], s.auto_shutdown, place)

@@ -39,7 +39,9 @@ local function check(self, what)
   end
 end
 
-local function check_id(id, what)
+-- What a method about one child is called with: the supervisor and an id.
+local function check_child(self, what, id)
+  check(self, what)
   if type(id) ~= "string" and type(id) ~= "number" then
     bad(2, what, "id expected: a string or a number, got " .. kind(id))
   end
@@ -70,20 +72,17 @@ function Handle:start_child(spec)
 end
 
 function Handle:terminate_child(id)
-  check(self, "terminate_child")
-  check_id(id, "terminate_child")
+  check_child(self, "terminate_child", id)
   return ask(self, "terminate_child", id)
 end
 
 function Handle:restart_child(id)
-  check(self, "restart_child")
-  check_id(id, "restart_child")
+  check_child(self, "restart_child", id)
   return ask(self, "restart_child", id)
 end
 
 function Handle:delete_child(id)
-  check(self, "delete_child")
-  check_id(id, "delete_child")
+  check_child(self, "delete_child", id)
   return ask(self, "delete_child", id)
 end
 

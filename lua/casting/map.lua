@@ -7,7 +7,7 @@
 -- endless, or a caller that is slow, fills no memory.
 
 local casting, internal = ...
-local error, pairs, pcall, tostring, type = error, pairs, pcall, tostring, type
+local error, pcall, tostring, type = error, pcall, tostring, type
 local Check, Failures, Group = internal.check, internal.failures, internal.group
 local bad, kind = internal.bad, internal.kind
 local insist = internal.insist -- loaded now: later there may be no memory
@@ -28,9 +28,7 @@ local function check_source(source)
 end
 
 local function check_function(f)
-  if type(f) ~= "function" then
-    bad(2, "map", "function expected, got " .. kind(f))
-  end
+  Check.expect(2, "map", f, "function")
   local crosses, why = casting.transferable(f)
   if not crosses then bad(2, "map", why) end
 end
@@ -76,23 +74,13 @@ local KNOWN = {sessions = true, window = true, batch = true, progress = true}
 
 -- Each option is read once: what it is read from may have an __index.
 local function read_options(options, total)
-  local kind_of = kind(options)
-  if options ~= nil and kind_of ~= "table" then
-    bad(3, "map", "table expected, got " .. kind_of)
-  end
-  options = options or {}
-  for k in pairs(options) do
-    if not KNOWN[k] then
-      bad(3, "map", "unknown option '" .. tostring(k) .. "'")
-    end
-  end
+  options = Check.options(3, "map", options, KNOWN)
   local o = {batch = read_count(options, "batch", 1)}
   o.sessions, o.ours = read_sessions(options.sessions, total)
   o.window = read_count(options, "window", 4 * o.sessions.n)
   o.progress = options.progress
-  if o.progress ~= nil and type(o.progress) ~= "function" then
-    bad(3, "map", "progress must be a function, got " .. kind(o.progress))
-  end
+  local problem = Check.mismatch("progress", o.progress, "function")
+  if problem then bad(3, "map", problem) end
   return o
 end
 

@@ -8,9 +8,7 @@ local Check, Group = internal.check, internal.group
 
 -- The items: each is read once, for __index may give another one each time.
 local function read(list, name)
-  if type(list) ~= "table" then
-    bad(1, name, "table expected, got " .. kind(list))
-  end
+  Check.expect(1, name, list, "table")
   local n, problem = Check.length(list)
   if not n then bad(1, name, problem) end
   local items, self = {n = n}, casting.self()

@@ -10,7 +10,8 @@ local casting, internal = ...
 local error, getmetatable, pairs, rawequal, select, setmetatable, tostring,
   type = error, getmetatable, pairs, rawequal, select, setmetatable, tostring,
   type
-local Group, Failures = internal.group, internal.failures
+local Check, Group, Failures =
+  internal.check, internal.group, internal.failures
 local bad, kind = internal.bad, internal.kind
 
 local Scope = {__name = "casting.scope"}
@@ -34,18 +35,14 @@ end
 
 function Scope:spawn(f, ...)
   check_scope(self, "spawn")
-  if type(f) ~= "function" then
-    bad(2, "spawn", "function expected, got " .. kind(f))
-  end
+  Check.expect(2, "spawn", f, "function")
   local group = check_open(self, "spawn")
   return group:adopt(casting.spawn(f, ...))
 end
 
 function Scope:spawn_in(session, f, ...)
   check_scope(self, "spawn_in")
-  if kind(session) ~= "session" then
-    bad(2, "spawn_in", "session expected, got " .. kind(session))
-  end
+  Check.expect(2, "spawn_in", session, "session")
   local is = type(f)
   if is == "string" then
     local problem = internal.source_problem(f)
@@ -60,9 +57,7 @@ end
 -- Ends what the body has started: the body itself goes on.
 function Scope:cancel(reason)
   check_scope(self, "cancel")
-  if reason ~= nil and type(reason) ~= "string" then
-    bad(2, "cancel", "string expected, got " .. kind(reason))
-  end
+  if reason ~= nil then Check.expect(2, "cancel", reason, "string") end
   local group = self.group
   if group.over or group.stopped then return false end
   group.stopped = reason or "cancelled"
@@ -83,24 +78,14 @@ function Scope.__save()
   error("a scope cannot leave its session", 0)
 end
 
+local KNOWN = {fail_fast = true}
+
 -- Whether a failure cancels the others.
 local function check(f, options)
-  if type(f) ~= "function" then
-    bad(1, "scope", "function expected, got " .. kind(f))
-  elseif options == nil then
-    return true
-  elseif type(options) ~= "table" then
-    bad(2, "scope", "table expected, got " .. kind(options))
-  end
-  for k in pairs(options) do
-    if k ~= "fail_fast" then
-      bad(2, "scope", "unknown option '" .. tostring(k) .. "'")
-    end
-  end
-  local fail_fast = options.fail_fast
-  if fail_fast ~= nil and type(fail_fast) ~= "boolean" then
-    bad(2, "scope", "fail_fast must be a boolean, got " .. kind(fail_fast))
-  end
+  Check.expect(1, "scope", f, "function")
+  local fail_fast = Check.options(2, "scope", options, KNOWN).fail_fast
+  local problem = Check.mismatch("fail_fast", fail_fast, "boolean")
+  if problem then bad(2, "scope", problem) end
   return fail_fast ~= false
 end
 
