@@ -2,21 +2,26 @@
    SPDX-License-Identifier: MIT
 
    The files of lua/casting run long after casting was loaded, when the program
-   may have taken globals away or put others in their place. So they see none of
-   these, but the functions below: those of the base library that they need.
-   They are made when the first file is loaded, and to note the program's own
-   before that would cost every session.
+   may have removed globals or put others in their place. So the program's
+   globals are hidden from them; their globals are the functions below, which do
+   what the functions of the base library do. The table of these is made when
+   the first file is loaded. To remember the program's own functions instead, as
+   they were at the start, would cost every session, also one that never uses
+   such a file.
 
-   pcall and xpcall of LuaJIT can be yielded across, which no C function can be
-   there; so they are noted when the state is furnished. */
+   pcall and xpcall of LuaJIT can be yielded across, and no C function can be
+   there. So on LuaJIT these two are the state's own, and are remembered when
+   the state becomes a session. */
 #include "builtin.h"
 
 #include "../../base.h"
 #include "../compat/compat.h"
 #include "../task/origin.h"
 
-/* -- plain ones ----------------------------------------------------------- */
+/* -- functions that call nothing ------------------------------------------ */
 
+/* error. Where nothing will catch the error, the value may become text, which
+   an interpreter of 5.1 can show (origin.h). */
 static int builtin_error(lua_State *L) {
   int level = (int)luaL_optinteger(L, 2, 1);
   lua_settop(L, 1);
@@ -29,7 +34,8 @@ static int builtin_error(lua_State *L) {
   return lua_error(L);
 }
 
-/* The metatable itself, whatever its __metatable says. */
+/* Returns the metatable itself, whatever its field __metatable says: a program
+   must not be able to make a value pass for one of the library's. */
 static int builtin_getmetatable(lua_State *L) {
   luaL_checkany(L, 1);
   return lua_getmetatable(L, 1);
@@ -42,6 +48,7 @@ static int builtin_setmetatable(lua_State *L) {
   return 1;
 }
 
+/* The iterator of pairs. It calls no __pairs, which could be the program's. */
 static int next_pair(lua_State *L) {
   lua_settop(L, 2);
   return lua_next(L, 1) ? 2 : 0;
@@ -54,6 +61,7 @@ static int builtin_pairs(lua_State *L) {
   return 2;
 }
 
+/* The iterator of ipairs, likewise without metamethods. */
 static int next_item(lua_State *L) {
   int i = (int)lua_tointeger(L, 2) + 1;
   lua_pushinteger(L, i);
@@ -74,7 +82,7 @@ static int builtin_rawequal(lua_State *L) {
   return 1;
 }
 
-/* "#", or a number from 1 on. */
+/* The first argument is "#", or a positive number: the files need no other. */
 static int builtin_select(lua_State *L) {
   int n = lua_gettop(L);
   if (lua_type(L, 1) == LUA_TSTRING) {
@@ -85,7 +93,8 @@ static int builtin_select(lua_State *L) {
   return n > 0 ? n : 0;
 }
 
-/* Never raises. */
+/* Unlike Lua's it raises nothing but "not enough memory", since it describes
+   errors: an error in the program's __tostring must not replace them. */
 static int builtin_tostring(lua_State *L) {
   (void)cast_lua_describe(L, 1); /* pushed */
   return 1;
@@ -118,7 +127,9 @@ static void push_xpcall(lua_State *L) {
 #else
 void cast_builtin_note(lua_State *L) { CAST_UNUSED(L); }
 
-/* With `true` below the results. */
+/* A protected call is over. Above the first `below` stack slots there are
+   `true` and the results of the function; or, if it has failed, `true` and the
+   error. Returns what pcall returns. */
 static int leave(lua_State *L, bool ok, int below) {
   if (ok) return lua_gettop(L) - below;
   lua_pushboolean(L, 0);
@@ -128,6 +139,7 @@ static int leave(lua_State *L, bool ok, int below) {
 
 #if CAST_LUA >= 503
 #define CONTEXT lua_KContext
+/* Continues a protected call that has yielded; the context is `below`. */
 static int finish_call(lua_State *L, int status, lua_KContext below) {
   return leave(L, status == LUA_OK || status == LUA_YIELD, (int)below);
 }
@@ -142,7 +154,7 @@ static int finish_call(lua_State *L) {
 #define lua_pcallk(L, n, r, h, ctx, k) lua_pcall(L, n, r, h)
 #endif
 
-/* pcall(f, ...) */
+/* pcall(f, ...), which may be yielded across where Lua has continuations. */
 static int builtin_pcall(lua_State *L) {
   int status;
   luaL_checkany(L, 1);
@@ -153,7 +165,7 @@ static int builtin_pcall(lua_State *L) {
   return leave(L, status == LUA_OK, 0);
 }
 
-/* xpcall(f, handler) */
+/* xpcall(f, handler): no file passes arguments to f. */
 static int builtin_xpcall(lua_State *L) {
   int status;
   lua_settop(L, 2);

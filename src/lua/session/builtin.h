@@ -5,10 +5,13 @@
 
 #include "../compat/compat.h"
 
-/* Pushes a table of the base library's functions that such files use. */
+/* Pushes a new table of the functions of the base library that the files of
+   lua/casting have as their globals. */
 void cast_builtin_push(lua_State *L);
-void cast_builtin_pcall(lua_State *L); /* one of them */
-/* The state is new, or is made a host. */
+/* Pushes the pcall of that table. */
+void cast_builtin_pcall(lua_State *L);
+/* Remembers what must be remembered before the program can replace its globals;
+   called when a state becomes a session. */
 void cast_builtin_note(lua_State *L);
 
 #endif

@@ -1,8 +1,11 @@
 /* family.c - the sessions of a host.
    SPDX-License-Identifier: MIT
 
-   Locks: the list of a host's sessions (CAST_RANK_HOST), one lock for all
-   hosts, taken only when sessions are made, closed or counted. */
+   Each host has a list of the sessions that were made in it, in its sessions,
+   in the sessions of those and so on: all of them end when the host does.
+
+   Locks: one lock guards the lists of all hosts (CAST_RANK_HOST). It is taken
+   only when a session is made, has closed, or when sessions are looked for. */
 #include "family.h"
 
 #include "../../base.h"
@@ -19,13 +22,15 @@ void cast_family_leave(cast_state *S) {
   cast_lock_drop(&tree);
 }
 
-/* All sessions of the host, a weak reference each, for the closer. */
+/* Called with the session that the last call has returned, to visit them all
+   while the lock is free in between. */
 cast_state *cast_state_child(cast_state *root, cast_state *after) {
   cast_list *l;
   cast_state *S = NULL;
   cast_lock_take(&tree);
   l = after == NULL ? root->children.next : after->sibling.next;
-  /* It has left the tree meanwhile: from the beginning, which is harmless. */
+  /* A session that has left the list meanwhile leads to itself. The visit then
+     begins anew, which is harmless: callers only ask sessions to close. */
   if (after != NULL && l == &after->sibling) l = root->children.next;
   if (l != &root->children) {
     S = CAST_CONTAINER(l, cast_state, sibling);
@@ -47,8 +52,9 @@ uint32_t cast_state_family(cast_state *root, cast_state **all, uint32_t room) {
   return n;
 }
 
-/* Enters the tree of the host, whose memory it keeps: the host may end while
-   a session is stuck, which leaves the tree whenever it can. */
+/* The weak reference keeps the root's memory, which has the list: the host may
+   end while a session is stuck in C code, and that session leaves the list
+   whenever it comes to its own end. */
 void cast_family_enter(cast_state *S, cast_state *root) {
   S->root = root;
   cast_session_ref_weak(&root->session);

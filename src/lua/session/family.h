@@ -5,14 +5,17 @@
 
 #include "../state/state.h"
 
-/* The session below root that comes after `after`, or the first, with a weak
-   reference; NULL: there is none. */
+/* Returns the session below `root` that comes after `after` in the list, or the
+   first one if `after` is NULL, with a weak reference for the caller; NULL if
+   there is none. Any thread. */
 cast_state *cast_state_child(cast_state *root, cast_state *after);
-/* Into all[]: root, if it is a host, and its sessions, with a weak reference
-   each; no more than `room`. How many. */
+/* Fills all[] with `root`, if it is a host, and its sessions, each with a weak
+   reference for the caller, but with no more than `room`. Returns how many. */
 uint32_t cast_state_family(cast_state *root, cast_state **all, uint32_t room);
-/* The session belongs to `root` from now on, whose memory it keeps. */
+/* Puts a new session into the list of `root`, and gives it a weak reference to
+   the root. */
 void cast_family_enter(cast_state *S, cast_state *root);
+/* Takes a session that has closed out of that list. */
 void cast_family_leave(cast_state *S);
 
 #endif

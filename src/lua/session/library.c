@@ -2,20 +2,23 @@
    SPDX-License-Identifier: MIT
 
    A session opens the interpreter's libraries. Some of their functions would
-   not do there: they have something static that all threads share, or they
-   hide from the scheduler what happens. These are replaced by functions that
-   behave in the same way to their callers. They lie where the others lay, so
-   they cross by the same names. A main program keeps its own. */
+   do harm there: they use static data, which all threads share, or they hide
+   from the scheduler what happens. Functions of ours replace these, which
+   behave in the same way to their callers. They lie in the tables where the
+   replaced ones lay, so they cross to other sessions by the same names. A main
+   program keeps its own functions. */
 #include "library.h"
 
 #include "../compat/compat.h"
 #include "../task/coroutine.h"
 
 #if CAST_LUA == 501 && !CAST_LUAJIT
-/* When memory ends as 5.1 opens this library, one of its files has not got yet
-   what keeps its finalizer from closing it: the process's standard output. So
-   the files of a state that is not to be have no finalizer. What that takes
-   has memory before. */
+/* If memory runs out while 5.1 opens the library io, one of the standard files
+   may exist already without the function that keeps it from being closed, and
+   its finalizer would close the standard output of the process. The state is
+   given up then anyway, so its files lose their finalizer first. The metatable
+   is made before the library is opened, for removing a field of it takes no
+   memory. */
 static int open_io(lua_State *L) {
   int status;
   lua_settop(L, 1);
@@ -65,6 +68,7 @@ bool cast_libs_add(uint32_t *libs, const char *name) {
   return strcmp(name, "package") == 0 || strcmp(name, "base") == 0;
 }
 
+/* Opens one library as luaL_requiref does, which 5.1 lacks. */
 static void open_lib(lua_State *L, const char *name, lua_CFunction open) {
 #if CAST_LUA >= 502
   luaL_requiref(L, name, open, 1);

@@ -5,22 +5,24 @@
 
 #include "../compat/compat.h"
 
-/* Libraries that a session may be limited to; name NULL ends the list. */
+/* The standard libraries that a session may have or lack; a NULL name ends the
+   list. A set of them is a number: bit i is the library cast_libs[i]. */
 extern const luaL_Reg cast_libs[];
-#define CAST_LIBS_ALL UINT32_MAX
+#define CAST_LIBS_ALL UINT32_MAX /* the set of all */
 
-/* Adds the library of that name to the bits `libs`; package and base, which
-   every session has, add none. False: there is no such library. */
+/* Adds the library of that name to the set *libs; "package" and "base", which
+   every session has, change nothing. False: there is no such library. */
 bool cast_libs_add(uint32_t *libs, const char *name);
-/* Opens those of `libs`: CAST_LIBS_ALL, or bits of cast_libs; the basic
-   functions and `package` always. Raises. */
+/* Opens the basic functions, `package`, and the libraries of that set.
+   Raises. */
 void cast_libs_open(lua_State *L, uint32_t libs);
-/* Puts functions of ours in place of those that would not do in a session.
-   They have the state's box as their upvalue. Raises. */
+/* Replaces the functions of the open libraries that would do harm in a session
+   (library.c). The new ones have the state's box as an upvalue. Raises. */
 void cast_libs_adapt(lua_State *L);
-/* The same for a state with a memory limit (limited.c). Raises. */
+/* Replaces what would do harm where memory is limited (limited.c). Raises. */
 void cast_libs_limit(lua_State *L);
 
+/* The parts of cast_libs_adapt, one for each file. */
 void cast_open_math(lua_State *L);    /* mathlib.c */
 void cast_open_os(lua_State *L);      /* oslib.c */
 void cast_open_program(lua_State *L); /* program.c */

@@ -1,15 +1,16 @@
 /* limited.c - LuaJIT in a state with a memory limit.
    SPDX-License-Identifier: MIT
 
-   When memory fails, LuaJIT puts the error's text on the top of the stack. In
-   two kinds of places it does not know where that is, so that the text goes
-   over frames that live, and the process crashes on the way out of them:
-   1. In compiled code. Mended in 2023 for most of it; but the recorder, too,
-      has met its last bug of that kind in 2026 (trace stitching).
-   2. In those fast functions, written in assembler, that make strings: these
-      set the base of their frame, but not its top. (As of August 2026.)
-   So in a session with a memory limit nothing is compiled, and these six
-   functions are C functions, for which the interpreter sets the top. */
+   When an allocation fails, LuaJIT pushes the text of the error onto the top of
+   the stack. In two kinds of places it does not know where the top is: the text
+   overwrites frames in use, and the process crashes when it returns to them.
+   1. In compiled code. Most of this was mended in 2023, but a bug of that kind
+      in the recorder (trace stitching) was mended in 2026 only.
+   2. In the fast functions, written in assembler, that make strings: they set
+      the base of their frame, but not its top. (As of August 2026.)
+   So in a session with a memory limit nothing is compiled, and the six
+   functions of the second kind are C functions, for which the interpreter sets
+   the top. */
 #include "../../base.h"
 #include "../compat/compat.h"
 #include "../state/replace.h"
@@ -20,12 +21,14 @@
 
 /* -- strings -------------------------------------------------------------- */
 
+/* tostring. LuaJIT's own, the upvalue, makes strings in assembler only of plain
+   numbers; for anything else it calls C. */
 static int to_string(lua_State *L) {
   luaL_checkany(L, 1);
   lua_settop(L, 1);
   if (lua_type(L, 1) != LUA_TNUMBER || luaL_getmetafield(L, 1, "__tostring")) {
     lua_settop(L, 1);
-    lua_pushvalue(L, lua_upvalueindex(1)); /* LuaJIT's, which calls C then */
+    lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     lua_call(L, 1, 1);
   } else {
@@ -47,7 +50,8 @@ static int str_char(lua_State *L) {
   return 1;
 }
 
-/* A position from the start or, if negative, from behind the end. */
+/* The position that `at` means in a string of that size: a negative one counts
+   from its end. */
 static lua_Integer position(lua_Integer at, lua_Integer size) {
   return at >= 0 ? at : at < -size ? 0 : at + size + 1;
 }
@@ -77,7 +81,8 @@ static int str_reverse(lua_State *L) {
   return 1;
 }
 
-/* Adds `change` to letters from `first` on; LuaJIT's know no locale. */
+/* string.lower and string.upper: adds `change` to the 26 letters from `first`
+   on. Like LuaJIT's they ignore the locale. */
 static int convert(lua_State *L, char first, int change) {
   size_t n;
   const char *s = luaL_checklstring(L, 1, &n);
@@ -105,8 +110,9 @@ static const luaL_Reg replaced[] = {
 
 /* -- compiling ------------------------------------------------------------ */
 
-/* jit.on() has nothing to switch on here, as in a LuaJIT that was built without
-   a compiler; what a function is marked with may be changed. */
+/* jit.on() without a function switches nothing on here, as in a LuaJIT that was
+   built without a compiler; jit.on(f) marks f as ever. The mark of the caller,
+   jit.on(true), needs care: the upvalue would take this function for it. */
 static int jit_on(lua_State *L) {
   int n = lua_gettop(L);
   lua_Debug ar;

@@ -1,9 +1,15 @@
 /* mainstate.c - the Lua state of a main program as a session, and its end.
    SPDX-License-Identifier: MIT
 
-   A host's session is run by the thread of its main program, while that waits
-   in one of our functions. When lua_close begins, all its tasks are cancelled
-   and unwound, all sessions below it are closed, and waited for. */
+   The thread of the main program runs the tasks of the host's session, while
+   the main program waits in one of our functions. When lua_close begins, the
+   first finalizer of ours that it calls (the one of the box here, or of a
+   handle) ends the session: all its tasks are cancelled and unwound, all
+   sessions below it are closed, and both are waited for, for a limited time
+   (cast_last_end). A task that is stuck in C code keeps its memory, and that of
+   the session.
+
+   Owner: the host's thread, but host_wake is called by any. */
 #include "mainstate.h"
 
 #include "../../../include/casting.h"
@@ -51,10 +57,13 @@ static void host_wake(cast_session *s, cast_session *self) {
   cast_host_wake(cast_state_of(s)->host);
 }
 
+/* Nothing is left to close: cast_state_end has done it before. */
 static void host_close(cast_session *s) { CAST_UNUSED(s); }
 
-/* A signal handler sets a hook to stop the main program (as lua.c's does on
-   Ctrl-C). Its wait ends then; interrupt.c calls the hook. */
+/* Ends the main program's wait if there is a reason: a signal handler has set a
+   hook to stop the program (as lua.c's does on Ctrl-C), and the program then
+   calls that hook (interrupt.c); a task has met that hook in its place; or the
+   time for waits of finalizers is up (last.h). */
 static bool host_interrupted(cast_session *s) {
   cast_state *S = cast_state_of(s);
   if (cast_last_is_due(S))
@@ -77,8 +86,9 @@ const cast_session_ops cast_host_ops = {
 #endif
 };
 
-/* Lets the host's thread run its session until `e` is set, or the deadline.
-   The main program waits as it does in any blocking call. */
+/* Waits until `e` is set, or the deadline has passed, and returns whether it is
+   set. The main program waits as in any blocking call, so its thread runs the
+   session's tasks meanwhile. Without memory for the wait there is none. */
 static bool host_await(cast_state *S, cast_event *e, uint64_t deadline_ns) {
   cast_task *t = &S->main->base;
   if (cast_event_is_set(e)) return true;
@@ -89,13 +99,16 @@ static bool host_await(cast_state *S, cast_event *e, uint64_t deadline_ns) {
   if (cast_event_wait(e, t) != CAST_PARKED) return true;
   cast_wait_until(t, deadline_ns);
   cast_host_block(S->host);
-  if (CAST_UNLIKELY(cast_forked)) return false; /* nothing has ended it */
+  /* In the child of a fork by a task, nothing has ended the wait. */
+  if (CAST_UNLIKELY(cast_forked)) return false;
   cast_wait_done(t);
   return t->wait.result == 0;
 }
 
-/* A task that is still unwinding may make sessions meanwhile: each is told to
-   close before it is waited for. */
+/* Waits until all sessions below the host have closed. A task that still
+   unwinds in one of them may make a session meanwhile, which is not in the list
+   that cast_state_close_children has seen; so each is asked to close here,
+   too. */
 static bool await_children(cast_state *root, uint64_t deadline_ns) {
   cast_state *S;
   bool all = true;
@@ -107,6 +120,9 @@ static bool await_children(cast_state *root, uint64_t deadline_ns) {
   return all;
 }
 
+/* Cancels everything in the host and below it, and waits for the end of it
+   until the deadline. Its own tasks unwind first: they may still use the
+   sessions that they have made. True if all has ended. */
 static bool unwind(cast_state *S, lua_State *L, uint64_t deadline) {
   bool all;
   cast_hook_note(S, L);
@@ -121,8 +137,10 @@ static bool unwind(cast_state *S, lua_State *L, uint64_t deadline) {
   return all && await_children(S, deadline);
 }
 
-/* The host's state is being closed: everything is cancelled, unwound, joined.
-   Called by the first finalizer of ours that lua_close runs. */
+/* Called by the first finalizer of ours that lua_close runs. That finalizer may
+   run in a task, if it was pending when a task collects garbage: then the end
+   is deferred to who waits on the main program's stack (last.h). From *box =
+   NULL on, the functions of the module raise that casting is closed. */
 void cast_state_end(lua_State *L) {
   uint64_t deadline;
   cast_state **box, *S;
@@ -131,13 +149,15 @@ void cast_state_end(lua_State *L) {
   box = lua_touserdata(L, -1);
   lua_pop(L, 1);
   S = box != NULL ? *box : NULL;
-  if (CAST_UNLIKELY(cast_forked)) return; /* all this is the parent's */
+  /* In the child of a fork all this is the parent's. */
+  if (CAST_UNLIKELY(cast_forked)) return;
   if (S == NULL || S->host == NULL || cast_last_defer(L, S) ||
       atomic_exchange_explicit(&S->ending, true, memory_order_relaxed))
     return;
   deadline = cast_last_end(S);
-  /* os.exit(n, true) in a task: the main program cannot go on any more, and
-     the process ends as soon as the state has closed. */
+  /* os.exit(n, true) in a task closes the state from that task's stack. The
+     main program can never go on, and the process ends as soon as the state has
+     closed: the tasks are taken off their queues, and not unwound. */
   if (S->session.current != &S->main->base) {
     cast_cancel_abandon(S);
     *box = NULL;
@@ -151,7 +171,7 @@ void cast_state_end(lua_State *L) {
   S->closing = true;
   cast_scope_leave_all(S->main);
   cast_rebuild_drop(S, NULL, NULL);
-  cast_host_unwatch(S->host); /* the timer looks at the Lua state */
+  cast_host_unwatch(S->host); /* its timer reads the Lua state */
   if (S->host->deadlock_report != NULL) cast_unref(S->host->deadlock_report);
   S->host->deadlock_report = NULL;
   all = cast_failures_flush(S, deadline) && all;
@@ -160,7 +180,7 @@ void cast_state_end(lua_State *L) {
   cast_release_arg(S->main);
   cast_packer_close(S->packer);
   *box = NULL;
-  /* Should a task be stuck, its memory stays, and the session with it. */
+  /* If a task is stuck, its memory stays, and the session with it. */
   if (S->session.ntasks == 0) {
     cast_session_end(&S->session);
     cast_host_fini(S->host);
@@ -171,14 +191,17 @@ void cast_state_end(lua_State *L) {
   cast_runtime_unref(all);
 }
 
-/* Of the box that is in the registry: one of an earlier attempt, which could
-   not be made into a host, is any garbage. */
+/* The finalizer of the box. Only the box in the registry stands for the
+   session: another one is from an attempt to make a host that has failed, and
+   is garbage like any. */
 static int guard_gc(lua_State *L) {
   cast_state_box(L);
   if (lua_touserdata(L, 1) == lua_touserdata(L, -1)) cast_state_end(L);
   return 0;
 }
 
+/* Makes the session and the task of the main program: 0 or CASTING_ENOMEM. What
+   it has allocated then is freed by the caller. */
 static int init_host(cast_state *S, lua_State *L) {
   int rc;
   S->root = S;
@@ -206,7 +229,7 @@ cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
   cast_probe(L);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   box = cast_state_push_box(L, guard_gc);
-  S = cast_state_find(L); /* a finalizer that ran may have made it one */
+  S = cast_state_find(L); /* a finalizer may have made it a host meanwhile */
   if (S != NULL) {
     lua_pop(L, 1);
     return S;

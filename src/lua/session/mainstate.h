@@ -7,11 +7,14 @@
 #include "../compat/compat.h"
 #include "../state/state.h"
 
-/* Makes L a host. Raises. */
+/* Makes the Lua state of L, which somebody else has created, a session (a
+   host), unless it is one. Raises. */
 cast_state *cast_state_host(lua_State *L, const cast_binding *binding);
-/* Ends a host: lua_close has begun. Does nothing the second time, and in a
-   session of ours. */
+/* Ends the session of a host, as its lua_close has begun: cancels and unwinds
+   its tasks, and closes all sessions below it. Does nothing the second time,
+   nor in a session of the pool. */
 void cast_state_end(lua_State *L);
+/* What the core calls for the session of a host. */
 extern const cast_session_ops cast_host_ops;
 
 #endif

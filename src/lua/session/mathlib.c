@@ -1,18 +1,20 @@
 /* mathlib.c - random numbers of a session's own.
    SPDX-License-Identifier: MIT
 
-   Up to 5.3 math.random draws from the C library's generator, which all of the
-   process share: what one session draws is missing in another's sequence, and
-   math.randomseed of one starts all anew. There a session has a generator of
-   its own, which for a seed gives the numbers that the GNU C library's gives:
-   a sum of the third and the 31st number before. From what it is made of them
-   math.random is, in each version, what the interpreter's is.
+   Up to 5.3 math.random draws from the C library's generator, which the whole
+   process shares: a number that one session draws is missing in the sequence of
+   another, and math.randomseed in one session restarts them all. On these
+   versions a session has a generator of its own. For the same seed it gives the
+   same numbers as the GNU C library's: each is the sum of the third and the
+   31st number before it. math.random then makes of such a number, in each
+   version, what the interpreter's own function makes of it.
 
-   LuaJIT and later versions have a generator for each Lua state. Its first
-   seed is always the same in LuaJIT, and since 5.4 made of an address and the
-   second: equal in sessions that come one after the other. So it gets another.
+   LuaJIT and later versions have a generator in each Lua state. The first seed
+   of LuaJIT's is a constant; since 5.4 it is made of an address and the time in
+   seconds, which are often equal in two sessions that are made one after the
+   other. So a session seeds it anew.
 
-   Owner: the session's. */
+   The generator belongs to the session's owner. */
 #include "../../base.h"
 #include "../../mem.h"
 #include "../../os/os.h"
@@ -30,10 +32,11 @@
 #define RANDOM_MAX 2147483647
 
 typedef struct cast_random {
-  uint32_t words[WORDS]; /* the latest ones */
-  uint32_t next;         /* the oldest of them */
+  uint32_t words[WORDS]; /* the latest numbers, before they are shifted */
+  uint32_t next;         /* where the oldest of them lies, to be replaced */
 } cast_random;
 
+/* Returns the next number, of 31 bits. */
 static uint32_t draw(cast_random *r) {
   uint32_t at = r->next;
   uint32_t word = r->words[at] + r->words[(at + WORDS - 3) % WORDS];
@@ -42,8 +45,9 @@ static uint32_t draw(cast_random *r) {
   return word >> 1;
 }
 
-/* Of the first words each is the one before times 16807, modulo a prime; what
-   they lead to at first is not used. */
+/* Each of the first words is the one before times 16807, modulo the prime
+   2^31 - 1. The first 310 numbers that follow are dropped, as they still show
+   that pattern. */
 static void seed(cast_random *r, uint32_t from) {
   int64_t word = (int32_t)(from != 0 ? from : 1);
   for (uint32_t i = 0; i < WORDS; i++) {
@@ -55,7 +59,7 @@ static void seed(cast_random *r, uint32_t from) {
   for (uint32_t i = 0; i < 10 * WORDS; i++) (void)draw(r);
 }
 
-/* The session's, made on first use. Raises. */
+/* The session's generator, which is made on its first use. Raises. */
 static cast_random *generator(lua_State *L) {
   cast_state *S = cast_state_boxed(L);
   if (CAST_LIKELY(S->random != NULL)) return S->random;
@@ -67,6 +71,7 @@ static cast_random *generator(lua_State *L) {
 
 #if CAST_LUA == 503
 
+/* As in 5.3's lmathlib.c: [0, 1), or an integer from an interval. */
 static int math_random(lua_State *L) {
   double r = draw(generator(L)) * (1.0 / (RANDOM_MAX + 1.0));
   lua_Integer low = 1, up;
@@ -87,6 +92,8 @@ static int math_random(lua_State *L) {
   return 1;
 }
 
+/* The seed: the low bits of the number's integer part; of one that fits no
+   integer, 0. */
 static uint32_t check_seed(lua_State *L) {
   lua_Number n = luaL_checknumber(L, 1);
   return n >= -9e18 && n <= 9e18 ? (uint32_t)(int64_t)n : 0;
@@ -107,6 +114,7 @@ typedef int limit;
 #define count_between(l, u) ((int)((unsigned)(u) - (unsigned)(l) + 1u))
 #endif
 
+/* As in lmathlib.c of 5.1 and 5.2, but for where the number comes from. */
 static int math_random(lua_State *L) {
   lua_Number r = (lua_Number)(draw(generator(L)) % RANDOM_MAX) / RANDOM_MAX;
   limit low, up;
@@ -133,7 +141,8 @@ static int math_randomseed(lua_State *L) {
   uint32_t from = check_seed(L);
   cast_random *r = generator(L);
   seed(r, from);
-  /* The first number looks much like the seed. (5.1 does not care.) */
+  /* The first number looks much like the seed: from 5.2 on the interpreter
+     drops it, too. */
   if (CAST_LUA >= 502) (void)draw(r);
   return 0;
 }
@@ -156,7 +165,7 @@ void cast_open_math(lua_State *L) {
   if (lua_istable(L, -1)) {
     lua_getfield(L, -1, "randomseed");
 #if CAST_LUAJIT
-    lua_pushnumber(L, (lua_Number)(bits >> 11)); /* all of it counts */
+    lua_pushnumber(L, (lua_Number)(bits >> 11)); /* 53 bits: exact */
 #else
     lua_pushinteger(L, (lua_Integer)bits);
 #endif

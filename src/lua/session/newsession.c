@@ -1,5 +1,14 @@
 /* newsession.c - making sessions of the pool, and closing them.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   The life of a session: its maker fills a new Lua state (cast_state_make) and
+   is the owner until it releases the session, which the pool then runs. Closing
+   has three steps: somebody asks for it (cast_state_close); the owner cancels
+   all tasks (on_close); when the last one has ended, the core calls pool_close,
+   which closes the Lua state. The struct lives until nobody has a weak
+   reference to it (cast_session_free).
+
+   Locks: the session's own, for `closing`. */
 #include "newsession.h"
 
 #include "../../base.h"
@@ -63,10 +72,10 @@ void cast_state_free(cast_state *S) {
   if (root != NULL) cast_session_unref_weak(&root->session);
 }
 
-/* ops->free: the last weak reference went. */
 void cast_session_free(cast_session *s) { cast_state_free(cast_state_of(s)); }
 
-/* ops->close of one of ours: no task is left. */
+/* ops->close: the session was asked to close, or has no handle any more, and no
+   task is left. */
 static void pool_close(cast_session *s) {
   cast_state *S = cast_state_of(s);
   S->closing = true;
@@ -98,22 +107,25 @@ const cast_session_ops cast_pool_ops = {
   .signals = cast_signals_of,
 };
 
+/* The owner has come to the request to close. */
 static void on_close(cast_session *s, cast_post *p, bool closed) {
   CAST_UNUSED(p);
   if (!closed) cast_cancel_close(s);
 }
 
 void cast_state_close(cast_state *S, cast_session *self) {
-  /* Relaxed: only whether it was asked before. A task that is refused below
-     has seen the lock dropped, hence this too. */
+  /* Relaxed: it only tells who is the first to ask. A task that is refused
+     because of `closing` below has taken the lock after us, and so sees this,
+     too. */
   if (atomic_exchange_explicit(&S->close_posted, true, memory_order_relaxed))
     return;
-  /* No new tasks from now on, whatever its owner is busy with. */
+  /* From here on no task can be started in it, also while its owner is busy. */
   cast_lock_take(&S->session.lock);
   S->session.closing = true;
   cast_lock_drop(&S->session.lock);
-  /* The weak reference keeps it whole until the timer is set; a session that
-     has closed meanwhile has taken it out. */
+  /* A task that computes does not let the owner come to the post: the watchdog
+     has it interrupted soon. The session may close as soon as the post is
+     pushed; the weak reference keeps the timer's memory until it is set. */
   cast_session_ref_weak(&S->session);
   cast_session_push(&S->session, self, &S->close_post);
   cast_watchdog_set(S, os_now() + CAST_STOP_NS, os_now());
@@ -123,13 +135,15 @@ void cast_state_close(cast_state *S, cast_session *self) {
 void cast_state_close_children(cast_state *root, cast_session *self) {
   cast_state *S = cast_state_child(root, NULL), *next;
   while (S != NULL) {
-    next = cast_state_child(root, S); /* before: S may leave the tree at once */
+    next = cast_state_child(root, S); /* S may leave the list when it closes */
     cast_state_close(S, self);
     cast_session_unref_weak(&S->session);
     S = next;
   }
 }
 
+/* The packer's question of its finalizers, see packer.h: ends the host if its
+   state is being closed. False while that is under way. */
 static bool end_host(lua_State *L, bool closing) {
   cast_state *S = cast_state_find(L);
   if (S != NULL && closing) S->binding->end(L);
@@ -140,14 +154,14 @@ static bool end_host(lua_State *L, bool closing) {
            cast_last_is_stray(S));
 }
 
-/* A finalizer that runs meanwhile may do this itself, and use what it has
-   made. */
+/* A finalizer that runs in here may load casting, too, and so come here again:
+   what it has made by then is kept. */
 void cast_state_init_lua(lua_State *L, cast_state *S) {
   cast_packer *p;
   cast_seal_learn();
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (S->host == NULL) {
-    S->work = L; /* the main thread, which runs nothing else */
+    S->work = L; /* a session of the pool runs nothing on its main thread */
   } else {
     lua_State *work = lua_newthread(L);
     (void)cast_anchor(L, S);
@@ -189,18 +203,20 @@ cast_state *cast_state_root(const cast_binding *binding) {
     cast_free(S);
     return NULL;
   }
-  /* Not a session that anybody runs: what its children hold, and its owner. */
+  /* Nobody runs it. It is freed when its owner and all sessions below it, each
+     of which has a weak reference, have let go of it. */
   S->session.ops = &cast_pool_ops;
   atomic_store_explicit(&S->session.weak_refs, 1, memory_order_relaxed);
   return S;
 }
 
+/* What the protected part of making a session is given. */
 typedef struct making {
-  cast_state *S;
-  const cast_options *o;
+  cast_state *S;         /* the new one */
+  const cast_options *o; /* what it is made with */
 } making;
 
-/* The module is made when the session first asks for it: most never do. */
+/* The module is made when the session first requires it; most never do. */
 static void preload_casting(lua_State *L, cast_state *S) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_getfield(L, -1, "package");
@@ -210,10 +226,11 @@ static void preload_casting(lua_State *L, cast_state *S) {
   lua_pop(L, 3);
 }
 
-/* A new state is collected for the first time when its memory has doubled, as
-   any is after a collection, and not while it is being made: there is nothing
-   to collect. (A step of so many negative KiB is none; the documentation does
-   not say so. In 5.2 it is one.) */
+/* Sets the collector of a new state as it is after a collection: it begins its
+   first cycle when the memory has doubled. There is no garbage before. It was
+   stopped while the state was made. (A step of minus so many KiB only moves the
+   collector's debt, which the documentation does not say. In 5.2 it is a step
+   like any, so there nothing is done.) */
 static void put_off_collection(lua_State *L) {
 #if CAST_LUA == 503 || CAST_LUA == 504
   lua_gc(L, LUA_GCRESTART, 0);
@@ -223,6 +240,9 @@ static void put_off_collection(lua_State *L) {
 #endif
 }
 
+/* Makes what is in a new Lua state; may raise for want of memory only. The box
+   comes before all that needs it as an upvalue, and the libraries before what
+   is known of them by name (the packer). */
 static int make_protected(lua_State *L) {
   making *m = lua_touserdata(L, 1);
 #if CAST_LUA == 503 || CAST_LUA == 504
@@ -239,6 +259,8 @@ static int make_protected(lua_State *L) {
   return 0;
 }
 
+/* Writes "session N" into the buffer, and returns that. N counts the sessions
+   of the process that were given no name. */
 static const char *default_name(char *buffer, size_t size) {
   static _Atomic uint32_t count;
   uint32_t n = 1 + atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
@@ -256,7 +278,7 @@ static const char *default_name(char *buffer, size_t size) {
   return buffer;
 }
 
-/* Frees a session that nobody has seen yet. */
+/* Frees a session that could not be made, and that nobody has seen yet. */
 static void discard(cast_state *S) {
   if (S->L != NULL) {
     S->closing = true;
@@ -289,7 +311,8 @@ cast_state *cast_state_make(cast_state *root, const cast_options *o) {
   if (S->L == NULL) goto no_memory;
   if (cast_protect_on(S->L, make_protected, &m) != LUA_OK) goto no_memory;
   lua_settop(S->L, 0);
-  /* Whoever finds it in the tree may post to it, but nobody else runs it. */
+  /* Once it is in the list of its root, others may find it and post to it; but
+     it is taken for a session that runs, so nobody else runs it. */
   CAST_ALWAYS(cast_session_reclaim(&S->session));
   cast_family_enter(S, root);
   return S;

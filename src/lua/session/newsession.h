@@ -9,36 +9,41 @@
 
 /* What the options of casting.session say. */
 typedef struct cast_options {
-  cast_chars name;    /* none: one is made up */
-  uint32_t libs;      /* as for cast_libs_open */
+  cast_chars name;    /* for messages; without one it gets "session N" */
+  uint32_t libs;      /* a set of libraries, see library.h */
   size_t memory_max;  /* 0: no limit */
   uint64_t cpu_max;   /* nanoseconds; 0: not measured, OS_FOREVER: no limit */
   uint32_t tasks_max; /* 0: no limit */
 } cast_options;
-/* What casting needs in L (again, if that failed half way), but for the module
-   and the classes of handles, which are made when first needed. Raises. */
+/* Makes in the Lua state of L what casting needs there, but for the module and
+   the classes of handles, which are made when they are first needed. If it has
+   failed half way, it may be called again. Raises. */
 void cast_state_init_lua(lua_State *L, cast_state *S);
-/* The root of sessions that C makes: it has no Lua state and is no session.
-   NULL: out of memory. */
+/* A root for the sessions that C makes. Others may be below it as below a host,
+   but it has no Lua state, and nobody runs it. NULL: out of memory. */
 cast_state *cast_state_root(const cast_binding *binding);
-/* A new session below `root`; its first handle is the caller's, who also owns
-   the session until cast_session_release. */
+/* A new session below `root`, with a strong reference for the caller, who is
+   also the session's owner until cast_session_release. NULL: out of memory. */
 cast_state *cast_state_make(cast_state *root, const cast_options *o);
 /* Asks all sessions below root to close. */
 void cast_state_close_children(cast_state *root, cast_session *self);
-/* A new session, its handle pushed on L; *to is set as soon as it is there, and
-   is to be released. Raises. */
+/* Makes a session below the root of S, and pushes its handle on L. *to is set
+   as soon as the session exists, also if an error is raised after that: the
+   caller is its owner then, and releases it. Raises. */
 void cast_state_new(
   lua_State *L, cast_state *S, const cast_options *o, cast_state **to);
-/* Asks the session to cancel everything and close; any thread. */
+/* Asks the session to cancel its tasks and to close when they have ended. Any
+   thread; `self` is the session that asks, or NULL. */
 void cast_state_close(cast_state *S, cast_session *self);
+/* What the core calls for a session of the pool. */
 extern const cast_session_ops cast_pool_ops;
-/* A state that is not a session yet; NULL: out of memory. */
+/* A state that is no session yet, with a name of `size` bytes. NULL: out of
+   memory. */
 cast_state *cast_state_alloc(
   const cast_binding *binding, const char *name, size_t size);
-/* Its memory and what belongs to it; it has no Lua state any more. */
+/* Frees a state whose Lua state is gone, with all that belongs to it. */
 void cast_state_free(cast_state *S);
-/* ops->free: the last weak reference went. */
+/* ops->free: nobody has a weak reference to the session any more. */
 void cast_session_free(cast_session *s);
 
 #endif

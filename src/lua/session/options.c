@@ -1,8 +1,9 @@
 /* options.c - the options of casting.session.
    SPDX-License-Identifier: MIT
 
-   What is wrong is returned as a text and not raised, for a supervisor looks
-   at the options of its children before it makes anything. */
+   Each function returns NULL, or what is wrong as a text. It is not raised
+   here, for a supervisor checks the options of its children before it makes
+   any, and its error names the child. */
 #include "options.h"
 
 #include "../../os/os.h"
@@ -12,7 +13,7 @@
 
 #include <math.h>
 
-/* The known ones; for others the problem. */
+/* Refuses options that do not exist: they are misspelt. */
 static const char *check_keys(lua_State *L, int i) {
   static const char *const known[] = {
     "name", "libs", "init", "memory", "cpu", "tasks"};
@@ -28,6 +29,7 @@ static const char *check_keys(lua_State *L, int i) {
   return NULL;
 }
 
+/* The string stays on the stack, for *o points to it. */
 static const char *read_name(lua_State *L, int i, cast_options *o) {
   lua_getfield(L, i, "name");
   if (lua_isnil(L, -1)) return NULL;
@@ -36,7 +38,8 @@ static const char *read_name(lua_State *L, int i, cast_options *o) {
   return NULL;
 }
 
-/* A limit is positive, perhaps infinite, and integral if `whole`; 0: none. */
+/* *limit = the limit of that name, or 0 if there is none. It must be positive,
+   an integer if `whole`, and may be infinite. */
 static const char *read_limit(
   lua_State *L, int i, const char *name, bool whole, double *limit) {
   lua_Number n;
@@ -67,7 +70,7 @@ static const char *read_limits(lua_State *L, int i, cast_options *o) {
   return NULL;
 }
 
-/* The library whose name is on the top. */
+/* Adds the library whose name is on the top. */
 static const char *read_lib(lua_State *L, uint32_t *libs) {
   if (lua_type(L, -1) == LUA_TSTRING &&
       cast_libs_add(libs, lua_tostring(L, -1)))
@@ -76,7 +79,7 @@ static const char *read_lib(lua_State *L, uint32_t *libs) {
     L, "libs: unknown library '%s'", cast_lua_describe(L, -1));
 }
 
-/* That field is on the top. */
+/* *libs = the set that the value on the top, the option `libs`, means. */
 static const char *read_libs(lua_State *L, uint32_t *libs) {
   const char *problem = NULL;
   int list = lua_gettop(L);

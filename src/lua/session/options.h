@@ -6,12 +6,12 @@
 #include "../compat/compat.h"
 #include "newsession.h"
 
-/* Reads the table at i; what *o points to stays on the stack, and `init`, or
-   nil, is left on its top. Returns what is wrong with them, a text on the
-   stack, or NULL. Raises only when out of memory, or what a metamethod
-   raises. */
+/* Reads the table at i into *o. The strings that *o points to stay on the
+   stack, with the option `init`, or nil, on the top. Returns NULL, or what is
+   wrong with the options: a text on the stack. Raises only for want of memory,
+   or what a metamethod raises. */
 const char *cast_options_read(lua_State *L, int i, cast_options *o);
-/* internal.session_problem(options): that text, or nil. */
+/* internal.session_problem(options): what is wrong with them, or nil. */
 int cast_lib_session_problem(lua_State *L);
 
 #endif

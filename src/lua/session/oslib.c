@@ -1,18 +1,22 @@
-/* oslib.c - functions of the library os that have something static.
+/* oslib.c - functions of the library os that use static data.
    SPDX-License-Identifier: MIT
 
-   Two sessions that call them at the same time would get each other's results.
+   Two sessions that call such a function at the same time would get each
+   other's results.
 
-   os.date of 5.1 uses localtime and gmtime, whose result is one buffer of the
-   process. (Later versions, and LuaJIT, use the functions that do without.)
-   A lock around it would not keep out the main program, whose os.date is the
-   interpreter's. os.setlocale returns a text that the next call may free, and
-   there is no such function without: sessions call it one after the other.
+   os.date of 5.1 uses localtime and gmtime, whose result lies in one buffer of
+   the process. (Later versions, and LuaJIT, use the variants with a buffer of
+   the caller's.) A lock around it would not exclude the main program, whose
+   os.date is the interpreter's. os.setlocale returns a text that the next call
+   may free, and no variant of setlocale avoids that: sessions call it one after
+   the other, and copy the text under the lock.
 
-   What was looked at and left, as in the C libraries of Linux it has nothing
-   static: strerror (io.open, os.remove and others: constant texts, or in
-   glibc since 2.32 one of the thread's own), dlerror (the thread's own),
-   mktime (a lock of its own), mkstemp, in place of tmpnam, in os.tmpname. */
+   These were looked at and left alone, since in the C libraries of Linux they
+   share nothing: strerror in io.open, os.remove and others (constant texts, or
+   in glibc since 2.32 one of the thread), dlerror (one of the thread), mktime
+   (it has a lock), mkstemp, in place of tmpnam, in os.tmpname.
+
+   Locks: locale_lock (CAST_RANK_LEAF). */
 #include "../../lock.h"
 #include "../../os/os.h"
 #include "../compat/compat.h"
@@ -23,7 +27,7 @@
 
 #if CAST_LUA == 501 && !CAST_LUAJIT
 
-#define ITEM_MAX 200 /* bytes that one item of a format gives, at most */
+#define ITEM_MAX 200 /* bytes that one item of a format expands to, at most */
 
 static void set_field(lua_State *L, const char *key, int value) {
   lua_pushinteger(L, value);
@@ -45,6 +49,8 @@ static void push_fields(lua_State *L, const struct tm *tm) {
   lua_setfield(L, -2, "isdst");
 }
 
+/* Pushes `format` with its items expanded one by one, as 5.1 does it: so the
+   length of the result has no limit. */
 static void push_formatted(
   lua_State *L, const char *format, const struct tm *tm) {
   char item[3] = "%?", text[ITEM_MAX];
@@ -61,7 +67,8 @@ static void push_formatted(
   luaL_pushresult(&b);
 }
 
-/* A number that is none of seconds has no date. */
+/* The time at argument i, or now. A number that fits no int64_t gives a time
+   that has no date. */
 static int64_t check_time(lua_State *L, int i) {
   lua_Number t;
   if (lua_isnoneornil(L, i)) return (int64_t)time(NULL);
@@ -88,8 +95,8 @@ static int os_date(lua_State *L) {
 
 /* -- os.setlocale --------------------------------------------------------- */
 
-/* Bytes of what it returns; the C library has a limit of 255 for each of a dozen
-   categories. */
+/* Bytes of the text that setlocale returns; the C library allows 255 for each
+   of a dozen categories. */
 #define LOCALE_MAX 4096
 
 static cast_lock locale_lock = CAST_LOCK_STATIC(CAST_RANK_LEAF);
@@ -99,7 +106,8 @@ static int os_setlocale(lua_State *L) {
   char copy[LOCALE_MAX];
   size_t size;
   int category;
-  /* LuaJIT's luaL_checkoption takes what is no string for nothing. */
+  /* LuaJIT's luaL_checkoption takes a value that is no string for one that is
+     missing: raise here. */
   (void)luaL_optstring(L, 2, NULL);
   category = luaL_checkoption(L, 2, "all", os_categories);
   cast_lock_take(&locale_lock);

@@ -1,13 +1,17 @@
 /* package.c - what a new session's package library starts with.
    SPDX-License-Identifier: MIT
 
-   path, cpath and the loaders in preload are the creator's. A C function goes
-   as it is, if it has no state of its own. Any other function is packed, and
-   unpacked when the session first calls it: unpacking may require modules,
-   among them such as have a loader in preload too, and these may wait, which
-   only a task can. Until then the session has `load_copy` in its place. What
-   the new state has by itself is kept: LuaJIT's loaders of its own extensions
-   belong to the state that they were made for. */
+   A session finds modules as its creator does: it gets the same path, cpath and
+   loaders in preload. A C function without upvalues is put there as it is. Any
+   other function is packed, and unpacked when the session first calls it: to
+   unpack it may require modules, also such as have a loader in preload, and
+   those may wait, which only a task can. Until then `load_copy` stands in its
+   place. A loader that the new state has by itself is kept: LuaJIT's loaders of
+   its extensions belong to the state that they were made for.
+
+   The new state has no task yet, so the creator's thread works in it, in
+   protected calls. Both states may be full: an error in the new one is raised
+   in the creator's as "not enough memory". */
 #include "package.h"
 
 #include "../../base.h"
@@ -29,7 +33,7 @@
 #define PRELOAD "_PRELOAD" /* in the registry: require looks nowhere else */
 #endif
 
-/* Pushes package, or something else if the program has seen to that. */
+/* Pushes the table package, or what the program has put in its place. */
 static void push_package(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   if (!lua_istable(L, -1)) return; /* no libraries at all */
@@ -37,7 +41,8 @@ static void push_package(lua_State *L) {
   lua_remove(L, -2);
 }
 
-/* Pushes the table of loaders; `package` is where that lies. */
+/* Pushes the table of loaders in which require looks; `package` is the index of
+   that table, which has it on 5.1. */
 static void push_preload(lua_State *L, int package) {
 #ifdef PRELOAD
   CAST_UNUSED(package);
@@ -52,20 +57,22 @@ static void push_preload(lua_State *L, int package) {
 
 /* -- in the new state ----------------------------------------------------- */
 
-/* Something that becomes package[name] or package.preload[name] there. */
+/* One field that is copied into the new state: package[name] if it is a text,
+   else package.preload[name], which is one of two kinds. */
 typedef struct field_copy {
-  cast_state *to;
-  const char *name;
-  const char *text;       /* of a path, or NULL; */
+  cast_state *to;         /* the new session */
+  const char *name;       /* of the field */
+  const char *text;       /* the value of a path, or NULL; */
   size_t size;            /* its bytes */
-  lua_CFunction function; /* a loader as it is, or NULL */
-  bool in_package;        /* 5.1: package is its environment */
-  cast_message *copy;     /* or what is unpacked to be it */
-  bool taken;             /* the state has a loader of that name */
+  lua_CFunction function; /* a loader that is put there as it is, or NULL; */
+  bool in_package;        /* on 5.1, with `package` as its environment */
+  cast_message *copy;     /* a loader that is unpacked later, or NULL */
+  bool taken;             /* found out: the state has a loader of that name */
 } field_copy;
 
-/* A loader that was copied. Upvalues: the state's box, and the message or,
-   from its first call on, the function that was in it. */
+/* Stands for a loader that was packed. Upvalues: the state's box, and the
+   message; from the first call on, instead of that, the function which the
+   message has been unpacked to. */
 static int load_copy(lua_State *L) {
   cast_state *S = cast_state_boxed(L);
   int n = lua_gettop(L);
@@ -83,6 +90,7 @@ static int load_copy(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* Pushes the loader that the new state gets; `package` is an index there. */
 static void push_loader(lua_State *L, const field_copy *g, int package) {
   CAST_UNUSED(package);
   if (g->copy != NULL) {
@@ -99,6 +107,7 @@ static void push_loader(lua_State *L, const field_copy *g, int package) {
 #endif
 }
 
+/* In the new state: sets the field. */
 static int accept(lua_State *L) {
   const field_copy *g = lua_touserdata(L, 1);
   push_package(L);
@@ -112,6 +121,7 @@ static int accept(lua_State *L) {
   return 0;
 }
 
+/* In the new state: finds out whether it has such a loader. */
 static int look(lua_State *L) {
   field_copy *g = lua_touserdata(L, 1);
   push_package(L);
@@ -121,6 +131,7 @@ static int look(lua_State *L) {
   return 0;
 }
 
+/* Calls f in the new state; raises here if that fails. */
 static void call_there(lua_State *L, lua_CFunction f, field_copy *g) {
   int status = cast_protect_on(g->to->L, f, g);
   lua_settop(g->to->L, 0);
@@ -138,14 +149,16 @@ static void give_path(
   lua_pop(L, 1);
 }
 
-/* Which of these a session has is said by its option `libs`. */
+/* True for what opens a standard library: which of these a session has is said
+   by its option `libs`, and not by its creator's preload. */
 static bool is_library(lua_CFunction f) {
   for (const luaL_Reg *l = cast_libs; l->name != NULL; l++)
     if (l->func == f) return true;
   return false;
 }
 
-/* Is the C function on the top all that there is to it? */
+/* Is the function on the top a C function without upvalues (on 5.1: and with a
+   usual environment), so that its address is all of it? Then notes it in g. */
 static bool is_plain(lua_State *L, field_copy *g, int package) {
   CAST_UNUSED(package);
   if (lua_getupvalue(L, -1, 1) != NULL) {
@@ -162,16 +175,19 @@ static bool is_plain(lua_State *L, field_copy *g, int package) {
   if (!usual) return false;
 #endif
   g->function = lua_tocfunction(L, -1);
-  return g->function != NULL; /* LuaJIT has some that are not written in C */
+  return g->function != NULL; /* LuaJIT's fast functions have no address */
 }
 
+/* Protected: packs its argument. */
 static int pack_loader(lua_State *L) {
   cast_state *S = cast_state_find(L);
   cast_message_new(L, S, 1, 1, CAST_PACK_COPY);
   return 1;
 }
 
-/* Packs the function on the top, which is replaced; NULL: it cannot cross. */
+/* Packs the function on the top, and puts the message's handle in its place.
+   NULL: it cannot be sent; the error is there instead. An error that is not
+   about the function, a cancellation or one for want of memory, is raised. */
 static cast_message *copy_loader(lua_State *L) {
   const char *why;
   lua_pushcfunction(L, pack_loader);
@@ -184,7 +200,9 @@ static cast_message *copy_loader(lua_State *L) {
   return NULL;
 }
 
-/* The function on the top, which may be replaced. */
+/* Gives the new state the loader on the top, which may be replaced there. A
+   copy that came with this session, and was not called yet, is passed on as it
+   is. */
 static void give_loader(
   lua_State *L, int package, cast_state *to, const char *name) {
   field_copy g = {.to = to, .name = name};
@@ -193,7 +211,7 @@ static void give_loader(
   if (lua_tocfunction(L, -1) == load_copy) {
     (void)lua_getupvalue(L, -1, 2);
     lua_remove(L, -2);
-    g.copy = cast_message_at(L, -1); /* as it came here */
+    g.copy = cast_message_at(L, -1); /* NULL: it was called */
   }
   if (g.copy == NULL && (!lua_iscfunction(L, -1) || !is_plain(L, &g, package)))
     g.copy = copy_loader(L);
@@ -201,8 +219,8 @@ static void give_loader(
     call_there(L, accept, &g);
 }
 
-/* A copy of the table on the top, which packing may change: __save and
-   finalizers can do anything. */
+/* Pushes a copy of the table on the top, to be traversed: packing a loader may
+   run __save and finalizers, which may change the table itself. */
 static void push_snapshot(lua_State *L) {
   int table = lua_gettop(L);
   lua_newtable(L);

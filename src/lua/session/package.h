@@ -6,9 +6,10 @@
 #include "../compat/compat.h"
 #include "../state/state.h"
 
-/* package.path, package.cpath and the loaders in package.preload become those
-   of L's state, whose session is `from`; the caller still owns `to`. A loader
-   that cannot cross is left out. Raises: out of memory, or interrupted. */
+/* Gives the new session `to`, of which the caller is the owner, the
+   package.path, the package.cpath and the loaders of package.preload of L's
+   state, whose session is `from`. A loader that cannot be sent is left out.
+   Raises for want of memory, or if the task is cancelled. */
 void cast_package_give(lua_State *L, cast_state *from, cast_state *to);
 
 #endif

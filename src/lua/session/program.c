@@ -1,18 +1,19 @@
 /* program.c - os.execute and io.popen for sessions of ours.
    SPDX-License-Identifier: MIT
 
-   They replace the library's because of the signals of what they start (see
-   program.h), and of the process meanwhile (os.h). Results, errors and files
-   are those of the library of each version: a pipe is a file like others, to
-   all its functions.
+   They replace the library's functions because of the signals of the programs
+   that they start (program.h), and because system ignores signals of the
+   process while a program runs (os.h). Results, errors and files are those of
+   the library of each version: a pipe is a file like others for all functions
+   of files.
 
-   What a file needs to be closed lies in its userdata, behind the library's own
-   part of it. LuaJIT makes files that nobody else can make, of a size of their
-   own: there a file of the library's gets another stream, and what belongs to
-   it stands in its environment; and since it would be closed as a file,
-   file:close, io.close and the finalizer are replaced as well.
+   What is needed to close such a file lies in its userdata, behind the part
+   that the library knows. On LuaJIT nobody else can make a file: there a file
+   which the library has opened (/dev/null) gets another stream, and what is
+   needed to close it lies in its environment. Since LuaJIT would close it as a
+   plain file, file:close, io.close and the finalizer are replaced, too.
 
-   Upvalues: the state's box; LuaJIT's also functions of the library.
+   Upvalues: the state's box; on LuaJIT also functions of the library.
    Locks: each root's signals have one (CAST_RANK_LEAF). */
 #include "program.h"
 
@@ -31,9 +32,10 @@
 
 /* -- signals -------------------------------------------------------------- */
 
+/* Of a root: what its sessions' programs inherit. */
 struct cast_signals {
   cast_lock lock;
-  os_signals now; /* (lock) */
+  os_signals now; /* (lock) as they were last recorded */
 };
 
 bool cast_signals_init(cast_state *root) {
@@ -50,7 +52,8 @@ void cast_signals_note(cast_state *S) {
   if (S->host == NULL) return;
   os_signals_get(&now);
   cast_lock_take(&S->signals->lock);
-  /* Most often they are the same, and whoever forks now finds them whole. */
+  /* They seldom differ; a fork by another thread, whose child reads them
+     without the lock, then does not find them half written. */
   if (memcmp(&S->signals->now, &now, sizeof now) != 0) S->signals->now = now;
   cast_lock_drop(&S->signals->lock);
 }
@@ -75,11 +78,12 @@ os_signals cast_signals_now(cast_state *S) {
 /* -- os.execute ----------------------------------------------------------- */
 
 #if CAST_LUAJIT
-/* Built as an almost-5.2? Found out once. */
+/* Do os.execute and file:close return what 5.2's do? LuaJIT's do if it was
+   built with 5.2's features, which is tried out once in a process. */
 static bool is_52(lua_State *L) {
   static const char text[] =
     "return #setmetatable({}, {__len = function() return 1 end}) == 1";
-  static _Atomic int known; /* (a) 1: no, 2: yes; relaxed: nothing depends */
+  static _Atomic int known; /* (a) 0: not tried, 1: no, 2: yes; relaxed */
   int is = atomic_load_explicit(&known, memory_order_relaxed);
   if (is == 0) {
     is = 1;
@@ -104,6 +108,7 @@ static bool is_52(lua_State *L) {
 #define push_status(L, status) ((void)(status), 0)
 #endif
 
+/* os.execute([command]) */
 static int os_execute(lua_State *L) {
   os_signals signals = cast_signals_now(cast_state_boxed(L));
   const char *command = luaL_optstring(L, 1, NULL);
@@ -119,7 +124,7 @@ static int os_execute(lua_State *L) {
 
 /* -- pipes ---------------------------------------------------------------- */
 
-/* nil, "name: what", number, or true. */
+/* Pushes what luaL_fileresult does: true; or nil, "name: why" and the errno. */
 static int push_result(lua_State *L, bool ok, const char *name) {
   int error = errno;
   if (ok) {
@@ -135,10 +140,14 @@ static int push_result(lua_State *L, bool ok, const char *name) {
   return 3;
 }
 
+/* Pushes what closing a pipe returns, of which os_pclose has returned
+   `status`. */
 static int push_closed(lua_State *L, int status) {
   return is_52(L) ? push_status(L, status) : push_result(L, status != -1, NULL);
 }
 
+/* Starts the program of the call io.popen(command [, mode]). NULL: see
+   errno. */
 static FILE *start(lua_State *L, const char **command, intptr_t *program) {
   os_signals signals = cast_signals_now(cast_state_boxed(L));
   const char *mode = luaL_optstring(L, 2, "r");
@@ -147,8 +156,8 @@ static FILE *start(lua_State *L, const char **command, intptr_t *program) {
   luaL_argcheck(L, (mode[0] == 'r' || mode[0] == 'w') && mode[1] == '\0', 2,
     "invalid mode");
 #endif
-  /* Not all streams, as popen does: one in which another session reads is
-     locked for as long. */
+  /* The interpreter flushes all streams here. A stream from which another
+     session reads is locked meanwhile, perhaps for ever: so only these two. */
   (void)fflush(stdout);
   (void)fflush(stderr);
   return os_popen(*command, mode, &signals, program);
@@ -156,9 +165,11 @@ static FILE *start(lua_State *L, const char **command, intptr_t *program) {
 
 #if CAST_LUAJIT
 
-static const char program_key = 0; /* in a file's environment */
+/* Where the environment of a pipe's file has the program, for os_pclose. */
+static const char program_key = 0;
 
-/* Is the file at 1 a pipe of ours, and open? */
+/* The stream's place in the file at 1, if that is an open pipe of ours, with
+   *program set; else NULL. */
 static FILE **test_pipe(lua_State *L, intptr_t *program) {
   FILE **f = lua_touserdata(L, 1);
   bool is = false;
@@ -174,25 +185,27 @@ static FILE **test_pipe(lua_State *L, intptr_t *program) {
   return is ? f : NULL;
 }
 
-/* Calls what was replaced, as if it stood here: its errors name the caller. */
+/* Calls the function that was replaced, the second upvalue, in this very call:
+   so its errors name the caller. */
 static int as_before(lua_State *L) {
   return lua_tocfunction(L, lua_upvalueindex(2))(L);
 }
 
 static int close_pipe(lua_State *L, FILE **at, intptr_t program) {
   FILE *f = *at;
-  *at = NULL; /* says that it is closed */
+  *at = NULL; /* as the library marks a closed file */
   return push_closed(L, os_pclose(f, program));
 }
 
+/* file:close() */
 static int file_close(lua_State *L) {
   intptr_t program;
   FILE **f = test_pipe(L, &program);
   return f != NULL ? close_pipe(L, f, program) : as_before(L);
 }
 
-/* io.close: without an argument, of the default output. Its third upvalue is
-   io.output. */
+/* io.close([file]): without an argument it closes the default output, which the
+   third upvalue, io.output, returns. */
 static int io_close(lua_State *L) {
   if (lua_gettop(L) == 0) {
     lua_pushvalue(L, lua_upvalueindex(3));
@@ -201,6 +214,7 @@ static int io_close(lua_State *L) {
   return file_close(L);
 }
 
+/* The finalizer of all files. */
 static int file_gc(lua_State *L) {
   intptr_t program;
   FILE **f = test_pipe(L, &program);
@@ -209,7 +223,8 @@ static int file_gc(lua_State *L) {
   return 0;
 }
 
-/* Its second upvalue is io.open. */
+/* io.popen. The second upvalue, io.open, makes the file. All that takes memory
+   comes before the program is started. */
 static int io_popen(lua_State *L) {
   const char *command;
   intptr_t program = 0;
@@ -235,6 +250,7 @@ static int io_popen(lua_State *L) {
 
 #else
 
+/* The userdata of a pipe's file; the library knows the first member. */
 typedef struct piped {
 #if CAST_LUA >= 502
   luaL_Stream file;
@@ -243,10 +259,11 @@ typedef struct piped {
     FILE *f;
   } file;
 #endif
-  intptr_t program;
+  intptr_t program; /* for os_pclose */
 } piped;
 
-/* Called by file:close, io.close and the finalizer; has no upvalues in 5.1. */
+/* Called by file:close, io.close and the finalizer of the library. On 5.1 it
+   has no upvalues, being the field __close of the file's environment. */
 static int close_pipe(lua_State *L) {
   piped *p = luaL_checkudata(L, 1, LUA_FILEHANDLE);
   FILE *f = p->file.f;
@@ -254,7 +271,7 @@ static int close_pipe(lua_State *L) {
   return push_closed(L, os_pclose(f, p->program));
 }
 
-/* Pushes a closed one. */
+/* Pushes the file of a pipe, which is closed until the program is started. */
 static piped *push_pipe(lua_State *L) {
   piped *p = cast_lua_newuserdata(L, sizeof *p);
   memset(p, 0, sizeof *p);
@@ -269,6 +286,7 @@ static piped *push_pipe(lua_State *L) {
   return p;
 }
 
+/* io.popen */
 static int io_popen(lua_State *L) {
   const char *command;
   piped *p;
@@ -288,8 +306,8 @@ static int io_popen(lua_State *L) {
 /* -- replacing ------------------------------------------------------------ */
 
 #if CAST_LUAJIT
-/* In the table on the top: field = fn, with what stands in the fields a and b
-   (NULL: nothing) as the upvalues after the first. */
+/* Sets a field of the table on the top to the function fn. Its upvalues are the
+   box, and what the fields a and b of that table have had (NULL: nothing). */
 static void replace(lua_State *L, const char *field, lua_CFunction fn,
   const char *a, const char *b) {
   int library = lua_gettop(L);
@@ -300,6 +318,8 @@ static void replace(lua_State *L, const char *field, lua_CFunction fn,
   lua_setfield(L, library, field);
 }
 
+/* Replaces what knows about pipes: in the library io, and in the metatable of
+   files and its __index. */
 static void replace_io(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_getfield(L, -1, "io");

@@ -1,14 +1,14 @@
 /* require.c - Lua's own require, which tells of what it loads.
    SPDX-License-Identifier: MIT
 
-   require asks the searchers in its own reference to the table `package`, which
-   is an upvalue or, on 5.1, its environment. In that place it gets a table of
-   ours with a single searcher, `search`, which asks the program's searchers and
-   lets one task load a module while others wait (load.c). So require stays the
-   same function, also for code that keeps it in a local. A require that the
-   program has put in its place is not touched, nor is package.searchers, and
-   what is in package.loaded is returned as ever. require itself calls the
-   loader: a module finds the usual calls on its stack.
+   Lua's require finds its searchers in the table `package`, to which it has a
+   reference of its own: an upvalue or, on 5.1, its environment. There we put a
+   table with a single searcher, `search`. That asks the program's searchers,
+   and lets one task load a module while others wait (load.c). So require stays
+   the same function, also for code that keeps it in a local. A require that the
+   program has put in its place is not touched, nor is package.searchers;
+   modules in package.loaded are returned as ever; and require itself calls the
+   loader, so a module finds the usual calls on its stack.
 
    Rejected: see DESIGN, "Modules that are being loaded". */
 #include "require.h"
@@ -43,13 +43,15 @@ static int raise_loop(lua_State *L) {
   return lua_error(L);
 }
 
-/* A loader that returns what another task has loaded. */
+/* The loader of a module that another task has loaded meanwhile: returns its
+   value, the upvalue. */
 static int give_loaded(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(1));
   return 1;
 }
 
-/* Is the module at 1 loaded now? Then pushes a loader that returns it. */
+/* If the module whose name is at 1 is loaded now, pushes a loader that returns
+   it. */
 static bool push_loaded(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_pushvalue(L, 1);
@@ -70,7 +72,7 @@ static bool push_loaded(lua_State *L) {
    data) from the first that finds it, and returns how many values these are.
    Returns 0 if none does, with their messages, or nil, on the top. */
 static int ask_searchers(lua_State *L) {
-  int said;
+  int said; /* the index of the messages so far */
   lua_settop(L, 1);
   lua_getfield(L, lua_upvalueindex(PACKAGE), SEARCHERS);
   if (!lua_istable(L, 2)) {
@@ -103,7 +105,8 @@ static int ask_searchers(lua_State *L) {
   return 0;
 }
 
-/* The task whose call of require has called `search`, or NULL. */
+/* The task whose call of require has called `search`. NULL: the main program
+   has, or search was called by something else than require. */
 static cast_ltask *find_task(lua_State *L, cast_state *S) {
   cast_task *base = S->session.current;
   lua_Debug ar;
@@ -116,8 +119,9 @@ static cast_ltask *find_task(lua_State *L, cast_state *S) {
   return cast_ltask_of(base);
 }
 
-/* Waits until no other task loads the module at 1. L is in a call of require,
-   hence t waits in place. Was there a circle of waits? */
+/* Waits until no other task loads the module at 1, or until it shows that these
+   tasks wait for each other: then true. L is in a call of require, a C function
+   without a continuation, so t blocks in place. */
 static bool await_others(lua_State *L, cast_state *S, cast_ltask *t) {
   const char *name = lua_tostring(L, 1);
   int top = lua_gettop(L);
@@ -132,8 +136,10 @@ static bool await_others(lua_State *L, cast_state *S, cast_ltask *t) {
   return circular;
 }
 
-/* Waits while another task loads the module at 1. Then begins to load it; or
-   returns NULL, with a loader on the top: it is loaded. */
+/* Waits while another task loads the module at 1. Then t begins to load it, or
+   finds it loaded: then returns NULL, with a loader on the top. Several may
+   have waited, and another may have begun by the time that t goes on: hence the
+   loop. */
 static cast_load *await_turn(lua_State *L, cast_state *S, cast_ltask *t) {
   lua_CFunction f = lua_tocfunction(L, lua_upvalueindex(REQUIRE));
   cast_load *l;
@@ -146,7 +152,9 @@ static cast_load *await_turn(lua_State *L, cast_state *S, cast_ltask *t) {
   return l;
 }
 
-/* search(name): returns what searchers return. */
+/* search(name), called by require: returns what searchers return. When it has
+   returned a loader, the load goes on until load.c finds that the call of
+   require is over; when no searcher has found the module, it ends here. */
 static int search(lua_State *L) {
   cast_state *S = *(cast_state **)lua_touserdata(L, lua_upvalueindex(BOX));
   cast_ltask *t = S != NULL ? find_task(L, S) : NULL;
@@ -165,20 +173,22 @@ static int search(lua_State *L) {
   }
   n = ask_searchers(L);
 #if CAST_LUA < 502
-  /* A C library is unloaded by a finalizer there, the latest one first. Tasks
-     that are unwound after that may call its functions: it stays. */
+  /* There a finalizer unloads a C library as the state closes. Tasks of a host
+     that are unwound after that may call its functions: the library stays
+     mapped. */
   if (n > 0 && S != NULL && S->host != NULL && lua_iscfunction(L, -n))
     os_pin((const void *)(uintptr_t)lua_tocfunction(L, -n));
 #endif
   if (n > 0) return n;
-  /* A searcher that has waited may have let it be taken for ended. */
+  /* While a searcher waited, the load may have been found ended, and freed: so
+     it is looked for by its number. */
   if (number != 0) cast_load_end(L, S, number);
   return 1;
 }
 
 /* -- in the place of package ---------------------------------------------- */
 
-/* Pushes the package that the require on the top refers to. */
+/* Pushes the table that the require on the top takes for package. */
 static bool push_own(lua_State *L) {
 #if CAST_LUA >= 502
   return lua_getupvalue(L, -1, 1) != NULL;
@@ -188,7 +198,7 @@ static bool push_own(lua_State *L) {
 #endif
 }
 
-/* Pops a table that the require below it is to refer to. */
+/* Pops a table, which the require below it takes for package from now on. */
 static void set_own(lua_State *L) {
 #if CAST_LUA >= 502
   lua_setupvalue(L, -2, 1);
@@ -197,7 +207,8 @@ static void set_own(lua_State *L) {
 #endif
 }
 
-/* Pushes require and package; false: this is not Lua's own require. */
+/* Pushes the global require, and package. False: it is not Lua's own require,
+   which refers to package, or not as it was made. */
 static bool find_require(lua_State *L) {
   int top = lua_gettop(L);
   bool is;
@@ -218,7 +229,9 @@ static bool find_require(lua_State *L) {
 }
 
 #if CAST_LUA < 502
-/* A loader and a searcher that find out what the mark is. */
+/* A loader and a searcher by which we learn the mark that require puts into
+   package.loaded while a module is being loaded: the address of a variable in
+   Lua's source, which no function returns. */
 static int note_mark(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_pushvalue(L, 1);
@@ -231,8 +244,9 @@ static int find_mark(lua_State *L) {
   return 1;
 }
 
-/* At `top` are require, package, the table in the place of package, and the
-   list of searchers there. Has require load something, to see its mark. */
+/* From `top` on the stack has require, package, the table that will take its
+   place, and the list of searchers there. Lets require load a module that does
+   not exist, whose loader sees the mark. */
 static void open_mark(lua_State *L, int top) {
   static const char name[] = "casting.mark";
   int status;
@@ -240,12 +254,12 @@ static void open_mark(lua_State *L, int top) {
   lua_rawseti(L, top + 3, 1);
   lua_pushvalue(L, top);
   lua_pushvalue(L, top + 2);
-  set_own(L); /* require is left, and called */
+  set_own(L); /* leaves require on the top */
   lua_pushstring(L, name);
   status = lua_pcall(L, 1, 0, 0);
   lua_pushvalue(L, top);
   lua_pushvalue(L, top + 1);
-  set_own(L); /* as it was, for this may have failed */
+  set_own(L); /* as it was, since the call may have failed */
   lua_pop(L, 1);
   if (status != LUA_OK) lua_error(L);
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
@@ -255,7 +269,7 @@ static void open_mark(lua_State *L, int top) {
 }
 #endif
 
-/* Pushes the searcher; `top` is where require and package are. */
+/* Pushes the searcher; require and package lie from `top` on. */
 static void push_search(lua_State *L, int top) {
   cast_state_box(L);
   lua_pushvalue(L, top + 1);
@@ -271,7 +285,7 @@ void cast_require_open(lua_State *L) {
     lua_createtable(L, 1, 0);
     lua_pushvalue(L, -1);
     lua_setfield(L, top + 2, SEARCHERS);
-    /* Should it ask for anything else there. */
+    /* If require looks there for anything else, it finds package's. */
     lua_createtable(L, 0, 1);
     lua_pushvalue(L, top + 1);
     lua_setfield(L, -2, "__index");

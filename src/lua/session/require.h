@@ -5,8 +5,8 @@
 
 #include "../compat/compat.h"
 
-/* Has the global require of L, if it is Lua's own, load a module in one task at
-   a time, while others wait. Raises. */
+/* Makes the global require of L, if it is Lua's own, load a module in one task
+   at a time, while other tasks that require the module wait. Raises. */
 void cast_require_open(lua_State *L);
 
 #endif

@@ -1,18 +1,22 @@
 /* strlib.c - functions of strings that need much of the C stack.
    SPDX-License-Identifier: MIT
 
-   5.1 matches a pattern by recursion, without a limit (later versions and
-   LuaJIT stop at a depth of 200), and so a long one overflows the C stack. In a
-   session it is refused, with the error that the others have: each quantifier
-   takes a level, which is 80 to 96 bytes where it was measured. May all of them
-   take half of the stack, the 200 nested calls that Lua allows have the rest.
+   5.1 matches a pattern by recursion without a limit (later versions and LuaJIT
+   stop at a depth of 200), so a pattern with many quantifiers overflows the C
+   stack. In a session such a pattern is refused, with the error of the later
+   versions. Each quantifier takes one level of recursion, for which 80 to 96
+   bytes were measured. All levels together may take half of the stack
+   (CAST_PATTERN_FRAME bytes each); the other half is for the 200 nested calls
+   that Lua allows.
 
-   LuaJIT has no limit of nested calls but the Lua stack, which allows more of
-   string.gsub in its own callback than the C stack, with a buffer for each.
-   There it is refused when little is left.
+   LuaJIT limits nested calls only by the size of the Lua stack. string.gsub
+   called in its own callback, again and again, with a buffer on the C stack for
+   each call, overflows the C stack before that. There gsub is refused when
+   little of the C stack is left.
 
-   In a task of a main program it is as in that program itself, whose functions
-   are its own: a stack of ours is as large as its (context.c). */
+   A task of a main program has the functions of that program, unchecked, as the
+   program itself has: the C stacks of its tasks are as large as the program's
+   (context.c). */
 #include "../../base.h"
 #include "../../context.h"
 #include "../../limits.h"
@@ -34,7 +38,8 @@ static void wrap_all(lua_State *L) { cast_libs_wrap(L, "gsub", str_gsub); }
 
 #define QUANTIFIERS "*+-?"
 
-/* For find and its like: the pattern is the second argument. */
+/* Raises if argument 2, the pattern, has more quantifiers than the C stack has
+   room for. A short one need not be looked at. */
 static void check_pattern(lua_State *L) {
   size_t most = cast_contexts_size() / 2 / CAST_PATTERN_FRAME, n = 0, size;
   const char *p;
@@ -45,6 +50,7 @@ static void check_pattern(lua_State *L) {
   if (n > most) luaL_error(L, "pattern too complex");
 }
 
+/* gmatch, gsub and match. */
 static int str_checked(lua_State *L) {
   check_pattern(L);
   return cast_libs_pass(L);
@@ -55,6 +61,7 @@ static int str_find(lua_State *L) {
   return cast_libs_pass(L);
 }
 
+/* Replaces the functions of the table on the top. */
 static void wrap_all(lua_State *L) {
   bool same;
   lua_getfield(L, -1, "gfind"); /* gmatch's name in 5.0 */

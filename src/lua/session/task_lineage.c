@@ -1,8 +1,10 @@
 /* task_lineage.c - the lineage of what a task makes.
    SPDX-License-Identifier: MIT
 
-   It is that of the task, or of its session; or one that belongs to the load
-   of the module that the task is loading now. See lineage.c. */
+   A task that is loading a module makes sessions of a new lineage, which
+   belongs to that load. Any other task makes sessions of the lineage that was
+   passed on to it when it was spawned, or else of its session's. See
+   lineage.c. */
 #include "task_lineage.h"
 
 #include "../../base.h"
@@ -17,7 +19,9 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 
-/* Of what t makes now: *out is borrowed, or NULL. False: out of memory. */
+/* *out = the lineage of what t makes now, without a reference, or NULL. The
+   lineage of a load is made when it is first asked for, as most modules make no
+   session. False: out of memory. */
 static bool find(
   lua_State *L, cast_state *S, cast_ltask *t, cast_lineage **out) {
   cast_lineage **of_load;
@@ -33,6 +37,8 @@ static bool find(
   return *out != NULL;
 }
 
+/* The usual cause is a program whose file is named like a module that its
+   sessions require, so the error asks for it. */
 static _Noreturn void raise_endless(lua_State *L, const cast_lineage *l) {
   lua_pushfstring(L,
     "module '%s' makes sessions while it is loaded, which load it again, and "
@@ -48,7 +54,7 @@ cast_lineage *cast_lineage_push(lua_State *L, cast_state *S, cast_ltask *t) {
   if (!find(L, S, t, &l)) cast_raise_memory(L);
   if (l == NULL) return NULL;
   *box = cast_ref(&l->object);
-  /* Relaxed: a count. */
+  /* Relaxed: it is compared with a limit, and orders nothing. */
   if (cast_lineage_must_count(S, l) &&
       atomic_load_explicit(&l->first->again, memory_order_relaxed) >=
         CAST_LINEAGE_MAX)
