@@ -1,15 +1,19 @@
 /* collect.c - a collection of garbage wherever the collector may run.
    SPDX-License-Identifier: MIT
 
-   See collect.h. What is collected has a finalizer that waits, now and then for
-   a moment, so that whatever can run meanwhile does. Between tasks it may not
-   wait, and raises as everybody's does that tries.
+   See collect.h. The garbage that is collected has a finalizer which waits, in
+   one of several ways drawn at random, so that whatever can run meanwhile does.
+   Between tasks it may not wait; it tries to, and raises as a program's
+   finalizer would.
 
    Each place in the binding collects at its first passes, and then now and
-   then, or a program that passes it a million times would take hours. The
-   environment's CASTING_COLLECT=n[:seed] has one pass in n collect instead, on
-   average (1: each; 0: none). With CASTING_COLLECT=still or n[:seed]:still the
-   finalizers do not wait. */
+   then: a program that passes it a million times would take hours otherwise.
+   With CASTING_COLLECT=n[:seed] in the environment one pass in n collects
+   instead, on average (1: each; 0: none). With CASTING_COLLECT=still or
+   n[:seed]:still the finalizers do not wait.
+
+   Nothing here may use helpers of other files that make values: those collect,
+   and so would come back here. */
 #ifdef CAST_COLLECT
 #define CAST_COLLECT_ITSELF
 
@@ -18,26 +22,29 @@
 
 #include <stdlib.h>
 
-/* Waits within waits: a stopped collector (5.2 to 5.4), and what LuaJIT notes
-   of a finalizer that runs, come back with the last of them to end, which is to
-   be the first that began. */
+/* How many such finalizers may wait within each other. In 5.2 to 5.4 a
+   finalizer runs with the collector stopped, and LuaJIT notes that one runs;
+   both restore what was before when the finalizer ends. With several in each
+   other, the last one to end must be the first that began, and nothing sees to
+   that. */
 #define DEPTH (CAST_LUA == 501 && !CAST_LUAJIT ? 3 : 1)
 
-static const char meta_key = 0;
+static const char meta_key = 0; /* of the garbage's metatable */
 
-#define FIRST 200    /* passes of one place that all collect; */
-#define SOMETIMES 64 /* one in so many of the others */
-#define UNREAD UINT32_MAX
+#define FIRST 200         /* passes of one place that all collect; */
+#define SOMETIMES 64      /* one in so many of the others */
+#define UNREAD UINT32_MAX /* `every`: the environment was not read yet */
 
-/* How often each place was passed, by its hashed address. */
+/* (a) How often each place was passed, by a hash of its address. Relaxed. */
 static _Atomic uint32_t passes[4096];
 
-/* Of the process, fixed when first asked for; all of them say the same. With
-   THOROUGH, each place decides by its passes. */
-#define THOROUGH (UINT32_MAX - 1)
-static _Atomic uint32_t every = UNREAD;
+/* What the environment says, read when it is first asked for; two threads that
+   do so at once write the same. (a), relaxed: `every` is written last, but a
+   thread that sees it without the others only draws other numbers. */
+#define THOROUGH (UINT32_MAX - 1)       /* each place decides by its passes */
+static _Atomic uint32_t every = UNREAD; /* n, or one of the two above */
 static _Atomic uint32_t seed;
-static _Atomic bool still;
+static _Atomic bool still; /* the finalizers do not wait */
 
 static void read_environment(void) {
   const char *text = getenv("CASTING_COLLECT");
@@ -53,6 +60,7 @@ static void read_environment(void) {
   atomic_store_explicit(&every, n, memory_order_relaxed);
 }
 
+/* A random number below n, of the session's own sequence (xorshift). */
 static uint32_t draw(cast_state *S, uint32_t n) {
   uint32_t x = S->chance;
   if (x == 0) {
@@ -66,7 +74,8 @@ static uint32_t draw(cast_state *S, uint32_t n) {
   return x % n;
 }
 
-/* Waits as long as `how` says. */
+/* wait(how): yields so many times; if the number is negative, sleeps for a
+   moment. */
 static int wait(lua_State *L) {
   int how = (int)lua_tointeger(L, 1);
   lua_settop(L, 0);
@@ -82,6 +91,7 @@ static int wait(lua_State *L) {
   return 0;
 }
 
+/* The finalizer of the garbage. */
 static int finalize(lua_State *L) {
   static const signed char ways[] = {0, 1, 1, 1, 2, 3, -1, 1};
   cast_state *S = cast_state_find(L);
@@ -93,7 +103,8 @@ static int finalize(lua_State *L) {
   lua_pushcfunction(L, wait);
   how = ways[draw(S, sizeof ways)];
   if (S->session.current == NULL || S->between > 0) {
-    if (how != 3) return 0; /* not always: it is tried so many times only */
+    /* Seldom: cast_protect gives up after CAST_REFUSED_MAX tries. */
+    if (how != 3) return 0;
     lua_pushinteger(L, how);
     lua_call(L, 1, 0);
     return 0;
@@ -106,7 +117,7 @@ static int finalize(lua_State *L) {
   return 0;
 }
 
-/* Protected. */
+/* Protected: makes the garbage, and collects. */
 static int collect(lua_State *L) {
   lua_settop(L, 0);
   (void)cast_lua_newuserdata(L, 1);
@@ -120,12 +131,12 @@ static int collect(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &meta_key);
   }
   lua_setmetatable(L, -2);
-  lua_settop(L, 0); /* nobody has it */
+  lua_settop(L, 0); /* nothing refers to it any more */
   lua_gc(L, LUA_GCCOLLECT, 0);
   return 0;
 }
 
-/* Whether this pass of the place collects. */
+/* Does this pass of the place collect? n is `every`. */
 static bool is_turn(cast_state *S, const void *place, uint32_t n) {
   uint32_t i = (uint32_t)((uintptr_t)place * 2654435761u) >> 20;
   if (n == 1) return true;
@@ -135,6 +146,8 @@ static bool is_turn(cast_state *S, const void *place, uint32_t n) {
          draw(S, SOMETIMES) == 0;
 }
 
+/* Does this call collect? Never where a finalizer could not run, or its waits
+   would be too deep. */
 static bool is_due(lua_State *L, const void *place) {
   cast_state *S;
   uint32_t n = atomic_load_explicit(&every, memory_order_relaxed);
@@ -153,7 +166,7 @@ static bool is_due(lua_State *L, const void *place) {
   return is_turn(S, place, n);
 }
 
-/* False: an error is on the top. */
+/* False: the finalizer's error is on the top. */
 static bool collected(lua_State *L) {
 #if CAST_LUA < 502
   return lua_cpcall(L, collect, NULL) == LUA_OK;

@@ -2,17 +2,20 @@
    SPDX-License-Identifier: MIT
 
    Each file of lua/casting/ is a chunk that is called with the module and the
-   table `internal`, and returns one value: a function, or the class of some
-   objects. That value is kept in `internal` under the file's name. The files
-   take each other from there: internal's __index loads what is missing. What
-   they see as globals is in builtin.c.
+   table `internal`, and returns one value: a function, or a table with
+   functions or with the methods of a class. `internal` keeps that value under
+   the name of the file. The files refer to each other through `internal`, whose
+   __index loads a file that is missing. Their globals are the functions of
+   builtin.c.
 
-   In the module itself stands a C function for each public one, so a session
-   that does not use them pays for no more than that; it crosses to other
-   sessions by name as any C function of a module. `internal` trusts who calls
-   it, so it is in no table of the program's; but it has a name (names.h), for
-   classes and `internal.run`, which lets other sessions call a file's function,
-   cross as members of it. */
+   The module has a C function for each public one, cast_embed_stub. So a
+   session that uses none of them pays for no more than that, and the function
+   crosses to other sessions by its name, as any C function of a module.
+
+   The functions in `internal` do not check their arguments, so no table of the
+   program has it. It has a name, though (names.h): classes, and internal.run,
+   by which a session has another one call a file's function, cross as members
+   of it. */
 #include "embed.h"
 
 #include "../../base.h"
@@ -34,16 +37,19 @@
 #include "lib_scope.h"
 #include "misuse.h"
 
-static const char internal_key = 0;
+static const char internal_key = 0; /* of `internal`, in the registry */
 
 /* -- files ---------------------------------------------------------------- */
 
+/* The file of that name, or NULL. */
 static const cast_embedded *find_file(const char *name) {
   const cast_embedded *f = cast_embedded_files;
   while (f->name != NULL && strcmp(f->name, name) != 0) f++;
   return f->name != NULL ? f : NULL;
 }
 
+/* Pushes the file's text. It is kept as lines, since a C compiler need not take
+   a literal of more than 4095 bytes. */
 static void push_text(lua_State *L, const cast_embedded *f) {
   luaL_Buffer b;
   luaL_buffinit(L, &b);
@@ -52,7 +58,8 @@ static void push_text(lua_State *L, const cast_embedded *f) {
   luaL_pushresult(&b);
 }
 
-/* The value on the top crosses as that member of `internal`; NULL: as that. */
+/* From now on the value on the top crosses to other sessions as that member of
+   `internal`, or as `internal` itself if `member` is NULL. */
 static void give_name(lua_State *L, cast_state *S, const char *member) {
   int at = lua_gettop(L);
   lua_pushliteral(L, CAST_NAMES_OWN);
@@ -64,7 +71,8 @@ static void give_name(lua_State *L, cast_state *S, const char *member) {
   cast_names_give(S->packer, L, at);
 }
 
-/* So does what is in the table on the top, as a member of `prefix`. */
+/* The same for the fields of the table on the top, whose names are `prefix` and
+   their keys. */
 static void give_names(
   lua_State *L, cast_state *S, const char *prefix, size_t size) {
   int table = lua_gettop(L);
@@ -76,7 +84,8 @@ static void give_names(
   }
 }
 
-/* The chunk on the top sees these as its globals, and no others. */
+/* Gives the chunk on the top the functions of builtin.c as its globals, and no
+   others. */
 static void set_globals(lua_State *L) {
   lua_getfield(L, 1, "builtin");
 #if CAST_LUA >= 502
@@ -86,7 +95,8 @@ static void set_globals(lua_State *L) {
 #endif
 }
 
-/* internal.__index(internal, name): nil if there is no such file. */
+/* internal.__index(internal, name): loads the file of that name, and returns
+   its value; nil if there is no such file. */
 static int load_file(lua_State *L) {
   cast_state *S = cast_state_here(L);
   const char *name = luaL_checkstring(L, 2);
@@ -106,7 +116,9 @@ static int load_file(lua_State *L) {
   lua_call(L, 2, 1);
   lua_pushvalue(L, 2);
   lua_rawget(L, 1);
-  if (!lua_isnil(L, -1)) return 1; /* a finalizer that ran has loaded it */
+  /* A finalizer that has run meanwhile may have loaded it, too. Its value
+     stays: there must not be two tables of one class. */
+  if (!lua_isnil(L, -1)) return 1;
   lua_pop(L, 1);
   lua_pushvalue(L, 2);
   lua_pushvalue(L, -2);
@@ -128,18 +140,19 @@ static int unpack(lua_State *L) {
   return n;
 }
 
-/* internal.forked(): in the child of a fork that is not to use casting? */
+/* internal.forked(): is this the child of a fork, which cannot use casting? */
 static int is_forked(lua_State *L) {
   lua_pushboolean(L, cast_forked);
   return 1;
 }
 
-/* internal.cores(): how many sessions compute at the same time, at most. */
+/* internal.cores(): how many sessions can compute at the same time. */
 static int count_cores(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)cast_runtime_cores());
   return 1;
 }
 
+/* Makes the table: a cast_maker (single.h). */
 static void make_internal(lua_State *L, const void *arg) {
   static const luaL_Reg internals[] = {
     {"run", run},
@@ -196,7 +209,8 @@ bool cast_embed_module(lua_State *L, const char *name, size_t size) {
   return true;
 }
 
-/* internal.run(name, ...): what the file `name` has, called with the rest. */
+/* internal.run(name, ...): calls the function of the file `name` with the other
+   arguments. */
 static int run(lua_State *L) {
   luaL_checkstring(L, 1);
   cast_internal_push(L);
@@ -209,7 +223,7 @@ static int run(lua_State *L) {
 
 /* -- the module's members ------------------------------------------------- */
 
-/* A public function: its second upvalue is its name. */
+/* The second upvalue is the name of the public function and of its file. */
 int cast_embed_stub(lua_State *L) {
   if (CAST_UNLIKELY(cast_state_here(L)->closing))
     cast_lua_error(L, "%s: the session has been closed",

@@ -9,22 +9,24 @@
 
 #include <stddef.h>
 
+/* One such file. */
 typedef struct cast_embedded {
   const char *name;         /* of the file, without .lua; NULL ends the list */
-  const char *const *lines; /* NULL ends them */
+  const char *const *lines; /* its text; NULL ends them */
 } cast_embedded;
 
 extern const cast_embedded cast_embedded_files[];
 
-/* The public functions that are written in Lua: calls what the file returns. */
+/* Stands in the module for each public function that is written in Lua: loads
+   its file if need be, and calls the function which that returns. */
 int cast_embed_stub(lua_State *L);
-/* Pushes the table `internal`: embed.c. */
+/* Pushes the table `internal` (embed.c). Raises. */
 void cast_internal_push(lua_State *L);
-/* For the packer: pushes what is called so and is no file of the program's, or
-   nothing. */
+/* For the packer: pushes the module of casting's own that has this name, and
+   returns true; or pushes nothing. Raises. */
 bool cast_embed_module(lua_State *L, const char *name, size_t size);
 
-/* embed.c: puts what is written in Lua into the table on top. */
+/* Puts those functions into the table on the top. Raises. */
 void cast_open_embedded(lua_State *L);
 
 #endif

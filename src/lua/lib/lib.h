@@ -1,7 +1,8 @@
 /* lib.h - the functions of the module, which several files implement.
    SPDX-License-Identifier: MIT
 
-   Each is a lua_CFunction with the state's box as its upvalue (state.h). */
+   Each is a lua_CFunction with the state's box as its upvalue (state.h). What
+   they take and return is in docs/manual.md, function by function. */
 #ifndef CAST_LIB_H
 #define CAST_LIB_H
 
@@ -27,7 +28,8 @@ int cast_lib_run(lua_State *L);
 int cast_lib_poll(lua_State *L);
 int cast_lib_fd(lua_State *L);
 
-/* For tests; see starve.c. */
+/* For tests: makes the allocations of a host's Lua state fail as well; and
+   internal.starve. See starve.c. */
 #if CAST_DEBUG >= 1
 void cast_starve_host(lua_State *L);
 int cast_starve(lua_State *L);

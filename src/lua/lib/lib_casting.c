@@ -1,5 +1,8 @@
 /* lib_casting.c - the module table.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   The table is made when a state first requires the module, which most sessions
+   never do. Here are also the functions that no other file has the noun for. */
 #include "lib_casting.h"
 
 #include "../../../include/casting.h"
@@ -39,6 +42,7 @@ static int lib_now(lua_State *L) {
   return 1;
 }
 
+/* A number of threads; 0 if the argument is missing: the limit stays. */
 static uint32_t check_threads(lua_State *L, int i) {
   lua_Number n;
   if (lua_isnoneornil(L, i)) return 0;
@@ -63,8 +67,10 @@ static int lib_threads(lua_State *L) {
 
 /* -- blocking ------------------------------------------------------------- */
 
-/* Calls f with the worker's permit given up: others go on at once, and this
-   thread asks for a permit again when its slice is over. */
+/* casting.blocking(f, ...): calls f, which may block the thread in a C
+   function. The worker gives up its permit first, so that another thread runs
+   the other sessions meanwhile; it asks for a permit again at the end of its
+   slice. */
 static int lib_blocking(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_worker *w = cast_worker_of(&S->session);
@@ -73,6 +79,8 @@ static int lib_blocking(lua_State *L) {
   return cast_lua_call_all(L);
 }
 
+/* casting.on_error(channel | nil): where failures that nobody joins are
+   sent. */
 static int lib_on_error(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_chan *c = NULL;
@@ -117,6 +125,7 @@ static const luaL_Reg functions[] = {
   {NULL, NULL},
 };
 
+/* Makes the module and pushes it. */
 static void open_module(lua_State *L) {
   lua_newtable(L);
   cast_state_box(L);
@@ -125,7 +134,8 @@ static void open_module(lua_State *L) {
   cast_open_embedded(L);
   lua_pushliteral(L, CASTING_VERSION);
   lua_setfield(L, -2, "_VERSION");
-  /* So that the class of cancellation errors is known by name. */
+  /* The metatable of cancellation errors must have a name, so that it crosses
+     to other sessions by that. */
   cast_cancel_push(L, cast_chars_of(NULL));
   lua_getmetatable(L, -1);
   lua_setfield(L, -3, "cancelled");
@@ -154,6 +164,9 @@ const cast_binding cast_module_binding = {
   .end = cast_state_end,
 };
 
+/* What require "casting" calls. In a Lua state that casting does not know yet
+   it makes the state a host; a session of ours was prepared when it was
+   made. */
 int luaopen_casting(lua_State *L) {
   cast_state *S = cast_state_find(L);
   if (CAST_UNLIKELY(cast_forked) && (S == NULL || S->packer == NULL))
@@ -163,7 +176,7 @@ int luaopen_casting(lua_State *L) {
     cast_state_host(L, &cast_module_binding);
     cast_report_when_asked();
   } else if (S->packer == NULL) {
-    cast_state_init_lua(L, S); /* the last attempt ran out of memory */
+    cast_state_init_lua(L, S); /* the last attempt has run out of memory */
   }
   cast_module_push(L);
   return 1;

@@ -5,6 +5,7 @@
 
 #include "../state/state.h"
 
+/* What the rooms below this one call in those above them (state.h). */
 extern const cast_binding cast_module_binding;
 
 #endif

@@ -7,10 +7,11 @@
 #include "../compat/compat.h"
 #include "../state/handle.h"
 
+/* What channels are in Lua. */
 extern const cast_class cast_chan_class;
 /* The channel whose handle is argument i. Raises. */
 cast_chan *cast_chan_arg(lua_State *L, int i);
-/* Pushes a new channel. Raises. */
+/* Makes a channel and pushes its handle. Raises. */
 cast_chan *cast_chan_push(lua_State *L, size_t capacity);
 
 #endif

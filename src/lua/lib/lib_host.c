@@ -1,5 +1,8 @@
 /* lib_host.c - driving the main state's tasks from a loop of the host's own.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   A program with an event loop of its own waits for the descriptor there, and
+   polls when that is readable (host.h). */
 #include "lib_host.h"
 
 #include "../../../include/casting.h"
@@ -15,9 +18,11 @@
 #include "../task/enter.h"
 #include "lib.h"
 
-/* Has a signal handler set a hook, as lua.c's does on Ctrl-C? */
+/* Has a signal handler set a hook, as lua.c's does on Ctrl-C? Then the poll
+   ends, and the hook is called. */
 static bool has_hook(void *arg) { return cast_hook_has_changed(arg); }
 
+/* Raises unless the main program calls. */
 static void check_main(lua_State *L, cast_state *S, const char *what) {
   if (S->host == NULL || S->session.current != &S->main->base)
     cast_lua_error(L, "%s: only the main program can do that", what);
@@ -37,7 +42,9 @@ bool cast_state_poll(lua_State *L, cast_state *S, uint64_t deadline_ns) {
 
 int cast_state_fd(lua_State *L, cast_state *S) {
   check_main(L, S, "fd");
-  if (cast_forked) return S->host->event.fd; /* never readable */
+  /* In the child of a fork the descriptor still exists, and is never
+     readable. */
+  if (cast_forked) return S->host->event.fd;
   cast_state_prepare(L, S);
   return cast_host_fd(S->host);
 }

@@ -1,13 +1,18 @@
 /* lib_link.c - tasks that share their fate.
    SPDX-License-Identifier: MIT
 
-   A link stands among the watchers of both tasks' ends. The one that fails or
-   is cancelled first cancels the other, with a reason that names it; what that
-   takes is allocated when the link is made. A link is held by each side that
-   is still queued or being fired. One that is followed is of the second side's
-   end only: the children of a supervisor, should it have died.
-   Race R73 (DESIGN): both ends at once. Whoever takes a side off its queue, by
-   firing it or by cast_event_unwatch, and nobody else, drops its reference. */
+   A link is a watcher of the ends of two tasks. The task that fails or is
+   cancelled first cancels the other, with a reason that names it. The memory
+   for that is allocated when the link is made, since the end of a task cannot
+   fail. Of a link that is followed only the end of the second task counts: so
+   the children of a supervisor end if that dies.
+
+   Owner: the sides' watchers belong to the queues of the events; a link has one
+   strong reference for each side that is queued or being fired. It is freed
+   with the last of them, whatever became of the tasks.
+   Race R73 (DESIGN): both tasks end at once. A side is taken off its queue
+   once, by firing it or by cast_event_unwatch; who has done that drops the
+   reference of that side, and nobody else does. */
 #include "lib_link.h"
 
 #include "../../base.h"
@@ -26,21 +31,23 @@
 
 #include <stdio.h>
 
+/* One of the two tasks. */
 typedef struct side {
-  cast_watcher watcher;
-  cast_ltask *task;     /* (i) one reference */
-  cast_request *cancel; /* of this side's task; taken by who fires the other */
+  cast_watcher watcher; /* of its end; (lock) of the event while queued */
+  cast_ltask *task;     /* (i) one strong reference */
+  cast_request *cancel; /* its cancellation; used by who fires the other side */
 } side;
 
 typedef struct link {
-  cast_object object; /* one reference for each side that is queued */
+  cast_object object; /* a strong reference for each side that is queued */
   side sides[2];
-  bool followed; /* (i) the first side's end is nothing to the second */
+  bool followed; /* (i) the first task's end does not concern the second */
 } link;
 
 /* -- telling the other ---------------------------------------------------- */
 
-/* How a task that has ended did so, if it did not return. */
+/* Writes how a task has ended into `text`, the reason for the other one. False:
+   it has returned, and the other one is not concerned. */
 static bool describe(cast_ltask *t, char *text) {
   unsigned id = (unsigned)t->base.id;
   /* Relaxed: ordered by the event that is set. */
@@ -58,8 +65,8 @@ static bool describe(cast_ltask *t, char *text) {
   return how == CAST_FAILED || how == CAST_CANCELLED;
 }
 
-/* The task of side i has ended: its partner is cancelled, if that is due.
-   Once. */
+/* The task of side i has ended: cancels the other one, if it is concerned.
+   Called once for each side at most. */
 static void tell(link *l, int i, cast_session *self) {
   side *from = &l->sides[i], *to = &l->sides[1 - i];
   cast_request *q = to->cancel;
@@ -86,7 +93,7 @@ static void link_free(cast_object *o) {
 
 static const cast_type link_type = {"link", link_free, link_release};
 
-/* Which of a link's sides a watcher is. */
+/* The link of a watcher; *i is the side. */
 static link *link_of(cast_watcher *w, int *i) {
   side *s = CAST_CONTAINER(w, side, watcher);
   *i = (int)s->watcher.waiter.index;
@@ -95,14 +102,17 @@ static link *link_of(cast_watcher *w, int *i) {
 
 static bool link_claim(cast_watcher *w) {
   CAST_UNUSED(w);
-  return true; /* the reference of the queue is now that of who fires it */
+  return true; /* the queue's reference is passed on to who fires the side */
 }
 
+/* Takes side i off its queue. True: the caller has its reference now. */
 static bool take_off(link *l, int i) {
   side *s = &l->sides[i];
   return cast_event_unwatch(&s->task->base.done, &s->watcher);
 }
 
+/* The task of that side has ended: the link is over, so the other side leaves
+   its queue as well. */
 static void link_fire(cast_watcher *w, cast_session *self) {
   int i;
   link *l = link_of(w, &i);
@@ -132,8 +142,9 @@ static link *new_link(cast_ltask *a, cast_ltask *b, bool followed) {
 
 /* -- task:link, task:unlink ----------------------------------------------- */
 
-/* Under the event's lock: a link with the task `arg` gets one more reference,
-   so that it is there when the lock is released. */
+/* Under the event's lock: is the watcher a link with the task `arg`? Then the
+   caller gets a strong reference, so that the link still exists when the lock
+   is released. */
 static bool leads_to(cast_watcher *w, void *arg) {
   link *l;
   int i;
@@ -144,15 +155,15 @@ static bool leads_to(cast_watcher *w, void *arg) {
   return true;
 }
 
-/* The link of a with b, with a reference for the caller; NULL: there is
-   none. */
+/* The link between a and b, with a strong reference for the caller, or NULL. */
 static link *find_link(cast_ltask *a, cast_ltask *b) {
   int i;
   cast_watcher *w = cast_event_seek(&a->base.done, leads_to, b);
   return w != NULL ? link_of(w, &i) : NULL;
 }
 
-/* The two tasks of a call: the second is the caller by default. */
+/* The two tasks that a call is about: the second is the calling one if it is
+   not given. */
 static void check_pair(
   lua_State *L, cast_state *S, cast_ltask **a, cast_ltask **b) {
   *a = cast_ltask_check(L, 1);
@@ -162,7 +173,8 @@ static void check_pair(
   cast_arg_check(L, *a != *b, 2, "a task cannot be linked to itself");
 }
 
-/* One of the two has ended: that acts as if they had been linked before. */
+/* The task of side i had ended before the link: this acts as if it had been
+   linked in time. Returns nil, "noproc". */
 static int report_ended(lua_State *L, link *l, int i, cast_session *self) {
   tell(l, i, self);
   if (take_off(l, 1 - i)) cast_unref(&l->object);
@@ -172,6 +184,7 @@ static int report_ended(lua_State *L, link *l, int i, cast_session *self) {
   return 2;
 }
 
+/* Links a and b, unless one of them has ended. */
 static int join_fates(
   lua_State *L, cast_state *S, cast_ltask *a, cast_ltask *b, bool followed) {
   link *l = new_link(a, b, followed);
@@ -179,13 +192,14 @@ static int join_fates(
   for (int i = 0; i < 2; i++) {
     side *s = &l->sides[i];
     if (cast_event_watch(&s->task->base.done, &s->watcher)) continue;
-    if (i == 0) cast_unref(&l->object); /* the other side is not queued */
+    if (i == 0) cast_unref(&l->object); /* side 1 was not queued yet */
     return report_ended(L, l, i, &S->session);
   }
   lua_pushboolean(L, 1);
   return 1;
 }
 
+/* task:link([other]). Tasks that are linked already stay so, with one link. */
 int cast_lib_link(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *a, *b;
@@ -200,7 +214,7 @@ int cast_lib_link(lua_State *L) {
   return join_fates(L, S, a, b, false);
 }
 
-/* task: is cancelled when the caller fails. */
+/* internal.follow(task [, other]) */
 int cast_lib_follow(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *a, *b;
@@ -208,6 +222,7 @@ int cast_lib_follow(lua_State *L) {
   return join_fates(L, S, a, b, true);
 }
 
+/* task:unlink([other]): returns whether there was a link. */
 int cast_lib_unlink(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *a, *b;

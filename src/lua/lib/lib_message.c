@@ -1,10 +1,10 @@
 /* lib_message.c - packed messages for Lua, and casting.transferable.
    SPDX-License-Identifier: MIT
 
-   casting.pack encodes values once; the message that it returns can then be
-   sent to any number of channels and tasks, which share its one block. It is a
-   handle like those of channels. As the only value of a send it stands for its
-   values; elsewhere it crosses as itself. */
+   casting.pack encodes values once. The message that it returns can be sent any
+   number of times, to channels and tasks, and they share its one block of
+   memory. It is a handle like those of channels. As the only value of a send it
+   stands for its values; elsewhere it crosses as itself (packed.c). */
 #include "lib_message.h"
 
 #include "../../msg.h"
@@ -21,6 +21,8 @@
 
 /* -- the functions -------------------------------------------------------- */
 
+/* casting.pack(v, ...). A message alone is returned as it is: packed again it
+   would be the same. */
 int cast_lib_pack(lua_State *L) {
   cast_state *S = cast_state_here(L);
   int n = lua_gettop(L);
@@ -33,6 +35,7 @@ int cast_lib_pack(lua_State *L) {
   return 1;
 }
 
+/* message:unpack(): makes the values anew. */
 static int message_unpack(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_handle_check(L, 1, &cast_message_type);
@@ -41,14 +44,15 @@ static int message_unpack(lua_State *L) {
   return cast_rebuild_values(L, S, t, &t->base.waiter.msg);
 }
 
+/* #message: the number of its values. */
 static int message_count(lua_State *L) {
   cast_handle_check(L, 1, &cast_message_type);
   lua_pushinteger(L, cast_message_at(L, 1)->n);
   return 1;
 }
 
-/* Upvalue-free, so that it can be called in a protected call: the state is
-   light userdata at 2. */
+/* Protected: packs the value at 1, with the state as light userdata at 2, and
+   throws the result away. Values that would move stay (CAST_PACK_TRY). */
 static int try_pack(lua_State *L) {
   cast_state *S = lua_touserdata(L, 2);
   cast_ltask *t = cast_scratch(L, S);
@@ -58,6 +62,8 @@ static int try_pack(lua_State *L) {
   return 0;
 }
 
+/* casting.transferable(v): true; or nil and why v cannot be sent. To pack it is
+   the only test, since __save of the program may decide. */
 int cast_lib_transferable(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_arg_any(L, 1);

@@ -5,6 +5,7 @@
 
 #include "../state/handle.h"
 
+/* What packed messages are in Lua. */
 extern const cast_class cast_message_class;
 
 #endif

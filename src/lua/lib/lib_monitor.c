@@ -1,16 +1,18 @@
 /* lib_monitor.c - the end of a task as a message.
    SPDX-License-Identifier: MIT
 
-   A monitor stands among the watchers of a task's end. The message that it
-   will send is made beforehand, and says no more than "how this task ended":
-   values become of it where it is received, as those of a join there. So
-   nothing is packed for it, a receiver in the task's own session gets the very
-   values, and a failure counts as told once somebody has received it.
+   A monitor is a watcher of a task's end, which sends a message then. The
+   message is made beforehand, for the end of a task cannot fail, and says no
+   more than "how this task has ended": the values are made of it where it is
+   received, as by a join there (receive.c). So nothing is packed for a monitor,
+   a receiver in the task's own session gets the very results, and a failure
+   counts as joined once somebody has received it.
 
-   A monitor's own channel owns it, as a ticker's does: dropping the channel
-   ends it. One that sends into a channel of the user's, which many may share,
-   holds a reference to that channel until the task ends.
-   Race R72 (DESIGN): the end of the task against that of the channel. */
+   Owner: a monitor with a channel of its own belongs to that channel, as a
+   ticker does; it ends with the last handle of the channel. A monitor that
+   sends into a channel of the program's, which many may share, belongs to the
+   task, and has a strong reference to that channel until the task ends.
+   Race R72 (DESIGN): the task and the channel end at once. */
 #include "lib_monitor.h"
 
 #include "../../../include/casting.h"
@@ -32,10 +34,10 @@
 #include "lib_chan.h"
 
 typedef struct monitor {
-  cast_watcher watcher; /* its msg is what is to be sent */
-  cast_ltask *task;     /* (i) one reference */
-  cast_chan *chan;      /* (i) its own: no reference; else one */
-  bool own;             /* (i) */
+  cast_watcher watcher; /* of the end; its waiter has the message to send */
+  cast_ltask *task;     /* (i) one strong reference */
+  cast_chan *chan;      /* (i) a strong reference only if it is not its own */
+  bool own;             /* (i) the channel was made for it */
 } monitor;
 
 /* -- its end -------------------------------------------------------------- */
@@ -46,9 +48,10 @@ static void monitor_free(monitor *m, cast_object **more) {
   cast_free(m);
 }
 
-/* The last handle of its channel went. If the task is just ending, its end
-   finds no reference to take and does not touch the task's monitor any more: it
-   holds the event's lock while it looks. */
+/* The last reference to its own channel is gone. If the task is just ending,
+   monitor_claim finds that the channel has no reference left, and the monitor
+   is not fired. It looks under the event's lock, which unwatch takes: when that
+   returns, nobody uses the monitor. */
 static void monitor_stop(cast_chan *c, cast_object **more) {
   monitor *m = c->owner;
   if (m == NULL) return;
@@ -56,11 +59,15 @@ static void monitor_stop(cast_chan *c, cast_object **more) {
   monitor_free(m, more);
 }
 
+/* Under the event's lock: takes a strong reference to the channel, unless that
+   is ending. */
 static bool monitor_claim(cast_watcher *w) {
   monitor *m = CAST_CONTAINER(w, monitor, watcher);
   return !m->own || cast_ref_if_alive(&m->chan->object);
 }
 
+/* The task has ended: sends the message. A channel of its own is closed then,
+   as nothing else will come. */
 static void monitor_fire(cast_watcher *w, cast_session *self) {
   monitor *m = CAST_CONTAINER(w, monitor, watcher);
   cast_chan *c = m->chan;
@@ -68,7 +75,7 @@ static void monitor_fire(cast_watcher *w, cast_session *self) {
   if (cast_chan_send_reserved(c, self, &w->waiter) != 0)
     cast_msg_drop(&w->waiter.msg);
   if (m->own)
-    cast_chan_close(c, self); /* and the channel frees it */
+    cast_chan_close(c, self); /* the channel frees m at its end */
   else
     monitor_free(m, &more);
   cast_unref_later(&c->object, &more);
@@ -77,7 +84,8 @@ static void monitor_fire(cast_watcher *w, cast_session *self) {
 
 /* -- messages ------------------------------------------------------------- */
 
-/* [the task's handle,] its outcome. */
+/* *m = a message of the task's outcome; with the task's handle before it if
+   `named`, for who receives of several tasks. */
 static int write_message(cast_msg *m, cast_ltask *t, bool named) {
   uint32_t n = named ? 2 : 1;
   unsigned char *at;
@@ -91,8 +99,8 @@ static int write_message(cast_msg *m, cast_ltask *t, bool named) {
   return 0;
 }
 
-/* internal.disown(task): a failure that was received is reported nevertheless,
-   as one that nobody has. */
+/* internal.disown(task): has a failure that was received reported nevertheless,
+   like one that nobody joins: the receiver does not pass it on. */
 int cast_lib_disown(lua_State *L) {
   cast_ltask *t = cast_ltask_check(L, 1);
   /* Relaxed: read when the report is due, as in failure.c. */
@@ -102,6 +110,8 @@ int cast_lib_disown(lua_State *L) {
 
 /* -- task:monitor ([channel]) --------------------------------------------- */
 
+/* A channel that many monitors may send into: the end of a task cannot wait for
+   a free place. */
 static cast_chan *check_shared(lua_State *L, int i) {
   cast_chan *c = cast_chan_arg(L, i);
   cast_arg_check(L, c->capacity == CAST_UNBOUNDED, i,
@@ -109,6 +119,8 @@ static cast_chan *check_shared(lua_State *L, int i) {
   return c;
 }
 
+/* task:monitor([channel]): returns the channel. Room for the message is
+   reserved now, so that sending it takes no memory. */
 int cast_lib_monitor(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *t = cast_ltask_check(L, 1);
@@ -117,7 +129,7 @@ int cast_lib_monitor(lua_State *L) {
   monitor *m;
   lua_settop(L, 2);
   c = own ? cast_chan_push(L, 1) : check_shared(L, 2);
-  cast_ltask_cross(L, S, t); /* whoever receives may be elsewhere */
+  cast_ltask_cross(L, S, t); /* the receiver may be in another session */
   m = cast_calloc(sizeof *m);
   if (m == NULL) cast_raise_memory(L);
   if (write_message(&m->watcher.waiter.msg, t, !own) != 0 ||

@@ -5,6 +5,7 @@
 
 #include "../compat/compat.h"
 
+/* task:monitor([channel]), and internal.disown(task). */
 int cast_lib_monitor(lua_State *L);
 int cast_lib_disown(lua_State *L);
 

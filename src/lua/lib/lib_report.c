@@ -1,11 +1,20 @@
-/* lib_report.c - what every task waits for: casting.report, and deadlocks.
+/* lib_report.c - task dumps: casting.report, and deadlocks.
    SPDX-License-Identifier: MIT
 
-   A task dump has one part for each session of a program. A session's owner
-   alone can look at its tasks, so each is sent a post, and fills its part in
-   when it comes to it; the asker waits until the last one has, or for PATIENCE.
-   What has not come by then is said to be busy. Nobody but the session that
-   writes a part touches it until `text` is released. */
+   A task dump tells of every task of a program: what it waits for, since when,
+   and its stack. It has one part for each session. Only the owner of a session
+   can look at its tasks, so each session is sent a post, and writes its part
+   when it comes to that. Who has asked waits until the last part is there, but
+   no longer than CAST_REPORT_NS; a session whose part is missing then is said
+   to be busy.
+
+   Three ask for one: casting.report; the user, by a signal, and then no task
+   waits, but a timer and an errand see to it that what has come is printed
+   (unattended); and the main program when it finds that it waits for ever.
+
+   Owner: the dump is a counted object. A part belongs to the session that
+   writes it, until it has released `text`; then to who puts the parts together.
+   Locks: a session's, while its tasks are counted and listed. */
 #include "lib_report.h"
 
 #include "../../base.h"
@@ -42,30 +51,31 @@
 
 typedef struct dump dump;
 
+/* What one session tells. */
 typedef struct part {
-  cast_post post;
-  dump *whole;          /* (i) */
-  cast_state *S;        /* (i) with a weak reference */
-  cast_task **tasks;    /* those to be described, owner */
+  cast_post post;       /* asks for it */
+  dump *whole;          /* (i) the dump; a strong reference while posted */
+  cast_state *S;        /* (i) the session; a weak reference */
+  cast_task **tasks;    /* the session's: the tasks that it describes, */
   uint32_t n;           /* how many these are, */
-  uint32_t more;        /* and how many tasks there are besides: with text */
-  bool dead;            /* the main program waits in vain */
-  _Atomic(char *) text; /* (a) NULL: nothing came */
+  uint32_t more;        /* and how many others it has; released with `text` */
+  bool dead;            /* (i) its main program waits for ever */
+  _Atomic(char *) text; /* (a) what it tells; NULL: nothing has come */
 } part;
 
 struct dump {
-  cast_object object; /* one reference each: the asker, and posts under way */
-  cast_event done;    /* set when all parts are in */
+  cast_object object; /* strong references: who asks, posts under way, timer */
+  cast_event done;    /* set when all parts have come */
   _Atomic uint32_t left; /* (a) parts to come; one more until all were sent */
   uint32_t limit;        /* (i) tasks and sessions that are listed at most */
-  _Atomic uint32_t room; /* (a) tasks that may yet be described */
-  cast_timer timer;      /* of one that nobody waits for: it says what came */
-  bool unattended;       /* (i) such a one; the timer has a reference */
-  _Atomic uint32_t printed; /* (a) 1: it has, or is about to */
-  cast_errand errand;       /* that says it */
-  uint64_t since_ns;        /* errand: when it was sent */
-  cast_buffer whole;        /* all parts, put together by who tells them */
-  uint32_t nparts;
+  _Atomic uint32_t room; /* (a) tasks that may still be described */
+  cast_timer timer;      /* unattended: when it is printed at the latest */
+  bool unattended;       /* (i) it is unattended */
+  _Atomic uint32_t printed; /* (a) 1: somebody has sent the errand */
+  cast_errand errand;       /* unattended: prints it */
+  uint64_t since_ns;        /* the errand's: when it was sent */
+  cast_buffer whole;        /* all parts together; of who tells them */
+  uint32_t nparts;          /* (i) */
   part parts[];
 };
 
@@ -83,9 +93,11 @@ static const cast_type dump_type = {"report", dump_free, NULL};
 
 /* -- one task ------------------------------------------------------------- */
 
-/* Nothing here makes a Lua value: while finalizers run, and wait, the tasks
-   that are looked at go on, and are freed. */
+/* Nothing here makes a Lua value. That could run a finalizer, which may wait,
+   and meanwhile the tasks that are being described would go on, and be
+   freed. */
 
+/* What the task waits for. */
 static void add_wait(cast_buffer *b, const cast_ltask *t) {
   if (t->kind == NULL)
     cast_buffer_add(b, "waiting");
@@ -95,25 +107,31 @@ static void add_wait(cast_buffer *b, const cast_ltask *t) {
     cast_buffer_add(b, t->kind->what);
 }
 
+/* For how long: by the coarse clock, which a wait reads at no cost. */
 static void add_since(cast_buffer *b, const cast_task *base) {
   uint32_t units = cast_clock() - base->waiter.since;
   double seconds = (double)((uint64_t)units << CAST_CLOCK_SHIFT) / 1e9;
   cast_buffer_form(b, " for %.*f s", seconds < 100, seconds);
 }
 
+/* The stack of the task's latest wait, then that of the task's own coroutine,
+   if the task has waited in another one. */
 static void add_stack(
   cast_buffer *b, lua_State *L, cast_state *S, cast_ltask *t, bool waits) {
   lua_State *outer = t == S->main ? S->L : t->co;
   lua_State *at = waits && t->at != NULL ? t->at : outer;
   if (at == NULL || t->not_started) return;
   cast_buffer_add(b, "\n");
-  /* The level that runs in this call, of which it is said from where. */
+  /* If it is the coroutine that calls us, without the call of
+     casting.report. */
   cast_stack_write(b, L, at, at == L ? 1 : 0);
   if (outer == NULL || outer == at) return;
   cast_buffer_add(b, "\nresumed from, ");
   cast_stack_write(b, L, outer, 0);
 }
 
+/* All about one task. `dead`: a main program whose wait has ended because it
+   would never end; so it is described as one that waits. */
 static void add_task(
   cast_buffer *b, lua_State *L, cast_state *S, cast_ltask *t, bool dead) {
   /* Relaxed: it is this session's own. */
@@ -142,7 +160,9 @@ static void add_task(
 
 /* -- one session ---------------------------------------------------------- */
 
-/* Which tasks: the owner alone removes some, and has none run meanwhile. */
+/* Chooses the tasks of p, as many as the dump has room for. The list can be
+   used after the lock was dropped: only the session's owner, who runs this,
+   removes tasks from it, and none runs meanwhile. */
 static void choose(part *p) {
   cast_session *s = &p->S->session;
   uint32_t room = atomic_load_explicit(&p->whole->room, memory_order_relaxed);
@@ -152,7 +172,7 @@ static void choose(part *p) {
   cast_lock_drop(&s->lock);
   do {
     p->n = n < room ? n : room;
-    /* Relaxed: a number. */
+    /* Relaxed: it counts, and orders nothing. */
   } while (!atomic_compare_exchange_weak_explicit(&p->whole->room, &room,
     room - p->n, memory_order_relaxed, memory_order_relaxed));
   p->tasks = p->n == 0 ? NULL : cast_alloc(p->n * sizeof(cast_task *));
@@ -165,7 +185,8 @@ static void choose(part *p) {
   cast_lock_drop(&s->lock);
 }
 
-/* L: where to look for names. */
+/* Writes the part; the owner of its session does. The names of functions are
+   looked up in the Lua state of L. */
 static void fill(part *p, lua_State *L) {
   cast_state *S = p->S;
   cast_buffer b = {NULL, 0, 0, false};
@@ -179,11 +200,11 @@ static void fill(part *p, lua_State *L) {
   atomic_store_explicit(&p->text, cast_buffer_take(&b), memory_order_release);
 }
 
-/* Of a noun. */
+/* The plural's "s". */
 static const char *plural(uint64_t n) { return n == 1 ? "" : "s"; }
 
-/* Adds what came. Of each session there is a line, of at most `limit` of them;
-   the others are counted. */
+/* Puts together what has come. Each session of which not all was told gets a
+   line; of `limit` sessions at most, and the others are only counted. */
 static void write_all(dump *v) {
   cast_buffer *b = &v->whole;
   uint32_t lines = 0, sessions = 0, busy = 0;
@@ -220,11 +241,14 @@ static void write_all(dump *v) {
       b, "\n%u more session%s, busy or closed\n", (unsigned)busy, plural(busy));
 }
 
-/* Whoever finds that it was not said yet. Relaxed: the texts have a pair. */
+/* True for the first who wants to print an unattended dump: the timer, or who
+   has brought the last part. Relaxed: the texts are ordered by their own
+   pair. */
 static bool claim_print(dump *v) {
   return atomic_exchange_explicit(&v->printed, 1, memory_order_relaxed) == 0;
 }
 
+/* The errand's thread: it may block while it writes. */
 static void on_print(cast_errand *e) {
   dump *v = CAST_CONTAINER(e, dump, errand);
   write_all(v);
@@ -232,21 +256,23 @@ static void on_print(cast_errand *e) {
   cast_unref(&v->object);
 }
 
+/* Has it printed. The errand takes over a strong reference. */
 static void print_dump(dump *v) {
   v->since_ns = os_now();
   cast_errand_send(&v->errand, on_print);
 }
 
-/* Under the timers' lock. */
+/* timer.fire, under the timers' lock. */
 static bool on_timer(cast_timer *t) {
   return claim_print(CAST_CONTAINER(t, dump, timer));
 }
 
+/* timer.after: the timer's reference goes to the errand. */
 static void after_timer(cast_timer *t) {
   print_dump(CAST_CONTAINER(t, dump, timer));
 }
 
-/* A part has come, or will not. */
+/* A part has come, or it will never come, as its session has closed. */
 static void finish_part(dump *v, cast_session *self) {
   /* PAIR dump. */
   if (atomic_fetch_sub_explicit(&v->left, 1, memory_order_acq_rel) != 1) return;
@@ -256,6 +282,7 @@ static void finish_part(dump *v, cast_session *self) {
   print_dump(v);
 }
 
+/* A session's owner has come to the post. */
 static void on_post(cast_session *s, cast_post *post, bool closed) {
   part *p = CAST_CONTAINER(post, part, post);
   dump *v = p->whole;
@@ -266,6 +293,7 @@ static void on_post(cast_session *s, cast_post *post, bool closed) {
 
 /* -- all of them ---------------------------------------------------------- */
 
+/* Sends the session of p its post. */
 static void send(part *p, cast_session *self) {
   dump *v = p->whole;
   bool sent;
@@ -276,7 +304,9 @@ static void send(part *p, cast_session *self) {
   if (!sent) on_post(&p->S->session, &p->post, true);
 }
 
-/* Room for the host and its sessions, which may get more meanwhile. */
+/* A dump of the root and its sessions, with a strong reference for the caller.
+   While it is made, more sessions may come: it is made again, larger, until
+   there was room for all. NULL: out of memory. */
 static dump *make(cast_state *root, uint32_t limit) {
   for (uint32_t room = 16;; room *= 2) {
     dump *v = cast_calloc(sizeof *v + room * sizeof(part));
@@ -301,7 +331,8 @@ static dump *make(cast_state *root, uint32_t limit) {
   }
 }
 
-/* Asks everybody. The part of S, if that is not NULL, is written at once. */
+/* Asks all sessions for their parts. The caller's own, S, is written at once;
+   NULL if the caller runs no session. */
 static void ask_all(dump *v, lua_State *L, cast_state *S, bool dead) {
   cast_session *self = S != NULL ? &S->session : NULL;
   for (uint32_t i = 0; i < v->nparts; i++) {
@@ -317,14 +348,14 @@ static void ask_all(dump *v, lua_State *L, cast_state *S, bool dead) {
   finish_part(v, self);
 }
 
-/* NULL: no memory. */
+/* Begins a dump that is asked for by L, in session S. NULL: out of memory. */
 static dump *begin(lua_State *L, cast_state *S, uint32_t limit, bool dead) {
   dump *v = make(S->root, limit);
   if (v != NULL) ask_all(v, L, S, dead);
   return v;
 }
 
-/* Pushes what has come. */
+/* Pushes what has come so far. */
 static void push_all(lua_State *L, dump *v) {
   write_all(v);
   if (v->whole.lacking) cast_raise_memory(L);
@@ -333,6 +364,8 @@ static void push_all(lua_State *L, dump *v) {
 
 /* -- when the user asks --------------------------------------------------- */
 
+/* Begins an unattended dump. Its timer has a strong reference, which on_timer
+   or the last part passes on to the errand. */
 static void dump_unattended(cast_state *root) {
   dump *v = make(root, CAST_REPORT_TASKS);
   if (v == NULL) return;
@@ -340,21 +373,25 @@ static void dump_unattended(cast_state *root) {
   v->timer.lane = cast_timer_lane(root->session.id);
   v->timer.fire = on_timer;
   v->timer.after = after_timer;
-  cast_ref(&v->object); /* the timer's; without memory for it, it is not set */
+  /* If there is no memory for the timer, the last part prints the dump. */
+  cast_ref(&v->object);
   (void)cast_timer_set(&v->timer, os_now() + CAST_REPORT_NS);
   ask_all(v, NULL, NULL, false);
   cast_unref(&v->object);
 }
 
+/* Begins dumps: sysmon, which sees the signal, must not do that itself, as it
+   takes locks and memory. */
 static cast_errand answering;
 
-static _Atomic bool answers; /* (a) it is on its way */
+static _Atomic bool answers; /* (a) that errand is on its way */
 
+/* Begins a dump of each host. */
 static void on_answer(cast_errand *e) {
   cast_session *all[16];
   uint32_t n;
   CAST_UNUSED(e);
-  /* Relaxed: the errands' lock orders what was asked. */
+  /* Relaxed: the errands' lock orders this with the next signal's errand. */
   atomic_store_explicit(&answers, false, memory_order_relaxed);
   n = cast_sleeper_sessions(all, 16);
   for (uint32_t i = 0; i < n; i++) {
@@ -363,7 +400,7 @@ static void on_answer(cast_errand *e) {
   }
 }
 
-/* Sysmon. */
+/* Called by sysmon after each SIGQUIT. */
 static void answer(void) {
   if (!atomic_exchange_explicit(&answers, true, memory_order_relaxed))
     cast_errand_send(&answering, on_answer);
@@ -381,7 +418,7 @@ static int finish_report(
   const char *text;
   size_t size;
   CAST_UNUSED(S);
-  CAST_UNUSED(result); /* whoever is late is left out */
+  CAST_UNUSED(result); /* after a timeout some parts are missing */
   push_all(L, t->arg);
   text = lua_tolstring(L, -1, &size);
   if (size > 0) lua_pushlstring(L, text + 1, size - 1); /* a line end */
@@ -391,6 +428,7 @@ static int finish_report(
 static const cast_wait_kind report_kind = {
   .finish = finish_report, .what = "waiting for a report"};
 
+/* casting.report([limit]) */
 int cast_lib_report(lua_State *L) {
   cast_state *S = cast_state_here(L);
   lua_Number limit = CAST_REPORT_TASKS;
@@ -417,6 +455,7 @@ void cast_deadlock_begin_report(lua_State *L, cast_state *S) {
   S->host->deadlock_report = v != NULL ? &v->object : NULL;
 }
 
+/* The dump has come: raises the deadlock. */
 static int finish_deadlock(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   dump *v = t->arg;
@@ -432,6 +471,8 @@ static int finish_deadlock(
 static const cast_wait_kind deadlock_kind = {
   .finish = finish_deadlock, .what = "waiting for a report"};
 
+/* To wait here is no new deadlock: the wait has a deadline, and the dump's
+   posts wake its sessions. */
 int cast_deadlock_raise(lua_State *L, cast_state *S) {
   uint64_t deadline = os_now() + CAST_REPORT_NS;
   cast_object **box = cast_box_push(L, S);

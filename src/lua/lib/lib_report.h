@@ -1,4 +1,4 @@
-/* lib_report.h - what every task waits for: casting.report, and deadlocks.
+/* lib_report.h - task dumps: casting.report, and deadlocks.
    SPDX-License-Identifier: MIT */
 #ifndef CAST_LIB_REPORT_H
 #define CAST_LIB_REPORT_H
@@ -6,13 +6,15 @@
 #include "../compat/compat.h"
 #include "../state/state.h"
 
+/* casting.report([limit]): a dump of all tasks. */
 int cast_lib_report(lua_State *L);
-/* A host begins: if the environment wishes so, SIGQUIT has reports printed. */
+/* Called when a host is made: if CASTING_REPORT_ON_QUIT is in the environment,
+   SIGQUIT prints dumps from now on. */
 void cast_report_when_asked(void);
-/* Host, the main program's wait has just ended with CAST_DEADLOCK and is not
-   taken apart yet: asks what all the tasks wait for. */
+/* Host: the main program's wait has just ended with CAST_DEADLOCK, and all that
+   it waited for is still in place. Begins a dump of all tasks. */
 void cast_deadlock_begin_report(lua_State *L, cast_state *S);
-/* Afterwards: raises the error with what was found, having waited for that. */
+/* Afterwards: waits for that dump, and raises the error that has it. */
 int cast_deadlock_raise(lua_State *L, cast_state *S);
 
 #endif

@@ -1,8 +1,15 @@
 /* lib_scope.c - casting.with_timeout and casting.shield.
    SPDX-License-Identifier: MIT
 
-   Each puts a cancel scope (scope.h) around a function call, and takes it off
-   again when that has returned or failed. */
+   Each opens a cancel scope (../stop/scope.h), calls the function in a
+   protected call, and closes the scope when that has returned or failed: the
+   error of the scope's own deadline becomes nil, "timeout", any other is raised
+   again. The scope is a userdata on the stack, so that it ends, too, if its
+   coroutine is never resumed.
+
+   On 5.1 and LuaJIT a C function that calls another function cannot be
+   suspended; a function in Lua can, where pcall can. So there the two are
+   written in Lua around C functions that open and close the scope (`leave`). */
 #include "lib_scope.h"
 
 #include "../../base.h"
@@ -20,10 +27,9 @@
 #include "../task/origin.h"
 #include "lib.h"
 
-/* On 5.1 and LuaJIT a C function that calls cannot be suspended; a function in
-   Lua can, where pcall can. So there the functions are written in Lua around
-   `make` and `leave`. */
-
+/* As cast_arg_error. But where the two are written in Lua, that function has
+   called the C function that runs, and not the program: so the name and the
+   number are given here. */
 static int bad_argument(lua_State *L, int i, const char *name, const char *s) {
   return cast_lua_error(L, "bad argument #%d to '%s' (%s)", i, name, s);
 }
@@ -35,7 +41,8 @@ static void check_function(lua_State *L, int i, const char *name) {
       lua_isnone(L, i) ? "no value" : luaL_typename(L, i)));
 }
 
-/* The scope for the arguments of with_timeout, on the top. */
+/* with_timeout(seconds, f, ...): checks the arguments, and pushes its scope. A
+   task that computes is watched from now on, for it meets no blocking call. */
 static void push_deadline(lua_State *L) {
   static const char *const name = "with_timeout";
   double seconds;
@@ -50,6 +57,7 @@ static void push_deadline(lua_State *L) {
   cast_stop_watch(cast_state_of(g->task->base.session), g->task, L);
 }
 
+/* shield(f, ...): the same. */
 static void push_shield(lua_State *L) {
   static const char *const name = "shield";
   cast_scope *g;
@@ -60,9 +68,9 @@ static void push_shield(lua_State *L) {
   g->shield = true;
 }
 
-/* internal.prolong(): the shield around the call holds twice as long. It is
-   for who waits, in a shield, for others that were cancelled together with it,
-   and may use their own shields as long as these hold. */
+/* internal.prolong(): makes the shield in which it is called hold twice as
+   long. A task that waits there for others, which were cancelled together with
+   it, must give them the time that their own shields hold. */
 int cast_lib_prolong(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_task *base = S->session.current;
@@ -71,17 +79,19 @@ int cast_lib_prolong(lua_State *L) {
   return 0;
 }
 
+/* Raises the error on the top again. */
 static int pass_on(lua_State *L) {
   cast_origin_show(L);
   return lua_error(L);
 }
 
-/* With the scope at 1, where debug.setlocal may have put anything, and f's
-   results from 2 on, or its error there. */
+/* The call is over: the scope is at 1 (debug.setlocal may have put anything
+   there), and from 2 on are the results of f, or its error (`ok` false). Closes
+   the scope and returns the results of the public function. */
 static int leave(lua_State *L, bool ok) {
   cast_scope *g = cast_scope_at(L, 1);
   if (g == NULL) cast_lua_error(L, "the guard of this call was taken away");
-  /* What was being loaded may be loaded again, from now on. */
+  /* Modules whose loading the error has ended can be required again. */
   if (!ok && g->task != NULL && g->task->loading)
     cast_load_settle(L, cast_state_of(g->task->base.session), g->task);
   cast_scope_unlink(g);
@@ -99,6 +109,7 @@ static int leave(lua_State *L, bool ok) {
 
 #if CAST_HAS_YIELDK
 #if CAST_LUA >= 503
+/* Continues a call of f that has yielded. */
 static int finish_call(lua_State *L, int status, lua_KContext ctx) {
   CAST_UNUSED(ctx);
 #else
@@ -108,7 +119,7 @@ static int finish_call(lua_State *L) {
   return leave(L, status == LUA_OK || status == LUA_YIELD);
 }
 
-/* The scope at 1, then f and its arguments. */
+/* Calls f at 2 with its arguments, with the scope at 1. */
 static int call(lua_State *L) {
   int n = lua_gettop(L) - 2;
   int status = lua_pcallk(L, n, LUA_MULTRET, 0, 0, finish_call);
@@ -139,7 +150,7 @@ int cast_lib_shield(lua_State *L) {
   return 1;
 }
 
-/* guard, ok, results... */
+/* leave(scope, ok, results...): the results of pcall follow the scope. */
 static int lib_leave(lua_State *L) {
   bool ok = lua_toboolean(L, 2);
   lua_remove(L, 2);

@@ -5,8 +5,10 @@
 
 #include "../compat/compat.h"
 
-/* Finishes the module on the top of the stack. */
+/* Replaces with_timeout and shield in the module on the top of the stack, where
+   they must be written in Lua (5.1 and LuaJIT). Raises. */
 void cast_open_scope(lua_State *L);
+/* internal.prolong() */
 int cast_lib_prolong(lua_State *L);
 
 #endif

@@ -1,12 +1,16 @@
 /* lib_select.c - casting.select.
    SPDX-License-Identifier: MIT
 
-   The cases are put into the task's extra, where they stay until its next
-   select. Packing the values of one may call __save, or run a finalizer, which
-   may wait; and meanwhile anything may happen, even another select of the same
-   task. So where values have to be packed, the cases are first read into a
-   userdata. The channels themselves are kept on the stack, for other tasks may
-   change the table while the select waits. */
+   The cases are written into the task's `extra`, where they stay until its next
+   select. To pack the values of a send may call __save, or run a finalizer,
+   which may wait; meanwhile anything can happen, even another select of the
+   same task. So if any values take memory to be packed, all cases are first
+   read into a userdata, and moved to the task when nothing can run any more.
+   The handles of the channels are kept on the stack: other tasks may change the
+   program's table while the select waits.
+
+   Owner: the cases are the task's own while it runs; when they are queued,
+   their waiters are guarded by the locks of the channels (select.h). */
 #include "../../../include/casting.h"
 #include "../../base.h"
 #include "../../buffer.h"
@@ -35,13 +39,17 @@
 #include <math.h>
 #include <stdio.h>
 
-#define FEW 12 /* cases whose channels are kept on the stack itself */
+/* So many channels are kept on the stack itself; more of them in a table
+   there. */
+#define FEW 12
 
+/* Raises "bad argument #1 to 'select' (case i: what)". */
 static void bad_case(lua_State *L, int i, const char *what) {
   cast_arg_error(L, 1, lua_pushfstring(L, "case %d: %s", i, what));
 }
 
-/* Room for n cases in t, all zero. */
+/* Drops what t's latest select has left, and makes room for n cases, all
+   zero. */
 static cast_extra *make_cases(lua_State *L, cast_ltask *t, uint32_t n) {
   cast_extra *x = cast_extra_make(t);
   if (x == NULL) cast_raise_memory(L);
@@ -59,8 +67,8 @@ static cast_extra *make_cases(lua_State *L, cast_ltask *t, uint32_t n) {
   return x;
 }
 
-/* How many values the list at `i` has, with holes between them; a nil at its
-   end is not seen. */
+/* How many values the list at `i` has. A nil in between counts, one at its end
+   does not. */
 static int length_of(lua_State *L, int i) {
 #if CAST_LUA >= 505 /* where the length of a constructor with nils is a guess */
   int n = 0;
@@ -75,8 +83,9 @@ static int length_of(lua_State *L, int i) {
 #endif
 }
 
-/* {channel, value, ...} on the top of the stack: a send. Puts the channel in
-   its place. False: its values take memory, and are not packed here. */
+/* Reads a send, {channel, value, ...}, from the top of the stack, and puts the
+   channel in its place. With `ready` the values are packed only if that takes
+   no memory; false if it would, and the case has no values then. */
 static bool send_case(
   lua_State *L, cast_state *S, cast_case *c, int i, bool ready) {
   int table = lua_gettop(L), n = length_of(L, table);
@@ -101,7 +110,8 @@ static bool send_case(
   return packed;
 }
 
-/* Reads case i, and pushes its channel. False: see send_case. */
+/* Reads case i, and pushes its channel, or false for a case that is never
+   ready. Returns false if send_case has. */
 static bool read_case(
   lua_State *L, cast_state *S, cast_case *c, int i, bool ready) {
   cast_object *o;
@@ -118,8 +128,9 @@ static bool read_case(
   return true;
 }
 
-/* All of them. Their channels stay on the stack, or, if there is one at index
-   `kept`, in a table. False: some are not packed. */
+/* Reads all n cases. Their channels stay on the stack or, if `kept` is not 0,
+   in the table at that index. False: values of some sends are not packed
+   yet. */
 static bool read_cases(lua_State *L, cast_state *S, cast_case *cases,
   uint32_t n, int kept, bool ready) {
   bool packed = true;
@@ -130,14 +141,14 @@ static bool read_cases(lua_State *L, cast_state *S, cast_case *cases,
   return packed;
 }
 
-/* Cases that are being read. */
+/* The userdata with cases that are being read. */
 typedef struct reading {
   cast_cleanup stack;
-  uint32_t n;
-  cast_case cases[];
+  uint32_t n;        /* of the cases; 0 when they were moved to the task */
+  cast_case cases[]; /* own the messages that were packed */
 } reading;
 
-/* An error has left it. */
+/* An error has left the userdata behind: drops what was packed. */
 static void drop_reading(cast_cleanup *h) {
   reading *r = CAST_CONTAINER(h, reading, stack);
   for (; r->n > 0; r->n--) cast_msg_drop(&r->cases[r->n - 1].waiter.msg);
@@ -150,7 +161,8 @@ static reading *push_reading(lua_State *L, cast_state *S, uint32_t n) {
   return r;
 }
 
-/* Puts the cases into t. From here on nothing is run until the select waits. */
+/* Reads the n cases into t: at once if nothing that is sent takes memory, else
+   by way of a userdata. From its end on nothing runs until the select waits. */
 static cast_extra *get_cases(
   lua_State *L, cast_state *S, cast_ltask *t, uint32_t n) {
   int kept = n > FEW ? lua_gettop(L) : 0;
@@ -170,7 +182,8 @@ static cast_extra *get_cases(
   return x;
 }
 
-/* Pushes the index and what the operation gives. */
+/* Case i has happened, with that result: pushes its index, and what its
+   operation returns. Messages packed for the other cases are taken back. */
 static int push_case(
   lua_State *L, cast_state *S, cast_ltask *t, uint32_t i, int result) {
   cast_case *c = &t->extra->cases[i];
@@ -182,6 +195,7 @@ static int push_case(
   return 2;
 }
 
+/* The wait is over. */
 static int finish_select(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   if (result == CASTING_ETIMEOUT || result == CASTING_EINTR)
@@ -189,7 +203,7 @@ static int finish_select(
   return push_case(L, S, t, t->base.wait.index, result);
 }
 
-/* Names a few of the cases. */
+/* For the task dump: names the first few cases. */
 static void describe_select(cast_buffer *b, const cast_ltask *t) {
   enum { NAMED = 8 };
   cast_buffer_add(b, "waiting in select, ");
@@ -208,6 +222,7 @@ static void describe_select(cast_buffer *b, const cast_ltask *t) {
 static const cast_wait_kind select_kind = {
   .finish = finish_select, .describe = describe_select};
 
+/* The deadline by the field `timeout`; *now: the select must not wait. */
 static uint64_t select_timeout(lua_State *L, bool *now) {
   uint64_t deadline = OS_FOREVER;
   lua_getfield(L, 1, "timeout");
@@ -222,7 +237,9 @@ static uint64_t select_timeout(lua_State *L, bool *now) {
   return deadline;
 }
 
-/* Is it an integer from 1 to `max`? (Before 5.3 that takes longer to see.) */
+/* Is the value an integer from 1 to `max`? A quick answer for the usual key;
+   false means that count_cases looks closer (always before 5.3, which has no
+   quick test). */
 static inline bool is_index(lua_State *L, int idx, lua_Number max) {
 #if CAST_LUA >= 503
   if (CAST_LIKELY(lua_isinteger(L, idx))) {
@@ -237,8 +254,9 @@ static inline bool is_index(lua_State *L, int idx, lua_Number max) {
   return false;
 }
 
-/* How many cases the table has. A case may be nil (`cond and ch` with a nil
-   condition), so the greatest index counts, not the border. */
+/* How many cases the table has: its greatest index, and not its length, as a
+   case may be nil (`cond and ch` with a nil condition). Any other key must be
+   "timeout": then *timed. */
 static uint32_t count_cases(lua_State *L, bool *timed) {
   lua_Number max = (lua_Number)lua_rawlen(L, 1);
   lua_pushnil(L);
@@ -266,6 +284,7 @@ static uint32_t count_cases(lua_State *L, bool *timed) {
   return (uint32_t)max;
 }
 
+/* casting.select(cases) */
 int cast_lib_select(lua_State *L) {
   cast_state *S = cast_state_here(L);
   bool now = false, timed = false;

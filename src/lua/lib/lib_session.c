@@ -1,5 +1,10 @@
 /* lib_session.c - sessions for Lua.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   The methods of sessions, and casting.session. Other sessions are only asked
+   here: to start a task, to cancel, to close. What they answer comes as an
+   event.
+   Locks: a session's, while its tasks are listed. */
 #include "lib_session.h"
 
 #include "../../../include/casting.h"
@@ -47,7 +52,7 @@ static cast_state *check_session(lua_State *L, int i) {
     cast_handle_check(L, i, &cast_session_type), cast_session, object));
 }
 
-/* Using a closed session is an error. */
+/* The session at i. To use one that has closed is an error. */
 static cast_state *check_open(lua_State *L, int i, const char *what) {
   cast_state *target = check_session(L, i);
   if (cast_event_is_set(&target->session.closed))
@@ -55,10 +60,12 @@ static cast_state *check_open(lua_State *L, int i, const char *what) {
   return target;
 }
 
-/* The same from the call of close on, when no task may come any more. */
+/* The same for what makes no sense any more from the call of close on: no task
+   can be started in the session then. */
 static cast_state *check_usable(lua_State *L, int i, const char *what) {
   cast_state *target = check_open(L, i, what);
-  /* Relaxed: who has called close himself sees it. */
+  /* Relaxed: a thread that has called close itself sees it; for others the two
+     calls come at the same time. */
   if (atomic_load_explicit(&target->close_posted, memory_order_relaxed))
     cast_state_refuse(L, target, what, "is closed");
   return target;
@@ -66,8 +73,8 @@ static cast_state *check_usable(lua_State *L, int i, const char *what) {
 
 /* -- spawn ---------------------------------------------------------------- */
 
-/* Pushes the function that the source text at stack position i compiles to, or
-   what is wrong with it, which is returned then. */
+/* Compiles the source text at i, and pushes the function; or pushes what is
+   wrong with the text, and returns that. */
 static const char *compile(lua_State *L, int i) {
   size_t size;
   const char *text = lua_tolstring(L, i, &size);
@@ -78,13 +85,16 @@ static const char *compile(lua_State *L, int i) {
     L, "source text does not compile: %s", cast_lua_describe(L, -1));
 }
 
-/* internal.source_problem(text): that, or nil. */
+/* internal.source_problem(text): what is wrong with it, or nil. */
 int cast_lib_source_problem(lua_State *L) {
   return compile(L, 1) != NULL ? 1 : 0;
 }
 
-/* A task of `target` for the function and arguments from stack position
-   `first` on; its handle is pushed. Raises. */
+/* Starts a task in `target`, which may be any session, for the function (or
+   source text) and arguments from stack position `first` on; pushes its handle.
+   Function and arguments are copied, even if `target` is the caller's own
+   session. The handle is made first, so that what is packed has an owner when
+   an error is raised. Raises. */
 static cast_ltask *spawn_in(
   lua_State *L, cast_state *S, cast_state *target, int first) {
   int n = lua_gettop(L) - first + 1, rc;
@@ -115,6 +125,7 @@ static cast_ltask *spawn_in(
   return t;
 }
 
+/* session:spawn(f, ...) */
 static int session_spawn(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_state *target = check_usable(L, 1, "spawn");
@@ -124,6 +135,7 @@ static int session_spawn(lua_State *L) {
 
 /* -- wait and close ------------------------------------------------------- */
 
+/* The event has come: true; or nil, "timeout". */
 static int finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   CAST_UNUSED(S);
   CAST_UNUSED(t);
@@ -135,6 +147,8 @@ static int finish_wait(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 static const cast_wait_kind wait_kind = {
   .finish = finish_wait, .what = "waiting for a session"};
 
+/* Waits for an event of `target`, with the timeout at 2. The wait has a strong
+   reference to the session. */
 static int wait_event(
   lua_State *L, cast_state *S, cast_state *target, cast_event *e) {
   uint64_t deadline = cast_deadline(L, 2);
@@ -146,6 +160,7 @@ static int wait_event(
   return cast_await_event(L, S, t, e, deadline, &wait_kind);
 }
 
+/* session:wait([timeout]): until it has no unfinished task. */
 static int session_wait(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_state *target = check_usable(L, 1, "wait");
@@ -154,12 +169,14 @@ static int session_wait(lua_State *L) {
   return wait_event(L, S, target, &target->session.empty);
 }
 
+/* session:close([timeout]). A wait that times out, or is cancelled, leaves the
+   session closing. */
 static int session_close(lua_State *L) {
   cast_state *S = cast_state_boxed(L);
   cast_state *target = check_session(L, 1);
   if (S == NULL) cast_raise_closed(L);
   cast_deadline(L, 2);
-  if (CAST_UNLIKELY(cast_forked)) { /* it is not there */
+  if (CAST_UNLIKELY(cast_forked)) { /* the session is the parent's */
     lua_pushboolean(L, 1);
     return 1;
   }
@@ -171,7 +188,8 @@ static int session_close(lua_State *L) {
   return wait_event(L, S, target, &target->session.closed);
 }
 
-/* Unlike close it leaves the session open. */
+/* session:cancel([reason]): cancels the tasks that it has now, and unlike close
+   leaves the session open. */
 static int session_cancel(lua_State *L) {
   cast_state *S = cast_state_boxed(L);
   cast_state *target = check_open(L, 1, "cancel");
@@ -184,6 +202,7 @@ static int session_cancel(lua_State *L) {
   return 1;
 }
 
+/* __close. An emptied handle means that this state has been closed. */
 static int session_close_scope(lua_State *L) {
   if (cast_handle_test(L, 1) == NULL) return 0;
   lua_settop(L, 1);
@@ -197,11 +216,11 @@ static int session_name(lua_State *L) {
   return 1;
 }
 
-/* References to tasks, dropped with the userdata. */
+/* A userdata with strong references to tasks. */
 typedef struct task_list {
   cast_cleanup stack;
-  uint32_t count;
-  cast_ltask *at[];
+  uint32_t count;   /* references in `at` */
+  cast_ltask *at[]; /* as many as it was made for */
 } task_list;
 
 static void drop_task_list(cast_cleanup *h) {
@@ -209,7 +228,10 @@ static void drop_task_list(cast_cleanup *h) {
   while (l->count > 0) cast_unref(&l->at[--l->count]->base.object);
 }
 
-/* The unfinished tasks, as many as fit into `room`; how many there are. */
+/* Adds the unfinished tasks of s to the list, up to `room`; returns how many
+   there are. Under the lock no task ends completely, so each can be given a
+   reference. Tasks of another session than the caller's are shared from now on
+   (`own` false). */
 static uint32_t collect(
   cast_session *s, task_list *l, uint32_t room, bool own) {
   uint32_t n;
@@ -226,6 +248,8 @@ static uint32_t collect(
   return n;
 }
 
+/* session:tasks(). Handles are made when the lock is free again, as that may
+   run finalizers. */
 static int session_tasks(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_state *target = check_open(L, 1, "tasks");
@@ -276,7 +300,8 @@ const cast_class cast_session_class = {
 
 /* -- making one ----------------------------------------------------------- */
 
-/* Leaves `init`, or nil, on the top; what *o points to is on the stack. */
+/* Reads the options at 1 into *o, and pushes `init`, or nil. What *o points to
+   is on the stack. */
 static void read_options(lua_State *L, cast_options *o) {
   const char *problem;
   memset(o, 0, sizeof *o);
@@ -290,9 +315,9 @@ static void read_options(lua_State *L, cast_options *o) {
   if (problem != NULL) cast_arg_error(L, 1, problem);
 }
 
-/* `init` has failed: raises its error as await does, a text with the session's
-   name before it. A cancellation of init is none of who waits, and becomes a
-   text. */
+/* `init` has failed: raises its error as await does; a text gets the session's
+   name before it. A cancellation of init does not mean that the caller was
+   cancelled, so it becomes a text, too. */
 static int raise_init(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_ltask *init = t->arg;
   const cast_failure *origin = cast_origin_take(t, init);
@@ -314,8 +339,9 @@ static int raise_init(lua_State *L, cast_state *S, cast_ltask *t) {
   return lua_error(L);
 }
 
-/* After `init` has ended: the session, or its error. If the wait for that is
-   interrupted, nobody will ever have the session. */
+/* The task of `init` has ended: returns the session, or raises its error. If
+   the wait was interrupted instead, nobody will ever have the session: it
+   closes. */
 static int finish_session(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_ltask *init = t->arg;
@@ -334,17 +360,20 @@ static const cast_wait_kind session_kind = {.finish = finish_session,
   .what = "waiting for the init of a session",
   .cleans_up = true};
 
+/* A call of casting.session: what its steps pass on. After an error it tells
+   how far they have come. */
 typedef struct plan {
-  cast_state *S, *target;
-  cast_message *init; /* NULL: none */
-  cast_ltask *task;   /* that runs it */
-  cast_lineage *lineage;
-  bool counted; /* the session counts in its lineage, and is not made yet */
+  cast_state *S, *target; /* the caller's session; the new one, or NULL */
+  cast_message *init;     /* the packed function; NULL: none */
+  cast_ltask *task;       /* the task that runs it */
+  cast_lineage *lineage;  /* of the new session, or NULL */
+  bool counted; /* it was counted there, and `target` does not have that yet */
   cast_options options;
 } plan;
 
-/* The first task of the session, whose function is packed; its handle is
-   pushed. Raises. */
+/* Starts the first task of the new session, which runs `init`; pushes its
+   handle. The message moves to the task, and back if that cannot be started.
+   Raises. */
 static void start_init(lua_State *L, plan *p) {
   cast_ltask *t = cast_ltask_new(L, p->target, false);
   cast_ltask_make_remote(t);
@@ -356,8 +385,8 @@ static void start_init(lua_State *L, plan *p) {
   p->task = t;
 }
 
-/* Protected, with a plan: pushes the session's handle, and that of its first
-   task. */
+/* Protected, with a plan: pushes the handle of the new session, and that of its
+   first task, if it has one. */
 static int build(lua_State *L) {
   plan *p = lua_touserdata(L, 1);
   p->counted = cast_lineage_count(p->S, p->lineage);
@@ -370,15 +399,17 @@ static int build(lua_State *L) {
   return lua_gettop(L) - 1;
 }
 
-/* Nobody will have the session: it closes. */
+/* The call fails: a session that was made closes, and what was packed goes
+   back. */
 static void abandon(lua_State *L, plan *p) {
   if (p->target != NULL) cast_state_close(p->target, &p->S->session);
   if (p->init != NULL && !cast_msg_is_empty(&p->init->msg))
     cast_pack_undo(p->S->packer, L, &p->init->msg);
 }
 
-/* Nothing could be made. Is that because of the limit? How much it takes
-   without one shows then, and an error is raised that tells. */
+/* No session could be made. If it has a memory limit, that may be the reason:
+   then the program should get an error which says so, and how much memory it
+   takes. To find out, a session without a limit is made, and closed again. */
 static void blame_limit(lua_State *L, plan *p) {
   size_t limit = p->options.memory_max, bytes;
   plan other = {.S = p->S, .lineage = p->lineage, .options = p->options};
@@ -401,15 +432,17 @@ static void blame_limit(lua_State *L, plan *p) {
     lua_pop(L, 1);
     return;
   }
-  if (bytes < limit - limit / 8) return; /* something else has failed */
+  if (bytes < limit - limit / 8) return; /* it was not the limit */
   cast_lua_error(L,
     "session: no Lua state can be made with %d bytes of memory, it takes some "
     "%d with these libraries",
     (int)limit, (int)bytes);
 }
 
-/* What may fail because of the caller's values comes before anything is made.
-   The session's maker owns it until it is released. */
+/* casting.session([options]). What may fail because of the caller's values
+   comes before anything is made. The caller owns the new session until it is
+   released, so it must come to that whatever fails: hence the protected call of
+   build. */
 int cast_lib_session(lua_State *L) {
   cast_state *S = cast_state_here(L);
   plan p = {.S = S};

@@ -5,6 +5,7 @@
 
 #include "../state/handle.h"
 
+/* What sessions are in Lua. */
 extern const cast_class cast_session_class;
 
 #endif

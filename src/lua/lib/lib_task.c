@@ -1,5 +1,10 @@
 /* lib_task.c - tasks for Lua.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   The methods of tasks, and the functions of the module that begin a task or
+   are about the calling one. A task is run by the owner of its session; others
+   may only wait for its end, ask for its cancellation, and ask the owner for
+   its stack. */
 #include "lib_task.h"
 
 #include "../../../include/casting.h"
@@ -42,15 +47,19 @@
 
 /* -- join and await ------------------------------------------------------- */
 
+/* The task that `arg` is has ended: pushes true and its results, or false and
+   its error; or nil and a word. */
 static int finish_join(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_ltask *target = t->arg;
   if (result != 0) return cast_push_failure(L, result);
   return cast_ltask_outcome(L, S, t, target);
 }
 
+/* The same for await: pushes the results, or raises the error. */
 static int finish_await(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  /* Before a finalizer may wait, and the task be let go of. */
+  /* First of all: finish_join makes values, so a finalizer may run, and let go
+     of the task. */
   const cast_failure *origin = result == 0 ? cast_origin_take(t, t->arg) : NULL;
   int n = finish_join(L, S, t, result);
   cast_release_arg(t);
@@ -63,6 +72,7 @@ static int finish_await(
   return n - 1;
 }
 
+/* For the task dump. */
 static void describe_end(cast_buffer *b, const cast_ltask *t) {
   const cast_ltask *of = t->arg;
   cast_buffer_form(b, "waiting for the end of task %d of session '%s'",
@@ -75,6 +85,7 @@ static const cast_wait_kind join_kind = {
 static const cast_wait_kind await_kind = {
   .finish = finish_await, .describe = describe_end, .awaits = CAST_AWAITS_TASK};
 
+/* join and await: waits for the end of the task at 1, with the timeout at 2. */
 static int wait_end(
   lua_State *L, const char *verb, const cast_wait_kind *kind) {
   cast_state *S = cast_state_here(L);
@@ -98,6 +109,7 @@ static int task_await(lua_State *L) {
 
 /* -- looking at a task ---------------------------------------------------- */
 
+/* task:status() */
 static int task_status(lua_State *L) {
   lua_pushstring(L, cast_ltask_word(cast_ltask_check(L, 1)));
   return 1;
@@ -115,14 +127,15 @@ static int task_session(lua_State *L) {
   return 1;
 }
 
-/* The stack of a task is written down by the owner of its session. If that is
-   another one, it is asked for, and the request is shared by both. */
+/* A task's stack can only be read by the owner of its session. If that is
+   another session than the caller's, it is asked by a post. The request is
+   counted, since both sides use it, and the caller may stop waiting. */
 typedef struct inquiry {
-  cast_object object; /* one reference each */
-  cast_post post;
-  cast_ltask *task; /* one reference */
-  cast_event done;
-  char *text; /* written before done; NULL: out of memory */
+  cast_object object; /* a strong reference for the caller, one for the post */
+  cast_post post;     /* asks the owner */
+  cast_ltask *task;   /* (i) one strong reference */
+  cast_event done;    /* set when there is the text */
+  char *text;         /* written before that; NULL: out of memory */
 } inquiry;
 
 static void inquiry_free(cast_object *o) {
@@ -134,8 +147,8 @@ static void inquiry_free(cast_object *o) {
 
 static const cast_type inquiry_type = {"inquiry", inquiry_free, NULL};
 
-/* L: a coroutine of the task's session, the task's own if it is that which
-   asks. */
+/* The owner writes the stack, without its first `level` levels. L is some
+   coroutine of the session; if level is not 0, the task itself asks, in L. */
 static void write_stack(inquiry *q, lua_State *L, int level) {
   cast_buffer b = {NULL, 0, 0, false};
   lua_State *co = level > 0 ? L : q->task->co;
@@ -146,6 +159,7 @@ static void write_stack(inquiry *q, lua_State *L, int level) {
   q->text = cast_buffer_take(&b);
 }
 
+/* The owner has come to the post. */
 static void on_inquiry(cast_session *s, cast_post *p, bool closed) {
   inquiry *q = CAST_CONTAINER(p, inquiry, post);
   if (!closed) write_stack(q, cast_state_of(s)->work, 0);
@@ -153,6 +167,7 @@ static void on_inquiry(cast_session *s, cast_post *p, bool closed) {
   cast_unref(&q->object);
 }
 
+/* The answer has come: pushes the stack. */
 static int finish_inquiry(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   inquiry *q = t->arg;
@@ -165,7 +180,7 @@ static int finish_inquiry(
 static const cast_wait_kind inquiry_kind = {
   .finish = finish_inquiry, .what = "waiting for a stack"};
 
-/* Pushes what holds it. */
+/* Makes a request, and pushes a box with the strong reference to it. */
 static inquiry *push_inquiry(lua_State *L, cast_state *S, cast_ltask *target) {
   cast_object **box = cast_box_push(L, S);
   inquiry *q = cast_calloc(sizeof *q);
@@ -178,6 +193,7 @@ static inquiry *push_inquiry(lua_State *L, cast_state *S, cast_ltask *target) {
   return q;
 }
 
+/* Has the owner of the other session write the stack, and waits for that. */
 static int ask_stack(lua_State *L, cast_state *S, inquiry *q) {
   cast_session *s = q->task->base.session;
   cast_ltask *t = cast_enter(L, S, OS_FOREVER);
@@ -188,12 +204,16 @@ static int ask_stack(lua_State *L, cast_state *S, inquiry *q) {
   return cast_await_event(L, S, t, &q->done, OS_FOREVER, &inquiry_kind);
 }
 
+/* task:traceback(): of a failed task the error and its stack, of an unfinished
+   one its present stack. */
 static int task_traceback(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *target = cast_ltask_check(L, 1);
   inquiry *q;
   lua_settop(L, 1);
-  q = push_inquiry(L, S, target); /* before the task is looked at */
+  /* This may run a finalizer, and the task may end meanwhile: so it comes
+     first. */
+  q = push_inquiry(L, S, target);
   if (cast_event_is_set(&target->base.done)) {
     if (cast_failed(target) == NULL) return 0;
     lua_pushstring(L, cast_failure_traceback(cast_failed(target)));
@@ -206,6 +226,7 @@ static int task_traceback(lua_State *L) {
   return 1;
 }
 
+/* task:cancel([reason]): false if the task has ended. */
 static int task_cancel(lua_State *L) {
   cast_state *S = cast_state_boxed(L);
   cast_ltask *t = cast_ltask_check(L, 1);
@@ -234,6 +255,7 @@ static const luaL_Reg task_methods[] = {
   {NULL, NULL},
 };
 
+/* cast_class.cross: another session is about to get a handle. */
 static void cross(lua_State *L, cast_state *S, cast_object *o) {
   cast_ltask_cross(L, S, cast_ltask_of(CAST_CONTAINER(o, cast_task, object)));
 }
@@ -247,8 +269,8 @@ const cast_class cast_task_class = {
 
 /* -- functions of the module ---------------------------------------------- */
 
-/* The session closes, and the task that calls is about to be cancelled: it
-   meets that here, as at a blocking call. */
+/* No task can be started, as the session closes. That will cancel the calling
+   task as well: it meets its cancellation here, as at a blocking call. */
 static int refuse(lua_State *L, cast_state *S) {
   cast_ltask *me = cast_current(S);
   if (me == NULL) return cast_lua_error(L, "spawn: the session is closed");
@@ -257,7 +279,7 @@ static int refuse(lua_State *L, cast_state *S) {
   return lua_error(L);
 }
 
-/* The task will not begin: lets go of its function and arguments. */
+/* The task will never begin: gives up its function and arguments. */
 static void withdraw(cast_state *S, cast_ltask *t) {
   if (t->base.nstart > 0)
     cast_pending_give(S, t, NULL);
@@ -265,7 +287,8 @@ static void withdraw(cast_state *S, cast_ltask *t) {
     cast_coroutine_put(S, cast_co(t), true);
 }
 
-/* Sessions that the new task makes count as the caller's own (lineage.c). */
+/* Sessions that the new task makes count as if the calling task had made them
+   (lineage.c). */
 static void inherit(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_task *base = S->session.current;
   cast_ltask *me = base != NULL ? cast_ltask_of(base) : NULL;
@@ -275,6 +298,9 @@ static void inherit(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_raise_memory(L);
 }
 
+/* casting.spawn(f, ...): a task of the calling session, so nothing is copied.
+   Most tasks get a coroutine only when they begin (pending.c); until then their
+   function and arguments lie in a table. */
 int cast_lib_spawn(lua_State *L) {
   cast_state *S = cast_state_here(L);
   int n = lua_gettop(L), rc;
@@ -302,6 +328,7 @@ int cast_lib_spawn(lua_State *L) {
   return 1;
 }
 
+/* casting.self() */
 int cast_lib_self(lua_State *L) {
   cast_ltask *t = cast_current(cast_state_here(L));
   if (t == NULL)
@@ -311,11 +338,13 @@ int cast_lib_self(lua_State *L) {
   return 1;
 }
 
+/* A yield or a sleep is over: returns nothing. */
 static int finish_pause(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   CAST_UNUSED(S);
   CAST_UNUSED(result);
-  /* A yield has no outcome that could be lost. */
+  /* Raises if the task is past its time. Elsewhere a wait that has brought a
+     result returns that first; here there is none that could be lost. */
   if (CAST_UNLIKELY(cast_scope_is_needed(t))) cast_stop_check(L, t, os_now());
   return 0;
 }
@@ -327,6 +356,8 @@ static const cast_wait_kind drain_kind = {.finish = finish_pause,
   .what = "waiting for the tasks of its session",
   .awaits = CAST_AWAITS_ALL};
 
+/* Lets the ready tasks run before this one: the task is put at the end of the
+   ready list, so its wait needs no waker. */
 static int pause_task(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *t = cast_enter(L, S, OS_FOREVER);
@@ -336,11 +367,13 @@ static int pause_task(lua_State *L) {
   return cast_park(L, S, t, OS_FOREVER, &pause_kind);
 }
 
+/* casting.yield() */
 int cast_lib_yield(lua_State *L) {
   lua_settop(L, 0);
   return pause_task(L);
 }
 
+/* casting.sleep(seconds): a wait that only its deadline ends. */
 int cast_lib_sleep(lua_State *L) {
   cast_state *S = cast_state_here(L);
   double seconds = cast_arg_number(L, 1);
@@ -356,7 +389,8 @@ int cast_lib_sleep(lua_State *L) {
   return cast_park(L, S, t, deadline, &pause_kind);
 }
 
-/* If the wait for a task is interrupted that nobody else has, it ends, too. */
+/* The task of casting.run has ended. If the wait for it was interrupted
+   instead, it is cancelled: nobody else has its handle. */
 static int finish_run(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_chars why = cast_chars_of("timeout");
   if (result == 0) return finish_await(L, S, t, 0);
@@ -372,7 +406,8 @@ static const cast_wait_kind run_kind = {.finish = finish_run,
   .cleans_up = true,
   .awaits = CAST_AWAITS_TASK};
 
-/* The function at 1 and its arguments as a task, and its results. */
+/* Runs the function at 1 with its arguments in a new task, and waits for its
+   results. The task exists when entering again fails; so it is cancelled. */
 static int run_task(lua_State *L, cast_state *S) {
   cast_ltask *t = cast_enter(L, S, OS_FOREVER), *target;
   cast_lib_spawn(L);
@@ -385,8 +420,9 @@ static int run_task(lua_State *L, cast_state *S) {
   return cast_await_event(L, S, t, &target->base.done, OS_FOREVER, &run_kind);
 }
 
-/* casting.run(f, ...): a task, and its results. casting.run(): until the main
-   state has no task left. */
+/* casting.run(f, ...): runs f in a task, and returns its results.
+   casting.run(), of the main program: waits until its session has no task
+   left. */
 int cast_lib_run(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *t;

@@ -5,6 +5,7 @@
 
 #include "../state/handle.h"
 
+/* What tasks are in Lua. */
 extern const cast_class cast_task_class;
 
 #endif

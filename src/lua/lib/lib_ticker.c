@@ -1,17 +1,20 @@
 /* lib_ticker.c - casting.after and casting.every.
    SPDX-License-Identifier: MIT
 
-   A ticker is a timer of the process that sends the time into a channel with
-   room for one such message. The channel owns it, and stops it when it is
-   freed; the timers' lock orders that with a tick under way (timer.h,
-   invariant 1). Invariants:
-   1. A ticker whose tick lies in the channel has no deadline: its timer is
-      kept in its heap for later. Whoever takes the tick sets it to the next
-      time of its grid. So a program may have any number of tickers that nobody
-      listens to, and of each period; they cost nothing.
-   2. What is in the channel after a tick was sent, if anything, is taken after
-      that: so either sysmon finds the channel empty, and sets the timer,
-      or the taker does; or both, to the same time. */
+   A ticker is a timer of the process that sends the time into a channel, which
+   has room for one such message. The channel owns the ticker, and stops it when
+   it is freed; the timers' lock orders that with a tick under way (timer.h,
+   invariant 1).
+   Locks: the timers' lock guards `timer`. Sysmon's thread calls the functions
+   here, but for on_taken (the receiver's does) and stop (any).
+   Invariants:
+   1. While its tick lies in the channel, a ticker has no deadline: its timer
+      keeps its place in the heap, set to OS_FOREVER. The receiver of the tick
+      sets it to the next time on its grid. So tickers to which nobody listens
+      cost nothing, however many there are and whatever their period.
+   2. If there is something in the channel after a tick was sent, it is received
+      after that. So either sysmon finds the channel empty, and sets the timer,
+      or the receiver does; or both, to the same time. */
 #include "../../base.h"
 #include "../../chan.h"
 #include "../../errand.h"
@@ -31,22 +34,24 @@
 #include "lib_chan.h"
 
 typedef struct ticker {
-  cast_timer timer;
-  cast_chan *chan;          /* (i) no reference: it has the ticker */
-  uint64_t period_ns;       /* (i) 0: once */
-  _Atomic uint64_t last_ns; /* (a) when the last tick was due */
+  cast_timer timer;         /* (timer lock) */
+  cast_chan *chan;          /* (i) its owner, so without a reference */
+  uint64_t period_ns;       /* (i) 0: it ticks once (casting.after) */
+  _Atomic uint64_t last_ns; /* (a) when the latest tick was due */
 } ticker;
 
-/* The next time of its grid. Ticks that were missed are dropped. */
+/* The next time on the grid of the ticker. Ticks that were missed are
+   dropped. */
 static uint64_t next_tick(const ticker *k) {
-  /* Relaxed: whoever asks has taken the tick, or sends it. */
+  /* Relaxed: the caller has received the tick, or sends it. */
   uint64_t last = atomic_load_explicit(&k->last_ns, memory_order_relaxed);
   uint64_t now = os_now(), late = now > last ? (now - last) % k->period_ns : 0;
   return now > last ? now - late + k->period_ns : last + k->period_ns;
 }
 
-/* Under the timers' lock. Should the channel's end have begun, it waits for
-   that. */
+/* timer.fire, under the timers' lock: takes a strong reference to the channel.
+   If the channel's end has begun, there is none to take; and that end, in
+   `stop`, waits for this lock. */
 static bool is_due(cast_timer *t) {
   ticker *k = CAST_CONTAINER(t, ticker, timer);
   if (!cast_ref_if_alive(&k->chan->object)) return false;
@@ -55,6 +60,7 @@ static bool is_due(cast_timer *t) {
   return true;
 }
 
+/* Sends the time. If an earlier tick is still there, this one is dropped. */
 static void send_time(cast_chan *c) {
   cast_waiter w;
   memset(&w, 0, sizeof w);
@@ -62,6 +68,7 @@ static void send_time(cast_chan *c) {
   if (cast_chan_send(c, NULL, NULL, &w) != 0) cast_msg_drop(&w.msg);
 }
 
+/* timer.after of casting.every. */
 static void tick(cast_timer *t) {
   ticker *k = CAST_CONTAINER(t, ticker, timer);
   cast_chan *c = k->chan;
@@ -71,13 +78,15 @@ static void tick(cast_timer *t) {
   cast_unref_aside(&c->object);
 }
 
+/* A tick was received: the next one may be due. */
 static void on_taken(cast_chan *c) {
   ticker *k = c->owner;
   if (k != NULL) (void)cast_timer_set_sooner(&k->timer, next_tick(k));
 }
 
-/* The end of casting.after: the time, and the close. Those who wait, who may be
-   many, are woken a few at a time. */
+/* timer.after of casting.after: sends the time, and closes the channel. There
+   may be many receivers, so they are woken a few at a time, and sysmon looks
+   after other timers in between. */
 static void ring(cast_timer *t) {
   ticker *k = CAST_CONTAINER(t, ticker, timer);
   cast_chan *c = k->chan;
@@ -87,6 +96,7 @@ static void ring(cast_timer *t) {
   cast_unref_aside(&c->object);
 }
 
+/* The channel is being freed. */
 static void stop(cast_chan *c, cast_object **more) {
   ticker *k = c->owner;
   CAST_UNUSED(more);
@@ -103,7 +113,8 @@ static int push_ticker(
   ticker *k;
   cast_state_prepare(L, S);
   c = cast_chan_push(L, 1);
-  /* Room for the tick, so that sysmon need not allocate. */
+  /* The channel's place for the tick is allocated now: sysmon must not need
+     memory. */
   k = cast_chan_grow(c) == 0 ? cast_calloc(sizeof *k) : NULL;
   if (k == NULL) cast_raise_memory(L);
   c->owner = k;
@@ -122,6 +133,7 @@ static int push_ticker(
   return 1;
 }
 
+/* casting.after(seconds) */
 int cast_lib_after(lua_State *L) {
   cast_state *S = cast_state_here(L);
   double seconds = cast_arg_number(L, 1);
@@ -130,6 +142,7 @@ int cast_lib_after(lua_State *L) {
   return push_ticker(L, S, seconds, 0);
 }
 
+/* casting.every(seconds) */
 int cast_lib_every(lua_State *L) {
   cast_state *S = cast_state_here(L);
   double seconds = cast_arg_number(L, 1);

@@ -1,10 +1,10 @@
 /* misuse.c - errors about arguments, of what is written in Lua.
    SPDX-License-Identifier: MIT
 
-   As those of argument.h they tell of the line where the program has called a
-   public function. How far down that is on the stack differs, so it is looked
-   for: the first function that is neither in a file of lua/casting nor in C
-   is the program's. */
+   Like the errors of argument.h they give the line of the program that has
+   called a public function. How far down the stack that call is differs, so it
+   is looked for: the first function that is neither in a file of lua/casting
+   nor in C is the program's. */
 #include "misuse.h"
 
 #include "../../buffer.h"
@@ -17,7 +17,8 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 
-/* Is the C function of this level a public one that a file implements? */
+/* Is the C function at this level cast_embed_stub, that is, a public
+   function? */
 static bool is_stub(lua_State *L, lua_Debug *ar) {
   const cast_state *S = cast_state_find(L);
   bool is;
@@ -27,7 +28,9 @@ static bool is_stub(lua_State *L, lua_Debug *ar) {
   return is;
 }
 
-/* The level of the public function; what it was called by is in *ar. */
+/* Returns the level of the public function; *ar tells by which name it was
+   called. That is the stub, or the last function of ours before the program's,
+   a method which the program has called directly. */
 static int find_public(lua_State *L, lua_Debug *ar) {
   lua_Debug at;
   int found = 1;
@@ -45,9 +48,9 @@ static int find_public(lua_State *L, lua_Debug *ar) {
   return found;
 }
 
-/* internal.bad(i, name, text): raises "bad argument #i to 'name' (text)". A
-   method's object is its first argument; it does not count if that is how the
-   method was called. */
+/* internal.bad(i, name, text): raises "bad argument #i to 'name' (text)". The
+   object of a method is argument 1; it is not counted if the program has called
+   the function as a method, o:name(). */
 int cast_lib_bad(lua_State *L) {
   int i = (int)lua_tointeger(L, 1), level;
   const char *name = lua_tostring(L, 2), *text = lua_tostring(L, 3);
@@ -63,15 +66,16 @@ int cast_lib_bad(lua_State *L) {
   return lua_error(L);
 }
 
-/* internal.kind(v): its type, of a handle "channel", "task", "session" or
-   "message"; no metatable has a say in it. */
+/* internal.kind(v): the type of v; of a handle "channel", "task", "session" or
+   "message". Metatables do not count. */
 int cast_lib_kind(lua_State *L) {
   const cast_object *o = cast_handle_test(L, 1);
   lua_pushstring(L, o != NULL ? o->type->name : luaL_typename(L, 1));
   return 1;
 }
 
-/* internal.room(n): can a function return so many values? */
+/* internal.room(n): is there room on the stack for n values more, so that a
+   function can return them? */
 int cast_lib_room(lua_State *L) {
   lua_Number n = lua_tonumber(L, 1);
   lua_pushboolean(
@@ -79,8 +83,8 @@ int cast_lib_room(lua_State *L) {
   return 1;
 }
 
-/* internal.where(): the line where the program has called what is written in
-   Lua, as "file:line"; nil if nobody knows. */
+/* internal.where(): the line where the program has called the public function,
+   as "file:line"; nil if it is not known. */
 int cast_lib_where(lua_State *L) {
   size_t size;
   const char *place;
@@ -91,14 +95,16 @@ int cast_lib_where(lua_State *L) {
   return 1;
 }
 
+/* Protected: pushes the text of a buffer. */
 static int push_text(lua_State *L) {
   const cast_buffer *b = lua_touserdata(L, 1);
   lua_pushstring(L, b->text);
   return 1;
 }
 
-/* internal.trace(e): the error in words, the stack of the caller, and which
-   task that is. */
+/* internal.trace(e): a text of the error, the stack of the caller, and which
+   task it is. The text is made in a buffer, so that no finalizer runs while the
+   stack is read; hence the protected call, for the buffer to be freed. */
 int cast_lib_trace(lua_State *L) {
   cast_state *S = cast_state_here(L);
   const cast_ltask *t = cast_current(S);

@@ -1,13 +1,14 @@
 /* starve.c - memory that fails when a test wants it to; debug builds only.
    SPDX-License-Identifier: MIT
 
-   internal.starve(n [, many]) (embed.c) has the n-th allocation from now fail,
-   and so many in a row (1); n = 0 ends that. starve() returns whether it has
-   come to that, and how many blocks are allocated. See mem.h.
+   internal.starve(n [, many]) (embed.c) makes the n-th allocation from now on
+   fail, and with `many` so many in a row; n = 0 ends that. internal.starve()
+   returns whether one has failed, and how many blocks are allocated. See mem.h.
 
-   The allocations of a host's Lua state are its own business, and not among
-   these, unless the environment has CASTING_FAIL_HOST when casting is loaded:
-   then its allocator is wrapped, and what the binding does there fails too. */
+   The allocations of a host's Lua state are not among these, as the host has
+   its own allocator; unless CASTING_FAIL_HOST is in the environment when
+   casting is loaded. Then that allocator is wrapped, and what the binding
+   allocates in the host's state can fail, too. */
 #include "../../base.h"
 #include "../../mem.h"
 #include "../compat/compat.h"
@@ -17,13 +18,14 @@
 
 #include <stdlib.h>
 
-/* The first host's, for as long as the process lives: a state's own struct is
-   the last thing that its allocator frees. */
+/* The allocator of the process's first host. It is never reset: what a closing
+   state frees last, with its allocator, is its own struct. */
 static struct {
   lua_Alloc fn;
   void *ud;
 } host;
 
+/* The wrapper: only what allocates or grows can fail. */
 static void *starve_host(void *ud, void *ptr, size_t osize, size_t nsize) {
   bool grows = nsize > 0 && (ptr == NULL || nsize > osize);
   CAST_UNUSED(ud);
@@ -37,6 +39,7 @@ void cast_starve_host(lua_State *L) {
   lua_setallocf(L, starve_host, NULL);
 }
 
+/* internal.starve: see above. */
 int cast_starve(lua_State *L) {
   if (lua_gettop(L) > 0) {
     lua_Integer n = luaL_checkinteger(L, 1), many = luaL_optinteger(L, 2, 1);
