@@ -1,9 +1,13 @@
 /* api.h - what the files of the public C API share.
    SPDX-License-Identifier: MIT
 
-   The opaque types of casting.h are the runtime's own under other names: a
-   casting_channel is a cast_chan, a casting_task a cast_ltask, a
-   casting_session the cast_session of a cast_state. */
+   The functions themselves are described in casting.h. Its opaque types are
+   ours under other names: a casting_channel is a cast_chan, a casting_task a
+   cast_ltask, a casting_session the cast_session of a cast_state. The functions
+   below convert between the two, and nothing else casts.
+
+   A message belongs to one thread of the program at a time: nothing in it is
+   locked or atomic. */
 #ifndef CAST_API_H
 #define CAST_API_H
 
@@ -20,49 +24,55 @@
 #include "../state/state.h"
 #include "../transfer/wire.h"
 
+/* How deep tables may lie in each other in a message written by C. */
 #define API_DEPTH (CAST_PACK_DEPTH < 32u ? CAST_PACK_DEPTH : 32u)
 
-/* A table being written or read. */
+/* A table that is being written or read. */
 typedef struct api_frame {
-  uint32_t at;    /* written: where its two numbers lie */
-  uint32_t count; /* written: values so far */
-  uint32_t left;  /* read: values to come */
-  bool map;       /* written: keys and values */
-  bool meta;      /* read: a metatable follows */
+  uint32_t at;    /* written: where in `bytes` its two sizes will be put */
+  uint32_t count; /* written: values so far, keys included */
+  uint32_t left;  /* read: values to come, keys included */
+  bool map;       /* written: it has keys and values, and is no array */
+  bool meta;      /* read: a metatable follows, which is passed over */
 } api_frame;
 
-/* Invariants:
-   1. Written: `bytes` holds the values without a header, `items` a reference
-      each; `msg` is empty. Complete: the other way round.
-   2. While read, `at` lies in the bytes of `msg`, `item` in its items. */
+/* A message that C writes or reads. Invariants:
+   1. While it is written, `bytes` has the values without a header, `items` a
+      strong reference for each handle among them, and `msg` is empty. Once it
+      is complete, `msg` has all that, and both buffers are empty.
+   2. While it is read, `at` lies in the bytes of `msg`, and `item` in its
+      references. */
 struct casting_message {
   cast_msg msg;
-  int error;      /* the first one met while writing */
-  uint32_t count; /* values written on the outermost level */
-  bool plain;     /* nothing but nils, booleans, numbers */
-  unsigned char *bytes;
-  uint32_t size, capacity;
-  cast_object **items;
-  uint32_t nitems, items_capacity;
-  uint32_t depth; /* frames in use */
-  const unsigned char *at, *end;
-  cast_object *const *item, *const *items_end;
-  uint32_t left; /* to be read on the outermost level */
-  api_frame frames[CAST_PACK_DEPTH + 2];
+  int error;      /* the first error while writing, which later ones repeat */
+  uint32_t count; /* values on the outermost level */
+  bool plain;     /* written: nothing but nils, booleans and numbers so far */
+  unsigned char *bytes;            /* the buffer for what is written: */
+  uint32_t size, capacity;         /* bytes in use, and allocated */
+  cast_object **items;             /* the references to what is written: */
+  uint32_t nitems, items_capacity; /* in use, and allocated */
+  uint32_t depth;                  /* frames in use: tables that are open */
+  const unsigned char *at, *end;   /* read: the next byte; behind the last */
+  cast_object *const *item, *const *items_end; /* and the next reference */
+  uint32_t left; /* read: values to come on the outermost level */
+  api_frame frames[CAST_PACK_DEPTH + 2]; /* of the tables, outermost first */
 };
 
-/* Makes what was written a message in m->msg: 0 or why not. */
+/* Makes a message in m->msg of what was written. 0, or a CASTING_E* and nothing
+   has changed. */
 int cast_api_complete(casting_message *m);
-/* Forgets all, and takes *msg over, if not NULL. */
+/* Drops what the message has. Then takes *msg over, to be read, unless that is
+   NULL. */
 void cast_api_set(casting_message *m, cast_msg *msg);
 
-/* No values at all: the results of a task may be so. */
+/* Has it no values at all? A message of a channel has one at least, but the
+   results of a task may be none. */
 static inline bool cast_api_is_empty(const casting_message *m) {
   return cast_msg_is_empty(&m->msg) && m->count == 0 && m->depth == 0 &&
          m->error == 0;
 }
 
-/* L's state, which is adopted if it does not know casting. Raises. */
+/* The state of L, which is made a host if casting does not know it. Raises. */
 cast_state *cast_api_state(lua_State *L);
 
 static inline cast_chan *cast_api_chan(const casting_channel *c) {
@@ -90,17 +100,20 @@ static inline casting_session *cast_api_session_out(cast_object *o) {
            ? NULL
            : (casting_session *)(void *)CAST_CONTAINER(o, cast_session, object);
 }
-/* A thread of the program's comes in. True: it must not, see fork.h. */
+/* Called first in each function that any thread of the program may call: notes
+   that it has one (fork.h). True in the child of a fork, where nothing
+   works. */
 static inline bool cast_api_is_forked(void) {
   cast_fork_note();
   return cast_forked;
 }
-/* When a call of so many seconds gives up; 0: at once. */
+/* The deadline of a call that waits so many seconds: 0 for one that does not
+   wait, OS_FOREVER if they are negative. */
 uint64_t cast_api_deadline(double seconds);
 
-/* While writing: puts the first byte of a message, with those flags, and its
-   count of values at `at`, which has room for WIRE_HEADER bytes; returns where
-   they end. */
+/* While writing: puts the first byte of a message, with those flags, and the
+   number of its values at `at`, where there is room for WIRE_HEADER bytes;
+   returns where they end. */
 static inline unsigned char *cast_api_put_head(
   unsigned char *at, unsigned flags, uint32_t count) {
   bool fits = count <= WIRE_COUNT_MAX;
@@ -108,8 +121,8 @@ static inline unsigned char *cast_api_put_head(
   return fits ? at : wire_put_u32(at, count);
 }
 
-/* While reading: advances over `size` bytes, and returns where they are; NULL:
-   the message has no more of them. */
+/* While reading: passes `size` bytes, and returns where they are; NULL if the
+   message has no more of them. */
 static inline const unsigned char *cast_api_take(
   casting_message *m, size_t size) {
   const unsigned char *at = m->at;

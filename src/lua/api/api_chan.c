@@ -1,5 +1,12 @@
 /* api_chan.c - channels for C, from any thread.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   A thread that waits here does so as a task without a session (foreign.h), so
+   it stands in the same queues as tasks.
+
+   As long as C has a reference to a channel it may send there, and wake a task:
+   so each reference counts as an announcement that forbids to find a deadlock
+   (cast_deadlock_expect). */
 #include "../../../include/casting.h"
 #include "../../base.h"
 #include "../../chan.h"
@@ -18,7 +25,7 @@ uint64_t cast_api_deadline(double seconds) {
   return seconds > 0 ? cast_deadline_in(seconds) : OS_FOREVER;
 }
 
-/* A new reference of C's: somebody may send there. */
+/* C gets a strong reference to c, which is announced; NULL stays NULL. */
 static casting_channel *api(cast_chan *c) {
   if (c == NULL) return NULL;
   cast_deadlock_expect();
@@ -51,7 +58,8 @@ void casting_channel_unref(casting_channel *c) {
   cast_unref(&cast_api_chan(c)->object);
 }
 
-/* Results of a task may begin with nil; a message must not. */
+/* Does the message begin with nil? The results of a task may, but sent into a
+   channel that would look like its end. */
 static bool is_first_nil(cast_msg *m) {
   const unsigned char *at = cast_msg_data(m);
   unsigned head = *at++;
@@ -60,7 +68,8 @@ static bool is_first_nil(cast_msg *m) {
   return *at == WIRE_NIL;
 }
 
-/* Without waiting, the outcome has the word of try_send and try_receive. */
+/* A call that does not wait (0 seconds) has the outcomes of try_send and
+   try_receive: CASTING_EFULL and CASTING_EEMPTY. */
 int casting_channel_send(
   casting_channel *c, casting_message *m, double seconds) {
   int rc = cast_api_complete(m);

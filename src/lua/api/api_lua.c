@@ -1,5 +1,9 @@
 /* api_lua.c - handles and messages in Lua states, parking, a host's loop.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   For C modules and programs with a Lua state at hand. A function with a
+   lua_State runs in the thread that runs that state, and may raise. A state
+   that does not know casting yet becomes a host (cast_api_state). */
 #include "../../../include/casting.h"
 #include "../../base.h"
 #include "../../chan.h"
@@ -36,12 +40,13 @@
 cast_state *cast_api_state(lua_State *L) {
   cast_state *S = cast_state_find(L);
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
-  if (S != NULL && S->packer != NULL) return S;
+  if (S != NULL && S->packer != NULL) return S; /* it was made completely */
   luaopen_casting(L);
   lua_pop(L, 1);
   return cast_state_find(L);
 }
 
+/* Protected: *S = the state. */
 static int adopt(lua_State *L) {
   cast_state **S = lua_touserdata(L, 1);
   *S = cast_api_state(L);
@@ -87,12 +92,14 @@ void casting_session_push(lua_State *L, casting_session *s) {
   cast_handle_push(L, &cast_api_session(s)->object);
 }
 
+/* The object of the handle at i if it is of that type, else NULL. */
 static cast_object *test(lua_State *L, int i, const cast_type *type) {
   cast_object *o = cast_handle_test(L, i);
   return o != NULL && o->type == type ? o : NULL;
 }
 
-/* C may give the task to anybody, so its results must be able to cross. */
+/* C gets the task, or NULL. C may pass it on to any thread, so from now on its
+   results must be able to leave their session. */
 static casting_task *task_out(lua_State *L, cast_object *o) {
   casting_task *t = cast_api_task_out(o);
   if (t != NULL) cast_ltask_cross(L, cast_api_state(L), cast_api_task(t));
@@ -144,7 +151,7 @@ int casting_message_push(lua_State *L, casting_message *m) {
   if (cast_api_complete(m) != 0)
     return luaL_error(L, "an incomplete message of C");
   luaL_checkstack(L, CAST_MSG_INLINE, NULL);
-  /* Raising leaves it in m. */
+  /* If a value cannot be rebuilt, the message is still m's. */
   n = cast_unpack(S->packer, L, &m->msg);
   cast_api_set(m, NULL);
   return n;
@@ -183,17 +190,21 @@ int casting_spawn(
 
 /* -- parking -------------------------------------------------------------- */
 
+/* What a C function waits for: an event that any thread sets. Strong
+   references: the userdata on the function's stack, the wait, and whoever will
+   wake. */
 struct casting_waker {
   cast_object object;
-  cast_event event;
-  casting_finish finish; /* (w) this and */
-  void *ud;              /* (w) this: what comes after the wait */
+  cast_event event;      /* the wait is over */
+  casting_finish finish; /* (w) of the session: what pushes the results, */
+  void *ud;              /* (w) and its argument */
 };
 
-/* Lies on the stack of the C function while it waits. */
+/* The userdata on the stack of the C function, from casting_waker_new on: if an
+   error is raised before the wait, it gives the waker up. */
 typedef struct parked {
   cast_cleanup cleanup;
-  casting_waker *waker; /* one reference */
+  casting_waker *waker; /* one strong reference, or NULL */
 } parked;
 
 static void waker_free(cast_object *o) {
@@ -208,11 +219,13 @@ static void drop_parked(cast_cleanup *h) {
   p->waker = NULL;
 }
 
+/* All that casting_park will need is reserved here, so that it cannot fail once
+   the C function has begun its work elsewhere. */
 casting_waker *casting_waker_new(lua_State *L) {
   cast_state *S = cast_api_state(L);
   parked *p = cast_cleanup_push(L, S, sizeof *p, drop_parked);
   casting_waker *w;
-  (void)cast_enter(L, S, 0); /* with room for a deadline */
+  (void)cast_enter(L, S, 0); /* not OS_FOREVER: with room for a deadline */
   w = cast_calloc(sizeof *w);
   if (w == NULL) cast_raise_memory(L);
   cast_object_init(&w->object, &waker_type);
@@ -230,6 +243,7 @@ void casting_waker_unref(casting_waker *w) { cast_unref(&w->object); }
 
 void casting_pin(const void *address) { os_pin(address); }
 
+/* In a state that casting does not know, the calling thread's own. */
 void casting_sigmask(lua_State *L, void *set) {
   cast_state *S = lua_checkstack(L, 1) ? cast_state_find(L) : NULL;
   os_signals signals;
@@ -244,6 +258,8 @@ void casting_wake(casting_waker *w) {
   if (!cast_forked) cast_event_set(&w->event, NULL);
 }
 
+/* The wait is over, also if that is because the task is stopped (cleans_up):
+   the function of the module must give up what its work needs in any case. */
 static int finish_parked(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   casting_waker *w = t->arg;
@@ -265,12 +281,14 @@ int casting_park(lua_State *L, casting_waker *w, double seconds,
   w->finish = finish;
   w->ud = ud;
   t->arg = w;
-  /* The module may have made Lua values since casting_waker_new, and so run a
-     finalizer that has waited. */
+  /* The module may have made Lua values since casting_waker_new. That may have
+     run a finalizer which has waited, and used up what was reserved: so it is
+     reserved anew. Without memory for that the module is told, as of a
+     cancellation. */
   if (!cast_enter_anew(L, S, t)) {
     (void)finish(L, CASTING_ECANCELLED, ud);
     cast_raise_memory(L);
   }
-  cast_deadlock_expect();
+  cast_deadlock_expect(); /* somebody outside will wake the task */
   return cast_await_event(L, S, t, &w->event, deadline, &parked_kind);
 }

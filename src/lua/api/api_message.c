@@ -1,9 +1,13 @@
 /* api_message.c - messages written by C, without a Lua state.
    SPDX-License-Identifier: MIT
 
-   The values are put into a buffer as wire.h says; a header is put in front
-   when the message is complete. Nothing here refers to anything twice, so no
-   value is registered. */
+   The values are written into a buffer, as wire.h says. When the message is
+   complete, it is copied behind a header, for only then its size and the number
+   of its values are known. Nothing that C writes refers to anything twice, so
+   no value is registered (WIRE_REFS is not set).
+
+   Errors stick: after the first one each function returns it, so a program may
+   write a whole message and look once. */
 #include "../../../include/casting.h"
 #include "../../base.h"
 #include "../../mem.h"
@@ -13,7 +17,7 @@
 #include "../transfer/wire.h"
 #include "api.h"
 
-#define SIZE_LIMIT (1u << 30)
+#define SIZE_LIMIT (1u << 30) /* bytes of a message that C writes, at most */
 
 casting_message *casting_message_new(void) {
   casting_message *m = cast_calloc(sizeof *m);
@@ -60,11 +64,14 @@ void casting_message_free(casting_message *m) {
 
 /* -- appending ------------------------------------------------------------ */
 
+/* Notes an error, unless there was one before; returns the first. */
 static int fail(casting_message *m, int error) {
   if (m->error == 0) m->error = error;
   return m->error;
 }
 
+/* Makes room for `more` bytes in the buffer, and returns where; or NULL, and
+   the error is noted. */
 static unsigned char *room(casting_message *m, size_t more) {
   size_t want;
   unsigned char *bytes;
@@ -85,13 +92,15 @@ static unsigned char *room(casting_message *m, size_t more) {
   return m->bytes + m->size;
 }
 
-/* What was received, or sent in vain, is replaced by what is written. */
+/* A message that was received, or sent in vain, is dropped when it is written
+   to. */
 static void renew(casting_message *m) {
   if (!cast_msg_is_empty(&m->msg)) cast_api_set(m, NULL);
 }
 
-/* A value of at most `more` bytes comes next: where, or NULL. `key`: it may
-   be the key of a map. */
+/* The next value, of at most `more` bytes, begins: counts it, and returns where
+   it is to be written; or NULL, and the error is noted. `key`: it can be the
+   key of a map. */
 static unsigned char *begin(casting_message *m, size_t more, bool key) {
   api_frame *f;
   unsigned char *at;
@@ -110,11 +119,13 @@ static unsigned char *begin(casting_message *m, size_t more, bool key) {
   return at;
 }
 
+/* The value ends at `at`. */
 static int end(casting_message *m, const unsigned char *at) {
   m->size = (uint32_t)(at - m->bytes);
   return 0;
 }
 
+/* A value that is only a tag. */
 static int put_byte(casting_message *m, unsigned tag, bool key) {
   unsigned char *at = begin(m, 1, key);
   if (at == NULL) return m->error;
@@ -142,6 +153,7 @@ int casting_message_integer(casting_message *m, int64_t v) {
   return end(m, wire_put_int(at, v));
 }
 
+/* A NaN cannot be a key. */
 int casting_message_number(casting_message *m, double v) {
   unsigned char *at = begin(m, WIRE_NUMBER, v == v);
   if (at == NULL) return m->error;
@@ -172,7 +184,8 @@ int casting_message_pointer(casting_message *m, void *p) {
   return end(m, wire_put(at + 1, &p, sizeof p));
 }
 
-/* Makes room for a reference more. */
+/* Makes room for one reference more. It comes before the value is written, so
+   that both are there, or none. */
 static int item_room(casting_message *m) {
   uint32_t want = m->items_capacity * 2 + 4;
   cast_object **items;
@@ -207,6 +220,7 @@ int casting_message_session(casting_message *m, casting_session *s) {
 
 /* -- tables --------------------------------------------------------------- */
 
+/* A table begins. Its sizes are filled in when it ends. */
 static int open_table(casting_message *m, bool map) {
   unsigned char *at;
   renew(m);
@@ -253,7 +267,7 @@ int cast_api_complete(casting_message *m) {
     m->size);
   if (m->nitems > 0)
     memcpy(cast_msg_items(&out), m->items, m->nitems * sizeof(cast_object *));
-  m->nitems = 0; /* the message's now */
+  m->nitems = 0; /* the references belong to `out` now */
   cast_api_set(m, &out);
   return 0;
 }

@@ -1,9 +1,15 @@
 /* api_read.c - messages read by C, without a Lua state.
    SPDX-License-Identifier: MIT
 
-   As decode.c, the bytes come from this process and are checked all the same.
-   What only Lua can make is passed over as a whole; where objects are put off
-   to the end of the message (wire.h, 3), they are reported as such, too. */
+   Like those that decode.c reads, the bytes come from this process, and are
+   checked all the same. What only a Lua state can make (functions, metatables,
+   objects with __save) is passed over as a whole, and reported as
+   CASTING_TOTHER; so is a table whose content was put off to the end of the
+   message (wire.h, 3).
+
+   Everything returns false when the bytes are not a message: then reading ends
+   with CASTING_EINVAL, and nothing more is read (`broken`). `saves` counts how
+   many __save results may still lie in each other: it bounds the recursion. */
 #include "../../../include/casting.h"
 #include "../../base.h"
 #include "../../chan.h"
@@ -17,6 +23,7 @@
 #include "../transfer/wire.h"
 #include "api.h"
 
+/* The next reference, which stays the message's; NULL if there is none. */
 static cast_object *take_item(casting_message *m) {
   return m->item == m->items_end ? NULL : *m->item++;
 }
@@ -27,7 +34,7 @@ size_t casting_message_count(const casting_message *m) { return m->count; }
 
 static bool pass(casting_message *m, uint64_t n, unsigned saves);
 
-/* The content of a table or function. */
+/* A content that was put off: what follows a BODY. */
 static bool pass_body(casting_message *m, unsigned saves) {
   uint32_t seq, narr, nrec;
   const unsigned char *flags;
@@ -39,7 +46,8 @@ static bool pass_body(casting_message *m, unsigned saves) {
   return pass(m, n + ((*flags & WIRE_ENV) != 0 ? 1 : 0), saves);
 }
 
-/* Constructor and arguments, then what they have put off. */
+/* The result of a __save: its constructor and arguments, then the contents that
+   were put off in them. */
 static bool pass_save(casting_message *m, unsigned saves) {
   uint32_t n;
   const unsigned char *tag;
@@ -54,7 +62,8 @@ static bool pass_save(casting_message *m, unsigned saves) {
   return false;
 }
 
-/* An object's rest, behind its tag. Adds the values that follow to *n. */
+/* What follows the tag of an object, but for the values in it, whose number is
+   added to *n: so depth takes no C stack, except in a __save. */
 static bool pass_object(
   casting_message *m, unsigned tag, uint64_t *n, unsigned saves) {
   uint32_t narr, nrec;
@@ -83,7 +92,8 @@ static bool pass_object(
   }
 }
 
-/* The bytes behind a tag that needs nothing else; SIZE_MAX: it does. */
+/* How many bytes follow a tag, if that depends on nothing else; else
+   SIZE_MAX. */
 static size_t fixed_size(unsigned tag) {
   if (tag >= WIRE_INT) return 0;
   if ((tag & 0xe0) == WIRE_STR) return tag & 0x1f;
@@ -103,7 +113,7 @@ static size_t fixed_size(unsigned tag) {
   }
 }
 
-/* A string whose size lies in front of it. */
+/* A string whose size comes first. */
 static bool pass_string(casting_message *m, unsigned tag) {
   const unsigned char *at;
   uint32_t size;
@@ -116,7 +126,7 @@ static bool pass_string(casting_message *m, unsigned tag) {
   return cast_api_take(m, size) != NULL;
 }
 
-/* Passes over n values with all that is in them. */
+/* Passes over n values and all that is in them. */
 static bool pass(casting_message *m, uint64_t n, unsigned saves) {
   for (; n > 0; n--) {
     const unsigned char *tag = cast_api_take(m, 1);
@@ -169,7 +179,7 @@ static bool read_string(casting_message *m, size_t size, casting_value *v) {
   return at != NULL;
 }
 
-/* A shared string, or a handle. */
+/* A shared string or a handle: the next reference. */
 static bool read_item(casting_message *m, casting_value *v) {
   cast_object *o = take_item(m);
   if (o == NULL) return false;
@@ -191,6 +201,8 @@ static bool read_item(casting_message *m, casting_value *v) {
   return true;
 }
 
+/* A table: opens a frame for it, so its values come next. Its sizes are checked
+   against the bytes that are left, so that a wrong one ends the reading now. */
 static bool read_table(casting_message *m, unsigned tag, casting_value *v) {
   uint32_t narr, nrec;
   api_frame *f;
@@ -209,6 +221,7 @@ static bool read_table(casting_message *m, unsigned tag, casting_value *v) {
   return true;
 }
 
+/* Reads the next value, whatever level it is on. */
 static bool read_value(casting_message *m, casting_value *v) {
   const unsigned char *tag = cast_api_take(m, 1);
   uint64_t more = 0;
@@ -252,7 +265,7 @@ static bool read_value(casting_message *m, casting_value *v) {
   }
 }
 
-/* Leaves the tables that are read to their end. */
+/* Closes the tables of which all values were read. */
 static bool leave_tables(casting_message *m) {
   while (m->depth > 0 && m->frames[m->depth - 1].left == 0) {
     m->depth--;
@@ -261,11 +274,13 @@ static bool leave_tables(casting_message *m) {
   return true;
 }
 
+/* The bytes are not a message: nothing more can be read. */
 static int broken(casting_message *m) {
   m->left = m->depth = 0;
   return CASTING_EINVAL;
 }
 
+/* Also reads what was just written: it is completed then. */
 int casting_message_read(casting_message *m, casting_value *v) {
   if (CAST_UNLIKELY(cast_msg_is_empty(&m->msg))) {
     int rc = cast_api_is_empty(m) ? 0 : cast_api_complete(m);
@@ -281,6 +296,7 @@ int casting_message_read(casting_message *m, casting_value *v) {
   return read_value(m, v) ? 1 : broken(m);
 }
 
+/* Passes over what is left of the innermost open table. */
 int casting_message_skip(casting_message *m) {
   api_frame *f;
   if (cast_msg_is_empty(&m->msg) || m->depth == 0) return CASTING_EINVAL;

@@ -1,9 +1,14 @@
 /* api_session.c - the runtime, sessions and tasks for C.
    SPDX-License-Identifier: MIT
 
-   Sessions made by C belong to a root as those made by Lua do, but to one
-   without a Lua state: it lives from the first casting_start to the last
-   casting_stop. Locks: `starter` (CAST_RANK_START) while that changes. */
+   Sessions made by Lua belong to a host; those made by C belong to a root
+   without a Lua state, which lives from the first casting_start to the last
+   casting_stop. Threads of the program wait as tasks without a session
+   (foreign.h). As with channels, C's references to sessions forbid to find a
+   deadlock.
+
+   Locks: that of `starter` (CAST_RANK_START), while the root is made, counted
+   or taken away; nothing waits under it. */
 #include "../../../include/casting.h"
 #include "../../base.h"
 #include "../../deadlock.h"
@@ -37,10 +42,11 @@
 #include "../transfer/wire.h"
 #include "api.h"
 
+/* The root of the sessions that C makes. */
 static struct {
   cast_lock lock;
-  uint32_t starts;  /* (lock) */
-  cast_state *root; /* (lock) */
+  uint32_t starts;  /* (lock) calls of casting_start to be given back */
+  cast_state *root; /* (lock) NULL while there are none */
 } starter = {.lock = CAST_LOCK_STATIC(CAST_RANK_START)};
 
 int casting_version(void) { return CASTING_VERSION_NUM; }
@@ -60,8 +66,9 @@ void casting_unexpect(void) { cast_deadlock_unexpect(); }
 
 /* -- start and stop ------------------------------------------------------- */
 
-/* The caller's options, which may be an older or a newer struct: what it does
-   not have is zero, what it has more must be. */
+/* Copies the caller's options, a struct of this or another version of casting,
+   which begins with its size. A member that it lacks is zero here; one that we
+   do not know must be zero there, as it cannot be heeded: else false. */
 static bool copy_options(void *to, size_t size, const void *from) {
   size_t theirs;
   const unsigned char *bytes = from;
@@ -75,6 +82,7 @@ static bool copy_options(void *to, size_t size, const void *from) {
   return true;
 }
 
+/* Are the limits of the thread pool possible? */
 static bool are_threads_valid(const casting_options *o) {
   if (o->threads_min > CAST_WORKERS_MAX || o->threads_max > CAST_WORKERS_MAX)
     return false;
@@ -82,6 +90,7 @@ static bool are_threads_valid(const casting_options *o) {
          o->threads_min <= o->threads_max;
 }
 
+/* The options are heeded in each call, also if casting has been started. */
 static int start_locked(const casting_options *o) {
   uint32_t min = o->threads_min, max = o->threads_max;
   int rc;
@@ -112,7 +121,8 @@ int casting_start(const casting_options *options) {
   return rc;
 }
 
-/* All sessions of the root are closed and awaited. */
+/* Closes all sessions of the root, and waits for each until the deadline; then
+   true. */
 static bool close_all(cast_state *root, uint64_t deadline_ns) {
   cast_state *S;
   bool all = true;
@@ -124,7 +134,8 @@ static bool close_all(cast_state *root, uint64_t deadline_ns) {
   return all;
 }
 
-/* One start less; the last one ends the root. */
+/* Gives one casting_start back. The last one takes the root away, and closes
+   its sessions. 0, or CASTING_ETIMEOUT: something did not end in time. */
 static int give_back(uint64_t deadline) {
   cast_state *root = NULL;
   bool all, said;
@@ -136,14 +147,15 @@ static int give_back(uint64_t deadline) {
   }
   cast_lock_drop(&starter.lock);
   if (root == NULL || cast_forked) return 0;
-  /* Relaxed: what fails from now on is nobody's concern. */
+  /* Relaxed: it only keeps failures of the end from being reported. */
   atomic_store_explicit(&root->ending, true, memory_order_relaxed);
   all = close_all(root, deadline);
   said = cast_failures_flush(root, deadline);
   all = all && said;
-  cast_session_unref_weak(&root->session); /* its sessions may hold it still */
+  cast_session_unref_weak(
+    &root->session); /* a stuck session keeps its memory */
   cast_runtime_unref(all);
-  /* Else it might wait for a call that does not return. */
+  /* Else the log function may be running, and this would wait for it. */
   if (said) cast_log_to(NULL, NULL);
   return all ? 0 : CASTING_ETIMEOUT;
 }
@@ -159,6 +171,8 @@ int casting_stop(double seconds) {
 
 /* -- sessions ------------------------------------------------------------- */
 
+/* *libs = the set of those libraries; all if `names` is NULL. False: there is
+   an unknown one. */
 static bool read_libs(const char *const *names, uint32_t *libs) {
   *libs = CAST_LIBS_ALL;
   if (names == NULL) return true;
@@ -168,6 +182,7 @@ static bool read_libs(const char *const *names, uint32_t *libs) {
   return true;
 }
 
+/* Protected: calls the program's init function in the new state. */
 static int call_init(lua_State *L) {
   const casting_session_options *o = lua_touserdata(L, 1);
   lua_settop(L, 0);
@@ -175,7 +190,9 @@ static int call_init(lua_State *L) {
   return 0;
 }
 
-/* Nobody runs the session yet, so this thread may. */
+/* Calls init. The session has no task yet, and nobody else runs it, so the
+   calling thread may work in its state. 0 or CASTING_EFAILED, with the error's
+   text in the program's buffer. */
 static int run_init(cast_state *S, casting_session_options *o) {
   int rc = 0;
   if (o->init == NULL) return 0;
@@ -205,7 +222,8 @@ int casting_session_new(
     return rc;
   made.name = cast_chars_of(o.name);
   made.memory_max = o.memory;
-  /* As if this call had started it: nothing is made while a lock is held. */
+  /* The session is made without the lock. So that the root stays meanwhile,
+     this call counts as a casting_start, and gives that back. */
   cast_lock_take(&starter.lock);
   root = starter.root;
   if (root != NULL) starter.starts++;
@@ -214,7 +232,8 @@ int casting_session_new(
   S = cast_state_make(root, &made);
   if (S != NULL) cast_session_release(&S->session, NULL);
   rc = S != NULL ? run_init(S, &o) : CASTING_ENOMEM;
-  if (CAST_UNLIKELY(cast_forked)) return CASTING_EFORKED; /* by init */
+  /* init has forked, and this is the child. */
+  if (CAST_UNLIKELY(cast_forked)) return CASTING_EFORKED;
   if (rc == 0) {
     cast_deadlock_expect();
     *out = cast_api_session_out(&S->session.object);
@@ -259,12 +278,13 @@ int casting_session_close(casting_session *s, double seconds) {
 
 /* -- tasks ---------------------------------------------------------------- */
 
-/* *out = the text, then the values of *args (empty: none), whose references
-   it takes over. */
+/* *out = a message of the text and the values of *args, which may be empty, and
+   stays as it is: the bytes behind the header are copied, and the references
+   are counted once more. */
 static int with_text(
   cast_msg *out, const char *text, size_t size, cast_msg *args) {
   const unsigned char *rest = NULL;
-  unsigned char head[WIRE_HEADER + 5], *at;
+  unsigned char head[WIRE_HEADER + 5], *at; /* with the text's tag and size */
   uint32_t n = 0, more = 0, nrefs = args->nrefs;
   unsigned flags = 0;
   if (!cast_msg_is_empty(args)) {
@@ -301,6 +321,8 @@ static int with_text(
   return 0;
 }
 
+/* The text becomes the first value of the task's message, and is compiled when
+   the task begins. */
 int casting_spawn_source(casting_session *s, const char *text, size_t size,
   casting_message *args, casting_task **out) {
   cast_state *target = cast_state_of(cast_api_session(s));
@@ -338,6 +360,7 @@ void casting_task_unref(casting_task *t) {
   cast_unref(&cast_api_task(t)->base.object);
 }
 
+/* The results are copied, as others may join the task, too. */
 int casting_task_join(
   casting_task *task, double seconds, casting_message *results) {
   cast_ltask *t = cast_api_task(task);
