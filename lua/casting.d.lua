@@ -1,8 +1,8 @@
 -- casting.d.lua - types of casting for the Lua language server (LuaCATS).
 -- SPDX-License-Identifier: MIT
 --
--- Not to be required: it defines nothing that works. docs/manual.md has the
--- whole story.
+-- This file is for editors and is never required: the functions here do
+-- nothing. docs/manual.md describes them in full.
 ---@meta casting
 
 ---Lua functions in parallel: sessions, tasks, channels.
@@ -46,7 +46,7 @@ function channel:try_send(v, ...) end
 ---@return any ...
 function channel:try_receive() end
 
----Nothing can be sent any more; what is in it can still be received.
+---Closes it: nothing can be sent any more; what is in it can still be received.
 ---@return boolean first whether this call closed it
 function channel:close() end
 
@@ -54,7 +54,7 @@ function channel:close() end
 ---@return boolean
 function channel:closed() end
 
----How many messages it can hold: an integer or math.huge.
+---How many messages it has room for: an integer or math.huge.
 ---@return number
 function channel:capacity() end
 
@@ -98,17 +98,17 @@ function casting.select(cases) end
 
 -- ---------------------------------------------------------------- messages --
 
----Values that were encoded once, to be sent any number of times.
+---Values that were encoded once, and can be sent any number of times.
 ---@class casting.message
 ---@operator len: integer
 local message = {}
 
----The values, made anew.
+---Decodes the values: each call makes them anew.
 ---@return any v
 ---@return any ...
 function message:unpack() end
 
----Encodes values; the message can be sent in place of them.
+---Encodes values into a message, which can be sent in their place.
 ---@param v any not nil
 ---@param ... any
 ---@return casting.message
@@ -145,7 +145,7 @@ function task:await(timeout) end
 ---| "failed" # was ended by an error
 ---| "cancelled" # was ended by a cancellation
 
----What it is doing now.
+---What the task is doing now.
 ---@return casting.status
 function task:status() end
 
@@ -158,15 +158,16 @@ function task:traceback() end
 ---@return boolean asked false if it had ended
 function task:cancel(reason) end
 
----A channel that is told, once, how it has ended, as join would say it.
----@param channel? casting.channel an unbounded one: is told the task as well
+---Returns a channel that receives one message when the task has ended: what
+---join would return. A channel that is given receives the task before that.
+---@param channel? casting.channel an unbounded one, perhaps for many tasks
 ---@return casting.channel
 function task:monitor(channel) end
 
 ---If one of the two fails or is cancelled, the other is cancelled.
 ---@param other? casting.task the calling task by default
 ---@return true? linked
----@return "noproc"? word one of them had ended; it acts at once
+---@return "noproc"? word one of them had ended: the link acts at once
 function task:link(other) end
 
 ---Undoes link.
@@ -192,7 +193,7 @@ function casting.spawn(f, ...) end
 ---@return casting.task?
 function casting.self() end
 
----Lets the other tasks of the session run that are ready.
+---Lets the other tasks of the session that are ready run first.
 function casting.yield() end
 
 ---Waits that long.
@@ -241,18 +242,18 @@ function session:cancel(reason) end
 ---@return string
 function session:name() end
 
----What a session uses.
+---What a session uses, and its limits.
 ---@class casting.session.stats
 ---@field name string
 ---@field tasks integer unfinished ones
----@field started integer all there ever were
+---@field started integer all tasks that it ever had
 ---@field tasks_max? integer
 ---@field memory? integer bytes in use by its Lua state
 ---@field memory_max? integer
 ---@field cpu? number seconds used
 ---@field cpu_max? number
 
----Figures about it.
+---Figures about the session.
 ---@return casting.session.stats
 function session:stats() end
 
@@ -308,8 +309,8 @@ function scope:cancel(reason) end
 ---@class casting.scope.options
 ---@field fail_fast? boolean false: a failure does not cancel the others
 
----Calls f with a scope; returns when every task spawned in it has ended. The
----first failure cancels the others and is raised.
+---Calls f with a scope; returns when every task that was spawned in the scope
+---has ended. The first failure cancels the others and is raised.
 ---@param f fun(scope: casting.scope): any
 ---@param options? casting.scope.options
 ---@return any ... what f returns
@@ -343,8 +344,8 @@ function casting.map(source, f, options) end
 
 ---@class casting.supervisor.child
 ---@field id string|number
----@field start? function|string
----@field supervisor? casting.supervisor.options in the place of start
+---@field start? function|string what the child runs
+---@field supervisor? casting.supervisor.options instead of start: a supervisor
 ---@field args? any[] for start
 ---@field restart? "permanent"|"transient"|"temporary"
 ---@field shutdown? number seconds to end when it is stopped; 5
@@ -358,8 +359,8 @@ function casting.map(source, f, options) end
 ---@field children? casting.supervisor.child[]
 ---@field auto_shutdown? "never"|"any_significant"|"all_significant"
 ---@field name? string of its session
----@field events? casting.channel is told what happens
----@field detached? boolean does not stop with the task that makes it
+---@field events? casting.channel receives a message about each event
+---@field detached? boolean it does not stop when its maker ends
 
 ---@class casting.supervisor
 ---@field task casting.task
@@ -436,19 +437,20 @@ function casting.supervisor(options) end
 ---@return integer max
 function casting.threads(min, max) end
 
----A task for f(...) in the calling session, and its results, or its error. Without f: waits until the main state has no
----task left.
+---Runs f(...) in a task of the calling session, and returns its results or
+---raises its error. Without f: waits until the main session has no task left.
 ---@param f? fun(...): ...
 ---@param ... any
 ---@return any ...
 function casting.run(f, ...) end
 
----Main program: lets tasks run that are ready, once; waits for one for so long.
+---Main program: runs the tasks that are ready, each once; if there is none,
+---waits for one that long.
 ---@param timeout? number seconds, 0 if not given
 ---@return boolean ran
 function casting.poll(timeout) end
 
----Main program: a file descriptor that is readable when there is something to poll.
+---Main program: a descriptor that is readable when there is something to poll.
 ---@return integer? fd
 function casting.fd() end
 
@@ -460,14 +462,14 @@ function casting.fd() end
 ---@return T...
 function casting.blocking(f, ...) end
 
----A failure that nobody has joined.
+---A failure that nobody has joined, as casting.on_error sends it.
 ---@class casting.report
 ---@field task? casting.task
 ---@field session casting.session
 ---@field error string
 ---@field traceback string
 
----Calls f; its blocking calls end when the time has passed.
+---Calls f; when the time has passed, its blocking calls end.
 ---@param seconds number
 ---@param f function
 ---@param ... any arguments
@@ -475,19 +477,19 @@ function casting.blocking(f, ...) end
 ---@return any ... results, or "timeout"
 function casting.with_timeout(seconds, f, ...) end
 
----Calls f; its blocking calls meet no cancellation, for a second.
+---Calls f; a cancellation reaches its blocking calls a second late.
 ---@param f function
 ---@param ... any arguments
 ---@return any ... results
 function casting.shield(f, ...) end
 
----Sends failures that nobody joins to a channel (nil: to stderr again), as
----tables with the fields task (nil: it has no handle left), session, error (the
----very value, or text if it cannot cross) and traceback.
+---Sends failures that nobody joins to a channel, as tables with the fields
+---task (nil if nobody has a handle of it), session, error (the value itself, or
+---a text if it cannot be sent) and traceback. nil: prints them on stderr again.
 ---@param channel casting.channel?
 function casting.on_error(channel) end
 
----What every task does: what it waits for, since when, and its stack.
+---A dump of all tasks: what each waits for, since when, and its stack.
 ---@param limit? integer tasks to be described at most; default 100
 ---@return string
 function casting.report(limit) end

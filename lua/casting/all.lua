@@ -5,8 +5,8 @@ local _, internal = ...
 local error = error
 local Failures, members = internal.failures, internal.members
 
--- Notes the first result of a task. The first that fails, or was cancelled,
--- cancels the others.
+-- A task has ended: keeps its first result. The first task that fails, or was
+-- cancelled, cancels the others.
 local function ended(group, firsts, task, ok, ...)
   local first = ...
   if ok then

@@ -1,16 +1,16 @@
--- childspec.lua - what a supervisor and its children are to be: checked, and
+-- childspec.lua - the specifications of supervisors and children, checked, and
 -- completed with the defaults.
 -- SPDX-License-Identifier: MIT
 --
--- Checking is done by who calls, so that a mistake is found in his line; the
--- supervisor gets tables with every field in place. What a field is read from
--- may have an __index, which may give another value each time: each is read
--- once, and what was checked is what counts.
+-- The task that calls checks them, so that an error names its line; the
+-- supervisor gets tables in which every field is there. A specification may
+-- have an __index, which may return another value each time: each field is read
+-- once, and the value that was checked is the one that counts.
 --
--- `place` is where in the arguments of which function a table is:
---   name, argument   of the function; number of its argument
---   path             to the table, for messages
---   depth            of supervisors in each other
+-- A place tells where a specification lies in the arguments of a call:
+--   name, argument   the name of the function; the number of the argument
+--   path             the children on the way to it, for messages
+--   depth            how many supervisors it lies in
 
 local casting, internal = ...
 local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
@@ -39,10 +39,12 @@ function Spec.place(name, argument)
     Place)
 end
 
+-- Raises an error about that place.
 function Place:bad(what)
   internal.bad(self.argument, self.name, self.path .. what)
 end
 
+-- The place of a child there.
 function Place:of_child(id)
   return setmetatable({name = self.name, argument = self.argument,
     path = self.path .. "child '" .. tostring(id) .. "': ",
@@ -54,6 +56,7 @@ function Place:check_fields(t, known)
   if key ~= nil then self:bad("unknown field '" .. tostring(key) .. "'") end
 end
 
+-- One of the words; the first one by default.
 function Place:word(v, words, name)
   if v == nil then return words[1] end
   local list = ""
@@ -75,6 +78,7 @@ function Place:boolean(v, name)
   return self:optional(v, "boolean", name) == true
 end
 
+-- Seconds, or another number that is not negative.
 function Place:number(v, default, name)
   if v == nil then return default end
   if not Check.is_seconds(v) then
@@ -92,8 +96,9 @@ function Place:count(v, default, name)
   return v
 end
 
--- A copy of the list, with n; empty for none. What follows the first nil is
--- not looked at if there may be none: n may be large.
+-- A copy of the list, with its n; an empty one for nil. Without `holes` no item
+-- may be nil, and the copy ends at the first one that is: the rest of a large n
+-- is not looked at.
 function Place:list(v, name, holes)
   if v == nil then return {n = 0} end
   if type(v) ~= "table" then
@@ -110,12 +115,12 @@ function Place:list(v, name, holes)
   return copy
 end
 
--- Arguments must fit on a stack.
+-- Arguments, which must fit on a stack.
 function Place:args(v)
   return self:list(v, "args", true)
 end
 
--- A copy of a child's options for its session.
+-- A copy of the options of a child's session.
 function Place:options(v)
   if v == nil then return nil end
   if type(v) ~= "table" then
@@ -128,6 +133,7 @@ function Place:options(v)
   return copy
 end
 
+-- What the child runs; nil for a supervisor (`nested` is its specification).
 function Place:start(spec, nested)
   local start = spec.start
   if nested ~= nil then
@@ -143,7 +149,7 @@ function Place:start(spec, nested)
   return start
 end
 
--- `auto` is the supervisor's auto_shutdown.
+-- A child's specification. `auto` is the auto_shutdown of its supervisor.
 function Spec.child(spec, auto, place)
   if type(spec) ~= "table" then
     place:bad("a child must be a table, got " .. kind(spec))
@@ -177,6 +183,7 @@ function Spec.child(spec, auto, place)
   return child
 end
 
+-- A supervisor's specification.
 function Spec.supervisor(spec, place)
   if type(spec) ~= "table" then
     place:bad("a supervisor must be a table, got " .. kind(spec))

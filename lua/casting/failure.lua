@@ -1,16 +1,16 @@
 -- failure.lua - the error that a scope, all, race or map raises.
 -- SPDX-License-Identifier: MIT
 --
--- A failure tells of one task that has failed, and of those that failed after
--- it, until all had ended:
+-- A failure tells of the task that has failed first, and of those that have
+-- failed after it, until all had ended:
 --   error      the error value, as it was raised
 --   traceback  a string: the error and where it was raised
 --   task       the task, if it was one
---   index      (map) which item it was
---   others     a list of failures; nil if there are none
---   cancelled  the cancellation that was under way, if any
--- A failure that passes through further scopes stays what it is: `error` is
--- always what was raised in the first place.
+--   index      the number of the item, if it was one of a map
+--   others     a list of the other failures; nil if there are none
+--   cancelled  the error of the cancellation that was under way, if any
+-- A failure that is raised again by an outer scope stays the same: `error` is
+-- always the value that was raised in the first place.
 
 local _, internal = ...
 local getmetatable, ipairs, tostring, type =

@@ -1,7 +1,8 @@
 -- failures.lua - making failures, and joining them.
 -- SPDX-License-Identifier: MIT
 --
--- Not in the class (failure.lua), whose members a program can reach.
+-- These functions are not in the class (failure.lua), since a program can reach
+-- the members of a class.
 
 local getmetatable, ipairs, pairs, rawequal, setmetatable, tostring, type =
   getmetatable, ipairs, pairs, rawequal, setmetatable, tostring, type
@@ -15,13 +16,14 @@ function Failures.is(v)
   return getmetatable(v) == Failure
 end
 
--- `text`, and where the program has called what waits for the task.
+-- `text`, and the line of the program that waits for the task.
 local function with_place(text)
   local place = internal.where()
   return place and text .. "\nawaited at " .. place or text
 end
 
--- What has made `task` fail, with the error value `e`.
+-- The failure of `task`, which has failed with the error value `e`. If that is
+-- a failure already, it is the one of a task that `task` has waited for.
 function Failures.of(task, e)
   if Failures.is(e) then return e end
   local text = task:traceback() or tostring(e)
@@ -31,18 +33,21 @@ function Failures.of(task, e)
     Failure)
 end
 
--- The same of an item of a map, in whatever task that was; `trace` tells.
+-- The failure of an item of a map; `trace` is its traceback, with its task.
 function Failures.of_item(index, e, trace)
   return setmetatable({error = e, index = index,
     traceback = with_place(trace)}, Failure)
 end
 
--- Whether two are the same: a task that awaits another fails as that does.
+-- Are two failures the same? A task that awaits another fails with its error.
+-- Only tables show that: equal strings may come from different places.
 local function same(a, b)
   return a == b or type(a.error) == "table" and rawequal(a.error, b.error)
 end
 
--- The failure to raise for a list of them, in the order in which they came.
+-- The failure to raise for a list of them, in the order in which they came: the
+-- first one, with the others in it. It is a copy, for the program may have the
+-- first one already.
 function Failures.join(list, cancelled)
   local first, others = list[1], {}
   for i, f in ipairs(list) do

@@ -1,24 +1,27 @@
 -- group.lua - tasks that are waited for together.
 -- SPDX-License-Identifier: MIT
 --
--- What scopes, all, race and map are made of. Each member is monitored, and all
--- monitors send into one channel; so the group is told of each end once,
--- whatever the number of its members. A group belongs to one session.
+-- Scopes, all, race and map consist of a group. Each member of it is monitored,
+-- and all monitors send into one channel, so the group is told of each end
+-- once, however many members there are. A member that has ended is *taken* by
+-- receiving from that channel. A group belongs to one session.
 --
--- An error may come up between any two of these lines (Ctrl-C sets a hook); so
--- who leaves because of one has the group settled first.
+-- An error may be raised between any two of these lines (Ctrl-C sets a hook),
+-- so what is written here may not be true after one: `settle` makes it true
+-- again, and is called before the group is left because of an error.
 --
---   live      the members that have not been taken: task -> whether monitored
+--   ends      the channel of the monitors
+--   live      members that were not taken yet: task -> whether it is monitored
 --   count     how many these are
---   failures  what the members that were taken have failed with, in order
---   failed    which members these were
---   stopped   why the members were cancelled; nil: they were not
+--   failures  the failures of members that were taken, in order
+--   failed    these members
+--   stopped   why the members were cancelled; nil if they were not
 
 local casting, internal = ...
 local error, ipairs, pairs, pcall, setmetatable, tostring =
   error, ipairs, pairs, pcall, setmetatable, tostring
 local next = pairs {}
--- Loaded now: where they are wanted there may be no memory.
+-- Loaded now: when they are needed, there may be no memory to load them.
 local Failures, insist, shield =
   internal.failures, internal.insist, internal.shield
 
@@ -30,8 +33,8 @@ function Group.new()
     failures = {}, failed = {}}, Group)
 end
 
--- Makes the task a member, unless it is one. It may have ended. Without memory
--- for that nothing has changed.
+-- Makes the task a member, unless it is one. It may have ended. If that fails
+-- for want of memory, nothing has changed.
 function Group:add(task)
   if self.live[task] ~= nil then return task end
   self.live[task] = false
@@ -45,7 +48,8 @@ function Group:add(task)
   return task
 end
 
--- The same for a task that was just made: it does not go on if it is no member.
+-- The same for a task that was just made for the group. If it cannot be a
+-- member, it is cancelled and waited for: it must not outlive the group.
 function Group:adopt(task)
   local ok, e = pcall(self.add, self, task)
   if ok then return task end
@@ -54,8 +58,8 @@ function Group:adopt(task)
   error(e, 0)
 end
 
--- To be called with what the channel `ends` has given. Notes a failure, and
--- returns what it was called with.
+-- Takes a member: called with what was received from `ends`, which it returns.
+-- Keeps its failure.
 function Group:taken(task, ok, ...)
   if self.live[task] == nil then return task, ok, ... end -- see settle
   self.live[task] = nil
@@ -75,28 +79,30 @@ function Group:take()
   return self:taken(self.ends:receive())
 end
 
--- Asks all members to end.
+-- Cancels all members, once.
 function Group:cancel(reason)
   if self.stopped then return end
   for task in pairs(self.live) do task:cancel(reason) end
-  self.stopped = reason or "cancelled" -- now: there may be no memory before
+  -- Last: if it fails for want of memory before, it is tried again (insist).
+  self.stopped = reason or "cancelled"
 end
 
--- Why the others are cancelled after a failure.
+-- The reason for which the others are cancelled after the first failure.
 function Group:reason()
   local f = self.failures[1]
   local who = f.task and f.task:name() or "item " .. tostring(f.index)
   return who .. " failed: " .. tostring(f.error)
 end
 
--- Takes all members, without looking at their results.
+-- Waits for all members, and drops their results.
 function Group:drain()
   while self.count > 0 do self:take() end
 end
 
 local ENDED = {done = true, failed = true, cancelled = true}
 
--- Takes what has come to `ends`; what cannot be received is lost.
+-- Takes the members whose messages lie in `ends`. A message that cannot be
+-- received is lost.
 local function take_all(group)
   local got, task, ok, e
   repeat
@@ -105,10 +111,11 @@ local function take_all(group)
   until got and not task or internal.forked()
 end
 
--- To receive may have failed, for want of memory or because a result could not
--- be rebuilt, and then the news of a member's end are lost. So after this those
--- that have ended are members no more; news of them may still come. An error
--- may have come up before a member was monitored, and before it was counted.
+-- Makes the group true again after an error. A receive may have failed, for
+-- want of memory or because a result could not be rebuilt; then the message of
+-- that end is lost. So each member that has ended is taken here, whether or not
+-- its message is still to come. And the error may have come before a member was
+-- monitored, or counted.
 function Group:settle()
   local count = 0
   take_all(self)
@@ -121,16 +128,17 @@ function Group:settle()
   for task in pairs(self.live) do
     if ENDED[task:status()] then
       local got, ok, e = pcall(task.join, task, 0)
-      if not got then ok = true end -- what is to be told is under way
+      if not got then ok = true end -- the error to raise is another one
       pcall(self.taken, self, task, ok, e)
     end
   end
 end
 
-local TRIES = 10 -- without a member less after it
+local TRIES = 10 -- in a row after which there is no member less
 
--- Calls finish(group), shielded, until it comes to its end, and all members
--- with it, or the shield has. True, or false and the last error.
+-- Calls finish(group), which waits for all members, in a shield, again and
+-- again until it returns, or the time of the shield is over. Returns true, or
+-- false and the last error.
 local function finish_all(group, finish)
   local tries = 0
   local ok, e
@@ -143,13 +151,15 @@ local function finish_all(group, finish)
   return ok, e
 end
 
--- Why those are cancelled who are left behind.
+-- The reason for which the members are cancelled when the group is left because
+-- of the error e.
 local function reason_for(e)
   if casting.is_cancelled(e) then return e.reason end
   return "the scope was left: " .. tostring(e)
 end
 
--- The failures to raise when e is under way: e first, if it is one.
+-- The failures to raise when the group is left because of e: e first, if it is
+-- a failure.
 local function all_failures(group, e)
   local list = {}
   if Failures.is(e) then list[1] = e end
@@ -159,10 +169,10 @@ local function all_failures(group, e)
   return list
 end
 
--- Leaves because of the error e (a cancellation or not): cancels the members
--- that are left, calls `finally`, which waits for them, and raises e, or what
--- has failed in the members. The shield is for the case that the caller was
--- cancelled: this must be done nevertheless.
+-- Leaves the group because of the error e, which may be a cancellation: cancels
+-- the members, calls `finally`, which waits for them, and raises the failures
+-- of the members, or e. All that happens even if the caller was cancelled,
+-- hence in a shield.
 function Group:abandon(e, finally)
   local cancelled = casting.is_cancelled(e)
   if next(self.live) ~= nil then
@@ -179,8 +189,8 @@ function Group:abandon(e, finally)
   error(e, 0)
 end
 
--- Calls f(...); if it raises, leaves the group as abandon does. Where the
--- version cannot suspend under pcall, waits in f block in place.
+-- Calls f(...); if it raises, leaves the group (abandon). In versions that
+-- cannot yield across pcall, waits in f block in place.
 local function after(group, finally, ok, ...)
   if not ok then group:abandon((...), finally) end
   return ...

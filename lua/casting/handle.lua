@@ -1,9 +1,9 @@
--- handle.lua - what one has of a supervisor.
+-- handle.lua - the handle of a supervisor, and its methods.
 -- SPDX-License-Identifier: MIT
 --
--- A handle may be copied to any session: it is the supervisor's task, and the
--- channel on which it takes requests. Each request waits for an answer or for
--- the end of the supervisor, whatever comes first, so it never hangs.
+-- A handle may be copied to any session: it has the supervisor's task, and the
+-- channel on which that takes requests. Each request waits for its answer or
+-- for the end of the supervisor, whichever comes first, so it never hangs.
 
 local casting, internal = ...
 local error, getmetatable, type = error, getmetatable, type
@@ -13,18 +13,21 @@ local Check = internal.check
 local Handle = {__name = "casting.supervisor"}
 Handle.__index = Handle
 
+-- Returns the answer after its first value, true; without one nil, "noproc".
 local function answer(ok, ...)
   if ok == nil then return nil, "noproc" end
   return ...
 end
 
--- It may have answered and ended: then select takes either.
+-- Case `which` of {reply, ended} has come. The supervisor may have answered and
+-- ended, and select returns either then: so a missing answer is looked for.
 local function choose(reply, which, ...)
   if which == 1 then return answer(...) end
   return answer(reply:try_receive())
 end
 
--- What it answers; or nil, "noproc": it has ended.
+-- Sends a request and returns the answer; or nil, "noproc" if the supervisor
+-- has ended.
 local function ask(self, op, ...)
   local ended, reply = self.task:monitor(), casting.channel(1)
   local which, taken = casting.select {{self.requests, op, reply, ...}, ended}
@@ -32,6 +35,7 @@ local function ask(self, op, ...)
   return choose(reply, casting.select {reply, ended})
 end
 
+-- A program can call a method with anything, and change the fields of a handle.
 local function check(self, what)
   if getmetatable(self) ~= Handle or kind(self.task) ~= "task" or
       kind(self.requests) ~= "channel" then
@@ -86,18 +90,20 @@ function Handle:delete_child(id)
   return ask(self, "delete_child", id)
 end
 
--- Waits for its end: true; false and why it has failed; nil and "timeout".
+-- Waits for the end of the supervisor: true; false and its error; or nil and
+-- "timeout".
 function Handle:wait(timeout)
   check(self, "wait")
   check_timeout(timeout, "wait")
   return self.task:join(timeout)
 end
 
--- Asks it to stop its children, the last one first, and to end.
+-- Asks the supervisor to stop its children, the last one first, and to end;
+-- waits for that. The timeout is for both.
 function Handle:stop(timeout)
   check(self, "stop")
   check_timeout(timeout, "stop")
-  if internal.forked() then return true end -- it is the parent's
+  if internal.forked() then return true end -- the supervisor is the parent's
   local start = casting.now()
   local which = casting.select {{self.requests, "stop"}, self.task:monitor(),
     timeout = timeout}
@@ -112,7 +118,8 @@ function Handle:__newindex()
   error("__newindex: a supervisor takes no fields", 2)
 end
 
--- What is called with the error as well, if there is one.
+-- For `local s <close>`. Lua passes an error, if there is one, as an argument
+-- more: stop must not take it for a timeout.
 function Handle:__close()
   check(self, "__close")
   Handle.stop(self)

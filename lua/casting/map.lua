@@ -1,10 +1,10 @@
 -- map.lua - casting.map: a function applied to many items, in many sessions.
 -- SPDX-License-Identifier: MIT
 --
--- Items go to the workers through one channel, and results come back through
--- another. At most `window` batches are on their way: so both channels can hold
--- them all, neither side ever waits to send, and a source of items that is
--- endless, or a caller that is slow, fills no memory.
+-- Batches of items go to the workers through one channel, and their results
+-- come back through another. At most `window` batches are on their way, and
+-- both channels have room for these: so neither side ever waits to send, and an
+-- endless source, or a slow caller, does not fill the memory.
 
 local casting, internal = ...
 local error, pcall, tostring, type = error, pcall, tostring, type
@@ -12,7 +12,7 @@ local Check, Failures, Group = internal.check, internal.failures, internal.group
 local bad, kind = internal.bad, internal.kind
 local insist = internal.insist -- loaded now: later there may be no memory
 
-local SESSIONS, COUNT = 10000, 1000000000 -- of sessions, and of items, at most
+local SESSIONS, COUNT = 10000, 1000000000 -- sessions, and items, at most
 
 -- -- arguments ----------------------------------------------------------------
 
@@ -33,7 +33,7 @@ local function check_function(f)
   if not crosses then bad(2, "map", why) end
 end
 
--- A number of something, or the default.
+-- The option of that name, a number of something, or the default.
 local function read_count(options, name, default)
   local v = options[name]
   if v == nil then return default end
@@ -44,7 +44,9 @@ local function read_count(options, name, default)
   return v
 end
 
--- The sessions given, or how many are to be made.
+-- The sessions that were given, as a list, and false; or how many are to be
+-- made, as the n of an empty list, and true. Not more are made than there are
+-- items.
 local function read_sessions(given, most)
   if type(given) ~= "table" then
     if given ~= nil and not Check.is_integer(given, 1, SESSIONS) then
@@ -72,7 +74,7 @@ end
 
 local KNOWN = {sessions = true, window = true, batch = true, progress = true}
 
--- Each option is read once: what it is read from may have an __index.
+-- Each option is read once: an __index could return another value each time.
 local function read_options(options, total)
   options = Check.options(3, "map", options, KNOWN)
   local o = {batch = read_count(options, "batch", 1)}
@@ -115,7 +117,15 @@ end
 
 -- -- work -------------------------------------------------------------------
 
--- What one run of map consists of.
+-- One call of map.
+--   f, progress, window   as they were given
+--   total                 how many items there are; nil: the source decides
+--   next_batch            returns the next batch and its first item's number
+--   sessions, ours        where the workers run; whether map has made these
+--   jobs, done            the channels to the workers, and back
+--   group                 the workers
+--   on_way                how many batches are on their way
+--   results               of the items, by their number; n: how many are there
 local function new_run(source, f, total, options)
   local window, n = options.window, options.sessions.n
   return {f = f, group = Group.new(), results = {n = 0}, on_way = 0,
@@ -125,6 +135,7 @@ local function new_run(source, f, total, options)
     jobs = casting.channel(window), done = casting.channel(window + n)}
 end
 
+-- Makes the sessions, if none were given, and starts a worker in each.
 local function start(run)
   for i = 1, run.sessions.n do
     if run.ours then
@@ -135,6 +146,8 @@ local function start(run)
   end
 end
 
+-- The item of that number has failed: cancels the workers and raises the
+-- failure, which the group has from then on, too.
 local function fail(run, number, e, trace)
   if Failures.is(e) then
     e.index = e.index or number
@@ -146,8 +159,8 @@ local function fail(run, number, e, trace)
   error(e, 0)
 end
 
--- The items from number `first` on could not be sent because of `e`. There is
--- room for them, so no time has passed.
+-- The items from number `first` on could not be sent: an item cannot cross.
+-- There is room for the message, so the send has not waited.
 local function unsent(run, first, items, e)
   if casting.is_cancelled(e) then error(e, 0) end
   local i, why = internal.misfit(items)
@@ -155,6 +168,7 @@ local function unsent(run, first, items, e)
   fail(run, first + (i or 1) - 1, why, internal.trace(why))
 end
 
+-- Sends batches until `window` are on their way.
 local function feed(run)
   while run.on_way < run.window do
     local items, first = run.next_batch()
@@ -165,6 +179,7 @@ local function feed(run)
   end
 end
 
+-- A message of a worker has come (see worker.lua): keeps the results in it.
 local function keep(run, first, results, number, e, trace)
   if not results then fail(run, number, e, trace) end
   run.on_way = run.on_way - 1
@@ -174,9 +189,10 @@ local function keep(run, first, results, number, e, trace)
   if run.progress then run.progress(all.n, run.total) end
 end
 
--- A worker has ended while there is work: it has failed for a reason that has
--- nothing to do with an item, or its session was closed, or the news of an item
--- that has failed lie in `done`.
+-- A worker has ended before the work has. Either an item has failed, and the
+-- message about that still lies in `done`: then that is raised when it is
+-- received. Or the worker has failed for a reason that has nothing to do with
+-- an item, or its session was closed.
 local function worker_ended(run, ok, e)
   if ok and (run.group.count > 0 or #run.done > 0) then return end
   if #run.group.failures > 0 then
@@ -185,12 +201,14 @@ local function worker_ended(run, ok, e)
   error("map: a worker was stopped: " .. tostring(e), 0)
 end
 
+-- One of the channels {done, ends} had a message.
 local function step(run, which, ...)
   if which == 1 then return keep(run, ...) end
   local _, ok, e = run.group:taken(...)
   worker_ended(run, ok, e)
 end
 
+-- All of the work: to be called under the group's guard.
 local function work(run)
   start(run)
   local cases = {run.done, run.group.ends}
@@ -203,8 +221,8 @@ local function work(run)
   run.group:drain()
 end
 
--- All sessions are told to close before the first is waited for: the wait may
--- be interrupted.
+-- Closes what map has made. All sessions are asked to close before the first is
+-- waited for, as the wait may be interrupted.
 local function close(run)
   run.jobs:close()
   if not run.ours then return end

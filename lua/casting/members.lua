@@ -6,7 +6,8 @@ local type = type
 local bad, kind = internal.bad, internal.kind
 local Check, Group = internal.check, internal.group
 
--- The items: each is read once, for __index may give another one each time.
+-- A copy of the list, checked: each item is read once, as an __index could
+-- return another one each time.
 local function read(list, name)
   Check.expect(1, name, list, "table")
   local n, problem = Check.length(list)
@@ -25,10 +26,10 @@ local function read(list, name)
   return items
 end
 
--- Checks a list of tasks and functions before anything is begun; and whether
--- there is room for a result of each, if they are to be returned. Functions
--- become tasks of this session. Returns a group of them all, and the tasks in
--- order.
+-- Checks a list of tasks and functions before anything is begun; if the results
+-- will be returned, also whether there is room for one of each. Makes tasks of
+-- this session out of the functions. Returns a group of all tasks, and the
+-- tasks in order.
 return function(list, name, returned)
   local items = read(list, name)
   if returned and not internal.room(items.n) then

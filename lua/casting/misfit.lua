@@ -1,9 +1,9 @@
--- misfit.lua - which of some values cannot cross.
+-- misfit.lua - finds a value that cannot cross.
 -- SPDX-License-Identifier: MIT
 
 local casting = ...
 
--- The number of the first item that cannot, and why; nothing if all can.
+-- The number of the first item that cannot cross, and why; nothing if all can.
 return function(items)
   for i = 1, items.n do
     local crosses, why = casting.transferable(items[i])

@@ -5,6 +5,7 @@ local casting, internal = ...
 local error, ipairs, select = error, ipairs, select
 local Failures, members = internal.failures, internal.members
 
+-- The first member that ends: {task =, ok =, results...; n =}.
 local function first(group)
   local result = {}
   local function keep(task, ok, ...)
@@ -21,8 +22,8 @@ local function index_of(tasks, task)
   end
 end
 
--- What the losers have failed with is nobody's result: it is reported as any
--- failure that nobody has joined.
+-- The failures of the losers are nobody's result: they are reported like any
+-- failure that nobody joins.
 local function disown(group)
   for _, task in ipairs(group.failed) do internal.disown(task) end
 end

@@ -1,10 +1,15 @@
 -- scope.lua - casting.scope: no task outlives the block that has started it.
 -- SPDX-License-Identifier: MIT
 --
--- The body is a task as well, the first of the group, for two reasons: a
--- failure of another can cancel it, and nothing else, without cancelling the
--- caller; and on 5.1 it is not under a pcall, so that it can be suspended.
--- The caller waits for all of them to end.
+-- The body is a task, too, the first member of the group, for two reasons: the
+-- failure of another task can cancel the body without cancelling the caller;
+-- and on 5.1 the body is not called under a pcall, so that it can yield. The
+-- caller waits until all of them have ended.
+--
+--   group      the tasks; its field `over` is set when the scope has ended
+--   body       the task of the body
+--   fail_fast  whether a failure cancels the others
+--   cancelled  the error of the body's cancellation, to be raised at the end
 
 local casting, internal = ...
 local error, getmetatable, pairs, rawequal, select, setmetatable, tostring,
@@ -17,6 +22,7 @@ local bad, kind = internal.bad, internal.kind
 local Scope = {__name = "casting.scope"}
 Scope.__index = Scope
 
+-- The group of a scope in which tasks can still be spawned.
 local function check_open(scope, what)
   local group = scope.group
   if group.over then
@@ -27,6 +33,7 @@ local function check_open(scope, what)
   return group
 end
 
+-- A program can call a method with anything, and change the fields of a scope.
 local function check_scope(scope, what)
   if getmetatable(scope) ~= Scope or getmetatable(scope.group) ~= Group then
     bad(1, what, "scope expected, got " .. kind(scope))
@@ -47,14 +54,14 @@ function Scope:spawn_in(session, f, ...)
   if is == "string" then
     local problem = internal.source_problem(f)
     if problem then bad(3, "spawn_in", problem) end
-  elseif is ~= "function" and is ~= "userdata" then -- a message may be one
+  elseif is ~= "function" and is ~= "userdata" then -- a packed message is one
     bad(3, "spawn_in", "function or source text expected, got " .. kind(f))
   end
   local group = check_open(self, "spawn_in")
   return group:adopt(session:spawn(f, ...))
 end
 
--- Ends what the body has started: the body itself goes on.
+-- Cancels the tasks that the body has started; the body itself goes on.
 function Scope:cancel(reason)
   check_scope(self, "cancel")
   if reason ~= nil then Check.expect(2, "cancel", reason, "string") end
@@ -74,13 +81,15 @@ function Scope:__tostring()
     (group.over and " (ended)" or "")
 end
 
+-- Called when a scope is sent.
 function Scope.__save()
   error("a scope cannot leave its session", 0)
 end
 
 local KNOWN = {fail_fast = true}
 
--- Whether a failure cancels the others.
+-- Checks the arguments of casting.scope; returns whether a failure cancels the
+-- other tasks.
 local function check(f, options)
   Check.expect(1, "scope", f, "function")
   local fail_fast = Check.options(2, "scope", options, KNOWN).fail_fast
@@ -89,12 +98,14 @@ local function check(f, options)
   return fail_fast ~= false
 end
 
+-- Keeps what the body has returned.
 local function keep(results, ...)
   results.n = select("#", ...)
   for i = 1, results.n do results[i] = (select(i, ...)) end
 end
 
--- The body has failed: perhaps only because it awaited one that has.
+-- The body has failed. If it has only awaited a task that had failed before,
+-- its failure is no other one, and is dropped.
 local function forget_awaited(failures)
   local last = #failures
   for i = 1, last - 1 do
@@ -105,7 +116,7 @@ local function forget_awaited(failures)
   end
 end
 
--- One member has ended: that may be the end of the others.
+-- A member has ended. If it has failed, the others are cancelled.
 local function ended(scope, results, task, ok, ...)
   local group = scope.group
   if task == scope.body then
@@ -118,7 +129,7 @@ local function ended(scope, results, task, ok, ...)
   end
   if not ok and #group.failures > 0 and scope.fail_fast then
     local stopped = group.stopped
-    group.stopped = nil -- also after scope:cancel the body must end
+    group.stopped = nil -- scope:cancel has not cancelled the body; this does
     group:cancel(group:reason())
     group.stopped = stopped or group.stopped
   end

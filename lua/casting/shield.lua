@@ -8,8 +8,9 @@ local function prolonged(f, ...)
   return f(...)
 end
 
--- casting.shield, for twice as long: those that are waited for were cancelled
--- as well, perhaps a moment later, and may shield their own clean-up.
+-- casting.shield(f, ...), which holds twice as long: the tasks that f waits for
+-- were cancelled as well, perhaps a moment later, and may have shields of their
+-- own for their clean-up.
 return function(f, ...)
   return casting.shield(prolonged, f, ...)
 end

@@ -1,25 +1,38 @@
 -- supervise.lua - what a supervisor does, in a session of its own.
 -- SPDX-License-Identifier: MIT
 --
--- The task that runs it owns everything here. It is told of three things, all
--- by channels: that a child has ended (every child's monitor sends into
--- `ends`), that somebody asks for something (`requests`), that its maker has
--- ended (`parent`). The rules are OTP's, from its documentation of supervisor.
+-- The task of the supervisor owns everything here. It waits for three things,
+-- all of which come through channels: that a child has ended (the monitors of
+-- all children send into `ends`), that somebody asks for something
+-- (`requests`), that the task which has made the supervisor has ended
+-- (`parent`). The rules are OTP's, from its documentation of supervisor.
 --
--- A child's `task` is set while it runs. `restarting` is set when it should be
--- running but its start has failed: then it is tried again between two
--- requests, which counts as a restart each time. A child that is neither is
--- stopped. Children stand in the order in which they are started.
+-- A child is in one of three states. It runs: then `task` is set. It should
+-- run, but its start has failed: then `restarting` is set to the error, and it
+-- is started again between two requests, which counts as a restart each time.
+-- It is stopped: then neither is set. Children stand in the order in which they
+-- are started.
+--
+-- A supervisor (self):
+--   spec       its specification, checked and complete (childspec.lua)
+--   children   a list of them; each has spec, session, task, restarting, and if
+--              it is a supervisor: requests, and `started` until it has started
+--   by_task    the child of a task that runs: task -> child
+--   requests   the channel on which it takes requests
+--   ends       the channel of the children's monitors
+--   restarts   the times of recent restarts
+--   over       whether it is to end
+--   known, lost, problem    see make_up
 
 local casting, internal = ...
 local error, ipairs, pairs, pcall, tostring =
   error, ipairs, pairs, pcall, tostring
--- Loaded now: later there may be no memory.
+-- Loaded now: later there may be no memory for that.
 local insist, shield = internal.insist, internal.shield
 
-local KILL = 2 -- seconds that a session may take to close, all in all
+local KILL = 2 -- seconds that a child's session may take to close
 
--- Whose messages these are.
+-- How errors call the supervisor.
 local function title(self)
   local name = self.spec.name
   return name and "supervisor '" .. name .. "'" or "supervisor"
@@ -27,7 +40,7 @@ end
 
 -- -- telling ------------------------------------------------------------------
 
--- Without waiting: a supervisor never depends on who listens.
+-- Sends an event, without waiting: a supervisor never depends on its listeners.
 local function tell(self, event, child, detail)
   local events = self.spec.events
   if events then
@@ -36,8 +49,8 @@ local function tell(self, event, child, detail)
   end
 end
 
--- A failure is an event; if nobody listens to these, it is reported as that of
--- any task that nobody joins.
+-- A child has failed: an event. If nobody listens to events, the failure is
+-- reported like that of any task that nobody joins.
 local function tell_failure(self, child, task, e)
   tell(self, "failed", child, e)
   if not self.spec.events then internal.disown(task) end
@@ -45,6 +58,7 @@ end
 
 -- -- starting -----------------------------------------------------------------
 
+-- The options of a child's session, with the child's id as its name by default.
 local function session_options(spec)
   local options = {}
   for k, v in pairs(spec.session or {}) do options[k] = v end
@@ -52,33 +66,35 @@ local function session_options(spec)
   return options
 end
 
--- A nested supervisor tells through `started` that all its children have.
+-- Starts a child that is a supervisor. It sends into `started` when all its own
+-- children have started.
 local function spawn_supervisor(child, session)
   child.requests, child.started = casting.channel(), casting.channel(1)
   return session:spawn(internal.run, "supervise", child.spec.supervisor,
     child.requests, child.started, casting.self())
 end
 
+-- Starts the task of a child in its session.
 local function spawn_child(child)
   local spec, session = child.spec, child.session
   if spec.supervisor then return spawn_supervisor(child, session) end
   return session:spawn(spec.start, internal.unpack(spec.args, spec.args.n))
 end
 
--- Closes a child's session, with whatever else runs there. What does not end
--- in time is left to itself.
+-- Closes a child's session, with all tasks in it. A task that does not end in
+-- time is left to itself.
 local function close_session(child)
   local session = child.session
   if session then session:close(KILL) end
-  child.session = nil -- now: without memory to call that, kill_all has it
+  child.session = nil -- last: if close fails, kill_all must still find it
 end
 
--- True, or false and why not.
+-- Starts a child: true, or false and the error.
 local function start(self, child)
   local ok, e = pcall(function()
     child.session = casting.session(session_options(child.spec))
     child.task = spawn_child(child)
-    internal.follow(child.task) -- whatever becomes of this task
+    internal.follow(child.task) -- it is cancelled if this task dies
     if child.started then internal.await(child.task, child.started) end
     child.started = nil
     self.by_task[child.task] = child
@@ -89,7 +105,7 @@ local function start(self, child)
     tell(self, "started", child)
     return true
   end
-  if casting.is_cancelled(e) then error(e, 0) end -- stop_all does the rest
+  if casting.is_cancelled(e) then error(e, 0) end -- stop_all cleans up
   if child.task then self.by_task[child.task] = nil end
   child.task, child.requests, child.started = nil, nil, nil
   close_session(child)
@@ -99,13 +115,14 @@ end
 
 -- -- stopping -----------------------------------------------------------------
 
--- As OTP's: asks, waits for `shutdown` seconds, then kills. A supervisor that
--- is still starting its children takes no requests.
+-- Stops a child as OTP does: asks it to end, waits for `shutdown` seconds, then
+-- closes its session. A supervisor that is still starting its children takes no
+-- requests, and is cancelled instead.
 local function stop(self, child)
   local task = child.task
   child.restarting = nil
   if not task then
-    close_session(child) -- of a start that was interrupted
+    close_session(child) -- left by a start that was interrupted
     return
   end
   self.by_task[task] = nil
@@ -127,6 +144,7 @@ local function stop(self, child)
   tell(self, "stopped", child)
 end
 
+-- Takes a child off the list.
 local function remove(self, child)
   for i, c in ipairs(self.children) do
     if c == child then
@@ -136,7 +154,8 @@ local function remove(self, child)
   end
 end
 
--- From the last child to the one at `first`. Temporary ones are forgotten.
+-- Stops the children from the last one to the one at `first`. Temporary ones
+-- are taken off the list.
 local function stop_from(self, first)
   for i = #self.children, first, -1 do
     local child = self.children[i]
@@ -149,7 +168,7 @@ end
 
 -- -- restarting ---------------------------------------------------------------
 
--- Are there too many restarts now? The one that is due counts.
+-- Would one restart more be too many? Counts it.
 local function exceeded(self)
   local now, recent = casting.now(), {}
   for _, at in ipairs(self.restarts) do
@@ -166,8 +185,9 @@ local function index_of(self, child)
   end
 end
 
--- Starts the children from `first` on; one that does not start is tried again
--- later, and those behind it with it.
+-- Starts the children from `first` on. If one does not start, it is started
+-- again later, and those behind it as well, since restart then comes here
+-- again.
 local function start_from(self, first)
   for i = first, #self.children do
     local child = self.children[i]
@@ -179,7 +199,8 @@ local function start_from(self, first)
   end
 end
 
--- A child has to be started again, the others as the strategy says.
+-- Restarts a child because of `why`, and others as the strategy says. If that
+-- is too often, the supervisor fails.
 local function restart(self, child, why)
   if exceeded(self) then
     tell(self, "gave up", child, why)
@@ -199,7 +220,8 @@ local function restart(self, child, why)
   start_from(self, first)
 end
 
--- Tries those again whose start has failed. True: there may be more to do.
+-- Restarts the first child whose start has failed. True: there may be another
+-- one.
 local function try_again(self)
   for _, child in ipairs(self.children) do
     if child.restarting then
@@ -212,10 +234,12 @@ end
 
 -- -- when a child ends --------------------------------------------------------
 
+-- Has the child ended as it should?
 local function is_normal(ok, e)
   return ok or casting.is_cancelled(e) and e.reason == "shutdown"
 end
 
+-- Does a significant child still run?
 local function any_significant(self)
   for _, child in ipairs(self.children) do
     if child.spec.significant and child.task then return true end
@@ -223,7 +247,7 @@ local function any_significant(self)
   return false
 end
 
--- Ends the supervisor if the child's end means that.
+-- The child has ended for good: ends the supervisor if auto_shutdown says so.
 local function auto_shutdown(self, child)
   local auto = self.spec.auto_shutdown
   if auto == "never" or not child.spec.significant then return end
@@ -232,8 +256,9 @@ local function auto_shutdown(self, child)
   end
 end
 
--- Once the news of an end that was known before have come: have there been
--- more losses than such news? Then one of those was a request.
+-- A message has come about `task`, whose end was known before. If more messages
+-- were lost than there are known ends whose messages have not come, then one of
+-- the lost ones was a request, and that is the end (see make_up).
 local function account(self, task)
   if task then self.known[task] = nil end
   local n = self.lost
@@ -241,6 +266,7 @@ local function account(self, task)
   if n > 0 then error(self.problem, 0) end
 end
 
+-- The task of a child has ended, as join would say it.
 local function child_ended(self, task, ok, ...)
   local child, e = self.by_task[task], nil
   if not child then return account(self, task) end -- it was stopped
@@ -265,6 +291,7 @@ end
 
 -- -- requests -----------------------------------------------------------------
 
+-- A function for each request: returns the answer.
 local requests = {}
 
 local function find(self, id)
@@ -273,6 +300,7 @@ local function find(self, id)
   end
 end
 
+-- The word for the state of a child.
 local function state_of(child)
   return child.task and "running" or child.restarting and "restarting" or
     "stopped"
@@ -314,7 +342,8 @@ function requests.start_child(self, spec)
     return nil, child.task and "already_started" or "already_present"
   end
   child = {spec = spec}
-  self.children[#self.children + 1] = child -- now: the start may be interrupted
+  -- Before the start: if that is interrupted, stop_all must find the child.
+  self.children[#self.children + 1] = child
   local ok, e = start(self, child)
   if not ok then
     remove(self, child)
@@ -348,6 +377,7 @@ function requests.delete_child(self, id)
   return true
 end
 
+-- Sends an answer; a request to stop comes without a channel for one.
 local function answer(reply, v, ...)
   if reply then reply:try_send(true, v, ...) end
 end
@@ -358,6 +388,7 @@ end
 
 -- -- life ---------------------------------------------------------------------
 
+-- Case `which` of {ends, requests, parent} has come, or the timeout.
 local function step(self, which, ...)
   if which == 1 then return child_ended(self, ...) end
   if which == 2 then return serve(self, ...) end
@@ -369,11 +400,13 @@ end
 
 local ENDED = {done = true, failed = true, cancelled = true}
 
--- What has come could not be received, for want of memory or because a child's
--- results cannot be rebuilt here. If it was news of children that have ended,
--- these are found by asking them; if it was a request, whose sender waits for
--- an answer, that is the end. Which of the two shows when the news of those do
--- come that have ended: at the latest then.
+-- A message could not be received because of the error e: for want of memory,
+-- or as the results of a child cannot be rebuilt here. It is lost. If it was
+-- about a child that has ended, that child is found by asking all of them; it
+-- is *known* then. If it was a request, the supervisor must fail, for its
+-- sender waits for an answer. Which of the two it was shows when messages come
+-- about ends that are known: a known end of which the message comes was not the
+-- lost one.
 local function make_up(self, e)
   if casting.is_cancelled(e) or internal.forked() then error(e, 0) end
   self.lost, self.problem = self.lost + 1, e
@@ -389,11 +422,13 @@ local function make_up(self, e)
   account(self)
 end
 
+-- select has returned, or has raised an error.
 local function received(self, ok, ...)
   if ok then return step(self, ...) end
   make_up(self, (...))
 end
 
+-- Starts all children, and serves what comes until the supervisor is to end.
 local function live(self, started, parent)
   for _, child in ipairs(self.children) do
     local ok, e = start(self, child)
@@ -411,13 +446,14 @@ local function live(self, started, parent)
   end
 end
 
+-- The orderly end.
 local function stop_all(self)
   self.requests:close()
   stop_from(self, 1)
 end
 
--- Whatever could not be stopped in order, since no time was left: it is told
--- to end, and nobody waits. May be called again.
+-- For a child that could not be stopped in order, since no time was left: asks
+-- its task and its session to end, and does not wait. May be called again.
 local function kill(child)
   if child.task then child.task:cancel("shutdown") end
   if child.session then child.session:close(0) end
@@ -427,10 +463,13 @@ local function kill_all(self)
   for i = 1, #self.children do insist(kill, self.children[i]) end
 end
 
+-- What internal.run calls in the supervisor's session. `asked` is the channel
+-- of requests; `started` is sent true when all children have started; `parent`
+-- is the task that has made the supervisor, or nil.
 return function(spec, asked, started, parent)
   local self = {spec = spec, requests = asked, children = {}, by_task = {},
-    known = {}, -- tasks whose end is known, while the news of it are to come
-    lost = 0, -- what could not be received, the last time because of `problem`
+    known = {}, -- tasks whose end is known, but not by its message
+    lost = 0, -- messages that were lost, the last one because of `problem`
     restarts = {}, ends = casting.channel(1 / 0)}
   for i, child in ipairs(spec.children) do
     self.children[i] = {spec = child}

@@ -5,7 +5,8 @@ local casting, internal = ...
 local error, pcall = error, pcall
 local insist = internal.insist
 
--- What nobody gets: its children are stopped first, then its session closes.
+-- Stops a supervisor that could not be started: its children first, then its
+-- session.
 local function abandon(task, session)
   if task then task:cancel("shutdown") end
   if session then session:close(0) end

@@ -1,18 +1,20 @@
 -- worker.lua - what casting.map runs in each of its sessions.
 -- SPDX-License-Identifier: MIT
 --
--- Takes batches of items from `jobs` and sends their results to `done`:
---   first, results   items from number `first` on
+-- Takes batches of items from `jobs`, and sends a message for each to `done`:
+--   first, results   of the items from number `first` on
 --   first, false, number, error, traceback
 --                    f has failed for the item of that number; the worker ends
 --
--- It is copied there, and not called by internal.run: on LuaJIT f can yield
--- through it, but not through a function in C. Its upvalues cross by name.
+-- The function is copied into the session, and not called there by
+-- internal.run: on LuaJIT f can yield across it, but not across a function in
+-- C. Its upvalues cross by name.
 
 local casting, internal = ...
 local builtin = internal.builtin
 
--- Calls f for the items of a batch. Their number is in `n`.
+-- Calls f for the items of a batch, a list with its n. Returns the results; or
+-- nil, the number of the item for which f has failed, and {error =, trace =}.
 local function compute(f, first, items)
   local results, at = {n = items.n}, first
   local function all()
@@ -34,7 +36,7 @@ local function compute(f, first, items)
   return nil, at, problem
 end
 
--- What cannot cross is told in words.
+-- Sends that an item has failed. If the error cannot cross, its text is sent.
 local function send(done, first, number, e, trace)
   local ok, problem = builtin.pcall(done.send, done, first, false, number, e,
     trace)
