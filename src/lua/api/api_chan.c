@@ -81,6 +81,7 @@ int casting_channel_send(
   return rc;
 }
 
+/* What *m has had is dropped also if nothing is received. */
 int casting_channel_receive(
   casting_channel *c, casting_message *m, double seconds) {
   cast_msg msg;

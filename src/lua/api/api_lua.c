@@ -53,6 +53,7 @@ static int adopt(lua_State *L) {
   return 0;
 }
 
+/* Unlike the other functions with a lua_State it never raises. */
 int casting_adopt(lua_State *L, casting_session **out) {
   cast_state *S = NULL;
   if (cast_forked) return CASTING_EFORKED;
@@ -144,6 +145,7 @@ casting_task *casting_task_self(lua_State *L) {
 
 /* -- messages and tasks --------------------------------------------------- */
 
+/* Pushes the values, and empties the message. */
 int casting_message_push(lua_State *L, casting_message *m) {
   cast_state *S = cast_api_state(L);
   int n;
@@ -168,6 +170,8 @@ void casting_message_pack(lua_State *L, int first, int n, casting_message *m) {
   cast_api_set(m, &msg);
 }
 
+/* The handle of the new task, on the stack, owns what is packed until the task
+   is started. */
 int casting_spawn(
   lua_State *L, casting_session *s, int nargs, casting_task **out) {
   cast_state *S = cast_api_state(L);
@@ -273,6 +277,8 @@ static const cast_wait_kind parked_kind = {.finish = finish_parked,
   .what = "waiting in a function of C",
   .cleans_up = true};
 
+/* Nothing may fail from cast_enter_anew on: the work of the module is under
+   way, and `finish` must be called once, whatever happens. */
 int casting_park(lua_State *L, casting_waker *w, double seconds,
   casting_finish finish, void *ud) {
   cast_state *S = cast_api_state(L);

@@ -25,6 +25,8 @@ casting_message *casting_message_new(void) {
   return m;
 }
 
+/* Reads the header, and goes to the first value. What was written is completed;
+   if that fails, there is nothing to read. */
 void casting_message_rewind(casting_message *m) {
   uint32_t ignored;
   unsigned head;
@@ -143,6 +145,8 @@ int casting_message_boolean(casting_message *m, int v) {
   return put_byte(m, v != 0 ? WIRE_TRUE : WIRE_FALSE, true);
 }
 
+/* Before 5.3 an integer of more than 32 bits is written as the float which Lua
+   would make of it. */
 int casting_message_integer(casting_message *m, int64_t v) {
   unsigned char *at = begin(m, WIRE_NUMBER, true);
   if (at == NULL) return m->error;
@@ -160,6 +164,7 @@ int casting_message_number(casting_message *m, double v) {
   return end(m, wire_put_float(at, v));
 }
 
+/* A short string has its size in the tag, any other in four bytes behind it. */
 int casting_message_string(casting_message *m, const char *s, size_t size) {
   unsigned char *at;
   if (size > SIZE_LIMIT) return fail(m, CASTING_EINVAL);
@@ -238,6 +243,8 @@ int casting_message_array(casting_message *m) { return open_table(m, false); }
 
 int casting_message_map(casting_message *m) { return open_table(m, true); }
 
+/* The innermost table ends: its sizes, for which open_table has left room, are
+   filled in. */
 int casting_message_end(casting_message *m) {
   api_frame *f;
   unsigned char *at;
@@ -254,6 +261,8 @@ int casting_message_end(casting_message *m) {
 
 /* -- completing ----------------------------------------------------------- */
 
+/* If there is no memory, the message stays as it was written, and the program
+   may try again. */
 int cast_api_complete(casting_message *m) {
   unsigned char head[WIRE_HEADER], *at;
   cast_msg out;

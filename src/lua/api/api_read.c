@@ -148,6 +148,7 @@ static bool pass(casting_message *m, uint64_t n, unsigned saves) {
 
 /* -- reading -------------------------------------------------------------- */
 
+/* A number that does not lie in its tag. */
 static bool read_number(casting_message *m, unsigned tag, casting_value *v) {
   int16_t narrow;
   int32_t wide;

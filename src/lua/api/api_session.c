@@ -110,6 +110,7 @@ static int start_locked(const casting_options *o) {
   return 0;
 }
 
+/* Locked as a whole: two threads that start at once must not make two roots. */
 int casting_start(const casting_options *options) {
   casting_options o;
   int rc = CASTING_EINVAL;

@@ -187,6 +187,8 @@ static void make_internal(lua_State *L, const void *arg) {
   lua_setfield(L, -2, "builtin");
 }
 
+/* When the table is made, all that may cross is given its name: the functions
+   of builtin.c, `internal` itself, and its members. */
 void cast_internal_push(lua_State *L) {
   static const char builtin[] = CAST_NAMES_OWN "\0builtin\0";
   cast_state *S = cast_state_find(L);

@@ -52,6 +52,7 @@ static uint32_t check_threads(lua_State *L, int i) {
   return (uint32_t)n;
 }
 
+/* casting.threads([min [, max]]): sets what is given, and returns both. */
 static int lib_threads(lua_State *L) {
   uint32_t min, max;
   cast_state_here(L);
@@ -142,6 +143,7 @@ static void open_module(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* The classes of handles. */
 static const cast_class *const classes[] = {
   &cast_chan_class,
   &cast_task_class,

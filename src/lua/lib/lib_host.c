@@ -28,6 +28,8 @@ static void check_main(lua_State *L, cast_state *S, const char *what) {
     cast_lua_error(L, "%s: only the main program can do that", what);
 }
 
+/* A poll may be a finalizer's, while the state closes: it ends in time then,
+   too (last.h). */
 bool cast_state_poll(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   int rc;
   check_main(L, S, "poll");

@@ -121,6 +121,8 @@ static void link_fire(cast_watcher *w, cast_session *self) {
   cast_unref(&l->object);
 }
 
+/* A link with two strong references, for its sides, which are not queued yet.
+   NULL: out of memory. */
 static link *new_link(cast_ltask *a, cast_ltask *b, bool followed) {
   link *l = cast_calloc(sizeof *l);
   if (l == NULL) return NULL;

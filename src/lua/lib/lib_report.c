@@ -413,6 +413,7 @@ void cast_report_when_asked(void) {
 
 /* -- casting.report ------------------------------------------------------- */
 
+/* The dump has come, or the time is over: pushes what there is. */
 static int finish_report(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   const char *text;

@@ -157,6 +157,9 @@ static int lib_leave(lua_State *L) {
   return leave(L, ok);
 }
 
+/* The two functions of the module become arguments of the chunk, which returns
+   the functions to put in their places. Its name makes its lines pass for the
+   library's own when a line of the program is looked for. */
 void cast_open_scope(lua_State *L) {
   static const char text[] =
     "local make_timeout, make_shield, leave, pcall = ...\n"

@@ -461,6 +461,7 @@ int cast_lib_session(lua_State *L) {
   status = lua_pcall(L, 1, LUA_MULTRET, 0);
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L); /* by a finalizer */
   if (p.counted) cast_lineage_uncount(p.lineage);
+  /* Close, then release: the pool runs the session only to close it. */
   if (status != LUA_OK) abandon(L, &p);
   if (p.target != NULL) cast_session_release(&p.target->session, &S->session);
   if (status != LUA_OK) {
@@ -469,6 +470,8 @@ int cast_lib_session(lua_State *L) {
   }
   if (p.init == NULL) return 1;
   t->arg = p.task;
+  /* Finalizers may have run and waited since cast_enter, so what waiting needs
+     is reserved anew. */
   if (!cast_enter_anew(L, S, t)) {
     cast_state_close(p.target, &S->session);
     cast_raise_memory(L);

@@ -182,6 +182,8 @@ static void push_xpcall(lua_State *L) { lua_pushcfunction(L, builtin_xpcall); }
 
 /* -- the table ------------------------------------------------------------ */
 
+/* What a file needs beside these comes from `internal` (embed.c): so the whole
+   interface of the files to Lua is here and there. */
 void cast_builtin_push(lua_State *L) {
   static const luaL_Reg builtins[] = {
     {"error", builtin_error},

@@ -40,6 +40,8 @@ cast_state *cast_state_child(cast_state *root, cast_state *after) {
   return S;
 }
 
+/* All in one piece, for a task dump: the list does not change meanwhile. A root
+   that C has made is no session, and so not among them. */
 uint32_t cast_state_family(cast_state *root, cast_state **all, uint32_t room) {
   uint32_t n = 0;
   if (root->host != NULL) all[n++] = root;

@@ -80,6 +80,8 @@ static void open_lib(lua_State *L, const char *name, lua_CFunction open) {
 #endif
 }
 
+/* luaL_openlibs opens all that the interpreter has, but for 5.1, where it would
+   not use open_io. */
 void cast_libs_open(lua_State *L, uint32_t libs) {
 #if CAST_LUA >= 502 || CAST_LUAJIT
   if (libs == CAST_LIBS_ALL) {
@@ -98,6 +100,7 @@ void cast_libs_open(lua_State *L, uint32_t libs) {
       open_lib(L, cast_libs[i].name, cast_libs[i].func);
 }
 
+/* The order is of no account: no two replace the same function. */
 void cast_libs_adapt(lua_State *L) {
   cast_open_coroutine(L);
   cast_open_math(L);

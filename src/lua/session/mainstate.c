@@ -168,6 +168,9 @@ void cast_state_end(lua_State *L) {
     *box = NULL;
     return;
   }
+  /* From here on nothing runs in the state but finalizers that lua_close calls,
+     and those find casting closed. What needs the runtime at its end is given
+     up now, since the runtime may stop below. */
   S->closing = true;
   cast_scope_leave_all(S->main);
   cast_rebuild_drop(S, NULL, NULL);
@@ -224,6 +227,11 @@ static int init_host(cast_state *S, lua_State *L) {
   return 0;
 }
 
+/* What allocates in L may run a finalizer, which may require casting, too. So
+   the box comes first, and only after it is looked whether the state is a host
+   by now; from there to cast_state_keep_box nothing runs Lua code. If the last
+   step fails, the state is a host without its packer, and luaopen_casting tries
+   cast_state_init_lua again. */
 cast_state *cast_state_host(lua_State *L, const cast_binding *binding) {
   cast_state **box, *S;
   cast_probe(L);

@@ -71,7 +71,7 @@ static cast_random *generator(lua_State *L) {
 
 #if CAST_LUA == 503
 
-/* As in 5.3's lmathlib.c: [0, 1), or an integer from an interval. */
+/* As math.random of 5.3: [0, 1), or an integer from an interval. */
 static int math_random(lua_State *L) {
   double r = draw(generator(L)) * (1.0 / (RANDOM_MAX + 1.0));
   lua_Integer low = 1, up;
@@ -114,7 +114,7 @@ typedef int limit;
 #define count_between(l, u) ((int)((unsigned)(u) - (unsigned)(l) + 1u))
 #endif
 
-/* As in lmathlib.c of 5.1 and 5.2, but for where the number comes from. */
+/* As math.random of 5.1 and 5.2, but for where the number comes from. */
 static int math_random(lua_State *L) {
   lua_Number r = (lua_Number)(draw(generator(L)) % RANDOM_MAX) / RANDOM_MAX;
   limit low, up;
@@ -158,6 +158,7 @@ void cast_open_math(lua_State *L) {
 
 #else
 
+/* Seeds the state's own generator, through the function that does it. */
 void cast_open_math(lua_State *L) {
   uint64_t bits = os_entropy();
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

@@ -55,6 +55,9 @@
 
 #include <stdlib.h>
 
+/* Whatever was made of the state may be missing: it is also called for one that
+   could not be made completely. The weak reference to the root goes last, as
+   that may free the root. */
 void cast_state_free(cast_state *S) {
   cast_state *root = S->root != S ? S->root : NULL;
   cast_timer_remove(&S->watchdog);
@@ -180,6 +183,7 @@ void cast_state_init_lua(lua_State *L, cast_state *S) {
 #endif
 }
 
+/* The name lies behind the struct, which takes one allocation. */
 cast_state *cast_state_alloc(
   const cast_binding *binding, const char *name, size_t size) {
   cast_state *S = cast_calloc(sizeof *S + size + 1);
@@ -291,6 +295,9 @@ static void discard(cast_state *S) {
   cast_state_free(S);
 }
 
+/* The caller's thread does everything, in the new Lua state, too: that belongs
+   to nobody else yet. What the state allocates comes from its slabs, which have
+   the limit from the start; so a limit that is too small shows here. */
 cast_state *cast_state_make(cast_state *root, const cast_options *o) {
   char made[32];
   cast_chars name = o->name;
@@ -321,6 +328,8 @@ no_memory:
   return NULL;
 }
 
+/* The handle is made first, empty: so nothing can fail once the session is
+   there, but to note the handle, and then the caller has the session in *to. */
 void cast_state_new(
   lua_State *L, cast_state *from, const cast_options *o, cast_state **to) {
   cast_handle *h = cast_handle_new(L, &cast_session_type, 0);

@@ -58,6 +58,8 @@ static const char *read_limit(
   return NULL;
 }
 
+/* A limit beyond what its type holds is none. For the cpu time that differs
+   from no limit: with one, even an infinite one, the time is measured. */
 static const char *read_limits(lua_State *L, int i, cast_options *o) {
   const char *problem;
   double n;

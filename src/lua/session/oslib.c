@@ -34,6 +34,7 @@ static void set_field(lua_State *L, const char *key, int value) {
   lua_setfield(L, -2, key);
 }
 
+/* Pushes the table that the format "*t" means. */
 static void push_fields(lua_State *L, const struct tm *tm) {
   lua_createtable(L, 0, 9);
   set_field(L, "sec", tm->tm_sec);
@@ -76,6 +77,7 @@ static int64_t check_time(lua_State *L, int i) {
   return t >= -9e18 && t <= 9e18 ? (int64_t)t : INT64_MIN;
 }
 
+/* os.date([format [, time]]) of 5.1. */
 static int os_date(lua_State *L) {
   const char *format = luaL_optstring(L, 1, "%c");
   int64_t t = check_time(L, 2);
@@ -101,6 +103,7 @@ static int os_date(lua_State *L) {
 
 static cast_lock locale_lock = CAST_LOCK_STATIC(CAST_RANK_LEAF);
 
+/* os.setlocale([locale [, category]]) */
 static int os_setlocale(lua_State *L) {
   const char *name = luaL_optstring(L, 1, NULL);
   char copy[LOCALE_MAX];

@@ -277,6 +277,8 @@ static void push_search(lua_State *L, int top) {
   lua_pushcclosure(L, search, REQUIRE);
 }
 
+/* In each step that may fail require is whole: its reference is replaced
+   last. */
 void cast_require_open(lua_State *L) {
   int top = lua_gettop(L) + 1;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
