@@ -171,26 +171,20 @@ static inline int receive_until(
   return finish_receive(L, S, t, rc);
 }
 
-/* Receives if a message is there: works also where no task runs, as in
-   finalizers. */
-static int try_receive(lua_State *L, cast_state *S, cast_chan *c) {
+/* Receives if a message is there; `if_empty` is the result if none is. It works
+   also where no task runs, as in finalizers. */
+static int try_receive(
+  lua_State *L, cast_state *S, cast_chan *c, int if_empty) {
   cast_ltask *t = cast_scratch(L, S);
-  return finish_receive(
-    L, S, t, cast_chan_receive(c, &S->session, NULL, &t->base.waiter));
+  int rc = cast_chan_receive(c, &S->session, NULL, &t->base.waiter);
+  return finish_receive(L, S, t, rc == CASTING_EEMPTY ? if_empty : rc);
 }
 
-/* channel:receive(timeout) */
+/* channel:receive(timeout). A timeout of zero does not wait. */
 static int receive_within(lua_State *L, cast_state *S, cast_chan *c) {
   uint64_t deadline = cast_deadline(L, 2);
-  int n;
   if (lua_tonumber(L, 2) > 0) return receive_until(L, S, c, deadline);
-  /* A timeout of zero does not wait; but the word is "timeout" then. */
-  n = try_receive(L, S, c);
-  if (n == 2 && lua_isnil(L, -2) && strcmp(lua_tostring(L, -1), "empty") == 0) {
-    lua_pop(L, 1);
-    lua_pushliteral(L, "timeout");
-  }
-  return n;
+  return try_receive(L, S, c, CASTING_ETIMEOUT);
 }
 
 /* channel:receive([timeout]) */
@@ -212,7 +206,8 @@ static int chan_receive_ours(lua_State *L) {
 #endif
 
 static int chan_try_receive(lua_State *L) {
-  return try_receive(L, cast_state_here(L), cast_chan_arg(L, 1));
+  return try_receive(
+    L, cast_state_here(L), cast_chan_arg(L, 1), CASTING_EEMPTY);
 }
 
 static int chan_try_send(lua_State *L) {

@@ -71,11 +71,11 @@ struct dump {
   _Atomic uint32_t room; /* (a) tasks that may still be described */
   cast_timer timer;      /* unattended: when it is printed at the latest */
   bool unattended;       /* (i) it is unattended */
-  _Atomic uint32_t printed; /* (a) 1: somebody has sent the errand */
-  cast_errand errand;       /* unattended: prints it */
-  uint64_t since_ns;        /* the errand's: when it was sent */
-  cast_buffer whole;        /* all parts together; of who tells them */
-  uint32_t nparts;          /* (i) */
+  _Atomic bool printed;  /* (a) somebody has sent the errand, or will */
+  cast_errand errand;    /* unattended: prints it */
+  uint64_t since_ns;     /* the errand's: when it was sent */
+  cast_buffer whole;     /* all parts together; of who tells them */
+  uint32_t nparts;       /* (i) */
   part parts[];
 };
 
@@ -245,7 +245,7 @@ static void write_all(dump *v) {
    has brought the last part. Relaxed: the texts are ordered by their own
    pair. */
 static bool claim_print(dump *v) {
-  return atomic_exchange_explicit(&v->printed, 1, memory_order_relaxed) == 0;
+  return !atomic_exchange_explicit(&v->printed, true, memory_order_relaxed);
 }
 
 /* The errand's thread: it may block while it writes. */
