@@ -7,7 +7,7 @@
 #include <lua.h>
 #include <lualib.h>
 
-#include "../include/casting.h"
+#include "../../include/casting.h"
 
 static void preload(lua_State *L, const char *name, lua_CFunction open) {
   lua_getglobal(L, "package");

@@ -67,7 +67,7 @@ asan="$null quarantine_size_mb=8"
 if [ "${LUA:+${LUA##*/}}" = luajit ]; then asan="$asan detect_leaks=0"; fi
 export ASAN_OPTIONS="$asan ${ASAN_OPTIONS:-}"
 tools=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-export LSAN_OPTIONS="suppressions=$tools/test/lsan.supp print_suppressions=0 \
+export LSAN_OPTIONS="suppressions=$tools/lsan.supp print_suppressions=0 \
 ${LSAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS:-}"
 
