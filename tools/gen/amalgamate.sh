@@ -5,16 +5,23 @@
 #   amalgamate.sh > casting.c
 #   cc -O2 -std=gnu11 -pthread -Iinclude -I/usr/include/lua5.4 ... casting.c
 #
-# casting.h stays beside it. Names that are a file's own are bare in the sources,
-# so the same name may mean another thing in another file: those that two files
-# have (functions, variables, types, constants) get the file's name in front. A
-# file's own macros end with it. Headers come once, in the order of their
-# including, the system's first. Only what casting.h shows is visible outside.
+# casting.h stays beside it. CMake or a Lua is needed, to make embedded.h, which
+# is in it as well.
+#
+# Names that are a file's own are bare in the sources, so the same name may mean
+# another thing in another file: those that two files have (functions,
+# variables, types, constants) get the file's name in front. A file's own macros
+# end with it. Headers come once, in the order of their including, the system's
+# first. Only what casting.h shows is visible outside.
 set -u
 cd "$(dirname -- "$0")/../.." || exit 2
 
 # The order: the operating system layer, the runtime, the binding.
 files=$(ls src/os/*.c src/*.c src/lua/*/*.c)
+# What is generated is not among the sources.
+generated=$(mktemp -d) || exit 1
+trap 'rm -rf "$generated"' EXIT
+sh tools/gen/embed.sh "$generated" || exit 1
 version=$(sed -n 's/.*CASTING_VERSION "\(.*\)".*/\1/p' include/casting.h)
 
 cat <<END
@@ -29,7 +36,7 @@ cat <<END
 END
 
 # shellcheck disable=SC2086
-LC_ALL=C awk '
+LC_ALL=C awk -v generated="$generated/" '
 # The names that a source file has for itself: as they are declared in the first
 # column, or as enumerators.
 function names_of(file,    line, name, inside, s, n, i, word) {
@@ -134,6 +141,7 @@ function print_file(file, depth,    line, name, dir, part, n, i, prefix, guard) 
   close(file)
 }
 function clean(path) {
+  if (path ~ /\/embedded\.h$/) return generated "embedded.h"
   while (path ~ /[^\/]+\/\.\.\//) sub(/[^\/]+\/\.\.\//, "", path)
   return path
 }

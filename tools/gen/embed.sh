@@ -1,42 +1,20 @@
 #!/bin/sh
-# embed.sh - what of the library is written in Lua, as a C file.
+# embed.sh - writes embedded.h by the program that is there: CMake or a Lua.
 # SPDX-License-Identifier: MIT
 #
-#   embed.sh            writes src/lua/lib/embedded.c from lua/casting/*.lua
-#   embed.sh --check    exit status 1 if that file is not up to date
+#   embed.sh DIR    writes DIR/embedded.h
 #
-# The file is kept with the sources, so that every way to build them (CMake,
-# LuaRocks, the single file) needs nothing but a C compiler. Run it after each
-# change in lua/casting.
+# For scripts that compile or print the sources themselves.
 set -u
+mkdir -p "$1" && dir=$(CDPATH='' cd -- "$1" && pwd) || exit 1
 cd "$(dirname -- "$0")/../.." || exit 2
-out=src/lua/lib/embedded.c
-
-embed() {
-  echo '/* embedded.c - the modules of lua/casting, written by tools/gen/embed.sh.
-   SPDX-License-Identifier: MIT */
-/* clang-format off */
-#include "embed.h"
-'
-  for file in lua/casting/*.lua; do
-    name=$(basename "$file" .lua)
-    echo "static const char *const ${name}_lua[] = {"
-    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/  "&\\n",/' "$file"
-    printf '  NULL,\n};\n\n'
-  done
-  echo 'const cast_embedded cast_embedded_files[] = {'
-  for file in lua/casting/*.lua; do
-    name=$(basename "$file" .lua)
-    echo "  {\"$name\", ${name}_lua},"
-  done
-  printf '  {NULL, NULL},\n};\n'
-}
-
-case ${1:-} in
---check)
-  embed | cmp -s - "$out" && exit 0
-  echo "$out is not up to date: run tools/gen/embed.sh"
-  exit 1
-  ;;
-*) embed >"$out" ;;
-esac
+if command -v cmake >/dev/null; then
+  exec cmake -DOUTPUT="$dir/embedded.h" -P tools/gen/embed.cmake >&2
+fi
+for lua in lua lua5.4 lua5.3 lua5.2 lua5.1 luajit; do
+  if command -v "$lua" >/dev/null; then
+    exec "$lua" tools/gen/embed.lua "$dir/embedded.h" lua/casting/*.lua
+  fi
+done
+echo "embed.sh: neither CMake nor a Lua is to be found" >&2
+exit 1

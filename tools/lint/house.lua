@@ -157,7 +157,7 @@ end
 local function print_rooms()
   local rooms, names = {}, {}
   for _, file in ipairs(lines("cd '" .. root ..
-    "' && find src -name '*.[ch]' ! -name embedded.c | LC_ALL=C sort")) do
+    "' && find src -name '*.[ch]' | LC_ALL=C sort")) do
     local room = file:match "^(.*)/"
     local r = rooms[room]
     if not r then

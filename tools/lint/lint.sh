@@ -28,6 +28,7 @@
 #             what bench/compare writes
 #   signposts each file of src is in the README.md beside it; each file that a
 #             comment or a document names exists
+#   version   name and version of the rockspec are those of casting.h
 #   races     each R-number that is used is defined, and none twice
 #   names     names of files have letters, digits and "._+-" only: a program for
 #             another processor that a shell takes for a script makes others
@@ -36,7 +37,7 @@
 set -u
 cd "${1:-$(dirname -- "$0")/../..}" || exit 2
 
-find src include -name '*.[chS]' ! -name embedded.c 2>/dev/null | LC_ALL=C sort |
+find src include -name '*.[chS]' 2>/dev/null | LC_ALL=C sort |
   LC_ALL=C awk -v layers="$(sed 's/#.*//' tools/lint/layers)" '
 function bad(n, what) {
   print file ":" n ": " what
@@ -272,6 +273,11 @@ for readme in $(find src -name README.md); do
     }
   done
 done
+# One that lay there would be found before that of the build.
+if [ -f src/lua/lib/embedded.h ]; then
+  echo "src/lua/lib/embedded.h:1: signposts: the build makes it; remove it here"
+  exit 1
+fi
 all=$(find src include examples bench tests tools lua -type f | sed 's,.*/,,')
 lost=$(find src docs CONTRIBUTING.md -name '*.[ch]' -o -name '*.md' |
   xargs grep -H -v '^ *# *include' | grep -o -E '^[^:]*:|\b[a-z_0-9]+\.[ch]\b' |
@@ -279,10 +285,10 @@ lost=$(find src docs CONTRIBUTING.md -name '*.[ch]' -o -name '*.md' |
   LC_ALL=C sort -u | LC_ALL=C awk -F: -v all="$all" '
     BEGIN {
       n = split(all " lua.c lua.h lauxlib.h lualib.h luajit.h memcheck.h " \
-        "futex.h casting.c e.c", word, "[ \n]+")
+        "futex.h casting.c embedded.h e.c", word, "[ \n]+")
       for (i = 1; i <= n; i++) known[word[i]] = 1
     }
-    !($2 in known) && $1 !~ /embedded\.c$/')
+    !($2 in known)')
 if [ -n "$lost" ]; then
   printf '%s\n' "$lost" | sed 's/$/: signposts: there is no such file/'
   exit 1
@@ -317,5 +323,10 @@ if grep -n -E '(https?|ftp)://' /dev/null dev .ci/* tools/*/*.sh cmake/* \
   exit 1
 fi
 
-# What is written in Lua is in the C file made of it.
-sh tools/gen/embed.sh --check || exit 1
+# The version of the rockspec is that of casting.h.
+version=$(sed -n 's/.*CASTING_VERSION "\(.*\)".*/\1/p' include/casting.h)
+if ! grep -q -x "version = \"$version-1\"" "casting-$version-1.rockspec"; then
+  echo "casting-$version-1.rockspec:1: version: there is no such rockspec, or" \
+    "it is of another version"
+  exit 1
+fi

@@ -8,7 +8,8 @@
 #   install   ./dev install into a scratch prefix; an example runs from there
 #             with each stock interpreter; C programs are built with what
 #             pkg-config says, shared and static, and from C++
-#   rock      `luarocks make` in a copy of the sources, offline, per Lua version
+#   rock      `luarocks make` in a copy of the sources, per Lua version: offline,
+#             where no program is but the compiler and LuaRocks' own
 #   amalgam   the single C file, compiled as a module and into a program
 #   deb       ./dev deb, lintian, unpacked into a scratch root
 #
@@ -168,17 +169,31 @@ part_install() {
 
 # -- LuaRocks ----------------------------------------------------------------------
 
-rock() { # rock VERSION
+# What README.md says is enough: LuaRocks and what it calls, and a compiler and
+# what that calls.
+programs() { # programs DIR
+  rm -rf "$1"
+  mkdir -p "$1" || return 1
+  for p in luarocks lua-any gcc as ld cat chmod cp cut env find grep head ls \
+    md5sum mkdir mktemp mv pwd rm rmdir sed sh stat test touch uname; do
+    ! at=$(command -v "$p") || case $at in /*) ln -s "$at" "$1/$p" ;; esac
+  done
+  for p in cmake make ninja awk python3 perl cc; do
+    ! PATH=$1 command -v $p || return 1
+  done
+}
+rock() { # rock VERSION DIR
   tree=$work/tree-$1
   rm -rf "$tree"
+  lua=$(command -v "lua$1") || return 1
   # Nothing is fetched: no server is known.
-  (cd "$work/sources" && luarocks --lua-version="$1" --tree="$tree" \
+  (cd "$2" && env -i PATH="$work/programs" HOME="$work" luarocks \
+    --lua-dir="${lua%/bin/*}" --lua-version="$1" --tree="$tree" \
     --only-server="$work/none" make) || return 1
   example "$1" "$tree/share/lua/$1/?.lua" "$tree/lib/lua/$1/?.so"
 }
-part_rock() {
-  try "rock: the rockspec is up to date" sh tools/gen/rockspec.sh -c
-  try "rock: copy" copy "$work/sources"
+rocks() { # rocks PART DIR
+  try "$1: few programs" programs "$work/programs"
   for v in $luas; do
     [ "$v" != luajit ] || continue # LuaRocks has it as a variant of 5.1
     # Debian's LuaRocks does not know how the headers of 5.5 tell the version.
@@ -188,8 +203,12 @@ part_rock() {
       echo "skipped: this LuaRocks does not find Lua 5.5"
       continue
     fi
-    try "rock: luarocks make on $v" rock "$v"
+    try "$1: luarocks make on $v" rock "$v" "$2"
   done
+}
+part_rock() {
+  try "rock: copy" copy "$work/sources"
+  rocks rock "$work/sources"
 }
 
 # -- the single file ---------------------------------------------------------------

@@ -162,10 +162,12 @@ compiled() { # compiled NAME COMMAND ...: every file but those of src/os
     failed=$((failed + 1))
     return
   fi
+  sh tools/gen/embed.sh "$ports/generated" || failed=$((failed + 1))
   for file in src/*.c src/lua/*/*.c; do
     if "$@" -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes \
       -Wmissing-prototypes -Wundef -Werror -Iinclude \
-      -isystem "$ports/src/lua5.4/src" -c "$file" -o "$ports/object.o" \
+      -I"$ports/generated" -isystem "$ports/src/lua5.4/src" \
+      -c "$file" -o "$ports/object.o" \
       >"$ports/log/$name" 2>&1; then
       passed=$((passed + 1))
     else

@@ -31,6 +31,7 @@
 #include "../state/state.h"
 #include "../transfer/module.h"
 #include "../transfer/names.h"
+#include "embedded.h" /* what the build makes of lua/casting */
 #include "lib.h"
 #include "lib_link.h"
 #include "lib_monitor.h"

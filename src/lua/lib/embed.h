@@ -1,7 +1,7 @@
 /* embed.h - the Lua files that are built into the module.
    SPDX-License-Identifier: MIT
 
-   The list, embedded.c, is made from lua/casting/ by tools/gen/embed.sh. */
+   The build makes embedded.h, which has them, from lua/casting/. */
 #ifndef CAST_EMBED_H
 #define CAST_EMBED_H
 
@@ -14,8 +14,6 @@ typedef struct cast_embedded {
   const char *name;         /* of the file, without .lua; NULL ends the list */
   const char *const *lines; /* its text; NULL ends them */
 } cast_embedded;
-
-extern const cast_embedded cast_embedded_files[];
 
 /* Stands in the module for each public function that is written in Lua: loads
    its file if need be, and calls the function which that returns. */
