@@ -18,7 +18,7 @@ supported_platforms = { "linux" }
 dependencies = { "lua >= 5.1, < 5.6" }
 
 -- A checkout lacks a file that is generated, and LuaRocks' own build cannot make
--- it.
+-- it. tools/package/dist.sh, which adds that file to a release, replaces this.
 build = {
   type = "command",
   build_command = [["$(LUA)" tools/gen/rock.lua --cc $(CC) --cflags $(CFLAGS)]]

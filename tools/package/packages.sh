@@ -2,7 +2,8 @@
 # packages.sh - builds and tries every form in which casting is delivered.
 # SPDX-License-Identifier: MIT
 #
-#   packages.sh [PART ...]     all, or some of: copied install rock amalgam deb
+#   packages.sh [PART ...]     all, or some of: copied install rock dist amalgam
+#                              deb
 #
 #   copied    a tree that was copied after it was built builds itself
 #   install   ./dev install into a scratch prefix; an example runs from there
@@ -10,6 +11,7 @@
 #             pkg-config says, shared and static, and from C++
 #   rock      `luarocks make` in a copy of the sources, per Lua version: offline,
 #             where no program is but the compiler and LuaRocks' own
+#   dist      the release archive; `luarocks make` in it, likewise
 #   amalgam   the single C file, compiled as a module and into a program
 #   deb       ./dev deb, lintian, unpacked into a scratch root
 #
@@ -211,6 +213,22 @@ part_rock() {
   rocks rock "$work/sources"
 }
 
+# -- the release archive -------------------------------------------------------------
+
+dist() {
+  rm -rf "$work/dist"
+  sh tools/package/dist.sh -w "$work/dist" &&
+    tar -C "$work/dist" -xzf "$work"/dist/casting-*.tar.gz || return 1
+  release=$(echo "$work"/dist/casting-*[0-9])
+  ls "$release/generated/embedded.h" &&
+    grep 'type = "builtin"' "$release"/casting-*.rockspec &&
+    ! grep 'rock[.]lua' "$release"/casting-*.rockspec
+}
+part_dist() {
+  try "dist: the archive" dist
+  rocks dist "${release:-$work/none}"
+}
+
 # -- the single file ---------------------------------------------------------------
 
 amalgam() {
@@ -276,10 +294,10 @@ deb_host() {
     $(lua_flags 5.4) -pthread && runs host-deb "$work/deb/root/usr/lib/$1"
 }
 
-if [ $# -eq 0 ]; then set -- copied install rock amalgam deb; fi
+if [ $# -eq 0 ]; then set -- copied install rock dist amalgam deb; fi
 for part; do
   case $part in
-  copied | install | rock | amalgam | deb) "part_$part" ;;
+  copied | install | rock | dist | amalgam | deb) "part_$part" ;;
   *)
     echo "packages.sh: no part $part" >&2
     exit 2
