@@ -229,6 +229,8 @@ function body(f,    line) {
   while ((getline line < f) > 0)
     if (line ~ /^[ ]*#[ ]*include[ ]*</) {
       if (stays(line)) print shown(line)
+    } else if (line ~ /^extern .*[ *]environ;/) { # the C library has it
+      print shown(line)
     } else if (line !~ /^[ ]*#[ ]*include/ && line !~ /^#define _GNU_SOURCE/) {
       print rename(line)
     }
