@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- This file is for editors and is never required: the functions here do
--- nothing. docs/manual.md describes them in full.
+-- nothing. The manual, docs/manual/, describes them in full.
 ---@meta casting
 
 ---Lua functions in parallel: sessions, tasks, channels.

@@ -6,7 +6,7 @@
 --    manual_spec.lua, so that both can run at the same time.
 -- 2. No code is left out: a block has a language, and it is one that is run
 --    or compiled here, or one that is not code.
--- 3. Links between documents lead somewhere.
+-- Links between documents are checked by tools/lint/links.sh.
 
 local helper = require "helper"
 local snippets = require "snippets"
@@ -25,9 +25,8 @@ local function lines_of(command)
   return list
 end
 
-local ELSEWHERE = {["README.md"] = true, ["docs/manual.md"] = true}
 local LANGUAGES = {lua = true, c = true, text = true, sh = true}
-local documents = lines_of "ls *.md docs/*.md bench/*.md"
+local documents = snippets.documents()
 
 describe("documents", function()
   it("with examples are among those that are looked at", function()
@@ -35,7 +34,8 @@ describe("documents", function()
     for _, path in ipairs(documents) do
       found[path] = #snippets.of(path, "lua")
     end
-    for _, name in ipairs {"tutorial", "coming-from", "patterns", "manual"} do
+    for _, name in ipairs {"tutorial", "coming-from", "patterns",
+      "manual/index", "manual/channels", "manual/values"} do
       assert.is_true((found["docs/" .. name .. ".md"] or 0) > 0, name)
     end
     for _, path in ipairs {"README.md", "CONTRIBUTING.md", "CHANGELOG.md",
@@ -52,40 +52,10 @@ describe("documents", function()
       end
     end
   end)
-
-  -- The anchor that a heading gets: small letters, dashes for spaces.
-  local function anchors(path)
-    local set = {}
-    for line in (helper.slurp(path) .. "\n"):gmatch "(.-)\n" do
-      local heading = line:match "^#+ (.*)"
-      if heading then
-        heading = heading:lower():gsub("[^%w%s_-]", ""):gsub(" ", "-")
-        set[heading] = true
-      end
-    end
-    return set
-  end
-
-  it("link to what is there", function()
-    for _, path in ipairs(documents) do
-      local where = path:match "^(.*/)" or ""
-      for link in helper.slurp(path):gmatch "%]%(([^)%s]+)%)" do
-        if not link:match "^%w+:" then
-          local name, anchor = link:match "^([^#]*)#?(.*)$"
-          name = name == "" and path or where .. name
-          local file = io.open(name)
-          assert.is_true(file ~= nil, path .. ": " .. link)
-          file:close()
-          assert.is_true(anchor == "" or not name:match "%.md$"
-            or anchors(name)[anchor] == true, path .. ": " .. link)
-        end
-      end
-    end
-  end)
 end)
 
 for _, path in ipairs(documents) do
-  if not ELSEWHERE[path] then
+  if not snippets.is_manual(path) then
     describe("in " .. path, function()
       snippets.describe(path, it, pending)
     end)

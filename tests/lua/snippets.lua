@@ -12,6 +12,22 @@ local snippets = {}
 
 local PRELUDE = 'local casting = require "casting"; '
 
+-- The paths of all Markdown files of the project, whatever folder they are in.
+function snippets.documents()
+  local list = {}
+  if not helper.has_children() then return list end
+  local pipe = io.popen "find . -path ./build -prune -o -name '*.md' -print"
+  for line in pipe:lines() do list[#list + 1] = line:sub(3) end
+  pipe:close()
+  table.sort(list)
+  return list
+end
+
+-- Is it README.md or a page of the manual? These have a spec of their own.
+function snippets.is_manual(path)
+  return path == "README.md" or path:match "^docs/manual/" ~= nil
+end
+
 -- The blocks of a document: {line=, heading=, text=, language=, version=}.
 function snippets.blocks(path)
   local list, current, heading, n = {}, nil, path, 0

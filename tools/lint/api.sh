@@ -9,9 +9,11 @@
 # C name says what they belong to (channel, task, session, else the module);
 # and the methods of scopes and supervisors in lua/casting.
 # C: the functions declared with CASTING_API in include/casting.h.
-#   manual   a heading of docs/manual.md names it: casting.NAME for the module,
-#            ch:NAME or channel:NAME, t: or task:, s: or session: for handles;
-#            a C function: a comment in casting.h, and its name in docs/c-api.md
+#   manual   a heading of a page of docs/manual names it: casting.NAME for the
+#            module, channel:NAME, task:NAME and so on for methods; what stands
+#            below it has the form that index.md describes; and index.md lists
+#            it. A C function: a comment in casting.h, and its name in
+#            docs/c-api.md
 #   stub     lua/casting.d.lua defines it: casting.NAME, or Class:NAME
 #   test     a file in tests/lua calls it; for C, one in tests/unit
 set -u
@@ -68,23 +70,54 @@ while read -r class name; do
   case $class in
   casting) call="casting[.]$name" heading=$call stub=$call text="casting.$name" ;;
   *)
-    short=$(printf %s "$class" | cut -c1)
-    [ "$class" != channel ] || short=ch
-    heading="($class|$short):$name"
+    heading="$class:$name"
     stub="$class[:.]$name"
     call=":$name"
     text="$class:$name"
     ;;
   esac
   end='([^a-z_]|$)'
-  grep -q -s -E "^#.*[^a-z_]$heading$end" docs/manual.md ||
-    lacks "a heading in docs/manual.md" "$text"
+  grep -q -s -E "^## $heading$end" docs/manual/*.md ||
+    lacks "a heading in docs/manual" "$text"
+  grep -q -s -E "^\\| \[\`$heading$end" docs/manual/index.md ||
+    lacks "a line in docs/manual/index.md" "$text"
   grep -q -s -i -E "(function|field) +([a-z_.]*[.])?$stub$end" \
     lua/casting.d.lua || lacks "a stub in lua/casting.d.lua" "$text"
   cat tests/lua/*.lua 2>/dev/null | grep -q -E "$call$end" ||
     lacks "a test in tests/lua" "$text"
 done <<EOF
 $functions
+EOF
+
+# The form of the manual's entries: each heading that is a call has a list below
+# it with what it returns and raises, and its arguments, if it has any.
+malformed() {
+  cat docs/manual/*.md | awk '
+    function close_entry() {
+      if (call == "") return
+      if (args && !("Arguments" in has)) print call, "Arguments"
+      if (!("Returns" in has)) print call, "Returns"
+      if (!("Errors" in has)) print call, "Errors"
+    }
+    /^```/ { code = !code }
+    code { next }
+    /^#+ / {
+      close_entry()
+      call = $0 ~ /^## [a-z_.:]+\(.*\)$/ ? $2 : ""
+      sub(/\(.*/, "", call)
+      args = $0 !~ /\(\)$/
+      split("", has)
+    }
+    /^- \*\*[A-Z][a-z]+:\*\*/ {
+      gsub(/[*:]/, "", $2)
+      has[$2] = 1
+    }
+    END { close_entry() }'
+}
+while read -r name part; do
+  [ -z "$name" ] || lacks "\"$part\" in its entry of the manual" "$name"
+done <<EOF
+$(malformed)
 EOF
 
 # The comment that a declaration belongs to may be that of a group before it: a
@@ -106,7 +139,7 @@ for name in $(undocumented); do
 done
 c_functions=$(sed -n 's/^CASTING_API .*[ *]\([a-z_]*\)(.*/\1/p' include/casting.h)
 for name in $c_functions; do
-  grep -q -s -E "$name([^a-z_]|\$)" docs/c-api.md docs/manual.md ||
+  grep -q -s -E "$name([^a-z_]|\$)" docs/c-api.md ||
     lacks "a mention in docs/c-api.md" "$name"
   [ "$name" = luaopen_casting ] ||
     cat tests/unit/*.c 2>/dev/null | grep -q -E "$name *\\(" ||

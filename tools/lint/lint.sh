@@ -26,6 +26,7 @@
 #   todo      no TODO, FIXME or XXX left
 #   prose     lines of documents have at most 120 columns, but for tables and
 #             what bench/compare writes
+#   links     links of documents lead somewhere, see links.sh
 #   signposts each file of src is in the README.md beside it; each file that a
 #             comment or a document names exists
 #   version   name and version of the rockspec are those of casting.h
@@ -253,6 +254,8 @@ find . -name '*.md' ! -path './build/*' ! -path ./docs/benchmarks.md |
   close(file)
 }
 END { exit errors > 0 }' || exit 1
+
+sh tools/lint/links.sh || exit 1
 
 # Names of files, whether committed or not.
 strange=$(LC_ALL=C find . \( -path ./.git -o -path ./build \) -prune -o \

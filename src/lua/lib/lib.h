@@ -2,7 +2,7 @@
    SPDX-License-Identifier: MIT
 
    Each is a lua_CFunction with the state's box as its upvalue (state.h). What
-   they take and return is in docs/manual.md, function by function. */
+   they take and return is in docs/manual/, function by function. */
 #ifndef CAST_LIB_H
 #define CAST_LIB_H
 
