@@ -5,8 +5,9 @@
    of their own) and for C modules that sessions load (parking, handles). Link
    with the library of the Lua version in use: -lcasting5.4 (pkg-config
    casting-5.4), which is the module itself, so a program, the modules that it
-   loads and `require "casting"` all share one runtime. The manual page is
-   casting(7), the guide docs/c-api.md.
+   loads and `require "casting"` all share one runtime. The guide is
+   docs/c-api.md; tools/gen/man.sh makes the manual pages of the comments below
+   (and says in which form these are written), casting(7) lists them.
 
    Rules that hold unless a function says otherwise:
    - Any thread may call it, at any time; an object may be used by several
@@ -17,13 +18,13 @@
      others never do.
    - Results are 0 or a positive number for success, or a negative CASTING_E*.
      Where NULL is returned, it means out of memory.
-   - Handles are counted: what a function returns with "new reference" must be
-     given back by the ..._unref of its type; "borrowed" is valid as long as
-     whatever it was taken from.
+   - Handles are counted: what a function returns as a "new reference" must be
+     given back by the ..._unref of its type; what is "borrowed" is valid as
+     long as the object from which it was taken.
    - In the child of a fork, if its parent has used casting, nothing works any
-     more: CASTING_EFORKED is returned, or an error raised; what closes, stops,
-     cancels or unrefs does nothing, at once. A process that has only started or
-     adopted it may fork, and use it in both.
+     more: CASTING_EFORKED is returned, or an error raised; functions that
+     close, stop, cancel or unref do nothing, at once. A process that has only
+     started or adopted casting may fork, and use it in parent and child.
    - Times are seconds. A negative time waits for ever, 0 does not wait.
    - A call that waits keeps its OS thread. That is for threads of your own:
      in C code called by a task, park instead (casting_park).
@@ -56,7 +57,7 @@ enum {
   CASTING_ETIMEOUT = -2,   /* the time given has passed */
   CASTING_EINTR = -3,      /* interrupted by a signal */
   CASTING_ECLOSED = -4,    /* the channel or session is closed */
-  CASTING_EFULL = -5,      /* no room and no receiver now */
+  CASTING_EFULL = -5,      /* no room and no receiver now; or no more tasks */
   CASTING_EEMPTY = -6,     /* nothing to receive now */
   CASTING_ECANCELLED = -7, /* the waiting task was cancelled */
   CASTING_EINVAL = -8,     /* an argument is out of its range */
@@ -76,27 +77,37 @@ typedef struct casting_channel casting_channel;
 typedef struct casting_message casting_message;
 typedef struct casting_waker casting_waker;
 
-/* The module's opener: `require "casting"` calls it. Pushes the module table
-   and returns 1. Opening it again in the same Lua state gives the same table;
-   any number of Lua states of one process may open it. */
+/* Opens the module: `require "casting"` calls it.
+   Opening it again in the same Lua state gives the same table; any number of
+   Lua states of one process may open it. The state becomes a host: its thread
+   runs its tasks while it blocks, and lua_close ends what it has begun.
+   Returns 1, with the module table pushed.
+   Raises an error if there is no memory, or no thread, for it. */
 CASTING_API int luaopen_casting(struct lua_State *L);
 
-/* The library's version, as CASTING_VERSION_NUM; the header's may differ. */
+/* Tells the library's version.
+   The one of the header, CASTING_VERSION_NUM, may differ.
+   Returns the number: 100 for 0.1.0. */
 CASTING_API int casting_version(void);
-/* "timeout", "closed" ...: the word Lua programs get; static. Of 0: "ok". */
+
+/* Tells the word for an outcome, which Lua programs get.
+   For example "timeout" for CASTING_ETIMEOUT, "closed" for CASTING_ECLOSED, and
+   "ok" for 0.
+   Returns a static string, "unknown" for any other number. */
 CASTING_API const char *casting_word(int outcome);
 
 /* -- the runtime ---------------------------------------------------------- */
 
-/* realloc and free in one: size 0 frees (and returns NULL). Any thread. */
+/* Allocates, reallocates and frees memory, as realloc and free in one: size 0
+   frees, and returns NULL. Any thread may call it. */
 typedef void *(*casting_alloc)(void *ud, void *ptr, size_t size);
-/* A line about something that nobody else learns of, such as the failure of a
-   task that nobody joins; `text` has no newline at its end. In a thread of
-   casting's own, which does nothing else, so it may block; one call at a time.
-   It must not call casting. */
+/* Takes a line about something that nobody else learns of, such as the failure
+   of a task that nobody joins; `text` has no newline at its end. It is called
+   in a thread of casting's own, which does nothing else, so it may block; there
+   is one call at a time. It must not call casting. */
 typedef void (*casting_log)(void *ud, const char *text, size_t size);
 
-/* All zero but `size` means: as usual. */
+/* Options of the runtime. What is zero (all but `size` may be) is as usual. */
 typedef struct casting_options {
   size_t size;          /* sizeof(casting_options) of the caller's header */
   unsigned threads_min; /* of the pool, 1 to 1024; 0: leave it (1) */
@@ -107,29 +118,37 @@ typedef struct casting_options {
   void *log_ud;
 } casting_options;
 
-/* Starts the runtime, or holds it: each call wants a casting_stop. Needed for
-   sessions made by C; an adopted Lua state holds the runtime by itself.
-   `options` may be NULL. 0; CASTING_ENOMEM; CASTING_EINVAL: options out of
-   range, or an allocator when memory has been allocated already (it can only
-   be set before everything else). */
+/* Starts the runtime, or keeps it running.
+   Each call wants a casting_stop. It is needed for sessions made by C; an
+   adopted Lua state keeps the runtime by itself. `options` may be NULL.
+   Returns 0, or one of
+   CASTING_ENOMEM  there is no memory, or no thread can be started
+   CASTING_EINVAL  options are out of range; or there is an allocator, and
+                   memory has been allocated already (it can only be set before
+                   everything else) */
 CASTING_API int casting_start(const casting_options *options);
-/* Gives one casting_start back. The last one cancels what the sessions made by
-   C still do, closes them and joins the threads, waiting for at most
-   `seconds`. 0; CASTING_ETIMEOUT: something is stuck in foreign C code, `log`
-   included; then threads stay, asleep, and their memory. CASTING_EINVAL: not
-   started. Not in a task. */
+
+/* Gives one casting_start back.
+   The last one cancels what the sessions made by C still do, closes them and
+   joins the threads, waiting for at most `seconds`. It must not be called in a
+   task.
+   Returns 0, or one of
+   CASTING_ETIMEOUT  something is stuck in C code, the function `log` included;
+                     then threads stay, asleep, and their memory does
+   CASTING_EINVAL    the runtime was not started */
 CASTING_API int casting_stop(double seconds);
 
-/* Says that something unknown to casting may yet wake tasks (a thread of yours
-   that will send, a callback that will come): deadlocks are not reported
-   meanwhile. Calls are counted; each casting_expect wants a casting_unexpect.
-   References to channels and sessions that C holds count without this, as do
-   tasks that are parked by casting_park. */
+/* Says that something unknown to casting may yet wake tasks.
+   This is a thread of yours that will send, or a callback that will come:
+   deadlocks are not reported meanwhile. Calls are counted; each casting_expect
+   wants a casting_unexpect. References to channels and sessions that C holds
+   count without this, as do tasks that are parked by casting_park. */
 CASTING_API void casting_expect(void);
 CASTING_API void casting_unexpect(void);
 
 /* -- sessions ------------------------------------------------------------- */
 
+/* Options of a session. What is zero (all but `size` may be) is as usual. */
 typedef struct casting_session_options {
   size_t size;      /* sizeof(casting_session_options) */
   const char *name; /* copied; NULL: a name is made up */
@@ -145,73 +164,123 @@ typedef struct casting_session_options {
   size_t error_size;
 } casting_session_options;
 
-/* A new session, run by the pool; new reference in *out. `options` may be
-   NULL. 0, CASTING_ENOMEM, CASTING_EFAILED (init has raised an error),
-   CASTING_EINVAL (unknown library, or no casting_start). */
+/* Makes a session, which the pool runs.
+   `options` may be NULL.
+   Returns 0, with a new reference in *out, or one of
+   CASTING_ENOMEM   there is no memory
+   CASTING_EFAILED  the function `init` has raised an error
+   CASTING_EINVAL   a library is unknown, or there was no casting_start */
 CASTING_API int casting_session_new(
   const casting_session_options *options, casting_session **out);
-/* Makes L a session, as `require "casting"` does there, and changes nothing on
-   its stack. Its tasks run in the calling thread only: whenever its main
-   program waits in casting, or polls. *out, unless `out` is NULL, is borrowed
-   until lua_close. 0, CASTING_ENOMEM. Raises nothing. */
+
+/* Makes a Lua state of yours a session, as `require "casting"` there does.
+   Nothing on its stack is changed. Its tasks run in the calling thread only:
+   whenever its main program waits in casting, or polls. *out, unless `out` is
+   NULL, is borrowed until lua_close.
+   Returns 0, or
+   CASTING_ENOMEM  there is no memory
+   Raises nothing. */
 CASTING_API int casting_adopt(struct lua_State *L, casting_session **out);
 
-/* A reference more; returns s. */
+/* Counts a reference to a session more, or one less.
+   A session without references, Lua handles included, closes itself when its
+   tasks have ended.
+   casting_session_ref returns s. */
 CASTING_API casting_session *casting_session_ref(casting_session *s);
-/* A session without references, Lua handles included, closes itself when its
-   tasks have ended. */
 CASTING_API void casting_session_unref(casting_session *s);
+
+/* Tells the name of a session.
+   Returns a string, borrowed. */
 CASTING_API const char *casting_session_name(const casting_session *s);
-/* Waits until no task is left: 0, CASTING_ETIMEOUT. */
+
+/* Waits until a session has no task left.
+   Returns 0, or one of
+   CASTING_ETIMEOUT  the time has passed */
 CASTING_API int casting_session_wait(casting_session *s, double seconds);
-/* Cancels its tasks, waits for them to unwind, closes its Lua state. 0,
-   CASTING_ETIMEOUT (it goes on closing), CASTING_EINVAL (an adopted one closes
-   with its Lua state). */
+
+/* Closes a session.
+   Its tasks are cancelled; when they have unwound, its Lua state is closed. The
+   call waits for that. It must not be made in a task of that session.
+   Returns 0, or one of
+   CASTING_ETIMEOUT  the time has passed; the session goes on closing
+   CASTING_EINVAL    it is an adopted one, which closes with its Lua state */
 CASTING_API int casting_session_close(casting_session *s, double seconds);
 
 /* -- tasks ---------------------------------------------------------------- */
 
-/* Spawns a task in `s` for the function on L's stack and the `nargs` values
-   above it, which are copied there, and pops them all. *out, unless `out` is
-   NULL, is a new reference. 0, CASTING_ECLOSED. Raises when something cannot
-   be sent. */
+/* Spawns a task for a function on the Lua stack.
+   The function and the `nargs` values above it are copied into the session `s`,
+   and popped.
+   Returns 0, with a new reference in *out, unless `out` is NULL; or one of
+   CASTING_ECLOSED  the session is closed
+   CASTING_EFULL    the session has as many tasks as its limit allows
+   Raises an error if something cannot be sent. */
 CASTING_API int casting_spawn(
   struct lua_State *L, casting_session *s, int nargs, casting_task **out);
-/* The same for Lua source, without a Lua state: the text is compiled in `s`,
-   and an error in it makes the task fail. `args` (NULL: none) is empty
-   afterwards. 0, CASTING_ECLOSED, CASTING_ENOMEM, CASTING_EINVAL (`args` is
-   not complete; `size` is over 1 GiB); then `args` is as before. */
+
+/* Spawns a task for Lua source, without a Lua state.
+   The text is compiled in the session `s`; an error in it makes the task fail.
+   `args` has the arguments (NULL: none), and is empty afterwards.
+   Returns 0, with a new reference in *out, unless `out` is NULL; or, with
+   `args` as it was before, one of
+   CASTING_ECLOSED  the session is closed
+   CASTING_EFULL    the session has as many tasks as its limit allows
+   CASTING_ENOMEM   there is no memory
+   CASTING_EINVAL   `args` is not complete, or `size` is over 1 GiB */
 CASTING_API int casting_spawn_source(casting_session *s, const char *text,
   size_t size, casting_message *args, casting_task **out);
 
-/* A reference more; returns t. And one less: the task goes on without. */
+/* Counts a reference to a task more, or one less.
+   The task goes on without.
+   casting_task_ref returns t. */
 CASTING_API casting_task *casting_task_ref(casting_task *t);
 CASTING_API void casting_task_unref(casting_task *t);
-/* Waits for its end. 0: its results are in *results; CASTING_EFAILED: its error
-   is; CASTING_ECANCELLED; CASTING_ETIMEOUT. `results` may be NULL. Results that
-   cannot leave their session give CASTING_EFAILED and the reason. */
+
+/* Waits for the end of a task, and takes its results.
+   They, or its error, are put into `results`, which may be NULL. Results that
+   cannot leave their session give CASTING_EFAILED and the reason.
+   Returns 0, or one of
+   CASTING_EFAILED     the task has failed; its error is in *results
+   CASTING_ECANCELLED  it was cancelled
+   CASTING_ETIMEOUT    the time has passed
+   CASTING_ENOMEM      there is no memory for the results */
 CASTING_API int casting_task_join(
   casting_task *t, double seconds, casting_message *results);
-/* Asks its session to cancel it: 0, also when it has ended. `reason` may be
-   NULL; it is dropped when there is no memory for it. */
+
+/* Asks a task to end.
+   It does not wait for that. `reason` may be NULL; it is dropped when there is
+   no memory for it.
+   Returns 0, also when the task has ended. */
 CASTING_API int casting_task_cancel(casting_task *t, const char *reason);
-/* "ready", "running", "waiting", "done", "failed" or "cancelled"; static. */
+
+/* Tells what a task is doing.
+   Returns a static string: "ready", "running", "waiting", "done", "failed" or
+   "cancelled". */
 CASTING_API const char *casting_task_status(const casting_task *t);
 
 /* -- messages ------------------------------------------------------------- */
 
-/* A message is one or more values; the first is not nil. The same object is
-   written and sent, or received and read, over and over: its memory is kept. */
+/* Makes an empty message, or frees one.
+   A message is one or more values; the first is not nil. The same object is
+   written and sent, or received and read, over and over: its memory is kept. It
+   belongs to one thread at a time. Freeing NULL does nothing.
+   casting_message_new returns the message, or NULL. */
 CASTING_API casting_message *casting_message_new(void);
-CASTING_API void casting_message_free(casting_message *m); /* NULL is fine */
-/* Forgets all values: to be written anew. */
+CASTING_API void casting_message_free(casting_message *m);
+
+/* Forgets all values of a message, so that it can be written anew. */
 CASTING_API void casting_message_clear(casting_message *m);
 
-/* Each appends a value: 0, or CASTING_ENOMEM, or CASTING_EINVAL. An error
-   sticks until the message is cleared: whatever uses it gives the error, so
-   checking there is enough. Appending to a message that was received, read or
-   sent in vain replaces it. Strings are copied; handles are counted. On Lua
-   5.1, 5.2 and LuaJIT integers arrive as numbers. */
+/* Appends a value to a message.
+   An error sticks until the message is cleared: whatever uses the message gives
+   the error, so checking there is enough. Appending to a message that was
+   received, read or sent in vain replaces it. Strings are copied; handles are
+   counted. A pointer is Lua's light userdata. On Lua 5.1, 5.2 and LuaJIT
+   integers arrive as numbers.
+   Returns 0, or one of
+   CASTING_ENOMEM  there is no memory
+   CASTING_EINVAL  the message is over 1 GiB; or the value cannot be there: nil
+                   at the beginning, or nil or NaN as the key of a map */
 CASTING_API int casting_message_nil(casting_message *m);
 CASTING_API int casting_message_boolean(casting_message *m, int v);
 CASTING_API int casting_message_integer(casting_message *m, int64_t v);
@@ -222,13 +291,20 @@ CASTING_API int casting_message_pointer(casting_message *m, void *p);
 CASTING_API int casting_message_channel(casting_message *m, casting_channel *c);
 CASTING_API int casting_message_task(casting_message *m, casting_task *t);
 CASTING_API int casting_message_session(casting_message *m, casting_session *s);
-/* Begin a table: until its end, values are items 1, 2, 3 ... of an array, or by
-   turns keys (neither nil nor NaN) and values of a map. They nest up to 32
-   deep. */
+
+/* Begins or ends a table in a message.
+   Until casting_message_end, the values that are appended are items 1, 2, 3 ...
+   of an array, or by turns keys (neither nil nor NaN) and values of a map.
+   Tables nest up to 32 deep. Errors stick as with casting_message_nil.
+   Returns 0, or one of
+   CASTING_ENOMEM  there is no memory
+   CASTING_EINVAL  tables are nested too deep, none is open, or a key has no
+                   value */
 CASTING_API int casting_message_array(casting_message *m);
 CASTING_API int casting_message_map(casting_message *m);
 CASTING_API int casting_message_end(casting_message *m);
 
+/* What a value of a message is. */
 typedef enum casting_type {
   CASTING_TNIL,
   CASTING_TBOOLEAN,
@@ -244,6 +320,7 @@ typedef enum casting_type {
                     make something of it (casting_message_push) */
 } casting_type;
 
+/* A value of a message. Strings and handles are borrowed. */
 typedef struct casting_value {
   casting_type type;
   union {
@@ -265,158 +342,222 @@ typedef struct casting_value {
   } as;
 } casting_value;
 
-/* Reads the next value of a message that was received, or is complete: 1, or 0
-   after the last one, or CASTING_EINVAL. The values of a table follow it.
-   Strings and handles are borrowed until the message changes. */
+/* Reads the next value of a message.
+   The message was received, or is complete. The values of a table follow it.
+   Strings and handles are borrowed until the message changes.
+   Returns 1; 0 after the last value; or
+   CASTING_EINVAL  the message is not complete */
 CASTING_API int casting_message_read(casting_message *m, casting_value *v);
-/* Passes over what is left of the innermost table that is being read. */
+
+/* Passes over the rest of a table in a message.
+   It is the innermost table that is being read.
+   Returns 0, or
+   CASTING_EINVAL  no table is being read */
 CASTING_API int casting_message_skip(casting_message *m);
-/* From the beginning again. */
+
+/* Reads a message from the beginning again. */
 CASTING_API void casting_message_rewind(casting_message *m);
-/* How many values it has, those in tables not counted. */
+
+/* Counts the values of a message.
+   Returns their number; those in tables are not counted. */
 CASTING_API size_t casting_message_count(const casting_message *m);
 
-/* Pushes all values onto L and returns how many; the message is empty then.
-   Raises when one cannot be rebuilt there. */
+/* Pushes all values of a message onto the Lua stack.
+   The message is empty then.
+   Returns how many values it has pushed.
+   Raises an error if a value cannot be rebuilt there. */
 CASTING_API int casting_message_push(struct lua_State *L, casting_message *m);
-/* Makes a message of n (> 0) values of L from stack position `first` on, in
-   place of what it was. Raises when one cannot be sent. */
+
+/* Makes a message of values on the Lua stack.
+   It has the n (> 0) values from position `first` on, in place of what it was.
+   Raises an error if one cannot be sent. */
 CASTING_API void casting_message_pack(
   struct lua_State *L, int first, int n, casting_message *m);
 
 /* -- channels ------------------------------------------------------------- */
 
-/* As casting.channel: 0 is unbuffered. New reference, NULL: out of memory. */
+/* Makes a channel, as casting.channel in Lua does.
+   A `capacity` of 0 is unbuffered, CASTING_UNBOUNDED has no limit.
+   Returns a new reference, or NULL. */
 CASTING_API casting_channel *casting_channel_new(size_t capacity);
-/* As casting.named: new reference, made when there is none. `capacity` must be
-   what it was made with. *error, unless NULL: 0, CASTING_ENOMEM,
-   CASTING_EINVAL. */
+
+/* Finds the channel of a name, as casting.named in Lua does.
+   It is made when there is none. `capacity` must be what it was made with.
+   Returns a new reference; or NULL, with the reason in *error, unless `error`
+   is NULL:
+   CASTING_ENOMEM  there is no memory
+   CASTING_EINVAL  the channel has another capacity */
 CASTING_API casting_channel *casting_channel_named(
   const char *name, size_t capacity, int *error);
+
+/* Counts a reference to a channel more, or one less.
+   casting_channel_ref returns c. */
 CASTING_API casting_channel *casting_channel_ref(casting_channel *c);
 CASTING_API void casting_channel_unref(casting_channel *c);
 
-/* Sends, after which the message is empty: 0. Else it is as before:
-   CASTING_ECLOSED, CASTING_ETIMEOUT (with 0 seconds CASTING_EFULL),
-   CASTING_ENOMEM, CASTING_EINVAL (no values, an open table, nil first). */
+/* Sends a message, which is empty afterwards.
+   Waits until a receiver takes it or the channel has a free place for it, in
+   one queue with tasks of Lua: first come, first served.
+   Returns 0; or, with the message as it was, one of
+   CASTING_ECLOSED   the channel is closed
+   CASTING_ETIMEOUT  the time has passed
+   CASTING_EFULL     with 0 seconds: there is no free place, and no receiver
+   CASTING_ENOMEM    there is no memory
+   CASTING_EINVAL    the message has no values, an open table, or nil first */
 CASTING_API int casting_channel_send(
   casting_channel *c, casting_message *m, double seconds);
-/* Receives, in place of what the message was: 0. Else it is empty:
-   CASTING_ECLOSED, CASTING_ETIMEOUT (with 0 seconds CASTING_EEMPTY). */
+
+/* Receives a message, in place of what `m` was.
+   Returns 0; or, with an empty message, one of
+   CASTING_ECLOSED   the channel is closed, and nothing is left in it
+   CASTING_ETIMEOUT  the time has passed
+   CASTING_EEMPTY    with 0 seconds: there is nothing in it, and no sender */
 CASTING_API int casting_channel_receive(
   casting_channel *c, casting_message *m, double seconds);
-/* 1: this call has closed it; 0: it was. */
+
+/* Closes a channel.
+   What is in it can still be received.
+   Returns 1 if this call has closed it, 0 if it was closed before. */
 CASTING_API int casting_channel_close(casting_channel *c);
+
+/* Tells whether a channel is closed.
+   Returns 1 or 0. */
 CASTING_API int casting_channel_closed(casting_channel *c);
+
+/* Tells how many messages lie in a channel.
+   Returns their number, which may be out of date when it is looked at. */
 CASTING_API size_t casting_channel_len(casting_channel *c);
+
+/* Tells how many messages a channel can hold.
+   Returns that number, or CASTING_UNBOUNDED. */
 CASTING_API size_t casting_channel_capacity(const casting_channel *c);
 
 /* -- handles in a Lua state ----------------------------------------------- */
 
-/* Push the handle. The caller's reference stays its own. A state that does not
-   know casting yet is adopted. */
+/* Pushes the handle that Lua code knows.
+   The caller's reference stays its own. A state that does not know casting yet
+   is adopted. */
 CASTING_API void casting_channel_push(struct lua_State *L, casting_channel *c);
 CASTING_API void casting_task_push(struct lua_State *L, casting_task *t);
 CASTING_API void casting_session_push(struct lua_State *L, casting_session *s);
-/* What the handle at stack position i is; borrowed from it. Another value
-   raises an error that names the argument (check), or gives NULL (test). */
+
+/* Takes a handle as the argument of a C function.
+   Returns what the handle at stack position i stands for, borrowed from it.
+   Raises an error that names the argument, if it is another value. */
 CASTING_API casting_channel *casting_channel_check(struct lua_State *L, int i);
 CASTING_API casting_task *casting_task_check(struct lua_State *L, int i);
 CASTING_API casting_session *casting_session_check(struct lua_State *L, int i);
+
+/* Tells whether a value is a handle, and of what.
+   Returns what the handle at stack position i stands for, borrowed from it;
+   NULL if it is another value. */
 CASTING_API casting_channel *casting_channel_test(struct lua_State *L, int i);
 CASTING_API casting_task *casting_task_test(struct lua_State *L, int i);
 CASTING_API casting_session *casting_session_test(struct lua_State *L, int i);
-/* The session that runs L, and the task that does (NULL: the main program);
-   borrowed. */
+
+/* Tells which session, or which task, runs a Lua state.
+   Returns it, borrowed. casting_task_self returns NULL in a main program. */
 CASTING_API casting_session *casting_session_self(struct lua_State *L);
 CASTING_API casting_task *casting_task_self(struct lua_State *L);
 
 /* -- parking: making a C function of a module non-blocking ---------------- */
 
-/* A C function that a task calls begins with casting_waker_new, starts its
+/* Begins a wait of the calling task, in a C function.
+   A C function that a task calls begins with casting_waker_new, starts its
    work elsewhere (a thread, an event loop, a callback), and ends with
-     return casting_park(L, waker, seconds, finish, ud);
-   The task waits, its OS thread does not. Whoever has done the work calls
-   casting_wake; `finish` then pushes the function's results.
 
-   casting_waker_new raises whatever is to be raised: where nothing can wait,
-   when the task is cancelled, out of memory. After it casting_park cannot
-   fail. It pushes a value onto the stack that must stay there; the waker is
-   borrowed from it, and who is to wake needs a reference of its own. */
+     return casting_park(L, waker, seconds, finish, ud);
+
+   The task waits, its OS thread does not. The thread that has done the work
+   calls casting_wake; `finish` then pushes the function's results.
+
+   The call pushes a value onto the stack that must stay there. After it,
+   casting_park cannot fail.
+   Returns the waker, borrowed from that value. A thread that is to wake needs a
+   reference of its own.
+   Raises all errors of such a wait: where nothing can wait, when the task is
+   cancelled, out of memory. */
 CASTING_API casting_waker *casting_waker_new(struct lua_State *L);
+
+/* Counts a reference to a waker more, or one less.
+   casting_waker_ref returns w. */
 CASTING_API casting_waker *casting_waker_ref(casting_waker *w);
 CASTING_API void casting_waker_unref(casting_waker *w);
-/* Ends the wait, now or when it begins; more calls change nothing. What the
-   caller did before is seen by `finish`. Not in a signal handler. */
+
+/* Ends a wait, now or when it begins.
+   More calls change nothing. What the caller did before is seen by `finish`. It
+   must not be called in a signal handler. */
 CASTING_API void casting_wake(casting_waker *w);
 
-/* Pushes the results and returns how many; may raise. outcome: 0,
-   CASTING_ETIMEOUT; or CASTING_ECANCELLED or CASTING_EINTR: the task is being
-   stopped, give up what the work needs, whatever is returned is dropped and an
-   error raised. It is called once, in the thread that runs the session then.
-   On Lua 5.1 and LuaJIT, L may be another coroutine's than before: the
-   function's arguments are not on its stack, so keep what you need in `ud`. */
+/* Pushes the results of a C function that has waited, and returns how many; it
+   may raise. `outcome` is 0, or CASTING_ETIMEOUT; or CASTING_ECANCELLED or
+   CASTING_EINTR: the task is being stopped. Then give up what the work needs;
+   whatever is returned is dropped, and an error raised. It is called once, in
+   the thread that runs the session then. On Lua 5.1 and LuaJIT, L may be
+   another coroutine's than before: the function's arguments are not on its
+   stack, so keep what you need in `ud`. */
 typedef int (*casting_finish)(struct lua_State *L, int outcome, void *ud);
-/* To be returned by the C function. Also works where the VM cannot yield, and
-   in a main program. */
+
+/* Waits for casting_wake, without keeping the OS thread.
+   It also works where the virtual machine cannot yield, and in a main program.
+   Returns what the C function must return at once. */
 CASTING_API int casting_park(struct lua_State *L, casting_waker *w,
   double seconds, casting_finish finish, void *ud);
 
-/* Keeps the shared object that has this address loaded until the process ends.
-   For modules with threads of their own: lua_close unloads a module, and a
-   thread that has not quite ended would run code that is gone. */
+/* Keeps a shared object loaded until the process ends.
+   It is the one that has this address. For modules with threads of their own:
+   lua_close unloads a module, and a thread that has not quite ended would run
+   code that is gone. */
 CASTING_API void casting_pin(const void *address);
 
-/* Writes to *set, a sigset_t, the signal mask that a program is to have that a
-   C function starts for the session of L: for posix_spawnattr_setsigmask. The
-   thread's own mask blocks nearly all signals, which a program would inherit,
-   as it does in system and popen. (The child of a fork has it already.) In a
-   state that casting has not made it is the thread's own. POSIX systems only.
+/* Tells the signal mask of programs that a session starts.
+   It is written to *set, a sigset_t, for posix_spawnattr_setsigmask. The
+   thread's own mask blocks nearly all signals, which a program that C code
+   starts for the session of L would inherit, as it does in system and popen.
+   (The child of a fork has this mask already.) In a state that casting has not
+   made it is the thread's own mask. POSIX systems only.
    Raises nothing. */
 CASTING_API void casting_sigmask(struct lua_State *L, void *set);
 
 /* -- a host's own event loop ---------------------------------------------- */
 
-/* Main program of an adopted state: lets its tasks run that are ready, once,
-   waiting for one for at most `seconds`. 1: there was something to do; 0. May
-   raise: the hook of an interrupt. */
+/* Lets the tasks of an adopted state that are ready run once.
+   It is called by the main program, and waits for such a task for at most
+   `seconds`.
+   Returns 1 if there was something to do, else 0.
+   Raises an error outside of a main program, and the error of an interrupt. */
 CASTING_API int casting_poll(struct lua_State *L, double seconds);
-/* A descriptor that is readable when there is something to poll, for select,
-   poll, epoll; -1: none on this platform. It stays casting's: do not read from
-   it, do not close it. */
+
+/* Gives a descriptor that is readable when there is something to poll.
+   It is for select, poll and epoll, and stays casting's: do not read from it,
+   do not close it.
+   Returns the descriptor; -1 where the platform has none.
+   Raises an error outside of a main program. */
 CASTING_API int casting_fd(struct lua_State *L);
 
 /* -- userdata that moves -------------------------------------------------- */
 
-/* Userdata cannot be copied by casting. A C module can have the content of its
-   userdata *move* instead: a send takes it out of the sender's userdata, which
-   is empty then, and the receiver gets a new userdata with it. Nothing is
-   copied, and no two states ever have the same content.
+/* How the content of a type of userdata moves. One constant struct for each
+   type, which is never freed: the library that contains it stays loaded once
+   something has moved. Each function is called by the thread that runs the Lua
+   state, but `drop`, which may be called by any.
 
-   A transfer is one constant struct for each type. Each function is called by
-   the thread that runs the Lua state, but `drop`, which may be called by any.
-
-   name     what error messages call such a value, such as "buffer".
-   module   is required in the receiving state before `make` is called, so that
-            the type's metatable is there; NULL: nothing is.
-   take     takes the content out of the userdata at stack position i and
-            returns it; or returns NULL and changes nothing if it is empty or
-            in use: then the send raises an error that says so. Called when the
-            message is complete, so that a failed send changes nothing.
-   make     pushes a new, empty userdata of the type and returns 1. May raise.
-   put      puts the content into the empty userdata at position i: a new one
-            that `make` has made, or that from which `take` has taken it, when
-            the message was not sent after all (a full or closed channel, a
-            timeout, another case of a select).
-   drop     frees the content: of a message that nobody receives.
+   name    what error messages call such a value, such as "buffer".
+   module  is required in the receiving state before `make` is called, so that
+           the type's metatable is there; NULL: nothing is.
+   take    takes the content out of the userdata at stack position i and returns
+           it; or returns NULL and changes nothing if it is empty or in use:
+           then the send raises an error that says so. It is called when the
+           message is complete, so that a failed send changes nothing.
+   make    pushes a new, empty userdata of the type and returns 1. May raise.
+   put     puts the content into the empty userdata at position i: a new one
+           that `make` has made; or the one from which `take` has taken it, when
+           the message was not sent after all (a full or closed channel, a
+           timeout, another case of a select).
+   drop    frees the content: of a message that nobody receives.
 
    `take`, `put` and `drop` must not raise, nor call Lua functions, nor leave
-   anything on the stack. The stack has LUA_MINSTACK free places.
-
-   The struct is never freed: the library that contains it stays loaded once
-   something has moved. A message with such a value has one receiver, so
-   casting.pack refuses it; a task's result of that kind goes to the first who
-   joins from another session. */
+   anything on the stack. The stack has LUA_MINSTACK free places. */
 typedef struct casting_transfer {
   size_t size; /* sizeof(casting_transfer) */
   const char *name;
@@ -427,13 +568,22 @@ typedef struct casting_transfer {
   void (*drop)(void *content);
 } casting_transfer;
 
-/* Says that userdata with the metatable at stack position i moves so. To be
-   called in each Lua state, where the metatable is made. Raises an error if
-   there is no table, or a field but `module` is not set.
+/* Says that userdata with a metatable moves, and how.
+   Userdata cannot be copied by casting. A C module can have the content of its
+   userdata move instead: a send takes it out of the sender's userdata, which
+   is empty then, and the receiver gets a new userdata with it. Nothing is
+   copied, and no two states ever have the same content. A message with such a
+   value has one receiver, so casting.pack refuses it; a task's result of that
+   kind goes to the first who joins from another session.
+
+   Call it in each Lua state, where the metatable is made; that is at stack
+   position i.
 
    All it does is to set the metatable's field "__transfer" to the struct's
    address as light userdata. A module that shall also load where casting is
-   not installed does that itself, and need not be linked with the library. */
+   not installed does that itself, and need not be linked with the library.
+   Raises an error if there is no table, or a field of *how but `module` is not
+   set. */
 CASTING_API void casting_transfer_register(
   struct lua_State *L, int i, const casting_transfer *how);
 

@@ -12,8 +12,8 @@
 #   manual   a heading of a page of docs/manual names it: casting.NAME for the
 #            module, channel:NAME, task:NAME and so on for methods; what stands
 #            below it has the form that index.md describes; and index.md lists
-#            it. A C function: a comment in casting.h, and its name in
-#            docs/c-api.md
+#            it. A C function: a comment in casting.h, its name in
+#            docs/c-api.md, and that of its manual page in docs/casting.7
 #   stub     lua/casting.d.lua defines it: casting.NAME, or Class:NAME
 #   test     a file in tests/lua calls it; for C, one in tests/unit
 set -u
@@ -145,6 +145,17 @@ for name in $c_functions; do
     cat tests/unit/*.c 2>/dev/null | grep -q -E "$name *\\(" ||
     lacks "a test in tests/unit" "$name"
 done
+
+# The manual pages: they can be made, and casting(7) lists them.
+pages=$(mktemp -d) || exit 2
+sh tools/gen/man.sh "$pages" || status=1
+for page in "$pages"/*.3; do
+  name=$(basename "$page" .3)
+  head -n 1 "$page" | grep -q '^\.so ' ||
+    grep -q "^\.BR $name (3)" docs/casting.7 ||
+    lacks "a mention in docs/casting.7" "$name"
+done
+rm -r "$pages"
 
 # Each function is looked up in several places; any that is lacking counts.
 total=$(($(printf '%s\n' "$functions" | grep -c .) +

@@ -143,6 +143,16 @@ from_cpp() { # from_cpp PREFIX
     -l"casting$(suffix "$2")" $(lua_flags "$2") &&
     LD_LIBRARY_PATH=$1/lib "$work/cpp"
 }
+man_pages() { # man_pages DIR: each can be had, and man has no complaints
+  for f in "$1"/man7/casting.7 "$1"/man3/*.3; do
+    echo "$f"
+    MANPATH=$1 man --warnings "$(basename "$f" ".${f##*.}")" 2>"$work/warnings" |
+      grep -q '^NAME$' || return 1
+    if grep . "$work/warnings"; then return 1; fi
+  done
+  [ "$(find "$1/man3" -name '*.3' | grep -c .)" -ge \
+    "$(grep -c '^CASTING_API' include/casting.h)" ]
+}
 part_install() {
   prefix=$work/prefix
   rm -rf "$prefix"
@@ -164,8 +174,7 @@ part_install() {
     try "install: C++" from_cpp "$prefix" "$last"
   fi
   if command -v man >/dev/null; then
-    try "install: man page" sh -c "man --warnings -l \
-      '$prefix/share/man/man7/casting.7' 2>&1 >/dev/null | (! grep .)"
+    try "install: man pages" man_pages "$prefix/share/man"
   fi
 }
 
