@@ -219,7 +219,8 @@ function put_code(s) {
   put_line(s)
 }
 
-function heading(s) { put(mode == "man" ? ".SH " toupper(s) : "\n**" s "**\n") }
+# As Markdown, what is returned and raised says so itself.
+function heading(s) { put(mode == "man" ? ".SH " toupper(s) : "") }
 function begin_code() { put(mode == "man" ? ".nf" : "\n```c") }
 function end_code() { put(mode == "man" ? ".fi" : "```\n") }
 
@@ -275,7 +276,7 @@ function put_parts(p,    i, part, lines, last) {
     if (i > ntext[p] || text[p, i] ~ /^(casting_[a-z_]+ r|R)eturns / ||
         text[p, i] ~ /^Raises /) {
       while (lines[last] == "") last--
-      if (mode == "man" || part != "Description") heading(part)
+      heading(part)
       put_lines(lines, 1, last, p)
       if (part == "Description") put_rules()
       part = text[p, i] ~ /^Raises/ ? "Errors" : "Return value"
@@ -426,9 +427,10 @@ function write_markdown(p,    i, s) {
 END {
   if (npages == 0) failed = 1
   if (mode == "markdown") {
-    print "# C functions\n\nFor version " version \
-      ". Made of the comments in `casting.h`; the manual pages" \
-      " have the same. [casting in C](c-api.md) is the guide."
+    print "# C functions\n\nFor version " version ", made of the comments in" \
+      "\n[casting.h](../include/casting.h), at whose top are rules that" \
+      "\nhold for all of them. [casting in C](c-api.md) is the guide; the" \
+      "\nmanual pages, such as `man casting_start`, say the same as this page."
     section_of[1] = section_of[2] = section_of[3] = "the module"
   }
   for (i = 1; i <= npages; i++)

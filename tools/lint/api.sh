@@ -120,6 +120,12 @@ done <<EOF
 $(malformed)
 EOF
 
+for page in docs/manual/*.md; do
+  page=$(basename "$page")
+  [ "$page" = index.md ] || grep -q "^- \[.*\](${page})" docs/manual/index.md ||
+    lacks "a line in docs/manual/index.md" "docs/manual/$page"
+done
+
 # The comment that a declaration belongs to may be that of a group before it: a
 # group ends at an empty line.
 undocumented() {

@@ -8,7 +8,7 @@
 
 # In the order of running, which is that of worth for the time, with the
 # seconds that each takes on two cores from scratch (for --budget).
-checks='lint:10 format:20 house:15 warnings:280 models:200 tsan:350 asan:350 shrink:380
+checks='lint:10 format:20 house:15 docs:30 warnings:280 models:200 tsan:350 asan:350 shrink:380
 ubsan:320 inject:250 collect:600 allocfail:470 tidy:120 fuzz:90 valgrind:900
 mutants:180 packages:260 portable:260 qemu:900 bigendian:120 bare:900'
 
@@ -127,6 +127,9 @@ unformatted() {
 }
 
 # Calls, as the object files have them; the figures once.
+need_docs() { need_site; }
+check_docs() { attempt "./dev docs" make_site; }
+
 need_house() { need_tests; }
 check_house() {
   # shellcheck disable=SC2046
