@@ -36,7 +36,7 @@ static bool is_library(lua_State *L) {
 #endif
 }
 
-static bool put_library(cast_encoder *e, const void *key) {
+static cast_put put_library(cast_encoder *e, const void *key) {
   lua_State *L = e->L;
   if (cast_names_search(e->p, L, cast_encoder_table(e)))
     return cast_encoder_name(e, key);
@@ -83,37 +83,37 @@ void cast_closure_begin(cast_encoder *e, cast_frame *f) {
 #if HAS_FENV
   if (!has_environment(e)) return;
   f->step = CAST_STEP_BEGIN;
-  e->bytes[f->tag] |= WIRE_ENV;
+  e->out.bytes[f->tag] |= WIRE_ENV;
 #endif
 }
 
-bool cast_closure_put(cast_encoder *e) {
+cast_put cast_closure_put(cast_encoder *e) {
   lua_State *L = e->L;
   const void *key = lua_topointer(L, -1);
   cast_memo_entry *seen = cast_memo_find(&e->memo, key);
   if (seen != NULL) return cast_encoder_back(e, seen);
   if (is_library(L)) return put_library(e, key);
-  if (e->names_first &&
+  if (e->known.names_first &&
       cast_names_search_modules(e->p, L, cast_encoder_table(e)))
     return cast_encoder_name(e, key);
-  uint32_t items = e->nitems;
+  uint32_t items = e->out.nitems;
   cast_encoder_item_room(e);
   cast_bytes *b = cast_bytecode_get(e->p, L, cast_encoder_table(e), -1);
   cast_encoder_item(e, &b->object);
 
   uint32_t nups = count_upvalues(L);
   bool pure = !has_environment(e) && is_pure(e, nups);
-  bool later = !pure && e->depth >= e->list.limit;
-  if (e->careful) cast_encoder_anchor(e);
+  bool later = !pure && e->walk.depth >= e->walk.list.limit;
+  if (e->known.careful) cast_encoder_anchor(e);
   uint32_t entry =
     cast_encoder_add(e, key, pure ? CAST_MEMO_DONE : CAST_MEMO_OPEN);
-  uint32_t tag = e->size;
+  uint32_t tag = e->out.size;
   cast_encoder_byte(
     e, WIRE_CODE | (pure ? WIRE_PURE : 0u) | (later ? WIRE_LATER : 0u));
   cast_encoder_byte(e, nups);
   if (pure) {
     lua_pop(L, 1);
-    return true;
+    return CAST_PUT_DONE;
   }
   if (later) {
     cast_encoder_register(e, &e->memo.entries[entry]);
@@ -121,12 +121,12 @@ bool cast_closure_put(cast_encoder *e) {
   }
   cast_frame *f = cast_encoder_open(e, CAST_FRAME_CODE, lua_gettop(L), entry);
   f->tag = tag;
-  f->items = items;
-  f->nwork = e->nwork;
-  f->nremeta = e->nremeta;
-  f->flushed = e->flushed;
+  f->before.items = items;
+  f->before.nwork = e->walk.nwork;
+  f->before.nremeta = e->walk.nremeta;
+  f->before.flushed = e->walk.flushed;
   cast_closure_begin(e, f);
-  return false;
+  return CAST_PUT_OPENED;
 }
 
 /* Upvalue i of the frame's function: pushes its value, or writes where the same

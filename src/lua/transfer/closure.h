@@ -6,7 +6,7 @@
 #include "encoder.h"
 
 /* Writes the function on top of the stack; as the functions of encoder.h. */
-bool cast_closure_put(cast_encoder *e);
+cast_put cast_closure_put(cast_encoder *e);
 /* The frame of the function on top is open: its upvalues come, and before them
    its environment, if that is one of its own. */
 void cast_closure_begin(cast_encoder *e, cast_frame *f);

@@ -24,9 +24,9 @@
      table     array items and pairs written; the key lies at `at` + 1
      function  upvalues written, and how many there are
 
-   Functions called put_* write what is on top of the stack and pop it; they
-   are true if that is all, false if the loop in run() has to go on with it
-   (a frame was opened, or the message begins anew). */
+   Functions called put_* write what is on top of the stack and pop it, those
+   called step_* go on with a frame. Both return what the loop in run() does
+   next: see cast_put. */
 #include "../../../include/casting.h"
 #include "../../base.h"
 #include "../../limits.h"
@@ -45,7 +45,7 @@
 #include "tree.h"
 #include "wire.h"
 
-static bool put_object(cast_encoder *e);
+static cast_put put_object(cast_encoder *e);
 
 /* -- scalars and strings -------------------------------------------------- */
 
@@ -55,7 +55,7 @@ static bool write_scalar(cast_encoder *e, int idx) {
   int type = lua_type(e->L, idx);
   unsigned char *end = cast_scalar_put(e->L, idx, type, at);
   if (CAST_LIKELY(end != NULL)) {
-    e->size += (uint32_t)(end - at);
+    e->out.size += (uint32_t)(end - at);
     return true;
   }
   if (type != LUA_TSTRING) return false;
@@ -63,10 +63,10 @@ static bool write_scalar(cast_encoder *e, int idx) {
   return true;
 }
 
-static bool encode_value(cast_encoder *e) {
+static cast_put encode_value(cast_encoder *e) {
   if (!write_scalar(e, -1)) return put_object(e);
   lua_pop(e->L, 1);
-  return true;
+  return CAST_PUT_DONE;
 }
 
 /* -- __save --------------------------------------------------------------- */
@@ -87,17 +87,16 @@ static _Noreturn void fail_save(cast_encoder *e, const char *kind) {
 }
 
 /* On the stack: object, metatable, __save. */
-static bool put_saved(cast_encoder *e, const void *key) {
+static cast_put put_saved(cast_encoder *e, const void *key) {
   lua_State *L = e->L;
   lua_replace(L, -2);
   lua_insert(L, -2);
-  if (!e->careful) {
-    e->careful = true;
-    e->again = e->seq > 0;
-    if (e->again) return false;
+  if (!e->known.careful) {
+    e->known.careful = true;
+    if (e->out.seq > 0) return CAST_PUT_AGAIN;
   }
   const char *kind = luaL_typename(L, -1);
-  if (e->saves == CAST_SAVE_DEPTH)
+  if (e->walk.saves == CAST_SAVE_DEPTH)
     cast_encoder_fail(e, kind, "__save results lie too deep in each other");
   int at = lua_gettop(L) - 1;
   cast_encoder_anchor(e);
@@ -114,12 +113,13 @@ static bool put_saved(cast_encoder *e, const void *key) {
   cast_encoder_u32(e, n);
   cast_frame *f = cast_encoder_open(e, CAST_FRAME_SAVE, at, entry);
   f->n = n;
-  f->outer = e->list;
-  e->list = (cast_list_state){
-    .mark = e->nwork, .limit = e->depth + CAST_PACK_DEPTH, .save = entry};
-  e->saves++;
-  e->saved = true;
-  return false;
+  f->outer = e->walk.list;
+  e->walk.list = (cast_list_state){.mark = e->walk.nwork,
+    .limit = e->walk.depth + CAST_PACK_DEPTH,
+    .save = entry};
+  e->walk.saves++;
+  e->out.saved = true;
+  return CAST_PUT_OPENED;
 }
 
 /* -- tables --------------------------------------------------------------- */
@@ -127,7 +127,8 @@ static bool put_saved(cast_encoder *e, const void *key) {
 /* Is the table on top, which has one, a metatable in a module? Then pushes its
    name. */
 static bool is_class(cast_encoder *e) {
-  return cast_names_class(e->p, e->L, cast_encoder_table(e), &e->prepared);
+  return cast_names_class(
+    e->p, e->L, cast_encoder_table(e), &e->known.prepared);
 }
 
 /* Does the table on top go by name? Then pushes that. Metatables that are not
@@ -140,24 +141,22 @@ static bool has_name(cast_encoder *e, const void *key, bool careful) {
          is_class(e);
 }
 
-/* The table of the frame has such a key. False: the message begins anew. */
-static bool check_class(cast_encoder *e, cast_frame *f) {
-  if (f->unnamed) return true;
+/* The table of the frame has a key that begins with "__", and part of it is
+   written. Should it have gone by name instead? */
+static bool is_late_class(cast_encoder *e, cast_frame *f) {
+  if (f->unnamed) return false;
   f->unnamed = true;
   lua_pushvalue(e->L, f->at);
   bool is = is_class(e);
   lua_settop(e->L, lua_gettop(e->L) - (is ? 2 : 1));
-  if (!is) return true;
-  e->careful = true;
-  e->again = true;
-  return false;
+  return is;
 }
 
 /* On the stack: table, metatable, __save. */
-static bool put_saved_table(cast_encoder *e, const void *key) {
+static cast_put put_saved_table(cast_encoder *e, const void *key) {
   lua_State *L = e->L;
   lua_pushvalue(L, -3);
-  if (e->careful || !has_name(e, key, true)) {
+  if (e->known.careful || !has_name(e, key, true)) {
     lua_pop(L, 1);
     return put_saved(e, key);
   }
@@ -166,31 +165,31 @@ static bool put_saved_table(cast_encoder *e, const void *key) {
   return cast_encoder_name(e, key);
 }
 
-static bool put_table(cast_encoder *e) {
+static cast_put put_table(cast_encoder *e) {
   lua_State *L = e->L;
   const void *key = lua_topointer(L, -1);
   cast_memo_entry *seen = cast_memo_find(&e->memo, key);
   if (seen != NULL) return cast_encoder_back(e, seen);
   if (key == e->p->globals) {
     cast_encoder_byte(e, WIRE_GLOBALS);
-    e->tree = false;
+    e->out.tree = false;
     lua_pop(L, 1);
-    return true;
+    return CAST_PUT_DONE;
   }
-  if (has_name(e, key, e->careful)) return cast_encoder_name(e, key);
+  if (has_name(e, key, e->known.careful)) return cast_encoder_name(e, key);
   bool has_meta = lua_getmetatable(L, -1);
   if (has_meta) {
     if (has_save(e)) return put_saved_table(e, key);
     lua_pop(L, 1);
   }
-  if (e->careful) cast_encoder_anchor(e);
+  if (e->known.careful) cast_encoder_anchor(e);
   uint32_t entry = cast_encoder_add(e, key, CAST_MEMO_OPEN);
-  bool later = e->depth >= e->list.limit;
+  bool later = e->walk.depth >= e->walk.list.limit;
   unsigned char *at = cast_encoder_room(e, 9);
   memset(at, 0, 9);
   *at = WIRE_TABLE;
-  uint32_t counts = e->size + 1;
-  e->size += 9;
+  uint32_t counts = e->out.size + 1;
+  e->out.size += 9;
   if (later) {
     *at = WIRE_TABLE | WIRE_LATER;
     cast_encoder_register(e, &e->memo.entries[entry]);
@@ -200,9 +199,9 @@ static bool put_table(cast_encoder *e) {
   f->counts = counts;
   f->tag = counts - 1;
   f->has_meta = has_meta;
-  f->unnamed = e->careful;
+  f->unnamed = e->known.careful;
   lua_pushnil(L);
-  return false;
+  return CAST_PUT_OPENED;
 }
 
 /* Whether the key of the pair on the stack continues the array; holes before
@@ -215,16 +214,18 @@ static bool in_sequence(cast_encoder *e, cast_frame *f) {
 }
 
 /* Writes the key of the pair on the stack; leaves it. */
-static bool put_key(cast_encoder *e, cast_frame *f) {
+static cast_put put_key(cast_encoder *e, cast_frame *f) {
   if (lua_type(e->L, f->at + 1) == LUA_TSTRING &&
-      cast_scalar_is_special(e->L, f->at + 1) && !check_class(e, f))
-    return false;
-  if (CAST_LIKELY(write_scalar(e, f->at + 1))) return true;
+      cast_scalar_is_special(e->L, f->at + 1) && is_late_class(e, f)) {
+    e->known.careful = true;
+    return CAST_PUT_AGAIN;
+  }
+  if (CAST_LIKELY(write_scalar(e, f->at + 1))) return CAST_PUT_DONE;
   f->step = CAST_STEP_KEY;
   lua_pushvalue(e->L, f->at + 1);
-  if (!encode_value(e)) return false;
-  f->step = CAST_STEP_PAIR;
-  return true;
+  cast_put put = encode_value(e);
+  if (put == CAST_PUT_DONE) f->step = CAST_STEP_PAIR;
+  return put;
 }
 
 /* A metatable that is not complete when its object is gets __gc too late for
@@ -247,17 +248,17 @@ static void check_metatable(
   cast_encoder_register(e, entry);
 }
 
-static bool put_metatable(cast_encoder *e, cast_frame *f) {
+static cast_put put_metatable(cast_encoder *e, cast_frame *f) {
   /* What ran meanwhile (a __save, a finalizer, other tasks while it waits) may
      have taken it away. */
-  if (!lua_getmetatable(e->L, f->at)) return true;
+  if (!lua_getmetatable(e->L, f->at)) return CAST_PUT_DONE;
   const void *key = lua_topointer(e->L, -1);
   f->step = CAST_STEP_META;
-  e->bytes[f->tag] |= WIRE_META;
-  e->tree = false;
-  if (!encode_value(e)) return false;
-  check_metatable(e, f, key);
-  return true;
+  e->out.bytes[f->tag] |= WIRE_META;
+  e->out.tree = false;
+  cast_put put = encode_value(e);
+  if (put == CAST_PUT_DONE) check_metatable(e, f, key);
+  return put;
 }
 
 /* Writes integers, the most frequent items, while the array goes on with such.
@@ -271,7 +272,7 @@ static bool step_integers(cast_encoder *e, cast_frame *f) {
     unsigned char *to = cast_encoder_room(e, WIRE_NUMBER);
     unsigned char *end = cast_scalar_put_integer(L, -1, to);
     if (end == NULL) break;
-    e->size += (uint32_t)(end - to);
+    e->out.size += (uint32_t)(end - to);
     i++;
     lua_pop(L, 1);
   }
@@ -279,72 +280,88 @@ static bool step_integers(cast_encoder *e, cast_frame *f) {
   return more;
 }
 
-/* Goes on with the array: true at its end, be it the table's, or that a pair
-   is on the stack. */
-static bool step_array(cast_encoder *e, cast_frame *f) {
+/* Goes on with the array. At its end the table's end is reached, or a pair is
+   on the stack. */
+static cast_put step_array(cast_encoder *e, cast_frame *f) {
   while (step_integers(e, f)) {
     if (!in_sequence(e, f)) {
       f->step = CAST_STEP_PAIR;
-      return true;
+      break;
     }
     f->i++;
-    if (!encode_value(e)) return false;
+    cast_put put = encode_value(e);
+    if (put != CAST_PUT_DONE) return put;
   }
-  return true;
+  return CAST_PUT_DONE;
 }
 
-/* Goes on with the pairs after the one on the stack: true at their end. */
-static bool step_pairs(cast_encoder *e, cast_frame *f) {
+/* Writes the pair on the stack whose key is no mere scalar or short string, or
+   begins with "__"; leaves the key. */
+static cast_put put_pair(cast_encoder *e, cast_frame *f) {
+  cast_put put = put_key(e, f);
+  return put == CAST_PUT_DONE ? encode_value(e) : put;
+}
+
+/* Goes on with the pairs after the one on the stack, and that one first. */
+static cast_put step_pairs(cast_encoder *e, cast_frame *f) {
   lua_State *L = e->L;
   int at = f->at;
   do {
     unsigned char *to = cast_encoder_room(e, 2 * WIRE_SHORT), *end;
+    cast_put put;
     f->n++;
     end = cast_scalar_put(L, -2, lua_type(L, -2), to);
     if (CAST_UNLIKELY(end == NULL || wire_is_special(to))) {
-      if (!put_key(e, f) || !encode_value(e)) return false;
+      put = put_pair(e, f);
+      if (put != CAST_PUT_DONE) return put;
       continue;
     }
-    e->size += (uint32_t)(end - to);
+    e->out.size += (uint32_t)(end - to);
     to = end;
     int type = lua_type(L, -1);
     if (type == LUA_TTABLE) {
-      if (!put_table(e)) return false;
+      put = put_table(e);
+      if (put != CAST_PUT_DONE) return put;
       continue;
     }
     end = cast_scalar_put(L, -1, type, to);
     if (CAST_LIKELY(end != NULL)) {
-      e->size += (uint32_t)(end - to);
+      e->out.size += (uint32_t)(end - to);
       lua_pop(L, 1);
-    } else if (!encode_value(e)) {
-      return false;
+    } else {
+      put = encode_value(e);
+      if (put != CAST_PUT_DONE) return put;
     }
   } while (lua_next(L, at));
-  return true;
+  return CAST_PUT_DONE;
 }
 
-/* Goes on with a table's content; true at its end. */
-static bool step_table(cast_encoder *e, cast_frame *f) {
+/* Goes on with a table's content. */
+static cast_put step_table(cast_encoder *e, cast_frame *f) {
+  cast_put put = CAST_PUT_DONE;
   switch (f->step) {
   case CAST_STEP_ARRAY:
-    if (!step_array(e, f)) return false;
-    if (f->step == CAST_STEP_PAIR && !step_pairs(e, f)) return false;
+    put = step_array(e, f);
+    if (put == CAST_PUT_DONE && f->step == CAST_STEP_PAIR)
+      put = step_pairs(e, f);
     break;
   case CAST_STEP_KEY:
     f->step = CAST_STEP_PAIR;
-    if (!encode_value(e)) return false;
+    put = encode_value(e);
+    if (put != CAST_PUT_DONE) break;
     /* fallthrough */
   case CAST_STEP_PAIR:
-    if (lua_next(e->L, f->at) && !step_pairs(e, f)) return false;
+    if (lua_next(e->L, f->at)) put = step_pairs(e, f);
     break;
-  default: return true; /* after the metatable */
+  default: return CAST_PUT_DONE; /* after the metatable */
   }
-  return !f->has_meta || put_metatable(e, f);
+  if (put != CAST_PUT_DONE || !f->has_meta) return put;
+  return put_metatable(e, f);
 }
 
 /* -- all types ------------------------------------------------------------ */
 
-static bool refuse_userdata(cast_encoder *e) {
+static cast_put refuse_userdata(cast_encoder *e) {
   const char *name = NULL;
   if (luaL_getmetafield(e->L, -1, "__name")) name = lua_tostring(e->L, -1);
   lua_pushfstring(
@@ -353,14 +370,14 @@ static bool refuse_userdata(cast_encoder *e) {
 }
 
 /* The metatable is on top, the userdata below. */
-static bool put_transferable(
+static cast_put put_transferable(
   cast_encoder *e, const void *key, const casting_transfer *how) {
   lua_State *L = e->L;
   int t = cast_encoder_table(e);
   lua_pop(L, 1);
-  if (key == e->refused)
+  if (key == e->call.refused)
     cast_encoder_fail(e, how->name, "it is empty, or in use");
-  if (e->how == CAST_PACK_COPY)
+  if (e->call.how == CAST_PACK_COPY)
     cast_encoder_fail(e, how->name,
       "it moves, but a packed message may be sent more than once");
   cast_encoder_item_room(e);
@@ -374,22 +391,22 @@ static bool put_transferable(
   cast_encoder_anchor(e);
   cast_encoder_add(e, key, CAST_MEMO_DONE);
   cast_encoder_byte(e, WIRE_NAME | WIRE_TRANSFERRED);
-  e->moves = true;
+  e->out.moves = true;
   lua_pop(L, 1);
-  return true;
+  return CAST_PUT_DONE;
 }
 
-static bool put_userdata(cast_encoder *e) {
+static cast_put put_userdata(cast_encoder *e) {
   lua_State *L = e->L;
   cast_object *o = cast_handle_test(L, -1);
   if (o != NULL) {
-    bool self = o == e->results;
+    bool self = o == e->call.results;
     if (!self) cast_handle_cross(L, o);
     cast_encoder_item_room(e);
     cast_encoder_item(e, self ? NULL : cast_ref(o));
     cast_encoder_byte(e, WIRE_HANDLE);
     lua_pop(L, 1);
-    return true;
+    return CAST_PUT_DONE;
   }
   const void *key = lua_topointer(L, -1);
   cast_memo_entry *seen = cast_memo_find(&e->memo, key);
@@ -404,7 +421,7 @@ static bool put_userdata(cast_encoder *e) {
   return refuse_userdata(e);
 }
 
-static bool put_object(cast_encoder *e) {
+static cast_put put_object(cast_encoder *e) {
   switch (lua_type(e->L, -1)) {
   case LUA_TTABLE: return put_table(e);
   case LUA_TFUNCTION: return cast_closure_put(e);
@@ -419,8 +436,8 @@ static bool put_object(cast_encoder *e) {
 /* Begins the content of the next object of this list that was put off. */
 static bool open_work(cast_encoder *e) {
   lua_State *L = e->L;
-  if (e->nwork <= e->list.mark) return false;
-  cast_work w = e->work[--e->nwork];
+  if (e->walk.nwork <= e->walk.list.mark) return false;
+  cast_work w = e->walk.work[--e->walk.nwork];
   lua_rawgeti(L, e->base + CAST_AT_ANCHORS, (int)w.anchor);
   bool is_table = lua_istable(L, -1);
   cast_frame *f = cast_encoder_open(
@@ -428,14 +445,14 @@ static bool open_work(cast_encoder *e) {
   f->value = w.value;
   f->levels = w.levels;
   f->hint = w.hint;
-  f->unnamed = e->careful;
+  f->unnamed = e->known.careful;
   e->memo.entries[w.entry].state = CAST_MEMO_OPEN;
   cast_encoder_byte(e, WIRE_BODY);
   cast_encoder_u32(e, e->memo.entries[w.entry].seq);
-  f->counts = e->size;
+  f->counts = e->out.size;
   cast_encoder_u32(e, 0);
   cast_encoder_u32(e, 0);
-  f->tag = e->size;
+  f->tag = e->out.size;
   cast_encoder_byte(e, 0);
   if (is_table) {
     f->has_meta = lua_getmetatable(L, -1);
@@ -447,47 +464,50 @@ static bool open_work(cast_encoder *e) {
   return true;
 }
 
-static bool step_closure(cast_encoder *e, cast_frame *f) {
-  while (cast_closure_next(e, f))
-    if (!encode_value(e)) return false;
-  return true;
+static cast_put step_closure(cast_encoder *e, cast_frame *f) {
+  while (cast_closure_next(e, f)) {
+    cast_put put = encode_value(e);
+    if (put != CAST_PUT_DONE) return put;
+  }
+  return CAST_PUT_DONE;
 }
 
 /* Goes on with a list: its values, then the work put off in it. */
-static bool step_list(cast_encoder *e, cast_frame *f) {
+static cast_put step_list(cast_encoder *e, cast_frame *f) {
   while (f->i < f->n) {
     f->i++;
     lua_pushvalue(e->L, f->at + (int)f->i);
-    if (!encode_value(e)) return false;
+    cast_put put = encode_value(e);
+    if (put != CAST_PUT_DONE) return put;
   }
-  return !open_work(e);
+  return open_work(e) ? CAST_PUT_OPENED : CAST_PUT_DONE;
 }
 
 static void close_save(cast_encoder *e, const cast_frame *f) {
   cast_encoder_byte(e, WIRE_CALL);
-  e->list = f->outer;
-  e->saves--;
+  e->walk.list = f->outer;
+  e->walk.saves--;
 }
 
 static void close_root(cast_encoder *e) {
-  for (uint32_t i = 0; i < e->nremeta; i++) {
+  for (uint32_t i = 0; i < e->walk.nremeta; i++) {
     cast_encoder_byte(e, WIRE_REMETA);
-    cast_encoder_u32(e, e->remeta[i].object);
-    cast_encoder_u32(e, e->remeta[i].metatable);
+    cast_encoder_u32(e, e->walk.remeta[i].object);
+    cast_encoder_u32(e, e->walk.remeta[i].metatable);
   }
 }
 
 static void put_counts(cast_encoder *e, uint32_t at, const cast_frame *f) {
   if (at == 0) return;
   bool is_table = f->kind == CAST_FRAME_TABLE;
-  wire_put_u32(e->bytes + at, is_table ? f->i : f->n);
-  wire_put_u32(e->bytes + at + 4, is_table ? f->n : 0);
+  wire_put_u32(e->out.bytes + at, is_table ? f->i : f->n);
+  wire_put_u32(e->out.bytes + at + 4, is_table ? f->n : 0);
 }
 
 /* The object of the last frame is written. */
 static void close_frame(cast_encoder *e) {
   const cast_frame *f = cast_encoder_top(e);
-  e->depth--;
+  e->walk.depth--;
   if (f->kind == CAST_FRAME_ROOT) {
     close_root(e);
     return;
@@ -500,34 +520,37 @@ static void close_frame(cast_encoder *e) {
   lua_settop(e->L, f->at - 1);
 }
 
-static void run(cast_encoder *e) {
-  while (e->depth > 0 && !e->again) {
+/* Writes what is in the frames, until none is open. False: the message has to
+   begin anew. */
+static bool run(cast_encoder *e) {
+  while (e->walk.depth > 0) {
     cast_frame *f = cast_encoder_top(e);
-    bool done;
+    cast_put put;
     switch (f->kind) {
-    case CAST_FRAME_TABLE: done = step_table(e, f); break;
-    case CAST_FRAME_CODE: done = step_closure(e, f); break;
-    default: done = step_list(e, f); break;
+    case CAST_FRAME_TABLE: put = step_table(e, f); break;
+    case CAST_FRAME_CODE: put = step_closure(e, f); break;
+    default: put = step_list(e, f); break;
     }
-    if (done) close_frame(e);
+    if (put == CAST_PUT_AGAIN) return false;
+    if (put == CAST_PUT_DONE) close_frame(e);
   }
+  return true;
 }
 
 /* Writes the message; *out is complete. Is something to be moved there? */
 static bool encode(cast_encoder *e, int first, int n, const char *what,
   int base, cast_msg *out) {
-  e->what = what != NULL ? what : "argument";
-  e->number = base + 1;
+  e->call.what = what != NULL ? what : "argument";
+  e->call.number = base + 1;
   cast_encoder_scan(e);
   do {
     cast_encoder_reset(e);
     lua_settop(e->L, e->base + CAST_AT_ANCHORS);
     cast_frame *f = cast_encoder_open(e, CAST_FRAME_ROOT, first - 1, 0);
     f->n = (uint32_t)n;
-    e->list.limit = 1 + CAST_PACK_DEPTH;
-    run(e);
-  } while (e->again);
-  bool moves = e->moves;
+    e->walk.list.limit = 1 + CAST_PACK_DEPTH;
+  } while (!run(e));
+  bool moves = e->out.moves;
   cast_encoder_finish(e, (uint32_t)n, out);
   return moves;
 }
@@ -542,9 +565,9 @@ void cast_encode(cast_packer *p, lua_State *L, int first, int n,
   do {
     cast_encoder *e = cast_encoder_take(p, L);
     int top = e->base;
-    e->how = how;
-    e->results = results;
-    e->refused = refused;
+    e->call.how = how;
+    e->call.results = results;
+    e->call.refused = refused;
     if (cast_tree_put(e, first, n)) {
       cast_encoder_finish(e, (uint32_t)n, out);
       lua_settop(L, top);

@@ -33,25 +33,24 @@
 /* -- life ----------------------------------------------------------------- */
 
 void cast_encoder_reset(cast_encoder *e) {
-  while (e->nitems > 0) {
-    cast_object *o = e->items[--e->nitems];
+  while (e->out.nitems > 0) {
+    cast_object *o = e->out.items[--e->out.nitems];
     if (o != NULL) cast_unref(o);
   }
+  e->out.size = WIRE_HEADER;
+  e->out.seq = 0;
+  e->out.nreg = 0;
+  e->out.tree = true;
+  e->out.moves = false;
+  e->out.saved = false;
+  e->walk.depth = 0;
+  e->walk.list = (cast_list_state){0, 0, 0};
+  e->walk.nwork = 0;
+  e->walk.nremeta = 0;
+  e->walk.nanchors = 0;
+  e->walk.flushed = 0;
+  e->walk.saves = 0;
   cast_memo_clear(&e->memo);
-  e->size = WIRE_HEADER;
-  e->depth = 0;
-  e->nwork = 0;
-  e->list = (cast_list_state){0, 0, 0};
-  e->nremeta = 0;
-  e->nanchors = 0;
-  e->seq = 0;
-  e->nreg = 0;
-  e->saves = 0;
-  e->flushed = 0;
-  e->saved = false;
-  e->moves = false;
-  e->tree = true;
-  e->again = false;
 }
 
 static void free_array(void *array, uint32_t *capacity) {
@@ -62,16 +61,16 @@ static void free_array(void *array, uint32_t *capacity) {
 static void encoder_fini(cast_encoder *e) {
   cast_encoder_reset(e);
   cast_memo_fini(&e->memo);
-  free_array(e->bytes, &e->capacity);
-  free_array(e->items, &e->items_capacity);
-  free_array(e->frames, &e->frames_capacity);
-  free_array(e->work, &e->work_capacity);
-  free_array(e->remeta, &e->remeta_capacity);
-  e->bytes = NULL;
-  e->items = NULL;
-  e->frames = NULL;
-  e->work = NULL;
-  e->remeta = NULL;
+  free_array(e->out.bytes, &e->out.capacity);
+  free_array(e->out.items, &e->out.items_capacity);
+  free_array(e->walk.frames, &e->walk.frames_capacity);
+  free_array(e->walk.work, &e->walk.work_capacity);
+  free_array(e->walk.remeta, &e->walk.remeta_capacity);
+  e->out.bytes = NULL;
+  e->out.items = NULL;
+  e->walk.frames = NULL;
+  e->walk.work = NULL;
+  e->walk.remeta = NULL;
 }
 
 void cast_encoder_close(cast_packer *p) {
@@ -102,8 +101,8 @@ static cast_encoder *encoder_new(cast_packer *p, lua_State *L, int t) {
   memset(e, 0, sizeof *e);
   cast_memo_init(&e->memo);
   e->p = p;
-  e->size = WIRE_HEADER;
-  e->tree = true;
+  e->out.size = WIRE_HEADER;
+  e->out.tree = true;
   (void)cast_single_push_in(L, t, CAST_SLOT_ENCODER_META, cast_make_meta, &gc);
   lua_setmetatable(L, -2);
   cast_list_push(&p->encoders, &e->link);
@@ -127,20 +126,20 @@ cast_encoder *cast_encoder_take(cast_packer *p, lua_State *L) {
   e->L = L;
   e->base = base;
   e->busy = true;
-  e->scanned = false;
-  e->prepared = false;
-  e->careful = false;
-  e->names_first = false;
-  e->refused = NULL;
+  e->known.scanned = false;
+  e->known.prepared = false;
+  e->known.careful = false;
+  e->known.names_first = false;
+  e->call.refused = NULL;
   return e;
 }
 
 void cast_encoder_done(cast_encoder *e) {
   bool spare = e->p->encoder != e || e->p->closed;
   e->busy = false;
-  if (spare || e->capacity > CAST_PACK_KEEP ||
-      e->items_capacity > CAST_PACK_KEEP / sizeof e->items[0] ||
-      e->work_capacity > CAST_PACK_KEEP / sizeof e->work[0])
+  if (spare || e->out.capacity > CAST_PACK_KEEP ||
+      e->out.items_capacity > CAST_PACK_KEEP / sizeof e->out.items[0] ||
+      e->walk.work_capacity > CAST_PACK_KEEP / sizeof e->walk.work[0])
     encoder_fini(e);
   else
     cast_encoder_reset(e);
@@ -174,33 +173,39 @@ static void *grow(cast_encoder *e, void *array, uint32_t *capacity,
 }
 
 void cast_encoder_grow(cast_encoder *e, uint32_t more) {
-  uint64_t least = (uint64_t)e->size + more;
+  uint64_t least = (uint64_t)e->out.size + more;
   if (least < 512) least = 512;
   if (least > UINT32_MAX) {
     lua_pushliteral(e->L, "cannot send a message of more than 4 GiB");
     cast_encoder_raise(e);
   }
-  e->bytes = grow(e, e->bytes, &e->capacity, least, 1);
+  e->out.bytes = grow(e, e->out.bytes, &e->out.capacity, least, 1);
+}
+
+/* Makes room for one more element in an array that is full. */
+static void *grow_by_one(
+  cast_encoder *e, void *array, uint32_t *capacity, size_t element) {
+  return grow(e, array, capacity, *capacity + UINT64_C(1), element);
 }
 
 cast_work *cast_encoder_work(cast_encoder *e) {
-  if (e->nwork == e->work_capacity)
-    e->work = grow(e, e->work, &e->work_capacity,
-      e->work_capacity + UINT64_C(1), sizeof *e->work);
-  return &e->work[e->nwork++];
+  if (e->walk.nwork == e->walk.work_capacity)
+    e->walk.work = grow_by_one(
+      e, e->walk.work, &e->walk.work_capacity, sizeof *e->walk.work);
+  return &e->walk.work[e->walk.nwork++];
 }
 
 cast_remeta *cast_encoder_remeta(cast_encoder *e) {
-  if (e->nremeta == e->remeta_capacity)
-    e->remeta = grow(e, e->remeta, &e->remeta_capacity,
-      e->remeta_capacity + UINT64_C(1), sizeof *e->remeta);
-  return &e->remeta[e->nremeta++];
+  if (e->walk.nremeta == e->walk.remeta_capacity)
+    e->walk.remeta = grow_by_one(
+      e, e->walk.remeta, &e->walk.remeta_capacity, sizeof *e->walk.remeta);
+  return &e->walk.remeta[e->walk.nremeta++];
 }
 
 void cast_encoder_item_room(cast_encoder *e) {
-  if (e->nitems == e->items_capacity)
-    e->items = grow(e, e->items, &e->items_capacity,
-      e->items_capacity + UINT64_C(1), sizeof(cast_object *));
+  if (e->out.nitems == e->out.items_capacity)
+    e->out.items = grow_by_one(
+      e, e->out.items, &e->out.items_capacity, sizeof e->out.items[0]);
 }
 
 /* -- objects -------------------------------------------------------------- */
@@ -213,27 +218,27 @@ uint32_t cast_encoder_anchor(cast_encoder *e) {
     lua_replace(L, anchors);
   }
   lua_pushvalue(L, -1);
-  lua_rawseti(L, anchors, (int)++e->nanchors);
-  return e->nanchors;
+  lua_rawseti(L, anchors, (int)++e->walk.nanchors);
+  return e->walk.nanchors;
 }
 
 void cast_encoder_register(cast_encoder *e, const cast_memo_entry *entry) {
-  if ((e->bytes[entry->tag] & WIRE_REG) != 0) return;
-  e->bytes[entry->tag] |= WIRE_REG;
-  e->nreg++;
+  if ((e->out.bytes[entry->tag] & WIRE_REG) != 0) return;
+  e->out.bytes[entry->tag] |= WIRE_REG;
+  e->out.nreg++;
 }
 
 void cast_encoder_stack(cast_encoder *e) {
   if (lua_checkstack(e->L, STACK_FRAMES * FRAME_SLOTS + SPARE_SLOTS)) return;
-  if (e->saves == 0) cast_encoder_nomem(e);
+  if (e->walk.saves == 0) cast_encoder_nomem(e);
   cast_encoder_fail(e, "value", "__save results lie too deep in each other");
 }
 
 void cast_encoder_frames(cast_encoder *e) {
-  if (e->depth % STACK_FRAMES == 0) cast_encoder_stack(e);
-  if (e->depth == e->frames_capacity)
-    e->frames = grow(e, e->frames, &e->frames_capacity,
-      e->frames_capacity + UINT64_C(1), sizeof *e->frames);
+  if (e->walk.depth % STACK_FRAMES == 0) cast_encoder_stack(e);
+  if (e->walk.depth == e->walk.frames_capacity)
+    e->walk.frames = grow_by_one(
+      e, e->walk.frames, &e->walk.frames_capacity, sizeof *e->walk.frames);
 }
 
 static void put_shared(cast_encoder *e, int idx) {
@@ -259,7 +264,7 @@ void cast_encoder_string(cast_encoder *e, int idx) {
     *at++ = WIRE_STR32;
     at = wire_put_u32(at, (uint32_t)size);
   }
-  e->size = (uint32_t)(wire_put(at, s, size) - e->bytes);
+  e->out.size = (uint32_t)(wire_put(at, s, size) - e->out.bytes);
 }
 
 /* -- errors --------------------------------------------------------------- */
@@ -283,16 +288,16 @@ static void path_of_frame(
 
 /* The innermost frame whose parents are not on the stack, or 0. */
 static uint32_t last_body(const cast_encoder *e) {
-  uint32_t k = e->depth;
+  uint32_t k = e->walk.depth;
   while (--k > 0)
-    if (e->frames[k].value != 0) break;
+    if (e->walk.frames[k].value != 0) break;
   return k;
 }
 
 uint32_t cast_encoder_where(const cast_encoder *e, uint32_t *levels) {
   uint32_t body = last_body(e);
-  *levels = e->depth - 1 - body + e->frames[body].levels;
-  return body > 0 ? e->frames[body].value : e->frames[0].i;
+  *levels = e->walk.depth - 1 - body + e->walk.frames[body].levels;
+  return body > 0 ? e->walk.frames[body].value : e->walk.frames[0].i;
 }
 
 /* Pushes "(argument 2: .a.b)" for what the frames are about. */
@@ -300,14 +305,14 @@ static void push_path(cast_encoder *e) {
   cast_path path;
   uint32_t levels, first = last_body(e);
   uint32_t value = cast_encoder_where(e, &levels);
-  cast_path_start(&path, e->what, e->number - 1 + (int)value);
+  cast_path_start(&path, e->call.what, e->call.number - 1 + (int)value);
   if (first == 0)
     first = 1;
   else
-    cast_path_gap(&path, e->frames[first].levels);
-  for (uint32_t k = first; k < e->depth; k++) {
-    const cast_frame *f = &e->frames[k];
-    if (!cast_path_shows(&path, k - first, e->depth - first)) continue;
+    cast_path_gap(&path, e->walk.frames[first].levels);
+  for (uint32_t k = first; k < e->walk.depth; k++) {
+    const cast_frame *f = &e->walk.frames[k];
+    if (!cast_path_shows(&path, k - first, e->walk.depth - first)) continue;
     if (f->kind == CAST_FRAME_SAVE)
       cast_path_word(
         &path, f->i == 1 ? "constructor" : "argument of __save", NULL);
@@ -320,7 +325,7 @@ static void push_path(cast_encoder *e) {
 void cast_encoder_fail(cast_encoder *e, const char *kind, const char *reason) {
   lua_State *L = e->L;
   (void)lua_checkstack(L, SPARE_SLOTS);
-  if (e->how == CAST_PACK_TRY)
+  if (e->call.how == CAST_PACK_TRY)
     lua_pushliteral(L, "");
   else
     cast_lua_where(L);
@@ -333,30 +338,31 @@ void cast_encoder_fail(cast_encoder *e, const char *kind, const char *reason) {
 
 /* Undoes what was written since frame k, that of a function, was opened. */
 static void roll_back(cast_encoder *e, uint32_t k) {
-  const cast_frame *f = &e->frames[k];
-  for (uint32_t i = e->depth; --i > k;) {
-    if (e->frames[i].kind != CAST_FRAME_SAVE) continue;
-    e->list = e->frames[i].outer;
-    e->saves--;
+  const cast_frame *f = &e->walk.frames[k];
+  for (uint32_t i = e->walk.depth; --i > k;) {
+    if (e->walk.frames[i].kind != CAST_FRAME_SAVE) continue;
+    e->walk.list = e->walk.frames[i].outer;
+    e->walk.saves--;
   }
-  while (e->nitems > f->items) {
-    cast_object *o = e->items[--e->nitems];
+  while (e->out.nitems > f->before.items) {
+    cast_object *o = e->out.items[--e->out.nitems];
     if (o != NULL) cast_unref(o);
   }
-  e->seq = e->memo.entries[f->entry].seq;
+  e->out.seq = e->memo.entries[f->entry].seq;
   cast_memo_cut(&e->memo, f->entry);
-  e->size = f->tag;
-  e->nwork = f->nwork;
-  e->nremeta = f->nremeta;
-  e->depth = k;
+  e->out.size = f->tag;
+  e->walk.nwork = f->before.nwork;
+  e->walk.nremeta = f->before.nremeta;
+  e->walk.depth = k;
 }
 
 /* Whether a function around what can not be sent could go by name, and does. */
 static bool try_by_name(cast_encoder *e) {
   lua_State *L = e->L;
-  for (uint32_t k = e->depth; --k > 0;) {
-    const cast_frame *f = &e->frames[k];
-    if (f->kind != CAST_FRAME_CODE || f->value != 0 || f->flushed != e->flushed)
+  for (uint32_t k = e->walk.depth; --k > 0;) {
+    const cast_frame *f = &e->walk.frames[k];
+    if (f->kind != CAST_FRAME_CODE || f->value != 0 ||
+        f->before.flushed != e->walk.flushed)
       continue;
     lua_pushvalue(L, f->at);
     if (cast_names_search_modules(e->p, L, cast_encoder_table(e))) {
@@ -372,21 +378,20 @@ static bool try_by_name(cast_encoder *e) {
   return false;
 }
 
-bool cast_encoder_refuse(
+cast_put cast_encoder_refuse(
   cast_encoder *e, const char *kind, const char *reason) {
-  if (try_by_name(e)) return false;
-  if (!e->names_first && last_body(e) > 0) {
+  if (try_by_name(e)) return CAST_PUT_UNWOUND;
+  if (!e->known.names_first && last_body(e) > 0) {
     /* The function may be one of the frames that are gone. */
-    e->names_first = true;
-    e->again = true;
-    return false;
+    e->known.names_first = true;
+    return CAST_PUT_AGAIN;
   }
   cast_encoder_fail(e, kind, reason);
 }
 
 /* -- what most objects need ----------------------------------------------- */
 
-bool cast_encoder_back(cast_encoder *e, cast_memo_entry *entry) {
+cast_put cast_encoder_back(cast_encoder *e, cast_memo_entry *entry) {
   if (entry->state == CAST_MEMO_SAVING)
     cast_encoder_fail(
       e, luaL_typename(e->L, -1), "its __save returns it again");
@@ -395,84 +400,85 @@ bool cast_encoder_back(cast_encoder *e, cast_memo_entry *entry) {
     /* A constructor is to be given complete arguments. One that is open can
        not be completed before: it contains the constructor's object. */
     if (entry->state != CAST_MEMO_OPEN &&
-        entry < &e->memo.entries[e->list.save] && e->list.mark > 0) {
-      e->list.mark = 0;
-      e->flushed++;
+        entry < &e->memo.entries[e->walk.list.save] && e->walk.list.mark > 0) {
+      e->walk.list.mark = 0;
+      e->walk.flushed++;
     }
   }
   cast_encoder_register(e, entry);
   cast_encoder_byte(e, WIRE_BACK);
   cast_encoder_u32(e, entry->seq);
   lua_pop(e->L, 1);
-  return true;
+  return CAST_PUT_DONE;
 }
 
-bool cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint) {
+cast_put cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint) {
   uint32_t levels, value = cast_encoder_where(e, &levels);
   uint32_t key = cast_encoder_anchor(e);
   cast_work *w = cast_encoder_work(e);
-  e->tree = false;
+  e->out.tree = false;
   *w = (cast_work){key, entry, hint, value, levels};
   e->memo.entries[entry].state = CAST_MEMO_PENDING;
   cast_encoder_top(e)->loose = true;
   lua_pop(e->L, 1);
-  return true;
+  return CAST_PUT_DONE;
 }
 
 void cast_encoder_scan(cast_encoder *e) {
-  if (e->scanned) return;
+  if (e->known.scanned) return;
   cast_names_refresh(e->p, e->L, cast_encoder_table(e));
-  e->scanned = true;
+  e->known.scanned = true;
 }
 
 void cast_encoder_rescan(cast_encoder *e) {
-  e->scanned = false;
-  e->prepared = false;
+  e->known.scanned = false;
+  e->known.prepared = false;
   cast_encoder_scan(e);
 }
 
-bool cast_encoder_name(cast_encoder *e, const void *key) {
+cast_put cast_encoder_name(cast_encoder *e, const void *key) {
   size_t size;
   const char *name = lua_tolstring(e->L, -1, &size);
   uint16_t narrow = (uint16_t)size;
   CAST_ASSERT(size <= CAST_NAME_MAX);
   cast_encoder_add(e, key, CAST_MEMO_DONE);
-  e->tree = false;
+  e->out.tree = false;
   unsigned char *at = cast_encoder_room(e, 3 + narrow);
   *at = lua_istable(e->L, -2) ? WIRE_NAME | WIRE_NAMED : WIRE_NAME;
   at = wire_put(at + 1, &narrow, sizeof narrow);
-  e->size = (uint32_t)(wire_put(at, name, size) - e->bytes);
+  e->out.size = (uint32_t)(wire_put(at, name, size) - e->out.bytes);
   lua_pop(e->L, 2);
-  return true;
+  return CAST_PUT_DONE;
 }
 
 /* -- end ------------------------------------------------------------------ */
 
 /* Writes the header before what was written; returns where it begins. */
 static unsigned char *put_header(cast_encoder *e, uint32_t n) {
-  bool many = n > WIRE_COUNT_MAX, refs = e->nreg > 0 || e->saved;
+  bool many = n > WIRE_COUNT_MAX, refs = e->out.nreg > 0 || e->out.saved;
   uint32_t size = 1 + (many ? 4u : 0u) + (refs ? 4u : 0u);
-  unsigned char *start = e->bytes + (WIRE_HEADER - size), *at = start;
+  unsigned char *start = e->out.bytes + (WIRE_HEADER - size), *at = start;
   unsigned flags = many ? WIRE_COUNT : n;
   if (refs) flags |= WIRE_REFS;
-  if (e->tree && !refs && e->nitems == 0) flags |= WIRE_TREE;
+  if (e->out.tree && !refs && e->out.nitems == 0) flags |= WIRE_TREE;
   *at++ = (unsigned char)flags;
   if (many) at = wire_put_u32(at, n);
-  if (refs) at = wire_put_u32(at, e->nreg);
-  CAST_ASSERT(at == e->bytes + WIRE_HEADER);
+  if (refs) at = wire_put_u32(at, e->out.nreg);
+  CAST_ASSERT(at == e->out.bytes + WIRE_HEADER);
   return start;
 }
 
 void cast_encoder_finish(cast_encoder *e, uint32_t n, cast_msg *out) {
   const unsigned char *start = put_header(e, n);
-  uint32_t size = (uint32_t)(e->bytes + e->size - start);
+  uint32_t size = (uint32_t)(e->out.bytes + e->out.size - start);
   cast_blocks *blocks = cast_packer_blocks(e->p);
   cast_msg_drop(out); /* what a finalizer's failed operation may have left */
-  if (cast_msg_init_from(out, size, e->nitems, blocks) != 0)
+  if (cast_msg_init_from(out, size, e->out.nitems, blocks) != 0)
     cast_encoder_nomem(e);
-  if (e->nitems > 0)
-    memcpy(cast_msg_items(out), e->items, e->nitems * sizeof e->items[0]);
+  if (e->out.nitems > 0)
+    memcpy(cast_msg_items(out), e->out.items,
+      e->out.nitems * sizeof e->out.items[0]);
   memcpy(cast_msg_data(out), start, size);
-  e->nitems = 0; /* now the message's */
+  e->out.nitems = 0; /* now the message's */
   cast_encoder_done(e);
 }

@@ -55,80 +55,110 @@ typedef struct cast_list_state {
   uint32_t save;  /* entry of the object in the memo; 0: the message */
 } cast_list_state;
 
-/* An object that is being written. */
+/* An object that is being written, or a list of values. */
 typedef struct cast_frame {
   unsigned char kind; /* CAST_FRAME_* */
-  unsigned char step; /* CAST_STEP_* */
-  bool has_meta;      /* table */
+  unsigned char step; /* CAST_STEP_*: what its next or open child is to it */
+  bool has_meta;      /* table: it had a metatable when it was opened */
   bool unnamed;       /* table: known not to be a metatable in a module */
   bool loose;         /* it leads to an object that is not complete */
   int at;             /* stack index of the object */
-  uint32_t i, n;      /* what is written of it; see encode.c */
-  uint32_t tag;       /* where its flags lie */
-  uint32_t counts;    /* where its two numbers lie; 0: nowhere */
-  uint32_t hint;      /* and those of a header that went before; 0: none */
-  uint32_t entry;     /* in the memo */
-  uint32_t value;     /* body: which value of the message it is in, else 0 */
-  uint32_t levels;    /* body: how deep in that value */
-  uint32_t items;     /* function: what the encoder had before it, */
-  uint32_t nwork;     /* likewise */
-  uint32_t nremeta;
-  uint32_t flushed;
+  uint32_t i, n;      /* its counters, which differ by kind: see encode.c */
+  uint32_t tag;       /* offset of the byte with its flags */
+  uint32_t counts;    /* offset of its two numbers; 0: it has none */
+  uint32_t hint;      /* body: offset of those in the header that went before,
+                         which the decoder makes room by; 0: none */
+  uint32_t entry;     /* its index in the memo */
+  uint32_t value;     /* body: number of the value that it is in; else 0 */
+  uint32_t levels;    /* body: how deep it is in that value */
+  struct {            /* function: how much there was before it, for */
+    uint32_t items;   /* roll_back: references, */
+    uint32_t nwork;   /* objects that were put off, */
+    uint32_t nremeta; /* metatables to be set again, */
+    uint32_t flushed; /* and how often an outer list's work was taken */
+  } before;
   cast_list_state outer; /* list: the one around it */
 } cast_frame;
 
-/* An object whose content comes later. */
+/* An object whose header is written and whose content comes later. */
 typedef struct cast_work {
-  uint32_t anchor; /* key in the table of anchors */
-  uint32_t entry;  /* in the memo */
-  uint32_t hint;   /* where the two numbers of its header lie */
-  uint32_t value;  /* which value of the message it is in */
-  uint32_t levels; /* how deep */
+  uint32_t anchor; /* its key in the table of anchors */
+  uint32_t entry;  /* its index in the memo */
+  uint32_t hint;   /* offset of the two numbers in its header, or 0 */
+  uint32_t value;  /* number of the value that it is in */
+  uint32_t levels; /* how deep it is in that value */
 } cast_work;
 
+/* A metatable that the decoder sets once more at the message's end. */
 typedef struct cast_remeta {
-  uint32_t object, metatable; /* numbers */
+  uint32_t object, metatable; /* their numbers in the message */
 } cast_remeta;
 
 typedef struct cast_encoder {
-  cast_packer *p;
+  cast_packer *p; /* (i) of the state that it belongs to */
   cast_list link; /* in the packer's list */
-  lua_State *L;
-  bool busy;
-  bool scanned;     /* package.loaded was looked at for this message */
-  bool prepared;    /* see cast_names_class */
-  bool again;       /* begin anew: what was written may be wrong */
-  bool careful;     /* it began anew: names are looked for first, and all
-                       objects are kept alive, for a __save may run */
-  bool names_first; /* functions of modules go by name */
-  bool tree;        /* only scalars, strings, and tables without flags */
-  bool moves;       /* there is userdata in it whose content moves */
-  cast_pack_how how;
-  cast_object *results; /* the packer's `packing` when it began */
-  const void *refused;  /* userdata that does not let go of its content */
-  int base;             /* see 2. */
-  const char *what;     /* for paths: "argument", */
-  int number;           /* and the first one's number */
+  lua_State *L;   /* the coroutine that packs */
+  int base;       /* its stack's top before; see 2. */
+  bool busy;      /* a message is being written */
 
-  unsigned char *bytes;
-  uint32_t size, capacity;
-  cast_object **items;
-  uint32_t nitems, items_capacity;
-  cast_frame *frames;
-  uint32_t depth, frames_capacity;
-  cast_list_state list; /* the innermost one */
-  cast_work *work;
-  uint32_t nwork, work_capacity;
-  cast_remeta *remeta;
-  uint32_t nremeta, remeta_capacity;
-  cast_memo memo;
-  uint32_t nanchors;
-  uint32_t seq;     /* objects numbered */
-  uint32_t nreg;    /* objects registered */
-  uint32_t flushed; /* times that a list took work of an outer one */
-  uint32_t saves;   /* __save results around */
-  bool saved;       /* there is some in the message */
+  /* What cast_encode was called for; fixed while the message is written. */
+  struct {
+    cast_pack_how how;    /* may userdata move? */
+    cast_object *results; /* task whose results these are, or NULL */
+    const void *refused;  /* userdata that did not let go of its content */
+    const char *what;     /* in paths, for each value: "argument", */
+    int number;           /* and the number of the first */
+  } call;
+
+  /* What was found out on the way; kept when the message begins anew. */
+  struct {
+    bool scanned;     /* the notes of modules are those of package.loaded */
+    bool prepared;    /* see cast_names_class */
+    bool careful;     /* names are looked for before a table is written, and
+                         all objects are anchored, for a __save may run */
+    bool names_first; /* functions of modules go by name */
+  } known;
+
+  /* The message so far. */
+  struct {
+    unsigned char *bytes;    /* WIRE_HEADER unused ones, then the values */
+    uint32_t size, capacity; /* of bytes */
+    cast_object **items;     /* the references; see 1. */
+    uint32_t nitems, items_capacity;
+    uint32_t seq;  /* objects that have a number */
+    uint32_t nreg; /* those of them that are registered */
+    bool tree;     /* only scalars, strings, and tables without flags */
+    bool moves;    /* there is userdata in it whose content moves */
+    bool saved;    /* there is a SAVE in it */
+  } out;
+
+  /* Where the walk through the values stands. */
+  struct {
+    cast_frame *frames; /* [depth - 1] is the object being written */
+    uint32_t depth, frames_capacity;
+    cast_list_state list; /* the innermost one that is open */
+    cast_work *work;      /* a stack of objects that were put off */
+    uint32_t nwork, work_capacity;
+    cast_remeta *remeta; /* to be written at the message's end */
+    uint32_t nremeta, remeta_capacity;
+    uint32_t nanchors; /* objects in the table of anchors */
+    uint32_t flushed;  /* times that a list took work of an outer one */
+    uint32_t saves;    /* lists of __save that are open */
+  } walk;
+
+  cast_memo memo; /* the memo: objects that the message has already */
 } cast_encoder;
+
+/* What has become of a value that was to be written, and so what the loop in
+   encode.c does next. Only after CAST_PUT_DONE may a caller use its frame. */
+typedef enum cast_put {
+  CAST_PUT_DONE,    /* it is written: go on with the frame it is part of */
+  CAST_PUT_OPENED,  /* a frame was opened for it: go on with that */
+  CAST_PUT_UNWOUND, /* it cannot be sent, but a function around it went by
+                       name, whose frame is gone with all above it: go on with
+                       the frame that is on top now */
+  CAST_PUT_AGAIN    /* what was written may be wrong: begin the message anew */
+} cast_put;
 
 #define CAST_AT_TABLE 1   /* base + */
 #define CAST_AT_ANCHORS 3 /* base + */
@@ -146,10 +176,12 @@ _Noreturn void cast_encoder_nomem(cast_encoder *e);
 void cast_encoder_finish(cast_encoder *e, uint32_t n, cast_msg *out);
 
 /* What is on top can not be sent. If it belongs to a function that is in a
-   loaded module, that function goes by name instead: returns false, as the
-   functions below. Else raises "cannot send a <kind> (<path>): <reason>" for
-   what the frames are about; reason may be NULL. */
-bool cast_encoder_refuse(cast_encoder *e, const char *kind, const char *reason);
+   loaded module, that function goes by name instead: CAST_PUT_UNWOUND, or
+   CAST_PUT_AGAIN if its frame may be closed already. Else raises "cannot send
+   a <kind> (<path>): <reason>" for what the frames are about; reason may be
+   NULL. */
+cast_put cast_encoder_refuse(
+  cast_encoder *e, const char *kind, const char *reason);
 /* Always raises. */
 _Noreturn void cast_encoder_fail(
   cast_encoder *e, const char *kind, const char *reason);
@@ -168,17 +200,16 @@ void cast_encoder_frames(cast_encoder *e);
 /* Writes the string at idx, one of more than WIRE_STR_MAX bytes. */
 void cast_encoder_string(cast_encoder *e, int idx);
 
-/* These write what is on top of the stack, and pop it. True: that is all;
-   false: the loop in encode.c has to go on, with the frame that was opened or
-   from the beginning. */
+/* These write what is on top of the stack, and pop it. They return
+   CAST_PUT_DONE, which their callers hand on. */
 
 /* An object that was written before, or that will be. */
-bool cast_encoder_back(cast_encoder *e, cast_memo_entry *entry);
+cast_put cast_encoder_back(cast_encoder *e, cast_memo_entry *entry);
 /* The header of that object is written, its content comes later. `hint` is
    where the numbers of the header lie, or 0. */
-bool cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint);
+cast_put cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint);
 /* The name on top, for the object below it. */
-bool cast_encoder_name(cast_encoder *e, const void *key);
+cast_put cast_encoder_name(cast_encoder *e, const void *key);
 
 /* Looks for new modules, once for this message. */
 void cast_encoder_scan(cast_encoder *e);
@@ -196,28 +227,28 @@ static inline int cast_encoder_table(const cast_encoder *e) {
 }
 
 static inline cast_frame *cast_encoder_top(const cast_encoder *e) {
-  return &e->frames[e->depth - 1];
+  return &e->walk.frames[e->walk.depth - 1];
 }
 
 static inline unsigned char *cast_encoder_room(cast_encoder *e, uint32_t more) {
-  if (CAST_UNLIKELY((uint64_t)e->size + more > e->capacity))
+  if (CAST_UNLIKELY((uint64_t)e->out.size + more > e->out.capacity))
     cast_encoder_grow(e, more);
-  return e->bytes + e->size;
+  return e->out.bytes + e->out.size;
 }
 
 static inline void cast_encoder_byte(cast_encoder *e, unsigned v) {
   *cast_encoder_room(e, 1) = (unsigned char)v;
-  e->size++;
+  e->out.size++;
 }
 
 static inline void cast_encoder_u32(cast_encoder *e, uint32_t v) {
   wire_put_u32(cast_encoder_room(e, 4), v);
-  e->size += 4;
+  e->out.size += 4;
 }
 
 /* Takes the reference over; room was made. */
 static inline void cast_encoder_item(cast_encoder *e, cast_object *o) {
-  e->items[e->nitems++] = o;
+  e->out.items[e->out.nitems++] = o;
 }
 
 /* Numbers the object whose tag comes next; returns its index in the memo. */
@@ -225,8 +256,8 @@ static inline uint32_t cast_encoder_add(
   cast_encoder *e, const void *key, uint32_t state) {
   cast_memo_entry *entry = cast_memo_add(&e->memo, key);
   if (CAST_UNLIKELY(entry == NULL)) cast_encoder_nomem(e);
-  entry->tag = e->size;
-  entry->seq = e->seq++;
+  entry->tag = e->out.size;
+  entry->seq = e->out.seq++;
   entry->state = state;
   return e->memo.count - 1;
 }
@@ -234,8 +265,8 @@ static inline uint32_t cast_encoder_add(
 /* Opens a frame: it is the top one. */
 static inline cast_frame *cast_encoder_open(
   cast_encoder *e, unsigned kind, int at, uint32_t entry) {
-  if (e->depth % CAST_FRAMES_STEP == 0) cast_encoder_frames(e);
-  cast_frame *f = &e->frames[e->depth++];
+  if (e->walk.depth % CAST_FRAMES_STEP == 0) cast_encoder_frames(e);
+  cast_frame *f = &e->walk.frames[e->walk.depth++];
   memset(f, 0, sizeof *f);
   f->kind = (unsigned char)kind;
   f->at = at;

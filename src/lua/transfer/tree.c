@@ -42,9 +42,9 @@ static unsigned char *write_table(
 
 static CAST_NOINLINE unsigned char *grow(
   writer *w, unsigned char *to, uint32_t more) {
-  w->e->size = (uint32_t)(to - w->e->bytes);
+  w->e->out.size = (uint32_t)(to - w->e->out.bytes);
   to = cast_encoder_room(w->e, more);
-  w->end = w->e->bytes + w->e->capacity;
+  w->end = w->e->out.bytes + w->e->out.capacity;
   return to;
 }
 
@@ -57,9 +57,9 @@ static CAST_INLINE unsigned char *room(
 static CAST_NOINLINE unsigned char *write_string(
   writer *w, int idx, unsigned char *to) {
   if (lua_rawlen(w->L, idx) >= CAST_SHARED_STRING) return NULL;
-  w->e->size = (uint32_t)(to - w->e->bytes);
+  w->e->out.size = (uint32_t)(to - w->e->out.bytes);
   cast_encoder_string(w->e, idx);
-  return grow(w, w->e->bytes + w->e->size, 0);
+  return grow(w, w->e->out.bytes + w->e->out.size, 0);
 }
 
 /* Writes the scalar or string at idx. NULL: it is something else. */
@@ -138,7 +138,7 @@ static unsigned char *write_table(
   if (depth % STACK_LEVELS == 0) cast_packer_stack(L, STACK_ROOM);
   to = room(w, to, 9);
   *to = WIRE_TABLE;
-  start = (uint32_t)(to - w->e->bytes) + 1;
+  start = (uint32_t)(to - w->e->out.bytes) + 1;
   lua_pushnil(L);
   to = write_array(w, at, top, to + 9, depth, &narr, &more);
   /* Arrays with holes are left to encode.c. */
@@ -152,7 +152,7 @@ static unsigned char *write_table(
     nrec++;
     lua_pop(L, 1);
   }
-  (void)wire_put_u32(wire_put_u32(w->e->bytes + start, narr), nrec);
+  (void)wire_put_u32(wire_put_u32(w->e->out.bytes + start, narr), nrec);
   return to;
 }
 
@@ -163,7 +163,7 @@ bool cast_tree_put(cast_encoder *e, int first, int n) {
   }
   int top = lua_gettop(e->L);
   unsigned char *to = cast_encoder_room(e, WIRE_SHORT);
-  writer w = {e, e->L, e->bytes + e->capacity};
+  writer w = {e, e->L, e->out.bytes + e->out.capacity};
   for (int i = 0; i < n && to != NULL; i++) {
     int type = lua_type(e->L, first + i);
     if (type == LUA_TTABLE) cast_encoder_scan(e);
@@ -175,7 +175,7 @@ bool cast_tree_put(cast_encoder *e, int first, int n) {
     cast_encoder_reset(e);
     return false;
   }
-  e->size = (uint32_t)(to - e->bytes);
+  e->out.size = (uint32_t)(to - e->out.bytes);
   return true;
 }
 
