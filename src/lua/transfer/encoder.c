@@ -22,8 +22,6 @@
 #include "sharedstr.h"
 #include "wire.h"
 
-#include <stdlib.h>
-
 #define STACK_FRAMES CAST_FRAMES_STEP
 
 #define FRAME_SLOTS 4 /* of the Lua stack: table, key, value, key again */
@@ -149,7 +147,7 @@ void cast_encoder_raise(cast_encoder *e) {
   lua_State *L = e->L;
   cast_encoder_done(e);
   lua_error(L);
-  abort();
+  cast_panic(__FILE__, __LINE__, "lua_error returned");
 }
 
 void cast_encoder_nomem(cast_encoder *e) {

@@ -6,8 +6,6 @@
 #include "../../mem.h"
 #include "../compat/compat.h"
 
-#include <stdlib.h>
-
 const uint64_t
   cast_packer_nothing[CAST_SHAREDSTR_KEPT * sizeof(cast_sharedstr) / 8];
 
@@ -31,7 +29,7 @@ void *cast_packer_drop_array(void *array) {
 void cast_packer_nomem(lua_State *L) {
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
-  abort();
+  cast_panic(__FILE__, __LINE__, "lua_error returned");
 }
 
 void cast_packer_stack(lua_State *L, int slots) {
