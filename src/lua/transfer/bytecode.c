@@ -62,18 +62,6 @@ static int code_gc(lua_State *L) {
   return 0;
 }
 
-static void make_meta(lua_State *L, const void *arg) {
-  lua_createtable(L, 0, 1);
-  lua_pushlightuserdata(L, (void *)(uintptr_t)arg);
-  lua_pushcclosure(L, code_gc, 1);
-  lua_setfield(L, -2, "__gc");
-}
-
-/* Pushes the metatable, made on first use. */
-static void push_meta(cast_packer *p, lua_State *L, int t) {
-  (void)cast_single_push_in(L, t, CAST_SLOT_CODE_META, make_meta, p);
-}
-
 void cast_bytecode_fini(cast_packer *p) {
   cast_list *node;
   for (uint32_t i = 0; i < CAST_BYTECODE_KEPT; i++)
@@ -168,7 +156,7 @@ static void add_recent(cast_packer *p, lua_State *L, int t, const code *c) {
 static void dump(cast_packer *p, lua_State *L, int t, int idx) {
   push_table(L, t, CAST_SLOT_RECENT); /* made here, if it has to be */
   lua_pop(L, 1);
-  push_meta(p, L, t);
+  cast_packer_meta(p, L, t, CAST_SLOT_CODE_META, code_gc);
   code *c = cast_lua_newuserdata(L, sizeof *c);
   memset(c, 0, sizeof *c);
   lua_insert(L, -2);

@@ -80,11 +80,12 @@ static _Noreturn void corrupt(const decoder *d) { cast_decode_corrupt(d->L); }
 
 static void path_of_frame(decoder *d, const frame *f, cast_path *path) {
   const char *name;
-  switch (f->kind == FRAME_SAVE ? 99 : f->step) {
-  case 99:
+  if (f->kind == FRAME_SAVE) {
     cast_path_word(
       path, f->i == 0 ? "constructor" : "argument of __save", NULL);
-    break;
+    return;
+  }
+  switch (f->step) {
   case STEP_ARRAY: cast_path_index(path, f->i + 1); break;
   case STEP_KEY: cast_path_word(path, "a key", NULL); break;
   case STEP_VALUE: cast_path_key(path, d->L, f->at + 1); break;
@@ -129,6 +130,13 @@ static _Noreturn void fail(decoder *d) {
   }
   lua_error(L);
   cast_panic(__FILE__, __LINE__, "lua_error returned");
+}
+
+/* The cause is on top of the stack. */
+static _Noreturn void fail_at(decoder *d, const char *thing) {
+  lua_pushstring(d->L, thing);
+  lua_insert(d->L, -2);
+  fail(d);
 }
 
 /* -- bytes ---------------------------------------------------------------- */
@@ -196,12 +204,8 @@ static frame *open_frame(decoder *d, unsigned kind, int at, uint32_t n) {
   return f;
 }
 
-/* The room that a table of so many elements is given at once; each takes a
-   byte of the message at least. */
 static int hint(const decoder *d, uint32_t n) {
-  size_t left = (size_t)(d->end - d->at);
-  if (n > left) n = (uint32_t)left;
-  return n > INT32_MAX ? INT32_MAX : (int)n;
+  return cast_scalar_hint((size_t)(d->end - d->at), n);
 }
 
 static void open_table(
@@ -231,11 +235,8 @@ static bool get_code(decoder *d, unsigned flags) {
   unsigned nups = take_byte(d);
   bool pure = (flags & WIRE_PURE) != 0;
   cast_bytes *b = take_shared(d);
-  if (!cast_bytecode_load(d->p, d->L, b, pure, nups, d->message)) {
-    lua_pushliteral(d->L, "a function");
-    lua_insert(d->L, -2);
-    fail(d);
-  }
+  if (!cast_bytecode_load(d->p, d->L, b, pure, nups, d->message))
+    fail_at(d, "a function");
   add_object(d, flags);
   if (pure || (flags & WIRE_LATER) != 0) return true;
   open_code(d, flags, nups);
@@ -335,9 +336,8 @@ static bool step_array(decoder *d, frame *f, bool child) {
 static void check_key(decoder *d) {
   lua_State *L = d->L;
   if (lua_type(L, -1) != LUA_TNUMBER || lua_rawequal(L, -1, -1)) return;
-  lua_pushliteral(L, "a number");
   lua_pushliteral(L, "NaN cannot be one");
-  fail(d);
+  fail_at(d, "a number");
 }
 
 static bool step_table(decoder *d, frame *f, bool child) {
@@ -460,9 +460,7 @@ static void call(decoder *d, const frame *f) {
     lua_pushliteral(L, "its constructor returned nil");
   }
   d->depth--; /* the path is that of the object */
-  lua_pushliteral(L, "an object");
-  lua_insert(L, -2);
-  fail(d);
+  fail_at(d, "an object");
 }
 
 static bool step_save(decoder *d, frame *f, bool child) {

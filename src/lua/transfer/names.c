@@ -75,14 +75,6 @@ static void mark(uint64_t *bits, const void *table) {
   bits[bit / 64] |= UINT64_C(1) << (bit % 64);
 }
 
-static void push_new_weak(lua_State *L) {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-}
-
 /* Pushes a weak table of the packer, made on first use. */
 static void push_weak(lua_State *L, int t, int slot) {
   (void)cast_single_push_in(L, t, slot, cast_make_weak, "k");
@@ -189,7 +181,7 @@ static void mark_given(uint64_t *bits, lua_State *L, int t) {
 static void note_modules(cast_packer *p, lua_State *L, int t) {
   uint64_t bits[CAST_NAMES_BITS / 64] = {0};
   int top = lua_gettop(L), n;
-  push_new_weak(L);
+  cast_make_weak(L, "k");
   n = push_modules(p, L, t, bits);
   for (int i = 2; i <= n; i += 2) {
     lua_rawgeti(L, top + 2, i);
@@ -331,18 +323,19 @@ static bool take_name(cast_packer *p, lua_State *L, int t, const search *s) {
   return true;
 }
 
-bool cast_names_search(cast_packer *p, lua_State *L, int t) {
+static bool find_or_search(cast_packer *p, lua_State *L, int t, bool standard) {
   search s;
   if (cast_names_find(p, L, t)) return true;
-  s = search_all(L, t, true);
+  s = search_all(L, t, standard);
   return take_name(p, L, t, &s);
 }
 
+bool cast_names_search(cast_packer *p, lua_State *L, int t) {
+  return find_or_search(p, L, t, true);
+}
+
 bool cast_names_search_modules(cast_packer *p, lua_State *L, int t) {
-  search s;
-  if (cast_names_find(p, L, t)) return true;
-  s = search_all(L, t, false);
-  return take_name(p, L, t, &s);
+  return find_or_search(p, L, t, false);
 }
 
 /* Is the table on top in package.loaded? */

@@ -5,6 +5,7 @@
 #include "../../base.h"
 #include "../../mem.h"
 #include "../compat/compat.h"
+#include "../compat/single.h"
 
 const uint64_t
   cast_packer_nothing[CAST_SHAREDSTR_KEPT * sizeof(cast_sharedstr) / 8];
@@ -24,6 +25,25 @@ void *cast_packer_array(cast_packer *p, void *old, size_t n, size_t size) {
 void *cast_packer_drop_array(void *array) {
   if (array != cast_packer_nothing) cast_free(array);
   return cast_packer_none();
+}
+
+typedef struct finalizer {
+  cast_packer *p;
+  lua_CFunction gc;
+} finalizer;
+
+static void make_meta(lua_State *L, const void *arg) {
+  const finalizer *f = arg;
+  lua_createtable(L, 0, 1);
+  lua_pushlightuserdata(L, f->p);
+  lua_pushcclosure(L, f->gc, 1);
+  lua_setfield(L, -2, "__gc");
+}
+
+void cast_packer_meta(
+  cast_packer *p, lua_State *L, int t, int slot, lua_CFunction gc) {
+  finalizer f = {p, gc};
+  (void)cast_single_push_in(L, t, slot, make_meta, &f);
 }
 
 void cast_packer_nomem(lua_State *L) {

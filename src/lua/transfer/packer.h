@@ -154,6 +154,11 @@ extern const uint64_t cast_packer_nothing[];
    state is closing. */
 void *cast_packer_array(cast_packer *p, void *old, size_t n, size_t size);
 
+/* Pushes the metatable in a slot, made on first use; its __gc has the packer as
+   its upvalue, a light userdata. May raise. */
+void cast_packer_meta(
+  cast_packer *p, lua_State *L, int t, int slot, lua_CFunction gc);
+
 /* Raises Lua's own out-of-memory message. */
 _Noreturn void cast_packer_nomem(lua_State *L);
 

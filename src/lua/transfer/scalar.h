@@ -91,6 +91,15 @@ static inline bool cast_scalar_is_special(lua_State *L, int idx) {
 
 /* -- pushing -------------------------------------------------------------- */
 
+/* The room that a table of n elements is given at once, where `left` bytes of
+   the message are left: each element takes one of them at least, so a number
+   that is not true cannot make Lua ask for more memory than the message is
+   worth. */
+static inline int cast_scalar_hint(size_t left, uint32_t n) {
+  if (n > left) n = (uint32_t)left;
+  return n > INT32_MAX ? INT32_MAX : (int)n;
+}
+
 /* So many bytes must be left. */
 static inline void cast_scalar_need(
   lua_State *L, const unsigned char *at, const unsigned char *end, size_t n) {

@@ -85,14 +85,6 @@ static int sentinel_gc(lua_State *L) {
   return 0;
 }
 
-/* The sentinels' metatable. */
-static void make_meta(lua_State *L, const void *arg) {
-  lua_createtable(L, 0, 1);
-  lua_pushlightuserdata(L, (void *)(uintptr_t)arg);
-  lua_pushcclosure(L, sentinel_gc, 1);
-  lua_setfield(L, -2, "__gc");
-}
-
 /* The array of strings. */
 static void make_strings(lua_State *L, const void *arg) {
   CAST_UNUSED(arg);
@@ -114,7 +106,7 @@ static void prepare(cast_packer *p, lua_State *L, int t) {
   (void)cast_single_push_in(L, t, CAST_SLOT_SHAREDSTR, make_strings, NULL);
   lua_pop(L, 1);
   (void)cast_lua_newuserdata(L, 1);
-  (void)cast_single_push_in(L, t, CAST_SLOT_SENTINEL, make_meta, p);
+  cast_packer_meta(p, L, t, CAST_SLOT_SENTINEL, sentinel_gc);
   lua_setmetatable(L, -2);
   lua_pop(L, 1);
   p->sentinel = true;

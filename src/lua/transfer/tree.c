@@ -217,13 +217,6 @@ static CAST_INLINE const unsigned char *push_value(
   return push_scalar(t, tag, at);
 }
 
-/* The room that a table of so many elements is given at once; each takes a
-   byte of the message at least. */
-static inline int hint(size_t left, uint32_t n) {
-  if (n > left) n = (uint32_t)left;
-  return n > INT32_MAX ? INT32_MAX : (int)n;
-}
-
 static const unsigned char *push_table(
   const tree *t, const unsigned char *at, unsigned depth) {
   lua_State *L = t->L;
@@ -233,7 +226,8 @@ static const unsigned char *push_table(
   if (depth % STACK_LEVELS == 0) cast_packer_stack(L, STACK_ROOM);
   uint32_t narr = wire_get_u32(at), nrec = wire_get_u32(at + 4);
   at += 8;
-  lua_createtable(L, hint(left, narr), hint(left, nrec));
+  lua_createtable(
+    L, cast_scalar_hint(left, narr), cast_scalar_hint(left, nrec));
   for (uint32_t i = 0; i < narr;) {
     at = push_value(t, at, depth + 1);
     lua_rawseti(L, -2, (int)++i);
