@@ -27,22 +27,22 @@
    Functions called put_* write what is on top of the stack and pop it, those
    called step_* go on with a frame. Both return what the loop in run() does
    next: see cast_put. */
-#include "../../../include/casting.h"
 #include "../../base.h"
 #include "../../limits.h"
 #include "../../msg.h"
 #include "../../object.h"
 #include "../compat/compat.h"
-#include "../state/handle.h"
 #include "closure.h"
 #include "encoder.h"
 #include "memo.h"
 #include "names.h"
 #include "pack.h"
 #include "packer.h"
+#include "save.h"
 #include "scalar.h"
 #include "transferable.h"
 #include "tree.h"
+#include "userdata.h"
 #include "wire.h"
 
 static cast_put put_object(cast_encoder *e);
@@ -67,59 +67,6 @@ static cast_put encode_value(cast_encoder *e) {
   if (!write_scalar(e, -1)) return put_object(e);
   lua_pop(e->L, 1);
   return CAST_PUT_DONE;
-}
-
-/* -- __save --------------------------------------------------------------- */
-
-/* Whether the metatable on top has a __save: pushes it. */
-static bool has_save(cast_encoder *e) {
-  cast_packer_get(e->L, cast_encoder_table(e), CAST_SLOT_SAVE);
-  lua_rawget(e->L, -2);
-  if (!lua_isnil(e->L, -1)) return true;
-  lua_pop(e->L, 1);
-  return false;
-}
-
-/* The error of a __save is on top: adds the path, if it is a string. */
-static _Noreturn void fail_save(cast_encoder *e, const char *kind) {
-  if (lua_type(e->L, -1) != LUA_TSTRING) cast_encoder_raise(e);
-  cast_encoder_fail(e, kind, lua_tostring(e->L, -1));
-}
-
-/* On the stack: object, metatable, __save. */
-static cast_put put_saved(cast_encoder *e, const void *key) {
-  lua_State *L = e->L;
-  lua_replace(L, -2);
-  lua_insert(L, -2);
-  if (!e->known.careful) {
-    e->known.careful = true;
-    if (e->out.seq > 0) return CAST_PUT_AGAIN;
-  }
-  const char *kind = luaL_typename(L, -1);
-  if (e->walk.saves == CAST_SAVE_DEPTH)
-    cast_encoder_fail(e, kind, "__save results lie too deep in each other");
-  int at = lua_gettop(L) - 1;
-  cast_encoder_anchor(e);
-  uint32_t entry = cast_encoder_add(e, key, CAST_MEMO_SAVING);
-  if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) fail_save(e, kind);
-  lua_pushboolean(L, 0); /* a place for the list */
-  lua_insert(L, at);
-  cast_encoder_rescan(e);
-  uint32_t n = (uint32_t)(lua_gettop(L) - at);
-  if (n == 0 || !(lua_isfunction(L, at + 1) || lua_istable(L, at + 1)))
-    cast_encoder_fail(e, kind, "its __save returned no constructor");
-  cast_encoder_stack(e);
-  cast_encoder_byte(e, WIRE_SAVE);
-  cast_encoder_u32(e, n);
-  cast_frame *f = cast_encoder_open(e, CAST_FRAME_SAVE, at, entry);
-  f->n = n;
-  f->outer = e->walk.list;
-  e->walk.list = (cast_list_state){.mark = e->walk.nwork,
-    .limit = e->walk.depth + CAST_PACK_DEPTH,
-    .save = entry};
-  e->walk.saves++;
-  e->out.saved = true;
-  return CAST_PUT_OPENED;
 }
 
 /* -- tables --------------------------------------------------------------- */
@@ -158,7 +105,7 @@ static cast_put put_saved_table(cast_encoder *e, const void *key) {
   lua_pushvalue(L, -3);
   if (e->known.careful || !has_name(e, key, true)) {
     lua_pop(L, 1);
-    return put_saved(e, key);
+    return cast_save_put(e, key);
   }
   lua_replace(L, -4);
   lua_pop(L, 2);
@@ -179,7 +126,7 @@ static cast_put put_table(cast_encoder *e) {
   if (has_name(e, key, e->known.careful)) return cast_encoder_name(e, key);
   bool has_meta = lua_getmetatable(L, -1);
   if (has_meta) {
-    if (has_save(e)) return put_saved_table(e, key);
+    if (cast_save_find(e)) return put_saved_table(e, key);
     lua_pop(L, 1);
   }
   if (e->known.careful) cast_encoder_anchor(e);
@@ -361,71 +308,11 @@ static cast_put step_table(cast_encoder *e, cast_frame *f) {
 
 /* -- all types ------------------------------------------------------------ */
 
-static cast_put refuse_userdata(cast_encoder *e) {
-  const char *name = NULL;
-  if (luaL_getmetafield(e->L, -1, "__name")) name = lua_tostring(e->L, -1);
-  lua_pushfstring(
-    e->L, name != NULL ? "a %s has no __save" : "no __save", name);
-  return cast_encoder_refuse(e, "userdata", lua_tostring(e->L, -1));
-}
-
-/* The metatable is on top, the userdata below. */
-static cast_put put_transferable(
-  cast_encoder *e, const void *key, const casting_transfer *how) {
-  lua_State *L = e->L;
-  int t = cast_encoder_table(e);
-  lua_pop(L, 1);
-  if (key == e->call.refused)
-    cast_encoder_fail(e, how->name, "it is empty, or in use");
-  if (e->call.how == CAST_PACK_COPY)
-    cast_encoder_fail(e, how->name,
-      "it moves, but a packed message may be sent more than once");
-  cast_encoder_item_room(e);
-  cast_transferable *b = cast_transferable_new(e->p, L, t, how);
-  if (b == NULL) cast_encoder_nomem(e);
-  cast_encoder_item(e, &b->object);
-  cast_packer_get(L, t, CAST_SLOT_TRANSFERRED);
-  lua_pushvalue(L, -2);
-  lua_rawsetp(L, -2, b);
-  lua_pop(L, 1);
-  cast_encoder_anchor(e);
-  cast_encoder_add(e, key, CAST_MEMO_DONE);
-  cast_encoder_byte(e, WIRE_NAME | WIRE_TRANSFERRED);
-  e->out.moves = true;
-  lua_pop(L, 1);
-  return CAST_PUT_DONE;
-}
-
-static cast_put put_userdata(cast_encoder *e) {
-  lua_State *L = e->L;
-  cast_object *o = cast_handle_test(L, -1);
-  if (o != NULL) {
-    bool self = o == e->call.results;
-    if (!self) cast_handle_cross(L, o);
-    cast_encoder_item_room(e);
-    cast_encoder_item(e, self ? NULL : cast_ref(o));
-    cast_encoder_byte(e, WIRE_HANDLE);
-    lua_pop(L, 1);
-    return CAST_PUT_DONE;
-  }
-  const void *key = lua_topointer(L, -1);
-  cast_memo_entry *seen = cast_memo_find(&e->memo, key);
-  if (seen != NULL) return cast_encoder_back(e, seen);
-  if (lua_getmetatable(L, -1)) {
-    if (has_save(e)) return put_saved(e, key);
-    const casting_transfer *how =
-      cast_transferable_how(L, cast_encoder_table(e));
-    if (how != NULL) return put_transferable(e, key, how);
-    lua_pop(L, 1);
-  }
-  return refuse_userdata(e);
-}
-
 static cast_put put_object(cast_encoder *e) {
   switch (lua_type(e->L, -1)) {
   case LUA_TTABLE: return put_table(e);
   case LUA_TFUNCTION: return cast_closure_put(e);
-  case LUA_TUSERDATA: return put_userdata(e);
+  case LUA_TUSERDATA: return cast_userdata_put(e);
   case LUA_TTHREAD: return cast_encoder_refuse(e, "coroutine", NULL);
   default: return cast_encoder_refuse(e, luaL_typename(e->L, -1), NULL);
   }
@@ -483,12 +370,6 @@ static cast_put step_list(cast_encoder *e, cast_frame *f) {
   return open_work(e) ? CAST_PUT_OPENED : CAST_PUT_DONE;
 }
 
-static void close_save(cast_encoder *e, const cast_frame *f) {
-  cast_encoder_byte(e, WIRE_CALL);
-  e->walk.list = f->outer;
-  e->walk.saves--;
-}
-
 static void close_root(cast_encoder *e) {
   for (uint32_t i = 0; i < e->walk.nremeta; i++) {
     cast_encoder_byte(e, WIRE_REMETA);
@@ -512,7 +393,7 @@ static void close_frame(cast_encoder *e) {
     close_root(e);
     return;
   }
-  if (f->kind == CAST_FRAME_SAVE) close_save(e, f);
+  if (f->kind == CAST_FRAME_SAVE) cast_save_end(e, f);
   put_counts(e, f->counts, f);
   put_counts(e, f->hint, f);
   e->memo.entries[f->entry].state = f->loose ? CAST_MEMO_LOOSE : CAST_MEMO_DONE;

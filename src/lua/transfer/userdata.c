@@ -1,0 +1,75 @@
+/* userdata.c - writes userdata into an encoder.
+   SPDX-License-Identifier: MIT */
+#include "userdata.h"
+
+#include "../../../include/casting.h"
+#include "../../object.h"
+#include "../compat/compat.h"
+#include "../state/handle.h"
+#include "encoder.h"
+#include "memo.h"
+#include "pack.h"
+#include "packer.h"
+#include "save.h"
+#include "transferable.h"
+#include "wire.h"
+
+static cast_put refuse_userdata(cast_encoder *e) {
+  const char *name = NULL;
+  if (luaL_getmetafield(e->L, -1, "__name")) name = lua_tostring(e->L, -1);
+  lua_pushfstring(
+    e->L, name != NULL ? "a %s has no __save" : "no __save", name);
+  return cast_encoder_refuse(e, "userdata", lua_tostring(e->L, -1));
+}
+
+/* The metatable is on top, the userdata below. */
+static cast_put put_transferable(
+  cast_encoder *e, const void *key, const casting_transfer *how) {
+  lua_State *L = e->L;
+  int t = cast_encoder_table(e);
+  lua_pop(L, 1);
+  if (key == e->call.refused)
+    cast_encoder_fail(e, how->name, "it is empty, or in use");
+  if (e->call.how == CAST_PACK_COPY)
+    cast_encoder_fail(e, how->name,
+      "it moves, but a packed message may be sent more than once");
+  cast_encoder_item_room(e);
+  cast_transferable *b = cast_transferable_new(e->p, L, t, how);
+  if (b == NULL) cast_encoder_nomem(e);
+  cast_encoder_item(e, &b->object);
+  cast_packer_get(L, t, CAST_SLOT_TRANSFERRED);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, b);
+  lua_pop(L, 1);
+  cast_encoder_anchor(e);
+  cast_encoder_add(e, key, CAST_MEMO_DONE);
+  cast_encoder_byte(e, WIRE_NAME | WIRE_TRANSFERRED);
+  e->out.moves = true;
+  lua_pop(L, 1);
+  return CAST_PUT_DONE;
+}
+
+cast_put cast_userdata_put(cast_encoder *e) {
+  lua_State *L = e->L;
+  cast_object *o = cast_handle_test(L, -1);
+  if (o != NULL) {
+    bool self = o == e->call.results;
+    if (!self) cast_handle_cross(L, o);
+    cast_encoder_item_room(e);
+    cast_encoder_item(e, self ? NULL : cast_ref(o));
+    cast_encoder_byte(e, WIRE_HANDLE);
+    lua_pop(L, 1);
+    return CAST_PUT_DONE;
+  }
+  const void *key = lua_topointer(L, -1);
+  cast_memo_entry *seen = cast_memo_find(&e->memo, key);
+  if (seen != NULL) return cast_encoder_back(e, seen);
+  if (lua_getmetatable(L, -1)) {
+    if (cast_save_find(e)) return cast_save_put(e, key);
+    const casting_transfer *how =
+      cast_transferable_how(L, cast_encoder_table(e));
+    if (how != NULL) return put_transferable(e, key, how);
+    lua_pop(L, 1);
+  }
+  return refuse_userdata(e);
+}
