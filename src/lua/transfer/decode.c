@@ -61,8 +61,8 @@ static bool get_code(cast_decoder *d, unsigned flags) {
 
 static bool get_save(cast_decoder *d, unsigned flags) {
   uint32_t n = cast_decoder_u32(d);
-  if (n == 0 || n > (size_t)(d->end - d->at)) cast_decoder_corrupt(d);
-  cast_packer_stack(d->L, (int)n + CAST_FILL_ROOM);
+  if (n == 0) cast_decoder_corrupt(d); /* not even a constructor */
+  cast_decoder_reserve(d, n);
   cast_fill *f = cast_decoder_open(d, CAST_FILL_SAVE, lua_gettop(d->L) + 1, n);
   f->seq = d->seq++;
   f->registered = (flags & WIRE_REG) != 0;
@@ -323,10 +323,9 @@ static uint32_t start(cast_decoder *d) {
   unsigned head = cast_decoder_byte(d);
   uint32_t n = head & WIRE_COUNT;
   if (n > WIRE_COUNT_MAX) n = cast_decoder_u32(d);
-  if (n > (size_t)(d->end - d->at)) cast_decoder_corrupt(d);
   d->base = lua_gettop(d->L);
   d->has_refs = (head & WIRE_REFS) != 0;
-  cast_packer_stack(d->L, (int)n + CAST_FILL_ROOM);
+  cast_decoder_reserve(d, n);
   if (d->has_refs) {
     uint32_t count = cast_decoder_u32(d);
     lua_createtable(d->L, 0, cast_decoder_hint(d, count));

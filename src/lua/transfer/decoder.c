@@ -99,6 +99,12 @@ cast_bytes *cast_decoder_shared(cast_decoder *d) {
 
 /* -- objects -------------------------------------------------------------- */
 
+void cast_decoder_reserve(cast_decoder *d, uint32_t n) {
+  if (n > (size_t)(d->end - d->at) || n > CAST_VALUES_MAX)
+    cast_decoder_corrupt(d);
+  cast_packer_stack(d->L, (int)n + CAST_FILL_ROOM);
+}
+
 void cast_decoder_keep(cast_decoder *d, uint32_t seq) {
   if (!d->has_refs) cast_decoder_corrupt(d);
   lua_pushvalue(d->L, -1);

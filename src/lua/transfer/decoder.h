@@ -127,6 +127,11 @@ static inline int cast_decoder_hint(const cast_decoder *d, uint32_t n) {
   return cast_scalar_hint((size_t)(d->end - d->at), n);
 }
 
+/* Makes room on the Lua stack for the n values of a list. Guards against a
+   number of values that the rest of the message cannot have, as each takes a
+   byte at least, and against one that no Lua stack could have held. */
+void cast_decoder_reserve(cast_decoder *d, uint32_t n);
+
 /* -- objects (decoder.c) -------------------------------------------------- */
 
 /* Numbers the object on top, and keeps it at hand if it is registered. */
