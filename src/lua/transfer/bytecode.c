@@ -2,19 +2,20 @@
    SPDX-License-Identifier: MIT
 
    Out: a weak table maps each function sent to a userdata that holds its
-   bytecode, and the bytecode of the last few is found by content, for
-   programs that make the same closure anew each time. So a function in a loop
-   is dumped once, and all its messages refer to the same bytes.
+   bytecode. Programs that make the same closure anew each time send another
+   function each time; so the bytecode of the last few is also found by content,
+   after a dump. All messages of one function refer to the same bytes, and that
+   is how the receiver knows it again.
 
-   In: the same bytes mean the same function. A function that has upvalues of
-   its own must be made anew for each message; when it comes for the second
-   time, a function that makes such closures is made (factory.c), so that it is
-   loaded twice at most. A pure one is
-   remembered by the address of its bytes, with a reference so that the
-   address stays taken. It is given to each message once only, so that equal
-   functions of one message stay different. Beyond that nothing can tell it
-   from another one, except by `==` between messages, which Lua leaves open,
-   and by a changed environment, which is looked at before each use.
+   In: the same bytes (by address) mean the same function. A function that has
+   upvalues of its own must be made anew for each message; when it comes for the
+   second time, a function that makes such closures is made (factory.c), so that
+   it is loaded twice at most. A pure one is remembered itself, by the address
+   of its bytes, with a reference so that the address stays taken. It is given
+   to each message once only, so that equal functions of one message stay
+   different. Beyond that nothing can tell it from another one, except by `==`
+   between messages, which Lua leaves open, and by a changed environment, which
+   is looked at before each use.
 
    Owner: the state's packer. */
 #include "bytecode.h"
@@ -31,18 +32,24 @@
 #include "fixed.h"
 #include "packer.h"
 
-/* How often a function with upvalues was loaded. */
-enum { LOADS_NONE, LOADS_ONCE, LOADS_MADE, LOADS_NEVER };
+/* What was done so far for a function with upvalues. */
+enum {
+  LOADS_NONE,
+  LOADS_ONCE, /* it was loaded once: the next time a factory is made */
+  LOADS_MADE, /* there is a factory for it */
+  LOADS_NEVER /* there cannot be one, or making it has failed */
+};
 
 /* In a userdata: bytecode, or what there is of it while it is dumped. */
 typedef struct code {
-  cast_list link; /* in the packer's list */
-  cast_bytes *bytes;
-  char *scratch;
-  size_t size, capacity;
-  uint32_t hash;
+  cast_list link;        /* in the packer's list */
+  cast_bytes *bytes;     /* one reference; NULL before, and after the end */
+  char *scratch;         /* while it is dumped: what has come, ... */
+  size_t size, capacity; /* ... and its size */
+  uint32_t hash;         /* of the bytes, when all are there */
 } code;
 
+/* Frees what the userdata has; it may be finalized later. */
 static void code_fini(code *c) {
   cast_free(c->scratch);
   c->scratch = NULL;
@@ -50,7 +57,8 @@ static void code_fini(code *c) {
   c->bytes = NULL;
 }
 
-/* Upvalue: the packer. One of the recent goes only when the state closes. */
+/* __gc; upvalue: the packer. The Lua state's end may finalize one of the recent
+   ones before the packer, which must not borrow its bytes any more then. */
 static int code_gc(lua_State *L) {
   code *c = lua_touserdata(L, 1);
   cast_packer *p = lua_touserdata(L, lua_upvalueindex(1));
@@ -62,6 +70,7 @@ static int code_gc(lua_State *L) {
   return 0;
 }
 
+/* What is borrowed goes first, then what it is borrowed from. */
 void cast_bytecode_fini(cast_packer *p) {
   cast_list *node;
   for (uint32_t i = 0; i < CAST_BYTECODE_KEPT; i++)
@@ -83,12 +92,15 @@ static void push_table(lua_State *L, int t, int slot) {
   (void)cast_single_push_in(L, t, slot, cast_make_table, NULL);
 }
 
+/* Pushes the weak table of functions and userdata. */
 static void push_codes(lua_State *L, int t) {
   (void)cast_single_push_in(L, t, CAST_SLOT_CODE, cast_make_weak, "k");
 }
 
 /* -- out ------------------------------------------------------------------ */
 
+/* The lua_Writer: collects the dump in memory of C's, which the userdata owns,
+   so an error within lua_dump loses nothing. */
 static int write(lua_State *L, const void *from, size_t size, void *ud) {
   code *c = ud;
   CAST_UNUSED(L);
@@ -106,6 +118,7 @@ static int write(lua_State *L, const void *from, size_t size, void *ud) {
   return 0;
 }
 
+/* Eight bytes at a time: this is done for each new closure that is sent. */
 static uint32_t hash_of(const char *s, size_t size) {
   uint64_t h = size;
   for (; size >= 8; s += 8, size -= 8) {
@@ -119,7 +132,7 @@ static uint32_t hash_of(const char *s, size_t size) {
   return (uint32_t)(h ^ h >> 32);
 }
 
-/* The userdata of equal bytecode among the recent ones, pushed; or false. */
+/* Is equal bytecode among the recent ones? Then pushes its userdata. */
 static bool find_recent(cast_packer *p, lua_State *L, int t, const code *c) {
   for (uint32_t i = 0; i < CAST_BYTECODE_KEPT; i++) {
     const cast_recent *r = &p->recent[i];
@@ -134,7 +147,8 @@ static bool find_recent(cast_packer *p, lua_State *L, int t, const code *c) {
   return false;
 }
 
-/* Makes the userdata on top one of the recent ones. */
+/* Makes the userdata on top one of the recent ones, in place of the oldest. The
+   array keeps it alive, so the borrowed bytes are valid. */
 static void add_recent(cast_packer *p, lua_State *L, int t, const code *c) {
   cast_recent *recent =
     cast_packer_array(p, p->recent, CAST_BYTECODE_KEPT, sizeof *recent);
@@ -151,10 +165,12 @@ static void add_recent(cast_packer *p, lua_State *L, int t, const code *c) {
   p->next_recent = (i + 1) % CAST_BYTECODE_KEPT;
 }
 
-/* Pushes the userdata of the bytecode of the function at idx. From its making
-   on no finalizer runs: what is in it may be given up in one. */
+/* Pushes the userdata of the bytecode of the function at idx. What may need
+   memory of Lua's comes first: once the userdata is there, no finalizer may run
+   until the bytes are in it, as one could end the state, and with it what the
+   userdata has. */
 static void dump(cast_packer *p, lua_State *L, int t, int idx) {
-  push_table(L, t, CAST_SLOT_RECENT); /* made here, if it has to be */
+  push_table(L, t, CAST_SLOT_RECENT); /* so that it is there: see above */
   lua_pop(L, 1);
   cast_packer_meta(p, L, t, CAST_SLOT_CODE_META, code_gc);
   code *c = cast_lua_newuserdata(L, sizeof *c);
@@ -181,6 +197,7 @@ static void dump(cast_packer *p, lua_State *L, int t, int idx) {
   add_recent(p, L, t, c);
 }
 
+/* A userdata without bytes is one that the state's end has met already. */
 cast_bytes *cast_bytecode_get(cast_packer *p, lua_State *L, int t, int idx) {
   int top = lua_gettop(L);
   idx = lua_absindex(L, idx);
@@ -204,7 +221,7 @@ cast_bytes *cast_bytecode_get(cast_packer *p, lua_State *L, int t, int idx) {
 /* -- in ------------------------------------------------------------------- */
 
 /* Whether the remembered function on top still has the globals for its one
-   upvalue and environment. */
+   upvalue and environment: the program may have given it others. */
 static bool is_untouched(cast_packer *p, lua_State *L) {
   const void *found = p->globals;
   if (lua_getupvalue(L, -1, 1) != NULL) {
@@ -219,12 +236,14 @@ static bool is_untouched(cast_packer *p, lua_State *L) {
   return found == p->globals;
 }
 
+/* Which place of an array what comes of `b` has, by the address of `b`. */
 static uint32_t place_of(const cast_bytes *b) {
   uint64_t h = (uint64_t)(uintptr_t)b * UINT64_C(0x9e3779b97f4a7c15);
   return (uint32_t)(h >> 32) % CAST_BYTECODE_KEPT;
 }
 
-/* The place for what of `b` is to be remembered, or NULL. */
+/* The place where something of `b` can be remembered; NULL: it is too large, or
+   the state is closing, or there is no memory. */
 static cast_loaded *place_for(cast_packer *p, const cast_bytes *b) {
   cast_loaded *all;
   if (p->closed || b->size > CAST_BYTECODE_BYTES) return NULL;
@@ -234,7 +253,8 @@ static cast_loaded *place_for(cast_packer *p, const cast_bytes *b) {
   return &all[place_of(b)];
 }
 
-/* Remembers the function on top, which has been given to that message. */
+/* Remembers the function on top, which has been given to that message. The
+   place is empty while the array is written, for that may raise. */
 static void keep(
   cast_packer *p, lua_State *L, int t, cast_bytes *b, uint32_t message) {
   uint32_t i = place_of(b);
@@ -251,8 +271,10 @@ static void keep(
   l->given = message;
 }
 
-/* Whether the function of `b` is at hand; pushes it. It was given to this
-   message already if it was to one that came later, too, within this one. */
+/* Whether the function of `b` is remembered and free for this message; pushes
+   it. Messages are compared by number: a later one may have come within this
+   one, in a constructor, and then the function counts as given to this one,
+   too. */
 static bool find(
   cast_packer *p, lua_State *L, int t, const cast_bytes *b, uint32_t message) {
   uint32_t i = place_of(b);
@@ -270,8 +292,8 @@ static bool find(
 }
 
 #if CAST_LUA < 502
-/* What newer versions do themselves: the environment, and the first upvalue,
-   are the globals. */
+/* What newer versions do themselves for the function on top: its environment,
+   and the first upvalue of a pure one, are the globals. */
 static void set_globals(lua_State *L, int t, bool pure) {
   cast_packer_get(L, t, CAST_SLOT_GLOBALS);
   lua_setfenv(L, -2);
@@ -282,12 +304,12 @@ static void set_globals(lua_State *L, int t, bool pure) {
 #endif
 
 /* Pushes what makes closures of `b`, and keeps it in place i; or nothing, and
-   false. That takes many values, so a finalizer may run, and receive another
-   function that has the same place. */
+   false. Making it allocates, so a finalizer may run, and receive another
+   function that has the same place: then it is not kept. */
 static bool make_factory(cast_packer *p, lua_State *L, int t, cast_bytes *b,
   unsigned nups, uint32_t i) {
   cast_loaded *l = &p->loaded[i];
-  l->loads = LOADS_NEVER; /* unless the next lines do not raise */
+  l->loads = LOADS_NEVER; /* should the next lines raise */
   push_table(L, t, CAST_SLOT_FACTORY);
   if (!cast_factory_push(L, b, (int)nups)) {
     lua_pop(L, 1);
@@ -305,8 +327,8 @@ static bool make_factory(cast_packer *p, lua_State *L, int t, cast_bytes *b,
   return true;
 }
 
-/* Pushes a new closure of the function, if it comes again and there is what
-   makes them. At the second time that is made: most functions come once. */
+/* Pushes a new closure of the function, if it has come before. Its factory is
+   made at the second time, as most functions come once. */
 static bool again(
   cast_packer *p, lua_State *L, int t, cast_bytes *b, unsigned nups) {
   uint32_t i = place_of(b);
@@ -334,8 +356,10 @@ static bool again(
   return true;
 }
 
-/* Text and bytecode of another version are no matter here: a message's bytes
-   were dumped in this process. */
+/* The mode for lua_load. A message's bytes were dumped in this process, so
+   text, or bytecode of another version, need no care. "B" (5.5) lets the
+   function use the bytes where they lie, which must then outlive the state
+   (fixed.h). */
 static const char *mode_for(cast_packer *p, cast_bytes *b) {
 #if CAST_LUA >= 505
   if (p->fixed != NULL && cast_fixed_keep(p->fixed, b)) return "B";
@@ -357,8 +381,8 @@ bool cast_bytecode_load(cast_packer *p, lua_State *L, cast_bytes *b, bool pure,
     if (ok) set_globals(L, t, pure);
 #endif
     if (ok && pure) keep(p, L, t, b, message);
-    /* On 5.3 and 5.4 loading bytecode is no occasion for the collector, and
-       who receives nothing but functions would never meet one. */
+    /* On 5.3 and 5.4 the collector does not run while bytecode is loaded, so
+       in a session that receives nothing but functions it never would. */
     lua_pushliteral(L, "");
     lua_pop(L, 1);
   }

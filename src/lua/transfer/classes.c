@@ -1,13 +1,17 @@
 /* classes.c - which tables may be metatables in a module.
    SPDX-License-Identifier: MIT
 
-   A table that is met with a key that begins with "__" goes by name if it is in
-   a module or in a table there. A program may send many that are not, objects
-   of its own classes for example, and to look through all modules for each
-   would cost more than all else. So the addresses of all tables there are kept
-   in a set, which is right as long as the modules and the tables in them have
-   the tables that they had: that is looked at once for each message with such
-   a key (peek.h). Without peeking the set is made for each message.
+   A table in a message that has a key that begins with "__" goes by name if it
+   is in a module or in a table there. A program may send many that are not,
+   objects of its own classes for example, and to look through all modules for
+   each would cost more than all else. So the addresses of all tables there are
+   kept in a set (a memo of which only the keys are used). It is right as long
+   as the modules and the tables in them have the tables that they had: that is
+   looked at once for each message with such a key (peek.h). Without peeking the
+   set is made anew for each message.
+
+   The set only says what has no name. What is in it is searched for as any
+   other object (names.c).
 
    Owner: the state's packer. */
 #include "../../mem.h"
@@ -20,7 +24,8 @@
 
 /* -- are these the same? -------------------------------------------------- */
 
-/* Adds what is in the table. False: there is no telling. */
+/* Adds the tables in the table to the sum, and those in these if `deeper`.
+   False: the table cannot be looked into. */
 static bool add_tables(
   const cast_packer *p, const void *table, bool deeper, uint64_t *sum) {
   cast_peek k;
@@ -35,8 +40,10 @@ static bool add_tables(
   return true;
 }
 
-/* A number that is another one when the tables in the modules are, and those
-   in these; 0: there is no telling. */
+/* A number that changes when there are other tables in the modules, or in
+   these; 0: it cannot be told. Each hash has the address of the table around,
+   too, so that a table that moves from one module to another makes a
+   difference. */
 static uint64_t fingerprint(const cast_packer *p) {
   uint64_t sum = 1;
   cast_peek k;
@@ -53,8 +60,9 @@ static uint64_t fingerprint(const cast_packer *p) {
 
 /* -- the set -------------------------------------------------------------- */
 
-/* Adds the tables in the table at that index, and those in these if `deeper`.
-   False: no memory. */
+/* Adds the tables in the table at that index to the set, and those in these if
+   `deeper`. Memory for it is C's, so no finalizer runs in the walk. False:
+   there is none. */
 static bool gather_fields(
   lua_State *L, cast_memo *into, int table, bool deeper) {
   for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
@@ -71,7 +79,7 @@ static bool gather_fields(
   return true;
 }
 
-/* All of them; false: no memory. */
+/* Adds those of all modules but the standard libraries. False: no memory. */
 static bool gather(lua_State *L, int t, cast_memo *into) {
   int top = lua_gettop(L);
   bool done = true;
@@ -87,7 +95,9 @@ static bool gather(lua_State *L, int t, cast_memo *into) {
   return done;
 }
 
-/* Makes the set right, for a message. False: no memory. */
+/* Brings the set up to date, for a message. The fingerprint is taken before the
+   set is made, so that a change in between is found the next time. False: no
+   memory. */
 static bool prepare(cast_packer *p, lua_State *L, int t) {
   uint64_t now = fingerprint(p);
   if (p->classes == NULL) {
@@ -104,6 +114,7 @@ static bool prepare(cast_packer *p, lua_State *L, int t) {
   return true;
 }
 
+/* In a closing state the set is freed already: then this raises, too. */
 bool cast_names_class(cast_packer *p, lua_State *L, int t, bool *prepared) {
   if (p->closed || (!*prepared && !prepare(p, L, t))) cast_packer_nomem(L);
   *prepared = true;

@@ -2,10 +2,15 @@
    SPDX-License-Identifier: MIT
 
    A function written in Lua is its bytecode and its upvalues: values, or the
-   place of the same variable in a function before. Upvalues that hold the
+   place of the same variable in a function before, so that two functions that
+   share a variable share it in the receiver, too. Upvalues that hold the
    globals, and environments that are the globals (5.1), become the receiver's
    globals. All other functions go by name, and so does a function of a module
    if one of its upvalues can not be sent (see cast_encoder_refuse).
+
+   A "pure" function has nothing of its own but its bytecode: no upvalue, or one
+   that is the globals. It needs no content, and the receiver may give the same
+   function for the same bytecode each time (bytecode.c).
 
    Owner: the encoder. */
 #include "closure.h"
@@ -19,11 +24,15 @@
 #include "names.h"
 #include "wire.h"
 
+/* lua_upvalueid and lua_upvaluejoin: stock 5.1 cannot tell which functions
+   share a variable, so there each one gets a copy. */
 #define HAS_JOIN (CAST_LUA >= 502 || CAST_LUAJIT)
 
+/* Functions have an environment; later it is an upvalue, _ENV. */
 #define HAS_FENV (CAST_LUA < 502)
 
-/* Whether some functions written in Lua are of the library. */
+/* Whether the function on top is one of the library's: it has no bytecode that
+   could be sent. In LuaJIT some of these are written in Lua. */
 static bool is_library(lua_State *L) {
   if (lua_iscfunction(L, -1)) return true;
 #if CAST_LUAJIT
@@ -36,6 +45,7 @@ static bool is_library(lua_State *L) {
 #endif
 }
 
+/* It goes by name or not at all: C code is only where it was loaded. */
 static cast_put put_library(cast_encoder *e, const void *key) {
   lua_State *L = e->L;
   if (cast_names_search(e->p, L, cast_encoder_table(e)))
@@ -60,6 +70,7 @@ static bool has_environment(cast_encoder *e) {
 #endif
 }
 
+/* Whether the function on top, with so many upvalues, has none of its own. */
 static bool is_pure(cast_encoder *e, uint32_t nups) {
   bool pure = nups == 0;
   if (nups == 1) {
@@ -70,6 +81,7 @@ static bool is_pure(cast_encoder *e, uint32_t nups) {
   return pure;
 }
 
+/* The number of upvalues of the function on top. */
 static uint32_t count_upvalues(lua_State *L) {
   lua_Debug ar;
   lua_pushvalue(L, -1);
@@ -77,6 +89,8 @@ static uint32_t count_upvalues(lua_State *L) {
   return (uint32_t)ar.nups;
 }
 
+/* The flag of the environment is set in the tag in front of the content, which
+   is the function's own, or that of its BODY. */
 void cast_closure_begin(cast_encoder *e, cast_frame *f) {
   f->n = count_upvalues(e->L);
   f->step = CAST_STEP_UPVALUE;
@@ -87,6 +101,9 @@ void cast_closure_begin(cast_encoder *e, cast_frame *f) {
 #endif
 }
 
+/* The bytecode becomes a reference of the message before the tag is written:
+   decode.c takes them in this order. What the encoder had before is noted in
+   the frame, as all that follows may be undone (cast_encoder_refuse). */
 cast_put cast_closure_put(cast_encoder *e) {
   lua_State *L = e->L;
   const void *key = lua_topointer(L, -1);
@@ -130,7 +147,9 @@ cast_put cast_closure_put(cast_encoder *e) {
 }
 
 /* Upvalue i of the frame's function: pushes its value, or writes where the same
-   variable was before. That of the globals is not worth being shared. */
+   variable was before. The memo has variables beside objects: its entry for one
+   says which upvalue (state) of which function (seq) it was first. A variable
+   that holds the globals is not worth being shared: all functions have one. */
 static bool push_upvalue(cast_encoder *e, const cast_frame *f) {
   lua_State *L = e->L;
   lua_getupvalue(L, f->at, (int)f->i);
@@ -156,6 +175,7 @@ static bool push_upvalue(cast_encoder *e, const cast_frame *f) {
   return true;
 }
 
+/* Upvalues that join others are written here, without a value. */
 bool cast_closure_next(cast_encoder *e, cast_frame *f) {
 #if HAS_FENV
   if (f->step == CAST_STEP_BEGIN) {

@@ -6,8 +6,15 @@
    owned by C alone: any call may raise, and then the message, which its owner
    drops, and the Lua stack hold all there is. See decoder.h.
 
-   Functions called step_* go on with a frame and are true at its end; with
-   `child`, the value that they waited for is on top of the stack. */
+   What is read is trusted nowhere: each place that checks a bound, a number or
+   a type says which input it guards against. None of these comes from encode.c;
+   tests/fuzz/decode.c makes them. What cannot be checked is bytecode, which Lua
+   itself trusts, and the addresses that light userdata are.
+
+   Functions called get_* read one value: true when it is on top of the stack,
+   false when a frame was opened for it. Those called step_* go on with a frame:
+   true at its end, false when a frame was opened above it. With `child`, the
+   value that the frame waited for is on top of the stack. */
 #include "../../base.h"
 #include "../../msg.h"
 #include "../compat/compat.h"
@@ -24,6 +31,9 @@
 
 /* -- objects -------------------------------------------------------------- */
 
+/* Opens a frame for the table on top. Its numbers are believed no further than
+   the message goes: each item and pair is read, so a number that is too large
+   ends with the bytes. */
 static void open_table(
   cast_decoder *d, unsigned flags, uint32_t narr, uint32_t nrec) {
   cast_fill *f = cast_decoder_open(d, CAST_FILL_TABLE, lua_gettop(d->L), narr);
@@ -32,6 +42,8 @@ static void open_table(
   f->has_meta = (flags & WIRE_META) != 0;
 }
 
+/* The table is made with room for its content, but for no more than the rest of
+   the message can have (cast_scalar_hint). */
 static bool get_table(cast_decoder *d, unsigned flags) {
   const unsigned char *at = cast_decoder_take(d, 8);
   uint32_t narr = wire_get_u32(at), nrec = wire_get_u32(at + 4);
@@ -42,11 +54,15 @@ static bool get_table(cast_decoder *d, unsigned flags) {
   return false;
 }
 
+/* Opens a frame for the function on top. */
 static void open_code(cast_decoder *d, unsigned flags, uint32_t nups) {
   cast_fill *f = cast_decoder_open(d, CAST_FILL_CODE, lua_gettop(d->L), nups);
   f->step = (flags & WIRE_ENV) != 0 ? CAST_NEXT_ENV : CAST_NEXT_UPVALUE;
 }
 
+/* The number of upvalues is the message's. If it is not the bytecode's, no
+   closures are made by factory.c, which compares the two; and one upvalue too
+   many is found when it is set (step_code). */
 static bool get_code(cast_decoder *d, unsigned flags) {
   unsigned nups = cast_decoder_byte(d);
   bool pure = (flags & WIRE_PURE) != 0;
@@ -59,9 +75,12 @@ static bool get_code(cast_decoder *d, unsigned flags) {
   return false;
 }
 
+/* The object's number comes before those of its arguments, as its tag does; it
+   is kept at hand when it is there. Guards against a list without a
+   constructor. */
 static bool get_save(cast_decoder *d, unsigned flags) {
   uint32_t n = cast_decoder_u32(d);
-  if (n == 0) cast_decoder_corrupt(d); /* not even a constructor */
+  if (n == 0) cast_decoder_corrupt(d);
   cast_decoder_reserve(d, n);
   cast_fill *f = cast_decoder_open(d, CAST_FILL_SAVE, lua_gettop(d->L) + 1, n);
   f->seq = d->seq++;
@@ -69,6 +88,8 @@ static bool get_save(cast_decoder *d, unsigned flags) {
   return false;
 }
 
+/* A transferable object: its content leaves the box, or has left it already, if
+   another session has received the same message. */
 static bool get_transferable(cast_decoder *d, unsigned flags) {
   cast_transferable *b = CAST_CONTAINER(
     cast_decoder_item(d, &cast_transferable_type), cast_transferable, object);
@@ -81,6 +102,9 @@ static bool get_transferable(cast_decoder *d, unsigned flags) {
   return true;
 }
 
+/* The name is read with its size checked, but what it names is another matter:
+   the receiver may not have the module, or something else under that name.
+   These are errors of the program's, not damaged messages. */
 static bool get_name(cast_decoder *d, unsigned flags) {
   uint16_t size;
   if ((flags & WIRE_TRANSFERRED) != 0) return get_transferable(d, flags);
@@ -98,6 +122,8 @@ static bool get_name(cast_decoder *d, unsigned flags) {
 
 /* -- values --------------------------------------------------------------- */
 
+/* Guards against tags that do not exist, 0x13 to 0x1f, and against JOIN, BODY,
+   CALL and REMETA where a value is expected. */
 static bool get_object(cast_decoder *d, unsigned tag) {
   unsigned flags = tag & 0x0f;
   switch (tag & 0xf0) {
@@ -109,11 +135,14 @@ static bool get_object(cast_decoder *d, unsigned tag) {
   }
 }
 
+/* Reads what is more than its bytes. An outcome is made into values where a
+   task receives it (../task/receive.c). It is met here only if something else
+   reads the message, and becomes the task's handle then. */
 static bool get_other(cast_decoder *d, unsigned tag) {
   lua_State *L = d->L;
   switch (tag) {
   case WIRE_SHARED: cast_sharedstr_push(d->p, L, cast_decoder_shared(d)); break;
-  case WIRE_OUTCOME: /* only who knows no better gets the task */
+  case WIRE_OUTCOME:
   case WIRE_HANDLE: cast_handle_push(L, cast_decoder_item(d, NULL)); break;
   case WIRE_GLOBALS:
     cast_packer_table(d->p, L);
@@ -137,6 +166,7 @@ static inline bool get(cast_decoder *d) {
 
 /* -- content -------------------------------------------------------------- */
 
+/* Fills the array part; then the pairs come. */
 static bool step_array(cast_decoder *d, cast_fill *f, bool child) {
   while (f->i < f->n) {
     if (!child && !get(d)) return false;
@@ -148,7 +178,10 @@ static bool step_array(cast_decoder *d, cast_fill *f, bool child) {
   return true;
 }
 
-/* A constructor may return NaN. */
+/* Guards against NaN as a key: a constructor may have returned it, or the bytes
+   have it. lua_rawset would raise an error that says nothing of the message.
+   Nil as a key is only in bytes that no encoder has written; its error is
+   Lua's. */
 static void check_key(cast_decoder *d) {
   lua_State *L = d->L;
   if (lua_type(L, -1) != LUA_TNUMBER || lua_rawequal(L, -1, -1)) return;
@@ -156,6 +189,9 @@ static void check_key(cast_decoder *d) {
   cast_decoder_fail_at(d, "a number");
 }
 
+/* `step` says what the value that was waited for is. It stays in the frame
+   while a child is read, so that the path of an error is right, too. Guards
+   against a metatable that is no table. */
 static bool step_table(cast_decoder *d, cast_fill *f, bool child) {
   if (f->step == CAST_NEXT_ITEM) {
     if (!step_array(d, f, child)) return false;
@@ -183,7 +219,9 @@ static bool step_table(cast_decoder *d, cast_fill *f, bool child) {
 }
 
 /* Makes the next upvalue of the frame's function the same variable as one of
-   another function. */
+   another function. Guards against a number that is no Lua function's, and
+   against an index that one of the two functions has no upvalue for:
+   lua_upvaluejoin checks neither. On stock 5.1 no encoder writes a JOIN. */
 static void join(cast_decoder *d, cast_fill *f) {
   uint32_t seq = cast_decoder_u32(d);
   int index = (int)cast_decoder_byte(d);
@@ -204,6 +242,10 @@ static void join(cast_decoder *d, cast_fill *f) {
 #endif
 }
 
+/* Sets the environment, if the function has one of its own, and the upvalues.
+   Guards against an environment that is no table, and more upvalues than the
+   bytecode has. Where functions have no environment the value is dropped with
+   the frame. */
 static bool step_code(cast_decoder *d, cast_fill *f, bool child) {
   if (f->step == CAST_NEXT_ENV) {
     if (!child && !get(d)) return false;
@@ -228,7 +270,9 @@ static bool step_code(cast_decoder *d, cast_fill *f, bool child) {
   return true;
 }
 
-/* The content of an object that is on the stack of registered ones only. */
+/* Opens a frame for the content of an object that was put off, which is pushed
+   from the table of registered objects. Guards against content for what has
+   none. An object that gets content twice does no harm: it is filled again. */
 static void get_body(cast_decoder *d) {
   lua_State *L = d->L;
   cast_decoder_push(d, cast_decoder_u32(d));
@@ -243,6 +287,8 @@ static void get_body(cast_decoder *d) {
   d->frames[d->depth - 1].body = true;
 }
 
+/* Sets a metatable once more: its __gc was not there yet when it was set.
+   Guards against numbers that are not of tables. */
 static void get_remeta(cast_decoder *d) {
   lua_State *L = d->L;
   cast_decoder_push(d, cast_decoder_u32(d));
@@ -252,6 +298,9 @@ static void get_remeta(cast_decoder *d) {
   lua_pop(L, 1);
 }
 
+/* Reads the message's values, and then what was put off. The message ends
+   with its bytes. Guards against bytes behind the values that are nothing of
+   that. */
 static bool step_root(cast_decoder *d, cast_fill *f, bool child) {
   while (f->i < f->n) {
     if (!child && !get(d)) return false;
@@ -268,7 +317,10 @@ static bool step_root(cast_decoder *d, cast_fill *f, bool child) {
   return true;
 }
 
-/* Calls the constructor. */
+/* Calls the constructor, which is replaced by its result. It is user code: it
+   may raise, wait, or receive something itself, with a decoder of its own. What
+   is no function is an error in pcall. Nil cannot stand for an object: a table
+   would not have it. */
 static void call(cast_decoder *d, const cast_fill *f) {
   lua_State *L = d->L;
   if (lua_pcall(L, (int)f->n - 1, 1, 0) == LUA_OK && !lua_isnil(L, -1)) return;
@@ -280,6 +332,8 @@ static void call(cast_decoder *d, const cast_fill *f) {
   cast_decoder_fail_at(d, "an object");
 }
 
+/* Reads the constructor and its arguments, then what was put off in this list,
+   and calls. Guards against a list that ends with anything but CALL. */
 static bool step_save(cast_decoder *d, cast_fill *f, bool child) {
   while (f->i < f->n) {
     if (!child && !get(d)) return false;
@@ -299,6 +353,9 @@ static bool step_save(cast_decoder *d, cast_fill *f, bool child) {
 
 /* -- the loop ------------------------------------------------------------- */
 
+/* Goes on with the top frame until none is left. A frame that is done leaves
+   its object on the stack, as the value that the frame below waits for
+   (`child`). A body's object is known to the others already; it is popped. */
 static void run(cast_decoder *d) {
   bool child = false;
   for (;;) {
@@ -318,7 +375,9 @@ static void run(cast_decoder *d) {
   }
 }
 
-/* Reads the header; returns the number of values. */
+/* Reads the header; returns the number of values. Guards against a message that
+   is empty, and against numbers larger than its bytes: of values, which would
+   take up the Lua stack, and of registered objects, which would take memory. */
 static uint32_t start(cast_decoder *d) {
   unsigned head = cast_decoder_byte(d);
   uint32_t n = head & WIRE_COUNT;
@@ -334,6 +393,8 @@ static uint32_t start(cast_decoder *d) {
   return n;
 }
 
+/* Reads all that is no tree. The table of objects and the userdata with frames
+   are taken out from under the values at last. */
 static void decode(cast_decoder *d, uint32_t n) {
   lua_State *L = d->L;
   d->seq = 0;
@@ -347,6 +408,9 @@ static void decode(cast_decoder *d, uint32_t n) {
   lua_remove(L, d->base + 1);
 }
 
+/* Both counters tell bytecode.c and sharedstr.c what came in one message. The
+   message is dropped only at the end: until then it holds the bytes that are
+   read, and when an error passes over this its owner drops it. */
 int cast_unpack(cast_packer *p, lua_State *L, cast_msg *msg) {
   cast_decoder d;
   d.L = L;

@@ -1,6 +1,11 @@
 /* decoder.c - the frames of a decoding in progress, and its errors.
    SPDX-License-Identifier: MIT
 
+   The errors are those of the program's: a constructor that fails, a module
+   that is not there, no memory. They tell the place in the message, as the
+   frames know it. A damaged message is told of without: its frames mean
+   nothing.
+
    Owner: cast_unpack; see decoder.h. */
 #include "decoder.h"
 
@@ -20,6 +25,7 @@
 
 /* -- errors --------------------------------------------------------------- */
 
+/* Adds the step from the object of a frame to its child. */
 static void path_of_frame(
   cast_decoder *d, const cast_fill *f, cast_path *path) {
   const char *name;
@@ -42,6 +48,8 @@ static void path_of_frame(
   }
 }
 
+/* Pushes "value 2: .a.b" for what the frames are about. Objects that were put
+   off have lost the path to them: "value: ... .b". */
 static void push_path(cast_decoder *d) {
   cast_path path;
   uint32_t first = d->depth;
@@ -60,6 +68,8 @@ static void push_path(cast_decoder *d) {
   lua_pushstring(d->L, path.text);
 }
 
+/* An error value that is no string may be the program's own: it is raised as it
+   is. So is a lack of memory, which has nothing to do with the place. */
 void cast_decoder_fail(cast_decoder *d) {
   lua_State *L = d->L;
   if (lua_type(L, -1) == LUA_TSTRING &&
@@ -82,6 +92,9 @@ void cast_decoder_fail_at(cast_decoder *d, const char *thing) {
 
 /* -- references ----------------------------------------------------------- */
 
+/* All types but two are those of handles: strings and boxes have none. A NULL
+   is the handle of a task in its own results. It is none of a message that is
+   received: a join gets a copy with a reference there (cast_msg_dup_of). */
 cast_object *cast_decoder_item(cast_decoder *d, const cast_type *type) {
   cast_object *o = d->item < d->items_end ? *d->item++ : NULL;
   if (o == NULL) cast_decoder_corrupt(d);
@@ -122,7 +135,9 @@ void cast_decoder_push(cast_decoder *d, uint32_t seq) {
   if (lua_isnil(d->L, -1)) cast_decoder_corrupt(d);
 }
 
-/* More frames than usual: __save in __save. */
+/* More frames than usual: __save in __save. They are in a userdata below the
+   values, as nothing frees memory of C's when an error passes by. A message
+   without references has no place for it, and no __save. */
 static void grow_frames(cast_decoder *d) {
   uint32_t capacity = 4 * d->capacity;
   if (!d->has_refs || d->depth >= FILLS_MAX) cast_decoder_corrupt(d);

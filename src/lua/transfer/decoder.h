@@ -57,27 +57,27 @@ enum {
 typedef struct cast_fill {
   unsigned char kind; /* CAST_FILL_* */
   unsigned char step; /* CAST_NEXT_* */
-  bool body;          /* of a BODY: it leaves no value for the frame below */
-  bool has_meta;      /* table: a metatable ends the content */
-  bool registered;    /* SAVE: something refers to the object */
-  int at;             /* stack index of the object; list: of its first value */
-  uint32_t i, n;      /* i of n are done: values of a list, array items and then
+  bool body;       /* it is of a BODY: it leaves no value for the frame below */
+  bool has_meta;   /* table: a metatable ends the content */
+  bool registered; /* SAVE: something refers to the object */
+  int at;          /* stack index of the object; list: of its first value */
+  uint32_t i, n;   /* i of n are done: values of a list, array items and then
                       pairs of a table, upvalues of a function */
-  uint32_t nrec;      /* table: how many pairs there are */
-  uint32_t seq;       /* SAVE: the object's number, which it has before it is */
+  uint32_t nrec;   /* table: how many pairs there are */
+  uint32_t seq;    /* SAVE: the object's number, which it has before it is */
 } cast_fill;
 
 typedef struct cast_decoder {
-  lua_State *L;   /* where the values go */
-  cast_packer *p; /* of that state */
-  const unsigned char *at, *end;
-  cast_object *const *item, *const *items_end;
-  int base;         /* see 2. */
-  bool has_refs;    /* some objects are registered */
-  uint32_t message; /* its number in the packer, for bytecode.c */
-  uint32_t seq;     /* objects numbered so far */
-  uint32_t depth;   /* frames in use; [depth - 1] is being filled */
-  uint32_t capacity;
+  lua_State *L;                                /* where the values go */
+  cast_packer *p;                              /* of that state */
+  const unsigned char *at, *end;               /* bytes that are left */
+  cast_object *const *item, *const *items_end; /* and references */
+  int base;                                    /* see 2. */
+  bool has_refs;                               /* some objects are registered */
+  uint32_t message;  /* its number in the packer, for bytecode.c */
+  uint32_t seq;      /* objects numbered so far */
+  uint32_t depth;    /* frames in use; [depth - 1] is being filled */
+  uint32_t capacity; /* of frames */
   cast_fill *frames; /* `here`, or a userdata on the stack */
   cast_fill here[CAST_FILLS_HERE];
 } cast_decoder;

@@ -1,22 +1,27 @@
 /* encode.c - walks Lua values and writes them into an encoder.
    SPDX-License-Identifier: MIT
 
-   Depth first, with a stack of frames of our own, one for each object that is
-   being written, and a few slots of the Lua stack for each frame. An object
-   CAST_PACK_DEPTH levels down only gets its header; it is put on the list of
-   work, and its content follows when the frames are done. So neither stack
-   grows with the depth of the data.
+   The walk is depth first, with a stack of frames of our own, one for each
+   object that is being written, and a few slots of the Lua stack for each
+   frame. Of an object CAST_PACK_DEPTH levels down only the header is written;
+   it is put on the list of work, and its content follows when the frames are
+   done. So neither the C stack nor Lua's grows with the depth of the data. What
+   the message has already is known by the memo (encoder.h), a table of objects
+   by address: the second time an object is met it becomes a back reference.
 
    Nothing but __save calls Lua code here: tables are read raw. But memory is
    asked for, so finalizers may run, and any call may raise: see encoder.h.
 
    Whether a table is a metatable in a module, which goes by name, is asked at
    its first key that begins with "__". If it is one, and that was not noted,
-   the message begins anew: part of the table is written. In the same way a
-   message begins anew at its first __save, to keep all objects alive from
-   then on: Lua code might drop one, and another be made at the same address.
-   From then on it does not begin anew for a name either, or a __save would be
-   called again: names are looked for before a table is written.
+   the message begins anew, as part of the table is written. In the same way a
+   message begins anew at its first __save (save.c). From then on it does not
+   begin anew for a name any more, or a __save would be called again: names are
+   looked for before a table is written. To do so for each table from the start
+   was rejected: it costs a walk through the keys of every table.
+
+   A message begins anew twice at the most: once to be careful, for a name or a
+   __save, and once for functions that have to go by name (cast_encoder_refuse).
 
    A frame's counters, i and n:
      list      values written, and how many there are: those of the message
@@ -49,7 +54,7 @@ static cast_put put_object(cast_encoder *e);
 
 /* -- scalars and strings -------------------------------------------------- */
 
-/* Writes what is at idx, if it is no object. */
+/* Writes what is at idx, if it is no object; leaves it. */
 static bool write_scalar(cast_encoder *e, int idx) {
   unsigned char *at = cast_encoder_room(e, WIRE_SHORT);
   int type = lua_type(e->L, idx);
@@ -63,6 +68,7 @@ static bool write_scalar(cast_encoder *e, int idx) {
   return true;
 }
 
+/* Writes the value on top, of whatever type, and pops it; or opens a frame. */
 static cast_put encode_value(cast_encoder *e) {
   if (!write_scalar(e, -1)) return put_object(e);
   lua_pop(e->L, 1);
@@ -89,7 +95,8 @@ static bool has_name(cast_encoder *e, const void *key, bool careful) {
 }
 
 /* The table of the frame has a key that begins with "__", and part of it is
-   written. Should it have gone by name instead? */
+   written. Should it have gone by name instead? It is asked once for a table;
+   if so, the message begins anew. */
 static bool is_late_class(cast_encoder *e, cast_frame *f) {
   if (f->unnamed) return false;
   f->unnamed = true;
@@ -99,7 +106,9 @@ static bool is_late_class(cast_encoder *e, cast_frame *f) {
   return is;
 }
 
-/* On the stack: table, metatable, __save. */
+/* On the stack: table, metatable, __save. A class of a module may itself be an
+   object of a class that has a __save: then its name counts, which was looked
+   for before where `careful`. */
 static cast_put put_saved_table(cast_encoder *e, const void *key) {
   lua_State *L = e->L;
   lua_pushvalue(L, -3);
@@ -112,6 +121,12 @@ static cast_put put_saved_table(cast_encoder *e, const void *key) {
   return cast_encoder_name(e, key);
 }
 
+/* What is asked of a table, in this order: is it in the message already, is it
+   the globals, has it a name, has it a __save? If nothing of that holds it is
+   copied: its header is written with two numbers that are filled in when the
+   content is, and a frame is opened, or the table is put off. The metatable is
+   only looked at here. It is written last, so that the receiver sets it when
+   the table is complete: one that is weak before may lose what it has. */
 static cast_put put_table(cast_encoder *e) {
   lua_State *L = e->L;
   const void *key = lua_topointer(L, -1);
@@ -151,8 +166,9 @@ static cast_put put_table(cast_encoder *e) {
   return CAST_PUT_OPENED;
 }
 
-/* Whether the key of the pair on the stack continues the array; holes before
-   it are filled if the table takes it for one, too. */
+/* Whether the key of the pair on the stack continues the array. Holes before it
+   are written as nil if Lua, too, takes the table for one array up to that key:
+   then the receiver's table has the same length. */
 static bool in_sequence(cast_encoder *e, cast_frame *f) {
   uint32_t next = f->i + 1, key = cast_scalar_index(e->L, f->at, next);
   if (key == 0) return false;
@@ -160,7 +176,9 @@ static bool in_sequence(cast_encoder *e, cast_frame *f) {
   return true;
 }
 
-/* Writes the key of the pair on the stack; leaves it. */
+/* Writes the key of the pair on the stack; leaves it, as lua_next needs it. If
+   a frame is opened for a key that is an object, the step is left at the key:
+   when the frame is closed step_table goes on with the value. */
 static cast_put put_key(cast_encoder *e, cast_frame *f) {
   if (lua_type(e->L, f->at + 1) == LUA_TSTRING &&
       cast_scalar_is_special(e->L, f->at + 1) && is_late_class(e, f)) {
@@ -175,8 +193,10 @@ static cast_put put_key(cast_encoder *e, cast_frame *f) {
   return put;
 }
 
-/* A metatable that is not complete when its object is gets __gc too late for
-   Lua to notice: it is set once more at the end. */
+/* Lua marks an object for finalization when it gets a metatable that has a
+   __gc. In a cycle the metatable may not be complete when the receiver sets it,
+   so its __gc would come too late to be noticed: it is set once more at the
+   end. */
 static void check_metatable(
   cast_encoder *e, const cast_frame *f, const void *key) {
   const cast_memo_entry *entry = cast_memo_find(&e->memo, key);
@@ -195,6 +215,7 @@ static void check_metatable(
   cast_encoder_register(e, entry);
 }
 
+/* Writes the table's metatable, which ends the content. */
 static cast_put put_metatable(cast_encoder *e, cast_frame *f) {
   /* What ran meanwhile (a __save, a finalizer, other tasks while it waits) may
      have taken it away. */
@@ -209,7 +230,7 @@ static cast_put put_metatable(cast_encoder *e, cast_frame *f) {
 }
 
 /* Writes integers, the most frequent items, while the array goes on with such.
-   True if then something else is on the stack, false at the table's end. */
+   True if then another pair is on the stack, false at the table's end. */
 static bool step_integers(cast_encoder *e, cast_frame *f) {
   lua_State *L = e->L;
   int at = f->at;
@@ -227,8 +248,10 @@ static bool step_integers(cast_encoder *e, cast_frame *f) {
   return more;
 }
 
-/* Goes on with the array. At its end the table's end is reached, or a pair is
-   on the stack. */
+/* Goes on with the array, in the order of lua_next, which is that of the
+   indices for what Lua has in an array. When it is done the table's end is
+   reached, or a pair that is not of the array is on the stack
+   (CAST_STEP_PAIR). */
 static cast_put step_array(cast_encoder *e, cast_frame *f) {
   while (step_integers(e, f)) {
     if (!in_sequence(e, f)) {
@@ -249,7 +272,9 @@ static cast_put put_pair(cast_encoder *e, cast_frame *f) {
   return put == CAST_PUT_DONE ? encode_value(e) : put;
 }
 
-/* Goes on with the pairs after the one on the stack, and that one first. */
+/* Writes the pair on the stack and all after it. The common case, a short
+   string or a number as the key, and a scalar or table as the value, is written
+   with one check for room and without the calls in between. */
 static cast_put step_pairs(cast_encoder *e, cast_frame *f) {
   lua_State *L = e->L;
   int at = f->at;
@@ -283,7 +308,8 @@ static cast_put step_pairs(cast_encoder *e, cast_frame *f) {
   return CAST_PUT_DONE;
 }
 
-/* Goes on with a table's content. */
+/* Goes on with a table's content, after the child that a frame was opened for;
+   `step` says what that was. */
 static cast_put step_table(cast_encoder *e, cast_frame *f) {
   cast_put put = CAST_PUT_DONE;
   switch (f->step) {
@@ -308,6 +334,7 @@ static cast_put step_table(cast_encoder *e, cast_frame *f) {
 
 /* -- all types ------------------------------------------------------------ */
 
+/* Writes what is no scalar and no string. */
 static cast_put put_object(cast_encoder *e) {
   switch (lua_type(e->L, -1)) {
   case LUA_TTABLE: return put_table(e);
@@ -320,7 +347,10 @@ static cast_put put_object(cast_encoder *e) {
 
 /* -- the loop ------------------------------------------------------------- */
 
-/* Begins the content of the next object of this list that was put off. */
+/* Begins the content of the next object of this list that was put off, the last
+   one first, and opens its frame. False: there is none left. The parents of the
+   object have no frames any more, so it begins a path of its own (`value`,
+   `levels`), and its depth counts from 0 again. */
 static bool open_work(cast_encoder *e) {
   lua_State *L = e->L;
   if (e->walk.nwork <= e->walk.list.mark) return false;
@@ -351,6 +381,7 @@ static bool open_work(cast_encoder *e) {
   return true;
 }
 
+/* Goes on with a function's environment and upvalues. */
 static cast_put step_closure(cast_encoder *e, cast_frame *f) {
   while (cast_closure_next(e, f)) {
     cast_put put = encode_value(e);
@@ -359,7 +390,8 @@ static cast_put step_closure(cast_encoder *e, cast_frame *f) {
   return CAST_PUT_DONE;
 }
 
-/* Goes on with a list: its values, then the work put off in it. */
+/* Goes on with a list: its values, then the work put off in it. An object of
+   that work may put off others, so the list ends when nothing is left. */
 static cast_put step_list(cast_encoder *e, cast_frame *f) {
   while (f->i < f->n) {
     f->i++;
@@ -370,6 +402,7 @@ static cast_put step_list(cast_encoder *e, cast_frame *f) {
   return open_work(e) ? CAST_PUT_OPENED : CAST_PUT_DONE;
 }
 
+/* The message is written, but for metatables that came too late. */
 static void close_root(cast_encoder *e) {
   for (uint32_t i = 0; i < e->walk.nremeta; i++) {
     cast_encoder_byte(e, WIRE_REMETA);
@@ -378,6 +411,8 @@ static void close_root(cast_encoder *e) {
   }
 }
 
+/* Fills in the numbers of a table's items and pairs, or of upvalues, now that
+   they are known. */
 static void put_counts(cast_encoder *e, uint32_t at, const cast_frame *f) {
   if (at == 0) return;
   bool is_table = f->kind == CAST_FRAME_TABLE;
@@ -385,7 +420,9 @@ static void put_counts(cast_encoder *e, uint32_t at, const cast_frame *f) {
   wire_put_u32(e->out.bytes + at + 4, is_table ? f->n : 0);
 }
 
-/* The object of the last frame is written. */
+/* The object of the last frame is written: what is known of it goes into the
+   memo, and what was on the stack for it is popped. The frame below is loose if
+   this object is: it leads to what is not complete. */
 static void close_frame(cast_encoder *e) {
   const cast_frame *f = cast_encoder_top(e);
   e->walk.depth--;
@@ -402,7 +439,8 @@ static void close_frame(cast_encoder *e) {
 }
 
 /* Writes what is in the frames, until none is open. False: the message has to
-   begin anew. */
+   begin anew. After CAST_PUT_OPENED and CAST_PUT_UNWOUND the top frame is
+   another one than before. */
 static bool run(cast_encoder *e) {
   while (e->walk.depth > 0) {
     cast_frame *f = cast_encoder_top(e);
@@ -418,7 +456,8 @@ static bool run(cast_encoder *e) {
   return true;
 }
 
-/* Writes the message; *out is complete. Is something to be moved there? */
+/* Writes the message; *out is complete. Is there userdata in it whose content
+   has to be moved there? */
 static bool encode(cast_encoder *e, int first, int n, const char *what,
   int base, cast_msg *out) {
   e->call.what = what != NULL ? what : "argument";
@@ -436,10 +475,15 @@ static bool encode(cast_encoder *e, int first, int n, const char *what,
   return moves;
 }
 
+/* The fast way first: most messages that come here are trees (tree.c). What
+   moves does so when the message is complete, as the last thing that can
+   fail: if a userdata then keeps its content, all others have theirs back,
+   and the message is written once more, to raise the error where the userdata
+   is met. */
 void cast_encode(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_pack_how how, cast_msg *out) {
   const void *refused = NULL;
-  /* Not for what a finalizer packs meanwhile. */
+  /* Taken at once: what a finalizer packs meanwhile is not these results. */
   cast_object *results = p->packing;
   p->packing = NULL;
   p->message++;
@@ -458,7 +502,7 @@ void cast_encode(cast_packer *p, lua_State *L, int first, int n,
     refused = NULL;
     if (moves && how == CAST_PACK_SEND)
       refused = cast_transferable_take(p, L, out);
-    /* Once more, for the error that names its place. */
+    /* Once more, for the error that names the place of the userdata. */
     if (refused != NULL) cast_pack_undo(p, L, out);
     lua_settop(L, top);
   } while (refused != NULL);

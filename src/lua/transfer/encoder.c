@@ -1,6 +1,14 @@
 /* encoder.c - the memory of an encoding in progress, and its end.
    SPDX-License-Identifier: MIT
 
+   Here is what encode.c and its like do with an encoder: take and give it back,
+   make its arrays grow, name the place of an error, undo part of what was
+   written, and make a message of it.
+
+   An encoder is taken for each message and given back idle, with its arrays, so
+   that a state that sends much does not allocate for it. What a large message
+   has made them grow to is freed at once, beyond CAST_PACK_KEEP.
+
    Owner: the packer's state; see encoder.h. */
 #include "encoder.h"
 
@@ -24,12 +32,15 @@
 
 #define STACK_FRAMES CAST_FRAMES_STEP
 
-#define FRAME_SLOTS 4 /* of the Lua stack: table, key, value, key again */
+/* Slots of the Lua stack, for each frame: table, key, value, key again. */
+#define FRAME_SLOTS 4
 
-#define SPARE_SLOTS 12 /* for what is done with a value */
+/* And once: for what is done with a value, or for an error. */
+#define SPARE_SLOTS 12
 
 /* -- life ----------------------------------------------------------------- */
 
+/* `call` and `known` stay: a message that begins anew is the same one. */
 void cast_encoder_reset(cast_encoder *e) {
   while (e->out.nitems > 0) {
     cast_object *o = e->out.items[--e->out.nitems];
@@ -56,6 +67,7 @@ static void free_array(void *array, uint32_t *capacity) {
   *capacity = 0;
 }
 
+/* Frees all arrays: the encoder is as new. */
 static void encoder_fini(cast_encoder *e) {
   cast_encoder_reset(e);
   cast_memo_fini(&e->memo);
@@ -71,14 +83,19 @@ static void encoder_fini(cast_encoder *e) {
   e->walk.remeta = NULL;
 }
 
+/* A closing state does not finalize userdata that are made meanwhile: what they
+   hold is freed here, and they are in no list any more. */
 void cast_encoder_close(cast_packer *p) {
   cast_list *node;
   while ((node = cast_list_shift(&p->encoders)) != NULL)
     encoder_fini(CAST_CONTAINER(node, cast_encoder, link));
 }
 
-/* The idle encoder goes only when the state closes; a busy one may then be
-   that of a task that is to go on. */
+/* The packer's table keeps the idle encoder, so it is finalized only when the
+   state closes. Then a busy one may belong to a task that waits in a __save:
+   the first finalizer of ours ends the host (see finalizer.h), which lets that
+   task unwind, and while that is under way the encoder is kept. A busy encoder
+   that is finalized otherwise is one that an error has passed over. */
 static int encoder_gc(lua_State *L) {
   cast_encoder *e = lua_touserdata(L, 1);
   if (e->p->end != NULL && !e->p->closed &&
@@ -92,7 +109,8 @@ static int encoder_gc(lua_State *L) {
   return 0;
 }
 
-/* Replaces nil or a busy encoder on top by a new one. */
+/* Replaces nil or a busy encoder on top by a new one, which is the packer's
+   from now on. It is in the packer's list before it has anything to free. */
 static cast_encoder *encoder_new(cast_packer *p, lua_State *L, int t) {
   static const lua_CFunction gc = encoder_gc;
   cast_encoder *e = cast_lua_newuserdata(L, sizeof *e);
@@ -112,6 +130,9 @@ static cast_encoder *encoder_new(cast_packer *p, lua_State *L, int t) {
   return e;
 }
 
+/* The encoder becomes busy after the last line that may raise. A busy one is
+   met here when a __save or a finalizer sends something within a send, or after
+   an error has passed over cast_pack. */
 cast_encoder *cast_encoder_take(cast_packer *p, lua_State *L) {
   cast_packer_stack(L, LUA_MINSTACK);
   int base = lua_gettop(L);
@@ -132,6 +153,8 @@ cast_encoder *cast_encoder_take(cast_packer *p, lua_State *L) {
   return e;
 }
 
+/* An encoder that is not the packer's any more was replaced while it was busy:
+   it will not be used again. */
 void cast_encoder_done(cast_encoder *e) {
   bool spare = e->p->encoder != e || e->p->closed;
   e->busy = false;
@@ -158,6 +181,9 @@ void cast_encoder_nomem(cast_encoder *e) {
 
 /* -- growth --------------------------------------------------------------- */
 
+/* Makes an array larger, by doubling, so that it has room for `least` elements.
+   When it raises the array is as it was. Numbers of elements are u32 all over:
+   messages are limited to 4 GiB. */
 static void *grow(cast_encoder *e, void *array, uint32_t *capacity,
   uint64_t least, size_t element) {
   uint64_t more = *capacity == 0 ? 16 : 2 * (uint64_t)*capacity;
@@ -208,6 +234,7 @@ void cast_encoder_item_room(cast_encoder *e) {
 
 /* -- objects -------------------------------------------------------------- */
 
+/* The table of anchors is made for the first: most messages need none. */
 uint32_t cast_encoder_anchor(cast_encoder *e) {
   lua_State *L = e->L;
   int anchors = e->base + CAST_AT_ANCHORS;
@@ -220,12 +247,16 @@ uint32_t cast_encoder_anchor(cast_encoder *e) {
   return e->walk.nanchors;
 }
 
+/* The flag is set in the tag of the object's header, also if its content came
+   later, in a BODY: the decoder reads the header first. */
 void cast_encoder_register(cast_encoder *e, const cast_memo_entry *entry) {
   if ((e->out.bytes[entry->tag] & WIRE_REG) != 0) return;
   e->out.bytes[entry->tag] |= WIRE_REG;
   e->out.nreg++;
 }
 
+/* Depth is limited in every list, so only lists in each other can use up Lua's
+   stack; else it has no memory. */
 void cast_encoder_stack(cast_encoder *e) {
   if (lua_checkstack(e->L, STACK_FRAMES * FRAME_SLOTS + SPARE_SLOTS)) return;
   if (e->walk.saves == 0) cast_encoder_nomem(e);
@@ -239,6 +270,8 @@ void cast_encoder_frames(cast_encoder *e) {
       e, e->walk.frames, &e->walk.frames_capacity, sizeof *e->walk.frames);
 }
 
+/* A large string: the message gets a reference to shared bytes (sharedstr.c)
+   instead of a copy. */
 static void put_shared(cast_encoder *e, int idx) {
   cast_encoder_item_room(e);
   cast_bytes *b = cast_sharedstr_get(e->p, e->L, cast_encoder_table(e), idx);
@@ -247,6 +280,8 @@ static void put_shared(cast_encoder *e, int idx) {
   cast_encoder_byte(e, WIRE_SHARED);
 }
 
+/* Strings of up to WIRE_STR_MAX bytes are written where they are met, by
+   cast_scalar_put. */
 void cast_encoder_string(cast_encoder *e, int idx) {
   size_t size;
   const char *s = lua_tolstring(e->L, idx, &size);
@@ -267,6 +302,7 @@ void cast_encoder_string(cast_encoder *e, int idx) {
 
 /* -- errors --------------------------------------------------------------- */
 
+/* Adds the step from the object of a frame to its child. */
 static void path_of_frame(
   cast_encoder *e, const cast_frame *f, cast_path *path) {
   const char *name;
@@ -284,7 +320,8 @@ static void path_of_frame(
   }
 }
 
-/* The innermost frame whose parents are not on the stack, or 0. */
+/* The innermost frame whose parents are not on the stack, as its object was put
+   off; or 0, the message itself. */
 static uint32_t last_body(const cast_encoder *e) {
   uint32_t k = e->walk.depth;
   while (--k > 0)
@@ -298,7 +335,8 @@ uint32_t cast_encoder_where(const cast_encoder *e, uint32_t *levels) {
   return body > 0 ? e->walk.frames[body].value : e->walk.frames[0].i;
 }
 
-/* Pushes "(argument 2: .a.b)" for what the frames are about. */
+/* Pushes "(argument 2: .a.b)" for what the frames are about. For an object that
+   was put off the steps that led to it are forgotten: their number is shown. */
 static void push_path(cast_encoder *e) {
   cast_path path;
   uint32_t levels, first = last_body(e);
@@ -320,6 +358,8 @@ static void push_path(cast_encoder *e) {
   lua_pushfstring(e->L, "(%s)", path.text);
 }
 
+/* The position in front is that of the call that sends, as luaL_error would put
+   it; where nothing is sent (CAST_PACK_TRY) there is none. */
 void cast_encoder_fail(cast_encoder *e, const char *kind, const char *reason) {
   lua_State *L = e->L;
   (void)lua_checkstack(L, SPARE_SLOTS);
@@ -334,7 +374,10 @@ void cast_encoder_fail(cast_encoder *e, const char *kind, const char *reason) {
   cast_encoder_raise(e);
 }
 
-/* Undoes what was written since frame k, that of a function, was opened. */
+/* Undoes what was written since frame k, that of a function, was opened: bytes,
+   references, objects in the memo and what was put off; and closes the frames
+   from k on. Bits that were set in earlier tags (WIRE_REG) stay: they cost the
+   decoder a slot in a table, and nothing else. */
 static void roll_back(cast_encoder *e, uint32_t k) {
   const cast_frame *f = &e->walk.frames[k];
   for (uint32_t i = e->walk.depth; --i > k;) {
@@ -354,7 +397,15 @@ static void roll_back(cast_encoder *e, uint32_t k) {
   e->walk.depth = k;
 }
 
-/* Whether a function around what can not be sent could go by name, and does. */
+/* Something in the frames can not be sent. Is there a function around it that
+   is in a module? Then writes its name in place of all that was written of it:
+   the receiver has a function of its own under that name. The innermost one is
+   taken. Functions are not all looked for by name in the first place, as that
+   takes a search through all modules for each; most can simply be copied.
+
+   It cannot be one that was put off itself, whose header is in the message
+   already; and after the work of an outer list was taken over (`flushed`), what
+   was written since cannot be undone. */
 static bool try_by_name(cast_encoder *e) {
   lua_State *L = e->L;
   for (uint32_t k = e->walk.depth; --k > 0;) {
@@ -380,7 +431,8 @@ cast_put cast_encoder_refuse(
   cast_encoder *e, const char *kind, const char *reason) {
   if (try_by_name(e)) return CAST_PUT_UNWOUND;
   if (!e->known.names_first && last_body(e) > 0) {
-    /* The function may be one of the frames that are gone. */
+    /* The object was put off, so the function around it may be one whose frame
+       is gone: with names first, it is not opened at all. */
     e->known.names_first = true;
     return CAST_PUT_AGAIN;
   }
@@ -389,14 +441,18 @@ cast_put cast_encoder_refuse(
 
 /* -- what most objects need ----------------------------------------------- */
 
+/* A back reference keeps sharing and cycles. But the arguments of a constructor
+   must be complete when it is called (wire.h, 4). So in a __save's list a
+   reference to an object from before that list, which is not complete, has all
+   the work of outer lists written in this one. */
 cast_put cast_encoder_back(cast_encoder *e, cast_memo_entry *entry) {
   if (entry->state == CAST_MEMO_SAVING)
     cast_encoder_fail(
       e, luaL_typename(e->L, -1), "its __save returns it again");
   if (entry->state != CAST_MEMO_DONE) {
     cast_encoder_top(e)->loose = true;
-    /* A constructor is to be given complete arguments. One that is open can
-       not be completed before: it contains the constructor's object. */
+    /* An open object is an exception: it contains the constructor's object, so
+       no order would do. */
     if (entry->state != CAST_MEMO_OPEN &&
         entry < &e->memo.entries[e->walk.list.save] && e->walk.list.mark > 0) {
       e->walk.list.mark = 0;
@@ -410,6 +466,8 @@ cast_put cast_encoder_back(cast_encoder *e, cast_memo_entry *entry) {
   return CAST_PUT_DONE;
 }
 
+/* The path to the object is noted along with it, for errors in its content; it
+   is anchored, as only the list of work knows it from now on. */
 cast_put cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint) {
   uint32_t levels, value = cast_encoder_where(e, &levels);
   uint32_t key = cast_encoder_anchor(e);
@@ -434,6 +492,8 @@ void cast_encoder_rescan(cast_encoder *e) {
   cast_encoder_scan(e);
 }
 
+/* Objects that go by name have a number, too: the second time one is met it is
+   a back reference, and so the same object even if the module changes. */
 cast_put cast_encoder_name(cast_encoder *e, const void *key) {
   size_t size;
   const char *name = lua_tolstring(e->L, -1, &size);
@@ -451,7 +511,8 @@ cast_put cast_encoder_name(cast_encoder *e, const void *key) {
 
 /* -- end ------------------------------------------------------------------ */
 
-/* Writes the header before what was written; returns where it begins. */
+/* Writes the header before what was written, in the room that was left for the
+   longest one; returns where it begins. Only now its numbers are known. */
 static unsigned char *put_header(cast_encoder *e, uint32_t n) {
   bool many = n > WIRE_COUNT_MAX, refs = e->out.nreg > 0 || e->out.saved;
   uint32_t size = 1 + (many ? 4u : 0u) + (refs ? 4u : 0u);
@@ -466,6 +527,8 @@ static unsigned char *put_header(cast_encoder *e, uint32_t n) {
   return start;
 }
 
+/* The references move with the bytes, so from the last copy on nothing of the
+   message belongs to the encoder. */
 void cast_encoder_finish(cast_encoder *e, uint32_t n, cast_msg *out) {
   const unsigned char *start = put_header(e, n);
   uint32_t size = (uint32_t)(e->out.bytes + e->out.size - start);

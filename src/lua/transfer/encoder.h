@@ -2,14 +2,22 @@
    SPDX-License-Identifier: MIT
 
    An encoder is a full userdata; the packer's table anchors the idle one. It
-   is used by one cast_pack at a time, and another is made when __save sends
-   something itself. A Lua error that passes over cast_pack leaves it busy:
-   it is replaced, and the collector frees it with all it holds.
+   is used by one cast_pack at a time, and another is made when a __save, or a
+   finalizer, sends something itself meanwhile. A Lua error that passes over
+   cast_pack leaves it busy: then it is replaced by a new one, and the collector
+   frees it with all it holds. So nothing that an error may pass over lies in C
+   variables alone, and every function here may raise as it likes.
+
+   Owner: the runner of the state. No locks.
 
    1. Each of the nitems references is owned by the encoder. NULL stands for
       the task whose results are packed (cast_pack_results).
    2. The Lua stack while encoding, from `base` up: the packer's table, the
-      encoder, the table of anchors or nil, then the frames' objects. */
+      encoder, the table of anchors or nil, then the objects of the frames.
+   3. An offset is a number of bytes from the beginning of `bytes`, which may
+      move whenever it grows: addresses in it are good until the next write.
+   4. A pointer to a frame is good until a frame is opened, one to an entry of
+      the memo until an object is added, for the same reason. */
 #ifndef CAST_ENCODER_H
 #define CAST_ENCODER_H
 
@@ -23,28 +31,37 @@
 #include "packer.h"
 #include "wire.h"
 
-enum { CAST_FRAME_ROOT, CAST_FRAME_SAVE, CAST_FRAME_TABLE, CAST_FRAME_CODE };
-
-/* What the child being written is to its frame's object. */
+/* What a frame writes. */
 enum {
-  CAST_STEP_ARRAY,
-  CAST_STEP_PAIR,
-  CAST_STEP_KEY,
-  CAST_STEP_META,
-  CAST_STEP_BEGIN, /* of a function: its environment is to be written */
+  CAST_FRAME_ROOT, /* the list of the message's values */
+  CAST_FRAME_SAVE, /* the list of what a __save returned */
+  CAST_FRAME_TABLE,
+  CAST_FRAME_CODE /* a function: its upvalues */
+};
+
+/* What the child that is being written is to its frame's object. When a frame
+   was opened for the child, this says where to go on after it, and what to call
+   the child in the path of an error. */
+enum {
+  CAST_STEP_ARRAY, /* of a table: item i of the array */
+  CAST_STEP_PAIR,  /* the value of a pair; the key stays on the stack */
+  CAST_STEP_KEY,   /* a key that is an object; its value comes next */
+  CAST_STEP_META,  /* the metatable, which is the last of it */
+  CAST_STEP_BEGIN, /* of a function: its environment comes next */
   CAST_STEP_ENV,
   CAST_STEP_UPVALUE
 };
 
-/* State of an object in the memo: complete with all that it leads to; complete
-   itself, but it may lead to one that is not; being written; being saved; put
-   off. Of a function's upvalue: its index. */
+/* How far an object in the memo is written. The first two are told apart for
+   the arguments of constructors, which must be complete with all that they lead
+   to; the order matters to check_metatable. The memo also has variables, by
+   lua_upvalueid: their state is the index of the upvalue. */
 enum {
-  CAST_MEMO_DONE,
-  CAST_MEMO_LOOSE,
-  CAST_MEMO_OPEN,
-  CAST_MEMO_SAVING,
-  CAST_MEMO_PENDING
+  CAST_MEMO_DONE,   /* it is complete with all that it leads to */
+  CAST_MEMO_LOOSE,  /* it is complete, but may lead to one that is not */
+  CAST_MEMO_OPEN,   /* it has a frame */
+  CAST_MEMO_SAVING, /* its __save was called; the result is being written */
+  CAST_MEMO_PENDING /* only its header is written: it is put off */
 };
 
 /* Values in a row: those of the message, or the results of a __save. What is
@@ -52,7 +69,7 @@ enum {
 typedef struct cast_list_state {
   uint32_t limit; /* depth from which on objects are put off */
   uint32_t mark;  /* work below it waits for the end of an outer list */
-  uint32_t save;  /* entry of the object in the memo; 0: the message */
+  uint32_t save;  /* the object's entry in the memo; 0: the message */
 } cast_list_state;
 
 /* An object that is being written, or a list of values. */
@@ -66,16 +83,16 @@ typedef struct cast_frame {
   uint32_t i, n;      /* its counters, which differ by kind: see encode.c */
   uint32_t tag;       /* offset of the byte with its flags */
   uint32_t counts;    /* offset of its two numbers; 0: it has none */
-  uint32_t hint;      /* body: offset of those in the header that went before,
-                         which the decoder makes room by; 0: none */
+  uint32_t hint;      /* body: offset of those in the header that went
+                         before, by which the decoder makes room; 0: none */
   uint32_t entry;     /* its index in the memo */
   uint32_t value;     /* body: number of the value that it is in; else 0 */
   uint32_t levels;    /* body: how deep it is in that value */
-  struct {            /* function: how much there was before it, for */
-    uint32_t items;   /* roll_back: references, */
-    uint32_t nwork;   /* objects that were put off, */
-    uint32_t nremeta; /* metatables to be set again, */
-    uint32_t flushed; /* and how often an outer list's work was taken */
+  struct {            /* function: what there was before it, for roll_back */
+    uint32_t items;   /* references */
+    uint32_t nwork;   /* objects that were put off */
+    uint32_t nremeta; /* metatables to be set again */
+    uint32_t flushed; /* see `flushed` of the encoder */
   } before;
   cast_list_state outer; /* list: the one around it */
 } cast_frame;
@@ -95,7 +112,7 @@ typedef struct cast_remeta {
 } cast_remeta;
 
 typedef struct cast_encoder {
-  cast_packer *p; /* (i) of the state that it belongs to */
+  cast_packer *p; /* (i) the packer of its state */
   cast_list link; /* in the packer's list */
   lua_State *L;   /* the coroutine that packs */
   int base;       /* its stack's top before; see 2. */
@@ -142,7 +159,8 @@ typedef struct cast_encoder {
     cast_remeta *remeta; /* to be written at the message's end */
     uint32_t nremeta, remeta_capacity;
     uint32_t nanchors; /* objects in the table of anchors */
-    uint32_t flushed;  /* times that a list took work of an outer one */
+    uint32_t flushed;  /* times that a list took over the work of an outer
+                          one: what was put off before cannot be undone then */
     uint32_t saves;    /* lists of __save that are open */
   } walk;
 
@@ -160,20 +178,25 @@ typedef enum cast_put {
   CAST_PUT_AGAIN    /* what was written may be wrong: begin the message anew */
 } cast_put;
 
+/* See 2. */
 #define CAST_AT_TABLE 1   /* base + */
 #define CAST_AT_ANCHORS 3 /* base + */
+
+/* -- its life (encoder.c) ------------------------------------------------- */
 
 /* Pushes the packer's table, an encoder that is now busy, and nil. */
 cast_encoder *cast_encoder_take(cast_packer *p, lua_State *L);
 /* Gives back what the encoder holds; it is idle. */
 void cast_encoder_done(cast_encoder *e);
-/* Forgets what was written. */
+/* Forgets what was written, but not the memory for it: for a new beginning. */
 void cast_encoder_reset(cast_encoder *e);
-/* Raises the error on top of the stack. */
+/* Raises the error on top of the stack; the encoder is idle then. */
 _Noreturn void cast_encoder_raise(cast_encoder *e);
 _Noreturn void cast_encoder_nomem(cast_encoder *e);
-/* Moves what was written, behind a header, to *out. */
+/* Moves what was written, n values, behind a header, to *out. */
 void cast_encoder_finish(cast_encoder *e, uint32_t n, cast_msg *out);
+
+/* -- errors --------------------------------------------------------------- */
 
 /* What is on top can not be sent. If it belongs to a function that is in a
    loaded module, that function goes by name instead: CAST_PUT_UNWOUND, or
@@ -185,16 +208,23 @@ cast_put cast_encoder_refuse(
 /* Always raises. */
 _Noreturn void cast_encoder_fail(
   cast_encoder *e, const char *kind, const char *reason);
-/* Which value of the message the frames are in, and how deep. */
+/* Which value of the message the frames are in, and how deep: the path of an
+   object that is put off begins there, as its parents will be gone. */
 uint32_t cast_encoder_where(const cast_encoder *e, uint32_t *levels);
 
-/* Keeps the object on top alive; returns its key in the table of anchors. */
+/* -- writing -------------------------------------------------------------- */
+
+/* Keeps the object on top alive; returns its key in the table of anchors. The
+   memo knows objects by address: were one collected before the message ends,
+   another could be made there and be taken for it. That takes Lua code that
+   changes what is being sent, so objects are anchored only where such may run,
+   or where the object is gone from the stack before it is written. */
 uint32_t cast_encoder_anchor(cast_encoder *e);
-/* Tells the decoder to keep that object at hand. */
+/* Tells the decoder to keep that object at hand: something refers to it. */
 void cast_encoder_register(cast_encoder *e, const cast_memo_entry *entry);
-/* Makes room on the Lua stack for the next frames. */
+/* Makes room on the Lua stack for the next CAST_FRAMES_STEP frames. */
 void cast_encoder_stack(cast_encoder *e);
-/* And in the array of frames; every so often: */
+/* The same, and in the array of frames: called at every so many frames. */
 void cast_encoder_frames(cast_encoder *e);
 #define CAST_FRAMES_STEP 8u
 /* Writes the string at idx, one of more than WIRE_STR_MAX bytes. */
@@ -211,25 +241,34 @@ cast_put cast_encoder_later(cast_encoder *e, uint32_t entry, uint32_t hint);
 /* The name on top, for the object below it. */
 cast_put cast_encoder_name(cast_encoder *e, const void *key);
 
-/* Looks for new modules, once for this message. */
+/* Brings the notes of modules up to date, once for this message: for messages
+   with tables or functions only, as it looks at all of package.loaded. */
 void cast_encoder_scan(cast_encoder *e);
 /* Lua code has run: modules may be other ones, and have other members. */
 void cast_encoder_rescan(cast_encoder *e);
 
-/* Rooms: for more bytes, for one more element. They raise. */
+/* Makes room for `more` bytes. Raises, as all of these do. */
 void cast_encoder_grow(cast_encoder *e, uint32_t more);
+/* Adds an element, which the caller fills at once. */
 cast_work *cast_encoder_work(cast_encoder *e);
 cast_remeta *cast_encoder_remeta(cast_encoder *e);
+/* Makes room for one more reference: before the caller has it, as it could not
+   give it up if this raised. */
 void cast_encoder_item_room(cast_encoder *e);
 
+/* -- inline --------------------------------------------------------------- */
+
+/* Where the packer's table lies on the stack. */
 static inline int cast_encoder_table(const cast_encoder *e) {
   return e->base + CAST_AT_TABLE;
 }
 
+/* The frame of the object that is being written. */
 static inline cast_frame *cast_encoder_top(const cast_encoder *e) {
   return &e->walk.frames[e->walk.depth - 1];
 }
 
+/* Where so many bytes can be written now; the caller adds them to out.size. */
 static inline unsigned char *cast_encoder_room(cast_encoder *e, uint32_t more) {
   if (CAST_UNLIKELY((uint64_t)e->out.size + more > e->out.capacity))
     cast_encoder_grow(e, more);

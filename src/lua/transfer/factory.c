@@ -2,21 +2,33 @@
    SPDX-License-Identifier: MIT
 
    The API of Lua has one way to a new closure of a function that came as
-   bytecode: to load it again, prototype and all. But bytecode can have
-   functions in it. So a template is compiled and dumped,
+   bytecode: to load it again, prototype and all. But a function in bytecode may
+   have other functions in it. So a template is compiled and dumped,
 
      local a1, a2, a3  return function() return a1, a2, a3 end
 
-   and the inner function in it is replaced by the one that is wanted; what
-   loads is a function that makes closures of it. The formats have been stable
-   within each version, and template and function come from this very process.
-   Each part is read with its bounds checked, and what does not look as it
-   should is not touched: then functions are loaded as before. 5.5 is such a
+   and the inner function in it is replaced by the one that is wanted. What is
+   loaded then is a function that makes closures of it. The formats have been
+   stable within each version, and template and function come from this very
+   process. Each part is read with its bounds checked, and what does not look as
+   it should is not touched: then functions are loaded as before. 5.5 is such a
    case, where strings are numbered through the whole dump.
 
-   The inner function's upvalues have to be found in the outer one: where they
-   lie is part of the prototype from 5.2 on, and in LuaJIT, and is patched. In
-   5.1 it follows the instruction that makes the closure, in the template. */
+   The inner function's upvalues have to be found in the outer one: from 5.2 on,
+   and in LuaJIT, the prototype says where they lie, and that is patched. In 5.1
+   it follows the instruction that makes the closure, in the template.
+
+   DESIGN has the figures by which this stays (Values).
+
+   A dump is a header and the main function. A function, by version:
+
+     5.1, 5.2   source (5.1), lines, sizes, code, constants, inner functions,
+                upvalues (5.2), debug information (5.2: with the source)
+     5.3, 5.4   source, lines, sizes, code, constants, upvalues, inner
+                functions, debug information
+     LuaJIT     all prototypes in a row, inner ones first, each with its size
+
+   Owner: nobody; the functions here keep nothing. */
 #include "factory.h"
 
 #include "../../base.h"
@@ -25,6 +37,7 @@
 
 #define DUMP_MAX 16384 /* of the template */
 
+/* Bytes of a dump: what is left to be read, or what was found. */
 typedef struct part {
   const unsigned char *at, *end;
 } part;
@@ -40,7 +53,9 @@ bool cast_factory_push(lua_State *L, const cast_bytes *b, int nups) {
 
 /* -- reading -------------------------------------------------------------- */
 
-/* Each is false at the end of the bytes. */
+/* These pass over or read the next thing, and are false where the bytes end
+   too soon: a dump of another kind than expected must not be read beyond its
+   end. */
 static bool skip(part *p, size_t n) {
   if (n > (size_t)(p->end - p->at)) return false;
   p->at += n;
@@ -57,6 +72,7 @@ static bool get_byte(part *p, unsigned *v) {
 
 #if CAST_LUAJIT
 
+/* A number in groups of seven bits, the low ones first. */
 static bool get_uleb(part *p, size_t *v) {
   unsigned byte, shift = 0;
   *v = 0;
@@ -68,7 +84,7 @@ static bool get_uleb(part *p, size_t *v) {
   return true;
 }
 
-/* Passes the header. */
+/* Passes the header. Stripped dumps are laid out otherwise; ours never are. */
 static bool skip_header(part *p) {
   size_t flags, size;
   if (!skip(p, 4) || p->at[-3] != 'L' || p->at[-2] != 'J' || p->at[-1] != 2 ||
@@ -77,7 +93,8 @@ static bool skip_header(part *p) {
   return get_uleb(p, &size) && skip(p, size);
 }
 
-/* Passes a prototype: its bytes, and where its upvalues are. */
+/* Passes a prototype, and finds its bytes, and where its upvalues are: two
+   bytes each, behind the instructions. */
 static bool skip_proto(part *p, part *whole, part *upvalues) {
   size_t size, n[4], debug, line;
   unsigned nups;
@@ -109,6 +126,10 @@ static bool split(part *p, part *inner, part *outer, part *upvalues) {
   return outer->at != NULL && p->end - p->at == 1;
 }
 
+/* Adds a dump to *out: all prototypes of `old`, the last of which is its main
+   function; its upvalues are said to be locals of the function around it, in
+   slots 0 to nups - 1. Then comes the main function of `made`, the template, to
+   which the one in front of it is the inner one. */
 static bool splice(luaL_Buffer *out, part old, part made, int nups) {
   part start = old, inner, main, outer, upvalues, unused;
   if (!skip_header(&old) || !split(&old, &inner, &main, &upvalues) ||
@@ -133,9 +154,12 @@ static bool splice(luaL_Buffer *out, part old, part made, int nups) {
 
 #else
 
+/* HEADER: bytes in front of the main function. UPVALUE: bytes that say where
+   one lies. */
 #if CAST_LUA == 504
 #define HEADER 32 /* with the number of upvalues */
 #define UPVALUE 3
+/* A number in groups of seven bits, the high ones first; the last has bit 7. */
 static bool get_int(part *p, size_t *v) {
   unsigned byte;
   *v = 0;
@@ -157,6 +181,7 @@ static bool get_int(part *p, size_t *v) {
 }
 #endif
 
+/* Passes n numbers. */
 static bool skip_ints(part *p, int n) {
   size_t v;
   while (n-- > 0)
@@ -164,6 +189,7 @@ static bool skip_ints(part *p, int n) {
   return true;
 }
 
+/* Passes a string: its size, with the '\0' or 0 for none, and its bytes. */
 static bool skip_string(part *p) {
   size_t size;
 #if CAST_LUA == 504
@@ -183,12 +209,15 @@ static bool skip_string(part *p) {
 #endif
 }
 
-/* n of something, each of so many bytes. */
+/* Passes a number, and so many things of `each` bytes. The first comparison is
+   there so that the product cannot overflow. */
 static bool skip_array(part *p, size_t each) {
   size_t n;
   return get_int(p, &n) && n <= (size_t)(p->end - p->at) && skip(p, n * each);
 }
 
+/* Passes the constants, whose sizes differ by type; 5.4 has variants of these
+   in bits 4 and 5. An unknown type is not a dump that this was written for. */
 static bool skip_constants(part *p) {
   size_t n;
   if (!get_int(p, &n)) return false;
@@ -212,6 +241,7 @@ static bool skip_constants(part *p) {
   return true;
 }
 
+/* Passes lines, local variables, and names of upvalues. */
 static bool skip_debug(part *p) {
   size_t n;
   if (CAST_LUA == 502 && !skip_string(p)) return false;
@@ -230,14 +260,17 @@ static bool skip_debug(part *p) {
   return true;
 }
 
+/* What was found in a function. */
 typedef struct proto {
-  part upvalues; /* where they lie; 5.1: nothing */
-  part inner;    /* its last function */
-  size_t ninner;
+  part upvalues; /* bytes that say where they lie; 5.1: nothing */
+  part inner;    /* its last inner function */
+  size_t ninner; /* how many it has */
 } proto;
 
 static bool skip_function(part *p, proto *f, int depth);
 
+/* Passes the inner functions, `depth` levels of them: so the C stack is
+   limited. */
 static bool skip_inner(part *p, proto *f, int depth) {
   proto unused;
   if (depth == 0 || !get_int(p, &f->ninner)) return false;
@@ -249,6 +282,7 @@ static bool skip_inner(part *p, proto *f, int depth) {
   return true;
 }
 
+/* Passes what says where upvalues lie. */
 static bool skip_upvalues(part *p, proto *f) {
   f->upvalues = (part){p->at, p->at};
 #if CAST_LUA >= 502
@@ -261,6 +295,7 @@ static bool skip_upvalues(part *p, proto *f) {
   return true;
 }
 
+/* Passes a function with all that is in it; see above for the order. */
 static bool skip_function(part *p, proto *f, int depth) {
   if (CAST_LUA != 502 && !skip_string(p)) return false;
   if (!skip_ints(p, 2) || !skip(p, CAST_LUA == 501 ? 4 : 3) ||
@@ -271,6 +306,9 @@ static bool skip_function(part *p, proto *f, int depth) {
   return skip_inner(p, f, depth) && skip_upvalues(p, f) && skip_debug(p);
 }
 
+/* Adds a dump to *out: the template `made`, with the main function of `old` in
+   place of its inner one. From 5.2 on the upvalues of that are said to be
+   registers 0 to nups - 1 of the function around it; their kind (5.4) stays. */
 static bool splice(luaL_Buffer *out, part old, part made, int nups) {
   part start = made, at;
   proto inner, outer;
@@ -304,10 +342,11 @@ static bool splice(luaL_Buffer *out, part old, part made, int nups) {
 /* -- the template --------------------------------------------------------- */
 
 typedef struct dumped {
-  size_t size;
+  size_t size; /* of what has come so far */
   unsigned char bytes[DUMP_MAX];
 } dumped;
 
+/* The lua_Writer. */
 static int write(lua_State *L, const void *from, size_t size, void *ud) {
   dumped *d = ud;
   CAST_UNUSED(L);
@@ -324,6 +363,7 @@ static char *names(char *at, int n) {
   return at;
 }
 
+/* The inner function returns its upvalues, so it has them all, in order. */
 static bool dump_template(lua_State *L, dumped *d, int nups) {
   char text[2 * 4 * CAST_FACTORY_UPVALUES + 64], *at = text;
   at += sprintf(at, "local ");
@@ -337,6 +377,8 @@ static bool dump_template(lua_State *L, dumped *d, int nups) {
   return cast_lua_dump(L, write, d) == 0;
 }
 
+/* All memory is Lua's, so an error loses none: the dump is in a userdata, the
+   new bytecode in a luaL_Buffer. */
 bool cast_factory_push(lua_State *L, const cast_bytes *b, int nups) {
   int top = lua_gettop(L);
   luaL_Buffer out;

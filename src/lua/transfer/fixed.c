@@ -1,7 +1,8 @@
 /* fixed.c - bytecode that a Lua state uses where it lies.
    SPDX-License-Identifier: MIT
 
-   Owner: whoever runs the state; at last, whoever has closed it. */
+   Owner: the runner of the state; after the state's end, whoever has closed it.
+   It is not the packer's, which goes before the last function does. */
 #include "fixed.h"
 
 #include "../../limits.h"
@@ -9,6 +10,7 @@
 #include "../../msg.h"
 #include "../../object.h"
 
+/* A state has few of them, so they are searched one by one. */
 bool cast_fixed_keep(cast_fixed **f, cast_bytes *b) {
   cast_fixed *k = *f;
   for (uint32_t i = 0; k != NULL && i < k->n; i++)

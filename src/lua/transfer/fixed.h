@@ -2,9 +2,10 @@
    SPDX-License-Identifier: MIT
 
    From 5.5 on a function can be loaded so that its code and its long strings
-   stay in the buffer, which must then outlive all that came of it: nothing
-   tells when that is, so it is kept until the state has closed. Hence there is
-   a limit to it for each state. What does not fit in is loaded as before. */
+   stay in the buffer, which all states can share then. The buffer must outlive
+   all that came of it in each state. Nothing tells when that is gone, so a
+   state keeps it until it has closed, up to a limit. What does not fit in is
+   loaded as before. */
 #ifndef CAST_FIXED_H
 #define CAST_FIXED_H
 
@@ -13,8 +14,8 @@
 
 typedef struct cast_fixed {
   cast_bytes *all[CAST_FIXED_KEPT]; /* one reference each */
-  uint32_t n;
-  size_t bytes;
+  uint32_t n;                       /* how many there are */
+  size_t bytes;                     /* their sizes, in all */
 } cast_fixed;
 
 /* Keeps `b`, unless it is already kept, in *f, which is made when needed.

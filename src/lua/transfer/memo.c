@@ -1,17 +1,23 @@
-/* memo.c - a set of addresses that remembers the order of additions.
+/* memo.c - the memo of a message: objects by address, in order of addition.
    SPDX-License-Identifier: MIT
 
-   Owner: the encoder that holds it. Open addressing over indices, so that
-   growth moves four bytes an entry and indices stay valid.
+   Open addressing over indices, with linear probing, so that growth moves four
+   bytes an entry and indices stay valid. Entries are never removed but from the
+   end (cut), so there are no tombstones: the index is made anew then.
+
+   Owner: the encoder, or the packer, that holds it.
 
    1. With more than CAST_MEMO_FEW entries slots is a power of two, at least
-      twice their number. If slots is not 0 each entry is in index. */
+      twice their number, so a probe always ends. If slots is not 0 each entry
+      is in index. */
 #include "memo.h"
 
 #include "../../base.h"
 #include "../../mem.h"
 
-#define KEEP_ENTRIES 1024u /* memory for so many is not given back */
+/* Memory for so many entries is not given back: the next message will need
+   it. */
+#define KEEP_ENTRIES 1024u
 
 void cast_memo_init(cast_memo *s) {
   s->count = 0;
@@ -35,7 +41,7 @@ void cast_memo_clear(cast_memo *s) {
   s->slots = 0;
 }
 
-/* Fibonacci hashing; the low bits of an address say nothing. */
+/* Fibonacci hashing; the low bits of an address are the same in all. */
 static uint32_t slot_of(const cast_memo *s, const void *key) {
   uint64_t h = ((uint64_t)(uintptr_t)key >> 3) * UINT64_C(0x9e3779b97f4a7c15);
   return (uint32_t)(h >> s->shift);
@@ -50,6 +56,7 @@ cast_memo_entry *cast_memo_look(const cast_memo *s, const void *key) {
   return NULL;
 }
 
+/* Puts the entry into the index, which has room for it. */
 static void place(cast_memo *s, uint32_t entry) {
   uint32_t mask = s->slots - 1;
   uint32_t i = slot_of(s, s->entries[entry].key);
@@ -65,7 +72,8 @@ void cast_memo_cut(cast_memo *s, uint32_t n) {
   for (uint32_t i = 0; i < n; i++) place(s, i);
 }
 
-/* Makes the index anew, twice as large. */
+/* Makes the index anew, twice as large; in memory that an earlier message has
+   left, if that is enough. False, and all as it was: no memory. */
 static bool grow_index(cast_memo *s) {
   uint32_t slots = s->slots == 0 ? 4 * CAST_MEMO_FEW : 2 * s->slots;
   if (slots > s->allocated) {
@@ -83,6 +91,7 @@ static bool grow_index(cast_memo *s) {
   return true;
 }
 
+/* Likewise, for the entries. The limit keeps 2 * (count + 1) in 32 bits. */
 static bool grow_entries(cast_memo *s) {
   if (s->capacity > UINT32_MAX / 8) return false;
   cast_memo_entry *old = s->entries == s->few ? NULL : s->entries;

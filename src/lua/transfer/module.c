@@ -2,14 +2,17 @@
    SPDX-License-Identifier: MIT
 
    It is made when it is first needed: by require, or for an error that has a
-   metatable of the module. */
+   metatable of the module. Sessions that need it for neither do not pay for it.
+
+   Owner: the state. */
 #include "module.h"
 
 #include "../compat/compat.h"
 #include "../state/state.h"
 #include "pack.h"
 
-/* Where the registry has the module: package.loaded may forget it. */
+/* Where the registry has the module: the program may take it out of
+   package.loaded. */
 static const char module_key = 0;
 
 void cast_module_need(lua_State *L) {

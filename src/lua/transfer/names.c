@@ -8,13 +8,13 @@
    standard libraries and among the globals only functions count: the tables
    there are modules too, or the program's own.
 
-   A weak table maps objects to their names. All modules are in it, and it is
-   made anew when package.loaded has other tables than it had (fingerprint).
-   Nobody tells of that, so they are looked at for each message of tables: see
-   peek.h. Other objects are searched for in all modules, and their names are
-   noted when they are found. Such a name is looked at before each use. That
-   something has no name is not noted: the next line of the program may give it
-   one.
+   A weak table maps objects to their names: the notes. All modules are in it,
+   and it is made anew when package.loaded has other tables than it had
+   (fingerprint). Nobody tells of that, so they are looked at for each message
+   with tables: see peek.h. Other objects are searched for in all modules, and
+   their names are noted when they are found. Such a name is looked up before
+   each use, and counts only if the object is still there. That something has no
+   name is not noted: the next line of the program may give it one.
 
    package.loaded is only ever read. To be told of new modules by a searcher
    of our own, or by a wrapped require, was rejected: programs replace these,
@@ -25,7 +25,7 @@
    in a module are not found. Metatables: see classes.c.
 
    While tables of the program's are walked through nothing is allocated: a
-   finalizer might change them.
+   finalizer might change them, and lua_next does not bear that.
 
    Owner: the state's packer. Names are strings, keys separated by '\0'. */
 #include "names.h"
@@ -39,9 +39,14 @@
 
 /* -- which name is best --------------------------------------------------- */
 
-/* Smaller is better. What a program has put among the globals, or into the
-   standard libraries, may be missing elsewhere. */
-enum { RANK_STOCK, RANK_MODULE, RANK_INNER, RANK_ADDED };
+/* Smaller is better. */
+enum {
+  RANK_STOCK,  /* a standard library's own: every state has it */
+  RANK_MODULE, /* a module, or a field of one */
+  RANK_INNER,  /* of a table in a module */
+  RANK_ADDED   /* what the program has put among the globals, or into a standard
+                  library: it may be missing elsewhere */
+};
 
 static int rank_of(const char *module, const char *key, int depth) {
   if (depth > 1) return RANK_INNER;
@@ -58,7 +63,7 @@ static bool is_key(lua_State *L, int idx, size_t *size) {
   return *size <= CAST_NAME_MAX && memchr(key, '\0', more) == NULL;
 }
 
-/* Shorter ones first; beyond that any fixed order will do: that of lua_next
+/* Shorter ones first. Beyond that any fixed order will do; that of lua_next
    changes from run to run. */
 static int compare_keys(lua_State *L, int a, int b) {
   size_t asize, bsize;
@@ -70,6 +75,7 @@ static int compare_keys(lua_State *L, int a, int b) {
 
 /* -- notes ---------------------------------------------------------------- */
 
+/* Sets the table's bit in the filter. */
 static void mark(uint64_t *bits, const void *table) {
   uint32_t bit = cast_names_bit(table);
   bits[bit / 64] |= UINT64_C(1) << (bit % 64);
@@ -80,7 +86,7 @@ static void push_weak(lua_State *L, int t, int slot) {
   (void)cast_single_push_in(L, t, slot, cast_make_weak, "k");
 }
 
-/* Notes the name on top for the object at idx, in that slot; pops it. */
+/* Notes the name on top for the object at idx, in the slot's table; pops it. */
 static void note(cast_packer *p, lua_State *L, int t, int slot, int idx) {
   push_weak(L, t, slot);
   lua_pushvalue(L, idx);
@@ -100,7 +106,8 @@ void cast_names_give(cast_packer *p, lua_State *L, int idx) {
 
 /* -- modules -------------------------------------------------------------- */
 
-/* A number that is another one when the tables in package.loaded are. */
+/* A number that changes when other tables are in package.loaded: the sum of
+   their hashed addresses. Without peeking (peek.h) Lua is asked. */
 static uint64_t fingerprint(const cast_packer *p, lua_State *L, int t) {
   uint64_t sum = 1;
   const void *module;
@@ -126,8 +133,10 @@ static bool is_module(const cast_packer *p, lua_State *L) {
 }
 
 /* Pushes a list of the modules' names and tables by turns, and returns how
-   many entries it has; marks the tables, with or without a name. More modules
-   than there is room for have been loaded meanwhile: these are left out. */
+   many entries it has; marks the tables, with or without a name. The list has
+   room before the walk, in which nothing may be allocated. Modules that were
+   loaded in between, by a finalizer, and find no room are left out: rebuild()
+   sees that, and does it again. */
 static int push_modules(cast_packer *p, lua_State *L, int t, uint64_t *bits) {
   int n = 0, room = 0, loaded, list;
   cast_packer_get(L, t, CAST_SLOT_LOADED);
@@ -148,7 +157,7 @@ static int push_modules(cast_packer *p, lua_State *L, int t, uint64_t *bits) {
 }
 
 /* Notes the name on top, unless it has a better one, in `names` for the module
-   at idx; pops it. */
+   at idx; pops it. One table may be in package.loaded under several names. */
 static void note_module(lua_State *L, int names, int idx) {
   int name = lua_gettop(L);
   lua_pushvalue(L, idx);
@@ -167,7 +176,8 @@ static void note_module(lua_State *L, int names, int idx) {
   lua_settop(L, name - 1);
 }
 
-/* What was given stays. */
+/* Names that were given for ever (cast_names_give) are in a table of their own,
+   which is not made anew: only their bits are. */
 static void mark_given(uint64_t *bits, lua_State *L, int t) {
   cast_packer_get(L, t, CAST_SLOT_GIVEN);
   if (lua_istable(L, -1)) {
@@ -177,7 +187,8 @@ static void mark_given(uint64_t *bits, lua_State *L, int t) {
   lua_pop(L, 1);
 }
 
-/* Notes the modules, and forgets all else. */
+/* Notes the modules, and forgets all else. The new notes and the filter take
+   the place of the old ones at the end, when nothing can raise any more. */
 static void note_modules(cast_packer *p, lua_State *L, int t) {
   uint64_t bits[CAST_NAMES_BITS / 64] = {0};
   int top = lua_gettop(L), n;
@@ -196,7 +207,9 @@ static void note_modules(cast_packer *p, lua_State *L, int t) {
   memcpy(p->named, bits, sizeof bits);
 }
 
-/* A finalizer may load a module meanwhile; not for ever. */
+/* Makes the notes anew. A finalizer may load a module meanwhile, so it is done
+   again until nothing has changed; ten times at most, or one that always does
+   would keep this here for ever. */
 static void rebuild(cast_packer *p, lua_State *L, int t) {
   uint64_t sum;
   int tries = 0;
@@ -215,18 +228,19 @@ void cast_names_refresh(cast_packer *p, lua_State *L, int t) {
 
 /* -- search --------------------------------------------------------------- */
 
-#define PATH 3 /* a module and two keys */
+#define PATH 3 /* parts of the longest: a module and two keys */
 
-/* A search for the place of an object. */
+/* A search for the place of an object. Paths are kept as strings on the stack,
+   and made into a name only at the end, as nothing may be allocated before. */
 typedef struct search {
   lua_State *L;
-  int target;     /* its stack index */
-  int path[PATH]; /* stack indices of the module's name and the keys */
-  int depth;      /* how many keys */
-  int best;       /* stack index of the best path: PATH slots */
-  int best_depth; /* -1: none was found */
-  int best_rank;
-  size_t best_size;
+  int target;       /* stack index of the object */
+  int path[PATH];   /* stack indices of the module's name and the keys */
+  int depth;        /* how many keys the path has now */
+  int best;         /* stack index of the best path: PATH slots */
+  int best_depth;   /* how many keys that has; -1: none was found */
+  int best_rank;    /* RANK_*, of it */
+  size_t best_size; /* bytes of its name */
 } search;
 
 /* Is this path better than the best one, which is of the same rank? */
@@ -240,7 +254,7 @@ static bool is_better(const search *s, size_t size) {
   return false;
 }
 
-/* The target was met at path. */
+/* The target is at the path: keeps that if it is the best name so far. */
 static void note_candidate(search *s) {
   lua_State *L = s->L;
   const char *key = "";
@@ -262,7 +276,7 @@ static void note_candidate(search *s) {
 }
 
 /* Looks at the fields of the table at that index, and of the tables in it if
-   `deeper`. */
+   `deeper`. Raw, by lua_next: nothing of the program's is called. */
 static void search_fields(search *s, int table, bool deeper) {
   lua_State *L = s->L;
   s->depth++;
@@ -277,7 +291,8 @@ static void search_fields(search *s, int table, bool deeper) {
   s->depth--;
 }
 
-/* Looks at the module on top, its name below it. */
+/* Looks at the module on top, its name below it. Standard libraries only have
+   functions that count, so their tables are not looked into. */
 static void search_module(search *s, bool standard) {
   int module = lua_gettop(s->L);
   size_t size = 0;
@@ -290,7 +305,9 @@ static void search_module(search *s, bool standard) {
   if (lua_istable(s->L, module)) search_fields(s, module, !is_library);
 }
 
-/* Leaves PATH slots with the best path to the object on top above it. */
+/* Searches all modules for the object on top. Leaves PATH slots above it,
+   with the best path. casting itself may not be in package.loaded, or not any
+   more. */
 static search search_all(lua_State *L, int t, bool standard) {
   search s = {.L = L, .target = lua_gettop(L), .best_depth = -1};
   cast_packer_stack(L, 24);
@@ -307,7 +324,7 @@ static search search_all(lua_State *L, int t, bool standard) {
   return s;
 }
 
-/* Replaces the best path by its name, which is noted, or by nothing. */
+/* Replaces the best path by its name, which is noted, or by nothing: false. */
 static bool take_name(cast_packer *p, lua_State *L, int t, const search *s) {
   lua_settop(L, s->best + s->best_depth);
   if (s->best_depth < 0) return false;
@@ -316,13 +333,15 @@ static bool take_name(cast_packer *p, lua_State *L, int t, const search *s) {
     lua_insert(L, s->best + 2 * i - 1);
   }
   lua_concat(L, 2 * s->best_depth + 1);
-  /* Any module would be a better place for it. */
+  /* Not noted: any module would be a better place, should one get it. */
   if (s->best_rank == RANK_ADDED) return true;
   lua_pushvalue(L, s->best);
   note(p, L, t, CAST_SLOT_NAMES, s->target);
   return true;
 }
 
+/* Finds the name of the object on top; `standard`: also in the standard
+   libraries. */
 static bool find_or_search(cast_packer *p, lua_State *L, int t, bool standard) {
   search s;
   if (cast_names_find(p, L, t)) return true;
@@ -349,10 +368,11 @@ static bool is_loaded(lua_State *L, int t) {
   return is;
 }
 
+/* __index is looked up first: most classes have it. Otherwise all keys are. */
 bool cast_names_has_special_key(lua_State *L, int t) {
   int table = lua_gettop(L);
   bool is;
-  cast_packer_get(L, t, CAST_SLOT_INDEX); /* which most classes have */
+  cast_packer_get(L, t, CAST_SLOT_INDEX);
   lua_rawget(L, table);
   is = !lua_isnil(L, -1);
   lua_settop(L, table);
@@ -368,7 +388,10 @@ bool cast_names_has_special_key(lua_State *L, int t) {
   return is;
 }
 
-/* Pushes what is noted for the object on top, if that still holds. */
+/* Pushes what is noted for the object on top, if that still holds: the object
+   is what the name leads to, and if it is a table in a module, it still has a
+   key that begins with "__". Names that were given hold without being looked
+   up. */
 static bool find_noted(cast_packer *p, lua_State *L, int t, int slot) {
   int top = lua_gettop(L);
   size_t size;
@@ -405,8 +428,8 @@ bool cast_names_find(cast_packer *p, lua_State *L, int t) {
   if (find_noted(p, L, t, CAST_SLOT_NAMES) ||
       find_noted(p, L, t, CAST_SLOT_GIVEN))
     return true;
-  /* A module has changed its name, or a new one the address that another one
-     had: the fingerprint does not tell. */
+  /* A module may have another name now, or a new one may have the address of
+     one that is gone: the fingerprint does not tell. */
   if (!lua_istable(L, -1) || lua_topointer(L, -1) == p->globals ||
       !is_loaded(L, t))
     return false;

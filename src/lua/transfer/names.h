@@ -1,18 +1,22 @@
 /* names.h - values that cross by name: modules, and what is in them.
    SPDX-License-Identifier: MIT
 
+   What comes from a module that the receiver can require as well is not copied:
+   a C function cannot be, and a class of the receiver's must be its own, or its
+   objects would be of another class there.
+
    A name is the module's, then keys: "string\0format", "geometry\0Point". It
-   has at most 65535 bytes, and no key in it has a '\0' of its own. */
+   has at most CAST_NAME_MAX bytes, and no key in it has a '\0' of its own. */
 #ifndef CAST_NAMES_H
 #define CAST_NAMES_H
 
 #include "../compat/compat.h"
 #include "packer.h"
 
-#define CAST_NAME_MAX 65535u
+#define CAST_NAME_MAX 65535u /* its size is a u16: wire.h */
 
-/* What stands for a module in the names of things that the program is not to
-   reach: it is in no table, but p->module knows it. A module of the program's
+/* A module that only names have: the program is not meant to reach what is in
+   it, so it is in no table, and p->module finds it. A module of the program's
    that is called so has no name. */
 #define CAST_NAMES_OWN "casting.internal"
 static inline bool cast_names_is_own(const char *name, size_t size) {
@@ -25,12 +29,12 @@ static inline bool cast_names_is_own(const char *name, size_t size) {
 
 /* -- from objects to names (names.c) -------------------------------------- */
 
-/* Makes what is noted right for package.loaded as it is now: to be called
-   before the others, for each message, and after what has called Lua code. */
+/* Brings the notes up to date with package.loaded. The others rely on that: it
+   is called before them for each message, and after Lua code has run. */
 void cast_names_refresh(cast_packer *p, lua_State *L, int t);
 
-/* Whether the table at this address may have a name (it is false for nearly
-   all that have none). */
+/* Whether the table at this address may have a name. A Bloom filter with one
+   bit a table: it is false for nearly all that have none. */
 static inline uint32_t cast_names_bit(const void *table) {
   uint64_t h = (uint64_t)(uintptr_t)table * UINT64_C(0x9e3779b97f4a7c15);
   return (uint32_t)(h >> 40) % CAST_NAMES_BITS;
@@ -54,14 +58,17 @@ bool cast_names_search_modules(cast_packer *p, lua_State *L, int t);
 
 /* As find, but looks for the table on top, which has a key that begins with
    "__", among those in such modules and one level deeper (classes.c).
-   *prepared: this has been called since Lua code has run. */
+   *prepared, which is the caller's: the set of these is up to date, as this has
+   been called for the message since Lua code has run. */
 bool cast_names_class(cast_packer *p, lua_State *L, int t, bool *prepared);
+/* The state closes: frees that set. */
 void cast_names_fini(cast_packer *p);
 
 /* Has the table on top a key that begins with "__"? */
 bool cast_names_has_special_key(lua_State *L, int t);
 
-/* A hash of two addresses: such are added up. */
+/* A hash of two addresses. Fingerprints are sums of these, so they do not
+   depend on the order in which a table is walked through. */
 static inline uint64_t cast_names_mix(const void *a, const void *b) {
   uint64_t h = (uint64_t)(uintptr_t)a * UINT64_C(0x9e3779b97f4a7c15);
   h ^= (uint64_t)(uintptr_t)b * UINT64_C(0xc2b2ae3d27d4eb4f);
@@ -70,7 +77,8 @@ static inline uint64_t cast_names_mix(const void *a, const void *b) {
   return h ^ h >> 29;
 }
 
-/* The name on top is that of the object at idx for ever; pops it. */
+/* The name on top is that of the object at idx from now on, and is not looked
+   up before it is used; pops it. */
 void cast_names_give(cast_packer *p, lua_State *L, int idx);
 
 /* -- from names to objects (resolve.c) ------------------------------------ */
@@ -80,8 +88,8 @@ void cast_names_look(
   cast_packer *p, lua_State *L, int t, const char *name, size_t size);
 
 /* Pushes what has that name here, a value of that type (LUA_TNONE: a table or
-   function); the module is required if need be. False: what is pushed is the
-   error's value. */
+   function); the module is required if it is not loaded, which runs Lua code.
+   False: what is pushed is the error's value. */
 bool cast_names_resolve(
   cast_packer *p, lua_State *L, const char *name, size_t size, int type);
 

@@ -1,9 +1,9 @@
 /* number.h - messages of one number, without a call in between.
    SPDX-License-Identifier: MIT
 
-   Most messages are one number or a few. These two write and read one as
-   pack.c does (wire.h), but are inlined where values are sent and received:
-   there, calls cost as much as the rest of the work. */
+   Most messages are one number or a few. The functions here write and read one
+   number as pack.c does (wire.h), but are inlined where values are sent and
+   received: there, calls cost as much as the rest of the work. */
 #ifndef CAST_NUMBER_H
 #define CAST_NUMBER_H
 
@@ -13,7 +13,8 @@
 #include "wire.h"
 
 /* The value at idx alone becomes the message *m, which was empty: true. False
-   if it is no number, or if it takes more than a look to see. */
+   if it is no number, or one that takes more than a look to see: from 5.3 on
+   these are floats, which pack.c writes. */
 static inline bool cast_number_pack(lua_State *L, int idx, cast_msg *m) {
   unsigned char *at = m->u.bytes;
 #if CAST_LUA >= 503
@@ -22,7 +23,8 @@ static inline bool cast_number_pack(lua_State *L, int idx, cast_msg *m) {
   v = (int64_t)lua_tointeger(L, idx);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
   if (CAST_LIKELY(v == (int32_t)v)) {
-    /* One store, and one for the head: see cast_msg_move. */
+    /* One store for header, tag and number, and one for the sizes: read as it
+       was written, it comes out of the store buffer (cast_msg_move). */
     m->u.word =
       (WIRE_PLAIN | 1) | WIRE_INT32 << 8 | (uint64_t)(uint32_t)v << 16;
     m->size = 2 + sizeof(int32_t);
@@ -42,6 +44,7 @@ static inline bool cast_number_pack(lua_State *L, int idx, cast_msg *m) {
   return true;
 }
 
+/* The integer behind that tag. */
 static inline int64_t cast_number_int(unsigned tag, const unsigned char *at) {
   int16_t narrow;
   int32_t wide;
@@ -53,7 +56,8 @@ static inline int64_t cast_number_int(unsigned tag, const unsigned char *at) {
 }
 
 /* Pushes the value of *m, which becomes empty, if it is one number: true. The
-   stack has room for it. */
+   stack has room for it. The bounds need no check: an inline message that has
+   this header has room for the longest number, whatever its size says. */
 static inline bool cast_number_unpack(lua_State *L, cast_msg *m) {
   const unsigned char *at = m->u.bytes;
   double number;

@@ -1,9 +1,10 @@
 /* pack.c - the packer of a state, and messages of scalars only.
    SPDX-License-Identifier: MIT
 
-   Most messages are a few numbers, booleans and short strings: these are
-   written straight into the message here, without the packer and without
-   asking for memory. All others: encode.c and decode.c.
+   Most messages are a few numbers, booleans and short strings. These are
+   written straight into the message here, without the packer and without asking
+   for memory. So nothing can fail, and no other code runs in between. All
+   others: encode.c, decode.c.
 
    Owner: the state; see packer.h. */
 #include "pack.h"
@@ -25,6 +26,7 @@
 
 /* -- life ----------------------------------------------------------------- */
 
+/* Finalizers that run later find it closed, and remember nothing. */
 void cast_packer_close(cast_packer *p) {
   p->closed = true;
   cast_sharedstr_fini(p);
@@ -36,7 +38,9 @@ void cast_packer_close(cast_packer *p) {
   p->loaded = cast_packer_drop_array(p->loaded);
 }
 
-/* Only when the state closes: the registry has it. */
+/* The registry has the packer, so it is finalized only when the state closes.
+   If tasks of a host still unwind then (`end`), it is closed by what lets
+   them. */
 static int packer_gc(lua_State *L) {
   cast_packer *p = lua_touserdata(L, 1);
   if (p->end == NULL || p->end(L, true)) cast_packer_close(p);
@@ -72,6 +76,8 @@ static void open_slots(cast_packer *p, lua_State *L, int t) {
   set_string(L, t, CAST_SLOT_CLOSE, "__close");
 }
 
+/* All slots are made at once, and the metatable last: an error before leaves a
+   userdata that has nothing to be freed. */
 cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner) {
   int top = lua_gettop(L);
   cast_packer_stack(L, LUA_MINSTACK);
@@ -104,6 +110,7 @@ cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner) {
   return p;
 }
 
+/* The notes of names are made anew with it at the next message. */
 void cast_packer_own(cast_packer *p, lua_State *L) {
   cast_packer_stack(L, 2);
   cast_packer_table(p, L);
@@ -111,7 +118,7 @@ void cast_packer_own(cast_packer *p, lua_State *L) {
   lua_rawseti(L, -2, CAST_SLOT_OWN);
   lua_pop(L, 1);
   p->own = lua_topointer(L, -1);
-  p->loads = 0; /* so that it is noted */
+  p->loads = 0;
 }
 
 void cast_packer_push(cast_packer *p, lua_State *L, int slot) {
@@ -153,6 +160,7 @@ static unsigned char *put_inline(lua_State *L, int idx, unsigned char *at,
   return wire_put(at, number, size);
 }
 
+/* An inline message has no room for references, nor for many values. */
 bool cast_pack_inline(lua_State *L, int first, int n, cast_msg *out) {
   unsigned char *at = out->u.bytes + 1;
   const unsigned char *end = out->u.bytes + CAST_MSG_INLINE;
@@ -183,6 +191,7 @@ void cast_pack(cast_packer *p, lua_State *L, int first, int n, const char *what,
 
 void cast_pack_results(cast_packer *p, cast_object *task) { p->packing = task; }
 
+/* A timer's thread has no Lua state. */
 void cast_pack_number(double v, cast_msg *out) {
   unsigned char *bytes = out->u.bytes;
   bytes[0] = WIRE_PLAIN | 1;
@@ -200,8 +209,8 @@ void cast_pack_text(const char *text, cast_msg *out) {
   out->nrefs = 0;
 }
 
-/* The bytes after a tag, if it is that of a scalar or a short string; else
-   more than any message has. */
+/* The number of bytes after the tag of a scalar or a short string; for any
+   other tag a number that no message has. */
 static inline size_t simple_size(const unsigned char *at) {
   unsigned tag = *at;
   if (tag >= WIRE_INT) return 0;
@@ -218,7 +227,8 @@ static inline size_t simple_size(const unsigned char *at) {
   }
 }
 
-/* Is everything in the inline message such a value? */
+/* Is everything in the inline message such a value? Guards against a number of
+   values, or a size, that is larger than the message. */
 static bool is_simple(const unsigned char *at, const unsigned char *end) {
   int n = *at & WIRE_COUNT;
   if ((*at & (WIRE_REFS | WIRE_TREE)) != 0 || n > (int)WIRE_COUNT_MAX)
@@ -232,6 +242,8 @@ static bool is_simple(const unsigned char *at, const unsigned char *end) {
   return true;
 }
 
+/* The header says what is in it, so one look is enough; the values' bounds are
+   checked as they are pushed. */
 int cast_unpack_plain(lua_State *L, cast_msg *msg) {
   if (msg->nrefs > 0 || msg->size > CAST_MSG_INLINE ||
       (*msg->u.bytes & WIRE_PLAIN) == 0 ||
@@ -240,6 +252,7 @@ int cast_unpack_plain(lua_State *L, cast_msg *msg) {
   return cast_decode_scalars(L, msg);
 }
 
+/* There is no bit for "short strings" in the header: the tags are looked at. */
 int cast_unpack_simple(lua_State *L, cast_msg *msg) {
   const unsigned char *at = msg->u.bytes;
   if (msg->nrefs > 0 || msg->size > CAST_MSG_INLINE) return -1;

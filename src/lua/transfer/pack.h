@@ -1,8 +1,9 @@
 /* pack.h - Lua values to messages and back.
    SPDX-License-Identifier: MIT
 
-   One packer per Lua state (universe), used only by whoever runs that state.
-   Encoding copies: afterwards the message shares nothing with the state. */
+   One packer per Lua state (universe), used only by the runner of that state.
+   Encoding copies: afterwards the message shares nothing with the state, and
+   can be unpacked in any other, on any thread. */
 #ifndef CAST_PACK_H
 #define CAST_PACK_H
 
@@ -13,18 +14,18 @@
 
 typedef struct cast_packer cast_packer;
 
-/* Makes the state's packer: captures the names of library functions and
-   modules. Raises a Lua error when out of memory. The packer is a full
-   userdata anchored in the registry, freed by the state's end. *runner is who
-   runs the state, or NULL: messages come from its blocks, and go back there.
-   Where nobody is known, `runner` is NULL. */
+/* Makes the state's packer. Raises a Lua error when out of memory. The packer
+   is a full userdata anchored in the registry, freed by the state's end.
+   *runner is what runs the state, or NULL: the memory of messages comes from
+   its blocks, and goes back there. Where none is ever known, `runner` is
+   NULL. */
 cast_packer *cast_packer_open(lua_State *L, cast_runner *const *runner);
 /* The module on top is casting: that is its name, whether or not package.loaded
    has it. Raises. */
 void cast_packer_own(cast_packer *p, lua_State *L);
 
-/* The state ends: gives up what the packer refers to, and remembers nothing any
-   more. */
+/* The state ends: gives up what the packer refers to. It remembers nothing any
+   more, but finalizers that run later can still use it. */
 void cast_packer_close(cast_packer *p);
 
 /* Pushes what is in one of the packer's slots (packer.h), and makes no value
@@ -47,17 +48,19 @@ typedef enum { CAST_PACK_SEND, CAST_PACK_COPY, CAST_PACK_TRY } cast_pack_how;
 void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_pack_how how, cast_msg *out);
 
-/* What is packed next, at once, are results of this task (NULL: they have
-   been): for a handle of it among them the message has NULL in place of a
-   reference, or the task would never go. See cast_msg_dup_of. */
+/* What is packed next, at once, is the results of this task (NULL: they were
+   packed). For a handle of the task itself among them the message has NULL in
+   place of a reference, or the task would keep itself alive: its results belong
+   to it. See cast_msg_dup_of. */
 void cast_pack_results(cast_packer *p, cast_object *task);
 
 /* The same for a few scalars and short strings, which takes no memory, and so
-   runs nothing. False: they are something else, or too many. */
+   runs no finalizer and raises nothing. False: they are something else, or too
+   many. */
 bool cast_pack_inline(lua_State *L, int first, int n, cast_msg *out);
 
 /* Drops a message that this state has packed and that is not sent after all:
-   what has moved is back. Does not raise. */
+   what has moved moves back (transferable.c). Does not raise. */
 void cast_pack_undo(cast_packer *p, lua_State *L, cast_msg *m);
 
 /* Pushes the values of *msg and returns how many; drops *msg. Raises a Lua

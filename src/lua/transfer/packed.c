@@ -1,5 +1,10 @@
 /* packed.c - messages that are packed once and sent any number of times.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   Whatever sends values asks here first: a packed message that is the only
+   value is sent as it is.
+
+   Owner: a packed message belongs to its references; no locks. */
 #include "packed.h"
 
 #include "../../base.h"
@@ -17,6 +22,8 @@ static void message_free(cast_object *o) {
   cast_free(CAST_CONTAINER(o, cast_message, object));
 }
 
+/* The message's references may be the last ones of others: they are put on a
+   list instead of being given up in each other (object.h). */
 static void message_release(cast_object *o, cast_object **more) {
   cast_msg_drop_later(&CAST_CONTAINER(o, cast_message, object)->msg, more);
 }
@@ -33,7 +40,7 @@ void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_msg *out) {
   if (!cast_pack_values_inline(L, first, n, out))
     cast_pack(S->packer, L, first, n, what, 0, out);
-  /* By a __save, or a finalizer. */
+  /* A __save, or a finalizer, may have forked: this is the child. */
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
 }
 
@@ -42,6 +49,8 @@ bool cast_message_is_callable(lua_State *L, int i) {
   return m != NULL && m->callable;
 }
 
+/* The handle is made first, and has the message before it is packed: when
+   packing raises, the collector frees both. */
 cast_message *cast_message_new(
   lua_State *L, cast_state *S, int first, int n, cast_pack_how how) {
   cast_handle *h = cast_handle_new(L, &cast_message_type, sizeof(cast_message));
@@ -57,6 +66,7 @@ cast_message *cast_message_new(
   return m;
 }
 
+/* A copy of a packed message is a count; it takes no memory. */
 bool cast_pack_values_inline(lua_State *L, int first, int n, cast_msg *out) {
   const cast_message *m = NULL;
   if (n == 1 && lua_type(L, first) == LUA_TUSERDATA)

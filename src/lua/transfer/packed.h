@@ -1,8 +1,9 @@
 /* packed.h - messages that are packed once and used many times.
    SPDX-License-Identifier: MIT
 
-   A counted object, with handles like those of channels. Its fields are fixed
-   once it is packed, so any session may copy the message. */
+   What casting.pack returns: a counted object, with handles like those of
+   channels. Its fields are fixed once it is packed, so any session may copy the
+   message, which is to count one more reference to its block. */
 #ifndef CAST_PACKED_H
 #define CAST_PACKED_H
 
@@ -13,10 +14,10 @@
 #include "pack.h"
 
 typedef struct cast_message {
-  cast_object object;
-  cast_msg msg;  /* (i) */
-  int n;         /* (i) values */
-  bool callable; /* (i) the first is a function: it can be spawned */
+  cast_object object; /* (a) its count */
+  cast_msg msg;       /* (i) the values, encoded */
+  int n;              /* (i) how many there are */
+  bool callable;      /* (i) the first is a function: it can be spawned */
 } cast_message;
 
 /* Packs the n values from stack position `first` on, and pushes the message's

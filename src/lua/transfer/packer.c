@@ -1,5 +1,10 @@
 /* packer.c - what a state needs to pack and unpack messages.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   Small things that the other files of this room share, below all of them. The
+   life of a packer is in pack.c, which knows the others.
+
+   Owner: the state; see packer.h. */
 #include "packer.h"
 
 #include "../../base.h"
@@ -15,6 +20,7 @@ _Static_assert(
     sizeof(cast_recent) * CAST_BYTECODE_KEPT <= sizeof cast_packer_nothing,
   "nothing is as large as anything");
 
+/* Nothing is written to it: cast_packer_array comes first. */
 void *cast_packer_none(void) { return (void *)(uintptr_t)cast_packer_nothing; }
 
 void *cast_packer_array(cast_packer *p, void *old, size_t n, size_t size) {
@@ -27,11 +33,13 @@ void *cast_packer_drop_array(void *array) {
   return cast_packer_none();
 }
 
+/* What make_meta needs, which gets a single pointer. */
 typedef struct finalizer {
-  cast_packer *p;
-  lua_CFunction gc;
+  cast_packer *p;   /* its upvalue */
+  lua_CFunction gc; /* itself */
 } finalizer;
 
+/* The upvalue is a light userdata: the packer lives as long as the state. */
 static void make_meta(lua_State *L, const void *arg) {
   const finalizer *f = arg;
   lua_createtable(L, 0, 1);
@@ -46,12 +54,15 @@ void cast_packer_meta(
   (void)cast_single_push_in(L, t, slot, make_meta, &f);
 }
 
+/* Without a position in front, as Lua's own error. */
 void cast_packer_nomem(lua_State *L) {
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
   cast_panic(__FILE__, __LINE__, "lua_error returned");
 }
 
+/* Lua's limit is a million slots, LuaJIT's 65,500: a stack of a few thousand is
+   far from both. */
 void cast_packer_stack(lua_State *L, int slots) {
   if (CAST_LIKELY(lua_checkstack(L, slots))) return;
   if (slots < 1000 && lua_gettop(L) < 4000) cast_packer_nomem(L);

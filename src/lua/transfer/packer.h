@@ -1,14 +1,19 @@
 /* packer.h - what the parts of pack share: one packer per Lua state.
    SPDX-License-Identifier: MIT
 
-   The packer is a full userdata; its table, in the registry under `ref`,
-   anchors it and every Lua value it works with (the slots below). Only
-   whoever runs the state uses it, so nothing here needs a lock.
+   The packer is a full userdata. Its table, in the registry under `ref`,
+   anchors it and every Lua value it works with (the slots below). What a state
+   remembers from message to message is here: names of modules, bytecode, large
+   strings, the string cache, an encoder.
+
+   Owner: the runner of the state, which alone uses it. No locks.
 
    1. Nothing that a longjmp can pass over is owned by C alone: buffers and
       references belong to userdata with a __gc.
-   2. These are in the lists, too, and the packer's own __gc frees what they
-      have left: a closing state does not finalize what is made meanwhile. */
+   2. These userdata are in the packer's lists, too, and the packer's own __gc
+      frees what they have left: a closing state does not finalize what is made
+      meanwhile. After that `closed` is set, and nothing is remembered any more.
+   3. A slot has false until something is in it. */
 #ifndef CAST_PACKER_H
 #define CAST_PACKER_H
 
@@ -22,11 +27,12 @@
 #include "memo.h"
 #include "pack.h"
 
+/* Items of the packer's table. */
 enum {
-  CAST_SLOT_PACKER = 1,
-  CAST_SLOT_GLOBALS,
-  CAST_SLOT_LOADED,  /* package.loaded */
-  CAST_SLOT_ENCODER, /* userdata, made on first use */
+  CAST_SLOT_PACKER = 1, /* the packer itself */
+  CAST_SLOT_GLOBALS,    /* the table of globals */
+  CAST_SLOT_LOADED,     /* package.loaded */
+  CAST_SLOT_ENCODER,    /* userdata, made on first use */
   CAST_SLOT_ENCODER_META,
   CAST_SLOT_OWN,       /* the module casting, once it was made */
   CAST_SLOT_NAMES,     /* weak: object -> its name (names.c) */
@@ -49,87 +55,96 @@ enum {
   CAST_SLOT_LAST = CAST_SLOT_CLOSE
 };
 
-#define CAST_SHAREDSTR_KEPT 32u            /* see sharedstr.c */
+#define CAST_SHAREDSTR_KEPT 32u            /* pairs: see sharedstr.c */
 #define CAST_SHAREDSTR_BYTES (1u << 20)    /* of earlier messages, in all */
 #define CAST_SHAREDSTR_LARGEST (64u << 20) /* and of the latest */
 #define CAST_BYTECODE_KEPT 32u             /* functions: see bytecode.c */
 #define CAST_BYTECODE_BYTES (64u << 10)    /* largest one kept */
 #define CAST_PACK_KEEP (64u << 10) /* scratch bytes kept for next time */
 #define CAST_SAVE_DEPTH 64u        /* __save results in each other */
-#define CAST_NAMES_BITS 512u       /* see names.c */
+#define CAST_NAMES_BITS 512u       /* of the filter: see names.h */
 
+/* A shared string: a pair of a Lua string and the bytes that it equals. */
 typedef struct cast_sharedstr {
   const char *at;    /* the Lua string's bytes: its identity */
   cast_bytes *bytes; /* one reference; NULL if the entry is free */
-  bool used;         /* since the sentinel was made */
-  uint32_t message;  /* the one that made the pair */
+  bool used;         /* it was used since the sentinel was made */
+  uint32_t message;  /* number of the message that made the pair */
 } cast_sharedstr;
 
+/* A function that was dumped lately (bytecode.c). */
 typedef struct cast_recent {
-  uint32_t hash;
+  uint32_t hash;     /* of the bytes */
   cast_bytes *bytes; /* borrowed from the userdata in the slot's array */
 } cast_recent;
 
 typedef struct cast_strcache cast_strcache;
+
+/* What is remembered by an address of bytecode (bytecode.c): two things, which
+   may be of different functions. */
 typedef struct cast_loaded {
-  cast_bytes *function; /* one reference, or NULL */
-  cast_bytes *made;     /* one reference, or NULL; see bytecode.c */
+  cast_bytes *function; /* pure one in CAST_SLOT_FUNCTION: one reference */
+  cast_bytes *made;     /* one with upvalues, was loaded: one reference */
   uint32_t given;       /* message that `function` was last given to */
   uint32_t loads;       /* LOADS_*, of `made` */
 } cast_loaded;
 
 struct cast_packer {
-  int ref;
-  cast_runner *const *runner; /* who runs the state; NULL: not known */
+  int ref;                    /* of the packer's table, in the registry */
+  cast_runner *const *runner; /* what runs the state; NULL: not known */
   bool closed;                /* the state is closing: keep nothing any more */
-  const void *globals;
-  const void *modules; /* package.loaded */
-  const void *own;     /* the module casting, or NULL */
-  cast_list codes;     /* bytecode.c's userdata */
-  cast_list encoders;  /* likewise encoder.c's */
-  const void *encoder; /* the one in CAST_SLOT_ENCODER */
+  const void *globals;        /* address of the table of globals */
+  const void *modules;        /* of package.loaded */
+  const void *own;            /* of the module casting, or NULL */
+  cast_list codes;            /* bytecode.c's userdata */
+  cast_list encoders;         /* encoder.c's userdata */
+  const void *encoder;        /* the one in CAST_SLOT_ENCODER */
 
-  bool sentinel; /* one is alive */
-  uint32_t next_sharedstr;
-  size_t sharedstr_bytes;
-  cast_strcache *strcache; /* NULL until the first tree is read */
-  int strcache_ref;        /* of the table with them, in the registry */
-  uint32_t next_recent;
-  uint32_t unpacked; /* counts messages received */
-  uint32_t message;  /* and those sent as well */
-  uint32_t rest;     /* messages of which none is taken for a tree (tree.c) */
-  /* Made when there is something to remember; before, none is written to:
-     they are cast_packer_nothing. */
-  cast_sharedstr *sharedstrs; /* CAST_SHAREDSTR_KEPT */
+  bool sentinel;           /* one is alive (sharedstr.c) */
+  uint32_t next_sharedstr; /* place of the next shared string */
+  size_t sharedstr_bytes;  /* bytes of them all */
+  cast_strcache *strcache; /* string cache; NULL until the first tree is read */
+  int strcache_ref;        /* of its table, in the registry */
+  uint32_t next_recent;    /* place of the next function that is dumped */
+  uint32_t unpacked;       /* counts messages received */
+  uint32_t message;        /* counts messages received and sent */
+  uint32_t rest; /* so many messages are not tried as trees (tree.c) */
+  /* Arrays that are made when there is something to remember. Before, they are
+     cast_packer_nothing: they can be read, and are empty. */
+  cast_sharedstr *sharedstrs; /* CAST_SHAREDSTR_KEPT shared strings */
   cast_recent *recent;        /* CAST_BYTECODE_KEPT */
   cast_loaded *loaded;        /* CAST_BYTECODE_KEPT */
 
 #if CAST_LUA >= 505
-  struct cast_fixed **fixed; /* NULL: somebody else closes the state */
+  /* Where bytecode goes that functions use where it lies; NULL: casting does
+     not close the state, and could not free it then. */
+  struct cast_fixed **fixed;
 #endif
-  /* Names of own modules: pushes the module, or nothing. */
   /* Asked in finalizers. closing: the Lua state is being closed; then this lets
-     what still goes on there end. False: that is under way. NULL: nothing does.
-   */
+     the tasks that still run there end. False: that is under way, and nothing
+     may be given up yet. NULL: no task can run then. */
   bool (*end)(lua_State *L, bool closing);
+  /* Pushes a module of ours that only names have (names.h), or nothing. */
   bool (*module)(lua_State *L, const char *name, size_t size);
-  const void *pinned;   /* the latest module's casting_transfer */
+  const void *pinned;   /* the casting_transfer that was pinned last */
   cast_object *packing; /* task whose results are packed next; not owned */
-  const cast_peek_layout *peek;
-  uint64_t loads;     /* what package.loaded had when its modules were noted */
-  cast_memo *classes; /* classes.c; NULL: none were asked for */
-  uint64_t gathered;  /* what the modules had then; 0: that is not known */
+  const cast_peek_layout *peek; /* how to look into tables (peek.h) */
+  uint64_t loads;     /* fingerprint of package.loaded for the notes; 0: none */
+  cast_memo *classes; /* set of tables (classes.c); NULL until it is needed */
+  uint64_t gathered;  /* fingerprint of the modules for it; 0: not known */
   uint64_t named[CAST_NAMES_BITS / 64]; /* filter: tables with names */
 };
 
+/* The runner's blocks of memory, which messages are made in and go back to;
+   NULL: no runner is known. */
 static inline cast_blocks *cast_packer_blocks(const cast_packer *p) {
   cast_runner *r = p->runner != NULL ? *p->runner : NULL;
   return r != NULL ? &r->blocks : NULL;
 }
 
-/* Where the registry has the packer's tables. Before 5.4 not by numbers: these
-   are lost when the registry's array has grown and there is no memory for the
-   rest of it. */
+/* Where the registry has the packer's two tables. Before 5.4 they go by address
+   instead of number: what has a number is lost if the registry's array grows
+   and there is then no memory for its hash part. */
 #if CAST_LUA < 504
 #define cast_packer_find(L, ref) lua_rawgetp(L, LUA_REGISTRYINDEX, &(ref))
 #define cast_packer_set(L, ref) lua_rawsetp(L, LUA_REGISTRYINDEX, &(ref))
@@ -148,10 +163,11 @@ static inline void cast_packer_get(lua_State *L, int t, int slot) {
   lua_rawgeti(L, t, slot);
 }
 
-/* All zero. */
+/* All zero, and as large as the largest of the arrays: stands for one that was
+   not made yet, so that a search needs no case of its own. */
 extern const uint64_t cast_packer_nothing[];
-/* A zeroed array of n elements in place of nothing; NULL: out of memory, or the
-   state is closing. */
+/* `old`, or a zeroed array of n elements in place of nothing; NULL: out of
+   memory, or the state is closing. */
 void *cast_packer_array(cast_packer *p, void *old, size_t n, size_t size);
 
 /* Pushes the metatable in a slot, made on first use; its __gc has the packer as
@@ -162,8 +178,9 @@ void cast_packer_meta(
 /* Raises Lua's own out-of-memory message. */
 _Noreturn void cast_packer_nomem(lua_State *L);
 
-/* Makes room on the Lua stack. Raises: Lua has no way to tell which, so few
-   slots are taken for a lack of memory. */
+/* Makes room on the Lua stack. Raises: lua_checkstack does not say whether
+   there is no memory or the stack is too large, so where few slots are asked
+   for on a small stack it is taken for a lack of memory. */
 void cast_packer_stack(lua_State *L, int slots);
 
 /* encode.c: the general case of cast_pack. */
@@ -175,14 +192,15 @@ void cast_encoder_close(cast_packer *p);
 /* tree.c: pushes the values of an inline message that holds only scalars
    and short strings; *m is empty then. */
 int cast_decode_scalars(lua_State *L, cast_msg *m);
-/* Pushes the n values of a message with WIRE_TREE, from `at` to `end`. */
+/* Pushes the n values of a message with WIRE_TREE, from `at` to `end`. May
+   raise, as all that follow. */
 void cast_decode_tree(cast_packer *p, lua_State *L, uint32_t n,
   const unsigned char *at, const unsigned char *end);
 /* Raises the error for bytes that no encoder has written. */
 _Noreturn void cast_decode_corrupt(lua_State *L);
-/* Frees an array of cast_packer_array: what takes its place. */
+/* Frees an array of cast_packer_array; returns what takes its place. */
 void *cast_packer_drop_array(void *array);
-/* In place of an array that is not there yet. */
+/* What is in place of an array that is not there yet. */
 void *cast_packer_none(void);
 
 #endif

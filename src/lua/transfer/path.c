@@ -1,5 +1,10 @@
 /* path.c - text of a path to a value in a message.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   Keys are the program's: they may be long, and have any bytes. They are shown
+   so that the error stays one line of text, and cut off where they are long.
+
+   Owner: the caller, as of the struct. */
 #include "path.h"
 
 #include "../compat/compat.h"
@@ -34,6 +39,7 @@ void cast_path_start(cast_path *path, const char *what, int number) {
     add(path, "%s", what);
 }
 
+/* Can the key be written behind a dot, as in Lua? */
 static bool is_name(const char *s, size_t size) {
   if (size == 0 || size > SHOWN || isdigit((unsigned char)s[0])) return false;
   for (size_t i = 0; i < size; i++)
@@ -41,6 +47,7 @@ static bool is_name(const char *s, size_t size) {
   return true;
 }
 
+/* Control characters, and what would end the text, as in a Lua string. */
 static void add_quoted(cast_path *path, const char *s, size_t size) {
   add(path, "[\"");
   for (size_t i = 0; i < size && i < SHOWN; i++) {
@@ -53,6 +60,7 @@ static void add_quoted(cast_path *path, const char *s, size_t size) {
   add(path, "%s", size > SHOWN ? "...\"]" : "\"]");
 }
 
+/* Integers without a decimal point, also where Lua has one kind of number. */
 static void add_number(cast_path *path, lua_State *L, int idx) {
   double v = lua_tonumber(L, idx);
   if (lua_isinteger(L, idx))
@@ -61,6 +69,8 @@ static void add_number(cast_path *path, lua_State *L, int idx) {
     add(path, "[%.14g]", v);
 }
 
+/* A key that is an object is shown by its type: it has no other text that could
+   be had without running Lua code. */
 void cast_path_key(cast_path *path, lua_State *L, int idx) {
   size_t size;
   const char *s;

@@ -1,30 +1,33 @@
 /* path.h - says where in a message a value is: "argument 2: .handlers[3].co".
    SPDX-License-Identifier: MIT
 
-   A path is text in a struct on the C stack, so building one cannot fail; what
-   does not fit is cut off. */
+   A path is text in a struct on the C stack, so building one cannot fail: it is
+   needed when an error is about to be raised, which may be a lack of memory.
+   What does not fit is cut off. */
 #ifndef CAST_PATH_H
 #define CAST_PATH_H
 
 #include "../compat/compat.h"
 
 typedef struct cast_path {
-  size_t size; /* without the '\0' */
-  bool inside; /* something follows the value's number already */
-  char text[1500];
+  size_t size;     /* of the text, without the '\0' */
+  bool inside;     /* something follows the value's number already */
+  char text[1500]; /* enough for 20 steps of the longest keys */
 } cast_path;
 
 /* Long paths show this many steps at the start, and as many at the end. */
 #define CAST_PATH_STEPS 10u
 
-/* "argument 2"; what is "argument". Without a number if it is 0. */
+/* Begins with "argument 2"; what is "argument". Without a number if it is 0. */
 void cast_path_start(cast_path *path, const char *what, int number);
-/* .name or [3] or ["any text"]: the key at idx. */
+/* Adds .name or [3] or ["any text"]: the step by the key at idx. */
 void cast_path_key(cast_path *path, lua_State *L, int idx);
 void cast_path_index(cast_path *path, uint32_t index);
-/* A word of its own: metatable, upvalue 'name' (with name not NULL). */
+/* Adds a step with a word of its own: metatable, upvalue 'name' (with name not
+   NULL). */
 void cast_path_word(cast_path *path, const char *word, const char *name);
-/* Stands for steps that are not shown; 0: nobody knows how many. */
+/* Adds a gap in place of steps that are not shown; 0: their number is not
+   known. */
 void cast_path_gap(cast_path *path, uint32_t steps);
 
 /* With `steps` steps in all: whether step i is shown; adds the gap. */

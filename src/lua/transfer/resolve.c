@@ -3,8 +3,12 @@
 
    The module is looked up in package.loaded, and required if it is not there.
    So it may be another one than the sender's, in another version, or of another
-   kind: what comes of that is said in an error, and nothing that is not of the
-   sender's type is returned.
+   kind: then an error says so, and nothing that is not of the sender's type is
+   returned.
+
+   cast_names_look is for the sender, which asks whether a name still holds:
+   raw, and without loading anything. cast_names_resolve is for the receiver: it
+   may run Lua code, of the module and of metatables, in protected calls.
 
    Owner: the state's packer. */
 #include "../compat/compat.h"
@@ -12,18 +16,20 @@
 #include "names.h"
 #include "packer.h"
 
-/* The first key of name, and the rest (NULL: none). */
+/* The size of the name's first part, and where the rest is (NULL: none). */
 static size_t split(const char *name, size_t size, const char **rest) {
   const char *end = memchr(name, '\0', size);
   *rest = end != NULL ? end + 1 : NULL;
   return end != NULL ? (size_t)(end - name) : size;
 }
 
+/* The size of the rest. */
 static size_t size_after(const char *name, size_t size, const char *rest) {
   return size - (size_t)(rest - name);
 }
 
-/* Pushes the module, or nil if it is not loaded. */
+/* Pushes the module, or nil if it is not loaded. The globals and casting are
+   found also where package.loaded does not have them, or not any more. */
 static void push_loaded(
   cast_packer *p, lua_State *L, int t, const char *name, size_t size) {
   if (cast_names_is_own(name, size)) {
@@ -61,7 +67,7 @@ void cast_names_look(
   lua_pushnil(L);
 }
 
-/* Pushes what require returns, or the error's value. */
+/* Pushes what the program's own `require` returns; false: the error's value. */
 static bool push_required(lua_State *L, int t, const char *name, size_t size) {
   cast_packer_get(L, t, CAST_SLOT_GLOBALS);
   cast_packer_get(L, t, CAST_SLOT_REQUIRE);
@@ -76,9 +82,9 @@ static bool push_required(lua_State *L, int t, const char *name, size_t size) {
   return lua_pcall(L, 1, 1, 0) == LUA_OK;
 }
 
-/* On the top is why that module could not be had. If it is a standard library,
-   which the session was made without, that says more than where it was looked
-   for. */
+/* On the top is the error of require for that module. If it was not found and
+   is the name of a standard library, this session was made without it: that
+   says more than all the places where it was looked for. */
 static void check_library(lua_State *L, const char *name, size_t size) {
   const char *why = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
   if (why == NULL || strstr(why, "' not found") == NULL) return;
@@ -91,12 +97,15 @@ static void check_library(lua_State *L, const char *name, size_t size) {
   lua_pop(L, 2);
 }
 
+/* The field of a value, with its metatable: called in a protected call. */
 static int get_field(lua_State *L) {
   lua_gettable(L, 1);
   return 1;
 }
 
-/* Replaces the table on top by its field, which may come from __index. */
+/* Replaces the value on top by its field, which may come from __index, as when
+   a module loads its parts on demand. False: what is on top is the error's
+   value. */
 static bool descend(lua_State *L, const char *key, size_t size) {
   if (lua_istable(L, -1)) {
     lua_pushlstring(L, key, size);
@@ -117,7 +126,7 @@ static bool descend(lua_State *L, const char *key, size_t size) {
   return false;
 }
 
-/* Replaces what is not of the type that the sender had. */
+/* Replaces what is not of the type that the sender had by an error. */
 static bool check_type(lua_State *L, int type) {
   int here = lua_type(L, -1);
   if (here == type ||
@@ -136,7 +145,7 @@ bool cast_names_resolve(
   int t = lua_gettop(L);
   size_t first = split(name, size, &rest);
   push_loaded(p, L, t, name, first);
-  /* While 5.1 loads a module, package.loaded has a mark in its place. */
+  /* While 5.1 loads a module, package.loaded has a light userdata for it. */
   bool ok = lua_istable(L, -1) || lua_isfunction(L, -1);
   if (!ok) {
     lua_pop(L, 1);
@@ -155,6 +164,7 @@ bool cast_names_resolve(
   return ok;
 }
 
+/* Names of globals are shown without their "_G.". */
 void cast_names_describe(lua_State *L, const char *name, size_t size) {
   const char *rest;
   luaL_Buffer b;

@@ -1,5 +1,18 @@
 /* save.c - writes objects that have a __save into an encoder.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   A __save is the only Lua code that an encoding calls. It may do anything:
+   send something itself, wait while other tasks run, change what is being sent,
+   drop objects that are in the message already, load modules. Therefore, from
+   the first one on, the message is written with care (`careful`): all objects
+   of the message are anchored, or the memo might take a new object for one that
+   was at the same address; and names are looked for before a table is written,
+   as the message cannot begin anew for a name without calling __save twice.
+
+   What a __save returns is a list of its own in the message, with its own limit
+   of depth and its own work that is put off (wire.h, 3).
+
+   Owner: the encoder. */
 #include "save.h"
 
 #include "../../limits.h"
@@ -23,6 +36,10 @@ static _Noreturn void fail_save(cast_encoder *e, const char *kind) {
   cast_encoder_fail(e, kind, lua_tostring(e->L, -1));
 }
 
+/* The first __save of a message has it begin anew, with care, unless no object
+   was written yet. The object is in the memo while its __save runs and while
+   the result is written, so that a result that leads back to the object is
+   found out (cast_encoder_back); it is anchored, for nothing else holds it. */
 cast_put cast_save_put(cast_encoder *e, const void *key) {
   lua_State *L = e->L;
   lua_replace(L, -2);
@@ -38,7 +55,7 @@ cast_put cast_save_put(cast_encoder *e, const void *key) {
   cast_encoder_anchor(e);
   uint32_t entry = cast_encoder_add(e, key, CAST_MEMO_SAVING);
   if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) fail_save(e, kind);
-  lua_pushboolean(L, 0); /* a place for the list */
+  lua_pushboolean(L, 0); /* the frame's object: what it returned lies behind */
   lua_insert(L, at);
   cast_encoder_rescan(e);
   uint32_t n = (uint32_t)(lua_gettop(L) - at);
@@ -58,6 +75,7 @@ cast_put cast_save_put(cast_encoder *e, const void *key) {
   return CAST_PUT_OPENED;
 }
 
+/* What was put off in the list is written: only the call is missing. */
 void cast_save_end(cast_encoder *e, const cast_frame *f) {
   cast_encoder_byte(e, WIRE_CALL);
   e->walk.list = f->outer;

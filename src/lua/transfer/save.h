@@ -1,5 +1,8 @@
 /* save.h - writes objects that have a __save into an encoder.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   A __save returns a constructor, a function or callable table, and arguments
+   for it. They are sent instead of the object, and the receiver calls them. */
 #ifndef CAST_SAVE_H
 #define CAST_SAVE_H
 

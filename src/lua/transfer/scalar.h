@@ -1,7 +1,9 @@
 /* scalar.h - writes and pushes values that need nothing but their bytes.
    SPDX-License-Identifier: MIT
 
-   What encode.c, decode.c and tree.c have in common: see wire.h. */
+   What encode.c, decode.c and tree.c have in common: see wire.h for the format.
+   To write a value that is no object is a look at its type and a copy of its
+   bytes, so these are inlined where it is done most. */
 #ifndef CAST_SCALAR_H
 #define CAST_SCALAR_H
 
@@ -13,7 +15,8 @@
 /* -- writing -------------------------------------------------------------- */
 
 /* Writes the scalar or short string at idx, of that type, to where there is
-   room for it; returns its end, or NULL if it is something else. */
+   room for WIRE_SHORT bytes; returns its end, or NULL if it is something
+   else. */
 static CAST_INLINE unsigned char *cast_scalar_put(
   lua_State *L, int idx, int type, unsigned char *at) {
   const char *s;
@@ -38,8 +41,8 @@ static CAST_INLINE unsigned char *cast_scalar_put(
   }
 }
 
-/* Writes the number at idx if it is the most frequent kind of this Lua
-   version; else NULL. */
+/* Writes the number at idx if it is of the kind that arrays mostly have: an
+   integer where Lua has these, else any number. Else NULL. */
 static inline unsigned char *cast_scalar_put_integer(
   lua_State *L, int idx, unsigned char *at) {
 #if CAST_LUA >= 503
@@ -100,12 +103,14 @@ static inline int cast_scalar_hint(size_t left, uint32_t n) {
   return n > INT32_MAX ? INT32_MAX : (int)n;
 }
 
-/* So many bytes must be left. */
+/* So many bytes must be left: guards against a message that is cut off within a
+   value. */
 static inline void cast_scalar_need(
   lua_State *L, const unsigned char *at, const unsigned char *end, size_t n) {
   if (CAST_UNLIKELY((size_t)(end - at) < n)) cast_decode_corrupt(L);
 }
 
+/* Guards against a size that is larger than what is left. */
 static inline const unsigned char *cast_scalar_string(lua_State *L, size_t size,
   const unsigned char *at, const unsigned char *end) {
   cast_scalar_need(L, at, end, size);
@@ -113,7 +118,7 @@ static inline const unsigned char *cast_scalar_string(lua_State *L, size_t size,
   return at + size;
 }
 
-/* Pushes a number of `size` bytes. */
+/* Pushes the number whose tag was before `at`. */
 static inline const unsigned char *cast_scalar_number(lua_State *L,
   unsigned tag, const unsigned char *at, const unsigned char *end) {
   int16_t narrow;
@@ -143,8 +148,9 @@ static inline const unsigned char *cast_scalar_number(lua_State *L,
   return at + size;
 }
 
-/* Pushes the value whose tag was before `at`; returns its end. It raises the
-   error of a damaged message if it is none of these. */
+/* Pushes the value whose tag was before `at`; returns its end. Raises the
+   error of a damaged message if the tag is not one of these, or the value is
+   cut off. */
 static inline const unsigned char *cast_scalar_push(lua_State *L, unsigned tag,
   const unsigned char *at, const unsigned char *end) {
   void *pointer;

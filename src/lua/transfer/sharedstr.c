@@ -6,13 +6,14 @@
    that came in goes out again as the same bytes, one that is sent to many
    channels is copied once, and bytes that come again are the same string.
 
-   A Lua string can not be a weak key, so a pair keeps it alive. To keep none
-   for long, a sentinel (a userdata that nothing refers to) is made along with
-   the first pair: when the collector takes it, so once in each of its cycles,
-   the pairs go that were not used since the last time. And their bytes are
-   limited. The limit is low, for what is kept drives other things out of the
-   processor's caches: with eight strings of 1 MiB kept, these move half as
-   fast. But the strings of the latest message all stay until the next one.
+   A string can not be a weak key of a Lua table, so a pair keeps it alive. To
+   keep none for long, a sentinel (a userdata that nothing refers to) is made
+   along with the first pair. The collector finalizes it once in each of its
+   cycles: then the pairs are dropped that were not used since the last time.
+   And their bytes are limited. The limit is low, for what is kept drives other
+   things out of the processor's caches: with eight strings of 1 MiB kept, these
+   move half as fast. But the strings of the latest message all stay until the
+   next one.
 
    Rejected: to hand the bytes themselves to Lua 5.5, as external strings. Its
    collector does not count them: a session that receives 1 MiB strings came to
@@ -32,6 +33,7 @@
 #include "../compat/single.h"
 #include "packer.h"
 
+/* Drops what C has of a pair: the Lua string may stay for a while. */
 static void drop(cast_packer *p, uint32_t i) {
   cast_bytes *b = p->sharedstrs[i].bytes;
   if (b == NULL) return;
@@ -45,14 +47,15 @@ void cast_sharedstr_fini(cast_packer *p) {
   for (uint32_t i = 0; i < CAST_SHAREDSTR_KEPT; i++) drop(p, i);
 }
 
-/* Also drops the strings; the array is on top of the stack. */
+/* Drops both of a pair; the array of strings is on top of the stack. */
 static void drop_slot(cast_packer *p, lua_State *L, uint32_t i) {
   drop(p, i);
   lua_pushboolean(L, 0);
   lua_rawseti(L, -2, (int)i + 1);
 }
 
-/* Makes a sentinel; the metatable is its argument. */
+/* Makes a sentinel; the metatable is its argument. In a protected call, as a
+   finalizer has nobody to tell of an error. */
 static int new_sentinel(lua_State *L) {
   (void)cast_lua_newuserdata(L, 1);
   lua_pushvalue(L, 1);
@@ -60,7 +63,10 @@ static int new_sentinel(lua_State *L) {
   return 0;
 }
 
-/* __gc of the sentinel; upvalue: the packer. */
+/* __gc of the sentinel; upvalue: the packer. A cycle of the collector ends:
+   drops what was not used in it, and makes a new sentinel if anything is left.
+   If that cannot be made everything is dropped, for nothing would do so later
+   (1). */
 static int sentinel_gc(lua_State *L) {
   cast_packer *p = lua_touserdata(L, lua_upvalueindex(1));
   bool left = false;
@@ -95,7 +101,8 @@ static void make_strings(lua_State *L, const void *arg) {
   }
 }
 
-/* Sees to the array and to a sentinel; may raise. */
+/* Sees to the array and to a sentinel; may raise. Called before a pair is there
+   to be remembered, so that keep() cannot fail. */
 static void prepare(cast_packer *p, lua_State *L, int t) {
   cast_sharedstr *texts;
   if (p->sentinel || p->closed) return;
@@ -112,8 +119,9 @@ static void prepare(cast_packer *p, lua_State *L, int t) {
   p->sentinel = true;
 }
 
-/* Makes room for a pair, the oldest first. Those of the same message stay:
-   what comes in together is passed on together. The array is on top. */
+/* Makes room for a pair: drops others, the oldest first. Those of the same
+   message stay, up to CAST_SHAREDSTR_LARGEST, as what comes in together is
+   passed on together. The array is on top. */
 static void make_room(cast_packer *p, lua_State *L, size_t size) {
   drop_slot(p, L, p->next_sharedstr);
   for (uint32_t k = 1; k < CAST_SHAREDSTR_KEPT; k++) {
@@ -143,6 +151,8 @@ static void keep(cast_packer *p, lua_State *L, int t, int idx, cast_bytes *b) {
   p->next_sharedstr = (i + 1) % CAST_SHAREDSTR_KEPT;
 }
 
+/* A Lua string is known by the address of its bytes, which stays the same while
+   it lives; and a pair keeps it alive. */
 cast_bytes *cast_sharedstr_get(cast_packer *p, lua_State *L, int t, int idx) {
   size_t size;
   const char *s = lua_tolstring(L, idx, &size);
@@ -164,7 +174,7 @@ void cast_sharedstr_push(cast_packer *p, lua_State *L, cast_bytes *b) {
   cast_packer_table(p, L);
   int t = lua_gettop(L);
   for (uint32_t i = 0; i < CAST_SHAREDSTR_KEPT; i++) {
-    if (p->sharedstrs[i].bytes != b) continue; /* that is not NULL */
+    if (p->sharedstrs[i].bytes != b) continue; /* b is not NULL */
     cast_packer_get(L, t, CAST_SLOT_SHAREDSTR);
     lua_rawgeti(L, -1, (int)i + 1);
     lua_replace(L, t);
@@ -172,7 +182,8 @@ void cast_sharedstr_push(cast_packer *p, lua_State *L, cast_bytes *b) {
     p->sharedstrs[i].used = true;
     return;
   }
-  /* May be what makes the collector take the sentinel. */
+  /* The collector may run here, and take the sentinel: so it is seen to after
+     this. */
   lua_pushlstring(L, b->data, b->size);
   prepare(p, L, t);
   keep(p, L, t, t + 1, b);

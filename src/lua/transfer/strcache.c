@@ -1,16 +1,18 @@
-/* strcache.c - short strings that come again and again, kept at hand.
+/* strcache.c - a cache of short strings that come again and again.
    SPDX-License-Identifier: MIT
 
-   A table with one place for each value of a few bits of a hash. Who comes
-   twice, with no other one for the same place in between, has the place: so
-   strings that come once cost little more than without, and two that take
-   turns do not drive each other out all the time.
+   The cache has one place for each value of a few bits of a hash. A string gets
+   its place when it comes twice with no other one for the same place in
+   between. So strings that come once cost little more than without a cache, and
+   two that take turns do not drive each other out all the time.
 
-   Owner: the state's packer. The strings lie in a table, which has a place in
-   the registry of its own, as the packer's table is one step more. At most 64
-   strings of 16 bytes stay alive for it. All room is made at once: to let the
-   registry grow, with a key for each string, was rejected, for LuaJIT loses
-   what is in a table when there is no memory for it to grow. */
+   The strings lie in a Lua table, which has a place in the registry of its own,
+   as the packer's table would be one step more; what C knows of them lies in a
+   userdata. At most 64 strings of 16 bytes stay alive for it. All room is made
+   at once. To let the registry grow, with a key for each string, was rejected:
+   LuaJIT loses what is in a table when there is no memory for it to grow.
+
+   Owner: the state's packer. */
 #include "strcache.h"
 
 #include "../../base.h"
@@ -18,7 +20,7 @@
 #include "packer.h"
 
 /* Makes the table, and what says which strings are in it; unless a finalizer
-   that ran meanwhile has. */
+   that ran meanwhile has received a message, and made them. */
 static CAST_NOINLINE void make(cast_packer *p, lua_State *L) {
   cast_packer_table(p, L);
   cast_strcache *words = cast_lua_newuserdata(L, sizeof *words);
@@ -39,6 +41,8 @@ void cast_strcache_table(cast_packer *p, lua_State *L) {
   cast_packer_find(L, p->strcache_ref);
 }
 
+/* A string that was the latest one to miss this place takes it now. No place is
+   taken in a closing state. */
 void cast_strcache_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,
   const char *s, size_t size) {
   unsigned i = (unsigned)(hash >> (64 - CAST_STRCACHE_BITS));
@@ -48,7 +52,7 @@ void cast_strcache_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,
     w->tried = (uint32_t)hash;
     return;
   }
-  w->size = 0; /* should the next call raise */
+  w->size = 0; /* no string, should the next lines raise */
   lua_pushvalue(L, -1);
   lua_rawseti(L, t, (int)i + 1);
   w->first = cast_strcache_load(s, size, &w->last);

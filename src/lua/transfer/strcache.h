@@ -1,10 +1,12 @@
-/* strcache.h - short strings that come again and again, kept at hand.
+/* strcache.h - a cache of short strings that come again and again.
    SPDX-License-Identifier: MIT
 
-   Records have the same keys in each message. To push such a key costs Lua a
-   hash over its bytes, a search for it in the table of all short strings and
-   a comparison; here it is found with two loads and stays a Lua value. See
-   strcache.c. */
+   A string cache, as Lua's own strcache for strings of the C API: that one goes
+   by the address of the C string, which is another one in each message; this
+   one goes by the bytes. Records have the same keys in each message. To push
+   such a key costs Lua a hash over its bytes, a search for it in the table of
+   all short strings and a comparison; here it is found with two loads and stays
+   a Lua value. See strcache.c. */
 #ifndef CAST_STRCACHE_H
 #define CAST_STRCACHE_H
 
@@ -17,25 +19,27 @@
 
 #define CAST_STRCACHE_KEPT (1u << CAST_STRCACHE_BITS)
 
+/* What C knows of one string of the cache. */
 typedef struct cast_strcache_entry {
   uint64_t first, last; /* its bytes: see cast_strcache_load */
-  uint32_t size;        /* 0: none is here */
-  uint32_t tried;       /* hash of the latest one that is not kept */
+  uint32_t size;        /* its size; 0: there is none in this place */
+  uint32_t tried;       /* hash of the latest one here that is not kept */
 } cast_strcache_entry;
 
 struct cast_strcache {
   cast_strcache_entry at[CAST_STRCACHE_KEPT]; /* at[i]: item i + 1 */
 };
 
-/* Pushes the table with the strings. Raises when out of memory. */
+/* Pushes the table with the strings, made on first use. May raise. */
 void cast_strcache_table(cast_packer *p, lua_State *L);
 
 /* In strcache.c: pushes the string, which is not the one kept there. */
 void cast_strcache_miss(cast_packer *p, lua_State *L, int t, uint64_t hash,
   const char *s, size_t size);
 
-/* All bytes of a string of 1 to CAST_STRCACHE_LONGEST. Together with the size,
-   the two numbers are one string's only. */
+/* All bytes of a string of 1 to CAST_STRCACHE_LONGEST, as two numbers, which
+   overlap where it is shorter than both. Together with the size they are one
+   string's only, so to compare them is to compare the strings. */
 static inline uint64_t cast_strcache_load(
   const char *s, size_t size, uint64_t *last) {
   uint64_t first = 0;
@@ -56,7 +60,8 @@ static inline uint64_t cast_strcache_load(
 }
 
 /* Pushes a string; `t` is where the table lies. Raises when out of memory.
-   Takes two stack slots. */
+   Takes two stack slots. Empty strings (size - 1 is huge) and long ones are
+   left to Lua. */
 static inline void cast_strcache_push(
   cast_packer *p, lua_State *L, int t, const char *s, size_t size) {
   if (CAST_UNLIKELY(size - 1 >= CAST_STRCACHE_LONGEST)) {

@@ -1,11 +1,11 @@
 /* transferable.c - userdata whose content moves instead of being copied.
    SPDX-License-Identifier: MIT
 
-   Owner: a box belongs to its message; the packer's weak table
+   Owner: a box belongs to its message. The packer's weak table
    (CAST_SLOT_TRANSFERRED: box -> userdata) remembers where its content came
-   from. An entry may outlive its box, but not be mistaken for one of another:
-   whoever looks has packed the message in this state, and with it made the
-   entry. */
+   from. An entry may outlive its box, but is not mistaken for that of another
+   at the same address: it is only looked up for a message that was packed in
+   this state, which has made the entry anew. */
 #include "transferable.h"
 
 #include "../../../include/casting.h"
@@ -22,12 +22,15 @@
 
 /* -- boxes ---------------------------------------------------------------- */
 
+/* Takes the content out; NULL: somebody else has. */
 static void *empty(cast_transferable *b) {
   /* PAIR moved: what the sender did to the content before what the receiver,
      or who drops it, does. */
   return atomic_exchange_explicit(&b->content, NULL, memory_order_acq_rel);
 }
 
+/* The message was dropped, on any thread: content that nobody has received is
+   the C module's to free. */
 static void transferable_free(cast_object *o) {
   cast_transferable *b = CAST_CONTAINER(o, cast_transferable, object);
   void *content = empty(b);
@@ -40,6 +43,7 @@ const cast_type cast_transferable_type = {
 
 /* -- out ------------------------------------------------------------------ */
 
+/* A struct that is smaller than ours was compiled for an older casting.h. */
 const casting_transfer *cast_transferable_how(lua_State *L, int t) {
   const casting_transfer *how = NULL;
   cast_packer_get(L, t, CAST_SLOT_TRANSFER);
@@ -49,10 +53,14 @@ const casting_transfer *cast_transferable_how(lua_State *L, int t) {
   return how != NULL && how->size >= sizeof *how ? how : NULL;
 }
 
+/* Pushes the weak table of boxes and userdata. */
 static void push_origins(lua_State *L, int t) {
   (void)cast_single_push_in(L, t, CAST_SLOT_TRANSFERRED, cast_make_weak, "v");
 }
 
+/* A box may outlive the state that loaded the C module, so the module's library
+   is kept in memory (os_pin). The table is made before the box, for that may
+   raise. */
 cast_transferable *cast_transferable_new(
   cast_packer *p, lua_State *L, int t, const casting_transfer *how) {
   if (p->pinned != how) os_pin((const void *)how);
@@ -67,6 +75,7 @@ cast_transferable *cast_transferable_new(
   return b;
 }
 
+/* `take` is the C module's, and raises nothing: casting.h says so. */
 const void *cast_transferable_take(cast_packer *p, lua_State *L, cast_msg *m) {
   const void *refused = NULL;
   cast_object **items = cast_msg_items(m);
@@ -87,6 +96,8 @@ const void *cast_transferable_take(cast_packer *p, lua_State *L, cast_msg *m) {
   return refused;
 }
 
+/* Without room on the Lua stack, or with the userdata gone, the content stays
+   in the box, and is freed with it. */
 void cast_pack_undo(cast_packer *p, lua_State *L, cast_msg *m) {
   int top = lua_gettop(L);
   for (uint32_t i = 0; i < m->nrefs; i++) {
@@ -108,6 +119,8 @@ void cast_pack_undo(cast_packer *p, lua_State *L, cast_msg *m) {
 
 /* -- in ------------------------------------------------------------------- */
 
+/* The C module may not be loaded here: it is required, so that its class is
+   there when an object of it is. */
 bool cast_transferable_push(
   cast_packer *p, lua_State *L, cast_transferable *b) {
   const char *module = b->how->module;

@@ -1,16 +1,24 @@
 /* tree.c - messages of nothing but scalars, strings and tables.
    SPDX-License-Identifier: MIT
 
-   They are written and read by recursion, with the place in the bytes in a
-   register: that takes half of what the frames of encode.c and decode.c do,
-   which can be left for user code, know their path for an error, and hold all
-   that a message may contain. Nothing of that is needed here. No Lua code is
+   Trees are written and read by recursion, with the place in the bytes in a
+   register: that takes half of the instructions of encode.c and decode.c. Their
+   frames can be left for user code, know the path for an error, and hold all
+   that a message may contain; nothing of that is needed here. No Lua code is
    called, and nothing can fail but for a lack of memory.
 
    Writing is a guess: at the first thing that does not belong to a tree it
-   gives up, and encode.c begins anew. It says so itself when it wrote a tree
-   after all, one that is too deep for here, for example. Reading goes as deep
-   as encode.c writes in place, which the bytes do not have to be believed. */
+   gives up, and encode.c begins anew. What encode.c writes may be a tree all
+   the same, one that is too deep for the writer here, for example; then the
+   header says so, and it is read here. The reader goes as deep as encode.c
+   writes in place; a message that is deeper is damaged, and no matter what its
+   bytes say the C stack is limited.
+
+   Tables are in the memo here, too, though nothing may come twice: that is how
+   the second time is noticed. A table that is empty when it is met again, or a
+   cycle, would else be copied.
+
+   Owner: the encoder; for reading, the packer's string cache. */
 #include "tree.h"
 
 #include "../../base.h"
@@ -27,19 +35,23 @@
 
 #define STACK_LEVELS 8 /* so many are given room on the Lua stack at once */
 
+/* Two slots a level, for key and value; and some for what is done with them. */
 #define STACK_ROOM (STACK_LEVELS * 2 + 6)
 
 /* -- writing -------------------------------------------------------------- */
 
+/* The place itself, `to`, is handed from function to function, which return the
+   next one, or NULL: this is no tree. out.size is behind it meanwhile. */
 typedef struct writer {
   cast_encoder *e;
-  lua_State *L;
-  const unsigned char *end;
+  lua_State *L;             /* the encoder's */
+  const unsigned char *end; /* of the room for bytes */
 } writer;
 
 static unsigned char *write_table(
   writer *w, int at, int top, unsigned char *to, unsigned depth);
 
+/* The bytes may move, and `to` with them. */
 static CAST_NOINLINE unsigned char *grow(
   writer *w, unsigned char *to, uint32_t more) {
   w->e->out.size = (uint32_t)(to - w->e->out.bytes);
@@ -48,12 +60,14 @@ static CAST_NOINLINE unsigned char *grow(
   return to;
 }
 
+/* Where so many bytes can be written. */
 static CAST_INLINE unsigned char *room(
   writer *w, unsigned char *to, uint32_t more) {
   return CAST_LIKELY((size_t)(w->end - to) >= more) ? to : grow(w, to, more);
 }
 
-/* A string of more bytes than WIRE_STR_MAX. */
+/* A string of more bytes than WIRE_STR_MAX. A shared one is a reference, which
+   no tree has. */
 static CAST_NOINLINE unsigned char *write_string(
   writer *w, int idx, unsigned char *to) {
   if (lua_rawlen(w->L, idx) >= CAST_SHARED_STRING) return NULL;
@@ -91,7 +105,8 @@ static CAST_INLINE unsigned char *write_value(
   return write_scalar(w, -1, type, to);
 }
 
-/* Writes the array of the table at `at`. *more: then a pair is on the stack. */
+/* Writes the array of the table at `at`, *n items. *more: then a pair is on the
+   stack that is not part of it. */
 static CAST_INLINE unsigned char *write_array(writer *w, int at, int top,
   unsigned char *to, unsigned depth, uint32_t *n, bool *more) {
   lua_State *L = w->L;
@@ -109,6 +124,7 @@ static CAST_INLINE unsigned char *write_array(writer *w, int at, int top,
   return to;
 }
 
+/* Does the table at `at` go by name? */
 static CAST_NOINLINE bool has_name(writer *w, int at) {
   lua_pushvalue(w->L, at);
   bool has = cast_names_find(w->e->p, w->L, cast_encoder_table(w->e));
@@ -116,7 +132,8 @@ static CAST_NOINLINE bool has_name(writer *w, int at) {
   return has;
 }
 
-/* Could this table be part of a tree? Notes that it is. */
+/* Could this table be part of a tree, and is it met for the first time? Notes
+   that it was. */
 static CAST_INLINE bool is_new(writer *w, int at, unsigned depth) {
   cast_encoder *e = w->e;
   const void *key = lua_topointer(w->L, at);
@@ -128,7 +145,8 @@ static CAST_INLINE bool is_new(writer *w, int at, unsigned depth) {
   return !lua_getmetatable(w->L, at);
 }
 
-/* Writes the table at `at`; `top` is the stack's. */
+/* Writes the table at `at`; `top` is the stack's. The numbers in its header are
+   filled in at the end, by offset, as the bytes may have moved. */
 static unsigned char *write_table(
   writer *w, int at, int top, unsigned char *to, unsigned depth) {
   lua_State *L = w->L;
@@ -156,6 +174,7 @@ static unsigned char *write_table(
   return to;
 }
 
+/* A message without a table does not need the names of modules (scan). */
 bool cast_tree_put(cast_encoder *e, int first, int n) {
   if (e->p->rest > 0) {
     e->p->rest--;
@@ -184,13 +203,15 @@ bool cast_tree_put(cast_encoder *e, int first, int n) {
 typedef struct tree {
   cast_packer *p;
   lua_State *L;
-  int strcache; /* where their table lies */
-  const unsigned char *end;
+  int strcache;             /* stack index of the string cache's table */
+  const unsigned char *end; /* of the message */
 } tree;
 
 static const unsigned char *push_table(
   const tree *t, const unsigned char *at, unsigned depth);
 
+/* Keys and values come by way of the string cache. Guards against a size that
+   is larger than what is left. */
 static CAST_INLINE const unsigned char *push_string(
   const tree *t, const unsigned char *at, size_t size) {
   if (CAST_UNLIKELY((size_t)(t->end - at) < size)) cast_decode_corrupt(t->L);
@@ -198,12 +219,15 @@ static CAST_INLINE const unsigned char *push_string(
   return at + size;
 }
 
+/* The rest of the scalars. Guards, as cast_scalar_push, against any tag that is
+   none: objects with flags, references, tails. */
 static CAST_NOINLINE const unsigned char *push_scalar(
   const tree *t, unsigned tag, const unsigned char *at) {
   return cast_scalar_push(t->L, tag, at, t->end);
 }
 
-/* Pushes the value at `at`; returns where it ends. */
+/* Pushes the value at `at`; returns where it ends. Guards against the end of
+   the message. */
 static CAST_INLINE const unsigned char *push_value(
   const tree *t, const unsigned char *at, unsigned depth) {
   if (CAST_UNLIKELY(at >= t->end)) cast_decode_corrupt(t->L);
@@ -217,6 +241,10 @@ static CAST_INLINE const unsigned char *push_value(
   return push_scalar(t, tag, at);
 }
 
+/* Guards against a header that is cut off, and against depth. Its numbers may
+   be any: each item is read, so one that is too large ends with the bytes, and
+   the room for them is limited by what is left (cast_scalar_hint). A NaN or nil
+   as a key, which no tree has, is an error of Lua's. */
 static const unsigned char *push_table(
   const tree *t, const unsigned char *at, unsigned depth) {
   lua_State *L = t->L;
@@ -240,6 +268,7 @@ static const unsigned char *push_table(
   return at;
 }
 
+/* Guards against bytes behind the values. */
 void cast_decode_tree(cast_packer *p, lua_State *L, uint32_t n,
   const unsigned char *at, const unsigned char *end) {
   cast_strcache_table(p, L);
@@ -249,9 +278,13 @@ void cast_decode_tree(cast_packer *p, lua_State *L, uint32_t n,
   lua_remove(L, t.strcache);
 }
 
+/* Guards against a number of values that is larger than the message, and
+   against tags that are not of scalars; sizes are checked by
+   cast_scalar_push. */
 int cast_decode_scalars(lua_State *L, cast_msg *msg) {
-  /* A copy: strings take memory, so a finalizer may run, which may receive into
-     *msg. There is nothing in it to be freed. */
+  /* Read from a copy: strings take memory, so a finalizer may run, which may
+     receive into *msg. An inline message without references has nothing to be
+     freed, so it can be empty already. */
   cast_msg copy = *msg;
   const unsigned char *at = copy.u.bytes, *end = at + copy.size;
   int n = *at++ & WIRE_COUNT;

@@ -2,16 +2,19 @@
    SPDX-License-Identifier: MIT
 
    Most messages that are not mere numbers are such trees: records, lists of
-   records; no table has a metatable, and nothing comes twice. See tree.c. */
+   records. No table has a metatable, and none comes twice. See tree.c. */
 #ifndef CAST_TREE_H
 #define CAST_TREE_H
 
 #include "../../limits.h"
 #include "encoder.h"
 
-/* Tables in each other, at most; no more than are read (tree.c). */
+/* Tables in each other that are written, at the most. The reader goes down to
+   CAST_PACK_DEPTH, so this must not be more. */
 #define CAST_TREE_DEPTH (CAST_PACK_DEPTH < 16u ? CAST_PACK_DEPTH : 16u)
-#define CAST_TREE_REST 16u /* messages after one that was no tree: not tried */
+/* So many messages after one that was no tree are not tried: programs that send
+   graphs send many, and to find it out costs part of an encoding each time. */
+#define CAST_TREE_REST 16u
 
 /* Writes the n values from `first` on into an encoder that was taken or reset,
    if they are a tree. Else nothing is written. */

@@ -1,5 +1,12 @@
 /* userdata.c - writes userdata into an encoder.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   Userdata is memory of C code's, so it is never copied. There are three ways:
+   a handle of ours is a reference to what it stands for; an object with a
+   __save is replaced by a constructor; and a transferable object lets its
+   content move (transferable.c). All others are errors.
+
+   Owner: the encoder. */
 #include "userdata.h"
 
 #include "../../../include/casting.h"
@@ -14,6 +21,7 @@
 #include "transferable.h"
 #include "wire.h"
 
+/* The class's name, which from 5.3 on is in the metatable, says which it is. */
 static cast_put refuse_userdata(cast_encoder *e) {
   const char *name = NULL;
   if (luaL_getmetafield(e->L, -1, "__name")) name = lua_tostring(e->L, -1);
@@ -22,7 +30,11 @@ static cast_put refuse_userdata(cast_encoder *e) {
   return cast_encoder_refuse(e, "userdata", lua_tostring(e->L, -1));
 }
 
-/* The metatable is on top, the userdata below. */
+/* The metatable is on top, the userdata below. Here its place in the message is
+   made, an empty box; its content moves in when the message is complete, so an
+   error before leaves the userdata as it was. The packer's table knows for each
+   box which userdata it is for. After a refusal the message is written once
+   more, and meets the userdata again here, where its path is known. */
 static cast_put put_transferable(
   cast_encoder *e, const void *key, const casting_transfer *how) {
   lua_State *L = e->L;
@@ -49,6 +61,10 @@ static cast_put put_transferable(
   return CAST_PUT_DONE;
 }
 
+/* Handles are no objects of the wire format: they have no number, as the
+   receiver has one handle for each object anyway. That of the task whose
+   results these are is no reference, or the task would keep itself (see
+   pack.h). */
 cast_put cast_userdata_put(cast_encoder *e) {
   lua_State *L = e->L;
   cast_object *o = cast_handle_test(L, -1);
