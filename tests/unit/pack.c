@@ -526,6 +526,37 @@ static void damaged_trees(void **state) {
   lua_settop(B.L, 0);
 }
 
+/* Numbers of upvalues that are not the function's, and an environment that is
+   no table, or that this Lua's functions have not. */
+static void damaged_functions(void **state) {
+  CAST_UNUSED(state);
+  const char *make = "local x, y = 1, 2 return function() return x, y end";
+  for (int i = 0; i < 4; i++) { /* from the second on by a factory */
+    run(A.L, make, 0, 1);
+    assert_int_equal(pack_all(&A), LUA_OK);
+    unsigned char *at = cast_msg_data(&message);
+    assert_int_equal(at[1], WIRE_CODE);
+    assert_int_equal(at[2], 2);
+    at[2] = 3;
+    expect_error(&B, unpack_all(&B), "damaged message");
+    run(A.L, make, 0, 1);
+    assert_int_equal(pack_all(&A), LUA_OK);
+    at = cast_msg_data(&message);
+    at[0]++; /* 2 is a value of its own */
+    at[2] = 1;
+    assert_int_equal(unpack_all(&B), LUA_OK);
+    assert_int_equal(lua_gettop(B.L), 2);
+    run(
+      B.L, "local f, y = ... local a, b = f() assert(a == 1 and not b)", 2, 0);
+    run(A.L, make, 0, 1);
+    assert_int_equal(pack_all(&A), LUA_OK);
+    at = cast_msg_data(&message);
+    at[1] |= WIRE_ENV;
+    at[2] = 1;
+    expect_error(&B, unpack_all(&B), "damaged message");
+  }
+}
+
 /* Strings of all lengths that come often enough to be kept at hand, more of
    them than there is room for, and such that differ little. */
 static void words(void **state) {
@@ -1127,6 +1158,7 @@ int main(void) {
     cmocka_unit_test_setup_teardown(tables, setup, teardown),
     cmocka_unit_test_setup_teardown(trees, setup, teardown),
     cmocka_unit_test_setup_teardown(damaged_trees, setup, teardown),
+    cmocka_unit_test_setup_teardown(damaged_functions, setup, teardown),
     cmocka_unit_test_setup_teardown(words, setup, teardown),
     cmocka_unit_test_setup_teardown(moved_userdata, setup, teardown),
     cmocka_unit_test_setup_teardown(sharing, setup, teardown),

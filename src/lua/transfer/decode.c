@@ -243,18 +243,19 @@ static void join(cast_decoder *d, cast_fill *f) {
 }
 
 /* Sets the environment, if the function has one of its own, and the upvalues.
-   Guards against an environment that is no table, and more upvalues than the
-   bytecode has. Where functions have no environment the value is dropped with
-   the frame. */
+   Guards against an environment that is no table, or where functions have none,
+   and against more upvalues than the bytecode has. */
 static bool step_code(cast_decoder *d, cast_fill *f, bool child) {
   if (f->step == CAST_NEXT_ENV) {
+#if CAST_LUA < 502
     if (!child && !get(d)) return false;
     child = false;
-#if CAST_LUA < 502
     if (!lua_istable(d->L, -1)) cast_decoder_corrupt(d);
     lua_setfenv(d->L, f->at);
-#endif
     f->step = CAST_NEXT_UPVALUE;
+#else
+    cast_decoder_corrupt(d);
+#endif
   }
   while (f->i < f->n) {
     if (!child && d->at < d->end && *d->at == WIRE_JOIN) {

@@ -262,6 +262,7 @@ static bool skip_debug(part *p) {
 
 /* What was found in a function. */
 typedef struct proto {
+  unsigned nups; /* 5.1: how many upvalues it has */
   part upvalues; /* bytes that say where they lie; 5.1: nothing */
   part inner;    /* its last inner function */
   size_t ninner; /* how many it has */
@@ -298,9 +299,9 @@ static bool skip_upvalues(part *p, proto *f) {
 /* Passes a function with all that is in it; see above for the order. */
 static bool skip_function(part *p, proto *f, int depth) {
   if (CAST_LUA != 502 && !skip_string(p)) return false;
-  if (!skip_ints(p, 2) || !skip(p, CAST_LUA == 501 ? 4 : 3) ||
-      !skip_array(p, 4) || !skip_constants(p))
-    return false;
+  if (!skip_ints(p, 2) || !skip(p, CAST_LUA == 501 ? 4 : 3)) return false;
+  f->nups = p->at[-4];
+  if (!skip_array(p, 4) || !skip_constants(p)) return false;
   if (CAST_LUA >= 503)
     return skip_upvalues(p, f) && skip_inner(p, f, depth) && skip_debug(p);
   return skip_inner(p, f, depth) && skip_upvalues(p, f) && skip_debug(p);
@@ -318,8 +319,9 @@ static bool splice(luaL_Buffer *out, part old, part made, int nups) {
       !skip_function(&made, &outer, 2) || made.at != made.end ||
       outer.ninner != 1)
     return false;
-  if (CAST_LUA >= 502 &&
-      inner.upvalues.end - inner.upvalues.at != (ptrdiff_t)UPVALUE * nups)
+  if (CAST_LUA >= 502
+        ? inner.upvalues.end - inner.upvalues.at != (ptrdiff_t)UPVALUE * nups
+        : inner.nups != (unsigned)nups)
     return false;
   luaL_addlstring(
     out, (const char *)start.at, (size_t)(outer.inner.at - start.at));
