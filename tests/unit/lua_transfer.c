@@ -78,6 +78,28 @@ static void moves(void **state) {
   assert_int_equal(dropped, 1);
 }
 
+/* C passes over such a value, and reads what comes after it. */
+static void read_by_c(void **state) {
+  CAST_UNUSED(state);
+  lua_State *L = open_state();
+  casting_message *m = casting_message_new();
+  casting_value v;
+  int before = dropped;
+  lua_settop(L, 0);
+  lua_getglobal(L, "thing");
+  lua_pushinteger(L, 7);
+  casting_message_pack(L, 1, 2, m);
+  assert_int_equal(casting_message_read(m, &v), 1);
+  assert_int_equal(v.type, CASTING_TOTHER);
+  assert_int_equal(casting_message_read(m, &v), 1);
+  assert_int_equal(v.type, CASTING_TINTEGER);
+  assert_int_equal(v.as.integer, 7);
+  assert_int_equal(casting_message_read(m, &v), 0);
+  casting_message_free(m);
+  assert_int_equal(dropped, before + 1);
+  lua_close(L);
+}
+
 static int bad_register(lua_State *L) {
   casting_transfer how = thing;
   switch (lua_tointeger(L, 1)) {
@@ -116,6 +138,7 @@ static void misuse(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(moves),
+    cmocka_unit_test(read_by_c),
     cmocka_unit_test(misuse),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,6 +85,7 @@ static bool pass_object(
     return true;
   case WIRE_SAVE: return pass_save(m, saves);
   case WIRE_NAME:
+    if ((tag & WIRE_TRANSFERRED) != 0) return take_item(m) != NULL;
     if ((at = cast_api_take(m, sizeof size)) == NULL) return false;
     memcpy(&size, at, sizeof size);
     return cast_api_take(m, size) != NULL;
