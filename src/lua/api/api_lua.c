@@ -25,7 +25,6 @@
 #include "../state/cleanup.h"
 #include "../state/handle.h"
 #include "../state/ltask.h"
-#include "../state/protect.h"
 #include "../state/state.h"
 #include "../task/await.h"
 #include "../task/enter.h"
@@ -58,7 +57,7 @@ int casting_adopt(lua_State *L, casting_session **out) {
   cast_state *S = NULL;
   if (cast_forked) return CASTING_EFORKED;
   if (!lua_checkstack(L, 3)) return CASTING_ENOMEM;
-  if (cast_protect_on(L, adopt, &S) != LUA_OK) {
+  if (cast_lua_cpcall(L, adopt, &S) != LUA_OK) {
     lua_pop(L, 1);
     return CASTING_ENOMEM;
   }

@@ -32,7 +32,6 @@
 #include "../session/library.h"
 #include "../session/newsession.h"
 #include "../state/ltask.h"
-#include "../state/protect.h"
 #include "../state/state.h"
 #include "../stop/cancel.h"
 #include "../task/failure.h"
@@ -197,7 +196,7 @@ static int call_init(lua_State *L) {
 static int run_init(cast_state *S, casting_session_options *o) {
   int rc = 0;
   if (o->init == NULL) return 0;
-  if (cast_protect_on(S->L, call_init, o) != LUA_OK) {
+  if (cast_lua_cpcall(S->L, call_init, o) != LUA_OK) {
     const char *why = lua_tostring(S->L, -1);
     rc = CASTING_EFAILED;
     if (o->error != NULL && o->error_size > 0) {

@@ -31,6 +31,18 @@ bool cast_lua_reserve(lua_State *co, int n) {
 }
 #endif
 
+/* -- protected calls ------------------------------------------------------ */
+
+int cast_lua_cpcall(lua_State *L, lua_CFunction fn, void *arg) {
+#if CAST_LUA < 502
+  return lua_cpcall(L, fn, arg);
+#else
+  lua_pushcfunction(L, fn);
+  lua_pushlightuserdata(L, arg);
+  return lua_pcall(L, 1, 0, 0);
+#endif
+}
+
 /* -- describe ------------------------------------------------------------- */
 
 static int call_tostring(lua_State *L) {

@@ -108,24 +108,9 @@ bool cast_lua_reserve(lua_State *co, int n);
 #endif
 
 /* Resumes co with n arguments on its stack: LUA_OK, LUA_YIELD or an error;
-   *nres is how many values lie on top. Call depth counts from zero: each
-   resumption starts on a fresh stretch of C stack. */
-static inline int cast_lua_resume(lua_State *co, int n, int *nres) {
-#if CAST_LUA >= 504
-  return lua_resume(co, NULL, n, nres);
-#else
-  int status;
-#if CAST_LUA >= 502
-  status = lua_resume(co, NULL, n);
-#else
-  status = lua_resume(co, n);
-#endif
-  *nres = lua_gettop(co);
-  return status;
-#endif
-}
-
-/* The same within a coroutine that runs: the call depth is its, and counts. */
+   *nres is how many values lie on top. The call depth of co counts on from that
+   of L, the coroutine that runs; NULL: from zero, because the caller is on a
+   fresh stretch of C stack. */
 static inline int cast_lua_resume_from(
   lua_State *L, lua_State *co, int n, int *nres) {
 #if CAST_LUA >= 504
@@ -135,13 +120,20 @@ static inline int cast_lua_resume_from(
 #if CAST_LUA >= 502
   status = lua_resume(co, L, n);
 #else
-  lua_setlevel(L, co);
+  if (L != NULL) lua_setlevel(L, co);
   status = lua_resume(co, n);
 #endif
   *nres = lua_gettop(co);
   return status;
 #endif
 }
+static inline int cast_lua_resume(lua_State *co, int n, int *nres) {
+  return cast_lua_resume_from(NULL, co, n, nres);
+}
+
+/* lua_cpcall, which ended with 5.1: calls fn(L), protected, with `arg` as light
+   userdata. LUA_OK, or an error status with the error on the top of L. */
+int cast_lua_cpcall(lua_State *L, lua_CFunction fn, void *arg);
 
 #if CAST_LUA >= 504
 /* Closes a coroutine that has failed: its pending variables, its stack. */

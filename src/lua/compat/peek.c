@@ -225,16 +225,6 @@ static int learn(lua_State *L) {
   return 0;
 }
 
-static int learn_protected(lua_State *L, lesson *l) {
-#if CAST_LUA < 502
-  return lua_cpcall(L, learn, l);
-#else
-  lua_pushcfunction(L, learn);
-  lua_pushlightuserdata(L, l);
-  return lua_pcall(L, 1, 0, 0);
-#endif
-}
-
 /* False: there was no memory for that. */
 static bool find_out(cast_peek_layout *found) {
   lesson l = {.n = 0};
@@ -251,7 +241,7 @@ static bool find_out(cast_peek_layout *found) {
     cast_mem_spare(false);
   }
   if (L != NULL) {
-    status = learn_protected(L, &l);
+    status = cast_lua_cpcall(L, learn, &l);
     lua_close(L);
   }
   *found = l.found;

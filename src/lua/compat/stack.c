@@ -15,16 +15,16 @@
 #define LAST 10
 #endif
 
-static int last_level(lua_State *co) {
+int cast_stack_depth(lua_State *co) {
   lua_Debug ar;
   int known = 0, beyond = 1;
-  while (lua_getstack(co, beyond, &ar)) {
+  while (lua_getstack(co, beyond - 1, &ar)) {
     known = beyond;
     beyond *= 2;
   }
   while (beyond - known > 1) {
     int middle = known + (beyond - known) / 2;
-    if (lua_getstack(co, middle, &ar))
+    if (lua_getstack(co, middle - 1, &ar))
       known = middle;
     else
       beyond = middle;
@@ -130,7 +130,7 @@ static void add_level(
 
 void cast_stack_write(cast_buffer *b, lua_State *L, lua_State *co, int level) {
   lua_Debug ar;
-  int last = last_level(co), skip = -1;
+  int last = cast_stack_depth(co) - 1, skip = -1;
   if (last - level > FIRST + LAST) skip = level + FIRST;
   cast_buffer_add(b, "stack traceback:");
   for (; lua_getstack(co, level, &ar); level++) {

@@ -6,6 +6,11 @@
 #include "../../buffer.h"
 #include "compat.h"
 
+/* How many calls are active in co, whether it runs or not. Each look at a level
+   costs as many steps as the level is deep, so this looks at few: it doubles
+   the level while there is one, then halves the interval. */
+int cast_stack_depth(lua_State *co);
+
 #define CAST_STACK_SLOTS 8 /* free ones that cast_stack_write needs on L */
 
 /* Adds what luaL_traceback would push for co, from that level on, in the words

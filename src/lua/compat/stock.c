@@ -113,13 +113,7 @@ bool cast_stock_run(lua_CFunction fn, void *arg) {
   lua_State *L = new_state();
   int status;
   if (L == NULL) return false;
-#if CAST_LUA < 502
-  status = lua_cpcall(L, fn, arg);
-#else
-  lua_pushcfunction(L, fn);
-  lua_pushlightuserdata(L, arg);
-  status = lua_pcall(L, 1, 0, 0);
-#endif
+  status = cast_lua_cpcall(L, fn, arg);
   lua_close(L);
   return status == LUA_OK;
 }

@@ -316,7 +316,7 @@ cast_state *cast_state_make(cast_state *root, const cast_options *o) {
   S->session.metered = o->cpu_max != 0;
   S->L = cast_state_new_lua(S);
   if (S->L == NULL) goto no_memory;
-  if (cast_protect_on(S->L, make_protected, &m) != LUA_OK) goto no_memory;
+  if (cast_lua_cpcall(S->L, make_protected, &m) != LUA_OK) goto no_memory;
   lua_settop(S->L, 0);
   /* Once it is in the list of its root, others may find it and post to it; but
      it is taken for a session that runs, so nobody else runs it. */

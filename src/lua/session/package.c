@@ -20,7 +20,6 @@
 #include "../compat/compat.h"
 #include "../state/handle.h"
 #include "../state/ltask.h"
-#include "../state/protect.h"
 #include "../state/state.h"
 #include "../stop/cancel.h"
 #include "../task/rebuild.h"
@@ -133,7 +132,7 @@ static int look(lua_State *L) {
 
 /* Calls f in the new state; raises here if that fails. */
 static void call_there(lua_State *L, lua_CFunction f, field_copy *g) {
-  int status = cast_protect_on(g->to->L, f, g);
+  int status = cast_lua_cpcall(g->to->L, f, g);
   lua_settop(g->to->L, 0);
   if (status != LUA_OK) cast_raise_memory(L);
 }

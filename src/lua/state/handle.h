@@ -81,7 +81,7 @@ static inline cast_object *cast_handle_test(lua_State *L, int idx) {
   return h != NULL ? h->object : NULL;
 }
 
-/* The slot of `handle_cache` for a handle at that address. */
+/* The slot of handles.cache for a handle at that address. */
 static inline uint32_t cast_handle_slot(const void *p) {
   uintptr_t at = (uintptr_t)p;
   return (uint32_t)(at >> 4 ^ at >> 8) & (CAST_HANDLE_CACHE - 1);

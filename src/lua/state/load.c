@@ -30,6 +30,7 @@
 #include "../../wait.h"
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
+#include "../compat/stack.h"
 #include "anchor.h"
 #include "lineage.h"
 #include "ltask.h"
@@ -133,24 +134,6 @@ static void clean(lua_State *L, cast_state *S, const cast_load *l) {
 
 /* -- beginning and end ---------------------------------------------------- */
 
-/* How many calls are active in L. */
-static int count_calls(lua_State *L) {
-  lua_Debug ar;
-  int known = 0, beyond = 1; /* there are `known` at least, */
-  while (lua_getstack(L, beyond - 1, &ar)) {
-    known = beyond;
-    beyond *= 2;
-  }
-  while (beyond - known > 1) { /* and less than `beyond` */
-    int middle = known + (beyond - known) / 2;
-    if (lua_getstack(L, middle - 1, &ar))
-      known = middle;
-    else
-      beyond = middle;
-  }
-  return known;
-}
-
 /* The load of that module by another task than t, or NULL. */
 static cast_load *find_other(
   cast_state *S, const cast_ltask *t, const char *name) {
@@ -193,7 +176,7 @@ cast_load *cast_load_begin(
   memcpy(l->name, name, size);
   l->task = t;
   l->L = L;
-  l->depth = count_calls(L) - 1;
+  l->depth = cast_stack_depth(L) - 1;
   l->require = require;
   l->number = ++S->nloads;
   l->anchor = anchor;
@@ -242,7 +225,7 @@ static bool is_active(const cast_load *l) {
   int level;
   bool is;
   if (lua_status(L) > LUA_YIELD) return false; /* L has died of an error */
-  level = count_calls(L) - l->depth;
+  level = cast_stack_depth(L) - l->depth;
   if (level < 0 || !lua_getstack(L, level, &ar)) return false;
   lua_getinfo(L, "f", &ar);
   is = lua_tocfunction(L, -1) == l->require;
@@ -275,7 +258,7 @@ void cast_load_settle(lua_State *L, cast_state *S, cast_ltask *t) {
 }
 
 void cast_load_again(lua_State *L, cast_state *S, cast_ltask *t) {
-  settle(L, S, t, count_calls(L) - 1);
+  settle(L, S, t, cast_stack_depth(L) - 1);
 }
 
 void cast_load_leave(cast_state *S, cast_ltask *t) {

@@ -123,6 +123,10 @@ static inline void cast_co_set(cast_ltask *t, cast_coroutine co) {
   t->ref = co.ref;
 }
 
+/* The unfinished task of s after t; t is NULL: the first. NULL: there is no
+   other. For the session's owner, while tasks may be added by any thread. */
+cast_ltask *cast_ltask_next(cast_session *s, cast_ltask *t);
+
 /* t->extra, made if it was not there; NULL: out of memory. */
 cast_extra *cast_extra_make(cast_ltask *t);
 

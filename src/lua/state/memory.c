@@ -131,7 +131,7 @@ static int make_room(lua_State *L) {
 void cast_state_close_lua(cast_state *S) {
   uint32_t tries = 0;
   if (S->slabs.max != 0) S->slabs.max += CLOSING_ROOM;
-  while (cast_protect_on(S->L, make_room, S) != LUA_OK && ++tries < TRIES)
+  while (cast_lua_cpcall(S->L, make_room, S) != LUA_OK && ++tries < TRIES)
     lua_settop(S->L, 0);
   lua_settop(S->L, 0);
   lua_close(S->L);

@@ -15,16 +15,6 @@
 
 #include <stdlib.h>
 
-int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg) {
-#if CAST_LUA < 502
-  return lua_cpcall(L, fn, arg);
-#else
-  lua_pushcfunction(L, fn);
-  lua_pushlightuserdata(L, arg);
-  return lua_pcall(L, 1, 0, 0);
-#endif
-}
-
 void cast_state_forked(cast_state *S, bool ok) {
   os_context *main;
   if (S->host == NULL) exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
@@ -54,7 +44,7 @@ int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
        none. */
     if (++tries == CAST_REFUSED_MAX) stop_collector(S, L, true);
     S->refused = false;
-    status = cast_protect_on(L, fn, arg);
+    status = cast_lua_cpcall(L, fn, arg);
     /* Ctrl-C has come just here: that is told elsewhere. */
     again = status != LUA_OK && !S->main_interrupted &&
             cast_hook_has_interrupted(S, L);

@@ -6,9 +6,6 @@
 #include "../compat/compat.h"
 #include "state.h"
 
-/* Calls fn(L) with `arg` as light userdata, protected; on an error its
-   message is on the stack. */
-int cast_protect_on(lua_State *L, lua_CFunction fn, void *arg);
 /* Calls fn(work) with `arg` as light userdata, protected: LUA_OK or an error
    status; the error message is dropped. No task runs meanwhile: finalizers may
    not wait. One that tries raises an error, which fn meets before 5.4; then fn

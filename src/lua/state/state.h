@@ -112,11 +112,11 @@ struct cast_state {
   /* Addresses of handles that live: cast_handle_at need not ask what the
      userdata is. An entry goes with its handle. */
   const void *handle_cache[CAST_HANDLE_CACHE];
-  cast_list cleanups;          /* what operations hold: cleanup.h */
+  cast_list cleanups;    /* what operations hold: cleanup.h */
   _Atomic bool preempt_missed; /* metered: a signal found no task */
-  size_t gc_debt;    /* bytes the collector is to be told of: handle.c */
-  cast_slabs slabs;  /* memory of the Lua state; not a host's */
-  size_t memory_max; /* (i) 0: no limit; slabs.max is another at times */
+  size_t gc_debt;        /* bytes the collector is to be told of: handle.c */
+  cast_slabs slabs;      /* memory of the Lua state; not a host's */
+  size_t memory_max;     /* (i) 0: no limit; slabs.max is another at times */
 #if CAST_LUA < 502
   size_t collect_at; /* with a limit: bytes from which on it is starved */
   bool starved;      /* all garbage is to be collected: memory.c */

@@ -11,12 +11,12 @@
 
 #include "../../../include/casting.h"
 #include "../../base.h"
-#include "../../list.h"
 #include "../../lock.h"
 #include "../../os/os.h"
 #include "../../task.h"
 #include "../../types.h"
 #include "../compat/compat.h"
+#include "../state/ltask.h"
 #include "../state/state.h"
 #include "watchdog.h"
 
@@ -32,17 +32,10 @@ bool cast_budget_is_over(cast_state *S) {
 }
 
 static void end_all(cast_state *S) {
-  cast_session *s = &S->session;
-  cast_list *l = &s->tasks;
+  cast_ltask *t = NULL;
   atomic_store_explicit(&S->over, true, memory_order_relaxed);
-  /* Others add tasks, but only the owner removes any. */
-  for (;;) {
-    cast_lock_take(&s->lock);
-    l = l->next;
-    cast_lock_drop(&s->lock);
-    if (l == &s->tasks) return;
-    cast_task_cancel(CAST_CONTAINER(l, cast_task, link));
-  }
+  while ((t = cast_ltask_next(&S->session, t)) != NULL)
+    cast_task_cancel(&t->base);
 }
 
 void cast_budget_meter(cast_session *s, bool begins) {

@@ -11,8 +11,6 @@
 #include "../../../include/casting.h"
 #include "../../base.h"
 #include "../../limits.h"
-#include "../../list.h"
-#include "../../lock.h"
 #include "../../mem.h"
 #include "../../object.h"
 #include "../../os/os.h"
@@ -193,21 +191,9 @@ typedef struct cast_request {
   cast_reason *reason; /* one reference */
 } request;
 
-/* The task after t, or the first; NULL: there is none. Tasks are added by
-   others, but removed by the owner alone: only the link to the next is read
-   under the lock. */
-static cast_ltask *task_after(cast_session *s, cast_ltask *t) {
-  cast_list *l = t == NULL ? &s->tasks : &t->base.link;
-  cast_lock_take(&s->lock);
-  l = l->next;
-  cast_lock_drop(&s->lock);
-  return l == &s->tasks ? NULL
-                        : cast_ltask_of(CAST_CONTAINER(l, cast_task, link));
-}
-
 static void cancel_all(cast_session *s, cast_reason *r) {
   cast_ltask *t = NULL;
-  while ((t = task_after(s, t)) != NULL) {
+  while ((t = cast_ltask_next(s, t)) != NULL) {
     request_cancel(t, r);
     cast_task_cancel(&t->base);
   }
@@ -289,7 +275,7 @@ static void scan_tasks(cast_session *s, cast_post *p, bool closed) {
     &cast_state_of(s)->scan_posted, false, memory_order_acq_rel);
   cancel_all_requests(cast_state_of(s), closed);
   if (closed) return;
-  while ((t = task_after(s, t)) != NULL) cast_cancel_observe(t);
+  while ((t = cast_ltask_next(s, t)) != NULL) cast_cancel_observe(t);
 }
 
 static void post_scan(cast_session *s, cast_session *self) {
@@ -359,10 +345,9 @@ void cast_cancel_drop(cast_request *q) {
 
 void cast_cancel_close(cast_session *s) {
   cast_reason *r = s->runner->worker != NULL ? &session_closes : &program_ends;
+  cast_ltask *t = NULL;
   cast_task_cancel_all(s);
-  /* Nobody adds any more, and only the owner removes: no lock. */
-  for (cast_list *l = s->tasks.next; l != &s->tasks; l = l->next)
-    request_cancel(cast_ltask_of(CAST_CONTAINER(l, cast_task, link)), r);
+  while ((t = cast_ltask_next(s, t)) != NULL) request_cancel(t, r);
 }
 
 /* One that has fired is off its queue, but for the other cases of a select. */
@@ -375,6 +360,6 @@ static void abandon(cast_ltask *t) {
 
 void cast_cancel_abandon(cast_state *S) {
   cast_ltask *t = NULL;
-  while ((t = task_after(&S->session, t)) != NULL) abandon(t);
+  while ((t = cast_ltask_next(&S->session, t)) != NULL) abandon(t);
   abandon(S->main);
 }

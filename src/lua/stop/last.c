@@ -20,10 +20,10 @@
 #include "../../types.h"
 #include "../../wait.h"
 #include "../compat/compat.h"
+#include "../compat/stack.h"
 #include "../compat/stock.h"
 #include "../state/argument.h"
 #include "../state/ltask.h"
-#include "../state/protect.h"
 #include "../state/state.h"
 
 #define LEVELS 256 /* of a stack that are looked at */
@@ -38,21 +38,12 @@ static const char tail_call = 0;
 /* The first function on a stack, and what it is called in *ar; NULL: there is
    none, or too many follow. */
 static const void *first_on(lua_State *L, lua_Debug *ar) {
-  int known = 0, beyond = 1;
   const void *f;
-  if (!lua_getstack(L, 0, ar)) return NULL;
-  for (; lua_getstack(L, beyond, ar); beyond *= 2) {
-    known = beyond;
-    if (beyond >= LEVELS) return NULL;
-  }
-  while (beyond - known > 1) {
-    int middle = known + (beyond - known) / 2;
-    if (lua_getstack(L, middle, ar))
-      known = middle;
-    else
-      beyond = middle;
-  }
-  (void)lua_getstack(L, known, ar);
+  int depth;
+  if (lua_getstack(L, LEVELS, ar)) return NULL;
+  depth = cast_stack_depth(L);
+  if (depth == 0) return NULL;
+  (void)lua_getstack(L, depth - 1, ar);
   lua_getinfo(L, CAST_LUA >= 504 ? "nft" : "f", ar);
   f = lua_topointer(L, -1);
   lua_pop(L, 1);
@@ -106,7 +97,7 @@ static bool has_no_hooks(lua_State *L, lua_State *at) {
   lua_Hook hook = lua_gethook(at), now;
   int mask = lua_gethookmask(at), count = lua_gethookcount(at), status;
   lua_sethook(at, on_hook, LUA_MASKCALL, 0);
-  status = cast_protect_on(at, do_nothing, NULL);
+  status = cast_lua_cpcall(at, do_nothing, NULL);
   now = lua_gethook(at);
   /* A signal handler may have set another one meanwhile, and that may have
      raised an error. */

@@ -192,7 +192,7 @@ void cast_stop_interpret(lua_State *L) {
   lua_Debug ar;
   if (lua_status(L) != LUA_OK || !lua_getstack(L, 0, &ar))
     L = cast_state_find(L)->work;
-  if (lua_cpcall(L, flush, NULL) != LUA_OK) lua_pop(L, 1);
+  if (cast_lua_cpcall(L, flush, NULL) != LUA_OK) lua_pop(L, 1);
 }
 
 static int yield_once(lua_State *L) { return lua_yield(L, 0); }

@@ -44,7 +44,7 @@ static int do_nothing(lua_State *L) {
 void cast_enter_running(lua_State *L) {
   lua_Hook hook = lua_gethook(L);
   int mask = lua_gethookmask(L), count = lua_gethookcount(L);
-  if (lua_cpcall(L, do_nothing, NULL) == LUA_OK) return;
+  if (cast_lua_cpcall(L, do_nothing, NULL) == LUA_OK) return;
   lua_pop(L, 1);
   lua_sethook(L, hook, mask, count);
 }

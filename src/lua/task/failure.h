@@ -12,7 +12,7 @@
 
 typedef struct cast_failure cast_failure;
 /* Packs for casting.on_error an error, or if that cannot cross what describes
-   it, and the traceback, which is at an index, too. Without memory *told stays
+   it, and the traceback, which is at an index, too. Without memory *msg stays
    empty. */
 void cast_failure_pack(lua_State *L, cast_state *S, int error, const char *text,
   int traceback, cast_msg *msg);

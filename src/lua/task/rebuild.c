@@ -12,6 +12,7 @@
 #include "../../msg.h"
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
+#include "../compat/stack.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
 #include "../transfer/number.h"
@@ -28,25 +29,6 @@ void cast_rebuild_drop(cast_state *S, cast_ltask *t, const cast_rebuild *last) {
     cast_msg_drop(&b->msg);
     cast_free(b);
   }
-}
-
-/* Each look takes as many steps as it goes down: so there are few. */
-static int call_depth(lua_State *L) {
-  lua_Debug ar;
-  int below = 0, beyond = 1; /* the depth is above the one, up to the other */
-  if (!lua_getstack(L, 0, &ar)) return 0;
-  while (lua_getstack(L, beyond, &ar)) {
-    below = beyond;
-    beyond *= 2;
-  }
-  while (beyond - below > 1) {
-    int middle = below + (beyond - below) / 2;
-    if (lua_getstack(L, middle, &ar))
-      below = middle;
-    else
-      beyond = middle;
-  }
-  return beyond;
 }
 
 /* Is L no deeper than that? */
@@ -71,7 +53,7 @@ cast_rebuild *cast_rebuild_begin(
   b->outer = S->rebuilds;
   b->task = t;
   b->L = L;
-  b->depth = L == t->co ? 0 : call_depth(L);
+  b->depth = L == t->co ? 0 : cast_stack_depth(L);
   cast_msg_move(&b->msg, m);
   S->rebuilds = b;
   return b;

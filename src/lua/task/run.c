@@ -250,7 +250,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
      if it has yielded for the last time. */
   bool clean = status == LUA_OK && !t->last;
   if (CAST_UNLIKELY(cast_forked)) {
-    if (status != LUA_OK) (void)cast_protect_on(S->work, print_failure, &e);
+    if (status != LUA_OK) (void)cast_lua_cpcall(S->work, print_failure, &e);
     cast_state_forked(S, status == LUA_OK);
   }
   drop_operation(S, t);
