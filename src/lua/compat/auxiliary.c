@@ -12,8 +12,15 @@
 #include "compat.h"
 
 _Noreturn void cast_raise_memory(lua_State *L) {
-  cast_lua_error(L, "not enough memory");
-  cast_panic(__FILE__, __LINE__, "cast_lua_error returned");
+  luaL_checkstack(L, 1, NULL);
+  lua_pushliteral(L, CAST_NO_MEMORY);
+  lua_error(L);
+  cast_panic(__FILE__, __LINE__, "lua_error returned");
+}
+
+bool cast_is_memory_error(lua_State *L, int i) {
+  return lua_type(L, i) == LUA_TSTRING &&
+         strcmp(lua_tostring(L, i), CAST_NO_MEMORY) == 0;
 }
 
 int cast_push_failure(lua_State *L, int result) {

@@ -194,7 +194,7 @@ static int push_lost(lua_State *L, cast_ltask *t) {
   if (cast_budget_is_over(S))
     cast_budget_push(L, S);
   else
-    lua_pushliteral(L, "not enough memory");
+    lua_pushliteral(L, CAST_NO_MEMORY);
   return 1;
 }
 
@@ -215,7 +215,7 @@ int cast_ltask_outcome(
   if (t->stored && !t->packed) { /* there was no memory for it */
     lua_pushboolean(L, 0);
     lua_replace(L, -2);
-    lua_pushliteral(L, "not enough memory");
+    lua_pushliteral(L, CAST_NO_MEMORY);
     return 2;
   }
   if (!t->packed && how == CAST_FAILED) return 1 + push_lost(L, t);

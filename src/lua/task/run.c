@@ -231,7 +231,7 @@ static bool keep(cast_ending *e) {
   if (e->co != NULL && cast_protect(e->S, cast_ltask_keep, e) == LUA_OK)
     return true;
   cast_msg_drop(&e->results.msg);
-  cast_pack_text("not enough memory", &e->results.msg);
+  cast_pack_text(CAST_NO_MEMORY, &e->results.msg);
   e->results.packed = true;
   e->results.unsendable = false;
   e->t->stored = false;
@@ -328,7 +328,7 @@ static void fail_to_start(cast_state *S, cast_ltask *t) {
   CAST_UNUSED(S);
 #endif
   cast_msg_drop(&t->base.waiter.msg);
-  cast_pack_text("not enough memory", &t->base.waiter.msg);
+  cast_pack_text(CAST_NO_MEMORY, &t->base.waiter.msg);
   t->packed = true;
   cast_cancel_end(t);
   cast_task_finish(&t->base, CAST_FAILED);
