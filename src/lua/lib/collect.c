@@ -102,7 +102,7 @@ static int finalize(lua_State *L) {
   lua_settop(L, 0);
   lua_pushcfunction(L, wait);
   how = ways[draw(S, sizeof ways)];
-  if (S->session.current == NULL || S->between > 0) {
+  if (S->session.current == NULL || S->protect.active > 0) {
     /* Seldom: cast_protect gives up after CAST_REFUSED_MAX tries. */
     if (how != 3) return 0;
     lua_pushinteger(L, how);
@@ -158,7 +158,7 @@ static bool is_due(lua_State *L, const void *place) {
   if (n == 0) return false;
   S = cast_state_find(L);
   if (S == NULL || S->packer == NULL || S->session.runner == NULL ||
-      S->closing || S->halted || S->collecting >= DEPTH)
+      S->closing || S->protect.halted || S->collecting >= DEPTH)
     return false;
 #if CAST_LUA >= 502 || CAST_LUAJIT
   if (lua_gc(L, LUA_GCISRUNNING, 0) <= 0) return false;

@@ -66,7 +66,7 @@ static cast_state *check_usable(lua_State *L, int i, const char *what) {
   cast_state *target = check_open(L, i, what);
   /* Relaxed: a thread that has called close itself sees it; for others the two
      calls come at the same time. */
-  if (atomic_load_explicit(&target->close_posted, memory_order_relaxed))
+  if (atomic_load_explicit(&target->close.posted, memory_order_relaxed))
     cast_state_refuse(L, target, what, "is closed");
   return target;
 }
@@ -425,7 +425,7 @@ static void blame_limit(lua_State *L, plan *p) {
     lua_pop(L, 1);
     return;
   }
-  bytes = cast_slabs_bytes(&other.target->slabs);
+  bytes = cast_slabs_bytes(&other.target->memory.slabs);
   abandon(L, &other);
   cast_session_release(&other.target->session, &p->S->session);
   if (status != LUA_OK) {

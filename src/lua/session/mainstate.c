@@ -68,7 +68,7 @@ static bool host_interrupted(cast_session *s) {
   cast_state *S = cast_state_of(s);
   if (cast_last_is_due(S))
     return cast_wait_end(&S->main->base, CASTING_ETIMEOUT);
-  if (CAST_LIKELY(!cast_hook_has_changed(S) && !S->main_interrupted))
+  if (CAST_LIKELY(!cast_hook_has_changed(S) && !S->interrupt.main_interrupted))
     return false;
   return cast_wait_end(&S->main->base, CASTING_EINTR);
 }

@@ -60,11 +60,11 @@
    that may free the root. */
 void cast_state_free(cast_state *S) {
   cast_state *root = S->root != S ? S->root : NULL;
-  cast_timer_remove(&S->watchdog);
+  cast_timer_remove(&S->watchdog.timer);
   cast_cancel_fini(S);
-  cast_slabs_fini(&S->slabs);
-  cast_free(S->rebuild);
-  cast_free(S->idle);
+  cast_slabs_fini(&S->memory.slabs);
+  cast_free(S->rebuilds.spare);
+  cast_free(S->idle.all);
   cast_free(S->random);
   cast_pending_fini(S);
   cast_load_fini(S);
@@ -82,7 +82,7 @@ void cast_session_free(cast_session *s) { cast_state_free(cast_state_of(s)); }
 static void pool_close(cast_session *s) {
   cast_state *S = cast_state_of(s);
   S->closing = true;
-  cast_timer_remove(&S->watchdog);
+  cast_timer_remove(&S->watchdog.timer);
   cast_state_close_lua(S);
   if (CAST_UNLIKELY(cast_forked)) cast_state_forked(S, true);
   cast_fixed_free(S->fixed);
@@ -90,7 +90,7 @@ static void pool_close(cast_session *s) {
   cast_rebuild_drop(S, NULL, NULL);
   if (S->counted) cast_lineage_uncount(S->lineage);
   S->counted = false;
-  cast_slabs_close(&S->slabs);
+  cast_slabs_close(&S->memory.slabs);
   S->L = S->work = NULL;
   cast_family_leave(S);
 }
@@ -120,7 +120,7 @@ void cast_state_close(cast_state *S, cast_session *self) {
   /* Relaxed: it only tells who is the first to ask. A task that is refused
      because of `closing` below has taken the lock after us, and so sees this,
      too. */
-  if (atomic_exchange_explicit(&S->close_posted, true, memory_order_relaxed))
+  if (atomic_exchange_explicit(&S->close.posted, true, memory_order_relaxed))
     return;
   /* From here on no task can be started in it, also while its owner is busy. */
   cast_lock_take(&S->session.lock);
@@ -130,7 +130,7 @@ void cast_state_close(cast_state *S, cast_session *self) {
      has it interrupted soon. The session may close as soon as the post is
      pushed; the weak reference keeps the timer's memory until it is set. */
   cast_session_ref_weak(&S->session);
-  cast_session_push(&S->session, self, &S->close_post);
+  cast_session_push(&S->session, self, &S->close.post);
   cast_watchdog_set(S, os_now() + CAST_STOP_NS, os_now());
   cast_session_unref_weak(&S->session);
 }
@@ -191,11 +191,11 @@ cast_state *cast_state_alloc(
   S->binding = binding;
   memcpy(S->name, name, size);
   S->name_size = size;
-  atomic_init(&S->watchdog_ns, OS_FOREVER);
+  atomic_init(&S->watchdog.at_ns, OS_FOREVER);
   cast_list_init(&S->children);
   cast_list_init(&S->sibling);
   cast_list_init(&S->cleanups);
-  S->close_post.run = on_close;
+  S->close.post.run = on_close;
   return S;
 }
 
@@ -306,8 +306,8 @@ cast_state *cast_state_make(cast_state *root, const cast_options *o) {
   if (name.at == NULL) name = cast_chars_of(default_name(made, sizeof made));
   S = cast_state_alloc(root->binding, name.at, name.size);
   if (S == NULL || cast_sched_first() != 0) goto no_memory;
-  S->slabs.max = S->memory_max = o->memory_max;
-  S->cpu_max = o->cpu_max;
+  S->memory.slabs.max = S->memory.max = o->memory_max;
+  S->budget.cpu_max = o->cpu_max;
   m.S = S;
   if (cast_session_init(&S->session, &cast_pool_ops, false) != 0 ||
       cast_watchdog_init(S) != 0)

@@ -17,8 +17,8 @@
 
 int cast_anchor(lua_State *L, cast_state *S) {
   int at = luaL_ref(L, LUA_REGISTRYINDEX);
-  if (S->anchors_used != 0) return at;
-  S->anchors_used = 1;
+  if (S->anchors.used != 0) return at;
+  S->anchors.used = 1;
   /* The first one that is given back takes memory: so this is done here. */
   lua_pushboolean(L, 1);
   luaL_unref(L, LUA_REGISTRYINDEX, luaL_ref(L, LUA_REGISTRYINDEX));
@@ -41,41 +41,41 @@ void cast_anchor_push(lua_State *L, cast_state *S, int at) {
 static const char anchors_key = 0;
 
 static bool is_full(const cast_state *S) {
-  return S->anchors_free == 0 && S->anchors_used == S->anchors_room;
+  return S->anchors.free == 0 && S->anchors.used == S->anchors.room;
 }
 
 /* Puts a table with more places in the place of the one that is full. All that
    may fail comes before anything is changed; and what may run a finalizer,
    which may anchor something itself, before anything is looked at. */
 static void grow(lua_State *L, cast_state *S) {
-  int room = S->anchors_room == 0 ? ROOM_FIRST : 2 * S->anchors_room;
+  int room = S->anchors.room == 0 ? ROOM_FIRST : 2 * S->anchors.room;
   lua_createtable(L, room, 0);
-  if (!is_full(S) || room <= S->anchors_room) {
+  if (!is_full(S) || room <= S->anchors.room) {
     lua_pop(L, 1);
     return;
   }
   lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
-  for (int i = 1; i <= S->anchors_used; i++) {
+  for (int i = 1; i <= S->anchors.used; i++) {
     lua_rawgeti(L, -1, i);
     lua_rawseti(L, -3, i);
   }
   lua_pop(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
-  S->anchors_room = room;
+  S->anchors.room = room;
 }
 
 int cast_anchor(lua_State *L, cast_state *S) {
   int at;
   luaL_checkstack(L, 4, NULL);
   while (is_full(S)) grow(L, S);
-  at = S->anchors_free;
+  at = S->anchors.free;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
   if (at != 0) {
     lua_rawgeti(L, -1, at);
-    S->anchors_free = (int)lua_tointeger(L, -1);
+    S->anchors.free = (int)lua_tointeger(L, -1);
     lua_pop(L, 1);
   } else {
-    at = ++S->anchors_used;
+    at = ++S->anchors.used;
   }
   lua_insert(L, -2);
   lua_rawseti(L, -2, at);
@@ -92,12 +92,12 @@ void cast_anchor_push(lua_State *L, cast_state *S, int at) {
 
 void cast_anchor_free(cast_state *S, int at) {
   lua_State *L = S->work;
-  CAST_ASSERT(at > 0 && at <= S->anchors_used);
+  CAST_ASSERT(at > 0 && at <= S->anchors.used);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
-  lua_pushinteger(L, S->anchors_free);
+  lua_pushinteger(L, S->anchors.free);
   lua_rawseti(L, -2, at);
   lua_pop(L, 1);
-  S->anchors_free = at;
+  S->anchors.free = at;
 }
 
 #endif

@@ -46,7 +46,7 @@ static int handle_gc(lua_State *L) {
   cast_state *S = cast_state_boxed(L);
   bool closing, strays;
   if (h == NULL) return 0;
-  if (S != NULL) S->handle_cache[cast_handle_slot(h)] = NULL;
+  if (S != NULL) S->handles.cache[cast_handle_slot(h)] = NULL;
   if (h->object == NULL) return 0;
   /* Another handle of the object may have been made since. */
   closing = cast_handle_find(L, h->object) && lua_touserdata(L, -1) == h;
@@ -134,7 +134,7 @@ cast_object *cast_handle_check_slow(
   lua_State *L, cast_state *S, int idx, const cast_type *type) {
   cast_object *o = cast_handle_check(L, idx, type);
   const cast_handle *h = cast_handle_at(L, idx);
-  S->handle_cache[cast_handle_slot(h)] = h;
+  S->handles.cache[cast_handle_slot(h)] = h;
   return o;
 }
 
@@ -162,10 +162,10 @@ void cast_handle_cross(lua_State *L, cast_object *o) {
 
 void cast_handle_weigh(lua_State *L, cast_state *S, size_t size) {
 #if CAST_LUA >= 503
-  S->gc_debt += size + CAST_GC_DEBT_HANDLE;
-  if (CAST_LIKELY(S->gc_debt < CAST_GC_DEBT_MAX)) return;
-  size = S->gc_debt;
-  S->gc_debt = 0;
+  S->handles.gc_debt += size + CAST_GC_DEBT_HANDLE;
+  if (CAST_LIKELY(S->handles.gc_debt < CAST_GC_DEBT_MAX)) return;
+  size = S->handles.gc_debt;
+  S->handles.gc_debt = 0;
   if (lua_gc(L, LUA_GCISRUNNING, 0) <= 0) return;
 #if CAST_LUA >= 505
   lua_gc(L, LUA_GCSTEP, size);

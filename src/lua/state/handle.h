@@ -92,7 +92,7 @@ static inline uint32_t cast_handle_slot(const void *p) {
 static inline cast_object *cast_handle_quick(
   lua_State *L, cast_state *S, int idx, const cast_type *type) {
   const cast_handle *h = lua_touserdata(L, idx);
-  if (CAST_LIKELY(h != NULL && S->handle_cache[cast_handle_slot(h)] == h &&
+  if (CAST_LIKELY(h != NULL && S->handles.cache[cast_handle_slot(h)] == h &&
                   h->tag == &cast_handle_tag && h->object != NULL &&
                   h->object->type == type))
     return h->object;
@@ -104,12 +104,12 @@ static inline cast_object *cast_handle_known(
   lua_State *L, cast_state *S, int idx) {
   cast_handle *h = lua_touserdata(L, idx);
   if (h == NULL) return NULL;
-  if (CAST_LIKELY(S->handle_cache[cast_handle_slot(h)] == h &&
+  if (CAST_LIKELY(S->handles.cache[cast_handle_slot(h)] == h &&
                   h->tag == &cast_handle_tag))
     return h->object;
   h = cast_handle_at(L, idx);
   if (h == NULL) return NULL;
-  S->handle_cache[cast_handle_slot(h)] = h;
+  S->handles.cache[cast_handle_slot(h)] = h;
   return h->object;
 }
 

@@ -18,25 +18,28 @@
    looks, or looked at by sysmon, for which a look later is good enough. */
 void cast_hook_note(cast_state *S, lua_State *L) {
   lua_State *main = S->L != NULL ? S->L : L;
-  atomic_store_explicit(&S->main_thread, main, memory_order_relaxed);
-  atomic_store_explicit(&S->hook, lua_gethook(main), memory_order_relaxed);
+  atomic_store_explicit(&S->interrupt.main_thread, main, memory_order_relaxed);
+  atomic_store_explicit(
+    &S->interrupt.hook, lua_gethook(main), memory_order_relaxed);
 }
 
 static bool is_news(cast_state *S, lua_Hook hook) {
   return hook != NULL && hook != S->binding->hook &&
          hook != cast_stock_hook() &&
-         hook != atomic_load_explicit(&S->hook, memory_order_relaxed);
+         hook != atomic_load_explicit(&S->interrupt.hook, memory_order_relaxed);
 }
 
 bool cast_hook_has_changed(cast_state *S) {
-  lua_State *L = atomic_load_explicit(&S->main_thread, memory_order_relaxed);
+  lua_State *L =
+    atomic_load_explicit(&S->interrupt.main_thread, memory_order_relaxed);
   return L != NULL && is_news(S, lua_gethook(L));
 }
 
 bool cast_hook_is_due(cast_state *S, lua_State *L) {
   lua_State *main = S->L != NULL ? S->L : L;
-  return S->main_interrupted || ((lua_gethookmask(main) & LUA_MASKCOUNT) != 0 &&
-                                  is_news(S, lua_gethook(main)));
+  return S->interrupt.main_interrupted ||
+         ((lua_gethookmask(main) & LUA_MASKCOUNT) != 0 &&
+           is_news(S, lua_gethook(main)));
 }
 
 #if CAST_LUAJIT
@@ -67,9 +70,9 @@ static bool is_interrupt(lua_State *L) {
 bool cast_hook_has_interrupted(cast_state *S, lua_State *L) {
   if (S->host == NULL || lua_gethookcount(S->work) == UNTOUCHED ||
       lua_gethook(S->work) != NULL || (L != NULL && !is_interrupt(L)))
-    return S->main_interrupted;
+    return S->interrupt.main_interrupted;
   cast_hook_clear(S->work);
-  S->main_interrupted = true;
+  S->interrupt.main_interrupted = true;
   (void)cast_wait_end(&S->main->base, CASTING_EINTR);
   return true;
 }
@@ -102,8 +105,8 @@ void cast_call_hook(lua_State *L, cast_state *S) {
   lua_State *main = S->L != NULL ? S->L : L;
   lua_Hook hook = lua_gethook(main);
   hook_call call = {.hook = hook};
-  if (S->main_interrupted) {
-    S->main_interrupted = false;
+  if (S->interrupt.main_interrupted) {
+    S->interrupt.main_interrupted = false;
     cast_lua_error(L, "interrupted!");
   }
   if (!is_news(S, hook)) return;

@@ -13,8 +13,8 @@
    of the mark: that is how a module looks that is not loaded.
 
    Owner: the session's. Invariants:
-   1. S->loads has all loads, the newest first. A load of a task that does not
-      run is under way.
+   1. S->loads.first has all loads, the newest first. A load of a task that does
+      not run is under way.
    2. A load is freed when it has ended and no task waits for it.
    3. A task with loads has `loading` set.
    4. No circle of waits, as far as `awaited_task` knows them, has a wait for a
@@ -137,7 +137,7 @@ static void clean(lua_State *L, cast_state *S, const cast_load *l) {
 /* The load of that module by another task than t, or NULL. */
 static cast_load *find_other(
   cast_state *S, const cast_ltask *t, const char *name) {
-  cast_load *l = S->loads;
+  cast_load *l = S->loads.first;
   while (l != NULL && (l->task == t || strcmp(l->name, name) != 0)) l = l->next;
   return l;
 }
@@ -178,12 +178,12 @@ cast_load *cast_load_begin(
   l->L = L;
   l->depth = cast_stack_depth(L) - 1;
   l->require = require;
-  l->number = ++S->nloads;
+  l->number = ++S->loads.begun;
   l->anchor = anchor;
   l->holds = 1;
   cast_event_init(&l->ended);
-  l->next = S->loads;
-  S->loads = l;
+  l->next = S->loads.first;
+  S->loads.first = l;
   t->loading = true;
   return l;
 }
@@ -211,7 +211,7 @@ static void end(lua_State *L, cast_state *S, cast_load **link) {
 uint64_t cast_load_number(const cast_load *l) { return l->number; }
 
 void cast_load_end(lua_State *L, cast_state *S, uint64_t number) {
-  cast_load **link = &S->loads;
+  cast_load **link = &S->loads.first;
   while (*link != NULL && (*link)->number != number) link = &(*link)->next;
   if (*link != NULL) end(L, S, link);
 }
@@ -239,7 +239,7 @@ static bool is_active(const cast_load *l) {
 
 /* Those of L at `depth` or deeper have ended as well. */
 static void settle(lua_State *L, cast_state *S, cast_ltask *t, int depth) {
-  cast_load **link = &S->loads;
+  cast_load **link = &S->loads.first;
   t->loading = false;
   while (*link != NULL) {
     const cast_load *l = *link;
@@ -262,7 +262,7 @@ void cast_load_again(lua_State *L, cast_state *S, cast_ltask *t) {
 }
 
 void cast_load_leave(cast_state *S, cast_ltask *t) {
-  cast_load **link = &S->loads;
+  cast_load **link = &S->loads.first;
   t->loading = false;
   while (*link != NULL)
     if ((*link)->task == t)
@@ -272,22 +272,22 @@ void cast_load_leave(cast_state *S, cast_ltask *t) {
 }
 
 void cast_load_stop(cast_ltask *t) {
-  cast_load *l = cast_state_of(t->base.session)->loads;
+  cast_load *l = cast_state_of(t->base.session)->loads.first;
   for (; l != NULL; l = l->next)
     if (l->task == t) l->stopped = true;
 }
 
 void cast_load_fini(cast_state *S) {
-  while (S->loads != NULL) {
-    cast_load *l = S->loads;
-    S->loads = l->next;
+  while (S->loads.first != NULL) {
+    cast_load *l = S->loads.first;
+    S->loads.first = l->next;
     free_load(l);
   }
 }
 
 cast_lineage **cast_load_lineage(
   cast_state *S, const cast_ltask *t, const char **name) {
-  cast_load *l = S->loads;
+  cast_load *l = S->loads.first;
   while (l != NULL && l->task != t) l = l->next;
   if (l == NULL) return NULL;
   *name = l->name;
@@ -405,7 +405,7 @@ static void break_circle(cast_state *S, cast_ltask *t) {
 /* t, the main program, waits for all tasks, so also for those that wait for its
    loads. */
 static void break_all(cast_state *S, cast_ltask *t) {
-  for (cast_load *l = S->loads; l != NULL; l = l->next)
+  for (cast_load *l = S->loads.first; l != NULL; l = l->next)
     if (l->task == t && l->holds > 1) {
       l->circular = true;
       cast_event_set(&l->ended, &S->session);
@@ -415,7 +415,7 @@ static void break_all(cast_state *S, cast_ltask *t) {
 
 void cast_load_park(lua_State *L, cast_state *S, cast_ltask *t) {
   CAST_UNUSED(L);
-  for (cast_load *l = S->loads; l != NULL; l = l->next)
+  for (cast_load *l = S->loads.first; l != NULL; l = l->next)
     if (l->task == t) hide(L, S, l);
   if (t->base.wait.deadline.index == 0 && t->kind->awaits == CAST_AWAITS_ALL)
     break_all(S, t);
@@ -425,6 +425,6 @@ void cast_load_park(lua_State *L, cast_state *S, cast_ltask *t) {
 
 void cast_load_resume(lua_State *L, cast_state *S, cast_ltask *t) {
   CAST_UNUSED(L);
-  for (cast_load *l = S->loads; l != NULL; l = l->next)
+  for (cast_load *l = S->loads.first; l != NULL; l = l->next)
     if (l->task == t) show(L, S, l);
 }

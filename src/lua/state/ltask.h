@@ -90,7 +90,7 @@ struct cast_ltask {
   bool in_place : 1;      /* the wait under way keeps the C stack */
   bool limited : 1;       /* extra->limit_ns holds for it */
   bool selecting : 1;     /* its cases stand in the queues of channels */
-  bool loading : 1;       /* it has entries in S->loads */
+  bool loading : 1;       /* it has entries in S->loads.first */
   bool owns_arg : 1;      /* arg begins with an object, to which the wait has
                              a reference */
   bool closing : 1;       /* its coroutine's pending variables are closed */

@@ -35,11 +35,11 @@ void cast_state_starve(cast_state *S) {
    instruction (preempt.c): an allocator cannot. */
 static void *alloc_limited(void *ud, void *ptr, size_t osize, size_t nsize) {
   cast_slabs *s = ud;
-  cast_state *S = CAST_CONTAINER(s, cast_state, slabs);
+  cast_state *S = CAST_CONTAINER(s, cast_state, memory.slabs);
   void *p = cast_slabs_lua(s, ptr, osize, nsize);
-  if (CAST_UNLIKELY(
-        nsize > osize && (p == NULL || cast_slabs_bytes(s) > S->collect_at))) {
-    S->starved = true;
+  if (CAST_UNLIKELY(nsize > osize && (p == NULL || cast_slabs_bytes(s) >
+                                                     S->memory.collect_at))) {
+    S->memory.starved = true;
     cast_state_starve(S);
   }
   return p;
@@ -51,27 +51,27 @@ static int collect_garbage(lua_State *L) {
 }
 
 void cast_state_collect(cast_state *S) {
-  size_t max = S->slabs.max, bytes;
-  S->slabs.max = 0; /* even calling it takes some */
+  size_t max = S->memory.slabs.max, bytes;
+  S->memory.slabs.max = 0; /* even calling it takes some */
   (void)cast_protect(S, collect_garbage, NULL);
-  S->slabs.max = max;
-  bytes = cast_slabs_bytes(&S->slabs);
+  S->memory.slabs.max = max;
+  bytes = cast_slabs_bytes(&S->memory.slabs);
   /* Near the limit, too: LuaJIT needs room on the stack to call the hook, and
      has it where it has called it before. */
-  S->collect_at = bytes < max ? bytes + (max - bytes) / 2 : max;
-  S->starved = false;
+  S->memory.collect_at = bytes < max ? bytes + (max - bytes) / 2 : max;
+  S->memory.starved = false;
 }
 #endif
 
 static lua_State *make_lua(cast_state *S) {
 #if CAST_LUA >= 505
-  return lua_newstate(cast_slabs_lua, &S->slabs, (unsigned)os_entropy());
+  return lua_newstate(cast_slabs_lua, &S->memory.slabs, (unsigned)os_entropy());
 #elif CAST_LUA >= 502
-  return lua_newstate(cast_slabs_lua, &S->slabs);
+  return lua_newstate(cast_slabs_lua, &S->memory.slabs);
 #else
-  S->collect_at = S->memory_max / 2;
+  S->memory.collect_at = S->memory.max / 2;
   return lua_newstate(
-    S->memory_max != 0 ? alloc_limited : cast_slabs_lua, &S->slabs);
+    S->memory.max != 0 ? alloc_limited : cast_slabs_lua, &S->memory.slabs);
 #endif
 }
 
@@ -82,19 +82,19 @@ static lua_State *make_lua(cast_state *S) {
    is: its table of strings may not exist yet. So that must not happen: whether
    there is memory, and whether it is too much, shows before and after. */
 static lua_State *make_surely(cast_state *S) {
-  size_t max = S->slabs.max;
+  size_t max = S->memory.slabs.max;
   void *room = cast_alloc(NEW_STATE);
   lua_State *L;
   if (room == NULL) return NULL;
   cast_free(room);
-  S->slabs.max = 0;
+  S->memory.slabs.max = 0;
   cast_mem_spare(true);
   L = make_lua(S);
   /* Without GC64 only LuaJIT's own allocator will do. */
   if (L == NULL) L = luaL_newstate();
   cast_mem_spare(false);
-  S->slabs.max = max;
-  if (L != NULL && max != 0 && cast_slabs_bytes(&S->slabs) > max) {
+  S->memory.slabs.max = max;
+  if (L != NULL && max != 0 && cast_slabs_bytes(&S->memory.slabs) > max) {
     lua_close(L);
     L = NULL;
   }
@@ -130,7 +130,7 @@ static int make_room(lua_State *L) {
    give back is lost. Ours need a call and some stack, which is there then. */
 void cast_state_close_lua(cast_state *S) {
   uint32_t tries = 0;
-  if (S->slabs.max != 0) S->slabs.max += CLOSING_ROOM;
+  if (S->memory.slabs.max != 0) S->memory.slabs.max += CLOSING_ROOM;
   while (cast_lua_cpcall(S->L, make_room, S) != LUA_OK && ++tries < TRIES)
     lua_settop(S->L, 0);
   lua_settop(S->L, 0);

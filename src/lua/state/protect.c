@@ -26,7 +26,7 @@ void cast_state_forked(cast_state *S, bool ok) {
 
 static void stop_collector(cast_state *S, lua_State *L, bool stop) {
 #ifdef CAST_COLLECT
-  S->halted = stop; /* 5.1 cannot be asked */
+  S->protect.halted = stop; /* 5.1 cannot be asked */
 #else
   CAST_UNUSED(S);
 #endif
@@ -38,21 +38,21 @@ int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
   int top = lua_gettop(L), status;
   uint32_t tries = 0;
   bool again;
-  S->between++;
+  S->protect.active++;
   do {
     /* At last without any finalizers: the collector is on, or there had been
        none. */
     if (++tries == CAST_REFUSED_MAX) stop_collector(S, L, true);
-    S->refused = false;
+    S->protect.refused = false;
     status = cast_lua_cpcall(L, fn, arg);
     /* Ctrl-C has come just here: that is told elsewhere. */
-    again = status != LUA_OK && !S->main_interrupted &&
+    again = status != LUA_OK && !S->interrupt.main_interrupted &&
             cast_hook_has_interrupted(S, L);
     lua_settop(L, top);
-  } while (
-    again || (status != LUA_OK && S->refused && tries < CAST_REFUSED_MAX));
+  } while (again || (status != LUA_OK && S->protect.refused &&
+                      tries < CAST_REFUSED_MAX));
   if (tries >= CAST_REFUSED_MAX) stop_collector(S, L, false);
-  S->between--;
+  S->protect.active--;
   if (CAST_UNLIKELY(cast_forked)) cast_state_forked(S, true);
   return status;
 }

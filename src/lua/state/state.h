@@ -51,87 +51,143 @@ typedef struct cast_binding {
   void (*end)(lua_State *L);
 } cast_binding;
 
+/* Where a field is shared with other threads its guard stands in front: (i)
+   fixed when the state is made, (a) atomic, (host lock) the lock of family.c.
+   The members of one module are a struct, named after it. */
 struct cast_state {
   cast_session session;
-  lua_State *L; /* main thread; NULL: a 5.1 host's, not known yet */
-  lua_State *work;
-  const cast_binding *binding; /* (i) */
+  lua_State *L;    /* main thread; NULL: a 5.1 host's, not known yet */
+  lua_State *work; /* for protected calls: see invariant 1 */
+  const cast_binding *binding; /* (i) what higher rooms do for the state */
   struct cast_fixed *fixed;    /* what its functions are in, or NULL */
-  struct cast_packer *packer;
-  cast_host *host;  /* NULL: one of ours */
-  cast_ltask *main; /* host: its main program */
-  /* What a preempt signal makes look up: the coroutine that runs (preempt.c).
-     Atomic for the handler, in the same thread; so relaxed. */
-  _Atomic(lua_State *) running;
-  _Atomic(lua_State *) hooked; /* see preempt.c */
-  bool can_preempt;      /* a hook in it may yield up to the task's resumer */
-  bool preempted;        /* it has */
-  bool main_interrupted; /* host: a task met the main program's hook */
-  bool refused;     /* a finalizer was to wait between tasks: cast_protect */
-  uint32_t between; /* such calls under way */
-  /* Host: the main thread and what its hook was when the main program's wait
-     began. Atomic for sysmon, which looks whether it has changed. */
-  _Atomic(lua_State *) main_thread;
-  _Atomic(lua_Hook) hook;
+  struct cast_packer *packer;  /* makes messages of values and values of them */
+  cast_host *host;             /* the main program's part; NULL: one of ours */
+  cast_ltask *main;            /* a host's main program */
+
+  /* How a task that computes is reached: preempt.c says more of each. */
+  struct {
+    /* The coroutine that executes, and the one on which a preempt request has
+       set the hook. Atomic for the signal handler, which runs in the same
+       thread; so relaxed. */
+    _Atomic(lua_State *) running;
+    _Atomic(lua_State *) hooked;
+    bool can_preempt; /* the hook in it may yield up to the task's resumer */
+    bool preempted;   /* it has, and the resumer has not seen that yet */
+    _Atomic bool unserved; /* metered: a request found no task to interrupt */
+  } preempt;
+
+  struct {           /* protected calls between tasks: protect.c */
+    uint32_t active; /* such calls under way */
+    bool refused;    /* a finalizer wanted to wait in one of them */
+#ifdef CAST_COLLECT
+    bool halted; /* the last try of one: no finalizers are called */
+#endif
+  } protect;
+
+  /* Host: the interpreter's hook for Ctrl-C (interrupt.c): the main thread and
+     what its hook was when the main program's wait began. Atomic for
+     sysmon, which looks whether the hook has changed. */
+  struct {
+    _Atomic(lua_State *) main_thread;
+    _Atomic(lua_Hook) hook;
+    bool main_interrupted; /* LuaJIT: a task has met the error of that hook */
+  } interrupt;
+
   struct {                 /* host: waits of finalizers at its end: last.c */
     const void *first;     /* function on the main thread's stack; NULL */
     const void *finalizer; /* LuaJIT: one there that waits or did; NULL */
     uint64_t since_ns;     /* when the first of these waits began; 0: none */
     bool waits;            /* the main program's latest wait is such a one */
-    bool ended;            /* whoever waits so is to end everything */
+    bool ended;            /* the finalizer that waits so has to end the host */
   } last;
-  cast_coroutine aux;           /* what finishes the next wait: deliver.c */
-  cast_rebuild *rebuild;        /* one that is free, or NULL */
-  cast_startup **startups;      /* of tasks that have not begun: pending.c */
-  cast_startup *filling;        /* what takes new ones, or NULL */
-  cast_startup *drained;        /* these are empty */
-  cast_rebuild *rebuilds;       /* the innermost of each task first */
-  struct cast_load *loads;      /* modules that tasks are loading: load.c */
-  uint64_t nloads;              /* loads of modules that have begun */
+
+  cast_coroutine aux; /* makes what the next finished wait brings: deliver.c */
+
+  struct { /* messages whose values are being rebuilt: rebuild.c */
+    cast_rebuild *spare; /* one to be used next, or NULL */
+    cast_rebuild *first; /* the innermost of each task stand first */
+  } rebuilds;
+
+  struct {                 /* tasks that have not begun: pending.c */
+    cast_startup **all;    /* the stacks; a free place is NULL */
+    cast_startup *filling; /* the stack that takes new tasks, or NULL */
+    cast_startup *drained; /* a list of empty ones */
+    uint32_t room;         /* places in `all` */
+    uint32_t ndrained;
+  } pending;
+
+  struct { /* coroutines of ended tasks, for new ones: pending.c */
+    cast_coroutine *all; /* n of them, in a block with room for more */
+    uint32_t n;
+    uint32_t room;
+  } idle;
+
+  struct {                   /* modules that tasks are loading: load.c */
+    struct cast_load *first; /* the newest */
+    uint64_t begun;          /* how many there ever were */
+  } loads;
+
+  struct {    /* what C keeps from the collector, before 5.4: anchor.c */
+    int used; /* places that have been in use; 5.4: 1 once there was one */
+    int room; /* places in the table */
+    int free; /* the first place of the free list, or 0 */
+  } anchors;
+
+  struct { /* a timer that has computing tasks looked at: watchdog.c */
+    cast_timer timer;
+    _Atomic uint64_t at_ns; /* (a) hint: what it is set to */
+  } watchdog;
+
+  /* Tasks to be cancelled: cancel.c. */
+  struct {
+    _Atomic int32_t ncancelling;       /* (a) tasks that were asked to end */
+    _Atomic(cast_post *) all_requests; /* (a) requests that all tasks end */
+    cast_post post;                    /* has the owner look at all its tasks */
+    _Atomic bool posted;               /* (a) it is in the inbox */
+  } cancel;
+
+  struct { /* the session is to close: newsession.c */
+    cast_post post;
+    _Atomic bool posted; /* (a) set once */
+  } close;
+
+  struct {                /* what the session may use, and has used: budget.c */
+    uint64_t cpu_max;     /* (i) nanoseconds; 0: not measured */
+    uint64_t cpu_from;    /* the thread's time when the slice began */
+    _Atomic uint64_t cpu; /* (a) used in slices that have ended */
+    _Atomic bool over;    /* (a) it was more than cpu_max: all tasks fail */
+  } budget;
+
+  struct {            /* memory.c */
+    cast_slabs slabs; /* memory of the Lua state; not a host's */
+    size_t max;       /* (i) 0: no limit; slabs.max is another at times */
+#if CAST_LUA < 502
+    size_t collect_at; /* with a limit: more bytes than these starve it */
+    bool starved;      /* all garbage has to be collected */
+#endif
+  } memory;
+
+  struct { /* handle.c */
+    /* A cache: addresses of handles that live, so that cast_handle_at need not
+       ask what the userdata is. An entry goes with its handle. */
+    const void *cache[CAST_HANDLE_CACHE];
+    size_t gc_debt; /* bytes of which the collector has not been told */
+  } handles;
+
+  cast_list cleanups;           /* what operations hold: cleanup.h */
   struct cast_lineage *lineage; /* (i) one reference, or NULL */
   bool counted;                 /* it counts there until it has closed */
-  cast_coroutine *idle;         /* finished coroutines, to be used again */
-  uint32_t nidle;
-  uint32_t idle_room;
-  uint32_t startups_room;
-  uint32_t ndrained;
-  int anchors_used, anchors_room, anchors_free; /* anchor.c */
   struct cast_random *random;   /* mathlib.c; NULL: nothing drawn yet */
   struct cast_signals *signals; /* (i) a root's: program.c */
   cast_state *root;    /* (i) the host whose end closes this one; may be self */
-  cast_timer watchdog; /* has tasks looked at that compute on (preempt.c) */
-  _Atomic uint64_t watchdog_ns; /* (a) hint: when */
-  _Atomic int32_t ncancelling;  /* (a) tasks that somebody has cancelled */
-  cast_post close_post;
-  _Atomic bool close_posted;         /* (a) set once */
-  cast_post scan_post;               /* tasks are to be cancelled: cancel.c */
-  _Atomic bool scan_posted;          /* (a) it is in the inbox */
-  _Atomic(cast_post *) all_requests; /* (a) cancel.c */
-  cast_list children; /* host: (host lock) its sessions' states */
-  cast_list sibling;  /* (host lock) */
-  /* Addresses of handles that live: cast_handle_at need not ask what the
-     userdata is. An entry goes with its handle. */
-  const void *handle_cache[CAST_HANDLE_CACHE];
-  cast_list cleanups;    /* what operations hold: cleanup.h */
-  _Atomic bool preempt_missed; /* metered: a signal found no task */
-  size_t gc_debt;        /* bytes the collector is to be told of: handle.c */
-  cast_slabs slabs;      /* memory of the Lua state; not a host's */
-  size_t memory_max;     /* (i) 0: no limit; slabs.max is another at times */
-#if CAST_LUA < 502
-  size_t collect_at; /* with a limit: bytes from which on it is starved */
-  bool starved;      /* all garbage is to be collected: memory.c */
-#endif
-  uint64_t cpu_max;     /* (i) 0: cpu is not measured */
-  uint64_t cpu_from;    /* its thread's when the slice began */
-  _Atomic uint64_t cpu; /* (a) used in slices that have ended */
-  _Atomic bool over;    /* (a) it was more than cpu_max: all tasks fail */
-  _Atomic bool ending;  /* (a) host: everything is being unwound */
-  bool opened;          /* its module has been made */
-  bool closing;         /* its Lua state is being closed: no new handles */
+  cast_list children;  /* host: (host lock) its sessions' states */
+  cast_list sibling;   /* (host lock) */
+  _Atomic bool ending; /* (a) host: everything is being unwound */
+  bool opened;         /* its module has been made */
+  bool closing;        /* its Lua state is being closed: no new handles */
 #ifdef CAST_COLLECT
-  uint32_t collecting; /* finalizers of collect.c's that wait */
+  uint32_t collecting; /* finalizers of collect.c that wait */
   uint32_t chance;     /* what is drawn for them */
-  bool halted;         /* the last try of a protected call: none */
 #endif
   size_t name_size; /* (i) */
   char name[];      /* (i) may have zero bytes, and one at its end */

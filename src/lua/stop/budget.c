@@ -24,16 +24,16 @@
 
 /* Relaxed, all of these: figures, written by the owner. */
 static uint64_t cpu_used(cast_state *S) {
-  return atomic_load_explicit(&S->cpu, memory_order_relaxed);
+  return atomic_load_explicit(&S->budget.cpu, memory_order_relaxed);
 }
 
 bool cast_budget_is_over(cast_state *S) {
-  return atomic_load_explicit(&S->over, memory_order_relaxed);
+  return atomic_load_explicit(&S->budget.over, memory_order_relaxed);
 }
 
 static void end_all(cast_state *S) {
   cast_ltask *t = NULL;
-  atomic_store_explicit(&S->over, true, memory_order_relaxed);
+  atomic_store_explicit(&S->budget.over, true, memory_order_relaxed);
   while ((t = cast_ltask_next(&S->session, t)) != NULL)
     cast_task_cancel(&t->base);
 }
@@ -42,31 +42,31 @@ void cast_budget_meter(cast_session *s, bool begins) {
   cast_state *S = cast_state_of(s);
   uint64_t now = os_own_cpu(), clock;
   if (!begins) {
-    atomic_store_explicit(
-      &S->cpu, cpu_used(S) + (now - S->cpu_from), memory_order_relaxed);
+    atomic_store_explicit(&S->budget.cpu,
+      cpu_used(S) + (now - S->budget.cpu_from), memory_order_relaxed);
     return;
   }
-  S->cpu_from = now;
-  if (S->cpu_max == OS_FOREVER || cast_budget_is_over(S)) return;
-  if (cpu_used(S) >= S->cpu_max) {
+  S->budget.cpu_from = now;
+  if (S->budget.cpu_max == OS_FOREVER || cast_budget_is_over(S)) return;
+  if (cpu_used(S) >= S->budget.cpu_max) {
     end_all(S);
     return;
   }
   clock = os_now();
-  cast_watchdog_set(S, clock + (S->cpu_max - cpu_used(S)), clock);
+  cast_watchdog_set(S, clock + (S->budget.cpu_max - cpu_used(S)), clock);
 }
 
 bool cast_budget_is_spent(cast_state *S) {
   uint64_t now, sum;
-  if (S->cpu_max == 0 || S->cpu_max == OS_FOREVER) return false;
+  if (S->budget.cpu_max == 0 || S->budget.cpu_max == OS_FOREVER) return false;
   if (cast_budget_is_over(S)) return true;
-  sum = cpu_used(S) + (os_own_cpu() - S->cpu_from);
-  if (sum >= S->cpu_max) {
+  sum = cpu_used(S) + (os_own_cpu() - S->budget.cpu_from);
+  if (sum >= S->budget.cpu_max) {
     end_all(S);
     return true;
   }
   now = os_now();
-  cast_watchdog_set(S, now + (S->cpu_max - sum), now);
+  cast_watchdog_set(S, now + (S->budget.cpu_max - sum), now);
   return false;
 }
 
@@ -75,7 +75,7 @@ void cast_budget_push(lua_State *L, cast_state *S) {
   lua_pushliteral(L, "session '");
   cast_state_push_name(L, S);
   lua_pushfstring(L, "' has used up its %f seconds of cpu",
-    (lua_Number)((double)S->cpu_max * 1e-9));
+    (lua_Number)((double)S->budget.cpu_max * 1e-9));
   lua_concat(L, 3);
 }
 
@@ -127,11 +127,11 @@ int cast_session_stats(lua_State *L, cast_state *S) {
   set_count(L, "started", started);
   if (s->tasks_max != 0) set_count(L, "tasks_max", s->tasks_max);
   if (S->host == NULL)
-    set_count(
-      L, "memory", atomic_load_explicit(&S->slabs.bytes, memory_order_relaxed));
-  if (S->memory_max != 0) set_count(L, "memory_max", S->memory_max);
-  if (S->cpu_max != 0) set_number(L, "cpu", (double)cpu_used(S) * 1e-9);
-  if (S->cpu_max != 0 && S->cpu_max != OS_FOREVER)
-    set_number(L, "cpu_max", (double)S->cpu_max * 1e-9);
+    set_count(L, "memory",
+      atomic_load_explicit(&S->memory.slabs.bytes, memory_order_relaxed));
+  if (S->memory.max != 0) set_count(L, "memory_max", S->memory.max);
+  if (S->budget.cpu_max != 0) set_number(L, "cpu", (double)cpu_used(S) * 1e-9);
+  if (S->budget.cpu_max != 0 && S->budget.cpu_max != OS_FOREVER)
+    set_number(L, "cpu_max", (double)S->budget.cpu_max * 1e-9);
   return 1;
 }

@@ -170,7 +170,7 @@ static void request_cancel(cast_ltask *t, cast_reason *r) {
   uint64_t now;
   if (!put_reason(t, r)) return;
   /* Relaxed: the watchdog, set after it, reads it under the timers' lock. */
-  atomic_fetch_add_explicit(&S->ncancelling, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&S->cancel.ncancelling, 1, memory_order_relaxed);
   now = os_now();
   cast_watchdog_set(S, now + CAST_STOP_NS, now);
 }
@@ -180,7 +180,7 @@ void cast_cancel_end(cast_ltask *t) {
   /* Relaxed: a count. The request that is counted down may be counted up only
      after this; then the count is too low, by a task that has ended. */
   if (!put_reason(t, &ended))
-    atomic_fetch_sub_explicit(&S->ncancelling, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&S->cancel.ncancelling, 1, memory_order_relaxed);
 }
 
 /* -- asking --------------------------------------------------------------- */
@@ -235,8 +235,8 @@ static void send_request(
    the hook of a task that computes, too, which would keep the post waiting. */
 static void cancel_all_requests(cast_state *S, bool closed) {
   /* PAIR all_requests: acquire the requests. */
-  cast_post *newest =
-    atomic_exchange_explicit(&S->all_requests, NULL, memory_order_acquire);
+  cast_post *newest = atomic_exchange_explicit(
+    &S->cancel.all_requests, NULL, memory_order_acquire);
   cast_post *p = NULL;
   while (newest != NULL) { /* the first reason counts */
     cast_post *older = newest->next;
@@ -259,7 +259,7 @@ void cast_cancel_observe(cast_ltask *t) {
   if (t->base.cancelled) return;
   /* Relaxed: asked again. */
   if (cast_cancel_is_requested(t) ||
-      atomic_load_explicit(&S->close_posted, memory_order_relaxed))
+      atomic_load_explicit(&S->close.posted, memory_order_relaxed))
     cast_task_cancel(&t->base);
 }
 
@@ -272,7 +272,7 @@ static void scan_tasks(cast_session *s, cast_post *p, bool closed) {
   CAST_UNUSED(p);
   /* PAIR posted: acquire who wants to be found; release the post. */
   atomic_exchange_explicit(
-    &cast_state_of(s)->scan_posted, false, memory_order_acq_rel);
+    &cast_state_of(s)->cancel.posted, false, memory_order_acq_rel);
   cancel_all_requests(cast_state_of(s), closed);
   if (closed) return;
   while ((t = cast_ltask_next(s, t)) != NULL) cast_cancel_observe(t);
@@ -282,10 +282,10 @@ static void post_scan(cast_session *s, cast_session *self) {
   cast_state *S = cast_state_of(s);
   /* PAIR posted: release the request; acquire: the owner is done with the
      post. */
-  if (atomic_exchange_explicit(&S->scan_posted, true, memory_order_acq_rel))
+  if (atomic_exchange_explicit(&S->cancel.posted, true, memory_order_acq_rel))
     return;
-  S->scan_post.run = scan_tasks;
-  cast_session_push(s, self, &S->scan_post);
+  S->cancel.post.run = scan_tasks;
+  cast_session_push(s, self, &S->cancel.post);
 }
 
 void cast_ltask_cancel(cast_ltask *t, cast_session *self, cast_chars reason) {
@@ -309,10 +309,11 @@ int cast_state_cancel(cast_state *S, cast_session *self, cast_chars reason) {
   request *q = new_request(new_reason(reason));
   uint64_t now;
   if (q == NULL) return CASTING_ENOMEM;
-  q->post.next = atomic_load_explicit(&S->all_requests, memory_order_relaxed);
+  q->post.next =
+    atomic_load_explicit(&S->cancel.all_requests, memory_order_relaxed);
   /* PAIR all_requests: release the request. */
-  while (!atomic_compare_exchange_weak_explicit(&S->all_requests, &q->post.next,
-    &q->post, memory_order_release, memory_order_relaxed))
+  while (!atomic_compare_exchange_weak_explicit(&S->cancel.all_requests,
+    &q->post.next, &q->post, memory_order_release, memory_order_relaxed))
     continue;
   if (&S->session == self) {
     cancel_all_requests(S, false);

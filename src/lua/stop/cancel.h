@@ -21,7 +21,8 @@ int cast_state_cancel(cast_state *S, cast_session *self, cast_chars reason);
 /* Are there such requests that nobody has come to? */
 static inline bool cast_cancel_has_requests(cast_state *S) {
   /* Relaxed: asked again. */
-  return atomic_load_explicit(&S->all_requests, memory_order_relaxed) != NULL;
+  return atomic_load_explicit(&S->cancel.all_requests, memory_order_relaxed) !=
+         NULL;
 }
 /* Drops these; nobody has the session any more. */
 void cast_cancel_fini(cast_state *S);

@@ -80,8 +80,8 @@ static void after_yield(lua_State *L, lua_Debug *ar) {
 /* Does somebody wait for this thread, and can the task let go of it here? */
 static bool can_give_way(lua_State *L, cast_state *S) {
   cast_worker *w = CAST_LUAJIT ? NULL : S->session.runner->worker;
-  return w != NULL && S->can_preempt && cast_sched_has_backlog(w) &&
-         L == atomic_load_explicit(&S->running, memory_order_relaxed) &&
+  return w != NULL && S->preempt.can_preempt && cast_sched_has_backlog(w) &&
+         L == atomic_load_explicit(&S->preempt.running, memory_order_relaxed) &&
          cast_is_yieldable(L);
 }
 
@@ -95,14 +95,15 @@ bool cast_preempt_is_urgent(cast_session *s) {
    stack, and blocks in place; when the main program waits again, or ends, it
    has its turn. */
 static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
-  lua_State *running = atomic_load_explicit(&S->running, memory_order_relaxed);
+  lua_State *running =
+    atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
   if (cast_host_reserve(S->host) != 0) return;
   if (!S->session.ops->interrupted(&S->session) && !cast_last_is_due(S)) return;
-  atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
   cast_stop_allow(S); /* hooks, for others: this is one */
   cast_task_yield(&t->base);
   cast_task_block(&t->base);
-  atomic_store_explicit(&S->running, running, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.running, running, memory_order_relaxed);
   if (cast_stop_has_hook(S)) cast_stop_watch(S, t, L);
   if (cast_stop_is_wanted(S)) cast_stop_check_hook(L, S, t);
 }
@@ -122,16 +123,17 @@ void cast_preempt_hook(lua_State *L, lua_Debug *ar) {
      must not be undone. Relaxed: its own thread has set it. A host's tasks are
      watched then. */
   if (S == NULL || !cast_stop_has_hook(S)) cast_hook_clear(L);
-  if (S != NULL) atomic_store_explicit(&S->hooked, NULL, memory_order_relaxed);
+  if (S != NULL)
+    atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
 #if CAST_LUA < 502
-  if (t != NULL && S->starved) cast_state_collect(S);
+  if (t != NULL && S->memory.starved) cast_state_collect(S);
 #endif
   if (t != NULL && cast_stop_is_wanted(S)) cast_stop_check_hook(L, S, t);
   if (t == NULL || t == S->main) return;
   if (S->host != NULL) {
     let_main_go(L, S, t);
   } else if (can_give_way(L, S)) {
-    S->preempted = true;
+    S->preempt.preempted = true;
     if (lua_gethook(L) == NULL) lua_sethook(L, after_yield, LUA_MASKCOUNT, 1);
     lua_yield(L, 0);
   }
@@ -147,14 +149,15 @@ void cast_preempt_request(cast_session *s) { CAST_UNUSED(s); }
 
 void cast_preempt_request(cast_session *s) {
   cast_state *S = cast_state_of(s);
-  lua_State *L = atomic_load_explicit(&S->running, memory_order_relaxed);
+  lua_State *L =
+    atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
   lua_Hook hook;
   if (L == NULL || s->current == NULL) {
     /* Relaxed: for this thread. */
-    atomic_store_explicit(&S->preempt_missed, true, memory_order_relaxed);
+    atomic_store_explicit(&S->preempt.unserved, true, memory_order_relaxed);
     return;
   }
-  atomic_store_explicit(&S->hooked, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
   if (S->host != NULL && s->current == &S->main->base) return;
   /* A debugger's or profiler's hook goes before a fair share; the pool makes
      up for it with another thread. */
@@ -163,7 +166,7 @@ void cast_preempt_request(cast_session *s) {
   /* The hook that raises what the task's wait has ended with has not been
      called yet. It looks after the next preempt signal itself. */
   if (cast_hook_is_raising(L)) return;
-  atomic_store_explicit(&S->hooked, L, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.hooked, L, memory_order_relaxed);
   lua_sethook(L, cast_preempt_hook, LUA_MASKCOUNT, 1);
 }
 
@@ -176,7 +179,7 @@ bool cast_stop_is_wanted(cast_state *S) {
   t = cast_ltask_of(base);
   return cast_scope_is_needed(t) || cast_cancel_is_requested(t) ||
          S->session.metered || cast_cancel_has_requests(S) ||
-         atomic_load_explicit(&S->close_posted, memory_order_relaxed);
+         atomic_load_explicit(&S->close.posted, memory_order_relaxed);
 }
 
 #if CAST_LUAJIT

@@ -47,8 +47,9 @@ static inline bool cast_scope_is_needed(const cast_ltask *t) {
      sees it. */
   const cast_state *S = cast_state_of(t->base.session);
   if (atomic_load_explicit(&t->reason, memory_order_relaxed) != NULL ||
-      atomic_load_explicit(&S->close_posted, memory_order_relaxed) ||
-      atomic_load_explicit(&S->all_requests, memory_order_relaxed) != NULL)
+      atomic_load_explicit(&S->close.posted, memory_order_relaxed) ||
+      atomic_load_explicit(&S->cancel.all_requests, memory_order_relaxed) !=
+        NULL)
     return true;
 #endif
   return t->base.cancelled || cast_scopes(t) != NULL;

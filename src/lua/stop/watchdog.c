@@ -21,50 +21,51 @@
 #include "cancel.h"
 
 void cast_watchdog_set(cast_state *S, uint64_t at_ns, uint64_t now_ns) {
-  uint64_t set = atomic_load_explicit(&S->watchdog_ns, memory_order_relaxed);
+  uint64_t set = atomic_load_explicit(&S->watchdog.at_ns, memory_order_relaxed);
   if (at_ns == OS_FOREVER || (set <= at_ns && set > now_ns)) return;
   /* A host's tasks are looked at every now and then, while they run. */
-  if (S->host != NULL || cast_timer_set_sooner(&S->watchdog, at_ns))
-    atomic_store_explicit(&S->watchdog_ns, at_ns, memory_order_relaxed);
+  if (S->host != NULL || cast_timer_set_sooner(&S->watchdog.timer, at_ns))
+    atomic_store_explicit(&S->watchdog.at_ns, at_ns, memory_order_relaxed);
 }
 
 /* Are there tasks that should have ended? */
 static bool has_overdue(cast_state *S) {
   /* Relaxed: asked again when it changes (invariant 1). */
-  return atomic_load_explicit(&S->ncancelling, memory_order_relaxed) > 0 ||
+  return atomic_load_explicit(&S->cancel.ncancelling, memory_order_relaxed) >
+           0 ||
          cast_cancel_has_requests(S) ||
-         atomic_load_explicit(&S->close_posted, memory_order_relaxed);
+         atomic_load_explicit(&S->close.posted, memory_order_relaxed);
 }
 
 static bool fire(cast_timer *t) {
-  cast_state *S = CAST_CONTAINER(t, cast_state, watchdog);
+  cast_state *S = CAST_CONTAINER(t, cast_state, watchdog.timer);
   uint64_t next = OS_FOREVER;
   if (cast_event_is_set(&S->session.closed)) return false;
   if (has_overdue(S)) next = os_now() + CAST_WATCHDOG_NS;
-  atomic_store_explicit(&S->watchdog_ns, next, memory_order_relaxed);
+  atomic_store_explicit(&S->watchdog.at_ns, next, memory_order_relaxed);
   cast_timer_again(t, next);
   cast_session_ref_weak(&S->session);
   return true;
 }
 
 static void preempt_worker(cast_timer *t) {
-  cast_state *S = CAST_CONTAINER(t, cast_state, watchdog);
+  cast_state *S = CAST_CONTAINER(t, cast_state, watchdog.timer);
   cast_workers_preempt(&S->session);
   cast_session_unref_weak(&S->session);
 }
 
 bool cast_watchdog_is_due(cast_state *S) {
-  uint64_t at = atomic_load_explicit(&S->watchdog_ns, memory_order_relaxed);
+  uint64_t at = atomic_load_explicit(&S->watchdog.at_ns, memory_order_relaxed);
   if (at <= os_now())
-    atomic_compare_exchange_strong_explicit(&S->watchdog_ns, &at, OS_FOREVER,
+    atomic_compare_exchange_strong_explicit(&S->watchdog.at_ns, &at, OS_FOREVER,
       memory_order_relaxed, memory_order_relaxed);
   return has_overdue(S) || at <= os_now();
 }
 
 int cast_watchdog_init(cast_state *S) {
-  S->watchdog.fire = fire;
-  S->watchdog.after = preempt_worker;
-  S->watchdog.passive = true;
+  S->watchdog.timer.fire = fire;
+  S->watchdog.timer.after = preempt_worker;
+  S->watchdog.timer.passive = true;
   /* Its place in the heap is kept, so that setting it never fails. */
-  return cast_timer_set(&S->watchdog, OS_FOREVER);
+  return cast_timer_set(&S->watchdog.timer, OS_FOREVER);
 }

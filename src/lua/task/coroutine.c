@@ -66,20 +66,20 @@ static const char *refusal(lua_State *L, lua_State *co) {
 
 /* One run of co, which has n arguments on its stack. */
 static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
-  bool can_preempt = S->can_preempt;
+  bool can_preempt = S->preempt.can_preempt;
   lua_State *hooked;
   int status;
 #if CAST_HAS_YIELDK
-  S->can_preempt = can_preempt && cast_is_yieldable(L);
+  S->preempt.can_preempt = can_preempt && cast_is_yieldable(L);
 #else
-  S->can_preempt = false;
+  S->preempt.can_preempt = false;
 #endif
-  atomic_store_explicit(&S->running, co, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.running, co, memory_order_relaxed);
   status = cast_lua_resume_from(L, co, n, nres);
-  atomic_store_explicit(&S->running, L, memory_order_relaxed);
-  S->can_preempt = can_preempt;
+  atomic_store_explicit(&S->preempt.running, L, memory_order_relaxed);
+  S->preempt.can_preempt = can_preempt;
   /* Relaxed: written by its own thread. */
-  hooked = atomic_load_explicit(&S->hooked, memory_order_relaxed);
+  hooked = atomic_load_explicit(&S->preempt.hooked, memory_order_relaxed);
   if (CAST_UNLIKELY(hooked != NULL && hooked != L))
     cast_preempt_request(&S->session);
   return status;
@@ -166,12 +166,12 @@ static int go_on(lua_State *L, lua_State *co, int n, bool wrap) {
   int status, nres;
   for (;;) {
     status = run(L, S, co, n, &nres);
-    if (CAST_LIKELY(status != LUA_YIELD || !S->preempted)) break;
+    if (CAST_LIKELY(status != LUA_YIELD || !S->preempt.preempted)) break;
 #if CAST_HAS_YIELDK
     cast_seal(co);
     return YIELD_ON(L, co, wrap); /* `can_preempt` said that L can */
 #else
-    S->preempted = false;
+    S->preempt.preempted = false;
     n = 0;
 #endif
   }

@@ -100,8 +100,8 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   if (S->host != NULL && CAST_UNLIKELY(!S->host->prepared))
     cast_state_prepare(L, S);
   /* While one waited that runs between tasks, others would run there. */
-  if (CAST_UNLIKELY(base == NULL || S->between > 0)) {
-    S->refused = true;
+  if (CAST_UNLIKELY(base == NULL || S->protect.active > 0)) {
+    S->protect.refused = true;
     if (S->closing) cast_raise_closed(L);
     cast_misuse(L, "cannot block here: this is not in a task (a finalizer?)");
   }
@@ -125,7 +125,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   }
   if (CAST_UNLIKELY(!cast_msg_is_empty(&base->waiter.msg)))
     cast_msg_drop(&base->waiter.msg); /* what a failed operation left */
-  if (CAST_UNLIKELY(S->rebuilds != NULL)) {
+  if (CAST_UNLIKELY(S->rebuilds.first != NULL)) {
     if (t->in_place)
       cast_rebuild_drop_stale(L, S, t);
     else

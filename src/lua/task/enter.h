@@ -31,7 +31,7 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
   t = cast_ltask_of(base);
   if (CAST_UNLIKELY(L != t->co || cast_scope_is_needed(t) ||
                     !cast_msg_is_empty(&base->waiter.msg) ||
-                    S->rebuilds != NULL || t->loading || t->owns_arg ||
+                    S->rebuilds.first != NULL || t->loading || t->owns_arg ||
                     !lua_isyieldable(L)))
     return cast_enter(L, S, OS_FOREVER);
   t->at = L;

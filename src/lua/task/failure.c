@@ -113,7 +113,7 @@ void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
     lua_pushvalue(L, way == 0 ? value : at + 2); /* it may not cross */
     lua_pushvalue(L, traceback);
     ok = lua_pcall(L, 3, 0, 0) == LUA_OK;
-    if (!ok && S->refused) lua_error(L);
+    if (!ok && S->protect.refused) lua_error(L);
     if (!ok) lua_pop(L, 1);
   }
   lua_settop(L, at);

@@ -51,7 +51,7 @@ static void ltask_free(cast_object *o) {
   cast_cancel_forget(t);
   cast_release_arg(t);
   if (t->from_slab)
-    cast_slabs_return(&cast_state_of(s)->slabs, t, sizeof *t);
+    cast_slabs_return(&cast_state_of(s)->memory.slabs, t, sizeof *t);
   else
     cast_free(t);
   cast_session_unref_weak(s);
@@ -60,8 +60,8 @@ static void ltask_free(cast_object *o) {
 const cast_type cast_task_type = {"task", ltask_free, ltask_release};
 
 cast_ltask *cast_ltask_make(cast_state *home, bool own) {
-  cast_ltask *t =
-    own ? cast_slabs_lend(&home->slabs, sizeof *t) : cast_alloc(sizeof *t);
+  cast_ltask *t = own ? cast_slabs_lend(&home->memory.slabs, sizeof *t)
+                      : cast_alloc(sizeof *t);
   if (t == NULL) return NULL;
   memset(t, 0, sizeof *t);
   t->from_slab = own;

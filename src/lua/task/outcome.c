@@ -120,7 +120,8 @@ static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i,
   lua_pushlightuserdata(L, &p);
   lua_pushvalue(L, i);
   status = lua_pcall(L, 2, 0, 0);
-  if (status != LUA_OK && S->between > 0 && S->refused) lua_error(L);
+  if (status != LUA_OK && S->protect.active > 0 && S->protect.refused)
+    lua_error(L);
   to->unsendable = status != LUA_OK;
   if (to->unsendable) {
     cast_msg_drop(&to->msg);

@@ -78,19 +78,19 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
 #if !CAST_HAS_YIELDK
   t->in_place = t->in_place || !can_go_on(L, t);
 #endif
-  if (CAST_UNLIKELY(S->loads != NULL)) cast_load_park(L, S, t);
+  if (CAST_UNLIKELY(S->loads.first != NULL)) cast_load_park(L, S, t);
   if (t->in_place) {
-    bool can_preempt = S->can_preempt;
+    bool can_preempt = S->preempt.can_preempt;
     /* Relaxed: read by its own thread. Other tasks run meanwhile. */
     lua_State *running =
-      atomic_load_explicit(&S->running, memory_order_relaxed);
-    atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
+      atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
+    atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
     if (t == S->main)
       cast_host_block(S->host);
     else
       cast_task_block(&t->base);
-    atomic_store_explicit(&S->running, running, memory_order_relaxed);
-    S->can_preempt = can_preempt;
+    atomic_store_explicit(&S->preempt.running, running, memory_order_relaxed);
+    S->preempt.can_preempt = can_preempt;
     if (CAST_UNLIKELY(t->loading)) cast_load_resume(L, S, t);
     cast_enter_running(L);
     if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);

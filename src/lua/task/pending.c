@@ -43,7 +43,7 @@
 #define DRAINED_MAX 2u /* kept, of the drained ones */
 
 struct cast_startup {
-  uint32_t place;     /* in S->startups */
+  uint32_t place;     /* in S->pending.all */
   cast_startup *next; /* of the drained ones */
   cast_coroutine co;
   int nreserved;    /* slots, used or not */
@@ -79,8 +79,8 @@ cast_coroutine cast_coroutine_new(lua_State *L, cast_state *S) {
 }
 
 bool cast_coroutine_reuse(cast_state *S, cast_coroutine *co) {
-  if (CAST_UNLIKELY(S->nidle == 0)) return false;
-  *co = S->idle[--S->nidle];
+  if (CAST_UNLIKELY(S->idle.n == 0)) return false;
+  *co = S->idle.all[--S->idle.n];
   renew(S, co->L);
   return true;
 }
@@ -91,16 +91,16 @@ cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S) {
 }
 
 static bool keep_coroutine(cast_state *S, cast_coroutine co) {
-  if (S->closing || S->nidle >= CAST_COROUTINES_MAX) return false;
-  if (S->nidle == S->idle_room) {
-    uint32_t room = S->idle_room == 0 ? 8 : S->idle_room * 2;
-    cast_coroutine *idle = cast_realloc(S->idle, room * sizeof *idle);
+  if (S->closing || S->idle.n >= CAST_COROUTINES_MAX) return false;
+  if (S->idle.n == S->idle.room) {
+    uint32_t room = S->idle.room == 0 ? 8 : S->idle.room * 2;
+    cast_coroutine *idle = cast_realloc(S->idle.all, room * sizeof *idle);
     if (idle == NULL) return false;
-    S->idle = idle;
-    S->idle_room = room;
+    S->idle.all = idle;
+    S->idle.room = room;
   }
   lua_settop(co.L, 0);
-  S->idle[S->nidle++] = co;
+  S->idle.all[S->idle.n++] = co;
   return true;
 }
 
@@ -131,30 +131,30 @@ static void shorten(cast_startup *s, int top) {
 
 /* It is empty, and does not fill. */
 static void put_drained(cast_state *S, cast_startup *s) {
-  if (S->ndrained == DRAINED_MAX) {
+  if (S->pending.ndrained == DRAINED_MAX) {
     cast_anchor_free(S, s->co.ref);
-    S->startups[s->place] = NULL;
+    S->pending.all[s->place] = NULL;
     cast_free(s);
     return;
   }
-  s->next = S->drained;
-  S->drained = s;
-  S->ndrained++;
+  s->next = S->pending.drained;
+  S->pending.drained = s;
+  S->pending.ndrained++;
 }
 
-/* A free place in S->startups: there are few, and one is looked for at most
+/* A free place in S->pending.all: there are few, and one is looked for at most
    once in hundreds of tasks. STACKS_MAX: there is none. */
 static uint32_t free_place(cast_state *S) {
-  uint32_t i = 0, room = S->startups_room == 0 ? 2 : S->startups_room * 2;
+  uint32_t i = 0, room = S->pending.room == 0 ? 2 : S->pending.room * 2;
   cast_startup **startups;
-  while (i < S->startups_room && S->startups[i] != NULL) i++;
-  if (i < S->startups_room) return i;
+  while (i < S->pending.room && S->pending.all[i] != NULL) i++;
+  if (i < S->pending.room) return i;
   if (room > STACKS_MAX) return STACKS_MAX;
-  startups = cast_realloc(S->startups, room * sizeof(cast_startup *));
+  startups = cast_realloc(S->pending.all, room * sizeof(cast_startup *));
   if (startups == NULL) return STACKS_MAX;
   memset(startups + i, 0, (room - i) * sizeof(cast_startup *));
-  S->startups = startups;
-  S->startups_room = room;
+  S->pending.all = startups;
+  S->pending.room = room;
   return i;
 }
 
@@ -169,26 +169,28 @@ static cast_startup *new_startup(lua_State *L, cast_state *S) {
   }
   s->co = co;
   s->place = place;
-  S->startups[place] = s;
+  S->pending.all[place] = s;
   return s;
 }
 
 /* The stack to put n values on; NULL: there is none. Raises. */
 static cast_startup *choose(lua_State *L, cast_state *S, int n) {
-  cast_startup *s = S->filling, *old;
+  cast_startup *s = S->pending.filling, *old;
   if (CAST_LIKELY(s != NULL) &&
-      (lua_gettop(s->co.L) < SWITCH_AT || S->drained == NULL) && has_room(s, n))
+      (lua_gettop(s->co.L) < SWITCH_AT || S->pending.drained == NULL) &&
+      has_room(s, n))
     return s;
-  s = S->drained;
+  s = S->pending.drained;
   if (s != NULL) {
-    S->drained = s->next;
-    S->ndrained--;
+    S->pending.drained = s->next;
+    S->pending.ndrained--;
   } else {
     s = new_startup(L, S);
     if (s == NULL) return NULL;
   }
-  old = S->filling; /* another one, if a finalizer has spawned meanwhile */
-  S->filling = s;
+  old =
+    S->pending.filling; /* another one, if a finalizer has spawned meanwhile */
+  S->pending.filling = s;
   if (old != NULL && old->waiting == 0) put_drained(S, old);
   return has_room(s, n) ? s : NULL;
 }
@@ -206,7 +208,7 @@ bool cast_pending_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
 }
 
 void cast_pending_give(cast_state *S, cast_ltask *t, lua_State *co) {
-  cast_startup *s = S->startups[t->ref / SLOTS];
+  cast_startup *s = S->pending.all[t->ref / SLOTS];
   lua_State *L = s->co.L;
   int first = t->ref % SLOTS, end = first + t->base.nstart;
   for (int i = first; i < end; i++) {
@@ -223,10 +225,10 @@ void cast_pending_give(cast_state *S, cast_ltask *t, lua_State *co) {
     return;
   }
   shorten(s, 0);
-  if (s != S->filling) put_drained(S, s);
+  if (s != S->pending.filling) put_drained(S, s);
 }
 
 void cast_pending_fini(cast_state *S) {
-  for (uint32_t i = 0; i < S->startups_room; i++) cast_free(S->startups[i]);
-  cast_free(S->startups);
+  for (uint32_t i = 0; i < S->pending.room; i++) cast_free(S->pending.all[i]);
+  cast_free(S->pending.all);
 }

@@ -19,7 +19,7 @@
 #include "../transfer/pack.h"
 
 void cast_rebuild_drop(cast_state *S, cast_ltask *t, const cast_rebuild *last) {
-  cast_rebuild **link = &S->rebuilds, *b;
+  cast_rebuild **link = &S->rebuilds.first, *b;
   while ((b = *link) != NULL && b != last) {
     if (t != NULL && b->task != t) {
       link = &b->outer;
@@ -39,7 +39,7 @@ static bool is_within(lua_State *L, int depth) {
 
 /* In a place that cannot yield: which rebuilds have been left by an error? */
 void cast_rebuild_drop_stale(lua_State *L, cast_state *S, cast_ltask *t) {
-  cast_rebuild *b = S->rebuilds;
+  cast_rebuild *b = S->rebuilds.first;
   while (b != NULL && (b->task != t || (b->L == L && is_within(L, b->depth))))
     b = b->outer;
   cast_rebuild_drop(S, t, b);
@@ -47,25 +47,26 @@ void cast_rebuild_drop_stale(lua_State *L, cast_state *S, cast_ltask *t) {
 
 cast_rebuild *cast_rebuild_begin(
   lua_State *L, cast_state *S, cast_ltask *t, cast_msg *m) {
-  cast_rebuild *b = S->rebuild != NULL ? S->rebuild : cast_alloc(sizeof *b);
+  cast_rebuild *b =
+    S->rebuilds.spare != NULL ? S->rebuilds.spare : cast_alloc(sizeof *b);
   if (b == NULL) cast_raise_memory(L);
-  S->rebuild = NULL;
-  b->outer = S->rebuilds;
+  S->rebuilds.spare = NULL;
+  b->outer = S->rebuilds.first;
   b->task = t;
   b->L = L;
   b->depth = L == t->co ? 0 : cast_stack_depth(L);
   cast_msg_move(&b->msg, m);
-  S->rebuilds = b;
+  S->rebuilds.first = b;
   return b;
 }
 
 void cast_rebuild_end(cast_state *S, cast_rebuild *b) {
   cast_rebuild **link;
   cast_rebuild_drop(S, b->task, b);
-  for (link = &S->rebuilds; *link != b; link = &(*link)->outer) continue;
+  for (link = &S->rebuilds.first; *link != b; link = &(*link)->outer) continue;
   *link = b->outer;
-  cast_free(S->rebuild); /* of another one meanwhile */
-  S->rebuild = b;
+  cast_free(S->rebuilds.spare); /* of another one meanwhile */
+  S->rebuilds.spare = b;
 }
 
 int cast_rebuild_values(

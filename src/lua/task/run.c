@@ -79,12 +79,12 @@ static void describe_error(cast_ending *e) {
   if (d.co.L == NULL) return;
   if (status == LUA_OK) {
     e->asked = true;
-    atomic_store_explicit(&S->running, d.co.L, memory_order_relaxed);
-    S->can_preempt = false;
+    atomic_store_explicit(&S->preempt.running, d.co.L, memory_order_relaxed);
+    S->preempt.can_preempt = false;
     cast_stop_watch(S, e->t, d.co.L);
     status = cast_lua_resume(d.co.L, 1, &nres);
-    atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
-    atomic_store_explicit(&S->hooked, NULL, memory_order_relaxed);
+    atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
+    atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
     if (status == LUA_OK && nres > 0 && lua_type(d.co.L, -nres) == LUA_TSTRING)
       cast_buffer_add(&e->error, lua_tostring(d.co.L, -nres));
   }
@@ -167,7 +167,7 @@ static void fail(cast_ending *e) {
      failure at the same moment may be reported or not. */
   if (cast_hook_has_interrupted(S, e->co) ||
       atomic_load_explicit(&S->root->ending, memory_order_relaxed) ||
-      atomic_load_explicit(&S->close_posted, memory_order_relaxed))
+      atomic_load_explicit(&S->close.posted, memory_order_relaxed))
     atomic_store_explicit(&e->t->joined, true, memory_order_relaxed);
 }
 
@@ -273,7 +273,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   cast_coroutine_put(S, cast_co(t), clean);
   t->co = NULL;
 #if CAST_LUA < 502
-  if (status == LUA_ERRMEM || S->starved) cast_state_collect(S);
+  if (status == LUA_ERRMEM || S->memory.starved) cast_state_collect(S);
 #endif
   cast_ltask_have(t, &e.results);
   cast_cancel_end(t);
@@ -424,15 +424,15 @@ again:
   n = prepare(S, t);
   if (n < 0) return;
   t->parked = false;
-  atomic_store_explicit(&S->running, t->co, memory_order_relaxed);
-  S->can_preempt = true;
+  atomic_store_explicit(&S->preempt.running, t->co, memory_order_relaxed);
+  S->preempt.can_preempt = true;
 #if CAST_LUA < 502
-  if (CAST_UNLIKELY(S->starved)) cast_state_starve(S);
+  if (CAST_UNLIKELY(S->memory.starved)) cast_state_starve(S);
 #endif
   /* Relaxed: set by a signal handler of this thread, before `running` was. */
   if (CAST_UNLIKELY(S->session.metered) &&
-      atomic_load_explicit(&S->preempt_missed, memory_order_relaxed)) {
-    atomic_store_explicit(&S->preempt_missed, false, memory_order_relaxed);
+      atomic_load_explicit(&S->preempt.unserved, memory_order_relaxed)) {
+    atomic_store_explicit(&S->preempt.unserved, false, memory_order_relaxed);
     (void)cast_budget_is_spent(S);
   }
   if (CAST_LUAJIT && S->host != NULL) cast_hook_mark(t->co);
@@ -441,16 +441,16 @@ again:
   status = cast_lua_resume(t->co, n, &nres);
   /* Before anything is freed; the compiler keeps it there (the calls that
      follow are opaque to it). */
-  atomic_store_explicit(&S->running, NULL, memory_order_relaxed);
-  atomic_store_explicit(&S->hooked, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
   if (!CAST_HAS_YIELDK) cast_deliver_end(t);
   if (status != LUA_YIELD) {
     finish(S, t, status, nres);
     return;
   }
   cast_seal(t->co);
-  if (CAST_UNLIKELY(S->preempted)) {
-    S->preempted = false;
+  if (CAST_UNLIKELY(S->preempt.preempted)) {
+    S->preempt.preempted = false;
     cast_task_preempt(&t->base);
   } else if (!t->parked) {
     /* coroutine.yield in the task itself: lets others run. */
