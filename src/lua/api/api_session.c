@@ -378,12 +378,14 @@ int casting_task_join(
   /* Relaxed: as by a join in Lua (R49). */
   if (how == CAST_FAILED)
     atomic_store_explicit(&t->joined, true, memory_order_relaxed);
-  if (results != NULL && t->packed) {
+  if (results != NULL && t->crossing != CAST_CROSSES_NOTHING) {
     rc = cast_msg_dup_of(&copy, &t->base.waiter.msg, &t->base.object);
     if (rc != 0) return rc;
     if (!cast_msg_is_empty(&copy)) cast_api_set(results, &copy);
   }
-  return how == CAST_DONE && !t->unsendable ? 0 : CASTING_EFAILED;
+  return how == CAST_DONE && t->crossing != CAST_CROSSES_REASON
+           ? 0
+           : CASTING_EFAILED;
 }
 
 int casting_task_cancel(casting_task *t, const char *reason) {

@@ -120,7 +120,7 @@ static void add_stack(
   cast_buffer *b, lua_State *L, cast_state *S, cast_ltask *t, bool waits) {
   lua_State *outer = t == S->main ? S->L : t->co;
   lua_State *at = waits && t->at != NULL ? t->at : outer;
-  if (at == NULL || t->not_started) return;
+  if (at == NULL || cast_ltask_is_new(t)) return;
   cast_buffer_add(b, "\n");
   /* If it is the coroutine that calls us, without the call of
      casting.report. */
@@ -150,7 +150,7 @@ static void add_task(
         (t->kind == NULL || !t->kind->sleeps))
       cast_buffer_add(b, ", with a timeout");
   } else {
-    cast_buffer_add(b, t->not_started           ? "not begun yet"
+    cast_buffer_add(b, cast_ltask_is_new(t)     ? "not begun yet"
                        : status == CAST_RUNNING ? "running"
                                                 : "ready to run");
   }

@@ -281,10 +281,11 @@ static int refuse(lua_State *L, cast_state *S) {
 
 /* The task will never begin: gives up its function and arguments. */
 static void withdraw(cast_state *S, cast_ltask *t) {
-  if (t->base.nstart > 0)
+  if (t->stage == CAST_STAGE_PENDING)
     cast_pending_give(S, t, NULL);
   else
     cast_coroutine_put(S, cast_co(t), true);
+  t->stage = CAST_STAGE_LOADED; /* with nothing */
 }
 
 /* Sessions that the new task makes count as if the calling task had made them

@@ -22,3 +22,27 @@ cast_ltask *cast_ltask_next(cast_session *s, cast_ltask *t) {
   cast_lock_drop(&s->lock);
   return l == &s->tasks ? NULL : CAST_CONTAINER(l, cast_ltask, base.link);
 }
+
+void cast_ltask_prove(const cast_ltask *t) {
+  const cast_extra *x = t->extra;
+  bool waits = t->parked || t->selecting || t->owns_arg;
+  CAST_ASSERT(t->stage <= CAST_STAGE_ENDED);
+  CAST_ASSERT(CAST_LUA >= 504 || t->stage != CAST_STAGE_CLOSING);
+  CAST_ASSERT(!CAST_HAS_YIELDK || !(t->raising || t->last));
+  /* A task that has not begun has done nothing; its end leaves no wait. */
+  if (cast_ltask_is_new(t)) {
+    CAST_ASSERT(!waits && !t->in_place && !t->limited && !t->loading);
+    CAST_ASSERT(!t->raising && !t->last && !t->stored);
+    CAST_ASSERT(t->crossing == CAST_CROSSES_NOTHING);
+    CAST_ASSERT((t->stage == CAST_STAGE_PENDING) == (t->base.nstart > 0));
+  }
+  if (t->stage == CAST_STAGE_ENDED)
+    CAST_ASSERT(!t->selecting && !t->owns_arg && !t->loading && t->co == NULL);
+  else
+    CAST_ASSERT(t->crossing == CAST_CROSSES_NOTHING && !t->stored);
+  CAST_ASSERT(!(t->parked && t->in_place));
+  CAST_ASSERT(!t->parked || t->kind != NULL);
+  CAST_ASSERT(!t->limited || x != NULL);
+  CAST_ASSERT(!t->selecting || (x != NULL && x->ncases > 0));
+  CAST_ASSERT(!t->owns_arg || t->arg != NULL);
+}

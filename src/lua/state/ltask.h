@@ -18,10 +18,10 @@ typedef struct cast_ltask cast_ltask;
 typedef struct cast_reason cast_reason;
 typedef struct cast_startup cast_startup;
 
-/* A coroutine and its anchor in the registry. */
+/* A coroutine, and what keeps it from the collector (anchor.h). */
 typedef struct cast_coroutine {
   lua_State *L;
-  int ref;
+  int anchor;
 } cast_coroutine;
 
 /* Pushes the results of the wait that t has just ended, on L, and returns
@@ -47,9 +47,33 @@ typedef struct cast_wait_kind {
   bool sleeps; /* it waits for nothing but a time */
 } cast_wait_kind;
 
-/* May other sessions have handles of a task? KEPT: no, and it has ended, its
-   results being kept for its own session only. */
-enum { CAST_OWN, CAST_SHARED, CAST_KEPT };
+/* May other sessions have handles of a task? */
+enum {
+  CAST_OWN,    /* no; it may become SHARED at any time */
+  CAST_SHARED, /* yes: its results are packed when it ends */
+  CAST_KEPT    /* no, and it has ended: its results are its own session's */
+};
+
+/* Where the life of a task stands. It begins at one of LOADED, PENDING and
+   PACKED, which say where its function and its arguments are, and only its
+   owner changes it after that: to BEGUN with its first turn, to CLOSING (5.4
+   and later) when it has failed, to ENDED when its results are in place. A main
+   program is BEGUN all its life. */
+typedef enum cast_stage {
+  CAST_STAGE_BEGUN,
+  CAST_STAGE_LOADED,  /* they are on the stack of its coroutine */
+  CAST_STAGE_PENDING, /* base.nstart values on a startup's stack: pending.c */
+  CAST_STAGE_PACKED,  /* in base.waiter.msg: somebody else has made it */
+  CAST_STAGE_CLOSING, /* the pending variables of its coroutine are closed */
+  CAST_STAGE_ENDED
+} cast_stage;
+
+/* What base.waiter.msg holds of a task that has ended. */
+typedef enum cast_crossing {
+  CAST_CROSSES_NOTHING, /* there are no results, or only its session has them */
+  CAST_CROSSES_RESULTS, /* its results; the error, if it has failed */
+  CAST_CROSSES_REASON   /* why its results cannot cross: joiners get an error */
+} cast_crossing;
 
 /* A message whose values are being rebuilt: see rebuild.c. */
 typedef struct cast_rebuild cast_rebuild;
@@ -69,38 +93,66 @@ typedef struct cast_extra {
   uint64_t again_ns;            /* when a standing hook may raise again */
 } cast_extra;
 
-/* base.nstart of one that has not started: how many values it starts with, if
-   they are not in its coroutine yet. */
+#define CAST_PENDING_SLOTS 4096        /* of a startup's stack, at most */
+#define CAST_PENDING_STACKS (1u << 20) /* in a session, at most */
+
+/* The bits share a memory location with each other, so the owner alone writes
+   them, and others read `crossing` only after base.done is set, when none of
+   them changes any more. Beside what cast_ltask_prove says, each is valid:
+     from_slab      always, as is stage
+     parked         from the yield in cast_park until the task is resumed
+     in_place       from cast_enter until the next one: how a wait of that
+                    operation is done. It never yields then: not parked
+     limited        for the wait that began last
+     selecting      from a select's wait until cast_wait_over
+     owns_arg       from cast_park_about until cast_release_arg
+     loading        while a load of the task is in S->loads, or until somebody
+                    finds that it is over (load.c)
+     raising        from cast_deliver until cast_deliver_end, for one
+     resumption;
+                    with `last` for the outcome instead
+     last           from a yield to its end, which is the next turn
+     stored         from the end on */
 struct cast_ltask {
   cast_task base;
-  lua_State *co;                 /* its coroutine */
+  lua_State *co;                 /* its coroutine; NULL: PENDING, or ENDED */
   const cast_wait_kind *kind;    /* of the wait under way */
   void *arg;                     /* the kind's own */
   cast_extra *extra;             /* made when first needed (cast_extra_make) */
   lua_State *at;                 /* the coroutine of its latest wait */
-  _Atomic(cast_reason *) reason; /* (a) one reference; not NULL: it is to be
-                                    cancelled, as soon as its owner knows */
-  int ref; /* the coroutine's anchor; without one: where its values lie */
+  _Atomic(cast_reason *) reason; /* (a) one reference; not NULL: somebody has
+                                    asked that the task ends (scope.c) */
+  union {
+    int anchor; /* of `co` */
+    struct {
+      uint32_t stack : 20; /* PENDING: the place of a stack in S->pending */
+      uint32_t slot : 12;  /* of its function there; its arguments follow */
+    } pending;
+  };
   _Atomic uint8_t shared; /* (a) CAST_OWN, CAST_SHARED or CAST_KEPT */
   _Atomic bool joined;    /* (a) somebody has received the failure */
-  bool from_slab : 1;     /* its memory is from the session's slabs */
-  bool remote : 1;        /* its function is still packed in base.waiter.msg */
-  bool not_started : 1;   /* not resumed yet */
-  bool parked : 1;        /* yielded by cast_park, not by the user */
-  bool in_place : 1;      /* the wait under way keeps the C stack */
-  bool limited : 1;       /* extra->limit_ns holds for it */
-  bool selecting : 1;     /* its cases stand in the queues of channels */
-  bool loading : 1;       /* it has entries in S->loads.first */
-  bool owns_arg : 1;      /* arg begins with an object, to which the wait has
-                             a reference */
-  bool closing : 1;       /* its coroutine's pending variables are closed */
-  bool raising : 1;       /* (5.1, LuaJIT) a hook is to raise an error in it */
-  bool last : 1;          /* (5.1, LuaJIT) it ends when its wait does */
+  uint8_t stage : 3;      /* a cast_stage */
+  uint8_t crossing : 2;   /* a cast_crossing */
   bool stored : 1;        /* results lie in the local handle */
-  bool packed : 1;        /* results lie in base.waiter.msg */
-  bool unsendable : 1;    /* packed is only the reason why they cannot cross */
+  bool from_slab : 1;     /* its memory is from the session's slabs */
+  bool parked : 1;        /* it has yielded in cast_park, not by user code */
+  bool in_place : 1;      /* a wait keeps the C stack */
+  bool limited : 1;       /* extra->limit_ns is that of the wait */
+  bool selecting : 1;     /* its cases stand in the queues of channels */
+  bool loading : 1;       /* it has loads in S->loads */
+  bool owns_arg : 1;      /* arg begins with a cast_object, to which the wait
+                             has a reference */
+  bool raising : 1;       /* (5.1, LuaJIT) its next turn raises an error */
+  bool last : 1;          /* (5.1, LuaJIT) it ends when its wait does */
 };
 
+/* Proves that the bits are a combination that the list above allows. */
+void cast_ltask_prove(const cast_ltask *t);
+
+/* Was it never resumed? */
+static inline bool cast_ltask_is_new(const cast_ltask *t) {
+  return t->stage >= CAST_STAGE_LOADED && t->stage <= CAST_STAGE_PACKED;
+}
 static inline struct cast_scope *cast_scopes(const cast_ltask *t) {
   return t->extra != NULL ? t->extra->scopes : NULL;
 }
@@ -116,11 +168,11 @@ static inline void cast_release_arg(cast_ltask *t) {
   cast_unref(t->arg);
 }
 static inline cast_coroutine cast_co(const cast_ltask *t) {
-  return (cast_coroutine){t->co, t->ref};
+  return (cast_coroutine){t->co, t->anchor};
 }
 static inline void cast_co_set(cast_ltask *t, cast_coroutine co) {
   t->co = co.L;
-  t->ref = co.ref;
+  t->anchor = co.anchor;
 }
 
 /* The unfinished task of s after t; t is NULL: the first. NULL: there is no

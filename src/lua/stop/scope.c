@@ -147,7 +147,7 @@ static bool has_handler(
 static bool is_cleaning_up(lua_State *L, cast_ltask *t, const cast_scope *g) {
   cast_packer *p = cast_state_of(t->base.session)->packer;
   bool found;
-  if (t->closing) return true;
+  if (t->stage == CAST_STAGE_CLOSING) return true;
   if (L == NULL) return false;
   if (has_handler(L, p, g, &found)) return true;
   if (!found && L != t->co && is_closed(L)) return true;

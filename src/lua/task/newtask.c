@@ -42,6 +42,7 @@ static void ltask_release(cast_object *o, cast_object **more) {
 static void ltask_free(cast_object *o) {
   cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
   cast_session *s = t->base.session;
+  CAST_CHECK(cast_ltask_prove(t));
   if (CAST_UNLIKELY(t->extra != NULL)) {
     if (t->extra->failure != NULL) cast_failure_free(t->extra->failure);
     if (t->extra->origin != NULL) cast_failure_unref(t->extra->origin);
@@ -66,8 +67,8 @@ cast_ltask *cast_ltask_make(cast_state *home, bool own) {
   memset(t, 0, sizeof *t);
   t->from_slab = own;
   cast_task_init(&t->base, &home->session, &cast_task_type);
-  t->ref = LUA_NOREF;
-  t->not_started = true;
+  t->anchor = LUA_NOREF;
+  t->stage = CAST_STAGE_LOADED;
   return t;
 }
 

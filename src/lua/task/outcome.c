@@ -122,19 +122,17 @@ static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i,
   status = lua_pcall(L, 2, 0, 0);
   if (status != LUA_OK && S->protect.active > 0 && S->protect.refused)
     lua_error(L);
-  to->unsendable = status != LUA_OK;
-  if (to->unsendable) {
+  if (status != LUA_OK) {
     cast_msg_drop(&to->msg);
     pack_reason(L, S, &to->msg);
   }
-  to->packed = true;
+  to->crossing = status == LUA_OK ? CAST_CROSSES_RESULTS : CAST_CROSSES_REASON;
 }
 
 void cast_ltask_have(cast_ltask *t, cast_results *r) {
   cast_msg_drop(&t->base.waiter.msg);
   cast_msg_move(&t->base.waiter.msg, &r->msg);
-  t->packed = r->packed;
-  t->unsendable = r->unsendable;
+  t->crossing = r->crossing;
 }
 
 bool cast_ltask_share(cast_ltask *t) {
@@ -154,7 +152,7 @@ void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_release);
   CAST_ALWAYS(t->base.session == &S->session);
   if (t->stored && cast_handle_find(L, &t->base.object)) {
-    cast_results r = {.packed = false};
+    cast_results r = {.crossing = CAST_CROSSES_NOTHING};
     get_results(L, -1);
     if (!lua_istable(L, -1)) return lua_pop(L, 2); /* they went with another */
     /* Relaxed: it has ended in this session. */
@@ -189,6 +187,11 @@ static int push_stored(lua_State *L, cast_ltask *t) {
   return n;
 }
 
+/* Looked at anew each time: a finalizer may share the task meanwhile. */
+static bool crosses(const cast_ltask *t) {
+  return t->crossing != CAST_CROSSES_NOTHING;
+}
+
 /* The error of a task for which there is no message. */
 static int push_lost(lua_State *L, cast_ltask *t) {
   cast_state *S = cast_state_of(t->base.session);
@@ -213,18 +216,18 @@ int cast_ltask_outcome(
   if (how == CAST_FAILED)
     atomic_store_explicit(&t->joined, true, memory_order_relaxed);
   if (own && t->stored && (n = push_stored(L, t)) >= 0) return 1 + n;
-  if (t->stored && !t->packed) { /* there was no memory for it */
+  if (t->stored && !crosses(t)) { /* there was no memory for it */
     lua_pushboolean(L, 0);
     lua_replace(L, -2);
     lua_pushliteral(L, CAST_NO_MEMORY);
     return 2;
   }
-  if (!t->packed && how == CAST_FAILED) return 1 + push_lost(L, t);
-  if (t->unsendable) {
+  if (!crosses(t) && how == CAST_FAILED) return 1 + push_lost(L, t);
+  if (t->crossing == CAST_CROSSES_REASON) {
     lua_pop(L, 1);
     lua_pushboolean(L, 0);
   }
-  if (!t->packed) return 1;
+  if (!crosses(t)) return 1;
   cast_msg_drop(&self->base.waiter.msg);
   if (cast_msg_dup_of(
         &self->base.waiter.msg, &t->base.waiter.msg, &t->base.object) != 0)
@@ -267,12 +270,12 @@ static void push_results(lua_State *L, cast_ending *e) {
 int cast_ltask_keep(lua_State *L) {
   cast_ending *e = lua_touserdata(L, 1);
   cast_ltask *t = e->t;
-  if (e->results.packed) return 0;
+  if (e->results.crossing != CAST_CROSSES_NOTHING) return 0;
   if (!e->tabled && is_plain(e->co, lua_gettop(e->co) - e->nres + 1, e->nres)) {
     luaL_checkstack(L, e->nres, NULL);
     lua_xmove(e->co, L, e->nres);
     cast_pack(e->S->packer, L, 2, e->nres, "result", 0, &e->results.msg);
-    e->results.packed = true;
+    e->results.crossing = CAST_CROSSES_RESULTS;
     return 0;
   }
   if (!cast_handle_find(L, &t->base.object) && keep_own(t))

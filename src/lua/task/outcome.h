@@ -18,11 +18,10 @@ int cast_ltask_outcome(
 bool cast_ltask_share(cast_ltask *t);
 /* A handle of t is about to cross: its results must be able to. Raises. */
 void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t);
-/* Results that can go to other sessions; or the reason why they cannot. */
+/* What can go to other sessions of a task's end. */
 typedef struct cast_results {
-  cast_msg msg;
-  bool packed; /* msg holds them: it is empty if there are none */
-  bool unsendable;
+  cast_msg msg; /* empty, too, if there are no results */
+  cast_crossing crossing;
 } cast_results;
 /* Its coroutine has ended with `nres` results on the stack of `co`. What is
    found out is put into the task when nothing runs any more that might use

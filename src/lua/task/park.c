@@ -78,6 +78,7 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
 #if !CAST_HAS_YIELDK
   t->in_place = t->in_place || !can_go_on(L, t);
 #endif
+  CAST_CHECK(cast_ltask_prove(t));
   if (CAST_UNLIKELY(S->loads.first != NULL)) cast_load_park(L, S, t);
   if (t->in_place) {
     bool can_preempt = S->preempt.can_preempt;

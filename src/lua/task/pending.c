@@ -9,10 +9,10 @@
    instead of a coroutine. One such stack fills while others drain; a full one
    is followed by another, for Lua limits how large a stack may be.
    Owner: the session's. Invariants:
-   1. A task with base.nstart > 0 has that many values at slot `ref` % SLOTS of
-      stack `ref` / SLOTS, and counts in `waiting` of it. (Not in a field that
-      operations use: a finalizer may run just before the task begins, and do
-      anything in its name.)
+   1. A task that is PENDING has base.nstart values from slot pending.slot on,
+      on the stack at place pending.stack, and counts in `waiting` of it. (Not
+      in a field that operations use: a finalizer may run just before the task
+      begins, and do anything in its name.)
    2. With `waiting` at zero a stack is empty, and either the one that fills or
       among the drained ones.
    3. A stack has `nreserved` slots: cast_lua_reserve has made them, and a
@@ -28,15 +28,9 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 
-#include <limits.h>
-
 #define ARGUMENTS_MAX 16u /* what fits any coroutine without growing it */
 
 #define SWITCH_AT 256 /* slots in use from which on another is better */
-
-#define SLOTS 4096 /* of one stack at most; 5.1 takes no more than 8000 */
-
-#define STACKS_MAX (INT_MAX / SLOTS)
 
 #define RESERVED_FIRST 40 /* more than ARGUMENTS_MAX needs twice */
 
@@ -74,7 +68,7 @@ cast_coroutine cast_coroutine_new(lua_State *L, cast_state *S) {
   cast_coroutine co;
   luaL_checkstack(L, 2, NULL);
   co.L = lua_newthread(L);
-  co.ref = cast_anchor(L, S);
+  co.anchor = cast_anchor(L, S);
   return co;
 }
 
@@ -106,7 +100,7 @@ static bool keep_coroutine(cast_state *S, cast_coroutine co) {
 
 void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
   if (clean && keep_coroutine(S, co)) return;
-  cast_anchor_free(S, co.ref);
+  cast_anchor_free(S, co.anchor);
 }
 
 /* -- tasks that have not begun -------------------------------------------- */
@@ -115,8 +109,8 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
 static bool has_room(cast_startup *s, int n) {
   int top = lua_gettop(s->co.L), end = top + n + 1, wanted = 2 * top;
   if (CAST_LIKELY(end <= s->nreserved)) return true;
-  if (end > SLOTS) return false;
-  if (wanted > SLOTS) wanted = SLOTS;
+  if (end > CAST_PENDING_SLOTS) return false;
+  if (wanted > CAST_PENDING_SLOTS) wanted = CAST_PENDING_SLOTS;
   if (wanted < RESERVED_FIRST) wanted = RESERVED_FIRST;
   if (!cast_lua_reserve(s->co.L, wanted - top)) return false;
   s->nreserved = wanted;
@@ -132,7 +126,7 @@ static void shorten(cast_startup *s, int top) {
 /* It is empty, and does not fill. */
 static void put_drained(cast_state *S, cast_startup *s) {
   if (S->pending.ndrained == DRAINED_MAX) {
-    cast_anchor_free(S, s->co.ref);
+    cast_anchor_free(S, s->co.anchor);
     S->pending.all[s->place] = NULL;
     cast_free(s);
     return;
@@ -143,15 +137,15 @@ static void put_drained(cast_state *S, cast_startup *s) {
 }
 
 /* A free place in S->pending.all: there are few, and one is looked for at most
-   once in hundreds of tasks. STACKS_MAX: there is none. */
+   once in hundreds of tasks. CAST_PENDING_STACKS: there is none. */
 static uint32_t free_place(cast_state *S) {
   uint32_t i = 0, room = S->pending.room == 0 ? 2 : S->pending.room * 2;
   cast_startup **startups;
   while (i < S->pending.room && S->pending.all[i] != NULL) i++;
   if (i < S->pending.room) return i;
-  if (room > STACKS_MAX) return STACKS_MAX;
+  if (room > CAST_PENDING_STACKS) return CAST_PENDING_STACKS;
   startups = cast_realloc(S->pending.all, room * sizeof(cast_startup *));
-  if (startups == NULL) return STACKS_MAX;
+  if (startups == NULL) return CAST_PENDING_STACKS;
   memset(startups + i, 0, (room - i) * sizeof(cast_startup *));
   S->pending.all = startups;
   S->pending.room = room;
@@ -162,7 +156,7 @@ static uint32_t free_place(cast_state *S) {
 static cast_startup *new_startup(lua_State *L, cast_state *S) {
   cast_coroutine co = cast_coroutine_new(L, S);
   uint32_t place = free_place(S); /* now: that may have run a finalizer */
-  cast_startup *s = place < STACKS_MAX ? cast_calloc(sizeof *s) : NULL;
+  cast_startup *s = place < CAST_PENDING_STACKS ? cast_calloc(sizeof *s) : NULL;
   if (s == NULL) {
     cast_coroutine_put(S, co, true);
     return NULL;
@@ -200,17 +194,20 @@ bool cast_pending_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
   if ((unsigned)n > ARGUMENTS_MAX) return false;
   s = choose(L, S, n);
   if (s == NULL) return false;
-  t->ref = (int)s->place * SLOTS + lua_gettop(s->co.L) + 1;
+  t->pending.stack = s->place & (CAST_PENDING_STACKS - 1);
+  t->pending.slot =
+    ((uint32_t)lua_gettop(s->co.L) + 1) & (CAST_PENDING_SLOTS - 1);
   t->base.nstart = (uint8_t)n;
+  t->stage = CAST_STAGE_PENDING;
   s->waiting++;
   lua_xmove(L, s->co.L, n);
   return true;
 }
 
 void cast_pending_give(cast_state *S, cast_ltask *t, lua_State *co) {
-  cast_startup *s = S->pending.all[t->ref / SLOTS];
+  cast_startup *s = S->pending.all[t->pending.stack];
   lua_State *L = s->co.L;
-  int first = t->ref % SLOTS, end = first + t->base.nstart;
+  int first = (int)t->pending.slot, end = first + t->base.nstart;
   for (int i = first; i < end; i++) {
     if (co != NULL) {
       lua_pushvalue(L, i);

@@ -9,7 +9,7 @@
    packed in its message, since they come from another state; and other sessions
    may have handles of it. */
 static inline void cast_ltask_make_remote(cast_ltask *t) {
-  t->remote = true;
+  t->stage = CAST_STAGE_PACKED;
   /* Relaxed: nobody else has it yet. */
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
 }

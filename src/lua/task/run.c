@@ -197,7 +197,7 @@ static bool close_pending(cast_ending *e) {
   bool other = false;
   int status;
   if (cast_protect(S, new_protected, &a) == LUA_OK) lua_xmove(e->co, a.co.L, 1);
-  t->closing = true;
+  t->stage = CAST_STAGE_CLOSING;
   status = cast_lua_close_thread(t->co, NULL);
   if (status != LUA_OK && a.co.L != NULL) {
     lua_xmove(t->co, a.co.L, 1);
@@ -232,10 +232,17 @@ static bool keep(cast_ending *e) {
     return true;
   cast_msg_drop(&e->results.msg);
   cast_pack_text(CAST_NO_MEMORY, &e->results.msg);
-  e->results.packed = true;
-  e->results.unsendable = false;
+  e->results.crossing = CAST_CROSSES_RESULTS;
   e->t->stored = false;
   return false;
+}
+
+/* The task has ended: nothing of it is owned by its coroutine any more. */
+static void leave(cast_ltask *t, cast_status how) {
+  t->stage = CAST_STAGE_ENDED;
+  CAST_CHECK(cast_ltask_prove(t));
+  cast_cancel_end(t);
+  cast_task_finish(&t->base, how);
 }
 
 static int forget_origin(lua_State *L) {
@@ -276,8 +283,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   if (status == LUA_ERRMEM || S->memory.starved) cast_state_collect(S);
 #endif
   cast_ltask_have(t, &e.results);
-  cast_cancel_end(t);
-  cast_task_finish(&t->base, how);
+  leave(t, how);
 }
 
 /* -- starting ------------------------------------------------------------- */
@@ -329,9 +335,8 @@ static void fail_to_start(cast_state *S, cast_ltask *t) {
 #endif
   cast_msg_drop(&t->base.waiter.msg);
   cast_pack_text(CAST_NO_MEMORY, &t->base.waiter.msg);
-  t->packed = true;
-  cast_cancel_end(t);
-  cast_task_finish(&t->base, CAST_FAILED);
+  t->crossing = CAST_CROSSES_RESULTS;
+  leave(t, CAST_FAILED);
 }
 
 /* A task of the own session gets its coroutine. False: it is finished. */
@@ -385,24 +390,34 @@ static bool is_alone(lua_State *co) {
 
 /* -- running -------------------------------------------------------------- */
 
+/* A task that is cancelled before its first turn ends without having run. */
+static void end_unborn(cast_state *S, cast_ltask *t, cast_stage from) {
+  if (from == CAST_STAGE_LOADED) cast_coroutine_put(S, cast_co(t), true);
+  if (from == CAST_STAGE_PENDING) cast_pending_give(S, t, NULL);
+  t->co = NULL;
+  cast_msg_drop(&t->base.waiter.msg);
+  leave(t, cast_budget_is_over(S) ? CAST_FAILED : CAST_CANCELLED);
+}
+
+/* Its first turn: as prepare. A finalizer may run while its coroutine is made,
+   and finds it begun. */
+static int begin(cast_state *S, cast_ltask *t) {
+  cast_stage from = (cast_stage)t->stage;
+  t->stage = CAST_STAGE_BEGUN;
+  if (t->base.cancelled) {
+    end_unborn(S, t, from);
+    return -1;
+  }
+  if (from == CAST_STAGE_PACKED) return start_remote(S, t);
+  if (from == CAST_STAGE_PENDING && !start_own(S, t)) return -1;
+  return lua_gettop(t->co) - 1;
+}
+
 /* How many values on the coroutine's stack to resume it with; -1: it ended
    before it could be. */
 static int prepare(cast_state *S, cast_ltask *t) {
-  if (t->not_started) {
-    t->not_started = false;
-    if (t->base.cancelled) {
-      if (t->co != NULL) cast_coroutine_put(S, cast_co(t), true);
-      if (t->base.nstart > 0) cast_pending_give(S, t, NULL);
-      cast_msg_drop(&t->base.waiter.msg);
-      cast_cancel_end(t);
-      cast_task_finish(
-        &t->base, cast_budget_is_over(S) ? CAST_FAILED : CAST_CANCELLED);
-      return -1;
-    }
-    if (t->remote) return start_remote(S, t);
-    if (t->base.nstart > 0 && !start_own(S, t)) return -1;
-    return lua_gettop(t->co) - 1;
-  }
+  CAST_CHECK(cast_ltask_prove(t));
+  if (t->stage != CAST_STAGE_BEGUN) return begin(S, t);
 #if CAST_HAS_YIELDK
   cast_unseal(t->co);
   return 0;
