@@ -24,6 +24,9 @@
 /* Continuations (lua_yieldk): not in 5.1 and LuaJIT. */
 #define CAST_HAS_YIELDK (CAST_LUA >= 502)
 
+/* Variables with a __close handler, which a coroutine's end leaves pending. */
+#define CAST_HAS_CLOSE (CAST_LUA >= 504)
+
 #if CAST_LUA < 502
 #define lua_rawlen(L, i) lua_objlen(L, i)
 #define LUA_OK 0
@@ -64,11 +67,25 @@ void luaL_setfuncs(lua_State *L, const luaL_Reg *l, int nup);
 /* rawgetp and friends return the type from 5.3 on; do not use it. */
 #endif
 
+/* A userdata, without a user value, or (nuv is 1) with room for one. */
 #if CAST_LUA >= 504
-#define cast_lua_newuserdata(L, size) lua_newuserdatauv(L, size, 0)
+#define cast_lua_newuserdatauv(L, size, nuv) lua_newuserdatauv(L, size, nuv)
 #else
-#define cast_lua_newuserdata(L, size) lua_newuserdata(L, size)
+#define cast_lua_newuserdatauv(L, size, nuv) lua_newuserdata(L, size)
 #endif
+#define cast_lua_newuserdata(L, size) cast_lua_newuserdatauv(L, size, 0)
+
+/* Makes the table on the top, which it pops, the user value of the userdata at
+   i. (5.1 takes nothing but tables, as the environment of the userdata.) */
+static inline void cast_lua_setuservalue(lua_State *L, int i) {
+#if CAST_LUA >= 504
+  lua_setiuservalue(L, i, 1);
+#elif CAST_LUA >= 502
+  lua_setuservalue(L, i);
+#else
+  lua_setfenv(L, i);
+#endif
+}
 
 /* A string of a program's, which may have zero bytes; at NULL: none. */
 typedef struct cast_chars {
@@ -135,17 +152,20 @@ static inline int cast_lua_resume(lua_State *co, int n, int *nres) {
    userdata. LUA_OK, or an error status with the error on the top of L. */
 int cast_lua_cpcall(lua_State *L, lua_CFunction fn, void *arg);
 
-#if CAST_LUA >= 504
-/* Closes a coroutine that has failed: its pending variables, its stack. */
+/* Closes a coroutine that has failed: its pending variables, its stack. Where
+   there are none (CAST_HAS_CLOSE) there is nothing to do. */
 static inline int cast_lua_close_thread(lua_State *co, lua_State *from) {
-#if CAST_LUA >= 505 || LUA_VERSION_RELEASE_NUM >= 50406
+#if CAST_LUA >= 505 || (CAST_LUA == 504 && LUA_VERSION_RELEASE_NUM >= 50406)
   return lua_closethread(co, from);
-#else
+#elif CAST_LUA == 504
   CAST_UNUSED(from);
   return lua_resetthread(co);
+#else
+  CAST_UNUSED(co);
+  CAST_UNUSED(from);
+  return LUA_OK;
 #endif
 }
-#endif
 
 /* lua_dump with debug information kept. */
 static inline int cast_lua_dump(lua_State *L, lua_Writer w, void *ud) {

@@ -184,11 +184,7 @@ cast_handle *cast_handle_new(lua_State *L, const cast_type *type, size_t size) {
   cast_handle *h;
   if (S == NULL || S->closing || cast_forked) cast_raise_closed(L);
   cast_handle_weigh(L, S, size);
-#if CAST_LUA >= 504
-  h = lua_newuserdatauv(L, sizeof *h, 0);
-#else
-  h = lua_newuserdata(L, sizeof *h);
-#endif
+  h = cast_lua_newuserdata(L, sizeof *h);
   h->tag = &cast_handle_tag;
   h->object = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, type);

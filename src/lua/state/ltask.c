@@ -27,7 +27,7 @@ void cast_ltask_prove(const cast_ltask *t) {
   const cast_extra *x = t->extra;
   bool waits = t->parked || t->selecting || t->owns_arg;
   CAST_ASSERT(t->stage <= CAST_STAGE_ENDED);
-  CAST_ASSERT(CAST_LUA >= 504 || t->stage != CAST_STAGE_CLOSING);
+  CAST_ASSERT(CAST_HAS_CLOSE || t->stage != CAST_STAGE_CLOSING);
   CAST_ASSERT(!CAST_HAS_YIELDK || !(t->raising || t->last));
   /* A task that has not begun has done nothing; its end leaves no wait. */
   if (cast_ltask_is_new(t)) {
@@ -43,6 +43,6 @@ void cast_ltask_prove(const cast_ltask *t) {
   CAST_ASSERT(!(t->parked && t->in_place));
   CAST_ASSERT(!t->parked || t->kind != NULL);
   CAST_ASSERT(!t->limited || x != NULL);
-  CAST_ASSERT(!t->selecting || (x != NULL && x->ncases > 0));
+  CAST_ASSERT(!t->selecting || x != NULL);
   CAST_ASSERT(!t->owns_arg || t->arg != NULL);
 }

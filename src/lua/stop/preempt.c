@@ -60,8 +60,6 @@
 #include "scope.h"
 #include "watchdog.h"
 
-/* -- the hook of a host's interpreter ------------------------------------- */
-
 #if CAST_LUAJIT
 #include <luajit.h>
 #endif
@@ -125,9 +123,7 @@ void cast_preempt_hook(lua_State *L, lua_Debug *ar) {
   if (S == NULL || !cast_stop_has_hook(S)) cast_hook_clear(L);
   if (S != NULL)
     atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
-#if CAST_LUA < 502
-  if (t != NULL && S->memory.starved) cast_state_collect(S);
-#endif
+  if (t != NULL && cast_state_starved(S)) cast_state_collect(S);
   if (t != NULL && cast_stop_is_wanted(S)) cast_stop_check_hook(L, S, t);
   if (t == NULL || t == S->main) return;
   if (S->host != NULL) {
@@ -245,14 +241,10 @@ void cast_stop_check(lua_State *L, cast_ltask *t, uint64_t now_ns) {
 /* Between what pcall has caught and `leave` (scope.c) nothing is to be raised:
    nobody would catch it. */
 static bool is_leaving(lua_State *L) {
-#if CAST_HAS_YIELDK
-  CAST_UNUSED(L);
-  return false;
-#else
   lua_Debug ar;
+  if (CAST_HAS_YIELDK) return false;
   return lua_getstack(L, 0, &ar) && lua_getinfo(L, "S", &ar) &&
          strcmp(ar.source, CAST_SCOPE_SOURCE) == 0;
-#endif
 }
 
 /* Where the hook stands, it comes more often than the watchdog does. */

@@ -51,6 +51,8 @@ void cast_hook_raise(lua_State *co);
 /* L calls a function that may wait: raises the error now, if that is still to
    be done. */
 void cast_hook_raise_late(lua_State *L);
+#else
+static inline void cast_hook_raise_late(lua_State *L) { CAST_UNUSED(L); }
 #endif
 
 #endif

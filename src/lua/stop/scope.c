@@ -52,7 +52,7 @@ static bool is_live(lua_State *L) {
   return lua_status(L) == LUA_OK && lua_getstack(L, 0, &ar);
 }
 
-#if CAST_LUA >= 504
+#if CAST_HAS_CLOSE
 /* Is the function on the top the __close of the value below it? Pops both. Not
    by luaL_getmetafield, which makes a string: L may be suspended, and is no
    place for a finalizer to run in. */
@@ -357,13 +357,7 @@ static void anchor(lua_State *L) {
   lua_createtable(L, 1, 0);
   lua_pushthread(L);
   lua_rawseti(L, -2, 1);
-#if CAST_LUA >= 504
-  lua_setiuservalue(L, -2, 1);
-#elif CAST_LUA >= 502
-  lua_setuservalue(L, -2);
-#else
-  lua_setfenv(L, -2);
-#endif
+  cast_lua_setuservalue(L, -2);
 }
 
 cast_scope *cast_scope_push(lua_State *L, const char *what) {
@@ -375,11 +369,7 @@ cast_scope *cast_scope_push(lua_State *L, const char *what) {
   if (base == NULL && S->closing) cast_raise_closed(L);
   if (base == NULL)
     cast_lua_error(L, "%s: cannot be used here: not in a task", what);
-#if CAST_LUA >= 504
-  g = lua_newuserdatauv(L, sizeof *g, other ? 1 : 0);
-#else
-  g = lua_newuserdata(L, sizeof *g);
-#endif
+  g = cast_lua_newuserdatauv(L, sizeof *g, other ? 1 : 0);
   memset(g, 0, sizeof *g);
   push_meta(L);
   lua_setmetatable(L, -2);

@@ -49,13 +49,10 @@ void cast_open_coroutine(lua_State *L) {
 /* What lua_resume does not refuse by itself, in the words of the library: NULL
    if nothing speaks against it. */
 static const char *refusal(lua_State *L, lua_State *co) {
-#if CAST_LUA == 501
   lua_Debug ar;
-  if (L == co) return "cannot resume running coroutine";
-  if (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar))
+  if (CAST_LUA == 501 && L == co) return "cannot resume running coroutine";
+  if (CAST_LUA == 501 && lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar))
     return "cannot resume normal coroutine";
-#endif
-  CAST_UNUSED(L);
   /* Else an empty stack would be taken for a function to call. */
   if (CAST_LUA < 504 && lua_status(co) == LUA_OK && lua_gettop(co) == 0)
     return "cannot resume dead coroutine";
@@ -69,11 +66,8 @@ static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
   bool can_preempt = S->preempt.can_preempt;
   lua_State *hooked;
   int status;
-#if CAST_HAS_YIELDK
-  S->preempt.can_preempt = can_preempt && cast_is_yieldable(L);
-#else
-  S->preempt.can_preempt = false;
-#endif
+  S->preempt.can_preempt =
+    CAST_HAS_YIELDK && can_preempt && cast_is_yieldable(L);
   atomic_store_explicit(&S->preempt.running, co, memory_order_relaxed);
   status = cast_lua_resume_from(L, co, n, nres);
   atomic_store_explicit(&S->preempt.running, L, memory_order_relaxed);
@@ -109,16 +103,11 @@ static int deliver_resume(lua_State *L, int n) {
 /* wrap passes errors on, with the place of its caller if they are texts. */
 static int deliver_wrap(lua_State *L, lua_State *co, int n) {
   if (n >= 0) return n;
-#if CAST_LUA >= 504
-  if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD) {
-    if (cast_lua_close_thread(co, L) != LUA_OK) {
-      lua_pop(L, 1);
-      lua_xmove(co, L, 1); /* what its clean-up has made of the error */
-    }
+  if (CAST_HAS_CLOSE && lua_status(co) != LUA_OK &&
+      lua_status(co) != LUA_YIELD && cast_lua_close_thread(co, L) != LUA_OK) {
+    lua_pop(L, 1);
+    lua_xmove(co, L, 1); /* what its clean-up has made of the error */
   }
-#else
-  CAST_UNUSED(co);
-#endif
   if (lua_type(L, -1) == LUA_TSTRING) {
     luaL_where(L, 1);
     lua_insert(L, -2);
@@ -211,10 +200,9 @@ static int call_wrapped(lua_State *L) {
 static int co_wrap(lua_State *L) {
   lua_State *co;
   luaL_checktype(L, 1, LUA_TFUNCTION);
-#if CAST_LUA == 501
-  /* As the library has it: such a coroutine could not go on after a yield. */
-  luaL_argcheck(L, !lua_iscfunction(L, 1), 1, "Lua function expected");
-#endif
+  /* As 5.1's library has it: such a coroutine could not go on after a yield. */
+  luaL_argcheck(
+    L, CAST_LUA != 501 || !lua_iscfunction(L, 1), 1, "Lua function expected");
   lua_pushvalue(L, lua_upvalueindex(1));
   co = lua_newthread(L);
   lua_pushvalue(L, 1);

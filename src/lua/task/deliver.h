@@ -14,6 +14,16 @@ void cast_deliver_ready(lua_State *L, cast_state *S);
    how many, or prepares the raising of an error there (t->raising). If t->last,
    pushes the error. */
 int cast_deliver(cast_state *S, cast_ltask *t);
+#else
+static inline void cast_deliver_ready(lua_State *L, cast_state *S) {
+  CAST_UNUSED(L);
+  CAST_UNUSED(S);
+}
+static inline int cast_deliver(cast_state *S, cast_ltask *t) {
+  CAST_UNUSED(S);
+  CAST_UNUSED(t);
+  return 0;
+}
 #endif
 /* The run that followed is over. */
 void cast_deliver_end(cast_ltask *t);

@@ -76,20 +76,15 @@ void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t) {
 
 /* What may run Lua code, and so finalizers that wait. */
 static void get_ready(lua_State *L, cast_state *S, cast_ltask *t) {
-#if !CAST_HAS_YIELDK
-  luaL_checkstack(L, CAST_MSG_INLINE, NULL); /* for plain results */
+  /* For plain results. */
+  if (!CAST_HAS_YIELDK) luaL_checkstack(L, CAST_MSG_INLINE, NULL);
   cast_deliver_ready(L, S);
-#endif
-#if CAST_LUAJIT
+  if (!CAST_LUAJIT) return;
   if (CAST_UNLIKELY(t->raising)) cast_hook_raise_late(L);
   if (L != t->co || !cast_is_yieldable(L)) {
     cast_stop_allow(S); /* should this be a finalizer */
     cast_enter_running(L);
   }
-#endif
-  CAST_UNUSED(L);
-  CAST_UNUSED(S);
-  CAST_UNUSED(t);
 }
 
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {

@@ -51,10 +51,8 @@ static void set_results(lua_State *L, int handle) {
   lua_pushvalue(L, -3);
   lua_rawset(L, -3);
   lua_pop(L, 2);
-#elif CAST_LUA >= 502
-  lua_setuservalue(L, handle);
 #else
-  lua_setfenv(L, handle);
+  cast_lua_setuservalue(L, handle);
 #endif
 }
 

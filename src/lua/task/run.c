@@ -179,7 +179,6 @@ static int print_failure(lua_State *L) {
   return 0;
 }
 
-#if CAST_LUA >= 504
 static int new_protected(lua_State *L) {
   starting *a = lua_touserdata(L, 1);
   if (a->co.L == NULL) a->co = cast_coroutine_new(L, a->S);
@@ -222,7 +221,6 @@ static cast_status fail_in_close(cast_ending *e) {
   describe(e);
   return CAST_FAILED;
 }
-#endif
 
 /* Keeps its results for who joins: false: there is no memory, of which joiners
    are told; that needs none. */
@@ -269,9 +267,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
     e.failed = true;
     describe(&e);
   }
-#if CAST_LUA >= 504
-  if (!clean && close_pending(&e)) how = fail_in_close(&e);
-#endif
+  if (CAST_HAS_CLOSE && !clean && close_pending(&e)) how = fail_in_close(&e);
   if (how == CAST_FAILED) fail(&e);
   if (CAST_UNLIKELY(t->extra != NULL && t->extra->origin != NULL))
     (void)cast_protect(S, forget_origin, t);
@@ -279,9 +275,7 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   if (e.aside.L != NULL) cast_coroutine_put(S, e.aside, true);
   cast_coroutine_put(S, cast_co(t), clean);
   t->co = NULL;
-#if CAST_LUA < 502
-  if (status == LUA_ERRMEM || S->memory.starved) cast_state_collect(S);
-#endif
+  if (status == LUA_ERRMEM || cast_state_starved(S)) cast_state_collect(S);
   cast_ltask_have(t, &e.results);
   leave(t, how);
 }
@@ -316,23 +310,17 @@ static int unpack_start(lua_State *L) {
 
 static int start_protected(lua_State *L) {
   get_protected(L);
-#if CAST_LUA < 502
   starting *a = lua_touserdata(L, 1);
-  /* Making a C function may fail here: made where that is protected. */
+  /* Before 5.2 making a C function takes memory, so it is done in here. */
   if (lua_gettop(a->co.L) > 0) return 0;
   lua_pushcfunction(L, unpack_start);
   lua_xmove(L, a->co.L, 1);
-#endif
   return 0;
 }
 
 /* There was no memory for a coroutine. */
 static void fail_to_start(cast_state *S, cast_ltask *t) {
-#if CAST_LUA < 502
-  cast_state_collect(S); /* memory.c */
-#else
-  CAST_UNUSED(S);
-#endif
+  cast_state_collect(S);
   cast_msg_drop(&t->base.waiter.msg);
   cast_pack_text(CAST_NO_MEMORY, &t->base.waiter.msg);
   t->crossing = CAST_CROSSES_RESULTS;
@@ -368,9 +356,6 @@ static int start_remote(cast_state *S, cast_ltask *t) {
     return -1;
   }
   cast_co_set(t, a.co);
-#if CAST_LUA >= 502
-  lua_pushcfunction(t->co, unpack_start);
-#endif
   lua_pushlightuserdata(t->co, &p);
   status = cast_lua_resume(t->co, 1, &nres);
   cast_msg_drop(&p.msg);
@@ -416,20 +401,18 @@ static int begin(cast_state *S, cast_ltask *t) {
 /* How many values on the coroutine's stack to resume it with; -1: it ended
    before it could be. */
 static int prepare(cast_state *S, cast_ltask *t) {
+  bool parked = t->parked;
+  int n = 0;
   CAST_CHECK(cast_ltask_prove(t));
   if (t->stage != CAST_STAGE_BEGUN) return begin(S, t);
-#if CAST_HAS_YIELDK
-  cast_unseal(t->co);
-  return 0;
-#else
-  int n = t->parked ? cast_deliver(S, t) : 0;
-  if (CAST_LIKELY(!t->last)) {
-    cast_unseal(t->co);
-    return n;
+  t->parked = false; /* now: to deliver its results may wait in place */
+  if (!CAST_HAS_YIELDK && parked) n = cast_deliver(S, t);
+  if (!CAST_HAS_YIELDK && CAST_UNLIKELY(t->last)) {
+    finish(S, t, t->raising ? LUA_ERRRUN : LUA_OK, n);
+    return -1;
   }
-  finish(S, t, t->raising ? LUA_ERRRUN : LUA_OK, n);
-  return -1;
-#endif
+  cast_unseal(t->co);
+  return n;
 }
 
 /* Runs a task until it waits or ends. */
@@ -438,12 +421,9 @@ static inline void run_task(cast_state *S, cast_ltask *t) {
 again:
   n = prepare(S, t);
   if (n < 0) return;
-  t->parked = false;
   atomic_store_explicit(&S->preempt.running, t->co, memory_order_relaxed);
   S->preempt.can_preempt = true;
-#if CAST_LUA < 502
-  if (CAST_UNLIKELY(S->memory.starved)) cast_state_starve(S);
-#endif
+  if (CAST_UNLIKELY(cast_state_starved(S))) cast_state_starve(S);
   /* Relaxed: set by a signal handler of this thread, before `running` was. */
   if (CAST_UNLIKELY(S->session.metered) &&
       atomic_load_explicit(&S->preempt.unserved, memory_order_relaxed)) {
