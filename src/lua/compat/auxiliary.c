@@ -1,7 +1,8 @@
 /* auxiliary.c - what every room needs beside Lua's own auxiliary library.
    SPDX-License-Identifier: MIT
 
-   Errors and outcomes in the words that users see, and seconds as deadlines. */
+   Errors and outcomes in the words that users see, and seconds as deadlines. It
+   needs nothing of a state of ours. */
 #include "auxiliary.h"
 
 #include "../../../include/casting.h"
@@ -52,7 +53,8 @@ uint64_t cast_deadline_in(double seconds) {
   return ns == OS_FOREVER ? OS_FOREVER : cast_timer_end(os_now(), ns);
 }
 
-/* Sysmon's, or the first worker's: without, nothing would ever run. */
+/* It is sysmon's thread, or the first worker's: without these nothing
+   would ever run, so there is no going on. */
 _Noreturn void cast_raise_thread(lua_State *L) {
   cast_lua_error(L, "no thread can be started");
   cast_panic(__FILE__, __LINE__, "lua_error returned");

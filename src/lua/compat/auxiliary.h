@@ -5,11 +5,14 @@
 
 #include "compat.h"
 
-uint64_t cast_period(double seconds); /* nanoseconds, OS_FOREVER at most */
-/* Pushes nil and the word for an outcome. */
+/* Seconds in nanoseconds; OS_FOREVER: too many for that. */
+uint64_t cast_period(double seconds);
+/* Pushes nil and the word for an outcome, a CASTING_E*, and returns 2. Raises
+   for CASTING_ENOMEM. */
 int cast_push_failure(lua_State *L, int result);
-/* The same for a kind of wait that cleans up, which is told of what the caller
-   will raise, too: then nothing. */
+/* The same in the finish of a wait that cleans up (cast_wait_kind), which is
+   called for outcomes that the caller will raise, too: pushes nothing for
+   these. */
 int cast_push_interrupt(lua_State *L, int result);
 
 /* What Lua raises when memory fails, in all versions. */
@@ -21,9 +24,9 @@ _Noreturn void cast_raise_memory(lua_State *L);
 /* Is the value at index i that error? */
 bool cast_is_memory_error(lua_State *L, int i);
 
-/* No thread could be started. */
+/* Raises that no thread could be started. */
 _Noreturn void cast_raise_thread(lua_State *L);
-/* So many seconds from now, which may be more than there are: OS_FOREVER. */
+/* The time so many seconds from now; OS_FOREVER if that is beyond all time. */
 uint64_t cast_deadline_in(double seconds);
 
 #endif

@@ -1,13 +1,14 @@
 /* collect.h - a collection of garbage wherever the collector may run.
    SPDX-License-Identifier: MIT
 
-   For the build with -DCASTING_COLLECT=ON and no other.
-   The collector runs, and with it finalizers that wait, while other tasks run,
-   end and are freed, whenever the binding makes a Lua value: but it does so in
-   one call of thousands. Here it does in each: every function of Lua's API in
-   which it may run is replaced by one that first makes an object with a
-   finalizer, and collects it (collect.c). As in 5.1, whose functions collect
-   before they copy, the arguments have been read by then.
+   For the build with -DCASTING_COLLECT=ON, a test build, and no other. Whenever
+   the binding makes a Lua value, the collector may run, and with it finalizers
+   that wait, while other tasks run, end and are freed. It does so in one call
+   of thousands, so mistakes about that would hardly be found. Here it does in
+   each: every function of Lua's API in which the collector may run is replaced
+   by one that first makes an object with a finalizer, and collects it
+   (collect.c). As in 5.1, whose functions collect before they copy, the
+   arguments have been read by then.
 
    In functions that neither raise nor return to where an error may be raised,
    the finalizer's errors are dropped. */
@@ -50,7 +51,7 @@ static inline const char *cast_collect_pushfstring(
   return text;
 }
 
-/* From 5.2 on a C function without upvalues takes no memory. */
+/* From 5.2 on, a C function without upvalues takes no memory. */
 static inline void cast_collect_pushcclosure(
   lua_State *L, lua_CFunction f, int n) {
   if (n > 0 || CAST_LUA < 502) cast_collect(L);
@@ -85,6 +86,7 @@ static inline void cast_collect_concat(lua_State *L, int n) {
   lua_concat(L, n);
 }
 
+/* A number becomes a string in its place. */
 static inline const char *cast_collect_tolstring(
   lua_State *L, int i, size_t *size) {
   if (lua_type(L, i) == LUA_TNUMBER) cast_collect(L);

@@ -9,8 +9,9 @@
 /* -- stacks --------------------------------------------------------------- */
 
 #if CAST_LUA < 502
-/* Ends by an error: after a return 5.1 may collect garbage, and that makes the
-   stack small again. */
+/* Makes the stack grow, in a protected call, since lua_checkstack raises there
+   if memory fails. It ends by an error because after a return 5.1 may collect
+   garbage, which would make the stack small again. */
 static int make_room(lua_State *co) {
   int *n = lua_touserdata(co, 1);
   if (lua_checkstack(co, *n + 1)) *n = 0;
@@ -18,8 +19,8 @@ static int make_room(lua_State *co) {
   return lua_error(co);
 }
 
-/* A hook that a signal has set is called there, and raises its error too soon:
-   so it is set again. */
+/* A hook that a signal handler has set is called in the protected call, which
+   swallows its error: so it is set again. */
 bool cast_lua_reserve(lua_State *co, int n) {
   lua_Hook hook = lua_gethook(co);
   int lacking = n, mask = lua_gethookmask(co), count = lua_gethookcount(co);
@@ -52,8 +53,8 @@ static int call_tostring(lua_State *L) {
   return 1;
 }
 
-/* Pushes what the value's __tostring returns, if that is a string. An error
-   in it is as good as none. */
+/* Pushes what the value's __tostring returns, if that is a string; else, or if
+   it raises an error, nothing: false. */
 static bool push_own(lua_State *L, int i) {
   lua_pushcfunction(L, call_tostring);
   lua_pushvalue(L, i);
@@ -63,11 +64,13 @@ static bool push_own(lua_State *L, int i) {
   return false;
 }
 
+/* lua_tostring would change the value in its place, so it gets a copy. */
 static void push_number(lua_State *L, int i) {
   lua_pushvalue(L, i);
-  lua_tostring(L, -1); /* converts the copy */
+  lua_tostring(L, -1);
 }
 
+/* "name: address", as luaL_tolstring has it. */
 static void push_address(lua_State *L, int i) {
   const char *name = luaL_typename(L, i);
   int top = lua_gettop(L);
@@ -126,13 +129,16 @@ bool cast_lua_is_own(const lua_Debug *ar) {
   return strncmp(ar->source, CAST_OWN_SOURCE, sizeof CAST_OWN_SOURCE - 1) == 0;
 }
 
+/* Goes up the stack to the first function of the program's. Not counted are
+   ours that are written in Lua, C functions between the caller and them, and
+   what 5.1 leaves of their tail calls. */
 void cast_lua_where(lua_State *L) {
   lua_Debug ar;
   bool own = false;
   for (int i = 1; lua_getstack(L, i, &ar) && lua_getinfo(L, "S", &ar); i++) {
     own = own || cast_lua_is_own(&ar);
     if (cast_lua_is_own(&ar) || (i > 1 && *ar.what == 'C')) continue;
-    if (own && *ar.what == 't') continue; /* a tail call of ours, in 5.1 */
+    if (own && *ar.what == 't') continue; /* 5.1: a tail call */
     luaL_where(L, i);
     return;
   }

@@ -1,8 +1,10 @@
 /* compat.h - one Lua API over 5.1, 5.2, 5.3, 5.4, 5.5 and LuaJIT 2.1.
    SPDX-License-Identifier: MIT
 
-   Only what casting needs. Names that exist in the newest version are given
-   to the older ones; what differs in kind has a cast_lua_* name. */
+   Only what casting needs. Functions that older versions lack have the names
+   and the meaning of the newest version; what differs in kind between versions
+   has a name cast_lua_*. Other rooms should need no #if about versions, except
+   where a version has another way to do a thing. */
 #ifndef CAST_COMPAT_H
 #define CAST_COMPAT_H
 
@@ -12,7 +14,8 @@
 
 #include "../../base.h"
 
-/* LuaJIT names itself lua 5.1; its lualib.h has one library more. */
+/* LuaJIT calls itself Lua 5.1; it is known by a library more in its
+   lualib.h. */
 #ifdef LUA_JITLIBNAME
 #define CAST_LUAJIT 1
 #else
@@ -21,7 +24,8 @@
 
 #define CAST_LUA LUA_VERSION_NUM
 
-/* Continuations (lua_yieldk): not in 5.1 and LuaJIT. */
+/* Continuations (lua_yieldk): the function of a C call that has yielded goes
+   on. Not in 5.1 and LuaJIT. */
 #define CAST_HAS_YIELDK (CAST_LUA >= 502)
 
 /* Variables with a __close handler, which a coroutine's end leaves pending. */
@@ -64,7 +68,7 @@ void luaL_setfuncs(lua_State *L, const luaL_Reg *l, int nup);
 
 #if CAST_LUA < 503
 #define lua_isinteger(L, i) (CAST_UNUSED(L), 0)
-/* rawgetp and friends return the type from 5.3 on; do not use it. */
+/* lua_rawgetp and its like return the type from 5.3 on: not to be used. */
 #endif
 
 /* A userdata, without a user value, or (nuv is 1) with room for one. */
@@ -87,7 +91,8 @@ static inline void cast_lua_setuservalue(lua_State *L, int i) {
 #endif
 }
 
-/* A string of a program's, which may have zero bytes; at NULL: none. */
+/* A string of the program's, which may have zero bytes; at is NULL: there is
+   none. */
 typedef struct cast_chars {
   const char *at;
   size_t size;
@@ -96,28 +101,30 @@ static inline cast_chars cast_chars_of(const char *s) {
   return (cast_chars){s, s != NULL ? strlen(s) : 0};
 }
 
-/* luaL_tolstring exists from 5.2 on; this one never raises other than out of
-   memory: it does not call metamethods, except a string __tostring result. */
+/* Pushes a value as text, for errors and reports. As luaL_tolstring, which
+   exists from 5.2 on; but an error in __tostring, or a result that is no
+   string, counts as no __tostring. Raises only when out of memory. */
 const char *cast_lua_describe(lua_State *L, int i);
-/* The same without calling anything: its type's name and address. */
+/* The same without calling anything: the name of its type, and its address. */
 const char *cast_lua_address(lua_State *L, int i);
 
-/* The main thread of L's universe; NULL: L is another one, of 5.1 or LuaJIT,
-   which do not tell. */
+/* The main thread of L's universe. 5.1 and LuaJIT tell only whether L is it;
+   NULL there: it is not. */
 lua_State *cast_main_thread(lua_State *L);
 
-/* luaL_where(L, 1) and luaL_error, but that a place in what of the library is
-   written in Lua does not count: the program's line is told that has called
-   it. */
-/* What its chunks' names begin with; those of files begin with "@". */
+/* What the names of chunks of this library begin with, which is partly written
+   in Lua; those of files begin with "@". */
 #define CAST_OWN_SOURCE "=casting/"
-bool cast_lua_is_own(const lua_Debug *ar); /* with its source */
+/* Is that a function of such a chunk? ar has its source ("S"). */
+bool cast_lua_is_own(const lua_Debug *ar);
+/* luaL_where(L, 1) and luaL_error, except that a place in such a chunk does not
+   count: they name the line of the program that has called it. */
 void cast_lua_where(lua_State *L);
 int cast_lua_error(lua_State *L, const char *format, ...);
 
-/* Room for n more values on the stack of a coroutine that does not run. False:
-   there is none. (Before 5.2 lua_checkstack raises an error for want of memory,
-   which nobody catches there.) */
+/* Makes room for n more values on the stack of a coroutine that does not run.
+   False: there is none. (Before 5.2 lua_checkstack raises an error if memory
+   fails, which nothing would catch in a coroutine that does not run.) */
 #if CAST_LUA >= 502
 #define cast_lua_reserve(co, n) (lua_checkstack(co, n) != 0)
 #else

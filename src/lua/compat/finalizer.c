@@ -1,16 +1,19 @@
 /* finalizer.c - does a finalizer run because its Lua state is being closed?
    SPDX-License-Identifier: MIT
 
-   The collector takes what it is about to finalize out of tables with weak
-   values first; lua_close leaves them as they are. */
+   A table with weak values tells it: the collector takes userdata that it is
+   about to finalize out of such tables first; lua_close leaves the tables as
+   they are.
+   Owner: the state's. */
 #include "finalizer.h"
 
 #include "compat.h"
 #include "single.h"
 
-/* In the registry: address -> userdata, weak; userdata -> true. */
+/* In the registry: address -> userdata, weak. */
 static const char alive_key = 0;
 
+/* In the registry: userdata -> true, those that cast_finalizer_keep keeps. */
 static const char kept_key = 0;
 
 void cast_finalizer_add(lua_State *L, const void *p) {

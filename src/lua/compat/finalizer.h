@@ -1,20 +1,21 @@
 /* finalizer.h - does a finalizer run because its Lua state is being closed?
    SPDX-License-Identifier: MIT
 
-   lua_close finalizes everything, newest first, also what is in use: by tasks
+   lua_close finalizes everything, newest first, also what is in use by tasks
    that wait in the middle of an operation, and go on when the host's end lets
-   them unwind. So the first finalizer of ours that it calls ends the host
-   (cast_state_end), before anything is given up; handles do the same with a
-   table of their own (handle.c). */
+   them unwind. So the first finalizer of ours that lua_close calls ends the
+   host (cast_state_end), before it gives anything up. Handles do the same with
+   a table of their own (handle.c). */
 #ifndef CAST_FINALIZER_H
 #define CAST_FINALIZER_H
 
 #include "compat.h"
 
-/* The userdata on the top, at address p, has a finalizer that asks. Raises. */
+/* The userdata on the top, at address p, has a finalizer that will ask
+   cast_finalizer_is_closing. Raises when out of memory. */
 void cast_finalizer_add(lua_State *L, const void *p);
-/* In that finalizer: the state is being closed. Else the collector has found
-   that nothing refers to it. */
+/* In that finalizer: true if it was called because the state is being closed;
+   false if the collector has found that nothing refers to the userdata. */
 bool cast_finalizer_is_closing(lua_State *L, const void *p);
 /* In a finalizer, while the host's end is under way: keeps the userdata at
    index i in memory until the state is gone. */

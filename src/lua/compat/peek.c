@@ -1,14 +1,16 @@
 /* peek.c - finds out how Lua tables lie in memory.
    SPDX-License-Identifier: MIT
 
-   No header says it, but it can be watched: in a Lua state of its own, whose
+   No header says it, but it can be watched: in a Lua state made for it, whose
    allocator tells which blocks there are. A new table with room for eight
    entries is two blocks; in the first is the address of the second, or of a
    place in it, and a number that says eight. Eight entries with known values
    show where in the second block values lie, and how they are marked. What was
-   found is then tried on other tables. Should anything be other than expected,
-   nothing is known, and Lua is asked for what is in its tables. So it is where
-   addresses have not 64 bits, and where LuaJIT takes no allocator. */
+   found is then tried on other tables. If anything is other than expected,
+   nothing is known, and Lua's API is used to look into tables. So it is where
+   addresses do not have 64 bits, and where LuaJIT takes no allocator. It is
+   found out once in a process, by the thread that asks first; two may do so at
+   once (once.h). */
 #include "peek.h"
 
 #include "../../base.h"
@@ -27,10 +29,10 @@ typedef struct block {
   size_t size;
 } block;
 
-/* What the allocator of the state has given since n was set to 0. */
+/* What is known so far. */
 typedef struct lesson {
-  block blocks[BLOCKS_MAX];
-  size_t n;
+  block blocks[BLOCKS_MAX]; /* what the allocator of the state has given */
+  size_t n;                 /* since n was set to 0 */
   cast_peek_layout found;
 } lesson;
 
@@ -44,13 +46,15 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
 
 /* -- watching ------------------------------------------------------------- */
 
+/* The address that stands at `at`, which need not be aligned. */
 static const void *word_at(const unsigned char *at) {
   const void *word;
   memcpy(&word, at, sizeof word);
   return word;
 }
 
-/* Pushes a table with room for so many entries, and tells its two blocks. */
+/* Pushes a table with room for so many entries, and finds its two blocks: the
+   table itself, and its places. */
 static bool push_table(
   lua_State *L, lesson *l, int entries, block *table, block *places) {
   const void *address;
@@ -66,7 +70,7 @@ static bool push_table(
   return l->n == 2 && table->at != NULL && places->at != NULL;
 }
 
-/* Where in the table is the address of its first place? */
+/* Finds where in the table the address of its first place is. */
 static bool find_first(lesson *l, const block *table, const block *places) {
   for (size_t i = 0; i + sizeof(void *) <= table->size; i += sizeof(void *)) {
     const unsigned char *word = word_at(table->at + i);
@@ -77,7 +81,7 @@ static bool find_first(lesson *l, const block *table, const block *places) {
   return false;
 }
 
-/* Fills the table on top with tables. */
+/* Fills the table on the top with tables, whose addresses become values[]. */
 static void fill(lua_State *L, const void **values) {
   for (int i = 0; i < ENTRIES; i++) {
     char key[] = {'k', (char)('a' + i), '\0'};
@@ -88,7 +92,7 @@ static void fill(lua_State *L, const void **values) {
   }
 }
 
-/* Is this the value of such an entry? Then its mark. */
+/* Is the value at `at` one of these tables? *tag: how it is marked. */
 static bool is_value(
   const unsigned char *at, const void *const *values, uint32_t *tag) {
   uint64_t word;
@@ -108,7 +112,7 @@ static bool is_value(
   return false;
 }
 
-/* Where do the values lie among the places? */
+/* Finds where in a place its value lies, and how far the places are apart. */
 static bool find_values(lesson *l, const block *table, const block *places,
   const void *const *values) {
   cast_peek_layout *f = &l->found;
@@ -132,7 +136,8 @@ static bool find_values(lesson *l, const block *table, const block *places,
          first + ENTRIES * f->stride <= end;
 }
 
-/* Where does the table say how many places it has? */
+/* Finds where the table says how many places it has: the only position that is
+   right for tables of several sizes. */
 static bool find_count(lua_State *L, lesson *l) {
   static const int entries[] = {ENTRIES, 2, 16, 64};
   bool may[64];
@@ -158,7 +163,7 @@ static bool find_count(lua_State *L, lesson *l) {
 
 /* -- trying --------------------------------------------------------------- */
 
-/* Does a peek into the table on top find what Lua does? */
+/* Does a look into the table on the top find the tables that lua_next finds? */
 static bool is_right(lua_State *L, const cast_peek_layout *how) {
   uintptr_t sum = 0;
   uint32_t n = 0;
@@ -177,11 +182,13 @@ static bool is_right(lua_State *L, const cast_peek_layout *how) {
   return sum == 0 && n == 0;
 }
 
+/* A function as a value. */
 static int no_table(lua_State *L) {
   CAST_UNUSED(L);
   return 0;
 }
 
+/* A value of any kind. */
 static void push_some(lua_State *L, int i) {
   switch (i % 7) {
   case 0: lua_pushnil(L); break;
@@ -194,7 +201,7 @@ static void push_some(lua_State *L, int i) {
   }
 }
 
-/* As a table grows, shrinks, and has values of all kinds. */
+/* Tries that as a table grows, shrinks, and has values of all kinds. */
 static bool try_all(lua_State *L, const cast_peek_layout *how) {
   bool right;
   lua_newtable(L);
@@ -225,14 +232,15 @@ static int learn(lua_State *L) {
   return 0;
 }
 
-/* False: there was no memory for that. */
+/* *found.known: whether all went as expected. False: there was no memory to
+   find out. */
 static bool find_out(cast_peek_layout *found) {
   lesson l = {.n = 0};
   int status = LUA_OK;
   lua_State *L = NULL;
   bool may = CAST_PEEK && sizeof(void *) == 8;
   if (may) {
-    cast_mem_spare(CAST_LUAJIT); /* it crashes when a state gets none */
+    cast_mem_spare(CAST_LUAJIT); /* it crashes if memory fails here */
 #if CAST_LUA >= 505
     L = lua_newstate(allocate, &l, 0);
 #else

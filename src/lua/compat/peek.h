@@ -1,15 +1,16 @@
 /* peek.h - the tables that a Lua table has as values, without asking Lua.
    SPDX-License-Identifier: MIT
 
-   To ask takes some 200 instructions of Lua's for each entry, and is done for
-   each message of tables (names.c). Here it takes five. Only those whose keys
-   are in the table's hash part are found, as all that have strings are. */
+   To go through a table by lua_next takes some 200 instructions for each entry,
+   and is done for each message of tables (names.c). Here it takes five. Only
+   values whose keys are in the hash part of the table are found, where all
+   string keys are. */
 #ifndef CAST_PEEK_H
 #define CAST_PEEK_H
 
 #include "compat.h"
 
-/* Where things lie. */
+/* Where things lie, in bytes. */
 typedef struct cast_peek_layout {
   bool known;
   uint32_t first;  /* in the table: the address of the first place */
@@ -19,16 +20,17 @@ typedef struct cast_peek_layout {
   uint32_t tag;    /* what values that are tables are marked with */
 } cast_peek_layout;
 
-/* The process's, found out by whoever asks first. */
+/* The layout in this process, which is found out first if need be. */
 const cast_peek_layout *cast_peek_learn(void);
 
-/* A walk through a table. */
+/* A walk through a table, during which nothing may change the table. */
 typedef struct cast_peek {
   const cast_peek_layout *how;
-  const unsigned char *at;
-  size_t left;
+  const unsigned char *at; /* the value of the next place */
+  size_t left;             /* how many places follow */
 } cast_peek;
 
+/* How many places the table at that address has. */
 static inline size_t cast_peek_count(
   const cast_peek_layout *how, const unsigned char *table) {
 #if CAST_LUAJIT
@@ -40,7 +42,7 @@ static inline size_t cast_peek_count(
 #endif
 }
 
-/* The table that the value at `at` is, or NULL. */
+/* The address of the table that the value at `at` is; NULL: it is no table. */
 static inline const void *cast_peek_value(
   const cast_peek_layout *how, const unsigned char *at) {
 #if CAST_LUAJIT
@@ -62,7 +64,8 @@ static inline const void *cast_peek_value(
 #endif
 }
 
-/* False: that is not known. */
+/* Begins a walk through the table at that address (lua_topointer). False: the
+   layout is not known. */
 static inline bool cast_peek_open(
   cast_peek *p, const cast_peek_layout *how, const void *table) {
   if (!how->known) return false;
@@ -73,7 +76,7 @@ static inline bool cast_peek_open(
   return true;
 }
 
-/* The next one; NULL: there are no more. */
+/* The address of the next value that is a table; NULL: there are no more. */
 static inline const void *cast_peek_next(cast_peek *p) {
   const void *table = NULL;
   while (table == NULL && p->left > 0) {

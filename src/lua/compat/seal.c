@@ -1,26 +1,27 @@
 /* seal.c - finds out where a coroutine says that it is suspended.
    SPDX-License-Identifier: MIT
 
-   Lua asks two things before it resumes a coroutine: has it yielded, or not
-   begun (its status, a byte), and has it no function that runs? One that has
-   yielded has such a function. So with the status of a coroutine that runs it
-   is one that does, for all of the interpreter: coroutine.status says "normal".
-   LuaJIT looks at the status and at the address of the coroutine's latest C
-   frame, which is NULL while it is suspended; a status other than suspended
-   would be "dead" there, so this address is set, to a frame of zeros, which is
-   read by who shows a stack, and stops that at once.
+   Lua looks at two things before it resumes a coroutine. Its status, a byte,
+   says whether it has yielded. If it has not, a coroutine with a function on
+   its stack is one that runs, and is refused. A coroutine that has yielded has
+   such a function. So if its status is that of a coroutine that runs, all of
+   the interpreter takes it for one: coroutine.status says "normal". LuaJIT
+   looks at the status and at the address of the coroutine's latest C frame,
+   which is NULL while it is suspended. Another status would be "dead" there, so
+   this address is set: to a frame of zeros, which code that shows a stack
+   reads, and stops at.
 
-   Neither is in a header. In a state that is made for it coroutines begin,
-   yield, end and fail, and what lies near the beginning of their lua_State is
-   compared. What was found is then tried: whether lua_status tells it, a sealed
-   coroutine is refused, and an unsealed one goes on. Should anything be other
-   than expected nothing is sealed, as before.
+   Neither place is in a header. In a state that is made for it, coroutines
+   begin, yield, end and fail, and what lies near the beginning of their
+   lua_State is compared. What was found is then tried: whether lua_status
+   follows it, a sealed coroutine is refused, and an unsealed one goes on. If
+   anything is other than expected, nothing is ever sealed.
 
    Rejected: to replace the functions of the coroutine library, of which the
-   program may have taken a copy, and which C does not call; to have the task
-   wait again when it was resumed by others (the resumer would see success,
-   and before 5.2 nothing of ours runs then, but the function that has waited
-   returns). */
+   program may have taken a copy, and which C does not call. Also rejected: to
+   let the task wait again when something else has resumed it; the resumer would
+   see success, and before 5.2 nothing of ours runs then, but the function that
+   has waited returns. */
 #include "seal.h"
 
 #include "../../base.h"
@@ -29,7 +30,7 @@
 #include "compat.h"
 #include "stock.h"
 
-#define NEAR 24 /* bytes at the beginning, of which the status is one */
+#define NEAR 24 /* the status is one of the first bytes of a lua_State */
 
 cast_seal_layout cast_seal_at;
 
@@ -60,13 +61,14 @@ static lua_State *begin(lua_State *L, lua_CFunction f, int *status) {
   return co;
 }
 
+/* Resumes a coroutine once more. */
 static int go_on(lua_State *co) {
   int nres;
   return cast_lua_resume(co, 0, &nres);
 }
 
-/* The byte that is 1 where one is suspended, 2 where one has failed, and 0
-   else, as lua_status is. */
+/* Finds the byte that is what lua_status returns: 1 in a suspended coroutine, 2
+   in one that has failed, and 0 else. */
 static bool find_status(lua_State *L, cast_seal_layout *at) {
   unsigned char fresh[NEAR], suspended[NEAR], ended[NEAR], failed[NEAR];
   int status, n = 0;
@@ -96,7 +98,8 @@ static bool find_status(lua_State *L, cast_seal_layout *at) {
 #define FRAMES 96   /* bytes of the smallest lua_State, nearly */
 #define CLOSE 16384 /* between two frames of C functions that call each other */
 
-/* Looks for its own frame in its lua_State. */
+/* Looks for the address of its own C frame in its lua_State: an address above
+   this function's, and near it. */
 static int look(lua_State *L) {
   cast_seal_layout *at = lua_touserdata(L, lua_upvalueindex(1));
   uintptr_t here = (uintptr_t)__builtin_frame_address(0), word;
@@ -107,6 +110,7 @@ static int look(lua_State *L) {
   return 0;
 }
 
+/* That address must be NULL again when the coroutine does not run. */
 static bool find_frame(lua_State *L, cast_seal_layout *at) {
   lua_State *co = lua_newthread(L);
   const void *frame = at;
@@ -126,7 +130,7 @@ static bool find_frame(lua_State *L, cast_seal_layout *at) {
 
 /* -- trying --------------------------------------------------------------- */
 
-/* Does it do what it is for? */
+/* Does sealing with that layout do what it is for? */
 static bool is_right(lua_State *L, const cast_seal_layout *at) {
   int status;
   lua_State *co = begin(L, yield, &status);
@@ -141,8 +145,8 @@ static bool is_right(lua_State *L, const cast_seal_layout *at) {
 }
 
 typedef struct lesson {
-  bool done;
-  cast_seal_layout at;
+  bool done;           /* it was found out, whatever the result */
+  cast_seal_layout at; /* zeros: nothing can be sealed */
 } lesson;
 
 static int learn(lua_State *L) {
@@ -158,7 +162,7 @@ void cast_seal_learn(void) {
   static cast_once once;
   lesson l = {.done = false};
   if (cast_once_is_known(&once)) return;
-  /* Without memory for that it is tried again by the next state. */
+  /* Without memory for it, the next state that is made tries again. */
   if (cast_stock_run(learn, &l) && l.done)
     cast_once_tell(&once, &cast_seal_at, &l.at, sizeof l.at);
 }

@@ -1,17 +1,18 @@
 /* seal.h - coroutines that only the scheduler goes on with.
    SPDX-License-Identifier: MIT
 
-   The coroutine of a task that waits, or is to go on, is suspended for Lua, and
-   whoever has it as a value could resume it, in the middle of its wait. So it
-   is sealed: Lua takes it for one that runs, and refuses to resume or to close
-   it, whoever asks (coroutine.resume of any state, lua_resume of C). */
+   The coroutine of a task that waits, or waits for its turn, is suspended for
+   Lua, and code that has it as a value could resume it, in the middle of its
+   wait. So it is sealed: Lua takes it for one that runs, and refuses to resume
+   or to close it, for everybody (coroutine.resume of any state, lua_resume of
+   C). */
 #ifndef CAST_SEAL_H
 #define CAST_SEAL_H
 
 #include "../../base.h"
 #include "compat.h"
 
-/* Where in a lua_State that is said; 0: not known. */
+/* Where in a lua_State it says that it is suspended; 0: not known. */
 typedef struct cast_seal_layout {
   uint32_t status; /* the byte that lua_status tells */
 #if CAST_LUAJIT
@@ -37,8 +38,8 @@ static inline void cast_seal_as(const cast_seal_layout *at, lua_State *co) {
 #endif
 }
 
-/* (On LuaJIT an error that was caught there, as in cast_lua_reserve, has
-   changed the status.) */
+/* (The status is set on LuaJIT, too: an error that was caught in the coroutine,
+   as in cast_lua_reserve, has changed it.) */
 static inline void cast_unseal_as(const cast_seal_layout *at, lua_State *co) {
 #if CAST_LUAJIT
   const void *none = NULL;
@@ -52,7 +53,7 @@ static inline void cast_unseal_as(const cast_seal_layout *at, lua_State *co) {
 /* Seals a coroutine that has yielded. */
 static inline void cast_seal(lua_State *co) { cast_seal_as(&cast_seal_at, co); }
 
-/* It is to be resumed. */
+/* Before a sealed coroutine is resumed. */
 static inline void cast_unseal(lua_State *co) {
   cast_unseal_as(&cast_seal_at, co);
 }

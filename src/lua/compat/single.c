@@ -1,5 +1,8 @@
 /* single.c - what a Lua state has one of.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   Both functions look twice: before `make`, and after it, since it may have run
+   code that has made the same. What was made second is garbage. */
 #include "single.h"
 
 #include "../../base.h"

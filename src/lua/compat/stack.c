@@ -1,12 +1,16 @@
-/* stack.c - a coroutine's stack as text.
-   SPDX-License-Identifier: MIT */
+/* stack.c - a coroutine's stack: how deep it is, and what it is as text.
+   SPDX-License-Identifier: MIT
+
+   The text is what luaL_traceback of the same version would make, of which the
+   programs' tests may depend. It is written into a buffer of C, see stack.h. */
 #include "stack.h"
 
 #include "../../base.h"
 #include "../../buffer.h"
 #include "compat.h"
 
-/* Levels shown at the top, and at the bottom of a stack. */
+/* How many levels are shown at the top and at the bottom of a deep stack: as in
+   luaL_traceback of the version. */
 #if CAST_LUA >= 503
 #define FIRST 10
 #define LAST 11
@@ -36,8 +40,8 @@ int cast_stack_depth(lua_State *co) {
 
 #if CAST_LUA >= 502
 
-/* The function at `at` as a field of the module whose name and table are on the
-   top. */
+/* Adds the function at index `at` as a field of the module whose name and table
+   are on the top. False: it is no field of that. */
 static bool add_member(cast_buffer *b, lua_State *L, int at) {
   int module = lua_gettop(L);
   for (lua_pushnil(L); lua_next(L, module) != 0; lua_pop(L, 1)) {
@@ -52,7 +56,7 @@ static bool add_member(cast_buffer *b, lua_State *L, int at) {
   return false;
 }
 
-/* The same, looking into all modules that are loaded. */
+/* The same for the first loaded module of which it is a field. */
 static bool add_loaded(cast_buffer *b, lua_State *L, int at) {
   int loaded = at + 1;
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
@@ -68,6 +72,7 @@ static bool add_loaded(cast_buffer *b, lua_State *L, int at) {
   return false;
 }
 
+/* The same for the function of *ar, a level of co. */
 static bool add_global(
   cast_buffer *b, lua_State *L, lua_State *co, lua_Debug *ar) {
   int top = lua_gettop(L);
@@ -79,6 +84,7 @@ static bool add_global(
   return found;
 }
 
+/* Adds what the function of a level is called. */
 static void add_function(
   cast_buffer *b, lua_State *L, lua_State *co, lua_Debug *ar) {
   bool named = *ar->namewhat != '\0';

@@ -1,10 +1,12 @@
 /* stock.c - new Lua states, and what their standard libraries have.
    SPDX-License-Identifier: MIT
 
-   A program may put functions of its own into them, or some of theirs under
-   names of older versions. Other states do not have these. So which there are
-   at first is asked, once in a process, of a state that is made for it. What is
-   kept of each name is a hash of 64 bits. */
+   A program may put functions of its own into the standard libraries, or some
+   of theirs under names of older versions. Other states do not have these, so a
+   function that is sent by its name would not be found there. So the names that
+   there are at first are asked of a new state that is made for it, once in a
+   process. A hash of 64 bits of each name is kept.
+   Owner: the process; nothing changes once it is known (once.h). */
 #include "stock.h"
 
 #include "../../mem.h"
@@ -37,7 +39,7 @@ static uint64_t hash_of(const char *library, const char *key) {
   return h != 0 ? h : 1;
 }
 
-/* Its place, or where it would be. */
+/* Where that hash is, or would be, in the table. */
 static uint32_t place_of(const names *all, uint64_t hash) {
   uint32_t i = (uint32_t)(hash >> 32) & (ROOM - 1);
   while (all->hash[i] != 0 && all->hash[i] != hash) i = (i + 1) & (ROOM - 1);
@@ -46,12 +48,13 @@ static uint32_t place_of(const names *all, uint64_t hash) {
 
 static void add(names *all, const char *library, const char *key) {
   uint64_t hash = hash_of(library, key);
-  if (all->n == ROOM / 2) return; /* rather than that there is no end */
+  if (all->n == ROOM / 2) return; /* place_of must find a free one */
   all->hash[place_of(all, hash)] = hash;
   all->n++;
 }
 
-/* With the libraries in the table on top. */
+/* Adds the names of the libraries in the table on the top, and of their
+   functions. */
 static void list(lua_State *L, names *all) {
   int loaded = lua_gettop(L);
   for (lua_pushnil(L); lua_next(L, loaded); lua_pop(L, 1)) {
@@ -73,7 +76,7 @@ static void push_member(
   if (lua_istable(L, -1)) lua_getfield(L, -1, name);
 }
 
-/* What debug.sethook sets, whatever function it is given. */
+/* The hook of C that debug.sethook sets, whatever function it is given. */
 static lua_Hook find_hook(lua_State *L, int loaded) {
   lua_Hook hook;
   push_member(L, loaded, "debug", "sethook");
@@ -86,6 +89,7 @@ static lua_Hook find_hook(lua_State *L, int loaded) {
   return hook;
 }
 
+/* Runs in the new state. */
 static int learn(lua_State *L) {
   names *all = lua_touserdata(L, 1);
   int loaded;
@@ -120,7 +124,7 @@ bool cast_stock_run(lua_CFunction fn, void *arg) {
 
 void cast_stock_learn(void) {
   names found = {.n = 0};
-  /* Without memory for that it is tried again by the next state. */
+  /* Without memory for it, the next state that is made tries again. */
   if (!cast_once_is_known(&once) && cast_stock_run(learn, &found))
     cast_once_tell(&once, &stock, &found, sizeof stock);
 }

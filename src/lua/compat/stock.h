@@ -9,16 +9,17 @@
    False: it has raised an error, or there was no memory. */
 bool cast_stock_run(lua_CFunction fn, void *arg);
 
-/* Finds it out, if nobody has yet: before the others are called. */
+/* Finds out what a new state has, unless that was done: before any of the
+   functions below is called. */
 void cast_stock_learn(void);
-/* What lua_gethook says where the program has used debug.sethook; NULL: not
+/* What lua_gethook returns where the program has used debug.sethook; NULL: not
    known. */
 lua_Hook cast_stock_hook(void);
-/* Is that os.exit? */
+/* Is f the function os.exit of a new state? */
 bool cast_stock_is_exit(lua_CFunction f);
 /* Is there a library of that name (the globals' is "_G")? */
 bool cast_stock_has_library(const char *name);
-/* And does it have such a member? */
+/* Does that library have such a member? */
 bool cast_stock_has_member(const char *library, const char *key);
 
 #endif

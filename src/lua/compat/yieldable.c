@@ -1,5 +1,8 @@
 /* yieldable.c - can a coroutine yield where it is now?
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   A task that cannot yield blocks in place (park.c). From 5.3 on, and in
+   LuaJIT, Lua tells whether it can. */
 #include "yieldable.h"
 
 #include "../../base.h"
@@ -10,12 +13,13 @@
 bool cast_is_yieldable(lua_State *L) { return lua_isyieldable(L) != 0; }
 void cast_probe(lua_State *L) { CAST_UNUSED(L); }
 #else
-/* 5.1 and 5.2 know whether a coroutine can yield but do not tell. The answer
-   is a 16-bit counter in lua_State: nCcalls (yieldable while it equals the
-   next one, baseCcalls) in 5.1, nny (yieldable while 0) in 5.2. The probe finds
-   its place by watching which counter follows the depth of C calls; should
-   none, or more than one do so, the state is taken as not yieldable, and tasks
-   block in place, which is always right. */
+/* 5.1 and 5.2 know it but do not tell. The answer is a 16-bit counter in
+   lua_State: nCcalls (a coroutine can yield while it equals the next one,
+   baseCcalls) in 5.1, nny (it can yield while that is 0) in 5.2. The probe
+   finds its place by watching which counter follows the depth of C calls. If
+   none does, or more than one, no coroutine is taken to be able to yield, and
+   tasks block in place, which is always right.
+   Owner: the process; the first host writes it. */
 #define PROBE_SPAN (20 * sizeof(void *)) /* all within lua_State */
 #define PROBE_DEPTH 4
 static struct {

@@ -5,8 +5,10 @@
 
 #include "compat.h"
 
-/* Can L yield to whoever resumed it? */
+/* Can L, which runs, yield to what has resumed it? */
 bool cast_is_yieldable(lua_State *L);
-void cast_probe(lua_State *L); /* once per process; before any of these */
+/* Prepares that, once in a process: before the first call of
+   cast_is_yieldable. */
+void cast_probe(lua_State *L);
 
 #endif
