@@ -1,12 +1,15 @@
 /* anchor.c - what only C refers to, kept from the collector.
    SPDX-License-Identifier: MIT
 
-   Before 5.4 the registry loses what has a number there when memory fails while
-   its array grows; then luaL_unref, which may not fail, takes memory. So these
+   From 5.4 on that is luaL_ref and luaL_unref. Before, the registry loses
+   values that have a number there when memory fails while its array grows, and
+   then luaL_unref, which must not fail here, takes memory. So there the values
    are in a table of their own, which is nothing but an array; free places are a
-   list, and to give one back never needs memory. Owner: the session's.
-   1. Places 1 to anchors_used have been used, of anchors_room; anchors_free is
-      the first free one of these, or 0, and has the number of the next. */
+   list in it, and to give a place back never takes memory.
+   Owner: the session's.
+   Invariant: places 1 to anchors.used have been in use, of anchors.room that
+   the table has; anchors.free is the first free one of these, or 0, and its
+   value is the number of the next. */
 #include "anchor.h"
 
 #include "../../base.h"
@@ -19,7 +22,8 @@ int cast_anchor(lua_State *L, cast_state *S) {
   int at = luaL_ref(L, LUA_REGISTRYINDEX);
   if (S->anchors.used != 0) return at;
   S->anchors.used = 1;
-  /* The first one that is given back takes memory: so this is done here. */
+  /* Lua makes its list of free places when the first is given back, which takes
+     memory: so that is done here, where it may. */
   lua_pushboolean(L, 1);
   luaL_unref(L, LUA_REGISTRYINDEX, luaL_ref(L, LUA_REGISTRYINDEX));
   return at;
@@ -38,15 +42,17 @@ void cast_anchor_push(lua_State *L, cast_state *S, int at) {
 
 #define ROOM_FIRST 4 /* places at first */
 
+/* In the registry: the table. */
 static const char anchors_key = 0;
 
+/* Is there no free place? */
 static bool is_full(const cast_state *S) {
   return S->anchors.free == 0 && S->anchors.used == S->anchors.room;
 }
 
-/* Puts a table with more places in the place of the one that is full. All that
-   may fail comes before anything is changed; and what may run a finalizer,
-   which may anchor something itself, before anything is looked at. */
+/* Replaces the full table by one with more places. What may fail comes before
+   anything is changed; and what may run a finalizer, which may anchor something
+   itself, before anything is looked at. */
 static void grow(lua_State *L, cast_state *S) {
   int room = S->anchors.room == 0 ? ROOM_FIRST : 2 * S->anchors.room;
   lua_createtable(L, room, 0);

@@ -2,7 +2,8 @@
    SPDX-License-Identifier: MIT
 
    The name of a function is looked for among those that the binding has
-   registered, when an error is to be raised; so that costs nothing before. */
+   registered (cast_binding), when an error is raised: so names cost nothing
+   before that. */
 #include "argument.h"
 
 #include "../../base.h"
@@ -18,6 +19,7 @@
 
 /* -- names ---------------------------------------------------------------- */
 
+/* The name of f in a list; NULL: it is not there. */
 static const char *name_in(const luaL_Reg *list, lua_CFunction f) {
   for (; list != NULL && list->name != NULL; list++)
     if (list->func == f) return list->name;
@@ -33,7 +35,8 @@ static const char *name_in_class(const cast_class *c, lua_CFunction f) {
   return name;
 }
 
-/* The name of the C function that runs; NULL: it is none of ours. */
+/* The name of the C function that runs, with what Lua knows of the call in *ar;
+   NULL: it is none of ours. */
 static const char *own_name(lua_State *L, lua_Debug *ar) {
   const cast_state *S = cast_state_find(L);
   const char *name;
@@ -54,6 +57,7 @@ static const char *own_name(lua_State *L, lua_Debug *ar) {
 
 /* -- errors --------------------------------------------------------------- */
 
+/* In a method call the object is argument 1 for Lua, and not counted here. */
 void cast_arg_error(lua_State *L, int i, const char *text) {
   lua_Debug ar;
   const char *name = own_name(L, &ar);
@@ -66,7 +70,7 @@ void cast_arg_error(lua_State *L, int i, const char *text) {
   cast_panic(__FILE__, __LINE__, "cast_lua_error returned");
 }
 
-/* What the value is called in an error; pushed if need be. */
+/* What a value is called in an error. May push the text. */
 static const char *type_of(lua_State *L, int i) {
   const cast_object *o = cast_handle_test(L, i);
   if (lua_isnone(L, i)) return "no value";
@@ -78,7 +82,7 @@ static const char *type_of(lua_State *L, int i) {
   return luaL_typename(L, i);
 }
 
-/* A handle whose state closes, or has. */
+/* Is the value a handle of a state that closes, or has closed? */
 static bool is_dead(lua_State *L, int i) {
   const cast_handle *h = cast_handle_at(L, i);
   const cast_state *S = cast_state_find(L);
@@ -88,7 +92,8 @@ static bool is_dead(lua_State *L, int i) {
 void cast_arg_type_error(lua_State *L, int i, const char *expected) {
   i = lua_absindex(L, i);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  /* In a finalizer of a state that closes, where 5.1 has finalized it. */
+  /* Such a handle is no misuse: 5.1 finalizes a handle before a finalizer of
+     the program that uses it. */
   if (is_dead(L, i)) cast_raise_closed(L);
   cast_arg_error(
     L, i, lua_pushfstring(L, "%s expected, got %s", expected, type_of(L, i)));

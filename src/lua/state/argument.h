@@ -1,10 +1,10 @@
 /* argument.h - the arguments of library functions, and errors about them.
    SPDX-License-Identifier: MIT
 
-   What luaL_argerror and the luaL_check functions do, but that the error names
-   the function by its own name, as the manual does: Lua knows no better name
-   than that of the variable it was called by, and none at all where a C
-   function has called it (`pcall(ch.receive, ch, -1)`). */
+   As luaL_argerror and the luaL_check functions, except that errors name the
+   function as the manual does. Lua knows only the name of the variable that it
+   was called by, and none at all where a C function has called it
+   (`pcall(ch.receive, ch, -1)`). */
 #ifndef CAST_ARGUMENT_H
 #define CAST_ARGUMENT_H
 
@@ -21,11 +21,12 @@ static inline void cast_arg_check(
   if (CAST_UNLIKELY(!ok)) cast_arg_error(L, i, text);
 }
 
-/* An integer from 0 to `most`, or math.huge: `what` must be that. */
+/* Argument i, an integer from 0 to `most`, or math.huge. Else raises "what must
+   be a non-negative integer or math.huge, got X". */
 lua_Number cast_arg_count(
   lua_State *L, int i, const char *what, lua_Number most);
 
-/* These raise if there is no such argument. */
+/* The argument i of that type; these raise if it is missing or of another. */
 lua_Number cast_arg_number(lua_State *L, int i);
 const char *cast_arg_string(lua_State *L, int i, size_t *size);
 void cast_arg_table(lua_State *L, int i);
@@ -33,9 +34,11 @@ void cast_arg_function(lua_State *L, int i);
 void cast_arg_any(lua_State *L, int i);
 cast_chars cast_arg_string_or_none(lua_State *L, int i);
 
-/* "f: text": of other misuse than of an argument. */
+/* Raises "f: text", about misuse of the function f that is not one of an
+   argument. */
 _Noreturn void cast_misuse(lua_State *L, const char *text);
-/* Timeouts: an optional number of seconds at argument i. */
+/* The deadline of the timeout at argument i, a number of seconds, or nil or
+   none: OS_FOREVER. Raises. */
 uint64_t cast_deadline(lua_State *L, int i);
 
 #endif

@@ -1,7 +1,10 @@
 /* cleanup.c - userdata that hold what C code refers to.
    SPDX-License-Identifier: MIT
 
-   Owner: the session's. The metatable is in the registry, one for all. */
+   The metatable is in the registry, one for all. What is held is given up once,
+   by the collector or by the end of the state, whichever comes first: `drop` is
+   set to NULL then.
+   Owner: the session's. */
 #include "cleanup.h"
 
 #include "../../base.h"
@@ -12,6 +15,7 @@
 #include "../compat/single.h"
 #include "state.h"
 
+/* In the registry: the metatable. */
 static const char meta_key = 0;
 
 static void drop(cast_cleanup *h) {
@@ -22,7 +26,8 @@ static void drop(cast_cleanup *h) {
   fn(h);
 }
 
-/* As handle_gc. */
+/* Like handle_gc: if lua_close has called it, the host ends first, since tasks
+   that still have to be unwound may use what is held. */
 static int cleanup_gc(lua_State *L) {
   cast_cleanup *h = lua_touserdata(L, 1);
   cast_state *S = cast_state_find(L);
@@ -60,7 +65,7 @@ void cast_cleanup_run_all(cast_state *S) {
 
 typedef struct box {
   cast_cleanup cleanups;
-  cast_object *object;
+  cast_object *object; /* one reference, or NULL */
 } box;
 
 static void drop_box(cast_cleanup *h) {

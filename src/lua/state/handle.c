@@ -1,11 +1,16 @@
 /* handle.c - handles.
    SPDX-License-Identifier: MIT
 
-   The registry holds, under addresses of this file: the weak table of handles
-   (object -> handle), and under each type's address its metatable. To make a
-   handle takes memory, so a finalizer may run meanwhile, which may do anything:
-   receive handles, even one of the same object. Nothing is kept in the state in
-   between, and the handle gets its reference when it is there. */
+   The registry has the weak table of handles (object -> handle) under the
+   address of known_key, and a metatable under the address of each type. To make
+   a handle takes memory, so a finalizer may run meanwhile, which may do
+   anything: receive handles, even one of the same object. So nothing is noted
+   before the handle is there, and only then it gets its reference.
+   Owner: the session's.
+   Invariants:
+   1. Handles of one object in one state are one userdata: it is in the weak
+      table from when its object is set until it is collected.
+   2. S->handles.cache has addresses of handles that are not finalized yet. */
 #include "handle.h"
 
 #include "../../base.h"
@@ -20,6 +25,7 @@
 #include "argument.h"
 #include "state.h"
 
+/* In the registry: object -> its handle, weak. */
 static const char known_key = 0;
 
 #define GIB ((size_t)1 << 30)
@@ -29,6 +35,7 @@ void cast_handle_open(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* Closes a handle: gives its reference up. */
 static void empty(cast_handle *h) {
   cast_object *o = h->object;
   h->object = NULL;
@@ -36,11 +43,11 @@ static void empty(cast_handle *h) {
 }
 
 /* A handle that is collected is not in the weak table any more. One that is
-   still there is finalized because lua_close has begun: then the host ends
-   first, as long as all its handles are whole, since tasks that wait are still
-   to be unwound, and may use them. (lua_close calls finalizers in reverse
-   order of creation, so a cancel scope made at the beginning comes too
-   late.) */
+   still there is finalized because lua_close has begun. Then the host ends
+   first, while all its handles are whole: tasks that wait have to be unwound
+   yet, and may use them. (The finalizer of the state's box comes too late for
+   that: lua_close calls finalizers in reverse order of creation, and the box
+   was made at first.) */
 static int handle_gc(lua_State *L) {
   cast_handle *h = cast_handle_at(L, 1);
   cast_state *S = cast_state_boxed(L);
@@ -57,15 +64,15 @@ static int handle_gc(lua_State *L) {
         atomic_load_explicit(&S->ending, memory_order_relaxed))) {
     if (!strays) S->binding->end(L);
     S = cast_state_boxed(L);
-    if (S != NULL) cast_finalizer_keep(L, 1); /* that is under way */
+    if (S != NULL) cast_finalizer_keep(L, 1); /* the end is under way */
     if (S != NULL || h->object == NULL) return 0;
   }
   empty(h);
   return 0;
 }
 
-/* Empties the handles among the keys, or the values, of the table on the top,
-   if it is one; pops it. */
+/* Empties the handles in the table on the top, if it is one: its keys (at is
+   -2) or its values (-1). Pops it. */
 static void empty_all(lua_State *L, int at) {
   if (lua_istable(L, -1)) {
     for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
@@ -104,14 +111,14 @@ static void set_functions(lua_State *L, const luaL_Reg *list) {
   luaL_setfuncs(L, list, 1);
 }
 
-/* NULL: an object of that type has no handles. */
+/* The class of handles of such objects; NULL: they have no handles. */
 static const cast_class *class_of(const cast_state *S, const cast_type *type) {
   const cast_class *const *c = S->binding->classes;
   while (*c != NULL && (*c)->type != type) c++;
   return *c;
 }
 
-/* The metatable of handles of that class. */
+/* A maker (single.h): the metatable of handles of the class `arg`. */
 static void make_class(lua_State *L, const void *arg) {
   const cast_class *c = arg;
   bool ours = cast_state_find(L)->host == NULL;
@@ -160,6 +167,8 @@ void cast_handle_cross(lua_State *L, cast_object *o) {
   if (c != NULL && c->cross != NULL) c->cross(L, S, o);
 }
 
+/* The collector is told only when much has come together: to ask whether it is
+   stopped, and a step of it, cost more than most operations. */
 void cast_handle_weigh(lua_State *L, cast_state *S, size_t size) {
 #if CAST_LUA >= 503
   S->handles.gc_debt += size + CAST_GC_DEBT_HANDLE;
@@ -204,6 +213,9 @@ void cast_handle_note(lua_State *L, cast_handle *h) {
   lua_pop(L, 1);
 }
 
+/* A finalizer that runs while the handle is made may make one of the same
+   object: then that one is pushed, and the new one is garbage, without a
+   reference. */
 void cast_handle_push(lua_State *L, cast_object *o) {
   cast_handle *h;
   if (cast_state_find(L) == NULL) cast_raise_closed(L);
@@ -211,7 +223,7 @@ void cast_handle_push(lua_State *L, cast_object *o) {
   if (cast_handle_find(L, o)) return;
   h = cast_handle_new(L, o->type, 0);
   if (CAST_UNLIKELY(cast_handle_find(L, o))) {
-    lua_remove(L, -2); /* the one that a finalizer has made meanwhile */
+    lua_remove(L, -2);
     return;
   }
   if (o->type == &cast_session_type)

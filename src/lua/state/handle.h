@@ -1,8 +1,9 @@
 /* handle.h - Lua userdata that hold references to channels, tasks, sessions.
    SPDX-License-Identifier: MIT
 
-   A handle is a full userdata of two words. The state's weak table maps an
-   object to its one handle there, so equal handles are the same Lua value. */
+   A handle is a full userdata of two words. A weak table of the state maps an
+   object to its one handle there, so two handles of one object are the same Lua
+   value, and can be compared and be keys of tables. */
 #ifndef CAST_HANDLE_H
 #define CAST_HANDLE_H
 
@@ -12,13 +13,14 @@
 #include "state.h"
 
 typedef struct cast_handle {
-  const void *tag;     /* tells handles from other userdata */
-  cast_object *object; /* NULL: closed by the end of its state */
+  const void *tag;     /* &cast_handle_tag: tells handles from other userdata */
+  cast_object *object; /* one reference; NULL: closed by the end of its state */
 } cast_handle;
 
 extern const char cast_handle_tag; /* in state.c */
 
-/* What the handles of a type of object are in Lua. */
+/* What the handles of one type of objects are in Lua: a constant table for
+   each, which the file of that type has. */
 typedef struct cast_class cast_class;
 struct cast_class {
   const cast_type *type;
@@ -27,8 +29,8 @@ struct cast_class {
   const luaL_Reg *meta; /* metamethods beside those of all handles; or NULL */
   /* What takes the place of some of these in sessions of ours, or NULL. */
   const luaL_Reg *our_methods, *our_meta;
-  /* Called when another session is about to get a handle of o: sees to what it
-     needs then. May raise. May be NULL. */
+  /* Called when another session is about to get a handle of o, to prepare what
+     it needs then. May raise. May be NULL. */
   void (*cross)(lua_State *L, cast_state *S, cast_object *o);
 };
 
@@ -41,32 +43,34 @@ void cast_handle_open(lua_State *L);
 /* The object of the handle at idx, which keeps the reference, if it is of that
    type; raises "channel expected, got X". */
 cast_object *cast_handle_check(lua_State *L, int idx, const cast_type *type);
-/* The same, and notes that the handle is one (cast_handle_quick, state.h). */
+/* The same, and puts the handle into the cache (cast_handle_quick). */
 cast_object *cast_handle_check_slow(
   lua_State *L, cast_state *S, int idx, const cast_type *type);
-/* Pushes the handle of `o`, which the caller keeps alive meanwhile, also if it
-   raises (out of memory); a session may be without handles. */
+/* Pushes the handle of `o`, which the caller keeps alive meanwhile, also if
+   this raises (out of memory). A session may have had no handle before. */
 void cast_handle_push(lua_State *L, cast_object *o);
-/* Pushes a handle without an object, whose `object` the caller sets; then
-   cast_handle_note makes it known. The handle stays on the top. size: see
-   cast_handle_weigh. */
+/* Pushes a handle without an object. The caller sets `object`, to a reference
+   that becomes the handle's, and then cast_handle_note puts it into the weak
+   table. The handle stays on the top. size: see cast_handle_weigh. */
 cast_handle *cast_handle_new(lua_State *L, const cast_type *type, size_t size);
 void cast_handle_note(lua_State *L, cast_handle *h);
-/* Empties every handle: nothing is reachable through them any more. */
+/* The state ends: closes every handle, so that no object is used through them
+   any more. */
 void cast_handles_release(lua_State *L);
 /* Pushes the handle of o and returns true, or pushes nothing. */
 bool cast_handle_find(lua_State *L, const cast_object *o);
 
-/* Objects of that size, in bytes, have come into being that live until their
-   handle is collected. The collector sees the handle only: without this it
-   would let them pile up, and from 5.3 on more and more of them, since it waits
-   for twice what was in use at its last look, and what finalizers and the weak
-   table still hold is in use. May collect. */
+/* Tells the collector of an object of that size, in bytes, which lives until
+   its handle is collected. The collector itself sees only the handle. Without
+   this it would let objects pile up, and from 5.3 on more and more of them,
+   since it waits until twice as much is in use as at its last look, and what
+   finalizers and the weak table still hold counts as in use. May collect. */
 void cast_handle_weigh(lua_State *L, cast_state *S, size_t size);
 
-/* Calls the `cross` of o's class. May raise. */
+/* Calls the `cross` of o's class, if it has one. May raise. */
 void cast_handle_cross(lua_State *L, cast_object *o);
 
+/* The handle at idx; NULL: there is something else. */
 static inline cast_handle *cast_handle_at(lua_State *L, int idx) {
   cast_handle *h = lua_touserdata(L, idx);
   if (h == NULL || lua_rawlen(L, idx) != sizeof *h ||
@@ -86,9 +90,9 @@ static inline uint32_t cast_handle_slot(const void *p) {
   uintptr_t at = (uintptr_t)p;
   return (uint32_t)(at >> 4 ^ at >> 8) & (CAST_HANDLE_CACHE - 1);
 }
-/* cast_handle_check, quick for handles that were used lately. That the tag is
-   looked at is a precaution: a debug.setmetatable may have made the collector
-   forget the handle without __gc. */
+/* cast_handle_check, quick for handles that were used lately. The tag is looked
+   at as a precaution: debug.setmetatable may have taken the handle's __gc,
+   which would have taken it out of the cache. */
 static inline cast_object *cast_handle_quick(
   lua_State *L, cast_state *S, int idx, const cast_type *type) {
   const cast_handle *h = lua_touserdata(L, idx);

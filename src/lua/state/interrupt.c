@@ -1,10 +1,12 @@
 /* interrupt.c - Ctrl-C: the hook that a host's interpreter sets.
    SPDX-License-Identifier: MIT
 
-   lua.c answers a signal by setting a debug hook that raises "interrupted!" at
-   the next instruction. While the main program waits there is none: the thread
-   that runs its tasks looks whether the hook of the main thread has changed,
-   ends the wait, and has the hook called. */
+   lua.c answers a signal by setting a debug hook on the main thread, which
+   raises "interrupted!" at the next instruction. While the main program waits,
+   there is none. So the thread that runs its tasks meanwhile looks whether the
+   hook of the main thread has changed since the wait began; if it has, it ends
+   the wait, and the main program, going on, calls the hook by itself.
+   Owner: the host's thread. */
 #include "interrupt.h"
 
 #include "../../../include/casting.h"
@@ -14,8 +16,9 @@
 #include "../compat/stock.h"
 #include "state.h"
 
-/* Relaxed, all of these: hooks are set by a signal handler in the thread that
-   looks, or looked at by sysmon, for which a look later is good enough. */
+/* Relaxed, in all of this file: hooks are set by a signal handler in the thread
+   that looks; sysmon, too, looks, and if it sees the hook late it sees it
+   the next time. */
 void cast_hook_note(cast_state *S, lua_State *L) {
   lua_State *main = S->L != NULL ? S->L : L;
   atomic_store_explicit(&S->interrupt.main_thread, main, memory_order_relaxed);
@@ -23,6 +26,8 @@ void cast_hook_note(cast_state *S, lua_State *L) {
     &S->interrupt.hook, lua_gethook(main), memory_order_relaxed);
 }
 
+/* Was that hook set by a signal handler during the wait? Not ours, not that of
+   debug.sethook, which tasks may use, not the one that was there before. */
 static bool is_news(cast_state *S, lua_Hook hook) {
   return hook != NULL && hook != S->binding->hook &&
          hook != cast_stock_hook() &&
@@ -43,10 +48,11 @@ bool cast_hook_is_due(cast_state *S, lua_State *L) {
 }
 
 #if CAST_LUAJIT
-/* LuaJIT's hooks are the VM's: a signal handler's may be called in a task, that
-   fails with what was meant for the main program. Such hooks unset themselves,
-   and thereby the number that is left here where no hook is set, which LuaJIT
-   keeps and does not use. */
+/* LuaJIT has one hook for all coroutines, so that of a signal handler may be
+   called in a task, which fails with the error that was meant for the main
+   program. How is that found out? Where no hook is set, this number is left as
+   its count, which LuaJIT keeps and does not use. A signal handler's hook
+   unsets itself when it is called, and with that the number. */
 #define UNTOUCHED 0x5ca57
 
 void cast_hook_clear(lua_State *L) { lua_sethook(L, NULL, 0, UNTOUCHED); }
@@ -56,7 +62,8 @@ void cast_hook_mark(lua_State *L) {
   if (lua_gethook(L) == NULL) cast_hook_clear(L);
 }
 
-/* Not even the error is sure to arrive, when compiled code is on the way. */
+/* Is the error on the top the interpreter's? LuaJIT may lose the error on its
+   way through compiled code: then it is nil. */
 static bool is_interrupt(lua_State *L) {
   static const char word[] = "interrupted!";
   size_t size;
@@ -98,9 +105,11 @@ static int run_hook(lua_State *L) {
 }
 
 /* A signal handler has set a hook while the main program waited, or just before
-   that: it is called here, as the interpreter would at the next instruction.
-   lua.c's raises "interrupted!", and its place is the program's, not one in
-   what of the library is written in Lua. */
+   that. It is called here, as the interpreter would call it at the next
+   instruction; lua.c's raises "interrupted!". The place in front of that must
+   be one in the program, not in the part of the library that is written in Lua,
+   so the hook is called from a C function, and the place is put in front
+   here. */
 void cast_call_hook(lua_State *L, cast_state *S) {
   lua_State *main = S->L != NULL ? S->L : L;
   lua_Hook hook = lua_gethook(main);

@@ -6,23 +6,26 @@
 #include "../compat/compat.h"
 #include "state.h"
 
-/* Host: the main program's wait begins, in L. */
+/* Host: the main program's wait begins, in L. Notes which hook there is. */
 void cast_hook_note(cast_state *S, lua_State *L);
-/* Has a signal handler set one since? Not what debug.sethook sets. Sysmon,
-   too. */
+/* Has a signal handler set another hook since? What debug.sethook sets does not
+   count. Sysmon may ask, too. */
 bool cast_hook_has_changed(cast_state *S);
-/* No hook in L any more. */
+/* Takes any hook of L away. */
 void cast_hook_clear(lua_State *L);
-/* LuaJIT, a host: a task is about to go on in L. */
+/* LuaJIT, a host: a task is about to go on in L; prepares
+   cast_hook_has_interrupted. */
 void cast_hook_mark(lua_State *L);
-/* LuaJIT, a host: has a task met a signal handler's hook, whose error is on the
-   top of L (NULL: it has failed where a hook only can have been)? The main
-   program will raise the error; true until then. */
+/* LuaJIT, a host: has a task met a signal handler's hook, with the error on the
+   top of L? (NULL: it has failed where nothing but a hook can have raised.) If
+   so, the wait of the main program ends, and that will raise the error; returns
+   true until then. */
 bool cast_hook_has_interrupted(cast_state *S, lua_State *L);
-/* Host: the main program's wait is about to begin, in L. Is there one that is
-   to be called at the next instruction, as lua.c's is? */
+/* Host: the main program is about to wait, in L. Has a signal handler just set
+   a hook, which must be called before? */
 bool cast_hook_is_due(cast_state *S, lua_State *L);
-/* The main program's wait was interrupted: calls the hook that was set. */
+/* The main program's wait was interrupted: calls the hook that was set, in L.
+   May raise. */
 void cast_call_hook(lua_State *L, cast_state *S);
 
 #endif

@@ -3,15 +3,19 @@
 
    A module may make sessions while it is loaded, and these may require it, so
    that it is loaded again there, and makes sessions again: without end, if
-   nothing stops it. A program whose file has the name of such a module does it
-   by mistake. So a session knows in the course of which loads it was made, it
-   and the sessions that have led to it: a task that loads a module makes
-   sessions of another lineage than its own session's, and so do the tasks that
-   it spawns meanwhile. For each module, the sessions made so below the first
-   load of it are counted, as long as they live.
+   nothing stops that. A program whose file has the name of a module does it by
+   mistake.
 
-   A lineage is a list that begins with the latest load. It is shared by the
-   sessions of that load, in any thread, and fixed but for the count. */
+   So each session has a lineage: the loads of modules during which it was made,
+   and those during which the sessions were made that have led to it. A task
+   that loads a module makes sessions of another lineage than its own session's,
+   one longer by that load, and so do the tasks that it spawns meanwhile. For
+   each module, the sessions that were made below the first load of it are
+   counted, as long as they live; task_lineage.c refuses too many.
+
+   A lineage is a list that begins with the latest load. It is counted, shared
+   by the sessions of that load, in any thread, and fixed except for the
+   count. */
 #include "lineage.h"
 
 #include "../../base.h"
@@ -57,6 +61,7 @@ cast_lineage *cast_lineage_new(cast_lineage *parent, const char *name) {
   return l;
 }
 
+/* The count is of the first load, which all of that module below it share. */
 bool cast_lineage_count(const cast_state *S, cast_lineage *l) {
   if (!cast_lineage_must_count(S, l)) return false;
   /* Relaxed: a count. */

@@ -16,21 +16,23 @@ struct cast_lineage {
   char name[];            /* (i) */
 };
 
-/* Of a load of that module, below `parent` (or NULL). One reference for the
-   caller. NULL: out of memory. */
+/* The lineage of a load of the module `name`, below `parent` (or NULL), with
+   one reference for the caller. NULL: out of memory. */
 cast_lineage *cast_lineage_new(cast_lineage *parent, const char *name);
-/* Is a session of that lineage, made in S, one that a further load of the same
-   module makes? */
+/* Does a session of that lineage, made in S, come from a further load of a
+   module that is being loaded above it already? */
 static inline bool cast_lineage_must_count(
   const cast_state *S, const cast_lineage *l) {
   return l != NULL && l != S->lineage && l->first != l;
 }
 
-/* A session of that lineage is being made in S. True: it counts, until
-   cast_lineage_uncount. */
+/* A session of that lineage is being made in S: counts it, if it counts, and
+   returns true; then cast_lineage_uncount follows when the session has
+   closed. */
 bool cast_lineage_count(const cast_state *S, cast_lineage *l);
 void cast_lineage_uncount(cast_lineage *l);
-/* One more reference, and giving one up. NULL: nothing. */
+/* One more reference, and giving one up (later: see object.h). NULL:
+   nothing. */
 cast_lineage *cast_lineage_ref(cast_lineage *l);
 void cast_lineage_drop(cast_lineage *l);
 void cast_lineage_drop_later(cast_lineage *l, cast_object **more);

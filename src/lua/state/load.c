@@ -2,17 +2,24 @@
    SPDX-License-Identifier: MIT
 
    A load begins when require searches for a module (require.c). Nothing tells
-   us when it has ended: an error passes by, and catching it would cost its
-   traceback. But other tasks look at a load only after its task has let go of
-   the session, and inside of require a task does so by blocking in place. So
-   whenever a task lets go, its loads are compared with its stack: a load has
-   ended if its call of require is not there any more.
+   us when it has ended: an error passes by, and to catch it would cost the
+   program its traceback. But other tasks look at a load only after its task has
+   let go of the session, and inside of require a task does that by blocking in
+   place. So whenever a task is about to let go, its loads are compared with its
+   stack: a load has ended if its call of require is not there any more.
+
+   Tasks that wait for loads may wait for each other: in a circle of modules, or
+   through joins. Such a wait would never end. So before a task waits for a
+   load, and when a wait of a task that loads begins, the chain of waits is
+   followed. If it is a circle, one wait in it ends, and require says that there
+   is a loop.
 
    On 5.1 and LuaJIT require puts a mark into package.loaded, and fails if it
    finds one there. While the task that loads waits, false stands in the place
-   of the mark: that is how a module looks that is not loaded.
+   of the mark: to other tasks the module then looks as if it were not loaded.
 
-   Owner: the session's. Invariants:
+   Owner: the session's.
+   Invariants:
    1. S->loads.first has all loads, the newest first. A load of a task that does
       not run is under way.
    2. A load is freed when it has ended and no task waits for it.
@@ -43,19 +50,19 @@
 enum { KEPT_THREAD = 1, KEPT_NAME, KEPT_LOADED, KEPT };
 
 struct cast_load {
-  cast_load *next;
-  cast_ltask *task;      /* loads the module */
+  cast_load *next;       /* the next older one in S->loads */
+  cast_ltask *task;      /* that loads the module */
   lua_State *L;          /* the coroutine that has called require */
   int depth;             /* calls in L, from the bottom up to that one */
   lua_CFunction require; /* the function that was called */
-  int anchor;            /* of the table, see above */
+  int anchor;            /* of the table above, which keeps L, too */
   cast_lineage *lineage; /* of what is made meanwhile; one reference, or NULL */
-  cast_event ended;
-  uint64_t number; /* in the order of the loads of its session */
-  uint32_t holds;  /* tasks that wait for it; one more until it has ended */
-  bool circular;   /* it was part of a circle of waits */
-  bool stopped;    /* its task was cancelled, or past a deadline, meanwhile */
-  bool hidden;     /* 5.1: false stands in the place of its mark */
+  cast_event ended;      /* what other tasks wait for */
+  uint64_t number;       /* in the order of the loads of its session */
+  uint32_t holds; /* tasks that wait for it; one more until it has ended */
+  bool circular;  /* it was part of a circle of waits */
+  bool stopped;   /* its task was cancelled, or past a deadline, meanwhile */
+  bool hidden;    /* 5.1: false stands in the place of its mark */
   char name[];
 };
 
@@ -95,6 +102,8 @@ static void set_entry(lua_State *L) {
   lua_rawset(L, -4);
 }
 
+/* The task that loads is about to wait: puts false in the place of the mark, if
+   that is there. */
 static void hide(lua_State *L, cast_state *S, cast_load *l) {
   push_entry(L, S, l);
   l->hidden = cast_load_is_mark(L, -1);
@@ -105,6 +114,7 @@ static void hide(lua_State *L, cast_state *S, cast_load *l) {
   lua_pop(L, 3);
 }
 
+/* It goes on: puts the mark back, unless the program has set something else. */
 static void show(lua_State *L, cast_state *S, cast_load *l) {
   push_entry(L, S, l);
   if (l->hidden && lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
@@ -115,8 +125,9 @@ static void show(lua_State *L, cast_state *S, cast_load *l) {
   lua_pop(L, 3);
 }
 
-/* If the module has failed its mark stays, and each later require fails. If
-   its task was stopped, that is not the module's fault. */
+/* The load has ended. If the module has failed, 5.1 leaves its mark, and each
+   later require fails. If its task was stopped, that is not the module's fault,
+   so the mark is taken away. */
 static void clean(lua_State *L, cast_state *S, const cast_load *l) {
   if (!l->stopped) return;
   push_entry(L, S, l);
@@ -146,7 +157,7 @@ bool cast_load_has_other(cast_state *S, const cast_ltask *t, const char *name) {
   return find_other(S, t, name) != NULL;
 }
 
-/* Pushes the table for a load of the module at 1. */
+/* Pushes the table that keeps what a load of the module at 1 needs. */
 static void push_kept(lua_State *L) {
   lua_createtable(L, KEPT - 1, 0);
   lua_pushthread(L);
@@ -197,7 +208,7 @@ static void release(cast_load *l) {
   if (--l->holds == 0) free_load(l);
 }
 
-/* Ends the one that *link points to. */
+/* The load that *link points to has ended: wakes the tasks that wait for it. */
 static void end(lua_State *L, cast_state *S, cast_load **link) {
   cast_load *l = *link;
   CAST_UNUSED(L);
@@ -216,9 +227,9 @@ void cast_load_end(lua_State *L, cast_state *S, uint64_t number) {
   if (*link != NULL) end(L, S, link);
 }
 
-/* Is that call of require still on the stack? (Another call in its place that
-   loads the same module is as good. Each stack has a spare slot for what is
-   pushed.) */
+/* Is the call of require that l began with still on the stack? (Another call in
+   its place that loads the same module is as good. What is pushed needs one
+   slot, which each stack has to spare: L may be one that must not grow.) */
 static bool is_active(const cast_load *l) {
   lua_State *L = l->L;
   lua_Debug ar;
@@ -237,7 +248,8 @@ static bool is_active(const cast_load *l) {
   return is;
 }
 
-/* Those of L at `depth` or deeper have ended as well. */
+/* Ends the loads of t that are over; those of L at `depth` or deeper are taken
+   to be. */
 static void settle(lua_State *L, cast_state *S, cast_ltask *t, int depth) {
   cast_load **link = &S->loads.first;
   t->loading = false;
@@ -298,7 +310,8 @@ cast_lineage **cast_load_lineage(
 
 #define CIRCLE CASTING_ECLOSED /* the result of a wait that could not end */
 
-/* Pushes whether the load was part of a circle. */
+/* Pushes whether the load was part of a circle, with which it must not be tried
+   again. */
 static int finish_load(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_load *l = t->arg;
   CAST_UNUSED(S);
@@ -327,8 +340,9 @@ static cast_load *awaited_load(const cast_ltask *t) {
   return waits ? t->arg : NULL;
 }
 
-/* The task of this session that the wait of t depends on, as far as that can
-   be known, or NULL. If t waits for all tasks of the session, that is `to`. */
+/* The task of this session on whose going on the wait of t depends, as far as
+   that can be known; NULL: none, or a deadline will end the wait. If t waits
+   for all tasks of the session, it is `to`. */
 static cast_ltask *awaited_task(
   cast_state *S, const cast_ltask *t, cast_ltask *to) {
   cast_ltask *of;
@@ -361,8 +375,8 @@ static bool waits_for(cast_state *S, cast_ltask *from, cast_ltask *to) {
   return at != NULL;
 }
 
-/* If so, marks the loads along the chain: when they fail now, trying them again
-   would only lead to another circle. */
+/* The same; and if so, marks the loads along the chain: when they fail now,
+   trying them again would only lead to another circle. */
 static bool is_circle(cast_state *S, cast_ltask *from, cast_ltask *to) {
   if (!waits_for(S, from, to)) return false;
   for (cast_ltask *t = from; t != to; t = awaited_task(S, t, to))
@@ -391,8 +405,8 @@ int cast_load_wait(
   return 0;
 }
 
-/* The wait of t begins. If that has closed a circle, ends the first wait for a
-   load in it. */
+/* A wait of t, which loads a module, begins. If that closes a circle, ends the
+   first wait for a load in it. */
 static void break_circle(cast_state *S, cast_ltask *t) {
   cast_ltask *next = awaited_task(S, t, NULL), *at;
   if (next == NULL || !waits_for(S, next, t)) return;
@@ -403,7 +417,7 @@ static void break_circle(cast_state *S, cast_ltask *t) {
 }
 
 /* t, the main program, waits for all tasks, so also for those that wait for its
-   loads. */
+   loads: these go on. */
 static void break_all(cast_state *S, cast_ltask *t) {
   for (cast_load *l = S->loads.first; l != NULL; l = l->next)
     if (l->task == t && l->holds > 1) {

@@ -1,5 +1,7 @@
-/* ltask.c - what few tasks need, made when first needed.
-   SPDX-License-Identifier: MIT */
+/* ltask.c - what few tasks need, the tasks of a session, and proofs.
+   SPDX-License-Identifier: MIT
+
+   Owner: the task's session. */
 #include "ltask.h"
 
 #include "../../base.h"

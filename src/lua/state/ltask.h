@@ -24,27 +24,28 @@ typedef struct cast_coroutine {
   int anchor;
 } cast_coroutine;
 
-/* Pushes the results of the wait that t has just ended, on L, and returns
-   how many; may raise. result: 0 or CASTING_E*. */
+/* Pushes the results of the wait of t that has just ended on L, and returns how
+   many; may raise. result: 0 or CASTING_E*. */
 typedef int (*cast_finish)(
   lua_State *L, cast_state *S, cast_ltask *t, int result);
 
 /* A kind of wait (Go has waitReason for this): one constant for each, in the
-   file that waits. */
+   file whose function waits. */
 typedef struct cast_wait_kind {
-  cast_finish finish;
-  const char *what; /* for reports: "sleeping" */
-  /* The same with what the wait is about, in place of `what`: adds a text. May
-     be NULL. */
+  cast_finish finish; /* called when the wait is over (complete.c) */
+  const char *what;   /* for task dumps: "sleeping" */
+  /* For task dumps, in place of `what`: adds a text that names what the wait is
+     for. May be NULL. */
   void (*describe)(cast_buffer *b, const cast_ltask *t);
   /* `finish` is called when the task is cancelled or interrupted, too, before
      the error is raised: the function has something to clean up. */
   bool cleans_up;
-  /* Whose end it waits for: of the task `arg`, or of all in the session. */
+  /* Whose end it waits for: that of the task `arg`, or of all of the
+     session's. */
   enum { CAST_AWAITS_NONE, CAST_AWAITS_TASK, CAST_AWAITS_ALL } awaits;
   /* A wait that ended well, and without a message, has the result true. */
   bool sends;
-  bool sleeps; /* it waits for nothing but a time */
+  bool sleeps; /* it waits for nothing but its deadline */
 } cast_wait_kind;
 
 /* May other sessions have handles of a task? */
@@ -78,19 +79,23 @@ typedef enum cast_crossing {
 /* A message whose values are being rebuilt: see rebuild.c. */
 typedef struct cast_rebuild cast_rebuild;
 
-/* What few tasks need. */
+/* What few tasks need. Pointers may be NULL. */
 typedef struct cast_extra {
   cast_case *cases;             /* of its latest select */
-  uint32_t ncases;              /* used */
-  uint32_t room;                /* allocated */
-  struct cast_failure *failure; /* of a failed task; fixed at its end */
-  struct cast_failure *origin;  /* of the latest error of await's: origin.h */
-  struct cast_scope *scopes;    /* it is in, the innermost first */
-  struct cast_lineage *lineage; /* of the sessions that it makes, or NULL */
-  uint64_t limit_ns;            /* the deadline of the call that waits */
-  uint64_t observed_ns;         /* cancelled: since when that counts; 0 */
-  uint64_t looked_ns;           /* and since when it computes nevertheless */
-  uint64_t again_ns;            /* when a standing hook may raise again */
+  uint32_t ncases;              /* how many these are */
+  uint32_t room;                /* how many were allocated */
+  struct cast_failure *failure; /* its record, if it has failed: failure.c */
+  struct cast_failure *origin;  /* that of the latest task it awaited:
+                                   origin.c */
+  struct cast_scope *scopes;    /* the scopes that it is in, innermost first */
+  struct cast_lineage *lineage; /* of sessions that it makes: lineage.c */
+  uint64_t limit_ns;            /* the deadline of the call that waits, without
+                                   those of scopes; see `limited` */
+  uint64_t observed_ns;         /* cancelled: since when that counts; 0: since
+                                   base.cancelled_ns (scope.c) */
+  uint64_t looked_ns;           /* cancelled: when it was first found to compute
+                                   nevertheless; 0: not yet */
+  uint64_t again_ns;            /* when a hook that stands may raise again */
 } cast_extra;
 
 #define CAST_PENDING_SLOTS 4096        /* of a startup's stack, at most */
@@ -100,7 +105,7 @@ typedef struct cast_extra {
    them, and others read `crossing` only after base.done is set, when none of
    them changes any more. Beside what cast_ltask_prove says, each is valid:
      from_slab      always, as is stage
-     parked         from the yield in cast_park until the task is resumed
+     parked         from the yield in cast_park until its next turn
      in_place       from cast_enter until the next one: how a wait of that
                     operation is done. It never yields then: not parked
      limited        for the wait that began last
@@ -108,9 +113,8 @@ typedef struct cast_extra {
      owns_arg       from cast_park_about until cast_release_arg
      loading        while a load of the task is in S->loads, or until somebody
                     finds that it is over (load.c)
-     raising        from cast_deliver until cast_deliver_end, for one
-     resumption;
-                    with `last` for the outcome instead
+     raising        from cast_deliver until cast_deliver_end, for one turn;
+                    with `last`, for the outcome instead
      last           from a yield to its end, which is the next turn
      stored         from the end on */
 struct cast_ltask {
@@ -153,15 +157,17 @@ void cast_ltask_prove(const cast_ltask *t);
 static inline bool cast_ltask_is_new(const cast_ltask *t) {
   return t->stage >= CAST_STAGE_LOADED && t->stage <= CAST_STAGE_PACKED;
 }
+/* The innermost scope that t is in, or NULL. */
 static inline struct cast_scope *cast_scopes(const cast_ltask *t) {
   return t->extra != NULL ? t->extra->scopes : NULL;
 }
+/* The record of the failure of t, or NULL. */
 static inline struct cast_failure *cast_failed(const cast_ltask *t) {
   return t->extra != NULL ? t->extra->failure : NULL;
 }
-/* Gives up what the wait of t is about, if it has a reference to that: a handle
-   or a box on its stack is not enough to keep it, as debug.setlocal may take
-   that from a task that waits. */
+/* Gives up the reference to what the wait of t was about, if the wait has one.
+   A handle or a box on the stack is not enough to keep such an object:
+   debug.setlocal may take it from a task that waits. */
 static inline void cast_release_arg(cast_ltask *t) {
   if (CAST_LIKELY(!t->owns_arg)) return;
   t->owns_arg = false;
@@ -179,7 +185,7 @@ static inline void cast_co_set(cast_ltask *t, cast_coroutine co) {
    other. For the session's owner, while tasks may be added by any thread. */
 cast_ltask *cast_ltask_next(cast_session *s, cast_ltask *t);
 
-/* t->extra, made if it was not there; NULL: out of memory. */
+/* t->extra, which is made if it was not there; NULL: out of memory. */
 cast_extra *cast_extra_make(cast_ltask *t);
 
 #endif

@@ -1,5 +1,10 @@
 /* memory.c - a session's own Lua state, in the session's memory; its end.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   The allocator is that of the session's slabs (slab.h), which counts and
+   limits what the state uses. Where an older version does something with memory
+   that a session could not bear, this file makes up for it.
+   Owner: the session's; the allocator runs in the same thread. */
 #include "memory.h"
 
 #include "../../base.h"
@@ -10,8 +15,8 @@
 #include "protect.h"
 #include "state.h"
 
-/* Lua has no protected call to leave: a mistake of ours, for which 5.1 would
-   end the process without a word. */
+/* An error was raised outside of any protected call: a mistake of ours, for
+   which 5.1 would end the process without a word. */
 static int on_panic(lua_State *L) {
   const char *text = lua_tostring(L, -1);
   cast_panic(__FILE__, __LINE__, text != NULL ? text : "error without a text");
@@ -28,11 +33,12 @@ void cast_state_starve(cast_state *S) {
 #endif
 }
 
-/* 5.1 and LuaJIT give up for want of memory without having looked for garbage,
-   and look for it when there is twice what was left the last time, which may be
-   beyond the limit: a state there would stay so for ever. So half way to the
-   limit, and wherever memory has failed, all garbage is collected, at the next
-   instruction (preempt.c): an allocator cannot. */
+/* When an allocation fails, 5.1 and LuaJIT raise the error without looking for
+   garbage. They look for it when twice as much is in use as was left the last
+   time, which may be beyond the limit: a state that is there would be out of
+   memory for ever. So half way to the limit, and wherever memory has failed,
+   the state is called starved, and all garbage is collected at the next
+   instruction (preempt.c): an allocator must not do that itself. */
 static void *alloc_limited(void *ud, void *ptr, size_t osize, size_t nsize) {
   cast_slabs *s = ud;
   cast_state *S = CAST_CONTAINER(s, cast_state, memory.slabs);
@@ -79,8 +85,9 @@ static lua_State *make_lua(cast_state *S) {
 #define NEW_STATE 65536u /* bytes that a new state takes, amply */
 
 /* When memory fails in lua_newstate, LuaJIT crashes while it frees what there
-   is: its table of strings may not exist yet. So that must not happen: whether
-   there is memory, and whether it is too much, shows before and after. */
+   is, because its table of strings may not exist yet. So memory must not fail
+   there: whether there is enough is tried before, and the limit is looked at
+   after. */
 static lua_State *make_surely(cast_state *S) {
   size_t max = S->memory.slabs.max;
   void *room = cast_alloc(NEW_STATE);
@@ -115,19 +122,20 @@ lua_State *cast_state_new_lua(cast_state *S) {
   return L;
 }
 
-#define CLOSING_ROOM 65536u /* bytes above the limit, for finalizers */
+/* What a closing state gets, since a finalizer that there is no memory to call
+   is left out, and what it was to give back is lost. Ours need a call and some
+   stack. */
+#define CLOSING_ROOM 65536u /* bytes above the limit */
 
-#define CLOSING_SLOTS 100 /* of the stack */
+#define CLOSING_SLOTS 100 /* of the main thread's stack */
 
-#define TRIES 100
+#define TRIES 100 /* to make these: memory may fail for a moment */
 
 static int make_room(lua_State *L) {
   luaL_checkstack(L, CLOSING_SLOTS, NULL);
   return 0;
 }
 
-/* A finalizer that there is no memory to call is left out, and what it was to
-   give back is lost. Ours need a call and some stack, which is there then. */
 void cast_state_close_lua(cast_state *S) {
   uint32_t tries = 0;
   if (S->memory.slabs.max != 0) S->memory.slabs.max += CLOSING_ROOM;

@@ -6,10 +6,10 @@
 #include "../compat/compat.h"
 #include "state.h"
 
-/* Without libraries, closed by lua_close. NULL: out of memory, or over the
-   session's limit. */
+/* Makes the Lua state of a session, without libraries. NULL: out of memory, or
+   over the session's limit. */
 lua_State *cast_state_new_lua(cast_state *S);
-/* lua_close. */
+/* Closes that state, with memory for its finalizers. */
 void cast_state_close_lua(cast_state *S);
 
 /* 5.1 and LuaJIT do not look for garbage when memory fails, so it is done for

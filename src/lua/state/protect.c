@@ -1,7 +1,10 @@
 /* protect.c - protected calls between slices.
    SPDX-License-Identifier: MIT
 
-   Owner: whoever runs the session. */
+   Between slices, and between the turns of two tasks, no task runs. A finalizer
+   that the collector calls there must not wait: the tasks that would run
+   meanwhile would do so in the middle of such a call.
+   Owner: the thread that runs the session. */
 #include "protect.h"
 
 #include "../../base.h"
@@ -24,6 +27,7 @@ void cast_state_forked(cast_state *S, bool ok) {
   cast_runner_jump(S->session.runner, main);
 }
 
+/* Stops the collector, and with it finalizers; or starts it again. */
 static void stop_collector(cast_state *S, lua_State *L, bool stop) {
 #ifdef CAST_COLLECT
   S->protect.halted = stop; /* 5.1 cannot be asked */
@@ -40,12 +44,13 @@ int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
   bool again;
   S->protect.active++;
   do {
-    /* At last without any finalizers: the collector is on, or there had been
-       none. */
+    /* At last without any finalizers. (The collector was on, or there would
+       have been none that was refused; so it is started again below.) */
     if (++tries == CAST_REFUSED_MAX) stop_collector(S, L, true);
     S->protect.refused = false;
     status = cast_lua_cpcall(L, fn, arg);
-    /* Ctrl-C has come just here: that is told elsewhere. */
+    /* Ctrl-C has come just here, and raised its error in fn: the main program
+       will raise it, and fn is called again. */
     again = status != LUA_OK && !S->interrupt.main_interrupted &&
             cast_hook_has_interrupted(S, L);
     lua_settop(L, top);

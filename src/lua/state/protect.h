@@ -6,15 +6,16 @@
 #include "../compat/compat.h"
 #include "state.h"
 
-/* Calls fn(work) with `arg` as light userdata, protected: LUA_OK or an error
-   status; the error message is dropped. No task runs meanwhile: finalizers may
-   not wait. One that tries raises an error, which fn meets before 5.4; then fn
-   is called again, so it must not mind that it had begun, and if it catches an
-   error while `refused` is set, it is to raise it. */
+/* Calls fn(S->work) with `arg` as light userdata, protected: LUA_OK or an error
+   status; the error is dropped. No task runs meanwhile, so finalizers must not
+   wait. One that tries gets an error (cast_enter), which before 5.4 comes out
+   in fn. Then fn is called again: it must bear that it had begun; and if it
+   catches an error while protect.refused is set, it must raise it again. */
 int cast_protect(cast_state *S, lua_CFunction fn, void *arg);
-/* Owner, in the child of a fork, between tasks: who has forked has ended (`ok`:
-   without an error). In a session of ours the process ends; of a host the main
-   program goes on. Returns if that is what runs. */
+/* Owner, in the child of a fork, between tasks: the task that has forked has
+   ended (ok: without an error). In a session of ours the process ends now; in a
+   host the main program goes on, on its own stack, and this returns only if it
+   runs on that already. */
 void cast_state_forked(cast_state *S, bool ok);
 
 #endif

@@ -1,5 +1,7 @@
 /* replace.c - functions of ours in place of some of a standard library.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   Owner: the session's, while the state is made. */
 #include "replace.h"
 
 #include "../../context.h"

@@ -5,18 +5,20 @@
 
 #include "../compat/compat.h"
 
-/* Each file that has functions of ours for a standard library does its part
-   with this: puts them into that library, if it is open. They have the state's
-   box as their upvalue. Raises. */
+/* Puts functions of ours into the standard library `name`, if it is open. They
+   have the state's box as their upvalue. Each file that has such functions
+   calls this for them. Raises. */
 void cast_libs_replace(
   lua_State *L, const char *name, const luaL_Reg *functions);
-/* Puts f in the place of a function of the table on the top; that becomes its
-   upvalue. */
+/* Replaces the function `name` of the table on the top by f, which has that
+   function as its upvalue. */
 void cast_libs_wrap(lua_State *L, const char *name, lua_CFunction f);
-/* In such an f: runs that function in its place, which has no upvalues of its
-   own. */
+/* In such an f: calls that function with the same arguments, as a C function:
+   it must have no upvalues of its own. */
 int cast_libs_pass(lua_State *L);
-/* Raises if there is too little of the C stack left for calls in calls. */
+/* Raises "C stack overflow" if little is left of the C stack that a task runs
+   on. For functions that lead to nested C calls, which Lua itself does not
+   count. */
 void cast_libs_deeper(lua_State *L);
 
 #endif

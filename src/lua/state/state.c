@@ -1,7 +1,10 @@
 /* state.c - the way from a Lua state to its cast_state.
    SPDX-License-Identifier: MIT
 
-   The registry holds a box, a userdata with the pointer. */
+   The registry holds a box, a userdata with the pointer. It is a userdata so
+   that functions can have it as an upvalue: when casting has closed in the
+   state, all of them find it empty.
+   Owner: the session's. */
 #include "state.h"
 
 #include "../../host.h"
@@ -13,6 +16,7 @@
 /* What cast_handle.tag points to. */
 const char cast_handle_tag = 0;
 
+/* In the registry: the box. */
 static const char state_key = 0;
 
 void cast_state_box(lua_State *L) {
@@ -28,8 +32,7 @@ cast_state *cast_state_find(lua_State *L) {
   return box != NULL ? *box : NULL;
 }
 
-/* Pushes the box (state.h), empty so far. A host's is also the guard whose
-   finalizer ends everything. */
+/* Whoever sets the pointer has to call cast_state_keep_box as well. */
 cast_state **cast_state_push_box(lua_State *L, lua_CFunction gc) {
   cast_state **box = cast_lua_newuserdata(L, sizeof *box);
   *box = NULL;
@@ -42,7 +45,8 @@ cast_state **cast_state_push_box(lua_State *L, lua_CFunction gc) {
   return box;
 }
 
-/* The box on the top is the state's. */
+/* Whatever was there before has no effect any more: an earlier attempt's
+   box. */
 void cast_state_keep_box(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
 }

@@ -1,20 +1,22 @@
 /* state.h - a Lua state as a session, and what all the libraries share.
    SPDX-License-Identifier: MIT
 
-   One cast_state per Lua universe (lua_newstate): either a *host*, which
-   somebody else created and runs, or one of ours, run by the pool. Every
-   library function has it as its first upvalue (STATE). All fields belong to
-   the session's owner but where said otherwise. Invariants:
-   1. `work` is only used for protected calls that end before the next task
-      is resumed; nothing lies on it in between.
+   There is one cast_state in each Lua universe (lua_newstate): either a *host*,
+   which somebody else created and runs, or one of ours, run by the pool. Every
+   library function has its box as the first upvalue (cast_state_here). All
+   fields belong to the session's owner but where said otherwise.
+   Invariants:
+   1. `work` is used only for protected calls that end before the next task is
+      resumed; nothing lies on it in between.
    2. A library function that may block calls cast_enter before it publishes
       anything: from there on nothing can fail.
-   3. Whatever an operation owns while a Lua error may be raised is anchored:
-      in the task's waiter.msg, in a rebuild (rebuild.c), in a handle or a box.
-   4. Whatever makes Lua values may run a finalizer, in the middle of an
+   3. What an operation owns while a Lua error may be raised is anchored: in the
+      task's waiter.msg, in a rebuild (rebuild.c), in a handle or a box
+      (cleanup.h).
+   4. Code that makes Lua values may run a finalizer, in the middle of an
       operation of the task, and that may do operations of the same task. So
-      in between nothing lies in waiter.msg, and how the task waits is found
-      out afterwards (cast_enter_again). */
+      nothing lies in waiter.msg meanwhile, and how the task waits is found out
+      afterwards (cast_enter_again). */
 #ifndef CAST_STATE_H
 #define CAST_STATE_H
 
@@ -28,26 +30,28 @@
 #include "../compat/compat.h"
 #include "ltask.h"
 
-#define CAST_HANDLE_CACHE 16u /* see cast_state.handle_cache; a power of two */
+#define CAST_HANDLE_CACHE 16u /* entries of handles.cache; a power of two */
 
-/* What the rooms above this one do for a state: one constant table, given to a
-   host when it is made and inherited by its sessions. */
+/* What the rooms above this one do for a state, since this one may not call
+   them: one constant table, given to a host when it is made and inherited by
+   its sessions. */
 typedef struct cast_binding {
   const struct cast_class *const *classes; /* of handles; NULL ends the list */
   const luaL_Reg *functions;               /* of the module, for errors */
   const luaL_Reg *of_handles; /* metamethods of them all: cast_handle_meta */
-  lua_CFunction stub;         /* those of `functions` that are written in Lua */
-  lua_Hook hook;      /* cast_preempt_hook: whatever computes looks up */
+  lua_CFunction stub;         /* calls those that are written in Lua */
+  lua_Hook hook;      /* cast_preempt_hook: looks whether a task must stop */
   lua_CFunction open; /* luaopen_casting, for package.preload */
   /* Makes the module and pushes it. Raises. */
   void (*open_module)(lua_State *L);
-  /* The packer's: names of own modules, see packer.h. */
+  /* Is there a module of that name of our own? For the packer (packer.h). */
   bool (*module)(lua_State *L, const char *name, size_t size);
-  /* The main program can never go on: begins to find out why, before its wait
-     is over; then raises that, after it. */
+  /* The main program can never go on, a deadlock: begins to find out why,
+     before its wait is over; and raises that, after it. */
   void (*find_deadlock)(lua_State *L, cast_state *S);
   int (*raise_deadlock)(lua_State *L, cast_state *S);
-  /* The first finalizer of ours that the lua_close of a host runs. */
+  /* Called by the first finalizer of ours that lua_close of a host runs: ends
+     the host. */
   void (*end)(lua_State *L);
 } cast_binding;
 
@@ -193,22 +197,26 @@ struct cast_state {
   char name[];      /* (i) may have zero bytes, and one at its end */
 };
 
-/* The first upvalue is a box, a userdata that holds the pointer: it lives as
-   long as the Lua state, and is empty once casting has closed in it. */
+/* Raises that casting has closed in this state, or is not there after a
+   fork. */
 _Noreturn void cast_raise_closed(lua_State *L);
+/* In a library function. Its first upvalue is a box, a userdata that holds the
+   pointer: it lives as long as the Lua state, and is empty once casting has
+   closed in that. Raises then. */
 static inline cast_state *cast_state_here(lua_State *L) {
   cast_state **box = lua_touserdata(L, lua_upvalueindex(1));
   if (CAST_UNLIKELY(*box == NULL || cast_forked)) cast_raise_closed(L);
   return *box;
 }
-/* For what goes on working in the child of a fork, too: NULL if closed. */
+/* The same for functions that go on working in the child of a fork; NULL:
+   casting has closed. */
 static inline cast_state *cast_state_boxed(lua_State *L) {
   cast_state **box = lua_touserdata(L, lua_upvalueindex(1));
   return *box;
 }
-/* In a session of ours the extra space of each coroutine (5.3 and later; a
-   host program may have its own use for it) holds the state, too: found
-   without a call. */
+/* The same in a session of ours, from 5.3 on, where the extra space of each
+   coroutine holds the state: found without a call of Lua's. (The extra space of
+   a host's may be in use by the host program.) */
 #if CAST_LUA >= 503
 #define CAST_HAS_OURS 1
 static inline cast_state *cast_state_ours(lua_State *L) {
@@ -236,17 +244,20 @@ static inline cast_ltask *cast_ltask_of(cast_task *t) {
 static inline cast_state *cast_state_of(cast_session *s) {
   return CAST_CONTAINER(s, cast_state, session);
 }
-/* Pushes the name whole. */
+/* Pushes the name whole: it may have zero bytes. */
 static inline void cast_state_push_name(lua_State *L, const cast_state *S) {
   lua_pushlstring(L, S->name, S->name_size);
 }
 
-/* The state's cast_state, or NULL if casting was not opened in it. */
+/* The cast_state of the Lua state that L is in; NULL: casting was not opened in
+   it, or has closed. */
 cast_state *cast_state_find(lua_State *L);
-/* A host needs threads of ours from now on, if it did not before. Raises. */
+/* A host needs threads of ours from now on: prepares it, unless that was done.
+   A process that has only loaded casting has no threads, and may fork.
+   Raises. */
 void cast_state_prepare(lua_State *L, cast_state *S);
-/* The box of a state, anchored in the registry, empty so far. A host's is also
-   the guard whose finalizer, gc, ends everything. Raises. */
+/* Pushes a box, empty so far. gc: its finalizer, or NULL; that of a host's box
+   ends the host. Raises when out of memory. */
 cast_state **cast_state_push_box(lua_State *L, lua_CFunction gc);
 /* Keeps the box on the top of the stack for the state's library functions. */
 void cast_state_keep_box(lua_State *L);
@@ -255,8 +266,9 @@ void cast_state_keep_box(lua_State *L);
 static inline bool cast_last_is_waiting(const cast_state *S) {
   return CAST_UNLIKELY(S->last.waits);
 }
-/* In a finalizer: has the collector called it in a task, while such a wait is
-   under way? It calls what lua_close has put aside, which may be in use. */
+/* In a finalizer of ours: has the collector called it in a task, while such a
+   wait is under way? The collector calls all that lua_close has put aside for
+   finalizers then, which may still be in use. */
 static inline bool cast_last_is_stray(const cast_state *S) {
   return cast_last_is_waiting(S) && S->session.current != &S->main->base;
 }
