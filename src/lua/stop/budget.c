@@ -1,12 +1,16 @@
 /* budget.c - what a session may use, and what it has used.
    SPDX-License-Identifier: MIT
 
-   Memory is counted by its allocator (slab.h), tasks by the session. Processor
-   time is that of the threads that run its slices, read at the beginning and
-   the end of each: that takes a system call, so only sessions that were made
-   with a budget for it are measured. A slice that computes is interrupted when
-   the budget ends (preempt.c). Then all tasks are treated as cancelled ones,
-   but meet an ordinary error, and so have failed. */
+   The memory of a session is counted by its allocator (slab.h), its tasks by
+   the core. Its processor time is that of the threads that run its slices, read
+   at the beginning and the end of each slice. Reading it takes a system call,
+   so only sessions that were made with a budget for it are measured
+   (`metered`). A slice that computes is interrupted when the budget ends: the
+   watchdog is set to the moment when that can be at the earliest, and the hook
+   reads the time again (preempt.c). When the budget is used up, all tasks are
+   treated as cancelled ones; but the error that they meet is an ordinary one,
+   and so they have failed.
+   Owner: the session's; the figures may be read by any thread. */
 #include "budget.h"
 
 #include "../../../include/casting.h"
@@ -22,7 +26,8 @@
 
 /* -- processor time ------------------------------------------------------- */
 
-/* Relaxed, all of these: figures, written by the owner. */
+/* Nanoseconds, up to the beginning of the slice that runs. Relaxed, here and
+   below: figures that the owner alone writes. */
 static uint64_t cpu_used(cast_state *S) {
   return atomic_load_explicit(&S->budget.cpu, memory_order_relaxed);
 }
@@ -31,6 +36,8 @@ bool cast_budget_is_over(cast_state *S) {
   return atomic_load_explicit(&S->budget.over, memory_order_relaxed);
 }
 
+/* The budget is used up. No reason is put into the tasks, so each meets what
+   cast_budget_push says (cast_cancel_push_of). */
 static void end_all(cast_state *S) {
   cast_ltask *t = NULL;
   atomic_store_explicit(&S->budget.over, true, memory_order_relaxed);
@@ -70,6 +77,7 @@ bool cast_budget_is_spent(cast_state *S) {
   return false;
 }
 
+/* In pieces: the name may have zero bytes. */
 void cast_budget_push(lua_State *L, cast_state *S) {
   luaL_checkstack(L, 4, NULL);
   lua_pushliteral(L, "session '");
@@ -113,6 +121,7 @@ static void set_count(lua_State *L, const char *name, uint64_t n) {
   lua_setfield(L, -2, name);
 }
 
+/* Limits that were not set have no field. */
 int cast_session_stats(lua_State *L, cast_state *S) {
   cast_session *s = &S->session;
   uint64_t tasks, started;

@@ -1,11 +1,27 @@
 /* cancel.c - cancellations: the error, and asking for it.
    SPDX-License-Identifier: MIT
 
-   A task is cancelled in two steps. Anybody puts a reason into it, once, and
-   pushes a post; its owner, served the post, sets the flag in the task's base
-   and ends the wait. The reason alone is enough for who stops a task that
-   computes on, and so never gets to its posts.
-   Owner of a reason: whoever has a reference; its text is fixed. */
+   The two first states of a request that a task ends are made here, asked and
+   observed; scope.c has the diagram of all, and decides what comes of it.
+
+   Any thread asks: it puts a reason into the task, which can be done once, and
+   pushes a request into the inbox of the task's session. The owner of the
+   session, served the request, sets base.cancelled and ends the wait. A task
+   that computes keeps its session from its inbox; so the reason in the task is
+   enough for the hook that stops such a task (cast_cancel_observe).
+
+   To ask must not fail, since that is how programs end. Without memory for a
+   request there is one post in each session, `cancel.post`, which has the owner
+   look at all its tasks for reasons. The same post serves requests that are for
+   all tasks: these stand in a list, `cancel.all_requests`.
+
+   A reason is shared by the tasks that it was put into and by the request; each
+   has a reference, and the text never changes.
+   Invariants:
+   1. t->reason is set once, by compare-exchange: the first reason counts. At
+      the end of the task it is set to `ended`, if it was not set before.
+   2. cancel.ncancelling is how many unfinished tasks have a reason, or less by
+      one that ends just now. While it is more than 0 the watchdog is set. */
 #include "cancel.h"
 
 #include "../../../include/casting.h"
@@ -27,10 +43,12 @@
 #include "budget.h"
 #include "watchdog.h"
 
+/* In the registry: the metatable of cancellation errors. */
 static const char cancel_key = 0;
 
 /* -- the error ------------------------------------------------------------ */
 
+/* "cancelled", or "cancelled: reason". */
 static int cancel_tostring(lua_State *L) {
   lua_pushliteral(L, "cancelled");
   if (!lua_istable(L, 1)) return 1;
@@ -43,8 +61,8 @@ static int cancel_tostring(lua_State *L) {
   return 1;
 }
 
-/* The metatable of cancellation errors: casting.cancelled, so that it crosses
-   between sessions by name. */
+/* The metatable of cancellation errors. The module has it as casting.cancelled,
+   so that an error that crosses finds that of the other session by its name. */
 static void make_cancel_meta(lua_State *L, const void *arg) {
   CAST_UNUSED(arg);
   lua_createtable(L, 0, 2);
@@ -54,6 +72,8 @@ static void make_cancel_meta(lua_State *L, const void *arg) {
   lua_setfield(L, -2, "__name");
 }
 
+/* The name is given by the module, which must have been made for that: a task
+   may meet an error before its session has required casting. */
 static void push_cancel_meta(lua_State *L) {
   if (cast_single_push(L, &cancel_key, make_cancel_meta, NULL))
     cast_module_need(L); /* which gives it its name */
@@ -92,8 +112,8 @@ bool cast_cancel_is_error(lua_State *L, int i) {
 struct cast_reason {
   cast_object object;
   cast_chars text; /* (i) NULL: none was given */
-  bool fixed;      /* (i) never freed, and so not counted */
-  char own[];
+  bool fixed;      /* (i) one of those below: never freed, so not counted */
+  char own[];      /* where `text` lies, unless it is a fixed one's */
 };
 
 static void reason_free(cast_object *o) {
@@ -114,6 +134,7 @@ static cast_reason *empty_reason(size_t room) {
   return r;
 }
 
+/* A reason with a copy of that text. As empty_reason. */
 static cast_reason *new_reason(cast_chars text) {
   cast_reason *r = empty_reason(text.size);
   if (r == NULL || text.at == NULL) return r;
@@ -127,12 +148,16 @@ static cast_reason *new_reason(cast_chars text) {
 
 #define FIXED_TEXT(s) FIXED({s, sizeof(s) - 1})
 
+/* What a task meets when its session closes; */
 static cast_reason session_closes = FIXED_TEXT("the session closes");
 
+/* when the host of its session ends; */
 static cast_reason program_ends = FIXED_TEXT("the program ends");
 
-static cast_reason unexplained = FIXED({NULL, 0}); /* no memory for it */
+/* and when there was no memory for the reason that somebody gave. */
+static cast_reason unexplained = FIXED({NULL, 0});
 
+/* Of tasks that have ended uncancelled (invariant 1). */
 static cast_reason ended = FIXED({NULL, 0});
 
 bool cast_cancel_is_requested(cast_ltask *t) {
@@ -152,7 +177,7 @@ void cast_cancel_forget(cast_ltask *t) {
   if (r != NULL && !r->fixed) cast_unref(&r->object);
 }
 
-/* The first reason counts. */
+/* Makes r the reason of t, and returns true, if it has none (invariant 1). */
 static bool put_reason(cast_ltask *t, cast_reason *r) {
   cast_reason *none = NULL;
   if (!r->fixed) cast_ref(&r->object);
@@ -164,7 +189,8 @@ static bool put_reason(cast_ltask *t, cast_reason *r) {
   return false;
 }
 
-/* From now on it is somebody's wish that t ends. */
+/* Asks that t ends, which is noticed in its next blocking call. The watchdog is
+   set as well, should there be none for long. */
 static void request_cancel(cast_ltask *t, cast_reason *r) {
   cast_state *S = cast_state_of(t->base.session);
   uint64_t now;
@@ -177,20 +203,23 @@ static void request_cancel(cast_ltask *t, cast_reason *r) {
 
 void cast_cancel_end(cast_ltask *t) {
   cast_state *S = cast_state_of(t->base.session);
-  /* Relaxed: a count. The request that is counted down may be counted up only
-     after this; then the count is too low, by a task that has ended. */
+  /* Relaxed: a count. The thread that has put the reason may count it only
+     after this; until then the count is too low, by this task. */
   if (!put_reason(t, &ended))
     atomic_fetch_sub_explicit(&S->cancel.ncancelling, 1, memory_order_relaxed);
 }
 
 /* -- asking --------------------------------------------------------------- */
 
+/* A request that one task ends, in its session's inbox; or (`task` is NULL)
+   that all tasks end, in the list `cancel.all_requests`. */
 typedef struct cast_request {
-  cast_post post;      /* or, for all tasks, in the list `all_requests` */
+  cast_post post;      /* its link in either */
   cast_ltask *task;    /* one reference */
   cast_reason *reason; /* one reference */
 } request;
 
+/* Asks for the end of all tasks, and observes that at once. */
 static void cancel_all(cast_session *s, cast_reason *r) {
   cast_ltask *t = NULL;
   while ((t = cast_ltask_next(s, t)) != NULL) {
@@ -199,6 +228,7 @@ static void cancel_all(cast_session *s, cast_reason *r) {
   }
 }
 
+/* Serves a request, and frees it. closed: there are no tasks any more. */
 static void on_request(cast_session *s, cast_post *p, bool closed) {
   request *q = CAST_CONTAINER(p, request, post);
   CAST_UNUSED(s);
@@ -208,6 +238,7 @@ static void on_request(cast_session *s, cast_post *p, bool closed) {
   cast_free(q);
 }
 
+/* Takes the reference to r over. NULL: out of memory, as is r == NULL. */
 static request *new_request(cast_reason *r) {
   request *q = cast_calloc(sizeof *q);
   if (q != NULL && r != NULL) {
@@ -220,7 +251,7 @@ static request *new_request(cast_reason *r) {
   return NULL;
 }
 
-/* Has `s` serve a request, at once if the caller runs it. */
+/* Has s serve the request q for t, at once if the caller runs s. */
 static void send_request(
   cast_session *s, cast_session *self, cast_ltask *t, request *q) {
   q->task = cast_ref(&t->base.object);
@@ -231,8 +262,9 @@ static void send_request(
     on_request(s, &q->post, true);
 }
 
-/* Owner: cancels all tasks for each request that has been put into the list; in
-   the hook of a task that computes, too, which would keep the post waiting. */
+/* Owner: serves the requests that are for all tasks, oldest first. The hook of
+   a task that computes calls this too, since such a task keeps the post that
+   would serve them waiting. */
 static void cancel_all_requests(cast_state *S, bool closed) {
   /* PAIR all_requests: acquire the requests. */
   cast_post *newest = atomic_exchange_explicit(
@@ -265,12 +297,12 @@ void cast_cancel_observe(cast_ltask *t) {
 
 void cast_cancel_fini(cast_state *S) { cancel_all_requests(S, true); }
 
-/* There was no memory for a request, or all are meant: the owner looks at all
-   its tasks. */
+/* The owner looks at all its tasks, because there was no memory for a request,
+   or because one is for all of them. */
 static void scan_tasks(cast_session *s, cast_post *p, bool closed) {
   cast_ltask *t = NULL;
   CAST_UNUSED(p);
-  /* PAIR posted: acquire who wants to be found; release the post. */
+  /* PAIR posted: acquire the reasons to be found; release the post. */
   atomic_exchange_explicit(
     &cast_state_of(s)->cancel.posted, false, memory_order_acq_rel);
   cancel_all_requests(cast_state_of(s), closed);
@@ -278,9 +310,11 @@ static void scan_tasks(cast_session *s, cast_post *p, bool closed) {
   while ((t = cast_ltask_next(s, t)) != NULL) cast_cancel_observe(t);
 }
 
+/* Has the owner look at all its tasks: never fails, the post is the
+   session's. */
 static void post_scan(cast_session *s, cast_session *self) {
   cast_state *S = cast_state_of(s);
-  /* PAIR posted: release the request; acquire: the owner is done with the
+  /* PAIR posted: release the reason; acquire: the owner is done with the
      post. */
   if (atomic_exchange_explicit(&S->cancel.posted, true, memory_order_acq_rel))
     return;
@@ -288,6 +322,7 @@ static void post_scan(cast_session *s, cast_session *self) {
   cast_session_push(s, self, &S->cancel.post);
 }
 
+/* A session that cancels its own tasks needs no request. */
 void cast_ltask_cancel(cast_ltask *t, cast_session *self, cast_chars reason) {
   cast_reason *r = new_reason(reason);
   cast_session *s = t->base.session;
@@ -305,6 +340,8 @@ void cast_ltask_cancel(cast_ltask *t, cast_session *self, cast_chars reason) {
   if (r != NULL) cast_unref(&r->object);
 }
 
+/* The tasks that are meant are those that the session has when it serves the
+   request, so no reason can be put into them before that. */
 int cast_state_cancel(cast_state *S, cast_session *self, cast_chars reason) {
   request *q = new_request(new_reason(reason));
   uint64_t now;
@@ -344,6 +381,7 @@ void cast_cancel_drop(cast_request *q) {
   cast_free(q);
 }
 
+/* A pool session closes by itself; a host because its program ends. */
 void cast_cancel_close(cast_session *s) {
   cast_reason *r = s->runner->worker != NULL ? &session_closes : &program_ends;
   cast_ltask *t = NULL;
@@ -351,7 +389,8 @@ void cast_cancel_close(cast_session *s) {
   while ((t = cast_ltask_next(s, t)) != NULL) request_cancel(t, r);
 }
 
-/* One that has fired is off its queue, but for the other cases of a select. */
+/* Takes the wait of t off all queues without ending it: t never goes on. A wait
+   that has fired is off its queue, but for the other cases of a select. */
 static void abandon(cast_ltask *t) {
   bool claimed = cast_wait_claim_own(&t->base);
   if (t->selecting) cast_select_done(t->extra->cases, t->extra->ncases);

@@ -1,14 +1,16 @@
 /* last.c - waits of finalizers while a host's state closes.
    SPDX-License-Identifier: MIT
 
-   Lua does not tell that a state closes. It is found from within a finalizer:
-   the collector is stopped and no hooks are called, as in all of them, and it
-   is the first function on the main thread's stack, which lua_close has
-   unwound. Before 5.4 nothing says of a function that it is a finalizer: it is
-   enough there that the first one is another than while the program runs. (Not
-   unwound it is by os.exit of 5.2, 5.3 and the first of 5.4, which is on it.)
-   A C program may call Lua functions in turn: then, before 5.4, any finalizer
-   may look like one at the end. So the time counts anew after other waits. */
+   Lua does not tell that a state closes. A finalizer that is about to wait
+   finds it out: the collector is stopped and no hooks are called, as in all
+   finalizers; and it is the first function on the main thread's stack, which
+   lua_close has unwound. Before 5.4 nothing says of a function that it is a
+   finalizer, so there it is enough that the first function is another one than
+   while the program runs. (os.exit of 5.2, 5.3 and the first of 5.4 does not
+   unwind that stack: then os.exit is on it.) A C program may call Lua functions
+   in turn: then, before 5.4, any finalizer may look like one at the end. So the
+   time that such waits may take counts anew after other waits.
+   Owner: the host's thread. */
 #include "last.h"
 
 #include "../../../include/casting.h"
@@ -30,13 +32,16 @@
 
 /* -- is it at the end? ---------------------------------------------------- */
 
+/* In the registry: the first function of the program, so that no other function
+   has its address later. */
 static const char first_key = 0;
 
-/* Stands for a function that is not known, as it has been left. */
+/* Stands for a first function that is not known, since a tail call has left
+   it. */
 static const char tail_call = 0;
 
-/* The first function on a stack, and what it is called in *ar; NULL: there is
-   none, or too many follow. */
+/* The first function on a stack, at the bottom, with its name in *ar; NULL:
+   there is none, or more than LEVELS follow. */
 static const void *first_on(lua_State *L, lua_Debug *ar) {
   const void *f;
   int depth;
@@ -50,7 +55,7 @@ static const void *first_on(lua_State *L, lua_Debug *ar) {
   return f != NULL ? f : &tail_call;
 }
 
-/* On the main thread's stack. */
+/* Makes room for n values on the main thread's stack; false: there is none. */
 static bool has_room(lua_State *L, lua_State *main, int n) {
   if (L != main) return cast_lua_reserve(main, n);
   luaL_checkstack(L, n, "the main program's");
@@ -92,7 +97,8 @@ static void on_hook(lua_State *L, lua_Debug *ar) {
   lua_sethook(L, NULL, 0, 0);
 }
 
-/* Are no hooks called in `at`? What fails raises in L. */
+/* Are no hooks called in `at`? Tries it, with a hook of ours that unsets
+   itself. What fails raises in L. */
 static bool has_no_hooks(lua_State *L, lua_State *at) {
   lua_Hook hook = lua_gethook(at), now;
   int mask = lua_gethookmask(at), count = lua_gethookcount(at), status;
@@ -114,6 +120,8 @@ bool cast_last_has_hooks(lua_State *L, cast_state *S) {
   return has_room(L, at, 3) && !has_no_hooks(L, at);
 }
 
+/* Is the function that t calls from on the stack of L in a finalizer that
+   lua_close runs? See the opener. */
 static bool is_last(lua_State *L, cast_state *S, const cast_ltask *t) {
   lua_Debug ar;
   const void *first;
@@ -153,6 +161,7 @@ bool cast_last_is_wait(lua_State *L, cast_state *S, const cast_ltask *t) {
 
 /* -- the time that there is ----------------------------------------------- */
 
+/* When the finalizers that wait have to end. */
 static uint64_t end_of(const cast_state *S) {
   return S->last.since_ns + CAST_LAST_NS;
 }
@@ -179,6 +188,7 @@ uint64_t cast_last_until(const cast_state *S, uint64_t deadline_ns) {
   return deadline_ns < end_of(S) ? deadline_ns : end_of(S);
 }
 
+/* It is if its wait is over, or will be: computing tasks make way at once. */
 bool cast_last_is_due(cast_state *S) {
   cast_wait *w = &S->main->base.wait;
   if (!cast_last_is_waiting(S)) return false;

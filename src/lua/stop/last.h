@@ -15,28 +15,32 @@
 
 /* L has just become a host's. Raises. */
 void cast_last_open(lua_State *L, cast_state *S);
-/* t is about to wait on L, which is not its own coroutine: is that such a wait?
-   May run Lua code. Raises, if the main program is not who waits. */
+/* t is about to wait in L, which is not its own coroutine: is that a wait of a
+   finalizer while the state closes? May run Lua code. Raises if t is not the
+   main program, which cannot go on then. */
 bool cast_last_is_wait(lua_State *L, cast_state *S, const cast_ltask *t);
-/* The main program, or a finalizer in it, is about to wait on L: are hooks
+/* The main program, or a finalizer in it, is about to wait in L: are hooks
    called there? What fails raises. */
 bool cast_last_has_hooks(lua_State *L, cast_state *S);
-/* The main program is about to wait; is it? Raises, if the time is up. */
+/* The main program is about to wait; is: cast_last_is_wait has said yes. Raises
+   if the time for such waits is up. */
 void cast_last_begin(lua_State *L, cast_state *S, bool is);
-/* It waits now: until when, at most. */
+/* The deadline of such a wait: that of the call, or the end of the time. */
 uint64_t cast_last_until(const cast_state *S, uint64_t deadline_ns);
-/* In a task that computes meanwhile: is it to let the main program go on? */
+/* In a task that computes meanwhile: must it let the main program go on? */
 bool cast_last_is_due(cast_state *S);
-/* The wait has ended, with a result: with which one is it to go on? */
+/* Such a wait has ended with `result`: the result with which it goes on. */
 int cast_last_result(cast_state *S, int result);
-/* It has not brought what was waited for, and is over. Raises, if that was for
-   want of time. */
+/* Such a wait is over and has not brought what it was for. Raises if the time
+   for such waits is up. */
 void cast_last_over(lua_State *L, cast_state *S);
 
-/* A finalizer of ours, called in L, is to end everything. Does it stray? Then
-   the wait ends, and who has waited is to end everything. */
+/* A finalizer of ours, called in L, would end the host now. If the collector
+   has called it in a task, while such a wait is under way (cast_last_is_stray),
+   it must not: then the wait ends, the function that waited ends the host, and
+   this returns true. */
 bool cast_last_defer(lua_State *L, cast_state *S);
-/* When a host that ends now is to have ended. */
+/* Until when a host that ends now has time to unwind its tasks. */
 uint64_t cast_last_end(cast_state *S);
 
 #endif

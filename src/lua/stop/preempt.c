@@ -1,42 +1,49 @@
 /* preempt.c - tasks that compute on: made to give way, or to stop.
    SPDX-License-Identifier: MIT
 
-   Nobody but its own thread may touch a Lua state that runs. So a thread that
-   wants something of a task that computes signals the task's thread
-   (os_preempt): the handler (cast_preempt_request) sets a debug hook on the
-   coroutine that runs, as lua.c does on Ctrl-C, and at its next instruction the
-   hook looks up. Must the task stop? Then it raises. Do other sessions wait for
-   the thread? Then it yields, through the coroutines that the user has nested,
-   and goes on first when its session's turn comes again. There is no hook while
-   nobody asks.
+   A Lua state that runs may be touched by its own thread alone. So a thread
+   that wants something of a task that computes sends a preempt request, a
+   signal, to the task's thread (os_preempt). The handler (cast_preempt_request)
+   sets a debug hook on the coroutine that runs, as lua.c does on Ctrl-C, and at
+   the next instruction the hook looks. If the task must stop, it raises the
+   error. If other sessions wait for the thread, it yields, through the
+   coroutines that the user has nested, and the task goes on first when its
+   session's turn comes again. While nobody asks, there is no hook, and so no
+   cost.
 
-   A task past its time (cancelled, or a cancel scope's deadline has passed)
-   meets an error at its blocking calls. One that makes none is stopped by the
-   hook: the first look from CAST_STOP_NS after its time on finds that it
-   computes, and CAST_STOP_NS later the error is raised wherever it is, once, so
-   that its clean-up can run; and CAST_FORCE_NS later at every instruction,
-   whatever catches it. (Two looks, for it may only have collected garbage until
-   the first.) Never in a shield or a __close handler, nor in a finalizer: Lua
-   runs those without hooks. The watchdog (watchdog.c) has the worker signalled.
-   (A host's tasks are watched by another timer, which asks
-   cast_watchdog_is_due; when the host ends they have the hook anyway.) A loop
-   that catches each blocking call's error is found by those calls. LuaJIT has
-   no preempt signals: there, only what makes calls of casting is stopped.
+   Whether a task must stop is decided in scope.c. A task that is past its time
+   meets the error at its blocking calls. For one that makes none there are
+   times: the first look from CAST_STOP_NS after its time on finds that it
+   computes, and CAST_STOP_NS later the error is raised wherever the task is,
+   once, so that its clean-up can run; CAST_FORCE_NS later it is raised at
+   every instruction, whatever catches it. (There are two looks because the task
+   may only have collected garbage until the first.) It is never raised in a
+   shield or a __close handler, nor in a finalizer: Lua runs those without
+   hooks. A loop that catches the error of each blocking call is found by those
+   calls.
 
-   Owner: the session's. Invariants:
-   1. `running` is the coroutine that executes, whenever it is not NULL: set
+   The watchdog (watchdog.c) sends the requests. A host's tasks are looked at by
+   another timer, which asks cast_watchdog_is_due; and when the host ends, they
+   have the hook anyway (it stands, cast_stop_has_hook). LuaJIT cannot set a
+   hook in a signal handler: there, only tasks that make calls of casting are
+   stopped.
+
+   Owner: the session's.
+   Invariants:
+   1. `running`, if it is not NULL, is the coroutine that executes: it is set
       before each resumption of a coroutine, by us or by coroutine.resume and
       wrap (coroutine.c), and set back before anything can be freed, and while a
       task waits in place. It is NULL while a task is started or ended.
    2. `can_preempt`: each coroutine between `running` and the task's own was
       resumed by our coroutine.resume or wrap, and all of them can yield. Only
-      then a hook may yield without anybody's noticing.
-   3. `preempted` is true from a yield of the hook until the task's resumer
-      has seen it.
-   4. `hooked` is where a preempt signal has put the hook, until that is called,
-      or the task's turn ends. A coroutine that has just ended, or yielded, will
-      not call it: the function that resumed it has it put where the task goes
-      on (coroutine.c). What must be seen in later turns: see watchdog.c. */
+      then may a hook yield, because no code of the user's sees that yield.
+   3. `preempted` is true from a yield of the hook until the task's resumer has
+      seen it.
+   4. `hooked` is the coroutine on which a request has set the hook, until that
+      is called, or the task's turn ends. A coroutine that has just ended, or
+      yielded, will not call it: so the function that had resumed that coroutine
+      has the hook set again where the task goes on (coroutine.c). A request
+      that is lost with the turn is repeated by the watchdog. */
 #include "preempt.h"
 
 #include "../../base.h"
@@ -66,16 +73,17 @@
 
 /* -- preempt signals ------------------------------------------------------ */
 
-/* A function whose hook has yielded is marked: when it goes on, its next event
-   is taken for the one that yielded, and no hook called. The mark would stay
-   if there were no hook by then, and cost a hook of the user's its first event.
-   So this one is there. */
+/* Lua marks a function whose hook has yielded: when that goes on, its next
+   event is taken for the one that yielded, and no hook is called for it. If
+   there were no hook by then, the mark would stay, and cost a hook of the
+   user's its first event. So this hook takes that event. */
 static void after_yield(lua_State *L, lua_Debug *ar) {
   CAST_UNUSED(ar);
   cast_hook_clear(L);
 }
 
-/* Does somebody wait for this thread, and can the task let go of it here? */
+/* Do other sessions wait for this thread, and can the task yield in L here
+   (invariant 2)? */
 static bool can_give_way(lua_State *L, cast_state *S) {
   cast_worker *w = CAST_LUAJIT ? NULL : S->session.runner->worker;
   return w != NULL && S->preempt.can_preempt && cast_sched_has_backlog(w) &&
@@ -83,15 +91,16 @@ static bool can_give_way(lua_State *L, cast_state *S) {
          cast_is_yieldable(L);
 }
 
+/* On sysmon's thread, relaxed: each is looked at again soon. */
 bool cast_preempt_is_urgent(cast_session *s) {
   cast_state *S = cast_state_of(s);
   return atomic_load_explicit(&S->ending, memory_order_relaxed) ||
          cast_watchdog_is_due(S) || cast_hook_has_changed(S);
 }
 
-/* The main program was interrupted: it goes on first. The task lies on this
-   stack, and blocks in place; when the main program waits again, or ends, it
-   has its turn. */
+/* If the main program was interrupted, it goes on first. The task that computes
+   has its frames on this C stack, so it blocks in place, and has its turn when
+   the main program waits again, or ends. */
 static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
   lua_State *running =
     atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
@@ -106,6 +115,9 @@ static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
   if (cast_stop_is_wanted(S)) cast_stop_check_hook(L, S, t);
 }
 
+/* The order matters. The hook is taken away before anything is looked at, since
+   the look may lead to a new request, which must not be undone; and before
+   anything is raised or yielded, since none of it comes back here. */
 void cast_preempt_hook(lua_State *L, lua_Debug *ar) {
   cast_state *S = cast_state_find(L);
   cast_ltask *t;
@@ -117,9 +129,7 @@ void cast_preempt_hook(lua_State *L, lua_Debug *ar) {
   t = S != NULL && S->session.current != NULL
         ? cast_ltask_of(S->session.current)
         : NULL;
-  /* Before the look, which may have this thread signalled again: that signal
-     must not be undone. Relaxed: its own thread has set it. A host's tasks are
-     watched then. */
+  /* A hook that stands stays. Relaxed: its own thread has set it. */
   if (S == NULL || !cast_stop_has_hook(S)) cast_hook_clear(L);
   if (S != NULL)
     atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
@@ -143,13 +153,16 @@ void cast_preempt_request(cast_session *s) { CAST_UNUSED(s); }
 
 #else
 
+/* Runs in a signal handler, in the middle of anything, even of Lua itself. What
+   it does is what lua.c's handler does: lua_sethook is written for that. */
 void cast_preempt_request(cast_session *s) {
   cast_state *S = cast_state_of(s);
   lua_State *L =
     atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
   lua_Hook hook;
   if (L == NULL || s->current == NULL) {
-    /* Relaxed: for this thread. */
+    /* Nothing can be interrupted here; run_task (run.c) looks at the budget when
+       the next task goes on. Relaxed: for this thread. */
     atomic_store_explicit(&S->preempt.unserved, true, memory_order_relaxed);
     return;
   }
@@ -159,8 +172,8 @@ void cast_preempt_request(cast_session *s) {
      up for it with another thread. */
   hook = lua_gethook(L);
   if (hook != NULL && hook != after_yield && !cast_stop_is_wanted(S)) return;
-  /* The hook that raises what the task's wait has ended with has not been
-     called yet. It looks after the next preempt signal itself. */
+  /* L still has the hook that raises what the task's wait has ended with. That
+     one has the watchdog set itself. */
   if (cast_hook_is_raising(L)) return;
   atomic_store_explicit(&S->preempt.hooked, L, memory_order_relaxed);
   lua_sethook(L, cast_preempt_hook, LUA_MASKCOUNT, 1);
@@ -168,6 +181,7 @@ void cast_preempt_request(cast_session *s) {
 
 #endif
 
+/* Relaxed: what is missed now is found by the next request, or the watchdog. */
 bool cast_stop_is_wanted(cast_state *S) {
   cast_task *base = S->session.current;
   cast_ltask *t;
@@ -184,9 +198,11 @@ static int flush(lua_State *L) {
   return 0;
 }
 
-/* Compiled loops see no hooks: let them be interpreted again. That raises an
-   error while a finalizer runs, or waits, in whatever coroutine; nothing is
-   compiled then, but what was before goes on. L may be suspended. */
+/* Compiled loops see no hooks, so all machine code is thrown away, and they are
+   interpreted again. LuaJIT refuses that with an error while a finalizer runs,
+   or waits, in whatever coroutine; it compiles nothing then, but code that was
+   compiled before goes on. L may be suspended: then the call is made
+   elsewhere. */
 void cast_stop_interpret(lua_State *L) {
   lua_Debug ar;
   if (lua_status(L) != LUA_OK || !lua_getstack(L, 0, &ar))
@@ -205,10 +221,11 @@ static int allow_protected(lua_State *L) {
   return 0;
 }
 
-/* In a finalizer, or a hook, LuaJIT has no hooks, and takes a yield for a
-   hook's, which ends that, hooks being allowed again. That must not be the
-   yield of a task that runs while a finalizer or a hook waits, or the host's
-   end, which is in one, too. The coroutine that did it is not to be resumed. */
+/* LuaJIT calls no hooks while a finalizer or a hook runs. It takes the next
+   yield for that of the hook, which ends it, and allows hooks again. That must
+   not be the yield of a task that runs while a finalizer or a hook waits, or
+   while the host's end runs, which is in a finalizer, too: it would be one too
+   early. So a coroutine made for that yields here, and is never resumed. */
 void cast_stop_allow(cast_state *S) {
   (void)cast_protect(S, allow_protected, NULL);
 }
@@ -229,17 +246,22 @@ void cast_stop_force(lua_State *L, cast_ltask *t) {
     lua_sethook(t->co, cast_preempt_hook, LUA_MASKCOUNT, 1);
 }
 
+/* As the hook does for a task that computes, this makes each instruction raise
+   if the task has gone on for CAST_FORCE_NS: it may catch the errors of
+   blocking calls for ever. */
 void cast_stop_check(lua_State *L, cast_ltask *t, uint64_t now_ns) {
   uint64_t since;
   cast_cancel_observe(t);
   if (!cast_scope_is_past(t, now_ns, &since)) return;
-  /* First: there may be no memory for the error, and something catches that. */
+  /* Before raising: there may be no memory for the error, and what is raised
+     instead may be caught. */
   if (now_ns - since >= CAST_FORCE_NS) cast_stop_force(t->at, t);
   cast_scope_raise(L, t, now_ns);
 }
 
-/* Between what pcall has caught and `leave` (scope.c) nothing is to be raised:
-   nobody would catch it. */
+/* Is L in the Lua function around a scope (lib_scope.c)? Between its pcall and
+   its `leave` nothing may be raised, since the scope would not be left. Where
+   there are continuations, a C function does it, in which no hook is called. */
 static bool is_leaving(lua_State *L) {
   lua_Debug ar;
   if (CAST_HAS_YIELDK) return false;
@@ -247,15 +269,18 @@ static bool is_leaving(lua_State *L) {
          strcmp(ar.source, CAST_SCOPE_SOURCE) == 0;
 }
 
-/* Where the hook stands, it comes more often than the watchdog does. */
+/* A hook that stands is called more often than the watchdog fires: the error is
+   raised once in CAST_WATCHDOG_NS, so that clean-up can run in between. */
 static bool may_raise(cast_ltask *t, uint64_t now) {
-  cast_extra *x = cast_extra_make(t); /* none: then it may */
+  cast_extra *x = cast_extra_make(t); /* without memory: yes */
   if (x == NULL) return true;
   if (now < x->again_ns) return false;
   x->again_ns = now + CAST_WATCHDOG_NS;
   return true;
 }
 
+/* Called by the hook. If t may have to stop later, sets the watchdog to
+   when. */
 void cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t) {
   uint64_t now = os_now(), late, next;
   cast_cancel_observe(t);
@@ -281,6 +306,8 @@ void cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_watchdog_set(S, next, now);
 }
 
+/* A task that goes on may compute from now on: the watchdog is set for its next
+   time. That is what keeps invariant 1 of watchdog.c. */
 void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L) {
   uint64_t now, at;
   if (t == S->main) return;
@@ -296,6 +323,7 @@ void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L) {
 /* -- raising an error in a suspended coroutine ---------------------------- */
 
 #if !CAST_HAS_YIELDK
+/* In the registry: the error that raise_hook raises; nil: none was kept. */
 static const char raise_key = 0;
 
 static void raise_error(lua_State *L) {
@@ -309,8 +337,9 @@ static void raise_error(lua_State *L) {
   lua_error(L);
 }
 
-/* 5.1 and LuaJIT have no continuations: a hook at its next instruction raises
-   what was put into the registry. */
+/* 5.1 and LuaJIT have no continuations, in which a function that has yielded
+   could raise an error: so a hook does, at the next instruction of the Lua
+   function that has called it (deliver.c). */
 static void raise_hook(lua_State *L, lua_Debug *ar) {
   CAST_UNUSED(ar);
   raise_error(L);
@@ -322,9 +351,10 @@ void cast_hook_raise_late(lua_State *L) {
 }
 #endif
 
-/* Compiled code, to which LuaJIT may return from a call, would raise it too
-   late, where nobody expects it any more. (While a finalizer waits it cannot be
-   thrown away: then the next call that may wait raises it, at the latest.) */
+/* LuaJIT may return from the call to compiled code, which would see the hook
+   too late, where no error of that call is expected any more. (While a
+   finalizer waits, that code cannot be thrown away: then the next call that may
+   wait raises the error, at the latest.) */
 void cast_hook_raise(lua_State *co) {
   cast_stop_interpret(co);
   lua_sethook(co, raise_hook, LUA_MASKCOUNT, 1);

@@ -1,5 +1,7 @@
 /* preempt.h - tasks that compute on: made to give way, or to stop.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   Whether a task must stop is asked of scope.h; here it is made to. */
 #ifndef CAST_PREEMPT_H
 #define CAST_PREEMPT_H
 
@@ -8,38 +10,40 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 
-/* Owner, as in a signal handler: is there anything to look at? */
+/* Owner, also in a signal handler: might the task that runs have to stop? */
 bool cast_stop_is_wanted(cast_state *S);
-/* In a hook: raises if t is past its time. */
+/* In a hook: raises if t must stop and has computed on for long enough. */
 void cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t);
-/* LuaJIT: a hook that is set now is seen at the next instruction of L, if that
-   can be done. */
+/* LuaJIT: has a hook that is set now seen at the next instruction of L, unless
+   that cannot be done. Elsewhere it always is. */
 void cast_stop_interpret(lua_State *L);
-/* Has the hook called after `count` instructions of L. */
+/* Has cast_preempt_hook called after every `count` instructions of L. */
 void cast_stop_hook(lua_State *L, int count);
-/* A host begins to end: hooks are to work although it is in a finalizer. */
+/* LuaJIT: the caller may be in a finalizer or a hook, and other tasks run
+   before that ends: hooks have to be called in them. */
 void cast_stop_allow(cast_state *S);
-/* For a blocking call of t: raises if t, or a cancel scope that t->at is in, is
-   past its time at now_ns. */
+/* For a blocking call of t, made in L and t->at: raises if t must stop. */
 void cast_stop_check(lua_State *L, cast_ltask *t, uint64_t now_ns);
 /* From now on each instruction of t raises. */
 void cast_stop_force(lua_State *L, cast_ltask *t);
-/* Are a host's tasks to have a hook, whoever wants something of them? */
+/* Must all tasks of a host have the hook, whether or not they have to stop? So
+   it is while the host ends, when whatever computes has to let others run. */
 static inline bool cast_stop_has_hook(cast_state *S) {
   /* Relaxed: it is set by this state's owner. */
   if (S->host == NULL) return false;
   return S->last.waits ||
          atomic_load_explicit(&S->ending, memory_order_relaxed);
 }
-/* t is about to go on in L: sees to it that it is stopped in time. */
+/* t is about to go on in L: has it looked at when it may have to stop. */
 void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L);
-/* The hook: whatever computes looks up. */
+/* The debug hook that looks: raises, yields, or lets the task go on. */
 void cast_preempt_hook(lua_State *L, lua_Debug *ar);
-/* ops->preempt: as in a signal handler. The task that computes will look up. */
+/* ops->preempt: as in a signal handler. Sets the hook on the task that
+   computes. */
 void cast_preempt_request(cast_session *s);
-/* ops->urgent of a host. */
+/* ops->urgent of a host: must the task that it runs be looked at? */
 bool cast_preempt_is_urgent(cast_session *s);
-/* Is L to raise an error at its next instruction? In a signal handler, too. */
+/* Does L raise an error at its next instruction? In a signal handler, too. */
 bool cast_hook_is_raising(lua_State *L);
 #if !CAST_HAS_YIELDK
 /* Keeps the error on the top of L, which it takes, for the hook. Raises. */

@@ -1,24 +1,58 @@
 /* scope.c - cancel scopes: calls with a deadline, or shielded.
    SPDX-License-Identifier: MIT
 
-   casting.with_timeout and casting.shield put a cancel scope around a function
-   call. What a blocking call meets follows from the scopes around it, from the
-   outside to the inside: a cancelled task is past its time at once; a deadline
-   when it has passed; a shield between them and the call grants CAST_GRACE_NS
-   more, and so does a `__close` handler, which shields itself. Of those past
-   their time the outermost is raised: again in each call until its scope is
-   left, so that nothing is caught by mistake for good (Trio's levels).
-   What comes while the task waits for its turn counts from its turn on, or of
-   many that are cancelled together the last had no time to clean up; but from
-   its own time on, if it came into a shield.
+   This file decides whether a task must stop: `check_scopes` alone weighs a
+   cancellation against the cancel scopes around a call, and all code that stops
+   a task asks it. A request that a task stops goes through four states:
+
+     asked      A reason is in the task, or a request is for all tasks of its
+       |        session, or the session closes (cancel.c), or it has used up
+       |        its budget (budget.c). Any thread may ask.
+       |
+       |   The owner serves the request (cast_task_cancel), or notices it in a
+       |   blocking call or in the hook of the task (cast_cancel_observe).
+       v
+     observed   base.cancelled is set, and the wait of the task ends unless a
+       |        shield keeps it (cast_scope_extended_until). The deadline of a
+       scope
+       |        needs no owner to be observed: it is when it has passed.
+       |
+       |   `check_scopes` finds that the time has come: no shield and no __close
+       |   handler between the scope and the call puts it off any more.
+       v
+     raised     The error is raised in each blocking call (cast_stop_check,
+       |        preempt.c), and in the hook of a task that makes none, once it
+       |        was seen to compute for CAST_STOP_NS (cast_stop_check_hook).
+       |
+       |   The task has caught the error and goes on for CAST_FORCE_NS.
+       v
+     forced     The error is raised at every instruction (cast_stop_force).
+
+   No step leads back: an error that was caught is raised again, until its scope
+   is left or the task ends (level-triggered, as in Trio), so that nothing is
+   caught by mistake for good.
+
+   casting.with_timeout and casting.shield put a scope around a function call.
+   `check_scopes` goes through the scopes from the inside to the outside. A
+   cancelled task is past its time at once, a deadline when it has passed; a
+   shield between them and the call grants CAST_GRACE_NS more, and so does a
+   `__close` handler, which shields itself. Of several that are past their time
+   the outermost is raised.
+
+   A request that comes while the task waits for its turn counts from that turn
+   on (cast_scope_observe): of many tasks that are cancelled together, the last
+   one would have no time to clean up otherwise. But one that comes while the
+   task is in a shield counts from its own time on, or a task could stay in
+   shields.
+
+   Owner: the task's session; no function here is for other threads.
    Invariants:
-   1. A cancel scope is in its task's list from its making until it is left,
-      until the task ends, or until its userdata is collected.
-   2. A cancel scope counts only while its coroutine runs, or has resumed,
-      directly or not, the one that does: a suspended coroutine has left it for
-      a while.
-   3. The coroutine of a cancel scope outlives it: the task's own does, another
-      is anchored in the userdata. */
+   1. A scope is in its task's list from its making until it is left, until the
+      task ends, or until its userdata is collected.
+   2. A scope counts only while its coroutine runs, or has resumed, directly or
+      not, the one that does: a suspended coroutine has left it for a while.
+   3. The coroutine of a scope outlives it: the task's own does, another is
+      anchored in the userdata. */
 #include "scope.h"
 
 #include "../../base.h"
@@ -36,17 +70,21 @@
 #include "../transfer/packer.h"
 #include "cancel.h"
 
+/* In the registry: the metatable of scopes. */
 static const char meta_key = 0;
 
+/* In the error of a timeout: the scope whose deadline it was. */
 static const char mark_key = 0;
 
+/* The time `grace_ns` after `ns`, which may be OS_FOREVER. */
 static uint64_t later(uint64_t ns, uint64_t grace_ns) {
   return ns > OS_FOREVER - grace_ns ? OS_FOREVER : ns + grace_ns;
 }
 
 /* -- where is the call ---------------------------------------------------- */
 
-/* Has L a function that runs, or waits for another coroutine's end? */
+/* Has L a function that runs, or that has resumed another coroutine? One that
+   is suspended, or has ended, has none. */
 static bool is_live(lua_State *L) {
   lua_Debug ar;
   return lua_status(L) == LUA_OK && lua_getstack(L, 0, &ar);
@@ -107,8 +145,9 @@ static bool is_handler(lua_State *L, cast_packer *p, int level, lua_Debug *ar) {
   return is_close_method(L, p);
 }
 
-/* Are the variables of a coroutine closed that has ended, by its resumer? Then
-   it has no function left but the handler, which must not yield. */
+/* Is L a coroutine that has ended and whose variables its resumer closes? Then
+   no function is left in it but the handler, called from C or from nothing, and
+   the handler must not yield. */
 static bool is_closed(lua_State *L) {
   lua_Debug ar;
   int i = 1;
@@ -119,6 +158,8 @@ static bool is_closed(lua_State *L) {
   return i > 1;
 }
 
+/* The first local variable of that function, as if it were a scope's userdata:
+   the functions of lib_scope.c keep theirs there. NULL: it is none. */
 static const cast_scope *scope_at(lua_State *L, lua_Debug *ar) {
   const void *p;
   if (lua_getlocal(L, ar, 1) == NULL) return NULL;
@@ -127,8 +168,9 @@ static const cast_scope *scope_at(lua_State *L, lua_Debug *ar) {
   return p;
 }
 
-/* Does a __close handler run in L, within `g` (NULL: at all)? *met: whether g
-   was met first. Deep recursion is not searched to the bottom. */
+/* Does a __close handler run in L, called within scope g (NULL: at all)? Sets
+   *met if g was found before any handler. A deep stack is not searched to the
+   bottom, because this is asked in each blocking call of a late task. */
 static bool has_handler(
   lua_State *L, cast_packer *p, const cast_scope *g, bool *found) {
   lua_Debug ar;
@@ -144,6 +186,10 @@ static bool has_handler(
   return false;
 }
 
+/* Does t run a __close handler within g, in L or in the coroutine that has
+   resumed L? Clean-up must be able to wait although the task is past its time,
+   so a handler counts as a shield. Lua does not say that a handler runs: it is
+   found on the stack. Before 5.4 there are no handlers. */
 static bool is_cleaning_up(lua_State *L, cast_ltask *t, const cast_scope *g) {
   cast_packer *p = cast_state_of(t->base.session)->packer;
   bool found;
@@ -166,26 +212,30 @@ static bool is_cleaning_up(lua_State *L, cast_ltask *t, const cast_scope *g) {
 
 /* -- what is past its time ------------------------------------------------ */
 
+/* What `check_scopes` says of a task. Neither `cancel` nor `scope`: it goes
+   on. */
 typedef struct expired {
-  bool cancel;       /* the task */
-  cast_scope *scope; /* or this one */
-  uint64_t since_ns; /* when its time was */
-  uint64_t next_ns;  /* when the next one's will be */
+  bool cancel;       /* the task is cancelled, and must stop now */
+  cast_scope *scope; /* else: the scope whose deadline must be raised now */
+  uint64_t since_ns; /* when the time of that came */
+  uint64_t next_ns;  /* when the next time will come; OS_FOREVER: never */
 } expired;
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
+/* Is the call in L within g (invariant 2)? */
 static bool is_in_force(const cast_scope *g, lua_State *L) {
   return g->L == L || is_live(g->L);
 }
 
+/* The time from which t's cancellation counts, see the opener. */
 static uint64_t cancelled_ns(const cast_ltask *t) {
   if (t->extra != NULL && t->extra->observed_ns != 0)
     return t->extra->observed_ns;
   return t->base.cancelled_ns;
 }
 
-/* Whether a time has come; notes that, or when it will. */
+/* Has the time `at` come? Notes when it came, or when it will come. */
 static bool is_past(expired *v, uint64_t at, uint64_t now) {
   if (at <= now)
     v->since_ns = at;
@@ -194,10 +244,13 @@ static bool is_past(expired *v, uint64_t at, uint64_t now) {
   return at <= now;
 }
 
+/* Decides: see the opener. A scope further out overrides one further in, and
+   the cancellation of the task overrides them all, so the last that is past its
+   time stays in v. */
 static expired check_scopes(cast_ltask *t, uint64_t now) {
   expired v = {false, NULL, 0, OS_FOREVER};
   lua_State *L = t->at;
-  uint64_t grace = 0; /* of the shields passed */
+  uint64_t grace = 0; /* what the shields inside of g grant */
   for (cast_scope *g = cast_scopes(t); g != NULL; g = g->outer) {
     uint64_t at = g->deadline_ns;
     if (!is_in_force(g, L)) continue;
@@ -222,8 +275,8 @@ static expired check_scopes(cast_ltask *t, uint64_t now) {
   return v;
 }
 
-/* The error of a cancel scope's timeout: a cancellation that says whose it
-   is. */
+/* Pushes the error of a scope's timeout: a cancellation that carries the scope,
+   so that the function that has made the scope knows its own timeout again. */
 static void push_timeout(lua_State *L, cast_scope *g) {
   g->raised = true;
   cast_cancel_push(L, cast_chars_of("timeout"));
@@ -240,6 +293,7 @@ bool cast_scope_is_own_error(lua_State *L, int i, const cast_scope *g) {
   return is;
 }
 
+/* Pushes the error that v tells of, and returns true; or pushes nothing. */
 static bool push_expired(lua_State *L, cast_ltask *t, const expired *v) {
   luaL_checkstack(L, 6, NULL);
   if (t->loading && (v->cancel || v->scope != NULL)) cast_load_stop(t);
@@ -250,6 +304,8 @@ static bool push_expired(lua_State *L, cast_ltask *t, const expired *v) {
   return v->cancel || v->scope != NULL;
 }
 
+/* A task that computes may only have collected garbage until the first look, so
+   the error is raised after a second one, CAST_STOP_NS later. */
 uint64_t cast_scope_look_again(
   cast_ltask *t, uint64_t now_ns, uint64_t *late_ns) {
   expired v = check_scopes(t, now_ns);
@@ -304,8 +360,8 @@ uint64_t cast_scope_observe(cast_ltask *t, lua_State *L, uint64_t now_ns) {
   return soonest;
 }
 
-/* The wait began before there was anything to be spared from, which has just
-   come, so its deadline is the call's own. */
+/* The wait of t began when t had no scope and was not cancelled, so park.c has
+   not kept the call's deadline (`limited`). It is still the one in the heap. */
 static void set_limit(cast_ltask *t) {
   const cast_heap_node *n = &t->base.wait.deadline;
   if (cast_extra_make(t) == NULL) return;
@@ -315,6 +371,9 @@ static void set_limit(cast_ltask *t) {
                          : OS_FOREVER;
 }
 
+/* A wait in a shield must not end because the task is cancelled, nor because
+   the deadline of a scope outside of the shield has passed. But it ends at the
+   call's own deadline. */
 uint64_t cast_scope_extended_until(cast_task *base, uint64_t now_ns) {
   cast_ltask *t = cast_ltask_of(base);
   expired v;
@@ -352,7 +411,8 @@ static void push_meta(lua_State *L) {
   (void)cast_single_push(L, &meta_key, cast_make_meta, &gc);
 }
 
-/* See invariant 3. A table, for that is what every version takes. */
+/* Keeps the coroutine that runs alive as long as the scope on the top
+   (invariant 3). In a table, for that is what every version takes. */
 static void anchor(lua_State *L) {
   lua_createtable(L, 1, 0);
   lua_pushthread(L);
@@ -360,6 +420,8 @@ static void anchor(lua_State *L) {
   cast_lua_setuservalue(L, -2);
 }
 
+/* The scope enters the task's list last, when nothing can be raised any
+   more. */
 cast_scope *cast_scope_push(lua_State *L, const char *what) {
   cast_state *S = cast_state_here(L);
   cast_task *base = S->session.current;

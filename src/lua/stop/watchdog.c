@@ -1,12 +1,18 @@
 /* watchdog.c - a timer of a state that has its computing tasks looked at.
    SPDX-License-Identifier: MIT
 
-   When it fires, the worker that runs the session is signalled, and the hook
-   that this sets looks whether the task has to stop (preempt.c). Invariants:
-   1. While a task that is in a cancel scope or to be cancelled runs in a
-      session of ours, the watchdog is set, to CAST_STOP_NS after its next time
-      at most; or a preempt signal is on its way, whose hook sets it anew.
-   2. `watchdog_ns` is not before the time that it is set to, unless that has
+   A blocking call looks by itself whether its task must stop. For a task that
+   computes there is this timer: when it fires, the worker that runs the session
+   gets a preempt request, whose hook looks (preempt.c). A host's tasks are
+   looked at by another timer, which fires every now and then while they run
+   (host.h), and asks cast_watchdog_is_due.
+   Owner: anybody sets it; it fires on sysmon's thread, under the lock of
+   its timers.
+   Invariants:
+   1. While a task that has a scope, or was asked to end, runs in a session of
+      ours, the watchdog is set, to CAST_STOP_NS after its next time at most; or
+      a preempt request is on its way, whose hook sets it anew.
+   2. `watchdog.at_ns` is not before the time that it is set to, unless that has
       passed: a hint that saves taking the timers' lock. */
 #include "watchdog.h"
 
@@ -23,12 +29,12 @@
 void cast_watchdog_set(cast_state *S, uint64_t at_ns, uint64_t now_ns) {
   uint64_t set = atomic_load_explicit(&S->watchdog.at_ns, memory_order_relaxed);
   if (at_ns == OS_FOREVER || (set <= at_ns && set > now_ns)) return;
-  /* A host's tasks are looked at every now and then, while they run. */
+  /* Of a host nothing but the hint is used: see cast_watchdog_is_due. */
   if (S->host != NULL || cast_timer_set_sooner(&S->watchdog.timer, at_ns))
     atomic_store_explicit(&S->watchdog.at_ns, at_ns, memory_order_relaxed);
 }
 
-/* Are there tasks that should have ended? */
+/* Was any task of S asked to end? */
 static bool has_overdue(cast_state *S) {
   /* Relaxed: asked again when it changes (invariant 1). */
   return atomic_load_explicit(&S->cancel.ncancelling, memory_order_relaxed) >
@@ -37,6 +43,8 @@ static bool has_overdue(cast_state *S) {
          atomic_load_explicit(&S->close.posted, memory_order_relaxed);
 }
 
+/* The timer fires. While tasks are asked to end it goes on firing, for the hook
+   may have come at a moment when it could not raise. */
 static bool fire(cast_timer *t) {
   cast_state *S = CAST_CONTAINER(t, cast_state, watchdog.timer);
   uint64_t next = OS_FOREVER;
@@ -48,12 +56,14 @@ static bool fire(cast_timer *t) {
   return true;
 }
 
+/* Without the timers' lock: the request takes others. */
 static void preempt_worker(cast_timer *t) {
   cast_state *S = CAST_CONTAINER(t, cast_state, watchdog.timer);
   cast_workers_preempt(&S->session);
   cast_session_unref_weak(&S->session);
 }
 
+/* A time that has come is forgotten here; the hook sets the next one. */
 bool cast_watchdog_is_due(cast_state *S) {
   uint64_t at = atomic_load_explicit(&S->watchdog.at_ns, memory_order_relaxed);
   if (at <= os_now())

@@ -5,10 +5,13 @@
 
 #include "../state/state.h"
 
-int cast_watchdog_init(cast_state *S); /* 0, CASTING_ENOMEM */
-/* Has the task that runs at at_ns looked at, or sooner. Any thread. */
+/* Makes room for the timer of S, so that setting it never fails. 0,
+   CASTING_ENOMEM. */
+int cast_watchdog_init(cast_state *S);
+/* Has the task that runs in S at at_ns looked at then, or sooner. Any
+   thread. */
 void cast_watchdog_set(cast_state *S, uint64_t at_ns, uint64_t now_ns);
-/* Sysmon: is it time to have a host's task looked at? */
+/* On sysmon's thread: must the task that a host runs be looked at now? */
 bool cast_watchdog_is_due(cast_state *S);
 
 #endif
