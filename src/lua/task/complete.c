@@ -2,8 +2,14 @@
    SPDX-License-Identifier: MIT
 
    It raises what the task has to meet, a cancellation for example, or pushes
-   what the call returns. Where the VM has continuations that happens as the
-   coroutine is resumed; elsewhere before that, see deliver.c. */
+   what the call returns. Where the VM has continuations, that happens in the
+   call itself, as the coroutine is resumed. On 5.1 and LuaJIT the call has gone
+   when the coroutine is resumed, so it happens before that (deliver.c). A call
+   that has waited in place does it on return.
+   Owner: the task's session.
+   Invariant: before anything is raised or pushed the wait is over
+   (cast_wait_over), since both may run a finalizer, which may wait in the name
+   of the same task. */
 #include "complete.h"
 
 #include "../../../include/casting.h"
@@ -31,8 +37,10 @@ void cast_wait_over(cast_ltask *t) {
   t->selecting = false;
 }
 
-/* What happened is told in any case: a message that was taken must not be lost
-   because a cancellation came just after. What did not happen may be one. */
+/* Raises what has ended the wait other than what was waited for; returns if the
+   call has an outcome for that, such as a timeout. A wait that has brought
+   something does not come here: a message that was taken must not be lost
+   because a cancellation came just after it. */
 static void raise_interrupt(
   lua_State *L, cast_state *S, cast_ltask *t, int result) {
   bool ended = result == CASTING_ETIMEOUT || result == CASTING_ECANCELLED;
@@ -46,14 +54,17 @@ static void raise_interrupt(
   lua_error(L);
 }
 
-/* The wait of a cancelled task that was to go on, in a shield, ends as well if
-   the call's own time is up: as a timeout then. */
+/* The wait of a cancelled task ends with CASTING_ECANCELLED also when a shield
+   has kept it (cast_scope_extended_until) until the deadline of the call: then
+   nothing must be raised yet, and it is a timeout. */
 static int timeout_or_cancel(cast_ltask *t) {
   uint64_t now = os_now();
   return cast_scope_deadline(t, now) > now ? CASTING_ETIMEOUT
                                            : CASTING_ECANCELLED;
 }
 
+/* `kind` and `arg` are read first: whatever runs in between may begin another
+   wait of t, which overwrites them. */
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
   const cast_wait_kind *kind = t->kind;
   void *arg = t->arg;
@@ -71,19 +82,21 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
     if (n >= 0) return cast_release_arg(t), n;
     t->arg = arg; /* a hook may have waited */
   }
-  /* After an error it goes when the task waits again, or ends. */
+  /* If finish raises, the reference to arg stays until the task waits again, or
+     ends. */
   int n = kind->finish(L, S, t, result);
   cast_release_arg(t);
   return n;
 }
 
+/* The continuation of a call that has yielded in cast_park. */
 #if CAST_LUA >= 503
 int cast_resumed(lua_State *L, int status, lua_KContext ctx) {
   cast_ltask *t = (cast_ltask *)ctx;
   cast_task *base = &t->base;
   CAST_UNUSED(status);
-  /* A message of one number has come, or one has gone, and nothing else is to
-     be done. */
+  /* The short cut: a message of one number has come, or a message was sent, and
+     there is neither an argument nor a deadline to see to. */
   if (CAST_LIKELY(base->wait.result == 0 && t->arg == NULL &&
                   base->wait.deadline.index == 0)) {
     if (cast_msg_is_empty(&base->waiter.msg)) {

@@ -12,8 +12,9 @@
 #include "../stop/scope.h"
 #include "park.h"
 
-/* The same without a deadline, quick where the task yields and most often gets
-   one number. */
+/* cast_park without a deadline, inlined for calls that mostly yield and mostly
+   get one number. It leaves out what a task without scopes and loads, which is
+   not the main program, does not need; cast_enter_quick has seen to that. */
 #if CAST_HAS_OURS
 int cast_resumed(lua_State *L, int status, lua_KContext ctx);
 static inline int cast_park_quick(
@@ -30,9 +31,10 @@ static inline int cast_park_quick(
 #else
 #define cast_park_quick(L, S, t, kind) cast_park(L, S, t, OS_FOREVER, kind)
 #endif
-/* After the wait, whatever comes then: nothing is queued any more. */
+/* After the wait, however it has ended: takes the task off all queues. */
 void cast_wait_over(cast_ltask *t);
-/* After the wait: pushes its results, or raises. */
+/* After the wait: pushes the results of the call and returns how many, or
+   raises. */
 int cast_complete(lua_State *L, cast_state *S, cast_ltask *t);
 #if CAST_LUA == 502
 int cast_resumed(lua_State *L);

@@ -2,17 +2,18 @@
    SPDX-License-Identifier: MIT
 
    In sessions of ours these two replace the library's. They do the same, and
-   keep `running`, `can_preempt` and `hooked` right (preempt.c). A coroutine
-   that the hook has interrupted yields to whoever resumed it, which is one of
-   these functions:
-   it yields on, with a continuation that resumes the coroutine again, so that
-   user code sees nothing of it. 5.1 has no continuations: there, `can_preempt`
-   is false in a coroutine of the user's, and the pool makes up for it with a
-   thread. LuaJIT keeps its own: it is not preempted at all. But coroutines that
-   make coroutines that make coroutines would overflow the C stack there, which
-   the library does not look at.
+   keep S->preempt right (its invariants are in preempt.c). A coroutine that the
+   hook has interrupted yields to the function that resumed it, which is one of
+   these. That yields on, with a continuation that resumes the coroutine again,
+   so that user code sees nothing of the preemption. 5.1 has no continuations:
+   there, `can_preempt` is false in a coroutine of the user's, which is not
+   preempted; the pool starts another thread if that takes long. LuaJIT keeps
+   the library's functions: no task is preempted there. But it does not look at
+   the C stack, which coroutines that make coroutines that make coroutines would
+   overflow.
 
-   Upvalues: the state's box; wrap's function also the coroutine. */
+   Owner: the session's. Upvalues: the state's box; wrap's function also has the
+   coroutine. */
 #include "coroutine.h"
 
 #include "../../base.h"
@@ -25,6 +26,7 @@
 
 #if CAST_LUAJIT
 
+/* In the place of coroutine.create and wrap. */
 static int co_make(lua_State *L) {
   cast_libs_deeper(L);
   return cast_libs_pass(L);
@@ -43,17 +45,19 @@ void cast_open_coroutine(lua_State *L) {
 #else
 
 #define CO lua_upvalueindex(2) /* of wrap's function */
-/* Slots that any stack has (EXTRA_STACK): to ask 5.1 for room is dear. */
+/* Slots that any stack has beyond its top (Lua's EXTRA_STACK). 5.1 makes room
+   in a protected call (cast_lua_reserve), which would cost more than the
+   resumption. */
 #define SPARE (CAST_LUA == 501 ? 4 : 0)
 
-/* What lua_resume does not refuse by itself, in the words of the library: NULL
-   if nothing speaks against it. */
+/* Why co cannot be resumed, in the words of the library, as far as lua_resume
+   does not find that out by itself; NULL: it may be resumed. */
 static const char *refusal(lua_State *L, lua_State *co) {
   lua_Debug ar;
   if (CAST_LUA == 501 && L == co) return "cannot resume running coroutine";
   if (CAST_LUA == 501 && lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar))
     return "cannot resume normal coroutine";
-  /* Else an empty stack would be taken for a function to call. */
+  /* lua_resume would take an empty stack for one with a function to call. */
   if (CAST_LUA < 504 && lua_status(co) == LUA_OK && lua_gettop(co) == 0)
     return "cannot resume dead coroutine";
   if (CAST_LUA == 501 && lua_status(co) > LUA_YIELD)
@@ -61,7 +65,9 @@ static const char *refusal(lua_State *L, lua_State *co) {
   return NULL;
 }
 
-/* One run of co, which has n arguments on its stack. */
+/* Resumes co once, with n arguments from its stack, and keeps S->preempt right.
+   A request that has set the hook on co, which will not call it now, is
+   repeated: on L this time. */
 static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
   bool can_preempt = S->preempt.can_preempt;
   lua_State *hooked;
@@ -79,7 +85,8 @@ static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
   return status;
 }
 
-/* Moves the outcome to L: how many values, or -1 with an error message. */
+/* Moves what co has yielded or returned to L, and returns how many values; -1:
+   the error is on the top of L. */
 static int move_outcome(lua_State *L, lua_State *co, int status, int nres) {
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, L, 1);
@@ -94,13 +101,16 @@ static int move_outcome(lua_State *L, lua_State *co, int status, int nres) {
   return nres;
 }
 
+/* What resume returns: true and the values, or false and the error. n: as
+   outcome returns it. */
 static int deliver_resume(lua_State *L, int n) {
   lua_pushboolean(L, n >= 0);
   lua_insert(L, n >= 0 ? -(n + 1) : -2);
   return n >= 0 ? n + 1 : 2;
 }
 
-/* wrap passes errors on, with the place of its caller if they are texts. */
+/* What wrap's function returns; it passes errors on, with the place of its
+   caller if they are texts. */
 static int deliver_wrap(lua_State *L, lua_State *co, int n) {
   if (n >= 0) return n;
   if (CAST_HAS_CLOSE && lua_status(co) != LUA_OK &&
@@ -119,8 +129,10 @@ static int deliver_wrap(lua_State *L, lua_State *co, int n) {
 static int go_on(lua_State *L, lua_State *co, int n, bool wrap);
 
 #if CAST_HAS_YIELDK
-/* Goes on with what the hook has interrupted: co, if that is still at its place
-   (debug.setlocal may have put anything there). */
+/* Goes on with the coroutine that the hook has interrupted. It is looked for
+   where it was, and compared with co, since debug.setlocal may have put
+   anything there while L was suspended. co is NULL on 5.2, which does not need
+   that. */
 static int go_on_again(lua_State *L, const lua_State *co, bool wrap) {
   lua_State *now = lua_tothread(L, wrap ? CO : 1);
   if (now == NULL || (co != NULL && now != co))
@@ -138,8 +150,8 @@ static int resume_again(lua_State *L, int status, lua_KContext ctx) {
 #define YIELD_ON(L, co, wrap) \
   lua_yieldk(L, 0, (lua_KContext)(co) | ((wrap) ? 1 : 0), resume_again)
 #elif CAST_LUA == 502
-/* Its context has no room for an address; but it lets nobody reach what lies
-   on the stack of a function that has yielded. */
+/* 5.2's context is an int, with no room for an address; but its debug library
+   does not reach the stack of a C function that has yielded. */
 static int resume_again(lua_State *L) {
   int wrap = 0;
   lua_getctx(L, &wrap);
@@ -158,7 +170,7 @@ static int go_on(lua_State *L, lua_State *co, int n, bool wrap) {
     if (CAST_LIKELY(status != LUA_YIELD || !S->preempt.preempted)) break;
 #if CAST_HAS_YIELDK
     cast_seal(co);
-    return YIELD_ON(L, co, wrap); /* `can_preempt` said that L can */
+    return YIELD_ON(L, co, wrap); /* L can: `can_preempt` was true */
 #else
     S->preempt.preempted = false;
     n = 0;
@@ -168,8 +180,8 @@ static int go_on(lua_State *L, lua_State *co, int n, bool wrap) {
   return wrap ? deliver_wrap(L, co, n) : deliver_resume(L, n);
 }
 
-/* The arguments from stack position `first` on go to co; -1: an error message
-   is on top of the stack. */
+/* Moves the arguments from stack position `first` on to co, and returns how
+   many; -1: an error message is on top of the stack. */
 static int give_arguments(lua_State *L, lua_State *co, int first) {
   int n = lua_gettop(L) - first + 1;
   const char *why = refusal(L, co);

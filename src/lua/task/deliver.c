@@ -1,21 +1,27 @@
 /* deliver.c - how a parked task goes on where the VM has no continuations.
    SPDX-License-Identifier: MIT
 
-   On 5.1 and LuaJIT the values with which a coroutine is resumed are what the
-   function that yielded returns. Plain ones are pushed at once; all else is
-   made in a coroutine of its own, for that may raise, and even block. An error
-   is raised by a hook at the coroutine's next instruction.
-   A C function that nobody has called, a task's own, needs no resumption: what
-   its wait brings is what the task ends with. (5.1 has no place for C functions
-   there: resumed, it would go on with a Lua function that does not exist.)
-   Owner: the task's session. Invariants:
+   On 5.1 and LuaJIT a C function that has yielded does not run again: the
+   values with which its coroutine is resumed are what it returns. So its
+   results are made before the coroutine is resumed. Plain ones are pushed at
+   once; all others are made in a coroutine of their own (S->aux), for that may
+   raise, and even block. If it raises, a hook raises the same error at the next
+   instruction of the task's coroutine (preempt.c).
+
+   A C function that is a task's own, called by nothing, is not resumed: what
+   its wait brings is what the task ends with (`last`). Resumed, 5.1 would go on
+   with the Lua function that had called, and there is none.
+
+   Owner: the task's session.
+   Invariants:
    1. raise_key has a value in the registry from prepare_raise until raise_hook
-      has run, in the same run.
-   2. That coroutine is there before a task waits, and stays (S->aux): to make
-      it takes memory, so a finalizer may run, which may wait itself, and so
-      find the task's message and undo the outcome of its wait. It is empty
-      until it is resumed, since the program may have it (a task has ended in
-      it): what it runs is in the registry. */
+      has run, in the same turn of the task.
+   2. S->aux is there before a task waits, and stays. It cannot be made when the
+      wait is over: that takes memory, so a finalizer may run, which may wait
+      itself, and so would find the task's message and undo the outcome of its
+      wait. It is empty until it is resumed, since the program may have it as a
+      value (a task has ended in it): the function that it runs is in the
+      registry. */
 #include "deliver.h"
 
 #include "../../base.h"
@@ -34,18 +40,21 @@
 #include "pending.h"
 
 #if !CAST_HAS_YIELDK
-static const char main_key = 0; /* deliver_main as a function */
+/* In the registry: deliver_main as a function. */
+static const char main_key = 0;
 
 /* -- raising an error in a suspended coroutine ---------------------------- */
 
-/* With the error on top of `from`; protected. */
+/* Has the error on top of `from` raised in t's coroutine. Raises when out of
+   memory. */
 static void prepare_raise(lua_State *from, cast_ltask *t) {
   cast_hook_raise_keep(from);
   cast_hook_raise(t->co);
   t->raising = true;
 }
 
-/* For want of memory. */
+/* There is no memory to keep an error: t meets nil. Returns what cast_deliver
+   does. */
 static int raise_nil(cast_ltask *t) {
   t->raising = true;
   if (t->last) return lua_pushnil(t->co), 1;
@@ -56,10 +65,10 @@ static int raise_nil(cast_ltask *t) {
 typedef struct delivery {
   cast_state *S;
   cast_ltask *t;
-  lua_State *aux;
+  lua_State *aux; /* makes the results; the error is on its top, if it fails */
 } delivery;
 
-/* Runs in a coroutine of its own: a finish may raise, and even block. */
+/* Runs in S->aux: the kind's finish may raise, and even block. */
 static int deliver_main(lua_State *L) {
   delivery *d = lua_touserdata(L, 1);
   int n;
@@ -101,7 +110,7 @@ static int raise_protected(lua_State *L) {
   return 0;
 }
 
-/* For the next one. False: no memory. */
+/* Makes S->aux, for the next delivery. False: out of memory. */
 static bool make_aux(cast_state *S) {
   return cast_protect(S, ready_protected, S) == LUA_OK;
 }
@@ -110,7 +119,7 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   cast_coroutine aux;
   delivery d;
   int n, nres;
-  /* The common case needs no help: plain values, no memory. */
+  /* The common case takes no memory: a send, or plain values. */
   if (t->base.wait.result == 0 && t->arg == NULL) {
     if (cast_msg_is_empty(&t->base.waiter.msg)) {
       lua_pushboolean(t->co, 1); /* a send */
@@ -123,7 +132,8 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
       return n;
     }
   }
-  /* Before its wait is looked at, which may end for want of time. */
+  /* Before the result of the wait is looked at: a scope's time that came while
+     t waited for its turn counts from now on. */
   if (CAST_UNLIKELY(cast_scope_is_needed(t)))
     (void)cast_scope_observe(t, t->co, os_now());
   if (S->aux.L == NULL && !make_aux(S)) {

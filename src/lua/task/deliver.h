@@ -8,11 +8,12 @@
 #include "../state/state.h"
 
 #if !CAST_HAS_YIELDK
-/* Sees to it that S->aux is there. Raises. */
+/* Makes S->aux, unless it is there: before a task waits. Raises. */
 void cast_deliver_ready(lua_State *L, cast_state *S);
-/* After a yield of cast_park: pushes the results onto t's coroutine and returns
-   how many, or prepares the raising of an error there (t->raising). If t->last,
-   pushes the error. */
+/* The wait of t, which has yielded in cast_park, is over: pushes the results of
+   the call onto t's coroutine and returns how many. If the call fails, has the
+   error raised when the coroutine is resumed (t->raising); if that will not be
+   resumed (t->last), pushes the error and returns 1. */
 int cast_deliver(cast_state *S, cast_ltask *t);
 #else
 static inline void cast_deliver_ready(lua_State *L, cast_state *S) {
@@ -25,7 +26,7 @@ static inline int cast_deliver(cast_state *S, cast_ltask *t) {
   return 0;
 }
 #endif
-/* The run that followed is over. */
+/* The turn that followed is over. */
 void cast_deliver_end(cast_ltask *t);
 
 #endif

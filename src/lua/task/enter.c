@@ -1,9 +1,13 @@
 /* enter.c - what a library function that may wait does first.
    SPDX-License-Identifier: MIT
 
-   It finds the task that calls, raises what that has to meet, and reserves
-   what waiting may need: room for a deadline, and a C stack if the task has to
-   wait in place. After it nothing can fail but packing. */
+   It finds the task that calls, raises what that has to meet, and reserves what
+   waiting may need: room for a deadline, and a C stack if the task has to wait
+   in place. Once the task is in a queue, another thread may have ended its
+   wait, so nothing may fail any more: that is why all this comes before. What
+   may still fail is packing a message, which is done in between; and that may
+   run Lua code, so the function enters again after it (cast_enter_again).
+   Owner: the task's session. */
 #include "enter.h"
 
 #include "../../base.h"
@@ -36,11 +40,12 @@ static int do_nothing(lua_State *L) {
   return 0;
 }
 
-/* Other coroutines ran while L waited in place. LuaJIT notes which one runs,
-   for its compiled code, and sets that right when a C function is called or
-   returns, but not when it raises an error (its issue 1066), as may follow.
-   A hook that a signal has set fires in that call: too soon, for the wait is
-   not over yet, so it is set again. */
+/* Other coroutines ran while L waited in place. LuaJIT notes which coroutine
+   runs, for its compiled code, and sets that right when a C function is called
+   or returns, but not when it raises an error (its issue 1066), as may follow.
+   So a C function that does nothing is called. A hook that a signal has set is
+   called in that, too soon, because the wait is not over yet: so it is set
+   again. */
 void cast_enter_running(lua_State *L) {
   lua_Hook hook = lua_gethook(L);
   int mask = lua_gethookmask(L), count = lua_gethookcount(L);
@@ -51,8 +56,8 @@ void cast_enter_running(lua_State *L) {
 #endif
 
 /* Makes room for a deadline, if `timed`, and finds a C stack for t if it has to
-   wait in place: what others may use up while a finalizer waits. False: there
-   was no memory. */
+   wait in place. Without continuations that is found out only in cast_park, so
+   the stack is reserved for every wait. False: out of memory. */
 static bool reserve(cast_state *S, cast_ltask *t, bool timed) {
   if (timed && cast_wait_reserve(&t->base) != 0) return false;
   if (CAST_HAS_YIELDK && !t->in_place) return true;
@@ -74,7 +79,8 @@ void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_raise_memory(L);
 }
 
-/* What may run Lua code, and so finalizers that wait. */
+/* The part of cast_enter that may run Lua code, and so finalizers that wait:
+   first of all, since they may leave anything in t. */
 static void get_ready(lua_State *L, cast_state *S, cast_ltask *t) {
   /* For plain results. */
   if (!CAST_HAS_YIELDK) luaL_checkstack(L, CAST_MSG_INLINE, NULL);
@@ -94,7 +100,8 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   if (S->host != NULL && CAST_UNLIKELY(!S->host->prepared))
     cast_state_prepare(L, S);
-  /* While one waited that runs between tasks, others would run there. */
+  /* A finalizer in a protected call between tasks (protect.c) must not wait:
+     other tasks would run in the middle of that call. */
   if (CAST_UNLIKELY(base == NULL || S->protect.active > 0)) {
     S->protect.refused = true;
     if (S->closing) cast_raise_closed(L);
@@ -103,8 +110,8 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   t = cast_ltask_of(base);
   if (t == S->main) {
     if (S->L == NULL) S->L = cast_main_thread(L);
-    /* Not in a finalizer, which might keep the hook's error to itself: there
-       the hook is called when that is over. */
+    /* Not in a finalizer, which might keep the hook's error to itself: a hook
+       that came before it is called when the finalizer is over. */
     if (CAST_UNLIKELY(cast_hook_is_due(S, L)) && cast_last_has_hooks(L, S))
       cast_call_hook(L, S);
     cast_hook_note(S, L);
@@ -116,7 +123,7 @@ cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns) {
   t->in_place = L != t->co || !cast_is_yieldable(L);
   if (CAST_UNLIKELY(cast_scope_is_needed(t))) {
     cast_stop_check(L, t, os_now());
-    timed = true; /* by one of the scopes */
+    timed = true; /* a scope may end the wait */
   }
   if (CAST_UNLIKELY(!cast_msg_is_empty(&base->waiter.msg)))
     cast_msg_drop(&base->waiter.msg); /* what a failed operation left */

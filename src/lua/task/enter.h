@@ -12,18 +12,20 @@
 #include "../state/state.h"
 #include "../stop/scope.h"
 
-/* The task that is about to block, with what blocking needs reserved. Raises:
-   where nothing can block, when cancelled, when out of memory. `deadline_ns`
-   other than OS_FOREVER makes room for it. */
+/* The task that is about to block, with what blocking needs reserved: room for
+   a deadline if deadline_ns is not OS_FOREVER, a C stack. Raises where nothing
+   can block, when the task must stop, when out of memory. */
 cast_ltask *cast_enter(lua_State *L, cast_state *S, uint64_t deadline_ns);
 /* Once more what blocking needs, with a deadline, after Lua may have run
-   anything in between (invariant 4): it runs nothing itself, and does not end a
-   cancelled task. False: there was no memory. */
+   anything since cast_enter (invariant 4 of state.h): runs no Lua code itself,
+   and does not end a cancelled task. False: out of memory. */
 bool cast_enter_anew(lua_State *L, cast_state *S, cast_ltask *t);
-/* The same for a task with something packed, which goes back then. Raises. */
+/* The same for a task that has packed something to send. Raises when out of
+   memory; then what was packed goes back (cast_unsend). */
 void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t);
 #if CAST_HAS_OURS
-/* The same without a deadline, where most often nothing has to be done. */
+/* cast_enter without a deadline, inlined for calls of a task that most often
+   can yield and has nothing to look at. */
 static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
   cast_task *base = S->session.current;
   cast_ltask *t;
@@ -41,7 +43,8 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
 #else
 #define cast_enter_quick(L, S) cast_enter(L, S, OS_FOREVER)
 #endif
-/* LuaJIT: other coroutines ran while L waited in place, see enter.c. */
+/* After a wait of L in place, in which other coroutines ran: needed by
+   LuaJIT. */
 #if CAST_LUAJIT
 void cast_enter_running(lua_State *L);
 #else

@@ -1,19 +1,26 @@
 /* failure.c - failures that nobody joins.
    SPDX-License-Identifier: MIT
 
-   Each failed task has a record with what there is to say. It is said once:
-   when a second has passed, when the task's last reference goes, or when the
-   last host ends; unless somebody has received the failure by joining. It
-   goes to the channel of casting.on_error, else to stderr.
-   Locks: `failures.lock` (CAST_RANK_LEAF) for the list and the channel.
+   Each failed task has a record with its error and its traceback. The failure
+   is reported once: when a second has passed, when the task's last reference
+   goes, or when the last host ends; unless a task has received it by joining
+   before that. The report goes to the channel of casting.on_error, or else to
+   stderr.
 
    What goes to stderr, or to a host's own function, may block, and what goes
-   into a channel takes as long as it is large: so the timer sends an errand,
-   and so does whoever prints a failure.
+   into a channel takes as long as it is large. So the timer, which fires under
+   a lock, sends an errand to the thread of errand.c, and so does any thread
+   that has to write to stderr.
 
-   1. f->msg belongs to who has set f->reported, and to the record's end.
-   2. A handle of the task itself, in its error, keeps the record until it is
-      said: told goes then, and at once if no timer will see to that. */
+   Owner: `holders` counts what keeps a record; its task is one of them.
+   Locks: `failures.lock` (CAST_RANK_LEAF) for the list and the channel.
+   Invariants:
+   1. f->msg belongs to the thread that has set f->reported, and to the record's
+      end.
+   2. A handle of the task itself may be in its error, so `msg`, a message with
+      that error, has a reference to the task whose record has it: a circle. It
+      is broken when the failure is reported; and if no timer will see to that,
+      `msg` is given up at once. */
 #include "failure.h"
 
 #include "../../base.h"
@@ -39,28 +46,33 @@
 
 #include <stdio.h>
 
+/* How long a failure waits for a task that joins. */
 #define PATIENCE_NS 1000000000u
 
-#define FLUSH_NS 500000000u /* for the last ones, when others took all time */
+/* What a host's end leaves for its reports, when its tasks have taken all
+   time. */
+#define FLUSH_NS 500000000u
 
 struct cast_failure {
-  cast_timer timer;
+  cast_timer timer;         /* fires when nobody has joined in time */
   cast_errand due;          /* of the timer; it has a reference to the task */
-  cast_errand printing;     /* says it on stderr */
-  uint64_t since_ns;        /* printing: when it was sent */
-  cast_session *session;    /* (i) of the task; held while it is printed */
+  cast_errand printing;     /* writes the report to stderr */
+  uint64_t since_ns;        /* when `printing` was sent */
+  cast_session *session;    /* (i) of the task; held while `printing` is sent */
   unsigned id;              /* (i) the task's number */
-  _Atomic uint32_t holders; /* (a) the task, the errand that prints it, tasks
-                               that have awaited it */
-  cast_list link;           /* (lock) */
+  _Atomic uint32_t holders; /* (a) the task, `printing` while it is sent, tasks
+                               that have awaited the task (origin.c) */
+  cast_list link;           /* (lock) in failures.all */
   cast_ltask *task;         /* (i) whose record this is; no reference */
-  bool reported;            /* (lock) */
-  cast_msg msg;             /* 1: {error =, traceback =}; empty: the texts */
+  bool reported;            /* (lock) reported, or never to be */
+  cast_msg msg;             /* {error =, traceback =}, packed (invariants 1, 2);
+                               empty: the texts will do */
   const char *error;        /* (i) into text */
   const char *traceback;    /* (i) into text */
   char text[];              /* (i) error, traceback */
 };
 
+/* Of the process. */
 static struct {
   cast_lock lock;
   cast_list all;             /* (lock) */
@@ -83,7 +95,8 @@ typedef struct failure_msg {
   cast_msg *msg;
 } failure_msg;
 
-/* Called with a failure_msg, the error and the traceback. */
+/* Called with a failure_msg, the error and the traceback: all of
+   cast_failure_pack that may raise. */
 static int pack_failure_msg(lua_State *L) {
   const failure_msg *t = lua_touserdata(L, 1);
   lua_createtable(L, 0, 2);
@@ -102,7 +115,7 @@ void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
   bool ok = false;
   value = lua_absindex(L, value);
   traceback = lua_absindex(L, traceback);
-  lua_pushcfunction(L, pack_failure_msg); /* all that may raise */
+  lua_pushcfunction(L, pack_failure_msg);
   lua_pushstring(L, text);
   /* Should results of a task be half packed, in a __save that waits: this is
      none of them. */
@@ -119,6 +132,7 @@ void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
   lua_settop(L, at);
 }
 
+/* A string as wire.h has it. */
 static unsigned char *put_text(unsigned char *at, const char *text) {
   size_t size = strlen(text);
   *at++ = WIRE_STR32;
@@ -126,7 +140,8 @@ static unsigned char *put_text(unsigned char *at, const char *text) {
   return wire_put(at, text, size);
 }
 
-/* The same of the texts alone, without Lua, which had no memory. */
+/* The same message, of the texts alone and made without Lua: that had no memory
+   for it when the task failed, or its state is gone. */
 static bool pack_texts(const cast_failure *f, cast_msg *m) {
   static const char error[] = "error", traceback[] = "traceback";
   size_t size = 1 + 9 + 4 * 5 + sizeof error - 1 + sizeof traceback - 1 +
@@ -144,6 +159,7 @@ static bool pack_texts(const cast_failure *f, cast_msg *m) {
   return true;
 }
 
+/* A pair of a table: a key, and the next handle of the message. */
 static unsigned char *put_handle(unsigned char *at, const char *key) {
   size_t size = strlen(key);
   *at++ = (unsigned char)(WIRE_STR + size);
@@ -152,11 +168,12 @@ static unsigned char *put_handle(unsigned char *at, const char *key) {
   return at;
 }
 
-/* What was packed, with the session, and with the task unless its last
-   reference is just going, or it has kept its error for its own session
-   (cast_failure_has_channel was false then). Both are put before all other
-   pairs of the table, for what follows its content may refer to that by number
-   (wire.h, 1 and 3). */
+/* The message for the channel: f->msg, with handles of the session and of the
+   task put in. Not of the task if its last reference is just going, or if it
+   has kept its error for its own session (cast_failure_has_channel was false
+   then). The handles are put before all other pairs of the table, because what
+   comes after these may refer to them by number (wire.h, 1 and 3). False: out
+   of memory. */
 static bool make_message(cast_failure *f, cast_msg *m) {
   static const char session[] = "session", task[] = "task";
   cast_session *s = f->session;
@@ -195,6 +212,8 @@ static bool make_message(cast_failure *f, cast_msg *m) {
   return true;
 }
 
+/* Sends the report into the channel. False: it is full or closed, or there is
+   no memory. */
 static bool send_to(cast_chan *c, cast_failure *f) {
   cast_waiter w;
   int rc;
@@ -226,6 +245,7 @@ void cast_failure_unref(cast_failure *f) {
     cast_free(f);
 }
 
+/* Writes the report to stderr; cut if there is no memory. */
 static void print(
   cast_session *s, unsigned id, const char *traceback, uint64_t since_ns) {
   const char *form = "casting: task %u of session '%s' failed: %s";
@@ -234,7 +254,7 @@ static void print(
   int size = snprintf(here, sizeof here, form, id, name, traceback);
   if (size >= (int)sizeof here) {
     text = cast_alloc((size_t)size + 1);
-    if (text == NULL) { /* cut */
+    if (text == NULL) {
       text = here;
       size = (int)sizeof here - 1;
     } else {
@@ -249,6 +269,7 @@ void cast_failure_print(const cast_ltask *t, const char *traceback) {
   print(t->base.session, (unsigned)t->base.id, traceback, os_now());
 }
 
+/* On the thread of errands. */
 static void on_print(cast_errand *e) {
   cast_failure *f = CAST_CONTAINER(e, cast_failure, printing);
   print(f->session, f->id, f->traceback, f->since_ns);
@@ -257,6 +278,8 @@ static void on_print(cast_errand *e) {
   cast_failure_unref(f);
 }
 
+/* Has the report written to stderr. When too many wait for that, it is dropped,
+   and only counted. */
 static void print_later(cast_failure *f) {
   /* Relaxed: a bound on what waits, no more. */
   if (atomic_fetch_add_explicit(&failures.printing, 1, memory_order_relaxed) >=
@@ -271,14 +294,15 @@ static void print_later(cast_failure *f) {
   cast_errand_send(&f->printing, on_print);
 }
 
-/* Says it, once. No lock is held. What ends with it: see object.h. */
+/* Reports the failure, unless that was done. No lock is held. What ends with
+   the message is put on the list `more` (object.h). */
 static void report(cast_failure *f, cast_object **more) {
   cast_chan *c = NULL;
   bool first, wanted;
   cast_lock_take(&failures.lock);
   first = !f->reported;
   f->reported = true;
-  /* Relaxed: a joiner that comes at the same moment is told as well. */
+  /* Relaxed: what a task joins at the same moment may be reported as well. */
   wanted =
     first && !atomic_load_explicit(&f->task->joined, memory_order_relaxed);
   if (wanted && failures.channel != NULL)
@@ -296,11 +320,12 @@ static void report_now(cast_failure *f) {
   cast_object_end_all(more);
 }
 
-/* Under the timer's lock nothing can be said: what that lets go of may need
-   the lock. The task is kept for the moment after. */
+/* Nothing can be reported under the timers' lock: what a report lets go of may
+   need that lock. So the timer only takes a reference to the task, for the
+   errand; if that is ending, its end reports the failure. */
 static bool on_timer(cast_timer *t) {
   cast_failure *f = CAST_CONTAINER(t, cast_failure, timer);
-  return cast_ref_if_alive(&f->task->base.object); /* else its end says it */
+  return cast_ref_if_alive(&f->task->base.object);
 }
 
 static void on_due(cast_errand *e) {
@@ -338,8 +363,8 @@ cast_failure *cast_failure_new(
   failures.ready = true;
   cast_list_push(&failures.all, &f->link);
   cast_lock_drop(&failures.lock);
-  /* Without memory for the timer it is said when the last handle goes, and as
-     texts (2). */
+  /* Without memory for the timer the failure is reported when the last handle
+     goes, and as texts (invariant 2). */
   if (cast_timer_set(&f->timer, os_now() + PATIENCE_NS) != 0) {
     cast_lock_take(&failures.lock);
     if (!f->reported) cast_msg_move(msg, &f->msg);
@@ -360,8 +385,8 @@ void cast_failure_free(cast_failure *f) {
   cast_failure_unref(f);
 }
 
-/* The first one of root's sessions behind `last` (NULL: of all) that was not
-   said, with a reference to its task. */
+/* The first failure of root's sessions behind `last` (NULL: of all) that was
+   not reported, with a reference to its task; NULL: there is none. */
 static cast_failure *next_unreported(cast_state *root, cast_failure *last) {
   cast_failure *found = NULL;
   cast_lock_take(&failures.lock);
@@ -383,8 +408,8 @@ bool cast_failures_flush(cast_state *root, uint64_t deadline_ns) {
   cast_failure *f = next_unreported(root, NULL), *next;
   if (deadline_ns < least) deadline_ns = least;
   if (deadline_ns > most) deadline_ns = most;
-  /* Saying takes other locks, so one record at a time; a record stays where it
-     is meanwhile, since its task is held. */
+  /* A report takes other locks, so it is one record at a time. The record stays
+     in the list meanwhile, since its task is kept. */
   for (; f != NULL; f = next) {
     bool late = os_now() >= deadline_ns;
     if (!late) report_now(f);

@@ -1,5 +1,11 @@
 /* newtask.c - tasks of Lua: made, and freed.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   A task is a counted object (object.h). References are handles, messages, the
+   requests to cancel it, and its being unfinished. The last reference may go in
+   any thread, so its end touches nothing of its session's but what others may
+   touch: the memory that was lent is returned to the session's slabs by a
+   list. */
 #include "newtask.h"
 
 #include "../../base.h"
@@ -27,6 +33,8 @@ void cast_ltask_drop_cases(cast_ltask *t) {
   x->ncases = 0;
 }
 
+/* The last reference goes: what ends with the task is put on the list
+   `more`. */
 static void ltask_release(cast_object *o, cast_object **more) {
   cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
   cast_extra *x = t->extra;
@@ -39,6 +47,7 @@ static void ltask_release(cast_object *o, cast_object **more) {
   if (x->failure != NULL) cast_failure_release(x->failure, more);
 }
 
+/* The memory of the session stays until the task's hold on it goes, last. */
 static void ltask_free(cast_object *o) {
   cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
   cast_session *s = t->base.session;

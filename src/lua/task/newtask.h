@@ -8,14 +8,17 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 
+/* The type of task handles. */
 extern const cast_type cast_task_type;
 /* A task of session `home`, not started, with a reference for the caller; NULL:
-   out of memory. `own`: the caller is the session's owner. */
+   out of memory. own: the caller is the session's owner, and takes the memory
+   from its slabs. */
 cast_ltask *cast_ltask_make(cast_state *home, bool own);
 /* The same with its handle pushed on L instead. Raises. */
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own);
 /* The task whose handle is argument i. Raises. */
 cast_ltask *cast_ltask_check(lua_State *L, int i);
+/* Drops what the latest select of t has left: messages that were not sent. */
 void cast_ltask_drop_cases(cast_ltask *t);
 
 #endif

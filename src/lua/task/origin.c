@@ -2,15 +2,18 @@
    SPDX-License-Identifier: MIT
 
    await raises the very value with which a task has failed, so that programs
-   can compare it and look into it; the stack on which it was raised first is in
-   the failure's record (failure.c), of which the task that awaits holds the
-   latest. If it fails with the same value, or with a text that contains that
-   one's, its own record has both stacks; so the way of an error through many
-   tasks is told, in whatever sessions they are.
+   can compare it and look into it. The stack on which it was raised first is in
+   the record of that failure (failure.c), of which the task that awaits holds
+   the latest (extra->origin). If the task itself fails with the same value, or
+   with a text that contains that one's, its own record gets both stacks. So a
+   traceback shows the way of an error through many tasks, in whatever sessions
+   they are.
 
-   1. extra->origin belongs to the task's session. The value, if it is no text,
-      is in a table of the registry, with weak values, under the task's address:
-      an entry is there only while origin is. */
+   Owner: the task's session.
+   Invariants:
+   1. The value of the error, if it is no text, is in a table of the registry,
+      with weak values, under the task's address: an entry is there only while
+      extra->origin is. */
 #include "origin.h"
 
 #include "../../base.h"
@@ -21,12 +24,14 @@
 #include "../state/state.h"
 #include "failure.h"
 
+/* In the registry: task -> the error that it has awaited. */
 static const char values_key = 0;
 
 #define OWN_SIZE (CAST_TRACE_SIZE / 2) /* of the task's own stack */
 
 /* -- noting --------------------------------------------------------------- */
 
+/* Can the value be told from all others that are equal to it? A text cannot. */
 static bool has_identity(lua_State *L, int i) {
   int type = lua_type(L, i);
   return type == LUA_TTABLE || type == LUA_TUSERDATA || type == LUA_TFUNCTION;
@@ -62,7 +67,8 @@ const cast_failure *cast_origin_take(cast_ltask *t, const cast_ltask *target) {
 
 /* -- writing -------------------------------------------------------------- */
 
-/* Is it the error that was noted? The value at `error`, as text `text`. */
+/* Is the value at `error`, whose text is `text`, the error that t has
+   awaited? */
 static bool is_noted(lua_State *L, cast_ltask *t, int error, const char *text) {
   const char *noted = cast_failure_error(t->extra->origin);
   bool same;
@@ -75,8 +81,8 @@ static bool is_noted(lua_State *L, cast_ltask *t, int error, const char *text) {
   return same;
 }
 
-/* Adds at most `room` bytes: the beginning, which is where the error was
-   raised, and the end, if it is too long. */
+/* Adds at most `room` bytes of the text. Of a longer one the beginning, which
+   is where the error was raised, and the end. */
 static void add_bounded(cast_buffer *b, const char *text, size_t room) {
   size_t size = strlen(text), first = room / 2, last = room - first - 8;
   if (size <= room) {
@@ -109,9 +115,10 @@ void cast_origin_write(lua_State *L, cast_buffer *b, cast_ltask *t, int error,
 
 /* -- main programs -------------------------------------------------------- */
 
-/* Is there, on this stack, no C function that might catch an error? The one
-   that runs is not counted, nor the one that has called all, which is the
-   interpreter's, nor ours that only calls what is written in Lua. */
+/* Is there no C function on this stack that might catch an error, so that it
+   will reach the interpreter? Not counted are the function that runs, the
+   outermost, which is the interpreter's, and ours that only call what is
+   written in Lua. */
 static bool is_bare(lua_State *L) {
   const cast_state *S = cast_state_find(L);
   lua_Debug ar, above;
@@ -126,8 +133,8 @@ static bool is_bare(lua_State *L) {
   return true;
 }
 
-/* Does the interpreter show nothing of the error on the top? 5.1's shows texts
-   only, others what __tostring returns. */
+/* Would the interpreter show nothing of the error on the top? 5.1's shows
+   nothing but texts, the others what __tostring returns. */
 static bool is_hidden(lua_State *L) {
 #if CAST_LUA < 502 && !CAST_LUAJIT
   if (lua_isstring(L, -1) || !luaL_getmetafield(L, -1, "__tostring"))
@@ -161,9 +168,9 @@ static int append_text(lua_State *L) {
   return 1;
 }
 
-/* If the error on the top is a text, and nothing in Lua can catch it, it gets
-   the stacks of where it came from: whoever shows it knows only the main
-   program's. */
+/* If the error on the top is a text, and nothing in Lua can catch it, the
+   stacks of where it came from are appended to it: the interpreter, which will
+   show it, knows the main program's stack alone. */
 static void append(
   lua_State *L, cast_state *S, cast_ltask *t, const cast_failure *f) {
   cast_buffer b = {NULL, 0, 0, false};
@@ -177,7 +184,7 @@ static void append(
     lua_pushvalue(L, -1);
   else
     return;
-  lua_pushcfunction(L, append_text); /* nothing is held yet */
+  lua_pushcfunction(L, append_text); /* may raise: b has no memory yet */
   lua_insert(L, -2);
   lua_pushlightuserdata(L, &b);
   if (t->extra->origin == f) {

@@ -11,19 +11,19 @@
 
 #define CAST_TRACE_SIZE 8192u /* bytes of stacks in a traceback, at most */
 
-/* `target` has ended; t will raise what it has failed with. What is returned is
-   kept by t until it awaits something else, and is NULL if it has not failed or
-   there is no memory. */
+/* `target` has ended, and t will raise what it has failed with. Returns the
+   record of the failure, which t holds until it awaits something else; NULL:
+   target has not failed, or there is no memory. */
 const cast_failure *cast_origin_take(cast_ltask *t, const cast_ltask *target);
-/* t is about to raise the error on the top, whose origin was taken. If it is a
-   string, and nothing in Lua can catch it, it gets the stacks of where it came
-   from. Raises when out of memory. */
+/* t is about to raise the error on the top, of which f is what cast_origin_take
+   returned. If it is a string, and nothing in Lua can catch it, the stacks of
+   where it came from are appended. Raises when out of memory. */
 void cast_origin_note(
   lua_State *L, cast_state *S, cast_ltask *t, const cast_failure *f);
-/* Forgets it. Protected, or where an error may be raised. */
+/* Forgets what t has awaited. Raises when out of memory. */
 void cast_origin_drop(lua_State *L, cast_ltask *t);
-/* t has failed with the value at `error`, described as `text`, and `stack` is
-   its own: adds all stacks, that of where the error came from first. */
+/* t has failed with the value at `error`, described as `text`, on the stack
+   `stack`: adds all stacks to b, that of where the error came from first. */
 void cast_origin_write(lua_State *L, cast_buffer *b, cast_ltask *t, int error,
   const char *text, const char *stack);
 /* The error on the top is about to be raised. Where nothing in Lua can catch

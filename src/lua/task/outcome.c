@@ -1,11 +1,20 @@
 /* outcome.c - how a task has ended, and what it leaves to who joins it.
    SPDX-License-Identifier: MIT
 
-   Owner: the task's session. Where a task's results are, once it has ended:
-     packed  in base.waiter.msg: plain values, or other sessions may ask
-     stored  by reference, for its own session; they go with its handle there
-   Both are fixed before `done` is set and never change while others may look,
-   but for cast_ltask_cross, which packs before the handle first crosses. */
+   Joiners in the task's own session get its results by reference, as if the
+   task had been a call; joiners in other sessions get copies. So there are two
+   places for results, once a task has ended:
+     crossing  in base.waiter.msg, packed: plain values, which are cheap, and
+               whatever other sessions may ask for
+     stored    by reference, for its own session; they belong to the handle of
+               the task there, and go when it is collected
+   Packing may run Lua code (__save) and take long, so it is not done before
+   another session can ask: a task whose handle has not crossed when it ends
+   keeps its results (CAST_KEPT), and packs them when the handle first crosses.
+
+   Owner: the task's session. Others read base.waiter.msg and `crossing` after
+   base.done was set. They are fixed before that, and change later only while no
+   other session has a handle (cast_ltask_cross). */
 #include "outcome.h"
 
 #include "../../base.h"
@@ -30,6 +39,7 @@ static const char table_key = 0; /* in the registry: handle -> results */
 
 /* -- results -------------------------------------------------------------- */
 
+/* Are they all plain, and so few that they lie in the message itself? */
 static bool is_plain(lua_State *L, int first, int n) {
   if (n > 4) return false; /* each takes at most 9 bytes of a message */
   for (int i = first; i < first + n; i++) {
@@ -40,10 +50,10 @@ static bool is_plain(lua_State *L, int first, int n) {
   return true;
 }
 
-/* Results that are kept by reference, as a table, belong to the handle. From
-   5.4 on a user value takes memory in each handle, so there they are in a
-   table with weak keys; before, they are the user value. Takes the table from
-   the top of the stack. */
+/* Makes the table on the top, which it pops, the results that belong to the
+   handle at that index. From 5.4 on a user value takes memory in each handle,
+   so there they are in a table with weak keys; before, they are the user
+   value. */
 static void set_results(lua_State *L, int handle) {
 #if CAST_LUA >= 504
   (void)cast_single_push(L, &table_key, cast_make_weak, "k");
@@ -56,7 +66,8 @@ static void set_results(lua_State *L, int handle) {
 #endif
 }
 
-/* Pushes it, or something else than a table. */
+/* Pushes the table of results that belongs to the handle, or something that is
+   no table. */
 static void get_results(lua_State *L, int handle) {
 #if CAST_LUA >= 504
   handle = lua_absindex(L, handle);
@@ -74,12 +85,13 @@ static void get_results(lua_State *L, int handle) {
 
 typedef struct packing {
   cast_state *S;
-  cast_ltask *t;
-  int n;
-  bool failed; /* it is an error, and no results */
+  cast_ltask *t; /* which has ended */
+  int n;         /* how many results */
+  bool failed;   /* it is one, the error */
   cast_msg *to;
 } packing;
 
+/* Called with a packing and the table of results. */
 static int pack_protected(lua_State *L) {
   packing *p = lua_touserdata(L, 1);
   luaL_checkstack(L, p->n, "too many results");
@@ -91,7 +103,7 @@ static int pack_protected(lua_State *L) {
   return 0;
 }
 
-/* The error on the top says why results cannot be packed; pops it. */
+/* Packs the error on the top, which says why results cannot cross; pops it. */
 static void pack_reason(lua_State *L, cast_state *S, cast_msg *to) {
   if (lua_type(L, -1) != LUA_TSTRING)
     lua_pushliteral(L, "results cannot be sent");
@@ -163,8 +175,9 @@ void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
   }
 }
 
-/* What a joiner in the task's own session gets by reference. -1: the handle
-   that has them was collected; the one at hand, if any, was made after it. */
+/* Pushes what a joiner in the task's own session gets by reference, and returns
+   how many. -1: the handle that had the results was collected; if there is a
+   handle now, it was made after that. */
 static int push_stored(lua_State *L, cast_ltask *t) {
   int n, handle, top;
   if (!cast_handle_find(L, &t->base.object)) return -1;
@@ -190,7 +203,8 @@ static bool crosses(const cast_ltask *t) {
   return t->crossing != CAST_CROSSES_NOTHING;
 }
 
-/* The error of a task for which there is no message. */
+/* Pushes the error of a failed task for which there is no message: the session
+   has used its budget up, or there was no memory. */
 static int push_lost(lua_State *L, cast_ltask *t) {
   cast_state *S = cast_state_of(t->base.session);
   if (cast_budget_is_over(S))
@@ -214,7 +228,7 @@ int cast_ltask_outcome(
   if (how == CAST_FAILED)
     atomic_store_explicit(&t->joined, true, memory_order_relaxed);
   if (own && t->stored && (n = push_stored(L, t)) >= 0) return 1 + n;
-  if (t->stored && !crosses(t)) { /* there was no memory for it */
+  if (t->stored && !crosses(t)) { /* there was no memory to pack them */
     lua_pushboolean(L, 0);
     lua_replace(L, -2);
     lua_pushliteral(L, CAST_NO_MEMORY);
@@ -235,8 +249,8 @@ int cast_ltask_outcome(
 
 /* -- the end -------------------------------------------------------------- */
 
-/* From now on nobody can share the task without having its results packed.
-   False: it is shared already. */
+/* The results become the session's own: from now on the task cannot be shared
+   without its results being packed. False: it is shared already. */
 static bool keep_own(cast_ltask *t) {
   uint8_t own = CAST_OWN;
   /* PAIR share. */
@@ -245,8 +259,9 @@ static bool keep_own(cast_ltask *t) {
          own == CAST_KEPT;
 }
 
-/* The results as a table, at 2. They leave the coroutine for it, which has the
-   table then, should this have to be done again. */
+/* Pushes the results as a table. They are moved from the coroutine into it, and
+   the coroutine gets the table in their place: cast_protect may call this
+   again, after a finalizer has refused to wait. */
 static void push_results(lua_State *L, cast_ending *e) {
   if (e->tabled) {
     lua_pushvalue(e->co, -1);
@@ -277,7 +292,7 @@ int cast_ltask_keep(lua_State *L) {
     return 0;
   }
   if (!cast_handle_find(L, &t->base.object) && keep_own(t))
-    return 0; /* nobody can ask */
+    return 0; /* no handle, and there can be none: no joiner can ask */
   lua_settop(L, 1);
   push_results(L, e);
   /* A finalizer may have made the task's first handle, or shared it. */

@@ -9,43 +9,50 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 
-/* Pushes how t ended: true, results... or false, error. `self` is the task
-   (or main program) that asks; its waiter.msg is scratch. */
+/* Pushes how t ended: true, results... or false, error; returns how many.
+   `self` is the task (or main program) that asks; its waiter.msg is scratch.
+   Raises. */
 int cast_ltask_outcome(
   lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t);
-/* Another session is about to get a handle of t. False: it has ended, and
-   only its own session can share it (cast_ltask_cross). */
+/* Another session is about to get a handle of t: notes that, so that t packs
+   its results when it ends. False: it has ended without that, and only its own
+   session can share it (cast_ltask_cross). Any thread. */
 bool cast_ltask_share(cast_ltask *t);
-/* A handle of t is about to cross: its results must be able to. Raises. */
+/* Owner: a handle of t is about to cross to another session; packs results that
+   were kept. Raises. */
 void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t);
 /* What can go to other sessions of a task's end. */
 typedef struct cast_results {
   cast_msg msg; /* empty, too, if there are no results */
   cast_crossing crossing;
 } cast_results;
-/* Its coroutine has ended with `nres` results on the stack of `co`. What is
-   found out is put into the task when nothing runs any more that might use
-   it. */
+/* A task is ending: its coroutine has ended with `nres` results on the stack of
+   `co`. Code of the program runs meanwhile (finalizers, __tostring, __close
+   handlers, __save) and may use the task, so what is found out stays here, and
+   is put into the task when no such code runs any more. */
 typedef struct cast_ending {
   cast_state *S;
   cast_ltask *t;
-  lua_State *co;
-  int nres;
+  lua_State *co;                /* NULL: there was no memory to keep an error */
+  int nres;                     /* how many; an error is one */
   bool failed;                  /* it is an error, and no results */
   bool asked;                   /* its __tostring was called */
-  bool tabled;                  /* they are in a table there */
-  bool described;               /* texts of a failure are there */
-  bool in_close;                /* a __close handler has raised it */
-  cast_coroutine aside;         /* where an error is put, or NULL */
-  cast_buffer error, traceback; /* of a failure */
-  cast_buffer stack;            /* its own part of the latter */
-  cast_buffer before; /* in_close: that of the failure before; empty */
-  cast_msg msg;       /* the same, for casting.on_error */
-  cast_results results;
+  bool tabled;                  /* `co` has them in one table (push_results) */
+  bool described;               /* `error` and `traceback` are complete */
+  bool in_close;                /* a __close handler has raised the error */
+  cast_coroutine aside;         /* where the error lies during handlers, or
+                                   NULL */
+  cast_buffer error, traceback; /* texts of a failure */
+  cast_buffer stack;            /* that part of `traceback` which is its own */
+  cast_buffer before;           /* in_close: the traceback of the failure, if
+                                   any, after which the handlers were called */
+  cast_msg msg;                 /* error and traceback for casting.on_error */
+  cast_results results;         /* what can cross */
 } cast_ending;
-/* Protected, with a cast_ending: keeps the results for who joins. */
+/* Called protected, with a cast_ending as its argument: keeps the results for
+   tasks that join. */
 int cast_ltask_keep(lua_State *L);
-/* Nothing uses the task's waiter any more: it has these. */
+/* Puts *r into t, whose waiter is in no other use from now on. */
 void cast_ltask_have(cast_ltask *t, cast_results *r);
 
 #endif

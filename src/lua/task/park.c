@@ -1,11 +1,15 @@
 /* park.c - how a library function waits.
    SPDX-License-Identifier: MIT
 
-   A task that runs in its own coroutine, with nothing but Lua in between,
-   yields: to the session's loop, which resumes it when its wait is over (by a
-   continuation where the version has them, else with the results as values).
-   Everywhere else it blocks in place: it keeps its C stack, and its session
-   goes on upon another one (context.h). The main program always does that. */
+   A task that calls from its own coroutine, with nothing in between that cannot
+   yield, yields to the session's loop (run.c). That resumes the coroutine when
+   the wait is over; the call goes on in a continuation where the version has
+   them, else the results are what it is resumed with (deliver.c). Everywhere
+   else the task blocks in place: it keeps its C stack, and its session goes on
+   upon another one (context.h). So do main programs, always. Yielding is
+   preferred because a task that has yielded costs no C stack.
+   Owner: the task's session, which is in a queue already: its wait may have
+   been ended by another thread, and nothing here may fail. */
 #include "park.h"
 
 #include "../../base.h"
@@ -29,9 +33,11 @@
 /* -- where can one yield -------------------------------------------------- */
 
 #if !CAST_HAS_YIELDK
-/* Without continuations an error can only be raised in the Lua function that
-   has called. Where pcall has, t waits in place. Where nobody has, the task
-   ends with what its wait brings (deliver.c). */
+/* Can t yield here and go on later? Without continuations an error can only be
+   raised in the Lua function that has called the library function. If a C
+   function such as pcall has called, t waits in place. If nothing has, it is
+   the task's own function, and t ends with what its wait brings (deliver.c): so
+   it may yield. */
 static bool can_go_on(lua_State *L, cast_ltask *t) {
   lua_Debug ar;
   bool yes;
@@ -45,7 +51,10 @@ static bool can_go_on(lua_State *L, cast_ltask *t) {
 
 /* -- waiting -------------------------------------------------------------- */
 
-/* The deadline of a wait of a task that is in a cancel scope. */
+/* The deadline of a wait of a task that has scopes, or is cancelled: the next
+   time at which one of these could end it, if that is before the call's own.
+   The call's own is kept for cast_scope_extended_until, which may put the other
+   off. */
 static uint64_t limit_deadline(cast_ltask *t, uint64_t deadline_ns) {
   cast_extra *x =
     cast_extra_make(t); /* without it, see cast_scope_extended_until */
@@ -64,7 +73,7 @@ int cast_park_about(lua_State *L, cast_state *S, cast_ltask *t,
 
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   const cast_wait_kind *kind) {
-  /* By a finalizer, since cast_enter. */
+  /* A finalizer may have forked since cast_enter. */
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   t->kind = kind;
   t->limited = false;
@@ -82,7 +91,8 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   if (CAST_UNLIKELY(S->loads.first != NULL)) cast_load_park(L, S, t);
   if (t->in_place) {
     bool can_preempt = S->preempt.can_preempt;
-    /* Relaxed: read by its own thread. Other tasks run meanwhile. */
+    /* Other tasks run meanwhile, each with its own `running` (preempt.c).
+       Relaxed: read by this thread, or the one that goes on with the task. */
     lua_State *running =
       atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
     atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
@@ -104,7 +114,8 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
 #elif CAST_LUA == 502
   return lua_yieldk(L, 0, 0, cast_resumed);
 #else
-  /* The arguments stay on the stack, so that handles among them live. */
+  /* All the arguments are yielded, and so stay on the stack while the task
+     waits: handles among them keep what the wait is about. */
   return lua_yield(L, lua_gettop(L));
 #endif
 }

@@ -7,11 +7,14 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 
-/* To be returned by a library function after CAST_PARKED: waits, then returns
-   what the kind's finish pushes. */
+/* A library function returns what this returns, when an operation of the core
+   has queued its task (CAST_PARKED): waits, until deadline_ns at most, then
+   pushes what the kind's finish pushes, or raises. t->arg is set. Where
+   the task yields this need not return: the call goes on in a continuation. */
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   const cast_wait_kind *kind);
-/* The same, with a reference to t->arg, which begins with a cast_object. */
+/* The same, with a reference to t->arg, which begins with a cast_object: for
+   kinds whose argument a handle on the stack would not keep for certain. */
 int cast_park_about(lua_State *L, cast_state *S, cast_ltask *t,
   uint64_t deadline_ns, const cast_wait_kind *kind);
 

@@ -2,13 +2,15 @@
    SPDX-License-Identifier: MIT
 
    Coroutines of tasks that have ended are kept, up to CAST_COROUTINES_MAX, and
-   used again. A task gets its coroutine when it is first resumed. Until then
-   its function and arguments lie on the stack of a coroutine that is never run:
-   so what is spawned by the thousand, and ends before the next one begins, uses
-   the same coroutine again, and a task that waits for its turn costs some slots
-   instead of a coroutine. One such stack fills while others drain; a full one
-   is followed by another, for Lua limits how large a stack may be.
-   Owner: the session's. Invariants:
+   used again. A task gets its coroutine when it is first resumed. Until then it
+   is pending: its function and arguments lie on the stack of a coroutine that
+   is never run, a startup. So tasks that are spawned by the thousand, each of
+   which ends before the next one begins, use the same coroutine again, and one
+   that waits for its first turn costs some slots instead of a coroutine. One
+   startup fills while others drain; a full one is followed by another, because
+   Lua limits how large a stack may be.
+   Owner: the session's.
+   Invariants:
    1. A task that is PENDING has base.nstart values from slot pending.slot on,
       on the stack at place pending.stack, and counts in `waiting` of it. (Not
       in a field that operations use: a finalizer may run just before the task
@@ -30,25 +32,28 @@
 
 #define ARGUMENTS_MAX 16u /* what fits any coroutine without growing it */
 
-#define SWITCH_AT 256 /* slots in use from which on another is better */
+/* With so many slots in use a startup is left to drain, if there is an empty
+   one to go on with. */
+#define SWITCH_AT 256
 
-#define RESERVED_FIRST 40 /* more than ARGUMENTS_MAX needs twice */
+#define RESERVED_FIRST \
+  40 /* slots of a new stack: ARGUMENTS_MAX twice, and more */
 
-#define DRAINED_MAX 2u /* kept, of the drained ones */
+#define DRAINED_MAX 2u /* empty startups that are kept */
 
 struct cast_startup {
   uint32_t place;     /* in S->pending.all */
-  cast_startup *next; /* of the drained ones */
-  cast_coroutine co;
-  int nreserved;    /* slots, used or not */
-  uint32_t waiting; /* tasks that have something there */
+  cast_startup *next; /* in S->pending.drained */
+  cast_coroutine co;  /* whose stack it is; never run */
+  int nreserved;      /* slots that the stack has (invariant 3) */
+  uint32_t waiting;   /* tasks whose values lie there (invariant 1) */
 };
 
 /* -- coroutines ----------------------------------------------------------- */
 
-/* What the program may have done to a coroutine that it still has, or a task
-   that has ended there, is not for the next one: a debug hook (LuaJIT has one
-   for all coroutines), and in 5.1 and LuaJIT the table of globals. */
+/* The program may still have a coroutine in which a task has ended, and may
+   have changed it. The next task must not see that: a debug hook (LuaJIT has
+   one for all coroutines), and on 5.1 and LuaJIT the table of globals. */
 static void renew(cast_state *S, lua_State *co) {
   if (!CAST_LUAJIT && CAST_UNLIKELY(lua_gethook(co) != NULL))
     lua_sethook(co, NULL, 0, 0);
@@ -84,6 +89,7 @@ cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S) {
   return cast_coroutine_reuse(S, &co) ? co : cast_coroutine_new(L, S);
 }
 
+/* False: enough are kept, or there is no memory. */
 static bool keep_coroutine(cast_state *S, cast_coroutine co) {
   if (S->closing || S->idle.n >= CAST_COROUTINES_MAX) return false;
   if (S->idle.n == S->idle.room) {
@@ -105,7 +111,9 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
 
 /* -- tasks that have not begun -------------------------------------------- */
 
-/* Has it room for n values, and for a copy on its way to a coroutine? */
+/* Has s room for n values, and for a copy of one on its way to a coroutine
+   (cast_pending_give)? The stack grows before it is full, by doubling, since
+   making room is dear on 5.1 (cast_lua_reserve). */
 static bool has_room(cast_startup *s, int n) {
   int top = lua_gettop(s->co.L), end = top + n + 1, wanted = 2 * top;
   if (CAST_LIKELY(end <= s->nreserved)) return true;
@@ -117,13 +125,15 @@ static bool has_room(cast_startup *s, int n) {
   return true;
 }
 
+/* The stack has no more than `top` values from now on. A collector may shrink
+   it then (invariant 3). */
 static void shorten(cast_startup *s, int top) {
   lua_settop(s->co.L, top);
   if (s->nreserved > 2 * top && s->nreserved > RESERVED_FIRST)
     s->nreserved = 2 * top > RESERVED_FIRST ? 2 * top : RESERVED_FIRST;
 }
 
-/* It is empty, and does not fill. */
+/* s is empty, and is not the one that fills: keeps or frees it. */
 static void put_drained(cast_state *S, cast_startup *s) {
   if (S->pending.ndrained == DRAINED_MAX) {
     cast_anchor_free(S, s->co.anchor);
@@ -152,7 +162,7 @@ static uint32_t free_place(cast_state *S) {
   return i;
 }
 
-/* NULL: there can be no more. Raises. */
+/* NULL: there can be no more. Raises when out of memory for its coroutine. */
 static cast_startup *new_startup(lua_State *L, cast_state *S) {
   cast_coroutine co = cast_coroutine_new(L, S);
   uint32_t place = free_place(S); /* now: that may have run a finalizer */
@@ -189,6 +199,8 @@ static cast_startup *choose(lua_State *L, cast_state *S, int n) {
   return has_room(s, n) ? s : NULL;
 }
 
+/* All that may raise, or run a finalizer that spawns as well, comes before the
+   place is taken. */
 bool cast_pending_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
   cast_startup *s;
   if ((unsigned)n > ARGUMENTS_MAX) return false;
@@ -204,6 +216,8 @@ bool cast_pending_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
   return true;
 }
 
+/* The slots are set to nil, and cut off once they are the last: values of tasks
+   that began later may lie above. */
 void cast_pending_give(cast_state *S, cast_ltask *t, lua_State *co) {
   cast_startup *s = S->pending.all[t->pending.stack];
   lua_State *L = s->co.L;

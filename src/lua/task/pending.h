@@ -8,23 +8,25 @@
 #include "../state/state.h"
 
 /* A coroutine to run something in: one that has ended, or a new one. The
-   program may have it from its earlier life, so nothing may lie in it that is
-   not run at once: else Lua takes it for one that can be resumed. May raise on
-   L. */
+   program may have it as a value from its earlier life, so a function may only
+   be put into it to be run at once: Lua lets anybody resume a coroutine that
+   has one. Raises on L when out of memory. */
 cast_coroutine cast_coroutine_get(lua_State *L, cast_state *S);
-/* A new one, which nobody else has. May raise on L. */
+/* A new coroutine, which the program does not have. Raises as the above. */
 cast_coroutine cast_coroutine_new(lua_State *L, cast_state *S);
-/* One that has ended, if there is any. */
+/* Takes one that has ended, if any is kept. Takes no memory. */
 bool cast_coroutine_reuse(cast_state *S, cast_coroutine *co);
-/* Gives it back; `clean`: it ended without an error. */
+/* Gives a coroutine back. clean: it can be used again, because it was not run
+   or has ended without an error. */
 void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean);
 
-/* Takes a new task's function and arguments, n values, from the top of L until
-   the task begins. False: it is to have its coroutine at once. Raises. */
+/* t becomes pending: takes its function and arguments, n values, from the top
+   of L. False: nothing was taken, and t needs its coroutine at once. Raises. */
 bool cast_pending_keep(lua_State *L, cast_state *S, cast_ltask *t, int n);
-/* They go to the coroutine's stack, which has room; NULL: nowhere. */
+/* Moves what cast_pending_keep has taken to the stack of co, which has room;
+   NULL: drops it. */
 void cast_pending_give(cast_state *S, cast_ltask *t, lua_State *co);
-/* Frees what there is for all that. */
+/* The state has ended: frees the startups. */
 void cast_pending_fini(cast_state *S);
 
 #endif

@@ -1,7 +1,8 @@
 /* receive.c - the values of a message that a task has received.
    SPDX-License-Identifier: MIT
 
-   A monitor sends nothing but "the outcome of this task" (WIRE_OUTCOME). It
+   A monitor sends nothing but "the outcome of this task" (WIRE_OUTCOME), since
+   the results themselves would have to be packed for each monitor. The outcome
    becomes values here, by the same function as for a join. All other messages
    are rebuilt (rebuild.c). */
 #include "receive.h"
@@ -18,12 +19,14 @@
 #include "outcome.h"
 #include "rebuild.h"
 
+/* The references of such a message are the task, and another time the task if
+   its handle is among the values. */
 static bool is_outcome(cast_msg *m) {
   return m->nrefs > 0 && m->nrefs <= 2 && m->size == 1 + m->nrefs &&
          cast_msg_data(m)[m->nrefs] == WIRE_OUTCOME;
 }
 
-/* [the task's handle,] its outcome. */
+/* Pushes the task's handle, if the message has it, and the outcome. */
 static int push_outcome(
   lua_State *L, cast_state *S, cast_ltask *self, cast_msg *m) {
   cast_object *o = cast_msg_items(m)[0];

@@ -8,8 +8,8 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 
-/* Pushes the values of *m, which becomes empty, and returns how many. Raises
-   when one cannot be rebuilt. */
+/* Pushes the values of *m, a message that t has received. *m becomes empty.
+   Returns how many. Raises when one cannot be rebuilt. */
 int cast_receive_values(
   lua_State *L, cast_state *S, cast_ltask *t, cast_msg *m);
 

@@ -1,6 +1,16 @@
 /* run.c - tasks as coroutines: start, resume, end.
    SPDX-License-Identifier: MIT
 
+   The session's loop (slice.h) calls cast_ltask_resume. A task's first turn
+   gives it its coroutine (begin); each turn resumes that until it yields or
+   ends (run_task); at its end the results are put where joiners find them
+   (finish).
+
+   Between two tasks Lua is only called protected (cast_protect): no task runs
+   then, and an error must not leave the loop. A finalizer may run in each of
+   these calls, and do anything in the name of the task but wait. The end of a
+   task, however, calls code of the program that may wait, as that task: the
+   __tostring of its error, and __close handlers.
    Owner: the task's session. */
 #include "run.h"
 
@@ -37,6 +47,8 @@
 
 /* -- coroutines ----------------------------------------------------------- */
 
+/* The argument of protected functions that get a coroutine, into `co`. They may
+   be called several times (protect.h). */
 typedef struct starting {
   cast_state *S;
   cast_coroutine co;
@@ -55,6 +67,7 @@ typedef struct describing {
   cast_coroutine co; /* has __tostring and the error on its stack, or NULL */
 } describing;
 
+/* Puts __tostring and the error into a coroutine, if the error has one. */
 static int find_tostring(lua_State *L) {
   describing *d = lua_touserdata(L, 1);
   lua_pushvalue(d->e->co, -1);
@@ -66,9 +79,10 @@ static int find_tostring(lua_State *L) {
   return 0;
 }
 
-/* Calls __tostring of the error, which is on the top of the failed coroutine,
-   as that task, so that it may wait, and be cancelled. It runs in a coroutine
-   of its own, since the failed one keeps its stack, and so waits in place. */
+/* Calls __tostring of the error, which is on the top of the failed coroutine.
+   That runs as the failed task, so that it may wait, and be cancelled; and in a
+   coroutine of its own, since the stack of the failed one is still needed for
+   the traceback. So if it waits, it does so in place. */
 static void describe_error(cast_ending *e) {
   cast_state *S = e->S;
   describing d = {e, {NULL, LUA_NOREF}};
@@ -116,7 +130,9 @@ static void describe_failure(lua_State *L, cast_ending *e) {
   if (e->traceback.lacking) cast_raise_memory(L);
 }
 
-/* Drops what the task's latest operation may have left. */
+/* Drops what the latest operation of the task may have left when an error has
+   left it: the task has ended, or code of the program has just run in its
+   name. */
 static void drop_operation(cast_state *S, cast_ltask *t) {
   if (CAST_UNLIKELY(t->loading)) cast_load_leave(S, t);
   cast_release_arg(t);
@@ -131,13 +147,14 @@ static int describe_protected(lua_State *L) {
   return 0;
 }
 
-/* The error is on the top of its coroutine. */
+/* Finds out the texts of the error on the top of its coroutine. */
 static void describe(cast_ending *e) {
   describe_error(e);
   drop_operation(e->S, e->t);
   e->described = cast_protect(e->S, describe_protected, e) == LUA_OK;
 }
 
+/* Packs them with the error for casting.on_error. */
 static int pack_failure(lua_State *L) {
   cast_ending *e = lua_touserdata(L, 1);
   cast_msg_drop(&e->msg);
@@ -149,7 +166,8 @@ static int pack_failure(lua_State *L) {
   return 0;
 }
 
-/* What was described becomes the record of a failure. */
+/* Makes the record of the failure (failure.c), of what was described. Without
+   memory there is none, and joiners are told so. */
 static void fail(cast_ending *e) {
   cast_state *S = e->S;
   cast_extra *x = cast_extra_make(e->t);
@@ -163,15 +181,16 @@ static void fail(cast_ending *e) {
   cast_buffer_fini(&e->traceback);
   cast_buffer_fini(&e->before);
   cast_msg_drop(&e->msg);
-  /* What fails because everything ends is nobody's concern. Relaxed: a
-     failure at the same moment may be reported or not. */
+  /* What fails because everything ends, or because Ctrl-C has met a task
+     instead of the main program, is not reported. Relaxed: a failure at the
+     same moment may be reported or not. */
   if (cast_hook_has_interrupted(S, e->co) ||
       atomic_load_explicit(&S->root->ending, memory_order_relaxed) ||
       atomic_load_explicit(&S->close.posted, memory_order_relaxed))
     atomic_store_explicit(&e->t->joined, true, memory_order_relaxed);
 }
 
-/* In the child of a fork. Nobody else is told. */
+/* In the child of a fork, where nothing else can report it. */
 static int print_failure(lua_State *L) {
   cast_ending *e = lua_touserdata(L, 1);
   describe_failure(L, e);
@@ -179,6 +198,7 @@ static int print_failure(lua_State *L) {
   return 0;
 }
 
+/* As get_protected, but a coroutine that the program does not have. */
 static int new_protected(lua_State *L) {
   starting *a = lua_touserdata(L, 1);
   if (a->co.L == NULL) a->co = cast_coroutine_new(L, a->S);
@@ -186,9 +206,10 @@ static int new_protected(lua_State *L) {
 }
 
 /* Closes the pending variables of a coroutine that an error has ended. Their
-   handlers may do anything, and wait; the error is put aside for them, into a
-   coroutine that nobody else has. Has one of them raised another error, which
-   is in its place then? A cancellation does not count. */
+   handlers may do anything, and wait, as the task; the error is put aside
+   meanwhile, into a coroutine that the program does not have. Returns whether a
+   handler has raised another error, which is in its place then; a cancellation
+   does not count. Without memory to put it aside the error is lost (e->co). */
 static bool close_pending(cast_ending *e) {
   cast_state *S = e->S;
   cast_ltask *t = e->t;
@@ -210,7 +231,7 @@ static bool close_pending(cast_ending *e) {
   return other;
 }
 
-/* As after any call, that error is what it has failed with. */
+/* The task has failed with the error of a handler, as after any call. */
 static cast_status fail_in_close(cast_ending *e) {
   e->failed = e->in_close = true;
   e->asked = false;
@@ -222,8 +243,8 @@ static cast_status fail_in_close(cast_ending *e) {
   return CAST_FAILED;
 }
 
-/* Keeps its results for who joins: false: there is no memory, of which joiners
-   are told; that needs none. */
+/* Keeps the results for tasks that join. False: out of memory; joiners are told
+   that, which takes none. */
 static bool keep(cast_ending *e) {
   if (e->nres == 0) return true;
   if (e->co != NULL && cast_protect(e->S, cast_ltask_keep, e) == LUA_OK)
@@ -248,11 +269,17 @@ static int forget_origin(lua_State *L) {
   return 0;
 }
 
+/* The coroutine of t has ended, or will not be resumed: with nres values on its
+   stack, or with an error. The order: the operation is dropped first, since an
+   error may have left it; then code of the program may run (describe,
+   close_pending, keep); then the coroutine is given back; last the task gets
+   its results, and joiners are woken. */
 static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   cast_ending e = {.S = S, .t = t, .co = t->co, .nres = nres};
   cast_status how = CAST_DONE;
-  /* Not after an error: if a hook has raised it, Lua allows no more hooks. Nor
-     if it has yielded for the last time. */
+  /* Can the coroutine be used again? Not after an error: if a hook has raised
+     it, Lua allows no more hooks there. Nor if it has yielded for the last
+     time. */
   bool clean = status == LUA_OK && !t->last;
   if (CAST_UNLIKELY(cast_forked)) {
     if (status != LUA_OK) (void)cast_lua_cpcall(S->work, print_failure, &e);
@@ -282,14 +309,16 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
 
 /* -- starting ------------------------------------------------------------- */
 
-/* A remote task that begins, and what its creator has packed: not in waiter.msg
-   while a finalizer may run, in which its coroutine is made or called. */
+/* A task made by another session begins, with what its creator has packed. That
+   is kept here while its coroutine is made and called: a finalizer may run
+   then, and use waiter.msg. */
 typedef struct packed {
   cast_ltask *task;
   cast_msg msg;
 } packed;
 
-/* Runs in the new coroutine. */
+/* Runs in the new coroutine, and returns the function and its arguments to
+   it. */
 static int unpack_start(lua_State *L) {
   packed *p = lua_touserdata(L, 1);
   cast_ltask *t = p->task;
@@ -318,7 +347,7 @@ static int start_protected(lua_State *L) {
   return 0;
 }
 
-/* There was no memory for a coroutine. */
+/* There was no memory for a coroutine: t ends with that error. */
 static void fail_to_start(cast_state *S, cast_ltask *t) {
   cast_state_collect(S);
   cast_msg_drop(&t->base.waiter.msg);
@@ -327,7 +356,7 @@ static void fail_to_start(cast_state *S, cast_ltask *t) {
   leave(t, CAST_FAILED);
 }
 
-/* A task of the own session gets its coroutine. False: it is finished. */
+/* A pending task gets its coroutine. False: it has ended. */
 static bool start_own(cast_state *S, cast_ltask *t) {
   starting a = {S, {NULL, LUA_NOREF}};
   if (CAST_UNLIKELY(!cast_coroutine_reuse(S, &a.co)) &&
@@ -342,8 +371,8 @@ static bool start_own(cast_state *S, cast_ltask *t) {
   return true;
 }
 
-/* A task from elsewhere gets its coroutine, function and arguments: the number
-   of arguments, or -1: it has failed and is finished. */
+/* A task made elsewhere gets its coroutine, function and arguments. Returns the
+   number of arguments; -1: it has failed and ended. */
 static int start_remote(cast_state *S, cast_ltask *t) {
   starting a = {S, {NULL, LUA_NOREF}};
   packed p = {.task = t};
@@ -366,8 +395,8 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   return nres - 1;
 }
 
-/* Has nobody called the C function that has yielded in co? What co is resumed
-   with is then what it ends with: see deliver.c. */
+/* Is the C function that has yielded the only one in co? What co is resumed
+   with is then what the task ends with: see deliver.c. */
 static bool is_alone(lua_State *co) {
   lua_Debug ar;
   return !lua_getstack(co, 1, &ar);
@@ -384,8 +413,8 @@ static void end_unborn(cast_state *S, cast_ltask *t, cast_stage from) {
   leave(t, cast_budget_is_over(S) ? CAST_FAILED : CAST_CANCELLED);
 }
 
-/* Its first turn: as prepare. A finalizer may run while its coroutine is made,
-   and finds it begun. */
+/* The first turn of t: returns as prepare. A finalizer may run while its
+   coroutine is made; to that, t has begun. */
 static int begin(cast_state *S, cast_ltask *t) {
   cast_stage from = (cast_stage)t->stage;
   t->stage = CAST_STAGE_BEGUN;
@@ -398,8 +427,8 @@ static int begin(cast_state *S, cast_ltask *t) {
   return lua_gettop(t->co) - 1;
 }
 
-/* How many values on the coroutine's stack to resume it with; -1: it ended
-   before it could be. */
+/* Prepares the resumption of t. Returns how many values on the coroutine's
+   stack to resume it with; -1: t has ended before it could be resumed. */
 static int prepare(cast_state *S, cast_ltask *t) {
   bool parked = t->parked;
   int n = 0;
@@ -415,7 +444,7 @@ static int prepare(cast_state *S, cast_ltask *t) {
   return n;
 }
 
-/* Runs a task until it waits or ends. */
+/* Runs t until it waits or ends. */
 static inline void run_task(cast_state *S, cast_ltask *t) {
   int n, nres, status;
 again:
@@ -434,8 +463,8 @@ again:
   if (CAST_UNLIKELY(S->host != NULL || cast_scope_is_needed(t)) && !t->raising)
     cast_stop_watch(S, t, t->co);
   status = cast_lua_resume(t->co, n, &nres);
-  /* Before anything is freed; the compiler keeps it there (the calls that
-     follow are opaque to it). */
+  /* Before anything is freed, as the signal handler may come at any moment. The
+     compiler keeps the order: the calls that follow are opaque to it. */
   atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
   atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
   if (!CAST_HAS_YIELDK) cast_deliver_end(t);
@@ -457,9 +486,10 @@ again:
   }
 }
 
-/* Goes on with the next ready task here, and with the next session: a yield
-   has come by longjmp, after which the processor foresees no return from what
-   was called before, so such returns are to be few. */
+/* Goes on with the next ready task of the session, and with the next session,
+   instead of returning for each: a yield has come by longjmp, after which the
+   processor mispredicts the returns of all functions that were called before
+   it. So there are few of these. */
 cast_session *cast_ltask_resume(
   cast_session *s, cast_task *base, cast_runner **r) {
   do {

@@ -1,7 +1,10 @@
 /* scratch.c - the one message that a task may have at hand.
    SPDX-License-Identifier: MIT
 
-   What it sends is packed there before it waits, or instead of that. */
+   It is base.waiter.msg. What a task sends is packed there before the task
+   waits, and if the send does not wait, it is all there is. An operation may
+   leave a message there when an error ends it; the next one drops that.
+   Owner: the task's session. */
 #include "scratch.h"
 
 #include "../../base.h"
@@ -13,8 +16,8 @@
 #include "../state/state.h"
 #include "../transfer/pack.h"
 
-/* The scratch of operations that do not wait: they work where tasks do not
-   run, too, such as in finalizers. */
+/* For operations that do not wait. They work in finalizers, too, so they must
+   not raise what the task has to meet. */
 cast_ltask *cast_scratch(lua_State *L, cast_state *S) {
   cast_task *base = S->session.current;
   if (CAST_UNLIKELY(base == NULL)) {

@@ -7,10 +7,12 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 
-/* The task, or main program, that calls, as the scratch (waiter.msg) of what
-   does not wait: works where tasks do not run, too, such as in finalizers. */
+/* The task or main program that calls, with an empty waiter.msg, for an
+   operation that does not wait. Works in finalizers, too. Raises where neither
+   runs. */
 cast_ltask *cast_scratch(lua_State *L, cast_state *S);
-/* What t has packed for sending, and was not sent, goes back. */
+/* What t has packed to send, in its waiter or in the cases of a select, and was
+   not sent, is given back: transferred objects become the sender's again. */
 void cast_unsend(lua_State *L, cast_state *S, cast_ltask *t);
 
 #endif
