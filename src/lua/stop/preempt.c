@@ -161,8 +161,8 @@ void cast_preempt_request(cast_session *s) {
     atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
   lua_Hook hook;
   if (L == NULL || s->current == NULL) {
-    /* Nothing can be interrupted here; run_task (run.c) looks at the budget when
-       the next task goes on. Relaxed: for this thread. */
+    /* Nothing can be interrupted here; run_task (run.c) looks at the budget
+       when the next task goes on. Relaxed: for this thread. */
     atomic_store_explicit(&S->preempt.unserved, true, memory_order_relaxed);
     return;
   }
