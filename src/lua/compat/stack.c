@@ -1,8 +1,8 @@
 /* stack.c - a coroutine's stack: how deep it is, and what it is as text.
    SPDX-License-Identifier: MIT
 
-   The text is what luaL_traceback of the same version would make, of which the
-   programs' tests may depend. It is written into a buffer of C, see stack.h. */
+   The text is what luaL_traceback of the same version would make, on which
+   tests of programs may depend. It goes into a buffer of C, see stack.h. */
 #include "stack.h"
 
 #include "../../base.h"

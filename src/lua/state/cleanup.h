@@ -28,8 +28,8 @@ struct cast_cleanup {
    of memory. */
 void *cast_cleanup_push(
   lua_State *L, cast_state *S, size_t size, void (*drop)(cast_cleanup *h));
-/* Pushes one that holds one reference, and returns where the caller puts that;
-   NULL there is none. Raises when out of memory. */
+/* Pushes one that holds one reference, or none, and returns where the caller
+   puts that: NULL stands there first. Raises when out of memory. */
 cast_object **cast_box_push(lua_State *L, cast_state *S);
 /* The state ends: all of them give up what they hold. */
 void cast_cleanup_run_all(cast_state *S);

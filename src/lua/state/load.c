@@ -10,9 +10,9 @@
 
    Tasks that wait for loads may wait for each other: in a circle of modules, or
    through joins. Such a wait would never end. So before a task waits for a
-   load, and when a wait of a task that loads begins, the chain of waits is
-   followed. If it is a circle, one wait in it ends, and require says that there
-   is a loop.
+   load, and when any other wait begins while there are loads, the chain of
+   waits is followed. If it is a circle, one wait for a load in it ends, and
+   require says that there is a loop.
 
    On 5.1 and LuaJIT require puts a mark into package.loaded, and fails if it
    finds one there. While the task that loads waits, false stands in the place
@@ -405,8 +405,8 @@ int cast_load_wait(
   return 0;
 }
 
-/* A wait of t, which loads a module, begins. If that closes a circle, ends the
-   first wait for a load in it. */
+/* A wait of t begins. If that closes a circle, ends the first wait for a load
+   in it. */
 static void break_circle(cast_state *S, cast_ltask *t) {
   cast_ltask *next = awaited_task(S, t, NULL), *at;
   if (next == NULL || !waits_for(S, next, t)) return;

@@ -148,13 +148,13 @@ static cast_reason *new_reason(cast_chars text) {
 
 #define FIXED_TEXT(s) FIXED({s, sizeof(s) - 1})
 
-/* What a task meets when its session closes; */
+/* The reason of all tasks when their session closes. */
 static cast_reason session_closes = FIXED_TEXT("the session closes");
 
-/* when the host of its session ends; */
+/* The same when the host, whose session it is, ends. */
 static cast_reason program_ends = FIXED_TEXT("the program ends");
 
-/* and when there was no memory for the reason that somebody gave. */
+/* Stands for a reason that was given, but for which there was no memory. */
 static cast_reason unexplained = FIXED({NULL, 0});
 
 /* Of tasks that have ended uncancelled (invariant 1). */
@@ -381,7 +381,7 @@ void cast_cancel_drop(cast_request *q) {
   cast_free(q);
 }
 
-/* A pool session closes by itself; a host because its program ends. */
+/* A session of the pool closes; a host closes because its program ends. */
 void cast_cancel_close(cast_session *s) {
   cast_reason *r = s->runner->worker != NULL ? &session_closes : &program_ends;
   cast_ltask *t = NULL;

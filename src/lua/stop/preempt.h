@@ -34,7 +34,8 @@ static inline bool cast_stop_has_hook(cast_state *S) {
   return S->last.waits ||
          atomic_load_explicit(&S->ending, memory_order_relaxed);
 }
-/* t is about to go on in L: has it looked at when it may have to stop. */
+/* t is about to go on in L: sets the watchdog, or a host's hook, so that t is
+   looked at when it may have to stop. */
 void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L);
 /* The debug hook that looks: raises, yields, or lets the task go on. */
 void cast_preempt_hook(lua_State *L, lua_Debug *ar);

@@ -14,8 +14,7 @@
        v
      observed   base.cancelled is set, and the wait of the task ends unless a
        |        shield keeps it (cast_scope_extended_until). The deadline of a
-       scope
-       |        needs no owner to be observed: it is when it has passed.
+       |        scope needs no owner to be observed: it is when it has passed.
        |
        |   `check_scopes` finds that the time has come: no shield and no __close
        |   handler between the scope and the call puts it off any more.
@@ -146,8 +145,7 @@ static bool is_handler(lua_State *L, cast_packer *p, int level, lua_Debug *ar) {
 }
 
 /* Is L a coroutine that has ended and whose variables its resumer closes? Then
-   no function is left in it but the handler, called from C or from nothing, and
-   the handler must not yield. */
+   no function is left in it but the handler, which must not yield. */
 static bool is_closed(lua_State *L) {
   lua_Debug ar;
   int i = 1;

@@ -13,8 +13,8 @@
 #include "park.h"
 
 /* cast_park without a deadline, inlined for calls that mostly yield and mostly
-   get one number. It leaves out what a task without scopes and loads, which is
-   not the main program, does not need; cast_enter_quick has seen to that. */
+   get one number. It leaves out what only tasks need that are in a scope or
+   wait in place, as main programs and tasks that load modules do. */
 #if CAST_HAS_OURS
 int cast_resumed(lua_State *L, int status, lua_KContext ctx);
 static inline int cast_park_quick(

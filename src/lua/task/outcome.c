@@ -260,8 +260,8 @@ static bool keep_own(cast_ltask *t) {
 }
 
 /* Pushes the results as a table. They are moved from the coroutine into it, and
-   the coroutine gets the table in their place: cast_protect may call this
-   again, after a finalizer has refused to wait. */
+   the coroutine gets the table in their place: cast_protect calls this
+   again when a finalizer in it wanted to wait, and was refused. */
 static void push_results(lua_State *L, cast_ending *e) {
   if (e->tabled) {
     lua_pushvalue(e->co, -1);

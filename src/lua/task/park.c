@@ -8,8 +8,8 @@
    else the task blocks in place: it keeps its C stack, and its session goes on
    upon another one (context.h). So do main programs, always. Yielding is
    preferred because a task that has yielded costs no C stack.
-   Owner: the task's session, which is in a queue already: its wait may have
-   been ended by another thread, and nothing here may fail. */
+   Owner: the task's session. The task is in a queue already, so another thread
+   may have ended its wait, and nothing here may fail. */
 #include "park.h"
 
 #include "../../base.h"

@@ -36,8 +36,7 @@
    one to go on with. */
 #define SWITCH_AT 256
 
-#define RESERVED_FIRST \
-  40 /* slots of a new stack: ARGUMENTS_MAX twice, and more */
+#define RESERVED_FIRST 40 /* slots of a new stack; ARGUMENTS_MAX twice fits */
 
 #define DRAINED_MAX 2u /* empty startups that are kept */
 
