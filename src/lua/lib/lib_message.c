@@ -8,6 +8,7 @@
 #include "lib_message.h"
 
 #include "../../msg.h"
+#include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../state/argument.h"
 #include "../state/handle.h"
@@ -75,9 +76,7 @@ int cast_lib_transferable(lua_State *L) {
     lua_pushboolean(L, 1);
     return 1;
   }
-  if (lua_type(L, -1) == LUA_TSTRING &&
-      strcmp(lua_tostring(L, -1), "not enough memory") == 0)
-    return lua_error(L);
+  if (cast_is_memory_error(L, -1)) return lua_error(L);
   (void)cast_lua_describe(L, -1); /* pushed */
   lua_pushnil(L);
   lua_insert(L, -2);

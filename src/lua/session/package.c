@@ -188,13 +188,10 @@ static int pack_loader(lua_State *L) {
    NULL: it cannot be sent; the error is there instead. An error that is not
    about the function, a cancellation or one for want of memory, is raised. */
 static cast_message *copy_loader(lua_State *L) {
-  const char *why;
   lua_pushcfunction(L, pack_loader);
   lua_insert(L, -2);
   if (lua_pcall(L, 1, 1, 0) == LUA_OK) return cast_message_at(L, -1);
-  why = lua_tostring(L, -1);
-  if (cast_cancel_is_error(L, lua_gettop(L)) ||
-      (why != NULL && strcmp(why, "not enough memory") == 0))
+  if (cast_cancel_is_error(L, lua_gettop(L)) || cast_is_memory_error(L, -1))
     lua_error(L);
   return NULL;
 }
