@@ -166,22 +166,20 @@ static const cast_scope *scope_at(lua_State *L, lua_Debug *ar) {
   return p;
 }
 
-/* Does a __close handler run in L, called within scope g (NULL: at all)? Sets
-   *met if g was found before any handler. A deep stack is not searched to the
-   bottom, because this is asked in each blocking call of a late task. */
-static bool has_handler(
-  lua_State *L, cast_packer *p, const cast_scope *g, bool *found) {
+/* What a search of a stack comes upon first. */
+typedef enum found { FOUND_NEITHER, FOUND_SCOPE, FOUND_HANDLER } found;
+
+/* Searches L, from the latest call on, for scope g (NULL: none) and for a
+   __close handler. A deep stack is not searched to the bottom, because this is
+   asked in each blocking call of a late task. */
+static found find_first(lua_State *L, cast_packer *p, const cast_scope *g) {
   lua_Debug ar;
-  *found = false;
-  if (!lua_checkstack(L, 6)) return false;
+  if (!lua_checkstack(L, 6)) return FOUND_NEITHER;
   for (int i = 0; i < CAST_CLEANUP_DEPTH && lua_getstack(L, i, &ar); i++) {
-    if (g != NULL && scope_at(L, &ar) == g) {
-      *found = true;
-      return false;
-    }
-    if (is_handler(L, p, i, &ar)) return true;
+    if (g != NULL && scope_at(L, &ar) == g) return FOUND_SCOPE;
+    if (is_handler(L, p, i, &ar)) return FOUND_HANDLER;
   }
-  return false;
+  return FOUND_NEITHER;
 }
 
 /* Does t run a __close handler within g, in L or in the coroutine that has
@@ -190,14 +188,16 @@ static bool has_handler(
    found on the stack. Before 5.4 there are no handlers. */
 static bool is_cleaning_up(lua_State *L, cast_ltask *t, const cast_scope *g) {
   cast_packer *p = cast_state_of(t->base.session)->packer;
-  bool found;
+  found first;
   if (t->stage == CAST_STAGE_CLOSING) return true;
   if (L == NULL) return false;
-  if (has_handler(L, p, g, &found)) return true;
-  if (!found && L != t->co && is_closed(L)) return true;
-  /* What resumed L, if that is a coroutine of the task's. */
-  if (found || L == t->co || t->co == NULL || !is_live(t->co)) return false;
-  return has_handler(t->co, p, g, &found);
+  first = find_first(L, p, g);
+  if (first != FOUND_NEITHER) return first == FOUND_HANDLER;
+  if (L == t->co) return false;
+  if (is_closed(L)) return true;
+  /* L was resumed, directly or not, by the task's own coroutine. */
+  if (t->co == NULL || !is_live(t->co)) return false;
+  return find_first(t->co, p, g) == FOUND_HANDLER;
 }
 #else
 static bool is_cleaning_up(lua_State *L, cast_ltask *t, const cast_scope *g) {
