@@ -179,6 +179,7 @@ static cast_extra *get_cases(
     cast_msg_move(&x->cases[i].waiter.msg, &r->cases[i].waiter.msg);
   }
   r->n = 0;
+  cast_cleanup_end(&r->stack);
   return x;
 }
 

@@ -181,7 +181,7 @@ void cast_state_end(lua_State *L) {
   cast_handles_release(L);
   cast_cleanup_run_all(S);
   cast_release_arg(S->main);
-  cast_packer_close(S->packer);
+  cast_packer_close(S->packer, S->session.ntasks > 0);
   *box = NULL;
   /* If a task is stuck, its memory stays, and the session with it. */
   if (S->session.ntasks == 0) {

@@ -12,6 +12,7 @@
 #include "../../os/os.h"
 #include "../../slab.h"
 #include "../compat/compat.h"
+#include "cleanup.h"
 #include "protect.h"
 #include "state.h"
 
@@ -143,4 +144,5 @@ void cast_state_close_lua(cast_state *S) {
     lua_settop(S->L, 0);
   lua_settop(S->L, 0);
   lua_close(S->L);
+  cast_cleanup_run_all(S); /* what no finalizer was called for */
 }

@@ -26,6 +26,7 @@
 #include "../../mem.h"
 #include "../../msg.h"
 #include "../../object.h"
+#include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../compat/single.h"
 #include "factory.h"
@@ -40,7 +41,8 @@ enum {
   LOADS_NEVER /* there cannot be one, or making it has failed */
 };
 
-/* In a userdata: bytecode, or what there is of it while it is dumped. */
+/* Bytecode, or what there is of it while it is dumped. A userdata points to it,
+   in memory of C's: see state/cleanup.h. */
 typedef struct code {
   cast_list link;        /* in the packer's list */
   cast_bytes *bytes;     /* one reference; NULL before, and after the end */
@@ -49,7 +51,7 @@ typedef struct code {
   uint32_t hash;         /* of the bytes, when all are there */
 } code;
 
-/* Frees what the userdata has; it may be finalized later. */
+/* Frees what it has; its userdata may be finalized later. */
 static void code_fini(code *c) {
   cast_free(c->scratch);
   c->scratch = NULL;
@@ -57,16 +59,20 @@ static void code_fini(code *c) {
   c->bytes = NULL;
 }
 
-/* __gc; upvalue: the packer. The Lua state's end may finalize one of the recent
-   ones before the packer, which must not borrow its bytes any more then. */
+/* __gc; upvalue: the packer, which is closed already if `freed`. The end of the
+   Lua state may finalize one of the recent ones before the packer, which must
+   not borrow its bytes any more then. */
 static int code_gc(lua_State *L) {
-  code *c = lua_touserdata(L, 1);
+  code **at = lua_touserdata(L, 1), *c = *at;
   cast_packer *p = lua_touserdata(L, lua_upvalueindex(1));
+  if (c == NULL || p->freed) return 0;
+  *at = NULL;
   for (uint32_t i = 0; i < CAST_BYTECODE_KEPT; i++)
     if (c->bytes != NULL && p->recent[i].bytes == c->bytes)
       p->recent[i].bytes = NULL;
   cast_list_remove(&c->link);
   code_fini(c);
+  cast_free(c);
   return 0;
 }
 
@@ -75,8 +81,11 @@ void cast_bytecode_fini(cast_packer *p) {
   cast_list *node;
   for (uint32_t i = 0; i < CAST_BYTECODE_KEPT; i++)
     if (p->recent[i].bytes != NULL) p->recent[i].bytes = NULL;
-  while ((node = cast_list_shift(&p->codes)) != NULL)
-    code_fini(CAST_CONTAINER(node, code, link));
+  while ((node = cast_list_shift(&p->codes)) != NULL) {
+    code *c = CAST_CONTAINER(node, code, link);
+    code_fini(c);
+    if (!p->stuck) cast_free(c);
+  }
   for (uint32_t i = 0; i < CAST_BYTECODE_KEPT; i++) {
     cast_bytes *function = p->loaded[i].function, *made = p->loaded[i].made;
     if (function == NULL && made == NULL) continue;
@@ -173,15 +182,18 @@ static void dump(cast_packer *p, lua_State *L, int t, int idx) {
   push_table(L, t, CAST_SLOT_RECENT); /* so that it is there: see above */
   lua_pop(L, 1);
   cast_packer_meta(p, L, t, CAST_SLOT_CODE_META, code_gc);
-  code *c = cast_lua_newuserdata(L, sizeof *c);
-  memset(c, 0, sizeof *c);
+  code **at = cast_lua_newuserdata(L, sizeof *at), *c;
+  *at = NULL;
   lua_insert(L, -2);
   lua_setmetatable(L, -2);
+  c = cast_calloc(sizeof *c);
+  if (c == NULL) cast_raise_memory(L);
+  *at = c;
   cast_list_push(&p->codes, &c->link);
   lua_pushvalue(L, idx);
   int status = cast_lua_dump(L, write, c);
   lua_pop(L, 1);
-  if (status != 0) cast_packer_nomem(L); /* there is no other cause */
+  if (status != 0) cast_raise_memory(L); /* there is no other cause */
   c->hash = hash_of(c->scratch, c->size);
   if (find_recent(p, L, t, c)) {
     cast_free(c->scratch);
@@ -190,7 +202,7 @@ static void dump(cast_packer *p, lua_State *L, int t, int idx) {
     return;
   }
   c->bytes = cast_bytes_new(c->size);
-  if (c->bytes == NULL) cast_packer_nomem(L);
+  if (c->bytes == NULL) cast_raise_memory(L);
   memcpy(c->bytes->data, c->scratch, c->size);
   cast_free(c->scratch);
   c->scratch = NULL;
@@ -211,8 +223,9 @@ cast_bytes *cast_bytecode_get(cast_packer *p, lua_State *L, int t, int idx) {
     lua_pushvalue(L, -2);
     lua_rawset(L, -4);
   }
-  const code *c = lua_touserdata(L, -1);
-  if (c->bytes == NULL) cast_lua_error(L, "the Lua state is closing");
+  const code *c = *(code **)lua_touserdata(L, -1);
+  if (p->freed || c == NULL || c->bytes == NULL)
+    cast_lua_error(L, "the Lua state is closing");
   cast_bytes *b = cast_ref(&c->bytes->object);
   lua_settop(L, top);
   return b;

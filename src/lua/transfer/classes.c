@@ -15,6 +15,7 @@
 
    Owner: the state's packer. */
 #include "../../mem.h"
+#include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../compat/peek.h"
 #include "../compat/stock.h"
@@ -116,7 +117,7 @@ static bool prepare(cast_packer *p, lua_State *L, int t) {
 
 /* In a closing state the set is freed already: then this raises, too. */
 bool cast_names_class(cast_packer *p, lua_State *L, int t, bool *prepared) {
-  if (p->closed || (!*prepared && !prepare(p, L, t))) cast_packer_nomem(L);
+  if (p->closed || (!*prepared && !prepare(p, L, t))) cast_raise_memory(L);
   *prepared = true;
   return cast_memo_find(p->classes, lua_topointer(L, -1)) != NULL &&
          cast_names_search_modules(p, L, t);

@@ -13,6 +13,7 @@
 #include "../../limits.h"
 #include "../../msg.h"
 #include "../../object.h"
+#include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "packer.h"
 #include "path.h"
@@ -72,8 +73,7 @@ static void push_path(cast_decoder *d) {
    is. So is a lack of memory, which has nothing to do with the place. */
 void cast_decoder_fail(cast_decoder *d) {
   lua_State *L = d->L;
-  if (lua_type(L, -1) == LUA_TSTRING &&
-      strcmp(lua_tostring(L, -1), "not enough memory") != 0) {
+  if (lua_type(L, -1) == LUA_TSTRING && !cast_is_memory_error(L, -1)) {
     luaL_checkstack(L, CAST_FILL_SPARE, "error message");
     cast_lua_where(L);
     push_path(d);

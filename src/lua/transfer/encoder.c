@@ -19,6 +19,7 @@
 #include "../../mem.h"
 #include "../../msg.h"
 #include "../../object.h"
+#include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../compat/finalizer.h"
 #include "../compat/single.h"
@@ -83,12 +84,18 @@ static void encoder_fini(cast_encoder *e) {
   e->walk.remeta = NULL;
 }
 
-/* A closing state does not finalize userdata that are made meanwhile: what they
-   hold is freed here, and they are in no list any more. */
+/* A closing state does not finalize userdata that are made meanwhile, and one
+   that was collected without memory for its finalizer is there no more: so all
+   encoders are freed here, and a finalizer that comes later leaves its own
+   alone. Only where a task is stuck for good, perhaps in a __save, they stay,
+   empty. */
 void cast_encoder_close(cast_packer *p) {
   cast_list *node;
-  while ((node = cast_list_shift(&p->encoders)) != NULL)
-    encoder_fini(CAST_CONTAINER(node, cast_encoder, link));
+  while ((node = cast_list_shift(&p->encoders)) != NULL) {
+    cast_encoder *e = CAST_CONTAINER(node, cast_encoder, link);
+    encoder_fini(e);
+    if (!p->stuck) cast_free(e);
+  }
 }
 
 /* The packer's table keeps the idle encoder, so it is finalized only when the
@@ -97,32 +104,39 @@ void cast_encoder_close(cast_packer *p) {
    task unwind, and while that is under way the encoder is kept. A busy encoder
    that is finalized otherwise is one that an error has passed over. */
 static int encoder_gc(lua_State *L) {
-  cast_encoder *e = lua_touserdata(L, 1);
-  if (e->p->end != NULL && !e->p->closed &&
-      !e->p->end(L, cast_finalizer_is_closing(L, e))) {
+  cast_encoder **at = lua_touserdata(L, 1), *e = *at;
+  cast_packer *p = lua_touserdata(L, lua_upvalueindex(1));
+  if (e == NULL || p->freed) return 0;
+  if (p->end != NULL && !p->closed &&
+      !p->end(L, cast_finalizer_is_closing(L, at))) {
     cast_finalizer_keep(L, 1);
     return 0;
   }
-  if (e->p->encoder == e) e->p->closed = true;
+  if (p->freed) return 0; /* by that */
+  if (p->encoder == e) p->closed = true;
   cast_list_remove(&e->link);
   encoder_fini(e);
+  *at = NULL;
+  cast_free(e);
   return 0;
 }
 
 /* Replaces nil or a busy encoder on top by a new one, which is the packer's
    from now on. It is in the packer's list before it has anything to free. */
 static cast_encoder *encoder_new(cast_packer *p, lua_State *L, int t) {
-  static const lua_CFunction gc = encoder_gc;
-  cast_encoder *e = cast_lua_newuserdata(L, sizeof *e);
-  memset(e, 0, sizeof *e);
+  cast_encoder **at = cast_lua_newuserdata(L, sizeof *at), *e;
+  *at = NULL;
+  cast_packer_meta(p, L, t, CAST_SLOT_ENCODER_META, encoder_gc);
+  lua_setmetatable(L, -2);
+  cast_finalizer_add(L, at);
+  e = cast_calloc(sizeof *e);
+  if (e == NULL) cast_raise_memory(L);
+  *at = e;
   cast_memo_init(&e->memo);
   e->p = p;
   e->out.size = WIRE_HEADER;
   e->out.tree = true;
-  (void)cast_single_push_in(L, t, CAST_SLOT_ENCODER_META, cast_make_meta, &gc);
-  lua_setmetatable(L, -2);
   cast_list_push(&p->encoders, &e->link);
-  cast_finalizer_add(L, e);
   lua_replace(L, -2);
   lua_pushvalue(L, -1);
   lua_rawseti(L, t, CAST_SLOT_ENCODER);
@@ -139,7 +153,8 @@ cast_encoder *cast_encoder_take(cast_packer *p, lua_State *L) {
   cast_packer_table(p, L);
   if (p->closed) cast_lua_error(L, "cannot send: the Lua state is closing");
   cast_packer_get(L, base + 1, CAST_SLOT_ENCODER);
-  cast_encoder *e = lua_touserdata(L, -1);
+  cast_encoder **at = lua_touserdata(L, -1);
+  cast_encoder *e = at != NULL ? *at : NULL;
   if (e == NULL || e->busy) e = encoder_new(p, L, base + 1);
   lua_pushnil(L);
   e->L = L;
@@ -176,7 +191,7 @@ void cast_encoder_raise(cast_encoder *e) {
 void cast_encoder_nomem(cast_encoder *e) {
   lua_State *L = e->L;
   cast_encoder_done(e);
-  cast_packer_nomem(L);
+  cast_raise_memory(L);
 }
 
 /* -- growth --------------------------------------------------------------- */

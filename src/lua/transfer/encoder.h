@@ -1,7 +1,7 @@
 /* encoder.h - what an encoding in progress holds.
    SPDX-License-Identifier: MIT
 
-   An encoder is a full userdata; the packer's table anchors the idle one. It
+   A full userdata owns an encoder; the packer's table anchors the idle one. It
    is used by one cast_pack at a time, and another is made when a __save, or a
    finalizer, sends something itself meanwhile. A Lua error that passes over
    cast_pack leaves it busy: then it is replaced by a new one, and the collector

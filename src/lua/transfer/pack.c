@@ -27,11 +27,13 @@
 /* -- life ----------------------------------------------------------------- */
 
 /* Finalizers that run later find it closed, and remember nothing. */
-void cast_packer_close(cast_packer *p) {
+void cast_packer_close(cast_packer *p, bool stuck) {
   p->closed = true;
+  p->stuck = stuck;
   cast_sharedstr_fini(p);
   cast_bytecode_fini(p);
   cast_encoder_close(p);
+  p->freed = true;
   cast_names_fini(p);
   p->sharedstrs = cast_packer_drop_array(p->sharedstrs);
   p->recent = cast_packer_drop_array(p->recent);
@@ -43,7 +45,7 @@ void cast_packer_close(cast_packer *p) {
    them. */
 static int packer_gc(lua_State *L) {
   cast_packer *p = lua_touserdata(L, 1);
-  if (p->end == NULL || p->end(L, true)) cast_packer_close(p);
+  if (p->end == NULL || p->end(L, true)) cast_packer_close(p, false);
   return 0;
 }
 

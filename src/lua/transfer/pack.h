@@ -26,7 +26,7 @@ void cast_packer_own(cast_packer *p, lua_State *L);
 
 /* The state ends: gives up what the packer refers to. It remembers nothing any
    more, but finalizers that run later can still use it. */
-void cast_packer_close(cast_packer *p);
+void cast_packer_close(cast_packer *p, bool stuck);
 
 /* Pushes what is in one of the packer's slots (packer.h), and makes no value
    for it. Takes two places of the stack. */

@@ -9,6 +9,7 @@
 
 #include "../../base.h"
 #include "../../mem.h"
+#include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../compat/single.h"
 
@@ -54,18 +55,11 @@ void cast_packer_meta(
   (void)cast_single_push_in(L, t, slot, make_meta, &f);
 }
 
-/* Without a position in front, as Lua's own error. */
-void cast_packer_nomem(lua_State *L) {
-  lua_pushliteral(L, "not enough memory");
-  lua_error(L);
-  cast_panic(__FILE__, __LINE__, "lua_error returned");
-}
-
 /* Lua's limit is a million slots, LuaJIT's 65,500: a stack of a few thousand is
    far from both. */
 void cast_packer_stack(lua_State *L, int slots) {
   if (CAST_LIKELY(lua_checkstack(L, slots))) return;
-  if (slots < 1000 && lua_gettop(L) < 4000) cast_packer_nomem(L);
+  if (slots < 1000 && lua_gettop(L) < 4000) cast_raise_memory(L);
   cast_lua_error(L, "stack overflow (message)");
 }
 

@@ -10,9 +10,11 @@
 
    1. Nothing that a longjmp can pass over is owned by C alone: buffers and
       references belong to userdata with a __gc.
-   2. These userdata are in the packer's lists, too, and the packer's own __gc
-      frees what they have left: a closing state does not finalize what is made
-      meanwhile. After that `closed` is set, and nothing is remembered any more.
+   2. What these userdata own is in the packer's lists, too, and the packer's
+      own __gc frees what they have left: a closing state does not finalize what
+      is made meanwhile. It lies in memory of C's, since a userdata can vanish
+      without its finalizer when there is no memory to call that. Once `closed`
+      is set nothing is remembered any more.
    3. A slot has false until something is in it. */
 #ifndef CAST_PACKER_H
 #define CAST_PACKER_H
@@ -93,6 +95,8 @@ struct cast_packer {
   int ref;                    /* of the packer's table, in the registry */
   cast_runner *const *runner; /* what runs the state; NULL: not known */
   bool closed;                /* the state is closing: keep nothing any more */
+  bool freed;                 /* what is in `codes` and `encoders` is, too */
+  bool stuck;                 /* set before: a task may still be in one */
   const void *globals;        /* address of the table of globals */
   const void *modules;        /* of package.loaded */
   const void *own;            /* of the module casting, or NULL */
@@ -174,9 +178,6 @@ void *cast_packer_array(cast_packer *p, void *old, size_t n, size_t size);
    its upvalue, a light userdata. May raise. */
 void cast_packer_meta(
   cast_packer *p, lua_State *L, int t, int slot, lua_CFunction gc);
-
-/* Raises Lua's own out-of-memory message. */
-_Noreturn void cast_packer_nomem(lua_State *L);
 
 /* Makes room on the Lua stack. Raises: lua_checkstack does not say whether
    there is no memory or the stack is too large, so where few slots are asked

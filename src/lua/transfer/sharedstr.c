@@ -29,6 +29,7 @@
 #include "../../base.h"
 #include "../../msg.h"
 #include "../../object.h"
+#include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../compat/single.h"
 #include "packer.h"
@@ -108,7 +109,7 @@ static void prepare(cast_packer *p, lua_State *L, int t) {
   if (p->sentinel || p->closed) return;
   texts =
     cast_packer_array(p, p->sharedstrs, CAST_SHAREDSTR_KEPT, sizeof *texts);
-  if (texts == NULL) cast_packer_nomem(L);
+  if (texts == NULL) cast_raise_memory(L);
   p->sharedstrs = texts;
   (void)cast_single_push_in(L, t, CAST_SLOT_SHAREDSTR, make_strings, NULL);
   lua_pop(L, 1);
