@@ -51,7 +51,9 @@ static bool on_watch(cast_timer *t) {
 }
 
 static void enter_tasks(cast_host *h) {
+  bool begins = h->begins;
   uint64_t now;
+  h->begins = false;
   /* PAIR watch: said first, then the timer is looked at. */
   atomic_store_explicit(&h->where, CAST_AT_TASKS, memory_order_seq_cst);
   if (CAST_LIKELY(atomic_load_explicit(&h->watched, memory_order_seq_cst) != 0))
@@ -60,9 +62,10 @@ static void enter_tasks(cast_host *h) {
   if (atomic_exchange_explicit(&h->watched, 1, memory_order_relaxed) != 0)
     return;
   now = os_now();
-  /* Sysmon may have slept while the main program ran. */
+  /* Sysmon may have slept while the main program ran: then the main program's
+     wait, if it has just begun, was not given the right time. */
   cast_clock_set(now);
-  h->main->waiter.since = cast_clock();
+  if (begins) h->main->waiter.since = cast_clock();
   /* Cannot fail: it has had its place in the heap from the beginning. */
   if (cast_timer_set(&h->watch, now + WATCH_NS) != 0)
     cast_panic(__FILE__, __LINE__, "a watch was lost");
@@ -139,6 +142,7 @@ static void depart(cast_host *h) {
 
 void cast_host_block(cast_host *h) {
   cast_host_return(h);
+  h->begins = true;
   cast_task_block(h->main);
   if (CAST_UNLIKELY(cast_forked)) return; /* sysmon is not there */
   leave_tasks(h);

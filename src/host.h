@@ -46,6 +46,7 @@ typedef struct cast_host {
   _Atomic uint32_t watched;     /* (a) 1: the timer is set */
   _Atomic uint32_t preempting;  /* (a) 1: the timer is about to signal */
   bool prepared;                /* (w) `event` is there */
+  bool begins;                  /* (w) the main program's wait has just begun */
   bool pollable;                /* (w) the descriptor was asked for */
 } cast_host;
 
