@@ -7,27 +7,34 @@
 #include "os/os.h"
 
 static struct {
-  cast_lock lock;
+  cast_lock lock; /* also before and after the runtime: see cast_timers_fini */
   cast_heap lanes[CAST_TIMER_LANES]; /* (lock) */
   uint32_t turn;           /* (lock) counts what was fired: whose turn it is */
   uint64_t sleeping_ns;    /* (lock) when the sleeper wakes by itself */
   _Atomic uint32_t kicked; /* (a) what the sleeper sleeps on */
-} timers;
+} timers = {.lock = CAST_LOCK_STATIC(CAST_RANK_TIMER)};
 
 _Atomic uint32_t cast_clock_word;
 
 void cast_timers_init(void) {
   cast_clock_set(os_now());
-  cast_lock_init(&timers.lock, CAST_RANK_TIMER);
   for (uint32_t i = 0; i < CAST_TIMER_LANES; i++)
     cast_heap_init(&timers.lanes[i]);
   timers.turn = 0;
   timers.sleeping_ns = 0;
 }
 
+/* An object may outlive the runtime, and its timer with it: a ticker whose
+   channel the program has a reference to, or a handle that is finalized after
+   the host's end. Such a timer never fires again. */
 void cast_timers_fini(void) {
-  for (uint32_t i = 0; i < CAST_TIMER_LANES; i++)
-    cast_heap_fini(&timers.lanes[i]);
+  cast_lock_take(&timers.lock);
+  for (uint32_t i = 0; i < CAST_TIMER_LANES; i++) {
+    cast_heap *lane = &timers.lanes[i];
+    while (lane->count > 0) cast_heap_remove(lane, cast_heap_top(lane));
+    cast_heap_fini(lane);
+  }
+  cast_lock_drop(&timers.lock);
 }
 
 static cast_heap *lane_of(const cast_timer *t) {

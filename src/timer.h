@@ -66,6 +66,7 @@ static inline uint64_t cast_timer_end(uint64_t now, uint64_t ns) {
 }
 
 void cast_timers_init(void);
+/* Timers that are still set are set no longer, and may be removed later. */
 void cast_timers_fini(void);
 /* Sets or moves the deadline: 0 or CASTING_ENOMEM. */
 int cast_timer_set(cast_timer *t, uint64_t deadline_ns);

@@ -51,6 +51,21 @@ static void set(size_t i, uint64_t deadline) {
   assert_int_equal(cast_timer_set(&entries[i].timer, deadline), 0);
 }
 
+/* What outlives the runtime is set no longer, and can be removed. */
+static void set_at_the_end(void **state) {
+  CAST_UNUSED(state);
+  begin();
+  for (size_t i = 0; i < TIMERS; i++) set(i, i % 2 == 0 ? FOREVER : i);
+  cast_timers_fini();
+  for (size_t i = 0; i < TIMERS; i += 2) cast_timer_remove(&entries[i].timer);
+  assert_false(cast_timer_set_sooner(&entries[1].timer, 0));
+  cast_timers_init();
+  for (size_t i = 1; i < TIMERS; i += 2) cast_timer_remove(&entries[i].timer);
+  fire_now();
+  assert_int_equal(nfired, 0);
+  cast_timers_fini();
+}
+
 static void due_in_order(void **state) {
   CAST_UNUSED(state);
   begin();
@@ -381,6 +396,7 @@ static void coarse_waits_end_together(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test_teardown(set_at_the_end, unit_clean),
     cmocka_unit_test_teardown(due_in_order, unit_clean),
     cmocka_unit_test_teardown(moved_and_removed, unit_clean),
     cmocka_unit_test_teardown(fires_again, unit_clean),
