@@ -34,6 +34,19 @@ static inline uint64_t unit_random(uint64_t *state) {
   return *state = x;
 }
 
+/* What a process has counted for gcov is lost if it does not exit. */
+#ifdef CASTING_COVERAGE
+void __gcov_dump(void);
+static inline void unit_exit(int status) {
+  __gcov_dump();
+  _exit(status);
+}
+static inline void unit_on_abort(int number) { unit_exit(128 + number); }
+#else
+static inline void unit_exit(int status) { _exit(status); }
+#define unit_on_abort SIG_DFL
+#endif
+
 /* Does fn(arg) end a process? Runs it in one of its own, silently. */
 static inline bool unit_dies(void (*fn)(void *), void *arg) {
   (void)fflush(NULL);
@@ -41,11 +54,11 @@ static inline bool unit_dies(void (*fn)(void *), void *arg) {
   if (child == 0) {
     struct rlimit none = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &none);
-    (void)signal(SIGABRT, SIG_DFL);
+    (void)signal(SIGABRT, unit_on_abort);
     (void)signal(SIGSEGV, SIG_DFL);
     (void)freopen("/dev/null", "w", stderr);
     fn(arg);
-    _exit(0);
+    unit_exit(0);
   }
   int status = 0;
   if (child < 0 || waitpid(child, &status, 0) != child) return false;
@@ -61,7 +74,7 @@ static inline bool unit_child(void (*fn)(void *), void *arg) {
     (void)alarm(60);
     fn(arg);
     (void)fflush(NULL);
-    _exit(0);
+    unit_exit(0);
   }
   int status = -1;
   if (child < 0 || waitpid(child, &status, 0) != child) return false;

@@ -9,7 +9,7 @@
 # In the order of running, which is that of worth for the time, with the
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:10 format:20 house:15 docs:30 warnings:280 models:200 tsan:350 asan:350 shrink:380
-ubsan:320 inject:250 collect:600 allocfail:470 tidy:120 fuzz:90 valgrind:900
+ubsan:320 inject:250 collect:600 allocfail:470 tidy:120 fuzz:90 coverage:500 valgrind:900
 mutants:180 packages:260 portable:260 qemu:900 bigendian:120 bare:900'
 
 check_main() {
@@ -96,6 +96,13 @@ attempt() { # attempt TEXT COMMAND ...
   fi
 }
 
+with_lua() { # with_lua SCRIPT ...: by whatever Lua is there
+  for lua in lua5.4 lua5.3 lua5.2 lua5.1 luajit; do
+    if has $lua; then break; fi
+  done
+  "$lua" "$@"
+}
+
 # -- rules -----------------------------------------------------------------------
 
 need_lint() { need_command lua-check luacheck; }
@@ -146,10 +153,7 @@ check_house() {
   sed -n '/^room /,$p' "$root/build/attempt.log"
 }
 house() { # house TAG
-  for lua in lua5.4 lua5.3 lua5.2 lua5.1 luajit; do
-    if has $lua; then break; fi
-  done
-  "$lua" tools/lint/house.lua build/release/CMakeFiles/core-test.dir \
+  with_lua tools/lint/house.lua build/release/CMakeFiles/core-test.dir \
     "build/release/CMakeFiles/binding-test-$1.dir"
 }
 
@@ -376,6 +380,26 @@ check_allocfail() {
 allocfail() { # allocfail VERSION
   LUA_CPATH="$root/build/allocfail/$1/?.so;;" \
     timeout 600 "$1" tests/stress/allocfail.lua 1 1
+}
+
+# Which lines the tests have run, on versions whose calls yield across pcall and
+# where they do not; see tools/test/coverage.lua.
+need_coverage() {
+  need_tests 5.1 5.4 luajit
+  need_command gcc gcov
+}
+check_coverage() {
+  # The counts of an earlier run would be added to.
+  find "$root/build/coverage" -name '*.gcda' -exec rm -f {} + 2>/dev/null
+  launcher=${CMAKE_C_COMPILER_LAUNCHER-} CC=gcc
+  unset CMAKE_C_COMPILER_LAUNCHER # objects name the place of their counts
+  tested_config coverage '' -DCASTING_COVERAGE=ON -DCASTING_DEBUG=1 \
+    -DCASTING_TIME_FACTOR=3
+  unset CC
+  [ -z "$launcher" ] || export CMAKE_C_COMPILER_LAUNCHER="$launcher"
+  attempt "tools/test/coverage.lua" with_lua tools/test/coverage.lua \
+    build/coverage build/coverage/never-run
+  cat "$root/build/attempt.log"
 }
 
 need_valgrind() {
