@@ -37,6 +37,10 @@
 
 #define DUMP_MAX 16384 /* of the template */
 
+/* The source of a factory, and so of a function in it that was stripped of its
+   own: Lua's word for none. */
+#define NO_SOURCE "=?"
+
 /* Bytes of a dump: what is left to be read, or what was found. */
 typedef struct part {
   const unsigned char *at, *end;
@@ -374,7 +378,7 @@ static bool dump_template(lua_State *L, dumped *d, int nups) {
   at = names(at, nups);
   at += sprintf(at, " end");
   d->size = 0;
-  if (cast_lua_load(L, text, (size_t)(at - text), "=casting", "t") != LUA_OK)
+  if (cast_lua_load(L, text, (size_t)(at - text), NO_SOURCE, "t") != LUA_OK)
     return false;
   return cast_lua_dump(L, write, d) == 0;
 }
@@ -398,7 +402,7 @@ bool cast_factory_push(lua_State *L, const cast_bytes *b, int nups) {
   if (ok) {
     size_t size;
     const char *s = lua_tolstring(L, -1, &size);
-    ok = cast_lua_load(L, s, size, "=casting", "b") == LUA_OK;
+    ok = cast_lua_load(L, s, size, NO_SOURCE, "b") == LUA_OK;
   }
   if (ok) lua_replace(L, top + 1);
   lua_settop(L, ok ? top + 1 : top);
