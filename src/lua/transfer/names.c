@@ -125,11 +125,19 @@ static uint64_t fingerprint(const cast_packer *p, lua_State *L, int t) {
   return sum;
 }
 
+/* That of the globals, whatever package.loaded has under it: resolve.c. */
+static bool is_globals(const char *name, size_t size) {
+  return size == 2 && memcmp(name, "_G", 2) == 0;
+}
+
 /* Is the pair on top a module, other than the globals? */
 static bool is_module(const cast_packer *p, lua_State *L) {
   size_t size = 0;
-  return lua_istable(L, -1) && lua_topointer(L, -1) != p->globals &&
-         is_key(L, -2, &size) && !cast_names_is_own(lua_tostring(L, -2), size);
+  if (!lua_istable(L, -1) || lua_topointer(L, -1) == p->globals ||
+      !is_key(L, -2, &size))
+    return false;
+  const char *name = lua_tostring(L, -2);
+  return !cast_names_is_own(name, size) && !is_globals(name, size);
 }
 
 /* Pushes a list of the modules' names and tables by turns, and returns how
@@ -234,13 +242,14 @@ void cast_names_refresh(cast_packer *p, lua_State *L, int t) {
    and made into a name only at the end, as nothing may be allocated before. */
 typedef struct search {
   lua_State *L;
-  int target;       /* stack index of the object */
-  int path[PATH];   /* stack indices of the module's name and the keys */
-  int depth;        /* how many keys the path has now */
-  int best;         /* stack index of the best path: PATH slots */
-  int best_depth;   /* how many keys that has; -1: none was found */
-  int best_rank;    /* RANK_*, of it */
-  size_t best_size; /* bytes of its name */
+  const void *globals; /* address of the table of globals */
+  int target;          /* stack index of the object */
+  int path[PATH];      /* stack indices of the module's name and the keys */
+  int depth;           /* how many keys the path has now */
+  int best;            /* stack index of the best path: PATH slots */
+  int best_depth;      /* how many keys that has; -1: none was found */
+  int best_rank;       /* RANK_*, of it */
+  size_t best_size;    /* bytes of its name */
 } search;
 
 /* Is this path better than the best one, which is of the same rank? */
@@ -300,6 +309,8 @@ static void search_module(search *s, bool standard) {
   const char *name = lua_tostring(s->L, module - 1);
   bool is_library = cast_stock_has_library(name);
   if ((is_library && !standard) || cast_names_is_own(name, size)) return;
+  if (is_globals(name, size) && lua_topointer(s->L, module) != s->globals)
+    return;
   s->path[0] = module - 1;
   if (lua_rawequal(s->L, module, s->target)) note_candidate(s);
   if (lua_istable(s->L, module)) search_fields(s, module, !is_library);
@@ -308,8 +319,10 @@ static void search_module(search *s, bool standard) {
 /* Searches all modules for the object on top. Leaves PATH slots above it,
    with the best path. casting itself may not be in package.loaded, or not any
    more. */
-static search search_all(lua_State *L, int t, bool standard) {
-  search s = {.L = L, .target = lua_gettop(L), .best_depth = -1};
+static search search_all(
+  const cast_packer *p, lua_State *L, int t, bool standard) {
+  search s = {
+    .L = L, .globals = p->globals, .target = lua_gettop(L), .best_depth = -1};
   cast_packer_stack(L, 24);
   lua_settop(L, s.target + PATH);
   s.best = s.target + 1;
@@ -345,7 +358,7 @@ static bool take_name(cast_packer *p, lua_State *L, int t, const search *s) {
 static bool find_or_search(cast_packer *p, lua_State *L, int t, bool standard) {
   search s;
   if (cast_names_find(p, L, t)) return true;
-  s = search_all(L, t, standard);
+  s = search_all(p, L, t, standard);
   return take_name(p, L, t, &s);
 }
 
