@@ -199,4 +199,5 @@ endforeach()
 
 casting_test(NAME rules/lint KIND script COMMAND sh tools/lint/lint.sh)
 casting_test(NAME rules/pairs KIND script COMMAND sh tools/lint/pairs.sh)
+casting_test(NAME rules/names KIND script COMMAND sh tools/lint/names.sh)
 casting_test(NAME rules/api KIND script COMMAND sh tools/lint/api.sh)

@@ -6,8 +6,8 @@
    again: a message that goes from one of its sessions to another costs no
    call of the allocator, and takes no lock. Others give them back.
 
-   1. A small block has the room that blocks_room() says, so it serves for any
-      message of its class. It is freed with cast_free all the same.
+   1. A small block has all the room of its class (room_of), so it serves for
+      any message of that class. It is freed with cast_free all the same.
    2. Kept are at most CAST_BLOCKS_KEPT bytes. As in big.h, what is kept does
       not count as live; with CAST_PLAIN_MEMORY nothing is. */
 #ifndef CAST_BLOCK_H

@@ -2,8 +2,8 @@
    SPDX-License-Identifier: MIT
 
    One thread. It sleeps until the next deadline; while workers run it also
-   looks every TICK at what they do, up to TICK_MAX apart when all is well
-   (cast_workers_check).
+   looks every TICK_NS at what they do, up to TICK_MAX_NS apart when all is
+   well (cast_workers_check).
    Once the pool has been idle for QUIET looks it sleeps for ever, so that an
    idle process makes no wake-ups; whoever wakes a worker then wakes it. Just
    before, it looks whether the program is dead (deadlock.h). */

@@ -6,11 +6,13 @@
 #
 # Compared are pairs of name and file: a row of the table "PAIR names" begins
 # with the name and mentions files as `chan.c` or `os/linux.c`, below src/; a
-# source mentions "PAIR name". Neither may have a pair that the other lacks.
+# source mentions "PAIR name". Neither may have a pair that the other lacks. Each
+# name has one row, and other documents and models use those names only.
 set -u
 cd "${1:-$(dirname -- "$0")/../..}" || exit 2
 
-find src include -name '*.[ch]' | LC_ALL=C sort | LC_ALL=C awk '
+find src include docs tests/model -name '*.[ch]' -o -name '*.md' -o \
+  -name '*.pml' | LC_ALL=C sort | LC_ALL=C awk '
 function bad(what) {
   print what
   errors++
@@ -39,7 +41,9 @@ BEGIN {
       n++
       while (match(line, /PAIR [a-z_]+/)) {
         name = substr(line, RSTART + 5, RLENGTH - 5)
-        used[name " " file] = n
+        if (file ~ /\.[ch]$/) used[name " " file] = n
+        else if (!(name in listed) && name !~ /^names?$/)
+          bad(file ":" n ": " doc " has no PAIR " name)
         line = substr(line, RSTART + RLENGTH)
       }
     }

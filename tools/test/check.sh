@@ -107,9 +107,9 @@ with_lua() { # with_lua SCRIPT ...: by whatever Lua is there
 
 need_lint() { need_command lua-check luacheck; }
 check_lint() {
-  attempt "tools/lint/lint.sh" sh tools/lint/lint.sh
-  attempt "tools/lint/pairs.sh" sh tools/lint/pairs.sh
-  attempt "tools/lint/api.sh" sh tools/lint/api.sh
+  for rules in lint pairs names api; do
+    attempt "tools/lint/$rules.sh" sh "tools/lint/$rules.sh"
+  done
   places=''
   for place in lua bench examples tests tools; do
     if [ -d $place ]; then places="$places $place"; fi

@@ -2,10 +2,11 @@
    SPDX-License-Identifier: MIT
 
    The functions through which each message goes, send, receive and the
-   iterator, exist twice (X and X_ours): in a session of the pool they find the
-   state in the extra space of the coroutine, without a call of Lua's API for
-   the upvalue. That saves 54 instructions of a call, 7 % of a round trip of
-   bench/pingpong (callgrind, 5.4). Both have the same body, X_in.
+   iterator, exist twice (chan_send, chan_send_ours): in a session of the pool
+   they find the state in the extra space of the coroutine, without a call of
+   Lua's API for the upvalue. That saves 54 instructions of a call, 7 % of a
+   round trip of bench/pingpong (callgrind, 5.4). Both have the same body,
+   chan_send_in.
 
    A blocking call here has these steps, in this order: enter (reserves all that
    waiting may need, raises if the task must not wait), pack, enter again
