@@ -200,5 +200,7 @@ endforeach()
 casting_test(NAME rules/lint KIND script COMMAND sh tools/lint/lint.sh)
 casting_test(NAME rules/pairs KIND script COMMAND sh tools/lint/pairs.sh)
 casting_test(NAME rules/names KIND script COMMAND sh tools/lint/names.sh)
+casting_test(NAME rules/changelog KIND script
+  COMMAND sh tools/lint/changelog.sh)
 casting_test(NAME rules/commits KIND script COMMAND sh tools/lint/commits.sh)
 casting_test(NAME rules/api KIND script COMMAND sh tools/lint/api.sh)

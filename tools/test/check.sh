@@ -107,7 +107,7 @@ with_lua() { # with_lua SCRIPT ...: by whatever Lua is there
 
 need_lint() { need_command lua-check luacheck; }
 check_lint() {
-  for rules in lint pairs names api commits; do
+  for rules in lint pairs names api changelog commits; do
     attempt "tools/lint/$rules.sh" sh "tools/lint/$rules.sh"
   done
   places=''
