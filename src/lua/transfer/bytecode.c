@@ -345,7 +345,9 @@ static bool make_factory(cast_packer *p, lua_State *L, int t, cast_bytes *b,
 static bool again(
   cast_packer *p, lua_State *L, int t, cast_bytes *b, unsigned nups) {
   uint32_t i = place_of(b);
-  cast_loaded *l = nups <= CAST_FACTORY_UPVALUES ? place_for(p, b) : NULL;
+  /* One with an environment of its own (5.1) may have none. */
+  if (nups == 0 || nups > CAST_FACTORY_UPVALUES) return false;
+  cast_loaded *l = place_for(p, b);
   if (l == NULL) return false;
   if (l->made != b) {
     cast_bytes *old = l->made;
