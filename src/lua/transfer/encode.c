@@ -15,13 +15,15 @@
    Whether a table is a metatable in a module, which goes by name, is asked at
    its first key that begins with "__". If it is one, and that was not noted,
    the message begins anew, as part of the table is written. In the same way a
-   message begins anew at its first __save (save.c). From then on it does not
-   begin anew for a name any more, or a __save would be called again: names are
-   looked for before a table is written. To do so for each table from the start
-   was rejected: it costs a walk through the keys of every table.
+   message begins anew at what can not be sent, which such a table may contain,
+   and at its first __save (save.c). From then on it does not begin anew for a
+   name any more, or a __save would be called again: names are looked for before
+   a table is written. To do so for each table from the start was rejected: it
+   costs a walk through the keys of every table.
 
-   A message begins anew twice at the most: once to be careful, for a name or a
-   __save, and once for functions that have to go by name (cast_encoder_refuse).
+   A message begins anew twice at the most: once to be careful, for a name, a
+   __save or what can not be sent, and once for functions that have to go by name
+   (cast_encoder_refuse).
 
    A frame's counters, i and n:
      list      values written, and how many there are: those of the message

@@ -442,8 +442,23 @@ static bool try_by_name(cast_encoder *e) {
   return false;
 }
 
+/* Is a table around the object on top? One may have been around a body. */
+static bool is_within_table(const cast_encoder *e) {
+  for (uint32_t k = e->walk.depth; --k > 0;)
+    if (e->walk.frames[k].kind == CAST_FRAME_TABLE ||
+        e->walk.frames[k].value != 0)
+      return true;
+  return false;
+}
+
 cast_put cast_encoder_refuse(
   cast_encoder *e, const char *kind, const char *reason) {
+  /* A table around it may be a metatable in a module, and not have been asked
+     yet: which of its keys comes first is chance. */
+  if (!e->known.careful && is_within_table(e)) {
+    e->known.careful = true;
+    return CAST_PUT_AGAIN;
+  }
   if (try_by_name(e)) return CAST_PUT_UNWOUND;
   if (!e->known.names_first && last_body(e) > 0) {
     /* The object was put off, so the function around it may be one whose frame

@@ -198,8 +198,8 @@ void cast_encoder_finish(cast_encoder *e, uint32_t n, cast_msg *out);
 
 /* -- errors --------------------------------------------------------------- */
 
-/* What is on top can not be sent. If it belongs to a function that is in a
-   loaded module, that function goes by name instead: CAST_PUT_UNWOUND, or
+/* What is on top can not be sent. If it belongs to a metatable or a function
+   that is in a loaded module, that goes by name instead: CAST_PUT_UNWOUND, or
    CAST_PUT_AGAIN if its frame may be closed already. Else raises "cannot send
    a <kind> (<path>): <reason>" for what the frames are about; reason may be
    NULL. */
