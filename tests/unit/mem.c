@@ -100,6 +100,30 @@ static void from_nth_all_fail(void **state) {
   cast_free(b);
 }
 
+/* Drawn from a seed: the same ones each time, as many as asked for. */
+static void some_fail(void **state) {
+  CAST_UNUSED(state);
+  need_debug();
+  uint64_t first[4] = {0};
+  for (int run = 0; run < 4; run++) {
+    unsigned failed = 0;
+    cast_mem_fail_every(8, run < 2 ? 5 : (uint64_t)run);
+    for (int i = 0; i < 512; i++) {
+      void *a = cast_alloc(8);
+      if (a == NULL) failed++;
+      if (a == NULL) first[run] = first[run] * 31 + (uint64_t)i;
+      cast_free(a);
+    }
+    assert_in_range(failed, 512 / 8 / 2, 512 / 8 * 2);
+  }
+  cast_mem_fail_every(0, 0);
+  assert_true(first[0] == first[1]);
+  assert_true(first[0] != first[2] && first[2] != first[3]);
+  void *a = cast_alloc(8);
+  assert_non_null(a);
+  cast_free(a);
+}
+
 static void for_lua(void **state) {
   CAST_UNUSED(state);
   int64_t before = cast_mem_live();
@@ -154,6 +178,7 @@ int main(void) {
     cmocka_unit_test(live_counts_blocks),
     cmocka_unit_test(nth_fails_once),
     cmocka_unit_test(from_nth_all_fail),
+    cmocka_unit_test(some_fail),
     cmocka_unit_test(for_lua),
     cmocka_unit_test(threads_count_together),
   };
