@@ -13,11 +13,11 @@ exclude_files = { "lua/*.d.lua", "build" }
 local some = { "jit", "utf8", "warn", "unpack", "loadstring", "setfenv",
   "getfenv", "table.unpack", "table.pack", "math.type", "math.tointeger",
   "math.maxinteger", "math.mininteger", "debug.upvalueid",
-  "coroutine.close", "coroutine.isyieldable", "rawlen", "newproxy", "bit32",
-  "bit" }
+  "debug.upvaluejoin", "coroutine.close", "coroutine.isyieldable", "rawlen",
+  "newproxy", "bit32", "bit" }
 
 for _, dir in ipairs { "lua", "bench", "examples", "tools", "tests/stress",
-  "tests/regress", "tests/lua" } do
+  "tests/regress", "tests/lua", "tests/fuzz" } do
   files[dir] = { read_globals = some }
 end
 files["tests/lua"].std = "+busted"

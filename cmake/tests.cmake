@@ -110,6 +110,8 @@ if(with_cmocka)
   endforeach()
 endif()
 
+include(cmake/fuzz.cmake)
+
 # -- examples -------------------------------------------------------------------
 
 # C modules for Lua tests, beside the module under test: that of

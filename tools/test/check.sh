@@ -124,7 +124,7 @@ check_format() {
 }
 unformatted() {
   unformatted=0
-  for file in $(find src include tests/unit bench -name '*.[ch]'); do
+  for file in $(find src include tests/unit tests/fuzz bench -name '*.[ch]'); do
     if ! clang-format --style=file "$file" | cmp -s - "$file"; then
       echo "$file"
       unformatted=1
@@ -417,28 +417,37 @@ check_valgrind() {
     "-DCASTING_UNIT_WRAPPER=$v" "-DCASTING_LUA_WRAPPER=$v"
 }
 
-# Any bytes for the decoder, FUZZ seconds long; see tests/fuzz/decode.c.
+# The targets of tests/fuzz, FUZZ seconds in all.
 need_fuzz() {
+  need_build
+  need_luas 5.4
   need_command clang clang
-  need_lua_headers 5.4
 }
-check_fuzz() { attempt "tests/fuzz/decode.c" fuzz; }
-fuzz() {
-  work=$root/build/fuzz
-  mkdir -p "$work/corpus" || return 1
-  (
-    cd "$root/src/lua" || exit 1
-    # shellcheck disable=SC2046
-    clang -g -O1 -fsanitize=fuzzer,address,undefined \
-      $(pkg-config --cflags lua5.4) -D_GNU_SOURCE -DCAST_DEBUG=1 \
-      -DCAST_PLAIN_MEMORY -pthread "$root/tests/fuzz/decode.c" transfer/pack.c transfer/packer.c transfer/encode.c \
-      transfer/encoder.c transfer/tree.c transfer/strcache.c transfer/closure.c transfer/memo.c transfer/decode.c transfer/names.c transfer/bytecode.c \
-      transfer/factory.c transfer/fixed.c transfer/sharedstr.c transfer/transferable.c transfer/path.c compat/compat.c ../mem.c ../big.c \
-      ../block.c ../lock.c ../msg.c ../object.c ../base.c ../os/posix.c \
-      ../os/linux.c $(pkg-config --libs lua5.4) -o "$work/decode"
-  ) && cd "$work" && ./decode -seeds corpus &&
-    ./decode -max_total_time="${FUZZ:-60}" -rss_limit_mb=1000 \
-      -print_final_stats=1 corpus
+check_fuzz() {
+  CC=clang
+  # shellcheck disable=SC2046
+  if ! configure fuzz "$(cmake_luas)" -DCASTING_FUZZ=ON ||
+    ! build fuzz fuzz-targets; then
+    unset CC
+    failed=$((failed + 1))
+    return
+  fi
+  unset CC
+  programs=$(for v in $(built_tags fuzz); do
+    for t in tests/fuzz/corpus/*; do echo "$v/fuzz-${t##*/}"; done
+  done)
+  each=$((${FUZZ:-60} / $(echo "$programs" | wc -l)))
+  for p in $programs; do attempt "build/fuzz/$p" fuzz "$p" $((each + 1)); done
+}
+# What is new in an input that has been found stays in build/fuzz; an input that
+# fails is there, too.
+fuzz() { # fuzz VERSION/fuzz-TARGET SECONDS
+  found=$root/build/fuzz/found/$1
+  mkdir -p "$found" || return 1
+  "$root/build/fuzz/$1" -max_total_time="$2" -timeout=60 -max_len=1024 \
+    -len_control=20 -rss_limit_mb=2000 -print_final_stats=1 \
+    -artifact_prefix="$root/build/fuzz/" "$found" \
+    "$root/tests/fuzz/corpus/${1##*/fuzz-}"
 }
 
 # -- packages and ports ---------------------------------------------------------------
