@@ -100,9 +100,26 @@ static const char *const seeds[] = {"return 1, 2.5, nil, true, 'text'",
   " return C, 3 end})} end}), ('big'):byte()",
   "return ('a'):byte(), {('b'):upper()}, {[{}] = {}, [1.5] = 1}", NULL};
 
+/* Two values, one registered: a function with an environment, which is itself;
+   from 5.2 on there is no such thing. Then an integer. */
+static const unsigned char environment[] = {
+  2, 0x42, 1, 0, 0, 0, 0x59, 0, 0x0d, 0, 0, 0, 0, 0x82};
+
+static void write_seed(
+  const char *dir, const char *name, const void *bytes, size_t size) {
+  char path[4096];
+  (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+  FILE *f = fopen(path, "wb");
+  CAST_ALWAYS(f != NULL);
+  (void)fwrite(bytes, 1, size, f);
+  (void)fclose(f);
+}
+
 static void write_seeds(const char *dir) {
+  write_seed(dir, "environment", environment, sizeof environment);
   for (int i = 0; seeds[i] != NULL; i++) {
-    char path[4096];
+    unsigned char bytes[2048] = {2}; /* which reference is the first */
+    char name[16];
     cast_msg m;
     fuzz_side side;
     fuzz_open(&side);
@@ -110,12 +127,10 @@ static void write_seeds(const char *dir) {
     memset(&m, 0, sizeof m);
     CAST_ALWAYS(luaL_dostring(L, seeds[i]) == LUA_OK);
     cast_pack(side.packer, L, 1, lua_gettop(L), NULL, 0, &m);
-    (void)snprintf(path, sizeof path, "%s/%02d", dir, i);
-    FILE *f = fopen(path, "wb");
-    CAST_ALWAYS(f != NULL);
-    (void)fputc(2, f);
-    (void)fwrite(cast_msg_data(&m), 1, m.size, f);
-    (void)fclose(f);
+    CAST_ALWAYS(m.size < sizeof bytes);
+    memcpy(bytes + 1, cast_msg_data(&m), m.size);
+    (void)snprintf(name, sizeof name, "value%d", i + 1);
+    write_seed(dir, name, bytes, m.size + 1);
     cast_msg_drop(&m);
     fuzz_close(&side);
   }
