@@ -1,7 +1,7 @@
 /* argument.h - the arguments of library functions, and errors about them.
    SPDX-License-Identifier: MIT
 
-   As luaL_argerror and the luaL_check functions, except that errors name the
+   As luaL_argerror and the luaL_check* functions, except that errors name the
    function as the manual does. Lua knows only the name of the variable that it
    was called by, and none at all where a C function has called it
    (`pcall(ch.receive, ch, -1)`). */

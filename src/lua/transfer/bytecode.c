@@ -371,7 +371,7 @@ static bool again(
   return true;
 }
 
-/* The mode for lua_load. A message's bytes were dumped in this process, so
+/* The mode for cast_lua_load. A message's bytes were dumped in this process, so
    text, or bytecode of another version, need no care. "B" (5.5) lets the
    function use the bytes where they lie, which must then outlive the state
    (fixed.h). */

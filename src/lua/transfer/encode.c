@@ -22,8 +22,8 @@
    costs a walk through the keys of every table.
 
    A message begins anew twice at the most: once to be careful, for a name, a
-   __save or what can not be sent, and once for functions that have to go by name
-   (cast_encoder_refuse).
+   __save or what can not be sent, and once for functions that have to go by
+   name (cast_encoder_refuse).
 
    A frame's counters, i and n:
      list      values written, and how many there are: those of the message

@@ -24,7 +24,7 @@ typedef struct cast_memo_entry {
   const void *key; /* the object's address */
   uint32_t tag;    /* offset of its tag in the encoding */
   uint32_t seq;    /* its number in the message */
-  uint32_t state;  /* how far it is written: CAST_SEEN_*, in encoder.h */
+  uint32_t state;  /* how far it is written: CAST_MEMO_*, in encoder.h */
 } cast_memo_entry;
 
 typedef struct cast_memo {
