@@ -50,20 +50,22 @@ static int unpack(lua_State *L) {
   return cast_unpack(side_of(L)->packer, L, &message);
 }
 
-/* The name that the message of one value begins with: its size, or 0. */
-static size_t name_in(cast_msg *m, const char **name) {
+/* The name that the message of one value begins with, which may be empty; or
+   false. */
+static bool name_in(cast_msg *m, const char **name, size_t *size) {
   const unsigned char *at = cast_msg_data(m);
-  uint16_t size;
+  uint16_t bytes;
   unsigned head = *at++;
   if ((head & WIRE_REFS) != 0) at += 4;
-  if ((*at & 0xf0) != WIRE_NAME) return 0;
-  memcpy(&size, at + 1, sizeof size);
+  if ((*at & 0xf0) != WIRE_NAME) return false;
+  memcpy(&bytes, at + 1, sizeof bytes);
   *name = (const char *)at + 3;
-  return size;
+  *size = bytes;
+  return true;
 }
 
-/* name_of(v): how it crosses, and under which name, if so. Which of several things in it does not, if so, is
-   a matter of the order of lua_next. */
+/* name_of(v): how it crosses, and under which name, if so. If several things in
+   it do not cross, which of them is told of is a matter of lua_next's order. */
 static int name_of(lua_State *L) {
   lua_pushcfunction(L, pack);
   lua_insert(L, 1);
@@ -75,8 +77,8 @@ static int name_of(lua_State *L) {
     return 1;
   }
   const char *name;
-  size_t size = name_in(&message, &name);
-  if (size > 0) {
+  size_t size;
+  if (name_in(&message, &name, &size)) {
     lua_pushliteral(L, "by name");
     lua_pushlstring(L, name, size);
   } else {
@@ -117,14 +119,15 @@ static int send(lua_State *L) {
   lua_pushcfunction(L, pack);
   lua_insert(L, 1);
   if (lua_pcall(L, 1, 0, 0) != 0) return 0;
-  size_t size = name_in(&message, &at);
-  if (size > 0) memcpy(name, at, size);
+  size_t size = 0;
+  bool named = name_in(&message, &at, &size);
+  if (named) memcpy(name, at, size);
   lua_getfield(B.L, 1, "check");
   lua_pushlstring(B.L, name, size);
   lua_pushcfunction(B.L, unpack);
   int status = lua_pcall(B.L, 0, 1, 0);
   cast_msg_drop(&message);
-  if (status == 0 && size > 0) {
+  if (status == 0 && named) {
     lua_pushstring(B.L, kind);
     if (lua_pcall(B.L, 3, 0, 0) != 0) fail(L);
   }
