@@ -5,7 +5,8 @@
    functions and has them come and go in modules, under all kinds of names. It
    runs in three states. State A sends on the way, so its packer remembers what
    had a name when; B receives; C does neither. In the end A and C are asked
-   how each object crosses, as a copy or by name. The answers must be the same: names are a matter of what is loaded, not of what was sent before.
+   how each object crosses, as a copy or by name. The answers must be the same:
+   names are a matter of what is loaded, not of what was sent before.
    And what B takes for an object must be what has that name in B. */
 #include "fuzz.h"
 
