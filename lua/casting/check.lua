@@ -7,7 +7,7 @@
 
 local _, internal = ...
 local pairs, tostring, type = pairs, tostring, type
-local bad, kind = internal.bad, internal.kind
+local bad, got, kind = internal.bad, internal.got, internal.kind
 
 local Check = {}
 
@@ -22,7 +22,7 @@ end
 -- be of kind `expected`; nil if nothing is.
 function Check.mismatch(option, v, expected)
   if v ~= nil and kind(v) ~= expected then
-    return option .. " must be a " .. expected .. ", got " .. kind(v)
+    return option .. " must be a " .. expected .. ", got " .. got(v)
   end
 end
 
@@ -66,10 +66,10 @@ function Check.length(list)
   if n == nil then
     n = #list
     if Check.is_integer(n, 0) then return n end
-    return nil, "its length must be an integer from 0 on, got " .. tostring(n)
+    return nil, "its length must be an integer from 0 on, got " .. got(n)
   end
   if Check.is_integer(n, 0) then return n end
-  return nil, "its n must be an integer from 0 on, got " .. tostring(n)
+  return nil, "its n must be an integer from 0 on, got " .. got(n)
 end
 
 return Check

@@ -14,7 +14,7 @@
 
 local casting, internal = ...
 local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
-local Check, kind = internal.check, internal.kind
+local Check, got = internal.check, internal.got
 
 local Spec = {}
 
@@ -64,7 +64,8 @@ function Place:word(v, words, name)
     if v == words[i] then return v end
     list = list .. (i > 1 and ", " or "") .. words[i]
   end
-  self:bad(name .. " must be one of " .. list .. ", got " .. tostring(v))
+  self:bad(name .. " must be one of " .. list .. ", got " ..
+    (type(v) == "string" and "'" .. v .. "'" or got(v)))
 end
 
 -- A value of that kind, or nil.
@@ -82,7 +83,7 @@ end
 function Place:number(v, default, name)
   if v == nil then return default end
   if not Check.is_seconds(v) then
-    self:bad(name .. " must be a number, 0 or more, got " .. tostring(v))
+    self:bad(name .. " must be a number, 0 or more, got " .. got(v))
   end
   return v
 end
@@ -91,7 +92,7 @@ end
 function Place:count(v, default, name)
   v = self:number(v, default, name)
   if v ~= 1 / 0 and not Check.is_integer(v, 0) then
-    self:bad(name .. " must be an integer, or math.huge, got " .. tostring(v))
+    self:bad(name .. " must be an integer, or math.huge, got " .. got(v))
   end
   return v
 end
@@ -102,7 +103,7 @@ end
 function Place:list(v, name, holes)
   if v == nil then return {n = 0} end
   if type(v) ~= "table" then
-    self:bad(name .. " must be a list, got " .. kind(v))
+    self:bad(name .. " must be a list, got " .. got(v))
   end
   local n, problem = Check.length(v)
   if not n then self:bad(name .. ": " .. problem) end
@@ -124,7 +125,7 @@ end
 function Place:options(v)
   if v == nil then return nil end
   if type(v) ~= "table" then
-    self:bad("session must be a table of options, got " .. kind(v))
+    self:bad("session must be a table of options, got " .. got(v))
   end
   local copy = {}
   for k, option in pairs(v) do copy[k] = option end
@@ -141,7 +142,7 @@ function Place:start(spec, nested)
       self:bad("a supervisor has neither start nor args")
     end
   elseif type(start) ~= "function" and type(start) ~= "string" then
-    self:bad("start must be a function or source text, got " .. kind(start))
+    self:bad("start must be a function or source text, got " .. got(start))
   elseif type(start) == "string" then
     local problem = internal.source_problem(start)
     if problem then self:bad("start: " .. problem) end
@@ -152,12 +153,12 @@ end
 -- A child's specification. `auto` is the auto_shutdown of its supervisor.
 function Spec.child(spec, auto, place)
   if type(spec) ~= "table" then
-    place:bad("a child must be a table, got " .. kind(spec))
+    place:bad("a child must be a table, got " .. got(spec))
   end
   local id = spec.id
   if type(id) ~= "string" and type(id) ~= "number" or id ~= id then
     place:bad("id must be a string or a number, got " ..
-      (id ~= id and tostring(id) or kind(id)))
+      got(id))
   end
   place = place:of_child(id)
   place:check_fields(spec, CHILD)
@@ -186,7 +187,10 @@ end
 -- A supervisor's specification.
 function Spec.supervisor(spec, place)
   if type(spec) ~= "table" then
-    place:bad("a supervisor must be a table, got " .. kind(spec))
+    if place.depth == 0 then
+      place:bad("table of options expected, got " .. internal.kind(spec))
+    end
+    place:bad("supervisor must be a table of options, got " .. got(spec))
   elseif place.depth > DEPTH then
     place:bad("supervisors lie too deep in each other")
   end

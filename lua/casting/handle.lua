@@ -53,7 +53,8 @@ end
 
 local function check_timeout(timeout, what)
   if timeout ~= nil and not Check.is_seconds(timeout) then
-    bad(2, what, "timeout must be a number of seconds, zero or more")
+    bad(2, what, "timeout must be a number of seconds, zero or more, got " ..
+      internal.got(timeout))
   end
 end
 

@@ -9,7 +9,7 @@
 local casting, internal = ...
 local error, pcall, tostring, type = error, pcall, tostring, type
 local Check, Failures, Group = internal.check, internal.failures, internal.group
-local bad, kind = internal.bad, internal.kind
+local bad, got, kind = internal.bad, internal.got, internal.kind
 local insist = internal.insist -- loaded now: later there may be no memory
 
 local SESSIONS, COUNT = 10000, 1000000000 -- sessions, and items, at most
@@ -39,7 +39,7 @@ local function read_count(options, name, default)
   if v == nil then return default end
   if not Check.is_integer(v, 1, COUNT) then
     bad(3, "map", name .. " must be an integer from 1 on, " .. COUNT ..
-      " at most, got " .. tostring(v))
+      " at most, got " .. got(v))
   end
   return v
 end
@@ -51,7 +51,7 @@ local function read_sessions(given, most)
   if type(given) ~= "table" then
     if given ~= nil and not Check.is_integer(given, 1, SESSIONS) then
       bad(3, "map", "sessions must be an integer from 1 on, " .. SESSIONS ..
-        " at most, or a list of sessions, got " .. tostring(given))
+        " at most, or a list of sessions, got " .. got(given))
     end
     local n = given or internal.cores()
     return {n = most and most < n and most or n}, true

@@ -77,7 +77,8 @@ end
 function Scope:__tostring()
   check_scope(self, "__tostring")
   local group = self.group
-  return "scope of " .. group.count .. " tasks" ..
+  return "scope of " .. group.count ..
+    (group.count == 1 and " task" or " tasks") ..
     (group.over and " (ended)" or "")
 end
 

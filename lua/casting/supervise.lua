@@ -38,6 +38,11 @@ local function title(self)
   return name and "supervisor '" .. name .. "'" or "supervisor"
 end
 
+-- "1 restart", "2 restarts".
+local function counted(n, noun)
+  return n .. " " .. noun .. (n == 1 and "" or "s")
+end
+
 -- -- telling ------------------------------------------------------------------
 
 -- Sends an event, without waiting: a supervisor never depends on its listeners.
@@ -205,8 +210,9 @@ local function restart(self, child, why)
   if exceeded(self) then
     tell(self, "gave up", child, why)
     error(title(self) .. ": more than " ..
-      self.spec.intensity .. " restarts in " .. self.spec.period ..
-      " seconds; the last for child '" .. tostring(child.spec.id) .. "': " ..
+      counted(self.spec.intensity, "restart") .. " in " ..
+      counted(self.spec.period, "second") .. "; the last for child '" ..
+      tostring(child.spec.id) .. "': " ..
       tostring(why), 0)
   end
   local strategy = self.spec.strategy

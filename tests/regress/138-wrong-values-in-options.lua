@@ -11,10 +11,10 @@ helper.misuse(function() casting.session {[child] = 1} end,
   "unknown option 'table: ")
 helper.misuse(function()
   casting.supervisor {children = {child}, detached = 5}
-end, "#1 to 'supervisor'", "detached must be a boolean, got number")
+end, "#1 to 'supervisor'", "detached must be a boolean, got 5")
 helper.misuse(function()
   casting.supervisor {children = {{id = 1, start = "", significant = "yes"}}}
-end, "#1 to 'supervisor'", "significant must be a boolean, got string")
+end, "#1 to 'supervisor'", "significant must be a boolean, got a string")
 
 local supervisor = casting.supervisor {children = {child}}
 helper.misuse(function() supervisor.intensity = 3 end, ":20:",

@@ -161,6 +161,7 @@ static void make_internal(lua_State *L, const void *arg) {
     {"disown", cast_lib_disown},
     {"cores", count_cores},
     {"bad", cast_lib_bad},
+    {"got", cast_lib_got},
     {"kind", cast_lib_kind},
     {"room", cast_lib_room},
     {"trace", cast_lib_trace},

@@ -19,6 +19,7 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../session/builtin.h"
+#include "../state/argument.h"
 #include "../state/load.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
@@ -48,8 +49,10 @@ static void push_deadline(lua_State *L) {
   double seconds;
   cast_scope *g;
   if (lua_type(L, 1) != LUA_TNUMBER || !(lua_tonumber(L, 1) >= 0))
-    bad_argument(
-      L, 1, name, "timeout must be a number of seconds, zero or more");
+    bad_argument(L, 1, name,
+      lua_pushfstring(L,
+        "timeout must be a number of seconds, zero or more, got %s",
+        cast_arg_got(L, 1)));
   seconds = lua_tonumber(L, 1);
   check_function(L, 2, name);
   g = cast_scope_push(L, name);

@@ -230,7 +230,10 @@ static uint64_t select_timeout(lua_State *L, bool *now) {
   if (!lua_isnil(L, -1)) {
     double seconds = lua_tonumber(L, -1);
     if (lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 0))
-      cast_arg_error(L, 1, "timeout must be a number of seconds, zero or more");
+      cast_arg_error(L, 1,
+        lua_pushfstring(L,
+          "timeout must be a number of seconds, zero or more, got %s",
+          cast_arg_got(L, -1)));
     *now = seconds <= 0;
     deadline = cast_deadline_in(seconds);
   }

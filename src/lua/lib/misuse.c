@@ -13,6 +13,7 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../compat/stack.h"
+#include "../state/argument.h"
 #include "../state/handle.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
@@ -71,6 +72,12 @@ int cast_lib_bad(lua_State *L) {
 int cast_lib_kind(lua_State *L) {
   const cast_object *o = cast_handle_test(L, 1);
   lua_pushstring(L, o != NULL ? o->type->name : luaL_typename(L, 1));
+  return 1;
+}
+
+/* internal.got(v): what an error says of a value that is refused. */
+int cast_lib_got(lua_State *L) {
+  (void)cast_arg_got(L, 1); /* pushed */
   return 1;
 }
 

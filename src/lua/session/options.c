@@ -8,6 +8,7 @@
 
 #include "../../os/os.h"
 #include "../compat/compat.h"
+#include "../state/argument.h"
 #include "library.h"
 #include "newsession.h"
 
@@ -33,7 +34,9 @@ static const char *check_keys(lua_State *L, int i) {
 static const char *read_name(lua_State *L, int i, cast_options *o) {
   lua_getfield(L, i, "name");
   if (lua_isnil(L, -1)) return NULL;
-  if (lua_type(L, -1) != LUA_TSTRING) return "name must be a string";
+  if (lua_type(L, -1) != LUA_TSTRING)
+    return lua_pushfstring(
+      L, "name must be a string, got %s", cast_arg_got(L, -1));
   o->name.at = lua_tolstring(L, -1, &o->name.size);
   return NULL;
 }
@@ -52,7 +55,7 @@ static const char *read_limit(
   n = lua_tonumber(L, -1);
   if (lua_type(L, -1) != LUA_TNUMBER || !(n > 0) || (whole && n != floor(n)))
     return lua_pushfstring(L, "%s must be a positive %s, got %s", name,
-      whole ? "integer" : "number", cast_lua_describe(L, -1));
+      whole ? "integer" : "number", cast_arg_got(L, -1));
   lua_pop(L, 1);
   *limit = n;
   return NULL;
@@ -91,7 +94,9 @@ static const char *read_libs(lua_State *L, uint32_t *libs) {
       strcmp(lua_tostring(L, list), "all") == 0)
     return NULL;
   if (!lua_istable(L, list))
-    return "libs must be \"all\" or a list of library names";
+    return lua_pushfstring(L,
+      "libs must be \"all\" or a list of library names, got %s",
+      cast_arg_got(L, list));
   *libs = 0;
   for (int k = 1; k <= (int)lua_rawlen(L, list) && problem == NULL; k++) {
     lua_rawgeti(L, list, k);
@@ -111,7 +116,8 @@ const char *cast_options_read(lua_State *L, int i, cast_options *o) {
   if ((problem = read_libs(L, &o->libs)) != NULL) return problem;
   lua_getfield(L, i, "init");
   if (!lua_isnil(L, -1) && !lua_isfunction(L, -1))
-    return "init must be a function";
+    return lua_pushfstring(
+      L, "init must be a function, got %s", cast_arg_got(L, -1));
   return NULL;
 }
 

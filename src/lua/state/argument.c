@@ -82,6 +82,15 @@ static const char *type_of(lua_State *L, int i) {
   return luaL_typename(L, i);
 }
 
+const char *cast_arg_got(lua_State *L, int i) {
+  const cast_object *o = cast_handle_test(L, i);
+  luaL_checkstack(L, 6, NULL);
+  if (lua_type(L, i) == LUA_TNUMBER) return cast_lua_describe(L, i);
+  if (lua_isnoneornil(L, i)) return lua_pushliteral(L, "nil"), "nil";
+  return lua_pushfstring(
+    L, "a %s", o != NULL ? o->type->name : luaL_typename(L, i));
+}
+
 /* Is the value a handle of a state that closes, or has closed? */
 static bool is_dead(lua_State *L, int i) {
   const cast_handle *h = cast_handle_at(L, i);

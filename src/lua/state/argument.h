@@ -21,6 +21,11 @@ static inline void cast_arg_check(
   if (CAST_UNLIKELY(!ok)) cast_arg_error(L, i, text);
 }
 
+/* Pushes what "..., got X" says of a value that is refused: a number is quoted,
+   of anything else the type is named, so that a number and a string of its
+   digits differ. The value is not changed. */
+const char *cast_arg_got(lua_State *L, int i);
+
 /* Argument i, an integer from 0 to `most`, or math.huge. Else raises "what must
    be a non-negative integer or math.huge, got X". */
 lua_Number cast_arg_count(

@@ -79,11 +79,12 @@ bool cast_budget_is_spent(cast_state *S) {
 
 /* In pieces: the name may have zero bytes. */
 void cast_budget_push(lua_State *L, cast_state *S) {
+  lua_Number seconds = (lua_Number)((double)S->budget.cpu_max * 1e-9);
   luaL_checkstack(L, 4, NULL);
   lua_pushliteral(L, "session '");
   cast_state_push_name(L, S);
-  lua_pushfstring(L, "' has used up its %f seconds of cpu",
-    (lua_Number)((double)S->budget.cpu_max * 1e-9));
+  lua_pushfstring(L, "' has used up its %f second%s of cpu", seconds,
+    seconds == 1 ? "" : "s");
   lua_concat(L, 3);
 }
 
@@ -104,8 +105,8 @@ void cast_state_refuse(
 void cast_budget_refuse(lua_State *L, cast_state *S, int rc) {
   if (rc == CASTING_EFULL)
     cast_state_refuse(L, S, "spawn",
-      lua_pushfstring(
-        L, "has its limit of %d tasks", (int)S->session.tasks_max));
+      lua_pushfstring(L, "has its limit of %d task%s",
+        (int)S->session.tasks_max, S->session.tasks_max == 1 ? "" : "s"));
   cast_state_refuse(L, S, "spawn", "is closed");
 }
 
