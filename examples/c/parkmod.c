@@ -2,11 +2,14 @@
    SPDX-License-Identifier: MIT
 
      cc -shared -fPIC parkmod.c -o parkmod.so \
-       $(pkg-config --cflags --libs casting-5.4) -pthread
+       $(pkg-config --cflags --libs casting-5.4) \
+       $(pkg-config --cflags lua5.4) -pthread
 
      local parkmod = require "parkmod"
      parkmod.work(n)               --> the n-th prime, computed in a thread
      parkmod.read(fd, n, seconds)  --> up to n bytes | nil, "timeout" | nil, why
+
+   waiting.lua is a program that uses it.
 
    Each call has a thread of its own: simple, and enough to show the protocol.
    A module with an event loop would call casting_wake from that. */
@@ -98,9 +101,9 @@ static void *primes(void *arg) {
 /* Also called when the task is being cancelled: its half of the job goes. */
 static int finish_work(lua_State *L, int outcome, void *ud) {
   job *j = ud;
-  lua_Number n = (lua_Number)(outcome == 0 ? j->n : 0);
+  lua_Integer n = (lua_Integer)(outcome == 0 ? j->n : 0);
   let_go(j);
-  lua_pushnumber(L, n);
+  lua_pushinteger(L, n);
   return 1;
 }
 

@@ -118,7 +118,7 @@ module() { # module VERSION PREFIX
     $(lua_flags "$1" | tr ' ' '\n' | grep '^-I') -pthread || return 1
   for first in "require 'casting'" "require 'parkmod'"; do
     echo "$first" >"$work/first.lua"
-    cat "$work/first.lua" examples/c/parkmod.lua >"$work/both.lua"
+    cat "$work/first.lua" examples/c/waiting.lua >"$work/both.lua"
     LD_LIBRARY_PATH=$2/lib LUA_CPATH="$2/lib/lua/$1/?.so;$work/?.so" \
       timeout 60 "$(interpreter "$1")" "$work/both.lua" >"$work/out" 2>&1
     cat "$work/out"

@@ -1,12 +1,15 @@
--- parkmod.lua - tasks that wait in a C module; see c/parkmod.c.
+-- waiting.lua - tasks that wait in functions of the C module parkmod.
 -- SPDX-License-Identifier: MIT
 --
--- The module must be built first: ./dev test does, and c/parkmod.c says how.
+-- The module must be built first; parkmod.c, beside this file, says how. Lua
+-- must find it: LUA_CPATH="./?.so;;" does where the module is in the current
+-- directory.
 local casting = require "casting"
 local ok, parkmod = pcall(require, "parkmod")
 if not ok then
-  print "parkmod is not built"
-  return
+  io.stderr:write("waiting.lua: build the module first, see above\n", parkmod,
+    "\n")
+  os.exit(1)
 end
 
 -- One task counts while others wait in C: nothing stands still.
