@@ -83,6 +83,9 @@ def is_code(text, at):
 
 def write_document(path, text, sources):
     """Writes a document with its links changed; adds what it links to."""
+    # This page is made for the site, so in the repository it cannot be a link.
+    text = text.replace("*C functions*", "[C functions](c-functions.md)")
+
     def change(match):
         found = follow(path, match.group(2))
         if found is None or is_code(text, match.start()):
