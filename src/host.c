@@ -110,12 +110,11 @@ static int sleep_until_ready(
 static void loop(cast_runner *r) {
   cast_host *h = CAST_CONTAINER(r, cast_host, runner);
   for (;;) {
-    cast_session *s = h->session;
-    cast_run how;
+    cast_run_end end;
     enter_tasks(h);
-    how = cast_session_run(&s, &r);
+    end = cast_session_run(h->session, r);
     /* A host's session neither closes here nor is put back for others. */
-    CAST_ALWAYS(how == CAST_RUN_IDLE && r == &h->runner);
+    CAST_ALWAYS(end.how == CAST_RUN_IDLE && end.runner == r);
     (void)sleep_until_ready(h, OS_FOREVER, is_interrupted, h);
   }
 }

@@ -168,16 +168,13 @@ void cast_session_depart(cast_session *s) {
 
 /* -- slices --------------------------------------------------------------- */
 
-/* Does the first ready thing, and perhaps more. The session that the runner is
-   in afterwards, as ops->resume returns it. */
-static cast_session *step(cast_session *s, cast_runner **r) {
+/* Serves the first ready post, and, if that is a task, those that ops->resume
+   goes on with. Returns the runner afterwards, whose session may be another
+   one than s, or NULL. */
+static cast_runner *step(cast_session *s) {
   cast_task *t = cast_session_take(s);
   cast_post *p = s->ready;
-  if (CAST_LIKELY(t != NULL)) {
-    s = s->ops->resume(s, t, r);
-    if (s != NULL) s->current = NULL;
-    return s;
-  }
+  if (CAST_LIKELY(t != NULL)) return s->ops->resume(t);
   cast_session_shift(s);
   s->budget--; /* here: a step may not come back to this frame */
   if (p->run != NULL) {
@@ -189,15 +186,16 @@ static cast_session *step(cast_session *s, cast_runner **r) {
     t->object.stack = NULL;
     cast_runner_jump(s->runner, to);
   }
-  return s;
+  return s->runner;
 }
 
-static void leave(cast_session *s, cast_runner **r) {
-  *r = s->runner;
+static cast_run_end leave(cast_session *s, cast_run how) {
+  cast_runner *r = s->runner;
   if (CAST_UNLIKELY(s->metered)) s->ops->meter(s, false);
-  cast_runner_serve(*r, NULL);
+  cast_runner_serve(r, NULL);
   /* A host's session keeps its runner: its main program is one as well. */
-  if ((*r)->worker != NULL) s->runner = NULL;
+  if (r->worker != NULL) s->runner = NULL;
+  return (cast_run_end){how, s, r};
 }
 
 static void enter(cast_session *s, cast_runner *r) {
@@ -209,41 +207,42 @@ static void enter(cast_session *s, cast_runner *r) {
   expire(s);
 }
 
-cast_task *cast_session_follow(cast_session **at, cast_runner **to) {
-  cast_session *s = *at, *next;
+cast_next cast_session_follow(cast_session *s) {
   const cast_session_ops *ops = s->ops;
   cast_runner *r = s->runner;
+  cast_next none = {NULL, r};
   cast_job *job;
   s->current = NULL;
   if (s->ready != NULL || s->close_wanted || s->orphaned || s->metered ||
       r->worker == NULL || !cast_sched_can_follow(r->worker))
-    return NULL;
+    return none;
   set_alarm(s);
   cast_runner_serve(r, NULL);
   s->runner = NULL;
   if (CAST_UNLIKELY(!cast_session_go_idle(s))) {
     enter(s, r);
-    return NULL;
+    return none;
   }
-  *at = NULL;
-  *to = r;
   job = cast_sched_follow(r->worker);
-  if (CAST_UNLIKELY(job == NULL)) return NULL; /* sysmon was quicker */
-  *at = next = CAST_CONTAINER(job, cast_session, job);
-  next->budget = CAST_SLICE_TASKS;
-  enter(next, r);
-  return next->ops == ops ? cast_session_take(next) : NULL;
+  if (CAST_UNLIKELY(job == NULL)) return none; /* sysmon was quicker */
+  s = CAST_CONTAINER(job, cast_session, job);
+  s->budget = CAST_SLICE_TASKS;
+  enter(s, r);
+  if (CAST_UNLIKELY(s->ops != ops)) return none;
+  return (cast_next){cast_session_take(s), r};
 }
 
-cast_run cast_session_run(cast_session **at, cast_runner **r) {
-  cast_session *s = *at;
+cast_run_end cast_session_run(cast_session *s, cast_runner *r) {
   /* A runner that goes on with s on a fresh stack continues the slice. */
-  if (cast_runner_session(*r) != s) s->budget = CAST_SLICE_TASKS;
-  enter(s, *r);
+  if (cast_runner_session(r) != s) s->budget = CAST_SLICE_TASKS;
+  enter(s, r);
   for (;;) {
     if (s->ops->interrupted != NULL) s->ops->interrupted(s);
-    while (s->ready != NULL && s->budget > 0)
-      if ((*at = s = step(s, r)) == NULL) return CAST_RUN_IDLE;
+    while (s->ready != NULL && s->budget > 0) {
+      r = step(s);
+      s = cast_runner_session(r);
+      if (s == NULL) return (cast_run_end){CAST_RUN_IDLE, NULL, r};
+    }
     if (s->ready != NULL) {
       cast_worker *w = s->runner->worker;
       s->budget = CAST_SLICE_TASKS;
@@ -255,18 +254,18 @@ cast_run cast_session_run(cast_session **at, cast_runner **r) {
         enter(s, s->runner);
         continue;
       }
-      leave(s, r);
-      return CAST_RUN_AGAIN;
+      return leave(s, CAST_RUN_AGAIN);
     }
     if (must_close(s)) {
+      cast_run_end gone;
       cast_session_end(s);
-      leave(s, r);
+      gone = leave(s, CAST_RUN_GONE);
       cast_session_unref_weak(s);
-      return CAST_RUN_GONE;
+      return gone;
     }
     if (s->runner->worker != NULL) set_alarm(s);
-    leave(s, r);
-    if (cast_session_go_idle(s)) return CAST_RUN_IDLE;
-    enter(s, *r);
+    cast_run_end idle = leave(s, CAST_RUN_IDLE);
+    if (cast_session_go_idle(s)) return idle;
+    enter(s, idle.runner);
   }
 }

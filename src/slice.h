@@ -34,20 +34,34 @@ static inline cast_task *cast_session_take(cast_session *s) {
 }
 
 typedef enum cast_run { CAST_RUN_IDLE, CAST_RUN_AGAIN, CAST_RUN_GONE } cast_run;
-/* Runs *s for a slice on *r, and perhaps others after it, which is what *s is
-   at the end; *r is the runner that this ended on. After CAST_RUN_IDLE and
-   CAST_RUN_GONE the caller must not touch *s. */
-cast_run cast_session_run(cast_session **s, cast_runner **r);
-/* Owner of *s, within ops->resume, nothing more to resume in it: if nothing
-   else is to be done there either, and another session is to run next, goes on
-   with that one, *s then; the first task to resume, if that is what it has to
-   do first. Should the other session be gone, *s is NULL; and *r is the runner.
-   (To return to cast_session_run and its caller instead would cost more than
-   the rest: see cast_ltask_resume.) */
-cast_task *cast_session_follow(cast_session **s, cast_runner **r);
-static inline cast_task *cast_session_turn(cast_session **s, cast_runner **r) {
-  cast_task *t = cast_session_take(*s);
-  return t != NULL ? t : cast_session_follow(s, r);
+typedef struct cast_run_end {
+  cast_run how;
+  cast_session *session; /* the one that ran last; the caller owns it only
+                            after CAST_RUN_AGAIN */
+  cast_runner *runner;   /* the one that the caller's C stack is on now */
+} cast_run_end;
+/* Runs s for a slice on r. The runner may go on with further sessions before
+   this returns, see cast_session_follow. */
+cast_run_end cast_session_run(cast_session *s, cast_runner *r);
+
+/* What ops->resume does next. */
+typedef struct cast_next {
+  cast_task *task;     /* resume this one; NULL: return to cast_session_run */
+  cast_runner *runner; /* the one that the caller's C stack is on now */
+} cast_next;
+/* Called by ops->resume when session s has no task to resume. If s has nothing
+   else to do and the worker's run-next slot holds another session, s goes idle
+   and the runner switches to that session directly: to return to the worker's
+   loop instead would cost more than the switch itself (cast_ltask_resume).
+   The result names the first task of the current session. If that session has
+   to do something else first, or s goes on, there is no task. The current
+   session is cast_runner_session(runner): NULL if s was given up, but another
+   thread has emptied the slot in the meantime. */
+cast_next cast_session_follow(cast_session *s);
+static inline cast_next cast_session_turn(cast_session *s) {
+  cast_task *t = cast_session_take(s);
+  if (t != NULL) return (cast_next){t, s->runner};
+  return cast_session_follow(s);
 }
 /* The thread of a host, outside of its loop. Look: takes in what was pushed or
    is due; is anything ready? Depart: goes idle for as long as the thread does

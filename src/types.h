@@ -107,9 +107,10 @@ typedef struct cast_session_ops {
   /* It is idle no more: have it run. Called by any thread; `self` as in
      cast_session_push. */
   void (*wake)(cast_session *s, cast_session *self);
-  /* Runs t until it waits or ends, and then what cast_session_turn(&s, r)
-     returns, until that is NULL. Returns s as that has left it. */
-  cast_session *(*resume)(cast_session *s, cast_task *t, cast_runner **r);
+  /* Runs t until it waits or ends, then the tasks that cast_session_turn
+     returns for the session of the last one, until it returns none. Returns
+     the runner of that last turn. */
+  cast_runner *(*resume)(cast_task *t);
   /* The owner gives up what it holds for a closing session. No task is left. */
   void (*close)(cast_session *s);
   /* The last weak reference went: free the memory. Any thread. */

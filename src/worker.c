@@ -108,8 +108,10 @@ static void loop(cast_runner *r) {
       if (job == NULL) cast_runner_jump(r, w->base);
       s = CAST_CONTAINER(job, cast_session, job);
     }
-    if (cast_session_run(&s, &r) == CAST_RUN_AGAIN)
-      cast_sched_again(r->worker, &s->job);
+    cast_run_end end = cast_session_run(s, r);
+    r = end.runner;
+    if (end.how == CAST_RUN_AGAIN)
+      cast_sched_again(r->worker, &end.session->job);
   }
 }
 

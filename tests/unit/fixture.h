@@ -206,11 +206,15 @@ static inline void unit_stretch(cast_session *s, cast_task *base) {
   }
 }
 
-static inline cast_session *unit_resume(
-  cast_session *s, cast_task *t, cast_runner **r) {
-  do unit_stretch(s, t);
-  while ((t = cast_session_turn(&s, r)) != NULL);
-  return s;
+static inline cast_runner *unit_resume(cast_task *t) {
+  cast_next next;
+  do {
+    cast_session *s = t->session;
+    unit_stretch(s, t);
+    next = cast_session_turn(s);
+    t = next.task;
+  } while (t != NULL);
+  return next.runner;
 }
 
 static inline void unit_wake(cast_session *s, cast_session *self) {

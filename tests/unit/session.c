@@ -38,12 +38,10 @@ static void begin(void) {
 }
 
 static cast_run run(void) {
-  cast_runner *r = &worker.runner;
-  cast_session *s = &sess->base;
-  cast_run how = cast_session_run(&s, &r);
-  assert_ptr_equal(r, &worker.runner);
-  assert_null(r->session);
-  return how;
+  cast_run_end end = cast_session_run(&sess->base, &worker.runner);
+  assert_ptr_equal(end.runner, &worker.runner);
+  assert_null(worker.runner.session);
+  return end.how;
 }
 
 /* Gives the handle up and lets it close. */
@@ -383,56 +381,54 @@ static const cast_session_ops slot_ops = {
 };
 
 /* Runs sess, where a task wakes one of `other`, which is made here and goes at
-   the end; *at is where the run ended. */
-static cast_run ring(unit_session **other, cast_session **at) {
+   the end. */
+static cast_run_end ring(unit_session **other) {
   cast_runner *r = &worker.runner;
   unit_task *bell;
-  cast_run how;
+  cast_run_end end;
   sess->base.ops = &slot_ops;
   *other = unit_session_with(&slot_ops, false);
   listener = unit_spawn(*other, end_at_second, NULL);
-  *at = CAST_CONTAINER(cast_core_pull(&core), cast_session, job);
-  assert_ptr_equal(*at, &(*other)->base);
-  assert_int_equal(cast_session_run(at, &r), CAST_RUN_IDLE);
+  assert_ptr_equal(cast_core_pull(&core), &(*other)->base.job);
+  assert_int_equal(cast_session_run(&(*other)->base, r).how, CAST_RUN_IDLE);
   bell = unit_spawn(sess, wakes_listener, NULL);
-  *at = CAST_CONTAINER(cast_core_pull(&core), cast_session, job);
-  assert_ptr_equal(*at, &sess->base);
+  assert_ptr_equal(cast_core_pull(&core), &sess->base.job);
   worker.tick = 1;
-  how = cast_session_run(at, &r);
-  assert_ptr_equal(r, &worker.runner);
+  end = cast_session_run(&sess->base, r);
+  assert_ptr_equal(end.runner, &worker.runner);
   assert_null(r->session);
   assert_int_equal(bell->base.status, CAST_DONE);
   cast_unref(&bell->base.object);
-  return how;
+  return end;
 }
 
 /* Whatever became of the other session: it is in the slot, or has run. */
 static void end_ring(unit_session *other, bool ran) {
   cast_runner *r = &worker.runner;
-  cast_session *at = &other->base;
   cast_job *job = cast_core_pull(&core);
   assert_ptr_equal(job, ran ? NULL : &other->base.job);
   assert_int_equal(listener->base.finished, ran);
-  if (!ran) assert_int_equal(cast_session_run(&at, &r), CAST_RUN_IDLE);
+  if (!ran)
+    assert_int_equal(cast_session_run(&other->base, r).how, CAST_RUN_IDLE);
   assert_int_equal(listener->base.status, CAST_DONE);
   cast_unref(&listener->base.object);
   cast_unref(&other->base.object);
   assert_ptr_equal(cast_core_pull(&core), &other->base.job);
-  at = &other->base;
-  assert_int_equal(cast_session_run(&at, &r), CAST_RUN_GONE);
+  assert_int_equal(cast_session_run(&other->base, r).how, CAST_RUN_GONE);
   afterwards = NULL;
 }
 
 static void goes_on_with_the_next(void **state) {
   CAST_UNUSED(state);
   unit_session *other;
-  cast_session *at;
+  cast_run_end end;
   begin();
-  assert_int_equal(ring(&other, &at), CAST_RUN_IDLE);
-  assert_ptr_equal(at, &other->base);
+  end = ring(&other);
+  assert_int_equal(end.how, CAST_RUN_IDLE);
+  assert_ptr_equal(end.session, &other->base);
   assert_int_equal(worker.tick, 2); /* sysmon sees that it moves */
   assert_true(cast_session_is_idle(&sess->base));
-  assert_true(cast_session_is_idle(at));
+  assert_true(cast_session_is_idle(end.session));
   end_ring(other, true);
   unit_write(&unit_nfreed, 0);
   sess->base.ops = &hand_ops;
@@ -454,7 +450,7 @@ static void does_not_if_it_must_not(void **state) {
     take_from_slot, close_first, more_to_do, lower_limit};
   for (size_t i = 0; i < sizeof why / sizeof *why; i++) {
     unit_session *other;
-    cast_session *at;
+    cast_run_end end;
     cast_job filler = {NULL};
     bool gone = why[i] == close_first;
     begin();
@@ -462,8 +458,9 @@ static void does_not_if_it_must_not(void **state) {
     afterwards = why[i];
     if (why[i] == lower_limit)
       assert_true(cast_runq_push(&core.queue, &filler));
-    assert_int_equal(ring(&other, &at), gone ? CAST_RUN_GONE : CAST_RUN_IDLE);
-    assert_ptr_equal(at, &sess->base);
+    end = ring(&other);
+    assert_int_equal(end.how, gone ? CAST_RUN_GONE : CAST_RUN_IDLE);
+    assert_ptr_equal(end.session, &sess->base);
     assert_int_equal(nseen, why[i] == more_to_do);
     if (why[i] == take_from_slot) atomic_store(&core.next, &other->base.job);
     end_ring(other, false);

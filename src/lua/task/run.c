@@ -490,10 +490,13 @@ again:
    instead of returning for each: a yield has come by longjmp, after which the
    processor mispredicts the returns of all functions that were called before
    it. So there are few of these. */
-cast_session *cast_ltask_resume(
-  cast_session *s, cast_task *base, cast_runner **r) {
+cast_runner *cast_ltask_resume(cast_task *base) {
+  cast_next next;
   do {
+    cast_session *s = base->session;
     run_task(cast_state_of(s), cast_ltask_of(base));
-  } while ((base = cast_session_turn(&s, r)) != NULL);
-  return s;
+    next = cast_session_turn(s);
+    base = next.task;
+  } while (base != NULL);
+  return next.runner;
 }

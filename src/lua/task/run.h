@@ -6,8 +6,8 @@
 #include "../../context.h"
 #include "../../types.h"
 
-/* ops->resume: runs t, and then what cast_session_turn returns, until that is
-   NULL. Returns the session that it has left off with. */
-cast_session *cast_ltask_resume(cast_session *s, cast_task *t, cast_runner **r);
+/* ops->resume: runs t, and then the tasks that cast_session_turn returns, until
+   it returns none. Returns the runner that it has left off with. */
+cast_runner *cast_ltask_resume(cast_task *t);
 
 #endif
