@@ -23,11 +23,7 @@ typedef struct cast_type {
 
 struct cast_object {
   const cast_type *type; /* (i) */
-  union {
-    cast_object *next; /* with no references left: in a list of the ended */
-    struct os_context *stack; /* (w) before, of a task: its C stack, while it
-                                blocks in place */
-  };
+  cast_object *next;     /* with no references left: in a list of the ended */
   _Atomic uint32_t refs; /* (a) */
 };
 

@@ -182,8 +182,8 @@ static cast_runner *step(cast_session *s) {
   } else {
     os_context *to;
     t = CAST_CONTAINER(p, cast_task, post);
-    to = t->object.stack;
-    t->object.stack = NULL;
+    to = t->stack;
+    t->stack = NULL;
     cast_runner_jump(s->runner, to);
   }
   return s->runner;

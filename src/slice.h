@@ -23,7 +23,7 @@ static inline cast_task *cast_session_take(cast_session *s) {
   cast_task *t;
   if (p == NULL || p->run != NULL || s->budget == 0) return NULL;
   t = CAST_CONTAINER(p, cast_task, post);
-  if (CAST_UNLIKELY(t->object.stack != NULL)) return NULL;
+  if (CAST_UNLIKELY(t->stack != NULL)) return NULL;
   cast_session_shift(s);
   s->budget--;
   CAST_ASSERT(t->session == s && !t->finished);

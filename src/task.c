@@ -45,7 +45,7 @@ int cast_task_start(cast_task *t, cast_session *self) {
 void cast_task_finish(cast_task *t, cast_status how) {
   cast_session *s = t->session;
   bool last;
-  CAST_ASSERT(!t->finished && t->object.stack == NULL);
+  CAST_ASSERT(!t->finished && t->stack == NULL);
   t->finished = true;
   /* Relaxed: joiners are ordered by the event, others only report it. */
   atomic_store_explicit(&t->status, (uint8_t)how, memory_order_relaxed);
@@ -91,9 +91,9 @@ void cast_task_block(cast_task *t) {
   cast_session *s = t->session;
   cast_runner *r = s->runner;
   s->current = NULL;
-  cast_runner_fork(r, &t->object.stack);
+  cast_runner_fork(r, &t->stack);
   /* Back, perhaps on another thread: everything is read anew. */
-  CAST_ASSERT(t->object.stack == NULL);
+  CAST_ASSERT(t->stack == NULL);
   cast_runner_arrived(s->runner);
   s->current = t;
   atomic_store_explicit(&t->status, CAST_RUNNING, memory_order_relaxed);

@@ -91,10 +91,11 @@ struct cast_task {
   cast_session *session; /* (i) one weak reference to it; NULL: foreign.h */
   cast_list link;        /* (session lock) in session->tasks */
   cast_wait wait;
-  cast_waiter waiter;     /* for waits with one case */
-  cast_event done;        /* set at its end */
-  uint64_t cancelled_ns;  /* (w) when it was cancelled */
-  uint32_t id;            /* (i) unique among four thousand million */
+  cast_waiter waiter;    /* for waits with one case */
+  cast_event done;       /* set at its end */
+  os_context *stack;     /* (w) its C stack while it blocks in place, or NULL */
+  uint64_t cancelled_ns; /* (w) when it was cancelled */
+  uint32_t id;           /* (i) unique among four thousand million */
   _Atomic uint8_t status; /* (a) cast_status; relaxed: only reported */
   bool cancelled;         /* (w) level-triggered */
   bool finished;          /* (w) */

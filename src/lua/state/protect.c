@@ -21,9 +21,9 @@
 void cast_state_forked(cast_state *S, bool ok) {
   os_context *main;
   if (S->host == NULL) exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
-  main = S->main->base.object.stack;
+  main = S->main->base.stack;
   if (main == NULL) return;
-  S->main->base.object.stack = NULL;
+  S->main->base.stack = NULL;
   cast_runner_jump(S->session.runner, main);
 }
 
