@@ -99,7 +99,6 @@ struct cast_task {
   _Atomic uint8_t status; /* (a) cast_status; relaxed: only reported */
   bool cancelled;         /* (w) level-triggered */
   bool finished;          /* (w) */
-  uint8_t nstart;         /* (w) the binding's own: here is room for it */
 };
 
 /* -- sessions ------------------------------------------------------------- */

@@ -36,7 +36,7 @@ void cast_ltask_prove(const cast_ltask *t) {
     CAST_ASSERT(!waits && !t->in_place && !t->limited && !t->loading);
     CAST_ASSERT(!t->raising && !t->last && !t->stored);
     CAST_ASSERT(t->crossing == CAST_CROSSES_NOTHING);
-    CAST_ASSERT((t->stage == CAST_STAGE_PENDING) == (t->base.nstart > 0));
+    CAST_ASSERT((t->stage == CAST_STAGE_PENDING) == (t->nstart > 0));
   }
   if (t->stage == CAST_STAGE_ENDED)
     CAST_ASSERT(!t->selecting && !t->owns_arg && !t->loading && t->co == NULL);

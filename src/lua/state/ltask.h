@@ -63,7 +63,7 @@ enum {
 typedef enum cast_stage {
   CAST_STAGE_BEGUN,
   CAST_STAGE_LOADED,  /* they are on the stack of its coroutine */
-  CAST_STAGE_PENDING, /* base.nstart values on a startup's stack: pending.c */
+  CAST_STAGE_PENDING, /* nstart values on a startup's stack: pending.c */
   CAST_STAGE_PACKED,  /* in base.waiter.msg: somebody else has made it */
   CAST_STAGE_CLOSING, /* the pending variables of its coroutine are closed */
   CAST_STAGE_ENDED
@@ -135,6 +135,7 @@ struct cast_ltask {
   };
   _Atomic uint8_t shared; /* (a) CAST_OWN, CAST_SHARED or CAST_KEPT */
   _Atomic bool joined;    /* (a) somebody has received the failure */
+  uint8_t nstart;         /* PENDING: the number of its values, 0 otherwise */
   uint8_t stage : 3;      /* a cast_stage */
   uint8_t crossing : 2;   /* a cast_crossing */
   bool stored : 1;        /* results lie in the local handle */

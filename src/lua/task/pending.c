@@ -11,7 +11,7 @@
    Lua limits how large a stack may be.
    Owner: the session's.
    Invariants:
-   1. A task that is PENDING has base.nstart values from slot pending.slot on,
+   1. A task that is PENDING has nstart values from slot pending.slot on,
       on the stack at place pending.stack, and counts in `waiting` of it. (Not
       in a field that operations use: a finalizer may run just before the task
       begins, and do anything in its name.)
@@ -208,7 +208,7 @@ bool cast_pending_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
   t->pending.stack = s->place & (CAST_PENDING_STACKS - 1);
   t->pending.slot =
     ((uint32_t)lua_gettop(s->co.L) + 1) & (CAST_PENDING_SLOTS - 1);
-  t->base.nstart = (uint8_t)n;
+  t->nstart = (uint8_t)n;
   t->stage = CAST_STAGE_PENDING;
   s->waiting++;
   lua_xmove(L, s->co.L, n);
@@ -220,7 +220,7 @@ bool cast_pending_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
 void cast_pending_give(cast_state *S, cast_ltask *t, lua_State *co) {
   cast_startup *s = S->pending.all[t->pending.stack];
   lua_State *L = s->co.L;
-  int first = (int)t->pending.slot, end = first + t->base.nstart;
+  int first = (int)t->pending.slot, end = first + t->nstart;
   for (int i = first; i < end; i++) {
     if (co != NULL) {
       lua_pushvalue(L, i);
@@ -229,7 +229,7 @@ void cast_pending_give(cast_state *S, cast_ltask *t, lua_State *co) {
     lua_pushnil(L);
     lua_replace(L, i);
   }
-  t->base.nstart = 0;
+  t->nstart = 0;
   if (--s->waiting > 0) {
     if (end == lua_gettop(L) + 1) shorten(s, first - 1);
     return;
