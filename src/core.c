@@ -34,7 +34,7 @@ void cast_cores_init(uint32_t limit) {
 /* -- permits -------------------------------------------------------------- */
 
 /* Relaxed: decided upon under the lock; elsewhere a hint. */
-uint32_t cast_cores_limit(void) {
+static uint32_t permits(void) {
   return atomic_load_explicit(&all.limit, memory_order_relaxed);
 }
 
@@ -61,7 +61,7 @@ static void set_busy_locked(uint32_t n) {
   atomic_store_explicit(&all.nbusy, n, memory_order_seq_cst);
   /* PAIR sleep: submitters read it after their store of the job. */
   atomic_store_explicit(
-    &all.spare, (int32_t)(cast_cores_limit() - n), memory_order_seq_cst);
+    &all.spare, (int32_t)(permits() - n), memory_order_seq_cst);
 }
 
 void cast_cores_limit_locked(uint32_t limit) {
@@ -94,7 +94,7 @@ static cast_core *unused_locked(void) {
 
 bool cast_core_regain_locked(cast_core *c) {
   CAST_ASSERT(!c->permit && cast_core_is_lost(c));
-  if (busy_locked() >= cast_cores_limit()) return false;
+  if (busy_locked() >= permits()) return false;
   c->permit = true;
   /* Relaxed: only the owner puts jobs there. */
   atomic_store_explicit(&c->next, NULL, memory_order_relaxed);
@@ -104,7 +104,7 @@ bool cast_core_regain_locked(cast_core *c) {
 
 cast_core *cast_core_take_locked(void) {
   cast_core *c;
-  if (busy_locked() >= cast_cores_limit()) return NULL;
+  if (busy_locked() >= permits()) return NULL;
   c = unused_locked();
   if (c == NULL) return NULL;
   CAST_ASSERT(cast_runq_len(&c->queue) == 0);

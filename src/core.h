@@ -52,7 +52,6 @@ bool cast_core_regain_locked(cast_core *c);
 void cast_cores_limit_locked(uint32_t limit);
 
 /* Under the lock exact, else a moment's truth. */
-uint32_t cast_cores_limit(void);
 uint32_t cast_cores_busy(void);
 /* Permits left, below zero after the limit was lowered. seq_cst (PAIR sleep);
    the hint is a relaxed read. */

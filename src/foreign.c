@@ -1,9 +1,17 @@
 /* foreign.c - a thread outside of the pool as a task without a session.
    SPDX-License-Identifier: MIT
 
-   `word` is all there is to the wake. Its thread: AWAKE -> ASLEEP before it
-   sleeps on the word. The waker: exchange to WOKEN, and a system call only if
-   it finds ASLEEP; it knows the word as an address then, and nothing else. */
+   The task lies on its thread's C stack for as long as the wait takes. It
+   stands in the same queues as tasks of sessions and is claimed in the same
+   way (wait.h). Only its wake differs: the thread sleeps on `word`. The thread
+   changes AWAKE to ASLEEP before it sleeps. The waker exchanges the word for
+   WOKEN, and makes a system call only if it finds ASLEEP. Invariants:
+   1. The struct is valid until await_wake returns, and nobody touches it
+      afterwards. The thread that has claimed the wait touches it last when it
+      exchanges `word`, and await_wake waits for that; the system call needs
+      the address of the word alone.
+   2. One claim wins, so `word` becomes WOKEN at most once per wait.
+   (DESIGN, R80 to R83; model foreign.pml.) */
 #include "foreign.h"
 
 #include "../include/casting.h"
@@ -12,9 +20,14 @@
 
 enum { AWAKE, WOKEN, ASLEEP };
 
+typedef struct foreign {
+  cast_task task;        /* its session is NULL, which marks a foreign task */
+  _Atomic uint32_t word; /* (a) AWAKE, WOKEN or ASLEEP */
+} foreign;
+
 /* The run of its task's post: what cast_task_wake calls. */
 static void wake(cast_session *s, cast_post *p, bool closed) {
-  cast_foreign *f = CAST_CONTAINER(p, cast_foreign, task.post);
+  foreign *f = CAST_CONTAINER(p, foreign, task.post);
   /* PAIR foreign: release result and message; *f may be gone after this. */
   uint32_t was =
     atomic_exchange_explicit(&f->word, WOKEN, memory_order_acq_rel);
@@ -24,19 +37,19 @@ static void wake(cast_session *s, cast_post *p, bool closed) {
   if (was == ASLEEP) os_wake(&f->word, 1);
 }
 
-void cast_foreign_init(cast_foreign *f) {
+static void init(foreign *f) {
   memset(f, 0, sizeof *f);
   f->task.post.run = wake;
   cast_list_init(&f->task.waiter.link);
 }
 
-static bool is_woken(cast_foreign *f) {
+static bool is_woken(foreign *f) {
   /* PAIR foreign: acquire what the waker has written. */
   return atomic_load_explicit(&f->word, memory_order_acquire) == WOKEN;
 }
 
 /* While sessions run, an answer is likely soon, and sleeping is dear. */
-static bool spin(cast_foreign *f) {
+static bool spin(foreign *f) {
   for (uint32_t i = 0; i < CAST_SPIN_ROUNDS; i++) {
     if (is_woken(f)) return true;
     if (cast_sched_busy() == 0) return false;
@@ -45,7 +58,7 @@ static bool spin(cast_foreign *f) {
   return false;
 }
 
-static int sleep_once(cast_foreign *f, uint64_t deadline_ns) {
+static int sleep_once(foreign *f, uint64_t deadline_ns) {
   uint32_t awake = AWAKE;
   /* Relaxed: it says nothing but that a system call is needed to wake; a
      WOKEN found here is acquired by is_woken. */
@@ -55,7 +68,9 @@ static int sleep_once(cast_foreign *f, uint64_t deadline_ns) {
   return os_wait(&f->word, ASLEEP, deadline_ns);
 }
 
-int cast_foreign_wait(cast_foreign *f, uint64_t deadline_ns) {
+/* After an operation with &f->task has returned CAST_PARKED: sleeps until the
+   wait has ended. Returns its result, or CASTING_ETIMEOUT. */
+static int await_wake(foreign *f, uint64_t deadline_ns) {
   cast_task *t = &f->task;
   if (!spin(f)) {
     while (!is_woken(f)) {
@@ -73,17 +88,17 @@ int cast_foreign_wait(cast_foreign *f, uint64_t deadline_ns) {
 }
 
 int cast_foreign_send(cast_chan *c, cast_msg *m, uint64_t deadline_ns) {
-  cast_foreign f;
+  foreign f;
   cast_waiter w;
   int rc;
   w.index = 0;
   cast_msg_move(&w.msg, m);
   rc = cast_chan_send(c, NULL, NULL, &w);
   if (rc == CASTING_EFULL && deadline_ns != 0) {
-    cast_foreign_init(&f);
+    init(&f);
     cast_msg_move(&f.task.waiter.msg, &w.msg);
     rc = cast_chan_send(c, NULL, &f.task, &f.task.waiter);
-    if (rc == CAST_PARKED) rc = cast_foreign_wait(&f, deadline_ns);
+    if (rc == CAST_PARKED) rc = await_wake(&f, deadline_ns);
     cast_msg_move(&w.msg, &f.task.waiter.msg);
   }
   if (rc != 0) cast_msg_move(m, &w.msg);
@@ -91,16 +106,16 @@ int cast_foreign_send(cast_chan *c, cast_msg *m, uint64_t deadline_ns) {
 }
 
 int cast_foreign_receive(cast_chan *c, cast_msg *m, uint64_t deadline_ns) {
-  cast_foreign f;
+  foreign f;
   cast_waiter w;
   int rc;
   w.index = 0;
   memset(&w.msg, 0, sizeof w.msg);
   rc = cast_chan_receive(c, NULL, NULL, &w);
   if (rc == CASTING_EEMPTY && deadline_ns != 0) {
-    cast_foreign_init(&f);
+    init(&f);
     rc = cast_chan_receive(c, NULL, &f.task, &f.task.waiter);
-    if (rc == CAST_PARKED) rc = cast_foreign_wait(&f, deadline_ns);
+    if (rc == CAST_PARKED) rc = await_wake(&f, deadline_ns);
     cast_msg_move(&w.msg, &f.task.waiter.msg);
   }
   cast_msg_move(m, &w.msg);
@@ -108,10 +123,10 @@ int cast_foreign_receive(cast_chan *c, cast_msg *m, uint64_t deadline_ns) {
 }
 
 int cast_foreign_await(cast_event *e, uint64_t deadline_ns) {
-  cast_foreign f;
+  foreign f;
   if (cast_event_is_set(e)) return 0;
   if (deadline_ns == 0) return CASTING_ETIMEOUT;
-  cast_foreign_init(&f);
+  init(&f);
   if (cast_event_wait(e, &f.task) != CAST_PARKED) return 0;
-  return cast_foreign_wait(&f, deadline_ns);
+  return await_wake(&f, deadline_ns);
 }

@@ -45,16 +45,6 @@ static inline void cast_list_remove(cast_list *node) {
   cast_list_init(node);
 }
 
-/* Moves everything in `from` to the tail of `to`. */
-static inline void cast_list_splice(cast_list *to, cast_list *from) {
-  if (cast_list_is_empty(from)) return;
-  from->next->prev = to->prev;
-  to->prev->next = from->next;
-  from->prev->next = to;
-  to->prev = from->prev;
-  cast_list_init(from);
-}
-
 /* Takes the first node out, or NULL. */
 static inline cast_list *cast_list_shift(cast_list *l) {
   cast_list *node = l->next;

@@ -442,14 +442,6 @@ void cast_sched_stop(void) {
   cast_lock_drop(&sched.lock);
 }
 
-bool cast_sched_is_stopping(void) {
-  bool stopping;
-  cast_lock_take(&sched.lock);
-  stopping = sched.stopping;
-  cast_lock_drop(&sched.lock);
-  return stopping;
-}
-
 uint32_t cast_sched_busy(void) { return cast_cores_busy(); }
 
 void cast_sched_quit(cast_worker *w) {

@@ -50,7 +50,6 @@ void cast_sched_limit(uint32_t n);
 void cast_sched_bounds(uint32_t min, uint32_t max);
 /* Every worker ends once it has nothing to do. */
 void cast_sched_stop(void);
-bool cast_sched_is_stopping(void);
 /* Starts the first worker if there is none: 0 or CASTING_ENOMEM. */
 int cast_sched_first(void);
 

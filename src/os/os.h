@@ -79,9 +79,8 @@ typedef struct os_thread {
    when no thread can be had; then `main` never runs. */
 int os_thread_start(
   os_thread *t, void (*main)(void *), void *arg, const char *name);
-void os_thread_join(os_thread *t);   /* waits for its end */
-void os_thread_detach(os_thread *t); /* nobody will join it */
-uintptr_t os_thread_self(void);      /* differs between live threads */
+void os_thread_join(os_thread *t); /* waits for its end */
+uintptr_t os_thread_self(void);    /* differs between live threads */
 /* Is it the one that the process began with? True if nobody can tell. */
 bool os_thread_is_first(void);
 

@@ -189,10 +189,6 @@ void os_thread_join(os_thread *t) {
   (void)pthread_join((pthread_t)t->handle, NULL);
 }
 
-void os_thread_detach(os_thread *t) {
-  (void)pthread_detach((pthread_t)t->handle);
-}
-
 /* pthread_self may be taken for a constant of the calling function, which is
    wrong for code whose stack moves to another thread: the empty statement
    keeps the compiler from seeing this function as one without effects. */

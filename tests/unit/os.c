@@ -113,22 +113,6 @@ static void await_word(uint32_t value) {
     (void)os_wait(&word, now, OS_FOREVER);
 }
 
-static void detached_main(void *arg) {
-  CAST_UNUSED(arg);
-  await_word(1);
-  set_word(2);
-}
-
-static void threads_may_be_detached(void **state) {
-  CAST_UNUSED(state);
-  os_thread t;
-  set_word(0);
-  assert_int_equal(os_thread_start(&t, detached_main, NULL, "os"), 0);
-  os_thread_detach(&t);
-  set_word(1);
-  await_word(2);
-}
-
 static void wait_looks_and_times_out(void **state) {
   CAST_UNUSED(state);
   set_word(5);
@@ -397,7 +381,6 @@ int main(void) {
     cmocka_unit_test(clock_goes_on),
     cmocka_unit_test(counts_and_bits),
     cmocka_unit_test(threads_start_and_end),
-    cmocka_unit_test(threads_may_be_detached),
     cmocka_unit_test(wait_looks_and_times_out),
     cmocka_unit_test(wake_reaches_the_sleeper),
     cmocka_unit_test(event_is_set_and_cleared),
