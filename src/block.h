@@ -23,9 +23,6 @@ typedef struct cast_block {
   cast_object *items[];  /* (i) nrefs pointers, then the payload */
 } cast_block;
 
-#define CAST_BLOCK_STEP 64u    /* bytes from one class to the next */
-#define CAST_BLOCK_CLASSES 16u /* a small one has up to so many steps */
-
 /* A runner's; used by who runs its session. All zero: none is kept. */
 typedef struct cast_blocks {
   size_t bytes;                                     /* (w) */

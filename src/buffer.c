@@ -2,16 +2,15 @@
    SPDX-License-Identifier: MIT */
 #include "buffer.h"
 
+#include "limits.h"
 #include "mem.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-#define ROOM_FIRST 256u
-
 /* Where `size` bytes and a zero can be put, at the end; NULL: nowhere. */
 static char *room_for(cast_buffer *b, size_t size) {
-  size_t want = b->room == 0 ? ROOM_FIRST : b->room;
+  size_t want = b->room == 0 ? CAST_BUFFER_FIRST : b->room;
   char *text;
   if (b->lacking) return NULL;
   while (want - b->size <= size) want *= 2;

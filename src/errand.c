@@ -13,12 +13,10 @@
 
 #include "deadlock.h"
 #include "fork.h"
+#include "limits.h"
 #include "lock.h"
 #include "os/os.h"
 #include "timer.h"
-
-#define RETRY_NS 100000000u    /* until the thread is started anew */
-#define AT_EXIT_NS 1000000000u /* for what there is to do when exit is called */
 
 static struct {
   cast_lock lock;
@@ -131,7 +129,7 @@ static void try_start(void) {
   cast_lock_take(&errands.lock);
   ok = start_locked();
   cast_lock_drop(&errands.lock);
-  if (!ok) (void)cast_timer_set(&retry, os_now() + RETRY_NS);
+  if (!ok) (void)cast_timer_set(&retry, os_now() + CAST_ERRAND_RETRY_NS);
 }
 
 static void retry_start(cast_timer *t) {
@@ -142,7 +140,7 @@ static void retry_start(cast_timer *t) {
 /* -- for others ----------------------------------------------------------- */
 
 static void at_exit(void) {
-  if (!cast_forked) (void)cast_errands_wait(os_now() + AT_EXIT_NS);
+  if (!cast_forked) (void)cast_errands_wait(os_now() + CAST_EXIT_NS);
 }
 
 /* A program may end by exit, and not close its states. */

@@ -16,6 +16,7 @@
 
 #include "../include/casting.h"
 #include "chan_inline.h"
+#include "limits.h"
 #include "sched.h"
 
 enum { AWAKE, WOKEN, ASLEEP };
@@ -53,7 +54,7 @@ static bool spin(foreign *f) {
   for (uint32_t i = 0; i < CAST_SPIN_ROUNDS; i++) {
     if (is_woken(f)) return true;
     if (cast_sched_busy() == 0) return false;
-    for (uint32_t k = 0; k < 4; k++) os_relax();
+    for (uint32_t k = 0; k < CAST_SPIN_PAUSES; k++) os_relax();
   }
   return false;
 }

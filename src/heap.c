@@ -12,13 +12,12 @@
 #include "mem.h"
 
 #define ARITY 4u
-#define WALK_MOST 64u /* larger heaps are not walked after each operation */
 
 typedef struct cast_heap_entry entry;
 
 #if CAST_DEBUG >= 2
 static void walk(const cast_heap *h) {
-  if (h->count <= WALK_MOST) cast_heap_check(h);
+  if (h->count <= CAST_HEAP_WALK_MAX) cast_heap_check(h);
 }
 #endif
 

@@ -4,6 +4,7 @@
 
 #include "../include/casting.h"
 #include "fork.h"
+#include "limits.h"
 #include "sched.h"
 
 /* The main program was interrupted (a signal handler has set a hook). */
@@ -19,14 +20,12 @@ static bool spin(cast_host *h) {
   if (cast_sched_busy() == 0) return false;
   for (uint32_t i = 0; i < CAST_SPIN_ROUNDS; i++) {
     if (cast_session_is_notified(h->session)) return true;
-    for (uint32_t k = 0; k < 4; k++) os_relax();
+    for (uint32_t k = 0; k < CAST_SPIN_PAUSES; k++) os_relax();
   }
   return false;
 }
 
 /* -- tasks that compute while the main program waits ---------------------- */
-
-#define WATCH_NS 50000000u /* how late a signal may be noticed */
 
 /* Sysmon. R74: the timer is not set for a host that rests or is in its main
    program; it takes itself out first and then looks again, while the host says
@@ -41,7 +40,7 @@ static bool on_watch(cast_timer *t) {
     os_thread thread = {atomic_load_explicit(&h->thread, memory_order_relaxed)};
     if (h->session->ops->urgent != NULL && h->session->ops->urgent(h->session))
       os_preempt(&thread);
-    cast_timer_again(t, os_now() + WATCH_NS);
+    cast_timer_again(t, os_now() + CAST_HOST_WATCH_NS);
   } else {
     cast_timer_again(t, OS_FOREVER); /* keeps its place */
   }
@@ -67,7 +66,7 @@ static void enter_tasks(cast_host *h) {
   cast_clock_set(now);
   if (begins) h->main->waiter.since = cast_clock();
   /* Cannot fail: it has had its place in the heap from the beginning. */
-  if (cast_timer_set(&h->watch, now + WATCH_NS) != 0)
+  if (cast_timer_set(&h->watch, now + CAST_HOST_WATCH_NS) != 0)
     cast_panic(__FILE__, __LINE__, "a watch was lost");
 }
 

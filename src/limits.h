@@ -1,96 +1,241 @@
 /* limits.h - every limit of casting, named in one place.
    SPDX-License-Identifier: MIT
 
-   CAST_SHRINK (test builds) makes them tiny, so that the rare paths (overflow
-   of a run queue, end of a slice, growth of a buffer) run all the time. */
+   A limit bounds or times something and may be changed by itself: the code
+   stays correct with any value that its comment allows. Numbers that a wire
+   format, a Lua version or an operating system dictates stay with the code
+   that deals with those. Times end in _NS or _MS.
+
+   CAST_LIMIT(normal, tiny): test builds with CAST_SHRINK take the tiny value,
+   so that rare paths (overflow of a run queue, end of a slice, growth of a
+   buffer, a second round) run all the time. */
 #ifndef CAST_LIMITS_H
 #define CAST_LIMITS_H
 
 #ifdef CAST_SHRINK
-#define CAST_RUNQ_SIZE 4u      /* sessions in one core's run queue */
-#define CAST_SLICE_TASKS 2u    /* task resumptions per session slice */
-#define CAST_NEXT_STREAK 1u    /* run-next uses in a row before the queue */
-#define CAST_GLOBAL_EVERY 3u   /* look at the global queue every n-th pick */
-#define CAST_SPIN_ROUNDS 2u    /* looks for work before a worker sleeps */
-#define CAST_LOCK_SPINS 1u     /* tries before a lock's waiter naps */
-#define CAST_RANK_FEW 2u       /* cases of a select sorted by insertion */
-#define CAST_RING_FIRST 1u     /* slots of a channel ring when first made */
-#define CAST_HEAP_FIRST 1u     /* deadlines a heap has room for at first */
-#define CAST_COROUTINES_MAX 2u /* finished coroutines kept per state */
-#define CAST_CONTEXTS_MAX 2u   /* spare C stacks kept per runtime */
-#define CAST_PACK_DEPTH 3u     /* nesting encoded in place before deferring */
-#define CAST_REGION_SLABS 2u   /* slabs that are mapped at once */
-#define CAST_SLABS_PURGE 1u    /* empty slabs of a state before they go */
-#define CAST_SLICE_MS 1u       /* a session's turn, if another waits */
-#define CAST_RETIRE_MS 2u      /* idle workers above the minimum end then */
-#define CAST_TIMER_LANES 3u    /* heaps of timers, fired in turn */
-#define CAST_TIMER_ROUND 2u    /* timers fired in one round */
-#define CAST_CLOSE_ROUND 1u    /* waiters woken when `after` closes */
-#define CAST_PEEK 0            /* are Lua's tables looked into (peek.h)? */
+#define CAST_LIMIT(normal, tiny) (tiny)
 #else
-#define CAST_RUNQ_SIZE 256u
-#define CAST_SLICE_TASKS 128u
-#define CAST_NEXT_STREAK 3u
-#define CAST_GLOBAL_EVERY 61u
-#define CAST_SPIN_ROUNDS 200u
-#define CAST_LOCK_SPINS 100u
-#define CAST_RANK_FEW 12u
-#define CAST_RING_FIRST 4u
-#define CAST_HEAP_FIRST 16u
-#define CAST_COROUTINES_MAX 1024u
-#define CAST_CONTEXTS_MAX 64u
-#define CAST_PACK_DEPTH 64u
-#define CAST_REGION_SLABS 32u
-#define CAST_SLABS_PURGE 16u
-#define CAST_SLICE_MS 10u
-#define CAST_RETIRE_MS 3000u
-#define CAST_TIMER_LANES 17u
-#define CAST_TIMER_ROUND 64u
-#define CAST_CLOSE_ROUND 64u
-#define CAST_PEEK 1
+#define CAST_LIMIT(normal, tiny) (normal)
 #endif
 
-#define CAST_PERIOD_NS 100000u /* the shortest of a ticker */
+/* -- workers and cores ---------------------------------------------------- */
 
-#define CAST_LOCK_NAP_NS 20000u      /* first nap of a lock's waiter ... */
-#define CAST_LOCK_NAP_MAX_NS 640000u /* ... doubled up to this */
+/* OS threads of the pool there can be, and cores. */
+#define CAST_WORKERS_MAX 1024u
+/* What casting.threads reports before the program sets it: how many workers
+   stay when idle, and how many there may be. */
+#define CAST_THREADS_MIN 1u
+#define CAST_THREADS_MAX 256u
+/* A worker above the minimum ends when it has been idle for so long. */
+#define CAST_RETIRE_MS CAST_LIMIT(3000u, 2u)
+/* The last host gives idle workers and reports half of this to finish; after
+   that, ten times as much for threads that are known to end. */
+#define CAST_POOL_STOP_NS 1000000000u
 
-#define CAST_MSG_INLINE 48u        /* message bytes kept without malloc */
-#define CAST_REPORT_TASKS 100      /* tasks described, if not said otherwise */
-#define CAST_REPORT_NS 1000000000u /* for what every session tells, at most */
-#define CAST_SAY_NS 1000000000u    /* for a line to be written, or dropped */
-#define CAST_PRINTS_MAX 1000u      /* failures that wait for being written */
-#define CAST_BLOCKS_KEPT 262144u   /* of blocks kept by a runner */
-#define CAST_SELECT_MAX 65536u     /* cases in one select */
-#define CAST_VALUES_MAX 1000000    /* values on a Lua stack, at most */
-#define CAST_WORKERS_MAX 1024u     /* OS threads of the pool, at most */
-#define CAST_STACK_MOST (8u << 20) /* bytes of a C stack; see below */
-#define CAST_CLEANUP_DEPTH 200     /* levels searched for a __close handler */
-#define CAST_END_NS 2000000000u    /* for all to unwind as a host ends; ... */
-#define CAST_LAST_NS 1000000000u   /* ... for finalizers that wait before */
-#define CAST_GRACE_NS 1000000000u  /* shields hold so long after their time */
-#define CAST_STOP_NS 10000000u     /* computing tasks may go on so long ... */
-#define CAST_FORCE_NS 100000000u   /* ... and their clean-up so long */
-#define CAST_WATCHDOG_NS 50000000u /* between two looks at such tasks */
-#define CAST_REFUSED_MAX 10u       /* tries that finalizers make fail */
-#define CAST_WATCH_COUNT 10000     /* instructions between a host's looks */
-#define CAST_SHARED_STRING 4096u   /* strings from here on are shared */
-#define CAST_BIG_MIN 65536u        /* blocks from here on are kept (big.h), */
-#define CAST_BIG_BITS 24u          /* below 2^this, and */
-#define CAST_BIG_KEPT (32u << 20)  /* so many bytes of them in all */
-#define CAST_FIXED_KEPT 64u        /* functions used where they lie, ... */
-#define CAST_FIXED_BYTES 262144u   /* ... and their bytes, for each state */
-#define CAST_SLABS_FEW 32u         /* states with more get them of huge pages */
-#define CAST_GC_DEBT_MAX 4096u   /* bytes behind handles, until Lua is told, */
-#define CAST_GC_DEBT_HANDLE 128u /* ... with so many for each handle */
-#define CAST_LINEAGE_MAX 32      /* see lua/lineage.c */
-#define CAST_REGIONS_KEPT 16u    /* unused regions that each pool keeps */
+/* Sessions in the run queue of one core; a power of two, 2 at least. */
+#define CAST_RUNQ_SIZE CAST_LIMIT(256u, 4u)
+/* A worker looks at the global queue first at each n-th pick, so that its own
+   queue cannot starve that one. */
+#define CAST_GLOBAL_EVERY CAST_LIMIT(61u, 3u)
+/* Uses of the run-next slot in a row before the run queue has its turn; in a
+   session, tasks that go in front of the ready list in a row. */
+#define CAST_NEXT_STREAK CAST_LIMIT(3u, 1u)
+/* Task resumptions in one slice of a session. */
+#define CAST_SLICE_TASKS CAST_LIMIT(128u, 2u)
 
-/* A C stack is as large as the main program's, within these bounds; but where
-   address space is not ample, it has the least. */
+/* Looks for work, or for an answer, before a thread goes to sleep. */
+#define CAST_SPIN_ROUNDS CAST_LIMIT(200u, 2u)
+/* Pauses of the processor between two such looks. */
+#define CAST_SPIN_PAUSES 4u
+/* A worker that looks for work tries to steal in one of so many looks: it
+   touches the cache lines of all cores, the global queue is a single one. */
+#define CAST_STEAL_EVERY CAST_LIMIT(16u, 1u)
+
+/* -- locks ---------------------------------------------------------------- */
+
+/* Tries of a thread that waits for a lock before it naps. */
+#define CAST_LOCK_SPINS CAST_LIMIT(100u, 1u)
+/* Its first nap; each further one is twice as long, up to the maximum. */
+#define CAST_LOCK_NAP_NS 20000u
+#define CAST_LOCK_NAP_MAX_NS 640000u
+
+/* -- sysmon --------------------------------------------------------------- */
+
+/* A session that computes while others wait is asked to let go after so long;
+   and a worker that does not come back loses its permit after so long. */
+#define CAST_SLICE_MS CAST_LIMIT(10u, 1u)
+#define CAST_RETAKE_MS CAST_LIMIT(25u, 3u)
+/* Between two looks at the workers; and when nothing has happened in a while,
+   so that two looks still find a stuck thread within 8 ms. */
+#define CAST_TICK_NS 1000000u
+#define CAST_TICK_MAX_NS 4000000u
+/* Uneventful looks in a row before ticks get longer. */
+#define CAST_CALM_TICKS CAST_LIMIT(16u, 2u)
+/* Looks in a row that find the pool idle before sysmon sleeps for ever. */
+#define CAST_QUIET_TICKS CAST_LIMIT(10u, 5u)
+/* While a host runs tasks sysmon looks so often whether its main program
+   has been signalled: how late Ctrl-C may be noticed. */
+#define CAST_HOST_WATCH_NS CAST_LIMIT(50000000u, 5000000u)
+
+/* -- timers --------------------------------------------------------------- */
+
+/* Heaps of timers, fired in turn: one for those of which each session has one,
+   the others for what programs make any number of. 2 at least. */
+#define CAST_TIMER_LANES CAST_LIMIT(17u, 3u)
+/* Timers fired before sysmon looks at the workers again. */
+#define CAST_TIMER_ROUND CAST_LIMIT(64u, 2u)
+/* Receivers woken in one round when a channel of casting.after closes. */
+#define CAST_CLOSE_ROUND CAST_LIMIT(64u, 1u)
+/* The shortest period of a ticker. */
+#define CAST_PERIOD_NS 100000u
+/* Waits of this length and more end on a grid, so that those near each other
+   need one wake-up; the grid (a power of two) is how late they may end. */
+#define CAST_COARSE_NS 20000000u
+#define CAST_GRID_NS ((uint64_t)1 << 20)
+
+/* -- room at first -------------------------------------------------------- */
+
+/* Slots in the ring of a channel that stores its first message. A power of
+   two. */
+#define CAST_RING_FIRST CAST_LIMIT(4u, 1u)
+/* Deadlines for which a heap makes room first. */
+#define CAST_HEAP_FIRST CAST_LIMIT(16u, 1u)
+/* Bytes for which a text buffer makes room first. */
+#define CAST_BUFFER_FIRST CAST_LIMIT(256u, 4u)
+
+/* -- memory --------------------------------------------------------------- */
+
+/* Bytes and alignment of a slab; a power of two, 64 KiB at least. */
+#define CAST_SLAB_SIZE 65536u
+/* Blocks in slabs have multiples of so many bytes, and this alignment; ... */
+#define CAST_SLAB_STEP 16u
+/* ... the largest has so many; larger ones are allocated by themselves. */
+#define CAST_SLAB_SMALL 1024u
+/* A state gives its empty slabs back when it has so many of them. */
+#define CAST_SLABS_PURGE CAST_LIMIT(16u, 1u)
+/* A state with so many slabs gets the following ones of huge pages. */
+#define CAST_SLABS_FEW 32u
+/* Slabs that are mapped at once, as a region. */
+#define CAST_REGION_SLABS CAST_LIMIT(32u, 2u)
+/* Unused regions that each pool keeps. */
+#define CAST_REGIONS_KEPT 16u
+
+/* Blocks of this size and more, and below 2 to the power of BITS, are kept for
+   a while when they are freed, so many bytes of them in all (big.h). */
+#define CAST_BIG_MIN 65536u
+#define CAST_BIG_BITS 24u
+#define CAST_BIG_KEPT (32u << 20)
+
+/* Blocks of messages have multiples of STEP bytes, up to CLASSES of these;
+   larger ones are not kept. Bytes of freed blocks that each runner keeps. */
+#define CAST_BLOCK_STEP 64u
+#define CAST_BLOCK_CLASSES 16u
+#define CAST_BLOCKS_KEPT 262144u
+
+/* Larger heaps are not walked after each operation by builds that check. */
+#define CAST_HEAP_WALK_MAX 64u
+
+/* -- C stacks ------------------------------------------------------------- */
+
+/* A C stack of casting's is as large as the main program's may be, within
+   these bounds; but it has the least where the address space is smaller than
+   this. */
+#define CAST_STACK_MOST (8u << 20)
 #define CAST_STACK_LEAST (4u << 20)
 #define CAST_SPACE_AMPLE (32ull << 30)
-#define CAST_STACK_SPARE 131072u /* of it, for calls in calls (library.c) */
-#define CAST_PATTERN_FRAME 256u  /* of it, for a quantifier (strlib.c) */
+/* Below a stack lie so many bytes that fault. No frame that is not touched
+   from its low end on jumps over them: luaL_Buffer has up to 8 KiB, and alloca
+   in the C library goes up to 64. */
+#define CAST_STACK_GUARD ((size_t)64 << 10)
+/* The smallest stack that is made, whatever size is asked for. */
+#define CAST_CONTEXT_LEAST ((size_t)16 << 10)
+/* Bytes of the stack of a thread of casting's: musl's own default is 128 KiB,
+   too little for Lua. */
+#define CAST_THREAD_STACK ((size_t)1 << 20)
+/* Spare C stacks that the runtime keeps. */
+#define CAST_CONTEXTS_MAX CAST_LIMIT(64u, 2u)
+/* Bytes of a C stack that functions of the standard library which call others
+   leave free (state/replace.c). */
+#define CAST_STACK_SPARE 131072u
+/* Bytes of a C stack that a quantifier of a pattern takes (strlib.c). */
+#define CAST_PATTERN_FRAME 256u
+
+/* -- messages and values -------------------------------------------------- */
+
+/* Bytes of a message that need no block; a multiple of a pointer's size. */
+#define CAST_MSG_INLINE 48u
+/* Nesting that is encoded in place before the rest is deferred. */
+#define CAST_PACK_DEPTH CAST_LIMIT(64u, 3u)
+/* Strings of so many bytes are shared by the states that have them. */
+#define CAST_SHARED_STRING 4096u
+/* Strings and functions of messages that are used where they lie: so many, and
+   so many bytes of them, for each state (transfer/fixed.c). */
+#define CAST_FIXED_KEPT 64u
+#define CAST_FIXED_BYTES 262144u
+/* Values on a Lua stack. */
+#define CAST_VALUES_MAX 1000000
+/* Cases in one select, ... */
+#define CAST_SELECT_MAX 65536u
+/* ... of which up to so many are sorted by insertion. */
+#define CAST_RANK_FEW CAST_LIMIT(12u, 2u)
+
+/* -- tasks and states ----------------------------------------------------- */
+
+/* Coroutines of ended tasks that a state keeps. */
+#define CAST_COROUTINES_MAX CAST_LIMIT(1024u, 2u)
+/* Bytes behind new handles after which the collector is told of them; and
+   bytes that count for each handle besides what it stands for. */
+#define CAST_GC_DEBT_MAX 4096u
+#define CAST_GC_DEBT_HANDLE 128u
+/* Attempts of a protected call that finalizers have made fail; the last one
+   runs with the collector stopped. */
+#define CAST_REFUSED_MAX 10u
+/* Sessions that a module makes while it is loaded, and that load it again
+   (session/task_lineage.c). */
+#define CAST_LINEAGE_MAX 32
+/* Levels of a stack that are searched for a __close handler. */
+#define CAST_CLEANUP_DEPTH 200
+
+/* -- deadlines, cancellation and preemption ------------------------------- */
+
+/* A shield, and a __close handler, may go on for so long after its time. */
+#define CAST_GRACE_NS 1000000000u
+/* A task that computes may go on for so long after its time, ... */
+#define CAST_STOP_NS 10000000u
+/* ... its clean-up for so long after that, before it is forced to stop, ... */
+#define CAST_FORCE_NS 100000000u
+/* ... and it is looked at so often. */
+#define CAST_WATCHDOG_NS 50000000u
+/* Instructions of a host's task between two looks for signals. */
+#define CAST_WATCH_COUNT 10000
+
+/* -- reports and the log -------------------------------------------------- */
+
+/* Tasks that a report describes, unless the caller says otherwise. */
+#define CAST_REPORT_TASKS 100
+/* A task dump does not wait longer for the parts of all sessions. */
+#define CAST_REPORT_NS 1000000000u
+/* Failures that wait for being written; those beyond are only counted. */
+#define CAST_PRINTS_MAX 1000u
+/* A line of the log is dropped if it could not be written for so long. */
+#define CAST_SAY_NS 1000000000u
+/* Longer lines of the log, with their end, are written in two pieces. */
+#define CAST_LINE_MAX CAST_LIMIT(4096u, 64u)
+
+/* -- the end -------------------------------------------------------------- */
+
+/* The time that everything of a host has to unwind as it ends; and, before,
+   the time of finalizers that wait. */
+#define CAST_END_NS 2000000000u
+#define CAST_LAST_NS 1000000000u
+/* exit waits so long for errands that are left. */
+#define CAST_EXIT_NS 1000000000u
+/* When the errands' thread could not be started: until the next attempt. */
+#define CAST_ERRAND_RETRY_NS CAST_LIMIT(100000000u, 1000000u)
+
+/* -- switches ------------------------------------------------------------- */
+
+/* 1: Lua's tables are looked into where that is known to work (peek.h). */
+#define CAST_PEEK CAST_LIMIT(1, 0)
 
 #endif

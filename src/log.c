@@ -9,8 +9,6 @@
 #include "lock.h"
 #include "os/os.h"
 
-#define LINE_MOST 4096u /* longer ones are written in two pieces or more */
-
 static struct {
   cast_lock lock;
   cast_log_function fn;  /* (lock) */
@@ -46,7 +44,7 @@ static bool write_out(const char *text, size_t size, uint64_t since_ns) {
 
 /* In one piece, if it may be, for others write there as well. */
 static bool write_line(const char *text, size_t size, uint64_t since_ns) {
-  char line[LINE_MOST];
+  char line[CAST_LINE_MAX];
   if (out.cut && !write_out("\n", 1, since_ns)) return false;
   if (size >= sizeof line)
     return write_out(text, size, since_ns) && write_out("\n", 1, since_ns);

@@ -6,9 +6,8 @@
 #ifndef CAST_REGION_H
 #define CAST_REGION_H
 
+#include "limits.h"
 #include "mem.h"
-
-#define CAST_SLAB_SIZE 65536u /* and alignment */
 
 /* NULL when out of memory. Any thread. huge: for whoever touches all of it. */
 void *cast_region_slab(bool huge);

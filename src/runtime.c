@@ -9,14 +9,11 @@
 #include "errand.h"
 #include "fork.h"
 #include "host.h"
+#include "limits.h"
 #include "region.h"
 #include "sched.h"
 #include "sysmon.h"
 #include "worker.h"
-
-#define THREADS_MIN 1u
-#define THREADS_MAX 256u
-#define STOP_NS 1000000000u /* for idle workers to end: ample */
 
 typedef struct named {
   struct named *next;
@@ -35,8 +32,8 @@ static struct {
   uint32_t max;   /* (lock) */
   named *names;   /* (lock) */
 } runtime = {.lock = CAST_LOCK_STATIC(CAST_RANK_RUNTIME),
-  .min = THREADS_MIN,
-  .max = THREADS_MAX};
+  .min = CAST_THREADS_MIN,
+  .max = CAST_THREADS_MAX};
 
 /* Sessions that compute at the same time: no more than processors. */
 static uint32_t cores(void) {
@@ -106,13 +103,13 @@ void cast_runtime_unref(bool all_closed) {
   if (--runtime.hosts == 0 && !runtime.stuck) {
     drop_names_locked();
     /* Who writes a report that nobody reads is as stuck as a session. */
-    runtime.stuck = !cast_errands_wait(os_now() + STOP_NS / 2);
+    runtime.stuck = !cast_errands_wait(os_now() + CAST_POOL_STOP_NS / 2);
   }
   if (runtime.hosts == 0 && !runtime.stuck) {
     cast_sched_stop();
-    CAST_ALWAYS(cast_workers_join(os_now() + (uint64_t)10 * STOP_NS));
+    CAST_ALWAYS(cast_workers_join(os_now() + (uint64_t)10 * CAST_POOL_STOP_NS));
     cast_sysmon_stop();
-    (void)cast_errands_stop(os_now() + (uint64_t)10 * STOP_NS);
+    (void)cast_errands_stop(os_now() + (uint64_t)10 * CAST_POOL_STOP_NS);
     cast_sched_fini();
     cast_timers_fini();
     cast_contexts_fini();

@@ -281,9 +281,10 @@ static cast_job *spin(cast_worker *w) {
   }
   for (uint32_t i = 0; i < CAST_SPIN_ROUNDS; i++) {
     cast_job *job = pick_global(w->core);
-    if (job == NULL && i % 16 == 0) job = cast_cores_steal(w->core, &w->seed);
+    if (job == NULL && i % CAST_STEAL_EVERY == 0)
+      job = cast_cores_steal(w->core, &w->seed);
     if (job != NULL) return job;
-    for (uint32_t k = 0; k < 4; k++) os_relax();
+    for (uint32_t k = 0; k < CAST_SPIN_PAUSES; k++) os_relax();
   }
   return cast_cores_steal(w->core, &w->seed);
 }

@@ -25,8 +25,6 @@
 #include "base.h"
 #include "limits.h"
 
-#define CAST_SLAB_STEP 16u    /* sizes and alignment of blocks */
-#define CAST_SLAB_SMALL 1024u /* largest block in a slab */
 #define CAST_SLAB_SIZES (CAST_SLAB_SMALL / CAST_SLAB_STEP)
 
 typedef struct cast_slab cast_slab;

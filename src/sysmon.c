@@ -2,25 +2,21 @@
    SPDX-License-Identifier: MIT
 
    One thread. It sleeps until the next deadline; while workers run it also
-   looks every TICK_NS at what they do, up to TICK_MAX_NS apart when all is
-   well (cast_workers_check).
-   Once the pool has been idle for QUIET looks it sleeps for ever, so that an
-   idle process makes no wake-ups; whoever wakes a worker then wakes it. Just
-   before, it looks whether the program is dead (deadlock.h). */
+   looks every CAST_TICK_NS at what they do, up to CAST_TICK_MAX_NS apart when
+   all is well (cast_workers_check).
+   Once the pool has been idle for CAST_QUIET_TICKS looks it sleeps for ever, so
+   that an idle process makes no wake-ups; whoever wakes a worker then wakes it.
+   Just before, it looks whether the program is dead (deadlock.h). */
 #include "sysmon.h"
 
 #include "../include/casting.h"
 #include "deadlock.h"
 #include "fork.h"
+#include "limits.h"
 #include "lock.h"
 #include "sched.h"
 #include "timer.h"
 #include "worker.h"
-
-#define TICK_NS 1000000u     /* 1 ms */
-#define TICK_MAX_NS 4000000u /* 4 ms: two looks find a stuck thread in 8 */
-#define CALM 16u             /* uneventful looks before ticks get longer */
-#define QUIET 10u            /* looks at an idle pool before deep sleep */
 
 static struct {
   cast_lock lock;
@@ -86,25 +82,25 @@ typedef struct watch {
 static void look_around(watch *w, uint64_t now) {
   uint64_t next = OS_FOREVER;
   if (cast_sched_busy() == 0 && !cast_sched_has_waiting()) {
-    if (w->quiet < QUIET) w->quiet++;
+    if (w->quiet < CAST_QUIET_TICKS) w->quiet++;
     w->at_ns = now + w->tick;
     return;
   }
   w->quiet = 0;
   if (cast_workers_check(now, &next)) {
     w->calm = 0;
-    w->tick = TICK_NS;
-  } else if (w->calm < CALM) {
+    w->tick = CAST_TICK_NS;
+  } else if (w->calm < CAST_CALM_TICKS) {
     w->calm++;
   } else {
-    w->tick = TICK_MAX_NS;
+    w->tick = CAST_TICK_MAX_NS;
   }
   w->at_ns = now + w->tick;
   if (next < w->at_ns) w->at_ns = next;
 }
 
 static void sysmon_main(void *arg) {
-  watch w = {.tick = TICK_NS};
+  watch w = {.tick = CAST_TICK_NS};
   CAST_UNUSED(arg);
   /* PAIR stop: acquire, though only the flag itself matters. */
   for (;;) {
@@ -113,7 +109,7 @@ static void sysmon_main(void *arg) {
     uint64_t now;
     bool deep;
     if (atomic_load_explicit(&sysmon.stopping, memory_order_acquire)) break;
-    deep = w.quiet >= QUIET && fall_asleep();
+    deep = w.quiet >= CAST_QUIET_TICKS && fall_asleep();
     if (deep) cast_deadlock_detect();
     cast_timer_sleep(ticket, deep ? OS_FOREVER : w.at_ns);
     if (atomic_exchange_explicit(&sysmon.asked, 0, memory_order_relaxed) != 0)
@@ -122,7 +118,7 @@ static void sysmon_main(void *arg) {
     if (deep) {
       atomic_store_explicit(&sysmon.asleep, 0, memory_order_relaxed);
       /* Woken by a timer only: the pool may still be idle. */
-      w = (watch){.tick = TICK_NS, .quiet = QUIET};
+      w = (watch){.tick = CAST_TICK_NS, .quiet = CAST_QUIET_TICKS};
     }
     if (now >= w.at_ns) look_around(&w, now);
   }

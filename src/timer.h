@@ -57,8 +57,6 @@ static inline void cast_clock_set(uint64_t now_ns) {
 
 /* When a wait of `ns` that begins now ends: never early. Coarse ones end on a
    grid, so that those near each other need one wake-up. */
-#define CAST_COARSE_NS 20000000u         /* from so many on */
-#define CAST_GRID_NS ((uint64_t)1 << 20) /* how late, at most: 1.05 ms */
 static inline uint64_t cast_timer_end(uint64_t now, uint64_t ns) {
   uint64_t end = now + ns;
   if (ns < CAST_COARSE_NS) return end;

@@ -218,7 +218,7 @@ static bool check_slice(cast_worker *w, uint64_t now, uint64_t *next) {
   /* Others wait, and nobody is free to take them: give way. What does not
      (LuaJIT, a long C function) goes on without a permit. */
   if (workers.can_preempt) os_preempt(&w->thread);
-  if (age < 2 * slice + slice / 2 || lost) return false;
+  if (age < (uint64_t)CAST_RETAKE_MS * 1000000u || lost) return false;
   return cast_sched_retake(w, w->seen_tick);
 }
 

@@ -4,7 +4,7 @@
    Owner: a context is its maker's; while it runs, the running thread's. The
    struct of a made context lies at the top of its own stack, so one mapping
    is all there is. Invariants:
-   1. Below a stack lie GUARD bytes of its mapping that fault on any access.
+   1. Below a stack lie CAST_STACK_GUARD bytes of its mapping that fault on any access.
    2. No instrumented code runs between telling a sanitizer and the jump.
 
    What each tool needs: ThreadSanitizer a fiber per context; AddressSanitizer
@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "../limits.h"
 #include "switch.h"
 
 #if defined(__has_feature)
@@ -54,11 +55,6 @@
 #else
 #define OS_BARE
 #endif
-
-#define STACK_LEAST ((size_t)16 << 10) /* usable bytes, whatever is asked */
-/* No frame that is not touched from its low end on jumps over this: luaL_Buffer
-   has up to 8 KiB, and alloca in the C library goes up to 64. */
-#define GUARD ((size_t)64 << 10)
 
 struct os_context {
   os_place place;
@@ -258,10 +254,10 @@ static char *map_stack(size_t size, size_t guard) {
 
 os_context *os_context_new(size_t size, void (*entry)(void *), void *arg) {
   size_t page = page_size();
-  size_t guard = (GUARD + page - 1) & ~(page - 1);
+  size_t guard = (CAST_STACK_GUARD + page - 1) & ~(page - 1);
   size_t head = (sizeof(os_context) + 63) & ~(size_t)63;
   if (size > SIZE_MAX / 2) return NULL;
-  if (size < STACK_LEAST) size = STACK_LEAST;
+  if (size < CAST_CONTEXT_LEAST) size = CAST_CONTEXT_LEAST;
   size = (guard + size + head + page - 1) & ~(page - 1);
   char *base = map_stack(size, guard);
   if (base == NULL) return NULL;

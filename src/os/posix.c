@@ -28,11 +28,12 @@
 #include <sys/syscall.h>
 #endif
 
+#include "../limits.h"
+
 /* SIGURG: ignored by default, unused by almost every program, let through by
    debuggers. Go's runtime preempts with it for the same reasons. */
 #define PREEMPT_SIGNAL SIGURG
-#define STACK_LEAST ((size_t)1 << 20) /* musl's own default is 128 KiB */
-#define NAME_SIZE 16                  /* what Linux keeps of a thread's name */
+#define NAME_SIZE 16 /* what Linux keeps of a thread's name */
 
 _Static_assert(
   sizeof(pthread_t) <= sizeof(uintptr_t), "a pthread_t fits os_thread.handle");
@@ -172,8 +173,9 @@ int os_thread_start(
   memset(s->name, 0, sizeof s->name);
   strncpy(s->name, name, sizeof s->name - 1);
   if (pthread_attr_init(&attr) != 0) goto no_attr;
-  if (pthread_attr_getstacksize(&attr, &stack) != 0 || stack < STACK_LEAST)
-    (void)pthread_attr_setstacksize(&attr, STACK_LEAST);
+  if (pthread_attr_getstacksize(&attr, &stack) != 0 ||
+      stack < CAST_THREAD_STACK)
+    (void)pthread_attr_setstacksize(&attr, CAST_THREAD_STACK);
   if (create(&thread, &attr, s) == 0) {
     t->handle = (uintptr_t)thread;
     s = NULL; /* the thread's now */
