@@ -1,4 +1,4 @@
-/* base.c - the end of a process whose proof broke.
+/* base.c - ends the process when an assertion fails.
    SPDX-License-Identifier: MIT */
 #include "base.h"
 

@@ -1,13 +1,14 @@
 /* big.c - large blocks of memory, kept for a while to be used again.
    SPDX-License-Identifier: MIT
 
-   Owner: a block in the cache is the cache's, else its user's. The one lock
-   is a leaf: big blocks are rare, and what is done with one takes longer.
+   Owner: a block in the cache belongs to the cache, any other to its user. The
+   one lock is a leaf: big blocks are rare, and using one takes much longer than
+   taking the lock. The invariants are in big.h.
 
-   Kept blocks are as good as freed: cast_mem_live does not count them. With
-   CAST_PLAIN_MEMORY, for tools that watch malloc, none is kept. Nor is there a
-   cache in the child of a fork, which another thread of the parent's may have
-   been in the middle of changing. */
+   Kept blocks count as freed: cast_mem_live leaves them out. With
+   CAST_PLAIN_MEMORY, for tools that watch malloc, no block is kept. The child
+   of a fork has no cache either: a thread of the parent may have been in the
+   middle of changing it. */
 #include "big.h"
 
 #include "fork.h"
@@ -21,14 +22,15 @@
 
 _Static_assert(CAST_BIG_MIN == 1u << FIRST, "FIRST is its logarithm");
 
+/* A block in the cache, at its beginning. */
 typedef struct kept {
-  struct kept *next;
+  struct kept *next; /* the next one of the same size class */
 } kept;
 
 static struct {
   cast_lock lock;
-  size_t bytes;        /* (c) kept */
-  kept *free[CLASSES]; /* (c) */
+  size_t bytes;        /* (c) the bytes of all kept blocks */
+  kept *free[CLASSES]; /* (c) the kept blocks of each size class */
 } cache = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 static unsigned log2_of(size_t size) {
@@ -40,8 +42,8 @@ static unsigned log2_of(size_t size) {
   return n;
 }
 
-/* How far the classes of these sizes are apart. Never zero: large sizes have
-   more bits than there are steps, which a checker cannot know. */
+/* The distance between two classes of sizes with `bits` bits. It is never zero
+   for big sizes, which a static checker cannot know. */
 static size_t step_of(unsigned bits) {
   size_t step = ((size_t)1 << bits) / STEPS;
   return step > 0 ? step : 1;
@@ -54,13 +56,14 @@ size_t cast_big_round(size_t size) {
   return (size + step - 1) / step * step;
 }
 
-/* The list for a rounded size. */
+/* The index of the list for a rounded size. */
 static unsigned class_of(size_t rounded) {
   unsigned bits = log2_of(rounded);
   size_t step = step_of(bits);
   return (bits - FIRST) * STEPS + (unsigned)(rounded / step) - STEPS;
 }
 
+/* Does a block of this size go into the cache when it is freed? */
 static bool is_kept(size_t rounded) {
 #ifdef CAST_PLAIN_MEMORY
   CAST_UNUSED(rounded);
@@ -70,7 +73,7 @@ static bool is_kept(size_t rounded) {
 #endif
 }
 
-/* One of the list, or NULL. */
+/* Takes a block out of list i; NULL if it is empty. */
 static kept *take(unsigned i, size_t size) {
   cast_lock_take(&cache.lock);
   kept *b = cache.free[i];
@@ -83,7 +86,7 @@ static kept *take(unsigned i, size_t size) {
   return b;
 }
 
-/* False: there is no room. */
+/* Puts a block into list i; false if the cache is full. */
 static bool keep(unsigned i, size_t size, void *ptr) {
   kept *b = ptr;
   cast_lock_take(&cache.lock);
@@ -125,6 +128,7 @@ void *cast_big_realloc(void *ptr, size_t osize, size_t nsize) {
   return cast_realloc(ptr, nsize);
 }
 
+/* The size of the blocks in list i: the inverse of class_of. */
 static size_t size_of(unsigned i) {
   return ((size_t)1 << (FIRST + i / STEPS)) / STEPS * (STEPS + i % STEPS);
 }

@@ -1,32 +1,37 @@
 /* block.c - the memory of messages that do not lie in their struct.
    SPDX-License-Identifier: MIT
 
-   Owner: a block in a list of kept ones is the runner's, else the holders' of
-   its references. See block.h for the invariants.
+   Owner: a kept block belongs to its runner, any other to the messages that
+   refer to it. See block.h for the invariants.
 
-   Considered and dropped: lists of the state that sends. One that only sends
+   Rejected: lists that belong to the sending state. A state that only sends
    would never get a block back, and one that only receives would keep what it
    never uses; most channels go one way. */
 #include "block.h"
 
 #include "mem.h"
 
+/* A kept block, at its beginning. */
 typedef struct cast_kept_block {
-  struct cast_kept_block *next;
+  struct cast_kept_block *next; /* the next one of the same size class */
 } kept;
 
-/* The class of a block with so many bytes; CAST_BLOCK_CLASSES: not small. */
+/* The class of a block with `whole` bytes; CAST_BLOCK_CLASSES if it is too
+   large to be kept. */
 static size_t class_of(size_t whole) {
   size_t i = (whole - 1) / CAST_BLOCK_STEP;
   return i < CAST_BLOCK_CLASSES ? i : CAST_BLOCK_CLASSES;
 }
 
+/* The bytes of each block of a class. */
 static size_t room_of(size_t class) { return (class + 1) * CAST_BLOCK_STEP; }
 
+/* The bytes of a block with its header and its references. */
 static size_t whole_of(const cast_block *b) {
   return sizeof *b + b->nrefs * sizeof b->items[0] + b->size;
 }
 
+/* Takes a kept block, of which there is one; NULL: an injected failure. */
 static cast_block *take(cast_blocks *blocks, size_t class) {
   kept *k = blocks->free[class];
   if (cast_mem_must_fail()) return NULL;

@@ -8,7 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Where `size` bytes and a zero can be put, at the end; NULL: nowhere. */
+/* Makes room for `size` bytes and a zero behind the text. Returns where they
+   go; NULL when out of memory, now or earlier. */
 static char *room_for(cast_buffer *b, size_t size) {
   size_t want = b->room == 0 ? CAST_BUFFER_FIRST : b->room;
   char *text;

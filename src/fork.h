@@ -2,13 +2,13 @@
    SPDX-License-Identifier: MIT
 
    The child of a fork has one thread, a copy of the one that has forked. All
-   that casting had is there, but whatever the others were just doing will never
-   be finished: they may have held any lock. So in the child of a process in
-   which there *were* others, threads of ours or such of the program's as have
-   called casting, nothing works any more that needs a lock, or a thread:
-   `cast_forked` is true, such calls are refused where they come in, nothing is
-   freed, and the child ends as if casting were not there. In any other child
-   casting is what it was in the parent: nobody was in the middle of anything.
+   memory of casting's is there, but what other threads were doing at that
+   moment will never be finished: they may have held any lock. So if there were
+   others (threads of casting's, or threads of the program that have called it),
+   nothing works in the child that needs a lock or a thread: `cast_forked` is
+   true, calls from outside are refused, nothing is freed, and the child ends as
+   if casting were not there. If there were none, casting works in the child as
+   it did in the parent.
 
    Should code of the user's have forked in the middle of one of our own
    functions (a finalizer, a __save), then that goes on in the child, too. So
@@ -20,22 +20,24 @@
 
 #include "base.h"
 
-/* (i) Written before anything else runs in the process. */
+/* (i) Is this such a child? Written before anything else runs in it. */
 extern bool cast_forked;
-/* What is said then. */
+/* The message of calls that are refused then. */
 #define CAST_FORKED_TEXT "casting was used before this process was forked"
 
-/* The calling thread is about to use casting. Those that run in sessions of the
-   pool need not say so. */
+/* Called by each thread of the program before it uses casting: a second one is
+   noted. Threads of the pool need not call it. */
 void cast_fork_note(void);
-/* A thread of ours is about to be started, of those that can be the first; or
-   that could not be. */
+/* Called before one of casting's threads starts that may be the first of them
+   (sysmon, the errands' thread); with false if it could not be started. */
 void cast_fork_threads(bool yes);
-/* They do no more, and nobody uses casting. */
+/* Called when the runtime has stopped: all threads of casting's have ended, and
+   no thread of the program uses it. */
 void cast_fork_forget(void);
 
-/* Once: has these called around each fork, by the thread that forks; `child`
-   when cast_forked has been set. 0, CASTING_ENOMEM. */
+/* Has these functions called around each fork, by the thread that forks;
+   `child` is called after cast_forked has been set. To be called once: 0 or
+   CASTING_ENOMEM. */
 int cast_fork_watch(
   void (*before)(void), void (*parent)(void), void (*child)(void));
 

@@ -1,10 +1,10 @@
 /* heap.c - 4-ary min-heap: shallow, and children share a cache line.
    SPDX-License-Identifier: MIT
 
-   Owner and invariants: see heap.h. A pairing heap would need no array, but
-   four pointers per timer and a cache miss per comparison; the array holds
-   the deadlines, so sifting reads nothing else. Equal deadlines come
-   out in any order. */
+   Owner and invariants: see heap.h. The array holds the deadlines themselves,
+   so sifting reads nothing else. Equal deadlines come out in any order.
+   Rejected: a pairing heap, which needs no array, but four pointers per timer
+   and a cache miss per comparison. */
 #include "heap.h"
 
 #include "../include/casting.h"
@@ -47,6 +47,7 @@ int cast_heap_reserve(cast_heap *h) {
   return 0;
 }
 
+/* Stores e at position i, and the position in its node. */
 static inline void put(cast_heap *h, uint32_t i, entry e) {
   h->at[i] = e;
   e.node->index = i + 1;
@@ -117,7 +118,8 @@ void cast_heap_check(const cast_heap *h) {
   }
 }
 
-/* Entries without a deadline are at the bottom: their children need no look. */
+/* The entries from i downwards. Those without a deadline have only such below
+   them, so the walk ends there. */
 static bool any_below(
   const cast_heap *h, uint32_t i, bool (*test)(cast_heap_node *n)) {
   if (i >= h->count || h->at[i].deadline_ns == UINT64_MAX) return false;

@@ -1,7 +1,7 @@
 /* list.h - intrusive doubly linked list with a sentinel.
    SPDX-License-Identifier: MIT
 
-   Owner: whoever owns the head. Not thread-safe. Invariants:
+   Owner: the owner of the head, or the lock that guards it. Invariants:
    1. head.next ... returns to head; every node->next->prev == node.
    2. A node that is in no list points to itself (cast_list_init,
       cast_list_remove), so removing it again does nothing. */
@@ -12,8 +12,8 @@
 
 typedef struct cast_list cast_list;
 struct cast_list {
-  cast_list *next;
-  cast_list *prev;
+  cast_list *next; /* of a head: the first node, or the head itself */
+  cast_list *prev; /* of a head: the last node, or the head itself */
 };
 
 static inline void cast_list_init(cast_list *l) {
@@ -35,17 +35,17 @@ static inline void cast_list_push(cast_list *l, cast_list *node) {
 
 /* Puts `node` at the front of the list `l`. */
 static inline void cast_list_unshift(cast_list *l, cast_list *node) {
-  cast_list_push(l->next, node); /* before what was first, or the sentinel */
+  cast_list_push(l->next, node); /* before the first node, or the sentinel */
 }
 
-/* Takes `node` out of whatever list it is in. */
+/* Takes `node` out of the list that it is in, if any. */
 static inline void cast_list_remove(cast_list *node) {
   node->prev->next = node->next;
   node->next->prev = node->prev;
   cast_list_init(node);
 }
 
-/* Takes the first node out, or NULL. */
+/* Takes the first node out and returns it; NULL if the list is empty. */
 static inline cast_list *cast_list_shift(cast_list *l) {
   cast_list *node = l->next;
   if (node == l) return NULL;

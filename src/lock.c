@@ -22,9 +22,10 @@ void cast_lock_init(cast_lock *l, cast_rank rank) {
 #endif
 }
 
+/* Tries to take the lock for a moment; true if it has. */
 static bool spin(cast_lock *l) {
   for (unsigned i = 0; i < CAST_LOCK_SPINS; i++) {
-    /* Relaxed: only a hint when to try. */
+    /* Relaxed: a hint whether it is worth trying. */
     uint32_t free = atomic_load_explicit(&l->word, memory_order_relaxed);
     /* PAIR lock: acquire sees what the last holder wrote. */
     if (free == 0 && atomic_compare_exchange_weak_explicit(&l->word, &free, 1,
@@ -35,8 +36,8 @@ static bool spin(cast_lock *l) {
   return false;
 }
 
-/* Whoever had it does not exist in this process, and nobody else is there to
-   take it. */
+/* In the child of a fork: the thread that held the lock does not exist here,
+   and there is no other thread that could take it. */
 static void take_over(cast_lock *l) {
   atomic_store_explicit(&l->word, 1, memory_order_relaxed);
 #if CAST_DEBUG >= 1
@@ -51,7 +52,8 @@ CAST_NOINLINE void cast_lock_slow(cast_lock *l) {
     return;
   }
   while (!spin(l)) {
-    /* Nobody wakes it: it ends by itself, or at once if the lock is free. */
+    /* Nobody wakes this thread: the nap times out, or ends at once if the lock
+       was dropped meanwhile. */
     (void)os_wait(&l->word, 1, os_now() + nap_ns);
     if (nap_ns < CAST_LOCK_NAP_MAX_NS) nap_ns *= 2;
   }
@@ -59,10 +61,12 @@ CAST_NOINLINE void cast_lock_slow(cast_lock *l) {
 
 #if CAST_DEBUG >= 1
 
-static _Thread_local cast_lock *newest; /* this thread's record */
+/* This thread's record: the lock that it has taken last. */
+static _Thread_local cast_lock *newest;
 
-/* Not inlined, nor the others below: the caller may go on in another thread
-   after a switch, and must not remember an address of thread-local data. */
+/* Not inlined, as are all functions below: after a switch of C stacks the
+   caller may go on in another thread, so the compiler must not keep the
+   address of thread-local data in it. */
 static CAST_NOINLINE uintptr_t self(void) { return (uintptr_t)&newest; }
 
 CAST_NOINLINE void cast_lock_rank(const cast_lock *l) {

@@ -1,20 +1,20 @@
 /* lock.h - small ranked mutual exclusion.
    SPDX-License-Identifier: MIT
 
-   A lock is one 32-bit word (plus its rank in debug builds): free or held. To
-   take one that is free is a compare-exchange, to drop it a plain store: the
-   holder does not look for waiters. So nobody wakes these; a waiter spins
+   A lock is one 32-bit word (plus its rank in debug builds): free or held.
+   Taking a free lock is a compare-exchange, and dropping it is a plain store:
+   the holder does not look for waiters. So nobody wakes a waiter. It spins
    CAST_LOCK_SPINS times, then naps, each time longer, until it finds the lock
-   free. (A word that also tells of sleepers, and a wake-up for them, make the
-   drop an exchange, which costs as much again as all else in a short section.)
-   Critical sections are short and never call Lua or block, so a waiter naps
-   only when the system has taken the processor from the holder.
+   free. Critical sections are short and never call Lua or block, so a waiter
+   naps only when the system has taken the processor from the holder. (Rejected:
+   a word that also counts sleepers, and waking them. Dropping the lock would
+   become an exchange, which costs as much as a whole short section.)
 
-   Ranks: a thread may only take a lock of a rank higher than those it holds;
-   channel locks may be held together when taken in address order. They may be
-   dropped in any order. Debug builds check both with a per-thread record, and
-   so that record must be empty when execution moves to another C stack or
-   thread (cast_lock_holds_none). */
+   Ranks: a thread may only take a lock whose rank is higher than the ranks of
+   all locks it holds; locks of channels may be held together when they are
+   taken in address order. Locks may be dropped in any order. Debug builds check
+   the ranks with a record of each thread's locks. That record must be empty
+   when execution moves to another C stack or thread (cast_lock_holds_none). */
 #ifndef CAST_LOCK_H
 #define CAST_LOCK_H
 
@@ -24,7 +24,7 @@ typedef enum cast_rank {
   CAST_RANK_START = 1, /* casting_start and casting_stop of C hosts */
   CAST_RANK_RUNTIME,   /* start, stop, named channels, list of hosts */
   CAST_RANK_HOST,      /* the list of a host's sessions */
-  CAST_RANK_TIMER,     /* the global deadline heap */
+  CAST_RANK_TIMER,     /* the heaps of the process's deadlines */
   CAST_RANK_SESSION,   /* a session's list of tasks */
   CAST_RANK_CHAN,      /* channels, in address order */
   CAST_RANK_EVENT,     /* end of a task, of a session */
@@ -38,14 +38,14 @@ typedef struct cast_lock cast_lock;
 struct cast_lock {
   _Atomic uint32_t word; /* (a) 0 free, 1 held */
 #if CAST_DEBUG >= 1
-  uint32_t rank;           /* (i) */
+  uint32_t rank;           /* (i) a cast_rank */
   _Atomic uintptr_t owner; /* (a) identity of the holding thread, or 0 */
-  cast_lock *below;        /* (c) the thread's record: taken before this */
-  cast_lock *above;        /* (c) the thread's record: taken after this */
+  cast_lock *below;        /* (c) the thread's record: taken before this one */
+  cast_lock *above;        /* (c) the thread's record: taken after this one */
 #endif
 };
 
-/* For locks that exist before anything runs. */
+/* Initialises a static lock. */
 #if CAST_DEBUG >= 1
 #define CAST_LOCK_STATIC(r) \
   { .rank = (r) }
@@ -55,6 +55,7 @@ struct cast_lock {
 #endif
 
 void cast_lock_init(cast_lock *l, cast_rank rank);
+/* Takes a lock that was found held: spins, then naps. */
 void cast_lock_slow(cast_lock *l);
 #if CAST_DEBUG >= 1
 void cast_lock_rank(const cast_lock *l);    /* proof: may be taken now */

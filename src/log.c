@@ -1,4 +1,4 @@
-/* log.c - the few things that casting says by itself.
+/* log.c - the few lines that casting writes by itself.
    SPDX-License-Identifier: MIT */
 #include "log.h"
 
@@ -11,10 +11,10 @@
 
 static struct {
   cast_lock lock;
-  cast_log_function fn;  /* (lock) */
-  void *ud;              /* (lock) */
-  _Atomic uint32_t lost; /* (a) lines, since the last that was said */
-  bool cut;              /* errands' thread: a line has no end yet */
+  cast_log_function fn;  /* (lock) where lines go; NULL: stderr */
+  void *ud;              /* (lock) its first argument */
+  _Atomic uint32_t lost; /* (a) lines dropped since the last one written */
+  bool cut;              /* errands' thread: the last line has no end yet */
 } out = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 void cast_log_to(cast_log_function fn, void *ud) {
@@ -24,8 +24,8 @@ void cast_log_to(cast_log_function fn, void *ud) {
   cast_lock_drop(&out.lock);
 }
 
-/* False: there is no such function. Nor is there in the child of a fork: it may
-   want a lock that another thread of the parent's has. */
+/* Calls the host's function; false if there is none. The child of a fork does
+   not call it, since it may want a lock that a thread of the parent held. */
 static bool tell(const char *text, size_t size) {
   bool is;
   if (CAST_UNLIKELY(cast_forked)) return false;
@@ -36,13 +36,15 @@ static bool tell(const char *text, size_t size) {
   return is;
 }
 
+/* Writes to stderr; false if not all of it could be written in time. */
 static bool write_out(const char *text, size_t size, uint64_t since_ns) {
   size_t n = os_say(text, size, since_ns + CAST_SAY_NS, CAST_SAY_NS);
   if (n > 0) out.cut = text[n - 1] != '\n';
   return n == size;
 }
 
-/* In one piece, if it may be, for others write there as well. */
+/* Writes the text and its end in one piece if the line is not too long, since
+   other programs may write to the same stream. */
 static bool write_line(const char *text, size_t size, uint64_t since_ns) {
   char line[CAST_LINE_MAX];
   if (out.cut && !write_out("\n", 1, since_ns)) return false;

@@ -1,9 +1,9 @@
-/* log.h - the few things that casting says by itself.
+/* log.h - the few lines that casting writes by itself.
    SPDX-License-Identifier: MIT
 
-   A line goes to stderr, or to the function that the host has given. Lock:
-   CAST_RANK_LEAF, held while that function runs, so that no two calls of it
-   overlap and none comes after it was taken back. */
+   A line (the report of a failure, for example) goes to stderr, or to a
+   function of the host's. Lock: CAST_RANK_LEAF, held while that function runs,
+   so that its calls do not overlap and none comes after it was replaced. */
 #ifndef CAST_LOG_H
 #define CAST_LOG_H
 
@@ -11,13 +11,15 @@
 
 typedef void (*cast_log_function)(void *ud, const char *text, size_t size);
 
-/* Where to; NULL: stderr. Waits for a call that is under way. */
+/* Sends later lines to fn(ud, ...); NULL: to stderr. Waits for a call of the
+   previous function that is under way. */
 void cast_log_to(cast_log_function fn, void *ud);
-/* Says the `size` bytes at text, as a line, unless stderr has not been ready
-   for it for CAST_SAY_NS by then, counted from since_ns on: then the next line
-   says how many there were. Blocks: in an errand only. */
+/* Writes the `size` bytes at text as a line. The line is dropped if stderr does
+   not take it until CAST_SAY_NS after since_ns; the next line that can be
+   written is then preceded by the number of those dropped. Blocks, so it is
+   called in errands only. */
 void cast_log(const char *text, size_t size, uint64_t since_ns);
-/* So many more were not said. Any thread. */
+/* Any thread: counts n lines more as dropped. */
 void cast_log_lost(uint32_t n);
 
 #endif

@@ -1,9 +1,9 @@
 /* mem.c - allocation, with accounting and injected failures in debug builds.
    SPDX-License-Identifier: MIT
 
-   Owner: a block belongs to whoever asked for it. The counters below are
-   atomic and relaxed throughout: they are figures and a switch for tests,
-   nothing is published through them. */
+   Owner: a block belongs to the caller that asked for it. The counters below
+   are atomic and relaxed throughout: they are figures and switches for tests,
+   and nothing is published through them. */
 #include "mem.h"
 
 #include "../include/casting.h"
@@ -13,16 +13,18 @@
 
 #if CAST_DEBUG >= 1
 
-#define UNREAD UINT64_MAX /* of `left`: the environment was not asked yet */
+#define UNREAD UINT64_MAX /* of `left`: the environment was not read yet */
 
 static _Atomic int64_t live; /* (a) blocks allocated and not yet freed */
-static _Atomic uint64_t left = UNREAD; /* (a) to the failing one; 0: off */
-static _Atomic uint64_t run;           /* (a) how many fail from there on */
-static _Atomic uint64_t mean;   /* (a) of the gaps to the next ones; 0: none */
-static _Atomic uint64_t chance; /* (a) what the gaps are drawn from */
-static _Atomic bool has_failed; /* (a) */
-static _Atomic int spared;      /* (a) who wants no failures */
+/* (a) Allocations up to the failing one, itself included; 0: none fails. */
+static _Atomic uint64_t left = UNREAD;
+static _Atomic uint64_t run;    /* (a) how many fail in a row from there on */
+static _Atomic uint64_t mean;   /* (a) mean gap between failures; 0: no more */
+static _Atomic uint64_t chance; /* (a) state of the generator of the gaps */
+static _Atomic bool has_failed; /* (a) an injected failure has happened */
+static _Atomic int spared;      /* (a) calls of cast_mem_spare that are on */
 
+/* Sets what is to fail, and forgets earlier failures. */
 static void fail_arm(uint64_t n, uint64_t many, uint64_t gap) {
   atomic_store_explicit(&has_failed, false, memory_order_relaxed);
   atomic_store_explicit(&run, many, memory_order_relaxed);
@@ -30,7 +32,7 @@ static void fail_arm(uint64_t n, uint64_t many, uint64_t gap) {
   atomic_store_explicit(&left, n, memory_order_relaxed);
 }
 
-/* A gap of the mean asked for, from 1 to twice that. */
+/* Draws the next gap, from 1 to twice the mean (splitmix64). */
 static uint64_t draw(uint64_t gap) {
   uint64_t x = atomic_fetch_add_explicit(
     &chance, UINT64_C(0x9E3779B97F4A7C15), memory_order_relaxed);
@@ -39,7 +41,7 @@ static uint64_t draw(uint64_t gap) {
   return 1 + (x ^ x >> 31) % (2 * gap);
 }
 
-/* Reads "n" or "n:m" of the environment. */
+/* Reads "n" or "n:m" from an environment variable. */
 static uint64_t read_pair(const char *name, uint64_t *second) {
   const char *text = getenv(name);
   char *end;
@@ -50,7 +52,7 @@ static uint64_t read_pair(const char *name, uint64_t *second) {
   return n;
 }
 
-/* The first allocation of the process: no other thread of ours is there. */
+/* At the first allocation of the process: no other thread of casting's runs. */
 static void read_environment(void) {
   uint64_t many = 1, seed = 1, n = read_pair("CASTING_FAIL_AT", &many),
            gap = read_pair("CASTING_FAIL_EVERY", &seed);
@@ -60,7 +62,7 @@ static void read_environment(void) {
     fail_arm(n, many, 0);
 }
 
-/* What `left` becomes with the failing allocation. */
+/* The value of `left` after the allocation that fails. */
 static uint64_t next_failure(void) {
   uint64_t gap = atomic_load_explicit(&mean, memory_order_relaxed);
   if (gap != 0) return draw(gap);
@@ -148,11 +150,11 @@ int64_t cast_mem_live(void) { return 0; }
 
 #endif
 
-/* Where memory comes from. Plain fields: set before anything is allocated, so
-   before any other thread of ours exists. */
+/* Where memory comes from. The first two are plain fields, since they are set
+   before anything is allocated, so before any thread of casting's exists. */
 static struct {
-  void *(*fn)(void *ud, void *ptr, size_t size); /* NULL: malloc */
-  void *ud;
+  void *(*fn)(void *ud, void *ptr, size_t size); /* (i) NULL: malloc */
+  void *ud;                                      /* (i) its first argument */
   _Atomic bool used; /* (a) relaxed: only to refuse a late change */
 } source;
 
@@ -187,7 +189,7 @@ void *cast_calloc(size_t size) {
   void *p;
   CAST_ASSERT(size > 0);
   if (fails_now()) return NULL;
-  /* calloc knows fresh pages, which are zero already. */
+  /* calloc does not clear fresh pages, which are zero already. */
   if (CAST_LIKELY(source.fn == NULL &&
                   atomic_load_explicit(&source.used, memory_order_relaxed)))
     return counted(calloc(1, size));
@@ -212,8 +214,8 @@ void cast_free(void *ptr) {
     free(ptr);
 }
 
-/* A host's allocator knows no alignment: before the block lies where what was
-   allocated begins. */
+/* An allocator of the host's knows no alignment, so the block is cut out of a
+   larger one, whose address is stored just before it. */
 static void *aligned_within(size_t align, size_t size) {
   char *raw = get(size + align + sizeof(void *)), *at;
   uintptr_t up;
@@ -249,7 +251,8 @@ void cast_mem_kept(void) { uncount(); }
 
 void cast_mem_used(void) { count(); }
 
-/* With ptr NULL, osize is no size: newer Lua versions pass a type tag. */
+/* If ptr is NULL, osize is no size: Lua 5.2 and later pass the type of object.
+   */
 void *cast_mem_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
   CAST_UNUSED(ud);
   if (nsize == 0) {

@@ -1,7 +1,7 @@
 /* msg.c - messages: inline, or one counted block.
    SPDX-License-Identifier: MIT
 
-   Owner: whoever holds the cast_msg. See msg.h for the invariants. */
+   See msg.h for owners and invariants. */
 #include "msg.h"
 
 #include "../include/casting.h"
@@ -26,6 +26,7 @@ static void ref_all(cast_object *const *items, uint32_t n) {
     if (items[i] != NULL) cast_ref(items[i]);
 }
 
+/* Drops one message's reference to a block; frees the last one's. */
 static void block_unref(
   cast_block *b, cast_object **more, cast_blocks *blocks) {
   /* PAIR block: each sharer releases its reads of the block, the last one
@@ -54,8 +55,8 @@ int cast_msg_init(cast_msg *m, uint32_t size, uint32_t nrefs) {
   return cast_msg_init_from(m, size, nrefs, NULL);
 }
 
-/* *m is empty before any reference goes, so that an object whose end comes
-   here never sees the message half released. */
+/* Empties *m before it drops any reference, so that an object that ends here
+   never meets the message half released. */
 static void drop(cast_msg *m, cast_object **more, cast_blocks *blocks) {
   if (cast_msg_is_empty(m)) return;
   cast_msg old;
@@ -87,7 +88,7 @@ void cast_msg_dup(cast_msg *to, const cast_msg *from) {
   } else {
     cast_block *b = from->u.block;
     CAST_ASSERT(b->size == from->size && b->nrefs == from->nrefs);
-    /* Relaxed: this holder has a reference, so nothing is published. */
+    /* Relaxed: *from has a reference, so nothing is published. */
     uint32_t old = atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
     CAST_ASSERT(old > 0 && old < UINT32_MAX);
     CAST_UNUSED(old);
@@ -111,7 +112,8 @@ int cast_msg_dup_of(cast_msg *to, const cast_msg *from, cast_object *self) {
   return 0;
 }
 
-/* Never less than the struct: its tail padding may be written too. */
+/* The bytes of a string's memory. Never less than the struct has: its padding
+   at the end may be written, too. */
 static size_t whole_bytes(size_t size) {
   size_t whole = size + offsetof(cast_bytes, data) + 1;
   return whole < sizeof(cast_bytes) ? sizeof(cast_bytes) : whole;

@@ -4,8 +4,8 @@
 
 #include "fork.h"
 
-/* In the child of a fork nothing ends: that would take locks, and memory is
-   given back by its exit. */
+/* In the child of a fork no object ends: that could need locks, and the exit of
+   the child gives all memory back. */
 void cast_object_end_all(cast_object *more) {
   cast_object *o;
   if (CAST_UNLIKELY(cast_forked)) return;

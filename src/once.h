@@ -1,8 +1,10 @@
-/* once.h - what is found out once in a process.
+/* once.h - facts that a process finds out once.
    SPDX-License-Identifier: MIT
 
-   Several threads may find it out at the same time; one of them writes it down,
-   for all. No lock, as it may take a while and call anything. */
+   Such a fact is, for example, how the tables of this Lua lie in memory.
+   Several threads may find it out at the same time; one of them publishes the
+   result for all. There is no lock, because finding out may take a while and
+   call any function. */
 #ifndef CAST_ONCE_H
 #define CAST_ONCE_H
 
@@ -12,27 +14,28 @@
 
 /* Static, and zero at first. */
 typedef struct cast_once {
-  _Atomic int stage; /* (a) nothing, then being written, then known */
+  _Atomic int stage; /* (a) NOTHING, then WRITING, then KNOWN */
 } cast_once;
 
 enum { CAST_ONCE_NOTHING, CAST_ONCE_WRITING, CAST_ONCE_KNOWN };
 
-/* Is it there? */
+/* Has the fact been published? */
 static inline bool cast_once_is_known(cast_once *o) {
   /* PAIR once: acquire what was found out. */
   return atomic_load_explicit(&o->stage, memory_order_acquire) ==
          CAST_ONCE_KNOWN;
 }
 
-/* Copies what the caller has found out to where all read it, unless that was
-   done; then it is there. In the child of a fork nobody waits for who was just
-   doing so: all find out the same. */
+/* Publishes what the caller has found out: copies it to `to`, which all threads
+   read, unless another thread does that. Returns when it is published. The
+   child of a fork does not wait for the thread of the parent that may have been
+   writing; it writes the same bytes again. */
 static inline void cast_once_tell(
   cast_once *o, void *to, const void *found, size_t size) {
   int was = CAST_ONCE_NOTHING;
   if (CAST_UNLIKELY(cast_forked))
     atomic_store_explicit(&o->stage, was, memory_order_relaxed);
-  /* Relaxed: nothing is read but what is waited for below. */
+  /* Relaxed: what is read afterwards is acquired by the loop below. */
   if (atomic_compare_exchange_strong_explicit(&o->stage, &was,
         CAST_ONCE_WRITING, memory_order_relaxed, memory_order_relaxed)) {
     memcpy(to, found, size);

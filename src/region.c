@@ -1,24 +1,27 @@
 /* region.c - where slabs come from: many of them out of one mapping.
    SPDX-License-Identifier: MIT
 
-   The system is asked for CAST_REGION_SLABS slabs at a time: one by one each
-   would take a call, and next to each, for the sake of its alignment, a gap
-   that nobody uses but whose first page is touched. What is not cut off yet
-   of a region is not touched, so it takes no memory.
+   CAST_REGION_SLABS slabs are mapped at a time, as a region. Mapping one by one
+   would take a system call for each, and next to each, because of its
+   alignment, a gap that nobody uses but whose first page is touched. The part
+   of a region that is not cut into slabs yet is not touched, so it takes no
+   memory.
 
-   A state with many slabs gets them out of regions that the system is to fill
-   with huge pages, which costs a small part of what five hundred page faults
-   do. Other states must not: they leave the end of their slabs untouched.
+   A state with many slabs gets them from regions for which the system is asked
+   to use huge pages: one of these costs a small part of five hundred page
+   faults. Other states get ordinary pages, for they leave the end of their
+   slabs untouched.
 
-   Owner: a slab is its user's, from cast_region_slab to cast_region_give. All
-   else is under one lock, a leaf: a slab is rare. Invariants:
-   1. A region is in `some` of its pool if it has a slab that is not used, and
-      those with none in use at all are at its end; `nempty` counts them.
-   2. The first word of a slab that is used is its region.
-   3. In the child of a fork (fork.h) another thread of the parent's may have
-      been in the middle of anything here. So the child has pools of its own, in
-      which a region of the parent's has what the child gives back, and none is
-      freed. */
+   Owner: a slab belongs to its user from cast_region_slab to cast_region_give.
+   Everything else is in a cancel scope by one lock, a leaf, since slabs are
+   rarely asked for. Invariants:
+   1. A region is in `some` of its pool if it has an unused slab. The regions
+      without any used slab are at the end of that list; `nempty` counts them.
+   2. The first word of a used slab is the address of its region.
+   3. In the child of a fork (fork.h) a thread of the parent may have been in
+      the middle of any change here. So the child has pools of its own. A region
+      of the parent's enters them when the child gives a slab of it back, and
+      then has only such slabs; no region is freed in the child. */
 #include "region.h"
 
 #include "fork.h"
@@ -27,29 +30,30 @@
 #include "lock.h"
 
 #ifdef CAST_PLAIN_MEMORY
-#define KEPT_MAX 0u /* tools are to see what is freed */
+#define KEPT_MAX 0u /* so that tools see what is freed */
 #else
 #define KEPT_MAX CAST_REGIONS_KEPT
 #endif
 #define SIZE ((size_t)CAST_REGION_SLABS * CAST_SLAB_SIZE)
 
+/* A slab that was given back, at its beginning. */
 typedef struct free_slab {
-  struct free_slab *next;
+  struct free_slab *next; /* the next one of the same region */
 } free_slab;
 
 typedef struct region {
-  cast_list link;  /* (c) in `some`, or in no list */
-  char *base;      /* (i) */
+  cast_list link;  /* (c) in `some` of its pool, or in no list */
+  char *base;      /* (i) the mapping: SIZE bytes */
   free_slab *free; /* (c) slabs that were given back */
-  uint32_t cut;    /* (c) slabs that were ever used: the first ones */
-  uint32_t used;   /* (c) slabs now */
-  bool huge;       /* (i) which pool */
-  bool forked;     /* (c) of the child's pool */
+  uint32_t cut;    /* (c) how many slabs, the first ones, were ever used */
+  uint32_t used;   /* (c) how many slabs are used now */
+  bool huge;       /* (i) it belongs to the pool of huge pages */
+  bool forked;     /* (c) it belongs to the pools of a fork's child */
 } region;
 
 typedef struct pool {
-  cast_list some;  /* (c) regions with slabs to be had; zero before first use */
-  uint32_t nempty; /* (c) regions in it of which none is used */
+  cast_list some;  /* (c) regions with an unused slab; zero before first use */
+  uint32_t nempty; /* (c) how many of them have no used slab */
 } pool;
 
 static struct {
@@ -63,7 +67,8 @@ static region *region_of(cast_list *link) {
   return CAST_CONTAINER(link, region, link);
 }
 
-/* With the lock. */
+/* With the lock: a region with an unused slab, or NULL. Makes the list before
+   its first use. */
 static region *first(pool *p) {
   if (p->some.next == NULL) cast_list_init(&p->some);
   return cast_list_is_empty(&p->some) ? NULL : region_of(p->some.next);
@@ -86,7 +91,7 @@ static void free_region(region *r) {
   cast_free(r);
 }
 
-/* With the lock: a slab of r, which has one. */
+/* With the lock: takes a slab of r, which has an unused one. */
 static void *take(region *r) {
   free_slab *slab = r->free;
   if (slab != NULL)
@@ -119,7 +124,8 @@ void *cast_region_slab(bool huge) {
     cast_mem_used();
   }
   if (r != NULL) return slab;
-  /* Not under the lock. Should two threads come here, there are two. */
+  /* Mapping is not done under the lock. If two threads come here at once, each
+     makes a region, and both are used. */
   r = new_region(huge);
   if (r == NULL) return NULL;
   cast_lock_take(&all.lock);
@@ -130,7 +136,8 @@ void *cast_region_slab(bool huge) {
   return slab;
 }
 
-/* Invariant 3. With the lock. */
+/* Invariant 3, with the lock: takes a region of the parent's over. Its counts
+   may be wrong, so no slab is cut off it any more. */
 static void adopt(region *r, pool *p) {
   (void)first(p);
   cast_list_init(&r->link);
@@ -166,6 +173,7 @@ void cast_region_give(void *slab) {
   cast_mem_kept();
 }
 
+/* Frees the regions of p without a used slab. */
 static void flush(pool *p) {
   region *r;
   do {

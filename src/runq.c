@@ -1,15 +1,15 @@
 /* runq.c - bounded ring that one thread fills and any thread empties.
    SPDX-License-Identifier: MIT
 
-   Owner: `tail` and the writing of slots belong to the owner of the core;
-   head belongs to nobody. A slot is read before the compare-exchange that
-   claims it, so what was read counts only if that succeeds. Why it then is
-   the right job:
-   1. The owner rewrites slot i only after it has seen a head beyond i
-      (PAIR head), that is, after another claim has moved the head.
-   2. Compare-exchange reads the newest head, so it fails if 1 has happened.
-   Heads count to 2^32 and around; a stealer would have to sleep through four
-   thousand million jobs, exactly, between its read and its claim to err.
+   Owner: `tail` and the writing of slots belong to the worker that owns the
+   core; `head` belongs to nobody. A slot is read before the compare-exchange
+   that claims it, so the value counts only if that succeeds. It is the right
+   job then, because:
+   1. The owner rewrites slot i only after it has seen a head beyond i (PAIR
+      head), so after another claim has moved the head.
+   2. A compare-exchange reads the newest head, so it fails if 1 has happened.
+   Head and tail are 32-bit numbers that wrap around. A thief would have to
+   sleep through exactly 2^32 jobs between its read and its claim to go wrong.
 
    Rejected: the Chase-Lev deque, whose owner pops its newest job without a
    compare-exchange. Last in, first out is unfair to sessions, and the claim
@@ -26,9 +26,9 @@ void cast_runq_init(cast_runq *q) {
   for (uint32_t i = 0; i < CAST_RUNQ_SIZE; i++) atomic_init(&q->slots[i], NULL);
 }
 
-/* Relaxed: the job behind the pointer is published by `tail`, and claimed by
-   `head`. The slot is atomic only because a stealer that is about to lose may
-   read it while the owner writes it. */
+/* Relaxed: the job is published by `tail` and claimed by `head`. The slot is
+   atomic only because a thief whose claim is going to fail may read it while
+   the owner writes it. */
 static cast_job *slot_read(cast_runq *q, uint32_t i) {
   return atomic_load_explicit(&q->slots[i & MASK], memory_order_relaxed);
 }
@@ -37,12 +37,12 @@ static void slot_write(cast_runq *q, uint32_t i, cast_job *job) {
   atomic_store_explicit(&q->slots[i & MASK], job, memory_order_relaxed);
 }
 
-/* Relaxed: the owner wrote it itself. */
+/* For the owner. Relaxed: it has written the tail itself. */
 static uint32_t own_tail(cast_runq *q) {
   return atomic_load_explicit(&q->tail, memory_order_relaxed);
 }
 
-/* Moves head from i to i + n, if it still is i. */
+/* Claims n jobs: moves head from i to i + n; false if it is not i any more. */
 static bool claim(cast_runq *q, uint32_t i, uint32_t n) {
   /* PAIR head: release the reads of the slots, before the owner that sees
      this head writes them again. */
@@ -52,7 +52,7 @@ static bool claim(cast_runq *q, uint32_t i, uint32_t n) {
 
 bool cast_runq_push(cast_runq *q, cast_job *job) {
   uint32_t tail = own_tail(q);
-  /* PAIR head: acquire, so that the slot's last reader is done with it. */
+  /* PAIR head: acquire, so that the last reader of the slot is done with it. */
   uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
   CAST_ASSERT(job != NULL && tail - head <= CAST_RUNQ_SIZE);
   if (tail - head == CAST_RUNQ_SIZE) return false;
@@ -63,8 +63,8 @@ bool cast_runq_push(cast_runq *q, cast_job *job) {
   return true;
 }
 
-/* Head may be stale here: then the claim fails. The slots need no ordering,
-   they are the owner's own writes. */
+/* The head may be stale here; then the claim fails. The slots need no ordering,
+   because the owner has written them itself. */
 cast_job *cast_runq_pop(cast_runq *q) {
   uint32_t tail = own_tail(q);
   for (;;) {
@@ -104,8 +104,9 @@ cast_job *cast_runq_half(cast_runq *q, cast_job **last, uint32_t *count) {
   return first;
 }
 
-/* Claims half of `from`, rounded up: *first is its oldest job, the others go
-   to mine's slots from `at` on. Returns how many, 0 when there is none. */
+/* Claims half of `from`, rounded up: *first is the oldest job, the others go to
+   the slots of `mine` from `at` on. Returns the number of jobs, 0 if `from` is
+   empty. */
 static uint32_t grab(
   cast_runq *from, cast_runq *mine, uint32_t at, cast_job **first) {
   for (;;) {
@@ -140,8 +141,8 @@ cast_job *cast_runq_steal(cast_runq *from, cast_runq *mine) {
   return job;
 }
 
-/* Head first: pops in between can make the result too large, but a job pushed
-   before cannot be missed. */
+/* The head is read first. Jobs that are taken between the two loads make the
+   result too large, but no job that was pushed before is missed. */
 uint32_t cast_runq_len(cast_runq *q) {
   /* PAIR sleep: with the stores of tail in one order. */
   uint32_t head = atomic_load_explicit(&q->head, memory_order_seq_cst);

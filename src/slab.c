@@ -1,45 +1,51 @@
 /* slab.c - the memory of one session: small blocks cut out of slabs.
    SPDX-License-Identifier: MIT
 
-   Owner: whoever runs the session; no locks.
+   Owner: the runner that runs the session; no locks. See slab.h for the
+   invariants.
 
-   A slab is aligned to its size, so a block's address tells its slab. Slabs
-   are shared by all sizes: a new state needs few. The price is that a slab is
-   given back only when none of its blocks is used; what a program of many
-   small objects lets go of is mostly used again by itself. One list of pages
-   for each size (as mimalloc has) was rejected: sixty-four pages for a state
-   of 20 KB.
+   A slab is aligned to its size, so the address of a block gives its slab.
+   Blocks of all sizes share the slabs, because a new state should need few of
+   them. The price is that a slab is given back only when none of its blocks is
+   used; but the memory that a program of many small objects frees is mostly
+   used again by the same program. Rejected: pages with blocks of one size, as
+   mimalloc has them. A state of 20 KB would need up to sixty-four pages.
 
-   Shrinking must not fail, but a large block that is to become a small one
-   needs a place in a slab. If none is to be had, the block stays what it is:
-   a *stray*, which its last bytes link into a list, and which is asked for at
-   each later use of a small block while the list is not empty.
+   Lua relies on it that shrinking a block never fails, but a large block that
+   becomes a small one needs a place in a slab. If there is no memory for that,
+   the block stays where it is and becomes a *stray*: its last bytes link it
+   into a list. While that list is not empty, each small block that is freed is
+   looked up in it.
 
-   With CAST_PLAIN_MEMORY, for tools that watch malloc, each block is one of
-   its own. */
+   With CAST_PLAIN_MEMORY, for tools that watch malloc, there are no slabs: each
+   block is allocated by itself. */
 #include "slab.h"
 
 #include "big.h"
 #include "region.h"
 
+/* The beginning of a slab. */
 struct cast_slab {
-  void *region; /* region.c's */
-  cast_slab *next;
-  uint32_t used;
-  uint32_t empty; /* purge: to be given back */
+  void *region;    /* belongs to region.c */
+  cast_slab *next; /* the next one of the state */
+  uint32_t used;   /* the number of used blocks */
+  uint32_t empty;  /* during a purge: it is going to be given back */
 };
 
+/* A free, returned or stray block. */
 struct cast_slab_block {
-  cast_slab_block *next;
-  size_t size; /* of one that was returned */
+  cast_slab_block *next; /* the next one in the same list */
+  size_t size;           /* of a returned one: its bytes */
 };
 
 #define HEAD ((sizeof(cast_slab) + CAST_SLAB_STEP - 1) & ~(CAST_SLAB_STEP - 1))
-/* A large block has room for a stray's link behind a small one's bytes. */
+/* The least size of a large block: behind the bytes of the largest small block
+   there is room for the link of a stray. */
 #define LARGE (CAST_SLAB_SMALL + sizeof(cast_slab_block))
 
 _Static_assert(CAST_SLAB_SMALL % CAST_SLAB_STEP == 0, "sizes end evenly");
 
+/* The index of the list of free blocks for a size. */
 static inline unsigned class_of(size_t size) {
   return (unsigned)((size + CAST_SLAB_STEP - 1) / CAST_SLAB_STEP);
 }
@@ -56,6 +62,7 @@ static inline cast_slab *slab_of(const void *block) {
   return (cast_slab *)((uintptr_t)block & ~(uintptr_t)(CAST_SLAB_SIZE - 1));
 }
 
+/* Is this the slab that new blocks are cut out of? */
 static inline bool is_being_cut(const cast_slabs *s, const cast_slab *slab) {
   return s->at != NULL && slab_of(s->at - 1) == slab;
 }
@@ -77,7 +84,7 @@ static void push_free(cast_slabs *s, unsigned size, void *block) {
   s->free[size] = b;
 }
 
-/* Begins a new slab; what is left of the old one becomes a free block. */
+/* Begins to cut a new slab; the rest of the old one becomes a free block. */
 static bool new_slab(cast_slabs *s) {
   cast_slab *slab = cast_region_slab(s->nslabs >= CAST_SLABS_FEW);
   if (slab == NULL) return false;
@@ -97,7 +104,8 @@ static bool new_slab(cast_slabs *s) {
   return true;
 }
 
-/* Gives back the empty slabs. */
+/* Gives the empty slabs back: marks them, takes their blocks out of the lists
+   of free ones, then takes the slabs out of the list of all. */
 static void purge(cast_slabs *s) {
   for (cast_slab *slab = s->all; slab != NULL; slab = slab->next)
     slab->empty = slab->used == 0 && !is_being_cut(s, slab);
@@ -123,6 +131,7 @@ static void purge(cast_slabs *s) {
 
 /* -- strays --------------------------------------------------------------- */
 
+/* Where the link of a stray block lies: behind its bytes. */
 static cast_slab_block *link_of(void *block) {
   return (cast_slab_block *)(void *)((char *)block + CAST_SLAB_SMALL);
 }
@@ -133,7 +142,7 @@ static void add_stray(cast_slabs *s, void *block) {
   s->stray = link;
 }
 
-/* Was the small block a stray? It is none any more. */
+/* Takes the block out of the list of strays; false if it is not one. */
 static bool take_stray(cast_slabs *s, void *block) {
   cast_slab_block **link = &s->stray;
   for (; *link != NULL; link = &(*link)->next) {
@@ -146,7 +155,7 @@ static bool take_stray(cast_slabs *s, void *block) {
 
 /* -- blocks --------------------------------------------------------------- */
 
-/* The list of the size is empty: cuts a block off. */
+/* There is no free block of class i: cuts a new one. */
 static CAST_NOINLINE void *cut(cast_slabs *s, unsigned i) {
   size_t size = (size_t)i * CAST_SLAB_STEP;
   if ((size_t)(s->end - s->at) < size && !new_slab(s)) return NULL;
@@ -166,7 +175,7 @@ static inline void *small_alloc(cast_slabs *s, size_t size) {
   return b;
 }
 
-/* The slab has no used block any more. */
+/* The last used block of a slab was freed. */
 static CAST_NOINLINE void emptied(cast_slabs *s, const cast_slab *slab) {
   if (is_being_cut(s, slab)) return;
   s->nempty++;
@@ -184,12 +193,13 @@ static inline void small_free(cast_slabs *s, void *block, size_t size) {
   if (CAST_UNLIKELY(--slab->used == 0)) emptied(s, slab);
 }
 
-/* Owner: what was returned can be used again. */
+/* Owner: frees the blocks that other threads have returned. */
 static void take_back(cast_slabs *s) {
   cast_slab_block *b, *next;
-  /* Relaxed: what comes now is taken next time. */
+  /* Relaxed: a block that is returned just now is found next time. */
   if (atomic_load_explicit(&s->returned, memory_order_relaxed) == NULL) return;
-  /* PAIR returned. The list is only ever taken whole: no ABA. */
+  /* PAIR returned: acquire what was done with the blocks. The list is only ever
+     taken as a whole, so there is no ABA problem. */
   b = atomic_exchange_explicit(&s->returned, NULL, memory_order_acquire);
   for (; b != NULL; b = next) {
     next = b->next;
@@ -199,7 +209,8 @@ static void take_back(cast_slabs *s) {
   }
 }
 
-/* A block of another size, with the same content; frees the old one. */
+/* Changes the size of a block, in place or by copying it. NULL when out of
+   memory, but never when it shrinks. */
 static CAST_NOINLINE void *resize(
   cast_slabs *s, void *ptr, size_t osize, size_t nsize) {
   bool grows = nsize > osize;
@@ -214,7 +225,8 @@ static CAST_NOINLINE void *resize(
   to = is_small(nsize) ? small_alloc(s, nsize) : cast_big_alloc(large(nsize));
   if (to == NULL) {
     if (grows) return NULL;
-    /* It stays; as a small one it is only larger than its size says. */
+    /* The block stays where it is. One that was small is merely larger than its
+       new size; one that was large becomes a stray. */
     if (!is_small(osize)) add_stray(s, ptr);
     return ptr;
   }
@@ -228,18 +240,20 @@ static CAST_NOINLINE void *resize(
 
 /* -- the allocator -------------------------------------------------------- */
 
+/* Relaxed: the owner alone writes the figure. */
 static inline void account(cast_slabs *s, size_t more, size_t less) {
   size_t bytes = atomic_load_explicit(&s->bytes, memory_order_relaxed);
   atomic_store_explicit(&s->bytes, bytes + more - less, memory_order_relaxed);
 }
 
+/* Would the state use more than its limit? */
 static bool is_over_max(const cast_slabs *s, size_t osize, size_t nsize) {
   return nsize > osize && s->max != 0 &&
          atomic_load_explicit(&s->bytes, memory_order_relaxed) - osize + nsize >
            s->max;
 }
 
-/* What the allocator below does not do itself. */
+/* All cases of the allocator that cast_slabs_lua does not handle itself. */
 static CAST_NOINLINE void *general(
   cast_slabs *s, void *ptr, size_t osize, size_t nsize) {
   void *p;
@@ -262,8 +276,9 @@ static CAST_NOINLINE void *general(
   return p;
 }
 
-/* Nearly all blocks are small, and the list of their size is not empty: this
-   does without a call, so without a stack frame. */
+/* Nearly all blocks are small, and a free one of their size is there. This
+   function handles only such blocks, and makes no other call than the last, so
+   it needs no stack frame. */
 void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
   cast_slabs *s = ud;
   if (nsize == 0) {
@@ -277,7 +292,7 @@ void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
     return NULL;
   }
   if (ptr != NULL) return general(s, ptr, osize, nsize);
-  /* osize is the kind of object. */
+  /* ptr is NULL: osize is the type of object, not a size. */
   if (!is_small(nsize) || s->max != 0) return general(s, NULL, 0, nsize);
   cast_slab_block *b = s->free[class_of(nsize)];
   if (b == NULL || slab_of(b)->used == 0) return general(s, NULL, 0, nsize);
@@ -332,7 +347,7 @@ void cast_slabs_return(cast_slabs *s, void *block, size_t size) {
   b->size = size;
   do {
     b->next = head;
-    /* PAIR returned: what was done with the block, before its next use. */
+    /* PAIR returned: release what was done with the block. */
   } while (!atomic_compare_exchange_weak_explicit(
     &s->returned, &head, b, memory_order_release, memory_order_relaxed));
 }

@@ -2,21 +2,24 @@
    SPDX-License-Identifier: MIT
 
    A Lua state makes and frees small objects by the thousand, and is run by
-   one thread at a time. So its blocks of up to CAST_SLAB_SMALL bytes come out
-   of slabs of its own, by size, without a header and without a lock; larger
-   ones are big.h's. The state's closing gives all slabs back, and so does a
-   purge when most of them are empty.
+   one thread at a time. So its blocks of up to CAST_SLAB_SMALL bytes are cut
+   out of slabs that belong to the state alone: no block has a header, and no
+   lock is taken. Larger blocks are allocated with big.h. All slabs are given
+   back when the state closes; empty ones are, too, in a purge, when most slabs
+   are empty.
 
-   What belongs to a session and not to its state, its tasks, is *lent* from
-   the same slabs. Any thread may return it, into a list that the owner empties
-   when it lends the next block.
+   The structs of tasks belong to the session, not to its Lua state. They are
+   *lent* from the same slabs. Any thread may return such a block, into a list
+   that the owner empties when it lends the next one.
 
+   Owner: the runner that runs the session, but for `returned` and `bytes`.
    Invariants:
-   1. A block is used, free in the list of its size, or not cut off yet.
-   2. `used` of a slab counts its used blocks; nempty counts the slabs that
-      have none, without the one that is being cut.
-   3. bytes is what the state uses, by its own count; never more than max.
-   4. lent counts blocks that are lent, or returned and still in the list. */
+   1. A block is used, or free in the list of its size, or not cut off yet.
+   2. `used` of a slab counts its used blocks. `nempty` counts the slabs without
+      any, except the one that is being cut.
+   3. `bytes` is the size of the state's used blocks; never more than `max`.
+   4. `lent` counts the blocks that are lent, and those that were returned but
+      are still in the list. */
 #ifndef CAST_SLAB_H
 #define CAST_SLAB_H
 
@@ -31,30 +34,35 @@ typedef struct cast_slab cast_slab;
 typedef struct cast_slab_block cast_slab_block;
 
 typedef struct cast_slabs {
-  _Atomic size_t bytes; /* in use; written by the owner, for others to read:
-                           hence relaxed */
-  size_t max;           /* of bytes; 0: no limit */
-  char *at; /* what is not cut off yet of the slab that is being cut */
-  char *end;
-  cast_slab *all;
-  uint32_t nslabs, nempty, lent;
-  cast_slab_block *stray; /* small now, but not from a slab; see slab.c */
-  _Atomic(cast_slab_block *) returned; /* (a) */
+  _Atomic size_t bytes;   /* (a) used by the state; written by the owner alone,
+                           others only read the figure: hence relaxed */
+  size_t max;             /* (w) limit of bytes; 0: none */
+  char *at;               /* (w) the part of the slab that is being cut ... */
+  char *end;              /* (w) ... which is not cut off yet; NULL: no slab */
+  cast_slab *all;         /* (w) all slabs of the state */
+  uint32_t nslabs;        /* (w) the number of slabs */
+  uint32_t nempty;        /* (w) see invariant 2 */
+  uint32_t lent;          /* (w) see invariant 4 */
+  cast_slab_block *stray; /* (w) small blocks outside of slabs; see slab.c */
+  _Atomic(cast_slab_block *) returned; /* (a) lent blocks that came back */
+  /* (w) Free blocks by size, in steps of CAST_SLAB_STEP bytes. */
   cast_slab_block *free[CAST_SLAB_SIZES + 1];
 } cast_slabs;
 
-/* All-zero is an empty one. */
+/* A cast_slabs that is all zero is empty. Gives all slabs back; no block is
+   used any more. */
 void cast_slabs_fini(cast_slabs *s);
-/* The same for the Lua state's part, while blocks may still be lent. */
+/* Owner: the Lua state has closed, but blocks may still be lent: gives the
+   slabs back that have none. cast_slabs_fini follows later. */
 void cast_slabs_close(cast_slabs *s);
 
-/* Owner: a block, CAST_SLAB_SMALL bytes at most; NULL when out of memory. It
-   does not count in `bytes`. */
+/* Owner: lends a block of CAST_SLAB_SMALL bytes at most; NULL when out of
+   memory. The block does not count in `bytes`. */
 void *cast_slabs_lend(cast_slabs *s, size_t size);
-/* Any thread, before cast_slabs_fini. */
+/* Any thread, before cast_slabs_fini: gives a lent block back. */
 void cast_slabs_return(cast_slabs *s, void *block, size_t size);
 
-/* What the Lua state uses; any thread. */
+/* Any thread: the bytes that the Lua state uses. */
 static inline size_t cast_slabs_bytes(const cast_slabs *s) {
   return atomic_load_explicit(&s->bytes, memory_order_relaxed);
 }

@@ -3,10 +3,10 @@
 
    One thread. It sleeps until the next deadline; while workers run it also
    looks every CAST_TICK_NS at what they do, up to CAST_TICK_MAX_NS apart when
-   all is well (cast_workers_check).
-   Once the pool has been idle for CAST_QUIET_TICKS looks it sleeps for ever, so
-   that an idle process makes no wake-ups; whoever wakes a worker then wakes it.
-   Just before, it looks whether the program is dead (deadlock.h). */
+   all is well (cast_workers_check). Once the pool has been idle for
+   CAST_QUIET_TICKS looks it sleeps for ever, so that an idle process makes no
+   wake-ups; whoever wakes a worker then wakes it. Just before, it looks
+   whether the program is dead (deadlock.h). */
 #include "sysmon.h"
 
 #include "../include/casting.h"

@@ -4,7 +4,8 @@
    Owner: a context is its maker's; while it runs, the running thread's. The
    struct of a made context lies at the top of its own stack, so one mapping
    is all there is. Invariants:
-   1. Below a stack lie CAST_STACK_GUARD bytes of its mapping that fault on any access.
+   1. Below a stack lie CAST_STACK_GUARD bytes of its mapping that fault on any
+      access.
    2. No instrumented code runs between telling a sanitizer and the jump.
 
    What each tool needs: ThreadSanitizer a fiber per context; AddressSanitizer
