@@ -1,5 +1,9 @@
 /* context.c - the pool of C stacks, and switching between them.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   See context.h for owners and invariants. Lock: CAST_RANK_POOL for the pool of
+   spare stacks. A stack costs two system calls to make and two to free, and its
+   pages fault anew, so up to CAST_CONTEXTS_MAX are kept. */
 #include "context.h"
 
 #include "../include/casting.h"
@@ -8,9 +12,9 @@
 
 static struct {
   cast_lock lock;
-  size_t size;                         /* (i) of each stack */
-  uint32_t count;                      /* (lock) */
-  os_context *free[CAST_CONTEXTS_MAX]; /* (lock) */
+  size_t size;                         /* (i) bytes of each stack */
+  uint32_t count;                      /* (lock) stacks in `free` */
+  os_context *free[CAST_CONTEXTS_MAX]; /* (lock) the spare stacks */
 } pool;
 
 void cast_contexts_init(void) {
@@ -29,7 +33,7 @@ void cast_contexts_fini(void) {
   while (pool.count > 0) os_context_free(pool.free[--pool.count]);
 }
 
-/* First code on a fresh stack: the runner's loop, from its beginning. */
+/* The first code on a fresh stack: starts the runner's loop. */
 static void entry(void *arg) {
   cast_runner *r = arg;
   cast_runner_arrived(r);
@@ -37,6 +41,7 @@ static void entry(void *arg) {
   cast_panic(__FILE__, __LINE__, "a runner's loop has returned");
 }
 
+/* Puts a context into the pool, or frees it if the pool is full. */
 static void give(os_context *c) {
   bool kept = false;
   cast_lock_take(&pool.lock);

@@ -1,21 +1,21 @@
 /* core.c - cores, permits, and the queues they look at.
    SPDX-License-Identifier: MIT
 
-   The lock is the scheduler's. What is read without it is said in core.h; the
-   protocol of these reads (PAIR sleep) is in sched.c. Cores are never freed,
-   so a stale pointer to one is harmless. */
+   The lock is the scheduler's (sched.c), which also explains the protocol of
+   the reads without it (PAIR sleep). Owners and invariants: see core.h. Cores
+   are never freed, so a stale pointer to one is harmless. */
 #include "core.h"
 
 static struct {
-  cast_job *global;         /* (sched lock) */
-  cast_job **global_tail;   /* (sched lock) */
-  _Atomic uint32_t nglobal; /* (a) written under the lock */
-  cast_core *idle;          /* (sched lock) */
+  cast_job *global;         /* (sched lock) the global queue */
+  cast_job **global_tail;   /* (sched lock) where the next job is linked */
+  _Atomic uint32_t nglobal; /* (a) its length; written under the lock */
+  cast_core *idle;          /* (sched lock) cores that no worker owns */
   _Atomic uint32_t nbusy;   /* (a) permits in use; written under the lock */
-  _Atomic uint32_t limit;   /* (a) written under the lock */
+  _Atomic uint32_t limit;   /* (a) permits there are; written under the lock */
   _Atomic int32_t spare;    /* (a) limit - nbusy; written under the lock */
   _Atomic uint32_t high;    /* (a) cores[high ..] were never used */
-  cast_core cores[CAST_WORKERS_MAX];
+  cast_core cores[CAST_WORKERS_MAX]; /* all cores */
 } all;
 
 void cast_cores_init(uint32_t limit) {
@@ -26,14 +26,14 @@ void cast_cores_init(uint32_t limit) {
   atomic_init(&all.nbusy, 0);
   atomic_init(&all.limit, limit);
   atomic_init(&all.spare, (int32_t)limit);
-  /* The cores themselves are made when they are first used: they are many,
-     and their memory need not be touched. */
+  /* A core is initialised when it is first used: the memory of those that are
+     never used need not be touched. */
   atomic_init(&all.high, 0);
 }
 
 /* -- permits -------------------------------------------------------------- */
 
-/* Relaxed: decided upon under the lock; elsewhere a hint. */
+/* Relaxed: exact under the lock, which all callers hold. */
 static uint32_t permits(void) {
   return atomic_load_explicit(&all.limit, memory_order_relaxed);
 }
@@ -69,11 +69,13 @@ void cast_cores_limit_locked(uint32_t limit) {
   set_busy_locked(busy_locked());
 }
 
+/* How many cores have ever been used. */
 static uint32_t high(void) {
   /* PAIR sleep: a core is below `high` before it gets its first job. */
   return atomic_load_explicit(&all.high, memory_order_seq_cst);
 }
 
+/* A core that no worker owns; NULL if there is none. */
 static cast_core *unused_locked(void) {
   cast_core *c = all.idle;
   uint32_t n = high();
@@ -87,7 +89,7 @@ static cast_core *unused_locked(void) {
   c->permit = false;
   c->streak = 0;
   atomic_store_explicit(&c->next, CAST_CORE_LOST, memory_order_relaxed);
-  /* PAIR sleep: release the fresh core to those who look into all queues. */
+  /* PAIR sleep: release the fresh core to threads that look into all queues. */
   atomic_store_explicit(&all.high, n + 1, memory_order_seq_cst);
   return c;
 }
@@ -158,7 +160,7 @@ cast_job *cast_global_pop_locked(cast_core *c) {
     taken++;
   }
   if (all.global == NULL) all.global_tail = &all.global;
-  /* PAIR sleep: with the reads of those about to sleep. */
+  /* PAIR sleep: in one order with the reads of workers about to sleep. */
   atomic_fetch_sub_explicit(&all.nglobal, taken, memory_order_seq_cst);
   return job;
 }

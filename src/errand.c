@@ -1,12 +1,12 @@
-/* errand.c - the thread that does errands.
+/* errand.c - the thread that runs errands.
    SPDX-License-Identifier: MIT
 
    Locks: `errands.lock` (CAST_RANK_LEAF) for the queue and the thread. It is
-   held while the thread is started, so that the thread, which takes it first,
-   finds what belongs to it.
+   held while the thread is started: the new thread takes it first, and then
+   finds `before` and `join_before` written. The invariants are in errand.h.
 
-   In the child of a fork (fork.h) there are no errands: those of the parent are
-   its own, and its thread is not there. */
+   In the child of a fork (fork.h) there are no errands: the parent runs its
+   own, and the child does not have the thread. */
 #include "errand.h"
 
 #include <stdlib.h>
@@ -20,23 +20,24 @@
 
 static struct {
   cast_lock lock;
-  cast_errand *first;      /* (lock) */
+  cast_errand *first;      /* (lock) the queue */
   cast_errand *last;       /* (lock) valid while there is a first one */
-  cast_object *ended;      /* (lock) objects that are to end */
-  bool runs;               /* (lock) the thread is about */
+  cast_object *ended;      /* (lock) objects without references, to be ended */
+  bool runs;               /* (lock) the thread runs, or has been started */
   uint32_t helpers;        /* (lock) waiting threads that run an errand */
   os_thread thread;        /* (lock) the one that runs, or the last that did */
-  bool to_join;            /* (lock) it is not joined yet */
-  os_thread before;        /* (lock) the one before it, which it joins, ... */
+  bool to_join;            /* (lock) `thread` has not been joined yet */
+  os_thread before;        /* (lock) its predecessor, which it joins, ... */
   bool join_before;        /* (lock) ... if there was one */
-  bool at_exit;            /* (lock) exit waits for what is left */
-  bool late;               /* (lock) who waited has given up; nobody does now */
-  _Atomic uint32_t pauses; /* (a) times that nothing was left: a futex */
+  bool at_exit;            /* (lock) the function for exit is registered */
+  bool late;               /* (lock) a wait has timed out: no thread waits any
+                              more until no errand is left */
+  _Atomic uint32_t pauses; /* (a) a futex: how often no errand was left */
 } errands = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 /* -- the thread ----------------------------------------------------------- */
 
-/* Is there nothing left, and nobody does any? */
+/* Is the queue empty, and does no thread run an errand? */
 static bool is_idle_locked(void) {
   return errands.first == NULL && errands.ended == NULL && !errands.runs &&
          errands.helpers == 0;
@@ -48,7 +49,7 @@ static void wake_waiters(void) {
   os_wake(&errands.pauses, INT32_MAX);
 }
 
-/* Somebody who waits has done some. */
+/* A thread that waits has run an errand itself. */
 static void finish_help(void) {
   cast_lock_take(&errands.lock);
   errands.helpers--;
@@ -57,7 +58,8 @@ static void finish_help(void) {
   wake_waiters();
 }
 
-/* One errand, and all objects that are to end. False: there was nothing. */
+/* Runs one errand and ends all objects in the list; false if there was none.
+   is_thread: by the errands' thread, not by a thread that waits. */
 static bool do_some(bool is_thread) {
   cast_object *ended;
   cast_errand *e;
@@ -89,13 +91,14 @@ static void thread_main(void *arg) {
   errands.join_before = false;
   cast_lock_drop(&errands.lock);
   if (join) os_thread_join(&before);
-  /* Should a function of the host's, which an errand calls, have forked: the
-     rest is the parent's. */
+  /* An errand may call a function of the host's that forks: then the child must
+     not run the errands that are left, since they are the parent's. */
   while (do_some(true) && !cast_forked) {}
   wake_waiters();
 }
 
-/* True if the thread is about, or not needed. */
+/* Starts the thread if it is needed and does not run; false if it could not be
+   started. */
 static bool start_locked(void) {
   os_thread last = errands.thread;
   if (errands.runs || (errands.first == NULL && errands.ended == NULL))
@@ -120,7 +123,8 @@ static bool try_again(cast_timer *t) {
 
 static void retry_start(cast_timer *t);
 
-/* Without memory for its timer the next errand brings the next attempt. */
+/* Makes the next attempt after CAST_ERRAND_RETRY_NS. If there is no memory for
+   this timer, the next errand makes it. */
 static cast_timer retry = {
   .fire = try_again, .after = retry_start, .passive = true};
 
@@ -139,11 +143,14 @@ static void retry_start(cast_timer *t) {
 
 /* -- for others ----------------------------------------------------------- */
 
+/* Gives errands (reports of failures, mostly) some time before the process
+   ends. */
 static void at_exit(void) {
   if (!cast_forked) (void)cast_errands_wait(os_now() + CAST_EXIT_NS);
 }
 
-/* A program may end by exit, and not close its states. */
+/* Registers at_exit once: a program may call exit without closing its states.
+   */
 static void heed_exit(void) {
   bool first;
   cast_lock_take(&errands.lock);
@@ -178,13 +185,13 @@ void cast_errand_end(cast_object *o) {
   o->next = errands.ended;
   errands.ended = o;
   cast_lock_drop(&errands.lock);
-  if (!first) cast_deadlock_unexpect(); /* it counts with the others */
+  if (!first) cast_deadlock_unexpect(); /* all of them count as one errand */
   try_start();
 }
 
 bool cast_errands_wait(uint64_t deadline_ns) {
   while (!cast_forked) {
-    /* Relaxed: read before the look, which the lock orders. */
+    /* Relaxed: read before the state below, which the lock orders. */
     uint32_t seen = atomic_load_explicit(&errands.pauses, memory_order_relaxed);
     bool ok, idle, late;
     cast_lock_take(&errands.lock);
@@ -200,7 +207,7 @@ bool cast_errands_wait(uint64_t deadline_ns) {
     else
       (void)do_some(false);
   }
-  return true; /* by an errand, done here */
+  return true; /* an errand that was run here has forked */
 }
 
 bool cast_errands_stop(uint64_t deadline_ns) {

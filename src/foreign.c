@@ -26,10 +26,10 @@ typedef struct foreign {
   _Atomic uint32_t word; /* (a) AWAKE, WOKEN or ASLEEP */
 } foreign;
 
-/* The run of its task's post: what cast_task_wake calls. */
+/* The `run` of the task's post, which cast_task_wake calls. */
 static void wake(cast_session *s, cast_post *p, bool closed) {
   foreign *f = CAST_CONTAINER(p, foreign, task.post);
-  /* PAIR foreign: release result and message; *f may be gone after this. */
+  /* PAIR foreign: release result and message. *f may be gone after this. */
   uint32_t was =
     atomic_exchange_explicit(&f->word, WOKEN, memory_order_acq_rel);
   CAST_UNUSED(s);
@@ -49,7 +49,8 @@ static bool is_woken(foreign *f) {
   return atomic_load_explicit(&f->word, memory_order_acquire) == WOKEN;
 }
 
-/* While sessions run, an answer is likely soon, and sleeping is dear. */
+/* While sessions run, an answer is likely soon, and sleeping is expensive. True
+   if the wait has ended. */
 static bool spin(foreign *f) {
   for (uint32_t i = 0; i < CAST_SPIN_ROUNDS; i++) {
     if (is_woken(f)) return true;
@@ -59,10 +60,11 @@ static bool spin(foreign *f) {
   return false;
 }
 
+/* Sleeps until woken, perhaps spuriously, or until the deadline. */
 static int sleep_once(foreign *f, uint64_t deadline_ns) {
   uint32_t awake = AWAKE;
-  /* Relaxed: it says nothing but that a system call is needed to wake; a
-     WOKEN found here is acquired by is_woken. */
+  /* Relaxed: ASLEEP only tells the waker to make a system call, and if WOKEN is
+     found here, is_woken acquires it. */
   atomic_compare_exchange_strong_explicit(
     &f->word, &awake, ASLEEP, memory_order_relaxed, memory_order_relaxed);
   if (awake == WOKEN) return 0;
@@ -80,7 +82,7 @@ static int await_wake(foreign *f, uint64_t deadline_ns) {
         t->wait.result = CASTING_ETIMEOUT;
         break;
       }
-      /* Somebody has claimed it, and is on the way to the wake. */
+      /* Another thread has claimed the wait, and is about to wake this one. */
       deadline_ns = OS_FOREVER;
     }
   }

@@ -1,5 +1,11 @@
 /* host.c - a main program's thread while it waits.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   Owner and life: see host.h. The session of a host is in one of three states
+   (DESIGN, R57 and R74): - running: the thread runs the main program or
+   tasks; nobody wakes it; - idle: the thread sleeps in sleep_until_ready() on
+   the event, which a waker sets; - idle and `away`: the program is in its own
+   event loop, on the descriptor. */
 #include "host.h"
 
 #include "../include/casting.h"
@@ -7,15 +13,17 @@
 #include "limits.h"
 #include "sched.h"
 
-/* The main program was interrupted (a signal handler has set a hook). */
+/* Was the main program interrupted, because a signal handler has set a hook?
+   Its wait has ended then. */
 static bool is_interrupted(void *arg) {
   cast_host *h = arg;
   return h->session->ops->interrupted != NULL &&
          h->session->ops->interrupted(h->session);
 }
 
-/* Somebody of the pool is likely to answer soon: crossing threads by sleeping
-   costs tens of microseconds, so look for a moment first. */
+/* While workers run sessions, an answer is likely soon, and a sleep and a
+   wake-up cost tens of microseconds: so the thread looks for a moment first.
+   True if a post has come. */
 static bool spin(cast_host *h) {
   if (cast_sched_busy() == 0) return false;
   for (uint32_t i = 0; i < CAST_SPIN_ROUNDS; i++) {
@@ -27,9 +35,11 @@ static bool spin(cast_host *h) {
 
 /* -- tasks that compute while the main program waits ---------------------- */
 
-/* Sysmon. R74: the timer is not set for a host that rests or is in its main
-   program; it takes itself out first and then looks again, while the host says
-   first where it is and then looks whether the timer is set. */
+/* The `fire` of the watch, on sysmon's thread. The watch is not set for a
+   host that sleeps or runs its main program (R74). To lose no change, this
+   function first notes that the watch is not set and then reads where the host
+   is, while the host first notes where it is and then reads whether the watch
+   is set. */
 static bool on_watch(cast_timer *t) {
   cast_host *h = CAST_CONTAINER(t, cast_host, watch);
   /* PAIR watch: each side stores first, then reads. */
@@ -42,52 +52,58 @@ static bool on_watch(cast_timer *t) {
       os_preempt(&thread);
     cast_timer_again(t, os_now() + CAST_HOST_WATCH_NS);
   } else {
-    cast_timer_again(t, OS_FOREVER); /* keeps its place */
+    cast_timer_again(t, OS_FOREVER); /* keeps its room in the heap */
   }
-  /* PAIR watch: release; the host's thread may end after it has seen this. */
+  /* PAIR watch: release; once it has seen this, the host's thread may end. */
   atomic_store_explicit(&h->preempting, 0, memory_order_release);
   return false;
 }
 
+/* The host begins to run tasks: sets the watch, if it is not set. */
 static void enter_tasks(cast_host *h) {
   bool begins = h->begins;
   uint64_t now;
   h->begins = false;
-  /* PAIR watch: said first, then the timer is looked at. */
+  /* PAIR watch: noted before the watch is looked at. */
   atomic_store_explicit(&h->where, CAST_AT_TASKS, memory_order_seq_cst);
   if (CAST_LIKELY(atomic_load_explicit(&h->watched, memory_order_seq_cst) != 0))
     return;
-  /* Relaxed: the timer's lock orders what follows. */
+  /* Relaxed: the timer lock orders what follows. */
   if (atomic_exchange_explicit(&h->watched, 1, memory_order_relaxed) != 0)
     return;
   now = os_now();
-  /* Sysmon may have slept while the main program ran: then the main program's
-     wait, if it has just begun, was not given the right time. */
+  /* Sysmon may have slept while the main program ran, so the coarse clock was
+     late, and so is the beginning of the main program's wait, if that has just
+     begun. */
   cast_clock_set(now);
   if (begins) h->main->waiter.since = cast_clock();
-  /* Cannot fail: it has had its place in the heap from the beginning. */
+  /* Cannot fail: it has had room in the heap from the beginning. */
   if (cast_timer_set(&h->watch, now + CAST_HOST_WATCH_NS) != 0)
     cast_panic(__FILE__, __LINE__, "a watch was lost");
 }
 
+/* The host goes back to its main program. */
 static void leave_tasks(cast_host *h) {
-  /* PAIR watch: a preempt signal that has begun arrives before the thread goes
-     on, which might end next. */
+  /* PAIR watch: a signal that is being sent must arrive before the thread goes
+     on, since the thread may end next. */
   atomic_store_explicit(&h->where, CAST_AT_MAIN, memory_order_seq_cst);
   while (atomic_load_explicit(&h->preempting, memory_order_seq_cst) != 0)
     os_cede();
 }
 
-/* From idle to running again. Each idle time that a pusher has ended uses up
-   its one set: then the pusher is through with the session, which may be freed
-   next. */
+/* Makes the idle session running again. If a pusher has ended the idle state,
+   it sets the event as the last thing it does with the session. So this
+   function waits for that and clears the event: afterwards the session may be
+   freed. */
 static void reclaim(cast_host *h) {
   if (cast_session_reclaim(h->session)) return;
   while (os_event_wait(&h->event, OS_FOREVER, NULL, NULL) != 0) {}
   os_event_clear(&h->event);
 }
 
-/* The session is idle: sleeps until it has something to do. */
+/* The session is idle: sleeps until a post comes, its next deadline,
+   deadline_ns, or a signal after which stop(arg) returns true; then the session
+   is running again. Returns what os_event_wait has returned, or 0. */
 static int sleep_until_ready(
   cast_host *h, uint64_t deadline_ns, bool (*stop)(void *), void *arg) {
   uint64_t next = cast_session_next(h->session);
@@ -97,7 +113,7 @@ static int sleep_until_ready(
     bool waits = next == OS_FOREVER && cast_wait_is_armed(&h->main->wait);
     if (waits) cast_sleeper_toggle(&h->sleeper);
     /* PAIR watch: release; sysmon looks for deadlocks after it. If the
-       timer misses it, it looks once more for nothing. */
+       watch does not see this in time, it fires once more in vain. */
     atomic_store_explicit(&h->where, CAST_AT_SLEEP, memory_order_release);
     rc = os_event_wait(&h->event, next, stop, arg);
     if (waits) cast_sleeper_toggle(&h->sleeper);
@@ -106,19 +122,23 @@ static int sleep_until_ready(
   return rc;
 }
 
+/* The loop of a host's runner, on a second C stack: runs tasks, or sleeps. The
+   end of the main program's wait makes cast_session_run jump back to the main
+   program's stack. */
 static void loop(cast_runner *r) {
   cast_host *h = CAST_CONTAINER(r, cast_host, runner);
   for (;;) {
     cast_run_end end;
     enter_tasks(h);
     end = cast_session_run(h->session, r);
-    /* A host's session neither closes here nor is put back for others. */
+    /* A host's session neither closes here nor goes into a run queue. */
     CAST_ALWAYS(end.how == CAST_RUN_IDLE && end.runner == r);
     (void)sleep_until_ready(h, OS_FOREVER, is_interrupted, h);
   }
 }
 
-/* Nothing can end the main program's wait, unless it has ended meanwhile. */
+/* A verdict has come (deadlock.c): ends the main program's wait, unless that
+   has ended meanwhile. */
 static void on_deadlock(cast_session *s, cast_post *p, bool closed) {
   cast_host *h = CAST_CONTAINER(p, cast_host, sleeper.deadlock_post);
   CAST_UNUSED(s);
@@ -126,7 +146,7 @@ static void on_deadlock(cast_session *s, cast_post *p, bool closed) {
   if (!closed) cast_wait_end(h->main, CAST_DEADLOCK);
 }
 
-/* -- a main program with a loop of its own -------------------------------- */
+/* -- a main program with an event loop of its own ------------------------- */
 
 void cast_host_return(cast_host *h) {
   if (!h->session->away) return;
@@ -134,6 +154,8 @@ void cast_host_return(cast_host *h) {
   reclaim(h);
 }
 
+/* Back in its main program, a host that has asked for its descriptor is away.
+   */
 static void depart(cast_host *h) {
   if (h->pollable) cast_session_depart(h->session);
 }
@@ -142,7 +164,7 @@ void cast_host_block(cast_host *h) {
   cast_host_return(h);
   h->begins = true;
   cast_task_block(h->main);
-  if (CAST_UNLIKELY(cast_forked)) return; /* sysmon is not there */
+  if (CAST_UNLIKELY(cast_forked)) return; /* there is no monitor here */
   leave_tasks(h);
   depart(h);
 }
@@ -172,7 +194,8 @@ int cast_host_poll(
     if (cast_session_go_idle(s))
       rc = sleep_until_ready(h, deadline_ns, stop, arg);
   }
-  /* Behind all that is ready: the loop comes back here once it has run. */
+  /* The main program goes behind all tasks that are ready: it comes back here
+     when each of them has run once. */
   cast_task_yield(h->main);
   cast_host_block(h);
   return 0;
@@ -217,11 +240,13 @@ void cast_host_fini(cast_host *h) {
   if (h->prepared) os_event_fini(&h->event);
 }
 
-/* The state may be run by another thread of its host than last time. */
+/* Adopts the calling thread's stack, as another thread may have run the state
+   last time: 0 or CASTING_ENOMEM. */
 static int adopt(cast_host *h) {
   uintptr_t thread = os_thread_self();
   os_context *own;
-  /* Relaxed: the owner's, and read by the timer while that is in its loop. */
+  /* Relaxed: written by the owner, read by the watch while the owner runs
+     tasks. */
   if (h->own != NULL &&
       atomic_load_explicit(&h->thread, memory_order_relaxed) == thread)
     return 0;
@@ -246,7 +271,8 @@ int cast_host_prepare(cast_host *h) {
 }
 
 int cast_host_reserve(cast_host *h) {
-  /* A main-state task that blocks in place runs on a loop's stack already. */
+  /* Another task of the state that blocks in place runs on the loop's stack, so
+     there is nothing to adopt. */
   if (h->session->current == h->main && adopt(h) != 0) return CASTING_ENOMEM;
   return cast_runner_reserve(&h->runner);
 }

@@ -1,21 +1,26 @@
-/* host.h - the thread of a main program, which is not of the pool.
+/* host.h - the thread of a main program, which is not one of the pool.
    SPDX-License-Identifier: MIT
 
-   A host is a Lua state that somebody else runs: the stock interpreter, or a
+   A host is a Lua state that other code runs: the stock interpreter, or a
    program that embeds Lua. Its main program is a task that always blocks in
-   place: while it waits, the same OS thread runs the state's other tasks on a
-   second C stack; when its wait is over, the thread goes back to the first. So
-   a main-state task that blocks in place never buries the main program.
+   place: while it waits, the same OS thread runs the other tasks of the state
+   on a second C stack; when its wait is over, the thread goes back to the
+   first. So the stack of a task that blocks in place never lies on top of the
+   main program's.
 
-   A host that has asked for its descriptor has a loop of its own, and calls
-   cast_host_poll when the descriptor is readable. Meanwhile its session is
-   idle and `away`: whatever becomes ready in it, by others, by its alarm or
-   by the main program itself, sets the event (DESIGN, R57).
+   A host that has asked for its descriptor has an event loop of its own, and
+   calls cast_host_poll when the descriptor is readable. In between, its session
+   is idle and `away`: any task that becomes ready, woken by others, by the
+   alarm or by the main program itself, sets the event (DESIGN, R57).
 
-   While it runs tasks, a timer looks now and then whether one that computes
-   must be disturbed: Ctrl-C is for the main program, and its handler runs in
-   this thread, but only leaves a note (ops->urgent). That timer is also what
-   makes sysmon look once the host rests (deadlock.h). */
+   While the host runs tasks, a timer (its *watch*) checks now and then whether
+   a task that computes must be interrupted: Ctrl-C is meant for the main
+   program, but its handler, which runs in this thread, can only leave a note
+   (ops->urgent). The same timer makes sysmon look for a deadlock after the
+   host has gone to sleep (deadlock.h).
+
+   Owner: the thread that runs the host's state; it may be another one in each
+   call. Its session is never in a run queue. */
 #ifndef CAST_HOST_H
 #define CAST_HOST_H
 
@@ -24,60 +29,64 @@
 #include "timer.h"
 #include "worker.h"
 
-/* What a host's thread is at. */
+/* What the thread of a host is doing. */
 typedef enum cast_where {
-  CAST_AT_MAIN,
-  CAST_AT_TASKS,
-  CAST_AT_SLEEP
+  CAST_AT_MAIN,  /* it runs the main program, or other code of its own */
+  CAST_AT_TASKS, /* the main program waits, and it runs tasks */
+  CAST_AT_SLEEP  /* the main program waits, and it sleeps */
 } cast_where;
 
 typedef struct cast_host {
-  cast_runner runner;
-  cast_session *session;    /* (i) of the main state */
+  cast_runner runner;       /* what it runs tasks with */
+  cast_session *session;    /* (i) the session of the main state */
   cast_task *main;          /* (i) the main program */
-  os_event event;           /* set when the session was idle and is woken */
-  _Atomic uintptr_t thread; /* (a) for which runner.at was adopted */
+  os_event event;           /* set by the waker of the idle session */
+  _Atomic uintptr_t thread; /* (a) the thread whose stack was adopted last */
   os_context *own;          /* (w) that thread's own stack */
-  cast_slot *slot;          /* (w) by which that thread can be signalled */
-  cast_timer watch;
-  cast_sleeper sleeper; /* while the main program waits without a deadline */
-  cast_object *deadlock_report; /* (w) the binding's, about a deadlock */
-  _Atomic uint32_t where;       /* (a) a cast_where; written by the owner */
-  _Atomic uint32_t watched;     /* (a) 1: the timer is set */
-  _Atomic uint32_t preempting;  /* (a) 1: the timer is about to signal */
-  bool prepared;                /* (w) `event` is there */
-  bool begins;                  /* (w) the main program's wait has just begun */
-  bool pollable;                /* (w) the descriptor was asked for */
+  cast_slot *slot;          /* (w) its slot for preempt signals, or NULL */
+  cast_timer watch;         /* checks for signals while tasks run */
+  cast_sleeper sleeper;     /* what deadlock.c needs of the host */
+  /* (w) The binding's report of a deadlock, or NULL. */
+  cast_object *deadlock_report;
+  _Atomic uint32_t where;      /* (a) a cast_where; written by the owner */
+  _Atomic uint32_t watched;    /* (a) 1: the watch is set */
+  _Atomic uint32_t preempting; /* (a) 1: the watch may be signalling now */
+  bool prepared;               /* (w) `event` is initialised */
+  bool begins;                 /* (w) the main program's wait has just begun */
+  bool pollable; /* (w) the program has asked for the descriptor */
 } cast_host;
 
 /* `session` was initialised as running, `main` is not started. */
 int cast_host_init(cast_host *h, cast_session *session, cast_task *main);
 void cast_host_fini(cast_host *h);
-/* Owner, before all that follows, and with sysmon running: 0 or
-   CASTING_ENOMEM. A host that is not prepared has no descriptor: a process that
-   has only loaded casting may fork (fork.h). */
+/* Owner, with sysmon running, before all functions below: 0 or
+   CASTING_ENOMEM. It makes the event, and with it a descriptor. A process that
+   has only loaded casting has none yet, and may fork (fork.h). */
 int cast_host_prepare(cast_host *h);
-/* Owner, before the main program may block: 0 or CASTING_ENOMEM. */
+/* Owner, before the main program may block: reserves a C stack. 0 or
+   CASTING_ENOMEM. */
 int cast_host_reserve(cast_host *h);
-/* Main program, its wait being armed and room reserved: blocks. */
+/* Main program, after cast_host_reserve, its wait being armed: blocks until the
+   wait is over, and runs tasks meanwhile. */
 void cast_host_block(cast_host *h);
-/* Main program, room reserved: runs what is ready in the session, once. If
-   nothing is, waits for it to deadline_ns (0: not at all), or until stop(arg)
-   says so when asked, which is before sleeping and after a signal. 0,
-   CASTING_ETIMEOUT, CASTING_EINTR. */
+/* Main program, after cast_host_reserve: runs the tasks that are ready, once
+   each. If there is none, it waits for one until deadline_ns (0: not at all),
+   or until stop(arg), which is called before sleeping and after a signal,
+   returns true. 0, CASTING_ETIMEOUT, CASTING_EINTR. */
 int cast_host_poll(
   cast_host *h, uint64_t deadline_ns, bool (*stop)(void *), void *arg);
-/* Main program: the descriptor, readable while something is ready, from now
-   on always when the main program is not in a blocking call. -1: none. */
+/* Main program: returns the descriptor, -1 if there is none. From now on, while
+   the main program is not in a blocking call, the descriptor is readable when a
+   task is ready. */
 int cast_host_fd(cast_host *h);
-/* Main program, before it works on its session by itself: not away. */
+/* Main program, before it uses its session by itself: ends being `away`. */
 void cast_host_return(cast_host *h);
-/* Owner: the host's thread is not signalled any more. */
+/* Owner, before the host ends: no thread signals it or looks at it any more. */
 void cast_host_unwatch(cast_host *h);
-/* In the child of a fork, the list of rests being held: no host's descriptor is
-   the parent's any more. */
+/* In the child of a fork, between cast_sleepers_lock and cast_sleepers_unlock:
+   gives each host an event that it does not share with the parent. */
 void cast_hosts_forked(void);
-/* The session's ops->wake. */
+/* The ops->wake of a host's session. */
 void cast_host_wake(cast_host *h);
 
 #endif

@@ -1,7 +1,9 @@
 /* runtime.c - start, stop, and the process-wide names of channels.
    SPDX-License-Identifier: MIT
 
-   Locks: CAST_RANK_RUNTIME for the count of hosts and the names. */
+   Locks: CAST_RANK_RUNTIME for the number of hosts, the limits of the pool and
+   the names. It is held while the runtime starts and stops, which wait for
+   threads: a host that comes meanwhile must wait for that anyway. */
 #include "runtime.h"
 
 #include "../include/casting.h"
@@ -15,39 +17,41 @@
 #include "sysmon.h"
 #include "worker.h"
 
+/* A channel with a name. */
 typedef struct named {
-  struct named *next;
-  cast_chan *chan; /* one reference, until it is found closed */
-  size_t size;
-  char name[];
+  struct named *next; /* (lock) the next one in the list */
+  cast_chan *chan;    /* (i) one reference, until it is found closed */
+  size_t size;        /* (i) the bytes of the name */
+  char name[];        /* (i) */
 } named;
 
 static struct {
   cast_lock lock;
-  uint32_t hosts; /* (lock) */
-  bool started;   /* (lock) */
-  bool watched;   /* (lock) forks are; that is for ever */
-  bool stuck;     /* (lock) some session could not be closed: never stop */
-  uint32_t min;   /* (lock) */
-  uint32_t max;   /* (lock) */
-  named *names;   /* (lock) */
+  uint32_t hosts; /* (lock) the number of hosts */
+  bool started;   /* (lock) it has started, and not stopped since */
+  bool watched;   /* (lock) forks are watched (fork.h), for ever */
+  bool stuck;     /* (lock) a session could not be closed: it never stops */
+  uint32_t min;   /* (lock) workers that stay when they are idle */
+  uint32_t max;   /* (lock) workers there may be */
+  named *names;   /* (lock) all channels with names */
 } runtime = {.lock = CAST_LOCK_STATIC(CAST_RANK_RUNTIME),
   .min = CAST_THREADS_MIN,
   .max = CAST_THREADS_MAX};
 
-/* Sessions that compute at the same time: no more than processors. */
+/* The number of permits: one for each processor, but not more than workers. */
 static uint32_t cores(void) {
   uint32_t n = os_cpu_count();
   if (n > runtime.max) n = runtime.max;
   return n > CAST_WORKERS_MAX ? CAST_WORKERS_MAX : n;
 }
 
-/* Without sysmon nobody would look after it. */
+/* Starts sysmon first, which has to watch the workers. */
 static int start_worker(cast_core *core) {
   int rc = cast_sysmon_start();
   return rc == 0 ? cast_worker_start(core) : rc;
 }
 
+/* In the child of a fork. */
 static void in_child(void) {
   cast_hosts_forked();
   cast_sleepers_unlock();
@@ -55,7 +59,7 @@ static void in_child(void) {
   if (cast_forked) cast_sysmon_forked();
 }
 
-/* No thread yet: the first one is started by who needs it. */
+/* Initialises everything; threads are started later, when one is needed. */
 static int start_locked(void) {
   if (!runtime.watched) {
     if (cast_fork_watch(cast_sleepers_lock, cast_sleepers_unlock, in_child) !=
@@ -98,11 +102,12 @@ void cast_runtime_unref(bool all_closed) {
   cast_lock_take(&runtime.lock);
   if (!all_closed) {
     runtime.stuck = true;
-    (void)cast_workers_join(0); /* those that have ended already */
+    (void)cast_workers_join(0); /* joins those that have ended already */
   }
   if (--runtime.hosts == 0 && !runtime.stuck) {
     drop_names_locked();
-    /* Who writes a report that nobody reads is as stuck as a session. */
+    /* An errand that writes a report which nobody reads may be stuck like a
+       session. */
     runtime.stuck = !cast_errands_wait(os_now() + CAST_POOL_STOP_NS / 2);
   }
   if (runtime.hosts == 0 && !runtime.stuck) {
@@ -148,7 +153,8 @@ uint32_t cast_runtime_cores(void) {
   return n;
 }
 
-/* Finds the name; one whose channel was closed is forgotten on the way. */
+/* Finds the channel with that name. Names of channels that were closed are
+   dropped on the way. */
 static cast_chan *find_locked(const char *name, size_t size) {
   for (named **p = &runtime.names; *p != NULL;) {
     named *n = *p;

@@ -1,30 +1,34 @@
 /* runtime.h - start and stop of everything; names of channels.
    SPDX-License-Identifier: MIT
 
-   One runtime per process, shared by all hosts in it: the first starts it, the
-   last stops it. Should a session of the last host be stuck in foreign C code
-   beyond the grace period, the runtime stays (asleep), so that the thread that
-   is stuck never meets freed memory; a later host uses it again. */
+   There is one runtime in a process, shared by all hosts in it: the first host
+   starts it, the last one stops it. If a session of the last host is stuck in
+   foreign C code beyond the grace period, the runtime is never stopped, so that
+   the stuck thread never meets freed memory; it sleeps, and a later host uses
+   it again. All functions are for any thread. */
 #ifndef CAST_RUNTIME_H
 #define CAST_RUNTIME_H
 
 #include "chan.h"
 
-/* 0, CASTING_ENOMEM, CASTING_EFORKED. There are no threads yet: who needs one
-   starts sysmon (sysmon.h), or the first worker, which does that. */
+/* Counts a host, and starts the runtime with the first one: 0, CASTING_ENOMEM,
+   CASTING_EFORKED. It has no thread yet. The code that needs one starts sysmon
+   (sysmon.h), or the first worker, which starts sysmon. */
 int cast_runtime_ref(void);
-/* `all_closed`: no session of the caller is left behind. */
+/* A host ends; the last one stops the runtime. `all_closed`: the host has
+   closed all of its sessions. */
 void cast_runtime_unref(bool all_closed);
 
-/* Threads of the pool: sets what is not 0 and reports both. */
+/* Sets the number of workers that stay when idle, and the greatest number of
+   them, where the value is not 0; returns both. */
 void cast_runtime_threads(uint32_t *min, uint32_t *max);
 
-/* How many sessions compute at the same time, at most. */
+/* How many sessions can run at the same time. */
 uint32_t cast_runtime_cores(void);
 
-/* The channel of that name, with a new reference; made when there is none.
-   Another capacity than it has: NULL and *rc == CASTING_EINVAL (capacity
-   NULL: any); out of memory: CASTING_ENOMEM. */
+/* Returns the channel with that name, with a new reference; it is made if there
+   is none. NULL and *rc == CASTING_EINVAL if it has another capacity than
+   *capacity (NULL: any will do); NULL and CASTING_ENOMEM when out of memory. */
 cast_chan *cast_runtime_named(
   const char *name, size_t size, const size_t *capacity, int *rc);
 

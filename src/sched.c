@@ -1,36 +1,41 @@
 /* sched.c - run queues, finding work, sleeping and waking.
    SPDX-License-Identifier: MIT
 
-   The protocol that keeps invariant 2 of sched.h (PAIR sleep): whoever adds a
-   job stores it (seq_cst) and then reads `spare` and `nspinning` (seq_cst);
-   whoever is about to sleep lowers nspinning (seq_cst) and then reads every
-   queue (seq_cst). In the single order of these, either the submitter sees
-   that nobody looks and wakes a worker, or the looker sees the job.
+   Locks: CAST_RANK_SCHED for the lists and numbers of workers, and for cores,
+   permits and the global queue (core.c). Invariants: see sched.h.
 
-   A job that its own worker makes ready goes into the run-next slot, and
-   wakes nobody: that worker runs it as soon as its session's slice ends, and
-   two sessions that talk stay on one core. What the slot held before goes to
-   the queue; that is real backlog and wakes a worker if a permit is left. If
-   the slice does not end soon, sysmon releases the slot
-   (cast_sched_release_next), or takes the worker's permit away (retake): then
-   another thread goes on with it. */
+   The protocol that keeps invariant 2 (PAIR sleep): a thread that adds a job
+   stores it (seq_cst) and then reads `spare` and `nspinning` (seq_cst). A
+   worker that is about to sleep lowers nspinning (seq_cst) and then reads every
+   queue (seq_cst). In the single order of these operations, either the thread
+   that adds the job sees that no worker looks, and wakes one; or the worker
+   sees the job.
+
+   A job that a worker itself makes ready goes into its run-next slot, and no
+   other worker is woken: the worker runs it as soon as the slice of the current
+   session ends, so two sessions that talk to each other stay on one core. The
+   job that was in the slot before goes to the run queue; this is real backlog,
+   so another worker is woken if a permit is left. If the slice does not end
+   soon, sysmon releases the job in the slot to all workers (rescue), or
+   takes the worker's permit away, so that another thread goes on with it
+   (retake). */
 #include "sched.h"
 
 #include "../include/casting.h"
 
 static struct {
   cast_lock lock;
-  cast_list idle_workers;     /* (lock) the latest to fall asleep first */
-  cast_list workers;          /* (lock) all of them */
-  uint32_t nworkers;          /* (lock) */
-  uint32_t nretiring;         /* (lock) of these, those about to end */
-  uint32_t min;               /* (lock) workers that stay */
-  uint32_t max;               /* (lock) workers there may be */
-  bool stopping;              /* (lock) */
+  cast_list idle_workers;     /* (lock) the one that fell asleep last first */
+  cast_list workers;          /* (lock) all workers */
+  uint32_t nworkers;          /* (lock) their number */
+  uint32_t nretiring;         /* (lock) how many of them are about to end */
+  uint32_t min;               /* (lock) how many stay when they are idle */
+  uint32_t max;               /* (lock) how many there may be */
+  bool stopping;              /* (lock) all workers end when they are idle */
   bool retry_due;             /* (lock) a thread could not be started (R26) */
-  _Atomic uint32_t nspinning; /* (a) */
-  int (*start)(cast_core *);  /* (i) */
-  void (*wake_sysmon)(void);  /* (i) */
+  _Atomic uint32_t nspinning; /* (a) workers that look for work */
+  int (*start)(cast_core *);  /* (i) starts a worker, see cast_sched_init */
+  void (*wake_sysmon)(void);  /* (i) wakes sysmon */
 } sched;
 
 void cast_sched_init(
@@ -50,13 +55,15 @@ void cast_sched_fini(void) {
   CAST_ALWAYS(sched.nworkers == 0 && cast_cores_busy() == 0);
 }
 
-/* Under the lock: is there a thread that could go on with a permit? */
+/* Could another thread go on with a permit: an idle one, or a new one? */
 static bool has_thread_locked(void) {
   return !cast_list_is_empty(&sched.idle_workers) || sched.nworkers < sched.max;
 }
 
 /* -- waking --------------------------------------------------------------- */
 
+/* A worker does not look for work any more, so it does not count as one that
+   others may rely on. */
 static void stop_spinning(void) {
   /* PAIR sleep: before the queues are read again. */
   uint32_t old =
@@ -71,8 +78,8 @@ static void signal_worker(cast_worker *w) {
   os_wake(&w->signal, 1);
 }
 
-/* Gives a core back that no worker could be found for. True: a worker sleeps
-   now that could have had it. */
+/* Gives a core back because no worker could be started for it. True if a worker
+   has fallen asleep meanwhile that could have had it. */
 static bool undo_core(cast_core *core) {
   bool sleeper;
   cast_lock_take(&sched.lock);
@@ -91,14 +98,15 @@ static bool has_thread(void) {
   return yes;
 }
 
-/* One attempt of wake. False: it has to be made again, since a submitter may
-   have relied on this one's counting as a spinner. */
+/* One attempt of cast_sched_wake. False if another one must follow, since a
+   thread that added a job may have relied on this attempt, which counted as a
+   spinning worker, instead of waking one itself. */
 static bool try_wake(void) {
   uint32_t none = 0;
   cast_core *core;
   cast_list *l = NULL;
   bool stopping, no_thread;
-  /* PAIR sleep: these reads come after the caller's store of a job. */
+  /* PAIR sleep: these reads follow the caller's store of a job. */
   if (cast_cores_spare() <= 0) return true;
   if (atomic_load_explicit(&sched.nspinning, memory_order_seq_cst) != 0)
     return true;
@@ -125,18 +133,17 @@ static bool try_wake(void) {
   stop_spinning();
   if (core == NULL) {
     if (stopping || !cast_cores_have_work()) return true;
-    /* All threads are stuck: whoever comes back looks for jobs. But one may
-       have fallen asleep since, and others have relied on this (R34). */
+    /* All threads are busy or stuck; the first one that comes back looks for
+       jobs. But one may have fallen asleep since, while threads that added jobs
+       relied on this attempt (R34). */
     return no_thread && !has_thread();
   }
-  /* None could be started: those that run will come to the job, and sysmon
-     tries again, for these may be stuck; one that went to sleep
-     meanwhile has found no permit, because of this attempt. */
+  /* No thread could be started. The running workers will come to the job; since
+     they may be stuck, sysmon tries again. But a worker that fell asleep
+     meanwhile found no permit, because this attempt had it: then try again. */
   return !undo_core(core) || !cast_cores_have_work();
 }
 
-/* Sees to it that one more worker looks for work, if a permit is left and
-   nobody looks yet. */
 void cast_sched_wake(void) {
   while (!try_wake()) {}
 }
@@ -148,8 +155,7 @@ int cast_sched_first(void) {
   if (sched.nworkers == 0) core = cast_core_take_locked();
   cast_lock_drop(&sched.lock);
   if (core == NULL) return 0;
-  /* As wake does: the new worker counts as a spinning one. */
-  /* PAIR sleep. */
+  /* PAIR sleep: the new worker counts as a spinning one, as in try_wake. */
   atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
   sched.wake_sysmon();
   rc = sched.start(core);
@@ -167,7 +173,8 @@ static void submit_global(cast_job *job) {
   cast_sched_wake();
 }
 
-/* The owner's queue; half of a full one goes to the global queue. */
+/* Owner: pushes to its own queue; half of a full one goes to the global queue.
+   */
 static void submit_local(cast_core *c, cast_job *job) {
   while (!cast_runq_push(&c->queue, job)) {
     cast_job *last;
@@ -185,14 +192,14 @@ void cast_sched_ready(cast_worker *w, cast_job *job) {
   cast_core *c = w != NULL ? w->core : NULL;
   cast_job *old;
   if (c == NULL || !cast_core_put(c, job, &old))
-    submit_global(job); /* from outside, or without a permit: R31 */
+    submit_global(job); /* from outside of the pool, or without a permit: R31 */
   else if (old != NULL)
     submit_local(c, old);
 }
 
 void cast_sched_again(cast_worker *w, cast_job *job) {
-  /* Behind those in the global queue, which would else wait until the next
-     regular look at it, CAST_GLOBAL_EVERY slices on. */
+  /* Behind the jobs in the global queue, if there are any: they would otherwise
+     wait until this worker looks at that queue, CAST_GLOBAL_EVERY slices on. */
   if (cast_global_has_jobs() || cast_core_is_lost(w->core))
     submit_global(job);
   else
@@ -202,7 +209,7 @@ void cast_sched_again(cast_worker *w, cast_job *job) {
 bool cast_sched_has_backlog(cast_worker *w) {
   cast_core *c = w->core;
   cast_job *next = atomic_load_explicit(&c->next, memory_order_relaxed);
-  /* Hints, all of them. */
+  /* All of these reads are hints. */
   if (next == CAST_CORE_LOST) return cast_cores_have_work();
   return next != NULL || cast_global_has_jobs() ||
          cast_cores_spare_hint() < 0 || cast_runq_len(&c->queue) != 0;
@@ -210,14 +217,16 @@ bool cast_sched_has_backlog(cast_worker *w) {
 
 /* -- finding work --------------------------------------------------------- */
 
+/* A new slice begins. */
 static void count(cast_worker *w) {
   atomic_store_explicit(&w->tick,
     atomic_load_explicit(&w->tick, memory_order_relaxed) + 1,
     memory_order_relaxed);
 }
 
-/* The run-next slot, but no more than CAST_NEXT_STREAK times in a row while
-   others wait: two talkers must not starve a third session. */
+/* Takes a job from the run-next slot, but not more than CAST_NEXT_STREAK times
+   in a row while the queue has jobs: two sessions that talk to each other must
+   not starve a third one. */
 static cast_job *pick_local(cast_core *c) {
   cast_job *job = NULL;
   if (c->streak < CAST_NEXT_STREAK && (job = cast_core_pull(c)) != NULL) {
@@ -251,7 +260,7 @@ cast_job *cast_sched_follow(cast_worker *w) {
 
 static cast_job *pick_global(cast_core *c) {
   cast_job *job;
-  /* The last look before sleeping is under the lock. */
+  /* The hint may be wrong: the last look before sleeping takes the lock. */
   if (!cast_global_has_jobs()) return NULL;
   cast_lock_take(&sched.lock);
   job = cast_global_pop_locked(c);
@@ -259,7 +268,8 @@ static cast_job *pick_global(cast_core *c) {
   return job;
 }
 
-/* w has found a job. If it was looking, others may have relied on that. */
+/* w has found a job. If it was spinning, others may have relied on its looking,
+   so it wakes the next worker if there is more work. */
 static cast_job *begin_job(cast_worker *w, cast_job *job) {
   count(w);
   if (!w->spinning) return job;
@@ -269,13 +279,14 @@ static cast_job *begin_job(cast_worker *w, cast_job *job) {
   return job;
 }
 
-/* Looks in other places for a while; NULL when there is nothing. */
+/* Looks for jobs in the global queue and in the queues of others for a while;
+   NULL if it finds none. */
 static cast_job *spin(cast_worker *w) {
   if (!w->spinning) {
-    /* Relaxed: the bound on spinners is not exact. */
+    /* Relaxed: the bound on spinning workers need not be exact. */
     uint32_t n = atomic_load_explicit(&sched.nspinning, memory_order_relaxed);
     if (2 * n >= cast_cores_busy()) return NULL;
-    /* PAIR sleep: submitters that see it rely on this worker's looking. */
+    /* PAIR sleep: threads that see it rely on this worker's looking. */
     atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
     w->spinning = true;
   }
@@ -291,7 +302,8 @@ static cast_job *spin(cast_worker *w) {
 
 /* -- sleeping ------------------------------------------------------------- */
 
-/* Is w one too many? Then it is on no list any more, and ends. */
+/* w has slept for long: if there are more workers than the minimum, it leaves
+   the list of idle ones for good and returns true, to end. */
 static bool retire(cast_worker *w) {
   cast_lock_take(&sched.lock);
   w->retiring = w->core == NULL && !sched.stopping &&
@@ -304,6 +316,7 @@ static bool retire(cast_worker *w) {
   return w->retiring;
 }
 
+/* When a worker that falls asleep now would retire. */
 static uint64_t retire_at(void) {
   uint64_t at = OS_FOREVER;
   cast_lock_take(&sched.lock);
@@ -313,7 +326,7 @@ static uint64_t retire_at(void) {
   return at;
 }
 
-/* Sleeps until somebody has given w a core, or it retires: then it has none. */
+/* Sleeps until another thread has given w a core, or w retires without one. */
 static void await_signal(cast_worker *w) {
   /* PAIR signal: acquire w->core and w->spinning. */
   while (atomic_load_explicit(&w->signal, memory_order_acquire) == 0)
@@ -321,14 +334,15 @@ static void await_signal(cast_worker *w) {
   atomic_store_explicit(&w->signal, 0, memory_order_relaxed);
 }
 
-/* After nspinning was lowered: takes a core back if there is work after all.
-   False: somebody else has given w one meanwhile; its signal is on its way. */
+/* After nspinning was lowered, as there is work after all: takes a core back.
+   False if another thread has given w one meanwhile, whose signal is on its
+   way; or if no permit is left. */
 static bool take_back(cast_worker *w) {
   bool back = false;
   cast_lock_take(&sched.lock);
   if (w->core == NULL && (w->core = cast_core_take_locked()) != NULL) {
     cast_list_remove(&w->link);
-    /* PAIR sleep. */
+    /* PAIR sleep: it looks for work again, and counts. */
     atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
     w->spinning = true;
     back = true;
@@ -337,8 +351,9 @@ static bool take_back(cast_worker *w) {
   return back;
 }
 
-/* Gives the core up and sleeps. A job if one came in at the last moment; else
-   NULL, and w has a core again, or is to end (then it has none). */
+/* w has found nothing: gives its core back and sleeps. Returns a job if one
+   came into the global queue at the last moment. Otherwise NULL: then w has a
+   core again, or it has none and must end. */
 static cast_job *go_to_sleep(cast_worker *w) {
   cast_job *job = NULL;
   bool was_spinning = w->spinning, stop, unnoticed = false;
@@ -352,14 +367,15 @@ static cast_job *go_to_sleep(cast_worker *w) {
     cast_core_give_locked(w->core);
     w->core = NULL;
     w->spinning = false;
-    /* In front: those behind have been of no use for longer. */
+    /* In front: so the workers that have been idle for long stay so, and
+       retire. */
     if (!stop) cast_list_unshift(&sched.idle_workers, &w->link);
   }
   cast_lock_drop(&sched.lock);
   if (job != NULL) return job;
   if (was_spinning) stop_spinning();
-  /* Without a permit it was not busy: sysmon may sleep already, and has
-     not seen that it rests. */
+  /* Without a permit it did not count as busy: sysmon may have fallen
+     asleep before, and must look whether this was the last worker (R90). */
   if (unnoticed) sched.wake_sysmon();
   if (stop) return NULL;
   if (cast_cores_have_work() && take_back(w)) return NULL;
@@ -367,7 +383,7 @@ static cast_job *go_to_sleep(cast_worker *w) {
   return NULL;
 }
 
-/* w may not go on: its jobs go to the global queue. */
+/* A core may not run sessions now: moves its jobs to the global queue. */
 static void empty_queue(cast_core *c) {
   cast_job *job;
   while ((job = pick_local(c)) != NULL) {
@@ -378,8 +394,8 @@ static void empty_queue(cast_core *c) {
   }
 }
 
-/* The permit was taken away during the last slice: has it another one now?
-   Then the core is busy again, which a sleeping sysmon has to know. */
+/* c's permit was taken away during the last slice: tries to get another one. As
+   the core is busy again then, sysmon must not sleep. */
 static bool regain(cast_core *c) {
   bool yes;
   cast_lock_take(&sched.lock);
@@ -393,11 +409,11 @@ cast_job *cast_sched_find(cast_worker *w) {
   for (;;) {
     cast_core *c = w->core;
     cast_job *job = NULL;
-    if (c == NULL) return NULL; /* it ends */
+    if (c == NULL) return NULL; /* w retires, or the pool stops */
     if (CAST_UNLIKELY(cast_core_is_lost(c)) && !regain(c)) {
       empty_queue(c);
     } else if (CAST_UNLIKELY(cast_cores_spare_hint() < 0)) {
-      /* A change of the limit is noticed in time, not at once. */
+      /* The limit was lowered: this worker notices it after its slice. */
       empty_queue(c);
     } else {
       uint32_t tick = cast_sched_tick(w);
@@ -424,7 +440,7 @@ void cast_sched_bounds(uint32_t min, uint32_t max) {
   cast_lock_take(&sched.lock);
   sched.min = min;
   sched.max = max;
-  /* Those that sleep look again whether and when they are too many. */
+  /* The idle workers compute again when they retire. */
   for (cast_list *l = sched.idle_workers.next; l != &sched.idle_workers;
        l = l->next)
     os_wake(&CAST_CONTAINER(l, cast_worker, link)->signal, 1);
@@ -436,7 +452,7 @@ void cast_sched_stop(void) {
   cast_lock_take(&sched.lock);
   sched.stopping = true;
   while ((l = cast_list_shift(&sched.idle_workers)) != NULL) {
-    /* Without a core: cast_sched_find returns NULL. */
+    /* It has no core, so its cast_sched_find returns NULL. */
     cast_worker *w = CAST_CONTAINER(l, cast_worker, link);
     signal_worker(w);
   }
@@ -512,8 +528,8 @@ void cast_sched_release_next(cast_worker *w) {
 bool cast_sched_retake(cast_worker *w, uint32_t tick) {
   bool yes;
   cast_lock_take(&sched.lock);
-  /* Relaxed: should w be about to leave the slice, no harm is done; it asks
-     for its permit at its next pick (R32). */
+  /* Relaxed: if w is about to leave the slice, no harm is done; it asks for a
+     permit again before it takes the next job (R32). */
   yes = w->core != NULL && has_thread_locked() && cast_sched_tick(w) == tick;
   if (yes) cast_core_lose_locked(w->core);
   cast_lock_drop(&sched.lock);

@@ -1,12 +1,15 @@
 /* sysmon.c - timers, and jobs that wait behind a long slice.
    SPDX-License-Identifier: MIT
 
-   One thread. It sleeps until the next deadline; while workers run it also
-   looks every CAST_TICK_NS at what they do, up to CAST_TICK_MAX_NS apart when
-   all is well (cast_workers_check). Once the pool has been idle for
-   CAST_QUIET_TICKS looks it sleeps for ever, so that an idle process makes no
-   wake-ups; whoever wakes a worker then wakes it. Just before, it looks
-   whether the program is dead (deadlock.h). */
+   One thread. It sleeps until the next deadline. While workers run sessions, it
+   also looks at them, every CAST_TICK_NS at first, and up to CAST_TICK_MAX_NS
+   apart when nothing had to be done for a while (cast_workers_check). Once the
+   pool has been idle for CAST_QUIET_TICKS looks, it falls into a *deep sleep*
+   without a deadline of its own, so that an idle process makes no wake-ups; the
+   thread that makes a core busy again wakes it (cast_sysmon_wake). Just
+   before the deep sleep it looks for a deadlock (deadlock.h).
+
+   Locks: CAST_RANK_HOST for starting and stopping the thread. */
 #include "sysmon.h"
 
 #include "../include/casting.h"
@@ -21,14 +24,15 @@
 static struct {
   cast_lock lock;
   os_thread thread;          /* (lock) */
-  _Atomic bool runs;         /* (a) written under the lock */
-  _Atomic uint32_t asleep;   /* (a) 1: in deep sleep */
-  _Atomic uint32_t stopping; /* (a) */
-  _Atomic uint32_t asked;    /* (a) 1: `answer` is to be called */
-  void (*answer)(void);      /* (lock); (i) once a handler asks for it */
+  _Atomic bool runs;         /* (a) the thread runs; written under the lock */
+  _Atomic uint32_t asleep;   /* (a) 1: it is in deep sleep */
+  _Atomic uint32_t stopping; /* (a) 1: it must end */
+  _Atomic uint32_t asked;    /* (a) 1: it must call `answer` */
+  void (*answer)(void);      /* (lock); (i) once the handler is installed */
 } sysmon = {.lock = CAST_LOCK_STATIC(CAST_RANK_HOST)};
 
-/* As a signal handler: an atomic store, and a wake-up by the kernel. */
+/* Called as a signal handler, so it only stores a flag and wakes sysmon.
+   */
 static void ask(void) {
   /* Relaxed: the kick orders it. */
   atomic_store_explicit(&sysmon.asked, 1, memory_order_relaxed);
@@ -62,7 +66,9 @@ bool cast_sysmon_is_asleep(void) {
   return atomic_load_explicit(&sysmon.asleep, memory_order_seq_cst) != 0;
 }
 
-/* Does nothing run? Announces the deep sleep first, and looks again after. */
+/* Enters the deep sleep; false if a session runs or waits. It announces the
+   sleep first and then looks, so that a worker that begins to run sees one or
+   the other. */
 static bool fall_asleep(void) {
   /* PAIR wake_sysmon: set before the cores are read. */
   atomic_store_explicit(&sysmon.asleep, 1, memory_order_seq_cst);
@@ -71,14 +77,15 @@ static bool fall_asleep(void) {
   return false;
 }
 
-/* What it has seen, and when it looks next. */
+/* What sysmon has seen, and when it looks next. */
 typedef struct watch {
-  uint64_t at_ns; /* of the next look at the workers */
-  uint64_t tick;  /* between two of them */
-  uint32_t calm;  /* uneventful ones in a row */
-  uint32_t quiet; /* of an idle pool in a row */
+  uint64_t at_ns; /* when it looks at the workers next */
+  uint64_t tick;  /* the time between two looks, in ns */
+  uint32_t calm;  /* looks in a row at which nothing had to be done */
+  uint32_t quiet; /* looks in a row at which the pool was idle */
 } watch;
 
+/* One look at the workers. */
 static void look_around(watch *w, uint64_t now) {
   uint64_t next = OS_FOREVER;
   if (cast_sched_busy() == 0 && !cast_sched_has_waiting()) {
@@ -102,9 +109,9 @@ static void look_around(watch *w, uint64_t now) {
 static void sysmon_main(void *arg) {
   watch w = {.tick = CAST_TICK_NS};
   CAST_UNUSED(arg);
-  /* PAIR stop: acquire, though only the flag itself matters. */
+  /* PAIR stop: acquire, although only the flag itself matters. */
   for (;;) {
-    /* Before any condition is looked at: a kick from here on is noticed. */
+    /* Taken before any condition is read: a later kick ends the sleep. */
     uint32_t ticket = cast_timer_ticket();
     uint64_t now;
     bool deep;
@@ -117,7 +124,8 @@ static void sysmon_main(void *arg) {
     now = os_now();
     if (deep) {
       atomic_store_explicit(&sysmon.asleep, 0, memory_order_relaxed);
-      /* Woken by a timer only: the pool may still be idle. */
+      /* A timer may have woken it: if the pool is still idle at the next look,
+         it goes back to deep sleep at once. */
       w = (watch){.tick = CAST_TICK_NS, .quiet = CAST_QUIET_TICKS};
     }
     if (now >= w.at_ns) look_around(&w, now);
@@ -133,7 +141,7 @@ static int start_locked(void) {
     return CASTING_ENOMEM;
   }
   if (sysmon.answer != NULL) (void)os_ask_install(ask);
-  /* Relaxed: who finds it set needs nothing else of what was done here. */
+  /* Relaxed: a thread that finds it set needs nothing else from here. */
   atomic_store_explicit(&sysmon.runs, true, memory_order_relaxed);
   return 0;
 }
@@ -152,7 +160,7 @@ int cast_sysmon_start(void) {
 void cast_sysmon_stop(void) {
   cast_lock_take(&sysmon.lock);
   if (atomic_load_explicit(&sysmon.runs, memory_order_relaxed)) {
-    /* PAIR stop: release; the kick makes it look. */
+    /* PAIR stop: release; the kick makes sysmon look at the flag. */
     atomic_store_explicit(&sysmon.stopping, 1, memory_order_release);
     cast_timer_kick();
     os_thread_join(&sysmon.thread);

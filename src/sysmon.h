@@ -1,23 +1,29 @@
-/* sysmon.h - the thread that looks after the others.
-   SPDX-License-Identifier: MIT */
+/* sysmon.h - the thread that fires timers and watches the workers.
+   SPDX-License-Identifier: MIT
+
+   There is one in a process, once anything has needed a thread of casting's.
+   All functions are for any thread. */
 #ifndef CAST_SYSMON_H
 #define CAST_SYSMON_H
 
 #include "base.h"
 
-/* Unless it runs already: 0 or CASTING_ENOMEM. To be called before anything
-   that needs a thread of ours: a process that has only loaded casting has none,
-   and may fork (fork.h). */
+/* Starts sysmon unless it runs: 0 or CASTING_ENOMEM. To be called before
+   anything that needs a thread of casting's. A process that has only loaded
+   casting has no such thread, and may fork (fork.h). */
 int cast_sysmon_start(void);
-/* Waits for its end, if it runs. */
+/* Ends sysmon, if it runs, and waits for its end. */
 void cast_sysmon_stop(void);
-/* In the child of a fork that is not to use casting. */
+/* In the child of a fork that cannot use casting: removes the signal handler.
+   */
 void cast_sysmon_forked(void);
-/* Called by sysmon when the user asks for a sign of life (os.h). */
+/* Makes sysmon call `answer` when the user asks for a task dump with
+   SIGQUIT (os_ask_install). */
 void cast_sysmon_answer(void (*answer)(void));
-/* The pool has work again: sysmon must not sleep for ever. Cheap. */
+/* Wakes sysmon if it is in deep sleep, as the pool has work again. Cheap
+   if it is not. */
 void cast_sysmon_wake(void);
-/* Is it in deep sleep? For tests. */
+/* For tests: is it in deep sleep? */
 bool cast_sysmon_is_asleep(void);
 
 #endif

@@ -1,5 +1,8 @@
 /* timer.c - the process-wide deadlines.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   Locks and invariants: see timer.h. A timer keeps the room of its heap entry
+   while it is being fired, so that setting it again cannot fail. */
 #include "timer.h"
 
 #include "../include/casting.h"
@@ -8,10 +11,11 @@
 
 static struct {
   cast_lock lock; /* also before and after the runtime: see cast_timers_fini */
-  cast_heap lanes[CAST_TIMER_LANES]; /* (lock) */
-  uint32_t turn;           /* (lock) counts what was fired: whose turn it is */
-  uint64_t sleeping_ns;    /* (lock) when the sleeper wakes by itself */
-  _Atomic uint32_t kicked; /* (a) what the sleeper sleeps on */
+  cast_heap lanes[CAST_TIMER_LANES]; /* (lock) the timers that are set */
+  uint32_t turn;           /* (lock) counts rounds: which lane comes next */
+  uint64_t sleeping_ns;    /* (lock) when sysmon wakes by itself; 0: it is
+                              awake */
+  _Atomic uint32_t kicked; /* (a) the futex on which sysmon sleeps */
 } timers = {.lock = CAST_LOCK_STATIC(CAST_RANK_TIMER)};
 
 _Atomic uint32_t cast_clock_word;
@@ -43,12 +47,13 @@ static cast_heap *lane_of(const cast_timer *t) {
 }
 
 void cast_timer_kick(void) {
-  /* PAIR kick: the sleeper read the word before it looked at anything. */
+  /* PAIR kick: release; sysmon has read the word before its conditions. */
   atomic_fetch_add_explicit(&timers.kicked, 1, memory_order_release);
   os_wake(&timers.kicked, 1);
 }
 
-/* Into the heap; true: the sleeper sleeps too long. */
+/* Puts t into its heap. True if sysmon sleeps beyond the deadline: then
+   the caller must kick it after releasing the lock. */
 static bool push_locked(cast_timer *t, uint64_t deadline_ns) {
   bool kick = deadline_ns < timers.sleeping_ns;
   t->deadline_ns = deadline_ns;
@@ -75,7 +80,7 @@ bool cast_timer_set_sooner(cast_timer *t, uint64_t deadline_ns) {
   sooner = t->node.index != 0 && deadline_ns < t->deadline_ns;
   if (sooner) {
     cast_heap_remove(lane_of(t), &t->node);
-    kick = push_locked(t, deadline_ns); /* into its own room */
+    kick = push_locked(t, deadline_ns); /* into the room just freed */
   }
   cast_lock_drop(&timers.lock);
   if (kick) cast_timer_kick();
@@ -88,7 +93,7 @@ void cast_timer_remove(cast_timer *t) {
   cast_lock_drop(&timers.lock);
 }
 
-/* Relaxed: ordered by whatever made the looker look. */
+/* Relaxed: the look for deadlocks has an order of its own (deadlock.c). */
 static bool is_active(cast_heap_node *n) {
   cast_timer *t = CAST_CONTAINER(n, cast_timer, node);
   return !atomic_load_explicit(&t->passive, memory_order_relaxed);
@@ -106,10 +111,11 @@ bool cast_timers_have_pending(void) {
 void cast_timer_again(cast_timer *t, uint64_t deadline_ns) {
   CAST_ASSERT(cast_lock_is_held(&timers.lock));
   t->deadline_ns = deadline_ns;
-  /* The room its own entry had is still there. */
+  /* The room of the entry that has just fired is still there. */
   cast_heap_push(lane_of(t), &t->node, deadline_ns);
 }
 
+/* The earliest deadline of all lanes. */
 static uint64_t next_locked(void) {
   uint64_t next = OS_FOREVER;
   for (uint32_t i = 0; i < CAST_TIMER_LANES; i++) {
@@ -119,9 +125,9 @@ static uint64_t next_locked(void) {
   return next;
 }
 
-/* A lane that has something due; NULL: none. Every second turn is lane 0's,
-   for each session that sleeps has its one alarm there, and the others have the
-   rest of them one after the other. */
+/* The lane from which a timer is fired next; NULL if none is due. Lane 0 has
+   every second turn, since each sleeping session has its only alarm there; the
+   other lanes take turns in between. */
 static cast_heap *due_locked(uint64_t now) {
   uint32_t turn = timers.turn++;
   if (turn % 2 == 0 && cast_heap_next(&timers.lanes[0]) <= now)
@@ -134,13 +140,13 @@ static cast_heap *due_locked(uint64_t now) {
   return cast_heap_next(&timers.lanes[0]) <= now ? &timers.lanes[0] : NULL;
 }
 
-/* One timer that is due, fired; false: there is none. */
+/* Fires one timer that is due; false if there is none. */
 static bool fire_one(uint64_t now) {
   cast_heap *lane;
   cast_timer *t = NULL;
   void (*after)(cast_timer *) = NULL;
   cast_lock_take(&timers.lock);
-  timers.sleeping_ns = 0; /* awake: nobody needs to kick */
+  timers.sleeping_ns = 0; /* sysmon is awake: nobody needs to kick it */
   lane = due_locked(now);
   if (lane != NULL) {
     cast_heap_node *n = cast_heap_top(lane);
@@ -168,7 +174,7 @@ void cast_timer_sleep(uint32_t ticket, uint64_t until_ns) {
   if (os_now() < next) os_wait(&timers.kicked, ticket, next);
   next = os_now();
   cast_clock_set(next);
-  /* What is still due then is so at the next call: sysmon has other things
-     to look at as well. */
+  /* Timers beyond the round are fired by the next call, so that sysmon
+     looks at the workers in between. */
   for (uint32_t i = 0; i < CAST_TIMER_ROUND && fire_one(next); i++) {}
 }

@@ -1,21 +1,23 @@
 /* timer.h - deadlines of the whole process.
    SPDX-License-Identifier: MIT
 
-   Heaps under one lock, kept small: sessions keep their tasks' deadlines
-   themselves and register only their earliest one here; tickers and failure
-   reports are the rest. Sysmon thread sleeps in cast_timer_sleep and runs
-   what is due. Invariants:
-   1. fire() runs with the timer lock held: after cast_timer_remove has
-      returned, it does not run and will not.
-   2. sleeping_ns <= every deadline in the heaps, or the sleeper was woken after
-      the deadline was pushed.
+   The heaps are under one lock (CAST_RANK_TIMER) and stay small: a session
+   keeps the deadlines of its tasks itself and registers only the earliest one
+   here, as its alarm. The others are tickers, watchdogs and reports of
+   failures. Sysmon sleeps in cast_timer_sleep and fires the timers that
+   are due. Invariants:
+   1. fire() runs with the timer lock held, so after cast_timer_remove has
+      returned, it does not run and will not run.
+   2. sleeping_ns <= every deadline in the heaps, or sysmon was woken after
+      that deadline was pushed.
    3. Under the lock nothing is done but fire() for one timer: no wake-up, no
-      channel, no system call but a preempt signal.
+      operation on a channel, no system call but a preempt signal.
 
-   There are *lanes*, each a heap: one for what each session has one of (alarms,
-   watchdogs, watches), and some for what programs make any number of, chosen by
-   who makes it. What is due is fired from the lanes in turn, so that a session
-   that floods the process with timers delays hardly anybody else's. */
+   There are *lanes*, each a heap: lane 0 for timers of which each session has
+   one (alarm, watchdog, watch), the others for timers of which programs make
+   any number; the session that makes a timer chooses among these. Timers that
+   are due are fired from the lanes in turn, so that a session that floods the
+   process with timers hardly delays those of others. */
 #ifndef CAST_TIMER_H
 #define CAST_TIMER_H
 
@@ -24,27 +26,30 @@
 
 typedef struct cast_timer cast_timer;
 struct cast_timer {
-  cast_heap_node node;  /* (timer lock) */
+  cast_heap_node node;  /* (timer lock) its place in the heap of its lane */
   uint32_t lane;        /* (i) 0, or what cast_timer_lane gives */
-  uint64_t deadline_ns; /* (timer lock) */
-  /* (i) Called with the lock held, to decide; may call cast_timer_again, with a
-     deadline that has not passed. True: have `after` called, without the lock,
-     to act; what keeps the timer alive until then is fire's business. */
+  uint64_t deadline_ns; /* (timer lock) when it is due */
+  /* (i) Called with the lock held, to decide; it may call cast_timer_again with
+     a deadline that has not passed. If it returns true, `after` is called
+     without the lock, to act; `fire` must make sure that the timer lives until
+     then. */
   bool (*fire)(cast_timer *t);
-  void (*after)(cast_timer *t); /* (i) */
-  _Atomic bool passive; /* (a) hint: firing it would make nothing ready */
+  void (*after)(cast_timer *t); /* (i) see fire */
+  /* (a) A hint for deadlock.c: firing this timer would make no task ready. */
+  _Atomic bool passive;
 };
 
-/* The lane of timers that the session with that number makes. */
+/* The lane of timers that the session with this id makes. */
 static inline uint32_t cast_timer_lane(uint64_t session) {
   return 1 + (uint32_t)(session % (CAST_TIMER_LANES - 1));
 }
 
-/* The time, roughly, in units of 2^CAST_CLOCK_SHIFT ns (17 ms): for reports of
-   how long something waits. Read at each wait, so it must cost nothing. Set by
-   whoever reads the clock anyway: sysmon when it wakes, who wakes it, a
-   host that begins to run tasks. Behind by what a look of sysmon's takes;
-   or by as long as only threads without a permit have run. */
+/* A coarse clock, in units of 2^CAST_CLOCK_SHIFT ns (17 ms), for reports of how
+   long a task waits. It is read at each wait, so it must cost nothing. It is
+   set by threads that read the real clock anyway: sysmon when it wakes up,
+   the thread that wakes it, and a host that begins to run tasks. So it is late
+   by the time between two looks of sysmon, or by the time in which only
+   threads without a permit have run. */
 #define CAST_CLOCK_SHIFT 24
 extern _Atomic uint32_t cast_clock_word;
 static inline uint32_t cast_clock(void) {
@@ -55,8 +60,8 @@ static inline void cast_clock_set(uint64_t now_ns) {
     (uint32_t)(now_ns >> CAST_CLOCK_SHIFT), memory_order_relaxed);
 }
 
-/* When a wait of `ns` that begins now ends: never early. Coarse ones end on a
-   grid, so that those near each other need one wake-up. */
+/* When a wait of `ns` that begins now ends. Never early; long waits end on a
+   grid, so that deadlines near each other need one wake-up. */
 static inline uint64_t cast_timer_end(uint64_t now, uint64_t ns) {
   uint64_t end = now + ns;
   if (ns < CAST_COARSE_NS) return end;
@@ -68,20 +73,22 @@ void cast_timers_init(void);
 void cast_timers_fini(void);
 /* Sets or moves the deadline: 0 or CASTING_ENOMEM. */
 int cast_timer_set(cast_timer *t, uint64_t deadline_ns);
-/* The same if that is sooner than what it was set to: then true. It must have
-   been set before, and cannot fail. */
+/* Moves the deadline of a timer that is set, if the new one is sooner: then
+   true. Cannot fail. */
 bool cast_timer_set_sooner(cast_timer *t, uint64_t deadline_ns);
+/* Takes the timer out, if it is set. */
 void cast_timer_remove(cast_timer *t);
-/* Is any set that would make something ready? */
+/* Is a timer set that would make a task ready? */
 bool cast_timers_have_pending(void);
-/* From fire(): have it fire once more. Never fails. */
+/* Called by fire(): sets the timer again. Cannot fail. */
 void cast_timer_again(cast_timer *t, uint64_t deadline_ns);
-/* Sysmon: what cast_timer_sleep must be given; read before the conditions of
-   sleeping are, so that a kick after that is not missed. */
+/* Sysmon: returns the ticket for cast_timer_sleep. To be called before the
+   conditions for sleeping are read: a kick after that ends the sleep. */
 uint32_t cast_timer_ticket(void);
-/* Sysmon: sleeps to the next deadline, at most to until_ns, or until
-   cast_timer_kick; then fires what is due, CAST_TIMER_ROUND at most. */
+/* Sysmon: sleeps until the next deadline, until_ns or a kick, whichever comes
+   first. Then fires timers that are due, CAST_TIMER_ROUND at most. */
 void cast_timer_sleep(uint32_t ticket, uint64_t until_ns);
+/* Any thread: ends sysmon's sleep. */
 void cast_timer_kick(void);
 
 #endif

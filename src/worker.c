@@ -1,9 +1,11 @@
 /* worker.c - a worker's thread: find a session, run it, find the next.
    SPDX-License-Identifier: MIT
 
-   The thread's own C stack is only used to start and to end: the loop runs on
-   contexts from the pool, since a task may keep the one it blocks on, and
-   another worker may go on with it (context.h). */
+   The thread's own C stack is used only to start and to end. The loop runs on
+   contexts from the pool, since a task may keep the context on which it blocks,
+   and another worker may go on with it (context.h). Owner: a worker's struct
+   belongs to its thread until that is in `ended`; who joins the thread frees
+   it. */
 #include "worker.h"
 
 #include "../include/casting.h"
@@ -11,25 +13,26 @@
 #include "mem.h"
 #include "slice.h"
 
-/* Which runner a thread is: found by the handler of a preempt signal, which
-   must not touch thread-local data of a module that was loaded later. A slot is
-   a worker's from before its loop until after it, and a host's. */
+/* Maps a thread to its runner, for the handler of a preempt signal. That
+   handler must not use thread-local data, whose first use may allocate in a
+   library that was loaded at run time. A worker has a slot from before its loop
+   until after it; a host has one, too. */
 struct cast_slot {
-  _Atomic uintptr_t thread;   /* (a) 0: free */
-  _Atomic(cast_runner *) who; /* (a) valid for that thread only */
+  _Atomic uintptr_t thread;   /* (a) os_thread_self of its owner; 0: free */
+  _Atomic(cast_runner *) who; /* (a) the runner; only that thread reads it */
 };
 
 static cast_slot slots[CAST_WORKERS_MAX];
 
 static struct {
   cast_lock lock;
-  cast_list live;          /* (lock) whose thread may be signalled */
-  bool can_preempt;        /* (lock) the platform can */
-  cast_list ended;         /* (lock) to be joined */
-  _Atomic uint32_t nended; /* (a) all that ever ended; joiner sleeps on it */
+  cast_list live;          /* (lock) workers whose thread may be signalled */
+  bool can_preempt;        /* (lock) the platform has preempt signals */
+  cast_list ended;         /* (lock) workers whose thread is to be joined */
+  _Atomic uint32_t nended; /* (a) how many ever ended; the joiner's futex */
 } workers;
 
-/* Relaxed but for the hand-over: a slot is only read by its own thread. */
+/* Relaxed but for the hand-over of a slot: its own thread alone reads it. */
 cast_slot *cast_slot_take(cast_runner *r) {
   for (size_t i = 0; i < CAST_WORKERS_MAX; i++) {
     uintptr_t none = 0;
@@ -50,7 +53,7 @@ void cast_slot_give(cast_slot *s) {
   atomic_store_explicit(&s->thread, 0, memory_order_release);
 }
 
-/* The session that the calling thread runs, as far as its slot tells. */
+/* The session that the calling thread runs; NULL if it has no slot. */
 static cast_session *session_here(void) {
   uintptr_t self = os_thread_self();
   for (size_t i = 0; i < CAST_WORKERS_MAX; i++) {
@@ -63,7 +66,8 @@ static cast_session *session_here(void) {
   return NULL;
 }
 
-/* In any thread: a signal may come from elsewhere, too. */
+/* The handler of the preempt signal. It may run in any thread, since other
+   programs and libraries may send the same signal. */
 static void on_preempt(void) {
   cast_session *s = session_here();
   if (s != NULL && s->ops->preempt != NULL) s->ops->preempt(s);
@@ -87,7 +91,7 @@ void cast_workers_preempt(const cast_session *s) {
   for (cast_list *l = workers.live.next;
        workers.can_preempt && l != &workers.live; l = l->next) {
     cast_worker *w = CAST_CONTAINER(l, cast_worker, live);
-    /* A hint: it may have changed when the preempt signal arrives. */
+    /* A hint: the worker may run another session when the signal arrives. */
     if (s == NULL || cast_runner_session(&w->runner) == s)
       os_preempt(&w->thread);
   }
@@ -98,7 +102,8 @@ cast_worker *cast_worker_of(const cast_session *self) {
   return self != NULL ? self->runner->worker : NULL;
 }
 
-/* Runs on a context; never returns, but jumps to the thread's own stack. */
+/* The loop of a worker, on a context. It never returns, but jumps to the
+   thread's own stack. The runner may be another one after each run. */
 static void loop(cast_runner *r) {
   for (;;) {
     cast_worker *w = r->worker;
@@ -115,6 +120,7 @@ static void loop(cast_runner *r) {
   }
 }
 
+/* Joins and frees the workers in `ended`. */
 static void join_ended(void) {
   for (;;) {
     cast_list *l;
@@ -143,13 +149,16 @@ static void thread_main(void *arg) {
     cast_runner_fini(r);
     os_context_free(w->base);
   }
-  join_ended(); /* those who retired before: never more than one is left */
-  /* Into `ended` before it leaves the scheduler's list, so that the joiner
-     never sees neither. The lock: w->thread was written (cast_worker_start). */
+  /* Joins the worker that retired before this one, so that at most one ended
+     thread is ever left. */
+  join_ended();
+  /* The worker enters `ended` and leaves the scheduler's list under one lock,
+     so that a joiner finds it in one of them. The same lock makes sure that
+     cast_worker_start has written w->thread. */
   cast_slot_give(mine);
   cast_lock_take(&workers.lock);
   cast_list_remove(&w->live);
-  cast_sched_delist(w); /* within: afterwards it may be joined, and freed */
+  cast_sched_delist(w); /* under the lock: then w may be joined and freed */
   cast_list_push(&workers.ended, &w->link);
   cast_lock_drop(&workers.lock);
   /* PAIR ended: release; the joiner reads the list after it. */
@@ -171,8 +180,8 @@ int cast_worker_start(cast_core *core) {
   w->seed = (uint32_t)os_entropy();
   if (cast_runner_reserve(&w->runner) != 0) goto free_worker;
   if (!cast_sched_enlist(w)) goto fini_runner;
-  /* The thread may run, and end, before w->thread is written: the lock keeps
-     it from being joined before. */
+  /* The thread may run, and even end, before w->thread is written. The lock
+     keeps others from joining it before. */
   cast_lock_take(&workers.lock);
   rc = os_thread_start(&w->thread, thread_main, w, "casting");
   if (rc == 0) cast_list_push(&workers.live, &w->live);
@@ -190,7 +199,8 @@ free_worker:
 
 /* -- what sysmon sees ----------------------------------------------------- */
 
-/* Has its thread stood still since the last look, and sleeps? */
+/* Does w's thread sleep in the kernel, and has it used less than a quarter of
+   the time since the last look? */
 static bool is_stuck(cast_worker *w, uint64_t now) {
   uint64_t cpu = os_thread_cpu(&w->thread);
   bool still = (cpu - w->cpu_ns) * 4 < now - w->cpu_at_ns;
@@ -199,8 +209,8 @@ static bool is_stuck(cast_worker *w, uint64_t now) {
   return still && os_thread_is_asleep(&w->thread);
 }
 
-/* w has been in one slice since the last look at least. True: something was
-   done that others must be woken for. */
+/* w is in the same slice as at the last look. True if a job or a permit was
+   released, for which cast_sched_wake must be called. */
 static bool check_slice(cast_worker *w, uint64_t now, uint64_t *next) {
   uint64_t age = now - w->since_ns, slice = (uint64_t)CAST_SLICE_MS * 1000000u;
   bool lost;
@@ -215,13 +225,15 @@ static bool check_slice(cast_worker *w, uint64_t now, uint64_t *next) {
     if (w->since_ns + slice < *next) *next = w->since_ns + slice;
     return false;
   }
-  /* Others wait, and nobody is free to take them: give way. What does not
-     (LuaJIT, a long C function) goes on without a permit. */
+  /* Other sessions wait, and no worker is free: ask the task to let go. A task
+     that does not (compiled code of LuaJIT, a long C function) goes on without
+     a permit after a while. */
   if (workers.can_preempt) os_preempt(&w->thread);
   if (age < (uint64_t)CAST_RETAKE_MS * 1000000u || lost) return false;
   return cast_sched_retake(w, w->seen_tick);
 }
 
+/* Looks at one worker: notes a new slice, or deals with one that goes on. */
 static bool check_worker(cast_worker *w, uint64_t now, uint64_t *next) {
   uint32_t tick = cast_sched_tick(w);
   bool runs = cast_runner_session(&w->runner) != NULL;

@@ -1,5 +1,10 @@
 /* worker.h - the OS threads of the pool.
-   SPDX-License-Identifier: MIT */
+   SPDX-License-Identifier: MIT
+
+   A worker's thread finds a session, runs it, and finds the next (sched.h says
+   which). Lock: CAST_RANK_WORKERS, for the threads that may be signalled and
+   looked at, and for those that have ended. It keeps a worker's thread and
+   memory valid while another thread uses them. */
 #ifndef CAST_WORKER_H
 #define CAST_WORKER_H
 
@@ -8,30 +13,32 @@
 void cast_workers_init(void);
 /* Starts a worker that owns `core` and spins: 0 or CASTING_ENOMEM. */
 int cast_worker_start(cast_core *core);
-/* The worker whose session `self` is being run by this thread, or NULL. */
+/* The worker of the calling thread, which runs session `self`; NULL if that
+   thread is a host's, or if `self` is NULL. */
 struct cast_session;
 cast_worker *cast_worker_of(const struct cast_session *self);
-/* If a worker runs s now (NULL: any session), has ops->preempt called for the
-   session that it runs, in its thread, as a signal handler is. For tasks that
-   compute on. */
+/* Sends a preempt signal to the worker that runs s now (NULL: to all workers).
+   Its thread calls ops->preempt for the session that it runs, as a signal
+   handler. For tasks that compute and must be interrupted. */
 void cast_workers_preempt(const struct cast_session *s);
-/* The thread's entry in the table of those that can be signalled: from which a
-   preempt signal's handler finds the runner. NULL when the table is full: that
-   thread is not signalled. Given back by whom it may be, while no session is
-   served. */
+/* A slot is the entry of a thread in a table in which the handler of a preempt
+   signal finds the thread's runner. `take` is called by the thread; NULL when
+   the table is full: then the handler does nothing in that thread. `give` may
+   be called by any thread, while the runner runs no session. */
 typedef struct cast_slot cast_slot;
 cast_slot *cast_slot_take(cast_runner *r);
 void cast_slot_give(cast_slot *s);
-/* In the child of a fork: what it executes next inherits the signals that
-   programs of the session do which has forked. */
+/* In the child of a fork: programs that it executes inherit the same signals as
+   programs started by the session that has forked. */
 void cast_workers_forked(void);
-/* Sysmon: looks after slices that do not end. A thread that sleeps in foreign
-   code loses its permit; a session that computes on while others wait is
-   signalled, and at last loses its permit as well. True if others were woken.
-   *next is lowered to when somebody's slice will be over. */
+/* Sysmon: looks at slices that do not end. A worker whose thread sleeps in
+   foreign code loses its permit. A session that computes while others wait gets
+   a preempt signal; if that does not help, its worker loses the permit, too.
+   True if another worker was given work. *next is lowered to the time at which
+   a slice that was looked at is over. */
 bool cast_workers_check(uint64_t now, uint64_t *next);
-/* Joins the workers that have ended; after cast_sched_stop all of them, at
-   most until the deadline: false if some are still stuck in a session. */
+/* Joins the workers that have ended. After cast_sched_stop it waits for all of
+   them, until the deadline at most: false if some are stuck in a session. */
 bool cast_workers_join(uint64_t deadline_ns);
 
 #endif
