@@ -2,7 +2,8 @@
    SPDX-License-Identifier: MIT
 
    Locks: the channel's own (CAST_RANK_CHAN). Nothing is allocated, freed or
-   woken under it: a ring grows outside, waiters are fired after the release. */
+   woken under it: a ring grows outside, and tasks are woken after the release.
+   Invariants: see chan.h. The way of a message is in chan_inline.h. */
 #include "chan.h"
 
 #include "../include/casting.h"
@@ -16,9 +17,10 @@ static void chan_release(cast_object *o, cast_object **more) {
     cast_msg_drop_later(&c->ring[c->head & (c->room - 1)], more);
 }
 
-/* A task that waits has a handle of its channel on its stack, from where
-   debug.setlocal can take it. Then the task waits for ever, unless it is
-   cancelled, for a channel that nobody has any more, and that stays. */
+/* Does a task wait for a channel without references? The handle on the stack of
+   the waiting task keeps the channel alive; but debug.setlocal can take it from
+   there. Then the task waits for ever, unless it is cancelled, and the memory
+   of the channel must stay. */
 static bool is_awaited(cast_chan *c) {
   bool is;
   cast_lock_take(&c->lock);
@@ -50,11 +52,11 @@ cast_chan *cast_chan_new(size_t capacity) {
 
 /* -- with the lock held --------------------------------------------------- */
 
-/* First waiter whose wait can still happen; dead ones are dropped. */
+/* The first live waiter of the queue, or NULL. Others before it are dropped. */
 static cast_waiter *first_live(cast_list *queue) {
   while (!cast_list_is_empty(queue)) {
     cast_waiter *w = CAST_CONTAINER(queue->next, cast_waiter, link);
-    if (cast_wait_is_armed(w->wait)) return w; /* a hint: claiming decides */
+    if (cast_wait_is_armed(w->wait)) return w; /* a hint: the claim decides */
     cast_list_remove(&w->link);
   }
   return NULL;
@@ -107,7 +109,7 @@ int cast_chan_grow(cast_chan *c) {
     ring = NULL;
   }
   cast_lock_drop(&c->lock);
-  cast_free(ring); /* somebody else was faster */
+  cast_free(ring); /* not NULL: another thread has made room meanwhile */
   cast_free(old);
   return 0;
 }
@@ -145,8 +147,8 @@ int cast_chan_send(
   return rc;
 }
 
-/* Takes live waiters, claimed, out of `queue` and into `fired`, `most` of them
-   at most. */
+/* Claims live waiters of the queue, `most` at most, and moves them to `fired`.
+   */
 static void claim_some(cast_list *queue, cast_list *fired, size_t most) {
   cast_waiter *w;
   for (; most > 0 && (w = cast_chan_claim(queue)) != NULL; most--) {
@@ -155,7 +157,8 @@ static void claim_some(cast_list *queue, cast_list *fired, size_t most) {
   }
 }
 
-/* True if this call closed it; wakes so many receivers at most. */
+/* Closes the channel and wakes all senders, but at most `most` receivers. True
+   if this call has closed it. */
 static bool close_some(cast_chan *c, cast_session *self, size_t most) {
   cast_list fired, *l;
   bool first;
@@ -167,7 +170,8 @@ static bool close_some(cast_chan *c, cast_session *self, size_t most) {
   claim_some(&c->senders, &fired, SIZE_MAX);
   c->closing = !cast_list_is_empty(&c->receivers);
   cast_lock_drop(&c->lock);
-  /* Off the list before the wake: then the waiter is its task's again. */
+  /* A waiter is taken off the list before its task is woken: from then on it
+     belongs to the task, which may use it again. */
   while ((l = cast_list_shift(&fired)) != NULL)
     cast_task_wake(
       cast_wait_task(CAST_CONTAINER(l, cast_waiter, link)->wait), self);

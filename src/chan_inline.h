@@ -1,7 +1,7 @@
 /* chan_inline.h - the way of a message through a channel, inlined.
    SPDX-License-Identifier: MIT
 
-   What happens to each message. These functions are inline because calls would
+   These functions run for each message. They are inline because a call would
    cost as much as the work. Owner, locks and invariants: see chan.h. */
 #ifndef CAST_CHAN_INLINE_H
 #define CAST_CHAN_INLINE_H
@@ -10,10 +10,12 @@
 #include "chan.h"
 
 #if CAST_DEBUG >= 2
+/* Proof walk of the invariants, with the lock. */
 void cast_chan_check(cast_chan *c);
 #endif
 
-/* Takes the longest-waiting live waiter, now claimed. */
+/* Claims the live waiter that has waited longest and takes it out; NULL if
+   there is none. */
 static inline cast_waiter *cast_chan_claim(cast_list *queue) {
   cast_list *l;
   while ((l = cast_list_shift(queue)) != NULL) {
@@ -27,14 +29,16 @@ static inline cast_waiter *cast_chan_claim(cast_list *queue) {
   return NULL;
 }
 
+/* Moves a message to the end of the ring, which has a free slot. */
 static inline void cast_chan_put(cast_chan *c, cast_msg *m) {
   CAST_ASSERT(c->count < c->room && c->count < c->capacity);
   cast_msg_move(&c->ring[(c->head + c->count) & (c->room - 1)], m);
   c->count++;
 }
 
-/* 0, CASTING_ECLOSED, CASTING_EFULL, or CAST_GROW: the ring has no room left.
-   A partner that must be woken after the lock is released goes into *wake. */
+/* Sends w->msg if that need not wait. *wake becomes the receiver's task, which
+   the caller must wake after releasing the lock. 0, CASTING_ECLOSED,
+   CASTING_EFULL, or CAST_GROW. */
 static inline int cast_chan_send_locked(
   cast_chan *c, cast_waiter *w, cast_task **wake) {
   cast_waiter *r;
@@ -51,7 +55,8 @@ static inline int cast_chan_send_locked(
   return 0;
 }
 
-/* 0, CASTING_ECLOSED or CASTING_EEMPTY; *wake as above. */
+/* Receives into w->msg if that need not wait; *wake as above, for a sender. 0,
+   CASTING_ECLOSED or CASTING_EEMPTY. */
 static inline int cast_chan_receive_locked(
   cast_chan *c, cast_waiter *w, cast_task **wake) {
   cast_waiter *s;
@@ -75,7 +80,7 @@ static inline int cast_chan_receive_locked(
   return c->closed ? CASTING_ECLOSED : CASTING_EEMPTY;
 }
 
-/* Queues w; the wait is armed. */
+/* Queues w, a place of t's armed wait. */
 static inline void cast_chan_queue_locked(
   cast_chan *c, cast_task *t, cast_waiter *w, bool sending) {
   w->wait = &t->wait;
@@ -83,7 +88,7 @@ static inline void cast_chan_queue_locked(
   cast_list_push(sending ? &c->senders : &c->receivers, &w->link);
 }
 
-/* As cast_chan_send, but CAST_GROW when there is no room in the ring. */
+/* As cast_chan_send, but returns CAST_GROW if the ring must grow first. */
 static inline int cast_chan_send_once(
   cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
   cast_task *wake = NULL;
@@ -101,8 +106,8 @@ static inline int cast_chan_send_once(
   return rc;
 }
 
-/* Receives into w->msg (empty before). 0, CAST_PARKED, CASTING_ECLOSED,
-   CASTING_EEMPTY (t == NULL). */
+/* Receives into w->msg, which is empty before; t and self as in cast_chan_send.
+   0, CAST_PARKED, CASTING_ECLOSED, CASTING_EEMPTY (t == NULL). */
 static inline int cast_chan_receive(
   cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
   cast_task *wake = NULL;

@@ -1,7 +1,8 @@
-/* event.c - what happens once and can be waited for, or watched.
+/* event.c - events: they happen once, and tasks wait for them or watch them.
    SPDX-License-Identifier: MIT
 
-   See event.h. */
+   See event.h for locks. A waiter with `wait` NULL is a watcher's; a watcher is
+   queued exactly while the `lock` of its waiter is set. */
 #include "event.h"
 
 void cast_event_init(cast_event *e) {
@@ -30,7 +31,8 @@ static cast_watcher *watcher_of(cast_waiter *w) {
   return CAST_CONTAINER(w, cast_watcher, waiter);
 }
 
-/* With the lock held; it has just been taken off the list. */
+/* With the lock held, when w has just been taken off the list: must it be
+   fired? */
 static bool claim_watcher(cast_waiter *w) {
   w->lock = NULL;
   return watcher_of(w)->claim(watcher_of(w));
@@ -48,7 +50,8 @@ void cast_event_set(cast_event *e, cast_session *self) {
       cast_list_push(&fired, l);
   }
   cast_lock_drop(&e->lock);
-  /* Off the list before the wake: then the waiter is its task's again. */
+  /* A waiter is taken off the list before its task is woken: from then on it
+     belongs to the task, which may use it again. */
   while ((l = cast_list_shift(&fired)) != NULL) {
     cast_waiter *w = CAST_CONTAINER(l, cast_waiter, link);
     if (w->wait == NULL) {
@@ -68,7 +71,7 @@ bool cast_event_watch(cast_event *e, cast_watcher *w) {
   queued = !e->set;
   w->waiter.wait = NULL;
   if (queued) {
-    w->waiter.lock = &e->lock; /* says that it is queued */
+    w->waiter.lock = &e->lock; /* marks it as queued */
     cast_list_push(&e->waiters, &w->waiter.link);
   }
   cast_lock_drop(&e->lock);

@@ -1,22 +1,25 @@
 /* select.c - select over channels.
    SPDX-License-Identifier: MIT
 
-   As Go does it: all channels are locked in address order, so the picture
-   stands still; of the cases that are ready one is chosen uniformly; if none
-   is, the task is queued on all, and whichever channel claims its wait first
-   is the one. A select never meets itself, since it is in no queue while it
-   looks for partners. Invariants:
-   1. With all locks held, no other operation on these channels happens.
+   As Go does it: all channels are locked, in address order, so that nothing
+   changes while the cases are looked at. Of the cases that are ready one is
+   chosen, each with the same chance. If none is ready, the task is queued on
+   all channels, and the first channel that claims its wait decides the case. A
+   select never meets itself, since it is in no queue while it looks for
+   partners. Invariants:
+   1. While all locks are held, no other operation on these channels happens.
    2. Queued cases share one wait, so at most one of them is claimed.
-   3. A case that lost is taken off its queue before its memory is reused. */
+   3. The other cases are taken off their queues before their memory is used
+      again (cast_select_done). */
 #include "select.h"
 
 #include "../include/casting.h"
 #include "chan_inline.h"
 
-/* Ranks the cases by the address of their channel; many by heapsort: no
-   recursion, no allocation, no bad case. order of cases[i] = i-th in address
-   order. */
+/* -- the order of locking ------------------------------------------------- */
+
+/* The address of the channel that is i-th in the order. cases[i].order is the
+   number of the case that is i-th in address order. */
 static uintptr_t key(const cast_case *cases, uint32_t i) {
   return (uintptr_t)cases[cases[i].order].chan;
 }
@@ -27,6 +30,7 @@ static void swap(cast_case *cases, uint32_t a, uint32_t b) {
   cases[b].order = t;
 }
 
+/* Heapsort: restores the heap below `root`. */
 static void sift(cast_case *cases, uint32_t root, uint32_t n) {
   for (;;) {
     uint32_t child = 2 * root + 1;
@@ -38,13 +42,15 @@ static void sift(cast_case *cases, uint32_t root, uint32_t n) {
   }
 }
 
-/* Most selects have few cases, and these often in order. */
+/* Insertion sort: most selects have few cases, which are often in order. */
 static void rank_few(cast_case *cases, uint32_t n) {
   for (uint32_t i = 1; i < n; i++)
     for (uint32_t k = i; k > 0 && key(cases, k) < key(cases, k - 1); k--)
       swap(cases, k, k - 1);
 }
 
+/* Sorts the cases by the address of their channel. Many are sorted by heapsort,
+   which needs no recursion and no memory and has no bad case. */
 static void rank(cast_case *cases, uint32_t n) {
   for (uint32_t i = 0; i < n; i++) cases[i].order = i;
   if (n <= CAST_RANK_FEW) {
@@ -58,7 +64,7 @@ static void rank(cast_case *cases, uint32_t n) {
   }
 }
 
-/* Every channel once: equal ones are neighbours in the order. */
+/* Locks each channel once: equal ones are neighbours in the order. */
 static void lock_all(cast_case *cases, uint32_t n) {
   cast_chan *last = NULL;
   for (uint32_t i = 0; i < n; i++) {
@@ -77,6 +83,9 @@ static void unlock_all(cast_case *cases, uint32_t n) {
   }
 }
 
+/* -- the choice ----------------------------------------------------------- */
+
+/* Draws a number from 0 to n - 1. */
 static uint32_t draw(uint32_t *seed, uint32_t n) {
   /* xorshift32 (Marsaglia); the high bits times n, so no division. */
   uint32_t x = *seed;
@@ -87,7 +96,8 @@ static uint32_t draw(uint32_t *seed, uint32_t n) {
   return (uint32_t)(((uint64_t)x * n) >> 32);
 }
 
-/* One of the ready cases, each with the same chance; n if none is. */
+/* Chooses one of the ready cases, each with the same chance (the k-th one found
+   replaces the choice with probability 1/k); n if none is ready. */
 static uint32_t choose(cast_case *cases, uint32_t n, uint32_t *seed) {
   uint32_t chosen = n, ready = 0;
   for (uint32_t i = 0; i < n; i++) {
@@ -102,6 +112,7 @@ static uint32_t choose(cast_case *cases, uint32_t n, uint32_t *seed) {
   return chosen;
 }
 
+/* Arms the wait and queues the task on all channels. */
 static void queue_all(cast_task *t, cast_case *cases, uint32_t n) {
   cast_wait_arm(t, CAST_WAIT_MANY);
   for (uint32_t i = 0; i < n; i++) {
@@ -113,7 +124,8 @@ static void queue_all(cast_task *t, cast_case *cases, uint32_t n) {
   }
 }
 
-/* Puts the cases that are never ready last: `live` of them take part. */
+/* Ranks the cases and takes those that are never ready out of the order.
+   Returns how many are left. */
 static uint32_t skip_never(cast_case *cases, uint32_t n) {
   uint32_t nulls = 0;
   /* NULL sorts first, so the ranked order begins with them. */
@@ -144,8 +156,8 @@ int cast_select(cast_session *self, cast_task *t, cast_case *cases, uint32_t n,
            ? cast_chan_send_locked(cases[i].chan, &cases[i].waiter, &wake)
            : cast_chan_receive_locked(cases[i].chan, &cases[i].waiter, &wake);
     unlock_all(cases, live);
-    /* A partner may have been claimed by somebody else since it was seen
-       (its deadline, another of its channels): then choose again. */
+    /* The wait of the partner may have been claimed since it was seen, for its
+       deadline or by another channel of its own: then choose again. */
     if (rc == CASTING_EFULL || rc == CASTING_EEMPTY) continue;
     if (rc != CAST_GROW) break;
     if ((rc = cast_chan_grow(cases[i].chan)) != 0) break;

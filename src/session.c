@@ -2,8 +2,9 @@
    SPDX-License-Identifier: MIT
 
    See session.h for states and invariants. The inbox is a chain of posts with
-   the newest first; the owner takes the whole chain and reverses it, so posts
-   of one pusher are served in order. */
+   the newest first (a Treiber stack that is only ever emptied as a whole, so it
+   has no ABA problem). The owner takes the chain and reverses it, so that the
+   posts of one pusher are served in order. */
 #include "session.h"
 
 #include "fork.h"
@@ -26,8 +27,9 @@ void cast_session_unref_weak(cast_session *s) {
     s->ops->free(s);
 }
 
-/* The last handle went: the session may close by itself once it is empty.
-   All handles together are one weak reference. */
+/* The last strong reference was dropped: tells the owner, for the session
+   closes by itself once it has no task. All handles together have one weak
+   reference. */
 static void orphan_session(cast_object *o) {
   cast_session *s = CAST_CONTAINER(o, cast_session, object);
   /* PAIR posted: release; an owner that clears the flag sees that the last
@@ -47,9 +49,11 @@ void cast_session_handle(cast_session *s) {
 
 /* -- inbox ---------------------------------------------------------------- */
 
-/* Who wakes an idle session of the pool owns it until it has queued it: the
-   post goes where its runner will look first, and that need not exchange the
-   inbox. A host's thread is not gone while its session is idle. */
+/* Tries to replace IDLE; false if the word has changed, *old then. The thread
+   that wakes an idle session of the pool owns it until it has queued it. So it
+   puts the post straight into the ready list, where the runner looks first:
+   that saves the runner an exchange of the inbox. The host of an idle session
+   may reclaim it at any time, so there the post goes into the inbox. */
 static bool wake_idle(
   cast_session *s, cast_session *self, cast_post *p, uintptr_t *old) {
   uintptr_t word = s->hosted ? (uintptr_t)p : CAST_INBOX_EMPTY;
@@ -79,6 +83,7 @@ bool cast_session_push(cast_session *s, cast_session *self, cast_post *p) {
   }
 }
 
+/* The posts of an inbox word, with the oldest first. */
 static cast_post *reverse(uintptr_t word) {
   cast_post *list = NULL, *p = (cast_post *)word;
   while (p != NULL) {
@@ -109,18 +114,18 @@ cast_post *cast_session_shut(cast_session *s) {
 
 bool cast_session_reclaim(cast_session *s) {
   uintptr_t idle = CAST_INBOX_IDLE;
-  /* Relaxed: the host's thread reads back what it wrote itself. */
+  /* Relaxed: the caller has written the session's fields itself. */
   return atomic_compare_exchange_strong_explicit(&s->inbox, &idle,
     CAST_INBOX_EMPTY, memory_order_relaxed, memory_order_relaxed);
 }
 
 void cast_session_release(cast_session *s, cast_session *self) {
-  /* A pusher that saw CAST_INBOX_EMPTY has woken nobody. */
+  /* A pusher that saw CAST_INBOX_EMPTY has not woken the session. */
   if (!cast_session_go_idle(s)) s->ops->wake(s, self);
 }
 
 bool cast_session_is_idle(cast_session *s) {
-  /* PAIR inbox: acquire; no later look sees it as it was before. */
+  /* PAIR inbox: acquire; what the caller reads next is not older than this. */
   return atomic_load_explicit(&s->inbox, memory_order_acquire) ==
          CAST_INBOX_IDLE;
 }

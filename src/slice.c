@@ -1,8 +1,8 @@
 /* slice.c - running a session: slices, deadlines, its beginning and end.
    SPDX-License-Identifier: MIT
 
-   See slice.h. Nothing here is called by another thread than the owner's, but
-   for the alarm, which sysmon rings. */
+   See slice.h. Everything here is called by the owner of the session, except
+   the alarm, which sysmon fires. */
 #include "slice.h"
 
 #include "../include/casting.h"
@@ -12,6 +12,7 @@ static _Atomic uint64_t last_id;
 
 /* -- deadlines of its tasks ----------------------------------------------- */
 
+/* Ends the waits whose deadline has passed. */
 static void expire(cast_session *s) {
   uint64_t now;
   if (s->deadlines.count == 0) return;
@@ -24,16 +25,18 @@ static void expire(cast_session *s) {
   }
 }
 
+/* The post that the alarm pushes. */
 static void on_alarm(cast_session *s, cast_post *p, bool closed) {
   CAST_UNUSED(p);
-  /* PAIR posted: release the post, to be pushed again. */
+  /* PAIR posted: release the post, which may be pushed again. */
   atomic_store_explicit(&s->alarm_posted, false, memory_order_release);
   s->alarm_ns = OS_FOREVER;
   if (!closed) expire(s);
 }
 
-/* Sysmon's thread, timer lock held, so the session has not closed: it goes on
-   being there until it has been told. */
+/* The `fire` of the alarm. The timer lock is held, so the session has not
+   closed yet; a weak reference keeps it valid until `push_alarm` has pushed the
+   post. */
 static bool fire_alarm(cast_timer *t) {
   cast_session *s = CAST_CONTAINER(t, cast_session, alarm);
   cast_timer_again(t, OS_FOREVER);
@@ -44,15 +47,17 @@ static bool fire_alarm(cast_timer *t) {
   return true;
 }
 
+/* The `after` of the alarm, without the lock. */
 static void push_alarm(cast_timer *t) {
   cast_session *s = CAST_CONTAINER(t, cast_session, alarm);
-  cast_session_push(s, NULL, &s->alarm_post); /* or it has closed since */
+  cast_session_push(s, NULL, &s->alarm_post); /* unless it has closed since */
   cast_session_unref_weak(s);
 }
 
-/* Going idle: the alarm must not be later than the earliest deadline. It may
-   be earlier (its wait has ended meanwhile): that costs one idle run, which
-   is cheaper than telling the timers at each wait that ends in time. */
+/* Before the session goes idle: makes sure that the alarm is not later than the
+   earliest deadline. It may be earlier, if its wait has ended meanwhile. That
+   costs one run for nothing, which is cheaper than setting the timer at each
+   wait that ends in time. */
 static void set_alarm(cast_session *s) {
   uint64_t next = cast_heap_next(&s->deadlines);
   if (next >= s->alarm_ns) return;
@@ -64,10 +69,10 @@ static void set_alarm(cast_session *s) {
 
 /* -- life ----------------------------------------------------------------- */
 
-/* For select's choices: other ones in each session and each run. */
+/* The seed for select's choices, another one in each session and process. */
 static uint32_t new_seed(uint64_t id) {
   static _Atomic uint64_t base; /* 0: the system was not asked yet */
-  /* Relaxed: should two ask, either answer does. */
+  /* Relaxed: if two threads ask the system, either answer will do. */
   uint64_t x = atomic_load_explicit(&base, memory_order_relaxed);
   if (x == 0) {
     x = os_entropy() | 1;
@@ -77,10 +82,11 @@ static uint32_t new_seed(uint64_t id) {
   return (uint32_t)(x >> 32) | 1;
 }
 
+/* The post that is pushed when the last handle was dropped. */
 static void on_orphan(cast_session *s, cast_post *p, bool closed) {
   CAST_UNUSED(p);
   CAST_UNUSED(closed);
-  /* PAIR posted: acquire the end of the last handle; release the post. */
+  /* PAIR posted: acquire the drop of the last handle; release the post. */
   atomic_exchange_explicit(&s->orphan_posted, false, memory_order_acq_rel);
   s->orphaned = true;
 }
@@ -109,6 +115,7 @@ int cast_session_init(
   return cast_timer_set(&s->alarm, OS_FOREVER);
 }
 
+/* Runs the posts that are left when a session closes. */
 static void run_posts(cast_session *s, cast_post *p, bool closed) {
   while (p != NULL) {
     cast_post *next = p->next;
@@ -118,13 +125,12 @@ static void run_posts(cast_session *s, cast_post *p, bool closed) {
   }
 }
 
-/* No task is left, and none will start. */
 void cast_session_end(cast_session *s) {
   cast_post *last;
   cast_timer_remove(&s->alarm);
   s->ops->close(s);
   last = cast_session_shut(s);
-  run_posts(s, s->ready, true); /* a host's: what its last slice has left */
+  run_posts(s, s->ready, true); /* of a host: left by its last slice */
   s->ready = NULL;
   run_posts(s, last, true);
   CAST_ASSERT(s->deadlines.count == 0);
@@ -132,13 +138,14 @@ void cast_session_end(cast_session *s) {
   cast_event_set(&s->closed, NULL);
 }
 
-/* Should the session close now? Then it takes no more tasks. */
+/* Must the session close now, as it was asked to or has no handle, and no task
+   is left? Then it takes no more tasks. */
 static bool must_close(cast_session *s) {
   bool yes;
   if (!s->close_wanted && !s->orphaned) return false;
-  if (s->runner->worker == NULL) return false; /* a host's */
+  if (s->runner->worker == NULL) return false; /* a host's never does */
   cast_lock_take(&s->lock);
-  /* Relaxed: handles come back only under this lock. */
+  /* Relaxed: a session without handles gets new ones only under this lock. */
   if (atomic_load_explicit(&s->object.refs, memory_order_relaxed) > 0)
     s->orphaned = false;
   yes = s->ntasks == 0 && (s->close_wanted || s->orphaned);
@@ -156,8 +163,8 @@ bool cast_session_look(cast_session *s) {
 }
 
 void cast_session_depart(cast_session *s) {
-  /* A pusher that saw EMPTY has not woken the host: its post is made ready,
-     and pushed again below, when the session is idle. */
+  /* A pusher that saw EMPTY has not set the host's event. Its post goes to the
+     ready list first, and is pushed again below, when the session is idle. */
   do {
     cast_session_look(s);
     set_alarm(s);
@@ -176,7 +183,7 @@ static cast_runner *step(cast_session *s) {
   cast_post *p = s->ready;
   if (CAST_LIKELY(t != NULL)) return s->ops->resume(t);
   cast_session_shift(s);
-  s->budget--; /* here: a step may not come back to this frame */
+  s->budget--; /* before the jump, which does not come back to this frame */
   if (p->run != NULL) {
     p->run(s, p, false);
   } else {
@@ -189,15 +196,17 @@ static cast_runner *step(cast_session *s) {
   return s->runner;
 }
 
+/* The runner stops running s. */
 static cast_run_end leave(cast_session *s, cast_run how) {
   cast_runner *r = s->runner;
   if (CAST_UNLIKELY(s->metered)) s->ops->meter(s, false);
   cast_runner_serve(r, NULL);
-  /* A host's session keeps its runner: its main program is one as well. */
+  /* A host's session keeps its runner, which its main program uses, too. */
   if (r->worker != NULL) s->runner = NULL;
   return (cast_run_end){how, s, r};
 }
 
+/* The runner begins to run s, or goes on after a look at the inbox. */
 static void enter(cast_session *s, cast_runner *r) {
   s->runner = r;
   if (CAST_UNLIKELY(s->metered) && cast_runner_session(r) != s)
@@ -224,7 +233,8 @@ cast_next cast_session_follow(cast_session *s) {
     return none;
   }
   job = cast_sched_follow(r->worker);
-  if (CAST_UNLIKELY(job == NULL)) return none; /* sysmon was quicker */
+  /* Sysmon may have emptied the slot; then the runner has no session. */
+  if (CAST_UNLIKELY(job == NULL)) return none;
   s = CAST_CONTAINER(job, cast_session, job);
   s->budget = CAST_SLICE_TASKS;
   enter(s, r);
@@ -233,7 +243,8 @@ cast_next cast_session_follow(cast_session *s) {
 }
 
 cast_run_end cast_session_run(cast_session *s, cast_runner *r) {
-  /* A runner that goes on with s on a fresh stack continues the slice. */
+  /* A runner that goes on with s on a fresh C stack, since a task has blocked
+     in place, continues the slice. */
   if (cast_runner_session(r) != s) s->budget = CAST_SLICE_TASKS;
   enter(s, r);
   for (;;) {

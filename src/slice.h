@@ -1,23 +1,28 @@
 /* slice.h - running a session: slices, deadlines, its beginning and end.
    SPDX-License-Identifier: MIT
 
-   All functions are for the session's owner. A slice ends when nothing is
-   ready, or after CAST_SLICE_TASKS resumptions if anything else waits for the
-   worker. What is left of it is kept in the session, not on the stack: tasks
-   that block in place change stacks within a slice, and would renew it for
-   ever. */
+   All functions are for the owner of the session. A slice is what a session
+   does between being taken out of a run queue and being put back or going idle.
+   It ends when no task is ready, or after CAST_SLICE_TASKS resumptions if
+   another session waits for the worker. The resumptions that are left are
+   counted in the session, not on the C stack: a task that blocks in place
+   changes stacks within a slice, and would otherwise begin a new one each
+   time. */
 #ifndef CAST_SLICE_H
 #define CAST_SLICE_H
 
 #include "task.h"
 
-/* All zero before. `ops` stays. One handle reference for the caller; the
-   session starts idle (a pool's) or running (a host's). 0, CASTING_ENOMEM. */
+/* *s is all zero before; `ops` must stay valid. The caller gets a strong
+   reference. The session is running (a host's), or idle (one of the pool).
+   0 or CASTING_ENOMEM. */
 int cast_session_init(
   cast_session *s, const cast_session_ops *ops, bool running);
 
-/* Owner: takes the first of the ready list to resume it now, if that is a task
-   that wants to be resumed and the slice is not over; else NULL. */
+/* Owner: if the slice is not over and the first post of the ready list is a
+   task that can be resumed, takes it out, and it is the running task. Otherwise
+   NULL: the list is empty, or cast_session_run must serve the first post
+   itself. */
 static inline cast_task *cast_session_take(cast_session *s) {
   cast_post *p = s->ready;
   cast_task *t;
@@ -33,6 +38,8 @@ static inline cast_task *cast_session_take(cast_session *s) {
   return t;
 }
 
+/* How a run has ended: IDLE, the session has gone idle; AGAIN, its slice is
+   over and the caller must queue it; GONE, it has closed, and may be freed. */
 typedef enum cast_run { CAST_RUN_IDLE, CAST_RUN_AGAIN, CAST_RUN_GONE } cast_run;
 typedef struct cast_run_end {
   cast_run how;
@@ -63,17 +70,19 @@ static inline cast_next cast_session_turn(cast_session *s) {
   if (t != NULL) return (cast_next){t, s->runner};
   return cast_session_follow(s);
 }
-/* The thread of a host, outside of its loop. Look: takes in what was pushed or
-   is due; is anything ready? Depart: goes idle for as long as the thread does
-   other things (`away`); what is ready, or becomes so, is in the inbox then,
-   and the host woken. */
+/* For the thread of a host, outside of its loop: takes in what was pushed, and
+   ends waits whose deadline has passed. Is a post ready? */
 bool cast_session_look(cast_session *s);
+/* The same thread is about to do other things for a while: the session goes
+   idle and `away`. Posts that are ready are pushed into its inbox, so the
+   host's event is set. */
 void cast_session_depart(cast_session *s);
-/* Host's sleep: earliest deadline of its own tasks. */
+/* The earliest deadline of its tasks: how long a host may sleep. */
 static inline uint64_t cast_session_next(const cast_session *s) {
   return cast_heap_next(&s->deadlines);
 }
-/* Owner of a host's session, which never closes by itself: closes it. */
+/* Closes the session, which has no task and takes none. For owners of a host's
+   session, which never closes by itself. */
 void cast_session_end(cast_session *s);
 
 #endif

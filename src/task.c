@@ -1,9 +1,7 @@
 /* task.c - tasks: their start, their end, and blocking in place.
    SPDX-License-Identifier: MIT
 
-   A task belongs to one session for life and is touched by its owner, but for
-   reference counting and for starting it (any thread, before the session has
-   seen it). The binding embeds cast_task in its own struct. */
+   Owner: see task.h. Lock: the session's, for its list of unfinished tasks. */
 #include "task.h"
 
 #include "../include/casting.h"
@@ -32,16 +30,17 @@ int cast_task_start(cast_task *t, cast_session *self) {
     s->nstarted++;
     cast_list_push(&s->tasks, &t->link);
     if (s->ntasks++ == 0) cast_event_clear(&s->empty);
-    cast_ref(&t->object); /* its own, until it ends */
+    cast_ref(&t->object); /* the task's own, until it ends */
   }
   cast_lock_drop(&s->lock);
   if (rc == 0) cast_task_wake(t, self);
   return rc;
 }
 
-/* Who has joined the task finds it gone from the session's number of tasks, and
-   who has waited for the session finds its tasks ended: so the one is before
-   `done` is set, the other after. */
+/* The order matters to observers. A task that has joined this one must find the
+   session's number of tasks without it, so the list comes before `done`. A task
+   that has waited for the session's last task must find that one ended, so
+   `empty` comes after `done`. */
 void cast_task_finish(cast_task *t, cast_status how) {
   cast_session *s = t->session;
   bool last;
@@ -55,7 +54,7 @@ void cast_task_finish(cast_task *t, cast_status how) {
   cast_lock_drop(&s->lock);
   cast_event_set(&t->done, s);
   if (last) {
-    /* Under the lock, so that a task that starts now clears it after. */
+    /* Under the lock: a task that starts now clears the event afterwards. */
     cast_lock_take(&s->lock);
     if (s->ntasks == 0) cast_event_set(&s->empty, s);
     cast_lock_drop(&s->lock);
@@ -74,7 +73,7 @@ void cast_task_preempt(cast_task *t) {
   t->post.next = s->ready;
   if (s->ready == NULL) s->ready_tail = &t->post.next;
   s->ready = &t->post;
-  s->nfront = 0; /* those in front are no longer; they had no turn to miss */
+  s->nfront = 0; /* those in front are not the first any more */
   s->budget = 0; /* the slice is over */
 }
 
@@ -92,7 +91,7 @@ void cast_task_block(cast_task *t) {
   cast_runner *r = s->runner;
   s->current = NULL;
   cast_runner_fork(r, &t->stack);
-  /* Back, perhaps on another thread: everything is read anew. */
+  /* Back, perhaps on another thread: the runner is read from the session. */
   CAST_ASSERT(t->stack == NULL);
   cast_runner_arrived(s->runner);
   s->current = t;
@@ -105,7 +104,7 @@ void cast_task_cancel_all(cast_session *s) {
   s->closing = true;
   cast_lock_drop(&s->lock);
   s->close_wanted = true;
-  /* Nobody adds any more, and only the owner removes: no lock. */
+  /* No lock: no task is added any more, and only the owner removes one. */
   for (l = s->tasks.next; l != &s->tasks; l = l->next)
     cast_task_cancel(CAST_CONTAINER(l, cast_task, link));
 }

@@ -1,11 +1,11 @@
 /* types.h - the structs of sessions, tasks and waits, which know each other.
    SPDX-License-Identifier: MIT
 
-   Structs only; what is done with them is in session.h (the state machine),
-   wait.h, event.h, task.h and slice.h, in this order, each using those before
-   it. A session is run by one runner at a time; that runner's thread is "the
-   owner" and alone touches fields marked (w). Others reach a session only by
-   pushing posts into its inbox (session.h). Invariants:
+   This file has structs only. The functions on them are in session.h (the state
+   machine), wait.h, event.h, task.h and slice.h, in this order; each uses those
+   before it. A session is run by one runner at a time. The thread of that
+   runner is "the owner", and alone touches fields marked (w). Other threads
+   reach a session only by pushing posts into its inbox (session.h). Invariants:
    1. A task is in at most one of: the inbox, the ready list, `current`, some
       queue of waiters (through its waiters).
    2. While tasks > 0 the session is not closed. */
@@ -23,58 +23,64 @@
 typedef struct cast_session cast_session;
 typedef struct cast_task cast_task;
 
-/* Something for the owner of a session to do. run == NULL: it is a task of
-   the session, to be resumed. After CLOSED, run is called with closed == true
-   by the thread that closes the session. A task without a session has a
-   `run`, too, which wakes its thread (foreign.h). */
+/* Work for the owner of a session: to resume the task that the post is a part
+   of (run == NULL), or to call `run`. Posts that are left when the session
+   closes are run by the thread that closes it, with closed == true. The post of
+   a task without a session has a `run`, too, which wakes its thread
+   (foreign.c). */
 typedef struct cast_post cast_post;
 struct cast_post {
-  cast_post *next;
-  void (*run)(cast_session *s, cast_post *p, bool closed);
+  cast_post *next; /* in the inbox (a), or in the ready list (w) */
+  void (*run)(cast_session *s, cast_post *p, bool closed); /* (i) */
 };
 
 /* -- waiting -------------------------------------------------------------- */
 
-/* ONE and MANY: armed, with a waiter in at most one queue, or in several. */
+/* The states of a wait (wait.h). ONE and MANY: armed, with a waiter in at most
+   one queue, or in several. */
 enum { CAST_WAIT_NONE, CAST_WAIT_FIRED, CAST_WAIT_ONE, CAST_WAIT_MANY };
 
-/* What a function returns when the task is queued and must park. */
+/* The return value of an operation that has queued the task, which must park.
+   */
 #define CAST_PARKED 1
-/* A wait's result, of main programs only: nothing can ever end it. */
+/* The result of a main program's wait that nothing can ever end. */
 #define CAST_DEADLOCK (-100)
 
-/* One wait at a time per task. Armed by the owner; the thread that turns it to
-   FIRED (cast_wait_claim) writes result and index, and then, with no lock
-   held, wakes the task. A wait in one queue is claimed under that queue's lock
-   by everybody, its owner too, so a store will do; one in several is claimed
-   by compare-exchange. */
+/* The wait of a task, which has one at a time. The owner arms it. The thread
+   that changes it to FIRED (cast_wait_claim) writes result and index, and then,
+   with no lock held, wakes the task. A wait in one queue is claimed under the
+   lock of that queue by all threads, the owner included, so a store suffices; a
+   wait in several queues is claimed by compare-exchange. */
 typedef struct cast_wait {
-  _Atomic uint32_t state;  /* (a) */
+  _Atomic uint32_t state;  /* (a) CAST_WAIT_NONE, FIRED, ONE or MANY */
   uint32_t index;          /* claimer, then owner: the case that happened */
   int32_t result;          /* claimer, then owner: 0 or CASTING_E* */
-  cast_heap_node deadline; /* (w) in the session's heap */
+  cast_heap_node deadline; /* (w) its place in the session's heap */
 } cast_wait;
 
-/* A wait's place in one queue. */
+/* A wait's place in one queue: of a channel or of an event. A watcher (event.h)
+   has one without a wait. */
 typedef struct cast_waiter {
-  cast_list link;  /* (lock) */
-  cast_wait *wait; /* (i) while queued */
-  cast_lock *lock; /* (i) while queued: the queue's */
-  uint32_t index;  /* (i) while queued: which case of a select */
+  cast_list link;  /* (lock) in the queue */
+  cast_wait *wait; /* (i) while queued: whose place it is; NULL: a watcher's */
+  cast_lock *lock; /* (i) while queued: the lock of the queue; else NULL */
+  uint32_t index;  /* (i) while queued: the number of the case of a select */
   uint32_t since;  /* (w) of a task's own: when its wait began (cast_clock) */
-  cast_msg msg;    /* sender's message; where the claimer puts one */
+  cast_msg msg;    /* (lock) while queued: the message that is sent, or empty;
+                      then what the claimer has received or put there */
 } cast_waiter;
 
-/* Something that happens once (or is cleared by its owner) and that tasks
-   wait for: the end of a task or of a session. */
+/* An event happens once (or is cleared again by its owner), and tasks wait for
+   it: the end of a task, for example (event.h). */
 typedef struct cast_event {
   cast_lock lock;
-  bool set;          /* (lock) */
-  cast_list waiters; /* (lock) */
+  bool set;          /* (lock) it has happened */
+  cast_list waiters; /* (lock) the places of waits, and watchers */
 } cast_event;
 
 /* -- tasks ---------------------------------------------------------------- */
 
+/* What a task is doing, for reports; or how it has ended. */
 typedef enum cast_status {
   CAST_READY,
   CAST_RUNNING,
@@ -84,91 +90,103 @@ typedef enum cast_status {
   CAST_CANCELLED
 } cast_status;
 
-/* Small, for there may be a million of them. */
+/* A task. The struct is small, for there may be a million tasks. The binding
+   embeds it in its own struct (cast_ltask). */
 struct cast_task {
-  cast_object object;    /* references: handles, messages, being unfinished */
-  cast_post post;        /* link in the inbox or the ready list */
-  cast_session *session; /* (i) one weak reference to it; NULL: foreign.h */
+  cast_object object; /* references: handles, messages, and being unfinished */
+  cast_post post;     /* its place in the inbox or the ready list */
+  cast_session *session; /* (i) with a weak reference; NULL: see foreign.c */
   cast_list link;        /* (session lock) in session->tasks */
-  cast_wait wait;
-  cast_waiter waiter;    /* for waits with one case */
-  cast_event done;       /* set at its end */
+  cast_wait wait;        /* the wait under way */
+  cast_waiter waiter;    /* its place, for waits with one case */
+  cast_event done;       /* set when the task has ended */
   os_context *stack;     /* (w) its C stack while it blocks in place, or NULL */
-  uint64_t cancelled_ns; /* (w) when it was cancelled */
-  uint32_t id;           /* (i) unique among four thousand million */
-  _Atomic uint8_t status; /* (a) cast_status; relaxed: only reported */
-  bool cancelled;         /* (w) level-triggered */
-  bool finished;          /* (w) */
+  uint64_t cancelled_ns; /* (w) when it was cancelled first */
+  uint32_t id;           /* (i) unique among 2^32 tasks */
+  _Atomic uint8_t
+    status;       /* (a) a cast_status; relaxed, as it is only reported */
+  bool cancelled; /* (w) level-triggered: each of its waits ends */
+  bool finished;  /* (w) cast_task_finish was called */
 };
 
 /* -- sessions ------------------------------------------------------------- */
 
+/* What the core needs of the binding, for one kind of session (of the pool, or
+   of a host). Unless said otherwise, a function is called by the owner. */
 typedef struct cast_session_ops {
-  /* It is idle no more: have it run. Called by any thread; `self` as in
-     cast_session_push. */
+  /* The session was idle and has work now: make a runner run it. Called by any
+     thread; `self` as in cast_session_push. */
   void (*wake)(cast_session *s, cast_session *self);
   /* Runs t until it waits or ends, then the tasks that cast_session_turn
      returns for the session of the last one, until it returns none. Returns
      the runner of that last turn. */
   cast_runner *(*resume)(cast_task *t);
-  /* The owner gives up what it holds for a closing session. No task is left. */
+  /* The session closes, and no task is left: free all that only the owner
+     uses. */
   void (*close)(cast_session *s);
-  /* The last weak reference went: free the memory. Any thread. */
+  /* The last weak reference was dropped: free the memory. Any thread. */
   void (*free)(cast_session *s);
-  /* In the owner's thread, but as in a signal handler, at any moment of the
-     session's run: make its task look up. May be NULL. */
+  /* A preempt signal has come: make the running task let go. Called in the
+     owner's thread, but as a signal handler, at any point of a run. May be
+     NULL. */
   void (*preempt)(cast_session *s);
-  /* Owner, t waits, and was cancelled or a deadline has passed: until when is
-     its wait to go on nevertheless? 0: it ends. May be NULL. */
+  /* Task t waits, and it was cancelled or a deadline has passed: until when may
+     its wait go on nevertheless (a shield)? 0: it ends now. May be NULL. */
   uint64_t (*extended_until)(cast_task *t, uint64_t now_ns);
   /* A slice of a metered session begins, or has ended. */
   void (*meter)(cast_session *s, bool begins);
-  /* Host sessions: has the main program's wait been interrupted? */
+  /* Hosts: has the main program's wait been interrupted by a signal? NULL:
+     never. */
   bool (*interrupted)(cast_session *s);
-  /* Host sessions, on sysmon's thread while the host runs tasks: must
-     one that computes be signalled? NULL: never. */
+  /* Hosts, called on sysmon's thread while tasks run: must a task that
+     computes be interrupted? NULL: never. */
   bool (*urgent)(cast_session *s);
-  /* What programs that it starts inherit of signals; for hosts NULL. */
+  /* The signals that programs started by the session inherit; NULL: those of
+     the thread (hosts). */
   const os_signals *(*signals)(cast_session *s);
 } cast_session_ops;
 
+/* A session. `refs` of the object counts strong references: handles, and
+   messages with handles; without any, the session closes when its last task has
+   ended. `weak_refs` counts weak references, which keep the memory valid: each
+   task has one, all handles together have one, and an open session has one. */
 struct cast_session {
-  cast_object object;          /* references: handles and messages only */
-  cast_job job;                /* link in a run queue */
-  _Atomic uintptr_t inbox;     /* (a) IDLE, EMPTY, CLOSED or last post */
-  _Atomic uint32_t weak_refs;  /* (a) memory: tasks, handles, being open */
-  const cast_session_ops *ops; /* (i) */
+  cast_object object;          /* strong references: handles and messages */
+  cast_job job;                /* its place in a run queue */
+  _Atomic uintptr_t inbox;     /* (a) IDLE, EMPTY, CLOSED or the last post */
+  _Atomic uint32_t weak_refs;  /* (a) the number of weak references */
+  const cast_session_ops *ops; /* (i) the binding's functions */
   bool hosted;                 /* (i) a host's: its thread is always there */
-  cast_runner *runner;         /* (w) */
+  cast_runner *runner;         /* (w) the runner that runs it */
   cast_task *current;          /* (w) the task that runs, or NULL */
-  cast_post *ready;            /* (w) FIFO of tasks to resume */
-  cast_post **ready_tail;      /* (w) */
-  cast_post **front;           /* (w) end of those put in front, */
-  uint32_t nfront;             /* (w) how many of these there are, */
-  uint32_t streak;             /* (w) and how many came in a row */
-  cast_heap deadlines;         /* (w) of its tasks' waits */
-  cast_timer alarm;            /* (timer lock) earliest deadline, roughly */
-  uint64_t alarm_ns;           /* (w) what the alarm is set to */
-  cast_post alarm_post;        /* pushed by the alarm */
-  _Atomic bool alarm_posted;   /* (a) alarm_post is in the inbox */
-  cast_post orphan_post;       /* pushed when the last handle goes */
-  _Atomic bool orphan_posted;  /* (a) */
-  cast_lock lock;
-  cast_list tasks;    /* (lock) unfinished ones */
-  uint32_t ntasks;    /* (lock) */
-  uint32_t tasks_max; /* (i) of ntasks; 0: no limit */
-  bool closing;       /* (lock) takes no new tasks. Not beside the flags below:
-                         a compiler may read those at once, this included */
-  uint64_t nstarted;  /* (lock) all there ever were */
-  bool metered;       /* (i) ops->meter is called */
-  bool close_wanted;  /* (w) close when no task is left */
-  bool orphaned;      /* (w) the same if there is no handle either */
-  cast_event empty;   /* set while no task is left */
-  cast_event closed;  /* set when the session has closed */
-  uint64_t id;        /* (i) unique in the process */
-  uint32_t seed;      /* (w) of select's choices */
-  uint32_t budget;    /* (w) tasks to resume before others' turn */
-  bool away;          /* (w) host: idle while its thread does other things */
+  cast_post *ready;            /* (w) the ready list: posts to be served */
+  cast_post **ready_tail;      /* (w) where the next post is linked */
+  cast_post **front;           /* (w) where those put in front end, ... */
+  uint32_t nfront;             /* (w) ... how many of these there are, ... */
+  uint32_t streak;             /* (w) ... and how many came in a row */
+  cast_heap deadlines;         /* (w) deadlines of its tasks' waits */
+  cast_timer alarm;     /* (timer lock) due at the first of them, or before */
+  uint64_t alarm_ns;    /* (w) what the alarm is set to */
+  cast_post alarm_post; /* (i) pushed when the alarm fires */
+  _Atomic bool alarm_posted;  /* (a) alarm_post is in the inbox */
+  cast_post orphan_post;      /* (i) pushed when the last handle is dropped */
+  _Atomic bool orphan_posted; /* (a) orphan_post is in the inbox */
+  cast_lock lock;             /* CAST_RANK_SESSION */
+  cast_list tasks;            /* (lock) the unfinished tasks */
+  uint32_t ntasks;            /* (lock) their number */
+  uint32_t tasks_max;         /* (i) the most there may be; 0: no limit */
+  bool closing; /* (lock) it takes no new tasks. Not beside the flags below: a
+                   compiler may read several of those, and this, at once */
+  uint64_t nstarted; /* (lock) how many tasks have ever started */
+  bool metered;      /* (i) ops->meter is called around slices */
+  bool close_wanted; /* (w) it closes when no task is left */
+  bool orphaned;     /* (w) it does so if there is still no handle then */
+  cast_event empty;  /* set while no task is left */
+  cast_event closed; /* set when the session has closed */
+  uint64_t id;       /* (i) unique in the process */
+  uint32_t seed;     /* (w) the generator of select's choices */
+  uint32_t budget;   /* (w) tasks to resume before the slice is over */
+  bool away;         /* (w) a host's: idle, in an event loop of its own */
 };
 
 #endif

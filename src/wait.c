@@ -1,7 +1,9 @@
-/* wait.c - the end of a wait that its own session brings about.
+/* wait.c - ends waits by the owner: deadlines and cancellation.
    SPDX-License-Identifier: MIT
 
-   See wait.h for the life of a wait and its invariants. */
+   See wait.h for the life of a wait and its invariants. All functions here are
+   called by the owner of the task's session (or by a foreign thread, with its
+   own task). */
 #include "wait.h"
 
 #include "../include/casting.h"
@@ -30,7 +32,7 @@ bool cast_wait_end(cast_task *t, int result) {
   return true;
 }
 
-/* Puts the deadline of a wait off, or makes it earlier. */
+/* Gives an armed wait another deadline: 0 or CASTING_ENOMEM. */
 static int move_deadline(cast_task *t, uint64_t deadline_ns) {
   cast_heap_node *n = &t->wait.deadline;
   if (n->index != 0)
@@ -44,7 +46,7 @@ static int move_deadline(cast_task *t, uint64_t deadline_ns) {
 void cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns) {
   const cast_session_ops *ops = t->session->ops;
   uint64_t until = 0;
-  /* Who fires it meanwhile is served by cast_wait_end. */
+  /* It may fire at any time from here on; cast_wait_end then does nothing. */
   if (!cast_wait_is_armed(&t->wait)) return;
   if (ops->extended_until != NULL) until = ops->extended_until(t, now_ns);
   if (until <= now_ns || move_deadline(t, until) != 0) cast_wait_end(t, result);

@@ -1,28 +1,31 @@
-/* wait.h - THE parking primitive: fire once, by whoever claims first.
+/* wait.h - the parking primitive: a wait fires once, for the first claim.
    SPDX-License-Identifier: MIT
 
-   Owner of a wait: the task's session. Life of a wait:
-     none -> armed    owner, before it queues the task's waiters; ONE or MANY
-     armed -> fired   the winner of cast_wait_claim: the other side of a channel
-                      operation, a close, the end of a task, a deadline, a
-                      cancellation. The winner writes the result, lets go of
-                      all locks, and wakes the task.
-     fired -> none    owner, when the task goes on (cast_wait_done)
+   Each operation that can block uses it. Owner of a wait: the owner of the
+   task's session. Life of a wait:
+     none -> armed    by the owner, before it queues the waiters; ONE or MANY
+     armed -> fired   by the thread that wins cast_wait_claim: the other side of
+                      a channel operation, a close, the end of a task; or the
+                      owner, for a deadline or a cancellation. The winner writes
+                      the result, releases all locks and wakes the task.
+     fired -> none    by the owner, when the task goes on (cast_wait_done)
    Invariants:
    1. Between arming and cast_wait_done exactly one claim wins.
-   2. A waiter whose wait has fired may still stand in a queue: a thread that
-      meets it there drops it. It is off every queue before its memory is
-      reused.
-   3. A wake never allocates and cannot fail: the link is the task's own.
-   4. A wait that was armed as ONE is claimed with t->waiter.lock held (or is
-      in no queue, and only its owner claims it), so no two claim it at once. */
+   2. A waiter whose wait has fired may still be in a queue; a thread that finds
+      it there drops it. It is off all queues before its memory is used again.
+   3. A wake never allocates, so it cannot fail: the link is the task's own.
+   4. A wait that was armed as ONE is claimed with t->waiter.lock held, or it is
+      in no queue and only its owner claims it. So two threads never claim it at
+      the same time.
+   (Model wait.pml.) */
 #ifndef CAST_WAIT_H
 #define CAST_WAIT_H
 
 #include "session.h"
 
-/* Makes a task that is not waiting, not queued, ready again; one without a
-   session by its post (foreign.h). Any thread. */
+/* Any thread that has claimed the task's wait, or starts the task: makes the
+   task ready. `self` is the session that the calling thread runs, or NULL. The
+   post of a task without a session wakes its thread (foreign.c). */
 static inline void cast_task_wake(cast_task *t, cast_session *self) {
   /* Relaxed: only reported. */
   atomic_store_explicit(&t->status, CAST_READY, memory_order_relaxed);
@@ -33,8 +36,9 @@ static inline void cast_task_wake(cast_task *t, cast_session *self) {
   else
     cast_session_push(t->session, self, &t->post);
 }
-/* The same for one that the caller's task has handed something to, or taken
-   something from. */
+/* The same for a task to which the caller's task has handed a message, or from
+   which it has taken one: within a session that task runs soon (see
+   cast_session_front). */
 static inline void cast_task_hand(cast_task *t, cast_session *self) {
   if (t->session != self || self == NULL) {
     cast_task_wake(t, self);
@@ -44,12 +48,14 @@ static inline void cast_task_hand(cast_task *t, cast_session *self) {
   cast_session_front(self, &t->post);
 }
 
+/* Has the wait not fired yet? */
 static inline bool cast_wait_is_armed(const cast_wait *w) {
-  /* Relaxed: a hint, or the reader holds the lock of the wait's queue. */
+  /* Relaxed: the reader holds the lock of the wait's queue, or takes the answer
+     for a hint. */
   return atomic_load_explicit(&w->state, memory_order_relaxed) >= CAST_WAIT_ONE;
 }
-/* Owner, before queueing: the wait may be claimed from now on. `how`:
-   CAST_WAIT_ONE or CAST_WAIT_MANY. */
+/* Owner, before it queues the waiters: the wait may be claimed from now on.
+   `how`: CAST_WAIT_ONE or CAST_WAIT_MANY. */
 static inline void cast_wait_arm(cast_task *t, uint32_t how) {
   CAST_ASSERT(!cast_wait_is_armed(&t->wait));
   t->waiter.since = cast_clock();
@@ -57,15 +63,16 @@ static inline void cast_wait_arm(cast_task *t, uint32_t how) {
   /* Relaxed: published by the lock of the queue that the wait enters. */
   atomic_store_explicit(&t->wait.state, how, memory_order_relaxed);
 }
-/* With the lock of the queue in which the waiter stands. */
+/* With the lock of the queue in which the waiter is: true for the one thread
+   that ends the wait. */
 static inline bool cast_wait_claim(cast_wait *w) {
   uint32_t seen = atomic_load_explicit(&w->state, memory_order_relaxed);
   if (CAST_LIKELY(seen == CAST_WAIT_ONE)) {
-    /* Relaxed: whoever else would claim it needs the same lock. */
+    /* Relaxed: every other thread that claims it needs the same lock. */
     atomic_store_explicit(&w->state, CAST_WAIT_FIRED, memory_order_relaxed);
     return true;
   }
-  /* PAIR claim: acquire sees the arming; the winner alone goes on. */
+  /* PAIR claim: acquire the arming; only the winner goes on. */
   return seen == CAST_WAIT_MANY &&
          atomic_compare_exchange_strong_explicit(&w->state, &seen,
            CAST_WAIT_FIRED, memory_order_acq_rel, memory_order_relaxed);
@@ -73,29 +80,32 @@ static inline bool cast_wait_claim(cast_wait *w) {
 static inline cast_task *cast_wait_task(cast_wait *w) {
   return CAST_CONTAINER(w, cast_task, wait);
 }
-/* Makes room for one more deadline: 0 or CASTING_ENOMEM. */
+/* Owner, before arming: makes room for a deadline, so that cast_wait_until
+   cannot fail: 0 or CASTING_ENOMEM. */
 static inline int cast_wait_reserve(cast_task *t) {
   return cast_heap_reserve(&t->session->deadlines);
 }
-/* Owner, after CAST_PARKED: claimed with CASTING_ETIMEOUT at deadline_ns,
-   unless something else happens before. Room was reserved. */
+/* Owner, after CAST_PARKED and cast_wait_reserve: the wait ends with
+   CASTING_ETIMEOUT at deadline_ns, unless it ends before. */
 void cast_wait_until(cast_task *t, uint64_t deadline_ns);
-/* Owner, after the wait: takes its deadline out and its waiter off the queue
-   (which a claimer from elsewhere leaves there). */
+/* Owner, when the wait has fired and the task goes on: takes the deadline out.
+   The waiter is off its queue already: the claim has taken it out. */
 static inline void cast_wait_done(cast_task *t) {
   CAST_ASSERT(!cast_wait_is_armed(&t->wait));
   if (CAST_UNLIKELY(t->wait.deadline.index != 0))
     cast_heap_remove(&t->session->deadlines, &t->wait.deadline);
   t->waiter.lock = NULL;
-  /* Relaxed: nobody else has the wait any more. */
+  /* Relaxed: no other thread refers to the wait any more. */
   atomic_store_explicit(&t->wait.state, CAST_WAIT_NONE, memory_order_relaxed);
 }
-/* Owner: claims the wait of its task; the waiter is off its queue then. */
+/* Owner: claims the wait of its task and takes the waiter off its queue. False
+   if it has fired already. */
 bool cast_wait_claim_own(cast_task *t);
-/* Owner: ends the wait with `result` unless it has fired already; did it? */
+/* Owner: ends the wait with `result` and makes the task ready. False if it has
+   fired already. */
 bool cast_wait_end(cast_task *t, int result);
-/* Owner: ends the wait with `result`, unless ops->extended_until says that it
-   is to go on for a while. */
+/* Owner: ends the wait with `result`, for a deadline or a cancellation, unless
+   ops->extended_until puts that off: then the wait gets a new deadline. */
 void cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns);
 
 #endif
