@@ -10,11 +10,11 @@
    if casting were not there. If there were none, casting works in the child as
    it did in the parent.
 
-   Should code of the user's have forked in the middle of one of our own
-   functions (a finalizer, a __save), then that goes on in the child, too. So
-   there a lock is never waited for (lock.c), no thread is started (worker.c),
-   no errand is sent (errand.c), no object ends (object.c), and memory comes
-   from where nobody else was (region.c, big.c). */
+   User code may fork in the middle of a function of casting's (in a finalizer or
+   a __save); that function goes on in the child. So in the child no lock is
+   waited for (lock.c), no thread is started (worker.c), no errand is sent
+   (errand.c), no object ends (object.c), and memory comes from places that no
+   thread of the parent can have been changing (region.c, big.c). */
 #ifndef CAST_FORK_H
 #define CAST_FORK_H
 

@@ -1,17 +1,18 @@
 /* context.c - C stacks: their memory, and what the tools must be told.
    SPDX-License-Identifier: MIT
 
-   Owner: a context is its maker's; while it runs, the running thread's. The
-   struct of a made context lies at the top of its own stack, so one mapping
-   is all there is. Invariants:
+   Owner: a context belongs to its maker; while it runs, to the running thread.
+   The struct of a made context lies at the top of its own stack, so that a
+   context is one mapping. Invariants:
    1. Below a stack lie CAST_STACK_GUARD bytes of its mapping that fault on any
       access.
    2. No instrumented code runs between telling a sanitizer and the jump.
 
-   What each tool needs: ThreadSanitizer a fiber per context; AddressSanitizer
-   the bounds of the stack that runs, and the fake stack that it may keep for
-   each; LeakSanitizer the stacks as roots, for they lie outside the threads'
-   own; valgrind the bounds, to tell a switch from a very large frame. */
+   What the tools need to be told: ThreadSanitizer, a fiber for each context;
+   AddressSanitizer, the bounds of the stack that runs, and the fake stack that
+   it may keep for each; LeakSanitizer, that these stacks hold references, since
+   they lie outside of the threads' own; valgrind, the bounds, to tell a switch
+   from a very large frame. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS, MAP_STACK */
 #include "os.h"
 
@@ -58,30 +59,30 @@
 #endif
 
 struct os_context {
-  os_place place;
-  void (*entry)(void *);
-  void *arg;
-  char *base;  /* the mapping; NULL for an adopted stack */
-  size_t size; /* of the mapping */
-  char *low;   /* the stack itself, for the tools */
-  size_t room;
+  os_place place;        /* where execution stands, while it does not run */
+  void (*entry)(void *); /* the function with which it starts, ... */
+  void *arg;             /* ... and the argument of that */
+  char *base;            /* the mapping; NULL for an adopted stack */
+  size_t size;           /* the bytes of the mapping */
+  char *low;             /* the lowest address of the stack, without guard */
+  size_t room;           /* the bytes of the stack */
 #if defined(OS_TSAN)
-  void *fiber;
+  void *fiber; /* ThreadSanitizer's */
 #endif
 #if defined(OS_ASAN)
   void *fake; /* AddressSanitizer's frames of this stack while it is left */
 #endif
 #if defined(VALGRIND_STACK_REGISTER)
-  unsigned valgrind;
+  unsigned valgrind; /* the number under which valgrind knows the stack */
 #endif
 };
 
-/* -- what the tools are told */
+/* -- what the tools are told ---------------------------------------------- */
 
 #if defined(OS_ASAN)
 
-/* The bounds that AddressSanitizer holds for the running stack. It tells them
-   only at the end of a switch, so one is begun and ended in place. */
+/* Asks AddressSanitizer for the bounds of the running stack. It tells them only
+   at the end of a switch, so one is begun and ended in place. */
 OS_BARE static void asan_bounds(char **low, size_t *room) {
   void *fake = NULL;
   const void *bottom = NULL;
@@ -94,8 +95,9 @@ OS_BARE static void asan_bounds(char **low, size_t *room) {
   *room = size;
 }
 
-/* Frees the fake stack of a context that will not be continued: only leaving
-   it for good does that, so it is taken up for a moment. */
+/* Frees the fake stack of a context that will not be continued.
+   AddressSanitizer does that only when a stack is left for good, so this
+   pretends to enter the stack and to leave it. */
 OS_BARE static void asan_forget(os_context *c) {
   void *mine = NULL;
   const void *bottom = NULL;
@@ -146,7 +148,7 @@ static void tools_adopted(os_context *c) {
   (void)c;
 }
 
-/* The frames on the stack are given up. */
+/* The frames on the stack are abandoned. */
 static void tools_reset(os_context *c) {
 #if defined(OS_TSAN)
   __tsan_destroy_fiber(c->fiber);
@@ -173,9 +175,9 @@ static void tools_gone(os_context *c) {
   (void)c;
 }
 
-/* -- switching */
+/* -- switching ------------------------------------------------------------ */
 
-/* First code on a stack, invariant 2. */
+/* The first code on a stack. Not instrumented, because of invariant 2. */
 OS_BARE static void begin(void *arg) {
   os_context *c = arg;
 #if defined(OS_ASAN)
@@ -198,7 +200,7 @@ OS_BARE void os_context_switch(os_context *from, os_context *to) {
 #endif
 }
 
-/* -- sizes */
+/* -- sizes ---------------------------------------------------------------- */
 
 static size_t limit_of(int what) {
   struct rlimit limit;
@@ -223,15 +225,15 @@ size_t os_context_left(const os_context *c) {
   return here > c->low ? (size_t)(here - c->low) : 0;
 }
 
-/* -- life */
+/* -- life ----------------------------------------------------------------- */
 
 static size_t page_size(void) {
   long size = sysconf(_SC_PAGESIZE);
   return size > 0 ? (size_t)size : 4096;
 }
 
-/* Invariant 1; NULL when out of memory or of mappings. It is two mappings for
-   the system. */
+/* Maps a stack with its guard (invariant 1); NULL when out of memory or of
+   mappings. The system counts it as two mappings. */
 static char *map_stack(size_t size, size_t guard) {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS;
 #if defined(MAP_NORESERVE)
@@ -243,7 +245,7 @@ static char *map_stack(size_t size, size_t guard) {
   void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (base == MAP_FAILED) return NULL;
 #if defined(MADV_NOHUGEPAGE)
-  /* Else the first touch of a stack may cost two megabytes. */
+  /* Otherwise the first touch of a stack may take a page of two megabytes. */
   (void)madvise(base, size, MADV_NOHUGEPAGE);
 #endif
   if (mprotect(base, guard, PROT_NONE) != 0) {

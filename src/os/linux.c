@@ -1,8 +1,8 @@
 /* linux.c - futex, eventfd, processors and random bits of Linux.
    SPDX-License-Identifier: MIT
 
-   The constants of <linux/futex.h> are repeated here because a C library for
-   embedded use comes without the kernel's headers. */
+   The contract is os.h. The constants of <linux/futex.h> are repeated here,
+   because C libraries for embedded use come without the kernel's headers. */
 #define _GNU_SOURCE /* ppoll, sched_getaffinity, syscall */
 #include "os.h"
 
@@ -23,10 +23,10 @@
 
 #define NS_PER_S 1000000000u
 
-/* -- clock and processors */
+/* -- clock and processors ------------------------------------------------- */
 
-/* The affinity mask, whose size is not known in advance; then the count of
-   processors on line. */
+/* Counts the processors in the affinity mask, whose size is not known in
+   advance; if that fails, those that are on line. */
 unsigned os_cpu_count(void) {
   for (int cpus = 1024; cpus <= 1 << 20; cpus *= 4) {
     cpu_set_t *set = CPU_ALLOC((size_t)cpus);
@@ -43,8 +43,8 @@ unsigned os_cpu_count(void) {
   return online > 0 ? (unsigned)online : 1;
 }
 
-/* Good enough for a seed when the kernel has no entropy yet: clocks and the
-   places that address randomisation chose, stirred (splitmix64). */
+/* For a kernel that has no entropy yet: clocks and randomised addresses, mixed
+   with splitmix64. Good enough for a seed. */
 static uint64_t poor_entropy(void) {
   struct timespec now = {0, 0};
   (void)clock_gettime(CLOCK_REALTIME, &now);
@@ -63,11 +63,11 @@ uint64_t os_entropy(void) {
   return bits;
 }
 
-/* -- threads */
+/* -- threads -------------------------------------------------------------- */
 
-/* The state in /proc: the letter behind the name, which may hold anything and
-   is in brackets. The kernel's number of a thread is in the id of its clock:
-   its complement, above three bits. */
+/* Reads the state in /proc: the letter behind the name, which is in brackets
+   and may contain anything. The kernel's number of the thread is taken from the
+   id of its clock, which has the complement of that number above three bits. */
 bool os_thread_is_asleep(const os_thread *t) {
   char path[64], text[256];
   const char *at;
@@ -86,7 +86,7 @@ bool os_thread_is_asleep(const os_thread *t) {
   return at == NULL || at[1] != ' ' || at[2] != 'R';
 }
 
-/* -- sleeping on a word */
+/* -- sleeping on a word --------------------------------------------------- */
 
 enum {
   FUTEX_PRIVATE = 128,
@@ -94,7 +94,7 @@ enum {
   FUTEX_WAIT_BITSET = 9 | FUTEX_PRIVATE /* its timeout is absolute */
 };
 
-/* The kernel's timespec is two longs, except on newer 32-bit ports. */
+/* The kernel's timespec has two longs, except on newer 32-bit ports. */
 #if defined(SYS_futex) && !(defined(__x86_64__) && defined(__ILP32__))
 #define FUTEX_CALL SYS_futex
 typedef long futex_number;
@@ -130,7 +130,7 @@ int os_wait(_Atomic uint32_t *word, uint32_t expect, uint64_t deadline) {
   case EAGAIN: return OS_EAGAIN;
   case ETIMEDOUT: return OS_ETIMEOUT;
   case EINTR: return OS_EINTR;
-  default: return 0; /* spurious: the caller looks at the word again */
+  default: return 0; /* as if woken: the caller looks at the word again */
   }
 }
 
@@ -138,19 +138,20 @@ void os_wake(_Atomic uint32_t *word, int n) {
   (void)syscall(FUTEX_CALL, (void *)word, FUTEX_WAKE, n, NULL, NULL, 0);
 }
 
-/* -- an event */
+/* -- an event -------------------------------------------------------------
 
-/* The descriptor is a semaphore of tokens. Each change of `set` from 0 to 1
-   is followed by one write, each change from 1 to 0 by taking one token, so
-   the descriptor is readable exactly while `set` is 1, but for the moment
-   between the two steps of a thread. Taking a token waits for that moment to
-   pass; so does the end of the event, which therefore never closes a
-   descriptor that a late setter still writes to. */
+   The descriptor is a semaphore of tokens. Each change of `set` from 0 to 1 is
+   followed by one write, and each change from 1 to 0 by taking one token. So
+   the descriptor is readable exactly while `set` is 1, except between the two
+   steps of a thread. Taking a token waits until a thread that is between its
+   steps has written. So does os_event_fini, which therefore never closes a
+   descriptor to which a late setter still writes. */
 
 #define EVENT_FLAGS (EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE)
 
-/* Where a process has closed its standard files, what is opened next becomes
-   one of them, and is written to. */
+/* Moves a descriptor above those of the standard streams. If a process has
+   closed these, the next descriptor would become one of them, and the program
+   would write to it. */
 static int above_standard(int fd) {
   int moved;
   if (fd < 0 || fd > STDERR_FILENO) return fd;
@@ -166,13 +167,15 @@ int os_event_init(os_event *e) {
 }
 
 void os_event_set(os_event *e) {
-  int fd = e->fd; /* `e` may be gone once the token is there */
+  int fd = e->fd; /* *e may be freed once the token is written */
   uint64_t one = 1;
-  /* PAIR event: release what led to the event, for who sees or clears it. */
+  /* PAIR event: release what led to the event, to the thread that sees or
+     clears it. */
   if (atomic_exchange_explicit(&e->set, 1, memory_order_acq_rel) != 0) return;
   while (write(fd, &one, sizeof one) < 0 && errno == EINTR) continue;
 }
 
+/* Waits for a token and takes it. */
 static void take_token(int fd) {
   uint64_t one;
   while (read(fd, &one, sizeof one) < 0) {
@@ -194,7 +197,8 @@ void os_event_fini(os_event *e) {
   e->fd = -1;
 }
 
-/* The number is given up first: a process may have no other one left. */
+/* The old descriptor is closed first: the process may have no other one left.
+   */
 int os_event_renew(os_event *e) {
   int fd = e->fd, fresh;
   (void)close(fd);
@@ -214,7 +218,7 @@ static bool is_set(os_event *e) {
   return atomic_load_explicit(&e->set, memory_order_acquire) != 0;
 }
 
-/* The time left to the deadline; false when there is none. */
+/* Stores the time left until the deadline; false if it has passed. */
 static bool remaining(uint64_t deadline, struct timespec *left) {
   uint64_t now = os_now();
   uint64_t ns = deadline > now ? deadline - now : 0;
@@ -225,7 +229,8 @@ static bool remaining(uint64_t deadline, struct timespec *left) {
   return ns > 0;
 }
 
-/* Sleeps with the signal mask `mask` until the descriptor is readable. */
+/* Sleeps with the signal mask `mask` until the event is set: 0, OS_EINTR or
+   OS_ETIMEOUT. */
 static int sleep_on(os_event *e, uint64_t deadline, const sigset_t *mask) {
   struct timespec left, *limit = NULL;
   for (;;) {

@@ -1,10 +1,11 @@
 /* os.h - the contract with the operating system.
    SPDX-License-Identifier: MIT
 
-   Everything the runtime needs from the platform, and nothing else: a port is a
-   set of files in src/os that keep these promises. No function here prints or
+   Everything that casting needs from the platform, and nothing else: a port is
+   a set of files in src/os that keep these promises. No function here prints or
    ends the process. Times are nanoseconds of a monotonic clock; OS_FOREVER
-   means no deadline. Functions return 0 or a negative OS_E* value. */
+   means no deadline. Unless said otherwise, a function returns 0 or a negative
+   OS_E* value, and any thread may call it. */
 #ifndef CAST_OS_H
 #define CAST_OS_H
 
@@ -16,7 +17,7 @@
 #include <time.h>
 
 #define OS_FOREVER UINT64_MAX
-#define OS_ENOMEM (-1)   /* no memory, no thread, no descriptor to be had */
+#define OS_ENOMEM (-1)   /* no memory, thread or descriptor is available */
 #define OS_ETIMEOUT (-2) /* the deadline passed */
 #define OS_EINTR (-3)    /* a signal handler ran in this thread meanwhile */
 #define OS_EAGAIN (-4)   /* the word did not hold the expected value */
@@ -25,9 +26,9 @@
 
 uint64_t os_now(void);       /* monotonic, never goes back, never 0 */
 uint64_t os_own_cpu(void);   /* processor time of the calling thread */
-unsigned os_cpu_count(void); /* usable by this process, >= 1 */
+unsigned os_cpu_count(void); /* processors that this process may use, >= 1 */
 
-/* Tells the processor that this is a spin loop. */
+/* Tells the processor that the caller is in a spin loop. */
 static inline void os_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -35,36 +36,36 @@ static inline void os_relax(void) {
   __asm__ __volatile__("isb" ::: "memory");
 #endif
 }
-void os_cede(void); /* lets another thread run, if one wants to */
+void os_cede(void); /* lets another thread run, if one is ready */
 
 /* Random bits for seeds: different in each process run. */
 uint64_t os_entropy(void);
 
 /* -- date and locale */
 
-/* The date at t, seconds since the epoch, as localtime (utc: gmtime) gives it,
-   in memory of the caller's. False: it has none. */
+/* Stores the date at t, in seconds since the epoch, as localtime (utc: gmtime)
+   gives it, but in memory of the caller's. False if t has no date. */
 bool os_calendar(int64_t t, bool utc, struct tm *tm);
 
-/* The locale is the whole process's. Sets it in a category, whose name is
-   os_categories[category], unless `name` is NULL; then copies the name of the
-   locale that is in force there, up to `size` bytes. Returns their number; 0:
+/* Sets the locale of the process in a category, whose name is
+   os_categories[category], unless `name` is NULL. Then copies the name of the
+   locale in that category, up to `size` bytes, and returns their number; 0 if
    there is no such locale. For one thread at a time. */
 extern const char *const os_categories[]; /* NULL ends the list */
 size_t os_locale(int category, const char *name, char *copy, size_t size);
 
 /* -- memory */
 
-/* Fresh memory of the system, all zero, untouched: `size` bytes at a multiple
-   of `align`; both are multiples of a page, `align` is a power of two. NULL
+/* Maps fresh memory, all zero and untouched: `size` bytes at a multiple of
+   `align`. Both are multiples of a page, and `align` is a power of two. NULL
    when out of memory. */
 void *os_map(size_t align, size_t size);
 void os_unmap(void *ptr, size_t size);
-/* All of it will be used: in huge pages, if the system has such. */
+/* Asks for huge pages, as all of this memory will be used. */
 void os_huge(void *ptr, size_t size);
 
-/* Tells valgrind that these bytes, of another library's struct, may be looked
-   at, whatever they are. */
+/* Tells valgrind that these bytes, which belong to another library, may be read
+   although they may never have been written. */
 void os_defined(void *p, size_t size);
 
 /* -- threads */
@@ -73,32 +74,34 @@ typedef struct os_thread {
   uintptr_t handle; /* pthread_t or HANDLE */
 } os_thread;
 
-/* Starts a thread with a C stack of the platform's usual size, at least 1 MiB,
-   and with all signals blocked but the preempt signal's and those that report
-   faults of the thread itself. `main` may run before *t is written. OS_ENOMEM
-   when no thread can be had; then `main` never runs. */
+/* Starts a thread with a C stack of the platform's usual size,
+   CAST_THREAD_STACK at least. All signals are blocked in it, except the preempt
+   signal and those that report faults of the thread itself. `main` may run
+   before *t is written. OS_ENOMEM if no thread could be started; then `main`
+   never runs. */
 int os_thread_start(
   os_thread *t, void (*main)(void *), void *arg, const char *name);
 void os_thread_join(os_thread *t); /* waits for its end */
 uintptr_t os_thread_self(void);    /* differs between live threads */
-/* Is it the one that the process began with? True if nobody can tell. */
+/* Is the caller the thread with which the process began? True if the platform
+   cannot tell. */
 bool os_thread_is_first(void);
 
-/* Of a thread that has not ended: the processor time it has used so far; 0
-   when the platform cannot tell. */
+/* The processor time that a thread, which has not ended, has used so far; 0 if
+   the platform cannot tell. */
 uint64_t os_thread_cpu(const os_thread *t);
-/* Does it sleep in the kernel now, neither running nor waiting for a
-   processor? True when the platform cannot tell; then its processor time has
-   to do. Costs some microseconds. */
+/* Does such a thread sleep in the kernel now, neither running nor waiting for a
+   processor? True if the platform cannot tell: then the caller decides by the
+   processor time. Costs some microseconds. */
 bool os_thread_is_asleep(const os_thread *t);
 
 /* -- sleeping on a word */
 
-/* Sleeps while *word == expect, until woken, at most to `deadline` (absolute,
-   os_now's clock). 0 woken (perhaps spuriously), OS_EAGAIN, OS_ETIMEOUT,
-   OS_EINTR (not if the handler was installed with SA_RESTART: to be woken by
-   any signal, use an event). Orders nothing: the caller re-reads its own
-   atomics. */
+/* Sleeps while *word == expect, until woken, and until `deadline` at most
+   (absolute, on the clock of os_now). 0: woken, perhaps spuriously; OS_EAGAIN;
+   OS_ETIMEOUT; OS_EINTR, but not if the handler was installed with SA_RESTART:
+   a thread that any signal must wake uses an event. It orders nothing: the
+   caller reads its own atomics again. */
 int os_wait(_Atomic uint32_t *word, uint32_t expect, uint64_t deadline);
 /* Wakes up to n sleepers of the word. Never fails; the word may already be
    freed memory (the address is only a key). */
@@ -106,57 +109,60 @@ void os_wake(_Atomic uint32_t *word, int n);
 
 /* -- an event: a host thread's sleep */
 
-/* Set/clear flag with a pollable descriptor. A signal handler that runs in the
-   waiting thread ends the wait with OS_EINTR, whatever flags (SA_RESTART) it
-   was installed with, and none is missed: os_event_wait blocks signals, asks
+/* A flag with a pollable descriptor. A signal handler that runs in the waiting
+   thread ends the wait with OS_EINTR, whatever flags (SA_RESTART) it was
+   installed with, and no signal is missed: os_event_wait blocks signals, calls
    `stop(arg)` once, and unblocks them atomically with going to sleep. */
 typedef struct os_event {
-  int fd; /* readable while set; -1: none on this platform */
-  _Atomic uint32_t set;
+  int fd; /* (i) readable while set; -1: there is none on this platform */
+  _Atomic uint32_t set; /* (a) 1: set */
 } os_event;
 
 int os_event_init(os_event *e); /* 0 or OS_ENOMEM */
-/* The owner. A set that has begun is let finish, then *e may be freed. */
+/* Called by the owner. Waits for a call of os_event_set that has begun;
+   afterwards *e may be freed. */
 void os_event_fini(os_event *e);
-/* From any thread; never fails. What the caller did before is seen by who
-   finds the event set, or clears it: so clear first, then look. */
+/* Any thread; cannot fail. A thread that finds the event set, or clears it,
+   sees what the caller has done before: so it must clear first and look then.
+   */
 void os_event_set(os_event *e);
 void os_event_clear(os_event *e); /* by the owner */
-/* In the child of a fork: *e, which is clear then, shares nothing with the
-   parent's any more, and keeps the number of its descriptor. OS_ENOMEM: it is
-   not to be had, and closed. */
+/* In the child of a fork: clears *e and makes it share nothing with the
+   parent's any more, with the same number of the descriptor. OS_ENOMEM if there
+   is no descriptor; then it is closed. */
 int os_event_renew(os_event *e);
-/* 0 set (not cleared by this), OS_ETIMEOUT, OS_EINTR (also if stop() said
-   true). `stop` may be NULL. */
+/* Waits for the event, without clearing it. 0: it is set; OS_ETIMEOUT;
+   OS_EINTR: a signal has come, or stop(arg) was true. `stop` may be NULL. */
 int os_event_wait(
   os_event *e, uint64_t deadline, bool (*stop)(void *), void *arg);
 
 /* -- C stacks */
 
-/* A context is a C stack and where execution stands on it. Switching saves
-   the callee-saved state here and continues there, on the same OS thread; a
-   context may be continued by another thread than the one that left it, if
-   the frames on it do not care: thread-local data and its address, errno and
-   the signal mask are the thread's, the floating point modes the context's.
-   Sanitizers and valgrind are told. */
+/* A context is a C stack and the place at which execution stands on it. A
+   switch saves the callee-saved registers in one context and continues in
+   another, on the same OS thread. Another thread than the one that has left a
+   context may continue it, if the code on its stack can bear that: thread-local
+   data and its address, errno and the signal mask belong to the thread, the
+   floating point modes to the context. Sanitizers and valgrind are told of each
+   switch. */
 typedef struct os_context os_context;
 
-/* A stack of `size` bytes, touched lazily, above a guard that an overflow hits;
-   entry(arg) starts on the first switch to it and must not return. NULL when
-   out of memory. */
+/* Makes a stack of `size` bytes, which are not touched yet, above a guard that
+   an overflow hits. entry(arg) starts at the first switch to it and must not
+   return. NULL when out of memory. */
 os_context *os_context_new(size_t size, void (*entry)(void *), void *arg);
 /* Makes an abandoned context start at entry(arg) again. */
 void os_context_reset(os_context *c, void (*entry)(void *), void *arg);
 void os_context_free(os_context *c); /* not the one that runs */
-/* A context for the calling thread's own stack; freed with os_context_free by
-   the same thread, when running on it. NULL when out of memory. */
+/* Makes a context for the calling thread's own stack. os_context_free is called
+   by the same thread, while it runs on that stack. NULL when out of memory. */
 os_context *os_context_adopt(void);
 void os_context_switch(os_context *from, os_context *to);
-/* Bytes that are left on the stack of c, on which the caller runs; SIZE_MAX:
-   not known, as it was adopted. */
+/* The bytes that are left on the stack of c, on which the caller runs; SIZE_MAX
+   if that is not known, as the stack was adopted. */
 size_t os_context_left(const os_context *c);
-/* What the system lets the stack of the process's first thread become, and the
-   address space of the process; SIZE_MAX: any size. */
+/* The limits of the stack of the process's first thread, and of the address
+   space of the process; SIZE_MAX if there is none. */
 size_t os_stack_limit(void);
 size_t os_space_limit(void);
 
@@ -166,44 +172,46 @@ size_t os_space_limit(void);
    so that threads may run its code whatever the host unloads. */
 void os_pin(const void *address);
 
-/* Runs `handler`, as a signal handler does, in some thread when the user asks
-   the process for a sign of life (SIGQUIT, Ctrl-\), which then does not end
-   it. OS_ENOMEM if the platform cannot. */
+/* Makes SIGQUIT (Ctrl-\), with which the user asks for a task dump, call
+   `handler` in some thread, as a signal handler, and not end the process.
+   OS_ENOMEM if the platform cannot. */
 int os_ask_install(void (*handler)(void));
-/* What the handler has replaced is in force again, unless it was replaced. */
+/* Restores the handler from before, unless another one was installed since. */
 void os_ask_remove(void);
 
 /* -- other processes */
 
-/* Has `before` called in a thread that is about to fork, then `parent` there
-   and `child` in the only thread of the new process. What starts another
-   program without forking (posix_spawn, as in system and popen) is not told.
-   To be called once; 0, OS_ENOMEM. Where no process forks, nothing happens. */
+/* Makes a thread that forks call `before` first, then `parent`; the only thread
+   of the new process calls `child`. They are not called when another program is
+   started without forking (posix_spawn, as system and popen do). To be called
+   once: 0 or OS_ENOMEM. On platforms without fork this does nothing. */
 int os_fork_install(
   void (*before)(void), void (*parent)(void), void (*child)(void));
 
-/* What a program that is started inherits of signals: which are blocked, and
-   whether those of the keyboard are ignored. Plain bytes: equal if equal. */
+/* The state of signals that a new program inherits: which are blocked, and
+   whether those of the keyboard are ignored. It has plain bytes without gaps,
+   so that two can be compared with memcmp. */
 typedef struct os_signals {
-  unsigned char mask[128]; /* a sigset_t */
-  bool no_interrupt, no_quit;
+  unsigned char mask[128];    /* a sigset_t */
+  bool no_interrupt, no_quit; /* SIGINT, SIGQUIT are ignored */
 } os_signals;
 
-/* As the calling thread has them. */
+/* Stores the state of the calling thread. */
 void os_signals_get(os_signals *s);
-/* The mask, to where a sigset_t is. */
+/* Copies the mask to a sigset_t. */
 void os_signals_mask(const os_signals *s, void *set);
-/* In the child of a fork in a thread of os_thread_start, for what will be
-   executed: takes them over, unless the mask is another one than that thread
-   was started with. Whoever has changed it will change it again. */
+/* In the child of a fork in a thread of os_thread_start, for programs that the
+   child executes: gives the calling thread this state. It does nothing if the
+   mask has been changed since the thread was started, since the code that has
+   changed it takes care of signals itself. */
 void os_signals_adopt(const os_signals *s);
 
-/* system, popen and pclose of the C library, as if the thread
-   had called them from which `s` is, with two differences. The process notices
-   SIGINT and SIGQUIT meanwhile as ever: in C, system has them ignored. And no
+/* system, popen and pclose of the C library, as if they were called by the
+   thread whose state `s` is, with two differences. The process reacts to SIGINT
+   and SIGQUIT meanwhile; during system of the C library it ignores them. And no
    other program inherits the other end of such a pipe, which would keep it open
-   beyond its close. *program is what os_pclose wants. With -1 and NULL errno
-   says why; else it is 0 after system and pclose. */
+   after its close. *program is a number for os_pclose. If the result is -1 or
+   NULL, errno says why; otherwise errno is 0 after os_system and os_pclose. */
 int os_system(const char *command, const os_signals *s);
 FILE *os_popen(const char *command, const char *mode, const os_signals *s,
   intptr_t *program);
@@ -211,22 +219,23 @@ int os_pclose(FILE *f, intptr_t program);
 
 /* -- the standard error stream */
 
-/* Writes the bytes there, unless that would block until the deadline; once
-   something was written, the rest has `more_ns` from then on, again and again.
-   How many were written; fewer also if nobody reads there any more. (Should
-   another program fill the pipe between a look and the write, it blocks for as
-   long as nobody reads.) */
+/* Writes the bytes there, but gives up at the deadline if that would block.
+   Each time a part was written, the rest has `more_ns` from then on. Returns
+   how many bytes were written: fewer than `size` after a deadline, or if the
+   stream has no reader any more. (If another program fills the pipe between the
+   check and the write, this blocks until some of it is read.) */
 size_t os_say(
   const char *text, size_t size, uint64_t deadline_ns, uint64_t more_ns);
 
 /* -- preemption */
 
-/* Runs `handler` in thread t, asynchronously, as a signal handler does (same
-   restrictions). os_preempt_install is called once before any preempt signal; 0
-   or OS_ENOMEM if the platform cannot. A preempt signal to an ended thread is
-   undefined: the caller serialises with the thread's end. The handler may also
-   run unasked, in any thread, when someone else uses the same signal. */
+/* Installs the handler of preempt signals: 0, or OS_ENOMEM if the platform
+   cannot. To be called before any os_preempt. The handler may also run without
+   a call of os_preempt, in any thread, when other code uses the same signal. */
 int os_preempt_install(void (*handler)(void));
+/* Sends a preempt signal to thread t: the handler runs in it, asynchronously,
+   with the restrictions of a signal handler. The thread must not have ended,
+   which the caller has to make sure of. */
 void os_preempt(const os_thread *t);
 
 #endif

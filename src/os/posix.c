@@ -1,12 +1,13 @@
-/* posix.c - clock, threads, pin and preemption on POSIX systems.
+/* posix.c - clock, threads and signals on POSIX systems.
    SPDX-License-Identifier: MIT
 
-   Owner: an os_thread belongs to its starter. Invariants:
-   1. A thread started here runs with every signal blocked but the preempt
-      signal's and those that report its own faults: handlers of the host run in
-      the host's threads, and a crash still reaches a crash handler.
-   2. A preempt signal leaves errno and an earlier handler of the same signal
-      intact. */
+   The contract is os.h. Owner: an os_thread belongs to the thread that has
+   started it. Invariants:
+   1. In a thread started here all signals are blocked, except the preempt
+      signal and those that report its own faults. So handlers of the host run
+      in the host's threads, and a crash still reaches a crash handler.
+   2. The handler of the preempt signal preserves errno, and calls an earlier
+      handler of the same signal. */
 #define _GNU_SOURCE /* pthread_setname_np, dladdr, RTLD_NOLOAD */
 #include "posix.h"
 
@@ -30,15 +31,16 @@
 
 #include "../limits.h"
 
-/* SIGURG: ignored by default, unused by almost every program, let through by
-   debuggers. Go's runtime preempts with it for the same reasons. */
+/* The preempt signal. SIGURG is ignored by default, used by almost no program,
+   and passed on by debuggers; Go's runtime preempts with it for these reasons.
+   */
 #define PREEMPT_SIGNAL SIGURG
 #define NAME_SIZE 16 /* what Linux keeps of a thread's name */
 
 _Static_assert(
   sizeof(pthread_t) <= sizeof(uintptr_t), "a pthread_t fits os_thread.handle");
 
-/* -- clock and processors */
+/* -- clock and processors ------------------------------------------------- */
 
 uint64_t os_now(void) {
   struct timespec now = {0, 0};
@@ -55,13 +57,13 @@ uint64_t os_own_cpu(void) {
 
 void os_cede(void) { (void)sched_yield(); }
 
-/* -- date and locale */
+/* -- date and locale ------------------------------------------------------ */
 
 bool os_calendar(int64_t t, bool utc, struct tm *tm) {
   time_t then = (time_t)t;
   if (then != t) return false;
   if (utc) return gmtime_r(&then, tm) != NULL;
-  tzset(); /* the time zone may have changed; localtime looks, too */
+  tzset(); /* as localtime does: the time zone may have changed */
   return localtime_r(&then, tm) != NULL;
 }
 
@@ -78,7 +80,7 @@ size_t os_locale(int category, const char *name, char *copy, size_t size) {
   return length;
 }
 
-/* -- memory */
+/* -- memory --------------------------------------------------------------- */
 
 static void *map(size_t size) {
   void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -90,8 +92,8 @@ void os_unmap(void *ptr, size_t size) {
   if (size > 0) (void)munmap(ptr, size);
 }
 
-/* Most often what is mapped lies beside what was mapped before, and is aligned
-   as that is; else it is cut out of a larger piece. */
+/* A mapping mostly lies beside the previous one, and is aligned as that one is.
+   Otherwise it is cut out of a larger one. */
 void *os_map(size_t align, size_t size) {
   char *p = map(size), *end;
   size_t lead;
@@ -115,12 +117,13 @@ void os_huge(void *ptr, size_t size) {
 #endif
 }
 
-/* -- threads */
+/* -- threads -------------------------------------------------------------- */
 
+/* What a new thread needs; it frees this. */
 typedef struct start {
-  void (*main)(void *);
-  void *arg;
-  char name[NAME_SIZE];
+  void (*main)(void *); /* the function that it runs, ... */
+  void *arg;            /* ... and the argument of that */
+  char name[NAME_SIZE]; /* its name, for debuggers */
 } start;
 
 static void set_name(const char *name) {
@@ -150,7 +153,8 @@ void os_posix_mask(sigset_t *set) {
     (void)sigdelset(set, open[i]);
 }
 
-/* Creates the thread with the signal mask that it is to inherit. */
+/* Creates the thread while this one has the signal mask of invariant 1, which
+   the new one inherits. */
 static int create(pthread_t *thread, const pthread_attr_t *attr, start *s) {
   sigset_t set, old;
   os_posix_mask(&set);
@@ -178,7 +182,7 @@ int os_thread_start(
     (void)pthread_attr_setstacksize(&attr, CAST_THREAD_STACK);
   if (create(&thread, &attr, s) == 0) {
     t->handle = (uintptr_t)thread;
-    s = NULL; /* the thread's now */
+    s = NULL; /* it belongs to the thread now */
     rc = 0;
   }
   (void)pthread_attr_destroy(&attr);
@@ -191,9 +195,9 @@ void os_thread_join(os_thread *t) {
   (void)pthread_join((pthread_t)t->handle, NULL);
 }
 
-/* pthread_self may be taken for a constant of the calling function, which is
-   wrong for code whose stack moves to another thread: the empty statement
-   keeps the compiler from seeing this function as one without effects. */
+/* A compiler may take pthread_self for a constant within a function, which is
+   wrong for code whose stack moves to another thread. The empty statement keeps
+   it from taking this function for one without effects. */
 uintptr_t os_thread_self(void) {
   __asm__ __volatile__("" ::: "memory");
   return (uintptr_t)pthread_self();
@@ -225,10 +229,10 @@ uint64_t os_thread_cpu(const os_thread *t) {
 }
 #endif
 
-/* -- the module */
+/* -- the module ----------------------------------------------------------- */
 
-/* The reference that dlopen gives is kept for ever: with or without
-   RTLD_NODELETE, the object stays. */
+/* The handle from dlopen is never closed, so the object stays mapped, with or
+   without RTLD_NODELETE. */
 void os_pin(const void *address) {
   Dl_info info;
   if (dladdr(address, &info) == 0 || info.dli_fname == NULL) return;
@@ -239,10 +243,10 @@ void os_pin(const void *address) {
   (void)dlopen(info.dli_fname, flags);
 }
 
-/* -- a sign of life */
+/* -- task dumps on SIGQUIT ------------------------------------------------ */
 
 static void (*ask_handler)(void);   /* (i) set before the signal handler */
-static struct sigaction ask_before; /* by who installs and removes it */
+static struct sigaction ask_before; /* (monitor's lock) what it has replaced */
 
 static void on_ask(int number) {
   int saved = errno;
@@ -251,6 +255,7 @@ static void on_ask(int number) {
   errno = saved;
 }
 
+/* Is it the handler that os_ask_install has installed? */
 static bool is_ask(const struct sigaction *a) {
   return (a->sa_flags & SA_SIGINFO) == 0 && a->sa_handler == on_ask;
 }
@@ -273,11 +278,11 @@ void os_ask_remove(void) {
     (void)sigaction(SIGQUIT, &ask_before, NULL);
 }
 
-/* -- the standard error stream */
+/* -- the standard error stream -------------------------------------------- */
 
-#define PIECE 4096 /* what a pipe that is ready takes without blocking */
+#define PIECE 4096 /* bytes that a pipe which is ready takes without blocking */
 
-/* Is the descriptor ready to be written to? */
+/* Waits until the descriptor can be written to; false after the deadline. */
 static bool is_ready(int fd, uint64_t deadline) {
   for (;;) {
     struct pollfd p = {fd, POLLOUT, 0};
@@ -306,11 +311,13 @@ size_t os_say(
   return done;
 }
 
-/* -- preemption */
+/* -- preemption ----------------------------------------------------------- */
 
-static void (*preempt_handler)(void);   /* (i) set before the signal handler */
-static struct sigaction preempt_before; /* (i) likewise */
+static void (*preempt_handler)(void); /* (i) set before the signal handler */
+static struct sigaction
+  preempt_before; /* (i) the handler that it has replaced */
 
+/* Calls the handler that was there before. */
 static void pass_on(int number, siginfo_t *info, void *context) {
   if ((preempt_before.sa_flags & SA_SIGINFO) != 0) {
     if (preempt_before.sa_sigaction != NULL)
@@ -321,7 +328,7 @@ static void pass_on(int number, siginfo_t *info, void *context) {
   }
 }
 
-/* Whose signal it is cannot be told, so both handlers get it. */
+/* Nobody can tell for which handler a signal was meant, so both are called. */
 static void on_preempt(int number, siginfo_t *info, void *context) {
   int saved = errno;
   preempt_handler();
@@ -334,7 +341,8 @@ int os_preempt_install(void (*handler)(void)) {
   memset(&action, 0, sizeof action);
   preempt_handler = handler;
   if (sigaction(PREEMPT_SIGNAL, NULL, &action) != 0) return OS_ENOMEM;
-  /* Installed before: it must not become its own predecessor. */
+  /* It may be installed already; then it must not become its own predecessor.
+     */
   if ((action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_preempt)
     return 0;
   preempt_before = action;

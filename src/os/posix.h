@@ -7,7 +7,7 @@
 
 #include <signal.h>
 
-/* The signals that a thread of os_thread_start blocks: those that can be. */
+/* Stores the signals that a thread of os_thread_start blocks. */
 void os_posix_mask(sigset_t *set);
 
 #endif

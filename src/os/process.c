@@ -1,10 +1,11 @@
 /* process.c - forks, and other programs, on POSIX systems.
    SPDX-License-Identifier: MIT
 
-   A program inherits the signal mask of the thread that starts it, and a thread
-   of os_thread_start blocks almost everything. So programs are started here
-   with the mask of another thread; and system of the C library will not do for
-   another reason as well: while it waits, the process ignores SIGINT. */
+   The contract is os.h. A program inherits the signal mask of the thread that
+   starts it, and a thread of os_thread_start blocks almost all signals. So the
+   functions here start programs with the mask of the host's thread. There is
+   another reason not to use system of the C library: while it waits, the
+   process ignores SIGINT. */
 #define _GNU_SOURCE /* pipe2 */
 #include "posix.h"
 
@@ -47,14 +48,15 @@ void os_signals_mask(const os_signals *s, void *set) {
 void os_signals_get(os_signals *s) {
   sigset_t set;
   memset(s, 0, sizeof *s);
-  memset(&set, 0, sizeof set); /* of which only a part may be written */
+  memset(&set, 0, sizeof set); /* the call may write only a part of it */
   (void)pthread_sigmask(SIG_SETMASK, NULL, &set);
   memcpy(s->mask, &set, sizeof set);
   s->no_interrupt = is_ignored(SIGINT);
   s->no_quit = is_ignored(SIGQUIT);
 }
 
-/* Those that a program knows of: the C library keeps some for itself. */
+/* Are the masks equal, but for the signals that the C library keeps for itself
+   (32 to SIGRTMIN)? */
 static bool same_mask(const sigset_t *a, const sigset_t *b) {
   for (int i = 1; i <= SIGRTMAX; i++)
     if ((i < 32 || i >= SIGRTMIN) && sigismember(a, i) != sigismember(b, i))
@@ -62,7 +64,9 @@ static bool same_mask(const sigset_t *a, const sigset_t *b) {
   return true;
 }
 
-/* Ignored now, but not as s tells: somebody's system is just waiting. */
+/* Restores the default action if the signal is ignored now, but not according
+   to the state that is adopted: another thread is just waiting in system of the
+   C library. */
 static void heed(int number, bool ignored) {
   struct sigaction action;
   if (ignored || !is_ignored(number)) return;
@@ -85,8 +89,8 @@ void os_signals_adopt(const os_signals *s) {
 
 /* -- programs ------------------------------------------------------------- */
 
-/* Starts the shell, with descriptor `from` (-1: none) as its `to`: its process,
-   or -1 and errno. */
+/* Starts the shell with descriptor `from` (-1: none) as its descriptor `to`.
+   Returns its process, or -1 and errno. */
 static pid_t start(const char *command, const os_signals *s, int from, int to) {
   char sh[] = "sh", c[] = "-c", end[] = "--", *copy = strdup(command);
   char *argv[] = {sh, c, end, copy, NULL};
@@ -119,7 +123,8 @@ no_attributes:
   return -1;
 }
 
-/* Without an error errno is 0: who has the status looks at it, too. */
+/* Waits for the end of a program and returns its status; -1 and errno on error.
+   Without one errno is 0, since Lua's callers look at it as well. */
 static int await(pid_t pid) {
   int status = -1;
   while (waitpid(pid, &status, 0) < 0)
@@ -135,8 +140,9 @@ int os_system(const char *command, const os_signals *s) {
   return pid >= 0 ? await(pid) : -1;
 }
 
-/* Neither end is inherited; the ends are no standard streams, which are dup2's
-   targets. */
+/* Makes a pipe whose ends no program inherits. They are above the descriptors
+   of the standard streams, since one of them is going to be one of these in the
+   program. */
 static int make_pipe(int fds[2]) {
 #if defined(__APPLE__)
   if (pipe(fds) != 0) return -1;
@@ -159,7 +165,8 @@ static int make_pipe(int fds[2]) {
   return 0;
 }
 
-/* "r" or "w"; some C libraries take an "e" as well: not to be inherited. */
+/* Accepts "r" or "w"; and an "e" besides, as some C libraries do, with which
+   programs do not inherit the pipe. */
 static bool parse_mode(const char *mode, bool *reads) {
   size_t ends = 0;
   for (; *mode != '\0'; mode++) {
@@ -185,7 +192,7 @@ FILE *os_popen(const char *command, const char *mode, const os_signals *s,
   if (make_pipe(fds) != 0) return NULL;
   mine = reads ? fds[0] : fds[1];
   theirs = reads ? fds[1] : fds[0];
-  f = fdopen(mine, reads ? "r" : "w"); /* what may fail comes first */
+  f = fdopen(mine, reads ? "r" : "w"); /* first, since it may fail */
   if (f == NULL) {
     error = errno;
     (void)close(mine);
@@ -205,7 +212,7 @@ FILE *os_popen(const char *command, const char *mode, const os_signals *s,
   return NULL;
 }
 
-/* What could not be written is told if nothing else is. */
+/* An error of writing the rest is reported if the program has ended well. */
 int os_pclose(FILE *f, intptr_t program) {
   int error = fclose(f) == 0 ? 0 : errno;
   int status = await((pid_t)program);

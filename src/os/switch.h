@@ -1,23 +1,25 @@
 /* switch.h - leaves one C stack for another; private to context.c.
    SPDX-License-Identifier: MIT
 
-   Gives three things:
-     os_place            where execution stands on a stack that it has left
-     place_make(...)     the place at which fn(arg) starts on a fresh stack
-     place_jump(a, b)    leaves to b; a jump to what is now in a returns
+   It defines three things:
+     os_place            the place at which execution stands on a stack
+     place_make(...)     makes the place at which fn(arg) starts on a new stack
+     place_jump(a, b)    stores the place in a and continues at b; it returns
+                         when another jump continues at a
 
-   What a C function may expect a call to keep is kept: the callee-saved
-   registers and the floating point modes (rounding, exception masks, x87
-   precision), which belong to the code on the stack, not to the OS thread.
-   The signal mask and thread-local data are the OS thread's and stay with it:
-   saving the mask would cost two system calls per switch.
+   A jump preserves what a C function may expect a call to preserve: the
+   callee-saved registers and the floating point modes (rounding, exception
+   masks, x87 precision), which belong to the code on the stack, not to the OS
+   thread. The signal mask and thread-local data belong to the OS thread and
+   stay with it: saving the mask would cost two system calls per switch.
 
-   Assembly for x86-64 (System V), aarch64 and riscv64. The frame that a jump
-   leaves behind is the frame that it takes down, and the first one of a stack
-   is made by hand. Everywhere else, or with OS_PLACE_UCONTEXT, the ucontext
-   functions do it, some twenty times slower. Ending in a `ret` with a return
-   address written by hand, the assembly does not work with hardware shadow
-   stacks; Linux gives those only to processes that ask for them. */
+   There is assembly for x86-64 (System V), aarch64 and riscv64. A jump pushes a
+   frame and pops the same frame when it returns; the first frame of a stack is
+   written by place_make. Everywhere else, or with OS_PLACE_UCONTEXT, the
+   ucontext functions are used, which are some twenty times slower. The assembly
+   ends with a `ret` to an address that was written by hand, so it does not work
+   with hardware shadow stacks; Linux gives those only to processes that ask for
+   them. */
 #ifndef CAST_OS_SWITCH_H
 #define CAST_OS_SWITCH_H
 
@@ -38,12 +40,13 @@
   defined(OS_PLACE_RISCV64)
 
 typedef struct os_place {
-  void *sp;
+  void *sp; /* the stack pointer, below which the state was pushed */
 } os_place;
 
-/* Saves the state below the stack pointer, *save = sp, sp = to, restores. */
+/* Pushes the state, stores the stack pointer in *save, loads it from `to`, pops
+   the state that lies there. */
 void cast_os_jump(void **save, void *to);
-void cast_os_begin(void); /* where a fresh stack starts; not to be called */
+void cast_os_begin(void); /* the first code on a fresh stack; never called */
 
 static inline void place_jump(os_place *from, const os_place *to) {
   cast_os_jump(&from->sp, to->sp);
@@ -73,7 +76,7 @@ static inline void place_jump(os_place *from, const os_place *to) {
   ".size " name ", .-" name "\n"
 #endif
 
-/* Sixteen zero bytes above the first frame end a debugger's walk. */
+/* Sixteen zero bytes above the first frame end the stack walk of a debugger. */
 #define PLACE_ABOVE 16
 
 #endif
@@ -82,8 +85,8 @@ static inline void place_jump(os_place *from, const os_place *to) {
 
 #define PLACE_FRAME 64
 
-/* 0 mxcsr, 4 x87 control word, 8 r12, 16 r13, 24 r14, 32 r15, 40 rbx, 48 rbp,
-   56 return address */
+/* The frame, by offsets: 0 mxcsr, 4 x87 control word, 8 r12, 16 r13, 24 r14,
+   32 r15, 40 rbx, 48 rbp, 56 return address. */
 __asm__(OS_HEAD("cast_os_jump") "leaq -56(%rsp), %rsp\n"
                                 ".cfi_def_cfa_offset 64\n"
                                 "stmxcsr (%rsp)\n"
@@ -130,8 +133,9 @@ static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
 
 #define PLACE_FRAME 176
 
-/* 0 x19 .. 72 x28, 80 x29, 88 x30, 96 d8 .. 152 d15, 160 fpcr. Writing fpcr
-   stalls the pipeline, so it is written only where it differs. */
+/* The frame, by offsets: 0 x19 .. 72 x28, 80 x29, 88 x30, 96 d8 .. 152 d15,
+   160 fpcr. Writing fpcr stalls the pipeline, so it is written only if the two
+   differ. */
 __asm__(OS_HEAD("cast_os_jump") "sub sp, sp, #176\n"
                                 ".cfi_def_cfa_offset 176\n"
                                 "stp x19, x20, [sp]\n"
@@ -214,7 +218,8 @@ static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
      " s9, 80(sp)\n" op " s10, 88(sp)\n" op " s11, 96(sp)\n"
 /* clang-format on */
 
-/* 0 ra, 8 s0 .. 96 s11, 104 fs0 .. 192 fs11, 200 rounding mode */
+/* The frame, by offsets: 0 ra, 8 s0 .. 96 s11, 104 fs0 .. 192 fs11, 200
+   rounding mode. */
 __asm__(OS_HEAD(
   "cast_os_jump") "addi sp, sp, -208\n"
                   ".cfi_def_cfa_offset 208\n" OS_WORDS("sd") OS_FLOATS("s")
@@ -250,7 +255,7 @@ static void place_fill(char *frame, uintptr_t fn, uintptr_t arg) {
 
 #if defined(PLACE_FRAME)
 
-/* `low` is the lowest address of the stack, not needed here. */
+/* The stack has `size` bytes from `low` on. */
 static void place_make(
   os_place *p, void *low, size_t size, void (*fn)(void *), void *arg) {
   char *frame = (char *)low + size - PLACE_ABOVE - PLACE_FRAME;
