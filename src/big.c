@@ -29,8 +29,8 @@ typedef struct kept {
 
 static struct {
   cast_lock lock;
-  size_t bytes;        /* (c) the bytes of all kept blocks */
-  kept *free[CLASSES]; /* (c) the kept blocks of each size class */
+  size_t bytes;        /* (lock) the bytes of all kept blocks */
+  kept *free[CLASSES]; /* (lock) the kept blocks of each size class */
 } cache = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 static unsigned log2_of(size_t size) {

@@ -10,8 +10,8 @@
    if casting were not there. If there were none, casting works in the child as
    it did in the parent.
 
-   User code may fork in the middle of a function of casting's (in a finalizer or
-   a __save); that function goes on in the child. So in the child no lock is
+   User code may fork in the middle of a function of casting's (in a finalizer
+   or a __save); that function goes on in the child. So in the child no lock is
    waited for (lock.c), no thread is started (worker.c), no errand is sent
    (errand.c), no object ends (object.c), and memory comes from places that no
    thread of the parent can have been changing (region.c, big.c). */

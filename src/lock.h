@@ -40,8 +40,8 @@ struct cast_lock {
 #if CAST_DEBUG >= 1
   uint32_t rank;           /* (i) a cast_rank */
   _Atomic uintptr_t owner; /* (a) identity of the holding thread, or 0 */
-  cast_lock *below;        /* (c) the thread's record: taken before this one */
-  cast_lock *above;        /* (c) the thread's record: taken after this one */
+  cast_lock *below;        /* (w) the thread's record: taken before this one */
+  cast_lock *above;        /* (w) the thread's record: taken after this one */
 #endif
 };
 

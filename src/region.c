@@ -42,18 +42,19 @@ typedef struct free_slab {
 } free_slab;
 
 typedef struct region {
-  cast_list link;  /* (c) in `some` of its pool, or in no list */
+  cast_list link;  /* (lock) in `some` of its pool, or in no list */
   char *base;      /* (i) the mapping: SIZE bytes */
-  free_slab *free; /* (c) slabs that were given back */
-  uint32_t cut;    /* (c) how many slabs, the first ones, were ever used */
-  uint32_t used;   /* (c) how many slabs are used now */
+  free_slab *free; /* (lock) slabs that were given back */
+  uint32_t cut;    /* (lock) how many slabs, the first ones, were ever used */
+  uint32_t used;   /* (lock) how many slabs are used now */
   bool huge;       /* (i) it belongs to the pool of huge pages */
-  bool forked;     /* (c) it belongs to the pools of a fork's child */
+  bool forked;     /* (lock) it belongs to the pools of a fork's child */
 } region;
 
 typedef struct pool {
-  cast_list some;  /* (c) regions with an unused slab; zero before first use */
-  uint32_t nempty; /* (c) how many of them have no used slab */
+  cast_list
+    some; /* (lock) regions with an unused slab; zero before first use */
+  uint32_t nempty; /* (lock) how many of them have no used slab */
 } pool;
 
 static struct {

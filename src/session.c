@@ -53,8 +53,8 @@ void cast_session_handle(cast_session *s) {
    that wakes an idle session of the pool owns it until it has queued it. So it
    puts the post straight into the ready list, where the runner looks first:
    that saves the runner an exchange of the inbox. The thread of a host goes on
-   looking at the inbox of its idle session (host.c), so there the post goes into
-   that. */
+   looking at the inbox of its idle session (host.c), so there the post goes
+   into that. */
 static bool wake_idle(
   cast_session *s, cast_session *self, cast_post *p, uintptr_t *old) {
   uintptr_t word = s->hosted ? (uintptr_t)p : CAST_INBOX_EMPTY;
