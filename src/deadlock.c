@@ -115,7 +115,7 @@ static bool are_still_asleep_locked(void) {
   return true;
 }
 
-/* Pushes a verdict to each host, unless one is on its way. */
+/* Pushes the post about the deadlock to each host, unless it is on its way. */
 static void tell_all_locked(void) {
   for (cast_list *l = dead.sleepers.next; l != &dead.sleepers; l = l->next) {
     cast_sleeper *r = CAST_CONTAINER(l, cast_sleeper, link);

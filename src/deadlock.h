@@ -7,8 +7,8 @@
    no other thread has announced that it may wake a task (cast_deadlock_expect).
    Moreover the first thread of the process must be one of those that wait: if
    it runs other code, it may do anything, such as make another host. Then a
-   verdict is pushed into the session of each host, and its main program's wait
-   ends with an error.
+   post is pushed into the session of each host, which ends the wait of its main
+   program with an error.
 
    Sysmon looks, just before its deep sleep, so that the look costs running
    threads nothing. Each event that may leave the program deadlocked later wakes
@@ -56,7 +56,7 @@ static inline void cast_sleeper_toggle(cast_sleeper *r) {
 uint32_t cast_sleeper_sessions(cast_session **all, uint32_t room);
 
 /* Called around a fork, so that the child finds the list of hosts consistent:
-   nobody changes it from `hold` until `let_go`, in the parent and in the
+   nobody changes it from `lock` until `unlock`, in the parent and in the
    child. */
 void cast_sleepers_lock(void);
 void cast_sleepers_unlock(void);
@@ -67,7 +67,7 @@ cast_sleeper *cast_sleepers_next(cast_sleeper *r);
 void cast_deadlock_expect(void);
 /* Takes one announcement back. */
 void cast_deadlock_unexpect(void);
-/* Sysmon: looks. True if the program is deadlocked: verdicts were pushed. */
+/* Sysmon: looks. True if the program is deadlocked: the posts were pushed. */
 bool cast_deadlock_detect(void);
 
 #endif

@@ -137,8 +137,8 @@ static void loop(cast_runner *r) {
   }
 }
 
-/* A verdict has come (deadlock.c): ends the main program's wait, unless that
-   has ended meanwhile. */
+/* The program is deadlocked (deadlock.c): ends the main program's wait, unless
+   that has ended meanwhile. */
 static void on_deadlock(cast_session *s, cast_post *p, bool closed) {
   cast_host *h = CAST_CONTAINER(p, cast_host, sleeper.deadlock_post);
   CAST_UNUSED(s);
@@ -164,7 +164,7 @@ void cast_host_block(cast_host *h) {
   cast_host_return(h);
   h->begins = true;
   cast_task_block(h->main);
-  if (CAST_UNLIKELY(cast_forked)) return; /* there is no monitor here */
+  if (CAST_UNLIKELY(cast_forked)) return; /* there is no sysmon here */
   leave_tasks(h);
   depart(h);
 }

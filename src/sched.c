@@ -16,9 +16,9 @@
    session ends, so two sessions that talk to each other stay on one core. The
    job that was in the slot before goes to the run queue; this is real backlog,
    so another worker is woken if a permit is left. If the slice does not end
-   soon, sysmon releases the job in the slot to all workers (rescue), or
-   takes the worker's permit away, so that another thread goes on with it
-   (retake). */
+   soon, sysmon releases the job in the slot to all workers
+   (cast_sched_release_next), or takes the worker's permit away, so that another
+   thread goes on with it (cast_sched_retake). */
 #include "sched.h"
 
 #include "../include/casting.h"
@@ -35,7 +35,7 @@ static struct {
   bool retry_due;             /* (lock) a thread could not be started (R26) */
   _Atomic uint32_t nspinning; /* (a) workers that look for work */
   int (*start)(cast_core *);  /* (i) starts a worker, see cast_sched_init */
-  void (*wake_sysmon)(void);  /* (i) wakes sysmon */
+  void (*wake_sysmon)(void);  /* (i) wakes sysmon from its deep sleep */
 } sched;
 
 void cast_sched_init(

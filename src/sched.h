@@ -34,10 +34,10 @@ typedef struct cast_worker {
   uint32_t seed;           /* (w) of the order in which it steals */
   os_thread thread;        /* (i) */
   os_context *base;        /* (i) the thread's own stack */
-  uint32_t seen_tick;      /* (monitor) the tick at its last look, ... */
-  uint64_t since_ns;       /* (monitor) ... when it first saw that tick, ... */
-  uint64_t cpu_ns;         /* (monitor) ... the thread's processor time ... */
-  uint64_t cpu_at_ns;      /* (monitor) ... and when that was read */
+  uint32_t seen_tick;      /* (sysmon) the tick at its last look, ... */
+  uint64_t since_ns;       /* (sysmon) ... when it first saw that tick, ... */
+  uint64_t cpu_ns;         /* (sysmon) ... the thread's processor time ... */
+  uint64_t cpu_at_ns;      /* (sysmon) ... and when that was read */
 } cast_worker;
 
 /* n permits. start(core) makes a new worker that owns `core` and spins: 0 or

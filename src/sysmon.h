@@ -1,8 +1,9 @@
 /* sysmon.h - the thread that fires timers and watches the workers.
    SPDX-License-Identifier: MIT
 
-   There is one in a process, once anything has needed a thread of casting's.
-   All functions are for any thread. */
+   It is named after the thread of Go's runtime that does the same. A process
+   has one as soon as anything has needed a thread of casting's. All functions
+   are for any thread. */
 #ifndef CAST_SYSMON_H
 #define CAST_SYSMON_H
 

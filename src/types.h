@@ -146,10 +146,11 @@ typedef struct cast_session_ops {
   const os_signals *(*signals)(cast_session *s);
 } cast_session_ops;
 
-/* A session. `refs` of the object counts strong references: handles, and
-   messages with handles; without any, the session closes when its last task has
-   ended. `weak_refs` counts weak references, which keep the memory valid: each
-   task has one, all handles together have one, and an open session has one. */
+/* A session. `refs` of the object counts the strong references: handles, and
+   messages with handles. Without any, the session closes when its last task has
+   ended. Weak references only keep the memory valid: each task has one, all
+   handles together have one, and the session itself has one while it is open.
+   */
 struct cast_session {
   cast_object object;          /* strong references: handles and messages */
   cast_job job;                /* its place in a run queue */

@@ -246,7 +246,7 @@ void os_pin(const void *address) {
 /* -- task dumps on SIGQUIT ------------------------------------------------ */
 
 static void (*ask_handler)(void);   /* (i) set before the signal handler */
-static struct sigaction ask_before; /* (monitor's lock) what it has replaced */
+static struct sigaction ask_before; /* (sysmon's lock) what it has replaced */
 
 static void on_ask(int number) {
   int saved = errno;
