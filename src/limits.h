@@ -178,6 +178,47 @@
 #define CAST_SELECT_MAX 65536u
 /* ... of which up to so many are sorted by insertion. */
 #define CAST_RANK_FEW CAST_LIMIT(12u, 2u)
+/* A select with more cases keeps their channels in a table, not on the stack.
+   */
+#define CAST_SELECT_FEW CAST_LIMIT(12, 2)
+/* __save methods whose results contain values with __save, and so on. */
+#define CAST_SAVE_DEPTH 64u
+/* Bytes of a message that C builds. */
+#define CAST_MESSAGE_MAX (1u << 30)
+/* Frames for which an encoder makes room at once. */
+#define CAST_FRAMES_STEP CAST_LIMIT(8u, 1u)
+/* After a message whose tables are no tree, so many are not tried as trees:
+   programs that send graphs send many, and to find it out costs part of an
+   encoding each time. */
+#define CAST_TREE_REST CAST_LIMIT(16u, 2u)
+/* Tables of a message that the memo finds without hashing; a power of two. Up
+   to KEPT entries it keeps its memory, as the next message will need it. */
+#define CAST_MEMO_FEW CAST_LIMIT(8u, 2u)
+#define CAST_MEMO_KEPT CAST_LIMIT(1024u, 4u)
+/* Steps of a path in an error message that are shown at each end, and bytes of
+   a key in it. */
+#define CAST_PATH_STEPS 10u
+#define CAST_PATH_KEY_MAX 40
+
+/* -- what a state keeps of messages --------------------------------------- */
+
+/* Bytes of scratch memory that a packer keeps for the next message. */
+#define CAST_PACK_KEEP CAST_LIMIT(64u << 10, 256u)
+/* Shared strings that a state finds again, without copying them: so many, with
+   so many bytes from earlier messages, and from the latest one
+   (transfer/sharedstr.c). */
+#define CAST_SHAREDSTR_KEPT CAST_LIMIT(32u, 2u)
+#define CAST_SHAREDSTR_BYTES (1u << 20)
+#define CAST_SHAREDSTR_LARGEST (64u << 20)
+/* Functions whose bytecode a state keeps, and the most bytes of one
+   (transfer/bytecode.c). */
+#define CAST_BYTECODE_KEPT CAST_LIMIT(32u, 2u)
+#define CAST_BYTECODE_BYTES (64u << 10)
+/* Bits of the filter for tables that have a name (transfer/names.c); a multiple
+   of 64. */
+#define CAST_NAMES_BITS CAST_LIMIT(512u, 64u)
+/* Binary logarithm of the number of short strings that a state's cache has. */
+#define CAST_STRCACHE_BITS CAST_LIMIT(6u, 1u)
 
 /* -- tasks and states ----------------------------------------------------- */
 
@@ -195,6 +236,11 @@
 #define CAST_LINEAGE_MAX 32
 /* Levels of a stack that are searched for a __close handler. */
 #define CAST_CLEANUP_DEPTH 200
+/* Bytes that one item of a format gives in os.date. */
+#define CAST_DATE_ITEM_MAX 200
+/* Bytes of the name that setlocale returns: the C library allows 255 for each
+   of a dozen categories. */
+#define CAST_LOCALE_MAX 4096
 
 /* -- deadlines, cancellation and preemption ------------------------------- */
 

@@ -10,14 +10,13 @@
    write a whole message and look once. */
 #include "../../../include/casting.h"
 #include "../../base.h"
+#include "../../limits.h"
 #include "../../mem.h"
 #include "../../msg.h"
 #include "../../object.h"
 #include "../compat/compat.h"
 #include "../transfer/wire.h"
 #include "api.h"
-
-#define SIZE_LIMIT (1u << 30) /* bytes of a message that C writes, at most */
 
 casting_message *casting_message_new(void) {
   casting_message *m = cast_calloc(sizeof *m);
@@ -77,7 +76,7 @@ static int fail(casting_message *m, int error) {
 static unsigned char *room(casting_message *m, size_t more) {
   size_t want;
   unsigned char *bytes;
-  if (more > SIZE_LIMIT - m->size) {
+  if (more > CAST_MESSAGE_MAX - m->size) {
     fail(m, CASTING_EINVAL);
     return NULL;
   }
@@ -167,7 +166,7 @@ int casting_message_number(casting_message *m, double v) {
 /* A short string has its size in the tag, any other in four bytes behind it. */
 int casting_message_string(casting_message *m, const char *s, size_t size) {
   unsigned char *at;
-  if (size > SIZE_LIMIT) return fail(m, CASTING_EINVAL);
+  if (size > CAST_MESSAGE_MAX) return fail(m, CASTING_EINVAL);
   at = begin(m, size + 5, true);
   if (at == NULL) return m->error;
   m->plain = false;

@@ -39,10 +39,6 @@
 #include <math.h>
 #include <stdio.h>
 
-/* So many channels are kept on the stack itself; more of them in a table
-   there. */
-#define FEW 12
-
 /* Raises "bad argument #1 to 'select' (case i: what)". */
 static void bad_case(lua_State *L, int i, const char *what) {
   cast_arg_error(L, 1, lua_pushfstring(L, "case %d: %s", i, what));
@@ -165,7 +161,7 @@ static reading *push_reading(lua_State *L, cast_state *S, uint32_t n) {
    by way of a userdata. From its end on nothing runs until the select waits. */
 static cast_extra *get_cases(
   lua_State *L, cast_state *S, cast_ltask *t, uint32_t n) {
-  int kept = n > FEW ? lua_gettop(L) : 0;
+  int kept = n > CAST_SELECT_FEW ? lua_gettop(L) : 0;
   cast_extra *x = make_cases(L, t, n);
   reading *r;
   if (CAST_LIKELY(read_cases(L, S, x->cases, n, kept, true))) return x;
@@ -301,7 +297,7 @@ int cast_lib_select(lua_State *L) {
   lua_settop(L, 1);
   n = count_cases(L, &timed);
   if (timed) deadline = select_timeout(L, &now);
-  if (n > FEW) lua_createtable(L, (int)n, 0);
+  if (n > CAST_SELECT_FEW) lua_createtable(L, (int)n, 0);
   t = now ? cast_scratch(L, S) : cast_enter(L, S, deadline);
   x = get_cases(L, S, t, n);
   if (!now) cast_enter_again(L, S, t);

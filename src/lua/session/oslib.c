@@ -17,6 +17,7 @@
    (it has a lock), mkstemp, in place of tmpnam, in os.tmpname.
 
    Locks: locale_lock (CAST_RANK_LEAF). */
+#include "../../limits.h"
 #include "../../lock.h"
 #include "../../os/os.h"
 #include "../compat/compat.h"
@@ -26,8 +27,6 @@
 /* -- os.date -------------------------------------------------------------- */
 
 #if CAST_LUA == 501 && !CAST_LUAJIT
-
-#define ITEM_MAX 200 /* bytes that one item of a format expands to, at most */
 
 static void set_field(lua_State *L, const char *key, int value) {
   lua_pushinteger(L, value);
@@ -54,7 +53,7 @@ static void push_fields(lua_State *L, const struct tm *tm) {
    length of the result has no limit. */
 static void push_formatted(
   lua_State *L, const char *format, const struct tm *tm) {
-  char item[3] = "%?", text[ITEM_MAX];
+  char item[3] = "%?", text[CAST_DATE_ITEM_MAX];
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   for (; *format != '\0'; format++) {
@@ -97,16 +96,12 @@ static int os_date(lua_State *L) {
 
 /* -- os.setlocale --------------------------------------------------------- */
 
-/* Bytes of the text that setlocale returns; the C library allows 255 for each
-   of a dozen categories. */
-#define LOCALE_MAX 4096
-
 static cast_lock locale_lock = CAST_LOCK_STATIC(CAST_RANK_LEAF);
 
 /* os.setlocale([locale [, category]]) */
 static int os_setlocale(lua_State *L) {
   const char *name = luaL_optstring(L, 1, NULL);
-  char copy[LOCALE_MAX];
+  char copy[CAST_LOCALE_MAX];
   size_t size;
   int category;
   /* LuaJIT's luaL_checkoption takes a value that is no string for one that is

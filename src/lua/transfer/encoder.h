@@ -22,6 +22,7 @@
 #define CAST_ENCODER_H
 
 #include "../../base.h"
+#include "../../limits.h"
 #include "../../list.h"
 #include "../../msg.h"
 #include "../../object.h"
@@ -224,9 +225,9 @@ uint32_t cast_encoder_anchor(cast_encoder *e);
 void cast_encoder_register(cast_encoder *e, const cast_memo_entry *entry);
 /* Makes room on the Lua stack for the next CAST_FRAMES_STEP frames. */
 void cast_encoder_stack(cast_encoder *e);
-/* The same, and in the array of frames: called at every so many frames. */
+/* The same, and in the array of frames: called every CAST_FRAMES_STEP
+   frames. */
 void cast_encoder_frames(cast_encoder *e);
-#define CAST_FRAMES_STEP 8u
 /* Writes the string at idx, one of more than WIRE_STR_MAX bytes. */
 void cast_encoder_string(cast_encoder *e, int idx);
 

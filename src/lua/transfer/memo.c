@@ -13,11 +13,8 @@
 #include "memo.h"
 
 #include "../../base.h"
+#include "../../limits.h"
 #include "../../mem.h"
-
-/* Memory for so many entries is not given back: the next message will need
-   it. */
-#define KEEP_ENTRIES 1024u
 
 void cast_memo_init(cast_memo *s) {
   s->count = 0;
@@ -36,7 +33,7 @@ void cast_memo_fini(cast_memo *s) {
 }
 
 void cast_memo_clear(cast_memo *s) {
-  if (s->capacity > KEEP_ENTRIES) cast_memo_fini(s);
+  if (s->capacity > CAST_MEMO_KEPT) cast_memo_fini(s);
   s->count = 0;
   s->slots = 0;
 }

@@ -16,8 +16,7 @@
 #define CAST_MEMO_H
 
 #include "../../base.h"
-
-#define CAST_MEMO_FEW 8u
+#include "../../limits.h"
 
 /* The last three are the encoder's own, and its business. */
 typedef struct cast_memo_entry {

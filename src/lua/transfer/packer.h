@@ -21,6 +21,7 @@
 
 #include "../../block.h"
 #include "../../context.h"
+#include "../../limits.h"
 #include "../../list.h"
 #include "../../msg.h"
 #include "../../object.h"
@@ -56,15 +57,6 @@ enum {
   CAST_SLOT_CLOSE,       /* "__close" */
   CAST_SLOT_LAST = CAST_SLOT_CLOSE
 };
-
-#define CAST_SHAREDSTR_KEPT 32u            /* pairs: see sharedstr.c */
-#define CAST_SHAREDSTR_BYTES (1u << 20)    /* of earlier messages, in all */
-#define CAST_SHAREDSTR_LARGEST (64u << 20) /* and of the latest */
-#define CAST_BYTECODE_KEPT 32u             /* functions: see bytecode.c */
-#define CAST_BYTECODE_BYTES (64u << 10)    /* largest one kept */
-#define CAST_PACK_KEEP (64u << 10) /* scratch bytes kept for next time */
-#define CAST_SAVE_DEPTH 64u        /* __save results in each other */
-#define CAST_NAMES_BITS 512u       /* of the filter: see names.h */
 
 /* A shared string: a pair of a Lua string and the bytes that it equals. */
 typedef struct cast_sharedstr {

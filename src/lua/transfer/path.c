@@ -7,12 +7,11 @@
    Owner: the caller, as of the struct. */
 #include "path.h"
 
+#include "../../limits.h"
 #include "../compat/compat.h"
 
 #include <ctype.h>
 #include <stdio.h>
-
-#define SHOWN 40 /* bytes of one key */
 
 /* snprintf returned n: what did not fit is cut off. */
 static void added(cast_path *path, int n) {
@@ -41,7 +40,8 @@ void cast_path_start(cast_path *path, const char *what, int number) {
 
 /* Can the key be written behind a dot, as in Lua? */
 static bool is_name(const char *s, size_t size) {
-  if (size == 0 || size > SHOWN || isdigit((unsigned char)s[0])) return false;
+  if (size == 0 || size > CAST_PATH_KEY_MAX || isdigit((unsigned char)s[0]))
+    return false;
   for (size_t i = 0; i < size; i++)
     if (!isalnum((unsigned char)s[i]) && s[i] != '_') return false;
   return true;
@@ -50,14 +50,14 @@ static bool is_name(const char *s, size_t size) {
 /* Control characters, and what would end the text, as in a Lua string. */
 static void add_quoted(cast_path *path, const char *s, size_t size) {
   add(path, "[\"");
-  for (size_t i = 0; i < size && i < SHOWN; i++) {
+  for (size_t i = 0; i < size && i < CAST_PATH_KEY_MAX; i++) {
     unsigned char c = (unsigned char)s[i];
     if (c < 32 || c == 127 || c == '"' || c == '\\')
       add(path, "\\%03d", c);
     else
       add(path, "%c", c);
   }
-  add(path, "%s", size > SHOWN ? "...\"]" : "\"]");
+  add(path, "%s", size > CAST_PATH_KEY_MAX ? "...\"]" : "\"]");
 }
 
 /* Integers without a decimal point, also where Lua has one kind of number. */
@@ -100,7 +100,7 @@ void cast_path_word(cast_path *path, const char *word, const char *name) {
   if (path->inside) add(path, " ");
   add_step(path);
   if (name != NULL)
-    add(path, "%s '%.*s'", word, SHOWN, name);
+    add(path, "%s '%.*s'", word, CAST_PATH_KEY_MAX, name);
   else
     add(path, "%s", word);
 }

@@ -7,6 +7,7 @@
 #ifndef CAST_PATH_H
 #define CAST_PATH_H
 
+#include "../../limits.h"
 #include "../compat/compat.h"
 
 typedef struct cast_path {
@@ -14,9 +15,6 @@ typedef struct cast_path {
   bool inside;     /* something follows the value's number already */
   char text[1500]; /* enough for 20 steps of the longest keys */
 } cast_path;
-
-/* Long paths show this many steps at the start, and as many at the end. */
-#define CAST_PATH_STEPS 10u
 
 /* Begins with "argument 2"; what is "argument". Without a number if it is 0. */
 void cast_path_start(cast_path *path, const char *what, int number);

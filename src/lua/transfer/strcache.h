@@ -11,10 +11,10 @@
 #define CAST_STRCACHE_H
 
 #include "../../base.h"
+#include "../../limits.h"
 #include "../compat/compat.h"
 #include "packer.h"
 
-#define CAST_STRCACHE_BITS 6u     /* log2 of how many are kept */
 #define CAST_STRCACHE_LONGEST 16u /* bytes of the longest one */
 
 #define CAST_STRCACHE_KEPT (1u << CAST_STRCACHE_BITS)

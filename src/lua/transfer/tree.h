@@ -12,9 +12,6 @@
 /* Tables in each other that are written, at the most. The reader goes down to
    CAST_PACK_DEPTH, so this must not be more. */
 #define CAST_TREE_DEPTH (CAST_PACK_DEPTH < 16u ? CAST_PACK_DEPTH : 16u)
-/* So many messages after one that was no tree are not tried: programs that send
-   graphs send many, and to find it out costs part of an encoding each time. */
-#define CAST_TREE_REST 16u
 
 /* Writes the n values from `first` on into an encoder that was taken or reset,
    if they are a tree. Else nothing is written. */
