@@ -102,6 +102,8 @@
 #define CAST_HEAP_FIRST CAST_LIMIT(16u, 1u)
 /* Bytes for which a text buffer makes room first. */
 #define CAST_BUFFER_FIRST CAST_LIMIT(256u, 4u)
+/* Places in a state's table of anchors when it is made. */
+#define CAST_ANCHORS_FIRST CAST_LIMIT(4, 1)
 
 /* -- memory --------------------------------------------------------------- */
 
@@ -241,6 +243,27 @@
 /* Bytes of the name that setlocale returns: the C library allows 255 for each
    of a dozen categories. */
 #define CAST_LOCALE_MAX 4096
+/* Entries in a state's cache of handles; a power of two. */
+#define CAST_HANDLE_CACHE CAST_LIMIT(16u, 2u)
+/* Tasks that have not begun keep their function and arguments on the stack of a
+   startup (task/pending.c). VALUES: the most of one task, which fit into any
+   coroutine without growing it. SWITCH: a startup with so many slots in use is
+   left to drain, if there is an empty one to go on with. RESERVED: slots of a
+   new startup, more than twice VALUES. DRAINED: empty startups that are kept.
+   */
+#define CAST_PENDING_VALUES 16u
+#define CAST_PENDING_SWITCH CAST_LIMIT(256, 8)
+#define CAST_PENDING_RESERVED 40
+#define CAST_PENDING_DRAINED CAST_LIMIT(2u, 1u)
+/* Bytes that a new state takes, amply: so many must be free to make one. */
+#define CAST_STATE_ROOM 65536u
+/* A state that closes may use so many bytes more than its limit, and has so
+   many free slots on its stack, for finalizers: one that there is no memory to
+   call is left out. Making that room is tried so often, as memory may fail for
+   a moment. */
+#define CAST_CLOSING_ROOM 65536u
+#define CAST_CLOSING_SLOTS 100
+#define CAST_CLOSING_TRIES 100
 
 /* -- deadlines, cancellation and preemption ------------------------------- */
 
@@ -254,6 +277,8 @@
 #define CAST_WATCHDOG_NS 50000000u
 /* Instructions of a host's task between two looks for signals. */
 #define CAST_WATCH_COUNT 10000
+/* Bytes of the reason of a cancellation that comes from a link. */
+#define CAST_REASON_MAX 240
 
 /* -- reports and the log -------------------------------------------------- */
 
@@ -267,6 +292,12 @@
 #define CAST_SAY_NS 1000000000u
 /* Longer lines of the log, with their end, are written in two pieces. */
 #define CAST_LINE_MAX CAST_LIMIT(4096u, 64u)
+/* Bytes of the stacks in a traceback. */
+#define CAST_TRACE_SIZE 8192u
+/* A failure is reported if no task has received it for so long. */
+#define CAST_FAILURE_WAIT_NS 1000000000u
+/* The least time for the last reports, when others have taken all the time. */
+#define CAST_FLUSH_NS 500000000u
 
 /* -- the end -------------------------------------------------------------- */
 
@@ -278,6 +309,8 @@
 #define CAST_EXIT_NS 1000000000u
 /* When the errands' thread could not be started: until the next attempt. */
 #define CAST_ERRAND_RETRY_NS CAST_LIMIT(100000000u, 1000000u)
+/* Levels of a stack that are searched for the finalizer that waits. */
+#define CAST_LAST_LEVELS 256
 
 /* -- switches ------------------------------------------------------------- */
 

@@ -13,6 +13,7 @@
 #include "anchor.h"
 
 #include "../../base.h"
+#include "../../limits.h"
 #include "../compat/compat.h"
 #include "state.h"
 
@@ -40,8 +41,6 @@ void cast_anchor_push(lua_State *L, cast_state *S, int at) {
 
 #else
 
-#define ROOM_FIRST 4 /* places at first */
-
 /* In the registry: the table. */
 static const char anchors_key = 0;
 
@@ -54,7 +53,7 @@ static bool is_full(const cast_state *S) {
    anything is changed; and what may run a finalizer, which may anchor something
    itself, before anything is looked at. */
 static void grow(lua_State *L, cast_state *S) {
-  int room = S->anchors.room == 0 ? ROOM_FIRST : 2 * S->anchors.room;
+  int room = S->anchors.room == 0 ? CAST_ANCHORS_FIRST : 2 * S->anchors.room;
   lua_createtable(L, room, 0);
   if (!is_full(S) || room <= S->anchors.room) {
     lua_pop(L, 1);

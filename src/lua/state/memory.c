@@ -8,6 +8,7 @@
 #include "memory.h"
 
 #include "../../base.h"
+#include "../../limits.h"
 #include "../../mem.h"
 #include "../../os/os.h"
 #include "../../slab.h"
@@ -83,7 +84,6 @@ static lua_State *make_lua(cast_state *S) {
 }
 
 #if CAST_LUAJIT
-#define NEW_STATE 65536u /* bytes that a new state takes, amply */
 
 /* When memory fails in lua_newstate, LuaJIT crashes while it frees what there
    is, because its table of strings may not exist yet. So memory must not fail
@@ -91,7 +91,7 @@ static lua_State *make_lua(cast_state *S) {
    after. */
 static lua_State *make_surely(cast_state *S) {
   size_t max = S->memory.slabs.max;
-  void *room = cast_alloc(NEW_STATE);
+  void *room = cast_alloc(CAST_STATE_ROOM);
   lua_State *L;
   if (room == NULL) return NULL;
   cast_free(room);
@@ -123,24 +123,18 @@ lua_State *cast_state_new_lua(cast_state *S) {
   return L;
 }
 
-/* What a closing state gets, since a finalizer that there is no memory to call
-   is left out, and what it was to give back is lost. Ours need a call and some
-   stack. */
-#define CLOSING_ROOM 65536u /* bytes above the limit */
-
-#define CLOSING_SLOTS 100 /* of the main thread's stack */
-
-#define TRIES 100 /* to make these: memory may fail for a moment */
-
+/* Room for finalizers: one that there is no memory to call is left out, and what
+   it was to give back is lost. Ours need a call and some stack. */
 static int make_room(lua_State *L) {
-  luaL_checkstack(L, CLOSING_SLOTS, NULL);
+  luaL_checkstack(L, CAST_CLOSING_SLOTS, NULL);
   return 0;
 }
 
 void cast_state_close_lua(cast_state *S) {
   uint32_t tries = 0;
-  if (S->memory.slabs.max != 0) S->memory.slabs.max += CLOSING_ROOM;
-  while (cast_lua_cpcall(S->L, make_room, S) != LUA_OK && ++tries < TRIES)
+  if (S->memory.slabs.max != 0) S->memory.slabs.max += CAST_CLOSING_ROOM;
+  while (cast_lua_cpcall(S->L, make_room, S) != LUA_OK &&
+         ++tries < CAST_CLOSING_TRIES)
     lua_settop(S->L, 0);
   lua_settop(S->L, 0);
   lua_close(S->L);

@@ -23,14 +23,13 @@
 #include "../../base.h"
 #include "../../fork.h"
 #include "../../host.h"
+#include "../../limits.h"
 #include "../../list.h"
 #include "../../slab.h"
 #include "../../timer.h"
 #include "../../types.h"
 #include "../compat/compat.h"
 #include "ltask.h"
-
-#define CAST_HANDLE_CACHE 16u /* entries of handles.cache; a power of two */
 
 /* What the rooms above this one do for a state, since this one may not call
    them: one constant table, given to a host when it is made and inherited by

@@ -5,6 +5,7 @@
 #ifndef CAST_CANCEL_H
 #define CAST_CANCEL_H
 
+#include "../../limits.h"
 #include "../../types.h"
 #include "../compat/compat.h"
 #include "../state/ltask.h"
@@ -48,7 +49,6 @@ void cast_cancel_end(cast_ltask *t);
 typedef struct cast_request cast_request;
 /* NULL: out of memory. */
 cast_request *cast_cancel_prepare(void);
-#define CAST_REASON_MAX 240 /* bytes of its reason */
 /* Room for the reason, to be written before the request is asked. */
 char *cast_cancel_text(cast_request *q);
 /* Asks that t ends, as cast_ltask_cancel; q is given away. */

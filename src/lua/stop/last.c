@@ -28,8 +28,6 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 
-#define LEVELS 256 /* of a stack that are looked at */
-
 /* -- is it at the end? ---------------------------------------------------- */
 
 /* In the registry: the first function of the program, so that no other function
@@ -41,11 +39,11 @@ static const char first_key = 0;
 static const char tail_call = 0;
 
 /* The first function on a stack, at the bottom, with its name in *ar; NULL:
-   there is none, or more than LEVELS follow. */
+   there is none, or more than CAST_LAST_LEVELS follow. */
 static const void *first_on(lua_State *L, lua_Debug *ar) {
   const void *f;
   int depth;
-  if (lua_getstack(L, LEVELS, ar)) return NULL;
+  if (lua_getstack(L, CAST_LAST_LEVELS, ar)) return NULL;
   depth = cast_stack_depth(L);
   if (depth == 0) return NULL;
   (void)lua_getstack(L, depth - 1, ar);
@@ -77,7 +75,7 @@ void cast_last_open(lua_State *L, cast_state *S) {
 static bool exits(lua_State *L) {
   lua_Debug ar;
   bool is = false;
-  for (int i = 0; !is && i < LEVELS && lua_getstack(L, i, &ar); i++) {
+  for (int i = 0; !is && i < CAST_LAST_LEVELS && lua_getstack(L, i, &ar); i++) {
     lua_getinfo(L, "f", &ar);
     is = cast_stock_is_exit(lua_tocfunction(L, -1));
     lua_pop(L, 1);

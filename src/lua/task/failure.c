@@ -46,13 +46,6 @@
 
 #include <stdio.h>
 
-/* How long a failure waits for a task that joins. */
-#define PATIENCE_NS 1000000000u
-
-/* What a host's end leaves for its reports, when its tasks have taken all
-   time. */
-#define FLUSH_NS 500000000u
-
 struct cast_failure {
   cast_timer timer;         /* fires when nobody has joined in time */
   cast_errand due;          /* of the timer; it has a reference to the task */
@@ -365,7 +358,7 @@ cast_failure *cast_failure_new(
   cast_lock_drop(&failures.lock);
   /* Without memory for the timer the failure is reported when the last handle
      goes, and as texts (invariant 2). */
-  if (cast_timer_set(&f->timer, os_now() + PATIENCE_NS) != 0) {
+  if (cast_timer_set(&f->timer, os_now() + CAST_FAILURE_WAIT_NS) != 0) {
     cast_lock_take(&failures.lock);
     if (!f->reported) cast_msg_move(msg, &f->msg);
     cast_lock_drop(&failures.lock);
@@ -404,7 +397,7 @@ static cast_failure *next_unreported(cast_state *root, cast_failure *last) {
 }
 
 bool cast_failures_flush(cast_state *root, uint64_t deadline_ns) {
-  uint64_t least = os_now() + FLUSH_NS, most = os_now() + 2 * CAST_SAY_NS;
+  uint64_t least = os_now() + CAST_FLUSH_NS, most = os_now() + 2 * CAST_SAY_NS;
   cast_failure *f = next_unreported(root, NULL), *next;
   if (deadline_ns < least) deadline_ns = least;
   if (deadline_ns > most) deadline_ns = most;

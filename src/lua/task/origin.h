@@ -4,12 +4,11 @@
 #define CAST_ORIGIN_H
 
 #include "../../buffer.h"
+#include "../../limits.h"
 #include "../compat/compat.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
 #include "failure.h"
-
-#define CAST_TRACE_SIZE 8192u /* bytes of stacks in a traceback, at most */
 
 /* `target` has ended, and t will raise what it has failed with. Returns the
    record of the failure, which t holds until it awaits something else; NULL:

@@ -18,8 +18,8 @@
    2. With `waiting` at zero a stack is empty, and either the one that fills or
       among the drained ones.
    3. A stack has `nreserved` slots: cast_lua_reserve has made them, and a
-      collector that shrinks stacks leaves at least RESERVED_FIRST, and twice
-      what is used. */
+      collector that shrinks stacks leaves at least CAST_PENDING_RESERVED, and
+      twice what is used. */
 #include "pending.h"
 
 #include "../../base.h"
@@ -29,16 +29,6 @@
 #include "../state/anchor.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
-
-#define ARGUMENTS_MAX 16u /* what fits any coroutine without growing it */
-
-/* With so many slots in use a startup is left to drain, if there is an empty
-   one to go on with. */
-#define SWITCH_AT 256
-
-#define RESERVED_FIRST 40 /* slots of a new stack; ARGUMENTS_MAX twice fits */
-
-#define DRAINED_MAX 2u /* empty startups that are kept */
 
 struct cast_startup {
   uint32_t place;     /* in S->pending.all */
@@ -118,7 +108,7 @@ static bool has_room(cast_startup *s, int n) {
   if (CAST_LIKELY(end <= s->nreserved)) return true;
   if (end > CAST_PENDING_SLOTS) return false;
   if (wanted > CAST_PENDING_SLOTS) wanted = CAST_PENDING_SLOTS;
-  if (wanted < RESERVED_FIRST) wanted = RESERVED_FIRST;
+  if (wanted < CAST_PENDING_RESERVED) wanted = CAST_PENDING_RESERVED;
   if (!cast_lua_reserve(s->co.L, wanted - top)) return false;
   s->nreserved = wanted;
   return true;
@@ -128,13 +118,14 @@ static bool has_room(cast_startup *s, int n) {
    it then (invariant 3). */
 static void shorten(cast_startup *s, int top) {
   lua_settop(s->co.L, top);
-  if (s->nreserved > 2 * top && s->nreserved > RESERVED_FIRST)
-    s->nreserved = 2 * top > RESERVED_FIRST ? 2 * top : RESERVED_FIRST;
+  if (s->nreserved > 2 * top && s->nreserved > CAST_PENDING_RESERVED)
+    s->nreserved =
+      2 * top > CAST_PENDING_RESERVED ? 2 * top : CAST_PENDING_RESERVED;
 }
 
 /* s is empty, and is not the one that fills: keeps or frees it. */
 static void put_drained(cast_state *S, cast_startup *s) {
-  if (S->pending.ndrained == DRAINED_MAX) {
+  if (S->pending.ndrained == CAST_PENDING_DRAINED) {
     cast_anchor_free(S, s->co.anchor);
     S->pending.all[s->place] = NULL;
     cast_free(s);
@@ -180,7 +171,8 @@ static cast_startup *new_startup(lua_State *L, cast_state *S) {
 static cast_startup *choose(lua_State *L, cast_state *S, int n) {
   cast_startup *s = S->pending.filling, *old;
   if (CAST_LIKELY(s != NULL) &&
-      (lua_gettop(s->co.L) < SWITCH_AT || S->pending.drained == NULL) &&
+      (lua_gettop(s->co.L) < CAST_PENDING_SWITCH ||
+        S->pending.drained == NULL) &&
       has_room(s, n))
     return s;
   s = S->pending.drained;
@@ -202,7 +194,7 @@ static cast_startup *choose(lua_State *L, cast_state *S, int n) {
    place is taken. */
 bool cast_pending_keep(lua_State *L, cast_state *S, cast_ltask *t, int n) {
   cast_startup *s;
-  if ((unsigned)n > ARGUMENTS_MAX) return false;
+  if ((unsigned)n > CAST_PENDING_VALUES) return false;
   s = choose(L, S, n);
   if (s == NULL) return false;
   t->pending.stack = s->place & (CAST_PENDING_STACKS - 1);
