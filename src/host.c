@@ -2,10 +2,13 @@
    SPDX-License-Identifier: MIT
 
    Owner and life: see host.h. The session of a host is in one of three states
-   (DESIGN, R57 and R74): - running: the thread runs the main program or
-   tasks; nobody wakes it; - idle: the thread sleeps in sleep_until_ready() on
-   the event, which a waker sets; - idle and `away`: the program is in its own
-   event loop, on the descriptor. */
+   (DESIGN, R57 and R74):
+     running           the thread runs the main program, or tasks; nobody wakes
+                       it
+     idle              the thread sleeps in sleep_until_ready() on the event,
+                       which a waker sets
+     idle and `away`   the program is in its own event loop, which has the
+                       descriptor */
 #include "host.h"
 
 #include "../include/casting.h"

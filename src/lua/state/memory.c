@@ -123,8 +123,8 @@ lua_State *cast_state_new_lua(cast_state *S) {
   return L;
 }
 
-/* Room for finalizers: one that there is no memory to call is left out, and what
-   it was to give back is lost. Ours need a call and some stack. */
+/* Room for finalizers: one that there is no memory to call is left out, and
+   what it was to give back is lost. Ours need a call and some stack. */
 static int make_room(lua_State *L) {
   luaL_checkstack(L, CAST_CLOSING_SLOTS, NULL);
   return 0;
