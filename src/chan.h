@@ -9,8 +9,9 @@
    2. Live receivers wait only if count == 0, and live senders only if count ==
       capacity. So one of the two queues has no live waiter.
    3. No task waits on a closed channel, except receivers that a close in parts
-      has not woken yet. A waiter is live while its wait is armed. Waiters that
-      are not live are dropped from the queue when they are found. */
+      has not woken yet.
+   A waiter is live while its wait is armed. Waiters that are not live are
+   dropped from the queue when they are found. */
 #ifndef CAST_CHAN_H
 #define CAST_CHAN_H
 

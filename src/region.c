@@ -13,8 +13,8 @@
    slabs untouched.
 
    Owner: a slab belongs to its user from cast_region_slab to cast_region_give.
-   Everything else is in a cancel scope by one lock, a leaf, since slabs are
-   rarely asked for. Invariants:
+   Everything else is guarded by one lock, a leaf, since slabs are rarely asked
+   for. Invariants:
    1. A region is in `some` of its pool if it has an unused slab. The regions
       without any used slab are at the end of that list; `nempty` counts them.
    2. The first word of a used slab is the address of its region.
