@@ -108,16 +108,19 @@ static int b_packs(lua_State *L) {
   return 0;
 }
 
-/* Calls one of these in B with what lies there; its error is raised in A. */
-static void in_b(lua_State *L, lua_CFunction f) {
-  lua_pushcfunction(B.L, f);
-  lua_insert(B.L, 1);
-  int status = lua_pcall(B.L, lua_gettop(B.L) - 1, LUA_MULTRET, 0);
-  if (status == 0) return;
+/* They lie at the bottom of B's stack, as to push them takes memory in 5.1. */
+enum { AT_UNPACKS = 1, AT_PACKS, BELOW = AT_PACKS };
+
+/* Calls one of these in B with what lies above; its error is raised in A. */
+static void in_b(lua_State *L, int function) {
+  lua_pushvalue(B.L, function);
+  lua_insert(B.L, BELOW + 1);
+  int n = lua_gettop(B.L) - BELOW - 1;
+  if (lua_pcall(B.L, n, LUA_MULTRET, 0) == 0) return;
   char text[400] = "in B: ";
   const char *why = lua_tostring(B.L, -1);
   if (why != NULL) (void)strncat(text, why, sizeof text - 10);
-  lua_settop(B.L, 0);
+  lua_settop(B.L, BELOW);
   cast_msg_drop(&message);
   (void)luaL_error(L, "%s", text);
 }
@@ -133,10 +136,10 @@ static int crossed(lua_State *L) {
     cast_msg_drop(&message);
     return n;
   }
-  in_b(L, b_unpacks);
-  CAST_ALWAYS(cast_msg_is_empty(&message) && lua_gettop(B.L) == n);
-  in_b(L, b_packs);
-  lua_settop(B.L, 0);
+  in_b(L, AT_UNPACKS);
+  CAST_ALWAYS(cast_msg_is_empty(&message) && lua_gettop(B.L) == n + BELOW);
+  in_b(L, AT_PACKS);
+  lua_settop(B.L, BELOW);
   n = cast_unpack(A.packer, L, &message);
   CAST_ALWAYS(cast_msg_is_empty(&message));
   return n;
@@ -149,7 +152,7 @@ static int cross(lua_State *L) {
   uint64_t fail = (uint64_t)lua_tointeger(L, 1);
   uint64_t many = (uint64_t)lua_tointeger(L, 2);
   cast_msg_drop(&message);
-  lua_settop(B.L, 0);
+  lua_settop(B.L, BELOW);
   lua_pushcfunction(L, crossed);
   lua_replace(L, 2);
   cast_mem_fail_run(fail, many);
@@ -203,6 +206,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   open_side(&A);
   open_side(&B);
+  lua_pushcfunction(B.L, b_unpacks);
+  lua_pushcfunction(B.L, b_packs);
   lua_pushcfunction(A.L, open_machine);
   lua_call(A.L, 0, 2);
   lua_pushlstring(A.L, (const char *)data, size);
