@@ -189,8 +189,8 @@ static bool put_reason(cast_ltask *t, cast_reason *r) {
   return false;
 }
 
-/* Asks that t ends, which is noticed in its next blocking call. The watchdog is
-   set as well, should there be none for long. */
+/* Asks that t ends: the caller sees to it that the owner is told. The watchdog
+   is set as well, should t compute on. */
 static void request_cancel(cast_ltask *t, cast_reason *r) {
   cast_state *S = cast_state_of(t->base.session);
   uint64_t now;

@@ -2,8 +2,8 @@
    SPDX-License-Identifier: MIT
 
    A Lua state that runs may be touched by its own thread alone. So a thread
-   that wants something of a task that computes sends a preempt request, a
-   signal, to the task's thread (os_preempt). The handler (cast_preempt_request)
+   that wants something of a task that computes sends a preempt signal to the
+   task's thread (os_preempt). The handler (cast_preempt_request)
    sets a debug hook on the coroutine that runs, as lua.c does on Ctrl-C, and at
    the next instruction the hook looks. If the task must stop, it raises the
    error. If other sessions wait for the thread, it yields, through the
@@ -16,13 +16,13 @@
    times: the first look from CAST_STOP_NS after its time on finds that it
    computes, and CAST_STOP_NS later the error is raised wherever the task is,
    once, so that its clean-up can run; CAST_FORCE_NS later it is raised at
-   every instruction, whatever catches it. (There are two looks because the task
-   may only have collected garbage until the first.) It is never raised in a
-   shield or a __close handler, nor in a finalizer: Lua runs those without
-   hooks. A loop that catches the error of each blocking call is found by those
-   calls.
+   every instruction, whatever catches it. (There are two looks because the
+   task may only have collected garbage until the first.) A shield and a
+   __close handler put it off, for CAST_GRACE_NS at most; a finalizer never
+   meets it, as Lua runs those without hooks. A loop that catches the error of
+   each blocking call is found by those calls.
 
-   The watchdog (watchdog.c) sends the requests. A host's tasks are looked at by
+   The watchdog (watchdog.c) sends the signals. A host's tasks are looked at by
    another timer, which asks cast_watchdog_is_due; and when the host ends, they
    have the hook anyway (it stands, cast_stop_has_hook). LuaJIT cannot set a
    hook in a signal handler: there, only tasks that make calls of casting are

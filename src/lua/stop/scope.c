@@ -3,7 +3,8 @@
 
    This file decides whether a task must stop: `check_scopes` alone weighs a
    cancellation against the cancel scopes around a call, and all code that stops
-   a task asks it. A request that a task stops goes through four states:
+   a task that runs asks it (one that was cancelled before its first turn has no
+   scopes, and ends unseen: run.c). A request goes through four states:
 
      asked      A reason is in the task, or a request is for all tasks of its
        |        session, or the session closes (cancel.c), or it has used up

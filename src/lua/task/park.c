@@ -35,7 +35,8 @@
 #if !CAST_HAS_YIELDK
 /* Can t yield here and go on later? Without continuations an error can only be
    raised in the Lua function that has called the library function. If a C
-   function such as pcall has called, t waits in place. If nothing has, it is
+   function has called, t waits in place (5.1's pcall does not come here: under
+   it no coroutine can yield). If nothing has, it is
    the task's own function, and t ends with what its wait brings (deliver.c): so
    it may yield. */
 static bool can_go_on(lua_State *L, cast_ltask *t) {

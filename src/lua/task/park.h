@@ -7,9 +7,9 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 
-/* A library function returns what this returns, when an operation of the core
-   has queued its task (CAST_PARKED): waits, until deadline_ns at most, then
-   pushes what the kind's finish pushes, or raises. t->arg is set. Where
+/* A library function returns what this returns, when an operation of the
+   runtime has queued its task (CAST_PARKED): waits, until deadline_ns at most,
+   then pushes what the kind's finish pushes, or raises. t->arg is set. Where
    the task yields this need not return: the call goes on in a continuation. */
 int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
   const cast_wait_kind *kind);
