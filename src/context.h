@@ -7,7 +7,8 @@
    task keeps that stack, and the runner goes on with a fresh one that executes
    the same loop (DESIGN, "Blocking in place"). Invariants:
    1. A context is in exactly one place: a runner's `at` (it executes), a task's
-      `stack`, a runner's `left` or `spare`, or the pool.
+      `stack`, a runner's `left` or `spare`, or the pool. (A thread's own, which
+      was adopted, is its worker's `base` or its host's `own` meanwhile.)
    2. `left` is set only between leaving a context for good and the first code
       after the switch, for nobody may reuse a stack while it is being left.
       cast_runner_arrived gives that stack back.

@@ -4,7 +4,7 @@
    The look is no snapshot, but as good as one: it reads the hosts twice, and
    anything that happens in between shows in the second reading. Let m be the
    moment, between the two readings, at which the scheduler was found quiet
-   (under its lock). A host whose `sleepers` is the same odd number both times
+   (under its lock). A host whose `sleeps` is the same odd number both times
    was asleep at m. Its session is idle at the second reading, so it was idle at
    m, because only the host's thread makes it idle. And no thread outside has
    announced anything meanwhile. So at m no thread could run a task or wake one,

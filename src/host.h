@@ -59,7 +59,7 @@ typedef struct cast_host {
 /* `session` was initialised as running, `main` is not started. */
 int cast_host_init(cast_host *h, cast_session *session, cast_task *main);
 void cast_host_fini(cast_host *h);
-/* Owner, with sysmon running, before all functions below: 0 or
+/* Owner, with sysmon running, before the host waits or is polled: 0 or
    CASTING_ENOMEM. It makes the event, and with it a descriptor. A process that
    has only loaded casting has none yet, and may fork (fork.h). */
 int cast_host_prepare(cast_host *h);

@@ -28,8 +28,8 @@
 #define CAST_THREADS_MAX 256u
 /* A worker above the minimum ends when it has been idle for so long. */
 #define CAST_RETIRE_MS CAST_LIMIT(3000u, 2u)
-/* The last host gives idle workers and reports half of this to finish; after
-   that, ten times as much for threads that are known to end. */
+/* The last host gives reports half of this to be written; after that, workers
+   and the thread of the errands have ten times as much to end. */
 #define CAST_POOL_STOP_NS 1000000000u
 
 /* Sessions in the run queue of one core; a power of two, 2 at least. */
@@ -109,7 +109,8 @@
 
 /* Bytes and alignment of a slab; a power of two, 64 KiB at least. */
 #define CAST_SLAB_SIZE 65536u
-/* Blocks in slabs have multiples of so many bytes, and this alignment; ... */
+/* Blocks in slabs have multiples of so many bytes, and this alignment (a power
+   of two); ... */
 #define CAST_SLAB_STEP 16u
 /* ... the largest has so many; larger ones are allocated by themselves. */
 #define CAST_SLAB_SMALL 1024u
@@ -187,7 +188,8 @@
 #define CAST_SAVE_DEPTH 64u
 /* Bytes of a message that C builds. */
 #define CAST_MESSAGE_MAX (1u << 30)
-/* Frames for which an encoder makes room at once. */
+/* Frames for which an encoder makes room at once; a power of two, 16 at
+   most. */
 #define CAST_FRAMES_STEP CAST_LIMIT(8u, 1u)
 /* After a message whose tables are no tree, so many are not tried as trees:
    programs that send graphs send many, and to find it out costs part of an

@@ -22,8 +22,8 @@
 
 typedef enum cast_rank {
   CAST_RANK_START = 1, /* casting_start and casting_stop of C hosts */
-  CAST_RANK_RUNTIME,   /* start, stop, named channels, list of hosts */
-  CAST_RANK_HOST,      /* the list of a host's sessions */
+  CAST_RANK_RUNTIME,   /* start, stop, named channels */
+  CAST_RANK_HOST,      /* lists of hosts and of a host's sessions; sysmon */
   CAST_RANK_TIMER,     /* the heaps of the process's deadlines */
   CAST_RANK_SESSION,   /* a session's list of tasks */
   CAST_RANK_CHAN,      /* channels, in address order */

@@ -3,8 +3,8 @@
 
    All functions are for the owner of the session. A slice is what a session
    does between being taken out of a run queue and being put back or going idle.
-   It ends when no task is ready, or after CAST_SLICE_TASKS resumptions if
-   another session waits for the worker. The resumptions that are left are
+   It ends when nothing is ready, or after CAST_SLICE_TASKS resumptions (and
+   other posts) if another session waits for the worker. What is left of them is
    counted in the session, not on the C stack: a task that blocks in place
    changes stacks within a slice, and would otherwise begin a new one each
    time. */

@@ -11,7 +11,7 @@
 
 static struct {
   cast_lock lock; /* also before and after the runtime: see cast_timers_fini */
-  cast_heap lanes[CAST_TIMER_LANES]; /* (lock) the timers that are set */
+  cast_heap lanes[CAST_TIMER_LANES]; /* (lock) those that are set */
   uint32_t turn;           /* (lock) counts rounds: which lane comes next */
   uint64_t sleeping_ns;    /* (lock) when sysmon wakes by itself; 0: it is
                               awake */
@@ -22,8 +22,6 @@ _Atomic uint32_t cast_clock_word;
 
 void cast_timers_init(void) {
   cast_clock_set(os_now());
-  for (uint32_t i = 0; i < CAST_TIMER_LANES; i++)
-    cast_heap_init(&timers.lanes[i]);
   timers.turn = 0;
   timers.sleeping_ns = 0;
 }

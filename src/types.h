@@ -47,10 +47,10 @@ enum { CAST_WAIT_NONE, CAST_WAIT_FIRED, CAST_WAIT_ONE, CAST_WAIT_MANY };
 #define CAST_DEADLOCK (-100)
 
 /* The wait of a task, which has one at a time. The owner arms it. The thread
-   that changes it to FIRED (cast_wait_claim) writes result and index, and then,
-   with no lock held, wakes the task. A wait in one queue is claimed under the
-   lock of that queue by all threads, the owner included, so a store suffices; a
-   wait in several queues is claimed by compare-exchange. */
+   that changes it to FIRED (cast_wait_claim) writes result and index, drops the
+   lock of the queue, and wakes the task. A wait in one queue is claimed under
+   the lock of that queue by all threads, the owner included, so a store
+   suffices; a wait in several queues is claimed by compare-exchange. */
 typedef struct cast_wait {
   _Atomic uint32_t state;  /* (a) CAST_WAIT_NONE, FIRED, ONE or MANY */
   uint32_t index;          /* claimer, then owner: the case that happened */

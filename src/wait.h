@@ -7,7 +7,7 @@
      armed -> fired   by the thread that wins cast_wait_claim: the other side of
                       a channel operation, a close, the end of a task; or the
                       owner, for a deadline or a cancellation. The winner writes
-                      the result, releases all locks and wakes the task.
+                      the result, drops the queue's lock and wakes the task.
      fired -> none    by the owner, when the task goes on (cast_wait_done)
    Invariants:
    1. Between arming and cast_wait_done exactly one claim wins.

@@ -24,7 +24,7 @@ void cast_workers_preempt(const struct cast_session *s);
 /* A slot is the entry of a thread in a table in which the handler of a preempt
    signal finds the thread's runner. `take` is called by the thread; NULL when
    the table is full: then the handler does nothing in that thread. `give` may
-   be called by any thread, while the runner runs no session. */
+   be called by any thread, while the thread runs no task. */
 typedef struct cast_slot cast_slot;
 cast_slot *cast_slot_take(cast_runner *r);
 void cast_slot_give(cast_slot *s);

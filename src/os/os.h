@@ -154,8 +154,8 @@ os_context *os_context_new(size_t size, void (*entry)(void *), void *arg);
 /* Makes an abandoned context start at entry(arg) again. */
 void os_context_reset(os_context *c, void (*entry)(void *), void *arg);
 void os_context_free(os_context *c); /* not the one that runs */
-/* Makes a context for the calling thread's own stack. os_context_free is called
-   by the same thread, while it runs on that stack. NULL when out of memory. */
+/* Makes a context for the calling thread's own stack. It is freed when nobody
+   switches to it any more. NULL when out of memory. */
 os_context *os_context_adopt(void);
 void os_context_switch(os_context *from, os_context *to);
 /* The bytes that are left on the stack of c, on which the caller runs; SIZE_MAX

@@ -301,7 +301,7 @@ static void inherit(lua_State *L, cast_state *S, cast_ltask *t) {
 
 /* casting.spawn(f, ...): a task of the calling session, so nothing is copied.
    Most tasks get a coroutine only when they begin (pending.c); until then their
-   function and arguments lie in a table. */
+   function and arguments lie on the stack of a startup. */
 int cast_lib_spawn(lua_State *L) {
   cast_state *S = cast_state_here(L);
   int n = lua_gettop(L), rc;

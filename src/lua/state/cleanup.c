@@ -35,7 +35,8 @@ static int cleanup_gc(lua_State *L) {
   cast_cleanup **owner = lua_touserdata(L, 1), *h = *owner;
   cast_state *S = cast_state_find(L);
   bool strays;
-  if (h == NULL || S == NULL || S->cleaned) return 0; /* it was freed */
+  if (h == NULL || S == NULL || S->cleaned)
+    return 0; /* nothing is to be dropped */
   strays = cast_last_is_stray(S);
   /* Relaxed: it is set by this state's owner. */
   if (S->host != NULL && h->drop != NULL &&
@@ -65,6 +66,8 @@ void *cast_cleanup_push(
   (void)cast_single_push(L, &meta_key, cast_make_meta, &gc);
   lua_setmetatable(L, -2);
   cast_finalizer_add(L, owner);
+  /* A finalizer that ran meanwhile may have ended the state. */
+  if (cast_state_find(L) != S || S->cleaned) cast_raise_closed(L);
   h = cast_calloc(size);
   if (h == NULL) cast_raise_memory(L);
   h->drop = fn;

@@ -102,8 +102,9 @@ typedef struct cast_extra {
 #define CAST_PENDING_STACKS (1u << 20) /* in a session, at most */
 
 /* The bits share a memory location with each other, so the owner alone writes
-   them, and others read `crossing` only after base.done is set, when none of
-   them changes any more. Beside what cast_ltask_prove says, each is valid:
+   them. Others read `crossing` only of a task that has ended and is shared,
+   when none of them changes any more (outcome.c). Beside what cast_ltask_prove
+   says, each is valid:
      from_slab      always, as is stage
      parked         from the yield in cast_park until its next turn
      in_place       from cast_enter until the next one: how a wait of that
@@ -119,7 +120,7 @@ typedef struct cast_extra {
      stored         from the end on */
 struct cast_ltask {
   cast_task base;
-  lua_State *co;                 /* its coroutine; NULL: PENDING, or ENDED */
+  lua_State *co;                 /* its coroutine, once it has begun in one */
   const cast_wait_kind *kind;    /* of the wait under way */
   void *arg;                     /* the kind's own */
   cast_extra *extra;             /* made when first needed (cast_extra_make) */

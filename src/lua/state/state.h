@@ -178,7 +178,7 @@ struct cast_state {
   } handles;
 
   cast_list cleanups;           /* what operations hold: cleanup.h */
-  bool cleaned;                 /* that was given up, and freed */
+  bool cleaned;                 /* that was given up */
   struct cast_lineage *lineage; /* (i) one reference, or NULL */
   bool counted;                 /* it counts there until it has closed */
   struct cast_random *random;   /* mathlib.c; NULL: nothing drawn yet */

@@ -41,8 +41,8 @@ void cast_failure_print(const cast_ltask *t, const char *traceback);
 void cast_failure_release(cast_failure *f, cast_object **more);
 void cast_failure_free(cast_failure *f);
 /* At the end of a host: reports the failures of its sessions that were not
-   reported yet, and waits until the deadline, or FLUSH_NS. True: all reports
-   were written or dropped. */
+   reported yet, and waits until the deadline, but for CAST_FLUSH_NS at least
+   and for two times CAST_SAY_NS at most. True: all were written or dropped. */
 bool cast_failures_flush(cast_state *root, uint64_t deadline_ns);
 /* Where failures of the process go: a channel (its reference is taken over),
    until the host that said so ends; NULL: stderr, if `root` had chosen. */

@@ -87,14 +87,16 @@ static void encoder_fini(cast_encoder *e) {
 /* A closing state does not finalize userdata that are made meanwhile, and one
    that was collected without memory for its finalizer is there no more: so all
    encoders are freed here, and a finalizer that comes later leaves its own
-   alone. Only where a task is stuck for good, perhaps in a __save, they stay,
-   empty. */
+   alone. Only those stay, empty, that somebody may be in: where a task is stuck
+   for good, perhaps in a __save; and before 5.4, where a collection within a
+   finalizer that lua_close runs can call this while that finalizer sends. */
 void cast_encoder_close(cast_packer *p) {
   cast_list *node;
   while ((node = cast_list_shift(&p->encoders)) != NULL) {
     cast_encoder *e = CAST_CONTAINER(node, cast_encoder, link);
+    bool in_use = e->busy && CAST_LUA < 504 && p->runner != NULL;
     encoder_fini(e);
-    if (!p->stuck) cast_free(e);
+    if (!p->stuck && !in_use) cast_free(e);
   }
 }
 

@@ -55,6 +55,7 @@ cast_put cast_save_put(cast_encoder *e, const void *key) {
   cast_encoder_anchor(e);
   uint32_t entry = cast_encoder_add(e, key, CAST_MEMO_SAVING);
   if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) fail_save(e, kind);
+  if (e->p->freed) cast_lua_error(L, "cannot send: the Lua state is closing");
   lua_pushboolean(L, 0); /* the frame's object: what it returned lies behind */
   lua_insert(L, at);
   cast_encoder_rescan(e);

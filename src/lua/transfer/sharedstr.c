@@ -20,7 +20,7 @@
    800 MB of garbage, and half the speed of one that copies them, and a limit
    of memory did not hold.
 
-   Owner: the state's packer. text[i] belongs to slot i + 1 of the array in
+   Owner: the state's packer. sharedstrs[i] has slot i + 1 of the array in
    CAST_SLOT_SHAREDSTR, where false is no string.
 
    1. No pair is there unless a sentinel is alive, or its __gc is under way. */
