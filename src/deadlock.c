@@ -12,6 +12,7 @@
    that looks. (Model deadlock.pml; DESIGN, R90 to R93.) */
 #include "deadlock.h"
 
+#include "io/descriptor.h"
 #include "sched.h"
 #include "timer.h"
 
@@ -128,13 +129,16 @@ static void tell_all_locked(void) {
 bool cast_deadlock_detect(void) {
   /* PAIR expect: read before everything else. */
   uint64_t before = atomic_load_explicit(&dead.expected, memory_order_seq_cst);
+  uint32_t dealt, again;
   bool yes;
-  if ((uint32_t)before != 0) return false;
+  if ((uint32_t)before != 0 || cast_poller_deals(&dealt)) return false;
   cast_lock_take(&dead.lock);
   yes = are_all_asleep_locked() && cast_sched_is_quiet() &&
-        !cast_timers_have_pending() && are_still_asleep_locked() &&
-        /* PAIR expect: read again after everything else. */
-        atomic_load_explicit(&dead.expected, memory_order_seq_cst) == before;
+        !cast_timers_have_pending() && !cast_descriptors_awaited() &&
+        are_still_asleep_locked() &&
+        /* PAIR expect: read again after everything else. PAIR deal. */
+        atomic_load_explicit(&dead.expected, memory_order_seq_cst) == before &&
+        !cast_poller_deals(&again) && again == dealt;
   if (yes) tell_all_locked();
   cast_lock_drop(&dead.lock);
   return yes;

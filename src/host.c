@@ -102,6 +102,30 @@ static void reclaim(cast_host *h) {
   if (cast_session_reclaim(h->session)) return;
   while (os_event_wait(&h->event, OS_FOREVER, NULL, NULL) != 0) {}
   os_event_clear(&h->event);
+  /* Relaxed: the pusher was through with it before the event. */
+  atomic_store_explicit(&h->woken, 0, memory_order_relaxed);
+}
+
+/* With the token: the same in the poller, which wakes tasks of this session and
+   of others. It is running again then. */
+static int sleep_in_poller(
+  cast_host *h, uint64_t deadline_ns, bool (*stop)(void *), void *arg) {
+  cast_jobs jobs = {NULL, NULL, 0};
+  cast_told told = {.n = 0};
+  /* PAIR polls: said before it is looked whether the session was woken. */
+  atomic_store_explicit(&h->polls, 1, memory_order_seq_cst);
+  if (atomic_load_explicit(&h->woken, memory_order_seq_cst) == 0)
+    cast_poller_ask(&told, deadline_ns, stop, arg);
+  atomic_store_explicit(&h->polls, 0, memory_order_relaxed);
+  cast_poller_give();
+  reclaim(h);
+  cast_poller_deal(&told, h->session, &jobs);
+  cast_sched_take_jobs(NULL, &jobs);
+  cast_poller_dealt(&told);
+  if (CAST_UNLIKELY(cast_poller_wanted())) (void)cast_sched_cover();
+  if (told.n == 0 && deadline_ns != OS_FOREVER && os_now() >= deadline_ns)
+    return OS_ETIMEOUT;
+  return told.n < 0 ? told.n : 0;
 }
 
 /* The session is idle: sleeps until a post comes, its next deadline,
@@ -118,6 +142,11 @@ static int sleep_until_ready(
     /* PAIR watch: release; sysmon looks for deadlocks after it. If the
        watch does not see this in time, it fires once more in vain. */
     atomic_store_explicit(&h->where, CAST_AT_SLEEP, memory_order_release);
+    if (CAST_UNLIKELY(cast_poller_wanted_by_host()) && cast_poller_take()) {
+      rc = sleep_in_poller(h, next, stop, arg);
+      if (waits) cast_sleeper_toggle(&h->sleeper);
+      return rc;
+    }
     rc = os_event_wait(&h->event, next, stop, arg);
     if (waits) cast_sleeper_toggle(&h->sleeper);
   }
@@ -160,7 +189,9 @@ void cast_host_return(cast_host *h) {
 /* Back in its main program, a host that has asked for its descriptor is away.
    */
 static void depart(cast_host *h) {
-  if (h->pollable) cast_session_depart(h->session);
+  if (!h->pollable) return;
+  cast_session_depart(h->session);
+  if (CAST_UNLIKELY(cast_poller_wanted())) (void)cast_sched_cover();
 }
 
 void cast_host_block(cast_host *h) {
@@ -175,6 +206,7 @@ void cast_host_block(cast_host *h) {
 int cast_host_fd(cast_host *h) {
   if (h->event.fd >= 0 && !h->pollable) {
     h->pollable = true;
+    cast_poller_away(true);
     depart(h);
   }
   return h->event.fd;
@@ -206,7 +238,14 @@ int cast_host_poll(
 
 /* -- life ----------------------------------------------------------------- */
 
-void cast_host_wake(cast_host *h) { os_event_set(&h->event); }
+/* The event comes last: then the host may go. */
+void cast_host_wake(cast_host *h) {
+  /* PAIR polls: said before it is looked whether it sleeps in the poller. */
+  atomic_store_explicit(&h->woken, 1, memory_order_seq_cst);
+  if (CAST_UNLIKELY(atomic_load_explicit(&h->polls, memory_order_seq_cst) != 0))
+    cast_poller_break();
+  os_event_set(&h->event);
+}
 
 int cast_host_init(cast_host *h, cast_session *session, cast_task *main) {
   h->runner.loop = loop;
@@ -219,6 +258,7 @@ int cast_host_init(cast_host *h, cast_session *session, cast_task *main) {
   h->event.fd = -1;
   if (cast_timer_set(&h->watch, OS_FOREVER) != 0) return CASTING_ENOMEM;
   cast_sleeper_enlist(&h->sleeper, session, on_deadlock);
+  cast_poller_host(true);
   return 0;
 }
 
@@ -238,6 +278,8 @@ void cast_host_unwatch(cast_host *h) {
 
 void cast_host_fini(cast_host *h) {
   cast_host_unwatch(h);
+  cast_poller_host(false);
+  if (h->pollable) cast_poller_away(false);
   cast_runner_fini(&h->runner);
   if (h->own != NULL) os_context_free(h->own);
   if (h->prepared) os_event_fini(&h->event);

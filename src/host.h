@@ -51,6 +51,8 @@ typedef struct cast_host {
   _Atomic uint32_t where;      /* (a) a cast_where; written by the owner */
   _Atomic uint32_t watched;    /* (a) 1: the watch is set */
   _Atomic uint32_t preempting; /* (a) 1: the watch may be signalling now */
+  _Atomic uint32_t polls;      /* (a) 1: it sleeps in the poller */
+  _Atomic uint32_t woken;      /* (a) 1: its session was woken in this rest */
   bool prepared;               /* (w) `event` is initialised */
   bool begins;                 /* (w) the main program's wait has just begun */
   bool pollable; /* (w) the program has asked for the descriptor */

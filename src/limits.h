@@ -319,4 +319,18 @@
 /* 1: Lua's tables are looked into where that is known to work (peek.h). */
 #define CAST_PEEK CAST_LIMIT(1, 0)
 
+/* -- descriptors ---------------------------------------------------------- */
+
+/* Bytes that one read takes. */
+#define CAST_READ_MOST 65536u
+/* Bytes of a line, and of all to the end, if the program does not say. */
+#define CAST_LINE_MOST (1u << 20)
+#define CAST_ALL_MOST (64u << 20)
+/* Strings in a list that is written. */
+#define CAST_PIECES_MOST 1000000
+/* Without a descriptor left, accepting pauses so long; each further time twice
+   as long, up to the maximum. */
+#define CAST_ACCEPT_NS 5000000u
+#define CAST_ACCEPT_MOST_NS 1000000000u
+
 #endif

@@ -11,6 +11,7 @@
 #include "errand.h"
 #include "fork.h"
 #include "host.h"
+#include "io/descriptor.h"
 #include "limits.h"
 #include "region.h"
 #include "sched.h"
@@ -56,7 +57,10 @@ static void in_child(void) {
   cast_hosts_forked();
   cast_sleepers_unlock();
   cast_workers_forked();
-  if (cast_forked) cast_sysmon_forked();
+  if (cast_forked) {
+    cast_sysmon_forked();
+    cast_poller_forked();
+  }
 }
 
 /* Initialises everything; threads are started later, when one is needed. */
@@ -71,6 +75,7 @@ static int start_locked(void) {
   cast_contexts_init();
   cast_timers_init();
   cast_workers_init();
+  cast_poller_init(cast_descriptors_dispatch);
   cast_sched_init(cores(), start_worker, cast_sysmon_wake);
   cast_sched_bounds(runtime.min, runtime.max);
   runtime.started = true;
@@ -116,6 +121,8 @@ void cast_runtime_unref(bool all_closed) {
     cast_sysmon_stop();
     (void)cast_errands_stop(os_now() + (uint64_t)10 * CAST_POOL_STOP_NS);
     cast_sched_fini();
+    cast_poller_fini();
+    cast_descriptors_fini();
     cast_timers_fini();
     cast_contexts_fini();
     cast_big_flush();

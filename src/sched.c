@@ -73,9 +73,29 @@ static void stop_spinning(void) {
 }
 
 static void signal_worker(cast_worker *w) {
-  /* PAIR signal: releases w->core and w->spinning to it. */
-  atomic_store_explicit(&w->signal, 1, memory_order_release);
-  os_wake(&w->signal, 1);
+  /* PAIR signal: releases w->core and w->spinning to it. PAIR polls: stored
+     before `polls` is read; the worker says that it polls, and then looks
+     whether there is a signal. */
+  atomic_store_explicit(&w->signal, 1, memory_order_seq_cst);
+  if (CAST_UNLIKELY(atomic_load_explicit(&w->polls, memory_order_seq_cst) != 0))
+    cast_poller_break();
+  else
+    os_wake(&w->signal, 1);
+}
+
+/* The idle worker to wake: rather not the one that sleeps in the poller, which
+   costs more to wake, and has to be replaced there. NULL: there is none. */
+static cast_worker *choose_idle_locked(void) {
+  cast_list *l = sched.idle_workers.next;
+  cast_worker *w;
+  if (l == &sched.idle_workers) return NULL;
+  w = CAST_CONTAINER(l, cast_worker, link);
+  /* Relaxed: a hint. */
+  if (atomic_load_explicit(&w->polls, memory_order_relaxed) != 0 &&
+      l->next != &sched.idle_workers)
+    w = CAST_CONTAINER(l->next, cast_worker, link);
+  cast_list_remove(&w->link);
+  return w;
 }
 
 /* Gives a core back because no worker could be started for it. True if a worker
@@ -104,7 +124,7 @@ static bool has_thread(void) {
 static bool try_wake(void) {
   uint32_t none = 0;
   cast_core *core;
-  cast_list *l = NULL;
+  cast_worker *w = NULL;
   bool stopping, no_thread;
   /* PAIR sleep: these reads follow the caller's store of a job. */
   if (cast_cores_spare() <= 0) return true;
@@ -118,15 +138,14 @@ static bool try_wake(void) {
   stopping = sched.stopping;
   no_thread = !has_thread_locked();
   core = stopping || no_thread ? NULL : cast_core_take_locked();
-  if (core != NULL && (l = cast_list_shift(&sched.idle_workers)) != NULL) {
-    cast_worker *w = CAST_CONTAINER(l, cast_worker, link);
+  if (core != NULL && (w = choose_idle_locked()) != NULL) {
     w->core = core;
     w->spinning = true;
   }
   cast_lock_drop(&sched.lock);
   if (core != NULL || no_thread) sched.wake_sysmon();
-  if (l != NULL) {
-    signal_worker(CAST_CONTAINER(l, cast_worker, link));
+  if (w != NULL) {
+    signal_worker(w);
     return true;
   }
   if (core != NULL && sched.start(core) == 0) return true;
@@ -300,6 +319,102 @@ static cast_job *spin(cast_worker *w) {
   return cast_cores_steal(w->core, &w->seed);
 }
 
+/* -- descriptors ---------------------------------------------------------- */
+
+static void push_global(cast_jobs *jobs) {
+  cast_lock_take(&sched.lock);
+  cast_global_push_locked(jobs->first, jobs->last, jobs->n);
+  cast_lock_drop(&sched.lock);
+}
+
+/* The first one is the next to run, on this core; the others are backlog, for
+   which one more worker is woken. */
+void cast_sched_take_jobs(cast_worker *w, cast_jobs *jobs) {
+  cast_core *c = w != NULL ? w->core : NULL;
+  cast_job *job = jobs->first, *old = NULL;
+  if (job == NULL) return;
+  if (c == NULL || jobs->n > CAST_RUNQ_SIZE / 2 || cast_core_is_lost(c)) {
+    push_global(jobs);
+    cast_sched_wake();
+    return;
+  }
+  jobs->first = job->next;
+  if (!cast_core_put(c, job, &old)) {
+    submit_global(job);
+  } else if (old != NULL) {
+    cast_jobs_add(jobs, old);
+  }
+  while ((job = jobs->first) != NULL) {
+    jobs->first = job->next;
+    submit_local(c, job);
+  }
+}
+
+/* With the token, which is given up: looks without waiting. */
+static CAST_NOINLINE void look_now(cast_worker *w) {
+  cast_jobs jobs = {NULL, NULL, 0};
+  cast_told told;
+  cast_poller_ask(&told, 0, NULL, NULL);
+  cast_poller_give();
+  cast_poller_deal(&told, NULL, &jobs);
+  cast_sched_take_jobs(w, &jobs);
+  cast_poller_dealt(&told);
+}
+
+/* Looks at the descriptors, if there are any and nobody else does. */
+static void look(cast_worker *w) {
+  if (CAST_UNLIKELY(cast_poller_wanted()) && cast_poller_take()) look_now(w);
+}
+
+/* The queues of w are empty: looks at the descriptors, and in other places for
+   a while. A worker that is alone and has descriptors to look at goes to sleep
+   there at once: whatever comes, it comes from there, and a look that finds
+   nothing would be a call of the system more for each message. */
+static cast_job *seek(cast_worker *w) {
+  cast_job *job = NULL;
+  if (CAST_UNLIKELY(cast_poller_wanted())) {
+    if (cast_cores_busy() == 1 && !w->spinning && !cast_poller_taken())
+      return NULL;
+    look(w);
+    job = pick_local(w->core);
+  }
+  return job != NULL ? job : spin(w);
+}
+
+void cast_sched_look(void) {
+  static uint32_t before; /* sysmon's */
+  if (!cast_poller_wanted()) return;
+  if (cast_poller_looks() == before) look(NULL);
+  before = cast_poller_looks();
+}
+
+bool cast_sched_cover(void) {
+  cast_worker *w = NULL;
+  cast_core *core = NULL;
+  bool stopping;
+  if (!cast_poller_wanted() || cast_poller_taken()) return true;
+  /* PAIR sleep: the new one counts as a spinner, as in try_wake. */
+  atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+  cast_lock_take(&sched.lock);
+  stopping = sched.stopping;
+  if (!stopping && has_thread_locked()) core = cast_core_take_locked();
+  if (core != NULL && (w = choose_idle_locked()) != NULL) {
+    w->core = core;
+    w->spinning = true;
+  }
+  cast_lock_drop(&sched.lock);
+  if (core != NULL) sched.wake_sysmon();
+  if (w != NULL) {
+    signal_worker(w);
+    return true;
+  }
+  if (core != NULL && sched.start(core) == 0) return true;
+  stop_spinning();
+  if (core != NULL) (void)undo_core(core);
+  if (cast_cores_have_work()) cast_sched_wake();
+  return stopping;
+}
+
 /* -- sleeping ------------------------------------------------------------- */
 
 /* w has slept for long: if there are more workers than the minimum, it leaves
@@ -326,11 +441,64 @@ static uint64_t retire_at(void) {
   return at;
 }
 
-/* Sleeps until another thread has given w a core, or w retires without one. */
+static bool is_signalled(cast_worker *w) {
+  /* PAIR signal: acquire w->core and w->spinning. PAIR polls. */
+  return atomic_load_explicit(&w->signal, memory_order_seq_cst) != 0;
+}
+
+/* A core for what the poller gave w: true, if it has got one, or is being given
+   one by a waker, whose signal is on its way. */
+static bool gets_core(cast_worker *w, bool *own) {
+  bool yes;
+  *own = false;
+  cast_lock_take(&sched.lock);
+  if (w->core == NULL && !sched.stopping &&
+      (w->core = cast_core_take_locked()) != NULL) {
+    cast_list_remove(&w->link);
+    *own = true;
+  }
+  yes = w->core != NULL;
+  cast_lock_drop(&sched.lock);
+  return yes;
+}
+
+/* With the token: w sleeps in the poller, until it is signalled, or gets a core
+   for what is ready: then true. */
+static bool sleep_in_poller(cast_worker *w) {
+  bool own = false;
+  while (!own && !is_signalled(w)) {
+    cast_jobs jobs = {NULL, NULL, 0};
+    cast_told told = {.n = 0};
+    /* PAIR polls: said before the signal is looked at. */
+    atomic_store_explicit(&w->polls, 1, memory_order_seq_cst);
+    if (!is_signalled(w)) cast_poller_ask(&told, OS_FOREVER, NULL, NULL);
+    atomic_store_explicit(&w->polls, 0, memory_order_relaxed);
+    cast_poller_deal(&told, NULL, &jobs);
+    if (jobs.first != NULL && gets_core(w, &own) && own) {
+      cast_poller_give();
+      sched.wake_sysmon();
+      cast_sched_take_jobs(w, &jobs);
+    } else if (jobs.first != NULL) {
+      push_global(&jobs); /* for those that have the permits */
+      cast_sched_wake();
+    }
+    cast_poller_dealt(&told);
+  }
+  if (!own) cast_poller_give();
+  return own;
+}
+
+/* Sleeps until another thread has given w a core, or w has taken one for what
+   the poller gave it, or w retires without one. */
 static void await_signal(cast_worker *w) {
-  /* PAIR signal: acquire w->core and w->spinning. */
-  while (atomic_load_explicit(&w->signal, memory_order_acquire) == 0)
-    if (os_wait(&w->signal, 0, retire_at()) == OS_ETIMEOUT && retire(w)) return;
+  while (!is_signalled(w)) {
+    if (cast_poller_wanted() && cast_poller_take()) {
+      if (sleep_in_poller(w)) return;
+    } else if (os_wait(&w->signal, 0, retire_at()) == OS_ETIMEOUT &&
+               retire(w)) {
+      return;
+    }
+  }
   atomic_store_explicit(&w->signal, 0, memory_order_relaxed);
 }
 
@@ -417,10 +585,13 @@ cast_job *cast_sched_find(cast_worker *w) {
       empty_queue(c);
     } else {
       uint32_t tick = cast_sched_tick(w);
-      if (tick % CAST_GLOBAL_EVERY == 0) job = pick_global(c);
+      if (tick % CAST_GLOBAL_EVERY == 0) {
+        look(w);
+        job = pick_global(c);
+      }
       if (job == NULL) job = pick_local(c);
       if (job == NULL) job = pick_global(c);
-      if (job == NULL) job = spin(w);
+      if (job == NULL) job = seek(w);
     }
     if (job == NULL) job = go_to_sleep(w);
     if (job != NULL) return begin_job(w, job);

@@ -18,6 +18,7 @@
 
 #include "context.h"
 #include "core.h"
+#include "io/poller.h"
 #include "list.h"
 
 typedef struct cast_worker {
@@ -28,6 +29,7 @@ typedef struct cast_worker {
   cast_list all;           /* (sched lock) in the list of all workers */
   cast_list live;          /* (workers lock) among threads to be signalled */
   _Atomic uint32_t signal; /* (a) 1: go on; what an idle worker sleeps on */
+  _Atomic uint32_t polls;  /* (a) 1: it sleeps in the poller instead */
   _Atomic uint32_t tick;   /* (a) jobs found so far; only w writes, relaxed */
   bool spinning;           /* (w) counted in nspinning; idle: (sched lock) */
   bool retiring;           /* (sched lock) it ends, and counts no more */
@@ -104,6 +106,17 @@ bool cast_sched_has_waiting(void);
 /* Sysmon: do jobs wait for a thread that could not be started? True once for
    each such attempt: the caller must call cast_sched_wake. */
 bool cast_sched_take_retry(void);
+/* -- descriptors (io/poller.h) -------------------------------------------- */
+
+/* Queues what the poller has given, with no lock held; `w` as above. */
+void cast_sched_take_jobs(cast_worker *w, cast_jobs *jobs);
+/* Sysmon, at each tick: looks, if nobody has since the last call. */
+void cast_sched_look(void);
+/* If descriptors are waited for in the pool and nobody looks: wakes a worker,
+   or starts one, which then does. False: nobody was to be had; sysmon must
+   stay awake. */
+bool cast_sched_cover(void);
+
 /* Are all workers idle, with a permit or without, and all queues empty? */
 bool cast_sched_is_quiet(void);
 /* Wakes sysmon from its deep sleep. */

@@ -55,8 +55,8 @@ void cast_session_handle(cast_session *s) {
    that saves the runner an exchange of the inbox. The thread of a host goes on
    looking at the inbox of its idle session (host.c), so there the post goes
    into that. */
-static bool wake_idle(
-  cast_session *s, cast_session *self, cast_post *p, uintptr_t *old) {
+static bool wake_idle(cast_session *s, cast_session *self, cast_post *p,
+  uintptr_t *old, cast_job **job) {
   uintptr_t word = s->hosted ? (uintptr_t)p : CAST_INBOX_EMPTY;
   p->next = NULL;
   /* PAIR inbox: acquire what the last owner wrote, for the next one. */
@@ -64,15 +64,19 @@ static bool wake_idle(
         &s->inbox, old, word, memory_order_acq_rel, memory_order_relaxed))
     return false;
   if (word == CAST_INBOX_EMPTY) cast_session_ready(s, p);
-  s->ops->wake(s, self);
+  if (job != NULL && !s->hosted)
+    *job = &s->job;
+  else
+    s->ops->wake(s, self);
   return true;
 }
 
-bool cast_session_push(cast_session *s, cast_session *self, cast_post *p) {
+static bool push(
+  cast_session *s, cast_session *self, cast_post *p, cast_job **job) {
   uintptr_t old = atomic_load_explicit(&s->inbox, memory_order_relaxed);
   for (;;) {
     if (old == CAST_INBOX_IDLE) {
-      if (wake_idle(s, self, p, &old)) return true;
+      if (wake_idle(s, self, p, &old, job)) return true;
       continue;
     }
     if (old == CAST_INBOX_CLOSED) return false;
@@ -82,6 +86,16 @@ bool cast_session_push(cast_session *s, cast_session *self, cast_post *p) {
           memory_order_release, memory_order_relaxed))
       return true;
   }
+}
+
+bool cast_session_push(cast_session *s, cast_session *self, cast_post *p) {
+  return push(s, self, p, NULL);
+}
+
+cast_job *cast_session_post(cast_session *s, cast_post *p) {
+  cast_job *job = NULL;
+  (void)push(s, NULL, p, &job);
+  return job;
 }
 
 /* The posts of an inbox word, with the oldest first. */

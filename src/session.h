@@ -38,6 +38,9 @@ void cast_session_handle(cast_session *s);
    idle. `self` is the session that the calling thread runs, or NULL. False: the
    session has closed, and the post was not taken. */
 bool cast_session_push(cast_session *s, cast_session *self, cast_post *p);
+/* The same, but a session of the pool that was idle is not queued: it is
+   returned, as a job, for the caller to queue. NULL: there is nothing to do. */
+cast_job *cast_session_post(cast_session *s, cast_post *p);
 /* Owner: appends a post to the ready list. If the session is away, the post is
    pushed instead, so that the event of its host is set. */
 static inline void cast_session_ready(cast_session *s, cast_post *p) {

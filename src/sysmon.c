@@ -72,9 +72,21 @@ bool cast_sysmon_is_asleep(void) {
 static bool fall_asleep(void) {
   /* PAIR wake_sysmon: set before the cores are read. */
   atomic_store_explicit(&sysmon.asleep, 1, memory_order_seq_cst);
-  if (cast_sched_busy() == 0 && !cast_sched_has_waiting()) return true;
+  if (cast_sched_busy() == 0 && !cast_sched_has_waiting() && cast_sched_cover())
+    return true;
   atomic_store_explicit(&sysmon.asleep, 0, memory_order_relaxed);
   return false;
+}
+
+/* Again, if descriptors have become ready meanwhile: that spoils a look, and
+   nobody would make sysmon look again. */
+static void look_for_deadlock(void) {
+  uint32_t before, after;
+  do {
+    while (cast_poller_deals(&before)) os_cede();
+    cast_deadlock_detect();
+    (void)cast_poller_deals(&after);
+  } while (before != after);
 }
 
 /* What sysmon has seen, and when it looks next. */
@@ -88,6 +100,7 @@ typedef struct watch {
 /* One look at the workers. */
 static void look_around(watch *w, uint64_t now) {
   uint64_t next = OS_FOREVER;
+  cast_sched_look();
   if (cast_sched_busy() == 0 && !cast_sched_has_waiting()) {
     if (w->quiet < CAST_QUIET_TICKS) w->quiet++;
     w->at_ns = now + w->tick;
@@ -117,7 +130,7 @@ static void sysmon_main(void *arg) {
     bool deep;
     if (atomic_load_explicit(&sysmon.stopping, memory_order_acquire)) break;
     deep = w.quiet >= CAST_QUIET_TICKS && fall_asleep();
-    if (deep) cast_deadlock_detect();
+    if (deep) look_for_deadlock();
     cast_timer_sleep(ticket, deep ? OS_FOREVER : w.at_ns);
     if (atomic_exchange_explicit(&sysmon.asked, 0, memory_order_relaxed) != 0)
       sysmon.answer();

@@ -36,6 +36,12 @@ static inline void cast_task_wake(cast_task *t, cast_session *self) {
   else
     cast_session_push(t->session, self, &t->post);
 }
+/* The same for one of a session that the calling thread does not run: a job
+   that the caller has to queue, or NULL. */
+static inline cast_job *cast_task_ready_job(cast_task *t) {
+  atomic_store_explicit(&t->status, CAST_READY, memory_order_relaxed);
+  return cast_session_post(t->session, &t->post);
+}
 /* The same for a task to which the caller's task has handed a message, or from
    which it has taken one: within a session that task runs soon (see
    cast_session_front). */

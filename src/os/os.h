@@ -17,10 +17,14 @@
 #include <time.h>
 
 #define OS_FOREVER UINT64_MAX
-#define OS_ENOMEM (-1)   /* no memory, thread or descriptor is available */
-#define OS_ETIMEOUT (-2) /* the deadline passed */
-#define OS_EINTR (-3)    /* a signal handler ran in this thread meanwhile */
-#define OS_EAGAIN (-4)   /* the word did not hold the expected value */
+/* No CASTING_E* is one of these, so that a result may be either. */
+#define OS_ENOMEM (-101)   /* no memory, no thread, no descriptor to be had */
+#define OS_ETIMEOUT (-102) /* the deadline passed */
+#define OS_EINTR (-103)    /* a signal handler ran in this thread meanwhile */
+#define OS_EAGAIN (-104)   /* the word did not hold the expected value */
+#define OS_EPERM (-105)    /* this descriptor cannot be waited for */
+#define OS_EEXIST (-106)   /* it is there already */
+#define OS_EBADF (-107)    /* no open descriptor */
 
 /* -- clock and processors */
 
@@ -135,6 +139,60 @@ int os_event_renew(os_event *e);
    OS_EINTR: a signal has come, or stop(arg) was true. `stop` may be NULL. */
 int os_event_wait(
   os_event *e, uint64_t deadline, bool (*stop)(void *), void *arg);
+
+/* -- readiness of descriptors */
+
+/* A set of descriptors whose readiness is told edge by edge, to one thread at a
+   time. Once a descriptor is in the set, os_poller_wait tells each change of it
+   to readable and to writable at least once, and what it is already at the
+   moment when it is added. It may tell too much, so the caller tries and finds
+   out. A port whose system tells one change only, and has to be asked for the
+   next (poll requests of Windows, event ports), asks in os_poller_arm.
+   A descriptor leaves the set by os_poller_remove, or when it is closed and no
+   other descriptor of that open file is left. What was told about it before may
+   reach the caller later, so the key has to say which descriptor was meant. */
+typedef struct os_poller {
+  int fd;      /* readable while something is to be told; -1: closed */
+  int breaker; /* an event, if the system has none in the set itself */
+} os_poller;
+
+#define OS_READABLE 1u /* also: the end, an error; a connection to accept */
+#define OS_WRITABLE 2u /* also: an error; a connection that was made */
+#define OS_ENDED 4u    /* beside these: the other side has sent its end */
+
+typedef struct os_ready {
+  uint64_t key;
+  uint32_t what; /* OS_READABLE and so on; 0: os_poller_break was called */
+} os_ready;
+
+int os_poller_init(os_poller *p); /* 0 or OS_ENOMEM */
+void os_poller_fini(os_poller *p);
+/* In the child of a fork: closes the child's descriptors, whose set is the
+   parent's. Nothing but this may be called there. */
+void os_poller_forked(os_poller *p);
+/* 0, OS_ENOMEM; OS_EPERM: it is always ready, or cannot be waited for;
+   OS_EEXIST: it is there; OS_EBADF: it is not open. */
+int os_poller_add(os_poller *p, int fd, uint64_t key);
+/* It may be closed already; then this may remove a descriptor that has got its
+   number since, unless the caller keeps these two apart. */
+void os_poller_remove(os_poller *p, int fd);
+/* Before a wait for `what`, after a try that found it not ready. */
+void os_poller_arm(os_poller *p, int fd, uint64_t key, uint32_t what);
+/* Sleeps until something is ready, at most to `deadline` (0: does not sleep),
+   and tells up to `room` events. Their number, 0 at the deadline, OS_EINTR.
+   With `stop`, a signal handler that runs in this thread ends the wait with
+   OS_EINTR, and none is missed, as in os_event_wait. Without, it goes on. */
+int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
+  bool (*stop)(void *), void *arg);
+/* From any thread: the wait under way, or else the next one, tells an event
+   with `what` 0 and returns. Never fails. */
+void os_poller_break(os_poller *p);
+
+void os_close(int fd);
+void os_unlink(const char *path); /* removes a name from the file system */
+/* Is the descriptor ready for `what` now, as far as poll(2) can tell? What it
+   is ready for (errors count as both), 0, OS_EBADF. */
+int os_poll_now(int fd, uint32_t what);
 
 /* -- C stacks */
 

@@ -17,6 +17,8 @@
 #include "../../worker.h"
 #include "../compat/call.h"
 #include "../compat/compat.h"
+#include "../io/net.h"
+#include "../io/net_listener.h"
 #include "../session/mainstate.h"
 #include "../session/newsession.h"
 #include "../state/argument.h"
@@ -133,6 +135,8 @@ static void open_module(lua_State *L) {
   luaL_setfuncs(L, functions, 1);
   cast_open_scope(L);
   cast_open_embedded(L);
+  cast_net_open(L);
+  lua_setfield(L, -2, "net");
   lua_pushliteral(L, CASTING_VERSION);
   lua_setfield(L, -2, "_VERSION");
   /* The metatable of cancellation errors must have a name, so that it crosses
@@ -149,6 +153,7 @@ static const cast_class *const classes[] = {
   &cast_task_class,
   &cast_session_class,
   &cast_message_class,
+  &cast_listener_class,
   NULL,
 };
 

@@ -40,6 +40,12 @@ typedef struct cast_wait_kind {
   /* `finish` is called when the task is cancelled or interrupted, too, before
      the error is raised: the function has something to clean up. */
   bool cleans_up;
+  /* Called by the owner when the wait has ended well, before the task goes on:
+     there may be more to wait for, as when some of the bytes have come that a
+     read is to bring. No Lua: it must not raise, nor call any. CAST_PARKED: the
+     task waits again, to the same deadline; else the result of the wait. May
+     be NULL. */
+  int (*again)(cast_state *S, cast_ltask *t);
   /* Whose end it waits for: that of the task `arg`, or of all of the
      session's. */
   enum { CAST_AWAITS_NONE, CAST_AWAITS_TASK, CAST_AWAITS_ALL } awaits;

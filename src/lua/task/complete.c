@@ -37,6 +37,28 @@ void cast_wait_over(cast_ltask *t) {
   t->selecting = false;
 }
 
+bool cast_wait_again(cast_ltask *t) {
+  cast_task *base = &t->base;
+  cast_session *s = base->session;
+  const cast_heap_node *n = &base->wait.deadline;
+  uint64_t deadline =
+    n->index != 0 ? cast_heap_deadline(&s->deadlines, n) : OS_FOREVER;
+  int rc;
+  cast_wait_over(t); /* its place in the heap is free, for the same deadline */
+  rc = t->kind->again(cast_state_of(s), t);
+  if (rc != CAST_PARKED) {
+    base->wait.result = rc;
+    return false;
+  }
+  cast_wait_until(base, deadline);
+  /* Relaxed: only reported. */
+  atomic_store_explicit(&base->status, CAST_WAITING, memory_order_relaxed);
+  /* The cancellation has come when it did not wait. */
+  if (CAST_UNLIKELY(base->cancelled))
+    cast_wait_interrupt(base, CASTING_ECANCELLED, os_now());
+  return true;
+}
+
 /* Raises what has ended the wait other than what was waited for; returns if the
    call has an outcome for that, such as a timeout. A wait that has brought
    something does not come here: a message that was taken must not be lost

@@ -31,6 +31,13 @@ static inline int cast_park_quick(
 #else
 #define cast_park_quick(L, S, t, kind) cast_park(L, S, t, OS_FOREVER, kind)
 #endif
+/* The wait of t has ended: does its kind want to wait for more? Then t waits,
+   and is not to go on. */
+bool cast_wait_again(cast_ltask *t);
+static inline bool cast_waits_again(cast_ltask *t) {
+  return CAST_UNLIKELY(t->kind->again != NULL) && t->base.wait.result == 0 &&
+         cast_wait_again(t);
+}
 /* After the wait, however it has ended: takes the task off all queues. */
 void cast_wait_over(cast_ltask *t);
 /* After the wait: pushes the results of the call and returns how many, or

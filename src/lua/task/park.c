@@ -97,10 +97,12 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
     lua_State *running =
       atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
     atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
-    if (t == S->main)
-      cast_host_block(S->host);
-    else
-      cast_task_block(&t->base);
+    do {
+      if (t == S->main)
+        cast_host_block(S->host);
+      else
+        cast_task_block(&t->base);
+    } while (!cast_forked && cast_waits_again(t));
     atomic_store_explicit(&S->preempt.running, running, memory_order_relaxed);
     S->preempt.can_preempt = can_preempt;
     if (CAST_UNLIKELY(t->loading)) cast_load_resume(L, S, t);

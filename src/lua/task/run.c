@@ -37,6 +37,7 @@
 #include "../stop/preempt.h"
 #include "../stop/scope.h"
 #include "../transfer/pack.h"
+#include "complete.h"
 #include "deliver.h"
 #include "failure.h"
 #include "newtask.h"
@@ -448,6 +449,7 @@ static int prepare(cast_state *S, cast_ltask *t) {
 static inline void run_task(cast_state *S, cast_ltask *t) {
   int n, nres, status;
 again:
+  if (t->parked && cast_waits_again(t)) return;
   n = prepare(S, t);
   if (n < 0) return;
   atomic_store_explicit(&S->preempt.running, t->co, memory_order_relaxed);

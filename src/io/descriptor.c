@@ -1,0 +1,379 @@
+/* descriptor.c - a descriptor of the system's that tasks wait for.
+   SPDX-License-Identifier: MIT
+
+   See descriptor.h. Descriptors lie in pages that stay for ever, so that an
+   event which was told late finds one in its place, perhaps of another
+   generation. */
+#include "descriptor.h"
+
+#include "../../include/casting.h"
+#include "../fork.h"
+#include "../mem.h"
+
+#define OPEN 0x80000000u /* in `users`: not closed */
+
+/* -- the table ------------------------------------------------------------ */
+
+#define PAGE 256u
+#define PAGES 4096u /* so a million descriptors */
+
+/* Also by number: which descriptor has the number n of the system's. */
+typedef struct page {
+  cast_descriptor at[PAGE];
+} page;
+typedef struct numbers {
+  cast_descriptor *at[PAGE];
+} numbers;
+
+static struct {
+  cast_lock lock;
+  uint32_t used;            /* (lock) places that were ever used */
+  uint32_t live;            /* (lock) of these, those that are used now */
+  cast_descriptor *unused;  /* (lock) */
+  page *pages[PAGES];       /* (lock); (i) once `used` covers it */
+  numbers *numbers[PAGES];  /* (lock) */
+  _Atomic uint32_t covered; /* (a) `used`, for those without the lock */
+} table = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
+
+static cast_descriptor *take_place_locked(void) {
+  cast_descriptor *d = table.unused;
+  uint32_t n = table.used;
+  if (d != NULL) {
+    table.unused = d->next_free;
+    table.live++;
+    return d;
+  }
+  if (n == PAGE * PAGES) return NULL;
+  if (table.pages[n / PAGE] == NULL &&
+      (table.pages[n / PAGE] = cast_calloc(sizeof(page))) == NULL)
+    return NULL;
+  d = &table.pages[n / PAGE]->at[n % PAGE];
+  d->place = n;
+  cast_lock_init(&d->lock, CAST_RANK_EVENT);
+  cast_list_init(&d->side[0].waiters);
+  cast_list_init(&d->side[1].waiters);
+  table.used = n + 1;
+  table.live++;
+  /* PAIR places: release the page. */
+  atomic_store_explicit(&table.covered, n + 1, memory_order_release);
+  return d;
+}
+
+static cast_descriptor *at_place(uint32_t n) {
+  /* PAIR places: acquire the page. */
+  if (n >= atomic_load_explicit(&table.covered, memory_order_acquire))
+    return NULL;
+  return &table.pages[n / PAGE]->at[n % PAGE];
+}
+
+/* Where the descriptor of number fd is noted; NULL: there is no place for such
+   a number. */
+static cast_descriptor **number_locked(int fd) {
+  uint32_t n = (uint32_t)fd;
+  if (fd < 0 || n / PAGE >= PAGES) return NULL;
+  if (table.numbers[n / PAGE] == NULL &&
+      (table.numbers[n / PAGE] = cast_calloc(sizeof(numbers))) == NULL)
+    return NULL;
+  return &table.numbers[n / PAGE]->at[n % PAGE];
+}
+
+/* -- waking --------------------------------------------------------------- */
+
+/* Under the lock: claims waiters, into `woken`: all, or up to the first one
+   that accepts. A select takes nothing, so it does not count. */
+static void claim_locked(
+  cast_descriptor *d, int side, bool all, int result, cast_list *woken) {
+  cast_list *l;
+  while ((l = cast_list_shift(&d->side[side].waiters)) != NULL) {
+    cast_waiter *w = CAST_CONTAINER(l, cast_waiter, link);
+    bool one = !all && atomic_load_explicit(&w->wait->state,
+                         memory_order_relaxed) == CAST_WAIT_ONE;
+    if (!cast_wait_claim(w->wait)) continue;
+    w->wait->result = result;
+    w->wait->index = w->index;
+    cast_list_push(woken, l);
+    if (one) return;
+  }
+}
+
+/* Without the lock. Sessions that have become ready go into `jobs`, or, where
+   that is NULL, to the scheduler. */
+static void wake(cast_list *woken, cast_session *self, cast_jobs *jobs) {
+  cast_list *l;
+  while ((l = cast_list_shift(woken)) != NULL) {
+    cast_task *t = cast_wait_task(CAST_CONTAINER(l, cast_waiter, link)->wait);
+    cast_job *job;
+    if (jobs == NULL || t->session == NULL || t->session == self) {
+      cast_task_wake(t, self);
+      continue;
+    }
+    job = cast_task_ready_job(t);
+    if (job != NULL) cast_jobs_add(jobs, job);
+  }
+}
+
+/* -- its life ------------------------------------------------------------- */
+
+static void end(cast_object *o);
+const cast_type cast_descriptor_type = {"descriptor", end, NULL};
+
+static uint64_t key_of(const cast_descriptor *d) {
+  return (uint64_t)d->generation << 32 | d->place;
+}
+
+/* The program has closed the number behind our back, and it is another file's
+   now: what waits for d waits for nothing, and d must not close it. */
+static void lose(cast_descriptor *d) {
+  cast_lock_take(&d->lock);
+  d->lost = true;
+  cast_lock_drop(&d->lock);
+  (void)cast_descriptor_close(d, NULL);
+}
+
+static void init(cast_descriptor *d, int fd, unsigned how) {
+  cast_object_init(&d->object, &cast_descriptor_type);
+  d->fd = fd;
+  d->how = (uint8_t)how;
+  d->generation++;
+  d->added = d->pooled = d->closing = d->lost = false;
+  for (int i = 0; i < 2; i++) atomic_init(&d->side[i].ready, false);
+  atomic_init(&d->ended, false);
+  atomic_init(&d->users, OPEN | 1);
+}
+
+cast_descriptor *cast_descriptor_new(int fd, unsigned how) {
+  cast_descriptor *d = NULL, *before = NULL, **at;
+  cast_lock_take(&table.lock);
+  at = number_locked(fd);
+  if (at != NULL) d = take_place_locked();
+  if (d != NULL) {
+    before = *at;
+    *at = d;
+    if (before != NULL && !cast_ref_if_alive(&before->object)) before = NULL;
+  }
+  cast_lock_drop(&table.lock);
+  if (d == NULL) return NULL;
+  cast_lock_take(&d->lock); /* a late event may look at it */
+  init(d, fd, how);
+  cast_lock_drop(&d->lock);
+  if (before != NULL) {
+    lose(before);
+    cast_unref(&before->object);
+  }
+  return d;
+}
+
+cast_descriptor *cast_descriptor_borrow(int fd) {
+  cast_descriptor *d, **at;
+  bool fresh = false;
+  cast_lock_take(&table.lock);
+  at = number_locked(fd);
+  d = at != NULL ? *at : NULL;
+  if (d != NULL && !cast_ref_if_alive(&d->object)) d = NULL;
+  if (d == NULL && at != NULL && (d = take_place_locked()) != NULL) {
+    *at = d;
+    fresh = true;
+  }
+  if (fresh) {
+    /* Others find it as soon as the table's lock is dropped. A late event that
+       finds it now is of an older generation, before and after. */
+    init(d, fd, CAST_BORROWED);
+  }
+  cast_lock_drop(&table.lock);
+  return d;
+}
+
+/* It is in the set no more, and its number is free. */
+static void leave_set(cast_descriptor *d) {
+  cast_descriptor **at;
+  bool added, lost;
+  cast_lock_take(&d->lock);
+  added = d->added;
+  d->added = false;
+  cast_lock_drop(&d->lock);
+  cast_lock_take(&table.lock);
+  at = number_locked(d->fd);
+  lost = at == NULL || *at != d;
+  if (!lost) *at = NULL;
+  /* Within the lock: a descriptor that is given the number next may enter the
+     set only after this one has left it. */
+  if (added) cast_poller_drop(d->fd, d->pooled, !lost);
+  cast_lock_drop(&table.lock);
+}
+
+static void shut(cast_descriptor *d) {
+  if (CAST_UNLIKELY(cast_forked)) return;
+  leave_set(d);
+  /* No lock: written before the close that led here (PAIR users). */
+  if ((d->how & CAST_BORROWED) == 0 && !d->lost) os_close(d->fd);
+}
+
+bool cast_descriptor_begin(cast_descriptor *d) {
+  uint32_t n = atomic_load_explicit(&d->users, memory_order_relaxed);
+  while (n & OPEN)
+    /* Relaxed: whoever closes it waits for the count, see below. */
+    if (atomic_compare_exchange_weak_explicit(
+          &d->users, &n, n + 1, memory_order_relaxed, memory_order_relaxed))
+      return true;
+  return false;
+}
+
+void cast_descriptor_end(cast_descriptor *d) {
+  /* PAIR users: the last one closes it after all that the others did. */
+  if (atomic_fetch_sub_explicit(&d->users, 1, memory_order_acq_rel) == 1)
+    shut(d);
+}
+
+bool cast_descriptor_close(cast_descriptor *d, cast_session *self) {
+  cast_list woken;
+  bool first;
+  cast_list_init(&woken);
+  cast_lock_take(&d->lock);
+  first = !d->closing;
+  d->closing = true;
+  claim_locked(d, CAST_READ, true, CASTING_ECLOSED, &woken);
+  claim_locked(d, CAST_WRITE, true, CASTING_ECLOSED, &woken);
+  cast_lock_drop(&d->lock);
+  if (!first) return false;
+  /* PAIR users: no new ones; and the one that stands for being open goes. */
+  (void)atomic_fetch_and_explicit(&d->users, ~OPEN, memory_order_acq_rel);
+  cast_descriptor_end(d);
+  wake(&woken, self, NULL);
+  return true;
+}
+
+/* The last reference has gone: no one waits, and no one uses it. */
+static void end(cast_object *o) {
+  cast_descriptor *d = CAST_CONTAINER(o, cast_descriptor, object);
+  if (atomic_load_explicit(&d->users, memory_order_relaxed) & OPEN)
+    cast_descriptor_close(d, NULL);
+  CAST_ASSERT(atomic_load_explicit(&d->users, memory_order_relaxed) == 0);
+  cast_lock_take(&table.lock);
+  d->next_free = table.unused;
+  table.unused = d;
+  table.live--;
+  cast_lock_drop(&table.lock);
+}
+
+void cast_descriptors_fini(void) {
+  cast_lock_take(&table.lock);
+  if (table.live == 0) {
+    for (uint32_t i = 0; i < PAGES; i++) {
+      cast_free(table.pages[i]);
+      cast_free(table.numbers[i]);
+      table.pages[i] = NULL;
+      table.numbers[i] = NULL;
+    }
+    table.unused = NULL;
+    table.used = 0;
+    atomic_store_explicit(&table.covered, 0, memory_order_relaxed);
+  }
+  cast_lock_drop(&table.lock);
+}
+
+/* -- waiting -------------------------------------------------------------- */
+
+/* Under the lock: it is in the set, and counted for the right kind of session.
+   0 or an error. */
+static int enter_set_locked(cast_descriptor *d, bool pooled) {
+  int rc;
+  if (CAST_LIKELY(d->added)) {
+    if (d->pooled != pooled) cast_poller_pooled(pooled);
+    d->pooled = pooled;
+    return 0;
+  }
+  rc = cast_poller_add(d->fd, key_of(d), pooled);
+  if (rc == CASTING_ENOMEM) return rc;
+  if (rc != 0) return CASTING_EINVAL;
+  d->added = true;
+  d->pooled = pooled;
+  return 0;
+}
+
+int cast_descriptor_join(
+  cast_descriptor *d, int side, cast_task *t, cast_waiter *w) {
+  bool pooled =
+    t->session == NULL || !t->session->hosted || !cast_poller_one_host();
+  int rc;
+  cast_lock_take(&d->lock);
+  if (d->closing) {
+    rc = CASTING_ECLOSED;
+  } else if ((rc = enter_set_locked(d, pooled)) == 0 &&
+             !cast_descriptor_is_ready(d, side)) {
+    w->wait = &t->wait;
+    w->lock = &d->lock;
+    if (w == &t->waiter) {
+      cast_wait_arm(t, CAST_WAIT_ONE);
+      w->index = 0;
+    }
+    cast_list_push(&d->side[side].waiters, &w->link);
+    rc = CAST_PARKED;
+  }
+  cast_lock_drop(&d->lock);
+  return rc;
+}
+
+int cast_descriptor_wait(cast_descriptor *d, int side, cast_task *t) {
+  return cast_descriptor_join(d, side, t, &t->waiter);
+}
+
+void cast_descriptor_pass(cast_descriptor *d, int side, cast_session *self) {
+  cast_list woken;
+  cast_list_init(&woken);
+  cast_lock_take(&d->lock);
+  /* PAIR edge: release. */
+  atomic_store_explicit(&d->side[side].ready, true, memory_order_release);
+  claim_locked(d, side, false, 0, &woken);
+  cast_lock_drop(&d->lock);
+  wake(&woken, self, NULL);
+}
+
+bool cast_descriptor_is_awaited(cast_descriptor *d, int side) {
+  bool yes;
+  cast_lock_take(&d->lock);
+  yes = !cast_list_is_empty(&d->side[side].waiters);
+  cast_lock_drop(&d->lock);
+  return yes;
+}
+
+bool cast_descriptors_awaited(void) {
+  cast_descriptor *d;
+  for (uint32_t i = 0; (d = at_place(i)) != NULL; i++)
+    if (cast_descriptor_is_awaited(d, CAST_READ) ||
+        cast_descriptor_is_awaited(d, CAST_WRITE))
+      return true;
+  return false;
+}
+
+/* -- events --------------------------------------------------------------- */
+
+static void become_ready_locked(
+  cast_descriptor *d, int side, cast_list *woken) {
+  /* PAIR edge: release. */
+  atomic_store_explicit(&d->side[side].ready, true, memory_order_release);
+  claim_locked(d, side, (d->how & CAST_ACCEPTS) == 0, 0, woken);
+}
+
+void cast_descriptors_dispatch(
+  const os_ready *ready, int n, cast_session *self, cast_jobs *jobs) {
+  cast_list woken;
+  cast_list_init(&woken);
+  for (int i = 0; i < n; i++) {
+    cast_descriptor *d;
+    if (ready[i].what == 0) continue; /* the break */
+    d = at_place((uint32_t)ready[i].key);
+    if (d == NULL) continue;
+    cast_lock_take(&d->lock);
+    if (d->generation == (uint32_t)(ready[i].key >> 32) && !d->closing) {
+      /* PAIR edge: release; before the wake. */
+      if (ready[i].what & OS_ENDED)
+        atomic_store_explicit(&d->ended, true, memory_order_release);
+      if (ready[i].what & OS_READABLE)
+        become_ready_locked(d, CAST_READ, &woken);
+      if (ready[i].what & OS_WRITABLE)
+        become_ready_locked(d, CAST_WRITE, &woken);
+    }
+    cast_lock_drop(&d->lock);
+  }
+  wake(&woken, self, jobs);
+}

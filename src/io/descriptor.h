@@ -1,0 +1,122 @@
+/* descriptor.h - a descriptor of the system's that tasks wait for.
+   SPDX-License-Identifier: MIT
+
+   I/O comes first, and waiting after: a task tries to read, and waits only if
+   the system has nothing. A descriptor enters the poller's set with the first
+   wait, and stays there until it is closed. It has two sides, to read and to
+   write; each has a queue of waiters, and remembers an event that came while
+   nobody waited (`ready`).
+
+     cast_descriptor_begin(d)           false: closed
+     cast_descriptor_try(d, side)       forgets the event, BEFORE the call
+     read(fd) -> EAGAIN
+     cast_descriptor_end(d)
+     cast_descriptor_wait(d, side, t)   0: an event came since, try again
+
+   Invariants:
+   1. `ready` is cleared before the system is asked, so an event that comes
+      after the system has said no is seen by the wait (PAIR edge).
+   2. A descriptor is closed by the thread that leaves it last, after close: no
+      call of the system is made for a number that was closed, or is another
+      file's by now.
+   3. An event is for the descriptor whose place and generation its key has;
+      memory of descriptors is used for descriptors only, for ever.
+   4. After close each waiter has been claimed, with CASTING_ECLOSED.
+   5. Of those that wait to accept, an event wakes the first; it passes on what
+      it leaves (cast_descriptor_pass), until somebody is told EAGAIN.
+
+   Lock: the descriptor's own (CAST_RANK_EVENT). Waiters are claimed under it
+   and woken after it is released. */
+#ifndef CAST_DESCRIPTOR_H
+#define CAST_DESCRIPTOR_H
+
+#include "../wait.h"
+#include "poller.h"
+
+enum { CAST_READ, CAST_WRITE };
+
+/* How a descriptor was come by. */
+enum {
+  CAST_BORROWED = 1, /* it is the program's, and is not closed */
+  CAST_ACCEPTS = 2   /* one event is for one waiter: invariant 5 */
+};
+
+typedef struct cast_side {
+  cast_list waiters;  /* (lock) */
+  _Atomic bool ready; /* (a) set under the lock; cleared by who tries */
+} cast_side;
+
+typedef struct cast_descriptor cast_descriptor;
+struct cast_descriptor {
+  cast_object object; /* references: handles, waits, messages */
+  cast_lock lock;
+  int fd;                 /* (i) */
+  uint32_t place;         /* (i) in the table, for ever */
+  uint32_t generation;    /* (lock) one more with each use of the place */
+  _Atomic uint32_t users; /* (a) OPEN, and those that are using fd */
+  uint8_t how;            /* (i) CAST_BORROWED, CAST_ACCEPTS */
+  _Atomic bool ended;     /* (a) the other side has sent its end, or will not
+                             read: told once, for good */
+  bool added;             /* (lock) it is in the set */
+  bool pooled;            /* (lock) it was last waited for in the pool */
+  bool closing;           /* (lock) */
+  bool lost;              /* (lock) its number is another file's by now */
+  cast_side side[2];
+  cast_descriptor *next_free; /* (table lock) */
+};
+
+extern const cast_type cast_descriptor_type;
+
+/* With the number taken over, unless it is borrowed; NULL: no memory, and
+   nothing was taken. It must not block (O_NONBLOCK), unless it is borrowed. */
+cast_descriptor *cast_descriptor_new(int fd, unsigned how);
+/* For a wait for a descriptor of the program's: that which has the number, or
+   a new one that is borrowed. A reference; NULL: no memory. */
+cast_descriptor *cast_descriptor_borrow(int fd);
+
+/* May fd be used until _end? False: it was closed. */
+bool cast_descriptor_begin(cast_descriptor *d);
+void cast_descriptor_end(cast_descriptor *d);
+static inline void cast_descriptor_try(cast_descriptor *d, int side) {
+  /* PAIR edge: before the system is asked; an exchange, so that no call of the
+     system comes before it. */
+  (void)atomic_exchange_explicit(
+    &d->side[side].ready, false, memory_order_acq_rel);
+}
+/* Has an event come since? */
+static inline bool cast_descriptor_is_ready(cast_descriptor *d, int side) {
+  /* PAIR edge: acquire. */
+  return atomic_load_explicit(&d->side[side].ready, memory_order_acquire);
+}
+
+/* Did an event tell of the end? There may be bytes before it; but no other
+   event will come. */
+static inline bool cast_descriptor_is_ended(cast_descriptor *d) {
+  /* PAIR edge: acquire. */
+  return atomic_load_explicit(&d->ended, memory_order_acquire);
+}
+
+/* Owner of t: queues its waiter. 0: try again; CAST_PARKED; CASTING_ECLOSED,
+   CASTING_ENOMEM, CASTING_EINVAL (it cannot be waited for). */
+int cast_descriptor_wait(cast_descriptor *d, int side, cast_task *t);
+/* The same with the waiter w of a wait that t has armed: 0: it is ready;
+   CAST_PARKED: queued; else as above. */
+int cast_descriptor_join(
+  cast_descriptor *d, int side, cast_task *t, cast_waiter *w);
+/* Who has taken one of several wakes the next. */
+void cast_descriptor_pass(cast_descriptor *d, int side, cast_session *self);
+/* Claims all who wait. False: it was closed before. */
+bool cast_descriptor_close(cast_descriptor *d, cast_session *self);
+/* Does a task wait for it? The side: CAST_READ, CAST_WRITE. */
+bool cast_descriptor_is_awaited(cast_descriptor *d, int side);
+
+/* Does any task wait for any descriptor? */
+bool cast_descriptors_awaited(void);
+
+/* At the end of the runtime, when no thread looks any more. */
+void cast_descriptors_fini(void);
+/* For cast_poller_init. */
+void cast_descriptors_dispatch(
+  const os_ready *ready, int n, cast_session *self, cast_jobs *jobs);
+
+#endif

@@ -1,0 +1,177 @@
+/* poller.c - the one set of descriptors of the process, and who looks at it.
+   SPDX-License-Identifier: MIT
+
+   See poller.h. */
+#include "poller.h"
+
+#include "../../include/casting.h"
+#include "../fork.h"
+
+static struct {
+  cast_lock lock;
+  os_poller set;                 /* (lock) until `made`, then (i) */
+  _Atomic bool made;             /* (a) written under the lock */
+  cast_poller_dispatch dispatch; /* (i) */
+  _Atomic uint32_t token;        /* (a) 1: somebody looks */
+  _Atomic uint32_t all;          /* (a) descriptors in the set, ... */
+  _Atomic uint32_t pooled;       /* (a) ... of sessions of the pool */
+  _Atomic uint32_t away;         /* (a) hosts with loops of their own */
+  _Atomic uint32_t hosts;        /* (a) */
+  _Atomic uint32_t looks;        /* (a) written by the holder of the token */
+  /* (a) low half: how many deal out what they were told; high half: how often
+     that was begun */
+  _Atomic uint64_t dealing;
+} poller = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
+
+void cast_poller_init(cast_poller_dispatch dispatch) {
+  poller.dispatch = dispatch;
+}
+
+void cast_poller_fini(void) {
+  cast_lock_take(&poller.lock);
+  /* Relaxed: written under this lock. */
+  if (atomic_load_explicit(&poller.made, memory_order_relaxed)) {
+    CAST_ASSERT(!cast_poller_taken());
+    os_poller_fini(&poller.set);
+    atomic_store_explicit(&poller.made, false, memory_order_relaxed);
+  }
+  cast_lock_drop(&poller.lock);
+}
+
+void cast_poller_forked(void) {
+  if (!atomic_load_explicit(&poller.made, memory_order_relaxed)) return;
+  os_poller_forked(&poller.set);
+}
+
+/* -- the set -------------------------------------------------------------- */
+
+static bool make(void) {
+  bool made;
+  /* PAIR poller: acquire the set. */
+  if (CAST_LIKELY(atomic_load_explicit(&poller.made, memory_order_acquire)))
+    return true;
+  cast_lock_take(&poller.lock);
+  made = atomic_load_explicit(&poller.made, memory_order_relaxed);
+  if (!made && os_poller_init(&poller.set) == 0) {
+    made = true;
+    /* PAIR poller: release the set to those who did not make it. */
+    atomic_store_explicit(&poller.made, true, memory_order_release);
+  }
+  cast_lock_drop(&poller.lock);
+  return made;
+}
+
+/* The counts are read as hints, and by a worker that rests: it comes from the
+   session that has waited, or the one that has is still run by somebody. */
+static void count(_Atomic uint32_t *n, bool up) {
+  if (up)
+    atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
+  else
+    atomic_fetch_sub_explicit(n, 1, memory_order_relaxed);
+}
+
+int cast_poller_add(int fd, uint64_t key, bool pooled) {
+  int rc;
+  if (CAST_UNLIKELY(cast_forked) || !make()) return CASTING_ENOMEM;
+  rc = os_poller_add(&poller.set, fd, key);
+  if (rc == OS_EEXIST) {
+    /* Of a descriptor that has lost its number, or is about to leave. */
+    os_poller_remove(&poller.set, fd);
+    rc = os_poller_add(&poller.set, fd, key);
+  }
+  if (rc != 0) return rc == OS_ENOMEM ? CASTING_ENOMEM : rc;
+  count(&poller.all, true);
+  if (pooled) count(&poller.pooled, true);
+  return 0;
+}
+
+void cast_poller_drop(int fd, bool pooled, bool remove) {
+  if (CAST_UNLIKELY(cast_forked)) return; /* the set is the parent's */
+  /* PAIR poller: acquire. The runtime may have ended. */
+  if (!atomic_load_explicit(&poller.made, memory_order_acquire)) return;
+  if (remove) os_poller_remove(&poller.set, fd);
+  if (pooled) count(&poller.pooled, false);
+  count(&poller.all, false);
+}
+
+void cast_poller_pooled(bool pooled) { count(&poller.pooled, pooled); }
+
+void cast_poller_away(bool away) { count(&poller.away, away); }
+
+/* -- looking -------------------------------------------------------------- */
+
+static uint32_t hint(_Atomic uint32_t *n) {
+  return atomic_load_explicit(n, memory_order_relaxed);
+}
+
+bool cast_poller_wanted(void) {
+  if (hint(&poller.pooled) != 0) return true;
+  return CAST_UNLIKELY(hint(&poller.away) != 0) && hint(&poller.all) != 0;
+}
+
+bool cast_poller_wanted_by_host(void) {
+  return hint(&poller.all) > hint(&poller.pooled);
+}
+
+bool cast_poller_taken(void) { return hint(&poller.token) != 0; }
+
+bool cast_poller_take(void) {
+  uint32_t none = 0;
+  /* PAIR poller: acquire the set; the counts do not. */
+  if (cast_poller_taken() ||
+      !atomic_load_explicit(&poller.made, memory_order_acquire))
+    return false;
+  /* PAIR token: acquire what the last holder has left, the set's events. */
+  return atomic_compare_exchange_strong_explicit(
+    &poller.token, &none, 1, memory_order_acquire, memory_order_relaxed);
+}
+
+void cast_poller_give(void) {
+  CAST_ASSERT(cast_poller_taken());
+  /* PAIR token: release. */
+  atomic_store_explicit(&poller.token, 0, memory_order_release);
+}
+
+void cast_poller_ask(
+  cast_told *told, uint64_t deadline_ns, bool (*stop)(void *), void *arg) {
+  CAST_ASSERT(cast_poller_taken() && cast_lock_holds_none());
+  told->n = os_poller_wait(
+    &poller.set, told->ready, CAST_POLLER_BATCH, deadline_ns, stop, arg);
+  /* Relaxed: a count that only the holder of the token writes. */
+  atomic_store_explicit(
+    &poller.looks, hint(&poller.looks) + 1, memory_order_relaxed);
+}
+
+#define ONE_MORE (((uint64_t)1 << 32) + 1)
+
+void cast_poller_deal(
+  const cast_told *told, struct cast_session *self, cast_jobs *jobs) {
+  if (told->n <= 0) return;
+  /* PAIR deal: before the first wait is claimed, which is in no queue any more
+     then, and in no other place where it would be seen. */
+  atomic_fetch_add_explicit(&poller.dealing, ONE_MORE, memory_order_seq_cst);
+  poller.dispatch(told->ready, told->n, self, jobs);
+}
+
+void cast_poller_dealt(const cast_told *told) {
+  if (told->n <= 0) return;
+  /* PAIR deal: all that was woken is where it can be seen. */
+  atomic_fetch_sub_explicit(&poller.dealing, 1, memory_order_seq_cst);
+}
+
+bool cast_poller_deals(uint32_t *count) {
+  /* PAIR deal: read twice by the looker. */
+  uint64_t n = atomic_load_explicit(&poller.dealing, memory_order_seq_cst);
+  *count = (uint32_t)(n >> 32);
+  return (uint32_t)n != 0;
+}
+
+void cast_poller_host(bool comes) { count(&poller.hosts, comes); }
+
+bool cast_poller_one_host(void) { return hint(&poller.hosts) <= 1; }
+
+void cast_poller_break(void) {
+  if (make()) os_poller_break(&poller.set);
+}
+
+uint32_t cast_poller_looks(void) { return hint(&poller.looks); }

@@ -1,0 +1,43 @@
+/* net.h - what the files of casting.net share.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_NET_H
+#define CAST_NET_H
+
+#include "../compat/compat.h"
+#include "../state/state.h"
+#include "stream.h"
+
+/* -- handles of streams --------------------------------------------------- */
+
+/* Pushes a new one without a stream; then cast_net_own gives it one. */
+cast_stream **cast_net_stream_new(lua_State *L, cast_state *S);
+/* The stream at idx, which may be closed; raises what it is else, and if it
+   has moved. */
+cast_stream *cast_net_stream(lua_State *L, int idx);
+/* The same, or NULL. */
+cast_stream *cast_net_stream_test(lua_State *L, int idx);
+
+/* nil, and the text for a result: CASTING_E*, or the system's. */
+int cast_net_failure(lua_State *L, intptr_t rc);
+/* Pushes host and port of an address, or a path; how many values. */
+int cast_net_push_address(lua_State *L, const os_address *a);
+
+/* The address that the arguments `host` and `port` are: numeric, or that of a
+   Unix socket ("unix:PATH", "unix:@NAME"), which has no port. False: a name. */
+bool cast_net_address(lua_State *L, int host, int port, os_address *a);
+uint16_t cast_net_port(lua_State *L, int i);
+
+/* -- the functions, called by lua/casting/net.lua ------------------------- */
+
+int cast_net_read(lua_State *L);
+int cast_net_read_until(lua_State *L);
+int cast_net_peek(lua_State *L);
+int cast_net_write(lua_State *L);
+int cast_net_connect(lua_State *L);
+
+/* Pushes the table of the C part. */
+void cast_net_open(lua_State *L);
+
+extern const luaL_Reg cast_net_stream_methods[];
+
+#endif

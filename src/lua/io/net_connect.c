@@ -1,0 +1,120 @@
+/* net_connect.c - connecting to one address.
+   SPDX-License-Identifier: MIT
+
+   Which addresses a name has, and which of them is tried when, is decided in
+   lua/casting/net.lua. A connection that is broken off is closed. */
+#include "../../../include/casting.h"
+#include "../compat/auxiliary.h"
+#include "../state/argument.h"
+#include "../task/enter.h"
+#include "../task/park.h"
+#include "net.h"
+
+/* -- addresses ------------------------------------------------------------ */
+
+bool cast_net_address(lua_State *L, int host, int port, os_address *a) {
+  size_t n;
+  const char *text = cast_arg_string(L, host, &n);
+  if (n > 5 && memcmp(text, "unix:", 5) == 0) {
+    /* "unix:@name" is in the abstract space, as socat and systemd write it. */
+    char path[OS_PATH_MOST + 1];
+    n -= 5;
+    if (n > OS_PATH_MOST)
+      cast_arg_error(L, host, "the path of a socket has at most 107 bytes");
+    memcpy(path, text + 5, n);
+    path[n] = '\0';
+    if (path[0] == '@') path[0] = '\0';
+    if (!os_address_unix(a, path, n))
+      cast_arg_error(L, host, "not a path of a socket");
+    return true;
+  }
+  cast_arg_check(L, strlen(text) == n, host, "a name has no zero bytes");
+  return os_address_parse(a, text, cast_net_port(L, port));
+}
+
+uint16_t cast_net_port(lua_State *L, int i) {
+  lua_Number n = cast_arg_number(L, i);
+  cast_arg_check(L, n >= 0 && n <= 65535 && n == (lua_Number)(uint16_t)n, i,
+    "a port must be an integer from 0 to 65535");
+  return (uint16_t)n;
+}
+
+/* -- connecting ----------------------------------------------------------- */
+
+/* After the socket has become ready to be written to: is it connected? */
+static int ask(cast_stream *s) {
+  os_address peer;
+  int rc;
+  if (!cast_descriptor_begin(s->file)) return CASTING_ECLOSED;
+  cast_descriptor_try(s->file, CAST_WRITE);
+  rc = os_socket_error(s->file->fd);
+  /* No error, and no other side: not yet. */
+  if (rc == 0 && os_is_gone(os_peer_address(s->file->fd, &peer)))
+    rc = OS_EAGAIN;
+  cast_descriptor_end(s->file);
+  return rc;
+}
+
+static int ask_or_wait(cast_stream *s, cast_ltask *t, int rc) {
+  while (rc == OS_EAGAIN) {
+    rc = cast_descriptor_wait(s->file, CAST_WRITE, &t->base);
+    if (rc == 0) rc = ask(s);
+  }
+  return rc;
+}
+
+static int again(cast_state *S, cast_ltask *t) {
+  cast_stream *s = t->arg;
+  CAST_UNUSED(S);
+  return ask_or_wait(s, t, ask(s));
+}
+
+/* true; or nil, why, and whether the system has refused it. */
+static int push_outcome(lua_State *L, cast_stream *s, intptr_t rc) {
+  if (rc == 0) return lua_pushboolean(L, 1), 1;
+  cast_stream_close(s, NULL);
+  return cast_net_failure(L, rc);
+}
+
+static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  cast_stream *s = t->arg;
+  CAST_UNUSED(S);
+  if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) {
+    cast_stream_close(s, NULL);
+    return 0;
+  }
+  return push_outcome(L, s, result);
+}
+
+static void describe(cast_buffer *b, const cast_ltask *t) {
+  CAST_UNUSED(t);
+  cast_buffer_add(b, "connecting");
+}
+
+static const cast_wait_kind connect_kind = {
+  .finish = finish, .again = again, .describe = describe, .cleans_up = true};
+
+/* internal: connect(stream, host, port, deadline in seconds or nil) */
+int cast_net_connect(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_stream *s = cast_net_stream(L, 1);
+  uint64_t deadline = OS_FOREVER;
+  os_address a;
+  cast_ltask *t;
+  intptr_t rc = CASTING_ECLOSED;
+  if (!cast_net_address(L, 2, 3, &a))
+    cast_arg_error(L, 2, "a numeric address expected");
+  if (!lua_isnoneornil(L, 4)) deadline = cast_deadline(L, 4);
+  t = cast_enter(L, S, deadline);
+  if (cast_descriptor_begin(s->file)) {
+    rc = os_connect(s->file->fd, &a);
+    cast_descriptor_end(s->file);
+  }
+  if (rc == OS_EAGAIN) {
+    t->arg = s;
+    rc = ask_or_wait(s, t, OS_EAGAIN);
+    if (rc == CAST_PARKED)
+      return cast_park_about(L, S, t, deadline, &connect_kind);
+  }
+  return push_outcome(L, s, rc);
+}

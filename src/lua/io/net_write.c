@@ -1,0 +1,210 @@
+/* net_write.c - writing to streams.
+   SPDX-License-Identifier: MIT
+
+   A write is done when the system has all of it: there is no queue, so a task
+   that writes faster than the other side reads waits. What is written is tried
+   at once. If not all of it goes, a cast_write has a copy of the rest: nothing
+   on the stack of a task that waits can be relied on (debug.setlocal). Writes of
+   several tasks go one after the other, whole. */
+#include "../../../include/casting.h"
+#include "../../limits.h"
+#include "../../mem.h"
+#include "../compat/auxiliary.h"
+#include "../state/argument.h"
+#include "../task/enter.h"
+#include "../task/park.h"
+#include "net.h"
+
+static void free_write(cast_object *o) {
+  cast_write *w = CAST_CONTAINER(o, cast_write, object);
+  cast_list_remove(&w->link);
+  cast_unref(&w->stream->object);
+  cast_free(w);
+}
+static const cast_type write_type = {"write", free_write, NULL};
+
+/* -- waiting -------------------------------------------------------------- */
+
+static bool is_first(const cast_write *w) {
+  return w->stream->writers.next == &w->link;
+}
+
+/* 0, a failure; CAST_PARKED: its task waits: for its turn, or for room. */
+static intptr_t write_or_wait(cast_write *w, cast_ltask *t) {
+  for (;;) {
+    intptr_t rc;
+    if (!is_first(w)) {
+      cast_wait_arm(&t->base, CAST_WAIT_ONE); /* in no queue: our own ends it */
+      return CAST_PARKED;
+    }
+    rc = cast_stream_send(w->stream, &w->copy, 1, &w->done);
+    if (rc != OS_EAGAIN) return rc;
+    rc = cast_descriptor_wait(w->stream->file, CAST_WRITE, &t->base);
+    if (rc != 0) return rc;
+  }
+}
+
+static int again(cast_state *S, cast_ltask *t) {
+  CAST_UNUSED(S);
+  return (int)write_or_wait(t->arg, t);
+}
+
+/* The turn of the next one. A write that was broken off in the middle shuts
+   this side: nobody could go on after a piece of it. */
+static void leave(cast_write *w, bool broken) {
+  cast_stream *s = w->stream;
+  bool first = is_first(w);
+  cast_list_remove(&w->link);
+  if (broken && w->before + w->done > 0) {
+    s->shut = true;
+    if (cast_descriptor_begin(s->file)) {
+      (void)os_shutdown_write(s->file->fd);
+      cast_descriptor_end(s->file);
+    }
+  }
+  if (first && !cast_list_is_empty(&s->writers))
+    (void)cast_wait_end(
+      &CAST_CONTAINER(s->writers.next, cast_write, link)->task->base, 0);
+}
+
+static int push_outcome(lua_State *L, intptr_t rc, size_t done) {
+  if (rc == 0) return lua_pushboolean(L, 1), 1;
+  cast_net_failure(L, rc);
+  lua_pushnumber(L, (lua_Number)done);
+  return 3;
+}
+
+static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  cast_write *w = t->arg;
+  bool raises = result == CASTING_ECANCELLED || result == CAST_DEADLOCK;
+  CAST_UNUSED(S);
+  leave(w, raises);
+  return raises ? 0 : push_outcome(L, result, w->before + w->done);
+}
+
+static void describe(cast_buffer *b, const cast_ltask *t) {
+  const cast_stream *s = ((const cast_write *)t->arg)->stream;
+  char host[OS_HOST_SIZE];
+  uint16_t port;
+  os_address a;
+  cast_buffer_add(b, "writing");
+  if (!s->is_socket || os_peer_address(s->file->fd, &a) != 0 ||
+      os_address_text(&a, host, &port) == 0)
+    return;
+  cast_buffer_form(b, port != 0 ? " to %s:%u" : " to %s", host, port);
+}
+
+static const cast_wait_kind write_kind = {
+  .finish = finish, .again = again, .describe = describe, .cleans_up = true};
+
+/* -- the function --------------------------------------------------------- */
+
+/* What is to be written, in order, into the table `list`, from item `n` on. */
+static uint32_t flatten(lua_State *L, int list, uint32_t n, int depth) {
+  int type = lua_type(L, -1);
+  if (type == LUA_TSTRING || type == LUA_TNUMBER) {
+    (void)lua_tostring(L, -1);
+    lua_rawseti(L, list, (int)n + 1);
+    return n + 1;
+  }
+  if (type != LUA_TTABLE)
+    cast_arg_error(L, 2,
+      lua_pushfstring(L, "string or list of strings expected, got %s in it",
+        luaL_typename(L, -1)));
+  if (depth == 100) cast_arg_error(L, 2, "lists in lists, too deep");
+  luaL_checkstack(L, 4, NULL);
+  for (lua_Integer i = 1;; i++) {
+    lua_rawgeti(L, -1, (int)i);
+    if (lua_isnil(L, -1)) break;
+    if (n >= CAST_PIECES_MOST) cast_arg_error(L, 2, "too many strings");
+    n = flatten(L, list, n, depth + 1);
+  }
+  lua_pop(L, 2);
+  return n;
+}
+
+/* A write of what is behind the first `done` bytes. NULL: no memory. */
+static cast_write *new_write(
+  cast_stream *s, const os_bytes *pieces, uint32_t n, size_t done) {
+  size_t total = 0, skip = done, at = 0;
+  cast_write *w;
+  for (uint32_t i = 0; i < n; i++) total += pieces[i].size;
+  w = cast_alloc(sizeof *w + (total - done));
+  if (w == NULL) return NULL;
+  memset(w, 0, sizeof *w);
+  cast_object_init(&w->object, &write_type);
+  w->stream = s;
+  cast_ref(&s->object);
+  w->before = done;
+  w->copy = (os_bytes){w->data, total - done};
+  for (uint32_t i = 0; i < n; i++) {
+    size_t size = pieces[i].size;
+    if (skip < size) {
+      memcpy(w->data + at, (const char *)pieces[i].at + skip, size - skip);
+      at += size - skip;
+      skip = 0;
+    } else {
+      skip -= size;
+    }
+  }
+  cast_list_push(&s->writers, &w->link);
+  return w;
+}
+
+/* From here to the end no Lua runs: what went and what waits are one write. */
+static int write_pieces(lua_State *L, cast_state *S, cast_stream *s,
+  const os_bytes *pieces, uint32_t n, int timeout) {
+  uint64_t deadline = OS_FOREVER;
+  intptr_t rc = OS_EAGAIN;
+  size_t done = 0;
+  cast_ltask *t;
+  cast_write *w;
+  if (!lua_isnoneornil(L, timeout)) deadline = cast_deadline(L, timeout);
+  t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
+                             : cast_enter(L, S, deadline);
+  if (s->shut) return push_outcome(L, CASTING_ECLOSED, 0);
+  if (cast_list_is_empty(&s->writers))
+    rc = cast_stream_send(s, pieces, n, &done);
+  if (rc != OS_EAGAIN) return push_outcome(L, rc, done);
+  if (deadline != OS_FOREVER && lua_tonumber(L, timeout) <= 0)
+    return push_outcome(L, CASTING_ETIMEOUT, done);
+  w = new_write(s, pieces, n, done);
+  if (w == NULL) {
+    s->shut = s->shut || done > 0;
+    cast_raise_memory(L);
+  }
+  t->arg = w;
+  w->task = t;
+  rc = write_or_wait(w, t);
+  if (rc == CAST_PARKED) {
+    t->owns_arg = true; /* the reference is the wait's from here on */
+    return cast_park(L, S, t, deadline, &write_kind);
+  }
+  leave(w, false);
+  done = w->before + w->done;
+  cast_unref(&w->object);
+  return push_outcome(L, rc, done);
+}
+
+/* stream:write(string or list [, timeout]) */
+int cast_net_write(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_stream *s = cast_net_stream(L, 1);
+  os_bytes one, *all;
+  uint32_t n;
+  if (lua_type(L, 2) != LUA_TTABLE) {
+    one.at = cast_arg_string(L, 2, &one.size);
+    return write_pieces(L, S, s, &one, 1, 3);
+  }
+  lua_settop(L, 3);
+  lua_newtable(L);
+  lua_pushvalue(L, 2);
+  n = flatten(L, 4, 0, 0);
+  all = cast_lua_newuserdata(L, (n + 1) * sizeof *all);
+  for (uint32_t i = 0; i < n; i++) {
+    lua_rawgeti(L, 4, (int)i + 1);
+    all[i].at = lua_tolstring(L, -1, &all[i].size);
+    lua_pop(L, 1);
+  }
+  return write_pieces(L, S, s, all, n, 3);
+}

@@ -1,0 +1,129 @@
+/* socket.h - the contract with the system about sockets and names.
+   SPDX-License-Identifier: MIT
+
+   Descriptors made here do not block, are not inherited by programs that are
+   started, and raise no signal when the other end has gone. Calls that a signal
+   interrupts go on.
+
+   Results below zero: OS_EAGAIN (not now: wait), OS_ENOMEM, or the system's
+   own, which are below OS_SYSTEM; os_system_text tells of them. */
+#ifndef CAST_OS_SOCKET_H
+#define CAST_OS_SOCKET_H
+
+#include "os.h"
+
+#define OS_SYSTEM (-1000)
+
+/* The system's text for a result, of up to `size` bytes with the zero. */
+void os_system_text(intptr_t rc, char *text, size_t size);
+/* Kinds of the system's results. */
+bool os_is_gone(intptr_t rc);     /* the other end has closed, or reset it */
+bool os_is_shortage(intptr_t rc); /* no descriptor or no buffer is left */
+bool os_is_aborted(intptr_t rc);  /* accept: that one has gone already */
+bool os_is_refused(intptr_t rc);  /* connect: nobody listens there */
+bool os_is_in_use(intptr_t rc);   /* bind: the address is taken */
+
+/* -- addresses */
+
+enum { OS_INET, OS_INET6, OS_UNIX, OS_OTHER };
+
+typedef struct os_address {
+  uint32_t size; /* of what is used; 0: none */
+  _Alignas(8) unsigned char bytes[128];
+} os_address;
+
+#define OS_HOST_SIZE 128 /* of the longest text of a host, with the zero */
+#define OS_PATH_MOST 107 /* bytes of a path of a Unix socket, at most */
+
+int os_address_family(const os_address *a);
+/* From numbers such as 127.0.0.1, ::1, fe80::1%eth0. False: that is a name. */
+bool os_address_parse(os_address *a, const char *host, uint16_t port);
+/* A path, or, if it begins with a zero byte, a name in the abstract space. False:
+   it is too long, or the system has no such sockets. */
+bool os_address_unix(os_address *a, const char *path, size_t size);
+/* Its text into `host`, whose length is returned; for a Unix socket its path,
+   perhaps none, perhaps with a zero in front. *port: 0 if it has none. */
+size_t os_address_text(
+  const os_address *a, char host[OS_HOST_SIZE], uint16_t *port);
+void os_address_set_port(os_address *a, uint16_t port);
+
+/* Blocks, perhaps for minutes: all addresses of a name, in the system's order,
+   each once, with `port`. `family`: OS_INET, OS_INET6, or OS_OTHER for both.
+   Returns their number and a list for os_free_addresses; or 0 and a text that
+   says why, which lasts. */
+size_t os_resolve(const char *name, int family, uint16_t port,
+  os_address **list, const char **why);
+void os_free_addresses(os_address *list);
+
+/* -- sockets: a descriptor, or a result below zero */
+
+int os_socket(int family, bool datagram);
+int os_socket_pair(int fds[2]);
+int os_bind(int fd, const os_address *a);
+int os_listen(int fd, int backlog); /* 0: the system's most */
+/* 0, or OS_EAGAIN: it is under way, to be asked for by os_socket_error when the
+   socket can be written to. */
+int os_connect(int fd, const os_address *a);
+int os_socket_error(int fd); /* what happened to it, or 0; forgets it */
+int os_accept(int fd, os_address *peer);
+int os_local_address(int fd, os_address *a);
+int os_peer_address(int fd, os_address *a);
+/* Sends the end; reading goes on. */
+int os_shutdown_write(int fd);
+int os_shutdown_both(int fd);
+/* The next os_close resets the connection. */
+void os_abort(int fd);
+/* Makes a descriptor not block: 0 or a result. The flag belongs to the open
+   file, so all who have it share it. */
+int os_nonblocking(int fd, bool on);
+/* What a descriptor is, for those that come from elsewhere. */
+typedef struct os_kind {
+  bool is_socket, is_stream, is_listening, is_blocking;
+  int family;
+} os_kind;
+int os_describe(int fd, os_kind *kind);
+
+/* -- bytes: how many were read or written, or a result below zero */
+
+typedef struct os_bytes {
+  const void *at;
+  size_t size;
+} os_bytes;
+#define OS_BYTES_MOST 64 /* pieces in one call */
+
+intptr_t os_read(int fd, void *to, size_t size); /* 0: the end */
+intptr_t os_peek(int fd, void *to, size_t size); /* sockets */
+/* A socket gets no SIGPIPE; other descriptors are written without one, too. */
+intptr_t os_write(int fd, const os_bytes *from, int n, bool is_socket);
+intptr_t os_receive(int fd, void *to, size_t size, os_address *from);
+intptr_t os_send(int fd, const void *from, size_t size, const os_address *to);
+/* As many bytes as go without copies, up to `size`, from one descriptor to
+   another: from a file (sendfile) at *offset, if offset is not NULL; else from
+   or to a pipe (splice). OS_EPERM: not between these two. */
+intptr_t os_transfer(int from, int to, int64_t *offset, size_t size);
+
+/* -- options */
+
+typedef enum os_option {
+  OS_NODELAY,
+  OS_KEEPALIVE, /* seconds until the first probe; 0: off */
+  OS_REUSEADDR,
+  OS_REUSEPORT,
+  OS_V6ONLY,
+  OS_BROADCAST,
+  OS_LINGER, /* seconds; -1: off */
+  OS_SEND_BUFFER,
+  OS_RECEIVE_BUFFER,
+  OS_TTL,
+  OS_MULTICAST_TTL,
+  OS_MULTICAST_LOOP
+} os_option;
+
+int os_set_option(int fd, int family, os_option option, int value);
+int os_get_option(int fd, int family, os_option option, int *value);
+/* Joins or leaves a multicast group; `device` is the name of an interface, or
+   NULL for the system's choice. */
+int os_multicast(
+  int fd, const os_address *group, const char *device, bool join);
+
+#endif
