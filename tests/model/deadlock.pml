@@ -6,12 +6,16 @@
    one that has lost it (it is in a slice, but not busy); a thread of C that
    has announced itself and may send or not; sysmon, which sleeps for ever
    once it has found the pool idle. (COMER: one who announces itself later; TWO:
-   two hosts, one slice of a worker.) What happens under one lock is one step.
+   two hosts, one slice of a worker; IO: a task of the pool waits for a
+   descriptor; a worker that rests, or the host, sleeps in the poller and is
+   told about it, and about one for which no task waits.) What happens under one
+   lock is one step.
    Race numbers are those of docs/DESIGN.md. Checked:
    1. A verdict is passed on a dead program only: at the moment of the
-      scheduler's quiet nobody can do anything (R90).
+      scheduler's quiet nobody can do anything (R90, R163).
    2. A dead program gets its verdict: when all are asleep for good, no main
-      program is among them (R91). An invalid end state is a missed one. */
+      program is among them (R91, R164). An invalid end state is a missed
+      one. */
 
 #ifdef TWO
 #define HOSTS 2
@@ -49,6 +53,18 @@ bool asleep;         /* sysmon says so */
 bool kicked;         /* since sysmon took its ticket */
 byte hosts_left = HOSTS;
 bool looking;        /* the lock of the list of hosts */
+#ifdef IO
+bool ready_due = true; /* the descriptor's event will come */
+bool other_due = true; /* another one's, or a break */
+bool token;
+bool awaited = true; /* the task's waiter is queued */
+bool in_hand;        /* the task is in neither queue: ghost */
+byte dealing;        /* how many deal out what they were told */
+byte ndealt;         /* how often that was begun */
+#define io_still (!awaited && !in_hand)
+#else
+#define io_still true
+#endif
 
 inline kick() { kicked = true }
 inline wake_sysmon() { /* PAIR wake_sysmon */
@@ -68,7 +84,7 @@ inline push(h) {
   }
 }
 
-/* -- a worker: `lost` begins in a slice without a permit ------------------ */
+/* -- a worker: `lost` begins in a slice without a permit ------------------- */
 
 inline answer() {
   if
@@ -131,7 +147,88 @@ proctype slice() {
   wake_sysmon()
 }
 
-/* -- a thread of C that has said that it may come ------------------------- */
+#ifdef IO
+/* -- threads that sleep in the poller -------------------------------------- */
+
+/* Tells one event: is it the one that the task waits for? */
+inline be_told() {
+  if
+  :: d_step { ready_due -> ready_due = false; real = true }
+  :: d_step { other_due -> other_due = false; real = false }
+  fi
+}
+
+inline begin_deal() {
+#ifdef MUTANT_DEAL_LATE
+  if
+  :: real -> d_step { awaited = false; in_hand = true } /* R163 */
+  :: else
+  fi;
+  d_step { dealing++; ndealt++ }
+#else
+  d_step { dealing++; ndealt++ }; /* PAIR deal: before the claim */
+  if
+  :: real -> d_step { awaited = false; in_hand = true }
+  :: else
+  fi
+#endif
+}
+
+/* A worker that rests, and is in the list of idle ones. It goes on with what it
+   has got, if there is a permit, or leaves it to others. */
+proctype sleeper() {
+  bool real, permit;
+end:
+  do
+  :: d_step { !token && (ready_due || other_due) -> token = true };
+    be_told();
+    begin_deal();
+#ifdef MUTANT_DEALT_EARLY
+    dealing--; /* R163 */
+#endif
+    if
+    :: real ->
+      if
+      :: d_step { in_hand = false; awake++; busy++; permit = true };
+        token = false;
+        wake_sysmon()
+      :: d_step { in_hand = false; jobs++ }
+      fi
+    :: else
+    fi;
+#ifndef MUTANT_DEALT_EARLY
+    dealing--; /* PAIR deal: it is where it can be seen */
+#endif
+    if
+    :: permit ->
+      answer();
+      d_step { awake--; busy--; permit = false }
+    :: else -> token = false
+    fi;
+    real = false
+  od
+}
+
+/* The host at rest, which wakes as it is told something. */
+inline host_is_told(h) {
+  d_step { !token && (ready_due || other_due) -> token = true };
+  be_told();
+  token = false;
+  if /* reclaim */
+  :: d_step { inbox[h] == IDLE -> inbox[h] = EMPTY }
+  :: event[h]
+  fi;
+  begin_deal();
+  if
+  :: real -> d_step { in_hand = false; jobs++ }
+  :: else
+  fi;
+  dealing--;
+  real = false
+}
+#endif
+
+/* -- a thread of C that has said that it may come -------------------------- */
 
 proctype outside() {
   answer();
@@ -157,15 +254,18 @@ proctype comer() {
   fi
 }
 
-/* -- a host --------------------------------------------------------------- */
+/* -- a host ---------------------------------------------------------------- */
 
 proctype host(byte h) {
   byte round;
+#ifdef IO
+  bool real;
+#endif
   do
   :: round == ROUNDS -> break
   :: else ->
     round++;
-#ifndef TWO
+#if !defined(TWO) && !defined(IO)
     if /* somebody is to answer, perhaps */
     :: atomic { jobs++ }
     :: skip
@@ -198,7 +298,14 @@ again:
     rests[h]++;
     where[h] = REST;
 #endif
+#ifdef IO
+    if
+    :: event[h]
+    :: host_is_told(h)
+    fi;
+#else
     event[h];
+#endif
     rests[h]++;
     event[h] = false;
     where[h] = TASKS;
@@ -225,7 +332,7 @@ served:
 #endif
 }
 
-/* -- sysmon ---------------------------------------------------------- */
+/* -- sysmon ---------------------------------------------------------------- */
 
 inline judge(h) {
   if
@@ -237,6 +344,9 @@ inline judge(h) {
 inline look() {
   saw = announced;
   ok = (expected == 0);
+#ifdef IO
+  d_step { ok = ok && dealing == 0; saw_dealt = ndealt };
+#endif
   seen[0] = rests[0];
   seen[last] = rests[last];
   ok = ok && (gone[0] || seen[0] % 2 == 1);
@@ -250,8 +360,11 @@ inline look() {
       ok = (awake == 0 && jobs == 0); /* under the scheduler's lock: m */
 #endif
       dead = (jobs == 0 && awake == 0 && expected == 0 && still(0) &&
-              still(last))
+              still(last) && io_still)
     };
+#if defined(IO) && !defined(MUTANT_AWAITED_IGNORED)
+    ok = ok && !awaited; /* R162 */
+#endif
 #ifndef MUTANT_NO_SECOND_LOOK
     /* Each in a step of its own. */
     ok = ok && (gone[0] || (inbox[0] == IDLE && rests[0] == seen[0]));
@@ -262,6 +375,13 @@ inline look() {
     ok = ok && expected == 0;
 #else
     ok = ok && expected == 0 && announced == saw;
+#endif
+#if defined(IO) && !defined(MUTANT_DEAL_ONCE)
+#ifdef MUTANT_DEAL_NOW
+    ok = ok && dealing == 0; /* R163: it may have ended meanwhile */
+#else
+    ok = ok && dealing == 0 && ndealt == saw_dealt;
+#endif
 #endif
     if
     :: ok ->
@@ -276,6 +396,9 @@ inline look() {
 
 proctype monitor() {
   byte saw;
+#ifdef IO
+  byte saw_dealt, before;
+#endif
   byte seen[HOSTS];
   bool ok, dead, deep;
   do
@@ -285,9 +408,20 @@ proctype monitor() {
     asleep = true; /* PAIR wake_sysmon */
     if
     :: busy == 0 && jobs == 0 -> deep = true;
+#ifdef IO
+again:
+      before = 0;
+      d_step { dealing == 0 -> before = ndealt };
+#endif
       looking = true;
       look();
-      looking = false
+      looking = false;
+#if defined(IO) && !defined(MUTANT_LOOK_ONCE)
+      if
+      :: ndealt != before -> goto again /* R164 */
+      :: else
+      fi
+#endif
     :: else -> asleep = false; deep = false
     fi;
     if
@@ -337,6 +471,10 @@ init {
     awake = 1;
     run worker(false);
     run comer();
+#elif defined(IO)
+    awake = 1;
+    run worker(false);
+    run sleeper();
 #elif defined(TWO)
     awake = 1;
     busy = 0;

@@ -98,6 +98,65 @@ deadlock TWO NO_SECOND_LOOK
 deadlock - WHERE_FIRST
 deadlock COMER COUNT_ONLY
 deadlock TWO DELIST_SILENTLY
+deadlock IO -
+deadlock IO AWAITED_IGNORED
+deadlock IO DEAL_LATE
+deadlock IO DEALT_EARLY
+deadlock IO DEAL_ONCE
+deadlock IO DEAL_NOW
+deadlock IO LOOK_ONCE
+descriptor - -
+descriptor CLOSE -
+descriptor ACCEPT -
+descriptor LEVEL -
+descriptor - NOT_STICKY
+descriptor - NO_RECHECK
+descriptor - CLEAR_LATE
+descriptor - ADD_SILENTLY
+descriptor - END_IGNORED
+descriptor - MOVE_FORGETS
+descriptor - MOVE_WAITING
+descriptor CLOSE NO_GENERATION
+descriptor CLOSE CLOSE_IN_USE
+descriptor CLOSE REMOVE_LATE
+descriptor CLOSE JOIN_CLOSED
+descriptor CLOSE CLOSE_UNCLAIMED
+descriptor ACCEPT NO_PASS
+descriptor ACCEPT CANCEL_TAKES
+descriptor ACCEPT SHORT_SILENTLY
+descriptor ACCEPT SELECT_COUNTS
+descriptor LEVEL NO_RESTORE
+descriptor LEVEL RESTORE_SILENTLY
+descriptor LEVEL PASS_ONE
+poller - -
+poller BUSY -
+poller DEEP -
+poller HOST -
+poller SHARED -
+poller NEVER -
+poller LOOKS -
+poller TWO -
+poller - TAKE_BLIND
+poller - KEEPS_TOKEN
+poller - SIGNAL_LATE
+poller - POLLS_LATE
+poller - CORE_BLIND
+poller - STAYS_IDLE
+poller - WANTED_EARLY
+poller BUSY PUSH_SILENTLY
+poller BUSY NO_TICK
+poller DEEP SLEEPS_UNCOVERED
+poller HOST WOKEN_LATE
+poller HOST HOST_POLLS_LATE
+poller HOST EVENT_FIRST
+poller HOST HOST_HASTY
+poller HOST LEAVES_SILENTLY
+poller HOST COVER_EARLY
+poller HOST RELIES
+poller HOST AWAY_BLIND
+poller TWO FIRST_SILENTLY
+poller SHARED FLIPS
+poller NEVER NEVER_LOOKS
 foreign - -
 foreign - WAKE_FIRST
 foreign - SIGNAL_FIRST
@@ -125,7 +184,7 @@ one() {
   # shellcheck disable=SC2086
   (cd "$dir" && spin $flags -a "$here/$1.pml" &&
     gcc -O1 -w -DCOLLAPSE -DMEMLIM=2000 -o pan pan.c &&
-    timeout 600 ./pan) >"$dir/report" 2>&1
+    timeout 600 ./pan -m50000) >"$dir/report" 2>&1
   # An incomplete search proves nothing, and pan exits 0 even with errors.
   if [ "$3" != - ]; then
     grep -q 'errors: [1-9]' "$dir/report"
@@ -152,7 +211,7 @@ fi
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT INT TERM
-models=${*:-"session sleep wait inplace foreign"}
+models=${*:-"session sleep wait inplace deadlock foreign descriptor poller"}
 for model in $models; do
   for mutant in $(grep -o 'MUTANT_[A-Z_]*' "$here/$model.pml" | sort -u); do
     table | grep -q "^$model .* ${mutant#MUTANT_}\$" ||
