@@ -128,6 +128,25 @@ static int sleep_in_poller(
   return told.n < 0 ? told.n : 0;
 }
 
+/* The host is about to sleep: does it so in the poller, with the token? Else
+   somebody looks for it. */
+static bool polls_itself(cast_host *h) {
+  if (CAST_LIKELY(!cast_poller_wanted_by_host())) {
+    (void)cast_sched_cover();
+    return false;
+  }
+  if (cast_poller_take()) return true;
+  /* PAIR token: counted, and then tried again: either the token is free by now,
+     or its holder, when it gives it up, finds the count. */
+  cast_poller_away(true);
+  if (cast_poller_take()) {
+    cast_poller_away(false);
+    return true;
+  }
+  h->relies = true;
+  return false;
+}
+
 /* The session is idle: sleeps until a post comes, its next deadline,
    deadline_ns, or a signal after which stop(arg) returns true; then the session
    is running again. Returns what os_event_wait has returned, or 0. */
@@ -142,13 +161,19 @@ static int sleep_until_ready(
     /* PAIR watch: release; sysmon looks for deadlocks after it. If the
        watch does not see this in time, it fires once more in vain. */
     atomic_store_explicit(&h->where, CAST_AT_SLEEP, memory_order_release);
-    if (CAST_UNLIKELY(cast_poller_wanted_by_host()) && cast_poller_take()) {
+    if (polls_itself(h)) {
       rc = sleep_in_poller(h, next, stop, arg);
       if (waits) cast_sleeper_toggle(&h->sleeper);
       return rc;
     }
     rc = os_event_wait(&h->event, next, stop, arg);
     if (waits) cast_sleeper_toggle(&h->sleeper);
+    if (h->relies) cast_poller_away(false);
+    h->relies = false;
+  } else if (++h->nspins % CAST_GLOBAL_EVERY == 0) {
+    reclaim(h);
+    cast_sched_look_as_host(h->session);
+    return 0;
   }
   reclaim(h);
   return rc;
@@ -217,6 +242,7 @@ int cast_host_poll(
   cast_session *s = h->session;
   int rc = 0;
   cast_host_return(h);
+  cast_sched_look_as_host(s);
   while (!cast_session_look(s)) {
     if (rc == OS_EINTR && stop(arg)) {
       depart(h);

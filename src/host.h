@@ -55,6 +55,8 @@ typedef struct cast_host {
   _Atomic uint32_t woken;      /* (a) 1: its session was woken in this rest */
   bool prepared;               /* (w) `event` is initialised */
   bool begins;                 /* (w) the main program's wait has just begun */
+  bool relies;                  /* (w) it sleeps, and others look for it */
+  uint32_t nspins;              /* (w) */
   bool pollable; /* (w) the program has asked for the descriptor */
 } cast_host;
 

@@ -388,22 +388,38 @@ void cast_sched_look(void) {
   before = cast_poller_looks();
 }
 
+void cast_sched_look_as_host(struct cast_session *s) {
+  cast_jobs jobs = {NULL, NULL, 0};
+  cast_told told;
+  if (!cast_poller_wanted_by_host() || !cast_poller_take()) return;
+  cast_poller_ask(&told, 0, NULL, NULL);
+  cast_poller_give();
+  cast_poller_deal(&told, s, &jobs);
+  cast_sched_take_jobs(NULL, &jobs);
+  cast_poller_dealt(&told);
+  (void)cast_sched_cover();
+}
+
 bool cast_sched_cover(void) {
   cast_worker *w = NULL;
   cast_core *core = NULL;
-  bool stopping;
-  if (!cast_poller_wanted() || cast_poller_taken()) return true;
+  bool stopping, no_thread;
+  /* PAIR token: a worker that is busy gives up its core before it looks whether
+     the token is free. */
+  if (!cast_poller_wanted() || cast_poller_taken() || cast_cores_busy() != 0)
+    return true;
   /* PAIR sleep: the new one counts as a spinner, as in try_wake. */
   atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
   cast_lock_take(&sched.lock);
   stopping = sched.stopping;
-  if (!stopping && has_thread_locked()) core = cast_core_take_locked();
+  no_thread = !has_thread_locked();
+  if (!stopping && !no_thread) core = cast_core_take_locked();
   if (core != NULL && (w = choose_idle_locked()) != NULL) {
     w->core = core;
     w->spinning = true;
   }
   cast_lock_drop(&sched.lock);
-  if (core != NULL) sched.wake_sysmon();
+  if (core != NULL || no_thread) sched.wake_sysmon();
   if (w != NULL) {
     signal_worker(w);
     return true;

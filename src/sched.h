@@ -116,6 +116,9 @@ void cast_sched_look(void);
    or starts one, which then does. False: nobody was to be had; sysmon must
    stay awake. */
 bool cast_sched_cover(void);
+/* A host that does not sleep, with its session s: looks without waiting. */
+struct cast_session;
+void cast_sched_look_as_host(struct cast_session *s);
 
 /* Are all workers idle, with a permit or without, and all queues empty? */
 bool cast_sched_is_quiet(void);

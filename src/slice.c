@@ -258,6 +258,7 @@ cast_run_end cast_session_run(cast_session *s, cast_runner *r) {
       cast_worker *w = s->runner->worker;
       s->budget = CAST_SLICE_TASKS;
       if (w == NULL || !cast_sched_has_backlog(w)) {
+        if (w == NULL) cast_sched_look_as_host(s);
         if (CAST_UNLIKELY(s->metered)) {
           s->ops->meter(s, false);
           s->ops->meter(s, true);

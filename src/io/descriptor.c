@@ -278,8 +278,13 @@ void cast_descriptors_fini(void) {
 static int enter_set_locked(cast_descriptor *d, bool pooled) {
   int rc;
   if (CAST_LIKELY(d->added)) {
-    if (d->pooled != pooled) cast_poller_pooled(pooled);
-    d->pooled = pooled;
+    /* It stays the pool's while a task waits for it that may be the pool's. */
+    if (d->pooled != pooled &&
+        (pooled || (cast_list_is_empty(&d->side[CAST_READ].waiters) &&
+                     cast_list_is_empty(&d->side[CAST_WRITE].waiters)))) {
+      cast_poller_pooled(pooled);
+      d->pooled = pooled;
+    }
     return 0;
   }
   rc = cast_poller_add(d->fd, key_of(d), pooled);

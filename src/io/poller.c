@@ -61,13 +61,14 @@ static bool make(void) {
   return made;
 }
 
-/* The counts are read as hints, and by a worker that rests: it comes from the
-   session that has waited, or the one that has is still run by somebody. */
+/* PAIR token: a thread that relies on others counts itself first, and then
+   looks whether the token is free; a holder gives it up before it reads the
+   counts when it rests. */
 static void count(_Atomic uint32_t *n, bool up) {
   if (up)
-    atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(n, 1, memory_order_seq_cst);
   else
-    atomic_fetch_sub_explicit(n, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(n, 1, memory_order_seq_cst);
 }
 
 int cast_poller_add(int fd, uint64_t key, bool pooled) {
@@ -105,15 +106,22 @@ static uint32_t hint(_Atomic uint32_t *n) {
 }
 
 bool cast_poller_wanted(void) {
-  if (hint(&poller.pooled) != 0) return true;
-  return CAST_UNLIKELY(hint(&poller.away) != 0) && hint(&poller.all) != 0;
+  /* PAIR token. */
+  if (atomic_load_explicit(&poller.pooled, memory_order_seq_cst) != 0)
+    return true;
+  return CAST_UNLIKELY(
+           atomic_load_explicit(&poller.away, memory_order_seq_cst) != 0) &&
+         hint(&poller.all) != 0;
 }
 
 bool cast_poller_wanted_by_host(void) {
   return hint(&poller.all) > hint(&poller.pooled);
 }
 
-bool cast_poller_taken(void) { return hint(&poller.token) != 0; }
+bool cast_poller_taken(void) {
+  /* PAIR token. */
+  return atomic_load_explicit(&poller.token, memory_order_seq_cst) != 0;
+}
 
 bool cast_poller_take(void) {
   uint32_t none = 0;
@@ -123,13 +131,13 @@ bool cast_poller_take(void) {
     return false;
   /* PAIR token: acquire what the last holder has left, the set's events. */
   return atomic_compare_exchange_strong_explicit(
-    &poller.token, &none, 1, memory_order_acquire, memory_order_relaxed);
+    &poller.token, &none, 1, memory_order_seq_cst, memory_order_seq_cst);
 }
 
 void cast_poller_give(void) {
   CAST_ASSERT(cast_poller_taken());
-  /* PAIR token: release. */
-  atomic_store_explicit(&poller.token, 0, memory_order_release);
+  /* PAIR token: release; and before the counts and the busy cores are read. */
+  atomic_store_explicit(&poller.token, 0, memory_order_seq_cst);
 }
 
 void cast_poller_ask(
