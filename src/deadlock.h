@@ -14,7 +14,7 @@
    threads nothing. Each event that may leave the program deadlocked later wakes
    sysmon, or has set a timer, so that it looks again (DESIGN, R90 to R93):
    a. the last worker with a permit goes idle: sysmon is awake until then;
-   b. a worker without a permit goes idle: it wakes sysmon (sched.c);
+   b. a worker without a permit goes idle: it wakes sysmon (idle.c);
    c. a host goes to sleep: the timer of its watch fires later (host.c);
    d. a timer has fired: sysmon is awake;
    e. the last announcement is taken back, or a host ends: these wake it.

@@ -35,7 +35,15 @@ static struct {
   _Atomic uint32_t covered; /* (a) `used`, for those without the lock */
 } table = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
-static cast_descriptor *take_place_locked(void) {
+/* Memory that the table may need, taken before its lock is, and freed after it
+   if another thread was faster. */
+typedef struct supply {
+  page *page;
+  numbers *numbers;
+} supply;
+
+/* Under the lock: a place; NULL: it lacks a page, or there are too many. */
+static cast_descriptor *take_place_locked(supply *more) {
   cast_descriptor *d = table.unused;
   uint32_t n = table.used;
   if (d != NULL) {
@@ -44,9 +52,11 @@ static cast_descriptor *take_place_locked(void) {
     return d;
   }
   if (n == PAGE * PAGES) return NULL;
-  if (table.pages[n / PAGE] == NULL &&
-      (table.pages[n / PAGE] = cast_calloc(sizeof(page))) == NULL)
-    return NULL;
+  if (table.pages[n / PAGE] == NULL) {
+    if (more->page == NULL) return NULL;
+    table.pages[n / PAGE] = more->page;
+    more->page = NULL;
+  }
   d = &table.pages[n / PAGE]->at[n % PAGE];
   d->place = n;
   cast_lock_init(&d->lock, CAST_RANK_EVENT);
@@ -66,15 +76,54 @@ static cast_descriptor *at_place(uint32_t n) {
   return &table.pages[n / PAGE]->at[n % PAGE];
 }
 
-/* Where the descriptor of number fd is noted; NULL: there is no place for such
-   a number. */
-static cast_descriptor **number_locked(int fd) {
+static bool is_number(int fd) { return fd >= 0 && (uint32_t)fd / PAGE < PAGES; }
+
+/* Under the lock: where it is noted which descriptor has the number fd; NULL:
+   that lacks memory. */
+static cast_descriptor **number_locked(int fd, supply *more) {
   uint32_t n = (uint32_t)fd;
-  if (fd < 0 || n / PAGE >= PAGES) return NULL;
-  if (table.numbers[n / PAGE] == NULL &&
-      (table.numbers[n / PAGE] = cast_calloc(sizeof(numbers))) == NULL)
-    return NULL;
-  return &table.numbers[n / PAGE]->at[n % PAGE];
+  numbers **at = &table.numbers[n / PAGE];
+  if (*at == NULL && more != NULL) {
+    *at = more->numbers;
+    more->numbers = NULL;
+  }
+  return *at != NULL ? &(*at)->at[n % PAGE] : NULL;
+}
+
+/* Takes the memory for one more descriptor with that number. False: there is
+   none, or there can be no more descriptors. */
+static bool get_supply(int fd, supply *more) {
+  bool page_due, numbers_due, full;
+  more->page = NULL;
+  more->numbers = NULL;
+  if (!is_number(fd)) return false;
+  cast_lock_take(&table.lock);
+  full = table.unused == NULL && table.used == PAGE * PAGES;
+  page_due = !full && table.unused == NULL && table.used % PAGE == 0 &&
+             table.pages[table.used / PAGE] == NULL;
+  numbers_due = table.numbers[(uint32_t)fd / PAGE] == NULL;
+  cast_lock_drop(&table.lock);
+  if (full) return false;
+  if (page_due && (more->page = cast_calloc(sizeof(page))) == NULL)
+    return false;
+  if (numbers_due && (more->numbers = cast_calloc(sizeof(numbers))) == NULL) {
+    cast_free(more->page);
+    return false;
+  }
+  return true;
+}
+
+static void return_supply(supply *more) {
+  cast_free(more->page);
+  cast_free(more->numbers);
+}
+
+static void give_place(cast_descriptor *d) {
+  cast_lock_take(&table.lock);
+  d->next_free = table.unused;
+  table.unused = d;
+  table.live--;
+  cast_lock_drop(&table.lock);
 }
 
 /* -- waking --------------------------------------------------------------- */
@@ -121,91 +170,110 @@ static uint64_t key_of(const cast_descriptor *d) {
   return (uint64_t)d->generation << 32 | d->place;
 }
 
-/* The program has closed the number behind our back, and it is another file's
-   now: what waits for d waits for nothing, and d must not close it. */
-static void lose(cast_descriptor *d) {
-  cast_lock_take(&d->lock);
-  d->lost = true;
-  cast_lock_drop(&d->lock);
-  (void)cast_descriptor_close(d, NULL);
-}
-
 static void init(cast_descriptor *d, int fd, unsigned how) {
+  cast_lock_take(&d->lock); /* a late event may look at it */
   cast_object_init(&d->object, &cast_descriptor_type);
   d->fd = fd;
   d->how = (uint8_t)how;
   d->generation++;
-  d->added = d->pooled = d->closing = d->lost = false;
+  d->added = d->pooled = d->closing = false;
   for (int i = 0; i < 2; i++) atomic_init(&d->side[i].ready, false);
   atomic_init(&d->ended, false);
   atomic_init(&d->users, OPEN | 1);
+  cast_lock_drop(&d->lock);
+}
+
+/* A place for a descriptor, which is not noted under its number yet. */
+static cast_descriptor *make(int fd, unsigned how) {
+  cast_descriptor *d;
+  do {
+    supply more;
+    if (!get_supply(fd, &more)) return NULL;
+    cast_lock_take(&table.lock);
+    d = take_place_locked(&more);
+    (void)number_locked(fd, &more);
+    cast_lock_drop(&table.lock);
+    return_supply(&more);
+  } while (d == NULL); /* others were faster, so that the page is full */
+  init(d, fd, how);
+  return d;
 }
 
 cast_descriptor *cast_descriptor_new(int fd, unsigned how) {
-  cast_descriptor *d = NULL, *before = NULL, **at;
-  cast_lock_take(&table.lock);
-  at = number_locked(fd);
-  if (at != NULL) d = take_place_locked();
-  if (d != NULL) {
-    before = *at;
-    *at = d;
-    if (before != NULL && !cast_ref_if_alive(&before->object)) before = NULL;
-  }
-  cast_lock_drop(&table.lock);
+  cast_descriptor *d = make(fd, how), *before, **at;
   if (d == NULL) return NULL;
-  cast_lock_take(&d->lock); /* a late event may look at it */
-  init(d, fd, how);
-  cast_lock_drop(&d->lock);
+  cast_lock_take(&table.lock);
+  at = number_locked(fd, NULL);
+  before = *at;
+  *at = d;
+  if (before != NULL && !cast_ref_if_alive(&before->object)) before = NULL;
+  cast_lock_drop(&table.lock);
   if (before != NULL) {
-    lose(before);
+    /* The program has closed the number behind our back, and it is another
+       file's now: who waits for the old one waits for nothing. Since the
+       number is noted for d, the old one does not close it. */
+    (void)cast_descriptor_close(before, NULL);
     cast_unref(&before->object);
   }
   return d;
 }
 
-cast_descriptor *cast_descriptor_borrow(int fd) {
+/* The descriptor that has the number, with a reference; NULL: none. */
+static cast_descriptor *find(int fd) {
   cast_descriptor *d, **at;
-  bool fresh = false;
   cast_lock_take(&table.lock);
-  at = number_locked(fd);
+  at = number_locked(fd, NULL);
   d = at != NULL ? *at : NULL;
   if (d != NULL && !cast_ref_if_alive(&d->object)) d = NULL;
-  if (d == NULL && at != NULL && (d = take_place_locked()) != NULL) {
-    *at = d;
-    fresh = true;
-  }
-  if (fresh) {
-    /* Others find it as soon as the table's lock is dropped. A late event that
-       finds it now is of an older generation, before and after. */
-    init(d, fd, CAST_BORROWED);
-  }
   cast_lock_drop(&table.lock);
   return d;
 }
 
-/* It is in the set no more, and its number is free. */
-static void leave_set(cast_descriptor *d) {
+cast_descriptor *cast_descriptor_borrow(int fd) {
+  cast_descriptor *d, *mine, **at;
+  bool leaving = false;
+  if (!is_number(fd)) return NULL;
+  if ((d = find(fd)) != NULL) return d;
+  if ((mine = make(fd, CAST_BORROWED)) == NULL) return NULL;
+  do {
+    if (leaving) os_cede();
+    cast_lock_take(&table.lock);
+    at = number_locked(fd, NULL);
+    d = *at;
+    /* One that is noted without a reference is about to leave the number, and
+       closes it if it is its own. */
+    leaving = d != NULL && !cast_ref_if_alive(&d->object);
+    if (leaving && d->how & CAST_BORROWED) leaving = false, d = NULL;
+    if (d == NULL) *at = d = mine;
+    cast_lock_drop(&table.lock);
+  } while (leaving);
+  if (d != mine) cast_unref(&mine->object);
+  return d;
+}
+
+/* It is in the set no more, and its number is free. False: the number is
+   another descriptor's by now. */
+static bool leave_set(cast_descriptor *d) {
   cast_descriptor **at;
-  bool added, lost;
+  bool added, has_number;
   cast_lock_take(&d->lock);
   added = d->added;
   d->added = false;
   cast_lock_drop(&d->lock);
   cast_lock_take(&table.lock);
-  at = number_locked(d->fd);
-  lost = at == NULL || *at != d;
-  if (!lost) *at = NULL;
+  at = number_locked(d->fd, NULL);
+  has_number = at != NULL && *at == d;
+  if (has_number) *at = NULL;
   /* Within the lock: a descriptor that is given the number next may enter the
      set only after this one has left it. */
-  if (added) cast_poller_drop(d->fd, d->pooled, !lost);
+  if (added) cast_poller_drop(d->fd, d->pooled, has_number);
   cast_lock_drop(&table.lock);
+  return has_number;
 }
 
 static void shut(cast_descriptor *d) {
   if (CAST_UNLIKELY(cast_forked)) return;
-  leave_set(d);
-  /* No lock: written before the close that led here (PAIR users). */
-  if ((d->how & CAST_BORROWED) == 0 && !d->lost) os_close(d->fd);
+  if (leave_set(d) && (d->how & CAST_BORROWED) == 0) os_close(d->fd);
 }
 
 bool cast_descriptor_begin(cast_descriptor *d) {
@@ -248,11 +316,7 @@ static void end(cast_object *o) {
   if (atomic_load_explicit(&d->users, memory_order_relaxed) & OPEN)
     cast_descriptor_close(d, NULL);
   CAST_ASSERT(atomic_load_explicit(&d->users, memory_order_relaxed) == 0);
-  cast_lock_take(&table.lock);
-  d->next_free = table.unused;
-  table.unused = d;
-  table.live--;
-  cast_lock_drop(&table.lock);
+  give_place(d);
 }
 
 void cast_descriptors_fini(void) {
@@ -275,9 +339,11 @@ void cast_descriptors_fini(void) {
 
 /* Under the lock: it is in the set, and counted for the right kind of session.
    0 or an error. */
-static int enter_set_locked(cast_descriptor *d, bool pooled) {
+static int enter_set_locked(cast_descriptor *d, int side, bool pooled) {
   int rc;
   if (CAST_LIKELY(d->added)) {
+    cast_poller_arm(
+      d->fd, key_of(d), side == CAST_READ ? OS_READABLE : OS_WRITABLE);
     /* It stays the pool's while a task waits for it that may be the pool's. */
     if (d->pooled != pooled &&
         (pooled || (cast_list_is_empty(&d->side[CAST_READ].waiters) &&
@@ -303,7 +369,7 @@ int cast_descriptor_join(
   cast_lock_take(&d->lock);
   if (d->closing) {
     rc = CASTING_ECLOSED;
-  } else if ((rc = enter_set_locked(d, pooled)) == 0 &&
+  } else if ((rc = enter_set_locked(d, side, pooled)) == 0 &&
              !cast_descriptor_is_ready(d, side)) {
     w->wait = &t->wait;
     w->lock = &d->lock;
@@ -322,13 +388,19 @@ int cast_descriptor_wait(cast_descriptor *d, int side, cast_task *t) {
   return cast_descriptor_join(d, side, t, &t->waiter);
 }
 
+/* Under the lock: an event, or what somebody has left of one. */
+static void become_ready_locked(
+  cast_descriptor *d, int side, cast_list *woken) {
+  /* PAIR edge: release. */
+  atomic_store_explicit(&d->side[side].ready, true, memory_order_release);
+  claim_locked(d, side, (d->how & CAST_ACCEPTS) == 0, 0, woken);
+}
+
 void cast_descriptor_pass(cast_descriptor *d, int side, cast_session *self) {
   cast_list woken;
   cast_list_init(&woken);
   cast_lock_take(&d->lock);
-  /* PAIR edge: release. */
-  atomic_store_explicit(&d->side[side].ready, true, memory_order_release);
-  claim_locked(d, side, false, 0, &woken);
+  become_ready_locked(d, side, &woken);
   cast_lock_drop(&d->lock);
   wake(&woken, self, NULL);
 }
@@ -351,13 +423,6 @@ bool cast_descriptors_awaited(void) {
 }
 
 /* -- events --------------------------------------------------------------- */
-
-static void become_ready_locked(
-  cast_descriptor *d, int side, cast_list *woken) {
-  /* PAIR edge: release. */
-  atomic_store_explicit(&d->side[side].ready, true, memory_order_release);
-  claim_locked(d, side, (d->how & CAST_ACCEPTS) == 0, 0, woken);
-}
 
 void cast_descriptors_dispatch(
   const os_ready *ready, int n, cast_session *self, cast_jobs *jobs) {

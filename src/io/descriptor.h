@@ -60,7 +60,6 @@ struct cast_descriptor {
   bool added;             /* (lock) it is in the set */
   bool pooled;            /* (lock) it was last waited for in the pool */
   bool closing;           /* (lock) */
-  bool lost;              /* (lock) its number is another file's by now */
   cast_side side[2];
   cast_descriptor *next_free; /* (table lock) */
 };
@@ -103,7 +102,9 @@ int cast_descriptor_wait(cast_descriptor *d, int side, cast_task *t);
    CAST_PARKED: queued; else as above. */
 int cast_descriptor_join(
   cast_descriptor *d, int side, cast_task *t, cast_waiter *w);
-/* Who has taken one of several wakes the next. */
+/* Whoever has cleared `ready` (cast_descriptor_try) and was not told EAGAIN, and
+   may have left something, tells the others: the first that waits to accept,
+   or all. */
 void cast_descriptor_pass(cast_descriptor *d, int side, cast_session *self);
 /* Claims all who wait. False: it was closed before. */
 bool cast_descriptor_close(cast_descriptor *d, cast_session *self);

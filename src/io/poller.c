@@ -86,6 +86,10 @@ int cast_poller_add(int fd, uint64_t key, bool pooled) {
   return 0;
 }
 
+void cast_poller_arm(int fd, uint64_t key, uint32_t what) {
+  os_poller_arm(&poller.set, fd, key, what);
+}
+
 void cast_poller_drop(int fd, bool pooled, bool remove) {
   if (CAST_UNLIKELY(cast_forked)) return; /* the set is the parent's */
   /* PAIR poller: acquire. The runtime may have ended. */
@@ -145,6 +149,10 @@ void cast_poller_ask(
   CAST_ASSERT(cast_poller_taken() && cast_lock_holds_none());
   told->n = os_poller_wait(
     &poller.set, told->ready, CAST_POLLER_BATCH, deadline_ns, stop, arg);
+  /* Nothing would ever be told again, and looking would not end. */
+  if (CAST_UNLIKELY(told->n == OS_EBADF))
+    cast_panic(__FILE__, __LINE__,
+      "the program has closed a descriptor of casting's own, an epoll set");
   /* Relaxed: a count that only the holder of the token writes. */
   atomic_store_explicit(
     &poller.looks, hint(&poller.looks) + 1, memory_order_relaxed);

@@ -60,6 +60,9 @@ void cast_poller_forked(void);
 /* 0, CASTING_ENOMEM, or OS_EPERM, OS_EEXIST, OS_EBADF. `pooled`: it is waited
    for in a session of the pool. */
 int cast_poller_add(int fd, uint64_t key, bool pooled);
+/* Before a wait for a descriptor in the set, by a thread that was told EAGAIN:
+   see os_poller_arm. */
+void cast_poller_arm(int fd, uint64_t key, uint32_t what);
 /* remove: false if the descriptor has been closed, so that it is in the set no
    more. */
 void cast_poller_drop(int fd, bool pooled, bool remove);

@@ -135,24 +135,24 @@ int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
   int n;
   if (room > BATCH) room = BATCH;
   if (stop == NULL) {
-    while (
-      (n = wait_once(p->fd, e, room, deadline, NULL)) < 0 && errno == EINTR) {
-      if (deadline == 0) return 0;
-    }
+    do {
+      n = wait_once(p->fd, e, room, deadline, NULL);
+    } while (n < 0 && errno == EINTR && deadline != 0);
   } else {
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old);
     n = -1;
     errno = EINTR;
     if (!stop(arg)) n = wait_once(p->fd, e, room, deadline, &old);
-    if (n < 0) n = errno == EINTR ? OS_EINTR : 0;
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL); /* leaves errno alone */
   }
+  if (n < 0 && errno != EINTR) return OS_EBADF;
+  if (n < 0) return stop != NULL ? OS_EINTR : 0;
   for (int i = 0; i < n; i++) {
     ready[i].key = e[i].data.u64;
     ready[i].what = e[i].data.u64 != BREAK_KEY ? told(e[i].events) : 0;
   }
-  return n < 0 && stop == NULL ? 0 : n;
+  return n;
 }
 
 void os_poller_break(os_poller *p) {

@@ -150,6 +150,7 @@ int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
     n = kevent(p->fd, NULL, 0, k, room, deadline != OS_FOREVER ? &t : NULL);
     if (n >= 0 || errno != EINTR || deadline == 0) break;
   }
+  if (n < 0) return errno == EINTR ? 0 : OS_EBADF;
   for (int i = 0; i < n; i++) {
     ready[i].key = unpacked(k[i].udata);
     ready[i].what = k[i].filter == EVFILT_READ    ? OS_READABLE
@@ -159,7 +160,7 @@ int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
       ready[i].what |= OS_READABLE | OS_WRITABLE | OS_ENDED;
     if (k[i].filter == EVFILT_USER) ready[i].what = 0;
   }
-  return n > 0 ? n : 0;
+  return n;
 }
 
 void os_poller_break(os_poller *p) {

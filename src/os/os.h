@@ -179,7 +179,8 @@ void os_poller_remove(os_poller *p, int fd);
 /* Before a wait for `what`, after a try that found it not ready. */
 void os_poller_arm(os_poller *p, int fd, uint64_t key, uint32_t what);
 /* Sleeps until something is ready, at most to `deadline` (0: does not sleep),
-   and tells up to `room` events. Their number, 0 at the deadline, OS_EINTR.
+   and tells up to `room` events. Their number, 0 at the deadline, OS_EINTR;
+   OS_EBADF: the set has been closed, by code that closes what it finds.
    With `stop`, a signal handler that runs in this thread ends the wait with
    OS_EINTR, and none is missed, as in os_event_wait. Without, it goes on. */
 int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
