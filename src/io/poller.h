@@ -52,7 +52,8 @@ typedef void (*cast_poller_dispatch)(
    first descriptor comes. */
 void cast_poller_init(cast_poller_dispatch dispatch);
 void cast_poller_fini(void);
-/* In the child of a fork, in which nothing waits any more. */
+/* In the child of a fork: the set is the parent's, so it is given up. The next
+   descriptor makes another one. */
 void cast_poller_forked(void);
 
 /* -- the set -------------------------------------------------------------- */

@@ -1,54 +1,6 @@
 /* descriptor.c - tests of waiting for descriptors, and of who looks at them.
    SPDX-License-Identifier: MIT */
-#include "fixture.h"
-
-#include "../../src/io/descriptor.h"
-#include "../../src/os/socket.h"
-
-/* -- reading and writing bytes in tasks ----------------------------------- */
-
-static inline int unit_ready(
-  unit_task *t, cast_descriptor *d, int side, uint64_t deadline) {
-  CAST_ALWAYS(unit_reserve(t, deadline) == 0);
-  return unit_wait(t, cast_descriptor_wait(d, side, &t->base), deadline);
-}
-
-/* Reads up to n bytes: how many; CAST_PARKED as in fixture.h; or the result of
-   the wait. */
-static intptr_t unit_read_some(
-  unit_task *t, cast_descriptor *d, void *to, size_t n, uint64_t deadline) {
-  int rc = unit_over(t) ? t->result : 0;
-  while (rc == 0) {
-    intptr_t got;
-    if (!cast_descriptor_begin(d)) return CASTING_ECLOSED;
-    cast_descriptor_try(d, CAST_READ);
-    got = os_read(d->fd, to, n);
-    cast_descriptor_end(d);
-    if (got != OS_EAGAIN) return got;
-    rc = unit_ready(t, d, CAST_READ, deadline);
-  }
-  return rc == CAST_PARKED ? -CAST_PARKED - 5000 : rc;
-}
-#define PARKED_READ (-CAST_PARKED - 5000)
-
-static void unit_write_all(cast_descriptor *d, const void *from, size_t n) {
-  os_bytes b = {from, n};
-  CAST_ALWAYS(cast_descriptor_begin(d));
-  CAST_ALWAYS(os_write(d->fd, &b, 1, true) == (intptr_t)n);
-  cast_descriptor_end(d);
-}
-
-static void pair(cast_descriptor *d[2]) {
-  int fd[2];
-  CAST_ALWAYS(os_socket_pair(fd) == 0);
-  for (int i = 0; i < 2; i++) {
-    d[i] = cast_descriptor_new(fd[i], 0);
-    CAST_ALWAYS(d[i] != NULL);
-  }
-}
-static void unpair(cast_descriptor *d[2]) {
-  for (int i = 0; i < 2; i++) cast_unref(&d[i]->object);
-}
+#include "sockets.h"
 
 /* -- ping-pong ------------------------------------------------------------ */
 
@@ -87,7 +39,7 @@ static void sockets_pass_bytes(void **state) {
     player p[PAIRS][2];
     unit_task *t[PAIRS][2];
     for (int i = 0; i < PAIRS; i++) {
-      pair(d[i]);
+      unit_pair(d[i]);
       for (int k = 0; k < 2; k++) {
         p[i][k] = (player){d[i][k], unit_times(2000), k == 0};
         t[i][k] = unit_spawn_as(NULL, s[way & 2 ? k : 0], play, &p[i][k],
@@ -96,7 +48,7 @@ static void sockets_pass_bytes(void **state) {
     }
     for (int i = 0; i < PAIRS; i++) {
       for (int k = 0; k < 2; k++) unit_join(h, t[i][k]);
-      unpair(d[i]);
+      unit_unpair(d[i]);
     }
     unit_close(h, s[0]);
     unit_close(h, s[1]);
@@ -111,7 +63,7 @@ static void a_host_polls_itself(void **state) {
   cast_descriptor *d[2];
   player p[2];
   unit_task *t[2];
-  pair(d);
+  unit_pair(d);
   for (int k = 0; k < 2; k++) {
     p[k] = (player){d[k], unit_times(5000), k == 0};
     t[k] = unit_task_new(&h->session.base, play, &p[k]);
@@ -119,7 +71,7 @@ static void a_host_polls_itself(void **state) {
   }
   for (int k = 0; k < 2; k++) unit_join(h, t[k]);
   assert_int_equal(cast_sched_workers(), 0);
-  unpair(d);
+  unit_unpair(d);
   unit_shut(h);
 }
 
@@ -131,7 +83,7 @@ static void a_host_talks_to_the_pool(void **state) {
   cast_descriptor *d[2];
   player p;
   char byte;
-  pair(d);
+  unit_pair(d);
   p = (player){d[1], unit_times(3000), false};
   unit_task *t = unit_spawn(s, play, &p);
   for (uint64_t i = 0; i < p.rounds; i++) {
@@ -140,7 +92,7 @@ static void a_host_talks_to_the_pool(void **state) {
       unit_read_some(h->main, d[0], &byte, 1, os_now() + PATIENCE_NS), 1);
   }
   unit_join(h, t);
-  unpair(d);
+  unit_unpair(d);
   unit_close(h, s);
   unit_shut(h);
 }
@@ -162,7 +114,7 @@ static void close_wakes_who_waits(void **state) {
   for (uint32_t i = 0; i < unit_times(500); i++) {
     cast_descriptor *d[2];
     unit_task *t;
-    pair(d);
+    unit_pair(d);
     t = unit_spawn(s, wait_for_close, d[0]);
     if (i % 3 == 0)
       while (!cast_descriptor_is_awaited(d[0], CAST_READ)) os_cede();
@@ -170,7 +122,7 @@ static void close_wakes_who_waits(void **state) {
     assert_false(cast_descriptor_close(d[0], &h->session.base));
     assert_false(cast_descriptor_begin(d[0]));
     unit_join(h, t);
-    unpair(d);
+    unit_unpair(d);
   }
   unit_close(h, s);
   unit_shut(h);
@@ -181,7 +133,7 @@ static void a_deadline_ends_the_wait(void **state) {
   unit_host *h = unit_open(1);
   cast_descriptor *d[2];
   char byte;
-  pair(d);
+  unit_pair(d);
   for (int i = 0; i < 5; i++) {
     uint64_t until = os_now() + 3 * MS;
     assert_int_equal(
@@ -192,7 +144,7 @@ static void a_deadline_ends_the_wait(void **state) {
   assert_int_equal(
     unit_read_some(h->main, d[0], &byte, 1, os_now() + PATIENCE_NS), 1);
   assert_int_equal(byte, 'z');
-  unpair(d);
+  unit_unpair(d);
   unit_shut(h);
 }
 
@@ -280,7 +232,7 @@ static void bytes_come_beside_a_session_that_computes(void **state) {
   player p[2];
   unit_task *t[2], *b;
   unit_write(&over, 0);
-  pair(d);
+  unit_pair(d);
   b = unit_spawn(busy, compute, NULL);
   for (int k = 0; k < 2; k++) {
     p[k] = (player){d[k], 100, k == 0};
@@ -289,7 +241,7 @@ static void bytes_come_beside_a_session_that_computes(void **state) {
   for (int k = 0; k < 2; k++) unit_join(h, t[k]);
   unit_write(&over, 1);
   unit_join(h, b);
-  unpair(d);
+  unit_unpair(d);
   unit_close(h, s);
   unit_close(h, busy);
   unit_shut(h);
@@ -302,18 +254,18 @@ static void a_number_that_was_lost(void **state) {
   unit_host *h = unit_open(1);
   cast_descriptor *d[2], *e[2];
   char byte;
-  pair(d);
+  unit_pair(d);
   assert_int_equal(
     unit_read_some(h->main, d[0], &byte, 1, os_now() + MS), CASTING_ETIMEOUT);
   os_close(d[0]->fd);
-  pair(e);
+  unit_pair(e);
   assert_int_equal(e[0]->fd, d[0]->fd);
   assert_false(cast_descriptor_begin(d[0]));
   unit_write_all(e[1], "q", 1);
-  unpair(d);
+  unit_unpair(d);
   assert_int_equal(
     unit_read_some(h->main, e[0], &byte, 1, os_now() + PATIENCE_NS), 1);
-  unpair(e);
+  unit_unpair(e);
   unit_shut(h);
 }
 
