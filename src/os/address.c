@@ -22,9 +22,6 @@ _Static_assert(
   sizeof(struct sockaddr_storage) <= sizeof((os_address *)0)->bytes,
   "an address fits");
 _Static_assert(INET6_ADDRSTRLEN + IF_NAMESIZE < OS_HOST_SIZE, "a host fits");
-_Static_assert(OS_PATH_MOST < sizeof((struct sockaddr_un *)0)->sun_path ||
-                 OS_PATH_MOST < 104,
-  "a path fits");
 
 int os_address_family(const os_address *a) {
   struct sockaddr s;

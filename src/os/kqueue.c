@@ -37,23 +37,10 @@ static int above_standard(int fd) {
   return moved;
 }
 
-/* `udata` is a pointer, so it has 64 bits where pointers have. On others the
-   key's halves are put together: 16 bits each of place and generation. */
-static void *packed(uint64_t key) {
-#if UINTPTR_MAX >= UINT64_MAX
-  return (void *)(uintptr_t)key;
-#else
-  return (void *)(uintptr_t)((key & 0xffffu) | (key >> 32 << 16));
-#endif
-}
-static uint64_t unpacked(void *udata) {
-#if UINTPTR_MAX >= UINT64_MAX
-  return (uint64_t)(uintptr_t)udata;
-#else
-  uint64_t u = (uintptr_t)udata;
-  return (u & 0xffffu) | (u >> 16 << 32);
-#endif
-}
+/* No system with kqueue on which casting could run has pointers that cannot hold
+   a key. */
+_Static_assert(UINTPTR_MAX >= UINT64_MAX, "a key fits into udata");
+static void *packed(uint64_t key) { return (void *)(uintptr_t)key; }
 
 int os_poller_init(os_poller *p) {
   struct kevent k;
@@ -152,7 +139,7 @@ int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
   }
   if (n < 0) return errno == EINTR ? 0 : OS_EBADF;
   for (int i = 0; i < n; i++) {
-    ready[i].key = unpacked(k[i].udata);
+    ready[i].key = (uint64_t)(uintptr_t)k[i].udata;
     ready[i].what = k[i].filter == EVFILT_READ    ? OS_READABLE
                     : k[i].filter == EVFILT_WRITE ? OS_WRITABLE
                                                   : 0;

@@ -20,7 +20,8 @@ cd "${1:-$(dirname -- "$0")/../..}" || exit 2
 
 # What others define and nothing here uses: the C library and the system, Lua,
 # other languages and their libraries, the fields of a Debian package.
-others='Arc EXTRA_STACK GRND_NONBLOCK Homepage LUA_USE_POSIX
+others='Arc epoll_pwait2 fdMutex fdseq io_uring max_user_watches pdReady
+  pollDesc SINGLE_ISSUER EXTRA_STACK GRND_NONBLOCK Homepage LUA_USE_POSIX
   MALLOC_MMAP_THRESHOLD_ StructuredTaskScope _Fork __reduce__ add_timer allowhook async_stream clone
   container_of daemon dlerror gen_server gmtime localeconv localtime
   luaL_fileresult luaL_tolstring max_map_count mktime move_on_after pg

@@ -7,7 +7,8 @@
 #   musl               built with musl-gcc, tests run
 #   aarch64 riscv64    cross-compiled, tests run under qemu-user; PATTERN
 #                      (a regular expression) chooses tests
-#   macos windows      all but src/os is compiled, without a warning
+#   macos windows      all but src/os is compiled, without a warning; for macOS
+#                      also kqueue and sockets, linked into tools/test/kqueue.c
 #
 # Lua 5.4 and cmocka are built for the port from Debian's sources, which are
 # fetched once, below build/ports. The last line counts: "N passed, M failed".
@@ -163,7 +164,7 @@ compiled() { # compiled NAME COMMAND ...: every file but those of src/os
     return
   fi
   sh tools/gen/embed.sh "$ports/generated" || failed=$((failed + 1))
-  for file in src/*.c src/lua/*/*.c; do
+  for file in src/*.c src/io/*.c src/lua/*/*.c; do
     if "$@" -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes \
       -Wmissing-prototypes -Wundef -Werror -Iinclude \
       -I"$ports/generated" -isystem "$ports/src/lua5.4/src" \
@@ -176,6 +177,21 @@ compiled() { # compiled NAME COMMAND ...: every file but those of src/os
       failed=$((failed + 1))
     fi
   done
+}
+
+linked() { # linked NAME COMMAND ...: what src/os has for systems with kqueue
+  name=$1
+  shift
+  if "$@" -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes \
+    -Wmissing-prototypes -Wundef -Werror -Iinclude tools/test/kqueue.c \
+    src/os/kqueue.c src/os/socket.c src/os/address.c -o "$ports/object" \
+    >"$ports/log/$name" 2>&1; then
+    passed=$((passed + 1))
+  else
+    cat "$ports/log/$name"
+    echo "$name: tools/test/kqueue.c cannot be linked"
+    failed=$((failed + 1))
+  fi
 }
 
 get_zig() { # from npm, where that is; sets zig
@@ -212,6 +228,7 @@ for name in ${names:-musl aarch64 riscv64 macos windows}; do
     if get_zig; then
       for target in aarch64-macos x86_64-macos; do
         compiled "$target" "$zig" cc -target "$target"
+        linked "$target" "$zig" cc -target "$target"
       done
     else
       echo "macos: skipped, no zig to be had"

@@ -9,7 +9,7 @@
 
 /* -- handles of streams --------------------------------------------------- */
 
-/* Pushes a new one without a stream; then cast_net_own gives it one. */
+/* Pushes a new one without a stream; to be given one. */
 cast_stream **cast_net_stream_new(lua_State *L, cast_state *S);
 /* The stream at idx, which may be closed; raises what it is else, and if it
    has moved. */
