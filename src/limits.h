@@ -321,6 +321,12 @@
 
 /* -- descriptors ---------------------------------------------------------- */
 
+/* Events that one look takes from the system. */
+#define CAST_POLLER_BATCH CAST_LIMIT(128u, 2u)
+/* Descriptors in one piece of their table, and pieces: so there can be a
+   million, with numbers below that. */
+#define CAST_DESCRIPTOR_PAGE CAST_LIMIT(256u, 4u)
+#define CAST_DESCRIPTOR_PAGES CAST_LIMIT(4096u, 16384u)
 /* Bytes that one read takes. */
 #define CAST_READ_MOST 65536u
 /* Bytes of a line, and of all to the end, if the program does not say. */

@@ -8,14 +8,15 @@
 
 #include "../../include/casting.h"
 #include "../fork.h"
+#include "../limits.h"
 #include "../mem.h"
 
 #define OPEN 0x80000000u /* in `users`: not closed */
 
 /* -- the table ------------------------------------------------------------ */
 
-#define PAGE 256u
-#define PAGES 4096u /* so a million descriptors */
+#define PAGE CAST_DESCRIPTOR_PAGE
+#define PAGES CAST_DESCRIPTOR_PAGES
 
 /* Also by number: which descriptor has the number n of the system's. */
 typedef struct page {

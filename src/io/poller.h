@@ -85,7 +85,6 @@ void cast_poller_give(void);
 /* Does somebody look, or sleep in it? A hint. */
 bool cast_poller_taken(void);
 /* What a look has told, until it is dealt out. */
-#define CAST_POLLER_BATCH 128
 typedef struct cast_told {
   int n; /* the result of os_poller_wait */
   os_ready ready[CAST_POLLER_BATCH];
