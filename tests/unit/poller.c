@@ -7,6 +7,7 @@
    something else came by, or never. */
 #include "sockets.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 static _Atomic uint32_t got;
@@ -199,6 +200,35 @@ static void a_host_that_polls_at_once(void **state) {
   unit_shut(h);
 }
 
+/* The program sleeps in a loop of its own, which knows nothing of the socket but
+   the descriptor of casting: a worker looks meanwhile. */
+static void a_loop_of_the_programs_own(void **state) {
+  CAST_UNUSED(state);
+  unit_host *h = unit_open(1);
+  cast_descriptor *a[2];
+  struct pollfd p = {.events = POLLIN};
+  unit_pair(a);
+  unit_write(&got, 0);
+  unit_task *t = unit_task_new(&h->session.base, read_and_count, a[0]);
+  assert_int_equal(cast_task_start(&t->base, &h->session.base), 0);
+  CAST_ALWAYS(cast_host_reserve(&h->host) == 0);
+  h->session.inside = false;
+  p.fd = cast_host_fd(&h->host);
+  assert_true(p.fd >= 0);
+  while (!cast_descriptor_is_awaited(a[0], CAST_READ))
+    cast_host_poll(&h->host, 0, never, NULL);
+  unit_write_all(a[1], "x", 1);
+  while (unit_read(&got) == 0) {
+    assert_int_equal(poll(&p, 1, (int)(PATIENCE_NS / MS)), 1);
+    cast_host_poll(&h->host, 0, never, NULL);
+  }
+  cast_host_return(&h->host);
+  h->session.inside = true;
+  unit_join(h, t);
+  unit_unpair(a);
+  unit_shut(h);
+}
+
 /* -- two hosts ------------------------------------------------------------ */
 
 static _Atomic uint32_t second; /* what the second host has done, or is to do */
@@ -289,6 +319,7 @@ int main(void) {
     cmocka_unit_test_teardown(a_host_waits_for_a_shared_one, unit_clean),
     cmocka_unit_test_teardown(a_host_that_is_never_idle, unit_clean),
     cmocka_unit_test_teardown(a_host_that_polls_at_once, unit_clean),
+    cmocka_unit_test_teardown(a_loop_of_the_programs_own, unit_clean),
     cmocka_unit_test_teardown(the_second_host_leaves, unit_clean),
     cmocka_unit_test_teardown(the_first_wait_beside_another_host, unit_clean),
   };
