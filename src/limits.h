@@ -319,6 +319,20 @@
 /* 1: Lua's tables are looked into where that is known to work (peek.h). */
 #define CAST_PEEK CAST_LIMIT(1, 0)
 
+/* -- calls that block ----------------------------------------------------- */
+
+/* Threads that look up names: slow ones are waited for side by side. */
+#define CAST_NAMES_HELPERS CAST_LIMIT(16u, 2u)
+/* A thread for such calls ends when it has had none for so long. */
+#define CAST_OFFLOAD_IDLE_NS CAST_LIMIT(3000000000u, 2000000u)
+/* The last host waits so long for calls that nobody waits for any more; those
+   that take longer are left alone. */
+#define CAST_OFFLOAD_STOP_NS 20000000u
+/* Bytes of a name that is looked up: what DNS allows. */
+#define CAST_NAME_MOST 253u
+/* Lists of names that are being looked up: one is searched for each call. */
+#define CAST_NAMES_LISTS CAST_LIMIT(64u, 1u)
+
 /* -- descriptors ---------------------------------------------------------- */
 
 /* Events that one look takes from the system. */

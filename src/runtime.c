@@ -13,6 +13,7 @@
 #include "host.h"
 #include "io/descriptor.h"
 #include "limits.h"
+#include "offload.h"
 #include "region.h"
 #include "sched.h"
 #include "sysmon.h"
@@ -100,6 +101,14 @@ int cast_runtime_ref(void) {
   return rc;
 }
 
+/* False: a helper is in the middle of a call that takes long. Then the runtime
+   goes on, and the next host that ends last tries again. */
+static bool stop_helpers(void) {
+  uint64_t now = os_now();
+  return cast_offloads_stop(
+    now + CAST_OFFLOAD_STOP_NS, now + (uint64_t)10 * CAST_POOL_STOP_NS);
+}
+
 void cast_runtime_unref(bool all_closed) {
   if (CAST_UNLIKELY(cast_forked)) return;
   cast_lock_take(&runtime.lock);
@@ -113,7 +122,7 @@ void cast_runtime_unref(bool all_closed) {
        session. */
     runtime.stuck = !cast_errands_wait(os_now() + CAST_POOL_STOP_NS / 2);
   }
-  if (runtime.hosts == 0 && !runtime.stuck) {
+  if (runtime.hosts == 0 && !runtime.stuck && stop_helpers()) {
     cast_sched_stop();
     CAST_ALWAYS(cast_workers_join(os_now() + (uint64_t)10 * CAST_POOL_STOP_NS));
     cast_sysmon_stop();

@@ -153,11 +153,20 @@ void os_address_set_port(os_address *a, uint16_t port) {
 
 /* -- names */
 
+/* One text for all that say that there is no such name, or no address of that
+   family: C libraries differ in which they return, and in what they call it. */
 static const char *reason(int rc) {
   switch (rc) {
-  case EAI_NONAME: return "name or service not known";
+#if defined(EAI_NODATA) && EAI_NODATA != EAI_NONAME
+  case EAI_NODATA: return OS_NOT_FOUND;
+#endif
+#if defined(EAI_ADDRFAMILY)
+  case EAI_ADDRFAMILY: return OS_NOT_FOUND;
+#endif
+  case EAI_NONAME: return OS_NOT_FOUND;
   case EAI_AGAIN: return "temporary failure in name resolution";
   case EAI_MEMORY: return "not enough memory";
+  case EAI_FAIL:
   case EAI_SYSTEM: return "name resolution failed";
   default: return gai_strerror(rc);
   }
@@ -204,7 +213,7 @@ size_t os_resolve(const char *name, int family, uint16_t port,
   for (const struct addrinfo *i = found; i != NULL; i = i->ai_next) n++;
   *list = malloc(n * sizeof **list);
   if (*list != NULL) n = copy(found, port, *list);
-  *why = *list == NULL ? "not enough memory" : "name or service not known";
+  *why = *list == NULL ? "not enough memory" : OS_NOT_FOUND;
   if (*list == NULL) n = 0;
   freeaddrinfo(found);
   return n;
