@@ -322,7 +322,7 @@
 /* -- calls that block ----------------------------------------------------- */
 
 /* Threads that look up names: slow ones are waited for side by side. */
-#define CAST_NAMES_HELPERS CAST_LIMIT(16u, 2u)
+#define CAST_NAMES_HELPERS 16u
 /* A thread for such calls ends when it has had none for so long. */
 #define CAST_OFFLOAD_IDLE_NS CAST_LIMIT(3000000000u, 2000000u)
 /* The last host waits so long for calls that nobody waits for any more; those

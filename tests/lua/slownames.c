@@ -1,15 +1,17 @@
 /* slownames.c - names that take as long as a test wants; net_resolve_spec.lua
-   compiles it and has the loader put it before the C library.
+   and stress/names.lua compile it and have the loader put it before the C
+   library.
    SPDX-License-Identifier: MIT
 
    Names that end in ".test" are answered here, all others by the system:
      gate...      once the file $NAMES_BASE.gate is there
      slow...      after 0.2 seconds
+     napN...      after N milliseconds, 999 at most
      many...      ::1, 127.0.0.1, ::1, fe80::1%1, 127.0.0.1
      again... and so on: the error of that name
      others       127.0.0.1
-   Each of these is added, with a newline, to $NAMES_BASE.log as it is asked
-   for. Nothing waits longer than 300 seconds. */
+   Each of these but napN is added, with a newline, to $NAMES_BASE.log as it is
+   asked for. Nothing waits longer than 300 seconds. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -87,7 +89,10 @@ static int begins(const char *name, const char *with) {
 }
 
 static int answer(const char *name, int family, struct addrinfo **list) {
-  note(name);
+  if (begins(name, "nap"))
+    nap(atoi(name + 3) % 1000);
+  else
+    note(name);
   if (begins(name, "gate")) pass_gate();
   if (begins(name, "slow")) nap(200);
   if (begins(name, "again")) return EAI_AGAIN;
