@@ -428,6 +428,9 @@ memory not enough memory
     ]]
     assert.equal("exit\t0\n127.0.0.1\n", out)
   end)
-end)
 
-os.remove(base)
+  it("leave no files behind", function() -- the last of all
+    for _, path in ipairs {library, base} do os.remove(path) end
+    assert.is_nil((io.open(library)))
+  end)
+end)

@@ -531,6 +531,19 @@ scenario("in place", function()
   check(await(t) > 1, "a wrong result")
 end)
 
+scenario("resolving", function()
+  local function resolve()
+    return require "casting".net.resolve("localhost", {timeout = LONG})
+  end
+  local t = new():spawn(resolve)
+  for _ = 1, 2 do
+    local list, why = resolve()
+    check(list and list[1] or why == "not enough memory", "%s", tostring(why))
+  end
+  local list, why = await(t)
+  check(list and list[1] or why == "not enough memory", "%s", tostring(why))
+end)
+
 if has_buffer then
   scenario("moving", function()
     local s, ch = new(), casting.channel(1)
