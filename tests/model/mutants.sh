@@ -165,6 +165,20 @@ foreign - ANNOUNCED_NOT
 foreign - SLEEP_BLIND
 foreign - TIMEOUT_STORE
 foreign - TIMEOUT_HASTY
+offload - -
+offload FAULT -
+offload STUCK -
+offload STOP -
+offload - TAKEN_BLINDLY
+offload - FREED_IN_QUEUE
+offload - PASSED_TWICE
+offload - UNEXPECT_EARLY
+offload STUCK RESERVE_IF_NONE
+offload - ENDS_BLINDLY
+offload - SENT_SILENTLY
+offload - WORD_LATE
+offload FAULT LOST_SILENTLY
+offload STOP STOP_SILENTLY
 TABLE
 }
 
@@ -211,7 +225,7 @@ fi
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT INT TERM
-models=${*:-"session sleep wait inplace deadlock foreign descriptor poller"}
+models=${*:-"session sleep wait inplace deadlock foreign descriptor poller offload"}
 for model in $models; do
   for mutant in $(grep -o 'MUTANT_[A-Z_]*' "$here/$model.pml" | sort -u); do
     table | grep -q "^$model .* ${mutant#MUTANT_}\$" ||
