@@ -10,6 +10,7 @@
 #include "../state/argument.h"
 #include "../state/handle.h"
 #include "net_listener.h"
+#include "net_udp.h"
 
 /* Gives the handle a stream with that descriptor. */
 static void own(lua_State *L, cast_stream **at, int fd) {
@@ -124,6 +125,7 @@ static const luaL_Reg functions[] = {
   {"socket", net_socket},
   {"connect", cast_net_connect},
   {"listen", net_listen},
+  {"udp", cast_net_udp_new},
   {NULL, NULL},
 };
 
