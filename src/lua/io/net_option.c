@@ -130,7 +130,9 @@ static bool has(int fd, const option *o, int *family) {
   return (o->sockets & SIX) == 0 || k.family == OS_INET6;
 }
 
-#define LACKING (-201) /* a result: a socket of the kind does not have it */
+/* Results: a socket of the kind does not have it; it can be set only. */
+#define LACKING (-201)
+#define MUTE (-202)
 
 static int set(int fd, const option *o, int number, const char *device) {
   int family;
@@ -141,7 +143,8 @@ static int set(int fd, const option *o, int number, const char *device) {
 
 static int get(int fd, const option *o, int *number) {
   int family;
-  if (!has(fd, o, &family) || o->kind == DEVICE) return LACKING;
+  if (!has(fd, o, &family)) return LACKING;
+  if (o->kind == DEVICE) return MUTE;
   return os_get_option(fd, family, o->what, number);
 }
 
@@ -151,6 +154,8 @@ int cast_net_option_failure(lua_State *L, int rc) {
   lua_pushnil(L);
   if (rc == LACKING || rc == OS_EPERM) {
     lua_pushliteral(L, "this socket has no such option");
+  } else if (rc == MUTE) {
+    lua_pushliteral(L, "this option cannot be read");
   } else {
     os_system_text(rc, text, sizeof text);
     lua_pushstring(L, text);

@@ -97,7 +97,7 @@ static cast_ltask *claim_next(cast_udp *u, int result) {
     cast_wait *w = CAST_CONTAINER(l, cast_waiter, link)->wait;
     if (!cast_wait_claim(w)) continue;
     w->result = result;
-    t = cast_ltask_of(cast_wait_task(w));
+    t = CAST_CONTAINER(cast_wait_task(w), cast_ltask, base);
   }
   cast_lock_drop(&u->lock);
   return t;
