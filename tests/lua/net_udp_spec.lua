@@ -162,9 +162,6 @@ describe("a socket for datagrams", function()
     assert.is_true(b:send("six", host, port))
     assert.same(pack("six", "::1", select(2, b:name())),
       pack(a:receive(LONG)))
-    local ok, why = b:send("four", "127.0.0.1", port)
-    assert.is_nil(ok)
-    assert.equal("string", type(why))
     local both = udp("::", 0, {v6only = false})
     assert.is_false(both:option "v6only")
     udp():send("mapped", "127.0.0.1", (select(2, both:name())))
@@ -193,14 +190,16 @@ describe("receive", function()
   it("ends with its timeout, and takes nothing", function()
     local a, host, port = bound()
     assert.same(pack(nil, "timeout"), pack(a:receive(0)))
-    assert.same(pack(nil, "timeout"), pack(a:receive(-1)))
+    helper.misuse(function() a:receive(-1) end, "receive", "#1", "seconds")
     assert.same(pack(nil, "timeout"), pack(a:receive(0.001)))
     local b = udp()
-    for i = 1, 20 do
+    for _ = 1, 10 do
       assert.same(pack(nil, "timeout"), pack(a:receive(0.0001)))
-      b:send("x" .. i, host, port)
     end
-    for i = 1, 20 do assert.equal("x" .. i, (a:receive(0))) end
+    for i = 1, 20 do b:send("x" .. i, host, port) end
+    for i = 1, 20 do
+      assert.equal("x" .. i, (a:receive(i % 2 == 0 and 0 or 0.0001)))
+    end
     assert.same(pack(nil, "timeout"), pack(a:receive(0)))
     assert.same(pack(nil, "timeout"),
       pack(casting.with_timeout(0.001, a.receive, a)))
@@ -465,9 +464,9 @@ describe("a group", function()
     local ok, why = a:join("ff01::7777", "lo")
     local from
     if ok then from, why = loopback("ff01::7777", "::1", port) end
-    if not from then pending("no multicast here: " .. why) return end
-    assert.equal("to all", (a:receive(LONG)))
-    assert.is_true(a:leave("ff01::7777", "lo"))
+    if from then assert.equal("to all", (a:receive(LONG))) end
+    if ok then assert.is_true(a:leave("ff01::7777", "lo")) end
+    if not from then pending("no multicast here: " .. why) end
   end)
 
   it("must be one, at an interface that is there", function()
@@ -830,19 +829,15 @@ describe("misuse of sockets for datagrams", function()
   end)
 
   it("leaves descriptors neither open nor closed twice", function()
-    local function count()
-      local n = 0
-      for i = 3, 200 do
-        local f = io.open("/proc/self/fd/" .. i .. "/.", "r")
-        local _, why = os.rename("/proc/self/fd/" .. i,
-          "/proc/self/fd/" .. i)
-        if f then f:close() end
-        if why and not why:find "No such file" then n = n + 1 end
-      end
-      return n
+    -- The lowest number that is free.
+    local function free()
+      local s = assert(net.udp("127.0.0.1", 0))
+      local fd = s:fd()
+      s:close()
+      return fd
     end
-    local before
-    for round = 1, 3 do
+    local before = free()
+    for _ = 1, 3 do
       for i = 1, 50 do
         local s = assert(net.udp("127.0.0.1", 0))
         s:receive(0)
@@ -850,8 +845,7 @@ describe("misuse of sockets for datagrams", function()
       end
       collectgarbage()
       collectgarbage()
-      if round == 1 then before = count() end
+      assert.equal(before, free())
     end
-    assert.equal(before, count())
   end)
 end)
