@@ -24,6 +24,49 @@ static void free_udp(cast_object *o) {
 
 const cast_type cast_udp_type = {"udp", free_udp, NULL};
 
+/* -- the queues ----------------------------------------------------------- */
+
+/* Owner of t: it waits in that queue. */
+static void queue(cast_udp *u, cast_list *l, cast_ltask *t) {
+  cast_waiter *w = &t->base.waiter;
+  cast_lock_take(&u->lock);
+  cast_wait_arm(&t->base, CAST_WAIT_ONE);
+  w->wait = &t->base.wait;
+  w->lock = &u->lock;
+  w->index = 0;
+  cast_list_push(l, &w->link);
+  cast_lock_drop(&u->lock);
+}
+
+/* Under the lock: the first in the queue whose wait ends by this, with that
+   result; NULL: there is none. It is off the queue. */
+static cast_list *claim_locked(cast_list *l, int result) {
+  cast_list *link;
+  while ((link = cast_list_shift(l)) != NULL) {
+    cast_wait *w = CAST_CONTAINER(link, cast_waiter, link)->wait;
+    if (!cast_wait_claim(w)) continue;
+    w->result = result;
+    break;
+  }
+  return link;
+}
+
+static cast_task *task_of(cast_list *link) {
+  return cast_wait_task(CAST_CONTAINER(link, cast_waiter, link)->wait);
+}
+
+/* Ends the waits of all that are in the queue now. */
+static void end_waits(
+  cast_udp *u, cast_list *l, int result, cast_session *self) {
+  cast_list woken, *link;
+  cast_list_init(&woken);
+  cast_lock_take(&u->lock);
+  while ((link = claim_locked(l, result)) != NULL) cast_list_push(&woken, link);
+  cast_lock_drop(&u->lock);
+  while ((link = cast_list_shift(&woken)) != NULL)
+    cast_task_wake(task_of(link), self);
+}
+
 /* -- the timer ------------------------------------------------------------ */
 
 /* Under the timers' lock. Should the socket's end have begun, it waits for
@@ -31,13 +74,16 @@ const cast_type cast_udp_type = {"udp", free_udp, NULL};
 static bool is_over(cast_timer *t) {
   cast_udp *u = CAST_CONTAINER(t, cast_udp, timer);
   if (!cast_ref_if_alive(&u->object)) return false;
+  /* All that wait for it are woken now, by the thread that reads this. Relaxed:
+     whoever comes to wait at this moment is among them, see pause. */
+  atomic_store_explicit(&t->passive, true, memory_order_relaxed);
   cast_timer_again(t, OS_FOREVER); /* keeps its place */
   return true;
 }
 
 static void try_anew(cast_timer *t) {
   cast_udp *u = CAST_CONTAINER(t, cast_udp, timer);
-  cast_descriptor_pass(u->file, CAST_WRITE, NULL);
+  end_waits(u, &u->blocked, 0, NULL);
   cast_unref_aside(&u->object);
 }
 
@@ -56,15 +102,18 @@ bool cast_udp_set_timer(cast_udp *u, uint64_t session) {
   u->timer.lane = cast_timer_lane(session);
   u->timer.fire = is_over;
   u->timer.after = try_anew;
-  u->timer.passive = true; /* alone it would wake nobody */
+  u->timer.passive = true; /* nobody waits for it yet */
   u->timed = cast_timer_set(&u->timer, OS_FOREVER) == 0;
   return u->timed;
 }
 
+/* A task has come to wait in `blocked`. */
 static void pause(cast_udp *u) {
   uint32_t ns = u->pause_ns == 0 ? CAST_RESEND_NS : u->pause_ns * 2;
   if (ns > CAST_RESEND_MOST_NS) ns = CAST_RESEND_MOST_NS;
   u->pause_ns = ns;
+  /* Relaxed: a hint for the look for deadlocks, by the thread that fires it. */
+  atomic_store_explicit(&u->timer.passive, false, memory_order_relaxed);
   (void)cast_timer_set_sooner(&u->timer, os_now() + ns);
 }
 
@@ -81,33 +130,17 @@ cast_udp *cast_udp_new(int fd, int family) {
   cast_object_init(&u->object, &cast_udp_type);
   cast_lock_init(&u->lock, CAST_RANK_EVENT);
   cast_list_init(&u->turns);
+  cast_list_init(&u->blocked);
   cast_list_init(&u->senders);
   u->file = d;
   u->family = family;
   return u;
 }
 
-/* The first that waits for its turn has its wait ended, with that result; NULL:
-   there is none. */
-static cast_ltask *claim_next(cast_udp *u, int result) {
-  cast_ltask *t = NULL;
-  cast_list *l;
-  cast_lock_take(&u->lock);
-  while (t == NULL && (l = cast_list_shift(&u->turns)) != NULL) {
-    cast_wait *w = CAST_CONTAINER(l, cast_waiter, link)->wait;
-    if (!cast_wait_claim(w)) continue;
-    w->result = result;
-    t = CAST_CONTAINER(cast_wait_task(w), cast_ltask, base);
-  }
-  cast_lock_drop(&u->lock);
-  return t;
-}
-
 bool cast_udp_close(cast_udp *u, cast_session *self) {
   bool first = cast_descriptor_close(u->file, self);
-  cast_ltask *t;
-  while ((t = claim_next(u, CASTING_ECLOSED)) != NULL)
-    cast_task_wake(&t->base, self);
+  end_waits(u, &u->turns, CASTING_ECLOSED, self);
+  end_waits(u, &u->blocked, CASTING_ECLOSED, self);
   cast_path_end(&u->path);
   return first;
 }
@@ -159,27 +192,26 @@ intptr_t cast_udp_fill_or_wait(cast_udp *u, cast_ltask *t, intptr_t rc) {
 }
 
 int cast_udp_take_turn(cast_udp *u, cast_ltask *t, bool waits) {
-  cast_waiter *w = &t->base.waiter;
   if (!cast_descriptor_begin(u->file)) return CASTING_ECLOSED;
   cast_descriptor_end(u->file);
   if (u->receiver == NULL) u->receiver = t;
   /* Its own: it is in a finalizer that runs in the middle of its receive. */
   if (u->receiver == t) return 0;
   if (!waits) return OS_EAGAIN;
-  cast_lock_take(&u->lock);
-  cast_wait_arm(&t->base, CAST_WAIT_ONE);
-  w->wait = &t->base.wait;
-  w->lock = &u->lock;
-  w->index = 0;
-  cast_list_push(&u->turns, &w->link);
-  cast_lock_drop(&u->lock);
+  queue(u, &u->turns, t);
   return CAST_PARKED;
 }
 
 void cast_udp_pass_turn(cast_udp *u, cast_ltask *t, cast_session *self) {
+  cast_list *next;
   if (u->receiver != t) return;
-  u->receiver = claim_next(u, 0);
-  if (u->receiver != NULL) cast_task_wake(&u->receiver->base, self);
+  cast_lock_take(&u->lock);
+  next = claim_locked(&u->turns, 0);
+  cast_lock_drop(&u->lock);
+  u->receiver = NULL;
+  if (next == NULL) return;
+  u->receiver = CAST_CONTAINER(task_of(next), cast_ltask, base);
+  cast_task_wake(&u->receiver->base, self);
 }
 
 cast_datagram cast_udp_take(cast_udp *u) {
@@ -243,9 +275,12 @@ intptr_t cast_send_or_wait(cast_send *x, cast_ltask *t) {
   const os_address *to = x->has_to ? &x->to : NULL;
   for (;;) {
     intptr_t rc = cast_udp_send(x->udp, x->data, x->size, to, t->base.session);
-    bool by_timer = x->udp->timed && cast_udp_needs_timer(x->udp, rc, to);
-    if (rc != OS_EAGAIN && !by_timer) return rc;
-    if (by_timer) pause(x->udp);
+    if (x->udp->timed && cast_udp_needs_timer(x->udp, rc, to)) {
+      queue(x->udp, &x->udp->blocked, t);
+      pause(x->udp); /* after that, or it could be over before */
+      return CAST_PARKED;
+    }
+    if (rc != OS_EAGAIN) return rc;
     rc = cast_descriptor_wait(x->udp->file, CAST_WRITE, &t->base);
     if (rc != 0) return rc;
   }

@@ -16,10 +16,12 @@
       the number.
    4. Where no event tells that there is room (a full queue of a Unix socket
       that this one is not connected to; a shortage of buffers), the timer
-      does.
+      does: who waits for it stands in `blocked`, before it is set. They do not
+      wait for the descriptor: Linux takes each such try for a change to
+      writable, and they would try without end.
 
-   Lock: `lock` (CAST_RANK_EVENT). Its waiters are claimed under it and woken
-   after it is released. */
+   Lock: `lock` (CAST_RANK_EVENT). The waiters of both queues are claimed under
+   it and woken after it is released. */
 #ifndef CAST_UDP_H
 #define CAST_UDP_H
 
@@ -43,11 +45,12 @@ typedef struct cast_udp {
   cast_object object;      /* references: the handle, waits, the timer */
   cast_descriptor *file;   /* (i) one reference */
   int family;              /* (i) OS_INET, OS_INET6 or OS_UNIX */
-  cast_lock lock;          /* of `turns` */
+  cast_lock lock;          /* of the queues */
   cast_list turns;         /* (lock) waiters of those who wait for their turn */
   cast_ltask *receiver;    /* whose turn it is to receive, or NULL */
   cast_datagram left;      /* see 2. */
   cast_list senders;       /* of cast_send: those that wait */
+  cast_list blocked;       /* (lock) waiters of senders: see 4. */
   cast_timer timer;        /* see 4. */
   uint32_t pause_ns;       /* of its latest run; 0: the latest try went well */
   bool timed;              /* the timer is set, perhaps for never */
