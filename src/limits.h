@@ -352,5 +352,13 @@
    as long, up to the maximum. */
 #define CAST_ACCEPT_NS 5000000u
 #define CAST_ACCEPT_MOST_NS 1000000000u
+/* Bytes that a datagram can have: more than those of UDP do. A block that
+   big.h keeps. */
+#define CAST_DATAGRAM_MOST CAST_BIG_MIN
+/* Where the system does not tell when there is room for a datagram, the next
+   attempt comes so much later; each further time twice that, up to the
+   maximum. */
+#define CAST_RESEND_NS 1000000u
+#define CAST_RESEND_MOST_NS 64000000u
 
 #endif

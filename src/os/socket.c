@@ -190,6 +190,17 @@ int os_connect(int fd, const os_address *a) {
   return OS_SYSTEM - errno;
 }
 
+/* Systems of the BSD family complain after they have done it. */
+int os_disconnect(int fd) {
+  struct sockaddr none;
+  memset(&none, 0, sizeof none);
+  none.sa_family = AF_UNSPEC;
+  if (connect(fd, &none, sizeof none) == 0 || errno == EAFNOSUPPORT ||
+      errno == EINVAL)
+    return 0;
+  return failed();
+}
+
 int os_socket_error(int fd) {
   int e = 0;
   socklen_t size = sizeof e;
@@ -330,15 +341,21 @@ intptr_t os_write(int fd, const os_bytes *from, int n, bool is_socket) {
 }
 
 intptr_t os_receive(int fd, void *to, size_t size, os_address *from) {
-  socklen_t room = sizeof from->bytes;
+  struct iovec v = {to, size};
+  struct msghdr m;
   ssize_t n;
   do {
-    room = sizeof from->bytes;
-    n =
-      recvfrom(fd, to, size, 0, (struct sockaddr *)(void *)from->bytes, &room);
+    memset(&m, 0, sizeof m);
+    m.msg_name = from->bytes;
+    m.msg_namelen = sizeof from->bytes;
+    m.msg_iov = &v;
+    m.msg_iovlen = 1;
+    n = recvmsg(fd, &m, 0);
   } while (n < 0 && errno == EINTR);
   if (n < 0) return failed();
-  from->size = room <= sizeof from->bytes ? (uint32_t)room : 0;
+  if (m.msg_flags & MSG_TRUNC) return OS_SYSTEM - EMSGSIZE;
+  from->size =
+    m.msg_namelen <= sizeof from->bytes ? (uint32_t)m.msg_namelen : 0;
   return (intptr_t)n;
 }
 
@@ -490,4 +507,17 @@ int os_multicast(
              ? 0
              : failed();
   }
+}
+
+int os_multicast_device(int fd, int family, const char *device) {
+  unsigned index = if_nametoindex(device);
+  struct ip_mreqn m;
+  if (index == 0) return failed();
+  if (family == OS_INET6)
+    return set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, (int)index);
+  memset(&m, 0, sizeof m);
+  m.imr_ifindex = (int)index;
+  return setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &m, sizeof m) == 0
+           ? 0
+           : failed();
 }

@@ -66,6 +66,9 @@ int os_listen(int fd, int backlog); /* 0: the system's most */
 /* 0, or OS_EAGAIN: it is under way, to be asked for by os_socket_error when the
    socket can be written to. */
 int os_connect(int fd, const os_address *a);
+/* A datagram socket has no peer any more. It may have lost its port, too, if
+   the system chose that. */
+int os_disconnect(int fd);
 int os_socket_error(int fd); /* what happened to it, or 0; forgets it */
 int os_accept(int fd, os_address *peer);
 int os_local_address(int fd, os_address *a);
@@ -97,6 +100,8 @@ intptr_t os_read(int fd, void *to, size_t size); /* 0: the end */
 intptr_t os_peek(int fd, void *to, size_t size); /* sockets */
 /* A socket gets no SIGPIPE; other descriptors are written without one, too. */
 intptr_t os_write(int fd, const os_bytes *from, int n, bool is_socket);
+/* A datagram; one of more than `size` bytes is a failure, and lost. from->size
+   is 0 if the sender has no address. */
 intptr_t os_receive(int fd, void *to, size_t size, os_address *from);
 intptr_t os_send(int fd, const void *from, size_t size, const os_address *to);
 /* As many bytes as go without copies, up to `size`, from one descriptor to
@@ -127,5 +132,7 @@ int os_get_option(int fd, int family, os_option option, int *value);
    NULL for the system's choice. */
 int os_multicast(
   int fd, const os_address *group, const char *device, bool join);
+/* Datagrams for groups leave through that interface. */
+int os_multicast_device(int fd, int family, const char *device);
 
 #endif

@@ -280,6 +280,42 @@ heard: ann 11, bob 12, cy 5, dot 4
   end)
 end)
 
+describe("examples/timeserver.lua", function()
+  it("answers all, though some datagrams are lost", function()
+    local out = output "timeserver"
+    assert.matches("^15 questions: 15 answers, %d+ datagrams sent again\n" ..
+      "check: all answered\n$", out)
+  end)
+
+  it("serves and asks as programs of their own", function()
+    -- A port that was free a moment ago.
+    local socket = assert(require "casting".net.udp("127.0.0.1", 0))
+    local _, port = socket:name()
+    socket:close()
+    local server = io.popen(("timeout %d %s examples/timeserver.lua --serve" ..
+      " 127.0.0.1 %d 2"):format(math.ceil(2 * helper.LONG), helper.command(),
+      port))
+    assert.equal(("serving on 127.0.0.1, port %d"):format(port),
+      server:read "*l")
+    assert.matches("^%d+%-%d%d%-%d%d %d%d:%d%d:%d%d UTC\n$",
+      output("timeserver", "--ask", "127.0.0.1", tostring(port)))
+    server:close()
+    local status, out, complaint = run("timeserver", "--ask", "127.0.0.1",
+      tostring(port))
+    assert.same({2, ""}, {status, out})
+    assert.matches("^timeserver: .*refused", complaint)
+  end)
+
+  it("refuses what it does not know", function()
+    for _, args in ipairs {{"--what"}, {"--ask"}, {"--serve", "127.0.0.1"},
+      {"--serve", "192.0.2.1", "0"}} do
+      local status, out, complaint = run("timeserver", helper.unpack(args))
+      assert.same({2, ""}, {status, out})
+      assert.matches("^timeserver: ", complaint)
+    end
+  end)
+end)
+
 describe("examples/supervisor.lua", function()
   it("does each job once, or reports it", function()
     for _, workers in ipairs {"1", "4"} do

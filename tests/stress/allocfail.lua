@@ -544,6 +544,68 @@ scenario("resolving", function()
   check(list and list[1] or why == "not enough memory", "%s", tostring(why))
 end)
 
+-- Sockets for datagrams. What cannot be handed out is there the next time.
+scenario("datagrams", function()
+  local net = casting.net
+  local open = {}
+  local function udp(...)
+    local s, why = net.udp(...)
+    check(s, "no socket: %s", tostring(why))
+    open[#open + 1] = s
+    return s
+  end
+  local function body()
+    local a = udp("127.0.0.1", 0, {ttl = 5})
+    local host, port = a:name()
+    local b, long = udp(), ("d"):rep(9000)
+    check(b:connect(host, port) and b:send(long), "not sent")
+    local ok, got = pcall(a.receive, a, LONG)
+    if not ok then got = a:receive(LONG) end
+    check(got == long, "another datagram")
+    local t = casting.spawn(function() return #a:receive() end)
+    local u = casting.spawn(function() return #a:receive() end)
+    casting.yield()
+    b:send(long)
+    b:send "x"
+    ok = join(t) and join(u)
+    if ok then
+      check(select(2, a:receive(0)) == "timeout", "one too many")
+    end
+    local s = new()
+    local v = s:spawn(function(a) -- luacheck: ignore
+      return (a:receive())
+    end, a)
+    b:send "there"
+    join(v)
+    b:send "anybody?"
+  end
+  local ok, e = pcall(body)
+  for i = 1, #open do pcall(open[i].close, open[i]) end
+  if not ok then error(e, 0) end
+end)
+
+-- The queue of such a socket is short, so that sending waits.
+scenario("full queues", function()
+  local path = os.tmpname()
+  os.remove(path)
+  local name = "unix:" .. path
+  local a, b = casting.net.udp(name), nil
+  local ok, e = pcall(function()
+    b = casting.net.udp(nil, nil, {family = "unix"})
+    local n = 0
+    while b:send("x", name, nil, 0) do n = n + 1 end
+    local t = casting.spawn(function() return b:send("last", name) end)
+    casting.yield()
+    for _ = 1, n do check(a:receive(LONG) == "x", "another datagram") end
+    if join(t) then check(a:receive(LONG) == "last", "another datagram") end
+  end)
+  if a then a:close() end
+  if b then b:close() end
+  local left = io.open(path)
+  check(left == nil, "the file is there")
+  if not ok then error(e, 0) end
+end)
+
 if has_buffer then
   scenario("moving", function()
     local s, ch = new(), casting.channel(1)

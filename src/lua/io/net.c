@@ -10,6 +10,7 @@
 #include "../state/argument.h"
 #include "../state/handle.h"
 #include "net_listener.h"
+#include "net_udp.h"
 
 /* Gives the handle a stream with that descriptor. */
 static void own(lua_State *L, cast_stream **at, int fd) {
@@ -125,6 +126,7 @@ static const luaL_Reg functions[] = {
   {"connect", cast_net_connect},
   {"listen", net_listen},
   {"resolve", cast_net_resolve},
+  {"udp", cast_net_udp_new},
   {NULL, NULL},
 };
 

@@ -14,6 +14,7 @@
 #include "../task/enter.h"
 #include "../task/park.h"
 #include "net.h"
+#include "net_option.h"
 
 static void free_listener(cast_object *o) {
   cast_listener *l = CAST_CONTAINER(o, cast_listener, object);
@@ -212,6 +213,7 @@ static const luaL_Reg methods[] = {
   {"name", listener_name},
   {"fd", listener_fd},
   {"stats", listener_stats},
+  {"option", cast_net_listener_option},
   {NULL, NULL},
 };
 

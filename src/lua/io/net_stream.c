@@ -10,6 +10,7 @@
 #include "../state/argument.h"
 #include "../state/handle.h"
 #include "net.h"
+#include "net_option.h"
 
 #include <stdio.h>
 
@@ -205,6 +206,7 @@ const luaL_Reg cast_net_stream_methods[] = {
   {"name", stream_name},
   {"fd", stream_fd},
   {"stats", stream_stats},
+  {"option", cast_net_stream_option},
   {NULL, NULL},
 };
 

@@ -19,6 +19,7 @@
 #include "../compat/compat.h"
 #include "../io/net.h"
 #include "../io/net_listener.h"
+#include "../io/net_udp.h"
 #include "../session/mainstate.h"
 #include "../session/newsession.h"
 #include "../state/argument.h"
@@ -154,6 +155,7 @@ static const cast_class *const classes[] = {
   &cast_session_class,
   &cast_message_class,
   &cast_listener_class,
+  &cast_udp_class,
   NULL,
 };
 
