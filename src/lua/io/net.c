@@ -124,6 +124,7 @@ static const luaL_Reg functions[] = {
   {"socket", net_socket},
   {"connect", cast_net_connect},
   {"listen", net_listen},
+  {"wait", cast_net_wait},
   {NULL, NULL},
 };
 
