@@ -9,6 +9,7 @@
 #include "../../mem.h"
 #include "../../msg.h"
 #include "../../object.h"
+#include "../../os/os.h"
 #include "../../select.h"
 #include "../state/ltask.h"
 
@@ -44,8 +45,12 @@ bool cast_cases_own(cast_extra *x) {
       cast_ref(c->object);
     } else if (c->numbered) {
       c->file = cast_descriptor_borrow(c->fd);
-      if (c->file == NULL) goto fail;
-      c->object = &c->file->object;
+      if (c->file != NULL)
+        c->object = &c->file->object;
+      else if (os_poll_now(c->fd, OS_READABLE) == OS_EBADF)
+        c->ready = CAST_FILE_BAD; /* perhaps larger than any may be */
+      else
+        goto fail;
     }
   }
   return true;
