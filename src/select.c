@@ -116,13 +116,14 @@ static uint32_t choose(cast_case *cases, uint32_t n, uint32_t *seed) {
   uint32_t chosen = n, ready = 0;
   for (uint32_t i = 0; i < n; i++) {
     cast_chan *c = cases[i].chan;
-    bool is = c == NULL          ? cases[i].ready != CAST_UNREADY
-              : cases[i].sending ? cast_chan_can_send_locked(c)
-                                 : cast_chan_can_receive_locked(c);
-    if (is) {
-      ready++;
-      if (ready == 1 || draw(seed, ready) == 0) chosen = i;
+    if (CAST_UNLIKELY(c == NULL)) {
+      if (CAST_LIKELY(cases[i].ready == CAST_UNREADY)) continue;
+    } else if (!(cases[i].sending ? cast_chan_can_send_locked(c)
+                                  : cast_chan_can_receive_locked(c))) {
+      continue;
     }
+    ready++;
+    if (ready == 1 || draw(seed, ready) == 0) chosen = i;
   }
   return chosen;
 }
