@@ -128,8 +128,8 @@ static int net_case(lua_State *L, cast_case *c, int i, const cast_object *o) {
   }
 }
 
-/* Reads case i, and pushes its channel, stream or listener, or false for a case that is never
-   ready. */
+/* Reads case i, and pushes its channel, stream or listener, or false for a case
+   that is never ready. */
 static int read_case(
   lua_State *L, cast_state *S, cast_case *c, int i, bool ready) {
   cast_object *o;
