@@ -92,7 +92,10 @@ function(casting_library tag v)
     COMPONENT dev-${tag})
 endfunction()
 
-# The examples in C: <tag>/host, a program, and <tag>/parkmod.so, a module.
+find_library(CASTING_HIREDIS_LIB hiredis)
+find_path(CASTING_HIREDIS_INCLUDE hiredis/hiredis.h)
+# The examples in C: <tag>/host, a program; <tag>/parkmod.so, a module; and
+# <tag>/redismod.so, another one, if hiredis is installed.
 # casting_examples(tag version library-of-lua)
 function(casting_examples tag v lua)
   if(v STREQUAL "luajit")
@@ -102,8 +105,24 @@ function(casting_examples tag v lua)
   endif()
   set(dir ${CMAKE_BINARY_DIR}/${tag})
   add_executable(host-${tag} EXCLUDE_FROM_ALL examples/c/host.c)
-  add_library(parkmod-${tag} MODULE EXCLUDE_FROM_ALL examples/c/parkmod.c)
-  foreach(target host-${tag} parkmod-${tag})
+  set(modules parkmod)
+  if(CASTING_HIREDIS_LIB AND CASTING_HIREDIS_INCLUDE)
+    list(APPEND modules redismod)
+  endif()
+  set(targets host-${tag})
+  foreach(module IN LISTS modules)
+    add_library(${module}-${tag} MODULE EXCLUDE_FROM_ALL
+      examples/c/${module}.c)
+    set_target_properties(${module}-${tag} PROPERTIES OUTPUT_NAME ${module}
+      PREFIX "" SUFFIX .so LIBRARY_OUTPUT_DIRECTORY ${dir})
+    list(APPEND targets ${module}-${tag})
+  endforeach()
+  if(TARGET redismod-${tag})
+    target_include_directories(redismod-${tag} SYSTEM PRIVATE
+      ${CASTING_HIREDIS_INCLUDE})
+    target_link_libraries(redismod-${tag} PRIVATE ${CASTING_HIREDIS_LIB})
+  endif()
+  foreach(target IN LISTS targets)
     target_include_directories(${target} SYSTEM PRIVATE ${${tag}_include})
     target_compile_definitions(${target} PRIVATE "_GNU_SOURCE=")
     target_compile_options(${target} PRIVATE -Wpedantic -Wconversion)
@@ -116,6 +135,4 @@ function(casting_examples tag v lua)
   # Where Lua is an archive, the program has it for the modules that it loads.
   set_target_properties(host-${tag} PROPERTIES OUTPUT_NAME host
     ENABLE_EXPORTS ON RUNTIME_OUTPUT_DIRECTORY ${dir})
-  set_target_properties(parkmod-${tag} PROPERTIES OUTPUT_NAME parkmod
-    PREFIX "" SUFFIX .so LIBRARY_OUTPUT_DIRECTORY ${dir})
 endfunction()

@@ -504,6 +504,39 @@ typedef int (*casting_finish)(struct lua_State *L, int outcome, void *ud);
 CASTING_API int casting_park(struct lua_State *L, casting_waker *w,
   double seconds, casting_finish finish, void *ud);
 
+/* What casting_wait_fd waits for. */
+enum { CASTING_READABLE = 1, CASTING_WRITABLE = 2 };
+
+/* Waits until a descriptor is ready, without keeping the OS thread.
+   A C function that a task calls ends with it:
+
+     return casting_wait_fd(L, fd, CASTING_READABLE, seconds, finish, ud);
+
+   `events` is CASTING_READABLE or CASTING_WRITABLE, or both: then either ends
+   the wait. Readable is also what has ended or failed, and a socket that has a
+   connection to accept. If it is ready already, however long that has been so,
+   `finish` is called at once; so it is for files that are always ready. What is
+   done with the descriptor when it is ready is the module's: it should not
+   block, or another thread may have been faster.
+
+   The descriptor stays the caller's. Its flags are never changed, and casting
+   knows it only while the call lasts. It should not be closed meanwhile: the
+   wait would last until its time has passed. The descriptor of a stream of
+   casting's may be waited for, too; then the wait ends when that is closed.
+   Several tasks may wait for one descriptor.
+
+   Unlike that of casting_park, `finish` is called in any case, also if an error
+   is raised before the wait begins (CASTING_ECANCELLED). Its `outcome` is 0, or
+   one of those that casting_finish names, or
+   CASTING_EINVAL   `fd` is not open
+   CASTING_ECLOSED  it was that of a stream, which was closed
+   CASTING_ENOMEM   the system has no room for the descriptor
+   Returns what the C function must return at once.
+   Raises what casting_waker_new does, and an error if `events` is 0, or `fd`
+   negative. */
+CASTING_API int casting_wait_fd(struct lua_State *L, int fd, int events,
+  double seconds, casting_finish finish, void *ud);
+
 /* Keeps a shared object loaded until the process ends.
    It is the one that has this address. For modules with threads of their own:
    lua_close unloads a module, and a thread that has not quite ended would run

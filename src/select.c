@@ -10,7 +10,21 @@
    1. While all locks are held, no other operation on these channels happens.
    2. Queued cases share one wait, so at most one of them is claimed.
    3. The other cases are taken off their queues before their memory is used
-      again (cast_select_done). */
+      again (cast_select_done).
+
+   Descriptors cannot be held still as channels can. They are looked at first,
+   by poll(2), and those that are ready take part in the choice. If nothing is
+   ready, the task is queued on the channels as before, and then on each
+   descriptor. If one of these has had an event since the look, the select
+   claims its own wait, leaves all queues and begins anew, unless somebody else
+   was faster: then that case has happened. So nothing that may fail comes
+   between a claim by others and the end of the wait. More invariants:
+   4. A select takes nothing from a descriptor: what it has cleared and found
+      ready nevertheless it passes on (R160). One that is woken for a listener
+      is not counted as the task that accepts.
+   5. A descriptor that is not ready at the look is ready later only with an
+      event after it, which the select sees as `ready` when it joins, or as the
+      end of its wait. */
 #include "select.h"
 
 #include "../include/casting.h"
@@ -102,12 +116,14 @@ static uint32_t choose(cast_case *cases, uint32_t n, uint32_t *seed) {
   uint32_t chosen = n, ready = 0;
   for (uint32_t i = 0; i < n; i++) {
     cast_chan *c = cases[i].chan;
-    if (c == NULL) continue;
-    if (cases[i].sending ? cast_chan_can_send_locked(c)
-                         : cast_chan_can_receive_locked(c)) {
-      ready++;
-      if (ready == 1 || draw(seed, ready) == 0) chosen = i;
+    if (CAST_UNLIKELY(c == NULL)) {
+      if (CAST_LIKELY(cases[i].ready == CAST_UNREADY)) continue;
+    } else if (!(cases[i].sending ? cast_chan_can_send_locked(c)
+                                  : cast_chan_can_receive_locked(c))) {
+      continue;
     }
+    ready++;
+    if (ready == 1 || draw(seed, ready) == 0) chosen = i;
   }
   return chosen;
 }
@@ -152,6 +168,11 @@ int cast_select(cast_session *self, cast_task *t, cast_case *cases, uint32_t n,
       unlock_all(cases, live);
       return rc;
     }
+    if (CAST_UNLIKELY(cases[i].chan == NULL)) {
+      unlock_all(cases, live);
+      *which = i;
+      return 0;
+    }
     rc = cases[i].sending
            ? cast_chan_send_locked(cases[i].chan, &cases[i].waiter, &wake)
            : cast_chan_receive_locked(cases[i].chan, &cases[i].waiter, &wake);
@@ -174,10 +195,84 @@ void cast_select_done(cast_case *cases, uint32_t n) {
     cast_waiter *w = &cases[i].waiter;
     cast_chan *c = cases[i].chan;
     if (w->lock == NULL) continue;
-    cast_lock_take(&c->lock);
+    cast_lock_take(w->lock);
     cast_list_remove(&w->link);
-    c->selecting--;
-    cast_lock_drop(&c->lock);
+    if (CAST_LIKELY(c != NULL)) c->selecting--;
+    cast_lock_drop(w->lock);
     w->lock = NULL;
+  }
+}
+
+/* -- descriptors ---------------------------------------------------------- */
+
+static uint8_t ask(const cast_descriptor *d, int side) {
+  int rc = os_poll_now(d->fd, side == CAST_READ ? OS_READABLE : OS_WRITABLE);
+  if (rc == OS_EBADF) return CAST_FILE_BAD;
+  return rc != 0 ? CAST_FILE_READY : CAST_UNREADY;
+}
+
+/* Asks the system. `ready` of the descriptor is cleared only if the system has
+   said no, since then that event is out of date; and after that it is asked
+   again. So what is found is rarely something that has to be passed on. */
+static uint8_t look(cast_descriptor *d, int side, cast_session *self) {
+  uint8_t ready;
+  if (!cast_descriptor_begin(d)) return CAST_FILE_CLOSED;
+  ready = ask(d, side);
+  if (ready == CAST_UNREADY && cast_descriptor_is_ready(d, side)) {
+    cast_descriptor_try(d, side);
+    ready = ask(d, side);
+    if (ready != CAST_UNREADY) cast_descriptor_pass(d, side, self);
+  }
+  cast_descriptor_end(d);
+  return ready;
+}
+
+static void look_at_files(cast_session *self, cast_case *cases, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) {
+    cast_descriptor *d = cases[i].file;
+    if (d != NULL && cases[i].ready == CAST_UNREADY)
+      cases[i].ready = look(d, cases[i].side, self);
+  }
+}
+
+/* The wait is t's own again, and over; what it had queued is off all queues.
+   False: it has been ended by somebody else, who wakes t. */
+static bool call_off(cast_task *t, cast_case *cases, uint32_t n) {
+  if (!cast_wait_claim_own(t)) return false;
+  cast_select_done(cases, n);
+  cast_wait_done(t);
+  return true;
+}
+
+/* After the task was queued on all channels: queues it on all descriptors.
+   CAST_PARKED; or the wait is over, and nothing is queued any more: 0, one may
+   be ready by now; CASTING_ENOMEM. */
+static int join_files(cast_task *t, cast_case *cases, uint32_t n) {
+  for (uint32_t i = 0; i < n && cast_wait_is_armed(&t->wait); i++) {
+    cast_case *c = &cases[i];
+    int rc;
+    if (c->file == NULL) continue;
+    c->waiter.index = i;
+    rc = cast_descriptor_join(c->file, c->side, t, &c->waiter);
+    if (rc == CAST_PARKED) continue;
+    if (!call_off(t, cases, n)) return CAST_PARKED;
+    if (rc == CASTING_ENOMEM) return rc;
+    /* The system does not want it in a set of descriptors. */
+    if (rc == CASTING_EINVAL) c->ready = ask(c->file, c->side);
+    if (rc == CASTING_EINVAL && c->ready == CAST_UNREADY)
+      c->ready = CAST_FILE_READY;
+    return 0;
+  }
+  return CAST_PARKED;
+}
+
+int cast_select_files(cast_session *self, cast_task *t, cast_case *cases,
+  uint32_t n, uint32_t *which) {
+  for (;;) {
+    int rc;
+    look_at_files(self, cases, n);
+    rc = cast_select(self, t, cases, n, which);
+    if (rc != CAST_PARKED) return rc;
+    if ((rc = join_files(t, cases, n)) != 0) return rc;
   }
 }

@@ -11,12 +11,14 @@
 
    waiting.lua is a program that uses it.
 
-   Each call has a thread of its own: simple, and enough to show the protocol.
-   A module with an event loop would call casting_wake from that. */
+   `work` has a thread of its own for each call: simple, and enough to show the
+   protocol. A module with an event loop would call casting_wake from that.
+   `read` needs no thread, since casting itself waits for descriptors. One task
+   at a time may read from one descriptor: a second one might find that nothing
+   is left, and would keep the session's thread. */
 #include <casting.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,18 +27,15 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+/* -- work: computing elsewhere -------------------------------------------- */
+
 /* Shared by the call that waits and the thread that works: whoever is second
    to let go frees it. */
 typedef struct job {
   casting_waker *waker;
   pthread_mutex_t lock;
   int holders;
-  int fd;     /* read */
-  int stop;   /* a pipe's ends: written when nobody waits any more */
-  int stop_w;
-  size_t n;   /* bytes to read, or which prime; then the result */
-  int error;  /* an errno */
-  char bytes[];
+  size_t n; /* which prime; then the result */
 } job;
 
 static void let_go(job *j) {
@@ -46,47 +45,12 @@ static void let_go(job *j) {
   pthread_mutex_unlock(&j->lock);
   if (left > 0) return;
   pthread_mutex_destroy(&j->lock);
-  if (j->stop >= 0) close(j->stop);
-  if (j->stop_w >= 0) close(j->stop_w);
   free(j);
 }
 
-/* The end of every thread here: the result is in the job. */
-static void done(job *j) {
-  casting_waker *w = j->waker;
-  casting_wake(w);
-  casting_waker_unref(w);
-  let_go(j);
-}
-
-/* Starts `work` for a job of so many bytes of room; raises if it cannot. */
-static job *start(
-  lua_State *L, casting_waker *w, size_t room, void *(*work)(void *), job with) {
-  pthread_t thread;
-  job *j = malloc(sizeof *j + room);
-  if (j == NULL) {
-    if (with.stop >= 0) close(with.stop);
-    if (with.stop_w >= 0) close(with.stop_w);
-    luaL_error(L, "not enough memory");
-  }
-  *j = with;
-  j->waker = casting_waker_ref(w);
-  j->holders = 2;
-  pthread_mutex_init(&j->lock, NULL);
-  if (pthread_create(&thread, NULL, work, j) != 0) {
-    casting_waker_unref(w);
-    j->holders = 1;
-    let_go(j);
-    luaL_error(L, "no thread to be had");
-  }
-  pthread_detach(thread);
-  return j;
-}
-
-/* -- work: computing elsewhere -------------------------------------------- */
-
 static void *primes(void *arg) {
   job *j = arg;
+  casting_waker *w = j->waker;
   size_t found = 0, n = 1;
   while (found < j->n) {
     size_t d = 2;
@@ -94,8 +58,29 @@ static void *primes(void *arg) {
     if (d * d > n) found++;
   }
   j->n = n;
-  done(j);
+  casting_wake(w);
+  casting_waker_unref(w);
+  let_go(j);
   return NULL;
+}
+
+/* Starts a thread that works; raises if it cannot. */
+static job *start(lua_State *L, casting_waker *w, size_t n) {
+  pthread_t thread;
+  job *j = malloc(sizeof *j);
+  if (j == NULL) luaL_error(L, "not enough memory");
+  j->waker = casting_waker_ref(w);
+  j->holders = 2;
+  j->n = n;
+  pthread_mutex_init(&j->lock, NULL);
+  if (pthread_create(&thread, NULL, primes, j) != 0) {
+    casting_waker_unref(w);
+    j->holders = 1;
+    let_go(j);
+    luaL_error(L, "no thread to be had");
+  }
+  pthread_detach(thread);
+  return j;
 }
 
 /* Also called when the task is being cancelled: its half of the job goes. */
@@ -108,68 +93,58 @@ static int finish_work(lua_State *L, int outcome, void *ud) {
 }
 
 static int mod_work(lua_State *L) {
-  job with = {.stop = -1, .stop_w = -1};
   lua_Number n = luaL_checknumber(L, 1);
   casting_waker *w;
   luaL_argcheck(L, n >= 1 && n <= 1e6, 1, "1 to 1000000 expected");
-  with.n = (size_t)n;
   w = casting_waker_new(L); /* what can fail, does here */
   return casting_park(
-    L, w, CASTING_FOREVER, finish_work, start(L, w, 0, primes, with));
+    L, w, CASTING_FOREVER, finish_work, start(L, w, (size_t)n));
 }
 
 /* -- read: a pipe or socket ----------------------------------------------- */
 
-static void *reader(void *arg) {
-  job *j = arg;
-  struct pollfd p[2] = {{j->fd, POLLIN, 0}, {j->stop, POLLIN, 0}};
-  ssize_t got = -1;
-  while (poll(p, 2, -1) < 0 && errno == EINTR) continue;
-  if (p[1].revents == 0) {
-    got = read(j->fd, j->bytes, j->n);
-    if (got < 0) j->error = errno;
-  }
-  j->n = got > 0 ? (size_t)got : 0;
-  done(j);
-  return NULL;
-}
+typedef struct request {
+  int fd;
+  size_t n; /* bytes to read at most */
+} request;
 
+/* Called once, whatever happens: when there is something to read, after the
+   time given, or when the task is being cancelled. */
 static int finish_read(lua_State *L, int outcome, void *ud) {
-  job *j = ud;
-  int n = 1;
+  request r = *(request *)ud;
+  char *bytes;
+  ssize_t got;
+  free(ud);
   if (outcome != 0) {
-    /* Timeout, or cancelled: the thread is told to give up. */
-    close(j->stop_w);
-    j->stop_w = -1;
     lua_pushnil(L);
     lua_pushstring(L, casting_word(outcome));
-    n = 2;
-  } else if (j->error != 0) {
-    lua_pushnil(L);
-    lua_pushstring(L, strerror(j->error));
-    n = 2;
-  } else {
-    lua_pushlstring(L, j->bytes, j->n);
+    return 2;
   }
-  let_go(j);
-  return n;
+  bytes = lua_newuserdata(L, r.n);
+  do {
+    got = read(r.fd, bytes, r.n);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) {
+    lua_pushnil(L);
+    lua_pushstring(L, strerror(errno));
+    return 2;
+  }
+  lua_pushlstring(L, bytes, (size_t)got);
+  return 1;
 }
 
 static int mod_read(lua_State *L) {
-  job with = {.stop = -1, .stop_w = -1};
+  int fd = (int)luaL_checkinteger(L, 1);
   lua_Number n = luaL_checknumber(L, 2);
   double seconds = luaL_optnumber(L, 3, CASTING_FOREVER);
-  casting_waker *w;
-  int ends[2];
-  with.fd = (int)luaL_checkinteger(L, 1);
+  request *r;
+  luaL_argcheck(L, fd >= 0, 1, "a descriptor expected");
   luaL_argcheck(L, n >= 1 && n <= 1e6, 2, "1 to 1000000 bytes expected");
-  with.n = (size_t)n;
-  w = casting_waker_new(L);
-  if (pipe(ends) != 0) return luaL_error(L, "pipe: %s", strerror(errno));
-  with.stop = ends[0];
-  with.stop_w = ends[1];
-  return casting_park(
-    L, w, seconds, finish_read, start(L, w, with.n, reader, with));
+  r = malloc(sizeof *r);
+  if (r == NULL) return luaL_error(L, "not enough memory");
+  r->fd = fd;
+  r->n = (size_t)n;
+  return casting_wait_fd(L, fd, CASTING_READABLE, seconds, finish_read, r);
 }
 
 /* -- the module ----------------------------------------------------------- */

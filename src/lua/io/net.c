@@ -127,6 +127,7 @@ static const luaL_Reg functions[] = {
   {"listen", net_listen},
   {"resolve", cast_net_resolve},
   {"udp", cast_net_udp_new},
+  {"wait", cast_net_wait},
   {NULL, NULL},
 };
 

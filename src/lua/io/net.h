@@ -35,6 +35,7 @@ int cast_net_peek(lua_State *L);
 int cast_net_write(lua_State *L);
 int cast_net_connect(lua_State *L);
 int cast_net_resolve(lua_State *L);
+int cast_net_wait(lua_State *L);
 
 /* Pushes the table of the C part. */
 void cast_net_open(lua_State *L);

@@ -59,7 +59,8 @@ static int collect(lua_State *L) {
 static void *take(lua_State *L, int i) {
   stream_handle *h = handle_at(L, i);
   cast_stream *s = h != NULL ? h->stream : NULL;
-  if (s == NULL || s->reader != NULL || !cast_list_is_empty(&s->writers))
+  if (s == NULL || s->reader != NULL || s->selects > 0 ||
+      !cast_list_is_empty(&s->writers))
     return NULL;
   h->stream = NULL;
   return s;

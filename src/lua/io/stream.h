@@ -49,6 +49,7 @@ typedef struct cast_stream {
   cast_list writers;       /* of cast_write, in order */
   cast_ltask *reader;      /* the task that waits to read, or NULL; ... */
   cast_want want;          /* ... and what it wants */
+  uint32_t selects;        /* calls that wait for it beside other things */
   uint64_t nread, nwritten;
   bool is_socket;
   bool drained; /* see 3. */

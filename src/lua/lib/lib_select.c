@@ -9,6 +9,13 @@
    The handles of the channels are kept on the stack: other tasks may change the
    program's table while the select waits.
 
+   A select that has streams, listeners or {net.wait, fd, mode} among its cases
+   is done by ../io/net_wait.c. Of the cases of both kinds that are ready one is
+   chosen by the core (cast_select_files), under the locks of the channels: were
+   it composed here of a select over channels and a look at descriptors, one of
+   the two kinds would always come first. Its kind of wait is another one, so
+   that the others pay nothing.
+
    Owner: the cases are the task's own while it runs; when they are queued,
    their waiters are guarded by the locks of the channels (select.h). */
 #include "../../../include/casting.h"
@@ -16,7 +23,6 @@
 #include "../../buffer.h"
 #include "../../chan.h"
 #include "../../limits.h"
-#include "../../mem.h"
 #include "../../msg.h"
 #include "../../object.h"
 #include "../../os/os.h"
@@ -24,11 +30,13 @@
 #include "../../types.h"
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
+#include "../io/net_wait.h"
 #include "../state/argument.h"
 #include "../state/cleanup.h"
 #include "../state/handle.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
+#include "../task/cases.h"
 #include "../task/enter.h"
 #include "../task/park.h"
 #include "../task/receive.h"
@@ -40,27 +48,8 @@
 #include <stdio.h>
 
 /* Raises "bad argument #1 to 'select' (case i: what)". */
-static void bad_case(lua_State *L, int i, const char *what) {
+static _Noreturn void bad_case(lua_State *L, int i, const char *what) {
   cast_arg_error(L, 1, lua_pushfstring(L, "case %d: %s", i, what));
-}
-
-/* Drops what t's latest select has left, and makes room for n cases, all
-   zero. */
-static cast_extra *make_cases(lua_State *L, cast_ltask *t, uint32_t n) {
-  cast_extra *x = cast_extra_make(t);
-  if (x == NULL) cast_raise_memory(L);
-  for (uint32_t i = 0; i < x->ncases; i++)
-    cast_msg_drop(&x->cases[i].waiter.msg);
-  x->ncases = 0;
-  if (n > x->room) {
-    cast_case *cases = cast_realloc(x->cases, n * sizeof *cases);
-    if (cases == NULL) cast_raise_memory(L);
-    x->cases = cases;
-    x->room = n;
-  }
-  if (n > 0) memset(x->cases, 0, n * sizeof *x->cases);
-  x->ncases = n;
-  return x;
 }
 
 /* How many values the list at `i` has. A nil in between counts, one at its end
@@ -79,10 +68,30 @@ static int length_of(lua_State *L, int i) {
 #endif
 }
 
+#define WANTED_CASE \
+  "channel, stream, listener or {channel, value, ...} expected"
+
+/* What there is to be told of cases that were read. */
+enum {
+  UNPACKED = 1, /* values of a send are not packed yet */
+  FILES = 2     /* there are streams, listeners or numbers */
+};
+
+/* Reads {net.wait, fd, mode}, whose n items are behind `table`. */
+static int wait_case(lua_State *L, cast_case *c, int i, int table, int n) {
+  const char *why;
+  switch (cast_net_wait_case(L, table + 1, n, c, &why)) {
+  case CAST_NET_CASE: lua_settop(L, table); return FILES;
+  case CAST_NET_WRONG: bad_case(L, i, why);
+  default: bad_case(L, i, WANTED_CASE);
+  }
+}
+
 /* Reads a send, {channel, value, ...}, from the top of the stack, and puts the
    channel in its place. With `ready` the values are packed only if that takes
-   no memory; false if it would, and the case has no values then. */
-static bool send_case(
+   no memory; UNPACKED if it would, and the case has no values then. The list
+   may be {net.wait, fd, mode} instead. */
+static int list_case(
   lua_State *L, cast_state *S, cast_case *c, int i, bool ready) {
   int table = lua_gettop(L), n = length_of(L, table);
   bool packed = true;
@@ -91,7 +100,7 @@ static bool send_case(
   for (int k = 1; k <= n; k++) lua_rawgeti(L, table, k);
   if (n < 1 || cast_handle_test(L, table + 1) == NULL ||
       cast_handle_test(L, table + 1)->type != &cast_chan_type)
-    bad_case(L, i, "channel or {channel, value, ...} expected");
+    return wait_case(L, c, i, table, n);
   if (n < 2 || lua_isnil(L, table + 2))
     bad_case(L, i, "the first value to send cannot be nil");
   c->chan = CAST_CONTAINER(cast_handle_test(L, table + 1), cast_chan, object);
@@ -103,12 +112,25 @@ static bool send_case(
     cast_pack_values(L, S, table + 2, n - 1, what, &c->waiter.msg);
   lua_settop(L, table + 1);
   lua_replace(L, table);
-  return packed;
+  return packed ? 0 : UNPACKED;
 }
 
-/* Reads case i, and pushes its channel, or false for a case that is never
-   ready. Returns false if send_case has. */
-static bool read_case(
+/* Reads a case that is none of channels, `o` being what it is the handle of. */
+static int net_case(lua_State *L, cast_case *c, int i, const cast_object *o) {
+  const char *why;
+  switch (cast_net_case(L, -1, c, &why)) {
+  case CAST_NET_CASE: return FILES;
+  case CAST_NET_WRONG: bad_case(L, i, why);
+  default:
+    bad_case(L, i,
+      lua_pushfstring(L, WANTED_CASE ", got %s",
+        o != NULL ? o->type->name : luaL_typename(L, -1)));
+  }
+}
+
+/* Reads case i, and pushes its channel, stream or listener, or false for a case
+   that is never ready. */
+static int read_case(
   lua_State *L, cast_state *S, cast_case *c, int i, bool ready) {
   cast_object *o;
   lua_rawgeti(L, 1, i);
@@ -116,25 +138,29 @@ static bool read_case(
   if (o != NULL && o->type == &cast_chan_type)
     c->chan = CAST_CONTAINER(o, cast_chan, object);
   else if (lua_istable(L, -1))
-    return send_case(L, S, c, i, ready);
+    return list_case(L, S, c, i, ready);
   else if (lua_toboolean(L, -1))
-    bad_case(L, i,
-      lua_pushfstring(L, "channel or {channel, value, ...} expected, got %s",
-        o != NULL ? o->type->name : luaL_typename(L, -1)));
-  return true;
+    return net_case(L, c, i, o);
+  return 0;
 }
 
-/* Reads all n cases. Their channels stay on the stack or, if `kept` is not 0,
-   in the table at that index. False: values of some sends are not packed
-   yet. */
-static bool read_cases(lua_State *L, cast_state *S, cast_case *cases,
-  uint32_t n, int kept, bool ready) {
-  bool packed = true;
+/* Reads all n cases, and returns what there is to be told of them. Their
+   handles stay on the stack or, if `kept` is not 0, in the table at that
+   index. */
+static int read_cases(lua_State *L, cast_state *S, cast_case *cases, uint32_t n,
+  int kept, bool ready) {
+  int found = 0;
   for (uint32_t i = 1; i <= n; i++) {
-    packed = read_case(L, S, &cases[i - 1], (int)i, ready) && packed;
+    found |= read_case(L, S, &cases[i - 1], (int)i, ready);
     if (kept != 0) lua_rawseti(L, kept, (int)i);
   }
-  return packed;
+  return found;
+}
+
+static cast_extra *make_cases(lua_State *L, cast_ltask *t, uint32_t n) {
+  cast_extra *x = cast_cases_make(t, n);
+  if (x == NULL) cast_raise_memory(L);
+  return x;
 }
 
 /* The userdata with cases that are being read. */
@@ -158,17 +184,21 @@ static reading *push_reading(lua_State *L, cast_state *S, uint32_t n) {
 }
 
 /* Reads the n cases into t: at once if nothing that is sent takes memory, else
-   by way of a userdata. From its end on nothing runs until the select waits. */
+   by way of a userdata. From its end on nothing runs until the select waits.
+   *files: some of them have descriptors. */
 static cast_extra *get_cases(
-  lua_State *L, cast_state *S, cast_ltask *t, uint32_t n) {
-  int kept = n > CAST_SELECT_FEW ? lua_gettop(L) : 0;
+  lua_State *L, cast_state *S, cast_ltask *t, uint32_t n, bool *files) {
+  int kept = n > CAST_SELECT_FEW ? lua_gettop(L) : 0, found;
   cast_extra *x = make_cases(L, t, n);
   reading *r;
-  if (CAST_LIKELY(read_cases(L, S, x->cases, n, kept, true))) return x;
+  found = read_cases(L, S, x->cases, n, kept, true);
+  *files = (found & FILES) != 0;
+  if (CAST_LIKELY((found & UNPACKED) == 0)) return x;
   lua_settop(L, 1);
   lua_createtable(L, (int)n, 0);
   r = push_reading(L, S, n);
-  (void)read_cases(L, S, r->cases, n, 2, false);
+  found = read_cases(L, S, r->cases, n, 2, false);
+  *files = (found & FILES) != 0; /* the table may be another by now */
   x = make_cases(L, t, n);
   for (uint32_t i = 0; i < n; i++) {
     x->cases[i] = r->cases[i];
@@ -186,6 +216,7 @@ static int push_case(
   cast_case *c = &t->extra->cases[i];
   if (t->extra->ncases > 1 || result != 0) cast_unsend(L, S, t);
   lua_pushinteger(L, (lua_Integer)i + 1);
+  if (c->chan == NULL) return 1;
   if (result != 0) return 1 + cast_push_failure(L, result);
   if (!c->sending) return 1 + cast_receive_values(L, S, t, &c->waiter.msg);
   lua_pushboolean(L, 1);
@@ -200,6 +231,15 @@ static int finish_select(
   return push_case(L, S, t, t->base.wait.index, result);
 }
 
+/* The same for one with descriptors, also of a task that is cancelled. */
+static int finish_net_select(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  cast_net_select_over(t);
+  if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) return 0;
+  if (result == CASTING_ENOMEM) cast_raise_memory(L);
+  return finish_select(L, S, t, result);
+}
+
 /* For the task dump: names the first few cases. */
 static void describe_select(cast_buffer *b, const cast_ltask *t) {
   enum { NAMED = 8 };
@@ -207,7 +247,10 @@ static void describe_select(cast_buffer *b, const cast_ltask *t) {
   for (uint32_t i = 0; i < t->extra->ncases && i < NAMED; i++) {
     const cast_case *c = &t->extra->cases[i];
     cast_buffer_add(b, i == 0 ? "" : ", ");
-    if (c->chan == NULL)
+    if (c->file != NULL)
+      cast_buffer_form(b, "for descriptor %d to be %s", c->file->fd,
+        c->side == CAST_READ ? "readable" : "writable");
+    else if (c->chan == NULL)
       cast_buffer_add(b, "nothing");
     else
       cast_buffer_form(b, "to %s channel: %p",
@@ -218,6 +261,11 @@ static void describe_select(cast_buffer *b, const cast_ltask *t) {
 
 static const cast_wait_kind select_kind = {
   .finish = finish_select, .describe = describe_select};
+
+static const cast_wait_kind net_select_kind = {.finish = finish_net_select,
+  .again = cast_net_select_again,
+  .describe = describe_select,
+  .cleans_up = true};
 
 /* The deadline by the field `timeout`; *now: the select must not wait. */
 static uint64_t select_timeout(lua_State *L, bool *now) {
@@ -284,11 +332,33 @@ static uint32_t count_cases(lua_State *L, bool *timed) {
   return (uint32_t)max;
 }
 
+/* It did not wait, with that result: pushes what the select returns. */
+static int conclude(
+  lua_State *L, cast_state *S, cast_ltask *t, uint32_t which, int rc) {
+  if (rc != CASTING_EEMPTY) return push_case(L, S, t, which, rc);
+  cast_unsend(L, S, t);
+  return cast_push_failure(L, CASTING_ETIMEOUT);
+}
+
+/* The end of a select with descriptors among its cases. */
+static int net_select(
+  lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline, bool now) {
+  int rc = CASTING_ENOMEM;
+  if (cast_cases_own(t->extra)) rc = cast_net_select(S, t, !now);
+  t->arg = t->extra->cases;
+  if (rc == CAST_PARKED) return cast_park(L, S, t, deadline, &net_select_kind);
+  cast_net_select_over(t);
+  if (rc != CASTING_ENOMEM) return conclude(L, S, t, t->base.wait.index, rc);
+  cast_unsend(L, S, t);
+  cast_raise_memory(L);
+}
+
 /* casting.select(cases) */
 int cast_lib_select(lua_State *L) {
   cast_state *S = cast_state_here(L);
   bool now = false, timed = false;
   uint64_t deadline = OS_FOREVER;
+  bool files;
   uint32_t n, which = 0;
   cast_ltask *t;
   cast_extra *x;
@@ -299,17 +369,14 @@ int cast_lib_select(lua_State *L) {
   if (timed) deadline = select_timeout(L, &now);
   if (n > CAST_SELECT_FEW) lua_createtable(L, (int)n, 0);
   t = now ? cast_scratch(L, S) : cast_enter(L, S, deadline);
-  x = get_cases(L, S, t, n);
+  x = get_cases(L, S, t, n, &files);
   if (!now) cast_enter_again(L, S, t);
+  if (files) return net_select(L, S, t, deadline, now);
   rc = cast_select(&S->session, now ? NULL : &t->base, x->cases, n, &which);
   t->arg = x->cases;
   if (rc == CAST_PARKED) {
     t->selecting = true;
     return cast_park(L, S, t, deadline, &select_kind);
   }
-  if (rc == CASTING_EEMPTY) {
-    cast_unsend(L, S, t);
-    return cast_push_failure(L, CASTING_ETIMEOUT);
-  }
-  return push_case(L, S, t, which, rc);
+  return conclude(L, S, t, which, rc);
 }

@@ -87,9 +87,11 @@ typedef struct cast_rebuild cast_rebuild;
 
 /* What few tasks need. Pointers may be NULL. */
 typedef struct cast_extra {
-  cast_case *cases;             /* of its latest select */
-  uint32_t ncases;              /* how many these are */
-  uint32_t room;                /* how many were allocated */
+  cast_case *cases; /* of its latest select */
+  uint32_t ncases;  /* how many these are */
+  uint32_t room;    /* how many were allocated */
+  uint32_t nfiles;  /* of how many the objects are owned: cases.h */
+  bool holds;       /* and their streams must not move: net_wait.c */
   struct cast_failure *failure; /* its record, if it has failed: failure.c */
   struct cast_failure *origin;  /* that of the latest task it awaited:
                                    origin.c */

@@ -23,15 +23,8 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 #include "../stop/cancel.h"
+#include "cases.h"
 #include "failure.h"
-
-void cast_ltask_drop_cases(cast_ltask *t) {
-  cast_extra *x = t->extra;
-  if (CAST_LIKELY(x == NULL)) return;
-  for (uint32_t i = 0; i < x->ncases; i++)
-    cast_msg_drop(&x->cases[i].waiter.msg);
-  x->ncases = 0;
-}
 
 /* The last reference goes: what ends with the task is put on the list
    `more`. */
@@ -40,6 +33,7 @@ static void ltask_release(cast_object *o, cast_object **more) {
   cast_extra *x = t->extra;
   cast_msg_drop_later(&t->base.waiter.msg, more);
   if (CAST_LIKELY(x == NULL)) return;
+  cast_cases_disown(x);
   for (uint32_t i = 0; i < x->ncases; i++)
     cast_msg_drop_later(&x->cases[i].waiter.msg, more);
   x->ncases = 0;

@@ -18,7 +18,5 @@ cast_ltask *cast_ltask_make(cast_state *home, bool own);
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own);
 /* The task whose handle is argument i. Raises. */
 cast_ltask *cast_ltask_check(lua_State *L, int i);
-/* Drops what the latest select of t has left: messages that were not sent. */
-void cast_ltask_drop_cases(cast_ltask *t);
 
 #endif

@@ -37,6 +37,7 @@
 #include "../stop/preempt.h"
 #include "../stop/scope.h"
 #include "../transfer/pack.h"
+#include "cases.h"
 #include "complete.h"
 #include "deliver.h"
 #include "failure.h"
@@ -140,7 +141,7 @@ static void drop_operation(cast_state *S, cast_ltask *t) {
   cast_scope_leave_all(t);
   cast_msg_drop(&t->base.waiter.msg);
   cast_rebuild_drop(S, t, NULL);
-  cast_ltask_drop_cases(t);
+  cast_cases_drop(t);
 }
 
 static int describe_protected(lua_State *L) {

@@ -1,0 +1,236 @@
+/* net_wait.c - waiting for descriptors of others, alone or in a select.
+   SPDX-License-Identifier: MIT
+
+   See net_wait.h. A number belongs to the program: its flags are never changed,
+   it is in the poller's set only while a task waits for it, and its readiness
+   is a level: the system is asked (poll(2)) before the wait, and again when an
+   event has ended it, since that may be out of date. If a stream of ours has
+   the number, the wait is for its descriptor, so it ends when the stream is
+   closed; bytes that were read already, and are left over in the stream, do not
+   count for the number, but they do for the stream as a case of a select.
+
+   A number that is closed behind our back while a task waits for it leaves
+   epoll's set, and nothing is told: such a wait ends at its deadline, or when
+   another stream of ours gets the number (descriptor.c).
+
+   Owner: the task's session. A stream does not move while a select of a task
+   waits for it: `selects` counts these, from the wait to the end of the call,
+   since what is left over in a stream is looked at when an event has come. */
+#include "net_wait.h"
+
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../../buffer.h"
+#include "../../io/descriptor.h"
+#include "../../os/socket.h"
+#include "../../types.h"
+#include "../compat/auxiliary.h"
+#include "../state/argument.h"
+#include "../state/handle.h"
+#include "../task/cases.h"
+#include "../task/enter.h"
+#include "../task/park.h"
+#include "net.h"
+#include "net_listener.h"
+
+#include <limits.h>
+#include <math.h>
+
+/* -- cases of a select ---------------------------------------------------- */
+
+static cast_net_kind wait_for(
+  cast_case *c, cast_object *object, cast_descriptor *file) {
+  c->object = object;
+  c->file = file;
+  c->side = CAST_READ;
+  return CAST_NET_CASE;
+}
+
+/* Is the value at idx what the metatable with that __name makes of it? */
+static bool is_called(lua_State *L, int idx, const char *title) {
+  bool is;
+  if (!luaL_getmetafield(L, idx, "__name")) return false;
+  is =
+    lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), title) == 0;
+  lua_pop(L, 1);
+  return is;
+}
+
+cast_net_kind cast_net_case(
+  lua_State *L, int idx, cast_case *c, const char **why) {
+  cast_object *o = cast_handle_test(L, idx);
+  cast_stream *s;
+  if (o != NULL && o->type == &cast_listener_type)
+    return wait_for(c, o, CAST_CONTAINER(o, cast_listener, object)->file);
+  if (lua_type(L, idx) != LUA_TUSERDATA) return CAST_NET_NONE;
+  s = cast_net_stream_test(L, idx);
+  if (s != NULL) return wait_for(c, &s->object, s->file);
+  if (!is_called(L, idx, "casting.stream")) return CAST_NET_NONE;
+  *why = "the stream has moved to another session";
+  return CAST_NET_WRONG;
+}
+
+static bool is_number(lua_State *L, int idx) {
+  lua_Number n = lua_tonumber(L, idx);
+  return lua_type(L, idx) == LUA_TNUMBER && n >= 0 && n <= INT_MAX &&
+         n == floor(n);
+}
+
+/* OS_READABLE for "r", OS_WRITABLE for "w", else 0. */
+static uint32_t mode_at(lua_State *L, int idx) {
+  const char *mode =
+    lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : "";
+  if (strcmp(mode, "r") == 0) return OS_READABLE;
+  return strcmp(mode, "w") == 0 ? OS_WRITABLE : 0;
+}
+
+#define WANTED_NUMBER "a descriptor must be a non-negative integer"
+#define WANTED_MODE "\"r\" or \"w\" expected"
+
+static void set_case(cast_case *c, int fd, int side) {
+  c->numbered = true;
+  c->fd = fd;
+  c->side = (uint8_t)side;
+}
+
+cast_net_kind cast_net_wait_case(
+  lua_State *L, int idx, int n, cast_case *c, const char **why) {
+  if (n < 1 || lua_tocfunction(L, idx) != cast_net_wait) return CAST_NET_NONE;
+  if (n < 2 || !is_number(L, idx + 1)) {
+    *why = WANTED_NUMBER;
+    return CAST_NET_WRONG;
+  }
+  if (n != 3 || mode_at(L, idx + 2) == 0) {
+    *why = n > 3 ? "{net.wait, fd, mode} expected" : WANTED_MODE;
+    return CAST_NET_WRONG;
+  }
+  set_case(c, (int)lua_tonumber(L, idx + 1),
+    mode_at(L, idx + 2) == OS_READABLE ? CAST_READ : CAST_WRITE);
+  return CAST_NET_CASE;
+}
+
+/* -- the select ----------------------------------------------------------- */
+
+static cast_stream *stream_of(const cast_case *c) {
+  return c->object != NULL && c->object->type == &cast_stream_type
+           ? CAST_CONTAINER(c->object, cast_stream, object)
+           : NULL;
+}
+
+/* What is left over in a stream can be read, whatever the system says. */
+static void look_at_streams(cast_extra *x) {
+  for (uint32_t i = 0; i < x->ncases; i++) {
+    const cast_stream *s = stream_of(&x->cases[i]);
+    if (s != NULL && (cast_stream_left(s) > 0 || s->ended))
+      x->cases[i].ready = CAST_FILE_READY;
+  }
+}
+
+static void hold_streams(cast_extra *x) {
+  for (uint32_t i = 0; i < x->ncases; i++) {
+    cast_stream *s = stream_of(&x->cases[i]);
+    if (s != NULL) s->selects++;
+  }
+  x->holds = true;
+}
+
+int cast_net_select(cast_state *S, cast_ltask *t, bool waits) {
+  cast_extra *x = t->extra;
+  uint32_t which = 0;
+  int rc;
+  look_at_streams(x);
+  rc = cast_select_files(
+    &S->session, waits ? &t->base : NULL, x->cases, x->ncases, &which);
+  if (rc == CAST_PARKED) {
+    t->selecting = true;
+    if (!x->holds) hold_streams(x);
+  } else {
+    t->base.wait.index = which;
+  }
+  return rc;
+}
+
+int cast_net_select_again(cast_state *S, cast_ltask *t) {
+  const cast_case *c = &t->extra->cases[t->base.wait.index];
+  return c->chan != NULL ? 0 : cast_net_select(S, t, true);
+}
+
+void cast_net_select_over(cast_ltask *t) {
+  cast_extra *x = t->extra;
+  for (uint32_t i = 0; x->holds && i < x->ncases; i++) {
+    cast_stream *s = stream_of(&x->cases[i]);
+    if (s != NULL) s->selects--;
+  }
+  x->holds = false;
+  cast_cases_disown(x);
+}
+
+/* -- waits for one descriptor --------------------------------------------- */
+
+bool cast_net_wait_begin(cast_ltask *t, int fd, uint32_t events) {
+  uint32_t n = events == (OS_READABLE | OS_WRITABLE) ? 2 : 1;
+  cast_extra *x = cast_cases_make(t, n);
+  if (x == NULL) return false;
+  set_case(&x->cases[0], fd, events & OS_READABLE ? CAST_READ : CAST_WRITE);
+  if (n == 2) set_case(&x->cases[1], fd, CAST_WRITE);
+  return cast_cases_own(x);
+}
+
+int cast_net_wait_end(cast_ltask *t, int result) {
+  uint8_t ready = CAST_FILE_READY;
+  if (result == 0) ready = t->extra->cases[t->base.wait.index].ready;
+  cast_net_select_over(t);
+  if (ready == CAST_FILE_BAD) return CASTING_EINVAL;
+  if (ready == CAST_FILE_CLOSED) return CASTING_ECLOSED;
+  return result == CASTING_EEMPTY ? CASTING_ETIMEOUT : result;
+}
+
+void cast_net_wait_describe(cast_buffer *b, const cast_ltask *t) {
+  const cast_case *c = t->extra->cases;
+  if (c->file == NULL) return cast_buffer_add(b, "waiting for a descriptor");
+  cast_buffer_form(b, "waiting for descriptor %d to be %s", c->file->fd,
+    t->extra->ncases > 1   ? "readable or writable"
+    : c->side == CAST_READ ? "readable"
+                           : "writable");
+}
+
+/* The text that the system has for a number that is not open. */
+static int push_bad(lua_State *L) {
+  os_kind kind;
+  return cast_net_failure(L, os_describe(-1, &kind));
+}
+
+static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  int rc = cast_net_wait_end(t, result);
+  CAST_UNUSED(S);
+  if (rc == CASTING_ECANCELLED || rc == CAST_DEADLOCK) return 0;
+  if (rc == CASTING_EINVAL) return push_bad(L);
+  if (rc != 0) return cast_net_failure(L, rc);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static const cast_wait_kind wait_kind = {.finish = finish,
+  .again = cast_net_select_again,
+  .describe = cast_net_wait_describe,
+  .cleans_up = true};
+
+/* wait(fd, mode [, timeout]): true; or nil, why. */
+int cast_net_wait(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  uint64_t deadline = OS_FOREVER;
+  uint32_t events;
+  cast_ltask *t;
+  int rc;
+  cast_arg_check(L, is_number(L, 1), 1, WANTED_NUMBER);
+  events = mode_at(L, 2);
+  cast_arg_check(L, events != 0, 2, WANTED_MODE);
+  if (!lua_isnoneornil(L, 3)) deadline = cast_deadline(L, 3);
+  t = cast_enter(L, S, deadline);
+  if (!cast_net_wait_begin(t, (int)lua_tonumber(L, 1), events))
+    cast_raise_memory(L);
+  rc = cast_net_select(S, t, deadline == OS_FOREVER || lua_tonumber(L, 3) > 0);
+  if (rc != CAST_PARKED) return finish(L, S, t, rc);
+  t->arg = t->extra->cases;
+  return cast_park(L, S, t, deadline, &wait_kind);
+}

@@ -1,0 +1,399 @@
+-- select_io_spec.lua - select over channels, streams, listeners and numbers.
+-- SPDX-License-Identifier: MIT
+
+local casting = require "casting"
+local helper = require "helper"
+local _ENV = helper.globals(_ENV) -- luacheck: ignore
+local pack, LONG = helper.pack, helper.LONG
+local net, select = casting.net, casting.select
+
+-- A stream to a listener, made in any session.
+local function connect(host, port)
+  local net = require "casting".net -- luacheck: ignore
+  if not net.socket then return assert(net.connect(host, port)) end
+  local s = assert(net.socket(host, port, {}))
+  assert(net.connect(s, host, port))
+  return s
+end
+
+describe("select with streams", function()
+  local a, b, ch
+  before_each(function()
+    a, b = net.pair()
+    ch = casting.channel()
+  end)
+  after_each(function()
+    pcall(a.close, a)
+    b:close()
+  end)
+
+  it("tells that there is something to read, and only that", function()
+    assert.same(pack(nil, "timeout"), pack(select {ch, a, timeout = 0}))
+    assert.same(pack(nil, "timeout"), pack(select {ch, a, timeout = 0.002}))
+    b:write "hello"
+    for _ = 1, 2 do assert.same(pack(2), pack(select {ch, a})) end
+    assert.same(pack(2), pack(select {ch, a, timeout = 0}))
+    assert.equal("hello", a:read())
+    assert.same(pack(nil, "timeout"), pack(select {ch, a, timeout = 0}))
+  end)
+
+  for _, place in ipairs(helper.places) do
+    it("waits in " .. place[1], function()
+      local back = casting.channel()
+      local t = casting.spawn(function()
+        local n = 0
+        for word in back do
+          n = n + 1
+          if word == "stream" then b:write "x" else ch:send "y" end
+        end
+        return n
+      end)
+      -- The stream is made there: it belongs to one session.
+      local function run(ch, back, a) -- luacheck: ignore
+        local casting = require "casting" -- luacheck: ignore
+        local got = {}
+        for _, word in ipairs {"stream", "channel", "stream", "channel"} do
+          back:send(word)
+          local i, v = casting.select {a, ch}
+          got[#got + 1] = i
+          got[#got + 1] = i == 1 and a:read() or v
+        end
+        back:close()
+        a:close()
+        return table.concat(got, " ")
+      end
+      local got = place[2](run, ch, back, a)
+      assert.equal("1 x 2 y 1 x 2 y", got)
+      assert.same(pack(true, 4), pack(t:join(LONG)))
+    end)
+  end
+
+  it("counts what is left over in the stream", function()
+    b:write "one\ntwo\n"
+    assert.equal("one", a:read "l")
+    assert.same(pack(2), pack(select {ch, a}))
+    assert.equal("two", a:read "l")
+    assert.same(pack(nil, "timeout"), pack(select {ch, a, timeout = 0}))
+    b:write "three"
+    assert.equal("th", a:peek(2))
+    assert.same(pack(2), pack(select {ch, a}))
+    assert.equal("three", a:read())
+  end)
+
+  it("finds the end, and what is closed, ready", function()
+    local t = casting.spawn(select, {ch, a})
+    helper.until_waiting(t)
+    b:close()
+    assert.same(pack(true, 2), pack(t:join(LONG)))
+    for _ = 1, 2 do assert.same(pack(2), pack(select {ch, a})) end
+    assert.is_nil((a:read()))
+    assert.same(pack(2), pack(select {ch, a}))
+    local c, d = net.pair()
+    t = casting.spawn(select, {ch, c})
+    helper.until_waiting(t)
+    c:close()
+    assert.same(pack(true, 2), pack(t:join(LONG)))
+    assert.same(pack(2), pack(select {ch, c, timeout = 0}))
+    d:close()
+  end)
+
+  it("leaves the stream when a channel is faster", function()
+    for _ = 1, 20 do
+      local t = casting.spawn(select, {a, ch})
+      helper.until_waiting(t)
+      ch:send "now"
+      assert.same(pack(true, 2, "now"), pack(t:join(LONG)))
+      b:write "x"
+      assert.equal("x", a:read())
+    end
+  end)
+
+  it("chooses among channels and streams with the same chance", function()
+    local full = casting.channel(1)
+    full:send(0)
+    b:write "x"
+    local n = {0, 0, 0}
+    for _ = 1, 300 do
+      local i, v = select {full, a, {net.wait, a:fd(), "r"}}
+      n[i] = n[i] + 1
+      if i == 1 then full:send(v) end
+    end
+    for i = 1, 3 do assert.is_true(n[i] > 40, i .. ": " .. n[i]) end
+  end)
+
+  it("takes back what it has not sent", function()
+    local c, d = net.pair()
+    b:write "x"
+    assert.same(pack(1), pack(select {a, {ch, c}}))
+    assert.is_true(c:write "still mine")
+    a:read()
+    local t = casting.spawn(select, {a, {ch, "a table", {1}}, {ch, c}})
+    helper.until_waiting(t)
+    helper.misuse(function() c:write "not now" end, "moved")
+    b:write "y"
+    assert.same(pack(true, 1), pack(t:join(LONG)))
+    assert.is_true(c:write "!")
+    assert.equal("still mine!", d:read(11))
+    t = casting.spawn(select, {a, {ch, c}})
+    a:read()
+    helper.until_waiting(t)
+    c = ch:receive()
+    assert.same(pack(true, 2, true), pack(t:join(LONG)))
+    c:close()
+    d:close()
+  end)
+
+  it("keeps a stream from moving meanwhile", function()
+    local box = casting.channel(1)
+    local t = casting.spawn(select, {ch, a})
+    helper.until_waiting(t)
+    helper.misuse(function() box:send(a) end, "stream")
+    ch:send(1)
+    assert.is_true((t:join(LONG)))
+    t = casting.spawn(select, {ch, a, timeout = 0.002})
+    helper.until_waiting(t)
+    helper.misuse(function() box:send(a) end, "stream")
+    assert.same(pack(true, nil, "timeout"), pack(t:join(LONG)))
+    t = casting.spawn(select, {ch, a})
+    helper.until_waiting(t)
+    t:cancel()
+    t:join(LONG)
+    assert.is_true(box:send(a))
+    helper.misuse(function() select {ch, a} end,
+      "case 2: the stream has moved to another session")
+    a = box:receive()
+    b:write "x"
+    assert.equal(1, select {a})
+  end)
+
+  it("waits on when another task was faster", function()
+    local reads = casting.spawn(function()
+      local n = 0
+      repeat
+        local s = a:read()
+        n = n + #(s or "")
+      until not s
+      return n
+    end)
+    local t = casting.spawn(function()
+      local n = 0
+      while select {ch, a} == 2 do
+        n = n + 1
+        casting.yield()
+      end
+      return n
+    end)
+    helper.until_waiting(t)
+    for _ = 1, 50 do
+      b:write "x"
+      casting.yield()
+    end
+    ch:send "enough"
+    assert.is_true((t:join(LONG)))
+    b:close()
+    assert.same(pack(true, 50), pack(reads:join(LONG)))
+  end)
+
+  it("has nothing to do with tasks that write", function()
+    local writes = casting.spawn(function()
+      return a:write(("x"):rep(4000000))
+    end)
+    helper.until_waiting(writes)
+    local t = casting.spawn(select, {ch, a, {net.wait, a:fd(), "r"}})
+    helper.until_waiting(t)
+    local n = 0
+    while n < 4000000 do n = n + #b:read() end
+    assert.is_true((writes:join(LONG)))
+    assert.equal("waiting", t:status())
+    ch:send(5)
+    assert.same(pack(true, 1, 5), pack(t:join(LONG)))
+  end)
+
+  it("takes numbers", function()
+    local fd = a:fd()
+    assert.same(pack(2), pack(select {ch, {net.wait, fd, "w"}}))
+    assert.same(pack(nil, "timeout"),
+      pack(select {ch, {net.wait, fd, "r"}, timeout = 0.002}))
+    local t = casting.spawn(select, {ch, {net.wait, fd, "r"}, false, a, a})
+    helper.until_waiting(t)
+    assert.matches(("in select, to receive from %s, for descriptor %d to be" ..
+      " readable, nothing, for descriptor %d"):format(tostring(ch), fd, fd),
+      casting.report(), 1, true)
+    b:write "x"
+    local ok, i = t:join(LONG)
+    assert.is_true(ok and (i == 2 or i == 4 or i == 5))
+    a:close()
+    assert.equal(1, select {{net.wait, fd, "r"}, ch}) -- it is not open
+    assert.equal(1, select {{net.wait, 1e9, "r"}, ch, timeout = 0})
+  end)
+
+  it("ends with its task", function()
+    local t = casting.spawn(select, {ch, a, {net.wait, a:fd(), "r"}})
+    helper.until_waiting(t)
+    t:cancel()
+    local ok, e = t:join(LONG)
+    assert.is_false(ok)
+    assert.is_true(casting.is_cancelled(e))
+    assert.same(pack(nil, "timeout"),
+      pack(casting.with_timeout(0.002, select, {ch, a})))
+    local session = casting.session()
+    t = session:spawn(function(s)
+      return require "casting".select {s}
+    end, a)
+    helper.until_waiting(t)
+    assert.is_true(session:close(LONG))
+    assert.equal("cancelled", t:status())
+    assert.is_nil((b:read())) -- the stream has ended with its session
+  end)
+
+  it("works where the VM cannot yield", function()
+    local function wait()
+      local i
+      table.sort({1, 2}, function() i = select {ch, a} end)
+      return i
+    end
+    local t = casting.spawn(wait)
+    casting.yield()
+    b:write "x"
+    assert.same(pack(true, 2), pack(t:join(LONG)))
+    assert.equal(2, wait())
+  end)
+
+  it("waits for many", function()
+    local cases, others = {ch}, {}
+    for i = 1, 100 do
+      local x, y = net.pair()
+      cases[#cases + 1] = x
+      others[i] = y
+    end
+    for i = 100, 1, -7 do
+      local t = casting.spawn(select, cases)
+      helper.until_waiting(t)
+      others[i]:write "x"
+      assert.same(pack(true, i + 1), pack(t:join(LONG)))
+      cases[i + 1]:read()
+    end
+    for i = 1, 100 do
+      cases[i + 1]:close()
+      others[i]:close()
+    end
+  end)
+
+  it("refuses other cases", function()
+    helper.misuse(function() select {io.stdout} end, "bad argument #1",
+      "case 1: channel, stream, listener or {channel, value, ...} expected",
+      "got userdata")
+    helper.misuse(function() select {ch, {a, "x"}} end, "case 2")
+    helper.misuse(function() select {{net.wait}} end, "case 1",
+      "a descriptor must be a non-negative integer")
+    helper.misuse(function() select {{net.wait, -1, "r"}} end, "case 1")
+    helper.misuse(function() select {{net.wait, a, "r"}} end, "case 1")
+    helper.misuse(function() select {{net.wait, 1}} end,
+      '"r" or "w" expected')
+    helper.misuse(function() select {{net.wait, 1, "x"}} end,
+      '"r" or "w" expected')
+    helper.misuse(function() select {{net.wait, 1, "r", 5}} end,
+      "{net.wait, fd, mode} expected")
+    helper.misuse(function() select {{print, 1, "r"}} end, "case 1")
+  end)
+end)
+
+describe("select with listeners", function()
+  local listener, host, port, session
+  before_each(function()
+    listener = assert(net.listen("127.0.0.1", 0, {}))
+    host, port = listener:name()
+    session = casting.session()
+  end)
+  after_each(function()
+    listener:close()
+    session:close()
+  end)
+
+  it("tells of a connection", function()
+    local ch = casting.channel()
+    assert.same(pack(nil, "timeout"),
+      pack(select {ch, listener, timeout = 0.002}))
+    local t = casting.spawn(select, {ch, listener})
+    helper.until_waiting(t)
+    local client = session:spawn(connect, host, port):await(LONG)
+    assert.same(pack(true, 2), pack(t:join(LONG)))
+    assert.same(pack(2), pack(select {ch, listener}))
+    local s = assert((listener:accept(LONG)))
+    assert.same(pack(nil, "timeout"),
+      pack(select {ch, listener, timeout = 0}))
+    s:close()
+    client:close()
+    t = casting.spawn(select, {ch, listener})
+    helper.until_waiting(t)
+    listener:close()
+    assert.same(pack(true, 2), pack(t:join(LONG)))
+    assert.same(pack(1), pack(select {listener}))
+  end)
+
+  it("takes no connection from those who accept", function()
+    local selects, accepts = {}, {}
+    for i = 1, 5 do
+      selects[i] = casting.spawn(function()
+        while select {listener} == 1 do
+          local s, why = listener:accept(0)
+          if s then s:close() return "accepted" end
+          if why == "closed" then return why end
+        end
+      end)
+      helper.until_waiting(selects[i])
+      accepts[i] = casting.spawn(function()
+        local s, why = listener:accept()
+        if s then s:close() end
+        return s and "accepted" or why
+      end)
+      helper.until_waiting(accepts[i])
+    end
+    local clients = session:spawn(function(connect, host, port) -- luacheck: ignore
+      local clients = {}
+      for i = 1, 7 do clients[i] = connect(host, port) end
+      for i = 1, 7 do clients[i]:read "a" end
+      return #clients
+    end, connect, host, port)
+    assert.same(pack(true, 7), pack(clients:join(LONG)))
+    listener:close()
+    local n = {accepted = 0, closed = 0}
+    for i = 1, 5 do
+      for _, t in ipairs {selects[i], accepts[i]} do
+        local word = t:await(LONG)
+        n[word] = n[word] + 1
+      end
+    end
+    assert.same({accepted = 7, closed = 3}, n)
+  end)
+
+  it("waits in several sessions", function()
+    local tasks = {}
+    for i = 1, 3 do
+      tasks[i] = casting.session():spawn(function(l, c) -- luacheck: ignore
+        local casting, n = require "casting", 0 -- luacheck: ignore
+        while casting.select {l, c} == 1 do
+          local s = l:accept(0)
+          if s then
+            n = n + 1
+            s:write "welcome"
+            s:close()
+          end
+        end
+        return n
+      end, listener, casting.named "select_io_spec")
+      helper.until_waiting(tasks[i])
+    end
+    session:spawn(function(connect, host, port) -- luacheck: ignore
+      for _ = 1, 30 do
+        local s = connect(host, port)
+        assert(s:read(7) == "welcome")
+        s:close()
+      end
+    end, connect, host, port):await(LONG)
+    casting.named "select_io_spec":close()
+    local n = 0
+    for i = 1, 3 do n = n + tasks[i]:await(LONG) end
+    assert.equal(30, n)
+  end)
+end)

@@ -1,0 +1,247 @@
+/* lua_wait.c - tests of casting_wait_fd, called as a module would.
+   SPDX-License-Identifier: MIT */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include "../../include/casting.h"
+#include "../../src/mem.h"
+
+#define LONG 100.0
+
+static int ends[2]; /* a pair of sockets, which block */
+/* (a) How often `finish` was called with each outcome, 0 to -10. */
+static _Atomic int told[11];
+
+static int finish(lua_State *L, int outcome, void *ud) {
+  CAST_ALWAYS(ud == told && outcome <= 0 && outcome >= -10);
+  atomic_fetch_add(&told[-outcome], 1);
+  lua_pushinteger(L, outcome);
+  return 1;
+}
+
+/* wait(fd, events, seconds): the outcome. */
+static int wait_fd(lua_State *L) {
+  return casting_wait_fd(L, (int)luaL_checkinteger(L, 1),
+    (int)luaL_checkinteger(L, 2), luaL_checknumber(L, 3), finish, told);
+}
+
+/* Reads a byte, waiting for each of three. */
+static int finish_step(lua_State *L, int outcome, void *ud) {
+  int *left = ud;
+  char c;
+  if (outcome != 0) return finish(L, outcome, told);
+  CAST_ALWAYS(read(ends[0], &c, 1) == 1);
+  if (--*left > 0)
+    return casting_wait_fd(
+      L, ends[0], CASTING_READABLE, CASTING_FOREVER, finish_step, ud);
+  return finish(L, 0, told);
+}
+
+static int three(lua_State *L) {
+  static int left;
+  left = 3;
+  return casting_wait_fd(
+    L, ends[0], CASTING_READABLE, CASTING_FOREVER, finish_step, &left);
+}
+
+static int put(lua_State *L) {
+  size_t n;
+  const char *s = luaL_checklstring(L, 1, &n);
+  CAST_ALWAYS(write(ends[1], s, n) == (ssize_t)n);
+  return 0;
+}
+
+static int get(lua_State *L) {
+  char bytes[100];
+  ssize_t n = read(ends[0], bytes, sizeof bytes);
+  CAST_ALWAYS(n >= 0);
+  lua_pushlstring(L, bytes, (size_t)n);
+  return 1;
+}
+
+static void set_integer(lua_State *L, const char *name, int n) {
+  lua_pushinteger(L, n);
+  lua_setglobal(L, name);
+}
+
+static lua_State *host(void) {
+  lua_State *L = luaL_newstate();
+  CAST_ALWAYS(L != NULL);
+  luaL_openlibs(L);
+  lua_pushcfunction(L, luaopen_casting);
+  lua_call(L, 0, 1);
+  lua_setglobal(L, "casting");
+  lua_register(L, "wait", wait_fd);
+  lua_register(L, "three", three);
+  lua_register(L, "put", put);
+  lua_register(L, "get", get);
+  CAST_ALWAYS(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  set_integer(L, "fd", ends[0]);
+  set_integer(L, "R", CASTING_READABLE);
+  set_integer(L, "W", CASTING_WRITABLE);
+  memset(told, 0, sizeof told);
+  return L;
+}
+
+static void end(lua_State *L) {
+  lua_close(L);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+static void run(lua_State *L, const char *text) {
+  lua_settop(L, 0);
+  if (luaL_loadstring(L, text) == 0 && lua_pcall(L, 0, 0, 0) == 0) return;
+  fprintf(stderr, "%s\n", lua_tostring(L, -1));
+  fail();
+}
+
+static int told_of(int outcome) { return atomic_load(&told[-outcome]); }
+
+/* -- the tests ------------------------------------------------------------ */
+
+static void outcomes(void **state) {
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  int flags = fcntl(ends[0], F_GETFL);
+  run(L, "assert(wait(fd, W, -1) == 0)\n"
+         "assert(wait(fd, R, 0) == -2)\n"
+         "assert(wait(fd, R, 0.001) == -2)\n"
+         "assert(wait(fd, R + W, 0) == 0)\n"
+         "put 'x'\n"
+         "assert(wait(fd, R, 0) == 0 and wait(fd, R, -1) == 0)\n"
+         "get()\n"
+         "local t = casting.spawn(wait, fd, R, -1)\n"
+         "casting.yield()\n"
+         "assert(casting.report():find('waiting for descriptor ' .. fd))\n"
+         "put 'y'\n"
+         "assert(t:await() == 0)\n");
+  assert_int_equal(told_of(0), 5);
+  assert_int_equal(told_of(CASTING_ETIMEOUT), 2);
+  run(L, "assert(wait(1000000000, R, -1) == -8)\n"
+         "local a, b = casting.net.pair()\n"
+         "local t = casting.spawn(wait, a:fd(), R, -1)\n"
+         "casting.yield()\n"
+         "a:close()\n"
+         "assert(t:await() == -4)\n");
+  assert_int_equal(told_of(CASTING_EINVAL), 1);
+  assert_int_equal(told_of(CASTING_ECLOSED), 1);
+  assert_int_equal(fcntl(ends[0], F_GETFL), flags);
+  end(L);
+}
+
+/* Either direction ends a wait for both. */
+static void both(void **state) {
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  char bytes[4096];
+  memset(bytes, 'x', sizeof bytes);
+  while (send(ends[0], bytes, sizeof bytes, MSG_DONTWAIT) > 0) continue;
+  run(L, "assert(wait(fd, R + W, 0) == -2)\n"
+         "t = casting.spawn(wait, fd, R + W, -1)\n"
+         "casting.yield()\n"
+         "assert(casting.report():find 'readable or writable')\n"
+         "put 'z'\n"
+         "assert(t:await() == 0)\n"
+         "get()\n"
+         "t = casting.spawn(wait, fd, R + W, -1)\n"
+         "casting.yield()\n");
+  while (recv(ends[1], bytes, sizeof bytes, MSG_DONTWAIT) > 0) continue;
+  run(L, "assert(t:await() == 0)");
+  end(L);
+}
+
+/* Whatever happens, `finish` is called once. */
+static void always_told(void **state) {
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  run(L, "local t = casting.spawn(wait, fd, R, -1)\n"
+         "casting.yield()\n"
+         "t:cancel()\n"
+         "assert(not t:join())\n");
+  assert_int_equal(told_of(CASTING_ECANCELLED), 1);
+  /* The second wait of a cancelled task never begins. */
+  run(L, "local t = casting.spawn(function()\n"
+         "  pcall(wait, fd, R, -1)\n"
+         "  local ok, e = pcall(wait, fd, R, -1)\n"
+         "  return ok, casting.is_cancelled(e)\n"
+         "end)\n"
+         "casting.yield()\n"
+         "t:cancel()\n"
+         "local done, ok, is = t:join()\n"
+         "assert(not done or not ok and is)\n");
+  assert_int_equal(told_of(CASTING_ECANCELLED), 3);
+  run(L, "for _, bad in ipairs {{-1, R}, {fd, 0}, {fd, 4}, {fd, -1}} do\n"
+         "  local ok, e = pcall(wait, bad[1], bad[2], -1)\n"
+         "  assert(not ok and e:find 'casting_wait_fd')\n"
+         "end\n");
+  assert_int_equal(told_of(CASTING_ECANCELLED), 7);
+  run(L, "local ok, e = casting.with_timeout(0.001, wait, fd, R, -1)\n"
+         "assert(not ok and e == 'timeout')\n");
+  assert_int_equal(told_of(CASTING_ECANCELLED) + told_of(CASTING_ETIMEOUT), 8);
+  end(L);
+}
+
+/* `finish` may wait itself. */
+static void again(void **state) {
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  run(L, "local t = casting.spawn(function() return three() end)\n"
+         "local u = casting.spawn(function()\n"
+         "  local r\n"
+         "  table.sort({1, 2}, function() r = r or three() end)\n"
+         "  return r\n"
+         "end)\n"
+         "for _ = 1, 5 do casting.yield() put 'a' end\n"
+         "casting.yield() put 'b'\n"
+         "assert(t:await() == 0)\n");
+  end(L);
+}
+
+/* Without memory: an error, or an outcome; and the next call works. */
+static void no_memory(void **state) {
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  int n = 0, failed = 0;
+  run(L, "put 'x' assert(wait(fd, R, -1) == 0)\n"
+         "assert(wait(fd, W, -1) == 0) get()\n"
+         "function f()\n"
+         "  casting.spawn(put, 'y')\n"
+         "  assert(wait(fd, R, -1) == 0)\n"
+         "  get()\n"
+         "end\n"
+         "f()\n");
+  for (;;) {
+    lua_getglobal(L, "f");
+    cast_mem_fail_at((uint64_t)++n);
+    int rc = lua_pcall(L, 0, 0, 0);
+    bool done = !cast_mem_has_failed();
+    cast_mem_fail_at(0);
+    if (rc != 0) failed++;
+    lua_settop(L, 0);
+    run(L, "casting.sleep(0) if wait(fd, R, 0) == 0 then get() end\n"
+           "collectgarbage() collectgarbage()\n");
+    if (done || n == 200) break;
+  }
+  assert_true(n < 200 && failed > 0);
+  end(L);
+}
+
+int main(void) {
+  const struct CMUnitTest list[] = {
+    cmocka_unit_test(outcomes),
+    cmocka_unit_test(both),
+    cmocka_unit_test(always_told),
+    cmocka_unit_test(again),
+    cmocka_unit_test(no_memory),
+  };
+  return cmocka_run_group_tests(list, NULL, NULL);
+}
