@@ -1,8 +1,10 @@
 /* net.c - the C part of casting.net.
    SPDX-License-Identifier: MIT
 
-   Small functions that lua/casting/net.lua puts together: sockets that are made
-   here have all their options before they are connected or bound. */
+   Small functions that lua/casting/net_*.lua put together, in a table that
+   programs do not reach (internal.sockets); lib/lib_net.c makes casting.net.
+   Sockets that are made here have all their options before they are connected
+   or bound. */
 #include "net.h"
 
 #include "../../../include/casting.h"
@@ -119,11 +121,24 @@ static int net_listen(lua_State *L) {
   return 1;
 }
 
+/* numeric(host): "inet", "inet6" or "unix"; nil: it is a name. */
+static int net_numeric(lua_State *L) {
+  static const char *const names[] = {"inet", "inet6", "unix"};
+  os_address a;
+  lua_settop(L, 1);
+  lua_pushinteger(L, 0);
+  if (!cast_net_address(L, 1, 2, &a)) return 0;
+  lua_pushstring(L, names[os_address_family(&a)]);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
+  {"numeric", net_numeric},
   {"pair", net_pair},
   {"socket", net_socket},
   {"connect", cast_net_connect},
   {"listen", net_listen},
+  {"until_closed", cast_net_until_closed},
   {NULL, NULL},
 };
 

@@ -17,7 +17,6 @@
 #include "../../worker.h"
 #include "../compat/call.h"
 #include "../compat/compat.h"
-#include "../io/net.h"
 #include "../io/net_listener.h"
 #include "../session/mainstate.h"
 #include "../session/newsession.h"
@@ -32,6 +31,7 @@
 #include "lib.h"
 #include "lib_chan.h"
 #include "lib_message.h"
+#include "lib_net.h"
 #include "lib_report.h"
 #include "lib_scope.h"
 #include "lib_session.h"
@@ -135,8 +135,7 @@ static void open_module(lua_State *L) {
   luaL_setfuncs(L, functions, 1);
   cast_open_scope(L);
   cast_open_embedded(L);
-  cast_net_open(L);
-  lua_setfield(L, -2, "net");
+  cast_lib_net_open(L);
   lua_pushliteral(L, CASTING_VERSION);
   lua_setfield(L, -2, "_VERSION");
   /* The metatable of cancellation errors must have a name, so that it crosses
@@ -164,6 +163,8 @@ const cast_binding cast_module_binding = {
   .stub = cast_embed_stub,
   .hook = cast_preempt_hook,
   .open = luaopen_casting,
+  .open_net = luaopen_casting_net,
+  .call = cast_embed_call,
   .open_module = open_module,
   .module = cast_embed_module,
   .find_deadlock = cast_deadlock_begin_report,
