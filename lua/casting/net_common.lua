@@ -31,8 +31,8 @@ end
 -- the host is: "inet", "inet6" or "unix"; nil: a name.
 function Net.check_host(name, host, port)
   Check.expect(1, name, host, "string")
-  if host == "" then bad(1, name, "a host has a name") end
-  local family = sockets.numeric(host)
+  local family, problem = sockets.numeric(host)
+  if problem then bad(1, name, problem) end
   if family ~= "unix" and not Check.is_integer(port, 0, 65535) then
     bad(2, name, "a port must be an integer from 0 to 65535, got " ..
       got(port))

@@ -121,15 +121,26 @@ static int net_listen(lua_State *L) {
   return 1;
 }
 
-/* numeric(host): "inet", "inet6" or "unix"; nil: it is a name. */
+/* numeric(host): "inet", "inet6" or "unix"; nil: it is a name. What is wrong
+   with it, if anything is, is a second result. */
 static int net_numeric(lua_State *L) {
-  static const char *const names[] = {"inet", "inet6", "unix"};
   os_address a;
-  lua_settop(L, 1);
-  lua_pushinteger(L, 0);
-  if (!cast_net_address(L, 1, 2, &a)) return 0;
-  lua_pushstring(L, names[os_address_family(&a)]);
-  return 1;
+  size_t n;
+  const char *host = cast_arg_string(L, 1, &n), *problem = NULL;
+  if (n > 5 && memcmp(host, "unix:", 5) == 0) {
+    if (n > 5 + OS_PATH_MOST)
+      problem = "the path of a socket has at most 107 bytes";
+    lua_pushliteral(L, "unix");
+  } else if (strlen(host) != n || n == 0) {
+    problem = n == 0 ? "it is empty" : "a name has no zero bytes";
+    lua_pushnil(L);
+  } else if (os_address_parse(&a, host, 0)) {
+    lua_pushstring(L, os_address_family(&a) == OS_INET ? "inet" : "inet6");
+  } else {
+    lua_pushnil(L);
+  }
+  lua_pushstring(L, problem); /* or nil */
+  return 2;
 }
 
 static const luaL_Reg functions[] = {
