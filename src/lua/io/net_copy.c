@@ -193,7 +193,8 @@ static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   copying *c = t->arg;
   bool raises = result == CASTING_ECANCELLED || result == CAST_DEADLOCK;
   CAST_UNUSED(S);
-  leave(c, t, raises);
+  /* The time that may be over is that of a scope, which raises. */
+  leave(c, t, raises || result == CASTING_ETIMEOUT);
   return raises ? 0 : push_outcome(L, result, c->done);
 }
 
