@@ -17,6 +17,7 @@
 #include "../../worker.h"
 #include "../compat/call.h"
 #include "../compat/compat.h"
+#include "../io/net.h"
 #include "../io/net_listener.h"
 #include "../session/mainstate.h"
 #include "../session/newsession.h"
