@@ -2,6 +2,7 @@
 -- SPDX-License-Identifier: MIT
 
 local _, internal = ...
+local type = type
 local bad, got = internal.bad, internal.got
 local Check, Net, sockets = internal.check, internal.net_common, internal.sockets
 
@@ -15,9 +16,10 @@ local function read(i, options)
   Net.check_count(i, "listen", "backlog", o.backlog, 1)
   Net.check_boolean(i, "listen", "reuseport", o.reuseport)
   Net.check_family(i, "listen", o.family)
-  if o.mode ~= nil and not Check.is_integer(o.mode, 0, 511) then
-    bad(i, "listen", "mode must be an integer from 0 to 511 (octal 777), " ..
-      "got " .. got(o.mode))
+  if o.mode ~= nil and type(o.mode) ~= "string" and
+      not Check.is_integer(o.mode, 0, 511) then
+    bad(i, "listen", "mode must be octal digits in a string, or an integer " ..
+      "from 0 to 511, got " .. got(o.mode))
   end
   return o
 end

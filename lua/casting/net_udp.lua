@@ -2,55 +2,84 @@
 -- SPDX-License-Identifier: MIT
 
 local _, internal = ...
-local type = type
+local ipairs, pairs, tostring, type = ipairs, pairs, tostring, type
+local bad, got = internal.bad, internal.got
 local Check, Net, sockets = internal.check, internal.net_common, internal.sockets
 
-local KNOWN = {reuseaddr = true, reuseport = true, broadcast = true,
-  v6only = true, family = true}
+-- The options that are true or false, and those that are integers in a range;
+-- what they mean is the system's affair (io/net_option.c).
+local SWITCHES = {"broadcast", "multicast_loop", "reuseaddr", "reuseport",
+  "v6only"}
+local NUMBERS = {multicast_ttl = {0, 255}, recvbuffer = {1, 1073741824},
+  sendbuffer = {1, 1073741824}, ttl = {1, 255}}
 
--- The options, each read once.
+local KNOWN = {family = true, multicast_device = true}
+for _, name in ipairs(SWITCHES) do KNOWN[name] = true end
+for name in pairs(NUMBERS) do KNOWN[name] = true end
+
+-- The options, argument i, each read once.
 local function read(i, options)
   options = Check.options(i, "udp", options, KNOWN)
-  local o = {reuseaddr = options.reuseaddr, reuseport = options.reuseport,
-    broadcast = options.broadcast, v6only = options.v6only,
-    family = options.family}
-  for _, name in internal.builtin.ipairs {"reuseaddr", "reuseport",
-    "broadcast", "v6only"} do
+  local o = {family = options.family,
+    multicast_device = options.multicast_device}
+  Net.check_family(i, "udp", o.family)
+  local problem = Check.mismatch("multicast_device", o.multicast_device,
+    "string")
+  if problem then bad(i, "udp", problem) end
+  for _, name in ipairs(SWITCHES) do
+    o[name] = options[name]
     Net.check_boolean(i, "udp", name, o[name])
   end
-  Net.check_family(i, "udp", o.family)
+  for name, range in pairs(NUMBERS) do
+    local v = options[name]
+    if v ~= nil and not Check.is_integer(v, range[1], range[2]) then
+      bad(i, "udp", name .. " must be an integer from " ..
+        tostring(range[1]) .. " to " .. tostring(range[2]) .. ", got " ..
+        got(v))
+    end
+    o[name] = v
+  end
   return o
+end
+
+-- A socket on all addresses of this machine, of both families if there are two.
+local function bind_everywhere(port, o)
+  if o.family ~= "inet" then
+    if o.v6only == nil then o.v6only = o.family == "inet6" end
+    local socket, why = sockets.udp("::", port, o)
+    if socket or o.family or why == "address already in use" or
+        why == "permission denied" then
+      return socket, why
+    end
+    o.v6only = nil
+  end
+  return sockets.udp("0.0.0.0", port, o)
+end
+
+-- Without an address: of the family in the options, and bound by the first send.
+local function unbound(options)
+  local o = read(1, options)
+  return sockets.udp(nil, nil, o)
 end
 
 -- net.udp([host, port [, options]]), net.udp("unix:PATH" [, options]),
 -- net.udp(options)
 return function(host, port, options)
-  if type(host) == "table" and port == nil and options == nil then
-    host, options = nil, host
-  end
-  if host == nil then
-    local o = read(3, options)
-    return sockets.udp(o.family == "inet6" and "::" or "0.0.0.0", 0, o)
-  end
+  if host == nil and port == nil and options == nil then return unbound(nil) end
+  if type(host) == "table" then return unbound(host) end
   Check.expect(1, "udp", host, "string")
   if host == "*" then
-    local o = read(3, options)
     Net.check_host("udp", "0.0.0.0", port)
-    if o.family ~= "inet" then
-      if o.v6only == nil then o.v6only = o.family == "inet6" end
-      local socket, why = sockets.udp("::", port, o)
-      if socket or o.family or why == "address already in use" or
-          why == "permission denied" then
-        return socket, why
-      end
-    end
-    return sockets.udp("0.0.0.0", port, o)
+    return bind_everywhere(port, read(3, options))
   end
   local family = sockets.numeric(host)
   port, options = Net.options(family, port, options)
   Net.check_host("udp", host, port)
   local o = read(3, options)
-  if family == "unix" then return sockets.udp(host, nil, o) end
+  if family == "unix" then
+    o.family = nil
+    return sockets.udp(host, nil, o)
+  end
   local list, problem = Net.addresses(host, family, o.family)
   if not list then return nil, problem end
   for i = 1, list.n do
