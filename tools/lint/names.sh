@@ -121,7 +121,7 @@ function mention_quoted(text,    word) {
     if (word ~ /^[A-Za-z_][A-Za-z0-9_]*$/) {
       mention(word, word ~ /_$/ ? "beginning" : "name")
     } else if (word ~ \
-        /^(ch|channel|task|session|scope|supervisor|message):[a-z_]+/) {
+        /^(ch|channel|task|session|scope|supervisor|message|stream|listener|udp):[a-z_]+/) {
       sub(/^[a-z]+:/, "", word)
       sub(/[^a-z_].*/, "", word)
       mention(word, "function")
