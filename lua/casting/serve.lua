@@ -92,11 +92,11 @@ end
 -- connections to the others; if none are left, that is the outcome of all.
 local function work(group, listener, f, o)
   start(group, listener, f, o)
-  local result, why = true, nil
+  local why
   while group.count > 0 do
     local task, ok, value, problem = group:take()
     if ok and not value then
-      result, why = nil, problem
+      why = problem
     elseif not ok and group.count > 0 then
       if not casting.is_cancelled(value) then internal.disown(task) end
     elseif not ok and #group.failures > 0 then
@@ -105,7 +105,8 @@ local function work(group, listener, f, o)
       return nil, "the sessions were closed"
     end
   end
-  return result, why
+  if why then return nil, why end
+  return true
 end
 
 -- Closes the sessions that were made here: all are asked to before the first is
