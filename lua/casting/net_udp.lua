@@ -18,11 +18,13 @@ for _, name in ipairs(SWITCHES) do KNOWN[name] = true end
 for name in pairs(NUMBERS) do KNOWN[name] = true end
 
 -- The options, argument i, each read once.
-local function read(i, options)
+local function read(i, options, may_be_unix)
   options = Check.options(i, "udp", options, KNOWN)
   local o = {family = options.family,
     multicast_device = options.multicast_device}
-  Net.check_family(i, "udp", o.family)
+  if not (may_be_unix and o.family == "unix") then
+    Net.check_family(i, "udp", o.family)
+  end
   local problem = Check.mismatch("multicast_device", o.multicast_device,
     "string")
   if problem then bad(i, "udp", problem) end
@@ -56,17 +58,17 @@ local function bind_everywhere(port, o)
   return sockets.udp("0.0.0.0", port, o)
 end
 
--- Without an address: of the family in the options, and bound by the first send.
-local function unbound(options)
-  local o = read(1, options)
-  return sockets.udp(nil, nil, o)
+-- Without an address: of the family in the options, which may be "unix" here,
+-- and bound by the first send.
+local function unbound(i, options)
+  return sockets.udp(nil, nil, read(i, options, true))
 end
 
 -- net.udp([host, port [, options]]), net.udp("unix:PATH" [, options]),
 -- net.udp(options)
 return function(host, port, options)
-  if host == nil and port == nil and options == nil then return unbound(nil) end
-  if type(host) == "table" then return unbound(host) end
+  if host == nil and port == nil then return unbound(3, options) end
+  if type(host) == "table" then return unbound(1, host) end
   Check.expect(1, "udp", host, "string")
   if host == "*" then
     Net.check_host("udp", "0.0.0.0", port)
