@@ -13,7 +13,9 @@ local SWITCHES = {"broadcast", "multicast_loop", "reuseaddr", "reuseport",
 local NUMBERS = {multicast_ttl = {0, 255}, recvbuffer = {1, 1073741824},
   sendbuffer = {1, 1073741824}, ttl = {1, 255}}
 
-local KNOWN = {family = true, multicast_device = true}
+-- Other sockets have the last three of these; the system's answer says so.
+local KNOWN = {family = true, multicast_device = true, nodelay = true,
+  keepalive = true, linger = true}
 for _, name in ipairs(SWITCHES) do KNOWN[name] = true end
 for name in pairs(NUMBERS) do KNOWN[name] = true end
 
@@ -21,7 +23,8 @@ for name in pairs(NUMBERS) do KNOWN[name] = true end
 local function read(i, options, may_be_unix)
   options = Check.options(i, "udp", options, KNOWN)
   local o = {family = options.family,
-    multicast_device = options.multicast_device}
+    multicast_device = options.multicast_device, nodelay = options.nodelay,
+    keepalive = options.keepalive, linger = options.linger}
   if not (may_be_unix and o.family == "unix") then
     Net.check_family(i, "udp", o.family)
   end

@@ -179,6 +179,23 @@ describe("casting.net", function()
     end
   end)
 
+  it("lets streams move to sessions that have loaded nothing", function()
+    local a, b = net.pair()
+    local session = casting.session()
+    a:write "left "
+    assert.equal("left", b:read(4))
+    local back = session:spawn([[
+      local stream, text = ...
+      stream:write(text .. stream:read(1))
+      return stream]], b, "right")
+    local stream = assert(back:await(LONG))
+    assert.equal("right ", a:read(6, LONG))
+    helper.misuse(function() b:read() end, "moved")
+    stream:write "here"
+    assert.equal("here", a:read(4, LONG))
+    session:close()
+  end)
+
   it("works without the standard libraries", function()
     local session = casting.session {libs = {}}
     local listener, port = listen()

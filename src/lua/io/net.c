@@ -8,6 +8,7 @@
 #include "net.h"
 
 #include "../../../include/casting.h"
+#include "../../limits.h"
 #include "../compat/auxiliary.h"
 #include "../state/argument.h"
 #include "../state/handle.h"
@@ -131,8 +132,11 @@ static int net_numeric(lua_State *L) {
     if (n > 5 + OS_PATH_MOST)
       problem = "the path of a socket has at most 107 bytes";
     lua_pushliteral(L, "unix");
-  } else if (strlen(host) != n || n == 0) {
-    problem = n == 0 ? "it is empty" : "a name has no zero bytes";
+  } else if (n == 0 || n > CAST_NAME_MOST) {
+    problem = "a name must have 1 to 253 bytes";
+    lua_pushnil(L);
+  } else if (strlen(host) != n) {
+    problem = "a name has no zero bytes";
     lua_pushnil(L);
   } else if (os_address_parse(&a, host, 0)) {
     lua_pushstring(L, os_address_family(&a) == OS_INET ? "inet" : "inet6");
