@@ -8,6 +8,7 @@
 ---Lua functions in parallel: sessions, tasks, channels.
 ---@class casting
 ---@field _VERSION string version of the library, such as "0.1.0"
+---@field net casting.net sockets; the same as require "casting.net"
 ---@field cancelled table metatable of cancellation errors; use is_cancelled
 local casting = {}
 
@@ -83,8 +84,9 @@ function casting.after(seconds) end
 ---@return casting.channel
 function casting.every(seconds) end
 
----A channel (receive), {channel, v, ...} (send), or false (never ready).
----@alias casting.case casting.channel|any[]|false
+---A channel (receive), {channel, v, ...} (send), or false (never ready); a socket
+---(there is something to read or to accept), {net.wait, fd, mode}.
+---@alias casting.case casting.channel|casting.stream|casting.listener|casting.udp|any[]|false
 
 ---@class casting.cases
 ---@field timeout? number seconds; 0 does not wait
@@ -493,5 +495,296 @@ function casting.on_error(channel) end
 ---@param limit? integer tasks to be described at most; default 100
 ---@return string
 function casting.report(limit) end
+
+-- ----------------------------------------------------------------- sockets --
+
+---The table that require "casting.net" returns.
+---@class casting.net
+local net = {}
+casting.net = net
+
+---A connection, or a pipe: bytes in order, in both directions.
+---@class casting.stream
+local stream = {}
+
+---A socket that accepts connections; shared by all sessions.
+---@class casting.listener
+---@operator call: casting.stream?
+local listener = {}
+
+---A socket for datagrams.
+---@class casting.udp
+local udp = {}
+
+---@class casting.net.connect.options
+---@field timeout? number seconds, for all of it
+---@field family? "inet"|"inet6"
+---@field bind? string the numeric address to connect from
+---@field nodelay? boolean true
+---@field keepalive? integer|boolean seconds; 15
+---@field happy? number seconds until the next address is tried; 0.25
+
+---Makes a connection. For "unix:PATH" the options may be the second argument.
+---@param host string a name, a numeric address, "unix:PATH"
+---@param port? integer|casting.net.connect.options
+---@param options? casting.net.connect.options
+---@return casting.stream?
+---@return string? why
+function net.connect(host, port, options) end
+
+---@class casting.net.listen.options
+---@field backlog? integer connections that may wait
+---@field reuseport? boolean other processes may listen there, too
+---@field family? "inet"|"inet6"
+---@field mode? string|integer permissions of a Unix socket: "660"
+
+---Makes a listener.
+---@param host string "*", a name, a numeric address, "unix:PATH"
+---@param port? integer|casting.net.listen.options 0: one that is free
+---@param options? casting.net.listen.options
+---@return casting.listener?
+---@return string? why
+function net.listen(host, port, options) end
+
+---Two streams that are connected to each other.
+---@return casting.stream?
+---@return casting.stream|string
+function net.pair() end
+
+---@class casting.net.resolve.options
+---@field family? "inet"|"inet6"
+---@field timeout? number seconds
+
+---The addresses of a name.
+---@param name string
+---@param options? casting.net.resolve.options
+---@return string[]?
+---@return string? why
+function net.resolve(name, options) end
+
+---@class casting.net.udp.options
+---@field family? "inet"|"inet6"
+---@field broadcast? boolean
+---@field reuseaddr? boolean
+---@field reuseport? boolean
+---@field v6only? boolean
+---@field ttl? integer
+---@field multicast_ttl? integer
+---@field multicast_loop? boolean
+---@field multicast_device? string
+---@field sendbuffer? integer
+---@field recvbuffer? integer
+
+---Makes a socket for datagrams.
+---@param host? string|casting.net.udp.options
+---@param port? integer|casting.net.udp.options
+---@param options? casting.net.udp.options
+---@return casting.udp?
+---@return string? why
+function net.udp(host, port, options) end
+
+---Waits until a descriptor of somebody else is ready.
+---@param fd integer
+---@param mode "r"|"w"
+---@param timeout? number seconds; 0 does not wait
+---@return true?
+---@return string? why
+function net.wait(fd, mode, timeout) end
+
+---Makes a socket of a descriptor from elsewhere, and owns it.
+---@param fd integer
+---@return casting.stream|casting.listener|casting.udp|nil
+---@return string? why
+function net.from_fd(fd) end
+
+---@class casting.read.options
+---@field timeout? number seconds
+---@field max? integer bytes
+
+---Reads what is there; n bytes; a line; or all.
+---@param what? integer|"l"|"L"|"a"
+---@param timeout? number|casting.read.options
+---@return string?
+---@return string? why
+---@return string? rest what came before the end
+function stream:read(what, timeout) end
+
+---Reads up to a mark, and takes that, too.
+---@param mark string
+---@param max? integer|casting.read.options bytes; 1 MiB
+---@param timeout? number seconds
+---@return string?
+---@return string? why
+---@return string? rest
+function stream:read_until(mark, max, timeout) end
+
+---Waits for n bytes, which stay.
+---@param n integer
+---@param timeout? number|casting.read.options
+---@return string?
+---@return string? why
+---@return string? rest
+function stream:peek(n, timeout) end
+
+---Line after line, for `for`.
+---@param what? "l"|"L"
+---@return fun(): string?
+function stream:lines(what) end
+
+---Writes all of it.
+---@param what string|number|table
+---@param timeout? number seconds
+---@return true?
+---@return string? why
+---@return integer? written bytes
+function stream:write(what, timeout) end
+
+---Copies what comes to another stream, to the end.
+---@param to casting.stream
+---@param n? integer bytes at most
+---@return integer? copied bytes
+---@return string? why
+---@return integer? copied
+function stream:copy(to, n) end
+
+---Sends the end; reading goes on.
+---@return true?
+---@return string? why
+function stream:shutdown() end
+
+---Closes the connection.
+---@return boolean first whether this call did
+function stream:close() end
+
+---Resets the connection.
+---@return boolean first
+function stream:abort() end
+
+---Who is at the other end.
+---@return string? address
+---@return integer|string|nil port
+function stream:peer() end
+
+---The address of this end.
+---@return string? address
+---@return integer|string|nil port
+function stream:name() end
+
+---An option of the socket; sets it, if there is a value.
+---@param name string
+---@param value? any
+---@return any
+---@return string? why
+function stream:option(name, value) end
+
+---The number of its descriptor.
+---@return integer?
+---@return string? why
+function stream:fd() end
+
+---@return {read: integer, written: integer, buffered: integer}
+function stream:stats() end
+
+---Waits for a connection.
+---@param timeout? number seconds
+---@return casting.stream?
+---@return string? address of the other end, or why
+---@return integer? port
+function listener:accept(timeout) end
+
+---@class casting.serve.options
+---@field sessions? integer|casting.session[] how many, or which
+---@field limit? number connections at once
+---@field grace? number seconds that they have after it was closed
+---@field handshake? number seconds
+
+---A task for each connection, until the listener is closed.
+---@param f fun(stream: casting.stream, host: string, port: integer?)
+---@param options? casting.serve.options
+---@return true?
+---@return string? why
+function listener:serve(f, options) end
+
+---Closes it, for all sessions.
+---@return boolean first
+function listener:close() end
+
+---Where it listens.
+---@return string? address
+---@return integer|string|nil port
+function listener:name() end
+
+---@param name string
+---@param value? any
+---@return any
+---@return string? why
+function listener:option(name, value) end
+
+---@return integer?
+---@return string? why
+function listener:fd() end
+
+---@return {accepted: integer, shortages: integer, waiting: integer}
+function listener:stats() end
+
+---Sends a datagram.
+---@param data string
+---@param host? string a numeric address
+---@param port? integer
+---@param timeout? number seconds
+---@return true?
+---@return string? why
+function udp:send(data, host, port, timeout) end
+
+---Waits for a datagram.
+---@param timeout? number seconds
+---@return string? data
+---@return string? host of the sender, or why
+---@return integer? port
+function udp:receive(timeout) end
+
+---Sends to that address only, and receives from it; without one: no more.
+---@param host? string
+---@param port? integer
+---@return true?
+---@return string? why
+function udp:connect(host, port) end
+
+---Receives what is sent to a multicast group.
+---@param group string
+---@param device? string
+---@return true?
+---@return string? why
+function udp:join(group, device) end
+
+---@param group string
+---@param device? string
+---@return true?
+---@return string? why
+function udp:leave(group, device) end
+
+---@param name string
+---@param value? any
+---@return any
+---@return string? why
+function udp:option(name, value) end
+
+---@return boolean first
+function udp:close() end
+
+---@return string? address
+---@return integer|string|nil port
+function udp:name() end
+
+---@return string? address
+---@return integer|string|nil port
+function udp:peer() end
+
+---@return integer?
+---@return string? why
+function udp:fd() end
+
+---@return {sent: integer, received: integer, bytes_sent: integer, bytes_received: integer}
+function udp:stats() end
 
 return casting

@@ -348,6 +348,10 @@
 #define CAST_ALL_MOST (64u << 20)
 /* Strings in a list that is written. */
 #define CAST_PIECES_MOST 1000000
+/* Bytes of a name that is looked up: what DNS allows. */
+#define CAST_NAME_MOST 253u
+/* Bytes that a copy from one stream to another moves before other tasks run. */
+#define CAST_COPY_MOST (1u << 20)
 /* Without a descriptor left, accepting pauses so long; each further time twice
    as long, up to the maximum. */
 #define CAST_ACCEPT_NS 5000000u

@@ -316,6 +316,45 @@ describe("examples/timeserver.lua", function()
   end)
 end)
 
+describe("examples/chatserver.lua", function()
+  it("has members in several sessions hear each other", function()
+    assert.equal([=[
+ann hears: * ann enters
+ann hears: * bob enters
+bob hears: * bob enters
+ann hears: ann: hello bob
+bob hears: ann: hello bob
+bob hears: * here are ann, bob
+ann hears: * bob leaves
+bob hears: * bob enters
+ann hears: * ann enters
+bob hears: * ann enters
+ann hears: * bob leaves
+check: the server has ended
+]=], output("chatserver", "--check"))
+    assert.equal(2, (run("chatserver", "what")))
+  end)
+end)
+
+describe("examples/forwarder.lua", function()
+  it("forwards both ways, with half closes", function()
+    assert.equal("100000 bytes\n200000 bytes\n300000 bytes\n" ..
+      "400000 bytes\n500000 bytes\ncheck: all was forwarded\n",
+      output("forwarder", "--check"))
+  end)
+
+  it("explains itself, and refuses what it does not know", function()
+    assert.matches("^usage: forwarder.lua", output("forwarder", "--help"))
+    for _, args in ipairs {{"--tpo"}, {"--sessions", "x"}, {"80"},
+      {"80", "host", "port"}} do
+      local status, out, complaint = run("forwarder", helper.unpack(args))
+      assert.equal(2, status)
+      assert.equal("", out)
+      assert.matches("^forwarder: ", complaint)
+    end
+  end)
+end)
+
 describe("examples/supervisor.lua", function()
   it("does each job once, or reports it", function()
     for _, workers in ipairs {"1", "4"} do

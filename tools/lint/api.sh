@@ -6,7 +6,8 @@
 #                    nothing; exit status 1 if anything does
 #
 # Lua: the functions are those of the luaL_Reg arrays in src/lua; the array's
-# C name says what they belong to (channel, task, session, else the module);
+# C name says what they belong to (channel, task, session, else the module), for
+# casting.net its file's name;
 # and the methods of scopes and supervisors in lua/casting.
 # C: the functions declared with CASTING_API in include/casting.h.
 #   manual   a heading of a page of docs/manual names it: casting.NAME for the
@@ -33,9 +34,14 @@ lacks() { # lacks WHERE FUNCTION
 
 # Prints "class name" for each Lua function.
 lua_functions() {
-  cat src/lua/*/*.c 2>/dev/null | awk '
+  awk '
     /luaL_Reg +[a-z_]+\[\]/ {
       class = "casting"
+      if ($0 ~ /net_functions/) class = "net"
+      if (FILENAME ~ /net_stream/) class = "stream"
+      if (FILENAME ~ /net_listener/) class = "listener"
+      if (FILENAME ~ /net_udp/) class = "udp"
+      if (FILENAME ~ /io\/net\.c/) class = "" # internal.sockets
       if ($0 ~ /channel|chan/) class = "channel"
       if ($0 ~ /task/) class = "task"
       if ($0 ~ /session/) class = "session"
@@ -51,8 +57,8 @@ lua_functions() {
         if (class != "" && name !~ /^__/) print class, name
         line = substr(line, RSTART + RLENGTH)
       }
-      if ($0 ~ /\};|NULL/) inside = 0
-    }' | LC_ALL=C sort -u
+      if ($0 ~ /\};|\{NULL/) inside = 0
+    }' src/lua/*/*.c 2>/dev/null | LC_ALL=C sort -u
   sed -n 's/^function Scope:\([a-z][a-z_]*\).*/scope \1/p' \
     lua/casting/scope.lua 2>/dev/null
   sed -n 's/^function Handle:\([a-z][a-z_]*\).*/supervisor \1/p' \
@@ -68,7 +74,9 @@ fi
 while read -r class name; do
   [ -n "$class" ] || continue
   case $class in
-  casting) call="casting[.]$name" heading=$call stub=$call text="casting.$name" ;;
+  casting | net)
+    call="$class[.]$name" heading=$call stub=$call text="$class.$name"
+    ;;
   *)
     heading="$class:$name"
     stub="$class[:.]$name"

@@ -26,7 +26,9 @@ others='Arc epoll_pwait2 fdMutex fdseq io_uring max_user_watches pdReady
   container_of daemon dlerror gen_server gmtime localeconv localtime
   luaL_fileresult luaL_tolstring max_map_count mktime move_on_after pg
   process_flag pthread_cleanup_push rand register_init set_finalizer
-  shared_ptr sigwait start_link trap_exit'
+  shared_ptr sigwait start_link trap_exit
+  AbortController CloseWrite async autoSelectFamily cluster new_poll new_thread
+  new_timer new_work read_start setInterval setTimeout worker_threads'
 
 code=$(find src include tests examples bench lua tools cmake -type f \
   ! -name '*.md' ! -name '*.txt' ! -path 'tests/fuzz/corpus/*' &&
@@ -121,7 +123,7 @@ function mention_quoted(text,    word) {
     if (word ~ /^[A-Za-z_][A-Za-z0-9_]*$/) {
       mention(word, word ~ /_$/ ? "beginning" : "name")
     } else if (word ~ \
-        /^(ch|channel|task|session|scope|supervisor|message):[a-z_]+/) {
+        /^(ch|channel|task|session|scope|supervisor|message|stream|listener|udp):[a-z_]+/) {
       sub(/^[a-z]+:/, "", word)
       sub(/[^a-z_].*/, "", word)
       mention(word, "function")

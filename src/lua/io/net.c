@@ -1,11 +1,14 @@
 /* net.c - the C part of casting.net.
    SPDX-License-Identifier: MIT
 
-   Small functions that lua/casting/net.lua puts together: sockets that are made
-   here have all their options before they are connected or bound. */
+   Small functions that lua/casting/net_*.lua put together, in a table that
+   programs do not reach (internal.sockets); lib/lib_net.c makes casting.net.
+   Sockets that are made here have all their options before they are connected
+   or bound. */
 #include "net.h"
 
 #include "../../../include/casting.h"
+#include "../../limits.h"
 #include "../compat/auxiliary.h"
 #include "../state/argument.h"
 #include "../state/handle.h"
@@ -120,7 +123,33 @@ static int net_listen(lua_State *L) {
   return 1;
 }
 
+/* numeric(host): "inet", "inet6" or "unix"; nil: it is a name. What is wrong
+   with it, if anything is, is a second result. */
+static int net_numeric(lua_State *L) {
+  os_address a;
+  size_t n;
+  const char *host = cast_arg_string(L, 1, &n), *problem = NULL;
+  if (n > 5 && memcmp(host, "unix:", 5) == 0) {
+    if (n > 5 + OS_PATH_MOST)
+      problem = "the path of a socket has at most 107 bytes";
+    lua_pushliteral(L, "unix");
+  } else if (n == 0 || n > CAST_NAME_MOST) {
+    problem = "a name must have 1 to 253 bytes";
+    lua_pushnil(L);
+  } else if (strlen(host) != n) {
+    problem = "a name has no zero bytes";
+    lua_pushnil(L);
+  } else if (os_address_parse(&a, host, 0)) {
+    lua_pushstring(L, os_address_family(&a) == OS_INET ? "inet" : "inet6");
+  } else {
+    lua_pushnil(L);
+  }
+  lua_pushstring(L, problem); /* or nil */
+  return 2;
+}
+
 static const luaL_Reg functions[] = {
+  {"numeric", net_numeric},
   {"pair", net_pair},
   {"socket", net_socket},
   {"connect", cast_net_connect},
@@ -128,6 +157,7 @@ static const luaL_Reg functions[] = {
   {"resolve", cast_net_resolve},
   {"udp", cast_net_udp_new},
   {"wait", cast_net_wait},
+  {"until_closed", cast_net_until_closed},
   {NULL, NULL},
 };
 

@@ -17,6 +17,10 @@ cast_stream *cast_net_stream(lua_State *L, int idx);
 /* The same, or NULL. */
 cast_stream *cast_net_stream_test(lua_State *L, int idx);
 
+/* The stream was closed by its session: ends a copy to it, which may wait for
+   the other stream. (A write waits for this one, and has been told.) */
+void cast_net_copy_stop(cast_stream *to);
+
 /* nil, and the text for a result: CASTING_E*, or the system's. */
 int cast_net_failure(lua_State *L, intptr_t rc);
 /* Pushes host and port of an address, or a path; how many values. */
@@ -27,7 +31,7 @@ int cast_net_push_address(lua_State *L, const os_address *a);
 bool cast_net_address(lua_State *L, int host, int port, os_address *a);
 uint16_t cast_net_port(lua_State *L, int i);
 
-/* -- the functions, called by lua/casting/net.lua ------------------------- */
+/* -- the functions, called by lua/casting/net_*.lua ----------------------- */
 
 int cast_net_read(lua_State *L);
 int cast_net_read_until(lua_State *L);
@@ -36,8 +40,13 @@ int cast_net_write(lua_State *L);
 int cast_net_connect(lua_State *L);
 int cast_net_resolve(lua_State *L);
 int cast_net_wait(lua_State *L);
+int cast_net_copy(lua_State *L);
+int cast_net_until_closed(lua_State *L);
+/* Methods that are written in Lua. */
+int cast_net_lines(lua_State *L);
+int cast_listener_serve(lua_State *L);
 
-/* Pushes the table of the C part. */
+/* Pushes the table internal.sockets. */
 void cast_net_open(lua_State *L);
 
 extern const luaL_Reg cast_net_stream_methods[];

@@ -209,6 +209,7 @@ static int listener_stats(lua_State *L) {
 
 static const luaL_Reg methods[] = {
   {"accept", listener_accept},
+  {"serve", cast_listener_serve},
   {"close", listener_close},
   {"name", listener_name},
   {"fd", listener_fd},

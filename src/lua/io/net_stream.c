@@ -114,7 +114,9 @@ int cast_net_push_address(lua_State *L, const os_address *a) {
 static int stream_close(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_stream *s = cast_net_stream(L, 1);
-  lua_pushboolean(L, !cast_forked && cast_stream_close(s, &S->session));
+  bool first = !cast_forked && cast_stream_close(s, &S->session);
+  if (first) cast_net_copy_stop(s);
+  lua_pushboolean(L, first);
   return 1;
 }
 
@@ -200,6 +202,8 @@ const luaL_Reg cast_net_stream_methods[] = {
   {"read_until", cast_net_read_until},
   {"peek", cast_net_peek},
   {"write", cast_net_write},
+  {"copy", cast_net_copy},
+  {"lines", cast_net_lines},
   {"close", stream_close},
   {"abort", stream_abort},
   {"shutdown", stream_shutdown},

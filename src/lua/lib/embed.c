@@ -25,6 +25,7 @@
 #include "../compat/call.h"
 #include "../compat/compat.h"
 #include "../compat/single.h"
+#include "../io/net.h"
 #include "../session/builtin.h"
 #include "../session/options.h"
 #include "../state/argument.h"
@@ -35,6 +36,7 @@
 #include "lib.h"
 #include "lib_link.h"
 #include "lib_monitor.h"
+#include "lib_net.h"
 #include "lib_scope.h"
 #include "misuse.h"
 
@@ -96,25 +98,36 @@ static void set_globals(lua_State *L) {
 #endif
 }
 
-/* internal.__index(internal, name): loads the file of that name, and returns
-   its value; nil if there is no such file. */
-static int load_file(lua_State *L) {
-  cast_state *S = cast_state_here(L);
-  const char *name = luaL_checkstring(L, 2);
-  const cast_embedded *f = find_file(name);
+/* Pushes the value of a file, whose chunk is called with the module and the
+   table `internal`, at 1. */
+static void call_file(lua_State *L, const cast_embedded *f) {
   const char *text;
   size_t size;
-  lua_settop(L, 2);
-  if (f == NULL) return 0;
-  lua_pushfstring(L, CAST_OWN_SOURCE "%s.lua", name);
+  lua_pushfstring(L, CAST_OWN_SOURCE "%s.lua", f->name);
   push_text(L, f);
-  text = lua_tolstring(L, 4, &size);
-  if (cast_lua_load(L, text, size, lua_tostring(L, 3), "t") != LUA_OK)
-    return lua_error(L);
+  text = lua_tolstring(L, -1, &size);
+  if (cast_lua_load(L, text, size, lua_tostring(L, -2), "t") != LUA_OK)
+    lua_error(L);
   set_globals(L);
   cast_module_push(L);
   lua_pushvalue(L, 1);
   lua_call(L, 2, 1);
+}
+
+/* internal.__index(internal, name): loads the file of that name, and returns
+   its value; nil if there is no such file. `sockets` is a table of functions in
+   C that the files about casting.net put together. */
+static int load_file(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  const char *name = luaL_checkstring(L, 2);
+  const cast_embedded *f = find_file(name);
+  lua_settop(L, 2);
+  if (f != NULL)
+    call_file(L, f);
+  else if (strcmp(name, "sockets") == 0)
+    cast_net_open(L);
+  else
+    return 0;
   lua_pushvalue(L, 2);
   lua_rawget(L, 1);
   /* A finalizer that has run meanwhile may have loaded it, too. Its value
@@ -206,6 +219,8 @@ void cast_internal_push(lua_State *L) {
 bool cast_embed_module(lua_State *L, const char *name, size_t size) {
   if (size == 7 && memcmp(name, "casting", 7) == 0)
     cast_module_push(L);
+  else if (size == 11 && memcmp(name, CAST_NET_NAME, 11) == 0)
+    cast_lib_net_push(L);
   else if (cast_names_is_own(name, size))
     cast_internal_push(L);
   else
@@ -227,17 +242,22 @@ static int run(lua_State *L) {
 
 /* -- the module's members ------------------------------------------------- */
 
-/* The second upvalue is the name of the public function and of its file. */
-int cast_embed_stub(lua_State *L) {
+int cast_embed_call(lua_State *L, const char *file, const char *name) {
   if (CAST_UNLIKELY(cast_state_here(L)->closing))
-    cast_lua_error(L, "%s: the session has been closed",
-      lua_tostring(L, lua_upvalueindex(2)));
+    cast_lua_error(L, "%s: the session has been closed", name);
   cast_internal_push(L);
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_gettable(L, -2);
+  lua_getfield(L, -1, file);
   lua_replace(L, -2);
   lua_insert(L, 1);
   return cast_lua_call_all(L);
+}
+
+/* The second upvalue is the name of the function's file, which is that of the
+   public function, for casting.net with "net_" in front of it. */
+int cast_embed_stub(lua_State *L) {
+  const char *file = lua_tostring(L, lua_upvalueindex(2));
+  return cast_embed_call(
+    L, file, strncmp(file, "net_", 4) == 0 ? file + 4 : file);
 }
 
 static const luaL_Reg functions[] = {

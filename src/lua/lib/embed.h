@@ -18,6 +18,9 @@ typedef struct cast_embedded {
 /* Stands in the module for each public function that is written in Lua: loads
    its file if need be, and calls the function which that returns. */
 int cast_embed_stub(lua_State *L);
+/* What a method that is written in Lua does: calls the function of that file
+   with all arguments. `name` is the method's, for errors. */
+int cast_embed_call(lua_State *L, const char *file, const char *name);
 /* Pushes the table `internal` (embed.c). Raises. */
 void cast_internal_push(lua_State *L);
 /* For the packer: pushes the module of casting's own that has this name, and

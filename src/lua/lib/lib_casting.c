@@ -33,6 +33,7 @@
 #include "lib.h"
 #include "lib_chan.h"
 #include "lib_message.h"
+#include "lib_net.h"
 #include "lib_report.h"
 #include "lib_scope.h"
 #include "lib_session.h"
@@ -136,8 +137,7 @@ static void open_module(lua_State *L) {
   luaL_setfuncs(L, functions, 1);
   cast_open_scope(L);
   cast_open_embedded(L);
-  cast_net_open(L);
-  lua_setfield(L, -2, "net");
+  cast_lib_net_open(L);
   lua_pushliteral(L, CASTING_VERSION);
   lua_setfield(L, -2, "_VERSION");
   /* The metatable of cancellation errors must have a name, so that it crosses
@@ -166,6 +166,8 @@ const cast_binding cast_module_binding = {
   .stub = cast_embed_stub,
   .hook = cast_preempt_hook,
   .open = luaopen_casting,
+  .open_net = luaopen_casting_net,
+  .call = cast_embed_call,
   .open_module = open_module,
   .module = cast_embed_module,
   .find_deadlock = cast_deadlock_begin_report,

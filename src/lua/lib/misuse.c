@@ -13,20 +13,22 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../compat/stack.h"
+#include "../io/net.h"
 #include "../state/argument.h"
 #include "../state/handle.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
 
-/* Is the C function at this level cast_embed_stub, that is, a public
-   function? */
+/* Is the C function at this level cast_embed_stub, that is, a public function,
+   or a method of that kind? */
 static bool is_stub(lua_State *L, lua_Debug *ar) {
   const cast_state *S = cast_state_find(L);
-  bool is;
+  lua_CFunction f;
   lua_getinfo(L, "f", ar);
-  is = S != NULL && lua_tocfunction(L, -1) == S->binding->stub;
+  f = lua_tocfunction(L, -1);
   lua_pop(L, 1);
-  return is;
+  return S != NULL && (f == S->binding->stub || f == cast_listener_serve ||
+                        f == cast_net_lines);
 }
 
 /* Returns the level of the public function; *ar tells by which name it was

@@ -9,6 +9,8 @@
    program has put in its place is not touched, nor is package.searchers;
    modules in package.loaded are returned as ever; and require itself calls the
    loader, so a module finds the usual calls on its stack.
+   casting.net is part of casting: no searcher is asked for it, so it is found
+   wherever casting was, and a session's start does not pay for it.
 
    Rejected: see DESIGN, "Modules that are being loaded". */
 #include "require.h"
@@ -163,6 +165,10 @@ static int search(lua_State *L) {
   int n;
   lua_settop(L, 1);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (S != NULL && name != NULL && strcmp(name, CAST_NET_NAME) == 0) {
+    lua_pushcfunction(L, S->binding->open_net);
+    return 1;
+  }
   if (t != NULL) {
     if (t->loading) cast_load_again(L, S, t);
     cast_load *l = await_turn(L, S, t);

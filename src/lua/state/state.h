@@ -41,6 +41,9 @@ typedef struct cast_binding {
   lua_CFunction stub;         /* calls those that are written in Lua */
   lua_Hook hook;      /* cast_preempt_hook: looks whether a task must stop */
   lua_CFunction open; /* luaopen_casting, for package.preload */
+  lua_CFunction open_net; /* luaopen_casting_net, for require */
+  /* What a method does that is written in Lua: cast_embed_call. */
+  int (*call)(lua_State *L, const char *file, const char *name);
   /* Makes the module and pushes it. Raises. */
   void (*open_module)(lua_State *L);
   /* Is there a module of that name of our own? For the packer (packer.h). */
@@ -53,6 +56,9 @@ typedef struct cast_binding {
      the host. */
   void (*end)(lua_State *L);
 } cast_binding;
+
+/* The module that is a part of ours: a field of it, and a name for require. */
+#define CAST_NET_NAME "casting.net"
 
 /* Where a field is shared with other threads its guard stands in front: (i)
    fixed when the state is made, (a) atomic, (host lock) the lock of family.c.

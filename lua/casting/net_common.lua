@@ -1,0 +1,106 @@
+-- net_common.lua - what the functions of casting.net have in common.
+-- SPDX-License-Identifier: MIT
+--
+-- Each of these functions has a file of its own (net_connect.lua and so on). This
+-- one is not called net.lua: require "casting.net" would find it in a checkout.
+-- The functions in C that they use are in internal.sockets, and take numeric
+-- addresses only.
+
+local casting, internal = ...
+local type = type
+local Check, sockets = internal.check, internal.sockets
+local bad, got = internal.bad, internal.got
+
+local Net = {}
+
+-- The seconds that are left until `deadline`; nil: there is none.
+function Net.left(deadline)
+  if not deadline then return nil end
+  local left = deadline - casting.now()
+  return left > 0 and left or 0
+end
+
+-- The time when so many seconds are over; nil: never.
+function Net.deadline(seconds)
+  return seconds and casting.now() + seconds
+end
+
+-- -- arguments ----------------------------------------------------------------
+
+-- The arguments `host` and `port` of the function called `name`. Returns what
+-- the host is: "inet", "inet6" or "unix"; nil: a name.
+function Net.check_host(name, host, port)
+  Check.expect(1, name, host, "string")
+  local family, problem = sockets.numeric(host)
+  if problem then bad(1, name, problem) end
+  if family ~= "unix" and not Check.is_integer(port, 0, 65535) then
+    bad(2, name, "a port must be an integer from 0 to 65535, got " ..
+      got(port))
+  end
+  return family
+end
+
+-- The others raise if the value v of an option, in argument i, is bad.
+
+function Net.check_seconds(i, name, option, v)
+  if v ~= nil and not Check.is_seconds(v) then
+    bad(i, name, option .. " must be a number of seconds, zero or more, got " ..
+      got(v))
+  end
+end
+
+function Net.check_family(i, name, v)
+  if v ~= nil and v ~= "inet" and v ~= "inet6" then
+    bad(i, name, 'family must be "inet" or "inet6"')
+  end
+end
+
+function Net.check_boolean(i, name, option, v)
+  local problem = Check.mismatch(option, v, "boolean")
+  if problem then bad(i, name, problem) end
+end
+
+function Net.check_count(i, name, option, v, least)
+  if v ~= nil and not Check.is_integer(v, least, 2 ^ 31 - 1) then
+    bad(i, name, option .. " must be an integer from " .. least ..
+      " on, got " .. got(v))
+  end
+end
+
+-- The option keepalive as a number of seconds; 0: off.
+function Net.read_keepalive(i, name, v)
+  if v == nil or v == true then return 15 end
+  if v == false then return 0 end
+  if not Check.is_integer(v, 1, 32767) then
+    bad(i, name, "keepalive must be false or an integer number of seconds " ..
+      "from 1 to 32767, got " .. got(v))
+  end
+  return v
+end
+
+-- A Unix socket has no port: the options may stand in its place.
+function Net.options(family, port, options)
+  if family == "unix" and options == nil and type(port) == "table" then
+    return nil, port
+  end
+  return port, options
+end
+
+-- -- names --------------------------------------------------------------------
+
+-- The addresses of a host, a list with its n; or nil and why. `family` is what
+-- the host is, if it is no name; `wanted` is the family to look for, or nil.
+function Net.addresses(host, family, wanted, timeout)
+  if family then
+    if wanted and family ~= wanted then
+      return nil, "this host has no address of the family " .. wanted
+    end
+    return {host, n = 1}
+  end
+  local list, why = sockets.resolve(host, wanted, timeout)
+  if not list then return nil, why end
+  list.n = #list
+  return list
+end
+
+return Net

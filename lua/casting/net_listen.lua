@@ -1,0 +1,79 @@
+-- net_listen.lua - net.listen.
+-- SPDX-License-Identifier: MIT
+
+local _, internal = ...
+local type = type
+local bad, got = internal.bad, internal.got
+local Check, Net, sockets = internal.check, internal.net_common, internal.sockets
+
+local KNOWN = {backlog = true, reuseport = true, mode = true, family = true}
+
+-- The options, each read once.
+local function read(i, options)
+  options = Check.options(i, "listen", options, KNOWN)
+  local o = {backlog = options.backlog, reuseport = options.reuseport,
+    mode = options.mode, family = options.family}
+  Net.check_count(i, "listen", "backlog", o.backlog, 1)
+  Net.check_boolean(i, "listen", "reuseport", o.reuseport)
+  Net.check_family(i, "listen", o.family)
+  if o.mode ~= nil and type(o.mode) ~= "string" and
+      not Check.is_integer(o.mode, 0, 511) then
+    bad(i, "listen", "mode must be octal digits in a string, or an integer " ..
+      "from 0 to 511, got " .. got(o.mode))
+  end
+  return o
+end
+
+-- All addresses of this machine: one socket for both families, where there are
+-- two.
+local function listen_everywhere(port, o)
+  if o.family == "inet" then return sockets.listen("0.0.0.0", port, o) end
+  o.v6only = o.family == "inet6"
+  local listener, why, detail = sockets.listen("::", port, o)
+  if listener or o.family or why == "address already in use" or
+      why == "permission denied" then
+    return listener, why, detail
+  end
+  return sockets.listen("0.0.0.0", port, o)
+end
+
+-- The addresses of a name, those of IPv4 first: who listens on "localhost" is
+-- then found by those who connect to 127.0.0.1, and others try both.
+local function in_order(list)
+  local ordered = {n = 0}
+  for _, family in internal.builtin.ipairs {"inet", "inet6"} do
+    for i = 1, list.n do
+      if sockets.numeric(list[i]) == family then
+        ordered.n = ordered.n + 1
+        ordered[ordered.n] = list[i]
+      end
+    end
+  end
+  return ordered
+end
+
+-- net.listen(host, port [, options]), net.listen("unix:PATH" [, options])
+return function(host, port, options)
+  local family = host == "*" and "inet" or nil
+  if not family then
+    Check.expect(1, "listen", host, "string")
+    family = sockets.numeric(host)
+  end
+  port, options = Net.options(family, port, options)
+  if host == "*" then
+    Net.check_host("listen", "0.0.0.0", port)
+    return listen_everywhere(port, read(3, options))
+  end
+  Net.check_host("listen", host, port)
+  local o = read(3, options)
+  if family == "unix" then return sockets.listen(host, nil, o) end
+  local list, problem = Net.addresses(host, family, o.family)
+  if not list then return nil, problem end
+  list = in_order(list)
+  for i = 1, list.n do
+    local listener, why = sockets.listen(list[i], port, o)
+    if listener then return listener end
+    problem = problem or why
+  end
+  return nil, problem
+end

@@ -1,0 +1,239 @@
+/* net_copy.c - everything that comes from one stream, to another.
+   SPDX-License-Identifier: MIT
+
+   A copy is one read of the first stream and one write to the second, which
+   both last until it ends: nobody else reads from the one meanwhile, and who
+   writes to the other waits for its turn. So neither can move to another
+   session. It goes through the bytes that are left over of the first stream
+   (stream.h): what has been taken from the system and was not written yet lies
+   there, and so nothing is lost when a copy fails, only what was written has
+   gone. An idle copy has no buffer, as an idle stream has none.
+
+   The system could copy between two sockets (splice) only through a pipe in the
+   middle: two more descriptors for each copy, and no fewer calls.
+
+   `again` does it without Lua, and lets other tasks run after CAST_COPY_MOST
+   bytes. If the copy is broken off in the middle, the sending side is shut, as
+   after a write (net_write.c). */
+#include "../../../include/casting.h"
+#include "../../limits.h"
+#include "../../mem.h"
+#include "../compat/auxiliary.h"
+#include "../state/argument.h"
+#include "../task/enter.h"
+#include "../task/park.h"
+#include "net.h"
+
+#include <math.h>
+
+typedef struct copying {
+  cast_object object; /* a wait's */
+  cast_stream *from;  /* a reference */
+  cast_write *turn;   /* its place among the writers of `to` */
+  uint64_t left;      /* bytes that may still be copied */
+  uint64_t done;      /* bytes that were */
+  uint32_t asked;     /* bytes that the last read had room for */
+} copying;
+
+static cast_stream *target(const copying *c) { return c->turn->stream; }
+
+static void free_turn(cast_object *o) {
+  cast_write *w = CAST_CONTAINER(o, cast_write, object);
+  cast_list_remove(&w->link);
+  cast_unref(&w->stream->object);
+  cast_free(w);
+}
+static const cast_type turn_type = {"write", free_turn, NULL};
+
+static void free_copying(cast_object *o) {
+  copying *c = CAST_CONTAINER(o, copying, object);
+  cast_unref(&c->turn->object);
+  cast_unref(&c->from->object);
+  cast_free(c);
+}
+static const cast_type copying_type = {"copy", free_copying, NULL};
+
+/* With a place behind the other writers. NULL: no memory. */
+static copying *new_copying(cast_stream *from, cast_stream *to, uint64_t most) {
+  copying *c = cast_calloc(sizeof *c);
+  cast_write *w = c != NULL ? cast_calloc(sizeof *w) : NULL;
+  if (w == NULL) {
+    cast_free(c);
+    return NULL;
+  }
+  cast_object_init(&w->object, &turn_type);
+  w->stream = to;
+  cast_ref(&to->object);
+  cast_list_push(&to->writers, &w->link);
+  cast_object_init(&c->object, &copying_type);
+  c->from = from;
+  cast_ref(&from->object);
+  c->turn = w;
+  c->left = most;
+  c->asked = 1;
+  return c;
+}
+
+/* -- copying -------------------------------------------------------------- */
+
+static void count(copying *c, uint64_t n) {
+  c->done += n;
+  c->left -= n;
+}
+
+/* Writes what is left over of `from`: 0, or a failure. */
+static intptr_t write_left(copying *c) {
+  os_bytes piece = {cast_stream_data(c->from), cast_stream_left(c->from)};
+  size_t done = 0;
+  intptr_t rc;
+  if (piece.size > c->left) piece.size = (size_t)c->left;
+  rc = cast_stream_send(target(c), &piece, 1, &done);
+  if (done > 0) cast_stream_take(c->from, done);
+  count(c, done);
+  return rc;
+}
+
+/* Reads up to CAST_READ_MOST bytes, and a few at first: an idle connection
+   most often has few. The bytes, 0: the end, or a failure. */
+static intptr_t read_more(copying *c) {
+  size_t most = c->asked < CAST_READ_MOST ? 1 : CAST_READ_MOST;
+  intptr_t n = cast_stream_fill(c->from, most);
+  c->asked = n >= 4096 ? CAST_READ_MOST : 1;
+  return n;
+}
+
+/* Copies until it must wait, for that side; 0: all is copied. OS_EAGAIN and
+   *side < 0: it has done much, and others shall run. */
+static intptr_t copy_some(copying *c, int *side) {
+  uint64_t until = c->done + CAST_COPY_MOST;
+  while (c->left > 0) {
+    intptr_t n;
+    *side = CAST_WRITE;
+    if (cast_stream_left(c->from) > 0) {
+      n = write_left(c);
+      if (n != 0) return n;
+      if (c->left == 0) break;
+    }
+    *side = CAST_READ;
+    n = read_more(c);
+    if (n <= 0) return n;
+    if (c->done >= until) {
+      *side = -1;
+      return OS_EAGAIN;
+    }
+  }
+  return 0;
+}
+
+/* 0, a failure, or CAST_PARKED. */
+static intptr_t copy_or_wait(copying *c, cast_ltask *t) {
+  for (;;) {
+    int side = -1;
+    intptr_t rc;
+    if (target(c)->writers.next != &c->turn->link) {
+      cast_wait_arm(&t->base, CAST_WAIT_ONE); /* until leave ends it */
+      return CAST_PARKED;
+    }
+    rc = copy_some(c, &side);
+    if (rc != OS_EAGAIN) return rc;
+    if (side < 0) {
+      cast_wait_arm(&t->base, CAST_WAIT_ONE);
+      (void)cast_wait_end(&t->base, 0);
+      return CAST_PARKED;
+    }
+    rc = cast_descriptor_wait(
+      side == CAST_READ ? c->from->file : target(c)->file, side, &t->base);
+    if (rc != 0) return rc;
+  }
+}
+
+static int again(cast_state *S, cast_ltask *t) {
+  CAST_UNUSED(S);
+  return (int)copy_or_wait(t->arg, t);
+}
+
+/* -- the end -------------------------------------------------------------- */
+
+void cast_net_copy_stop(cast_stream *to) {
+  if (!cast_list_is_empty(&to->writers))
+    (void)cast_wait_end(
+      &CAST_CONTAINER(to->writers.next, cast_write, link)->task->base,
+      CASTING_ECLOSED);
+}
+
+/* The turn of the next writer. */
+static void leave(copying *c, const cast_ltask *t, bool broken) {
+  cast_stream *to = target(c);
+  bool first = to->writers.next == &c->turn->link;
+  if (c->from->reader == t) c->from->reader = NULL;
+  cast_list_remove(&c->turn->link);
+  if (broken && c->done > 0) {
+    to->shut = true;
+    if (cast_descriptor_begin(to->file)) {
+      (void)os_shutdown_write(to->file->fd);
+      cast_descriptor_end(to->file);
+    }
+  }
+  if (first && !cast_list_is_empty(&to->writers))
+    (void)cast_wait_end(
+      &CAST_CONTAINER(to->writers.next, cast_write, link)->task->base, 0);
+}
+
+static int push_outcome(lua_State *L, intptr_t rc, uint64_t done) {
+  if (rc != 0) cast_net_failure(L, rc);
+#if CAST_LUA >= 503
+  lua_pushinteger(L, (lua_Integer)done);
+#else
+  lua_pushnumber(L, (lua_Number)done);
+#endif
+  return rc == 0 ? 1 : 3;
+}
+
+static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  copying *c = t->arg;
+  bool raises = result == CASTING_ECANCELLED || result == CAST_DEADLOCK;
+  CAST_UNUSED(S);
+  /* The time that may be over is that of a scope, which raises. */
+  leave(c, t, raises || result == CASTING_ETIMEOUT);
+  return raises ? 0 : push_outcome(L, result, c->done);
+}
+
+static const cast_wait_kind copy_kind = {
+  .finish = finish, .again = again, .what = "copying", .cleans_up = true};
+
+static uint64_t check_most(lua_State *L, int i) {
+  lua_Number n;
+  if (lua_isnoneornil(L, i)) return UINT64_MAX;
+  n = cast_arg_number(L, i);
+  if (n == (lua_Number)HUGE_VAL) return UINT64_MAX;
+  cast_arg_check(L, n >= 0 && n == floor(n) && n <= 9007199254740992.0, i,
+    "a number of bytes must be a non-negative integer");
+  return (uint64_t)n;
+}
+
+/* stream:copy(to [, n]) */
+int cast_net_copy(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_stream *from = cast_net_stream(L, 1), *to = cast_net_stream(L, 2);
+  uint64_t most = check_most(L, 3), done;
+  cast_ltask *t = cast_enter(L, S, OS_FOREVER);
+  copying *c;
+  intptr_t rc;
+  if (from->reader != NULL)
+    cast_misuse(L, "another task is reading from this stream");
+  if (to->shut) return push_outcome(L, CASTING_ECLOSED, 0);
+  c = new_copying(from, to, most);
+  if (c == NULL) cast_raise_memory(L);
+  c->turn->task = t;
+  from->reader = t;
+  t->arg = c;
+  rc = copy_or_wait(c, t);
+  if (rc == CAST_PARKED) {
+    t->owns_arg = true; /* the reference is the wait's from here on */
+    return cast_park(L, S, t, OS_FOREVER, &copy_kind);
+  }
+  leave(c, t, false);
+  done = c->done;
+  cast_unref(&c->object);
+  return push_outcome(L, rc, done);
+}
