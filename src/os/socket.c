@@ -59,6 +59,9 @@ static void pick_int(int rc, char *to, size_t size) {
 void os_system_text(intptr_t rc, char *text, size_t size) {
   text[0] = '\0';
   PICK(strerror_r(code(rc), text, size), text, size);
+  /* Not of "RPC ...". */
+  if (text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z'))
+    text[0] = (char)(text[0] - 'A' + 'a');
 }
 
 bool os_is_gone(intptr_t rc) {
@@ -124,7 +127,12 @@ int os_nonblocking(int fd, bool on) {
   return want == flags || fcntl(fd, F_SETFL, want) == 0 ? 0 : failed();
 }
 
-#if !defined(SOCK_CLOEXEC)
+/* An enumerator where it is there, so that its value says nothing to #if. */
+#if defined(SOCK_CLOEXEC)
+#define HAS_FLAGS 1
+#define PREPARE(fd) (fd)
+#else
+#define HAS_FLAGS 0
 #define SOCK_CLOEXEC 0
 #define SOCK_NONBLOCK 0
 #define PREPARE(fd) prepare(fd)
@@ -140,8 +148,6 @@ static int prepare(int fd) {
 #endif
   return fd;
 }
-#else
-#define PREPARE(fd) (fd)
 #endif
 
 static int domain_of(int family) {
@@ -213,7 +219,7 @@ int os_accept(int fd, os_address *peer) {
   struct sockaddr *to = (struct sockaddr *)(void *)peer->bytes;
   int got;
   do {
-#if SOCK_CLOEXEC != 0
+#if HAS_FLAGS
     got = accept4(fd, to, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 #else
     got = PREPARE(accept(fd, to, &size));
@@ -264,10 +270,13 @@ int os_describe(int fd, os_kind *kind) {
   if (flags < 0 || fstat(fd, &info) != 0) return failed();
   kind->is_blocking = (flags & O_NONBLOCK) == 0;
   kind->is_socket = S_ISSOCK(info.st_mode);
+  kind->is_pipe = S_ISFIFO(info.st_mode);
   kind->is_stream = true;
   if (!kind->is_socket) return 0;
-  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0)
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0) {
     kind->is_stream = type == SOCK_STREAM;
+    kind->is_datagram = type == SOCK_DGRAM;
+  }
   size = sizeof accepts;
 #if defined(SO_ACCEPTCONN)
   if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &size) == 0)

@@ -14,7 +14,9 @@
 
 #define OS_SYSTEM (-1000)
 
-/* The system's text for a result, of up to `size` bytes with the zero. */
+/* The system's text for a result, of up to `size` bytes with the zero. It
+   begins with a small letter, as texts of casting's do: "connection
+   refused". */
 void os_system_text(intptr_t rc, char *text, size_t size);
 /* Kinds of the system's results. */
 bool os_is_gone(intptr_t rc);     /* the other end has closed, or reset it */
@@ -38,13 +40,15 @@ typedef struct os_address {
 int os_address_family(const os_address *a);
 /* From numbers such as 127.0.0.1, ::1, fe80::1%eth0. False: that is a name. */
 bool os_address_parse(os_address *a, const char *host, uint16_t port);
-/* A path, or, if it begins with a zero byte, a name in the abstract space. False:
-   it is too long, or the system has no such sockets. */
+/* A path, or, if it begins with a zero byte, a name in the abstract space.
+   False: it is too long, or the system has no such sockets. */
 bool os_address_unix(os_address *a, const char *path, size_t size);
 /* Its text into `host`, whose length is returned; for a Unix socket its path,
    perhaps none, perhaps with a zero in front. *port: 0 if it has none. */
 size_t os_address_text(
   const os_address *a, char host[OS_HOST_SIZE], uint16_t *port);
+/* Is it the path of a Unix socket, and no name in the abstract space? */
+bool os_address_has_path(const os_address *a);
 void os_address_set_port(os_address *a, uint16_t port);
 
 /* Blocks, perhaps for minutes: all addresses of a name, in the system's order,
@@ -63,6 +67,22 @@ int os_socket(int family, bool datagram);
 int os_socket_pair(int fds[2]);
 int os_bind(int fd, const os_address *a);
 int os_listen(int fd, int backlog); /* 0: the system's most */
+
+/* Which file a Unix socket was given by which process. */
+typedef struct os_place {
+  uint64_t device, inode; /* of the file */
+  int64_t process;        /* 0: none has made it */
+} os_place;
+
+/* Binds to a path and listens. What is there already makes the address taken,
+   but a socket at which nobody listens: that is removed. If two do this at the
+   same time, the address is taken for one of them. mode: who may connect, as of
+   a file; -1: as the process's umask says. */
+int os_listen_path(
+  int fd, const os_address *a, int mode, int backlog, os_place *place);
+/* Removes what os_listen_path has made, if this process did and it is still
+   that file. */
+void os_remove_path(const os_address *a, const os_place *place);
 /* 0, or OS_EAGAIN: it is under way, to be asked for by os_socket_error when the
    socket can be written to. */
 int os_connect(int fd, const os_address *a);
@@ -83,7 +103,7 @@ void os_abort(int fd);
 int os_nonblocking(int fd, bool on);
 /* What a descriptor is, for those that come from elsewhere. */
 typedef struct os_kind {
-  bool is_socket, is_stream, is_listening, is_blocking;
+  bool is_socket, is_stream, is_datagram, is_listening, is_pipe, is_blocking;
   int family;
 } os_kind;
 int os_describe(int fd, os_kind *kind);
