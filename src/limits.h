@@ -330,6 +330,9 @@
 #define CAST_OFFLOAD_STOP_NS 20000000u
 /* Bytes of a name that is looked up: what DNS allows. */
 #define CAST_NAME_MOST 253u
+/* Bytes of all addresses of a name as texts; what has no room is left out. 80
+   addresses have room, however long they are. */
+#define CAST_ADDRESSES_SIZE 5120u
 /* Lists of names that are being looked up: one is searched for each call. */
 #define CAST_NAMES_LISTS CAST_LIMIT(64u, 1u)
 

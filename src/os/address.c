@@ -206,6 +206,7 @@ size_t os_resolve(const char *name, int family, uint16_t port,
   hints.ai_socktype = SOCK_STREAM; /* each address once */
   *list = NULL;
   rc = getaddrinfo(name, NULL, &hints, &found);
+  if (rc == 0 && found == NULL) rc = EAI_NONAME;
   if (rc != 0) {
     *why = reason(rc);
     return 0;

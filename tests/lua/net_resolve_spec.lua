@@ -363,6 +363,17 @@ nil timeout
       "::1 fe80::1%%%w+\nnil\thost not found\n$", out)
   end)
 
+  it("have as many addresses as can be of use", function()
+    local out = output [[
+      local list = net.resolve "crowd.test"
+      for i, a in ipairs(list) do
+        assert(a == ("2001:db8::%x"):format(255 + i) or a == "127.0.0.1")
+      end
+      print(#list >= 80)
+    ]]
+    assert.equal("true\n", out)
+  end)
+
   it("that are not found have a reason", function()
     assert.equal([[
 again temporary failure in name resolution

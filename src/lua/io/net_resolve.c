@@ -26,12 +26,12 @@
 
 typedef struct lookup {
   cast_call call;
-  cast_list link;    /* (lookups' lock) in its list */
-  int family;        /* (i) OS_INET, OS_INET6; OS_OTHER: both */
-  os_address *found; /* (helper) addresses, or NULL */
-  size_t nfound;     /* (helper) how many */
-  const char *why;   /* (helper) if there are none: a text that lasts */
-  char name[];       /* (i) */
+  cast_list link;  /* (lookups' lock) in its list */
+  int family;      /* (i) OS_INET, OS_INET6; OS_OTHER: both */
+  char *found;     /* (helper) addresses, each with a zero behind it; or NULL */
+  size_t size;     /* (helper) its bytes, CAST_ADDRESSES_SIZE at most */
+  const char *why; /* (helper) if there are none: a text that lasts */
+  char name[];     /* (i) */
 } lookup;
 
 static cast_offload names =
@@ -51,16 +51,39 @@ static void forget(lookup *l) {
   cast_lock_drop(&lookups.lock);
 }
 
+/* Writes the addresses to `to`, or only counts (NULL): the bytes of those that
+   have room. */
+static size_t write_texts(const os_address *list, size_t n, char *to) {
+  size_t size = 0;
+  for (size_t i = 0; i < n; i++) {
+    char host[OS_HOST_SIZE];
+    uint16_t port;
+    size_t bytes = os_address_text(&list[i], host, &port) + 1;
+    if (size + bytes > CAST_ADDRESSES_SIZE) break;
+    if (to != NULL) memcpy(to + size, host, bytes);
+    size += bytes;
+  }
+  return size;
+}
+
 static void run_lookup(cast_call *c) {
   lookup *l = CAST_CONTAINER(c, lookup, call);
-  l->nfound = os_resolve(l->name, l->family, 0, &l->found, &l->why);
+  os_address *list;
+  size_t n = os_resolve(l->name, l->family, 0, &list, &l->why), size;
+  if (n > 0) {
+    size = write_texts(list, n, NULL);
+    l->found = cast_alloc(size);
+    if (l->found != NULL) l->size = write_texts(list, n, l->found);
+    l->why = CAST_NO_MEMORY;
+  }
+  os_free_addresses(list);
   forget(l); /* who asks from now on wants to know what holds then */
 }
 
 static void free_lookup(cast_call *c) {
   lookup *l = CAST_CONTAINER(c, lookup, call);
   forget(l);
-  os_free_addresses(l->found);
+  cast_free(l->found);
   cast_free(l);
 }
 
@@ -120,25 +143,30 @@ static int fail(lua_State *L, const char *why) {
   return 2;
 }
 
-static int push_found(lua_State *L, const lookup *l) {
-  char host[OS_HOST_SIZE];
-  uint16_t port;
-  if (l->call.result != 0) return fail(L, CAST_NO_MEMORY);
-  if (l->nfound == 0) return fail(L, l->why);
-  lua_createtable(L, (int)l->nfound, 0);
-  for (size_t i = 0; i < l->nfound; i++) {
-    size_t n = os_address_text(&l->found[i], host, &port);
-    lua_pushlstring(L, host, n);
-    lua_rawseti(L, -2, (int)i + 1);
+/* What came of the lookup of t, whose reference is given up before there is any
+   Lua value: making one may run a finalizer which waits in the name of t, and
+   so gives it up. */
+static int push_found(lua_State *L, cast_ltask *t) {
+  const lookup *l = t->arg;
+  char found[CAST_ADDRESSES_SIZE];
+  size_t size = l->size;
+  const char *why = l->call.result == 0 ? l->why : CAST_NO_MEMORY;
+  int n = 0;
+  if (size > 0) memcpy(found, l->found, size);
+  cast_release_arg(t);
+  if (size == 0) return fail(L, why);
+  lua_newtable(L);
+  for (size_t at = 0; at < size; at += strlen(found + at) + 1) {
+    lua_pushstring(L, found + at);
+    lua_rawseti(L, -2, ++n);
   }
   return 1;
 }
 
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   CAST_UNUSED(S);
-  if (result == 0) return push_found(L, t->arg);
-  /* At once, and not with the next wait: the name may be in the queue. */
-  cast_release_arg(t);
+  if (result == 0) return push_found(L, t);
+  cast_release_arg(t); /* at once: the name may be in the queue */
   return cast_push_interrupt(L, result);
 }
 
@@ -192,7 +220,8 @@ int cast_net_resolve(lua_State *L) {
   cast_state *S = cast_state_here(L);
   bool options = lua_istable(L, 2);
   size_t size;
-  const char *name = cast_arg_string(L, 1, &size);
+  const char *given = cast_arg_string(L, 1, &size);
+  char name[CAST_NAME_MOST + 1]; /* whatever becomes of the stack */
   uint64_t deadline;
   os_address a;
   int family;
@@ -200,7 +229,8 @@ int cast_net_resolve(lua_State *L) {
   lookup *l;
   cast_arg_check(L, size > 0 && size <= CAST_NAME_MOST, 1,
     "a name must have 1 to 253 bytes");
-  cast_arg_check(L, strlen(name) == size, 1, "a name has no zero bytes");
+  cast_arg_check(L, strlen(given) == size, 1, "a name has no zero bytes");
+  memcpy(name, given, size + 1);
   lua_settop(L, 3);
   if (options) {
     lua_getfield(L, 2, "timeout");
@@ -224,7 +254,5 @@ int cast_net_resolve(lua_State *L) {
   t->owns_arg = true; /* the reference is the wait's from here on */
   if (cast_event_wait(&l->call.done, &t->base) == CAST_PARKED)
     return cast_park(L, S, t, deadline, &resolve_kind);
-  family = push_found(L, l);
-  cast_release_arg(t);
-  return family;
+  return push_found(L, t);
 }
