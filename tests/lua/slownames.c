@@ -120,8 +120,8 @@ static int answer(const char *name, int family, struct addrinfo **list) {
 
 int getaddrinfo(const char *name, const char *service,
   const struct addrinfo *hints, struct addrinfo **list) {
-  typedef int call(const char *, const char *, const struct addrinfo *,
-    struct addrinfo **);
+  typedef int call(
+    const char *, const char *, const struct addrinfo *, struct addrinfo **);
   size_t n = strlen(name);
   if (n > 5 && strcmp(name + n - 5, ".test") == 0)
     return answer(name, hints->ai_family, list);
