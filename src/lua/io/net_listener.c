@@ -185,6 +185,10 @@ static int listener_name(lua_State *L) {
   return cast_net_push_address(L, &this_listener(L)->local);
 }
 
+static int listener_option(lua_State *L) {
+  return cast_net_option(L, this_listener(L)->file);
+}
+
 static int listener_fd(lua_State *L) {
   cast_listener *l = this_listener(L);
   if (!cast_descriptor_begin(l->file))
@@ -214,7 +218,7 @@ static const luaL_Reg methods[] = {
   {"name", listener_name},
   {"fd", listener_fd},
   {"stats", listener_stats},
-  {"option", cast_net_listener_option},
+  {"option", listener_option},
   {NULL, NULL},
 };
 

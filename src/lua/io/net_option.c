@@ -11,10 +11,6 @@
 #include "../../os/socket.h"
 #include "../compat/auxiliary.h"
 #include "../state/argument.h"
-#include "../state/handle.h"
-#include "net.h"
-#include "net_listener.h"
-#include "net_udp.h"
 
 /* Which sockets have an option. */
 enum {
@@ -165,8 +161,7 @@ int cast_net_option_failure(lua_State *L, int rc) {
 
 /* -- the functions -------------------------------------------------------- */
 
-/* option(name [, value]) of the descriptor. */
-static int option_of(lua_State *L, cast_descriptor *file) {
+int cast_net_option(lua_State *L, cast_descriptor *file) {
   const char *name = cast_arg_string(L, 2, NULL), *device = NULL;
   const option *o = find(name);
   bool sets = !lua_isnoneornil(L, 3);
@@ -192,19 +187,6 @@ static int option_of(lua_State *L, cast_descriptor *file) {
   else
     lua_pushinteger(L, number);
   return 1;
-}
-
-int cast_net_stream_option(lua_State *L) {
-  return option_of(L, cast_net_stream(L, 1)->file);
-}
-
-int cast_net_listener_option(lua_State *L) {
-  cast_object *o = cast_handle_check(L, 1, &cast_listener_type);
-  return option_of(L, CAST_CONTAINER(o, cast_listener, object)->file);
-}
-
-int cast_net_udp_option(lua_State *L) {
-  return option_of(L, cast_net_udp(L, 1)->file);
 }
 
 int cast_net_options(lua_State *L, int table, cast_descriptor *file) {

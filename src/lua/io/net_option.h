@@ -6,11 +6,9 @@
 #include "../../io/descriptor.h"
 #include "../compat/compat.h"
 
-/* stream:option(name [, value]), listener:option, udp:option: with a value,
+/* The method option(name [, value]) of what has that descriptor: with a value,
    true; without one, what it is; or nil, why. */
-int cast_net_stream_option(lua_State *L);
-int cast_net_listener_option(lua_State *L);
-int cast_net_udp_option(lua_State *L);
+int cast_net_option(lua_State *L, cast_descriptor *file);
 
 /* Sets the options for which the table at `table`, an argument, has a value
    under their names. 0, or what cast_net_option_failure tells of. Raises if a

@@ -10,8 +10,9 @@
 
 #include <string.h>
 
-/* Does the system say that no process has the socket at the path? */
-static bool is_abandoned(const os_address *a, const char *path, bool datagram) {
+/* Removes the socket at the path if the system says that no process has it. */
+static bool remove_abandoned(
+  const os_address *a, const char *path, bool datagram) {
   os_identity id;
   int fd, rc;
   if (!os_identify_socket(path, &id)) return false;
@@ -19,7 +20,7 @@ static bool is_abandoned(const os_address *a, const char *path, bool datagram) {
   if (fd < 0) return false;
   rc = os_connect(fd, a);
   os_close(fd);
-  return os_is_refused(rc);
+  return os_is_refused(rc) && os_remove_socket(path, &id);
 }
 
 int cast_path_bind(
@@ -34,10 +35,8 @@ int cast_path_bind(
     memcpy(text, path, n);
   }
   rc = os_bind(fd, a);
-  if (path != NULL && os_is_in_use(rc) && is_abandoned(a, path, datagram)) {
-    os_unlink(path);
+  if (path != NULL && os_is_in_use(rc) && remove_abandoned(a, path, datagram))
     rc = os_bind(fd, a);
-  }
   if (rc == 0 && path != NULL && os_identify_socket(path, &p->id))
     p->text = text;
   else
@@ -46,11 +45,8 @@ int cast_path_bind(
 }
 
 void cast_path_end(cast_path *p) {
-  os_identity now;
   if (p->text == NULL) return;
-  if (!cast_forked && os_identify_socket(p->text, &now) &&
-      now.device == p->id.device && now.number == p->id.number)
-    os_unlink(p->text);
+  if (!cast_forked) (void)os_remove_socket(p->text, &p->id);
   cast_free(p->text);
   p->text = NULL;
 }

@@ -8,7 +8,7 @@
 #ifndef CAST_NET_PATH_H
 #define CAST_NET_PATH_H
 
-#include "../../os/path.h"
+#include "../../os/identity.h"
 #include "../../os/socket.h"
 
 typedef struct cast_path {

@@ -169,6 +169,10 @@ static int stream_name(lua_State *L) {
   return push_end(L, cast_net_stream(L, 1), os_local_address);
 }
 
+static int stream_option(lua_State *L) {
+  return cast_net_option(L, cast_net_stream(L, 1)->file);
+}
+
 static int stream_fd(lua_State *L) {
   cast_stream *s = cast_net_stream(L, 1);
   if (!cast_descriptor_begin(s->file))
@@ -211,7 +215,7 @@ const luaL_Reg cast_net_stream_methods[] = {
   {"name", stream_name},
   {"fd", stream_fd},
   {"stats", stream_stats},
-  {"option", cast_net_stream_option},
+  {"option", stream_option},
   {NULL, NULL},
 };
 

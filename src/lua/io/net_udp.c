@@ -408,6 +408,10 @@ static int udp_name(lua_State *L) {
   return push_end(L, cast_net_udp(L, 1), os_local_address);
 }
 
+static int udp_option(lua_State *L) {
+  return cast_net_option(L, cast_net_udp(L, 1)->file);
+}
+
 static int udp_fd(lua_State *L) {
   cast_udp *u = cast_net_udp(L, 1);
   if (!cast_descriptor_begin(u->file)) return fail(L, CASTING_ECLOSED);
@@ -442,7 +446,7 @@ static const luaL_Reg methods[] = {
   {"send", udp_send},
   {"receive", udp_receive},
   {"connect", udp_connect},
-  {"option", cast_net_udp_option},
+  {"option", udp_option},
   {"join", udp_join},
   {"leave", udp_leave},
   {"peer", udp_peer},

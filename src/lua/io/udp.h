@@ -79,8 +79,9 @@ intptr_t cast_udp_fill(cast_udp *u, cast_session *self);
 /* After such a try, whose result is rc: another one each time that something
    has come meanwhile. CAST_PARKED: its task waits. */
 intptr_t cast_udp_fill_or_wait(cast_udp *u, cast_ltask *t, intptr_t rc);
-/* May t receive now? Then its turn begins: 0. Else, if it waits, CAST_PARKED: it
-   has its turn when the wait ends well; if not, OS_EAGAIN. CASTING_ECLOSED. */
+/* May t receive now? Then its turn begins: 0. Else, if it waits, CAST_PARKED:
+   it has its turn when the wait ends well; if not, OS_EAGAIN. CASTING_ECLOSED.
+ */
 int cast_udp_take_turn(cast_udp *u, cast_ltask *t, bool waits);
 /* The turn of t is over: the next one's begins. */
 void cast_udp_pass_turn(cast_udp *u, cast_ltask *t, cast_session *self);
