@@ -650,8 +650,13 @@ describe("options", function()
       "#3", "ttl must be an integer from 1 to 255")
     helper.misuse(function() net.udp(nil, nil, {family = "four"}) end,
       "#3", "inet6")
-    helper.misuse(function() net.udp("127.0.0.1", 0, 5) end, "#3", "table")
   end)
+
+  -- A stream over TCP.
+  local function stream(listener)
+    if net.socket then return assert(net.socket("127.0.0.1", 1, {})) end
+    return assert(net.connect(listener:name()))
+  end
 
   it("of streams and listeners, too", function()
     local l = assert(net.listen("127.0.0.1", 0, {}))
@@ -662,9 +667,9 @@ describe("options", function()
       pack(l:option("broadcast", true)))
     assert.same(pack(nil, "this socket has no such option"),
       pack(l:option "v6only"))
+    local s = stream(l)
     l:close()
     assert.same(pack(nil, "closed"), pack(l:option "ttl"))
-    local s = assert(net.socket("127.0.0.1", 1, {}))
     assert.is_true(s:option "nodelay")
     assert.is_true(s:option("nodelay", false))
     assert.is_false(s:option "nodelay")
@@ -787,16 +792,11 @@ describe("misuse of sockets for datagrams", function()
 
   it("is told by name, number and expectation", function()
     local a, host, port = bound()
-    helper.misuse(function() net.udp("localhost", 0) end, "#1",
-      "numeric address")
-    helper.misuse(function() net.udp({}, 0) end, "#1", "string")
     for _, bad in ipairs {-1, 65536, 1.5, 0 / 0} do
-      helper.misuse(function() net.udp(host, bad) end, "#2", "port")
       helper.misuse(function() a:send("x", host, bad) end, "send", "#3", "port")
       helper.misuse(function() a:connect(host, bad) end, "connect", "#2",
         "port")
     end
-    helper.misuse(function() net.udp(host, "many") end, "#2", "number")
     helper.misuse(function() a:send() end, "send", "#1", "string")
     helper.misuse(function() a:send({}, host, port) end, "send", "#1", "string")
     helper.misuse(function() a:send("x", "localhost", port) end, "send", "#2",
@@ -814,8 +814,6 @@ describe("misuse of sockets for datagrams", function()
     helper.misuse(function() a.receive() end, "receive", "udp")
     helper.misuse(function() a.send({}, "x") end, "send", "udp")
     helper.misuse(function() a.close(io.stdout) end, "close", "udp")
-    helper.misuse(function() net.udp("unix:" .. ("x"):rep(108)) end, "#1",
-      "107 bytes")
     local why = select(2, pcall(a.send, a, {}))
     assert.matches("'send'", why)
   end)
