@@ -12,16 +12,21 @@ static _Atomic uint64_t last_id;
 
 /* -- deadlines of its tasks ----------------------------------------------- */
 
-/* Ends the waits whose deadline has passed. */
+/* Ends the waits whose deadline has passed. One that something else has ended
+   may go on (the `again` of its kind) when its task runs: then it has to find
+   that the deadline has passed. */
 static void expire(cast_session *s) {
   uint64_t now;
   if (s->deadlines.count == 0) return;
   now = os_now();
   while (cast_heap_next(&s->deadlines) <= now) {
     cast_heap_node *n = cast_heap_top(&s->deadlines);
+    cast_task *t = CAST_CONTAINER(n, cast_task, wait.deadline);
     cast_heap_remove(&s->deadlines, n);
-    cast_wait_interrupt(
-      CAST_CONTAINER(n, cast_task, wait.deadline), CASTING_ETIMEOUT, now);
+    if (cast_wait_is_armed(&t->wait))
+      cast_wait_interrupt(t, CASTING_ETIMEOUT, now);
+    else
+      cast_heap_push(&s->deadlines, n, CAST_DEADLINE_PASSED);
   }
 }
 
@@ -60,7 +65,7 @@ static void push_alarm(cast_timer *t) {
    wait that ends in time. */
 static void set_alarm(cast_session *s) {
   uint64_t next = cast_heap_next(&s->deadlines);
-  if (next >= s->alarm_ns) return;
+  if (next >= s->alarm_ns || next == CAST_DEADLINE_PASSED) return;
   s->alarm_ns = next;
   /* Cannot fail: its entry has been in the heap since cast_session_init. */
   if (cast_timer_set(&s->alarm, next) != 0)

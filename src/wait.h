@@ -86,6 +86,10 @@ static inline bool cast_wait_claim(cast_wait *w) {
 static inline cast_task *cast_wait_task(cast_wait *w) {
   return CAST_CONTAINER(w, cast_task, wait);
 }
+/* In the heap, the deadline of a wait that had fired when its deadline passed.
+   Later than all others, as the task is going to run in any case. */
+#define CAST_DEADLINE_PASSED (UINT64_MAX - 1)
+
 /* Owner, before arming: makes room for a deadline, so that cast_wait_until
    cannot fail: 0 or CASTING_ENOMEM. */
 static inline int cast_wait_reserve(cast_task *t) {

@@ -44,6 +44,8 @@ bool cast_wait_again(cast_ltask *t) {
   uint64_t deadline =
     n->index != 0 ? cast_heap_deadline(&s->deadlines, n) : OS_FOREVER;
   int rc;
+  /* In the past, so that it ends the wait as soon as its session looks. */
+  if (deadline == CAST_DEADLINE_PASSED) deadline = 1;
   cast_wait_over(t); /* its place in the heap is free, for the same deadline */
   rc = t->kind->again(cast_state_of(s), t);
   if (rc != CAST_PARKED) {
