@@ -89,8 +89,11 @@ local function compute_and_echo(n)
   end
 end
 
-local function accept(listener, serve)
+local function accept(listener, serve, ready)
   local spawn = require "casting".spawn
+  if ready then
+    ready:send(true)
+  end
   for c in listener do
     spawn(serve, c)
   end
@@ -103,8 +106,13 @@ end
 
 local listener = assert(net.listen("127.0.0.1", 0))
 local _, port = listener:name()
-print(port)
-io.stdout:flush()
+
+-- Connections come as soon as the port is known, and whoever accepts then gets
+-- them.
+local function tell()
+  print(port)
+  io.stdout:flush()
+end
 
 if options.busy then
   casting.threads(1, 1)
@@ -113,13 +121,18 @@ if options.busy then
   end)
 end
 if options.sessions == 0 then
+  tell()
   casting.spawn(accept, listener, serve):await()
 end
-local tasks = {}
+local ready, tasks = casting.channel(), {}
 for k = 1, options.sessions do
   local session = casting.session { name = "echo " .. k }
-  tasks[k] = session:spawn(accept, listener, serve)
+  tasks[k] = session:spawn(accept, listener, serve, ready)
 end
+for _ = 1, options.sessions do
+  ready:receive()
+end
+tell()
 for _, task in ipairs(tasks) do
   task:await()
 end

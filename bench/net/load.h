@@ -28,13 +28,15 @@ extern load_options load_given;
 extern int load_port;
 /* Starts the program, and waits until it has printed its port. */
 void load_server_start(char **command);
-/* Kills it, and waits for its end. */
+/* Ends it, and waits for that. */
 void load_server_stop(void);
 /* Processor time of all its threads, in nanoseconds; of this process. */
 uint64_t load_server_cpu(void);
 uint64_t load_own_cpu(void);
 /* The memory that it has resident, in bytes. */
 uint64_t load_server_memory(void);
+/* How often its threads have gone to sleep. */
+uint64_t load_server_rests(void);
 /* strace counts its system calls from here, until load_trace_stop, which
    returns their number. */
 void load_trace_start(void);

@@ -74,7 +74,7 @@ static void serve(int set, uint64_t until) {
 
 void load_churn(void) {
   int set = epoll_create1(EPOLL_CLOEXEC);
-  uint64_t span = (uint64_t)(load_given.seconds * 1e9), start, cpu, own;
+  uint64_t span = (uint64_t)(load_given.seconds * 1e9), start, cpu, own, rests;
   slot *slots = calloc((size_t)load_given.connections, sizeof *slots);
   double seconds, done, calls = 0;
   if (slots == NULL) load_fail("no memory");
@@ -86,16 +86,18 @@ void load_churn(void) {
   start = load_now();
   cpu = load_server_cpu();
   own = load_own_cpu();
+  rests = load_server_rests();
   serve(set, start + span);
   cpu = load_server_cpu() - cpu;
   own = load_own_cpu() - own;
+  rests = load_server_rests() - rests;
   seconds = (double)(load_now() - start) / 1e9;
   if (load_given.traced) calls = load_trace_stop();
   if (ndone == 0) load_fail("no connection has ended well");
   done = (double)ndone;
   (void)printf("churn\t%.1f\tconnections/s\tp50=%.0f\tp99=%.0f\terrors=%llu\t"
-               "cpu=%.1f\tload=%.3f\tcalls=%.4f\n",
+               "cpu=%.1f\trests=%.4f\tload=%.3f\tcalls=%.4f\n",
     done / seconds, load_percentile(0.5), load_percentile(0.99),
-    (unsigned long long)nerrors, (double)cpu / done,
+    (unsigned long long)nerrors, (double)cpu / done, (double)rests / done,
     (double)own / 1e9 / seconds, calls / done);
 }

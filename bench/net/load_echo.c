@@ -29,7 +29,7 @@ typedef struct line {
 
 static line *lines;
 static unsigned char *bytes;
-static uint64_t nturns, nerrors;
+static uint64_t nturns, nerrors, nall;
 static bool ending; /* no new message is sent */
 
 static const unsigned char *message(const line *c) {
@@ -69,6 +69,7 @@ static void receive(line *c) {
       uint64_t now = load_now();
       load_note_time(now - c->since);
       nturns++;
+      nall++;
       c->turn++;
       c->waits = false;
       if (!ending) begin(c, now);
@@ -91,8 +92,8 @@ static void serve(int set, uint64_t until) {
   }
 }
 
-/* Those that have not come back in the end are lost. */
-static void drain(int set) {
+/* Waits until nothing is under way. What has not come back then is lost. */
+static void pause_all(int set) {
   uint64_t until = load_now() + STALLED_NS;
   uint64_t waiting = 1;
   ending = true;
@@ -116,33 +117,43 @@ static void open_lines(int set) {
     if (epoll_ctl(set, EPOLL_CTL_ADD, c->fd, &e) != 0)
       load_fail("epoll: %s", strerror(errno));
   }
+}
+
+static void begin_all(void) {
+  ending = false;
   for (int i = 0; i < load_given.connections; i++) begin(&lines[i], load_now());
 }
 
 void load_echo(void) {
   int set = epoll_create1(EPOLL_CLOEXEC);
-  uint64_t span = (uint64_t)(load_given.seconds * 1e9), start, cpu, own;
+  uint64_t span = (uint64_t)(load_given.seconds * 1e9), start, cpu, own, rests;
   double calls = 0, turns, seconds;
   open_lines(set);
+  begin_all();
   serve(set, load_now() + 50000000u + span / 4); /* until all is warm */
-  if (load_given.traced) load_trace_start();
+  if (load_given.traced) {
+    pause_all(set); /* so that each message that is counted is traced */
+    load_trace_start();
+    begin_all();
+  }
   load_forget_times();
   nturns = 0;
   start = load_now();
   cpu = load_server_cpu();
   own = load_own_cpu();
+  rests = load_server_rests();
   serve(set, start + span);
   turns = nturns > 0 ? (double)nturns : 1;
   cpu = load_server_cpu() - cpu;
   own = load_own_cpu() - own;
+  rests = load_server_rests() - rests;
   seconds = (double)(load_now() - start) / 1e9;
-  if (load_given.traced) calls = load_trace_stop();
-  if (load_given.traced) turns = (double)nturns;
-  drain(set);
+  pause_all(set);
+  if (load_given.traced) calls = load_trace_stop() / (double)nturns;
   if (nturns == 0) load_fail("nothing has come back");
   (void)printf("echo\t%.1f\tround trips/s\tp50=%.0f\tp99=%.0f\terrors=%llu\t"
-               "cpu=%.1f\tload=%.3f\tcalls=%.4f\n",
+               "cpu=%.1f\trests=%.4f\tload=%.3f\tcalls=%.4f\tall=%llu\n",
     turns / seconds, load_percentile(0.5), load_percentile(0.99),
-    (unsigned long long)nerrors, (double)cpu / turns,
-    (double)own / 1e9 / seconds, calls / turns);
+    (unsigned long long)nerrors, (double)cpu / turns, (double)rests / turns,
+    (double)own / 1e9 / seconds, calls, (unsigned long long)nall);
 }

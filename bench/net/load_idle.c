@@ -67,7 +67,7 @@ static double memory(const int *fds) {
 void load_idle(void) {
   int first = load_given.connections, all = load_given.more, *fds;
   double low, high, calls = 0;
-  uint64_t cpu;
+  uint64_t cpu, rests;
   if (all <= first) load_fail("--more: more than --connections");
   fds = calloc((size_t)all, sizeof *fds);
   if (fds == NULL) load_fail("no memory");
@@ -77,12 +77,17 @@ void load_idle(void) {
   high = memory(fds);
   nap(0.7); /* what the last collection has set off has ended by then */
   if (load_given.traced) load_trace_start();
+  nap(0.3); /* it has gone back to sleep after being stopped */
   cpu = load_server_cpu();
+  rests = load_server_rests();
   nap(load_given.seconds);
   cpu = load_server_cpu() - cpu;
+  rests = load_server_rests() - rests;
   if (load_given.traced) calls = load_trace_stop();
   for (int i = 0; i < all; i += AT_ONCE)
     ask(fds + i, all - i < AT_ONCE ? all - i : AT_ONCE, "y");
-  (void)printf("idle\t%.1f\tbytes\tlow=%.0f\thigh=%.0f\tcpu=%llu\tcalls=%.0f\n",
-    (high - low) / (all - first), low, high, (unsigned long long)cpu, calls);
+  (void)printf("idle\t%.1f\tbytes\tlow=%.0f\thigh=%.0f\tcpu=%llu\tcalls=%.0f\t"
+               "rests=%llu\n",
+    (high - low) / (all - first), low, high, (unsigned long long)cpu, calls,
+    (unsigned long long)rests);
 }

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "load.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -19,8 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GRACE 90 /* seconds that a run may take beyond those measured */
-#define START 20 /* seconds in which a server must have printed its port */
+#define GRACE 90      /* seconds that a run may take beyond those measured */
+#define PATIENCE 1000 /* naps until a server has ended that was asked to */
+#define START 20      /* seconds in which a server must have printed its port */
 
 int load_port;
 
@@ -57,7 +59,7 @@ _Noreturn void load_fail(const char *format, ...) {
 /* -- the start ------------------------------------------------------------ */
 
 /* Processors may be fewer than two: then it stays where it is. */
-static void pin(int processor) {
+static void pin(size_t processor) {
   cpu_set_t set;
   if (!load_given.pinned) return;
   CPU_ZERO(&set);
@@ -111,12 +113,25 @@ void load_server_start(char **command) {
   pin(1);
 }
 
+static void nap(void) {
+  struct timespec t = {0, 10000000};
+  (void)nanosleep(&t, NULL);
+}
+
 void load_server_stop(void) {
   int status;
   pid_t ended = waitpid(server, &status, WNOHANG);
   if (ended == server) load_fail("the server has ended before");
-  (void)kill(server, SIGKILL);
-  (void)waitpid(server, &status, 0);
+  /* Asked first, so that a profiler around it can write what it has seen. */
+  (void)kill(server, SIGTERM);
+  for (int i = 0; ended == 0 && i < PATIENCE; i++) {
+    nap();
+    ended = waitpid(server, &status, WNOHANG);
+  }
+  if (ended == 0) {
+    (void)kill(server, SIGKILL);
+    (void)waitpid(server, &status, 0);
+  }
   server = 0;
 }
 
@@ -154,12 +169,23 @@ uint64_t load_server_memory(void) {
   return proc_number(server, "smaps_rollup", "Rss:") * 1024u;
 }
 
-/* -- counting its calls --------------------------------------------------- */
-
-static void nap(void) {
-  struct timespec t = {0, 10000000};
-  (void)nanosleep(&t, NULL);
+uint64_t load_server_rests(void) {
+  char path[64];
+  uint64_t n = 0;
+  struct dirent *e;
+  DIR *tasks;
+  (void)snprintf(path, sizeof path, "/proc/%d/task", (int)server);
+  tasks = opendir(path);
+  if (tasks == NULL) return 0;
+  while ((e = readdir(tasks)) != NULL) {
+    pid_t task = (pid_t)atoi(e->d_name);
+    if (task > 0) n += proc_number(task, "status", "voluntary_ctxt_switches:");
+  }
+  (void)closedir(tasks);
+  return n;
 }
+
+/* -- counting its calls --------------------------------------------------- */
 
 void load_trace_start(void) {
   char pid[16];

@@ -13,7 +13,7 @@ local function figure(x, unit)
   if not x then
     return "-"
   elseif unit == "calls" then
-    return ("%.2f"):format(x)
+    return ("%.3g"):format(x)
   end
   return tool.human(x) .. (unit or "")
 end
@@ -54,7 +54,10 @@ return function(numbers, list)
         add_row(numbers, list, w, "- p99, ns", "p99", "")
         add_row(numbers, list, w, "- processor time of the server, ns", "cpu",
           "")
-      elseif w.traced and not w.idle then
+        add_row(numbers, list, w, "- how often it rested", "rests", "calls")
+      elseif w.idle and w.traced then
+        add_row(numbers, list, w, "- how often it woke", "rests", "calls")
+      elseif w.traced then
         add_row(numbers, list, w, "- rate under strace", "rate", "/s")
       end
     end

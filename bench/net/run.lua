@@ -24,7 +24,7 @@ local list = dofile(here .. "workloads.lua")
 local options = tool.options("bench net",
   { rounds = 3, seconds = 1, data = "docs/benchmarks-net.tsv" },
   "append report smoke", "rounds seconds", "only data columns")
-local FIELDS = { "value", "p50", "p99", "cpu", "load", "errors", "rate" }
+local FIELDS = { "value", "p50", "p99", "cpu", "rests", "load", "rate" }
 
 local failures = 0
 

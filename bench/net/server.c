@@ -78,7 +78,7 @@ static void serve(int fd) {
   ssize_t n = ROOM, gone;
   if (!send_rest(fd)) return;
   while (n == ROOM) {
-    n = read(fd, bytes, ROOM);
+    n = recv(fd, bytes, ROOM, 0);
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) {
       close_it(fd);
