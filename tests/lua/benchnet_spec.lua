@@ -84,9 +84,12 @@ describe("bench net", function()
     echoes("--connections 5", casting "--sessions 2 --compute 10")
   end)
 
-  it("echoes beside a session that computes", function()
-    echoes("--connections 3", casting "--sessions 1 --busy")
-  end)
+  -- With one thread, what LuaJIT has compiled never lets go.
+  if not helper.jit then
+    it("echoes beside a session that computes", function()
+      echoes("--connections 3", casting "--sessions 1 --busy")
+    end)
+  end
 
   it("accepts and closes", function()
     for _, options in ipairs { "", "--sessions 2" } do
