@@ -78,7 +78,7 @@ list.workloads = {
     { only = "casting", least = 1 }),
   mine("busy", "beside a session that computes: p99",
     "echo --connections 4", "--sessions 1 --busy",
-    { only = "casting", field = "p99", less = true, unit = "ns", least = 1 }),
+    { only = "casting", field = "p99", less = true, unit = " ns", least = 1 }),
 }
 
 -- Does the column do the workload?
