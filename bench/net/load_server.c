@@ -1,8 +1,9 @@
 /* load_server.c - the server under test: its start, its end, what it costs.
    SPDX-License-Identifier: MIT
 
-   The server is a child. It dies with this process (PR_SET_PDEATHSIG), and an
-   alarm ends both, so nothing is ever left behind. */
+   The server is a child, in a process group of its own: it may be a profiler
+   that has the server as its child. It dies with this process
+   (PR_SET_PDEATHSIG), and an alarm ends both, so nothing is ever left behind. */
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -33,7 +34,7 @@ static char trace_file[64];
 
 static void end_all(void) {
   if (tracer > 0) (void)kill(tracer, SIGKILL);
-  if (server > 0) (void)kill(server, SIGKILL);
+  if (server > 0) (void)kill(-server, SIGKILL);
   if (trace_file[0] != '\0') (void)unlink(trace_file);
 }
 
@@ -69,6 +70,7 @@ static void pin(size_t processor) {
 
 static void run(char **command, int out) {
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+  (void)setpgid(0, 0);
   (void)dup2(out, STDOUT_FILENO);
   pin(0);
   (void)execvp(command[0], command);
@@ -106,6 +108,7 @@ void load_server_start(char **command) {
     (void)alarm(0);
     run(command, pipes[1]);
   }
+  (void)setpgid(server, server); /* whichever of the two is first */
   (void)close(pipes[1]);
   load_port = read_port(pipes[0]); /* the pipe stays open: it may print more */
   if (load_port <= 0 || load_port > 65535)
@@ -123,15 +126,13 @@ void load_server_stop(void) {
   pid_t ended = waitpid(server, &status, WNOHANG);
   if (ended == server) load_fail("the server has ended before");
   /* Asked first, so that a profiler around it can write what it has seen. */
-  (void)kill(server, SIGTERM);
+  (void)kill(-server, SIGTERM);
   for (int i = 0; ended == 0 && i < PATIENCE; i++) {
     nap();
     ended = waitpid(server, &status, WNOHANG);
   }
-  if (ended == 0) {
-    (void)kill(server, SIGKILL);
-    (void)waitpid(server, &status, 0);
-  }
+  (void)kill(-server, SIGKILL); /* also what it has left behind */
+  if (ended == 0) (void)waitpid(server, &status, 0);
   server = 0;
 }
 
