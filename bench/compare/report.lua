@@ -4,6 +4,9 @@
 -- Only what stands between the markers is replaced; the prose around it is
 -- written by hand and has no numbers.
 
+local tool = dofile "bench/compare/tool.lua"
+local ratio, human = tool.ratio, tool.human
+
 local PATH = "docs/benchmarks.md"
 local BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
@@ -33,35 +36,13 @@ local function heading(title)
 end
 
 local function row(cells)
-  add("| " .. table.concat(cells, " | ") .. " |")
+  add(tool.row(cells))
 end
 
-local function head(first, ...)
-  local cells, line = { first, ... }, { "---" }
-  for i = 2, #cells do
-    line[i] = "--:"
-  end
+local function head(...)
   add ""
-  row(cells)
-  row(line)
-end
-
-local function ratio(x)
-  if not x then
-    return "-"
-  end
-  return (x >= 10 and "%.0f" or x >= 0.095 and "%.2f" or "%.3f"):format(x)
-end
-
-local function human(x)
-  if not x then
-    return "-"
-  elseif x >= 1e6 then
-    return ("%.3g M"):format(x / 1e6)
-  elseif x >= 1e3 then
-    return ("%.3g k"):format(x / 1e3)
-  end
-  return ("%.3g"):format(x)
+  row { ... }
+  add(tool.rule(select("#", ...)))
 end
 
 -- ---------------------------------------------------------------- tables --

@@ -23,33 +23,13 @@ local here = arg[0]:match("^(.*/)[^/]*$") or "./"
 local list = dofile(here .. "workloads.lua")
 local data = dofile(here .. "data.lua")
 
-local options = { rounds = 3, seconds = 0.1, data = "docs/benchmarks.tsv" }
+local tool = dofile(here .. "tool.lua")
+local output = tool.output
+
+local options = tool.options("bench compare",
+  { rounds = 3, seconds = 0.1, data = "docs/benchmarks.tsv" },
+  "append report smoke", "rounds seconds", "only data columns")
 local LIMIT = 240 -- seconds for one run
-
-local i = 1
-while arg[i] do
-  local name = arg[i]:match("^%-%-(%l+)$")
-  if name == "append" or name == "report" or name == "smoke" then
-    options[name] = true
-  elseif name == "rounds" or name == "seconds" then
-    i = i + 1
-    options[name] = assert(tonumber(arg[i]), "--" .. name .. " needs a number")
-  elseif name == "only" or name == "data" or name == "columns" then
-    i = i + 1
-    options[name] = assert(arg[i], "--" .. name .. " needs a word")
-  else
-    io.stderr:write("bench compare: unknown option ", arg[i], "\n")
-    os.exit(2)
-  end
-  i = i + 1
-end
-
-local function output(command)
-  local pipe = assert(io.popen(command .. " 2>/dev/null"))
-  local text = pipe:read("*a")
-  pipe:close()
-  return (text:gsub("%s+$", ""))
-end
 
 -- ------------------------------------------------------------- commands --
 
@@ -145,14 +125,9 @@ end
 -- What the machine and the programs are; nothing that names the machine.
 local function describe(numbers)
   local function fact(key, command, pattern)
-    local text = output(command)
-    numbers:fact(key, pattern and text:match(pattern) or text)
+    tool.fact(numbers, key, command, pattern)
   end
-  fact("date", "date -u +%Y-%m-%d")
-  fact("processor", "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo", "^[^\n]+")
-  fact("processors", "nproc")
-  fact("memory", "sed -n 's/^MemTotal: *//p' /proc/meminfo")
-  fact("kernel", "uname -sr", "^%S+ %d+%.%d+")
+  tool.machine(numbers)
   fact("Lua 5.4", "lua5.4 -v", "^Lua %S+")
   fact("Lua 5.1", "{ lua5.1 -v 2>&1; }", "^Lua %S+")
   fact("LuaJIT", "luajit -v", "^LuaJIT %S+")
@@ -160,13 +135,10 @@ local function describe(numbers)
   fact("Erlang", "erl -noinput -boot no_dot_erlang -eval '" ..
     "io:format(\"OTP ~s, ERTS ~s\", [erlang:system_info(otp_release), " ..
     "erlang:system_info(version)]), halt().'")
-  fact("casting", "sed -n 's/.*define CASTING_VERSION \"\\(.*\\)\"/\\1/p' " ..
-    "include/casting.h")
 end
 
 local function wanted(w)
-  return not options.only or
-    ("," .. options.only .. ","):find("," .. w.id .. ",", 1, true)
+  return tool.is_wanted(options.only, w.id)
 end
 
 if options.smoke then
