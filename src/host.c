@@ -38,6 +38,31 @@ static bool spin(cast_host *h) {
 
 /* -- tasks that compute while the main program waits ---------------------- */
 
+/* Does it sleep, and may a signal have come just before (R52)? */
+static bool must_check(cast_host *h) {
+  /* PAIR watch: as above. Relaxed: another number than what was checked is
+     enough, whichever it is. */
+  return atomic_load_explicit(&h->where, memory_order_seq_cst) ==
+           CAST_AT_SLEEP &&
+         atomic_load_explicit(&h->nrests, memory_order_relaxed) != h->checked &&
+         atomic_exchange_explicit(&h->watched, 1, memory_order_relaxed) == 0;
+}
+
+/* The `after` of the watch. If the thread sleeps by now, a signal that comes
+   from here on ends its sleep; one that came before has set the hook. */
+static void check_sleep(cast_timer *t) {
+  cast_host *h = CAST_CONTAINER(t, cast_host, watch);
+  os_thread thread = {atomic_load_explicit(&h->thread, memory_order_relaxed)};
+  uint32_t n = atomic_load_explicit(&h->nrests, memory_order_relaxed);
+  if (os_thread_is_asleep(&thread)) {
+    h->checked = n;
+    if (h->session->ops->urgent != NULL && h->session->ops->urgent(h->session))
+      cast_poller_break();
+  }
+  /* PAIR watch: release, as in on_watch. */
+  atomic_store_explicit(&h->preempting, 0, memory_order_release);
+}
+
 /* The `fire` of the watch, on sysmon's thread. The watch is not set for a
    host that sleeps or runs its main program (R74). To lose no change, this
    function first notes that the watch is not set and then reads where the host
@@ -54,6 +79,9 @@ static bool on_watch(cast_timer *t) {
     if (h->session->ops->urgent != NULL && h->session->ops->urgent(h->session))
       os_preempt(&thread);
     cast_timer_again(t, os_now() + CAST_HOST_WATCH_NS);
+  } else if (must_check(h)) {
+    cast_timer_again(t, os_now() + CAST_HOST_WATCH_NS);
+    return true;
   } else {
     cast_timer_again(t, OS_FOREVER); /* keeps its room in the heap */
   }
@@ -112,9 +140,19 @@ static int sleep_in_poller(
   cast_host *h, uint64_t deadline_ns, bool (*stop)(void *), void *arg) {
   cast_jobs jobs = {NULL, NULL, 0};
   cast_told told = {.n = 0};
+  bool stopped = false;
+  /* The watch, which is set, finds out if a signal was missed. Relaxed: see
+     must_check. */
+  if (stop == is_interrupted) {
+    atomic_store_explicit(&h->nrests,
+      1 + atomic_load_explicit(&h->nrests, memory_order_relaxed),
+      memory_order_relaxed);
+    stopped = stop(arg);
+    stop = os_poller_yields;
+  }
   /* PAIR polls: said before it is looked whether the session was woken. */
   atomic_store_explicit(&h->polls, 1, memory_order_seq_cst);
-  if (atomic_load_explicit(&h->woken, memory_order_seq_cst) == 0)
+  if (atomic_load_explicit(&h->woken, memory_order_seq_cst) == 0 && !stopped)
     cast_poller_ask(&told, deadline_ns, stop, arg);
   atomic_store_explicit(&h->polls, 0, memory_order_relaxed);
   cast_poller_give();
@@ -278,6 +316,7 @@ int cast_host_init(cast_host *h, cast_session *session, cast_task *main) {
   h->session = session;
   h->main = main;
   h->watch.fire = on_watch;
+  h->watch.after = check_sleep;
   h->watch.passive = true;
   session->runner = &h->runner;
   session->current = main;
@@ -298,6 +337,9 @@ void cast_hosts_forked(void) {
 void cast_host_unwatch(cast_host *h) {
   cast_sleeper_delist(&h->sleeper);
   cast_timer_remove(&h->watch);
+  /* PAIR watch: what the watch does after its fire. */
+  while (atomic_load_explicit(&h->preempting, memory_order_seq_cst) != 0)
+    os_cede();
   cast_slot_give(h->slot);
   h->slot = NULL;
 }

@@ -53,11 +53,13 @@ typedef struct cast_host {
   _Atomic uint32_t preempting; /* (a) 1: the watch may be signalling now */
   _Atomic uint32_t polls;      /* (a) 1: it sleeps in the poller */
   _Atomic uint32_t woken;      /* (a) 1: its session was woken in this rest */
-  bool prepared;               /* (w) `event` is initialised */
-  bool begins;                 /* (w) the main program's wait has just begun */
-  bool relies;                  /* (w) it sleeps, and others look for it */
-  uint32_t nspins;              /* (w) */
-  bool pollable; /* (w) the program has asked for the descriptor */
+  _Atomic uint32_t nrests; /* (a) how often it went to sleep in the poller */
+  uint32_t checked;        /* (sysmon) in this one no signal was missed: R52 */
+  bool prepared;           /* (w) `event` is initialised */
+  bool begins;             /* (w) the main program's wait has just begun */
+  bool relies;             /* (w) it sleeps, and others look for it */
+  uint32_t nspins;         /* (w) */
+  bool pollable;           /* (w) the program has asked for the descriptor */
 } cast_host;
 
 /* `session` was initialised as running, `main` is not started. */

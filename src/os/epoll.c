@@ -128,16 +128,21 @@ static int wait_once(
   return wait_until(set, e, room, deadline, mask);
 }
 
+bool os_poller_yields(void *arg) {
+  (void)arg;
+  return false;
+}
+
 int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
   bool (*stop)(void *), void *arg) {
   struct epoll_event e[BATCH];
   sigset_t all, old;
   int n;
   if (room > BATCH) room = BATCH;
-  if (stop == NULL) {
+  if (stop == NULL || stop == os_poller_yields) {
     do {
       n = wait_once(p->fd, e, room, deadline, NULL);
-    } while (n < 0 && errno == EINTR && deadline != 0);
+    } while (n < 0 && errno == EINTR && deadline != 0 && stop == NULL);
   } else {
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old);

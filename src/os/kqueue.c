@@ -116,13 +116,18 @@ static bool sleep_masked(int fd, uint64_t deadline, const sigset_t *mask) {
          errno != EINTR;
 }
 
+bool os_poller_yields(void *arg) {
+  (void)arg;
+  return false;
+}
+
 int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
   bool (*stop)(void *), void *arg) {
   struct kevent k[BATCH];
   struct timespec t = {0, 0};
   int n;
   if (room > BATCH) room = BATCH;
-  if (stop != NULL) {
+  if (stop != NULL && stop != os_poller_yields) {
     sigset_t all, old;
     bool woken;
     (void)sigfillset(&all);
@@ -136,6 +141,7 @@ int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
     if (deadline != 0 && deadline != OS_FOREVER) t = left_to(deadline);
     n = kevent(p->fd, NULL, 0, k, room, deadline != OS_FOREVER ? &t : NULL);
     if (n >= 0 || errno != EINTR || deadline == 0) break;
+    if (stop == os_poller_yields) return OS_EINTR;
   }
   if (n < 0) return errno == EINTR ? 0 : OS_EBADF;
   for (int i = 0; i < n; i++) {

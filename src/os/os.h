@@ -182,7 +182,10 @@ void os_poller_arm(os_poller *p, int fd, uint64_t key, uint32_t what);
    and tells up to `room` events. Their number, 0 at the deadline, OS_EINTR;
    OS_EBADF: the set has been closed, by code that closes what it finds.
    With `stop`, a signal handler that runs in this thread ends the wait with
-   OS_EINTR, and none is missed, as in os_event_wait. Without, it goes on. */
+   OS_EINTR, and none is missed, as in os_event_wait. Without, it goes on. With
+   os_poller_yields as `stop`, OS_EINTR as well, but a signal that comes before
+   the sleep is missed; that saves two calls of the system. */
+bool os_poller_yields(void *arg);
 int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
   bool (*stop)(void *), void *arg);
 /* From any thread: the wait under way, or else the next one, tells an event
