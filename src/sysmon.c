@@ -97,12 +97,22 @@ typedef struct watch {
   uint32_t quiet; /* looks in a row at which the pool was idle */
 } watch;
 
-/* One look at the workers. */
+/* Nothing had to be done: after a while the looks are further apart. */
+static void grow_calm(watch *w) {
+  if (w->calm < CAST_CALM_TICKS)
+    w->calm++;
+  else
+    w->tick = CAST_TICK_MAX_NS;
+}
+
+/* One look at the workers. A pool that is often idle, as that of a server is,
+   is as calm as one whose slices are short. */
 static void look_around(watch *w, uint64_t now) {
   uint64_t next = OS_FOREVER;
   cast_sched_look();
   if (cast_sched_busy() == 0 && !cast_sched_has_waiting()) {
     if (w->quiet < CAST_QUIET_TICKS) w->quiet++;
+    grow_calm(w);
     w->at_ns = now + w->tick;
     return;
   }
@@ -110,10 +120,8 @@ static void look_around(watch *w, uint64_t now) {
   if (cast_workers_check(now, &next)) {
     w->calm = 0;
     w->tick = CAST_TICK_NS;
-  } else if (w->calm < CAST_CALM_TICKS) {
-    w->calm++;
   } else {
-    w->tick = CAST_TICK_MAX_NS;
+    grow_calm(w);
   }
   w->at_ns = now + w->tick;
   if (next < w->at_ns) w->at_ns = next;
@@ -139,7 +147,8 @@ static void sysmon_main(void *arg) {
       atomic_store_explicit(&sysmon.asleep, 0, memory_order_relaxed);
       /* A timer may have woken it: if the pool is still idle at the next look,
          it goes back to deep sleep at once. */
-      w = (watch){.tick = CAST_TICK_NS, .quiet = CAST_QUIET_TICKS};
+      w.at_ns = 0;
+      w.quiet = CAST_QUIET_TICKS;
     }
     if (now >= w.at_ns) look_around(&w, now);
   }
