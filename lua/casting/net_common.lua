@@ -1,10 +1,10 @@
 -- net_common.lua - what the functions of casting.net have in common.
 -- SPDX-License-Identifier: MIT
 --
--- Each of these functions has a file of its own (net_connect.lua and so on). This
--- one is not called net.lua: require "casting.net" would find it in a checkout.
--- The functions in C that they use are in internal.sockets, and take numeric
--- addresses only.
+-- Each of these functions has a file of its own (net_connect.lua and so on).
+-- This one is not called net.lua: require "casting.net" would find it in a
+-- checkout. The functions in C that they use are in internal.sockets, and take
+-- numeric addresses only.
 
 local casting, internal = ...
 local type = type
@@ -27,17 +27,23 @@ end
 
 -- -- arguments ----------------------------------------------------------------
 
--- The arguments `host` and `port` of the function called `name`. Returns what
--- the host is: "inet", "inet6" or "unix"; nil: a name.
-function Net.check_host(name, host, port)
-  Check.expect(1, name, host, "string")
+-- What the argument `host` of the function called `name` is: "inet", "inet6" or
+-- "unix"; nil: a name.
+function Net.family(name, host)
+  if type(host) ~= "string" then Check.expect(1, name, host, "string") end
   local family, problem = sockets.numeric(host)
   if problem then bad(1, name, problem) end
-  if family ~= "unix" and not Check.is_integer(port, 0, 65535) then
+  return family
+end
+
+-- The argument `port`, of a host of that family.
+function Net.check_port(name, family, port)
+  if family == "unix" then return end
+  Check.expect(2, name, port, "number")
+  if not (port >= 0 and port <= 65535 and port % 1 == 0) then
     bad(2, name, "a port must be an integer from 0 to 65535, got " ..
       got(port))
   end
-  return family
 end
 
 -- The others raise if the value v of an option, in argument i, is bad.

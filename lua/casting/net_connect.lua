@@ -5,8 +5,8 @@
 -- IPv6 for example. So they are tried as RFC 8305 (Happy Eyeballs) says: in the
 -- system's order, but IPv6 and IPv4 by turns; the next one is begun when the
 -- last one has failed, or has not succeeded for `happy` seconds; and the first
--- connection is taken. Each attempt is a task, a member of a group, so that none
--- is left when the caller goes on, whatever ends it.
+-- connection is taken. Each attempt is a task, a member of a group, so that
+-- none is left when the caller goes on, whatever ends it.
 --
 -- A race (race):
 --   list      the addresses, in the order of the attempts; n: how many
@@ -52,6 +52,8 @@ local function read(i, options)
   o.happy = o.happy or 0.25
   return o
 end
+
+local DEFAULTS = read(3, nil)
 
 -- -- attempts -----------------------------------------------------------------
 
@@ -167,12 +169,13 @@ end
 
 -- net.connect(host, port [, options]), net.connect("unix:PATH" [, options])
 return function(host, port, options)
-  Check.expect(1, "connect", host, "string")
-  local family = sockets.numeric(host)
+  local family = Net.family("connect", host)
   port, options = Net.options(family, port, options)
-  Net.check_host("connect", host, port)
-  local o = read(3, options)
-  if family == "unix" then return attempt(host, nil, o, o.timeout) end
+  Net.check_port("connect", family, port)
+  local o = options == nil and DEFAULTS or read(3, options)
+  if family == "unix" or family and (o.family or family) == family then
+    return attempt(host, port, o, o.timeout)
+  end
   local deadline = Net.deadline(o.timeout)
   local list, why = Net.addresses(host, family, o.family, o.timeout)
   if not list then return nil, why end

@@ -3,11 +3,14 @@
 
 local _, internal = ...
 local error, type = error, type
-local bad, got = internal.bad, internal.got
+local bad, got, kind = internal.bad, internal.got, internal.kind
 
--- stream:lines([what]); the stream has been checked. The iterator is a function
--- in Lua, so a task can yield in it in all versions.
+-- stream:lines([what]). The iterator is a function in Lua, so a task can yield
+-- in it in all versions.
 return function(stream, what)
+  if kind(stream) ~= "userdata" then
+    bad(1, "lines", "stream expected, got " .. kind(stream))
+  end
   if what == nil then
     what = "l"
   elseif what ~= "l" and what ~= "L" then

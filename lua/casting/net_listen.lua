@@ -4,7 +4,8 @@
 local _, internal = ...
 local type = type
 local bad, got = internal.bad, internal.got
-local Check, Net, sockets = internal.check, internal.net_common, internal.sockets
+local Check, Net, sockets =
+  internal.check, internal.net_common, internal.sockets
 
 local KNOWN = {backlog = true, reuseport = true, mode = true, family = true}
 
@@ -54,17 +55,13 @@ end
 
 -- net.listen(host, port [, options]), net.listen("unix:PATH" [, options])
 return function(host, port, options)
-  local family = host == "*" and "inet" or nil
-  if not family then
-    Check.expect(1, "listen", host, "string")
-    family = sockets.numeric(host)
-  end
-  port, options = Net.options(family, port, options)
   if host == "*" then
-    Net.check_host("listen", "0.0.0.0", port)
+    Net.check_port("listen", nil, port)
     return listen_everywhere(port, read(3, options))
   end
-  Net.check_host("listen", host, port)
+  local family = Net.family("listen", host)
+  port, options = Net.options(family, port, options)
+  Net.check_port("listen", family, port)
   local o = read(3, options)
   if family == "unix" then return sockets.listen(host, nil, o) end
   local list, problem = Net.addresses(host, family, o.family)

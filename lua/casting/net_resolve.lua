@@ -3,7 +3,8 @@
 
 local _, internal = ...
 local bad = internal.bad
-local Check, Net, sockets = internal.check, internal.net_common, internal.sockets
+local Check, Net, sockets =
+  internal.check, internal.net_common, internal.sockets
 
 local KNOWN = {family = true, timeout = true}
 

@@ -4,7 +4,8 @@
 local _, internal = ...
 local ipairs, pairs, tostring, type = ipairs, pairs, tostring, type
 local bad, got = internal.bad, internal.got
-local Check, Net, sockets = internal.check, internal.net_common, internal.sockets
+local Check, Net, sockets =
+  internal.check, internal.net_common, internal.sockets
 
 -- The options that are true or false, and those that are integers in a range;
 -- what they mean is the system's affair (io/net_option.c).
@@ -71,15 +72,16 @@ end
 -- net.udp(options)
 return function(host, port, options)
   if host == nil and port == nil then return unbound(3, options) end
-  if type(host) == "table" then return unbound(1, host) end
-  Check.expect(1, "udp", host, "string")
+  if type(host) == "table" and port == nil and options == nil then
+    return unbound(1, host)
+  end
   if host == "*" then
-    Net.check_host("udp", "0.0.0.0", port)
+    Net.check_port("udp", nil, port)
     return bind_everywhere(port, read(3, options))
   end
-  local family = sockets.numeric(host)
+  local family = Net.family("udp", host)
   port, options = Net.options(family, port, options)
-  Net.check_host("udp", host, port)
+  Net.check_port("udp", family, port)
   local o = read(3, options)
   if family == "unix" then
     o.family = nil

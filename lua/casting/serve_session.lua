@@ -1,10 +1,10 @@
 -- serve_session.lua - serves connections in the session that calls it.
 -- SPDX-License-Identifier: MIT
 --
--- The caller waits for the ends of tasks, which are members of a group: one that
--- accepts, and one for each connection, which runs the function of the program
--- and nothing else; so it waits as any task does, and its failure is its own.
--- When it has ended the caller closes its connection.
+-- The caller waits for the ends of tasks, which are members of a group: one
+-- that accepts, and one for each connection, which runs the function of the
+-- program and nothing else; so it waits as any task does, and its failure is
+-- its own. When it has ended the caller closes its connection.
 --
 -- A server:
 --   group      the tasks
@@ -13,6 +13,7 @@
 --   helpers    the tasks that are no connections: task -> true
 --   nhelpers   how many these are
 --   acceptor   the one that accepts
+--   fresh      a connection that was accepted, while its task is being made
 --   room       a channel on which the acceptor is told of a connection's end
 --   closed     whether the listener was closed, as far as that is known
 --   until_     when the time for the last connections is over; nil: never
@@ -20,8 +21,9 @@
 --   why        why accepting has ended, if the listener was not closed
 
 local casting, internal = ...
-local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
-local Group, Net, sockets = internal.group, internal.net_common, internal.sockets
+local ipairs, pairs, pcall = ipairs, pairs, pcall
+local Group, Net, sockets =
+  internal.group, internal.net_common, internal.sockets
 
 local PAUSE = 0.05 -- seconds, after accepting has failed
 local KILL = 2 -- seconds that cancelled tasks may take to end
@@ -38,11 +40,7 @@ end
 
 -- Begins to serve a connection.
 local function begin(server, stream, host, port)
-  local ok, task = pcall(casting.spawn, server.f, stream, host, port)
-  if not ok then
-    stream:close()
-    error(task, 0)
-  end
+  local task = casting.spawn(server.f, stream, host, port)
   server.streams[task] = stream
   server.group:adopt(task)
 end
@@ -58,8 +56,10 @@ local function accept_all(server, pause)
       server.why = host
       return
     end
+    server.fresh = stream
     if host == nil then host, port = stream:peer() end
     begin(server, stream, host, port)
+    server.fresh = false
     casting.yield()
   end
 end
@@ -76,14 +76,27 @@ end
 -- The failures of connections are nobody's result: they are reported like any
 -- failure that nobody joins.
 local function report(group)
+  if #group.failed == 0 then return end
   for _, task in ipairs(group.failed) do internal.disown(task) end
-  if #group.failed > 0 then group.failed, group.failures = {}, {} end
+  group.failed, group.failures = {}, {}
+end
+
+-- Closes the connection for which no task could be made.
+local function drop_fresh(server)
+  local fresh = server.fresh
+  if not fresh then return end
+  server.fresh = false
+  for task, stream in pairs(server.streams) do
+    if stream == fresh then server.streams[task] = nil end
+  end
+  pcall(fresh.close, fresh)
 end
 
 -- The acceptor has ended. If it has failed, for want of memory, another one
 -- takes its place after a while.
 local function acceptor_ended(server, ok)
   server.acceptor = nil
+  drop_fresh(server)
   if not ok and not server.group.stopped then
     server.acceptor = add_helper(server, accept_all, server, PAUSE)
     return
@@ -146,7 +159,7 @@ end
 return function(listener, f, limit, grace)
   local group = Group.new()
   local server = {group = group, listener = listener, f = f, limit = limit,
-    grace = grace, streams = {}, helpers = {}, nhelpers = 0,
+    grace = grace, streams = {}, helpers = {}, nhelpers = 0, fresh = false,
     room = casting.channel(1)}
   return group:guard(function()
     server.until_ = nil

@@ -17,10 +17,6 @@ cast_stream *cast_net_stream(lua_State *L, int idx);
 /* The same, or NULL. */
 cast_stream *cast_net_stream_test(lua_State *L, int idx);
 
-/* The stream was closed by its session: ends a copy to it, which may wait for
-   the other stream. (A write waits for this one, and has been told.) */
-void cast_net_copy_stop(cast_stream *to);
-
 /* nil, and the text for a result: CASTING_E*, or the system's. */
 int cast_net_failure(lua_State *L, intptr_t rc);
 /* Pushes host and port of an address, or a path; how many values. */

@@ -1,4 +1,4 @@
-/* net_closed.c - waiting until a listener is closed, and methods in Lua.
+/* net_closed.c - waiting until a listener is closed.
    SPDX-License-Identifier: MIT
 
    A server that has as many connections as it may have does not accept, so it
@@ -55,19 +55,4 @@ int cast_net_until_closed(lua_State *L) {
   if (rc == CAST_PARKED)
     return cast_park_about(L, S, t, OS_FOREVER, &closed_kind);
   return push_outcome(L, rc);
-}
-
-/* -- methods that are written in Lua -------------------------------------- */
-
-static int call(lua_State *L, const char *file, const char *name) {
-  return cast_state_here(L)->binding->call(L, file, name);
-}
-
-/* listener:serve(f [, options]) */
-int cast_listener_serve(lua_State *L) { return call(L, "serve", "serve"); }
-
-/* stream:lines([what]) */
-int cast_net_lines(lua_State *L) {
-  (void)cast_net_stream(L, 1);
-  return call(L, "net_lines", "lines");
 }

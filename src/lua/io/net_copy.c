@@ -154,13 +154,6 @@ static int again(cast_state *S, cast_ltask *t) {
 
 /* -- the end -------------------------------------------------------------- */
 
-void cast_net_copy_stop(cast_stream *to) {
-  if (!cast_list_is_empty(&to->writers))
-    (void)cast_wait_end(
-      &CAST_CONTAINER(to->writers.next, cast_write, link)->task->base,
-      CASTING_ECLOSED);
-}
-
 /* The turn of the next writer. */
 static void leave(copying *c, const cast_ltask *t, bool broken) {
   cast_stream *to = target(c);

@@ -111,11 +111,20 @@ int cast_net_push_address(lua_State *L, const os_address *a) {
   return 2;
 }
 
+/* The stream was closed by its session: ends a copy to it, which may wait for
+   the other stream (net_copy.c). A write waits for this one, and was told. */
+static void stop_copy(cast_stream *to) {
+  if (!cast_list_is_empty(&to->writers))
+    (void)cast_wait_end(
+      &CAST_CONTAINER(to->writers.next, cast_write, link)->task->base,
+      CASTING_ECLOSED);
+}
+
 static int stream_close(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_stream *s = cast_net_stream(L, 1);
   bool first = !cast_forked && cast_stream_close(s, &S->session);
-  if (first) cast_net_copy_stop(s);
+  if (first) stop_copy(s);
   lua_pushboolean(L, first);
   return 1;
 }

@@ -36,7 +36,6 @@
 #include "lib.h"
 #include "lib_link.h"
 #include "lib_monitor.h"
-#include "lib_net.h"
 #include "lib_scope.h"
 #include "misuse.h"
 
@@ -219,8 +218,6 @@ void cast_internal_push(lua_State *L) {
 bool cast_embed_module(lua_State *L, const char *name, size_t size) {
   if (size == 7 && memcmp(name, "casting", 7) == 0)
     cast_module_push(L);
-  else if (size == 11 && memcmp(name, CAST_NET_NAME, 11) == 0)
-    cast_lib_net_push(L);
   else if (cast_names_is_own(name, size))
     cast_internal_push(L);
   else

@@ -159,6 +159,14 @@ static const cast_class *const classes[] = {
   NULL,
 };
 
+/* For the packer: the module of our own that has this name. */
+static bool push_module(lua_State *L, const char *name, size_t size) {
+  if (size != strlen(CAST_NET_NAME) || memcmp(name, CAST_NET_NAME, size) != 0)
+    return cast_embed_module(L, name, size);
+  cast_lib_net_push(L);
+  return true;
+}
+
 const cast_binding cast_module_binding = {
   .classes = classes,
   .functions = functions,
@@ -169,7 +177,7 @@ const cast_binding cast_module_binding = {
   .open_net = luaopen_casting_net,
   .call = cast_embed_call,
   .open_module = open_module,
-  .module = cast_embed_module,
+  .module = push_module,
   .find_deadlock = cast_deadlock_begin_report,
   .raise_deadlock = cast_deadlock_raise,
   .end = cast_state_end,
@@ -190,5 +198,12 @@ int luaopen_casting(lua_State *L) {
     cast_state_init_lua(L, S); /* the last attempt has run out of memory */
   }
   cast_module_push(L);
+  return 1;
+}
+
+/* What require "casting.net" calls; casting need not be loaded. */
+int luaopen_casting_net(lua_State *L) {
+  luaopen_casting(L);
+  cast_lib_net_push(L);
   return 1;
 }

@@ -3,7 +3,11 @@
 #ifndef CAST_LIB_CASTING_H
 #define CAST_LIB_CASTING_H
 
+#include "../../../include/casting.h"
 #include "../state/state.h"
+
+/* What require "casting.net" calls. */
+CASTING_API int luaopen_casting_net(lua_State *L);
 
 /* What the rooms below this one call in those above them (state.h). */
 extern const cast_binding cast_module_binding;

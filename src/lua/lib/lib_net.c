@@ -97,9 +97,3 @@ void cast_lib_net_open(lua_State *L) {
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, -2);
 }
-
-int luaopen_casting_net(lua_State *L) {
-  luaopen_casting(L);
-  cast_lib_net_push(L);
-  return 1;
-}

@@ -3,7 +3,6 @@
 #ifndef CAST_LIB_NET_H
 #define CAST_LIB_NET_H
 
-#include "../../../include/casting.h"
 #include "../compat/compat.h"
 
 /* The module's table is on the top: its field `net` will be made when it is
@@ -11,7 +10,4 @@
 void cast_lib_net_open(lua_State *L);
 /* Pushes the table casting.net. Raises. */
 void cast_lib_net_push(lua_State *L);
-/* What require "casting.net" calls; casting need not be loaded. */
-CASTING_API int luaopen_casting_net(lua_State *L);
-
 #endif
