@@ -2,9 +2,9 @@
 -- SPDX-License-Identifier: MIT
 --
 -- All of it on loopback, with ports that the system chooses. Where a name must
--- have certain addresses, the function that asks the system for them is replaced
--- for a test (with_names). An address that does not answer is a listener whose
--- backlog is full.
+-- have certain addresses, the function that asks the system for them is
+-- replaced for a test (with_names). An address that does not answer is a
+-- listener whose backlog is full.
 
 local casting = require "casting"
 local helper = require "helper"
@@ -12,7 +12,7 @@ local _ENV = helper.globals(_ENV) -- luacheck: ignore
 local LONG = helper.LONG
 local net = require "casting.net"
 
--- -- what the tests need -------------------------------------------------------
+-- -- what the tests need ------------------------------------------------------
 
 -- A listener on loopback, and its port.
 local function listen(host, o)
@@ -136,7 +136,7 @@ local function reports(f)
   if not ok then error(e, 0) end
 end
 
--- -- the module ----------------------------------------------------------------
+-- -- the module ---------------------------------------------------------------
 
 describe("casting.net", function()
   it("is one table wherever it is required", function()
@@ -215,7 +215,7 @@ describe("casting.net", function()
   end)
 end)
 
--- -- connect -------------------------------------------------------------------
+-- -- connect ------------------------------------------------------------------
 
 describe("net.connect", function()
   for _, place in ipairs(helper.places) do
@@ -447,7 +447,7 @@ describe("net.connect to a name", function()
   end)
 end)
 
--- -- listen --------------------------------------------------------------------
+-- -- listen -------------------------------------------------------------------
 
 describe("net.listen", function()
   it("listens on all addresses for *", function()
@@ -506,7 +506,57 @@ describe("net.listen", function()
   end)
 end)
 
--- -- lines ---------------------------------------------------------------------
+-- -- names and datagrams ------------------------------------------------------
+
+describe("net.udp", function()
+  it("looks names up, and binds to the first address", function()
+    with_names({here = {"127.0.0.1"}}, function()
+      local socket = assert(net.udp("here", 0))
+      local host, port = socket:name()
+      assert.equal("127.0.0.1", host)
+      local other = assert(net.udp())
+      assert.is_true(other:send("x", host, port))
+      assert.equal("x", (socket:receive(LONG)))
+      other:close()
+      socket:close()
+      assert.same({nil, "no such name"}, {net.udp("elsewhere", 0)})
+    end)
+  end)
+
+  it("binds to all addresses", function()
+    local socket = assert(net.udp("*", 0))
+    local _, port = socket:name()
+    local other = assert(net.udp {family = "inet"})
+    assert.is_true(other:send("x", "127.0.0.1", port))
+    assert.equal("x", (socket:receive(LONG)))
+    other:close()
+    socket:close()
+  end)
+
+  it("refuses what it cannot use", function()
+    local function misuse(word, ...)
+      local args = helper.pack(...)
+      helper.misuse(function()
+        net.udp(helper.unpack(args, 1, args.n))
+      end, "'udp'", word)
+    end
+    misuse("1 to 253 bytes", "", 0)
+    misuse("string", {}, 0)
+    misuse("string", 5, 0)
+    for _, port in ipairs {-1, 65536, 1.5, 0 / 0} do
+      misuse("port", "127.0.0.1", port)
+    end
+    misuse("number", "127.0.0.1", "many")
+    misuse("table", "127.0.0.1", 0, 5)
+    misuse("unknown option", "127.0.0.1", 0, {colour = 1})
+    misuse("#1", {colour = 1})
+    misuse("family", "127.0.0.1", 0, {family = "unix"})
+    misuse("ttl", "127.0.0.1", 0, {ttl = 0})
+    misuse("broadcast", "127.0.0.1", 0, {broadcast = 1})
+  end)
+end)
+
+-- -- lines --------------------------------------------------------------------
 
 describe("stream:lines", function()
   it("gives line after line, and what is left at the end", function()
@@ -540,7 +590,7 @@ describe("stream:lines", function()
   end)
 end)
 
--- -- copy ----------------------------------------------------------------------
+-- -- copy ---------------------------------------------------------------------
 
 -- A checksum that all versions compute alike.
 local function checksum(text)
@@ -758,7 +808,7 @@ describe("a forwarder", function()
   end)
 end)
 
--- -- serve ---------------------------------------------------------------------
+-- -- serve --------------------------------------------------------------------
 
 describe("listener:serve", function()
   it("gives each connection a task, with the peer's address", function()
@@ -999,8 +1049,10 @@ describe("listener:serve", function()
     local port, stop, listener = serve(function(stream)
       stream:write(stream:read "l" .. "\n")
     end, {sessions = 2, limit = 100})
+    local rounds = 0
     keeps_descriptors(function()
       local clients = {}
+      rounds = rounds + 1
       for i = 1, 8 do
         clients[i] = casting.session():spawn(function(port)
           local net = require "casting.net"
@@ -1020,7 +1072,7 @@ describe("listener:serve", function()
       end
       assert.equal(1200, sum)
     end)
-    assert.equal(2400, listener:stats().accepted)
+    assert.equal(1200 * rounds, listener:stats().accepted)
     assert.is_true(stop())
   end)
 

@@ -633,6 +633,80 @@ end
 local failures = casting.channel(math.huge)
 casting.on_error(failures) -- what tasks fail with is no concern here
 
+-- A server and its clients. A connection that could not be served is closed.
+local function serving(options)
+  local net = require "casting.net"
+  local listener = assert(net.listen("127.0.0.1", 0))
+  local function echo(stream)
+    for line in stream:lines() do stream:write(line .. "\n") end
+  end
+  local serve, close = listener.serve, listener.close
+  local server = casting.spawn(function()
+    local ok, e = pcall(serve, listener, echo, options)
+    close(listener)
+    if not ok then error(e, 0) end
+  end)
+  local streams = {}
+  local ok, e = pcall(function()
+    local monitor = server:monitor()
+    for i = 1, 2 do
+      local stream = net.connect("127.0.0.1", select(2, listener:name()),
+        {timeout = LONG})
+      if stream then
+        streams[#streams + 1] = stream
+        stream:write(i .. "\n")
+        local which = casting.select {stream, monitor, timeout = LONG}
+        check(which, "no answer\n%s", casting.report())
+        if which ~= 1 then return end -- the server has not even begun
+        local line = stream:read("l", LONG)
+        check(line == nil or line == tostring(i), "a wrong answer")
+      end
+    end
+  end)
+  for i = 1, #streams do streams[i]:close() end
+  if not ok then collectgarbage() end -- one may be in nobody's hands
+  listener:close()
+  join(server)
+  if not ok then error(e, 0) end
+end
+scenario("servers", function() serving {limit = 2, grace = LONG} end)
+scenario("servers in sessions", function() serving {sessions = 1} end)
+
+-- Addresses that race: the first does not answer.
+scenario("races", function()
+  local net, sockets = require "casting.net", helper.internal().sockets
+  local listener = assert(net.listen("127.0.0.1", 0))
+  local resolve = sockets.resolve
+  sockets.resolve = function() return {"127.0.0.9", "127.0.0.1"} end
+  local ok, e = pcall(function()
+    local stream = net.connect("here", select(2, listener:name()),
+      {timeout = LONG})
+    if stream then stream:close() end
+  end)
+  sockets.resolve = resolve
+  listener:close()
+  if not ok then error(e, 0) end
+end)
+
+-- What is not copied is still there.
+scenario("copies", function()
+  local net = require "casting.net"
+  local a, b = net.pair()
+  local c, d = net.pair()
+  local text = ("0123456789"):rep(1000)
+  check(a:write(text) and a:shutdown(), "not written")
+  local t = casting.spawn(function() return b:copy(c) end)
+  local ok, n = join(t)
+  check(not ok or n == #text, "not all was copied")
+  c:close()
+  local got = d:read "a"
+  if got then
+    local rest = b:read "a"
+    check(not rest or got .. rest == text, "bytes are lost")
+  end
+  for _, stream in ipairs {a, b, d} do stream:close() end
+end)
+
 -- Nothing of the scenario is left, but what the runtime keeps for later.
 local function clean_up()
   if supervisor then
