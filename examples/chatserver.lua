@@ -63,8 +63,8 @@ local function room(door)
   for _, inbox in pairs(members) do inbox:close() end
 end
 
--- The keeper opens rooms: it is asked with ("open", name, answer), and ends when
--- its channel is closed.
+-- The keeper opens rooms: it is asked with ("open", name, answer), and ends
+-- when its channel is closed.
 local function keeper(requests)
   local doors, tasks = {}, {}
   for _, name, answer in requests do
@@ -101,7 +101,7 @@ local function member(requests)
       for text in inbox do
         if not stream:write(text .. "\n", 10) then break end
       end
-      stream:close()                       -- wakes the reader, if it still reads
+      stream:close()                       -- wakes the reader
     end)
 
     enter "lobby"
@@ -128,7 +128,11 @@ local function serve(listener, sessions)
   local requests = casting.channel(BACKLOG)
   local host = casting.session { name = "rooms" }
   local keeping = host:spawn(keeper, requests)
-  local ok, why = listener:serve(member(requests), { sessions = sessions, limit = 10000, grace = 1 })
+  local ok, why = listener:serve(member(requests), {
+    sessions = sessions,
+    limit = 10000,
+    grace = 1,
+  })
   requests:close()
   keeping:await()
   host:close()

@@ -1,8 +1,8 @@
 -- forwarder.lua - forwards TCP connections to another address.
 -- SPDX-License-Identifier: MIT
 --
--- Whoever connects to the forwarder is connected to the target: bytes are copied
--- both ways until both sides have sent their end.
+-- Whoever connects to the forwarder is connected to the target: bytes are
+-- copied both ways until both sides have sent their end.
 --
 -- What it shows: listener:serve over several sessions, stream:copy, which goes
 -- without a string for each piece, and half closes: when one side has sent all
@@ -53,7 +53,10 @@ end
 
 -- Forwards until the listener is closed.
 local function forward(listener, host, port, sessions)
-  return listener:serve(to_target(host, port), { sessions = sessions, grace = 5 })
+  return listener:serve(to_target(host, port), {
+    sessions = sessions,
+    grace = 5,
+  })
 end
 
 -- ----------------------------------------------------------------- check --
@@ -116,7 +119,9 @@ do
   end
 end
 local port, host, target_port = tonumber(args[1]), args[2], tonumber(args[3])
-if not port or not target_port or args[4] then usage "three arguments are needed" end
+if not port or not target_port or args[4] then
+  usage "three arguments are needed"
+end
 
 local listener, why = net.listen("*", port)
 if not listener then
