@@ -9,6 +9,7 @@
 #include "../include/casting.h"
 #include "limits.h"
 #include "lock.h"
+#include "mem.h"
 
 static struct {
   cast_lock lock;
@@ -103,4 +104,28 @@ void cast_runner_fini(cast_runner *r) {
   if (r->spare != NULL) give(r->spare);
   r->spare = NULL;
   cast_blocks_fini(&r->blocks);
+  if (r->scratch != NULL) cast_mem_used();
+  cast_free(r->scratch);
+  r->scratch = NULL;
+}
+
+void *cast_runner_scratch(cast_runner *r) {
+  void *bytes = r != NULL ? r->scratch : NULL;
+  if (bytes == NULL) return cast_alloc(CAST_READ_MOST);
+  if (cast_mem_must_fail()) return NULL;
+  r->scratch = NULL;
+  cast_mem_used();
+  return bytes;
+}
+
+void cast_runner_scratch_give(cast_runner *r, void *bytes) {
+#ifndef CAST_PLAIN_MEMORY
+  if (r != NULL && r->scratch == NULL) {
+    r->scratch = bytes;
+    cast_mem_kept();
+    return;
+  }
+#endif
+  CAST_UNUSED(r);
+  cast_free(bytes);
 }

@@ -33,6 +33,7 @@ struct cast_runner {
   _Atomic(struct cast_session *) session;
   struct cast_worker *worker; /* (i) NULL for a host's runner */
   cast_blocks blocks;         /* (w) blocks of messages that it keeps */
+  void *scratch;              /* (w) see cast_runner_scratch, or NULL */
 };
 
 /* The session that r runs, or NULL. */
@@ -56,7 +57,12 @@ void cast_runner_arrived(cast_runner *r);
 static inline size_t cast_runner_left(const cast_runner *r) {
   return os_context_left(r->at);
 }
-/* Gives the spare context and the kept blocks back. */
+/* Memory of CAST_READ_MOST bytes, to read into: that which the runner keeps, or
+   new. It is the caller's until it is given back, to any runner, or freed.
+   NULL: no memory. `r` may be NULL. */
+void *cast_runner_scratch(cast_runner *r);
+void cast_runner_scratch_give(cast_runner *r, void *bytes);
+/* Gives the spare context, the kept blocks and the scratch memory back. */
 void cast_runner_fini(cast_runner *r);
 
 void cast_contexts_init(void);

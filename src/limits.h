@@ -344,13 +344,20 @@
    million, with numbers below that. */
 #define CAST_DESCRIPTOR_PAGE CAST_LIMIT(256u, 4u)
 #define CAST_DESCRIPTOR_PAGES CAST_LIMIT(4096u, 16384u)
-/* Bytes that one read takes. */
+/* Bytes that one call of the system reads, and of the memory for that which
+   each runner keeps. */
 #define CAST_READ_MOST 65536u
+/* Bytes that a program may ask for at once. */
+#define CAST_COUNT_MOST (1u << 31)
+/* Of an open file that may block, so many bytes are written at once: if poll(2)
+   says that a pipe has room, it has room for these. */
+#define CAST_SHARED_MOST 512u
 /* Bytes of a line, and of all to the end, if the program does not say. */
 #define CAST_LINE_MOST (1u << 20)
 #define CAST_ALL_MOST (64u << 20)
-/* Strings in a list that is written. */
+/* Strings in a list that is written, and how deep the lists in it may lie. */
 #define CAST_PIECES_MOST 1000000
+#define CAST_PIECES_DEPTH 100
 /* Bytes of a name that is looked up: what DNS allows. */
 #define CAST_NAME_MOST 253u
 /* Bytes that a copy from one stream to another moves before other tasks run. */

@@ -69,20 +69,20 @@ int os_bind(int fd, const os_address *a);
 int os_listen(int fd, int backlog); /* 0: the system's most */
 
 /* Which file a Unix socket was given by which process. */
-typedef struct os_place {
+typedef struct os_socket_file {
   uint64_t device, inode; /* of the file */
   int64_t process;        /* 0: none has made it */
-} os_place;
+} os_socket_file;
 
 /* Binds to a path and listens. What is there already makes the address taken,
    but a socket at which nobody listens: that is removed. If two do this at the
    same time, the address is taken for one of them. mode: who may connect, as of
    a file; -1: as the process's umask says. */
 int os_listen_path(
-  int fd, const os_address *a, int mode, int backlog, os_place *place);
+  int fd, const os_address *a, int mode, int backlog, os_socket_file *place);
 /* Removes what os_listen_path has made, if this process did and it is still
    that file. */
-void os_remove_path(const os_address *a, const os_place *place);
+void os_remove_path(const os_address *a, const os_socket_file *place);
 /* 0, or OS_EAGAIN: it is under way, to be asked for by os_socket_error when the
    socket can be written to. */
 int os_connect(int fd, const os_address *a);

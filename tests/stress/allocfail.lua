@@ -628,6 +628,114 @@ if has_buffer then
   end)
 end
 
+local netkit = require "netkit"
+local net = netkit.net
+
+-- f(...), and then finally() however f has ended.
+local function ensure(finally, f, ...)
+  local ok, e = pcall(f, ...)
+  finally()
+  if not ok then error(e, 0) end
+end
+
+-- What a stream has read stays to be read, and what is written arrives whole
+-- and in order, or the end comes.
+scenario("streams", function()
+  local a, b = net.pair()
+  local n, long = 12, ("s"):rep(3000)
+  local writer = casting.spawn(function()
+    for i = 1, n do
+      repeat
+        local ok, done = pcall(b.write, b, {i, " ", {long}, "\n"})
+        if ok and not done then return end -- shut
+      until ok
+    end
+    b:close()
+  end)
+  ensure(function() a:close() end, function()
+    local at = 0
+    while true do
+      local ok, line, why = pcall(a.read, a, "l", LONG)
+      if ok and not line then
+        check(why == "closed", "read: %s", tostring(why))
+        break
+      elseif ok then
+        at = at + 1
+        check(line == at .. " " .. long, "a wrong line")
+      end
+    end
+  end)
+  join(writer)
+  b:close()
+end)
+
+scenario("listeners", function()
+  local listener = assert(net.listen("127.0.0.1", 0))
+  local _, port = listener:name()
+  local s, near = new(), nil
+  local function dial()
+    while true do
+      local ok, c = pcall(net.socket, "127.0.0.1", port)
+      if ok and c then
+        local done, connected = pcall(net.connect, c, "127.0.0.1", port)
+        if done and connected then return c end
+      end
+    end
+  end
+  -- A connection that was accepted without memory for it comes again; one whose
+  -- connect has failed may come, too, and ends at once.
+  local function serve(l) -- luacheck: ignore
+    while true do
+      local ok, stream, why = pcall(l.accept, l, 100)
+      if ok and not stream then return why end
+      if ok then
+        local line
+        repeat ok, line = pcall(stream.read, stream, "l", 100) until ok
+        if line then return line end
+      end
+    end
+  end
+  ensure(function() listener:close() end, function()
+    local far = s:spawn(serve, listener)
+    near = casting.spawn(serve, listener)
+    local clients = {}
+    for i = 1, 2 do
+      clients[i] = dial()
+      repeat local ok = pcall(clients[i].write, clients[i], "hello\n") until ok
+    end
+    local done, one = join(far)
+    check(not done or one == "hello", "wrong bytes: %s", tostring(one))
+    done, one = join(near)
+    check(not done or one == "hello", "wrong bytes: %s", tostring(one))
+  end)
+end)
+
+scenario("moving streams", function()
+  local s, ch = new(), casting.channel(1)
+  s:spawn(netkit.prepare):join(LONG)
+  local a, b = net.pair()
+  b:write "zero\none\n"
+  local function line()
+    while true do
+      local ok, text = pcall(a.read, a, "l", LONG)
+      if ok then return text end
+    end
+  end
+  check(line() == "zero", "wrong bytes")
+  local t = s:spawn(function(ch) -- luacheck: ignore
+    local stream = ch:receive()
+    return stream:read "l"
+  end, ch)
+  if pcall(put, ch, t:monitor(), a) then
+    local ok, text = join(t)
+    check(not ok or text == "one", "wrong bytes")
+  else
+    check(line() == "one", "a failed send has lost it")
+  end
+  ch:close()
+  b:close()
+end)
+
 -- -- the run -----------------------------------------------------------------
 
 local failures = casting.channel(math.huge)

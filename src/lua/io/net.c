@@ -12,25 +12,26 @@
 #include "../compat/auxiliary.h"
 #include "../state/argument.h"
 #include "../state/handle.h"
-#include "net_listener.h"
 #include "net_udp.h"
-
-/* Gives the handle a stream with that descriptor. */
-static void own(lua_State *L, cast_stream **at, int fd) {
-  *at = cast_stream_new(fd, true);
-  if (*at == NULL) cast_raise_memory(L);
-}
 
 /* pair(): two streams that are connected. */
 static int net_pair(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_stream **a = cast_net_stream_new(L, S), **b = cast_net_stream_new(L, S);
-  int fd[2], rc = os_socket_pair(fd);
+  cast_stream *s[2];
+  int fd[2], rc, top = lua_gettop(L);
+  (void)cast_net_stream_new(L, S);
+  (void)cast_net_stream_new(L, S);
+  rc = os_socket_pair(fd);
   if (rc != 0) return cast_net_failure(L, rc);
-  *a = cast_stream_new(fd[0], true);
-  if (*a == NULL) os_close(fd[1]);
-  if (*a == NULL) cast_raise_memory(L);
-  own(L, b, fd[1]);
+  s[0] = cast_stream_new(fd[0], CAST_STREAM_SOCKET);
+  s[1] = cast_stream_new(fd[1], CAST_STREAM_SOCKET);
+  for (int i = 0; i < 2; i++) {
+    if (s[i] != NULL)
+      cast_net_stream_give(L, top + i + 1, s[i]);
+    else
+      os_close(fd[i]);
+  }
+  if (s[0] == NULL || s[1] == NULL) cast_raise_memory(L);
   return 2;
 }
 
@@ -69,7 +70,11 @@ static int net_socket(lua_State *L) {
   family = os_address_family(&a);
   fd = os_socket(family, false);
   if (fd < 0) return cast_net_failure(L, fd);
-  own(L, at, fd);
+  *at = cast_stream_new(fd, CAST_STREAM_SOCKET);
+  if (*at == NULL) {
+    os_close(fd);
+    cast_raise_memory(L);
+  }
   if (family != OS_UNIX) {
     rc = set(L, 3, "nodelay", fd, family, OS_NODELAY, 1);
     if (rc == 0) rc = set(L, 3, "keepalive", fd, family, OS_KEEPALIVE, 15);
@@ -87,39 +92,19 @@ static int net_socket(lua_State *L) {
   return 1;
 }
 
-static int listen_on(
-  lua_State *L, int fd, const os_address *a, int family, int options) {
-  int backlog = 0, rc = 0;
-  if (family != OS_UNIX) {
-    rc = os_set_option(fd, family, OS_REUSEADDR, 1);
-    if (rc == 0)
-      rc = set(L, options, "reuseport", fd, family, OS_REUSEPORT, -1);
-    if (rc == 0 && family == OS_INET6)
-      rc = set(L, options, "v6only", fd, family, OS_V6ONLY, -1);
-  }
-  if (rc == 0) rc = os_bind(fd, a);
-  (void)option(L, options, "backlog", &backlog);
-  return rc == 0 ? os_listen(fd, backlog) : rc;
-}
-
-/* listen(host, port, options): a listener for a numeric address. */
-static int net_listen(lua_State *L) {
-  os_address a;
-  int family, fd, rc;
-  const char *host;
-  if (!cast_net_address(L, 1, 2, &a))
-    cast_arg_error(L, 1, "a numeric address expected");
-  family = os_address_family(&a);
-  fd = os_socket(family, false);
-  if (fd < 0) return cast_net_failure(L, fd);
-  rc = listen_on(L, fd, &a, family, 3);
-  if (rc != 0) {
-    os_close(fd);
-    return cast_net_failure(L, rc);
-  }
-  host = lua_tostring(L, 1);
-  cast_listener_push(
-    L, fd, family == OS_UNIX && host[5] != '@' ? host + 5 : NULL);
+/* from_fd(fd): the stream, listener or socket for datagrams that it is. */
+static int net_from_fd(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  lua_Number n = cast_arg_number(L, 1);
+  os_kind kind;
+  int rc;
+  cast_arg_check(L, n >= 0 && n <= 0x7fffffff && n == (lua_Number)(int)n, 1,
+    "a descriptor must be a non-negative integer");
+  if (os_describe((int)n, &kind) != 0 || !kind.is_datagram)
+    return cast_net_adopt(L, (int)n);
+  rc = os_nonblocking((int)n, true);
+  if (rc != 0) return cast_net_failure(L, rc);
+  (void)cast_net_udp_push(L, S, (int)n, kind.family);
   return 1;
 }
 
@@ -153,11 +138,12 @@ static const luaL_Reg functions[] = {
   {"pair", net_pair},
   {"socket", net_socket},
   {"connect", cast_net_connect},
-  {"listen", net_listen},
+  {"listen", cast_net_listen},
   {"resolve", cast_net_resolve},
   {"udp", cast_net_udp_new},
   {"wait", cast_net_wait},
   {"until_closed", cast_net_until_closed},
+  {"from_fd", net_from_fd},
   {NULL, NULL},
 };
 

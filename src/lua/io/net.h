@@ -9,18 +9,35 @@
 
 /* -- handles of streams --------------------------------------------------- */
 
-/* Pushes a new one without a stream; to be given one. */
+/* Pushes a new one without a stream. Raises. */
 cast_stream **cast_net_stream_new(lua_State *L, cast_state *S);
+/* Gives such a handle at idx a stream. */
+void cast_net_stream_give(lua_State *L, int idx, cast_stream *s);
 /* The stream at idx, which may be closed; raises what it is else, and if it
    has moved. */
 cast_stream *cast_net_stream(lua_State *L, int idx);
 /* The same, or NULL. */
 cast_stream *cast_net_stream_test(lua_State *L, int idx);
 
+/* Pushes the handle of a number of the program's: of a stream or a listener,
+   whichever it is (os_describe), which takes it over from then on: 1. Or nil
+   and why: it is not open, or a datagram socket. Raises: memory. In both cases
+   the number stays the program's. Sockets and pipes are made non-blocking; what
+   else there is, and the standard descriptors, are shared with other processes
+   and stay as they are. */
+int cast_net_adopt(lua_State *L, int fd);
+
 /* nil, and the text for a result: CASTING_E*, or the system's. */
 int cast_net_failure(lua_State *L, intptr_t rc);
 /* Pushes host and port of an address, or a path; how many values. */
 int cast_net_push_address(lua_State *L, const os_address *a);
+/* "1.2.3.4:80", "[::1]:80", a path, or "@" and a name in the abstract space:
+   its length; 0: the address has no text. */
+#define CAST_NET_TEXT (OS_HOST_SIZE + 10)
+size_t cast_net_text(const os_address *a, char text[CAST_NET_TEXT]);
+/* The same for the other side of a socket. */
+size_t cast_net_peer_text(
+  cast_descriptor *d, bool is_socket, char text[CAST_NET_TEXT]);
 
 /* The address that the arguments `host` and `port` are: numeric, or that of a
    Unix socket ("unix:PATH", "unix:@NAME"), which has no port. False: a name. */
@@ -29,6 +46,7 @@ uint16_t cast_net_port(lua_State *L, int i);
 
 /* -- the functions, called by lua/casting/net_*.lua ----------------------- */
 
+int cast_net_close(lua_State *L);
 int cast_net_read(lua_State *L);
 int cast_net_read_until(lua_State *L);
 int cast_net_peek(lua_State *L);
@@ -38,6 +56,7 @@ int cast_net_resolve(lua_State *L);
 int cast_net_wait(lua_State *L);
 int cast_net_copy(lua_State *L);
 int cast_net_until_closed(lua_State *L);
+int cast_net_listen(lua_State *L);
 /* Methods that are written in Lua. */
 int cast_net_lines(lua_State *L);
 int cast_listener_serve(lua_State *L);

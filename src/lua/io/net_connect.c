@@ -4,6 +4,7 @@
    Which addresses a name has, and which of them is tried when, is decided in
    lua/casting/net.lua. A connection that is broken off is closed. */
 #include "../../../include/casting.h"
+#include "../../mem.h"
 #include "../compat/auxiliary.h"
 #include "../state/argument.h"
 #include "../task/enter.h"
@@ -41,8 +42,22 @@ uint16_t cast_net_port(lua_State *L, int i) {
 
 /* -- connecting ----------------------------------------------------------- */
 
+/* A task that waits for it. */
+typedef struct connecting {
+  cast_object object;  /* the wait's */
+  cast_stream *stream; /* one reference */
+  os_address to;       /* for reports */
+} connecting;
+
+static void free_connecting(cast_object *o) {
+  connecting *c = CAST_CONTAINER(o, connecting, object);
+  cast_unref(&c->stream->object);
+  cast_free(c);
+}
+static const cast_type connecting_type = {"connect", free_connecting, NULL};
+
 /* After the socket has become ready to be written to: is it connected? */
-static int ask(cast_stream *s) {
+static int ask(cast_stream *s, cast_session *self) {
   os_address peer;
   int rc;
   if (!cast_descriptor_begin(s->file)) return CASTING_ECLOSED;
@@ -52,49 +67,74 @@ static int ask(cast_stream *s) {
   if (rc == 0 && os_is_gone(os_peer_address(s->file->fd, &peer)))
     rc = OS_EAGAIN;
   cast_descriptor_end(s->file);
+  if (rc != OS_EAGAIN) cast_descriptor_pass(s->file, CAST_WRITE, self);
   return rc;
 }
 
 static int ask_or_wait(cast_stream *s, cast_ltask *t, int rc) {
   while (rc == OS_EAGAIN) {
     rc = cast_descriptor_wait(s->file, CAST_WRITE, &t->base);
-    if (rc == 0) rc = ask(s);
+    if (rc == 0) rc = ask(s, t->base.session);
   }
   return rc;
 }
 
 static int again(cast_state *S, cast_ltask *t) {
-  cast_stream *s = t->arg;
-  CAST_UNUSED(S);
-  return ask_or_wait(s, t, ask(s));
+  cast_stream *s = ((connecting *)t->arg)->stream;
+  return ask_or_wait(s, t, ask(s, &S->session));
 }
 
-/* true; or nil, why, and whether the system has refused it. */
-static int push_outcome(lua_State *L, cast_stream *s, intptr_t rc) {
+/* true; or nil and why, and it is closed. */
+static int push_outcome(
+  lua_State *L, cast_state *S, cast_stream *s, intptr_t rc) {
   if (rc == 0) return lua_pushboolean(L, 1), 1;
-  cast_stream_close(s, NULL);
+  cast_stream_close(s, &S->session);
   return cast_net_failure(L, rc);
 }
 
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  cast_stream *s = t->arg;
-  CAST_UNUSED(S);
+  cast_stream *s = ((connecting *)t->arg)->stream;
   if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) {
-    cast_stream_close(s, NULL);
+    cast_stream_close(s, &S->session);
     return 0;
   }
-  return push_outcome(L, s, result);
+  return push_outcome(L, S, s, result);
 }
 
 static void describe(cast_buffer *b, const cast_ltask *t) {
-  CAST_UNUSED(t);
+  char text[CAST_NET_TEXT];
   cast_buffer_add(b, "connecting");
+  if (cast_net_text(&((const connecting *)t->arg)->to, text) > 0)
+    cast_buffer_form(b, " to %s", text);
 }
 
 static const cast_wait_kind connect_kind = {
   .finish = finish, .again = again, .describe = describe, .cleans_up = true};
 
-/* internal: connect(stream, host, port, deadline in seconds or nil) */
+/* Waits for a connection that is under way. */
+static int wait_for(lua_State *L, cast_state *S, cast_ltask *t, cast_stream *s,
+  const os_address *to, uint64_t deadline) {
+  connecting *c = cast_calloc(sizeof *c);
+  int rc;
+  if (c == NULL) {
+    cast_stream_close(s, &S->session);
+    cast_raise_memory(L);
+  }
+  cast_object_init(&c->object, &connecting_type);
+  c->stream = s;
+  cast_ref(&s->object);
+  c->to = *to;
+  t->arg = c;
+  rc = ask_or_wait(s, t, OS_EAGAIN);
+  if (rc == CAST_PARKED) {
+    t->owns_arg = true; /* the reference is the wait's from here on */
+    return cast_park(L, S, t, deadline, &connect_kind);
+  }
+  cast_unref(&c->object);
+  return push_outcome(L, S, s, rc);
+}
+
+/* internal: connect(stream, host, port, timeout in seconds or nil) */
 int cast_net_connect(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_stream *s = cast_net_stream(L, 1);
@@ -110,11 +150,6 @@ int cast_net_connect(lua_State *L) {
     rc = os_connect(s->file->fd, &a);
     cast_descriptor_end(s->file);
   }
-  if (rc == OS_EAGAIN) {
-    t->arg = s;
-    rc = ask_or_wait(s, t, OS_EAGAIN);
-    if (rc == CAST_PARKED)
-      return cast_park_about(L, S, t, deadline, &connect_kind);
-  }
-  return push_outcome(L, s, rc);
+  if (rc == OS_EAGAIN) return wait_for(L, S, t, s, &a, deadline);
+  return push_outcome(L, S, s, rc);
 }

@@ -32,7 +32,6 @@ typedef struct copying {
   cast_write *turn;   /* its place among the writers of `to` */
   uint64_t left;      /* bytes that may still be copied */
   uint64_t done;      /* bytes that were */
-  uint32_t asked;     /* bytes that the last read had room for */
 } copying;
 
 static cast_stream *target(const copying *c) { return c->turn->stream; }
@@ -70,7 +69,6 @@ static copying *new_copying(cast_stream *from, cast_stream *to, uint64_t most) {
   cast_ref(&from->object);
   c->turn = w;
   c->left = most;
-  c->asked = 1;
   return c;
 }
 
@@ -82,40 +80,31 @@ static void count(copying *c, uint64_t n) {
 }
 
 /* Writes what is left over of `from`: 0, or a failure. */
-static intptr_t write_left(copying *c) {
+static intptr_t write_left(copying *c, cast_session *self) {
   os_bytes piece = {cast_stream_data(c->from), cast_stream_left(c->from)};
   size_t done = 0;
   intptr_t rc;
   if (piece.size > c->left) piece.size = (size_t)c->left;
-  rc = cast_stream_send(target(c), &piece, 1, &done);
+  rc = cast_stream_send(target(c), &piece, 1, &done, self);
   if (done > 0) cast_stream_take(c->from, done);
   count(c, done);
   return rc;
 }
 
-/* Reads up to CAST_READ_MOST bytes, and a few at first: an idle connection
-   most often has few. The bytes, 0: the end, or a failure. */
-static intptr_t read_more(copying *c) {
-  size_t most = c->asked < CAST_READ_MOST ? 1 : CAST_READ_MOST;
-  intptr_t n = cast_stream_fill(c->from, most);
-  c->asked = n >= 4096 ? CAST_READ_MOST : 1;
-  return n;
-}
-
 /* Copies until it must wait, for that side; 0: all is copied. OS_EAGAIN and
    *side < 0: it has done much, and others shall run. */
-static intptr_t copy_some(copying *c, int *side) {
+static intptr_t copy_some(copying *c, int *side, cast_session *self) {
   uint64_t until = c->done + CAST_COPY_MOST;
   while (c->left > 0) {
     intptr_t n;
     *side = CAST_WRITE;
     if (cast_stream_left(c->from) > 0) {
-      n = write_left(c);
+      n = write_left(c, self);
       if (n != 0) return n;
       if (c->left == 0) break;
     }
     *side = CAST_READ;
-    n = read_more(c);
+    n = cast_stream_fill(c->from, 1, self->runner);
     if (n <= 0) return n;
     if (c->done >= until) {
       *side = -1;
@@ -134,7 +123,8 @@ static intptr_t copy_or_wait(copying *c, cast_ltask *t) {
       cast_wait_arm(&t->base, CAST_WAIT_ONE); /* until leave ends it */
       return CAST_PARKED;
     }
-    rc = copy_some(c, &side);
+    rc = copy_some(c, &side, t->base.session);
+    cast_stream_settle(c->from, t->base.session->runner);
     if (rc != OS_EAGAIN) return rc;
     if (side < 0) {
       cast_wait_arm(&t->base, CAST_WAIT_ONE);
@@ -160,13 +150,7 @@ static void leave(copying *c, const cast_ltask *t, bool broken) {
   bool first = to->writers.next == &c->turn->link;
   if (c->from->reader == t) c->from->reader = NULL;
   cast_list_remove(&c->turn->link);
-  if (broken && c->done > 0) {
-    to->shut = true;
-    if (cast_descriptor_begin(to->file)) {
-      (void)os_shutdown_write(to->file->fd);
-      cast_descriptor_end(to->file);
-    }
-  }
+  if (broken && c->done > 0) (void)cast_stream_shut(to);
   if (first && !cast_list_is_empty(&to->writers))
     (void)cast_wait_end(
       &CAST_CONTAINER(to->writers.next, cast_write, link)->task->base, 0);

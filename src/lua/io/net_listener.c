@@ -10,18 +10,29 @@
 #include "../../limits.h"
 #include "../../mem.h"
 #include "../compat/auxiliary.h"
+#include "../compat/single.h"
 #include "../state/argument.h"
 #include "../task/enter.h"
 #include "../task/park.h"
 #include "net.h"
 #include "net_option.h"
 
+/* True: the first time. */
+static bool close_it(cast_listener *l, cast_session *self) {
+  int kept;
+  if (l->file == NULL || !cast_descriptor_close(l->file, self)) return false;
+  /* PAIR kept. */
+  kept = atomic_exchange_explicit(&l->kept, -1, memory_order_acq_rel);
+  if (kept >= 0) os_close(kept);
+  os_remove_path(&l->local, &l->place);
+  return true;
+}
+
 static void free_listener(cast_object *o) {
   cast_listener *l = CAST_CONTAINER(o, cast_listener, object);
   cast_timer_remove(&l->timer);
-  cast_descriptor_close(l->file, NULL);
-  cast_unref(&l->file->object);
-  cast_free(l->path);
+  (void)close_it(l, NULL);
+  if (l->file != NULL) cast_unref(&l->file->object);
   cast_free(l);
 }
 
@@ -49,84 +60,228 @@ static void try_anew(cast_timer *t) {
   cast_unref_aside(&l->object);
 }
 
-static void pause(cast_listener *l) {
+static void begin_pause(cast_listener *l) {
   /* Relaxed: a guess at how long it will last. */
   uint32_t ns = atomic_load_explicit(&l->pause_ns, memory_order_relaxed);
+  uint64_t until;
   ns = ns == 0 ? CAST_ACCEPT_NS : ns * 2;
   if (ns > CAST_ACCEPT_MOST_NS) ns = CAST_ACCEPT_MOST_NS;
+  until = os_now() + ns;
   atomic_store_explicit(&l->pause_ns, ns, memory_order_relaxed);
+  atomic_store_explicit(&l->until_ns, until, memory_order_relaxed);
   atomic_fetch_add_explicit(&l->nshortages, 1, memory_order_relaxed);
-  (void)cast_timer_set_sooner(&l->timer, os_now() + ns);
+  (void)cast_timer_set_sooner(&l->timer, until);
+}
+
+static void end_pause(cast_listener *l) {
+  if (CAST_LIKELY(
+        atomic_load_explicit(&l->pause_ns, memory_order_relaxed) == 0))
+    return;
+  atomic_store_explicit(&l->pause_ns, 0, memory_order_relaxed);
+  atomic_store_explicit(&l->until_ns, 0, memory_order_relaxed);
+}
+
+/* Relaxed: whoever is wrong about it asks the system once too often, or waits
+   for the timer. That may have been set to the end of another one. */
+static bool is_pausing(cast_listener *l) {
+  uint64_t until = atomic_load_explicit(&l->until_ns, memory_order_relaxed);
+  if (CAST_LIKELY(until == 0) || os_now() >= until) return false;
+  (void)cast_timer_set_sooner(&l->timer, until);
+  return true;
+}
+
+/* -- connections without a stream ----------------------------------------- */
+
+/* For whoever accepts next. There is room for one: memory that fails twice
+   meanwhile costs a connection. */
+static void keep(cast_listener *l, int fd) {
+  /* PAIR kept: the close comes after this, and closes it; or this comes after
+     the close, and sees it. */
+  int other = atomic_exchange_explicit(&l->kept, fd, memory_order_acq_rel);
+  if (other >= 0) os_close(other);
+  if (cast_descriptor_begin(l->file)) {
+    cast_descriptor_end(l->file);
+    cast_descriptor_pass(l->file, CAST_READ, NULL);
+    return;
+  }
+  /* Closed, perhaps before it was kept. PAIR kept. */
+  fd = atomic_exchange_explicit(&l->kept, -1, memory_order_acq_rel);
+  if (fd >= 0) os_close(fd);
+}
+
+/* That one, or -1. */
+static int take_kept(cast_listener *l, os_address *peer) {
+  int fd;
+  /* PAIR kept. Relaxed: a pass follows each one that is kept. */
+  if (CAST_LIKELY(atomic_load_explicit(&l->kept, memory_order_relaxed) < 0))
+    return -1;
+  fd = atomic_exchange_explicit(&l->kept, -1, memory_order_acq_rel);
+  if (fd >= 0 && os_peer_address(fd, peer) != 0) peer->size = 0;
+  return fd;
 }
 
 /* -- accepting ------------------------------------------------------------ */
 
+/* Within begin and end, after `ready` was cleared and a connection was taken:
+   is there another one? Where nobody waits it is not worth a call to know. */
+static bool may_have_more(cast_listener *l) {
+  return !cast_descriptor_is_awaited(l->file, CAST_READ) ||
+         os_poll_now(l->file->fd, OS_READABLE) != 0;
+}
+
 /* A connection's descriptor; OS_EAGAIN; CASTING_ECLOSED; or what the system
    says. */
-static int accept_one(cast_listener *l, cast_session *self) {
-  os_address peer;
+static int accept_one(cast_listener *l, cast_session *self, os_address *peer) {
+  bool more = true;
   int fd;
   do {
     if (!cast_descriptor_begin(l->file)) return CASTING_ECLOSED;
-    cast_descriptor_try(l->file, CAST_READ);
-    fd = os_accept(l->file->fd, &peer);
+    fd = take_kept(l, peer);
+    if (fd < 0) {
+      cast_descriptor_try(l->file, CAST_READ);
+      fd = is_pausing(l) ? OS_EAGAIN : os_accept(l->file->fd, peer);
+      if (fd >= 0) {
+        atomic_fetch_add_explicit(&l->naccepted, 1, memory_order_relaxed);
+        more = may_have_more(l);
+      }
+    }
     cast_descriptor_end(l->file);
   } while (fd < 0 && os_is_aborted(fd));
   if (fd >= 0) {
-    cast_descriptor_pass(l->file, CAST_READ, self);
-    atomic_fetch_add_explicit(&l->naccepted, 1, memory_order_relaxed);
-    atomic_store_explicit(&l->pause_ns, 0, memory_order_relaxed);
+    end_pause(l);
   } else if (os_is_shortage(fd)) {
-    pause(l);
+    begin_pause(l);
     return OS_EAGAIN; /* `ready` was cleared: it waits for the timer */
   }
+  if (fd != OS_EAGAIN && more) cast_descriptor_pass(l->file, CAST_READ, self);
   return fd;
 }
 
-/* What is accepted in the end, by a task that waits: in waiter.index, which is
-   of no other use in a wait for one thing. */
-static int accept_or_wait(cast_listener *l, cast_ltask *t, int fd) {
+/* A task that waits. */
+typedef struct cast_accept {
+  cast_object object;      /* the wait's */
+  cast_listener *listener; /* one reference */
+  int fd;                  /* what it has got, or -1 */
+  os_address peer;         /* of that */
+} cast_accept;
+
+static void free_accept(cast_object *o) {
+  cast_accept *a = CAST_CONTAINER(o, cast_accept, object);
+  cast_listener *l = a->listener;
+  if (a->fd >= 0) keep(l, a->fd);
+  atomic_fetch_sub_explicit(&l->nwaiting, 1, memory_order_relaxed);
+  cast_unref(&l->object);
+  cast_free(a);
+}
+static const cast_type accept_type = {"accept", free_accept, NULL};
+
+/* NULL: no memory. */
+static cast_accept *new_accept(cast_listener *l) {
+  cast_accept *a = cast_calloc(sizeof *a);
+  if (a == NULL) return NULL;
+  cast_object_init(&a->object, &accept_type);
+  a->listener = l;
+  cast_ref(&l->object);
+  a->fd = -1;
+  atomic_fetch_add_explicit(&l->nwaiting, 1, memory_order_relaxed);
+  return a;
+}
+
+/* Waits once more, in front of the others: it was the first of them, and has
+   been woken for nothing. */
+static int wait_in_front(cast_descriptor *d, cast_ltask *t) {
+  cast_list *first = &d->side[CAST_READ].waiters, *mine = &t->base.waiter.link;
+  int rc = cast_descriptor_wait(d, CAST_READ, &t->base);
+  if (rc != CAST_PARKED) return rc;
+  cast_lock_take(&d->lock);
+  if (cast_wait_is_armed(&t->base.wait)) {
+    cast_list_remove(mine);
+    cast_list_unshift(first, mine);
+  }
+  cast_lock_drop(&d->lock);
+  return rc;
+}
+
+/* After a try, whose result is fd. `first`: of one that has waited. */
+static int accept_or_wait(cast_accept *a, cast_ltask *t, int fd, bool first) {
+  cast_descriptor *d = a->listener->file;
   while (fd == OS_EAGAIN) {
-    int rc = cast_descriptor_wait(l->file, CAST_READ, &t->base);
+    int rc = first ? wait_in_front(d, t)
+                   : cast_descriptor_wait(d, CAST_READ, &t->base);
     if (rc != 0) return rc;
-    fd = accept_one(l, t->base.session);
+    fd = accept_one(a->listener, t->base.session, &a->peer);
   }
   if (fd < 0) return fd;
-  t->base.wait.index = (uint32_t)fd;
+  a->fd = fd;
   return 0;
 }
 
 static int again(cast_state *S, cast_ltask *t) {
-  cast_listener *l = t->arg;
-  return accept_or_wait(l, t, accept_one(l, &S->session));
+  cast_accept *a = t->arg;
+  return accept_or_wait(
+    a, t, accept_one(a->listener, &S->session, &a->peer), true);
 }
 
-/* The connection, as a stream. Without memory for one it is lost. */
-static int push_connection(lua_State *L, cast_state *S, int fd) {
-  cast_stream **at = cast_net_stream_new(L, S);
-  *at = cast_stream_new(fd, true);
-  if (*at == NULL) cast_raise_memory(L);
-  return 1;
+/* In the registry: make_connection. */
+static const char maker_key;
+
+/* (peer) -> an empty handle, host, port. */
+static int make_connection(lua_State *L) {
+  const os_address *peer = lua_touserdata(L, 1);
+  (void)cast_net_stream_new(L, cast_state_find(L));
+  if (peer->size > 0) (void)cast_net_push_address(L, peer);
+  lua_settop(L, 4);
+  return 3;
+}
+static void push_maker(lua_State *L, const void *arg) {
+  CAST_UNUSED(arg);
+  lua_pushcfunction(L, make_connection);
+}
+
+/* The connection, as a stream, and its peer. Without memory it is kept. */
+static int push_connection(
+  lua_State *L, cast_listener *l, int fd, os_address *peer) {
+  cast_stream *s = NULL;
+  int status;
+  cast_ref(&l->object); /* finalizers run, which may wait: see cast_complete */
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &maker_key);
+  lua_pushlightuserdata(L, peer);
+  status = lua_pcall(L, 1, 3, 0);
+  if (status == LUA_OK) s = cast_stream_new(fd, CAST_STREAM_SOCKET);
+  if (s != NULL)
+    cast_net_stream_give(L, lua_gettop(L) - 2, s);
+  else
+    keep(l, fd);
+  cast_unref(&l->object);
+  if (status != LUA_OK) return lua_error(L);
+  if (s == NULL) cast_raise_memory(L);
+  return 3;
 }
 
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  cast_listener *l = t->arg;
-  if (result == 0) return push_connection(L, S, (int)t->base.wait.index);
-  /* It may have been woken for a connection that it does not take. */
-  if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) {
-    cast_descriptor_pass(l->file, CAST_READ, &S->session);
-    return 0;
-  }
+  cast_accept *a = t->arg;
+  cast_listener *l = a->listener;
+  os_address peer = a->peer;
+  int fd = a->fd;
+  CAST_UNUSED(S);
+  a->fd = -1;
+  if (result == 0) return push_connection(L, l, fd, &peer);
+  /* The wait of one that was woken for a connection has not ended so. */
+  if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) return 0;
   return cast_net_failure(L, result);
 }
 
 static void describe(cast_buffer *b, const cast_ltask *t) {
-  const cast_listener *l = t->arg;
-  char host[OS_HOST_SIZE];
-  uint16_t port;
+  const cast_listener *l = ((const cast_accept *)t->arg)->listener;
+  uint64_t n = atomic_load_explicit(&l->nshortages, memory_order_relaxed);
+  char text[CAST_NET_TEXT];
   cast_buffer_add(b, "accepting");
-  if (os_address_text(&l->local, host, &port) > 0 && host[0] != '\0')
-    cast_buffer_form(b, port != 0 ? " on %s:%u" : " on %s", host, port);
+  if (cast_net_text(&l->local, text) > 0) cast_buffer_form(b, " on %s", text);
+  if (atomic_load_explicit(&l->until_ns, memory_order_relaxed) != 0)
+    cast_buffer_add(b, ", short of descriptors");
+  if (n > 0)
+    cast_buffer_form(
+      b, " (%llu shortage%s so far)", (unsigned long long)n, n == 1 ? "" : "s");
 }
 
 static const cast_wait_kind accept_kind = {
@@ -135,16 +290,30 @@ static const cast_wait_kind accept_kind = {
 static int accept_until(
   lua_State *L, cast_listener *l, uint64_t deadline, bool waits) {
   cast_state *S = cast_state_here(L);
-  cast_ltask *t = cast_enter(L, S, deadline);
-  int fd = accept_one(l, &S->session), rc;
-  if (fd >= 0) return push_connection(L, S, fd);
+  cast_accept *a;
+  cast_ltask *t;
+  os_address peer;
+  int fd, rc;
+  (void)cast_single_push(L, &maker_key, push_maker, NULL);
+  lua_pop(L, 1);
+  t = cast_enter(L, S, deadline);
+  fd = accept_one(l, &S->session, &peer);
+  if (fd >= 0) return push_connection(L, l, fd, &peer);
   if (fd == OS_EAGAIN && !waits) return cast_net_failure(L, CASTING_ETIMEOUT);
   if (fd != OS_EAGAIN) return cast_net_failure(L, fd);
-  t->arg = l;
-  rc = accept_or_wait(l, t, fd);
-  if (rc == CAST_PARKED)
-    return cast_park_about(L, S, t, deadline, &accept_kind);
-  if (rc == 0) return push_connection(L, S, (int)t->base.wait.index);
+  a = new_accept(l);
+  if (a == NULL) cast_raise_memory(L);
+  t->arg = a;
+  rc = accept_or_wait(a, t, fd, false);
+  if (rc == CAST_PARKED) {
+    t->owns_arg = true; /* the reference is the wait's from here on */
+    return cast_park(L, S, t, deadline, &accept_kind);
+  }
+  fd = a->fd;
+  a->fd = -1;
+  peer = a->peer;
+  cast_unref(&a->object);
+  if (rc == 0) return push_connection(L, l, fd, &peer);
   return cast_net_failure(L, rc);
 }
 
@@ -169,10 +338,7 @@ static int listener_call(lua_State *L) {
 
 static int listener_close(lua_State *L) {
   cast_listener *l = this_listener(L);
-  bool first = !cast_forked &&
-               cast_descriptor_close(l->file, &cast_state_here(L)->session);
-  if (first && l->path != NULL) os_unlink(l->path);
-  lua_pushboolean(L, first);
+  lua_pushboolean(L, !cast_forked && close_it(l, &cast_state_here(L)->session));
   return 1;
 }
 
@@ -198,16 +364,41 @@ static int listener_fd(lua_State *L) {
   return 1;
 }
 
+static int listener_text(lua_State *L) {
+  cast_object *o = cast_handle_test(L, 1);
+  char text[CAST_NET_TEXT];
+  cast_listener *l;
+  if (o == NULL || o->type != &cast_listener_type) {
+    lua_pushliteral(L, "listener (closed)");
+    return 1;
+  }
+  l = CAST_CONTAINER(o, cast_listener, object);
+  if (!cast_descriptor_begin(l->file)) {
+    lua_pushliteral(L, "listener (closed)");
+    return 1;
+  }
+  cast_descriptor_end(l->file);
+  if (cast_net_text(&l->local, text) > 0)
+    lua_pushfstring(L, "listener: %s", text);
+  else
+    lua_pushfstring(L, "listener: %p", (void *)l);
+  return 1;
+}
+
 static void set_count(lua_State *L, const char *name, _Atomic uint64_t *n) {
-  lua_pushnumber(L, (lua_Number)atomic_load_explicit(n, memory_order_relaxed));
+  lua_pushinteger(
+    L, (lua_Integer)atomic_load_explicit(n, memory_order_relaxed));
   lua_setfield(L, -2, name);
 }
 
 static int listener_stats(lua_State *L) {
   cast_listener *l = this_listener(L);
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 3);
   set_count(L, "accepted", &l->naccepted);
   set_count(L, "shortages", &l->nshortages);
+  lua_pushinteger(
+    L, (lua_Integer)atomic_load_explicit(&l->nwaiting, memory_order_relaxed));
+  lua_setfield(L, -2, "waiting");
   return 1;
 }
 
@@ -225,6 +416,7 @@ static const luaL_Reg methods[] = {
 static const luaL_Reg meta[] = {
   {"__call", listener_call},
   {"__close", listener_leave},
+  {"__tostring", listener_text},
   {NULL, NULL},
 };
 
@@ -235,36 +427,28 @@ const cast_class cast_listener_class = {
   .meta = meta,
 };
 
-static cast_listener *new_listener(int fd, const char *path) {
+/* -- making them ---------------------------------------------------------- */
+
+cast_listener *cast_listener_push(lua_State *L) {
+  cast_handle *h = cast_handle_new(L, &cast_listener_type, 0);
   cast_listener *l = cast_calloc(sizeof *l);
-  if (l == NULL) goto close_fd;
+  if (l == NULL) cast_raise_memory(L);
   cast_object_init(&l->object, &cast_listener_type);
-  if (path != NULL) {
-    size_t n = strlen(path) + 1;
-    l->path = cast_alloc(n);
-    if (l->path == NULL) goto free_it;
-    memcpy(l->path, path, n);
-  }
+  atomic_init(&l->kept, -1);
+  l->timer.lane = cast_timer_lane(cast_state_find(L)->session.id);
   l->timer.fire = is_over;
   l->timer.after = try_anew;
   l->timer.passive = true; /* alone it would wake nobody */
-  if (os_local_address(fd, &l->local) != 0) l->local.size = 0;
-  if (cast_timer_set(&l->timer, OS_FOREVER) != 0) goto free_it;
-  l->file = cast_descriptor_new(fd, CAST_ACCEPTS);
-  if (l->file != NULL) return l;
-  cast_timer_remove(&l->timer);
-free_it:
-  cast_free(l->path);
-  cast_free(l);
-close_fd:
-  os_close(fd);
-  return NULL;
+  h->object = &l->object;
+  if (cast_timer_set(&l->timer, OS_FOREVER) != 0) cast_raise_memory(L);
+  cast_handle_note(L, h);
+  return l;
 }
 
-void cast_listener_push(lua_State *L, int fd, const char *path) {
-  cast_handle *h = cast_handle_new(L, &cast_listener_type, 0);
-  cast_listener *l = new_listener(fd, path);
-  if (l == NULL) cast_raise_memory(L);
-  h->object = &l->object;
-  cast_handle_note(L, h);
+int cast_listener_own(cast_listener *l, int fd, const os_socket_file *place) {
+  if (os_local_address(fd, &l->local) != 0) l->local.size = 0;
+  l->file = cast_descriptor_new(fd, CAST_ACCEPTS);
+  if (l->file == NULL) return CASTING_ENOMEM;
+  if (place != NULL) l->place = *place;
+  return 0;
 }

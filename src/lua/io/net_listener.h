@@ -4,12 +4,19 @@
    A listener is a counted object with one handle in each session, as a channel
    is. All who accept stand in one queue, that of its descriptor, whatever
    session they are of: the first of them gets the next connection. Invariants:
-   1. Who has got a connection says that there may be more
-      (cast_descriptor_pass), and so wakes the next one; who is told that there
-      is none waits. So no connection lies in the backlog while a task waits.
+   1. Who has asked the system and was not told that there is no connection left
+      says that there may be more (cast_descriptor_pass), and so wakes the next
+      one. So no connection lies in the backlog while a task waits. Whoever is
+      woken for nothing stays the first; but a task that does not wait yet may
+      be faster, so that no connection has to wait for a session that computes.
    2. Without a descriptor, or memory for one, all wait until the timer passes
       the turn on; its time doubles from CAST_ACCEPT_NS to CAST_ACCEPT_MOST_NS.
-      The connections stay in the backlog. */
+      Nobody asks the system meanwhile, however many connections come; they stay
+      in the backlog.
+   3. A connection that was accepted, and then there was no memory for its
+      stream, is kept for whoever accepts next.
+   4. The path of a Unix socket is removed by the first close, in the process
+      that has made it. */
 #ifndef CAST_NET_LISTENER_H
 #define CAST_NET_LISTENER_H
 
@@ -20,20 +27,25 @@
 
 typedef struct cast_listener {
   cast_object object;
-  cast_descriptor *file;       /* (i) one reference */
+  cast_descriptor *file;       /* (i) one reference; NULL: not made yet */
   cast_timer timer;            /* of a shortage */
+  _Atomic uint64_t until_ns;   /* (a) the end of one, or 0 */
   _Atomic uint32_t pause_ns;   /* (a) of the latest one; 0: there is none */
-  _Atomic uint64_t naccepted;  /* (a) */
-  _Atomic uint64_t nshortages; /* (a) */
+  _Atomic uint32_t nwaiting;   /* (a) tasks that wait */
+  _Atomic uint64_t naccepted;  /* (a) connections, so far */
+  _Atomic uint64_t nshortages; /* (a) shortages, so far */
+  _Atomic int kept;            /* (a) see invariant 3; -1: none */
   os_address local;            /* (i) */
-  char *path;                  /* (i) of a Unix socket that was made here */
+  os_socket_file place;        /* (i) of the path that it has made */
 } cast_listener;
 
 extern const cast_type cast_listener_type;
 extern const cast_class cast_listener_class;
 
-/* Pushes the handle of a new one, for a socket that listens, which it takes
-   over, also if it fails. Raises. */
-void cast_listener_push(lua_State *L, int fd, const char *path);
+/* Pushes the handle of a new one that has no descriptor. Raises. */
+cast_listener *cast_listener_push(lua_State *L);
+/* Gives it the socket fd, which listens: 0; CASTING_ENOMEM: nothing was taken.
+   place: of the path that was made for it, or NULL. */
+int cast_listener_own(cast_listener *l, int fd, const os_socket_file *place);
 
 #endif

@@ -4,7 +4,20 @@
    A read says what it wants (cast_want). It looks at what is left over first,
    then it asks the system, and if that has nothing it waits. When an event ends
    the wait, `again` reads without Lua, and the task goes on only when there is
-   enough. */
+   enough.
+
+     stream:read([what [, how]])   what: none, a number, "l", "L", "a"
+     stream:read_until(s [, how])  how: seconds, or {max = , timeout = }
+     stream:read_until(s, max [, timeout])
+     stream:peek(n [, how])
+
+   `max` bounds what has no length of its own: bytes of a line or of what stands
+   before the mark, without their ends (1 MiB unless said), of "a" (64 MiB), of
+   what is there (64 KiB, which is also the most). Beyond it the outcome is nil,
+   "too long", and nothing has been taken. At the end it is nil, "closed" and
+   the rest, which has been taken; "a" succeeds at the end, unless the
+   connection was reset. After a timeout or a cancellation nothing has been
+   taken. A stream that was closed on this side has no rest. */
 #include "../../../include/casting.h"
 #include "../../limits.h"
 #include "../../mem.h"
@@ -16,94 +29,69 @@
 
 #include <math.h>
 
-#define TOO_LONG (-200) /* a result: there is no end within the limit */
+static cast_runner *runner_of(const cast_state *S) { return S->session.runner; }
 
-/* -- is there enough? ----------------------------------------------------- */
+/* -- waiting -------------------------------------------------------------- */
 
-/* Looks for the mark in what is left over, from where the last look ended. */
-static void scan(
-  const cast_stream *s, cast_want *w, const char *mark, size_t n) {
-  const unsigned char *data = cast_stream_data(s);
-  size_t left = cast_stream_left(s), at = w->scanned;
-  while (at + n <= left) {
-    const unsigned char *p = memchr(data + at, mark[0], left - at - n + 1);
-    if (p == NULL) {
-      at = left - n + 1;
-      break;
-    }
-    at = (size_t)(p - data);
-    if (memcmp(p, mark, n) == 0) {
-      w->found = at + n;
-      return;
-    }
-    at++;
-  }
-  w->scanned = at;
-}
-
-static bool is_enough(const cast_stream *s, cast_want *w) {
-  size_t left = cast_stream_left(s);
-  switch (w->kind) {
-  case CAST_WANT_SOME: return left > 0;
-  case CAST_WANT_COUNT:
-  case CAST_WANT_PEEK: return left >= w->size;
-  case CAST_WANT_ALL: return false;
-  case CAST_WANT_UNTIL: scan(s, w, w->mark, w->nmark); break;
-  default: scan(s, w, "\n", 1);
-  }
-  return w->found > 0;
-}
-
-/* How many bytes there shall be for the next look. */
-static size_t next_size(const cast_stream *s, const cast_want *w) {
-  size_t left = cast_stream_left(s);
-  if (w->kind == CAST_WANT_COUNT || w->kind == CAST_WANT_PEEK) return w->size;
-  if (w->kind == CAST_WANT_ALL && left > 0) return left + CAST_READ_MOST;
-  return left + 1;
-}
-
-/* Reads until there is enough: 0; OS_EAGAIN; CASTING_ECLOSED at the end; or
-   another failure. Nothing is taken. */
-static intptr_t gather(cast_stream *s, cast_want *w) {
-  while (!is_enough(s, w)) {
-    intptr_t n;
-    if (w->kind >= CAST_WANT_LINE && cast_stream_left(s) >= w->size)
-      return TOO_LONG;
-    n = cast_stream_fill(s, next_size(s, w));
-    if (n == 0) return CASTING_ECLOSED;
-    if (n < 0) return n;
-  }
-  return 0;
-}
-
-/* After such a try, whose result is rc: another one each time that something
-   has come meanwhile. CAST_PARKED: its task waits. */
+/* After a try whose result is rc: another one each time that something has come
+   meanwhile. CAST_PARKED: its task waits. */
 static intptr_t wait_or_gather(
-  cast_stream *s, cast_want *w, cast_ltask *t, intptr_t rc) {
+  cast_state *S, cast_stream *s, cast_want *w, cast_ltask *t, intptr_t rc) {
   while (rc == OS_EAGAIN) {
     rc = cast_descriptor_wait(s->file, CAST_READ, &t->base);
-    if (rc == 0) rc = gather(s, w);
+    if (rc == 0) rc = cast_stream_gather(s, w, runner_of(S));
   }
   return rc;
 }
 
 static int again(cast_state *S, cast_ltask *t) {
   cast_stream *s = t->arg;
-  CAST_UNUSED(S);
-  return (int)wait_or_gather(s, &s->want, t, gather(s, &s->want));
+  intptr_t rc = cast_stream_gather(s, &s->want, runner_of(S));
+  return (int)wait_or_gather(S, s, &s->want, t, rc);
 }
 
 /* -- results -------------------------------------------------------------- */
 
-/* Pushes n bytes, and takes `taken` of them. The string may be collected, and
-   finalizers run, as it is made: they find the stream as it was. */
+static _Noreturn void refuse_second(lua_State *L) {
+  cast_misuse(L, "another task is reading from this stream");
+}
+
+/* Pushes the first n bytes. To make a string may run finalizers, and one may
+   read from the same stream: then two have the same bytes. */
+#if CAST_LUA >= 502
+static void push_string(lua_State *L, cast_stream *s, size_t n) {
+  uint64_t taken = cast_stream_taken(s);
+  if (n == 0)
+    lua_pushliteral(L, "");
+  else
+    lua_pushlstring(L, (const char *)cast_stream_data(s), n);
+  if (CAST_UNLIKELY(cast_stream_taken(s) != taken)) refuse_second(L);
+}
+#else
+/* The collector runs before the bytes are copied: so they are copied here. */
+static void push_string(lua_State *L, cast_stream *s, size_t n) {
+  uint64_t taken = cast_stream_taken(s);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (size_t done = 0, some; done < n; done += some) {
+    char *to = luaL_prepbuffer(&b);
+    if (CAST_UNLIKELY(cast_stream_taken(s) != taken)) refuse_second(L);
+    some = n - done < LUAL_BUFFERSIZE ? n - done : LUAL_BUFFERSIZE;
+    memcpy(to, cast_stream_data(s) + done, some);
+    luaL_addsize(&b, some);
+  }
+  luaL_pushresult(&b);
+  if (CAST_UNLIKELY(cast_stream_taken(s) != taken)) refuse_second(L);
+}
+#endif
+
+/* The same, and takes `taken` of them. If this raises they stay. */
 static void push_bytes(lua_State *L, cast_stream *s, size_t n, size_t taken) {
-  lua_pushlstring(L,
-    (const char *)(n > 0 ? cast_stream_data(s) : (const unsigned char *)""), n);
+  push_string(L, s, n);
   if (taken > 0) cast_stream_take(s, taken);
 }
 
-static int push_line(lua_State *L, cast_stream *s, const cast_want *w) {
+static void push_line(lua_State *L, cast_stream *s, const cast_want *w) {
   const unsigned char *data = cast_stream_data(s);
   size_t n = w->found - 1;
   if (w->kind == CAST_WANT_WHOLE_LINE)
@@ -111,33 +99,31 @@ static int push_line(lua_State *L, cast_stream *s, const cast_want *w) {
   else if (n > 0 && data[n - 1] == '\r')
     n--;
   push_bytes(L, s, n, w->found);
-  return 1;
 }
 
 static int push_result(lua_State *L, cast_stream *s, const cast_want *w) {
   size_t left = cast_stream_left(s), n = left < w->size ? left : w->size;
   switch (w->kind) {
   case CAST_WANT_SOME:
-  case CAST_WANT_COUNT: push_bytes(L, s, n, n); return 1;
-  case CAST_WANT_PEEK: push_bytes(L, s, n, 0); return 1;
-  case CAST_WANT_UNTIL:
-    push_bytes(L, s, w->found - w->nmark, w->found);
-    return 1;
-  default: return push_line(L, s, w);
+  case CAST_WANT_COUNT: push_bytes(L, s, n, n); break;
+  case CAST_WANT_PEEK: push_bytes(L, s, n, 0); break;
+  case CAST_WANT_UNTIL: push_bytes(L, s, w->found - w->nmark, w->found); break;
+  default: push_line(L, s, w);
   }
+  return 1;
 }
 
 /* nil, why[, what was there before the end]. */
 static int push_failure(
   lua_State *L, cast_stream *s, const cast_want *w, intptr_t rc) {
   size_t left = cast_stream_left(s);
-  if (rc == TOO_LONG) {
+  if (rc == CAST_TOO_LONG) {
     lua_pushnil(L);
     lua_pushliteral(L, "too long");
     return 2;
   }
-  if (rc != CASTING_ECLOSED || !s->ended) return cast_net_failure(L, rc);
-  if (w->kind == CAST_WANT_ALL) {
+  if (rc != CASTING_ECLOSED || s->closed) return cast_net_failure(L, rc);
+  if (w->kind == CAST_WANT_ALL && s->ended && !s->broken) {
     push_bytes(L, s, left, left);
     return 1;
   }
@@ -148,34 +134,31 @@ static int push_failure(
   return 3;
 }
 
-static int conclude(
-  lua_State *L, cast_stream *s, const cast_want *w, intptr_t rc) {
-  return rc == 0 ? push_result(L, s, w) : push_failure(L, s, w, rc);
+static int conclude(lua_State *L, cast_state *S, cast_stream *s,
+  const cast_want *w, intptr_t rc) {
+  int n = rc == 0 ? push_result(L, s, w) : push_failure(L, s, w, rc);
+  cast_stream_settle(s, runner_of(S));
+  return n;
 }
 
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_stream *s = t->arg;
   cast_want w = s->want;
-  CAST_UNUSED(S);
   if (s->reader == t) {
     s->reader = NULL;
     cast_free((void *)(uintptr_t)s->want.mark);
     s->want.mark = NULL;
   }
   if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) return 0;
-  return conclude(L, s, &w, result);
+  return conclude(L, S, s, &w, result);
 }
 
 static void describe(cast_buffer *b, const cast_ltask *t) {
-  const cast_stream *s = t->arg;
-  char host[OS_HOST_SIZE];
-  uint16_t port;
-  os_address a;
+  cast_stream *s = t->arg;
+  char text[CAST_NET_TEXT];
   cast_buffer_add(b, "reading");
-  if (!s->is_socket || os_peer_address(s->file->fd, &a) != 0 ||
-      os_address_text(&a, host, &port) == 0)
-    return;
-  cast_buffer_form(b, port != 0 ? " from %s:%u" : " from %s", host, port);
+  if (cast_net_peer_text(s->file, s->is_socket, text) > 0)
+    cast_buffer_form(b, " from %s", text);
 }
 
 static const cast_wait_kind read_kind = {
@@ -197,35 +180,76 @@ static void keep(
   s->reader = t;
 }
 
-static int read_as(lua_State *L, cast_stream *s, cast_want *w, int timeout) {
+/* `seconds` < 0: without a timeout. */
+static int read_as(lua_State *L, cast_stream *s, cast_want *w, double seconds) {
   cast_state *S = cast_state_here(L);
-  uint64_t deadline = OS_FOREVER;
+  uint64_t deadline = seconds < 0 ? OS_FOREVER : cast_deadline_in(seconds);
   cast_ltask *t;
   intptr_t rc;
-  if (!lua_isnoneornil(L, timeout)) deadline = cast_deadline(L, timeout);
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
-  if (s->reader != NULL)
-    cast_misuse(L, "another task is reading from this stream");
-  rc = gather(s, w);
-  if (rc != OS_EAGAIN) return conclude(L, s, w, rc);
-  if (deadline != OS_FOREVER && lua_tonumber(L, timeout) <= 0)
-    return cast_push_failure(L, CASTING_ETIMEOUT);
+  if (s->reader != NULL) refuse_second(L);
+  if (s->closed) return cast_net_failure(L, CASTING_ECLOSED);
+  if (w->size == 0 && s->ended && cast_stream_left(s) == 0)
+    return push_failure(L, s, w, CASTING_ECLOSED);
+  rc = cast_stream_gather(s, w, runner_of(S));
+  if (rc != OS_EAGAIN) return conclude(L, S, s, w, rc);
+  if (seconds == 0) return cast_push_failure(L, CASTING_ETIMEOUT);
   keep(L, s, w, t);
   t->arg = s;
-  rc = wait_or_gather(s, &s->want, t, rc);
+  rc = wait_or_gather(S, s, &s->want, t, rc);
   if (rc == CAST_PARKED) return cast_park_about(L, S, t, deadline, &read_kind);
   return finish(L, S, t, (int)rc);
 }
 
-static size_t check_size(lua_State *L, int i, size_t most) {
+static size_t check_size(lua_State *L, int i, size_t most, const char *text) {
   lua_Number n = cast_arg_number(L, i);
-  cast_arg_check(L, n >= 0 && n == floor(n) && n <= (lua_Number)most, i,
-    "a number of bytes must be an integer from 0 to 2^31");
+  cast_arg_check(L, n >= 0 && n == floor(n) && n <= (lua_Number)most, i, text);
   return (size_t)n;
 }
 
-/* stream:read([what [, timeout]]) */
+#define SIZE_TEXT "a number of bytes must be an integer from 0 to 2^31"
+
+/* The bound at index i, for what argument `arg` says. */
+static void check_max(lua_State *L, int i, int arg, cast_want *w) {
+  lua_Number n;
+  if (lua_isnil(L, i)) return;
+  n = lua_type(L, i) == LUA_TNUMBER ? lua_tonumber(L, i) : -1;
+  cast_arg_check(L, n >= 1 && n == floor(n) && n <= (lua_Number)CAST_COUNT_MOST,
+    arg, "max must be an integer from 1 to 2^31");
+  if (w->kind == CAST_WANT_SOME && n > CAST_READ_MOST) n = CAST_READ_MOST;
+  if (w->kind != CAST_WANT_COUNT && w->kind != CAST_WANT_PEEK)
+    w->size = (size_t)n;
+}
+
+/* Argument i: nothing, seconds, or a table with `timeout` and `max`. Returns
+   the seconds; -1: no timeout. */
+static double check_how(lua_State *L, int i, cast_want *w) {
+  double seconds = -1;
+  bool is_table = lua_type(L, i) == LUA_TTABLE;
+  if (lua_isnoneornil(L, i)) return seconds;
+  if (is_table) {
+    lua_getfield(L, i, "max");
+    check_max(L, lua_gettop(L), i, w);
+    lua_pop(L, 1);
+    lua_getfield(L, i, "timeout");
+  } else {
+    lua_pushvalue(L, i);
+  }
+  if (!lua_isnil(L, -1)) {
+    if (lua_type(L, -1) != LUA_TNUMBER) {
+      if (is_table) cast_arg_error(L, i, "timeout must be a number of seconds");
+      cast_arg_type_error(L, i, "number of seconds, or table");
+    }
+    seconds = lua_tonumber(L, -1);
+    cast_arg_check(
+      L, seconds >= 0, i, "timeout must be a number of seconds, zero or more");
+  }
+  lua_pop(L, 1);
+  return seconds;
+}
+
+/* stream:read([what [, how]]) */
 int cast_net_read(lua_State *L) {
   cast_stream *s = cast_net_stream(L, 1);
   cast_want w = {.kind = CAST_WANT_SOME, .size = CAST_READ_MOST};
@@ -233,9 +257,9 @@ int cast_net_read(lua_State *L) {
     /* what is there */
   } else if (lua_type(L, 2) == LUA_TNUMBER) {
     w.kind = CAST_WANT_COUNT;
-    w.size = check_size(L, 2, (size_t)1 << 31);
+    w.size = check_size(L, 2, CAST_COUNT_MOST, SIZE_TEXT);
   } else {
-    const char *how = cast_arg_string(L, 2, NULL);
+    const char *how = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     w.size = CAST_LINE_MOST;
     if (strcmp(how, "l") == 0) {
       w.kind = CAST_WANT_LINE;
@@ -248,26 +272,34 @@ int cast_net_read(lua_State *L) {
       cast_arg_error(L, 2, "a number of bytes, \"l\", \"L\" or \"a\" expected");
     }
   }
-  return read_as(L, s, &w, 3);
+  return read_as(L, s, &w, check_how(L, 3, &w));
 }
 
-/* stream:read_until(mark [, max [, timeout]]) */
+/* stream:read_until(mark [, max [, timeout]]), or (mark, how) */
 int cast_net_read_until(lua_State *L) {
   cast_stream *s = cast_net_stream(L, 1);
   cast_want w = {.kind = CAST_WANT_UNTIL, .size = CAST_LINE_MOST};
+  double seconds;
   size_t n;
-  const char *mark = cast_arg_string(L, 2, &n);
-  cast_arg_check(L, n > 0, 2, "an end must not be empty");
-  if (!lua_isnoneornil(L, 3)) w.size = check_size(L, 3, (size_t)1 << 31);
-  w.mark = mark;
+  w.mark = cast_arg_string(L, 2, &n);
+  cast_arg_check(L, n > 0 && n <= CAST_LINE_MOST, 2,
+    "a mark must have from 1 byte to 1 MiB");
   w.nmark = (uint32_t)n;
-  return read_as(L, s, &w, 4);
+  if (lua_type(L, 3) == LUA_TTABLE) {
+    seconds = check_how(L, 3, &w);
+  } else {
+    lua_settop(L, 4);
+    check_max(L, 3, 3, &w);
+    seconds = check_how(L, 4, &w);
+  }
+  return read_as(L, s, &w, seconds);
 }
 
-/* stream:peek(n [, timeout]) */
+/* stream:peek(n [, how]) */
 int cast_net_peek(lua_State *L) {
   cast_stream *s = cast_net_stream(L, 1);
   cast_want w = {.kind = CAST_WANT_PEEK};
-  w.size = check_size(L, 2, CAST_LINE_MOST);
-  return read_as(L, s, &w, 3);
+  w.size = check_size(L, 2, CAST_LINE_MOST,
+    "a number of bytes must be an integer from 0 to 2^20");
+  return read_as(L, s, &w, check_how(L, 3, &w));
 }

@@ -4,13 +4,21 @@
    A write is done when the system has all of it: there is no queue, so a task
    that writes faster than the other side reads waits. What is written is tried
    at once. If not all of it goes, a cast_write has a copy of the rest: nothing
-   on the stack of a task that waits can be relied on (debug.setlocal). Writes of
-   several tasks go one after the other, whole. */
+   on the stack of a task that waits can be relied on (debug.setlocal). Writes
+   of several tasks go one after the other, whole.
+
+     stream:write(what [, timeout])   what: a string, a number, or a list of
+                                      these and of such lists
+
+   It is true; or nil, why and the number of bytes that went. Where a write ends
+   with an error, as when its task is cancelled, nobody learns that number: if
+   some bytes had gone, this side is shut, so that nothing can follow them. */
 #include "../../../include/casting.h"
 #include "../../limits.h"
 #include "../../mem.h"
 #include "../compat/auxiliary.h"
 #include "../state/argument.h"
+#include "../stop/scope.h"
 #include "../task/enter.h"
 #include "../task/park.h"
 #include "net.h"
@@ -33,11 +41,13 @@ static bool is_first(const cast_write *w) {
 static intptr_t write_or_wait(cast_write *w, cast_ltask *t) {
   for (;;) {
     intptr_t rc;
+    /* Nothing may stand behind a piece of a write. */
+    if (w->stream->shut) return CASTING_ECLOSED;
     if (!is_first(w)) {
       cast_wait_arm(&t->base, CAST_WAIT_ONE); /* in no queue: our own ends it */
       return CAST_PARKED;
     }
-    rc = cast_stream_send(w->stream, &w->copy, 1, &w->done);
+    rc = cast_stream_send(w->stream, &w->copy, 1, &w->done, t->base.session);
     if (rc != OS_EAGAIN) return rc;
     rc = cast_descriptor_wait(w->stream->file, CAST_WRITE, &t->base);
     if (rc != 0) return rc;
@@ -55,13 +65,7 @@ static void leave(cast_write *w, bool broken) {
   cast_stream *s = w->stream;
   bool first = is_first(w);
   cast_list_remove(&w->link);
-  if (broken && w->before + w->done > 0) {
-    s->shut = true;
-    if (cast_descriptor_begin(s->file)) {
-      (void)os_shutdown_write(s->file->fd);
-      cast_descriptor_end(s->file);
-    }
-  }
+  if (broken && w->before + w->done > 0) (void)cast_stream_shut(s);
   if (first && !cast_list_is_empty(&s->writers))
     (void)cast_wait_end(
       &CAST_CONTAINER(s->writers.next, cast_write, link)->task->base, 0);
@@ -70,28 +74,35 @@ static void leave(cast_write *w, bool broken) {
 static int push_outcome(lua_State *L, intptr_t rc, size_t done) {
   if (rc == 0) return lua_pushboolean(L, 1), 1;
   cast_net_failure(L, rc);
-  lua_pushnumber(L, (lua_Number)done);
+  lua_pushinteger(L, (lua_Integer)done);
   return 3;
+}
+
+/* Will nobody be told how many bytes went? Also the end of a scope, as of
+   with_timeout, raises. It is looked at a moment later, so a near one counts.
+   */
+static bool is_untold(cast_ltask *t, int result) {
+  uint64_t now;
+  if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) return true;
+  if (result != CASTING_ETIMEOUT || !cast_scope_is_needed(t)) return false;
+  now = os_now();
+  return cast_scope_deadline(t, now) <= now + CAST_GRID_NS;
 }
 
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_write *w = t->arg;
   bool raises = result == CASTING_ECANCELLED || result == CAST_DEADLOCK;
   CAST_UNUSED(S);
-  leave(w, raises);
+  leave(w, is_untold(t, result));
   return raises ? 0 : push_outcome(L, result, w->before + w->done);
 }
 
 static void describe(cast_buffer *b, const cast_ltask *t) {
   const cast_stream *s = ((const cast_write *)t->arg)->stream;
-  char host[OS_HOST_SIZE];
-  uint16_t port;
-  os_address a;
+  char text[CAST_NET_TEXT];
   cast_buffer_add(b, "writing");
-  if (!s->is_socket || os_peer_address(s->file->fd, &a) != 0 ||
-      os_address_text(&a, host, &port) == 0)
-    return;
-  cast_buffer_form(b, port != 0 ? " to %s:%u" : " to %s", host, port);
+  if (cast_net_peer_text(s->file, s->is_socket, text) > 0)
+    cast_buffer_form(b, " to %s", text);
 }
 
 static const cast_wait_kind write_kind = {
@@ -111,7 +122,8 @@ static uint32_t flatten(lua_State *L, int list, uint32_t n, int depth) {
     cast_arg_error(L, 2,
       lua_pushfstring(L, "string or list of strings expected, got %s in it",
         luaL_typename(L, -1)));
-  if (depth == 100) cast_arg_error(L, 2, "lists in lists, too deep");
+  if (depth == CAST_PIECES_DEPTH)
+    cast_arg_error(L, 2, "lists in lists, too deep");
   luaL_checkstack(L, 4, NULL);
   for (lua_Integer i = 1;; i++) {
     lua_rawgeti(L, -1, (int)i);
@@ -162,15 +174,15 @@ static int write_pieces(lua_State *L, cast_state *S, cast_stream *s,
   if (!lua_isnoneornil(L, timeout)) deadline = cast_deadline(L, timeout);
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
-  if (s->shut) return push_outcome(L, CASTING_ECLOSED, 0);
+  if (s->shut || s->closed) return push_outcome(L, CASTING_ECLOSED, 0);
   if (cast_list_is_empty(&s->writers))
-    rc = cast_stream_send(s, pieces, n, &done);
+    rc = cast_stream_send(s, pieces, n, &done, &S->session);
   if (rc != OS_EAGAIN) return push_outcome(L, rc, done);
   if (deadline != OS_FOREVER && lua_tonumber(L, timeout) <= 0)
     return push_outcome(L, CASTING_ETIMEOUT, done);
   w = new_write(s, pieces, n, done);
   if (w == NULL) {
-    s->shut = s->shut || done > 0;
+    if (done > 0) (void)cast_stream_shut(s); /* nobody learns the number */
     cast_raise_memory(L);
   }
   t->arg = w;
@@ -193,7 +205,9 @@ int cast_net_write(lua_State *L) {
   os_bytes one, *all;
   uint32_t n;
   if (lua_type(L, 2) != LUA_TTABLE) {
-    one.at = cast_arg_string(L, 2, &one.size);
+    if (!lua_isstring(L, 2))
+      cast_arg_type_error(L, 2, "string, number or list of these");
+    one.at = lua_tolstring(L, 2, &one.size);
     return write_pieces(L, S, s, &one, 1, 3);
   }
   lua_settop(L, 3);

@@ -8,145 +8,326 @@
 #include "../../limits.h"
 #include "../../mem.h"
 
+/* -- its life ------------------------------------------------------------- */
+
 static void free_stream(cast_object *o) {
   cast_stream *s = CAST_CONTAINER(o, cast_stream, object);
   cast_descriptor_close(s->file, NULL);
   cast_unref(&s->file->object);
+  cast_free((void *)(uintptr_t)s->want.mark);
   cast_free(s->bytes);
   cast_free(s);
 }
 
 const cast_type cast_stream_type = {"stream", free_stream, NULL};
 
-cast_stream *cast_stream_new(int fd, bool is_socket) {
+cast_stream *cast_stream_new(int fd, cast_stream_origin origin) {
   cast_stream *s = cast_calloc(sizeof *s);
-  cast_descriptor *d = s != NULL ? cast_descriptor_new(fd, 0) : NULL;
-  if (d == NULL) {
-    os_close(fd);
+  if (s == NULL) return NULL;
+  s->file = cast_descriptor_new(fd, 0);
+  if (s->file == NULL) {
     cast_free(s);
     return NULL;
   }
   cast_object_init(&s->object, &cast_stream_type);
   cast_list_init(&s->writers);
-  s->file = d;
-  s->is_socket = is_socket;
+  s->drains = origin == CAST_STREAM_SOCKET;
+  s->is_socket = s->drains || origin == CAST_STREAM_PACKETS;
+  s->shared = origin == CAST_STREAM_SHARED;
   return s;
 }
 
 bool cast_stream_close(cast_stream *s, cast_session *self) {
+  s->closed = true;
   return cast_descriptor_close(s->file, self);
 }
 
-/* -- reading -------------------------------------------------------------- */
+intptr_t cast_stream_shut(cast_stream *s) {
+  intptr_t rc;
+  if (!cast_descriptor_begin(s->file)) return CASTING_ECLOSED;
+  rc = s->is_socket ? os_shutdown_write(s->file->fd) : 0;
+  cast_descriptor_end(s->file);
+  s->shut = true;
+  return rc;
+}
 
-void cast_stream_take(cast_stream *s, size_t n) {
-  CAST_ASSERT(n <= cast_stream_left(s));
-  s->start += n;
-  if (s->start < s->end) return;
-  cast_free(s->bytes);
+bool cast_stream_is_awaited(cast_stream *s) {
+  return s->reader != NULL || s->selects > 0 ||
+         !cast_list_is_empty(&s->writers) ||
+         cast_descriptor_is_awaited(s->file, CAST_READ) ||
+         cast_descriptor_is_awaited(s->file, CAST_WRITE);
+}
+
+/* -- the buffer ----------------------------------------------------------- */
+
+/* What is left over lies in it no more. */
+static void release(cast_stream *s, cast_runner *r) {
+  if (s->bytes != NULL && s->room == CAST_READ_MOST)
+    cast_runner_scratch_give(r, s->bytes);
+  else
+    cast_free(s->bytes);
   s->bytes = NULL;
   s->start = s->end = s->room = 0;
 }
 
-intptr_t cast_stream_try(cast_stream *s, void *to, size_t size) {
+/* Moves what is left over to the front. */
+static void compact(cast_stream *s) {
+  size_t left = cast_stream_left(s);
+  if (s->start > 0 && left > 0) memmove(s->bytes, s->bytes + s->start, left);
+  s->start = 0;
+  s->end = left;
+}
+
+void cast_stream_settle(cast_stream *s, cast_runner *r) {
+  size_t left = cast_stream_left(s), room = left + left / 2 + 64;
+  unsigned char *bytes;
+  if (s->bytes == NULL) return;
+  if (left == 0) {
+    release(s, r);
+    return;
+  }
+  /* Some room stays, so that bytes that come one by one are not copied each
+     time that one comes. */
+  if (s->room <= 2 * left + 1024) return;
+  bytes = cast_alloc(room);
+  if (bytes == NULL) return;
+  memcpy(bytes, s->bytes + s->start, left);
+  release(s, r);
+  s->bytes = bytes;
+  s->end = left;
+  s->room = room;
+}
+
+void cast_stream_take(cast_stream *s, size_t n) {
+  CAST_ASSERT(n <= cast_stream_left(s));
+  s->start += n;
+  if (s->start == s->end) s->start = s->end = 0;
+}
+
+/* Makes room for `more` bytes behind those that are left over. The buffer
+   doubles, so that all copying together costs no more than the bytes. */
+static bool make_room(cast_stream *s, size_t more) {
+  size_t room = cast_stream_left(s) + more;
+  unsigned char *bytes;
+  if (s->room - s->end >= more) return true;
+  compact(s);
+  if (s->room >= room) return true;
+  if (room < 2 * s->room) room = 2 * s->room;
+  bytes = cast_realloc(s->bytes, room);
+  if (bytes == NULL) return false;
+  s->bytes = bytes;
+  s->room = room;
+  return true;
+}
+
+/* -- reading -------------------------------------------------------------- */
+
+/* One call of the system. */
+static intptr_t read_once(cast_stream *s, void *to, size_t size) {
+  if (s->shared) {
+    int ready = os_poll_now(s->file->fd, OS_READABLE);
+    if (ready <= 0) return ready == 0 ? OS_EAGAIN : ready;
+  }
+  return os_read(s->file->fd, to, size);
+}
+
+intptr_t cast_stream_try(
+  cast_stream *s, void *to, size_t size, cast_session *self) {
   intptr_t n;
-  if (s->ended) return 0;
   if (!cast_descriptor_begin(s->file)) return CASTING_ECLOSED;
+  if (s->ended) {
+    cast_descriptor_end(s->file);
+    return 0;
+  }
   if (s->drained && !cast_descriptor_is_ready(s->file, CAST_READ) &&
       !cast_descriptor_is_ended(s->file)) {
     cast_descriptor_end(s->file);
     return OS_EAGAIN;
   }
   cast_descriptor_try(s->file, CAST_READ);
-  n = os_read(s->file->fd, to, size);
+  n = read_once(s, to, size);
   cast_descriptor_end(s->file);
-  s->drained = s->is_socket && n > 0 && (size_t)n < size;
-  s->ended = n == 0 || os_is_gone(n);
+  s->drained = s->drains && n > 0 && (size_t)n < size;
+  s->broken = os_is_gone(n);
+  s->ended = n == 0 || s->broken;
   if (n > 0) s->nread += (uint64_t)n;
+  if (n != OS_EAGAIN && !s->drained)
+    cast_descriptor_pass(s->file, CAST_READ, self);
   return s->ended ? 0 : n;
 }
 
-/* Makes room for `more` bytes behind those that are left over. */
-static bool make_room(cast_stream *s, size_t more) {
-  size_t left = cast_stream_left(s), room = left + more;
-  unsigned char *bytes;
-  if (s->room - s->end >= more) return true;
-  if (s->room >= room && s->start > 0) {
-    memmove(s->bytes, s->bytes + s->start, left);
-    s->start = 0;
-    s->end = left;
-    return true;
+/* Reads behind few bytes that are left over, into scratch memory: which becomes
+   the buffer if there is no other, or no room in it. */
+static intptr_t read_little(
+  cast_stream *s, size_t left, cast_runner *r, cast_session *self) {
+  unsigned char *bytes = cast_runner_scratch(r);
+  intptr_t n;
+  if (bytes == NULL) return CASTING_ENOMEM;
+  n = cast_stream_try(s, bytes + left, CAST_READ_MOST - left, self);
+  if (n > 0 && (size_t)n > s->room - s->end) {
+    if (left > 0) memcpy(bytes, cast_stream_data(s), left);
+    release(s, r);
+    s->bytes = bytes;
+    s->end = left + (size_t)n;
+    s->room = CAST_READ_MOST;
+    return n;
   }
-  if (room < 2 * s->room) room = 2 * s->room;
-  bytes = cast_alloc(room);
-  if (bytes == NULL) return false;
-  if (left > 0) memcpy(bytes, s->bytes + s->start, left);
-  cast_free(s->bytes);
-  s->bytes = bytes;
-  s->start = 0;
-  s->end = left;
-  s->room = room;
-  return true;
+  if (n > 0) {
+    memcpy(s->bytes + s->end, bytes + left, (size_t)n);
+    s->end += (size_t)n;
+  }
+  cast_runner_scratch_give(r, bytes);
+  return n;
 }
 
-intptr_t cast_stream_fill(cast_stream *s, size_t want) {
-  unsigned char small[4096];
+intptr_t cast_stream_fill(cast_stream *s, size_t want, cast_runner *r) {
+  cast_session *self = r != NULL ? cast_runner_session(r) : NULL;
   size_t left = cast_stream_left(s);
   size_t more = want > left ? want - left : 1;
   intptr_t n;
-  /* What is short needs no more memory than it has bytes. */
-  if (more <= sizeof small && s->room - s->end < more) {
-    n = cast_stream_try(s, small, sizeof small);
-    if (n <= 0) return n;
-    if (!make_room(s, (size_t)n)) {
-      s->ended = true; /* bytes are lost: nothing after them can be trusted */
-      return CASTING_ENOMEM;
-    }
-    memcpy(s->bytes + s->end, small, (size_t)n);
-  } else {
-    if (more > CAST_READ_MOST) more = CAST_READ_MOST;
-    if (!make_room(s, more)) return CASTING_ENOMEM;
-    n = cast_stream_try(s, s->bytes + s->end, s->room - s->end);
-    if (n <= 0) return n;
-  }
-  s->end += (size_t)n;
+  if (s->room != CAST_READ_MOST && left <= CAST_READ_MOST / 2 &&
+      more <= CAST_READ_MOST - left)
+    return read_little(s, left, r, self);
+  if (more > CAST_READ_MOST) more = CAST_READ_MOST;
+  if (!make_room(s, more)) return CASTING_ENOMEM;
+  if (s->room == CAST_READ_MOST) compact(s);
+  n = cast_stream_try(s, s->bytes + s->end, s->room - s->end, self);
+  if (n > 0) s->end += (size_t)n;
   return n;
+}
+
+/* -- is there enough? ----------------------------------------------------- */
+
+/* Looks for the mark in what is left over, from where the last look ended. */
+static void scan(
+  const cast_stream *s, cast_want *w, const char *mark, size_t n) {
+  const unsigned char *data = cast_stream_data(s);
+  size_t left = cast_stream_left(s), at = w->scanned;
+  while (at + n <= left) {
+    const unsigned char *p = memchr(data + at, mark[0], left - at - n + 1);
+    if (p == NULL) {
+      at = left - n + 1;
+      break;
+    }
+    at = (size_t)(p - data);
+    if (memcmp(p, mark, n) == 0) {
+      w->found = at + n;
+      return;
+    }
+    at++;
+  }
+  w->scanned = at;
+}
+
+/* 1: yes; 0: not yet; CAST_TOO_LONG. What has come in pieces is judged as what
+   has come at once. */
+static int judge(const cast_stream *s, cast_want *w) {
+  size_t left = cast_stream_left(s), n = 1;
+  switch (w->kind) {
+  case CAST_WANT_SOME: return left > 0;
+  case CAST_WANT_COUNT:
+  case CAST_WANT_PEEK: return left >= w->size;
+  case CAST_WANT_ALL: return left > w->size ? CAST_TOO_LONG : 0;
+  case CAST_WANT_UNTIL: n = w->nmark; break;
+  default: break;
+  }
+  if (left > 0) scan(s, w, w->kind == CAST_WANT_UNTIL ? w->mark : "\n", n);
+  if (w->found > 0) return w->found - n > w->size ? CAST_TOO_LONG : 1;
+  /* An end that is still to come would be behind the limit. */
+  return left >= w->size + n ? CAST_TOO_LONG : 0;
+}
+
+/* How many bytes there shall be for the next look. */
+static size_t next_size(const cast_stream *s, const cast_want *w) {
+  size_t left = cast_stream_left(s);
+  if (w->kind == CAST_WANT_COUNT || w->kind == CAST_WANT_PEEK) return w->size;
+  return left + 1;
+}
+
+intptr_t cast_stream_gather(cast_stream *s, cast_want *w, cast_runner *r) {
+  int rc;
+  while ((rc = judge(s, w)) == 0) {
+    intptr_t n = cast_stream_fill(s, next_size(s, w), r);
+    if (n <= 0) {
+      cast_stream_settle(s, r);
+      return n == 0 ? CASTING_ECLOSED : n;
+    }
+  }
+  return rc > 0 ? 0 : rc;
 }
 
 /* -- writing -------------------------------------------------------------- */
 
-/* Up to OS_BYTES_MOST of the pieces, without the first `skip` bytes of all. */
-static int select_pieces(
-  const os_bytes *pieces, uint32_t n, size_t skip, os_bytes *v) {
+/* Up to OS_BYTES_MOST of the pieces, without the first `skip` bytes of all, and
+   `most` bytes of them. Adds up *total. */
+static int select_pieces(const os_bytes *pieces, uint32_t n, size_t skip,
+  size_t most, os_bytes *v, size_t *total) {
   int count = 0;
-  for (uint32_t i = 0; i < n && count < OS_BYTES_MOST; i++) {
+  *total = 0;
+  for (uint32_t i = 0; i < n && count < OS_BYTES_MOST && *total < most; i++) {
     size_t size = pieces[i].size;
     if (skip >= size) {
       skip -= size;
       continue;
     }
     v[count].at = (const char *)pieces[i].at + skip;
-    v[count++].size = size - skip;
+    v[count].size = size - skip;
+    if (v[count].size > most - *total) v[count].size = most - *total;
+    *total += v[count++].size;
     skip = 0;
   }
   return count;
 }
 
-intptr_t cast_stream_send(
-  cast_stream *s, const os_bytes *pieces, uint32_t n, size_t *done) {
+/* One call of the system. */
+static intptr_t write_once(cast_stream *s, const os_bytes *v, int n) {
+  if (s->shared) {
+    int ready = os_poll_now(s->file->fd, OS_WRITABLE);
+    if (ready <= 0) return ready == 0 ? OS_EAGAIN : ready;
+  }
+  return os_write(s->file->fd, v, n, s->is_socket);
+}
+
+/* Writes `total` bytes, or a part. `ready` is cleared only when there was no
+   room before: then what is short tells that there is none left, and *over is
+   set. Otherwise there is most often room, and nobody has to be told. */
+static intptr_t write_part(cast_stream *s, const os_bytes *v, int n,
+  size_t total, bool *over, cast_session *self) {
+  bool forgets = s->full, fits;
+  intptr_t written;
+  if (!cast_descriptor_begin(s->file)) return CASTING_ECLOSED;
+  if (forgets) cast_descriptor_try(s->file, CAST_WRITE);
+  written = write_once(s, v, n);
+  if (written == OS_EAGAIN && !forgets) {
+    forgets = true;
+    cast_descriptor_try(s->file, CAST_WRITE);
+    written = write_once(s, v, n);
+  }
+  cast_descriptor_end(s->file);
+  fits = written >= 0 && (size_t)written == total;
+  s->full = !fits;
+  *over = forgets && s->drains && written >= 0 && !fits;
+  if (forgets && written != OS_EAGAIN && !*over)
+    cast_descriptor_pass(s->file, CAST_WRITE, self);
+  return written;
+}
+
+intptr_t cast_stream_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
+  size_t *done, cast_session *self) {
   os_bytes v[OS_BYTES_MOST];
+  size_t most = s->shared ? CAST_SHARED_MOST : SIZE_MAX;
   uint32_t at = 0; /* the pieces before it have gone */
   size_t gone = 0; /* bytes of these */
+  bool over = false;
   for (;;) {
     intptr_t written;
+    size_t total;
     int count;
     while (at < n && gone + pieces[at].size <= *done) gone += pieces[at++].size;
-    count = select_pieces(pieces + at, n - at, *done - gone, v);
+    count = select_pieces(pieces + at, n - at, *done - gone, most, v, &total);
     if (count == 0) return 0;
-    if (!cast_descriptor_begin(s->file)) return CASTING_ECLOSED;
-    cast_descriptor_try(s->file, CAST_WRITE);
-    written = os_write(s->file->fd, v, count, s->is_socket);
-    cast_descriptor_end(s->file);
+    if (over) return OS_EAGAIN;
+    written = write_part(s, v, count, total, &over, self);
     if (written < 0) return written;
     s->nwritten += (uint64_t)written;
     *done += (size_t)written;

@@ -1,27 +1,36 @@
 /* stream.h - a connection, pipe or terminal that tasks read and write.
    SPDX-License-Identifier: MIT
 
-   Owner: the session that has the handle. Nothing here knows Lua's API: these
-   functions are what a wait's `again` calls, too, where there is no Lua.
-   A stream has no buffer while nothing is left over: what is read goes through
-   the scratch memory of the runner. Invariants:
+   Owner: the session that has the handle. Nothing here knows Lua: these
+   functions are what a wait's `again` calls, too, where Lua must not run.
+   Bytes are read into scratch memory that the runner keeps (context.h), which
+   becomes the stream's buffer until they are taken: so an idle stream has no
+   buffer, and a read that fails afterwards, as there is no memory for a string
+   of Lua's, has lost nothing. Invariants:
    1. One task reads at a time; of those that write, the first in `writers`.
    2. What a read that did not succeed had taken lies in the buffer: it has
       taken nothing.
    3. `drained`: the last read brought less than there was room for, so that
       there is nothing until an event comes, and no call is made to find out
       (epoll(7) and kqueue(2) allow that for streams). But an event that told of
-      bytes and of the end behind them is not followed by another one. */
+      bytes and of the end behind them is not followed by another one.
+   4. Whoever has cleared `ready` of a side and was not told that there is
+      nothing more passes the event on: others may wait for the descriptor.
+   5. A stream that waits has no more memory than twice the bytes that are left
+      over, and a little (cast_stream_settle). */
 #ifndef CAST_STREAM_H
 #define CAST_STREAM_H
 
+#include "../../context.h"
 #include "../../io/descriptor.h"
 #include "../../list.h"
 #include "../../object.h"
 #include "../../os/socket.h"
-#include "../state/ltask.h"
 
-/* What a read is to bring. */
+struct cast_ltask;
+
+/* -- reading: what is wanted ---------------------------------------------- */
+
 typedef enum cast_want_kind {
   CAST_WANT_SOME,  /* what is there, but not nothing, up to `size` */
   CAST_WANT_COUNT, /* `size` bytes */
@@ -36,35 +45,60 @@ typedef struct cast_want {
   cast_want_kind kind;
   uint32_t nmark;
   const char *mark; /* UNTIL; of a read that waits: to be freed */
-  size_t size;      /* SOME, COUNT, PEEK: see there; else at most so many */
-  size_t scanned;   /* of what is left over: there is no end in it */
-  size_t found;     /* LINE, UNTIL: how many bytes with the end; 0: not yet */
+  size_t size;    /* SOME, COUNT, PEEK: see there; else the most bytes, without
+                       the end of a line or the mark */
+  size_t scanned; /* of what is left over: there is no end in it */
+  size_t found;   /* LINE, UNTIL: how many bytes with the end; 0: not yet */
 } cast_want;
+
+/* A result: there is no end within the limit. No result of the system's and no
+   CASTING_E* is the same. */
+#define CAST_TOO_LONG (-200)
+
+/* -- streams -------------------------------------------------------------- */
 
 typedef struct cast_stream {
   cast_object object;      /* references: the handle, and waits */
   cast_descriptor *file;   /* (i) one reference */
   unsigned char *bytes;    /* left over, from `start` on; NULL: nothing */
-  size_t start, end, room; /* of `bytes` */
+  size_t start, end, room; /* of `bytes`; room CAST_READ_MOST: as scratch has */
   cast_list writers;       /* of cast_write, in order */
-  cast_ltask *reader;      /* the task that waits to read, or NULL; ... */
-  cast_want want;          /* ... and what it wants */
-  uint32_t selects;        /* calls that wait for it beside other things */
-  uint64_t nread, nwritten;
-  bool is_socket;
+  struct cast_ltask *reader; /* the task that waits to read, or NULL; ... */
+  cast_want want;            /* ... and what it wants */
+  uint32_t selects;          /* calls that wait for it beside other things */
+  uint64_t nread, nwritten;  /* bytes, so far */
+  bool is_socket;            /* (i) */
+  bool drains;               /* (i) a short read or write tells that there is
+                                no more, or no room */
+  bool shared;  /* (i) its open file is not ours alone, and blocks: it is asked
+                  before each call */
   bool drained; /* see 3. */
-  bool ended;   /* the other side has sent its end */
-  bool shut;    /* this side has */
-  bool moved;   /* the handle has lost it to another session */
+  bool full;    /* the latest write found no room for all */
+  bool ended;   /* the other side has sent its end, or reset it; ... */
+  bool broken;  /* ... the latter */
+  bool shut;    /* this side has sent its end */
+  bool closed;  /* this side has closed it */
 } cast_stream;
 
 extern const cast_type cast_stream_type;
 
-/* With a descriptor of the system's, which it takes over, also if it fails:
-   NULL, no memory. */
-cast_stream *cast_stream_new(int fd, bool is_socket);
+/* How a descriptor for cast_stream_new was come by. */
+typedef enum cast_stream_origin {
+  CAST_STREAM_SOCKET,  /* a socket of stream type, which does not block */
+  CAST_STREAM_OTHER,   /* a pipe or something else that does not block */
+  CAST_STREAM_PACKETS, /* a socket of another type, which does not block */
+  CAST_STREAM_SHARED   /* it may block, and that must stay so */
+} cast_stream_origin;
+
+/* With a descriptor of the system's, which it takes over. NULL: no memory, and
+   nothing was taken. */
+cast_stream *cast_stream_new(int fd, cast_stream_origin origin);
 /* Closes it, and wakes those who wait. False: it was closed before. */
 bool cast_stream_close(cast_stream *s, cast_session *self);
+/* Sends the end: 0 or a failure. Reading goes on. */
+intptr_t cast_stream_shut(cast_stream *s);
+/* Does a task wait for it, to read, to write, or for its descriptor? */
+bool cast_stream_is_awaited(cast_stream *s);
 
 /* -- reading -------------------------------------------------------------- */
 
@@ -74,32 +108,46 @@ static inline size_t cast_stream_left(const cast_stream *s) {
 static inline const unsigned char *cast_stream_data(const cast_stream *s) {
   return s->bytes + s->start;
 }
+/* How many bytes were ever taken. */
+static inline uint64_t cast_stream_taken(const cast_stream *s) {
+  return s->nread - cast_stream_left(s);
+}
+/* Reads until there is what w wants: 0; OS_EAGAIN; CASTING_ECLOSED at the end,
+   and when it was closed; CASTING_ENOMEM; CAST_TOO_LONG; or another failure of
+   the system's. Nothing is taken. `r`: the runner that runs the caller, or
+   NULL. */
+intptr_t cast_stream_gather(cast_stream *s, cast_want *w, cast_runner *r);
+/* One try, behind what is left over, of which there shall be `want`: how many
+   bytes; 0: the end; OS_EAGAIN; CASTING_ECLOSED; CASTING_ENOMEM, before
+   anything was read; or a result of the system's. */
+intptr_t cast_stream_fill(cast_stream *s, size_t want, cast_runner *r);
 /* Takes n of the bytes that are left over. */
 void cast_stream_take(cast_stream *s, size_t n);
+/* Gives up memory that the bytes left over do not need: to be called when a
+   read is over, or waits. */
+void cast_stream_settle(cast_stream *s, cast_runner *r);
 /* One try, to there: how many bytes, 0: the end; OS_EAGAIN; CASTING_ECLOSED; or
    a result of the system's. */
-intptr_t cast_stream_try(cast_stream *s, void *to, size_t size);
-/* The same, to the bytes that are left over, of which there shall be `want`. Or
-   CASTING_ENOMEM. */
-intptr_t cast_stream_fill(cast_stream *s, size_t want);
+intptr_t cast_stream_try(
+  cast_stream *s, void *to, size_t size, cast_session *self);
 
 /* -- writing -------------------------------------------------------------- */
 
 /* Writes what goes of n pieces: 0: all has gone; OS_EAGAIN; CASTING_ECLOSED; or
    a result of the system's. *done grows by the bytes that went, and those
    before *done are not written. */
-intptr_t cast_stream_send(
-  cast_stream *s, const os_bytes *pieces, uint32_t n, size_t *done);
+intptr_t cast_stream_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
+  size_t *done, cast_session *self);
 
 /* A write that waits: with a copy of what had not gone at the first try. */
 typedef struct cast_write {
-  cast_object object; /* a wait's */
-  cast_list link;     /* in the stream's writers */
-  cast_stream *stream;
-  cast_ltask *task;
-  size_t before; /* bytes that went at the first try */
-  size_t done;   /* bytes of the copy that have gone */
-  os_bytes copy; /* of `data` */
+  cast_object object;      /* a wait's */
+  cast_list link;          /* in the stream's writers */
+  cast_stream *stream;     /* one reference */
+  struct cast_ltask *task; /* that waits */
+  size_t before;           /* bytes that went at the first try */
+  size_t done;             /* bytes of the copy that have gone */
+  os_bytes copy;           /* of `data` */
   char data[];
 } cast_write;
 

@@ -52,6 +52,8 @@ static const char *own_name(lua_State *L, lua_Debug *ar) {
   for (const cast_class *const *c = S->binding->classes;
        name == NULL && *c != NULL; c++)
     name = name_in_class(*c, f);
+  for (int i = 0; name == NULL && i < CAST_METHODS; i++)
+    name = name_in(S->binding->methods[i], f);
   return name;
 }
 

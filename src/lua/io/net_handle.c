@@ -1,0 +1,226 @@
+/* net_handle.c - handles of streams, and what the files of casting.net push.
+   SPDX-License-Identifier: MIT
+
+   A stream has one handle, in one session. Sent through a channel it moves: the
+   message takes it out of the handle, and a new handle there gets it. The
+   methods are those of the binding (net_stream.c), which is above this file. */
+#include "../../../include/casting.h"
+#include "../../fork.h"
+#include "../compat/auxiliary.h"
+#include "../compat/single.h"
+#include "../state/argument.h"
+#include "../state/handle.h"
+#include "net.h"
+
+#include <stdio.h>
+
+static const char stream_tag; /* tells these handles from other userdata */
+static const char meta_key;
+
+typedef struct stream_handle {
+  const char *tag;
+  cast_stream *stream; /* NULL: moved, or the end of its state */
+} stream_handle;
+
+/* -- handles -------------------------------------------------------------- */
+
+static stream_handle *handle_at(lua_State *L, int idx) {
+  stream_handle *h = lua_touserdata(L, idx);
+  if (h == NULL || lua_rawlen(L, idx) != sizeof *h || h->tag != &stream_tag)
+    return NULL;
+  return h;
+}
+
+cast_stream *cast_net_stream_test(lua_State *L, int idx) {
+  stream_handle *h = handle_at(L, idx);
+  return h != NULL ? h->stream : NULL;
+}
+
+cast_stream *cast_net_stream(lua_State *L, int idx) {
+  stream_handle *h = handle_at(L, idx);
+  if (CAST_UNLIKELY(h == NULL)) cast_arg_type_error(L, idx, "stream");
+  if (CAST_UNLIKELY(h->stream == NULL))
+    cast_misuse(L, "the stream has moved to another session");
+  return h->stream;
+}
+
+static int collect(lua_State *L) {
+  stream_handle *h = handle_at(L, 1);
+  cast_stream *s = h != NULL ? h->stream : NULL;
+  if (s == NULL) return 0;
+  h->stream = NULL;
+  if (!cast_forked) cast_stream_close(s, NULL);
+  cast_unref(&s->object);
+  return 0;
+}
+
+/* -- moving --------------------------------------------------------------- */
+
+static void *take(lua_State *L, int i) {
+  stream_handle *h = handle_at(L, i);
+  cast_stream *s = h != NULL ? h->stream : NULL;
+  if (s == NULL || cast_stream_is_awaited(s)) return NULL;
+  h->stream = NULL;
+  return s;
+}
+
+/* __refused: why `take` has taken nothing (transfer/userdata.c). */
+static int tell_refused(lua_State *L) {
+  const stream_handle *h = handle_at(L, 1);
+  if (h == NULL) return 0;
+  lua_pushstring(L, h->stream == NULL ? "it has moved to another session"
+                                      : "a task waits for this stream");
+  return 1;
+}
+
+void cast_net_stream_give(lua_State *L, int idx, cast_stream *s) {
+  handle_at(L, idx)->stream = s;
+}
+static void put(lua_State *L, int i, void *content) {
+  cast_net_stream_give(L, i, content);
+}
+
+static int make(lua_State *L) {
+  (void)cast_net_stream_new(L, cast_state_find(L));
+  return 1;
+}
+
+static void drop(void *content) {
+  cast_stream *s = content;
+  cast_stream_close(s, NULL);
+  cast_unref(&s->object);
+}
+
+static const casting_transfer transfer = {
+  sizeof transfer, "stream", "casting.net", take, make, put, drop};
+
+/* -- outcomes and addresses ----------------------------------------------- */
+
+int cast_net_failure(lua_State *L, intptr_t rc) {
+  char text[128];
+  if (rc > -100 && rc != CASTING_EINVAL) return cast_push_failure(L, (int)rc);
+  lua_pushnil(L);
+  if (rc == CASTING_EINVAL || rc == OS_EPERM) {
+    lua_pushliteral(L, "this descriptor cannot be waited for");
+  } else if (os_is_gone(rc)) {
+    lua_pushliteral(L, "closed");
+  } else {
+    os_system_text(rc, text, sizeof text);
+    lua_pushstring(L, text);
+  }
+  return 2;
+}
+
+int cast_net_push_address(lua_State *L, const os_address *a) {
+  char host[OS_HOST_SIZE];
+  uint16_t port;
+  size_t n = os_address_text(a, host, &port);
+  lua_pushlstring(L, host, n);
+  if (os_address_family(a) == OS_UNIX) return 1;
+  lua_pushinteger(L, port);
+  return 2;
+}
+
+size_t cast_net_text(const os_address *a, char text[CAST_NET_TEXT]) {
+  char host[OS_HOST_SIZE];
+  uint16_t port;
+  int family = os_address_family(a), n;
+  if (os_address_text(a, host, &port) == 0) return 0;
+  if (host[0] == '\0') host[0] = '@';
+  if (family == OS_INET6)
+    n = snprintf(text, CAST_NET_TEXT, "[%s]:%u", host, (unsigned)port);
+  else if (family == OS_INET)
+    n = snprintf(text, CAST_NET_TEXT, "%s:%u", host, (unsigned)port);
+  else
+    n = snprintf(text, CAST_NET_TEXT, "%s", host);
+  return n > 0 ? (size_t)n : 0;
+}
+
+size_t cast_net_peer_text(
+  cast_descriptor *d, bool is_socket, char text[CAST_NET_TEXT]) {
+  os_address a;
+  int rc;
+  if (!is_socket || !cast_descriptor_begin(d)) return 0;
+  rc = os_peer_address(d->fd, &a);
+  cast_descriptor_end(d);
+  return rc == 0 ? cast_net_text(&a, text) : 0;
+}
+
+/* -- the metatable -------------------------------------------------------- */
+
+/* The stream was closed by its session: ends a copy to it, which may wait for
+   the other stream (net_copy.c). A write waits for this one, and was told. */
+static void stop_copy(cast_stream *to) {
+  if (!cast_list_is_empty(&to->writers))
+    (void)cast_wait_end(
+      &CAST_CONTAINER(to->writers.next, cast_write, link)->task->base,
+      CASTING_ECLOSED);
+}
+
+int cast_net_close(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_stream *s = cast_net_stream(L, 1);
+  bool first = !cast_forked && cast_stream_close(s, &S->session);
+  if (first) stop_copy(s);
+  lua_pushboolean(L, first);
+  return 1;
+}
+
+/* __close: a stream that has moved is nobody's here. */
+static int stream_leave(lua_State *L) {
+  if (cast_net_stream_test(L, 1) == NULL) return 0;
+  return cast_net_close(L);
+}
+
+static int stream_text(lua_State *L) {
+  stream_handle *h = handle_at(L, 1);
+  char text[CAST_NET_TEXT];
+  cast_stream *s;
+  if (h == NULL) cast_arg_type_error(L, 1, "stream");
+  s = h->stream;
+  if (s == NULL)
+    lua_pushliteral(L, "stream (moved)");
+  else if (s->closed)
+    lua_pushliteral(L, "stream (closed)");
+  else if (cast_net_peer_text(s->file, s->is_socket, text) > 0)
+    lua_pushfstring(L, "stream: %s", text);
+  else
+    lua_pushfstring(L, "stream: %p", (const void *)s);
+  return 1;
+}
+
+/* -- making them ---------------------------------------------------------- */
+
+static void make_meta(lua_State *L, const void *arg) {
+  CAST_UNUSED(arg);
+  lua_newtable(L);
+  lua_newtable(L);
+  cast_state_box(L);
+  luaL_setfuncs(
+    L, cast_state_find(L)->binding->methods[CAST_METHODS_STREAM], 1);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, collect);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, stream_text);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushcfunction(L, tell_refused);
+  lua_setfield(L, -2, "__refused");
+  cast_state_box(L);
+  lua_pushcclosure(L, stream_leave, 1);
+  lua_setfield(L, -2, "__close");
+  lua_pushliteral(L, "casting.stream");
+  lua_setfield(L, -2, "__name");
+  casting_transfer_register(L, lua_gettop(L), &transfer);
+}
+
+cast_stream **cast_net_stream_new(lua_State *L, cast_state *S) {
+  stream_handle *h;
+  if (S == NULL || S->closing || cast_forked) cast_raise_closed(L);
+  cast_handle_weigh(L, S, sizeof(cast_stream) + sizeof(cast_descriptor));
+  h = cast_lua_newuserdata(L, sizeof *h);
+  h->tag = &stream_tag;
+  h->stream = NULL;
+  (void)cast_single_push(L, &meta_key, make_meta, NULL);
+  lua_setmetatable(L, -2);
+  return &h->stream;
+}

@@ -1,0 +1,152 @@
+/* net_listen.c - making listeners, and adopting numbers of the program's.
+   SPDX-License-Identifier: MIT
+
+   All that may raise is done before there is a descriptor: the options are
+   read, and the handle is made. */
+#include "../../../include/casting.h"
+#include "../compat/auxiliary.h"
+#include "../state/argument.h"
+#include "net.h"
+#include "net_listener.h"
+
+/* -- options -------------------------------------------------------------- */
+
+typedef struct options {
+  int backlog;   /* 0: the system's most */
+  int reuseport; /* -1: not said */
+  int v6only;    /* -1: not said */
+  int mode;      /* of a path; -1: not said */
+} options;
+
+/* An integer from 0 to `most`, or a boolean; otherwise what was there. */
+static int number_option(
+  lua_State *L, int table, const char *name, int most, int otherwise) {
+  int value = otherwise;
+  lua_getfield(L, table, name);
+  if (lua_isboolean(L, -1)) {
+    value = lua_toboolean(L, -1);
+  } else if (!lua_isnil(L, -1)) {
+    lua_Number n = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+    if (!(n >= 0 && n <= most && n == (lua_Number)(int)n))
+      cast_arg_error(L, table,
+        lua_pushfstring(L, "%s must be an integer from 0 to %d", name, most));
+    value = (int)n;
+  }
+  lua_pop(L, 1);
+  return value;
+}
+
+/* A number, or its octal digits as a string ("660"); -1: not said. */
+static int mode_option(lua_State *L, int table) {
+  int mode = -1;
+  lua_getfield(L, table, "mode");
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    const char *p = lua_tostring(L, -1);
+    size_t n = strspn(p, "01234567");
+    if (n == 0 || n > 4 || p[n] != '\0')
+      cast_arg_error(L, table, "mode must be octal digits, such as \"660\"");
+    for (mode = 0; *p != '\0'; p++) mode = mode * 8 + (*p - '0');
+    lua_pop(L, 1);
+  } else {
+    lua_pop(L, 1);
+    mode = number_option(L, table, "mode", 0777, -1);
+  }
+  if (mode > 0777) cast_arg_error(L, table, "mode must be at most \"777\"");
+  return mode;
+}
+
+static options read_options(lua_State *L, int table) {
+  options o = {0, -1, -1, -1};
+  if (lua_isnoneornil(L, table)) return o;
+  cast_arg_table(L, table);
+  o.backlog = number_option(L, table, "backlog", 1 << 30, 0);
+  o.reuseport = number_option(L, table, "reuseport", 1, -1);
+  o.v6only = number_option(L, table, "v6only", 1, -1);
+  o.mode = mode_option(L, table);
+  return o;
+}
+
+/* -- listening ------------------------------------------------------------ */
+
+static int listen_on(
+  int fd, const os_address *a, const options *o, os_socket_file *place) {
+  int family = os_address_family(a), rc = 0;
+  place->process = 0;
+  if (os_address_has_path(a))
+    return os_listen_path(fd, a, o->mode, o->backlog, place);
+  if (family != OS_UNIX) {
+    rc = os_set_option(fd, family, OS_REUSEADDR, 1);
+    if (rc == 0 && o->reuseport >= 0)
+      rc = os_set_option(fd, family, OS_REUSEPORT, o->reuseport);
+    if (rc == 0 && family == OS_INET6 && o->v6only >= 0)
+      rc = os_set_option(fd, family, OS_V6ONLY, o->v6only);
+  }
+  if (rc == 0) rc = os_bind(fd, a);
+  return rc == 0 ? os_listen(fd, o->backlog) : rc;
+}
+
+/* listen(host, port, options): a listener for a numeric address. */
+int cast_net_listen(lua_State *L) {
+  cast_listener *l;
+  os_address a;
+  os_socket_file place;
+  options o;
+  int fd, rc;
+  if (!cast_net_address(L, 1, 2, &a))
+    cast_arg_error(L, 1, "a numeric address expected");
+  o = read_options(L, 3);
+  l = cast_listener_push(L);
+  fd = os_socket(os_address_family(&a), false);
+  if (fd < 0) return cast_net_failure(L, fd);
+  rc = listen_on(fd, &a, &o, &place);
+  if (rc == 0) rc = cast_listener_own(l, fd, &place);
+  if (rc == 0) return 1;
+  os_close(fd);
+  os_remove_path(&a, &place);
+  return cast_net_failure(L, rc);
+}
+
+/* -- adopting ------------------------------------------------------------- */
+
+/* Does the open file belong to nobody else, as far as one can tell? What the
+   program was started with is used by others, too. */
+static bool is_own(int fd, const os_kind *kind) {
+  return fd > 2 && (kind->is_socket || kind->is_pipe);
+}
+
+static int adopt_listener(lua_State *L, int fd, const os_kind *kind) {
+  cast_listener *l = cast_listener_push(L);
+  int rc = kind->is_blocking ? os_nonblocking(fd, true) : 0;
+  if (rc == 0) rc = cast_listener_own(l, fd, NULL);
+  return rc == 0 ? 1 : cast_net_failure(L, rc);
+}
+
+static int adopt_stream(lua_State *L, int fd, const os_kind *kind) {
+  cast_stream **at = cast_net_stream_new(L, cast_state_find(L));
+  cast_stream_origin origin = CAST_STREAM_SHARED;
+  int rc = 0;
+  if (is_own(fd, kind)) {
+    origin = !kind->is_socket  ? CAST_STREAM_OTHER
+             : kind->is_stream ? CAST_STREAM_SOCKET
+                               : CAST_STREAM_PACKETS;
+    rc = os_nonblocking(fd, true);
+  }
+  if (rc != 0) return cast_net_failure(L, rc);
+  *at = cast_stream_new(fd, origin);
+  if (*at == NULL) cast_raise_memory(L);
+  (*at)->is_socket = kind->is_socket;
+  return 1;
+}
+
+int cast_net_adopt(lua_State *L, int fd) {
+  os_kind kind;
+  int rc = os_describe(fd, &kind);
+  if (rc != 0) return cast_net_failure(L, rc);
+  if (kind.is_listening) return adopt_listener(L, fd, &kind);
+  if (kind.is_datagram) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "this is a datagram socket");
+    return 2;
+  }
+  return adopt_stream(L, fd, &kind);
+}

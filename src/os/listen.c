@@ -1,0 +1,162 @@
+/* listen.c - listening at the path of a Unix socket, on POSIX systems.
+   SPDX-License-Identifier: MIT
+
+   A process that ends by force leaves its path behind, and the next one cannot
+   bind to it: so a socket at which nobody listens is removed. That must not
+   take the path from another process that listens there by now. A dead socket
+   is therefore moved aside first, which only one of several can do, and asked
+   once more there. Whoever binds looks, after it listens, whether the path is
+   still its own:
+     A: bind, listen, look               B: ask, move aside, ask, remove
+   If B's second question comes after A's `listen`, it is answered, and B moves
+   the socket back. If it comes before, A's look comes after the move, and A is
+   told that the address is taken. A third one might bind while B has the socket
+   of A aside; so those who follow these rules exclude each other by a lock of
+   the directory (flock), which goes with the process. It is not waited for
+   long, as any program may have it: then the rules above have to do.
+   Rejected: a lock file, which stays behind as well; and a name that is moved
+   into place when it listens, for the peers of the connections would be told
+   that name. */
+#define _GNU_SOURCE /* SOCK_CLOEXEC */
+#include "socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PATH_ROOM 128
+#define LOCK_TRIES 100 /* a millisecond apart */
+
+static int failed(void) { return OS_SYSTEM - errno; }
+
+bool os_address_has_path(const os_address *a) {
+  size_t head = offsetof(struct sockaddr_un, sun_path);
+  return os_address_family(a) == OS_UNIX && a->size > head &&
+         a->bytes[head] != '\0';
+}
+
+/* The path of an address, with its zero. */
+static void path_of(const os_address *a, char path[PATH_ROOM]) {
+  struct sockaddr_un un;
+  memset(&un, 0, sizeof un);
+  memcpy(&un, a->bytes, a->size <= sizeof un ? a->size : sizeof un);
+  (void)snprintf(path, PATH_ROOM, "%.*s", (int)sizeof un.sun_path, un.sun_path);
+}
+
+/* The socket at a path: false if there is something else, or nothing. */
+static bool look(const char *path, os_socket_file *place) {
+  struct stat info;
+  if (lstat(path, &info) != 0 || !S_ISSOCK(info.st_mode)) return false;
+  place->device = (uint64_t)info.st_dev;
+  place->inode = (uint64_t)info.st_ino;
+  place->process = (int64_t)getpid();
+  return true;
+}
+static bool is_same(const os_socket_file *a, const os_socket_file *b) {
+  return a->device == b->device && a->inode == b->inode;
+}
+
+/* Does nobody listen there, for certain? */
+static bool is_dead(const char *path) {
+  os_address a;
+  int fd, rc;
+  if (!os_address_unix(&a, path, strlen(path))) return false;
+  fd = os_socket(OS_UNIX, false);
+  if (fd < 0) return false;
+  rc = os_connect(fd, &a);
+  os_close(fd);
+  return os_is_refused(rc);
+}
+
+/* A name beside it, for a moment; false: that would be too long. */
+static bool name_aside(const char *path, char aside[PATH_ROOM]) {
+  const char *slash = strrchr(path, '/');
+  int n = slash != NULL ? (int)(slash - path) + 1 : 0;
+  uint32_t random = (uint32_t)os_entropy();
+  n = snprintf(aside, PATH_ROOM, "%.*s.%08x", n, path, (unsigned)random);
+  return n > 0 && n <= OS_PATH_MOST;
+}
+
+/* Removes a socket at which nobody listens. False: there is something else, or
+   somebody listens. */
+static bool remove_dead(const char *path) {
+  os_socket_file place, moved;
+  char aside[PATH_ROOM];
+  if (!look(path, &place) || !is_dead(path) || !name_aside(path, aside))
+    return false;
+  if (rename(path, aside) != 0) return errno == ENOENT;
+  if (look(aside, &moved) && is_same(&place, &moved) && is_dead(aside))
+    return unlink(aside) == 0;
+  /* It lives: back with it, unless there is another one by now. */
+  if (link(aside, path) == 0 || errno == EEXIST) (void)unlink(aside);
+  return false;
+}
+
+/* A descriptor that has the lock of the path's directory; -1: without it. */
+static int lock_directory(const char *path) {
+  const char *slash = strrchr(path, '/');
+  char name[PATH_ROOM] = ".";
+  int fd;
+  if (slash != NULL)
+    (void)snprintf(
+      name, sizeof name, "%.*s", slash > path ? (int)(slash - path) : 1, path);
+  fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  for (int i = 0; fd >= 0 && i < LOCK_TRIES; i++) {
+    struct timespec pause = {0, 1000000};
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+    if (errno != EWOULDBLOCK && errno != EINTR) break;
+    (void)nanosleep(&pause, NULL);
+  }
+  if (fd >= 0) os_close(fd);
+  return -1;
+}
+
+/* The rules above, with the lock or without. */
+static int listen_at(int fd, const os_address *a, const char *path, int mode,
+  int backlog, os_socket_file *place) {
+  os_socket_file now;
+  int rc;
+  /* Where the system takes the file's mode from the socket, there is no moment
+     at which others could connect. */
+  if (mode >= 0) (void)fchmod(fd, (mode_t)mode);
+  rc = os_bind(fd, a);
+  if (os_is_in_use(rc) && remove_dead(path)) rc = os_bind(fd, a);
+  if (rc != 0) return rc;
+  if (!look(path, place)) return OS_SYSTEM - EADDRINUSE;
+  rc = mode >= 0 && chmod(path, (mode_t)mode) != 0 ? failed() : 0;
+  if (rc == 0) rc = os_listen(fd, backlog);
+  if (rc == 0 && (!look(path, &now) || !is_same(place, &now)))
+    rc = OS_SYSTEM - EADDRINUSE;
+  return rc;
+}
+
+int os_listen_path(
+  int fd, const os_address *a, int mode, int backlog, os_socket_file *place) {
+  char path[PATH_ROOM];
+  int rc, lock;
+  path_of(a, path);
+  place->process = 0;
+  lock = lock_directory(path);
+  rc = listen_at(fd, a, path, mode, backlog, place);
+  if (rc != 0) os_remove_path(a, place);
+  if (lock >= 0) {
+    (void)flock(lock, LOCK_UN); /* a child that was forked has it, too */
+    os_close(lock);
+  }
+  return rc;
+}
+
+void os_remove_path(const os_address *a, const os_socket_file *place) {
+  os_socket_file now;
+  char path[PATH_ROOM];
+  if (place->process == 0 || place->process != (int64_t)getpid()) return;
+  path_of(a, path);
+  if (look(path, &now) && is_same(place, &now)) (void)unlink(path);
+}

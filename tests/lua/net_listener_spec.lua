@@ -1,0 +1,571 @@
+-- net_listener_spec.lua - listeners: accepting, sharing, shortages, paths.
+-- SPDX-License-Identifier: MIT
+
+local casting = require "casting"
+local helper = require "helper"
+local netkit = require "netkit"
+local _ENV = helper.globals(_ENV) -- luacheck: ignore
+local net = netkit.net
+local pack, LONG = helper.pack, helper.LONG
+
+-- A name for a socket, that is not there.
+local function path()
+  local name = os.tmpname()
+  os.remove(name)
+  return name
+end
+local function exists(name)
+  local done = os.execute(("test -e '%s'"):format(name))
+  return done == true or done == 0
+end
+local function dial(address)
+  local s = assert(net.socket(address, 0))
+  return net.connect(s, address, 0, LONG), s
+end
+
+describe("accepting", function()
+  local listener, port
+  before_each(function()
+    listener = assert(net.listen("127.0.0.1", 0))
+    port = select(2, listener:name())
+  end)
+  after_each(function() listener:close() end)
+
+  local function connect()
+    local s = assert(net.socket("127.0.0.1", port))
+    return assert(net.connect(s, "127.0.0.1", port, LONG)) and s
+  end
+
+  it("gives a stream and its peer", function()
+    local client = connect()
+    local s, host, from = listener:accept(LONG)
+    assert.same({client:name()}, {host, from})
+    client:write "x"
+    assert.equal("x", s:read())
+  end)
+
+  it("waits, in all places", function()
+    for _, place in ipairs(helper.places) do
+      local run = place[2]
+      local client = casting.spawn(function()
+        helper.until_true(function() return listener:stats().waiting > 0 end)
+        return connect()
+      end)
+      local line = run(function(listener) -- luacheck: ignore
+        local s = listener:accept()
+        return s:read "l"
+      end, listener, casting.spawn(function()
+        client:await(LONG):write "hello\n"
+      end))
+      assert.equal("hello", line, place[1])
+    end
+  end)
+
+  it("times out, or is cancelled, and the next one is served", function()
+    assert.same({nil, "timeout"}, {listener:accept(0)})
+    assert.same({nil, "timeout"}, {listener:accept(0.001)})
+    assert.same({nil, "timeout"},
+      {casting.with_timeout(0.001, listener.accept, listener)})
+    local tasks = {}
+    for i = 1, 3 do
+      tasks[i] = casting.spawn(listener.accept, listener)
+      helper.until_waiting(tasks[i])
+    end
+    assert.equal(3, listener:stats().waiting)
+    tasks[1]:cancel()
+    assert.is_false((tasks[1]:join(LONG)))
+    connect()
+    assert.truthy(tasks[2]:await(LONG))
+    connect()
+    tasks[2] = casting.spawn(listener.accept, listener)
+    assert.truthy(tasks[3]:await(LONG))
+    connect()
+    assert.truthy(tasks[2]:await(LONG))
+    assert.equal(0, listener:stats().waiting)
+    assert.equal(3, listener:stats().accepted)
+  end)
+
+  it("obeys shields", function()
+    local task = casting.spawn(function()
+      return casting.shield(listener.accept, listener)
+    end)
+    helper.until_waiting(task)
+    task:cancel()
+    connect()
+    task:join(LONG)
+    assert.equal(1, listener:stats().accepted)
+  end)
+
+  it("takes a backlog of many at one event", function()
+    local clients, streams = {}, {}
+    local waiting = casting.spawn(listener.accept, listener)
+    helper.until_waiting(waiting)
+    for i = 1, 50 do clients[i] = connect() end
+    streams[1] = waiting:await(LONG)
+    for i = 2, 50 do streams[i] = assert(listener:accept(LONG)) end
+    assert.same({nil, "timeout"}, {listener:accept(0)})
+    for i = 1, 50 do
+      clients[i]:write(i)
+      clients[i]:close()
+      assert.equal(tostring(i), streams[i]:read "a")
+    end
+  end)
+
+  it("ends with the listener", function()
+    local tasks = {}
+    for i = 1, 3 do
+      tasks[i] = casting.spawn(listener.accept, listener)
+      helper.until_waiting(tasks[i])
+    end
+    assert.is_true(listener:close())
+    assert.is_false(listener:close())
+    for i = 1, 3 do
+      assert.same(pack(nil, "closed"), pack(tasks[i]:await(LONG)))
+    end
+    assert.same({nil, "closed"}, {listener:accept()})
+    assert.same({nil, "closed"}, {listener:fd()})
+    assert.equal("listener (closed)", tostring(listener))
+    local s = net.socket("127.0.0.1", port)
+    assert.same({nil, "connection refused"},
+      {net.connect(s, "127.0.0.1", port)})
+  end)
+
+  it("goes on in a loop until then", function()
+    local server = casting.spawn(function()
+      local n = 0
+      for s, host in listener do
+        assert(host == "127.0.0.1")
+        n = n + 1
+        s:write(n)
+        s:close()
+      end
+      return n
+    end)
+    for i = 1, 10 do
+      assert.equal(tostring(i), connect():read("a", LONG))
+    end
+    listener:close()
+    assert.equal(10, server:await(LONG))
+  end)
+
+  it("is told in reports, with its name", function()
+    local task = casting.spawn(listener.accept, listener)
+    helper.until_waiting(task)
+    assert.truthy(casting.report():find("accepting on 127.0.0.1:" .. port, 1,
+      true))
+    assert.equal("listener: 127.0.0.1:" .. port, tostring(listener))
+    assert.is_true(listener:fd() > 2)
+    listener:close()
+    task:join(LONG)
+  end)
+
+  it("refuses what makes no sense", function()
+    helper.misuse(function() listener:accept(-1) end, "#1 to 'accept'",
+      "timeout")
+    helper.misuse(function() listener:accept "x" end, "#1 to 'accept'",
+      "number")
+    helper.misuse(function() listener.accept({}) end, "listener expected")
+    for _, bad in ipairs {{"backlog", -1}, {"backlog", "x"},
+      {"reuseport", 2}, {"mode", "abc"}, {"mode", 1.5}, {"mode", "7777"}} do
+      helper.misuse(function()
+        net.listen("127.0.0.1", 0, {[bad[1]] = bad[2]})
+      end, "#3 to", bad[1])
+    end
+    helper.misuse(function() net.listen("127.0.0.1", -1) end, "port")
+    helper.misuse(function() net.listen("127.0.0.1", 0, 5) end, "table")
+    helper.misuse(function()
+      net.listen("127.0.0.1", 0, setmetatable({}, {__index = function()
+        error "on purpose"
+      end}))
+    end, "on purpose")
+  end)
+
+  it("of two at one port is refused, or shared", function()
+    assert.same({nil, "address already in use"},
+      {net.listen("127.0.0.1", port)})
+    local a = assert(net.listen("127.0.0.1", 0, {reuseport = true}))
+    local b = assert(net.listen("127.0.0.1", select(2, a:name()),
+      {reuseport = true, backlog = 1}))
+    a:close()
+    b:close()
+  end)
+end)
+
+describe("a shared listener", function()
+  it("is the same in all sessions", function()
+    local listener = net.listen("127.0.0.1", 0)
+    local s = netkit.session()
+    local back = s:spawn(function(l) return l end, listener):await(LONG)
+    assert.is_true(back == listener)
+    assert.is_true(s:spawn(function(l) return l:close() end, listener)
+      :await(LONG))
+    assert.same({nil, "closed"}, {listener:accept()})
+    s:close()
+  end)
+
+  it("serves sessions in the order in which they wait", function()
+    local listener = net.listen("127.0.0.1", 0)
+    local sessions, tasks, n = {}, {}, 4
+    local got = casting.channel(100)
+    for i = 1, n do sessions[i] = netkit.session() end
+    for round = 1, 3 do
+      for i = 1, n do
+        local k = (round - 1) * n + i
+        tasks[k] = sessions[i]:spawn(function(l, k, got) -- luacheck: ignore
+          local s = l:accept()
+          got:send(k)
+          s:read()
+        end, listener, k, got)
+        helper.until_true(function()
+          return listener:stats().waiting == k
+        end, "that it waits")
+      end
+    end
+    local clients = {}
+    local _, port = listener:name()
+    for k = 1, 3 * n do
+      clients[k] = net.socket("127.0.0.1", port)
+      assert(net.connect(clients[k], "127.0.0.1", port, LONG))
+      assert.equal(k, got:receive(LONG))
+    end
+    for k = 1, 3 * n do
+      clients[k]:close()
+      tasks[k]:await(LONG)
+    end
+    for i = 1, n do sessions[i]:close() end
+    listener:close()
+  end)
+
+  it("loses no connection as sessions come and go", function()
+    local listener = net.listen("127.0.0.1", 0)
+    local _, port = listener:name()
+    local n, got = 200, casting.channel(1000)
+    local function serve(l, got) -- luacheck: ignore
+      local casting = require "casting" -- luacheck: ignore
+      while true do
+        local s, why = l:accept(0.002)
+        if s then
+          got:send(s:read "l")
+          s:close()
+        elseif why ~= "timeout" then
+          return why
+        end
+        casting.yield()
+      end
+    end
+    local sessions, tasks = {}, {}
+    for i = 1, 3 do
+      sessions[i] = netkit.session()
+      tasks[i] = sessions[i]:spawn(serve, listener, got)
+    end
+    local seen, count = {}, 0
+    local canceller = casting.spawn(function()
+      while count < n do
+        local t = casting.spawn(listener.accept, listener)
+        casting.yield()
+        t:cancel()
+        local ok, s = t:join(LONG)
+        if ok and s then
+          got:send(s:read "l")
+          s:close()
+        end
+        casting.sleep(0.0005)
+      end
+    end)
+    local feeder = casting.spawn(function()
+      for i = 1, n do
+        local c = net.socket("127.0.0.1", port)
+        assert(net.connect(c, "127.0.0.1", port, LONG))
+        c:write {i, "\n"}
+        c:close()
+      end
+    end)
+    while count < n do
+      local i = assert(got:receive(LONG))
+      assert.is_nil(seen[i])
+      seen[i], count = true, count + 1
+    end
+    feeder:await(LONG)
+    canceller:await(LONG)
+    listener:close()
+    for i = 1, 3 do
+      assert.equal("closed", tasks[i]:await(LONG))
+      sessions[i]:close()
+    end
+  end)
+end)
+
+describe("a listener of a Unix socket", function()
+  it("has a path, which its close removes", function()
+    local name = path()
+    local address = "unix:" .. name
+    local listener = assert(net.listen(address, 0))
+    assert.is_true(exists(name))
+    assert.equal(name, (listener:name()))
+    assert.equal("listener: " .. name, tostring(listener))
+    local ok, client = dial(address)
+    assert.is_true(ok)
+    assert.equal("stream: " .. name, tostring(client))
+    local s, host, port = listener:accept(LONG)
+    assert.same({"", nil}, {host, port})
+    s:write "hello"
+    assert.equal("hello", client:read())
+    listener:close()
+    assert.is_false(exists(name))
+  end)
+
+  it("loses it when it is collected", function()
+    local name = path()
+    local listener = assert(net.listen("unix:" .. name, 0))
+    assert.truthy(listener)
+    listener = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    assert.is_false(exists(name))
+  end)
+
+  it("takes the path of one that died, and no other", function()
+    local name = path()
+    local address = "unix:" .. name
+    local first = assert(net.listen(address, 0))
+    assert.same({nil, "address already in use"}, {net.listen(address, 0)})
+    assert.is_true(exists(name))
+    -- As a process leaves it that is killed.
+    local function abandon()
+      local moved = name .. ".moved"
+      assert(os.rename(name, moved))
+      first:close()
+      assert(os.rename(moved, name))
+    end
+    abandon()
+    assert.is_true(exists(name))
+    assert.is_nil((dial(address)))
+    local second = assert(net.listen(address, 0))
+    assert.is_true((dial(address)))
+    second:close()
+    assert.is_false(exists(name))
+    -- A file stays.
+    helper.spit(name, "precious")
+    assert.same({nil, "address already in use"}, {net.listen(address, 0)})
+    assert.equal("precious", helper.slurp(name))
+    os.remove(name)
+  end)
+
+  it("leaves a path alone that is another one's by now", function()
+    local name = path()
+    local address = "unix:" .. name
+    local first = assert(net.listen(address, 0))
+    os.remove(name)
+    local second = assert(net.listen(address, 0))
+    first:close()
+    assert.is_true(exists(name))
+    assert.is_true((dial(address)))
+    second:close()
+    assert.is_false(exists(name))
+  end)
+
+  it("is one of several that want the path at once", function()
+    local name = path()
+    local dead = assert(net.listen("unix:" .. name, 0))
+    local sessions = {}
+    for i = 1, 4 do sessions[i] = netkit.session() end
+    for _ = 1, 20 do
+      assert(os.rename(name, name .. ".moved"))
+      dead:close()
+      assert(os.rename(name .. ".moved", name))
+      local tasks, open = {}, {}
+      for i = 1, 4 do
+        tasks[i] = sessions[i]:spawn(function(address)
+          local c = require "casting"
+          local listen = c.net.listen
+          local l, why = listen(address, 0)
+          return l or why
+        end, "unix:" .. name)
+      end
+      for i = 1, 4 do
+        local l = tasks[i]:await(LONG)
+        if type(l) == "string" then
+          assert.equal("address already in use", l)
+        else
+          open[#open + 1] = l
+        end
+      end
+      assert.equal(1, #open)
+      assert.is_true((dial("unix:" .. name)))
+      dead = open[1]
+    end
+    dead:close()
+    assert.is_false(exists(name))
+    for i = 1, 4 do sessions[i]:close() end
+  end)
+
+  it("has the mode that is said", function()
+    for mode, want in pairs {["600"] = "srw-------", ["666"] = "srw-rw-rw-"} do
+      local name = path()
+      local listener = assert(net.listen("unix:" .. name, 0, {mode = mode}))
+      local pipe = io.popen(("ls -ld '%s'"):format(name))
+      assert.equal(want, pipe:read "*l":sub(1, 10))
+      pipe:close()
+      listener:close()
+    end
+  end)
+
+  it("may be in the abstract space", function()
+    local address = "unix:@casting-test-" .. os.tmpname()
+    local listener, why = net.listen(address, 0)
+    if not listener then return pending(why) end
+    assert.equal("listener: " .. address:sub(6), tostring(listener))
+    local ok, client = dial(address)
+    assert.is_true(ok)
+    listener:accept(LONG):write "x"
+    assert.equal("x", client:read())
+    assert.same({nil, "address already in use"}, {net.listen(address, 0)})
+    listener:close()
+    assert.is_nil((dial(address)))
+  end)
+
+  it("cannot have any name", function()
+    helper.misuse(function() net.listen("unix:" .. ("x"):rep(200), 0) end,
+      "107")
+    assert.same({nil, "no such file or directory"},
+      {net.listen("unix:/nowhere/at/all", 0)})
+  end)
+end)
+
+describe("without descriptors", function()
+  if not helper.has_children() then
+    return it("accepting waits", function()
+      pending "no other program can be started here"
+    end)
+  end
+
+  local function limited(source, n)
+    local script = helper.spit(os.tmpname(), [[
+      local casting = require "casting"
+      local helper = require "helper"
+      local kit = require "netkit"
+      local net = kit.net
+    ]] .. source)
+    local pipe = io.popen(("{ ulimit -n %d; timeout %d %s %s; } 2>&1"):format(n,
+      LONG, helper.command(), script))
+    local text = pipe:read "*a"
+    pipe:close()
+    os.remove(script)
+    return text
+  end
+
+  it("accepting waits, and goes on when there are some", function()
+    local text = limited([[
+      local listener = net.listen("127.0.0.1", 0)
+      local _, port = listener:name()
+      local held, clients = {}, {}
+      for i = 1, 5 do
+        clients[i] = net.socket("127.0.0.1", port)
+        assert(net.connect(clients[i], "127.0.0.1", port, 100))
+      end
+      while true do
+        local f = io.open("/dev/null")
+        if not f then break end
+        held[#held + 1] = f
+      end
+      print(select(2, net.pair()))
+      local server = casting.spawn(function()
+        for i = 1, 5 do
+          local s = assert(listener:accept())
+          s:write(i)
+          s:close()
+        end
+        return "served"
+      end)
+      helper.until_true(function() return listener:stats().shortages > 1 end)
+      assert(casting.report():find "short of descriptors")
+      assert(casting.report():find "shortages so far")
+      assert(server:status() == "waiting" and listener:stats().waiting == 1)
+      for i = 1, #held do held[i]:close() end
+      print(server:await(100), listener:stats().accepted)
+      for i = 1, 5 do assert(clients[i]:read "a" == tostring(i)) end
+    ]], 60)
+    assert.equal("too many open files\nserved\t5\n", text)
+  end)
+
+  it("it neither asks nor wakes up all the time", function()
+    local text = limited([[
+      local listener = net.listen("127.0.0.1", 0)
+      local _, port = listener:name()
+      local c = net.socket("127.0.0.1", port)
+      assert(net.connect(c, "127.0.0.1", port, 100))
+      local held = {}
+      while true do
+        local f = io.open("/dev/null")
+        if not f then break end
+        held[#held + 1] = f
+      end
+      local began, n = casting.now(), 0
+      local task = casting.spawn(listener.accept, listener)
+      while n < 6 do
+        casting.sleep(0.001)
+        n = listener:stats().shortages
+      end
+      -- 5 + 10 + 20 + 40 + 80 ms lie between the first and the sixth.
+      print(casting.now() - began > 0.150)
+      task:cancel()
+      task:join(100)
+    ]], 60)
+    assert.equal("true\n", text)
+  end)
+end)
+
+describe("names of ends", function()
+  it("of IPv6 have brackets in texts", function()
+    local listener, why = net.listen("::1", 0)
+    if not listener then return pending(why) end
+    local _, port = listener:name()
+    assert.equal("listener: [::1]:" .. port, tostring(listener))
+    listener:close()
+  end)
+end)
+
+describe("connecting", function()
+  it("fails, times out, is cancelled and is told in reports", function()
+    local listener = net.listen("127.0.0.1", 0, {backlog = 1})
+    local _, port = listener:name()
+    local held, waiting = {}, nil
+    -- A backlog that is full lets connections hang.
+    for i = 1, 20 do
+      held[i] = net.socket("127.0.0.1", port)
+      local ok, why = net.connect(held[i], "127.0.0.1", port, 0.05)
+      if not ok then
+        assert.equal("timeout", why)
+        assert.equal("stream (closed)", tostring(held[i]))
+        waiting = true
+        break
+      end
+    end
+    if not waiting then return pending "the backlog does not fill up" end
+    local s = net.socket("127.0.0.1", port)
+    local task = casting.spawn(net.connect, s, "127.0.0.1", port)
+    helper.until_waiting(task)
+    assert.truthy(casting.report():find("connecting to 127.0.0.1:" .. port, 1,
+      true))
+    task:cancel()
+    assert.is_false((task:join(LONG)))
+    assert.equal("stream (closed)", tostring(s))
+    listener:close()
+  end)
+
+  it("is refused where nobody listens", function()
+    local listener = net.listen("127.0.0.1", 0)
+    local _, port = listener:name()
+    listener:close()
+    for _ = 1, 50 do
+      local s = net.socket("127.0.0.1", port)
+      assert.same({nil, "connection refused"},
+        {net.connect(s, "127.0.0.1", port)})
+      assert.same({nil, "closed"}, {s:read()})
+    end
+    local ok, why = dial("unix:" .. path())
+    assert.same({nil, "no such file or directory"}, {ok, why and nil or
+      select(2, net.connect(net.socket("unix:/nowhere", 0), "unix:/nowhere",
+        0))})
+  end)
+end)
