@@ -20,8 +20,13 @@ static void expire(cast_session *s) {
   while (cast_heap_next(&s->deadlines) <= now) {
     cast_heap_node *n = cast_heap_top(&s->deadlines);
     cast_heap_remove(&s->deadlines, n);
-    cast_wait_interrupt(
-      CAST_CONTAINER(n, cast_task, wait.deadline), CASTING_ETIMEOUT, now);
+    if (cast_wait_interrupt(CAST_CONTAINER(n, cast_task, wait.deadline),
+          CASTING_ETIMEOUT, now))
+      continue;
+    /* Something has come first, and the task is about to go on. But it may be
+       too little, so that the task waits on (cast_wait_again): to this deadline
+       still. There is room, that of the node. */
+    cast_heap_push(&s->deadlines, n, now + CAST_TICK_NS);
   }
 }
 

@@ -43,11 +43,12 @@ static int move_deadline(cast_task *t, uint64_t deadline_ns) {
   return 0;
 }
 
-void cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns) {
+bool cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns) {
   const cast_session_ops *ops = t->session->ops;
   uint64_t until = 0;
   /* It may fire at any time from here on; cast_wait_end then does nothing. */
-  if (!cast_wait_is_armed(&t->wait)) return;
+  if (!cast_wait_is_armed(&t->wait)) return false;
   if (ops->extended_until != NULL) until = ops->extended_until(t, now_ns);
-  if (until <= now_ns || move_deadline(t, until) != 0) cast_wait_end(t, result);
+  if (until > now_ns && move_deadline(t, until) == 0) return true;
+  return cast_wait_end(t, result);
 }

@@ -111,7 +111,8 @@ bool cast_wait_claim_own(cast_task *t);
    fired already. */
 bool cast_wait_end(cast_task *t, int result);
 /* Owner: ends the wait with `result`, for a deadline or a cancellation, unless
-   ops->extended_until puts that off: then the wait gets a new deadline. */
-void cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns);
+   ops->extended_until puts that off: then the wait gets a new deadline. False
+   if it has fired already. */
+bool cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns);
 
 #endif
