@@ -173,6 +173,26 @@ describe("reading", function()
     end)
   end)
 
+  -- An event and the deadline may come together, and the event brings too
+  -- little: then the wait goes on, and has its deadline still.
+  it("times out as bytes come", function()
+    local readers, ends = {}, {}
+    for i = 1, 40 do
+      local a, b = net.pair()
+      ends[i] = b
+      readers[i] = casting.spawn(function()
+        for _ = 1, 20 do
+          assert.same({nil, "timeout"}, {a:read("l", 0.001)})
+        end
+      end)
+    end
+    for _ = 1, 60 do
+      for i = 1, #ends do ends[i]:write "x" end
+      casting.sleep(0.0003)
+    end
+    for i = 1, #readers do assert.is_true(readers[i]:join(LONG)) end
+  end)
+
   it("takes nothing when it is cancelled", function()
     each_kind(function(a, b)
       local reader = casting.spawn(a.read, a, 6)
