@@ -37,6 +37,17 @@ describe("select with streams", function()
     assert.same(pack(nil, "timeout"), pack(select {ch, a, timeout = 0}))
   end)
 
+  it("is believed by a read that does not wait", function()
+    b:write "one"
+    assert.equal("one", a:read())
+    b:write "two"
+    assert.equal(1, select {a, timeout = 0})
+    assert.equal("two", a:read(nil, 0))
+    b:write "three"
+    assert.is_true(net.wait(a:fd(), "r", 0))
+    assert.equal("three", a:read(nil, 0))
+  end)
+
   for _, place in ipairs(helper.places) do
     it("waits in " .. place[1], function()
       local back = casting.channel()
