@@ -185,7 +185,6 @@ local function moves(n)
   local s, t = casting.session(), casting.session()
   local first = s:spawn(pass, one, two, 0, random(1000000))
   local second = t:spawn(pass, two, three, 0, random(1000000))
-  local got = 0
   for _ = 1, n do
     b:write(("y"):rep(random(50)))
     one:send(a)
@@ -197,7 +196,7 @@ local function moves(n)
   b:close()
   local rest = a:read "a"
   a:close()
-  got = x + y + #rest
+  local got = x + y + #rest
   kit.check(got == b:stats().written, "%d bytes of %d came through moves", got,
     b:stats().written)
   refused = refused + m + k
