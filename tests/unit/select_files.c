@@ -1,11 +1,15 @@
 /* select_files.c - tests of select with descriptors among its cases.
    SPDX-License-Identifier: MIT
 
-   With one thread: events are dealt out by hand. */
+   First with one thread, events being dealt out by hand, then in sessions on
+   several cores. */
 #include "sockets.h"
 
 #include <fcntl.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/epoll.h>
+#endif
 
 enum { TASKS = 4, CASES = 3 };
 
@@ -51,8 +55,7 @@ static void set_both(size_t i) {
 }
 
 static int start(size_t i, uint32_t n, uint32_t *which) {
-  return cast_select_files(
-    &still->base, &task[i]->base, cases[i], n, which);
+  return cast_select_files(&still->base, &task[i]->base, cases[i], n, which);
 }
 
 static int try(size_t i, uint32_t n, uint32_t *which) {
@@ -181,6 +184,48 @@ static void refused(void **state) {
   finish();
 }
 
+#if defined(__linux__)
+/* The set has no room, which is found out when the select stands in the queue
+   of the channel already: it leaves that, and nothing has happened. */
+static void called_off_by_itself(void **state) {
+  enum { NESTS = 6 }; /* sets within sets, more than the kernel allows */
+  CAST_UNUSED(state);
+  uint32_t which;
+  int fd[NESTS];
+  cast_descriptor *d;
+  begin();
+  for (int i = 0; i < NESTS; i++) {
+    struct epoll_event e = {.events = EPOLLIN};
+    fd[i] = epoll_create1(EPOLL_CLOEXEC);
+    assert_true(fd[i] >= 0);
+    if (i > 0 && epoll_ctl(fd[i], EPOLL_CTL_ADD, fd[i - 1], &e) != 0) {
+      assert_int_equal(close(fd[i]), 0);
+      fd[i] = fd[i - 1];
+    }
+  }
+  d = cast_descriptor_borrow(fd[NESTS - 1]);
+  for (int round = 0; round < 2; round++) {
+    set_both(0);
+    set_file(0, 2, d, CAST_READ);
+    assert_int_equal(start(0, 3, &which), CASTING_ENOMEM);
+    assert_int_equal(chan->selecting, 0);
+    assert_false(cast_descriptor_is_awaited(ends[0], CAST_READ));
+    send(1);
+    deal(ends[0], OS_READABLE);
+    assert_null(unit_still_next(still));
+    set_both(0);
+    assert_int_equal(try(0, 1, &which), 0);
+    cast_msg_drop(&cases[0][0].waiter.msg);
+  }
+  cast_unref(&d->object);
+  for (int i = 0; i < NESTS; i++)
+    if (i == 0 || fd[i] != fd[i - 1]) assert_int_equal(close(fd[i]), 0);
+  finish();
+}
+#else
+static void called_off_by_itself(void **state) { CAST_UNUSED(state); }
+#endif
+
 /* Of those that wait for a listener an event wakes the selects, up to the first
    task that accepts; and a select that finds a connection tells that one. */
 static void beside_those_who_accept(void **state) {
@@ -212,8 +257,8 @@ static void beside_those_who_accept(void **state) {
   assert_int_equal(
     cast_descriptor_wait(d, CAST_READ, &task[1]->base), CAST_PARKED);
   client = os_socket(OS_INET, false);
-  assert_true(os_connect(client, &a) == 0 ||
-              os_poll_now(client, OS_WRITABLE) != 0);
+  assert_true(
+    os_connect(client, &a) == 0 || os_poll_now(client, OS_WRITABLE) != 0);
   set_file(0, 0, d, CAST_READ);
   assert_int_equal(try(0, 1, &which), 0);
   expect_ready(2, 0, 1, 0);
@@ -259,6 +304,128 @@ static void called_off(void **state) {
   finish();
 }
 
+/* -- many threads --------------------------------------------------------- */
+
+/* One of a pair of tasks: what the first writes into the socket the second
+   answers through a channel; each waits for its end of the socket and for its
+   channel. */
+typedef struct player {
+  cast_descriptor *d;
+  cast_chan *c;     /* that it receives from */
+  cast_chan *reply; /* that it sends to */
+  uint64_t rounds;
+  bool first;
+  cast_case cases[2];
+} player;
+
+/* As unit_select. A select that was told of nothing is begun anew. */
+static int wait_for_either(unit_task *t, player *p) {
+  int rc;
+  CAST_ALWAYS(unit_reserve(t, FOREVER) == 0);
+  memset(p->cases, 0, sizeof p->cases);
+  p->cases[0].file = p->d;
+  p->cases[0].side = CAST_READ;
+  p->cases[1].chan = p->c;
+  rc = cast_select_files(t->base.session, &t->base, p->cases, 2, &t->which);
+  if (rc == CAST_PARKED) {
+    t->cases = p->cases;
+    t->ncases = 2;
+  }
+  return unit_wait(t, rc, FOREVER);
+}
+
+static void step(unit_task *t, player *p) {
+  if (p->first) {
+    unit_write_all(p->d, "x", 1);
+    return;
+  }
+  cast_waiter w;
+  memset(&w, 0, sizeof w);
+  unit_put(&w.msg, t->n, ~t->n);
+  CAST_ALWAYS(cast_chan_send(p->reply, t->base.session, NULL, &w) == 0);
+}
+
+static bool has_read(player *p) {
+  char byte;
+  intptr_t n;
+  CAST_ALWAYS(cast_descriptor_begin(p->d));
+  cast_descriptor_try(p->d, CAST_READ);
+  n = os_read(p->d->fd, &byte, 1);
+  cast_descriptor_end(p->d);
+  CAST_ALWAYS(n == 1 || n == OS_EAGAIN);
+  return n == 1;
+}
+
+static bool play(unit_task *t) {
+  player *p = t->arg;
+  bool over = unit_over(t);
+  int rc = t->result;
+  if (!over && t->at++ == 0 && p->first) step(t, p);
+  for (;;) {
+    uint64_t v, check;
+    if (!over) rc = wait_for_either(t, p);
+    over = false;
+    if (rc == CAST_PARKED) return false;
+    CAST_ALWAYS(rc == 0 && (p->first || t->which == 0));
+    if (t->which == 0 && !has_read(p)) continue;
+    CAST_ALWAYS(t->which == (p->first ? 1u : 0u));
+    if (p->first) {
+      unit_get(&p->cases[1].waiter.msg, &v, &check);
+      cast_msg_drop(&p->cases[1].waiter.msg);
+      CAST_ALWAYS(v == t->n && check == ~v);
+    } else {
+      step(t, p);
+    }
+    if (++t->n == p->rounds) return true;
+    if (p->first) step(t, p);
+  }
+}
+
+/* Events that tell of nothing, at any time: also between a look and the place
+   in the queue. */
+static bool make_noise(unit_task *t) {
+  cast_descriptor *(*d)[2] = t->arg;
+  for (uint32_t i = 0; i < unit_times(200000); i++)
+    cast_descriptor_pass(d[i % 6][i / 6 % 2], CAST_READ, t->base.session);
+  return true;
+}
+
+static void on_many_threads(void **state) {
+  enum { PAIRS = 6 };
+  CAST_UNUSED(state);
+  for (int way = 0; way < 4; way++) {
+    unit_host *h = unit_open(1 + way % 2);
+    unit_session *s[2] = {unit_session_new(), unit_session_new()};
+    cast_descriptor *d[PAIRS][2];
+    cast_chan *c[PAIRS][2];
+    player p[PAIRS][2];
+    unit_task *t[PAIRS][2], *noise;
+    for (int i = 0; i < PAIRS; i++) {
+      unit_pair(d[i]);
+      for (int k = 0; k < 2; k++) c[i][k] = cast_chan_new(1);
+      for (int k = 0; k < 2; k++) {
+        p[i][k] = (player){.d = d[i][k],
+          .c = c[i][k],
+          .reply = c[i][1 - k],
+          .rounds = unit_times(2000),
+          .first = k == 0};
+        t[i][k] = unit_spawn_as(
+          NULL, s[k], play, &p[i][k], (way & 2) != 0 && i % 2 == 0);
+      }
+    }
+    noise = unit_spawn(s[way % 2], make_noise, d);
+    unit_join(h, noise);
+    for (int i = 0; i < PAIRS; i++) {
+      for (int k = 0; k < 2; k++) unit_join(h, t[i][k]);
+      unit_unpair(d[i]);
+      for (int k = 0; k < 2; k++) cast_unref(&c[i][k]->object);
+    }
+    unit_close(h, s[0]);
+    unit_close(h, s[1]);
+    unit_shut(h);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest list[] = {
     cmocka_unit_test_teardown(ready_at_once, unit_clean),
@@ -266,9 +433,11 @@ int main(void) {
     cmocka_unit_test_teardown(a_channel_ends_it, unit_clean),
     cmocka_unit_test_teardown(closed, unit_clean),
     cmocka_unit_test_teardown(refused, unit_clean),
+    cmocka_unit_test_teardown(called_off_by_itself, unit_clean),
     cmocka_unit_test_teardown(beside_those_who_accept, unit_clean),
     cmocka_unit_test_teardown(the_choice_is_fair, unit_clean),
     cmocka_unit_test_teardown(called_off, unit_clean),
+    cmocka_unit_test_teardown(on_many_threads, unit_clean),
   };
   return cmocka_run_group_tests(list, NULL, NULL);
 }
