@@ -24,7 +24,7 @@
       is not counted as the task that accepts.
    5. A descriptor that is not ready at the look is ready later only with an
       event after it, which the select sees as `ready` when it joins, or as the
-      end of its wait. */
+      end of its wait (R178). */
 #include "select.h"
 
 #include "../include/casting.h"

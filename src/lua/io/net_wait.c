@@ -11,11 +11,12 @@
 
    A number that is closed behind our back while a task waits for it leaves
    epoll's set, and nothing is told: such a wait ends at its deadline, or when
-   another stream of ours gets the number (descriptor.c).
+   another stream of ours gets the number (R181).
 
    Owner: the task's session. A stream, or a socket for datagrams, does not move
    while a select waits for it: `selects` counts these, from the wait to the end
-   of the call, since what is left over is looked at when an event has come. */
+   of the call, since what is left over is looked at once more when an event has
+   come (R179, R180). */
 #include "net_wait.h"
 
 #include "../../../include/casting.h"
@@ -151,12 +152,19 @@ static void look_at_left(cast_extra *x) {
       x->cases[i].ready = CAST_FILE_READY;
 }
 
+static void let_go(cast_extra *x) {
+  for (uint32_t i = 0; i < x->ncases; i++) {
+    uint32_t *n = selects_of(&x->cases[i]);
+    if (n != NULL) (*n)--;
+  }
+}
+
 static void hold(cast_extra *x) {
   for (uint32_t i = 0; i < x->ncases; i++) {
     uint32_t *n = selects_of(&x->cases[i]);
     if (n != NULL) (*n)++;
   }
-  x->holds = true;
+  x->let_go = let_go;
 }
 
 int cast_net_select(cast_state *S, cast_ltask *t, bool waits) {
@@ -168,7 +176,7 @@ int cast_net_select(cast_state *S, cast_ltask *t, bool waits) {
     &S->session, waits ? &t->base : NULL, x->cases, x->ncases, &which);
   if (rc == CAST_PARKED) {
     t->selecting = true;
-    if (!x->holds) hold(x);
+    if (x->let_go == NULL) hold(x);
   } else {
     t->base.wait.index = which;
   }
@@ -180,15 +188,7 @@ int cast_net_select_again(cast_state *S, cast_ltask *t) {
   return c->chan != NULL ? 0 : cast_net_select(S, t, true);
 }
 
-void cast_net_select_over(cast_ltask *t) {
-  cast_extra *x = t->extra;
-  for (uint32_t i = 0; x->holds && i < x->ncases; i++) {
-    uint32_t *n = selects_of(&x->cases[i]);
-    if (n != NULL) (*n)--;
-  }
-  x->holds = false;
-  cast_cases_disown(x);
-}
+void cast_net_select_over(cast_ltask *t) { cast_cases_disown(t->extra); }
 
 /* -- waits for one descriptor --------------------------------------------- */
 
