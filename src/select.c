@@ -24,7 +24,7 @@
       is not counted as the task that accepts.
    5. A descriptor that is not ready at the look is ready later only with an
       event after it, which the select sees as `ready` when it joins, or as the
-      end of its wait. */
+      end of its wait (R178). */
 #include "select.h"
 
 #include "../include/casting.h"
@@ -213,7 +213,9 @@ static uint8_t ask(const cast_descriptor *d, int side) {
 
 /* Asks the system. `ready` of the descriptor is cleared only if the system has
    said no, since then that event is out of date; and after that it is asked
-   again. So what is found is rarely something that has to be passed on. */
+   again. What is found before an event has told of it is noted as the event
+   would be: so a read that relies on events, as the stream is drained, sees it,
+   too. */
 static uint8_t look(cast_descriptor *d, int side, cast_session *self) {
   uint8_t ready;
   if (!cast_descriptor_begin(d)) return CAST_FILE_CLOSED;
@@ -221,8 +223,9 @@ static uint8_t look(cast_descriptor *d, int side, cast_session *self) {
   if (ready == CAST_UNREADY && cast_descriptor_is_ready(d, side)) {
     cast_descriptor_try(d, side);
     ready = ask(d, side);
-    if (ready != CAST_UNREADY) cast_descriptor_pass(d, side, self);
   }
+  if (ready == CAST_FILE_READY && !cast_descriptor_is_ready(d, side))
+    cast_descriptor_pass(d, side, self);
   cast_descriptor_end(d);
   return ready;
 }

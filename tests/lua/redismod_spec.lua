@@ -104,9 +104,9 @@ describe("examples/c/redismod.c", function()
       local casting, tasks = require "casting", {} -- luacheck: ignore
       for i = 1, 10 do
         tasks[i] = casting.spawn(function()
-          local c, got = connect(), nil
+          local c = connect()
           -- Each waits for the one before, in the server.
-          got = query(c, "BLPOP", "chain" .. i, 100)
+          local got = query(c, "BLPOP", "chain" .. i, 100)
           query(c, "RPUSH", "chain" .. (i + 1), got[2] .. i)
           c:close()
         end)
@@ -150,7 +150,7 @@ describe("examples/c/redismod.c", function()
 
   it("fails when nobody listens", function()
     local c, why = redismod.connect("unix:" .. dir .. "/nobody")
-    if c then _, why = query(c, "PING") end
+    if c then why = select(2, query(c, "PING")) end
     assert.is_string(why)
   end)
 

@@ -606,6 +606,41 @@ scenario("full queues", function()
   if not ok then error(e, 0) end
 end)
 
+-- A select over channels and descriptors that fails leaves all of them, and
+-- what it would have sent.
+scenario("selecting sockets", function()
+  local net, select = casting.net, casting.select
+  local a, b = net.pair()
+  local c, d = net.pair()
+  check(a and c, "no pair")
+  local ok, e = pcall(function()
+    local ch, fd = casting.channel(), a:fd()
+    local t = casting.spawn(function()
+      return select {ch, a, {net.wait, fd, "r"}, {ch, c, {1}}}
+    end)
+    local u = casting.spawn(function() return net.wait(fd, "r", LONG) end)
+    casting.yield()
+    check(b:write "x", "not written")
+    local done, i = join(t)
+    check(not done or i == 2 or i == 3, "case %s", tostring(i))
+    done, i = join(u)
+    check(not done or i == true, "the wait has ended with %s", tostring(i))
+    check(select {a, timeout = 0} == 1, "nothing can be read")
+    check(a:read(1) == "x", "another byte")
+    check(c:write "y" and d:read(1) == "y", "a stream was lost")
+    check(select {a, {net.wait, fd, "r"}, timeout = 0} == nil, "not empty")
+    local s = new()
+    t = s:spawn(function(a, ch) -- luacheck: ignore
+      return (require "casting".select {ch, a})
+    end, a, ch)
+    b:write "z"
+    done, i = join(t)
+    check(not done or i == 2, "case %s", tostring(i))
+  end)
+  for _, s in ipairs {a, b, c, d} do pcall(s.close, s) end
+  if not ok then error(e, 0) end
+end)
+
 if has_buffer then
   scenario("moving", function()
     local s, ch = new(), casting.channel(1)

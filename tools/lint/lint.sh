@@ -10,7 +10,8 @@
 #   os        headers beyond the C standard library only in src/os
 #   platform  #if about an operating system or processor only in src/os (and
 #             in the public header, for its export marks)
-#   size      files of at most 600 lines, functions of at most 70 (pack: any)
+#   size      files of at most 600 lines (casting.h, of whose comments the
+#             manual pages are made: 700), functions of at most 70 (pack: any)
 #   width     lines of at most 80 columns, no tabs, no blanks at the end
 #   atomics   orderings are explicit; every one above relaxed has a comment
 #             "PAIR name" on its line or within the 6 lines before; a name has
@@ -218,7 +219,8 @@ BEGIN {
     }
     close(file)
     if (!spdx) bad(1, "opener: no SPDX line")
-    if (n > 600) bad(n, "size: " n " lines in the file")
+    if (n > (file ~ /include\/casting\.h$/ ? 700 : 600))
+      bad(n, "size: " n " lines in the file")
   }
 
   have_doc = 0

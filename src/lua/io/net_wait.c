@@ -11,11 +11,12 @@
 
    A number that is closed behind our back while a task waits for it leaves
    epoll's set, and nothing is told: such a wait ends at its deadline, or when
-   another stream of ours gets the number (descriptor.c).
+   another stream of ours gets the number (R181).
 
-   Owner: the task's session. A stream does not move while a select of a task
-   waits for it: `selects` counts these, from the wait to the end of the call,
-   since what is left over in a stream is looked at when an event has come. */
+   Owner: the task's session. A stream, or a socket for datagrams, does not move
+   while a select waits for it: `selects` counts these, from the wait to the end
+   of the call, since what is left over is looked at once more when an event has
+   come (R179, R180). */
 #include "net_wait.h"
 
 #include "../../../include/casting.h"
@@ -32,6 +33,7 @@
 #include "../task/park.h"
 #include "net.h"
 #include "net_listener.h"
+#include "net_udp.h"
 
 #include <limits.h>
 #include <math.h>
@@ -60,13 +62,20 @@ cast_net_kind cast_net_case(
   lua_State *L, int idx, cast_case *c, const char **why) {
   cast_object *o = cast_handle_test(L, idx);
   cast_stream *s;
+  cast_udp *u;
   if (o != NULL && o->type == &cast_listener_type)
     return wait_for(c, o, CAST_CONTAINER(o, cast_listener, object)->file);
   if (lua_type(L, idx) != LUA_TUSERDATA) return CAST_NET_NONE;
-  s = cast_net_stream_test(L, idx);
-  if (s != NULL) return wait_for(c, &s->object, s->file);
-  if (!is_called(L, idx, "casting.stream")) return CAST_NET_NONE;
-  *why = "the stream has moved to another session";
+  if ((s = cast_net_stream_test(L, idx)) != NULL)
+    return wait_for(c, &s->object, s->file);
+  if ((u = cast_net_udp_test(L, idx)) != NULL)
+    return wait_for(c, &u->object, u->file);
+  if (is_called(L, idx, "casting.stream"))
+    *why = "the stream has moved to another session";
+  else if (is_called(L, idx, "casting.udp"))
+    *why = "the socket has moved to another session";
+  else
+    return CAST_NET_NONE;
   return CAST_NET_WRONG;
 }
 
@@ -111,39 +120,63 @@ cast_net_kind cast_net_wait_case(
 
 /* -- the select ----------------------------------------------------------- */
 
-static cast_stream *stream_of(const cast_case *c) {
-  return c->object != NULL && c->object->type == &cast_stream_type
-           ? CAST_CONTAINER(c->object, cast_stream, object)
-           : NULL;
+/* How many selects wait for what the case is about, if that may move; or
+   NULL. */
+static uint32_t *selects_of(const cast_case *c) {
+  cast_object *o = c->object;
+  if (o == NULL) return NULL;
+  if (o->type == &cast_stream_type)
+    return &CAST_CONTAINER(o, cast_stream, object)->selects;
+  if (o->type == &cast_udp_type)
+    return &CAST_CONTAINER(o, cast_udp, object)->selects;
+  return NULL;
 }
 
-/* What is left over in a stream can be read, whatever the system says. */
-static void look_at_streams(cast_extra *x) {
-  for (uint32_t i = 0; i < x->ncases; i++) {
-    const cast_stream *s = stream_of(&x->cases[i]);
-    if (s != NULL && (cast_stream_left(s) > 0 || s->ended))
+/* Has it something that was read already, so that whatever the system says it
+   is ready? */
+static bool has_left(cast_object *o) {
+  if (o->type == &cast_stream_type) {
+    const cast_stream *s = CAST_CONTAINER(o, cast_stream, object);
+    return cast_stream_left(s) > 0 || s->ended;
+  }
+  if (o->type == &cast_udp_type) {
+    const cast_udp *u = CAST_CONTAINER(o, cast_udp, object);
+    return u->left.bytes != NULL && u->receiver == NULL;
+  }
+  return false;
+}
+
+static void look_at_left(cast_extra *x) {
+  for (uint32_t i = 0; i < x->ncases; i++)
+    if (x->cases[i].object != NULL && has_left(x->cases[i].object))
       x->cases[i].ready = CAST_FILE_READY;
+}
+
+static void let_go(cast_extra *x) {
+  for (uint32_t i = 0; i < x->ncases; i++) {
+    uint32_t *n = selects_of(&x->cases[i]);
+    if (n != NULL) (*n)--;
   }
 }
 
-static void hold_streams(cast_extra *x) {
+static void hold(cast_extra *x) {
   for (uint32_t i = 0; i < x->ncases; i++) {
-    cast_stream *s = stream_of(&x->cases[i]);
-    if (s != NULL) s->selects++;
+    uint32_t *n = selects_of(&x->cases[i]);
+    if (n != NULL) (*n)++;
   }
-  x->holds = true;
+  x->let_go = let_go;
 }
 
 int cast_net_select(cast_state *S, cast_ltask *t, bool waits) {
   cast_extra *x = t->extra;
   uint32_t which = 0;
   int rc;
-  look_at_streams(x);
+  look_at_left(x);
   rc = cast_select_files(
     &S->session, waits ? &t->base : NULL, x->cases, x->ncases, &which);
   if (rc == CAST_PARKED) {
     t->selecting = true;
-    if (!x->holds) hold_streams(x);
+    if (x->let_go == NULL) hold(x);
   } else {
     t->base.wait.index = which;
   }
@@ -155,15 +188,7 @@ int cast_net_select_again(cast_state *S, cast_ltask *t) {
   return c->chan != NULL ? 0 : cast_net_select(S, t, true);
 }
 
-void cast_net_select_over(cast_ltask *t) {
-  cast_extra *x = t->extra;
-  for (uint32_t i = 0; x->holds && i < x->ncases; i++) {
-    cast_stream *s = stream_of(&x->cases[i]);
-    if (s != NULL) s->selects--;
-  }
-  x->holds = false;
-  cast_cases_disown(x);
-}
+void cast_net_select_over(cast_ltask *t) { cast_cases_disown(t->extra); }
 
 /* -- waits for one descriptor --------------------------------------------- */
 

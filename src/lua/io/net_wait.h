@@ -22,8 +22,8 @@ typedef enum cast_net_kind {
   CAST_NET_WRONG /* one of ours that cannot be waited for: *why is a text */
 } cast_net_kind;
 
-/* The stream or listener at idx: the case is that there is something to read or
-   to accept. */
+/* The stream, socket or listener at idx: the case is that there is something to
+   read or to accept. */
 cast_net_kind cast_net_case(
   lua_State *L, int idx, cast_case *c, const char **why);
 /* The list {net.wait, fd, mode}, whose n values are at idx. */

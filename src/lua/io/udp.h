@@ -50,6 +50,7 @@ typedef struct cast_udp {
   cast_ltask *receiver;    /* whose turn it is to receive, or NULL */
   cast_datagram left;      /* see 2. */
   cast_list senders;       /* of cast_send: those that wait */
+  uint32_t selects;        /* calls that wait for it beside other things */
   cast_list blocked;       /* (lock) waiters of senders: see 4. */
   cast_timer timer;        /* see 4. */
   uint32_t pause_ns;       /* of its latest run; 0: the latest try went well */

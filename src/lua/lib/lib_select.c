@@ -9,12 +9,12 @@
    The handles of the channels are kept on the stack: other tasks may change the
    program's table while the select waits.
 
-   A select that has streams, listeners or {net.wait, fd, mode} among its cases
-   is done by ../io/net_wait.c. Of the cases of both kinds that are ready one is
-   chosen by the core (cast_select_files), under the locks of the channels: were
-   it composed here of a select over channels and a look at descriptors, one of
-   the two kinds would always come first. Its kind of wait is another one, so
-   that the others pay nothing.
+   A select that has streams, sockets, listeners or {net.wait, fd, mode} among
+   its cases is done by ../io/net_wait.c. Of the cases of both kinds that are
+   ready one is chosen by the core (cast_select_files), under the locks of the
+   channels: were it composed here of a select over channels and a look at
+   descriptors, one of the two kinds would always come first. Its kind of wait
+   is another one, so that the others pay nothing.
 
    Owner: the cases are the task's own while it runs; when they are queued,
    their waiters are guarded by the locks of the channels (select.h). */

@@ -60,6 +60,8 @@ fail:
 }
 
 void cast_cases_disown(cast_extra *x) {
+  if (CAST_UNLIKELY(x->let_go != NULL)) x->let_go(x);
+  x->let_go = NULL;
   for (; x->nfiles > 0; x->nfiles--) {
     cast_case *c = &x->cases[x->nfiles - 1];
     if (c->object != NULL) cast_unref(c->object);

@@ -20,8 +20,8 @@ void cast_cases_drop(cast_ltask *t);
    that has one, and has `file` made of `fd` where that is all there is. False:
    out of memory, and none was taken. */
 bool cast_cases_own(cast_extra *x);
-/* It is over: gives these references up, so that a descriptor of the program's
-   is forgotten. */
+/* It is over: calls x->let_go and gives these references up, so that a
+   descriptor of the program's is forgotten. */
 void cast_cases_disown(cast_extra *x);
 
 #endif
