@@ -102,9 +102,9 @@ int cast_descriptor_wait(cast_descriptor *d, int side, cast_task *t);
    CAST_PARKED: queued; else as above. */
 int cast_descriptor_join(
   cast_descriptor *d, int side, cast_task *t, cast_waiter *w);
-/* Whoever has cleared `ready` (cast_descriptor_try) and was not told EAGAIN, and
-   may have left something, tells the others: the first that waits to accept,
-   or all. */
+/* Whoever has cleared `ready` (cast_descriptor_try), was not told EAGAIN, and
+   may have left something tells the others: the first that waits to accept, or
+   all. */
 void cast_descriptor_pass(cast_descriptor *d, int side, cast_session *self);
 /* Claims all who wait. False: it was closed before. */
 bool cast_descriptor_close(cast_descriptor *d, cast_session *self);

@@ -67,10 +67,11 @@ static bool make(void) {
   return made;
 }
 
-/* PAIR token: a thread that relies on others counts itself first, and then
-   looks whether the token is free; a holder gives it up before it reads the
-   counts when it rests. */
+/* A thread that relies on others counts itself first, and then looks whether
+   the token is free; a holder gives it up before it reads the counts when it
+   rests. */
 static void count(_Atomic uint32_t *n, bool up) {
+  /* PAIR token: one order of both. */
   if (up)
     atomic_fetch_add_explicit(n, 1, memory_order_seq_cst);
   else

@@ -37,8 +37,8 @@ static int above_standard(int fd) {
   return moved;
 }
 
-/* No system with kqueue on which casting could run has pointers that cannot hold
-   a key. */
+/* On each system with kqueue for which casting is built a pointer can hold a
+   key. */
 _Static_assert(UINTPTR_MAX >= UINT64_MAX, "a key fits into udata");
 static void *packed(uint64_t key) { return (void *)(uintptr_t)key; }
 

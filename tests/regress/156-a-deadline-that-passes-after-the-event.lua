@@ -1,5 +1,5 @@
--- 156: A wait was ended by an event that was not enough, and its deadline passed
--- before its task had its turn: then the wait went on without a deadline.
+-- 156: A wait was ended by an event that was not enough, and its deadline
+-- passed before its task had its turn: then the wait went on without one.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 

@@ -125,15 +125,17 @@ local bodies = {
   "local s = net.connect('127.0.0.1', port) while s and s:read() do end",
   "local a, b = net.pair() c.spawn(function() a:read(10) end) c.yield() " ..
     "a:close() b:write 'x'",
-  "local a, b = net.pair() c.spawn(function() while a:write(('z'):rep(70000))" ..
+  "local a, b = net.pair() c.spawn(function() while " ..
+    "a:write(('z'):rep(70000))" ..
     " do end end) c.sleep(0.003) b:close()",
-  "local a, b = net.pair() while true do c.select{ch, a, l, timeout = 0.002} " ..
+  "local a, b = net.pair() while true do " ..
+    "c.select{ch, a, l, timeout = 0.002} " ..
     "b:write 'x' a:read() end",
   "local u, v = net.udp('127.0.0.1', 0), net.udp('127.0.0.1', 0) " ..
     "local h, p = v:name() while true do u:send('d', h, p) v:receive(0.01) end",
   "c.with_timeout(0.003, function() for s in l do s:read 'a' end end)",
-  "c.shield(function() local s = l:accept(0.002) if s then s:read(1, 0.002) end" ..
-    " end)",
+  "c.shield(function() local s = l:accept(0.002) if s then " ..
+    "s:read(1, 0.002) end end)",
   "pcall(function() local s = net.connect('127.0.0.1', port) s:read 'a' end)",
   "coroutine.wrap(function() for s in l do s:read(5) s:close() end end)()",
   "local a, b = net.pair() ch:try_send(a) b:read(3)",
@@ -226,7 +228,9 @@ for _, session in ipairs(sessions) do close(session) end
 for _, session in ipairs(core) do close(session) end
 
 -- What lay in channels, and in sessions of which only the handles have gone.
-tasks, channels, sessions, talkers, servers, core = {}, {}, {}, {}, {}, {}
+for _, list in ipairs {tasks, channels, sessions, talkers, servers, core} do
+  for k in pairs(list) do list[k] = nil end
+end
 local deadline, left = casting.now() + 30 * factor
 repeat
   collectgarbage()
