@@ -537,6 +537,21 @@ enum { CASTING_READABLE = 1, CASTING_WRITABLE = 2 };
 CASTING_API int casting_wait_fd(struct lua_State *L, int fd, int events,
   double seconds, casting_finish finish, void *ud);
 
+/* Tells the descriptor of a socket in Lua.
+   It is that of the stream, listener or socket for datagrams at stack position
+   i, and stays that one's: do not close it, and do not change its flags.
+   Returns the descriptor; -1 if that is closed, or another value.
+   Raises nothing. */
+CASTING_API int casting_stream_fd(struct lua_State *L, int i);
+
+/* Makes a stream of a descriptor, or whatever else it is.
+   As net.from_fd in Lua does: a stream, a listener or a socket for datagrams,
+   which owns the descriptor from then on, and closes it.
+   Returns 1, with the handle pushed; or 2, with nil and the reason pushed: then
+   the descriptor is still the caller's.
+   Raises an error if there is no memory, or `fd` is negative. */
+CASTING_API int casting_push_stream(struct lua_State *L, int fd);
+
 /* Keeps a shared object loaded until the process ends.
    It is the one that has this address. For modules with threads of their own:
    lua_close unloads a module, and a thread that has not quite ended would run

@@ -106,6 +106,15 @@ static void run(lua_State *L, const char *text) {
 
 static int told_of(int outcome) { return atomic_load(&told[-outcome]); }
 
+/* stream(fd): net.from_fd in C. number(socket): its descriptor. */
+static int stream(lua_State *L) {
+  return casting_push_stream(L, (int)luaL_checkinteger(L, 1));
+}
+static int number(lua_State *L) {
+  lua_pushinteger(L, casting_stream_fd(L, 1));
+  return 1;
+}
+
 /* -- the tests ------------------------------------------------------------ */
 
 static void outcomes(void **state) {
@@ -235,6 +244,37 @@ static void no_memory(void **state) {
   end(L);
 }
 
+static void streams(void **state) {
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  int fds[2], udp;
+  lua_register(L, "stream", stream);
+  lua_register(L, "number", number);
+  CAST_ALWAYS(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+  CAST_ALWAYS((udp = socket(AF_INET, SOCK_DGRAM, 0)) >= 0);
+  set_integer(L, "one", fds[0]);
+  set_integer(L, "two", fds[1]);
+  set_integer(L, "udp", udp);
+  run(L, "local a, b = stream(one), stream(two)\n"
+         "assert(number(a) == one and number(b) == two)\n"
+         "local t = casting.spawn(a.read, a)\n"
+         "casting.yield()\n"
+         "b:write 'hello'\n"
+         "assert(t:await() == 'hello')\n"
+         "a:close()\n"
+         "assert(number(a) == -1)\n"
+         "u = stream(udp)\n"
+         "assert(number(u) == udp and tostring(u):find 'udp')\n"
+         "assert(casting.select {u, timeout = 0} == nil)\n"
+         "assert(number(5) == -1 and number(io.stdout) == -1)\n"
+         "local s, why = stream(1000000)\n"
+         "assert(s == nil and why:find 'descriptor')\n"
+         "assert(not pcall(stream, -1))\n");
+  assert_true(fcntl(udp, F_GETFL) & O_NONBLOCK);
+  assert_int_equal(fcntl(fds[0], F_GETFL), -1); /* closed */
+  end(L);
+}
+
 int main(void) {
   const struct CMUnitTest list[] = {
     cmocka_unit_test(outcomes),
@@ -242,6 +282,7 @@ int main(void) {
     cmocka_unit_test(always_told),
     cmocka_unit_test(again),
     cmocka_unit_test(no_memory),
+    cmocka_unit_test(streams),
   };
   return cmocka_run_group_tests(list, NULL, NULL);
 }

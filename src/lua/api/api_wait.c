@@ -1,4 +1,4 @@
-/* api_wait.c - C functions of modules that wait for a descriptor.
+/* api_wait.c - descriptors for C: functions that wait for one; streams.
    SPDX-License-Identifier: MIT
 
    The wait is a select with one case, or with two (../io/net_wait.h). Whatever
@@ -8,6 +8,8 @@
    Owner: the task's session. */
 #include "../../../include/casting.h"
 #include "../../base.h"
+#include "../../fork.h"
+#include "../../io/descriptor.h"
 #include "../../mem.h"
 #include "../../object.h"
 #include "../../os/os.h"
@@ -15,7 +17,10 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../io/net.h"
+#include "../io/net_listener.h"
+#include "../io/net_udp.h"
 #include "../io/net_wait.h"
+#include "../state/handle.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
 #include "../task/enter.h"
@@ -55,6 +60,36 @@ static const cast_wait_kind waiting_kind = {.finish = finish_waiting,
   .again = cast_net_select_again,
   .describe = cast_net_wait_describe,
   .cleans_up = true};
+
+/* -- streams -------------------------------------------------------------- */
+
+/* Of a stream, listener or socket at i; NULL: there is something else. */
+static cast_descriptor *file_at(lua_State *L, int i) {
+  cast_object *o = cast_handle_test(L, i);
+  const cast_stream *s = cast_net_stream_test(L, i);
+  const cast_udp *u = cast_net_udp_test(L, i);
+  if (s != NULL) return s->file;
+  if (u != NULL) return u->file;
+  return o != NULL && o->type == &cast_listener_type
+           ? CAST_CONTAINER(o, cast_listener, object)->file
+           : NULL;
+}
+
+int casting_stream_fd(lua_State *L, int i) {
+  cast_descriptor *d = file_at(L, i);
+  int fd = -1;
+  if (d == NULL || cast_forked || !cast_descriptor_begin(d)) return -1;
+  fd = d->fd;
+  cast_descriptor_end(d);
+  return fd;
+}
+
+int casting_push_stream(lua_State *L, int fd) {
+  (void)cast_api_state(L);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (fd < 0) luaL_error(L, "casting_push_stream: a descriptor expected");
+  return cast_net_adopt(L, fd);
+}
 
 /* -- before it waits ------------------------------------------------------ */
 

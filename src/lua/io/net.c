@@ -94,18 +94,11 @@ static int net_socket(lua_State *L) {
 
 /* from_fd(fd): the stream, listener or socket for datagrams that it is. */
 static int net_from_fd(lua_State *L) {
-  cast_state *S = cast_state_here(L);
   lua_Number n = cast_arg_number(L, 1);
-  os_kind kind;
-  int rc;
+  cast_state_here(L);
   cast_arg_check(L, n >= 0 && n <= 0x7fffffff && n == (lua_Number)(int)n, 1,
     "a descriptor must be a non-negative integer");
-  if (os_describe((int)n, &kind) != 0 || !kind.is_datagram)
-    return cast_net_adopt(L, (int)n);
-  rc = os_nonblocking((int)n, true);
-  if (rc != 0) return cast_net_failure(L, rc);
-  (void)cast_net_udp_push(L, S, (int)n, kind.family);
-  return 1;
+  return cast_net_adopt(L, (int)n);
 }
 
 /* numeric(host): "inet", "inet6" or "unix"; nil: it is a name. What is wrong

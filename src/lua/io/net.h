@@ -19,12 +19,13 @@ cast_stream *cast_net_stream(lua_State *L, int idx);
 /* The same, or NULL. */
 cast_stream *cast_net_stream_test(lua_State *L, int idx);
 
-/* Pushes the handle of a number of the program's: of a stream or a listener,
-   whichever it is (os_describe), which takes it over from then on: 1. Or nil
-   and why: it is not open, or a datagram socket. Raises: memory. In both cases
-   the number stays the program's. Sockets and pipes are made non-blocking; what
-   else there is, and the standard descriptors, are shared with other processes
-   and stay as they are. */
+/* Pushes the handle of a number of the program's: of a stream, a listener or a
+   socket for datagrams, whichever it is (os_describe), which takes it over from
+   then on: 1. Or nil and why: it is not open, for example. Raises: memory. In
+   both cases the number stays the program's (a socket for datagrams is closed
+   if there is no memory). Sockets and pipes are made non-blocking; what else
+   there is, and the standard descriptors, are shared with other processes and
+   stay as they are. */
 int cast_net_adopt(lua_State *L, int fd);
 
 /* nil, and the text for a result: CASTING_E*, or the system's. */

@@ -8,6 +8,7 @@
 #include "../state/argument.h"
 #include "net.h"
 #include "net_listener.h"
+#include "net_udp.h"
 
 /* -- options -------------------------------------------------------------- */
 
@@ -121,6 +122,20 @@ static int adopt_listener(lua_State *L, int fd, const os_kind *kind) {
   return rc == 0 ? 1 : cast_net_failure(L, rc);
 }
 
+/* One that other processes may share stays as it is, and would block. */
+static int adopt_datagrams(lua_State *L, int fd, const os_kind *kind) {
+  int rc = 0;
+  if (!is_own(fd, kind) || kind->family == OS_OTHER) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "this socket for datagrams cannot be adopted");
+    return 2;
+  }
+  if (kind->is_blocking) rc = os_nonblocking(fd, true);
+  if (rc != 0) return cast_net_failure(L, rc);
+  (void)cast_net_udp_push(L, cast_state_find(L), fd, kind->family);
+  return 1;
+}
+
 static int adopt_stream(lua_State *L, int fd, const os_kind *kind) {
   cast_stream **at = cast_net_stream_new(L, cast_state_find(L));
   cast_stream_origin origin = CAST_STREAM_SHARED;
@@ -143,10 +158,6 @@ int cast_net_adopt(lua_State *L, int fd) {
   int rc = os_describe(fd, &kind);
   if (rc != 0) return cast_net_failure(L, rc);
   if (kind.is_listening) return adopt_listener(L, fd, &kind);
-  if (kind.is_datagram) {
-    lua_pushnil(L);
-    lua_pushliteral(L, "this is a datagram socket");
-    return 2;
-  }
+  if (kind.is_datagram) return adopt_datagrams(L, fd, &kind);
   return adopt_stream(L, fd, &kind);
 }
