@@ -146,7 +146,7 @@ local bodies = {
 }
 for i, body in ipairs(bodies) do bodies[i] = helper.loops(body) end
 
-local sessions, tasks, channels = {}, {}, {}
+local sessions, alone, tasks, channels = {}, {}, {}, {}
 local counts = {spawned = 0, cancelled = 0, sessions = 0}
 
 local function close(session)
@@ -200,7 +200,12 @@ local actions = {
   function()
     if #sessions == 0 or random(10) > 1 then return end
     local session = table.remove(sessions, random(#sessions))
-    if random(4) > 1 then close(session) else session:cancel "left alone" end
+    if random(4) > 1 then
+      close(session)
+    else
+      session:cancel "left alone" -- what a task spawns meanwhile goes on
+      alone[#alone + 1] = session
+    end
   end,
   function() casting.sleep(0.0005) end,
 }
@@ -225,9 +230,10 @@ wild:close()
 echo:close()
 for _, task in ipairs(servers) do kit.join(task, "a server", 60 * factor) end
 for _, session in ipairs(sessions) do close(session) end
+for _, session in ipairs(alone) do close(session) end
 for _, session in ipairs(core) do close(session) end
 
--- What lay in channels, and in sessions of which only the handles have gone.
+-- What lay in channels.
 for _, list in ipairs {tasks, channels, sessions, talkers, servers, core} do
   for k in pairs(list) do list[k] = nil end
 end
