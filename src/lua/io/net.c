@@ -19,8 +19,8 @@ static int net_pair(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_stream *s[2];
   int fd[2], rc, top = lua_gettop(L);
-  (void)cast_net_stream_new(L, S);
-  (void)cast_net_stream_new(L, S);
+  cast_net_stream_new(L, S);
+  cast_net_stream_new(L, S);
   rc = os_socket_pair(fd);
   if (rc != 0) return cast_net_failure(L, rc);
   s[0] = cast_stream_new(fd[0], CAST_STREAM_SOCKET);
@@ -62,19 +62,21 @@ static int set(lua_State *L, int table, const char *name, int fd, int family,
    numeric address; bound to the address in options.bind, if there is one. */
 static int net_socket(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_stream **at = cast_net_stream_new(L, S);
+  cast_stream *s;
   os_address a, own_address;
   int family, fd, rc = 0;
+  cast_net_stream_new(L, S);
   if (!cast_net_address(L, 1, 2, &a))
     cast_arg_error(L, 1, "a numeric address expected");
   family = os_address_family(&a);
   fd = os_socket(family, false);
   if (fd < 0) return cast_net_failure(L, fd);
-  *at = cast_stream_new(fd, CAST_STREAM_SOCKET);
-  if (*at == NULL) {
+  s = cast_stream_new(fd, CAST_STREAM_SOCKET);
+  if (s == NULL) {
     os_close(fd);
     cast_raise_memory(L);
   }
+  cast_net_stream_give(L, -1, s);
   if (family != OS_UNIX) {
     rc = set(L, 3, "nodelay", fd, family, OS_NODELAY, 1);
     if (rc == 0) rc = set(L, 3, "keepalive", fd, family, OS_KEEPALIVE, 15);

@@ -10,7 +10,7 @@
 /* -- handles of streams --------------------------------------------------- */
 
 /* Pushes a new one without a stream. Raises. */
-cast_stream **cast_net_stream_new(lua_State *L, cast_state *S);
+void cast_net_stream_new(lua_State *L, cast_state *S);
 /* Gives such a handle at idx a stream. */
 void cast_net_stream_give(lua_State *L, int idx, cast_stream *s);
 /* The stream at idx, which may be closed; raises what it is else, and if it

@@ -6,9 +6,11 @@
    methods are those of the binding (net_stream.c), which is above this file. */
 #include "../../../include/casting.h"
 #include "../../fork.h"
+#include "../../mem.h"
 #include "../compat/auxiliary.h"
 #include "../compat/single.h"
 #include "../state/argument.h"
+#include "../state/cleanup.h"
 #include "../state/handle.h"
 #include "net.h"
 
@@ -17,12 +19,42 @@
 static const char stream_tag; /* tells these handles from other userdata */
 static const char meta_key;
 
+/* Closes the stream when its state ends, should Lua have given up on the
+   handle: without memory to call a finalizer, it frees the userdata without.
+   Then the userdata's reference is lost, and with it the memory of the stream,
+   but not the descriptor. */
+typedef struct hold {
+  cast_cleanup cleanup;
+  cast_stream *stream; /* one reference, or NULL */
+} hold;
+
 typedef struct stream_handle {
   const char *tag;
-  cast_stream *stream; /* NULL: moved, or the end of its state */
+  cast_stream *stream; /* one reference; NULL: moved */
+  hold *hold;          /* valid until the state is cleaned */
 } stream_handle;
 
 /* -- handles -------------------------------------------------------------- */
+
+static void end_hold(cast_cleanup *c) {
+  hold *k = CAST_CONTAINER(c, hold, cleanup);
+  cast_stream *s = k->stream;
+  if (s == NULL) return;
+  k->stream = NULL;
+  if (!cast_forked) cast_stream_close(s, NULL);
+  cast_unref(&s->object);
+}
+
+/* The handle's hold has that stream, or none. */
+static void set_hold(lua_State *L, stream_handle *h, cast_stream *s) {
+  const cast_state *S = cast_state_find(L);
+  cast_stream *before;
+  if (S == NULL || S->cleaned || h->hold == NULL) return;
+  before = h->hold->stream;
+  h->hold->stream = s;
+  if (s != NULL) cast_ref(&s->object);
+  if (before != NULL) cast_unref(&before->object);
+}
 
 static stream_handle *handle_at(lua_State *L, int idx) {
   stream_handle *h = lua_touserdata(L, idx);
@@ -44,9 +76,21 @@ cast_stream *cast_net_stream(lua_State *L, int idx) {
   return h->stream;
 }
 
+static void free_hold(lua_State *L, stream_handle *h) {
+  const cast_state *S = cast_state_find(L);
+  if (S != NULL && !S->cleaned && h->hold != NULL) {
+    cast_list_remove(&h->hold->cleanup.link);
+    cast_free(h->hold);
+  }
+  h->hold = NULL;
+}
+
 static int collect(lua_State *L) {
   stream_handle *h = handle_at(L, 1);
   cast_stream *s = h != NULL ? h->stream : NULL;
+  if (h == NULL) return 0;
+  set_hold(L, h, NULL);
+  free_hold(L, h);
   if (s == NULL) return 0;
   h->stream = NULL;
   if (!cast_forked) cast_stream_close(s, NULL);
@@ -60,6 +104,7 @@ static void *take(lua_State *L, int i) {
   stream_handle *h = handle_at(L, i);
   cast_stream *s = h != NULL ? h->stream : NULL;
   if (s == NULL || cast_stream_is_awaited(s)) return NULL;
+  set_hold(L, h, NULL);
   h->stream = NULL;
   return s;
 }
@@ -74,14 +119,16 @@ static int tell_refused(lua_State *L) {
 }
 
 void cast_net_stream_give(lua_State *L, int idx, cast_stream *s) {
-  handle_at(L, idx)->stream = s;
+  stream_handle *h = handle_at(L, idx);
+  h->stream = s;
+  set_hold(L, h, s);
 }
 static void put(lua_State *L, int i, void *content) {
   cast_net_stream_give(L, i, content);
 }
 
 static int make(lua_State *L) {
-  (void)cast_net_stream_new(L, cast_state_find(L));
+  cast_net_stream_new(L, cast_state_find(L));
   return 1;
 }
 
@@ -213,14 +260,23 @@ static void make_meta(lua_State *L, const void *arg) {
   casting_transfer_register(L, lua_gettop(L), &transfer);
 }
 
-cast_stream **cast_net_stream_new(lua_State *L, cast_state *S) {
+void cast_net_stream_new(lua_State *L, cast_state *S) {
   stream_handle *h;
-  if (S == NULL || S->closing || cast_forked) cast_raise_closed(L);
+  hold *k;
+  if (S == NULL || S->closing || S->cleaned || cast_forked)
+    cast_raise_closed(L);
   cast_handle_weigh(L, S, sizeof(cast_stream) + sizeof(cast_descriptor));
   h = cast_lua_newuserdata(L, sizeof *h);
   h->tag = &stream_tag;
   h->stream = NULL;
+  h->hold = NULL;
   (void)cast_single_push(L, &meta_key, make_meta, NULL);
   lua_setmetatable(L, -2);
-  return &h->stream;
+  /* A finalizer that ran meanwhile may have ended the state. */
+  if (cast_state_find(L) != S || S->cleaned) cast_raise_closed(L);
+  k = cast_calloc(sizeof *k);
+  if (k == NULL) cast_raise_memory(L);
+  k->cleanup.drop = end_hold;
+  cast_list_push(&S->cleanups, &k->cleanup.link);
+  h->hold = k;
 }

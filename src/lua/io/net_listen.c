@@ -137,9 +137,10 @@ static int adopt_datagrams(lua_State *L, int fd, const os_kind *kind) {
 }
 
 static int adopt_stream(lua_State *L, int fd, const os_kind *kind) {
-  cast_stream **at = cast_net_stream_new(L, cast_state_find(L));
+  cast_stream *s;
   cast_stream_origin origin = CAST_STREAM_SHARED;
   int rc = 0;
+  cast_net_stream_new(L, cast_state_find(L));
   if (is_own(fd, kind)) {
     origin = !kind->is_socket  ? CAST_STREAM_OTHER
              : kind->is_stream ? CAST_STREAM_SOCKET
@@ -147,9 +148,10 @@ static int adopt_stream(lua_State *L, int fd, const os_kind *kind) {
     rc = os_nonblocking(fd, true);
   }
   if (rc != 0) return cast_net_failure(L, rc);
-  *at = cast_stream_new(fd, origin);
-  if (*at == NULL) cast_raise_memory(L);
-  (*at)->is_socket = kind->is_socket;
+  s = cast_stream_new(fd, origin);
+  if (s == NULL) cast_raise_memory(L);
+  s->is_socket = kind->is_socket;
+  cast_net_stream_give(L, -1, s);
   return 1;
 }
 

@@ -228,7 +228,7 @@ static const char maker_key;
 /* (peer) -> an empty handle, host, port. */
 static int make_connection(lua_State *L) {
   const os_address *peer = lua_touserdata(L, 1);
-  (void)cast_net_stream_new(L, cast_state_find(L));
+  cast_net_stream_new(L, cast_state_find(L));
   if (peer->size > 0) (void)cast_net_push_address(L, peer);
   lua_settop(L, 4);
   return 3;
