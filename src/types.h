@@ -43,6 +43,9 @@ enum { CAST_WAIT_NONE, CAST_WAIT_FIRED, CAST_WAIT_ONE, CAST_WAIT_MANY };
 /* The return value of an operation that has queued the task, which must park.
    */
 #define CAST_PARKED 1
+/* The return value of one that could go on at once, but has done much: others
+   have their turn first (cast_wait_turn). */
+#define CAST_MORE 2
 /* The result of a main program's wait that nothing can ever end. */
 #define CAST_DEADLOCK (-100)
 

@@ -114,6 +114,13 @@ bool cast_wait_claim_own(cast_task *t);
 /* Owner: ends the wait with `result` and makes the task ready. False if it has
    fired already. */
 bool cast_wait_end(cast_task *t, int result);
+/* Owner, after CAST_MORE: a wait that is over at once, so that the task goes
+   behind all that are ready. */
+static inline int cast_wait_turn(cast_task *t) {
+  cast_wait_arm(t, CAST_WAIT_ONE); /* in no queue */
+  (void)cast_wait_end(t, 0);
+  return CAST_PARKED;
+}
 /* Owner: ends the wait with `result`, for a deadline or a cancellation, unless
    ops->extended_until puts that off: then the wait gets a new deadline. */
 void cast_wait_interrupt(cast_task *t, int result, uint64_t now_ns);

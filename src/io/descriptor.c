@@ -338,8 +338,7 @@ void cast_descriptors_forked(bool works) {
   cast_list woken;
   cast_list_init(&woken);
   cast_poller_forked();
-  for (uint32_t i = 0; (d = at_place(i)) != NULL; i++)
-    forked(d, works, &woken);
+  for (uint32_t i = 0; (d = at_place(i)) != NULL; i++) forked(d, works, &woken);
   wake(&woken, NULL, NULL);
 }
 
@@ -365,6 +364,12 @@ void cast_descriptors_fini(void) {
    0 or an error. */
 static int enter_set_locked(cast_descriptor *d, int side, bool pooled) {
   int rc;
+  /* The file of a number of the program's may be another by now: the set has
+     forgotten the old one then, and takes the new one. */
+  if (d->added && d->how & CAST_BORROWED) {
+    rc = cast_poller_renew(d->fd, key_of(d));
+    if (rc != 0) return rc == CASTING_ENOMEM ? rc : CASTING_EINVAL;
+  }
   if (CAST_LIKELY(d->added)) {
     cast_poller_arm(
       d->fd, key_of(d), side == CAST_READ ? OS_READABLE : OS_WRITABLE);

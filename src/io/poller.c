@@ -93,6 +93,12 @@ int cast_poller_add(int fd, uint64_t key, bool pooled) {
   return 0;
 }
 
+int cast_poller_renew(int fd, uint64_t key) {
+  int rc = os_poller_add(&poller.set, fd, key);
+  if (rc == 0 || rc == OS_EEXIST) return 0;
+  return rc == OS_ENOMEM ? CASTING_ENOMEM : rc;
+}
+
 void cast_poller_arm(int fd, uint64_t key, uint32_t what) {
   os_poller_arm(&poller.set, fd, key, what);
 }

@@ -61,6 +61,9 @@ void cast_poller_forked(void);
 /* 0, CASTING_ENOMEM, or OS_EPERM, OS_EEXIST, OS_EBADF. `pooled`: it is waited
    for in a session of the pool. */
 int cast_poller_add(int fd, uint64_t key, bool pooled);
+/* Of one that was added: again, if the set has forgotten it, since its file was
+   closed. Results as above. */
+int cast_poller_renew(int fd, uint64_t key);
 /* Before a wait for a descriptor in the set, by a thread that was told EAGAIN:
    see os_poller_arm. */
 void cast_poller_arm(int fd, uint64_t key, uint32_t what);

@@ -114,7 +114,7 @@ static intptr_t copy_some(copying *c, int *side, cast_session *self) {
   return 0;
 }
 
-/* 0, a failure, or CAST_PARKED. */
+/* 0, a failure, CAST_PARKED, or CAST_MORE. */
 static intptr_t copy_or_wait(copying *c, cast_ltask *t) {
   for (;;) {
     int side = -1;
@@ -126,11 +126,7 @@ static intptr_t copy_or_wait(copying *c, cast_ltask *t) {
     rc = copy_some(c, &side, t->base.session);
     cast_stream_settle(c->from, t->base.session->runner);
     if (rc != OS_EAGAIN) return rc;
-    if (side < 0) {
-      cast_wait_arm(&t->base, CAST_WAIT_ONE);
-      (void)cast_wait_end(&t->base, 0);
-      return CAST_PARKED;
-    }
+    if (side < 0) return CAST_MORE;
     rc = cast_descriptor_wait(
       side == CAST_READ ? c->from->file : target(c)->file, side, &t->base);
     if (rc != 0) return rc;
@@ -205,6 +201,7 @@ int cast_net_copy(lua_State *L) {
   from->reader = t;
   t->arg = c;
   rc = copy_or_wait(c, t);
+  if (rc == CAST_MORE) rc = cast_wait_turn(&t->base);
   if (rc == CAST_PARKED) {
     t->owns_arg = true; /* the reference is the wait's from here on */
     return cast_park(L, S, t, OS_FOREVER, &copy_kind);

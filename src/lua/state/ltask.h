@@ -43,8 +43,8 @@ typedef struct cast_wait_kind {
   /* Called by the owner when the wait has ended well, before the task goes on:
      there may be more to wait for, as when some of the bytes have come that a
      read is to bring. No Lua: it must not raise, nor call any. CAST_PARKED: the
-     task waits again, to the same deadline; else the result of the wait. May
-     be NULL. */
+     task waits again, to the same deadline; CAST_MORE: so it does, but goes on
+     in its next turn; else the result of the wait. May be NULL. */
   int (*again)(cast_state *S, cast_ltask *t);
   /* Whose end it waits for: that of the task `arg`, or of all of the
      session's. */

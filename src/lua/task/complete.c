@@ -48,16 +48,23 @@ bool cast_wait_again(cast_ltask *t) {
   if (deadline == CAST_DEADLINE_PASSED) deadline = 1;
   cast_wait_over(t); /* its place in the heap is free, for the same deadline */
   rc = t->kind->again(cast_state_of(s), t);
-  if (rc != CAST_PARKED) {
+  if (rc != CAST_PARKED && rc != CAST_MORE) {
     base->wait.result = rc;
     return false;
   }
+  if (CAST_UNLIKELY(rc == CAST_MORE)) cast_wait_arm(base, CAST_WAIT_ONE);
   cast_wait_until(base, deadline);
   /* Relaxed: only reported. */
   atomic_store_explicit(&base->status, CAST_WAITING, memory_order_relaxed);
   /* The cancellation has come when it did not wait. */
   if (CAST_UNLIKELY(base->cancelled))
     cast_wait_interrupt(base, CASTING_ECANCELLED, os_now());
+  /* It goes on in its next turn, unless its time is up. */
+  if (CAST_UNLIKELY(rc == CAST_MORE) && cast_wait_is_armed(&base->wait)) {
+    uint64_t now = os_now();
+    if (deadline <= now) cast_wait_interrupt(base, CASTING_ETIMEOUT, now);
+    (void)cast_wait_end(base, 0);
+  }
   return true;
 }
 
