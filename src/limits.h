@@ -360,8 +360,9 @@
 #define CAST_PIECES_DEPTH 100
 /* Bytes of a name that is looked up: what DNS allows. */
 #define CAST_NAME_MOST 253u
-/* Bytes that a copy from one stream to another moves before other tasks run. */
-#define CAST_COPY_MOST (1u << 20)
+/* Bytes that one call reads, writes or copies before other tasks have their
+   turn. */
+#define CAST_TURN_MOST CAST_LIMIT(1u << 20, 1000u)
 /* Without a descriptor left, accepting pauses so long; each further time twice
    as long, up to the maximum. */
 #define CAST_ACCEPT_NS 5000000u

@@ -193,6 +193,46 @@ describe("reading", function()
     for i = 1, #readers do assert.is_true(readers[i]:join(LONG)) end
   end)
 
+  -- A task whose stream always has more is no reason for others to wait, nor
+  -- for its own time not to end.
+  it("lets others run, and ends in time, as bytes keep coming", function()
+    local a, b = net.pair()
+    local over = false
+    local writer = casting.session():spawn(function(b)
+      local text, n = ("x"):rep(300000), 0
+      while b:write(text) do n = n + 1 end
+      return n
+    end, b)
+    local other = casting.spawn(function()
+      local n = 0
+      while not over do
+        n = n + 1
+        casting.yield()
+      end
+      return n
+    end)
+    assert.equal(4e7, #a:read(4e7))
+    over = true
+    assert.is_true(other:await() > 10)
+    assert.same({nil, "timeout"}, {a:read(2 ^ 31, 0.02)})
+    assert.is_false(pcall(casting.with_timeout, 0.02, a.read, a, 2 ^ 31))
+    local reader = casting.spawn(a.read, a, 2 ^ 31)
+    helper.until_true(function() return a:stats().read > 5e7 end, "bytes come")
+    reader:cancel()
+    assert.equal(false, (reader:join(LONG)))
+    a:close()
+    assert.is_true(writer:await() > 0)
+  end)
+
+  it("sees what came without an event, without a wait", function()
+    local a, b = net.pair()
+    b:write "1"
+    assert.equal("1", a:read())
+    b:write "2"
+    assert.equal("2", (a:read(nil, 0)))
+    assert.same({nil, "timeout"}, {a:read(nil, 0)})
+  end)
+
   it("takes nothing when it is cancelled", function()
     each_kind(function(a, b)
       local reader = casting.spawn(a.read, a, 6)

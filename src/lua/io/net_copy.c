@@ -12,7 +12,7 @@
    The system could copy between two sockets (splice) only through a pipe in the
    middle: two more descriptors for each copy, and no fewer calls.
 
-   `again` does it without Lua, and lets other tasks run after CAST_COPY_MOST
+   `again` does it without Lua, and lets other tasks run after CAST_TURN_MOST
    bytes. If the copy is broken off in the middle, the sending side is shut, as
    after a write (net_write.c). */
 #include "../../../include/casting.h"
@@ -94,7 +94,7 @@ static intptr_t write_left(copying *c, cast_session *self) {
 /* Copies until it must wait, for that side; 0: all is copied. OS_EAGAIN and
    *side < 0: it has done much, and others shall run. */
 static intptr_t copy_some(copying *c, int *side, cast_session *self) {
-  uint64_t until = c->done + CAST_COPY_MOST;
+  uint64_t until = c->done + CAST_TURN_MOST;
   while (c->left > 0) {
     intptr_t n;
     *side = CAST_WRITE;

@@ -192,12 +192,16 @@ static int read_as(lua_State *L, cast_stream *s, cast_want *w, double seconds) {
   if (s->closed) return cast_net_failure(L, CASTING_ECLOSED);
   if (w->size == 0 && s->ended && cast_stream_left(s) == 0)
     return push_failure(L, s, w, CASTING_ECLOSED);
-  rc = cast_stream_gather(s, w, runner_of(S));
-  if (rc != OS_EAGAIN) return conclude(L, S, s, w, rc);
+  if (seconds == 0)
+    s->drained = false; /* no event comes: the system is asked */
+  do rc = cast_stream_gather(s, w, runner_of(S));
+  while (rc == CAST_MORE && seconds == 0);
+  if (rc != OS_EAGAIN && rc != CAST_MORE) return conclude(L, S, s, w, rc);
   if (seconds == 0) return cast_push_failure(L, CASTING_ETIMEOUT);
   keep(L, s, w, t);
   t->arg = s;
   rc = wait_or_gather(S, s, &s->want, t, rc);
+  if (rc == CAST_MORE) rc = cast_wait_turn(&t->base);
   if (rc == CAST_PARKED) return cast_park_about(L, S, t, deadline, &read_kind);
   return finish(L, S, t, (int)rc);
 }

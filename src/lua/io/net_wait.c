@@ -11,7 +11,7 @@
 
    A number that is closed behind our back while a task waits for it leaves
    epoll's set, and nothing is told: such a wait ends at its deadline, or when
-   another stream of ours gets the number (R181).
+   another stream of ours gets the number (R189).
 
    Owner: the task's session. A stream, or a socket for datagrams, does not move
    while a select waits for it: `selects` counts these, from the wait to the end

@@ -37,7 +37,8 @@ static bool is_first(const cast_write *w) {
   return w->stream->writers.next == &w->link;
 }
 
-/* 0, a failure; CAST_PARKED: its task waits: for its turn, or for room. */
+/* 0, a failure; CAST_PARKED: its task waits: for its turn, or for room;
+   CAST_MORE. */
 static intptr_t write_or_wait(cast_write *w, cast_ltask *t) {
   for (;;) {
     intptr_t rc;
@@ -171,15 +172,17 @@ static int write_pieces(lua_State *L, cast_state *S, cast_stream *s,
   size_t done = 0;
   cast_ltask *t;
   cast_write *w;
+  bool waits;
   if (!lua_isnoneornil(L, timeout)) deadline = cast_deadline(L, timeout);
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
   if (s->shut || s->closed) return push_outcome(L, CASTING_ECLOSED, 0);
-  if (cast_list_is_empty(&s->writers))
-    rc = cast_stream_send(s, pieces, n, &done, &S->session);
-  if (rc != OS_EAGAIN) return push_outcome(L, rc, done);
-  if (deadline != OS_FOREVER && lua_tonumber(L, timeout) <= 0)
-    return push_outcome(L, CASTING_ETIMEOUT, done);
+  waits = deadline == OS_FOREVER || lua_tonumber(L, timeout) > 0;
+  if (cast_list_is_empty(&s->writers)) do
+      rc = cast_stream_send(s, pieces, n, &done, &S->session);
+    while (rc == CAST_MORE && !waits);
+  if (rc != OS_EAGAIN && rc != CAST_MORE) return push_outcome(L, rc, done);
+  if (!waits) return push_outcome(L, CASTING_ETIMEOUT, done);
   w = new_write(s, pieces, n, done);
   if (w == NULL) {
     if (done > 0) (void)cast_stream_shut(s); /* nobody learns the number */
@@ -188,6 +191,7 @@ static int write_pieces(lua_State *L, cast_state *S, cast_stream *s,
   t->arg = w;
   w->task = t;
   rc = write_or_wait(w, t);
+  if (rc == CAST_MORE) rc = cast_wait_turn(&t->base);
   if (rc == CAST_PARKED) {
     t->owns_arg = true; /* the reference is the wait's from here on */
     return cast_park(L, S, t, deadline, &write_kind);

@@ -245,10 +245,12 @@ static size_t next_size(const cast_stream *s, const cast_want *w) {
 }
 
 intptr_t cast_stream_gather(cast_stream *s, cast_want *w, cast_runner *r) {
+  uint64_t from = s->nread;
   int rc;
   while ((rc = judge(s, w)) == 0) {
-    intptr_t n = cast_stream_fill(s, next_size(s, w), r);
-    if (n <= 0) {
+    bool much = s->nread - from >= CAST_TURN_MOST;
+    intptr_t n = much ? CAST_MORE : cast_stream_fill(s, next_size(s, w), r);
+    if (n <= 0 || much) {
       cast_stream_settle(s, r);
       return n == 0 ? CASTING_ECLOSED : n;
     }
@@ -318,6 +320,7 @@ intptr_t cast_stream_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
   size_t most = s->shared ? CAST_SHARED_MOST : SIZE_MAX;
   uint32_t at = 0; /* the pieces before it have gone */
   size_t gone = 0; /* bytes of these */
+  size_t from = *done;
   bool over = false;
   for (;;) {
     intptr_t written;
@@ -327,6 +330,7 @@ intptr_t cast_stream_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
     count = select_pieces(pieces + at, n - at, *done - gone, most, v, &total);
     if (count == 0) return 0;
     if (over) return OS_EAGAIN;
+    if (*done - from >= CAST_TURN_MOST) return CAST_MORE;
     written = write_part(s, v, count, total, &over, self);
     if (written < 0) return written;
     s->nwritten += (uint64_t)written;

@@ -113,9 +113,9 @@ static inline uint64_t cast_stream_taken(const cast_stream *s) {
   return s->nread - cast_stream_left(s);
 }
 /* Reads until there is what w wants: 0; OS_EAGAIN; CASTING_ECLOSED at the end,
-   and when it was closed; CASTING_ENOMEM; CAST_TOO_LONG; or another failure of
-   the system's. Nothing is taken. `r`: the runner that runs the caller, or
-   NULL. */
+   and when it was closed; CASTING_ENOMEM; CAST_TOO_LONG; CAST_MORE; or another
+   failure of the system's. Nothing is taken. `r`: the runner that runs the
+   caller, or NULL. */
 intptr_t cast_stream_gather(cast_stream *s, cast_want *w, cast_runner *r);
 /* One try, behind what is left over, of which there shall be `want`: how many
    bytes; 0: the end; OS_EAGAIN; CASTING_ECLOSED; CASTING_ENOMEM, before
@@ -133,9 +133,9 @@ intptr_t cast_stream_try(
 
 /* -- writing -------------------------------------------------------------- */
 
-/* Writes what goes of n pieces: 0: all has gone; OS_EAGAIN; CASTING_ECLOSED; or
-   a result of the system's. *done grows by the bytes that went, and those
-   before *done are not written. */
+/* Writes what goes of n pieces: 0: all has gone; OS_EAGAIN; CASTING_ECLOSED;
+   CAST_MORE; or a result of the system's. *done grows by the bytes that went,
+   and those before *done are not written. */
 intptr_t cast_stream_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
   size_t *done, cast_session *self);
 
