@@ -320,28 +320,6 @@ static void end(cast_object *o) {
   give_place(d);
 }
 
-/* The child of a fork has one thread, and whoever forks holds no lock, so none
-   is taken. */
-static void forked(cast_descriptor *d, bool works, cast_list *woken) {
-  bool awaited = !cast_list_is_empty(&d->side[CAST_READ].waiters) ||
-                 !cast_list_is_empty(&d->side[CAST_WRITE].waiters);
-  if (!d->added) return;
-  d->added =
-    works && awaited && cast_poller_add(d->fd, key_of(d), d->pooled) == 0;
-  if (!works || d->added) return;
-  claim_locked(d, CAST_READ, true, CASTING_ENOMEM, woken);
-  claim_locked(d, CAST_WRITE, true, CASTING_ENOMEM, woken);
-}
-
-void cast_descriptors_forked(bool works) {
-  cast_descriptor *d;
-  cast_list woken;
-  cast_list_init(&woken);
-  cast_poller_forked();
-  for (uint32_t i = 0; (d = at_place(i)) != NULL; i++) forked(d, works, &woken);
-  wake(&woken, NULL, NULL);
-}
-
 void cast_descriptors_fini(void) {
   cast_lock_take(&table.lock);
   if (table.live == 0) {

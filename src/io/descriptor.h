@@ -114,9 +114,6 @@ bool cast_descriptor_is_awaited(cast_descriptor *d, int side);
 /* Does any task wait for any descriptor? */
 bool cast_descriptors_awaited(void);
 
-/* In the child of a fork, in which casting may work on (then `works`): what is
-   waited for enters a set of the child's own. */
-void cast_descriptors_forked(bool works);
 /* At the end of the runtime, when no thread looks any more. */
 void cast_descriptors_fini(void);
 /* For cast_poller_init. */

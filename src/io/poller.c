@@ -39,14 +39,10 @@ void cast_poller_fini(void) {
 }
 
 void cast_poller_forked(void) {
-  /* Relaxed, all of them: the child has one thread. */
+  /* Relaxed: the child has one thread. */
   if (!atomic_load_explicit(&poller.made, memory_order_relaxed)) return;
   os_poller_forked(&poller.set);
   atomic_store_explicit(&poller.made, false, memory_order_relaxed);
-  atomic_store_explicit(&poller.token, 0, memory_order_relaxed);
-  atomic_store_explicit(&poller.all, 0, memory_order_relaxed);
-  atomic_store_explicit(&poller.pooled, 0, memory_order_relaxed);
-  atomic_store_explicit(&poller.dealing, 0, memory_order_relaxed);
 }
 
 /* -- the set -------------------------------------------------------------- */

@@ -52,8 +52,8 @@ typedef void (*cast_poller_dispatch)(
    first descriptor comes. */
 void cast_poller_init(cast_poller_dispatch dispatch);
 void cast_poller_fini(void);
-/* In the child of a fork: the set is the parent's, so it is given up. The next
-   descriptor makes another one. */
+/* In the child of a fork, in which nothing waits any more: whoever has waited
+   had sysmon started, and then casting does not work in the child. */
 void cast_poller_forked(void);
 
 /* -- the set -------------------------------------------------------------- */
