@@ -194,8 +194,7 @@ static int read_as(lua_State *L, cast_stream *s, cast_want *w, double seconds) {
     return push_failure(L, s, w, CASTING_ECLOSED);
   if (seconds == 0)
     s->drained = false; /* no event comes: the system is asked */
-  do rc = cast_stream_gather(s, w, runner_of(S));
-  while (rc == CAST_MORE && seconds == 0);
+  rc = cast_stream_gather(s, w, runner_of(S));
   if (rc != OS_EAGAIN && rc != CAST_MORE) return conclude(L, S, s, w, rc);
   if (seconds == 0) return cast_push_failure(L, CASTING_ETIMEOUT);
   keep(L, s, w, t);
