@@ -201,8 +201,8 @@ static cast_descriptor *make(int fd, unsigned how) {
 }
 
 cast_descriptor *cast_descriptor_new(int fd, unsigned how) {
-  cast_descriptor *d = make(fd, how), *before, **at;
-  if (d == NULL) return NULL;
+  cast_descriptor *d, *before, **at;
+  if (!cast_poller_make() || (d = make(fd, how)) == NULL) return NULL;
   cast_lock_take(&table.lock);
   at = number_locked(fd, NULL);
   before = *at;

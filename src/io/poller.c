@@ -47,7 +47,7 @@ void cast_poller_forked(void) {
 
 /* -- the set -------------------------------------------------------------- */
 
-static bool make(void) {
+bool cast_poller_make(void) {
   bool made;
   /* PAIR poller: acquire the set. */
   if (CAST_LIKELY(atomic_load_explicit(&poller.made, memory_order_acquire)))
@@ -76,7 +76,7 @@ static void count(_Atomic uint32_t *n, bool up) {
 
 int cast_poller_add(int fd, uint64_t key, bool pooled) {
   int rc;
-  if (CAST_UNLIKELY(cast_forked) || !make()) return CASTING_ENOMEM;
+  if (CAST_UNLIKELY(cast_forked) || !cast_poller_make()) return CASTING_ENOMEM;
   rc = os_poller_add(&poller.set, fd, key);
   if (rc == OS_EEXIST) {
     /* Of a descriptor that has lost its number, or is about to leave. */
@@ -196,7 +196,7 @@ void cast_poller_host(bool comes) { count(&poller.hosts, comes); }
 bool cast_poller_one_host(void) { return hint(&poller.hosts) <= 1; }
 
 void cast_poller_break(void) {
-  if (make()) os_poller_break(&poller.set);
+  if (cast_poller_make()) os_poller_break(&poller.set);
 }
 
 uint32_t cast_poller_looks(void) { return hint(&poller.looks); }

@@ -49,7 +49,8 @@ typedef void (*cast_poller_dispatch)(
   const os_ready *ready, int n, struct cast_session *self, cast_jobs *jobs);
 
 /* At the start and the end of the runtime. The set itself is made when the
-   first descriptor comes. */
+   first descriptor comes, so that a later wait does not fail for want of a
+   descriptor for the set. */
 void cast_poller_init(cast_poller_dispatch dispatch);
 void cast_poller_fini(void);
 /* In the child of a fork, in which nothing waits any more: whoever has waited
@@ -58,6 +59,8 @@ void cast_poller_forked(void);
 
 /* -- the set -------------------------------------------------------------- */
 
+/* Makes the set if there is none yet. False: no memory, or no descriptors. */
+bool cast_poller_make(void);
 /* 0, CASTING_ENOMEM, or OS_EPERM, OS_EEXIST, OS_EBADF. `pooled`: it is waited
    for in a session of the pool. */
 int cast_poller_add(int fd, uint64_t key, bool pooled);

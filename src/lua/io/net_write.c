@@ -178,9 +178,8 @@ static int write_pieces(lua_State *L, cast_state *S, cast_stream *s,
                              : cast_enter(L, S, deadline);
   if (s->shut || s->closed) return push_outcome(L, CASTING_ECLOSED, 0);
   waits = deadline == OS_FOREVER || lua_tonumber(L, timeout) > 0;
-  if (cast_list_is_empty(&s->writers)) do
-      rc = cast_stream_send(s, pieces, n, &done, &S->session);
-    while (rc == CAST_MORE && !waits);
+  if (cast_list_is_empty(&s->writers))
+    rc = cast_stream_send(s, pieces, n, &done, &S->session);
   if (rc != OS_EAGAIN && rc != CAST_MORE) return push_outcome(L, rc, done);
   if (!waits) return push_outcome(L, CASTING_ETIMEOUT, done);
   w = new_write(s, pieces, n, done);
