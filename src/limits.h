@@ -360,6 +360,9 @@
 #define CAST_PIECES_DEPTH 100
 /* Bytes of a name that is looked up: what DNS allows. */
 #define CAST_NAME_MOST 253u
+/* Calls in a row of one task that need not wait before others have their
+   turn. */
+#define CAST_CALLS_MOST CAST_LIMIT(32u, 2u)
 /* Bytes that one call reads, writes or copies before other tasks have their
    turn. */
 #define CAST_TURN_MOST CAST_LIMIT(1u << 20, 1000u)

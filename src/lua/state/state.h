@@ -40,7 +40,7 @@ enum { CAST_METHODS_STREAM, CAST_METHODS };
 typedef struct cast_binding {
   const struct cast_class *const *classes; /* of handles; NULL ends the list */
   const luaL_Reg *functions;               /* of the module, for errors */
-  const luaL_Reg *methods[CAST_METHODS]; /* of userdata that are no handles */
+  const luaL_Reg *methods[CAST_METHODS];   /* of userdata that are no handles */
   const luaL_Reg *of_handles; /* metamethods of them all: cast_handle_meta */
   lua_CFunction stub;         /* calls those that are written in Lua */
   lua_Hook hook;      /* cast_preempt_hook: looks whether a task must stop */
@@ -134,6 +134,11 @@ struct cast_state {
     uint32_t n;
     uint32_t room;
   } idle;
+
+  struct { /* calls in a row that need not have waited: turn.h */
+    const cast_ltask *task; /* whose; only compared */
+    uint32_t ncalls;
+  } streak;
 
   struct {                   /* modules that tasks are loading: load.c */
     struct cast_load *first; /* the newest */
