@@ -58,7 +58,7 @@ static _Noreturn void refuse_second(lua_State *L) {
 
 /* Pushes the first n bytes. To make a string may run finalizers, and one may
    read from the same stream: then two have the same bytes. */
-#if CAST_LUA >= 502
+#if CAST_LUA >= 503
 static void push_string(lua_State *L, cast_stream *s, size_t n) {
   uint64_t taken = cast_stream_taken(s);
   if (n == 0)
@@ -68,7 +68,8 @@ static void push_string(lua_State *L, cast_stream *s, size_t n) {
   if (CAST_UNLIKELY(cast_stream_taken(s) != taken)) refuse_second(L);
 }
 #else
-/* The collector runs before the bytes are copied: so they are copied here. */
+/* Up to 5.2 the collector runs before the bytes are copied: so they are copied
+   here. */
 static void push_string(lua_State *L, cast_stream *s, size_t n) {
   uint64_t taken = cast_stream_taken(s);
   luaL_Buffer b;

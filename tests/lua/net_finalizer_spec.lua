@@ -1,0 +1,76 @@
+-- net_finalizer_spec.lua - finalizers that run in the middle of a read or write.
+-- SPDX-License-Identifier: MIT
+
+local casting = require "casting"
+local helper = require "helper"
+local netkit = require "netkit"
+local _ENV = helper.globals(_ENV) -- luacheck: ignore
+local net = netkit.net
+local LONG = helper.LONG
+
+-- Calls f when the value that it makes is collected.
+local function finalized(f)
+  if rawget(_G, "newproxy") then
+    local proxy = newproxy(true)
+    getmetatable(proxy).__gc = f
+  else
+    setmetatable({}, {__gc = f})
+  end
+end
+
+-- Garbage whose finalizers call f, the first of them that runs while `state` is
+-- armed; and a collector that has much to do.
+local function litter(state, f)
+  for _ = 1, 50 do
+    finalized(function()
+      if not state.armed then return end
+      state.armed, state.hit = false, true
+      f()
+    end)
+  end
+end
+
+local function eager()
+  collectgarbage()
+  collectgarbage("setstepmul", 100000)
+  collectgarbage("setpause", 20)
+end
+
+-- Makes so much that the collector's next step is due at any moment; it begins
+-- when the session's tasks have had their turn.
+local function press(state)
+  return casting.spawn(function()
+    local t = {}
+    collectgarbage("restart")
+    state.armed = true
+    for i = 1, 300000 do t[i] = true end
+  end)
+end
+
+describe("finalizers in the middle of a call", function()
+  after_each(function()
+    collectgarbage("restart")
+    collectgarbage("setstepmul", 200)
+    collectgarbage("setpause", 200)
+  end)
+
+  it("may look at the stream that is read", function()
+    local a, b = net.pair()
+    local state = {}
+    local piece = ("A"):rep(20000)
+    eager()
+    for _ = 1, 10 do
+      local reader = casting.spawn(function() return b:read(#piece) end)
+      helper.until_waiting(reader)
+      litter(state, function() b:peek(200000, 0.001) end)
+      collectgarbage("stop")
+      local presser = press(state)
+      a:write(piece)
+      assert.is_true(reader:await(LONG) == piece)
+      state.armed = false
+      presser:await(LONG)
+    end
+    a:close()
+    b:close()
+  end)
+end)
