@@ -73,4 +73,87 @@ describe("finalizers in the middle of a call", function()
     a:close()
     b:close()
   end)
+
+  -- A session that receives streams, gives them up at once, and tells of it.
+  local function graveyard()
+    local streams, told = casting.channel(), casting.channel()
+    local session = netkit.session()
+    session:spawn(function(streams, told)
+      while true do
+        local s = streams:receive()
+        if not s then return end
+        s = nil -- luacheck: ignore
+        collectgarbage()
+        collectgarbage()
+        told:send(true)
+      end
+    end, streams, told)
+    return {
+      bury = function(stream)
+        local ok, why = pcall(streams.send, streams, stream)
+        if ok then told:receive() end
+        return ok, why
+      end,
+      close = function()
+        streams:close()
+        session:close()
+      end,
+    }
+  end
+
+  it("cannot send away the stream that is read", function()
+    local grave = graveyard()
+    local piece = ("A"):rep(20000)
+    eager()
+    for _ = 1, 10 do
+      local a, b = net.pair()
+      local state, finished, sent, why = {}, false, nil, nil
+      local reader = casting.spawn(function()
+        local got = b:read(#piece)
+        finished = true
+        return got
+      end)
+      helper.until_waiting(reader)
+      litter(state, function()
+        if not finished then sent, why = grave.bury(b) end
+      end)
+      collectgarbage("stop")
+      local presser = press(state)
+      a:write(piece)
+      assert.is_true(reader:await(LONG) == piece)
+      state.armed = false
+      presser:await(LONG)
+      assert.is_not_true(sent)
+      if sent == false then
+        assert.matches("a task waits for this stream", why)
+      end
+      a:close()
+    end
+    grave.close()
+  end)
+
+  it("may wait after the stream's end, though nothing else has it", function()
+    for _ = 1, 10 do
+      local a, b = net.pair()
+      local state, co = {}, nil
+      eager()
+      local reader = casting.spawn(function()
+        co = coroutine.running()
+        return b:read(20000)
+      end)
+      helper.until_waiting(reader)
+      b = nil -- luacheck: ignore
+      if co and debug.getlocal(co, 0, 1) then debug.setlocal(co, 0, 1, nil) end
+      litter(state, function() casting.sleep(0.001) end)
+      collectgarbage("stop")
+      local presser = press(state)
+      a:write("abc")
+      a:close()
+      local got = {reader:await(LONG)}
+      state.armed = false
+      presser:await(LONG)
+      assert.is_nil(got[1])
+      assert.equal("closed", got[2])
+    end
+  end)
 end)

@@ -56,90 +56,129 @@ static _Noreturn void refuse_second(lua_State *L) {
   cast_misuse(L, "another task is reading from this stream");
 }
 
-/* Pushes the first n bytes. To make a string may run finalizers, and one may
-   read from the same stream: then two have the same bytes. */
+/* What is pushed of the bytes that are left over, in a protected call. */
+typedef struct handing {
+  cast_state *state;
+  cast_stream *stream;
+  uint64_t taken; /* of the stream, before this */
+  size_t n;       /* bytes that are pushed; these are the first */
+  bool nil;       /* are "nil" and "closed" before them? */
+  bool second;    /* another one has taken bytes meanwhile */
+} handing;
+
+/* To make a string may run finalizers, and one may read from the same stream:
+   then two have the same bytes. */
+static bool is_second(handing *h) {
+  h->second = cast_stream_taken(h->stream) != h->taken;
+  return h->second;
+}
+
 #if CAST_LUA >= 503
-static void push_string(lua_State *L, cast_stream *s, size_t n) {
-  uint64_t taken = cast_stream_taken(s);
-  if (n == 0)
-    lua_pushliteral(L, "");
-  else
-    lua_pushlstring(L, (const char *)cast_stream_data(s), n);
-  if (CAST_UNLIKELY(cast_stream_taken(s) != taken)) refuse_second(L);
+static void push_string(lua_State *L, handing *h) {
+  lua_pushlstring(L, (const char *)cast_stream_data(h->stream), h->n);
 }
 #else
 /* Up to 5.2 the collector runs before the bytes are copied: so they are copied
    here. */
-static void push_string(lua_State *L, cast_stream *s, size_t n) {
-  uint64_t taken = cast_stream_taken(s);
+static void push_string(lua_State *L, handing *h) {
   luaL_Buffer b;
   luaL_buffinit(L, &b);
-  for (size_t done = 0, some; done < n; done += some) {
+  for (size_t done = 0, some; done < h->n; done += some) {
     char *to = luaL_prepbuffer(&b);
-    if (CAST_UNLIKELY(cast_stream_taken(s) != taken)) refuse_second(L);
-    some = n - done < LUAL_BUFFERSIZE ? n - done : LUAL_BUFFERSIZE;
-    memcpy(to, cast_stream_data(s) + done, some);
+    if (CAST_UNLIKELY(is_second(h))) break;
+    some = h->n - done < LUAL_BUFFERSIZE ? h->n - done : LUAL_BUFFERSIZE;
+    memcpy(to, cast_stream_data(h->stream) + done, some);
     luaL_addsize(&b, some);
   }
   luaL_pushresult(&b);
-  if (CAST_UNLIKELY(cast_stream_taken(s) != taken)) refuse_second(L);
 }
 #endif
 
-/* The same, and takes `taken` of them. If this raises they stay. */
-static void push_bytes(lua_State *L, cast_stream *s, size_t n, size_t taken) {
-  push_string(L, s, n);
-  if (taken > 0) cast_stream_take(s, taken);
+/* Leaves the values on the stack of `work`, where nothing runs before they are
+   taken from there. */
+static int push_bytes(lua_State *L) {
+  handing *h = lua_touserdata(L, 1);
+  if (h->nil) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "closed");
+  }
+  if (h->n == 0)
+    lua_pushliteral(L, "");
+  else
+    push_string(L, h);
+  if (CAST_UNLIKELY(is_second(h))) return 0;
+  lua_xmove(L, h->state->work, h->nil ? 3 : 1);
+  return 0;
 }
 
-static void push_line(lua_State *L, cast_stream *s, const cast_want *w) {
+/* Pushes the first n bytes that are left over, behind nil and "closed" if
+   `nil`, and takes `taken` of them. If this raises they stay. Finalizers that
+   run meanwhile may wait, and give up what refers to the stream: it stays, in
+   this session, as the call is counted and has a reference. So that the count
+   comes down in any case the call is protected. */
+static int hand_out(lua_State *L, cast_state *S, cast_stream *s, bool nil,
+  size_t n, size_t taken) {
+  handing h = {S, s, cast_stream_taken(s), n, nil, false};
+  bool room = lua_checkstack(L, LUA_MINSTACK);
+  int status = LUA_ERRMEM;
+  cast_ref(&s->object);
+  s->uses++;
+  if (room) status = cast_lua_cpcall(L, push_bytes, &h);
+  s->uses--;
+  if (status == LUA_OK && !h.second) cast_stream_take(s, taken);
+  cast_stream_settle(s, runner_of(S));
+  cast_unref(&s->object);
+  if (h.second) refuse_second(L);
+  if (!room) cast_raise_memory(L);
+  if (status != LUA_OK) return lua_error(L);
+  lua_xmove(S->work, L, nil ? 3 : 1);
+  return nil ? 3 : 1;
+}
+
+static int push_line(
+  lua_State *L, cast_state *S, cast_stream *s, const cast_want *w) {
   const unsigned char *data = cast_stream_data(s);
   size_t n = w->found - 1;
   if (w->kind == CAST_WANT_WHOLE_LINE)
     n = w->found;
   else if (n > 0 && data[n - 1] == '\r')
     n--;
-  push_bytes(L, s, n, w->found);
+  return hand_out(L, S, s, false, n, w->found);
 }
 
-static int push_result(lua_State *L, cast_stream *s, const cast_want *w) {
+static int push_result(
+  lua_State *L, cast_state *S, cast_stream *s, const cast_want *w) {
   size_t left = cast_stream_left(s), n = left < w->size ? left : w->size;
   switch (w->kind) {
   case CAST_WANT_SOME:
-  case CAST_WANT_COUNT: push_bytes(L, s, n, n); break;
-  case CAST_WANT_PEEK: push_bytes(L, s, n, 0); break;
-  case CAST_WANT_UNTIL: push_bytes(L, s, w->found - w->nmark, w->found); break;
-  default: push_line(L, s, w);
+  case CAST_WANT_COUNT: return hand_out(L, S, s, false, n, n);
+  case CAST_WANT_PEEK: return hand_out(L, S, s, false, n, 0);
+  case CAST_WANT_UNTIL:
+    return hand_out(L, S, s, false, w->found - w->nmark, w->found);
+  default: return push_line(L, S, s, w);
   }
-  return 1;
 }
 
-/* nil, why[, what was there before the end]. */
-static int push_failure(
-  lua_State *L, cast_stream *s, const cast_want *w, intptr_t rc) {
+/* nil, why[, what was there before the end]. To push anything may be the end of
+   the stream, unless this has a reference (hand_out). */
+static int push_failure(lua_State *L, cast_state *S, cast_stream *s,
+  const cast_want *w, intptr_t rc) {
   size_t left = cast_stream_left(s);
-  if (rc == CAST_TOO_LONG) {
-    lua_pushnil(L);
-    lua_pushliteral(L, "too long");
-    return 2;
-  }
-  if (rc != CASTING_ECLOSED || s->closed) return cast_net_failure(L, rc);
-  if (w->kind == CAST_WANT_ALL && s->ended && !s->broken) {
-    push_bytes(L, s, left, left);
-    return 1;
-  }
+  bool at_end = rc == CASTING_ECLOSED && !s->closed;
+  if (at_end && w->kind == CAST_WANT_ALL && s->ended && !s->broken)
+    return hand_out(L, S, s, false, left, left);
+  if (at_end && left > 0)
+    return hand_out(L, S, s, true, left, w->kind == CAST_WANT_PEEK ? 0 : left);
+  cast_stream_settle(s, runner_of(S));
+  if (rc != CAST_TOO_LONG && !at_end) return cast_net_failure(L, rc);
   lua_pushnil(L);
-  lua_pushliteral(L, "closed");
-  if (left == 0) return 2;
-  push_bytes(L, s, left, w->kind == CAST_WANT_PEEK ? 0 : left);
-  return 3;
+  lua_pushstring(L, at_end ? "closed" : "too long");
+  return 2;
 }
 
 static int conclude(lua_State *L, cast_state *S, cast_stream *s,
   const cast_want *w, intptr_t rc) {
-  int n = rc == 0 ? push_result(L, s, w) : push_failure(L, s, w, rc);
-  cast_stream_settle(s, runner_of(S));
-  return n;
+  return rc == 0 ? push_result(L, S, s, w) : push_failure(L, S, s, w, rc);
 }
 
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
@@ -192,7 +231,7 @@ static int read_as(lua_State *L, cast_stream *s, cast_want *w, double seconds) {
   if (s->reader != NULL) refuse_second(L);
   if (s->closed) return cast_net_failure(L, CASTING_ECLOSED);
   if (w->size == 0 && s->ended && cast_stream_left(s) == 0)
-    return push_failure(L, s, w, CASTING_ECLOSED);
+    return push_failure(L, S, s, w, CASTING_ECLOSED);
   if (seconds == 0)
     s->drained = false; /* no event comes: the system is asked */
   rc = cast_stream_gather(s, w, runner_of(S));

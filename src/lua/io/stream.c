@@ -52,7 +52,7 @@ intptr_t cast_stream_shut(cast_stream *s) {
 }
 
 bool cast_stream_is_awaited(cast_stream *s) {
-  return s->reader != NULL || s->selects > 0 ||
+  return s->reader != NULL || s->selects > 0 || s->uses > 0 ||
          !cast_list_is_empty(&s->writers) ||
          cast_descriptor_is_awaited(s->file, CAST_READ) ||
          cast_descriptor_is_awaited(s->file, CAST_WRITE);

@@ -66,6 +66,7 @@ typedef struct cast_stream {
   struct cast_ltask *reader; /* the task that waits to read, or NULL; ... */
   cast_want want;            /* ... and what it wants */
   uint32_t selects;          /* calls that wait for it beside other things */
+  uint32_t uses;             /* calls that make strings of its bytes now */
   uint64_t nread, nwritten;  /* bytes, so far */
   bool is_socket;            /* (i) */
   bool drains;               /* (i) a short read or write tells that there is
@@ -97,7 +98,8 @@ cast_stream *cast_stream_new(int fd, cast_stream_origin origin);
 bool cast_stream_close(cast_stream *s, cast_session *self);
 /* Sends the end: 0 or a failure. Reading goes on. */
 intptr_t cast_stream_shut(cast_stream *s);
-/* Does a task wait for it, to read, to write, or for its descriptor? */
+/* Is a call at work on it, or does a task wait for it, to read, to write, or
+   for its descriptor? Then it stays in its session. */
 bool cast_stream_is_awaited(cast_stream *s);
 
 /* -- reading -------------------------------------------------------------- */
