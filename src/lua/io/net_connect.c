@@ -137,7 +137,7 @@ static int wait_for(lua_State *L, cast_state *S, cast_ltask *t, cast_stream *s,
 /* internal: connect(stream, host, port, timeout in seconds or nil) */
 int cast_net_connect(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_stream *s = cast_net_stream(L, 1);
+  cast_stream *s;
   uint64_t deadline = OS_FOREVER;
   os_address a;
   cast_ltask *t;
@@ -146,6 +146,7 @@ int cast_net_connect(lua_State *L) {
     cast_arg_error(L, 2, "a numeric address expected");
   if (!lua_isnoneornil(L, 4)) deadline = cast_deadline(L, 4);
   t = cast_enter(L, S, deadline);
+  s = cast_net_stream(L, 1); /* only now: finalizers may have run */
   if (cast_descriptor_begin(s->file)) {
     rc = os_connect(s->file->fd, &a);
     cast_descriptor_end(s->file);

@@ -187,11 +187,18 @@ static uint64_t check_most(lua_State *L, int i) {
 /* stream:copy(to [, n]) */
 int cast_net_copy(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_stream *from = cast_net_stream(L, 1), *to = cast_net_stream(L, 2);
-  uint64_t most = check_most(L, 3), done;
-  cast_ltask *t = cast_enter(L, S, OS_FOREVER);
+  cast_stream *from, *to;
+  uint64_t most, done;
+  cast_ltask *t;
   copying *c;
   intptr_t rc;
+  (void)cast_net_stream(L, 1);
+  (void)cast_net_stream(L, 2);
+  most = check_most(L, 3);
+  t = cast_enter(L, S, OS_FOREVER);
+  /* Only now: a finalizer may have sent them away. */
+  from = cast_net_stream(L, 1);
+  to = cast_net_stream(L, 2);
   if (from->reader != NULL)
     cast_misuse(L, "another task is reading from this stream");
   if (to->shut) return push_outcome(L, CASTING_ECLOSED, 0);

@@ -220,14 +220,16 @@ static void keep(
   s->reader = t;
 }
 
-/* `seconds` < 0: without a timeout. */
-static int read_as(lua_State *L, cast_stream *s, cast_want *w, double seconds) {
+/* Of the stream at index 1. `seconds` < 0: without a timeout. */
+static int read_as(lua_State *L, cast_want *w, double seconds) {
   cast_state *S = cast_state_here(L);
   uint64_t deadline = seconds < 0 ? OS_FOREVER : cast_deadline_in(seconds);
+  cast_stream *s;
   cast_ltask *t;
   intptr_t rc;
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
+  s = cast_net_stream(L, 1); /* only now: a finalizer may have sent it away */
   if (s->reader != NULL) refuse_second(L);
   if (s->closed) return cast_net_failure(L, CASTING_ECLOSED);
   if (w->size == 0 && s->ended && cast_stream_left(s) == 0)
@@ -294,8 +296,8 @@ static double check_how(lua_State *L, int i, cast_want *w) {
 
 /* stream:read([what [, how]]) */
 int cast_net_read(lua_State *L) {
-  cast_stream *s = cast_net_stream(L, 1);
   cast_want w = {.kind = CAST_WANT_SOME, .size = CAST_READ_MOST};
+  (void)cast_net_stream(L, 1);
   if (lua_isnoneornil(L, 2)) {
     /* what is there */
   } else if (lua_type(L, 2) == LUA_TNUMBER) {
@@ -315,15 +317,15 @@ int cast_net_read(lua_State *L) {
       cast_arg_error(L, 2, "a number of bytes, \"l\", \"L\" or \"a\" expected");
     }
   }
-  return read_as(L, s, &w, check_how(L, 3, &w));
+  return read_as(L, &w, check_how(L, 3, &w));
 }
 
 /* stream:read_until(mark [, max [, timeout]]), or (mark, how) */
 int cast_net_read_until(lua_State *L) {
-  cast_stream *s = cast_net_stream(L, 1);
   cast_want w = {.kind = CAST_WANT_UNTIL, .size = CAST_LINE_MOST};
   double seconds;
   size_t n;
+  (void)cast_net_stream(L, 1);
   w.mark = cast_arg_string(L, 2, &n);
   cast_arg_check(L, n > 0 && n <= CAST_LINE_MOST, 2,
     "a mark must have from 1 byte to 1 MiB");
@@ -335,14 +337,14 @@ int cast_net_read_until(lua_State *L) {
     check_max(L, 3, 3, &w);
     seconds = check_how(L, 4, &w);
   }
-  return read_as(L, s, &w, seconds);
+  return read_as(L, &w, seconds);
 }
 
 /* stream:peek(n [, how]) */
 int cast_net_peek(lua_State *L) {
-  cast_stream *s = cast_net_stream(L, 1);
   cast_want w = {.kind = CAST_WANT_PEEK};
+  (void)cast_net_stream(L, 1);
   w.size = check_size(L, 2, CAST_LINE_MOST,
     "a number of bytes must be an integer from 0 to 2^20");
-  return read_as(L, s, &w, check_how(L, 3, &w));
+  return read_as(L, &w, check_how(L, 3, &w));
 }

@@ -60,13 +60,15 @@ static int stream_fd(lua_State *L) {
 }
 
 static int stream_stats(lua_State *L) {
-  cast_stream *s = cast_net_stream(L, 1);
-  lua_createtable(L, 0, 3);
-  lua_pushinteger(L, (lua_Integer)s->nread);
+  const cast_stream *s = cast_net_stream(L, 1);
+  uint64_t nread = s->nread, nwritten = s->nwritten;
+  size_t left = cast_stream_left(s);
+  lua_createtable(L, 0, 3); /* may run a finalizer that sends it away */
+  lua_pushinteger(L, (lua_Integer)nread);
   lua_setfield(L, -2, "read");
-  lua_pushinteger(L, (lua_Integer)s->nwritten);
+  lua_pushinteger(L, (lua_Integer)nwritten);
   lua_setfield(L, -2, "written");
-  lua_pushinteger(L, (lua_Integer)cast_stream_left(s));
+  lua_pushinteger(L, (lua_Integer)left);
   lua_setfield(L, -2, "buffered");
   return 1;
 }

@@ -169,11 +169,17 @@ static int hand_out(
   lua_State *L, cast_state *S, cast_udp *u, cast_datagram *d) {
   handing h = {S, d, 0};
   bool room = lua_checkstack(L, LUA_MINSTACK);
-  if (!room || cast_lua_cpcall(L, push_datagram, &h) != LUA_OK) {
-    cast_udp_put_back(u, d, &S->session);
-    if (room) lua_error(L);
-    cast_raise_memory(L);
-  }
+  int status = LUA_ERRMEM;
+  /* Finalizers may wait, and give up what refers to the socket: it stays, in
+     this session. */
+  cast_ref(&u->object);
+  u->uses++;
+  if (room) status = cast_lua_cpcall(L, push_datagram, &h);
+  u->uses--;
+  if (status != LUA_OK) cast_udp_put_back(u, d, &S->session);
+  cast_unref(&u->object);
+  if (!room) cast_raise_memory(L);
+  if (status != LUA_OK) lua_error(L);
   lua_xmove(S->work, L, h.n);
   cast_datagram_free(d);
   return h.n;
@@ -224,17 +230,19 @@ static const cast_wait_kind receive_kind = {.finish = receive_finish,
 /* udp:receive([timeout]) */
 static int udp_receive(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_udp *u = cast_net_udp(L, 1);
+  cast_udp *u;
   uint64_t deadline = OS_FOREVER;
   bool waits = true;
   cast_ltask *t;
   intptr_t rc;
+  (void)cast_net_udp(L, 1);
   if (!lua_isnoneornil(L, 2)) {
     deadline = cast_deadline(L, 2);
     waits = lua_tonumber(L, 2) > 0;
   }
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
+  u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
   rc = cast_udp_take_turn(u, t, waits);
   if (rc == 0) {
     rc = cast_udp_fill(u, &S->session);
@@ -301,13 +309,14 @@ static int wait_to_send(lua_State *L, cast_state *S, cast_ltask *t, cast_udp *u,
 /* udp:send(data [, host, port [, timeout]]) */
 static int udp_send(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_udp *u = cast_net_udp(L, 1);
+  cast_udp *u;
   uint64_t deadline = OS_FOREVER;
   bool has_to = !lua_isnoneornil(L, 3), waits = true;
   os_address to;
   cast_chars data;
   cast_ltask *t;
   intptr_t rc;
+  (void)cast_net_udp(L, 1);
   data.at = cast_arg_string(L, 2, &data.size);
   if (has_to) check_address(L, 3, 4, &to);
   cast_arg_check(
@@ -318,6 +327,7 @@ static int udp_send(lua_State *L) {
   }
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
+  u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
   rc = cast_udp_send(u, data.at, data.size, has_to ? &to : NULL, &S->session);
   if (rc != OS_EAGAIN && !cast_udp_needs_timer(u, rc, has_to ? &to : NULL))
     return push_sent(L, rc);
@@ -342,13 +352,15 @@ static intptr_t disconnect(int fd) {
 
 /* udp:connect([host, port]) */
 static int udp_connect(lua_State *L) {
-  cast_udp *u = cast_net_udp(L, 1);
+  cast_udp *u;
   bool has_peer = !lua_isnoneornil(L, 2);
   intptr_t rc = CASTING_ECLOSED;
   os_address a;
+  (void)cast_net_udp(L, 1);
   if (has_peer) check_address(L, 2, 3, &a);
   cast_arg_check(
     L, has_peer || lua_isnoneornil(L, 3), 3, "a port needs an address");
+  u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
   if (cast_descriptor_begin(u->file)) {
     rc = has_peer ? os_connect(u->file->fd, &a) : disconnect(u->file->fd);
     cast_descriptor_end(u->file);
@@ -357,14 +369,16 @@ static int udp_connect(lua_State *L) {
 }
 
 static int change_group(lua_State *L, bool join) {
-  cast_udp *u = cast_net_udp(L, 1);
+  cast_udp *u;
   const char *device = NULL;
   intptr_t rc = CASTING_ECLOSED;
   size_t n;
   os_address a;
+  (void)cast_net_udp(L, 1);
   cast_arg_check(L, os_address_parse(&a, cast_arg_string(L, 2, &n), 0), 2,
     "the numeric address of a group expected");
   if (!lua_isnoneornil(L, 3)) device = cast_arg_string(L, 3, NULL);
+  u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
   if (cast_descriptor_begin(u->file)) {
     rc = os_multicast(u->file->fd, &a, device, join);
     cast_descriptor_end(u->file);
@@ -426,12 +440,14 @@ static void set_number(lua_State *L, const char *name, uint64_t n) {
 }
 
 static int udp_stats(lua_State *L) {
-  cast_udp *u = cast_net_udp(L, 1);
-  lua_createtable(L, 0, 4);
-  set_number(L, "received", u->nreceived);
-  set_number(L, "sent", u->nsent);
-  set_number(L, "bytes_received", u->bytes_received);
-  set_number(L, "bytes_sent", u->bytes_sent);
+  const cast_udp *u = cast_net_udp(L, 1);
+  uint64_t received = u->nreceived, sent = u->nsent;
+  uint64_t bytes_received = u->bytes_received, bytes_sent = u->bytes_sent;
+  lua_createtable(L, 0, 4); /* may run a finalizer that sends it away */
+  set_number(L, "received", received);
+  set_number(L, "sent", sent);
+  set_number(L, "bytes_received", bytes_received);
+  set_number(L, "bytes_sent", bytes_sent);
   return 1;
 }
 

@@ -164,18 +164,22 @@ static cast_write *new_write(
   return w;
 }
 
-/* From here to the end no Lua runs: what went and what waits are one write. */
-static int write_pieces(lua_State *L, cast_state *S, cast_stream *s,
-  const os_bytes *pieces, uint32_t n, int timeout) {
+/* To the stream at index 1. */
+static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
+  uint32_t n, int timeout) {
   uint64_t deadline = OS_FOREVER;
   intptr_t rc = OS_EAGAIN;
   size_t done = 0;
+  cast_stream *s;
   cast_ltask *t;
   cast_write *w;
   bool waits;
   if (!lua_isnoneornil(L, timeout)) deadline = cast_deadline(L, timeout);
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
+  /* From here to the end no Lua runs: what went and what waits are one write,
+     and no finalizer sends the stream away. */
+  s = cast_net_stream(L, 1);
   if (s->shut || s->closed) return push_outcome(L, CASTING_ECLOSED, 0);
   waits = deadline == OS_FOREVER || lua_tonumber(L, timeout) > 0;
   if (cast_list_is_empty(&s->writers))
@@ -204,14 +208,14 @@ static int write_pieces(lua_State *L, cast_state *S, cast_stream *s,
 /* stream:write(string or list [, timeout]) */
 int cast_net_write(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  cast_stream *s = cast_net_stream(L, 1);
   os_bytes one, *all;
   uint32_t n;
+  (void)cast_net_stream(L, 1);
   if (lua_type(L, 2) != LUA_TTABLE) {
     if (!lua_isstring(L, 2))
       cast_arg_type_error(L, 2, "string, number or list of these");
     one.at = lua_tolstring(L, 2, &one.size);
-    return write_pieces(L, S, s, &one, 1, 3);
+    return write_pieces(L, S, &one, 1, 3);
   }
   lua_settop(L, 3);
   lua_newtable(L);
@@ -223,5 +227,5 @@ int cast_net_write(lua_State *L) {
     all[i].at = lua_tolstring(L, -1, &all[i].size);
     lua_pop(L, 1);
   }
-  return write_pieces(L, S, s, all, n, 3);
+  return write_pieces(L, S, all, n, 3);
 }

@@ -146,7 +146,7 @@ bool cast_udp_close(cast_udp *u, cast_session *self) {
 }
 
 bool cast_udp_is_awaited(cast_udp *u) {
-  return u->receiver != NULL || u->selects > 0 ||
+  return u->receiver != NULL || u->selects > 0 || u->uses > 0 ||
          !cast_list_is_empty(&u->senders) ||
          cast_descriptor_is_awaited(u->file, CAST_READ) ||
          cast_descriptor_is_awaited(u->file, CAST_WRITE);

@@ -51,6 +51,7 @@ typedef struct cast_udp {
   cast_datagram left;      /* see 2. */
   cast_list senders;       /* of cast_send: those that wait */
   uint32_t selects;        /* calls that wait for it beside other things */
+  uint32_t uses;           /* calls that make strings of datagrams now */
   cast_list blocked;       /* (lock) waiters of senders: see 4. */
   cast_timer timer;        /* see 4. */
   uint32_t pause_ns;       /* of its latest run; 0: the latest try went well */
@@ -69,7 +70,8 @@ extern const cast_type cast_udp_type;
 cast_udp *cast_udp_new(int fd, int family);
 /* Closes it, and wakes those who wait. False: it was closed before. */
 bool cast_udp_close(cast_udp *u, cast_session *self);
-/* Does a task, or a select, wait for it? */
+/* Is a call at work on it, or does a task, or a select, wait for it? Then it
+   stays in its session. */
 bool cast_udp_is_awaited(cast_udp *u);
 
 /* -- receiving ------------------------------------------------------------ */
