@@ -55,8 +55,8 @@ struct cast_descriptor {
   uint32_t generation;    /* (lock) one more with each use of the place */
   _Atomic uint32_t users; /* (a) OPEN, and those that are using fd */
   uint8_t how;            /* (i) CAST_BORROWED, CAST_ACCEPTS */
-  _Atomic bool ended;     /* (a) the other side has sent its end, or will not
-                             read: told once, for good */
+  _Atomic bool ended;     /* (a) the other side has sent its end, or urgent
+                             data, or will not read: told once, for good */
   bool added;             /* (lock) it is in the set */
   bool pooled;            /* (lock) it was last waited for in the pool */
   bool closing;           /* (lock) */
@@ -88,7 +88,8 @@ static inline bool cast_descriptor_is_ready(cast_descriptor *d, int side) {
   return atomic_load_explicit(&d->side[side].ready, memory_order_acquire);
 }
 
-/* Did an event tell of the end? There may be bytes before it; but no other
+/* Did an event tell of the end, or of urgent data? There may be bytes before
+   the end, and behind the mark of urgent data, where a read stops; but no other
    event will come. */
 static inline bool cast_descriptor_is_ended(cast_descriptor *d) {
   /* PAIR edge: acquire. */

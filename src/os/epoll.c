@@ -62,8 +62,8 @@ void os_poller_fini(os_poller *p) {
 void os_poller_forked(os_poller *p) { os_poller_fini(p); }
 
 int os_poller_add(os_poller *p, int fd, uint64_t key) {
-  if (add(p->fd, fd, key, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) == 0)
-    return 0;
+  uint32_t events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  if (add(p->fd, fd, key, events) == 0) return 0;
   switch (errno) {
   case EPERM: return OS_EPERM;
   case EEXIST: return OS_EEXIST;
@@ -90,7 +90,7 @@ static uint32_t told(uint32_t events) {
   if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
     what |= OS_READABLE;
   if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) what |= OS_WRITABLE;
-  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) what |= OS_ENDED;
+  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) what |= OS_ENDED;
   return what;
 }
 

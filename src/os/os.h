@@ -158,7 +158,9 @@ typedef struct os_poller {
 
 #define OS_READABLE 1u /* also: the end, an error; a connection to accept */
 #define OS_WRITABLE 2u /* also: an error; a connection that was made */
-#define OS_ENDED 4u    /* beside these: the other side has sent its end */
+#define OS_ENDED \
+  4u /* beside these: the other side has sent its end, or \
+                          urgent data, before which a read ends */
 
 typedef struct os_ready {
   uint64_t key;

@@ -286,6 +286,18 @@ int os_describe(int fd, os_kind *kind) {
   return 0;
 }
 
+bool os_is_plain(int fd) {
+#if defined(__linux__) && defined(SO_PROTOCOL)
+  int protocol = 0;
+  socklen_t size = sizeof protocol;
+  return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+         protocol == IPPROTO_TCP;
+#else
+  (void)fd;
+  return false;
+#endif
+}
+
 /* -- bytes */
 
 intptr_t os_read(int fd, void *to, size_t size) {

@@ -107,6 +107,10 @@ typedef struct os_kind {
   int family;
 } os_kind;
 int os_describe(int fd, os_kind *kind);
+/* Is it a socket of which a short read or write tells that there is no more, or
+   no room, unless an event has told OS_ENDED? TCP is, where urgent data are an
+   event. Messages, or descriptors that are passed, end a read before. */
+bool os_is_plain(int fd);
 
 /* -- bytes: how many were read or written, or a result below zero */
 

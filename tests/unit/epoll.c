@@ -12,10 +12,12 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -72,6 +74,47 @@ static void tells_edges(void) {
   CAST_ALWAYS((told(KEY + 1) & OS_ENDED) != 0);
   os_close(fd[0]); /* leaves the set by itself */
   CAST_ALWAYS(told_of(KEY + 1, &n) == 0 && n == 0);
+}
+
+/* Two ends of a TCP connection. */
+static void connect_ends(int fd[2]) {
+  int listener = socket(AF_INET, SOCK_STREAM, 0);
+  struct sockaddr_in a;
+  struct sockaddr *to = (struct sockaddr *)(void *)&a;
+  socklen_t size = sizeof a;
+  memset(&a, 0, sizeof a);
+  a.sin_family = AF_INET;
+  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  CAST_ALWAYS(bind(listener, to, size) == 0 && listen(listener, 1) == 0);
+  CAST_ALWAYS(getsockname(listener, to, &size) == 0);
+  fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+  CAST_ALWAYS(connect(fd[0], to, size) == 0);
+  fd[1] = accept(listener, NULL, NULL);
+  CAST_ALWAYS(fd[0] >= 0 && fd[1] >= 0);
+  CAST_ALWAYS(os_nonblocking(fd[0], true) == 0);
+  os_close(listener);
+}
+
+/* A read ends at the mark of urgent data, and no event tells of what is behind
+   it: so such a socket is not taken for empty after a short read any more. */
+static void tells_urgent_data(void) {
+  uint32_t what = 0;
+  char into[100];
+  int fd[2], n = 1;
+  connect_ends(fd);
+  CAST_ALWAYS(os_is_plain(fd[0]));
+  CAST_ALWAYS(os_poller_add(&set, fd[0], KEY) == 0);
+  CAST_ALWAYS(told(KEY) == OS_WRITABLE);
+  CAST_ALWAYS(send(fd[1], "abc", 3, 0) == 3);
+  CAST_ALWAYS(send(fd[1], "X", 1, MSG_OOB) == 1);
+  CAST_ALWAYS(send(fd[1], "def", 3, 0) == 3);
+  while (n > 0) what |= told_of(KEY, &n);
+  CAST_ALWAYS(what == (OS_READABLE | OS_WRITABLE | OS_ENDED));
+  CAST_ALWAYS(os_read(fd[0], into, sizeof into) == 3);
+  CAST_ALWAYS(os_read(fd[0], into, sizeof into) == 3);
+  for (int i = 0; i < 2; i++) os_close(fd[i]);
+  CAST_ALWAYS(os_socket_pair(fd) == 0 && !os_is_plain(fd[0]));
+  for (int i = 0; i < 2; i++) os_close(fd[i]);
 }
 
 static void refuses(void) {
@@ -164,6 +207,7 @@ static void tells_that_it_was_closed(void) {
 static void keep_the_contract(void) {
   CAST_ALWAYS(os_poller_init(&set) == 0);
   tells_edges();
+  tells_urgent_data();
   refuses();
   keeps_deadlines();
   breaks();

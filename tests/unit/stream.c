@@ -2,6 +2,8 @@
    SPDX-License-Identifier: MIT */
 #include "fixture.h"
 
+#include <sys/socket.h>
+
 /* It is in a room above what unit tests are linked with, and knows no Lua. */
 #include "../../src/lua/io/stream.c"
 
@@ -152,6 +154,31 @@ static void bytes_come_as_they_were_sent(void **state) {
     close_ends(&e);
   }
   cast_free(text);
+}
+
+/* -- short reads ---------------------------------------------------------- */
+
+/* A read of a socket that keeps messages ends with the first one: that tells
+   nothing about a second, of which no other event may come. */
+static void a_short_read_is_not_the_last(void **state) {
+  cast_want w = {.kind = CAST_WANT_SOME, .size = 100};
+  ends e;
+  int fd[2];
+  CAST_UNUSED(state);
+  CAST_ALWAYS(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fd) == 0);
+  CAST_ALWAYS(os_nonblocking(fd[0], true) == 0);
+  e.s = cast_stream_new(fd[0], CAST_STREAM_SOCKET);
+  CAST_ALWAYS(e.s != NULL);
+  e.fd = fd[1];
+  assert_int_equal(feed(&e, "abc", 3), 3);
+  assert_int_equal(feed(&e, "def", 3), 3);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(cast_stream_gather(e.s, &w, NULL), 0);
+    assert_int_equal(cast_stream_left(e.s), 3);
+    cast_stream_take(e.s, 3);
+    cast_stream_settle(e.s, NULL);
+  }
+  close_ends(&e);
 }
 
 /* -- limits --------------------------------------------------------------- */
@@ -352,6 +379,7 @@ static void tasks_of_two_sessions_talk(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(bytes_come_as_they_were_sent, begin, end),
+    cmocka_unit_test_setup_teardown(a_short_read_is_not_the_last, begin, end),
     cmocka_unit_test_setup_teardown(what_is_too_long_is_told, begin, end),
     cmocka_unit_test_setup_teardown(no_byte_is_lost_without_memory, begin, end),
     cmocka_unit_test_setup_teardown(pieces_are_written_in_order, begin, end),

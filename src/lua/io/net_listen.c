@@ -142,9 +142,7 @@ static int adopt_stream(lua_State *L, int fd, const os_kind *kind) {
   int rc = 0;
   cast_net_stream_new(L, cast_state_find(L));
   if (is_own(fd, kind)) {
-    origin = !kind->is_socket  ? CAST_STREAM_OTHER
-             : kind->is_stream ? CAST_STREAM_SOCKET
-                               : CAST_STREAM_PACKETS;
+    origin = kind->is_socket ? CAST_STREAM_SOCKET : CAST_STREAM_OTHER;
     rc = os_nonblocking(fd, true);
   }
   if (rc != 0) return cast_net_failure(L, rc);

@@ -31,8 +31,8 @@ cast_stream *cast_stream_new(int fd, cast_stream_origin origin) {
   }
   cast_object_init(&s->object, &cast_stream_type);
   cast_list_init(&s->writers);
-  s->drains = origin == CAST_STREAM_SOCKET;
-  s->is_socket = s->drains || origin == CAST_STREAM_PACKETS;
+  s->is_socket = origin == CAST_STREAM_SOCKET;
+  s->drains = s->is_socket && os_is_plain(fd);
   s->shared = origin == CAST_STREAM_SHARED;
   return s;
 }

@@ -11,9 +11,11 @@
    2. What a read that did not succeed had taken lies in the buffer: it has
       taken nothing.
    3. `drained`: the last read brought less than there was room for, so that
-      there is nothing until an event comes, and no call is made to find out
-      (epoll(7) and kqueue(2) allow that for streams). But an event that told of
-      bytes and of the end behind them is not followed by another one.
+      there is nothing until an event comes, and no call is made to find out.
+      That holds for TCP only (os_is_plain): elsewhere a read may end before a
+      message or before descriptors that are passed. And an event that told of
+      bytes and of the end behind them, or of urgent data, is not followed by
+      another one.
    4. Whoever has cleared `ready` of a side and was not told that there is
       nothing more passes the event on: others may wait for the descriptor.
    5. A stream that waits has no more memory than twice the bytes that are left
@@ -70,7 +72,7 @@ typedef struct cast_stream {
   uint64_t nread, nwritten;  /* bytes, so far */
   bool is_socket;            /* (i) */
   bool drains;               /* (i) a short read or write tells that there is
-                                no more, or no room */
+                                no more, or no room: see 3. */
   bool shared;  /* (i) its open file is not ours alone, and blocks: it is asked
                   before each call */
   bool drained; /* see 3. */
@@ -85,10 +87,9 @@ extern const cast_type cast_stream_type;
 
 /* How a descriptor for cast_stream_new was come by. */
 typedef enum cast_stream_origin {
-  CAST_STREAM_SOCKET,  /* a socket of stream type, which does not block */
-  CAST_STREAM_OTHER,   /* a pipe or something else that does not block */
-  CAST_STREAM_PACKETS, /* a socket of another type, which does not block */
-  CAST_STREAM_SHARED   /* it may block, and that must stay so */
+  CAST_STREAM_SOCKET, /* a socket, which does not block */
+  CAST_STREAM_OTHER,  /* a pipe or something else that does not block */
+  CAST_STREAM_SHARED  /* it may block, and that must stay so */
 } cast_stream_origin;
 
 /* With a descriptor of the system's, which it takes over. NULL: no memory, and
