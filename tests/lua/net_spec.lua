@@ -706,6 +706,37 @@ describe("stream:copy", function()
     assert.same({nil, "closed"}, {n, why})
   end)
 
+  it("ends when its source is closed, whatever it waits for", function()
+    -- For its turn, and for room: nothing at the source wakes it there.
+    for which = 1, 2 do
+      local a, b = net.pair()
+      local c, d = net.pair()
+      local writer
+      if which == 1 then
+        writer = casting.spawn(function()
+          return c:write(("x"):rep(4000000))
+        end)
+        helper.until_waiting(writer)
+      end
+      local copy = casting.spawn(function() return b:copy(c) end)
+      helper.until_waiting(copy)
+      if which == 2 then
+        local feeder = casting.spawn(function()
+          return a:write(("x"):rep(4000000))
+        end)
+        helper.until_true(function() return c:stats().written > 0 end, "room")
+        helper.until_waiting(feeder)
+        helper.until_waiting(copy)
+      end
+      assert.is_true(b:close())
+      local n, why = copy:await(LONG)
+      assert.same({nil, "closed"}, {n, why})
+      d:close()
+      if writer then writer:await(LONG) end
+      a:close()
+    end
+  end)
+
   it("is the reader of one and a writer of the other", function()
     local a, b = net.pair()
     local c, d = net.pair()

@@ -195,20 +195,23 @@ size_t cast_net_peer_text(
 
 /* -- the metatable -------------------------------------------------------- */
 
-/* The stream was closed by its session: ends a copy to it, which may wait for
-   the other stream (net_copy.c). A write waits for this one, and was told. */
-static void stop_copy(cast_stream *to) {
-  if (!cast_list_is_empty(&to->writers))
+/* The stream was closed by its session: ends a copy to it or from it, which may
+   wait for the other stream, or for its turn to write (net_copy.c). A read or
+   write waits for this one, and was told. */
+static void stop_copies(cast_stream *s) {
+  if (!cast_list_is_empty(&s->writers))
     (void)cast_wait_end(
-      &CAST_CONTAINER(to->writers.next, cast_write, link)->task->base,
+      &CAST_CONTAINER(s->writers.next, cast_write, link)->task->base,
       CASTING_ECLOSED);
+  if (s->reader != NULL)
+    (void)cast_wait_end(&s->reader->base, CASTING_ECLOSED);
 }
 
 int cast_net_close(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_stream *s = cast_net_stream(L, 1);
   bool first = !cast_forked && cast_stream_close(s, &S->session);
-  if (first) stop_copy(s);
+  if (first) stop_copies(s);
   lua_pushboolean(L, first);
   return 1;
 }
