@@ -1,6 +1,6 @@
 /* socket.c - sockets and other descriptors on POSIX systems.
    SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* accept4, splice, SOCK_CLOEXEC, POLLRDHUP */
+#define _GNU_SOURCE /* accept4, SOCK_CLOEXEC, POLLRDHUP */
 #include "socket.h"
 
 #include <errno.h>
@@ -18,9 +18,6 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
-#if defined(__linux__)
-#include <sys/sendfile.h>
-#endif
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* macOS: SO_NOSIGPIPE is set instead */
@@ -387,29 +384,6 @@ intptr_t os_send(int fd, const void *from, size_t size, const os_address *to) {
          errno == EINTR)
     continue;
   return n >= 0 ? (intptr_t)n : failed();
-}
-
-intptr_t os_transfer(int from, int to, int64_t *offset, size_t size) {
-#if defined(__linux__)
-  ssize_t n;
-  off_t at = offset != NULL ? (off_t)*offset : 0;
-  do {
-    if (offset != NULL)
-      n = sendfile(to, from, &at, size);
-    else
-      n = splice(from, NULL, to, NULL, size, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-  } while (n < 0 && errno == EINTR);
-  if (n < 0 && (errno == EINVAL || errno == ENOSYS)) return OS_EPERM;
-  if (n < 0) return failed();
-  if (offset != NULL) *offset = (int64_t)at;
-  return (intptr_t)n;
-#else
-  (void)from;
-  (void)to;
-  (void)offset;
-  (void)size;
-  return OS_EPERM;
-#endif
 }
 
 /* -- options */

@@ -128,10 +128,6 @@ intptr_t os_write(int fd, const os_bytes *from, int n, bool is_socket);
    is 0 if the sender has no address. */
 intptr_t os_receive(int fd, void *to, size_t size, os_address *from);
 intptr_t os_send(int fd, const void *from, size_t size, const os_address *to);
-/* As many bytes as go without copies, up to `size`, from one descriptor to
-   another: from a file (sendfile) at *offset, if offset is not NULL; else from
-   or to a pipe (splice). OS_EPERM: not between these two. */
-intptr_t os_transfer(int from, int to, int64_t *offset, size_t size);
 
 /* -- options */
 
