@@ -1,6 +1,6 @@
 /* socket.c - sockets and other descriptors on POSIX systems.
    SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* accept4, SOCK_CLOEXEC, POLLRDHUP */
+#define _GNU_SOURCE /* accept4, memmem, SOCK_CLOEXEC, POLLRDHUP */
 #include "socket.h"
 
 #include <errno.h>
@@ -296,6 +296,11 @@ bool os_is_plain(int fd) {
 }
 
 /* -- bytes */
+
+/* glibc, musl and FreeBSD have two-way matching for it. */
+const void *os_find(os_bytes in, os_bytes part) {
+  return memmem(in.at, in.size, part.at, part.size);
+}
 
 intptr_t os_read(int fd, void *to, size_t size) {
   ssize_t n;

@@ -120,6 +120,10 @@ typedef struct os_bytes {
 } os_bytes;
 #define OS_BYTES_MOST 64 /* pieces in one call */
 
+/* Where `part` first begins in those bytes, or NULL: in time that grows with the
+   sum of both, whatever they are, where the C library is good at it. */
+const void *os_find(os_bytes in, os_bytes part);
+
 intptr_t os_read(int fd, void *to, size_t size); /* 0: the end */
 intptr_t os_peek(int fd, void *to, size_t size); /* sockets */
 /* A socket gets no SIGPIPE; other descriptors are written without one, too. */

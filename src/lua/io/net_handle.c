@@ -203,8 +203,7 @@ static void stop_copies(cast_stream *s) {
     (void)cast_wait_end(
       &CAST_CONTAINER(s->writers.next, cast_write, link)->task->base,
       CASTING_ECLOSED);
-  if (s->reader != NULL)
-    (void)cast_wait_end(&s->reader->base, CASTING_ECLOSED);
+  if (s->reader != NULL) (void)cast_wait_end(&s->reader->base, CASTING_ECLOSED);
 }
 
 int cast_net_close(lua_State *L) {

@@ -201,22 +201,14 @@ intptr_t cast_stream_fill(cast_stream *s, size_t want, cast_runner *r) {
 /* Looks for the mark in what is left over, from where the last look ended. */
 static void scan(
   const cast_stream *s, cast_want *w, const char *mark, size_t n) {
-  const unsigned char *data = cast_stream_data(s);
+  const unsigned char *data = cast_stream_data(s), *p;
   size_t left = cast_stream_left(s), at = w->scanned;
-  while (at + n <= left) {
-    const unsigned char *p = memchr(data + at, mark[0], left - at - n + 1);
-    if (p == NULL) {
-      at = left - n + 1;
-      break;
-    }
-    at = (size_t)(p - data);
-    if (memcmp(p, mark, n) == 0) {
-      w->found = at + n;
-      return;
-    }
-    at++;
-  }
-  w->scanned = at;
+  if (left < n || at > left - n) return;
+  p = os_find((os_bytes){data + at, left - at}, (os_bytes){mark, n});
+  if (p != NULL)
+    w->found = (size_t)(p - data) + n;
+  else
+    w->scanned = left - n + 1;
 }
 
 /* 1: yes; 0: not yet; CAST_TOO_LONG. What has come in pieces is judged as what
