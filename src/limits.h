@@ -352,6 +352,8 @@
 /* Of an open file that may block, so many bytes are written at once: if poll(2)
    says that a pipe has room, it has room for these. */
 #define CAST_SHARED_MOST 512u
+/* Of a file on a disk, which never says that it has no room, so many. */
+#define CAST_FILE_MOST 65536u
 /* Bytes of a line, and of all to the end, if the program does not say. */
 #define CAST_LINE_MOST (1u << 20)
 #define CAST_ALL_MOST (64u << 20)

@@ -268,6 +268,7 @@ int os_describe(int fd, os_kind *kind) {
   kind->is_blocking = (flags & O_NONBLOCK) == 0;
   kind->is_socket = S_ISSOCK(info.st_mode);
   kind->is_pipe = S_ISFIFO(info.st_mode);
+  kind->is_file = S_ISREG(info.st_mode);
   kind->is_stream = true;
   if (!kind->is_socket) return 0;
   if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0) {

@@ -104,6 +104,7 @@ int os_nonblocking(int fd, bool on);
 /* What a descriptor is, for those that come from elsewhere. */
 typedef struct os_kind {
   bool is_socket, is_stream, is_datagram, is_listening, is_pipe, is_blocking;
+  bool is_file; /* on a disk */
   int family;
 } os_kind;
 int os_describe(int fd, os_kind *kind);

@@ -138,7 +138,8 @@ static int adopt_datagrams(lua_State *L, int fd, const os_kind *kind) {
 
 static int adopt_stream(lua_State *L, int fd, const os_kind *kind) {
   cast_stream *s;
-  cast_stream_origin origin = CAST_STREAM_SHARED;
+  cast_stream_origin origin =
+    kind->is_file ? CAST_STREAM_FILE : CAST_STREAM_SHARED;
   int rc = 0;
   cast_net_stream_new(L, cast_state_find(L));
   if (is_own(fd, kind)) {

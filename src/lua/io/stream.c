@@ -33,7 +33,8 @@ cast_stream *cast_stream_new(int fd, cast_stream_origin origin) {
   cast_list_init(&s->writers);
   s->is_socket = origin == CAST_STREAM_SOCKET;
   s->drains = s->is_socket && os_is_plain(fd);
-  s->shared = origin == CAST_STREAM_SHARED;
+  s->shared = origin == CAST_STREAM_SHARED || origin == CAST_STREAM_FILE;
+  s->most = origin == CAST_STREAM_FILE ? CAST_FILE_MOST : CAST_SHARED_MOST;
   return s;
 }
 
@@ -309,7 +310,7 @@ static intptr_t write_part(cast_stream *s, const os_bytes *v, int n,
 intptr_t cast_stream_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
   size_t *done, cast_session *self) {
   os_bytes v[OS_BYTES_MOST];
-  size_t most = s->shared ? CAST_SHARED_MOST : SIZE_MAX;
+  size_t most = s->shared ? s->most : SIZE_MAX;
   uint32_t at = 0; /* the pieces before it have gone */
   size_t gone = 0; /* bytes of these */
   size_t from = *done;

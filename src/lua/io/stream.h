@@ -73,14 +73,15 @@ typedef struct cast_stream {
   bool is_socket;            /* (i) */
   bool drains;               /* (i) a short read or write tells that there is
                                 no more, or no room: see 3. */
-  bool shared;  /* (i) its open file is not ours alone, and blocks: it is asked
+  uint32_t most; /* (i) bytes that are written at once, if it is shared */
+  bool shared;   /* (i) its open file is not ours alone, and blocks: it is asked
                   before each call */
-  bool drained; /* see 3. */
-  bool full;    /* the latest write found no room for all */
-  bool ended;   /* the other side has sent its end, or reset it; ... */
-  bool broken;  /* ... the latter */
-  bool shut;    /* this side has sent its end */
-  bool closed;  /* this side has closed it */
+  bool drained;  /* see 3. */
+  bool full;     /* the latest write found no room for all */
+  bool ended;    /* the other side has sent its end, or reset it; ... */
+  bool broken;   /* ... the latter */
+  bool shut;     /* this side has sent its end */
+  bool closed;   /* this side has closed it */
 } cast_stream;
 
 extern const cast_type cast_stream_type;
@@ -89,7 +90,8 @@ extern const cast_type cast_stream_type;
 typedef enum cast_stream_origin {
   CAST_STREAM_SOCKET, /* a socket, which does not block */
   CAST_STREAM_OTHER,  /* a pipe or something else that does not block */
-  CAST_STREAM_SHARED  /* it may block, and that must stay so */
+  CAST_STREAM_SHARED, /* it may block, and that must stay so */
+  CAST_STREAM_FILE    /* the same, on a disk */
 } cast_stream_origin;
 
 /* With a descriptor of the system's, which it takes over. NULL: no memory, and
