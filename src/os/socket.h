@@ -121,8 +121,8 @@ typedef struct os_bytes {
 } os_bytes;
 #define OS_BYTES_MOST 64 /* pieces in one call */
 
-/* Where `part` first begins in those bytes, or NULL: in time that grows with the
-   sum of both, whatever they are, where the C library is good at it. */
+/* Where `part` first begins in those bytes, or NULL. Where the library is good
+   at it the time grows with the sum of both, whatever they are. */
 const void *os_find(os_bytes in, os_bytes part);
 
 intptr_t os_read(int fd, void *to, size_t size); /* 0: the end */

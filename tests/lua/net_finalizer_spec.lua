@@ -1,4 +1,4 @@
--- net_finalizer_spec.lua - finalizers that run in the middle of a read or write.
+-- net_finalizer_spec.lua - finalizers in the middle of a read or write.
 -- SPDX-License-Identifier: MIT
 
 local casting = require "casting"
@@ -44,6 +44,7 @@ local function press(state)
     collectgarbage("restart")
     state.armed = true
     for i = 1, 300000 do t[i] = true end
+    return #t
   end)
 end
 
