@@ -74,6 +74,7 @@ static int stream_stats(lua_State *L) {
 }
 
 static int stream_option(lua_State *L) {
+  (void)cast_arg_string(L, 2, NULL); /* a number becomes a string now */
   return cast_net_option(L, cast_net_stream(L, 1)->file);
 }
 
