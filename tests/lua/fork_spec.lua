@@ -135,6 +135,22 @@ describe("a process that has only loaded casting", function()
     ]])
   end)
 
+  it("keeps the paths of its sockets when a child ends", function()
+    assert.equal("exit 0\ntrue\ttrue\nfalse\tfalse\n", output [[
+      local names, sockets = {os.tmpname(), os.tmpname()}, {}
+      local function there(name) return os.rename(name, name) == true end
+      for _, name in ipairs(names) do os.remove(name) end
+      sockets[1] = assert(casting.net.udp("unix:" .. names[1]))
+      sockets[2] = assert(casting.net.listen("unix:" .. names[2]))
+      print(in_child(function()
+        for _, socket in ipairs(sockets) do socket:close() end
+      end))
+      print(there(names[1]), there(names[2]))
+      for _, socket in ipairs(sockets) do socket:close() end
+      print(there(names[1]), there(names[2]))
+    ]])
+  end)
+
   it("may have a child that forks before it uses casting", function()
     assert.equal("exit 0\n", output [[
       print(in_child(function()

@@ -433,6 +433,57 @@ describe("a listener of a Unix socket", function()
     for i = 1, 4 do sessions[i]:close() end
   end)
 
+  it("leaves the path to its successor, however fast that is", function()
+    local name = path()
+    local session = netkit.session()
+    local ch = casting.channel()
+    local closer = session:spawn(function(c)
+      for listener in c do
+        if listener then listener:close() end
+      end
+    end, ch)
+    local listener = assert(net.listen("unix:" .. name, 0))
+    for _ = 1, 100 do
+      ch:send(listener)
+      local why
+      repeat listener, why = net.listen("unix:" .. name, 0) until listener or
+        why ~= "address already in use"
+      assert.is_nil(why)
+      ch:send(false) -- the first has been closed to its end
+      assert.is_true(exists(name))
+    end
+    listener:close()
+    ch:close()
+    closer:await(LONG)
+    session:close()
+  end)
+
+  it("does not wait for long while its directory is locked", function()
+    local name = path()
+    local dir = name .. ".d"
+    local has = os.execute "command -v flock >/dev/null"
+    if has ~= true and has ~= 0 then return end
+    assert(os.execute("mkdir " .. dir))
+    -- Locked until its input ends.
+    local lock = io.popen(("exec flock %s sh -c 'touch %s; cat'"):format(
+      dir, name), "w")
+    helper.until_true(function() return exists(name) end)
+    local casting_net, turns = casting.net, 0
+    local other = casting.spawn(function()
+      while true do
+        turns = turns + 1
+        casting.yield()
+      end
+    end)
+    local listener = assert(casting_net.listen("unix:" .. dir .. "/s"))
+    assert.is_true(turns > 1)
+    other:cancel()
+    lock:close()
+    listener:close()
+    os.remove(name)
+    os.remove(dir)
+  end)
+
   it("has the mode that is said", function()
     for mode, want in pairs {["600"] = "srw-------", ["666"] = "srw-rw-rw-"} do
       local name = path()

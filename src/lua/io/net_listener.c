@@ -17,14 +17,19 @@
 #include "net.h"
 #include "net_option.h"
 
-/* True: the first time. */
+/* True: the first time. The path goes before the socket does, and only while
+   that is open; perhaps two remove it at once, that does no harm. */
 static bool close_it(cast_listener *l, cast_session *self) {
   int kept;
-  if (l->file == NULL || !cast_descriptor_close(l->file, self)) return false;
+  if (l->file == NULL) return false;
+  if (l->place.process != 0 && cast_descriptor_begin(l->file)) {
+    (void)os_remove_path(&l->local, &l->place);
+    cast_descriptor_end(l->file);
+  }
+  if (!cast_descriptor_close(l->file, self)) return false;
   /* PAIR kept. */
   kept = atomic_exchange_explicit(&l->kept, -1, memory_order_acq_rel);
   if (kept >= 0) os_close(kept);
-  os_remove_path(&l->local, &l->place);
   return true;
 }
 
