@@ -4,6 +4,7 @@
 
 #include "../../src/os/socket.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -166,6 +167,23 @@ static void test_locked(void **state) {
   assert_int_equal(rmdir(dir), 0);
 }
 
+/* What accept(2) tells of a connection, and not of the listener. */
+static void test_aborted(void **state) {
+  static const int yes[] = {ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT,
+    EHOSTDOWN, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT, EPERM},
+                   no[] = {EBADF, EINVAL, ENOTSOCK, EMFILE, ENFILE, ENOBUFS};
+  CAST_UNUSED(state);
+  for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
+    assert_true(os_is_aborted(OS_SYSTEM - yes[i]));
+  for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+    assert_false(os_is_aborted(OS_SYSTEM - no[i]));
+#if defined(ENONET)
+  assert_true(os_is_aborted(OS_SYSTEM - ENONET));
+#endif
+  assert_false(os_is_aborted(OS_EAGAIN));
+  assert_false(os_is_aborted(OS_ENOMEM));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_never_cut),
@@ -174,6 +192,7 @@ int main(void) {
     cmocka_unit_test(test_multicast),
     cmocka_unit_test(test_paths),
     cmocka_unit_test(test_locked),
+    cmocka_unit_test(test_aborted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

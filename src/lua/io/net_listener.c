@@ -138,7 +138,7 @@ static bool may_have_more(cast_listener *l) {
    says. */
 static int accept_one(cast_listener *l, cast_session *self, os_address *peer) {
   bool more = true;
-  int fd;
+  int fd, nfailed = 0;
   do {
     if (!cast_descriptor_begin(l->file)) return CASTING_ECLOSED;
     fd = take_kept(l, peer);
@@ -151,10 +151,10 @@ static int accept_one(cast_listener *l, cast_session *self, os_address *peer) {
       }
     }
     cast_descriptor_end(l->file);
-  } while (fd < 0 && os_is_aborted(fd));
+  } while (fd < 0 && os_is_aborted(fd) && ++nfailed < CAST_ACCEPT_FAILED);
   if (fd >= 0) {
     end_pause(l);
-  } else if (os_is_shortage(fd)) {
+  } else if (os_is_shortage(fd) || os_is_aborted(fd)) {
     begin_pause(l);
     return OS_EAGAIN; /* `ready` was cleared: it waits for the timer */
   }
