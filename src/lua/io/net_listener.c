@@ -33,6 +33,15 @@ static bool close_it(cast_listener *l, cast_session *self) {
   return true;
 }
 
+/* The same in the child of a fork: the path and the queue are the parent's. */
+static bool close_forked(cast_listener *l) {
+  int kept;
+  if (l->file == NULL || !cast_descriptor_close_forked(l->file)) return false;
+  kept = atomic_exchange_explicit(&l->kept, -1, memory_order_relaxed);
+  if (kept >= 0) os_close(kept);
+  return true;
+}
+
 static void free_listener(cast_object *o) {
   cast_listener *l = CAST_CONTAINER(o, cast_listener, object);
   cast_timer_remove(&l->timer);
@@ -343,7 +352,8 @@ static int listener_call(lua_State *L) {
 
 static int listener_close(lua_State *L) {
   cast_listener *l = this_listener(L);
-  lua_pushboolean(L, !cast_forked && close_it(l, &cast_state_here(L)->session));
+  lua_pushboolean(L,
+    cast_forked ? close_forked(l) : close_it(l, &cast_state_here(L)->session));
   return 1;
 }
 
