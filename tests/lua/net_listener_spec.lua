@@ -638,6 +638,21 @@ describe("connecting", function()
     listener:close()
   end)
 
+  it("that fails early leaves no descriptor", function()
+    collectgarbage()
+    collectgarbage()
+    local before = netkit.descriptors()
+    for _ = 1, 20 do
+      local s, why = net.socket("127.0.0.1", 80, {bind = "192.0.2.1"})
+      assert.is_nil(s)
+      assert.equal("string", type(why))
+      helper.misuse(function()
+        net.socket("127.0.0.1", 80, {bind = "here"})
+      end, "numeric address")
+    end
+    assert.is_true(netkit.descriptors() < before + 20)
+  end)
+
   it("is refused where nobody listens", function()
     local listener = net.listen("127.0.0.1", 0)
     local _, port = listener:name()
