@@ -368,6 +368,9 @@
 /* Bytes that one call reads, writes or copies before other tasks have their
    turn. */
 #define CAST_TURN_MOST CAST_LIMIT(1u << 20, 1000u)
+/* Connections in a row that had failed before they were accepted: after so many
+   accepting pauses, should each further one fail as well. */
+#define CAST_ACCEPT_FAILED CAST_LIMIT(100, 2)
 /* Without a descriptor left, accepting pauses so long; each further time twice
    as long, up to the maximum. */
 #define CAST_ACCEPT_NS 5000000u

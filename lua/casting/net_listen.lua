@@ -1,7 +1,7 @@
 -- net_listen.lua - net.listen.
 -- SPDX-License-Identifier: MIT
 
-local _, internal = ...
+local casting, internal = ...
 local type = type
 local bad, got = internal.bad, internal.got
 local Check, Net, sockets =
@@ -53,6 +53,19 @@ local function in_order(list)
   return ordered
 end
 
+-- Who makes a socket at a path locks the directory, for a moment; but any
+-- program may do so. It is not waited for longer than this, in seconds.
+local TRIES, PAUSE = 100, 0.001
+
+local function listen_at(path, o)
+  for _ = 1, TRIES do
+    local listener, why, detail = sockets.listen(path, nil, o, true)
+    if listener ~= false then return listener, why, detail end
+    casting.sleep(PAUSE)
+  end
+  return sockets.listen(path, nil, o)
+end
+
 -- net.listen(host, port [, options]), net.listen("unix:PATH" [, options])
 return function(host, port, options)
   if host == "*" then
@@ -63,7 +76,7 @@ return function(host, port, options)
   port, options = Net.options(family, port, options)
   Net.check_port("listen", family, port)
   local o = read(3, options)
-  if family == "unix" then return sockets.listen(host, nil, o) end
+  if family == "unix" then return listen_at(host, o) end
   local list, problem = Net.addresses(host, family, o.family)
   if not list then return nil, problem end
   list = in_order(list)

@@ -311,6 +311,17 @@ bool cast_descriptor_close(cast_descriptor *d, cast_session *self) {
   return true;
 }
 
+bool cast_descriptor_close_forked(cast_descriptor *d) {
+  /* Relaxed: there is one thread. Those of the parent that were using the
+     number are not here; the queues may be in any state, and are left. */
+  uint32_t n =
+    atomic_fetch_and_explicit(&d->users, ~OPEN, memory_order_relaxed);
+  CAST_ASSERT(cast_forked);
+  if ((n & OPEN) == 0) return false;
+  if ((d->how & CAST_BORROWED) == 0) os_close(d->fd);
+  return true;
+}
+
 /* The last reference has gone: no one waits, and no one uses it. */
 static void end(cast_object *o) {
   cast_descriptor *d = CAST_CONTAINER(o, cast_descriptor, object);

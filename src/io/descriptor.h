@@ -109,6 +109,9 @@ int cast_descriptor_join(
 void cast_descriptor_pass(cast_descriptor *d, int side, cast_session *self);
 /* Claims all who wait. False: it was closed before. */
 bool cast_descriptor_close(cast_descriptor *d, cast_session *self);
+/* In the child of a fork: closes the child's number, and does nothing to the
+   open file, which is the parent's as well. False: it was closed before. */
+bool cast_descriptor_close_forked(cast_descriptor *d);
 /* Does a task wait for it? The side: CAST_READ, CAST_WRITE. */
 bool cast_descriptor_is_awaited(cast_descriptor *d, int side);
 

@@ -69,10 +69,17 @@ bool os_is_shortage(intptr_t rc) {
   int e = code(rc);
   return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
 }
-/* Linux passes on errors of the network that are pending on the new socket. */
+/* Linux passes on errors of the network that are pending on the new socket, and
+   tells that a firewall forbids it (EPERM). See accept(2). */
 bool os_is_aborted(intptr_t rc) {
   switch (code(rc)) {
   case ECONNABORTED:
+  case EOPNOTSUPP:
+  case EPERM:
+  case ETIMEDOUT:
+#if defined(ENONET)
+  case ENONET:
+#endif
   case ENETDOWN:
   case EPROTO:
   case ENOPROTOOPT:

@@ -74,15 +74,20 @@ typedef struct os_socket_file {
   int64_t process;        /* 0: none has made it */
 } os_socket_file;
 
-/* Binds to a path and listens. What is there already makes the address taken,
-   but a socket at which nobody listens: that is removed. If two do this at the
-   same time, the address is taken for one of them. mode: who may connect, as of
-   a file; -1: as the process's umask says. */
-int os_listen_path(
-  int fd, const os_address *a, int mode, int backlog, os_socket_file *place);
-/* Removes what os_listen_path has made, if this process did and it is still
-   that file. */
-void os_remove_path(const os_address *a, const os_socket_file *place);
+/* Binds a socket for datagrams to a path. What is there already makes the
+   address taken, but a socket that nobody has: that is removed. */
+int os_bind_path(int fd, const os_address *a, os_socket_file *place);
+/* The same for another socket, which then listens. If two do this at the same
+   time, the address is taken for one of them. mode: who may connect, as of a
+   file; -1: as the process's umask says. locked: only with the lock of the
+   directory, which excludes a third one; OS_EAGAIN: another has it for now, and
+   nothing was done. */
+int os_listen_path(int fd, const os_address *a, int mode, int backlog,
+  bool locked, os_socket_file *place);
+/* Removes what these have made, if this process did and it is still that file,
+   also when another process puts its own there at this moment. To be called
+   before the socket is closed. False: nothing was removed. */
+bool os_remove_path(const os_address *a, const os_socket_file *place);
 /* 0, or OS_EAGAIN: it is under way, to be asked for by os_socket_error when the
    socket can be written to. */
 int os_connect(int fd, const os_address *a);

@@ -135,6 +135,22 @@ describe("a process that has only loaded casting", function()
     ]])
   end)
 
+  it("keeps the paths of its sockets when a child ends", function()
+    assert.equal("exit 0\ntrue\ttrue\nfalse\tfalse\n", output [[
+      local names, sockets = {os.tmpname(), os.tmpname()}, {}
+      local function there(name) return os.rename(name, name) == true end
+      for _, name in ipairs(names) do os.remove(name) end
+      sockets[1] = assert(casting.net.udp("unix:" .. names[1]))
+      sockets[2] = assert(casting.net.listen("unix:" .. names[2]))
+      print(in_child(function()
+        for _, socket in ipairs(sockets) do socket:close() end
+      end))
+      print(there(names[1]), there(names[2]))
+      for _, socket in ipairs(sockets) do socket:close() end
+      print(there(names[1]), there(names[2]))
+    ]])
+  end)
+
   it("may have a child that forks before it uses casting", function()
     assert.equal("exit 0\n", output [[
       print(in_child(function()
@@ -248,6 +264,39 @@ describe("the child of a process that has used casting", function()
       end))
       ch:send "done"
       print(task:await(LONG), casting.with_timeout(0.01, sup.wait, sup))
+    ]])
+  end)
+
+  it("closes its own descriptors of what the parent goes on with", function()
+    assert.equal("exit 0\nab\ttrue\n", output [[
+      local net = casting.net
+      casting.session():close()
+      local l = assert(net.listen("127.0.0.1", 0))
+      local _, port = l:name()
+      local a = assert(net.connect("127.0.0.1", port))
+      local b, c, d = assert(l:accept(LONG)), net.pair()
+      local function open(fd)
+        local rc = os.execute("test -e /proc/$PPID/fd/" .. fd)
+        return rc == true or rc == 0
+      end
+      print(in_child(function()
+        local fds = {l:fd(), a:fd(), b:fd()}
+        for i, fd in ipairs(fds) do assert(open(fd), i) end
+        refused("shutdown", c.shutdown, c)
+        refused("option", a.option, a, "nodelay", false)
+        assert(l:close() == true and a:close() == true and b:abort() == true)
+        assert(l:close() == false and a:close() == false)
+        for i, fd in ipairs(fds) do assert(not open(fd), i) end
+        assert(tostring(a) == "stream (closed)")
+        assert(tostring(l) == "listener (closed)")
+        refused("read", b.read, b)
+        refused("accept", l.accept, l)
+        assert(l:fd() == nil and a:fd() == nil)
+      end))
+      a:write "a"
+      d:write "b"
+      print(b:read(1, LONG) .. c:read(1, LONG),
+        net.connect("127.0.0.1", port):close())
     ]])
   end)
 

@@ -295,6 +295,40 @@ describe("a shared listener", function()
   end)
 end)
 
+describe("a listener of packets", function()
+  local ok, processes = pcall(require, "processes")
+  if not ok then return pending "its module is not built here" end
+
+  it("has connections of packets", function()
+    local fd, other = processes.packets()
+    if not fd then return end -- the system has none
+    local listener, client = assert(net.from_fd(fd)), assert(net.from_fd(other))
+    local s = assert(listener:accept(LONG))
+    local near, far = net.pair()
+    -- What has come before is known when this is.
+    local function meanwhile(f)
+      local t = casting.spawn(function() return near:read() end)
+      helper.until_waiting(t)
+      f()
+      far:write "x"
+      assert.equal("x", t:await(LONG))
+    end
+    local t = casting.spawn(function() return s:read() end)
+    helper.until_waiting(t)
+    client:write "hello"
+    assert.equal("hello", t:await(LONG))
+    for _ = 1, 3 do
+      meanwhile(function()
+        client:write "abc"
+        client:write "def"
+      end)
+      assert.equal("abc", s:read(nil, LONG))
+      assert.equal("def", s:read(nil, LONG))
+    end
+    for _, x in ipairs {s, client, listener, near, far} do x:close() end
+  end)
+end)
+
 describe("a listener of a Unix socket", function()
   it("has a path, which its close removes", function()
     local name = path()
@@ -397,6 +431,57 @@ describe("a listener of a Unix socket", function()
     dead:close()
     assert.is_false(exists(name))
     for i = 1, 4 do sessions[i]:close() end
+  end)
+
+  it("leaves the path to its successor, however fast that is", function()
+    local name = path()
+    local session = netkit.session()
+    local ch = casting.channel()
+    local closer = session:spawn(function(c)
+      for listener in c do
+        if listener then listener:close() end
+      end
+    end, ch)
+    local listener = assert(net.listen("unix:" .. name, 0))
+    for _ = 1, 100 do
+      ch:send(listener)
+      local why
+      repeat listener, why = net.listen("unix:" .. name, 0) until listener or
+        why ~= "address already in use"
+      assert.is_nil(why)
+      ch:send(false) -- the first has been closed to its end
+      assert.is_true(exists(name))
+    end
+    listener:close()
+    ch:close()
+    closer:await(LONG)
+    session:close()
+  end)
+
+  it("does not wait for long while its directory is locked", function()
+    local name = path()
+    local dir = name .. ".d"
+    local has = os.execute "command -v flock >/dev/null"
+    if has ~= true and has ~= 0 then return end
+    assert(os.execute("mkdir " .. dir))
+    -- Locked until its input ends.
+    local lock = io.popen(("exec flock %s sh -c 'touch %s; cat'"):format(
+      dir, name), "w")
+    helper.until_true(function() return exists(name) end)
+    local casting_net, turns = casting.net, 0
+    local other = casting.spawn(function()
+      while true do
+        turns = turns + 1
+        casting.yield()
+      end
+    end)
+    local listener = assert(casting_net.listen("unix:" .. dir .. "/s"))
+    assert.is_true(turns > 1)
+    other:cancel()
+    lock:close()
+    listener:close()
+    os.remove(name)
+    os.remove(dir)
   end)
 
   it("has the mode that is said", function()
@@ -551,6 +636,21 @@ describe("connecting", function()
     assert.is_false((task:join(LONG)))
     assert.equal("stream (closed)", tostring(s))
     listener:close()
+  end)
+
+  it("that fails early leaves no descriptor", function()
+    collectgarbage()
+    collectgarbage()
+    local before = netkit.descriptors()
+    for _ = 1, 20 do
+      local s, why = net.socket("127.0.0.1", 80, {bind = "192.0.2.1"})
+      assert.is_nil(s)
+      assert.equal("string", type(why))
+      helper.misuse(function()
+        net.socket("127.0.0.1", 80, {bind = "here"})
+      end, "numeric address")
+    end
+    assert.is_true(netkit.descriptors() < before + 20)
   end)
 
   it("is refused where nobody listens", function()

@@ -24,7 +24,7 @@ describe("select with streams", function()
   end)
   after_each(function()
     pcall(a.close, a)
-    b:close()
+    pcall(b.close, b)
   end)
 
   it("tells that there is something to read, and only that", function()
@@ -35,6 +35,47 @@ describe("select with streams", function()
     assert.same(pack(2), pack(select {ch, a, timeout = 0}))
     assert.equal("hello", a:read())
     assert.same(pack(nil, "timeout"), pack(select {ch, a, timeout = 0}))
+  end)
+
+  -- Packs something that takes memory, and calls f meanwhile, once.
+  local function packing(f)
+    local done = false
+    local v = setmetatable({}, {__save = function()
+      if not done then
+        done = true
+        f()
+      end
+      return {}
+    end})
+    return {casting.channel(), ("y"):rep(10000), v}
+  end
+
+  it("looks for what it is about when all is packed", function()
+    local s = casting.session()
+    local there = s:spawn(function(c)
+      local stream = c:receive()
+      stream:write "from there" -- it is there alone
+      stream = nil -- luacheck: ignore
+      collectgarbage()
+      collectgarbage()
+    end, ch)
+    local ok, why = pcall(select, {b, packing(function()
+      ch:send(b)
+      there:await(LONG)
+    end), timeout = LONG})
+    assert.is_false(ok)
+    assert.matches("case 1: the stream has moved to another session", why)
+    assert.equal("from there", a:read(10, LONG))
+    local u, queue = assert(net.udp("127.0.0.1", 0)), casting.channel(1)
+    ok, why = pcall(select, {u, packing(function() queue:send(u) end),
+      timeout = LONG})
+    assert.is_false(ok)
+    assert.matches("case 1: the socket has moved to another session", why)
+    s:close()
+  end)
+
+  it("is told of a stream that was closed as it packed", function()
+    assert.same(pack(1), pack(select {a, packing(function() a:close() end)}))
   end)
 
   it("is believed by a read that does not wait", function()

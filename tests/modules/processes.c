@@ -13,6 +13,8 @@
    mask() --> the numbers of the signals that the thread blocks, as text
    block(signal, yes), ignore(signal, yes)
    system(command) --> what system(3) returns
+   packets() --> two numbers: a socket for packets (SOCK_SEQPACKET) that
+                 listens, and one that is connected to it; nil: there are none
    interrupted(f, ...) --> f(...), of a C function, with a hook set that raises
                            "interrupted!", as lua.c sets one on Ctrl-C */
 #define _GNU_SOURCE
@@ -29,6 +31,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -192,6 +196,26 @@ static int lib_system(lua_State *L) {
   return 1;
 }
 
+/* The system chooses a name in the abstract space. */
+static int lib_packets(lua_State *L) {
+  struct sockaddr_un a;
+  socklen_t size = sizeof a;
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0), other;
+  if (fd < 0) return 0;
+  other = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+  memset(&a, 0, sizeof a);
+  a.sun_family = AF_UNIX;
+  if (other < 0 ||
+      bind(fd, (struct sockaddr *)(void *)&a, sizeof a.sun_family) != 0 ||
+      listen(fd, 5) != 0 ||
+      getsockname(fd, (struct sockaddr *)(void *)&a, &size) != 0 ||
+      connect(other, (struct sockaddr *)(void *)&a, size) != 0)
+    return luaL_error(L, "no connection");
+  lua_pushinteger(L, fd);
+  lua_pushinteger(L, other);
+  return 2;
+}
+
 static void stop(lua_State *L, lua_Debug *ar) {
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
@@ -215,6 +239,7 @@ static const luaL_Reg functions[] = {
   {"block", lib_block},
   {"ignore", lib_ignore},
   {"system", lib_system},
+  {"packets", lib_packets},
   {"interrupted", lib_interrupted},
   {NULL, NULL},
 };

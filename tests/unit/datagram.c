@@ -2,12 +2,13 @@
    SPDX-License-Identifier: MIT */
 #include "fixture.h"
 
-#include "../../src/os/identity.h"
 #include "../../src/os/socket.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 /* A socket on loopback, with a port that the system chooses. */
@@ -82,41 +83,105 @@ static void test_multicast(void **state) {
   os_close(fd);
 }
 
+static int unix_socket(const char *path, os_address *a) {
+  int fd = os_socket(OS_UNIX, true);
+  assert_true(fd >= 0);
+  assert_true(os_address_unix(a, path, strlen(path)));
+  return fd;
+}
+
 /* A file is removed if it is that socket, and nothing else is. */
-static void test_identity(void **state) {
+static void test_paths(void **state) {
   char dir[] = "/tmp/casting.XXXXXX", path[64], link_path[64];
-  os_identity first, second;
-  os_address a;
+  os_socket_file first, second;
+  os_address a, b;
   FILE *f;
-  int one = os_socket(OS_UNIX, true), two = os_socket(OS_UNIX, true);
+  int one, two;
   CAST_UNUSED(state);
   assert_non_null(mkdtemp(dir));
   (void)snprintf(path, sizeof path, "%s/s", dir);
   (void)snprintf(link_path, sizeof link_path, "%s/l", dir);
-  assert_false(os_identify_socket(path, &first));
-  assert_true(os_address_unix(&a, path, strlen(path)));
-  assert_int_equal(os_bind(one, &a), 0);
-  assert_true(os_is_in_use(os_bind(two, &a)));
-  assert_true(os_identify_socket(path, &first));
+  one = unix_socket(path, &a);
+  assert_int_equal(os_bind_path(one, &a, &first), 0);
+  two = unix_socket(path, &a);
+  assert_true(os_is_in_use(os_bind_path(two, &a, &second)));
   assert_int_equal(symlink(path, link_path), 0);
-  assert_false(os_identify_socket(link_path, &second));
+  assert_true(os_address_unix(&b, link_path, strlen(link_path)));
+  assert_false(os_remove_path(&b, &first));
   second = first;
-  second.number++;
-  assert_false(os_remove_socket(path, &second));
-  assert_true(os_identify_socket(path, &second));
-  assert_true(os_remove_socket(path, &first));
-  assert_false(os_remove_socket(path, &first));
+  second.inode++;
+  assert_false(os_remove_path(&a, &second));
+  second = first;
+  second.process++; /* that of a fork's parent */
+  assert_false(os_remove_path(&a, &second));
+  second.process = 0;
+  assert_false(os_remove_path(&a, &second));
+  assert_int_equal(access(path, F_OK), 0);
+  assert_true(os_remove_path(&a, &first));
+  assert_false(os_remove_path(&a, &first));
   f = fopen(path, "w");
   assert_non_null(f);
   (void)fclose(f);
-  assert_false(os_identify_socket(path, &first));
-  assert_false(os_remove_socket(path, &first));
+  assert_false(os_remove_path(&a, &first));
+  assert_true(os_is_in_use(os_bind_path(two, &a, &second)));
+  assert_false(os_remove_path(&a, &second));
   assert_int_equal(access(path, F_OK), 0);
   (void)unlink(path);
   (void)unlink(link_path);
-  assert_int_equal(rmdir(dir), 0); /* nothing was left aside */
   os_close(one);
+  /* One that nobody has is removed. */
+  assert_int_equal(os_bind_path(two, &a, &second), 0);
   os_close(two);
+  one = unix_socket(path, &a);
+  assert_int_equal(os_bind_path(one, &a, &first), 0);
+  assert_true(os_remove_path(&a, &first));
+  os_close(one);
+  assert_int_equal(rmdir(dir), 0); /* nothing was left aside */
+}
+
+/* Another one has locked the directory: it is not waited for. */
+static void test_locked(void **state) {
+  char dir[] = "/tmp/casting.XXXXXX", path[64];
+  os_socket_file place;
+  os_address a;
+  int lock, fd;
+  CAST_UNUSED(state);
+  assert_non_null(mkdtemp(dir));
+  (void)snprintf(path, sizeof path, "%s/s", dir);
+  assert_true(os_address_unix(&a, path, strlen(path)));
+  lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  assert_int_equal(flock(lock, LOCK_EX), 0);
+  fd = os_socket(OS_UNIX, false);
+  assert_int_equal(os_listen_path(fd, &a, -1, 0, true, &place), OS_EAGAIN);
+  assert_int_equal(place.process, 0);
+  assert_int_equal(access(path, F_OK), -1);
+  assert_int_equal(os_listen_path(fd, &a, -1, 0, false, &place), 0);
+  assert_true(os_remove_path(&a, &place));
+  os_close(fd);
+  assert_int_equal(flock(lock, LOCK_UN), 0);
+  fd = os_socket(OS_UNIX, false);
+  assert_int_equal(os_listen_path(fd, &a, -1, 0, true, &place), 0);
+  assert_true(os_remove_path(&a, &place));
+  os_close(fd);
+  os_close(lock);
+  assert_int_equal(rmdir(dir), 0);
+}
+
+/* What accept(2) tells of a connection, and not of the listener. */
+static void test_aborted(void **state) {
+  static const int yes[] = {ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT,
+    EHOSTDOWN, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT, EPERM},
+                   no[] = {EBADF, EINVAL, ENOTSOCK, EMFILE, ENFILE, ENOBUFS};
+  CAST_UNUSED(state);
+  for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
+    assert_true(os_is_aborted(OS_SYSTEM - yes[i]));
+  for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+    assert_false(os_is_aborted(OS_SYSTEM - no[i]));
+#if defined(ENONET)
+  assert_true(os_is_aborted(OS_SYSTEM - ENONET));
+#endif
+  assert_false(os_is_aborted(OS_EAGAIN));
+  assert_false(os_is_aborted(OS_ENOMEM));
 }
 
 int main(void) {
@@ -125,7 +190,9 @@ int main(void) {
     cmocka_unit_test(test_disconnect),
     cmocka_unit_test(test_refused),
     cmocka_unit_test(test_multicast),
-    cmocka_unit_test(test_identity),
+    cmocka_unit_test(test_paths),
+    cmocka_unit_test(test_locked),
+    cmocka_unit_test(test_aborted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

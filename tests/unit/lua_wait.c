@@ -52,6 +52,14 @@ static int three(lua_State *L) {
     L, ends[0], CASTING_READABLE, CASTING_FOREVER, finish_step, &left);
 }
 
+/* There is no room on the stack, not even for the results. */
+static int full(lua_State *L) {
+  int n = luaL_checkinteger(L, 1) != 0 ? LUA_MINSTACK - 1 : 1;
+  while (lua_checkstack(L, n)) lua_pushnil(L);
+  return casting_wait_fd(
+    L, ends[0], CASTING_READABLE, CASTING_FOREVER, finish, told);
+}
+
 static int put(lua_State *L) {
   size_t n;
   const char *s = luaL_checklstring(L, 1, &n);
@@ -193,9 +201,12 @@ static void always_told(void **state) {
          "  assert(not ok and e:find 'casting_wait_fd')\n"
          "end\n");
   assert_int_equal(told_of(CASTING_ECANCELLED), 7);
+  lua_register(L, "full", full);
+  run(L, "for i = 0, 1 do assert(not pcall(full, i)) end\n");
+  assert_int_equal(told_of(CASTING_ECANCELLED), 9);
   run(L, "local ok, e = casting.with_timeout(0.001, wait, fd, R, -1)\n"
          "assert(not ok and e == 'timeout')\n");
-  assert_int_equal(told_of(CASTING_ECANCELLED) + told_of(CASTING_ETIMEOUT), 8);
+  assert_int_equal(told_of(CASTING_ECANCELLED) + told_of(CASTING_ETIMEOUT), 10);
   end(L);
 }
 

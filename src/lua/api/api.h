@@ -107,6 +107,11 @@ static inline bool cast_api_is_forked(void) {
   cast_fork_note();
   return cast_forked;
 }
+/* Calls `finish` of a module with that outcome, with room on the stack, and
+   returns what it does. Without memory for that what is on the stack makes
+   room, and the module is told as of a cancellation. Raises then, and what
+   `finish` raises. */
+int cast_api_finish(lua_State *L, casting_finish finish, int outcome, void *ud);
 /* The deadline of a call that waits so many seconds: 0 for one that does not
    wait, OS_FOREVER if they are negative. */
 uint64_t cast_api_deadline(double seconds);

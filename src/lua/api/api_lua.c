@@ -261,6 +261,15 @@ void casting_wake(casting_waker *w) {
   if (!cast_forked) cast_event_set(&w->event, NULL);
 }
 
+int cast_api_finish(
+  lua_State *L, casting_finish finish, int outcome, void *ud) {
+  if (CAST_LIKELY(cast_lua_reserve(L, LUA_MINSTACK)))
+    return finish(L, outcome, ud);
+  lua_settop(L, 0); /* as much as a function of C begins with */
+  (void)finish(L, CASTING_ECANCELLED, ud);
+  cast_raise_memory(L);
+}
+
 /* The wait is over, also if that is because the task is stopped (cleans_up):
    the function of the module must give up what its work needs in any case. */
 static int finish_parked(
@@ -268,8 +277,7 @@ static int finish_parked(
   casting_waker *w = t->arg;
   CAST_UNUSED(S);
   cast_deadlock_unexpect();
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  return w->finish(L, result, w->ud);
+  return cast_api_finish(L, w->finish, result, w->ud);
 }
 
 static const cast_wait_kind parked_kind = {.finish = finish_parked,
@@ -291,7 +299,7 @@ int casting_park(lua_State *L, casting_waker *w, double seconds,
      reserved anew. Without memory for that the module is told, as of a
      cancellation. */
   if (!cast_enter_anew(L, S, t)) {
-    (void)finish(L, CASTING_ECANCELLED, ud);
+    (void)cast_api_finish(L, finish, CASTING_ECANCELLED, ud);
     cast_raise_memory(L);
   }
   cast_deadlock_expect(); /* somebody outside will wake the task */

@@ -44,8 +44,7 @@ static const cast_type waiting_type = {"wait", free_waiting, NULL};
 /* The wait has ended with that result, or has not begun: tells the module. */
 static int tell(lua_State *L, casting_finish finish, void *ud, int result) {
   bool stopped = result == CAST_DEADLOCK;
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  return finish(L, stopped ? CASTING_ECANCELLED : result, ud);
+  return cast_api_finish(L, finish, stopped ? CASTING_ECANCELLED : result, ud);
 }
 
 /* `finish` may wait itself, which frees *w. */
@@ -136,10 +135,8 @@ int casting_wait_fd(lua_State *L, int fd, int events, double seconds,
   uint64_t deadline = cast_api_deadline(seconds);
   waiting *w;
   int rc;
-  if (!lua_checkstack(L, LUA_MINSTACK)) {
-    (void)finish(L, CASTING_ECANCELLED, ud);
-    return luaL_error(L, "stack overflow");
-  }
+  if (!cast_lua_reserve(L, LUA_MINSTACK))
+    return tell(L, finish, ud, CASTING_ECANCELLED); /* it raises */
   if (cast_lua_cpcall(L, prepare, &r) != LUA_OK) {
     int top = lua_gettop(L); /* the error is there */
     (void)tell(L, finish, ud, CASTING_ECANCELLED);

@@ -31,8 +31,9 @@ static int net_pair(lua_State *L) {
     else
       os_close(fd[i]);
   }
-  if (s[0] == NULL || s[1] == NULL) cast_raise_memory(L);
-  return 2;
+  if (s[0] != NULL && s[1] != NULL) return 2;
+  if (s[0] != NULL) cast_stream_close(s[0], &S->session);
+  cast_raise_memory(L);
 }
 
 /* An option of the table at 3, as a number; a boolean is 0 or 1. */
@@ -58,16 +59,30 @@ static int set(lua_State *L, int table, const char *name, int fd, int family,
   return os_set_option(fd, family, what, value);
 }
 
+/* The numeric address in options.bind, if there is one. */
+static bool own_address(lua_State *L, int table, os_address *a) {
+  bool is;
+  if (!lua_istable(L, table)) return false;
+  lua_getfield(L, table, "bind");
+  is = lua_type(L, -1) == LUA_TSTRING;
+  if (is && !os_address_parse(a, lua_tostring(L, -1), 0))
+    cast_arg_error(L, table, "bind must be a numeric address");
+  lua_pop(L, 1);
+  return is;
+}
+
 /* socket(host, port, options, bound): an unconnected stream of the family of a
    numeric address; bound to the address in options.bind, if there is one. */
 static int net_socket(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_stream *s;
-  os_address a, own_address;
+  os_address a, own;
+  bool binds;
   int family, fd, rc = 0;
-  cast_net_stream_new(L, S);
   if (!cast_net_address(L, 1, 2, &a))
     cast_arg_error(L, 1, "a numeric address expected");
+  binds = own_address(L, 3, &own);
+  cast_net_stream_new(L, S);
   family = os_address_family(&a);
   fd = os_socket(family, false);
   if (fd < 0) return cast_net_failure(L, fd);
@@ -81,17 +96,10 @@ static int net_socket(lua_State *L) {
     rc = set(L, 3, "nodelay", fd, family, OS_NODELAY, 1);
     if (rc == 0) rc = set(L, 3, "keepalive", fd, family, OS_KEEPALIVE, 15);
   }
-  if (rc == 0 && lua_istable(L, 3)) {
-    lua_getfield(L, 3, "bind");
-    if (lua_type(L, -1) == LUA_TSTRING) {
-      if (!os_address_parse(&own_address, lua_tostring(L, -1), 0))
-        cast_arg_error(L, 3, "bind must be a numeric address");
-      rc = os_bind(fd, &own_address);
-    }
-    lua_pop(L, 1);
-  }
-  if (rc != 0) return cast_net_failure(L, rc);
-  return 1;
+  if (rc == 0 && binds) rc = os_bind(fd, &own);
+  if (rc == 0) return 1;
+  cast_stream_close(s, &S->session); /* now, and not when it is collected */
+  return cast_net_failure(L, rc);
 }
 
 /* from_fd(fd): the stream, listener or socket for datagrams that it is. */

@@ -69,12 +69,12 @@ static options read_options(lua_State *L, int table) {
 
 /* -- listening ------------------------------------------------------------ */
 
-static int listen_on(
-  int fd, const os_address *a, const options *o, os_socket_file *place) {
+static int listen_on(int fd, const os_address *a, const options *o, bool locked,
+  os_socket_file *place) {
   int family = os_address_family(a), rc = 0;
   place->process = 0;
   if (os_address_has_path(a))
-    return os_listen_path(fd, a, o->mode, o->backlog, place);
+    return os_listen_path(fd, a, o->mode, o->backlog, locked, place);
   if (family != OS_UNIX) {
     rc = os_set_option(fd, family, OS_REUSEADDR, 1);
     if (rc == 0 && o->reuseport >= 0)
@@ -86,12 +86,14 @@ static int listen_on(
   return rc == 0 ? os_listen(fd, o->backlog) : rc;
 }
 
-/* listen(host, port, options): a listener for a numeric address. */
+/* listen(host, port, options [, locked]): a listener for a numeric address;
+   with `locked` false if another process has locked the path's directory. */
 int cast_net_listen(lua_State *L) {
   cast_listener *l;
   os_address a;
   os_socket_file place;
   options o;
+  bool locked = lua_toboolean(L, 4) != 0;
   int fd, rc;
   if (!cast_net_address(L, 1, 2, &a))
     cast_arg_error(L, 1, "a numeric address expected");
@@ -99,12 +101,14 @@ int cast_net_listen(lua_State *L) {
   l = cast_listener_push(L);
   fd = os_socket(os_address_family(&a), false);
   if (fd < 0) return cast_net_failure(L, fd);
-  rc = listen_on(fd, &a, &o, &place);
+  rc = listen_on(fd, &a, &o, locked, &place);
   if (rc == 0) rc = cast_listener_own(l, fd, &place);
   if (rc == 0) return 1;
+  (void)os_remove_path(&a, &place);
   os_close(fd);
-  os_remove_path(&a, &place);
-  return cast_net_failure(L, rc);
+  if (rc != OS_EAGAIN) return cast_net_failure(L, rc);
+  lua_pushboolean(L, 0);
+  return 1;
 }
 
 /* -- adopting ------------------------------------------------------------- */

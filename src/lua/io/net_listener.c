@@ -17,14 +17,28 @@
 #include "net.h"
 #include "net_option.h"
 
-/* True: the first time. */
+/* True: the first time. The path goes before the socket does, and only while
+   that is open; perhaps two remove it at once, that does no harm. */
 static bool close_it(cast_listener *l, cast_session *self) {
   int kept;
-  if (l->file == NULL || !cast_descriptor_close(l->file, self)) return false;
+  if (l->file == NULL) return false;
+  if (l->place.process != 0 && cast_descriptor_begin(l->file)) {
+    (void)os_remove_path(&l->local, &l->place);
+    cast_descriptor_end(l->file);
+  }
+  if (!cast_descriptor_close(l->file, self)) return false;
   /* PAIR kept. */
   kept = atomic_exchange_explicit(&l->kept, -1, memory_order_acq_rel);
   if (kept >= 0) os_close(kept);
-  os_remove_path(&l->local, &l->place);
+  return true;
+}
+
+/* The same in the child of a fork: the path and the queue are the parent's. */
+static bool close_forked(cast_listener *l) {
+  int kept;
+  if (l->file == NULL || !cast_descriptor_close_forked(l->file)) return false;
+  kept = atomic_exchange_explicit(&l->kept, -1, memory_order_relaxed);
+  if (kept >= 0) os_close(kept);
   return true;
 }
 
@@ -133,7 +147,7 @@ static bool may_have_more(cast_listener *l) {
    says. */
 static int accept_one(cast_listener *l, cast_session *self, os_address *peer) {
   bool more = true;
-  int fd;
+  int fd, nfailed = 0;
   do {
     if (!cast_descriptor_begin(l->file)) return CASTING_ECLOSED;
     fd = take_kept(l, peer);
@@ -146,10 +160,10 @@ static int accept_one(cast_listener *l, cast_session *self, os_address *peer) {
       }
     }
     cast_descriptor_end(l->file);
-  } while (fd < 0 && os_is_aborted(fd));
+  } while (fd < 0 && os_is_aborted(fd) && ++nfailed < CAST_ACCEPT_FAILED);
   if (fd >= 0) {
     end_pause(l);
-  } else if (os_is_shortage(fd)) {
+  } else if (os_is_shortage(fd) || os_is_aborted(fd)) {
     begin_pause(l);
     return OS_EAGAIN; /* `ready` was cleared: it waits for the timer */
   }
@@ -338,7 +352,8 @@ static int listener_call(lua_State *L) {
 
 static int listener_close(lua_State *L) {
   cast_listener *l = this_listener(L);
-  lua_pushboolean(L, !cast_forked && close_it(l, &cast_state_here(L)->session));
+  lua_pushboolean(L,
+    cast_forked ? close_forked(l) : close_it(l, &cast_state_here(L)->session));
   return 1;
 }
 

@@ -15,7 +15,7 @@
       in the backlog.
    3. A connection that was accepted, and then there was no memory for its
       stream, is kept for whoever accepts next.
-   4. The path of a Unix socket is removed by the first close, in the process
+   4. The path of a Unix socket is removed before it is closed, in the process
       that has made it. */
 #ifndef CAST_NET_LISTENER_H
 #define CAST_NET_LISTENER_H

@@ -8,9 +8,11 @@
 #include "net_option.h"
 
 #include "../../../include/casting.h"
+#include "../../fork.h"
 #include "../../os/socket.h"
 #include "../compat/auxiliary.h"
 #include "../state/argument.h"
+#include "../state/state.h"
 
 /* Which sockets have an option. */
 enum {
@@ -166,6 +168,7 @@ int cast_net_option(lua_State *L, cast_descriptor *file) {
   const option *o = find(name);
   bool sets = !lua_isnoneornil(L, 3);
   int number = 0, rc = CASTING_ECLOSED;
+  if (sets && cast_forked) cast_raise_closed(L); /* it is the parent's, too */
   if (o == NULL) raise_unknown(L, name);
   if (sets && o->kind == DEVICE) {
     if (lua_type(L, 3) != LUA_TSTRING) raise_value(L, o, 3, 3);

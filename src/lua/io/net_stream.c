@@ -1,13 +1,25 @@
 /* net_stream.c - the methods of streams; what is done with a stream at once.
    SPDX-License-Identifier: MIT */
 #include "../../../include/casting.h"
+#include "../../fork.h"
 #include "../compat/auxiliary.h"
 #include "../state/argument.h"
 #include "net.h"
 #include "net_option.h"
 
+/* In the child of a fork it is closed there; the parent goes on with it. */
+static int stream_close(lua_State *L) {
+  cast_stream *s;
+  if (CAST_LIKELY(!cast_forked)) return cast_net_close(L);
+  s = cast_net_stream(L, 1);
+  s->closed = true;
+  lua_pushboolean(L, cast_descriptor_close_forked(s->file));
+  return 1;
+}
+
 static int stream_abort(lua_State *L) {
   cast_stream *s = cast_net_stream(L, 1);
+  if (cast_forked) return stream_close(L);
   if (cast_descriptor_begin(s->file)) {
     if (s->is_socket) os_abort(s->file->fd);
     cast_descriptor_end(s->file);
@@ -18,6 +30,7 @@ static int stream_abort(lua_State *L) {
 static int stream_shutdown(lua_State *L) {
   cast_stream *s = cast_net_stream(L, 1);
   intptr_t rc;
+  if (cast_forked) cast_raise_closed(L); /* the parent writes to it, too */
   if (!cast_list_is_empty(&s->writers))
     cast_misuse(L, "a task is writing to this stream");
   rc = s->is_socket ? cast_stream_shut(s) : CASTING_EINVAL;
@@ -74,6 +87,7 @@ static int stream_stats(lua_State *L) {
 }
 
 static int stream_option(lua_State *L) {
+  (void)cast_arg_string(L, 2, NULL); /* a number becomes a string now */
   return cast_net_option(L, cast_net_stream(L, 1)->file);
 }
 
@@ -84,7 +98,7 @@ const luaL_Reg cast_net_stream_methods[] = {
   {"write", cast_net_write},
   {"copy", cast_net_copy},
   {"lines", cast_net_lines},
-  {"close", cast_net_close},
+  {"close", stream_close},
   {"abort", stream_abort},
   {"shutdown", stream_shutdown},
   {"peer", stream_peer},

@@ -7,7 +7,9 @@
    same task. So if any values take memory to be packed, all cases are first
    read into a userdata, and moved to the task when nothing can run any more.
    The handles of the channels are kept on the stack: other tasks may change the
-   program's table while the select waits.
+   program's table while the select waits. Handles of streams and sockets are
+   kept as well, but what they refer to may move to another session meanwhile,
+   and end there: so that is looked up only when nothing runs any more.
 
    A select that has streams, sockets, listeners or {net.wait, fd, mode} among
    its cases is done by ../io/net_wait.c. Of the cases of both kinds that are
@@ -183,6 +185,21 @@ static reading *push_reading(lua_State *L, cast_state *S, uint32_t n) {
   return r;
 }
 
+/* Looks up once more, after other code has run, what the cases with streams,
+   sockets and listeners are about: their handles are in the table at `kept`.
+   From here on nothing runs. */
+static void find_files(lua_State *L, reading *r, int kept) {
+  for (uint32_t i = 0; i < r->n; i++) {
+    cast_case *c = &r->cases[i];
+    if (c->object == NULL) continue;
+    c->object = NULL;
+    c->file = NULL;
+    lua_rawgeti(L, kept, (int)i + 1);
+    (void)net_case(L, c, (int)i + 1, cast_handle_test(L, -1));
+    lua_pop(L, 1);
+  }
+}
+
 /* Reads the n cases into t: at once if nothing that is sent takes memory, else
    by way of a userdata. From its end on nothing runs until the select waits.
    *files: some of them have descriptors. */
@@ -199,6 +216,7 @@ static cast_extra *get_cases(
   r = push_reading(L, S, n);
   found = read_cases(L, S, r->cases, n, 2, false);
   *files = (found & FILES) != 0; /* the table may be another by now */
+  if (*files) find_files(L, r, 2);
   x = make_cases(L, t, n);
   for (uint32_t i = 0; i < n; i++) {
     x->cases[i] = r->cases[i];
