@@ -13,6 +13,8 @@ local bad, got = internal.bad, internal.got
 
 local Net = {}
 
+local NOT_NAME, NOT_PATH = "not a host name", "not a path of a socket"
+
 -- The seconds that are left until `deadline`; nil: there is none.
 function Net.left(deadline)
   if not deadline then return nil end
@@ -28,12 +30,14 @@ end
 -- -- arguments ----------------------------------------------------------------
 
 -- What the argument `host` of the function called `name` is: "inet", "inet6" or
--- "unix"; nil: a name.
+-- "unix"; nil: a name. A second result tells why it can be no host: that is an
+-- outcome and no misuse, as hosts often come from elsewhere.
 function Net.family(name, host)
   if type(host) ~= "string" then Check.expect(1, name, host, "string") end
+  if host == "unix:" then return "unix", NOT_PATH end
   local family, problem = sockets.numeric(host)
-  if problem then bad(1, name, problem) end
-  return family
+  if not problem then return family end
+  return family, family == "unix" and NOT_PATH or NOT_NAME
 end
 
 -- The argument `port`, of a host of that family.

@@ -59,12 +59,14 @@ return function(host, port, options)
     Net.check_port("listen", nil, port)
     return listen_everywhere(port, read(3, options))
   end
-  local family = Net.family("listen", host)
+  local family, problem = Net.family("listen", host)
   port, options = Net.options(family, port, options)
   Net.check_port("listen", family, port)
   local o = read(3, options)
+  if problem then return nil, problem end
   if family == "unix" then return sockets.listen(host, nil, o) end
-  local list, problem = Net.addresses(host, family, o.family)
+  local list
+  list, problem = Net.addresses(host, family, o.family)
   if not list then return nil, problem end
   list = in_order(list)
   for i = 1, list.n do

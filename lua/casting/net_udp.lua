@@ -79,15 +79,17 @@ return function(host, port, options)
     Net.check_port("udp", nil, port)
     return bind_everywhere(port, read(3, options))
   end
-  local family = Net.family("udp", host)
+  local family, problem = Net.family("udp", host)
   port, options = Net.options(family, port, options)
   Net.check_port("udp", family, port)
   local o = read(3, options)
+  if problem then return nil, problem end
   if family == "unix" then
     o.family = nil
     return sockets.udp(host, nil, o)
   end
-  local list, problem = Net.addresses(host, family, o.family)
+  local list
+  list, problem = Net.addresses(host, family, o.family)
   if not list then return nil, problem end
   for i = 1, list.n do
     local socket, why = sockets.udp(list[i], port, o)
