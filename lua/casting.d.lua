@@ -696,7 +696,6 @@ function listener:accept(timeout) end
 ---@field sessions? integer|casting.session[] how many, or which
 ---@field limit? number connections at once
 ---@field grace? number seconds that they have after it was closed
----@field handshake? number seconds
 
 ---A task for each connection, until the listener is closed.
 ---@param f fun(stream: casting.stream, host: string, port: integer?)

@@ -1122,6 +1122,18 @@ describe("listener:serve", function()
     misuse("#1", {})
     misuse("#2", print, 5)
     misuse("unknown option", print, {session = 1})
+    misuse("unknown option", print, {handshake = 1})
+    local co = coroutine.create(function() end)
+    for n = 1, 2 do
+      misuse("#1", function() return co end, {sessions = n})
+      misuse("upvalue 'co'", function() return co end, {sessions = n})
+    end
+    local a, b = net.pair()
+    misuse("upvalue 'a'", function() a:close() end, {sessions = 2})
+    assert.is_true(a:write "x") -- it is where it was
+    assert.equal("x", b:read(1, LONG))
+    a:close()
+    b:close()
     misuse("sessions", print, {sessions = 0})
     misuse("sessions", print, {sessions = "2"})
     misuse("sessions", print, {sessions = {}})
