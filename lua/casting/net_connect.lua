@@ -173,8 +173,9 @@ return function(host, port, options)
   port, options = Net.options(family, port, options)
   Net.check_port("connect", family, port)
   local o = options == nil and DEFAULTS or read(3, options)
+  problem = problem or Net.misfit(family, o.family)
   if problem then return nil, problem end
-  if family == "unix" or family and (o.family or family) == family then
+  if family then
     return attempt(host, port, o, o.timeout)
   end
   local deadline = Net.deadline(o.timeout)

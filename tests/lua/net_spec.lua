@@ -476,6 +476,33 @@ describe("net.listen", function()
     end)
   end)
 
+  it("returns a listener or why there is none, and nothing else", function()
+    local listener, port = listen "*"
+    local results = helper.pack(net.listen("*", 0))
+    assert.equal(1, results.n)
+    results[1]:close()
+    assert.same({n = 2, nil, "address already in use"},
+      helper.pack(net.listen("*", port)))
+    listener:close()
+  end)
+
+  it("has no address of another family, as others", function()
+    local why = "this host has no address of the family inet"
+    assert.same({nil, why}, {net.listen("unix:/tmp/x", {family = "inet"})})
+    assert.same({nil, why}, {net.connect("unix:/tmp/x", {family = "inet"})})
+    assert.same({nil, why}, {net.udp("unix:/tmp/x", {family = "inet"})})
+    assert.same({nil, why}, {net.connect("::1", 1, {family = "inet"})})
+    assert.same({nil, why}, {net.listen("::1", 0, {family = "inet"})})
+  end)
+
+  it("takes modes in each form", function()
+    local path = os.tmpname()
+    os.remove(path)
+    for _, mode in ipairs {"600", "0600", "777", "7", 384} do
+      assert(net.listen("unix:" .. path, {mode = mode})):close()
+    end
+  end)
+
   it("says that the address is in use", function()
     local listener, port = listen()
     local other, why = net.listen("127.0.0.1", port)
@@ -498,7 +525,15 @@ describe("net.listen", function()
     misuse("#3", "*", 0, true)
     misuse("backlog", "*", 0, {backlog = 0})
     misuse("reuseport", "*", 0, {reuseport = 1})
-    misuse("mode", "unix:/tmp/x", {mode = true})
+    for _, mode in ipairs {true, "999", "rw", "", "1000", "00777", 512, 1.5} do
+      misuse("net_spec.lua", "unix:/tmp/x", {mode = mode})
+      misuse('mode must be octal digits up to "777"', "unix:/tmp/x",
+        {mode = mode})
+    end
+    misuse("only a Unix socket", "*", 0, {mode = "600"})
+    misuse("only a Unix socket", "127.0.0.1", 0, {mode = 384})
+    misuse('"inet6", got', "*", 0, {family = "ipv4"})
+    misuse("unix:PATH", "/tmp/x")
     misuse("unknown option", "*", 0, {timeout = 1})
   end)
 end)
@@ -540,7 +575,9 @@ describe("net.udp", function()
   end)
 
   it("binds to all addresses", function()
-    local socket = assert(net.udp("*", 0))
+    local results = helper.pack(net.udp("*", 0))
+    assert.equal(1, results.n)
+    local socket = results[1]
     local _, port = socket:name()
     local other = assert(net.udp {family = "inet"})
     assert.is_true(other:send("x", "127.0.0.1", port))
