@@ -628,8 +628,9 @@ function stream:peek(n, timeout) end
 
 ---Line after line, for `for`.
 ---@param what? "l"|"L"
+---@param how? number|casting.read.options seconds for each line, or a table
 ---@return fun(): string?
-function stream:lines(what) end
+function stream:lines(what, how) end
 
 ---Writes all of it.
 ---@param what string|number|table

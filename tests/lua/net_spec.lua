@@ -629,6 +629,29 @@ describe("stream:lines", function()
     assert.same({"one\r\n", "two\n"}, list)
   end)
 
+  it("waits so long for a line, and takes so many bytes", function()
+    local a, b = net.pair()
+    a:write "one\nhalf"
+    for _, how in ipairs {0, 0.001, {timeout = 0}} do
+      local seen = 0
+      helper.misuse(function()
+        for line in b:lines("l", how) do
+          seen = seen + 1
+          assert.equal("one", line)
+        end
+      end, "lines: timeout")
+      assert.equal(how == 0 and 1 or 0, seen)
+    end
+    local how = {max = 10, timeout = LONG}
+    local lines = b:lines("l", how)
+    how.max = -1 -- too late
+    a:write " and half\n"
+    helper.misuse(lines, "lines: too long")
+    assert.equal("half and half", b:read("l", LONG))
+    a:close()
+    assert.is_nil((lines()))
+  end)
+
   it("raises what is no end", function()
     local a, b = net.pair()
     casting.spawn(function() a:write(("x"):rep(2 ^ 20 + 10)) end)
@@ -637,6 +660,12 @@ describe("stream:lines", function()
     a:close()
     b:close()
     helper.misuse(function() b:lines(5) end, "#1", "'lines'")
+    helper.misuse(function() b:lines("*l") end, "#1", "got", "*l")
+    for _, how in ipairs {-1, "1", true, {timeout = -1}, {timeout = "1"},
+      {max = 0}, {max = 1.5}, {most = 5}} do
+      helper.misuse(function() b:lines("l", how) end, "#2", "'lines'",
+        "net_spec.lua")
+    end
     helper.misuse(function() b:lines("a") end, "#1", "'lines'")
     helper.misuse(function() b.lines({}) end, "stream expected")
   end)
