@@ -6,7 +6,8 @@
 -- what is wrong, a text, as the caller may have to put a path before it.
 
 local casting, internal = ...
-local error, pairs, pcall, tostring, type = error, pairs, pcall, tostring, type
+local error, pairs, pcall = error, pairs, pcall
+local tostring, type = tostring, type
 local bad, got, kind = internal.bad, internal.got, internal.kind
 
 local Check = {}
@@ -47,9 +48,9 @@ function Check.options(i, name, options, known)
   return options
 end
 
--- Raises if v cannot be sent to n sessions, before it is sent to any: a value in
--- it that moves, a stream for example, would be lost in the first one. What can
--- be packed is what can be sent more than once.
+-- Raises if v cannot be sent to n sessions, before it is sent to any: a value
+-- in it that moves, a stream for example, would be lost in the first one. What
+-- can be packed is what can be sent more than once.
 function Check.crosses(i, name, v, n)
   local ok, problem
   if n > 1 then

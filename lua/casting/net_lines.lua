@@ -22,8 +22,8 @@ local function read_how(how)
   return own
 end
 
--- stream:lines([what [, how]]). The iterator is a function in Lua, so a task can
--- yield in it in all versions.
+-- stream:lines([what [, how]]). The iterator is a function in Lua, so a task
+-- can yield in it in all versions.
 return function(stream, what, how)
   if kind(stream) ~= "userdata" then
     bad(1, "lines", "stream expected, got " .. kind(stream))

@@ -11,7 +11,8 @@ local KNOWN = {backlog = true, reuseport = true, mode = true, family = true}
 
 local DIGITS = {"", "0", "1", "2", "3", "4", "5", "6", "7"}
 
--- Is it the octal digits of a mode? A session may have no functions for strings.
+-- Is it the octal digits of a mode? A session may have no functions for
+-- strings.
 local function is_octal(text)
   if text == "" then return false end
   for i = 1, 2 do
