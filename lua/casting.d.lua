@@ -628,8 +628,9 @@ function stream:peek(n, timeout) end
 
 ---Line after line, for `for`.
 ---@param what? "l"|"L"
+---@param how? number|casting.read.options seconds for each line, or a table
 ---@return fun(): string?
-function stream:lines(what) end
+function stream:lines(what, how) end
 
 ---Writes all of it.
 ---@param what string|number|table
@@ -696,7 +697,6 @@ function listener:accept(timeout) end
 ---@field sessions? integer|casting.session[] how many, or which
 ---@field limit? number connections at once
 ---@field grace? number seconds that they have after it was closed
----@field handshake? number seconds
 
 ---A task for each connection, until the listener is closed.
 ---@param f fun(stream: casting.stream, host: string, port: integer?)

@@ -5,8 +5,9 @@
 -- called `name`, raises the error about it (internal.bad). The others return
 -- what is wrong, a text, as the caller may have to put a path before it.
 
-local _, internal = ...
-local pairs, tostring, type = pairs, tostring, type
+local casting, internal = ...
+local error, pairs, pcall = error, pairs, pcall
+local tostring, type = tostring, type
 local bad, got, kind = internal.bad, internal.got, internal.kind
 
 local Check = {}
@@ -45,6 +46,23 @@ function Check.options(i, name, options, known)
     bad(i, name, "unknown option '" .. tostring(key) .. "'")
   end
   return options
+end
+
+-- Raises if v cannot be sent to n sessions, before it is sent to any: a value
+-- in it that moves, a stream for example, would be lost in the first one. What
+-- can be packed is what can be sent more than once.
+function Check.crosses(i, name, v, n)
+  local ok, problem
+  if n > 1 then
+    ok, problem = pcall(casting.pack, v)
+  else
+    ok, problem = casting.transferable(v)
+  end
+  if ok then return end
+  if type(problem) ~= "string" or problem == "not enough memory" then
+    error(problem, 0)
+  end
+  bad(i, name, problem)
 end
 
 local MOST = 2 ^ 53 -- integers up to here are exact in all versions

@@ -13,6 +13,8 @@ local bad, got = internal.bad, internal.got
 
 local Net = {}
 
+local NOT_NAME, NOT_PATH = "not a host name", "not a path of a socket"
+
 -- The seconds that are left until `deadline`; nil: there is none.
 function Net.left(deadline)
   if not deadline then return nil end
@@ -28,17 +30,22 @@ end
 -- -- arguments ----------------------------------------------------------------
 
 -- What the argument `host` of the function called `name` is: "inet", "inet6" or
--- "unix"; nil: a name.
+-- "unix"; nil: a name. A second result tells why it can be no host: that is an
+-- outcome and no misuse, as hosts often come from elsewhere.
 function Net.family(name, host)
   if type(host) ~= "string" then Check.expect(1, name, host, "string") end
+  if host == "unix:" then return "unix", NOT_PATH end
   local family, problem = sockets.numeric(host)
-  if problem then bad(1, name, problem) end
-  return family
+  if not problem then return family end
+  return family, family == "unix" and NOT_PATH or NOT_NAME
 end
 
 -- The argument `port`, of a host of that family.
 function Net.check_port(name, family, port)
   if family == "unix" then return end
+  if port == nil then
+    bad(2, name, 'a port is missing; only "unix:PATH" has none')
+  end
   Check.expect(2, name, port, "number")
   if not (port >= 0 and port <= 65535 and port % 1 == 0) then
     bad(2, name, "a port must be an integer from 0 to 65535, got " ..
@@ -57,7 +64,7 @@ end
 
 function Net.check_family(i, name, v)
   if v ~= nil and v ~= "inet" and v ~= "inet6" then
-    bad(i, name, 'family must be "inet" or "inet6"')
+    bad(i, name, 'family must be "inet" or "inet6", got ' .. got(v))
   end
 end
 
@@ -94,13 +101,20 @@ end
 
 -- -- names --------------------------------------------------------------------
 
+-- Why a host that is of `family`, or a name (nil), has no address of the family
+-- `wanted`, if one is wanted; nil: it may have one.
+function Net.misfit(family, wanted)
+  if family and wanted and family ~= wanted then
+    return "this host has no address of the family " .. wanted
+  end
+end
+
 -- The addresses of a host, a list with its n; or nil and why. `family` is what
 -- the host is, if it is no name; `wanted` is the family to look for, or nil.
 function Net.addresses(host, family, wanted, timeout)
   if family then
-    if wanted and family ~= wanted then
-      return nil, "this host has no address of the family " .. wanted
-    end
+    local problem = Net.misfit(family, wanted)
+    if problem then return nil, problem end
     return {host, n = 1}
   end
   local list, why = sockets.resolve(host, wanted, timeout)

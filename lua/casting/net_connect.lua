@@ -169,11 +169,13 @@ end
 
 -- net.connect(host, port [, options]), net.connect("unix:PATH" [, options])
 return function(host, port, options)
-  local family = Net.family("connect", host)
+  local family, problem = Net.family("connect", host)
   port, options = Net.options(family, port, options)
   Net.check_port("connect", family, port)
   local o = options == nil and DEFAULTS or read(3, options)
-  if family == "unix" or family and (o.family or family) == family then
+  problem = problem or Net.misfit(family, o.family)
+  if problem then return nil, problem end
+  if family then
     return attempt(host, port, o, o.timeout)
   end
   local deadline = Net.deadline(o.timeout)

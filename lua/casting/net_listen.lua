@@ -9,19 +9,45 @@ local Check, Net, sockets =
 
 local KNOWN = {backlog = true, reuseport = true, mode = true, family = true}
 
+local DIGITS = {"", "0", "1", "2", "3", "4", "5", "6", "7"}
+
+-- Is it the octal digits of a mode? A session may have no functions for
+-- strings.
+local function is_octal(text)
+  if text == "" then return false end
+  for i = 1, 2 do
+    for a = 1, 9 do
+      for b = 1, 9 do
+        for c = 1, 9 do
+          if text == DIGITS[i] .. DIGITS[a] .. DIGITS[b] .. DIGITS[c] then
+            return true
+          end
+        end
+      end
+    end
+  end
+  return false
+end
+
+local function check_mode(i, mode, is_unix)
+  if mode == nil then return end
+  if not is_unix then bad(i, "listen", "only a Unix socket has a mode") end
+  if type(mode) == "string" and is_octal(mode) then return end
+  if not Check.is_integer(mode, 0, 511) then
+    bad(i, "listen", 'mode must be octal digits up to "777", or an integer ' ..
+      "from 0 to 511, got " .. got(mode))
+  end
+end
+
 -- The options, each read once.
-local function read(i, options)
+local function read(i, options, is_unix)
   options = Check.options(i, "listen", options, KNOWN)
   local o = {backlog = options.backlog, reuseport = options.reuseport,
     mode = options.mode, family = options.family}
   Net.check_count(i, "listen", "backlog", o.backlog, 1)
   Net.check_boolean(i, "listen", "reuseport", o.reuseport)
   Net.check_family(i, "listen", o.family)
-  if o.mode ~= nil and type(o.mode) ~= "string" and
-      not Check.is_integer(o.mode, 0, 511) then
-    bad(i, "listen", "mode must be octal digits in a string, or an integer " ..
-      "from 0 to 511, got " .. got(o.mode))
-  end
+  check_mode(i, o.mode, is_unix)
   return o
 end
 
@@ -30,10 +56,11 @@ end
 local function listen_everywhere(port, o)
   if o.family == "inet" then return sockets.listen("0.0.0.0", port, o) end
   o.v6only = o.family == "inet6"
-  local listener, why, detail = sockets.listen("::", port, o)
-  if listener or o.family or why == "address already in use" or
+  local listener, why = sockets.listen("::", port, o)
+  if listener then return listener end
+  if o.family or why == "address already in use" or
       why == "permission denied" then
-    return listener, why, detail
+    return nil, why
   end
   return sockets.listen("0.0.0.0", port, o)
 end
@@ -72,12 +99,15 @@ return function(host, port, options)
     Net.check_port("listen", nil, port)
     return listen_everywhere(port, read(3, options))
   end
-  local family = Net.family("listen", host)
+  local family, problem = Net.family("listen", host)
   port, options = Net.options(family, port, options)
   Net.check_port("listen", family, port)
-  local o = read(3, options)
+  local o = read(3, options, family == "unix")
+  problem = problem or Net.misfit(family, o.family)
+  if problem then return nil, problem end
   if family == "unix" then return listen_at(host, o) end
-  local list, problem = Net.addresses(host, family, o.family)
+  local list
+  list, problem = Net.addresses(host, family, o.family)
   if not list then return nil, problem end
   list = in_order(list)
   for i = 1, list.n do

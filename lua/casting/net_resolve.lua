@@ -2,7 +2,6 @@
 -- SPDX-License-Identifier: MIT
 
 local _, internal = ...
-local bad = internal.bad
 local Check, Net, sockets =
   internal.check, internal.net_common, internal.sockets
 
@@ -10,13 +9,11 @@ local KNOWN = {family = true, timeout = true}
 
 -- net.resolve(name [, options])
 return function(host, options)
-  Check.expect(1, "resolve", host, "string")
-  local is, problem = sockets.numeric(host)
-  if is == "unix" then problem = "a path of a socket is no name" end
-  if problem then bad(1, "resolve", problem) end
+  local is, problem = Net.family("resolve", host)
   options = Check.options(2, "resolve", options, KNOWN)
   local family, timeout = options.family, options.timeout
   Net.check_family(2, "resolve", family)
   Net.check_seconds(2, "resolve", "timeout", timeout)
+  if is == "unix" or problem then return nil, "not a host name" end
   return sockets.resolve(host, family, timeout)
 end

@@ -53,9 +53,10 @@ local function bind_everywhere(port, o)
   if o.family ~= "inet" then
     if o.v6only == nil then o.v6only = o.family == "inet6" end
     local socket, why = sockets.udp("::", port, o)
-    if socket or o.family or why == "address already in use" or
+    if socket then return socket end
+    if o.family or why == "address already in use" or
         why == "permission denied" then
-      return socket, why
+      return nil, why
     end
     o.v6only = nil
   end
@@ -79,15 +80,17 @@ return function(host, port, options)
     Net.check_port("udp", nil, port)
     return bind_everywhere(port, read(3, options))
   end
-  local family = Net.family("udp", host)
+  local family, problem = Net.family("udp", host)
   port, options = Net.options(family, port, options)
   Net.check_port("udp", family, port)
   local o = read(3, options)
+  problem = problem or Net.misfit(family, o.family)
+  if problem then return nil, problem end
   if family == "unix" then
-    o.family = nil
     return sockets.udp(host, nil, o)
   end
-  local list, problem = Net.addresses(host, family, o.family)
+  local list
+  list, problem = Net.addresses(host, family, o.family)
   if not list then return nil, problem end
   for i = 1, list.n do
     local socket, why = sockets.udp(list[i], port, o)

@@ -50,7 +50,7 @@ local function read_sessions(given)
   return sessions, false
 end
 
-local KNOWN = {sessions = true, limit = true, grace = true, handshake = true}
+local KNOWN = {sessions = true, limit = true, grace = true}
 
 -- The options, each read once.
 local function read(options)
@@ -61,7 +61,6 @@ local function read(options)
     Net.check_count(3, "serve", "limit", o.limit, 1)
   end
   Net.check_seconds(3, "serve", "grace", o.grace)
-  Net.check_seconds(3, "serve", "handshake", options.handshake)
   o.limit = o.limit or 1 / 0
   return o
 end
@@ -139,6 +138,7 @@ return function(listener, f, options)
   if not o.sessions then
     return serve_session(listener, f, o.limit, o.grace)
   end
+  Check.crosses(2, "serve", f, o.sessions.n)
   local group = Group.new()
   return closed(o, group:guard(function()
     close(o)

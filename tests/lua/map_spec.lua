@@ -236,6 +236,17 @@ describe("casting.map", function()
       tostring(error_of(casting.map, {1}, function() return co end)))
   end)
 
+  it("takes nothing along that can be in one session only", function()
+    local a, b = casting.net.pair()
+    helper.misuse(function()
+      casting.map({1, 2}, function() return a:stats().read end, {sessions = 2})
+    end, "#2", "'map'", "upvalue 'a'")
+    assert.is_true(a:write "x") -- it is where it was
+    assert.equal("x", b:read(1, helper.LONG))
+    a:close()
+    b:close()
+  end)
+
   it("raises the errors of source and progress", function()
     local e = error_of(casting.map, function() error("source", 0) end,
       function() end)

@@ -114,13 +114,14 @@ describe("net.resolve", function()
     end
   end)
 
-  it("refuses what is no name", function()
+  it("tells what can be no name, and refuses what is no string", function()
+    for _, name in ipairs {"", ("a"):rep(254), "local\0host", "unix:/tmp/x",
+      "unix:", "unix:/" .. ("x"):rep(107)} do
+      assert.same({nil, "not a host name"}, {net.resolve(name)})
+    end
     helper.misuse(function() net.resolve() end, "#1", "resolve", "string")
     helper.misuse(function() net.resolve {} end, "#1", "string", "table")
-    helper.misuse(function() net.resolve "" end, "#1", "1 to 253 bytes")
-    helper.misuse(function() net.resolve(("a"):rep(254)) end, "#1",
-      "1 to 253 bytes")
-    helper.misuse(function() net.resolve "local\0host" end, "#1", "zero bytes")
+    helper.misuse(function() net.resolve("", {x = 1}) end, "option 'x'")
   end)
 
   it("refuses other families and timeouts", function()

@@ -317,8 +317,6 @@ describe("net.connect", function()
     end
     misuse("#1", nil, 80)
     misuse("#1", 5, 80)
-    misuse("#1", "", 80)
-    misuse("#1", "a\0b", 80)
     misuse("#2", "localhost")
     misuse("#2", "localhost", "80")
     misuse("#2", "localhost", -1)
@@ -478,6 +476,33 @@ describe("net.listen", function()
     end)
   end)
 
+  it("returns a listener or why there is none, and nothing else", function()
+    local listener, port = listen "*"
+    local results = helper.pack(net.listen("*", 0))
+    assert.equal(1, results.n)
+    results[1]:close()
+    assert.same({n = 2, nil, "address already in use"},
+      helper.pack(net.listen("*", port)))
+    listener:close()
+  end)
+
+  it("has no address of another family, as others", function()
+    local why = "this host has no address of the family inet"
+    assert.same({nil, why}, {net.listen("unix:/tmp/x", {family = "inet"})})
+    assert.same({nil, why}, {net.connect("unix:/tmp/x", {family = "inet"})})
+    assert.same({nil, why}, {net.udp("unix:/tmp/x", {family = "inet"})})
+    assert.same({nil, why}, {net.connect("::1", 1, {family = "inet"})})
+    assert.same({nil, why}, {net.listen("::1", 0, {family = "inet"})})
+  end)
+
+  it("takes modes in each form", function()
+    local path = os.tmpname()
+    os.remove(path)
+    for _, mode in ipairs {"600", "0600", "777", "7", 384} do
+      assert(net.listen("unix:" .. path, {mode = mode})):close()
+    end
+  end)
+
   it("says that the address is in use", function()
     local listener, port = listen()
     local other, why = net.listen("127.0.0.1", port)
@@ -495,18 +520,44 @@ describe("net.listen", function()
       end, "'listen'", word)
     end
     misuse("#1")
-    misuse("#1", "", 0)
     misuse("#2", "*")
     misuse("#2", "127.0.0.1", "0")
     misuse("#3", "*", 0, true)
     misuse("backlog", "*", 0, {backlog = 0})
     misuse("reuseport", "*", 0, {reuseport = 1})
-    misuse("mode", "unix:/tmp/x", {mode = true})
+    for _, mode in ipairs {true, "999", "rw", "", "1000", "00777", 512, 1.5} do
+      misuse("net_spec.lua", "unix:/tmp/x", {mode = mode})
+      misuse('mode must be octal digits up to "777"', "unix:/tmp/x",
+        {mode = mode})
+    end
+    misuse("only a Unix socket", "*", 0, {mode = "600"})
+    misuse("only a Unix socket", "127.0.0.1", 0, {mode = 384})
+    misuse('"inet6", got', "*", 0, {family = "ipv4"})
+    misuse("unix:PATH", "/tmp/x")
     misuse("unknown option", "*", 0, {timeout = 1})
   end)
 end)
 
 -- -- names and datagrams ------------------------------------------------------
+
+describe("a host that cannot be one", function()
+  local NAMES = {"", ("a"):rep(254), "local\0host", "127.0.0.1\0"}
+  local PATHS = {"unix:", "unix:/" .. ("x"):rep(107)}
+
+  for _, name in ipairs {"connect", "listen", "udp"} do
+    it("is told by the result of " .. name, function()
+      for _, host in ipairs(NAMES) do
+        assert.same({nil, "not a host name"}, {net[name](host, 80)})
+        helper.misuse(function() net[name](host, "80") end, "#2", name)
+      end
+      for _, host in ipairs(PATHS) do
+        assert.same({nil, "not a path of a socket"}, {net[name](host)})
+        assert.same({nil, "not a path of a socket"}, {net[name](host, {})})
+        helper.misuse(function() net[name](host, {x = 1}) end, "option 'x'")
+      end
+    end)
+  end
+end)
 
 describe("net.udp", function()
   it("looks names up, and binds to the first address", function()
@@ -524,7 +575,9 @@ describe("net.udp", function()
   end)
 
   it("binds to all addresses", function()
-    local socket = assert(net.udp("*", 0))
+    local results = helper.pack(net.udp("*", 0))
+    assert.equal(1, results.n)
+    local socket = results[1]
     local _, port = socket:name()
     local other = assert(net.udp {family = "inet"})
     assert.is_true(other:send("x", "127.0.0.1", port))
@@ -540,7 +593,6 @@ describe("net.udp", function()
         net.udp(helper.unpack(args, 1, args.n))
       end, "'udp'", word)
     end
-    misuse("1 to 253 bytes", "", 0)
     misuse("string", {}, 0)
     misuse("string", 5, 0)
     for _, port in ipairs {-1, 65536, 1.5, 0 / 0} do
@@ -577,6 +629,29 @@ describe("stream:lines", function()
     assert.same({"one\r\n", "two\n"}, list)
   end)
 
+  it("waits so long for a line, and takes so many bytes", function()
+    local a, b = net.pair()
+    a:write "one\nhalf"
+    for _, how in ipairs {0, 0.001, {timeout = 0}} do
+      local seen = 0
+      helper.misuse(function()
+        for line in b:lines("l", how) do
+          seen = seen + 1
+          assert.equal("one", line)
+        end
+      end, "lines: timeout")
+      assert.equal(how == 0 and 1 or 0, seen)
+    end
+    local how = {max = 10, timeout = LONG}
+    local lines = b:lines("l", how)
+    how.max = -1 -- too late
+    a:write " and half\n"
+    helper.misuse(lines, "lines: too long")
+    assert.equal("half and half", b:read("l", LONG))
+    a:close()
+    assert.is_nil((lines()))
+  end)
+
   it("raises what is no end", function()
     local a, b = net.pair()
     casting.spawn(function() a:write(("x"):rep(2 ^ 20 + 10)) end)
@@ -585,6 +660,12 @@ describe("stream:lines", function()
     a:close()
     b:close()
     helper.misuse(function() b:lines(5) end, "#1", "'lines'")
+    helper.misuse(function() b:lines("*l") end, "#1", "got", "*l")
+    for _, how in ipairs {-1, "1", true, {timeout = -1}, {timeout = "1"},
+      {max = 0}, {max = 1.5}, {most = 5}} do
+      helper.misuse(function() b:lines("l", how) end, "#2", "'lines'",
+        "net_spec.lua")
+    end
     helper.misuse(function() b:lines("a") end, "#1", "'lines'")
     helper.misuse(function() b.lines({}) end, "stream expected")
   end)
@@ -1138,6 +1219,18 @@ describe("listener:serve", function()
     misuse("#1", {})
     misuse("#2", print, 5)
     misuse("unknown option", print, {session = 1})
+    misuse("unknown option", print, {handshake = 1})
+    local co = coroutine.create(function() end)
+    for n = 1, 2 do
+      misuse("#1", function() return co end, {sessions = n})
+      misuse("upvalue 'co'", function() return co end, {sessions = n})
+    end
+    local a, b = net.pair()
+    misuse("upvalue 'a'", function() a:close() end, {sessions = 2})
+    assert.is_true(a:write "x") -- it is where it was
+    assert.equal("x", b:read(1, LONG))
+    a:close()
+    b:close()
     misuse("sessions", print, {sessions = 0})
     misuse("sessions", print, {sessions = "2"})
     misuse("sessions", print, {sessions = {}})
