@@ -14,6 +14,7 @@
 #include "../state/argument.h"
 #include "../task/enter.h"
 #include "../task/park.h"
+#include "../task/turn.h"
 #include "net.h"
 #include "net_option.h"
 
@@ -176,6 +177,7 @@ typedef struct cast_accept {
   cast_object object;      /* the wait's */
   cast_listener *listener; /* one reference */
   int fd;                  /* what it has got, or -1 */
+  bool turned;             /* its first wait was a turn, in no queue */
   os_address peer;         /* of that */
 } cast_accept;
 
@@ -232,8 +234,10 @@ static int accept_or_wait(cast_accept *a, cast_ltask *t, int fd, bool first) {
 
 static int again(cast_state *S, cast_ltask *t) {
   cast_accept *a = t->arg;
+  bool first = !a->turned; /* it has stood in the queue, and was woken */
+  a->turned = false;
   return accept_or_wait(
-    a, t, accept_one(a->listener, &S->session, &a->peer), true);
+    a, t, accept_one(a->listener, &S->session, &a->peer), first);
 }
 
 /* In the registry: make_connection. */
@@ -307,18 +311,21 @@ static int accept_until(
   cast_accept *a;
   cast_ltask *t;
   os_address peer;
+  bool turned;
   int fd, rc;
   (void)cast_single_push(L, &maker_key, push_maker, NULL);
   lua_pop(L, 1);
   t = cast_enter(L, S, deadline);
-  fd = accept_one(l, &S->session, &peer);
+  turned = waits && cast_turn_is_due(S, t);
+  fd = turned ? OS_EAGAIN : accept_one(l, &S->session, &peer);
   if (fd >= 0) return push_connection(L, l, fd, &peer);
   if (fd == OS_EAGAIN && !waits) return cast_net_failure(L, CASTING_ETIMEOUT);
   if (fd != OS_EAGAIN) return cast_net_failure(L, fd);
   a = new_accept(l);
   if (a == NULL) cast_raise_memory(L);
   t->arg = a;
-  rc = accept_or_wait(a, t, fd, false);
+  a->turned = turned;
+  rc = turned ? cast_wait_turn(&t->base) : accept_or_wait(a, t, fd, false);
   if (rc == CAST_PARKED) {
     t->owns_arg = true; /* the reference is the wait's from here on */
     return cast_park(L, S, t, deadline, &accept_kind);

@@ -25,6 +25,7 @@
 #include "../state/argument.h"
 #include "../task/enter.h"
 #include "../task/park.h"
+#include "../task/turn.h"
 #include "net.h"
 
 #include <math.h>
@@ -236,7 +237,10 @@ static int read_as(lua_State *L, cast_want *w, double seconds) {
     return push_failure(L, S, s, w, CASTING_ECLOSED);
   if (seconds == 0)
     s->drained = false; /* no event comes: the system is asked */
-  rc = cast_stream_gather(s, w, runner_of(S));
+  if (seconds != 0 && cast_turn_is_due(S, t))
+    rc = CAST_MORE;
+  else
+    rc = cast_stream_gather(s, w, runner_of(S));
   if (rc != OS_EAGAIN && rc != CAST_MORE) return conclude(L, S, s, w, rc);
   if (seconds == 0) return cast_push_failure(L, CASTING_ETIMEOUT);
   keep(L, s, w, t);

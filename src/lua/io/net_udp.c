@@ -18,6 +18,7 @@
 #include "../state/argument.h"
 #include "../task/enter.h"
 #include "../task/park.h"
+#include "../task/turn.h"
 #include "net_option.h"
 
 #define PREFIX "unix:" /* of what names a Unix socket */
@@ -244,7 +245,9 @@ static int udp_receive(lua_State *L) {
                              : cast_enter(L, S, deadline);
   u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
   rc = cast_udp_take_turn(u, t, waits);
-  if (rc == 0) {
+  if (rc == 0 && waits && cast_turn_is_due(S, t)) {
+    rc = cast_wait_turn(&t->base);
+  } else if (rc == 0) {
     rc = cast_udp_fill(u, &S->session);
     if (waits) rc = cast_udp_fill_or_wait(u, t, rc);
   }
@@ -329,6 +332,8 @@ static int udp_send(lua_State *L) {
                              : cast_enter(L, S, deadline);
   u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
   rc = cast_udp_send(u, data.at, data.size, has_to ? &to : NULL, &S->session);
+  if (rc == 0 && waits && cast_turn_is_due(S, t))
+    return cast_turn_take(L, S, t);
   if (rc != OS_EAGAIN && !cast_udp_needs_timer(u, rc, has_to ? &to : NULL))
     return push_sent(L, rc);
   if (!waits) return fail(L, CASTING_ETIMEOUT);

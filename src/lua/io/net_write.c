@@ -21,6 +21,7 @@
 #include "../stop/scope.h"
 #include "../task/enter.h"
 #include "../task/park.h"
+#include "../task/turn.h"
 #include "net.h"
 
 static void free_write(cast_object *o) {
@@ -184,6 +185,8 @@ static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
   waits = deadline == OS_FOREVER || lua_tonumber(L, timeout) > 0;
   if (cast_list_is_empty(&s->writers))
     rc = cast_stream_send(s, pieces, n, &done, &S->session);
+  if (rc == 0 && waits && cast_turn_is_due(S, t))
+    return cast_turn_take(L, S, t);
   if (rc != OS_EAGAIN && rc != CAST_MORE) return push_outcome(L, rc, done);
   if (!waits) return push_outcome(L, CASTING_ETIMEOUT, done);
   w = new_write(s, pieces, n, done);

@@ -8,6 +8,6 @@
 /* The word for the status of t, as task:status() returns it. Any thread may
    ask; unless the task has ended, the word may be stale as soon as it is
    read. */
-const char *cast_ltask_word(const cast_ltask *t);
+const char *cast_ltask_word(cast_ltask *t);
 
 #endif
