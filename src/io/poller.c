@@ -89,6 +89,12 @@ int cast_poller_add(int fd, uint64_t key, bool pooled) {
   return 0;
 }
 
+bool cast_poller_owns(int fd) {
+  /* PAIR poller: acquire the set. */
+  return atomic_load_explicit(&poller.made, memory_order_acquire) &&
+         (fd == poller.set.fd || fd == poller.set.breaker);
+}
+
 int cast_poller_renew(int fd, uint64_t key) {
   int rc = os_poller_add(&poller.set, fd, key);
   if (rc == 0 || rc == OS_EEXIST) return 0;

@@ -64,6 +64,8 @@ bool cast_poller_make(void);
 /* 0, CASTING_ENOMEM, or OS_EPERM, OS_EEXIST, OS_EBADF. `pooled`: it is waited
    for in a session of the pool. */
 int cast_poller_add(int fd, uint64_t key, bool pooled);
+/* Is that a number of the set's own? */
+bool cast_poller_owns(int fd);
 /* Of one that was added: again, if the set has forgotten it, since its file was
    closed. Results as above. */
 int cast_poller_renew(int fd, uint64_t key);

@@ -124,6 +124,8 @@ int os_poll_now(int fd, uint32_t what) {
   return (int)(ready & what);
 }
 
+void os_close_on_exec(int fd) { (void)fcntl(fd, F_SETFD, FD_CLOEXEC); }
+
 int os_nonblocking(int fd, bool on) {
   int flags = fcntl(fd, F_GETFL), want;
   if (flags < 0) return failed();

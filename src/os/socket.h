@@ -106,6 +106,8 @@ void os_abort(int fd);
 /* Makes a descriptor not block: 0 or a result. The flag belongs to the open
    file, so all who have it share it. */
 int os_nonblocking(int fd, bool on);
+/* Programs that are started do not inherit the descriptor. */
+void os_close_on_exec(int fd);
 /* What a descriptor is, for those that come from elsewhere. */
 typedef struct os_kind {
   bool is_socket, is_stream, is_datagram, is_listening, is_pipe, is_blocking;

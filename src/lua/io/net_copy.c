@@ -105,6 +105,7 @@ static intptr_t copy_some(copying *c, int *side, cast_session *self) {
     }
     *side = CAST_READ;
     n = cast_stream_fill(c->from, 1, self->runner);
+    if (n == 0 && c->from->broken) return CASTING_ECLOSED; /* it was reset */
     if (n <= 0) return n;
     if (c->done >= until) {
       *side = -1;

@@ -207,9 +207,19 @@ static void stop_copies(cast_stream *s) {
 }
 
 int cast_net_close(lua_State *L) {
-  cast_state *S = cast_state_here(L);
-  cast_stream *s = cast_net_stream(L, 1);
-  bool first = !cast_forked && cast_stream_close(s, &S->session);
+  cast_state *S;
+  cast_stream *s;
+  bool first;
+  if (CAST_UNLIKELY(cast_forked)) {
+    /* The child gives up its number, and nothing else. */
+    s = cast_net_stream(L, 1);
+    s->closed = true;
+    lua_pushboolean(L, cast_descriptor_close_forked(s->file));
+    return 1;
+  }
+  S = cast_state_here(L);
+  s = cast_net_stream(L, 1);
+  first = cast_stream_close(s, &S->session);
   if (first) stop_copies(s);
   lua_pushboolean(L, first);
   return 1;

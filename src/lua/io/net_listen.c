@@ -4,6 +4,7 @@
    All that may raise is done before there is a descriptor: the options are
    read, and the handle is made. */
 #include "../../../include/casting.h"
+#include "../../host.h"
 #include "../compat/auxiliary.h"
 #include "../state/argument.h"
 #include "net.h"
@@ -159,9 +160,14 @@ static int adopt_stream(lua_State *L, int fd, const os_kind *kind) {
 }
 
 int cast_net_adopt(lua_State *L, int fd) {
+  const cast_state *S = cast_state_find(L);
   os_kind kind;
   int rc = os_describe(fd, &kind);
   if (rc != 0) return cast_net_failure(L, rc);
+  if (cast_poller_owns(fd) || (S != NULL && S->host != NULL &&
+                                S->host->prepared && S->host->event.fd == fd))
+    return cast_net_failure(L, OS_EPERM); /* casting's own */
+  if (fd > 2) os_close_on_exec(fd);
   if (kind.is_listening) return adopt_listener(L, fd, &kind);
   if (kind.is_datagram) return adopt_datagrams(L, fd, &kind);
   return adopt_stream(L, fd, &kind);

@@ -271,6 +271,19 @@ static void check_max(lua_State *L, int i, int arg, cast_want *w) {
     w->size = (size_t)n;
 }
 
+/* The table at i has no fields but those that are known. */
+static void check_fields(lua_State *L, int i) {
+  lua_pushnil(L);
+  while (lua_next(L, i) != 0) {
+    const char *name =
+      lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    if (strcmp(name, "max") != 0 && strcmp(name, "timeout") != 0)
+      cast_arg_error(L, i,
+        lua_pushfstring(L, "unknown option '%s'", cast_lua_describe(L, -2)));
+    lua_pop(L, 1);
+  }
+}
+
 /* Argument i: nothing, seconds, or a table with `timeout` and `max`. Returns
    the seconds; -1: no timeout. */
 static double check_how(lua_State *L, int i, cast_want *w) {
@@ -278,6 +291,7 @@ static double check_how(lua_State *L, int i, cast_want *w) {
   bool is_table = lua_type(L, i) == LUA_TTABLE;
   if (lua_isnoneornil(L, i)) return seconds;
   if (is_table) {
+    check_fields(L, i);
     lua_getfield(L, i, "max");
     check_max(L, lua_gettop(L), i, w);
     lua_pop(L, 1);
@@ -335,6 +349,8 @@ int cast_net_read_until(lua_State *L) {
     "a mark must have from 1 byte to 1 MiB");
   w.nmark = (uint32_t)n;
   if (lua_type(L, 3) == LUA_TTABLE) {
+    cast_arg_check(L, lua_isnoneornil(L, 4), 4,
+      "nothing expected behind a table, which has the timeout");
     seconds = check_how(L, 3, &w);
   } else {
     lua_settop(L, 4);

@@ -7,19 +7,9 @@
 #include "net.h"
 #include "net_option.h"
 
-/* In the child of a fork it is closed there; the parent goes on with it. */
-static int stream_close(lua_State *L) {
-  cast_stream *s;
-  if (CAST_LIKELY(!cast_forked)) return cast_net_close(L);
-  s = cast_net_stream(L, 1);
-  s->closed = true;
-  lua_pushboolean(L, cast_descriptor_close_forked(s->file));
-  return 1;
-}
-
 static int stream_abort(lua_State *L) {
   cast_stream *s = cast_net_stream(L, 1);
-  if (cast_forked) return stream_close(L);
+  if (cast_forked) return cast_net_close(L);
   if (cast_descriptor_begin(s->file)) {
     if (s->is_socket) os_abort(s->file->fd);
     cast_descriptor_end(s->file);
@@ -98,7 +88,7 @@ const luaL_Reg cast_net_stream_methods[] = {
   {"write", cast_net_write},
   {"copy", cast_net_copy},
   {"lines", cast_net_lines},
-  {"close", stream_close},
+  {"close", cast_net_close},
   {"abort", stream_abort},
   {"shutdown", stream_shutdown},
   {"peer", stream_peer},

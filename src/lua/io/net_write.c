@@ -112,9 +112,22 @@ static const cast_wait_kind write_kind = {
 
 /* -- the function --------------------------------------------------------- */
 
+/* The list below the top has n items and then a nil, at the top: raises if that
+   is a hole in it, or if it has other keys only. */
+static void check_list(lua_State *L, size_t n) {
+  if (n > 0 && lua_rawlen(L, -2) == n) return;
+  if (n == 0 && lua_next(L, -2) == 0) {
+    lua_pushnil(L); /* in place of what lua_next has taken */
+    return;
+  }
+  cast_arg_error(L, 2,
+    lua_pushfstring(L, "list of strings expected, item %d is nil", (int)n + 1));
+}
+
 /* What is to be written, in order, into the table `list`, from item `n` on. */
 static uint32_t flatten(lua_State *L, int list, uint32_t n, int depth) {
   int type = lua_type(L, -1);
+  lua_Integer i;
   if (type == LUA_TSTRING || type == LUA_TNUMBER) {
     (void)lua_tostring(L, -1);
     lua_rawseti(L, list, (int)n + 1);
@@ -127,12 +140,13 @@ static uint32_t flatten(lua_State *L, int list, uint32_t n, int depth) {
   if (depth == CAST_PIECES_DEPTH)
     cast_arg_error(L, 2, "lists in lists, too deep");
   luaL_checkstack(L, 4, NULL);
-  for (lua_Integer i = 1;; i++) {
+  for (i = 1;; i++) {
     lua_rawgeti(L, -1, (int)i);
     if (lua_isnil(L, -1)) break;
     if (n >= CAST_PIECES_MOST) cast_arg_error(L, 2, "too many strings");
     n = flatten(L, list, n, depth + 1);
   }
+  check_list(L, (size_t)i - 1);
   lua_pop(L, 2);
   return n;
 }
@@ -214,6 +228,8 @@ int cast_net_write(lua_State *L) {
   os_bytes one, *all;
   uint32_t n;
   (void)cast_net_stream(L, 1);
+  if (lua_gettop(L) > 3)
+    cast_arg_error(L, 4, "one string expected, or one list of several");
   if (lua_type(L, 2) != LUA_TTABLE) {
     if (!lua_isstring(L, 2))
       cast_arg_type_error(L, 2, "string, number or list of these");

@@ -15,9 +15,9 @@
 static void free_udp(cast_object *o) {
   cast_udp *u = CAST_CONTAINER(o, cast_udp, object);
   cast_timer_remove(&u->timer);
+  cast_path_end(&u->path); /* while the socket is open, its inode is its own */
   cast_descriptor_close(u->file, NULL);
   cast_unref(&u->file->object);
-  cast_path_end(&u->path);
   cast_datagram_free(&u->left);
   cast_free(u);
 }
@@ -138,10 +138,11 @@ cast_udp *cast_udp_new(int fd, int family) {
 }
 
 bool cast_udp_close(cast_udp *u, cast_session *self) {
-  bool first = cast_descriptor_close(u->file, self);
+  bool first;
+  cast_path_end(&u->path); /* see free_udp */
+  first = cast_descriptor_close(u->file, self);
   end_waits(u, &u->turns, CASTING_ECLOSED, self);
   end_waits(u, &u->blocked, CASTING_ECLOSED, self);
-  cast_path_end(&u->path);
   return first;
 }
 
