@@ -27,7 +27,7 @@
 /* What the look needs of a host. */
 typedef struct cast_sleeper {
   cast_list link;          /* (lock) in the list of hosts */
-  cast_session *session;   /* (i) the session of its main state */
+  cast_session *session;   /* (i) its main session */
   _Atomic uint32_t sleeps; /* (a) odd: it sleeps, and has no deadline */
   uint32_t seen;           /* (lock) `sleeps` as the first reading found it */
   _Atomic bool first;      /* (a) its thread is the process's first one */

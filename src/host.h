@@ -38,7 +38,7 @@ typedef enum cast_where {
 
 typedef struct cast_host {
   cast_runner runner;       /* what it runs tasks with */
-  cast_session *session;    /* (i) the session of the main state */
+  cast_session *session;    /* (i) the main session */
   cast_task *main;          /* (i) the main program */
   os_event event;           /* set by the waker of the idle session */
   _Atomic uintptr_t thread; /* (a) the thread whose stack was adopted last */

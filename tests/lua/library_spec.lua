@@ -66,6 +66,7 @@ describe("os.setlocale in a session", function()
   it("does what the main program's does", function()
     same(function()
       local list = {}
+      os.setlocale "C" -- musl takes any name, so the first run changes it
       for _, arguments in ipairs {{}, {nil, "all"}, {nil, "numeric"}, {"C"},
         {"C", "time"}, {"no such locale"}, {{}}, {"C", "colour"}, {nil, {}},
         {"POSIX", "collate"}, {"C", "monetary"}, {"C", "ctype"}} do

@@ -47,7 +47,7 @@ sleep - RECHECK_EARLY
 sleep - NO_RECHECK
 sleep - FOUND_SILENTLY
 sleep - NO_UNDO
-sleep - UNDO_SILENTLY
+sleep FAULT UNDO_SILENTLY
 sleep - SIGNAL_NO_WORD
 sleep - TAKE_BACK_BLIND
 sleep - IDLE_LATE

@@ -98,7 +98,9 @@ inline enqueue() {
 /* Who has replaced IDLE owns the session until it queues it, and puts its
    post into the ready list; but a host's thread is always there. */
 inline hand_over(n) {
-#ifndef HOST
+#ifdef HOST
+  skip
+#else
   if
   :: ok && old == IDLE ->
      d_step { touch(); assert(!running); ready!n } /* R12 */

@@ -36,7 +36,7 @@ typedef struct job {
 } job;
 
 static job jobs[MANY];
-static uint32_t ndone;         /* errands' thread */
+static _Atomic uint32_t ndone; /* (a) written by one thread at a time */
 static _Atomic uint32_t gate;  /* (a) futex: 0: who comes to it waits */
 static _Atomic uint32_t stood; /* (a) somebody is there */
 
@@ -44,7 +44,8 @@ static uint64_t patience(void) { return os_now() + PATIENCE_NS; }
 
 static void count_job(cast_errand *e) {
   job *j = CAST_CONTAINER(e, job, errand);
-  j->at = ndone++;
+  j->at = unit_read(&ndone);
+  unit_count(&ndone);
   j->runs++;
   if (j->again > 0) {
     j->again--;
@@ -66,7 +67,7 @@ static void open_gate(void) {
 static void begin(void) {
   cast_timers_init();
   memset(jobs, 0, sizeof jobs);
-  ndone = 0;
+  unit_write(&ndone, 0);
   unit_write(&refusals, 0);
   unit_write(&starts, 0);
   unit_write(&gate, 0);
@@ -126,7 +127,7 @@ static void stuck(void **state) {
   assert_false(cast_errands_stop(FOREVER));
   open_gate();
   while (!cast_errands_wait(os_now() + MS)) os_cede();
-  assert_int_equal(ndone, 2);
+  assert_int_equal(unit_read(&ndone), 2);
   finish();
 }
 
@@ -187,7 +188,7 @@ static void no_thread_to_be_had(void **state) {
   cast_errand_send(&jobs[1].errand, count_job);
   assert_true(cast_errands_wait(patience()));
   assert_int_equal(unit_read(&starts), 1);
-  assert_int_equal(ndone, 2);
+  assert_int_equal(unit_read(&ndone), 2);
   /* The timers' thread, which is this one: it was told to come back. */
   assert_true(cast_errands_stop(patience()));
   unit_write(&refusals, 3);
@@ -202,9 +203,9 @@ static void no_thread_to_be_had(void **state) {
   unit_write(&refusals, UINT32_MAX);
   for (uint32_t i = 3; i < MANY; i++)
     cast_errand_send(&jobs[i].errand, count_job);
-  assert_int_equal(ndone, 3);
+  assert_int_equal(unit_read(&ndone), 3);
   assert_true(cast_errands_wait(patience()));
-  assert_int_equal(ndone, MANY);
+  assert_int_equal(unit_read(&ndone), MANY);
   assert_int_equal(unit_read(&starts), 2);
   finish();
 }
@@ -224,7 +225,7 @@ static void helped_by_who_waits(void **state) {
   assert_int_equal(os_thread_start(&helper, wait_and_help, &idle, "helper"), 0);
   while (unit_read(&stood) == 0) os_cede();
   assert_false(cast_errands_wait(os_now() + MS));
-  assert_int_equal(ndone, 0);
+  assert_int_equal(unit_read(&ndone), 0);
   open_gate();
   os_thread_join(&helper);
   assert_true(idle);
@@ -232,7 +233,7 @@ static void helped_by_who_waits(void **state) {
   /* And nobody has given up for good. */
   cast_errand_send(&jobs[1].errand, count_job);
   assert_true(cast_errands_wait(patience()));
-  assert_int_equal(ndone, 2);
+  assert_int_equal(unit_read(&ndone), 2);
   finish();
 }
 
@@ -243,7 +244,7 @@ static void has_none(void *arg) {
   CAST_ALWAYS(cast_forked);
   cast_errand_send(&jobs[2].errand, count_job);
   CAST_ALWAYS(cast_errands_wait(FOREVER) && cast_errands_stop(FOREVER));
-  CAST_ALWAYS(ndone == 0);
+  CAST_ALWAYS(unit_read(&ndone) == 0);
 #if !defined(__SANITIZE_ADDRESS__) /* it would miss what lay on other stacks */
   exit(0);
 #endif
@@ -304,7 +305,7 @@ static void forked_by_one(void **state) {
   assert_true(cast_errands_wait(patience()));
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_int_equal(status, 0);
-  assert_int_equal(ndone, 2);
+  assert_int_equal(unit_read(&ndone), 2);
   finish();
   cast_fork_forget();
 }

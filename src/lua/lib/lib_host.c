@@ -1,4 +1,4 @@
-/* lib_host.c - driving the main state's tasks from a loop of the host's own.
+/* lib_host.c - driving the main session's tasks from a loop of the host's own.
    SPDX-License-Identifier: MIT
 
    A program with an event loop of its own waits for the descriptor there, and

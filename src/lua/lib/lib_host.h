@@ -1,4 +1,4 @@
-/* lib_host.h - driving the main state's tasks from a loop of the host's own.
+/* lib_host.h - driving the main session's tasks from a loop of the host's own.
    SPDX-License-Identifier: MIT */
 #ifndef CAST_LIB_HOST_H
 #define CAST_LIB_HOST_H

@@ -28,6 +28,11 @@
        v
      forced     The error is raised at every instruction (cast_stop_force).
 
+   The functions are in src/task.c (cast_task_cancel), cancel.c (observe), here
+   (extended_until) and preempt.c (cast_stop_*). The coroutine ends with that
+   error, and `finish` in run.c makes an end of the task of it: cancelled, if
+   the error is that of a cancellation (cast_cancel_is_error), else failed.
+
    No step leads back: an error that was caught is raised again, until its scope
    is left or the task ends (level-triggered, as in Trio), so that nothing is
    caught by mistake for good.
