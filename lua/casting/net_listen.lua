@@ -86,8 +86,9 @@ local TRIES, PAUSE = 100, 0.001
 
 local function listen_at(path, o)
   for _ = 1, TRIES do
-    local listener, why, detail = sockets.listen(path, nil, o, true)
-    if listener ~= false then return listener, why, detail end
+    local listener, why = sockets.listen(path, nil, o, true)
+    if listener then return listener end
+    if listener == nil then return nil, why end
     casting.sleep(PAUSE)
   end
   return sockets.listen(path, nil, o)
