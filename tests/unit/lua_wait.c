@@ -52,12 +52,12 @@ static int three(lua_State *L) {
     L, ends[0], CASTING_READABLE, CASTING_FOREVER, finish_step, &left);
 }
 
-/* There is no room on the stack, not even for the results. */
+/* There is no room on the stack, not even for the results. (5.5 has some beyond
+   its limit, so it may wait.) */
 static int full(lua_State *L) {
   int n = luaL_checkinteger(L, 1) != 0 ? LUA_MINSTACK - 1 : 1;
   while (lua_checkstack(L, n)) lua_pushnil(L);
-  return casting_wait_fd(
-    L, ends[0], CASTING_READABLE, CASTING_FOREVER, finish, told);
+  return casting_wait_fd(L, ends[0], CASTING_READABLE, 0.001, finish, told);
 }
 
 static int put(lua_State *L) {
@@ -202,8 +202,8 @@ static void always_told(void **state) {
          "end\n");
   assert_int_equal(told_of(CASTING_ECANCELLED), 7);
   lua_register(L, "full", full);
-  run(L, "for i = 0, 1 do assert(not pcall(full, i)) end\n");
-  assert_int_equal(told_of(CASTING_ECANCELLED), 9);
+  run(L, "for i = 0, 1 do pcall(full, i) end\n");
+  assert_int_equal(told_of(CASTING_ECANCELLED) + told_of(CASTING_ETIMEOUT), 9);
   run(L, "local ok, e = casting.with_timeout(0.001, wait, fd, R, -1)\n"
          "assert(not ok and e == 'timeout')\n");
   assert_int_equal(told_of(CASTING_ECANCELLED) + told_of(CASTING_ETIMEOUT), 10);
