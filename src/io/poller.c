@@ -202,7 +202,9 @@ void cast_poller_host(bool comes) { count(&poller.hosts, comes); }
 bool cast_poller_one_host(void) { return hint(&poller.hosts) <= 1; }
 
 void cast_poller_break(void) {
-  if (cast_poller_make()) os_poller_break(&poller.set);
+  /* Without a set nobody sleeps in it. PAIR poller: acquire. */
+  if (atomic_load_explicit(&poller.made, memory_order_acquire))
+    os_poller_break(&poller.set);
 }
 
 uint32_t cast_poller_looks(void) { return hint(&poller.looks); }
