@@ -45,8 +45,6 @@ static _Atomic uint32_t ninside; /* (a) calls that are being made ... */
 static _Atomic uint32_t most;    /* (a) ... and the most at once */
 static _Atomic uint32_t gate;    /* (a) futex: 0: who comes to it waits */
 
-static uint64_t patience(void) { return os_now() + PATIENCE_NS; }
-
 static void run_job(cast_call *c) {
   job *j = CAST_CONTAINER(c, job, call);
   uint32_t n = unit_count(&ninside), seen = unit_read(&most);

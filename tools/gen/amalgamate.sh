@@ -17,7 +17,8 @@ set -u
 cd "$(dirname -- "$0")/../.." || exit 2
 
 # The order: the operating system layer, the runtime, the binding.
-files=$(ls src/os/*.c src/*.c src/lua/*/*.c)
+# kqueue.c is for systems to which the rest of src/os has no port.
+files=$(ls src/os/*.c src/*.c src/io/*.c src/lua/*/*.c | grep -v "/kqueue\.c$")
 # What is generated is not among the sources.
 generated=$(mktemp -d) || exit 1
 trap 'rm -rf "$generated"' EXIT
@@ -172,7 +173,8 @@ function headers(file,    line, dir, name) {
 BEGIN {
   quoted = "^\\047([^\\047\\\\]|\\\\.)*\\047"
   # Names that the system has as well.
-  n = split("write read send close poll wait pause link splice", part, " ")
+  n = split("write read send close poll wait pause link splice accept bind " \
+    "connect listen socket shutdown recv", part, " ")
   for (i = 1; i <= n; i++) taken[part[i]] = 1
   n = ARGC - 1
   for (i = 1; i <= n; i++) file[i] = ARGV[i]

@@ -78,7 +78,7 @@ end
 
 local function find_sources()
   local sources = {}
-  for _, folder in ipairs {"src", "src/os"} do
+  for _, folder in ipairs {"src", "src/os", "src/io"} do
     append(sources, list(folder, "%.c$"))
   end
   for _, room in ipairs(list("src/lua", "^%w+$")) do

@@ -175,7 +175,7 @@ check_warnings() {
     done
   done
   unset CC
-  for h in include/*.h src/*.h src/os/*.h; do
+  for h in include/*.h src/*.h src/io/*.h src/os/*.h; do
     [ -f "$h" ] || continue
     system=''
     case $h in src/os/*) system=-D_GNU_SOURCE ;; esac
@@ -216,7 +216,7 @@ check_tidy() {
       failed=$((failed + 1))
       continue
     fi
-    for place in src src/os 'src/lua/*'; do
+    for place in src src/io src/os 'src/lua/*'; do
       # The core is the same for all versions.
       if [ "$luas" = luajit ] && [ "$place" != 'src/lua/*' ]; then continue; fi
       before=''
@@ -550,6 +550,6 @@ bigendian() {
   s390x-linux-gnu-gcc -std=gnu11 -O1 -g -w -static -pthread -I"$1" \
     -I"$root/build/generated" -D_GNU_SOURCE -DLUA_USE_POSIX -DCAST_DEBUG=2 \
     -o "$root/build/lua-s390x" \
-    tools/test/bigendian.c src/*.c src/os/*.c src/lua/*/*.c $lua_sources -lm -ldl &&
+    tools/test/bigendian.c src/*.c src/io/*.c src/os/*.c src/lua/*/*.c $lua_sources -lm -ldl &&
     qemu-s390x "$root/build/lua-s390x" tests/stress/value_graphs.lua 1 0.02
 }

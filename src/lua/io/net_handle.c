@@ -31,7 +31,7 @@ typedef struct hold {
 typedef struct stream_handle {
   const char *tag;
   cast_stream *stream; /* one reference; NULL: moved */
-  hold *hold;          /* valid until the state is cleaned */
+  hold *held;          /* valid until the state is cleaned */
 } stream_handle;
 
 /* -- handles -------------------------------------------------------------- */
@@ -49,9 +49,9 @@ static void end_hold(cast_cleanup *c) {
 static void set_hold(lua_State *L, stream_handle *h, cast_stream *s) {
   const cast_state *S = cast_state_find(L);
   cast_stream *before;
-  if (S == NULL || S->cleaned || h->hold == NULL) return;
-  before = h->hold->stream;
-  h->hold->stream = s;
+  if (S == NULL || S->cleaned || h->held == NULL) return;
+  before = h->held->stream;
+  h->held->stream = s;
   if (s != NULL) cast_ref(&s->object);
   if (before != NULL) cast_unref(&before->object);
 }
@@ -78,11 +78,11 @@ cast_stream *cast_net_stream(lua_State *L, int idx) {
 
 static void free_hold(lua_State *L, stream_handle *h) {
   const cast_state *S = cast_state_find(L);
-  if (S != NULL && !S->cleaned && h->hold != NULL) {
-    cast_list_remove(&h->hold->cleanup.link);
-    cast_free(h->hold);
+  if (S != NULL && !S->cleaned && h->held != NULL) {
+    cast_list_remove(&h->held->cleanup.link);
+    cast_free(h->held);
   }
-  h->hold = NULL;
+  h->held = NULL;
 }
 
 static int collect(lua_State *L) {
@@ -281,7 +281,7 @@ void cast_net_stream_new(lua_State *L, cast_state *S) {
   h = cast_lua_newuserdata(L, sizeof *h);
   h->tag = &stream_tag;
   h->stream = NULL;
-  h->hold = NULL;
+  h->held = NULL;
   (void)cast_single_push(L, &meta_key, make_meta, NULL);
   lua_setmetatable(L, -2);
   /* A finalizer that ran meanwhile may have ended the state. */
@@ -290,5 +290,5 @@ void cast_net_stream_new(lua_State *L, cast_state *S) {
   if (k == NULL) cast_raise_memory(L);
   k->cleanup.drop = end_hold;
   cast_list_push(&S->cleanups, &k->cleanup.link);
-  h->hold = k;
+  h->held = k;
 }

@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-int cast_path_bind(
-  int fd, const os_address *a, const char *path, bool datagram, cast_path *p) {
+int cast_path_bind(int fd, const os_address *a, const char *path, bool datagram,
+  cast_socket_path *p) {
   CAST_UNUSED(datagram); /* listeners have their own way */
   memset(p, 0, sizeof *p);
   if (path == NULL) return os_bind(fd, a);
@@ -17,7 +17,7 @@ int cast_path_bind(
   return os_bind_path(fd, a, &p->file);
 }
 
-void cast_path_end(cast_path *p) {
+void cast_path_end(cast_socket_path *p) {
   if (p->file.process != 0) (void)os_remove_path(&p->address, &p->file);
   p->file.process = 0;
 }

@@ -56,7 +56,7 @@ typedef struct cast_udp {
   cast_timer timer;        /* see 4. */
   uint32_t pause_ns;       /* of its latest run; 0: the latest try went well */
   bool timed;              /* the timer is set, perhaps for never */
-  cast_path path;          /* of a Unix socket that was bound here */
+  cast_socket_path path;   /* of a Unix socket that was bound here */
   uint64_t nreceived;      /* datagrams */
   uint64_t nsent;          /* datagrams */
   uint64_t bytes_received; /* bytes of these */
