@@ -63,12 +63,12 @@ static void prove_room(const cast_stream *s) {
 
 /* Words, lines with both kinds of ends, and marks, drawn from the seed. */
 static void compose(char *text, uint64_t *seed) {
-  static const char *const ends[] = {"\n", "\r\n", "--", "-", "\r", "--\n"};
+  static const char *const marks[] = {"\n", "\r\n", "--", "-", "\r", "--\n"};
   size_t n = 0;
   while (n < TEXT) {
     uint64_t r = unit_random(seed);
     size_t word = r % 64 == 0 ? r / 64 % 20000 : r / 64 % 60;
-    const char *end = ends[r / 7 % 6];
+    const char *end = marks[r / 7 % 6];
     for (size_t i = 0; i < word && n < TEXT; i++)
       text[n++] = (char)('a' + (r + i) % 26);
     for (; *end != '\0' && n < TEXT; end++) text[n++] = *end;
