@@ -215,6 +215,8 @@ local actions = {
 local began = casting.now()
 while casting.now() - began < seconds do
   actions[random(#actions)]()
+  -- A failure that nobody takes keeps its task, and so its sockets.
+  while failures:try_receive() do end -- luacheck: ignore
   for _, task in ipairs(talkers) do
     if task:status() == "failed" then kit.join(task, "a connection") end
   end
