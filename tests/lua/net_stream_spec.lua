@@ -225,6 +225,31 @@ describe("reading", function()
     assert.is_true(writer:await() > 0)
   end)
 
+  it("lets others run between calls that need not wait", function()
+    local a, b = net.pair()
+    local over, n = false, 0
+    local other = casting.spawn(function()
+      while not over do
+        n = n + 1
+        casting.yield()
+      end
+    end)
+    local task = casting.spawn(function()
+      b:write(("x"):rep(3200))
+      for _ = 1, 3200 do a:read(1) end
+      local reads = n
+      for _ = 1, 128 do b:write "y" end -- there is room for these
+      over = true
+      return reads, n
+    end)
+    local reads, all = task:await(LONG)
+    other:await(LONG)
+    assert.is_true(reads >= 50)
+    assert.is_true(all > reads)
+    a:close()
+    b:close()
+  end)
+
   it("sees what came without an event, without a wait", function()
     local a, b = net.pair()
     b:write "1"
