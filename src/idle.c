@@ -224,11 +224,27 @@ static bool gets_core(cast_worker *w, bool *own) {
   return yes;
 }
 
-/* With the token: w sleeps in the poller, until it is signalled, or gets a core
-   for what is ready: then true. */
+/* With the token, which is given up: w sleeps on its word for a while, *pause
+   or until it is signalled, while others look. True: w has the token again. The
+   order of the first two is that of R171. */
+static bool leave_it_to_others(cast_worker *w, uint64_t *pause) {
+  cast_poller_give();
+  if (cast_cores_busy() != 0) {
+    (void)os_wait(&w->signal, 0, os_now() + *pause);
+    if (*pause < CAST_PAUSE_MAX_NS) *pause *= 2;
+  }
+  return cast_poller_take();
+}
+
+/* With the token: w sleeps in the poller, until it is signalled, or another
+   thread has the token, or it gets a core for what is ready: then true. While
+   what it is told is for sessions that others run already, it would be woken
+   for each message, and have nothing to do: then it leaves the poller to them,
+   for ever longer (R190). */
 static bool sleep_in_poller(cast_worker *w) {
-  bool own = false;
-  while (!own && !is_signalled(w)) {
+  bool own = false, has_token = true;
+  uint64_t pause = CAST_PAUSE_MIN_NS;
+  while (!own && has_token && !is_signalled(w)) {
     cast_jobs jobs = {NULL, NULL, 0};
     cast_told told = {.n = 0};
     /* PAIR polls: said before the signal is looked at. */
@@ -236,17 +252,23 @@ static bool sleep_in_poller(cast_worker *w) {
     if (!is_signalled(w)) cast_poller_ask(&told, OS_FOREVER, NULL, NULL);
     atomic_store_explicit(&w->polls, 0, memory_order_relaxed);
     cast_poller_deal(&told, NULL, &jobs);
-    if (jobs.first != NULL && gets_core(w, &own) && own) {
+    if (jobs.first == NULL) {
+      cast_poller_dealt(&told);
+      has_token = leave_it_to_others(w, &pause);
+      continue;
+    }
+    pause = CAST_PAUSE_MIN_NS;
+    if (gets_core(w, &own) && own) {
       cast_poller_give();
       cast_sched.wake_sysmon();
       cast_sched_take_jobs(w, &jobs);
-    } else if (jobs.first != NULL) {
+    } else {
       push_global(&jobs); /* for those that have the permits */
       cast_sched_wake();
     }
     cast_poller_dealt(&told);
   }
-  if (!own) cast_poller_give();
+  if (!own && has_token) cast_poller_give();
   return own;
 }
 

@@ -50,6 +50,11 @@
 /* A worker that looks for work tries to steal in one of so many looks: it
    touches the cache lines of all cores, the global queue is a single one. */
 #define CAST_STEAL_EVERY CAST_LIMIT(16u, 1u)
+/* How long an idle worker first leaves the poller to the busy ones, if what it
+   was told was for sessions that these run; each further time is twice as
+   long, up to the maximum. */
+#define CAST_PAUSE_MIN_NS 250000u
+#define CAST_PAUSE_MAX_NS 4000000u
 
 /* -- locks ---------------------------------------------------------------- */
 
