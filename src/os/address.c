@@ -103,6 +103,9 @@ static size_t unix_text(const os_address *a, char *host) {
   if (a->size <= head) return 0;
   n = a->size - head;
   if (n > OS_HOST_SIZE - 1) n = OS_HOST_SIZE - 1;
+#if !defined(__linux__)
+  if (path[0] == '\0') return 0; /* zero bytes in place of a name */
+#endif
   if (path[0] != '\0') n = strnlen(path, n);
   memcpy(host, path, n);
   host[n] = '\0';

@@ -158,12 +158,32 @@ int cast_net_failure(lua_State *L, intptr_t rc) {
   return 2;
 }
 
-int cast_net_push_address(lua_State *L, const os_address *a) {
+/* What names a Unix socket: its length. */
+static size_t write_name(const os_address *a, char name[CAST_NET_TEXT]) {
   char host[OS_HOST_SIZE];
   uint16_t port;
-  size_t n = os_address_text(a, host, &port);
-  lua_pushlstring(L, host, n);
-  if (os_address_family(a) == OS_UNIX) return 1;
+  size_t n = os_address_text(a, host, &port), at = sizeof CAST_UNIX - 1;
+  memcpy(name, CAST_UNIX "./", at + 2);
+  if (n > 0 && host[0] == '@') at += 2; /* a file, and no abstract name */
+  if (n > 0 && host[0] == '\0') host[0] = '@';
+  memcpy(name + at, host, n);
+  name[at + n] = '\0';
+  return at + n;
+}
+
+int cast_net_push_address(lua_State *L, const os_address *a) {
+  char host[CAST_NET_TEXT];
+  uint16_t port;
+  if (a->size == 0 || os_address_family(a) == OS_UNIX) {
+    lua_pushlstring(L, host, write_name(a, host));
+    return 1;
+  }
+  if (os_address_text(a, host, &port) == 0) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "an address of another family");
+    return 2;
+  }
+  lua_pushstring(L, host);
   lua_pushinteger(L, port);
   return 2;
 }
@@ -171,16 +191,18 @@ int cast_net_push_address(lua_State *L, const os_address *a) {
 size_t cast_net_text(const os_address *a, char text[CAST_NET_TEXT]) {
   char host[OS_HOST_SIZE];
   uint16_t port;
-  int family = os_address_family(a), n;
-  if (os_address_text(a, host, &port) == 0) return 0;
-  if (host[0] == '\0') host[0] = '@';
-  if (family == OS_INET6)
-    n = snprintf(text, CAST_NET_TEXT, "[%s]:%u", host, (unsigned)port);
-  else if (family == OS_INET)
-    n = snprintf(text, CAST_NET_TEXT, "%s:%u", host, (unsigned)port);
-  else
-    n = snprintf(text, CAST_NET_TEXT, "%s", host);
-  return n > 0 ? (size_t)n : 0;
+  size_t n = os_address_text(a, host, &port);
+  int family = os_address_family(a);
+  if (n == 0) return 0;
+  if (family == OS_UNIX) {
+    n = write_name(a, text);
+    for (size_t i = 0; i < n; i++)
+      if ((unsigned char)text[i] < ' ' || text[i] == 127) text[i] = '?';
+    return n;
+  }
+  n = (size_t)snprintf(text, CAST_NET_TEXT,
+    family == OS_INET6 ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
+  return n;
 }
 
 size_t cast_net_peer_text(

@@ -21,8 +21,6 @@
 #include "../task/turn.h"
 #include "net_option.h"
 
-#define PREFIX "unix:" /* of what names a Unix socket */
-
 static const char udp_tag; /* tells these handles from other userdata */
 static const char meta_key;
 
@@ -106,25 +104,17 @@ static int fail(lua_State *L, intptr_t rc) {
   return 2;
 }
 
-/* Pushes host and port, as `send` takes them; of a Unix socket only what names
-   it; nil, if there is no address. How many values. */
-static int push_address(lua_State *L, const os_address *a) {
-  char host[OS_HOST_SIZE];
-  uint16_t port;
-  size_t n = os_address_text(a, host, &port);
-  if (n == 0) {
-    lua_pushnil(L);
-    return 1;
-  }
-  if (os_address_family(a) == OS_UNIX) {
-    if (host[0] == '\0') host[0] = '@';
-    lua_pushliteral(L, PREFIX);
-    lua_pushlstring(L, host, n);
-    lua_concat(L, 2);
-    return 1;
-  }
-  lua_pushlstring(L, host, n);
-  lua_pushinteger(L, port);
+/* Is it what tells that a Unix socket has no name? It comes from elsewhere, so
+   to send there is an outcome and no misuse. */
+static bool is_nameless(lua_State *L, int host) {
+  size_t n;
+  const char *text = cast_arg_string(L, host, &n);
+  return n == sizeof CAST_UNIX - 1 && memcmp(text, CAST_UNIX, n) == 0;
+}
+
+static int fail_nameless(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushliteral(L, "not a path of a socket");
   return 2;
 }
 
@@ -133,18 +123,12 @@ static void check_address(lua_State *L, int host, int port, os_address *a) {
     cast_arg_error(L, host, "a numeric address expected");
 }
 
-static void describe_with(cast_buffer *b, const cast_udp *u, const char *what,
-  const char *where, const os_address *a) {
-  char host[OS_HOST_SIZE];
-  uint16_t port;
-  CAST_UNUSED(u);
+static void describe_with(
+  cast_buffer *b, const char *what, const char *where, const os_address *a) {
+  char text[CAST_NET_TEXT];
   cast_buffer_add(b, what);
-  if (a == NULL || os_address_text(a, host, &port) == 0) return;
-  if (os_address_family(a) == OS_UNIX)
-    cast_buffer_form(b, " %s %s%s", where, host[0] == '\0' ? "@" : "",
-      host + (host[0] == '\0'));
-  else
-    cast_buffer_form(b, " %s %s:%u", where, host, port);
+  if (a != NULL && cast_net_text(a, text) > 0)
+    cast_buffer_form(b, " %s %s", where, text);
 }
 
 /* -- receiving ------------------------------------------------------------ */
@@ -161,7 +145,7 @@ static int push_datagram(lua_State *L) {
   handing *h = lua_touserdata(L, 1);
   const cast_datagram *d = h->datagram;
   lua_pushlstring(L, (const char *)d->bytes, d->size);
-  h->n = 1 + push_address(L, &d->from);
+  h->n = 1 + cast_net_push_address(L, &d->from);
   lua_xmove(L, h->state->work, h->n);
   return 0;
 }
@@ -220,7 +204,7 @@ static void receive_describe(cast_buffer *b, const cast_ltask *t) {
     known = os_local_address(u->file->fd, &a) == 0;
     cast_descriptor_end(u->file);
   }
-  describe_with(b, u, "receiving", "on", known ? &a : NULL);
+  describe_with(b, "receiving", "on", known ? &a : NULL);
 }
 
 static const cast_wait_kind receive_kind = {.finish = receive_finish,
@@ -284,7 +268,7 @@ static void send_describe(cast_buffer *b, const cast_ltask *t) {
     known = os_peer_address(x->udp->file->fd, &a) == 0;
     cast_descriptor_end(x->udp->file);
   }
-  describe_with(b, x->udp, "sending", "to", known ? &a : NULL);
+  describe_with(b, "sending", "to", known ? &a : NULL);
 }
 
 static const cast_wait_kind send_kind = {.finish = send_finish,
@@ -314,20 +298,22 @@ static int udp_send(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_udp *u;
   uint64_t deadline = OS_FOREVER;
-  bool has_to = !lua_isnoneornil(L, 3), waits = true;
+  bool has_to = !lua_isnoneornil(L, 3), waits = true, nameless = false;
   os_address to;
   cast_chars data;
   cast_ltask *t;
   intptr_t rc;
   (void)cast_net_udp(L, 1);
   data.at = cast_arg_string(L, 2, &data.size);
-  if (has_to) check_address(L, 3, 4, &to);
+  if (has_to) nameless = is_nameless(L, 3);
+  if (has_to && !nameless) check_address(L, 3, 4, &to);
   cast_arg_check(
     L, has_to || lua_isnoneornil(L, 4), 4, "a port needs an address");
   if (!lua_isnoneornil(L, 5)) {
     deadline = cast_deadline(L, 5);
     waits = lua_tonumber(L, 5) > 0;
   }
+  if (nameless) return fail_nameless(L);
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
   u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
@@ -362,6 +348,7 @@ static int udp_connect(lua_State *L) {
   intptr_t rc = CASTING_ECLOSED;
   os_address a;
   (void)cast_net_udp(L, 1);
+  if (has_peer && is_nameless(L, 2)) return fail_nameless(L);
   if (has_peer) check_address(L, 2, 3, &a);
   cast_arg_check(
     L, has_peer || lua_isnoneornil(L, 3), 3, "a port needs an address");
@@ -416,7 +403,7 @@ static int push_end(
     rc = ask(u->file->fd, &a);
     cast_descriptor_end(u->file);
   }
-  return rc == 0 ? push_address(L, &a) : fail(L, rc);
+  return rc == 0 ? cast_net_push_address(L, &a) : fail(L, rc);
 }
 
 static int udp_peer(lua_State *L) {
@@ -458,8 +445,19 @@ static int udp_stats(lua_State *L) {
 
 static int udp_text(lua_State *L) {
   udp_handle *h = handle_at(L, 1);
+  char text[CAST_NET_TEXT];
+  size_t n;
+  os_address a;
   if (h == NULL) cast_arg_type_error(L, 1, "udp");
-  lua_pushfstring(L, "udp: %p", (const void *)h->udp);
+  if (h->udp == NULL) return lua_pushliteral(L, "udp (moved)"), 1;
+  if (!cast_descriptor_begin(h->udp->file))
+    return lua_pushliteral(L, "udp (closed)"), 1;
+  n = os_local_address(h->udp->file->fd, &a) == 0 ? cast_net_text(&a, text) : 0;
+  cast_descriptor_end(h->udp->file);
+  if (n > 0)
+    lua_pushfstring(L, "udp: %s", text);
+  else
+    lua_pushfstring(L, "udp: %p", (const void *)h->udp);
   return 1;
 }
 
@@ -565,7 +563,7 @@ int cast_net_udp_new(lua_State *L) {
   if (has_address) check_address(L, 1, 2, &a);
   family = has_address ? os_address_family(&a) : family_in(L, 3);
   if (family == OS_UNIX && has_address) {
-    path = lua_tostring(L, 1) + strlen(PREFIX);
+    path = lua_tostring(L, 1) + strlen(CAST_UNIX);
     if (path[0] == '@') path = NULL;
   }
   new_handle(L, S);
