@@ -651,7 +651,13 @@ describe("a stream", function()
     local a = net.pair()
     local bad = {
       {function() a:read "q" end, "bad argument #1 to 'read'", '"l"'},
-      {function() a:read {} end, "bad argument #1 to 'read'"},
+      {function() a:read {} end, "bad argument #1 to 'read'", "a table"},
+      {function() a:read "5" end, "number of bytes", "got a string"},
+      {function() a:read "*l" end, '"l" expected, got "*l"'},
+      {function() a:read "*a" end, '"a" expected, got "*a"'},
+      {function() a:read "*L" end, '"L" expected, got "*L"'},
+      {function() a:read "n" end, "tonumber"},
+      {function() a:read "*n" end, "tonumber"},
       {function() a:read(-1) end, "bad argument #1 to 'read'", "integer"},
       {function() a:read(1.5) end, "bad argument #1 to 'read'", "integer"},
       {function() a:read(0 / 0) end, "bad argument #1 to 'read'", "integer"},
@@ -895,8 +901,13 @@ describe("numbers of the program's", function()
 
   it("are refused if they are not open", function()
     assert.same({nil, "bad file descriptor"}, {net.from_fd(9999)})
-    helper.misuse(function() net.from_fd(-1) end, "descriptor")
-    helper.misuse(function() net.from_fd "x" end, "number expected")
+    for _, bad in ipairs {-1, 1.5, 2 ^ 31, 0 / 0, "0", "x", {}, true} do
+      helper.misuse(function() net.from_fd(bad) end,
+        "bad argument #1 to 'from_fd' (a descriptor must be", "got")
+    end
+    helper.misuse(function() net.from_fd() end, "got nil")
+    -- A float with an integer's value is one.
+    assert.same({nil, "bad file descriptor"}, {net.from_fd(2 ^ 13)})
   end)
 end)
 

@@ -13,6 +13,7 @@
 #include "../state/argument.h"
 #include "../state/handle.h"
 #include "net_udp.h"
+#include "net_wait.h"
 
 /* pair(): two streams that are connected. */
 static int net_pair(lua_State *L) {
@@ -104,11 +105,11 @@ static int net_socket(lua_State *L) {
 
 /* from_fd(fd): the stream, listener or socket for datagrams that it is. */
 static int net_from_fd(lua_State *L) {
-  lua_Number n = cast_arg_number(L, 1);
   cast_state_here(L);
-  cast_arg_check(L, n >= 0 && n <= 0x7fffffff && n == (lua_Number)(int)n, 1,
-    "a descriptor must be a non-negative integer");
-  return cast_net_adopt(L, (int)n);
+  if (!cast_net_is_fd(L, 1))
+    cast_arg_error(
+      L, 1, lua_pushfstring(L, CAST_NET_FD ", got %s", cast_arg_got(L, 1)));
+  return cast_net_adopt(L, (int)lua_tonumber(L, 1));
 }
 
 /* numeric(host): "inet", "inet6" or "unix"; nil: it is a name. What is wrong
