@@ -761,6 +761,37 @@ describe("a stream that moves", function()
     end)
   end)
 
+  it("is told as what it is, wherever it went", function()
+    local moved = "has moved: it was sent away"
+    for kind, thing in pairs {stream = (net.pair()),
+      socket = assert(net.udp("127.0.0.1", 0))} do
+      local name = kind == "stream" and kind or "udp"
+      local wait = kind == "stream" and thing.read or thing.receive
+      assert.is_true(casting.transferable {thing})
+      local reader = casting.spawn(wait, thing)
+      helper.until_waiting(reader)
+      local ok, why = casting.transferable {thing}
+      assert.is_nil(ok)
+      assert.equal(("cannot send a %s (value: [1]): a task waits for " ..
+        "this %s"):format(name, kind), why)
+      reader:cancel()
+      reader:join(LONG)
+      assert.is_true(casting.transferable {thing})
+      local ch = casting.channel(1)
+      ch:send(thing)
+      local back = ch:receive() -- in the same session
+      helper.misuse(function() thing:name() end, "the " .. kind .. " " .. moved)
+      helper.misuse(function() ch:send(thing) end, "cannot send a " .. name,
+        "it " .. moved)
+      ok, why = casting.transferable(thing)
+      assert.is_nil(ok)
+      assert.matches("it " .. moved, why, 1, true)
+      assert.equal(name .. " (moved)", tostring(thing))
+      assert.is_true(casting.transferable(back))
+      back:close()
+    end
+  end)
+
   it("stays when the send fails", function()
     local a, b = net.pair()
     local full = casting.channel(1)

@@ -7,6 +7,12 @@
 #include "../state/state.h"
 #include "stream.h"
 
+/* What is said of a handle that is left behind. Where the stream went nobody
+   knows: to another session, or to another task of this one. */
+#define CAST_NET_MOVED " has moved: it was sent away"
+/* A finalizer that runs later than the handle's may find this. */
+#define CAST_NET_COLLECTED " was closed by the collector"
+
 /* -- handles of streams --------------------------------------------------- */
 
 /* Pushes a new one without a stream. Raises. */

@@ -30,8 +30,9 @@ typedef struct hold {
 
 typedef struct stream_handle {
   const char *tag;
-  cast_stream *stream; /* one reference; NULL: moved */
+  cast_stream *stream; /* one reference; NULL: moved, or collected */
   hold *held;          /* valid until the state is cleaned */
+  bool collected;      /* its finalizer has run */
 } stream_handle;
 
 /* -- handles -------------------------------------------------------------- */
@@ -72,7 +73,8 @@ cast_stream *cast_net_stream(lua_State *L, int idx) {
   stream_handle *h = handle_at(L, idx);
   if (CAST_UNLIKELY(h == NULL)) cast_arg_type_error(L, idx, "stream");
   if (CAST_UNLIKELY(h->stream == NULL))
-    cast_misuse(L, "the stream has moved to another session");
+    cast_misuse(L, h->collected ? "the stream" CAST_NET_COLLECTED
+                                : "the stream" CAST_NET_MOVED);
   return h->stream;
 }
 
@@ -93,6 +95,7 @@ static int collect(lua_State *L) {
   free_hold(L, h);
   if (s == NULL) return 0;
   h->stream = NULL;
+  h->collected = true;
   if (!cast_forked) cast_stream_close(s, NULL);
   cast_unref(&s->object);
   return 0;
@@ -109,12 +112,18 @@ static void *take(lua_State *L, int i) {
   return s;
 }
 
-/* __refused: why `take` has taken nothing (transfer/userdata.c). */
+/* __refused: why `take` would take nothing, if that is so
+   (transfer/userdata.c). */
 static int tell_refused(lua_State *L) {
   const stream_handle *h = handle_at(L, 1);
   if (h == NULL) return 0;
-  lua_pushstring(L, h->stream == NULL ? "it has moved to another session"
-                                      : "a task waits for this stream");
+  if (h->stream == NULL)
+    lua_pushstring(
+      L, h->collected ? "it" CAST_NET_COLLECTED : "it" CAST_NET_MOVED);
+  else if (cast_stream_is_awaited(h->stream))
+    lua_pushliteral(L, "a task waits for this stream");
+  else
+    return 0;
   return 1;
 }
 
@@ -229,9 +238,14 @@ static void stop_copies(cast_stream *s) {
 }
 
 int cast_net_close(lua_State *L) {
+  const stream_handle *h = handle_at(L, 1);
   cast_state *S;
   cast_stream *s;
   bool first;
+  if (CAST_UNLIKELY(h != NULL && h->collected)) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
   if (CAST_UNLIKELY(cast_forked)) {
     /* The child gives up its number, and nothing else. */
     s = cast_net_stream(L, 1);
@@ -259,9 +273,9 @@ static int stream_text(lua_State *L) {
   cast_stream *s;
   if (h == NULL) cast_arg_type_error(L, 1, "stream");
   s = h->stream;
-  if (s == NULL)
+  if (s == NULL && !h->collected)
     lua_pushliteral(L, "stream (moved)");
-  else if (s->closed)
+  else if (s == NULL || s->closed)
     lua_pushliteral(L, "stream (closed)");
   else if (cast_net_peer_text(s->file, s->is_socket, text) > 0)
     lua_pushfstring(L, "stream: %s", text);
@@ -304,6 +318,7 @@ void cast_net_stream_new(lua_State *L, cast_state *S) {
   h->tag = &stream_tag;
   h->stream = NULL;
   h->held = NULL;
+  h->collected = false;
   (void)cast_single_push(L, &meta_key, make_meta, NULL);
   lua_setmetatable(L, -2);
   /* A finalizer that ran meanwhile may have ended the state. */

@@ -26,7 +26,8 @@ static const char meta_key;
 
 typedef struct udp_handle {
   const char *tag; /* &udp_tag */
-  cast_udp *udp;   /* one reference; NULL: moved, or the end of its state */
+  cast_udp *udp;   /* one reference; NULL: moved, or collected */
+  bool collected;  /* its finalizer has run */
 } udp_handle;
 
 /* -- handles -------------------------------------------------------------- */
@@ -47,7 +48,8 @@ cast_udp *cast_net_udp(lua_State *L, int idx) {
   udp_handle *h = handle_at(L, idx);
   if (CAST_UNLIKELY(h == NULL)) cast_arg_type_error(L, idx, "udp");
   if (CAST_UNLIKELY(h->udp == NULL))
-    cast_misuse(L, "the socket has moved to another session");
+    cast_misuse(L, h->collected ? "the socket" CAST_NET_COLLECTED
+                                : "the socket" CAST_NET_MOVED);
   return h->udp;
 }
 
@@ -56,6 +58,7 @@ static int collect(lua_State *L) {
   cast_udp *u = h != NULL ? h->udp : NULL;
   if (u == NULL) return 0;
   h->udp = NULL;
+  h->collected = true;
   if (!cast_forked) cast_udp_close(u, NULL);
   cast_unref(&u->object);
   return 0;
@@ -69,6 +72,21 @@ static void *take(lua_State *L, int i) {
   if (u == NULL || cast_udp_is_awaited(u)) return NULL;
   h->udp = NULL;
   return u;
+}
+
+/* __refused: why `take` would take nothing, if that is so
+   (transfer/userdata.c). */
+static int tell_refused(lua_State *L) {
+  const udp_handle *h = handle_at(L, 1);
+  if (h == NULL) return 0;
+  if (h->udp == NULL)
+    lua_pushstring(
+      L, h->collected ? "it" CAST_NET_COLLECTED : "it" CAST_NET_MOVED);
+  else if (cast_udp_is_awaited(h->udp))
+    lua_pushliteral(L, "a task waits for this socket");
+  else
+    return 0;
+  return 1;
 }
 
 static void put(lua_State *L, int i, void *content) {
@@ -383,9 +401,13 @@ static int udp_join(lua_State *L) { return change_group(L, true); }
 static int udp_leave(lua_State *L) { return change_group(L, false); }
 
 static int udp_close(lua_State *L) {
-  cast_state *S = cast_state_here(L);
-  cast_udp *u = cast_net_udp(L, 1);
-  lua_pushboolean(L, !cast_forked && cast_udp_close(u, &S->session));
+  const udp_handle *h = handle_at(L, 1);
+  bool first = false;
+  if (h == NULL || !h->collected) {
+    cast_state *S = cast_state_here(L);
+    first = cast_udp_close(cast_net_udp(L, 1), &S->session);
+  }
+  lua_pushboolean(L, first);
   return 1;
 }
 
@@ -449,8 +471,9 @@ static int udp_text(lua_State *L) {
   size_t n;
   os_address a;
   if (h == NULL) cast_arg_type_error(L, 1, "udp");
-  if (h->udp == NULL) return lua_pushliteral(L, "udp (moved)"), 1;
-  if (!cast_descriptor_begin(h->udp->file))
+  if (h->udp == NULL && !h->collected)
+    return lua_pushliteral(L, "udp (moved)"), 1;
+  if (h->udp == NULL || !cast_descriptor_begin(h->udp->file))
     return lua_pushliteral(L, "udp (closed)"), 1;
   n = os_local_address(h->udp->file->fd, &a) == 0 ? cast_net_text(&a, text) : 0;
   cast_descriptor_end(h->udp->file);
@@ -480,6 +503,7 @@ static const luaL_Reg meta[] = {
   {"__gc", collect},
   {"__tostring", udp_text},
   {"__close", udp_end},
+  {"__refused", tell_refused},
   {NULL, NULL},
 };
 
@@ -512,6 +536,7 @@ static void new_handle(lua_State *L, cast_state *S) {
   h = cast_lua_newuserdata(L, sizeof *h);
   h->tag = &udp_tag;
   h->udp = NULL;
+  h->collected = false;
   (void)cast_single_push(L, &meta_key, make_meta, NULL);
   lua_setmetatable(L, -2);
 }

@@ -71,9 +71,9 @@ cast_net_kind cast_net_case(
   if ((u = cast_net_udp_test(L, idx)) != NULL)
     return wait_for(c, &u->object, u->file);
   if (is_called(L, idx, "casting.stream"))
-    *why = "the stream has moved to another session";
+    *why = "the stream" CAST_NET_MOVED;
   else if (is_called(L, idx, "casting.udp"))
-    *why = "the socket has moved to another session";
+    *why = "the socket" CAST_NET_MOVED;
   else
     return CAST_NET_NONE;
   return CAST_NET_WRONG;
