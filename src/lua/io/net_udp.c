@@ -366,6 +366,7 @@ static int udp_connect(lua_State *L) {
   intptr_t rc = CASTING_ECLOSED;
   os_address a;
   (void)cast_net_udp(L, 1);
+  if (cast_forked) cast_raise_closed(L); /* it is the parent's, too */
   if (has_peer && is_nameless(L, 2)) return fail_nameless(L);
   if (has_peer) check_address(L, 2, 3, &a);
   cast_arg_check(
@@ -385,6 +386,7 @@ static int change_group(lua_State *L, bool join) {
   size_t n;
   os_address a;
   (void)cast_net_udp(L, 1);
+  if (cast_forked) cast_raise_closed(L); /* it is the parent's, too */
   cast_arg_check(L, os_address_parse(&a, cast_arg_string(L, 2, &n), 0), 2,
     "the numeric address of a group expected");
   if (!lua_isnoneornil(L, 3)) device = cast_arg_string(L, 3, NULL);
@@ -404,8 +406,11 @@ static int udp_close(lua_State *L) {
   const udp_handle *h = handle_at(L, 1);
   bool first = false;
   if (h == NULL || !h->collected) {
-    cast_state *S = cast_state_here(L);
-    first = cast_udp_close(cast_net_udp(L, 1), &S->session);
+    cast_udp *u = cast_net_udp(L, 1);
+    /* The child of a fork gives up its number, and nothing else. */
+    first = CAST_UNLIKELY(cast_forked)
+              ? cast_descriptor_close_forked(u->file)
+              : cast_udp_close(u, &cast_state_here(L)->session);
   }
   lua_pushboolean(L, first);
   return 1;
