@@ -15,6 +15,7 @@
    system(command) --> what system(3) returns
    packets() --> two numbers: a socket for packets (SOCK_SEQPACKET) that
                  listens, and one that is connected to it; nil: there are none
+   close(fd) --> true or false
    bound(name) --> the number of a Unix socket that listens at that name
    interrupted(f, ...) --> f(...), of a C function, with a hook set that raises
                            "interrupted!", as lua.c sets one on Ctrl-C */
@@ -218,6 +219,11 @@ static int lib_packets(lua_State *L) {
   return 2;
 }
 
+static int lib_close(lua_State *L) {
+  lua_pushboolean(L, close((int)luaL_checkinteger(L, 1)) == 0);
+  return 1;
+}
+
 static int lib_bound(lua_State *L) {
   struct sockaddr_un a;
   size_t n;
@@ -260,6 +266,7 @@ static const luaL_Reg functions[] = {
   {"system", lib_system},
   {"packets", lib_packets},
   {"bound", lib_bound},
+  {"close", lib_close},
   {"interrupted", lib_interrupted},
   {NULL, NULL},
 };
