@@ -112,6 +112,14 @@ static int net_from_fd(lua_State *L) {
   return cast_net_adopt(L, (int)lua_tonumber(L, 1));
 }
 
+/* was_reset(stream): was it, by the other side? Reads say "closed" then, as at
+   the end. */
+static int net_was_reset(lua_State *L) {
+  const cast_stream *s = cast_net_stream_test(L, 1);
+  lua_pushboolean(L, s != NULL && s->broken && !s->closed);
+  return 1;
+}
+
 /* numeric(host): "inet", "inet6" or "unix"; nil: it is a name. What is wrong
    with it, if anything is, is a second result. */
 static int net_numeric(lua_State *L) {
@@ -141,6 +149,7 @@ static int net_numeric(lua_State *L) {
 
 static const luaL_Reg functions[] = {
   {"numeric", net_numeric},
+  {"was_reset", net_was_reset},
   {"pair", net_pair},
   {"socket", net_socket},
   {"connect", cast_net_connect},
