@@ -152,6 +152,17 @@ describe("a socket for datagrams", function()
     a:receive(LONG)
     assert.same({received = 2, sent = 2, bytes_received = 5, bytes_sent = 5},
       a:stats())
+    if not helper.integers then return end
+    local listener = assert(net.listen("127.0.0.1", 0))
+    local stream = assert(net.connect(listener:name()))
+    for _, s in ipairs {a, listener, stream} do
+      for name, n in pairs(s:stats()) do
+        assert.equal("integer", math.type(n), name)
+      end
+      assert.equal("integer", math.type(s:fd()))
+    end
+    listener:close()
+    stream:close()
   end)
 
   it("speaks IPv6", function()

@@ -454,7 +454,7 @@ static int udp_fd(lua_State *L) {
 }
 
 static void set_number(lua_State *L, const char *name, uint64_t n) {
-  lua_pushnumber(L, (lua_Number)n);
+  lua_pushinteger(L, (lua_Integer)n);
   lua_setfield(L, -2, name);
 }
 
