@@ -84,7 +84,8 @@ bool os_address_unix(os_address *a, const char *path, size_t size) {
   struct sockaddr_un un;
   size_t head = offsetof(struct sockaddr_un, sun_path);
   memset(&un, 0, sizeof un);
-  if (size == 0 || size > OS_PATH_MOST || size >= sizeof un.sun_path)
+  if (size == 0 || size > OS_PATH_MOST + (path[0] == '\0') ||
+      size + (path[0] != '\0') > sizeof un.sun_path)
     return false;
 #if !defined(__linux__)
   if (path[0] == '\0') return false; /* the abstract space is Linux's */

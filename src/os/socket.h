@@ -35,7 +35,9 @@ typedef struct os_address {
 } os_address;
 
 #define OS_HOST_SIZE 128 /* of the longest text of a host, with the zero */
-#define OS_PATH_MOST 107 /* bytes of a path of a Unix socket, at most */
+/* Bytes of a path of a Unix socket, or of a name in the abstract space without
+   the zero byte, at most. */
+#define OS_PATH_MOST 107u
 
 int os_address_family(const os_address *a);
 /* From numbers such as 127.0.0.1, ::1, fe80::1%eth0. False: that is a name. */

@@ -659,6 +659,20 @@ describe("names of ends", function()
     assert(client, why):close()
     listener:close()
   end)
+
+  -- Programs that pass all of the system's struct have such names.
+  it("of Unix sockets may be as long as there is room for", function()
+    local ok, processes = pcall(require, "processes")
+    if not ok then return pending "its module is not built here" end
+    local name = "casting" .. path()
+    name = name .. ("\0"):rep(107 - #name)
+    local listener = assert(net.from_fd(processes.bound("\0" .. name)))
+    assert.equal("unix:@" .. name, (listener:name()))
+    assert(casting.net.connect(listener:name())):close()
+    listener:close()
+    assert.same(pack(nil, "not a path of a socket"),
+      pack(casting.net.connect("unix:@" .. name .. "x")))
+  end)
 end)
 
 describe("connecting", function()

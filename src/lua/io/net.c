@@ -127,7 +127,7 @@ static int net_numeric(lua_State *L) {
   size_t n;
   const char *host = cast_arg_string(L, 1, &n), *problem = NULL;
   if (n > 5 && memcmp(host, "unix:", 5) == 0) {
-    if (n > 5 + OS_PATH_MOST)
+    if (n > 5 + OS_PATH_MOST + (host[5] == '@'))
       problem = "the path of a socket has at most 107 bytes";
     else if (host[5] != '@' && strlen(host) != n)
       problem = "a path has no zero bytes";
