@@ -122,23 +122,19 @@ static int fail(lua_State *L, intptr_t rc) {
   return 2;
 }
 
-/* Is it what tells that a Unix socket has no name? It comes from elsewhere, so
-   to send there is an outcome and no misuse. */
-static bool is_nameless(lua_State *L, int host) {
+/* False: it is "unix:", as is told of one without a name. It comes from
+   elsewhere, so that is an outcome, and no misuse: nil and why are pushed. */
+static bool read_address(lua_State *L, int host, int port, os_address *a) {
   size_t n;
   const char *text = cast_arg_string(L, host, &n);
-  return n == sizeof CAST_UNIX - 1 && memcmp(text, CAST_UNIX, n) == 0;
-}
-
-static int fail_nameless(lua_State *L) {
-  lua_pushnil(L);
-  lua_pushliteral(L, "not a path of a socket");
-  return 2;
-}
-
-static void check_address(lua_State *L, int host, int port, os_address *a) {
+  if (n == strlen(CAST_UNIX) && memcmp(text, CAST_UNIX, n) == 0) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "not a path of a socket");
+    return false;
+  }
   if (!cast_net_address(L, host, port, a))
     cast_arg_error(L, host, "a numeric address expected");
+  return true;
 }
 
 static void describe_with(
@@ -316,22 +312,20 @@ static int udp_send(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_udp *u;
   uint64_t deadline = OS_FOREVER;
-  bool has_to = !lua_isnoneornil(L, 3), waits = true, nameless = false;
+  bool has_to = !lua_isnoneornil(L, 3), waits = true;
   os_address to;
   cast_chars data;
   cast_ltask *t;
   intptr_t rc;
   (void)cast_net_udp(L, 1);
   data.at = cast_arg_string(L, 2, &data.size);
-  if (has_to) nameless = is_nameless(L, 3);
-  if (has_to && !nameless) check_address(L, 3, 4, &to);
+  if (has_to && !read_address(L, 3, 4, &to)) return 2;
   cast_arg_check(
     L, has_to || lua_isnoneornil(L, 4), 4, "a port needs an address");
   if (!lua_isnoneornil(L, 5)) {
     deadline = cast_deadline(L, 5);
     waits = lua_tonumber(L, 5) > 0;
   }
-  if (nameless) return fail_nameless(L);
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
   u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
@@ -367,8 +361,7 @@ static int udp_connect(lua_State *L) {
   os_address a;
   (void)cast_net_udp(L, 1);
   if (cast_forked) cast_raise_closed(L); /* it is the parent's, too */
-  if (has_peer && is_nameless(L, 2)) return fail_nameless(L);
-  if (has_peer) check_address(L, 2, 3, &a);
+  if (has_peer && !read_address(L, 2, 3, &a)) return 2;
   cast_arg_check(
     L, has_peer || lua_isnoneornil(L, 3), 3, "a port needs an address");
   u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
@@ -580,7 +573,6 @@ static int family_in(lua_State *L, int options) {
 int cast_net_udp_new(lua_State *L) {
   cast_state *S = cast_state_here(L);
   bool has_address = !lua_isnoneornil(L, 1);
-  const char *path = NULL;
   os_address a;
   cast_udp *u;
   int family, fd, rc = 0;
@@ -590,12 +582,8 @@ int cast_net_udp_new(lua_State *L) {
     lua_pushinteger(L, 0); /* any port */
     lua_replace(L, 2);
   }
-  if (has_address) check_address(L, 1, 2, &a);
+  if (has_address && !read_address(L, 1, 2, &a)) return 2;
   family = has_address ? os_address_family(&a) : family_in(L, 3);
-  if (family == OS_UNIX && has_address) {
-    path = lua_tostring(L, 1) + strlen(CAST_UNIX);
-    if (path[0] == '@') path = NULL;
-  }
   new_handle(L, S);
   fd = os_socket(family, true);
   if (fd < 0) return fail(L, fd);
@@ -605,7 +593,7 @@ int cast_net_udp_new(lua_State *L) {
     cast_udp_close(u, &S->session);
     return cast_net_option_failure(L, rc);
   }
-  if (has_address) rc = cast_path_bind(fd, &a, path, true, &u->path);
+  if (has_address) rc = cast_path_bind(fd, &a, &u->path);
   if (rc == 0) return 1;
   cast_udp_close(u, &S->session);
   return fail(L, rc);
