@@ -661,12 +661,12 @@ function stream:close() end
 ---@return boolean first
 function stream:abort() end
 
----Who is at the other end.
+---Who is at the other end: as net.connect takes it.
 ---@return string? address
 ---@return integer|string|nil port
 function stream:peer() end
 
----The address of this end.
+---The address of this end: as net.connect takes it.
 ---@return string? address
 ---@return integer|string|nil port
 function stream:name() end
@@ -709,7 +709,7 @@ function listener:serve(f, options) end
 ---@return boolean first
 function listener:close() end
 
----Where it listens.
+---Where it listens: as net.connect takes it.
 ---@return string? address
 ---@return integer|string|nil port
 function listener:name() end
@@ -729,7 +729,7 @@ function listener:stats() end
 
 ---Sends a datagram.
 ---@param data string
----@param host? string a numeric address
+---@param host? string a numeric address, "unix:PATH"
 ---@param port? integer
 ---@param timeout? number seconds
 ---@return true?
@@ -739,7 +739,7 @@ function udp:send(data, host, port, timeout) end
 ---Waits for a datagram.
 ---@param timeout? number seconds
 ---@return string? data
----@return string? host of the sender, or why
+---@return string? host of the sender, for send; or why
 ---@return integer? port
 function udp:receive(timeout) end
 

@@ -4,7 +4,8 @@
 local _, internal = ...
 local error, type = error, type
 local bad, got, kind = internal.bad, internal.got, internal.kind
-local Check, Net = internal.check, internal.net_common
+local Check, Net, sockets =
+  internal.check, internal.net_common, internal.sockets
 
 local KNOWN = {timeout = true, max = true}
 
@@ -39,7 +40,10 @@ return function(stream, what, how)
   return function()
     local line, why, rest = stream:read(what, how)
     if line then return line end
-    if why == "closed" then return rest end
+    if why == "closed" then
+      if not sockets.was_reset(stream) then return rest end
+      why = "connection reset by peer" -- there may have been more lines
+    end
     error("lines: " .. why, 2)
   end
 end

@@ -84,7 +84,8 @@ bool os_address_unix(os_address *a, const char *path, size_t size) {
   struct sockaddr_un un;
   size_t head = offsetof(struct sockaddr_un, sun_path);
   memset(&un, 0, sizeof un);
-  if (size == 0 || size > OS_PATH_MOST || size >= sizeof un.sun_path)
+  if (size == 0 || size > OS_PATH_MOST + (path[0] == '\0') ||
+      size + (path[0] != '\0') > sizeof un.sun_path)
     return false;
 #if !defined(__linux__)
   if (path[0] == '\0') return false; /* the abstract space is Linux's */
@@ -103,6 +104,9 @@ static size_t unix_text(const os_address *a, char *host) {
   if (a->size <= head) return 0;
   n = a->size - head;
   if (n > OS_HOST_SIZE - 1) n = OS_HOST_SIZE - 1;
+#if !defined(__linux__)
+  if (path[0] == '\0') return 0; /* zero bytes in place of a name */
+#endif
   if (path[0] != '\0') n = strnlen(path, n);
   memcpy(host, path, n);
   host[n] = '\0';
@@ -153,8 +157,11 @@ void os_address_set_port(os_address *a, uint16_t port) {
 
 /* -- names */
 
+#define NO_MEMORY "not enough memory"
+
 /* One text for all that say that there is no such name, or no address of that
-   family: C libraries differ in which they return, and in what they call it. */
+   family: C libraries differ in which they return, and in what they call it.
+   NULL: ask the system what happened. */
 static const char *reason(int rc) {
   switch (rc) {
 #if defined(EAI_NODATA) && EAI_NODATA != EAI_NONAME
@@ -165,11 +172,24 @@ static const char *reason(int rc) {
 #endif
   case EAI_NONAME: return OS_NOT_FOUND;
   case EAI_AGAIN: return "temporary failure in name resolution";
-  case EAI_MEMORY: return "not enough memory";
-  case EAI_FAIL:
-  case EAI_SYSTEM: return "name resolution failed";
+  case EAI_MEMORY: return NO_MEMORY;
+  case EAI_FAIL: return "name resolution failed";
+  case EAI_SYSTEM: return NULL;
   default: return gai_strerror(rc);
   }
+}
+
+/* What getaddrinfo has failed of: 0 and a text, or a result of the system's.
+   Without a descriptor for /etc/hosts, or for a question to a name server,
+   glibc says that there is no such name, or what else comes to its mind: but
+   errno tells. */
+static intptr_t tell(int rc, int e, const char **why) {
+  *why = reason(rc);
+  if (e == ENOMEM) *why = NO_MEMORY;
+  if (e == EMFILE || e == ENFILE || e == ENOBUFS) return OS_SYSTEM - e;
+  if (*why != NULL) return 0;
+  *why = "name resolution failed";
+  return e != 0 ? OS_SYSTEM - e : 0;
 }
 
 static bool is_in(const os_address *list, size_t n, const os_address *a) {
@@ -194,7 +214,7 @@ static size_t copy(
   return n;
 }
 
-size_t os_resolve(const char *name, int family, uint16_t port,
+intptr_t os_resolve(const char *name, int family, uint16_t port,
   os_address **list, const char **why) {
   struct addrinfo hints, *found = NULL;
   size_t n = 0;
@@ -205,19 +225,17 @@ size_t os_resolve(const char *name, int family, uint16_t port,
                                          : AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM; /* each address once */
   *list = NULL;
+  errno = 0;
   rc = getaddrinfo(name, NULL, &hints, &found);
   if (rc == 0 && found == NULL) rc = EAI_NONAME;
-  if (rc != 0) {
-    *why = reason(rc);
-    return 0;
-  }
+  if (rc != 0) return tell(rc, errno, why);
   for (const struct addrinfo *i = found; i != NULL; i = i->ai_next) n++;
   *list = malloc(n * sizeof **list);
   if (*list != NULL) n = copy(found, port, *list);
-  *why = *list == NULL ? "not enough memory" : OS_NOT_FOUND;
+  *why = *list == NULL ? NO_MEMORY : OS_NOT_FOUND;
   if (*list == NULL) n = 0;
   freeaddrinfo(found);
-  return n;
+  return (intptr_t)n;
 }
 
 void os_free_addresses(os_address *list) { free(list); }

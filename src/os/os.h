@@ -170,7 +170,7 @@ typedef struct os_ready {
 int os_poller_init(os_poller *p); /* 0 or OS_ENOMEM */
 void os_poller_fini(os_poller *p);
 /* In the child of a fork: closes the child's descriptors, whose set is the
-   parent's. Nothing but this may be called there. */
+   parent's. Nothing else may be called there, but os_poller_init next. */
 void os_poller_forked(os_poller *p);
 /* 0, OS_ENOMEM; OS_EPERM: it is always ready, or cannot be waited for;
    OS_EEXIST: it is there; OS_EBADF: it is not open. */

@@ -35,7 +35,9 @@ typedef struct os_address {
 } os_address;
 
 #define OS_HOST_SIZE 128 /* of the longest text of a host, with the zero */
-#define OS_PATH_MOST 107 /* bytes of a path of a Unix socket, at most */
+/* Bytes of a path of a Unix socket, or of a name in the abstract space without
+   the zero byte, at most. */
+#define OS_PATH_MOST 107u
 
 int os_address_family(const os_address *a);
 /* From numbers such as 127.0.0.1, ::1, fe80::1%eth0. False: that is a name. */
@@ -55,9 +57,9 @@ void os_address_set_port(os_address *a, uint16_t port);
    each once, with `port`. `family`: OS_INET, OS_INET6, or OS_OTHER for both.
    Returns their number and a list for os_free_addresses; or 0 and a text that
    says why, which lasts: OS_NOT_FOUND if there is no such name, or no address
-   of that family. */
+   of that family; or a result of the system's. */
 #define OS_NOT_FOUND "host not found"
-size_t os_resolve(const char *name, int family, uint16_t port,
+intptr_t os_resolve(const char *name, int family, uint16_t port,
   os_address **list, const char **why);
 void os_free_addresses(os_address *list);
 

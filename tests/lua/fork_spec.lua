@@ -300,6 +300,92 @@ describe("the child of a process that has used casting", function()
     ]])
   end)
 
+  it("may close what it has of each socket, and change nothing", function()
+    assert.equal("exit 0\n1\t2\n3\t4\n", output [[
+      local net = casting.net
+      casting.session():close()
+      local function open(fd)
+        local rc = os.execute("test -e /proc/$PPID/fd/" .. fd)
+        return rc == true or rc == 0
+      end
+      local l = assert(net.listen("127.0.0.1", 0))
+      local a, b = net.pair()
+      local u = assert(net.udp("127.0.0.1", 0))
+      local v = assert(net.udp("127.0.0.1", 0))
+      assert(v:connect(u:name()))
+      local function wait() -- in the poller's set
+        local tasks = {
+          casting.spawn(l.accept, l), casting.spawn(a.read, a, "l"),
+          casting.spawn(u.receive, u),
+        }
+        for _, t in ipairs(tasks) do
+          while t:status() ~= "waiting" do casting.yield() end
+        end
+        return tasks
+      end
+      local function serve(tasks, line, datagram)
+        b:write {line, "\n"}
+        v:send(datagram)
+        assert(net.connect(l:name())):close()
+        tasks[1]:await(LONG):close()
+        print(tasks[2]:await(LONG), (tasks[3]:await(LONG)))
+      end
+      local tasks, ttl = wait(), u:option "ttl"
+      print(in_child(function()
+        local f = function() end
+        for name, args in pairs {
+          connect = {"127.0.0.1", 1}, listen = {"127.0.0.1", 0},
+          pair = {}, resolve = {"127.0.0.1"}, udp = {}, wait = {a:fd(), "r"},
+          from_fd = {a:fd()},
+        } do
+          refused(name, net[name], (table.unpack or unpack)(args))
+        end
+        refused("connect", net.connect, "localhost", 1)
+        refused("resolve", net.resolve, "localhost")
+        for _, call in ipairs {
+          {a, "read"}, {a, "read", 1}, {a, "read_until", "x"}, {a, "peek", 1},
+          {a, "write", "x"}, {a, "write", {"x"}}, {a, "copy", b},
+          {a, "shutdown"}, {a, "option", "sendbuffer", 5000},
+          {l, "accept"}, {l, "accept", 0}, {l, "serve", f},
+          {l, "option", "ttl", 5},
+          {u, "send", "x", "127.0.0.1", 1}, {v, "send", "x"},
+          {u, "receive"}, {u, "receive", 0}, {u, "connect", "127.0.0.1", 1},
+          {v, "connect"}, {u, "join", "224.0.0.7"}, {u, "leave", "224.0.0.7"},
+          {u, "option", "ttl", 5},
+        } do
+          local object, method = call[1], call[2]
+          refused(method, object[method], object, call[3], call[4], call[5])
+        end
+        refused("lines", function() for line in a:lines() do f(line) end end)
+        refused("the iterator", function() for s in l do f(s) end end)
+        refused("select", casting.select, {a, l, u})
+        for _, s in ipairs {a, b, u, v, l} do
+          assert(s:fd() > 2 and s:name() and s:stats())
+          assert(tostring(s):match "^%a+: ")
+        end
+        assert(a:peer() and v:peer())
+        assert(a:option "sendbuffer" and u:option "ttl" and l:option "ttl")
+        for i, s in ipairs {a, u, v, l} do
+          local fd = s:fd()
+          if i == 2 and debug.getmetatable(s).__close then
+            debug.getmetatable(s).__close(s)
+          else
+            assert(s:close() == true)
+          end
+          assert(s:close() == false and s:fd() == nil)
+          assert(not open(fd), fd)
+          assert(tostring(s):match "closed")
+        end
+        assert(b:abort() == true and b:abort() == false)
+        l, a, b, u, v, tasks = nil
+        for _ = 1, 3 do collectgarbage() end
+      end))
+      serve(tasks, "1", "2")
+      serve(wait(), "3", "4")
+      assert(ttl == u:option "ttl")
+    ]])
+  end)
+
   it("has a silent descriptor", function()
     assert.equal("true\nexit 0\ntrue\n", output [[
       local fd = casting.fd()

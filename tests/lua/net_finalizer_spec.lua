@@ -9,14 +9,12 @@ local net = netkit.net
 local LONG = helper.LONG
 local jit = rawget(_G, "jit")
 
--- Calls f when the value that it makes is collected.
+-- Calls f when the value that it returns is collected.
 local function finalized(f)
-  if rawget(_G, "newproxy") then
-    local proxy = newproxy(true)
-    getmetatable(proxy).__gc = f
-  else
-    setmetatable({}, {__gc = f})
-  end
+  if not rawget(_G, "newproxy") then return setmetatable({}, {__gc = f}) end
+  local proxy = newproxy(true)
+  getmetatable(proxy).__gc = f
+  return proxy
 end
 
 -- Garbage whose finalizers call f, the first of them that runs while `state` is
@@ -181,7 +179,7 @@ describe("finalizers in the middle of a call", function()
       -- A finalizer that runs where it cannot wait has sent nothing.
       if sent_inside and state.there then
         assert.is_false(got[1])
-        assert.matches("the stream has moved to another session", got[2])
+        assert.matches("the stream has moved: it was sent away", got[2])
       end
       b:close()
       sink:await(LONG)
@@ -264,6 +262,33 @@ describe("finalizers in the middle of a call", function()
       presser:await(LONG)
       assert.is_nil(got[1])
       assert.equal("closed", got[2])
+    end
+  end)
+
+  -- A finalizer is set first, and so runs last: that of what is made later, and
+  -- held by the same table, has run before.
+  it("may close what was collected with it", function()
+    local function leave(make, method, tell)
+      local held = {}
+      held.value = finalized(function() -- and not before it holds s
+        local s = held.s
+        tell {s:close(), tostring(s):match "closed", pcall(s[method], s)}
+      end)
+      held.s = make()
+    end
+    for kind, make in pairs {
+      stream = function() return (net.pair()) end,
+      socket = function() return assert(casting.net.udp("127.0.0.1", 0)) end,
+    } do
+      local got
+      leave(make, kind == "stream" and "read" or "receive",
+        function(t) got = t end)
+      helper.until_true(function()
+        collectgarbage()
+        return got ~= nil
+      end, "that it is collected")
+      assert.same({false, "closed", false}, {got[1], got[2], got[3]})
+      assert.matches("the " .. kind .. " was closed by the collector", got[4])
     end
   end)
 end)

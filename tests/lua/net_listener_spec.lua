@@ -295,37 +295,17 @@ describe("a shared listener", function()
   end)
 end)
 
-describe("a listener of packets", function()
-  local ok, processes = pcall(require, "processes")
-  if not ok then return pending "its module is not built here" end
-
-  it("has connections of packets", function()
-    local fd, other = processes.packets()
-    if not fd then return end -- the system has none
-    local listener, client = assert(net.from_fd(fd)), assert(net.from_fd(other))
-    local s = assert(listener:accept(LONG))
-    local near, far = net.pair()
-    -- What has come before is known when this is.
-    local function meanwhile(f)
-      local t = casting.spawn(function() return near:read() end)
-      helper.until_waiting(t)
-      f()
-      far:write "x"
-      assert.equal("x", t:await(LONG))
+describe("sockets of packets", function()
+  it("are refused, and stay the program's", function()
+    local ok, processes = pcall(require, "processes")
+    if not ok then return pending "its module is not built here" end
+    for i, fd in ipairs {processes.packets()} do
+      assert.same(pack(nil, "this socket of packets cannot be adopted"),
+        pack(net.from_fd(fd)))
+      collectgarbage()
+      assert.is_true(net.wait(fd, i == 1 and "r" or "w", LONG))
+      assert.is_true(processes.close(fd))
     end
-    local t = casting.spawn(function() return s:read() end)
-    helper.until_waiting(t)
-    client:write "hello"
-    assert.equal("hello", t:await(LONG))
-    for _ = 1, 3 do
-      meanwhile(function()
-        client:write "abc"
-        client:write "def"
-      end)
-      assert.equal("abc", s:read(nil, LONG))
-      assert.equal("def", s:read(nil, LONG))
-    end
-    for _, x in ipairs {s, client, listener, near, far} do x:close() end
   end)
 end)
 
@@ -335,13 +315,13 @@ describe("a listener of a Unix socket", function()
     local address = "unix:" .. name
     local listener = assert(net.listen(address, 0))
     assert.is_true(exists(name))
-    assert.equal(name, (listener:name()))
-    assert.equal("listener: " .. name, tostring(listener))
+    assert.same(pack(address), pack(listener:name()))
+    assert.equal("listener: " .. address, tostring(listener))
     local ok, client = dial(address)
     assert.is_true(ok)
-    assert.equal("stream: " .. name, tostring(client))
+    assert.equal("stream: " .. address, tostring(client))
     local s, host, port = listener:accept(LONG)
-    assert.same({"", nil}, {host, port})
+    assert.same({"unix:", nil}, {host, port})
     s:write "hello"
     assert.equal("hello", client:read())
     listener:close()
@@ -499,7 +479,7 @@ describe("a listener of a Unix socket", function()
     local address = "unix:@casting-test-" .. os.tmpname()
     local listener, why = net.listen(address, 0)
     if not listener then return pending(why) end
-    assert.equal("listener: " .. address:sub(6), tostring(listener))
+    assert.equal("listener: " .. address, tostring(listener))
     local ok, client = dial(address)
     assert.is_true(ok)
     listener:accept(LONG):write "x"
@@ -607,6 +587,91 @@ describe("names of ends", function()
     local _, port = listener:name()
     assert.equal("listener: [::1]:" .. port, tostring(listener))
     listener:close()
+  end)
+
+  -- What is told of the sockets of one name is that name.
+  local function check(address)
+    local listener, why = casting.net.listen(address)
+    if not listener then return pending(address .. ": " .. why) end
+    assert.same(pack(address), pack(listener:name()))
+    local client = assert(casting.net.connect(listener:name()))
+    local server = assert(listener:accept(LONG))
+    assert.same(pack(address), pack(client:peer()))
+    assert.same(pack(address), pack(server:name()))
+    client:close()
+    client = assert(casting.net.connect(server:name()))
+    for _, s in ipairs {listener, server, client} do s:close() end
+    local socket = assert(casting.net.udp(address))
+    assert.same(pack(address), pack(socket:name()))
+    assert.equal("udp: " .. address:gsub("%c", "?"), tostring(socket))
+    local from = address .. "2"
+    local other = assert(casting.net.udp(from))
+    assert.is_true(other:send("x", socket:name()))
+    local function answer(data, ...)
+      assert.same(pack(from), pack(...))
+      assert.is_true(socket:send(data, ...))
+    end
+    answer(socket:receive(LONG))
+    assert.equal("x", (other:receive(LONG)))
+    assert.is_true(other:connect(socket:name()))
+    assert.same(pack(address), pack(other:peer()))
+    socket:close()
+    other:close()
+  end
+
+  it("of Unix sockets are what others take", function()
+    check("unix:" .. path())
+    check("unix:@casting test " .. path())
+    check("unix:@casting\0test\n " .. path())
+  end)
+
+  it("of Unix sockets may be none", function()
+    local a, b = net.pair()
+    assert.same(pack("unix:"), pack(a:name()))
+    assert.same(pack("unix:"), pack(a:peer()))
+    assert.truthy(tostring(a):match "^stream: 0?x?%x+$")
+    local socket = assert(casting.net.udp {family = "unix"})
+    assert.same(pack("unix:"), pack(socket:name()))
+    assert.truthy(tostring(socket):match "^udp: 0?x?%x+$")
+    local told = assert(casting.net.udp("unix:" .. path()))
+    assert.is_true(socket:send("x", told:name()))
+    local data, host, port = told:receive(LONG)
+    assert.same(pack("x", "unix:", nil), pack(data, host, port))
+    local none = pack(nil, "not a path of a socket")
+    assert.same(none, pack(told:send("answer", host, port)))
+    assert.same(none, pack(told:connect(host, port)))
+    assert.same(none, pack(casting.net.connect(host, port)))
+    assert.same(none, pack(casting.net.listen(host)))
+    assert.same(none, pack(casting.net.udp(host)))
+    for _, s in ipairs {a, b, socket, told} do s:close() end
+    assert.equal("udp (closed)", tostring(told))
+  end)
+
+  it("of Unix sockets may begin with an @ that is a file's", function()
+    local ok, processes = pcall(require, "processes")
+    if not ok then return pending "its module is not built here" end
+    local file = "@casting-test-" .. path():match "[^/]*$"
+    local listener = assert(net.from_fd(processes.bound(file)))
+    local name = listener:name()
+    local client, why = casting.net.connect(name)
+    os.remove(file)
+    assert.equal("unix:./" .. file, name)
+    assert(client, why):close()
+    listener:close()
+  end)
+
+  -- Programs that pass all of the system's struct have such names.
+  it("of Unix sockets may be as long as there is room for", function()
+    local ok, processes = pcall(require, "processes")
+    if not ok then return pending "its module is not built here" end
+    local name = "casting" .. path()
+    name = name .. ("\0"):rep(107 - #name)
+    local listener = assert(net.from_fd(processes.bound("\0" .. name)))
+    assert.equal("unix:@" .. name, (listener:name()))
+    assert(casting.net.connect(listener:name())):close()
+    listener:close()
+    assert.same(pack(nil, "not a path of a socket"),
+      pack(casting.net.connect("unix:@" .. name .. "x")))
   end)
 end)
 

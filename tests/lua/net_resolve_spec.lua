@@ -138,6 +138,35 @@ describe("net.resolve", function()
   end)
 end)
 
+-- -- without descriptors ------------------------------------------------------
+
+describe("net.resolve without descriptors", function()
+  it("says so, and not that there is no such name", function()
+    if not helper.has_children() then
+      pending "no other program can be started here"
+    end
+    local script = helper.spit(os.tmpname(), [[
+      local casting = require "casting"
+      local net = require "casting.net"
+      casting.sleep(0.001)
+      local held = {}
+      while #held < 1000 do
+        local file = io.open "/dev/null"
+        if not file then break end
+        held[#held + 1] = file
+      end
+      for _ = 1, 2 do print(net.resolve("localhost", {timeout = 50})) end
+      print(net.resolve("127.0.0.1")[1])
+    ]])
+    local pipe = io.popen(("{ ulimit -n 60; timeout %d %s %s; } 2>&1"):format(
+      LONG, helper.command(), script))
+    local text = pipe:read "*a"
+    pipe:close()
+    os.remove(script)
+    assert.equal(("nil\ttoo many open files\n"):rep(2) .. "127.0.0.1\n", text)
+  end)
+end)
+
 -- -- names that take long -----------------------------------------------------
 
 local base = os.tmpname()
@@ -381,11 +410,12 @@ again temporary failure in name resolution
 noname host not found
 nodata host not found
 fail name resolution failed
-system name resolution failed
+system connection refused
 memory not enough memory
+full too many open files in system
 ]], output [[
       for _, kind in ipairs {"again", "noname", "nodata", "fail", "system",
-        "memory"} do
+        "memory", "full"} do
         local list, why = net.resolve(kind .. ".test")
         assert(list == nil)
         print(kind .. " " .. why)

@@ -652,6 +652,41 @@ describe("stream:lines", function()
     assert.is_nil((lines()))
   end)
 
+  it("raises that the other side has reset the connection", function()
+    local listener = assert(net.listen("127.0.0.1", 0))
+    local a = assert(net.connect(listener:name()))
+    local b = assert(listener:accept(LONG))
+    listener:close()
+    a:write "one\ntwo"
+    local lines = b:lines("l", LONG)
+    assert.equal("one", lines())
+    a:abort()
+    helper.misuse(lines, "lines: connection reset by peer")
+    helper.misuse(lines, "lines: connection reset by peer")
+    b:close()
+    assert.is_nil((lines()))
+    -- A Unix socket that is closed with something unread in it, too.
+    a, b = net.pair()
+    b:write "unread"
+    a:write "one\n"
+    a:close()
+    lines = b:lines("l", LONG)
+    assert.equal("one", lines())
+    helper.misuse(lines, "lines: connection reset by peer")
+    b:close()
+  end)
+
+  it("ends when this side is closed", function()
+    local a, b = net.pair()
+    a:write "one\ntwo\n"
+    local list = {}
+    for line in b:lines() do
+      list[#list + 1] = line
+      b:close()
+    end
+    assert.same({"one"}, list)
+  end)
+
   it("raises what is no end", function()
     local a, b = net.pair()
     casting.spawn(function() a:write(("x"):rep(2 ^ 20 + 10)) end)

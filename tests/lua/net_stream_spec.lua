@@ -651,7 +651,13 @@ describe("a stream", function()
     local a = net.pair()
     local bad = {
       {function() a:read "q" end, "bad argument #1 to 'read'", '"l"'},
-      {function() a:read {} end, "bad argument #1 to 'read'"},
+      {function() a:read {} end, "bad argument #1 to 'read'", "a table"},
+      {function() a:read "5" end, "number of bytes", "got a string"},
+      {function() a:read "*l" end, '"l" expected, got "*l"'},
+      {function() a:read "*a" end, '"a" expected, got "*a"'},
+      {function() a:read "*L" end, '"L" expected, got "*L"'},
+      {function() a:read "n" end, "tonumber"},
+      {function() a:read "*n" end, "tonumber"},
       {function() a:read(-1) end, "bad argument #1 to 'read'", "integer"},
       {function() a:read(1.5) end, "bad argument #1 to 'read'", "integer"},
       {function() a:read(0 / 0) end, "bad argument #1 to 'read'", "integer"},
@@ -753,6 +759,37 @@ describe("a stream that moves", function()
       ch:send(b)
       helper.misuse(function() ch:send(b) end, "cannot send a stream", "moved")
     end)
+  end)
+
+  it("is told as what it is, wherever it went", function()
+    local moved = "has moved: it was sent away"
+    for kind, thing in pairs {stream = (net.pair()),
+      socket = assert(net.udp("127.0.0.1", 0))} do
+      local name = kind == "stream" and kind or "udp"
+      local wait = kind == "stream" and thing.read or thing.receive
+      assert.is_true(casting.transferable {thing})
+      local reader = casting.spawn(wait, thing)
+      helper.until_waiting(reader)
+      local ok, why = casting.transferable {thing}
+      assert.is_nil(ok)
+      assert.equal(("cannot send a %s (value: [1]): a task waits for " ..
+        "this %s"):format(name, kind), why)
+      reader:cancel()
+      reader:join(LONG)
+      assert.is_true(casting.transferable {thing})
+      local ch = casting.channel(1)
+      ch:send(thing)
+      local back = ch:receive() -- in the same session
+      helper.misuse(function() thing:name() end, "the " .. kind .. " " .. moved)
+      helper.misuse(function() ch:send(thing) end, "cannot send a " .. name,
+        "it " .. moved)
+      ok, why = casting.transferable(thing)
+      assert.is_nil(ok)
+      assert.matches("it " .. moved, why, 1, true)
+      assert.equal(name .. " (moved)", tostring(thing))
+      assert.is_true(casting.transferable(back))
+      back:close()
+    end
   end)
 
   it("stays when the send fails", function()
@@ -895,8 +932,13 @@ describe("numbers of the program's", function()
 
   it("are refused if they are not open", function()
     assert.same({nil, "bad file descriptor"}, {net.from_fd(9999)})
-    helper.misuse(function() net.from_fd(-1) end, "descriptor")
-    helper.misuse(function() net.from_fd "x" end, "number expected")
+    for _, bad in ipairs {-1, 1.5, 2 ^ 31, 0 / 0, "0", "x", {}, true} do
+      helper.misuse(function() net.from_fd(bad) end,
+        "bad argument #1 to 'from_fd' (a descriptor must be", "got")
+    end
+    helper.misuse(function() net.from_fd() end, "got nil")
+    -- A float with an integer's value is one.
+    assert.same({nil, "bad file descriptor"}, {net.from_fd(2 ^ 13)})
   end)
 end)
 

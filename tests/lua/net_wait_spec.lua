@@ -263,10 +263,24 @@ describe("net.wait", function()
 
   it("refuses other arguments", function()
     local fd = a:fd()
-    for _, bad in ipairs {-1, 0.5, 2 ^ 31, 1 / 0, "7", false, a} do
+    for _, bad in ipairs {-1, 0.5, 2 ^ 31, 1 / 0, "7", false} do
       helper.misuse(function() net.wait(bad, "r") end, "bad argument #1",
         "a descriptor must be a non-negative integer")
     end
+    local listener = assert(net.listen("127.0.0.1", 0))
+    local socket = assert(net.udp())
+    for bad, hint in pairs {
+      [a] = {"a stream waits by itself", "stream:fd()"},
+      [listener] = {"a listener waits by itself", "listener:fd()"},
+      [socket] = {"a udp socket waits by itself", "udp:fd()"},
+    } do
+      helper.misuse(function() net.wait(bad, "r") end, "bad argument #1",
+        hint[1], hint[2])
+      helper.misuse(function() casting.select {{net.wait, bad, "r"}} end,
+        "case 1", hint[1], hint[2])
+    end
+    listener:close()
+    socket:close()
     helper.misuse(function() net.wait() end, "bad argument #1")
     for _, bad in ipairs {"rw", "", "R", 1, true} do
       helper.misuse(function() net.wait(fd, bad) end, "bad argument #2",

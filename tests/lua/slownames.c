@@ -16,6 +16,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -100,7 +101,8 @@ static int answer(const char *name, int family, struct addrinfo **list) {
   if (begins(name, "noname")) return EAI_NONAME;
   if (begins(name, "fail")) return EAI_FAIL;
   if (begins(name, "memory")) return EAI_MEMORY;
-  if (begins(name, "system")) return EAI_SYSTEM;
+  if (begins(name, "system")) return errno = ECONNREFUSED, EAI_SYSTEM;
+  if (begins(name, "full")) return errno = ENFILE, EAI_NONAME;
   if (begins(name, "nodata")) return EAI_NODATA;
   *list = NULL;
   if (begins(name, "many")) {

@@ -15,6 +15,8 @@
    system(command) --> what system(3) returns
    packets() --> two numbers: a socket for packets (SOCK_SEQPACKET) that
                  listens, and one that is connected to it; nil: there are none
+   close(fd) --> true or false
+   bound(name) --> the number of a Unix socket that listens at that name
    interrupted(f, ...) --> f(...), of a C function, with a hook set that raises
                            "interrupted!", as lua.c sets one on Ctrl-C */
 #define _GNU_SOURCE
@@ -28,6 +30,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,6 +219,28 @@ static int lib_packets(lua_State *L) {
   return 2;
 }
 
+static int lib_close(lua_State *L) {
+  lua_pushboolean(L, close((int)luaL_checkinteger(L, 1)) == 0);
+  return 1;
+}
+
+static int lib_bound(lua_State *L) {
+  struct sockaddr_un a;
+  size_t n;
+  const char *name = luaL_checklstring(L, 1, &n);
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  memset(&a, 0, sizeof a);
+  a.sun_family = AF_UNIX;
+  luaL_argcheck(L, n <= sizeof a.sun_path, 1, "too long");
+  memcpy(a.sun_path, name, n);
+  n += offsetof(struct sockaddr_un, sun_path);
+  if (fd < 0 || bind(fd, (struct sockaddr *)(void *)&a, (socklen_t)n) != 0 ||
+      listen(fd, 5) != 0)
+    return luaL_error(L, "no socket");
+  lua_pushinteger(L, fd);
+  return 1;
+}
+
 static void stop(lua_State *L, lua_Debug *ar) {
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
@@ -240,6 +265,8 @@ static const luaL_Reg functions[] = {
   {"ignore", lib_ignore},
   {"system", lib_system},
   {"packets", lib_packets},
+  {"bound", lib_bound},
+  {"close", lib_close},
   {"interrupted", lib_interrupted},
   {NULL, NULL},
 };

@@ -13,6 +13,7 @@
 #include "../state/argument.h"
 #include "../state/handle.h"
 #include "net_udp.h"
+#include "net_wait.h"
 
 /* pair(): two streams that are connected. */
 static int net_pair(lua_State *L) {
@@ -104,11 +105,19 @@ static int net_socket(lua_State *L) {
 
 /* from_fd(fd): the stream, listener or socket for datagrams that it is. */
 static int net_from_fd(lua_State *L) {
-  lua_Number n = cast_arg_number(L, 1);
   cast_state_here(L);
-  cast_arg_check(L, n >= 0 && n <= 0x7fffffff && n == (lua_Number)(int)n, 1,
-    "a descriptor must be a non-negative integer");
-  return cast_net_adopt(L, (int)n);
+  if (!cast_net_is_fd(L, 1))
+    cast_arg_error(
+      L, 1, lua_pushfstring(L, CAST_NET_FD ", got %s", cast_arg_got(L, 1)));
+  return cast_net_adopt(L, (int)lua_tonumber(L, 1));
+}
+
+/* was_reset(stream): was it, by the other side? Reads say "closed" then, as at
+   the end. */
+static int net_was_reset(lua_State *L) {
+  const cast_stream *s = cast_net_stream_test(L, 1);
+  lua_pushboolean(L, s != NULL && s->broken && !s->closed);
+  return 1;
 }
 
 /* numeric(host): "inet", "inet6" or "unix"; nil: it is a name. What is wrong
@@ -118,7 +127,7 @@ static int net_numeric(lua_State *L) {
   size_t n;
   const char *host = cast_arg_string(L, 1, &n), *problem = NULL;
   if (n > 5 && memcmp(host, "unix:", 5) == 0) {
-    if (n > 5 + OS_PATH_MOST)
+    if (n > 5 + OS_PATH_MOST + (host[5] == '@'))
       problem = "the path of a socket has at most 107 bytes";
     else if (host[5] != '@' && strlen(host) != n)
       problem = "a path has no zero bytes";
@@ -140,6 +149,7 @@ static int net_numeric(lua_State *L) {
 
 static const luaL_Reg functions[] = {
   {"numeric", net_numeric},
+  {"was_reset", net_was_reset},
   {"pair", net_pair},
   {"socket", net_socket},
   {"connect", cast_net_connect},

@@ -7,6 +7,12 @@
 #include "../state/state.h"
 #include "stream.h"
 
+/* What is said of a handle that is left behind. Where the stream went nobody
+   knows: to another session, or to another task of this one. */
+#define CAST_NET_MOVED " has moved: it was sent away"
+/* A finalizer that runs later than the handle's may find this. */
+#define CAST_NET_COLLECTED " was closed by the collector"
+
 /* -- handles of streams --------------------------------------------------- */
 
 /* Pushes a new one without a stream. Raises. */
@@ -30,10 +36,15 @@ int cast_net_adopt(lua_State *L, int fd);
 
 /* nil, and the text for a result: CASTING_E*, or the system's. */
 int cast_net_failure(lua_State *L, intptr_t rc);
-/* Pushes host and port of an address, or a path; how many values. */
+/* What names a Unix socket begins so. */
+#define CAST_UNIX "unix:"
+/* Pushes host and port of an address, as net.connect and udp:send take them. Of
+   a Unix socket it is "unix:PATH" or "unix:@NAME", without a port; "unix:" if
+   it has no name, or the address nothing at all, as systems tell of the sender
+   then. nil and a text, if it is of another family. How many values. */
 int cast_net_push_address(lua_State *L, const os_address *a);
-/* "1.2.3.4:80", "[::1]:80", a path, or "@" and a name in the abstract space:
-   its length; 0: the address has no text. */
+/* For reports, "1.2.3.4:80", "[::1]:80" or what names a Unix socket, with
+   question marks for what would spoil a line: its length; 0: it has no name. */
 #define CAST_NET_TEXT (OS_HOST_SIZE + 10)
 size_t cast_net_text(const os_address *a, char text[CAST_NET_TEXT]);
 /* The same for the other side of a socket. */

@@ -18,9 +18,9 @@ bool cast_net_address(lua_State *L, int host, int port, os_address *a) {
   const char *text = cast_arg_string(L, host, &n);
   if (n > 5 && memcmp(text, "unix:", 5) == 0) {
     /* "unix:@name" is in the abstract space, as socat and systemd write it. */
-    char path[OS_PATH_MOST + 1];
+    char path[OS_PATH_MOST + 2];
     n -= 5;
-    if (n > OS_PATH_MOST)
+    if (n > OS_PATH_MOST + (text[5] == '@'))
       cast_arg_error(L, host, "the path of a socket has at most 107 bytes");
     memcpy(path, text + 5, n);
     path[n] = '\0';

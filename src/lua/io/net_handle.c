@@ -30,8 +30,9 @@ typedef struct hold {
 
 typedef struct stream_handle {
   const char *tag;
-  cast_stream *stream; /* one reference; NULL: moved */
+  cast_stream *stream; /* one reference; NULL: moved, or collected */
   hold *held;          /* valid until the state is cleaned */
+  bool collected;      /* its finalizer has run */
 } stream_handle;
 
 /* -- handles -------------------------------------------------------------- */
@@ -72,7 +73,8 @@ cast_stream *cast_net_stream(lua_State *L, int idx) {
   stream_handle *h = handle_at(L, idx);
   if (CAST_UNLIKELY(h == NULL)) cast_arg_type_error(L, idx, "stream");
   if (CAST_UNLIKELY(h->stream == NULL))
-    cast_misuse(L, "the stream has moved to another session");
+    cast_misuse(L, h->collected ? "the stream" CAST_NET_COLLECTED
+                                : "the stream" CAST_NET_MOVED);
   return h->stream;
 }
 
@@ -93,6 +95,7 @@ static int collect(lua_State *L) {
   free_hold(L, h);
   if (s == NULL) return 0;
   h->stream = NULL;
+  h->collected = true;
   if (!cast_forked) cast_stream_close(s, NULL);
   cast_unref(&s->object);
   return 0;
@@ -109,12 +112,18 @@ static void *take(lua_State *L, int i) {
   return s;
 }
 
-/* __refused: why `take` has taken nothing (transfer/userdata.c). */
+/* __refused: why `take` would take nothing, if that is so
+   (transfer/userdata.c). */
 static int tell_refused(lua_State *L) {
   const stream_handle *h = handle_at(L, 1);
   if (h == NULL) return 0;
-  lua_pushstring(L, h->stream == NULL ? "it has moved to another session"
-                                      : "a task waits for this stream");
+  if (h->stream == NULL)
+    lua_pushstring(
+      L, h->collected ? "it" CAST_NET_COLLECTED : "it" CAST_NET_MOVED);
+  else if (cast_stream_is_awaited(h->stream))
+    lua_pushliteral(L, "a task waits for this stream");
+  else
+    return 0;
   return 1;
 }
 
@@ -158,12 +167,32 @@ int cast_net_failure(lua_State *L, intptr_t rc) {
   return 2;
 }
 
-int cast_net_push_address(lua_State *L, const os_address *a) {
+/* What names a Unix socket: its length. */
+static size_t write_name(const os_address *a, char name[CAST_NET_TEXT]) {
   char host[OS_HOST_SIZE];
   uint16_t port;
-  size_t n = os_address_text(a, host, &port);
-  lua_pushlstring(L, host, n);
-  if (os_address_family(a) == OS_UNIX) return 1;
+  size_t n = os_address_text(a, host, &port), at = sizeof CAST_UNIX - 1;
+  memcpy(name, CAST_UNIX "./", at + 2);
+  if (n > 0 && host[0] == '@') at += 2; /* a file, and no abstract name */
+  if (n > 0 && host[0] == '\0') host[0] = '@';
+  memcpy(name + at, host, n);
+  name[at + n] = '\0';
+  return at + n;
+}
+
+int cast_net_push_address(lua_State *L, const os_address *a) {
+  char host[CAST_NET_TEXT];
+  uint16_t port;
+  if (a->size == 0 || os_address_family(a) == OS_UNIX) {
+    lua_pushlstring(L, host, write_name(a, host));
+    return 1;
+  }
+  if (os_address_text(a, host, &port) == 0) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "an address of another family");
+    return 2;
+  }
+  lua_pushstring(L, host);
   lua_pushinteger(L, port);
   return 2;
 }
@@ -171,16 +200,18 @@ int cast_net_push_address(lua_State *L, const os_address *a) {
 size_t cast_net_text(const os_address *a, char text[CAST_NET_TEXT]) {
   char host[OS_HOST_SIZE];
   uint16_t port;
-  int family = os_address_family(a), n;
-  if (os_address_text(a, host, &port) == 0) return 0;
-  if (host[0] == '\0') host[0] = '@';
-  if (family == OS_INET6)
-    n = snprintf(text, CAST_NET_TEXT, "[%s]:%u", host, (unsigned)port);
-  else if (family == OS_INET)
-    n = snprintf(text, CAST_NET_TEXT, "%s:%u", host, (unsigned)port);
-  else
-    n = snprintf(text, CAST_NET_TEXT, "%s", host);
-  return n > 0 ? (size_t)n : 0;
+  size_t n = os_address_text(a, host, &port);
+  int family = os_address_family(a);
+  if (n == 0) return 0;
+  if (family == OS_UNIX) {
+    n = write_name(a, text);
+    for (size_t i = 0; i < n; i++)
+      if ((unsigned char)text[i] < ' ' || text[i] == 127) text[i] = '?';
+    return n;
+  }
+  n = (size_t)snprintf(text, CAST_NET_TEXT,
+    family == OS_INET6 ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
+  return n;
 }
 
 size_t cast_net_peer_text(
@@ -207,9 +238,14 @@ static void stop_copies(cast_stream *s) {
 }
 
 int cast_net_close(lua_State *L) {
+  const stream_handle *h = handle_at(L, 1);
   cast_state *S;
   cast_stream *s;
   bool first;
+  if (CAST_UNLIKELY(h != NULL && h->collected)) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
   if (CAST_UNLIKELY(cast_forked)) {
     /* The child gives up its number, and nothing else. */
     s = cast_net_stream(L, 1);
@@ -237,9 +273,9 @@ static int stream_text(lua_State *L) {
   cast_stream *s;
   if (h == NULL) cast_arg_type_error(L, 1, "stream");
   s = h->stream;
-  if (s == NULL)
+  if (s == NULL && !h->collected)
     lua_pushliteral(L, "stream (moved)");
-  else if (s->closed)
+  else if (s == NULL || s->closed)
     lua_pushliteral(L, "stream (closed)");
   else if (cast_net_peer_text(s->file, s->is_socket, text) > 0)
     lua_pushfstring(L, "stream: %s", text);
@@ -282,6 +318,7 @@ void cast_net_stream_new(lua_State *L, cast_state *S) {
   h->tag = &stream_tag;
   h->stream = NULL;
   h->held = NULL;
+  h->collected = false;
   (void)cast_single_push(L, &meta_key, make_meta, NULL);
   lua_setmetatable(L, -2);
   /* A finalizer that ran meanwhile may have ended the state. */

@@ -167,6 +167,12 @@ int cast_net_adopt(lua_State *L, int fd) {
   if (cast_poller_owns(fd) || (S != NULL && S->host != NULL &&
                                 S->host->prepared && S->host->event.fd == fd))
     return cast_net_failure(L, OS_EPERM); /* casting's own */
+  if (kind.is_socket && !kind.is_stream && !kind.is_datagram) {
+    /* Nothing tells an empty packet from the end, and a read cuts others. */
+    lua_pushnil(L);
+    lua_pushliteral(L, "this socket of packets cannot be adopted");
+    return 2;
+  }
   if (fd > 2) os_close_on_exec(fd);
   if (kind.is_listening) return adopt_listener(L, fd, &kind);
   if (kind.is_datagram) return adopt_datagrams(L, fd, &kind);

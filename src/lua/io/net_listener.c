@@ -247,7 +247,7 @@ static const char maker_key;
 static int make_connection(lua_State *L) {
   const os_address *peer = lua_touserdata(L, 1);
   cast_net_stream_new(L, cast_state_find(L));
-  if (peer->size > 0) (void)cast_net_push_address(L, peer);
+  if (os_address_family(peer) != OS_OTHER) (void)cast_net_push_address(L, peer);
   lua_settop(L, 4);
   return 3;
 }

@@ -4,15 +4,11 @@
    See net_path.h. */
 #include "net_path.h"
 
-#include "../../base.h"
-
 #include <string.h>
 
-int cast_path_bind(int fd, const os_address *a, const char *path, bool datagram,
-  cast_socket_path *p) {
-  CAST_UNUSED(datagram); /* listeners have their own way */
+int cast_path_bind(int fd, const os_address *a, cast_socket_path *p) {
   memset(p, 0, sizeof *p);
-  if (path == NULL) return os_bind(fd, a);
+  if (!os_address_has_path(a)) return os_bind(fd, a);
   p->address = *a;
   return os_bind_path(fd, a, &p->file);
 }

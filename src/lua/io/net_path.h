@@ -13,11 +13,9 @@ typedef struct cast_socket_path {
   os_socket_file file; /* process 0: there is none to be removed */
 } cast_socket_path;
 
-/* Binds fd, whose family is that of `a`; `path` is the text of the path if it
-   has one in the file system, else NULL. *p is what cast_path_end needs. 0 or a
-   result of the system's. */
-int cast_path_bind(int fd, const os_address *a, const char *path, bool datagram,
-  cast_socket_path *p);
+/* Binds fd, a socket for datagrams whose family is that of `a`. *p is what
+   cast_path_end needs. 0 or a result of the system's. */
+int cast_path_bind(int fd, const os_address *a, cast_socket_path *p);
 /* The socket is about to be closed: removes the file, once. Does nothing in the
    child of a fork. */
 void cast_path_end(cast_socket_path *p);

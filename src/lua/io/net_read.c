@@ -312,6 +312,22 @@ static double check_how(lua_State *L, int i, cast_want *w) {
   return seconds;
 }
 
+/* What is at 2 is no form of a read. Who knows the forms of files, or those of
+   LuaSocket and of Lua up to 5.2, which have a star, is told what to use. */
+static _Noreturn void refuse_form(lua_State *L) {
+  const char *form = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  if (strcmp(form, "*l") == 0 || strcmp(form, "*L") == 0 ||
+      strcmp(form, "*a") == 0)
+    cast_arg_error(
+      L, 2, lua_pushfstring(L, "\"%s\" expected, got \"%s\"", form + 1, form));
+  if (strcmp(form, "n") == 0 || strcmp(form, "*n") == 0)
+    cast_arg_error(L, 2, "no numbers are read: read a line, and call tonumber");
+  cast_arg_error(L, 2,
+    lua_pushfstring(L,
+      "a number of bytes, \"l\", \"L\" or \"a\" expected, got %s",
+      cast_arg_got(L, 2)));
+}
+
 /* stream:read([what [, how]]) */
 int cast_net_read(lua_State *L) {
   cast_want w = {.kind = CAST_WANT_SOME, .size = CAST_READ_MOST};
@@ -332,7 +348,7 @@ int cast_net_read(lua_State *L) {
       w.kind = CAST_WANT_ALL;
       w.size = CAST_ALL_MOST;
     } else {
-      cast_arg_error(L, 2, "a number of bytes, \"l\", \"L\" or \"a\" expected");
+      refuse_form(L);
     }
   }
   return read_as(L, &w, check_how(L, 3, &w));

@@ -30,7 +30,8 @@ typedef struct lookup {
   int family;      /* (i) OS_INET, OS_INET6; OS_OTHER: both */
   char *found;     /* (helper) addresses, each with a zero behind it; or NULL */
   size_t size;     /* (helper) its bytes, CAST_ADDRESSES_SIZE at most */
-  const char *why; /* (helper) if there are none: a text that lasts */
+  const char *why; /* (helper) if there are none: a text that lasts, ... */
+  intptr_t failed; /* (helper) ... or, below zero, a result of the system's */
   char name[];     /* (i) */
 } lookup;
 
@@ -69,11 +70,13 @@ static size_t write_texts(const os_address *list, size_t n, char *to) {
 static void run_lookup(cast_call *c) {
   lookup *l = CAST_CONTAINER(c, lookup, call);
   os_address *list;
-  size_t n = os_resolve(l->name, l->family, 0, &list, &l->why), size;
+  intptr_t n = os_resolve(l->name, l->family, 0, &list, &l->why);
+  size_t size;
+  l->failed = n < 0 ? n : 0;
   if (n > 0) {
-    size = write_texts(list, n, NULL);
+    size = write_texts(list, (size_t)n, NULL);
     l->found = cast_alloc(size);
-    if (l->found != NULL) l->size = write_texts(list, n, l->found);
+    if (l->found != NULL) l->size = write_texts(list, (size_t)n, l->found);
     l->why = CAST_NO_MEMORY;
   }
   os_free_addresses(list);
@@ -149,9 +152,14 @@ static int fail(lua_State *L, const char *why) {
 static int push_found(lua_State *L, cast_ltask *t) {
   const lookup *l = t->arg;
   char found[CAST_ADDRESSES_SIZE];
+  char text[128];
   size_t size = l->size;
   const char *why = l->call.result == 0 ? l->why : CAST_NO_MEMORY;
   int n = 0;
+  if (l->failed < 0) {
+    os_system_text(l->failed, text, sizeof text);
+    why = text;
+  }
   if (size > 0) memcpy(found, l->found, size);
   cast_release_arg(t);
   if (size == 0) return fail(L, why);

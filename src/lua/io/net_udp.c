@@ -21,14 +21,13 @@
 #include "../task/turn.h"
 #include "net_option.h"
 
-#define PREFIX "unix:" /* of what names a Unix socket */
-
 static const char udp_tag; /* tells these handles from other userdata */
 static const char meta_key;
 
 typedef struct udp_handle {
   const char *tag; /* &udp_tag */
-  cast_udp *udp;   /* one reference; NULL: moved, or the end of its state */
+  cast_udp *udp;   /* one reference; NULL: moved, or collected */
+  bool collected;  /* its finalizer has run */
 } udp_handle;
 
 /* -- handles -------------------------------------------------------------- */
@@ -49,7 +48,8 @@ cast_udp *cast_net_udp(lua_State *L, int idx) {
   udp_handle *h = handle_at(L, idx);
   if (CAST_UNLIKELY(h == NULL)) cast_arg_type_error(L, idx, "udp");
   if (CAST_UNLIKELY(h->udp == NULL))
-    cast_misuse(L, "the socket has moved to another session");
+    cast_misuse(L, h->collected ? "the socket" CAST_NET_COLLECTED
+                                : "the socket" CAST_NET_MOVED);
   return h->udp;
 }
 
@@ -58,6 +58,7 @@ static int collect(lua_State *L) {
   cast_udp *u = h != NULL ? h->udp : NULL;
   if (u == NULL) return 0;
   h->udp = NULL;
+  h->collected = true;
   if (!cast_forked) cast_udp_close(u, NULL);
   cast_unref(&u->object);
   return 0;
@@ -71,6 +72,21 @@ static void *take(lua_State *L, int i) {
   if (u == NULL || cast_udp_is_awaited(u)) return NULL;
   h->udp = NULL;
   return u;
+}
+
+/* __refused: why `take` would take nothing, if that is so
+   (transfer/userdata.c). */
+static int tell_refused(lua_State *L) {
+  const udp_handle *h = handle_at(L, 1);
+  if (h == NULL) return 0;
+  if (h->udp == NULL)
+    lua_pushstring(
+      L, h->collected ? "it" CAST_NET_COLLECTED : "it" CAST_NET_MOVED);
+  else if (cast_udp_is_awaited(h->udp))
+    lua_pushliteral(L, "a task waits for this socket");
+  else
+    return 0;
+  return 1;
 }
 
 static void put(lua_State *L, int i, void *content) {
@@ -106,45 +122,27 @@ static int fail(lua_State *L, intptr_t rc) {
   return 2;
 }
 
-/* Pushes host and port, as `send` takes them; of a Unix socket only what names
-   it; nil, if there is no address. How many values. */
-static int push_address(lua_State *L, const os_address *a) {
-  char host[OS_HOST_SIZE];
-  uint16_t port;
-  size_t n = os_address_text(a, host, &port);
-  if (n == 0) {
+/* False: it is "unix:", as is told of one without a name. It comes from
+   elsewhere, so that is an outcome, and no misuse: nil and why are pushed. */
+static bool read_address(lua_State *L, int host, int port, os_address *a) {
+  size_t n;
+  const char *text = cast_arg_string(L, host, &n);
+  if (n == strlen(CAST_UNIX) && memcmp(text, CAST_UNIX, n) == 0) {
     lua_pushnil(L);
-    return 1;
+    lua_pushliteral(L, "not a path of a socket");
+    return false;
   }
-  if (os_address_family(a) == OS_UNIX) {
-    if (host[0] == '\0') host[0] = '@';
-    lua_pushliteral(L, PREFIX);
-    lua_pushlstring(L, host, n);
-    lua_concat(L, 2);
-    return 1;
-  }
-  lua_pushlstring(L, host, n);
-  lua_pushinteger(L, port);
-  return 2;
-}
-
-static void check_address(lua_State *L, int host, int port, os_address *a) {
   if (!cast_net_address(L, host, port, a))
     cast_arg_error(L, host, "a numeric address expected");
+  return true;
 }
 
-static void describe_with(cast_buffer *b, const cast_udp *u, const char *what,
-  const char *where, const os_address *a) {
-  char host[OS_HOST_SIZE];
-  uint16_t port;
-  CAST_UNUSED(u);
+static void describe_with(
+  cast_buffer *b, const char *what, const char *where, const os_address *a) {
+  char text[CAST_NET_TEXT];
   cast_buffer_add(b, what);
-  if (a == NULL || os_address_text(a, host, &port) == 0) return;
-  if (os_address_family(a) == OS_UNIX)
-    cast_buffer_form(b, " %s %s%s", where, host[0] == '\0' ? "@" : "",
-      host + (host[0] == '\0'));
-  else
-    cast_buffer_form(b, " %s %s:%u", where, host, port);
+  if (a != NULL && cast_net_text(a, text) > 0)
+    cast_buffer_form(b, " %s %s", where, text);
 }
 
 /* -- receiving ------------------------------------------------------------ */
@@ -161,7 +159,7 @@ static int push_datagram(lua_State *L) {
   handing *h = lua_touserdata(L, 1);
   const cast_datagram *d = h->datagram;
   lua_pushlstring(L, (const char *)d->bytes, d->size);
-  h->n = 1 + push_address(L, &d->from);
+  h->n = 1 + cast_net_push_address(L, &d->from);
   lua_xmove(L, h->state->work, h->n);
   return 0;
 }
@@ -220,7 +218,7 @@ static void receive_describe(cast_buffer *b, const cast_ltask *t) {
     known = os_local_address(u->file->fd, &a) == 0;
     cast_descriptor_end(u->file);
   }
-  describe_with(b, u, "receiving", "on", known ? &a : NULL);
+  describe_with(b, "receiving", "on", known ? &a : NULL);
 }
 
 static const cast_wait_kind receive_kind = {.finish = receive_finish,
@@ -284,7 +282,7 @@ static void send_describe(cast_buffer *b, const cast_ltask *t) {
     known = os_peer_address(x->udp->file->fd, &a) == 0;
     cast_descriptor_end(x->udp->file);
   }
-  describe_with(b, x->udp, "sending", "to", known ? &a : NULL);
+  describe_with(b, "sending", "to", known ? &a : NULL);
 }
 
 static const cast_wait_kind send_kind = {.finish = send_finish,
@@ -321,7 +319,7 @@ static int udp_send(lua_State *L) {
   intptr_t rc;
   (void)cast_net_udp(L, 1);
   data.at = cast_arg_string(L, 2, &data.size);
-  if (has_to) check_address(L, 3, 4, &to);
+  if (has_to && !read_address(L, 3, 4, &to)) return 2;
   cast_arg_check(
     L, has_to || lua_isnoneornil(L, 4), 4, "a port needs an address");
   if (!lua_isnoneornil(L, 5)) {
@@ -362,7 +360,8 @@ static int udp_connect(lua_State *L) {
   intptr_t rc = CASTING_ECLOSED;
   os_address a;
   (void)cast_net_udp(L, 1);
-  if (has_peer) check_address(L, 2, 3, &a);
+  if (cast_forked) cast_raise_closed(L); /* it is the parent's, too */
+  if (has_peer && !read_address(L, 2, 3, &a)) return 2;
   cast_arg_check(
     L, has_peer || lua_isnoneornil(L, 3), 3, "a port needs an address");
   u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
@@ -380,6 +379,7 @@ static int change_group(lua_State *L, bool join) {
   size_t n;
   os_address a;
   (void)cast_net_udp(L, 1);
+  if (cast_forked) cast_raise_closed(L); /* it is the parent's, too */
   cast_arg_check(L, os_address_parse(&a, cast_arg_string(L, 2, &n), 0), 2,
     "the numeric address of a group expected");
   if (!lua_isnoneornil(L, 3)) device = cast_arg_string(L, 3, NULL);
@@ -396,9 +396,16 @@ static int udp_join(lua_State *L) { return change_group(L, true); }
 static int udp_leave(lua_State *L) { return change_group(L, false); }
 
 static int udp_close(lua_State *L) {
-  cast_state *S = cast_state_here(L);
-  cast_udp *u = cast_net_udp(L, 1);
-  lua_pushboolean(L, !cast_forked && cast_udp_close(u, &S->session));
+  const udp_handle *h = handle_at(L, 1);
+  bool first = false;
+  if (h == NULL || !h->collected) {
+    cast_udp *u = cast_net_udp(L, 1);
+    /* The child of a fork gives up its number, and nothing else. */
+    first = CAST_UNLIKELY(cast_forked)
+              ? cast_descriptor_close_forked(u->file)
+              : cast_udp_close(u, &cast_state_here(L)->session);
+  }
+  lua_pushboolean(L, first);
   return 1;
 }
 
@@ -416,7 +423,7 @@ static int push_end(
     rc = ask(u->file->fd, &a);
     cast_descriptor_end(u->file);
   }
-  return rc == 0 ? push_address(L, &a) : fail(L, rc);
+  return rc == 0 ? cast_net_push_address(L, &a) : fail(L, rc);
 }
 
 static int udp_peer(lua_State *L) {
@@ -440,7 +447,7 @@ static int udp_fd(lua_State *L) {
 }
 
 static void set_number(lua_State *L, const char *name, uint64_t n) {
-  lua_pushnumber(L, (lua_Number)n);
+  lua_pushinteger(L, (lua_Integer)n);
   lua_setfield(L, -2, name);
 }
 
@@ -458,8 +465,20 @@ static int udp_stats(lua_State *L) {
 
 static int udp_text(lua_State *L) {
   udp_handle *h = handle_at(L, 1);
+  char text[CAST_NET_TEXT];
+  size_t n;
+  os_address a;
   if (h == NULL) cast_arg_type_error(L, 1, "udp");
-  lua_pushfstring(L, "udp: %p", (const void *)h->udp);
+  if (h->udp == NULL && !h->collected)
+    return lua_pushliteral(L, "udp (moved)"), 1;
+  if (h->udp == NULL || !cast_descriptor_begin(h->udp->file))
+    return lua_pushliteral(L, "udp (closed)"), 1;
+  n = os_local_address(h->udp->file->fd, &a) == 0 ? cast_net_text(&a, text) : 0;
+  cast_descriptor_end(h->udp->file);
+  if (n > 0)
+    lua_pushfstring(L, "udp: %s", text);
+  else
+    lua_pushfstring(L, "udp: %p", (const void *)h->udp);
   return 1;
 }
 
@@ -482,6 +501,7 @@ static const luaL_Reg meta[] = {
   {"__gc", collect},
   {"__tostring", udp_text},
   {"__close", udp_end},
+  {"__refused", tell_refused},
   {NULL, NULL},
 };
 
@@ -514,6 +534,7 @@ static void new_handle(lua_State *L, cast_state *S) {
   h = cast_lua_newuserdata(L, sizeof *h);
   h->tag = &udp_tag;
   h->udp = NULL;
+  h->collected = false;
   (void)cast_single_push(L, &meta_key, make_meta, NULL);
   lua_setmetatable(L, -2);
 }
@@ -552,7 +573,6 @@ static int family_in(lua_State *L, int options) {
 int cast_net_udp_new(lua_State *L) {
   cast_state *S = cast_state_here(L);
   bool has_address = !lua_isnoneornil(L, 1);
-  const char *path = NULL;
   os_address a;
   cast_udp *u;
   int family, fd, rc = 0;
@@ -562,12 +582,8 @@ int cast_net_udp_new(lua_State *L) {
     lua_pushinteger(L, 0); /* any port */
     lua_replace(L, 2);
   }
-  if (has_address) check_address(L, 1, 2, &a);
+  if (has_address && !read_address(L, 1, 2, &a)) return 2;
   family = has_address ? os_address_family(&a) : family_in(L, 3);
-  if (family == OS_UNIX && has_address) {
-    path = lua_tostring(L, 1) + strlen(PREFIX);
-    if (path[0] == '@') path = NULL;
-  }
   new_handle(L, S);
   fd = os_socket(family, true);
   if (fd < 0) return fail(L, fd);
@@ -577,7 +593,7 @@ int cast_net_udp_new(lua_State *L) {
     cast_udp_close(u, &S->session);
     return cast_net_option_failure(L, rc);
   }
-  if (has_address) rc = cast_path_bind(fd, &a, path, true, &u->path);
+  if (has_address) rc = cast_path_bind(fd, &a, &u->path);
   if (rc == 0) return 1;
   cast_udp_close(u, &S->session);
   return fail(L, rc);

@@ -71,18 +71,33 @@ cast_net_kind cast_net_case(
   if ((u = cast_net_udp_test(L, idx)) != NULL)
     return wait_for(c, &u->object, u->file);
   if (is_called(L, idx, "casting.stream"))
-    *why = "the stream has moved to another session";
+    *why = "the stream" CAST_NET_MOVED;
   else if (is_called(L, idx, "casting.udp"))
-    *why = "the socket has moved to another session";
+    *why = "the socket" CAST_NET_MOVED;
   else
     return CAST_NET_NONE;
   return CAST_NET_WRONG;
 }
 
-static bool is_number(lua_State *L, int idx) {
+bool cast_net_is_fd(lua_State *L, int idx) {
   lua_Number n = lua_tonumber(L, idx);
   return lua_type(L, idx) == LUA_TNUMBER && n >= 0 && n <= INT_MAX &&
          n == floor(n);
+}
+
+/* What to do in place of waiting for the value at idx, which is no number. */
+static const char *hint_at(lua_State *L, int idx) {
+  const cast_object *o = cast_handle_test(L, idx);
+  if (cast_net_stream_test(L, idx) != NULL)
+    return "a stream waits by itself, in read and write, or in a select; its "
+           "number is stream:fd()";
+  if (o != NULL && o->type == &cast_listener_type)
+    return "a listener waits by itself, in accept, or in a select; its number "
+           "is listener:fd()";
+  if (cast_net_udp_test(L, idx) != NULL)
+    return "a udp socket waits by itself, in receive and send, or in a select; "
+           "its number is udp:fd()";
+  return CAST_NET_FD;
 }
 
 /* OS_READABLE for "r", OS_WRITABLE for "w", else 0. */
@@ -93,7 +108,6 @@ static uint32_t mode_at(lua_State *L, int idx) {
   return strcmp(mode, "w") == 0 ? OS_WRITABLE : 0;
 }
 
-#define WANTED_NUMBER "a descriptor must be a non-negative integer"
 #define WANTED_MODE "\"r\" or \"w\" expected"
 
 static void set_case(cast_case *c, int fd, int side) {
@@ -105,8 +119,8 @@ static void set_case(cast_case *c, int fd, int side) {
 cast_net_kind cast_net_wait_case(
   lua_State *L, int idx, int n, cast_case *c, const char **why) {
   if (n < 1 || lua_tocfunction(L, idx) != cast_net_wait) return CAST_NET_NONE;
-  if (n < 2 || !is_number(L, idx + 1)) {
-    *why = WANTED_NUMBER;
+  if (n < 2 || !cast_net_is_fd(L, idx + 1)) {
+    *why = n < 2 ? CAST_NET_FD : hint_at(L, idx + 1);
     return CAST_NET_WRONG;
   }
   if (n != 3 || mode_at(L, idx + 2) == 0) {
@@ -247,7 +261,7 @@ int cast_net_wait(lua_State *L) {
   uint32_t events;
   cast_ltask *t;
   int rc;
-  cast_arg_check(L, is_number(L, 1), 1, WANTED_NUMBER);
+  if (!cast_net_is_fd(L, 1)) cast_arg_error(L, 1, hint_at(L, 1));
   events = mode_at(L, 2);
   cast_arg_check(L, events != 0, 2, WANTED_MODE);
   if (!lua_isnoneornil(L, 3)) deadline = cast_deadline(L, 3);

@@ -41,6 +41,10 @@ void cast_net_select_over(cast_ltask *t);
 
 /* -- waits for one descriptor --------------------------------------------- */
 
+/* Is the value at idx the number of a descriptor? A string is none. */
+bool cast_net_is_fd(lua_State *L, int idx);
+#define CAST_NET_FD "a descriptor must be a non-negative integer" /* else */
+
 /* Makes the cases of t: `events` of the descriptor fd, OS_READABLE and
    OS_WRITABLE. False: out of memory. */
 bool cast_net_wait_begin(cast_ltask *t, int fd, uint32_t events);

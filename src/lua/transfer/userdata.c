@@ -30,14 +30,14 @@ static cast_put refuse_userdata(cast_encoder *e) {
   return cast_encoder_refuse(e, "userdata", lua_tostring(e->L, -1));
 }
 
-/* `take` has taken nothing of the userdata on the top. A class of ours may say
-   why, in a metamethod. */
-static void refuse_transferable(cast_encoder *e, const casting_transfer *how) {
+/* A class of ours may say, in a metamethod, why `take` would take nothing of
+   the userdata on the top: then that is an error. */
+static void check_transferable(cast_encoder *e, const casting_transfer *how) {
   lua_State *L = e->L;
-  if (!luaL_callmeta(L, lua_gettop(L), "__refused") ||
-      lua_type(L, -1) != LUA_TSTRING)
-    cast_encoder_fail(e, how->name, "it is empty, or in use");
-  cast_encoder_fail(e, how->name, lua_tostring(L, -1));
+  if (!luaL_callmeta(L, lua_gettop(L), "__refused")) return;
+  if (lua_type(L, -1) == LUA_TSTRING)
+    cast_encoder_fail(e, how->name, lua_tostring(L, -1));
+  lua_pop(L, 1);
 }
 
 /* The metatable is on top, the userdata below. Here its place in the message is
@@ -50,7 +50,10 @@ static cast_put put_transferable(
   lua_State *L = e->L;
   int t = cast_encoder_table(e);
   lua_pop(L, 1);
-  if (key == e->call.refused) refuse_transferable(e, how);
+  if (key == e->call.refused || e->call.how == CAST_PACK_TRY)
+    check_transferable(e, how);
+  if (key == e->call.refused)
+    cast_encoder_fail(e, how->name, "it is empty, or in use");
   if (e->call.how == CAST_PACK_COPY)
     cast_encoder_fail(e, how->name,
       "it moves, but a packed message may be sent more than once");
