@@ -41,6 +41,10 @@ uint64_t load_server_rests(void);
    returns their number. */
 void load_trace_start(void);
 double load_trace_stop(void);
+/* The same for a server that makes few calls: each one is written down with its
+   time, so that those before load_trace_from_now can be left out. */
+void load_trace_each(void);
+void load_trace_from_now(void);
 
 /* Says what went wrong, ends the server and the process. */
 _Noreturn void load_fail(const char *format, ...);
