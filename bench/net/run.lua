@@ -42,8 +42,9 @@ local function command(w, column)
     words[#words + 1] = w.args
   elseif w.idle then
     words[#words + 1] = column.idle
-  elseif column.size then
-    words[#words + 1] = math.max(4096, w.size)
+  else
+    words[#words + 1] = column.size and math.max(4096, w.size) or nil
+    words[#words + 1] = w.size >= list.BIG and column.big or nil
   end
   return table.concat(words, " ")
 end

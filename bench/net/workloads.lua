@@ -3,23 +3,31 @@
 
 local list = {}
 
+-- Messages of so many bytes are big: a few of them are as much as all that is
+-- alive in a server, so Lua's collector would run after every few of them.
+list.BIG = 16384
+
 -- Columns: a server each. `command` is its program with what goes before it;
 -- `idle` its arguments where it is asked to collect its garbage; `size` says
--- that it wants to know how much it may have to read at once.
+-- that it wants to know how much it may have to read at once; `big` is its
+-- argument for big messages, with which Lua's collector waits until the heap is
+-- ten times what was left of it.
 local LUA = "lua5.4 bench/net/"
 list.columns = {
   { id = "c", title = "C loop", command = "build/compare/net-server" },
   { id = "go", title = "Go 1", command = "env GOMAXPROCS=1 " ..
     "build/compare/net-go", idle = "4096 idle", size = true },
-  { id = "luv", title = "luv", command = LUA .. "luv.lua", idle = "idle" },
+  { id = "luv", title = "luv", command = LUA .. "luv.lua", idle = "idle",
+    big = "big" },
   { id = "cqueues", title = "cqueues", command = LUA .. "cqueues.lua",
-    idle = "idle" },
+    idle = "idle", big = "big" },
   { id = "node", title = "Node", command = "node --expose-gc " ..
     "bench/net/node.js", idle = "idle" },
   { id = "casting", title = "casting", command = LUA .. "casting.lua",
-    idle = "--idle" },
+    idle = "--idle", big = "--big" },
   { id = "session", title = "casting, a session",
-    command = LUA .. "casting.lua --sessions 1", idle = "--idle" },
+    command = LUA .. "casting.lua --sessions 1", idle = "--idle",
+    big = "--big" },
 }
 
 -- Workloads: `load` says what the load generator does. Fields:
