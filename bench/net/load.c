@@ -7,6 +7,7 @@
      echo   messages that come back, over so many connections at once, one
             under way on each; every byte is compared
      churn  connect, have one byte echoed, close: so many at once
+     burst  the same, but so many wait for the server, and then it begins
      idle   opens connections that do nothing: how much memory the server needs
             for each, and how many system calls it makes meanwhile
    OPTIONS:
@@ -167,7 +168,7 @@ static char **parse(char **arg) {
 int main(int argc, char **argv) {
   struct rlimit files;
   char **command;
-  if (argc < 2) load_fail("load echo|churn|idle [OPTIONS] -- SERVER ...");
+  if (argc < 2) load_fail("load WHAT [OPTIONS] -- SERVER ...");
   command = parse(argv + 2);
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max; /* the server inherits it */
@@ -179,10 +180,12 @@ int main(int argc, char **argv) {
     load_echo();
   else if (strcmp(argv[1], "churn") == 0)
     load_churn();
+  else if (strcmp(argv[1], "burst") == 0)
+    load_burst();
   else if (strcmp(argv[1], "idle") == 0)
     load_idle();
   else
-    load_fail("%s: echo, churn or idle expected", argv[1]);
+    load_fail("%s: echo, churn, burst or idle expected", argv[1]);
   load_server_stop();
   return 0;
 }

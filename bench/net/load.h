@@ -30,6 +30,9 @@ extern int load_port;
 void load_server_start(char **command);
 /* Ends it, and waits for that. */
 void load_server_stop(void);
+/* Suspends it, and waits for that; lets it go on. */
+void load_server_halt(void);
+void load_server_go_on(void);
 /* Processor time of all its threads, in nanoseconds; of this process. */
 uint64_t load_server_cpu(void);
 uint64_t load_own_cpu(void);
@@ -72,10 +75,11 @@ void load_forget_times(void);
 /* The time below which a share of those noted lie, in nanoseconds. */
 double load_percentile(double share);
 
-/* -- what can be done (load_echo.c, load_churn.c, load_idle.c) ------------ */
+/* -- what can be done (load_WHAT.c) --------------------------------------- */
 
 void load_echo(void);
 void load_churn(void);
+void load_burst(void);
 void load_idle(void);
 
 #endif

@@ -136,6 +136,17 @@ void load_server_stop(void) {
   server = 0;
 }
 
+/* -- stopping it for a while ---------------------------------------------- */
+
+void load_server_halt(void) {
+  int status;
+  (void)kill(-server, SIGSTOP);
+  if (waitpid(server, &status, WUNTRACED) != server || !WIFSTOPPED(status))
+    load_fail("the server has ended before");
+}
+
+void load_server_go_on(void) { (void)kill(-server, SIGCONT); }
+
 /* -- what it costs -------------------------------------------------------- */
 
 static uint64_t read_clock(clockid_t clock) {
