@@ -26,8 +26,10 @@ extern load_options load_given;
 
 /* The port that it has printed. */
 extern int load_port;
-/* Starts the program, and waits until it has printed its port. */
+/* Starts the program. */
 void load_server_start(char **command);
+/* Waits until it has printed its port. */
+void load_server_await_port(void);
 /* Ends it, and waits for that. */
 void load_server_stop(void);
 /* Suspends it, and waits for that; lets it go on. */
@@ -64,7 +66,7 @@ extern unsigned char load_pattern[LOAD_PATTERN + LOAD_MESSAGE_MOST];
 /* A new connection to the server, the i-th one, from one of the addresses
    127.0.0.2 to 127.0.0.40, so that there are ports for many. `wait`: it is
    connected when this returns; it never blocks after that. */
-int load_dial(int i, bool wait);
+int load_connect(int i, bool wait);
 /* Closes it by a reset, so that its port is free at once. */
 void load_reset(int fd);
 
@@ -81,5 +83,8 @@ void load_echo(void);
 void load_churn(void);
 void load_burst(void);
 void load_idle(void);
+/* The port to which the program is to connect. */
+int load_dial_listen(void);
+void load_dial(void);
 
 #endif

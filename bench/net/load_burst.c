@@ -35,7 +35,7 @@ static void open_all(int set) {
   for (int i = 0; i < load_given.connections; i++) {
     struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.fd = i};
     unsigned char byte = byte_of(i);
-    fds[i] = load_dial(i, true);
+    fds[i] = load_connect(i, true);
     if (send(fds[i], &byte, 1, MSG_NOSIGNAL) != 1)
       load_fail("send: %s", strerror(errno));
     if (epoll_ctl(set, EPOLL_CTL_ADD, fds[i], &e) != 0)

@@ -52,7 +52,7 @@ static void ask(const int *fds, int n, const char *text) {
 static void open_until(int *fds, int from, int to) {
   for (int i = from; i < to;) {
     int n = to - i < AT_ONCE ? to - i : AT_ONCE;
-    for (int k = 0; k < n; k++) fds[i + k] = load_dial(i + k, true);
+    for (int k = 0; k < n; k++) fds[i + k] = load_connect(i + k, true);
     ask(fds + i, n, "x");
     i += n;
   }

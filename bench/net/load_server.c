@@ -28,6 +28,7 @@
 int load_port;
 
 static pid_t server, tracer;
+static int output; /* what the server prints */
 static char trace_file[64];
 
 /* -- the end -------------------------------------------------------------- */
@@ -110,10 +111,14 @@ void load_server_start(char **command) {
   }
   (void)setpgid(server, server); /* whichever of the two is first */
   (void)close(pipes[1]);
-  load_port = read_port(pipes[0]); /* the pipe stays open: it may print more */
+  output = pipes[0]; /* it stays open: more may be printed */
+  pin(1);
+}
+
+void load_server_await_port(void) {
+  load_port = read_port(output);
   if (load_port <= 0 || load_port > 65535)
     load_fail("the server has printed no port");
-  pin(1);
 }
 
 static void nap(void) {
