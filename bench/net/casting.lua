@@ -9,6 +9,7 @@
 --   --busy         another session computes for ever, and the pool may have one
 --                  thread only
 --   --idle         collects its garbage for "collect"
+--   --big          collects less often, for big messages
 
 local casting = require "casting"
 local net = casting.net
@@ -20,7 +21,7 @@ while arg[i] do
   if name == "sessions" or name == "compute" then
     i = i + 1
     options[name] = assert(tonumber(arg[i]), "--" .. name .. " needs a number")
-  elseif name == "busy" or name == "idle" then
+  elseif name == "busy" or name == "idle" or name == "big" then
     options[name] = true
   else
     error("unknown option " .. arg[i])
@@ -89,8 +90,11 @@ local function compute_and_echo(n)
   end
 end
 
-local function accept(listener, serve, ready)
+local function accept(listener, serve, big, ready)
   local spawn = require "casting".spawn
+  if big then
+    collectgarbage("incremental", 1000)
+  end
   if ready then
     ready:send(true)
   end
@@ -122,12 +126,12 @@ if options.busy then
 end
 if options.sessions == 0 then
   tell()
-  casting.spawn(accept, listener, serve):await()
+  casting.spawn(accept, listener, serve, options.big):await()
 end
 local ready, tasks = casting.channel(), {}
 for k = 1, options.sessions do
   local session = casting.session { name = "echo " .. k }
-  tasks[k] = session:spawn(accept, listener, serve, ready)
+  tasks[k] = session:spawn(accept, listener, serve, options.big, ready)
 end
 for _ = 1, options.sessions do
   ready:receive()

@@ -2,11 +2,15 @@
 -- SPDX-License-Identifier: MIT
 --
 -- With the word `idle` as its argument it collects its garbage for "collect".
+-- With the word `big` it collects less often, for big messages.
 
 local cqueues = require "cqueues"
 local socket = require "cqueues.socket"
 
 local collects = arg[1] == "idle"
+if arg[1] == "big" then
+  collectgarbage("incremental", 1000)
+end
 local loop = cqueues.new()
 local server = socket.listen { host = "127.0.0.1", port = 0, nodelay = true }
 assert(server:listen())

@@ -2,13 +2,17 @@
    SPDX-License-Identifier: MIT
 
      load WHAT [OPTIONS] -- SERVER ARGUMENTS
+     load dial [OPTIONS] -- PROGRAM ARGUMENTS
 
    WHAT:
      echo   messages that come back, over so many connections at once, one
             under way on each; every byte is compared
      churn  connect, have one byte echoed, close: so many at once
+     burst  the same, but so many wait for the server, and then it begins
      idle   opens connections that do nothing: how much memory the server needs
             for each, and how many system calls it makes meanwhile
+     dial   the program is a client, and gets a port as its last argument: how
+            many connections it makes, each of which is reset at once
    OPTIONS:
      --connections N   64; idle: as many as there are at the first look
      --more N          idle: as many as there are at the second one
@@ -60,7 +64,7 @@ static void bind_to(int fd, uint32_t host) {
     load_fail("bind: %s", strerror(errno));
 }
 
-int load_dial(int i, bool wait) {
+int load_connect(int i, bool wait) {
   struct sockaddr_in to = {.sin_family = AF_INET};
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
   if (fd < 0) load_fail("socket: %s", strerror(errno));
@@ -138,7 +142,7 @@ static double number(const char *name, const char *text) {
 }
 
 /* Returns the server's command. */
-static char **parse(char **arg) {
+static char **parse_options(char **arg) {
   load_options *o = &load_given;
   for (; *arg != NULL && strcmp(*arg, "--") != 0; arg++) {
     const char *name = *arg;
@@ -164,25 +168,51 @@ static char **parse(char **arg) {
   return arg + 1;
 }
 
+/* -- what is to be done --------------------------------------------------- */
+
+static const struct {
+  const char *name;
+  void (*run)(void);
+} what[] = {{"echo", load_echo}, {"churn", load_churn}, {"burst", load_burst},
+  {"idle", load_idle}, {"dial", load_dial}};
+
+static size_t find_what(const char *name) {
+  size_t n = sizeof what / sizeof *what;
+  for (size_t i = 0; i < n; i++)
+    if (strcmp(what[i].name, name) == 0) return i;
+  load_fail("%s: echo, churn, burst, idle or dial expected", name);
+}
+
+/* The client's command, which has the port behind it. */
+static char **with_port(int argc, char **command, int port) {
+  char **longer = calloc((size_t)argc + 2, sizeof *longer), *text = malloc(16);
+  size_t n = 0;
+  if (longer == NULL || text == NULL) load_fail("no memory");
+  for (; command[n] != NULL; n++) longer[n] = command[n];
+  (void)snprintf(text, 16, "%d", port);
+  longer[n] = text;
+  return longer;
+}
+
 int main(int argc, char **argv) {
   struct rlimit files;
   char **command;
-  if (argc < 2) load_fail("load echo|churn|idle [OPTIONS] -- SERVER ...");
-  command = parse(argv + 2);
+  size_t i;
+  if (argc < 2) load_fail("load WHAT [OPTIONS] -- SERVER ...");
+  i = find_what(argv[1]);
+  command = parse_options(argv + 2);
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max; /* the server inherits it */
     (void)setrlimit(RLIMIT_NOFILE, &files);
   }
   make_pattern();
-  load_server_start(command);
-  if (strcmp(argv[1], "echo") == 0)
-    load_echo();
-  else if (strcmp(argv[1], "churn") == 0)
-    load_churn();
-  else if (strcmp(argv[1], "idle") == 0)
-    load_idle();
-  else
-    load_fail("%s: echo, churn or idle expected", argv[1]);
+  if (what[i].run == load_dial)
+    load_server_start(with_port(argc, command, load_dial_listen()));
+  else {
+    load_server_start(command);
+    load_server_await_port();
+  }
+  what[i].run();
   load_server_stop();
   return 0;
 }

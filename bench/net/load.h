@@ -26,10 +26,15 @@ extern load_options load_given;
 
 /* The port that it has printed. */
 extern int load_port;
-/* Starts the program, and waits until it has printed its port. */
+/* Starts the program. */
 void load_server_start(char **command);
+/* Waits until it has printed its port. */
+void load_server_await_port(void);
 /* Ends it, and waits for that. */
 void load_server_stop(void);
+/* Suspends it, and waits for that; lets it go on. */
+void load_server_halt(void);
+void load_server_go_on(void);
 /* Processor time of all its threads, in nanoseconds; of this process. */
 uint64_t load_server_cpu(void);
 uint64_t load_own_cpu(void);
@@ -41,6 +46,10 @@ uint64_t load_server_rests(void);
    returns their number. */
 void load_trace_start(void);
 double load_trace_stop(void);
+/* The same for a server that makes few calls: each one is written down with its
+   time, so that those before load_trace_from_now can be left out. */
+void load_trace_each(void);
+void load_trace_from_now(void);
 
 /* Says what went wrong, ends the server and the process. */
 _Noreturn void load_fail(const char *format, ...);
@@ -57,7 +66,7 @@ extern unsigned char load_pattern[LOAD_PATTERN + LOAD_MESSAGE_MOST];
 /* A new connection to the server, the i-th one, from one of the addresses
    127.0.0.2 to 127.0.0.40, so that there are ports for many. `wait`: it is
    connected when this returns; it never blocks after that. */
-int load_dial(int i, bool wait);
+int load_connect(int i, bool wait);
 /* Closes it by a reset, so that its port is free at once. */
 void load_reset(int fd);
 
@@ -68,10 +77,14 @@ void load_forget_times(void);
 /* The time below which a share of those noted lie, in nanoseconds. */
 double load_percentile(double share);
 
-/* -- what can be done (load_echo.c, load_churn.c, load_idle.c) ------------ */
+/* -- what can be done (load_WHAT.c) --------------------------------------- */
 
 void load_echo(void);
 void load_churn(void);
+void load_burst(void);
 void load_idle(void);
+/* The port to which the program is to connect. */
+int load_dial_listen(void);
+void load_dial(void);
 
 #endif

@@ -28,7 +28,7 @@ static void begin(int set, slot *s) {
   struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLET};
   s->since = load_now();
   s->sent = false;
-  s->fd = load_dial((int)(ndialed++ % 1000000u), false);
+  s->fd = load_connect((int)(ndialed++ % 1000000u), false);
   e.data.ptr = s;
   if (epoll_ctl(set, EPOLL_CTL_ADD, s->fd, &e) != 0)
     load_fail("epoll: %s", strerror(errno));

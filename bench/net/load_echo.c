@@ -112,7 +112,7 @@ static void open_lines(int set) {
   for (int i = 0; i < load_given.connections; i++) {
     struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLET};
     line *c = &lines[i];
-    c->fd = load_dial(i, true);
+    c->fd = load_connect(i, true);
     e.data.ptr = c;
     if (epoll_ctl(set, EPOLL_CTL_ADD, c->fd, &e) != 0)
       load_fail("epoll: %s", strerror(errno));

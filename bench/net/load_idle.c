@@ -52,7 +52,7 @@ static void ask(const int *fds, int n, const char *text) {
 static void open_until(int *fds, int from, int to) {
   for (int i = from; i < to;) {
     int n = to - i < AT_ONCE ? to - i : AT_ONCE;
-    for (int k = 0; k < n; k++) fds[i + k] = load_dial(i + k, true);
+    for (int k = 0; k < n; k++) fds[i + k] = load_connect(i + k, true);
     ask(fds + i, n, "x");
     i += n;
   }
@@ -76,8 +76,9 @@ void load_idle(void) {
   open_until(fds, first, all);
   high = memory(fds);
   nap(0.7); /* what the last collection has set off has ended by then */
-  if (load_given.traced) load_trace_start();
-  nap(0.3); /* it has gone back to sleep after being stopped */
+  if (load_given.traced) load_trace_each();
+  nap(0.3); /* it has gone back to sleep after strace has stopped it */
+  if (load_given.traced) load_trace_from_now();
   cpu = load_server_cpu();
   rests = load_server_rests();
   nap(load_given.seconds);

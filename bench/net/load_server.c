@@ -28,6 +28,7 @@
 int load_port;
 
 static pid_t server, tracer;
+static int output; /* what the server prints */
 static char trace_file[64];
 
 /* -- the end -------------------------------------------------------------- */
@@ -110,10 +111,14 @@ void load_server_start(char **command) {
   }
   (void)setpgid(server, server); /* whichever of the two is first */
   (void)close(pipes[1]);
-  load_port = read_port(pipes[0]); /* the pipe stays open: it may print more */
+  output = pipes[0]; /* it stays open: more may be printed */
+  pin(1);
+}
+
+void load_server_await_port(void) {
+  load_port = read_port(output);
   if (load_port <= 0 || load_port > 65535)
     load_fail("the server has printed no port");
-  pin(1);
 }
 
 static void nap(void) {
@@ -135,6 +140,17 @@ void load_server_stop(void) {
   if (ended == 0) (void)waitpid(server, &status, 0);
   server = 0;
 }
+
+/* -- stopping it for a while ---------------------------------------------- */
+
+void load_server_halt(void) {
+  int status;
+  (void)kill(-server, SIGSTOP);
+  if (waitpid(server, &status, WUNTRACED) != server || !WIFSTOPPED(status))
+    load_fail("the server has ended before");
+}
+
+void load_server_go_on(void) { (void)kill(-server, SIGCONT); }
 
 /* -- what it costs -------------------------------------------------------- */
 
@@ -188,21 +204,31 @@ uint64_t load_server_rests(void) {
 
 /* -- counting its calls --------------------------------------------------- */
 
-void load_trace_start(void) {
+/* Seconds since 1970. Calls before that do not count; 0: strace has counted
+   all of them, and has written down none. */
+static double traced_from;
+
+static void run_strace(bool each) {
   char pid[16];
+  (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+  (void)alarm(0);
+  (void)snprintf(pid, sizeof pid, "%d", (int)server);
+  if (each)
+    (void)execlp("strace", "strace", "-q", "-q", "-q", "-f", "-ttt", "-e",
+      "signal=none", "-o", trace_file, "-p", pid, (char *)NULL);
+  else
+    (void)execlp("strace", "strace", "-q", "-q", "-q", "-f", "-c", "-U",
+      "name,calls", "-o", trace_file, "-p", pid, (char *)NULL);
+  _exit(127);
+}
+
+static void start_trace(bool each) {
   uint64_t until = load_now() + START * 1000000000ull;
   (void)snprintf(
     trace_file, sizeof trace_file, "/tmp/load.%d.trace", (int)getpid());
-  (void)snprintf(pid, sizeof pid, "%d", (int)server);
   tracer = fork();
   if (tracer < 0) load_fail("fork: %s", strerror(errno));
-  if (tracer == 0) {
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    (void)alarm(0);
-    (void)execlp("strace", "strace", "-q", "-q", "-q", "-f", "-c", "-U",
-      "name,calls", "-o", trace_file, "-p", pid, (char *)NULL);
-    _exit(127);
-  }
+  if (tracer == 0) run_strace(each);
   while (proc_number(server, "status", "TracerPid:") == 0) {
     if (load_now() > until || waitpid(tracer, NULL, WNOHANG) != 0) {
       tracer = 0;
@@ -212,16 +238,33 @@ void load_trace_start(void) {
   }
 }
 
-/* Lines "name calls", of which the last one is "total". */
+void load_trace_start(void) { start_trace(false); }
+
+void load_trace_each(void) { start_trace(true); }
+
+void load_trace_from_now(void) {
+  traced_from = (double)read_clock(CLOCK_REALTIME) / 1e9;
+}
+
+/* Lines "name calls", of which the last one is "total"; or a line for each
+   call: "thread time name(...". The rest of a call that others have interrupted
+   is a line "thread time <... name resumed>". */
 static double sum_calls(void) {
   char line[256], name[64];
   double calls = 0, n;
   FILE *f = fopen(trace_file, "r");
   if (f == NULL) return 0;
   while (fgets(line, sizeof line, f) != NULL) {
-    if (sscanf(line, "%63s %lf", name, &n) != 2) continue;
-    if (getenv("LOAD_CALLS") != NULL) (void)fprintf(stderr, "%s", line);
-    if (strcmp(name, "total") == 0) calls = n;
+    if (traced_from > 0) {
+      if (sscanf(line, "%*d %lf %63[a-z0-9_](", &n, name) != 2 ||
+          n < traced_from)
+        continue;
+      calls++;
+    } else {
+      if (sscanf(line, "%63s %lf", name, &n) != 2) continue;
+      if (strcmp(name, "total") == 0) calls = n;
+    }
+    if (getenv("LOAD_CALLS") != NULL) (void)fputs(line, stderr);
   }
   (void)fclose(f);
   return calls;

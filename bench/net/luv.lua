@@ -2,10 +2,14 @@
 -- SPDX-License-Identifier: MIT
 --
 -- With the word `idle` as its argument it collects its garbage for "collect".
+-- With the word `big` it collects less often, for big messages.
 
 local uv = require "luv"
 
 local collects = arg[1] == "idle"
+if arg[1] == "big" then
+  collectgarbage("incremental", 1000)
+end
 local server = uv.new_tcp()
 assert(server:bind("127.0.0.1", 0))
 

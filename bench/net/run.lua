@@ -37,13 +37,14 @@ local function command(w, column)
     math.max(options.seconds, w.least or 0)
   local words = { PATHS .. "timeout -k 2 300 build/compare/net-load",
     options.smoke and w.small or w.load, "--seconds " .. seconds, "--",
-    column.command }
+    w.dial and column.dial or column.command }
   if w.args then
     words[#words + 1] = w.args
   elseif w.idle then
     words[#words + 1] = column.idle
-  elseif column.size then
-    words[#words + 1] = math.max(4096, w.size)
+  elseif w.size then
+    words[#words + 1] = column.size and math.max(4096, w.size) or nil
+    words[#words + 1] = w.size >= list.BIG and column.big or nil
   end
   return table.concat(words, " ")
 end

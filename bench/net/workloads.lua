@@ -3,26 +3,37 @@
 
 local list = {}
 
+-- Messages of so many bytes are big: a few of them are as much as all that is
+-- alive in a server, so Lua's collector would run after every few of them.
+list.BIG = 16384
+
 -- Columns: a server each. `command` is its program with what goes before it;
 -- `idle` its arguments where it is asked to collect its garbage; `size` says
--- that it wants to know how much it may have to read at once.
+-- that it wants to know how much it may have to read at once; `big` is its
+-- argument for big messages, with which Lua's collector waits until the heap is
+-- ten times what was left of it; `dial` is the program that is a client.
 local LUA = "lua5.4 bench/net/"
+local GO = "env GOMAXPROCS=1 build/compare/net-go"
 list.columns = {
-  { id = "c", title = "C loop", command = "build/compare/net-server" },
-  { id = "go", title = "Go 1", command = "env GOMAXPROCS=1 " ..
-    "build/compare/net-go", idle = "4096 idle", size = true },
-  { id = "luv", title = "luv", command = LUA .. "luv.lua", idle = "idle" },
+  { id = "c", title = "C loop", command = "build/compare/net-server",
+    dial = "build/compare/net-client" },
+  { id = "go", title = "Go 1", command = GO, idle = "4096 idle", size = true,
+    dial = GO .. " dial" },
+  { id = "luv", title = "luv", command = LUA .. "luv.lua", idle = "idle",
+    big = "big", dial = LUA .. "dial_luv.lua" },
   { id = "cqueues", title = "cqueues", command = LUA .. "cqueues.lua",
-    idle = "idle" },
+    idle = "idle", big = "big" },
   { id = "node", title = "Node", command = "node --expose-gc " ..
     "bench/net/node.js", idle = "idle" },
   { id = "casting", title = "casting", command = LUA .. "casting.lua",
-    idle = "--idle" },
+    idle = "--idle", big = "--big", dial = LUA .. "dial.lua" },
   { id = "session", title = "casting, a session",
-    command = LUA .. "casting.lua --sessions 1", idle = "--idle" },
+    command = LUA .. "casting.lua --sessions 1", idle = "--idle", big = "--big",
+    dial = LUA .. "dial.lua --session" },
 }
 
 -- Workloads: `load` says what the load generator does. Fields:
+--   dial     the program is a client
 --   args     what the server of casting is told beside that, and
 --   only     the columns, if not all of them
 --   traced   system calls are counted: the value is how many there are for a
@@ -55,6 +66,11 @@ list.workloads = {
   echo("big64", "echo 16 KiB, 64", 64, 16384),
   { id = "churn", title = "connect, 1 byte, close", size = 64,
     load = "churn --connections 32" },
+  { id = "burst", title = "400 at once: accept, 1 byte, close", size = 64,
+    load = "burst --connections 400",
+    small = "burst --connections 40" },
+  { id = "dial", title = "a client: connect, 1 byte, close", dial = true,
+    only = "c go luv casting session", load = "dial" },
   calls("calls1", "calls a round trip, 1", 1),
   calls("calls64", "calls a round trip, 64", 64),
   calls("calls1000", "calls a round trip, 1000", 1000),

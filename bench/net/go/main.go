@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: MIT
 //
 // An argument is the size of the buffer that each has. "collect" is echoed as
-// anything else, after a collection, if a second argument asks for that.
+// anything else, after a collection, if a second argument asks for that. With
+// the arguments `dial PORT` it is a client: dial.go.
 
 package main
 
@@ -34,6 +35,9 @@ func serve(c net.Conn, size int, collects bool) {
 }
 
 func main() {
+	if len(os.Args) > 2 && os.Args[1] == "dial" {
+		dial(os.Args[2])
+	}
 	size := 4096
 	if len(os.Args) > 1 {
 		size, _ = strconv.Atoi(os.Args[1])
