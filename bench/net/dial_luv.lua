@@ -12,6 +12,7 @@ local port = assert(tonumber(arg[1]), "which port?")
 local function dial()
   local client = uv.new_tcp()
   client:nodelay(true)
+  client:keepalive(true, 15)
   client:connect("127.0.0.1", port, function(failure)
     if failure then
       client:close(dial)

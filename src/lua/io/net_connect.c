@@ -62,11 +62,16 @@ static int ask(cast_stream *s, cast_session *self) {
   int rc;
   if (!cast_descriptor_begin(s->file)) return CASTING_ECLOSED;
   cast_descriptor_try(s->file, CAST_WRITE);
-  rc = os_socket_error(s->file->fd);
-  /* No error, and no other side: not yet. */
-  if (rc == 0 && os_is_gone(os_peer_address(s->file->fd, &peer)))
-    rc = OS_EAGAIN;
+  rc = os_peer_address(s->file->fd, &peer);
+  if (os_is_gone(rc)) {
+    /* No other side, and no error: not yet. */
+    rc = os_socket_error(s->file->fd);
+    if (rc == 0) rc = OS_EAGAIN;
+  }
   cast_descriptor_end(s->file);
+  /* It was in the set before there was a connection, so whatever it has sent
+     since then was told. */
+  s->drained = rc == 0;
   if (rc != OS_EAGAIN) cast_descriptor_pass(s->file, CAST_WRITE, self);
   return rc;
 }

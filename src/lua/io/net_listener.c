@@ -265,7 +265,9 @@ static int push_connection(
   lua_rawgetp(L, LUA_REGISTRYINDEX, &maker_key);
   lua_pushlightuserdata(L, peer);
   status = lua_pcall(L, 1, 3, 0);
-  if (status == LUA_OK) s = cast_stream_new(fd, CAST_STREAM_SOCKET);
+  if (status == LUA_OK)
+    s =
+      cast_stream_new(fd, l->is_plain ? CAST_STREAM_PLAIN : CAST_STREAM_SOCKET);
   if (s != NULL)
     cast_net_stream_give(L, lua_gettop(L) - 2, s);
   else
@@ -469,6 +471,7 @@ cast_listener *cast_listener_push(lua_State *L) {
 
 int cast_listener_own(cast_listener *l, int fd, const os_socket_file *place) {
   if (os_local_address(fd, &l->local) != 0) l->local.size = 0;
+  l->is_plain = os_is_plain(fd);
   l->file = cast_descriptor_new(fd, CAST_ACCEPTS);
   if (l->file == NULL) return CASTING_ENOMEM;
   if (place != NULL) l->place = *place;

@@ -35,6 +35,7 @@ typedef struct cast_listener {
   _Atomic uint64_t naccepted;  /* (a) connections, so far */
   _Atomic uint64_t nshortages; /* (a) shortages, so far */
   _Atomic int kept;            /* (a) see invariant 3; -1: none */
+  bool is_plain;               /* (i) os_is_plain, and so its connections */
   os_address local;            /* (i) */
   os_socket_file place;        /* (i) of the path that it has made */
 } cast_listener;

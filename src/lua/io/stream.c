@@ -31,8 +31,9 @@ cast_stream *cast_stream_new(int fd, cast_stream_origin origin) {
   }
   cast_object_init(&s->object, &cast_stream_type);
   cast_list_init(&s->writers);
-  s->is_socket = origin == CAST_STREAM_SOCKET;
-  s->drains = s->is_socket && os_is_plain(fd);
+  s->is_socket = origin == CAST_STREAM_SOCKET || origin == CAST_STREAM_PLAIN;
+  s->asks_drains = origin == CAST_STREAM_SOCKET;
+  s->drains = origin == CAST_STREAM_PLAIN;
   s->shared = origin == CAST_STREAM_SHARED || origin == CAST_STREAM_FILE;
   s->most = origin == CAST_STREAM_FILE ? CAST_FILE_MOST : CAST_SHARED_MOST;
   return s;
@@ -123,6 +124,16 @@ static bool make_room(cast_stream *s, size_t more) {
 
 /* -- reading -------------------------------------------------------------- */
 
+/* Within a use of its descriptor. Only when it first matters: many a connection
+   is closed before. */
+static bool drains(cast_stream *s) {
+  if (s->asks_drains) {
+    s->asks_drains = false;
+    s->drains = os_is_plain(s->file->fd);
+  }
+  return s->drains;
+}
+
 /* One call of the system. */
 static intptr_t read_once(cast_stream *s, void *to, size_t size) {
   if (s->shared) {
@@ -147,8 +158,8 @@ intptr_t cast_stream_try(
   }
   cast_descriptor_try(s->file, CAST_READ);
   n = read_once(s, to, size);
+  s->drained = n > 0 && (size_t)n < size && drains(s);
   cast_descriptor_end(s->file);
-  s->drained = s->drains && n > 0 && (size_t)n < size;
   s->broken = os_is_gone(n);
   s->ended = n == 0 || s->broken;
   if (n > 0) s->nread += (uint64_t)n;
@@ -298,10 +309,10 @@ static intptr_t write_part(cast_stream *s, const os_bytes *v, int n,
     cast_descriptor_try(s->file, CAST_WRITE);
     written = write_once(s, v, n);
   }
-  cast_descriptor_end(s->file);
   fits = written >= 0 && (size_t)written == total;
   s->full = !fits;
-  *over = forgets && s->drains && written >= 0 && !fits;
+  *over = forgets && written >= 0 && !fits && drains(s);
+  cast_descriptor_end(s->file);
   if (forgets && written != OS_EAGAIN && !*over)
     cast_descriptor_pass(s->file, CAST_WRITE, self);
   return written;

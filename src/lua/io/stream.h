@@ -10,9 +10,10 @@
    1. One task reads at a time; of those that write, the first in `writers`.
    2. What a read that did not succeed had taken lies in the buffer: it has
       taken nothing.
-   3. `drained`: the last read brought less than there was room for, so that
-      there is nothing until an event comes, and no call is made to find out.
-      That holds for TCP only (os_is_plain): elsewhere a read may end before a
+   3. `drained`: the last read brought less than there was room for, or the
+      stream has just been connected after a wait, in the set: so there is
+      nothing until an event comes, and no call is made to find out. The former
+      holds for TCP only (os_is_plain): elsewhere a read may end before a
       message or before descriptors that are passed. And an event that told of
       bytes and of the end behind them, or of urgent data, is not followed by
       another one.
@@ -71,8 +72,9 @@ typedef struct cast_stream {
   uint32_t uses;             /* calls that make strings of its bytes now */
   uint64_t nread, nwritten;  /* bytes, so far */
   bool is_socket;            /* (i) */
-  bool drains;               /* (i) a short read or write tells that there is
-                                no more, or no room: see 3. */
+  bool asks_drains;          /* the next is not known yet */
+  bool drains;               /* a short read or write tells that there is no
+                                more, or no room: see 3. */
   uint32_t most; /* (i) bytes that are written at once, if it is shared */
   bool shared;   /* (i) its open file is not ours alone, and blocks: it is asked
                   before each call */
@@ -89,6 +91,7 @@ extern const cast_type cast_stream_type;
 /* How a descriptor for cast_stream_new was come by. */
 typedef enum cast_stream_origin {
   CAST_STREAM_SOCKET, /* a socket, which does not block */
+  CAST_STREAM_PLAIN,  /* the same, and os_is_plain */
   CAST_STREAM_OTHER,  /* a pipe or something else that does not block */
   CAST_STREAM_SHARED, /* it may block, and that must stay so */
   CAST_STREAM_FILE    /* the same, on a disk */
