@@ -156,6 +156,40 @@ static void bytes_come_as_they_were_sent(void **state) {
   cast_free(text);
 }
 
+/* Into an empty buffer of its own goes more than into scratch memory; without
+   memory for it, into that. */
+static void much_comes_at_once(void **state) {
+  enum { SIZE = 150000, MOST = 1 << 18 };
+  static char text[SIZE];
+  uint64_t seed = 3;
+  int most = 4 * SIZE;
+  CAST_UNUSED(state);
+  for (size_t i = 0; i < SIZE; i++) text[i] = (char)unit_random(&seed);
+  for (int way = 0; way < 4; way++) {
+    cast_runner *r = way % 2 == 0 ? &host->host.runner : NULL;
+    ends e = open_ends();
+    intptr_t n;
+    (void)setsockopt(e.fd, SOL_SOCKET, SO_SNDBUF, &most, sizeof most);
+    if (feed(&e, text, SIZE) < SIZE) skip();
+    if (way >= 2) cast_mem_fail_at(1);
+    n = cast_stream_fill_anew(e.s, MOST, r);
+    cast_mem_fail_at(0);
+    assert_int_equal(n, way < 2 ? SIZE : CAST_READ_MOST);
+    assert_int_equal(cast_stream_left(e.s), n);
+    assert_memory_equal(cast_stream_data(e.s), text, (size_t)n);
+    cast_stream_take(e.s, (size_t)n);
+    /* Small again, into scratch memory. */
+    if (way < 2) assert_int_equal(feed(&e, text, SIZE), SIZE);
+    n = cast_stream_fill_anew(e.s, CAST_READ_MOST, r);
+    assert_int_equal(n, CAST_READ_MOST);
+    assert_int_equal(e.s->room, CAST_READ_MOST);
+    cast_stream_take(e.s, (size_t)n);
+    cast_stream_settle(e.s, r);
+    prove_room(e.s);
+    close_ends(&e);
+  }
+}
+
 /* -- short reads ---------------------------------------------------------- */
 
 /* A read of a socket that keeps messages ends with the first one: that tells
@@ -379,6 +413,7 @@ static void tasks_of_two_sessions_talk(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(bytes_come_as_they_were_sent, begin, end),
+    cmocka_unit_test_setup_teardown(much_comes_at_once, begin, end),
     cmocka_unit_test_setup_teardown(a_short_read_is_not_the_last, begin, end),
     cmocka_unit_test_setup_teardown(what_is_too_long_is_told, begin, end),
     cmocka_unit_test_setup_teardown(no_byte_is_lost_without_memory, begin, end),
