@@ -352,6 +352,9 @@
 /* Bytes that one call of the system reads, and of the memory for that which
    each runner keeps. */
 #define CAST_READ_MOST 65536u
+/* Bytes that a copy reads at once while all of them go; CAST_READ_MOST times a
+   power of two. */
+#define CAST_COPY_MOST CAST_LIMIT(1u << 20, 1u << 17)
 /* Bytes that a program may ask for at once. */
 #define CAST_COUNT_MOST (1u << 31)
 /* Of an open file that may block, so many bytes are written at once: if poll(2)

@@ -57,6 +57,20 @@ static void prove_room(const cast_stream *s) {
   CAST_ALWAYS(s->room <= 2 * left + 1024);
 }
 
+/* Nobody waits for the turn that a call of many bytes gives. */
+static intptr_t gather(cast_stream *s, cast_want *w, cast_runner *r) {
+  intptr_t rc;
+  while ((rc = cast_stream_gather(s, w, r)) == CAST_MORE) continue;
+  return rc;
+}
+static intptr_t put(cast_stream *s, const os_bytes *pieces, uint32_t n,
+  size_t *done, cast_session *self) {
+  intptr_t rc;
+  while ((rc = cast_stream_send(s, pieces, n, done, self)) == CAST_MORE)
+    continue;
+  return rc;
+}
+
 /* -- all forms, in pieces of any size ------------------------------------- */
 
 #define TEXT 300000
@@ -125,7 +139,7 @@ static void bytes_come_as_they_were_sent(void **state) {
     cast_want w = draw(&seed);
     compose(text, &seed);
     for (;;) {
-      intptr_t rc = cast_stream_gather(e.s, &w, r);
+      intptr_t rc = gather(e.s, &w, r);
       size_t n = expect(text, got, &w);
       if (rc == 0) {
         size_t have = w.kind == CAST_WANT_COUNT ? w.size : w.found;
@@ -156,6 +170,40 @@ static void bytes_come_as_they_were_sent(void **state) {
   cast_free(text);
 }
 
+/* Into an empty buffer of its own goes more than into scratch memory; without
+   memory for it, into that. */
+static void much_comes_at_once(void **state) {
+  enum { SIZE = 150000, MOST = 1 << 18 };
+  static char text[SIZE];
+  uint64_t seed = 3;
+  int most = 4 * SIZE;
+  CAST_UNUSED(state);
+  for (size_t i = 0; i < SIZE; i++) text[i] = (char)unit_random(&seed);
+  for (int way = 0; way < 4; way++) {
+    cast_runner *r = way % 2 == 0 ? &host->host.runner : NULL;
+    ends e = open_ends();
+    intptr_t n;
+    (void)setsockopt(e.fd, SOL_SOCKET, SO_SNDBUF, &most, sizeof most);
+    if (feed(&e, text, SIZE) < SIZE) skip();
+    if (way >= 2) cast_mem_fail_at(1);
+    n = cast_stream_fill_anew(e.s, MOST, r);
+    cast_mem_fail_at(0);
+    assert_int_equal(n, way < 2 ? SIZE : CAST_READ_MOST);
+    assert_int_equal(cast_stream_left(e.s), n);
+    assert_memory_equal(cast_stream_data(e.s), text, (size_t)n);
+    cast_stream_take(e.s, (size_t)n);
+    /* Small again, into scratch memory. */
+    if (way < 2) assert_int_equal(feed(&e, text, SIZE), SIZE);
+    n = cast_stream_fill_anew(e.s, CAST_READ_MOST, r);
+    assert_int_equal(n, CAST_READ_MOST);
+    assert_int_equal(e.s->room, CAST_READ_MOST);
+    cast_stream_take(e.s, (size_t)n);
+    cast_stream_settle(e.s, r);
+    prove_room(e.s);
+    close_ends(&e);
+  }
+}
+
 /* -- short reads ---------------------------------------------------------- */
 
 /* A read of a socket that keeps messages ends with the first one: that tells
@@ -173,7 +221,7 @@ static void a_short_read_is_not_the_last(void **state) {
   assert_int_equal(feed(&e, "abc", 3), 3);
   assert_int_equal(feed(&e, "def", 3), 3);
   for (int i = 0; i < 2; i++) {
-    assert_int_equal(cast_stream_gather(e.s, &w, NULL), 0);
+    assert_int_equal(gather(e.s, &w, NULL), 0);
     assert_int_equal(cast_stream_left(e.s), 3);
     cast_stream_take(e.s, 3);
     cast_stream_settle(e.s, NULL);
@@ -189,7 +237,7 @@ static intptr_t try(const ends *e, cast_want_kind kind, size_t size) {
   w.kind = kind;
   w.size = size;
   e->s->drained = false;
-  return cast_stream_gather(e->s, &w, NULL);
+  return gather(e->s, &w, NULL);
 }
 
 static void what_is_too_long_is_told(void **state) {
@@ -259,7 +307,7 @@ static void pieces_are_written_in_order(void **state) {
       total += pieces[i].size;
     }
     for (;;) {
-      intptr_t n, rc = cast_stream_send(e.s, pieces, PIECES, &done, NULL);
+      intptr_t n, rc = put(e.s, pieces, PIECES, &done, NULL);
       assert_true(rc == 0 || rc == OS_EAGAIN);
       while ((n = os_read(e.fd, got + in, sizeof got - in)) > 0)
         in += (size_t)n;
@@ -282,12 +330,11 @@ static void the_end_is_told(void **state) {
   CAST_UNUSED(state);
   assert_int_equal(cast_stream_shut(e.s), 0);
   assert_true(e.s->shut);
-  assert_true(
-    os_is_gone(cast_stream_send(e.s, &b, 1, &done, NULL)) && done == 0);
+  assert_true(os_is_gone(put(e.s, &b, 1, &done, NULL)) && done == 0);
   assert_true(cast_stream_close(e.s, NULL));
   assert_false(cast_stream_close(e.s, NULL));
   assert_int_equal(try(&e, CAST_WANT_SOME, 1), CASTING_ECLOSED);
-  assert_int_equal(cast_stream_send(e.s, &b, 1, &done, NULL), CASTING_ECLOSED);
+  assert_int_equal(put(e.s, &b, 1, &done, NULL), CASTING_ECLOSED);
   assert_int_equal(cast_stream_shut(e.s), CASTING_ECLOSED);
   close_ends(&e);
 }
@@ -308,7 +355,7 @@ static bool read_all(unit_task *t) {
     intptr_t got;
     if (rc == CAST_PARKED) return false;
     CAST_ALWAYS(rc == 0);
-    got = cast_stream_gather(p->s, &w, r);
+    got = gather(p->s, &w, r);
     if (got == CASTING_ECLOSED) break;
     if (got == OS_EAGAIN) {
       CAST_ALWAYS(unit_reserve(t, FOREVER) == 0);
@@ -341,7 +388,7 @@ static bool write_all(unit_task *t) {
     for (size_t i = 0; t->n == 0 && i < SIZE; i++)
       text[i] = (unsigned char)(i % 251);
     if (t->n >= p->bytes) break;
-    sent = cast_stream_send(p->s, &b, 1, &done, t->base.session);
+    sent = put(p->s, &b, 1, &done, t->base.session);
     t->n += done - t->n % SIZE;
     if (sent == 0) continue;
     CAST_ALWAYS(sent == OS_EAGAIN);
@@ -379,6 +426,7 @@ static void tasks_of_two_sessions_talk(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(bytes_come_as_they_were_sent, begin, end),
+    cmocka_unit_test_setup_teardown(much_comes_at_once, begin, end),
     cmocka_unit_test_setup_teardown(a_short_read_is_not_the_last, begin, end),
     cmocka_unit_test_setup_teardown(what_is_too_long_is_told, begin, end),
     cmocka_unit_test_setup_teardown(no_byte_is_lost_without_memory, begin, end),

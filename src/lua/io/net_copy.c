@@ -9,8 +9,12 @@
    there, and so nothing is lost when a copy fails, only what was written has
    gone. An idle copy has no buffer, as an idle stream has none.
 
-   The system could copy between two sockets (splice) only through a pipe in the
-   middle: two more descriptors for each copy, and no fewer calls.
+   Reads grow: one that brought all that there was room for lets the next one
+   bring twice as much, up to CAST_COPY_MOST, and a target without room makes
+   them small again, so that a copy which stands still has little. Fewer calls
+   of more bytes each take a third less processor time. The system could move
+   the bytes by itself (splice), but that saves little beyond it, or costs more:
+   DESIGN, "What is written in Lua", has the figures.
 
    `again` does it without Lua, and lets other tasks run after CAST_TURN_MOST
    bytes. If the copy is broken off in the middle, the sending side is shut, as
@@ -32,6 +36,7 @@ typedef struct copying {
   cast_write *turn;   /* its place among the writers of `to` */
   uint64_t left;      /* bytes that may still be copied */
   uint64_t done;      /* bytes that were */
+  size_t most;        /* bytes that the next read may bring */
 } copying;
 
 static cast_stream *target(const copying *c) { return c->turn->stream; }
@@ -69,6 +74,7 @@ static copying *new_copying(cast_stream *from, cast_stream *to, uint64_t most) {
   cast_ref(&from->object);
   c->turn = w;
   c->left = most;
+  c->most = CAST_READ_MOST;
   return c;
 }
 
@@ -77,6 +83,18 @@ static copying *new_copying(cast_stream *from, cast_stream *to, uint64_t most) {
 static void count(copying *c, uint64_t n) {
   c->done += n;
   c->left -= n;
+}
+
+/* Where nothing is left over: as cast_stream_fill. No more than may be copied,
+   but for what a small read brings. */
+static intptr_t read_more(copying *c, cast_runner *r) {
+  size_t most = c->most <= c->left ? c->most : CAST_READ_MOST;
+  intptr_t n = cast_stream_fill_anew(c->from, most, r);
+  if (n < (intptr_t)most)
+    c->most = CAST_READ_MOST;
+  else if (c->most < CAST_COPY_MOST)
+    c->most *= 2;
+  return n;
 }
 
 /* Writes what is left over of `from`: 0, or a failure. */
@@ -88,6 +106,7 @@ static intptr_t write_left(copying *c, cast_session *self) {
   rc = cast_stream_send(target(c), &piece, 1, &done, self);
   if (done > 0) cast_stream_take(c->from, done);
   count(c, done);
+  if (rc == OS_EAGAIN) c->most = CAST_READ_MOST;
   return rc;
 }
 
@@ -104,7 +123,7 @@ static intptr_t copy_some(copying *c, int *side, cast_session *self) {
       if (c->left == 0) break;
     }
     *side = CAST_READ;
-    n = cast_stream_fill(c->from, 1, self->runner);
+    n = read_more(c, self->runner);
     if (n == 0 && c->from->broken) return CASTING_ECLOSED; /* it was reset */
     if (n <= 0) return n;
     if (c->done >= until) {

@@ -208,6 +208,20 @@ intptr_t cast_stream_fill(cast_stream *s, size_t want, cast_runner *r) {
   return n;
 }
 
+intptr_t cast_stream_fill_anew(cast_stream *s, size_t most, cast_runner *r) {
+  intptr_t n;
+  CAST_ASSERT(cast_stream_left(s) == 0 && most >= CAST_READ_MOST);
+  if (s->room != most) release(s, r);
+  if (most > CAST_READ_MOST && s->bytes == NULL &&
+      (s->bytes = cast_alloc(most)) != NULL)
+    s->room = most;
+  if (s->room <= CAST_READ_MOST) return cast_stream_fill(s, 1, r);
+  n = cast_stream_try(
+    s, s->bytes, s->room, r != NULL ? cast_runner_session(r) : NULL);
+  if (n > 0) s->end = (size_t)n;
+  return n;
+}
+
 /* -- is there enough? ----------------------------------------------------- */
 
 /* Looks for the mark in what is left over, from where the last look ended. */

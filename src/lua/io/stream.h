@@ -129,6 +129,9 @@ intptr_t cast_stream_gather(cast_stream *s, cast_want *w, cast_runner *r);
    bytes; 0: the end; OS_EAGAIN; CASTING_ECLOSED; CASTING_ENOMEM, before
    anything was read; or a result of the system's. */
 intptr_t cast_stream_fill(cast_stream *s, size_t want, cast_runner *r);
+/* The same where nothing is left over, with room for `most` bytes, if there is
+   the memory: CAST_READ_MOST at least. */
+intptr_t cast_stream_fill_anew(cast_stream *s, size_t most, cast_runner *r);
 /* Takes n of the bytes that are left over. */
 void cast_stream_take(cast_stream *s, size_t n);
 /* Gives up memory that the bytes left over do not need: to be called when a
