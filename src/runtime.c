@@ -58,10 +58,8 @@ static void in_child(void) {
   cast_hosts_forked();
   cast_sleepers_unlock();
   cast_workers_forked();
-  if (cast_forked) {
-    cast_sysmon_forked();
-    cast_poller_forked();
-  }
+  cast_poller_forked();
+  if (cast_forked) cast_sysmon_forked();
 }
 
 /* Initialises everything; threads are started later, when one is needed. */
