@@ -137,6 +137,7 @@ select_io - JOIN_BLINDLY
 select_io - LOSERS_STAY
 select_io - CALL_OFF_BLINDLY
 select_io - NO_AGAIN
+select_io - ENDED_SILENTLY
 select_io CLOSE JOIN_CLOSED
 select_io CLOSE LOOK_UNCOUNTED
 select_io MOVE UNCOUNTED

@@ -395,7 +395,8 @@ proctype selector() {
 
 /* -- others ---------------------------------------------------------------- */
 
-/* Reads the stream to its end: cast_stream_try, and a wait as ONE. */
+/* Reads the stream, and may stop at any time: cast_stream_try, and a wait as
+   ONE. */
 proctype reader() {
   byte what, at;
   bool yes, its, over;
@@ -404,7 +405,7 @@ end_owner:
   owner == 1;
 #endif
   do
-  :: over -> break
+  :: true -> break
   :: !over ->
      what = 0;
      begin();
@@ -423,7 +424,11 @@ end_owner:
           fi
         };
         if
+#ifdef MUTANT_ENDED_SILENTLY
         :: what != TRY && !drained -> become_ready()
+#else
+        :: what != TRY && (!drained || ended) -> become_ready() /* R160 */
+#endif
         :: else
         fi;
         leave()
