@@ -332,6 +332,13 @@ static void end(cast_object *o) {
 }
 
 void cast_descriptors_fini(void) {
+  cast_descriptor *d;
+  /* Messages that C code keeps may have some, which are in no set now. */
+  for (uint32_t i = 0; (d = at_place(i)) != NULL; i++) {
+    cast_lock_take(&d->lock);
+    d->added = false;
+    cast_lock_drop(&d->lock);
+  }
   cast_lock_take(&table.lock);
   if (table.live == 0) {
     for (uint32_t i = 0; i < PAGES; i++) {

@@ -35,6 +35,9 @@ void cast_poller_fini(void) {
     os_poller_fini(&poller.set);
     atomic_store_explicit(&poller.made, false, memory_order_relaxed);
   }
+  /* Of descriptors that outlive the runtime (cast_descriptors_fini). */
+  atomic_store_explicit(&poller.all, 0, memory_order_relaxed);
+  atomic_store_explicit(&poller.pooled, 0, memory_order_relaxed);
   cast_lock_drop(&poller.lock);
 }
 
