@@ -148,6 +148,7 @@ number STREAM OLD_STAYS
 number STREAM DROP_ALWAYS
 number STREAM DROP_UNLOCKED
 number STREAM EXISTS_KEPT
+number STREAM LOST_ENTERS
 poller - -
 poller BUSY -
 poller DEEP -

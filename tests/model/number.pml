@@ -10,7 +10,7 @@
    the system's. Race numbers are those of README.md. Checked, the first
    whenever no thread can move:
    1. No task waits for the second file while that has something, be it by the
-      number or as a stream (R189).
+      number or as a stream (R189, R190).
    2. With a stream, none waits for the first file any more.
    3. No place in a queue outlives its wait, and no descriptor its users.
    Left out are descriptors of ours that are about to close their number, for
@@ -175,6 +175,12 @@ inline take_place(p) {
   opened[p] = true
 }
 
+#ifdef MUTANT_LOST_ENTERS
+#define may_enter(p) true
+#else
+#define may_enter(p) (noted == p)
+#endif
+
 /* enter_set_locked. yes: the number is closed, so it is ready. The set may have
    the number already, with the key of a descriptor that has lost it, or is
    about to leave. */
@@ -182,7 +188,10 @@ inline enter(p) {
   yes = false;
   if
   :: number == NONE -> yes = true
-  :: number != NONE && !added[p] ->
+#ifndef MUTANT_LOST_ENTERS
+  :: number != NONE && noted != p -> yes = true /* R190: it will be closed */
+#endif
+  :: number != NONE && may_enter(p) && !added[p] ->
      added[p] = true;
 #ifdef MUTANT_EXISTS_KEPT
      if
@@ -193,7 +202,8 @@ inline enter(p) {
      enter_set(number, key_of(p))
 #endif
 #ifndef MUTANT_NO_RENEW
-  :: number != NONE && added[p] && !owned[p] && !inside[number] ->
+  :: number != NONE && may_enter(p) && added[p] && !owned[p] &&
+       !inside[number] ->
      enter_set(number, key_of(p)) /* R189 */
 #endif
   :: else
@@ -258,13 +268,13 @@ end:
 inline ask() { found = (number == NONE || data[number]) }
 
 /* net.wait, perhaps with a deadline; the second task's begins when the number
-   is the second file's. Waiting with a stream of ours is descriptor.pml's. */
+   is the second file's. */
 proctype waiter(byte t) {
   byte p, at;
   bool yes, found, last, late;
 end_begin:
   d_step { /* cast_descriptor_borrow */
-    number == t && (noted == NONE || !owned[noted]) ->
+    number == t ->
     if
     :: noted != NONE && refs[noted] > 0 -> p = noted; refs[p]++
     :: else -> take_place(p); owned[p] = false; noted = p
@@ -280,6 +290,11 @@ end_begin:
      ask();
      if
      :: !found && ready[p] -> ready[p] = false; ask()
+     :: else
+     fi;
+     if
+     :: found && data[1] && !ready[p] -> /* R160 */
+        d_step { ready[p] = true; claim_all(p, false) }
      :: else
      fi;
      leave(p);
@@ -355,8 +370,8 @@ end_begin:
   :: true ->
      ready[p] = false;
      if
-     :: data[1] -> break
-     :: !data[1] -> join(READER, p)
+     :: d_step { data[1] -> data[1] = false }; break
+     :: else -> join(READER, p)
      fi;
      if
      :: yes ->
