@@ -240,7 +240,7 @@ static bool leave_it_to_others(cast_worker *w, uint64_t *pause) {
    thread has the token, or it gets a core for what is ready: then true. While
    what it is told is for sessions that others run already, it would be woken
    for each message, and have nothing to do: then it leaves the poller to them,
-   for ever longer (R190). */
+   for ever longer (R191). */
 static bool sleep_in_poller(cast_worker *w) {
   bool own = false, has_token = true;
   uint64_t pause = CAST_PAUSE_MIN_NS;

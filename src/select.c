@@ -205,8 +205,10 @@ void cast_select_done(cast_case *cases, uint32_t n) {
 
 /* -- descriptors ---------------------------------------------------------- */
 
-static uint8_t ask(const cast_descriptor *d, int side) {
-  int rc = os_poll_now(d->fd, side == CAST_READ ? OS_READABLE : OS_WRITABLE);
+static uint8_t ask(cast_descriptor *d, int side) {
+  int rc;
+  if (CAST_UNLIKELY(cast_descriptor_keeps(d, side))) return CAST_FILE_READY;
+  rc = os_poll_now(d->fd, side == CAST_READ ? OS_READABLE : OS_WRITABLE);
   if (rc == OS_EBADF) return CAST_FILE_BAD;
   return rc != 0 ? CAST_FILE_READY : CAST_UNREADY;
 }

@@ -180,6 +180,7 @@ static void init(cast_descriptor *d, int fd, unsigned how) {
   d->added = d->pooled = d->closing = false;
   for (int i = 0; i < 2; i++) atomic_init(&d->side[i].ready, false);
   atomic_init(&d->ended, false);
+  atomic_init(&d->kept, -1);
   atomic_init(&d->users, OPEN | 1);
   cast_lock_drop(&d->lock);
 }
@@ -332,6 +333,13 @@ static void end(cast_object *o) {
 }
 
 void cast_descriptors_fini(void) {
+  cast_descriptor *d;
+  /* Messages that C code keeps may have some, which are in no set now. */
+  for (uint32_t i = 0; (d = at_place(i)) != NULL; i++) {
+    cast_lock_take(&d->lock);
+    d->added = false;
+    cast_lock_drop(&d->lock);
+  }
   cast_lock_take(&table.lock);
   if (table.live == 0) {
     for (uint32_t i = 0; i < PAGES; i++) {
@@ -349,16 +357,29 @@ void cast_descriptors_fini(void) {
 
 /* -- waiting -------------------------------------------------------------- */
 
+/* Under the lock: it is put into the set, unless its number is another one's by
+   now, which may be in the set already: then it is about to be closed. The file
+   of a number of the program's may be another by now: the set has forgotten the
+   old one then, and takes the new one. */
+static int add_locked(cast_descriptor *d, bool pooled) {
+  int rc = CASTING_ECLOSED;
+  if (!cast_poller_make()) return CASTING_ENOMEM;
+  cast_lock_take(&table.lock);
+  if (*number_locked(d->fd, NULL) == d)
+    rc = d->added ? cast_poller_renew(d->fd, key_of(d))
+                  : cast_poller_add(d->fd, key_of(d), pooled);
+  cast_lock_drop(&table.lock);
+  return rc == 0 || rc == CASTING_ENOMEM || rc == CASTING_ECLOSED
+           ? rc
+           : CASTING_EINVAL;
+}
+
 /* Under the lock: it is in the set, and counted for the right kind of session.
    0 or an error. */
 static int enter_set_locked(cast_descriptor *d, int side, bool pooled) {
   int rc;
-  /* The file of a number of the program's may be another by now: the set has
-     forgotten the old one then, and takes the new one. */
-  if (d->added && d->how & CAST_BORROWED) {
-    rc = cast_poller_renew(d->fd, key_of(d));
-    if (rc != 0) return rc == CASTING_ENOMEM ? rc : CASTING_EINVAL;
-  }
+  if (d->added && d->how & CAST_BORROWED && (rc = add_locked(d, pooled)) != 0)
+    return rc;
   if (CAST_LIKELY(d->added)) {
     cast_poller_arm(
       d->fd, key_of(d), side == CAST_READ ? OS_READABLE : OS_WRITABLE);
@@ -371,9 +392,7 @@ static int enter_set_locked(cast_descriptor *d, int side, bool pooled) {
     }
     return 0;
   }
-  rc = cast_poller_add(d->fd, key_of(d), pooled);
-  if (rc == CASTING_ENOMEM) return rc;
-  if (rc != 0) return CASTING_EINVAL;
+  if ((rc = add_locked(d, pooled)) != 0) return rc;
   d->added = true;
   d->pooled = pooled;
   return 0;

@@ -61,6 +61,8 @@ struct cast_descriptor {
   bool pooled;            /* (lock) it was last waited for in the pool */
   bool closing;           /* (lock) */
   cast_side side[2];
+  _Atomic int kept; /* (a) of a listener: a connection that was accepted, and
+                       that nobody has; -1: none */
   cast_descriptor *next_free; /* (table lock) */
 };
 
@@ -94,6 +96,13 @@ static inline bool cast_descriptor_is_ready(cast_descriptor *d, int side) {
 static inline bool cast_descriptor_is_ended(cast_descriptor *d) {
   /* PAIR edge: acquire. */
   return atomic_load_explicit(&d->ended, memory_order_acquire);
+}
+
+/* Is there something that the system does not know of? */
+static inline bool cast_descriptor_keeps(cast_descriptor *d, int side) {
+  /* PAIR kept: acquire; after `ready` was cleared. */
+  return side == CAST_READ &&
+         atomic_load_explicit(&d->kept, memory_order_acquire) >= 0;
 }
 
 /* Owner of t: queues its waiter. 0: try again; CAST_PARKED; CASTING_ECLOSED,

@@ -13,11 +13,13 @@ static struct {
   _Atomic bool made;             /* (a) written under the lock */
   cast_poller_dispatch dispatch; /* (i) */
   _Atomic uint32_t token;        /* (a) 1: somebody looks */
-  _Atomic uint32_t all;          /* (a) descriptors in the set, ... */
-  _Atomic uint32_t pooled;       /* (a) ... of sessions of the pool */
-  _Atomic uint32_t away;         /* (a) hosts with loops of their own */
-  _Atomic uint32_t hosts;        /* (a) */
-  _Atomic uint32_t looks;        /* (a) written by the holder of the token */
+  /* Two numbers, of which each is read alone: one less the other would be
+     wrong while both change. */
+  _Atomic uint32_t pooled; /* (a) descriptors of sessions of the pool, */
+  _Atomic uint32_t hosted; /* (a) and others, that hosts alone wait for */
+  _Atomic uint32_t away;   /* (a) hosts with loops of their own */
+  _Atomic uint32_t hosts;  /* (a) */
+  _Atomic uint32_t looks;  /* (a) written by the holder of the token */
   /* (a) low half: how many deal out what they were told; high half: how often
      that was begun */
   _Atomic uint64_t dealing;
@@ -35,6 +37,9 @@ void cast_poller_fini(void) {
     os_poller_fini(&poller.set);
     atomic_store_explicit(&poller.made, false, memory_order_relaxed);
   }
+  /* Of descriptors that outlive the runtime (cast_descriptors_fini). */
+  atomic_store_explicit(&poller.pooled, 0, memory_order_relaxed);
+  atomic_store_explicit(&poller.hosted, 0, memory_order_relaxed);
   cast_lock_drop(&poller.lock);
 }
 
@@ -74,6 +79,10 @@ static void count(_Atomic uint32_t *n, bool up) {
     atomic_fetch_sub_explicit(n, 1, memory_order_seq_cst);
 }
 
+static _Atomic uint32_t *number_of(bool pooled) {
+  return pooled ? &poller.pooled : &poller.hosted;
+}
+
 int cast_poller_add(int fd, uint64_t key, bool pooled) {
   int rc;
   if (CAST_UNLIKELY(cast_forked) || !cast_poller_make()) return CASTING_ENOMEM;
@@ -84,8 +93,7 @@ int cast_poller_add(int fd, uint64_t key, bool pooled) {
     rc = os_poller_add(&poller.set, fd, key);
   }
   if (rc != 0) return rc == OS_ENOMEM ? CASTING_ENOMEM : rc;
-  count(&poller.all, true);
-  if (pooled) count(&poller.pooled, true);
+  count(number_of(pooled), true);
   return 0;
 }
 
@@ -110,11 +118,13 @@ void cast_poller_drop(int fd, bool pooled, bool remove) {
   /* PAIR poller: acquire. The runtime may have ended. */
   if (!atomic_load_explicit(&poller.made, memory_order_acquire)) return;
   if (remove) os_poller_remove(&poller.set, fd);
-  if (pooled) count(&poller.pooled, false);
-  count(&poller.all, false);
+  count(number_of(pooled), false);
 }
 
-void cast_poller_pooled(bool pooled) { count(&poller.pooled, pooled); }
+void cast_poller_pooled(bool pooled) {
+  count(number_of(pooled), true); /* so it is in one of them at any time */
+  count(number_of(!pooled), false);
+}
 
 void cast_poller_away(bool away) { count(&poller.away, away); }
 
@@ -130,12 +140,10 @@ bool cast_poller_wanted(void) {
     return true;
   return CAST_UNLIKELY(
            atomic_load_explicit(&poller.away, memory_order_seq_cst) != 0) &&
-         hint(&poller.all) != 0;
+         hint(&poller.hosted) != 0;
 }
 
-bool cast_poller_wanted_by_host(void) {
-  return hint(&poller.all) > hint(&poller.pooled);
-}
+bool cast_poller_wanted_by_host(void) { return hint(&poller.hosted) != 0; }
 
 bool cast_poller_taken(void) {
   /* PAIR token. */

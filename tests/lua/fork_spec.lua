@@ -179,6 +179,26 @@ describe("a process that has only loaded casting", function()
       print(own())
     ]])
   end)
+
+  it("waits in a set of descriptors of its own", function()
+    assert.equal("exit 0\nx\n", output [[
+      local net = casting.net
+      local a, b = net.pair() -- makes the set, and nothing waits yet
+      local c, d = net.pair()
+      local pid = P.fork()
+      if pid == 0 then
+        local ok = c:read(1, LONG) == "c" and not a:read(1, 0.01)
+        a:close()
+        P.exit(ok and 0 or 1)
+      end
+      casting.spawn(function()
+        d:write "c"
+        print(ended(pid))
+        b:write "x"
+      end)
+      print(a:read(1, LONG))
+    ]])
+  end)
 end)
 
 describe("the child of a process that has used casting", function()

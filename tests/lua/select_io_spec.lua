@@ -413,6 +413,42 @@ describe("select with listeners", function()
     assert.same(pack(1), pack(select {listener}))
   end)
 
+  -- Fills its session, so that there is no memory for a stream (R188).
+  local function accept_without_memory(l)
+    local accept, pcall, rep = l.accept, pcall, string.rep
+    local all, n = {}, 0 -- luacheck: ignore
+    local function grow(size)
+      n = n + 1
+      all[n] = rep("x", size) .. n
+    end
+    collectgarbage "stop"
+    for _, size in ipairs {10000, 1000, 100, 40, 8, 1} do
+      while pcall(grow, size) do end -- luacheck: ignore
+    end
+    local ok = pcall(accept, l, 10)
+    all = nil
+    collectgarbage "restart"
+    return ok
+  end
+
+  it("tells of a connection for which there was no memory", function()
+    -- As in values_bad_spec.lua.
+    if helper.version == "5.1" then return end
+    local full = casting.session {memory = 2 * 1024 * 1024}
+    local t = casting.spawn(select, {listener})
+    helper.until_waiting(t)
+    local client = connect(host, port)
+    assert.same(pack(true, 1), pack(t:join(LONG)))
+    assert.is_false((full:spawn(accept_without_memory,
+      listener):await(LONG)))
+    assert.same(pack(1), pack(select {listener, timeout = 0}))
+    assert.is_true(net.wait(listener:fd(), "r", 0))
+    listener:accept(0):close()
+    assert.same(pack(nil, "timeout"), pack(select {listener, timeout = 0}))
+    client:close()
+    full:close()
+  end)
+
   it("takes no connection from those who accept", function()
     local selects, accepts = {}, {}
     for i = 1, 5 do

@@ -10,7 +10,8 @@
    `users` are read without it. Scenarios: a stream that moves to another
    session (the plain one); CLOSE, in which its place and its number are
    another's afterwards; ACCEPT, a listener with two tasks that accept, one of
-   which is cancelled, and one that selects; LEVEL, three tasks that ask whether
+   which is cancelled, and one that selects, or, with KEPT, one of which has no
+   memory for its connection (R188); LEVEL, three tasks that ask whether
    there is something, and take nothing (net.wait). Race numbers are those of
    README.md. Checked, the first whenever no thread can move:
    1. No task waits for a descriptor that has something for it (R151 to R153,
@@ -456,7 +457,14 @@ init {
 #define CONNECTIONS 2
 bool cancelled[TASKS];
 bool timer;       /* of a shortage */
+bool kept;        /* a connection that was accepted, and has no stream */
+#ifdef KEPT
+byte shortages;
+byte lacks = 1;   /* so often there is no memory for one */
+#else
 byte shortages = 1;
+byte lacks;
+#endif
 
 /* cast_descriptor_pass. */
 inline pass() {
@@ -472,27 +480,47 @@ inline pass() {
 
 /* what: OWN_TRY: has got one; PARKED: there was none. */
 inline accept_one() {
+#ifdef MUTANT_KEPT_FIRST
+  d_step { yes = kept; kept = false }; /* R188 */
+#endif
   ready[0] = false; /* R152 */
+#if defined(KEPT) && !defined(MUTANT_KEPT_FIRST)
+  d_step { yes = kept; kept = false };
+#endif
   if
-  :: d_step { data[0] > 0 -> data[0]--; what = OWN_TRY };
+#ifdef KEPT
+  :: yes -> yes = false; what = OWN_TRY; pass()
+  :: d_step { !yes && data[0] > 0 && lacks > 0 ->
+       data[0]--;
+       lacks--;
+       kept = true
+     };
+     pass(); /* R188 */
+     what = CLOSED /* it raises an error */
+#endif
+  :: d_step { !yes && data[0] > 0 -> data[0]--; what = OWN_TRY };
 #ifndef MUTANT_NO_PASS
      pass() /* R159 */
 #endif
-  :: d_step { data[0] > 0 && shortages > 0 -> shortages--; what = PARKED };
+  :: d_step { !yes && data[0] > 0 && shortages > 0 ->
+       shortages--;
+       what = PARKED
+     };
 #ifndef MUTANT_SHORT_SILENTLY
      timer = true /* R161 */
 #endif
-  :: d_step { data[0] == 0 -> what = PARKED }
+  :: d_step { !yes && data[0] == 0 -> what = PARKED }
   fi
 }
 
 proctype acceptor(byte t) {
   byte what, at;
-  bool one;
+  bool one, yes;
   do
   :: true ->
      accept_one();
      if
+     :: what == CLOSED -> break
      :: what == OWN_TRY && cancelled[t] -> break /* at its next call */
      :: what == OWN_TRY && !cancelled[t]
      :: what == PARKED ->
@@ -535,15 +563,21 @@ end:
   at = 0
 }
 
+#ifdef MUTANT_KEPT_UNSEEN
+#define waits_for_it (data[0] > 0) /* R188 */
+#else
+#define waits_for_it (data[0] > 0 || kept)
+#endif
+
 /* select, net.wait: is there something? It takes none, or perhaps one. */
 proctype watcher(byte t; byte how) {
   byte what, at;
-  bool one;
+  bool one, yes;
   do
   :: true ->
      ready[0] = false;
      if
-     :: data[0] > 0 ->
+     :: waits_for_it ->
 #ifndef MUTANT_NO_RESTORE
 #ifdef MUTANT_RESTORE_SILENTLY
         ready[0] = true; /* R160 */
@@ -552,7 +586,7 @@ proctype watcher(byte t; byte how) {
 #endif
 #endif
         break
-     :: data[0] == 0 ->
+     :: else ->
         wait_for(t, 0, 0, how);
         if
         :: what == PARKED ->
@@ -607,7 +641,9 @@ init {
     run acceptor(0);
     run acceptor(1);
     run watcher(2, MANY);
+#ifndef KEPT
     run canceller();
+#endif
     run clock()
 #else
     added[0] = true;
@@ -618,7 +654,8 @@ init {
 #endif
   };
   timeout;
-  assert(data[0] == 0 || (!parked[0] && !parked[1] && !parked[TASKS - 1]))
+  assert((data[0] == 0 && !kept) ||
+         (!parked[0] && !parked[1] && !parked[TASKS - 1]))
 }
 
 #endif

@@ -125,9 +125,33 @@ descriptor ACCEPT NO_PASS
 descriptor ACCEPT CANCEL_TAKES
 descriptor ACCEPT SHORT_SILENTLY
 descriptor ACCEPT SELECT_COUNTS
+descriptor ACCEPT+KEPT -
+descriptor ACCEPT+KEPT KEPT_FIRST
+descriptor ACCEPT+KEPT KEPT_UNSEEN
 descriptor LEVEL NO_RESTORE
 descriptor LEVEL RESTORE_SILENTLY
 descriptor LEVEL PASS_ONE
+select_io - -
+select_io CLOSE -
+select_io MOVE -
+select_io - ASK_ONCE
+select_io - NO_PASS
+select_io - JOIN_BLINDLY
+select_io - LOSERS_STAY
+select_io - CALL_OFF_BLINDLY
+select_io - NO_AGAIN
+select_io - ENDED_SILENTLY
+select_io CLOSE JOIN_CLOSED
+select_io CLOSE LOOK_UNCOUNTED
+select_io MOVE UNCOUNTED
+number - -
+number STREAM -
+number - NO_RENEW
+number STREAM OLD_STAYS
+number STREAM DROP_ALWAYS
+number STREAM DROP_UNLOCKED
+number STREAM EXISTS_KEPT
+number STREAM LOST_ENTERS
 poller - -
 poller BUSY -
 poller DEEP -
@@ -154,6 +178,7 @@ poller HOST LEAVES_SILENTLY
 poller HOST COVER_EARLY
 poller HOST RELIES
 poller HOST AWAY_BLIND
+poller HOST TORN
 poller TWO FIRST_SILENTLY
 poller SHARED FLIPS
 poller NEVER NEVER_LOOKS
@@ -225,7 +250,8 @@ fi
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT INT TERM
-models=${*:-"session sleep wait inplace deadlock foreign descriptor poller offload"}
+models=${*:-"session sleep wait inplace deadlock foreign descriptor select_io
+  number poller offload"}
 for model in $models; do
   for mutant in $(grep -o 'MUTANT_[A-Z_]*' "$here/$model.pml" | sort -u); do
     table | grep -q "^$model .* ${mutant#MUTANT_}\$" ||

@@ -70,7 +70,7 @@ bool broken; /* os_poller_break was called, and not told yet */
 
 bool token;
 byte looking; /* how many are, in truth */
-byte all, pooled, away;
+byte pooled, hosted, away;
 byte nhosts;
 bool counted[DESCRIPTORS]; /* d->pooled */
 bool waits[DESCRIPTORS];   /* its session's task is queued */
@@ -78,9 +78,9 @@ bool waits[DESCRIPTORS];   /* its session's task is queued */
 bool host_waits;           /* the host's task, for descriptor 0 */
 #endif
 
-/* Reads of `pooled` and of `away` and `all`. */
-#define wanted (pooled > 0 || (away > 0 && all > 0))
-#define wanted_by_host (all > pooled)
+/* Reads of `pooled`, and of `away` and `hosted`. */
+#define wanted (pooled > 0 || (away > 0 && hosted > 0))
+#define wanted_by_host (hosted > 0)
 
 /* -- sched.c --------------------------------------------------------------- */
 
@@ -371,8 +371,8 @@ inline run_session(j) {
           :: added[j] ->
              added[j] = false;
              edge[j] = false;
-             all--;
-             pooled = pooled - counted[j]
+             pooled = pooled - counted[j];
+             hosted = hosted - !counted[j]
           :: else
           fi;
 #endif
@@ -381,10 +381,9 @@ inline run_session(j) {
           if
           :: !added[j] ->
              added[j] = true;
-             all++;
              pooled++;
              counted[j] = true
-          :: added[j] && !counted[j] -> pooled++; counted[j] = true
+          :: added[j] && !counted[j] -> pooled++; hosted--; counted[j] = true
           :: else
           fi;
           waits[j] = true;
@@ -670,9 +669,15 @@ inline event_wait(h) {
 }
 
 inline sleep_until_ready(h) {
+#ifdef MUTANT_TORN
+  own = pooled; /* R172: all of them, less those of the pool */
+  own = pooled + hosted - own;
+#else
+  own = hosted;
+#endif
   if
   :: inbox[h] == POST -> reclaim(h) /* spin() has seen it */
-  :: wanted_by_host ->
+  :: inbox[h] != POST && own > 0 ->
      take_token();
 #ifndef MUTANT_RELIES
      if
@@ -724,7 +729,7 @@ inline withdraw() {
 
 /* d: its task's descriptor, or NONE. */
 proctype thread(byte h; byte d) {
-  byte s = NONE, c = NONE, told = NONE;
+  byte s = NONE, c = NONE, told = NONE, own;
   bool yes, host, served, late;
 #ifdef MUTANT_COVER_EARLY
   bool early;
@@ -752,18 +757,20 @@ proctype thread(byte h; byte d) {
              if
              :: !added[d] ->
                 added[d] = true;
-                all++;
                 counted[d] = (nhosts > 1);
-                pooled = pooled + counted[d]
+                pooled = pooled + counted[d];
+                hosted = hosted + !counted[d]
              :: added[d] && !counted[d] && nhosts > 1 ->
                 counted[d] = true;
-                pooled++
+                pooled++;
+                hosted--
 #ifdef MUTANT_FLIPS
              :: added[d] && counted[d] && nhosts == 1 -> /* R174 */
 #else
              :: added[d] && counted[d] && nhosts == 1 && !waits[d] ->
 #endif
                 counted[d] = false;
+                hosted++;
                 pooled--
              :: else
              fi;
@@ -828,8 +835,8 @@ proctype thread(byte h; byte d) {
        added[d] = false;
        edge[d] = false;
        waits[d] = false;
-       all--;
        pooled = pooled - counted[d];
+       hosted = hosted - !counted[d];
        counted[d] = false
     :: else
     fi
@@ -904,7 +911,6 @@ proctype peer(byte d; byte n) {
 /* Session j's task has found nothing, and waits. */
 inline already_waits(j) {
   added[j] = true;
-  all++;
   pooled++;
   counted[j] = true;
   waits[j] = true

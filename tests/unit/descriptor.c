@@ -269,6 +269,40 @@ static void a_number_that_was_lost(void **state) {
   unit_shut(h);
 }
 
+/* Of two descriptors: writes to the second as soon as a task waits for the
+   first. */
+static bool write_when_awaited(unit_task *t) {
+  cast_descriptor **d = t->arg;
+  while (!cast_descriptor_is_awaited(d[0], CAST_READ)) os_cede();
+  unit_write_all(d[1], "r", 1);
+  return true;
+}
+
+/* A message in a channel of C's may keep a stream when all hosts have ended,
+   and the set with them: the next runtime has another set. */
+static void one_that_outlives_the_runtime(void **state) {
+  CAST_UNUSED(state);
+  unit_host *h = unit_open(1);
+  unit_session *s;
+  unit_task *t;
+  cast_descriptor *d[2];
+  char byte;
+  unit_pair(d);
+  assert_int_equal(
+    unit_read_some(h->main, d[0], &byte, 1, os_now() + MS), CASTING_ETIMEOUT);
+  unit_shut(h);
+  h = unit_open(1);
+  assert_false(cast_poller_wanted_by_host());
+  s = unit_session_new();
+  t = unit_spawn(s, write_when_awaited, d);
+  assert_int_equal(
+    unit_read_some(h->main, d[0], &byte, 1, os_now() + PATIENCE_NS), 1);
+  unit_join(h, t);
+  unit_unpair(d);
+  unit_close(h, s);
+  unit_shut(h);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown(sockets_pass_bytes, unit_clean),
@@ -280,6 +314,7 @@ int main(void) {
     cmocka_unit_test_teardown(
       bytes_come_beside_a_session_that_computes, unit_clean),
     cmocka_unit_test_teardown(a_number_that_was_lost, unit_clean),
+    cmocka_unit_test_teardown(one_that_outlives_the_runtime, unit_clean),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

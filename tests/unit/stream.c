@@ -423,6 +423,25 @@ static void tasks_of_two_sessions_talk(void **state) {
   }
 }
 
+/* One event has told of the bytes and of the end behind them. The read takes
+   the bytes, and the note of the event: it passes that on, for another task may
+   be about to wait, and no event will tell of the end once more. */
+static void passes_on_the_end(void **state) {
+  CAST_UNUSED(state);
+  ends e = open_ends();
+  char into[8];
+  os_ready told = {(uint64_t)e.s->file->generation << 32 | e.s->file->place,
+    OS_READABLE | OS_ENDED};
+  cast_jobs jobs = {NULL, NULL, 0};
+  e.s->drains = true; /* as if it were TCP */
+  assert_int_equal(feed(&e, "x", 1), 1);
+  assert_int_equal(os_shutdown_write(e.fd), 0);
+  cast_descriptors_dispatch(&told, 1, NULL, &jobs);
+  assert_int_equal(cast_stream_try(e.s, into, sizeof into, NULL), 1);
+  assert_true(cast_descriptor_is_ready(e.s->file, CAST_READ));
+  close_ends(&e);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(bytes_come_as_they_were_sent, begin, end),
@@ -433,6 +452,7 @@ int main(void) {
     cmocka_unit_test_setup_teardown(pieces_are_written_in_order, begin, end),
     cmocka_unit_test_setup_teardown(the_end_is_told, begin, end),
     cmocka_unit_test_setup_teardown(tasks_of_two_sessions_talk, begin, end),
+    cmocka_unit_test_setup_teardown(passes_on_the_end, begin, end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ static bool close_it(cast_listener *l, cast_session *self) {
   }
   if (!cast_descriptor_close(l->file, self)) return false;
   /* PAIR kept. */
-  kept = atomic_exchange_explicit(&l->kept, -1, memory_order_acq_rel);
+  kept = atomic_exchange_explicit(&l->file->kept, -1, memory_order_acq_rel);
   if (kept >= 0) os_close(kept);
   return true;
 }
@@ -38,7 +38,7 @@ static bool close_it(cast_listener *l, cast_session *self) {
 static bool close_forked(cast_listener *l) {
   int kept;
   if (l->file == NULL || !cast_descriptor_close_forked(l->file)) return false;
-  kept = atomic_exchange_explicit(&l->kept, -1, memory_order_relaxed);
+  kept = atomic_exchange_explicit(&l->file->kept, -1, memory_order_relaxed);
   if (kept >= 0) os_close(kept);
   return true;
 }
@@ -112,7 +112,8 @@ static bool is_pausing(cast_listener *l) {
 static void keep(cast_listener *l, int fd) {
   /* PAIR kept: the close comes after this, and closes it; or this comes after
      the close, and sees it. */
-  int other = atomic_exchange_explicit(&l->kept, fd, memory_order_acq_rel);
+  int other =
+    atomic_exchange_explicit(&l->file->kept, fd, memory_order_acq_rel);
   if (other >= 0) os_close(other);
   if (cast_descriptor_begin(l->file)) {
     cast_descriptor_end(l->file);
@@ -120,17 +121,19 @@ static void keep(cast_listener *l, int fd) {
     return;
   }
   /* Closed, perhaps before it was kept. PAIR kept. */
-  fd = atomic_exchange_explicit(&l->kept, -1, memory_order_acq_rel);
+  fd = atomic_exchange_explicit(&l->file->kept, -1, memory_order_acq_rel);
   if (fd >= 0) os_close(fd);
 }
 
 /* That one, or -1. */
 static int take_kept(cast_listener *l, os_address *peer) {
   int fd;
-  /* PAIR kept. Relaxed: a pass follows each one that is kept. */
-  if (CAST_LIKELY(atomic_load_explicit(&l->kept, memory_order_relaxed) < 0))
+  /* PAIR kept. Relaxed: a pass follows each one that is kept, and what that
+     notes has not been wiped out, as that was done before. */
+  if (CAST_LIKELY(
+        atomic_load_explicit(&l->file->kept, memory_order_relaxed) < 0))
     return -1;
-  fd = atomic_exchange_explicit(&l->kept, -1, memory_order_acq_rel);
+  fd = atomic_exchange_explicit(&l->file->kept, -1, memory_order_acq_rel);
   if (fd >= 0 && os_peer_address(fd, peer) != 0) peer->size = 0;
   return fd;
 }
@@ -151,9 +154,9 @@ static int accept_one(cast_listener *l, cast_session *self, os_address *peer) {
   int fd, nfailed = 0;
   do {
     if (!cast_descriptor_begin(l->file)) return CASTING_ECLOSED;
+    cast_descriptor_try(l->file, CAST_READ); /* also before it is looked here */
     fd = take_kept(l, peer);
     if (fd < 0) {
-      cast_descriptor_try(l->file, CAST_READ);
       fd = is_pausing(l) ? OS_EAGAIN : os_accept(l->file->fd, peer);
       if (fd >= 0) {
         atomic_fetch_add_explicit(&l->naccepted, 1, memory_order_relaxed);
@@ -284,9 +287,11 @@ static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   os_address peer = a->peer;
   int fd = a->fd;
   CAST_UNUSED(S);
-  a->fd = -1;
-  if (result == 0) return push_connection(L, l, fd, &peer);
-  /* The wait of one that was woken for a connection has not ended so. */
+  if (result == 0) {
+    a->fd = -1;
+    return push_connection(L, l, fd, &peer);
+  }
+  /* What a main program at its end has got is kept, see free_accept. */
   if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) return 0;
   return cast_net_failure(L, result);
 }
@@ -458,7 +463,6 @@ cast_listener *cast_listener_push(lua_State *L) {
   cast_listener *l = cast_calloc(sizeof *l);
   if (l == NULL) cast_raise_memory(L);
   cast_object_init(&l->object, &cast_listener_type);
-  atomic_init(&l->kept, -1);
   l->timer.lane = cast_timer_lane(cast_state_find(L)->session.id);
   l->timer.fire = is_over;
   l->timer.after = try_anew;

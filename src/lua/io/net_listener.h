@@ -14,7 +14,7 @@
       Nobody asks the system meanwhile, however many connections come; they stay
       in the backlog.
    3. A connection that was accepted, and then there was no memory for its
-      stream, is kept for whoever accepts next.
+      stream, is kept for whoever accepts next (`kept` of the descriptor).
    4. The path of a Unix socket is removed before it is closed, in the process
       that has made it. */
 #ifndef CAST_NET_LISTENER_H
@@ -34,7 +34,6 @@ typedef struct cast_listener {
   _Atomic uint32_t nwaiting;   /* (a) tasks that wait */
   _Atomic uint64_t naccepted;  /* (a) connections, so far */
   _Atomic uint64_t nshortages; /* (a) shortages, so far */
-  _Atomic int kept;            /* (a) see invariant 3; -1: none */
   bool is_plain;               /* (i) os_is_plain, and so its connections */
   os_address local;            /* (i) */
   os_socket_file place;        /* (i) of the path that it has made */

@@ -163,7 +163,8 @@ intptr_t cast_stream_try(
   s->broken = os_is_gone(n);
   s->ended = n == 0 || s->broken;
   if (n > 0) s->nread += (uint64_t)n;
-  if (n != OS_EAGAIN && !s->drained)
+  /* What was short is the last only if no event has told of the end. */
+  if (n != OS_EAGAIN && (!s->drained || cast_descriptor_is_ended(s->file)))
     cast_descriptor_pass(s->file, CAST_READ, self);
   return s->ended ? 0 : n;
 }
