@@ -179,6 +179,19 @@ describe("casting.net", function()
     end
   end)
 
+  it("has functions that errors name, however they are called", function()
+    local a, b = net.pair()
+    local tostring_of = debug.getmetatable(a).__tostring
+    for name, f in pairs {from_fd = net.from_fd, wait = net.wait,
+      tostring = tostring_of} do
+      local ok, e = pcall(function() return f({}) end)
+      assert.is_false(ok)
+      assert.truthy(e:find("bad argument #1 to '_*" .. name .. "'"), e)
+    end
+    a:close()
+    b:close()
+  end)
+
   it("lets streams move to sessions that have loaded nothing", function()
     local a, b = net.pair()
     local session = casting.session()

@@ -138,7 +138,7 @@ static int net_numeric(lua_State *L) {
   return 2;
 }
 
-static const luaL_Reg functions[] = {
+const luaL_Reg cast_net_functions[] = {
   {"numeric", net_numeric},
   {"pair", net_pair},
   {"socket", net_socket},
@@ -155,5 +155,5 @@ static const luaL_Reg functions[] = {
 void cast_net_open(lua_State *L) {
   lua_newtable(L);
   cast_state_box(L);
-  luaL_setfuncs(L, functions, 1);
+  luaL_setfuncs(L, cast_net_functions, 1);
 }
