@@ -327,6 +327,17 @@ int cast_host_init(cast_host *h, cast_session *session, cast_task *main) {
   return 0;
 }
 
+bool cast_hosts_own(int fd) {
+  bool own = false;
+  cast_sleepers_lock();
+  for (cast_sleeper *r = NULL; (r = cast_sleepers_next(r)) != NULL;) {
+    const cast_host *h = CAST_CONTAINER(r, cast_host, sleeper);
+    own |= h->prepared && h->event.fd == fd;
+  }
+  cast_sleepers_unlock();
+  return own;
+}
+
 void cast_hosts_forked(void) {
   for (cast_sleeper *r = NULL; (r = cast_sleepers_next(r)) != NULL;) {
     cast_host *h = CAST_CONTAINER(r, cast_host, sleeper);
@@ -379,7 +390,9 @@ static int adopt(cast_host *h) {
 int cast_host_prepare(cast_host *h) {
   if (h->prepared) return 0;
   if (os_event_init(&h->event) != 0) return CASTING_ENOMEM;
+  cast_sleepers_lock(); /* others look at it, see cast_hosts_own */
   h->prepared = true;
+  cast_sleepers_unlock();
   return 0;
 }
 

@@ -77,6 +77,7 @@ static void count(_Atomic uint32_t *n, bool up) {
 int cast_poller_add(int fd, uint64_t key, bool pooled) {
   int rc;
   if (CAST_UNLIKELY(cast_forked) || !cast_poller_make()) return CASTING_ENOMEM;
+  if (CAST_UNLIKELY(cast_poller_owns(fd))) return OS_EPERM; /* in no set */
   rc = os_poller_add(&poller.set, fd, key);
   if (rc == OS_EEXIST) {
     /* Of a descriptor that has lost its number, or is about to leave. */
