@@ -122,13 +122,23 @@ static void leave_tasks(cast_host *h) {
     os_cede();
 }
 
+static int await_event(
+  cast_host *h, uint64_t deadline_ns, bool (*stop)(void *), void *arg) {
+  int rc = os_event_wait(&h->event, deadline_ns, stop, arg);
+  /* Nothing would ever be told again, and waiting would not end. */
+  if (CAST_UNLIKELY(rc == OS_EBADF))
+    cast_panic(__FILE__, __LINE__,
+      "the program has closed a descriptor of casting's own, an eventfd");
+  return rc;
+}
+
 /* Makes the idle session running again. If a pusher has ended the idle state,
    it sets the event as the last thing it does with the session. So this
    function waits for that and clears the event: afterwards the session may be
    freed. */
 static void reclaim(cast_host *h) {
   if (cast_session_reclaim(h->session)) return;
-  while (os_event_wait(&h->event, OS_FOREVER, NULL, NULL) != 0) {}
+  while (await_event(h, OS_FOREVER, NULL, NULL) != 0) {}
   os_event_clear(&h->event);
   /* Relaxed: the pusher was through with it before the event. */
   atomic_store_explicit(&h->woken, 0, memory_order_relaxed);
@@ -204,7 +214,7 @@ static int sleep_until_ready(
       if (waits) cast_sleeper_toggle(&h->sleeper);
       return rc;
     }
-    rc = os_event_wait(&h->event, next, stop, arg);
+    rc = await_event(h, next, stop, arg);
     if (waits) cast_sleeper_toggle(&h->sleeper);
     if (h->relies) cast_poller_away(false);
     h->relies = false;
