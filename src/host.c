@@ -122,13 +122,23 @@ static void leave_tasks(cast_host *h) {
     os_cede();
 }
 
+static int await_event(
+  cast_host *h, uint64_t deadline_ns, bool (*stop)(void *), void *arg) {
+  int rc = os_event_wait(&h->event, deadline_ns, stop, arg);
+  /* Nothing would ever be told again, and waiting would not end. */
+  if (CAST_UNLIKELY(rc == OS_EBADF))
+    cast_panic(__FILE__, __LINE__,
+      "the program has closed a descriptor of casting's own, an eventfd");
+  return rc;
+}
+
 /* Makes the idle session running again. If a pusher has ended the idle state,
    it sets the event as the last thing it does with the session. So this
    function waits for that and clears the event: afterwards the session may be
    freed. */
 static void reclaim(cast_host *h) {
   if (cast_session_reclaim(h->session)) return;
-  while (os_event_wait(&h->event, OS_FOREVER, NULL, NULL) != 0) {}
+  while (await_event(h, OS_FOREVER, NULL, NULL) != 0) {}
   os_event_clear(&h->event);
   /* Relaxed: the pusher was through with it before the event. */
   atomic_store_explicit(&h->woken, 0, memory_order_relaxed);
@@ -204,7 +214,7 @@ static int sleep_until_ready(
       if (waits) cast_sleeper_toggle(&h->sleeper);
       return rc;
     }
-    rc = os_event_wait(&h->event, next, stop, arg);
+    rc = await_event(h, next, stop, arg);
     if (waits) cast_sleeper_toggle(&h->sleeper);
     if (h->relies) cast_poller_away(false);
     h->relies = false;
@@ -327,6 +337,17 @@ int cast_host_init(cast_host *h, cast_session *session, cast_task *main) {
   return 0;
 }
 
+bool cast_hosts_own(int fd) {
+  bool own = false;
+  cast_sleepers_lock();
+  for (cast_sleeper *r = NULL; (r = cast_sleepers_next(r)) != NULL;) {
+    const cast_host *h = CAST_CONTAINER(r, cast_host, sleeper);
+    own |= h->prepared && h->event.fd == fd;
+  }
+  cast_sleepers_unlock();
+  return own;
+}
+
 void cast_hosts_forked(void) {
   for (cast_sleeper *r = NULL; (r = cast_sleepers_next(r)) != NULL;) {
     cast_host *h = CAST_CONTAINER(r, cast_host, sleeper);
@@ -379,7 +400,9 @@ static int adopt(cast_host *h) {
 int cast_host_prepare(cast_host *h) {
   if (h->prepared) return 0;
   if (os_event_init(&h->event) != 0) return CASTING_ENOMEM;
+  cast_sleepers_lock(); /* others look at it, see cast_hosts_own */
   h->prepared = true;
+  cast_sleepers_unlock();
   return 0;
 }
 

@@ -55,7 +55,8 @@ typedef struct cast_host {
   _Atomic uint32_t woken;      /* (a) 1: its session was woken in this rest */
   _Atomic uint32_t nrests; /* (a) how often it went to sleep in the poller */
   uint32_t checked;        /* (sysmon) in this one no signal was missed: R52 */
-  bool prepared;           /* (w) `event` is initialised */
+  bool prepared;           /* (w) set under the lock of the list of hosts, in
+                              which others read it: `event` is initialised */
   bool begins;             /* (w) the main program's wait has just begun */
   bool relies;             /* (w) it sleeps, and others look for it */
   uint32_t nspins;         /* (w) */
@@ -89,6 +90,8 @@ int cast_host_fd(cast_host *h);
 void cast_host_return(cast_host *h);
 /* Owner, before the host ends: no thread signals it or looks at it any more. */
 void cast_host_unwatch(cast_host *h);
+/* Is fd the number of a host's event? Any thread. */
+bool cast_hosts_own(int fd);
 /* In the child of a fork, between cast_sleepers_lock and cast_sleepers_unlock:
    gives each host an event that it does not share with the parent. */
 void cast_hosts_forked(void);

@@ -57,15 +57,23 @@ local DEFAULTS = read(3, nil)
 
 -- -- attempts -----------------------------------------------------------------
 
+-- The system does not tell when a Unix socket whose backlog is full has room:
+-- so many seconds until it is tried again, and so many more each further time.
+local PAUSE, LONGEST = 0.001, 0.1
+
 -- A connection to a numeric address; or nil and why. If it fails, or is broken
 -- off, sockets.connect closes the stream.
 local function attempt(address, port, options, timeout)
-  local stream, why = sockets.socket(address, port, options)
-  if not stream then return nil, why end
-  local ok
-  ok, why = sockets.connect(stream, address, port, timeout)
-  if not ok then return nil, why end
-  return stream
+  local deadline, pause = Net.deadline(timeout), PAUSE
+  while true do
+    local stream, why = sockets.socket(address, port, options)
+    if not stream then return nil, why end
+    local ok
+    ok, why = sockets.connect(stream, address, port, Net.left(deadline), pause)
+    if ok then return stream end
+    if ok == nil then return nil, why end
+    if pause < LONGEST then pause = pause + PAUSE end
+  end
 end
 
 -- What the task of attempt number i does.

@@ -231,6 +231,13 @@ static cast_descriptor *find(int fd) {
   return d;
 }
 
+bool cast_descriptor_owns(int fd) {
+  cast_descriptor *d = is_number(fd) ? find(fd) : NULL;
+  bool owns = d != NULL && (d->how & CAST_BORROWED) == 0;
+  if (d != NULL) cast_unref(&d->object);
+  return owns;
+}
+
 cast_descriptor *cast_descriptor_borrow(int fd) {
   cast_descriptor *d, *mine, **at;
   bool leaving = false;

@@ -75,6 +75,10 @@ cast_descriptor *cast_descriptor_new(int fd, unsigned how);
    a new one that is borrowed. A reference; NULL: no memory. */
 cast_descriptor *cast_descriptor_borrow(int fd);
 
+/* Does a descriptor own the number, and will close it? By the next moment
+   another thread may have closed it. */
+bool cast_descriptor_owns(int fd);
+
 /* May fd be used until _end? False: it was closed. */
 bool cast_descriptor_begin(cast_descriptor *d);
 void cast_descriptor_end(cast_descriptor *d);

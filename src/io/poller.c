@@ -34,8 +34,9 @@ void cast_poller_fini(void) {
   /* Relaxed: written under this lock. */
   if (atomic_load_explicit(&poller.made, memory_order_relaxed)) {
     CAST_ASSERT(!cast_poller_taken());
+    /* PAIR poller: release, before it is closed: see cast_poller_break. */
+    atomic_store_explicit(&poller.made, false, memory_order_release);
     os_poller_fini(&poller.set);
-    atomic_store_explicit(&poller.made, false, memory_order_relaxed);
   }
   /* Of descriptors that outlive the runtime (cast_descriptors_fini). */
   atomic_store_explicit(&poller.pooled, 0, memory_order_relaxed);
@@ -86,6 +87,7 @@ static _Atomic uint32_t *number_of(bool pooled) {
 int cast_poller_add(int fd, uint64_t key, bool pooled) {
   int rc;
   if (CAST_UNLIKELY(cast_forked) || !cast_poller_make()) return CASTING_ENOMEM;
+  if (CAST_UNLIKELY(cast_poller_owns(fd))) return OS_EPERM; /* in no set */
   rc = os_poller_add(&poller.set, fd, key);
   if (rc == OS_EEXIST) {
     /* Of a descriptor that has lost its number, or is about to leave. */
@@ -167,15 +169,18 @@ void cast_poller_give(void) {
   atomic_store_explicit(&poller.token, 0, memory_order_seq_cst);
 }
 
+/* Nothing would ever be told again, and looking, or sleeping, would not end. */
+_Noreturn static void give_up(void) {
+  cast_panic(__FILE__, __LINE__,
+    "the program has closed a descriptor of casting's own, an epoll set");
+}
+
 void cast_poller_ask(
   cast_told *told, uint64_t deadline_ns, bool (*stop)(void *), void *arg) {
   CAST_ASSERT(cast_poller_taken() && cast_lock_holds_none());
   told->n = os_poller_wait(
     &poller.set, told->ready, CAST_POLLER_BATCH, deadline_ns, stop, arg);
-  /* Nothing would ever be told again, and looking would not end. */
-  if (CAST_UNLIKELY(told->n == OS_EBADF))
-    cast_panic(__FILE__, __LINE__,
-      "the program has closed a descriptor of casting's own, an epoll set");
+  if (CAST_UNLIKELY(told->n == OS_EBADF)) give_up();
   /* Relaxed: a count that only the holder of the token writes. */
   atomic_store_explicit(
     &poller.looks, hint(&poller.looks) + 1, memory_order_relaxed);
@@ -209,10 +214,17 @@ void cast_poller_host(bool comes) { count(&poller.hosts, comes); }
 
 bool cast_poller_one_host(void) { return hint(&poller.hosts) <= 1; }
 
+static bool is_made(void) {
+  /* PAIR poller: acquire. */
+  return atomic_load_explicit(&poller.made, memory_order_acquire);
+}
+
 void cast_poller_break(void) {
-  /* Without a set nobody sleeps in it. PAIR poller: acquire. */
-  if (atomic_load_explicit(&poller.made, memory_order_acquire))
-    os_poller_break(&poller.set);
+  /* Without a set nobody sleeps in it. It may have been closed meanwhile, at
+     the end of the runtime. */
+  if (is_made() && CAST_UNLIKELY(os_poller_break(&poller.set) != 0) &&
+      is_made())
+    give_up();
 }
 
 uint32_t cast_poller_looks(void) { return hint(&poller.looks); }

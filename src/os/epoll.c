@@ -65,7 +65,9 @@ int os_poller_add(os_poller *p, int fd, uint64_t key) {
   uint32_t events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   if (add(p->fd, fd, key, events) == 0) return 0;
   switch (errno) {
-  case EPERM: return OS_EPERM;
+  case EPERM:
+  case EINVAL: /* the set itself, or a set that has it */
+  case ELOOP: return OS_EPERM;
   case EEXIST: return OS_EEXIST;
   case EBADF: return OS_EBADF;
   default: return OS_ENOMEM; /* ENOSPC: max_user_watches */
@@ -160,9 +162,11 @@ int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
   return n;
 }
 
-void os_poller_break(os_poller *p) {
+int os_poller_break(os_poller *p) {
   uint64_t one = 1;
-  while (write(p->breaker, &one, sizeof one) < 0 && errno == EINTR) continue;
+  while (write(p->breaker, &one, sizeof one) < 0)
+    if (errno != EINTR) return OS_EBADF;
+  return 0;
 }
 
 #endif

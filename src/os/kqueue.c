@@ -156,10 +156,12 @@ int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
   return n;
 }
 
-void os_poller_break(os_poller *p) {
+int os_poller_break(os_poller *p) {
   struct kevent k;
   EV_SET(&k, BREAK_IDENT, EVFILT_USER, 0, NOTE_TRIGGER, 0, NULL);
-  while (kevent(p->fd, &k, 1, NULL, 0, NULL) < 0 && errno == EINTR) continue;
+  while (kevent(p->fd, &k, 1, NULL, 0, NULL) < 0)
+    if (errno != EINTR) return OS_EBADF;
+  return 0;
 }
 
 #endif

@@ -175,10 +175,12 @@ void os_event_set(os_event *e) {
   while (write(fd, &one, sizeof one) < 0 && errno == EINTR) continue;
 }
 
-/* Waits for a token and takes it. */
+/* Waits for a token and takes it; but not from a descriptor that has been
+   closed, by code that closes what it finds. */
 static void take_token(int fd) {
   uint64_t one;
-  while (read(fd, &one, sizeof one) < 0) {
+  while (
+    read(fd, &one, sizeof one) < 0 && (errno == EAGAIN || errno == EINTR)) {
     struct pollfd p = {fd, POLLIN, 0};
     (void)poll(&p, 1, -1);
   }
@@ -230,7 +232,7 @@ static bool remaining(uint64_t deadline, struct timespec *left) {
 }
 
 /* Sleeps with the signal mask `mask` until the event is set: 0, OS_EINTR or
-   OS_ETIMEOUT. */
+   OS_ETIMEOUT. Whatever else wakes it would do so again, at once: OS_EBADF. */
 static int sleep_on(os_event *e, uint64_t deadline, const sigset_t *mask) {
   struct timespec left, *limit = NULL;
   for (;;) {
@@ -243,7 +245,8 @@ static int sleep_on(os_event *e, uint64_t deadline, const sigset_t *mask) {
     int n = ppoll(&p, 1, limit, mask);
     if (n < 0 && errno == EINTR) return OS_EINTR;
     if (is_set(e)) return 0;
-    if (n == 0 && expired) return OS_ETIMEOUT;
+    if (n != 0) return OS_EBADF;
+    if (expired) return OS_ETIMEOUT;
   }
 }
 

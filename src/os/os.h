@@ -136,7 +136,9 @@ void os_event_clear(os_event *e); /* by the owner */
    is no descriptor; then it is closed. */
 int os_event_renew(os_event *e);
 /* Waits for the event, without clearing it. 0: it is set; OS_ETIMEOUT;
-   OS_EINTR: a signal has come, or stop(arg) was true. `stop` may be NULL. */
+   OS_EINTR: a signal has come, or stop(arg) was true; OS_EBADF: its descriptor
+   has been closed, or is another file's, by code that closes what it finds.
+   `stop` may be NULL. */
 int os_event_wait(
   os_event *e, uint64_t deadline, bool (*stop)(void *), void *arg);
 
@@ -191,8 +193,8 @@ bool os_poller_yields(void *arg);
 int os_poller_wait(os_poller *p, os_ready *ready, int room, uint64_t deadline,
   bool (*stop)(void *), void *arg);
 /* From any thread: the wait under way, or else the next one, tells an event
-   with `what` 0 and returns. Never fails. */
-void os_poller_break(os_poller *p);
+   with `what` 0 and returns. 0; OS_EBADF: see os_poller_wait. */
+int os_poller_break(os_poller *p);
 
 void os_close(int fd);
 void os_unlink(const char *path); /* removes a name from the file system */

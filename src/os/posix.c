@@ -304,7 +304,9 @@ size_t os_say(
     if (n > 0) {
       done += (size_t)n;
       deadline = os_now() + more_ns;
-    } else if (n < 0 && errno != EINTR && errno != EAGAIN) {
+    } else if (n < 0 && errno == EAGAIN && os_now() < deadline) {
+      (void)poll(NULL, 0, 1); /* it was ready for less than that */
+    } else if (n == 0 || errno != EINTR) {
       break;
     }
   }

@@ -91,6 +91,7 @@ bool os_is_aborted(intptr_t rc) {
 }
 bool os_is_refused(intptr_t rc) { return code(rc) == ECONNREFUSED; }
 bool os_is_in_use(intptr_t rc) { return code(rc) == EADDRINUSE; }
+bool os_is_full(intptr_t rc) { return rc == OS_SYSTEM - EAGAIN; }
 
 /* -- descriptors */
 

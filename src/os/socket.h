@@ -24,6 +24,7 @@ bool os_is_shortage(intptr_t rc); /* no descriptor or no buffer is left */
 bool os_is_aborted(intptr_t rc);  /* accept: that one has gone already */
 bool os_is_refused(intptr_t rc);  /* connect: nobody listens there */
 bool os_is_in_use(intptr_t rc);   /* bind: the address is taken */
+bool os_is_full(intptr_t rc);     /* connect: so is a Unix socket's backlog */
 
 /* -- addresses */
 
@@ -91,7 +92,8 @@ int os_listen_path(int fd, const os_address *a, int mode, int backlog,
    before the socket is closed. False: nothing was removed. */
 bool os_remove_path(const os_address *a, const os_socket_file *place);
 /* 0, or OS_EAGAIN: it is under way, to be asked for by os_socket_error when the
-   socket can be written to. */
+   socket can be written to. Where os_is_full it is not, and no event will tell
+   when there is room. */
 int os_connect(int fd, const os_address *a);
 /* A datagram socket has no peer any more. It may have lost its port, too, if
    the system chose that. */

@@ -170,3 +170,21 @@ describe("casting.fd", function()
     assert.matches("fine", out)
   end)
 end)
+
+describe("a program that closes a descriptor of casting's own", function()
+  it("is told so, and does not compute for ever", function()
+    if not (helper.has_children() and pcall(require, "processes")) then
+      return pending "its module is not built here"
+    end
+    for _, wait in ipairs {"casting.sleep(0.01)", "casting.sleep(1000)",
+      "casting.channel():receive()"} do
+      local result = helper.start([[
+        local casting = require "casting"
+        require("processes").close(casting.fd())
+        ]] .. wait, nil, nil, 20)()
+      assert.not_equal(124, result.status)
+      assert.truthy(result.err:find("has closed a descriptor of casting's own",
+        1, true))
+    end
+  end)
+end)

@@ -179,6 +179,19 @@ describe("casting.net", function()
     end
   end)
 
+  it("has functions that errors name, however they are called", function()
+    local a, b = net.pair()
+    local tostring_of = debug.getmetatable(a).__tostring
+    for name, f in pairs {from_fd = net.from_fd, wait = net.wait,
+      tostring = tostring_of} do
+      local ok, e = pcall(function() return f({}) end)
+      assert.is_false(ok)
+      assert.truthy(e:find("bad argument #1 to '_*" .. name .. "'"), e)
+    end
+    a:close()
+    b:close()
+  end)
+
   it("lets streams move to sessions that have loaded nothing", function()
     local a, b = net.pair()
     local session = casting.session()
@@ -306,6 +319,51 @@ describe("net.connect", function()
     end
     listener:close()
     assert.is_nil((net.connect("unix:" .. path)))
+  end)
+
+  -- Linux refuses at once, and tells nothing when there is room.
+  it("waits for a Unix socket whose backlog is full", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local host = "unix:" .. path
+    local listener = assert(net.listen(host, {backlog = 1}))
+    local streams = fill(host)
+    if not streams then
+      pending "this system has no end of its backlog"
+      return
+    end
+    keeps_descriptors(function()
+      assert.same({nil, "timeout"}, {net.connect(host, {timeout = 0})})
+      assert.same({nil, "timeout"}, {net.connect(host, {timeout = 0.005})})
+      assert.same({nil, "timeout"},
+        {casting.with_timeout(0.005, net.connect, host)})
+      local task = casting.spawn(net.connect, host)
+      helper.until_waiting(task)
+      task:cancel "enough"
+      local ok, e = task:join(LONG)
+      assert.is_false(ok)
+      assert.is_true(casting.is_cancelled(e))
+    end)
+    local task = casting.spawn(net.connect, host)
+    helper.until_true(function()
+      return casting.report():find("connecting to " .. path ..
+        ", whose backlog is full", 1, true)
+    end)
+    -- Three attempts fail at least.
+    assert.is_nil((task:join(0.005)))
+    for i = 1, #streams + 1 do
+      local other = assert(listener:accept(LONG))
+      other:write(tostring(i))
+      other:close()
+    end
+    assert.equal(tostring(#streams + 1), (task:await(LONG):read("a", LONG)))
+    -- It ends as soon as nobody listens.
+    assert.equal(#streams, #fill(host))
+    task = casting.spawn(net.connect, host)
+    helper.until_waiting(task)
+    listener:close()
+    assert.same({nil, "no such file or directory"}, {task:await(LONG)})
+    for _, stream in ipairs(streams) do stream:close() end
   end)
 
   it("refuses what it cannot use", function()

@@ -915,15 +915,19 @@ describe("numbers of the program's", function()
   end)
 
   it("may be listeners, and sockets for datagrams", function()
+    local ok, processes = pcall(require, "processes")
+    if not ok then return pending "its module is not built here" end
     local old = net.listen("127.0.0.1", 0)
-    local listener = net.from_fd(old:fd())
+    local listener = net.from_fd(processes.dup(old:fd()))
+    old:close()
     assert.truthy(tostring(listener):match "^listener: 127")
     local a, b = netkit.connect(listener)
     a:write "x"
     assert.equal("x", b:read())
     listener:close()
     old = net.udp("127.0.0.1", 0)
-    local socket = net.from_fd(old:fd())
+    local socket = net.from_fd(processes.dup(old:fd()))
+    old:close()
     local host, port = socket:name()
     assert.is_true(socket:send("to myself", host, port))
     assert.equal("to myself", (socket:receive(LONG)))
@@ -939,6 +943,62 @@ describe("numbers of the program's", function()
     helper.misuse(function() net.from_fd() end, "got nil")
     -- A float with an integer's value is one.
     assert.same({nil, "bad file descriptor"}, {net.from_fd(2 ^ 13)})
+    local a, b = net.pair()
+    local number = a:fd()
+    a:close()
+    assert.same({nil, "bad file descriptor"}, {net.from_fd(number)})
+    b:close()
+  end)
+
+  it("are refused if a socket of casting has them", function()
+    local a, b = net.pair()
+    local all = {a, b, net.listen("127.0.0.1", 0), net.udp("127.0.0.1", 0)}
+    local function refused(number)
+      assert.same({nil, "another socket has this descriptor"},
+        {net.from_fd(number)})
+    end
+    for _, socket in ipairs(all) do
+      refused(socket:fd())
+      assert.is_true(net.wait(socket:fd(), "w", 0) or true)
+      refused(socket:fd())
+    end
+    -- They are as good as before, and one that moves takes its number along.
+    a:write "x"
+    assert.equal("x", b:read(nil, LONG))
+    local ch, number = casting.channel(1), b:fd()
+    ch:send(b)
+    refused(number)
+    b = ch:receive()
+    a:write "y"
+    assert.equal("y", b:read(nil, LONG))
+    b:close()
+    for i = 1, #all do if i ~= 2 then all[i]:close() end end
+  end)
+
+  it("are refused if they are casting's own", function()
+    helper.output [[
+      local casting = require "casting"
+      local net = require "casting.net"
+      local a, b = net.pair()
+      casting.sleep(0.001)
+      local pipe, n = io.popen "ls -l /proc/$PPID/fd", 0
+      for line in pipe:lines() do
+        local fd = tonumber(line:match "(%d+) %-> anon_inode:%[event")
+        if fd then
+          n = n + 1
+          local s, why = net.from_fd(fd)
+          assert(s == nil and why == "this descriptor is casting's own", why)
+          net.wait(fd, "r", 0) -- whatever it says: it does no harm
+          net.wait(fd, "r", 0.001)
+        end
+      end
+      assert(n == 3, "an epoll set, its event, and that of the main program")
+      local session = casting.session()
+      local task = session:spawn(function(b) return b:read(1) end, b)
+      casting.sleep(0.005) -- a worker sleeps in the set, and can be woken
+      assert(session:spawn("return 1"):await(10) == 1)
+      a:write "x"
+      assert(task:await(10) == "x")]]
   end)
 end)
 

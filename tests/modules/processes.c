@@ -13,6 +13,8 @@
    mask() --> the numbers of the signals that the thread blocks, as text
    block(signal, yes), ignore(signal, yes)
    system(command) --> what system(3) returns
+   dup(fd) --> another number of the same file
+   close(fd)
    packets() --> two numbers: a socket for packets (SOCK_SEQPACKET) that
                  listens, and one that is connected to it; nil: there are none
    close(fd) --> true or false
@@ -199,6 +201,16 @@ static int lib_system(lua_State *L) {
   return 1;
 }
 
+static int lib_dup(lua_State *L) {
+  lua_pushinteger(L, dup((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
+static int lib_close(lua_State *L) {
+  (void)close((int)luaL_checkinteger(L, 1));
+  return 0;
+}
+
 /* The system chooses a name in the abstract space. */
 static int lib_packets(lua_State *L) {
   struct sockaddr_un a;
@@ -264,6 +276,8 @@ static const luaL_Reg functions[] = {
   {"block", lib_block},
   {"ignore", lib_ignore},
   {"system", lib_system},
+  {"dup", lib_dup},
+  {"close", lib_close},
   {"packets", lib_packets},
   {"bound", lib_bound},
   {"close", lib_close},

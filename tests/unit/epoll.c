@@ -138,6 +138,7 @@ static void refuses(void) {
   int fd = mkstemp(path);
   CAST_ALWAYS(fd >= 0 && unlink(path) == 0);
   CAST_ALWAYS(os_poller_add(&set, fd, KEY) == OS_EPERM);
+  CAST_ALWAYS(os_poller_add(&set, set.fd, KEY) == OS_EPERM);
   os_close(fd);
   CAST_ALWAYS(os_poller_add(&set, fd, KEY) == OS_EBADF);
 }

@@ -62,6 +62,24 @@ static void side_by_side(void **state) {
   lua_close(a);
 }
 
+/* The event of one host is not given to a socket of the other. */
+static void numbers_are_not_taken(void **state) {
+  CAST_UNUSED(state);
+  lua_State *a = host(), *b = host();
+  run(a, "fd = require('casting').fd()");
+  lua_getglobal(a, "fd");
+  lua_pushinteger(b, lua_tointeger(a, -1));
+  lua_setglobal(b, "fd");
+  run(b, "local casting = require 'casting'\n"
+         "local s, why = casting.net.from_fd(fd)\n"
+         "assert(s == nil and why == \"this descriptor is casting's own\")");
+  run(a, "local casting = require 'casting'\n"
+         "casting.sleep(0.001)\n"
+         "assert(casting.net.from_fd(fd) == nil)");
+  lua_close(b);
+  lua_close(a);
+}
+
 /* A host need not have all libraries: in this one there is no require. */
 static void few_libraries(void **state) {
   CAST_UNUSED(state);
@@ -188,6 +206,7 @@ static void left_behind(void **state) {
 int main(void) {
   const struct CMUnitTest list[] = {
     cmocka_unit_test(side_by_side),
+    cmocka_unit_test(numbers_are_not_taken),
     cmocka_unit_test(few_libraries),
     cmocka_unit_test(loaded_at_last),
     cmocka_unit_test(on_threads),

@@ -3,8 +3,10 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "../../src/os/os.h"
 
@@ -295,6 +297,29 @@ static void signals_end_a_wait(void **state) {
   os_event_fini(&event);
 }
 
+/* Code that closes what it finds has closed it; the number may be that of a
+   file by now, which can always be read. */
+static void closed_events_are_not_awaited(void **state) {
+  CAST_UNUSED(state);
+  for (int i = 0; i < 2; i++) {
+    int file;
+    assert_int_equal(os_event_init(&event), 0);
+    os_close(event.fd);
+    if (i > 0) {
+      file = open("/dev/zero", O_RDONLY);
+      assert_true(file == event.fd || dup2(file, event.fd) == event.fd);
+      if (file != event.fd) os_close(file);
+    }
+    assert_int_equal(os_event_wait(&event, OS_FOREVER, NULL, NULL), OS_EBADF);
+    assert_int_equal(
+      os_event_wait(&event, os_now() + MS, NULL, NULL), OS_EBADF);
+    os_event_set(&event);
+    assert_int_equal(os_event_wait(&event, OS_FOREVER, NULL, NULL), 0);
+    os_event_clear(&event);
+    if (i > 0) os_close(event.fd);
+  }
+}
+
 static void kill_main(void *arg) {
   pthread_t *victim = arg;
   for (uint32_t i = 1; i <= ROUNDS; i++) {
@@ -385,6 +410,7 @@ int main(void) {
     cmocka_unit_test(wake_reaches_the_sleeper),
     cmocka_unit_test(event_is_set_and_cleared),
     cmocka_unit_test(event_wakes_the_sleeper),
+    cmocka_unit_test(closed_events_are_not_awaited),
     cmocka_unit_test(sets_are_not_lost),
     cmocka_unit_test(signals_end_a_wait),
     cmocka_unit_test(no_signal_is_lost),

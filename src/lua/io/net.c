@@ -147,7 +147,7 @@ static int net_numeric(lua_State *L) {
   return 2;
 }
 
-static const luaL_Reg functions[] = {
+const luaL_Reg cast_net_functions[] = {
   {"numeric", net_numeric},
   {"was_reset", net_was_reset},
   {"pair", net_pair},
@@ -165,5 +165,5 @@ static const luaL_Reg functions[] = {
 void cast_net_open(lua_State *L) {
   lua_newtable(L);
   cast_state_box(L);
-  luaL_setfuncs(L, functions, 1);
+  luaL_setfuncs(L, cast_net_functions, 1);
 }

@@ -77,5 +77,7 @@ int cast_listener_serve(lua_State *L);
 void cast_net_open(lua_State *L);
 
 extern const luaL_Reg cast_net_stream_methods[];
+extern const luaL_Reg cast_net_stream_meta[];
+extern const luaL_Reg cast_net_functions[];
 
 #endif

@@ -2,7 +2,7 @@
    SPDX-License-Identifier: MIT
 
    Which addresses a name has, and which of them is tried when, is decided in
-   lua/casting/net.lua. A connection that is broken off is closed. */
+   lua/casting/net_connect.lua. A connection that is broken off is closed. */
 #include "../../../include/casting.h"
 #include "../../mem.h"
 #include "../compat/auxiliary.h"
@@ -47,6 +47,7 @@ typedef struct connecting {
   cast_object object;  /* the wait's */
   cast_stream *stream; /* one reference */
   os_address to;       /* for reports */
+  bool is_last;        /* in a pause: it ends with the caller's time */
 } connecting;
 
 static void free_connecting(cast_object *o) {
@@ -55,6 +56,21 @@ static void free_connecting(cast_object *o) {
   cast_free(c);
 }
 static const cast_type connecting_type = {"connect", free_connecting, NULL};
+
+/* Without memory the stream is closed. */
+static connecting *new_connecting(
+  lua_State *L, cast_state *S, cast_stream *s, const os_address *to) {
+  connecting *c = cast_calloc(sizeof *c);
+  if (c == NULL) {
+    cast_stream_close(s, &S->session);
+    cast_raise_memory(L);
+  }
+  cast_object_init(&c->object, &connecting_type);
+  c->stream = s;
+  cast_ref(&s->object);
+  c->to = *to;
+  return c;
+}
 
 /* After the socket has become ready to be written to: is it connected? */
 static int ask(cast_stream *s, cast_session *self) {
@@ -119,16 +135,8 @@ static const cast_wait_kind connect_kind = {
 /* Waits for a connection that is under way. */
 static int wait_for(lua_State *L, cast_state *S, cast_ltask *t, cast_stream *s,
   const os_address *to, uint64_t deadline) {
-  connecting *c = cast_calloc(sizeof *c);
+  connecting *c = new_connecting(L, S, s, to);
   int rc;
-  if (c == NULL) {
-    cast_stream_close(s, &S->session);
-    cast_raise_memory(L);
-  }
-  cast_object_init(&c->object, &connecting_type);
-  c->stream = s;
-  cast_ref(&s->object);
-  c->to = *to;
   t->arg = c;
   rc = ask_or_wait(s, t, OS_EAGAIN);
   if (rc == CAST_PARKED) {
@@ -139,23 +147,61 @@ static int wait_for(lua_State *L, cast_state *S, cast_ltask *t, cast_stream *s,
   return push_outcome(L, S, s, rc);
 }
 
-/* internal: connect(stream, host, port, timeout in seconds or nil) */
+/* -- a backlog that is full ----------------------------------------------- */
+
+/* false; nil and why, if the caller has no more time. */
+static int finish_pause(
+  lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  CAST_UNUSED(S);
+  if (result != CASTING_ETIMEOUT || ((const connecting *)t->arg)->is_last)
+    return cast_net_failure(L, result);
+  lua_pushboolean(L, 0);
+  return 1;
+}
+
+static void describe_pause(cast_buffer *b, const cast_ltask *t) {
+  describe(b, t);
+  cast_buffer_add(b, ", whose backlog is full");
+}
+
+static const cast_wait_kind pause_kind = {
+  .finish = finish_pause, .describe = describe_pause};
+
+/* Nothing tells when a Unix socket has room again. So the stream is closed, and
+   the caller tries with another one after a pause. */
+static int pause(lua_State *L, cast_state *S, cast_ltask *t, cast_stream *s,
+  const os_address *to, uint64_t until, bool is_last) {
+  connecting *c = new_connecting(L, S, s, to);
+  c->is_last = is_last;
+  cast_stream_close(s, &S->session);
+  t->arg = c;
+  t->owns_arg = true;
+  cast_wait_arm(&t->base, CAST_WAIT_ONE); /* in no queue */
+  return cast_park(L, S, t, until, &pause_kind);
+}
+
+/* internal: connect(stream, host, port, timeout or nil, pause), in seconds:
+   true; nil and why; false: a Unix socket has had no room, for so long. But for
+   the first the stream is closed. */
 int cast_net_connect(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_stream *s;
-  uint64_t deadline = OS_FOREVER;
+  uint64_t deadline, until;
   os_address a;
   cast_ltask *t;
   intptr_t rc = CASTING_ECLOSED;
   if (!cast_net_address(L, 2, 3, &a))
     cast_arg_error(L, 2, "a numeric address expected");
-  if (!lua_isnoneornil(L, 4)) deadline = cast_deadline(L, 4);
-  t = cast_enter(L, S, deadline);
+  deadline = cast_deadline(L, 4);
+  until = cast_deadline(L, 5);
+  if (until > deadline) until = deadline;
+  t = cast_enter(L, S, until);
   s = cast_net_stream(L, 1); /* only now: finalizers may have run */
   if (cast_descriptor_begin(s->file)) {
     rc = os_connect(s->file->fd, &a);
     cast_descriptor_end(s->file);
   }
   if (rc == OS_EAGAIN) return wait_for(L, S, t, s, &a, deadline);
+  if (os_is_full(rc)) return pause(L, S, t, s, &a, until, until == deadline);
   return push_outcome(L, S, s, rc);
 }

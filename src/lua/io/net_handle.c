@@ -286,23 +286,24 @@ static int stream_text(lua_State *L) {
 
 /* -- making them ---------------------------------------------------------- */
 
+const luaL_Reg cast_net_stream_meta[] = {
+  {"__gc", collect},
+  {"__tostring", stream_text},
+  {"__refused", tell_refused},
+  {"__close", stream_leave},
+  {NULL, NULL},
+};
+
 static void make_meta(lua_State *L, const void *arg) {
   CAST_UNUSED(arg);
   lua_newtable(L);
+  cast_state_box(L);
+  luaL_setfuncs(L, cast_net_stream_meta, 1);
   lua_newtable(L);
   cast_state_box(L);
   luaL_setfuncs(
     L, cast_state_find(L)->binding->methods[CAST_METHODS_STREAM], 1);
   lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, collect);
-  lua_setfield(L, -2, "__gc");
-  lua_pushcfunction(L, stream_text);
-  lua_setfield(L, -2, "__tostring");
-  lua_pushcfunction(L, tell_refused);
-  lua_setfield(L, -2, "__refused");
-  cast_state_box(L);
-  lua_pushcclosure(L, stream_leave, 1);
-  lua_setfield(L, -2, "__close");
   lua_pushliteral(L, "casting.stream");
   lua_setfield(L, -2, "__name");
   casting_transfer_register(L, lua_gettop(L), &transfer);

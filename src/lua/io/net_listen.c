@@ -159,20 +159,23 @@ static int adopt_stream(lua_State *L, int fd, const os_kind *kind) {
   return 1;
 }
 
+static int refuse(lua_State *L, const char *why) {
+  lua_pushnil(L);
+  lua_pushstring(L, why);
+  return 2;
+}
+
 int cast_net_adopt(lua_State *L, int fd) {
-  const cast_state *S = cast_state_find(L);
   os_kind kind;
   int rc = os_describe(fd, &kind);
   if (rc != 0) return cast_net_failure(L, rc);
-  if (cast_poller_owns(fd) || (S != NULL && S->host != NULL &&
-                                S->host->prepared && S->host->event.fd == fd))
-    return cast_net_failure(L, OS_EPERM); /* casting's own */
-  if (kind.is_socket && !kind.is_stream && !kind.is_datagram) {
+  if (cast_poller_owns(fd) || cast_hosts_own(fd))
+    return refuse(L, "this descriptor is casting's own");
+  if (cast_descriptor_owns(fd))
+    return refuse(L, "another socket has this descriptor");
+  if (kind.is_socket && !kind.is_stream && !kind.is_datagram)
     /* Nothing tells an empty packet from the end, and a read cuts others. */
-    lua_pushnil(L);
-    lua_pushliteral(L, "this socket of packets cannot be adopted");
-    return 2;
-  }
+    return refuse(L, "this socket of packets cannot be adopted");
   if (fd > 2) os_close_on_exec(fd);
   if (kind.is_listening) return adopt_listener(L, fd, &kind);
   if (kind.is_datagram) return adopt_datagrams(L, fd, &kind);

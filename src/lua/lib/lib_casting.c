@@ -170,7 +170,9 @@ static bool push_module(lua_State *L, const char *name, size_t size) {
 const cast_binding cast_module_binding = {
   .classes = classes,
   .functions = functions,
-  .methods = {[CAST_METHODS_STREAM] = cast_net_stream_methods},
+  .methods = {[CAST_METHODS_STREAM] = cast_net_stream_methods,
+    [CAST_METHODS_STREAM_META] = cast_net_stream_meta,
+    [CAST_METHODS_NET] = cast_net_functions},
   .of_handles = cast_handle_meta,
   .stub = cast_embed_stub,
   .hook = cast_preempt_hook,

@@ -31,8 +31,14 @@
 #include "../compat/compat.h"
 #include "ltask.h"
 
-/* Classes of userdata that are no handles (handle.h), but move. */
-enum { CAST_METHODS_STREAM, CAST_METHODS };
+/* Functions of no class: those of streams, which are no handles (handle.h), but
+   move, and of casting.net. */
+enum {
+  CAST_METHODS_STREAM,
+  CAST_METHODS_STREAM_META,
+  CAST_METHODS_NET,
+  CAST_METHODS
+};
 
 /* What the rooms above this one do for a state, since this one may not call
    them: one constant table, given to a host when it is made and inherited by
@@ -40,7 +46,7 @@ enum { CAST_METHODS_STREAM, CAST_METHODS };
 typedef struct cast_binding {
   const struct cast_class *const *classes; /* of handles; NULL ends the list */
   const luaL_Reg *functions;               /* of the module, for errors */
-  const luaL_Reg *methods[CAST_METHODS];   /* of userdata that are no handles */
+  const luaL_Reg *methods[CAST_METHODS];   /* of no class */
   const luaL_Reg *of_handles; /* metamethods of them all: cast_handle_meta */
   lua_CFunction stub;         /* calls those that are written in Lua */
   lua_Hook hook;      /* cast_preempt_hook: looks whether a task must stop */
