@@ -206,11 +206,6 @@ static int lib_dup(lua_State *L) {
   return 1;
 }
 
-static int lib_close(lua_State *L) {
-  (void)close((int)luaL_checkinteger(L, 1));
-  return 0;
-}
-
 /* The system chooses a name in the abstract space. */
 static int lib_packets(lua_State *L) {
   struct sockaddr_un a;
@@ -280,7 +275,6 @@ static const luaL_Reg functions[] = {
   {"close", lib_close},
   {"packets", lib_packets},
   {"bound", lib_bound},
-  {"close", lib_close},
   {"interrupted", lib_interrupted},
   {NULL, NULL},
 };
