@@ -347,6 +347,8 @@
 /* Bytes that one call of the system reads, and of the memory for that which
    each runner keeps. */
 #define CAST_READ_MOST 65536u
+/* A session that may not have three times as many bytes more reads nothing. */
+#define CAST_READ_LEAST 1024u
 /* Bytes that a program may ask for at once. */
 #define CAST_COUNT_MOST (1u << 31)
 /* Of an open file that may block, so many bytes are written at once: if poll(2)

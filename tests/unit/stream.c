@@ -241,6 +241,44 @@ static void no_byte_is_lost_without_memory(void **state) {
   }
 }
 
+/* Nor at the limit of a session, which counts the buffer and no more. */
+static void no_byte_is_lost_at_a_limit(void **state) {
+  static char text[200000];
+  CAST_UNUSED(state);
+  for (size_t i = 0; i < sizeof text; i++) text[i] = (char)('a' + i * 7 % 26);
+  text[sizeof text - 1] = '\n';
+  for (size_t max = 100; max < 1000000; max = max * 3 / 2) {
+    cast_slabs account = {.max = max}, other = {.max = 1000};
+    ends e = open_ends();
+    size_t sent = 0;
+    cast_stream_assign(e.s, &account);
+    for (;;) {
+      intptr_t rc = try(&e, CAST_WANT_LINE, sizeof text);
+      assert_true(
+        account.bytes == e.s->counted && account.bytes <= account.max);
+      if (rc == 0) break;
+      assert_int_equal(e.s->counted, e.s->room);
+      assert_true(rc == OS_EAGAIN || rc == CAST_MORE || rc == CASTING_ENOMEM);
+      if (rc == CASTING_ENOMEM) account.max += account.max / 2;
+      sent += feed(
+        &e, text + sent, sizeof text - sent < 9000 ? sizeof text - sent : 9000);
+    }
+    cast_stream_settle(e.s, NULL);
+    assert_memory_equal(cast_stream_data(e.s), text, sizeof text);
+    cast_stream_assign(e.s, &other);
+    assert_true(account.bytes == 0 && other.bytes == 0);
+    assert_int_not_equal(try(&e, CAST_WANT_COUNT, 2 * sizeof text), 0);
+    assert_int_equal(other.bytes, 0);
+    cast_stream_take(e.s, sizeof text - 10);
+    cast_stream_settle(e.s, NULL);
+    assert_int_equal(other.bytes, e.s->room);
+    cast_stream_take(e.s, 10);
+    cast_stream_settle(e.s, NULL);
+    assert_int_equal(other.bytes, 0);
+    close_ends(&e);
+  }
+}
+
 /* -- writing -------------------------------------------------------------- */
 
 static void pieces_are_written_in_order(void **state) {
@@ -382,6 +420,7 @@ int main(void) {
     cmocka_unit_test_setup_teardown(a_short_read_is_not_the_last, begin, end),
     cmocka_unit_test_setup_teardown(what_is_too_long_is_told, begin, end),
     cmocka_unit_test_setup_teardown(no_byte_is_lost_without_memory, begin, end),
+    cmocka_unit_test_setup_teardown(no_byte_is_lost_at_a_limit, begin, end),
     cmocka_unit_test_setup_teardown(pieces_are_written_in_order, begin, end),
     cmocka_unit_test_setup_teardown(the_end_is_told, begin, end),
     cmocka_unit_test_setup_teardown(tasks_of_two_sessions_talk, begin, end),
