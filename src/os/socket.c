@@ -306,6 +306,16 @@ int os_describe(int fd, os_kind *kind) {
   return 0;
 }
 
+size_t os_pipe_fits(int fd) {
+  struct stat info;
+  if (fstat(fd, &info) != 0 || !S_ISFIFO(info.st_mode)) return 0;
+#if defined(PIPE_BUF)
+  return PIPE_BUF;
+#else
+  return _POSIX_PIPE_BUF;
+#endif
+}
+
 bool os_is_plain(int fd) {
 #if defined(__linux__) && defined(SO_PROTOCOL)
   int protocol = 0;

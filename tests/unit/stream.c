@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* It is in a room above what unit tests are linked with, and knows no Lua. */
 #include "../../src/lua/io/stream.c"
@@ -313,6 +314,30 @@ static void pieces_are_written_in_order(void **state) {
   }
 }
 
+/* While poll(2) says that it can be written to, so much goes at once; else a
+   pipe that blocks would stop its thread. */
+static void a_pipe_takes_what_fits(void **state) {
+  static const char text[70000];
+  size_t fits;
+  CAST_UNUSED(state);
+  for (size_t first = 0; first < 3; first++) {
+    int fd[2], n = 0;
+    cast_stream *s;
+    CAST_ALWAYS(pipe(fd) == 0 && os_nonblocking(fd[1], true) == 0);
+    fits = os_pipe_fits(fd[1]);
+    assert_true(fits >= 512 && fits < sizeof text);
+    s = cast_stream_new(fd[1], CAST_STREAM_SHARED);
+    CAST_ALWAYS(s != NULL);
+    assert_int_equal(s->most, fits);
+    CAST_ALWAYS(write(fd[1], text, first) == (ssize_t)first);
+    for (; os_poll_now(fd[1], OS_WRITABLE) != 0; n++)
+      assert_int_equal(write(fd[1], text, fits), fits);
+    assert_true(n > 0);
+    cast_unref(&s->object);
+    close(fd[0]);
+  }
+}
+
 static void the_end_is_told(void **state) {
   os_bytes b = {"x", 1};
   size_t done = 0;
@@ -422,6 +447,7 @@ int main(void) {
     cmocka_unit_test_setup_teardown(no_byte_is_lost_without_memory, begin, end),
     cmocka_unit_test_setup_teardown(no_byte_is_lost_at_a_limit, begin, end),
     cmocka_unit_test_setup_teardown(pieces_are_written_in_order, begin, end),
+    cmocka_unit_test_setup_teardown(a_pipe_takes_what_fits, begin, end),
     cmocka_unit_test_setup_teardown(the_end_is_told, begin, end),
     cmocka_unit_test_setup_teardown(tasks_of_two_sessions_talk, begin, end),
   };

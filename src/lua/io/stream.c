@@ -21,6 +21,13 @@ static void free_stream(cast_object *o) {
 
 const cast_type cast_stream_type = {"stream", free_stream, NULL};
 
+/* How many bytes to write at once, so that a call does not block. */
+static uint32_t write_most(int fd, cast_stream_origin origin) {
+  size_t fits = os_pipe_fits(fd);
+  if (origin == CAST_STREAM_FILE) return CAST_FILE_MOST;
+  return fits > CAST_SHARED_MOST ? (uint32_t)fits : CAST_SHARED_MOST;
+}
+
 cast_stream *cast_stream_new(int fd, cast_stream_origin origin) {
   cast_stream *s = cast_calloc(sizeof *s);
   if (s == NULL) return NULL;
@@ -34,7 +41,7 @@ cast_stream *cast_stream_new(int fd, cast_stream_origin origin) {
   s->is_socket = origin == CAST_STREAM_SOCKET;
   s->drains = s->is_socket && os_is_plain(fd);
   s->shared = origin == CAST_STREAM_SHARED || origin == CAST_STREAM_FILE;
-  s->most = origin == CAST_STREAM_FILE ? CAST_FILE_MOST : CAST_SHARED_MOST;
+  if (s->shared) s->most = write_most(fd, origin);
   return s;
 }
 
