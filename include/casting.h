@@ -154,7 +154,7 @@ typedef struct casting_session_options {
   const char *name; /* copied; NULL: a name is made up */
   /* Names of the libraries to open, the last one NULL; NULL: all. */
   const char *const *libs;
-  size_t memory; /* limit in bytes of its Lua state; 0: none */
+  size_t memory; /* limit in bytes of its Lua state and streams; 0: none */
   /* Called once with the new state, by the caller's thread, protected, before
      anything runs there: for globals, package.path, preloaded modules. It must
      not block. What it returns is of no account. NULL: nothing. */

@@ -266,7 +266,7 @@ function session:tasks() end
 ---@class casting.session.options
 ---@field name? string for messages
 ---@field libs? "all"|string[] standard libraries that it has
----@field memory? integer bytes that its Lua state may use
+---@field memory? integer bytes that its Lua state and its streams may use
 ---@field cpu? number seconds of processor time that it may use
 ---@field tasks? integer unfinished tasks that it may have
 ---@field init? function called in it first; crosses like any function

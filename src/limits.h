@@ -355,10 +355,12 @@
 /* Bytes that a copy reads at once while all of them go; CAST_READ_MOST times a
    power of two. */
 #define CAST_COPY_MOST CAST_LIMIT(1u << 20, 1u << 17)
+/* A session that may not have three times as many bytes more reads nothing. */
+#define CAST_READ_LEAST 1024u
 /* Bytes that a program may ask for at once. */
 #define CAST_COUNT_MOST (1u << 31)
-/* Of an open file that may block, so many bytes are written at once: if poll(2)
-   says that a pipe has room, it has room for these. */
+/* Of an open file that may block and is no pipe, so many bytes are written at
+   once: a terminal that poll(2) says has room takes them soon. */
 #define CAST_SHARED_MOST 512u
 /* Of a file on a disk, which never says that it has no room, so many. */
 #define CAST_FILE_MOST 65536u

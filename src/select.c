@@ -205,39 +205,63 @@ void cast_select_done(cast_case *cases, uint32_t n) {
 
 /* -- descriptors ---------------------------------------------------------- */
 
-static uint8_t ask(cast_descriptor *d, int side) {
-  int rc;
-  if (CAST_UNLIKELY(cast_descriptor_keeps(d, side))) return CAST_FILE_READY;
-  rc = os_poll_now(d->fd, side == CAST_READ ? OS_READABLE : OS_WRITABLE);
-  if (rc == OS_EBADF) return CAST_FILE_BAD;
-  return rc != 0 ? CAST_FILE_READY : CAST_UNREADY;
+static uint32_t events_of(int side) {
+  return side == CAST_READ ? OS_READABLE : OS_WRITABLE;
 }
 
-/* Asks the system. `ready` of the descriptor is cleared only if the system has
-   said no, since then that event is out of date; and after that it is asked
-   again. What is found before an event has told of it is noted as the event
-   would be: so a read that relies on events, as the stream is drained, sees it,
-   too. */
-static uint8_t look(cast_descriptor *d, int side, cast_session *self) {
-  uint8_t ready;
-  if (!cast_descriptor_begin(d)) return CAST_FILE_CLOSED;
-  ready = ask(d, side);
-  if (ready == CAST_UNREADY && cast_descriptor_is_ready(d, side)) {
-    cast_descriptor_try(d, side);
-    ready = ask(d, side);
+/* Of what the system has said; it does not know of a connection that is kept
+   (R188). */
+static uint8_t readiness(cast_descriptor *d, int side, int told) {
+  if (CAST_UNLIKELY(cast_descriptor_keeps(d, side))) return CAST_FILE_READY;
+  if (told == OS_EBADF) return CAST_FILE_BAD;
+  return told != 0 ? CAST_FILE_READY : CAST_UNREADY;
+}
+
+static uint8_t ask(cast_descriptor *d, int side) {
+  return readiness(d, side, os_poll_now(d->fd, events_of(side)));
+}
+
+/* The system was asked, and has said `told`. `ready` of the descriptor is
+   cleared only if that was no, since then that event is out of date; and after
+   that it is asked again. What is found before an event has told of it is noted
+   as the event would be: so a read that relies on events, as the stream is
+   drained, sees it, too. */
+static void note(cast_case *c, int told, cast_session *self) {
+  cast_descriptor *d = c->file;
+  c->ready = readiness(d, c->side, told);
+  if (c->ready == CAST_UNREADY && cast_descriptor_is_ready(d, c->side)) {
+    cast_descriptor_try(d, c->side);
+    c->ready = ask(d, c->side);
   }
-  if (ready == CAST_FILE_READY && !cast_descriptor_is_ready(d, side))
-    cast_descriptor_pass(d, side, self);
+  if (c->ready == CAST_FILE_READY && !cast_descriptor_is_ready(d, c->side))
+    cast_descriptor_pass(d, c->side, self);
   cast_descriptor_end(d);
-  return ready;
+}
+
+/* Looks at some of the n cases from `i` on, as many as one call of the system
+   can tell of. Returns where the others begin. */
+static uint32_t look_at_some(
+  cast_session *self, cast_case *cases, uint32_t n, uint32_t i) {
+  os_look looks[OS_LOOKS_MOST];
+  cast_case *asked[OS_LOOKS_MOST];
+  uint32_t nasked = 0;
+  for (; i < n && nasked < OS_LOOKS_MOST; i++) {
+    cast_case *c = &cases[i];
+    if (c->file == NULL || c->ready != CAST_UNREADY) continue;
+    if (!cast_descriptor_begin(c->file)) {
+      c->ready = CAST_FILE_CLOSED;
+      continue;
+    }
+    looks[nasked] = (os_look){c->file->fd, events_of(c->side), 0};
+    asked[nasked++] = c;
+  }
+  if (nasked > 0) os_poll_all(looks, nasked);
+  for (uint32_t k = 0; k < nasked; k++) note(asked[k], looks[k].ready, self);
+  return i;
 }
 
 static void look_at_files(cast_session *self, cast_case *cases, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    cast_descriptor *d = cases[i].file;
-    if (d != NULL && cases[i].ready == CAST_UNREADY)
-      cases[i].ready = look(d, cases[i].side, self);
-  }
+  for (uint32_t i = 0; i < n;) i = look_at_some(self, cases, n, i);
 }
 
 /* The wait is t's own again, and over; what it had queued is off all queues.

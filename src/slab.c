@@ -303,6 +303,26 @@ void *cast_slabs_lua(void *ud, void *ptr, size_t osize, size_t nsize) {
   return b;
 }
 
+/* -- what comes from elsewhere -------------------------------------------- */
+
+static size_t spare(const cast_slabs *s) {
+  size_t bytes = cast_slabs_bytes(s);
+  if (s->max == 0) return SIZE_MAX;
+  return bytes < s->max ? s->max - bytes : 0;
+}
+
+size_t cast_slabs_spare(cast_slabs *s, size_t wanted) {
+  if (CAST_UNLIKELY(spare(s) < wanted) && s->reclaim != NULL) s->reclaim(s);
+  return spare(s);
+}
+
+bool cast_slabs_charge(cast_slabs *s, size_t osize, size_t nsize) {
+  if (nsize > osize && cast_slabs_spare(s, nsize - osize) < nsize - osize)
+    return false;
+  account(s, nsize, osize);
+  return true;
+}
+
 void cast_slabs_close(cast_slabs *s) {
   take_back(s);
   if (s->lent == 0) {

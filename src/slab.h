@@ -17,7 +17,8 @@
    1. A block is used, or free in the list of its size, or not cut off yet.
    2. `used` of a slab counts its used blocks. `nempty` counts the slabs without
       any, except the one that is being cut.
-   3. `bytes` is the size of the state's used blocks; never more than `max`.
+   3. `bytes` is the size of the state's used blocks, and of what is charged to
+      it beside them; never more than `max`.
    4. `lent` counts the blocks that are lent, and those that were returned but
       are still in the list. */
 #ifndef CAST_SLAB_H
@@ -34,9 +35,12 @@ typedef struct cast_slab cast_slab;
 typedef struct cast_slab_block cast_slab_block;
 
 typedef struct cast_slabs {
-  _Atomic size_t bytes;   /* (a) used by the state; written by the owner alone,
+  _Atomic size_t bytes; /* (a) used by the state; written by the owner alone,
                            others only read the figure: hence relaxed */
-  size_t max;             /* (w) limit of bytes; 0: none */
+  size_t max;           /* (w) limit of bytes; 0: none */
+  /* (i) Looks for garbage when there are too few bytes left of `max`, and runs
+     no program's code; NULL: cannot. */
+  void (*reclaim)(struct cast_slabs *s);
   char *at;               /* (w) the part of the slab that is being cut ... */
   char *end;              /* (w) ... which is not cut off yet; NULL: no slab */
   cast_slab *all;         /* (w) all slabs of the state */
@@ -62,10 +66,18 @@ void *cast_slabs_lend(cast_slabs *s, size_t size);
 /* Any thread, before cast_slabs_fini: gives a lent block back. */
 void cast_slabs_return(cast_slabs *s, void *block, size_t size);
 
-/* Any thread: the bytes that the Lua state uses. */
+/* Any thread: the bytes that the Lua state uses, with what is charged to it. */
 static inline size_t cast_slabs_bytes(const cast_slabs *s) {
   return atomic_load_explicit(&s->bytes, memory_order_relaxed);
 }
+
+/* Owner: memory that belongs to the session, but comes from elsewhere, is
+   counted: a block that had osize bytes (0: a new one) gets nsize (0: it is
+   freed). False: that would be too much, even after `reclaim`. */
+bool cast_slabs_charge(cast_slabs *s, size_t osize, size_t nsize);
+/* Owner: how many bytes there may be more, SIZE_MAX without a limit. If these
+   are fewer than are wanted it reclaims. */
+size_t cast_slabs_spare(cast_slabs *s, size_t wanted);
 
 /* A lua_Alloc; ud is the cast_slabs. Fails at the limit, out of memory, and
    where tests inject it; never when shrinking. */

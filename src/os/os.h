@@ -201,6 +201,14 @@ void os_unlink(const char *path); /* removes a name from the file system */
 /* Is the descriptor ready for `what` now, as far as poll(2) can tell? What it
    is ready for (errors count as both), 0, OS_EBADF. */
 int os_poll_now(int fd, uint32_t what);
+/* The same of n of them, OS_LOOKS_MOST at most, in one call of the system. */
+#define OS_LOOKS_MOST 64
+typedef struct os_look {
+  int fd;
+  uint32_t what;
+  int ready; /* the result */
+} os_look;
+void os_poll_all(os_look *looks, uint32_t n);
 
 /* -- C stacks */
 

@@ -110,19 +110,32 @@ void os_close(int fd) { (void)close(fd); /* EINTR: it is closed on Linux */ }
 
 void os_unlink(const char *path) { (void)unlink(path); }
 
-int os_poll_now(int fd, uint32_t what) {
-  struct pollfd p = {fd, 0, 0};
+static int told_of(short revents, uint32_t what) {
   uint32_t ready = 0;
-  int n;
-  if (what & OS_READABLE) p.events |= POLLIN | POLLPRI;
-  if (what & OS_WRITABLE) p.events |= POLLOUT;
-  while ((n = poll(&p, 1, 0)) < 0 && errno == EINTR) continue;
-  if (n <= 0) return 0;
-  if (p.revents & POLLNVAL) return OS_EBADF;
-  if (p.revents & (POLLIN | POLLPRI)) ready |= OS_READABLE;
-  if (p.revents & POLLOUT) ready |= OS_WRITABLE;
-  if (p.revents & (POLLERR | POLLHUP)) ready |= what;
+  if (revents & POLLNVAL) return OS_EBADF;
+  if (revents & (POLLIN | POLLPRI)) ready |= OS_READABLE;
+  if (revents & POLLOUT) ready |= OS_WRITABLE;
+  if (revents & (POLLERR | POLLHUP)) ready |= what;
   return (int)(ready & what);
+}
+
+void os_poll_all(os_look *looks, uint32_t n) {
+  struct pollfd all[OS_LOOKS_MOST];
+  int told;
+  for (uint32_t i = 0; i < n; i++) {
+    all[i] = (struct pollfd){looks[i].fd, 0, 0};
+    if (looks[i].what & OS_READABLE) all[i].events |= POLLIN | POLLPRI;
+    if (looks[i].what & OS_WRITABLE) all[i].events |= POLLOUT;
+  }
+  while ((told = poll(all, n, 0)) < 0 && errno == EINTR) continue;
+  for (uint32_t i = 0; i < n; i++)
+    looks[i].ready = told > 0 ? told_of(all[i].revents, looks[i].what) : 0;
+}
+
+int os_poll_now(int fd, uint32_t what) {
+  os_look look = {fd, what, 0};
+  os_poll_all(&look, 1);
+  return look.ready;
 }
 
 void os_close_on_exec(int fd) { (void)fcntl(fd, F_SETFD, FD_CLOEXEC); }
@@ -292,6 +305,16 @@ int os_describe(int fd, os_kind *kind) {
 #endif
   if (os_local_address(fd, &a) == 0) kind->family = os_address_family(&a);
   return 0;
+}
+
+size_t os_pipe_fits(int fd) {
+  struct stat info;
+  if (fstat(fd, &info) != 0 || !S_ISFIFO(info.st_mode)) return 0;
+#if defined(PIPE_BUF)
+  return PIPE_BUF;
+#else
+  return _POSIX_PIPE_BUF;
+#endif
 }
 
 bool os_is_plain(int fd) {

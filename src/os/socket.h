@@ -119,6 +119,9 @@ typedef struct os_kind {
   int family;
 } os_kind;
 int os_describe(int fd, os_kind *kind);
+/* If poll(2) says that a pipe can be written to, so many bytes fit into it; 0:
+   that is no pipe. */
+size_t os_pipe_fits(int fd);
 /* Is it a socket of which a short read or write tells that there is no more, or
    no room, unless an event has told OS_ENDED? TCP is, where urgent data are an
    event. Messages, or descriptors that are passed, end a read before. */

@@ -27,6 +27,29 @@ describe("select with streams", function()
     pcall(b.close, b)
   end)
 
+  -- More than one call of the system asks about.
+  it("looks at many", function()
+    local ends, cases = {}, {timeout = LONG}
+    for i = 1, 150 do ends[i], cases[i] = net.pair() end
+    for _, k in ipairs {1, 2, 64, 65, 128, 129, 150} do
+      ends[k]:write "x"
+      assert.same(pack(k), pack(select(cases)))
+      assert.equal("x", cases[k]:read())
+      cases.timeout = 0
+      assert.same(pack(nil, "timeout"), pack(select(cases)))
+      cases.timeout = LONG
+      casting.spawn(function() ends[k]:write "y" end)
+      assert.same(pack(k), pack(select(cases)))
+      assert.equal("y", cases[k]:read())
+    end
+    cases[99]:close()
+    assert.same(pack(99), pack(select(cases)))
+    for i = 1, 150 do
+      ends[i]:close()
+      cases[i]:close()
+    end
+  end)
+
   it("tells that there is something to read, and only that", function()
     assert.same(pack(nil, "timeout"), pack(select {ch, a, timeout = 0}))
     assert.same(pack(nil, "timeout"), pack(select {ch, a, timeout = 0.002}))

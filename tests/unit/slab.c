@@ -93,6 +93,44 @@ static void contents_stay(void **state) {
   assert_int_equal(slabs.bytes, 0);
 }
 
+/* Frees what `held` is of: it is garbage. */
+static void *held;
+static unsigned reclaimed;
+static void reclaim(cast_slabs *s) {
+  assert_ptr_equal(s, &slabs);
+  reclaimed++;
+  if (held != NULL) drop(held, 500);
+  held = NULL;
+}
+
+static void what_is_charged_counts(void **state) {
+  CAST_UNUSED(state);
+  assert_true(cast_slabs_charge(&slabs, 0, 5000));
+  assert_int_equal(cast_slabs_spare(&slabs, SIZE_MAX), SIZE_MAX);
+  assert_true(cast_slabs_charge(&slabs, 5000, 0));
+  slabs.max = 1000;
+  held = make(500);
+  assert_true(cast_slabs_charge(&slabs, 0, 300));
+  assert_null(make(201));
+  assert_false(cast_slabs_charge(&slabs, 300, 501));
+  assert_true(cast_slabs_charge(&slabs, 300, 500));
+  assert_int_equal(cast_slabs_bytes(&slabs), 1000);
+  assert_int_equal(cast_slabs_spare(&slabs, 0), 0);
+  slabs.reclaim = reclaim;
+  reclaimed = 0;
+  assert_true(cast_slabs_charge(&slabs, 500, 1000));
+  assert_null(held);
+  assert_false(cast_slabs_charge(&slabs, 0, 1));
+  assert_int_equal(reclaimed, 2);
+  assert_true(cast_slabs_charge(&slabs, 1000, 400));
+  assert_int_equal(cast_slabs_spare(&slabs, 600), 600);
+  assert_int_equal(reclaimed, 2);
+  slabs.max = 300; /* as it is at the end of a session: it was more */
+  assert_int_equal(cast_slabs_spare(&slabs, 0), 0);
+  assert_true(cast_slabs_charge(&slabs, 400, 0));
+  assert_int_equal(cast_slabs_bytes(&slabs), 0);
+}
+
 static void the_limit_holds(void **state) {
   CAST_UNUSED(state);
   slabs.max = 1000;
@@ -217,6 +255,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(contents_stay, setup, teardown),
     cmocka_unit_test_setup_teardown(the_limit_holds, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_is_charged_counts, setup, teardown),
     cmocka_unit_test_setup_teardown(lent_blocks, setup, teardown),
 #ifndef CAST_PLAIN_MEMORY
     cmocka_unit_test_setup_teardown(closed_while_lent, setup, teardown),

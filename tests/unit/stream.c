@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* It is in a room above what unit tests are linked with, and knows no Lua. */
 #include "../../src/lua/io/stream.c"
@@ -289,6 +290,44 @@ static void no_byte_is_lost_without_memory(void **state) {
   }
 }
 
+/* Nor at the limit of a session, which counts the buffer and no more. */
+static void no_byte_is_lost_at_a_limit(void **state) {
+  static char text[200000];
+  CAST_UNUSED(state);
+  for (size_t i = 0; i < sizeof text; i++) text[i] = (char)('a' + i * 7 % 26);
+  text[sizeof text - 1] = '\n';
+  for (size_t max = 100; max < 1000000; max = max * 3 / 2) {
+    cast_slabs account = {.max = max}, other = {.max = 1000};
+    ends e = open_ends();
+    size_t sent = 0;
+    cast_stream_assign(e.s, &account);
+    for (;;) {
+      intptr_t rc = try(&e, CAST_WANT_LINE, sizeof text);
+      assert_true(
+        account.bytes == e.s->counted && account.bytes <= account.max);
+      if (rc == 0) break;
+      assert_int_equal(e.s->counted, e.s->room);
+      assert_true(rc == OS_EAGAIN || rc == CAST_MORE || rc == CASTING_ENOMEM);
+      if (rc == CASTING_ENOMEM) account.max += account.max / 2;
+      sent += feed(
+        &e, text + sent, sizeof text - sent < 9000 ? sizeof text - sent : 9000);
+    }
+    cast_stream_settle(e.s, NULL);
+    assert_memory_equal(cast_stream_data(e.s), text, sizeof text);
+    cast_stream_assign(e.s, &other);
+    assert_true(account.bytes == 0 && other.bytes == 0);
+    assert_int_not_equal(try(&e, CAST_WANT_COUNT, 2 * sizeof text), 0);
+    assert_int_equal(other.bytes, 0);
+    cast_stream_take(e.s, sizeof text - 10);
+    cast_stream_settle(e.s, NULL);
+    assert_int_equal(other.bytes, e.s->room);
+    cast_stream_take(e.s, 10);
+    cast_stream_settle(e.s, NULL);
+    assert_int_equal(other.bytes, 0);
+    close_ends(&e);
+  }
+}
+
 /* -- writing -------------------------------------------------------------- */
 
 static void pieces_are_written_in_order(void **state) {
@@ -320,6 +359,30 @@ static void pieces_are_written_in_order(void **state) {
     assert_memory_equal(got, text, total);
     assert_int_equal(e.s->nwritten, total);
     close_ends(&e);
+  }
+}
+
+/* While poll(2) says that it can be written to, so much goes at once; else a
+   pipe that blocks would stop its thread. */
+static void a_pipe_takes_what_fits(void **state) {
+  static const char text[70000];
+  size_t fits;
+  CAST_UNUSED(state);
+  for (size_t first = 0; first < 3; first++) {
+    int fd[2], n = 0;
+    cast_stream *s;
+    CAST_ALWAYS(pipe(fd) == 0 && os_nonblocking(fd[1], true) == 0);
+    fits = os_pipe_fits(fd[1]);
+    assert_true(fits >= 512 && fits < sizeof text);
+    s = cast_stream_new(fd[1], CAST_STREAM_SHARED);
+    CAST_ALWAYS(s != NULL);
+    assert_int_equal(s->most, fits);
+    CAST_ALWAYS(write(fd[1], text, first) == (ssize_t)first);
+    for (; os_poll_now(fd[1], OS_WRITABLE) != 0; n++)
+      assert_int_equal(write(fd[1], text, fits), fits);
+    assert_true(n > 0);
+    cast_unref(&s->object);
+    close(fd[0]);
   }
 }
 
@@ -449,7 +512,9 @@ int main(void) {
     cmocka_unit_test_setup_teardown(a_short_read_is_not_the_last, begin, end),
     cmocka_unit_test_setup_teardown(what_is_too_long_is_told, begin, end),
     cmocka_unit_test_setup_teardown(no_byte_is_lost_without_memory, begin, end),
+    cmocka_unit_test_setup_teardown(no_byte_is_lost_at_a_limit, begin, end),
     cmocka_unit_test_setup_teardown(pieces_are_written_in_order, begin, end),
+    cmocka_unit_test_setup_teardown(a_pipe_takes_what_fits, begin, end),
     cmocka_unit_test_setup_teardown(the_end_is_told, begin, end),
     cmocka_unit_test_setup_teardown(tasks_of_two_sessions_talk, begin, end),
     cmocka_unit_test_setup_teardown(passes_on_the_end, begin, end),

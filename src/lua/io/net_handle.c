@@ -42,18 +42,23 @@ static void end_hold(cast_cleanup *c) {
   cast_stream *s = k->stream;
   if (s == NULL) return;
   k->stream = NULL;
+  cast_stream_assign(s, NULL);
   if (!cast_forked) cast_stream_close(s, NULL);
   cast_unref(&s->object);
 }
 
 /* The handle's hold has that stream, or none. */
 static void set_hold(lua_State *L, stream_handle *h, cast_stream *s) {
-  const cast_state *S = cast_state_find(L);
+  cast_state *S = cast_state_find(L);
   cast_stream *before;
   if (S == NULL || S->cleaned || h->held == NULL) return;
   before = h->held->stream;
   h->held->stream = s;
-  if (s != NULL) cast_ref(&s->object);
+  if (before != NULL) cast_stream_assign(before, NULL);
+  if (s != NULL) {
+    cast_stream_assign(s, &S->memory.slabs);
+    cast_ref(&s->object);
+  }
   if (before != NULL) cast_unref(&before->object);
 }
 

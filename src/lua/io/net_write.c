@@ -63,10 +63,11 @@ static int again(cast_state *S, cast_ltask *t) {
 
 /* The turn of the next one. A write that was broken off in the middle shuts
    this side: nobody could go on after a piece of it. */
-static void leave(cast_write *w, bool broken) {
+static void leave(cast_write *w, cast_state *S, bool broken) {
   cast_stream *s = w->stream;
   bool first = is_first(w);
   cast_list_remove(&w->link);
+  (void)cast_slabs_charge(&S->memory.slabs, w->copy.size, 0);
   if (broken && w->before + w->done > 0) (void)cast_stream_shut(s);
   if (first && !cast_list_is_empty(&s->writers))
     (void)cast_wait_end(
@@ -94,8 +95,7 @@ static bool is_untold(cast_ltask *t, int result) {
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_write *w = t->arg;
   bool raises = result == CASTING_ECANCELLED || result == CAST_DEADLOCK;
-  CAST_UNUSED(S);
-  leave(w, is_untold(t, result));
+  leave(w, S, is_untold(t, result));
   return raises ? 0 : push_outcome(L, result, w->before + w->done);
 }
 
@@ -151,14 +151,19 @@ static uint32_t flatten(lua_State *L, int list, uint32_t n, int depth) {
   return n;
 }
 
-/* A write of what is behind the first `done` bytes. NULL: no memory. */
-static cast_write *new_write(
-  cast_stream *s, const os_bytes *pieces, uint32_t n, size_t done) {
+/* A write of what is behind the first `done` bytes, which counts for the
+   session until `leave`. NULL: no memory. */
+static cast_write *new_write(cast_state *S, cast_stream *s,
+  const os_bytes *pieces, uint32_t n, size_t done) {
   size_t total = 0, skip = done, at = 0;
   cast_write *w;
   for (uint32_t i = 0; i < n; i++) total += pieces[i].size;
+  if (!cast_slabs_charge(&S->memory.slabs, 0, total - done)) return NULL;
   w = cast_alloc(sizeof *w + (total - done));
-  if (w == NULL) return NULL;
+  if (w == NULL) {
+    (void)cast_slabs_charge(&S->memory.slabs, total - done, 0);
+    return NULL;
+  }
   memset(w, 0, sizeof *w);
   cast_object_init(&w->object, &write_type);
   w->stream = s;
@@ -203,7 +208,7 @@ static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
     return cast_turn_take(L, S, t);
   if (rc != OS_EAGAIN && rc != CAST_MORE) return push_outcome(L, rc, done);
   if (!waits) return push_outcome(L, CASTING_ETIMEOUT, done);
-  w = new_write(s, pieces, n, done);
+  w = new_write(S, s, pieces, n, done);
   if (w == NULL) {
     if (done > 0) (void)cast_stream_shut(s); /* nobody learns the number */
     cast_raise_memory(L);
@@ -216,7 +221,7 @@ static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
     t->owns_arg = true; /* the reference is the wait's from here on */
     return cast_park(L, S, t, deadline, &write_kind);
   }
-  leave(w, false);
+  leave(w, S, false);
   done = w->before + w->done;
   cast_unref(&w->object);
   return push_outcome(L, rc, done);

@@ -21,6 +21,13 @@ static void free_stream(cast_object *o) {
 
 const cast_type cast_stream_type = {"stream", free_stream, NULL};
 
+/* How many bytes to write at once, so that a call does not block. */
+static uint32_t write_most(int fd, cast_stream_origin origin) {
+  size_t fits = os_pipe_fits(fd);
+  if (origin == CAST_STREAM_FILE) return CAST_FILE_MOST;
+  return fits > CAST_SHARED_MOST ? (uint32_t)fits : CAST_SHARED_MOST;
+}
+
 cast_stream *cast_stream_new(int fd, cast_stream_origin origin) {
   cast_stream *s = cast_calloc(sizeof *s);
   if (s == NULL) return NULL;
@@ -35,13 +42,8 @@ cast_stream *cast_stream_new(int fd, cast_stream_origin origin) {
   s->asks_drains = origin == CAST_STREAM_SOCKET;
   s->drains = origin == CAST_STREAM_PLAIN;
   s->shared = origin == CAST_STREAM_SHARED || origin == CAST_STREAM_FILE;
-  s->most = origin == CAST_STREAM_FILE ? CAST_FILE_MOST : CAST_SHARED_MOST;
+  if (s->shared) s->most = write_most(fd, origin);
   return s;
-}
-
-bool cast_stream_close(cast_stream *s, cast_session *self) {
-  s->closed = true;
-  return cast_descriptor_close(s->file, self);
 }
 
 intptr_t cast_stream_shut(cast_stream *s) {
@@ -62,14 +64,41 @@ bool cast_stream_is_awaited(cast_stream *s) {
 
 /* -- the buffer ----------------------------------------------------------- */
 
-/* What is left over lies in it no more. */
-static void release(cast_stream *s, cast_runner *r) {
+/* The buffer counts as `room` bytes from now on. False: that is no change, as
+   the session would have too little left: of what it may have more a buffer
+   takes three quarters at most, for strings have to be made of its bytes.
+   `urgent`: garbage is looked for before. */
+static bool count_room(cast_stream *s, size_t room, bool urgent) {
+  if (s->account == NULL || room == s->counted) return true;
+  if (room > s->counted) {
+    size_t more = room - s->counted, needed = more + more / 3;
+    if (cast_slabs_spare(s->account, urgent ? needed : 0) < needed)
+      return false;
+  }
+  (void)cast_slabs_charge(s->account, s->counted, room);
+  s->counted = room;
+  return true;
+}
+
+void cast_stream_assign(cast_stream *s, cast_slabs *account) {
+  (void)count_room(s, 0, false);
+  s->account = account;
+  (void)count_room(s, s->room, false);
+}
+
+/* What is left over lies in it no more. It still counts. */
+static void replace(cast_stream *s, cast_runner *r) {
   if (s->bytes != NULL && s->room == CAST_READ_MOST)
     cast_runner_scratch_give(r, s->bytes);
   else
     cast_free(s->bytes);
   s->bytes = NULL;
   s->start = s->end = s->room = 0;
+}
+
+static void release(cast_stream *s, cast_runner *r) {
+  replace(s, r);
+  (void)count_room(s, 0, false);
 }
 
 /* Moves what is left over to the front. */
@@ -80,24 +109,30 @@ static void compact(cast_stream *s) {
   s->end = left;
 }
 
+/* Of a block for so many bytes that are left over, with room for some more. */
+static size_t size_for(size_t left) { return left + left / 2 + 64; }
+
 void cast_stream_settle(cast_stream *s, cast_runner *r) {
-  size_t left = cast_stream_left(s), room = left + left / 2 + 64;
+  size_t left = cast_stream_left(s), room = size_for(left);
   unsigned char *bytes;
   if (s->bytes == NULL) return;
-  if (left == 0) {
+  if (left == 0 || s->closed) {
     release(s, r);
     return;
   }
   /* Some room stays, so that bytes that come one by one are not copied each
-     time that one comes. */
-  if (s->room <= 2 * left + 1024) return;
-  bytes = cast_alloc(room);
-  if (bytes == NULL) return;
-  memcpy(bytes, s->bytes + s->start, left);
-  release(s, r);
-  s->bytes = bytes;
-  s->end = left;
-  s->room = room;
+     time that one comes; but not in scratch memory that is too much for the
+     session. */
+  if ((s->room > 2 * left + 1024 ||
+        (s->room == CAST_READ_MOST && !count_room(s, s->room, false))) &&
+      (bytes = cast_alloc(room)) != NULL) {
+    memcpy(bytes, s->bytes + s->start, left);
+    replace(s, r);
+    s->bytes = bytes;
+    s->end = left;
+    s->room = room;
+  }
+  (void)count_room(s, s->room, false);
 }
 
 void cast_stream_take(cast_stream *s, size_t n) {
@@ -115,11 +150,21 @@ static bool make_room(cast_stream *s, size_t more) {
   compact(s);
   if (s->room >= room) return true;
   if (room < 2 * s->room) room = 2 * s->room;
+  if (!count_room(s, room, true)) return false;
   bytes = cast_realloc(s->bytes, room);
-  if (bytes == NULL) return false;
-  s->bytes = bytes;
-  s->room = room;
-  return true;
+  if (bytes != NULL) {
+    s->bytes = bytes;
+    s->room = room;
+  }
+  (void)count_room(s, s->room, false);
+  return bytes != NULL;
+}
+
+bool cast_stream_close(cast_stream *s, cast_session *self) {
+  s->closed = true;
+  /* At once, as a handle may be collected much later. */
+  if (s->uses == 0) release(s, NULL);
+  return cast_descriptor_close(s->file, self);
 }
 
 /* -- reading -------------------------------------------------------------- */
@@ -169,17 +214,35 @@ intptr_t cast_stream_try(
   return s->ended ? 0 : n;
 }
 
-/* Reads behind few bytes that are left over, into scratch memory: which becomes
-   the buffer if there is no other, or no room in it. */
-static intptr_t read_little(
-  cast_stream *s, size_t left, cast_runner *r, cast_session *self) {
-  unsigned char *bytes = cast_runner_scratch(r);
+/* Of the bytes that there is room for in scratch memory, behind those that are
+   left over, how many to read, as they may stay: with a limit no more than a
+   third of what the session may have more. 0: that is less than `more`, or
+   hardly worth a call. */
+static size_t clip(cast_stream *s, size_t left, size_t more) {
+  size_t most = CAST_READ_MOST - left, spare;
+  if (CAST_LIKELY(s->account == NULL || s->account->max == 0)) return most;
+  if (left > 0 && s->counted < size_for(left) &&
+      !count_room(s, size_for(left), true))
+    return 0;
+  if (more < CAST_READ_LEAST) more = CAST_READ_LEAST;
+  spare = cast_slabs_spare(s->account, 3 * more) / 3;
+  if (spare < more) return 0;
+  return spare < most ? spare : most;
+}
+
+/* Reads behind few bytes that are left over, of which `more` are needed, into
+   scratch memory: which becomes the buffer if there is no other, or no room in
+   it. */
+static intptr_t read_little(cast_stream *s, size_t left, size_t more,
+  cast_runner *r, cast_session *self) {
+  size_t size = clip(s, left, more);
+  unsigned char *bytes = size > 0 ? cast_runner_scratch(r) : NULL;
   intptr_t n;
   if (bytes == NULL) return CASTING_ENOMEM;
-  n = cast_stream_try(s, bytes + left, CAST_READ_MOST - left, self);
+  n = cast_stream_try(s, bytes + left, size, self);
   if (n > 0 && (size_t)n > s->room - s->end) {
     if (left > 0) memcpy(bytes, cast_stream_data(s), left);
-    release(s, r);
+    replace(s, r);
     s->bytes = bytes;
     s->end = left + (size_t)n;
     s->room = CAST_READ_MOST;
@@ -200,9 +263,10 @@ intptr_t cast_stream_fill(cast_stream *s, size_t want, cast_runner *r) {
   intptr_t n;
   if (s->room != CAST_READ_MOST && left <= CAST_READ_MOST / 2 &&
       more <= CAST_READ_MOST - left)
-    return read_little(s, left, r, self);
+    return read_little(s, left, more, r, self);
   if (more > CAST_READ_MOST) more = CAST_READ_MOST;
-  if (!make_room(s, more)) return CASTING_ENOMEM;
+  if (!make_room(s, more) || !count_room(s, s->room, true))
+    return CASTING_ENOMEM;
   if (s->room == CAST_READ_MOST) compact(s);
   n = cast_stream_try(s, s->bytes + s->end, s->room - s->end, self);
   if (n > 0) s->end += (size_t)n;

@@ -20,7 +20,10 @@
    4. Whoever has cleared `ready` of a side and was not told that there is
       nothing more passes the event on: others may wait for the descriptor.
    5. A stream that waits has no more memory than twice the bytes that are left
-      over, and a little (cast_stream_settle). */
+      over, and a little (cast_stream_settle).
+   6. This memory counts for its session (slab.h), but for what a runner has
+      lent for the time of a call, and for what a stream that has moved brings
+      along, if the session had too little left then. */
 #ifndef CAST_STREAM_H
 #define CAST_STREAM_H
 
@@ -29,6 +32,7 @@
 #include "../../list.h"
 #include "../../object.h"
 #include "../../os/socket.h"
+#include "../../slab.h"
 
 struct cast_ltask;
 
@@ -65,6 +69,8 @@ typedef struct cast_stream {
   cast_descriptor *file;   /* (i) one reference */
   unsigned char *bytes;    /* left over, from `start` on; NULL: nothing */
   size_t start, end, room; /* of `bytes`; room CAST_READ_MOST: as scratch has */
+  cast_slabs *account;     /* of its session; NULL: it has no handle */
+  size_t counted;          /* bytes of the buffer that are counted there */
   cast_list writers;       /* of cast_write, in order */
   struct cast_ltask *reader; /* the task that waits to read, or NULL; ... */
   cast_want want;            /* ... and what it wants */
@@ -104,6 +110,8 @@ cast_stream *cast_stream_new(int fd, cast_stream_origin origin);
 bool cast_stream_close(cast_stream *s, cast_session *self);
 /* Sends the end: 0 or a failure. Reading goes on. */
 intptr_t cast_stream_shut(cast_stream *s);
+/* It belongs to that session from now on; NULL: to none. */
+void cast_stream_assign(cast_stream *s, cast_slabs *account);
 /* Is a call at work on it, or does a task wait for it, to read, to write, or
    for its descriptor? Then it stays in its session. */
 bool cast_stream_is_awaited(cast_stream *s);

@@ -69,6 +69,33 @@ void cast_state_collect(cast_state *S) {
   S->memory.collect_at = bytes < max ? bytes + (max - bytes) / 2 : max;
   S->memory.starved = false;
 }
+
+/* The same for what is charged beside the state's own (slab.h). */
+static void reclaim(cast_slabs *s) {
+  cast_state *S = CAST_CONTAINER(s, cast_state, memory.slabs);
+  S->memory.starved = true;
+  cast_state_starve(S);
+}
+#else
+
+/* Asks for more than there may be. */
+static int fail_to_allocate(lua_State *L) {
+  const cast_state *S = lua_touserdata(L, 1);
+  (void)cast_lua_newuserdata(L, S->memory.max);
+  return 0;
+}
+
+/* Before an allocation fails, Lua looks for garbage, and calls no finalizers:
+   so one that is sure to fail is how to have that done wherever no code of the
+   program may run. (Without the stop, 5.2 and 5.3 would begin with a step of
+   the collector, in which finalizers are called.) */
+static void reclaim(cast_slabs *s) {
+  cast_state *S = CAST_CONTAINER(s, cast_state, memory.slabs);
+  bool runs = lua_gc(S->work, LUA_GCISRUNNING, 0) > 0;
+  if (runs) lua_gc(S->work, LUA_GCSTOP, 0);
+  (void)cast_protect(S, fail_to_allocate, S);
+  if (runs) lua_gc(S->work, LUA_GCRESTART, 0);
+}
 #endif
 
 static lua_State *make_lua(cast_state *S) {
@@ -115,6 +142,7 @@ static lua_State *make_surely(cast_state *S) {
 lua_State *cast_state_new_lua(cast_state *S) {
   lua_State *L = make_surely(S);
   if (L == NULL) return NULL;
+  S->memory.slabs.reclaim = reclaim;
   lua_atpanic(L, on_panic);
 #if CAST_HAS_OURS
   /* Each coroutine starts with a copy. */
