@@ -2,10 +2,11 @@
 -- arguments, each in a task of its own and under a deadline.
 -- SPDX-License-Identifier: MIT
 --
--- The functions are found in the module's table, in the metatables of handles
--- and in those of the objects whose classes are written in Lua, so what the
--- library gets is called without a word here. Arguments are of all types, many
--- of them nasty; tables have fields that some function knows.
+-- The functions are found in the module's table, in casting.net, in the
+-- metatables of handles and in those of the objects whose classes are written
+-- in Lua, so what the library gets is called without a word here. Arguments are
+-- of all types, many of them nasty; tables have fields that some function
+-- knows.
 --
 -- A call may return, meet its deadline, or raise an error. An error must be
 -- what an argument has raised on purpose, or a text that names a function and
@@ -13,6 +14,7 @@
 
 local casting = require "casting"
 local kit = require "kit"
+local sockets = require "sockets"
 
 local caller = {}
 
@@ -36,9 +38,13 @@ local function add(list, kind, members)
 end
 
 -- `objects`: one of each kind. Sorted, so that a seed means the same each time.
+-- Returns all, and those that may be arguments.
 local function discover(objects)
-  local list, names = {}, {}
+  local list, others = {}, {}
   add(list, nil, casting)
+  local n = #list
+  add(list, nil, sockets.net)
+  for i = n + 1, #list do list[i].is_net = true end
   for kind, object in pairs(objects) do
     local meta = debug.getmetatable(object)
     add(list, kind, meta)
@@ -49,8 +55,10 @@ local function discover(objects)
   table.sort(list, function(a, b)
     return (a.kind or "") .. "." .. a.name < (b.kind or "") .. "." .. b.name
   end)
-  for _, entry in ipairs(list) do names[entry.name] = true end
-  return list, names
+  for _, entry in ipairs(list) do
+    if not entry.is_net then others[#others + 1] = entry end
+  end
+  return list, others
 end
 
 -- -- arguments ----------------------------------------------------------------
@@ -86,6 +94,7 @@ local FIELDS = {"n", "timeout", "name", "libs", "init", "memory", "cpu",
   "intensity", "period", "children", "auto_shutdown", "events", "detached",
   "id", "start", "args", "restart", "shutdown", "significant", "session",
   "supervisor", "error", "traceback", "index", "reason"}
+for _, name in ipairs(sockets.FIELDS) do FIELDS[#FIELDS + 1] = name end
 
 local NUMBERS = {0, 1, 1, 2, 3, 5, -1, -2, 7, 0.5, -0.5, 1e-9, 0.001, 100, 255,
   1024, 65536, 2 ^ 31, 2 ^ 31 - 1, -2 ^ 31, 2 ^ 32, 2 ^ 53, -2 ^ 53, 2 ^ 63,
@@ -169,6 +178,8 @@ local function maker(random, pool, uses, entries)
     end,
     function() return pool[random(#pool)] end,
     function() return pool[random(#pool)] end,
+    function() return sockets.word(random) end,
+    function() return sockets.address(random) end,
     function() return awkward(random) end,
     function() return chain() end,
     function() return coroutine.create(functions[random(4)]) end,
@@ -245,7 +256,8 @@ local function maker(random, pool, uses, entries)
   local function case()
     local ch = one_of {casting.channel(1), casting.channel(),
       pool[random(#pool)]}
-    return one_of {false, ch, {ch, value(3), value(3)}}
+    return one_of {false, ch, {ch, value(3), value(3)},
+      sockets.case(pool[random(#pool)], one_of {"r", "w"})}
   end
   local function cases()
     local t = list_of(case, 4)
@@ -253,6 +265,7 @@ local function maker(random, pool, uses, entries)
     return flaw(t)
   end
   local right = {session_options, child, supervisor_options, map_options, cases,
+    function() return sockets.options(random, flaw) end,
     function() return flaw(list_of(member, 4)) end,
     function() return flaw(list_of(value, 6)) end}
 
@@ -279,10 +292,12 @@ local function samples()
   local task = casting.spawn(function() end)
   task:cancel()
   local _, cancelled = task:join()
-  return {channel = casting.channel(), task = task,
+  local all = {channel = casting.channel(), task = task,
     session = casting.session {name = "sample"}, message = casting.pack(1),
     scope = scope, failure = failure, cancelled = cancelled,
     supervisor = casting.supervisor {name = "sample", children = {}}}
+  sockets.samples(function(kind, socket) all[kind] = socket end)
+  return all
 end
 
 local function idle() require("casting").sleep(huge) end
@@ -321,7 +336,9 @@ local function new_pool()
   put("message", casting.pack(function() return 1 end))
   put("supervisor", casting.supervisor {name = "pool", children = {
     {id = "a", start = idle}, {id = 1, start = idle, restart = "temporary"}}})
-  return {all = all, by = by}
+  local pool = {all = all, by = by}
+  pool.port, pool.udp_port = sockets.fill(put)
+  return pool
 end
 
 local function drop_pool(pool)
@@ -329,12 +346,14 @@ local function drop_pool(pool)
   for _, s in ipairs(pool.by.session) do pcall(s.close, s, 0) end
   for _, t in ipairs(pool.by.task) do pcall(t.cancel, t) end
   for _, c in ipairs(pool.by.channel) do pcall(c.close, c) end
+  for _, v in ipairs(pool.all) do sockets.dispose(v) end
 end
 
 -- What a call has made and nobody needs.
 local function dispose(...)
   for i = 1, select("#", ...) do
     local v = select(i, ...)
+    sockets.dispose(v)
     local kind = type(v) == "userdata" and debug.getmetatable(v)
     kind = kind and rawget(kind, "__metatable")
     if kind == "casting.session" then
@@ -369,8 +388,10 @@ local CONDITIONS = {"^not enough memory$", "has used up its .* of cpu$",
 -- functions that may be named.
 local function judge(e, names)
   if type(e) ~= "string" then return nil end -- raised on purpose, or a class
-  if e == "<no error object>" then return nil end -- what 5.5 makes of nil
+  if e == "<no error object>" or e == "nil" then return nil end -- error(nil)
   if e:find(PURPOSE, 1, true) then return nil end
+  -- Lua puts the place of whoever has called what coroutine.wrap has made.
+  if e:find "^casting/.-: cannot resume dead coroutine$" then return nil end
   if e:find "^casting/" then return "it tells of a line of the library" end
   local text = e:gsub("^[^\n:]*:%d+: ", "", 1)
   for _, frame in ipairs(FRAMES) do
@@ -422,9 +443,9 @@ local unpack = table.unpack or unpack -- luacheck: ignore
 
 -- A random call: the arguments, n of them; names of functions that its errors
 -- may name.
-local function draw(random, entries, pool)
+local function draw(random, entries, others, pool)
   local uses = {}
-  local value = maker(random, pool.all, uses, entries)
+  local value = maker(random, pool.all, uses, others)
   local entry = entries[random(#entries)]
   local call = {entry = entry, n = 0, names = uses}
   may_name(uses, entry)
@@ -439,6 +460,8 @@ local function draw(random, entries, pool)
     call.n = call.n + 1
     call[call.n] = value()
   end
+  sockets.correct(entry, call, random, pool)
+  if entry.is_net then sockets.tame(entry.name, call, random, pool) end
   return call
 end
 
@@ -472,7 +495,7 @@ local function finish(task, call)
   if got == nil then
     io.stderr:write(casting.report(100), "\n")
     kit.violation("%s does not end: it is %s\n%s", show(call), task:status(),
-      tostring(task:traceback()))
+      tostring((task:traceback())))
   end
   if got then return check(call, ok, e) end
   -- The task itself was cancelled, or linked to one that has failed.
@@ -483,7 +506,7 @@ end
 -- calls have raised an error.
 function caller.run(seed, calls)
   local random = kit.generator(seed)
-  local entries = discover(samples())
+  local entries, others = discover(samples())
   local sink = casting.channel(huge)
   local called, pool, round = {}, nil, 0
   while calls > 0 do
@@ -496,8 +519,8 @@ function caller.run(seed, calls)
     casting.threads(1, 8)
     local tasks, list = {}, {}
     for i = 1, math.min(WIDTH, calls) do
-      local call = draw(random, entries, pool)
-      local seconds = ({0, 0.001, 0.005, 0.01})[random(4)]
+      local call = draw(random, entries, others, pool)
+      local seconds = ({0, 0.001, 0.005, 0.05})[random(4)]
       called[call.entry] = true
       list[i] = call
       tasks[i] = casting.spawn(perform, call, seconds, random(2) == 1)
@@ -509,6 +532,7 @@ function caller.run(seed, calls)
     if random(10) == 1 then collectgarbage() end
   end
   if pool then drop_pool(pool) end
+  sockets.clean()
   local n = 0
   for _ in pairs(called) do n = n + 1 end
   casting.on_error(sink) -- for what comes until the end
