@@ -43,9 +43,9 @@ bool cast_wait_again(cast_ltask *t) {
   const cast_heap_node *n = &base->wait.deadline;
   uint64_t deadline =
     n->index != 0 ? cast_heap_deadline(&s->deadlines, n) : OS_FOREVER;
+  bool late = deadline == CAST_DEADLINE_PASSED;
   int rc;
-  /* In the past, so that it ends the wait as soon as its session looks. */
-  if (deadline == CAST_DEADLINE_PASSED) deadline = 1;
+  if (CAST_UNLIKELY(late)) deadline = 1; /* in the past */
   cast_wait_over(t); /* its place in the heap is free, for the same deadline */
   rc = t->kind->again(cast_state_of(s), t);
   if (rc != CAST_PARKED && rc != CAST_MORE) {
@@ -59,6 +59,10 @@ bool cast_wait_again(cast_ltask *t) {
   /* The cancellation has come when it did not wait. */
   if (CAST_UNLIKELY(base->cancelled))
     cast_wait_interrupt(base, CASTING_ECANCELLED, os_now());
+  /* It has had this try; events that come faster than its session looks at its
+     deadlines would put off the end for ever. */
+  if (CAST_UNLIKELY(late))
+    cast_wait_interrupt(base, CASTING_ETIMEOUT, os_now());
   /* It goes on in its next turn, unless its time is up. */
   if (CAST_UNLIKELY(rc == CAST_MORE) && cast_wait_is_armed(&base->wait)) {
     uint64_t now = os_now();

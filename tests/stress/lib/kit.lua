@@ -52,10 +52,10 @@ function kit.join(task, what, seconds)
   local function finish(ok, ...)
     if ok == nil then
       kit.violation("%s did not end: it is %s\n%s", what, task:status(),
-        tostring(task:traceback()))
+        tostring((task:traceback())))
     elseif not ok then
       kit.violation("%s failed: %s\n%s", what, tostring((...)),
-        tostring(task:traceback()))
+        tostring((task:traceback())))
     end
     return ...
   end
