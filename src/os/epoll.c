@@ -66,11 +66,10 @@ int os_poller_add(os_poller *p, int fd, uint64_t key) {
   if (add(p->fd, fd, key, events) == 0) return 0;
   switch (errno) {
   case EPERM:
-  case EINVAL: /* the set itself, or a set that has it */
-  case ELOOP: return OS_EPERM;
+  case EINVAL: return OS_EPERM; /* the set itself */
   case EEXIST: return OS_EEXIST;
   case EBADF: return OS_EBADF;
-  default: return OS_ENOMEM; /* ENOSPC: max_user_watches */
+  default: return OS_ENOMEM; /* ENOSPC: max_user_watches; ELOOP */
   }
 }
 
