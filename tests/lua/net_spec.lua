@@ -346,7 +346,7 @@ describe("net.connect", function()
     end)
     local task = casting.spawn(net.connect, host)
     helper.until_true(function()
-      return casting.report():find("connecting to " .. path ..
+      return casting.report():find("connecting to " .. host ..
         ", whose backlog is full", 1, true)
     end)
     -- Three attempts fail at least.
