@@ -242,6 +242,8 @@ describe("a limit of memory", function()
   it("is not met while there is garbage", function()
     if helper.version == "5.1" then
       return pending "it may be met: the garbage is collected right after"
+    elseif helper.version == "5.2" then
+      return pending "a collector that is stopped looks for no garbage at all"
     end
     local s = session(4e6)
     local task = s:spawn(function(from)

@@ -78,23 +78,24 @@ static void reclaim(cast_slabs *s) {
 }
 #else
 
-/* Asks for more than there may be. */
+/* Asks for more than there may be. First of all 5.2 and 5.3 take a step of the
+   collector, in which finalizers are called, if it runs and is due. 5.2 looks
+   for garbage only if it runs, so there it is made to run, and not to be due. */
 static int fail_to_allocate(lua_State *L) {
   const cast_state *S = lua_touserdata(L, 1);
+  lua_gc(L, CAST_LUA == 502 ? LUA_GCRESTART : LUA_GCSTOP, 0);
   (void)cast_lua_newuserdata(L, S->memory.max);
   return 0;
 }
 
 /* Before an allocation fails, Lua looks for garbage, and calls no finalizers:
    so one that is sure to fail is how to have that done wherever no code of the
-   program may run. (Without the stop, 5.2 and 5.3 would begin with a step of
-   the collector, in which finalizers are called.) */
+   program may run. */
 static void reclaim(cast_slabs *s) {
   cast_state *S = CAST_CONTAINER(s, cast_state, memory.slabs);
   bool runs = lua_gc(S->work, LUA_GCISRUNNING, 0) > 0;
-  if (runs) lua_gc(S->work, LUA_GCSTOP, 0);
   (void)cast_protect(S, fail_to_allocate, S);
-  if (runs) lua_gc(S->work, LUA_GCRESTART, 0);
+  lua_gc(S->work, runs ? LUA_GCRESTART : LUA_GCSTOP, 0);
 }
 #endif
 
