@@ -80,7 +80,7 @@ static void reclaim(cast_slabs *s) {
 
 /* Asks for more than there may be. First of all 5.2 and 5.3 take a step of the
    collector, in which finalizers are called, if it runs and is due. 5.2 looks
-   for garbage only if it runs, so there it is made to run, and not to be due. */
+   for garbage only if it runs, so there it is made to run and not to be due. */
 static int fail_to_allocate(lua_State *L) {
   const cast_state *S = lua_touserdata(L, 1);
   lua_gc(L, CAST_LUA == 502 ? LUA_GCRESTART : LUA_GCSTOP, 0);
