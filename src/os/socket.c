@@ -11,7 +11,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -36,43 +35,18 @@ static int failed(void) {
   }
 }
 
-static int code(intptr_t rc) {
-  if (rc == OS_ENOMEM) return ENOMEM;
-  if (rc == OS_EAGAIN) return EAGAIN;
-  return rc <= OS_SYSTEM ? (int)(OS_SYSTEM - rc) : 0;
-}
-
-/* strerror's text may be another thread's; the two kinds of strerror_r differ
-   in what they return. */
-static void pick(const char *text, char *to, size_t size) {
-  if (text != to) (void)snprintf(to, size, "%s", text);
-}
-static void pick_int(int rc, char *to, size_t size) {
-  if (rc != 0) (void)snprintf(to, size, "system error");
-}
-#define PICK(r, to, size) \
-  _Generic((r), char * : pick, int : pick_int)(r, to, size)
-
-void os_system_text(intptr_t rc, char *text, size_t size) {
-  text[0] = '\0';
-  PICK(strerror_r(code(rc), text, size), text, size);
-  /* Not of "RPC ...". */
-  if (text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z'))
-    text[0] = (char)(text[0] - 'A' + 'a');
-}
-
 bool os_is_gone(intptr_t rc) {
-  int e = code(rc);
+  int e = os_failure_code(rc);
   return e == EPIPE || e == ECONNRESET || e == ENOTCONN || e == ESHUTDOWN;
 }
 bool os_is_shortage(intptr_t rc) {
-  int e = code(rc);
+  int e = os_failure_code(rc);
   return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
 }
 /* Linux passes on errors of the network that are pending on the new socket, and
    tells that a firewall forbids it (EPERM). See accept(2). */
 bool os_is_aborted(intptr_t rc) {
-  switch (code(rc)) {
+  switch (os_failure_code(rc)) {
   case ECONNABORTED:
   case EOPNOTSUPP:
   case EPERM:
@@ -89,8 +63,8 @@ bool os_is_aborted(intptr_t rc) {
   default: return false;
   }
 }
-bool os_is_refused(intptr_t rc) { return code(rc) == ECONNREFUSED; }
-bool os_is_in_use(intptr_t rc) { return code(rc) == EADDRINUSE; }
+bool os_is_refused(intptr_t rc) { return os_failure_code(rc) == ECONNREFUSED; }
+bool os_is_in_use(intptr_t rc) { return os_failure_code(rc) == EADDRINUSE; }
 bool os_is_full(intptr_t rc) { return rc == OS_SYSTEM - EAGAIN; }
 
 /* -- descriptors */

@@ -14,10 +14,13 @@
 
 #define OS_SYSTEM (-1000)
 
-/* The system's text for a result, of up to `size` bytes with the zero. It
-   begins with a small letter, as texts of casting's do: "connection
-   refused". */
+/* The text for a result, of up to `size` bytes with the zero. It begins with a
+   small letter, as texts of casting's do: "connection refused". For what often
+   happens to sockets it is the same on each system, so that programs may
+   compare it. */
 void os_system_text(intptr_t rc, char *text, size_t size);
+/* The value of errno that a result stands for; 0: it is not the system's. */
+int os_failure_code(intptr_t rc);
 /* Kinds of the system's results. */
 bool os_is_gone(intptr_t rc);     /* the other end has closed, or reset it */
 bool os_is_shortage(intptr_t rc); /* no descriptor or no buffer is left */

@@ -184,8 +184,8 @@ linked() { # linked NAME COMMAND ...: what src/os has for systems with kqueue
   shift
   if "$@" -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes \
     -Wmissing-prototypes -Wundef -Werror -Iinclude tools/test/kqueue.c \
-    src/os/kqueue.c src/os/socket.c src/os/address.c -o "$ports/object" \
-    >"$ports/log/$name" 2>&1; then
+    src/os/kqueue.c src/os/socket.c src/os/address.c src/os/failure.c \
+    -o "$ports/object" >"$ports/log/$name" 2>&1; then
     passed=$((passed + 1))
   else
     cat "$ports/log/$name"
