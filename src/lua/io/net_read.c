@@ -206,6 +206,8 @@ static int push_failure(lua_State *L, cast_state *S, cast_stream *s,
 
 static int conclude(lua_State *L, cast_state *S, cast_stream *s,
   const cast_want *w, intptr_t rc) {
+  /* A hook has closed it since there was enough: nothing is left of it. */
+  if (CAST_UNLIKELY(rc == 0 && s->closed)) rc = CASTING_ECLOSED;
   return rc == 0 ? push_result(L, S, s, w) : push_failure(L, S, s, w, rc);
 }
 
