@@ -309,4 +309,47 @@ describe("a limit of memory", function()
     writing:await(LONG)
     s:close()
   end)
+
+  it("holds for copies whose targets have no room", function()
+    local s = session(2e6)
+    local back = casting.channel()
+    local task = s:spawn(function(from, to)
+      local c = require "casting"
+      local sources, sum = {}, 0
+      while true do
+        local pair = from:receive()
+        if pair == "sum" then break end
+        sources[#sources + 1] = pair[1]
+        c.spawn(pcall, pair[1].copy, pair[1], pair[2])
+      end
+      for _, source in ipairs(sources) do
+        sum = sum + source:stats().buffered
+      end
+      to:send(sum)
+      from:receive()
+    end, into, back)
+    local ends, piece = {}, ("x"):rep(1e6)
+    for _ = 1, 8 do
+      local near, source = netkit.tcp()
+      local target, far = netkit.tcp()
+      into:send {source, target}
+      casting.spawn(function() while near:write(piece) do end end)
+      -- While all of it goes the copy reads ever more at once.
+      local got = 0
+      while got < 2e7 do
+        local bytes = far:read(nil, 10)
+        if not bytes then break end -- without memory a copy ends
+        got = got + #bytes
+      end
+      ends[#ends + 1], ends[#ends + 2] = near, far
+    end
+    casting.sleep(0.1)
+    into:send "sum"
+    local buffered = back:receive()
+    for _, stream in ipairs(ends) do stream:close() end
+    into:send "end"
+    task:join(LONG)
+    s:close()
+    assert.is_true(buffered <= 2e6)
+  end)
 end)

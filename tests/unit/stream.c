@@ -205,6 +205,32 @@ static void much_comes_at_once(void **state) {
   }
 }
 
+/* Of what comes at once all may stay, so it counts, and near a limit it is
+   less. */
+static void much_counts_at_once(void **state) {
+  enum { MOST = 2 * CAST_READ_MOST };
+  static char text[MOST];
+  cast_runner *r = &host->host.runner;
+  int most = 4 * MOST;
+  CAST_UNUSED(state);
+  for (size_t times = 4; times <= 16; times *= 4) {
+    cast_slabs account = {.max = times * MOST};
+    ends e = open_ends();
+    intptr_t n;
+    cast_stream_assign(e.s, &account);
+    (void)setsockopt(e.fd, SOL_SOCKET, SO_SNDBUF, &most, sizeof most);
+    if (feed(&e, text, MOST) < MOST) skip();
+    n = cast_stream_fill_anew(e.s, MOST, r);
+    assert_int_equal(n, times < 8 ? CAST_READ_MOST : MOST);
+    cast_stream_settle(e.s, r);
+    assert_int_equal(account.bytes, e.s->room);
+    cast_stream_take(e.s, (size_t)n);
+    cast_stream_settle(e.s, r);
+    assert_int_equal(account.bytes, 0);
+    close_ends(&e);
+  }
+}
+
 /* -- short reads ---------------------------------------------------------- */
 
 /* A read of a socket that keeps messages ends with the first one: that tells
@@ -509,6 +535,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(bytes_come_as_they_were_sent, begin, end),
     cmocka_unit_test_setup_teardown(much_comes_at_once, begin, end),
+    cmocka_unit_test_setup_teardown(much_counts_at_once, begin, end),
     cmocka_unit_test_setup_teardown(a_short_read_is_not_the_last, begin, end),
     cmocka_unit_test_setup_teardown(what_is_too_long_is_told, begin, end),
     cmocka_unit_test_setup_teardown(no_byte_is_lost_without_memory, begin, end),

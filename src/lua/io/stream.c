@@ -276,10 +276,15 @@ intptr_t cast_stream_fill(cast_stream *s, size_t want, cast_runner *r) {
 intptr_t cast_stream_fill_anew(cast_stream *s, size_t most, cast_runner *r) {
   intptr_t n;
   CAST_ASSERT(cast_stream_left(s) == 0 && most >= CAST_READ_MOST);
+  /* All that it brings may stay. So with a limit it is an eighth at most of
+     what the session may have more, and it counts at once. */
+  if (s->account != NULL && cast_slabs_spare(s->account, 0) / 8 < most)
+    most = CAST_READ_MOST;
   if (s->room != most) release(s, r);
   if (most > CAST_READ_MOST && s->bytes == NULL &&
       (s->bytes = cast_alloc(most)) != NULL)
     s->room = most;
+  if (s->room > CAST_READ_MOST) (void)count_room(s, s->room, false);
   if (s->room <= CAST_READ_MOST) return cast_stream_fill(s, 1, r);
   n = cast_stream_try(
     s, s->bytes, s->room, r != NULL ? cast_runner_session(r) : NULL);
