@@ -235,6 +235,7 @@ static bool remaining(uint64_t deadline, struct timespec *left) {
    OS_ETIMEOUT. Whatever else wakes it would do so again, at once: OS_EBADF. */
 static int sleep_on(os_event *e, uint64_t deadline, const sigset_t *mask) {
   struct timespec left, *limit = NULL;
+  const struct timespec nap = {0, 1000000};
   for (;;) {
     struct pollfd p = {e->fd, POLLIN, 0};
     bool expired = false;
@@ -245,8 +246,11 @@ static int sleep_on(os_event *e, uint64_t deadline, const sigset_t *mask) {
     int n = ppoll(&p, 1, limit, mask);
     if (n < 0 && errno == EINTR) return OS_EINTR;
     if (is_set(e)) return 0;
-    if (n != 0) return OS_EBADF;
+    if (n > 0) return OS_EBADF;
     if (expired) return OS_ETIMEOUT;
+    /* A process that may have no descriptors any more (RLIMIT_NOFILE is 0) can
+       ask for none, and looks now and then. */
+    if (n < 0 && ppoll(NULL, 0, &nap, mask) < 0) return OS_EINTR;
   }
 }
 

@@ -102,6 +102,11 @@ void os_poll_all(os_look *looks, uint32_t n) {
     if (looks[i].what & OS_WRITABLE) all[i].events |= POLLOUT;
   }
   while ((told = poll(all, n, 0)) < 0 && errno == EINTR) continue;
+  if (told < 0 && n > 1) {
+    /* It refuses more than the process may have descriptors (RLIMIT_NOFILE). */
+    for (uint32_t i = 0; i < n; i++) os_poll_all(&looks[i], 1);
+    return;
+  }
   for (uint32_t i = 0; i < n; i++)
     looks[i].ready = told > 0 ? told_of(all[i].revents, looks[i].what) : 0;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../../src/os/os.h"
@@ -320,6 +321,59 @@ static void closed_events_are_not_awaited(void **state) {
   }
 }
 
+#if defined(__linux__)
+static void set_later(void *arg) {
+  CAST_UNUSED(arg);
+  (void)poll(NULL, 0, 50);
+  os_event_set(&event);
+}
+
+/* Programs that want to open nothing more set that limit to 0, and then poll(2)
+   refuses to ask about a single descriptor. */
+static void events_are_awaited_without_descriptors(void **state) {
+  CAST_UNUSED(state);
+  struct rlimit old, none;
+  uint64_t until;
+  os_thread t;
+  assert_int_equal(os_event_init(&event), 0);
+  assert_int_equal(os_thread_start(&t, set_later, NULL, "os"), 0);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+  none = old;
+  none.rlim_cur = 0;
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  until = os_now() + 5000000;
+  assert_int_equal(os_event_wait(&event, until, NULL, NULL), OS_ETIMEOUT);
+  assert_true(os_now() >= until);
+  assert_int_equal(os_event_wait(&event, OS_FOREVER, NULL, NULL), 0);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+  os_thread_join(&t);
+  os_event_fini(&event);
+}
+#endif
+
+/* More than the process may have descriptors (RLIMIT_NOFILE): poll(2) refuses
+   that. */
+static void many_looks_are_answered(void **state) {
+  CAST_UNUSED(state);
+  struct rlimit old, few;
+  os_look looks[OS_LOOKS_MOST];
+  int fd[2];
+  assert_int_equal(pipe(fd), 0);
+  for (uint32_t i = 0; i < OS_LOOKS_MOST; i++)
+    looks[i] = i % 2 == 0 ? (os_look){fd[1], OS_WRITABLE, 0}
+                          : (os_look){fd[0], OS_READABLE, 0};
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+  few = old;
+  few.rlim_cur = 16;
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+  os_poll_all(looks, OS_LOOKS_MOST);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+  for (uint32_t i = 0; i < OS_LOOKS_MOST; i++)
+    assert_int_equal(looks[i].ready, i % 2 == 0 ? (int)OS_WRITABLE : 0);
+  os_close(fd[0]);
+  os_close(fd[1]);
+}
+
 static void kill_main(void *arg) {
   pthread_t *victim = arg;
   for (uint32_t i = 1; i <= ROUNDS; i++) {
@@ -411,6 +465,10 @@ int main(void) {
     cmocka_unit_test(event_is_set_and_cleared),
     cmocka_unit_test(event_wakes_the_sleeper),
     cmocka_unit_test(closed_events_are_not_awaited),
+    cmocka_unit_test(many_looks_are_answered),
+#if defined(__linux__)
+    cmocka_unit_test(events_are_awaited_without_descriptors),
+#endif
     cmocka_unit_test(sets_are_not_lost),
     cmocka_unit_test(signals_end_a_wait),
     cmocka_unit_test(no_signal_is_lost),
