@@ -79,10 +79,11 @@ static int ask(cast_stream *s, cast_session *self) {
   if (!cast_descriptor_begin(s->file)) return CASTING_ECLOSED;
   cast_descriptor_try(s->file, CAST_WRITE);
   rc = os_peer_address(s->file->fd, &peer);
-  if (os_is_gone(rc)) {
-    /* No other side, and no error: not yet. */
-    rc = os_socket_error(s->file->fd);
-    if (rc == 0) rc = OS_EAGAIN;
+  if (rc != 0) {
+    /* No other side, and no error: not yet. macOS says EINVAL in place of
+       ENOTCONN once it has failed. */
+    int why = os_socket_error(s->file->fd);
+    if (why != 0 || os_is_gone(rc)) rc = why != 0 ? why : OS_EAGAIN;
   }
   cast_descriptor_end(s->file);
   /* It was in the set before there was a connection, so whatever it has sent
