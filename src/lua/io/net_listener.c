@@ -21,17 +21,18 @@
 /* True: the first time. The path goes before the socket does, and only while
    that is open; perhaps two remove it at once, that does no harm. */
 static bool close_it(cast_listener *l, cast_session *self) {
+  bool first;
   int kept;
   if (l->file == NULL) return false;
   if (l->place.process != 0 && cast_descriptor_begin(l->file)) {
     (void)os_remove_path(&l->local, &l->place);
     cast_descriptor_end(l->file);
   }
-  if (!cast_descriptor_close(l->file, self)) return false;
-  /* PAIR kept. */
+  first = cast_descriptor_close(l->file, self);
+  /* Also if it was closed before, as it has lost its number. PAIR kept. */
   kept = atomic_exchange_explicit(&l->file->kept, -1, memory_order_acq_rel);
   if (kept >= 0) os_close(kept);
-  return true;
+  return first;
 }
 
 /* The same in the child of a fork: the path and the queue are the parent's. */
