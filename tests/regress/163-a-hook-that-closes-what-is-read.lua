@@ -1,5 +1,5 @@
--- 163: LuaJIT calls a hook between the event that ends a read and its result. If
--- that closed the stream its buffer was gone, and the read looked for a line
+-- 163: LuaJIT calls a hook between the event that ends a read and its result.
+-- If that closed the stream its buffer was gone, and the read looked for a line
 -- there: the process crashed; a read of bytes returned an empty string.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
