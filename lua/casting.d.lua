@@ -86,7 +86,7 @@ function casting.every(seconds) end
 
 ---A channel (receive), {channel, v, ...} (send), or false (never ready); a socket
 ---(there is something to read or to accept), {net.wait, fd, mode}.
----@alias casting.case casting.channel|casting.stream|casting.listener|any[]|false
+---@alias casting.case casting.channel|casting.stream|casting.udp|casting.listener|any[]|false
 
 ---@class casting.cases
 ---@field timeout? number seconds; 0 does not wait

@@ -37,7 +37,7 @@ function Net.family(name, host)
   if host == "unix:" then return "unix", NOT_PATH end
   local family, problem = sockets.numeric(host)
   if not problem then return family end
-  return family, family == "unix" and NOT_PATH or NOT_NAME
+  return family, family == "unix" and problem or NOT_NAME
 end
 
 -- The argument `port`, of a host of that family.
@@ -46,11 +46,19 @@ function Net.check_port(name, family, port)
   if port == nil then
     bad(2, name, 'a port is missing; only "unix:PATH" has none')
   end
+  if type(port) == "string" then
+    bad(2, name, "number expected, got string: call tonumber")
+  end
   Check.expect(2, name, port, "number")
   if not (port >= 0 and port <= 65535 and port % 1 == 0) then
     bad(2, name, "a port must be an integer from 0 to 65535, got " ..
       got(port))
   end
+end
+
+-- What a message shows of the value v of an option that is one of few words.
+function Net.shown(v)
+  return type(v) == "string" and '"' .. v .. '"' or got(v)
 end
 
 -- The others raise if the value v of an option, in argument i, is bad.
@@ -64,7 +72,7 @@ end
 
 function Net.check_family(i, name, v)
   if v ~= nil and v ~= "inet" and v ~= "inet6" then
-    bad(i, name, 'family must be "inet" or "inet6", got ' .. got(v))
+    bad(i, name, 'family must be "inet" or "inet6", got ' .. Net.shown(v))
   end
 end
 

@@ -3,7 +3,7 @@
 
 local _, internal = ...
 local error, type = error, type
-local bad, got, kind = internal.bad, internal.got, internal.kind
+local bad, kind = internal.bad, internal.kind
 local Check, Net, sockets =
   internal.check, internal.net_common, internal.sockets
 
@@ -32,9 +32,9 @@ return function(stream, what, how)
   if what == nil then
     what = "l"
   elseif what ~= "l" and what ~= "L" then
-    local is_old = what == "*l" or what == "*L" -- as up to Lua 5.2
-    bad(2, "lines", '"l" or "L" expected, got ' ..
-      (is_old and '"' .. what .. '"' or got(what)))
+    local is_how = type(what) == "number" or type(what) == "table"
+    bad(2, "lines", '"l" or "L" expected, got ' .. Net.shown(what) ..
+      (is_how and ': a timeout goes behind it, lines("l", timeout)' or ""))
   end
   how = read_how(how)
   return function()

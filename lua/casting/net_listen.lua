@@ -3,7 +3,7 @@
 
 local casting, internal = ...
 local type = type
-local bad, got = internal.bad, internal.got
+local bad = internal.bad
 local Check, Net, sockets =
   internal.check, internal.net_common, internal.sockets
 
@@ -35,7 +35,7 @@ local function check_mode(i, mode, is_unix)
   if type(mode) == "string" and is_octal(mode) then return end
   if not Check.is_integer(mode, 0, 511) then
     bad(i, "listen", 'mode must be octal digits up to "777", or an integer ' ..
-      "from 0 to 511, got " .. got(mode))
+      "from 0 to 511, got " .. Net.shown(mode))
   end
 end
 

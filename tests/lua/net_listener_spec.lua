@@ -670,7 +670,7 @@ describe("names of ends", function()
     assert.equal("unix:@" .. name, (listener:name()))
     assert(casting.net.connect(listener:name())):close()
     listener:close()
-    assert.same(pack(nil, "not a path of a socket"),
+    assert.same(pack(nil, "the path of a socket has at most 107 bytes"),
       pack(casting.net.connect("unix:@" .. name .. "x")))
   end)
 end)

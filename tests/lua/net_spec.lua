@@ -376,7 +376,7 @@ describe("net.connect", function()
     misuse("#1", nil, 80)
     misuse("#1", 5, 80)
     misuse("#2", "localhost")
-    misuse("#2", "localhost", "80")
+    misuse("call tonumber", "localhost", "80")
     misuse("#2", "localhost", -1)
     misuse("#2", "localhost", 65536)
     misuse("#2", "localhost", 1.5)
@@ -385,7 +385,7 @@ describe("net.connect", function()
     misuse("timeout", "localhost", 80, {timeout = -1})
     misuse("timeout", "localhost", 80, {timeout = 0 / 0})
     misuse("happy", "localhost", 80, {happy = "1"})
-    misuse("family", "localhost", 80, {family = "ipv4"})
+    misuse('got "ipv4"', "localhost", 80, {family = "ipv4"})
     misuse("nodelay", "localhost", 80, {nodelay = 1})
     misuse("keepalive", "localhost", 80, {keepalive = 0.5})
     misuse("bind", "localhost", 80, {bind = "localhost"})
@@ -590,6 +590,7 @@ describe("net.listen", function()
     end
     misuse("only a Unix socket", "*", 0, {mode = "600"})
     misuse("only a Unix socket", "127.0.0.1", 0, {mode = 384})
+    misuse('got "999"', "unix:/tmp/x", {mode = "999"})
     misuse('"inet6", got', "*", 0, {family = "ipv4"})
     misuse("unix:PATH", "/tmp/x")
     misuse("unknown option", "*", 0, {timeout = 1})
@@ -600,7 +601,11 @@ end)
 
 describe("a host that cannot be one", function()
   local NAMES = {"", ("a"):rep(254), "local\0host", "127.0.0.1\0"}
-  local PATHS = {"unix:", "unix:/" .. ("x"):rep(107)}
+  local PATHS = {
+    ["unix:"] = "not a path of a socket",
+    ["unix:/a\0b"] = "not a path of a socket",
+    ["unix:/" .. ("x"):rep(107)] = "the path of a socket has at most 107 bytes",
+  }
 
   for _, name in ipairs {"connect", "listen", "udp"} do
     it("is told by the result of " .. name, function()
@@ -608,9 +613,9 @@ describe("a host that cannot be one", function()
         assert.same({nil, "not a host name"}, {net[name](host, 80)})
         helper.misuse(function() net[name](host, "80") end, "#2", name)
       end
-      for _, host in ipairs(PATHS) do
-        assert.same({nil, "not a path of a socket"}, {net[name](host)})
-        assert.same({nil, "not a path of a socket"}, {net[name](host, {})})
+      for host, why in pairs(PATHS) do
+        assert.same({nil, why}, {net[name](host)})
+        assert.same({nil, why}, {net[name](host, {})})
         helper.misuse(function() net[name](host, {x = 1}) end, "option 'x'")
       end
     end)
@@ -752,7 +757,9 @@ describe("stream:lines", function()
       "too long")
     a:close()
     b:close()
-    helper.misuse(function() b:lines(5) end, "#1", "'lines'")
+    helper.misuse(function() b:lines(5) end, "#1", "'lines'",
+      'lines("l", timeout)')
+    helper.misuse(function() b:lines {timeout = 1} end, 'lines("l", timeout)')
     helper.misuse(function() b:lines("*l") end, "#1", "got", "*l")
     for _, how in ipairs {-1, "1", true, {timeout = -1}, {timeout = "1"},
       {max = 0}, {max = 1.5}, {most = 5}} do

@@ -356,7 +356,8 @@ describe("select with streams", function()
 
   it("refuses other cases", function()
     helper.misuse(function() select {io.stdout} end, "bad argument #1",
-      "case 1: channel, stream, listener or {channel, value, ...} expected",
+      "case 1: channel, {channel, value, ...}, stream, listener, udp socket",
+      "or {net.wait, fd, mode} expected",
       "got userdata")
     helper.misuse(function() select {ch, {a, "x"}} end, "case 2")
     helper.misuse(function() select {{net.wait}} end, "case 1",

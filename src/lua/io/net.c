@@ -130,7 +130,7 @@ static int net_numeric(lua_State *L) {
     if (n > 5 + OS_PATH_MOST + (host[5] == '@'))
       problem = "the path of a socket has at most 107 bytes";
     else if (host[5] != '@' && strlen(host) != n)
-      problem = "a path has no zero bytes";
+      problem = "not a path of a socket";
     lua_pushliteral(L, "unix");
   } else if (n == 0 || n > CAST_NAME_MOST) {
     problem = "a name must have 1 to 253 bytes";

@@ -353,8 +353,10 @@ static _Noreturn void refuse_form(lua_State *L) {
     cast_arg_error(L, 2, "no numbers are read: read a line, and call tonumber");
   cast_arg_error(L, 2,
     lua_pushfstring(L,
-      "a number of bytes, \"l\", \"L\" or \"a\" expected, got %s",
-      cast_arg_got(L, 2)));
+      "a number of bytes, \"l\", \"L\" or \"a\" expected, got %s%s",
+      cast_arg_got(L, 2),
+      lua_istable(L, 2) ? ": a timeout goes behind it, read(nil, timeout)"
+                        : ""));
 }
 
 /* stream:read([what [, how]]) */

@@ -70,8 +70,9 @@ static int length_of(lua_State *L, int i) {
 #endif
 }
 
-#define WANTED_CASE \
-  "channel, stream, listener or {channel, value, ...} expected"
+#define WANTED_CASE                                                  \
+  "channel, {channel, value, ...}, stream, listener, udp socket or " \
+  "{net.wait, fd, mode} expected"
 
 /* What there is to be told of cases that were read. */
 enum {
@@ -130,7 +131,7 @@ static int net_case(lua_State *L, cast_case *c, int i, const cast_object *o) {
   }
 }
 
-/* Reads case i, and pushes its channel, stream or listener, or false for a case
+/* Reads case i, and pushes its channel or socket, or false for a case
    that is never ready. */
 static int read_case(
   lua_State *L, cast_state *S, cast_case *c, int i, bool ready) {
