@@ -24,6 +24,8 @@
 #include "../task/turn.h"
 #include "net.h"
 
+#include <math.h>
+
 static void free_write(cast_object *o) {
   cast_write *w = CAST_CONTAINER(o, cast_write, object);
   cast_list_remove(&w->link);
@@ -112,20 +114,25 @@ static const cast_wait_kind write_kind = {
 
 /* -- the function --------------------------------------------------------- */
 
-/* The list below the top has n items and then a nil, at the top: raises if that
-   is a hole in it, or if it has other keys only. */
-static void check_list(lua_State *L, size_t n) {
-  if (n > 0 && lua_rawlen(L, -2) == n) return;
-  if (n == 0 && lua_next(L, -2) == 0) {
-    lua_pushnil(L); /* in place of what lua_next has taken */
-    return;
+/* The list below the top has n items and then a nil, at the top. Is that all of
+   it? There may be a hole, with items behind it: what the length of a list with
+   holes is differs from version to version. A table without items is a list if
+   it is empty and plain. */
+static bool is_list(lua_State *L, lua_Integer n) {
+  if (n == 0 && lua_getmetatable(L, -2)) return false;
+  while (lua_next(L, -2) != 0) {
+    lua_Number key =
+      lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : (lua_Number)0;
+    if (n == 0 || (key > (lua_Number)n && key == floor(key))) return false;
+    lua_pop(L, 1);
   }
-  cast_arg_error(L, 2,
-    lua_pushfstring(L, "list of strings expected, item %d is nil", (int)n + 1));
+  lua_pushnil(L); /* in place of what lua_next has taken */
+  return true;
 }
 
-/* What is to be written, in order, into the table `list`, from item `n` on. */
-static uint32_t flatten(lua_State *L, int list, uint32_t n, int depth) {
+/* What is to be written, in order, into the table `list`, from item `n` on. It
+   is at the top, as item `at` of the list that it is in. */
+static uint32_t flatten(lua_State *L, int list, uint32_t n, int at, int depth) {
   int type = lua_type(L, -1);
   lua_Integer i;
   if (type == LUA_TSTRING || type == LUA_TNUMBER) {
@@ -135,7 +142,7 @@ static uint32_t flatten(lua_State *L, int list, uint32_t n, int depth) {
   }
   if (type != LUA_TTABLE)
     cast_arg_error(L, 2,
-      lua_pushfstring(L, "string or list of strings expected, got %s in it",
+      lua_pushfstring(L, "list of strings expected, item %d is a %s", at,
         luaL_typename(L, -1)));
   if (depth == CAST_PIECES_DEPTH)
     cast_arg_error(L, 2, "lists in lists, too deep");
@@ -144,9 +151,11 @@ static uint32_t flatten(lua_State *L, int list, uint32_t n, int depth) {
     lua_rawgeti(L, -1, (int)i);
     if (lua_isnil(L, -1)) break;
     if (n >= CAST_PIECES_MOST) cast_arg_error(L, 2, "too many strings");
-    n = flatten(L, list, n, depth + 1);
+    n = flatten(L, list, n, (int)i, depth + 1);
   }
-  check_list(L, (size_t)i - 1);
+  if (!is_list(L, i - 1))
+    cast_arg_error(L, 2,
+      lua_pushfstring(L, "list of strings expected, item %d is nil", (int)i));
   lua_pop(L, 2);
   return n;
 }
@@ -244,7 +253,7 @@ int cast_net_write(lua_State *L) {
   lua_settop(L, 3);
   lua_newtable(L);
   lua_pushvalue(L, 2);
-  n = flatten(L, 4, 0, 0);
+  n = flatten(L, 4, 0, 0, 0);
   all = cast_lua_newuserdata(L, (n + 1) * sizeof *all);
   for (uint32_t i = 0; i < n; i++) {
     lua_rawgeti(L, 4, (int)i + 1);
