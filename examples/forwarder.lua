@@ -43,11 +43,12 @@ local function to_target(host, port)
       io.stderr:write(("forwarder: %s:%d: %s\n"):format(host, port, why))
       return stream:abort()
     end
-    casting.all {
+    local ok, e = pcall(casting.all, {
       function() pass_on(stream, target) end,
       function() pass_on(target, stream) end,
-    }
-    target:close()
+    })
+    target:close()                       -- also if all of this was cancelled
+    if not ok then error(e, 0) end
   end
 end
 
