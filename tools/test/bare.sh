@@ -53,12 +53,14 @@ base() {
     mv "$work/base.tar.new" "$work/base.tar" && rm -rf "$work/base"
 }
 
-# A root with the sources in /casting: those that git has, or would take.
+# A root with the sources in /casting: those that git has, or would take; and
+# with the file of names that an installer writes, or one who makes a container.
 fresh() { # fresh NAME
   root=$work/$1
   rm -rf "$root"
   mkdir -p "$root" && tar -C "$root" -xf "$work/base.tar" &&
-    cp /etc/resolv.conf "$root/etc/resolv.conf" && mkdir "$root/casting" ||
+    cp /etc/resolv.conf "$root/etc/resolv.conf" && mkdir "$root/casting" &&
+    printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts" ||
     return 1
   if git rev-parse --git-dir >/dev/null 2>&1; then
     git ls-files -co --exclude-standard | while IFS= read -r f; do
