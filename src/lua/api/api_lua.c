@@ -102,7 +102,8 @@ static cast_object *test(lua_State *L, int i, const cast_type *type) {
    results must be able to leave their session. */
 static casting_task *task_out(lua_State *L, cast_object *o) {
   casting_task *t = cast_api_task_out(o);
-  if (t != NULL) cast_ltask_cross(L, cast_api_state(L), cast_api_task(t));
+  if (t != NULL)
+    cast_ltask_cross(L, cast_api_state(L), cast_api_task(t), CAST_SHARED);
   return t;
 }
 

@@ -6,7 +6,9 @@
    more than "how this task has ended": the values are made of it where it is
    received, as by a join there (receive.c). So nothing is packed for a monitor,
    a receiver in the task's own session gets the very results, and a failure
-   counts as joined once somebody has received it.
+   counts as joined once somebody has received it. The channel of a monitor
+   anchors the handle of the task, which has these results: else they would go
+   with the handle, and receivers get copies, which what moves has none of.
 
    Owner: a monitor with a channel of its own belongs to that channel, as a
    ticker does; it ends with the last handle of the channel. A monitor that
@@ -129,7 +131,9 @@ int cast_lib_monitor(lua_State *L) {
   monitor *m;
   lua_settop(L, 2);
   c = own ? cast_chan_push(L, 1) : check_shared(L, 2);
-  cast_ltask_cross(L, S, t); /* the receiver may be in another session */
+  if (own && t->base.session == &S->session) cast_ltask_anchor(L, 3, 1);
+  /* The receiver may be in another session. */
+  cast_ltask_cross(L, S, t, CAST_TOLD);
   m = cast_calloc(sizeof *m);
   if (m == NULL) cast_raise_memory(L);
   if (write_message(&m->watcher.waiter.msg, t, !own) != 0 ||

@@ -240,7 +240,8 @@ static uint32_t collect(
   for (cast_list *i = s->tasks.next; i != &s->tasks && l->count < room;
        i = i->next) {
     cast_ltask *t = cast_ltask_of(CAST_CONTAINER(i, cast_task, link));
-    if (!own && !cast_ltask_share(t)) continue; /* it is just ending */
+    if (!own && !cast_ltask_share(t, CAST_SHARED))
+      continue; /* it is just ending */
     l->at[l->count++] = t;
     cast_ref(&t->base.object);
   }

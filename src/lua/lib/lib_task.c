@@ -257,7 +257,8 @@ static const luaL_Reg task_methods[] = {
 
 /* cast_class.cross: another session is about to get a handle. */
 static void cross(lua_State *L, cast_state *S, cast_object *o) {
-  cast_ltask_cross(L, S, cast_ltask_of(CAST_CONTAINER(o, cast_task, object)));
+  cast_ltask_cross(
+    L, S, cast_ltask_of(CAST_CONTAINER(o, cast_task, object)), CAST_SHARED);
 }
 
 const cast_class cast_task_class = {

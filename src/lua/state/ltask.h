@@ -56,7 +56,9 @@ typedef struct cast_wait_kind {
 
 /* May other sessions have handles of a task? */
 enum {
-  CAST_OWN,    /* no; it may become SHARED at any time */
+  CAST_OWN,    /* no; it may become TOLD or SHARED at any time */
+  CAST_TOLD,   /* those that are told of its end: its results are packed then,
+                  but what moves stays (outcome.c) */
   CAST_SHARED, /* yes: its results are packed when it ends */
   CAST_KEPT    /* no, and it has ended: its results are its own session's */
 };
@@ -143,7 +145,7 @@ struct cast_ltask {
       uint32_t slot : 12;  /* of its function there; its arguments follow */
     } pending;
   };
-  _Atomic uint8_t shared; /* (a) CAST_OWN, CAST_SHARED or CAST_KEPT */
+  _Atomic uint8_t shared; /* (a) CAST_OWN, _TOLD, _SHARED or _KEPT */
   _Atomic bool joined;    /* (a) somebody has received the failure */
   uint8_t nstart;         /* PENDING: the number of its values, 0 otherwise */
   uint8_t stage : 3;      /* a cast_stage */

@@ -171,7 +171,7 @@ static bool make_message(cast_failure *f, cast_msg *m) {
   static const char session[] = "session", task[] = "task";
   cast_session *s = f->session;
   bool alive = cast_ref_if_alive(&f->task->base.object);
-  bool shared = alive && cast_ltask_share(f->task);
+  bool shared = alive && cast_ltask_share(f->task, CAST_TOLD);
   uint32_t more = shared ? 2 : 1, nrefs = f->msg.nrefs;
   uint32_t room = sizeof session + 1 + (shared ? sizeof task + 1 : 0), head;
   const unsigned char *from = cast_msg_data(&f->msg);

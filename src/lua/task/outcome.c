@@ -12,6 +12,13 @@
    another session can ask: a task whose handle has not crossed when it ends
    keeps its results (CAST_KEPT), and packs them when the handle first crosses.
 
+   What moves (transferable.h) cannot be in both places. Packed for a session
+   that has a handle it crosses, as it does in any message. But who is only told
+   of the end (CAST_TOLD: by a monitor, or casting.on_error) must not take it
+   from its own session, which may use it and can have it stored: then to others
+   the results are some that cannot cross. Results that could not be stored,
+   since there is no handle to join by, do cross: else nobody would get them.
+
    Owner: the task's session. Others read base.waiter.msg and `crossing` after
    base.done was set. They are fixed before that, and change later only while no
    other session has a handle (cast_ltask_cross). */
@@ -88,6 +95,7 @@ typedef struct packing {
   cast_ltask *t; /* which has ended */
   int n;         /* how many results */
   bool failed;   /* it is one, the error */
+  cast_pack_how how;
   cast_msg *to;
 } packing;
 
@@ -97,8 +105,8 @@ static int pack_protected(lua_State *L) {
   luaL_checkstack(L, p->n, "too many results");
   for (int i = 1; i <= p->n; i++) lua_rawgeti(L, 2, i);
   cast_pack_results(p->S->packer, &p->t->base.object);
-  cast_pack(p->S->packer, L, 3, p->n, p->failed ? "error" : "result",
-    p->failed ? -1 : 0, p->to);
+  cast_pack_as(p->S->packer, L, 3, p->n, p->failed ? "error" : "result",
+    p->failed ? -1 : 0, p->how, p->to);
   cast_pack_results(p->S->packer, NULL);
   return 0;
 }
@@ -113,12 +121,21 @@ static void pack_reason(lua_State *L, cast_state *S, cast_msg *to) {
   lua_pop(L, 2);
 }
 
+/* An error is known to more than to who joins: it was raised with what others
+   have. */
+static cast_pack_how how_to_pack(const cast_ltask *t, bool failed) {
+  /* Relaxed: of what crosses at this moment either will do. */
+  uint8_t as = atomic_load_explicit(&t->shared, memory_order_relaxed);
+  return as == CAST_TOLD && (t->stored || failed) ? CAST_PACK_TELL
+                                                  : CAST_PACK_SEND;
+}
+
 /* Packs the results in the table at index i into *to, which is empty. If they
    cannot cross, joiners elsewhere get a failure with the reason. Raises when
    out of memory. */
 static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i,
   bool failed, cast_results *to) {
-  packing p = {S, t, 0, failed, &to->msg};
+  packing p = {S, t, 0, failed, how_to_pack(t, failed), &to->msg};
   int status;
   i = lua_absindex(L, i);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -145,21 +162,31 @@ void cast_ltask_have(cast_ltask *t, cast_results *r) {
   t->crossing = r->crossing;
 }
 
-bool cast_ltask_share(cast_ltask *t) {
-  uint8_t own = CAST_OWN;
+bool cast_ltask_share(cast_ltask *t, uint8_t as) {
   /* PAIR share: with the end of the task, which keeps its results for its own
      session only if nobody has shared it before. */
-  return atomic_compare_exchange_strong_explicit(&t->shared, &own, CAST_SHARED,
-           memory_order_acq_rel, memory_order_acquire) ||
-         own == CAST_SHARED;
+  uint8_t now = atomic_load_explicit(&t->shared, memory_order_acquire);
+  while (now < as)
+    if (atomic_compare_exchange_weak_explicit(
+          &t->shared, &now, as, memory_order_acq_rel, memory_order_acquire))
+      return true;
+  return now != CAST_KEPT;
 }
 
-void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t) {
-  if (cast_ltask_share(t)) return;
+void cast_ltask_anchor(lua_State *L, int by, int handle) {
+  by = lua_absindex(L, by);
+  lua_createtable(L, 1, 0);
+  lua_pushvalue(L, handle);
+  lua_rawseti(L, -2, 1);
+  set_results(L, by);
+}
+
+void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t, uint8_t as) {
+  if (cast_ltask_share(t, as)) return;
   /* It has ended; only its own session has handles, so this is that one.
      Before its results are packed, for they may lead back to it. */
   /* PAIR share. */
-  atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_release);
+  atomic_store_explicit(&t->shared, as, memory_order_release);
   CAST_ALWAYS(t->base.session == &S->session);
   if (t->stored && cast_handle_find(L, &t->base.object)) {
     cast_results r = {.crossing = CAST_CROSSES_NOTHING};

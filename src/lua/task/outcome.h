@@ -14,13 +14,17 @@
    Raises. */
 int cast_ltask_outcome(
   lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t);
-/* Another session is about to get a handle of t: notes that, so that t packs
-   its results when it ends. False: it has ended without that, and only its own
-   session can share it (cast_ltask_cross). Any thread. */
-bool cast_ltask_share(cast_ltask *t);
-/* Owner: a handle of t is about to cross to another session; packs results that
+/* Another session is about to get a handle of t (as: CAST_SHARED), or may be
+   told of its end (CAST_TOLD): notes that, so that t packs its results when it
+   ends. False: it has ended without that, and only its own session can share
+   it (cast_ltask_cross). Any thread. */
+bool cast_ltask_share(cast_ltask *t, uint8_t as);
+/* Owner, or another session that has a handle: the same, but packs results that
    were kept. Raises. */
-void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t);
+void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t, uint8_t as);
+/* Owner: the results of the task with the handle at that index live as long as
+   the handle at index `by`, which has no other use for this. Raises. */
+void cast_ltask_anchor(lua_State *L, int by, int handle);
 /* What can go to other sessions of a task's end. */
 typedef struct cast_results {
   cast_msg msg; /* empty, too, if there are no results */

@@ -173,7 +173,7 @@ static int pack_failure(lua_State *L) {
 static void fail(cast_ending *e) {
   cast_state *S = e->S;
   cast_extra *x = cast_extra_make(e->t);
-  if (cast_failure_has_channel()) (void)cast_ltask_share(e->t);
+  if (cast_failure_has_channel()) (void)cast_ltask_share(e->t, CAST_TOLD);
   if (x != NULL && e->described && e->co != NULL &&
       cast_protect(S, pack_failure, e) == LUA_OK)
     x->failure =

@@ -43,8 +43,14 @@ void cast_pack(cast_packer *p, lua_State *L, int first, int n, const char *what,
 
 /* SEND: what moves (transferable.h) has moved afterwards. COPY: the message is
    to be sent many times, so such things are errors. TRY: it will not be sent;
-   they are fine, and stay; and errors have no position in front. */
-typedef enum { CAST_PACK_SEND, CAST_PACK_COPY, CAST_PACK_TRY } cast_pack_how;
+   they are fine, and stay; and errors have no position in front. TELL: as COPY,
+   because the message only tells of values that are somebody's (outcome.c). */
+typedef enum {
+  CAST_PACK_SEND,
+  CAST_PACK_COPY,
+  CAST_PACK_TRY,
+  CAST_PACK_TELL
+} cast_pack_how;
 void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_pack_how how, cast_msg *out);
 

@@ -57,6 +57,9 @@ static cast_put put_transferable(
   if (e->call.how == CAST_PACK_COPY)
     cast_encoder_fail(e, how->name,
       "it moves, but a packed message may be sent more than once");
+  if (e->call.how == CAST_PACK_TELL)
+    cast_encoder_fail(
+      e, how->name, "it moves, but who is only told of the end takes nothing");
   cast_encoder_item_room(e);
   cast_transferable *b = cast_transferable_new(e->p, L, t, how);
   if (b == NULL) cast_encoder_nomem(e);
