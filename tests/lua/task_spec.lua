@@ -46,6 +46,26 @@ describe("a task that has not begun", function()
     assert.is_nil(next(weak))
   end)
 
+  it("never runs when it is cancelled, in a session that is busy", function()
+    local session, ready = casting.session(), casting.channel(1)
+    local go, ran = casting.channel(), casting.channel(10)
+    local busy = session:spawn(function()
+      ready:send(true)
+      repeat local _, why = go:try_receive() until why == "closed"
+    end)
+    assert.is_true(ready:receive(LONG))
+    local task = session:spawn(function() ran:send(true) end)
+    assert.is_true(task:cancel "no more")
+    go:close()
+    local ok, e = task:join(LONG)
+    assert.is_false(ok)
+    assert.equal("cancelled: no more", tostring(e))
+    assert.equal("cancelled", task:status())
+    assert.same(pack(true), pack(busy:join(LONG)))
+    session:close()
+    assert.equal(0, #ran)
+  end)
+
   it("is one of very many", function()
     local n, sum = 30000, 0
     local tasks = {}

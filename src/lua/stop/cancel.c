@@ -285,14 +285,19 @@ static void cancel_all_requests(cast_state *S, bool closed) {
   }
 }
 
+/* A session of the pool closes; a host closes because its program ends. */
+static cast_reason *closing_reason(const cast_session *s) {
+  return s->runner->worker != NULL ? &session_closes : &program_ends;
+}
+
 void cast_cancel_observe(cast_ltask *t) {
   cast_state *S = cast_state_of(t->base.session);
   if (cast_cancel_has_requests(S)) cancel_all_requests(S, false);
   if (t->base.cancelled) return;
   /* Relaxed: asked again. */
-  if (cast_cancel_is_requested(t) ||
-      atomic_load_explicit(&S->close.posted, memory_order_relaxed))
-    cast_task_cancel(&t->base);
+  if (atomic_load_explicit(&S->close.posted, memory_order_relaxed))
+    request_cancel(t, closing_reason(&S->session));
+  if (cast_cancel_is_requested(t)) cast_task_cancel(&t->base);
 }
 
 void cast_cancel_fini(cast_state *S) { cancel_all_requests(S, true); }
@@ -381,9 +386,8 @@ void cast_cancel_drop(cast_request *q) {
   cast_free(q);
 }
 
-/* A session of the pool closes; a host closes because its program ends. */
 void cast_cancel_close(cast_session *s) {
-  cast_reason *r = s->runner->worker != NULL ? &session_closes : &program_ends;
+  cast_reason *r = closing_reason(s);
   cast_ltask *t = NULL;
   cast_task_cancel_all(s);
   while ((t = cast_ltask_next(s, t)) != NULL) request_cancel(t, r);

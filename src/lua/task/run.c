@@ -415,11 +415,13 @@ static void end_unborn(cast_state *S, cast_ltask *t, cast_stage from) {
   leave(t, cast_budget_is_over(S) ? CAST_FAILED : CAST_CANCELLED);
 }
 
-/* The first turn of t: returns as prepare. A finalizer may run while its
-   coroutine is made; to that, t has begun. */
+/* The first turn of t: returns as prepare. What asks that t ends, and comes
+   from elsewhere, stands in the inbox behind t; so it is looked for here. A
+   finalizer may run while its coroutine is made; to that, t has begun. */
 static int begin(cast_state *S, cast_ltask *t) {
   cast_stage from = (cast_stage)t->stage;
   t->stage = CAST_STAGE_BEGUN;
+  cast_cancel_observe(t);
   if (t->base.cancelled) {
     end_unborn(S, t, from);
     return -1;
