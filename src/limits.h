@@ -271,6 +271,8 @@
 #define CAST_CLOSING_ROOM 65536u
 #define CAST_CLOSING_SLOTS 100
 #define CAST_CLOSING_TRIES 100
+/* What tells of a task's failure may use so many bytes more than the limit. */
+#define CAST_FAILURE_ROOM 65536u
 
 /* -- deadlines, cancellation and preemption ------------------------------- */
 

@@ -18,7 +18,8 @@
    2. `used` of a slab counts its used blocks. `nempty` counts the slabs without
       any, except the one that is being cut.
    3. `bytes` is the size of the state's used blocks, and of what is charged to
-      it beside them; never more than `max`.
+      it beside them; never more than `max`, but for what is in use when that is
+      lowered.
    4. `lent` counts the blocks that are lent, and those that were returned but
       are still in the list. */
 #ifndef CAST_SLAB_H

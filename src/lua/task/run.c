@@ -64,6 +64,17 @@ static int get_protected(lua_State *L) {
 
 /* -- the end of a task ---------------------------------------------------- */
 
+/* As cast_protect, with some memory beyond the session's limit if need be: a
+   failed task may have used all there is, and its failure is told still. */
+static int protect_amply(cast_state *S, lua_CFunction fn, void *arg) {
+  int status = cast_protect(S, fn, arg);
+  if (status == LUA_OK || S->memory.slabs.max == 0) return status;
+  S->memory.slabs.max += CAST_FAILURE_ROOM;
+  status = cast_protect(S, fn, arg);
+  S->memory.slabs.max -= CAST_FAILURE_ROOM;
+  return status;
+}
+
 typedef struct describing {
   cast_ending *e;
   cast_coroutine co; /* has __tostring and the error on its stack, or NULL */
@@ -153,7 +164,7 @@ static int describe_protected(lua_State *L) {
 static void describe(cast_ending *e) {
   describe_error(e);
   drop_operation(e->S, e->t);
-  e->described = cast_protect(e->S, describe_protected, e) == LUA_OK;
+  e->described = protect_amply(e->S, describe_protected, e) == LUA_OK;
 }
 
 /* Packs them with the error for casting.on_error. */
@@ -168,28 +179,37 @@ static int pack_failure(lua_State *L) {
   return 0;
 }
 
-/* Makes the record of the failure (failure.c), of what was described. Without
-   memory there is none, and joiners are told so. */
-static void fail(cast_ending *e) {
+/* Makes the record of a failure (failure.c): of what was described, or that
+   there was no memory. What fails because everything ends, or because Ctrl-C
+   has met a task instead of the main program, is not reported. */
+static void record(cast_ending *e, bool described) {
+  static const char lost[] =
+    CAST_NO_MEMORY "\nstack traceback:\n\t(no memory for it)";
   cast_state *S = e->S;
   cast_extra *x = cast_extra_make(e->t);
-  if (cast_failure_has_channel()) (void)cast_ltask_share(e->t, CAST_TOLD);
-  if (x != NULL && e->described && e->co != NULL &&
-      cast_protect(S, pack_failure, e) == LUA_OK)
+  if (x != NULL && x->failure == NULL)
     x->failure =
-      cast_failure_new(e->t, e->error.text, e->traceback.text, &e->msg);
+      cast_failure_new(e->t, described ? e->error.text : CAST_NO_MEMORY,
+        described ? e->traceback.text : lost, &e->msg);
+  /* Relaxed: a failure at the same moment may be reported or not. */
+  if (cast_hook_has_interrupted(S, e->co) ||
+      atomic_load_explicit(&S->root->ending, memory_order_relaxed) ||
+      atomic_load_explicit(&S->close.posted, memory_order_relaxed))
+    atomic_store_explicit(&e->t->joined, true, memory_order_relaxed);
+}
+
+/* Without memory to pack the error the report has its texts alone. */
+static void fail(cast_ending *e) {
+  if (cast_failure_has_channel()) (void)cast_ltask_share(e->t, CAST_TOLD);
+  if (!e->described || e->co == NULL ||
+      protect_amply(e->S, pack_failure, e) != LUA_OK)
+    cast_msg_drop(&e->msg);
+  record(e, e->described);
   cast_buffer_fini(&e->error);
   cast_buffer_fini(&e->stack);
   cast_buffer_fini(&e->traceback);
   cast_buffer_fini(&e->before);
   cast_msg_drop(&e->msg);
-  /* What fails because everything ends, or because Ctrl-C has met a task
-     instead of the main program, is not reported. Relaxed: a failure at the
-     same moment may be reported or not. */
-  if (cast_hook_has_interrupted(S, e->co) ||
-      atomic_load_explicit(&S->root->ending, memory_order_relaxed) ||
-      atomic_load_explicit(&S->close.posted, memory_order_relaxed))
-    atomic_store_explicit(&e->t->joined, true, memory_order_relaxed);
 }
 
 /* In the child of a fork, where nothing else can report it. */
@@ -218,7 +238,8 @@ static bool close_pending(cast_ending *e) {
   starting a = {S, {NULL, LUA_NOREF}};
   bool other = false;
   int status;
-  if (cast_protect(S, new_protected, &a) == LUA_OK) lua_xmove(e->co, a.co.L, 1);
+  if (protect_amply(S, new_protected, &a) == LUA_OK)
+    lua_xmove(e->co, a.co.L, 1);
   t->stage = CAST_STAGE_CLOSING;
   status = cast_lua_close_thread(t->co, NULL);
   if (status != LUA_OK && a.co.L != NULL) {
@@ -255,6 +276,7 @@ static bool keep(cast_ending *e) {
   cast_pack_text(CAST_NO_MEMORY, &e->results.msg);
   e->results.crossing = CAST_CROSSES_RESULTS;
   e->t->stored = false;
+  if (!e->failed) record(e, false);
   return false;
 }
 
@@ -351,10 +373,12 @@ static int start_protected(lua_State *L) {
 
 /* There was no memory for a coroutine: t ends with that error. */
 static void fail_to_start(cast_state *S, cast_ltask *t) {
+  cast_ending e = {.S = S, .t = t};
   cast_state_collect(S);
   cast_msg_drop(&t->base.waiter.msg);
   cast_pack_text(CAST_NO_MEMORY, &t->base.waiter.msg);
   t->crossing = CAST_CROSSES_RESULTS;
+  record(&e, false);
   leave(t, CAST_FAILED);
 }
 
