@@ -205,7 +205,14 @@ static uint64_t retire_at(void) {
 
 static bool is_signalled(cast_worker *w) {
   /* PAIR signal: acquire w->core and w->spinning. PAIR polls. */
-  return atomic_load_explicit(&w->signal, memory_order_seq_cst) != 0;
+  return atomic_load_explicit(&w->signal, memory_order_seq_cst) == CAST_GO_ON;
+}
+
+/* w says that it sleeps in the poller, or that it does no more. False: it is
+   signalled. PAIR polls: one exchange, as the waker's. */
+static bool says(cast_worker *w, uint32_t from, uint32_t to) {
+  return atomic_compare_exchange_strong_explicit(
+    &w->signal, &from, to, memory_order_seq_cst, memory_order_seq_cst);
 }
 
 /* A core for what the poller gave w: true, if it has got one, or is being given
@@ -247,10 +254,10 @@ static bool sleep_in_poller(cast_worker *w) {
   while (!own && has_token && !is_signalled(w)) {
     cast_jobs jobs = {NULL, NULL, 0};
     cast_told told = {.n = 0};
-    /* PAIR polls: said before the signal is looked at. */
-    atomic_store_explicit(&w->polls, 1, memory_order_seq_cst);
-    if (!is_signalled(w)) cast_poller_ask(&told, OS_FOREVER, NULL, NULL);
-    atomic_store_explicit(&w->polls, 0, memory_order_relaxed);
+    if (says(w, 0, CAST_POLLS)) {
+      cast_poller_ask(&told, OS_FOREVER, NULL, NULL);
+      (void)says(w, CAST_POLLS, 0);
+    }
     cast_poller_deal(&told, NULL, &jobs);
     if (jobs.first == NULL) {
       cast_poller_dealt(&told);

@@ -60,11 +60,12 @@ void cast_sched_stop_spinning(void) {
 }
 
 static void signal_worker(cast_worker *w) {
-  /* PAIR signal: releases w->core and w->spinning to it. PAIR polls: stored
-     before `polls` is read; the worker says that it polls, and then looks
-     whether there is a signal. */
-  atomic_store_explicit(&w->signal, 1, memory_order_seq_cst);
-  if (CAST_UNLIKELY(atomic_load_explicit(&w->polls, memory_order_seq_cst) != 0))
+  /* PAIR signal: releases w->core and w->spinning to it, which may end at once:
+     nothing of it is read after that, and so where it sleeps is told by the
+     same word (PAIR polls). */
+  uint32_t where =
+    atomic_exchange_explicit(&w->signal, CAST_GO_ON, memory_order_seq_cst);
+  if (CAST_UNLIKELY(where == CAST_POLLS))
     cast_poller_break();
   else
     os_wake(&w->signal, 1);
@@ -78,7 +79,7 @@ static cast_worker *choose_idle_locked(void) {
   if (l == &cast_sched.idle_workers) return NULL;
   w = CAST_CONTAINER(l, cast_worker, link);
   /* Relaxed: a hint. */
-  if (atomic_load_explicit(&w->polls, memory_order_relaxed) != 0 &&
+  if (atomic_load_explicit(&w->signal, memory_order_relaxed) == CAST_POLLS &&
       l->next != &cast_sched.idle_workers)
     w = CAST_CONTAINER(l->next, cast_worker, link);
   cast_list_remove(&w->link);

@@ -21,6 +21,9 @@
 #include "io/poller.h"
 #include "list.h"
 
+/* Of cast_worker.signal. */
+enum { CAST_GO_ON = 1, CAST_POLLS = 2 };
+
 typedef struct cast_worker {
   cast_runner runner;      /* what it runs sessions with */
   cast_core *core;         /* (w) or NULL; changed under the sched lock */
@@ -28,8 +31,8 @@ typedef struct cast_worker {
                               has ended (workers lock) in the list of these */
   cast_list all;           /* (sched lock) in the list of all workers */
   cast_list live;          /* (workers lock) among threads to be signalled */
-  _Atomic uint32_t signal; /* (a) 1: go on; what an idle worker sleeps on */
-  _Atomic uint32_t polls;  /* (a) 1: it sleeps in the poller instead */
+  _Atomic uint32_t signal; /* (a) what an idle worker sleeps on: 0; CAST_GO_ON;
+                              CAST_POLLS: it sleeps in the poller instead */
   _Atomic uint32_t tick;   /* (a) jobs found so far; only w writes, relaxed */
   bool spinning;           /* (w) counted in nspinning; idle: (sched lock) */
   bool retiring;           /* (sched lock) it ends, and counts no more */
