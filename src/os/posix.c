@@ -74,9 +74,10 @@ size_t os_locale(int category, const char *name, char *copy, size_t size) {
   static const int categories[] = {
     LC_ALL, LC_COLLATE, LC_CTYPE, LC_MONETARY, LC_NUMERIC, LC_TIME};
   const char *now = setlocale(categories[category], name);
-  size_t length = now != NULL ? strlen(now) : 0;
-  if (length > size) length = size;
-  if (length > 0) memcpy(copy, now, length);
+  size_t length = 0;
+  if (now == NULL) return 0;
+  for (; length < size && now[length] != '\0'; length++)
+    copy[length] = now[length];
   return length;
 }
 

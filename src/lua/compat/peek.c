@@ -133,7 +133,7 @@ static bool find_values(lesson *l, const block *table, const block *places,
     n++;
   }
   return n == ENTRIES && f->value < f->stride &&
-         first + ENTRIES * f->stride <= end;
+         first + (size_t)ENTRIES * f->stride <= end;
 }
 
 /* Finds where the table says how many places it has: the only position that is

@@ -138,7 +138,7 @@ static void add_task(
   uint8_t status = atomic_load_explicit(&t->base.status, memory_order_relaxed);
   bool waits =
     dead || (status == CAST_WAITING && cast_wait_is_armed(&t->base.wait));
-  if (t == S->main)
+  if (S->main != NULL && t == S->main)
     cast_buffer_add(b, "\nmain program: ");
   else
     cast_buffer_form(

@@ -93,7 +93,8 @@ static int pass_on(lua_State *L) {
    the scope and returns the results of the public function. */
 static int leave(lua_State *L, bool ok) {
   cast_scope *g = cast_scope_at(L, 1);
-  if (g == NULL) cast_lua_error(L, "the guard of this call was taken away");
+  if (g == NULL)
+    return cast_lua_error(L, "the guard of this call was taken away");
   /* Modules whose loading the error has ended can be required again. */
   if (!ok && g->task != NULL && g->task->loading)
     cast_load_settle(L, cast_state_of(g->task->base.session), g->task);

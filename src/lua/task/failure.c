@@ -397,7 +397,8 @@ static cast_failure *next_unreported(cast_state *root, cast_failure *last) {
 }
 
 bool cast_failures_flush(cast_state *root, uint64_t deadline_ns) {
-  uint64_t least = os_now() + CAST_FLUSH_NS, most = os_now() + 2 * CAST_SAY_NS;
+  uint64_t least = os_now() + CAST_FLUSH_NS,
+           most = os_now() + 2 * (uint64_t)CAST_SAY_NS;
   cast_failure *f = next_unreported(root, NULL), *next;
   if (deadline_ns < least) deadline_ns = least;
   if (deadline_ns > most) deadline_ns = most;

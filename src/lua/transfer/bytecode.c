@@ -224,8 +224,10 @@ cast_bytes *cast_bytecode_get(cast_packer *p, lua_State *L, int t, int idx) {
     lua_rawset(L, -4);
   }
   const code *c = *(code **)lua_touserdata(L, -1);
-  if (p->freed || c == NULL || c->bytes == NULL)
+  if (p->freed || c == NULL || c->bytes == NULL) {
     cast_lua_error(L, "the Lua state is closing");
+    return NULL; /* not reached */
+  }
   cast_bytes *b = cast_ref(&c->bytes->object);
   lua_settop(L, top);
   return b;
