@@ -661,7 +661,7 @@ function stream:close() end
 ---@return boolean first
 function stream:abort() end
 
----Who is at the other end: as net.connect takes it.
+---The address of the other end, in the form that net.connect takes.
 ---@return string? address
 ---@return integer|string|nil port
 function stream:peer() end

@@ -53,10 +53,10 @@ typedef void (*cast_poller_dispatch)(
    descriptor for the set. */
 void cast_poller_init(cast_poller_dispatch dispatch);
 void cast_poller_fini(void);
-/* In the child of a fork: the set is the parent's, so it is given up, and if
-   casting works in the child the next descriptor makes another one. Nothing is
-   in it that the child waits for: whoever has waited had sysmon started, and
-   then casting does not work in the child. */
+/* In the child of a fork: the set is the parent's, so it is given up. If the
+   child may use casting, the next descriptor makes another one. No task of the
+   child waits for anything in the old set: a task that waits has started
+   sysmon, and after that no child may use casting. */
 void cast_poller_forked(void);
 
 /* -- the set -------------------------------------------------------------- */

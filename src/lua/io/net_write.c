@@ -130,8 +130,8 @@ static bool is_list(lua_State *L, lua_Integer n) {
   return true;
 }
 
-/* What is to be written, in order, into the table `list`, from item `n` on. It
-   is at the top, as item `at` of the list that it is in. */
+/* Puts the strings of the value at the top into the table `list`, in order,
+   from item `n` on. The value is item `at` of the list that holds it. */
 static uint32_t flatten(lua_State *L, int list, uint32_t n, int at, int depth) {
   int type = lua_type(L, -1);
   lua_Integer i;
