@@ -144,7 +144,11 @@ static inline int cast_lua_resume_from(
 #if CAST_LUA >= 502
   status = lua_resume(co, L, n);
 #else
+#if CAST_LUAJIT
+  CAST_UNUSED(L); /* it declares lua_setlevel, but does not have it */
+#else
   if (L != NULL) lua_setlevel(L, co);
+#endif
   status = lua_resume(co, n);
 #endif
   *nres = lua_gettop(co);
