@@ -22,6 +22,8 @@
    interrupted(f, ...) --> f(...), of a C function, with a hook set that raises
                            "interrupted!", as lua.c sets one on Ctrl-C */
 #define _GNU_SOURCE
+#include "../forked.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -91,6 +93,7 @@ static int lib_fork(lua_State *L) {
   pid = fork();
   if (pid < 0) return luaL_error(L, "no process");
   if (pid == 0) {
+    test_forked();
     (void)close(fds[0]);
     lua_pushinteger(L, 0);
     return 1;

@@ -281,7 +281,10 @@ static _Atomic int child; /* (a) */
 static void fork_here(cast_errand *e) {
   pid_t pid = fork();
   CAST_UNUSED(e);
-  if (pid == 0) (void)alarm(60);
+  if (pid == 0) {
+    (void)alarm(60);
+    test_forked();
+  }
   atomic_store_explicit(&child, pid, memory_order_relaxed);
 }
 

@@ -258,7 +258,10 @@ static int forking_init(lua_State *L, void *ud) {
   pid_t child;
   CAST_UNUSED(L);
   child = fork();
-  if (child == 0) return 0;
+  if (child == 0) {
+    test_forked();
+    return 0;
+  }
   CAST_ALWAYS(child > 0 && waitpid(child, &status, 0) == child);
   *(int *)ud = status;
   return 0;

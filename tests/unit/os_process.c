@@ -43,7 +43,9 @@ static bool readable(int fd) {
 
 static void renew(void *arg) {
   int fd = event.fd;
-  struct rlimit none = {(rlim_t)fd + 1, (rlim_t)fd + 1};
+  struct rlimit none;
+  CAST_ALWAYS(getrlimit(RLIMIT_NOFILE, &none) == 0);
+  none.rlim_cur = (rlim_t)fd + 1;
   if (arg != NULL) CAST_ALWAYS(setrlimit(RLIMIT_NOFILE, &none) == 0);
   CAST_ALWAYS(readable(fd));
   CAST_ALWAYS(os_event_renew(&event) == 0);

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "../../src/base.h"
+#include "../forked.h"
 
 /* A fixed sequence for each seed (xorshift). */
 static inline uint64_t unit_random(uint64_t *state) {
@@ -53,6 +54,7 @@ static inline bool unit_dies(void (*fn)(void *), void *arg) {
   pid_t child = fork();
   if (child == 0) {
     struct rlimit none = {0, 0};
+    test_forked();
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)signal(SIGABRT, unit_on_abort);
     (void)signal(SIGSEGV, SIG_DFL);
@@ -72,6 +74,7 @@ static inline bool unit_child(void (*fn)(void *), void *arg) {
   pid_t child = fork();
   if (child == 0) {
     (void)alarm(60);
+    test_forked();
     fn(arg);
     (void)fflush(NULL);
     unit_exit(0);
