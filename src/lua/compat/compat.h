@@ -162,6 +162,11 @@ static inline int cast_lua_resume(lua_State *co, int n, int *nres) {
 /* lua_cpcall, which ended with 5.1: calls fn(L), protected, with `arg` as light
    userdata. LUA_OK, or an error status with the error on the top of L. */
 int cast_lua_cpcall(lua_State *L, lua_CFunction fn, void *arg);
+/* The same, with the n results of fn on the top. Each fn has a `key` of its
+   own: to make a C function takes memory in 5.1, so there the registry keeps
+   it. */
+int cast_lua_cpcall_for(
+  lua_State *L, const void *key, lua_CFunction fn, void *arg, int n);
 
 /* Closes a coroutine that has failed: its pending variables, its stack. Where
    there are none (CAST_HAS_CLOSE) there is nothing to do. */

@@ -59,7 +59,6 @@ static _Noreturn void refuse_second(lua_State *L) {
 
 /* What is pushed of the bytes that are left over, in a protected call. */
 typedef struct handing {
-  cast_state *state;
   cast_stream *stream;
   uint64_t taken; /* of the stream, before this */
   size_t n;       /* bytes that are pushed; these are the first */
@@ -95,10 +94,9 @@ static void push_string(lua_State *L, handing *h) {
 }
 #endif
 
-/* Leaves the values on the stack of `work`, where nothing runs before they are
-   taken from there. */
 static int push_bytes(lua_State *L) {
   handing *h = lua_touserdata(L, 1);
+  if (CAST_UNLIKELY(is_second(h))) return 0; /* a hook has waited */
   if (h->nil) {
     lua_pushnil(L);
     lua_pushliteral(L, "closed");
@@ -107,60 +105,32 @@ static int push_bytes(lua_State *L) {
     lua_pushliteral(L, "");
   else
     push_string(L, h);
-  if (CAST_UNLIKELY(is_second(h))) return 0;
-  lua_xmove(L, h->state->work, h->nil ? 3 : 1);
-  return 0;
+  return h->nil ? 3 : 1;
 }
 
-#if CAST_LUA < 502
-/* There lua_cpcall makes a C function each time, which takes memory: of the
-   instructions of a read of 64 bytes these were 8 %. So this one is kept, in
-   the registry. */
 static const char push_key = 0;
 
-static int push_and_keep(lua_State *L) {
-  lua_pushcfunction(L, push_bytes);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &push_key);
-  return push_bytes(L);
-}
-
-static int push_protected(lua_State *L, handing *h) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &push_key);
-  if (CAST_UNLIKELY(lua_isnil(L, -1))) {
-    lua_pop(L, 1);
-    return cast_lua_cpcall(L, push_and_keep, h);
-  }
-  lua_pushlightuserdata(L, h);
-  return lua_pcall(L, 1, 0, 0);
-}
-#else
-static int push_protected(lua_State *L, handing *h) {
-  return cast_lua_cpcall(L, push_bytes, h);
-}
-#endif
-
 /* Pushes the first n bytes that are left over, behind nil and "closed" if
-   `nil`, and takes `taken` of them. If this raises they stay. Finalizers that
-   run meanwhile may wait, and give up what refers to the stream: it stays, in
-   this session, as the call is counted and has a reference. So that the count
-   comes down in any case the call is protected. */
+   `nil`, and takes `taken` of them. If this raises they stay. Finalizers and
+   hooks that run meanwhile may wait, and give up what refers to the stream: it
+   stays, in this session, as the call is counted and has a reference. So that
+   the count comes down in any case the call is protected. The values are its
+   results: a hook runs even when it returns, and may raise. */
 static int hand_out(lua_State *L, cast_state *S, cast_stream *s, bool nil,
   size_t n, size_t taken) {
-  handing h = {S, s, cast_stream_taken(s), n, nil, false};
+  handing h = {s, cast_stream_taken(s), n, nil, false};
   bool room = lua_checkstack(L, LUA_MINSTACK);
-  int status = LUA_ERRMEM;
+  int status = LUA_ERRMEM, results = nil ? 3 : 1;
   cast_ref(&s->object);
   s->uses++;
-  if (room) status = push_protected(L, &h);
+  if (room) status = cast_lua_cpcall_for(L, &push_key, push_bytes, &h, results);
   s->uses--;
-  if (status == LUA_OK && !h.second) cast_stream_take(s, taken);
+  if (status == LUA_OK && !is_second(&h)) cast_stream_take(s, taken);
   cast_stream_settle(s, runner_of(S));
   cast_unref(&s->object);
   if (h.second) refuse_second(L);
   if (!room) cast_raise_memory(L);
-  if (status != LUA_OK) return lua_error(L);
-  lua_xmove(S->work, L, nil ? 3 : 1);
-  return nil ? 3 : 1;
+  return status != LUA_OK ? lua_error(L) : results;
 }
 
 static int push_line(

@@ -147,41 +147,31 @@ static void describe_with(
 
 /* -- receiving ------------------------------------------------------------ */
 
-typedef struct handing {
-  cast_state *state;
-  const cast_datagram *datagram;
-  int n; /* how many values */
-} handing;
+static const char push_key = 0;
 
-/* Leaves the values on the stack of `work`, where nothing runs before they are
-   taken from there. */
 static int push_datagram(lua_State *L) {
-  handing *h = lua_touserdata(L, 1);
-  const cast_datagram *d = h->datagram;
+  const cast_datagram *d = lua_touserdata(L, 1);
   lua_pushlstring(L, (const char *)d->bytes, d->size);
-  h->n = 1 + cast_net_push_address(L, &d->from);
-  lua_xmove(L, h->state->work, h->n);
-  return 0;
+  return 1 + cast_net_push_address(L, &d->from);
 }
 
 static int hand_out(
   lua_State *L, cast_state *S, cast_udp *u, cast_datagram *d) {
-  handing h = {S, d, 0};
   bool room = lua_checkstack(L, LUA_MINSTACK);
-  int status = LUA_ERRMEM;
+  int status = LUA_ERRMEM, top = lua_gettop(L);
   /* Finalizers may wait, and give up what refers to the socket: it stays, in
      this session. */
   cast_ref(&u->object);
   u->uses++;
-  if (room) status = cast_lua_cpcall(L, push_datagram, &h);
+  if (room)
+    status = cast_lua_cpcall_for(L, &push_key, push_datagram, d, LUA_MULTRET);
   u->uses--;
   if (status != LUA_OK) cast_udp_put_back(u, d, &S->session);
   cast_unref(&u->object);
   if (!room) cast_raise_memory(L);
   if (status != LUA_OK) lua_error(L);
-  lua_xmove(S->work, L, h.n);
   cast_datagram_free(d);
-  return h.n;
+  return lua_gettop(L) - top;
 }
 
 /* The turn of t is over, with that result. */
