@@ -78,7 +78,7 @@ reports=$(grep -c -E \
   -e 'WARNING: ThreadSanitizer|ERROR: (Address|Leak)Sanitizer' \
   -e 'runtime error: |ThreadSanitizer:DEADLYSIGNAL' \
   -e '^==[0-9]+== (Invalid|Mismatched|Conditional|Use of|Syscall param)' \
-  -e '^==[0-9]+== .* bytes in .* (definitely|possibly) lost' "$base.err")
+  -e '^==[0-9]+== .* bytes in .* definitely lost' "$base.err")
 
 if [ "$kind" = tap ]; then
   counts=$(awk '
