@@ -13,7 +13,7 @@ if command -v cmake >/dev/null; then
 fi
 for lua in lua lua5.4 lua5.3 lua5.2 lua5.1 luajit; do
   if command -v "$lua" >/dev/null; then
-    exec "$lua" tools/gen/embed.lua "$dir/embedded.h" lua/casting/*.lua
+    exec "$lua" tools/gen/embed.lua "$dir/embedded.h" lualib/casting/*.lua
   fi
 done
 echo "embed.sh: neither CMake nor a Lua is to be found" >&2

@@ -111,7 +111,7 @@ local folder = native(dir)
 run(windows and ("if not exist %s mkdir %s"):format(folder, folder)
   or "mkdir -p " .. folder)
 local embed = assert(loadfile "tools/gen/embed.lua")
-embed(dir .. "/embedded.h", (unpack or table.unpack)(list("lua/casting",
+embed(dir .. "/embedded.h", (unpack or table.unpack)(list("lualib/casting",
   "%.lua$")))
 
 local objects = {}

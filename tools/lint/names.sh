@@ -12,7 +12,7 @@
 #   in comments of src/ and include/, and in documents   words with a "_"
 #   in documents                                         `WORD` and `WORD()`
 #   in both   casting.WORD, and `task:WORD` or that of another handle: these
-#             are in lua/casting.d.lua
+#             are in lualib/casting.d.lua
 # Not in examples of documents, which tests run. CHANGELOG.md, which tells of
 # what is gone, and benchmarks.md, which is written by a program, are left out.
 set -u
@@ -58,7 +58,7 @@ function learn(text,    word, place) {
   }
 }
 
-# Of lua/casting.d.lua: "function casting.NAME(", "function channel:NAME(",
+# Of lualib/casting.d.lua: "function casting.NAME(", "function channel:NAME(",
 # "casting.NAME =", "---@field NAME".
 function learn_stub(line) {
   if (line ~ /^---@field/) {
@@ -176,7 +176,7 @@ function read_line(line) {
     if (file !~ /^(src|include)\//) return
     mention_words(comment)
     mention_functions(comment)
-  } else if (file == "lua/casting.d.lua") {
+  } else if (file == "lualib/casting.d.lua") {
     learn_stub(line)
   } else if (file ~ /\.lua$/ ? line !~ /^ *--/ : line !~ /^ *#/) {
     learn(line)
