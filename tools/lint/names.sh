@@ -30,7 +30,7 @@ others='Arc epoll_pwait2 fdMutex fdseq io_uring max_user_watches pdReady
   AbortController CloseWrite async autoSelectFamily cluster new_poll new_thread
   new_timer new_work read_start setInterval setTimeout worker_threads'
 
-code=$(find src include tests examples bench lua tools cmake -type f \
+code=$(find src include tests examples bench lualib tools cmake -type f \
   ! -name '*.md' ! -name '*.txt' ! -path 'tests/fuzz/corpus/*' &&
   ls dev CMakeLists.txt .ci/run)
 documents=$(find . \( -path ./build -o -path ./.git \) -prune -o -name '*.md' \
