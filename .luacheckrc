@@ -7,7 +7,7 @@ codes = true
 ignore = { "212", "421", "422", "423", "431", "432" }
 
 -- Type stubs declare functions without bodies, with names for the reader.
-exclude_files = { "lua/*.d.lua", "build" }
+exclude_files = { "lualib/*.d.lua", "build" }
 
 -- Probing for what only some versions have is part of writing for all.
 local some = { "jit", "utf8", "warn", "unpack", "loadstring", "setfenv",
@@ -16,7 +16,7 @@ local some = { "jit", "utf8", "warn", "unpack", "loadstring", "setfenv",
   "debug.upvaluejoin", "coroutine.close", "coroutine.isyieldable", "rawlen",
   "newproxy", "bit32", "bit" }
 
-for _, dir in ipairs { "lua", "bench", "examples", "tools", "tests/stress",
+for _, dir in ipairs { "lualib", "bench", "examples", "tools", "tests/stress",
   "tests/regress", "tests/lua", "tests/fuzz" } do
   files[dir] = { read_globals = some }
 end

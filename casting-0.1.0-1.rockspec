@@ -26,7 +26,7 @@ build = {
     .. [[ --libs -lpthread -ldl -lm]],
   install = {
     lib = { "build/rock/casting.so" },
-    lua = { "lua/casting.d.lua" },
+    lua = { "lualib/casting.d.lua" },
   },
   platforms = {
     windows = {

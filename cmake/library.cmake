@@ -8,7 +8,21 @@
 #            LIBDIR/lua/<v>/casting.so, LIBDIR/pkgconfig/casting-<v>.pc
 
 set(CASTING_LIBDIR lib CACHE STRING "where libraries go, below the prefix")
+option(CASTING_RPATH
+  "programs linked by pkg-config look for the library where it is installed" OFF)
 set(CASTING_ABI 0) # of the library; changes when old programs break
+
+# What of Lua a program must have that casting looks up weakly (see
+# src/lua/compat/version.h), so that it is taken out of an archive of Lua: the
+# function which has all the libraries of Lua come with it.
+# casting_wanted(version variable)
+function(casting_wanted v variable)
+  if(v STREQUAL "5.5")
+    set(${variable} luaL_openselectedlibs PARENT_SCOPE)
+  else()
+    set(${variable} luaL_openlibs PARENT_SCOPE)
+  endif()
+endfunction()
 
 # casting_library(tag version): from the object libraries binding-TAG and core
 function(casting_library tag v)
@@ -19,6 +33,7 @@ function(casting_library tag v)
   endif()
   set(name libcasting${libsuffix})
   set(dir ${CMAKE_BINARY_DIR}/${tag})
+  casting_wanted(${v} wanted)
   set(objects $<TARGET_OBJECTS:binding-${tag}> $<TARGET_OBJECTS:core>)
 
   add_library(module-${tag} MODULE ${objects})
@@ -41,15 +56,23 @@ function(casting_library tag v)
       ${dir}/${name}.so.${CASTING_ABI}
     COMMAND ${CMAKE_COMMAND} -E create_symlink casting.so ${dir}/${name}.so)
 
-  # Internals of an archive would clash with those of another version's.
+  # Internals of an archive would clash with those of another version's. One
+  # more object has a reference to Lua's libraries that is not weak.
+  file(CONFIGURE OUTPUT ${dir}/wanted.c CONTENT "/* made by library.cmake */
+extern char ${wanted}[];
+extern const char *const cast_wanted;
+const char *const cast_wanted = ${wanted};
+")
+  add_library(wanted-${tag} OBJECT EXCLUDE_FROM_ALL ${dir}/wanted.c)
   if(CMAKE_OBJCOPY AND CMAKE_LINKER AND NOT APPLE)
     add_custom_command(OUTPUT ${dir}/${name}.a
       COMMAND ${CMAKE_LINKER} -r -o ${dir}/${name}.o ${objects}
+        $<TARGET_OBJECTS:wanted-${tag}>
       COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${dir}/${name}.o
       COMMAND ${CMAKE_COMMAND} -E rm -f ${dir}/${name}.a
       COMMAND ${CMAKE_AR} rcs ${dir}/${name}.a ${dir}/${name}.o
       COMMAND ${CMAKE_COMMAND} -E rm -f ${dir}/${name}.o
-      DEPENDS binding-${tag} core ${objects}
+      DEPENDS binding-${tag} core wanted-${tag} ${objects}
       COMMAND_EXPAND_LISTS VERBATIM)
     add_custom_target(archive-${tag} ALL DEPENDS ${dir}/${name}.a)
     install(FILES ${dir}/${name}.a DESTINATION ${CASTING_LIBDIR}
@@ -79,12 +102,18 @@ function(casting_library tag v)
     set(title "Lua ${v}")
   endif()
   set(pc casting-${v}.pc)
+  set(rpath "")
+  if(CASTING_RPATH)
+    set(rpath " -Wl,-rpath,\${libdir}")
+  endif()
   install(CODE "
     set(prefix \"\${CMAKE_INSTALL_PREFIX}\")
     set(CASTING_LIBDIR \"${CASTING_LIBDIR}\")
     set(suffix \"${v}\")
     set(libsuffix \"${libsuffix}\")
     set(title \"${title}\")
+    set(rpath [[${rpath}]])
+    set(wanted \"${wanted}\")
     set(version \"${PROJECT_VERSION}\")
     configure_file(\"${CMAKE_SOURCE_DIR}/cmake/casting.pc.in\"
       \"${dir}/${pc}\" @ONLY)" COMPONENT dev-${tag})
@@ -132,6 +161,8 @@ function(casting_examples tag v lua)
     add_dependencies(${target} module-${tag})
   endforeach()
   target_link_libraries(host-${tag} PRIVATE ${lua} m)
+  casting_wanted(${v} wanted)
+  target_link_options(host-${tag} PRIVATE LINKER:-u,${wanted})
   # Where Lua is an archive, the program has it for the modules that it loads.
   set_target_properties(host-${tag} PROPERTIES OUTPUT_NAME host
     ENABLE_EXPORTS ON RUNTIME_OUTPUT_DIRECTORY ${dir})

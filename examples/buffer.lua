@@ -13,11 +13,17 @@
 local casting = require "casting"
 local found, buffer = pcall(require, "buffer")
 if not found then
-  io.stderr:write("buffer.lua: build the module first, see above\n")
+  io.stderr:write("buffer: build the module first, as the head of this file ",
+    "says: ", buffer, "\n")
   os.exit(1)
 end
 
-local megabytes = tonumber(arg[1]) or 64
+local megabytes = tonumber(arg[1] or 64)
+if not megabytes or megabytes < 1 or megabytes % 1 ~= 0 then
+  io.stderr:write("buffer: ", arg[1], " is no number of megabytes\n",
+    "usage: buffer.lua [MEGABYTES]\n")
+  os.exit(2)
+end
 local size = megabytes * 1024 * 1024
 
 -- Takes buffers from `input`, puts its mark into the next byte, passes them on.

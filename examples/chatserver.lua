@@ -186,8 +186,9 @@ end
 
 if arg[1] == "--check" then return check() end
 local port = tonumber(arg[1] or "4000")
-if not port then
-  io.stderr:write "usage: chatserver.lua [PORT | --check]\n"
+if not port or port < 0 or port > 65535 or port % 1 ~= 0 then
+  io.stderr:write("chatserver: ", arg[1], " is no port\n",
+    "usage: chatserver.lua [PORT | --check]\n")
   os.exit(2)
 end
 local listener, why = net.listen("*", port)

@@ -39,19 +39,26 @@ local function quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
--- A file is itself, a directory all files in it.
+local function is_directory(path)
+  local file = io.open(path .. "/.", "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+-- A file is itself, a directory all files in it; what `find` cannot read there,
+-- it complains of itself.
 local function names_in(paths)
   local names = {}
   for _, path in ipairs(paths) do
     if path:sub(1, 1) == "-" then path = "./" .. path end
-    local found, pipe = 0, assert(io.popen("find " .. quote(path)
-      .. " -type f 2>/dev/null | LC_ALL=C sort"))
-    for name in pipe:lines() do
-      found = found + 1
-      names[#names + 1] = name
+    if is_directory(path) then
+      local pipe = assert(io.popen("find " .. quote(path)
+        .. " -type f | LC_ALL=C sort"))
+      for name in pipe:lines() do names[#names + 1] = name end
+      pipe:close()
+    else
+      names[#names + 1] = path -- who reads it says what is wrong with it
     end
-    pipe:close()
-    if found == 0 then names[#names + 1] = path end
   end
   return names
 end
@@ -61,7 +68,8 @@ for _, word in ipairs(arg) do
   if word == "--check" then
     check = true
   elseif word:sub(1, 2) == "--" then
-    io.stderr:write("usage: checksums.lua [--check] [FILE | DIRECTORY]...\n")
+    io.stderr:write("checksums: unknown option ", word, "\n",
+      "usage: checksums.lua [--check] [FILE | DIRECTORY]...\n")
     os.exit(2)
   else
     paths[#paths + 1] = word

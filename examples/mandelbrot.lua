@@ -196,10 +196,28 @@ end
 
 -- --------------------------------------------------------------- program --
 
-local function usage()
-  io.stderr:write("usage: mandelbrot.lua [--size W] [--sessions N]",
+local function usage(complaint)
+  local out = complaint and io.stderr or io.stdout
+  if complaint then out:write("mandelbrot: ", complaint, "\n") end
+  out:write("usage: mandelbrot.lua [--size W] [--sessions N]",
     " [--limit N] [--check] [FILE.png | FILE.ppm]\n")
-  os.exit(2)
+  os.exit(complaint and 2 or 0)
+end
+
+local function fail(why)
+  io.stderr:write("mandelbrot: ", tostring(why), "\n")
+  os.exit(1)
+end
+
+-- Whether the picture can be written is known before it is drawn. What a file
+-- of that name holds stays as it is until then.
+local function check_place(name)
+  local before = io.open(name, "rb")
+  if before then before:close() end
+  local file, why = io.open(name, "ab")
+  if not file then fail(why) end
+  file:close()
+  if not before then os.remove(name) end
 end
 
 local function parse(args)
@@ -208,17 +226,19 @@ local function parse(args)
   local i = 1
   while args[i] do
     local name = args[i]:match("^%-%-(%l+)$")
-    if name == "check" then
+    if name == "help" then
+      usage()
+    elseif name == "check" then
       options.check = true
     elseif name == "size" or name == "sessions" or name == "limit" then
       i = i + 1
       local n = tonumber(args[i])
       if not n or n < 1 or n > 65536 or n % 1 ~= 0 then
-        usage()
+        usage("--" .. name .. " needs a whole number from 1 to 65536")
       end
       options[name] = n
     elseif args[i]:sub(1, 1) == "-" then
-      usage()
+      usage("unknown option " .. args[i])
     else
       options.file = args[i]
     end
@@ -230,6 +250,7 @@ end
 local options = parse(arg)
 local width, limit = options.size, options.limit
 local height = math.max(1, floor(width * 3 / 4))
+check_place(options.file)
 
 local start = casting.now()
 local picture = draw_parallel(width, height, limit, options.sessions)
@@ -244,9 +265,11 @@ print(string.format("%d x %d points, %d in the set: area %.4f",
 print(string.format("checksum %.0f", adler32(points)))
 
 local write = options.file:lower():find("%.ppm$") and ppm or png
-local file = assert(io.open(options.file, "wb"))
-assert(file:write(write(picture, width, height, make_palette())))
-assert(file:close())
+local file, why = io.open(options.file, "wb")
+if not file then fail(why) end
+local ok, problem = file:write(write(picture, width, height, make_palette()))
+if ok then ok, problem = file:close() end -- what it held back is written here
+if not ok then fail(options.file .. ": " .. tostring(problem)) end
 print("wrote " .. options.file)
 
 if options.check then

@@ -69,24 +69,27 @@ end
 
 -- Names in, (name, line) out.
 local function read_files(names, lines)
-  local gauge = new_gauge("read")
+  local gauge, unread = new_gauge("read"), 0
   local name = gauge.receive(names)
   while name do
     local file, problem = io.open(name, "rb")
     if file then
-      local line = file:read()
+      local line, why = file:read()
       while line do
         gauge.send(lines, name, line)
-        line = file:read()
+        line, why = file:read()
       end
       file:close()
-    else
+      problem = why and name .. ": " .. why
+    end
+    if problem then
       io.stderr:write("pipeline: ", problem, "\n")
+      unread = unread + 1
     end
     name = gauge.receive(names)
   end
   lines:close()
-  return gauge.figures()
+  return gauge.figures(), unread
 end
 
 -- What a line is, and the pattern that ends the comment it leaves open.
@@ -194,7 +197,9 @@ while arg[i] do
     i = i + 1
     slow = tonumber(arg[i])
   elseif arg[i]:sub(1, 1) == "-" then
-    io.stderr:write("usage: pipeline.lua [--slow SECONDS] [FILE]...\n")
+    io.stderr:write("pipeline: ", arg[i] == "--slow"
+      and "--slow needs a number of seconds" or "unknown option " .. arg[i],
+      "\nusage: pipeline.lua [--slow SECONDS] [FILE]...\n")
     os.exit(2)
   else
     names[#names + 1] = arg[i]
@@ -222,15 +227,19 @@ for _, name in ipairs(names) do
 end
 paths:close()
 
-local read, parsed = reading:await(), parsing:await()
+local read, unread = reading:await()
+local parsed = parsing:await()
 local collected, sums = collecting:await()
 local total = print_sums(sums)
 print_gauges { read, parsed, collected }
 print(string.format("\n%d files, %d lines, %.3f s",
-  #names, total, casting.now() - start))
+  #names - unread, total, casting.now() - start))
 
 if total ~= parsed.items or total ~= collected.items then
   print("check: lines were LOST")
   os.exit(1)
 end
 print("check: every line arrived")
+if unread > 0 then
+  os.exit(1)
+end

@@ -97,7 +97,8 @@ end
 local function whole(text, default)
   local n = tonumber(text or default)
   if not n or n < 1 or n % 1 ~= 0 then
-    io.stderr:write("usage: sieve.lua [PRIMES [SESSIONS]]\n")
+    io.stderr:write("sieve: ", text, " is no whole number from 1 up\n",
+      "usage: sieve.lua [PRIMES [SESSIONS]]\n")
     os.exit(2)
   end
   return n

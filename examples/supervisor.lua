@@ -12,9 +12,16 @@
 
 local casting = require "casting"
 
-local JOBS = tonumber(arg and arg[1]) or 2000
-local WORKERS = tonumber(arg and arg[2]) or 4
-local SEED = tonumber(arg and arg[3]) or 42
+local function whole(text, default)
+  local n = tonumber(text or default)
+  if n and n >= 1 and n % 1 == 0 then return n end
+  io.stderr:write("supervisor: ", text, " is no whole number from 1 up\n",
+    "usage: supervisor.lua [JOBS [WORKERS [SEED]]]\n")
+  os.exit(2)
+end
+
+local JOBS, WORKERS = whole(arg[1], 2000), whole(arg[2], 4)
+local SEED = whole(arg[3], 42)
 
 local jobs, told = casting.channel(16), casting.channel(math.huge)
 

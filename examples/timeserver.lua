@@ -141,12 +141,14 @@ elseif what == "--serve" then
   server:await()
 elseif what == "--ask" then
   local host, port = address(arg[2], arg[3])
-  local socket = assert(casting.net.udp(host:find ":" and "::" or "0.0.0.0", 0))
+  local socket, none = casting.net.udp(host:find ":" and "::" or "0.0.0.0", 0)
+  if not socket then fail(none) end
   local ok, why = socket:connect(host, port)
   if not ok then fail(why) end
   local time, reason = ask(socket, "time")
   if not time then fail(reason) end
   print(time)
 else
-  fail "what is that? see the beginning of this file"
+  fail("what is " .. what .. "? usage: timeserver.lua" ..
+    " [--serve HOST PORT [SECONDS] | --ask HOST PORT]")
 end

@@ -125,7 +125,8 @@ typedef struct casting_options {
    CASTING_ENOMEM  there is no memory, or no thread can be started
    CASTING_EINVAL  options are out of range; or there is an allocator, and
                    memory has been allocated already (it can only be set before
-                   everything else) */
+                   everything else); or the program has another version of Lua
+                   than this library is for */
 CASTING_API int casting_start(const casting_options *options);
 
 /* Gives one casting_start back.
@@ -179,6 +180,7 @@ CASTING_API int casting_session_new(
    NULL, is borrowed until lua_close.
    Returns 0, or
    CASTING_ENOMEM  there is no memory
+   CASTING_EINVAL  the state is of another version of Lua than this library
    Raises nothing. */
 CASTING_API int casting_adopt(struct lua_State *L, casting_session **out);
 

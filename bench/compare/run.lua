@@ -35,8 +35,8 @@ local LIMIT = 240 -- seconds for one run
 
 local function lua_command(version, file, args)
   local program = version == "luajit" and "luajit" or "lua" .. version
-  return string.format("LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' " ..
-    "LUA_CPATH='build/compare/%s/?.so;;' timeout -k 2 %d %s %s --raw %s",
+  return string.format("LUA_CPATH='build/compare/%s/?.so;;' " ..
+    "timeout -k 2 %d %s %s --raw %s",
     program, LIMIT, program, file, args)
 end
 

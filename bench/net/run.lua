@@ -29,8 +29,7 @@ local FIELDS = { "value", "p50", "p99", "cpu", "rests", "load", "rate" }
 local failures = 0
 
 -- Where casting's module is, for the Lua of the servers.
-local PATHS = "LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' " ..
-  "LUA_CPATH='build/compare/lua5.4/?.so;;' "
+local PATHS = "LUA_CPATH='build/compare/lua5.4/?.so;;' "
 
 local function command(w, column)
   local seconds = options.smoke and 0.05 or

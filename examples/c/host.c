@@ -1,7 +1,8 @@
 /* host.c - a program that embeds Lua: sessions fed from threads of its own.
    SPDX-License-Identifier: MIT
 
-     cc host.c $(pkg-config --cflags --libs casting-5.4 lua5.4) -pthread
+     cc host.c -o host \
+       $(pkg-config --cflags --libs casting-5.4 lua5.4) -pthread
      ./host [messages]
 
    Two sessions share one channel of jobs; a thread of this program (no Lua
@@ -41,6 +42,16 @@ static void *feeder(void *arg) {
   casting_message_free(m);
   casting_channel_close(f->jobs);
   return NULL;
+}
+
+static pthread_t begin(feed *f) {
+  pthread_t thread;
+  int rc = pthread_create(&thread, NULL, feeder, f);
+  if (rc != 0) {
+    fprintf(stderr, "thread: %s\n", strerror(rc));
+    exit(1);
+  }
+  return thread;
 }
 
 /* A function for Lua, registered in each session when it is made. */
@@ -112,8 +123,7 @@ static void two_sessions(void) {
   feed f = {casting_channel_new(16), 100};
   casting_session *a = make_session("a"), *b = make_session("b");
   casting_task *ta = work(a, text, f.jobs), *tb = work(b, text, f.jobs);
-  pthread_t thread;
-  pthread_create(&thread, NULL, feeder, &f);
+  pthread_t thread = begin(&f);
   printf("sum of squares: %.0f\n", result(ta) + result(tb));
   pthread_join(thread, NULL);
   must(casting_session_close(a, 5), "close");
@@ -131,8 +141,7 @@ static void throughput(long messages) {
   casting_session *s = make_session("counter");
   double began = now(), sum;
   casting_task *t = work(s, text, f.jobs);
-  pthread_t thread;
-  pthread_create(&thread, NULL, feeder, &f);
+  pthread_t thread = begin(&f);
   sum = result(t);
   began = now() - began;
   pthread_join(thread, NULL);
@@ -145,7 +154,12 @@ static void throughput(long messages) {
 }
 
 int main(int argc, char **argv) {
-  long messages = argc > 1 ? strtol(argv[1], NULL, 10) : 2000000;
+  char *rest = NULL;
+  long messages = argc > 1 ? strtol(argv[1], &rest, 10) : 2000000;
+  if (messages < 1 || (rest != NULL && *rest != '\0')) {
+    fprintf(stderr, "host: %s is no number of messages\n", argv[1]);
+    return 2;
+  }
   must(casting_start(NULL), "start");
   two_sessions();
   throughput(messages);

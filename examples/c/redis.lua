@@ -9,8 +9,8 @@
 local casting = require "casting"
 local ok, redismod = pcall(require, "redismod")
 if not ok then
-  io.stderr:write("redis.lua: build the module first, see above\n", redismod,
-    "\n")
+  io.stderr:write("redis: build the module first, as redismod.c says: ",
+    redismod, "\n")
   os.exit(1)
 end
 
@@ -33,7 +33,10 @@ local function query(connection, ...)
 end
 
 local function connect()
-  return assert(redismod.connect(host, port))
+  local connection, why = redismod.connect(host, port)
+  if connection then return connection end
+  io.stderr:write(("redis: %s: %s\n"):format(host, why))
+  os.exit(1)
 end
 
 local main = connect()

@@ -7,8 +7,8 @@
 local casting = require "casting"
 local ok, parkmod = pcall(require, "parkmod")
 if not ok then
-  io.stderr:write("waiting.lua: build the module first, see above\n", parkmod,
-    "\n")
+  io.stderr:write("waiting: build the module first, as parkmod.c says: ",
+    parkmod, "\n")
   os.exit(1)
 end
 

@@ -163,8 +163,11 @@ describe("examples/sieve.lua", function()
   end)
 
   it("refuses what is no number", function()
-    assert.equal(2, (run("sieve", "many")))
-    assert.equal(2, (run("sieve", "0")))
+    for _, word in ipairs {"many", "0"} do
+      local status, _, complaint = run("sieve", word)
+      assert.equal(2, status)
+      assert.matches("^sieve: " .. word .. " is no whole number", complaint)
+    end
   end)
 end)
 
@@ -200,8 +203,31 @@ describe("examples/mandelbrot.lua", function()
   end)
 
   it("refuses what it does not know", function()
-    assert.equal(2, (run("mandelbrot", "--size", "none")))
-    assert.equal(2, (run("mandelbrot", "--colour")))
+    for _, args in ipairs {{"--size", "none"}, {"--limit"}, {"--colour"}} do
+      local status, out, complaint = run("mandelbrot", helper.unpack(args))
+      assert.same({2, ""}, {status, out})
+      assert.matches("^mandelbrot: .*" .. args[1]:gsub("%-", "%%-"), complaint)
+    end
+    assert.matches("^usage: mandelbrot.lua", output("mandelbrot", "--help"))
+  end)
+
+  it("looks at the place of the picture before it draws", function()
+    local status, out, complaint = run("mandelbrot", dir .. "/none/a.png")
+    assert.same({1, "", "mandelbrot: " .. dir ..
+      "/none/a.png: No such file or directory\n"}, {status, out, complaint})
+    -- What is there stays until the new picture is drawn.
+    local name = file("old.png", "old")
+    assert.equal(2, (run("mandelbrot", "--size", "x", name)))
+    assert.equal("old", helper.slurp(name))
+  end)
+
+  it("tells why a picture cannot be written", function()
+    local full = io.open("/dev/full", "ab")
+    if not full then return end
+    full:close()
+    local status, _, complaint = run("mandelbrot", "--size", "8", "/dev/full")
+    assert.equal(1, status)
+    assert.matches("^mandelbrot: .*No space left on device\n$", complaint)
   end)
 end)
 
@@ -218,6 +244,19 @@ describe("examples/pipeline.lua", function()
     assert.matches("\n3 files, 12 lines, ", out)
     assert.matches("\ncheck: every line arrived\n$", out)
   end)
+
+  it("goes on after a file that cannot be read, and fails in the end",
+    function()
+      local good = file("a.lua", "print(1)\n")
+      local status, out, complaint = run("pipeline", dir .. "/none", dir, good)
+      assert.equal(1, status)
+      assert.matches("\n1 files, 1 lines, ", out)
+      assert.equal(("pipeline: %s/none: No such file or directory\n" ..
+        "pipeline: %s: Is a directory\n"):format(dir, dir), complaint)
+      local refused, _, why = run("pipeline", "--slow", "x")
+      assert.equal(2, refused)
+      assert.matches("^pipeline: %-%-slow needs a number", why)
+    end)
 
   it("counts the project's own sources when no file is given", function()
     local out = output("pipeline")
@@ -332,7 +371,9 @@ bob hears: * ann enters
 ann hears: * bob leaves
 check: the server has ended
 ]=], output("chatserver", "--check"))
-    assert.equal(2, (run("chatserver", "what")))
+    local status, _, complaint = run("chatserver", "what")
+    assert.equal(2, status)
+    assert.matches("^chatserver: what is no port\n", complaint)
   end)
 end)
 
@@ -355,7 +396,33 @@ describe("examples/forwarder.lua", function()
   end)
 end)
 
+describe("examples/buffer.lua", function()
+  it("tells why the module cannot be loaded", function()
+    local status, _, complaint = run("buffer", "many")
+    if status == 2 then -- it is there: the tests build it
+      assert.matches("^buffer: many is no number of megabytes\n", complaint)
+      assert.matches("never copied\n$", output("buffer", "1"))
+    end
+    make_directory()
+    file("buffer.so", "no library")
+    local path = package.cpath
+    package.cpath = dir .. "/?.so;" .. path
+    local failed, _, why = run "buffer"
+    package.cpath = path
+    remove_directory()
+    assert.equal(1, failed)
+    assert.matches("^buffer: build the module first, .*error loading module",
+      why)
+  end)
+end)
+
 describe("examples/supervisor.lua", function()
+  it("refuses what is no number", function()
+    local status, _, complaint = run("supervisor", "many")
+    assert.equal(2, status)
+    assert.matches("^supervisor: many is no whole number", complaint)
+  end)
+
   it("does each job once, or reports it", function()
     for _, workers in ipairs {"1", "4"} do
       assert.equal("400 jobs: 380 done, 20 reported\n" ..
@@ -386,6 +453,13 @@ describe("examples/checksums.lua", function()
       assert.equal(1, status)
       assert.matches("^00790079 .*/good\n$", out)
       assert.matches("^checksums: .*/none: No such file", complaint)
-      assert.equal(2, (run("checksums", "--what")))
+      local refused, _, why = run("checksums", "--what")
+      assert.equal(2, refused)
+      assert.matches("^checksums: unknown option %-%-what\n", why)
     end)
+
+  it("finds nothing wrong with an empty directory", function()
+    os.execute("mkdir " .. quote(dir .. "/empty"))
+    assert.equal("", output("checksums", dir .. "/empty"))
+  end)
 end)

@@ -31,6 +31,10 @@ cat <<END
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+/* CASTING_MODULE: it becomes a module of its own, and is not linked with Lua. */
+#ifndef CASTING_MODULE
+#define CAST_STATIC 1
+#endif
 #ifdef __clang__ /* inline functions of headers are in a source file here */
 #pragma clang diagnostic ignored "-Wunused-function"
 #endif

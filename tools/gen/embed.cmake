@@ -1,15 +1,15 @@
-# embed.cmake - the files of lua/casting as data in C: embedded.h.
+# embed.cmake - the files of lualib/casting as data in C: embedded.h.
 # SPDX-License-Identifier: MIT
 #
 #   cmake -DOUTPUT=DIR/embedded.h [-DINPUT=FOLDER] -P tools/gen/embed.cmake
 #
-# src/lua/lib/embed.c includes what this writes; FOLDER is lua/casting unless
+# src/lua/lib/embed.c includes what this writes; FOLDER is lualib/casting unless
 # another is given. Where there is CMake, nothing else is needed. LuaRocks
 # builds without CMake, and has Lua: for it embed.lua writes the same file, to
 # the byte (tools/test/embed.sh compares them). Change both.
 cmake_minimum_required(VERSION 3.16)
 if(NOT INPUT)
-  get_filename_component(INPUT ${CMAKE_CURRENT_LIST_DIR}/../../lua/casting
+  get_filename_component(INPUT ${CMAKE_CURRENT_LIST_DIR}/../../lualib/casting
     ABSOLUTE)
 endif()
 file(GLOB files ${INPUT}/*.lua) # in the order of their names
@@ -17,7 +17,7 @@ if(NOT files OR NOT OUTPUT)
   message(FATAL_ERROR "embed.cmake: OUTPUT is not set, or no file in ${INPUT}")
 endif()
 
-set(out "/* embedded.h - the files of lua/casting, made by tools/gen/embed.cmake
+set(out "/* embedded.h - the files of lualib/casting, made by tools/gen/embed.cmake
    or embed.lua. SPDX-License-Identifier: MIT */
 ")
 set(list "")

@@ -1,4 +1,4 @@
--- embed.lua - the files of lua/casting as data in C: embedded.h.
+-- embed.lua - the files of lualib/casting as data in C: embedded.h.
 -- SPDX-License-Identifier: MIT
 --
 --   lua tools/gen/embed.lua OUTPUT FILE ...
@@ -7,7 +7,7 @@
 -- why there are two that do, is told in embed.cmake. Change both.
 local output = ...
 local out = {[[
-/* embedded.h - the files of lua/casting, made by tools/gen/embed.cmake
+/* embedded.h - the files of lualib/casting, made by tools/gen/embed.cmake
    or embed.lua. SPDX-License-Identifier: MIT */
 ]]}
 local list = {}

@@ -11,9 +11,9 @@ cd "$(dirname -- "$0")/../.." || exit 2
 if command -v cmake >/dev/null; then
   exec cmake -DOUTPUT="$dir/embedded.h" -P tools/gen/embed.cmake >&2
 fi
-for lua in lua lua5.4 lua5.3 lua5.2 lua5.1 luajit; do
+for lua in lua lua5.5 lua5.4 lua5.3 lua5.2 lua5.1 luajit; do
   if command -v "$lua" >/dev/null; then
-    exec "$lua" tools/gen/embed.lua "$dir/embedded.h" lua/casting/*.lua
+    exec "$lua" tools/gen/embed.lua "$dir/embedded.h" lualib/casting/*.lua
   fi
 done
 echo "embed.sh: neither CMake nor a Lua is to be found" >&2

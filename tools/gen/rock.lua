@@ -6,11 +6,11 @@
 --
 -- The rockspec calls it in the top directory of the sources, with what
 -- LuaRocks would build with itself; it writes build/rock/casting.so (.dll on
--- Windows). A release has embedded.h, and LuaRocks' own "builtin" build; in a
--- checkout that file is to be made first. LuaRocks offers no build step but a
--- command, and has no program at hand but Lua and the compiler; so this is Lua,
--- for any version and system, and compiles as well. The compiler is one that
--- takes the options of GCC.
+-- Windows). A release has a generated file, and LuaRocks' own "builtin" build;
+-- in a checkout such a file is to be made first. LuaRocks offers no build step
+-- but a command, and has no program at hand but Lua and the compiler. So this
+-- is Lua, for any version and system, and compiles as well. The compiler is one
+-- that takes the options of GCC.
 --
 -- The words after an option are as a shell has split them: a compiler may be
 -- "ccache gcc", and on Windows a path in quotes. LuaRocks before 3.10 runs no
@@ -39,7 +39,7 @@ local function run(command)
   -- cmd.exe takes the first and the last quote of a line away.
   local ok = os.execute(windows and '"' .. command .. '"' or command)
   if ok ~= true and ok ~= 0 then
-    io.stderr:write("rock.lua: failed: ", command, "\n")
+    io.stderr:write("rock.lua: this has failed: ", command, "\n")
     os.exit(1)
   end
 end
@@ -107,19 +107,31 @@ for _, name in ipairs {"cc", "incdir", "ld"} do
   end
 end
 
+-- LuaRocks has seen to Lua's headers, but not to the compiler.
+do
+  local nowhere = windows and " >NUL 2>NUL" or " >/dev/null 2>&1"
+  local command = line(option.cc, "--version") .. nowhere
+  local ok = os.execute(windows and '"' .. command .. '"' or command)
+  if ok ~= true and ok ~= 0 then
+    io.stderr:write("rock.lua: there is no compiler ", line(option.cc),
+      "; on Debian: apt-get install -y gcc libc6-dev\n")
+    os.exit(1)
+  end
+end
+
 local folder = native(dir)
 run(windows and ("if not exist %s mkdir %s"):format(folder, folder)
   or "mkdir -p " .. folder)
 local embed = assert(loadfile "tools/gen/embed.lua")
-embed(dir .. "/embedded.h", (unpack or table.unpack)(list("lua/casting",
+embed(dir .. "/embedded.h", (unpack or table.unpack)(list("lualib/casting",
   "%.lua$")))
 
-local objects = {}
-for _, source in ipairs(find_sources()) do
+local objects, sources = {}, find_sources()
+print(("compiling %d files"):format(#sources))
+for _, source in ipairs(sources) do
   local object = dir .. "/" .. source:gsub("^src/", ""):gsub("/", "_")
     :gsub("c$", "o")
   objects[#objects + 1] = object
-  print("compiling " .. source)
   run(line(option.cc, option.cflags or {}, "-D_GNU_SOURCE=", "-Iinclude",
     "-I" .. dir, "-I" .. option.incdir[1], "-c", source, "-o", object))
 end

@@ -8,14 +8,14 @@
 # Lua: the functions are those of the luaL_Reg arrays in src/lua; the array's
 # C name says what they belong to (channel, task, session, else the module), for
 # casting.net its file's name;
-# and the methods of scopes and supervisors in lua/casting.
+# and the methods of scopes and supervisors in lualib/casting.
 # C: the functions declared with CASTING_API in include/casting.h.
 #   manual   a heading of a page of docs/manual names it: casting.NAME for the
 #            module, channel:NAME, task:NAME and so on for methods; what stands
 #            below it has the form that index.md describes; and index.md lists
 #            it. A C function: a comment in casting.h, its name in
 #            docs/c-api.md, and that of its manual page in docs/casting.7
-#   stub     lua/casting.d.lua defines it: casting.NAME, or Class:NAME
+#   stub     lualib/casting.d.lua defines it: casting.NAME, or Class:NAME
 #   test     a file in tests/lua calls it; for C, one in tests/unit
 set -u
 cd "${1:-$(dirname -- "$0")/../..}" || exit 2
@@ -60,9 +60,9 @@ lua_functions() {
       if ($0 ~ /\};|\{NULL/) inside = 0
     }' src/lua/*/*.c 2>/dev/null | LC_ALL=C sort -u
   sed -n 's/^function Scope:\([a-z][a-z_]*\).*/scope \1/p' \
-    lua/casting/scope.lua 2>/dev/null
+    lualib/casting/scope.lua 2>/dev/null
   sed -n 's/^function Handle:\([a-z][a-z_]*\).*/supervisor \1/p' \
-    lua/casting/handle.lua 2>/dev/null
+    lualib/casting/handle.lua 2>/dev/null
 }
 
 functions=$(lua_functions)
@@ -90,7 +90,7 @@ while read -r class name; do
   grep -q -s -E "^\\| \[\`$heading$end" docs/manual/index.md ||
     lacks "a line in docs/manual/index.md" "$text"
   grep -q -s -i -E "(function|field) +([a-z_.]*[.])?$stub$end" \
-    lua/casting.d.lua || lacks "a stub in lua/casting.d.lua" "$text"
+    lualib/casting.d.lua || lacks "a stub in lualib/casting.d.lua" "$text"
   cat tests/lua/*.lua 2>/dev/null | grep -q -E "$call$end" ||
     lacks "a test in tests/lua" "$text"
 done <<EOF

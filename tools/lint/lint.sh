@@ -158,7 +158,7 @@ function check_line(n, line,    code, i, s, name) {
       file !~ /^src\/os\//)
     bad(n, "long: it holds no size everywhere; use size_t or int64_t")
   if (code ~ /luaL_(arg|opt|check([a-rt-z]|string))/ &&
-      file !~ /lua\/[a-z]+\/(argument|builtin|starve|coroutine|embed|limited|program|(math|os)lib)\.[ch]$/)
+      file !~ /lua\/[a-z]+\/(argument|builtin|starve|coroutine|embed|limited|program|version|(math|os)lib)\.[ch]$/)
     bad(n, "arguments: there is a function for it in lua/state/argument.h")
   if (code ~ /luaL_traceback/) bad(n, "stacks: see lua/stack.h")
   if (code ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
@@ -283,7 +283,7 @@ if [ -f src/lua/lib/embedded.h ]; then
   echo "src/lua/lib/embedded.h:1: signposts: the build makes it; remove it here"
   exit 1
 fi
-all=$(find src include examples bench tests tools lua -type f | sed 's,.*/,,')
+all=$(find src include examples bench tests tools lualib -type f | sed 's,.*/,,')
 lost=$(find src docs CONTRIBUTING.md -name '*.[ch]' -o -name '*.md' |
   xargs grep -H -v '^ *# *include' | grep -o -E '^[^:]*:|\b[a-z_0-9]+\.[ch]\b' |
   awk '/:$/ { f = $0; next } { print f $0 }' |

@@ -12,7 +12,7 @@
 #   in comments of src/ and include/, and in documents   words with a "_"
 #   in documents                                         `WORD` and `WORD()`
 #   in both   casting.WORD, and `task:WORD` or that of another handle: these
-#             are in lua/casting.d.lua
+#             are in lualib/casting.d.lua
 # Not in examples of documents, which tests run. CHANGELOG.md, which tells of
 # what is gone, and benchmarks.md, which is written by a program, are left out.
 set -u
@@ -30,7 +30,7 @@ others='Arc epoll_pwait2 fdMutex fdseq io_uring max_user_watches pdReady
   AbortController CloseWrite async autoSelectFamily cluster new_poll new_thread
   new_timer new_work read_start setInterval setTimeout worker_threads'
 
-code=$(find src include tests examples bench lua tools cmake -type f \
+code=$(find src include tests examples bench lualib tools cmake -type f \
   ! -name '*.md' ! -name '*.txt' ! -path 'tests/fuzz/corpus/*' &&
   ls dev CMakeLists.txt .ci/run)
 documents=$(find . \( -path ./build -o -path ./.git \) -prune -o -name '*.md' \
@@ -58,7 +58,7 @@ function learn(text,    word, place) {
   }
 }
 
-# Of lua/casting.d.lua: "function casting.NAME(", "function channel:NAME(",
+# Of lualib/casting.d.lua: "function casting.NAME(", "function channel:NAME(",
 # "casting.NAME =", "---@field NAME".
 function learn_stub(line) {
   if (line ~ /^---@field/) {
@@ -176,7 +176,7 @@ function read_line(line) {
     if (file !~ /^(src|include)\//) return
     mention_words(comment)
     mention_functions(comment)
-  } else if (file == "lua/casting.d.lua") {
+  } else if (file == "lualib/casting.d.lua") {
     learn_stub(line)
   } else if (file ~ /\.lua$/ ? line !~ /^ *--/ : line !~ /^ *#/) {
     learn(line)

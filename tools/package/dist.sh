@@ -7,9 +7,10 @@
 #   -w     the files as they are here, instead of those of the last commit
 #   DIR    build/dist if none is given
 #
-# Beside the sources it has generated/embedded.h, and a rockspec with LuaRocks'
-# own build, which compiles the listed sources and can do nothing before it. No
-# other build looks into generated/. The archive of a commit is always the same,
+# Beside the sources it has generated/casting.c, which is all of casting in one
+# file, and a rockspec with LuaRocks' own build, which compiles the listed sources,
+# can do nothing before it, and prints a command for each. No other build looks
+# into generated/. The archive of a commit is always the same,
 # to the byte. Needs GNU tar.
 set -u
 cd "$(dirname -- "$0")/../.." || exit 2
@@ -48,19 +49,18 @@ build = {
   type = "builtin",
   modules = {
     casting = {
-      sources = {
-$(find src -name '*.c' | LC_ALL=C sort | sed 's/.*/        "&",/')
-      },
-      incdirs = { "include", "generated" },
-      defines = { "_GNU_SOURCE=" },
+      sources = { "generated/casting.c" },
+      incdirs = { "include" },
+      defines = { "CASTING_MODULE" },
       libraries = { "pthread", "dl", "m" },
     },
   },
+  install = { lua = { "lualib/casting.d.lua" } },
   copy_directories = { "docs", "examples" },
 }
 END
 }
-sh tools/gen/embed.sh generated &&
+mkdir generated && sh tools/gen/amalgamate.sh >generated/casting.c &&
   rockspec "$name-1.rockspec" >"$work/rockspec" &&
   mv "$work/rockspec" "$name-1.rockspec" || exit 1
 

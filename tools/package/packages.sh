@@ -8,7 +8,8 @@
 #   copied    a tree that was copied after it was built builds itself
 #   install   ./dev install into a scratch prefix; an example runs from there
 #             with each stock interpreter; C programs are built with what
-#             pkg-config says, shared and static, and from C++
+#             pkg-config says, shared and static, and from C++, and start as
+#             they are
 #   rock      `luarocks make` in a copy of the sources, per Lua version: offline,
 #             where no program is but the compiler and LuaRocks' own
 #   dist      the release archive; `luarocks make` in it, likewise
@@ -40,12 +41,14 @@ try() { # try TEXT COMMAND ...: counts it; shows its output if it fails
 interpreter() { case $1 in luajit) echo luajit ;; *) echo "lua$1" ;; esac; }
 # Where a version's modules lie below lib/lua and share/lua.
 short() { case $1 in luajit) echo 5.1 ;; *) echo "$1" ;; esac; }
-lua_flags() { # the flags of the Lua library itself, headers and all
+lua_pc() { # what pkg-config calls it
   case $1 in
-  luajit) pkg-config --cflags --libs luajit ;;
-  *) pkg-config --cflags --libs "lua$1" || pkg-config --cflags --libs "lua-$1" ;;
+  luajit) echo luajit ;;
+  *) if pkg-config --exists "lua$1"; then echo "lua$1"; else echo "lua-$1"; fi ;;
   esac
 }
+# The flags of the Lua library itself, headers and all.
+lua_flags() { pkg-config --cflags --libs "$(lua_pc "$1")"; }
 
 # The sources as they are here, without what was built.
 copy() { # copy DIR
@@ -62,9 +65,10 @@ example() { # example VERSION PATH CPATH
   echo "$out" | grep -q 29
 }
 
-# Runs build/packages/NAME with the libraries below a directory.
-runs() { # runs NAME LIBDIR
-  LD_LIBRARY_PATH=$2 timeout 60 "$work/$1" 20000 >"$work/out" || return 1
+# Runs build/packages/NAME with the libraries below a directory, or as it is.
+runs() { # runs NAME [LIBDIR]
+  env ${2:+LD_LIBRARY_PATH="$2"} timeout 60 "$work/$1" 20000 >"$work/out" ||
+    return 1
   cat "$work/out"
   grep -q 'sum of squares: 338350' "$work/out"
 }
@@ -106,7 +110,39 @@ host() { # host VERSION PREFIX static|shared: examples/c/host.c
   cc -Wall -Wextra -Wpedantic -Wconversion -Werror -D_GNU_SOURCE \
     -o "$work/host-$1-$3" examples/c/host.c \
     $(pkg-config --cflags "casting-$1") $libs $(lua_flags "$1") -pthread &&
-    runs "host-$1-$3" "$2/lib"
+    runs "host-$1-$3"
+}
+# All of Lua and of casting in the program, out of archives.
+archives() { # archives VERSION PREFIX
+  lua=$(PKG_CONFIG_PATH=${pc_path#:} pkg-config --variable=libdir "$(lua_pc "$1")")
+  for name in "liblua$1" libluajit-5.1; do
+    if [ -f "$lua/$name.a" ]; then lua=$lua/$name.a; fi
+  done
+  if ! [ -f "$lua" ]; then
+    echo "there is no archive of Lua $1"
+    return 0
+  fi
+  # shellcheck disable=SC2046
+  cc -D_GNU_SOURCE -I"$2/include" -o "$work/archives" examples/c/host.c \
+    "$2/lib/libcasting$(suffix "$1").a" "$lua" -ldl -lm \
+    $(lua_flags "$1" | tr ' ' '\n' | grep '^-I') -pthread && runs archives &&
+    cc -D_GNU_SOURCE -I"$2/include" -o "$work/archives" examples/c/host.c \
+      -Wl,-E $(PKG_CONFIG_PATH="$2/lib/pkgconfig" \
+        pkg-config --cflags --libs "casting-$1") "$lua" -ldl -lm \
+      $(lua_flags "$1" | tr ' ' '\n' | grep '^-I') -pthread && runs archives
+}
+# A program that is linked with another Lua than its library is for starts, and
+# is told that.
+mixed() { # mixed VERSION PREFIX OTHER
+  export PKG_CONFIG_PATH="$2/lib/pkgconfig$pc_path"
+  # shellcheck disable=SC2046
+  cc -D_GNU_SOURCE -o "$work/mixed" examples/c/host.c \
+    $(pkg-config --cflags --libs "casting-$1") $(lua_flags "$3") -pthread ||
+    return 1
+  timeout 60 "$work/mixed" 100 >"$work/out" 2>&1
+  rc=$?
+  cat "$work/out"
+  [ $rc = 1 ] && grep -q '^start: invalid$' "$work/out"
 }
 suffix() { case $1 in luajit) echo -luajit ;; *) echo "$1" ;; esac; }
 # A program, a module and `require "casting"` have one runtime between them.
@@ -119,7 +155,7 @@ module() { # module VERSION PREFIX
   for first in "require 'casting'" "require 'parkmod'"; do
     echo "$first" >"$work/first.lua"
     cat "$work/first.lua" examples/c/waiting.lua >"$work/both.lua"
-    LD_LIBRARY_PATH=$2/lib LUA_CPATH="$2/lib/lua/$1/?.so;$work/?.so" \
+    LUA_CPATH="$2/lib/lua/$1/?.so;$work/?.so" \
       timeout 60 "$(interpreter "$1")" "$work/both.lua" >"$work/out" 2>&1
     cat "$work/out"
     grep -q 'others ran meanwhile:.*true' "$work/out" || return 1
@@ -155,6 +191,7 @@ man_pages() { # man_pages DIR: each can be had, and man has no complaints
 }
 part_install() {
   prefix=$work/prefix
+  last=''
   rm -rf "$prefix"
   try "install: ./dev install" env LUAS="$luas" ./dev install "$prefix"
   for v in $luas; do
@@ -163,11 +200,16 @@ part_install() {
       "$prefix/lib/lua/$s/?.so"
     try "install: shared on $v" host "$v" "$prefix" shared
     try "install: static on $v" host "$v" "$prefix" static
+    try "install: archives of both on $v" archives "$v" "$prefix"
     try "install: module on $v" module "$v" "$prefix"
     try "install: internals hidden on $v" \
       hidden "$prefix/lib/libcasting$(suffix "$v").so"
     try "install: internals of the archive hidden on $v" \
       archive_hidden "$prefix/lib/libcasting$(suffix "$v").a"
+    if [ -n "$last" ]; then
+      try "install: library of $v, Lua of $last" mixed "$v" "$prefix" "$last"
+      try "install: library of $last, Lua of $v" mixed "$last" "$prefix" "$v"
+    fi
     last=$v
   done
   if command -v g++ >/dev/null; then
@@ -200,7 +242,18 @@ rock() { # rock VERSION DIR
   # Nothing is fetched: no server is known.
   (cd "$2" && env -i PATH="$work/programs" HOME="$work" luarocks \
     --lua-dir="${lua%/bin/*}" --lua-version="$1" --tree="$tree" \
-    --only-server="$work/none" make) || return 1
+    --only-server="$work/none" make) >"$work/rock.log" 2>&1 || {
+    cat "$work/rock.log"
+    return 1
+  }
+  # Nothing is installed that is not meant, and a page is enough to tell of it.
+  found=$(cd "$tree" && find lib/lua share/lua -type f | sort | tr '\n' ' ')
+  echo "$found"
+  [ "$found" = "lib/lua/$1/casting.so share/lua/$1/casting.d.lua " ] || return 1
+  if [ "$(grep -c . "$work/rock.log")" -gt 20 ]; then
+    cat "$work/rock.log"
+    return 1
+  fi
   example "$1" "$tree/share/lua/$1/?.lua" "$tree/lib/lua/$1/?.so"
 }
 rocks() { # rocks PART DIR
@@ -229,7 +282,7 @@ dist() {
   sh tools/package/dist.sh -w "$work/dist" &&
     tar -C "$work/dist" -xzf "$work"/dist/casting-*.tar.gz || return 1
   release=$(echo "$work"/dist/casting-*[0-9])
-  ls "$release/generated/embedded.h" &&
+  ls "$release/generated/casting.c" &&
     grep 'type = "builtin"' "$release"/casting-*.rockspec &&
     ! grep 'rock[.]lua' "$release"/casting-*.rockspec
 }
@@ -247,7 +300,7 @@ amalgam() {
     cp include/casting.h "$dir/" || return 1
   # shellcheck disable=SC2046
   cc -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared -pthread \
-    -o "$dir/casting.so" "$dir/casting.c" \
+    -DCASTING_MODULE -o "$dir/casting.so" "$dir/casting.c" \
     $(lua_flags "$1" | tr ' ' '\n' | grep '^-I') -ldl -lm
 }
 amalgam_program() { # with the program, in one compilation

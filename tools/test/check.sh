@@ -10,7 +10,7 @@
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:10 format:20 house:15 docs:30 warnings:280 models:200 tsan:350 asan:350 shrink:380
 ubsan:320 inject:250 collect:600 allocfail:470 tidy:120 fuzz:90 coverage:500 valgrind:900
-mutants:180 packages:260 portable:260 qemu:900 bigendian:120 bare:900'
+mutants:180 packages:260 portable:260 qemu:900 bigendian:120 bare:1100'
 
 check_main() {
   budget=''
@@ -18,21 +18,24 @@ check_main() {
   while [ $# -gt 0 ]; do
     case $1 in
     --budget)
-      [ $# -gt 1 ] || die "check: --budget needs seconds"
+      [ $# -gt 1 ] || misused check "--budget needs seconds"
       budget=$2
       shift
       ;;
     --budget=*) budget=${1#*=} ;;
+    -*) misused check "unknown option $1" ;;
     *)
       case " $(echo $checks)" in
       *" $1:"*) chosen="$chosen $1" ;;
-      *) die "check: there is no check \"$1\" (see: ./dev help)" ;;
+      *) misused check "there is no check \"$1\"" ;;
       esac
       ;;
     esac
     shift
   done
-  case $budget in *[!0-9]*) die "check: --budget needs whole seconds" ;; esac
+  case $budget in
+  *[!0-9]*) misused check "--budget needs whole seconds, not $budget" ;;
+  esac
   all=''
   for c in $checks; do
     case " $chosen " in
@@ -111,7 +114,7 @@ check_lint() {
     attempt "tools/lint/$rules.sh" sh "tools/lint/$rules.sh"
   done
   places=''
-  for place in lua bench examples tests tools; do
+  for place in lualib bench examples tests tools; do
     if [ -d $place ]; then places="$places $place"; fi
   done
   # shellcheck disable=SC2086
@@ -296,6 +299,8 @@ tested_config() { # tested_config CONFIG EXCEPT CMAKE-OPTIONS
   shift 2
   # shellcheck disable=SC2046
   if ! configure "$config" "$(cmake_luas)" "$@" ||
+    { [ -n "${TESTS:-}" ] &&
+      ! need_match "$config" "$TESTS" -LE "rules$select"; } ||
     ! build "$config" $(test_targets "$config"); then
     failed=$((failed + 1))
     return

@@ -12,7 +12,7 @@
 --
 -- What gcov does not see: a process writes its counts when it exits, so those
 -- of one that a signal ends, or that leaves by _exit, are lost (not those of
--- children of unit tests, see unit.h); and lua/casting/ is not C.
+-- children of unit tests, see unit.h); and lualib/casting/ is not C.
 local build, lines_to = arg[1], arg[2]
 local LOWEST = 10
 

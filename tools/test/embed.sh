@@ -5,7 +5,7 @@
 #
 #   embed.sh LUA [CC]
 #
-# Of lua/casting, and of a file with all that C, CMake or Lua may take for
+# Of lualib/casting, and of a file with all that C, CMake or Lua may take for
 # something else.
 set -u
 cd "$(dirname -- "$0")/../.." || exit 2
@@ -52,7 +52,7 @@ END2
 }
 
 lua=$1 cc=${2:-cc}
-for folder in lua/casting "$work/odd"; do
+for folder in lualib/casting "$work/odd"; do
   if ! same "$folder" || ! printed "$folder"; then
     echo "embed.sh: $folder: not the same"
     exit 1

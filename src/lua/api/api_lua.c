@@ -57,6 +57,7 @@ int casting_adopt(lua_State *L, casting_session **out) {
   cast_state *S = NULL;
   if (cast_forked) return CASTING_EFORKED;
   if (!lua_checkstack(L, 3)) return CASTING_ENOMEM;
+  if (!cast_version_is_own(L)) return CASTING_EINVAL;
   if (cast_lua_cpcall(L, adopt, &S) != LUA_OK) {
     lua_pop(L, 1);
     return CASTING_ENOMEM;

@@ -115,6 +115,7 @@ int casting_start(const casting_options *options) {
   int rc = CASTING_EINVAL;
   if (cast_api_is_forked()) return CASTING_EFORKED;
   if (!copy_options(&o, sizeof o, options) || !are_threads_valid(&o)) return rc;
+  if (!cast_version_is_linked()) return rc;
   cast_lock_take(&starter.lock);
   rc = start_locked(&o);
   cast_lock_drop(&starter.lock);

@@ -13,6 +13,7 @@
 #include <lualib.h>
 
 #include "../../base.h"
+#include "version.h"
 
 /* LuaJIT calls itself Lua 5.1; it is known by a library more in its
    lualib.h. */

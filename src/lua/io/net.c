@@ -1,7 +1,7 @@
 /* net.c - the C part of casting.net.
    SPDX-License-Identifier: MIT
 
-   Small functions that lua/casting/net_*.lua put together, in a table that
+   Small functions that lualib/casting/net_*.lua put together, in a table that
    programs do not reach (internal.sockets); lib/lib_net.c makes casting.net.
    Sockets that are made here have all their options before they are connected
    or bound. */

@@ -56,7 +56,7 @@ size_t cast_net_peer_text(
 bool cast_net_address(lua_State *L, int host, int port, os_address *a);
 uint16_t cast_net_port(lua_State *L, int i);
 
-/* -- the functions, called by lua/casting/net_*.lua ----------------------- */
+/* -- the functions, called by lualib/casting/net_*.lua -------------------- */
 
 int cast_net_close(lua_State *L);
 int cast_net_read(lua_State *L);

@@ -2,7 +2,7 @@
    SPDX-License-Identifier: MIT
 
    Which addresses a name has, and which of them is tried when, is decided in
-   lua/casting/net_connect.lua. A connection that is broken off is closed. */
+   lualib/casting/net_connect.lua. A connection that is broken off is closed. */
 #include "../../../include/casting.h"
 #include "../../mem.h"
 #include "../compat/auxiliary.h"

@@ -1,8 +1,8 @@
 /* embed.c - what of the library is written in Lua, loaded on first use.
    SPDX-License-Identifier: MIT
 
-   Each file of lua/casting/ is a chunk that is called with the module and the
-   table `internal`, and returns one value: a function, or a table with
+   Each file of lualib/casting/ is a chunk that is called with the module and
+   the table `internal`, and returns one value: a function, or a table with
    functions or with the methods of a class. `internal` keeps that value under
    the name of the file. The files refer to each other through `internal`, whose
    __index loads a file that is missing. Their globals are the functions of
@@ -32,7 +32,7 @@
 #include "../state/state.h"
 #include "../transfer/module.h"
 #include "../transfer/names.h"
-#include "embedded.h" /* what the build makes of lua/casting */
+#include "embedded.h" /* what the build makes of lualib/casting */
 #include "lib.h"
 #include "lib_link.h"
 #include "lib_monitor.h"

@@ -1,7 +1,7 @@
 /* embed.h - the Lua files that are built into the module.
    SPDX-License-Identifier: MIT
 
-   The build makes embedded.h, which has them, from lua/casting/. */
+   The build makes embedded.h, which has them, from lualib/casting/. */
 #ifndef CAST_EMBED_H
 #define CAST_EMBED_H
 

@@ -190,7 +190,9 @@ const cast_binding cast_module_binding = {
    it makes the state a host; a session of ours was prepared when it was
    made. */
 int luaopen_casting(lua_State *L) {
-  cast_state *S = cast_state_find(L);
+  cast_state *S;
+  cast_version_check(L);
+  S = cast_state_find(L);
   if (CAST_UNLIKELY(cast_forked) && (S == NULL || S->packer == NULL))
     cast_raise_closed(L);
   if (S == NULL) {

@@ -2,7 +2,7 @@
    SPDX-License-Identifier: MIT
 
    It is made when the module's field `net` is first read, or when it is
-   required. Most of its functions are written in Lua (lua/casting/net_*.lua),
+   required. Most of its functions are written in Lua, lualib/casting/net_*.lua,
    over those of the table internal.sockets (io/net.c), which a program does not
    reach; the others are in that table themselves. The table and its functions
    have names of their own, by which they cross to other sessions. */

@@ -3,7 +3,7 @@
 
    Like the errors of argument.h they give the line of the program that has
    called a public function. How far down the stack that call is differs, so it
-   is looked for: the first function that is neither in a file of lua/casting
+   is looked for: the first function that is neither in a file of lualib/casting
    nor in C is the program's. */
 #include "misuse.h"
 

@@ -1,13 +1,13 @@
 /* builtin.c - the globals of what is written in Lua.
    SPDX-License-Identifier: MIT
 
-   The files of lua/casting run long after casting was loaded, when the program
-   may have removed globals or put others in their place. So the program's
-   globals are hidden from them; their globals are the functions below, which do
-   what the functions of the base library do. The table of these is made when
-   the first file is loaded. To remember the program's own functions instead, as
-   they were at the start, would cost every session, also one that never uses
-   such a file.
+   The files of lualib/casting run long after casting was loaded, when the
+   program may have removed globals or put others in their place. So the globals
+   of the program are hidden from them; their globals are the functions below,
+   which do what the functions of the base library do. The table of these is
+   made when the first file is loaded. To remember the program's own functions
+   instead, as they were at the start, would cost every session, also one that
+   never uses such a file.
 
    pcall and xpcall of LuaJIT can be yielded across, and no C function can be
    there. So on LuaJIT these two are the state's own, and are remembered when

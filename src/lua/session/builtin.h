@@ -6,7 +6,7 @@
 #include "../compat/compat.h"
 
 /* Pushes a new table of the functions of the base library that the files of
-   lua/casting have as their globals. */
+   lualib/casting have as their globals. */
 void cast_builtin_push(lua_State *L);
 /* Pushes the pcall of that table. */
 void cast_builtin_pcall(lua_State *L);
