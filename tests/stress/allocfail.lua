@@ -101,6 +101,21 @@ scenario("sessions", function()
   check(s:wait(LONG) and s:close(LONG), "it did not close")
 end)
 
+scenario("own threads", function()
+  local s = new {thread = "own", init = function() here = 1 end} -- luacheck: ignore
+  check(await(s:spawn("return here")) == 1, "no init")
+  local ch = casting.channel()
+  local t = s:spawn(function(ch) -- luacheck: ignore
+    local sum = 0
+    table.sort({2, 1}, function(a, b) sum = sum + ch:receive() return a < b end)
+    return sum
+  end, ch)
+  local m = t:monitor()
+  for _ = 1, 1 do put(ch, m, 1) end
+  check(ch:close() and t:join(LONG) ~= nil, "it did not end")
+  check(s:close(LONG), "it did not close")
+end)
+
 scenario("spawning", function()
   local s, sum = new(), 0
   local up = {1, {2}, "three"}

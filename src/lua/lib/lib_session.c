@@ -417,6 +417,7 @@ static void blame_limit(lua_State *L, plan *p) {
   int status;
   if (limit == 0 || p->target != NULL) return;
   other.options.memory_max = 0;
+  other.options.own_thread = false; /* it makes no difference */
   lua_pushcfunction(L, build);
   lua_pushlightuserdata(L, &other);
   status = lua_pcall(L, 1, 0, 0);
