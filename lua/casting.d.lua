@@ -466,6 +466,12 @@ function casting.fd() end
 ---@return T...
 function casting.blocking(f, ...) end
 
+---As require, but one session at a time loads: for C modules that cannot be
+---loaded by two threads at once.
+---@param name string
+---@return any ... what require returns
+function casting.require(name) end
+
 ---A failure that nobody has joined, as casting.on_error sends it.
 ---@class casting.report
 ---@field task? casting.task

@@ -116,6 +116,17 @@ scenario("own threads", function()
   check(s:close(LONG), "it did not close")
 end)
 
+scenario("require", function()
+  package.preload.allocfail = function() return {casting.now()} end
+  package.loaded.allocfail = nil
+  check(type(casting.require "allocfail") == "table", "no module")
+  local a, b = new(), new {thread = "own"}
+  local function load() return #require "casting".require "allocfail" end
+  local t, u = a:spawn(load), b:spawn(load)
+  check(await(t) == 1 and await(u) == 1, "wrong module")
+  package.loaded.allocfail, package.preload.allocfail = nil, nil
+end)
+
 scenario("spawning", function()
   local s, sum = new(), 0
   local up = {1, {2}, "three"}

@@ -23,6 +23,7 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../session/library.h"
+#include "../session/loader.h"
 #include "../session/newsession.h"
 #include "../session/options.h"
 #include "../session/package.h"
@@ -379,6 +380,7 @@ static void start_init(lua_State *L, plan *p) {
   cast_ltask *t = cast_ltask_new(L, p->target, false);
   cast_ltask_make_remote(t);
   cast_msg_move(&t->base.waiter.msg, &p->init->msg);
+  cast_loader_pass_on(p->S, cast_ltask_of(p->S->session.current), p->target, t);
   if (cast_task_start(&t->base, &p->S->session) != 0) {
     cast_msg_move(&p->init->msg, &t->base.waiter.msg);
     cast_lua_error(L, "the program ends");
