@@ -156,19 +156,23 @@ typedef struct casting_session_options {
   /* Names of the libraries to open, the last one NULL; NULL: all. */
   const char *const *libs;
   size_t memory; /* limit in bytes of its Lua state and streams; 0: none */
-  /* Called once with the new state, by the caller's thread, protected, before
-     anything runs there: for globals, package.path, preloaded modules. It must
-     not block. What it returns is of no account. NULL: nothing. */
+  /* Called once with the new state, by the caller's thread (or the session's
+     own, for which the call waits), protected, before anything runs there: for
+     globals, package.path, preloaded modules. It must not block. What it
+     returns is of no account. NULL: nothing. */
   int (*init)(struct lua_State *L, void *ud);
   void *init_ud;
   char *error; /* where the error message of init goes, cut; NULL: nowhere */
   size_t error_size;
+  /* Not 0: an OS thread of the session's own, outside of the pool's limits,
+     makes its Lua state, calls init, runs all its tasks and closes it. */
+  int own_thread;
 } casting_session_options;
 
-/* Makes a session, which the pool runs.
+/* Makes a session, which the pool runs, or a thread of its own.
    `options` may be NULL.
    Returns 0, with a new reference in *out, or one of
-   CASTING_ENOMEM   there is no memory
+   CASTING_ENOMEM   there is no memory, or no thread for it
    CASTING_EFAILED  the function `init` has raised an error
    CASTING_EINVAL   a library is unknown, or there was no casting_start */
 CASTING_API int casting_session_new(

@@ -254,6 +254,7 @@ function session:name() end
 ---@field memory_max? integer
 ---@field cpu? number seconds used
 ---@field cpu_max? number
+---@field thread? "own" it has a thread of its own
 
 ---Figures about the session.
 ---@return casting.session.stats
@@ -269,6 +270,7 @@ function session:tasks() end
 ---@field memory? integer bytes that its Lua state and its streams may use
 ---@field cpu? number seconds of processor time that it may use
 ---@field tasks? integer unfinished tasks that it may have
+---@field thread? "own" an OS thread of its own, for modules bound to one
 ---@field init? function called in it first; crosses like any function
 
 ---Makes a session.
@@ -463,6 +465,12 @@ function casting.fd() end
 ---@param ... any
 ---@return T...
 function casting.blocking(f, ...) end
+
+---As require, but one session at a time loads: for C modules that cannot be
+---loaded by two threads at once.
+---@param name string
+---@return any ... what require returns
+function casting.require(name) end
 
 ---A failure that nobody has joined, as casting.on_error sends it.
 ---@class casting.report

@@ -36,7 +36,9 @@ static cast_job *pick_local(cast_core *c) {
 
 bool cast_sched_can_follow(cast_worker *w) {
   cast_core *c = w->core;
-  cast_job *next = atomic_load_explicit(&c->next, memory_order_relaxed);
+  cast_job *next;
+  if (CAST_UNLIKELY(c == NULL)) return false; /* a keeper */
+  next = atomic_load_explicit(&c->next, memory_order_relaxed);
   if (next == NULL || next == CAST_CORE_LOST) return false;
   if (cast_cores_spare_hint() < 0) return false;
   if (cast_sched_tick(w) % CAST_GLOBAL_EVERY == 0 && cast_global_has_jobs())

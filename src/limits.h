@@ -32,6 +32,10 @@
    and the thread of the errands have ten times as much to end. */
 #define CAST_POOL_STOP_NS 1000000000u
 
+/* Sessions with a thread of their own that there may be at a time: each needs
+   an entry in the table of threads that can be interrupted. */
+#define CAST_KEEPERS_MAX CAST_LIMIT(1024u, 64u)
+
 /* Sessions in the run queue of one core; a power of two, 2 at least. */
 #define CAST_RUNQ_SIZE CAST_LIMIT(256u, 4u)
 /* A worker looks at the global queue first at each n-th pick, so that its own

@@ -40,7 +40,7 @@ void cast_sched_init(
 }
 
 void cast_sched_fini(void) {
-  CAST_ALWAYS(cast_sched.nworkers == 0 && cast_cores_busy() == 0);
+  CAST_ALWAYS(cast_sched_workers() == 0 && cast_sched_busy() == 0);
 }
 
 /* Could another thread go on with a permit: an idle one, or a new one? */
@@ -214,8 +214,12 @@ void cast_sched_again(cast_worker *w, cast_job *job) {
 
 bool cast_sched_has_backlog(cast_worker *w) {
   cast_core *c = w->core;
-  cast_job *next = atomic_load_explicit(&c->next, memory_order_relaxed);
-  /* All of these reads are hints. */
+  cast_job *next;
+  /* All of these reads are hints. A keeper has its thread for itself, and lets
+     go only to be counted again (keeper.c). */
+  if (CAST_UNLIKELY(c == NULL))
+    return atomic_load_explicit(&w->counted, memory_order_relaxed) == 0;
+  next = atomic_load_explicit(&c->next, memory_order_relaxed);
   if (next == CAST_CORE_LOST) return cast_cores_have_work();
   return next != NULL || cast_global_has_jobs() ||
          cast_cores_spare_hint() < 0 || cast_runq_len(&c->queue) != 0;
@@ -286,7 +290,13 @@ void cast_sched_stop(void) {
   cast_lock_drop(&cast_sched.lock);
 }
 
-uint32_t cast_sched_busy(void) { return cast_cores_busy(); }
+uint32_t cast_sched_busy(void) {
+  /* PAIR wake_sysmon: as cast_cores_busy. Two reads will do, since whoever
+     begins to run wakes sysmon: only what has run since before sysmon announced
+     its sleep must be seen. */
+  return cast_cores_busy() +
+         atomic_load_explicit(&cast_sched.nkeeping, memory_order_seq_cst);
+}
 
 void cast_sched_quit(cast_worker *w) {
   cast_sched_stop_spinning();
@@ -318,7 +328,7 @@ void cast_sched_delist(cast_worker *w) {
 uint32_t cast_sched_workers(void) {
   uint32_t n;
   cast_lock_take(&cast_sched.lock);
-  n = cast_sched.nworkers;
+  n = cast_sched.nworkers + cast_sched.nkeepers;
   cast_lock_drop(&cast_sched.lock);
   return n;
 }
@@ -375,7 +385,7 @@ bool cast_sched_is_quiet(void) {
        l != &cast_sched.idle_workers; l = l->next)
     sleeping++;
   quiet = sleeping == cast_sched.nworkers - cast_sched.nretiring &&
-          !cast_cores_have_work();
+          cast_sched.nawake == 0 && !cast_cores_have_work();
   cast_lock_drop(&cast_sched.lock);
   return quiet;
 }

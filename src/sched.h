@@ -21,8 +21,8 @@
 #include "io/poller.h"
 #include "list.h"
 
-/* Of cast_worker.signal. */
-enum { CAST_GO_ON = 1, CAST_POLLS = 2 };
+/* Of cast_worker.signal. CALL and QUIT: of a keeper (keeper.c). */
+enum { CAST_GO_ON = 1, CAST_POLLS = 2, CAST_CALL = 3, CAST_QUIT = 4 };
 
 typedef struct cast_worker {
   cast_runner runner;      /* what it runs sessions with */
@@ -43,6 +43,14 @@ typedef struct cast_worker {
   uint64_t since_ns;       /* (sysmon) ... when it first saw that tick, ... */
   uint64_t cpu_ns;         /* (sysmon) ... the thread's processor time ... */
   uint64_t cpu_at_ns;      /* (sysmon) ... and when that was read */
+  /* Of a keeper only (keeper.h), which has no core and is in neither of the
+     first two lists. */
+  struct cast_session *session; /* (i) the one that it keeps; else NULL */
+  _Atomic uint32_t counted; /* (a) 1: sysmon is awake for it; (sched lock) */
+  uint32_t awake;           /* (sched lock) 0: it rests; see keeper.c */
+  void (*call)(void *arg);  /* the maker's, until it is answered: a function */
+  void *call_arg;           /* ... to be called, and its argument */
+  _Atomic uint32_t answer;  /* (a) what the maker sleeps on meanwhile */
 } cast_worker;
 
 /* n permits. start(core) makes a new worker that owns `core` and spins: 0 or
@@ -73,7 +81,8 @@ cast_job *cast_sched_follow(cast_worker *w);
 /* Finds the next job for w, which sleeps until there is one. NULL: w must
    end. */
 cast_job *cast_sched_find(cast_worker *w);
-/* Permits in use. The value may be stale as soon as it is read. */
+/* Permits in use, and keepers that run. The value may be stale as soon as it is
+   read. */
 uint32_t cast_sched_busy(void);
 /* For a new worker whose thread has no memory to begin: gives its core back. */
 void cast_sched_quit(cast_worker *w);
@@ -123,7 +132,8 @@ bool cast_sched_cover(void);
 struct cast_session;
 void cast_sched_look_as_host(struct cast_session *s);
 
-/* Are all workers idle, with a permit or without, and all queues empty? */
+/* Are all workers idle, with a permit or without, all keepers at rest, and all
+   queues empty? */
 bool cast_sched_is_quiet(void);
 /* Wakes sysmon from its deep sleep. */
 void cast_sched_wake_sysmon(void);
@@ -133,6 +143,7 @@ void cast_sched_wake_sysmon(void);
 bool cast_sched_enlist(cast_worker *w);
 /* Counts a worker that ends no more. */
 void cast_sched_delist(cast_worker *w);
+/* Threads that have not ended yet: workers and keepers. */
 uint32_t cast_sched_workers(void);
 
 #endif

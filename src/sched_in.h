@@ -1,9 +1,10 @@
-/* sched_in.h - what the scheduler's two files share, and nobody else.
+/* sched_in.h - what the scheduler's three files share, and nobody else.
    SPDX-License-Identifier: MIT
 
    sched.c queues jobs and wakes workers, idle.c finds jobs and has workers
-   sleep. Locks: CAST_RANK_SCHED for the lists and numbers of workers, and for
-   cores, permits and the global queue (core.c). */
+   sleep, keeper.c does both for threads with one session each. Locks:
+   CAST_RANK_SCHED for the lists and numbers of workers, and for cores, permits
+   and the global queue (core.c). */
 #ifndef CAST_SCHED_IN_H
 #define CAST_SCHED_IN_H
 
@@ -20,6 +21,10 @@ typedef struct cast_sched_state {
   bool stopping;              /* (lock) all workers end when they are idle */
   bool retry_due;             /* (lock) a thread could not be started (R26) */
   _Atomic uint32_t nspinning; /* (a) workers that look for work */
+  uint32_t nkeepers;          /* (lock) keepers there are (keeper.h) */
+  uint32_t nawake;            /* (lock) those that are not at rest */
+  _Atomic uint32_t nkeeping;  /* (a) those of them for which sysmon is awake;
+                                 written under the lock */
   int (*start)(cast_core *);  /* (i) starts a worker, see cast_sched_init */
   void (*wake_sysmon)(void);  /* (i) wakes sysmon from its deep sleep */
 } cast_sched_state;

@@ -64,7 +64,7 @@ static bool wake_idle(cast_session *s, cast_session *self, cast_post *p,
         &s->inbox, old, word, memory_order_acq_rel, memory_order_relaxed))
     return false;
   if (word == CAST_INBOX_EMPTY) cast_session_ready(s, p);
-  if (job != NULL && !s->hosted)
+  if (job != NULL && !s->hosted && s->keeper == NULL)
     *job = &s->job;
   else
     s->ops->wake(s, self);

@@ -161,6 +161,8 @@ struct cast_session {
   _Atomic uint32_t weak_refs;  /* (a) the number of weak references */
   const cast_session_ops *ops; /* (i) the binding's functions */
   bool hosted;                 /* (i) a host's: its thread is always there */
+  struct cast_worker *keeper;  /* (i) the thread that alone runs it (keeper.h);
+                                  NULL: the pool's, or its host's, do */
   cast_runner *runner;         /* (w) the runner that runs it */
   cast_task *current;          /* (w) the task that runs, or NULL */
   cast_post *ready;            /* (w) the ready list: posts to be served */

@@ -3,13 +3,15 @@
 
    The thread's own C stack is used only to start and to end. The loop runs on
    contexts from the pool, since a task may keep the context on which it blocks,
-   and another worker may go on with it (context.h). Owner: a worker's struct
-   belongs to its thread until that is in `ended`; who joins the thread frees
-   it. */
+   and another worker may go on with it (context.h). A keeper, the thread of a
+   session that has one of its own, begins and ends like a worker, but has a
+   loop for that session alone (keeper.h). Owner: a worker's struct belongs to
+   its thread until that is in `ended`; who joins the thread frees it. */
 #include "worker.h"
 
 #include "../include/casting.h"
 #include "fork.h"
+#include "keeper.h"
 #include "mem.h"
 #include "slice.h"
 
@@ -22,7 +24,9 @@ struct cast_slot {
   _Atomic(cast_runner *) who; /* (a) the runner; only that thread reads it */
 };
 
-static cast_slot slots[CAST_WORKERS_MAX];
+/* Hosts are few; one that finds no slot cannot be interrupted. */
+#define SLOTS (CAST_WORKERS_MAX + CAST_KEEPERS_MAX)
+static cast_slot slots[SLOTS];
 
 static struct {
   cast_lock lock;
@@ -34,7 +38,7 @@ static struct {
 
 /* Relaxed but for the hand-over of a slot: its own thread alone reads it. */
 cast_slot *cast_slot_take(cast_runner *r) {
-  for (size_t i = 0; i < CAST_WORKERS_MAX; i++) {
+  for (size_t i = 0; i < SLOTS; i++) {
     uintptr_t none = 0;
     /* PAIR slot: acquire; the last owner's writes come before this one's. */
     if (!atomic_compare_exchange_strong_explicit(&slots[i].thread, &none,
@@ -56,7 +60,7 @@ void cast_slot_give(cast_slot *s) {
 /* The session that the calling thread runs; NULL if it has no slot. */
 static cast_session *session_here(void) {
   uintptr_t self = os_thread_self();
-  for (size_t i = 0; i < CAST_WORKERS_MAX; i++) {
+  for (size_t i = 0; i < SLOTS; i++) {
     cast_runner *r;
     if (atomic_load_explicit(&slots[i].thread, memory_order_relaxed) != self)
       continue;
@@ -120,6 +124,21 @@ static void loop(cast_runner *r) {
   }
 }
 
+/* The loop of a keeper, likewise. Its runner never is another one. It begins on
+   a fresh stack when the thread starts, and whenever a task of the session has
+   blocked in place; then the session goes on at once. */
+static void keep(cast_runner *r) {
+  cast_worker *w = r->worker;
+  cast_run how =
+    cast_runner_session(r) == NULL ? CAST_RUN_IDLE : CAST_RUN_AGAIN;
+  while (how != CAST_RUN_GONE) {
+    if (how == CAST_RUN_IDLE && !cast_keeper_rest(w)) break;
+    how = cast_session_run(w->session, r).how;
+    if (how == CAST_RUN_AGAIN) cast_keeper_recount(w);
+  }
+  cast_runner_jump(r, w->base);
+}
+
 /* Joins and frees the workers in `ended`. */
 static void join_ended(void) {
   for (;;) {
@@ -140,15 +159,17 @@ static void thread_main(void *arg) {
   cast_runner *r = &w->runner;
   cast_slot *mine = cast_slot_take(r);
   w->base = os_context_adopt();
-  if (w->base == NULL) {
+  if (w->base == NULL && w->session != NULL) {
+    (void)cast_keeper_rest(w); /* refuses all calls, until it is dismissed */
+  } else if (w->base == NULL) {
     cast_sched_quit(w);
   } else {
     r->at = w->base;
     cast_runner_fork(r, &r->at); /* returns when the worker is to end */
     cast_runner_arrived(r);
-    cast_runner_fini(r);
     os_context_free(w->base);
   }
+  cast_runner_fini(r);
   /* Joins the worker that retired before this one, so that at most one ended
      thread is ever left. */
   join_ended();
@@ -158,7 +179,11 @@ static void thread_main(void *arg) {
   cast_slot_give(mine);
   cast_lock_take(&workers.lock);
   cast_list_remove(&w->live);
-  cast_sched_delist(w); /* under the lock: then w may be joined and freed */
+  /* Under the lock: then w may be joined and freed. */
+  if (w->session != NULL)
+    cast_keeper_delist(w);
+  else
+    cast_sched_delist(w);
   cast_list_push(&workers.ended, &w->link);
   cast_lock_drop(&workers.lock);
   /* PAIR ended: release; the joiner reads the list after it. */
@@ -166,35 +191,64 @@ static void thread_main(void *arg) {
   os_wake(&workers.nended, 1);
 }
 
-int cast_worker_start(cast_core *core) {
+/* NULL: out of memory, or this is the child of a fork. */
+static cast_worker *make(void (*run)(cast_runner *r)) {
   cast_worker *w = cast_calloc(sizeof *w);
-  int rc;
-  if (w == NULL) return CASTING_ENOMEM;
-  if (CAST_UNLIKELY(cast_forked)) goto free_worker;
+  if (w == NULL) return NULL;
   cast_list_init(&w->link);
   cast_list_init(&w->live);
-  w->runner.loop = loop;
+  cast_list_init(&w->all);
+  w->runner.loop = run;
   w->runner.worker = w;
+  if (!cast_forked && cast_runner_reserve(&w->runner) == 0) return w;
+  cast_free(w);
+  return NULL;
+}
+
+static void discard(cast_worker *w) {
+  cast_runner_fini(&w->runner);
+  cast_free(w);
+}
+
+/* The thread may run, and even end, before w->thread is written. The lock keeps
+   others from joining it before. */
+static int start(cast_worker *w, const char *name) {
+  int rc;
+  cast_lock_take(&workers.lock);
+  rc = os_thread_start(&w->thread, thread_main, w, name);
+  if (rc == 0) cast_list_push(&workers.live, &w->live);
+  cast_lock_drop(&workers.lock);
+  return rc;
+}
+
+int cast_worker_start(cast_core *core) {
+  cast_worker *w = make(loop);
+  if (w == NULL) return CASTING_ENOMEM;
   w->core = core;
   w->spinning = true;
   w->seed = (uint32_t)os_entropy();
-  if (cast_runner_reserve(&w->runner) != 0) goto free_worker;
-  if (!cast_sched_enlist(w)) goto fini_runner;
-  /* The thread may run, and even end, before w->thread is written. The lock
-     keeps others from joining it before. */
-  cast_lock_take(&workers.lock);
-  rc = os_thread_start(&w->thread, thread_main, w, "casting");
-  if (rc == 0) cast_list_push(&workers.live, &w->live);
-  cast_lock_drop(&workers.lock);
-  if (rc != 0) goto delist;
-  return 0;
-delist:
+  if (!cast_sched_enlist(w)) goto discard;
+  if (start(w, "casting") == 0) return 0;
   cast_sched_delist(w);
-fini_runner:
-  cast_runner_fini(&w->runner);
-free_worker:
-  cast_free(w);
+discard:
+  discard(w);
   return CASTING_ENOMEM;
+}
+
+int cast_worker_keep(cast_session *s) {
+  cast_worker *w = make(keep);
+  int rc = CASTING_EFULL;
+  if (w == NULL) return CASTING_ENOMEM;
+  w->session = s;
+  if (!cast_keeper_enlist(w)) goto discard;
+  s->keeper = w;
+  rc = start(w, "casting/own");
+  if (rc == 0) return 0;
+  s->keeper = NULL;
+  cast_keeper_delist(w);
+discard:
+  discard(w);
+  return rc;
 }
 
 /* -- what sysmon sees ----------------------------------------------------- */
@@ -233,11 +287,20 @@ static bool check_slice(cast_worker *w, uint64_t now, uint64_t *next) {
   return cast_sched_retake(w, w->seen_tick);
 }
 
+/* The same of a keeper, for which nobody waits but its own session. */
+static void check_keeper(cast_worker *w, uint64_t now) {
+  if (is_stuck(w, now)) cast_keeper_discount(w, w->seen_tick);
+}
+
 /* Looks at one worker: notes a new slice, or deals with one that goes on. */
 static bool check_worker(cast_worker *w, uint64_t now, uint64_t *next) {
   uint32_t tick = cast_sched_tick(w);
   bool runs = cast_runner_session(&w->runner) != NULL;
-  if (runs && tick == w->seen_tick) return check_slice(w, now, next);
+  if (runs && tick == w->seen_tick) {
+    if (w->session == NULL) return check_slice(w, now, next);
+    check_keeper(w, now);
+    return false;
+  }
   w->seen_tick = tick;
   w->since_ns = w->cpu_at_ns = now;
   w->cpu_ns = runs ? os_thread_cpu(&w->thread) : 0;

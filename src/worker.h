@@ -13,9 +13,13 @@
 void cast_workers_init(void);
 /* Starts a worker that owns `core` and spins: 0 or CASTING_ENOMEM. */
 int cast_worker_start(cast_core *core);
+/* Starts a keeper for s, which nobody else has seen yet, and notes it in
+   s->keeper: 0; CASTING_ENOMEM; CASTING_EFULL: there are as many as there may
+   be, or the runtime stops; OS_ENOMEM: no thread can be started. */
+struct cast_session;
+int cast_worker_keep(struct cast_session *s);
 /* The worker of the calling thread, which runs session `self`; NULL if that
    thread is a host's, or if `self` is NULL. */
-struct cast_session;
 cast_worker *cast_worker_of(const struct cast_session *self);
 /* Sends a preempt signal to the worker that runs s now (NULL: to all workers).
    Its thread calls ops->preempt for the session that it runs, as a signal

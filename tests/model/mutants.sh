@@ -182,6 +182,15 @@ poller HOST TORN
 poller TWO FIRST_SILENTLY
 poller SHARED FLIPS
 poller NEVER NEVER_LOOKS
+keeper - -
+keeper STAYS -
+keeper - SIGNAL_NO_WORD
+keeper - COUNT_LATE
+keeper - SETTLE_BLIND
+keeper - REST_EARLY
+keeper STAYS REST_SILENTLY
+keeper - LOOK_COUNTED
+keeper - ASLEEP_LATE
 foreign - -
 foreign - WAKE_FIRST
 foreign - SIGNAL_FIRST
@@ -251,7 +260,7 @@ jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT INT TERM
 models=${*:-"session sleep wait inplace deadlock foreign descriptor select_io
-  number poller offload"}
+  number poller keeper offload"}
 for model in $models; do
   for mutant in $(grep -o 'MUTANT_[A-Z_]*' "$here/$model.pml" | sort -u); do
     table | grep -q "^$model .* ${mutant#MUTANT_}\$" ||

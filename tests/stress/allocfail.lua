@@ -101,6 +101,32 @@ scenario("sessions", function()
   check(s:wait(LONG) and s:close(LONG), "it did not close")
 end)
 
+scenario("own threads", function()
+  local s = new {thread = "own", init = function() here = 1 end} -- luacheck: ignore
+  check(await(s:spawn("return here")) == 1, "no init")
+  local ch = casting.channel()
+  local t = s:spawn(function(ch) -- luacheck: ignore
+    local sum = 0
+    table.sort({2, 1}, function(a, b) sum = sum + ch:receive() return a < b end)
+    return sum
+  end, ch)
+  local m = t:monitor()
+  for _ = 1, 1 do put(ch, m, 1) end
+  check(ch:close() and t:join(LONG) ~= nil, "it did not end")
+  check(s:close(LONG), "it did not close")
+end)
+
+scenario("require", function()
+  package.preload.allocfail = function() return {casting.now()} end
+  package.loaded.allocfail = nil
+  check(type(casting.require "allocfail") == "table", "no module")
+  local a, b = new(), new {thread = "own"}
+  local function load() return #require "casting".require "allocfail" end
+  local t, u = a:spawn(load), b:spawn(load)
+  check(await(t) == 1 and await(u) == 1, "wrong module")
+  package.loaded.allocfail, package.preload.allocfail = nil, nil
+end)
+
 scenario("spawning", function()
   local s, sum = new(), 0
   local up = {1, {2}, "three"}

@@ -1,5 +1,6 @@
 -- idle.lua - a process with 100,000 waiting tasks in 1,000 sessions and nothing
--- to do sleeps: none of its threads runs, not even for a moment.
+-- to do sleeps: none of its threads runs, not even for a moment. Ten of the
+-- sessions have threads of their own, of which one sleeps in C for ever.
 -- SPDX-License-Identifier: MIT
 --
 --   lua tests/stress/idle.lua [SEED] [SECONDS]     (2 seconds by default)
@@ -37,7 +38,7 @@ local script = helper.spit(os.tmpname(), [[
   local function wait(ch) ch:receive() end
   local sessions = {}
   for i = 1, 1000 do
-    sessions[i] = casting.session()
+    sessions[i] = casting.session {thread = i <= 10 and "own" or nil}
     sessions[i]:spawn(function(ch, wait)
       local c = require "casting"
       for _ = 2, 100 do c.spawn(wait, ch) end
@@ -45,6 +46,10 @@ local script = helper.spit(os.tmpname(), [[
     end, ch, wait):await()
     sessions[i]:spawn(wait, ch)
   end
+  sessions[1]:spawn(function()
+    local found, bound = pcall(require, "bound") -- tests/modules/bound.c
+    if found then bound.asleep(86400) end
+  end)
   -- Somebody who will come, or this were a deadlock.
   casting.spawn(casting.sleep, 86400)
   io.stdout:write "ready\n"

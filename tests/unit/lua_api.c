@@ -12,6 +12,7 @@
 #include <lualib.h>
 
 #include "../../include/casting.h"
+#include "../../src/os/os.h"
 
 #define LONG 100.0
 
@@ -348,6 +349,56 @@ static void making_sessions(void **state) {
   o.error_size = 4;
   assert_int_equal(casting_session_new(&o, &s), CASTING_EFAILED);
   assert_int_equal(strlen(error), 3);
+  casting_message_free(m);
+}
+
+/* -- a thread of its own -------------------------------------------------- */
+
+static uintptr_t init_thread;
+
+static int same_thread(lua_State *L) {
+  lua_pushboolean(L, init_thread == os_thread_self());
+  return 1;
+}
+
+static int init_in_thread(lua_State *L, void *ud) {
+  CAST_UNUSED(ud);
+  init_thread = os_thread_self();
+  lua_pushcfunction(L, same_thread);
+  lua_setglobal(L, "same_thread");
+  return 0;
+}
+
+static void thread_of_its_own(void **state) {
+  CAST_UNUSED(state);
+  char error[40];
+  casting_session_options o;
+  casting_session *s;
+  casting_message *m = casting_message_new();
+  memset(&o, 0, sizeof o);
+  o.size = sizeof o;
+  o.init = init_in_thread;
+  o.own_thread = 1;
+  assert_int_equal(casting_session_new(&o, &s), 0);
+  assert_true(init_thread != os_thread_self());
+  for (int i = 0; i < 10; i++) {
+    casting_task *t = spawn(s,
+      "require('casting').yield() "
+      "return same_thread(), "
+      "require('casting').self():session():stats().thread",
+      NULL);
+    assert_int_equal(casting_task_join(t, LONG, m), 0);
+    assert_true(next(m).as.boolean);
+    assert_true(is_string(next(m), "own"));
+    casting_task_unref(t);
+  }
+  assert_int_equal(casting_session_close(s, LONG), 0);
+  casting_session_unref(s);
+  o.init = init_fails;
+  o.init_ud = error; /* any text */
+  strcpy(error, "luck");
+  o.error = NULL;
+  assert_int_equal(casting_session_new(&o, &s), CASTING_EFAILED);
   casting_message_free(m);
 }
 
@@ -859,6 +910,7 @@ int main(void) {
     WITH_RUNTIME(tables),
     WITH_RUNTIME(others),
     WITH_RUNTIME(making_sessions),
+    WITH_RUNTIME(thread_of_its_own),
     WITH_RUNTIME(tasks),
     cmocka_unit_test(nobody_joins),
     cmocka_unit_test(channels),

@@ -32,6 +32,7 @@
 #include "../session/library.h"
 #include "../session/newsession.h"
 #include "../state/ltask.h"
+#include "../state/protect.h"
 #include "../state/state.h"
 #include "../stop/cancel.h"
 #include "../task/failure.h"
@@ -191,15 +192,21 @@ static int call_init(lua_State *L) {
   return 0;
 }
 
-/* Calls init. The session has no task yet, and nobody else runs it, so the
-   calling thread may work in its state. 0 or CASTING_EFAILED, with the error's
-   text in the program's buffer. */
-static int run_init(cast_state *S, casting_session_options *o) {
-  int rc = 0;
-  if (o->init == NULL) return 0;
-  if (cast_lua_cpcall(S->L, call_init, o) != LUA_OK) {
-    const char *why = lua_tostring(S->L, -1);
-    rc = CASTING_EFAILED;
+/* A call of the program's init function. */
+typedef struct init_call {
+  cast_state *S;
+  casting_session_options *o;
+  int rc; /* 0 or CASTING_EFAILED */
+} init_call;
+
+/* With the error's text in the program's buffer. */
+static void run_protected(void *arg) {
+  init_call *a = arg;
+  casting_session_options *o = a->o;
+  lua_State *L = a->S->L;
+  if (cast_lua_cpcall(L, call_init, o) != LUA_OK) {
+    const char *why = lua_tostring(L, -1);
+    a->rc = CASTING_EFAILED;
     if (o->error != NULL && o->error_size > 0) {
       size_t n = why != NULL ? strlen(why) : 0;
       if (n >= o->error_size) n = o->error_size - 1;
@@ -207,8 +214,19 @@ static int run_init(cast_state *S, casting_session_options *o) {
       o->error[n] = '\0';
     }
   }
-  lua_settop(S->L, 0);
-  return rc;
+  lua_settop(L, 0);
+  /* It has forked: where the thread is the session's own, nobody else is in the
+     child. */
+  if (CAST_UNLIKELY(cast_forked) && a->S->session.keeper != NULL)
+    cast_state_forked(a->S, a->rc == 0);
+}
+
+/* Calls init. The session was not released yet, and has no task, so its maker
+   works in its state. 0 or CASTING_EFAILED. */
+static int run_init(cast_state *S, casting_session_options *o) {
+  init_call a = {S, o, 0};
+  if (o->init != NULL) (void)cast_state_call(S, run_protected, &a);
+  return a.rc;
 }
 
 int casting_session_new(
@@ -223,6 +241,7 @@ int casting_session_new(
     return rc;
   made.name = cast_chars_of(o.name);
   made.memory_max = o.memory;
+  made.own_thread = o.own_thread != 0;
   /* The session is made without the lock. So that the root stays meanwhile,
      this call counts as a casting_start, and gives that back. */
   cast_lock_take(&starter.lock);
@@ -230,20 +249,20 @@ int casting_session_new(
   if (root != NULL) starter.starts++;
   cast_lock_drop(&starter.lock);
   if (root == NULL) return rc;
-  S = cast_state_make(root, &made);
-  if (S != NULL) cast_session_release(&S->session, NULL);
-  rc = S != NULL ? run_init(S, &o) : CASTING_ENOMEM;
+  S = cast_state_make(root, &made, &rc);
+  if (S != NULL) rc = run_init(S, &o);
   /* init has forked, and this is the child. */
   if (CAST_UNLIKELY(cast_forked)) return CASTING_EFORKED;
-  if (rc == 0) {
+  if (S == NULL) {
+    rc = CASTING_ENOMEM; /* or threads, which is the same to C */
+  } else if (rc == 0) {
     cast_deadlock_expect();
     *out = cast_api_session_out(&S->session.object);
   } else {
-    if (S != NULL) {
-      cast_state_close(S, NULL);
-      cast_unref(&S->session.object);
-    }
+    cast_state_close(S, NULL);
   }
+  if (S != NULL) cast_session_release(&S->session, NULL);
+  if (S != NULL && rc != 0) cast_unref(&S->session.object);
   give_back(os_now() + CAST_END_NS);
   return rc;
 }

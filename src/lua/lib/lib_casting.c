@@ -20,6 +20,7 @@
 #include "../io/net.h"
 #include "../io/net_listener.h"
 #include "../io/net_udp.h"
+#include "../session/loader.h"
 #include "../session/mainstate.h"
 #include "../session/newsession.h"
 #include "../state/argument.h"
@@ -110,6 +111,7 @@ static const luaL_Reg functions[] = {
   {"every", cast_lib_every},
   {"select", cast_lib_select},
   {"session", cast_lib_session},
+  {"require", cast_lib_require},
   {"pack", cast_lib_pack},
   {"transferable", cast_lib_transferable},
   {"spawn", cast_lib_spawn},

@@ -130,6 +130,11 @@ static void add_stack(
   cast_stack_write(b, L, outer, 0);
 }
 
+/* What a line says of a session with a thread of its own. */
+static const char *of_thread(const cast_state *S) {
+  return S->session.keeper != NULL ? " (thread of its own)" : "";
+}
+
 /* All about one task. `dead`: a main program whose wait has ended because it
    would never end; so it is described as one that waits. */
 static void add_task(
@@ -141,8 +146,8 @@ static void add_task(
   if (S->main != NULL && t == S->main)
     cast_buffer_add(b, "\nmain program: ");
   else
-    cast_buffer_form(
-      b, "\ntask %d of session '%.100s': ", (int)t->base.id, S->name);
+    cast_buffer_form(b, "\ntask %d of session '%.100s'%s: ", (int)t->base.id,
+      S->name, of_thread(S));
   if (waits) {
     add_wait(b, t);
     add_since(b, &t->base);
@@ -223,13 +228,13 @@ static void write_all(dump *v) {
         tasks += p->more;
       }
     } else if (text != NULL) {
-      cast_buffer_form(b, "\nsession '%.100s': %u more task%s\n", p->S->name,
-        (unsigned)p->more, plural(p->more));
+      cast_buffer_form(b, "\nsession '%.100s'%s: %u more task%s\n", p->S->name,
+        of_thread(p->S), (unsigned)p->more, plural(p->more));
     } else {
       cast_buffer_form(b,
-        p->S->host != NULL ? "\nsession '%.100s': the main program runs\n"
-                           : "\nsession '%.100s': busy, or closed\n",
-        p->S->name);
+        p->S->host != NULL ? "\nsession '%.100s'%s: the main program runs\n"
+                           : "\nsession '%.100s'%s: busy, or closed\n",
+        p->S->name, of_thread(p->S));
     }
   }
   if (sessions > 0)

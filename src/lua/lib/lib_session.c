@@ -23,6 +23,7 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../session/library.h"
+#include "../session/loader.h"
 #include "../session/newsession.h"
 #include "../session/options.h"
 #include "../session/package.h"
@@ -379,6 +380,7 @@ static void start_init(lua_State *L, plan *p) {
   cast_ltask *t = cast_ltask_new(L, p->target, false);
   cast_ltask_make_remote(t);
   cast_msg_move(&t->base.waiter.msg, &p->init->msg);
+  cast_loader_pass_on(p->S, cast_ltask_of(p->S->session.current), p->target, t);
   if (cast_task_start(&t->base, &p->S->session) != 0) {
     cast_msg_move(&p->init->msg, &t->base.waiter.msg);
     cast_lua_error(L, "the program ends");
@@ -417,6 +419,7 @@ static void blame_limit(lua_State *L, plan *p) {
   int status;
   if (limit == 0 || p->target != NULL) return;
   other.options.memory_max = 0;
+  other.options.own_thread = false; /* it makes no difference */
   lua_pushcfunction(L, build);
   lua_pushlightuserdata(L, &other);
   status = lua_pcall(L, 1, 0, 0);

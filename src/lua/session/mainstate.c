@@ -47,6 +47,7 @@
 #include "../task/run.h"
 #include "../transfer/pack.h"
 #include "family.h"
+#include "loader.h"
 #include "newsession.h"
 #include "program.h"
 
@@ -160,6 +161,7 @@ void cast_state_end(lua_State *L) {
      closed: the tasks are taken off their queues, and not unwound. */
   if (S->session.current != &S->main->base) {
     cast_cancel_abandon(S);
+    cast_loader_leave(S);
     *box = NULL;
     return;
   }

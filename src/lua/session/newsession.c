@@ -2,7 +2,9 @@
    SPDX-License-Identifier: MIT
 
    The life of a session: its maker fills a new Lua state (cast_state_make) and
-   is the owner until it releases the session, which the pool then runs. Closing
+   is the owner until it releases the session, which the pool then runs. If the
+   session has a thread of its own, that does all that has to be done in the Lua
+   state, from the beginning, while the maker waits (cast_state_call). Closing
    has three steps: somebody asks for it (cast_state_close); the owner cancels
    all tasks (on_close); when the last one has ended, the core calls pool_close,
    which closes the Lua state. The struct lives until nobody has a weak
@@ -11,9 +13,11 @@
    Locks: the session's own, for `closing`. */
 #include "newsession.h"
 
+#include "../../../include/casting.h"
 #include "../../base.h"
 #include "../../fork.h"
 #include "../../heap.h"
+#include "../../keeper.h"
 #include "../../limits.h"
 #include "../../list.h"
 #include "../../lock.h"
@@ -99,8 +103,27 @@ static void pool_wake(cast_session *s, cast_session *self) {
   cast_sched_ready(cast_worker_of(self), &s->job);
 }
 
-const cast_session_ops cast_pool_ops = {
+static void own_wake(cast_session *s, cast_session *self) {
+  CAST_UNUSED(self);
+  cast_keeper_wake(s->keeper);
+}
+
+/* What the core calls for sessions of ours: these, run by the pool, ... */
+static const cast_session_ops pool_ops = {
   .wake = pool_wake,
+  .resume = cast_ltask_resume,
+  .extended_until = cast_scope_extended_until,
+  .meter = cast_budget_meter,
+  .close = pool_close,
+  .free = cast_session_free,
+  .preempt = cast_preempt_request,
+  .signals = cast_signals_of,
+};
+
+/* ... and those with threads of their own, which differ in how they are woken.
+   */
+static const cast_session_ops own_ops = {
+  .wake = own_wake,
   .resume = cast_ltask_resume,
   .extended_until = cast_scope_extended_until,
   .meter = cast_budget_meter,
@@ -209,7 +232,7 @@ cast_state *cast_state_root(const cast_binding *binding) {
   }
   /* Nobody runs it. It is freed when its owner and all sessions below it, each
      of which has a weak reference, have let go of it. */
-  S->session.ops = &cast_pool_ops;
+  S->session.ops = &pool_ops;
   atomic_store_explicit(&S->session.weak_refs, 1, memory_order_relaxed);
   return S;
 }
@@ -218,6 +241,7 @@ cast_state *cast_state_root(const cast_binding *binding) {
 typedef struct making {
   cast_state *S;         /* the new one */
   const cast_options *o; /* what it is made with */
+  bool made;             /* nothing was lacking */
 } making;
 
 /* The module is made when the session first requires it; most never do. */
@@ -263,6 +287,29 @@ static int make_protected(lua_State *L) {
   return 0;
 }
 
+bool cast_state_call(cast_state *S, void (*f)(void *arg), void *arg) {
+  if (S->session.keeper != NULL)
+    return cast_keeper_call(S->session.keeper, f, arg);
+  f(arg);
+  return true;
+}
+
+/* Makes the Lua state, by cast_state_call. */
+static void make_lua(void *arg) {
+  making *m = arg;
+  lua_State *L = m->S->L = cast_state_new_lua(m->S);
+  if (L == NULL) return;
+  m->made = cast_lua_cpcall(L, make_protected, m) == LUA_OK;
+  lua_settop(L, 0);
+}
+
+/* The same for a state that could not be made completely. */
+static void close_lua(void *arg) {
+  cast_state *S = arg;
+  S->closing = true;
+  cast_state_close_lua(S);
+}
+
 /* Writes "session N" into the buffer, and returns that. N counts the sessions
    of the process that were given no name. */
 static const char *default_name(char *buffer, size_t size) {
@@ -284,10 +331,8 @@ static const char *default_name(char *buffer, size_t size) {
 
 /* Frees a session that could not be made, and that nobody has seen yet. */
 static void discard(cast_state *S) {
-  if (S->L != NULL) {
-    S->closing = true;
-    cast_state_close_lua(S);
-  }
+  if (S->L != NULL) (void)cast_state_call(S, close_lua, S);
+  if (S->session.keeper != NULL) cast_keeper_dismiss(S->session.keeper);
   if (S->session.ops != NULL) {
     cast_timer_remove(&S->session.alarm);
     cast_heap_fini(&S->session.deadlines);
@@ -295,29 +340,34 @@ static void discard(cast_state *S) {
   cast_state_free(S);
 }
 
-/* The caller's thread does everything, in the new Lua state, too: that belongs
-   to nobody else yet. What the state allocates comes from its slabs, which have
-   the limit from the start; so a limit that is too small shows here. */
-cast_state *cast_state_make(cast_state *root, const cast_options *o) {
+/* The caller's thread does everything, in the new Lua state, too, unless that
+   has a thread of its own: it belongs to nobody else yet. What the state
+   allocates comes from its slabs, which have the limit from the start; so a
+   limit that is too small shows here. */
+cast_state *cast_state_make(cast_state *root, const cast_options *o, int *rc) {
   char made[32];
   cast_chars name = o->name;
-  making m = {NULL, o};
+  making m = {NULL, o, false};
   cast_state *S;
+  *rc = CASTING_ENOMEM;
   if (name.at == NULL) name = cast_chars_of(default_name(made, sizeof made));
   S = cast_state_alloc(root->binding, name.at, name.size);
   if (S == NULL || cast_sched_first() != 0) goto no_memory;
   S->memory.slabs.max = S->memory.max = o->memory_max;
   S->budget.cpu_max = o->cpu_max;
   m.S = S;
-  if (cast_session_init(&S->session, &cast_pool_ops, false) != 0 ||
+  if (cast_session_init(
+        &S->session, o->own_thread ? &own_ops : &pool_ops, false) != 0 ||
       cast_watchdog_init(S) != 0)
     goto no_memory;
   S->session.tasks_max = o->tasks_max;
   S->session.metered = o->cpu_max != 0;
-  S->L = cast_state_new_lua(S);
-  if (S->L == NULL) goto no_memory;
-  if (cast_lua_cpcall(S->L, make_protected, &m) != LUA_OK) goto no_memory;
-  lua_settop(S->L, 0);
+  if (o->own_thread) {
+    *rc = cast_worker_keep(&S->session);
+    if (*rc != 0) goto no_memory;
+    *rc = CASTING_ENOMEM;
+  }
+  if (!cast_state_call(S, make_lua, &m) || !m.made) goto no_memory;
   /* Once it is in the list of its root, others may find it and post to it; but
      it is taken for a session that runs, so nobody else runs it. */
   CAST_ALWAYS(cast_session_reclaim(&S->session));
@@ -328,14 +378,25 @@ no_memory:
   return NULL;
 }
 
+/* Why there is no session. */
+static _Noreturn void raise_unmade(lua_State *L, int rc) {
+  if (rc == CASTING_EFULL)
+    cast_lua_error(L, "session: %d sessions have threads of their own already",
+      (int)CAST_KEEPERS_MAX);
+  if (rc == OS_ENOMEM)
+    cast_lua_error(L, "session: no thread can be started for it");
+  cast_raise_memory(L);
+}
+
 /* The handle is made first, empty: so nothing can fail once the session is
    there, but to note the handle, and then the caller has the session in *to. */
 void cast_state_new(
   lua_State *L, cast_state *from, const cast_options *o, cast_state **to) {
   cast_handle *h = cast_handle_new(L, &cast_session_type, 0);
+  int rc;
   if (cast_sched_first() != 0) cast_raise_thread(L);
-  *to = cast_state_make(from->root, o);
-  if (*to == NULL) cast_raise_memory(L);
+  *to = cast_state_make(from->root, o, &rc);
+  if (*to == NULL) raise_unmade(L, rc);
   h->object = &(*to)->session.object;
   cast_handle_note(L, h);
 }

@@ -14,6 +14,7 @@ typedef struct cast_options {
   size_t memory_max;  /* 0: no limit */
   uint64_t cpu_max;   /* nanoseconds; 0: not measured, OS_FOREVER: no limit */
   uint32_t tasks_max; /* 0: no limit */
+  bool own_thread;    /* it gets a thread of its own (keeper.h) */
 } cast_options;
 /* Makes in the Lua state of L what casting needs there, but for the module and
    the classes of handles, which are made when they are first needed. If it has
@@ -23,8 +24,13 @@ void cast_state_init_lua(lua_State *L, cast_state *S);
    but it has no Lua state, and nobody runs it. NULL: out of memory. */
 cast_state *cast_state_root(const cast_binding *binding);
 /* A new session below `root`, with a strong reference for the caller, who is
-   also the session's owner until cast_session_release. NULL: out of memory. */
-cast_state *cast_state_make(cast_state *root, const cast_options *o);
+   also the session's owner until cast_session_release. NULL, and *rc: out of
+   memory (CASTING_ENOMEM), or what cast_worker_keep returns. */
+cast_state *cast_state_make(cast_state *root, const cast_options *o, int *rc);
+/* The owner of a session that it has not released yet: has f(arg) called in the
+   thread that may work in its Lua state, which is the caller's, or the
+   session's own. False: it was not called, as this is the child of a fork. */
+bool cast_state_call(cast_state *S, void (*f)(void *arg), void *arg);
 /* Asks all sessions below root to close. */
 void cast_state_close_children(cast_state *root, cast_session *self);
 /* Makes a session below the root of S, and pushes its handle on L. *to is set
@@ -35,8 +41,6 @@ void cast_state_new(
 /* Asks the session to cancel its tasks and to close when they have ended. Any
    thread; `self` is the session that asks, or NULL. */
 void cast_state_close(cast_state *S, cast_session *self);
-/* What the core calls for a session of the pool. */
-extern const cast_session_ops cast_pool_ops;
 /* A state that is no session yet, with a name of `size` bytes. NULL: out of
    memory. */
 cast_state *cast_state_alloc(

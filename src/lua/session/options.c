@@ -17,7 +17,7 @@
 /* Refuses options that do not exist: they are misspelt. */
 static const char *check_keys(lua_State *L, int i) {
   static const char *const known[] = {
-    "name", "libs", "init", "memory", "cpu", "tasks"};
+    "name", "libs", "init", "memory", "cpu", "tasks", "thread"};
   for (lua_pushnil(L); lua_next(L, i) != 0; lua_pop(L, 1)) {
     const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
     bool ok = false;
@@ -106,12 +106,25 @@ static const char *read_libs(lua_State *L, uint32_t *libs) {
   return problem;
 }
 
+/* "own" is all that `thread` can be: a place for other ways later. */
+static const char *read_thread(lua_State *L, int i, cast_options *o) {
+  lua_getfield(L, i, "thread");
+  o->own_thread =
+    lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "own") == 0;
+  if (!o->own_thread && !lua_isnil(L, -1))
+    return lua_pushfstring(
+      L, "thread must be \"own\", got %s", cast_lua_describe(L, -1));
+  lua_pop(L, 1);
+  return NULL;
+}
+
 const char *cast_options_read(lua_State *L, int i, cast_options *o) {
   const char *problem;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if ((problem = check_keys(L, i)) != NULL) return problem;
   if ((problem = read_name(L, i, o)) != NULL) return problem;
   if ((problem = read_limits(L, i, o)) != NULL) return problem;
+  if ((problem = read_thread(L, i, o)) != NULL) return problem;
   lua_getfield(L, i, "libs");
   if ((problem = read_libs(L, &o->libs)) != NULL) return problem;
   lua_getfield(L, i, "init");

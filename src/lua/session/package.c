@@ -9,9 +9,10 @@
    place. A loader that the new state has by itself is kept: LuaJIT's loaders of
    its extensions belong to the state that they were made for.
 
-   The new state has no task yet, so the creator's thread works in it, in
-   protected calls. Both states may be full: an error in the new one is raised
-   in the creator's as "not enough memory". */
+   The new state has no task yet, so the creator works in it, in protected calls
+   (cast_state_call: if the session has a thread of its own, that makes them,
+   while the creator waits). Both states may be full: an error in the new one is
+   raised in the creator's as "not enough memory". */
 #include "package.h"
 
 #include "../../base.h"
@@ -27,6 +28,7 @@
 #include "../transfer/pack.h"
 #include "../transfer/packed.h"
 #include "library.h"
+#include "newsession.h"
 
 #if CAST_LUA >= 502
 #define PRELOAD "_PRELOAD" /* in the registry: require looks nowhere else */
@@ -67,6 +69,8 @@ typedef struct field_copy {
   bool in_package;        /* on 5.1, with `package` as its environment */
   cast_message *copy;     /* a loader that is unpacked later, or NULL */
   bool taken;             /* found out: the state has a loader of that name */
+  lua_CFunction call;     /* what is to be called there, protected, ... */
+  int status;             /* ... and how that has ended */
 } field_copy;
 
 /* Stands for a loader that was packed. Upvalues: the state's box, and the
@@ -130,11 +134,17 @@ static int look(lua_State *L) {
   return 0;
 }
 
+static void do_call(void *arg) {
+  field_copy *g = arg;
+  g->status = cast_lua_cpcall(g->to->L, g->call, g);
+  lua_settop(g->to->L, 0);
+}
+
 /* Calls f in the new state; raises here if that fails. */
 static void call_there(lua_State *L, lua_CFunction f, field_copy *g) {
-  int status = cast_lua_cpcall(g->to->L, f, g);
-  lua_settop(g->to->L, 0);
-  if (status != LUA_OK) cast_raise_memory(L);
+  g->call = f;
+  if (!cast_state_call(g->to, do_call, g)) cast_raise_closed(L);
+  if (g->status != LUA_OK) cast_raise_memory(L);
 }
 
 /* -- in the creator's ----------------------------------------------------- */

@@ -198,6 +198,12 @@ struct cast_state {
     size_t gc_debt; /* bytes of which the collector has not been told */
   } handles;
 
+  struct {                      /* casting.require: loader.c */
+    struct cast_loading *first; /* its calls that call require now */
+    uint64_t awaited; /* (i) the turn whose end waits for its init, or 0 */
+    uint32_t init;    /* (i) the task that runs its init, or 0 */
+  } turns;
+
   cast_list cleanups;           /* what operations hold: cleanup.h */
   bool cleaned;                 /* that was given up */
   struct cast_lineage *lineage; /* (i) one reference, or NULL */

@@ -130,9 +130,11 @@ int cast_session_stats(lua_State *L, cast_state *S) {
   tasks = s->ntasks;
   started = s->nstarted;
   cast_lock_drop(&s->lock);
-  lua_createtable(L, 0, 8);
+  lua_createtable(L, 0, 9);
   cast_state_push_name(L, S);
   lua_setfield(L, -2, "name");
+  if (s->keeper != NULL) lua_pushliteral(L, "own");
+  if (s->keeper != NULL) lua_setfield(L, -2, "thread");
   set_count(L, "tasks", tasks);
   set_count(L, "started", started);
   if (s->tasks_max != 0) set_count(L, "tasks_max", s->tasks_max);
