@@ -162,6 +162,9 @@ typedef struct casting_session_options {
   void *init_ud;
   char *error; /* where the error message of init goes, cut; NULL: nowhere */
   size_t error_size;
+  /* LuaJIT: -1: nothing is compiled, so that what computes can be stopped; 1:
+     it is, whatever limits there are; 0: it is unless memory is limited. */
+  int jit;
 } casting_session_options;
 
 /* Makes a session, which the pool runs.

@@ -269,6 +269,7 @@ function session:tasks() end
 ---@field memory? integer bytes that its Lua state and its streams may use
 ---@field cpu? number seconds of processor time that it may use
 ---@field tasks? integer unfinished tasks that it may have
+---@field jit? boolean false: LuaJIT compiles nothing in it; true: in spite of its limits
 ---@field init? function called in it first; crosses like any function
 
 ---Makes a session.

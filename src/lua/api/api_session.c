@@ -222,6 +222,7 @@ int casting_session_new(
     return rc;
   made.name = cast_chars_of(o.name);
   made.memory_max = o.memory;
+  if (o.jit != 0) made.jit = o.jit > 0 ? CAST_JIT_ON : CAST_JIT_OFF;
   /* The session is made without the lock. So that the root stays meanwhile,
      this call counts as a casting_start, and gives that back. */
   cast_lock_take(&starter.lock);

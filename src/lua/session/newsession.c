@@ -50,6 +50,7 @@
 #include "builtin.h"
 #include "family.h"
 #include "library.h"
+#include "options.h"
 #include "program.h"
 #include "require.h"
 
@@ -258,6 +259,10 @@ static int make_protected(lua_State *L) {
   preload_casting(L, m->S);
   cast_state_init_lua(L, m->S);
   cast_libs_adapt(L);
+  if (cast_options_interpret(m->o)) {
+    cast_libs_interpret(L);
+    m->S->preempt.interpreted = true;
+  }
   if (m->o->memory_max != 0) cast_libs_limit(L);
   put_off_collection(L);
   return 0;

@@ -93,6 +93,7 @@ struct cast_state {
     bool can_preempt; /* the hook in it may yield up to the task's resumer */
     bool preempted;   /* it has, and the resumer has not seen that yet */
     _Atomic bool unserved; /* metered: a request found no task to interrupt */
+    bool interpreted;      /* (i) LuaJIT: nothing is compiled in it */
   } preempt;
 
   struct {           /* protected calls between tasks: protect.c */
