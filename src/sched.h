@@ -43,6 +43,7 @@ typedef struct cast_worker {
   uint64_t since_ns;       /* (sysmon) ... when it first saw that tick, ... */
   uint64_t cpu_ns;         /* (sysmon) ... the thread's processor time ... */
   uint64_t cpu_at_ns;      /* (sysmon) ... and when that was read */
+  uint64_t again_ns;       /* (sysmon) when it may send a signal again */
 } cast_worker;
 
 /* n permits. start(core) makes a new worker that owns `core` and spins: 0 or

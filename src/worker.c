@@ -237,6 +237,11 @@ static bool check_slice(cast_worker *w, uint64_t now, uint64_t *next) {
 static bool check_worker(cast_worker *w, uint64_t now, uint64_t *next) {
   uint32_t tick = cast_sched_tick(w);
   bool runs = cast_runner_session(&w->runner) != NULL;
+  if (runs && now >= w->again_ns && cast_runner_asks_again(&w->runner) &&
+      workers.can_preempt) {
+    w->again_ns = now + CAST_AGAIN_NS;
+    os_preempt(&w->thread);
+  }
   if (runs && tick == w->seen_tick) return check_slice(w, now, next);
   w->seen_tick = tick;
   w->since_ns = w->cpu_at_ns = now;

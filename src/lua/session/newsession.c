@@ -28,6 +28,7 @@
 #include "../../worker.h"
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
+#include "../compat/recorder.h"
 #include "../compat/seal.h"
 #include "../state/anchor.h"
 #include "../state/handle.h"
@@ -163,6 +164,7 @@ static bool end_host(lua_State *L, bool closing) {
 void cast_state_init_lua(lua_State *L, cast_state *S) {
   cast_packer *p;
   cast_seal_learn();
+  cast_recorder_learn();
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (S->host == NULL) {
     S->work = L; /* a session of the pool runs nothing on its main thread */
