@@ -167,6 +167,9 @@ typedef struct casting_session_options {
   /* Not 0: an OS thread of the session's own, outside of the pool's limits,
      makes its Lua state, calls init, runs all its tasks and closes it. */
   int own_thread;
+  /* LuaJIT: -1: nothing is compiled, so that what computes can be stopped; 1:
+     it is, whatever limits there are; 0: it is unless memory is limited. */
+  int jit;
 } casting_session_options;
 
 /* Makes a session, which the pool runs, or a thread of its own.

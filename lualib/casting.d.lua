@@ -271,6 +271,7 @@ function session:tasks() end
 ---@field cpu? number seconds of processor time that it may use
 ---@field tasks? integer unfinished tasks that it may have
 ---@field thread? "own" an OS thread of its own, for modules bound to one
+---@field jit? boolean false: LuaJIT compiles nothing in it; true: in spite of its limits
 ---@field init? function called in it first; crosses like any function
 
 ---Makes a session.

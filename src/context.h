@@ -31,6 +31,9 @@ struct cast_runner {
      the handler of a preempt signal in the same thread, and threads that send
      such signals, which only compare it. Hence relaxed. */
   _Atomic(struct cast_session *) session;
+  /* (a) A preempt signal has come and was not served: sysmon sends it again.
+     Relaxed: sooner or later it is seen. */
+  _Atomic bool again;
   struct cast_worker *worker; /* (i) NULL for a host's runner */
   cast_blocks blocks;         /* (w) blocks of messages that it keeps */
   void *scratch;              /* (w) see cast_runner_scratch, or NULL */
@@ -42,6 +45,12 @@ static inline struct cast_session *cast_runner_session(cast_runner *r) {
 }
 static inline void cast_runner_serve(cast_runner *r, struct cast_session *s) {
   atomic_store_explicit(&r->session, s, memory_order_relaxed);
+}
+
+/* Sysmon: must the preempt signal be sent again? Then it is, by the caller. */
+static inline bool cast_runner_asks_again(cast_runner *r) {
+  return CAST_UNLIKELY(atomic_load_explicit(&r->again, memory_order_relaxed)) &&
+         atomic_exchange_explicit(&r->again, false, memory_order_relaxed);
 }
 
 /* Makes sure that r->spare is set: 0 or CASTING_ENOMEM. */

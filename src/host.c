@@ -76,7 +76,9 @@ static bool on_watch(cast_timer *t) {
   if (atomic_load_explicit(&h->where, memory_order_seq_cst) == CAST_AT_TASKS &&
       atomic_exchange_explicit(&h->watched, 1, memory_order_relaxed) == 0) {
     os_thread thread = {atomic_load_explicit(&h->thread, memory_order_relaxed)};
-    if (h->session->ops->urgent != NULL && h->session->ops->urgent(h->session))
+    if (cast_runner_asks_again(&h->runner) ||
+        (h->session->ops->urgent != NULL &&
+          h->session->ops->urgent(h->session)))
       os_preempt(&thread);
     cast_timer_again(t, os_now() + CAST_HOST_WATCH_NS);
   } else if (must_check(h)) {

@@ -288,6 +288,9 @@
 #define CAST_FORCE_NS 100000000u
 /* ... and it is looked at so often. */
 #define CAST_WATCHDOG_NS 50000000u
+/* A preempt signal that was not served is sent again, but not sooner than so
+   long after the last time. */
+#define CAST_AGAIN_NS CAST_LIMIT(10000000u, 1000000u)
 /* Instructions of a host's task between two looks for signals. */
 #define CAST_WATCH_COUNT 10000
 /* Bytes of the reason of a cancellation that comes from a link. */

@@ -296,6 +296,11 @@ static void check_keeper(cast_worker *w, uint64_t now) {
 static bool check_worker(cast_worker *w, uint64_t now, uint64_t *next) {
   uint32_t tick = cast_sched_tick(w);
   bool runs = cast_runner_session(&w->runner) != NULL;
+  if (runs && now >= w->again_ns && cast_runner_asks_again(&w->runner) &&
+      workers.can_preempt) {
+    w->again_ns = now + CAST_AGAIN_NS;
+    os_preempt(&w->thread);
+  }
   if (runs && tick == w->seen_tick) {
     if (w->session == NULL) return check_slice(w, now, next);
     check_keeper(w, now);

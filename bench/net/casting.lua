@@ -120,7 +120,8 @@ end
 
 if options.busy then
   casting.threads(1, 1)
-  casting.session { name = "busy" }:spawn(function()
+  -- LuaJIT's compiled loops never let go.
+  casting.session { name = "busy", jit = false }:spawn(function()
     while true do end
   end)
 end

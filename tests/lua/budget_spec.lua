@@ -99,39 +99,37 @@ describe("a limit of a session", function()
     end)
   end
 
-  if not helper.jit then
-    it("of cpu ends its tasks, as any error does", function()
-      local session = casting.session{cpu = 0.05, name = "busy"}
-      local sleeper = session:spawn(function()
-        require "casting".sleep(1000)
-      end)
-      helper.until_waiting(sleeper)
-      local task = session:spawn(helper.compute)
-      local ok, e = task:join(LONG)
-      assert.is_false(ok)
-      assert.matches("'busy' has used up its 0%.05%d* seconds of cpu", e)
-      assert.is_false(casting.is_cancelled(e))
-      assert.equal("failed", task:status())
-      ok, e = sleeper:join(LONG)
-      assert.is_false(ok)
-      assert.matches("seconds of cpu", e)
-      helper.misuse(function() session:spawn("return 1") end, "spawn",
-        "'busy' has used up")
-      helper.until_true(function() return session:stats().cpu >= 0.05 end)
-      assert.equal(0.05, session:stats().cpu_max)
-      session:close()
+  it("of cpu ends its tasks, as any error does", function()
+    local session = casting.session{cpu = 0.05, name = "busy"}
+    local sleeper = session:spawn(function()
+      require "casting".sleep(1000)
     end)
+    helper.until_waiting(sleeper)
+    local task = session:spawn(helper.compute)
+    local ok, e = task:join(LONG)
+    assert.is_false(ok)
+    assert.matches("'busy' has used up its 0%.05%d* seconds of cpu", e)
+    assert.is_false(casting.is_cancelled(e))
+    assert.equal("failed", task:status())
+    ok, e = sleeper:join(LONG)
+    assert.is_false(ok)
+    assert.matches("seconds of cpu", e)
+    helper.misuse(function() session:spawn("return 1") end, "spawn",
+      "'busy' has used up")
+    helper.until_true(function() return session:stats().cpu >= 0.05 end)
+    assert.equal(0.05, session:stats().cpu_max)
+    session:close()
+  end)
 
-    it("of cpu is not kept off by pcall", function()
-      local session = casting.session{cpu = 0.02}
-      local compute = helper.compute
-      local task = session:spawn(function()
-        while true do pcall(compute) end
-      end)
-      assert.is_false((task:join(LONG)))
-      session:close()
+  it("of cpu is not kept off by pcall", function()
+    local session = casting.session{cpu = 0.02}
+    local compute = helper.compute
+    local task = session:spawn(function()
+      while true do pcall(compute) end
     end)
-  end
+    assert.is_false((task:join(LONG)))
+    session:close()
+  end)
 
   it("of cpu counts many short slices", function()
     local session = casting.session{cpu = 0.03}

@@ -3,8 +3,6 @@
 -- then it computed on for ever.
 -- SPDX-License-Identifier: MIT
 
-if jit then return end -- no hooks in compiled loops
-
 package.path = "./tests/lua/?.lua;" .. package.path
 local casting = require "casting"
 local endless = require "helper".loops "while true do end"

@@ -242,6 +242,7 @@ int casting_session_new(
   made.name = cast_chars_of(o.name);
   made.memory_max = o.memory;
   made.own_thread = o.own_thread != 0;
+  if (o.jit != 0) made.jit = o.jit > 0 ? CAST_JIT_ON : CAST_JIT_OFF;
   /* The session is made without the lock. So that the root stays meanwhile,
      this call counts as a casting_start, and gives that back. */
   cast_lock_take(&starter.lock);

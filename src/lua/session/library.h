@@ -19,6 +19,8 @@ void cast_libs_open(lua_State *L, uint32_t libs);
 /* Replaces the functions of the open libraries that would do harm in a session
    (library.c). The new ones have the state's box as an upvalue. Raises. */
 void cast_libs_adapt(lua_State *L);
+/* LuaJIT: switches the compiler off for good (limited.c). Raises. */
+void cast_libs_interpret(lua_State *L);
 /* Replaces what would do harm where memory is limited (limited.c). Raises. */
 void cast_libs_limit(lua_State *L);
 

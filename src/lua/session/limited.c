@@ -1,5 +1,8 @@
-/* limited.c - LuaJIT in a state with a memory limit.
+/* limited.c - LuaJIT where nothing is compiled, and where memory is limited.
    SPDX-License-Identifier: MIT
+
+   Compiled code sees no hooks, so what computes there cannot be stopped
+   (preempt.c). A session may be made so that LuaJIT only interprets in it.
 
    When an allocation fails, LuaJIT pushes the text of the error onto the top of
    the stack. In two kinds of places it does not know where the top is: the text
@@ -8,9 +11,9 @@
       in the recorder (trace stitching) was mended in 2026 only.
    2. In the fast functions, written in assembler, that make strings: they set
       the base of their frame, but not its top. (As of August 2026.)
-   So in a session with a memory limit nothing is compiled, and the six
-   functions of the second kind are C functions, for which the interpreter sets
-   the top. */
+   So a session with a memory limit only interprets unless its maker has said
+   otherwise, and the six functions of the second kind are C functions there,
+   for which the interpreter sets the top. */
 #include "../../base.h"
 #include "../compat/compat.h"
 #include "../state/replace.h"
@@ -111,34 +114,40 @@ static const luaL_Reg replaced[] = {
 /* -- compiling ------------------------------------------------------------ */
 
 /* jit.on() without a function switches nothing on here, as in a LuaJIT that was
-   built without a compiler; jit.on(f) marks f as ever. The mark of the caller,
-   jit.on(true), needs care: the upvalue would take this function for it. */
+   built without a compiler; jit.on(f) marks f as ever, and jit.on(true) the
+   function that calls. LuaJIT's own is no upvalue, where debug.getupvalue would
+   find it. */
 static int jit_on(lua_State *L) {
-  int n = lua_gettop(L);
-  lua_Debug ar;
+  bool caller = lua_isboolean(L, 1) && lua_toboolean(L, 1);
+  int which = LUAJIT_MODE_FUNC;
   if (lua_isnoneornil(L, 1)) return 0;
-  if (lua_isboolean(L, 1) && lua_toboolean(L, 1)) { /* the caller */
-    if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Sf", &ar)) return 0;
-    if (*ar.what == 'C') return 0;
-    lua_replace(L, 1);
-  }
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, n, 0);
+  if (!caller) luaL_checktype(L, 1, LUA_TFUNCTION);
+  if (lua_isboolean(L, 2))
+    which = lua_toboolean(L, 2) ? LUAJIT_MODE_ALLFUNC : LUAJIT_MODE_ALLSUBFUNC;
+  if (luaJIT_setmode(L, caller ? 0 : 1, which | LUAJIT_MODE_ON) != 1 && !caller)
+    luaL_argerror(L, 1, "Lua function expected");
   return 0;
 }
 
-void cast_libs_limit(lua_State *L) {
+void cast_libs_interpret(lua_State *L) {
   luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "jit");
+  if (lua_istable(L, -1)) {
+    lua_pushcfunction(L, jit_on);
+    lua_setfield(L, -2, "on");
+  }
+  lua_pop(L, 2);
+}
+
+void cast_libs_limit(lua_State *L) {
   lua_pushglobaltable(L);
   cast_libs_wrap(L, "tostring", to_string);
   cast_libs_replace(L, "string", replaced);
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  lua_getfield(L, -1, "jit");
-  if (lua_istable(L, -1)) cast_libs_wrap(L, "on", jit_on);
-  lua_pop(L, 3);
+  lua_pop(L, 1);
 }
 
 #else
+void cast_libs_interpret(lua_State *L) { CAST_UNUSED(L); }
 void cast_libs_limit(lua_State *L) { CAST_UNUSED(L); }
 #endif

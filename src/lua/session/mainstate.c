@@ -81,10 +81,8 @@ const cast_session_ops cast_host_ops = {
   .close = host_close,
   .free = cast_session_free,
   .interrupted = host_interrupted,
-#if !CAST_LUAJIT
   .preempt = cast_preempt_request,
   .urgent = cast_preempt_is_urgent,
-#endif
 };
 
 /* Waits until `e` is set, or the deadline has passed, and returns whether it is

@@ -32,6 +32,7 @@
 #include "../../worker.h"
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
+#include "../compat/recorder.h"
 #include "../compat/seal.h"
 #include "../state/anchor.h"
 #include "../state/handle.h"
@@ -54,6 +55,7 @@
 #include "builtin.h"
 #include "family.h"
 #include "library.h"
+#include "options.h"
 #include "program.h"
 #include "require.h"
 
@@ -185,6 +187,7 @@ static bool end_host(lua_State *L, bool closing) {
 void cast_state_init_lua(lua_State *L, cast_state *S) {
   cast_packer *p;
   cast_seal_learn();
+  cast_recorder_learn();
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (S->host == NULL) {
     S->work = L; /* a session of the pool runs nothing on its main thread */
@@ -282,6 +285,10 @@ static int make_protected(lua_State *L) {
   preload_casting(L, m->S);
   cast_state_init_lua(L, m->S);
   cast_libs_adapt(L);
+  if (cast_options_interpret(m->o)) {
+    cast_libs_interpret(L);
+    m->S->preempt.interpreted = true;
+  }
   if (m->o->memory_max != 0) cast_libs_limit(L);
   put_off_collection(L);
   return 0;

@@ -7,6 +7,9 @@
 #include "../compat/compat.h"
 #include "../state/state.h"
 
+/* What the option `jit` says: whether LuaJIT may compile. */
+typedef enum cast_jit { CAST_JIT_UNSAID, CAST_JIT_OFF, CAST_JIT_ON } cast_jit;
+
 /* What the options of casting.session say. */
 typedef struct cast_options {
   cast_chars name;    /* for messages; without one it gets "session N" */
@@ -15,6 +18,7 @@ typedef struct cast_options {
   uint64_t cpu_max;   /* nanoseconds; 0: not measured, OS_FOREVER: no limit */
   uint32_t tasks_max; /* 0: no limit */
   bool own_thread;    /* it gets a thread of its own (keeper.h) */
+  cast_jit jit;       /* see cast_options_interpret */
 } cast_options;
 /* Makes in the Lua state of L what casting needs there, but for the module and
    the classes of handles, which are made when they are first needed. If it has

@@ -17,7 +17,7 @@
 /* Refuses options that do not exist: they are misspelt. */
 static const char *check_keys(lua_State *L, int i) {
   static const char *const known[] = {
-    "name", "libs", "init", "memory", "cpu", "tasks", "thread"};
+    "name", "libs", "init", "memory", "cpu", "tasks", "thread", "jit"};
   for (lua_pushnil(L); lua_next(L, i) != 0; lua_pop(L, 1)) {
     const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
     bool ok = false;
@@ -75,6 +75,24 @@ static const char *read_limits(lua_State *L, int i, cast_options *o) {
   return NULL;
 }
 
+/* It is checked on all versions, and changes something on LuaJIT only. */
+static const char *read_jit(lua_State *L, int i, cast_options *o) {
+  lua_getfield(L, i, "jit");
+  if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
+    return lua_pushfstring(
+      L, "jit must be a boolean, got %s", cast_arg_got(L, -1));
+  if (!lua_isnil(L, -1))
+    o->jit = lua_toboolean(L, -1) ? CAST_JIT_ON : CAST_JIT_OFF;
+  lua_pop(L, 1);
+  return NULL;
+}
+
+bool cast_options_interpret(const cast_options *o) {
+  bool limits =
+    o->memory_max != 0 || (o->cpu_max != 0 && o->cpu_max != OS_FOREVER);
+  return o->jit == CAST_JIT_OFF || (o->jit == CAST_JIT_UNSAID && limits);
+}
+
 /* Adds the library whose name is on the top. */
 static const char *read_lib(lua_State *L, uint32_t *libs) {
   if (lua_type(L, -1) == LUA_TSTRING &&
@@ -125,6 +143,7 @@ const char *cast_options_read(lua_State *L, int i, cast_options *o) {
   if ((problem = read_name(L, i, o)) != NULL) return problem;
   if ((problem = read_limits(L, i, o)) != NULL) return problem;
   if ((problem = read_thread(L, i, o)) != NULL) return problem;
+  if ((problem = read_jit(L, i, o)) != NULL) return problem;
   lua_getfield(L, i, "libs");
   if ((problem = read_libs(L, &o->libs)) != NULL) return problem;
   lua_getfield(L, i, "init");

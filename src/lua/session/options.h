@@ -11,6 +11,9 @@
    wrong with the options: a text on the stack. Raises only for want of memory,
    or what a metamethod raises. */
 const char *cast_options_read(lua_State *L, int i, cast_options *o);
+/* LuaJIT: is nothing compiled in a session with these options? The option jit
+   says so; if it does not, a limit of memory or of cpu does. */
+bool cast_options_interpret(const cast_options *o);
 /* internal.session_problem(options): what is wrong with them, or nil. */
 int cast_lib_session_problem(lua_State *L);
 

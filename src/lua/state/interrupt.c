@@ -16,6 +16,59 @@
 #include "../compat/stock.h"
 #include "state.h"
 
+#if CAST_LUAJIT
+/* Is the hook that looks for tasks that compute in the place of another? */
+static bool stands_in(const cast_state *S, lua_State *L) {
+  return lua_gethook(L) == S->binding->hook;
+}
+
+/* The hook that there would be without ours. */
+static lua_Hook hook_of_program(cast_state *S, lua_State *L) {
+  return stands_in(S, L)
+           ? atomic_load_explicit(&S->preempt.hook, memory_order_relaxed)
+           : lua_gethook(L);
+}
+
+/* The count of that hook. */
+static int count_of_program(cast_state *S, lua_State *L) {
+  return stands_in(S, L)
+           ? atomic_load_explicit(&S->preempt.count, memory_order_relaxed)
+           : lua_gethookcount(L);
+}
+
+/* The order matters: a signal handler may come in between, and do the same. */
+void cast_hook_put(cast_state *S, lua_State *L, lua_Hook hook, int count) {
+  lua_Hook now = lua_gethook(L);
+  if (now != S->binding->hook && now != hook) {
+    atomic_store_explicit(
+      &S->preempt.mask, lua_gethookmask(L), memory_order_relaxed);
+    atomic_store_explicit(
+      &S->preempt.count, lua_gethookcount(L), memory_order_relaxed);
+    atomic_store_explicit(&S->preempt.hook, now, memory_order_relaxed);
+  }
+  lua_sethook(L, hook, LUA_MASKCOUNT, count);
+}
+
+void cast_hook_drop(cast_state *S, lua_State *L) {
+  lua_Hook hook = atomic_exchange_explicit(
+    &S->preempt.hook, (lua_Hook)NULL, memory_order_relaxed);
+  lua_sethook(L, hook,
+    hook != NULL ? atomic_load_explicit(&S->preempt.mask, memory_order_relaxed)
+                 : 0,
+    atomic_load_explicit(&S->preempt.count, memory_order_relaxed));
+}
+#else
+#define hook_of_program(S, L) lua_gethook(L)
+void cast_hook_put(cast_state *S, lua_State *L, lua_Hook hook, int count) {
+  CAST_UNUSED(S);
+  lua_sethook(L, hook, LUA_MASKCOUNT, count);
+}
+void cast_hook_drop(cast_state *S, lua_State *L) {
+  CAST_UNUSED(S);
+  cast_hook_clear(L);
+}
+#endif
+
 /* Relaxed, in all of this file: hooks are set by a signal handler in the thread
    that looks; sysmon, too, looks, and if it sees the hook late it sees it
    the next time. */
@@ -23,7 +76,7 @@ void cast_hook_note(cast_state *S, lua_State *L) {
   lua_State *main = S->L != NULL ? S->L : L;
   atomic_store_explicit(&S->interrupt.main_thread, main, memory_order_relaxed);
   atomic_store_explicit(
-    &S->interrupt.hook, lua_gethook(main), memory_order_relaxed);
+    &S->interrupt.hook, hook_of_program(S, main), memory_order_relaxed);
 }
 
 /* Was that hook set by a signal handler during the wait? Not ours, not that of
@@ -75,8 +128,8 @@ static bool is_interrupt(lua_State *L) {
 }
 
 bool cast_hook_has_interrupted(cast_state *S, lua_State *L) {
-  if (S->host == NULL || lua_gethookcount(S->work) == UNTOUCHED ||
-      lua_gethook(S->work) != NULL || (L != NULL && !is_interrupt(L)))
+  if (S->host == NULL || count_of_program(S, S->work) == UNTOUCHED ||
+      hook_of_program(S, S->work) != NULL || (L != NULL && !is_interrupt(L)))
     return S->interrupt.main_interrupted;
   cast_hook_clear(S->work);
   S->interrupt.main_interrupted = true;

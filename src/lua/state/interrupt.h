@@ -13,6 +13,12 @@ void cast_hook_note(cast_state *S, lua_State *L);
 bool cast_hook_has_changed(cast_state *S);
 /* Takes any hook of L away. */
 void cast_hook_clear(lua_State *L);
+/* Has that hook of ours called after every `count` instructions of L. LuaJIT
+   has one hook for all coroutines, so the program's is kept there. Also in a
+   signal handler. */
+void cast_hook_put(cast_state *S, lua_State *L, lua_Hook hook, int count);
+/* L has a hook of ours: takes it away, and puts the program's back. */
+void cast_hook_drop(cast_state *S, lua_State *L);
 /* LuaJIT, a host: a task is about to go on in L; prepares
    cast_hook_has_interrupted. */
 void cast_hook_mark(lua_State *L);

@@ -13,7 +13,9 @@
 #include "../../os/os.h"
 #include "../../slab.h"
 #include "../compat/compat.h"
+#include "../compat/recorder.h"
 #include "cleanup.h"
+#include "interrupt.h"
 #include "protect.h"
 #include "state.h"
 
@@ -27,9 +29,10 @@ static int on_panic(lua_State *L) {
 #if CAST_LUA < 502
 void cast_state_starve(cast_state *S) {
 #if CAST_LUAJIT
-  /* Nothing is compiled there (limited.c), and this is no signal handler. */
-  if (S->session.current != NULL && lua_gethook(S->work) == NULL)
-    lua_sethook(S->work, S->binding->hook, LUA_MASKCOUNT, 1);
+  /* If something is compiled just now, the next task that goes on does it. */
+  if (S->session.current != NULL && lua_gethook(S->work) == NULL &&
+      cast_recorder_rests(S->L, S->preempt.interpreted))
+    cast_hook_put(S, S->work, S->binding->hook, 1);
 #else
   S->session.ops->preempt(&S->session);
 #endif

@@ -93,6 +93,14 @@ struct cast_state {
     bool can_preempt; /* the hook in it may yield up to the task's resumer */
     bool preempted;   /* it has, and the resumer has not seen that yet */
     _Atomic bool unserved; /* metered: a request found no task to interrupt */
+    bool interpreted;      /* (i) LuaJIT: nothing is compiled in it */
+#if CAST_LUAJIT
+    /* What a hook of ours stands in for (interrupt.c): the program's hook or
+       NULL, its mask, and its count. For the signal handler, so relaxed. */
+    _Atomic(lua_Hook) hook;
+    _Atomic int mask;
+    _Atomic int count;
+#endif
   } preempt;
 
   struct {           /* protected calls between tasks: protect.c */

@@ -24,9 +24,17 @@
 
    The watchdog (watchdog.c) sends the signals. A host's tasks are looked at by
    another timer, which asks cast_watchdog_is_due; and when the host ends, they
-   have the hook anyway (it stands, cast_stop_has_hook). LuaJIT cannot set a
-   hook in a signal handler: there, only tasks that make calls of casting are
-   stopped.
+   have the hook anyway (it stands, cast_stop_has_hook).
+
+   LuaJIT differs in three points. Compiled code sees no hooks: what computes
+   there is reached when it comes back to the interpreter, or never; so there
+   are sessions in which nothing is compiled (limited.c). While the compiler
+   records a trace no hook may be set (recorder.h), and one that is set in the
+   middle of LuaJIT's own work on hooks may be lost: so sysmon repeats a request
+   that was not served (`again` of the runner). And the hook is that of all
+   coroutines of the state: it stands in for the program's (interrupt.c), may be
+   called where no task runs (comes_badly), and is taken away at the end of the
+   task's turn (cast_preempt_end).
 
    Owner: the session's.
    Invariants:
@@ -55,6 +63,7 @@
 #include "../../task.h"
 #include "../../types.h"
 #include "../compat/compat.h"
+#include "../compat/recorder.h"
 #include "../compat/yieldable.h"
 #include "../state/interrupt.h"
 #include "../state/ltask.h"
@@ -85,7 +94,7 @@ static void after_yield(lua_State *L, lua_Debug *ar) {
 /* Do other sessions wait for this thread, and can the task yield in L here
    (invariant 2)? */
 static bool can_give_way(lua_State *L, cast_state *S) {
-  cast_worker *w = CAST_LUAJIT ? NULL : S->session.runner->worker;
+  cast_worker *w = S->session.runner->worker;
   return w != NULL && S->preempt.can_preempt && cast_sched_has_backlog(w) &&
          L == atomic_load_explicit(&S->preempt.running, memory_order_relaxed) &&
          cast_is_yieldable(L);
@@ -115,6 +124,36 @@ static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
   if (cast_stop_is_wanted(S)) cast_stop_check_hook(L, S, t);
 }
 
+#if CAST_LUAJIT
+/* Is this no moment to look? Calling the hook has stopped the recorder, but the
+   next instruction of this universe has it clean up: so the hook comes after
+   that. And LuaJIT's hook may be called where no task runs, as in a coroutine
+   that makes what one has waited for: sysmon asks again. */
+static bool comes_badly(lua_State *L, cast_state *S) {
+  if (cast_stop_has_hook(S)) return false;
+  if (cast_recorder_works(S->L)) {
+    cast_hook_put(S, L, cast_preempt_hook, 1);
+    return true;
+  }
+  /* Relaxed: for this thread. The main program never has `running` set. */
+  return S->session.current != NULL && cast_current(S) != NULL &&
+         atomic_load_explicit(&S->preempt.running, memory_order_relaxed) ==
+           NULL;
+}
+
+/* What was asked for is done. Relaxed: sysmon reads it, at any time. */
+static void note_look(cast_state *S) {
+  atomic_store_explicit(&S->session.runner->again, false, memory_order_relaxed);
+}
+#else
+static bool comes_badly(lua_State *L, cast_state *S) {
+  CAST_UNUSED(L);
+  CAST_UNUSED(S);
+  return false;
+}
+static void note_look(cast_state *S) { CAST_UNUSED(S); }
+#endif
+
 /* The order matters. The hook is taken away before anything is looked at, since
    the look may lead to a new request, which must not be undone; and before
    anything is raised or yielded, since none of it comes back here. */
@@ -129,29 +168,60 @@ void cast_preempt_hook(lua_State *L, lua_Debug *ar) {
   t = S != NULL && S->session.current != NULL
         ? cast_ltask_of(S->session.current)
         : NULL;
+  if (S == NULL) {
+    cast_hook_clear(L);
+    return;
+  }
   /* A hook that stands stays. Relaxed: its own thread has set it. */
-  if (S == NULL || !cast_stop_has_hook(S)) cast_hook_clear(L);
-  if (S != NULL)
-    atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
+  if (!cast_stop_has_hook(S)) cast_hook_drop(S, L);
+  atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
   if (t != NULL && cast_state_starved(S)) cast_state_collect(S);
+  if (comes_badly(L, S)) return;
+  note_look(S);
   if (t != NULL && cast_stop_is_wanted(S)) cast_stop_check_hook(L, S, t);
   if (t == NULL || t == S->main) return;
   if (S->host != NULL) {
     let_main_go(L, S, t);
   } else if (can_give_way(L, S)) {
     S->preempt.preempted = true;
-    if (lua_gethook(L) == NULL) lua_sethook(L, after_yield, LUA_MASKCOUNT, 1);
+    if (!CAST_LUAJIT && lua_gethook(L) == NULL)
+      lua_sethook(L, after_yield, LUA_MASKCOUNT, 1);
     lua_yield(L, 0);
   }
 }
 
+/* Is there a hook of somebody else's? One that stops the program goes before
+   ours; a debugger's or profiler's before a fair share, since the pool makes up
+   for that with another thread. */
+static bool is_taken(cast_state *S, lua_Hook hook) {
+  if (hook == NULL || hook == after_yield) return false;
+  if (CAST_LUAJIT && hook == cast_preempt_hook) return false;
+  return !cast_stop_is_wanted(S) || (CAST_LUAJIT && cast_hook_has_changed(S));
+}
+
 #if CAST_LUAJIT
-
-/* Its lua_sethook meets the trace compiler half way when called from a signal
-   handler (crashes were seen), and its compiled loops see no hooks. */
-void cast_preempt_request(cast_session *s) { CAST_UNUSED(s); }
-
+/* May the hook be set at this moment? If not, or should it be lost, sysmon asks
+   again: a signal may come while LuaJIT itself, or the program, changes the
+   hook, and then the one or the other is undone. For that it is set anew from
+   scratch, as LuaJIT does nothing for one that it takes to be set.
+   Relaxed: sysmon reads it, at any time. */
+static bool is_moment(cast_state *S, lua_State *L) {
+  if (!cast_recorder_is_known() && !S->preempt.interpreted) return false;
+  atomic_store_explicit(&S->session.runner->again, true, memory_order_relaxed);
+  if (!cast_recorder_rests(S->L, S->preempt.interpreted)) return false;
+  if (lua_gethook(L) == cast_preempt_hook) {
+    lua_sethook(L, NULL, 0, 0);
+    lua_sethook(L, cast_preempt_hook, LUA_MASKCOUNT, 1);
+  }
+  return true;
+}
 #else
+static bool is_moment(cast_state *S, lua_State *L) {
+  CAST_UNUSED(S);
+  CAST_UNUSED(L);
+  return true;
+}
+#endif
 
 /* Runs in a signal handler, in the middle of anything, even of Lua itself. What
    it does is what lua.c's handler does: lua_sethook is written for that. */
@@ -159,7 +229,6 @@ void cast_preempt_request(cast_session *s) {
   cast_state *S = cast_state_of(s);
   lua_State *L =
     atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
-  lua_Hook hook;
   if (L == NULL || s->current == NULL) {
     /* Nothing can be interrupted here; run_task (run.c) looks at the budget
        when the next task goes on. Relaxed: for this thread. */
@@ -168,18 +237,13 @@ void cast_preempt_request(cast_session *s) {
   }
   atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
   if (S->host != NULL && s->current == &S->main->base) return;
-  /* A debugger's or profiler's hook goes before a fair share; the pool makes
-     up for it with another thread. */
-  hook = lua_gethook(L);
-  if (hook != NULL && hook != after_yield && !cast_stop_is_wanted(S)) return;
+  if (is_taken(S, lua_gethook(L))) return;
   /* L still has the hook that raises what the task's wait has ended with. That
      one has the watchdog set itself. */
-  if (cast_hook_is_raising(L)) return;
+  if (cast_hook_is_raising(L) || !is_moment(S, L)) return;
   atomic_store_explicit(&S->preempt.hooked, L, memory_order_relaxed);
-  lua_sethook(L, cast_preempt_hook, LUA_MASKCOUNT, 1);
+  cast_hook_put(S, L, cast_preempt_hook, 1);
 }
-
-#endif
 
 /* Relaxed: what is missed now is found by the next request, or the watchdog. */
 bool cast_stop_is_wanted(cast_state *S) {
@@ -234,16 +298,17 @@ void cast_stop_interpret(lua_State *L) { CAST_UNUSED(L); }
 void cast_stop_allow(cast_state *S) { CAST_UNUSED(S); }
 #endif
 
-void cast_stop_hook(lua_State *L, int count) {
+void cast_stop_hook(cast_state *S, lua_State *L, int count) {
   cast_stop_interpret(L);
-  lua_sethook(L, cast_preempt_hook, LUA_MASKCOUNT, count);
+  cast_hook_put(S, L, cast_preempt_hook, count);
 }
 
 void cast_stop_force(lua_State *L, cast_ltask *t) {
-  cast_stop_hook(L, 1);
+  cast_state *S = cast_state_of(t->base.session);
+  cast_stop_hook(S, L, 1);
   /* Hooks are a coroutine's own: this one goes on when L has failed. */
   if (t->co != NULL && t->co != L)
-    lua_sethook(t->co, cast_preempt_hook, LUA_MASKCOUNT, 1);
+    cast_hook_put(S, t->co, cast_preempt_hook, 1);
 }
 
 /* As the hook does for a task that computes, this makes each instruction raise
@@ -296,8 +361,8 @@ void cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t) {
     cast_watchdog_set(S, now + CAST_WATCHDOG_NS, now);
     if (late >= CAST_FORCE_NS)
       cast_stop_force(L, t);
-    else if (!cast_stop_has_hook(S))
-      cast_hook_clear(L);
+    else if (!cast_stop_has_hook(S) && lua_gethook(L) == cast_preempt_hook)
+      cast_hook_drop(S, L);
     else if (!may_raise(t, now))
       return;
     cast_scope_raise(L, t, now);
@@ -311,7 +376,7 @@ void cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t) {
 void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L) {
   uint64_t now, at;
   if (t == S->main) return;
-  if (cast_stop_has_hook(S)) cast_stop_hook(L, CAST_WATCH_COUNT);
+  if (cast_stop_has_hook(S)) cast_stop_hook(S, L, CAST_WATCH_COUNT);
   if (!cast_scope_is_needed(t)) return;
   now = os_now();
   at = cast_scope_observe(t, L, now);
@@ -328,7 +393,10 @@ static const char raise_key = 0;
 
 static void raise_error(lua_State *L) {
   cast_state *S = cast_state_find(L);
-  cast_hook_clear(L);
+  if (S != NULL)
+    cast_hook_drop(S, L);
+  else
+    cast_hook_clear(L);
   if (S != NULL && S->session.current != NULL)
     cast_stop_watch(S, cast_ltask_of(S->session.current), L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &raise_key);
@@ -349,15 +417,22 @@ static void raise_hook(lua_State *L, lua_Debug *ar) {
 void cast_hook_raise_late(lua_State *L) {
   if (cast_hook_is_raising(L)) raise_error(L);
 }
+
+void cast_preempt_end(cast_state *S, lua_State *L) {
+  if (CAST_UNLIKELY(lua_gethook(L) == cast_preempt_hook) &&
+      !cast_stop_has_hook(S))
+    cast_hook_drop(S, L);
+}
 #endif
 
 /* LuaJIT may return from the call to compiled code, which would see the hook
    too late, where no error of that call is expected any more. (While a
    finalizer waits, that code cannot be thrown away: then the next call that may
    wait raises the error, at the latest.) */
-void cast_hook_raise(lua_State *co) {
+void cast_hook_raise(cast_state *S, lua_State *co) {
   cast_stop_interpret(co);
-  lua_sethook(co, raise_hook, LUA_MASKCOUNT, 1);
+  if (CAST_LUAJIT && S->host != NULL) cast_hook_mark(co);
+  cast_hook_put(S, co, raise_hook, 1);
 }
 
 void cast_hook_raise_keep(lua_State *L) {

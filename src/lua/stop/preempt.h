@@ -18,7 +18,7 @@ void cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t);
    that cannot be done. Elsewhere it always is. */
 void cast_stop_interpret(lua_State *L);
 /* Has cast_preempt_hook called after every `count` instructions of L. */
-void cast_stop_hook(lua_State *L, int count);
+void cast_stop_hook(cast_state *S, lua_State *L, int count);
 /* LuaJIT: the caller may be in a finalizer or a hook, and other tasks run
    before that ends: hooks have to be called in them. */
 void cast_stop_allow(cast_state *S);
@@ -42,6 +42,16 @@ void cast_preempt_hook(lua_State *L, lua_Debug *ar);
 /* ops->preempt: as in a signal handler. Sets the hook on the task that
    computes. */
 void cast_preempt_request(cast_session *s);
+/* The turn of a task has ended, in L. LuaJIT: takes a hook of ours away that
+   was not called, for others would call it. */
+#if CAST_LUAJIT
+void cast_preempt_end(cast_state *S, lua_State *L);
+#else
+static inline void cast_preempt_end(cast_state *S, lua_State *L) {
+  CAST_UNUSED(S);
+  CAST_UNUSED(L);
+}
+#endif
 /* ops->urgent of a host: must the task that it runs be looked at? */
 bool cast_preempt_is_urgent(cast_session *s);
 /* Does L raise an error at its next instruction? In a signal handler, too. */
@@ -50,7 +60,7 @@ bool cast_hook_is_raising(lua_State *L);
 /* Keeps the error on the top of L, which it takes, for the hook. Raises. */
 void cast_hook_raise_keep(lua_State *L);
 /* Has that error, or nil if none was kept, raised at co's next instruction. */
-void cast_hook_raise(lua_State *co);
+void cast_hook_raise(cast_state *S, lua_State *co);
 #endif
 #if CAST_LUAJIT
 /* L calls a function that may wait: raises the error now, if that is still to

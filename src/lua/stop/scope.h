@@ -53,8 +53,8 @@ void cast_scope_leave_all(cast_ltask *t);
    nothing, and need not be asked: so it is with most calls. */
 static inline bool cast_scope_is_needed(const cast_ltask *t) {
 #if CAST_LUAJIT
-  /* No hook tells a loop of calls that never wait. Relaxed: or the next one
-     sees it. */
+  /* No hook tells a compiled loop of calls that never wait. Relaxed: or the
+     next one sees it. */
   const cast_state *S = cast_state_of(t->base.session);
   if (atomic_load_explicit(&t->reason, memory_order_relaxed) != NULL ||
       atomic_load_explicit(&S->close.posted, memory_order_relaxed) ||

@@ -8,9 +8,9 @@
    so that user code sees nothing of the preemption. 5.1 has no continuations:
    there, `can_preempt` is false in a coroutine of the user's, which is not
    preempted; the pool starts another thread if that takes long. LuaJIT keeps
-   the library's functions: no task is preempted there. But it does not look at
-   the C stack, which coroutines that make coroutines that make coroutines would
-   overflow.
+   the library's functions, in assembler, and the same holds. But it does not
+   look at the C stack, which coroutines that make coroutines that make
+   coroutines would overflow.
 
    Owner: the session's. Upvalues: the state's box; wrap's function also has the
    coroutine. */

@@ -49,7 +49,7 @@ static const char main_key = 0;
    memory. */
 static void prepare_raise(lua_State *from, cast_ltask *t) {
   cast_hook_raise_keep(from);
-  cast_hook_raise(t->co);
+  cast_hook_raise(cast_state_of(t->base.session), t->co);
   t->raising = true;
 }
 
@@ -58,7 +58,7 @@ static void prepare_raise(lua_State *from, cast_ltask *t) {
 static int raise_nil(cast_ltask *t) {
   t->raising = true;
   if (t->last) return lua_pushnil(t->co), 1;
-  cast_hook_raise(t->co);
+  cast_hook_raise(cast_state_of(t->base.session), t->co);
   return 0;
 }
 
@@ -167,7 +167,7 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
 
 void cast_deliver_end(cast_ltask *t) {
   if (t->raising && cast_hook_is_raising(t->co))
-    cast_hook_clear(t->co); /* it ended without an instruction */
+    cast_hook_drop(cast_state_of(t->base.session), t->co); /* no instruction */
   t->raising = false;
 }
 #else

@@ -496,6 +496,7 @@ again:
      compiler keeps the order: the calls that follow are opaque to it. */
   atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
   atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
+  cast_preempt_end(S, t->co);
   if (!CAST_HAS_YIELDK) cast_deliver_end(t);
   if (status != LUA_YIELD) {
     finish(S, t, status, nres);
