@@ -191,6 +191,9 @@
 #define CAST_SELECT_FEW CAST_LIMIT(12, 2)
 /* __save methods whose results contain values with __save, and so on. */
 #define CAST_SAVE_DEPTH 64u
+
+/* Packed messages in each other, at most, that may leave a sandbox. */
+#define CAST_PACKED_DEPTH 8u
 /* Bytes of a message that C builds. */
 #define CAST_MESSAGE_MAX (1u << 30)
 /* Frames for which an encoder makes room at once; a power of two, 16 at

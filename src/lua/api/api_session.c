@@ -229,7 +229,7 @@ int casting_session_new(
   if (root != NULL) starter.starts++;
   cast_lock_drop(&starter.lock);
   if (root == NULL) return rc;
-  S = cast_state_make(root, &made);
+  S = cast_state_make(root, NULL, &made);
   if (S != NULL) cast_session_release(&S->session, NULL);
   rc = S != NULL ? run_init(S, &o) : CASTING_ENOMEM;
   /* init has forked, and this is the child. */

@@ -14,6 +14,9 @@ typedef struct cast_options {
   size_t memory_max;  /* 0: no limit */
   uint64_t cpu_max;   /* nanoseconds; 0: not measured, OS_FOREVER: no limit */
   uint32_t tasks_max; /* 0: no limit */
+  bool sandbox;       /* it is not trusted: state/sandbox.h */
+  cast_chars modules; /* a sandbox's: names of modules, each with a zero byte
+                         behind it; NULL: those that its maker has */
 } cast_options;
 /* Makes in the Lua state of L what casting needs there, but for the module and
    the classes of handles, which are made when they are first needed. If it has
@@ -22,9 +25,11 @@ void cast_state_init_lua(lua_State *L, cast_state *S);
 /* A root for the sessions that C makes. Others may be below it as below a host,
    but it has no Lua state, and nobody runs it. NULL: out of memory. */
 cast_state *cast_state_root(const cast_binding *binding);
-/* A new session below `root`, with a strong reference for the caller, who is
-   also the session's owner until cast_session_release. NULL: out of memory. */
-cast_state *cast_state_make(cast_state *root, const cast_options *o);
+/* A new session below `root`, made by `maker` (NULL: by C, which is trusted),
+   with a strong reference for the caller, who is also the session's owner until
+   cast_session_release. NULL: out of memory. */
+cast_state *cast_state_make(
+  cast_state *root, const cast_state *maker, const cast_options *o);
 /* Asks all sessions below root to close. */
 void cast_state_close_children(cast_state *root, cast_session *self);
 /* Makes a session below the root of S, and pushes its handle on L. *to is set
