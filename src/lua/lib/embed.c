@@ -44,8 +44,7 @@
 #include "lib_scope.h"
 #include "misuse.h"
 
-/* In the registry: `internal`; and a sandbox's module for the files. */
-static const char internal_key = 0, private_key = 0;
+static const char internal_key = 0; /* of `internal`, in the registry */
 
 /* -- files ---------------------------------------------------------------- */
 
@@ -103,18 +102,13 @@ static void set_globals(lua_State *L) {
 #endif
 }
 
-/* A cast_maker (single.h): a table like the module. */
-static void make_private(lua_State *L, const void *arg) {
-  CAST_UNUSED(arg);
-  cast_state_find(L)->binding->open_module(L);
-}
-
-/* Pushes the module for the files. A sandbox could put functions of its own
-   into that which it has, and they would be called with what it must not reach,
-   such as internal.run: so there the files have a table to themselves. */
+/* Pushes the module for the files; `internal` is at 1. A sandbox could put
+   functions of its own into that which it has, and they would be called with
+   what it must not reach, such as internal.run: so there the files have a table
+   to themselves, internal.casting. */
 static void push_module(lua_State *L) {
   if (cast_state_find(L)->sandbox != NULL)
-    (void)cast_single_push(L, &private_key, make_private, NULL);
+    lua_getfield(L, 1, "casting");
   else
     cast_module_push(L);
 }
@@ -147,6 +141,8 @@ static int load_file(lua_State *L) {
     call_file(L, f);
   else if (strcmp(name, "sockets") == 0)
     cast_net_open(L);
+  else if (strcmp(name, "casting") == 0 && S->sandbox != NULL)
+    S->binding->open_module(L);
   else
     return 0;
   lua_pushvalue(L, 2);

@@ -151,9 +151,8 @@ static const char *check_libs(lua_State *L, int i, cast_options *o) {
 
 /* Adds the name on the top to the text below it. */
 static const char *add_module(lua_State *L) {
-  const char *name = lua_tostring(L, -1);
-  if (lua_type(L, -1) != LUA_TSTRING || *name == '\0' ||
-      strlen(name) != lua_rawlen(L, -1))
+  const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  if (*name == '\0' || strlen(name) != lua_rawlen(L, -1))
     return lua_pushfstring(
       L, "modules: a name must be a string, got %s", cast_arg_got(L, -1));
   if (maker(L) != NULL && !cast_modules_has(L, name))
