@@ -6,6 +6,7 @@
    any, and its error names the child. */
 #include "options.h"
 
+#include "../../limits.h"
 #include "../../os/os.h"
 #include "../compat/compat.h"
 #include "../state/argument.h"
@@ -16,6 +17,12 @@
 #include "newsession.h"
 
 #include <math.h>
+
+/* The sandbox that makes the session, or NULL. */
+static const cast_sandbox *maker(lua_State *L) {
+  const cast_state *S = cast_state_find(L);
+  return S != NULL ? S->sandbox : NULL;
+}
 
 /* Refuses options that do not exist: they are misspelt. */
 static const char *check_keys(lua_State *L, int i) {
@@ -41,6 +48,9 @@ static const char *read_name(lua_State *L, int i, cast_options *o) {
     return lua_pushfstring(
       L, "name must be a string, got %s", cast_arg_got(L, -1));
   o->name.at = lua_tolstring(L, -1, &o->name.size);
+  if (o->name.size > CAST_TAME_NAME && maker(L) != NULL)
+    return lua_pushfstring(L, "name must have at most %d bytes in a sandbox",
+      (int)CAST_TAME_NAME);
   return NULL;
 }
 
@@ -110,12 +120,6 @@ static const char *read_libs(lua_State *L, bool sandbox, uint32_t *libs) {
 }
 
 /* -- sandboxes ------------------------------------------------------------ */
-
-/* The sandbox that makes the session, or NULL. */
-static const cast_sandbox *maker(lua_State *L) {
-  const cast_state *S = cast_state_find(L);
-  return S != NULL ? S->sandbox : NULL;
-}
 
 /* What a sandbox makes is a sandbox. */
 static const char *read_sandbox(lua_State *L, int i, cast_options *o) {

@@ -27,15 +27,20 @@
       and nowhere else (CAST_PACK_SPAWN).
    7. Nothing of it runs where nothing could stop it: it has no finalizers of its
       own (restrict.c). C functions that compute are the exception.
-   8. No right is looked up in its globals or modules: rights are here, in fixed
+   8. What others see of it is bounded: texts of errors (../task/run.c), reports
+      of failures (cast_sandbox_may_tell), names of sessions.
+   9. No right is looked up in its globals or modules: rights are here, in fixed
       fields, and in the registry.
 
-   Owner: the session, and the sandboxes below it; all fields are fixed. */
+   Owner: the session, and the sandboxes below it; all fields are fixed, but for
+   a counter. */
 #include "sandbox.h"
 
 #include "../../base.h"
+#include "../../limits.h"
 #include "../../mem.h"
 #include "../../object.h"
+#include "../../os/os.h"
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "state.h"
@@ -82,4 +87,18 @@ void cast_sandbox_check(lua_State *L, const cast_state *S,
   lua_pushliteral(L, "' was not made by this sandbox");
   lua_concat(L, 3);
   cast_lua_error(L, "%s", lua_tostring(L, -1));
+}
+
+/* The topmost sandbox counts, so that to make more of them is of no use.
+   Relaxed: a number that orders nothing. */
+bool cast_sandbox_may_tell(cast_sandbox *b) {
+  uint64_t now = os_now(), told, next;
+  while (b->parent != NULL) b = b->parent;
+  told = atomic_load_explicit(&b->told_ns, memory_order_relaxed);
+  do {
+    next = (told > now ? told : now) + CAST_TAME_NS;
+    if (next - now > (uint64_t)CAST_TAME_REPORTS * CAST_TAME_NS) return false;
+  } while (!atomic_compare_exchange_weak_explicit(&b->told_ns, &told, next,
+    memory_order_relaxed, memory_order_relaxed));
+  return true;
 }

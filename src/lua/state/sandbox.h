@@ -15,6 +15,8 @@ struct cast_sandbox {
   cast_sandbox *parent; /* (i) of the session that made it: one reference;
                            NULL: that one is trusted */
   uint32_t libs;        /* (i) a set of libraries, see session/library.h */
+  _Atomic uint64_t told_ns; /* (a) of the topmost: when what has been reported
+                               would be due at one report in CAST_TAME_NS */
 };
 
 /* A sandbox made by `maker`, which may be trusted (NULL: by C), with one
@@ -30,5 +32,9 @@ bool cast_sandbox_may(const cast_state *S, const cast_state *target);
 /* Raises "spawn: session 'x' was not made by this sandbox" unless it may. */
 void cast_sandbox_check(lua_State *L, const cast_state *S,
   const cast_state *target, const char *what);
+
+/* May one more failure in this sandbox be reported? Then it is counted. Any
+   thread. */
+bool cast_sandbox_may_tell(cast_sandbox *b);
 
 #endif

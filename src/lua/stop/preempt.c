@@ -55,6 +55,7 @@
 #include "../../task.h"
 #include "../../types.h"
 #include "../compat/compat.h"
+#include "../compat/seal.h"
 #include "../compat/yieldable.h"
 #include "../state/interrupt.h"
 #include "../state/ltask.h"
@@ -300,6 +301,7 @@ void cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t) {
       cast_hook_clear(L);
     else if (!may_raise(t, now))
       return;
+    cast_hooks_allow(L);
     cast_scope_raise(L, t, now);
     return;
   }
@@ -334,6 +336,7 @@ static void raise_error(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &raise_key);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
+  cast_hooks_allow(L);
   lua_error(L);
 }
 

@@ -39,6 +39,7 @@
 #include "../../types.h"
 #include "../compat/compat.h"
 #include "../state/ltask.h"
+#include "../state/sandbox.h"
 #include "../state/state.h"
 #include "../transfer/pack.h"
 #include "../transfer/wire.h"
@@ -290,6 +291,7 @@ static void print_later(cast_failure *f) {
 /* Reports the failure, unless that was done. No lock is held. What ends with
    the message is put on the list `more` (object.h). */
 static void report(cast_failure *f, cast_object **more) {
+  cast_sandbox *b = cast_state_of(f->session)->sandbox;
   cast_chan *c = NULL;
   bool first, wanted;
   cast_lock_take(&failures.lock);
@@ -302,6 +304,10 @@ static void report(cast_failure *f, cast_object **more) {
     c = CAST_CONTAINER(cast_ref(&failures.channel->object), cast_chan, object);
   cast_lock_drop(&failures.lock);
   if (!first) return;
+  if (wanted && b != NULL && !cast_sandbox_may_tell(b)) {
+    cast_log_lost(1);
+    wanted = false;
+  }
   if (wanted && (c == NULL || !send_to(c, f))) print_later(f);
   if (c != NULL) cast_unref(&c->object);
   cast_msg_drop_later(&f->msg, more);

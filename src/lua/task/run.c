@@ -118,6 +118,19 @@ static void describe_error(cast_ending *e) {
   cast_coroutine_put(S, d.co, status == LUA_OK);
 }
 
+/* Bounds the text of an error of a sandbox, which others will see in tracebacks
+   and reports, perhaps on a terminal. */
+static void tame(cast_buffer *b) {
+  if (b->size > CAST_TAME_TEXT) {
+    memcpy(b->text + CAST_TAME_TEXT - 3, "...", 4);
+    b->size = CAST_TAME_TEXT;
+  }
+  for (size_t i = 0; i < b->size; i++) {
+    unsigned char c = (unsigned char)b->text[i];
+    if ((c < ' ' && c != '\n' && c != '\t') || c == 127) b->text[i] = '?';
+  }
+}
+
 /* Writes down error and traceback of a failed coroutine. The error is at 2. */
 static void describe_failure(lua_State *L, cast_ending *e) {
   cast_buffer_fini(&e->stack);
@@ -129,6 +142,7 @@ static void describe_failure(lua_State *L, cast_ending *e) {
     cast_buffer_add(
       &e->error, e->asked ? cast_lua_address(L, 2) : cast_lua_describe(L, 2));
   if (e->error.lacking) cast_raise_memory(L);
+  if (CAST_UNLIKELY(e->S->sandbox != NULL)) tame(&e->error);
   cast_buffer_form(&e->traceback, "%s\n", e->error.text);
   if (e->in_close) {
     cast_buffer_add(&e->traceback, "raised by a __close handler, after:\n");
@@ -241,7 +255,12 @@ static bool close_pending(cast_ending *e) {
   if (protect_amply(S, new_protected, &a) == LUA_OK)
     lua_xmove(e->co, a.co.L, 1);
   t->stage = CAST_STAGE_CLOSING;
+  atomic_store_explicit(&S->preempt.running, t->co, memory_order_relaxed);
+  S->preempt.can_preempt = false;
+  cast_stop_watch(S, t, t->co);
   status = cast_lua_close_thread(t->co, NULL);
+  atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
   if (status != LUA_OK && a.co.L != NULL) {
     lua_xmove(t->co, a.co.L, 1);
     other = !lua_rawequal(a.co.L, -1, -2) && !cast_cancel_is_error(a.co.L, -1);
