@@ -40,6 +40,13 @@ static const char *check_keys(lua_State *L, int i) {
   return NULL;
 }
 
+/* May a sandbox give a session that name? Others see it in reports. */
+static bool is_tame(cast_chars name) {
+  for (size_t i = 0; i < name.size; i++)
+    if ((unsigned char)name.at[i] < ' ' || name.at[i] == 127) return false;
+  return name.size <= CAST_TAME_NAME;
+}
+
 /* The string stays on the stack, for *o points to it. */
 static const char *read_name(lua_State *L, int i, cast_options *o) {
   lua_getfield(L, i, "name");
@@ -48,8 +55,9 @@ static const char *read_name(lua_State *L, int i, cast_options *o) {
     return lua_pushfstring(
       L, "name must be a string, got %s", cast_arg_got(L, -1));
   o->name.at = lua_tolstring(L, -1, &o->name.size);
-  if (o->name.size > CAST_TAME_NAME && maker(L) != NULL)
-    return lua_pushfstring(L, "name must have at most %d bytes in a sandbox",
+  if (maker(L) != NULL && !is_tame(o->name))
+    return lua_pushfstring(L,
+      "name must have at most %d bytes in a sandbox, and no control characters",
       (int)CAST_TAME_NAME);
   return NULL;
 }

@@ -125,10 +125,7 @@ static void tame(cast_buffer *b) {
     memcpy(b->text + CAST_TAME_TEXT - 3, "...", 4);
     b->size = CAST_TAME_TEXT;
   }
-  for (size_t i = 0; i < b->size; i++) {
-    unsigned char c = (unsigned char)b->text[i];
-    if ((c < ' ' && c != '\n' && c != '\t') || c == 127) b->text[i] = '?';
-  }
+  cast_buffer_tame(b, 0);
 }
 
 /* Writes down error and traceback of a failed coroutine. The error is at 2. */
