@@ -310,8 +310,8 @@
    sandbox makes. */
 #define CAST_TAME_TEXT 4096u
 #define CAST_TAME_NAME 100u
-/* Of a sandbox and all that it makes, so many failures are reported at once, and
-   after that one in so long. */
+/* Of a sandbox and all that it makes, so many failures are reported at once,
+   and after that one in so long. */
 #define CAST_TAME_REPORTS 100u
 #define CAST_TAME_NS 100000000u
 /* A failure is reported if no task has received it for so long. */

@@ -48,9 +48,9 @@ function Check.options(i, name, options, known)
   return options
 end
 
--- Raises if v cannot be spawned in n sessions, before it is sent to any: a value
--- in it that moves, a stream for example, would be lost in the first one. What
--- can be packed is what can be sent more than once.
+-- Raises if v cannot be spawned in n sessions, before it is sent to any: a
+-- value in it that moves, a stream for example, would be lost in the first one.
+-- What can be packed is what can be sent more than once.
 function Check.crosses(i, name, v, n)
   local ok, problem
   if n > 1 then

@@ -9,13 +9,13 @@ local LONG = 60
 local session = casting.session {sandbox = true, libs = {}, memory = 2e6,
   cpu = 10, tasks = 3}
 local ch = casting.channel(1)
-EXECUTED = nil
+_G.executed = nil
 
 local function evil()
   return session:spawn(function()
     assert(os == nil and io == nil and string == nil)
     local f = function(what)
-      EXECUTED = what
+      _G.executed = what
       return {}
     end
     ch:send(setmetatable({}, {__save = function() return f, "pwned" end}))
@@ -38,19 +38,19 @@ assert(not ok)
 assert(e:find("cannot send a table with a metatable (argument 1: .x)", 1, true),
   e)
 assert(select(2, ch:receive(0)) == "timeout")
-assert(EXECUTED == nil)
+assert(_G.executed == nil)
 
 -- A session that is trusted may do so still.
 local trusted = casting.session()
 local task = trusted:spawn(function()
   local f = function(what)
-    EXECUTED = what
+    _G.executed = what
     return {}
   end
   ch:send(setmetatable({}, {__save = function() return f, "as ever" end}))
 end)
 assert(type(ch:receive(LONG)) == "table")
 task:await(LONG)
-assert(EXECUTED == "as ever")
+assert(_G.executed == "as ever")
 trusted:close()
 assert(session:close(LONG))

@@ -1,4 +1,4 @@
--- sandbox_values.lua - random values that leave a sandbox: what arrives is data.
+-- sandbox_values.lua - random values that leave a sandbox arrive as data.
 -- SPDX-License-Identifier: MIT
 --
 -- In a sandbox values of all kinds are made at random, and tried to be sent in

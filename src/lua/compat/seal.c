@@ -17,8 +17,8 @@
    follows it, a sealed coroutine is refused, and an unsealed one goes on. If
    anything is other than expected, nothing is ever sealed.
 
-   A third place says whether hooks may be called (cast_hooks_allow). It is found
-   in a coroutine that has a hook, and is not needed for the other two.
+   A third place says whether hooks may be called (cast_hooks_allow). It is
+   found in a coroutine that has a hook, and is not needed for the other two.
 
    Rejected: to replace the functions of the coroutine library, of which the
    program may have taken a copy, and which C does not call. Also rejected: to

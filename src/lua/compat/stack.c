@@ -96,8 +96,8 @@ static void add_function(
       add_global(b, L, co, ar))
     return;
   if (named)
-    cast_buffer_form(
-      b, "%s '" NAME "'", CAST_LUA >= 503 ? ar->namewhat : "function", ar->name);
+    cast_buffer_form(b, "%s '" NAME "'",
+      CAST_LUA >= 503 ? ar->namewhat : "function", ar->name);
   else if (*ar->what == 'm')
     cast_buffer_add(b, "main chunk");
   else if (*ar->what == 'C')

@@ -320,8 +320,9 @@ static uint32_t keep_own(const cast_state *by, cast_state **all, uint32_t n) {
 }
 
 /* A dump of the root and its sessions, for code in `by` (NULL: the user), with
-   a strong reference for the caller. While it is made, more sessions may come: it is made again, larger, until
-   there was room for all. NULL: out of memory. */
+   a strong reference for the caller. While it is made, more sessions may come:
+   it is made again, larger, until there was room for all. NULL: out of
+   memory. */
 static dump *make(cast_state *root, const cast_state *by, uint32_t limit) {
   for (uint32_t room = 16;; room *= 2) {
     dump *v = cast_calloc(sizeof *v + room * sizeof(part));

@@ -328,7 +328,7 @@ static int guarded_close_scope(lua_State *L) {
 }
 
 /* All but the name, which tells nothing that a handle does not. */
-static const luaL_Reg guarded_methods[] = {
+static const luaL_Reg session_sandbox_methods[] = {
   {"spawn", guarded_spawn},
   {"wait", guarded_wait},
   {"close", guarded_close},
@@ -338,7 +338,7 @@ static const luaL_Reg guarded_methods[] = {
   {NULL, NULL},
 };
 
-static const luaL_Reg guarded_meta[] = {
+static const luaL_Reg session_sandbox_meta[] = {
   {"__close", guarded_close_scope},
   {NULL, NULL},
 };
@@ -348,8 +348,8 @@ const cast_class cast_session_class = {
   .title = "casting.session",
   .methods = session_methods,
   .meta = session_meta,
-  .sandbox_methods = guarded_methods,
-  .sandbox_meta = guarded_meta,
+  .sandbox_methods = session_sandbox_methods,
+  .sandbox_meta = session_sandbox_meta,
 };
 
 /* -- making one ----------------------------------------------------------- */

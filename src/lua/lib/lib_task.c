@@ -294,7 +294,7 @@ static int guarded_session(lua_State *L) {
 }
 
 /* All but what tells of the task's end, and its name. */
-static const luaL_Reg guarded_methods[] = {
+static const luaL_Reg task_sandbox_methods[] = {
   {"traceback", guarded_traceback},
   {"cancel", guarded_cancel},
   {"link", guarded_link},
@@ -313,7 +313,7 @@ const cast_class cast_task_class = {
   .type = &cast_task_type,
   .title = "casting.task",
   .methods = task_methods,
-  .sandbox_methods = guarded_methods,
+  .sandbox_methods = task_sandbox_methods,
   .cross = cross,
 };
 

@@ -59,13 +59,14 @@ static int load_string(lua_State *L) {
   return cast_libs_pass(L);
 }
 
-/* What load has read. The function at 1 of its stack gives the next piece. */
+/* What load has read. The function at 1 of its stack gives the pieces. */
 typedef struct reading {
   bool begun;  /* a piece that is not empty has come */
   bool binary; /* it begins as bytecode does: so no text is left */
 } reading;
 
-/* A lua_Reader. The piece stays at 3, so that it is not collected. */
+/* What lua_load calls for the next piece. That stays at 3, so that it is not
+   collected. */
 static const char *read_piece(lua_State *L, void *ud, size_t *size) {
   reading *r = ud;
   const char *piece;

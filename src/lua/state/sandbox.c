@@ -8,8 +8,9 @@
    1. Its Lua state has no function that reaches files, or memory that Lua does
       not guard, and no bytecode but what a packer has made of a function:
       ../session/restrict.c.
-   2. No code is loaded into it but by its own `load`, and modules that its maker
-      has listed. What require goes by is out of its reach: ../session/modules.c.
+   2. No code is loaded into it but by its own `load`, and modules that its
+      maker has listed. What require goes by is out of its reach:
+      ../session/modules.c.
    3. The functions of ours that it can call check their arguments. Those of
       `internal`, which do not, are in no table, upvalue or argument that it
       reaches: the files of lua/casting look for functions of casting in a table
@@ -25,8 +26,9 @@
       it has written is looked through once more: ../transfer/dataonly.c. Code
       goes into sessions that it has made, with the start of a task or session,
       and nowhere else (CAST_PACK_SPAWN).
-   7. Nothing of it runs where nothing could stop it: it has no finalizers of its
-      own (restrict.c). C functions that compute are the exception.
+   7. Nothing of it runs where nothing could stop it: it has no finalizers of
+      its own (restrict.c), and error handlers and __close handlers can be
+      stopped (compat/seal.h). C functions that compute are the exception.
    8. What others see of it is bounded: texts of errors (../task/run.c), reports
       of failures (cast_sandbox_may_tell), names of sessions.
    9. No right is looked up in its globals or modules: rights are here, in fixed
@@ -98,7 +100,7 @@ bool cast_sandbox_may_tell(cast_sandbox *b) {
   do {
     next = (told > now ? told : now) + CAST_TAME_NS;
     if (next - now > (uint64_t)CAST_TAME_REPORTS * CAST_TAME_NS) return false;
-  } while (!atomic_compare_exchange_weak_explicit(&b->told_ns, &told, next,
-    memory_order_relaxed, memory_order_relaxed));
+  } while (!atomic_compare_exchange_weak_explicit(
+    &b->told_ns, &told, next, memory_order_relaxed, memory_order_relaxed));
   return true;
 }
