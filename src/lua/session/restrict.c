@@ -168,7 +168,6 @@ static void restrict_versions(lua_State *L) {
   lua_setfield(L, -2, "getfenv");
   lua_pushcfunction(L, set_environment);
   lua_setfield(L, -2, "setfenv");
-  cast_libs_wrap(L, "loadstring", load_string);
 }
 #else
 /* What is there in some versions only; the globals are on the top. */
@@ -179,15 +178,38 @@ static void restrict_versions(lua_State *L) {
 
 /* -- libraries ------------------------------------------------------------ */
 
+/* May a sandbox have the basic function of that name, as it is or as it is
+   made here? What an interpreter has beyond these, or for compatibility, it may
+   not. */
+static bool is_kept(const char *name) {
+  static const char *const kept[] = {"assert", "collectgarbage", "error",
+    "gcinfo", "getfenv", "getmetatable", "ipairs", "load", "loadstring", "next",
+    "pairs", "pcall", "print", "rawequal", "rawget", "rawlen", "rawset",
+    "require", "select", "setfenv", "setmetatable", "tonumber", "tostring",
+    "type", "unpack", "warn", "xpcall"};
+  for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+    if (strcmp(name, kept[i]) == 0) return true;
+  return false;
+}
+
 static void restrict_base(lua_State *L) {
-  static const char *const gone[] = {
-    "dofile", "loadfile", "module", "newproxy"};
   lua_pushglobaltable(L);
-  for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+    if (!lua_isfunction(L, -1) || lua_type(L, -2) != LUA_TSTRING ||
+        is_kept(lua_tostring(L, -2)))
+      continue;
+    lua_pushvalue(L, -2);
     lua_pushnil(L);
-    lua_setfield(L, -2, gone[i]);
+    lua_rawset(L, -5);
   }
   cast_libs_wrap(L, "load", load_text);
+  lua_getfield(L, -1, "loadstring"); /* some 5.2 and 5.3 have it, too */
+  if (lua_isfunction(L, -1)) {
+    lua_pushcclosure(L, load_string, 1);
+    lua_setfield(L, -2, "loadstring");
+  } else {
+    lua_pop(L, 1);
+  }
   restrict_versions(L);
   lua_pop(L, 1);
 }
