@@ -98,11 +98,11 @@ describe("the libraries of a sandbox", function()
     -- there for compatibility.
     for _, k in ipairs(names) do
       assert.is_true((" assert collectgarbage error gcinfo getfenv " ..
-        "getmetatable ipairs load loadstring next pairs pcall print rawequal " ..
-        "rawget rawlen rawset require select setfenv setmetatable tonumber " ..
-        "tostring type unpack warn xpcall _G _VERSION package os string table" ..
-        " math coroutine utf8 bit32 bit "):find(" " .. k .. " ", 1, true) ~=
-        nil, k)
+        "getmetatable ipairs load loadstring next pairs pcall print " ..
+        "rawequal rawget rawlen rawset require select setfenv " ..
+        "setmetatable tonumber tostring type unpack warn xpcall _G " ..
+        "_VERSION package os string table math coroutine utf8 bit32 bit ")
+        :find(" " .. k .. " ", 1, true) ~= nil, k)
     end
     assert.same({"loaded"}, inside({}, function()
       local keys = {}
@@ -729,6 +729,67 @@ describe("what leaves a sandbox", function()
       return ch:receive()
     end)
     assert.equal("table", type(a[1][1][1]))
+  end)
+end)
+
+describe("what others see of a sandbox", function()
+  it("is bounded", function()
+    local session = casting.session{sandbox = true, name = "box"}
+    local task = session:spawn(function()
+      error(("long"):rep(100000) .. "\27[2J", 0)
+    end)
+    local ok, e = task:join(LONG)
+    assert.is_false(ok)
+    assert.equal(400004, #e) -- the value is whole
+    assert.is_true(#task:traceback() < 20000)
+    task = session:spawn(function()
+      error "\27[2J\1 is for a terminal"
+    end)
+    task:join(LONG)
+    assert.matches("%?%[2J%? is for a terminal", task:traceback())
+    -- Names of functions and of chunks.
+    task = session:spawn(function()
+      local t = {}
+      local name = ("n"):rep(100000)
+      local loads = loadstring or load
+      t.f = loads("error 'here'", "=\27chunk")
+      local code = "local t = ... t." .. name .. "() return 1"
+      t[name] = t.f
+      return (loads(code, "=other"))(t)
+    end)
+    task:join(LONG)
+    assert.is_true(#task:traceback() < 5000)
+    assert.is_nil(task:traceback():find("\27", 1, true))
+    -- Names of sessions.
+    local e1, e2 = session:spawn(function()
+      local c = require "casting"
+      return select(2, pcall(c.session, {name = ("x"):rep(101)})),
+        select(2, pcall(c.session, {name = "\27"}))
+    end):await(LONG)
+    assert.matches("name must have at most 100 bytes in a sandbox", e1)
+    assert.matches("no control characters", e2)
+    session:close(LONG)
+  end)
+
+  it("is no flood of reports", function()
+    local reports = casting.channel(math.huge)
+    casting.on_error(reports)
+    local session = casting.session{sandbox = true}
+    session:spawn(function()
+      local c = require "casting"
+      for i = 1, 500 do
+        c.spawn(function() error("failure " .. i, 0) end)
+        if i % 50 == 0 then c.yield() end
+        collectgarbage()
+      end
+      local inner = c.session()
+      inner:spawn(function() error "of an inner one" end)
+      inner:wait()
+    end):await(LONG)
+    session:close(LONG)
+    helper.until_true(function() return #reports >= 50 end, "the reports")
+    casting.on_error(nil)
+    assert.is_true(#reports < 250, #reports)
   end)
 end)
 
