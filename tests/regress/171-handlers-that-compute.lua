@@ -54,3 +54,45 @@ for name, text in pairs(ways) do
   assert(task:join(LONG) ~= nil, name .. ": it goes on, cancelled")
   assert(session:close(LONG), name)
 end
+
+-- Where no task has its turn: code that a sandbox has put into the metatable of
+-- strings, of package.loaded, and in the place of require. The last is called
+-- for a module in what is sent to it.
+package.loaded.forged_171 = {f = function() end, g = print}
+local metas = {
+  string = function()
+    getmetatable("").__tostring = function() while true do end end
+    error "a text"
+  end,
+  loaded = function()
+    setmetatable(package.loaded, {__newindex = function()
+      while true do end
+    end, __index = function() while true do end end})
+    while true do end
+  end,
+}
+for name, f in pairs(metas) do
+  for _, cpu in ipairs {0.05, math.huge} do
+    local session = casting.session {sandbox = true, cpu = cpu}
+    local task = session:spawn(f)
+    if cpu == math.huge then task:cancel "enough" end
+    assert(task:join(LONG) ~= nil, name .. ": it goes on")
+    assert(session:close(LONG), name)
+  end
+end
+local session = casting.session {sandbox = true, cpu = 0.05}
+session:spawn(function()
+  _G.require = function() while true do end end
+end):join(LONG)
+assert(session:spawn(function(...) return ... end, package.loaded.forged_171)
+  :join(LONG) == false)
+assert(session:close(LONG))
+session = casting.session {sandbox = true, cpu = 0.05}
+local ch = casting.channel()
+local task = session:spawn(function()
+  _G.require = function() while true do end end
+  return ch:receive()
+end)
+ch:send(package.loaded.forged_171)
+assert(task:join(LONG) == false)
+assert(session:close(LONG))

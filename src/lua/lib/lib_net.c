@@ -74,8 +74,9 @@ void cast_lib_net_push(lua_State *L) {
   if (!cast_single_push(L, &net_key, make_net, NULL)) return;
   give_names(L);
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  lua_pushvalue(L, -2);
-  lua_setfield(L, -2, CAST_NET_NAME);
+  lua_pushliteral(L, CAST_NET_NAME);
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
   lua_pop(L, 1);
 }
 

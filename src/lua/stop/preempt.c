@@ -322,6 +322,18 @@ void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L) {
   cast_watchdog_set(S, at > now ? at : now + CAST_WATCHDOG_NS, now);
 }
 
+/* Relaxed: for the signal handler, which runs in this thread. */
+void cast_preempt_begin(cast_state *S, cast_ltask *t, lua_State *co) {
+  atomic_store_explicit(&S->preempt.running, co, memory_order_relaxed);
+  S->preempt.can_preempt = false;
+  cast_stop_watch(S, t, co);
+}
+
+void cast_preempt_end(cast_state *S) {
+  atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
+}
+
 /* -- raising an error in a suspended coroutine ---------------------------- */
 
 #if !CAST_HAS_YIELDK

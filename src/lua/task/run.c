@@ -106,12 +106,9 @@ static void describe_error(cast_ending *e) {
   if (d.co.L == NULL) return;
   if (status == LUA_OK) {
     e->asked = true;
-    atomic_store_explicit(&S->preempt.running, d.co.L, memory_order_relaxed);
-    S->preempt.can_preempt = false;
-    cast_stop_watch(S, e->t, d.co.L);
+    cast_preempt_begin(S, e->t, d.co.L);
     status = cast_lua_resume(d.co.L, 1, &nres);
-    atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
-    atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
+    cast_preempt_end(S);
     if (status == LUA_OK && nres > 0 && lua_type(d.co.L, -nres) == LUA_TSTRING)
       cast_buffer_add(&e->error, lua_tostring(d.co.L, -nres));
   }
@@ -252,12 +249,9 @@ static bool close_pending(cast_ending *e) {
   if (protect_amply(S, new_protected, &a) == LUA_OK)
     lua_xmove(e->co, a.co.L, 1);
   t->stage = CAST_STAGE_CLOSING;
-  atomic_store_explicit(&S->preempt.running, t->co, memory_order_relaxed);
-  S->preempt.can_preempt = false;
-  cast_stop_watch(S, t, t->co);
+  cast_preempt_begin(S, t, t->co);
   status = cast_lua_close_thread(t->co, NULL);
-  atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
-  atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
+  cast_preempt_end(S);
   if (status != LUA_OK && a.co.L != NULL) {
     lua_xmove(t->co, a.co.L, 1);
     other = !lua_rawequal(a.co.L, -1, -2) && !cast_cancel_is_error(a.co.L, -1);
@@ -428,7 +422,9 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   }
   cast_co_set(t, a.co);
   lua_pushlightuserdata(t->co, &p);
+  cast_preempt_begin(S, t, t->co); /* modules may be loaded for its values */
   status = cast_lua_resume(t->co, 1, &nres);
+  cast_preempt_end(S);
   cast_msg_drop(&p.msg);
   if (status != LUA_OK) {
     finish(S, t, status, nres);
