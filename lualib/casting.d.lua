@@ -266,12 +266,14 @@ function session:tasks() end
 
 ---@class casting.session.options
 ---@field name? string for messages
----@field libs? "all"|string[] standard libraries that it has
+---@field libs? "all"|string[] standard libraries that it has; of a sandbox also "casting.net"
 ---@field memory? integer bytes that its Lua state and its streams may use
 ---@field cpu? number seconds of processor time that it may use
 ---@field tasks? integer unfinished tasks that it may have
 ---@field thread? "own" an OS thread of its own, for modules bound to one
 ---@field jit? boolean false: LuaJIT compiles nothing in it; true: in spite of its limits
+---@field sandbox? boolean it is not trusted: what leaves it is data, and it acts on what it has made
+---@field modules? string[] (sandbox) names of the modules that it may require
 ---@field init? function called in it first; crosses like any function
 
 ---Makes a session.

@@ -49,6 +49,13 @@ void cast_buffer_form(cast_buffer *b, const char *form, ...) {
   va_end(args);
 }
 
+void cast_buffer_tame(cast_buffer *b, size_t from) {
+  for (; from < b->size; from++) {
+    unsigned char c = (unsigned char)b->text[from];
+    if ((c < ' ' && c != '\n' && c != '\t') || c == 127) b->text[from] = '?';
+  }
+}
+
 char *cast_buffer_take(cast_buffer *b) {
   char *text = b->lacking ? NULL : b->text;
   if (text != NULL) memset(b, 0, sizeof *b);

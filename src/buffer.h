@@ -24,6 +24,9 @@ void cast_buffer_add(cast_buffer *b, const char *text);
 __attribute__((format(printf, 2, 3)))
 #endif
 void cast_buffer_form(cast_buffer *b, const char *form, ...);
+/* Replaces control characters from that byte on, but for line ends and tabs:
+   the text may come from who is not trusted, and be shown on a terminal. */
+void cast_buffer_tame(cast_buffer *b, size_t from);
 /* Takes the text out, which the caller frees with cast_free; the buffer is
    empty afterwards. NULL: there was no memory for all of the text, or nothing
    was added. */

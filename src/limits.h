@@ -195,6 +195,9 @@
 #define CAST_SELECT_FEW CAST_LIMIT(12, 2)
 /* __save methods whose results contain values with __save, and so on. */
 #define CAST_SAVE_DEPTH 64u
+
+/* Packed messages in each other, at most, that may leave a sandbox. */
+#define CAST_PACKED_DEPTH 8u
 /* Bytes of a message that C builds. */
 #define CAST_MESSAGE_MAX (1u << 30)
 /* Frames for which an encoder makes room at once; a power of two, 16 at
@@ -310,6 +313,14 @@
 #define CAST_LINE_MAX CAST_LIMIT(4096u, 64u)
 /* Bytes of the stacks in a traceback. */
 #define CAST_TRACE_SIZE 8192u
+/* Bytes of the text of a sandbox's error, and of the name of a session that a
+   sandbox makes. */
+#define CAST_TAME_TEXT 4096u
+#define CAST_TAME_NAME 100u
+/* Of a sandbox and all that it makes, so many failures are reported at once,
+   and after that one in so long. */
+#define CAST_TAME_REPORTS 100u
+#define CAST_TAME_NS 100000000u
 /* A failure is reported if no task has received it for so long. */
 #define CAST_FAILURE_WAIT_NS 1000000000u
 /* The least time for the last reports, when others have taken all the time. */

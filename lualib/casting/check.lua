@@ -5,7 +5,7 @@
 -- called `name`, raises the error about it (internal.bad). The others return
 -- what is wrong, a text, as the caller may have to put a path before it.
 
-local casting, internal = ...
+local _, internal = ...
 local error, pairs, pcall = error, pairs, pcall
 local tostring, type = tostring, type
 local bad, got, kind = internal.bad, internal.got, internal.kind
@@ -48,15 +48,15 @@ function Check.options(i, name, options, known)
   return options
 end
 
--- Raises if v cannot be sent to n sessions, before it is sent to any: a value
--- in it that moves, a stream for example, would be lost in the first one. What
--- can be packed is what can be sent more than once.
+-- Raises if v cannot be spawned in n sessions, before it is sent to any: a
+-- value in it that moves, a stream for example, would be lost in the first one.
+-- What can be packed is what can be sent more than once.
 function Check.crosses(i, name, v, n)
   local ok, problem
   if n > 1 then
-    ok, problem = pcall(casting.pack, v)
+    ok, problem = pcall(internal.pack_code, v)
   else
-    ok, problem = casting.transferable(v)
+    ok, problem = internal.spawnable(v)
   end
   if ok then return end
   if type(problem) ~= "string" or problem == "not enough memory" then

@@ -12,7 +12,7 @@
 --   path             the children on the way to it, for messages
 --   depth            how many supervisors it lies in
 
-local casting, internal = ...
+local _, internal = ...
 local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
 local Check, got = internal.check, internal.got
 
@@ -178,7 +178,7 @@ function Spec.child(spec, auto, place)
   if nested ~= nil then
     child.supervisor = Spec.supervisor(nested, place)
   else
-    local crosses, why = casting.transferable(child)
+    local crosses, why = internal.spawnable(child)
     if not crosses then place:bad(why) end
   end
   return child

@@ -6,7 +6,7 @@
 -- for the end of the supervisor, whichever comes first, so it never hangs.
 
 local casting, internal = ...
-local error, getmetatable, type = error, getmetatable, type
+local error, getmetatable, ipairs, type = error, getmetatable, ipairs, type
 local bad, kind = internal.bad, internal.kind
 local Check = internal.check
 
@@ -58,9 +58,21 @@ local function check_timeout(timeout, what)
   end
 end
 
+-- Gives the children that are supervisors handles. These are made here, since
+-- what has a class does not leave a sandbox.
+local function adopt(list, ...)
+  for _, child in ipairs(list or {}) do
+    if child.requests then
+      child.supervisor = internal.new_handle(child.task, child.requests, child)
+      child.requests, child.auto_shutdown = nil, nil
+    end
+  end
+  return list, ...
+end
+
 function Handle:which_children()
   check(self, "which_children")
-  return ask(self, "which_children")
+  return adopt(ask(self, "which_children"))
 end
 
 function Handle:count_children()

@@ -29,7 +29,7 @@ end
 
 local function check_function(f)
   Check.expect(2, "map", f, "function")
-  local crosses, why = casting.transferable(f)
+  local crosses, why = internal.spawnable(f)
   if not crosses then bad(2, "map", why) end
 end
 
@@ -64,6 +64,8 @@ local function read_sessions(given, most)
     local v = given[i]
     if kind(v) ~= "session" then
       bad(3, "map", "sessions: item " .. i .. " is not a session")
+    elseif not internal.may(v) then
+      bad(3, "map", "sessions: item " .. i .. " was not made by this sandbox")
     elseif not pcall(v.stats, v) then
       bad(3, "map", "sessions: item " .. i .. " is closed")
     end

@@ -18,6 +18,8 @@ local function read(list, name)
     if kind(v) ~= "task" and type(v) ~= "function" then
       bad(1, name, "item " .. i .. ": task or function expected, got " ..
         kind(v))
+    elseif kind(v) == "task" and not internal.may(v) then
+      bad(1, name, "item " .. i .. ": a task that this sandbox may not cancel")
     elseif v == self then
       bad(1, name, "item " .. i .. ": a task cannot wait for itself")
     end

@@ -323,9 +323,9 @@ function requests.which_children(self)
     list[i] = {id = child.spec.id, task = child.task,
       status = state_of(child), restart = child.spec.restart,
       type = child.spec.supervisor and "supervisor" or "worker"}
-    if child.requests then
-      list[i].supervisor = internal.new_handle(child.task, child.requests,
-        child.spec.supervisor)
+    if child.requests then -- who has asked makes a handle of these
+      list[i].requests = child.requests
+      list[i].auto_shutdown = child.spec.supervisor.auto_shutdown
     end
   end
   return list

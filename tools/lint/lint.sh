@@ -158,7 +158,7 @@ function check_line(n, line,    code, i, s, name) {
       file !~ /^src\/os\//)
     bad(n, "long: it holds no size everywhere; use size_t or int64_t")
   if (code ~ /luaL_(arg|opt|check([a-rt-z]|string))/ &&
-      file !~ /lua\/[a-z]+\/(argument|builtin|starve|coroutine|embed|limited|program|version|(math|os)lib)\.[ch]$/)
+      file !~ /lua\/[a-z]+\/(argument|builtin|starve|coroutine|embed|limited|program|restrict|version|(math|os)lib)\.[ch]$/)
     bad(n, "arguments: there is a function for it in lua/state/argument.h")
   if (code ~ /luaL_traceback/) bad(n, "stacks: see lua/stack.h")
   if (code ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)

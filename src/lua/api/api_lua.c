@@ -185,7 +185,8 @@ int casting_spawn(
     luaL_error(L, "casting_spawn: a function and %d values expected", nargs);
   t = cast_ltask_new(L, target, false);
   cast_ltask_make_remote(t);
-  cast_pack(S->packer, L, first, nargs + 1, "value", 0, &t->base.waiter.msg);
+  cast_pack_as(S->packer, L, first, nargs + 1, "value", 0, CAST_PACK_SPAWN,
+    &t->base.waiter.msg);
   rc = cast_task_start(&t->base, &S->session);
   if (rc == 0 && out != NULL)
     *out = cast_api_task_out(cast_ref(&t->base.object));

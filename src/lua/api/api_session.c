@@ -250,7 +250,7 @@ int casting_session_new(
   if (root != NULL) starter.starts++;
   cast_lock_drop(&starter.lock);
   if (root == NULL) return rc;
-  S = cast_state_make(root, &made, &rc);
+  S = cast_state_make(root, NULL, &made, &rc);
   if (S != NULL) rc = run_init(S, &o);
   /* init has forked, and this is the child. */
   if (CAST_UNLIKELY(cast_forked)) return CASTING_EFORKED;

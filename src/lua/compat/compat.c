@@ -131,7 +131,10 @@ const char *cast_lua_address(lua_State *L, int i) {
 const char *cast_lua_describe(lua_State *L, int i) {
   luaL_checkstack(L, 6, "describe");
   i = lua_absindex(L, i);
-  if (push_own(L, i)) return lua_tostring(L, -1);
+  /* Not of a string: a program can give all strings a __tostring, and texts are
+     described where nothing could stop that. */
+  if (lua_type(L, i) != LUA_TSTRING && push_own(L, i))
+    return lua_tostring(L, -1);
   switch (lua_type(L, i)) {
   case LUA_TSTRING: lua_pushvalue(L, i); break;
   case LUA_TNUMBER: push_number(L, i); break;

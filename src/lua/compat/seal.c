@@ -17,6 +17,9 @@
    follows it, a sealed coroutine is refused, and an unsealed one goes on. If
    anything is other than expected, nothing is ever sealed.
 
+   A third place says whether hooks may be called (cast_hooks_allow). It is
+   found in a coroutine that has a hook, and is not needed for the other two.
+
    Rejected: to replace the functions of the coroutine library, of which the
    program may have taken a copy, and which C does not call. Also rejected: to
    let the task wait again when something else has resumed it; the resumer would
@@ -94,6 +97,60 @@ static bool find_status(lua_State *L, cast_seal_layout *at) {
   return n == 1;
 }
 
+#if CAST_LUAJIT || UINTPTR_MAX <= UINT32_MAX
+static void find_allow(lua_State *L, cast_seal_layout *at) {
+  CAST_UNUSED(L);
+  CAST_UNUSED(at);
+}
+#else
+/* Bytes of a lua_State in which the place is looked for; none has fewer. */
+#define WIDE (CAST_LUA >= 504 ? NEAR : CAST_LUA == 501 ? 184 : 208)
+
+static const char copy_key = 0; /* in the registry: where watch copies to */
+
+/* A hook: copies the lua_State as it is in a hook. */
+static void watch(lua_State *L, lua_Debug *ar) {
+  CAST_UNUSED(ar);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &copy_key);
+  memcpy(lua_touserdata(L, -1), (const void *)L, WIDE);
+  lua_pop(L, 1);
+}
+
+/* Up to 5.3 the mask of hooks stands before it, a byte or an int: other bytes
+   change in the same way. */
+static bool is_behind_mask(const unsigned char *in, uint32_t i) {
+  return CAST_LUA >= 504 || in[i - 1] == LUA_MASKCOUNT ||
+         (i >= 4 && in[i - 4] == LUA_MASKCOUNT);
+}
+
+/* Finds the byte that is 1, but 0 in a hook, unless it is not alone. */
+static void find_allow(lua_State *L, cast_seal_layout *at) {
+  static const char text[] = "local x = 1 x = x + 1";
+  unsigned char before[WIDE], in[WIDE], after[WIDE];
+  lua_State *co = lua_newthread(L);
+  int nres, n = 0;
+  memset(in, 1, sizeof in);
+  memcpy(before, (const void *)co, WIDE);
+  lua_pushlightuserdata(L, in);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &copy_key);
+  if (cast_lua_load(co, text, sizeof text - 1, "=casting", "t") != LUA_OK)
+    lua_error(L);
+  lua_sethook(co, watch, LUA_MASKCOUNT, 1);
+  if (cast_lua_resume(co, 0, &nres) != LUA_OK) return;
+  memcpy(after, (const void *)co, WIDE);
+  os_defined(before, WIDE);
+  os_defined(in, WIDE);
+  os_defined(after, WIDE);
+  for (uint32_t i = 1; i < WIDE; i++) {
+    if (before[i] != 1 || in[i] != 0 || after[i] != 1 || !is_behind_mask(in, i))
+      continue;
+    at->allow = i;
+    n++;
+  }
+  if (n != 1) at->allow = 0;
+}
+#endif
+
 #if CAST_LUAJIT
 #define FRAMES 96   /* bytes of the smallest lua_State, nearly */
 #define CLOSE 16384 /* between two frames of C functions that call each other */
@@ -155,6 +212,7 @@ static int learn(lua_State *L) {
   l->done = true;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (find_status(L, &at) && find_frame(L, &at) && is_right(L, &at)) l->at = at;
+  find_allow(L, &l->at);
   return 0;
 }
 

@@ -15,6 +15,7 @@
 /* Where in a lua_State it says that it is suspended; 0: not known. */
 typedef struct cast_seal_layout {
   uint32_t status; /* the byte that lua_status tells */
+  uint32_t allow;  /* the byte that is 0 while no hook may be called */
 #if CAST_LUAJIT
   uint32_t frame; /* the address of its latest C frame */
 #endif
@@ -52,6 +53,15 @@ static inline void cast_unseal_as(const cast_seal_layout *at, lua_State *co) {
 
 /* Seals a coroutine that has yielded. */
 static inline void cast_seal(lua_State *co) { cast_seal_as(&cast_seal_at, co); }
+
+/* In a hook that raises an error: hooks may be called again. Lua allows them
+   only when a protected call has caught the error. So neither an error handler
+   that is called for it could be stopped, nor the __close handlers of a
+   coroutine that it ends. (LuaJIT has no such byte in a coroutine.) */
+static inline void cast_hooks_allow(lua_State *L) {
+  if (CAST_LIKELY(cast_seal_at.allow != 0))
+    ((unsigned char *)L)[cast_seal_at.allow] = 1;
+}
 
 /* Before a sealed coroutine is resumed. */
 static inline void cast_unseal(lua_State *co) {

@@ -19,6 +19,9 @@
 #define LAST 10
 #endif
 
+/* A name, of which not more is shown: a field may be called anything. */
+#define NAME "%.200s"
+
 int cast_stack_depth(lua_State *co) {
   lua_Debug ar;
   int known = 0, beyond = 1;
@@ -48,9 +51,10 @@ static bool add_member(cast_buffer *b, lua_State *L, int at) {
     const char *name = lua_tostring(L, module - 1);
     if (lua_type(L, -2) != LUA_TSTRING || !lua_rawequal(L, -1, at)) continue;
     if (strcmp(name, "_G") == 0)
-      cast_buffer_form(b, "function '%s'", lua_tostring(L, -2));
+      cast_buffer_form(b, "function '" NAME "'", lua_tostring(L, -2));
     else
-      cast_buffer_form(b, "function '%s.%s'", name, lua_tostring(L, -2));
+      cast_buffer_form(
+        b, "function '" NAME "." NAME "'", name, lua_tostring(L, -2));
     return true;
   }
   return false;
@@ -64,7 +68,7 @@ static bool add_loaded(cast_buffer *b, lua_State *L, int at) {
   for (lua_pushnil(L); lua_next(L, loaded) != 0; lua_settop(L, loaded + 1)) {
     if (lua_type(L, loaded + 1) != LUA_TSTRING) continue;
     if (lua_rawequal(L, loaded + 2, at)) {
-      cast_buffer_form(b, "function '%s'", lua_tostring(L, loaded + 1));
+      cast_buffer_form(b, "function '" NAME "'", lua_tostring(L, loaded + 1));
       return true;
     }
     if (lua_istable(L, loaded + 2) && add_member(b, L, at)) return true;
@@ -92,8 +96,8 @@ static void add_function(
       add_global(b, L, co, ar))
     return;
   if (named)
-    cast_buffer_form(
-      b, "%s '%s'", CAST_LUA >= 503 ? ar->namewhat : "function", ar->name);
+    cast_buffer_form(b, "%s '" NAME "'",
+      CAST_LUA >= 503 ? ar->namewhat : "function", ar->name);
   else if (*ar->what == 'm')
     cast_buffer_add(b, "main chunk");
   else if (*ar->what == 'C')
@@ -121,7 +125,7 @@ static void add_level(
   cast_buffer_form(b, "\n\t%s:", ar->short_src);
   if (ar->currentline > 0) cast_buffer_form(b, "%d:", ar->currentline);
   if (*ar->namewhat != '\0')
-    cast_buffer_form(b, " in function '%s'", ar->name);
+    cast_buffer_form(b, " in function '" NAME "'", ar->name);
   else if (*ar->what == 'm')
     cast_buffer_add(b, " in main chunk");
   else if (*ar->what == 'C' || *ar->what == 't')
@@ -136,6 +140,7 @@ static void add_level(
 
 void cast_stack_write(cast_buffer *b, lua_State *L, lua_State *co, int level) {
   lua_Debug ar;
+  size_t from = b->size;
   int last = cast_stack_depth(co) - 1, skip = -1;
   if (last - level > FIRST + LAST) skip = level + FIRST;
   cast_buffer_add(b, "stack traceback:");
@@ -149,4 +154,5 @@ void cast_stack_write(cast_buffer *b, lua_State *L, lua_State *co, int level) {
       add_level(b, L, co, &ar);
     }
   }
+  cast_buffer_tame(b, from);
 }

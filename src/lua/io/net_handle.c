@@ -152,8 +152,10 @@ static void drop(void *content) {
   cast_unref(&s->object);
 }
 
+/* The module is not casting.net: a sandbox that has none can use a stream which
+   it is given. */
 static const casting_transfer transfer = {
-  sizeof transfer, "stream", "casting.net", take, make, put, drop};
+  sizeof transfer, "stream", "casting", take, make, put, drop};
 
 /* -- outcomes and addresses ----------------------------------------------- */
 

@@ -21,7 +21,9 @@
 #include "../../base.h"
 #include "../../fork.h"
 #include "../../limits.h"
+#include "../../object.h"
 #include "../../runtime.h"
+#include "../../types.h"
 #include "../compat/call.h"
 #include "../compat/compat.h"
 #include "../compat/single.h"
@@ -29,7 +31,10 @@
 #include "../session/builtin.h"
 #include "../session/options.h"
 #include "../state/argument.h"
+#include "../state/handle.h"
+#include "../state/sandbox.h"
 #include "../state/state.h"
+#include "../task/newtask.h"
 #include "../transfer/module.h"
 #include "../transfer/names.h"
 #include "embedded.h" /* what the build makes of lualib/casting */
@@ -97,6 +102,17 @@ static void set_globals(lua_State *L) {
 #endif
 }
 
+/* Pushes the module for the files; `internal` is at 1. A sandbox could put
+   functions of its own into that which it has, and they would be called with
+   what it must not reach, such as internal.run: so there the files have a table
+   to themselves, internal.casting. */
+static void push_module(lua_State *L) {
+  if (cast_state_find(L)->sandbox != NULL)
+    lua_getfield(L, 1, "casting");
+  else
+    cast_module_push(L);
+}
+
 /* Pushes the value of a file, whose chunk is called with the module and the
    table `internal`, at 1. */
 static void call_file(lua_State *L, const cast_embedded *f) {
@@ -108,7 +124,7 @@ static void call_file(lua_State *L, const cast_embedded *f) {
   if (cast_lua_load(L, text, size, lua_tostring(L, -2), "t") != LUA_OK)
     lua_error(L);
   set_globals(L);
-  cast_module_push(L);
+  push_module(L);
   lua_pushvalue(L, 1);
   lua_call(L, 2, 1);
 }
@@ -125,6 +141,8 @@ static int load_file(lua_State *L) {
     call_file(L, f);
   else if (strcmp(name, "sockets") == 0)
     cast_net_open(L);
+  else if (strcmp(name, "casting") == 0 && S->sandbox != NULL)
+    S->binding->open_module(L);
   else
     return 0;
   lua_pushvalue(L, 2);
@@ -159,6 +177,21 @@ static int is_forked(lua_State *L) {
   return 1;
 }
 
+/* internal.may(handle): may this session act on that session, or on that of the
+   task? See ../state/sandbox.c. */
+static int may(lua_State *L) {
+  const cast_state *S = cast_state_here(L);
+  cast_object *o = cast_handle_test(L, 1);
+  const cast_session *s = NULL;
+  if (o != NULL && o->type == &cast_session_type)
+    s = CAST_CONTAINER(o, cast_session, object);
+  if (o != NULL && o->type == &cast_task_type)
+    s = CAST_CONTAINER(o, cast_task, object)->session;
+  lua_pushboolean(L,
+    s != NULL && cast_sandbox_may(S, CAST_CONTAINER(s, cast_state, session)));
+  return 1;
+}
+
 /* internal.cores(): how many sessions can compute at the same time. */
 static int count_cores(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)cast_runtime_cores());
@@ -178,6 +211,9 @@ static void make_internal(lua_State *L, const void *arg) {
     {"room", cast_lib_room},
     {"trace", cast_lib_trace},
     {"where", cast_lib_where},
+    {"spawnable", cast_lib_spawnable},
+    {"pack_code", cast_lib_pack_code},
+    {"may", may},
     {"source_problem", cast_lib_source_problem},
     {"session_problem", cast_lib_session_problem},
     {"forked", is_forked},

@@ -22,6 +22,8 @@ int cast_lib_session(lua_State *L);
 int cast_lib_source_problem(lua_State *L);
 int cast_lib_pack(lua_State *L);
 int cast_lib_transferable(lua_State *L);
+int cast_lib_spawnable(lua_State *L);
+int cast_lib_pack_code(lua_State *L);
 int cast_lib_with_timeout(lua_State *L);
 int cast_lib_shield(lua_State *L);
 int cast_lib_run(lua_State *L);

@@ -20,6 +20,7 @@
 #include "../io/net.h"
 #include "../io/net_listener.h"
 #include "../io/net_udp.h"
+#include "../session/library.h"
 #include "../session/loader.h"
 #include "../session/mainstate.h"
 #include "../session/newsession.h"
@@ -132,6 +133,26 @@ static const luaL_Reg functions[] = {
   {NULL, NULL},
 };
 
+/* -- in a sandbox --------------------------------------------------------- */
+
+/* Stands for a function that reaches what is the host's, or the whole
+   process's; the upvalue is its name. */
+static int lib_unavailable(lua_State *L) {
+  return cast_lua_error(L, "casting.%s is not available in a sandbox",
+    lua_tostring(L, lua_upvalueindex(1)));
+}
+
+/* Replaces such functions in the module on the top. */
+static void restrict_module(lua_State *L) {
+  static const char *const names[] = {
+    "named", "threads", "blocking", "on_error", "poll", "fd", "require"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    lua_pushstring(L, names[i]);
+    lua_pushcclosure(L, lib_unavailable, 1);
+    lua_setfield(L, -2, names[i]);
+  }
+}
+
 /* Makes the module and pushes it. */
 static void open_module(lua_State *L) {
   lua_newtable(L);
@@ -140,6 +161,7 @@ static void open_module(lua_State *L) {
   cast_open_scope(L);
   cast_open_embedded(L);
   cast_lib_net_open(L);
+  if (cast_state_find(L)->sandbox != NULL) restrict_module(L);
   lua_pushliteral(L, CASTING_VERSION);
   lua_setfield(L, -2, "_VERSION");
   /* The metatable of cancellation errors must have a name, so that it crosses
@@ -165,6 +187,7 @@ static const cast_class *const classes[] = {
 static bool push_module(lua_State *L, const char *name, size_t size) {
   if (size != strlen(CAST_NET_NAME) || memcmp(name, CAST_NET_NAME, size) != 0)
     return cast_embed_module(L, name, size);
+  if (!cast_libs_has_net(cast_state_find(L))) return false;
   cast_lib_net_push(L);
   return true;
 }

@@ -53,26 +53,29 @@ static int message_count(lua_State *L) {
 }
 
 /* Protected: packs the value at 1, with the state as light userdata at 2, and
-   throws the result away. Values that would move stay (CAST_PACK_TRY). */
+   throws the result away. Values that would move stay (CAST_PACK_TRY). At 3: is
+   it to be spawned? */
 static int try_pack(lua_State *L) {
   cast_state *S = lua_touserdata(L, 2);
   cast_ltask *t = cast_scratch(L, S);
-  cast_pack_as(
-    S->packer, L, 1, 1, "value", -1, CAST_PACK_TRY, &t->base.waiter.msg);
+  cast_pack_as(S->packer, L, 1, 1, "value", -1,
+    lua_toboolean(L, 3) ? CAST_PACK_TRY_SPAWN : CAST_PACK_TRY,
+    &t->base.waiter.msg);
   cast_msg_drop(&t->base.waiter.msg);
   return 0;
 }
 
-/* casting.transferable(v): true; or nil and why v cannot be sent. To pack it is
-   the only test, since __save of the program may decide. */
-int cast_lib_transferable(lua_State *L) {
+/* true; or nil and why v cannot be sent, or spawned. To pack it is the only
+   test, since __save of the program may decide. */
+static int try_value(lua_State *L, bool spawn) {
   cast_state *S = cast_state_here(L);
   cast_arg_any(L, 1);
   lua_settop(L, 1);
   lua_pushcfunction(L, try_pack);
   lua_insert(L, 1);
   lua_pushlightuserdata(L, S);
-  if (lua_pcall(L, 2, 0, 0) == LUA_OK) {
+  lua_pushboolean(L, spawn);
+  if (lua_pcall(L, 3, 0, 0) == LUA_OK) {
     lua_pushboolean(L, 1);
     return 1;
   }
@@ -81,6 +84,19 @@ int cast_lib_transferable(lua_State *L) {
   lua_pushnil(L);
   lua_insert(L, -2);
   return 2;
+}
+
+/* casting.transferable(v) */
+int cast_lib_transferable(lua_State *L) { return try_value(L, false); }
+
+/* internal.spawnable(v): the same for the function of a task, or one of its
+   arguments. */
+int cast_lib_spawnable(lua_State *L) { return try_value(L, true); }
+
+/* internal.pack_code(v): as casting.pack, for what will be spawned. */
+int cast_lib_pack_code(lua_State *L) {
+  cast_message_new(L, cast_state_here(L), 1, 1, CAST_PACK_LOADER);
+  return 1;
 }
 
 static const luaL_Reg message_methods[] = {

@@ -10,6 +10,7 @@
 
 #include "../../base.h"
 #include "../compat/single.h"
+#include "../session/library.h"
 #include "../state/state.h"
 #include "../transfer/module.h"
 #include "../transfer/names.h"
@@ -73,8 +74,9 @@ void cast_lib_net_push(lua_State *L) {
   if (!cast_single_push(L, &net_key, make_net, NULL)) return;
   give_names(L);
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  lua_pushvalue(L, -2);
-  lua_setfield(L, -2, CAST_NET_NAME);
+  lua_pushliteral(L, CAST_NET_NAME);
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
   lua_pop(L, 1);
 }
 
@@ -83,6 +85,8 @@ static int index_module(lua_State *L) {
   static const char name[] = "net";
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   if (strcmp(key, name) != 0) return 0;
+  if (!cast_libs_has_net(cast_state_find(L)))
+    return cast_lua_error(L, "casting.net is not available in a sandbox");
   cast_lib_net_push(L);
   lua_pushvalue(L, -1);
   lua_pushvalue(L, 2);

@@ -41,6 +41,7 @@
 #include "../state/argument.h"
 #include "../state/cleanup.h"
 #include "../state/ltask.h"
+#include "../state/sandbox.h"
 #include "../state/state.h"
 #include "../task/await.h"
 #include "../task/enter.h"
@@ -309,23 +310,40 @@ static void send(part *p, cast_session *self) {
   if (!sent) on_post(&p->S->session, &p->post, true);
 }
 
-/* A dump of the root and its sessions, with a strong reference for the caller.
-   While it is made, more sessions may come: it is made again, larger, until
-   there was room for all. NULL: out of memory. */
-static dump *make(cast_state *root, uint32_t limit) {
+/* Gives up the sessions among the n in `all` on which code in `by` may not act;
+   returns how many are left. */
+static uint32_t keep_own(const cast_state *by, cast_state **all, uint32_t n) {
+  uint32_t left = 0;
+  if (by == NULL || by->sandbox == NULL) return n;
+  for (uint32_t i = 0; i < n; i++) {
+    if (cast_sandbox_may(by, all[i]))
+      all[left++] = all[i];
+    else
+      cast_session_unref_weak(&all[i]->session);
+  }
+  return left;
+}
+
+/* A dump of the root and its sessions, for code in `by` (NULL: the user), with
+   a strong reference for the caller. While it is made, more sessions may come:
+   it is made again, larger, until there was room for all. NULL: out of
+   memory. */
+static dump *make(cast_state *root, const cast_state *by, uint32_t limit) {
   for (uint32_t room = 16;; room *= 2) {
     dump *v = cast_calloc(sizeof *v + room * sizeof(part));
     cast_state **all = cast_alloc(room * sizeof *all);
+    uint32_t n;
     if (v == NULL || all == NULL) {
       cast_free(v);
       cast_free(all);
       return NULL;
     }
-    v->nparts = cast_state_family(root, all, room);
+    n = cast_state_family(root, all, room);
+    v->nparts = keep_own(by, all, n);
     for (uint32_t i = 0; i < v->nparts; i++) v->parts[i].S = all[i];
     cast_free(all);
     cast_object_init(&v->object, &dump_type);
-    if (v->nparts < room) {
+    if (n < room) {
       cast_event_init(&v->done);
       atomic_init(&v->left, 1);
       v->limit = limit;
@@ -355,7 +373,7 @@ static void ask_all(dump *v, lua_State *L, cast_state *S, bool dead) {
 
 /* Begins a dump that is asked for by L, in session S. NULL: out of memory. */
 static dump *begin(lua_State *L, cast_state *S, uint32_t limit, bool dead) {
-  dump *v = make(S->root, limit);
+  dump *v = make(S->root, S, limit);
   if (v != NULL) ask_all(v, L, S, dead);
   return v;
 }
@@ -372,7 +390,7 @@ static void push_all(lua_State *L, dump *v) {
 /* Begins an unattended dump. Its timer has a strong reference, which on_timer
    or the last part passes on to the errand. */
 static void dump_unattended(cast_state *root) {
-  dump *v = make(root, CAST_REPORT_TASKS);
+  dump *v = make(root, NULL, CAST_REPORT_TASKS);
   if (v == NULL) return;
   v->unattended = true;
   v->timer.lane = cast_timer_lane(root->session.id);

@@ -110,7 +110,7 @@ static int list_case(
   c->sending = true;
   (void)snprintf(what, sizeof what, "case %d, value", i);
   if (ready)
-    packed = cast_pack_values_inline(L, table + 2, n - 1, &c->waiter.msg);
+    packed = cast_pack_values_inline(L, S, table + 2, n - 1, &c->waiter.msg);
   else
     cast_pack_values(L, S, table + 2, n - 1, what, &c->waiter.msg);
   lua_settop(L, table + 1);

@@ -34,6 +34,7 @@
 #include "../state/handle.h"
 #include "../state/lineage.h"
 #include "../state/ltask.h"
+#include "../state/sandbox.h"
 #include "../state/state.h"
 #include "../stop/budget.h"
 #include "../stop/cancel.h"
@@ -117,7 +118,7 @@ static cast_ltask *spawn_in(
   cast_signals_note(S);
   t = cast_ltask_new(L, target, false);
   cast_ltask_make_remote(t);
-  cast_pack_values(L, S, first, n, NULL, &t->base.waiter.msg);
+  cast_pack_spawn(L, S, first, n, &t->base.waiter.msg);
   rc = cast_task_start(&t->base, &S->session);
   if (rc != 0) {
     cast_pack_undo(S->packer, L, &t->base.waiter.msg);
@@ -293,11 +294,64 @@ static const luaL_Reg session_meta[] = {
   {NULL, NULL},
 };
 
+/* -- in a sandbox --------------------------------------------------------- */
+
+/* Calls f, a method, if the sandbox may act on the session at 1. */
+static int guard(lua_State *L, const char *name, lua_CFunction f) {
+  cast_sandbox_check(L, cast_state_here(L), check_session(L, 1), name);
+  return f(L);
+}
+
+static int guarded_spawn(lua_State *L) {
+  return guard(L, "spawn", session_spawn);
+}
+
+static int guarded_wait(lua_State *L) { return guard(L, "wait", session_wait); }
+
+static int guarded_close(lua_State *L) {
+  return guard(L, "close", session_close);
+}
+
+static int guarded_cancel(lua_State *L) {
+  return guard(L, "cancel", session_cancel);
+}
+
+static int guarded_tasks(lua_State *L) {
+  return guard(L, "tasks", session_tasks);
+}
+
+static int guarded_stats(lua_State *L) {
+  return guard(L, "stats", session_stats);
+}
+
+static int guarded_close_scope(lua_State *L) {
+  if (cast_handle_test(L, 1) == NULL) return 0;
+  return guard(L, "close", session_close_scope);
+}
+
+/* All but the name, which tells nothing that a handle does not. */
+static const luaL_Reg session_sandbox_methods[] = {
+  {"spawn", guarded_spawn},
+  {"wait", guarded_wait},
+  {"close", guarded_close},
+  {"cancel", guarded_cancel},
+  {"tasks", guarded_tasks},
+  {"stats", guarded_stats},
+  {NULL, NULL},
+};
+
+static const luaL_Reg session_sandbox_meta[] = {
+  {"__close", guarded_close_scope},
+  {NULL, NULL},
+};
+
 const cast_class cast_session_class = {
   .type = &cast_session_type,
   .title = "casting.session",
   .methods = session_methods,
   .meta = session_meta,
+  .sandbox_methods = session_sandbox_methods,
+  .sandbox_meta = session_sandbox_meta,
 };
 
 /* -- making one ----------------------------------------------------------- */
@@ -306,8 +360,7 @@ const cast_class cast_session_class = {
    is on the stack. */
 static void read_options(lua_State *L, cast_options *o) {
   const char *problem;
-  memset(o, 0, sizeof *o);
-  o->libs = CAST_LIBS_ALL;
+  cast_options_default(L, o);
   if (lua_isnoneornil(L, 1)) {
     lua_pushnil(L);
     return;
@@ -459,7 +512,7 @@ int cast_lib_session(lua_State *L) {
   cast_signals_note(S);
   p.lineage = cast_lineage_push(L, S, t);
   if (!lua_isnil(L, init))
-    p.init = cast_message_new(L, S, init, 1, CAST_PACK_SEND);
+    p.init = cast_message_new(L, S, init, 1, CAST_PACK_SPAWN);
   lua_pushcfunction(L, build);
   lua_pushlightuserdata(L, &p);
   status = lua_pcall(L, 1, LUA_MULTRET, 0);

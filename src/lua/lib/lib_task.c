@@ -27,6 +27,7 @@
 #include "../state/cleanup.h"
 #include "../state/handle.h"
 #include "../state/ltask.h"
+#include "../state/sandbox.h"
 #include "../state/state.h"
 #include "../stop/budget.h"
 #include "../stop/cancel.h"
@@ -255,6 +256,53 @@ static const luaL_Reg task_methods[] = {
   {NULL, NULL},
 };
 
+/* -- in a sandbox --------------------------------------------------------- */
+
+/* Raises unless the sandbox may act on the session of the task at i. */
+static void check_own(lua_State *L, int i, const char *name) {
+  const cast_ltask *t = cast_ltask_check(L, i);
+  cast_sandbox_check(
+    L, cast_state_here(L), cast_state_of(t->base.session), name);
+}
+
+static int guarded_traceback(lua_State *L) {
+  check_own(L, 1, "traceback");
+  return task_traceback(L);
+}
+
+static int guarded_cancel(lua_State *L) {
+  check_own(L, 1, "cancel");
+  return task_cancel(L);
+}
+
+/* A link may cancel either task. */
+static int guarded_link(lua_State *L) {
+  check_own(L, 1, "link");
+  if (!lua_isnoneornil(L, 2)) check_own(L, 2, "link");
+  return cast_lib_link(L);
+}
+
+static int guarded_unlink(lua_State *L) {
+  check_own(L, 1, "unlink");
+  if (!lua_isnoneornil(L, 2)) check_own(L, 2, "unlink");
+  return cast_lib_unlink(L);
+}
+
+static int guarded_session(lua_State *L) {
+  check_own(L, 1, "session");
+  return task_session(L);
+}
+
+/* All but what tells of the task's end, and its name. */
+static const luaL_Reg task_sandbox_methods[] = {
+  {"traceback", guarded_traceback},
+  {"cancel", guarded_cancel},
+  {"link", guarded_link},
+  {"unlink", guarded_unlink},
+  {"session", guarded_session},
+  {NULL, NULL},
+};
+
 /* cast_class.cross: another session is about to get a handle. */
 static void cross(lua_State *L, cast_state *S, cast_object *o) {
   cast_ltask_cross(
@@ -265,6 +313,7 @@ const cast_class cast_task_class = {
   .type = &cast_task_type,
   .title = "casting.task",
   .methods = task_methods,
+  .sandbox_methods = task_sandbox_methods,
   .cross = cross,
 };
 

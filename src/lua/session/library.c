@@ -10,6 +10,8 @@
 #include "library.h"
 
 #include "../compat/compat.h"
+#include "../state/sandbox.h"
+#include "../state/state.h"
 #include "../task/coroutine.h"
 
 #if CAST_LUA == 501 && !CAST_LUAJIT
@@ -63,9 +65,28 @@ bool cast_libs_add(uint32_t *libs, const char *name) {
   for (uint32_t i = 0; cast_libs[i].name != NULL; i++) {
     if (strcmp(cast_libs[i].name, name) != 0) continue;
     *libs |= 1u << i;
+    if (cast_libs[i].func == luaopen_os) *libs |= CAST_LIB_TIME;
+    return true;
+  }
+  if (strcmp(name, CAST_NET_NAME) == 0) {
+    *libs |= CAST_LIB_NET;
     return true;
   }
   return strcmp(name, "package") == 0 || strcmp(name, "base") == 0;
+}
+
+/* Names that a version does not have add nothing. */
+uint32_t cast_libs_harmless(void) {
+  static const char *const names[] = {
+    "coroutine", "table", "string", "math", "bit32", "utf8", "bit"};
+  uint32_t libs = CAST_LIB_TIME;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    (void)cast_libs_add(&libs, names[i]);
+  return libs;
+}
+
+bool cast_libs_has_net(const cast_state *S) {
+  return S->sandbox == NULL || (S->sandbox->libs & CAST_LIB_NET) != 0;
 }
 
 /* Opens one library as luaL_requiref does, which 5.1 lacks. */
@@ -96,7 +117,8 @@ void cast_libs_open(lua_State *L, uint32_t libs) {
 #endif
   open_lib(L, "package", luaopen_package);
   for (uint32_t i = 0; cast_libs[i].name != NULL; i++)
-    if ((libs & (1u << i)) != 0)
+    if ((libs & (1u << i)) != 0 ||
+        ((libs & CAST_LIB_TIME) != 0 && cast_libs[i].func == luaopen_os))
       open_lib(L, cast_libs[i].name, cast_libs[i].func);
 }
 

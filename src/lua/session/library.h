@@ -4,14 +4,24 @@
 #define CAST_LIBRARY_H
 
 #include "../compat/compat.h"
+#include "../state/state.h"
 
 /* The standard libraries that a session may have or lack; a NULL name ends the
-   list. A set of them is a number: bit i is the library cast_libs[i]. */
+   list. A set of them is a number: bit i is the library cast_libs[i], and two
+   more are about sandboxes. */
 extern const luaL_Reg cast_libs[];
 #define CAST_LIBS_ALL UINT32_MAX /* the set of all */
+#define CAST_LIB_NET (1u << 30)  /* casting.net */
+#define CAST_LIB_TIME (1u << 31) /* what os has about the time */
+
+/* The set that a sandbox has unless its maker says otherwise. */
+uint32_t cast_libs_harmless(void);
+/* May code in S use casting.net? */
+bool cast_libs_has_net(const cast_state *S);
 
 /* Adds the library of that name to the set *libs; "package" and "base", which
-   every session has, change nothing. False: there is no such library. */
+   every session has, change nothing. False: there is no such library. "os" is
+   all of os, the time included. */
 bool cast_libs_add(uint32_t *libs, const char *name);
 /* Opens the basic functions, `package`, and the libraries of that set.
    Raises. */

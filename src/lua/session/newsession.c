@@ -15,6 +15,7 @@
 
 #include "../../../include/casting.h"
 #include "../../base.h"
+#include "../../chan.h"
 #include "../../fork.h"
 #include "../../heap.h"
 #include "../../keeper.h"
@@ -40,24 +41,29 @@
 #include "../state/load.h"
 #include "../state/memory.h"
 #include "../state/protect.h"
+#include "../state/sandbox.h"
 #include "../state/state.h"
 #include "../stop/budget.h"
 #include "../stop/cancel.h"
 #include "../stop/preempt.h"
 #include "../stop/scope.h"
 #include "../stop/watchdog.h"
+#include "../task/newtask.h"
 #include "../task/pending.h"
 #include "../task/rebuild.h"
 #include "../task/run.h"
 #include "../transfer/fixed.h"
 #include "../transfer/pack.h"
+#include "../transfer/packed.h"
 #include "../transfer/packer.h"
 #include "builtin.h"
 #include "family.h"
 #include "library.h"
+#include "modules.h"
 #include "options.h"
 #include "program.h"
 #include "require.h"
+#include "restrict.h"
 
 #include <stdlib.h>
 
@@ -75,6 +81,7 @@ void cast_state_free(cast_state *S) {
   cast_pending_fini(S);
   cast_load_fini(S);
   cast_lineage_drop(S->lineage);
+  cast_sandbox_drop(S->sandbox);
   cast_free(S->host);
   cast_free(S->signals);
   cast_free(S);
@@ -182,6 +189,13 @@ static bool end_host(lua_State *L, bool closing) {
            cast_last_is_stray(S));
 }
 
+/* The packer's question of a sandbox (dataonly.h). The listeners and sockets
+   that its maker may have given it stay where they are. */
+static bool leaves(const cast_type *type) {
+  return type == &cast_chan_type || type == &cast_task_type ||
+         type == &cast_session_type || type == &cast_message_type;
+}
+
 /* A finalizer that runs in here may load casting, too, and so come here again:
    what it has made by then is kept. */
 void cast_state_init_lua(lua_State *L, cast_state *S) {
@@ -203,6 +217,7 @@ void cast_state_init_lua(lua_State *L, cast_state *S) {
   if (S->packer != NULL) return;
   S->packer = p;
   S->packer->module = S->binding->module;
+  if (S->sandbox != NULL) S->packer->leaves = leaves;
   if (S->host != NULL) S->packer->end = end_host;
 #if CAST_LUA >= 505
   if (S->host == NULL) S->packer->fixed = &S->fixed;
@@ -280,6 +295,7 @@ static int make_protected(lua_State *L) {
   lua_gc(L, LUA_GCSTOP, 0);
 #endif
   cast_libs_open(L, m->o->libs);
+  if (m->o->sandbox) cast_modules_set(L, m->o->modules);
   *cast_state_push_box(L, NULL) = m->S;
   cast_state_keep_box(L);
   preload_casting(L, m->S);
@@ -289,7 +305,8 @@ static int make_protected(lua_State *L) {
     cast_libs_interpret(L);
     m->S->preempt.interpreted = true;
   }
-  if (m->o->memory_max != 0) cast_libs_limit(L);
+  if (m->o->memory_max != 0 || m->o->sandbox) cast_libs_limit(L);
+  if (m->o->sandbox) cast_libs_restrict(L, m->o->libs);
   put_off_collection(L);
   return 0;
 }
@@ -347,11 +364,22 @@ static void discard(cast_state *S) {
   cast_state_free(S);
 }
 
+/* Makes S a sandbox if its options say so. (What a sandbox makes is one by its
+   options: options.c.) False: out of memory. */
+static bool make_sandbox(
+  cast_state *S, const cast_state *maker, const cast_options *o) {
+  CAST_ASSERT(o->sandbox || maker == NULL || maker->sandbox == NULL);
+  if (!o->sandbox) return true;
+  S->sandbox = cast_sandbox_new(maker, o->libs);
+  return S->sandbox != NULL;
+}
+
 /* The caller's thread does everything, in the new Lua state, too, unless that
    has a thread of its own: it belongs to nobody else yet. What the state
    allocates comes from its slabs, which have the limit from the start; so a
    limit that is too small shows here. */
-cast_state *cast_state_make(cast_state *root, const cast_options *o, int *rc) {
+cast_state *cast_state_make(cast_state *root, const cast_state *maker,
+  const cast_options *o, int *rc) {
   char made[32];
   cast_chars name = o->name;
   making m = {NULL, o, false};
@@ -359,7 +387,8 @@ cast_state *cast_state_make(cast_state *root, const cast_options *o, int *rc) {
   *rc = CASTING_ENOMEM;
   if (name.at == NULL) name = cast_chars_of(default_name(made, sizeof made));
   S = cast_state_alloc(root->binding, name.at, name.size);
-  if (S == NULL || cast_sched_first() != 0) goto no_memory;
+  if (S == NULL || cast_sched_first() != 0 || !make_sandbox(S, maker, o))
+    goto no_memory;
   S->memory.slabs.max = S->memory.max = o->memory_max;
   S->budget.cpu_max = o->cpu_max;
   m.S = S;
@@ -402,7 +431,7 @@ void cast_state_new(
   cast_handle *h = cast_handle_new(L, &cast_session_type, 0);
   int rc;
   if (cast_sched_first() != 0) cast_raise_thread(L);
-  *to = cast_state_make(from->root, o, &rc);
+  *to = cast_state_make(from->root, from, o, &rc);
   if (*to == NULL) raise_unmade(L, rc);
   h->object = &(*to)->session.object;
   cast_handle_note(L, h);

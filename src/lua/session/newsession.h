@@ -19,6 +19,9 @@ typedef struct cast_options {
   uint32_t tasks_max; /* 0: no limit */
   bool own_thread;    /* it gets a thread of its own (keeper.h) */
   cast_jit jit;       /* see cast_options_interpret */
+  bool sandbox;       /* it is not trusted: state/sandbox.h */
+  cast_chars modules; /* a sandbox's: names of modules, each with a zero byte
+                         behind it; NULL: those that its maker has */
 } cast_options;
 /* Makes in the Lua state of L what casting needs there, but for the module and
    the classes of handles, which are made when they are first needed. If it has
@@ -27,10 +30,12 @@ void cast_state_init_lua(lua_State *L, cast_state *S);
 /* A root for the sessions that C makes. Others may be below it as below a host,
    but it has no Lua state, and nobody runs it. NULL: out of memory. */
 cast_state *cast_state_root(const cast_binding *binding);
-/* A new session below `root`, with a strong reference for the caller, who is
-   also the session's owner until cast_session_release. NULL, and *rc: out of
-   memory (CASTING_ENOMEM), or what cast_worker_keep returns. */
-cast_state *cast_state_make(cast_state *root, const cast_options *o, int *rc);
+/* A new session below `root`, made by `maker` (NULL: by C, which is trusted),
+   with a strong reference for the caller, who is also the session's owner until
+   cast_session_release. NULL, and *rc: out of memory (CASTING_ENOMEM), or what
+   cast_worker_keep returns. */
+cast_state *cast_state_make(cast_state *root, const cast_state *maker,
+  const cast_options *o, int *rc);
 /* The owner of a session that it has not released yet: has f(arg) called in the
    thread that may work in its Lua state, which is the caller's, or the
    session's own. False: it was not called, as this is the child of a fork. */

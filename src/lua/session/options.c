@@ -6,18 +6,29 @@
    any, and its error names the child. */
 #include "options.h"
 
+#include "../../limits.h"
 #include "../../os/os.h"
 #include "../compat/compat.h"
 #include "../state/argument.h"
+#include "../state/sandbox.h"
+#include "../state/state.h"
 #include "library.h"
+#include "modules.h"
 #include "newsession.h"
 
 #include <math.h>
 
+/* The sandbox that makes the session, or NULL. */
+static const cast_sandbox *maker(lua_State *L) {
+  const cast_state *S = cast_state_find(L);
+  return S != NULL ? S->sandbox : NULL;
+}
+
 /* Refuses options that do not exist: they are misspelt. */
 static const char *check_keys(lua_State *L, int i) {
   static const char *const known[] = {
-    "name", "libs", "init", "memory", "cpu", "tasks", "thread", "jit"};
+    "name", "libs", "init", "memory", "cpu", "tasks", "thread", "jit",
+    "sandbox", "modules"};
   for (lua_pushnil(L); lua_next(L, i) != 0; lua_pop(L, 1)) {
     const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
     bool ok = false;
@@ -30,6 +41,13 @@ static const char *check_keys(lua_State *L, int i) {
   return NULL;
 }
 
+/* May a sandbox give a session that name? Others see it in reports. */
+static bool is_tame(cast_chars name) {
+  for (size_t i = 0; i < name.size; i++)
+    if ((unsigned char)name.at[i] < ' ' || name.at[i] == 127) return false;
+  return name.size <= CAST_TAME_NAME;
+}
+
 /* The string stays on the stack, for *o points to it. */
 static const char *read_name(lua_State *L, int i, cast_options *o) {
   lua_getfield(L, i, "name");
@@ -38,6 +56,10 @@ static const char *read_name(lua_State *L, int i, cast_options *o) {
     return lua_pushfstring(
       L, "name must be a string, got %s", cast_arg_got(L, -1));
   o->name.at = lua_tolstring(L, -1, &o->name.size);
+  if (maker(L) != NULL && !is_tame(o->name))
+    return lua_pushfstring(L,
+      "name must have at most %d bytes in a sandbox, and no control characters",
+      (int)CAST_TAME_NAME);
   return NULL;
 }
 
@@ -81,6 +103,8 @@ static const char *read_jit(lua_State *L, int i, cast_options *o) {
   if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
     return lua_pushfstring(
       L, "jit must be a boolean, got %s", cast_arg_got(L, -1));
+  if (lua_toboolean(L, -1) && maker(L) != NULL)
+    return "jit: what a sandbox makes is not compiled";
   if (!lua_isnil(L, -1))
     o->jit = lua_toboolean(L, -1) ? CAST_JIT_ON : CAST_JIT_OFF;
   lua_pop(L, 1);
@@ -88,8 +112,8 @@ static const char *read_jit(lua_State *L, int i, cast_options *o) {
 }
 
 bool cast_options_interpret(const cast_options *o) {
-  bool limits =
-    o->memory_max != 0 || (o->cpu_max != 0 && o->cpu_max != OS_FOREVER);
+  bool limits = o->sandbox || o->memory_max != 0 ||
+                (o->cpu_max != 0 && o->cpu_max != OS_FOREVER);
   return o->jit == CAST_JIT_OFF || (o->jit == CAST_JIT_UNSAID && limits);
 }
 
@@ -103,14 +127,14 @@ static const char *read_lib(lua_State *L, uint32_t *libs) {
 }
 
 /* *libs = the set that the value on the top, the option `libs`, means. */
-static const char *read_libs(lua_State *L, uint32_t *libs) {
+static const char *read_libs(lua_State *L, bool sandbox, uint32_t *libs) {
   const char *problem = NULL;
   int list = lua_gettop(L);
   *libs = CAST_LIBS_ALL;
   if (lua_isnil(L, list)) return NULL;
   if (lua_type(L, list) == LUA_TSTRING &&
       strcmp(lua_tostring(L, list), "all") == 0)
-    return NULL;
+    return sandbox ? "libs must be a list in a sandbox, got \"all\"" : NULL;
   if (!lua_istable(L, list))
     return lua_pushfstring(L,
       "libs must be \"all\" or a list of library names, got %s",
@@ -132,8 +156,78 @@ static const char *read_thread(lua_State *L, int i, cast_options *o) {
   if (!o->own_thread && !lua_isnil(L, -1))
     return lua_pushfstring(
       L, "thread must be \"own\", got %s", cast_lua_describe(L, -1));
+  if (o->own_thread && maker(L) != NULL)
+    return "thread: what a sandbox makes has no thread of its own";
   lua_pop(L, 1);
   return NULL;
+}
+
+/* -- sandboxes ------------------------------------------------------------ */
+
+/* What a sandbox makes is a sandbox. */
+static const char *read_sandbox(lua_State *L, int i, cast_options *o) {
+  bool within = maker(L) != NULL;
+  lua_getfield(L, i, "sandbox");
+  if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
+    return lua_pushfstring(
+      L, "sandbox must be a boolean, got %s", cast_arg_got(L, -1));
+  if (within && !lua_isnil(L, -1) && !lua_toboolean(L, -1))
+    return "sandbox: what a sandbox makes is one, too";
+  o->sandbox = within || lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return NULL;
+}
+
+/* A sandbox that is made by one has no library that this lacks. */
+static const char *check_libs(lua_State *L, int i, cast_options *o) {
+  const cast_sandbox *by = maker(L);
+  uint32_t most = by != NULL ? by->libs : CAST_LIBS_ALL, libs;
+  if (!o->sandbox) return NULL;
+  lua_getfield(L, i, "libs");
+  if (lua_isnil(L, -1)) o->libs = by != NULL ? most : cast_libs_harmless();
+  lua_pop(L, 1);
+  if ((o->libs & ~most) == 0) return NULL;
+  for (const luaL_Reg *l = cast_libs; l->name != NULL; l++) {
+    libs = 0;
+    if (cast_libs_add(&libs, l->name) && (libs & o->libs & ~most) != 0)
+      return lua_pushfstring(
+        L, "libs: this sandbox has no library '%s' itself", l->name);
+  }
+  return "libs: this sandbox has no library '" CAST_NET_NAME "' itself";
+}
+
+/* Adds the name on the top to the text below it. */
+static const char *add_module(lua_State *L) {
+  const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  if (*name == '\0' || strlen(name) != lua_rawlen(L, -1))
+    return lua_pushfstring(
+      L, "modules: a name must be a string, got %s", cast_arg_got(L, -1));
+  if (maker(L) != NULL && !cast_modules_has(L, name))
+    return lua_pushfstring(
+      L, "modules: this sandbox may not load '%s' itself", name);
+  lua_pushlstring(L, "\0", 1);
+  lua_concat(L, 3);
+  return NULL;
+}
+
+/* The text with the names stays on the stack. */
+static const char *read_modules(lua_State *L, int i, cast_options *o) {
+  const char *problem = NULL;
+  int list;
+  lua_getfield(L, i, "modules");
+  list = lua_gettop(L);
+  if (lua_isnil(L, list)) return NULL; /* as cast_options_default has it */
+  if (!o->sandbox) return "modules: only a sandbox has this option";
+  if (!lua_istable(L, list))
+    return lua_pushfstring(
+      L, "modules must be a list of names, got %s", cast_arg_got(L, list));
+  lua_pushliteral(L, "");
+  for (int k = 1; k <= (int)lua_rawlen(L, list) && problem == NULL; k++) {
+    lua_rawgeti(L, list, k);
+    problem = add_module(L);
+  }
+  o->modules.at = lua_tolstring(L, list + 1, &o->modules.size);
+  return problem;
 }
 
 const char *cast_options_read(lua_State *L, int i, cast_options *o) {
@@ -142,10 +236,13 @@ const char *cast_options_read(lua_State *L, int i, cast_options *o) {
   if ((problem = check_keys(L, i)) != NULL) return problem;
   if ((problem = read_name(L, i, o)) != NULL) return problem;
   if ((problem = read_limits(L, i, o)) != NULL) return problem;
+  if ((problem = read_sandbox(L, i, o)) != NULL) return problem;
   if ((problem = read_thread(L, i, o)) != NULL) return problem;
   if ((problem = read_jit(L, i, o)) != NULL) return problem;
   lua_getfield(L, i, "libs");
-  if ((problem = read_libs(L, &o->libs)) != NULL) return problem;
+  if ((problem = read_libs(L, o->sandbox, &o->libs)) != NULL) return problem;
+  if ((problem = check_libs(L, i, o)) != NULL) return problem;
+  if ((problem = read_modules(L, i, o)) != NULL) return problem;
   lua_getfield(L, i, "init");
   if (!lua_isnil(L, -1) && !lua_isfunction(L, -1))
     return lua_pushfstring(
@@ -153,8 +250,19 @@ const char *cast_options_read(lua_State *L, int i, cast_options *o) {
   return NULL;
 }
 
+void cast_options_default(lua_State *L, cast_options *o) {
+  const cast_sandbox *by = maker(L);
+  memset(o, 0, sizeof *o);
+  o->libs = by != NULL ? by->libs : CAST_LIBS_ALL;
+  o->sandbox = by != NULL;
+  if (by == NULL) return;
+  cast_modules_push(L);
+  o->modules.at = lua_tolstring(L, -1, &o->modules.size);
+}
+
 int cast_lib_session_problem(lua_State *L) {
   cast_options o;
+  cast_options_default(L, &o);
   lua_settop(L, 1);
   lua_pushstring(L, cast_options_read(L, 1, &o)); /* NULL: nil */
   return 1;

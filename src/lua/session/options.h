@@ -6,8 +6,12 @@
 #include "../compat/compat.h"
 #include "newsession.h"
 
-/* Reads the table at i into *o. The strings that *o points to stay on the
-   stack, with the option `init`, or nil, on the top. Returns NULL, or what is
+/* *o = the options of a session about which nothing is said. A string that *o
+   points to is pushed. */
+void cast_options_default(lua_State *L, cast_options *o);
+/* Reads the table at i into *o, which has the default. The strings that *o
+   points to stay on the stack, with the option `init`, or nil, on the top.
+   Returns NULL, or what is
    wrong with the options: a text on the stack. Raises only for want of memory,
    or what a metamethod raises. */
 const char *cast_options_read(lua_State *L, int i, cast_options *o);

@@ -28,19 +28,12 @@
 #include "../transfer/pack.h"
 #include "../transfer/packed.h"
 #include "library.h"
+#include "modules.h"
 #include "newsession.h"
 
 #if CAST_LUA >= 502
 #define PRELOAD "_PRELOAD" /* in the registry: require looks nowhere else */
 #endif
-
-/* Pushes the table package, or what the program has put in its place. */
-static void push_package(lua_State *L) {
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  if (!lua_istable(L, -1)) return; /* no libraries at all */
-  lua_getfield(L, -1, "package");
-  lua_remove(L, -2);
-}
 
 /* Pushes the table of loaders in which require looks; `package` is the index of
    that table, which has it on 5.1. */
@@ -68,7 +61,8 @@ typedef struct field_copy {
   lua_CFunction function; /* a loader that is put there as it is, or NULL; */
   bool in_package;        /* on 5.1, with `package` as its environment */
   cast_message *copy;     /* a loader that is unpacked later, or NULL */
-  bool taken;             /* found out: the state has a loader of that name */
+  bool taken;             /* found out: the state has a loader of that name, or
+                             is a sandbox that may not load the module */
   lua_CFunction call;     /* what is to be called there, protected, ... */
   int status;             /* ... and how that has ended */
 } field_copy;
@@ -113,7 +107,7 @@ static void push_loader(lua_State *L, const field_copy *g, int package) {
 /* In the new state: sets the field. */
 static int accept(lua_State *L) {
   const field_copy *g = lua_touserdata(L, 1);
-  push_package(L);
+  cast_modules_package(L);
   if (g->text != NULL) {
     lua_pushlstring(L, g->text, g->size);
   } else {
@@ -124,13 +118,14 @@ static int accept(lua_State *L) {
   return 0;
 }
 
-/* In the new state: finds out whether it has such a loader. */
+/* In the new state: finds out whether it has such a loader, or must not have
+   it. */
 static int look(lua_State *L) {
   field_copy *g = lua_touserdata(L, 1);
-  push_package(L);
+  cast_modules_package(L);
   push_preload(L, 2);
   lua_getfield(L, -1, g->name);
-  g->taken = !lua_isnil(L, -1);
+  g->taken = !lua_isnil(L, -1) || !cast_modules_may(L, g->name);
   return 0;
 }
 
@@ -190,7 +185,7 @@ static bool is_plain(lua_State *L, field_copy *g, int package) {
 /* Protected: packs its argument. */
 static int pack_loader(lua_State *L) {
   cast_state *S = cast_state_find(L);
-  cast_message_new(L, S, 1, 1, CAST_PACK_COPY);
+  cast_message_new(L, S, 1, 1, CAST_PACK_LOADER);
   return 1;
 }
 
@@ -252,7 +247,7 @@ void cast_package_give(lua_State *L, cast_state *from, cast_state *to) {
   int top = lua_gettop(L), package = top + 1;
   CAST_UNUSED(from);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  push_package(L);
+  cast_modules_package(L);
   if (lua_istable(L, package)) {
     give_path(L, package, to, "path");
     give_path(L, package, to, "cpath");

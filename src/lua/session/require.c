@@ -10,7 +10,9 @@
    modules in package.loaded are returned as ever; and require itself calls the
    loader, so a module finds the usual calls on its stack.
    casting.net is part of casting: no searcher is asked for it, so it is found
-   wherever casting was, and a session's start does not pay for it.
+   wherever casting was, and a session's start does not pay for it. In a sandbox
+   `search` refuses all that is not listed (modules.c); it asks the registry for
+   that, since finalizers call it, too, when the state's box is empty.
 
    Rejected: see DESIGN, "Modules that are being loaded". */
 #include "require.h"
@@ -23,6 +25,8 @@
 #include "../state/state.h"
 #include "../task/enter.h"
 #include "../task/park.h"
+#include "library.h"
+#include "modules.h"
 
 #if CAST_LUA >= 502
 #define SEARCHERS "searchers"
@@ -165,8 +169,13 @@ static int search(lua_State *L) {
   int n;
   lua_settop(L, 1);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  if (S != NULL && name != NULL && strcmp(name, CAST_NET_NAME) == 0) {
+  if (S != NULL && name != NULL && strcmp(name, CAST_NET_NAME) == 0 &&
+      cast_libs_has_net(S)) {
     lua_pushcfunction(L, S->binding->open_net);
+    return 1;
+  }
+  if (name != NULL && !cast_modules_may(L, name)) {
+    cast_modules_refuse(L);
     return 1;
   }
   if (t != NULL) {

@@ -121,15 +121,18 @@ static const cast_class *class_of(const cast_state *S, const cast_type *type) {
 /* A maker (single.h): the metatable of handles of the class `arg`. */
 static void make_class(lua_State *L, const void *arg) {
   const cast_class *c = arg;
-  bool ours = cast_state_find(L)->host == NULL;
+  const cast_state *S = cast_state_find(L);
+  bool ours = S->host == NULL, sandbox = S->sandbox != NULL;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_newtable(L);
   set_functions(L, cast_handle_meta);
   set_functions(L, c->meta);
   if (ours) set_functions(L, c->our_meta);
+  if (sandbox) set_functions(L, c->sandbox_meta);
   lua_newtable(L);
   set_functions(L, c->methods);
   if (ours) set_functions(L, c->our_methods);
+  if (sandbox) set_functions(L, c->sandbox_methods);
   lua_setfield(L, -2, "__index");
   lua_pushstring(L, c->title);
   lua_setfield(L, -2, "__metatable");

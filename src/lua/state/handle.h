@@ -29,6 +29,8 @@ struct cast_class {
   const luaL_Reg *meta; /* metamethods beside those of all handles; or NULL */
   /* What takes the place of some of these in sessions of ours, or NULL. */
   const luaL_Reg *our_methods, *our_meta;
+  /* The same in sandboxes, where these come after all others; or NULL. */
+  const luaL_Reg *sandbox_methods, *sandbox_meta;
   /* Called when another session is about to get a handle of o, to prepare what
      it needs then. May raise. May be NULL. */
   void (*cross)(lua_State *L, cast_state *S, cast_object *o);

@@ -215,6 +215,7 @@ struct cast_state {
   cast_list cleanups;           /* what operations hold: cleanup.h */
   bool cleaned;                 /* that was given up */
   struct cast_lineage *lineage; /* (i) one reference, or NULL */
+  struct cast_sandbox *sandbox; /* (i) one reference; NULL: it is trusted */
   bool counted;                 /* it counts there until it has closed */
   struct cast_random *random;   /* mathlib.c; NULL: nothing drawn yet */
   struct cast_signals *signals; /* (i) a root's: program.c */

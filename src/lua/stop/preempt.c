@@ -64,6 +64,7 @@
 #include "../../types.h"
 #include "../compat/compat.h"
 #include "../compat/recorder.h"
+#include "../compat/seal.h"
 #include "../compat/yieldable.h"
 #include "../state/interrupt.h"
 #include "../state/ltask.h"
@@ -365,6 +366,7 @@ void cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t) {
       cast_hook_drop(S, L);
     else if (!may_raise(t, now))
       return;
+    cast_hooks_allow(L);
     cast_scope_raise(L, t, now);
     return;
   }
@@ -385,6 +387,18 @@ void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L) {
   cast_watchdog_set(S, at > now ? at : now + CAST_WATCHDOG_NS, now);
 }
 
+/* Relaxed: for the signal handler, which runs in this thread. */
+void cast_preempt_begin(cast_state *S, cast_ltask *t, lua_State *co) {
+  atomic_store_explicit(&S->preempt.running, co, memory_order_relaxed);
+  S->preempt.can_preempt = false;
+  cast_stop_watch(S, t, co);
+}
+
+void cast_preempt_end(cast_state *S) {
+  atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
+}
+
 /* -- raising an error in a suspended coroutine ---------------------------- */
 
 #if !CAST_HAS_YIELDK
@@ -402,6 +416,7 @@ static void raise_error(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &raise_key);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
+  cast_hooks_allow(L);
   lua_error(L);
 }
 

@@ -37,6 +37,11 @@ static inline bool cast_stop_has_hook(cast_state *S) {
 /* t is about to go on in L: sets the watchdog, or a host's hook, so that t is
    looked at when it may have to stop. */
 void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L);
+/* Before and after code of the program runs in co, as t, but outside of the
+   turn of t: such as what __tostring of its error does. It can be stopped, but
+   gives way to nobody. */
+void cast_preempt_begin(cast_state *S, cast_ltask *t, lua_State *co);
+void cast_preempt_end(cast_state *S);
 /* The debug hook that looks: raises, yields, or lets the task go on. */
 void cast_preempt_hook(lua_State *L, lua_Debug *ar);
 /* ops->preempt: as in a signal handler. Sets the hook on the task that

@@ -1,7 +1,8 @@
 /* coroutine.c - coroutine.resume and wrap that let a task be preempted.
    SPDX-License-Identifier: MIT
 
-   In sessions of ours these two replace the library's. They do the same, and
+   In sessions of ours these two replace the library's, and so does close, whose
+   __close handlers can be stopped then. They do the same, and
    keep S->preempt right (its invariants are in preempt.c). A coroutine that the
    hook has interrupted yields to the function that resumed it, which is one of
    these. That yields on, with a continuation that resumes the coroutine again,
@@ -13,7 +14,7 @@
    coroutines would overflow.
 
    Owner: the session's. Upvalues: the state's box; wrap's function also has the
-   coroutine. */
+   coroutine, and close the library's. */
 #include "coroutine.h"
 
 #include "../../base.h"
@@ -85,6 +86,46 @@ static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
   return status;
 }
 
+#if CAST_HAS_CLOSE
+/* In L, calls f, which closes co: the __close handlers run in co, and can be
+   stopped there, but cannot yield. f raises nothing. */
+static int run_handlers(lua_State *L, lua_State *co, lua_CFunction f) {
+  cast_state *S = cast_state_boxed(L);
+  bool can_preempt;
+  int n;
+  if (S == NULL) return f(L);
+  can_preempt = S->preempt.can_preempt;
+  S->preempt.can_preempt = false;
+  if (S->session.current != NULL)
+    cast_stop_watch(S, cast_ltask_of(S->session.current), co);
+  atomic_store_explicit(&S->preempt.running, co, memory_order_relaxed);
+  n = f(L);
+  atomic_store_explicit(&S->preempt.running, L, memory_order_relaxed);
+  S->preempt.can_preempt = can_preempt;
+  if (atomic_load_explicit(&S->preempt.hooked, memory_order_relaxed) == co)
+    cast_preempt_request(&S->session);
+  return n;
+}
+
+/* coroutine.close(co); the second upvalue is the library's. That refuses one
+   that runs, or (up to 5.4) is the caller. */
+static int co_close(lua_State *L) {
+  lua_CFunction f = lua_tocfunction(L, lua_upvalueindex(2));
+  lua_State *co = lua_tothread(L, 1);
+  lua_Debug ar;
+  bool runs = co == NULL || co == L ||
+              (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar));
+  return runs ? f(L) : run_handlers(L, co, f);
+}
+
+/* Closes the coroutine of wrap. Returns whether there is another error now. */
+static int close_wrapped(lua_State *L) {
+  return cast_lua_close_thread(lua_tothread(L, CO), L) != LUA_OK;
+}
+#else
+#define run_handlers(L, co, f) 0
+#endif
+
 /* Moves what co has yielded or returned to L, and returns how many values; -1:
    the error is on the top of L. */
 static int move_outcome(lua_State *L, lua_State *co, int status, int nres) {
@@ -114,7 +155,7 @@ static int deliver_resume(lua_State *L, int n) {
 static int deliver_wrap(lua_State *L, lua_State *co, int n) {
   if (n >= 0) return n;
   if (CAST_HAS_CLOSE && lua_status(co) != LUA_OK &&
-      lua_status(co) != LUA_YIELD && cast_lua_close_thread(co, L) != LUA_OK) {
+      lua_status(co) != LUA_YIELD && run_handlers(L, co, close_wrapped) != 0) {
     lua_pop(L, 1);
     lua_xmove(co, L, 1); /* what its clean-up has made of the error */
   }
@@ -231,6 +272,17 @@ static const luaL_Reg replaced[] = {
 
 void cast_open_coroutine(lua_State *L) {
   cast_libs_replace(L, "coroutine", replaced);
+#if CAST_HAS_CLOSE
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "coroutine");
+  if (lua_istable(L, -1)) {
+    cast_state_box(L);
+    lua_getfield(L, -2, "close");
+    lua_pushcclosure(L, co_close, 2);
+    lua_setfield(L, -2, "close");
+  }
+  lua_pop(L, 2);
+#endif
 }
 
 #endif

@@ -118,7 +118,7 @@ static bool make_aux(cast_state *S) {
 int cast_deliver(cast_state *S, cast_ltask *t) {
   cast_coroutine aux;
   delivery d;
-  int n, nres;
+  int n, nres, status;
   /* The common case takes no memory: a send, or plain values. */
   if (t->base.wait.result == 0 && t->arg == NULL) {
     if (cast_msg_is_empty(&t->base.waiter.msg)) {
@@ -145,7 +145,10 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   d = (delivery){S, t, aux.L};
   lua_rawgetp(aux.L, LUA_REGISTRYINDEX, &main_key);
   lua_pushlightuserdata(aux.L, &d);
-  if (cast_lua_resume(aux.L, 1, &nres) == LUA_OK) {
+  cast_preempt_begin(S, t, aux.L);
+  status = cast_lua_resume(aux.L, 1, &nres);
+  cast_preempt_end(S);
+  if (status == LUA_OK) {
     lua_xmove(aux.L, t->co, nres);
     cast_coroutine_put(S, aux, true);
     (void)make_aux(S);

@@ -39,6 +39,7 @@
 #include "../../types.h"
 #include "../compat/compat.h"
 #include "../state/ltask.h"
+#include "../state/sandbox.h"
 #include "../state/state.h"
 #include "../transfer/pack.h"
 #include "../transfer/wire.h"
@@ -47,6 +48,7 @@
 #include <stdio.h>
 
 struct cast_failure {
+  cast_failure_texts texts; /* (i) into text; first: see failure.h */
   cast_timer timer;         /* fires when nobody has joined in time */
   cast_errand due;          /* of the timer; it has a reference to the task */
   cast_errand printing;     /* writes the report to stderr */
@@ -60,8 +62,6 @@ struct cast_failure {
   bool reported;            /* (lock) reported, or never to be */
   cast_msg msg;             /* {error =, traceback =}, packed (invariants 1, 2);
                                empty: the texts will do */
-  const char *error;        /* (i) into text */
-  const char *traceback;    /* (i) into text */
   char text[];              /* (i) error, traceback */
 };
 
@@ -74,12 +74,6 @@ static struct {
   cast_state *root;          /* (lock) the host that named it: compared only */
   _Atomic uint32_t printing; /* (a) errands that print one */
 } failures = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
-
-const char *cast_failure_traceback(const cast_failure *f) {
-  return f->traceback;
-}
-
-const char *cast_failure_error(const cast_failure *f) { return f->error; }
 
 /* -- the message for casting.on_error ------------------------------------- */
 
@@ -138,7 +132,7 @@ static unsigned char *put_text(unsigned char *at, const char *text) {
 static bool pack_texts(const cast_failure *f, cast_msg *m) {
   static const char error[] = "error", traceback[] = "traceback";
   size_t size = 1 + 9 + 4 * 5 + sizeof error - 1 + sizeof traceback - 1 +
-                strlen(f->error) + strlen(f->traceback);
+                strlen(f->texts.error) + strlen(f->texts.traceback);
   unsigned char *at;
   if (size > UINT32_MAX || cast_msg_init(m, (uint32_t)size, 0) != 0)
     return false;
@@ -146,8 +140,8 @@ static bool pack_texts(const cast_failure *f, cast_msg *m) {
   *at++ = 1;
   *at++ = WIRE_TABLE;
   at = wire_put_u32(wire_put_u32(at, 0), 2);
-  at = put_text(put_text(at, error), f->error);
-  at = put_text(put_text(at, traceback), f->traceback);
+  at = put_text(put_text(at, error), f->texts.error);
+  at = put_text(put_text(at, traceback), f->texts.traceback);
   CAST_ALWAYS(at == cast_msg_data(m) + m->size);
   return true;
 }
@@ -265,7 +259,7 @@ void cast_failure_print(const cast_ltask *t, const char *traceback) {
 /* On the thread of errands. */
 static void on_print(cast_errand *e) {
   cast_failure *f = CAST_CONTAINER(e, cast_failure, printing);
-  print(f->session, f->id, f->traceback, f->since_ns);
+  print(f->session, f->id, f->texts.traceback, f->since_ns);
   atomic_fetch_sub_explicit(&failures.printing, 1, memory_order_relaxed);
   cast_session_unref_weak(f->session);
   cast_failure_unref(f);
@@ -290,6 +284,7 @@ static void print_later(cast_failure *f) {
 /* Reports the failure, unless that was done. No lock is held. What ends with
    the message is put on the list `more` (object.h). */
 static void report(cast_failure *f, cast_object **more) {
+  cast_sandbox *b = cast_state_of(f->session)->sandbox;
   cast_chan *c = NULL;
   bool first, wanted;
   cast_lock_take(&failures.lock);
@@ -302,6 +297,10 @@ static void report(cast_failure *f, cast_object **more) {
     c = CAST_CONTAINER(cast_ref(&failures.channel->object), cast_chan, object);
   cast_lock_drop(&failures.lock);
   if (!first) return;
+  if (wanted && b != NULL && !cast_sandbox_may_tell(b)) {
+    cast_log_lost(1);
+    wanted = false;
+  }
   if (wanted && (c == NULL || !send_to(c, f))) print_later(f);
   if (c != NULL) cast_unref(&c->object);
   cast_msg_drop_later(&f->msg, more);
@@ -341,8 +340,8 @@ cast_failure *cast_failure_new(
   if (f == NULL) return NULL;
   memcpy(f->text, error, esize);
   memcpy(f->text + esize, traceback, tsize);
-  f->error = f->text;
-  f->traceback = f->text + esize;
+  f->texts.error = f->text;
+  f->texts.traceback = f->text + esize;
   f->task = t;
   f->session = t->base.session;
   f->id = (unsigned)t->base.id;

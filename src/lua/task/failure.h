@@ -14,6 +14,11 @@
 #include "../state/state.h"
 
 typedef struct cast_failure cast_failure;
+/* The beginning of each. */
+typedef struct cast_failure_texts {
+  const char *error;     /* (i) */
+  const char *traceback; /* (i) */
+} cast_failure_texts;
 /* Packs {error =, traceback =} into *msg, for casting.on_error. error and
    traceback are indices; an error that cannot cross is replaced by `text`,
    which describes it. Without memory *msg stays empty. */
@@ -31,8 +36,12 @@ bool cast_failure_has_channel(void);
    as there is a holder. */
 cast_failure *cast_failure_ref(cast_failure *f);
 void cast_failure_unref(cast_failure *f);
-const char *cast_failure_traceback(const cast_failure *f);
-const char *cast_failure_error(const cast_failure *f);
+static inline const char *cast_failure_traceback(const cast_failure *f) {
+  return ((const cast_failure_texts *)(const void *)f)->traceback;
+}
+static inline const char *cast_failure_error(const cast_failure *f) {
+  return ((const cast_failure_texts *)(const void *)f)->error;
+}
 /* Writes the report of t to stderr at once. */
 void cast_failure_print(const cast_ltask *t, const char *traceback);
 /* The task's last reference goes: reports the failure unless that was done;

@@ -36,6 +36,7 @@
 #include "../stop/budget.h"
 #include "../stop/cancel.h"
 #include "../transfer/pack.h"
+#include "failure.h"
 #include "rebuild.h"
 
 static const char results_key = 0; /* in a table of results: how many */
@@ -111,9 +112,13 @@ static int pack_protected(lua_State *L) {
   return 0;
 }
 
-/* Packs the error on the top, which says why results cannot cross; pops it. */
-static void pack_reason(lua_State *L, cast_state *S, cast_msg *to) {
-  if (lua_type(L, -1) != LUA_TSTRING)
+/* Packs the error on the top, which says why results cannot cross; pops it. In
+   its place, the text of an error of t, if that cannot leave a sandbox. */
+static void pack_reason(
+  lua_State *L, cast_state *S, cast_ltask *t, cast_msg *to) {
+  if (S->sandbox != NULL && cast_failed(t) != NULL)
+    lua_pushstring(L, cast_failure_error(cast_failed(t)));
+  else if (lua_type(L, -1) != LUA_TSTRING)
     lua_pushliteral(L, "results cannot be sent");
   else
     lua_pushvalue(L, -1);
@@ -151,7 +156,7 @@ static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i,
     lua_error(L);
   if (status != LUA_OK) {
     cast_msg_drop(&to->msg);
-    pack_reason(L, S, &to->msg);
+    pack_reason(L, S, t, &to->msg);
   }
   to->crossing = status == LUA_OK ? CAST_CROSSES_RESULTS : CAST_CROSSES_REASON;
 }

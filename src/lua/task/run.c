@@ -106,16 +106,23 @@ static void describe_error(cast_ending *e) {
   if (d.co.L == NULL) return;
   if (status == LUA_OK) {
     e->asked = true;
-    atomic_store_explicit(&S->preempt.running, d.co.L, memory_order_relaxed);
-    S->preempt.can_preempt = false;
-    cast_stop_watch(S, e->t, d.co.L);
+    cast_preempt_begin(S, e->t, d.co.L);
     status = cast_lua_resume(d.co.L, 1, &nres);
-    atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
-    atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
+    cast_preempt_end(S);
     if (status == LUA_OK && nres > 0 && lua_type(d.co.L, -nres) == LUA_TSTRING)
       cast_buffer_add(&e->error, lua_tostring(d.co.L, -nres));
   }
   cast_coroutine_put(S, d.co, status == LUA_OK);
+}
+
+/* Bounds the text of an error of a sandbox, which others will see in tracebacks
+   and reports, perhaps on a terminal. */
+static void tame(cast_buffer *b) {
+  if (b->size > CAST_TAME_TEXT) {
+    memcpy(b->text + CAST_TAME_TEXT - 3, "...", 4);
+    b->size = CAST_TAME_TEXT;
+  }
+  cast_buffer_tame(b, 0);
 }
 
 /* Writes down error and traceback of a failed coroutine. The error is at 2. */
@@ -129,6 +136,7 @@ static void describe_failure(lua_State *L, cast_ending *e) {
     cast_buffer_add(
       &e->error, e->asked ? cast_lua_address(L, 2) : cast_lua_describe(L, 2));
   if (e->error.lacking) cast_raise_memory(L);
+  if (CAST_UNLIKELY(e->S->sandbox != NULL)) tame(&e->error);
   cast_buffer_form(&e->traceback, "%s\n", e->error.text);
   if (e->in_close) {
     cast_buffer_add(&e->traceback, "raised by a __close handler, after:\n");
@@ -241,7 +249,9 @@ static bool close_pending(cast_ending *e) {
   if (protect_amply(S, new_protected, &a) == LUA_OK)
     lua_xmove(e->co, a.co.L, 1);
   t->stage = CAST_STAGE_CLOSING;
+  cast_preempt_begin(S, t, t->co);
   status = cast_lua_close_thread(t->co, NULL);
+  cast_preempt_end(S);
   if (status != LUA_OK && a.co.L != NULL) {
     lua_xmove(t->co, a.co.L, 1);
     other = !lua_rawequal(a.co.L, -1, -2) && !cast_cancel_is_error(a.co.L, -1);
@@ -412,7 +422,9 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   }
   cast_co_set(t, a.co);
   lua_pushlightuserdata(t->co, &p);
+  cast_preempt_begin(S, t, t->co); /* modules may be loaded for its values */
   status = cast_lua_resume(t->co, 1, &nres);
+  cast_preempt_end(S);
   cast_msg_drop(&p.msg);
   if (status != LUA_OK) {
     finish(S, t, status, nres);

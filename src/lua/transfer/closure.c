@@ -19,6 +19,7 @@
 #include "../../msg.h"
 #include "../compat/compat.h"
 #include "bytecode.h"
+#include "dataonly.h"
 #include "encoder.h"
 #include "memo.h"
 #include "names.h"
@@ -108,6 +109,8 @@ cast_put cast_closure_put(cast_encoder *e) {
   lua_State *L = e->L;
   const void *key = lua_topointer(L, -1);
   cast_memo_entry *seen = cast_memo_find(&e->memo, key);
+  if (CAST_UNLIKELY(e->call.data))
+    cast_encoder_fail(e, "function", CAST_DATA_ONLY);
   if (seen != NULL) return cast_encoder_back(e, seen);
   if (is_library(L)) return put_library(e, key);
   if (e->known.names_first &&

@@ -40,6 +40,7 @@
 #include "../../object.h"
 #include "../compat/compat.h"
 #include "closure.h"
+#include "dataonly.h"
 #include "encoder.h"
 #include "memo.h"
 #include "names.h"
@@ -61,6 +62,7 @@ static bool write_scalar(cast_encoder *e, int idx) {
   unsigned char *at = cast_encoder_room(e, WIRE_SHORT);
   int type = lua_type(e->L, idx);
   unsigned char *end = cast_scalar_put(e->L, idx, type, at);
+  if (CAST_UNLIKELY(type == LUA_TLIGHTUSERDATA) && e->call.data) return false;
   if (CAST_LIKELY(end != NULL)) {
     e->out.size += (uint32_t)(end - at);
     return true;
@@ -123,6 +125,42 @@ static cast_put put_saved_table(cast_encoder *e, const void *key) {
   return cast_encoder_name(e, key);
 }
 
+/* On the stack: a table, and its metatable. Of such only cancellations leave a
+   sandbox. They are objects of two known fields, so there is no content of
+   others to be written; and the metatable is always that of the receiver's own
+   casting, whatever the sandbox has under its name. */
+static cast_put put_cancellation(cast_encoder *e, const void *key) {
+  static const char reason[] = "reason";
+  lua_State *L = e->L;
+  int at = lua_gettop(L) - 1;
+  unsigned char *to;
+  cast_packer_get(L, cast_encoder_table(e), CAST_SLOT_OWN);
+  if (lua_istable(L, -1)) {
+    lua_pushliteral(L, "cancelled");
+    lua_rawget(L, -2);
+  }
+  if (!lua_rawequal(L, -1, at + 1))
+    cast_encoder_fail(e, "table with a metatable", CAST_DATA_ONLY);
+  lua_settop(L, at);
+  lua_pushstring(L, reason);
+  lua_rawget(L, at);
+  cast_encoder_add(e, key, CAST_MEMO_DONE);
+  e->out.tree = false;
+  to = cast_encoder_room(e, 9);
+  *to++ = WIRE_TABLE | WIRE_META;
+  to = wire_put_u32(to, 0);
+  (void)wire_put_u32(to, lua_type(L, -1) == LUA_TSTRING);
+  e->out.size += 9;
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    lua_pushstring(L, reason);
+    (void)write_scalar(e, -1);
+    (void)write_scalar(e, -2);
+  }
+  cast_data_put_cancelled(e);
+  lua_settop(L, at - 1);
+  return CAST_PUT_DONE;
+}
+
 /* What is asked of a table, in this order: is it in the message already, is it
    the globals, has it a name, has it a __save? If nothing of that holds it is
    copied: its header is written with two numbers that are filled in when the
@@ -134,6 +172,9 @@ static cast_put put_table(cast_encoder *e) {
   const void *key = lua_topointer(L, -1);
   cast_memo_entry *seen = cast_memo_find(&e->memo, key);
   if (seen != NULL) return cast_encoder_back(e, seen);
+  if (CAST_UNLIKELY(e->call.data) &&
+      (key == e->p->globals || has_name(e, key, false)))
+    cast_encoder_fail(e, "module", CAST_DATA_ONLY);
   if (key == e->p->globals) {
     cast_encoder_byte(e, WIRE_GLOBALS);
     e->out.tree = false;
@@ -143,6 +184,7 @@ static cast_put put_table(cast_encoder *e) {
   if (has_name(e, key, e->known.careful)) return cast_encoder_name(e, key);
   bool has_meta = lua_getmetatable(L, -1);
   if (has_meta) {
+    if (CAST_UNLIKELY(e->call.data)) return put_cancellation(e, key);
     if (cast_save_find(e)) return put_saved_table(e, key);
     lua_pop(L, 1);
   }
@@ -163,7 +205,7 @@ static cast_put put_table(cast_encoder *e) {
   f->counts = counts;
   f->tag = counts - 1;
   f->has_meta = has_meta;
-  f->unnamed = e->known.careful;
+  f->unnamed = e->known.careful || e->call.data;
   lua_pushnil(L);
   return CAST_PUT_OPENED;
 }
@@ -310,6 +352,22 @@ static cast_put step_pairs(cast_encoder *e, cast_frame *f) {
   return CAST_PUT_DONE;
 }
 
+/* The same where nothing but data may go, without the common case's way, which
+   takes light userdata, too. */
+static cast_put step_data_pairs(cast_encoder *e, cast_frame *f) {
+  do {
+    f->n++;
+    cast_put put = put_pair(e, f);
+    if (put != CAST_PUT_DONE) return put;
+  } while (lua_next(e->L, f->at));
+  return CAST_PUT_DONE;
+}
+
+/* Writes the pair on the stack and all after it. */
+static cast_put put_pairs(cast_encoder *e, cast_frame *f) {
+  return CAST_UNLIKELY(e->call.data) ? step_data_pairs(e, f) : step_pairs(e, f);
+}
+
 /* Goes on with a table's content, after the child that a frame was opened for;
    `step` says what that was. */
 static cast_put step_table(cast_encoder *e, cast_frame *f) {
@@ -318,7 +376,7 @@ static cast_put step_table(cast_encoder *e, cast_frame *f) {
   case CAST_STEP_ARRAY:
     put = step_array(e, f);
     if (put == CAST_PUT_DONE && f->step == CAST_STEP_PAIR)
-      put = step_pairs(e, f);
+      put = put_pairs(e, f);
     break;
   case CAST_STEP_KEY:
     f->step = CAST_STEP_PAIR;
@@ -326,7 +384,7 @@ static cast_put step_table(cast_encoder *e, cast_frame *f) {
     if (put != CAST_PUT_DONE) break;
     /* fallthrough */
   case CAST_STEP_PAIR:
-    if (lua_next(e->L, f->at)) put = step_pairs(e, f);
+    if (lua_next(e->L, f->at)) put = put_pairs(e, f);
     break;
   default: return CAST_PUT_DONE; /* after the metatable */
   }
@@ -364,7 +422,7 @@ static bool open_work(cast_encoder *e) {
   f->value = w.value;
   f->levels = w.levels;
   f->hint = w.hint;
-  f->unnamed = e->known.careful;
+  f->unnamed = e->known.careful || e->call.data;
   e->memo.entries[w.entry].state = CAST_MEMO_OPEN;
   cast_encoder_byte(e, WIRE_BODY);
   cast_encoder_u32(e, e->memo.entries[w.entry].seq);
@@ -374,7 +432,8 @@ static bool open_work(cast_encoder *e) {
   f->tag = e->out.size;
   cast_encoder_byte(e, 0);
   if (is_table) {
-    f->has_meta = lua_getmetatable(L, -1);
+    /* In a sandbox it may have got one since it was looked at. */
+    f->has_meta = !e->call.data && lua_getmetatable(L, -1);
     lua_settop(L, f->at);
     lua_pushnil(L);
   } else {
@@ -473,6 +532,7 @@ static bool encode(cast_encoder *e, int first, int n, const char *what,
     e->walk.list.limit = 1 + CAST_PACK_DEPTH;
   } while (!run(e));
   bool moves = e->out.moves;
+  if (CAST_UNLIKELY(e->call.data)) cast_data_prove(e);
   cast_encoder_finish(e, (uint32_t)n, out);
   return moves;
 }
@@ -493,16 +553,17 @@ void cast_encode(cast_packer *p, lua_State *L, int first, int n,
     cast_encoder *e = cast_encoder_take(p, L);
     int top = e->base;
     e->call.how = how;
+    e->call.data = p->leaves != NULL && how < CAST_PACK_SPAWN;
     e->call.results = results;
     e->call.refused = refused;
-    if (cast_tree_put(e, first, n)) {
+    if (cast_tree_put(e, first, n) && cast_data_may(e)) {
       cast_encoder_finish(e, (uint32_t)n, out);
       lua_settop(L, top);
       return;
     }
     bool moves = encode(e, first, n, what, base, out);
     refused = NULL;
-    if (moves && how == CAST_PACK_SEND)
+    if (moves && (how == CAST_PACK_SEND || how == CAST_PACK_SPAWN))
       refused = cast_transferable_take(p, L, out);
     /* Once more, for the error that names the place of the userdata. */
     if (refused != NULL) cast_pack_undo(p, L, out);

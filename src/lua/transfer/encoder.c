@@ -380,7 +380,7 @@ static void push_path(cast_encoder *e) {
 void cast_encoder_fail(cast_encoder *e, const char *kind, const char *reason) {
   lua_State *L = e->L;
   (void)lua_checkstack(L, SPARE_SLOTS);
-  if (e->call.how == CAST_PACK_TRY)
+  if (cast_pack_tries(e->call.how))
     lua_pushliteral(L, "");
   else
     cast_lua_where(L);
@@ -455,6 +455,7 @@ static bool is_within_table(const cast_encoder *e) {
 
 cast_put cast_encoder_refuse(
   cast_encoder *e, const char *kind, const char *reason) {
+  if (CAST_UNLIKELY(e->call.data)) cast_encoder_fail(e, kind, reason);
   /* A table around it may be a metatable in a module, and not have been asked
      yet: which of its keys comes first is chance. */
   if (!e->known.careful && is_within_table(e)) {

@@ -122,6 +122,7 @@ typedef struct cast_encoder {
   /* What cast_encode was called for; fixed while the message is written. */
   struct {
     cast_pack_how how;    /* may userdata move? */
+    bool data;            /* nothing but data may go: see dataonly.h */
     cast_object *results; /* task whose results these are, or NULL */
     const void *refused;  /* userdata that did not let go of its content */
     const char *what;     /* in paths, for each value: "argument", */

@@ -27,9 +27,13 @@ void cast_module_need(lua_State *L) {
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   cast_packer_own(S->packer, L);
+  /* Raw: a sandbox may have given package.loaded a __newindex, and this is done
+     for the error that stops it, too. */
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_insert(L, -2);
-  lua_setfield(L, -2, "casting");
+  lua_pushliteral(L, "casting");
+  lua_insert(L, -2);
+  lua_rawset(L, -3);
   lua_pop(L, 1);
   S->opened = true;
 }

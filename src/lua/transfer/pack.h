@@ -44,13 +44,22 @@ void cast_pack(cast_packer *p, lua_State *L, int first, int n, const char *what,
 /* SEND: what moves (transferable.h) has moved afterwards. COPY: the message is
    to be sent many times, so such things are errors. TRY: it will not be sent;
    they are fine, and stay; and errors have no position in front. TELL: as COPY,
-   because the message only tells of values that are somebody's (outcome.c). */
+   because the message only tells of values that are somebody's (outcome.c).
+   SPAWN: as SEND, TRY_SPAWN: as TRY, and LOADER: as COPY, but the receiver is a
+   session that may run what the sender says: from a sandbox these alone take
+   more than data (dataonly.h). */
 typedef enum {
   CAST_PACK_SEND,
   CAST_PACK_COPY,
   CAST_PACK_TRY,
-  CAST_PACK_TELL
+  CAST_PACK_TELL,
+  CAST_PACK_SPAWN, /* from here on: of code, too */
+  CAST_PACK_TRY_SPAWN,
+  CAST_PACK_LOADER
 } cast_pack_how;
+static inline bool cast_pack_tries(cast_pack_how how) {
+  return how == CAST_PACK_TRY || how == CAST_PACK_TRY_SPAWN;
+}
 void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_pack_how how, cast_msg *out);
 

@@ -16,19 +16,9 @@
 #include "../compat/compat.h"
 #include "../state/handle.h"
 #include "../state/state.h"
+#include "dataonly.h"
 #include "pack.h"
-
-static void message_free(cast_object *o) {
-  cast_free(CAST_CONTAINER(o, cast_message, object));
-}
-
-/* The message's references may be the last ones of others: they are put on a
-   list instead of being given up in each other (object.h). */
-static void message_release(cast_object *o, cast_object **more) {
-  cast_msg_drop_later(&CAST_CONTAINER(o, cast_message, object)->msg, more);
-}
-
-const cast_type cast_message_type = {"message", message_free, message_release};
+#include "packer.h"
 
 cast_message *cast_message_at(lua_State *L, int i) {
   cast_object *o = cast_handle_test(L, i);
@@ -38,10 +28,20 @@ cast_message *cast_message_at(lua_State *L, int i) {
 
 void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_msg *out) {
-  if (!cast_pack_values_inline(L, first, n, out))
+  if (!cast_pack_values_inline(L, S, first, n, out))
     cast_pack(S->packer, L, first, n, what, 0, out);
   /* A __save, or a finalizer, may have forked: this is the child. */
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
+}
+
+void cast_pack_spawn(
+  lua_State *L, cast_state *S, int first, int n, cast_msg *out) {
+  cast_message *m = n == 1 ? cast_message_at(L, first) : NULL;
+  if (m != NULL)
+    cast_msg_dup(out, &m->msg);
+  else
+    cast_pack_as(S->packer, L, first, n, NULL, 0, CAST_PACK_SPAWN, out);
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L); /* as above */
 }
 
 bool cast_message_is_callable(lua_State *L, int i) {
@@ -62,16 +62,25 @@ cast_message *cast_message_new(
   h->object = &m->object;
   cast_handle_note(L, h);
   cast_pack_as(S->packer, L, first, n, NULL, 0, how, &m->msg);
+  /* Relaxed: nobody else has it yet. */
+  if (S->packer->leaves != NULL && how < CAST_PACK_SPAWN)
+    atomic_store_explicit(&m->data, true, memory_order_relaxed);
   cast_handle_weigh(L, S, m->msg.size);
   return m;
 }
 
-/* A copy of a packed message is a count; it takes no memory. */
-bool cast_pack_values_inline(lua_State *L, int first, int n, cast_msg *out) {
-  const cast_message *m = NULL;
+/* A copy of a packed message is a count; it takes no memory. In a sandbox, one
+   that was packed elsewhere, with more than data in it, is left to the encoder,
+   which refuses its handle for the same reason. */
+bool cast_pack_values_inline(
+  lua_State *L, const cast_state *S, int first, int n, cast_msg *out) {
+  cast_message *m = NULL;
   if (n == 1 && lua_type(L, first) == LUA_TUSERDATA)
     m = cast_message_at(L, first);
   if (m == NULL) return cast_pack_inline(L, first, n, out);
+  if (CAST_UNLIKELY(S->packer->leaves != NULL) &&
+      !cast_data_is_handle(S->packer, &m->object))
+    return false;
   cast_msg_dup(out, &m->msg);
   return true;
 }

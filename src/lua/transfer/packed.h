@@ -18,6 +18,7 @@ typedef struct cast_message {
   cast_msg msg;       /* (i) the values, encoded */
   int n;              /* (i) how many there are */
   bool callable;      /* (i) the first is a function: it can be spawned */
+  _Atomic bool data;  /* (a) known to be nothing but data (dataonly.h) */
 } cast_message;
 
 /* Packs the n values from stack position `first` on, and pushes the message's
@@ -34,7 +35,11 @@ cast_message *cast_message_at(lua_State *L, int i);
 void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_msg *out);
 /* The same if that takes no memory, and so runs nothing; else false. */
-bool cast_pack_values_inline(lua_State *L, int first, int n, cast_msg *out);
+bool cast_pack_values_inline(
+  lua_State *L, const cast_state *S, int first, int n, cast_msg *out);
+/* As cast_pack_values, for a task to be started (CAST_PACK_SPAWN). */
+void cast_pack_spawn(
+  lua_State *L, cast_state *S, int first, int n, cast_msg *out);
 /* Is at i a packed message that begins with a function? */
 bool cast_message_is_callable(lua_State *L, int i);
 

@@ -87,14 +87,17 @@ struct cast_packer {
   int ref;                    /* of the packer's table, in the registry */
   cast_runner *const *runner; /* what runs the state; NULL: not known */
   bool closed;                /* the state is closing: keep nothing any more */
-  bool freed;                 /* what is in `codes` and `encoders` is, too */
-  bool stuck;                 /* set before: a task may still be in one */
-  const void *globals;        /* address of the table of globals */
-  const void *modules;        /* of package.loaded */
-  const void *own;            /* of the module casting, or NULL */
-  cast_list codes;            /* bytecode.c's userdata */
-  cast_list encoders;         /* encoder.c's userdata */
-  const void *encoder;        /* the one in CAST_SLOT_ENCODER */
+  /* (i) A sandbox's: nothing but data leaves it (dataonly.h), and handles of
+     objects of the types for which this is true. NULL: it is none. */
+  bool (*leaves)(const cast_type *type);
+  bool freed;          /* what is in `codes` and `encoders` is, too */
+  bool stuck;          /* set before: a task may still be in one */
+  const void *globals; /* address of the table of globals */
+  const void *modules; /* of package.loaded */
+  const void *own;     /* of the module casting, or NULL */
+  cast_list codes;     /* bytecode.c's userdata */
+  cast_list encoders;  /* encoder.c's userdata */
+  const void *encoder; /* the one in CAST_SLOT_ENCODER */
 
   bool sentinel;           /* one is alive (sharedstr.c) */
   uint32_t next_sharedstr; /* place of the next shared string */

@@ -13,6 +13,7 @@
 #include "../../object.h"
 #include "../compat/compat.h"
 #include "../state/handle.h"
+#include "dataonly.h"
 #include "encoder.h"
 #include "memo.h"
 #include "pack.h"
@@ -50,11 +51,11 @@ static cast_put put_transferable(
   lua_State *L = e->L;
   int t = cast_encoder_table(e);
   lua_pop(L, 1);
-  if (key == e->call.refused || e->call.how == CAST_PACK_TRY)
+  if (key == e->call.refused || cast_pack_tries(e->call.how))
     check_transferable(e, how);
   if (key == e->call.refused)
     cast_encoder_fail(e, how->name, "it is empty, or in use");
-  if (e->call.how == CAST_PACK_COPY)
+  if (e->call.how == CAST_PACK_COPY || e->call.how == CAST_PACK_LOADER)
     cast_encoder_fail(e, how->name,
       "it moves, but a packed message may be sent more than once");
   if (e->call.how == CAST_PACK_TELL)
@@ -85,6 +86,8 @@ cast_put cast_userdata_put(cast_encoder *e) {
   cast_object *o = cast_handle_test(L, -1);
   if (o != NULL) {
     bool self = o == e->call.results;
+    if (CAST_UNLIKELY(e->call.data) && !cast_data_is_handle(e->p, o))
+      cast_encoder_fail(e, o->type->name, CAST_DATA_ONLY);
     if (!self) cast_handle_cross(L, o);
     cast_encoder_item_room(e);
     cast_encoder_item(e, self ? NULL : cast_ref(o));
@@ -92,6 +95,8 @@ cast_put cast_userdata_put(cast_encoder *e) {
     lua_pop(L, 1);
     return CAST_PUT_DONE;
   }
+  if (CAST_UNLIKELY(e->call.data))
+    cast_encoder_fail(e, "userdata", CAST_DATA_ONLY);
   const void *key = lua_topointer(L, -1);
   cast_memo_entry *seen = cast_memo_find(&e->memo, key);
   if (seen != NULL) return cast_encoder_back(e, seen);
