@@ -297,6 +297,17 @@ size_t os_pipe_fits(int fd) {
 }
 
 bool os_is_plain(int fd) {
+bool os_is_standard(int fd) {
+  struct stat mine, other;
+  if (fd <= 2) return true;
+  if (fstat(fd, &mine) != 0) return false;
+  for (int i = 0; i <= 2; i++)
+    if (fstat(i, &other) == 0 && other.st_dev == mine.st_dev &&
+        other.st_ino == mine.st_ino)
+      return true;
+  return false;
+}
+
 #if defined(__linux__) && defined(SO_PROTOCOL)
   int protocol = 0;
   socklen_t size = sizeof protocol;

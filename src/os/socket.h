@@ -127,6 +127,10 @@ int os_describe(int fd, os_kind *kind);
 size_t os_pipe_fits(int fd);
 /* Is it a socket of which a short read or write tells that there is no more, or
    no room, unless an event has told OS_ENDED? TCP is, where urgent data are an
+/* Is it one of the standard descriptors, or of the same file as one of these,
+   perhaps their open file by another number? The ends of a pipe are the same
+   file. */
+bool os_is_standard(int fd);
    event. Messages, or descriptors that are passed, end a read before. */
 bool os_is_plain(int fd);
 

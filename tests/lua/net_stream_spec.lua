@@ -966,6 +966,17 @@ describe("numbers of the program's", function()
   it("are refused if a socket of casting has them", function()
     local a, b = net.pair()
     local all = {a, b, net.listen("127.0.0.1", 0), net.udp("127.0.0.1", 0)}
+  it("stay as they are by other numbers of the standard ones", function()
+    assert.equal("true\tfalse\ntrue\n", program([[
+      local ok, processes = pcall(require, "processes")
+      local number = ok and processes.dup(1) or 3
+      local s, r = assert(net.from_fd(number)), assert(net.from_fd(4))
+      io.write(tostring(is_blocking(1)), "\t", tostring(is_blocking(4)), "\n")
+      io.flush()
+      s:write {tostring(is_blocking(number)), "\n"}
+    ]], "true | %s 3>&1 4<&0 0</dev/null | cat"))
+  end)
+
     local function refused(number)
       assert.same({nil, "another socket has this descriptor"},
         {net.from_fd(number)})

@@ -115,9 +115,10 @@ int cast_net_listen(lua_State *L) {
 /* -- adopting ------------------------------------------------------------- */
 
 /* Does the open file belong to nobody else, as far as one can tell? What the
-   program was started with is used by others, too. */
+   program was started with is used by others, too, and by io.write, which loses
+   what it cannot write at once: by whatever number it is adopted. */
 static bool is_own(int fd, const os_kind *kind) {
-  return fd > 2 && (kind->is_socket || kind->is_pipe);
+  return (kind->is_socket || kind->is_pipe) && !os_is_standard(fd);
 }
 
 static int adopt_listener(lua_State *L, int fd, const os_kind *kind) {
