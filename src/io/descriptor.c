@@ -201,22 +201,33 @@ static cast_descriptor *make(int fd, unsigned how) {
   return d;
 }
 
-cast_descriptor *cast_descriptor_new(int fd, unsigned how) {
-  cast_descriptor *d, *before, **at;
-  if (!cast_poller_make() || (d = make(fd, how)) == NULL) return NULL;
+/* The number is d's from now on, or (NULL) none of a descriptor. The program
+   has closed it behind our back if another one has it, and it is another file's
+   now: who waits for the old one waits for nothing. Since the number is not
+   noted for the old one any more, that does not close it. */
+static void take_number(int fd, cast_descriptor *d) {
+  cast_descriptor *before = NULL, **at;
   cast_lock_take(&table.lock);
   at = number_locked(fd, NULL);
-  before = *at;
-  *at = d;
+  if (at != NULL) {
+    before = *at;
+    *at = d;
+  }
   if (before != NULL && !cast_ref_if_alive(&before->object)) before = NULL;
   cast_lock_drop(&table.lock);
-  if (before != NULL) {
-    /* The program has closed the number behind our back, and it is another
-       file's now: who waits for the old one waits for nothing. Since the
-       number is noted for d, the old one does not close it. */
-    (void)cast_descriptor_close(before, NULL);
-    cast_unref(&before->object);
-  }
+  if (before == NULL) return;
+  (void)cast_descriptor_close(before, NULL);
+  cast_unref(&before->object);
+}
+
+void cast_descriptor_lost(int fd) {
+  if (is_number(fd)) take_number(fd, NULL);
+}
+
+cast_descriptor *cast_descriptor_new(int fd, unsigned how) {
+  cast_descriptor *d;
+  if (cast_poller_make() != 0 || (d = make(fd, how)) == NULL) return NULL;
+  take_number(fd, d);
   return d;
 }
 
@@ -370,7 +381,7 @@ void cast_descriptors_fini(void) {
    old one then, and takes the new one. */
 static int add_locked(cast_descriptor *d, bool pooled) {
   int rc = CASTING_ECLOSED;
-  if (!cast_poller_make()) return CASTING_ENOMEM;
+  if (cast_poller_make() != 0) return CASTING_ENOMEM;
   cast_lock_take(&table.lock);
   if (*number_locked(d->fd, NULL) == d)
     rc = d->added ? cast_poller_renew(d->fd, key_of(d))

@@ -53,20 +53,20 @@ void cast_poller_forked(void) {
 
 /* -- the set -------------------------------------------------------------- */
 
-bool cast_poller_make(void) {
-  bool made;
+int cast_poller_make(void) {
+  int rc = 0;
   /* PAIR poller: acquire the set. */
   if (CAST_LIKELY(atomic_load_explicit(&poller.made, memory_order_acquire)))
-    return true;
+    return 0;
   cast_lock_take(&poller.lock);
-  made = atomic_load_explicit(&poller.made, memory_order_relaxed);
-  if (!made && os_poller_init(&poller.set) == 0) {
-    made = true;
+  if (!atomic_load_explicit(&poller.made, memory_order_relaxed)) {
+    rc = os_poller_init(&poller.set);
     /* PAIR poller: release the set to those who did not make it. */
-    atomic_store_explicit(&poller.made, true, memory_order_release);
+    if (rc == 0)
+      atomic_store_explicit(&poller.made, true, memory_order_release);
   }
   cast_lock_drop(&poller.lock);
-  return made;
+  return rc;
 }
 
 /* A thread that relies on others counts itself first, and then looks whether
@@ -86,7 +86,8 @@ static _Atomic uint32_t *number_of(bool pooled) {
 
 int cast_poller_add(int fd, uint64_t key, bool pooled) {
   int rc;
-  if (CAST_UNLIKELY(cast_forked) || !cast_poller_make()) return CASTING_ENOMEM;
+  if (CAST_UNLIKELY(cast_forked) || cast_poller_make() != 0)
+    return CASTING_ENOMEM;
   if (CAST_UNLIKELY(cast_poller_owns(fd))) return OS_EPERM; /* in no set */
   rc = os_poller_add(&poller.set, fd, key);
   if (rc == OS_EEXIST) {

@@ -22,7 +22,8 @@ static int net_pair(lua_State *L) {
   int fd[2], rc, top = lua_gettop(L);
   cast_net_stream_new(L, S);
   cast_net_stream_new(L, S);
-  rc = os_socket_pair(fd);
+  rc = cast_poller_make();
+  if (rc == 0) rc = os_socket_pair(fd);
   if (rc != 0) return cast_net_failure(L, rc);
   s[0] = cast_stream_new(fd[0], CAST_STREAM_SOCKET);
   s[1] = cast_stream_new(fd[1], CAST_STREAM_SOCKET);
@@ -85,7 +86,8 @@ static int net_socket(lua_State *L) {
   binds = own_address(L, 3, &own);
   cast_net_stream_new(L, S);
   family = os_address_family(&a);
-  fd = os_socket(family, false);
+  rc = cast_poller_make();
+  fd = rc == 0 ? os_socket(family, false) : rc;
   if (fd < 0) return cast_net_failure(L, fd);
   s = cast_stream_new(fd, CAST_STREAM_SOCKET);
   if (s == NULL) {

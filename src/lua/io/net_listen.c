@@ -100,7 +100,8 @@ int cast_net_listen(lua_State *L) {
     cast_arg_error(L, 1, "a numeric address expected");
   o = read_options(L, 3);
   l = cast_listener_push(L);
-  fd = os_socket(os_address_family(&a), false);
+  rc = cast_poller_make();
+  fd = rc == 0 ? os_socket(os_address_family(&a), false) : rc;
   if (fd < 0) return cast_net_failure(L, fd);
   rc = listen_on(fd, &a, &o, locked, &place);
   if (rc == 0) rc = cast_listener_own(l, fd, &place);
@@ -171,6 +172,7 @@ int cast_net_adopt(lua_State *L, int fd) {
   int rc = os_describe(fd, &kind);
   if (rc != 0) return cast_net_failure(L, rc);
   if (cast_poller_owns(fd) || cast_hosts_own(fd))
+  if (rc == 0) rc = cast_poller_make();
     return refuse(L, "this descriptor is casting's own");
   if (cast_descriptor_owns(fd))
     return refuse(L, "another socket has this descriptor");

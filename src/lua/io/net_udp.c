@@ -575,7 +575,8 @@ int cast_net_udp_new(lua_State *L) {
   if (has_address && !read_address(L, 1, 2, &a)) return 2;
   family = has_address ? os_address_family(&a) : family_in(L, 3);
   new_handle(L, S);
-  fd = os_socket(family, true);
+  rc = cast_poller_make();
+  fd = rc == 0 ? os_socket(family, true) : rc;
   if (fd < 0) return fail(L, fd);
   u = own(L, fd, family);
   if (!lua_isnil(L, 3)) rc = cast_net_options(L, 3, u->file);
