@@ -293,7 +293,10 @@ static bool leave_set(cast_descriptor *d) {
 
 static void shut(cast_descriptor *d) {
   if (CAST_UNLIKELY(cast_forked)) return;
-  if (leave_set(d) && (d->how & CAST_BORROWED) == 0) os_close(d->fd);
+  /* The program may have closed the number behind our back, and the set has
+     got it (as for cast_descriptor_lost). */
+  if (leave_set(d) && (d->how & CAST_BORROWED) == 0 && !cast_poller_owns(d->fd))
+    os_close(d->fd);
 }
 
 bool cast_descriptor_begin(cast_descriptor *d) {
@@ -335,9 +338,11 @@ bool cast_descriptor_close_forked(cast_descriptor *d) {
      number are not here; the queues may be in any state, and are left. */
   uint32_t n =
     atomic_fetch_and_explicit(&d->users, ~OPEN, memory_order_relaxed);
+  cast_descriptor **at; /* looked at without the lock, for the same reason */
   CAST_ASSERT(cast_forked);
   if ((n & OPEN) == 0) return false;
-  if ((d->how & CAST_BORROWED) == 0) os_close(d->fd);
+  at = number_locked(d->fd, NULL);
+  if (at != NULL && *at == d && (d->how & CAST_BORROWED) == 0) os_close(d->fd);
   return true;
 }
 
