@@ -246,6 +246,17 @@ int os_peer_address(int fd, os_address *a) {
   return 0;
 }
 
+int os_check_peer(int fd, const os_address *peer) {
+  os_address own;
+  int family = os_address_family(peer);
+  if ((family != OS_INET && family != OS_INET6) ||
+      os_local_address(fd, &own) != 0 || own.size != peer->size ||
+      memcmp(own.bytes, peer->bytes, own.size) != 0)
+    return 0;
+  os_abort(fd);
+  return OS_SYSTEM - ECONNREFUSED;
+}
+
 int os_shutdown_write(int fd) {
   return shutdown(fd, SHUT_WR) == 0 ? 0 : failed();
 }
@@ -286,17 +297,6 @@ int os_describe(int fd, os_kind *kind) {
   return 0;
 }
 
-size_t os_pipe_fits(int fd) {
-  struct stat info;
-  if (fstat(fd, &info) != 0 || !S_ISFIFO(info.st_mode)) return 0;
-#if defined(PIPE_BUF)
-  return PIPE_BUF;
-#else
-  return _POSIX_PIPE_BUF;
-#endif
-}
-
-bool os_is_plain(int fd) {
 bool os_is_standard(int fd) {
   struct stat mine, other;
   if (fd <= 2) return true;
@@ -308,6 +308,17 @@ bool os_is_standard(int fd) {
   return false;
 }
 
+size_t os_pipe_fits(int fd) {
+  struct stat info;
+  if (fstat(fd, &info) != 0 || !S_ISFIFO(info.st_mode)) return 0;
+#if defined(PIPE_BUF)
+  return PIPE_BUF;
+#else
+  return _POSIX_PIPE_BUF;
+#endif
+}
+
+bool os_is_plain(int fd) {
 #if defined(__linux__) && defined(SO_PROTOCOL)
   int protocol = 0;
   socklen_t size = sizeof protocol;

@@ -86,6 +86,8 @@ static int ask(cast_stream *s, cast_session *self) {
     if (why != 0 || os_is_gone(rc)) rc = why != 0 ? why : OS_EAGAIN;
   }
   cast_descriptor_end(s->file);
+  } else {
+    rc = os_check_peer(s->file->fd, &peer);
   /* It was in the set before there was a connection, so whatever it has sent
      since then was told. */
   s->drained = rc == 0;
@@ -202,6 +204,7 @@ int cast_net_connect(lua_State *L) {
     rc = os_connect(s->file->fd, &a);
     cast_descriptor_end(s->file);
   }
+    if (rc == 0) rc = os_check_peer(s->file->fd, &a);
   if (rc == OS_EAGAIN) return wait_for(L, S, t, s, &a, deadline);
   if (os_is_full(rc)) return pause(L, S, t, s, &a, until, until == deadline);
   return push_outcome(L, S, s, rc);
