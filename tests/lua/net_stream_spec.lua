@@ -145,7 +145,7 @@ describe("reading", function()
     end)
   end)
 
-  it("of nothing does not wait, but tells of the end", function()
+  it("of nothing does not wait, and succeeds at the end, too", function()
     each_kind(function(a, b)
       assert.equal("", a:read(0))
       b:write "x"

@@ -232,14 +232,17 @@ static int read_as(lua_State *L, cast_want *w, double seconds) {
   s = cast_net_stream(L, 1); /* only now: a finalizer may have sent it away */
   if (s->reader != NULL) refuse_second(L);
   if (s->closed) return cast_net_failure(L, CASTING_ECLOSED);
-  if (w->size == 0 && s->ended && cast_stream_left(s) == 0)
-    return push_failure(L, S, s, w, CASTING_ECLOSED);
   if (seconds == 0)
     s->drained = false; /* no event comes: the system is asked */
   if (seconds != 0 && cast_turn_is_due(S, t))
     rc = CAST_MORE;
   else
     rc = cast_stream_gather(s, w, runner_of(S));
+  if (rc == OS_EAGAIN && seconds == 0 && s->drained) {
+    /* The last bytes have come, and perhaps the end behind them. */
+    s->drained = false;
+    rc = cast_stream_gather(s, w, runner_of(S));
+  }
   if (rc != OS_EAGAIN && rc != CAST_MORE) return conclude(L, S, s, w, rc);
   if (seconds == 0) return cast_push_failure(L, CASTING_ETIMEOUT);
   keep(L, s, w, t);
