@@ -322,6 +322,19 @@ describe("net.connect", function()
   end)
 
   -- Linux refuses at once, and tells nothing when there is room.
+  it("is refused by a closed port, time after time", function()
+    local listener, port = listen()
+    listener:close()
+    local n = count_descriptors()
+    for i = 1, 1000 do
+      local options = i % 2 == 0 and {timeout = LONG} or nil
+      assert.same({nil, "connection refused"},
+        {net.connect("127.0.0.1", port, options)})
+    end
+    -- One more for a moment: the end of the pipe that the shell has.
+    assert.is_true(n == nil or count_descriptors() <= n + 1)
+  end)
+
   it("waits for a Unix socket whose backlog is full", function()
     local path = os.tmpname()
     os.remove(path)

@@ -388,7 +388,47 @@ describe("writing", function()
   end)
 
   it("waits while the other side does not read", function()
+    assert.equal("", a:read("l", LONG))
+    assert.is_true(writer:await(LONG))
+    writer = casting.spawn(function()
+      return b:write {("x"):rep(most), "\n", ("y"):rep(most + 1), "\n",
+        ("x"):rep(most), "END", ("y"):rep(most + 1), "END"}
+    end)
+    assert.is_true(a:read("L", LONG) == ("x"):rep(most) .. "\n")
+    assert.same({nil, "too long"}, {a:read("L", LONG)})
+    assert.equal(most + 2, #a:read("L", {max = most + 1, timeout = LONG}))
+    assert.is_true(a:read_until("END", nil, LONG) == ("x"):rep(most))
+    assert.same({nil, "too long"}, {a:read_until("END", nil, LONG)})
+    assert.equal(most + 1, #a:read_until("END", most + 1, LONG))
     each_kind(function(a, b)
+    a:close()
+    b:close()
+  end)
+
+  it("of all has a bound of 64 MiB", function()
+    local most, piece = 64 * 2 ^ 20, ("x"):rep(2 ^ 20)
+    for more = 0, 1 do
+      local a, b = net.pair()
+      local writer = casting.spawn(function()
+        for _ = 1, 64 do assert(b:write(piece)) end
+        if more > 0 then b:write "y" end
+        b:close()
+      end)
+      local all, why = a:read("a", 2 * LONG)
+      assert.equal(more == 0, all ~= nil)
+      assert.equal(more == 0 and most or 0, #(all or ""))
+      if more > 0 then
+        assert.equal("too long", why)
+        assert.is_true(a:stats().buffered > most) -- it is all there
+        all = nil -- luacheck: ignore
+        all = a:read("a", {max = most + 1, timeout = LONG})
+        assert.equal(most + 1, #all)
+      end
+      writer:await(LONG)
+      a:close()
+      all = nil -- luacheck: ignore
+      collectgarbage()
+    end
       local bytes = ("abcdefgh"):rep(200000)
       local n = netkit.fill(b)
       local writer = casting.spawn(b.write, b, bytes)
@@ -1120,6 +1160,74 @@ describe("a fork", function()
       c:write "back\n"
       print(line, d:read("l", 100))
     ]]):gsub("exit\t", "exit "))
+describe("calls that move one byte each", function()
+  local library = os.tmpname() .. ".so"
+  local built = helper.has_children() and os.execute(
+    ("${CC:-cc} -shared -fPIC -o %s tests/lua/onebyte.c -ldl 2>/dev/null")
+    :format(library))
+  if built ~= true and built ~= 0 then
+    return it("move all", function() pending "no C compiler is here" end)
+  end
+
+  before_each(function()
+    helper.environment = ("LD_PRELOAD=%s ASAN_OPTIONS=" ..
+      '"$ASAN_OPTIONS verify_asan_link_order=0 detect_leaks=0"')
+      :format(library)
+  end)
+  after_each(function()
+    helper.environment = nil
+  end)
+
+  it("move all", function()
+    assert.equal("done\n", program([[
+      local bytes = ("0123456789"):rep(300)
+      local function unix()
+        local l = assert(casting.net.listen("unix:@casting one byte"))
+        local a = assert(casting.net.connect(l:name()))
+        local b = assert(l:accept(100))
+        l:close()
+        return a, b
+      end
+      for _, make in ipairs {net.pair, unix} do
+        local a, b = make()
+        local task = casting.spawn(function()
+          assert(a:write {"line\r\n", {"", bytes, "MARK"}, "rest\n"})
+          assert(a:write(bytes))
+          a:shutdown()
+          return a:read("a", 100)
+        end)
+        assert(b:read("l", 100) == "line")
+        assert(b:peek(3, 100) == "012")
+        assert(b:read(#bytes, 100) == bytes)
+        assert(b:read_until("MARK", 20, 100) == "")
+        assert(b:read("L", 100) == "rest\n")
+        assert(b:read("a", 100) == bytes)
+        assert(b:write(bytes) and b:close())
+        assert(task:await(100) == bytes)
+        local c, d = make()
+        local e, f = make()
+        local copy = casting.spawn(function()
+          local n = d:copy(e)
+          e:shutdown()
+          return n
+        end)
+        local writer = casting.spawn(function()
+          assert(c:write {bytes, bytes})
+          c:shutdown()
+        end)
+        assert(f:read("a", 100) == bytes .. bytes)
+        assert(copy:await(100) == 2 * #bytes)
+        writer:await(100)
+      end
+      local input, output = net.from_fd(0), net.from_fd(1)
+      assert(input:read("l", 100) == "a line")
+      assert(input:read("a", 100) == "and more\n")
+      output:write {"do", "ne\n"}
+    ]], "printf 'a line\\nand more\\n' | %s | cat"))
+    os.remove(library)
+  end)
+end)
+
     helper.environment = nil
   end)
 end)

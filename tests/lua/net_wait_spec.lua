@@ -367,6 +367,45 @@ describe("net.wait for others' descriptors", function()
 
   it("finds regular files ready", function()
     parkmod.close(r) -- its number is the next one's
+  it("are forgotten by casting_wait_fd, however it ends", function()
+    if not has_info then pending "needs /proc" end
+    local function begin(...)
+      local t = casting.spawn(parkmod.read, r, ...)
+      helper.until_waiting(t)
+      assert.is_true(is_watched(r))
+      return t
+    end
+    local t = begin(1)
+    parkmod.write(w, "xy")
+    assert.same(pack(true, "x"), pack(t:join(LONG)))
+    assert.is_false(is_watched(r))
+    assert.equal("y", parkmod.read(r, 1)) -- what is there, without an event
+    t = begin(1)
+    t:cancel()
+    assert.is_false((t:join(LONG)))
+    assert.is_false(is_watched(r))
+    t = begin(1, 0.05)
+    assert.same(pack(true, nil, "timeout"), pack(t:join(LONG)))
+    assert.is_false(is_watched(r))
+    -- Another pipe gets the number meanwhile: it is waited for anew, by whoever
+    -- waits for the number.
+    t = begin(1)
+    parkmod.close(r)
+    local again, into = parkmod.pipe()
+    if again == r then
+      local other = casting.spawn(parkmod.read, r, 1, LONG)
+      helper.until_waiting(other)
+      parkmod.write(into, "zz")
+      assert.same(pack(true, "z"), pack(other:join(LONG)))
+    else
+      parkmod.close(again)
+    end
+    t:cancel()
+    t:join(LONG)
+    parkmod.close(into)
+    if again ~= r then r = parkmod.pipe() end -- which after_each closes
+  end)
+
     local file = assert(io.open(arg and arg[0] or "/dev/null"))
     if has_info and (info(r) or ""):find "pos:" then
       assert.same(pack(true), pack(net.wait(r, "r")))
