@@ -152,7 +152,35 @@ describe("reading", function()
       b:close()
       assert.equal("", a:read(0))
       assert.same({nil, "closed", "x"}, {a:read(2)})
+      assert.same({""}, {a:read(0)})
+      assert.same({""}, {a:peek(0)})
+      assert.same({nil, "closed"}, {a:read()})
+      a:close()
       assert.same({nil, "closed"}, {a:read(0)})
+    end)
+  end)
+
+  it("finds what is there and the end without waiting", function()
+    each_kind(function(a, b)
+      b:write(("x"):rep(999) .. "\n")
+      b:close()
+      assert.is_true(net.wait(a:fd(), "r", LONG))
+      local all = a:read("a", 0)
+      assert.equal(1000, all and #all)
+    end)
+  end)
+
+  it("takes its time and bound as strings of numbers, too", function()
+    each_kind(function(a, b)
+      b:write "one,two"
+      assert.same({nil, "timeout"}, {a:read("l", "0")})
+      assert.same({nil, "timeout"}, {a:peek("8", "0")})
+      assert.same({nil, "timeout"}, {a:read_until(";", "9", "0")})
+      assert.same({nil, "too long"}, {a:read_until(";", "3")})
+      assert.equal("one", a:read_until(",", "3", "1"))
+      helper.misuse(function() a:lines("l", "1") end, "timeout")
+      helper.misuse(function() a:read("l", {timeout = "0"}) end, "timeout")
+      helper.misuse(function() a:read("l\0", 0) end, "expected")
     end)
   end)
 
@@ -360,34 +388,6 @@ describe("reading", function()
     assert.is_true(a:read("l", LONG) == ("x"):rep(most))
     assert.same({nil, "too long"}, {a:read("l", LONG)})
     assert.is_true(a:read(most + 1, LONG) == ("y"):rep(most + 1))
-    assert.is_true(writer:await(LONG))
-  end)
-end)
-
-describe("writing", function()
-  it("takes strings, numbers and lists of lists", function()
-    each_kind(function(a, b)
-      assert.is_true(b:write "abc")
-      assert.is_true(b:write(12))
-      assert.is_true(b:write {"d", 3, {"e", {{}, {"f"}}}, "g"})
-      assert.is_true(b:write "")
-      assert.is_true(b:write {})
-      b:shutdown()
-      assert.equal("abc12d3efg", a:read "a")
-    end)
-  end)
-
-  it("takes more pieces than one call of the system does", function()
-    each_kind(function(a, b)
-      local list = {}
-      for i = 1, 5000 do list[i] = ("%05d"):format(i) end
-      local writer = casting.spawn(b.write, b, list)
-      assert.is_true(a:read(25000, LONG) == table.concat(list))
-      assert.is_true(writer:await(LONG))
-    end)
-  end)
-
-  it("waits while the other side does not read", function()
     assert.equal("", a:read("l", LONG))
     assert.is_true(writer:await(LONG))
     writer = casting.spawn(function()
@@ -400,7 +400,7 @@ describe("writing", function()
     assert.is_true(a:read_until("END", nil, LONG) == ("x"):rep(most))
     assert.same({nil, "too long"}, {a:read_until("END", nil, LONG)})
     assert.equal(most + 1, #a:read_until("END", most + 1, LONG))
-    each_kind(function(a, b)
+    assert.is_true(writer:await(LONG))
     a:close()
     b:close()
   end)
@@ -429,6 +429,34 @@ describe("writing", function()
       all = nil -- luacheck: ignore
       collectgarbage()
     end
+  end)
+end)
+
+describe("writing", function()
+  it("takes strings, numbers and lists of lists", function()
+    each_kind(function(a, b)
+      assert.is_true(b:write "abc")
+      assert.is_true(b:write(12))
+      assert.is_true(b:write {"d", 3, {"e", {{}, {"f"}}}, "g"})
+      assert.is_true(b:write "")
+      assert.is_true(b:write {})
+      b:shutdown()
+      assert.equal("abc12d3efg", a:read "a")
+    end)
+  end)
+
+  it("takes more pieces than one call of the system does", function()
+    each_kind(function(a, b)
+      local list = {}
+      for i = 1, 5000 do list[i] = ("%05d"):format(i) end
+      local writer = casting.spawn(b.write, b, list)
+      assert.is_true(a:read(25000, LONG) == table.concat(list))
+      assert.is_true(writer:await(LONG))
+    end)
+  end)
+
+  it("waits while the other side does not read", function()
+    each_kind(function(a, b)
       local bytes = ("abcdefgh"):rep(200000)
       local n = netkit.fill(b)
       local writer = casting.spawn(b.write, b, bytes)
@@ -938,6 +966,17 @@ describe("numbers of the program's", function()
     ]], "printf 'one\\ntwo\\nthree' | %s 3<&0 4>&1 0</dev/null"))
   end)
 
+  it("stay as they are by other numbers of the standard ones", function()
+    assert.equal("true\tfalse\ntrue\n", program([[
+      local ok, processes = pcall(require, "processes")
+      local number = ok and processes.dup(1) or 3
+      local s, r = assert(net.from_fd(number)), assert(net.from_fd(4))
+      io.write(tostring(is_blocking(1)), "\t", tostring(is_blocking(4)), "\n")
+      io.flush()
+      s:write {tostring(is_blocking(number)), "\n"}
+    ]], "true | %s 3>&1 4<&0 0</dev/null | cat"))
+  end)
+
   it("stay as they are where others have them, too", function()
     assert.equal("true\ttrue\nline\n1000000\ttrue\n", program([[
       local s, out = net.from_fd(0), net.from_fd(1)
@@ -994,6 +1033,7 @@ describe("numbers of the program's", function()
         "bad argument #1 to 'from_fd' (a descriptor must be", "got")
     end
     helper.misuse(function() net.from_fd() end, "got nil")
+    helper.misuse(function() net.from_fd(io.stdout) end, "fileno")
     -- A float with an integer's value is one.
     assert.same({nil, "bad file descriptor"}, {net.from_fd(2 ^ 13)})
     local a, b = net.pair()
@@ -1006,17 +1046,6 @@ describe("numbers of the program's", function()
   it("are refused if a socket of casting has them", function()
     local a, b = net.pair()
     local all = {a, b, net.listen("127.0.0.1", 0), net.udp("127.0.0.1", 0)}
-  it("stay as they are by other numbers of the standard ones", function()
-    assert.equal("true\tfalse\ntrue\n", program([[
-      local ok, processes = pcall(require, "processes")
-      local number = ok and processes.dup(1) or 3
-      local s, r = assert(net.from_fd(number)), assert(net.from_fd(4))
-      io.write(tostring(is_blocking(1)), "\t", tostring(is_blocking(4)), "\n")
-      io.flush()
-      s:write {tostring(is_blocking(number)), "\n"}
-    ]], "true | %s 3>&1 4<&0 0</dev/null | cat"))
-  end)
-
     local function refused(number)
       assert.same({nil, "another socket has this descriptor"},
         {net.from_fd(number)})
@@ -1131,35 +1160,6 @@ describe("calls of the system", function()
   end)
 end)
 
-describe("a fork", function()
-  it("closes nothing of the parent's", function()
-    if not (helper.has_children() and pcall(require, "processes")) then
-      return pending "its module is not built here"
-    end
-    helper.environment = 'ASAN_OPTIONS="$ASAN_OPTIONS detect_leaks=0"'
-    assert.equal("exit 0\nhello\tback\n", helper.output(prelude .. [[
-      local P = require "processes"
-      io.stdout:setvbuf "no"
-      local listener = net.listen("127.0.0.1", 0)
-      local a, b = require "netkit".connect(listener)
-      local reader = casting.spawn(a.read, a, "l")
-      helper.until_waiting(reader)
-      local pid = P.fork()
-      if pid == 0 then
-        local refused = not pcall(b.write, b, "from the child\n")
-        pcall(b.close, b)
-        pcall(listener.close, listener)
-        a, b, listener = nil
-        collectgarbage()
-        P.exit(refused and 0 or 1)
-      end
-      print(P.wait(pid, 100))
-      b:write "hello\n"
-      local line = reader:await(100)
-      local c, d = require "netkit".connect(listener)
-      c:write "back\n"
-      print(line, d:read("l", 100))
-    ]]):gsub("exit\t", "exit "))
 describe("calls that move one byte each", function()
   local library = os.tmpname() .. ".so"
   local built = helper.has_children() and os.execute(
@@ -1228,6 +1228,35 @@ describe("calls that move one byte each", function()
   end)
 end)
 
+describe("a fork", function()
+  it("closes nothing of the parent's", function()
+    if not (helper.has_children() and pcall(require, "processes")) then
+      return pending "its module is not built here"
+    end
+    helper.environment = 'ASAN_OPTIONS="$ASAN_OPTIONS detect_leaks=0"'
+    assert.equal("exit 0\nhello\tback\n", helper.output(prelude .. [[
+      local P = require "processes"
+      io.stdout:setvbuf "no"
+      local listener = net.listen("127.0.0.1", 0)
+      local a, b = require "netkit".connect(listener)
+      local reader = casting.spawn(a.read, a, "l")
+      helper.until_waiting(reader)
+      local pid = P.fork()
+      if pid == 0 then
+        local refused = not pcall(b.write, b, "from the child\n")
+        pcall(b.close, b)
+        pcall(listener.close, listener)
+        a, b, listener = nil
+        collectgarbage()
+        P.exit(refused and 0 or 1)
+      end
+      print(P.wait(pid, 100))
+      b:write "hello\n"
+      local line = reader:await(100)
+      local c, d = require "netkit".connect(listener)
+      c:write "back\n"
+      print(line, d:read("l", 100))
+    ]]):gsub("exit\t", "exit "))
     helper.environment = nil
   end)
 end)

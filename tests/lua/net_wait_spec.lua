@@ -281,8 +281,10 @@ describe("net.wait", function()
     end
     listener:close()
     socket:close()
+    helper.misuse(function() net.wait(io.stdout, "r") end, "bad argument #1",
+      "a descriptor must be", "fileno")
     helper.misuse(function() net.wait() end, "bad argument #1")
-    for _, bad in ipairs {"rw", "", "R", 1, true} do
+    for _, bad in ipairs {"rw", "", "R", "r\0", "w\0w", 1, true} do
       helper.misuse(function() net.wait(fd, bad) end, "bad argument #2",
         '"r" or "w" expected')
     end
@@ -365,8 +367,6 @@ describe("net.wait for others' descriptors", function()
     assert.is_false(is_watched(w))
   end)
 
-  it("finds regular files ready", function()
-    parkmod.close(r) -- its number is the next one's
   it("are forgotten by casting_wait_fd, however it ends", function()
     if not has_info then pending "needs /proc" end
     local function begin(...)
@@ -406,6 +406,8 @@ describe("net.wait for others' descriptors", function()
     if again ~= r then r = parkmod.pipe() end -- which after_each closes
   end)
 
+  it("finds regular files ready", function()
+    parkmod.close(r) -- its number is the next one's
     local file = assert(io.open(arg and arg[0] or "/dev/null"))
     if has_info and (info(r) or ""):find "pos:" then
       assert.same(pack(true), pack(net.wait(r, "r")))

@@ -108,9 +108,12 @@ static int net_socket(lua_State *L) {
 /* from_fd(fd): the stream, listener or socket for datagrams that it is. */
 static int net_from_fd(lua_State *L) {
   cast_state_here(L);
-  if (!cast_net_is_fd(L, 1))
+  if (!cast_net_is_fd(L, 1)) {
+    const char *got = cast_arg_got(L, 1), *hint = cast_net_fd_hint(L, 1);
+    bool is_plain = strcmp(hint, CAST_NET_FD) == 0;
     cast_arg_error(
-      L, 1, lua_pushfstring(L, CAST_NET_FD ", got %s", cast_arg_got(L, 1)));
+      L, 1, is_plain ? lua_pushfstring(L, CAST_NET_FD ", got %s", got) : hint);
+  }
   return cast_net_adopt(L, (int)lua_tonumber(L, 1));
 }
 

@@ -11,6 +11,8 @@
 #include "net_listener.h"
 #include "net_udp.h"
 
+#include <limits.h>
+
 /* -- options -------------------------------------------------------------- */
 
 typedef struct options {
@@ -61,7 +63,7 @@ static options read_options(lua_State *L, int table) {
   options o = {0, -1, -1, -1};
   if (lua_isnoneornil(L, table)) return o;
   cast_arg_table(L, table);
-  o.backlog = number_option(L, table, "backlog", 1 << 30, 0);
+  o.backlog = number_option(L, table, "backlog", INT_MAX, 0);
   o.reuseport = number_option(L, table, "reuseport", 1, -1);
   o.v6only = number_option(L, table, "v6only", 1, -1);
   o.mode = mode_option(L, table);
@@ -170,9 +172,9 @@ static int refuse(lua_State *L, const char *why) {
 int cast_net_adopt(lua_State *L, int fd) {
   os_kind kind;
   int rc = os_describe(fd, &kind);
+  if (rc == 0) rc = cast_poller_make();
   if (rc != 0) return cast_net_failure(L, rc);
   if (cast_poller_owns(fd) || cast_hosts_own(fd))
-  if (rc == 0) rc = cast_poller_make();
     return refuse(L, "this descriptor is casting's own");
   if (cast_descriptor_owns(fd))
     return refuse(L, "another socket has this descriptor");
