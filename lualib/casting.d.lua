@@ -532,7 +532,7 @@ local udp = {}
 ---@field family? "inet"|"inet6"
 ---@field bind? string the numeric address to connect from
 ---@field nodelay? boolean true
----@field keepalive? integer|boolean seconds; 15
+---@field keepalive? integer|false seconds; 15
 ---@field happy? number seconds until the next address is tried; 0.25
 
 ---Makes a connection. For "unix:PATH" the options may be the second argument.

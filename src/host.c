@@ -13,6 +13,7 @@
 
 #include "../include/casting.h"
 #include "fork.h"
+#include "io/descriptor.h"
 #include "limits.h"
 #include "sched.h"
 
@@ -402,6 +403,7 @@ static int adopt(cast_host *h) {
 int cast_host_prepare(cast_host *h) {
   if (h->prepared) return 0;
   if (os_event_init(&h->event) != 0) return CASTING_ENOMEM;
+  if (h->event.fd >= 0) cast_descriptor_lost(h->event.fd);
   cast_sleepers_lock(); /* others look at it, see cast_hosts_own */
   h->prepared = true;
   cast_sleepers_unlock();

@@ -84,13 +84,13 @@ end
 function Net.check_count(i, name, option, v, least)
   if v ~= nil and not Check.is_integer(v, least, 2 ^ 31 - 1) then
     bad(i, name, option .. " must be an integer from " .. least ..
-      " on, got " .. got(v))
+      " to 2147483647, got " .. got(v))
   end
 end
 
 -- The option keepalive as a number of seconds; 0: off.
 function Net.read_keepalive(i, name, v)
-  if v == nil or v == true then return 15 end
+  if v == nil then return 15 end
   if v == false then return 0 end
   if not Check.is_integer(v, 1, 32767) then
     bad(i, name, "keepalive must be false or an integer number of seconds " ..
@@ -110,10 +110,12 @@ end
 -- -- names --------------------------------------------------------------------
 
 -- Why a host that is of `family`, or a name (nil), has no address of the family
--- `wanted`, if one is wanted; nil: it may have one.
-function Net.misfit(family, wanted)
+-- `wanted`, if one is wanted, perhaps as it is that of the address `bind`; nil:
+-- it may have one.
+function Net.misfit(family, wanted, bind)
   if family and wanted and family ~= wanted then
-    return "this host has no address of the family " .. wanted
+    return "this host has no address of the family " .. wanted ..
+      (bind and ", which that of bind has" or "")
   end
 end
 

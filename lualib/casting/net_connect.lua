@@ -181,7 +181,7 @@ return function(host, port, options)
   port, options = Net.options(family, port, options)
   Net.check_port("connect", family, port)
   local o = options == nil and DEFAULTS or read(3, options)
-  problem = problem or Net.misfit(family, o.family)
+  problem = problem or Net.misfit(family, o.family, o.bind)
   if problem then return nil, problem end
   if family then
     return attempt(host, port, o, o.timeout)

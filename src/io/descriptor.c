@@ -201,22 +201,33 @@ static cast_descriptor *make(int fd, unsigned how) {
   return d;
 }
 
-cast_descriptor *cast_descriptor_new(int fd, unsigned how) {
-  cast_descriptor *d, *before, **at;
-  if (!cast_poller_make() || (d = make(fd, how)) == NULL) return NULL;
+/* The number is d's from now on, or (NULL) none of a descriptor. The program
+   has closed it behind our back if another one has it, and it is another file's
+   now: who waits for the old one waits for nothing. Since the number is not
+   noted for the old one any more, that does not close it. */
+static void take_number(int fd, cast_descriptor *d) {
+  cast_descriptor *before = NULL, **at;
   cast_lock_take(&table.lock);
   at = number_locked(fd, NULL);
-  before = *at;
-  *at = d;
+  if (at != NULL) {
+    before = *at;
+    *at = d;
+  }
   if (before != NULL && !cast_ref_if_alive(&before->object)) before = NULL;
   cast_lock_drop(&table.lock);
-  if (before != NULL) {
-    /* The program has closed the number behind our back, and it is another
-       file's now: who waits for the old one waits for nothing. Since the
-       number is noted for d, the old one does not close it. */
-    (void)cast_descriptor_close(before, NULL);
-    cast_unref(&before->object);
-  }
+  if (before == NULL) return;
+  (void)cast_descriptor_close(before, NULL);
+  cast_unref(&before->object);
+}
+
+void cast_descriptor_lost(int fd) {
+  if (is_number(fd)) take_number(fd, NULL);
+}
+
+cast_descriptor *cast_descriptor_new(int fd, unsigned how) {
+  cast_descriptor *d;
+  if (cast_poller_make() != 0 || (d = make(fd, how)) == NULL) return NULL;
+  take_number(fd, d);
   return d;
 }
 
@@ -282,7 +293,10 @@ static bool leave_set(cast_descriptor *d) {
 
 static void shut(cast_descriptor *d) {
   if (CAST_UNLIKELY(cast_forked)) return;
-  if (leave_set(d) && (d->how & CAST_BORROWED) == 0) os_close(d->fd);
+  /* The program may have closed the number behind our back, and the set has
+     got it (as for cast_descriptor_lost). */
+  if (leave_set(d) && (d->how & CAST_BORROWED) == 0 && !cast_poller_owns(d->fd))
+    os_close(d->fd);
 }
 
 bool cast_descriptor_begin(cast_descriptor *d) {
@@ -324,9 +338,11 @@ bool cast_descriptor_close_forked(cast_descriptor *d) {
      number are not here; the queues may be in any state, and are left. */
   uint32_t n =
     atomic_fetch_and_explicit(&d->users, ~OPEN, memory_order_relaxed);
+  cast_descriptor **at; /* looked at without the lock, for the same reason */
   CAST_ASSERT(cast_forked);
   if ((n & OPEN) == 0) return false;
-  if ((d->how & CAST_BORROWED) == 0) os_close(d->fd);
+  at = number_locked(d->fd, NULL);
+  if (at != NULL && *at == d && (d->how & CAST_BORROWED) == 0) os_close(d->fd);
   return true;
 }
 
@@ -370,7 +386,7 @@ void cast_descriptors_fini(void) {
    old one then, and takes the new one. */
 static int add_locked(cast_descriptor *d, bool pooled) {
   int rc = CASTING_ECLOSED;
-  if (!cast_poller_make()) return CASTING_ENOMEM;
+  if (cast_poller_make() != 0) return CASTING_ENOMEM;
   cast_lock_take(&table.lock);
   if (*number_locked(d->fd, NULL) == d)
     rc = d->added ? cast_poller_renew(d->fd, key_of(d))

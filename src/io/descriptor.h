@@ -75,6 +75,10 @@ cast_descriptor *cast_descriptor_new(int fd, unsigned how);
    a new one that is borrowed. A reference; NULL: no memory. */
 cast_descriptor *cast_descriptor_borrow(int fd);
 
+/* The number has been given to something that is no descriptor of these: the
+   program has closed it, if one has it, and that one does not. */
+void cast_descriptor_lost(int fd);
+
 /* Does a descriptor own the number, and will close it? By the next moment
    another thread may have closed it. */
 bool cast_descriptor_owns(int fd);

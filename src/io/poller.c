@@ -20,6 +20,7 @@ static struct {
   _Atomic uint32_t away;   /* (a) hosts with loops of their own */
   _Atomic uint32_t hosts;  /* (a) */
   _Atomic uint32_t looks;  /* (a) written by the holder of the token */
+  _Atomic uint32_t breaks; /* (a) threads in cast_poller_break: the set stays */
   /* (a) low half: how many deal out what they were told; high half: how often
      that was begun */
   _Atomic uint64_t dealing;
@@ -34,8 +35,10 @@ void cast_poller_fini(void) {
   /* Relaxed: written under this lock. */
   if (atomic_load_explicit(&poller.made, memory_order_relaxed)) {
     CAST_ASSERT(!cast_poller_taken());
-    /* PAIR poller: release, before it is closed: see cast_poller_break. */
-    atomic_store_explicit(&poller.made, false, memory_order_release);
+    /* PAIR breaks: not made any more, before it is looked who breaks it. */
+    atomic_store_explicit(&poller.made, false, memory_order_seq_cst);
+    while (atomic_load_explicit(&poller.breaks, memory_order_seq_cst) != 0)
+      os_cede();
     os_poller_fini(&poller.set);
   }
   /* Of descriptors that outlive the runtime (cast_descriptors_fini). */
@@ -45,6 +48,8 @@ void cast_poller_fini(void) {
 }
 
 void cast_poller_forked(void) {
+  /* Those of the parent are not here. */
+  atomic_store_explicit(&poller.breaks, 0, memory_order_relaxed);
   /* Relaxed: the child has one thread. */
   if (!atomic_load_explicit(&poller.made, memory_order_relaxed)) return;
   os_poller_forked(&poller.set);
@@ -53,20 +58,20 @@ void cast_poller_forked(void) {
 
 /* -- the set -------------------------------------------------------------- */
 
-bool cast_poller_make(void) {
-  bool made;
+int cast_poller_make(void) {
+  int rc = 0;
   /* PAIR poller: acquire the set. */
   if (CAST_LIKELY(atomic_load_explicit(&poller.made, memory_order_acquire)))
-    return true;
+    return 0;
   cast_lock_take(&poller.lock);
-  made = atomic_load_explicit(&poller.made, memory_order_relaxed);
-  if (!made && os_poller_init(&poller.set) == 0) {
-    made = true;
+  if (!atomic_load_explicit(&poller.made, memory_order_relaxed)) {
+    rc = os_poller_init(&poller.set);
     /* PAIR poller: release the set to those who did not make it. */
-    atomic_store_explicit(&poller.made, true, memory_order_release);
+    if (rc == 0)
+      atomic_store_explicit(&poller.made, true, memory_order_release);
   }
   cast_lock_drop(&poller.lock);
-  return made;
+  return rc;
 }
 
 /* A thread that relies on others counts itself first, and then looks whether
@@ -86,7 +91,8 @@ static _Atomic uint32_t *number_of(bool pooled) {
 
 int cast_poller_add(int fd, uint64_t key, bool pooled) {
   int rc;
-  if (CAST_UNLIKELY(cast_forked) || !cast_poller_make()) return CASTING_ENOMEM;
+  if (CAST_UNLIKELY(cast_forked) || cast_poller_make() != 0)
+    return CASTING_ENOMEM;
   if (CAST_UNLIKELY(cast_poller_owns(fd))) return OS_EPERM; /* in no set */
   rc = os_poller_add(&poller.set, fd, key);
   if (rc == OS_EEXIST) {
@@ -214,17 +220,18 @@ void cast_poller_host(bool comes) { count(&poller.hosts, comes); }
 
 bool cast_poller_one_host(void) { return hint(&poller.hosts) <= 1; }
 
-static bool is_made(void) {
-  /* PAIR poller: acquire. */
-  return atomic_load_explicit(&poller.made, memory_order_acquire);
-}
-
 void cast_poller_break(void) {
-  /* Without a set nobody sleeps in it. It may have been closed meanwhile, at
-     the end of the runtime. */
-  if (is_made() && CAST_UNLIKELY(os_poller_break(&poller.set) != 0) &&
-      is_made())
+  /* A thread of the program's, which wakes somebody in casting_channel_send,
+     may come here while the runtime ends. PAIR breaks: counted, before it is
+     looked whether there is a set: then that stays open until the count is
+     down, and no number is written to that is another file's by now. */
+  atomic_fetch_add_explicit(&poller.breaks, 1, memory_order_seq_cst);
+  /* Without a set nobody sleeps in it. */
+  if (atomic_load_explicit(&poller.made, memory_order_seq_cst) &&
+      CAST_UNLIKELY(os_poller_break(&poller.set) != 0))
     give_up();
+  /* PAIR breaks: release; the set may be closed now. */
+  atomic_fetch_sub_explicit(&poller.breaks, 1, memory_order_release);
 }
 
 uint32_t cast_poller_looks(void) { return hint(&poller.looks); }

@@ -61,8 +61,9 @@ void cast_poller_forked(void);
 
 /* -- the set -------------------------------------------------------------- */
 
-/* Makes the set if there is none yet. False: no memory, or no descriptors. */
-bool cast_poller_make(void);
+/* Makes the set if there is none yet: 0, or what os_poller_init says. Whoever
+   is about to make a socket calls this first, to tell of a shortage. */
+int cast_poller_make(void);
 /* 0, CASTING_ENOMEM, or OS_EPERM, OS_EEXIST, OS_EBADF. `pooled`: it is waited
    for in a session of the pool. */
 int cast_poller_add(int fd, uint64_t key, bool pooled);

@@ -6,7 +6,7 @@
    reads: each write to it is an edge of its own, and its counter lasts longer
    than the process (2^64 - 2 writes). */
 #define _GNU_SOURCE /* epoll_pwait2 by number, EPOLLRDHUP */
-#include "os.h"
+#include "socket.h"
 
 #if defined(__linux__)
 
@@ -44,13 +44,15 @@ static int add(int set, int fd, uint64_t key, uint32_t events) {
 }
 
 int os_poller_init(os_poller *p) {
+  int why;
   p->fd = above_standard(epoll_create1(EPOLL_CLOEXEC));
   p->breaker = above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (p->fd >= 0 && p->breaker >= 0 &&
       add(p->fd, p->breaker, BREAK_KEY, EPOLLIN | EPOLLET) == 0)
     return 0;
+  why = errno;
   os_poller_fini(p);
-  return OS_ENOMEM;
+  return why == EMFILE || why == ENFILE ? OS_SYSTEM - why : OS_ENOMEM;
 }
 
 void os_poller_fini(os_poller *p) {

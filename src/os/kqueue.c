@@ -6,7 +6,7 @@
    signal mask, so a wait that a signal may end is a pselect on the set's own
    descriptor, which is readable while something is to be told, and then a
    kevent that does not sleep. */
-#include "os.h"
+#include "socket.h"
 
 #if defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || \
   defined(__NetBSD__) || defined(__DragonFly__)
@@ -44,15 +44,18 @@ static void *packed(uint64_t key) { return (void *)(uintptr_t)key; }
 
 int os_poller_init(os_poller *p) {
   struct kevent k;
+  int why;
   p->breaker = -1;
   p->fd = above_standard(kqueue());
+  if (p->fd >= FD_SETSIZE) errno = EMFILE;
   if (p->fd < 0 || p->fd >= FD_SETSIZE) goto failed;
   (void)fcntl(p->fd, F_SETFD, FD_CLOEXEC);
   EV_SET(&k, BREAK_IDENT, EVFILT_USER, EV_ADD | EV_CLEAR, 0, 0, NULL);
   if (kevent(p->fd, &k, 1, NULL, 0, NULL) == 0) return 0;
 failed:
+  why = errno;
   os_poller_fini(p);
-  return OS_ENOMEM;
+  return why == EMFILE || why == ENFILE ? OS_SYSTEM - why : OS_ENOMEM;
 }
 
 void os_poller_fini(os_poller *p) {

@@ -169,7 +169,9 @@ typedef struct os_ready {
   uint32_t what; /* OS_READABLE and so on; 0: os_poller_break was called */
 } os_ready;
 
-int os_poller_init(os_poller *p); /* 0 or OS_ENOMEM */
+/* 0, OS_ENOMEM; or, if no descriptor is to be had, the system's own result
+   (socket.h). */
+int os_poller_init(os_poller *p);
 void os_poller_fini(os_poller *p);
 /* In the child of a fork: closes the child's descriptors, whose set is the
    parent's. Nothing else may be called there, but os_poller_init next. */

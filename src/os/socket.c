@@ -246,6 +246,17 @@ int os_peer_address(int fd, os_address *a) {
   return 0;
 }
 
+int os_check_peer(int fd, const os_address *peer) {
+  os_address own;
+  int family = os_address_family(peer);
+  if ((family != OS_INET && family != OS_INET6) ||
+      os_local_address(fd, &own) != 0 || own.size != peer->size ||
+      memcmp(own.bytes, peer->bytes, own.size) != 0)
+    return 0;
+  os_abort(fd);
+  return OS_SYSTEM - ECONNREFUSED;
+}
+
 int os_shutdown_write(int fd) {
   return shutdown(fd, SHUT_WR) == 0 ? 0 : failed();
 }
@@ -284,6 +295,17 @@ int os_describe(int fd, os_kind *kind) {
 #endif
   if (os_local_address(fd, &a) == 0) kind->family = os_address_family(&a);
   return 0;
+}
+
+bool os_is_standard(int fd) {
+  struct stat mine, other;
+  if (fd <= 2) return true;
+  if (fstat(fd, &mine) != 0) return false;
+  for (int i = 0; i <= 2; i++)
+    if (fstat(i, &other) == 0 && other.st_dev == mine.st_dev &&
+        other.st_ino == mine.st_ino)
+      return true;
+  return false;
 }
 
 size_t os_pipe_fits(int fd) {

@@ -105,6 +105,11 @@ int os_socket_error(int fd); /* what happened to it, or 0; forgets it */
 int os_accept(int fd, os_address *peer);
 int os_local_address(int fd, os_address *a);
 int os_peer_address(int fd, os_address *a);
+/* What a connection that was made is worth: 0; or, where the system has chosen
+   the very port to connect from that was connected to (TCP, on one machine), so
+   that it is connected to itself, that nobody listens there (os_is_refused). It
+   is reset by the next os_close then. */
+int os_check_peer(int fd, const os_address *peer);
 /* Sends the end; reading goes on. */
 int os_shutdown_write(int fd);
 int os_shutdown_both(int fd);
@@ -122,6 +127,10 @@ typedef struct os_kind {
   int family;
 } os_kind;
 int os_describe(int fd, os_kind *kind);
+/* Is it one of the standard descriptors, or of the same file as one of these,
+   perhaps their open file by another number? The ends of a pipe are the same
+   file. */
+bool os_is_standard(int fd);
 /* If poll(2) says that a pipe can be written to, so many bytes fit into it; 0:
    that is no pipe. */
 size_t os_pipe_fits(int fd);

@@ -184,6 +184,20 @@ describe("a copy of much", function()
     end
   end)
 
+  it("is told in reports, with both ends", function()
+    local a, b = netkit.tcp()
+    local c, d = netkit.tcp()
+    local task = casting.spawn(b.copy, b, c)
+    helper.until_waiting(task)
+    local from, from_port = b:peer()
+    local to, to_port = c:peer()
+    assert.is_truthy(casting.report():find(("copying from %s:%d to %s:%d")
+      :format(from, from_port, to, to_port), 1, true))
+    a:close()
+    assert.equal(0, task:await(LONG))
+    for _, stream in ipairs {b, c, d} do stream:close() end
+  end)
+
   it("ends with its source", function()
     for _, how in ipairs {"close", "abort"} do
       each_way(function(a, b, c, d)

@@ -167,6 +167,140 @@ describe("net.resolve without descriptors", function()
   end)
 end)
 
+describe("a socket without descriptors", function()
+  it("is not made, also the first of a process", function()
+    if not helper.has_children() then
+      pending "no other program can be started here"
+    end
+    -- The first one needs two more, which all wait with.
+    local script = helper.spit(os.tmpname(), [[
+      local net = require "casting.net"
+      local held = {}
+      while #held < 1000 do
+        local file = io.open "/dev/null"
+        if not file then break end
+        held[#held + 1] = file
+      end
+      local function free(n)
+        for _ = 1, n do table.remove(held):close() end
+      end
+      for n = 0, 2 do
+        free(math.min(n, 1))
+        print(net.pair())
+        print(net.udp("127.0.0.1", 0))
+        print(net.listen("127.0.0.1", 0))
+        print(net.connect("127.0.0.1", 1))
+      end
+      free(2)
+      print(net.pair() ~= nil)
+    ]])
+    local pipe = io.popen(("{ ulimit -n 60; timeout %d %s %s; } 2>&1"):format(
+      LONG, helper.command(), script))
+    local text = pipe:read "*a"
+    pipe:close()
+    os.remove(script)
+    assert.equal(("nil\ttoo many open files\n"):rep(12) .. "true\n", text)
+  end)
+end)
+
+-- -- search domains -----------------------------------------------------------
+
+-- Within name spaces of its own, where the program's name server is the one.
+local server = [[
+  local casting = require "casting"
+  local net = require "casting.net"
+  local known = {
+    ["host.corp.example"] = {"\127\0\0\9"},
+    ["two.example"] = {"\127\0\0\8"},
+  }
+  local socket = assert(net.udp("127.0.0.1", 53))
+  casting.spawn(function()
+    while true do
+      local query, host, port = socket:receive()
+      local labels, at = {}, 13
+      while query:byte(at) ~= 0 do
+        local n = query:byte(at)
+        labels[#labels + 1] = query:sub(at + 1, at + n)
+        at = at + 1 + n
+      end
+      local name, kind = table.concat(labels, "."), query:byte(at + 2)
+      local found = known[name]
+      local list = found and kind == 1 and found or {}
+      local answers = ""
+      for _, address in ipairs(list) do
+        answers = answers .. "\192\12\0\1\0\1\0\0\0\1\0\4" .. address
+      end
+      socket:send(query:sub(1, 2) .. "\129" .. (found and "\128" or "\131") ..
+        "\0\1\0" .. string.char(#list) .. "\0\0\0\0" ..
+        query:sub(13, at + 4) .. answers, host, port)
+    end
+  end)
+  local function show(name, family)
+    local list, why = net.resolve(name, {family = family, timeout = %d})
+    print(name, list and table.concat(list, " ") or why)
+  end
+  show "host"
+  show("host", "inet")
+  show "host.corp.example"
+  show "two"
+  show "two.example."
+  show "nothing"
+  show "mine"
+  local listener = assert(net.listen("127.0.0.9", 0))
+  local _, port = listener:name()
+  print((assert(net.connect("host", port, {timeout = %d})):peer()))
+]]
+
+describe("search domains", function()
+  local function spaces() -- the options of unshare that make them, or nil
+    for _, options in ipairs {"-mn", "-rmn"} do
+      local ok = os.execute(("unshare %s sh -c 'ip link set lo up &&" ..
+        " mount --bind /etc/hosts /etc/hosts' >/dev/null 2>&1")
+        :format(options))
+      if ok == true or ok == 0 then return options end
+    end
+  end
+
+  it("are the system's", function()
+    if not helper.has_children() then
+      pending "no other program can be started here"
+    end
+    local options = spaces()
+    if not options then pending "needs name spaces, and ip" end
+    local function file(text) return helper.spit(os.tmpname(), text) end
+    local files = {
+      ["/etc/resolv.conf"] = file("nameserver 127.0.0.1\n" ..
+        "search corp.example example\noptions timeout:1 attempts:2\n"),
+      ["/etc/hosts"] = file "127.0.0.1 localhost\n10.9.8.7 mine\n",
+      ["/etc/nsswitch.conf"] = file "hosts: files dns\n",
+    }
+    local script = file(server:format(LONG, LONG))
+    local commands = "ip link set lo up\n"
+    for to, from in pairs(files) do
+      commands = commands .. ("test ! -e %s || mount --bind %s %s\n")
+        :format(to, from, to)
+    end
+    local setup = file(commands .. ("exec timeout %d %s %s\n"):format(LONG,
+      helper.command(), script))
+    local pipe = io.popen(("unshare %s sh %s 2>&1"):format(options, setup))
+    local text = pipe:read "*a"
+    pipe:close()
+    os.remove(script)
+    os.remove(setup)
+    for _, name in pairs(files) do os.remove(name) end
+    assert.equal([[
+host	127.0.0.9
+host	127.0.0.9
+host.corp.example	127.0.0.9
+two	127.0.0.8
+two.example.	127.0.0.8
+nothing	host not found
+mine	10.9.8.7
+127.0.0.9
+]], text)
+  end)
+end)
+
 -- -- names that take long -----------------------------------------------------
 
 local base = os.tmpname()

@@ -322,6 +322,19 @@ describe("net.connect", function()
   end)
 
   -- Linux refuses at once, and tells nothing when there is room.
+  it("is refused by a closed port, time after time", function()
+    local listener, port = listen()
+    listener:close()
+    local n = count_descriptors()
+    for i = 1, 1000 do
+      local options = i % 2 == 0 and {timeout = LONG} or nil
+      assert.same({nil, "connection refused"},
+        {net.connect("127.0.0.1", port, options)})
+    end
+    -- One more for a moment: the end of the pipe that the shell has.
+    assert.is_true(n == nil or count_descriptors() <= n + 1)
+  end)
+
   it("waits for a Unix socket whose backlog is full", function()
     local path = os.tmpname()
     os.remove(path)
@@ -388,6 +401,7 @@ describe("net.connect", function()
     misuse('got "ipv4"', "localhost", 80, {family = "ipv4"})
     misuse("nodelay", "localhost", 80, {nodelay = 1})
     misuse("keepalive", "localhost", 80, {keepalive = 0.5})
+    misuse("keepalive", "localhost", 80, {keepalive = true})
     misuse("bind", "localhost", 80, {bind = "localhost"})
     misuse("bind", "localhost", 80, {bind = "unix:/x"})
     misuse("unknown option", "unix:/x", {sessions = 1})
@@ -551,6 +565,8 @@ describe("net.listen", function()
     assert.same({nil, why}, {net.udp("unix:/tmp/x", {family = "inet"})})
     assert.same({nil, why}, {net.connect("::1", 1, {family = "inet"})})
     assert.same({nil, why}, {net.listen("::1", 0, {family = "inet"})})
+    assert.same({nil, why .. "6, which that of bind has"},
+      {net.connect("127.0.0.1", 1, {bind = "::1"})})
   end)
 
   it("takes modes in each form", function()
@@ -582,6 +598,7 @@ describe("net.listen", function()
     misuse("#2", "127.0.0.1", "0")
     misuse("#3", "*", 0, true)
     misuse("backlog", "*", 0, {backlog = 0})
+    misuse("from 1 to 2147483647", "*", 0, {backlog = 1e12})
     misuse("reuseport", "*", 0, {reuseport = 1})
     for _, mode in ipairs {true, "999", "rw", "", "1000", "00777", 512, 1.5} do
       misuse("net_spec.lua", "unix:/tmp/x", {mode = mode})

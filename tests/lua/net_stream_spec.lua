@@ -145,14 +145,42 @@ describe("reading", function()
     end)
   end)
 
-  it("of nothing does not wait, but tells of the end", function()
+  it("of nothing does not wait, and succeeds at the end, too", function()
     each_kind(function(a, b)
       assert.equal("", a:read(0))
       b:write "x"
       b:close()
       assert.equal("", a:read(0))
       assert.same({nil, "closed", "x"}, {a:read(2)})
+      assert.same({""}, {a:read(0)})
+      assert.same({""}, {a:peek(0)})
+      assert.same({nil, "closed"}, {a:read()})
+      a:close()
       assert.same({nil, "closed"}, {a:read(0)})
+    end)
+  end)
+
+  it("finds what is there and the end without waiting", function()
+    each_kind(function(a, b)
+      b:write(("x"):rep(999) .. "\n")
+      b:close()
+      assert.is_true(net.wait(a:fd(), "r", LONG))
+      local all = a:read("a", 0)
+      assert.equal(1000, all and #all)
+    end)
+  end)
+
+  it("takes its time and bound as strings of numbers, too", function()
+    each_kind(function(a, b)
+      b:write "one,two"
+      assert.same({nil, "timeout"}, {a:read("l", "0")})
+      assert.same({nil, "timeout"}, {a:peek("8", "0")})
+      assert.same({nil, "timeout"}, {a:read_until(";", "9", "0")})
+      assert.same({nil, "too long"}, {a:read_until(";", "3")})
+      assert.equal("one", a:read_until(",", "3", "1"))
+      helper.misuse(function() a:lines("l", "1") end, "timeout")
+      helper.misuse(function() a:read("l", {timeout = "0"}) end, "timeout")
+      helper.misuse(function() a:read("l\0", 0) end, "expected")
     end)
   end)
 
@@ -360,7 +388,47 @@ describe("reading", function()
     assert.is_true(a:read("l", LONG) == ("x"):rep(most))
     assert.same({nil, "too long"}, {a:read("l", LONG)})
     assert.is_true(a:read(most + 1, LONG) == ("y"):rep(most + 1))
+    assert.equal("", a:read("l", LONG))
     assert.is_true(writer:await(LONG))
+    writer = casting.spawn(function()
+      return b:write {("x"):rep(most), "\n", ("y"):rep(most + 1), "\n",
+        ("x"):rep(most), "END", ("y"):rep(most + 1), "END"}
+    end)
+    assert.is_true(a:read("L", LONG) == ("x"):rep(most) .. "\n")
+    assert.same({nil, "too long"}, {a:read("L", LONG)})
+    assert.equal(most + 2, #a:read("L", {max = most + 1, timeout = LONG}))
+    assert.is_true(a:read_until("END", nil, LONG) == ("x"):rep(most))
+    assert.same({nil, "too long"}, {a:read_until("END", nil, LONG)})
+    assert.equal(most + 1, #a:read_until("END", most + 1, LONG))
+    assert.is_true(writer:await(LONG))
+    a:close()
+    b:close()
+  end)
+
+  it("of all has a bound of 64 MiB", function()
+    local most, piece = 64 * 2 ^ 20, ("x"):rep(2 ^ 20)
+    for more = 0, 1 do
+      local a, b = net.pair()
+      local writer = casting.spawn(function()
+        for _ = 1, 64 do assert(b:write(piece)) end
+        if more > 0 then b:write "y" end
+        b:close()
+      end)
+      local all, why = a:read("a", 2 * LONG)
+      assert.equal(more == 0, all ~= nil)
+      assert.equal(more == 0 and most or 0, #(all or ""))
+      if more > 0 then
+        assert.equal("too long", why)
+        assert.is_true(a:stats().buffered > most) -- it is all there
+        all = nil -- luacheck: ignore
+        all = a:read("a", {max = most + 1, timeout = LONG})
+        assert.equal(most + 1, #all)
+      end
+      writer:await(LONG)
+      a:close()
+      all = nil -- luacheck: ignore
+      collectgarbage()
+    end
   end)
 end)
 
@@ -898,6 +966,17 @@ describe("numbers of the program's", function()
     ]], "printf 'one\\ntwo\\nthree' | %s 3<&0 4>&1 0</dev/null"))
   end)
 
+  it("stay as they are by other numbers of the standard ones", function()
+    assert.equal("true\tfalse\ntrue\n", program([[
+      local ok, processes = pcall(require, "processes")
+      local number = ok and processes.dup(1) or 3
+      local s, r = assert(net.from_fd(number)), assert(net.from_fd(4))
+      io.write(tostring(is_blocking(1)), "\t", tostring(is_blocking(4)), "\n")
+      io.flush()
+      s:write {tostring(is_blocking(number)), "\n"}
+    ]], "true | %s 3>&1 4<&0 0</dev/null | cat"))
+  end)
+
   it("stay as they are where others have them, too", function()
     assert.equal("true\ttrue\nline\n1000000\ttrue\n", program([[
       local s, out = net.from_fd(0), net.from_fd(1)
@@ -954,6 +1033,7 @@ describe("numbers of the program's", function()
         "bad argument #1 to 'from_fd' (a descriptor must be", "got")
     end
     helper.misuse(function() net.from_fd() end, "got nil")
+    helper.misuse(function() net.from_fd(io.stdout) end, "fileno")
     -- A float with an integer's value is one.
     assert.same({nil, "bad file descriptor"}, {net.from_fd(2 ^ 13)})
     local a, b = net.pair()
@@ -1077,6 +1157,74 @@ describe("calls of the system", function()
   it("accept what has gone already", function()
     assert.equal("done\n",
       traced "-e inject=accept4:error=ECONNABORTED:when=1")
+  end)
+end)
+
+describe("calls that move one byte each", function()
+  local library = os.tmpname() .. ".so"
+  local built = helper.has_children() and os.execute(
+    ("${CC:-cc} -shared -fPIC -o %s tests/lua/onebyte.c -ldl 2>/dev/null")
+    :format(library))
+  if built ~= true and built ~= 0 then
+    return it("move all", function() pending "no C compiler is here" end)
+  end
+
+  before_each(function()
+    helper.environment = ("LD_PRELOAD=%s ASAN_OPTIONS=" ..
+      '"$ASAN_OPTIONS verify_asan_link_order=0 detect_leaks=0"')
+      :format(library)
+  end)
+  after_each(function()
+    helper.environment = nil
+  end)
+
+  it("move all", function()
+    assert.equal("done\n", program([[
+      local bytes = ("0123456789"):rep(300)
+      local function unix()
+        local l = assert(casting.net.listen("unix:@casting one byte"))
+        local a = assert(casting.net.connect(l:name()))
+        local b = assert(l:accept(100))
+        l:close()
+        return a, b
+      end
+      for _, make in ipairs {net.pair, unix} do
+        local a, b = make()
+        local task = casting.spawn(function()
+          assert(a:write {"line\r\n", {"", bytes, "MARK"}, "rest\n"})
+          assert(a:write(bytes))
+          a:shutdown()
+          return a:read("a", 100)
+        end)
+        assert(b:read("l", 100) == "line")
+        assert(b:peek(3, 100) == "012")
+        assert(b:read(#bytes, 100) == bytes)
+        assert(b:read_until("MARK", 20, 100) == "")
+        assert(b:read("L", 100) == "rest\n")
+        assert(b:read("a", 100) == bytes)
+        assert(b:write(bytes) and b:close())
+        assert(task:await(100) == bytes)
+        local c, d = make()
+        local e, f = make()
+        local copy = casting.spawn(function()
+          local n = d:copy(e)
+          e:shutdown()
+          return n
+        end)
+        local writer = casting.spawn(function()
+          assert(c:write {bytes, bytes})
+          c:shutdown()
+        end)
+        assert(f:read("a", 100) == bytes .. bytes)
+        assert(copy:await(100) == 2 * #bytes)
+        writer:await(100)
+      end
+      local input, output = net.from_fd(0), net.from_fd(1)
+      assert(input:read("l", 100) == "a line")
+      assert(input:read("a", 100) == "and more\n")
+      output:write {"do", "ne\n"}
+    ]], "printf 'a line\\nand more\\n' | %s | cat"))
+    os.remove(library)
   end)
 end)
 

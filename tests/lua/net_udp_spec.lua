@@ -814,7 +814,18 @@ describe("misuse of sockets for datagrams", function()
     helper.misuse(function() a:send({}, host, port) end, "send", "#1", "string")
     helper.misuse(function() a:send("x", "localhost", port) end, "send", "#2",
       "numeric address")
-    helper.misuse(function() a:send("x", host) end, "send", "#3", "number")
+    helper.misuse(function() a:send("x", host) end, "send", "#3",
+      "a port is missing")
+    helper.misuse(function() a:send("x", 0.01) end, "a port is missing")
+    helper.misuse(function() a:join "224.0.0.9\0x" end, "join", "#1", "zero")
+    helper.misuse(function() a:join("224.0.0.9", "lo\0x") end, "join", "#2",
+      "zero")
+    helper.misuse(function() a:leave("224.0.0.9", "lo\0x") end, "leave", "#2",
+      "zero")
+    helper.misuse(function() a:option "ttl\0x" end, "option", "#1", "zero")
+    helper.misuse(function() a:option("multicast_device", "lo\0x") end,
+      "option", "#2", "zero")
+    helper.misuse(function() net.udp {family = "inet\0"} end, "udp", "family")
     helper.misuse(function() a:send("x", nil, port) end, "send", "#3",
       "needs an address")
     helper.misuse(function() a:send("x", "127.0.0.1\0", port) end, "send", "#2")

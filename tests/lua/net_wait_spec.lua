@@ -281,8 +281,10 @@ describe("net.wait", function()
     end
     listener:close()
     socket:close()
+    helper.misuse(function() net.wait(io.stdout, "r") end, "bad argument #1",
+      "a descriptor must be", "fileno")
     helper.misuse(function() net.wait() end, "bad argument #1")
-    for _, bad in ipairs {"rw", "", "R", 1, true} do
+    for _, bad in ipairs {"rw", "", "R", "r\0", "w\0w", 1, true} do
       helper.misuse(function() net.wait(fd, bad) end, "bad argument #2",
         '"r" or "w" expected')
     end
@@ -363,6 +365,45 @@ describe("net.wait for others' descriptors", function()
     end, "case 2")
     assert.is_false(is_watched(r))
     assert.is_false(is_watched(w))
+  end)
+
+  it("are forgotten by casting_wait_fd, however it ends", function()
+    if not has_info then pending "needs /proc" end
+    local function begin(...)
+      local t = casting.spawn(parkmod.read, r, ...)
+      helper.until_waiting(t)
+      assert.is_true(is_watched(r))
+      return t
+    end
+    local t = begin(1)
+    parkmod.write(w, "xy")
+    assert.same(pack(true, "x"), pack(t:join(LONG)))
+    assert.is_false(is_watched(r))
+    assert.equal("y", parkmod.read(r, 1)) -- what is there, without an event
+    t = begin(1)
+    t:cancel()
+    assert.is_false((t:join(LONG)))
+    assert.is_false(is_watched(r))
+    t = begin(1, 0.05)
+    assert.same(pack(true, nil, "timeout"), pack(t:join(LONG)))
+    assert.is_false(is_watched(r))
+    -- Another pipe gets the number meanwhile: it is waited for anew, by whoever
+    -- waits for the number.
+    t = begin(1)
+    parkmod.close(r)
+    local again, into = parkmod.pipe()
+    if again == r then
+      local other = casting.spawn(parkmod.read, r, 1, LONG)
+      helper.until_waiting(other)
+      parkmod.write(into, "zz")
+      assert.same(pack(true, "z"), pack(other:join(LONG)))
+    else
+      parkmod.close(again)
+    end
+    t:cancel()
+    t:join(LONG)
+    parkmod.close(into)
+    if again ~= r then r = parkmod.pipe() end -- which after_each closes
   end)
 
   it("finds regular files ready", function()

@@ -14,7 +14,7 @@
    block(signal, yes), ignore(signal, yes)
    system(command) --> what system(3) returns
    dup(fd) --> another number of the same file
-   close(fd)
+   bind(fd, port) --> is that socket at this port of this machine now?
    packets() --> two numbers: a socket for packets (SOCK_SEQPACKET) that
                  listens, and one that is connected to it; nil: there are none
    close(fd) --> true or false
@@ -30,6 +30,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -209,6 +210,27 @@ static int lib_dup(lua_State *L) {
   return 1;
 }
 
+static int lib_bind(lua_State *L) {
+  int fd = (int)luaL_checkinteger(L, 1);
+  in_port_t port = htons((in_port_t)luaL_checkinteger(L, 2));
+  struct sockaddr_storage a;
+  socklen_t size = sizeof a;
+  memset(&a, 0, sizeof a);
+  if (getsockname(fd, (struct sockaddr *)&a, &size) == 0) {
+    if (a.ss_family == AF_INET6) {
+      ((struct sockaddr_in6 *)&a)->sin6_addr = in6addr_loopback;
+      ((struct sockaddr_in6 *)&a)->sin6_port = port;
+    } else {
+      ((struct sockaddr_in *)&a)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      ((struct sockaddr_in *)&a)->sin_port = port;
+    }
+    lua_pushboolean(L, bind(fd, (struct sockaddr *)&a, size) == 0);
+    return 1;
+  }
+  lua_pushboolean(L, 0);
+  return 1;
+}
+
 /* The system chooses a name in the abstract space. */
 static int lib_packets(lua_State *L) {
   struct sockaddr_un a;
@@ -276,6 +298,7 @@ static const luaL_Reg functions[] = {
   {"system", lib_system},
   {"dup", lib_dup},
   {"close", lib_close},
+  {"bind", lib_bind},
   {"packets", lib_packets},
   {"bound", lib_bound},
   {"interrupted", lib_interrupted},

@@ -22,7 +22,8 @@ static int net_pair(lua_State *L) {
   int fd[2], rc, top = lua_gettop(L);
   cast_net_stream_new(L, S);
   cast_net_stream_new(L, S);
-  rc = os_socket_pair(fd);
+  rc = cast_poller_make();
+  if (rc == 0) rc = os_socket_pair(fd);
   if (rc != 0) return cast_net_failure(L, rc);
   s[0] = cast_stream_new(fd[0], CAST_STREAM_SOCKET);
   s[1] = cast_stream_new(fd[1], CAST_STREAM_SOCKET);
@@ -85,7 +86,8 @@ static int net_socket(lua_State *L) {
   binds = own_address(L, 3, &own);
   cast_net_stream_new(L, S);
   family = os_address_family(&a);
-  fd = os_socket(family, false);
+  rc = cast_poller_make();
+  fd = rc == 0 ? os_socket(family, false) : rc;
   if (fd < 0) return cast_net_failure(L, fd);
   s = cast_stream_new(fd, CAST_STREAM_SOCKET);
   if (s == NULL) {
@@ -106,9 +108,12 @@ static int net_socket(lua_State *L) {
 /* from_fd(fd): the stream, listener or socket for datagrams that it is. */
 static int net_from_fd(lua_State *L) {
   cast_state_here(L);
-  if (!cast_net_is_fd(L, 1))
+  if (!cast_net_is_fd(L, 1)) {
+    const char *got = cast_arg_got(L, 1), *hint = cast_net_fd_hint(L, 1);
+    bool is_plain = strcmp(hint, CAST_NET_FD) == 0;
     cast_arg_error(
-      L, 1, lua_pushfstring(L, CAST_NET_FD ", got %s", cast_arg_got(L, 1)));
+      L, 1, is_plain ? lua_pushfstring(L, CAST_NET_FD ", got %s", got) : hint);
+  }
   return cast_net_adopt(L, (int)lua_tonumber(L, 1));
 }
 

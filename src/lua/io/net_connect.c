@@ -34,7 +34,9 @@ bool cast_net_address(lua_State *L, int host, int port, os_address *a) {
 }
 
 uint16_t cast_net_port(lua_State *L, int i) {
-  lua_Number n = cast_arg_number(L, i);
+  lua_Number n;
+  if (lua_isnoneornil(L, i)) cast_arg_error(L, i, "a port is missing");
+  n = cast_arg_number(L, i);
   cast_arg_check(L, n >= 0 && n <= 65535 && n == (lua_Number)(uint16_t)n, i,
     "a port must be an integer from 0 to 65535");
   return (uint16_t)n;
@@ -84,6 +86,8 @@ static int ask(cast_stream *s, cast_session *self) {
        ENOTCONN once it has failed. */
     int why = os_socket_error(s->file->fd);
     if (why != 0 || os_is_gone(rc)) rc = why != 0 ? why : OS_EAGAIN;
+  } else {
+    rc = os_check_peer(s->file->fd, &peer);
   }
   cast_descriptor_end(s->file);
   /* It was in the set before there was a connection, so whatever it has sent
@@ -200,6 +204,7 @@ int cast_net_connect(lua_State *L) {
   s = cast_net_stream(L, 1); /* only now: finalizers may have run */
   if (cast_descriptor_begin(s->file)) {
     rc = os_connect(s->file->fd, &a);
+    if (rc == 0) rc = os_check_peer(s->file->fd, &a);
     cast_descriptor_end(s->file);
   }
   if (rc == OS_EAGAIN) return wait_for(L, S, t, s, &a, deadline);

@@ -134,11 +134,18 @@ static intptr_t copy_some(copying *c, int *side, cast_session *self) {
   return 0;
 }
 
+static bool cannot_write(const cast_stream *to) {
+  return to->shut || to->closed;
+}
+
 /* 0, a failure, CAST_PARKED, or CAST_MORE. */
 static intptr_t copy_or_wait(copying *c, cast_ltask *t) {
   for (;;) {
     int side = -1;
     intptr_t rc;
+    /* Closed while this waited for its turn, or was being woken: it would wait
+       for a byte of `from` to find out. */
+    if (cannot_write(target(c))) return CASTING_ECLOSED;
     if (target(c)->writers.next != &c->turn->link) {
       cast_wait_arm(&t->base, CAST_WAIT_ONE); /* until leave ends it */
       return CAST_PARKED;
@@ -191,8 +198,22 @@ static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   return raises ? 0 : push_outcome(L, result, c->done);
 }
 
+static void describe_end(
+  cast_buffer *b, const char *where, const cast_stream *s) {
+  char text[CAST_NET_TEXT];
+  if (cast_net_peer_text(s->file, s->is_socket, text) > 0)
+    cast_buffer_form(b, " %s %s", where, text);
+}
+
+static void describe(cast_buffer *b, const cast_ltask *t) {
+  const copying *c = t->arg;
+  cast_buffer_add(b, "copying");
+  describe_end(b, "from", c->from);
+  describe_end(b, "to", target(c));
+}
+
 static const cast_wait_kind copy_kind = {
-  .finish = finish, .again = again, .what = "copying", .cleans_up = true};
+  .finish = finish, .again = again, .describe = describe, .cleans_up = true};
 
 static uint64_t check_most(lua_State *L, int i) {
   lua_Number n;
@@ -221,7 +242,7 @@ int cast_net_copy(lua_State *L) {
   to = cast_net_stream(L, 2);
   if (from->reader != NULL)
     cast_misuse(L, "another task is reading from this stream");
-  if (to->shut) return push_outcome(L, CASTING_ECLOSED, 0);
+  if (cannot_write(to)) return push_outcome(L, CASTING_ECLOSED, 0);
   c = new_copying(from, to, most);
   if (c == NULL) cast_raise_memory(L);
   c->turn->task = t;

@@ -11,6 +11,8 @@
 #include "net_listener.h"
 #include "net_udp.h"
 
+#include <limits.h>
+
 /* -- options -------------------------------------------------------------- */
 
 typedef struct options {
@@ -61,7 +63,7 @@ static options read_options(lua_State *L, int table) {
   options o = {0, -1, -1, -1};
   if (lua_isnoneornil(L, table)) return o;
   cast_arg_table(L, table);
-  o.backlog = number_option(L, table, "backlog", 1 << 30, 0);
+  o.backlog = number_option(L, table, "backlog", INT_MAX, 0);
   o.reuseport = number_option(L, table, "reuseport", 1, -1);
   o.v6only = number_option(L, table, "v6only", 1, -1);
   o.mode = mode_option(L, table);
@@ -100,7 +102,8 @@ int cast_net_listen(lua_State *L) {
     cast_arg_error(L, 1, "a numeric address expected");
   o = read_options(L, 3);
   l = cast_listener_push(L);
-  fd = os_socket(os_address_family(&a), false);
+  rc = cast_poller_make();
+  fd = rc == 0 ? os_socket(os_address_family(&a), false) : rc;
   if (fd < 0) return cast_net_failure(L, fd);
   rc = listen_on(fd, &a, &o, locked, &place);
   if (rc == 0) rc = cast_listener_own(l, fd, &place);
@@ -115,9 +118,10 @@ int cast_net_listen(lua_State *L) {
 /* -- adopting ------------------------------------------------------------- */
 
 /* Does the open file belong to nobody else, as far as one can tell? What the
-   program was started with is used by others, too. */
+   program was started with is used by others, too, and by io.write, which loses
+   what it cannot write at once: by whatever number it is adopted. */
 static bool is_own(int fd, const os_kind *kind) {
-  return fd > 2 && (kind->is_socket || kind->is_pipe);
+  return (kind->is_socket || kind->is_pipe) && !os_is_standard(fd);
 }
 
 static int adopt_listener(lua_State *L, int fd, const os_kind *kind) {
@@ -168,6 +172,7 @@ static int refuse(lua_State *L, const char *why) {
 int cast_net_adopt(lua_State *L, int fd) {
   os_kind kind;
   int rc = os_describe(fd, &kind);
+  if (rc == 0) rc = cast_poller_make();
   if (rc != 0) return cast_net_failure(L, rc);
   if (cast_poller_owns(fd) || cast_hosts_own(fd))
     return refuse(L, "this descriptor is casting's own");

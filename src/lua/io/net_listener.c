@@ -37,11 +37,13 @@ static bool close_it(cast_listener *l, cast_session *self) {
 
 /* The same in the child of a fork: the path and the queue are the parent's. */
 static bool close_forked(cast_listener *l) {
+  bool first;
   int kept;
-  if (l->file == NULL || !cast_descriptor_close_forked(l->file)) return false;
+  if (l->file == NULL) return false;
+  first = cast_descriptor_close_forked(l->file);
   kept = atomic_exchange_explicit(&l->file->kept, -1, memory_order_relaxed);
   if (kept >= 0) os_close(kept);
-  return true;
+  return first;
 }
 
 static void free_listener(cast_object *o) {

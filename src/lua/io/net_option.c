@@ -115,6 +115,17 @@ static int check(lua_State *L, const option *o, int value, int i) {
   return (int)n;
 }
 
+/* The same of a DEVICE: its name, which the value at `value` keeps. */
+static const char *check_device(
+  lua_State *L, const option *o, int value, int i) {
+  size_t n;
+  const char *name;
+  if (lua_type(L, value) != LUA_TSTRING) raise_value(L, o, value, i);
+  name = lua_tolstring(L, value, &n);
+  cast_arg_check(L, strlen(name) == n, i, "a name has no zero bytes");
+  return name;
+}
+
 /* -- asking the system ---------------------------------------------------- */
 
 /* Has the socket such an option? *family: its own. */
@@ -164,15 +175,14 @@ int cast_net_option_failure(lua_State *L, int rc) {
 /* -- the functions -------------------------------------------------------- */
 
 int cast_net_option(lua_State *L, cast_descriptor *file) {
-  const char *name = cast_arg_string(L, 2, NULL), *device = NULL;
+  const char *name = cast_arg_text(L, 2), *device = NULL;
   const option *o = find(name);
   bool sets = !lua_isnoneornil(L, 3);
   int number = 0, rc = CASTING_ECLOSED;
   if (sets && cast_forked) cast_raise_closed(L); /* it is the parent's, too */
   if (o == NULL) raise_unknown(L, name);
   if (sets && o->kind == DEVICE) {
-    if (lua_type(L, 3) != LUA_TSTRING) raise_value(L, o, 3, 3);
-    device = lua_tostring(L, 3);
+    device = check_device(L, o, 3, 3);
   } else if (sets) {
     number = check(L, o, 3, 3);
   }
@@ -203,10 +213,8 @@ int cast_net_options(lua_State *L, int table, cast_descriptor *file) {
     if (!lua_isnil(L, -1)) {
       if (o->kind != DEVICE)
         number = check(L, o, lua_gettop(L), table);
-      else if (lua_type(L, -1) == LUA_TSTRING)
-        device = lua_tostring(L, -1);
       else
-        raise_value(L, o, lua_gettop(L), table);
+        device = check_device(L, o, lua_gettop(L), table);
       rc = CASTING_ECLOSED;
       if (cast_descriptor_begin(file)) {
         rc = set(file->fd, o, number, device);

@@ -232,14 +232,17 @@ static int read_as(lua_State *L, cast_want *w, double seconds) {
   s = cast_net_stream(L, 1); /* only now: a finalizer may have sent it away */
   if (s->reader != NULL) refuse_second(L);
   if (s->closed) return cast_net_failure(L, CASTING_ECLOSED);
-  if (w->size == 0 && s->ended && cast_stream_left(s) == 0)
-    return push_failure(L, S, s, w, CASTING_ECLOSED);
   if (seconds == 0)
     s->drained = false; /* no event comes: the system is asked */
   if (seconds != 0 && cast_turn_is_due(S, t))
     rc = CAST_MORE;
   else
     rc = cast_stream_gather(s, w, runner_of(S));
+  if (rc == OS_EAGAIN && seconds == 0 && s->drained) {
+    /* The last bytes have come, and perhaps the end behind them. */
+    s->drained = false;
+    rc = cast_stream_gather(s, w, runner_of(S));
+  }
   if (rc != OS_EAGAIN && rc != CAST_MORE) return conclude(L, S, s, w, rc);
   if (seconds == 0) return cast_push_failure(L, CASTING_ETIMEOUT);
   keep(L, s, w, t);
@@ -262,7 +265,10 @@ static size_t check_size(lua_State *L, int i, size_t most, const char *text) {
 static void check_max(lua_State *L, int i, int arg, cast_want *w) {
   lua_Number n;
   if (lua_isnil(L, i)) return;
-  n = lua_type(L, i) == LUA_TNUMBER ? lua_tonumber(L, i) : -1;
+  /* In a table nothing is converted. */
+  n = lua_type(L, i) == LUA_TNUMBER || (i == arg && lua_isnumber(L, i))
+        ? lua_tonumber(L, i)
+        : -1;
   cast_arg_check(L, n >= 1 && n == floor(n) && n <= (lua_Number)CAST_COUNT_MOST,
     arg, "max must be an integer from 1 to 2^31");
   if (w->kind == CAST_WANT_SOME && n > CAST_READ_MOST) n = CAST_READ_MOST;
@@ -274,9 +280,7 @@ static void check_max(lua_State *L, int i, int arg, cast_want *w) {
 static void check_fields(lua_State *L, int i) {
   lua_pushnil(L);
   while (lua_next(L, i) != 0) {
-    const char *name =
-      lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-    if (strcmp(name, "max") != 0 && strcmp(name, "timeout") != 0)
+    if (!cast_arg_is(L, -2, "max") && !cast_arg_is(L, -2, "timeout"))
       cast_arg_error(L, i,
         lua_pushfstring(L, "unknown option '%s'", cast_lua_describe(L, -2)));
     lua_pop(L, 1);
@@ -299,7 +303,7 @@ static double check_how(lua_State *L, int i, cast_want *w) {
     lua_pushvalue(L, i);
   }
   if (!lua_isnil(L, -1)) {
-    if (lua_type(L, -1) != LUA_TNUMBER) {
+    if (is_table ? lua_type(L, -1) != LUA_TNUMBER : !lua_isnumber(L, -1)) {
       if (is_table) cast_arg_error(L, i, "timeout must be a number of seconds");
       cast_arg_type_error(L, i, "number of seconds, or table");
     }
@@ -315,11 +319,11 @@ static double check_how(lua_State *L, int i, cast_want *w) {
    LuaSocket and of Lua up to 5.2, which have a star, is told what to use. */
 static _Noreturn void refuse_form(lua_State *L) {
   const char *form = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-  if (strcmp(form, "*l") == 0 || strcmp(form, "*L") == 0 ||
-      strcmp(form, "*a") == 0)
+  if (cast_arg_is(L, 2, "*l") || cast_arg_is(L, 2, "*L") ||
+      cast_arg_is(L, 2, "*a"))
     cast_arg_error(
       L, 2, lua_pushfstring(L, "\"%s\" expected, got \"%s\"", form + 1, form));
-  if (strcmp(form, "n") == 0 || strcmp(form, "*n") == 0)
+  if (cast_arg_is(L, 2, "n") || cast_arg_is(L, 2, "*n"))
     cast_arg_error(L, 2, "no numbers are read: read a line, and call tonumber");
   cast_arg_error(L, 2,
     lua_pushfstring(L,
@@ -339,17 +343,18 @@ int cast_net_read(lua_State *L) {
     w.kind = CAST_WANT_COUNT;
     w.size = check_size(L, 2, CAST_COUNT_MOST, SIZE_TEXT);
   } else {
-    const char *how = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    size_t size = 0;
+    const char *how = "";
+    if (lua_type(L, 2) == LUA_TSTRING) how = lua_tolstring(L, 2, &size);
     w.size = CAST_LINE_MOST;
-    if (strcmp(how, "l") == 0) {
-      w.kind = CAST_WANT_LINE;
-    } else if (strcmp(how, "L") == 0) {
-      w.kind = CAST_WANT_WHOLE_LINE;
-    } else if (strcmp(how, "a") == 0) {
+    switch (size == 1 ? how[0] : '\0') {
+    case 'l': w.kind = CAST_WANT_LINE; break;
+    case 'L': w.kind = CAST_WANT_WHOLE_LINE; break;
+    case 'a':
       w.kind = CAST_WANT_ALL;
       w.size = CAST_ALL_MOST;
-    } else {
-      refuse_form(L);
+      break;
+    default: refuse_form(L);
     }
   }
   return read_as(L, &w, check_how(L, 3, &w));

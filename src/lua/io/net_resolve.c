@@ -199,9 +199,9 @@ static const cast_wait_kind resolve_kind = {
 static int family_arg(lua_State *L, int i, int arg) {
   const char *s;
   if (lua_isnoneornil(L, i)) return OS_OTHER;
+  if (cast_arg_is(L, i, "inet")) return OS_INET;
+  if (cast_arg_is(L, i, "inet6")) return OS_INET6;
   s = lua_type(L, i) == LUA_TSTRING ? lua_tostring(L, i) : "";
-  if (strcmp(s, "inet") == 0) return OS_INET;
-  if (strcmp(s, "inet6") == 0) return OS_INET6;
   cast_arg_error(L, arg,
     lua_pushfstring(L, "family must be \"inet\" or \"inet6\", got %s",
       lua_type(L, i) == LUA_TSTRING ? lua_pushfstring(L, "\"%s\"", s)

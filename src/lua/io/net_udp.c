@@ -366,13 +366,12 @@ static int change_group(lua_State *L, bool join) {
   cast_udp *u;
   const char *device = NULL;
   intptr_t rc = CASTING_ECLOSED;
-  size_t n;
   os_address a;
   (void)cast_net_udp(L, 1);
   if (cast_forked) cast_raise_closed(L); /* it is the parent's, too */
-  cast_arg_check(L, os_address_parse(&a, cast_arg_string(L, 2, &n), 0), 2,
+  cast_arg_check(L, os_address_parse(&a, cast_arg_text(L, 2), 0), 2,
     "the numeric address of a group expected");
-  if (!lua_isnoneornil(L, 3)) device = cast_arg_string(L, 3, NULL);
+  if (!lua_isnoneornil(L, 3)) device = cast_arg_text(L, 3);
   u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
   if (cast_descriptor_begin(u->file)) {
     rc = os_multicast(u->file->fd, &a, device, join);
@@ -544,16 +543,13 @@ cast_udp *cast_net_udp_push(lua_State *L, cast_state *S, int fd, int family) {
 /* The family of a socket without an address: that in the options, or IPv4. */
 static int family_in(lua_State *L, int options) {
   int family = OS_INET;
-  const char *text;
   if (lua_isnoneornil(L, options)) return family;
   lua_getfield(L, options, "family");
-  text = lua_tostring(L, -1);
-  if (text == NULL && !lua_isnil(L, -1)) text = "";
-  if (text != NULL && strcmp(text, "inet6") == 0)
+  if (cast_arg_is(L, -1, "inet6"))
     family = OS_INET6;
-  else if (text != NULL && strcmp(text, "unix") == 0)
+  else if (cast_arg_is(L, -1, "unix"))
     family = OS_UNIX;
-  else if (text != NULL && strcmp(text, "inet") != 0)
+  else if (!lua_isnil(L, -1) && !cast_arg_is(L, -1, "inet"))
     cast_arg_error(
       L, options, "family must be \"inet\", \"inet6\" or \"unix\"");
   lua_pop(L, 1);
@@ -575,7 +571,8 @@ int cast_net_udp_new(lua_State *L) {
   if (has_address && !read_address(L, 1, 2, &a)) return 2;
   family = has_address ? os_address_family(&a) : family_in(L, 3);
   new_handle(L, S);
-  fd = os_socket(family, true);
+  rc = cast_poller_make();
+  fd = rc == 0 ? os_socket(family, true) : rc;
   if (fd < 0) return fail(L, fd);
   u = own(L, fd, family);
   if (!lua_isnil(L, 3)) rc = cast_net_options(L, 3, u->file);

@@ -85,8 +85,7 @@ bool cast_net_is_fd(lua_State *L, int idx) {
          n == floor(n);
 }
 
-/* What to do in place of waiting for the value at idx, which is no number. */
-static const char *hint_at(lua_State *L, int idx) {
+const char *cast_net_fd_hint(lua_State *L, int idx) {
   const cast_object *o = cast_handle_test(L, idx);
   if (cast_net_stream_test(L, idx) != NULL)
     return "a stream waits by itself, in read and write, or in a select; its "
@@ -97,15 +96,16 @@ static const char *hint_at(lua_State *L, int idx) {
   if (cast_net_udp_test(L, idx) != NULL)
     return "a udp socket waits by itself, in receive and send, or in a select; "
            "its number is udp:fd()";
+  if (luaL_testudata(L, idx, LUA_FILEHANDLE) != NULL)
+    return CAST_NET_FD "; that of a file is not known to Lua itself, but to "
+                       "luaposix: posix.stdio.fileno(file)";
   return CAST_NET_FD;
 }
 
 /* OS_READABLE for "r", OS_WRITABLE for "w", else 0. */
 static uint32_t mode_at(lua_State *L, int idx) {
-  const char *mode =
-    lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : "";
-  if (strcmp(mode, "r") == 0) return OS_READABLE;
-  return strcmp(mode, "w") == 0 ? OS_WRITABLE : 0;
+  if (cast_arg_is(L, idx, "r")) return OS_READABLE;
+  return cast_arg_is(L, idx, "w") ? OS_WRITABLE : 0;
 }
 
 #define WANTED_MODE "\"r\" or \"w\" expected"
@@ -120,7 +120,7 @@ cast_net_kind cast_net_wait_case(
   lua_State *L, int idx, int n, cast_case *c, const char **why) {
   if (n < 1 || lua_tocfunction(L, idx) != cast_net_wait) return CAST_NET_NONE;
   if (n < 2 || !cast_net_is_fd(L, idx + 1)) {
-    *why = n < 2 ? CAST_NET_FD : hint_at(L, idx + 1);
+    *why = n < 2 ? CAST_NET_FD : cast_net_fd_hint(L, idx + 1);
     return CAST_NET_WRONG;
   }
   if (n != 3 || mode_at(L, idx + 2) == 0) {
@@ -261,7 +261,7 @@ int cast_net_wait(lua_State *L) {
   uint32_t events;
   cast_ltask *t;
   int rc;
-  if (!cast_net_is_fd(L, 1)) cast_arg_error(L, 1, hint_at(L, 1));
+  if (!cast_net_is_fd(L, 1)) cast_arg_error(L, 1, cast_net_fd_hint(L, 1));
   events = mode_at(L, 2);
   cast_arg_check(L, events != 0, 2, WANTED_MODE);
   if (!lua_isnoneornil(L, 3)) deadline = cast_deadline(L, 3);

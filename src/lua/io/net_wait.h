@@ -44,6 +44,8 @@ void cast_net_select_over(cast_ltask *t);
 /* Is the value at idx the number of a descriptor? A string is none. */
 bool cast_net_is_fd(lua_State *L, int idx);
 #define CAST_NET_FD "a descriptor must be a non-negative integer" /* else */
+/* What to do in place of waiting for the value at idx, which is no number. */
+const char *cast_net_fd_hint(lua_State *L, int idx);
 
 /* Makes the cases of t: `events` of the descriptor fd, OS_READABLE and
    OS_WRITABLE. False: out of memory. */

@@ -261,6 +261,11 @@ intptr_t cast_stream_fill(cast_stream *s, size_t want, cast_runner *r) {
   size_t left = cast_stream_left(s);
   size_t more = want > left ? want - left : 1;
   intptr_t n;
+  /* Scratch memory that has become the buffer is more than the session may
+     have: what is left over goes into a block of its size. */
+  if (CAST_UNLIKELY(s->room == CAST_READ_MOST) &&
+      !count_room(s, CAST_READ_MOST, false))
+    cast_stream_settle(s, r);
   if (s->room != CAST_READ_MOST && left <= CAST_READ_MOST / 2 &&
       more <= CAST_READ_MOST - left)
     return read_little(s, left, more, r, self);

@@ -150,6 +150,21 @@ const char *cast_arg_string(lua_State *L, int i, size_t *size) {
   return s;
 }
 
+const char *cast_arg_text(lua_State *L, int i) {
+  size_t n;
+  const char *s = cast_arg_string(L, i, &n);
+  cast_arg_check(L, strlen(s) == n, i, "a name has no zero bytes");
+  return s;
+}
+
+bool cast_arg_is(lua_State *L, int i, const char *text) {
+  size_t n = strlen(text), size;
+  const char *s;
+  if (lua_type(L, i) != LUA_TSTRING) return false;
+  s = lua_tolstring(L, i, &size);
+  return size == n && memcmp(s, text, n) == 0;
+}
+
 cast_chars cast_arg_string_or_none(lua_State *L, int i) {
   cast_chars s = {NULL, 0};
   if (!lua_isnoneornil(L, i)) s.at = cast_arg_string(L, i, &s.size);

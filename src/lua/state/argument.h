@@ -34,6 +34,10 @@ lua_Number cast_arg_count(
 /* The argument i of that type; these raise if it is missing or of another. */
 lua_Number cast_arg_number(lua_State *L, int i);
 const char *cast_arg_string(lua_State *L, int i, size_t *size);
+/* The same, for the system: raises also if a zero byte would cut it. */
+const char *cast_arg_text(lua_State *L, int i);
+/* Is the value at i that string, to its last byte, and no number? */
+bool cast_arg_is(lua_State *L, int i, const char *text);
 void cast_arg_table(lua_State *L, int i);
 void cast_arg_function(lua_State *L, int i);
 void cast_arg_any(lua_State *L, int i);

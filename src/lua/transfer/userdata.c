@@ -56,8 +56,8 @@ static cast_put put_transferable(
   if (key == e->call.refused)
     cast_encoder_fail(e, how->name, "it is empty, or in use");
   if (e->call.how == CAST_PACK_COPY || e->call.how == CAST_PACK_LOADER)
-    cast_encoder_fail(e, how->name,
-      "it moves, but a packed message may be sent more than once");
+    cast_encoder_fail(
+      e, how->name, "it moves, but this may be sent more than once");
   if (e->call.how == CAST_PACK_TELL)
     cast_encoder_fail(
       e, how->name, "it moves, but who is only told of the end takes nothing");
