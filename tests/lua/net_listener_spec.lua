@@ -553,6 +553,51 @@ describe("without descriptors", function()
     assert.equal("too many open files\nserved\t5\n", text)
   end)
 
+  -- Both said again and again that the listener was ready, and the accept that
+  -- followed failed: the session did nothing else, and freed nothing.
+  it("a select and a net.wait wait, too", function()
+    local text = limited([[
+      local listener = net.listen("127.0.0.1", 0)
+      local _, port = listener:name()
+      local held, clients = {}, {}
+      for i = 1, 5 do
+        clients[i] = net.socket("127.0.0.1", port)
+        assert(net.connect(clients[i], "127.0.0.1", port, 100))
+      end
+      local ways = {
+        function() return casting.select {listener, casting.channel()} == 1 end,
+        function() return net.wait(listener:fd(), "r") end,
+      }
+      for i = 1, 2 do
+        while true do
+          local f = io.open("/dev/null")
+          if not f then break end
+          held[#held + 1] = f
+        end
+        local before, loops, served = listener:stats().shortages, 0, 0
+        local server = casting.spawn(function()
+          while served < 2 and loops < 1000 and ways[i]() do
+            loops = loops + 1
+            local s = listener:accept(0)
+            if s then
+              served = served + 1
+              s:close()
+            end
+          end
+        end)
+        helper.until_true(function()
+          return listener:stats().shortages > before + 3 or
+            server:status() == "done"
+        end)
+        for k = 1, #held do held[k]:close() end
+        held = {}
+        server:await(100)
+        print(served, loops - served == listener:stats().shortages - before)
+      end
+    ]], 60)
+    assert.equal("2\ttrue\n2\ttrue\n", text)
+  end)
+
   it("it neither asks nor wakes up all the time", function()
     local text = limited([[
       local listener = net.listen("127.0.0.1", 0)

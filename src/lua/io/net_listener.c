@@ -70,9 +70,14 @@ static bool is_over(cast_timer *t) {
   return true;
 }
 
+/* The timer may have been set to the end of an earlier pause. */
 static void try_anew(cast_timer *t) {
   cast_listener *l = CAST_CONTAINER(t, cast_listener, timer);
-  cast_descriptor_pass(l->file, CAST_READ, NULL);
+  if (cast_descriptor_pauses(l->file, CAST_READ))
+    (void)cast_timer_set_sooner(
+      t, atomic_load_explicit(&l->file->paused_ns, memory_order_relaxed));
+  else
+    cast_descriptor_pass(l->file, CAST_READ, NULL);
   cast_unref_aside(&l->object);
 }
 
@@ -84,7 +89,7 @@ static void begin_pause(cast_listener *l) {
   if (ns > CAST_ACCEPT_MOST_NS) ns = CAST_ACCEPT_MOST_NS;
   until = os_now() + ns;
   atomic_store_explicit(&l->pause_ns, ns, memory_order_relaxed);
-  atomic_store_explicit(&l->until_ns, until, memory_order_relaxed);
+  atomic_store_explicit(&l->file->paused_ns, until, memory_order_relaxed);
   atomic_fetch_add_explicit(&l->nshortages, 1, memory_order_relaxed);
   (void)cast_timer_set_sooner(&l->timer, until);
 }
@@ -94,16 +99,7 @@ static void end_pause(cast_listener *l) {
         atomic_load_explicit(&l->pause_ns, memory_order_relaxed) == 0))
     return;
   atomic_store_explicit(&l->pause_ns, 0, memory_order_relaxed);
-  atomic_store_explicit(&l->until_ns, 0, memory_order_relaxed);
-}
-
-/* Relaxed: whoever is wrong about it asks the system once too often, or waits
-   for the timer. That may have been set to the end of another one. */
-static bool is_pausing(cast_listener *l) {
-  uint64_t until = atomic_load_explicit(&l->until_ns, memory_order_relaxed);
-  if (CAST_LIKELY(until == 0) || os_now() >= until) return false;
-  (void)cast_timer_set_sooner(&l->timer, until);
-  return true;
+  atomic_store_explicit(&l->file->paused_ns, 0, memory_order_relaxed);
 }
 
 /* -- connections without a stream ----------------------------------------- */
@@ -158,7 +154,9 @@ static int accept_one(cast_listener *l, cast_session *self, os_address *peer) {
     cast_descriptor_try(l->file, CAST_READ); /* also before it is looked here */
     fd = take_kept(l, peer);
     if (fd < 0) {
-      fd = is_pausing(l) ? OS_EAGAIN : os_accept(l->file->fd, peer);
+      fd = cast_descriptor_pauses(l->file, CAST_READ)
+             ? OS_EAGAIN
+             : os_accept(l->file->fd, peer);
       if (fd >= 0) {
         atomic_fetch_add_explicit(&l->naccepted, 1, memory_order_relaxed);
         more = may_have_more(l);
@@ -303,7 +301,7 @@ static void describe(cast_buffer *b, const cast_ltask *t) {
   char text[CAST_NET_TEXT];
   cast_buffer_add(b, "accepting");
   if (cast_net_text(&l->local, text) > 0) cast_buffer_form(b, " on %s", text);
-  if (atomic_load_explicit(&l->until_ns, memory_order_relaxed) != 0)
+  if (atomic_load_explicit(&l->file->paused_ns, memory_order_relaxed) != 0)
     cast_buffer_add(b, ", short of descriptors");
   if (n > 0)
     cast_buffer_form(

@@ -11,8 +11,9 @@
       be faster, so that no connection has to wait for a session that computes.
    2. Without a descriptor, or memory for one, all wait until the timer passes
       the turn on; its time doubles from CAST_ACCEPT_NS to CAST_ACCEPT_MOST_NS.
-      Nobody asks the system meanwhile, however many connections come; they stay
-      in the backlog.
+      Nobody asks the system meanwhile (`paused_ns` of the descriptor), however
+      many connections come; they stay in the backlog. The timer is set after
+      paused_ns is, and no pass comes before that time is over.
    3. A connection that was accepted, and then there was no memory for its
       stream, is kept for whoever accepts next (`kept` of the descriptor).
    4. The path of a Unix socket is removed before it is closed, in the process
@@ -29,7 +30,6 @@ typedef struct cast_listener {
   cast_object object;
   cast_descriptor *file;       /* (i) one reference; NULL: not made yet */
   cast_timer timer;            /* of a shortage */
-  _Atomic uint64_t until_ns;   /* (a) the end of one, or 0 */
   _Atomic uint32_t pause_ns;   /* (a) of the latest one; 0: there is none */
   _Atomic uint32_t nwaiting;   /* (a) tasks that wait */
   _Atomic uint64_t naccepted;  /* (a) connections, so far */
