@@ -22,7 +22,10 @@
    4. A select takes nothing from a descriptor: what it has cleared and found
       ready nevertheless it passes on (R160). One that is woken for a listener
       is not counted as the task that accepts.
-   5. A descriptor that is not ready at the look is ready later only with an
+   5. A listener that is short of descriptors is not ready until its pause is
+      over (cast_descriptor_pauses): the accept that follows would fail, and a
+      loop of both would never wait.
+   6. A descriptor that is not ready at the look is ready later only with an
       event after it, which the select sees as `ready` when it joins, or as the
       end of its wait (R178). */
 #include "select.h"
@@ -210,11 +213,12 @@ static uint32_t events_of(int side) {
 }
 
 /* Of what the system has said; it does not know of a connection that is kept
-   (R188). */
+   (R188), nor that nobody may accept yet. */
 static uint8_t readiness(cast_descriptor *d, int side, int told) {
   if (CAST_UNLIKELY(cast_descriptor_keeps(d, side))) return CAST_FILE_READY;
   if (told == OS_EBADF) return CAST_FILE_BAD;
-  return told != 0 ? CAST_FILE_READY : CAST_UNREADY;
+  if (told == 0 || cast_descriptor_pauses(d, side)) return CAST_UNREADY;
+  return CAST_FILE_READY;
 }
 
 static uint8_t ask(cast_descriptor *d, int side) {

@@ -181,6 +181,7 @@ static void init(cast_descriptor *d, int fd, unsigned how) {
   for (int i = 0; i < 2; i++) atomic_init(&d->side[i].ready, false);
   atomic_init(&d->ended, false);
   atomic_init(&d->kept, -1);
+  atomic_init(&d->paused_ns, 0);
   atomic_init(&d->users, OPEN | 1);
   cast_lock_drop(&d->lock);
 }

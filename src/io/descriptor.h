@@ -63,6 +63,9 @@ struct cast_descriptor {
   cast_side side[2];
   _Atomic int kept; /* (a) of a listener: a connection that was accepted, and
                        that nobody has; -1: none */
+  _Atomic uint64_t paused_ns;  /* (a) of a listener that is short of
+                                  descriptors: until then it is not ready,
+                                  whatever the system says; 0: it is not */
   cast_descriptor *next_free; /* (table lock) */
 };
 
@@ -111,6 +114,14 @@ static inline bool cast_descriptor_keeps(cast_descriptor *d, int side) {
   /* PAIR kept: acquire; after `ready` was cleared. */
   return side == CAST_READ &&
          atomic_load_explicit(&d->kept, memory_order_acquire) >= 0;
+}
+
+/* Must the system not be asked yet, after a shortage? Relaxed: who is wrong
+   about it asks once too often, or waits for the pass that follows each pause,
+   if that is after `ready` was cleared. */
+static inline bool cast_descriptor_pauses(cast_descriptor *d, int side) {
+  uint64_t until = atomic_load_explicit(&d->paused_ns, memory_order_relaxed);
+  return CAST_UNLIKELY(until != 0) && side == CAST_READ && os_now() < until;
 }
 
 /* Owner of t: queues its waiter. 0: try again; CAST_PARKED; CASTING_ECLOSED,

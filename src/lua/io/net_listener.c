@@ -24,7 +24,11 @@ static bool close_it(cast_listener *l, cast_session *self) {
   bool first;
   int kept;
   if (l->file == NULL) return false;
-  if (l->place.process != 0 && cast_descriptor_begin(l->file)) {
+  /* Relaxed: who sets it while another one closes the listener has no claim to
+     be heard. */
+  if (l->place.process != 0 &&
+      atomic_load_explicit(&l->unlinks, memory_order_relaxed) &&
+      cast_descriptor_begin(l->file)) {
     (void)os_remove_path(&l->local, &l->place);
     cast_descriptor_end(l->file);
   }
@@ -72,9 +76,14 @@ static bool is_over(cast_timer *t) {
   return true;
 }
 
+/* The timer may have been set to the end of an earlier pause. */
 static void try_anew(cast_timer *t) {
   cast_listener *l = CAST_CONTAINER(t, cast_listener, timer);
-  cast_descriptor_pass(l->file, CAST_READ, NULL);
+  if (cast_descriptor_pauses(l->file, CAST_READ))
+    (void)cast_timer_set_sooner(
+      t, atomic_load_explicit(&l->file->paused_ns, memory_order_relaxed));
+  else
+    cast_descriptor_pass(l->file, CAST_READ, NULL);
   cast_unref_aside(&l->object);
 }
 
@@ -86,7 +95,7 @@ static void begin_pause(cast_listener *l) {
   if (ns > CAST_ACCEPT_MOST_NS) ns = CAST_ACCEPT_MOST_NS;
   until = os_now() + ns;
   atomic_store_explicit(&l->pause_ns, ns, memory_order_relaxed);
-  atomic_store_explicit(&l->until_ns, until, memory_order_relaxed);
+  atomic_store_explicit(&l->file->paused_ns, until, memory_order_relaxed);
   atomic_fetch_add_explicit(&l->nshortages, 1, memory_order_relaxed);
   (void)cast_timer_set_sooner(&l->timer, until);
 }
@@ -96,16 +105,7 @@ static void end_pause(cast_listener *l) {
         atomic_load_explicit(&l->pause_ns, memory_order_relaxed) == 0))
     return;
   atomic_store_explicit(&l->pause_ns, 0, memory_order_relaxed);
-  atomic_store_explicit(&l->until_ns, 0, memory_order_relaxed);
-}
-
-/* Relaxed: whoever is wrong about it asks the system once too often, or waits
-   for the timer. That may have been set to the end of another one. */
-static bool is_pausing(cast_listener *l) {
-  uint64_t until = atomic_load_explicit(&l->until_ns, memory_order_relaxed);
-  if (CAST_LIKELY(until == 0) || os_now() >= until) return false;
-  (void)cast_timer_set_sooner(&l->timer, until);
-  return true;
+  atomic_store_explicit(&l->file->paused_ns, 0, memory_order_relaxed);
 }
 
 /* -- connections without a stream ----------------------------------------- */
@@ -160,7 +160,9 @@ static int accept_one(cast_listener *l, cast_session *self, os_address *peer) {
     cast_descriptor_try(l->file, CAST_READ); /* also before it is looked here */
     fd = take_kept(l, peer);
     if (fd < 0) {
-      fd = is_pausing(l) ? OS_EAGAIN : os_accept(l->file->fd, peer);
+      fd = cast_descriptor_pauses(l->file, CAST_READ)
+             ? OS_EAGAIN
+             : os_accept(l->file->fd, peer);
       if (fd >= 0) {
         atomic_fetch_add_explicit(&l->naccepted, 1, memory_order_relaxed);
         more = may_have_more(l);
@@ -305,7 +307,7 @@ static void describe(cast_buffer *b, const cast_ltask *t) {
   char text[CAST_NET_TEXT];
   cast_buffer_add(b, "accepting");
   if (cast_net_text(&l->local, text) > 0) cast_buffer_form(b, " on %s", text);
-  if (atomic_load_explicit(&l->until_ns, memory_order_relaxed) != 0)
+  if (atomic_load_explicit(&l->file->paused_ns, memory_order_relaxed) != 0)
     cast_buffer_add(b, ", short of descriptors");
   if (n > 0)
     cast_buffer_form(
@@ -326,6 +328,7 @@ static int accept_until(
   (void)cast_single_push(L, &maker_key, push_maker, NULL);
   lua_pop(L, 1);
   t = cast_enter(L, S, deadline);
+  if (!waits) cast_turn_first(L, S, t);
   turned = waits && cast_turn_is_due(S, t);
   fd = turned ? OS_EAGAIN : accept_one(l, &S->session, &peer);
   if (fd >= 0) return push_connection(L, l, fd, &peer);
@@ -383,8 +386,32 @@ static int listener_name(lua_State *L) {
   return cast_net_push_address(L, &this_listener(L)->local);
 }
 
+/* listener:option("unlink" [, value]) */
+static int option_unlink(lua_State *L, cast_listener *l) {
+  bool sets = !lua_isnoneornil(L, 3), value;
+  if (sets && cast_forked) cast_raise_closed(L); /* it is the parent's, too */
+  if (sets && !lua_isboolean(L, 3))
+    cast_arg_error(L, 3,
+      lua_pushfstring(
+        L, "unlink must be true or false, got %s", cast_arg_got(L, 3)));
+  if (!cast_descriptor_begin(l->file))
+    return cast_net_option_failure(L, CASTING_ECLOSED);
+  cast_descriptor_end(l->file);
+  if (l->place.process == 0) return cast_net_option_failure(L, OS_EPERM);
+  value = sets || atomic_load_explicit(&l->unlinks, memory_order_relaxed);
+  if (sets)
+    atomic_store_explicit(
+      &l->unlinks, lua_toboolean(L, 3) != 0, memory_order_relaxed);
+  lua_pushboolean(L, value);
+  return 1;
+}
+
 static int listener_option(lua_State *L) {
-  return cast_net_option(L, this_listener(L)->file);
+  cast_listener *l = this_listener(L);
+  if (lua_type(L, 2) == LUA_TSTRING &&
+      strcmp(lua_tostring(L, 2), "unlink") == 0)
+    return option_unlink(L, l);
+  return cast_net_option(L, l->file);
 }
 
 static int listener_fd(lua_State *L) {
@@ -476,11 +503,16 @@ cast_listener *cast_listener_push(lua_State *L) {
   return l;
 }
 
-int cast_listener_own(cast_listener *l, int fd, const os_socket_file *place) {
+int cast_listener_own(
+  cast_listener *l, int fd, const os_socket_file *place, bool unlinks) {
   if (os_local_address(fd, &l->local) != 0) l->local.size = 0;
   l->is_plain = os_is_plain(fd);
   l->file = cast_descriptor_new(fd, CAST_ACCEPTS);
   if (l->file == NULL) return CASTING_ENOMEM;
-  if (place != NULL) l->place = *place;
+  if (place != NULL)
+    l->place = *place;
+  else if (os_address_has_path(&l->local))
+    (void)os_adopt_path(&l->local, &l->place);
+  atomic_store_explicit(&l->unlinks, unlinks, memory_order_relaxed);
   return 0;
 }

@@ -11,12 +11,14 @@
       be faster, so that no connection has to wait for a session that computes.
    2. Without a descriptor, or memory for one, all wait until the timer passes
       the turn on; its time doubles from CAST_ACCEPT_NS to CAST_ACCEPT_MOST_NS.
-      Nobody asks the system meanwhile, however many connections come; they stay
-      in the backlog.
+      Nobody asks the system meanwhile (`paused_ns` of the descriptor), however
+      many connections come; they stay in the backlog. The timer is set after
+      paused_ns is, and no pass comes before that time is over.
    3. A connection that was accepted, and then there was no memory for its
       stream, is kept for whoever accepts next (`kept` of the descriptor).
    4. The path of a Unix socket is removed before it is closed, in the process
-      that has made it. */
+      that has made it, unless the program says otherwise (`unlinks`): it may
+      have handed the socket to another process. */
 #ifndef CAST_NET_LISTENER_H
 #define CAST_NET_LISTENER_H
 
@@ -29,14 +31,14 @@ typedef struct cast_listener {
   cast_object object;
   cast_descriptor *file;       /* (i) one reference; NULL: not made yet */
   cast_timer timer;            /* of a shortage */
-  _Atomic uint64_t until_ns;   /* (a) the end of one, or 0 */
   _Atomic uint32_t pause_ns;   /* (a) of the latest one; 0: there is none */
   _Atomic uint32_t nwaiting;   /* (a) tasks that wait */
   _Atomic uint64_t naccepted;  /* (a) connections, so far */
   _Atomic uint64_t nshortages; /* (a) shortages, so far */
   bool is_plain;               /* (i) os_is_plain, and so its connections */
   os_address local;            /* (i) */
-  os_socket_file place;        /* (i) of the path that it has made */
+  os_socket_file place;        /* (i) of its path, if it has one */
+  _Atomic bool unlinks;        /* (a) close removes the path */
 } cast_listener;
 
 extern const cast_type cast_listener_type;
@@ -45,7 +47,9 @@ extern const cast_class cast_listener_class;
 /* Pushes the handle of a new one that has no descriptor. Raises. */
 cast_listener *cast_listener_push(lua_State *L);
 /* Gives it the socket fd, which listens: 0; CASTING_ENOMEM: nothing was taken.
-   place: of the path that was made for it, or NULL. */
-int cast_listener_own(cast_listener *l, int fd, const os_socket_file *place);
+   place: of the path that was made for it, which its close removes if
+   `unlinks`; NULL: another process has made the socket. */
+int cast_listener_own(
+  cast_listener *l, int fd, const os_socket_file *place, bool unlinks);
 
 #endif

@@ -31,6 +31,7 @@
 #include "../task/cases.h"
 #include "../task/enter.h"
 #include "../task/park.h"
+#include "../task/turn.h"
 #include "net.h"
 #include "net_listener.h"
 #include "net_udp.h"
@@ -181,7 +182,7 @@ static void hold(cast_extra *x) {
   x->let_go = let_go;
 }
 
-int cast_net_select(cast_state *S, cast_ltask *t, bool waits) {
+static int look(cast_state *S, cast_ltask *t, bool waits) {
   cast_extra *x = t->extra;
   uint32_t which = 0;
   int rc;
@@ -197,12 +198,64 @@ int cast_net_select(cast_state *S, cast_ltask *t, bool waits) {
   return rc;
 }
 
+int cast_net_select(cast_state *S, cast_ltask *t, bool waits) {
+  cast_extra *x = t->extra;
+  x->turned = waits && cast_turn_is_due(S, t);
+  if (CAST_LIKELY(!x->turned)) return look(S, t, waits);
+  hold(x);
+  return cast_wait_turn(&t->base);
+}
+
 int cast_net_select_again(cast_state *S, cast_ltask *t) {
   const cast_case *c = &t->extra->cases[t->base.wait.index];
-  return c->chan != NULL ? 0 : cast_net_select(S, t, true);
+  bool turned = t->extra->turned;
+  t->extra->turned = false;
+  return c->chan != NULL && !turned ? 0 : look(S, t, true);
 }
 
 void cast_net_select_over(cast_ltask *t) { cast_cases_disown(t->extra); }
+
+/* -- what reports say ----------------------------------------------------- */
+
+/* The address of the other end, or of this one if there is no other; 0: it has
+   none, or is no socket. */
+static size_t address_of(cast_descriptor *d, char text[CAST_NET_TEXT]) {
+  os_address a;
+  bool known;
+  if (!cast_descriptor_begin(d)) return 0;
+  known =
+    os_peer_address(d->fd, &a) == 0 || os_local_address(d->fd, &a) == 0;
+  cast_descriptor_end(d);
+  return known ? cast_net_text(&a, text) : 0;
+}
+
+/* "descriptor 5", with the address in parentheses. */
+static void add_number(cast_buffer *b, cast_descriptor *d) {
+  char text[CAST_NET_TEXT];
+  cast_buffer_form(b, "descriptor %d", d->fd);
+  if (address_of(d, text) > 0) cast_buffer_form(b, " (%s)", text);
+}
+
+void cast_net_describe_case(cast_buffer *b, const cast_case *c) {
+  const cast_type *type = c->object->type;
+  char text[CAST_NET_TEXT];
+  if (type == &cast_stream_type) {
+    cast_buffer_add(b, "to read from ");
+  } else if (type == &cast_listener_type) {
+    cast_buffer_add(b, "to accept on ");
+  } else if (type == &cast_udp_type) {
+    cast_buffer_add(b, "to receive on ");
+  } else {
+    cast_buffer_add(b, "for ");
+    add_number(b, c->file);
+    return cast_buffer_add(
+      b, c->side == CAST_READ ? " to be readable" : " to be writable");
+  }
+  if (address_of(c->file, text) > 0)
+    cast_buffer_add(b, text);
+  else
+    cast_buffer_form(b, "descriptor %d", c->file->fd);
+}
 
 /* -- waits for one descriptor --------------------------------------------- */
 
@@ -227,7 +280,9 @@ int cast_net_wait_end(cast_ltask *t, int result) {
 void cast_net_wait_describe(cast_buffer *b, const cast_ltask *t) {
   const cast_case *c = t->extra->cases;
   if (c->file == NULL) return cast_buffer_add(b, "waiting for a descriptor");
-  cast_buffer_form(b, "waiting for descriptor %d to be %s", c->file->fd,
+  cast_buffer_add(b, "waiting for ");
+  add_number(b, c->file);
+  cast_buffer_form(b, " to be %s",
     t->extra->ncases > 1   ? "readable or writable"
     : c->side == CAST_READ ? "readable"
                            : "writable");
@@ -260,15 +315,18 @@ int cast_net_wait(lua_State *L) {
   uint64_t deadline = OS_FOREVER;
   uint32_t events;
   cast_ltask *t;
+  bool waits;
   int rc;
   if (!cast_net_is_fd(L, 1)) cast_arg_error(L, 1, cast_net_fd_hint(L, 1));
   events = mode_at(L, 2);
   cast_arg_check(L, events != 0, 2, WANTED_MODE);
   if (!lua_isnoneornil(L, 3)) deadline = cast_deadline(L, 3);
+  waits = deadline == OS_FOREVER || lua_tonumber(L, 3) > 0;
   t = cast_enter(L, S, deadline);
+  if (!waits) cast_turn_first(L, S, t);
   if (!cast_net_wait_begin(t, (int)lua_tonumber(L, 1), events))
     cast_raise_memory(L);
-  rc = cast_net_select(S, t, deadline == OS_FOREVER || lua_tonumber(L, 3) > 0);
+  rc = cast_net_select(S, t, waits);
   if (rc != CAST_PARKED) return finish(L, S, t, rc);
   t->arg = t->extra->cases;
   return cast_park(L, S, t, deadline, &wait_kind);
