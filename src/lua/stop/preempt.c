@@ -394,11 +394,6 @@ void cast_preempt_begin(cast_state *S, cast_ltask *t, lua_State *co) {
   cast_stop_watch(S, t, co);
 }
 
-void cast_preempt_end(cast_state *S) {
-  atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
-  atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
-}
-
 /* -- raising an error in a suspended coroutine ---------------------------- */
 
 #if !CAST_HAS_YIELDK
@@ -433,7 +428,7 @@ void cast_hook_raise_late(lua_State *L) {
   if (cast_hook_is_raising(L)) raise_error(L);
 }
 
-void cast_preempt_end(cast_state *S, lua_State *L) {
+void cast_preempt_drop(cast_state *S, lua_State *L) {
   if (CAST_UNLIKELY(lua_gethook(L) == cast_preempt_hook) &&
       !cast_stop_has_hook(S))
     cast_hook_drop(S, L);

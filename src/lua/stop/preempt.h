@@ -41,22 +41,31 @@ void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L);
    turn of t: such as what __tostring of its error does. It can be stopped, but
    gives way to nobody. */
 void cast_preempt_begin(cast_state *S, cast_ltask *t, lua_State *co);
-void cast_preempt_end(cast_state *S);
+static inline void cast_preempt_end(cast_state *S, lua_State *co);
 /* The debug hook that looks: raises, yields, or lets the task go on. */
 void cast_preempt_hook(lua_State *L, lua_Debug *ar);
 /* ops->preempt: as in a signal handler. Sets the hook on the task that
    computes. */
 void cast_preempt_request(cast_session *s);
-/* The turn of a task has ended, in L. LuaJIT: takes a hook of ours away that
-   was not called, for others would call it. */
+/* LuaJIT: takes a hook of ours away that L has not called, for others would
+   call it. */
 #if CAST_LUAJIT
-void cast_preempt_end(cast_state *S, lua_State *L);
+void cast_preempt_drop(cast_state *S, lua_State *L);
 #else
-static inline void cast_preempt_end(cast_state *S, lua_State *L) {
+static inline void cast_preempt_drop(cast_state *S, lua_State *L) {
   CAST_UNUSED(S);
   CAST_UNUSED(L);
 }
 #endif
+/* Also at the end of a task's turn. To be called before anything is freed, as
+   the signal handler may come at any moment. (The compiler keeps the order: the
+   calls that follow are opaque to it.) Relaxed: for that handler, which runs in
+   this thread. */
+static inline void cast_preempt_end(cast_state *S, lua_State *co) {
+  atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
+  cast_preempt_drop(S, co);
+}
 /* ops->urgent of a host: must the task that it runs be looked at? */
 bool cast_preempt_is_urgent(cast_session *s);
 /* Does L raise an error at its next instruction? In a signal handler, too. */

@@ -147,7 +147,7 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   lua_pushlightuserdata(aux.L, &d);
   cast_preempt_begin(S, t, aux.L);
   status = cast_lua_resume(aux.L, 1, &nres);
-  cast_preempt_end(S);
+  cast_preempt_end(S, aux.L);
   if (status == LUA_OK) {
     lua_xmove(aux.L, t->co, nres);
     cast_coroutine_put(S, aux, true);

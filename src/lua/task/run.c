@@ -108,7 +108,7 @@ static void describe_error(cast_ending *e) {
     e->asked = true;
     cast_preempt_begin(S, e->t, d.co.L);
     status = cast_lua_resume(d.co.L, 1, &nres);
-    cast_preempt_end(S);
+    cast_preempt_end(S, d.co.L);
     if (status == LUA_OK && nres > 0 && lua_type(d.co.L, -nres) == LUA_TSTRING)
       cast_buffer_add(&e->error, lua_tostring(d.co.L, -nres));
   }
@@ -251,7 +251,7 @@ static bool close_pending(cast_ending *e) {
   t->stage = CAST_STAGE_CLOSING;
   cast_preempt_begin(S, t, t->co);
   status = cast_lua_close_thread(t->co, NULL);
-  cast_preempt_end(S);
+  cast_preempt_end(S, t->co);
   if (status != LUA_OK && a.co.L != NULL) {
     lua_xmove(t->co, a.co.L, 1);
     other = !lua_rawequal(a.co.L, -1, -2) && !cast_cancel_is_error(a.co.L, -1);
@@ -424,7 +424,7 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   lua_pushlightuserdata(t->co, &p);
   cast_preempt_begin(S, t, t->co); /* modules may be loaded for its values */
   status = cast_lua_resume(t->co, 1, &nres);
-  cast_preempt_end(S);
+  cast_preempt_end(S, t->co);
   cast_msg_drop(&p.msg);
   if (status != LUA_OK) {
     finish(S, t, status, nres);
@@ -504,10 +504,6 @@ again:
   if (CAST_UNLIKELY(S->host != NULL || cast_scope_is_needed(t)) && !t->raising)
     cast_stop_watch(S, t, t->co);
   status = cast_lua_resume(t->co, n, &nres);
-  /* Before anything is freed, as the signal handler may come at any moment. The
-     compiler keeps the order: the calls that follow are opaque to it. */
-  atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
-  atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
   cast_preempt_end(S, t->co);
   if (!CAST_HAS_YIELDK) cast_deliver_end(t);
   if (status != LUA_YIELD) {
