@@ -30,6 +30,9 @@ cast_state *cast_state_root(const cast_binding *binding);
    cast_session_release. NULL: out of memory. */
 cast_state *cast_state_make(
   cast_state *root, const cast_state *maker, const cast_options *o);
+/* S has used up the cpu time of its sandbox, or one around it: has the sessions
+   look that share it, once. */
+void cast_state_cpu_over(cast_state *S);
 /* Asks all sessions below root to close. */
 void cast_state_close_children(cast_state *root, cast_session *self);
 /* Makes a session below the root of S, and pushes its handle on L. *to is set
