@@ -190,7 +190,7 @@ static void check_key(cast_decoder *d) {
   cast_decoder_fail_at(d, "a number");
 }
 
-/* In a sandbox no __gc is ever called (session/boxlib.c). */
+/* In a sandbox no __gc is ever called (session/restrict.c). */
 static void set_metatable(cast_decoder *d, int at) {
   if (CAST_UNLIKELY(d->p->account != NULL))
     cast_finalizer_skip(d->L, at);
