@@ -10,6 +10,37 @@
 #include "chan_inline.h"
 #include "mem.h"
 
+cast_lock cast_members_lock = CAST_LOCK_STATIC(CAST_RANK_LEAF);
+
+#define MEMBER_BYTES (sizeof(cast_chan) + sizeof(cast_member))
+
+int cast_chan_join(cast_chan *c, cast_account *a) {
+  cast_member *m;
+  if (!cast_account_hold(a, MEMBER_BYTES)) return CASTING_ENOMEM;
+  m = cast_calloc(sizeof *m);
+  if (m == NULL) {
+    cast_account_release(a, MEMBER_BYTES);
+    return CASTING_ENOMEM;
+  }
+  m->chan = c;
+  m->account = a;
+  cast_lock_take(&cast_members_lock);
+  cast_list_push(&a->made, &m->link);
+  cast_lock_drop(&cast_members_lock);
+  c->member = m;
+  return 0;
+}
+
+/* The channel ends. */
+static void leave_account(cast_chan *c) {
+  cast_member *m = c->member;
+  cast_lock_take(&cast_members_lock);
+  cast_list_remove(&m->link);
+  cast_lock_drop(&cast_members_lock);
+  cast_account_release(m->account, MEMBER_BYTES + c->room * sizeof *c->ring);
+  cast_free(m);
+}
+
 static void chan_release(cast_object *o, cast_object **more) {
   cast_chan *c = CAST_CONTAINER(o, cast_chan, object);
   if (c->on_free != NULL) c->on_free(c, more);
@@ -32,6 +63,7 @@ static bool is_awaited(cast_chan *c) {
 
 static void chan_free(cast_object *o) {
   cast_chan *c = CAST_CONTAINER(o, cast_chan, object);
+  if (CAST_UNLIKELY(c->member != NULL)) leave_account(c);
   if (CAST_UNLIKELY(is_awaited(c))) return;
   cast_free(c->ring);
   cast_free(c);
@@ -88,7 +120,22 @@ bool cast_chan_can_receive_locked(cast_chan *c) {
 
 /* -- operations ----------------------------------------------------------- */
 
-int cast_chan_grow(cast_chan *c) {
+/* Charges a ring that becomes larger by so many bytes. */
+static bool charge_ring(cast_chan *c, size_t bytes, const cast_session *self) {
+  cast_account *a = c->member->account;
+  if (self != NULL && self->account != NULL)
+    return cast_account_take(a, CAST_BYTES, bytes);
+  cast_account_add(a, CAST_BYTES, bytes);
+  return true;
+}
+
+/* The ring did not become larger by so many bytes after all. */
+static void uncharge_ring(cast_chan *c, size_t bytes) {
+  if (c->member != NULL)
+    cast_account_give(c->member->account, CAST_BYTES, bytes);
+}
+
+int cast_chan_grow(cast_chan *c, const cast_session *self) {
   cast_msg *ring, *old = NULL;
   size_t room, seen;
   cast_lock_take(&c->lock);
@@ -96,8 +143,14 @@ int cast_chan_grow(cast_chan *c) {
   cast_lock_drop(&c->lock);
   room = seen == 0 ? CAST_RING_FIRST : seen * 2;
   if (room < seen || room > SIZE_MAX / sizeof *ring) return CASTING_ENOMEM;
+  if (CAST_UNLIKELY(c->member != NULL) &&
+      !charge_ring(c, (room - seen) * sizeof *ring, self))
+    return CASTING_ENOMEM;
   ring = cast_alloc(room * sizeof *ring);
-  if (ring == NULL) return CASTING_ENOMEM;
+  if (ring == NULL) {
+    uncharge_ring(c, (room - seen) * sizeof *ring);
+    return CASTING_ENOMEM;
+  }
   cast_lock_take(&c->lock);
   if (c->room == seen) {
     for (size_t i = 0; i < c->count; i++)
@@ -109,7 +162,9 @@ int cast_chan_grow(cast_chan *c) {
     ring = NULL;
   }
   cast_lock_drop(&c->lock);
-  cast_free(ring); /* not NULL: another thread has made room meanwhile */
+  /* Not NULL: another thread has made room meanwhile. */
+  if (ring != NULL) uncharge_ring(c, (room - seen) * sizeof *ring);
+  cast_free(ring);
   cast_free(old);
   return 0;
 }
@@ -122,7 +177,7 @@ int cast_chan_reserve(cast_chan *c) {
     if (room) c->reserved++;
     cast_lock_drop(&c->lock);
     if (room) return 0;
-    if (cast_chan_grow(c) != 0) return CASTING_ENOMEM;
+    if (cast_chan_grow(c, NULL) != 0) return CASTING_ENOMEM;
   }
 }
 
@@ -143,7 +198,7 @@ int cast_chan_send(
   cast_chan *c, cast_session *self, cast_task *t, cast_waiter *w) {
   int rc;
   while ((rc = cast_chan_send_once(c, self, t, w)) == CAST_GROW)
-    if ((rc = cast_chan_grow(c)) != 0) break;
+    if ((rc = cast_chan_grow(c, self)) != 0) break;
   return rc;
 }
 

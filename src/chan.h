@@ -20,6 +20,21 @@
 #define CAST_UNBOUNDED SIZE_MAX
 
 typedef struct cast_chan cast_chan;
+
+/* What a channel has that a session of a sandbox has made. */
+typedef struct cast_member {
+  cast_list link;        /* (cast_members_lock) in account->made, or a list of
+                     cycle.c's */
+  cast_chan *chan;       /* (i) whose this is */
+  cast_account *account; /* (i) one reference; the channel, this and the ring
+                            are charged to it */
+  cast_object *held; /* (i) an object to which chan->owner has a reference, or
+                        NULL; set before others have the channel */
+} cast_member;
+
+/* Guards the lists of members. No other lock is taken while it is held. */
+extern cast_lock cast_members_lock;
+
 struct cast_chan {
   cast_object object; /* references: handles, messages, and operations */
   cast_lock lock;
@@ -40,12 +55,16 @@ struct cast_chan {
   /* (i) Called after a message was received, by the receiver, with no lock
      held. May be NULL. */
   void (*on_taken)(cast_chan *);
-  void *owner; /* (i) for these two functions */
+  void *owner;         /* (i) for these two functions */
+  cast_member *member; /* (i) NULL: a trusted session has made it */
 };
 
 extern const cast_type cast_chan_type;
 
 cast_chan *cast_chan_new(size_t capacity); /* NULL: out of memory */
+/* A new channel, which nobody else has yet, is one of a session with this
+   account. 0; CASTING_ENOMEM: out of memory, or too much for the account. */
+int cast_chan_join(cast_chan *c, cast_account *a);
 
 /* Sends w->msg, which is empty after 0 and unchanged otherwise. t is the task
    that w belongs to, and that must park after CAST_PARKED; NULL: do not wait.
@@ -73,7 +92,9 @@ bool cast_chan_can_send_locked(cast_chan *c);
 bool cast_chan_can_receive_locked(cast_chan *c);
 /* Returned by an operation under the lock if the ring must grow first. */
 #define CAST_GROW 2
-/* Without the lock: makes room for one more message: 0 or CASTING_ENOMEM. */
-int cast_chan_grow(cast_chan *c);
+/* Without the lock: makes room for one more message: 0 or CASTING_ENOMEM, also
+   if that is too much for the account of the channel. `self` is the session
+   that needs it, or NULL; one that is trusted is not refused. */
+int cast_chan_grow(cast_chan *c, const cast_session *self);
 
 #endif

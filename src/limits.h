@@ -132,6 +132,10 @@
 /* Unused regions that each pool keeps. */
 #define CAST_REGIONS_KEPT 16u
 
+/* A session in a sandbox takes memory from its account in steps of so many
+   bytes, and gives back what is more than two of them. */
+#define CAST_GRANT_STEP CAST_LIMIT(65536u, 1024u)
+
 /* Blocks of this size and more, and below 2 to the power of BITS, are kept for
    a while when they are freed, so many bytes of them in all (big.h). */
 #define CAST_BIG_MIN 65536u
@@ -159,6 +163,11 @@
    from its low end on jumps over them: luaL_Buffer has up to 8 KiB, and alloca
    in the C library goes up to 64. */
 #define CAST_STACK_GUARD ((size_t)64 << 10)
+/* Bytes that are charged for a stack which a task of a sandbox keeps, at
+   least. */
+#define CAST_STACK_CHARGE 65536u
+/* Bytes below the running frame that stay when the rest is given back. */
+#define CAST_STACK_NEAR ((size_t)16 << 10)
 /* The smallest stack that is made, whatever size is asked for. */
 #define CAST_CONTEXT_LEAST ((size_t)16 << 10)
 /* Bytes of the stack of a thread of casting's: musl's own default is 128 KiB,
@@ -236,6 +245,12 @@
 /* Binary logarithm of the number of short strings that a state's cache has. */
 #define CAST_STRCACHE_BITS CAST_LIMIT(6u, 1u)
 
+/* When a session of a sandbox closes: messages that are looked at while the
+   lock of a channel is held, and channels of sessions that have closed before
+   which are looked at again (cycle.c). */
+#define CAST_CYCLE_ROUND CAST_LIMIT(1024u, 2u)
+#define CAST_CYCLE_OTHERS CAST_LIMIT(4096u, 8u)
+
 /* -- tasks and states ----------------------------------------------------- */
 
 /* Coroutines of ended tasks that a state keeps. */
@@ -247,6 +262,8 @@
 /* Attempts of a protected call that finalizers have made fail; the last one
    runs with the collector stopped. */
 #define CAST_REFUSED_MAX 10u
+/* Unfinished tasks of a sandbox, if its maker does not say. */
+#define CAST_SANDBOX_TASKS 1000u
 /* Sessions that a module makes while it is loaded, and that load it again
    (session/task_lineage.c). */
 #define CAST_LINEAGE_MAX 32
@@ -294,6 +311,9 @@
 /* A preempt signal that was not served is sent again, but not sooner than so
    long after the last time. */
 #define CAST_AGAIN_NS CAST_LIMIT(10000000u, 1000000u)
+/* A session of a sandbox that computes is looked at so often, as others may use
+   the same budget meanwhile. */
+#define CAST_CPU_LOOK_NS 20000000u
 /* Instructions of a host's task between two looks for signals. */
 #define CAST_WATCH_COUNT 10000
 /* Bytes of the reason of a cancellation that comes from a link. */

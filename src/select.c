@@ -184,7 +184,7 @@ int cast_select(cast_session *self, cast_task *t, cast_case *cases, uint32_t n,
        deadline or by another channel of its own: then choose again. */
     if (rc == CASTING_EFULL || rc == CASTING_EEMPTY) continue;
     if (rc != CAST_GROW) break;
-    if ((rc = cast_chan_grow(cases[i].chan)) != 0) break;
+    if ((rc = cast_chan_grow(cases[i].chan, self)) != 0) break;
   }
   *which = i;
   if (wake != NULL) cast_task_hand(wake, self);

@@ -246,11 +246,21 @@ static inline void account(cast_slabs *s, size_t more, size_t less) {
   atomic_store_explicit(&s->bytes, bytes + more - less, memory_order_relaxed);
 }
 
-/* Would the state use more than its limit? */
-static bool is_over_max(const cast_slabs *s, size_t osize, size_t nsize) {
-  return nsize > osize && s->max != 0 &&
-         atomic_load_explicit(&s->bytes, memory_order_relaxed) - osize + nsize >
-           s->max;
+/* Would the state use more than its limit? If that is a grant, it may become
+   larger here. */
+static bool is_over_max(cast_slabs *s, size_t osize, size_t nsize) {
+  size_t wanted;
+  if (nsize <= osize || s->max == 0) return false;
+  wanted = cast_slabs_bytes(s) - osize + nsize;
+  if (CAST_LIKELY(wanted <= s->max)) return false;
+  if (s->regrant != NULL) s->regrant(s, wanted);
+  return wanted > s->max;
+}
+
+/* Some bytes have become free: part of a grant may be given back. */
+static inline void note_less(cast_slabs *s) {
+  if (CAST_UNLIKELY(cast_slabs_bytes(s) < s->low))
+    s->regrant(s, cast_slabs_bytes(s));
 }
 
 /* All cases of the allocator that cast_slabs_lua does not handle itself. */
@@ -263,6 +273,7 @@ static CAST_NOINLINE void *general(
       small_free(s, ptr, osize);
     else
       cast_big_free(ptr, large(osize));
+    note_less(s);
     return NULL;
   }
   if (is_over_max(s, osize, nsize)) return NULL;
@@ -273,6 +284,7 @@ static CAST_NOINLINE void *general(
   else
     p = cast_big_alloc(large(nsize));
   if (p != NULL) account(s, nsize, osize);
+  if (nsize < osize) note_less(s);
   return p;
 }
 
@@ -312,6 +324,8 @@ static size_t spare(const cast_slabs *s) {
 }
 
 size_t cast_slabs_spare(cast_slabs *s, size_t wanted) {
+  if (s->regrant != NULL && spare(s) < wanted)
+    s->regrant(s, cast_slabs_bytes(s) + wanted);
   if (CAST_UNLIKELY(spare(s) < wanted) && s->reclaim != NULL) s->reclaim(s);
   return spare(s);
 }
@@ -320,6 +334,7 @@ bool cast_slabs_charge(cast_slabs *s, size_t osize, size_t nsize) {
   if (nsize > osize && cast_slabs_spare(s, nsize - osize) < nsize - osize)
     return false;
   account(s, nsize, osize);
+  note_less(s);
   return true;
 }
 

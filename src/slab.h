@@ -19,7 +19,7 @@
       any, except the one that is being cut.
    3. `bytes` is the size of the state's used blocks, and of what is charged to
       it beside them; never more than `max`, but for what is in use when that is
-      lowered.
+      lowered. `max` may be a grant, which `regrant` changes.
    4. `lent` counts the blocks that are lent, and those that were returned but
       are still in the list. */
 #ifndef CAST_SLAB_H
@@ -39,6 +39,11 @@ typedef struct cast_slabs {
   _Atomic size_t bytes; /* (a) used by the state; written by the owner alone,
                            others only read the figure: hence relaxed */
   size_t max;           /* (w) limit of bytes; 0: none */
+  /* (i) The limit is a grant: makes it so large that there may be `wanted`
+     bytes, if that can be had; or smaller, if that is far less than it is.
+     NULL: the limit is fixed. */
+  void (*regrant)(struct cast_slabs *s, size_t wanted);
+  size_t low; /* (w) with fewer bytes than these it is called; 0: never */
   /* (i) Looks for garbage when there are too few bytes left of `max`, and runs
      no program's code; NULL: cannot. */
   void (*reclaim)(struct cast_slabs *s);

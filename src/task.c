@@ -25,6 +25,9 @@ int cast_task_start(cast_task *t, cast_session *self) {
   cast_lock_take(&s->lock);
   if (!s->closing && s->tasks_max != 0 && s->ntasks >= s->tasks_max) {
     rc = CASTING_EFULL;
+  } else if (!s->closing && CAST_UNLIKELY(s->account != NULL) &&
+             !cast_account_take(s->account, CAST_TASKS, 1)) {
+    rc = CASTING_EFULL;
   } else if (!s->closing) {
     rc = 0;
     s->nstarted++;
@@ -51,6 +54,8 @@ void cast_task_finish(cast_task *t, cast_status how) {
   cast_lock_take(&s->lock);
   cast_list_remove(&t->link);
   last = --s->ntasks == 0;
+  if (CAST_UNLIKELY(s->account != NULL))
+    cast_account_give(s->account, CAST_TASKS, 1);
   cast_lock_drop(&s->lock);
   cast_event_set(&t->done, s);
   if (last) {
@@ -86,13 +91,28 @@ void cast_task_cancel(cast_task *t) {
   cast_wait_interrupt(t, CASTING_ECANCELLED, now);
 }
 
+/* In a sandbox: the pages of the stack that the task does not need go back to
+   the system, for it may have used them before; what it needs is charged. That
+   cannot be refused any more, so who blocks has asked before
+   (CAST_STACK_CHARGE). */
+static size_t charge_stack(cast_session *s, cast_runner *r) {
+  size_t bytes = os_context_trim(r->at);
+  if (bytes < CAST_STACK_CHARGE) bytes = CAST_STACK_CHARGE;
+  cast_account_add(s->account, CAST_BYTES, bytes);
+  return bytes;
+}
+
 void cast_task_block(cast_task *t) {
   cast_session *s = t->session;
   cast_runner *r = s->runner;
+  size_t charged = 0;
   s->current = NULL;
+  if (CAST_UNLIKELY(s->account != NULL)) charged = charge_stack(s, r);
   cast_runner_fork(r, &t->stack);
   /* Back, perhaps on another thread: the runner is read from the session. */
   CAST_ASSERT(t->stack == NULL);
+  if (CAST_UNLIKELY(charged != 0))
+    cast_account_give(s->account, CAST_BYTES, charged);
   cast_runner_arrived(s->runner);
   s->current = t;
   atomic_store_explicit(&t->status, CAST_RUNNING, memory_order_relaxed);

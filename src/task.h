@@ -14,8 +14,8 @@
    another one of its own. */
 void cast_task_init(cast_task *t, cast_session *s, const cast_type *type);
 /* Any thread: gives the task to its session, which will resume it. 0;
-   CASTING_ECLOSED, or CASTING_EFULL if the session has tasks_max tasks: then
-   the task is as after cast_task_init. */
+   CASTING_ECLOSED, or CASTING_EFULL if the session has tasks_max tasks, or its
+   account may have no more: then the task is as after cast_task_init. */
 int cast_task_start(cast_task *t, cast_session *self);
 /* Owner, at the end of a task: takes it out of the session, wakes the tasks
    that join it, and drops its own reference. */

@@ -12,6 +12,7 @@
 #ifndef CAST_TYPES_H
 #define CAST_TYPES_H
 
+#include "account.h"
 #include "context.h"
 #include "heap.h"
 #include "list.h"
@@ -181,6 +182,7 @@ struct cast_session {
   cast_list tasks;            /* (lock) the unfinished tasks */
   uint32_t ntasks;            /* (lock) their number */
   uint32_t tasks_max;         /* (i) the most there may be; 0: no limit */
+  cast_account *account; /* (i) a sandbox's: one reference; NULL: trusted */
   bool closing; /* (lock) it takes no new tasks. Not beside the flags below: a
                    compiler may read several of those, and this, at once */
   uint64_t nstarted; /* (lock) how many tasks have ever started */

@@ -283,6 +283,18 @@ void os_context_reset(os_context *c, void (*entry)(void *), void *arg) {
   place_make(&c->place, c->low, c->room, begin, c);
 }
 
+/* What is nearer than a few pages stays, as this function and the system call
+   need some. */
+size_t os_context_trim(os_context *c) {
+  size_t page = page_size(), left = os_context_left(c), unused;
+  if (c->base == NULL) return 0;
+  unused = left > CAST_STACK_NEAR ? (left - CAST_STACK_NEAR) & ~(page - 1) : 0;
+#if defined(MADV_DONTNEED)
+  if (unused > 0) (void)madvise(c->low, unused, MADV_DONTNEED);
+#endif
+  return c->room - unused;
+}
+
 os_context *os_context_adopt(void) {
   os_context *c = calloc(1, sizeof *c);
   if (c != NULL) tools_adopted(c);

@@ -237,6 +237,10 @@ void os_context_switch(os_context *from, os_context *to);
 /* The bytes that are left on the stack of c, on which the caller runs; SIZE_MAX
    if that is not known, as the stack was adopted. */
 size_t os_context_left(const os_context *c);
+/* Of the context that runs: gives the pages back to the system that lie deeper
+   than the caller, whose content is lost. Returns how many bytes of the stack
+   are in use; 0: not known, for an adopted one. */
+size_t os_context_trim(os_context *c);
 /* The limits of the stack of the process's first thread, and of the address
    space of the process; SIZE_MAX if there is none. */
 size_t os_stack_limit(void);

@@ -293,7 +293,7 @@ static void looks_and_moves_under_the_lock(void **state) {
   unit_put(&w.msg, 1, ~UINT64_C(1));
   assert_int_equal(cast_chan_send_locked(chan, &w, &wake), CAST_GROW);
   cast_lock_drop(&chan->lock);
-  assert_int_equal(cast_chan_grow(chan), 0);
+  assert_int_equal(cast_chan_grow(chan, NULL), 0);
   cast_lock_take(&chan->lock);
   assert_int_equal(cast_chan_send_locked(chan, &w, &wake), 0);
   unit_put(&w.msg, 2, ~UINT64_C(2));
@@ -329,7 +329,7 @@ static void no_memory_changes_nothing(void **state) {
     if (cast_mem_has_failed()) {
       assert_int_equal(rc, CASTING_ENOMEM);
       assert_int_equal(cast_chan_len(chan), before);
-      assert_int_equal(cast_chan_grow(chan), 0);
+      assert_int_equal(cast_chan_grow(chan, NULL), 0);
     } else {
       assert_int_equal(rc, 0);
       in++;

@@ -292,7 +292,7 @@ static void no_memory_changes_nothing(void **state) {
     assert_int_equal(rc, failed ? CASTING_ENOMEM : 0);
     if (failed) {
       expect_message(&cases[0][1].waiter.msg, 5);
-      assert_int_equal(cast_chan_grow(chan[0]), 0);
+      assert_int_equal(cast_chan_grow(chan[0], NULL), 0);
     } else {
       n++;
     }

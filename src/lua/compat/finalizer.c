@@ -35,6 +35,34 @@ bool cast_finalizer_is_closing(lua_State *L, const void *p) {
   return there;
 }
 
+/* Lua looks for the __gc when a metatable is set, and only then: so there is
+   none meanwhile. Its place in the table stays, so nothing here takes
+   memory. */
+void cast_finalizer_skip(lua_State *L, int i) {
+  int meta = lua_gettop(L);
+  i = lua_absindex(L, i);
+  luaL_checkstack(L, 4, NULL);
+  if (!lua_istable(L, meta)) {
+    lua_setmetatable(L, i);
+    return;
+  }
+  lua_pushliteral(L, "__gc");
+  lua_pushvalue(L, -1);
+  lua_rawget(L, meta);
+  if (!lua_isnil(L, -1)) {
+    lua_pushvalue(L, meta + 1);
+    lua_pushnil(L);
+    lua_rawset(L, meta);
+    lua_pushvalue(L, meta);
+    lua_setmetatable(L, i);
+    lua_rawset(L, meta);
+  } else {
+    lua_pushvalue(L, meta);
+    lua_setmetatable(L, i);
+  }
+  lua_settop(L, meta - 1);
+}
+
 void cast_finalizer_keep(lua_State *L, int i) {
   i = lua_absindex(L, i);
   luaL_checkstack(L, 5, NULL);

@@ -17,6 +17,10 @@ void cast_finalizer_add(lua_State *L, const void *p);
 /* In that finalizer: true if it was called because the state is being closed;
    false if the collector has found that nothing refers to the userdata. */
 bool cast_finalizer_is_closing(lua_State *L, const void *p);
+/* Sets the table or nil on the top as the metatable of the table at index i, as
+   lua_setmetatable; but Lua never calls its __gc for that. Pops it. Raises only
+   when out of memory, before anything is set. */
+void cast_finalizer_skip(lua_State *L, int i);
 /* In a finalizer, while the host's end is under way: keeps the userdata at
    index i in memory until the state is gone. */
 void cast_finalizer_keep(lua_State *L, int i);

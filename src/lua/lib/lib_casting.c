@@ -206,6 +206,7 @@ const cast_binding cast_module_binding = {
   .call = cast_embed_call,
   .open_module = open_module,
   .module = push_module,
+  .cpu_over = cast_state_cpu_over,
   .find_deadlock = cast_deadlock_begin_report,
   .raise_deadlock = cast_deadlock_raise,
   .end = cast_state_end,

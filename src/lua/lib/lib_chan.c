@@ -12,10 +12,12 @@
    waiting may need, raises if the task must not wait), pack, enter again
    (packing may have run a finalizer), queue, park. From the moment when a
    waiter is queued nothing can fail. What is packed lies in the task's own
-   waiter, where the error path finds it. */
+   waiter, where the error path finds it. Sandboxes have a send of their own
+   (chan_send_charged), so that others pay nothing for what it does more. */
 #include "lib_chan.h"
 
 #include "../../../include/casting.h"
+#include "../../account.h"
 #include "../../base.h"
 #include "../../buffer.h"
 #include "../../chan.h"
@@ -147,6 +149,21 @@ static inline int chan_send_in(lua_State *L, cast_state *S) {
 
 static int chan_send(lua_State *L) {
   return chan_send_in(L, cast_state_here(L));
+}
+
+/* In a sandbox each message is charged to its account (packed.c). */
+static int chan_send_charged(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_chan *c = this_chan(L, S);
+  cast_ltask *t = cast_enter(L, S, OS_FOREVER);
+  int rc;
+  check_message(L);
+  pack_message(L, S, &t->base.waiter.msg);
+  cast_enter_again(L, S, t);
+  t->arg = NULL;
+  rc = cast_chan_send(c, &S->session, &t->base, &t->base.waiter);
+  if (rc == CAST_PARKED) return cast_park(L, S, t, OS_FOREVER, &send_kind);
+  return finish_send(L, S, t, rc);
 }
 
 #if CAST_HAS_OURS
@@ -314,11 +331,18 @@ static const luaL_Reg chan_our_meta[] = {
 };
 #endif
 
+/* Those that take their place in sandboxes. */
+static const luaL_Reg chan_charged_methods[] = {
+  {"send", chan_send_charged},
+  {NULL, NULL},
+};
+
 const cast_class cast_chan_class = {
   .type = &cast_chan_type,
   .title = "casting.channel",
   .methods = chan_methods,
   .meta = chan_meta,
+  .sandbox_methods = chan_charged_methods,
 #if CAST_HAS_OURS
   .our_methods = chan_our_methods,
   .our_meta = chan_our_meta,
@@ -336,9 +360,14 @@ static size_t check_capacity(lua_State *L, int i) {
 
 cast_chan *cast_chan_push(lua_State *L, size_t capacity) {
   cast_handle *h = cast_handle_new(L, &cast_chan_type, sizeof(cast_chan));
+  cast_account *a = cast_state_find(L)->session.account;
   cast_chan *c = cast_chan_new(capacity);
   if (c == NULL) cast_raise_memory(L);
   h->object = &c->object;
+  if (CAST_UNLIKELY(a != NULL) && cast_chan_join(c, a) != 0) {
+    lua_gc(L, LUA_GCCOLLECT, 0); /* others that nobody has any more */
+    if (cast_chan_join(c, a) != 0) cast_raise_memory(L);
+  }
   cast_handle_note(L, h);
   return c;
 }

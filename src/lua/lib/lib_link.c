@@ -15,6 +15,7 @@
    reference of that side, and nobody else does. */
 #include "lib_link.h"
 
+#include "../../account.h"
 #include "../../base.h"
 #include "../../event.h"
 #include "../../mem.h"
@@ -42,6 +43,7 @@ typedef struct link {
   cast_object object; /* a strong reference for each side that is queued */
   side sides[2];
   bool followed; /* (i) the first task's end does not concern the second */
+  cast_account *account; /* (i) of the sandbox that made it, one reference */
 } link;
 
 /* -- telling the other ---------------------------------------------------- */
@@ -84,10 +86,14 @@ static void link_release(cast_object *o, cast_object **more) {
     cast_unref_later(&l->sides[i].task->base.object, more);
 }
 
+/* With the requests, and their reasons. */
+#define LINK_BYTES (sizeof(link) + 2 * (128 + CAST_REASON_MAX))
+
 static void link_free(cast_object *o) {
   link *l = CAST_CONTAINER(o, link, object);
   cast_cancel_drop(l->sides[0].cancel);
   cast_cancel_drop(l->sides[1].cancel);
+  cast_account_release(l->account, LINK_BYTES);
   cast_free(l);
 }
 
@@ -123,9 +129,17 @@ static void link_fire(cast_watcher *w, cast_session *self) {
 
 /* A link with two strong references, for its sides, which are not queued yet.
    NULL: out of memory. */
-static link *new_link(cast_ltask *a, cast_ltask *b, bool followed) {
-  link *l = cast_calloc(sizeof *l);
-  if (l == NULL) return NULL;
+static link *new_link(
+  cast_state *S, cast_ltask *a, cast_ltask *b, bool followed) {
+  cast_account *account = S->session.account;
+  link *l;
+  if (!cast_account_hold(account, LINK_BYTES)) return NULL;
+  l = cast_calloc(sizeof *l);
+  if (l == NULL) {
+    cast_account_release(account, LINK_BYTES);
+    return NULL;
+  }
+  l->account = account;
   l->followed = followed;
   cast_object_init(&l->object, &link_type);
   cast_ref(&l->object); /* two sides */
@@ -189,7 +203,7 @@ static int report_ended(lua_State *L, link *l, int i, cast_session *self) {
 /* Links a and b, unless one of them has ended. */
 static int join_fates(
   lua_State *L, cast_state *S, cast_ltask *a, cast_ltask *b, bool followed) {
-  link *l = new_link(a, b, followed);
+  link *l = new_link(S, a, b, followed);
   if (l == NULL) cast_raise_memory(L);
   for (int i = 0; i < 2; i++) {
     side *s = &l->sides[i];

@@ -18,6 +18,7 @@
 #include "lib_monitor.h"
 
 #include "../../../include/casting.h"
+#include "../../account.h"
 #include "../../base.h"
 #include "../../chan.h"
 #include "../../event.h"
@@ -36,15 +37,20 @@
 #include "lib_chan.h"
 
 typedef struct monitor {
-  cast_watcher watcher; /* of the end; its waiter has the message to send */
-  cast_ltask *task;     /* (i) one strong reference */
-  cast_chan *chan;      /* (i) a strong reference only if it is not its own */
-  bool own;             /* (i) the channel was made for it */
+  cast_watcher watcher;  /* of the end; its waiter has the message to send */
+  cast_ltask *task;      /* (i) one strong reference */
+  cast_chan *chan;       /* (i) a strong reference only if it is not its own */
+  bool own;              /* (i) the channel was made for it */
+  cast_account *account; /* (i) a sandbox's, one reference; else NULL */
 } monitor;
 
 /* -- its end -------------------------------------------------------------- */
 
+/* With its message, where that is going to lie. */
+#define MONITOR_BYTES (sizeof(monitor) + 2 * sizeof(cast_msg))
+
 static void monitor_free(monitor *m, cast_object **more) {
+  cast_account_release(m->account, MONITOR_BYTES);
   cast_msg_drop_later(&m->watcher.waiter.msg, more);
   cast_unref_later(&m->task->base.object, more);
   cast_free(m);
@@ -134,14 +140,17 @@ int cast_lib_monitor(lua_State *L) {
   if (own && t->base.session == &S->session) cast_ltask_anchor(L, 3, 1);
   /* The receiver may be in another session. */
   cast_ltask_cross(L, S, t, CAST_TOLD);
+  if (!cast_account_hold(S->session.account, MONITOR_BYTES))
+    cast_raise_memory(L);
   m = cast_calloc(sizeof *m);
-  if (m == NULL) cast_raise_memory(L);
-  if (write_message(&m->watcher.waiter.msg, t, !own) != 0 ||
+  if (m == NULL || write_message(&m->watcher.waiter.msg, t, !own) != 0 ||
       cast_chan_reserve(c) != 0) {
-    cast_msg_drop(&m->watcher.waiter.msg);
+    if (m != NULL) cast_msg_drop(&m->watcher.waiter.msg);
     cast_free(m);
+    cast_account_release(S->session.account, MONITOR_BYTES);
     cast_raise_memory(L);
   }
+  m->account = S->session.account;
   m->watcher.claim = monitor_claim;
   m->watcher.fire = monitor_fire;
   m->own = own;
@@ -150,6 +159,7 @@ int cast_lib_monitor(lua_State *L) {
   if (own) {
     c->owner = m;
     c->on_free = monitor_stop;
+    if (c->member != NULL) c->member->held = &t->base.object;
   } else {
     cast_ref(&c->object);
   }

@@ -15,6 +15,7 @@
    2. If there is something in the channel after a tick was sent, it is received
       after that. So either sysmon finds the channel empty, and sets the timer,
       or the receiver does; or both, to the same time. */
+#include "../../account.h"
 #include "../../base.h"
 #include "../../chan.h"
 #include "../../errand.h"
@@ -38,7 +39,11 @@ typedef struct ticker {
   cast_chan *chan;          /* (i) its owner, so without a reference */
   uint64_t period_ns;       /* (i) 0: it ticks once (casting.after) */
   _Atomic uint64_t last_ns; /* (a) when the latest tick was due */
+  cast_account *account;    /* (i) a sandbox's, one reference; else NULL */
 } ticker;
+
+/* With its entry in a heap. */
+#define TICKER_BYTES (sizeof(ticker) + 2 * sizeof(void *))
 
 /* The next time on the grid of the ticker. Ticks that were missed are
    dropped. */
@@ -102,6 +107,7 @@ static void stop(cast_chan *c, cast_object **more) {
   CAST_UNUSED(more);
   if (k == NULL) return;
   cast_timer_remove(&k->timer);
+  cast_account_release(k->account, TICKER_BYTES);
   cast_free(k);
 }
 
@@ -115,8 +121,12 @@ static int push_ticker(
   c = cast_chan_push(L, 1);
   /* The channel's place for the tick is allocated now: sysmon must not need
      memory. */
-  k = cast_chan_grow(c) == 0 ? cast_calloc(sizeof *k) : NULL;
-  if (k == NULL) cast_raise_memory(L);
+  k = cast_chan_grow(c, &S->session) == 0 ? cast_calloc(sizeof *k) : NULL;
+  if (k == NULL || !cast_account_hold(S->session.account, TICKER_BYTES)) {
+    cast_free(k);
+    cast_raise_memory(L);
+  }
+  k->account = S->session.account;
   c->owner = k;
   c->on_free = stop;
   k->timer.lane = cast_timer_lane(S->session.id);

@@ -14,8 +14,10 @@
 #include "newsession.h"
 
 #include "../../../include/casting.h"
+#include "../../account.h"
 #include "../../base.h"
 #include "../../chan.h"
+#include "../../cycle.h"
 #include "../../fork.h"
 #include "../../heap.h"
 #include "../../keeper.h"
@@ -67,6 +69,20 @@
 
 #include <stdlib.h>
 
+/* What a session with its name takes. */
+static size_t bytes_of(const cast_state *S) {
+  return sizeof *S + S->name_size + 1;
+}
+
+static void drop_account(cast_state *S) {
+  cast_account *a = S->session.account;
+  if (a == NULL) return;
+  cast_memory_ungrant(S);
+  cast_account_give(a, CAST_BYTES, bytes_of(S));
+  S->session.account = NULL;
+  cast_account_unref(a);
+}
+
 /* Whatever was made of the state may be missing: it is also called for one that
    could not be made completely. The weak reference to the root goes last, as
    that may free the root. */
@@ -81,6 +97,7 @@ void cast_state_free(cast_state *S) {
   cast_pending_fini(S);
   cast_load_fini(S);
   cast_lineage_drop(S->lineage);
+  drop_account(S);
   cast_sandbox_drop(S->sandbox);
   cast_free(S->host);
   cast_free(S->signals);
@@ -89,6 +106,18 @@ void cast_state_free(cast_state *S) {
 }
 
 void cast_session_free(cast_session *s) { cast_state_free(cast_state_of(s)); }
+
+/* A cast_visitor: a packed message, which others have, never changes. */
+static bool visit(cast_object *o, cast_visit *v) {
+  if (o->type == &cast_message_type) {
+    if (v != NULL)
+      cast_visit_msg(v, &CAST_CONTAINER(o, cast_message, object)->msg);
+    return true;
+  }
+  if (o->type != &cast_task_type) return false;
+  if (v != NULL) cast_ltask_visit(o, v);
+  return true;
+}
 
 /* ops->close: the session was asked to close, or has no handle any more, and no
    task is left. */
@@ -104,8 +133,13 @@ static void pool_close(cast_session *s) {
   if (S->counted) cast_lineage_uncount(S->lineage);
   S->counted = false;
   cast_slabs_close(&S->memory.slabs);
+  cast_memory_ungrant(S);
   S->L = S->work = NULL;
   cast_family_leave(S);
+  if (CAST_LIKELY(s->account == NULL)) return;
+  /* PAIR gone: release what the tasks of the session have left. */
+  atomic_store_explicit(&S->gone, true, memory_order_release);
+  cast_cycles_end(s->account, visit);
 }
 
 static void pool_wake(cast_session *s, cast_session *self) {
@@ -177,6 +211,25 @@ void cast_state_close_children(cast_state *root, cast_session *self) {
   }
 }
 
+void cast_state_cpu_over(cast_state *S) {
+  const cast_account *full = cast_account_full(S->session.account, CAST_CPU);
+  cast_account *a = S->session.account;
+  cast_state *other, *next;
+  while (a != NULL && a != full) a = a->parent;
+  /* Relaxed: it only tells who is the first. */
+  if (a == NULL ||
+      atomic_exchange_explicit(&a->over, true, memory_order_relaxed))
+    return;
+  other = cast_state_child(S->root, NULL);
+  while (other != NULL) {
+    if (other != S && cast_account_is_below(other->session.account, a))
+      cast_cancel_look(other, &S->session);
+    next = cast_state_child(S->root, other);
+    cast_session_unref_weak(&other->session);
+    other = next;
+  }
+}
+
 /* The packer's question of its finalizers, see packer.h: ends the host if its
    state is being closed. False while that is under way. */
 static bool end_host(lua_State *L, bool closing) {
@@ -218,9 +271,11 @@ void cast_state_init_lua(lua_State *L, cast_state *S) {
   S->packer = p;
   S->packer->module = S->binding->module;
   if (S->sandbox != NULL) S->packer->leaves = leaves;
+  S->packer->account = S->session.account;
   if (S->host != NULL) S->packer->end = end_host;
 #if CAST_LUA >= 505
-  if (S->host == NULL) S->packer->fixed = &S->fixed;
+  if (S->host == NULL && S->session.account == NULL)
+    S->packer->fixed = &S->fixed;
 #endif
 }
 
@@ -374,6 +429,33 @@ static bool make_sandbox(
   return S->sandbox != NULL;
 }
 
+/* Makes the account of a sandbox below that of its maker, if that is one. */
+static bool make_account(
+  cast_state *S, const cast_state *maker, const cast_options *o) {
+  uint64_t max[CAST_USES] = {0};
+  cast_account *parent = maker != NULL ? maker->session.account : NULL, *a;
+  max[CAST_BYTES] = o->memory_max;
+  max[CAST_TASKS] = o->tasks_max;
+  max[CAST_CPU] = o->cpu_max == OS_FOREVER ? 0 : o->cpu_max;
+  a = cast_account_new(parent, max);
+  if (a == NULL) return false;
+  if (!cast_account_take(a, CAST_BYTES, bytes_of(S))) {
+    cast_account_unref(a);
+    return false;
+  }
+  S->session.account = a;
+  S->memory.max = (size_t)cast_account_max(a, CAST_BYTES);
+  return S->memory.max == 0 || cast_memory_grant(S);
+}
+
+/* Sets what S may use. */
+static bool limit(
+  cast_state *S, const cast_state *maker, const cast_options *o) {
+  if (o->sandbox) return make_account(S, maker, o);
+  S->memory.slabs.max = S->memory.max = o->memory_max;
+  return true;
+}
+
 /* The caller's thread does everything, in the new Lua state, too, unless that
    has a thread of its own: it belongs to nobody else yet. What the state
    allocates comes from its slabs, which have the limit from the start; so a
@@ -389,15 +471,16 @@ cast_state *cast_state_make(cast_state *root, const cast_state *maker,
   S = cast_state_alloc(root->binding, name.at, name.size);
   if (S == NULL || cast_sched_first() != 0 || !make_sandbox(S, maker, o))
     goto no_memory;
-  S->memory.slabs.max = S->memory.max = o->memory_max;
   S->budget.cpu_max = o->cpu_max;
+  if (!limit(S, maker, o)) goto no_memory;
   m.S = S;
   if (cast_session_init(
         &S->session, o->own_thread ? &own_ops : &pool_ops, false) != 0 ||
       cast_watchdog_init(S) != 0)
     goto no_memory;
-  S->session.tasks_max = o->tasks_max;
-  S->session.metered = o->cpu_max != 0;
+  S->session.tasks_max = o->sandbox ? 0 : o->tasks_max;
+  S->session.metered =
+    o->cpu_max != 0 || cast_account_max(S->session.account, CAST_CPU) != 0;
   if (o->own_thread) {
     *rc = cast_worker_keep(&S->session);
     if (*rc != 0) goto no_memory;

@@ -40,6 +40,9 @@ cast_state *cast_state_make(cast_state *root, const cast_state *maker,
    thread that may work in its Lua state, which is the caller's, or the
    session's own. False: it was not called, as this is the child of a fork. */
 bool cast_state_call(cast_state *S, void (*f)(void *arg), void *arg);
+/* S has used up the cpu time of its sandbox, or one around it: has the sessions
+   look that share it, once. */
+void cast_state_cpu_over(cast_state *S);
 /* Asks all sessions below root to close. */
 void cast_state_close_children(cast_state *root, cast_session *self);
 /* Makes a session below the root of S, and pushes its handle on L. *to is set

@@ -91,7 +91,8 @@ static const char *read_limits(lua_State *L, int i, cast_options *o) {
   if ((problem = read_limit(L, i, "memory", true, &n)) != NULL) return problem;
   if (n < 9e15) o->memory_max = (size_t)n; /* more is no limit */
   if ((problem = read_limit(L, i, "tasks", true, &n)) != NULL) return problem;
-  if (n < 4e9) o->tasks_max = (uint32_t)n;
+  if (n < 4e9 && n > 0) o->tasks_max = (uint32_t)n;
+  if (n >= 4e9) o->tasks_max = 0;
   if ((problem = read_limit(L, i, "cpu", false, &n)) != NULL) return problem;
   if (n > 0) o->cpu_max = n < 9e9 ? (uint64_t)ceil(n * 1e9) : OS_FOREVER;
   return NULL;
@@ -178,6 +179,11 @@ static const char *read_sandbox(lua_State *L, int i, cast_options *o) {
   return NULL;
 }
 
+/* Before the limits are read. */
+static void set_tasks(cast_options *o) {
+  if (o->sandbox) o->tasks_max = CAST_SANDBOX_TASKS;
+}
+
 /* A sandbox that is made by one has no library that this lacks. */
 static const char *check_libs(lua_State *L, int i, cast_options *o) {
   const cast_sandbox *by = maker(L);
@@ -235,8 +241,9 @@ const char *cast_options_read(lua_State *L, int i, cast_options *o) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if ((problem = check_keys(L, i)) != NULL) return problem;
   if ((problem = read_name(L, i, o)) != NULL) return problem;
-  if ((problem = read_limits(L, i, o)) != NULL) return problem;
   if ((problem = read_sandbox(L, i, o)) != NULL) return problem;
+  set_tasks(o);
+  if ((problem = read_limits(L, i, o)) != NULL) return problem;
   if ((problem = read_thread(L, i, o)) != NULL) return problem;
   if ((problem = read_jit(L, i, o)) != NULL) return problem;
   lua_getfield(L, i, "libs");
@@ -256,6 +263,7 @@ void cast_options_default(lua_State *L, cast_options *o) {
   o->libs = by != NULL ? by->libs : CAST_LIBS_ALL;
   o->sandbox = by != NULL;
   if (by == NULL) return;
+  set_tasks(o);
   cast_modules_push(L);
   o->modules.at = lua_tolstring(L, -1, &o->modules.size);
 }

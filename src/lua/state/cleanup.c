@@ -50,10 +50,15 @@ static int cleanup_gc(lua_State *L) {
   return 0;
 }
 
+static void free_cleanup(cast_cleanup *h) {
+  cast_account_give(h->account, CAST_BYTES, h->charged);
+  cast_free(h);
+}
+
 void cast_cleanup_end(cast_cleanup *h) {
   drop(h);
   *h->owner = NULL;
-  cast_free(h);
+  free_cleanup(h);
 }
 
 void *cast_cleanup_push(
@@ -68,8 +73,15 @@ void *cast_cleanup_push(
   cast_finalizer_add(L, owner);
   /* A finalizer that ran meanwhile may have ended the state. */
   if (cast_state_find(L) != S || S->cleaned) cast_raise_closed(L);
+  if (!cast_account_take(S->session.account, CAST_BYTES, size))
+    cast_raise_memory(L);
   h = cast_calloc(size);
-  if (h == NULL) cast_raise_memory(L);
+  if (h == NULL) {
+    cast_account_give(S->session.account, CAST_BYTES, size);
+    cast_raise_memory(L);
+  }
+  h->account = S->session.account;
+  h->charged = size;
   h->drop = fn;
   h->owner = owner;
   *owner = h;
@@ -84,7 +96,7 @@ void cast_cleanup_run_all(cast_state *S) {
   while (!cast_list_is_empty(&S->cleanups)) {
     cast_cleanup *h = CAST_CONTAINER(S->cleanups.next, cast_cleanup, link);
     drop(h);
-    if (S->session.ntasks == 0) cast_free(h);
+    if (S->session.ntasks == 0) free_cleanup(h);
   }
 }
 

@@ -15,6 +15,7 @@
 #ifndef CAST_CLEANUP_H
 #define CAST_CLEANUP_H
 
+#include "../../account.h"
 #include "../../list.h"
 #include "../../object.h"
 #include "../compat/compat.h"
@@ -26,6 +27,8 @@ struct cast_cleanup {
   cast_list link;                /* in cast_state.cleanups */
   void (*drop)(cast_cleanup *h); /* NULL: it was called */
   cast_cleanup **owner;          /* the userdata, while it is on the stack */
+  cast_account *account; /* a sandbox's: `charged` bytes are charged to it */
+  size_t charged;
 };
 
 /* Pushes a userdata that owns one of `size` bytes, which are zero but for the

@@ -4,6 +4,7 @@
    Owner: the task's session. */
 #include "ltask.h"
 
+#include "../../account.h"
 #include "../../base.h"
 #include "../../list.h"
 #include "../../lock.h"
@@ -11,7 +12,11 @@
 #include "../../types.h"
 
 cast_extra *cast_extra_make(cast_ltask *t) {
-  if (t->extra == NULL) t->extra = cast_calloc(sizeof *t->extra);
+  cast_account *a = t->base.session->account;
+  if (CAST_LIKELY(t->extra != NULL)) return t->extra;
+  if (!cast_account_take(a, CAST_BYTES, sizeof *t->extra)) return NULL;
+  t->extra = cast_calloc(sizeof *t->extra);
+  if (t->extra == NULL) cast_account_give(a, CAST_BYTES, sizeof *t->extra);
   return t->extra;
 }
 

@@ -199,7 +199,8 @@ static inline void cast_co_set(cast_ltask *t, cast_coroutine co) {
    other. For the session's owner, while tasks may be added by any thread. */
 cast_ltask *cast_ltask_next(cast_session *s, cast_ltask *t);
 
-/* t->extra, which is made if it was not there; NULL: out of memory. */
+/* t->extra, which is made if it was not there; NULL: out of memory, or its
+   session's account has no room. */
 cast_extra *cast_extra_make(cast_ltask *t);
 
 #endif

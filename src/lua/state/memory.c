@@ -7,6 +7,7 @@
    Owner: the session's; the allocator runs in the same thread. */
 #include "memory.h"
 
+#include "../../account.h"
 #include "../../base.h"
 #include "../../limits.h"
 #include "../../mem.h"
@@ -18,6 +19,59 @@
 #include "interrupt.h"
 #include "protect.h"
 #include "state.h"
+
+/* -- grants --------------------------------------------------------------- */
+
+/* Takes so much more from the account that there may be `wanted` bytes: steps,
+   or just that if less is left. */
+static void grant_more(cast_state *S, size_t wanted) {
+  cast_account *a = S->session.account;
+  size_t least = wanted - S->memory.granted, more = least;
+  if (least <= SIZE_MAX - CAST_GRANT_STEP)
+    more = (least + CAST_GRANT_STEP - 1) / CAST_GRANT_STEP * CAST_GRANT_STEP;
+  if (!cast_account_take(a, CAST_BYTES, more)) {
+    more = least;
+    if (!cast_account_take(a, CAST_BYTES, more)) return;
+  }
+  S->memory.granted += more;
+}
+
+/* slabs.regrant. What slabs.max is more than the grant is room that the state
+   has for a while without being charged for it. */
+static void regrant(cast_slabs *s, size_t wanted) {
+  cast_state *S = CAST_CONTAINER(s, cast_state, memory.slabs);
+  size_t beside = s->max - S->memory.granted, keep = wanted + CAST_GRANT_STEP;
+  if (s->max == 0) return; /* lifted: memory.c, cast_state_collect */
+  wanted = wanted > beside ? wanted - beside : 0;
+  if (wanted > S->memory.granted) {
+    grant_more(S, wanted);
+  } else if (keep < S->memory.granted) {
+    cast_account_give(S->session.account, CAST_BYTES, S->memory.granted - keep);
+    S->memory.granted = keep;
+  }
+  s->max = S->memory.granted + beside;
+  s->low = S->memory.granted > 2 * CAST_GRANT_STEP
+             ? S->memory.granted - 2 * CAST_GRANT_STEP
+             : 0;
+}
+
+bool cast_memory_grant(cast_state *S) {
+  uint64_t left = cast_account_left(S->session.account, CAST_BYTES);
+  size_t first = left < CAST_GRANT_STEP ? (size_t)left : CAST_GRANT_STEP;
+  if (first == 0 || !cast_account_take(S->session.account, CAST_BYTES, first))
+    return false;
+  S->memory.slabs.max = S->memory.granted = first;
+  S->memory.slabs.regrant = regrant;
+  return true;
+}
+
+void cast_memory_ungrant(cast_state *S) {
+  cast_account_give(S->session.account, CAST_BYTES, S->memory.granted);
+  S->memory.granted = S->memory.slabs.max = S->memory.slabs.low = 0;
+  S->memory.slabs.regrant = NULL;
+}
+
+/* -- the state ------------------------------------------------------------ */
 
 /* An error was raised outside of any protected call: a mistake of ours, for
    which 5.1 would end the process without a word. */
@@ -56,17 +110,29 @@ static void *alloc_limited(void *ud, void *ptr, size_t osize, size_t nsize) {
   return p;
 }
 
+/* How many bytes the state may use in all, as far as can be told now. */
+static size_t most_bytes(const cast_state *S) {
+  uint64_t left, bytes;
+  if (S->memory.granted == 0) return S->memory.slabs.max;
+  left = cast_account_left(S->session.account, CAST_BYTES);
+  bytes = S->memory.granted;
+  return left < SIZE_MAX - bytes ? (size_t)(bytes + left) : SIZE_MAX;
+}
+
 static int collect_garbage(lua_State *L) {
   lua_gc(L, LUA_GCCOLLECT, 0);
   return 0;
 }
 
 void cast_state_collect(cast_state *S) {
-  size_t max = S->memory.slabs.max, bytes;
-  S->memory.slabs.max = 0; /* even calling it takes some */
+  cast_slabs *s = &S->memory.slabs;
+  size_t max = s->max, bytes;
+  s->max = 0; /* even calling it takes some */
   (void)cast_protect(S, collect_garbage, NULL);
-  S->memory.slabs.max = max;
-  bytes = cast_slabs_bytes(&S->memory.slabs);
+  s->max = max;
+  bytes = cast_slabs_bytes(s);
+  if (bytes < s->low) s->regrant(s, bytes);
+  max = most_bytes(S);
   /* Near the limit, too: LuaJIT needs room on the stack to call the hook, and
      has it where it has called it before. */
   S->memory.collect_at = bytes < max ? bytes + (max - bytes) / 2 : max;
@@ -133,6 +199,10 @@ static lua_State *make_surely(cast_state *S) {
   if (L == NULL) L = luaL_newstate();
   cast_mem_spare(false);
   S->memory.slabs.max = max;
+  if (L != NULL && S->memory.granted > 0) {
+    regrant(&S->memory.slabs, cast_slabs_bytes(&S->memory.slabs));
+    max = S->memory.slabs.max;
+  }
   if (L != NULL && max != 0 && cast_slabs_bytes(&S->memory.slabs) > max) {
     lua_close(L);
     L = NULL;

@@ -6,6 +6,12 @@
 #include "../compat/compat.h"
 #include "state.h"
 
+/* The session has an account that limits memory: what its Lua state may use is
+   a grant of that, which follows what it uses. False: the account has nothing
+   left. */
+bool cast_memory_grant(cast_state *S);
+/* Gives the grant back: the Lua state is gone, or was not made. */
+void cast_memory_ungrant(cast_state *S);
 /* Makes the Lua state of a session, without libraries. NULL: out of memory, or
    over the session's limit. */
 lua_State *cast_state_new_lua(cast_state *S);

@@ -58,6 +58,9 @@ typedef struct cast_binding {
   void (*open_module)(lua_State *L);
   /* Is there a module of that name of our own? For the packer (packer.h). */
   bool (*module)(lua_State *L, const char *name, size_t size);
+  /* S has found that the cpu time of its sandbox is used up: has the other
+     sessions that share it look. */
+  void (*cpu_over)(cast_state *S);
   /* The main program can never go on, a deadlock: begins to find out why,
      before its wait is over; and raises that, after it. */
   void (*find_deadlock)(lua_State *L, cast_state *S);
@@ -194,7 +197,10 @@ struct cast_state {
 
   struct {            /* memory.c */
     cast_slabs slabs; /* memory of the Lua state; not a host's */
-    size_t max;       /* (i) 0: no limit; slabs.max is another at times */
+    size_t max;       /* (i) the lowest limit that holds for it, 0: no limit;
+                   slabs.max is another at times */
+    size_t granted;   /* of slabs.max: what the session's account is charged; 0:
+                       it has none that limits memory */
 #if CAST_LUA < 502
     size_t collect_at; /* with a limit: more bytes than these starve it */
     bool starved;      /* all garbage has to be collected */
@@ -227,6 +233,7 @@ struct cast_state {
   _Atomic bool ending; /* (a) host: everything is being unwound */
   bool opened;         /* its module has been made */
   bool closing;        /* its Lua state is being closed: no new handles */
+  _Atomic bool gone;   /* (a) that is done; only read in sandboxes */
 #ifdef CAST_COLLECT
   uint32_t collecting; /* finalizers of collect.c that wait */
   uint32_t chance;     /* what is drawn for them */

@@ -25,6 +25,7 @@
 #include "cancel.h"
 
 #include "../../../include/casting.h"
+#include "../../account.h"
 #include "../../base.h"
 #include "../../limits.h"
 #include "../../mem.h"
@@ -214,10 +215,18 @@ void cast_cancel_end(cast_ltask *t) {
 /* A request that one task ends, in its session's inbox; or (`task` is NULL)
    that all tasks end, in the list `cancel.all_requests`. */
 typedef struct cast_request {
-  cast_post post;      /* its link in either */
-  cast_ltask *task;    /* one reference */
-  cast_reason *reason; /* one reference */
+  cast_post post;        /* its link in either */
+  cast_ltask *task;      /* one reference */
+  cast_reason *reason;   /* one reference */
+  cast_account *account; /* (i) of the sandbox that asks, one reference */
+  size_t charged;        /* (i) to that */
 } request;
+
+static void free_request(request *q) {
+  cast_unref(&q->reason->object);
+  cast_account_release(q->account, q->charged);
+  cast_free(q);
+}
 
 /* Asks for the end of all tasks, and observes that at once. */
 static void cancel_all(cast_session *s, cast_reason *r) {
@@ -234,21 +243,36 @@ static void on_request(cast_session *s, cast_post *p, bool closed) {
   CAST_UNUSED(s);
   if (!closed) cast_task_cancel(&q->task->base);
   cast_unref(&q->task->base.object);
-  cast_unref(&q->reason->object);
-  cast_free(q);
+  free_request(q);
 }
 
-/* Takes the reference to r over. NULL: out of memory, as is r == NULL. */
-static request *new_request(cast_reason *r) {
-  request *q = cast_calloc(sizeof *q);
-  if (q != NULL && r != NULL) {
-    q->reason = r;
-    q->post.run = on_request;
-    return q;
+/* Takes the reference to r over. The session that asks may be a sandbox, which
+   is charged: requests pile up while the other one computes. NULL: out of
+   memory, as is r == NULL. */
+static request *new_request(cast_reason *r, const cast_session *self) {
+  cast_account *a = self != NULL ? self->account : NULL;
+  size_t bytes = sizeof(request) + sizeof *r + (r != NULL ? r->text.size : 0);
+  request *q = NULL;
+  if (r != NULL && cast_account_hold(a, bytes)) {
+    q = cast_calloc(sizeof *q);
+    if (q == NULL) cast_account_release(a, bytes);
   }
-  if (r != NULL) cast_unref(&r->object);
-  cast_free(q);
-  return NULL;
+  if (q == NULL) {
+    if (r != NULL) cast_unref(&r->object);
+    return NULL;
+  }
+  q->reason = r;
+  q->post.run = on_request;
+  q->account = a;
+  q->charged = bytes;
+  return q;
+}
+
+/* A reason that a sandbox gives is cut: each task may have one. */
+static cast_chars cut_reason(cast_chars reason, const cast_session *self) {
+  if (self != NULL && self->account != NULL && reason.size > CAST_REASON_MAX)
+    reason.size = CAST_REASON_MAX;
+  return reason;
 }
 
 /* Has s serve the request q for t, at once if the caller runs s. */
@@ -280,8 +304,7 @@ static void cancel_all_requests(cast_state *S, bool closed) {
     request *q = CAST_CONTAINER(p, request, post);
     p = p->next;
     if (!closed) cancel_all(&S->session, q->reason);
-    cast_unref(&q->reason->object);
-    cast_free(q);
+    free_request(q);
   }
 }
 
@@ -327,12 +350,16 @@ static void post_scan(cast_session *s, cast_session *self) {
   cast_session_push(s, self, &S->cancel.post);
 }
 
+void cast_cancel_look(cast_state *S, cast_session *self) {
+  post_scan(&S->session, self);
+}
+
 /* A session that cancels its own tasks needs no request. */
 void cast_ltask_cancel(cast_ltask *t, cast_session *self, cast_chars reason) {
-  cast_reason *r = new_reason(reason);
+  cast_reason *r = new_reason(cut_reason(reason, self));
   cast_session *s = t->base.session;
   request *q = NULL;
-  if (r != NULL && s != self) q = new_request(ref_reason(r));
+  if (r != NULL && s != self) q = new_request(ref_reason(r), self);
   if (q != NULL) {
     send_request(s, self, t, q);
   } else {
@@ -348,7 +375,7 @@ void cast_ltask_cancel(cast_ltask *t, cast_session *self, cast_chars reason) {
 /* The tasks that are meant are those that the session has when it serves the
    request, so no reason can be put into them before that. */
 int cast_state_cancel(cast_state *S, cast_session *self, cast_chars reason) {
-  request *q = new_request(new_reason(reason));
+  request *q = new_request(new_reason(cut_reason(reason, self)), self);
   uint64_t now;
   if (q == NULL) return CASTING_ENOMEM;
   q->post.next =
@@ -370,7 +397,7 @@ int cast_state_cancel(cast_state *S, cast_session *self, cast_chars reason) {
 /* -- asking later --------------------------------------------------------- */
 
 cast_request *cast_cancel_prepare(void) {
-  return new_request(empty_reason(CAST_REASON_MAX));
+  return new_request(empty_reason(CAST_REASON_MAX), NULL);
 }
 
 char *cast_cancel_text(cast_request *q) { return q->reason->own; }
@@ -381,9 +408,7 @@ void cast_cancel_send(cast_request *q, cast_ltask *t, cast_session *self) {
 }
 
 void cast_cancel_drop(cast_request *q) {
-  if (q == NULL) return;
-  cast_unref(&q->reason->object);
-  cast_free(q);
+  if (q != NULL) free_request(q);
 }
 
 void cast_cancel_close(cast_session *s) {

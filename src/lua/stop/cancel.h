@@ -35,6 +35,9 @@ void cast_cancel_fini(cast_state *S);
 void cast_cancel_close(cast_session *s);
 /* Owner: the tasks of S never go on; they leave all queues. */
 void cast_cancel_abandon(cast_state *S);
+/* Has the owner of S look at its tasks. Any thread; `self` is the session that
+   it runs, or NULL. Cannot fail. */
+void cast_cancel_look(cast_state *S, cast_session *self);
 /* Has somebody asked that t ends? Any thread. */
 bool cast_cancel_is_requested(cast_ltask *t);
 /* The text of the first who asked, if there is any. Any thread that has a

@@ -4,6 +4,7 @@
    See cases.h. */
 #include "cases.h"
 
+#include "../../account.h"
 #include "../../base.h"
 #include "../../io/descriptor.h"
 #include "../../mem.h"
@@ -27,8 +28,15 @@ cast_extra *cast_cases_make(cast_ltask *t, uint32_t n) {
   if (x == NULL) return NULL;
   cast_cases_drop(t);
   if (n > x->room) {
-    cast_case *cases = cast_realloc(x->cases, n * sizeof *cases);
-    if (cases == NULL) return NULL;
+    cast_account *a = t->base.session->account;
+    size_t more = (n - x->room) * sizeof *x->cases;
+    cast_case *cases;
+    if (!cast_account_take(a, CAST_BYTES, more)) return NULL;
+    cases = cast_realloc(x->cases, n * sizeof *cases);
+    if (cases == NULL) {
+      cast_account_give(a, CAST_BYTES, more);
+      return NULL;
+    }
     x->cases = cases;
     x->room = n;
   }

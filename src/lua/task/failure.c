@@ -23,6 +23,7 @@
       `msg` is given up at once. */
 #include "failure.h"
 
+#include "../../account.h"
 #include "../../base.h"
 #include "../../chan.h"
 #include "../../errand.h"
@@ -62,6 +63,7 @@ struct cast_failure {
   bool reported;            /* (lock) reported, or never to be */
   cast_msg msg;             /* {error =, traceback =}, packed (invariants 1, 2);
                                empty: the texts will do */
+  cast_account *account;    /* (i) of a sandbox, one reference; else NULL */
   char text[];              /* (i) error, traceback */
 };
 
@@ -134,8 +136,17 @@ static bool pack_texts(const cast_failure *f, cast_msg *m) {
   size_t size = 1 + 9 + 4 * 5 + sizeof error - 1 + sizeof traceback - 1 +
                 strlen(f->texts.error) + strlen(f->texts.traceback);
   unsigned char *at;
-  if (size > UINT32_MAX || cast_msg_init(m, (uint32_t)size, 0) != 0)
+  cast_charge *charge = NULL;
+  if (f->account != NULL) {
+    charge = cast_charge_new(f->account, size + 2 * sizeof *m);
+    if (charge == NULL) return false;
+  }
+  if (size > UINT32_MAX ||
+      cast_msg_init(m, (uint32_t)size, charge != NULL ? 1 : 0) != 0) {
+    if (charge != NULL) cast_unref(&charge->object);
     return false;
+  }
+  if (charge != NULL) cast_msg_items(m)[0] = &charge->object;
   at = cast_msg_data(m);
   *at++ = 1;
   *at++ = WIRE_TABLE;
@@ -220,6 +231,11 @@ bool cast_failure_has_channel(void) {
   return heard;
 }
 
+/* With the two texts, each of which ends with a zero. */
+static size_t record_bytes(const cast_failure *f) {
+  return sizeof *f + strlen(f->texts.error) + strlen(f->texts.traceback) + 2;
+}
+
 cast_failure *cast_failure_ref(cast_failure *f) {
   /* Relaxed: the caller knows a holder. */
   atomic_fetch_add_explicit(&f->holders, 1, memory_order_relaxed);
@@ -228,8 +244,10 @@ cast_failure *cast_failure_ref(cast_failure *f) {
 
 void cast_failure_unref(cast_failure *f) {
   /* PAIR refs: as with objects. */
-  if (atomic_fetch_sub_explicit(&f->holders, 1, memory_order_acq_rel) == 1)
-    cast_free(f);
+  if (atomic_fetch_sub_explicit(&f->holders, 1, memory_order_acq_rel) != 1)
+    return;
+  cast_account_release(f->account, record_bytes(f));
+  cast_free(f);
 }
 
 /* Writes the report to stderr; cut if there is no memory. */
@@ -333,15 +351,19 @@ static void after_timer(cast_timer *t) {
 
 /* -- life of a record ----------------------------------------------------- */
 
+/* The record cannot be refused to a sandbox: it is charged for it anyway. */
 cast_failure *cast_failure_new(
   cast_ltask *t, const char *error, const char *traceback, cast_msg *msg) {
-  size_t esize = strlen(error) + 1, tsize = strlen(traceback) + 1;
-  cast_failure *f = cast_calloc(sizeof *f + esize + tsize);
+  cast_account *a = t->base.session->account;
+  size_t esize = strlen(error), tsize = strlen(traceback);
+  cast_failure *f = cast_calloc(sizeof *f + esize + tsize + 2);
   if (f == NULL) return NULL;
   memcpy(f->text, error, esize);
-  memcpy(f->text + esize, traceback, tsize);
+  memcpy(f->text + esize + 1, traceback, tsize);
   f->texts.error = f->text;
-  f->texts.traceback = f->text + esize;
+  f->texts.traceback = f->text + esize + 1;
+  f->account = cast_account_ref(a);
+  cast_account_add(a, CAST_BYTES, record_bytes(f));
   f->task = t;
   f->session = t->base.session;
   f->id = (unsigned)t->base.id;

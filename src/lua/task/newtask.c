@@ -8,7 +8,9 @@
    list. */
 #include "newtask.h"
 
+#include "../../account.h"
 #include "../../base.h"
+#include "../../cycle.h"
 #include "../../mem.h"
 #include "../../msg.h"
 #include "../../object.h"
@@ -41,11 +43,33 @@ static void ltask_release(cast_object *o, cast_object **more) {
   if (x->failure != NULL) cast_failure_release(x->failure, more);
 }
 
+/* What is charged for a task: the struct, with what few tasks need. */
+static size_t bytes_of(const cast_ltask *t) {
+  size_t bytes = sizeof *t;
+  if (t->extra != NULL)
+    bytes += sizeof *t->extra + t->extra->room * sizeof *t->extra->cases;
+  return bytes;
+}
+
+/* For cycle.c: the results of a task that has ended in a session that has
+   closed. Others may still change; and those of a failure that is not reported
+   yet come to somebody without a reference. */
+void cast_ltask_visit(cast_object *o, cast_visit *v) {
+  const cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
+  const cast_state *S = cast_state_of(t->base.session);
+  /* PAIR gone: acquire what the session's owner has done. */
+  if (atomic_load_explicit(&S->gone, memory_order_acquire) &&
+      t->stage == CAST_STAGE_ENDED && cast_failed(t) == NULL)
+    cast_visit_msg(v, &t->base.waiter.msg);
+}
+
 /* The memory of the session stays until the task's hold on it goes, last. */
 static void ltask_free(cast_object *o) {
   cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
   cast_session *s = t->base.session;
   CAST_CHECK(cast_ltask_prove(t));
+  if (CAST_UNLIKELY(s->account != NULL))
+    cast_account_give(s->account, CAST_BYTES, bytes_of(t));
   if (CAST_UNLIKELY(t->extra != NULL)) {
     if (t->extra->failure != NULL) cast_failure_free(t->extra->failure);
     if (t->extra->origin != NULL) cast_failure_unref(t->extra->origin);
@@ -63,10 +87,25 @@ static void ltask_free(cast_object *o) {
 
 const cast_type cast_task_type = {"task", ltask_free, ltask_release};
 
+/* Charges the struct of a task: to its own session, which makes it, or that of
+   another one. That one may be trusted: then nothing is refused. */
+static bool charge(cast_session *home, bool asks) {
+  if (asks)
+    return cast_account_take(home->account, CAST_BYTES, sizeof(cast_ltask));
+  cast_account_add(home->account, CAST_BYTES, sizeof(cast_ltask));
+  return true;
+}
+
 cast_ltask *cast_ltask_make(cast_state *home, bool own) {
-  cast_ltask *t = own ? cast_slabs_lend(&home->memory.slabs, sizeof *t)
-                      : cast_alloc(sizeof *t);
-  if (t == NULL) return NULL;
+  cast_account *a = home->session.account;
+  cast_ltask *t;
+  if (CAST_UNLIKELY(a != NULL) && !charge(&home->session, own)) return NULL;
+  t = own ? cast_slabs_lend(&home->memory.slabs, sizeof *t)
+          : cast_alloc(sizeof *t);
+  if (t == NULL) {
+    cast_account_give(a, CAST_BYTES, sizeof *t);
+    return NULL;
+  }
   memset(t, 0, sizeof *t);
   t->from_slab = own;
   cast_task_init(&t->base, &home->session, &cast_task_type);
@@ -75,8 +114,13 @@ cast_ltask *cast_ltask_make(cast_state *home, bool own) {
   return t;
 }
 
+/* A sandbox that makes one for another session, below it, is asked here. */
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own) {
   cast_handle *h = cast_handle_new(L, &cast_task_type, sizeof(cast_ltask));
+  if (CAST_UNLIKELY(home->session.account != NULL) &&
+      cast_state_find(L)->session.account != NULL &&
+      cast_account_left(home->session.account, CAST_BYTES) < sizeof(cast_ltask))
+    cast_raise_memory(L);
   cast_ltask *t = cast_ltask_make(home, own);
   if (t == NULL) cast_raise_memory(L);
   h->object = &t->base.object;

@@ -3,6 +3,7 @@
 #ifndef CAST_NEWTASK_H
 #define CAST_NEWTASK_H
 
+#include "../../cycle.h"
 #include "../../object.h"
 #include "../compat/compat.h"
 #include "../state/ltask.h"
@@ -16,6 +17,8 @@ extern const cast_type cast_task_type;
 cast_ltask *cast_ltask_make(cast_state *home, bool own);
 /* The same with its handle pushed on L instead. Raises. */
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own);
+/* A cast_visitor (cycle.h), for tasks. */
+void cast_ltask_visit(cast_object *o, cast_visit *v);
 /* The task whose handle is argument i. Raises. */
 cast_ltask *cast_ltask_check(lua_State *L, int i);
 

@@ -18,6 +18,7 @@
 #include "../../base.h"
 #include "../../msg.h"
 #include "../compat/compat.h"
+#include "../compat/finalizer.h"
 #include "../state/handle.h"
 #include "bytecode.h"
 #include "decoder.h"
@@ -189,6 +190,14 @@ static void check_key(cast_decoder *d) {
   cast_decoder_fail_at(d, "a number");
 }
 
+/* In a sandbox no __gc is ever called (session/restrict.c). */
+static void set_metatable(cast_decoder *d, int at) {
+  if (CAST_UNLIKELY(d->p->account != NULL))
+    cast_finalizer_skip(d->L, at);
+  else
+    lua_setmetatable(d->L, at);
+}
+
 /* `step` says what the value that was waited for is. It stays in the frame
    while a child is read, so that the path of an error is right, too. Guards
    against a metatable that is no table. */
@@ -214,7 +223,7 @@ static bool step_table(cast_decoder *d, cast_fill *f, bool child) {
   f->step = CAST_NEXT_META;
   if (!child && !get(d)) return false;
   if (!lua_istable(d->L, -1)) cast_decoder_corrupt(d);
-  lua_setmetatable(d->L, f->at);
+  set_metatable(d, f->at);
   return true;
 }
 
@@ -295,7 +304,7 @@ static void get_remeta(cast_decoder *d) {
   cast_decoder_push(d, cast_decoder_u32(d));
   cast_decoder_push(d, cast_decoder_u32(d));
   if (!lua_istable(L, -1) || !lua_istable(L, -2)) cast_decoder_corrupt(d);
-  lua_setmetatable(L, -2);
+  set_metatable(d, -2);
   lua_pop(L, 1);
 }
 

@@ -12,6 +12,7 @@
    Owner: the packer's state; see encoder.h. */
 #include "encoder.h"
 
+#include "../../account.h"
 #include "../../base.h"
 #include "../../block.h"
 #include "../../limits.h"
@@ -82,6 +83,8 @@ static void encoder_fini(cast_encoder *e) {
   e->walk.frames = NULL;
   e->walk.work = NULL;
   e->walk.remeta = NULL;
+  cast_account_give(e->p->account, CAST_BYTES, e->charged);
+  e->charged = 0;
 }
 
 /* A closing state does not finalize userdata that are made meanwhile, and one
@@ -198,6 +201,14 @@ void cast_encoder_nomem(cast_encoder *e) {
 
 /* -- growth --------------------------------------------------------------- */
 
+/* What a sandbox sends may take far more memory than it has in its state, as it
+   can contain a string any number of times. */
+static void charge(cast_encoder *e, size_t bytes) {
+  if (!cast_account_take(e->p->account, CAST_BYTES, bytes))
+    cast_encoder_nomem(e);
+  e->charged += bytes;
+}
+
 /* Makes an array larger, by doubling, so that it has room for `least` elements.
    When it raises the array is as it was. Numbers of elements are u32 all over:
    messages are limited to 4 GiB. */
@@ -207,6 +218,7 @@ static void *grow(cast_encoder *e, void *array, uint32_t *capacity,
   while (more < least) more *= 2;
   if (more > UINT32_MAX) more = UINT32_MAX;
   if (more < least || more > SIZE_MAX / element) cast_encoder_nomem(e);
+  charge(e, (size_t)(more - *capacity) * element);
   array = cast_realloc(array, (size_t)more * element);
   if (array == NULL) cast_encoder_nomem(e);
   *capacity = (uint32_t)more;
@@ -560,12 +572,22 @@ static unsigned char *put_header(cast_encoder *e, uint32_t n) {
   return start;
 }
 
+/* The charge of a sandbox's message is the last of its objects: not read. */
+static void put_charge(cast_encoder *e, uint32_t size) {
+  cast_object *o;
+  cast_encoder_item_room(e);
+  o = cast_packer_charge(e->p, e->L, size, e->out.items, e->out.nitems);
+  if (o == NULL) cast_encoder_nomem(e);
+  cast_encoder_item(e, o);
+}
+
 /* The references move with the bytes, so from the last copy on nothing of the
    message belongs to the encoder. */
 void cast_encoder_finish(cast_encoder *e, uint32_t n, cast_msg *out) {
   const unsigned char *start = put_header(e, n);
   uint32_t size = (uint32_t)(e->out.bytes + e->out.size - start);
   cast_blocks *blocks = cast_packer_blocks(e->p);
+  if (CAST_UNLIKELY(e->p->account != NULL)) put_charge(e, size);
   cast_msg_drop(out); /* what a finalizer's failed operation may have left */
   if (cast_msg_init_from(out, size, e->out.nitems, blocks) != 0)
     cast_encoder_nomem(e);

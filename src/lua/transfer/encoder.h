@@ -114,6 +114,7 @@ typedef struct cast_remeta {
 
 typedef struct cast_encoder {
   cast_packer *p; /* (i) the packer of its state */
+  size_t charged; /* bytes of its arrays, charged to the packer's account */
   cast_list link; /* in the packer's list */
   lua_State *L;   /* the coroutine that packs */
   int base;       /* its stack's top before; see 2. */

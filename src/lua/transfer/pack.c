@@ -182,7 +182,8 @@ void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_pack_how how, cast_msg *out) {
   CAST_ASSERT(n >= 1 && cast_msg_is_empty(out));
   first = lua_absindex(L, first);
-  if (CAST_LIKELY(cast_pack_inline(L, first, n, out))) return;
+  if (CAST_LIKELY(p->account == NULL && cast_pack_inline(L, first, n, out)))
+    return;
   cast_encode(p, L, first, n, what, base, how, out);
 }
 

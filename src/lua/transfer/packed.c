@@ -26,9 +26,45 @@ cast_message *cast_message_at(lua_State *L, int i) {
   return CAST_CONTAINER(o, cast_message, object);
 }
 
+/* What a sandbox sends of a packed message: another one, with the same content
+   and a charge of its own, which lies in any number of channels. The objects
+   are shared, with the charge of the packed one among them. */
+static void copy_charged(
+  lua_State *L, cast_state *S, const cast_message *m, cast_msg *out) {
+  cast_msg from = m->msg, to;
+  uint32_t n = from.nrefs;
+  cast_object *charge = cast_packer_charge(S->packer, L, from.size, NULL, 0);
+  if (charge == NULL) cast_raise_memory(L);
+  cast_msg_drop(out); /* what a finalizer's failed operation may have left */
+  if (cast_msg_init_from(
+        &to, from.size, n + 1, cast_packer_blocks(S->packer)) != 0) {
+    cast_unref(charge);
+    cast_raise_memory(L);
+  }
+  for (uint32_t i = 0; i < n; i++)
+    cast_msg_items(&to)[i] = cast_ref(cast_msg_items(&from)[i]);
+  cast_msg_items(&to)[n] = charge;
+  memcpy(cast_msg_data(&to), cast_msg_data(&from), from.size);
+  cast_msg_move(out, &to);
+}
+
+/* In a session with an account each message is charged. A packed one that was
+   packed elsewhere, with more than data in it, is left to the encoder, which
+   refuses its handle for the same reason. */
+static void pack_charged(lua_State *L, cast_state *S, int first, int n,
+  const char *what, cast_msg *out) {
+  cast_message *m = n == 1 ? cast_message_at(L, first) : NULL;
+  if (m != NULL && cast_data_is_handle(S->packer, &m->object))
+    copy_charged(L, S, m, out);
+  else
+    cast_pack(S->packer, L, first, n, what, 0, out);
+}
+
 void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_msg *out) {
-  if (!cast_pack_values_inline(L, S, first, n, out))
+  if (CAST_UNLIKELY(S->packer->account != NULL))
+    pack_charged(L, S, first, n, what, out);
+  else if (!cast_pack_values_inline(L, S, first, n, out))
     cast_pack(S->packer, L, first, n, what, 0, out);
   /* A __save, or a finalizer, may have forked: this is the child. */
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
@@ -37,7 +73,9 @@ void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
 void cast_pack_spawn(
   lua_State *L, cast_state *S, int first, int n, cast_msg *out) {
   cast_message *m = n == 1 ? cast_message_at(L, first) : NULL;
-  if (m != NULL)
+  if (m != NULL && S->packer->account != NULL)
+    copy_charged(L, S, m, out);
+  else if (m != NULL)
     cast_msg_dup(out, &m->msg);
   else
     cast_pack_as(S->packer, L, first, n, NULL, 0, CAST_PACK_SPAWN, out);
@@ -69,18 +107,14 @@ cast_message *cast_message_new(
   return m;
 }
 
-/* A copy of a packed message is a count; it takes no memory. In a sandbox, one
-   that was packed elsewhere, with more than data in it, is left to the encoder,
-   which refuses its handle for the same reason. */
+/* A copy of a packed message is a count; it takes no memory. */
 bool cast_pack_values_inline(
   lua_State *L, const cast_state *S, int first, int n, cast_msg *out) {
-  cast_message *m = NULL;
+  const cast_message *m = NULL;
+  if (CAST_UNLIKELY(S->packer->account != NULL)) return false;
   if (n == 1 && lua_type(L, first) == LUA_TUSERDATA)
     m = cast_message_at(L, first);
   if (m == NULL) return cast_pack_inline(L, first, n, out);
-  if (CAST_UNLIKELY(S->packer->leaves != NULL) &&
-      !cast_data_is_handle(S->packer, &m->object))
-    return false;
   cast_msg_dup(out, &m->msg);
   return true;
 }

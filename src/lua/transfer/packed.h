@@ -34,7 +34,8 @@ cast_message *cast_message_at(lua_State *L, int i);
    it, and is not encoded again. */
 void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_msg *out);
-/* The same if that takes no memory, and so runs nothing; else false. */
+/* The same if that takes no memory, and so runs nothing; else false. In a
+   sandbox each message takes memory. */
 bool cast_pack_values_inline(
   lua_State *L, const cast_state *S, int first, int n, cast_msg *out);
 /* As cast_pack_values, for a task to be started (CAST_PACK_SPAWN). */

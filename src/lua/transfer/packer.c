@@ -7,8 +7,12 @@
    Owner: the state; see packer.h. */
 #include "packer.h"
 
+#include "../../account.h"
 #include "../../base.h"
+#include "../../block.h"
 #include "../../mem.h"
+#include "../../msg.h"
+#include "../../object.h"
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../compat/single.h"
@@ -61,6 +65,30 @@ void cast_packer_stack(lua_State *L, int slots) {
   if (CAST_LIKELY(lua_checkstack(L, slots))) return;
   if (slots < 1000 && lua_gettop(L) < 4000) cast_raise_memory(L);
   cast_lua_error(L, "stack overflow (message)");
+}
+
+/* What the message takes where it is queued, too; and the strings that lie
+   outside of it, each time they are sent: whoever has it last may be this
+   message. */
+static size_t message_bytes(
+  size_t bytes, cast_object *const *items, uint32_t n) {
+  bytes += sizeof(cast_msg) + sizeof(cast_block) + (n + 1) * sizeof *items;
+  for (uint32_t i = 0; i < n; i++)
+    if (items[i] != NULL && items[i]->type == &cast_bytes_type)
+      bytes += CAST_CONTAINER(items[i], cast_bytes, object)->size;
+  return bytes;
+}
+
+cast_object *cast_packer_charge(cast_packer *p, lua_State *L, size_t bytes,
+  cast_object *const *items, uint32_t n) {
+  cast_charge *c;
+  bytes = message_bytes(bytes, items, n);
+  c = cast_charge_new(p->account, bytes);
+  if (c == NULL) {
+    lua_gc(L, LUA_GCCOLLECT, 0); /* packed messages, channels and the like */
+    c = cast_charge_new(p->account, bytes);
+  }
+  return c != NULL ? &c->object : NULL;
 }
 
 void cast_decode_corrupt(lua_State *L) {

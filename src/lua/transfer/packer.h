@@ -19,6 +19,7 @@
 #ifndef CAST_PACKER_H
 #define CAST_PACKER_H
 
+#include "../../account.h"
 #include "../../block.h"
 #include "../../context.h"
 #include "../../limits.h"
@@ -125,8 +126,10 @@ struct cast_packer {
   bool (*end)(lua_State *L, bool closing);
   /* Pushes a module of ours that only names have (names.h), or nothing. */
   bool (*module)(lua_State *L, const char *name, size_t size);
-  const void *pinned;   /* the casting_transfer that was pinned last */
-  cast_object *packing; /* task whose results are packed next; not owned */
+  const void *pinned;    /* the casting_transfer that was pinned last */
+  cast_object *packing;  /* task whose results are packed next; not owned */
+  cast_account *account; /* (i) messages and encoders are charged to it, which
+                            the session owns; NULL: it is trusted */
   const cast_peek_layout *peek; /* how to look into tables (peek.h) */
   uint64_t loads;     /* fingerprint of package.loaded for the notes; 0: none */
   cast_memo *classes; /* set of tables (classes.c); NULL until it is needed */
@@ -151,6 +154,13 @@ static inline cast_blocks *cast_packer_blocks(const cast_packer *p) {
 #define cast_packer_find(L, ref) lua_rawgeti(L, LUA_REGISTRYINDEX, ref)
 #define cast_packer_set(L, ref) lua_rawseti(L, LUA_REGISTRYINDEX, ref)
 #endif
+
+/* A charge for a message of so many bytes, besides its objects, among which it
+   is going to be: one reference for the caller. In a packer with an account.
+   Garbage may be collected for it. NULL: there is no memory, or too much is
+   charged already. May raise. */
+cast_object *cast_packer_charge(cast_packer *p, lua_State *L, size_t bytes,
+  cast_object *const *items, uint32_t n);
 
 /* Pushes the packer's table. */
 static inline void cast_packer_table(cast_packer *p, lua_State *L) {

@@ -138,6 +138,8 @@ static void make_room(cast_packer *p, lua_State *L, size_t size) {
 /* Remembers the pair; neither allocates nor raises. */
 static void keep(cast_packer *p, lua_State *L, int t, int idx, cast_bytes *b) {
   if (!p->sentinel || p->closed || b->size > CAST_SHAREDSTR_LARGEST) return;
+  /* A sandbox would have the bytes without being charged for them. */
+  if (CAST_UNLIKELY(p->account != NULL)) return;
   cast_packer_get(L, t, CAST_SLOT_SHAREDSTR);
   uint32_t i = p->next_sharedstr;
   make_room(p, L, b->size);

@@ -1,0 +1,91 @@
+/* account.h - what a sandbox and all that it has made use together.
+   SPDX-License-Identifier: MIT
+
+   An account counts bytes, tasks and processor time, and may limit each. It is
+   that of a session (cast_session.account); a session that is made in that one
+   has an account below it. What is charged counts in an account and in all
+   above it, so that nobody gets more by making sessions. A charge that one of
+   them refuses is taken back from those below. Sessions that are trusted have
+   no account, NULL, to which everything can be charged.
+
+   Owner: its references; everything that is charged has one, or is a part of
+   what has. Any thread may call these functions. There are no locks: each
+   figure is an atomic number. Invariants:
+   1. A figure is the sum of what is charged to the account and to those below
+      it, and of charges under way. So two charges at the same time may refuse
+      each other near a limit, but never exceed it together.
+   2. When an account ends, its bytes and its tasks are 0.
+   3. A figure is beyond its limit only by what was added without being asked
+      (cast_account_add): what somebody else has caused, and what cannot fail
+      any more. Then every other charge is refused. */
+#ifndef CAST_ACCOUNT_H
+#define CAST_ACCOUNT_H
+
+#include "list.h"
+#include "object.h"
+
+/* What is counted. Processor time is in nanoseconds, and is never given
+   back. */
+typedef enum cast_use { CAST_BYTES, CAST_TASKS, CAST_CPU, CAST_USES } cast_use;
+
+typedef struct cast_account cast_account;
+struct cast_account {
+  cast_object object;               /* references: sessions, charges */
+  cast_account *parent;             /* (i) one reference, or NULL */
+  uint64_t max[CAST_USES];          /* (i) the limits; 0: none */
+  _Atomic uint64_t used[CAST_USES]; /* (a) relaxed: figures only, see 1 */
+  cast_list made; /* (cast_members_lock) channels that its session has made */
+  _Atomic bool over; /* (a) its sessions have been told that no cpu is left */
+};
+
+/* An account below `parent` (NULL: below none) with these limits, one of each
+   use; one reference for the caller. NULL: out of memory. */
+cast_account *cast_account_new(cast_account *parent, const uint64_t *max);
+static inline cast_account *cast_account_ref(cast_account *a) {
+  return a != NULL ? cast_ref(&a->object) : NULL;
+}
+static inline void cast_account_unref(cast_account *a) {
+  if (a != NULL) cast_unref(&a->object);
+}
+
+/* Charges n. False: that would be more than there may be, and nothing is
+   charged. */
+bool cast_account_take(cast_account *a, cast_use use, uint64_t n);
+/* Charges n, even beyond a limit (invariant 3). */
+void cast_account_add(cast_account *a, cast_use use, uint64_t n);
+/* Takes back what was charged. */
+void cast_account_give(cast_account *a, cast_use use, uint64_t n);
+
+/* How much may still be charged; UINT64_MAX: any amount. */
+uint64_t cast_account_left(const cast_account *a, cast_use use);
+/* The lowest limit of the account and those above it; 0: there is none. */
+uint64_t cast_account_max(const cast_account *a, cast_use use);
+/* The first account of these that has used up its limit; NULL: none has. */
+const cast_account *cast_account_full(const cast_account *a, cast_use use);
+static inline uint64_t cast_account_used(const cast_account *a, cast_use use) {
+  return atomic_load_explicit(&a->used[use], memory_order_relaxed);
+}
+/* Is `above` the account, or one above it? */
+bool cast_account_is_below(const cast_account *a, const cast_account *above);
+
+/* Bytes of a struct that has a reference to its account: charges them and adds
+   that reference, or returns false; and gives both back. NULL: does nothing. */
+bool cast_account_hold(cast_account *a, size_t bytes);
+void cast_account_release(cast_account *a, size_t bytes);
+
+/* -- charges -------------------------------------------------------------- */
+
+/* Bytes that are charged as long as somebody has a reference to this: a message
+   has it among its references (msg.h), which need not know what it is. */
+typedef struct cast_charge {
+  cast_object object;
+  cast_account *account; /* (i) one reference */
+  size_t bytes;          /* (i) with those of this struct */
+} cast_charge;
+
+extern const cast_type cast_charge_type;
+/* A charge of so many bytes and its own, with one reference for the caller.
+   NULL: refused, or out of memory. */
+cast_charge *cast_charge_new(cast_account *a, size_t bytes);
+
+#endif

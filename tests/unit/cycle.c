@@ -1,0 +1,247 @@
+/* cycle.c - tests of channels that only they themselves refer to.
+   SPDX-License-Identifier: MIT */
+#include "fixture.h"
+
+#include "../../src/account.h"
+#include "../../src/cycle.h"
+
+static cast_account *account;
+
+/* -- an object in between ------------------------------------------------- */
+
+typedef struct box {
+  cast_object object;
+  cast_msg msg;
+} box;
+
+static void box_free(cast_object *o) {
+  cast_free(CAST_CONTAINER(o, box, object));
+}
+static void box_release(cast_object *o, cast_object **more) {
+  cast_msg_drop_later(&CAST_CONTAINER(o, box, object)->msg, more);
+}
+static const cast_type box_type = {"box", box_free, box_release};
+
+static bool visit(cast_object *o, cast_visit *v) {
+  if (o->type != &box_type) return false;
+  if (v != NULL) cast_visit_msg(v, &CAST_CONTAINER(o, box, object)->msg);
+  return true;
+}
+
+static int setup(void **state) {
+  uint64_t max[CAST_USES] = {0};
+  CAST_UNUSED(state);
+  account = cast_account_new(NULL, max);
+  return account != NULL ? 0 : 1;
+}
+
+static int teardown(void **state) {
+  CAST_UNUSED(state);
+  CAST_ALWAYS(cast_account_used(account, CAST_BYTES) == 0);
+  cast_account_unref(account);
+  CAST_ALWAYS(cast_mem_live() == 0);
+  return 0;
+}
+
+static cast_chan *make(cast_account *a) {
+  cast_chan *c = cast_chan_new(CAST_UNBOUNDED);
+  CAST_ALWAYS(c != NULL && cast_chan_join(c, a) == 0);
+  return c;
+}
+
+/* Sends a message with n references to `what`, one that lies in its struct or
+   one with a block. */
+static void put(cast_chan *c, cast_object *what, uint32_t n, uint32_t size) {
+  cast_waiter w;
+  memset(&w, 0, sizeof w);
+  CAST_ALWAYS(cast_msg_init(&w.msg, size, n) == 0);
+  for (uint32_t i = 0; i < n; i++) cast_msg_items(&w.msg)[i] = cast_ref(what);
+  CAST_ALWAYS(cast_chan_send(c, NULL, NULL, &w) == 0);
+}
+
+/* A channel in itself, and others in a ring; their last handles go. */
+static void frees_cycles(void **state) {
+  enum { N = 50 };
+  cast_chan *c[N];
+  CAST_UNUSED(state);
+  for (int i = 0; i < N; i++) c[i] = make(account);
+  put(c[0], &c[0]->object, 2, 1);
+  put(c[0], &c[0]->object, 1, 1000);
+  for (int i = 1; i < N; i++) {
+    cast_object *next = &c[i + 1 < N ? i + 1 : 1]->object;
+    put(c[i], next, 1, i % 2 == 0 ? 1 : 100);
+    put(c[i], &c[i / 2]->object, 1, 1);
+  }
+  for (int i = 0; i < N; i++) cast_unref(&c[i]->object);
+  cast_cycles_end(account, visit);
+}
+
+static cast_msg content(cast_chan *c) {
+  cast_waiter w;
+  memset(&w, 0, sizeof w);
+  CAST_ALWAYS(cast_chan_receive(c, NULL, NULL, &w) == 0);
+  return w.msg;
+}
+
+/* What somebody can reach stays whole, with all that it leads to; until nobody
+   can. */
+static void keeps_what_is_reached(void **state) {
+  cast_chan *a = make(account), *b = make(account), *c = make(account);
+  cast_msg m;
+  CAST_UNUSED(state);
+  put(a, &b->object, 1, 1);
+  put(b, &a->object, 1, 100);
+  put(b, &c->object, 1, 1);
+  put(c, &c->object, 1, 1);
+  cast_unref(&b->object);
+  cast_unref(&c->object);
+  cast_cycles_end(account, visit); /* a is held here */
+  assert_int_equal(cast_chan_len(a), 1);
+  assert_int_equal(cast_chan_len(b), 2);
+  assert_int_equal(cast_chan_len(c), 1);
+  m = content(c);                  /* c lies in b only */
+  cast_cycles_end(account, visit); /* and here */
+  assert_int_equal(cast_chan_len(a), 1);
+  cast_msg_drop(&m);
+  cast_unref(&a->object);
+  cast_cycles_end(account, visit); /* the next session that closes */
+}
+
+/* Messages that share a block have one reference together: one of them lies
+   outside. */
+static void counts_shared_blocks(void **state) {
+  cast_chan *a = make(account), *b = make(account);
+  cast_chan *out = cast_chan_new(CAST_UNBOUNDED);
+  cast_waiter w, other, third;
+  cast_msg m;
+  CAST_UNUSED(state);
+  assert_non_null(out);
+  memset(&w, 0, sizeof w);
+  memset(&other, 0, sizeof other);
+  memset(&third, 0, sizeof third);
+  assert_int_equal(cast_msg_init(&w.msg, 200, 1), 0);
+  cast_msg_items(&w.msg)[0] = cast_ref(&a->object);
+  cast_msg_dup(&other.msg, &w.msg);
+  cast_msg_dup(&third.msg, &w.msg);
+  assert_int_equal(cast_chan_send(a, NULL, NULL, &w), 0);
+  assert_int_equal(cast_chan_send(b, NULL, NULL, &other), 0);
+  assert_int_equal(cast_chan_send(out, NULL, NULL, &third), 0);
+  put(a, &b->object, 1, 1);
+  cast_unref(&a->object);
+  cast_unref(&b->object);
+  cast_cycles_end(account, visit);
+  assert_int_equal(cast_chan_len(a), 2); /* reached through `out` */
+  assert_int_equal(cast_chan_len(b), 1);
+  m = content(out);
+  cast_msg_drop(&m);
+  cast_cycles_end(account, visit);
+  cast_unref(&out->object);
+}
+
+/* -- objects in between --------------------------------------------------- */
+
+/* A message with one reference, which it takes over. */
+static box *box_of(cast_object *o) {
+  box *b = cast_calloc(sizeof *b);
+  CAST_ALWAYS(b != NULL && cast_msg_init(&b->msg, 1, 1) == 0);
+  cast_object_init(&b->object, &box_type);
+  cast_msg_items(&b->msg)[0] = o;
+  return b;
+}
+
+/* Far too deep for recursion. */
+static void looks_through_objects(void **state) {
+  cast_chan *a = make(account);
+  cast_object *o = cast_ref(&a->object);
+  box *outer;
+  CAST_UNUSED(state);
+  for (int i = 0; i < 200000; i++) o = &box_of(o)->object;
+  put(a, o, 1, 1);
+  cast_unref(&a->object);
+  cast_cycles_end(account, visit);
+  assert_int_equal(cast_chan_len(a), 1); /* the outermost is held here */
+  outer = CAST_CONTAINER(o, box, object);
+  cast_unref(&outer->object);
+  cast_cycles_end(account, visit);
+}
+
+/* Whatever allocation fails, nothing is lost, and the next look does it. */
+static void needs_memory(void **state) {
+  CAST_UNUSED(state);
+#if CAST_DEBUG >= 1
+  for (uint64_t n = 1;; n++) {
+    cast_chan *a = make(account), *b = make(account);
+    bool failed;
+    put(a, &b->object, 1, 1);
+    put(b, &a->object, 1, 100);
+    cast_unref(&a->object);
+    cast_unref(&b->object);
+    cast_mem_fail_at(n);
+    cast_cycles_end(account, visit);
+    failed = cast_mem_has_failed();
+    cast_mem_fail_at(0);
+    cast_cycles_end(account, visit);
+    CAST_ALWAYS(cast_account_used(account, CAST_BYTES) == 0);
+    if (!failed) break;
+  }
+#endif
+}
+
+/* -- others meanwhile ----------------------------------------------------- */
+
+static cast_chan *passed[8]; /* each is held by the thread below */
+static _Atomic bool over;
+
+/* Moves handles of channels between channels, all the time. Each that it has,
+   or has just taken out of a channel that it has, must still be whole. */
+static void pass_on(void *arg) {
+  uint64_t seed = 7;
+  CAST_UNUSED(arg);
+  while (!atomic_load(&over)) {
+    cast_chan *from = passed[unit_random(&seed) % 8], *to;
+    cast_waiter w;
+    memset(&w, 0, sizeof w);
+    if (cast_chan_receive(from, NULL, NULL, &w) != 0)
+      CAST_ALWAYS(!"a channel in use was emptied");
+    CAST_ALWAYS(w.msg.nrefs == 1);
+    to = CAST_CONTAINER(cast_msg_items(&w.msg)[0], cast_chan, object);
+    CAST_ALWAYS(cast_chan_len(to) <= 64);
+    CAST_ALWAYS(cast_chan_send(from, NULL, NULL, &w) == 0);
+  }
+}
+
+static void races_with_users(void **state) {
+  os_thread thread;
+  CAST_UNUSED(state);
+  atomic_store(&over, false);
+  for (int i = 0; i < 8; i++) passed[i] = make(account);
+  for (int i = 0; i < 8; i++)
+    for (int k = 0; k < 4; k++)
+      put(passed[i], &passed[(i + k) % 8]->object, 1, k % 2 == 0 ? 1 : 99);
+  assert_int_equal(os_thread_start(&thread, pass_on, NULL, "cycle"), 0);
+  for (uint32_t i = 0; i < unit_times(20000); i++) {
+    cast_chan *a = make(account);
+    put(a, &a->object, 1, 1);
+    cast_unref(&a->object);
+    cast_cycles_end(account, visit);
+  }
+  atomic_store(&over, true);
+  os_thread_join(&thread);
+  for (int i = 0; i < 8; i++) assert_int_equal(cast_chan_len(passed[i]), 4);
+  for (int i = 0; i < 8; i++) cast_unref(&passed[i]->object);
+  cast_cycles_end(account, visit);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    TEST(frees_cycles),
+    TEST(keeps_what_is_reached),
+    TEST(counts_shared_blocks),
+    TEST(looks_through_objects),
+    TEST(needs_memory),
+    TEST(races_with_users),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
