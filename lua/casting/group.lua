@@ -48,11 +48,18 @@ function Group:add(task)
   return task
 end
 
--- The same for a task that was just made for the group. If it cannot be a
--- member, it is cancelled and waited for: it must not outlive the group.
-function Group:adopt(task)
-  local ok, e = pcall(self.add, self, task)
+local function note_and_add(self, task, notes, value)
+  if notes then notes[task] = value end
+  return self:add(task)
+end
+
+-- The same for a task that was just made for the group; with the table `notes`,
+-- which then has the value under the task. If it cannot be a member, it is
+-- cancelled and waited for: it must not outlive the group.
+function Group:adopt(task, notes, value)
+  local ok, e = pcall(note_and_add, self, task, notes, value)
   if ok then return task end
+  if notes and notes[task] ~= nil then notes[task] = nil end
   insist(task.cancel, task)
   pcall(shield, task.join, task)
   error(e, 0)
@@ -101,14 +108,15 @@ end
 
 local ENDED = {done = true, failed = true, cancelled = true}
 
--- Takes the members whose messages lie in `ends`. A message that cannot be
--- received is lost.
+-- Takes the members whose messages lie in `ends`, up to one that cannot be
+-- received, which is lost: without memory each call fails, also one that finds
+-- nothing.
 local function take_all(group)
   local got, task, ok, e
   repeat
     got, task, ok, e = pcall(group.ends.try_receive, group.ends)
     if got and task then pcall(group.taken, group, task, ok, e) end
-  until got and not task or internal.forked()
+  until not (got and task)
 end
 
 -- Makes the group true again after an error. A receive may have failed, for

@@ -6,43 +6,65 @@
 -- program and nothing else; so it waits as any task does, and its failure is
 -- its own. When it has ended the caller closes its connection.
 --
+-- What the connections use up, memory or the tasks of the session, is no
+-- reason to leave the others: whatever fails for want of it is tried again
+-- after a pause.
+--
 -- A server:
 --   group      the tasks
 --   listener, f, limit, grace    as they were given
 --   streams    the connections: task -> stream
---   helpers    the tasks that are no connections: task -> true
---   nhelpers   how many these are
---   acceptor   the one that accepts
---   fresh      a connection that was accepted, while its task is being made
+--   acceptor   the task that accepts; nil: there is none
+--   watcher    the task that waits for the end of the listener, with a limit
+--   due        whether there is to be another acceptor, as soon as there can be
+--   fresh      a connection that was accepted, and has no task yet; or false
 --   room       a channel on which the acceptor is told of a connection's end
 --   closed     whether the listener was closed, as far as that is known
 --   until_     when the time for the last connections is over; nil: never
 --   killed     they were cancelled, because it was
 --   why        why accepting has ended, if the listener was not closed
+--   in_task    whether a task has called serve, and not the main program
+--   reserve    memory that is given up when there is no other, to wait for some
 
 local casting, internal = ...
-local ipairs, pairs, pcall = ipairs, pairs, pcall
+local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
 local Group, Net, sockets =
   internal.group, internal.net_common, internal.sockets
 
-local PAUSE = 0.05 -- seconds, after accepting has failed
+local PAUSE = 0.05 -- seconds, after something has failed
 local KILL = 2 -- seconds that cancelled tasks may take to end
+local TRIES = 100 -- of a pause that fails itself
+local NO_MEMORY = "not enough memory"
 
 -- -- accepting ----------------------------------------------------------------
 
 -- Waits until there may be one connection more.
 local function await_room(server)
-  while server.group.count - server.nhelpers >= server.limit and
-      not server.closed do
+  local group = server.group
+  while not server.closed do
+    local others = (server.acceptor and 1 or 0) + (server.watcher and 1 or 0)
+    if group.count - others < server.limit then return end
     server.room:receive()
   end
 end
 
 -- Begins to serve a connection.
 local function begin(server, stream, host, port)
-  local task = casting.spawn(server.f, stream, host, port)
-  server.streams[task] = stream
-  server.group:adopt(task)
+  server.group:adopt(casting.spawn(server.f, stream, host, port),
+    server.streams, stream)
+end
+
+-- Serves the connection `fresh`. If there can be no task for it, since the
+-- session has its limit of them for example, it waits, and all others do so in
+-- the backlog. Returns whether the listener is open, as far as that matters.
+local function begin_fresh(server, host, port)
+  local stream = server.fresh
+  while not pcall(begin, server, stream, host, port) do
+    casting.sleep(PAUSE)
+    if not server.listener:fd() then return false end
+  end
+  server.fresh = false
+  return true
 end
 
 -- What the acceptor does. After each connection it lets others run: else it
@@ -58,17 +80,13 @@ local function accept_all(server, pause)
     end
     server.fresh = stream
     if host == nil then host, port = stream:peer() end
-    begin(server, stream, host, port)
-    server.fresh = false
+    if not begin_fresh(server, host, port) then return end
     casting.yield()
   end
 end
 
-local function add_helper(server, f, ...)
-  local task = casting.spawn(f, ...)
-  server.helpers[task] = true
-  server.nhelpers = server.nhelpers + 1
-  return server.group:adopt(task)
+local function start_acceptor(server, pause)
+  server.acceptor = server.group:adopt(casting.spawn(accept_all, server, pause))
 end
 
 -- -- ends ---------------------------------------------------------------------
@@ -81,44 +99,50 @@ local function report(group)
   group.failed, group.failures = {}, {}
 end
 
--- Closes the connection for which no task could be made.
-local function drop_fresh(server)
-  local fresh = server.fresh
-  if not fresh then return end
-  server.fresh = false
-  for task, stream in pairs(server.streams) do
-    if stream == fresh then server.streams[task] = nil end
-  end
-  pcall(fresh.close, fresh)
+-- Nothing is accepted any more.
+local function accepted_all(server)
+  server.due = false
+  server.until_ = Net.deadline(server.grace)
+  if server.watcher then server.watcher:cancel() end
 end
 
 -- The acceptor has ended. If it has failed, for want of memory, another one
--- takes its place after a while.
+-- takes its place after a while; its connection is closed.
 local function acceptor_ended(server, ok)
+  local fresh = server.fresh
+  server.due = not ok and not server.group.stopped
   server.acceptor = nil
-  drop_fresh(server)
-  if not ok and not server.group.stopped then
-    server.acceptor = add_helper(server, accept_all, server, PAUSE)
-    return
+  server.fresh = false
+  if fresh then pcall(fresh.close, fresh) end
+  if not server.due then accepted_all(server) end
+end
+
+-- Makes another acceptor, if that is possible now.
+local function replace_acceptor(server)
+  local ok, e = pcall(start_acceptor, server, PAUSE)
+  if ok then
+    server.due = false
+  elseif casting.is_cancelled(e) then
+    error(e, 0)
+  elseif not server.listener:fd() then
+    accepted_all(server)
   end
-  server.until_ = Net.deadline(server.grace)
-  for task in pairs(server.helpers) do task:cancel() end
 end
 
 -- A member of the group has ended, and was taken.
 local function ended(server, task, ok)
   local stream = server.streams[task]
-  report(server.group)
   if stream then
     server.streams[task] = nil
     pcall(stream.close, stream) -- it may have moved, and is another's then
-  elseif server.helpers[task] then
-    server.helpers[task] = nil
-    server.nhelpers = server.nhelpers - 1
-    if task == server.acceptor then return acceptor_ended(server, ok) end
+  elseif task == server.acceptor then
+    acceptor_ended(server, ok)
+  elseif task == server.watcher then
+    server.watcher = nil
     server.closed = true
   end
   server.room:try_send(true)
+  report(server.group)
 end
 
 -- The time is over: the connections are cancelled, and after a second time left
@@ -131,10 +155,14 @@ local function time_over(server)
   return true
 end
 
+-- -- waiting ------------------------------------------------------------------
+
 -- Waits for the tasks until all have ended.
 local function wait(group, server)
-  while group.count > 0 do
-    local task, ok = group:taken(group.ends:receive(Net.left(server.until_)))
+  while group.count > 0 or server.due do
+    if server.due then replace_acceptor(server) end
+    local task, ok = group:taken(
+      group.ends:receive(server.due and PAUSE or Net.left(server.until_)))
     if task then
       ended(server, task, ok)
     elseif Net.left(server.until_) == 0 and not time_over(server) then
@@ -143,12 +171,60 @@ local function wait(group, server)
   end
 end
 
-local function work(group, server)
-  server.acceptor = add_helper(server, accept_all, server)
-  if server.limit < 1 / 0 then
-    add_helper(server, sockets.until_closed, server.listener)
+-- So much that a wait, and the bookkeeping of an end, do not fail without other
+-- memory.
+local function make_reserve(server)
+  local reserve = {}
+  for i = 1, 1024 do reserve[i] = false end
+  server.reserve = reserve
+end
+
+-- Makes the server true again after an error, when messages may be lost, as
+-- Group:settle does it for the group; and goes on.
+local function go_on(group, server)
+  group:settle()
+  local function make_up(task)
+    if not task or group.live[task] ~= nil then return end
+    internal.disown(task)
+    ended(server, task, task:status() == "done")
   end
+  for task in pairs(server.streams) do make_up(task) end
+  make_up(server.watcher)
+  make_up(server.acceptor)
+  report(group)
+  pcall(make_reserve, server)
   wait(group, server)
+end
+
+-- May the error e come of a want of memory? Then its text may be another one
+-- ("stack overflow", as a stack cannot grow). But the main program may have
+-- been interrupted.
+local function may_pass(server, e)
+  if casting.is_cancelled(e) or internal.forked() then return false end
+  return e == NO_MEMORY or server.in_task
+end
+
+-- The same as wait, also in a session that has no memory left for a while.
+local function persist(group, server)
+  local ok, e = pcall(wait, group, server)
+  local tries = 0
+  while not ok and may_pass(server, e) and tries < TRIES do
+    server.reserve = nil
+    ok, e = pcall(casting.sleep, PAUSE)
+    tries = ok and 0 or tries + 1
+    if ok then ok, e = pcall(go_on, group, server) end
+  end
+  if not ok then error(e, 0) end
+end
+
+local function work(group, server)
+  make_reserve(server)
+  start_acceptor(server)
+  if server.limit < 1 / 0 then
+    server.watcher =
+      group:adopt(casting.spawn(sockets.until_closed, server.listener))
+  end
+  persist(group, server)
   for _, stream in pairs(server.streams) do pcall(stream.close, stream) end
   if server.why and server.why ~= "closed" then return nil, server.why end
   return true
@@ -159,10 +235,11 @@ end
 return function(listener, f, limit, grace)
   local group = Group.new()
   local server = {group = group, listener = listener, f = f, limit = limit,
-    grace = grace, streams = {}, helpers = {}, nhelpers = 0, fresh = false,
-    room = casting.channel(1)}
+    grace = grace, streams = {}, fresh = false, due = false,
+    room = casting.channel(1), in_task = casting.self() ~= nil}
   return group:guard(function()
     server.until_ = nil
-    wait(group, server)
+    server.due = false
+    go_on(group, server)
   end, work, group, server)
 end
