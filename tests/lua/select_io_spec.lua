@@ -539,3 +539,96 @@ describe("select with listeners", function()
     assert.equal(30, n)
   end)
 end)
+
+describe("calls that never wait", function()
+  local a, b, u, listener
+  before_each(function()
+    a, b = net.pair()
+    b:write "half a line"
+    u = net.udp and assert(net.udp("127.0.0.1", 0, {}))
+    listener = assert(net.listen("127.0.0.1", 0, {}))
+  end)
+  after_each(function()
+    for _, s in ipairs {a, b, listener} do s:close() end
+    if u then u:close() end
+  end)
+
+  local function calls()
+    local fd = a:fd()
+    return {
+      function() assert(select {a} == 1) end,
+      function() assert(select {a, timeout = 100} == 1) end,
+      function() assert(select {a, timeout = 0} == 1) end,
+      function() assert(select {{net.wait, fd, "r"}} == 1) end,
+      function() assert(select {listener, timeout = 0} == nil) end,
+      function() assert(net.wait(fd, "w")) end,
+      function() assert(net.wait(fd, "w", 0)) end,
+      function() assert(net.wait(fd, "r", 0)) end,
+      function() assert(not a:read("l", 0)) end,
+      function() assert(a:peek(1, 0)) end,
+      function() assert(not listener:accept(0)) end,
+    }
+  end
+
+  it("let others run now and then", function()
+    local function run(i, f)
+      local ran, n = false, 0
+      local other = casting.spawn(function() ran = true end)
+      while not ran and n < 1000 do
+        f()
+        n = n + 1
+      end
+      assert.is_true(ran, "way " .. i)
+      other:join(LONG)
+    end
+    for i, f in ipairs(calls()) do
+      run(i, f)
+      casting.spawn(run, i, f):await(LONG)
+    end
+    assert.equal("half a line", a:read(nil, 0))
+  end)
+
+  it("are ended by a deadline", function()
+    local late
+    local function loop(f)
+      while not late do f() end
+    end
+    -- Without that this never ends.
+    local watch = casting.spawn(function()
+      casting.sleep(LONG)
+      late = true
+    end)
+    for i, f in ipairs(calls()) do
+      assert.same(pack(nil, "timeout"),
+        pack(casting.with_timeout(0.001, loop, f)), "way " .. i)
+    end
+    watch:cancel()
+    assert.equal("half a line", a:read(nil, 0))
+  end)
+
+  it("also in finalizers", function()
+    local errors, n = {}, 0
+    local function finalize()
+      for _ = 1, 100 do
+        local ok, e = pcall(select, {a, timeout = 0})
+        if not ok then errors[#errors + 1] = e end
+      end
+      n = n + 1
+    end
+    local function make()
+      if rawget(_G, "newproxy") then
+        getmetatable(newproxy(true)).__gc = finalize -- luacheck: ignore
+      else
+        setmetatable({}, {__gc = finalize})
+      end
+    end
+    make()
+    casting.spawn(make):await(LONG)
+    for _ = 1, 3 do
+      collectgarbage()
+      casting.spawn(collectgarbage):await(LONG)
+    end
+    assert.equal(2, n)
+    assert.equal(nil, errors[1])
+  end)
+end)

@@ -322,6 +322,7 @@ static int accept_until(
   (void)cast_single_push(L, &maker_key, push_maker, NULL);
   lua_pop(L, 1);
   t = cast_enter(L, S, deadline);
+  if (!waits) cast_turn_first(L, S, t);
   turned = waits && cast_turn_is_due(S, t);
   fd = turned ? OS_EAGAIN : accept_one(l, &S->session, &peer);
   if (fd >= 0) return push_connection(L, l, fd, &peer);

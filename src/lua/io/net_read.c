@@ -259,6 +259,7 @@ static int read_as(lua_State *L, cast_want *w, double seconds) {
   intptr_t rc;
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
+  if (seconds == 0) cast_turn_first(L, S, t);
   s = cast_net_stream(L, 1); /* only now: a finalizer may have sent it away */
   if (s->reader != NULL) refuse_second(L);
   if (s->closed) return cast_net_failure(L, CASTING_ECLOSED);

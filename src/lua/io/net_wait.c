@@ -31,6 +31,7 @@
 #include "../task/cases.h"
 #include "../task/enter.h"
 #include "../task/park.h"
+#include "../task/turn.h"
 #include "net.h"
 #include "net_listener.h"
 #include "net_udp.h"
@@ -181,7 +182,7 @@ static void hold(cast_extra *x) {
   x->let_go = let_go;
 }
 
-int cast_net_select(cast_state *S, cast_ltask *t, bool waits) {
+static int look(cast_state *S, cast_ltask *t, bool waits) {
   cast_extra *x = t->extra;
   uint32_t which = 0;
   int rc;
@@ -197,9 +198,19 @@ int cast_net_select(cast_state *S, cast_ltask *t, bool waits) {
   return rc;
 }
 
+int cast_net_select(cast_state *S, cast_ltask *t, bool waits) {
+  cast_extra *x = t->extra;
+  x->turned = waits && cast_turn_is_due(S, t);
+  if (CAST_LIKELY(!x->turned)) return look(S, t, waits);
+  hold(x);
+  return cast_wait_turn(&t->base);
+}
+
 int cast_net_select_again(cast_state *S, cast_ltask *t) {
   const cast_case *c = &t->extra->cases[t->base.wait.index];
-  return c->chan != NULL ? 0 : cast_net_select(S, t, true);
+  bool turned = t->extra->turned;
+  t->extra->turned = false;
+  return c->chan != NULL && !turned ? 0 : look(S, t, true);
 }
 
 void cast_net_select_over(cast_ltask *t) { cast_cases_disown(t->extra); }
@@ -260,15 +271,18 @@ int cast_net_wait(lua_State *L) {
   uint64_t deadline = OS_FOREVER;
   uint32_t events;
   cast_ltask *t;
+  bool waits;
   int rc;
   if (!cast_net_is_fd(L, 1)) cast_arg_error(L, 1, hint_at(L, 1));
   events = mode_at(L, 2);
   cast_arg_check(L, events != 0, 2, WANTED_MODE);
   if (!lua_isnoneornil(L, 3)) deadline = cast_deadline(L, 3);
+  waits = deadline == OS_FOREVER || lua_tonumber(L, 3) > 0;
   t = cast_enter(L, S, deadline);
+  if (!waits) cast_turn_first(L, S, t);
   if (!cast_net_wait_begin(t, (int)lua_tonumber(L, 1), events))
     cast_raise_memory(L);
-  rc = cast_net_select(S, t, deadline == OS_FOREVER || lua_tonumber(L, 3) > 0);
+  rc = cast_net_select(S, t, waits);
   if (rc != CAST_PARKED) return finish(L, S, t, rc);
   t->arg = t->extra->cases;
   return cast_park(L, S, t, deadline, &wait_kind);

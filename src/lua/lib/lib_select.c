@@ -43,6 +43,7 @@
 #include "../task/park.h"
 #include "../task/receive.h"
 #include "../task/scratch.h"
+#include "../task/turn.h"
 #include "../transfer/packed.h"
 #include "lib.h"
 
@@ -363,6 +364,7 @@ static int conclude(
 static int net_select(
   lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline, bool now) {
   int rc = CASTING_ENOMEM;
+  if (now) cast_turn_owe(S, t);
   if (cast_cases_own(t->extra)) rc = cast_net_select(S, t, !now);
   t->arg = t->extra->cases;
   if (rc == CAST_PARKED) return cast_park(L, S, t, deadline, &net_select_kind);
@@ -386,6 +388,7 @@ int cast_lib_select(lua_State *L) {
   lua_settop(L, 1);
   n = count_cases(L, &timed);
   if (timed) deadline = select_timeout(L, &now);
+  if (now && CAST_UNLIKELY(S->streak.owed)) cast_turn_pay(L, S);
   if (n > CAST_SELECT_FEW) lua_createtable(L, (int)n, 0);
   t = now ? cast_scratch(L, S) : cast_enter(L, S, deadline);
   x = get_cases(L, S, t, n, &files);

@@ -144,6 +144,8 @@ struct cast_state {
   struct { /* calls in a row that need not have waited: turn.h */
     const cast_ltask *task; /* whose; only compared */
     uint32_t ncalls;
+    bool owed; /* a select of that task was due, and could not take a turn: the
+                  next one does so */
   } streak;
 
   struct {                   /* modules that tasks are loading: load.c */

@@ -71,6 +71,11 @@ bool cast_enter_anew(lua_State *L, cast_state *S, cast_ltask *t) {
   return reserve(S, t, true);
 }
 
+bool cast_enter_in_place(cast_state *S, cast_ltask *t) {
+  t->in_place = true;
+  return reserve(S, t, false);
+}
+
 void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t) {
   bool room = cast_enter_anew(L, S, t);
   if (CAST_LIKELY(room && !cast_forked)) return;

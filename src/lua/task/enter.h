@@ -23,6 +23,9 @@ bool cast_enter_anew(lua_State *L, cast_state *S, cast_ltask *t);
 /* The same for a task that has packed something to send. Raises when out of
    memory; then what was packed goes back (cast_unsend). */
 void cast_enter_again(lua_State *L, cast_state *S, cast_ltask *t);
+/* After cast_enter: the next wait of t is in place, also if it could yield.
+   False: there is no memory for its C stack. */
+bool cast_enter_in_place(cast_state *S, cast_ltask *t);
 #if CAST_HAS_OURS
 /* cast_enter without a deadline, inlined for calls of a task that most often
    can yield and has nothing to look at. */

@@ -5,8 +5,10 @@
    socket always has something to read, or room to be written to, would never
    wait, and whoever is at the other end of the socket decides that. So each
    CAST_CALLS_MOST-th call in a row of one task takes a turn: before its work
-   (cast_wait_turn, where its kind of wait has an `again`), or after it. (tokio
-   gives each task such a budget.) */
+   (cast_wait_turn, where its kind of wait has an `again`), or after it. A call
+   that has a timeout of 0 takes its turn before its work, too, so that what it
+   finds is still true when it returns, and what it takes is not lost with a
+   cancellation. (tokio gives each task such a budget.) */
 #ifndef CAST_TURN_H
 #define CAST_TURN_H
 
@@ -22,10 +24,20 @@ static inline bool cast_turn_is_due(cast_state *S, const cast_ltask *t) {
   }
   if (CAST_LIKELY(++S->streak.ncalls < CAST_CALLS_MOST)) return false;
   S->streak.ncalls = 0;
+  S->streak.owed = false;
   return true;
 }
 /* A library function returns what this returns, after its work: true, when the
    others have had their turn. After cast_enter. */
 int cast_turn_take(lua_State *L, cast_state *S, cast_ltask *t);
+/* The turn of a call that has a timeout of 0, if it is due; in place, so that
+   the call goes on after it. After cast_enter, before the call looks at
+   anything. May raise. */
+void cast_turn_first(lua_State *L, cast_state *S, cast_ltask *t);
+/* For a select with a timeout of 0, which learns too late that it has sockets,
+   and may be in a finalizer: _owe notes that its turn is due (`owed`), and then
+   the next one takes it (_pay), unless it must not wait. */
+void cast_turn_owe(cast_state *S, const cast_ltask *t);
+void cast_turn_pay(lua_State *L, cast_state *S);
 
 #endif
