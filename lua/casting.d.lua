@@ -537,6 +537,9 @@ function net.connect(host, port, options) end
 ---@field reuseport? boolean other processes may listen there, too
 ---@field family? "inet"|"inet6"
 ---@field mode? string|integer permissions of a Unix socket: "660"
+---@field unlink? boolean close removes the path of a Unix socket; true
+---@field nodelay? boolean of its connections; true
+---@field keepalive? integer|boolean of its connections: seconds; 15
 
 ---Makes a listener.
 ---@param host string "*", a name, a numeric address, "unix:PATH"

@@ -7,7 +7,8 @@ local bad = internal.bad
 local Check, Net, sockets =
   internal.check, internal.net_common, internal.sockets
 
-local KNOWN = {backlog = true, reuseport = true, mode = true, family = true}
+local KNOWN = {backlog = true, reuseport = true, mode = true, family = true,
+  unlink = true, nodelay = true, keepalive = true}
 
 local DIGITS = {"", "0", "1", "2", "3", "4", "5", "6", "7"}
 
@@ -43,10 +44,17 @@ end
 local function read(i, options, is_unix)
   options = Check.options(i, "listen", options, KNOWN)
   local o = {backlog = options.backlog, reuseport = options.reuseport,
-    mode = options.mode, family = options.family}
+    mode = options.mode, family = options.family, unlink = options.unlink,
+    nodelay = options.nodelay,
+    keepalive = Net.read_keepalive(i, "listen", options.keepalive)}
   Net.check_count(i, "listen", "backlog", o.backlog, 1)
   Net.check_boolean(i, "listen", "reuseport", o.reuseport)
   Net.check_family(i, "listen", o.family)
+  Net.check_boolean(i, "listen", "nodelay", o.nodelay)
+  Net.check_boolean(i, "listen", "unlink", o.unlink)
+  if o.unlink ~= nil and not is_unix then
+    bad(i, "listen", "only a Unix socket has a path to unlink")
+  end
   check_mode(i, o.mode, is_unix)
   return o
 end

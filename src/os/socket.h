@@ -90,6 +90,9 @@ int os_bind_path(int fd, const os_address *a, os_socket_file *place);
    nothing was done. */
 int os_listen_path(int fd, const os_address *a, int mode, int backlog,
   bool locked, os_socket_file *place);
+/* The file at the path of a listening socket that another process has made:
+   this one may remove it from now on. False: there is none. */
+bool os_adopt_path(const os_address *a, os_socket_file *place);
 /* Removes what these have made, if this process did and it is still that file,
    also when another process puts its own there at this moment. To be called
    before the socket is closed. False: nothing was removed. */

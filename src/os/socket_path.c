@@ -189,6 +189,13 @@ int os_listen_path(int fd, const os_address *a, int mode, int backlog,
   return rc;
 }
 
+bool os_adopt_path(const os_address *a, os_socket_file *place) {
+  char path[PATH_ROOM];
+  place->process = 0;
+  path_of(a, path);
+  return look(path, place);
+}
+
 bool os_remove_path(const os_address *a, const os_socket_file *place) {
   os_socket_file now;
   char path[PATH_ROOM], aside[PATH_ROOM];

@@ -180,6 +180,27 @@ describe("accepting", function()
     end, "on purpose")
   end)
 
+  it("gives its connections what net.connect gives its own", function()
+    local client = connect()
+    local s = assert(listener:accept(LONG))
+    for _, name in ipairs {"nodelay", "keepalive"} do
+      local value = client:option(name)
+      assert.equal(name == "nodelay" or 15, value)
+      assert.equal(value, s:option(name))
+    end
+    for _, want in ipairs {{false, 0}, {true, 30}, {false, 15}} do
+      local l = assert(net.listen("127.0.0.1", 0,
+        {nodelay = want[1], keepalive = want[2]}))
+      local _, accepted = netkit.connect(l)
+      assert.equal(want[1], accepted:option "nodelay")
+      assert.equal(want[2] ~= 0 and want[2], accepted:option "keepalive")
+      l:option("nodelay", true)
+      _, accepted = netkit.connect(l)
+      assert.is_true(accepted:option "nodelay")
+      l:close()
+    end
+  end)
+
   it("of two at one port is refused, or shared", function()
     assert.same({nil, "address already in use"},
       {net.listen("127.0.0.1", port)})
@@ -325,6 +346,64 @@ describe("a listener of a Unix socket", function()
     s:write "hello"
     assert.equal("hello", client:read())
     listener:close()
+    assert.is_false(exists(name))
+  end)
+
+  it("leaves it there, if it is told to", function()
+    local name = path()
+    local address = "unix:" .. name
+    local listener = assert(net.listen(address, 0, {unlink = false}))
+    assert.is_false(listener:option "unlink")
+    listener:close()
+    assert.is_true(exists(name))
+    listener = assert(net.listen(address, 0))
+    assert.is_true(listener:option "unlink")
+    assert.is_true(listener:option("unlink", false))
+    helper.misuse(function() listener:option("unlink", 1) end,
+      "#2 to 'option'", "unlink must be true or false")
+    listener:close()
+    assert.same({nil, "closed"}, {listener:option "unlink"})
+    assert.is_true(exists(name))
+    listener = assert(net.listen(address, 0))
+    listener:close()
+    assert.is_false(exists(name))
+    for _, address in ipairs {"unix:@casting unlink", "127.0.0.1"} do -- luacheck: ignore
+      listener = assert(net.listen(address, 0))
+      assert.same({nil, "this socket has no such option"},
+        {listener:option "unlink"})
+      assert.same({nil, "this socket has no such option"},
+        {listener:option("unlink", true)})
+      listener:close()
+    end
+  end)
+
+  it("leaves it to another owner, who may remove it", function()
+    local found, processes = pcall(require, "processes")
+    if not found or not net.from_fd then
+      return pending "there is no module processes"
+    end
+    local name = path()
+    local address = "unix:" .. name
+    local first = assert(net.listen(address, 0))
+    local second = assert(net.from_fd(processes.dup(first:fd())))
+    local third = assert(net.from_fd(processes.dup(first:fd())))
+    assert.is_false(second:option "unlink")
+    first:option("unlink", false)
+    local ok, early = dial(address)
+    first:close()
+    second:close()
+    assert.is_true(exists(name))
+    assert.is_true(third:option("unlink", true))
+    local late
+    assert.is_true(ok)
+    ok, late = dial(address)
+    assert.is_true(ok)
+    for _, client in ipairs {early, late} do
+      local s = assert(third:accept(LONG))
+      s:write "x"
+      assert.equal("x", client:read(1, LONG))
+    end
+    third:close()
     assert.is_false(exists(name))
   end)
 

@@ -583,6 +583,10 @@ describe("net.listen", function()
     misuse("#3", "*", 0, true)
     misuse("backlog", "*", 0, {backlog = 0})
     misuse("reuseport", "*", 0, {reuseport = 1})
+    misuse("nodelay", "*", 0, {nodelay = 1})
+    misuse("keepalive", "*", 0, {keepalive = 0})
+    misuse("unlink", "unix:/tmp/x", {unlink = 1})
+    misuse("only a Unix socket", "*", 0, {unlink = false})
     for _, mode in ipairs {true, "999", "rw", "", "1000", "00777", 512, 1.5} do
       misuse("net_spec.lua", "unix:/tmp/x", {mode = mode})
       misuse('mode must be octal digits up to "777"', "unix:/tmp/x",

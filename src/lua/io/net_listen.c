@@ -18,6 +18,9 @@ typedef struct options {
   int reuseport; /* -1: not said */
   int v6only;    /* -1: not said */
   int mode;      /* of a path; -1: not said */
+  int unlink;    /* the path, when it is closed */
+  int nodelay;   /* of its connections, which inherit these */
+  int keepalive; /* seconds; 0: off */
 } options;
 
 /* An integer from 0 to `most`, or a boolean; otherwise what was there. */
@@ -58,17 +61,27 @@ static int mode_option(lua_State *L, int table) {
 }
 
 static options read_options(lua_State *L, int table) {
-  options o = {0, -1, -1, -1};
+  options o = {0, -1, -1, -1, 1, 1, 15};
   if (lua_isnoneornil(L, table)) return o;
   cast_arg_table(L, table);
   o.backlog = number_option(L, table, "backlog", 1 << 30, 0);
   o.reuseport = number_option(L, table, "reuseport", 1, -1);
   o.v6only = number_option(L, table, "v6only", 1, -1);
   o.mode = mode_option(L, table);
+  o.unlink = number_option(L, table, "unlink", 1, 1);
+  o.nodelay = number_option(L, table, "nodelay", 1, 1);
+  o.keepalive = number_option(L, table, "keepalive", 32767, 15);
   return o;
 }
 
 /* -- listening ------------------------------------------------------------ */
+
+/* What the system copies to each connection that is accepted, so that none
+   costs a call: as net.connect sets it. */
+static int set_inherited(int fd, int family, const options *o) {
+  int rc = os_set_option(fd, family, OS_NODELAY, o->nodelay);
+  return rc == 0 ? os_set_option(fd, family, OS_KEEPALIVE, o->keepalive) : rc;
+}
 
 static int listen_on(int fd, const os_address *a, const options *o, bool locked,
   os_socket_file *place) {
@@ -82,6 +95,7 @@ static int listen_on(int fd, const os_address *a, const options *o, bool locked,
       rc = os_set_option(fd, family, OS_REUSEPORT, o->reuseport);
     if (rc == 0 && family == OS_INET6 && o->v6only >= 0)
       rc = os_set_option(fd, family, OS_V6ONLY, o->v6only);
+    if (rc == 0) rc = set_inherited(fd, family, o);
   }
   if (rc == 0) rc = os_bind(fd, a);
   return rc == 0 ? os_listen(fd, o->backlog) : rc;
@@ -103,7 +117,7 @@ int cast_net_listen(lua_State *L) {
   fd = os_socket(os_address_family(&a), false);
   if (fd < 0) return cast_net_failure(L, fd);
   rc = listen_on(fd, &a, &o, locked, &place);
-  if (rc == 0) rc = cast_listener_own(l, fd, &place);
+  if (rc == 0) rc = cast_listener_own(l, fd, &place, o.unlink != 0);
   if (rc == 0) return 1;
   (void)os_remove_path(&a, &place);
   os_close(fd);
@@ -123,7 +137,7 @@ static bool is_own(int fd, const os_kind *kind) {
 static int adopt_listener(lua_State *L, int fd, const os_kind *kind) {
   cast_listener *l = cast_listener_push(L);
   int rc = kind->is_blocking ? os_nonblocking(fd, true) : 0;
-  if (rc == 0) rc = cast_listener_own(l, fd, NULL);
+  if (rc == 0) rc = cast_listener_own(l, fd, NULL, false);
   return rc == 0 ? 1 : cast_net_failure(L, rc);
 }
 

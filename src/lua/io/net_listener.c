@@ -24,7 +24,11 @@ static bool close_it(cast_listener *l, cast_session *self) {
   bool first;
   int kept;
   if (l->file == NULL) return false;
-  if (l->place.process != 0 && cast_descriptor_begin(l->file)) {
+  /* Relaxed: who sets it while another one closes the listener has no claim to
+     be heard. */
+  if (l->place.process != 0 &&
+      atomic_load_explicit(&l->unlinks, memory_order_relaxed) &&
+      cast_descriptor_begin(l->file)) {
     (void)os_remove_path(&l->local, &l->place);
     cast_descriptor_end(l->file);
   }
@@ -380,8 +384,32 @@ static int listener_name(lua_State *L) {
   return cast_net_push_address(L, &this_listener(L)->local);
 }
 
+/* listener:option("unlink" [, value]) */
+static int option_unlink(lua_State *L, cast_listener *l) {
+  bool sets = !lua_isnoneornil(L, 3), value;
+  if (sets && cast_forked) cast_raise_closed(L); /* it is the parent's, too */
+  if (sets && !lua_isboolean(L, 3))
+    cast_arg_error(L, 3,
+      lua_pushfstring(
+        L, "unlink must be true or false, got %s", cast_arg_got(L, 3)));
+  if (!cast_descriptor_begin(l->file))
+    return cast_net_option_failure(L, CASTING_ECLOSED);
+  cast_descriptor_end(l->file);
+  if (l->place.process == 0) return cast_net_option_failure(L, OS_EPERM);
+  value = sets || atomic_load_explicit(&l->unlinks, memory_order_relaxed);
+  if (sets)
+    atomic_store_explicit(
+      &l->unlinks, lua_toboolean(L, 3) != 0, memory_order_relaxed);
+  lua_pushboolean(L, value);
+  return 1;
+}
+
 static int listener_option(lua_State *L) {
-  return cast_net_option(L, this_listener(L)->file);
+  cast_listener *l = this_listener(L);
+  if (lua_type(L, 2) == LUA_TSTRING &&
+      strcmp(lua_tostring(L, 2), "unlink") == 0)
+    return option_unlink(L, l);
+  return cast_net_option(L, l->file);
 }
 
 static int listener_fd(lua_State *L) {
@@ -473,11 +501,16 @@ cast_listener *cast_listener_push(lua_State *L) {
   return l;
 }
 
-int cast_listener_own(cast_listener *l, int fd, const os_socket_file *place) {
+int cast_listener_own(
+  cast_listener *l, int fd, const os_socket_file *place, bool unlinks) {
   if (os_local_address(fd, &l->local) != 0) l->local.size = 0;
   l->is_plain = os_is_plain(fd);
   l->file = cast_descriptor_new(fd, CAST_ACCEPTS);
   if (l->file == NULL) return CASTING_ENOMEM;
-  if (place != NULL) l->place = *place;
+  if (place != NULL)
+    l->place = *place;
+  else if (os_address_has_path(&l->local))
+    (void)os_adopt_path(&l->local, &l->place);
+  atomic_store_explicit(&l->unlinks, unlinks, memory_order_relaxed);
   return 0;
 }

@@ -17,7 +17,8 @@
    3. A connection that was accepted, and then there was no memory for its
       stream, is kept for whoever accepts next (`kept` of the descriptor).
    4. The path of a Unix socket is removed before it is closed, in the process
-      that has made it. */
+      that has made it, unless the program says otherwise (`unlinks`): it may
+      have handed the socket to another process. */
 #ifndef CAST_NET_LISTENER_H
 #define CAST_NET_LISTENER_H
 
@@ -36,7 +37,8 @@ typedef struct cast_listener {
   _Atomic uint64_t nshortages; /* (a) shortages, so far */
   bool is_plain;               /* (i) os_is_plain, and so its connections */
   os_address local;            /* (i) */
-  os_socket_file place;        /* (i) of the path that it has made */
+  os_socket_file place;        /* (i) of its path, if it has one */
+  _Atomic bool unlinks;        /* (a) close removes the path */
 } cast_listener;
 
 extern const cast_type cast_listener_type;
@@ -45,7 +47,9 @@ extern const cast_class cast_listener_class;
 /* Pushes the handle of a new one that has no descriptor. Raises. */
 cast_listener *cast_listener_push(lua_State *L);
 /* Gives it the socket fd, which listens: 0; CASTING_ENOMEM: nothing was taken.
-   place: of the path that was made for it, or NULL. */
-int cast_listener_own(cast_listener *l, int fd, const os_socket_file *place);
+   place: of the path that was made for it, which its close removes if
+   `unlinks`; NULL: another process has made the socket. */
+int cast_listener_own(
+  cast_listener *l, int fd, const os_socket_file *place, bool unlinks);
 
 #endif
