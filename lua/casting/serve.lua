@@ -3,7 +3,7 @@
 --
 -- Without the option `sessions` the connections are served by the calling
 -- session (serve_session.lua). With it a task in each of them does that, a
--- member of a group: all accept from the same listener, so a connection goes to
+-- member of a group: all accept from the same listener, so a connection wakes
 -- the session that has waited longest, and passes through no other. The limit
 -- is divided: each session has a share of its own, so that none must ask
 -- another.

@@ -250,6 +250,37 @@ describe("net.wait", function()
     w:join(LONG)
   end)
 
+  it("is named in reports by the other end, too, as in a select", function()
+    local listener = assert(net.listen("127.0.0.1", 0, {}))
+    local host, port = listener:name()
+    local client, accepted = require "netkit".connect(listener)
+    local _, own = client:name()
+    local u = net.udp and assert(net.udp("127.0.0.1", 0, {}))
+    local r, w = net.pair()
+    local t = casting.spawn(net.wait, client:fd(), "r")
+    local cases = {client, listener, r, {net.wait, accepted:fd(), "r"}, u}
+    local s = casting.spawn(casting.select, cases)
+    helper.until_waiting(t)
+    helper.until_waiting(s)
+    local text = casting.report()
+    local address = host .. ":" .. port
+    for _, words in ipairs {
+      ("waiting for descriptor %d (%s) to be readable"):format(client:fd(),
+        address),
+      ("in select, to read from %s, to accept on %s, to read from " ..
+        "descriptor %d, for descriptor %d (%s:%d) to be readable"):format(
+        address, address, r:fd(), accepted:fd(), host, own),
+      u and ("to receive on %s:%d"):format(u:name()) or "",
+    } do
+      assert.matches(words, text, 1, true)
+    end
+    t:cancel()
+    s:cancel()
+    t:join(LONG)
+    s:join(LONG)
+    for _, x in ipairs {client, accepted, listener, r, w, u} do x:close() end
+  end)
+
   it("fails for a number that is not open", function()
     local fd = a:fd()
     a:close()

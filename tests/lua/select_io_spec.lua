@@ -292,7 +292,8 @@ describe("select with streams", function()
     local t = casting.spawn(select, {ch, {net.wait, fd, "r"}, false, a, a})
     helper.until_waiting(t)
     assert.matches(("in select, to receive from %s, for descriptor %d to be" ..
-      " readable, nothing, for descriptor %d"):format(tostring(ch), fd, fd),
+      " readable, nothing, to read from descriptor %d"):format(tostring(ch), fd,
+      fd),
       casting.report(), 1, true)
     b:write "x"
     local ok, i = t:join(LONG)

@@ -215,6 +215,48 @@ int cast_net_select_again(cast_state *S, cast_ltask *t) {
 
 void cast_net_select_over(cast_ltask *t) { cast_cases_disown(t->extra); }
 
+/* -- what reports say ----------------------------------------------------- */
+
+/* The address of the other end, or of this one if there is no other; 0: it has
+   none, or is no socket. */
+static size_t address_of(cast_descriptor *d, char text[CAST_NET_TEXT]) {
+  os_address a;
+  bool known;
+  if (!cast_descriptor_begin(d)) return 0;
+  known =
+    os_peer_address(d->fd, &a) == 0 || os_local_address(d->fd, &a) == 0;
+  cast_descriptor_end(d);
+  return known ? cast_net_text(&a, text) : 0;
+}
+
+/* "descriptor 5", with the address in parentheses. */
+static void add_number(cast_buffer *b, cast_descriptor *d) {
+  char text[CAST_NET_TEXT];
+  cast_buffer_form(b, "descriptor %d", d->fd);
+  if (address_of(d, text) > 0) cast_buffer_form(b, " (%s)", text);
+}
+
+void cast_net_describe_case(cast_buffer *b, const cast_case *c) {
+  const cast_type *type = c->object->type;
+  char text[CAST_NET_TEXT];
+  if (type == &cast_stream_type) {
+    cast_buffer_add(b, "to read from ");
+  } else if (type == &cast_listener_type) {
+    cast_buffer_add(b, "to accept on ");
+  } else if (type == &cast_udp_type) {
+    cast_buffer_add(b, "to receive on ");
+  } else {
+    cast_buffer_add(b, "for ");
+    add_number(b, c->file);
+    return cast_buffer_add(
+      b, c->side == CAST_READ ? " to be readable" : " to be writable");
+  }
+  if (address_of(c->file, text) > 0)
+    cast_buffer_add(b, text);
+  else
+    cast_buffer_form(b, "descriptor %d", c->file->fd);
+}
+
 /* -- waits for one descriptor --------------------------------------------- */
 
 bool cast_net_wait_begin(cast_ltask *t, int fd, uint32_t events) {
@@ -238,7 +280,9 @@ int cast_net_wait_end(cast_ltask *t, int result) {
 void cast_net_wait_describe(cast_buffer *b, const cast_ltask *t) {
   const cast_case *c = t->extra->cases;
   if (c->file == NULL) return cast_buffer_add(b, "waiting for a descriptor");
-  cast_buffer_form(b, "waiting for descriptor %d to be %s", c->file->fd,
+  cast_buffer_add(b, "waiting for ");
+  add_number(b, c->file);
+  cast_buffer_form(b, " to be %s",
     t->extra->ncases > 1   ? "readable or writable"
     : c->side == CAST_READ ? "readable"
                            : "writable");

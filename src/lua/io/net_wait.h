@@ -36,6 +36,8 @@ cast_net_kind cast_net_wait_case(
 int cast_net_select(cast_state *S, cast_ltask *t, bool waits);
 /* For `again` of a kind of wait that cast_net_select has parked. */
 int cast_net_select_again(cast_state *S, cast_ltask *t);
+/* For a report: such a case that is waited for. */
+void cast_net_describe_case(cast_buffer *b, const cast_case *c);
 /* After cast_net_select: gives up all that the cases hold, but messages. */
 void cast_net_select_over(cast_ltask *t);
 

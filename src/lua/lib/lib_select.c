@@ -268,8 +268,7 @@ static void describe_select(cast_buffer *b, const cast_ltask *t) {
     const cast_case *c = &t->extra->cases[i];
     cast_buffer_add(b, i == 0 ? "" : ", ");
     if (c->file != NULL)
-      cast_buffer_form(b, "for descriptor %d to be %s", c->file->fd,
-        c->side == CAST_READ ? "readable" : "writable");
+      cast_net_describe_case(b, c);
     else if (c->chan == NULL)
       cast_buffer_add(b, "nothing");
     else
