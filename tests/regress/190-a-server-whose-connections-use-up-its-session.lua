@@ -34,7 +34,7 @@ end
 -- wait.
 do
   local listener, task, session = server({tasks = 6}, echo)
-  local clients = {}
+  local clients = {} -- luacheck: ignore
   for i = 1, 10 do clients[i] = connect(listener) end
   helper.until_true(function() return listener:stats().accepted == 5 end)
   for i = 1, 10 do
@@ -87,7 +87,7 @@ for _, least in ipairs {1000, 500, 120} do
   local listener, task, session = server({memory = 3e6}, function(stream)
     local line = stream:read "l"
     if line == "hog" then
-      local all, n, rep = {}, 0, string.rep
+      local all, n, rep = {}, 0, string.rep -- luacheck: ignore
       for i = 1, 3000 do all[i] = false end
       local function grow(size)
         all[n + 1] = rep("x", size) .. n
@@ -103,7 +103,7 @@ for _, least in ipairs {1000, 500, 120} do
   end)
   local quiet, hog = connect(listener), connect(listener, "hog\n")
   helper.until_true(function() return listener:stats().accepted >= 2 end)
-  local clients = {}
+  local clients = {} -- luacheck: ignore
   for i = 1, 10 do clients[i] = connect(listener, "hello\n") end
   helper.until_true(function() return listener:stats().accepted >= 3 end)
   release:close()
