@@ -23,6 +23,8 @@
 --   until_     when the time for the last connections is over; nil: never
 --   killed     they were cancelled, because it was
 --   why        why accepting has ended, if the listener was not closed
+--   in_task    whether a task has called serve, and not the main program
+--   reserve    memory that is given up when there is no other, to wait for some
 
 local casting, internal = ...
 local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
@@ -169,6 +171,14 @@ local function wait(group, server)
   end
 end
 
+-- So much that a wait, and the bookkeeping of an end, do not fail without other
+-- memory.
+local function make_reserve(server)
+  local reserve = {}
+  for i = 1, 1024 do reserve[i] = false end
+  server.reserve = reserve
+end
+
 -- Makes the server true again after an error, when messages may be lost, as
 -- Group:settle does it for the group; and goes on.
 local function go_on(group, server)
@@ -182,14 +192,24 @@ local function go_on(group, server)
   make_up(server.watcher)
   make_up(server.acceptor)
   report(group)
+  pcall(make_reserve, server)
   wait(group, server)
+end
+
+-- May the error e come of a want of memory? Then its text may be another one
+-- ("stack overflow", as a stack cannot grow). But the main program may have
+-- been interrupted.
+local function may_pass(server, e)
+  if casting.is_cancelled(e) or internal.forked() then return false end
+  return e == NO_MEMORY or server.in_task
 end
 
 -- The same as wait, also in a session that has no memory left for a while.
 local function persist(group, server)
   local ok, e = pcall(wait, group, server)
   local tries = 0
-  while not ok and e == NO_MEMORY and tries < TRIES do
+  while not ok and may_pass(server, e) and tries < TRIES do
+    server.reserve = nil
     ok, e = pcall(casting.sleep, PAUSE)
     tries = ok and 0 or tries + 1
     if ok then ok, e = pcall(go_on, group, server) end
@@ -198,6 +218,7 @@ local function persist(group, server)
 end
 
 local function work(group, server)
+  make_reserve(server)
   start_acceptor(server)
   if server.limit < 1 / 0 then
     server.watcher =
@@ -215,7 +236,7 @@ return function(listener, f, limit, grace)
   local group = Group.new()
   local server = {group = group, listener = listener, f = f, limit = limit,
     grace = grace, streams = {}, fresh = false, due = false,
-    room = casting.channel(1)}
+    room = casting.channel(1), in_task = casting.self() ~= nil}
   return group:guard(function()
     server.until_ = nil
     server.due = false

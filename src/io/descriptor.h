@@ -63,7 +63,7 @@ struct cast_descriptor {
   cast_side side[2];
   _Atomic int kept; /* (a) of a listener: a connection that was accepted, and
                        that nobody has; -1: none */
-  _Atomic uint64_t paused_ns;  /* (a) of a listener that is short of
+  _Atomic uint64_t paused_ns; /* (a) of a listener that is short of
                                   descriptors: until then it is not ready,
                                   whatever the system says; 0: it is not */
   cast_descriptor *next_free; /* (table lock) */

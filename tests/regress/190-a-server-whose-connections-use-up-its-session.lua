@@ -34,7 +34,7 @@ end
 -- wait.
 do
   local listener, task, session = server({tasks = 6}, echo)
-  local clients = {}
+  local clients = {} -- luacheck: ignore
   for i = 1, 10 do clients[i] = connect(listener) end
   helper.until_true(function() return listener:stats().accepted == 5 end)
   for i = 1, 10 do
@@ -80,13 +80,14 @@ do
 end
 
 -- A connection holds all memory, down to pieces of so many bytes, until it is
--- told to let go.
+-- told to let go. Others may fail meanwhile, each alone; where garbage is not
+-- collected when memory is short, also a while after that.
 for _, least in ipairs {1000, 500, 120} do
   local release = casting.channel()
   local listener, task, session = server({memory = 3e6}, function(stream)
     local line = stream:read "l"
     if line == "hog" then
-      local all, n, rep = {}, 0, string.rep
+      local all, n, rep = {}, 0, string.rep -- luacheck: ignore
       for i = 1, 3000 do all[i] = false end
       local function grow(size)
         all[n + 1] = rep("x", size) .. n
@@ -102,14 +103,18 @@ for _, least in ipairs {1000, 500, 120} do
   end)
   local quiet, hog = connect(listener), connect(listener, "hog\n")
   helper.until_true(function() return listener:stats().accepted >= 2 end)
-  local clients = {}
+  local clients = {} -- luacheck: ignore
   for i = 1, 10 do clients[i] = connect(listener, "hello\n") end
   helper.until_true(function() return listener:stats().accepted >= 3 end)
   release:close()
-  assert(hog:read("l", LONG) == "answer")
-  quiet:write "hello\n"
-  assert(quiet:read("l", LONG) == "answer")
-  assert(connect(listener, "later\n"):read("l", LONG) == "answer")
+  hog:read("a", LONG)
+  quiet:close()
+  local answer
+  helper.until_true(function()
+    answer = connect(listener, "later\n"):read("l", LONG)
+    return answer == "answer" or task:status() == "failed"
+  end)
+  assert(answer == "answer")
   listener:close()
   assert(task:await(LONG) == true)
   session:close()

@@ -223,8 +223,7 @@ static size_t address_of(cast_descriptor *d, char text[CAST_NET_TEXT]) {
   os_address a;
   bool known;
   if (!cast_descriptor_begin(d)) return 0;
-  known =
-    os_peer_address(d->fd, &a) == 0 || os_local_address(d->fd, &a) == 0;
+  known = os_peer_address(d->fd, &a) == 0 || os_local_address(d->fd, &a) == 0;
   cast_descriptor_end(d);
   return known ? cast_net_text(&a, text) : 0;
 }

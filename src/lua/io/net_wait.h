@@ -31,8 +31,8 @@ cast_net_kind cast_net_wait_case(
   lua_State *L, int idx, int n, cast_case *c, const char **why);
 
 /* cast_select_files for the cases of t, of which cast_cases_own has taken hold;
-   it waits if `waits`, perhaps for its turn first. Not CAST_PARKED: t->base.wait.index is *which, as after
-   a wait. */
+   it waits if `waits`, perhaps for its turn first. Not CAST_PARKED:
+   t->base.wait.index is *which, as after a wait. */
 int cast_net_select(cast_state *S, cast_ltask *t, bool waits);
 /* For `again` of a kind of wait that cast_net_select has parked. */
 int cast_net_select_again(cast_state *S, cast_ltask *t);

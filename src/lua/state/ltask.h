@@ -93,7 +93,7 @@ typedef struct cast_extra {
   uint32_t ncases;  /* how many these are */
   uint32_t room;    /* how many were allocated */
   uint32_t nfiles;  /* of how many the objects are owned: cases.h */
-  bool turned;      /* they were not looked at yet: the wait is a turn, turn.h */
+  bool turned; /* they were not looked at yet: the wait is a turn, turn.h */
   /* Ends what else the cases hold: that streams do not move. NULL: nothing. */
   void (*let_go)(struct cast_extra *x);
   struct cast_failure *failure; /* its record, if it has failed: failure.c */
