@@ -38,11 +38,11 @@
 #endif
 #else
 #define CAST_VERSION_NEW(X) \
-  X(lua_absindex) X(lua_callk) X(lua_copy) X(lua_pcallk) X(lua_rawgetp) \
-  X(lua_rawlen) X(lua_rawsetp) X(lua_tointegerx) X(lua_tonumberx) \
-  X(lua_upvalueid) X(lua_upvaluejoin) X(lua_yieldk) X(luaL_execresult) \
-  X(luaL_loadbufferx) X(luaL_prepbuffsize) X(luaL_requiref) \
-  X(luaL_setfuncs) X(luaopen_coroutine)
+  X(lua_absindex) X(lua_callk) X(lua_copy) X(lua_getglobal) X(lua_pcallk) \
+  X(lua_rawgetp) X(lua_rawlen) X(lua_rawsetp) X(lua_tointegerx) \
+  X(lua_tonumberx) X(lua_upvalueid) X(lua_upvaluejoin) X(lua_yieldk) \
+  X(luaL_execresult) X(luaL_loadbufferx) X(luaL_prepbuffsize) \
+  X(luaL_requiref) X(luaL_setfuncs) X(luaopen_coroutine)
 #if LUA_VERSION_NUM == 502
 #define CAST_VERSION_OWN(X) \
   CAST_VERSION_NEW(X) \

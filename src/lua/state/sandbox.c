@@ -13,8 +13,8 @@
       ../session/modules.c.
    3. The functions of ours that it can call check their arguments. Those of
       `internal`, which do not, are in no table, upvalue or argument that it
-      reaches: the files of lualib/casting look for functions of casting in a table
-      of their own (../lib/embed.c), for basic ones in another
+      reaches: the files of lualib/casting look for functions of casting in a
+      table of their own (../lib/embed.c), for basic ones in another
       (../session/builtin.c), and their environments cannot be had (restrict.c).
    4. It acts on itself and on what it has made: cast_sandbox_may. The methods
       that act are guarded by the classes' sandbox_methods (handle.h), so that
