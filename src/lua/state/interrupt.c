@@ -76,7 +76,7 @@ static bool is_interrupt(lua_State *L) {
 
 bool cast_hook_has_interrupted(cast_state *S, lua_State *L) {
   if (S->host == NULL || lua_gethookcount(S->work) == UNTOUCHED ||
-      lua_gethook(S->work) != NULL || (L != NULL && !is_interrupt(L)))
+      lua_gethook(S->work) != NULL || !is_interrupt(L))
     return S->interrupt.main_interrupted;
   cast_hook_clear(S->work);
   S->interrupt.main_interrupted = true;

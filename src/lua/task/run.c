@@ -192,7 +192,7 @@ static void record(cast_ending *e, bool described) {
       cast_failure_new(e->t, described ? e->error.text : CAST_NO_MEMORY,
         described ? e->traceback.text : lost, &e->msg);
   /* Relaxed: a failure at the same moment may be reported or not. */
-  if (cast_hook_has_interrupted(S, e->co) ||
+  if ((e->failed && e->co != NULL && cast_hook_has_interrupted(S, e->co)) ||
       atomic_load_explicit(&S->root->ending, memory_order_relaxed) ||
       atomic_load_explicit(&S->close.posted, memory_order_relaxed))
     atomic_store_explicit(&e->t->joined, true, memory_order_relaxed);
