@@ -97,7 +97,7 @@ static int pack_failure_msg(lua_State *L) {
   lua_setfield(L, -2, "error");
   lua_pushvalue(L, 3);
   lua_setfield(L, -2, "traceback");
-  cast_pack_as(t->S->packer, L, 4, 1, NULL, 0, CAST_PACK_COPY, t->msg);
+  cast_pack_as(t->S->packer, L, 4, 1, NULL, 0, CAST_PACK_TELL, t->msg);
   return 0;
 }
 

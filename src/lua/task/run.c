@@ -39,6 +39,7 @@
 #include "../transfer/pack.h"
 #include "cases.h"
 #include "complete.h"
+#include "crossing.h"
 #include "deliver.h"
 #include "failure.h"
 #include "newtask.h"
@@ -266,15 +267,38 @@ static cast_status fail_in_close(cast_ending *e) {
   return CAST_FAILED;
 }
 
+static int keep_protected(lua_State *L) {
+  cast_ending *e = lua_touserdata(L, 1);
+  cast_ltask_keep(L);
+  if (CAST_UNLIKELY(e->results.msg.nrefs > 0)) cast_crossing_end(L, e);
+  return 0;
+}
+
+/* What is refused although no finalizer runs is a __save that waits: then that
+   is why the results cannot cross, to those who are told that. */
+static bool keep_safely(cast_ending *e) {
+  cast_state *S = e->S;
+  int status = cast_protect(S, keep_protected, e);
+  if (status != LUA_OK && S->protect.refused) {
+    S->protect.final = true;
+    status = cast_protect(S, keep_protected, e);
+    S->protect.final = false;
+  }
+  return status == LUA_OK;
+}
+
 /* Keeps the results for tasks that join. False: out of memory; joiners are told
    that, which takes none. */
 static bool keep(cast_ending *e) {
   if (e->nres == 0) return true;
-  if (e->co != NULL && cast_protect(e->S, cast_ltask_keep, e) == LUA_OK)
-    return true;
-  cast_msg_drop(&e->results.msg);
+  if (e->co != NULL && keep_safely(e)) return true;
+  if (e->complete)
+    cast_pack_undo(e->S->packer, e->S->work, &e->results.msg);
+  else
+    cast_msg_drop(&e->results.msg);
   cast_pack_text(CAST_NO_MEMORY, &e->results.msg);
   e->results.crossing = CAST_CROSSES_RESULTS;
+  e->results.told = false;
   e->t->stored = false;
   if (!e->failed) record(e, false);
   return false;

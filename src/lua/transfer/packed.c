@@ -66,12 +66,18 @@ cast_message *cast_message_new(
   return m;
 }
 
-/* A copy of a packed message is a count; it takes no memory. */
+/* A copy of a packed message is a count; it takes no memory. A task of this
+   session may be in there whose handle another has packed. */
 bool cast_pack_values_inline(lua_State *L, int first, int n, cast_msg *out) {
   const cast_message *m = NULL;
   if (n == 1 && lua_type(L, first) == LUA_TUSERDATA)
     m = cast_message_at(L, first);
   if (m == NULL) return cast_pack_inline(L, first, n, out);
   cast_msg_dup(out, &m->msg);
+  for (uint32_t i = 0; i < out->nrefs; i++) {
+    cast_object *o = cast_msg_items(out)[i];
+    const cast_giving *giving = o != NULL ? cast_handle_giving(L, o) : NULL;
+    if (giving != NULL) giving->again(L, o);
+  }
   return true;
 }
