@@ -19,9 +19,10 @@ static int count = 2000, first_seed = 1;
 
 const char cast_handle_tag = 0;
 
-void cast_handle_cross(lua_State *L, cast_object *o) {
+const cast_giving *cast_handle_giving(lua_State *L, const cast_object *o) {
   CAST_UNUSED(L);
   CAST_UNUSED(o);
+  return NULL;
 }
 
 void cast_handle_push(lua_State *L, cast_object *o) {

@@ -47,9 +47,10 @@ static int handle_gc(lua_State *L) {
   return 0;
 }
 
-void cast_handle_cross(lua_State *L, cast_object *o) {
+const cast_giving *cast_handle_giving(lua_State *L, const cast_object *o) {
   CAST_UNUSED(L);
   CAST_UNUSED(o);
+  return NULL;
 }
 
 void cast_handle_push(lua_State *L, cast_object *o) {

@@ -27,9 +27,9 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 #include "../task/await.h"
+#include "../task/crossing.h"
 #include "../task/enter.h"
 #include "../task/newtask.h"
-#include "../task/outcome.h"
 #include "../task/remote.h"
 #include "../transfer/pack.h"
 #include "api.h"
@@ -188,6 +188,7 @@ int casting_spawn(
   cast_pack_as(S->packer, L, first, nargs + 1, "value", 0, CAST_PACK_SPAWN,
     &t->base.waiter.msg);
   rc = cast_task_start(&t->base, &S->session);
+  if (rc != 0) cast_pack_undo(S->packer, L, &t->base.waiter.msg);
   if (rc == 0 && out != NULL)
     *out = cast_api_task_out(cast_ref(&t->base.object));
   lua_settop(L, first - 1);

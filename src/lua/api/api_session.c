@@ -37,6 +37,7 @@
 #include "../stop/cancel.h"
 #include "../task/failure.h"
 #include "../task/newtask.h"
+#include "../task/outcome.h"
 #include "../task/remote.h"
 #include "../task/status.h"
 #include "../transfer/wire.h"
@@ -385,7 +386,8 @@ void casting_task_unref(casting_task *t) {
 int casting_task_join(
   casting_task *task, double seconds, casting_message *results) {
   cast_ltask *t = cast_api_task(task);
-  cast_msg copy;
+  cast_crossing crossing;
+  cast_msg got = {0};
   cast_status how;
   int rc;
   if (cast_forked) return CASTING_EFORKED;
@@ -399,14 +401,12 @@ int casting_task_join(
   /* Relaxed: as by a join in Lua (R49). */
   if (how == CAST_FAILED)
     atomic_store_explicit(&t->joined, true, memory_order_relaxed);
-  if (results != NULL && t->crossing != CAST_CROSSES_NOTHING) {
-    rc = cast_msg_dup_of(&copy, &t->base.waiter.msg, &t->base.object);
-    if (rc != 0) return rc;
-    if (!cast_msg_is_empty(&copy)) cast_api_set(results, &copy);
-  }
-  return how == CAST_DONE && t->crossing != CAST_CROSSES_REASON
-           ? 0
-           : CASTING_EFAILED;
+  rc = cast_ltask_look(t, false, &got, &crossing);
+  if (rc != 0) return rc;
+  if (results != NULL && !cast_msg_is_empty(&got)) cast_api_set(results, &got);
+  cast_msg_drop(&got);
+  return how == CAST_DONE && crossing != CAST_CROSSES_REASON ? 0
+                                                             : CASTING_EFAILED;
 }
 
 int casting_task_cancel(casting_task *t, const char *reason) {

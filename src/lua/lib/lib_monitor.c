@@ -31,6 +31,7 @@
 #include "../state/argument.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
+#include "../task/crossing.h"
 #include "../task/newtask.h"
 #include "../task/outcome.h"
 #include "../transfer/wire.h"

@@ -232,8 +232,8 @@ static void drop_task_list(cast_cleanup *h) {
 
 /* Adds the unfinished tasks of s to the list, up to `room`; returns how many
    there are. Under the lock no task ends completely, so each can be given a
-   reference. Tasks of another session than the caller's are shared from now on
-   (`own` false). */
+   reference. Of tasks of another session than the caller's the caller is told
+   from now on (`own` false): what moves is that session's to give away. */
 static uint32_t collect(
   cast_session *s, task_list *l, uint32_t room, bool own) {
   uint32_t n;
@@ -242,7 +242,7 @@ static uint32_t collect(
   for (cast_list *i = s->tasks.next; i != &s->tasks && l->count < room;
        i = i->next) {
     cast_ltask *t = cast_ltask_of(CAST_CONTAINER(i, cast_task, link));
-    if (!own && !cast_ltask_share(t, CAST_SHARED))
+    if (!own && !cast_ltask_share(t, CAST_TOLD))
       continue; /* it is just ending */
     l->at[l->count++] = t;
     cast_ref(&t->base.object);

@@ -34,6 +34,7 @@
 #include "../stop/preempt.h"
 #include "../stop/scope.h"
 #include "../task/await.h"
+#include "../task/crossing.h"
 #include "../task/enter.h"
 #include "../task/failure.h"
 #include "../task/newtask.h"
@@ -303,18 +304,12 @@ static const luaL_Reg task_sandbox_methods[] = {
   {NULL, NULL},
 };
 
-/* cast_class.cross: another session is about to get a handle. */
-static void cross(lua_State *L, cast_state *S, cast_object *o) {
-  cast_ltask_cross(
-    L, S, cast_ltask_of(CAST_CONTAINER(o, cast_task, object)), CAST_SHARED);
-}
-
 const cast_class cast_task_class = {
   .type = &cast_task_type,
   .title = "casting.task",
   .methods = task_methods,
   .sandbox_methods = task_sandbox_methods,
-  .cross = cross,
+  .giving = &cast_task_giving,
 };
 
 /* -- functions of the module ---------------------------------------------- */

@@ -164,10 +164,10 @@ bool cast_handle_find(lua_State *L, const cast_object *o) {
   return false;
 }
 
-void cast_handle_cross(lua_State *L, cast_object *o) {
-  cast_state *S = cast_state_find(L);
-  const cast_class *c = class_of(S, o->type);
-  if (c != NULL && c->cross != NULL) c->cross(L, S, o);
+const cast_giving *cast_handle_giving(lua_State *L, const cast_object *o) {
+  const cast_state *S = cast_state_find(L);
+  const cast_class *c = S != NULL ? class_of(S, o->type) : NULL;
+  return c != NULL ? c->giving : NULL;
 }
 
 /* The collector is told only when much has come together: to ask whether it is

@@ -31,10 +31,28 @@ struct cast_class {
   const luaL_Reg *our_methods, *our_meta;
   /* The same in sandboxes, where these come after all others; or NULL. */
   const luaL_Reg *sandbox_methods, *sandbox_meta;
-  /* Called when another session is about to get a handle of o, to prepare what
-     it needs then. May raise. May be NULL. */
-  void (*cross)(lua_State *L, cast_state *S, cast_object *o);
+  /* What is done about their handles in messages; NULL: nothing. */
+  const struct cast_giving *giving;
 };
+
+/* What the packer does about the handles of a class. In an array of items, the
+   objects of a message, there may be others and NULL. */
+typedef struct cast_giving {
+  /* Before any of the message has left: makes ready what other sessions need,
+     and pushes that, one value. as: CAST_SHARED, or CAST_TOLD (ltask.h). May
+     run Lua code, and raise. */
+  void (*prepare)(
+    lua_State *L, cast_object *const *items, uint32_t n, uint8_t as);
+  /* The message is complete: puts that value, on the top, in place. No Lua code
+     has run since `prepare`, none runs here. for_good: the message will not be
+     undone. */
+  void (*commit)(lua_State *L, cast_object *const *items, uint32_t n,
+    uint8_t as, bool for_good);
+  /* Another message that has o is to be sent, which was packed before; or one
+     is not sent after all. Neither of the two runs Lua code. */
+  void (*again)(lua_State *L, cast_object *o);
+  void (*undo)(lua_State *L, cast_object *o);
+} cast_giving;
 
 /* Metamethods of all handles. */
 extern const luaL_Reg cast_handle_meta[];
@@ -69,8 +87,8 @@ bool cast_handle_find(lua_State *L, const cast_object *o);
    finalizers and the weak table still hold counts as in use. May collect. */
 void cast_handle_weigh(lua_State *L, cast_state *S, size_t size);
 
-/* Calls the `cross` of o's class, if it has one. May raise. */
-void cast_handle_cross(lua_State *L, cast_object *o);
+/* That of the class of o, or NULL. */
+const cast_giving *cast_handle_giving(lua_State *L, const cast_object *o);
 
 /* The handle at idx; NULL: there is something else. */
 static inline cast_handle *cast_handle_at(lua_State *L, int idx) {

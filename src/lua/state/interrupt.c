@@ -129,7 +129,7 @@ static bool is_interrupt(lua_State *L) {
 
 bool cast_hook_has_interrupted(cast_state *S, lua_State *L) {
   if (S->host == NULL || count_of_program(S, S->work) == UNTOUCHED ||
-      hook_of_program(S, S->work) != NULL || (L != NULL && !is_interrupt(L)))
+      hook_of_program(S, S->work) != NULL || !is_interrupt(L))
     return S->interrupt.main_interrupted;
   cast_hook_clear(S->work);
   S->interrupt.main_interrupted = true;

@@ -23,9 +23,8 @@ void cast_hook_drop(cast_state *S, lua_State *L);
    cast_hook_has_interrupted. */
 void cast_hook_mark(lua_State *L);
 /* LuaJIT, a host: has a task met a signal handler's hook, with the error on the
-   top of L? (NULL: it has failed where nothing but a hook can have raised.) If
-   so, the wait of the main program ends, and that will raise the error; returns
-   true until then. */
+   top of L? If so, the wait of the main program ends, and that will raise the
+   error; returns true until then. */
 bool cast_hook_has_interrupted(cast_state *S, lua_State *L);
 /* Host: the main program is about to wait, in L. Has a signal handler just set
    a hook, which must be called before? */

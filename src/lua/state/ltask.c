@@ -46,7 +46,7 @@ void cast_ltask_prove(const cast_ltask *t) {
   if (t->stage == CAST_STAGE_ENDED)
     CAST_ASSERT(!t->selecting && !t->owns_arg && !t->loading && t->co == NULL);
   else
-    CAST_ASSERT(t->crossing == CAST_CROSSES_NOTHING && !t->stored);
+    CAST_ASSERT(t->crossing == CAST_CROSSES_NOTHING && !t->told);
   CAST_ASSERT(!(t->parked && t->in_place));
   CAST_ASSERT(!t->parked || t->kind != NULL);
   CAST_ASSERT(!t->limited || x != NULL);

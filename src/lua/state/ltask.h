@@ -58,7 +58,7 @@ typedef struct cast_wait_kind {
 enum {
   CAST_OWN,    /* no; it may become TOLD or SHARED at any time */
   CAST_TOLD,   /* those that are told of its end: its results are packed then,
-                  but what moves stays (outcome.c) */
+                  but what moves stays (outcome.c, crossing.c) */
   CAST_SHARED, /* yes: its results are packed when it ends */
   CAST_KEPT    /* no, and it has ended: its results are its own session's */
 };
@@ -110,13 +110,13 @@ typedef struct cast_extra {
   uint64_t again_ns;            /* when a hook that stands may raise again */
 } cast_extra;
 
+#define CAST_GIVEN UINT8_MAX           /* see `given` */
 #define CAST_PENDING_SLOTS 4096        /* of a startup's stack, at most */
 #define CAST_PENDING_STACKS (1u << 20) /* in a session, at most */
 
 /* The bits share a memory location with each other, so the owner alone writes
-   them. Others read `crossing` only of a task that has ended and is shared,
-   when none of them changes any more (outcome.c). Beside what cast_ltask_prove
-   says, each is valid:
+   them. Others read them only of a task that has ended and is shared. Beside
+   what cast_ltask_prove says, each is valid:
      from_slab      always, as is stage
      parked         from the yield in cast_park until its next turn
      in_place       from cast_enter until the next one: how a wait of that
@@ -129,7 +129,11 @@ typedef struct cast_extra {
      raising        from cast_deliver until cast_deliver_end, for one turn;
                     with `last`, for the outcome instead
      last           from a yield to its end, which is the next turn
-     stored         from the end on */
+     stored         from the end on
+     told           from the end on, if results are `stored` or were
+
+   `crossing` and `told`, and the message, may change once more after the end:
+   then the owner writes them, and others read them, under base.done.lock. */
 struct cast_ltask {
   cast_task base;
   lua_State *co;                 /* its coroutine, once it has begun in one */
@@ -149,9 +153,14 @@ struct cast_ltask {
   _Atomic uint8_t shared; /* (a) CAST_OWN, _TOLD, _SHARED or _KEPT */
   _Atomic bool joined;    /* (a) somebody has received the failure */
   uint8_t nstart;         /* PENDING: the number of its values, 0 otherwise */
+  uint8_t given;          /* messages with its handle that were packed here, as
+                             far as they were not undone; CAST_GIVEN: too many,
+                             or for good (crossing.c) */
   uint8_t stage : 3;      /* a cast_stage */
   uint8_t crossing : 2;   /* a cast_crossing */
   bool stored : 1;        /* results lie in the local handle */
+  bool told : 1;          /* what is packed is not for those who get its handle:
+                             for them its owner packs anew */
   bool from_slab : 1;     /* its memory is from the session's slabs */
   bool parked : 1;        /* it has yielded in cast_park, not by user code */
   bool in_place : 1;      /* a wait keeps the C stack */

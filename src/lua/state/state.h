@@ -109,6 +109,7 @@ struct cast_state {
   struct {           /* protected calls between tasks: protect.c */
     uint32_t active; /* such calls under way */
     bool refused;    /* a finalizer wanted to wait in one of them */
+    bool final;      /* that counts as any error: it is no finalizer's */
 #ifdef CAST_COLLECT
     bool halted; /* the last try of one: no finalizers are called */
 #endif

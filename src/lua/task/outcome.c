@@ -10,7 +10,8 @@
                the task there, and go when it is collected
    Packing may run Lua code (__save) and take long, so it is not done before
    another session can ask: a task whose handle has not crossed when it ends
-   keeps its results (CAST_KEPT), and packs them when the handle first crosses.
+   keeps its results (CAST_KEPT), and packs them when the handle first crosses
+   (crossing.c).
 
    What moves (transferable.h) cannot be in both places. Packed for a session
    that has a handle it crosses, as it does in any message. But who is only told
@@ -18,13 +19,15 @@
    from its own session, which may use it and can have it stored: then to others
    the results are some that cannot cross. Results that could not be stored,
    since there is no handle to join by, do cross: else nobody would get them.
+   When the session gives the handle away later, the results are packed anew.
 
    Owner: the task's session. Others read base.waiter.msg and `crossing` after
-   base.done was set. They are fixed before that, and change later only while no
-   other session has a handle (cast_ltask_cross). */
+   base.done was set, and under its lock, as they may change once more
+   (crossing.c). */
 #include "outcome.h"
 
 #include "../../base.h"
+#include "../../lock.h"
 #include "../../msg.h"
 #include "../../types.h"
 #include "../compat/auxiliary.h"
@@ -37,6 +40,7 @@
 #include "../stop/cancel.h"
 #include "../transfer/pack.h"
 #include "failure.h"
+#include "../transfer/packer.h"
 #include "rebuild.h"
 
 static const char results_key = 0; /* in a table of results: how many */
@@ -128,43 +132,83 @@ static void pack_reason(
 
 /* An error is known to more than to who joins: it was raised with what others
    have. */
-static cast_pack_how how_to_pack(const cast_ltask *t, bool failed) {
-  /* Relaxed: of what crosses at this moment either will do. */
-  uint8_t as = atomic_load_explicit(&t->shared, memory_order_relaxed);
+static cast_pack_how how_to_pack(const cast_ltask *t, bool failed, uint8_t as) {
   return as == CAST_TOLD && (t->stored || failed) ? CAST_PACK_TELL
                                                   : CAST_PACK_SEND;
 }
 
+/* The error on the top has ended the packing of results. Is it about what ran
+   meanwhile, and not about them? */
+static bool is_of_packer(lua_State *L, cast_state *S) {
+  return cast_cancel_is_error(L, lua_gettop(L)) ||
+         cast_is_memory_error(L, -1) || S->packer->freed ||
+         (S->protect.active > 0 && S->protect.refused && !S->protect.final);
+}
+
 /* Packs the results in the table at index i into *to, which is empty. If they
    cannot cross, joiners elsewhere get a failure with the reason. Raises when
-   out of memory. */
+   out of memory, or cancelled; at the end of the task __save cannot wait, so
+   the reason is not for good then. */
 static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i,
-  bool failed, cast_results *to) {
-  packing p = {S, t, 0, failed, how_to_pack(t, failed), &to->msg};
+  bool failed, uint8_t as, cast_results *to) {
+  packing p = {S, t, 0, failed, how_to_pack(t, failed, as), &to->msg};
   int status;
   i = lua_absindex(L, i);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_rawgetp(L, i, &results_key);
   p.n = (int)lua_tointeger(L, -1);
   lua_pop(L, 1);
+  if (p.n == 0) return; /* they went with another handle */
   cast_msg_drop(&to->msg);
   lua_pushcfunction(L, pack_protected);
   lua_pushlightuserdata(L, &p);
   lua_pushvalue(L, i);
   status = lua_pcall(L, 2, 0, 0);
-  if (status != LUA_OK && S->protect.active > 0 && S->protect.refused)
-    lua_error(L);
+  if (status != LUA_OK && is_of_packer(L, S)) lua_error(L);
   if (status != LUA_OK) {
     cast_msg_drop(&to->msg);
     pack_reason(L, S, t, &to->msg);
   }
   to->crossing = status == LUA_OK ? CAST_CROSSES_RESULTS : CAST_CROSSES_REASON;
+  to->told = p.how == CAST_PACK_TELL ||
+             (status != LUA_OK && S->protect.active > 0 && S->protect.refused);
+}
+
+void cast_ltask_pack(
+  lua_State *L, cast_state *S, cast_ltask *t, uint8_t as, cast_results *r) {
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (!cast_handle_find(L, &t->base.object)) return;
+  get_results(L, -1);
+  /* Relaxed: it has ended in this session. */
+  if (lua_istable(L, -1))
+    pack_table(L, S, t, -1,
+      atomic_load_explicit(&t->base.status, memory_order_relaxed) ==
+        CAST_FAILED,
+      as, r);
+  lua_pop(L, 2);
 }
 
 void cast_ltask_have(cast_ltask *t, cast_results *r) {
   cast_msg_drop(&t->base.waiter.msg);
   cast_msg_move(&t->base.waiter.msg, &r->msg);
   t->crossing = r->crossing;
+  t->told = r->told;
+}
+
+int cast_ltask_look(
+  cast_ltask *t, bool own, cast_msg *to, cast_crossing *crossing) {
+  int rc = 0;
+  cast_msg_drop(to);
+  if (!own) cast_lock_take(&t->base.done.lock);
+  *crossing = (cast_crossing)t->crossing;
+  if (CAST_LIKELY(t->crossing != CAST_CROSSES_NOTHING)) {
+    rc = cast_msg_dup_of(to, &t->base.waiter.msg, &t->base.object);
+  } else if (t->stored) { /* they are gone */
+    cast_pack_text(CAST_NO_MEMORY, to);
+    *crossing = CAST_CROSSES_REASON;
+  }
+  if (!own) cast_lock_drop(&t->base.done.lock);
+  return rc;
 }
 
 bool cast_ltask_share(cast_ltask *t, uint8_t as) {
@@ -184,27 +228,6 @@ void cast_ltask_anchor(lua_State *L, int by, int handle) {
   lua_pushvalue(L, handle);
   lua_rawseti(L, -2, 1);
   set_results(L, by);
-}
-
-void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t, uint8_t as) {
-  if (cast_ltask_share(t, as)) return;
-  /* It has ended; only its own session has handles, so this is that one.
-     Before its results are packed, for they may lead back to it. */
-  /* PAIR share. */
-  atomic_store_explicit(&t->shared, as, memory_order_release);
-  CAST_ALWAYS(t->base.session == &S->session);
-  if (t->stored && cast_handle_find(L, &t->base.object)) {
-    cast_results r = {.crossing = CAST_CROSSES_NOTHING};
-    get_results(L, -1);
-    if (!lua_istable(L, -1)) return lua_pop(L, 2); /* they went with another */
-    /* Relaxed: it has ended in this session. */
-    pack_table(L, S, t, -1,
-      atomic_load_explicit(&t->base.status, memory_order_relaxed) ==
-        CAST_FAILED,
-      &r);
-    lua_pop(L, 2);
-    cast_ltask_have(t, &r);
-  }
 }
 
 /* Pushes what a joiner in the task's own session gets by reference, and returns
@@ -230,11 +253,6 @@ static int push_stored(lua_State *L, cast_ltask *t) {
   return n;
 }
 
-/* Looked at anew each time: a finalizer may share the task meanwhile. */
-static bool crosses(const cast_ltask *t) {
-  return t->crossing != CAST_CROSSES_NOTHING;
-}
-
 /* Pushes the error of a failed task for which there is no message: the session
    has used its budget up, or there was no memory. */
 static int push_lost(lua_State *L, cast_ltask *t) {
@@ -251,6 +269,7 @@ int cast_ltask_outcome(
   cast_status how =
     (cast_status)atomic_load_explicit(&t->base.status, memory_order_relaxed);
   bool own = t->base.session == &S->session;
+  cast_crossing crossing;
   int n;
   lua_pushboolean(L, how == CAST_DONE);
   if (how == CAST_CANCELLED) {
@@ -260,22 +279,14 @@ int cast_ltask_outcome(
   if (how == CAST_FAILED)
     atomic_store_explicit(&t->joined, true, memory_order_relaxed);
   if (own && t->stored && (n = push_stored(L, t)) >= 0) return 1 + n;
-  if (t->stored && !crosses(t)) { /* there was no memory to pack them */
-    lua_pushboolean(L, 0);
-    lua_replace(L, -2);
-    lua_pushliteral(L, CAST_NO_MEMORY);
-    return 2;
-  }
-  if (!crosses(t) && how == CAST_FAILED) return 1 + push_lost(L, t);
-  if (t->crossing == CAST_CROSSES_REASON) {
+  if (cast_ltask_look(t, own, &self->base.waiter.msg, &crossing) != 0)
+    cast_raise_memory(L);
+  if (crossing == CAST_CROSSES_NOTHING)
+    return how == CAST_FAILED ? 1 + push_lost(L, t) : 1;
+  if (crossing == CAST_CROSSES_REASON) {
     lua_pop(L, 1);
     lua_pushboolean(L, 0);
   }
-  if (!crosses(t)) return 1;
-  cast_msg_drop(&self->base.waiter.msg);
-  if (cast_msg_dup_of(
-        &self->base.waiter.msg, &t->base.waiter.msg, &t->base.object) != 0)
-    cast_raise_memory(L);
   return 1 + cast_rebuild_values(L, S, self, &self->base.waiter.msg);
 }
 
@@ -333,6 +344,9 @@ int cast_ltask_keep(lua_State *L) {
     set_results(L, 3);
     t->stored = true;
   }
-  if (!keep_own(t)) pack_table(L, e->S, t, 2, e->failed, &e->results);
+  /* Relaxed: if another shares it at this moment, either will do. */
+  if (!keep_own(t))
+    pack_table(L, e->S, t, 2, e->failed,
+      atomic_load_explicit(&t->shared, memory_order_relaxed), &e->results);
   return 0;
 }

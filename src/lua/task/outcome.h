@@ -17,11 +17,8 @@ int cast_ltask_outcome(
 /* Another session is about to get a handle of t (as: CAST_SHARED), or may be
    told of its end (CAST_TOLD): notes that, so that t packs its results when it
    ends. False: it has ended without that, and only its own session can share
-   it (cast_ltask_cross). Any thread. */
+   it (crossing.c). Any thread. */
 bool cast_ltask_share(cast_ltask *t, uint8_t as);
-/* Owner, or another session that has a handle: the same, but packs results that
-   were kept. Raises. */
-void cast_ltask_cross(lua_State *L, cast_state *S, cast_ltask *t, uint8_t as);
 /* Owner: the results of the task with the handle at that index live as long as
    the handle at index `by`, which has no other use for this. Raises. */
 void cast_ltask_anchor(lua_State *L, int by, int handle);
@@ -29,7 +26,19 @@ void cast_ltask_anchor(lua_State *L, int by, int handle);
 typedef struct cast_results {
   cast_msg msg; /* empty, too, if there are no results */
   cast_crossing crossing;
+  bool told; /* who gets the task's handle later gets others (ltask.h) */
 } cast_results;
+/* Any thread but the owner's (own: the owner's, which needs no lock): puts what
+   t, which has ended, has for other sessions into *to, and says what it is. 0
+   or CASTING_ENOMEM; *to is empty then, and if there is nothing. */
+int cast_ltask_look(
+  cast_ltask *t, bool own, cast_msg *to, cast_crossing *crossing);
+/* Owner: packs the results of t, which has ended, and stored them: for sessions
+   that get its handle (as: CAST_SHARED) or are told (CAST_TOLD). *r stays empty
+   if they are gone. What moves in them is not taken out yet. May run Lua code,
+   and raise; then nothing has changed. */
+void cast_ltask_pack(
+  lua_State *L, cast_state *S, cast_ltask *t, uint8_t as, cast_results *r);
 /* A task is ending: its coroutine has ended with `nres` results on the stack of
    `co`. Code of the program runs meanwhile (finalizers, __tostring, __close
    handlers, __save) and may use the task, so what is found out stays here, and
@@ -44,6 +53,8 @@ typedef struct cast_ending {
   bool tabled;                  /* `co` has them in one table (push_results) */
   bool described;               /* `error` and `traceback` are complete */
   bool in_close;                /* a __close handler has raised the error */
+  bool as_text;                 /* its report has the text of the error alone */
+  bool complete;                /* `results` are (cast_crossing_end) */
   cast_coroutine aside;         /* where the error lies during handlers, or
                                    NULL */
   cast_buffer error, traceback; /* texts of a failure */

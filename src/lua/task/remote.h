@@ -12,6 +12,7 @@ static inline void cast_ltask_make_remote(cast_ltask *t) {
   t->stage = CAST_STAGE_PACKED;
   /* Relaxed: nobody else has it yet. */
   atomic_store_explicit(&t->shared, CAST_SHARED, memory_order_relaxed);
+  t->given = CAST_GIVEN;
 }
 
 #endif

@@ -39,6 +39,8 @@
 #include "../../msg.h"
 #include "../../object.h"
 #include "../compat/compat.h"
+#include "../state/handle.h"
+#include "../state/ltask.h"
 #include "closure.h"
 #include "dataonly.h"
 #include "encoder.h"
@@ -517,10 +519,9 @@ static bool run(cast_encoder *e) {
   return true;
 }
 
-/* Writes the message; *out is complete. Is there userdata in it whose content
-   has to be moved there? */
-static bool encode(cast_encoder *e, int first, int n, const char *what,
-  int base, cast_msg *out) {
+/* Writes the values. */
+static void encode(
+  cast_encoder *e, int first, int n, const char *what, int base) {
   e->call.what = what != NULL ? what : "argument";
   e->call.number = base + 1;
   cast_encoder_scan(e);
@@ -531,10 +532,17 @@ static bool encode(cast_encoder *e, int first, int n, const char *what,
     f->n = (uint32_t)n;
     e->walk.list.limit = 1 + CAST_PACK_DEPTH;
   } while (!run(e));
-  bool moves = e->out.moves;
   if (CAST_UNLIKELY(e->call.data)) cast_data_prove(e);
-  cast_encoder_finish(e, (uint32_t)n, out);
-  return moves;
+}
+
+/* The message is written, but still the encoder's. A __save may run, and the
+   state may end meanwhile. */
+static void prepare_giving(cast_encoder *e) {
+  cast_packer *p = e->p;
+  lua_State *L = e->L;
+  e->out.giving->prepare(L, e->out.items, e->out.nitems,
+    e->call.how == CAST_PACK_TELL ? CAST_TOLD : CAST_SHARED);
+  if (p->freed) cast_lua_error(L, "cannot send: the Lua state is closing");
 }
 
 /* The fast way first: most messages that come here are trees (tree.c). What
@@ -561,12 +569,20 @@ void cast_encode(cast_packer *p, lua_State *L, int first, int n,
       lua_settop(L, top);
       return;
     }
-    bool moves = encode(e, first, n, what, base, out);
+    encode(e, first, n, what, base);
+    bool sent = results == NULL && !cast_pack_tries(how);
+    bool moves = e->out.moves && sent;
+    const cast_giving *giving = sent ? e->out.giving : NULL;
+    if (CAST_UNLIKELY(giving != NULL)) prepare_giving(e);
+    cast_encoder_finish(e, (uint32_t)n, out);
     refused = NULL;
     if (moves && (how == CAST_PACK_SEND || how == CAST_PACK_SPAWN))
       refused = cast_transferable_take(p, L, out);
     /* Once more, for the error that names the place of the userdata. */
-    if (refused != NULL) cast_pack_undo(p, L, out);
+    if (refused != NULL) cast_transferable_undo(p, L, out);
+    if (CAST_UNLIKELY(giving != NULL) && refused == NULL)
+      giving->commit(L, cast_msg_items(out), out->nrefs,
+        how == CAST_PACK_TELL ? CAST_TOLD : CAST_SHARED, how == CAST_PACK_COPY);
     lua_settop(L, top);
   } while (refused != NULL);
 }

@@ -53,6 +53,7 @@ void cast_encoder_reset(cast_encoder *e) {
   e->out.nreg = 0;
   e->out.tree = true;
   e->out.moves = false;
+  e->out.giving = NULL;
   e->out.saved = false;
   e->walk.depth = 0;
   e->walk.list = (cast_list_state){0, 0, 0};

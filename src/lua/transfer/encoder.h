@@ -150,6 +150,8 @@ typedef struct cast_encoder {
     bool tree;     /* only scalars, strings, and tables without flags */
     bool moves;    /* there is userdata in it whose content moves */
     bool saved;    /* there is a SAVE in it */
+    /* What is done about a handle that is in it (handle.h), or NULL. */
+    const struct cast_giving *giving;
   } out;
 
   /* Where the walk through the values stands. */

@@ -18,10 +18,12 @@
 #include "../compat/compat.h"
 #include "../compat/peek.h"
 #include "../compat/stock.h"
+#include "../state/handle.h"
 #include "bytecode.h"
 #include "names.h"
 #include "packer.h"
 #include "sharedstr.h"
+#include "transferable.h"
 #include "wire.h"
 
 /* -- life ----------------------------------------------------------------- */
@@ -190,6 +192,15 @@ void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
 void cast_pack(cast_packer *p, lua_State *L, int first, int n, const char *what,
   int base, cast_msg *out) {
   cast_pack_as(p, L, first, n, what, base, CAST_PACK_SEND, out);
+}
+
+void cast_pack_undo(cast_packer *p, lua_State *L, cast_msg *m) {
+  for (uint32_t i = 0; i < m->nrefs; i++) {
+    cast_object *o = cast_msg_items(m)[i];
+    const cast_giving *giving = o != NULL ? cast_handle_giving(L, o) : NULL;
+    if (giving != NULL) giving->undo(L, o);
+  }
+  cast_transferable_undo(p, L, m);
 }
 
 void cast_pack_results(cast_packer *p, cast_object *task) { p->packing = task; }

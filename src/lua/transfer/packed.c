@@ -26,6 +26,21 @@ cast_message *cast_message_at(lua_State *L, int i) {
   return CAST_CONTAINER(o, cast_message, object);
 }
 
+/* A message that was packed before is to be sent once more: a task of this
+   session may be in there whose handle another has packed. */
+static void give_again(lua_State *L, cast_msg *m) {
+  for (uint32_t i = 0; i < m->nrefs; i++) {
+    cast_object *o = cast_msg_items(m)[i];
+    const cast_giving *giving = o != NULL ? cast_handle_giving(L, o) : NULL;
+    if (giving != NULL) giving->again(L, o);
+  }
+}
+
+static void dup_packed(lua_State *L, const cast_message *m, cast_msg *out) {
+  cast_msg_dup(out, &m->msg);
+  give_again(L, out);
+}
+
 /* What a sandbox sends of a packed message: another one, with the same content
    and a charge of its own, which lies in any number of channels. The objects
    are shared, with the charge of the packed one among them. */
@@ -46,6 +61,7 @@ static void copy_charged(
   cast_msg_items(&to)[n] = charge;
   memcpy(cast_msg_data(&to), cast_msg_data(&from), from.size);
   cast_msg_move(out, &to);
+  give_again(L, out);
 }
 
 /* In a session with an account each message is charged. A packed one that was
@@ -76,7 +92,7 @@ void cast_pack_spawn(
   if (m != NULL && S->packer->account != NULL)
     copy_charged(L, S, m, out);
   else if (m != NULL)
-    cast_msg_dup(out, &m->msg);
+    dup_packed(L, m, out);
   else
     cast_pack_as(S->packer, L, first, n, NULL, 0, CAST_PACK_SPAWN, out);
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L); /* as above */
@@ -115,6 +131,6 @@ bool cast_pack_values_inline(
   if (n == 1 && lua_type(L, first) == LUA_TUSERDATA)
     m = cast_message_at(L, first);
   if (m == NULL) return cast_pack_inline(L, first, n, out);
-  cast_msg_dup(out, &m->msg);
+  dup_packed(L, m, out);
   return true;
 }

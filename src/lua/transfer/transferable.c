@@ -98,7 +98,7 @@ const void *cast_transferable_take(cast_packer *p, lua_State *L, cast_msg *m) {
 
 /* Without room on the Lua stack, or with the userdata gone, the content stays
    in the box, and is freed with it. */
-void cast_pack_undo(cast_packer *p, lua_State *L, cast_msg *m) {
+void cast_transferable_undo(cast_packer *p, lua_State *L, cast_msg *m) {
   int top = lua_gettop(L);
   for (uint32_t i = 0; i < m->nrefs; i++) {
     cast_object *o = cast_msg_items(m)[i];

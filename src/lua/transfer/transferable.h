@@ -36,6 +36,8 @@ cast_transferable *cast_transferable_new(
 /* Fills the boxes of a complete message. Returns the address of a userdata
    that refuses, or NULL; then all is as before, but for the message. */
 const void *cast_transferable_take(cast_packer *p, lua_State *L, cast_msg *m);
+/* What was taken goes back; drops *m. Does not raise. */
+void cast_transferable_undo(cast_packer *p, lua_State *L, cast_msg *m);
 /* Makes a userdata with the content of the box and pushes it; false: what is
    pushed is the error's value. */
 bool cast_transferable_push(cast_packer *p, lua_State *L, cast_transferable *b);

@@ -32,13 +32,27 @@ static cast_put refuse_userdata(cast_encoder *e) {
 }
 
 /* A class of ours may say, in a metamethod, why `take` would take nothing of
-   the userdata on the top: then that is an error. */
-static void check_transferable(cast_encoder *e, const casting_transfer *how) {
+   the userdata on the top: then that is an error. False: it is none that says
+   so. */
+static bool check_transferable(cast_encoder *e, const casting_transfer *how) {
   lua_State *L = e->L;
-  if (!luaL_callmeta(L, lua_gettop(L), "__refused")) return;
+  if (!luaL_callmeta(L, lua_gettop(L), "__refused")) return false;
   if (lua_type(L, -1) == LUA_TSTRING)
     cast_encoder_fail(e, how->name, lua_tostring(L, -1));
   lua_pop(L, 1);
+  return true;
+}
+
+/* What moves in results does so later (crossing.c), where an error has no path
+   any more. So here it is tried, and put back at once. */
+static void try_transferable(cast_encoder *e, const casting_transfer *how) {
+  int i = lua_gettop(e->L);
+  void *content;
+  if (check_transferable(e, how)) return;
+  content = how->take(e->L, i);
+  if (content == NULL)
+    cast_encoder_fail(e, how->name, "it is empty, or in use");
+  how->put(e->L, i, content);
 }
 
 /* The metatable is on top, the userdata below. Here its place in the message is
@@ -52,7 +66,7 @@ static cast_put put_transferable(
   int t = cast_encoder_table(e);
   lua_pop(L, 1);
   if (key == e->call.refused || cast_pack_tries(e->call.how))
-    check_transferable(e, how);
+    (void)check_transferable(e, how);
   if (key == e->call.refused)
     cast_encoder_fail(e, how->name, "it is empty, or in use");
   if (e->call.how == CAST_PACK_COPY || e->call.how == CAST_PACK_LOADER)
@@ -61,6 +75,7 @@ static cast_put put_transferable(
   if (e->call.how == CAST_PACK_TELL)
     cast_encoder_fail(
       e, how->name, "it moves, but who is only told of the end takes nothing");
+  if (e->call.results != NULL) try_transferable(e, how);
   cast_encoder_item_room(e);
   cast_transferable *b = cast_transferable_new(e->p, L, t, how);
   if (b == NULL) cast_encoder_nomem(e);
@@ -77,6 +92,12 @@ static cast_put put_transferable(
   return CAST_PUT_DONE;
 }
 
+/* There is one class of which that is said: tasks. */
+static void note_giving(cast_encoder *e, const cast_object *o) {
+  const cast_giving *giving = cast_handle_giving(e->L, o);
+  if (giving != NULL) e->out.giving = giving;
+}
+
 /* Handles are no objects of the wire format: they have no number, as the
    receiver has one handle for each object anyway. That of the task whose
    results these are is no reference, or the task would keep itself (see
@@ -88,7 +109,7 @@ cast_put cast_userdata_put(cast_encoder *e) {
     bool self = o == e->call.results;
     if (CAST_UNLIKELY(e->call.data) && !cast_data_is_handle(e->p, o))
       cast_encoder_fail(e, o->type->name, CAST_DATA_ONLY);
-    if (!self) cast_handle_cross(L, o);
+    if (!self) note_giving(e, o);
     cast_encoder_item_room(e);
     cast_encoder_item(e, self ? NULL : cast_ref(o));
     cast_encoder_byte(e, WIRE_HANDLE);
