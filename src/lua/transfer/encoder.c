@@ -1,9 +1,8 @@
 /* encoder.c - the memory of an encoding in progress, and its end.
    SPDX-License-Identifier: MIT
 
-   Here is what encode.c and its like do with an encoder: take and give it back,
-   make its arrays grow, name the place of an error, undo part of what was
-   written, and make a message of it.
+   What encode.c and its like do with an encoder: take it and give it back, make
+   its arrays grow, name the place of an error, undo a part, make a message.
 
    An encoder is taken for each message and given back idle, with its arrays, so
    that a state that sends much does not allocate for it. What a large message
