@@ -69,8 +69,7 @@ static int get_protected(lua_State *L) {
    failed task may have used all there is, and its failure is told still. */
 static int protect_amply(cast_state *S, lua_CFunction fn, void *arg) {
   int status = cast_protect(S, fn, arg);
-  if (status == LUA_OK || S->memory.slabs.max == 0 || S->protect.refused)
-    return status;
+  if (status == LUA_OK || S->memory.slabs.max == 0) return status;
   S->memory.slabs.max += CAST_FAILURE_ROOM;
   status = cast_protect(S, fn, arg);
   S->memory.slabs.max -= CAST_FAILURE_ROOM;
@@ -185,17 +184,8 @@ static int pack_failure(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_xmove(L, e->co, 1); /* its place has just become free */
   lua_pushstring(L, e->traceback.text);
-  cast_failure_pack(L, e->S, e->as_text ? 0 : 2, e->error.text, -1, &e->msg);
+  cast_failure_pack(L, e->S, 2, e->error.text, -1, &e->msg);
   return 0;
-}
-
-/* Without memory for the error, or with a __save in it that waits, which none
-   can between two tasks, its text takes its place. */
-static bool pack_report(cast_ending *e) {
-  if (!e->described || e->co == NULL) return false;
-  if (protect_amply(e->S, pack_failure, e) == LUA_OK) return true;
-  e->as_text = true;
-  return protect_amply(e->S, pack_failure, e) == LUA_OK;
 }
 
 /* Makes the record of a failure (failure.c): of what was described, or that
@@ -220,7 +210,9 @@ static void record(cast_ending *e, bool described) {
 /* Without memory to pack the error the report has its texts alone. */
 static void fail(cast_ending *e) {
   if (cast_failure_has_channel()) (void)cast_ltask_share(e->t, CAST_TOLD);
-  if (!pack_report(e)) cast_msg_drop(&e->msg);
+  if (!e->described || e->co == NULL ||
+      protect_amply(e->S, pack_failure, e) != LUA_OK)
+    cast_msg_drop(&e->msg);
   record(e, e->described);
   cast_buffer_fini(&e->error);
   cast_buffer_fini(&e->stack);
@@ -292,13 +284,11 @@ static int keep_protected(lua_State *L) {
   return 0;
 }
 
-/* An error is kept amply, as its failure is told. What is refused although no
-   finalizer runs is a __save that waits: then that is why the results cannot
-   cross, to those who are told that. */
+/* What is refused although no finalizer runs is a __save that waits: then that
+   is why the results cannot cross, to those who are told that. */
 static bool keep_safely(cast_ending *e) {
   cast_state *S = e->S;
-  int status = e->failed ? protect_amply(S, keep_protected, e)
-                         : cast_protect(S, keep_protected, e);
+  int status = cast_protect(S, keep_protected, e);
   if (status != LUA_OK && S->protect.refused) {
     S->protect.final = true;
     status = cast_protect(S, keep_protected, e);
@@ -476,35 +466,13 @@ static bool is_alone(lua_State *co) {
 
 /* -- running -------------------------------------------------------------- */
 
-static int describe_unborn(lua_State *L) {
-  cast_ending *e = lua_touserdata(L, 1);
-  cast_buffer_fini(&e->error);
-  cast_budget_push(L, e->S);
-  cast_buffer_add(&e->error, lua_tostring(L, -1));
-  if (e->error.lacking) cast_raise_memory(L);
-  return 0;
-}
-
-/* It has failed, as the session had used up its time. */
-static void fail_unborn(cast_state *S, cast_ltask *t) {
-  cast_ending e = {.S = S, .t = t};
-  if (protect_amply(S, describe_unborn, &e) == LUA_OK)
-    cast_buffer_form(
-      &e.traceback, "%s\nstack traceback:\n\t(it had not begun)", e.error.text);
-  record(&e, e.traceback.size > 0 && !e.traceback.lacking);
-  cast_buffer_fini(&e.error);
-  cast_buffer_fini(&e.traceback);
-}
-
 /* A task that is cancelled before its first turn ends without having run. */
 static void end_unborn(cast_state *S, cast_ltask *t, cast_stage from) {
-  bool over = cast_budget_is_over(S);
   if (from == CAST_STAGE_LOADED) cast_coroutine_put(S, cast_co(t), true);
   if (from == CAST_STAGE_PENDING) cast_pending_give(S, t, NULL);
   t->co = NULL;
   cast_msg_drop(&t->base.waiter.msg);
-  if (over) fail_unborn(S, t);
-  leave(t, over ? CAST_FAILED : CAST_CANCELLED);
+  leave(t, cast_budget_is_over(S) ? CAST_FAILED : CAST_CANCELLED);
 }
 
 /* The first turn of t: returns as prepare. What asks that t ends, and comes
