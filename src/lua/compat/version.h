@@ -31,8 +31,8 @@
 #define CAST_VERSION_OWN(X) \
   CAST_VERSION_OLD(X) \
   X(luaJIT_setmode) X(lua_isyieldable) X(lua_upvalueid) X(lua_upvaluejoin) \
-  X(luaL_execresult) X(luaL_loadbufferx) X(luaL_setfuncs) X(luaopen_bit) \
-  X(luaopen_ffi) X(luaopen_jit)
+  X(luaL_execresult) X(luaL_loadbufferx) X(luaL_setfuncs) X(luaL_testudata) \
+  X(luaopen_bit) X(luaopen_ffi) X(luaopen_jit)
 #else
 #define CAST_VERSION_OWN(X) CAST_VERSION_OLD(X) X(lua_setlevel)
 #endif
@@ -42,7 +42,7 @@
   X(lua_rawgetp) X(lua_rawlen) X(lua_rawsetp) X(lua_tointegerx) \
   X(lua_tonumberx) X(lua_upvalueid) X(lua_upvaluejoin) X(lua_yieldk) \
   X(luaL_execresult) X(luaL_loadbufferx) X(luaL_prepbuffsize) \
-  X(luaL_requiref) X(luaL_setfuncs) X(luaopen_coroutine)
+  X(luaL_requiref) X(luaL_setfuncs) X(luaL_testudata) X(luaopen_coroutine)
 #if LUA_VERSION_NUM == 502
 #define CAST_VERSION_OWN(X) \
   CAST_VERSION_NEW(X) \

@@ -123,7 +123,7 @@ bool cast_budget_is_spent(cast_state *S) {
 void cast_budget_push(lua_State *L, cast_state *S) {
   const cast_account *a = cast_account_full(S->session.account, CAST_CPU);
   uint64_t max = a != NULL ? a->max[CAST_CPU] : S->budget.cpu_max;
-  lua_Number seconds = (lua_Number)((double)max * 1e-9);
+  lua_Number seconds = (lua_Number)((double)max / 1e9);
   luaL_checkstack(L, 4, NULL);
   lua_pushliteral(L, "session '");
   cast_state_push_name(L, S);
@@ -180,7 +180,7 @@ static void set_count(lua_State *L, const char *name, uint64_t n) {
 }
 
 static void set_seconds(lua_State *L, const char *name, uint64_t ns) {
-  set_number(L, name, (double)ns * 1e-9);
+  set_number(L, name, (double)ns / 1e9);
 }
 
 /* What a sandbox and all that it has made use together, and the lowest limits
