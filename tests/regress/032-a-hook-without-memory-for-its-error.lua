@@ -5,8 +5,8 @@
 package.path = "./tests/lua/?.lua;" .. package.path
 local casting = require "casting"
 local helper = require "helper"
--- 5.1 and LuaJIT, whose sends take memory, never used a coroutine again after an
--- error.
+-- 5.1 and LuaJIT, whose sends take memory, never used a coroutine again after
+-- an error.
 if _VERSION == "Lua 5.1" then return end
 casting.on_error(casting.channel(math.huge)) -- they fail on purpose
 
