@@ -51,7 +51,7 @@ typedef struct cast_worker {
   void (*call)(void *arg);  /* the maker's, until it is answered: a function */
   void *call_arg;           /* ... to be called, and its argument */
   _Atomic uint32_t answer;  /* (a) what the maker sleeps on meanwhile */
-  uint64_t again_ns;       /* (sysmon) when it may send a signal again */
+  uint64_t again_ns;        /* (sysmon) when it may send a signal again */
 } cast_worker;
 
 /* n permits. start(core) makes a new worker that owns `core` and spins: 0 or

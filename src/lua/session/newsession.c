@@ -460,8 +460,8 @@ static bool limit(
    has a thread of its own: it belongs to nobody else yet. What the state
    allocates comes from its slabs, which have the limit from the start; so a
    limit that is too small shows here. */
-cast_state *cast_state_make(cast_state *root, const cast_state *maker,
-  const cast_options *o, int *rc) {
+cast_state *cast_state_make(
+  cast_state *root, const cast_state *maker, const cast_options *o, int *rc) {
   char made[32];
   cast_chars name = o->name;
   making m = {NULL, o, false};

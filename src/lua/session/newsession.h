@@ -34,8 +34,8 @@ cast_state *cast_state_root(const cast_binding *binding);
    with a strong reference for the caller, who is also the session's owner until
    cast_session_release. NULL, and *rc: out of memory (CASTING_ENOMEM), or what
    cast_worker_keep returns. */
-cast_state *cast_state_make(cast_state *root, const cast_state *maker,
-  const cast_options *o, int *rc);
+cast_state *cast_state_make(
+  cast_state *root, const cast_state *maker, const cast_options *o, int *rc);
 /* The owner of a session that it has not released yet: has f(arg) called in the
    thread that may work in its Lua state, which is the caller's, or the
    session's own. False: it was not called, as this is the child of a fork. */

@@ -26,9 +26,8 @@ static const cast_sandbox *maker(lua_State *L) {
 
 /* Refuses options that do not exist: they are misspelt. */
 static const char *check_keys(lua_State *L, int i) {
-  static const char *const known[] = {
-    "name", "libs", "init", "memory", "cpu", "tasks", "thread", "jit",
-    "sandbox", "modules"};
+  static const char *const known[] = {"name", "libs", "init", "memory", "cpu",
+    "tasks", "thread", "jit", "sandbox", "modules"};
   for (lua_pushnil(L); lua_next(L, i) != 0; lua_pop(L, 1)) {
     const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
     bool ok = false;

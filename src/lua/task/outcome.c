@@ -39,8 +39,8 @@
 #include "../stop/budget.h"
 #include "../stop/cancel.h"
 #include "../transfer/pack.h"
-#include "failure.h"
 #include "../transfer/packer.h"
+#include "failure.h"
 #include "rebuild.h"
 
 static const char results_key = 0; /* in a table of results: how many */
