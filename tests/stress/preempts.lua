@@ -98,7 +98,7 @@ function works.coroutines(n)
     local _, a, x, y = coroutine.resume(co, i, nil, 2)
     local _, b = coroutine.resume(co, i)
     assert(a == i + 1 and x == nil and y == 2 and b == 2 * i)
-    assert(not coroutine.resume(coroutine.create(error), {}))
+    assert(not coroutine.resume(coroutine.create(function() error {} end)))
     for v in coroutine.wrap(function()
       for k = 1, i % 6 do coroutine.yield(k, nil) end
     end) do
