@@ -6,9 +6,9 @@
 -- program and nothing else; so it waits as any task does, and its failure is
 -- its own. When it has ended the caller closes its connection.
 --
--- What the connections use up, memory or the tasks of the session, is no
--- reason to leave the others: whatever fails for want of it is tried again
--- after a pause.
+-- Connections may use up the memory or the tasks of the session. The server
+-- goes on then: a call that fails because of that is tried again after a
+-- pause.
 --
 -- A server:
 --   group      the tasks
@@ -16,7 +16,7 @@
 --   streams    the connections: task -> stream
 --   acceptor   the task that accepts; nil: there is none
 --   watcher    the task that waits for the end of the listener, with a limit
---   due        whether there is to be another acceptor, as soon as there can be
+--   due        whether another acceptor is missing, and could not be made yet
 --   fresh      a connection that was accepted, and has no task yet; or false
 --   room       a channel on which the acceptor is told of a connection's end
 --   closed     whether the listener was closed, as far as that is known
