@@ -82,6 +82,31 @@ int cast_lua_cpcall_for(
 }
 #endif
 
+/* It is a function of a C library function's own, which is to be named, with
+   its place, in errors: see cast_lua_level. */
+static int run_part(lua_State *L) {
+  cast_lua_part *part = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  part->run(L, part);
+  return 0;
+}
+
+int cast_lua_pcall_part(lua_State *L, int n, cast_lua_part *part) {
+  lua_pushcfunction(L, run_part);
+  lua_insert(L, -n - 1);
+  lua_pushlightuserdata(L, part);
+  return lua_pcall(L, n + 1, 0, 0);
+}
+
+int cast_lua_level(lua_State *L) {
+  lua_Debug ar;
+  bool part;
+  if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "f", &ar)) return 0;
+  part = lua_tocfunction(L, -1) == run_part;
+  lua_pop(L, 1);
+  return part;
+}
+
 /* -- describe ------------------------------------------------------------- */
 
 static int call_tostring(lua_State *L) {
@@ -176,9 +201,11 @@ bool cast_lua_is_own(const lua_Debug *ar) {
 void cast_lua_where(lua_State *L) {
   lua_Debug ar;
   bool own = false;
-  for (int i = 1; lua_getstack(L, i, &ar) && lua_getinfo(L, "S", &ar); i++) {
+  int first = 1 + cast_lua_level(L);
+  for (int i = first; lua_getstack(L, i, &ar) && lua_getinfo(L, "S", &ar);
+       i++) {
     own = own || cast_lua_is_own(&ar);
-    if (cast_lua_is_own(&ar) || (i > 1 && *ar.what == 'C')) continue;
+    if (cast_lua_is_own(&ar) || (i > first && *ar.what == 'C')) continue;
     if (own && *ar.what == 't') continue; /* 5.1: a tail call */
     luaL_where(L, i);
     return;

@@ -169,6 +169,19 @@ int cast_lua_cpcall(lua_State *L, lua_CFunction fn, void *arg);
 int cast_lua_cpcall_for(
   lua_State *L, const void *key, lua_CFunction fn, void *arg, int n);
 
+/* A part of a library function that runs protected, so that the function can
+   put things back when the part fails: `run` is called with the values that it
+   is given on a stack of its own. At the beginning of a struct. */
+typedef struct cast_lua_part cast_lua_part;
+struct cast_lua_part {
+  void (*run)(lua_State *L, cast_lua_part *part);
+};
+/* Runs it with the n values on top, which are popped. As lua_pcall; errors are
+   told as those of the library function itself. */
+int cast_lua_pcall_part(lua_State *L, int n, cast_lua_part *part);
+/* The level of the library function that runs: 1 in such a part, else 0. */
+int cast_lua_level(lua_State *L);
+
 /* Closes a coroutine that has failed: its pending variables, its stack. Where
    there are none (CAST_HAS_CLOSE) there is nothing to do. */
 static inline int cast_lua_close_thread(lua_State *co, lua_State *from) {

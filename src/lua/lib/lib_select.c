@@ -44,6 +44,7 @@
 #include "../task/receive.h"
 #include "../task/scratch.h"
 #include "../task/turn.h"
+#include "../transfer/pack.h"
 #include "../transfer/packed.h"
 #include "lib.h"
 
@@ -174,10 +175,20 @@ typedef struct reading {
   cast_case cases[]; /* own the messages that were packed */
 } reading;
 
-/* An error has left the userdata behind: drops what was packed. */
+/* The state has ended meanwhile: drops what was packed. */
 static void drop_reading(cast_cleanup *h) {
   reading *r = CAST_CONTAINER(h, reading, stack);
   for (; r->n > 0; r->n--) cast_msg_drop(&r->cases[r->n - 1].waiter.msg);
+}
+
+/* An error ends the select: what was packed to be sent is given back. If the
+   state has ended in a __save, all that is gone. */
+static void undo_reading(lua_State *L, cast_state *S, reading *r) {
+  if (cast_state_find(L) != S || S->cleaned) return;
+  for (; r->n > 0; r->n--) {
+    cast_msg *m = &r->cases[r->n - 1].waiter.msg;
+    if (!cast_msg_is_empty(m)) cast_pack_undo(S->packer, L, m);
+  }
 }
 
 static reading *push_reading(lua_State *L, cast_state *S, uint32_t n) {
@@ -202,6 +213,27 @@ static void find_files(lua_State *L, reading *r, int kept) {
   }
 }
 
+/* What reads the cases with everything that is sent. */
+typedef struct packing {
+  cast_lua_part part;
+  cast_state *S;
+  cast_ltask *t;
+  reading *r;
+  cast_extra *x; /* room for the cases in t */
+  bool files;    /* some have descriptors */
+} packing;
+
+/* With the table of the cases at 1, and that which keeps handles at 2. Of what
+   is packed for the first cases something may have moved when a later one
+   fails. */
+static void pack_cases(lua_State *L, cast_lua_part *part) {
+  packing *p = CAST_CONTAINER(part, packing, part);
+  reading *r = p->r;
+  p->files = (read_cases(L, p->S, r->cases, r->n, 2, false) & FILES) != 0;
+  if (p->files) find_files(L, r, 2);
+  p->x = make_cases(L, p->t, r->n);
+}
+
 /* Reads the n cases into t: at once if nothing that is sent takes memory, else
    by way of a userdata. From its end on nothing runs until the select waits.
    *files: some of them have descriptors. */
@@ -209,24 +241,27 @@ static cast_extra *get_cases(
   lua_State *L, cast_state *S, cast_ltask *t, uint32_t n, bool *files) {
   int kept = n > CAST_SELECT_FEW ? lua_gettop(L) : 0, found;
   cast_extra *x = make_cases(L, t, n);
-  reading *r;
+  packing p = {.part.run = pack_cases, .S = S, .t = t};
   found = read_cases(L, S, x->cases, n, kept, true);
   *files = (found & FILES) != 0;
   if (CAST_LIKELY((found & UNPACKED) == 0)) return x;
   lua_settop(L, 1);
   lua_createtable(L, (int)n, 0);
-  r = push_reading(L, S, n);
-  found = read_cases(L, S, r->cases, n, 2, false);
-  *files = (found & FILES) != 0; /* the table may be another by now */
-  if (*files) find_files(L, r, 2);
-  x = make_cases(L, t, n);
-  for (uint32_t i = 0; i < n; i++) {
-    x->cases[i] = r->cases[i];
-    cast_msg_move(&x->cases[i].waiter.msg, &r->cases[i].waiter.msg);
+  p.r = push_reading(L, S, n);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  if (cast_lua_pcall_part(L, 2, &p.part) != LUA_OK) {
+    undo_reading(L, S, p.r);
+    lua_error(L);
   }
-  r->n = 0;
-  cast_cleanup_end(&r->stack);
-  return x;
+  *files = p.files; /* the table may be another by now */
+  for (uint32_t i = 0; i < n; i++) {
+    p.x->cases[i] = p.r->cases[i];
+    cast_msg_move(&p.x->cases[i].waiter.msg, &p.r->cases[i].waiter.msg);
+  }
+  p.r->n = 0;
+  cast_cleanup_end(&p.r->stack);
+  return p.x;
 }
 
 /* Case i has happened, with that result: pushes its index, and what its

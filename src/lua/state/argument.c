@@ -42,7 +42,8 @@ static const char *own_name(lua_State *L, lua_Debug *ar) {
   const char *name;
   lua_CFunction f;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  if (S == NULL || !lua_getstack(L, 0, ar) || !lua_getinfo(L, "fn", ar))
+  if (S == NULL || !lua_getstack(L, cast_lua_level(L), ar) ||
+      !lua_getinfo(L, "fn", ar))
     return NULL;
   f = lua_tocfunction(L, -1);
   lua_pop(L, 1);
