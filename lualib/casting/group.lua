@@ -11,6 +11,7 @@
 -- again, and is called before the group is left because of an error.
 --
 --   ends      the channel of the monitors
+--   watch     monitors a member: function(task, channel)
 --   live      members that were not taken yet: task -> whether it is monitored
 --   count     how many these are
 --   failures  the failures of members that were taken, in order
@@ -25,12 +26,20 @@ local next = pairs {}
 local Failures, insist, shield =
   internal.failures, internal.insist, internal.shield
 
+local function monitor(task, ends) task:monitor(ends) end
+
 local Group = {__name = "casting.group"}
 Group.__index = Group
 
 function Group.new()
   return setmetatable({ends = casting.channel(1 / 0), live = {}, count = 0,
-    failures = {}, failed = {}}, Group)
+    failures = {}, failed = {}, watch = monitor}, Group)
+end
+
+-- From now on the results of members that are added are not taken: they stay
+-- with the tasks, for who joins them.
+function Group:leave_results()
+  self.watch = internal.watch
 end
 
 -- Makes the task a member, unless it is one. It may have ended. If that fails
@@ -38,7 +47,7 @@ end
 function Group:add(task)
   if self.live[task] ~= nil then return task end
   self.live[task] = false
-  local ok, e = pcall(task.monitor, task, self.ends)
+  local ok, e = pcall(self.watch, task, self.ends)
   if not ok then
     self.live[task] = nil
     error(e, 0)
@@ -128,7 +137,7 @@ function Group:settle()
   local count = 0
   take_all(self)
   for task, monitored in pairs(self.live) do
-    if not monitored then task:monitor(self.ends) end
+    if not monitored then self.watch(task, self.ends) end
     self.live[task] = true
     count = count + 1
   end

@@ -146,6 +146,7 @@ return function(f, options)
   local group, results = Group.new(), {n = 0}
   local scope = setmetatable({group = group, fail_fast = fail_fast}, Scope)
   scope.body = group:adopt(casting.spawn(f, scope))
+  group:leave_results()
   local function over()
     group:drain()
     group.over = true

@@ -103,7 +103,7 @@ local function start(self, child)
     if child.started then internal.await(child.task, child.started) end
     child.started = nil
     self.by_task[child.task] = child
-    child.task:monitor(self.ends)
+    internal.watch(child.task, self.ends)
   end)
   child.restarting = nil
   if ok then

@@ -203,6 +203,7 @@ static void make_internal(lua_State *L, const void *arg) {
   static const luaL_Reg internals[] = {
     {"run", run},
     {"unpack", unpack},
+    {"watch", cast_lib_watch},
     {"disown", cast_lib_disown},
     {"cores", count_cores},
     {"bad", cast_lib_bad},

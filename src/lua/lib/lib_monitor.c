@@ -93,9 +93,10 @@ static void monitor_fire(cast_watcher *w, cast_session *self) {
 
 /* -- messages ------------------------------------------------------------- */
 
-/* *m = a message of the task's outcome; with the task's handle before it if
-   `named`, for who receives of several tasks. */
-static int write_message(cast_msg *m, cast_ltask *t, bool named) {
+/* *m = a message of the task's outcome, with that tag; before it the task's
+   handle if `named`, for who receives of several tasks. */
+static int write_message(
+  cast_msg *m, cast_ltask *t, unsigned char tag, bool named) {
   uint32_t n = named ? 2 : 1;
   unsigned char *at;
   if (cast_msg_init(m, 1 + n, n) != 0) return CASTING_ENOMEM;
@@ -104,7 +105,7 @@ static int write_message(cast_msg *m, cast_ltask *t, bool named) {
   at = cast_msg_data(m);
   *at++ = (unsigned char)n;
   if (named) *at++ = WIRE_HANDLE;
-  *at = WIRE_OUTCOME;
+  *at = tag;
   return 0;
 }
 
@@ -128,23 +129,16 @@ static cast_chan *check_shared(lua_State *L, int i) {
   return c;
 }
 
-/* task:monitor([channel]): returns the channel. Room for the message is
-   reserved now, so that sending it takes no memory. */
-int cast_lib_monitor(lua_State *L) {
-  cast_state *S = cast_state_here(L);
-  cast_ltask *t = cast_ltask_check(L, 1);
-  bool own = lua_isnoneornil(L, 2);
-  cast_chan *c;
+/* Makes the monitor of t that sends a message with that tag into c, which is
+   its `own` channel or the program's. Room for the message is reserved now, so
+   that sending it takes no memory. */
+static void monitor_make(lua_State *L, cast_state *S, cast_ltask *t,
+  cast_chan *c, unsigned char tag, bool own) {
   monitor *m;
-  lua_settop(L, 2);
-  c = own ? cast_chan_push(L, 1) : check_shared(L, 2);
-  if (own && t->base.session == &S->session) cast_ltask_anchor(L, 3, 1);
-  /* The receiver may be in another session. */
-  cast_ltask_cross(L, S, t, CAST_TOLD);
   if (!cast_account_hold(S->session.account, MONITOR_BYTES))
     cast_raise_memory(L);
   m = cast_calloc(sizeof *m);
-  if (m == NULL || write_message(&m->watcher.waiter.msg, t, !own) != 0 ||
+  if (m == NULL || write_message(&m->watcher.waiter.msg, t, tag, !own) != 0 ||
       cast_chan_reserve(c) != 0) {
     if (m != NULL) cast_msg_drop(&m->watcher.waiter.msg);
     cast_free(m);
@@ -168,5 +162,29 @@ int cast_lib_monitor(lua_State *L) {
     if (own) cast_ref(&c->object); /* as monitor_claim */
     monitor_fire(&m->watcher, &S->session);
   }
+}
+
+/* task:monitor([channel]): returns the channel. */
+int cast_lib_monitor(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *t = cast_ltask_check(L, 1);
+  bool own = lua_isnoneornil(L, 2);
+  cast_chan *c;
+  lua_settop(L, 2);
+  c = own ? cast_chan_push(L, 1) : check_shared(L, 2);
+  if (own && t->base.session == &S->session) cast_ltask_anchor(L, 3, 1);
+  /* The receiver may be in another session. */
+  cast_ltask_cross(L, S, t, CAST_TOLD);
+  monitor_make(L, S, t, c, WIRE_OUTCOME, own);
   return 1;
+}
+
+/* internal.watch(task, channel): the same for a channel that does not leave the
+   session, and without the results: what moves in those is not taken from who
+   joins the task. */
+int cast_lib_watch(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *t = cast_ltask_check(L, 1);
+  monitor_make(L, S, t, check_shared(L, 2), WIRE_ENDED, false);
+  return 0;
 }

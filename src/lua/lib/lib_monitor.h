@@ -5,8 +5,10 @@
 
 #include "../compat/compat.h"
 
-/* task:monitor([channel]), and internal.disown(task). */
+/* task:monitor([channel]), internal.watch(task, channel), and
+   internal.disown(task). */
 int cast_lib_monitor(lua_State *L);
+int cast_lib_watch(lua_State *L);
 int cast_lib_disown(lua_State *L);
 
 #endif

@@ -14,6 +14,10 @@
    Raises. */
 int cast_ltask_outcome(
   lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t);
+/* The same without results, which stay whose they are: true; or false, error.
+   Results that cannot cross are no failure then. */
+void cast_ltask_push_ended(
+  lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t);
 /* Another session is about to get a handle of t (as: CAST_SHARED), or may be
    told of its end (CAST_TOLD): notes that, so that t packs its results when it
    ends. False: it has ended without that, and only its own session can share

@@ -3,8 +3,9 @@
 
    A monitor sends nothing but "the outcome of this task" (WIRE_OUTCOME), since
    the results themselves would have to be packed for each monitor. The outcome
-   becomes values here, by the same function as for a join. All other messages
-   are rebuilt (rebuild.c). */
+   becomes values here, by the same function as for a join; without the results
+   where these are nothing to the receiver (WIRE_ENDED). All other messages are
+   rebuilt (rebuild.c). */
 #include "receive.h"
 
 #include "../../base.h"
@@ -22,8 +23,10 @@
 /* The references of such a message are the task, and another time the task if
    its handle is among the values. */
 static bool is_outcome(cast_msg *m) {
-  return m->nrefs > 0 && m->nrefs <= 2 && m->size == 1 + m->nrefs &&
-         cast_msg_data(m)[m->nrefs] == WIRE_OUTCOME;
+  unsigned tag;
+  if (m->nrefs == 0 || m->nrefs > 2 || m->size != 1 + m->nrefs) return false;
+  tag = cast_msg_data(m)[m->nrefs];
+  return tag == WIRE_OUTCOME || tag == WIRE_ENDED;
 }
 
 /* Pushes the task's handle, if the message has it, and the outcome. */
@@ -31,10 +34,15 @@ static int push_outcome(
   lua_State *L, cast_state *S, cast_ltask *self, cast_msg *m) {
   cast_object *o = cast_msg_items(m)[0];
   int top = lua_gettop(L);
+  cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
   bool named = m->nrefs == 2;
+  bool ended = cast_msg_data(m)[m->nrefs] == WIRE_ENDED;
   /* The handle anchors the task, also when it is none of the values. */
   cast_handle_push(L, o);
-  cast_ltask_outcome(L, S, self, CAST_CONTAINER(o, cast_ltask, base.object));
+  if (ended)
+    cast_ltask_push_ended(L, S, self, t);
+  else
+    cast_ltask_outcome(L, S, self, t);
   if (!named) lua_remove(L, top + 1);
   return lua_gettop(L) - top;
 }
