@@ -231,6 +231,7 @@ static int udp_receive(lua_State *L) {
   }
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
+  if (!waits) cast_turn_first(L, S, t);
   u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
   rc = cast_udp_take_turn(u, t, waits);
   if (rc == 0 && waits && cast_turn_is_due(S, t)) {
@@ -318,6 +319,7 @@ static int udp_send(lua_State *L) {
   }
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
+  if (!waits) cast_turn_first(L, S, t);
   u = cast_net_udp(L, 1); /* only now: a finalizer may have sent it away */
   rc = cast_udp_send(u, data.at, data.size, has_to ? &to : NULL, &S->session);
   if (rc == 0 && waits && cast_turn_is_due(S, t))

@@ -202,15 +202,18 @@ static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
   cast_stream *s;
   cast_ltask *t;
   cast_write *w;
-  bool waits;
-  if (!lua_isnoneornil(L, timeout)) deadline = cast_deadline(L, timeout);
+  bool waits = true;
+  if (!lua_isnoneornil(L, timeout)) {
+    deadline = cast_deadline(L, timeout);
+    waits = lua_tonumber(L, timeout) > 0;
+  }
   t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
                              : cast_enter(L, S, deadline);
+  if (!waits) cast_turn_first(L, S, t);
   /* From here to the end no Lua runs: what went and what waits are one write,
      and no finalizer sends the stream away. */
   s = cast_net_stream(L, 1);
   if (s->shut || s->closed) return push_outcome(L, CASTING_ECLOSED, 0);
-  waits = deadline == OS_FOREVER || lua_tonumber(L, timeout) > 0;
   if (cast_list_is_empty(&s->writers))
     rc = cast_stream_send(s, pieces, n, &done, &S->session);
   if (rc == 0 && waits && cast_turn_is_due(S, t))
