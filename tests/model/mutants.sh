@@ -164,6 +164,7 @@ poller - TAKE_BLIND
 poller - KEEPS_TOKEN
 poller - SIGNAL_LATE
 poller - POLLS_LATE
+poller - BACK_BLIND
 poller - CORE_BLIND
 poller - STAYS_IDLE
 poller - WANTED_EARLY

@@ -92,8 +92,9 @@ byte nspinning;
 bool core[WORKERS];
 bool spinning[WORKERS];
 bool idle[WORKERS] = true;
-bool signal[WORKERS];
-bool polls[WORKERS];
+#define GO_ON 1
+#define POLLS 2
+byte signal[WORKERS]; /* 0: it sleeps on its word, or runs */
 bool asleep[WORKERS]; /* on its word, in the kernel */
 
 bool released; /* what computes goes on */
@@ -134,11 +135,10 @@ inline wake_sysmon() {
 
 inline give_signal(x) {
 #ifdef MUTANT_SIGNAL_LATE
-  yes = polls[x]; /* R166: read before the store */
-  signal[x] = true;
+  yes = (signal[x] == POLLS); /* R166: read before the store */
+  signal[x] = GO_ON;
 #else
-  signal[x] = true;
-  yes = polls[x];
+  d_step { yes = (signal[x] == POLLS); signal[x] = GO_ON };
 #endif
   if
   :: yes -> broken = true
@@ -401,14 +401,16 @@ inline run_session(j) {
 inline sleep_in_poller() {
   own = false;
   do
-  :: own || signal[w] -> break
+  :: own || signal[w] == GO_ON -> break
   :: else ->
 #ifdef MUTANT_POLLS_LATE
-     yes = signal[w]; /* R166: looked at before it is said */
-     polls[w] = true;
+     yes = (signal[w] == GO_ON); /* R166: looked at before it is said */
+     signal[w] = (yes -> GO_ON : POLLS);
 #else
-     polls[w] = true;
-     yes = signal[w];
+     d_step {
+       yes = (signal[w] == GO_ON);
+       signal[w] = (yes -> GO_ON : POLLS)
+     };
 #endif
      if
      :: !yes ->
@@ -416,7 +418,11 @@ end_poller:
         atomic { something -> take_event() }
      :: else
      fi;
-     polls[w] = false;
+#ifdef MUTANT_BACK_BLIND
+     signal[w] = 0; /* R166: whatever is there by now */
+#else
+     d_step { signal[w] = (signal[w] == GO_ON -> GO_ON : 0) };
+#endif
      deal();
      if
      :: s != NONE ->
@@ -551,7 +557,7 @@ has_job:
   fi;
 await:
   do
-  :: signal[w] -> signal[w] = false; goto find
+  :: signal[w] == GO_ON -> signal[w] = 0; goto find
   :: else ->
      yes = false;
      if
@@ -570,7 +576,7 @@ await:
         :: else
         fi
      :: else ->
-        asleep[w] = !signal[w]; /* os_wait */
+        asleep[w] = (signal[w] == 0); /* os_wait */
 on_its_word:
 end_word:
         !asleep[w]
@@ -1006,7 +1012,7 @@ again:
 #endif
     i = 0;
     do
-    :: i < WORKERS -> assert(!signal[i]); i++ /* R166 */
+    :: i < WORKERS -> assert(signal[i] != GO_ON); i++ /* R166 */
     :: else -> break
     od;
     i = 0
