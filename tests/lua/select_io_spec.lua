@@ -542,16 +542,18 @@ describe("select with listeners", function()
 end)
 
 describe("calls that never wait", function()
-  local a, b, u, listener
+  local a, b, full, peer, u, v, port, listener
   before_each(function()
     a, b = net.pair()
     b:write "half a line"
-    u = net.udp and assert(net.udp("127.0.0.1", 0, {}))
+    full, peer = net.pair()
+    u = assert(net.udp("127.0.0.1", 0, {}))
+    v = assert(net.udp("127.0.0.1", 0, {}))
+    port = _G.select(2, u:name())
     listener = assert(net.listen("127.0.0.1", 0, {}))
   end)
   after_each(function()
-    for _, s in ipairs {a, b, listener} do s:close() end
-    if u then u:close() end
+    for _, s in ipairs {a, b, full, peer, u, v, listener} do s:close() end
   end)
 
   local function calls()
@@ -568,6 +570,10 @@ describe("calls that never wait", function()
       function() assert(not a:read("l", 0)) end,
       function() assert(a:peek(1, 0)) end,
       function() assert(not listener:accept(0)) end,
+      function() assert(a:write("", 0)) end,
+      function() full:write("x", 0) end, -- "timeout", once it is full
+      function() assert(u:send("x", "127.0.0.1", port, 0)) end,
+      function() assert(not v:receive(0)) end,
     }
   end
 
