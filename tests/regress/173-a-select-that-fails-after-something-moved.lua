@@ -31,7 +31,7 @@ for n = 1, 12, 11 do -- few cases, and many
   fails("no", a, b, cases)
   odd = setmetatable({}, {__save = function()
     cases[n + 1] = "neither"
-    return "tostring", 1
+    return tostring, 1
   end})
   cases[n] = {full, odd}
   cases[1] = n > 1 and cases[1] or cases[n]
@@ -44,7 +44,8 @@ end
 -- An error has the place of the call.
 local a, b = net.pair()
 local ok, why = pcall(function()
-  casting.select {{casting.channel(), a}, {casting.channel(), print}}
+  casting.select {{casting.channel(), a},
+    {casting.channel(), coroutine.create(pcall)}}
 end)
 assert(not ok)
 assert(why:find("173%-.*:%d+: cannot send a"), why)
