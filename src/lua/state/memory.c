@@ -160,11 +160,14 @@ static int fail_to_allocate(lua_State *L) {
 /* Before an allocation fails, Lua looks for garbage, and calls no finalizers:
    so one that is sure to fail is how to have that done wherever no code of the
    program may run. */
-static void reclaim(cast_slabs *s) {
-  cast_state *S = CAST_CONTAINER(s, cast_state, memory.slabs);
+void cast_state_collect(cast_state *S) {
   bool runs = lua_gc(S->work, LUA_GCISRUNNING, 0) > 0;
   (void)cast_protect(S, fail_to_allocate, S);
   lua_gc(S->work, runs ? LUA_GCRESTART : LUA_GCSTOP, 0);
+}
+
+static void reclaim(cast_slabs *s) {
+  cast_state_collect(CAST_CONTAINER(s, cast_state, memory.slabs));
 }
 #endif
 

@@ -18,6 +18,9 @@ lua_State *cast_state_new_lua(cast_state *S);
 /* Closes that state, with memory for its finalizers. */
 void cast_state_close_lua(cast_state *S);
 
+/* Owner: collects the garbage of a state with a limit, whatever that is. Before
+   5.2 finalizers are called, which may not wait, as between tasks. */
+void cast_state_collect(cast_state *S);
 /* 5.1 and LuaJIT do not look for garbage when memory fails, so it is done for
    them (memory.c). Later versions do, and need none of this. */
 #if CAST_LUA < 502
@@ -25,9 +28,6 @@ void cast_state_close_lua(cast_state *S);
 static inline bool cast_state_starved(const cast_state *S) {
   return S->memory.starved;
 }
-/* Owner: collects all garbage, whatever the limit. Finalizers may not wait, as
-   between tasks. */
-void cast_state_collect(cast_state *S);
 /* The state is starved: the task that runs will look up at its next
    instruction, if it can. Called by the allocator. */
 void cast_state_starve(cast_state *S);
@@ -35,7 +35,6 @@ void cast_state_starve(cast_state *S);
 static inline bool cast_state_starved(const cast_state *S) {
   return CAST_UNUSED(S), false;
 }
-static inline void cast_state_collect(cast_state *S) { CAST_UNUSED(S); }
 static inline void cast_state_starve(cast_state *S) { CAST_UNUSED(S); }
 #endif
 

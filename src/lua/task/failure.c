@@ -38,6 +38,7 @@
 #include "../../session.h"
 #include "../../timer.h"
 #include "../../types.h"
+#include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../state/ltask.h"
 #include "../state/sandbox.h"
@@ -102,20 +103,21 @@ void cast_failure_pack(lua_State *L, cast_state *S, int value, const char *text,
   failure_msg t = {S, msg};
   int at = lua_gettop(L);
   bool ok = false;
-  value = lua_absindex(L, value);
+  if (value != 0) value = lua_absindex(L, value);
   traceback = lua_absindex(L, traceback);
   lua_pushcfunction(L, pack_failure_msg);
   lua_pushstring(L, text);
-  /* Should results of a task be half packed, in a __save that waits: this is
-     none of them. */
-  for (int way = 0; way < 2 && !ok; way++) {
+  /* The error may not cross; then its text does. Without memory, or if what
+     runs meanwhile wants to wait, the caller may try again. */
+  for (int way = value != 0 ? 0 : 1; way < 2 && !ok; way++) {
     cast_msg_drop(msg);
     lua_pushvalue(L, at + 1);
     lua_pushlightuserdata(L, &t);
-    lua_pushvalue(L, way == 0 ? value : at + 2); /* it may not cross */
+    lua_pushvalue(L, way == 0 ? value : at + 2);
     lua_pushvalue(L, traceback);
     ok = lua_pcall(L, 3, 0, 0) == LUA_OK;
-    if (!ok && S->protect.refused) lua_error(L);
+    if (!ok && (S->protect.refused || cast_is_memory_error(L, -1)))
+      lua_error(L);
     if (!ok) lua_pop(L, 1);
   }
   lua_settop(L, at);

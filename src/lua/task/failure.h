@@ -20,8 +20,9 @@ typedef struct cast_failure_texts {
   const char *traceback; /* (i) */
 } cast_failure_texts;
 /* Packs {error =, traceback =} into *msg, for casting.on_error. error and
-   traceback are indices; an error that cannot cross is replaced by `text`,
-   which describes it. Without memory *msg stays empty. */
+   traceback are indices; an error that cannot cross, or none (0), is replaced
+   by `text`, which describes it. Raises without memory; and in a protected call
+   (protect.h) if what it runs would wait. */
 void cast_failure_pack(lua_State *L, cast_state *S, int error, const char *text,
   int traceback, cast_msg *msg);
 /* Notes that t has failed, with its error message and traceback and what was

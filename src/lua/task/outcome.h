@@ -57,6 +57,7 @@ typedef struct cast_ending {
   bool tabled;                  /* `co` has them in one table (push_results) */
   bool described;               /* `error` and `traceback` are complete */
   bool in_close;                /* a __close handler has raised the error */
+  bool as_text;                 /* its report has the text of the error alone */
   bool complete;                /* `results` are (cast_crossing_end) */
   cast_coroutine aside;         /* where the error lies during handlers, or
                                    NULL */

@@ -41,6 +41,7 @@
 #include "complete.h"
 #include "crossing.h"
 #include "deliver.h"
+#include "describe.h"
 #include "failure.h"
 #include "newtask.h"
 #include "origin.h"
@@ -69,87 +70,12 @@ static int get_protected(lua_State *L) {
    failed task may have used all there is, and its failure is told still. */
 static int protect_amply(cast_state *S, lua_CFunction fn, void *arg) {
   int status = cast_protect(S, fn, arg);
-  if (status == LUA_OK || S->memory.slabs.max == 0) return status;
+  if (status == LUA_OK || S->memory.slabs.max == 0 || S->protect.refused)
+    return status;
   S->memory.slabs.max += CAST_FAILURE_ROOM;
   status = cast_protect(S, fn, arg);
   S->memory.slabs.max -= CAST_FAILURE_ROOM;
   return status;
-}
-
-typedef struct describing {
-  cast_ending *e;
-  cast_coroutine co; /* has __tostring and the error on its stack, or NULL */
-} describing;
-
-/* Puts __tostring and the error into a coroutine, if the error has one. */
-static int find_tostring(lua_State *L) {
-  describing *d = lua_touserdata(L, 1);
-  lua_pushvalue(d->e->co, -1);
-  lua_xmove(d->e->co, L, 1);
-  if (!luaL_getmetafield(L, 2, "__tostring") || !lua_isfunction(L, 3)) return 0;
-  lua_insert(L, 2);
-  if (d->co.L == NULL) d->co = cast_coroutine_get(L, d->e->S);
-  lua_xmove(L, d->co.L, 2);
-  return 0;
-}
-
-/* Calls __tostring of the error, which is on the top of the failed coroutine.
-   That runs as the failed task, so that it may wait, and be cancelled; and in a
-   coroutine of its own, since the stack of the failed one is still needed for
-   the traceback. So if it waits, it does so in place. */
-static void describe_error(cast_ending *e) {
-  cast_state *S = e->S;
-  describing d = {e, {NULL, LUA_NOREF}};
-  int nres, status, type = lua_type(e->co, -1);
-  if (type != LUA_TTABLE && type != LUA_TUSERDATA) return;
-  if (!cast_lua_reserve(e->co, 4)) return;
-  status = cast_protect(S, find_tostring, &d);
-  if (d.co.L == NULL) return;
-  if (status == LUA_OK) {
-    e->asked = true;
-    cast_preempt_begin(S, e->t, d.co.L);
-    status = cast_lua_resume(d.co.L, 1, &nres);
-    cast_preempt_end(S, d.co.L);
-    if (status == LUA_OK && nres > 0 && lua_type(d.co.L, -nres) == LUA_TSTRING)
-      cast_buffer_add(&e->error, lua_tostring(d.co.L, -nres));
-  }
-  cast_coroutine_put(S, d.co, status == LUA_OK);
-}
-
-/* Bounds the text of an error of a sandbox, which others will see in tracebacks
-   and reports, perhaps on a terminal. */
-static void tame(cast_buffer *b) {
-  if (b->size > CAST_TAME_TEXT) {
-    memcpy(b->text + CAST_TAME_TEXT - 3, "...", 4);
-    b->size = CAST_TAME_TEXT;
-  }
-  cast_buffer_tame(b, 0);
-}
-
-/* Writes down error and traceback of a failed coroutine. The error is at 2. */
-static void describe_failure(lua_State *L, cast_ending *e) {
-  cast_buffer_fini(&e->stack);
-  cast_buffer_fini(&e->traceback);
-  lua_xmove(e->co, L, 1);
-  lua_pushvalue(L, 2);
-  lua_xmove(L, e->co, 1); /* its place has just become free */
-  if (e->error.size == 0)
-    cast_buffer_add(
-      &e->error, e->asked ? cast_lua_address(L, 2) : cast_lua_describe(L, 2));
-  if (e->error.lacking) cast_raise_memory(L);
-  if (CAST_UNLIKELY(e->S->sandbox != NULL)) tame(&e->error);
-  cast_buffer_form(&e->traceback, "%s\n", e->error.text);
-  if (e->in_close) {
-    cast_buffer_add(&e->traceback, "raised by a __close handler, after:\n");
-    cast_buffer_add(
-      &e->traceback, e->before.size > 0 ? e->before.text : "cancelled");
-    if (e->traceback.lacking) cast_raise_memory(L);
-    return;
-  }
-  cast_stack_write(&e->stack, L, e->co, 0);
-  if (e->stack.lacking) cast_raise_memory(L);
-  cast_origin_write(L, &e->traceback, e->t, 2, e->error.text, e->stack.text);
-  if (e->traceback.lacking) cast_raise_memory(L);
 }
 
 /* Drops what the latest operation of the task may have left when an error has
@@ -165,13 +91,13 @@ static void drop_operation(cast_state *S, cast_ltask *t) {
 }
 
 static int describe_protected(lua_State *L) {
-  describe_failure(L, lua_touserdata(L, 1));
+  cast_describe_failure(L, lua_touserdata(L, 1));
   return 0;
 }
 
 /* Finds out the texts of the error on the top of its coroutine. */
 static void describe(cast_ending *e) {
-  describe_error(e);
+  cast_describe_error(e);
   drop_operation(e->S, e->t);
   e->described = protect_amply(e->S, describe_protected, e) == LUA_OK;
 }
@@ -184,8 +110,17 @@ static int pack_failure(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_xmove(L, e->co, 1); /* its place has just become free */
   lua_pushstring(L, e->traceback.text);
-  cast_failure_pack(L, e->S, 2, e->error.text, -1, &e->msg);
+  cast_failure_pack(L, e->S, e->as_text ? 0 : 2, e->error.text, -1, &e->msg);
   return 0;
+}
+
+/* Without memory for the error, or with a __save in it that waits, which none
+   can between two tasks, its text takes its place. */
+static bool pack_report(cast_ending *e) {
+  if (!e->described || e->co == NULL) return false;
+  if (protect_amply(e->S, pack_failure, e) == LUA_OK) return true;
+  e->as_text = true;
+  return protect_amply(e->S, pack_failure, e) == LUA_OK;
 }
 
 /* Makes the record of a failure (failure.c): of what was described, or that
@@ -210,9 +145,7 @@ static void record(cast_ending *e, bool described) {
 /* Without memory to pack the error the report has its texts alone. */
 static void fail(cast_ending *e) {
   if (cast_failure_has_channel()) (void)cast_ltask_share(e->t, CAST_TOLD);
-  if (!e->described || e->co == NULL ||
-      protect_amply(e->S, pack_failure, e) != LUA_OK)
-    cast_msg_drop(&e->msg);
+  if (!pack_report(e)) cast_msg_drop(&e->msg);
   record(e, e->described);
   cast_buffer_fini(&e->error);
   cast_buffer_fini(&e->stack);
@@ -224,7 +157,7 @@ static void fail(cast_ending *e) {
 /* In the child of a fork, where nothing else can report it. */
 static int print_failure(lua_State *L) {
   cast_ending *e = lua_touserdata(L, 1);
-  describe_failure(L, e);
+  cast_describe_failure(L, e);
   cast_failure_print(e->t, e->traceback.text);
   return 0;
 }
@@ -284,11 +217,13 @@ static int keep_protected(lua_State *L) {
   return 0;
 }
 
-/* What is refused although no finalizer runs is a __save that waits: then that
-   is why the results cannot cross, to those who are told that. */
+/* An error is kept amply, as its failure is told. What is refused although no
+   finalizer runs is a __save that waits: then that is why the results cannot
+   cross, to those who are told that. */
 static bool keep_safely(cast_ending *e) {
   cast_state *S = e->S;
-  int status = cast_protect(S, keep_protected, e);
+  int status = e->failed ? protect_amply(S, keep_protected, e)
+                         : cast_protect(S, keep_protected, e);
   if (status != LUA_OK && S->protect.refused) {
     S->protect.final = true;
     status = cast_protect(S, keep_protected, e);
@@ -360,7 +295,8 @@ static void finish(cast_state *S, cast_ltask *t, int status, int nres) {
   if (e.aside.L != NULL) cast_coroutine_put(S, e.aside, true);
   cast_coroutine_put(S, cast_co(t), clean);
   t->co = NULL;
-  if (status == LUA_ERRMEM || cast_state_starved(S)) cast_state_collect(S);
+  if (CAST_LUA < 502 && (status == LUA_ERRMEM || cast_state_starved(S)))
+    cast_state_collect(S);
   cast_ltask_have(t, &e.results);
   leave(t, how);
 }
@@ -405,10 +341,19 @@ static int start_protected(lua_State *L) {
   return 0;
 }
 
+/* As cast_protect, for what a task needs to begin. Where that fails for want of
+   memory, all garbage is collected, and it is tried again: what a coroutine
+   that has just ended has left may need two collections to go, since Lua keeps
+   what its open upvalues had for one more (5.3). */
+static bool protect_start(cast_state *S, lua_CFunction fn, starting *a) {
+  if (cast_protect(S, fn, a) == LUA_OK) return true;
+  cast_state_collect(S);
+  return cast_protect(S, fn, a) == LUA_OK;
+}
+
 /* There was no memory for a coroutine: t ends with that error. */
 static void fail_to_start(cast_state *S, cast_ltask *t) {
   cast_ending e = {.S = S, .t = t};
-  cast_state_collect(S);
   cast_msg_drop(&t->base.waiter.msg);
   cast_pack_text(CAST_NO_MEMORY, &t->base.waiter.msg);
   t->crossing = CAST_CROSSES_RESULTS;
@@ -420,7 +365,7 @@ static void fail_to_start(cast_state *S, cast_ltask *t) {
 static bool start_own(cast_state *S, cast_ltask *t) {
   starting a = {S, {NULL, LUA_NOREF}};
   if (CAST_UNLIKELY(!cast_coroutine_reuse(S, &a.co)) &&
-      cast_protect(S, get_protected, &a) != LUA_OK) {
+      !protect_start(S, get_protected, &a)) {
     if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
     cast_pending_give(S, t, NULL);
     fail_to_start(S, t);
@@ -438,7 +383,7 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   packed p = {.task = t};
   int status, nres;
   cast_msg_move(&p.msg, &t->base.waiter.msg);
-  if (cast_protect(S, start_protected, &a) != LUA_OK) {
+  if (!protect_start(S, start_protected, &a)) {
     if (a.co.L != NULL) cast_coroutine_put(S, a.co, true);
     cast_msg_drop(&p.msg);
     fail_to_start(S, t);
@@ -466,13 +411,35 @@ static bool is_alone(lua_State *co) {
 
 /* -- running -------------------------------------------------------------- */
 
+static int describe_unborn(lua_State *L) {
+  cast_ending *e = lua_touserdata(L, 1);
+  cast_buffer_fini(&e->error);
+  cast_budget_push(L, e->S);
+  cast_buffer_add(&e->error, lua_tostring(L, -1));
+  if (e->error.lacking) cast_raise_memory(L);
+  return 0;
+}
+
+/* It has failed, as the session had used up its time. */
+static void fail_unborn(cast_state *S, cast_ltask *t) {
+  cast_ending e = {.S = S, .t = t};
+  if (protect_amply(S, describe_unborn, &e) == LUA_OK)
+    cast_buffer_form(
+      &e.traceback, "%s\nstack traceback:\n\t(it had not begun)", e.error.text);
+  record(&e, e.traceback.size > 0 && !e.traceback.lacking);
+  cast_buffer_fini(&e.error);
+  cast_buffer_fini(&e.traceback);
+}
+
 /* A task that is cancelled before its first turn ends without having run. */
 static void end_unborn(cast_state *S, cast_ltask *t, cast_stage from) {
+  bool over = cast_budget_is_over(S);
   if (from == CAST_STAGE_LOADED) cast_coroutine_put(S, cast_co(t), true);
   if (from == CAST_STAGE_PENDING) cast_pending_give(S, t, NULL);
   t->co = NULL;
   cast_msg_drop(&t->base.waiter.msg);
-  leave(t, cast_budget_is_over(S) ? CAST_FAILED : CAST_CANCELLED);
+  if (over) fail_unborn(S, t);
+  leave(t, over ? CAST_FAILED : CAST_CANCELLED);
 }
 
 /* The first turn of t: returns as prepare. What asks that t ends, and comes
