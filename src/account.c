@@ -128,9 +128,9 @@ bool cast_account_is_below(const cast_account *a, const cast_account *above) {
 static void charge_free(cast_object *o) {
   cast_charge *c = CAST_CONTAINER(o, cast_charge, object);
   cast_account *a = c->account;
-  size_t bytes = c->bytes;
+  cast_charge_end(c);
   cast_free(c);
-  cast_account_release(a, bytes);
+  cast_account_unref(a);
 }
 
 const cast_type cast_charge_type = {"charge", charge_free, NULL};
@@ -147,6 +147,12 @@ cast_charge *cast_charge_new(cast_account *a, size_t bytes) {
   }
   cast_object_init(&c->object, &cast_charge_type);
   c->account = a;
-  c->bytes = bytes;
+  atomic_init(&c->bytes, bytes);
   return c;
+}
+
+void cast_charge_end(cast_charge *c) {
+  /* Relaxed: a figure. */
+  size_t bytes = atomic_exchange_explicit(&c->bytes, 0, memory_order_relaxed);
+  cast_account_give(c->account, CAST_BYTES, bytes);
 }

@@ -80,12 +80,14 @@ void cast_account_release(cast_account *a, size_t bytes);
 typedef struct cast_charge {
   cast_object object;
   cast_account *account; /* (i) one reference */
-  size_t bytes;          /* (i) with those of this struct */
+  _Atomic size_t bytes;  /* (a) with those of this struct; relaxed */
 } cast_charge;
 
 extern const cast_type cast_charge_type;
 /* A charge of so many bytes and its own, with one reference for the caller.
    NULL: refused, or out of memory. */
 cast_charge *cast_charge_new(cast_account *a, size_t bytes);
+/* What is charged is charged no more, whoever has references. Any thread. */
+void cast_charge_end(cast_charge *c);
 
 #endif

@@ -156,6 +156,9 @@ struct cast_ltask {
   uint8_t given;          /* messages with its handle that were packed here, as
                              far as they were not undone; CAST_GIVEN: too many,
                              or for good (crossing.c) */
+  bool outside;           /* a trusted session has made it in a sandbox, which
+                             has not sent its handle */
+  bool uncharged;         /* its struct is charged no more (i after its end) */
   uint8_t stage : 3;      /* a cast_stage */
   uint8_t crossing : 2;   /* a cast_crossing */
   bool stored : 1;        /* results lie in the local handle */

@@ -205,6 +205,7 @@ static void give(
       replace(t, &r);
     }
     share(t, as);
+    t->outside = false; /* its handle may be kept anywhere from now on */
     if (as == CAST_SHARED && t->given < CAST_GIVEN) t->given++;
   }
 }

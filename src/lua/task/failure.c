@@ -65,6 +65,7 @@ struct cast_failure {
   cast_msg msg;             /* {error =, traceback =}, packed (invariants 1, 2);
                                empty: the texts will do */
   cast_account *account;    /* (i) of a sandbox, one reference; else NULL */
+  _Atomic size_t charged;   /* (a) to it; relaxed */
   char text[];              /* (i) error, traceback */
 };
 
@@ -248,8 +249,15 @@ void cast_failure_unref(cast_failure *f) {
   /* PAIR refs: as with objects. */
   if (atomic_fetch_sub_explicit(&f->holders, 1, memory_order_acq_rel) != 1)
     return;
-  cast_account_release(f->account, record_bytes(f));
+  cast_failure_taken(f);
+  cast_account_unref(f->account);
   cast_free(f);
+}
+
+void cast_failure_taken(cast_failure *f) {
+  /* Relaxed: a figure. */
+  size_t bytes = atomic_exchange_explicit(&f->charged, 0, memory_order_relaxed);
+  cast_account_give(f->account, CAST_BYTES, bytes);
 }
 
 /* Writes the report to stderr; cut if there is no memory. */
@@ -365,7 +373,8 @@ cast_failure *cast_failure_new(
   f->texts.error = f->text;
   f->texts.traceback = f->text + esize + 1;
   f->account = cast_account_ref(a);
-  cast_account_add(a, CAST_BYTES, record_bytes(f));
+  atomic_init(&f->charged, a != NULL ? record_bytes(f) : 0);
+  cast_account_add(a, CAST_BYTES, f->charged);
   f->task = t;
   f->session = t->base.session;
   f->id = (unsigned)t->base.id;

@@ -37,6 +37,8 @@ bool cast_failure_has_channel(void);
    as there is a holder. */
 cast_failure *cast_failure_ref(cast_failure *f);
 void cast_failure_unref(cast_failure *f);
+/* Somebody has it to whom it is not charged: it is charged no more. */
+void cast_failure_taken(cast_failure *f);
 static inline const char *cast_failure_traceback(const cast_failure *f) {
   return ((const cast_failure_texts *)(const void *)f)->traceback;
 }

@@ -68,7 +68,7 @@ static void ltask_free(cast_object *o) {
   cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
   cast_session *s = t->base.session;
   CAST_CHECK(cast_ltask_prove(t));
-  if (CAST_UNLIKELY(s->account != NULL))
+  if (CAST_UNLIKELY(s->account != NULL && !t->uncharged))
     cast_account_give(s->account, CAST_BYTES, bytes_of(t));
   if (CAST_UNLIKELY(t->extra != NULL)) {
     if (t->extra->failure != NULL) cast_failure_free(t->extra->failure);
@@ -108,6 +108,7 @@ cast_ltask *cast_ltask_make(cast_state *home, bool own) {
   }
   memset(t, 0, sizeof *t);
   t->from_slab = own;
+  t->outside = a != NULL && !own;
   cast_task_init(&t->base, &home->session, &cast_task_type);
   t->anchor = LUA_NOREF;
   t->stage = CAST_STAGE_LOADED;
@@ -123,9 +124,20 @@ cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own) {
     cast_raise_memory(L);
   cast_ltask *t = cast_ltask_make(home, own);
   if (t == NULL) cast_raise_memory(L);
+  if (cast_state_find(L)->session.account != NULL) t->outside = false;
   h->object = &t->base.object;
   cast_handle_note(L, h);
   return t;
+}
+
+void cast_ltask_let_go(cast_ltask *t) {
+  cast_state *S = cast_state_of(t->base.session);
+  if (cast_handle_find(S->work, &t->base.object)) {
+    lua_pop(S->work, 1);
+    return;
+  }
+  t->uncharged = true;
+  cast_account_give(S->session.account, CAST_BYTES, bytes_of(t));
 }
 
 cast_ltask *cast_ltask_check(lua_State *L, int i) {

@@ -19,6 +19,11 @@ cast_ltask *cast_ltask_make(cast_state *home, bool own);
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own);
 /* A cast_visitor (cycle.h), for tasks. */
 void cast_ltask_visit(cast_object *o, cast_visit *v);
+/* Owner: a task that a trusted session has made in this sandbox (`outside`) is
+   about to end. If nobody here has a handle of it, those who keep it are
+   elsewhere, and when their collectors let go of it is not for the sandbox to
+   say: its struct is charged no more. */
+void cast_ltask_let_go(cast_ltask *t);
 /* The task whose handle is argument i. Raises. */
 cast_ltask *cast_ltask_check(lua_State *L, int i);
 

@@ -26,6 +26,7 @@
    (crossing.c). */
 #include "outcome.h"
 
+#include "../../account.h"
 #include "../../base.h"
 #include "../../lock.h"
 #include "../../msg.h"
@@ -264,6 +265,16 @@ static int push_lost(lua_State *L, cast_ltask *t) {
   return 1;
 }
 
+/* A trusted session has got the results or the error of a task that it, or
+   another, has made in a sandbox, in *m: they are charged no more (see
+   cast_ltask_let_go). The charge of a message is the last of its objects. */
+static void taken(const cast_ltask *t, cast_msg *m) {
+  cast_object *o = m->nrefs > 0 ? cast_msg_items(m)[m->nrefs - 1] : NULL;
+  if (o != NULL && o->type == &cast_charge_type)
+    cast_charge_end(CAST_CONTAINER(o, cast_charge, object));
+  if (cast_failed(t) != NULL) cast_failure_taken(cast_failed(t));
+}
+
 int cast_ltask_outcome(
   lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t) {
   cast_status how =
@@ -281,6 +292,8 @@ int cast_ltask_outcome(
   if (own && t->stored && (n = push_stored(L, t)) >= 0) return 1 + n;
   if (cast_ltask_look(t, own, &self->base.waiter.msg, &crossing) != 0)
     cast_raise_memory(L);
+  if (CAST_UNLIKELY(t->uncharged && S->session.account == NULL))
+    taken(t, &self->base.waiter.msg);
   if (crossing == CAST_CROSSES_NOTHING)
     return how == CAST_FAILED ? 1 + push_lost(L, t) : 1;
   if (crossing == CAST_CROSSES_REASON) {

@@ -254,6 +254,7 @@ static void leave(cast_ltask *t, cast_status how) {
   t->stage = CAST_STAGE_ENDED;
   CAST_CHECK(cast_ltask_prove(t));
   cast_cancel_end(t);
+  if (CAST_UNLIKELY(t->outside)) cast_ltask_let_go(t);
   cast_task_finish(&t->base, how);
 }
 
