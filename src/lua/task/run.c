@@ -110,6 +110,7 @@ static void describe_error(cast_ending *e) {
     cast_preempt_begin(S, e->t, d.co.L);
     status = cast_lua_resume(d.co.L, 1, &nres);
     cast_preempt_end(S, d.co.L);
+    status = cast_stop_outcome(S, d.co.L, status);
     if (status == LUA_OK && nres > 0 && lua_type(d.co.L, -nres) == LUA_TSTRING)
       cast_buffer_add(&e->error, lua_tostring(d.co.L, -nres));
   }
@@ -125,6 +126,10 @@ static void tame(cast_buffer *b) {
   }
   cast_buffer_tame(b, 0);
 }
+
+/* How many levels of the stack of t cannot be shown: 5.2 and 5.3 do not know
+   any more which function it was that a hook has suspended. */
+#define SKIPPED(t) ((CAST_LUA == 502 || CAST_LUA == 503) && (t)->stopped)
 
 /* Writes down error and traceback of a failed coroutine. The error is at 2. */
 static void describe_failure(lua_State *L, cast_ending *e) {
@@ -146,7 +151,7 @@ static void describe_failure(lua_State *L, cast_ending *e) {
     if (e->traceback.lacking) cast_raise_memory(L);
     return;
   }
-  cast_stack_write(&e->stack, L, e->co, 0);
+  cast_stack_write(&e->stack, L, e->co, SKIPPED(e->t));
   if (e->stack.lacking) cast_raise_memory(L);
   cast_origin_write(L, &e->traceback, e->t, 2, e->error.text, e->stack.text);
   if (e->traceback.lacking) cast_raise_memory(L);
@@ -449,6 +454,7 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   cast_preempt_begin(S, t, t->co); /* modules may be loaded for its values */
   status = cast_lua_resume(t->co, 1, &nres);
   cast_preempt_end(S, t->co);
+  status = cast_stop_outcome(S, t->co, status);
   cast_msg_drop(&p.msg);
   if (status != LUA_OK) {
     finish(S, t, status, nres);
@@ -536,6 +542,12 @@ again:
   }
   cast_seal(t->co);
   if (CAST_UNLIKELY(S->preempt.preempted)) {
+    if (S->preempt.ended) {
+      cast_unseal(t->co);
+      cast_stop_fail(S, t->co);
+      finish(S, t, LUA_ERRRUN, 1);
+      return;
+    }
     S->preempt.preempted = false;
     cast_task_preempt(&t->base);
   } else if (!t->parked) {
