@@ -148,13 +148,13 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   cast_preempt_begin(S, t, aux.L);
   status = cast_lua_resume(aux.L, 1, &nres);
   cast_preempt_end(S, aux.L);
-  status = cast_stop_outcome(S, aux.L, status);
   if (status == LUA_OK) {
     lua_xmove(aux.L, t->co, nres);
     cast_coroutine_put(S, aux, true);
     (void)make_aux(S);
     return nres;
   }
+  (void)cast_stop_outcome(S, aux.L, status);
   (void)cast_hook_has_interrupted(S, aux.L);
   n = 0;
   if (t->last) {

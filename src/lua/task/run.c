@@ -454,9 +454,9 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   cast_preempt_begin(S, t, t->co); /* modules may be loaded for its values */
   status = cast_lua_resume(t->co, 1, &nres);
   cast_preempt_end(S, t->co);
-  status = cast_stop_outcome(S, t->co, status);
   cast_msg_drop(&p.msg);
   if (status != LUA_OK) {
+    status = cast_stop_outcome(S, t->co, status);
     finish(S, t, status, nres);
     return -1;
   }
