@@ -308,6 +308,9 @@
 #define CAST_FORCE_NS 100000000u
 /* ... and it is looked at so often. */
 #define CAST_WATCHDOG_NS 50000000u
+/* 5.4: a task of a sandbox that must stop, and does not look up, gets no more
+   blocks of so many bytes. */
+#define CAST_OVERDUE_BYTES 262144u
 /* A preempt signal that was not served is sent again, but not sooner than so
    long after the last time. */
 #define CAST_AGAIN_NS CAST_LIMIT(10000000u, 1000000u)

@@ -71,13 +71,14 @@ end)
 if not jit then return end
 
 describe("on LuaJIT", function()
-  local function spin() while true do end end
+  local endless = helper.loops "while true do end"
+  local spin = loadstring(endless)
   jit.off(spin)
 
   -- A function that is interpreted wherever it is called.
   local function interpreted()
     local j = require "jit"
-    local function f() while true do end end
+    local f = loadstring(endless)
     j.off(f)
     return f
   end

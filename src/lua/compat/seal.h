@@ -54,6 +54,13 @@ static inline void cast_unseal_as(const cast_seal_layout *at, lua_State *co) {
 /* Seals a coroutine that has yielded. */
 static inline void cast_seal(lua_State *co) { cast_seal_as(&cast_seal_at, co); }
 
+/* Makes a coroutine that has yielded one that has failed, with the error on its
+   top: nobody goes on with it, and its __close handlers get that error. */
+static inline void cast_seal_fail(lua_State *co) {
+  if (CAST_LIKELY(cast_seal_at.status != 0))
+    ((unsigned char *)co)[cast_seal_at.status] = LUA_ERRRUN;
+}
+
 /* In a hook that raises an error: hooks may be called again. Lua allows them
    only when a protected call has caught the error. So neither an error handler
    that is called for it could be stopped, nor the __close handlers of a

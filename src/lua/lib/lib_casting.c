@@ -201,6 +201,7 @@ const cast_binding cast_module_binding = {
   .of_handles = cast_handle_meta,
   .stub = cast_embed_stub,
   .hook = cast_preempt_hook,
+  .overdue = cast_stop_is_overdue,
   .open = luaopen_casting,
   .open_net = luaopen_casting_net,
   .call = cast_embed_call,

@@ -129,6 +129,8 @@ typedef struct cast_extra {
      raising        from cast_deliver until cast_deliver_end, for one turn;
                     with `last`, for the outcome instead
      last           from a yield to its end, which is the next turn
+     doomed         from cast_stop_force on, if all of the task has to end
+     stopped        from cast_stop_fail on
      stored         from the end on
      told           from the end on, if results are `stored` or were
 
@@ -174,6 +176,8 @@ struct cast_ltask {
                              has a reference */
   bool raising : 1;       /* (5.1, LuaJIT) its next turn raises an error */
   bool last : 1;          /* (5.1, LuaJIT) it ends when its wait does */
+  bool doomed : 1;        /* its last error was made: preempt.c */
+  bool stopped : 1;       /* it was ended where it computed */
 };
 
 /* Proves that the bits are a combination that the list above allows. */

@@ -171,7 +171,22 @@ static void reclaim(cast_slabs *s) {
 }
 #endif
 
+#if CAST_LUA == 504
+/* The allocator of a sandbox: a task that must stop, but executes no
+   instruction where it could, gets no more room on its stack. */
+static void *alloc_in_time(void *ud, void *ptr, size_t osize, size_t nsize) {
+  cast_state *S = CAST_CONTAINER((cast_slabs *)ud, cast_state, memory.slabs);
+  if (CAST_UNLIKELY(nsize >= CAST_OVERDUE_BYTES) &&
+      (ptr == NULL || nsize > osize) && S->binding->overdue(S))
+    return NULL;
+  return cast_slabs_lua(ud, ptr, osize, nsize);
+}
+#endif
+
 static lua_State *make_lua(cast_state *S) {
+#if CAST_LUA == 504
+  if (S->sandbox != NULL) return lua_newstate(alloc_in_time, &S->memory.slabs);
+#endif
 #if CAST_LUA >= 505
   return lua_newstate(cast_slabs_lua, &S->memory.slabs, (unsigned)os_entropy());
 #elif CAST_LUA >= 502

@@ -49,8 +49,10 @@ typedef struct cast_binding {
   const luaL_Reg *methods[CAST_METHODS];   /* of no class */
   const luaL_Reg *of_handles; /* metamethods of them all: cast_handle_meta */
   lua_CFunction stub;         /* calls those that are written in Lua */
-  lua_Hook hook;      /* cast_preempt_hook: looks whether a task must stop */
-  lua_CFunction open; /* luaopen_casting, for package.preload */
+  lua_Hook hook; /* cast_preempt_hook: looks whether a task must stop */
+  /* 5.4: is the task that runs past its time, and does it not look up? */
+  bool (*overdue)(cast_state *S);
+  lua_CFunction open;     /* luaopen_casting, for package.preload */
   lua_CFunction open_net; /* luaopen_casting_net, for require */
   /* What a method does that is written in Lua: cast_embed_call. */
   int (*call)(lua_State *L, const char *file, const char *name);
@@ -95,6 +97,11 @@ struct cast_state {
     _Atomic(lua_State *) hooked;
     bool can_preempt; /* the hook in it may yield up to the task's resumer */
     bool preempted;   /* it has, and the resumer has not seen that yet */
+    bool ended;       /* as `preempted`: nothing goes on with it */
+    const cast_ltask *doomed;  /* whose error is in the registry; only compared,
+                                 and meant if its bit says so, too */
+    _Atomic uint64_t asked_ns; /* when `hooked` was set for a request; for the
+                                  signal handler, so relaxed */
     _Atomic bool unserved; /* metered: a request found no task to interrupt */
     bool interpreted;      /* (i) LuaJIT: nothing is compiled in it */
 #if CAST_LUAJIT

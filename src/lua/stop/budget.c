@@ -119,6 +119,12 @@ bool cast_budget_is_spent(cast_state *S) {
   return false;
 }
 
+bool cast_budget_has_passed(cast_state *S) {
+  uint64_t left = S->session.metered ? cpu_left(S) : UINT64_MAX;
+  return left != UINT64_MAX &&
+         (is_noted(S) || os_own_cpu() - S->budget.cpu_from >= left);
+}
+
 /* In pieces: the name may have zero bytes. */
 void cast_budget_push(lua_State *L, cast_state *S) {
   const cast_account *a = cast_account_full(S->session.account, CAST_CPU);

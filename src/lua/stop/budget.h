@@ -15,6 +15,8 @@ void cast_budget_meter(cast_session *s, bool begins);
 /* Owner, in a slice: has S used its processor time up? Then all its tasks are
    cancelled; else the watchdog is set to when that could be. */
 bool cast_budget_is_spent(struct cast_state *S);
+/* The same, but changes nothing. */
+bool cast_budget_has_passed(struct cast_state *S);
 /* Pushes the error of the tasks of a session that has used its budget up. */
 void cast_budget_push(lua_State *L, struct cast_state *S);
 /* Has cast_budget_is_spent been true? Any thread. */

@@ -22,6 +22,16 @@
    meets it, as Lua runs those without hooks. A loop that catches the error of
    each blocking call is found by those calls.
 
+   A task may have nested more protected calls than can be unwound one by one in
+   any time: from 5.2 on a hundred thousand, and each takes as long as the stack
+   is deep. So if it is the whole task that must stop, then at that last stage
+   the hook does not raise, but yields, which no protected call sees; and nobody
+   goes on with the coroutine (end_here). It counts as one that has failed with
+   the error, and its __close handlers run. What has resumed it is ended in the
+   same way (coroutine.c). Where a coroutine cannot yield, in a function that C
+   has called, each instruction raises; of such calls there are as many as Lua
+   allows, some hundred.
+
    The watchdog (watchdog.c) sends the signals. A host's tasks are looked at by
    another timer, which asks cast_watchdog_is_due; and when the host ends, they
    have the hook anyway (it stands, cast_stop_has_hook).
@@ -47,11 +57,14 @@
       then may a hook yield, because no code of the user's sees that yield.
    3. `preempted` is true from a yield of the hook until the task's resumer has
       seen it.
-   4. `hooked` is the coroutine on which a request has set the hook, until that
-      is called, or the task's turn ends. A coroutine that has just ended, or
-      yielded, will not call it: so the function that had resumed that coroutine
-      has the hook set again where the task goes on (coroutine.c). A request
-      that is lost with the turn is repeated by the watchdog. */
+   4. `hooked` is the coroutine on which a request, or cast_stop_force, has set
+      the hook, until that is called, or the task's turn ends. A coroutine that
+      has just ended, or yielded, will not call it: so the function that had
+      resumed that coroutine has the hook set again where the task goes on, as
+      it has before it resumes another (coroutine.c). A request that is lost
+      with the turn is repeated by the watchdog.
+   5. `ended` is true from a yield of the hook that ends the task until the
+      resumer has seen it; `preempted` is true then as well. */
 #include "preempt.h"
 
 #include "../../base.h"
@@ -67,6 +80,7 @@
 #include "../compat/seal.h"
 #include "../compat/yieldable.h"
 #include "../state/interrupt.h"
+#include "../state/load.h"
 #include "../state/ltask.h"
 #include "../state/memory.h"
 #include "../state/protect.h"
@@ -122,7 +136,7 @@ static void let_main_go(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_task_block(&t->base);
   atomic_store_explicit(&S->preempt.running, running, memory_order_relaxed);
   if (cast_stop_has_hook(S)) cast_stop_watch(S, t, L);
-  if (cast_stop_is_wanted(S)) cast_stop_check_hook(L, S, t);
+  if (cast_stop_is_wanted(S)) (void)cast_stop_check_hook(L, S, t);
 }
 
 #if CAST_LUAJIT
@@ -176,10 +190,11 @@ void cast_preempt_hook(lua_State *L, lua_Debug *ar) {
   /* A hook that stands stays. Relaxed: its own thread has set it. */
   if (!cast_stop_has_hook(S)) cast_hook_drop(S, L);
   atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
-  if (t != NULL && cast_state_starved(S)) cast_state_collect(S);
+  if (t != NULL && !t->doomed && cast_state_starved(S)) cast_state_collect(S);
   if (comes_badly(L, S)) return;
   note_look(S);
-  if (t != NULL && cast_stop_is_wanted(S)) cast_stop_check_hook(L, S, t);
+  if (t != NULL && cast_stop_is_wanted(S) && cast_stop_check_hook(L, S, t))
+    return;
   if (t == NULL || t == S->main) return;
   if (S->host != NULL) {
     let_main_go(L, S, t);
@@ -230,6 +245,8 @@ void cast_preempt_request(cast_session *s) {
   cast_state *S = cast_state_of(s);
   lua_State *L =
     atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
+  lua_State *hooked =
+    atomic_load_explicit(&S->preempt.hooked, memory_order_relaxed);
   if (L == NULL || s->current == NULL) {
     /* Nothing can be interrupted here; run_task (run.c) looks at the budget
        when the next task goes on. Relaxed: for this thread. */
@@ -242,6 +259,8 @@ void cast_preempt_request(cast_session *s) {
   /* L still has the hook that raises what the task's wait has ended with. That
      one has the watchdog set itself. */
   if (cast_hook_is_raising(L) || !is_moment(S, L)) return;
+  if (hooked != L)
+    atomic_store_explicit(&S->preempt.asked_ns, os_now(), memory_order_relaxed);
   atomic_store_explicit(&S->preempt.hooked, L, memory_order_relaxed);
   cast_hook_put(S, L, cast_preempt_hook, 1);
 }
@@ -255,6 +274,33 @@ bool cast_stop_is_wanted(cast_state *S) {
   return cast_scope_is_needed(t) || cast_cancel_is_requested(t) ||
          S->session.metered || cast_cancel_has_requests(S) ||
          atomic_load_explicit(&S->close.posted, memory_order_relaxed);
+}
+
+/* 5.4 walks a chain of __call without executing an instruction, and for each
+   link moves all arguments: a cycle takes minutes until the stack is full, but
+   asks for a larger stack meanwhile. Relaxed: for this thread, or for a request
+   that is as good a moment later. */
+bool cast_stop_is_overdue(cast_state *S) {
+  cast_task *base = S->session.current;
+  uint64_t asked =
+    atomic_load_explicit(&S->preempt.asked_ns, memory_order_relaxed);
+  if (base == NULL ||
+      atomic_load_explicit(&S->preempt.hooked, memory_order_relaxed) == NULL ||
+      os_now() - asked < CAST_FORCE_NS)
+    return false;
+  return cast_cancel_is_requested(cast_ltask_of(base)) ||
+         atomic_load_explicit(&S->close.posted, memory_order_relaxed) ||
+         cast_cancel_has_requests(S) || cast_budget_has_passed(S);
+}
+
+/* As cast_protect, with some memory beyond the session's limit: a task that has
+   used all there is must not be one that cannot be stopped. */
+static bool protect_amply(cast_state *S, lua_CFunction fn, void *arg) {
+  bool limited = S->memory.slabs.max != 0, ok;
+  if (limited) S->memory.slabs.max += CAST_FAILURE_ROOM;
+  ok = cast_protect(S, fn, arg) == LUA_OK;
+  if (limited) S->memory.slabs.max -= CAST_FAILURE_ROOM;
+  return ok;
 }
 
 #if CAST_LUAJIT
@@ -292,7 +338,7 @@ static int allow_protected(lua_State *L) {
    while the host's end runs, which is in a finalizer, too: it would be one too
    early. So a coroutine made for that yields here, and is never resumed. */
 void cast_stop_allow(cast_state *S) {
-  (void)cast_protect(S, allow_protected, NULL);
+  (void)protect_amply(S, allow_protected, NULL);
 }
 #else
 void cast_stop_interpret(lua_State *L) { CAST_UNUSED(L); }
@@ -307,9 +353,12 @@ void cast_stop_hook(cast_state *S, lua_State *L, int count) {
 void cast_stop_force(lua_State *L, cast_ltask *t) {
   cast_state *S = cast_state_of(t->base.session);
   cast_stop_hook(S, L, 1);
-  /* Hooks are a coroutine's own: this one goes on when L has failed. */
+  /* Hooks are a coroutine's own: this one goes on when L has failed. Those
+     between the two get theirs as they go on (invariant 4). */
   if (t->co != NULL && t->co != L)
     cast_hook_put(S, t->co, cast_preempt_hook, 1);
+  /* Relaxed: for the signal handler, which runs in this thread. */
+  atomic_store_explicit(&S->preempt.hooked, L, memory_order_relaxed);
 }
 
 /* As the hook does for a task that computes, this makes each instruction raise
@@ -322,7 +371,7 @@ void cast_stop_check(lua_State *L, cast_ltask *t, uint64_t now_ns) {
   /* Before raising: there may be no memory for the error, and what is raised
      instead may be caught. */
   if (now_ns - since >= CAST_FORCE_NS) cast_stop_force(t->at, t);
-  cast_scope_raise(L, t, now_ns);
+  if (cast_scope_push_error(L, t, now_ns)) lua_error(L);
 }
 
 /* Is L in the Lua function around a scope (lib_scope.c)? Between its pcall and
@@ -345,32 +394,117 @@ static bool may_raise(cast_ltask *t, uint64_t now) {
   return true;
 }
 
+/* In the registry: the error of the task that was the last to be `doomed`. */
+static const char end_key = 0;
+
+static int make_end(lua_State *L) {
+  cast_cancel_push_of(L, lua_touserdata(L, 1));
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &end_key);
+  return 0;
+}
+
+/* All of t has to end, and each instruction says so: its error is made once,
+   and elsewhere. Where t is there may be no memory for it, and what would be
+   raised instead takes a collection of garbage each time. False: there is
+   none. */
+static bool doom(cast_state *S, cast_ltask *t) {
+  if (t->doomed && S->preempt.doomed == t) return true;
+  S->preempt.doomed = NULL;
+  if (!protect_amply(S, make_end, t)) return false;
+  S->preempt.doomed = t;
+  t->doomed = true;
+  return true;
+}
+
+/* Pushes that error of the task that runs; nil: there is none. */
+static void push_end(lua_State *L, cast_state *S) {
+  cast_task *base = S->session.current;
+  if (base != NULL && doom(S, cast_ltask_of(base)))
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &end_key);
+  else
+    lua_pushnil(L);
+}
+
+/* Ends t, which runs in L, see the opener. False: L cannot yield. Relaxed: for
+   this thread. */
+static bool end_here(lua_State *L, cast_state *S, cast_ltask *t) {
+  if (L != atomic_load_explicit(&S->preempt.running, memory_order_relaxed) ||
+      !cast_is_yieldable(L))
+    return false;
+  if (t->loading) cast_load_stop(t);
+  S->preempt.preempted = S->preempt.ended = true;
+  lua_yield(L, 0);
+  return true;
+}
+
+/* The error is there twice: when a coroutine fails Lua copies it, and the
+   __close handlers get the lower one. There is room: Lua has made some for the
+   hook. */
+void cast_stop_fail(cast_state *S, lua_State *co) {
+  cast_ltask *t =
+    S->session.current != NULL ? cast_ltask_of(S->session.current) : NULL;
+  S->preempt.preempted = S->preempt.ended = false;
+  if (t != NULL && t->co == co) t->stopped = true;
+  (void)cast_lua_reserve(co, LUA_MINSTACK);
+  push_end(co, S);
+  lua_pushvalue(co, -1);
+  cast_seal_fail(co);
+}
+
+int cast_stop_pass_on(lua_State *L, cast_state *S) {
+  if (cast_is_yieldable(L)) {
+    S->preempt.preempted = S->preempt.ended = true;
+    return lua_yield(L, 0);
+  }
+  if (S->session.current != NULL)
+    cast_stop_force(L, cast_ltask_of(S->session.current));
+  luaL_checkstack(L, 2, NULL);
+  push_end(L, S);
+  return lua_error(L);
+}
+
+/* Raises, in a hook, the error on the top. Handlers of it may be called before
+   the hook is left, and have to have hooks, too. */
+static void raise_in_hook(lua_State *L, cast_state *S) {
+  cast_hooks_allow(L);
+  if (S != NULL) cast_stop_allow(S);
+  lua_error(L);
+}
+
 /* Called by the hook. If t may have to stop later, sets the watchdog to
    when. */
-void cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t) {
-  uint64_t now = os_now(), late, next;
+bool cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t) {
+  uint64_t now = os_now(), late = 0, next;
+  bool cancel;
   cast_cancel_observe(t);
   if (S->session.metered) (void)cast_budget_is_spent(S);
-  if (!cast_scope_is_needed(t)) return;
-  if (is_leaving(L)) {
-    cast_watchdog_set(S, now + CAST_STOP_NS, now);
-    return;
-  }
+  if (!cast_scope_is_needed(t)) return false;
   t->at = L;
-  next = cast_scope_look_again(t, now, &late);
-  if (next == 0) {
-    cast_watchdog_set(S, now + CAST_WATCHDOG_NS, now);
-    if (late >= CAST_FORCE_NS)
-      cast_stop_force(L, t);
-    else if (!cast_stop_has_hook(S) && lua_gethook(L) == cast_preempt_hook)
-      cast_hook_drop(S, L);
-    else if (!may_raise(t, now))
-      return;
-    cast_hooks_allow(L);
-    cast_scope_raise(L, t, now);
-    return;
+  next = cast_scope_look_again(t, now, &late, &cancel);
+  if (next != 0) {
+    cast_watchdog_set(S, next, now);
+    return false;
   }
-  cast_watchdog_set(S, next, now);
+  cast_watchdog_set(S, now + CAST_WATCHDOG_NS, now);
+  if (late >= CAST_FORCE_NS) {
+    if (cancel && end_here(L, S, t)) return true;
+    cast_stop_force(L, t);
+    if (cancel && doom(S, t)) {
+      push_end(L, S);
+      raise_in_hook(L, S);
+    }
+    /* The scopes of a task that ends need not be left. */
+    if (!cancel && is_leaving(L)) return false;
+  } else if (is_leaving(L)) {
+    cast_watchdog_set(S, now + CAST_STOP_NS, now);
+    return false;
+  } else if (!cast_stop_has_hook(S) && lua_gethook(L) == cast_preempt_hook) {
+    cast_hook_drop(S, L);
+  } else if (!may_raise(t, now)) {
+    return false;
+  }
+  if (cast_scope_push_error(L, t, now)) raise_in_hook(L, S);
+  return false;
 }
 
 /* A task that goes on may compute from now on: the watchdog is set for its next
@@ -411,8 +545,7 @@ static void raise_error(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &raise_key);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
-  cast_hooks_allow(L);
-  lua_error(L);
+  raise_in_hook(L, S);
 }
 
 /* 5.1 and LuaJIT have no continuations, in which a function that has yielded

@@ -12,8 +12,25 @@
 
 /* Owner, also in a signal handler: might the task that runs have to stop? */
 bool cast_stop_is_wanted(cast_state *S);
-/* In a hook: raises if t must stop and has computed on for long enough. */
-void cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t);
+/* In a hook: raises if t must stop and has computed on for long enough. True: L
+   has yielded, and nothing may be done in it any more. */
+bool cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t);
+/* co has yielded because its task was ended in it: makes it one that has failed
+   with the error of that. */
+void cast_stop_fail(cast_state *S, lua_State *co);
+/* The coroutine that L had resumed was ended like that, so L is, too. For a
+   function called in L: returns what that is to return, or raises. */
+int cast_stop_pass_on(lua_State *L, cast_state *S);
+/* A coroutine that may have been ended has returned from being resumed with
+   `status`. Returns the status that is to be gone by. */
+static inline int cast_stop_outcome(cast_state *S, lua_State *co, int status) {
+  if (CAST_LIKELY(!S->preempt.ended)) return status;
+  cast_stop_fail(S, co);
+  return LUA_ERRRUN;
+}
+/* In an allocator: must the task that runs stop, and was its hook not called
+   for CAST_FORCE_NS? Then it executes no instructions. */
+bool cast_stop_is_overdue(cast_state *S);
 /* LuaJIT: has a hook that is set now seen at the next instruction of L, unless
    that cannot be done. Elsewhere it always is. */
 void cast_stop_interpret(lua_State *L);

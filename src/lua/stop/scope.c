@@ -26,7 +26,9 @@
        |
        |   The task has caught the error and goes on for CAST_FORCE_NS.
        v
-     forced     The error is raised at every instruction (cast_stop_force).
+     forced     The error is raised at every instruction (cast_stop_force). If
+                the whole task must stop, no protected call catches it any
+                more, where that can be had (end_here).
 
    The functions are in src/task.c (cast_task_cancel), cancel.c (observe), here
    (extended_until) and preempt.c (cast_stop_*). The coroutine ends with that
@@ -248,6 +250,15 @@ static bool is_past(expired *v, uint64_t at, uint64_t now) {
   return at <= now;
 }
 
+/* Does a __close handler put off what was to stop at `at`? When that has been
+   over for long, the stack need not be searched: each instruction raises then,
+   and a search would take longer than all else. */
+static bool is_put_off(
+  lua_State *L, cast_ltask *t, const cast_scope *g, uint64_t at, uint64_t now) {
+  return at <= now && now < later(at, CAST_GRACE_NS + CAST_FORCE_NS) &&
+         is_cleaning_up(L, t, g);
+}
+
 /* Decides: see the opener. A scope further out overrides one further in, and
    the cancellation of the task overrides them all, so the last that is past its
    time stays in v. */
@@ -264,7 +275,7 @@ static expired check_scopes(cast_ltask *t, uint64_t now) {
     }
     if (grace > 0)
       at = later(at, grace);
-    else if (at <= now && is_cleaning_up(L, t, g))
+    else if (is_put_off(L, t, g, at, now))
       at = later(at, CAST_GRACE_NS);
     if (is_past(&v, at, now)) v.scope = g;
   }
@@ -272,7 +283,7 @@ static expired check_scopes(cast_ltask *t, uint64_t now) {
     uint64_t at = cancelled_ns(t);
     if (grace > 0)
       at = later(at, grace);
-    else if (is_cleaning_up(L, t, NULL))
+    else if (is_put_off(L, t, NULL, at, now))
       at = later(at, CAST_GRACE_NS);
     v.cancel = is_past(&v, at, now);
   }
@@ -311,9 +322,10 @@ static bool push_expired(lua_State *L, cast_ltask *t, const expired *v) {
 /* A task that computes may only have collected garbage until the first look, so
    the error is raised after a second one, CAST_STOP_NS later. */
 uint64_t cast_scope_look_again(
-  cast_ltask *t, uint64_t now_ns, uint64_t *late_ns) {
+  cast_ltask *t, uint64_t now_ns, uint64_t *late_ns, bool *cancel) {
   expired v = check_scopes(t, now_ns);
   uint64_t *looked = &v.since_ns;
+  *cancel = v.cancel;
   if (!v.cancel && v.scope == NULL) return later(v.next_ns, CAST_STOP_NS);
   if (now_ns < v.since_ns + CAST_STOP_NS) return v.since_ns + CAST_STOP_NS;
   if (!v.cancel)
@@ -326,9 +338,9 @@ uint64_t cast_scope_look_again(
   return 0;
 }
 
-void cast_scope_raise(lua_State *L, cast_ltask *t, uint64_t now_ns) {
+bool cast_scope_push_error(lua_State *L, cast_ltask *t, uint64_t now_ns) {
   expired v = check_scopes(t, now_ns);
-  if (push_expired(L, t, &v)) lua_error(L);
+  return push_expired(L, t, &v);
 }
 
 bool cast_scope_is_past(cast_ltask *t, uint64_t now_ns, uint64_t *since_ns) {

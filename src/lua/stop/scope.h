@@ -33,11 +33,12 @@ struct cast_scope {
 bool cast_scope_is_past(cast_ltask *t, uint64_t now_ns, uint64_t *since_ns);
 /* The same for a task that computes (preempt.c): returns when to look again; or
    0: the error has to be raised now, and the task is known to have gone on
-   computing for *late_ns. */
+   computing for *late_ns. *cancel: because it is cancelled, so that all of it
+   has to end. */
 uint64_t cast_scope_look_again(
-  cast_ltask *t, uint64_t now_ns, uint64_t *late_ns);
-/* Raises the error of what t must stop for; returns if there is nothing. */
-void cast_scope_raise(lua_State *L, cast_ltask *t, uint64_t now_ns);
+  cast_ltask *t, uint64_t now_ns, uint64_t *late_ns, bool *cancel);
+/* Pushes the error of what t must stop for; false: there is nothing. Raises. */
+bool cast_scope_push_error(lua_State *L, cast_ltask *t, uint64_t now_ns);
 /* When a wait that begins now must end because of a cancellation or a scope;
    OS_FOREVER: never. */
 uint64_t cast_scope_deadline(cast_ltask *t, uint64_t now_ns);

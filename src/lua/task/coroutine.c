@@ -67,8 +67,8 @@ static const char *refusal(lua_State *L, lua_State *co) {
 }
 
 /* Resumes co once, with n arguments from its stack, and keeps S->preempt right.
-   A request that has set the hook on co, which will not call it now, is
-   repeated: on L this time. */
+   A request that has set the hook on L, which will not call it now, is
+   repeated, on co; and one that has set it on co in the end, on L. */
 static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
   bool can_preempt = S->preempt.can_preempt;
   lua_State *hooked;
@@ -76,10 +76,12 @@ static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
   S->preempt.can_preempt =
     CAST_HAS_YIELDK && can_preempt && cast_is_yieldable(L);
   atomic_store_explicit(&S->preempt.running, co, memory_order_relaxed);
+  /* Relaxed: written by its own thread. */
+  hooked = atomic_load_explicit(&S->preempt.hooked, memory_order_relaxed);
+  if (CAST_UNLIKELY(hooked != NULL)) cast_preempt_request(&S->session);
   status = cast_lua_resume_from(L, co, n, nres);
   atomic_store_explicit(&S->preempt.running, L, memory_order_relaxed);
   S->preempt.can_preempt = can_preempt;
-  /* Relaxed: written by its own thread. */
   hooked = atomic_load_explicit(&S->preempt.hooked, memory_order_relaxed);
   if (CAST_UNLIKELY(hooked != NULL && hooked != L))
     cast_preempt_request(&S->session);
@@ -201,6 +203,17 @@ static int resume_again(lua_State *L) {
 #define YIELD_ON(L, co, wrap) lua_yieldk(L, 0, (wrap) ? 1 : 0, resume_again)
 #endif
 
+/* The task was ended in co (preempt.c), and so it is in L. */
+static int end_with(lua_State *L, cast_state *S, lua_State *co, bool wrap) {
+  cast_stop_fail(S, co);
+#if CAST_HAS_CLOSE
+  if (wrap) (void)run_handlers(L, co, close_wrapped);
+#else
+  CAST_UNUSED(wrap);
+#endif
+  return cast_stop_pass_on(L, S);
+}
+
 /* Resumes co, which has n arguments on its stack, until it yields of its own
    will or ends. */
 static int go_on(lua_State *L, lua_State *co, int n, bool wrap) {
@@ -209,6 +222,7 @@ static int go_on(lua_State *L, lua_State *co, int n, bool wrap) {
   for (;;) {
     status = run(L, S, co, n, &nres);
     if (CAST_LIKELY(status != LUA_YIELD || !S->preempt.preempted)) break;
+    if (CAST_UNLIKELY(S->preempt.ended)) return end_with(L, S, co, wrap);
 #if CAST_HAS_YIELDK
     cast_seal(co);
     return YIELD_ON(L, co, wrap); /* L can: `can_preempt` was true */

@@ -154,6 +154,7 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
     (void)make_aux(S);
     return nres;
   }
+  (void)cast_stop_outcome(S, aux.L, status);
   (void)cast_hook_has_interrupted(S, aux.L);
   n = 0;
   if (t->last) {

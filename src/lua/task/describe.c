@@ -54,6 +54,7 @@ void cast_describe_error(cast_ending *e) {
     cast_preempt_begin(S, e->t, d.co.L);
     status = cast_lua_resume(d.co.L, 1, &nres);
     cast_preempt_end(S, d.co.L);
+    status = cast_stop_outcome(S, d.co.L, status);
     if (status == LUA_OK && nres > 0 && lua_type(d.co.L, -nres) == LUA_TSTRING)
       cast_buffer_add(&e->error, lua_tostring(d.co.L, -nres));
   }
@@ -69,6 +70,10 @@ static void tame(cast_buffer *b) {
   }
   cast_buffer_tame(b, 0);
 }
+
+/* How many levels of the stack of t cannot be shown: 5.2 and 5.3 do not know
+   any more which function it was that a hook has suspended. */
+#define SKIPPED(t) ((CAST_LUA == 502 || CAST_LUA == 503) && (t)->stopped)
 
 void cast_describe_failure(lua_State *L, cast_ending *e) {
   cast_buffer_fini(&e->stack);
@@ -89,7 +94,7 @@ void cast_describe_failure(lua_State *L, cast_ending *e) {
     if (e->traceback.lacking) cast_raise_memory(L);
     return;
   }
-  cast_stack_write(&e->stack, L, e->co, 0);
+  cast_stack_write(&e->stack, L, e->co, SKIPPED(e->t));
   if (e->stack.lacking) cast_raise_memory(L);
   cast_origin_write(L, &e->traceback, e->t, 2, e->error.text, e->stack.text);
   if (e->traceback.lacking) cast_raise_memory(L);

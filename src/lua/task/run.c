@@ -397,6 +397,7 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   cast_preempt_end(S, t->co);
   cast_msg_drop(&p.msg);
   if (status != LUA_OK) {
+    status = cast_stop_outcome(S, t->co, status);
     finish(S, t, status, nres);
     return -1;
   }
@@ -504,6 +505,12 @@ again:
   }
   cast_seal(t->co);
   if (CAST_UNLIKELY(S->preempt.preempted)) {
+    if (S->preempt.ended) {
+      cast_unseal(t->co);
+      cast_stop_fail(S, t->co);
+      finish(S, t, LUA_ERRRUN, 1);
+      return;
+    }
     S->preempt.preempted = false;
     cast_task_preempt(&t->base);
   } else if (!t->parked) {
