@@ -517,6 +517,7 @@ void cast_stop_watch(cast_state *S, cast_ltask *t, lua_State *L) {
   now = os_now();
   at = cast_scope_observe(t, L, now);
   if (at == OS_FOREVER) return;
+  if (CAST_UNLIKELY(cast_scope_is_overdue(t, now))) cast_stop_force(L, t);
   at += CAST_STOP_NS;
   cast_watchdog_set(S, at > now ? at : now + CAST_WATCHDOG_NS, now);
 }

@@ -319,6 +319,11 @@ static bool push_expired(lua_State *L, cast_ltask *t, const expired *v) {
   return v->cancel || v->scope != NULL;
 }
 
+bool cast_scope_is_overdue(const cast_ltask *t, uint64_t now_ns) {
+  return t->base.cancelled && cast_state_of(t->base.session)->sandbox != NULL &&
+         now_ns >= later(t->base.cancelled_ns, CAST_GRACE_NS);
+}
+
 /* A task that computes may only have collected garbage until the first look, so
    the error is raised after a second one, CAST_STOP_NS later. */
 uint64_t cast_scope_look_again(
@@ -326,6 +331,11 @@ uint64_t cast_scope_look_again(
   expired v = check_scopes(t, now_ns);
   uint64_t *looked = &v.since_ns;
   *cancel = v.cancel;
+  if (cast_scope_is_overdue(t, now_ns)) {
+    *cancel = true;
+    *late_ns = CAST_FORCE_NS;
+    return 0;
+  }
   if (!v.cancel && v.scope == NULL) return later(v.next_ns, CAST_STOP_NS);
   if (now_ns < v.since_ns + CAST_STOP_NS) return v.since_ns + CAST_STOP_NS;
   if (!v.cancel)
