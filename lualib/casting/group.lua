@@ -25,7 +25,9 @@ local next = pairs {}
 local Failures, insist, shield =
   internal.failures, internal.insist, internal.shield
 
-local Group = {__name = "casting.group"}
+-- No program has a group, nor its class: who could replace a function of it
+-- would be given what that is called with.
+local Group = {__name = "casting.group", __metatable = "casting.group"}
 Group.__index = Group
 
 function Group.new()
