@@ -361,7 +361,7 @@ describe("casting in a sandbox", function()
       r.subcount = list[2].supervisor:count_children().specs
       list[1].task:cancel()
       r.start = select(2, pcall(sup.start_child, sup, {id = "b",
-        start = function() end}))
+        restart = "temporary", start = function() end}))
       r.text = type(sup:start_child {id = "c", start = "return 1",
         restart = "temporary"})
       r.stopped = sup:stop()
