@@ -176,8 +176,10 @@
 /* Spare C stacks that the runtime keeps. */
 #define CAST_CONTEXTS_MAX CAST_LIMIT(64u, 2u)
 /* Bytes of a C stack that functions of the standard library which call others
-   leave free (state/replace.c). */
+   leave free (state/replace.c); and what the compiler of LuaJIT may need, for
+   functions in functions as deep as it allows. */
 #define CAST_STACK_SPARE 131072u
+#define CAST_STACK_COMPILER 524288u
 /* Bytes of a C stack that a quantifier of a pattern takes (strlib.c). */
 #define CAST_PATTERN_FRAME 256u
 
@@ -195,6 +197,11 @@
 #define CAST_FIXED_BYTES 262144u
 /* Values on a Lua stack. */
 #define CAST_VALUES_MAX 1000000
+/* Values of one message, so that a task whose stack is not nearly full can
+   receive it: far less than fit on a stack, which a sender may have filled.
+   FEW: where a C function may have 8000 (5.1 and LuaJIT). */
+#define CAST_MESSAGE_VALUES 200000
+#define CAST_MESSAGE_VALUES_FEW 7000
 /* Cases in one select, ... */
 #define CAST_SELECT_MAX 65536u
 /* ... of which up to so many are sorted by insertion. */

@@ -16,7 +16,7 @@ local _, internal = ...
 local getmetatable, ipairs, tostring, type =
   getmetatable, ipairs, tostring, type
 
-local Failure = {__name = "casting.failure"}
+local Failure = {__name = "casting.failure", __metatable = "casting.failure"}
 
 function Failure:__tostring()
   if getmetatable(self) ~= Failure then

@@ -1,8 +1,8 @@
 -- failures.lua - making failures, and joining them.
 -- SPDX-License-Identifier: MIT
 --
--- These functions are not in the class (failure.lua), since a program can reach
--- the members of a class.
+-- These functions are not in the class (failure.lua), which crosses to other
+-- sessions by its name.
 
 local getmetatable, ipairs, pairs, rawequal, setmetatable, tostring, type =
   getmetatable, ipairs, pairs, rawequal, setmetatable, tostring, type

@@ -28,7 +28,9 @@ local Failures, insist, shield =
 
 local function monitor(task, ends) task:monitor(ends) end
 
-local Group = {__name = "casting.group"}
+-- No program has a group, nor its class: who could replace a function of it
+-- would be given what that is called with.
+local Group = {__name = "casting.group", __metatable = "casting.group"}
 Group.__index = Group
 
 function Group.new()

@@ -1,51 +1,59 @@
 -- handle.lua - the handle of a supervisor, and its methods.
 -- SPDX-License-Identifier: MIT
 --
--- A handle may be copied to any session: it has the supervisor's task, and the
--- channel on which that takes requests. Each request waits for its answer or
--- for the end of the supervisor, whichever comes first, so it never hangs.
+-- A handle may be copied to any session. It has the supervisor's task, and
+-- nothing else by which the supervisor could be reached: each request is a task
+-- in the session of that, so it needs the right to start one there (ask.lua).
+-- It waits for the answer or for the end of the supervisor, whichever comes
+-- first, so it never hangs.
 
 local casting, internal = ...
 local error, getmetatable, ipairs, type = error, getmetatable, ipairs, type
 local bad, kind = internal.bad, internal.kind
-local Check = internal.check
+local Check, begin = internal.check, internal.ask
 
-local Handle = {__name = "casting.supervisor"}
-Handle.__index = Handle
+local methods = {}
+local Handle = {__name = "casting.supervisor",
+  __metatable = "casting.supervisor", __index = methods}
 
--- Returns the answer after its first value, true; without one nil, "noproc".
-local function answer(ok, ...)
-  if ok == nil then return nil, "noproc" end
-  return ...
-end
-
--- Case `which` of {reply, ended} has come. The supervisor may have answered and
--- ended, and select returns either then: so a missing answer is looked for.
-local function choose(reply, which, ...)
-  if which == 1 then return answer(...) end
-  return answer(reply:try_receive())
+-- The task of a request has ended. Returns its results after the first one,
+-- true; or nil, "noproc" if the supervisor has ended, or its session.
+local function answer(ok, taken, ...)
+  if ok and taken then return ... end
+  if not ok and not casting.is_cancelled(taken) then error(taken, 0) end
+  return nil, "noproc"
 end
 
 -- Sends a request and returns the answer; or nil, "noproc" if the supervisor
 -- has ended.
 local function ask(self, op, ...)
-  local ended, reply = self.task:monitor(), casting.channel(1)
-  local which, taken = casting.select {{self.requests, op, reply, ...}, ended}
-  if which ~= 1 or not taken then return nil, "noproc" end
-  return choose(reply, casting.select {reply, ended})
+  local request = begin(self.task:session(), self.task, op, ...)
+  if not request then return nil, "noproc" end
+  return answer(request:join())
 end
 
 -- A program can call a method with anything, and change the fields of a handle.
 local function check(self, what)
-  if getmetatable(self) ~= Handle or kind(self.task) ~= "task" or
-      kind(self.requests) ~= "channel" then
+  if getmetatable(self) ~= Handle or kind(self.task) ~= "task" then
     bad(1, what, "supervisor expected, got " .. kind(self))
+  end
+end
+
+-- The same for a method that a sandbox may call for its own supervisors only.
+-- Task and session check that themselves; this names the method.
+local function check_own(self, what)
+  check(self, what)
+  if not internal.may(self.task) then
+    error(what .. ": the supervisor was not made by this sandbox", 3)
   end
 end
 
 -- What a method about one child is called with: the supervisor and an id.
 local function check_child(self, what, id)
   check(self, what)
+  if not internal.may(self.task) then
+    error(what .. ": the supervisor was not made by this sandbox", 4)
+  end
   if type(id) ~= "string" and type(id) ~= "number" then
     bad(2, what, "id expected: a string or a number, got " .. kind(id))
   end
@@ -62,50 +70,50 @@ end
 -- what has a class does not leave a sandbox.
 local function adopt(list, ...)
   for _, child in ipairs(list or {}) do
-    if child.requests then
-      child.supervisor = internal.new_handle(child.task, child.requests, child)
-      child.requests, child.auto_shutdown = nil, nil
+    if child.auto_shutdown then
+      child.supervisor = internal.new_handle(child.task, child)
+      child.auto_shutdown = nil
     end
   end
   return list, ...
 end
 
-function Handle:which_children()
-  check(self, "which_children")
+function methods:which_children()
+  check_own(self, "which_children")
   return adopt(ask(self, "which_children"))
 end
 
-function Handle:count_children()
-  check(self, "count_children")
+function methods:count_children()
+  check_own(self, "count_children")
   return ask(self, "count_children")
 end
 
-function Handle:start_child(spec)
-  check(self, "start_child")
+function methods:start_child(spec)
+  check_own(self, "start_child")
   local Spec = internal.childspec
   local child = Spec.child(spec, self.auto_shutdown,
     Spec.place("start_child", 2))
   return ask(self, "start_child", child)
 end
 
-function Handle:terminate_child(id)
+function methods:terminate_child(id)
   check_child(self, "terminate_child", id)
   return ask(self, "terminate_child", id)
 end
 
-function Handle:restart_child(id)
+function methods:restart_child(id)
   check_child(self, "restart_child", id)
   return ask(self, "restart_child", id)
 end
 
-function Handle:delete_child(id)
+function methods:delete_child(id)
   check_child(self, "delete_child", id)
   return ask(self, "delete_child", id)
 end
 
 -- Waits for the end of the supervisor: true; false and its error; or nil and
 -- "timeout".
-function Handle:wait(timeout)
+function methods:wait(timeout)
   check(self, "wait")
   check_timeout(timeout, "wait")
   return self.task:join(timeout)
@@ -113,17 +121,13 @@ end
 
 -- Asks the supervisor to stop its children, the last one first, and to end;
 -- waits for that. The timeout is for both.
-function Handle:stop(timeout)
+function methods:stop(timeout)
   check(self, "stop")
   check_timeout(timeout, "stop")
   if internal.forked() then return true end -- the supervisor is the parent's
-  local start = casting.now()
-  local which = casting.select {{self.requests, "stop"}, self.task:monitor(),
-    timeout = timeout}
-  if not which then return nil, "timeout" end
-  if not timeout then return self.task:join() end
-  local left = timeout - (casting.now() - start)
-  return self.task:join(left > 0 and left or 0)
+  check_own(self, "stop")
+  begin(self.task:session(), self.task, "stop")
+  return self.task:join(timeout)
 end
 
 function Handle:__newindex()
@@ -135,7 +139,7 @@ end
 -- more: stop must not take it for a timeout.
 function Handle:__close()
   check(self, "__close")
-  Handle.stop(self)
+  methods.stop(self)
 end
 
 function Handle.__eq(a, b)

@@ -5,9 +5,7 @@ local _, internal = ...
 local setmetatable = setmetatable
 local Handle = internal.handle
 
--- `spec` is the supervisor's specification, checked. This is not a member of
--- the class, which programs can reach.
-return function(task, requests, spec)
-  return setmetatable({task = task, requests = requests,
-    auto_shutdown = spec.auto_shutdown}, Handle)
+-- `spec` is the supervisor's specification, checked.
+return function(task, spec)
+  return setmetatable({task = task, auto_shutdown = spec.auto_shutdown}, Handle)
 end

@@ -6,25 +6,33 @@
 -- and on 5.1 the body is not called under a pcall, so that it can yield. The
 -- caller waits until all of them have ended.
 --
---   group      the tasks; its field `over` is set when the scope has ended
+-- What the program holds is an empty table. What the library keeps of a scope
+-- (inner) is out of its reach:
+--   group      the tasks
 --   body       the task of the body
 --   fail_fast  whether a failure cancels the others
 --   cancelled  the error of the body's cancellation, to be raised at the end
 
 local casting, internal = ...
-local error, getmetatable, pairs, rawequal, select, setmetatable, tostring,
-  type = error, getmetatable, pairs, rawequal, select, setmetatable, tostring,
-  type
+local error, pairs, rawequal, select, setmetatable, tostring, type =
+  error, pairs, rawequal, select, setmetatable, tostring, type
 local Check, Group, Failures =
   internal.check, internal.group, internal.failures
 local bad, kind = internal.bad, internal.kind
 
-local Scope = {__name = "casting.scope"}
-Scope.__index = Scope
+local methods = {}
+local Scope = {__name = "casting.scope", __metatable = "casting.scope",
+  __index = methods}
+
+-- scope -> inner. Before 5.2 a weak key does not help if its value leads to it,
+-- as an error value in a group may: so the entry of a scope that has ended is
+-- this one instead.
+local inners = setmetatable({}, {__mode = "k"})
+local OVER = {group = {over = true, count = 0}}
 
 -- The group of a scope in which tasks can still be spawned.
-local function check_open(scope, what)
-  local group = scope.group
+local function check_open(inner, what)
+  local group = inner.group
   if group.over then
     error(what .. ": the scope has ended", 3)
   elseif group.stopped then
@@ -33,22 +41,23 @@ local function check_open(scope, what)
   return group
 end
 
--- A program can call a method with anything, and change the fields of a scope.
+-- What is kept of a scope. A program can call a method with anything.
 local function check_scope(scope, what)
-  if getmetatable(scope) ~= Scope or getmetatable(scope.group) ~= Group then
-    bad(1, what, "scope expected, got " .. kind(scope))
-  end
+  local inner
+  if type(scope) == "table" then inner = inners[scope] end
+  if not inner then bad(1, what, "scope expected, got " .. kind(scope)) end
+  return inner
 end
 
-function Scope:spawn(f, ...)
-  check_scope(self, "spawn")
+function methods:spawn(f, ...)
+  local inner = check_scope(self, "spawn")
   Check.expect(2, "spawn", f, "function")
-  local group = check_open(self, "spawn")
+  local group = check_open(inner, "spawn")
   return group:adopt(casting.spawn(f, ...))
 end
 
-function Scope:spawn_in(session, f, ...)
-  check_scope(self, "spawn_in")
+function methods:spawn_in(session, f, ...)
+  local inner = check_scope(self, "spawn_in")
   Check.expect(2, "spawn_in", session, "session")
   local is = type(f)
   if is == "string" then
@@ -57,26 +66,25 @@ function Scope:spawn_in(session, f, ...)
   elseif is ~= "function" and is ~= "userdata" then -- a packed message is one
     bad(3, "spawn_in", "function or source text expected, got " .. kind(f))
   end
-  local group = check_open(self, "spawn_in")
+  local group = check_open(inner, "spawn_in")
   return group:adopt(session:spawn(f, ...))
 end
 
 -- Cancels the tasks that the body has started; the body itself goes on.
-function Scope:cancel(reason)
-  check_scope(self, "cancel")
+function methods:cancel(reason)
+  local inner = check_scope(self, "cancel")
   if reason ~= nil then Check.expect(2, "cancel", reason, "string") end
-  local group = self.group
+  local group = inner.group
   if group.over or group.stopped then return false end
   group.stopped = reason or "cancelled"
   for task in pairs(group.live) do
-    if task ~= self.body then task:cancel(reason) end
+    if task ~= inner.body then task:cancel(reason) end
   end
   return true
 end
 
 function Scope:__tostring()
-  check_scope(self, "__tostring")
-  local group = self.group
+  local group = check_scope(self, "__tostring").group
   return "scope of " .. group.count ..
     (group.count == 1 and " task" or " tasks") ..
     (group.over and " (ended)" or "")
@@ -118,17 +126,17 @@ local function forget_awaited(failures)
 end
 
 -- A member has ended. If it has failed, the others are cancelled.
-local function ended(scope, results, task, ok, ...)
-  local group = scope.group
-  if task == scope.body then
+local function ended(inner, results, task, ok, ...)
+  local group = inner.group
+  if task == inner.body then
     if ok then return keep(results, ...) end
     forget_awaited(group.failures)
     if casting.is_cancelled((...)) and #group.failures == 0 then
-      scope.cancelled = ...
+      inner.cancelled = ...
       group:cancel("the body of the scope was " .. tostring((...)))
     end
   end
-  if not ok and #group.failures > 0 and scope.fail_fast then
+  if not ok and #group.failures > 0 and inner.fail_fast then
     local stopped = group.stopped
     group.stopped = nil -- scope:cancel has not cancelled the body; this does
     group:cancel(group:reason())
@@ -136,24 +144,26 @@ local function ended(scope, results, task, ok, ...)
   end
 end
 
-local function wait(scope, results)
-  local group = scope.group
-  while group.count > 0 do ended(scope, results, group:take()) end
+local function wait(inner, results)
+  local group = inner.group
+  while group.count > 0 do ended(inner, results, group:take()) end
 end
 
 return function(f, options)
   local fail_fast = check(f, options)
   local group, results = Group.new(), {n = 0}
-  local scope = setmetatable({group = group, fail_fast = fail_fast}, Scope)
-  scope.body = group:adopt(casting.spawn(f, scope))
+  local scope, inner = setmetatable({}, Scope),
+    {group = group, fail_fast = fail_fast}
+  inners[scope] = inner
+  inner.body = group:adopt(casting.spawn(f, scope))
   group:leave_results()
   local function over()
     group:drain()
-    group.over = true
+    inners[scope] = OVER
   end
-  group:guard(over, wait, scope, results)
+  group:guard(over, wait, inner, results)
   over()
   if #group.failures > 0 then error(Failures.join(group.failures), 0) end
-  if scope.cancelled then error(scope.cancelled, 0) end
+  if inner.cancelled then error(inner.cancelled, 0) end
   return internal.unpack(results, results.n)
 end

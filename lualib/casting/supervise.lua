@@ -16,19 +16,19 @@
 -- A supervisor (self):
 --   spec       its specification, checked and complete (childspec.lua)
 --   children   a list of them; each has spec, session, task, restarting, and if
---              it is a supervisor: requests, and `started` until it has started
+--              it is a supervisor: `started` until it has started
 --   by_task    the child of a task that runs: task -> child
---   requests   the channel on which it takes requests
+--   requests   the channel that tells of requests; they lie in `asked`, a list
 --   ends       the channel of the children's monitors
 --   restarts   the times of recent restarts
 --   over       whether it is to end
 --   known, lost, problem    see make_up
 
 local casting, internal = ...
-local error, ipairs, pairs, pcall, tostring =
-  error, ipairs, pairs, pcall, tostring
+local error, ipairs, pairs, pcall, select, tostring =
+  error, ipairs, pairs, pcall, select, tostring
 -- Loaded now: later there may be no memory for that.
-local insist, shield = internal.insist, internal.shield
+local ask, insist, shield = internal.ask, internal.insist, internal.shield
 
 local KILL = 2 -- seconds that a child's session may take to close
 
@@ -74,9 +74,9 @@ end
 -- Starts a child that is a supervisor. It sends into `started` when all its own
 -- children have started.
 local function spawn_supervisor(child, session)
-  child.requests, child.started = casting.channel(), casting.channel(1)
+  child.started = casting.channel(1)
   return session:spawn(internal.run, "supervise", child.spec.supervisor,
-    child.requests, child.started, casting.self())
+    child.started, casting.self())
 end
 
 -- Starts the task of a child in its session.
@@ -112,7 +112,7 @@ local function start(self, child)
   end
   if casting.is_cancelled(e) then error(e, 0) end -- stop_all cleans up
   if child.task then self.by_task[child.task] = nil end
-  child.task, child.requests, child.started = nil, nil, nil
+  child.task, child.started = nil, nil
   close_session(child)
   tell(self, "not started", child, e)
   return false, e
@@ -122,7 +122,8 @@ end
 
 -- Stops a child as OTP does: asks it to end, waits for `shutdown` seconds, then
 -- closes its session. A supervisor that is still starting its children takes no
--- requests, and is cancelled instead.
+-- requests, and is cancelled instead; as is one whose session has no room for
+-- another task.
 local function stop(self, child)
   local task = child.task
   child.restarting = nil
@@ -132,12 +133,9 @@ local function stop(self, child)
   end
   self.by_task[task] = nil
   self.known[task] = true
-  if child.requests and not child.started then
-    casting.select {{child.requests, "stop"}, task:monitor(),
-      timeout = child.spec.shutdown}
-  else
-    task:cancel("shutdown")
-  end
+  local asked = child.spec.supervisor and not child.started and
+    pcall(ask, child.session, task, "stop")
+  if not asked then task:cancel("shutdown") end
   local ok, e = task:join(child.spec.shutdown)
   if ok == nil then -- it has not ended in time
     tell(self, "killed", child)
@@ -145,7 +143,7 @@ local function stop(self, child)
     tell_failure(self, child, task, e)
   end
   close_session(child)
-  child.task, child.requests, child.started = nil, nil, nil
+  child.task, child.started = nil, nil
   tell(self, "stopped", child)
 end
 
@@ -277,7 +275,7 @@ local function child_ended(self, task, ok, ...)
   local child, e = self.by_task[task], nil
   if not child then return account(self, task) end -- it was stopped
   if not ok then e = ... end
-  self.by_task[task], child.task, child.requests = nil, nil, nil
+  self.by_task[task], child.task = nil, nil
   close_session(child)
   local normal = is_normal(ok, e)
   if ok then
@@ -323,8 +321,8 @@ function requests.which_children(self)
     list[i] = {id = child.spec.id, task = child.task,
       status = state_of(child), restart = child.spec.restart,
       type = child.spec.supervisor and "supervisor" or "worker"}
-    if child.requests then -- who has asked makes a handle of these
-      list[i].requests = child.requests
+    if child.spec.supervisor and child.task then
+      -- Who has asked makes a handle of these.
       list[i].auto_shutdown = child.spec.supervisor.auto_shutdown
     end
   end
@@ -383,13 +381,17 @@ function requests.delete_child(self, id)
   return true
 end
 
--- Sends an answer; a request to stop comes without a channel for one.
-local function answer(reply, v, ...)
-  if reply then reply:try_send(true, v, ...) end
+local function answer(request, reply, ...)
+  request.answer = {n = select("#", ...), ...}
+  reply:try_send(true)
 end
 
-local function serve(self, op, reply, ...)
-  answer(reply, requests[op](self, ...))
+-- Serves the request that lies under the channel `reply`.
+local function serve(self, reply)
+  local request = self.asked[reply]
+  if not request then return end
+  answer(request, reply,
+    requests[request.op](self, internal.unpack(request, request.n)))
 end
 
 -- -- life ---------------------------------------------------------------------
@@ -469,17 +471,19 @@ local function kill_all(self)
   for i = 1, #self.children do insist(kill, self.children[i]) end
 end
 
--- What internal.run calls in the supervisor's session. `asked` is the channel
--- of requests; `started` is sent true when all children have started; `parent`
--- is the task that has made the supervisor, or nil.
-return function(spec, asked, started, parent)
-  local self = {spec = spec, requests = asked, children = {}, by_task = {},
+-- What internal.run calls in the supervisor's session. `started` is sent true
+-- when all children have started; `parent` is the task that has made the
+-- supervisor, or nil.
+return function(spec, started, parent)
+  local self = {spec = spec, requests = casting.channel(), asked = {},
+    children = {}, by_task = {},
     known = {}, -- tasks whose end is known, but not by its message
     lost = 0, -- messages that were lost, the last one because of `problem`
     restarts = {}, ends = casting.channel(1 / 0)}
   for i, child in ipairs(spec.children) do
     self.children[i] = {spec = child}
   end
+  internal.asked[casting.self()] = {channel = self.requests, list = self.asked}
   local ok, e = pcall(live, self, started, parent)
   local stopped, problem = pcall(shield, stop_all, self)
   if not stopped then insist(kill_all, self) end

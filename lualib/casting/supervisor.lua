@@ -15,15 +15,14 @@ end
 return function(spec)
   local Spec = internal.childspec
   local checked = Spec.supervisor(spec, Spec.place("supervisor", 1))
-  local requests, started = casting.channel(), casting.channel(1)
+  local started = casting.channel(1)
   local parent, session, task
   if not checked.detached then parent = casting.self() end
   local ok, handle = pcall(function()
     session = casting.session {name = checked.name or "supervisor"}
-    task = session:spawn(internal.run, "supervise", checked, requests, started,
-      parent)
+    task = session:spawn(internal.run, "supervise", checked, started, parent)
     internal.await(task, started)
-    return internal.new_handle(task, requests, checked)
+    return internal.new_handle(task, checked)
   end)
   if ok then return handle end
   insist(abandon, task, session)

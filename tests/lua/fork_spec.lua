@@ -277,7 +277,7 @@ describe("the child of a process that has used casting", function()
         if mt.__close then
           mt.__close(ch)
           debug.getmetatable(s).__close(s)
-          getmetatable(sup).__close(sup)
+          debug.getmetatable(sup).__close(sup)
         end
         s, task, ch, sup, mt = nil
         for _ = 1, 3 do collectgarbage() end

@@ -10,6 +10,7 @@
 #include "../../../include/casting.h"
 #include "../../limits.h"
 #include "../compat/auxiliary.h"
+#include "../session/library.h"
 #include "../state/argument.h"
 #include "../state/handle.h"
 #include "net_udp.h"
@@ -167,8 +168,18 @@ const luaL_Reg cast_net_functions[] = {
   {NULL, NULL},
 };
 
+/* A sandbox without the library may have been given a listener, and what that
+   needs is here; what makes sockets is not. */
 void cast_net_open(lua_State *L) {
+  static const char *const kept[] = {"numeric", "was_reset", "until_closed"};
   lua_newtable(L);
   cast_state_box(L);
   luaL_setfuncs(L, cast_net_functions, 1);
+  if (cast_libs_has_net(cast_state_find(L))) return;
+  lua_newtable(L);
+  for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+    lua_getfield(L, -2, kept[i]);
+    lua_setfield(L, -2, kept[i]);
+  }
+  lua_remove(L, -2);
 }

@@ -12,10 +12,11 @@
    session that uses none of them pays for no more than that, and the function
    crosses to other sessions by its name, as any C function of a module.
 
-   The functions in `internal` do not check their arguments, so no table of the
-   program has it. It has a name, though (names.h): classes, and internal.run,
-   by which a session has another one call a file's function, cross as members
-   of it. */
+   What is in `internal` is not for programs, so no table of theirs has it. It
+   has a name, though (names.h): classes, and internal.run, by which a session
+   has another one call a file's function, cross as members of it. Should a
+   program get hold of it nevertheless, nothing there crashes, whatever it is
+   called with, and what acts on others asks whether this sandbox may. */
 #include "embed.h"
 
 #include "../../base.h"
@@ -32,6 +33,7 @@
 #include "../session/options.h"
 #include "../state/argument.h"
 #include "../state/handle.h"
+#include "../state/ltask.h"
 #include "../state/sandbox.h"
 #include "../state/state.h"
 #include "../task/newtask.h"
@@ -136,6 +138,7 @@ static int load_file(lua_State *L) {
   cast_state *S = cast_state_here(L);
   const char *name = luaL_checkstring(L, 2);
   const cast_embedded *f = find_file(name);
+  luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   if (f != NULL)
     call_file(L, f);
@@ -192,6 +195,14 @@ static int may(lua_State *L) {
   return 1;
 }
 
+/* internal.disown(task): see lib_monitor.c. */
+static int disown(lua_State *L) {
+  const cast_ltask *t = cast_ltask_check(L, 1);
+  cast_sandbox_check(
+    L, cast_state_here(L), cast_state_of(t->base.session), "disown");
+  return cast_lib_disown(L);
+}
+
 /* internal.cores(): how many sessions can compute at the same time. */
 static int count_cores(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)cast_runtime_cores());
@@ -204,7 +215,7 @@ static void make_internal(lua_State *L, const void *arg) {
     {"run", run},
     {"unpack", unpack},
     {"watch", cast_lib_watch},
-    {"disown", cast_lib_disown},
+    {"disown", disown},
     {"cores", count_cores},
     {"bad", cast_lib_bad},
     {"got", cast_lib_got},
@@ -216,6 +227,7 @@ static void make_internal(lua_State *L, const void *arg) {
     {"pack_code", cast_lib_pack_code},
     {"may", may},
     {"source_problem", cast_lib_source_problem},
+    {"usable", cast_lib_usable},
     {"session_problem", cast_lib_session_problem},
     {"forked", is_forked},
     {"prolong", cast_lib_prolong},
@@ -263,9 +275,14 @@ bool cast_embed_module(lua_State *L, const char *name, size_t size) {
 }
 
 /* internal.run(name, ...): calls the function of the file `name` with the other
-   arguments. */
+   arguments. The file is one of those that are called in another session. */
 static int run(lua_State *L) {
-  luaL_checkstring(L, 1);
+  static const char *const names[] = {"request", "serve_session", "supervise"};
+  const char *name = luaL_checkstring(L, 1);
+  bool is = false;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    is |= strcmp(name, names[i]) == 0;
+  if (!is) luaL_argerror(L, 1, "not a task of the library's");
   cast_internal_push(L);
   lua_pushvalue(L, 1);
   lua_gettable(L, -2);

@@ -20,6 +20,7 @@ int cast_lib_yield(lua_State *L);
 int cast_lib_sleep(lua_State *L);
 int cast_lib_session(lua_State *L);
 int cast_lib_source_problem(lua_State *L);
+int cast_lib_usable(lua_State *L);
 int cast_lib_pack(lua_State *L);
 int cast_lib_transferable(lua_State *L);
 int cast_lib_spawnable(lua_State *L);

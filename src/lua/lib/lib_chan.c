@@ -331,9 +331,30 @@ static const luaL_Reg chan_our_meta[] = {
 };
 #endif
 
+/* A sandbox closes what it has made, itself or in sessions of its own: to close
+   acts on all who use the channel. */
+static int guarded_close(lua_State *L) {
+  const cast_member *m = cast_chan_arg(L, 1)->member;
+  const cast_state *S = cast_state_here(L);
+  if (m == NULL || !cast_account_is_below(m->account, S->session.account))
+    return cast_lua_error(L, "close: the channel was not made by this sandbox");
+  return chan_close(L);
+}
+
+static int guarded_close_scope(lua_State *L) {
+  if (cast_handle_test(L, 1) == NULL) return 0;
+  return guarded_close(L);
+}
+
 /* Those that take their place in sandboxes. */
-static const luaL_Reg chan_charged_methods[] = {
+static const luaL_Reg chan_sandbox_methods[] = {
   {"send", chan_send_charged},
+  {"close", guarded_close},
+  {NULL, NULL},
+};
+
+static const luaL_Reg chan_sandbox_meta[] = {
+  {"__close", guarded_close_scope},
   {NULL, NULL},
 };
 
@@ -342,7 +363,8 @@ const cast_class cast_chan_class = {
   .title = "casting.channel",
   .methods = chan_methods,
   .meta = chan_meta,
-  .sandbox_methods = chan_charged_methods,
+  .sandbox_methods = chan_sandbox_methods,
+  .sandbox_meta = chan_sandbox_meta,
 #if CAST_HAS_OURS
   .our_methods = chan_our_methods,
   .our_meta = chan_our_meta,

@@ -25,6 +25,7 @@
 #include "../compat/compat.h"
 #include "../state/argument.h"
 #include "../state/ltask.h"
+#include "../state/sandbox.h"
 #include "../state/state.h"
 #include "../stop/cancel.h"
 #include "../task/failure.h"
@@ -235,6 +236,8 @@ int cast_lib_follow(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *a, *b;
   check_pair(L, S, &a, &b);
+  cast_sandbox_check(L, S, cast_state_of(a->base.session), "follow");
+  cast_sandbox_check(L, S, cast_state_of(b->base.session), "follow");
   return join_fates(L, S, a, b, true);
 }
 

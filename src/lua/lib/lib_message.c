@@ -95,6 +95,7 @@ int cast_lib_spawnable(lua_State *L) { return try_value(L, true); }
 
 /* internal.pack_code(v): as casting.pack, for what will be spawned. */
 int cast_lib_pack_code(lua_State *L) {
+  cast_arg_any(L, 1);
   cast_message_new(L, cast_state_here(L), 1, 1, CAST_PACK_LOADER);
   return 1;
 }

@@ -96,8 +96,10 @@ static int index_module(lua_State *L) {
 }
 
 void cast_lib_net_open(lua_State *L) {
-  lua_createtable(L, 0, 1);
+  lua_createtable(L, 0, 2);
   lua_pushcfunction(L, index_module);
   lua_setfield(L, -2, "__index");
+  lua_pushliteral(L, "casting");
+  lua_setfield(L, -2, "__metatable");
   lua_setmetatable(L, -2);
 }

@@ -11,6 +11,7 @@
 #include "../../base.h"
 #include "../../event.h"
 #include "../../fork.h"
+#include "../../limits.h"
 #include "../../list.h"
 #include "../../lock.h"
 #include "../../msg.h"
@@ -34,6 +35,7 @@
 #include "../state/handle.h"
 #include "../state/lineage.h"
 #include "../state/ltask.h"
+#include "../state/replace.h"
 #include "../state/sandbox.h"
 #include "../state/state.h"
 #include "../stop/budget.h"
@@ -73,6 +75,17 @@ static cast_state *check_usable(lua_State *L, int i, const char *what) {
   return target;
 }
 
+/* internal.usable(session): can a task be started there, as far as its end is
+   concerned? */
+int cast_lib_usable(lua_State *L) {
+  const cast_state *target = cast_state_of(check_session(L, 1));
+  /* Relaxed, as above. */
+  lua_pushboolean(
+    L, !cast_event_is_set(&target->session.closed) &&
+         !atomic_load_explicit(&target->close.posted, memory_order_relaxed));
+  return 1;
+}
+
 /* -- spawn ---------------------------------------------------------------- */
 
 /* Compiles the source text at i, and pushes the function; or pushes what is
@@ -80,6 +93,7 @@ static cast_state *check_usable(lua_State *L, int i, const char *what) {
 static const char *compile(lua_State *L, int i) {
   size_t size;
   const char *text = lua_tolstring(L, i, &size);
+  if (CAST_LUAJIT) cast_libs_deeper(L, CAST_STACK_COMPILER);
   if (size > 0 && text[0] == LUA_SIGNATURE[0])
     return lua_pushfstring(L, "source text expected, got a binary chunk");
   if (cast_lua_load(L, text, size, "=(spawn)", "t") == LUA_OK) return NULL;
@@ -89,6 +103,7 @@ static const char *compile(lua_State *L, int i) {
 
 /* internal.source_problem(text): what is wrong with it, or nil. */
 int cast_lib_source_problem(lua_State *L) {
+  cast_arg_string(L, 1, NULL);
   return compile(L, 1) != NULL ? 1 : 0;
 }
 

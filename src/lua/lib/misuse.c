@@ -56,7 +56,8 @@ static int find_public(lua_State *L, lua_Debug *ar) {
    the function as a method, o:name(). */
 int cast_lib_bad(lua_State *L) {
   int i = (int)lua_tointeger(L, 1), level;
-  const char *name = lua_tostring(L, 2), *text = lua_tostring(L, 3);
+  const char *name = cast_arg_string(L, 2, NULL);
+  const char *text = cast_arg_string(L, 3, NULL);
   lua_Debug ar;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   level = find_public(L, &ar);
@@ -86,9 +87,9 @@ int cast_lib_got(lua_State *L) {
 /* internal.room(n): is there room on the stack for n values more, so that a
    function can return them? */
 int cast_lib_room(lua_State *L) {
-  lua_Number n = lua_tonumber(L, 1);
-  lua_pushboolean(
-    L, n <= CAST_VALUES_MAX && lua_checkstack(L, (int)n + LUA_MINSTACK));
+  lua_Number n = cast_arg_number(L, 1);
+  lua_pushboolean(L,
+    n >= 0 && n <= CAST_VALUES_MAX && lua_checkstack(L, (int)n + LUA_MINSTACK));
   return 1;
 }
 
@@ -118,8 +119,10 @@ int cast_lib_trace(lua_State *L) {
   cast_state *S = cast_state_here(L);
   const cast_ltask *t = cast_current(S);
   cast_buffer b = {NULL, 0, 0, false};
-  const char *text = cast_lua_describe(L, 1);
+  const char *text;
   bool lacking;
+  lua_settop(L, 1);
+  text = cast_lua_describe(L, 1);
   lua_pushcfunction(L, push_text);
   lua_pushlightuserdata(L, &b);
   cast_buffer_form(&b, "%s\n", text);

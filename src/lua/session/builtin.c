@@ -18,6 +18,8 @@
 #include "../compat/compat.h"
 #include "../task/origin.h"
 
+#include <limits.h>
+
 /* -- functions that call nothing ------------------------------------------ */
 
 /* error. Where nothing will catch the error, the value may become text, which
@@ -43,6 +45,7 @@ static int builtin_getmetatable(lua_State *L) {
 
 static int builtin_setmetatable(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   lua_setmetatable(L, 1);
   return 1;
@@ -50,6 +53,7 @@ static int builtin_setmetatable(lua_State *L) {
 
 /* The iterator of pairs. It calls no __pairs, which could be the program's. */
 static int next_pair(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   return lua_next(L, 1) ? 2 : 0;
 }
@@ -63,7 +67,9 @@ static int builtin_pairs(lua_State *L) {
 
 /* The iterator of ipairs, likewise without metamethods. */
 static int next_item(lua_State *L) {
-  int i = (int)lua_tointeger(L, 2) + 1;
+  int i = (int)lua_tointeger(L, 2);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  if (i++ == INT_MAX) return 0;
   lua_pushinteger(L, i);
   lua_rawgeti(L, 1, i);
   return lua_isnil(L, -1) ? 0 : 2;
@@ -84,13 +90,13 @@ static int builtin_rawequal(lua_State *L) {
 
 /* The first argument is "#", or a positive number: the files need no other. */
 static int builtin_select(lua_State *L) {
-  int n = lua_gettop(L);
+  int n = lua_gettop(L), first;
   if (lua_type(L, 1) == LUA_TSTRING) {
     lua_pushinteger(L, n - 1);
     return 1;
   }
-  n -= (int)lua_tointeger(L, 1);
-  return n > 0 ? n : 0;
+  first = (int)luaL_checkinteger(L, 1);
+  return first >= 1 && first < n ? n - first : 0;
 }
 
 /* Unlike Lua's it raises nothing but "not enough memory", since it describes

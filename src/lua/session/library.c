@@ -126,6 +126,7 @@ void cast_libs_open(lua_State *L, uint32_t libs) {
 void cast_libs_adapt(lua_State *L) {
   cast_open_coroutine(L);
   cast_open_math(L);
+  cast_open_nesting(L);
   cast_open_os(L);
   cast_open_string(L);
   cast_open_program(L);

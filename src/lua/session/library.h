@@ -36,6 +36,7 @@ void cast_libs_limit(lua_State *L);
 
 /* The parts of cast_libs_adapt, one for each file. */
 void cast_open_math(lua_State *L);    /* mathlib.c */
+void cast_open_nesting(lua_State *L); /* nestlib.c */
 void cast_open_os(lua_State *L);      /* oslib.c */
 void cast_open_program(lua_State *L); /* program.c */
 void cast_open_string(lua_State *L);  /* strlib.c */

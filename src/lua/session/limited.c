@@ -15,6 +15,7 @@
    otherwise, and the six functions of the second kind are C functions there,
    for which the interpreter sets the top. */
 #include "../../base.h"
+#include "../../limits.h"
 #include "../compat/compat.h"
 #include "../state/replace.h"
 #include "library.h"
@@ -30,6 +31,7 @@ static int to_string(lua_State *L) {
   luaL_checkany(L, 1);
   lua_settop(L, 1);
   if (lua_type(L, 1) != LUA_TNUMBER || luaL_getmetafield(L, 1, "__tostring")) {
+    cast_libs_deeper(L, CAST_STACK_SPARE);
     lua_settop(L, 1);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);

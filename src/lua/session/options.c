@@ -269,6 +269,7 @@ void cast_options_default(lua_State *L, cast_options *o) {
 
 int cast_lib_session_problem(lua_State *L) {
   cast_options o;
+  cast_arg_table(L, 1);
   cast_options_default(L, &o);
   lua_settop(L, 1);
   lua_pushstring(L, cast_options_read(L, 1, &o)); /* NULL: nil */

@@ -9,11 +9,6 @@
    (CAST_PATTERN_FRAME bytes each); the other half is for the 200 nested calls
    that Lua allows.
 
-   LuaJIT limits nested calls only by the size of the Lua stack. string.gsub
-   called in its own callback, again and again, with a buffer on the C stack for
-   each call, overflows the C stack before that. There gsub is refused when
-   little of the C stack is left.
-
    A task of a main program has the functions of that program, unchecked, as the
    program itself has: the C stacks of its tasks are as large as the program's
    (context.c). */
@@ -24,17 +19,7 @@
 #include "../state/replace.h"
 #include "library.h"
 
-#if CAST_LUAJIT
-
-static int str_gsub(lua_State *L) {
-  int type = lua_type(L, 3);
-  if (type == LUA_TFUNCTION || type == LUA_TTABLE) cast_libs_deeper(L);
-  return cast_libs_pass(L);
-}
-
-static void wrap_all(lua_State *L) { cast_libs_wrap(L, "gsub", str_gsub); }
-
-#elif CAST_LUA == 501
+#if CAST_LUA == 501 && !CAST_LUAJIT
 
 #define QUANTIFIERS "*+-?"
 

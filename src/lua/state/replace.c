@@ -31,9 +31,11 @@ int cast_libs_pass(lua_State *L) {
   return f(L);
 }
 
-void cast_libs_deeper(lua_State *L) {
+/* The main program's own stack is not looked at (r->at is NULL there), nor does
+   the interpreter look at it. */
+void cast_libs_deeper(lua_State *L, size_t spare) {
   const cast_state *S = cast_state_find(L);
   const cast_runner *r = S != NULL ? S->session.runner : NULL;
-  if (r != NULL && cast_runner_left(r) < CAST_STACK_SPARE)
+  if (r != NULL && r->at != NULL && cast_runner_left(r) < spare)
     luaL_error(L, "C stack overflow");
 }

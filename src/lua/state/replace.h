@@ -16,9 +16,9 @@ void cast_libs_wrap(lua_State *L, const char *name, lua_CFunction f);
 /* In such an f: calls that function with the same arguments, as a C function:
    it must have no upvalues of its own. */
 int cast_libs_pass(lua_State *L);
-/* Raises "C stack overflow" if little is left of the C stack that a task runs
-   on. For functions that lead to nested C calls, which Lua itself does not
-   count. */
-void cast_libs_deeper(lua_State *L);
+/* Raises "C stack overflow" if less than `spare` bytes (CAST_STACK_SPARE or
+   CAST_STACK_COMPILER) are left of the C stack that a task runs on. For
+   functions that lead to nested C calls, which LuaJIT does not count. */
+void cast_libs_deeper(lua_State *L, size_t spare);
 
 #endif

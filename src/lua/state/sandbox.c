@@ -11,15 +11,19 @@
    2. No code is loaded into it but by its own `load`, and modules that its
       maker has listed. What require goes by is out of its reach:
       ../session/modules.c.
-   3. The functions of ours that it can call check their arguments. Those of
-      `internal`, which do not, are in no table, upvalue or argument that it
+   3. The functions of ours check their arguments. Those of `internal`, which
+      are not for programs, are in no table, upvalue or argument that it
       reaches: the files of lualib/casting look for functions of casting in a
       table of their own (../lib/embed.c), for basic ones in another
-      (../session/builtin.c), and their environments cannot be had (restrict.c).
+      (../session/builtin.c); their environments cannot be had (restrict.c), nor
+      their classes, which have __metatable and a table of methods that is
+      nowhere else. And those which act on others ask whether this sandbox may,
+      as the methods do.
    4. It acts on itself and on what it has made: cast_sandbox_may. The methods
       that act are guarded by the classes' sandbox_methods (handle.h), so that
       trusted sessions pay nothing; casting's functions that reach the process
-      raise (../lib/lib_casting.c).
+      raise (../lib/lib_casting.c). No channel that a handle leads to takes
+      orders, since anybody can send into it (lualib/casting/request.lua).
    5. What it makes is a sandbox, with no library and no module that it lacks:
       ../session/options.c; newsession.c asserts it.
    6. What leaves it is data and handles. The encoder refuses the rest, and what

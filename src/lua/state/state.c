@@ -7,6 +7,7 @@
    Owner: the session's. */
 #include "state.h"
 
+#include "../../context.h"
 #include "../../host.h"
 #include "../../sysmon.h"
 #include "../compat/auxiliary.h"
@@ -50,6 +51,14 @@ cast_state **cast_state_push_box(lua_State *L, lua_CFunction gc) {
 void cast_state_keep_box(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
 }
+
+#if CAST_LUAJIT
+void cast_state_check_depth(lua_State *L, const cast_state *S) {
+  const cast_runner *r = S->session.runner;
+  if (r != NULL && r->at != NULL && cast_runner_left(r) < CAST_STACK_SPARE)
+    cast_lua_error(L, "C stack overflow");
+}
+#endif
 
 void cast_state_prepare(lua_State *L, cast_state *S) {
   if (S->host == NULL || S->host->prepared) return;

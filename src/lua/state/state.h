@@ -253,12 +253,21 @@ struct cast_state {
 /* Raises that casting has closed in this state, or is not there after a
    fork. */
 _Noreturn void cast_raise_closed(lua_State *L);
+#if CAST_LUAJIT
+/* Raises "C stack overflow" if little is left of it: LuaJIT does not count
+   nested calls of C functions (../session/nestlib.c). */
+void cast_state_check_depth(lua_State *L, const cast_state *S);
+#endif
+
 /* In a library function. Its first upvalue is a box, a userdata that holds the
    pointer: it lives as long as the Lua state, and is empty once casting has
    closed in that. Raises then. */
 static inline cast_state *cast_state_here(lua_State *L) {
   cast_state **box = lua_touserdata(L, lua_upvalueindex(1));
   if (CAST_UNLIKELY(*box == NULL || cast_forked)) cast_raise_closed(L);
+#if CAST_LUAJIT
+  if (CAST_UNLIKELY((*box)->sandbox != NULL)) cast_state_check_depth(L, *box);
+#endif
   return *box;
 }
 /* The same for functions that go on working in the child of a fork; NULL:

@@ -8,16 +8,18 @@
    these. That yields on, with a continuation that resumes the coroutine again,
    so that user code sees nothing of the preemption. 5.1 has no continuations:
    there, `can_preempt` is false in a coroutine of the user's, which is not
-   preempted; the pool starts another thread if that takes long. LuaJIT keeps
-   the library's functions, in assembler, and the same holds. But it does not
-   look at the C stack, which coroutines that make coroutines that make
-   coroutines would overflow.
+   preempted; the pool starts another thread if that takes long. On LuaJIT the
+   library's functions are called, in assembler, and the same holds. But these
+   do not look at the C stack, which coroutines in coroutines in coroutines would
+   overflow: so ours do, where one is made, and in a sandbox where one is
+   resumed.
 
    Owner: the session's. Upvalues: the state's box; wrap's function also has the
    coroutine, and close the library's. */
 #include "coroutine.h"
 
 #include "../../base.h"
+#include "../../limits.h"
 #include "../compat/compat.h"
 #include "../compat/seal.h"
 #include "../compat/yieldable.h"
@@ -27,9 +29,45 @@
 
 #if CAST_LUAJIT
 
-/* In the place of coroutine.create and wrap. */
+/* In the place of coroutine.resume: coroutines that were made before may resume
+   each other as well. */
+static int co_resume(lua_State *L) {
+  cast_libs_deeper(L, CAST_STACK_SPARE);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+/* In the place of the function that wrap returns. That puts a place in front of
+   an error, unless a C function has called it. */
+static int co_wrapped(lua_State *L) {
+  cast_libs_deeper(L, CAST_STACK_SPARE);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  if (lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0) == LUA_OK)
+    return lua_gettop(L);
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+/* In the place of coroutine.wrap. */
+static int co_wrap(lua_State *L) {
+  int n;
+  cast_libs_deeper(L, CAST_STACK_SPARE);
+  n = cast_libs_pass(L);
+  lua_pushcclosure(L, co_wrapped, 1);
+  return n;
+}
+
+/* In the place of create, and of wrap, where the program is trusted: coroutines
+   that make coroutines are looked at, and to resume one costs no more. */
 static int co_make(lua_State *L) {
-  cast_libs_deeper(L);
+  cast_libs_deeper(L, CAST_STACK_SPARE);
   return cast_libs_pass(L);
 }
 
@@ -37,8 +75,10 @@ void cast_open_coroutine(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_getfield(L, -1, "coroutine");
   if (lua_istable(L, -1)) {
-    cast_libs_wrap(L, "create", co_make);
-    cast_libs_wrap(L, "wrap", co_make);
+    bool sandbox = cast_state_find(L)->sandbox != NULL;
+    if (sandbox) cast_libs_wrap(L, "resume", co_resume);
+    if (!sandbox) cast_libs_wrap(L, "create", co_make);
+    cast_libs_wrap(L, "wrap", sandbox ? co_wrap : co_make);
   }
   lua_pop(L, 2);
 }

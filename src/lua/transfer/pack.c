@@ -180,12 +180,31 @@ bool cast_pack_inline(lua_State *L, int first, int n, cast_msg *out) {
   return true;
 }
 
+/* Raises if there are too many values: a receiver may have less room on its
+   stack than the sender. */
+static void check_count(
+  cast_packer *p, lua_State *L, int n, cast_pack_how how) {
+  int most = CAST_LUA == 501 ? CAST_MESSAGE_VALUES_FEW : CAST_MESSAGE_VALUES;
+  if (CAST_LIKELY(n <= most)) return;
+  p->packing = NULL;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (cast_pack_tries(how))
+    lua_pushliteral(L, "");
+  else
+    cast_lua_where(L);
+  lua_pushfstring(
+    L, "cannot send %d values: a message has at most %d", n, most);
+  lua_concat(L, 2);
+  lua_error(L);
+}
+
 void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
   const char *what, int base, cast_pack_how how, cast_msg *out) {
   CAST_ASSERT(n >= 1 && cast_msg_is_empty(out));
   first = lua_absindex(L, first);
   if (CAST_LIKELY(p->account == NULL && cast_pack_inline(L, first, n, out)))
     return;
+  check_count(p, L, n, how);
   cast_encode(p, L, first, n, what, base, how, out);
 }
 

@@ -360,8 +360,8 @@ local function dispose(...)
       pcall(v.close, v, 0)
     elseif kind == "casting.task" then
       pcall(v.cancel, v)
-    elseif type(v) == "table" and type(rawget(v, "task")) == "userdata" and
-        type(rawget(v, "requests")) == "userdata" then
+    elseif type(v) == "table" and
+        getmetatable(v) == "casting.supervisor" then
       pcall(rawget(v, "task").cancel, rawget(v, "task"), "shutdown")
     end
   end
