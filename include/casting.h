@@ -168,16 +168,25 @@ typedef struct casting_session_options {
      makes its Lua state, calls init, runs all its tasks and closes it. */
   int own_thread;
   /* LuaJIT: -1: nothing is compiled, so that what computes can be stopped; 1:
-     it is, whatever limits there are; 0: it is unless memory is limited. */
+     it is, whatever limits there are; 0: it is, unless memory or cpu_seconds is
+     limited, or the session is a sandbox. */
   int jit;
+  /* Not 0: the session is not trusted, a sandbox; see "Trust" in the manual.
+     Without `libs` it has the harmless ones, and of modules it has what init
+     has put into package.loaded. Its limits hold for all that it makes, too. */
+  int sandbox;
+  unsigned tasks; /* how many unfinished tasks; 0: none, in a sandbox 1000 */
+  double cpu_seconds; /* limit of its processor time; 0: none */
 } casting_session_options;
 
 /* Makes a session, which the pool runs, or a thread of its own.
    `options` may be NULL.
    Returns 0, with a new reference in *out, or one of
-   CASTING_ENOMEM   there is no memory, or no thread for it
+   CASTING_ENOMEM   there is no memory, or no thread for it; or `memory` is too
+                    little for its Lua state and a small task
    CASTING_EFAILED  the function `init` has raised an error
-   CASTING_EINVAL   a library is unknown, or there was no casting_start */
+   CASTING_EINVAL   a library is unknown, cpu_seconds is negative or no number,
+                    or there was no casting_start */
 CASTING_API int casting_session_new(
   const casting_session_options *options, casting_session **out);
 

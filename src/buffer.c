@@ -49,11 +49,51 @@ void cast_buffer_form(cast_buffer *b, const char *form, ...) {
   va_end(args);
 }
 
-void cast_buffer_tame(cast_buffer *b, size_t from) {
-  for (; from < b->size; from++) {
-    unsigned char c = (unsigned char)b->text[from];
-    if ((c < ' ' && c != '\n' && c != '\t') || c == 127) b->text[from] = '?';
+/* -- what a terminal may be shown ----------------------------------------- */
+
+/* The character at s, of which `left` bytes are there; *size: its bytes. A byte
+   that begins no character of UTF-8 is one by itself. Longer forms of a
+   character are read like the right one, as some terminals do. */
+static uint32_t decode(const unsigned char *s, size_t left, size_t *size) {
+  size_t n = *s < 0xC0 || *s >= 0xF8 ? 1 : *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : 4;
+  uint32_t c = *s & (n == 1 ? 0xFFu : 0x7Fu >> n);
+  *size = 1;
+  if (n > left) return *s;
+  for (size_t i = 1; i < n; i++) {
+    if ((s[i] & 0xC0) != 0x80) return *s;
+    c = c << 6 | (s[i] & 0x3Fu);
   }
+  *size = n;
+  return c;
+}
+
+/* Control characters, also those from 128 on, of which one begins what commands
+   a terminal; what nobody sees; and what changes the order in which others are
+   shown. */
+static bool is_wild(uint32_t c) {
+  static const struct {
+    uint32_t first, last;
+  } wild[] = {{0, 8}, {0xB, 0x1F}, {0x7F, 0x9F}, {0xAD, 0xAD}, {0x61C, 0x61C},
+    {0x180E, 0x180E}, {0x200B, 0x200F}, {0x2028, 0x202E}, {0x2060, 0x206F},
+    {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE007F}};
+  for (size_t i = 0; i < sizeof wild / sizeof *wild; i++)
+    if (c >= wild[i].first && c <= wild[i].last) return true;
+  return false;
+}
+
+bool cast_text_is_tame(const char *text, size_t size) {
+  size_t n;
+  for (size_t i = 0; i < size; i += n)
+    if (is_wild(decode((const unsigned char *)text + i, size - i, &n)) ||
+        text[i] == '\n' || text[i] == '\t')
+      return false;
+  return true;
+}
+
+void cast_buffer_tame(cast_buffer *b, size_t from) {
+  for (size_t n; from < b->size; from += n)
+    if (is_wild(decode((unsigned char *)b->text + from, b->size - from, &n)))
+      memset(b->text + from, '?', n);
 }
 
 char *cast_buffer_take(cast_buffer *b) {

@@ -24,9 +24,12 @@ void cast_buffer_add(cast_buffer *b, const char *text);
 __attribute__((format(printf, 2, 3)))
 #endif
 void cast_buffer_form(cast_buffer *b, const char *form, ...);
-/* Replaces control characters from that byte on, but for line ends and tabs:
-   the text may come from who is not trusted, and be shown on a terminal. */
+/* Replaces control characters from that byte on, but for line ends and tabs,
+   and what is not seen or changes the order of others (UTF-8): the text may
+   come from who is not trusted, and be shown on a terminal. */
 void cast_buffer_tame(cast_buffer *b, size_t from);
+/* Has the text none of these, and neither line ends nor tabs? */
+bool cast_text_is_tame(const char *text, size_t size);
 /* Takes the text out, which the caller frees with cast_free; the buffer is
    empty afterwards. NULL: there was no memory for all of the text, or nothing
    was added. */

@@ -133,8 +133,13 @@
 #define CAST_REGIONS_KEPT 16u
 
 /* A session in a sandbox takes memory from its account in steps of so many
-   bytes, and gives back what is more than two of them. */
+   bytes, and gives back what is more than two of them. With a low limit the
+   steps are smaller: so many make the limit, at least. */
 #define CAST_GRANT_STEP CAST_LIMIT(65536u, 1024u)
+#define CAST_GRANT_STEPS 64u
+/* A session with a limit of memory that leaves less than this, when its Lua
+   state is made, cannot be made: no task could run in it. */
+#define CAST_LEAST_ROOM 8192u
 
 /* Blocks of this size and more, and below 2 to the power of BITS, are kept for
    a while when they are freed, so many bytes of them in all (big.h). */
@@ -343,6 +348,8 @@
 #define CAST_LINE_MAX CAST_LIMIT(4096u, 64u)
 /* Bytes of the stacks in a traceback. */
 #define CAST_TRACE_SIZE 8192u
+/* Bytes of a text that somebody has given, in an error that refuses it. */
+#define CAST_QUOTE_MAX 60u
 /* Bytes of the text of a sandbox's error, and of the name of a session that a
    sandbox makes. */
 #define CAST_TAME_TEXT 4096u

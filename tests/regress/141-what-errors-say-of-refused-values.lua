@@ -19,7 +19,7 @@ refused("memory must be a positive integer, got a table", session,
   {memory = {}})
 refused("cpu must be a positive number, got -1", session, {cpu = -1})
 refused("name must be a string, got 5", session, {name = 5})
-refused("or a list of library names, got a string", session, {libs = "io"})
+refused("or a list of library names, got \"io\"", session, {libs = "io"})
 refused("init must be a function, got a boolean", session, {init = true})
 
 refused("1000000000 at most, got a string", casting.map, {}, f, {batch = "2"})

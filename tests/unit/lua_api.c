@@ -352,6 +352,86 @@ static void making_sessions(void **state) {
   casting_message_free(m);
 }
 
+/* Joins a task of the source text; its error must have the word. */
+static void fails(casting_session *s, const char *text, const char *word) {
+  casting_message *m = casting_message_new();
+  casting_task *t = spawn(s, text, NULL);
+  casting_value v;
+  assert_int_equal(casting_task_join(t, LONG, m), CASTING_EFAILED);
+  v = next(m);
+  assert_int_equal(v.type, CASTING_TSTRING);
+  char error[300] = "";
+  memcpy(error, v.as.string.at,
+    v.as.string.size < sizeof error ? v.as.string.size : sizeof error - 1);
+  assert_non_null(strstr(error, word));
+  casting_task_unref(t);
+  casting_message_free(m);
+}
+
+static void sandboxes(void **state) {
+  CAST_UNUSED(state);
+  static const char *const libs[] = {"string", "io", NULL};
+  casting_session_options o;
+  casting_session *s;
+  casting_message *m = casting_message_new();
+  memset(&o, 0, sizeof o);
+  o.size = sizeof o;
+  o.sandbox = 1;
+  o.tasks = 2;
+  o.init = init_globals;
+  o.init_ud = "a word";
+  assert_int_equal(casting_session_new(&o, &s), 0);
+  casting_task *t = spawn(s,
+    "return given, io == nil and os.execute == nil and table ~= nil and "
+    "require('casting').self():session():stats().tasks_max == 2",
+    NULL);
+  assert_int_equal(casting_task_join(t, LONG, m), 0);
+  assert_true(is_string(next(m), "a word"));
+  assert_true(next(m).as.boolean);
+  casting_task_unref(t);
+  fails(s, "return function() end", "what leaves a sandbox is data");
+  fails(s, "require 'socket'", "this sandbox may load casting");
+  fails(s,
+    "local c = require 'casting' for i = 1, 2 do "
+    "c.spawn(function() c.sleep(0.001) end) end",
+    "limit of 2 tasks");
+  casting_session_unref(s);
+  o.cpu_seconds = 0.05;
+  assert_int_equal(casting_session_new(&o, &s), 0);
+  fails(s, "while true do end", "seconds of cpu");
+  assert_int_equal(casting_session_close(s, LONG), 0);
+  casting_session_unref(s);
+  o.libs = libs;
+  o.cpu_seconds = o.tasks = 0;
+  assert_int_equal(casting_session_new(&o, &s), 0);
+  t = spawn(s, "return io ~= nil, os == nil", NULL);
+  assert_int_equal(casting_task_join(t, LONG, m), 0);
+  assert_true(next(m).as.boolean);
+  assert_true(next(m).as.boolean);
+  casting_task_unref(t);
+  casting_session_unref(s);
+  o.cpu_seconds = -1;
+  assert_int_equal(casting_session_new(&o, &s), CASTING_EINVAL);
+  o.cpu_seconds = strtod("nan", NULL);
+  assert_int_equal(casting_session_new(&o, &s), CASTING_EINVAL);
+  casting_message_free(m);
+}
+
+/* An older program, whose struct ends before those. */
+static void older_options(void **state) {
+  CAST_UNUSED(state);
+  casting_session_options o;
+  casting_session *s;
+  memset(&o, 255, sizeof o);
+  memset(&o, 0, offsetof(casting_session_options, sandbox));
+  o.size = offsetof(casting_session_options, sandbox);
+  assert_int_equal(casting_session_new(&o, &s), 0);
+  casting_task *t = spawn(s, "return io.open", NULL);
+  assert_int_equal(casting_task_join(t, LONG, NULL), 0);
+  casting_task_unref(t);
+  casting_session_unref(s);
+}
+
 /* -- a thread of its own -------------------------------------------------- */
 
 static uintptr_t init_thread;
@@ -910,6 +990,8 @@ int main(void) {
     WITH_RUNTIME(tables),
     WITH_RUNTIME(others),
     WITH_RUNTIME(making_sessions),
+    WITH_RUNTIME(sandboxes),
+    WITH_RUNTIME(older_options),
     WITH_RUNTIME(thread_of_its_own),
     WITH_RUNTIME(tasks),
     cmocka_unit_test(nobody_joins),

@@ -107,6 +107,24 @@ need_lua_headers() {
   lua_header "$1" || need "$(lua_dev_package "$1")" "C headers of Lua $1"
 }
 
+# Can the compiler make a program?
+compiles() { # compiles COMPILER [OPTION ...]
+  program=$(mktemp) || exit 1
+  echo 'int main(void) { return 0; }' |
+    LC_ALL=C "$@" -x c -o "$program" - >/dev/null 2>"$program.log"
+  compiled=$?
+  why=$(grep -v '^ *$' "$program.log" | head -n 1)
+  rm -f "$program" "$program.log"
+  return $compiled
+}
+# Ends if CC has options with which it cannot, although it can without them.
+heed_options() {
+  case ${CC:-} in *' '*) ;; *) return 0 ;; esac
+  # shellcheck disable=SC2086
+  if ! compiles "${CC%% *}" || compiles $CC; then return 0; fi
+  die "CC=$CC: it cannot make a program (${why:-no reason given})"
+}
+
 need_build() {
   if [ -n "${CC:-}" ] && ! has "${CC%% *}"; then
     case $CC in
@@ -114,6 +132,7 @@ need_build() {
     *) die "CC=$CC: there is no such program" ;;
     esac
   fi
+  heed_options
   if [ -z "${CC:-}" ]; then need_command gcc cc gcc clang; fi
   if has cc || has gcc || has clang; then
     has_header stdlib.h || need libc6-dev "C library headers"

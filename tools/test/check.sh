@@ -49,6 +49,8 @@ check_main() {
   summary=''
   quiet=yes # only failures, not a line for each test
   cd "$root" || exit 1
+  dir=$root/build
+  need_folder
   for c in $all; do
     check=${c%:*}
     seconds=${c#*:}

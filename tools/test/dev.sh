@@ -137,6 +137,8 @@ dev LUAS=lua5.4 ./dev install "$work/prefix"
 check "an unknown version to install" one_line 1 'LUAS: "lua5.4" is none'
 dev JOBS=many ./dev test
 check "a wrong number of jobs" one_line 1 'JOBS=many: a number'
+dev FUZZ=soon ./dev check fuzz
+check "a wrong number of seconds" one_line 1 'FUZZ=soon: a number of seconds'
 
 # -- what is missing ----------------------------------------------------------------
 
@@ -193,6 +195,7 @@ cat <<'END' | stub gcc
 case $* in
 *--version) echo "gcc (Some Linux 1-2) 1.2" ;;
 *-dumpmachine) echo some-linux ;;
+*-foo*) echo "gcc: error: unrecognized option '-foo'" >&2 && exit 1 ;;
 esac
 END
 cat <<'END' | stub clang
@@ -217,6 +220,7 @@ END
 stub ninja </dev/null
 cat <<'END' | stub ctest
 case $* in
+*-N*-R*'('*) echo 'RegularExpression::compile(): Unmatched parentheses.' >&2 ;;
 *-N*-R*select*) echo '  Test #1: lua/select/lua5.4' ;;
 *-N*-R*) ;;
 esac
@@ -230,6 +234,8 @@ dev CC=nonsense ./dev run hello.lua
 check "CC is no program" one_line 1 'CC=nonsense: there is no such program'
 dev LUA=nonsense ./dev run hello.lua
 check "LUA is no program" one_line 1 'LUA=nonsense: no such program'
+dev LUA=5.4 ./dev run hello.lua
+check "LUA is a version" one_line 1 'LUA=5.4: no such program; try LUA=lua5.4'
 dev CC=gcc ./dev run hello.lua
 steps() {
   printf '%s\n' "$out" | grep -q '^dev: configuring build/release \.\.\. [0-9]* s$' &&
@@ -252,6 +258,10 @@ dev ./dev run hello.lua
 check "no CC: the first compiler there is" built_by gcc
 dev "CC=gcc -m32" ./dev run hello.lua
 check "options of CC count" built_by 'gcc -m32'
+dev "CC=gcc -m32 -foo" ./dev run hello.lua
+check "options that do not work are told first" one_line 1 \
+  "CC=gcc -m32 -foo: it cannot make a program (gcc: error: unrecognized option"
+check "... and the folder stays" built_by 'gcc -m32'
 dev CC=clang ./dev deb
 check "deb tells that it is not heeded" said 1 "not with CC=clang"
 
@@ -259,6 +269,9 @@ check "deb tells that it is not heeded" said 1 "not with CC=clang"
 
 dev LUAS=5.4 ./dev test nonsense
 check "a pattern that matches nothing" said 1 'no test .* matches "nonsense"'
+dev LUAS=5.4 ./dev test '('
+check "a pattern that is none" said 1 \
+  '"(" is no regular expression: Unmatched parentheses'
 dev LUAS=5.4 ./dev test select
 check "a pattern that matches is built" grep -q '^cmake --build' "$work/calls"
 dev LUAS=5.4 TESTS=nonsense ./dev check shrink

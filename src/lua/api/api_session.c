@@ -31,6 +31,7 @@
 #include "../session/family.h"
 #include "../session/library.h"
 #include "../session/newsession.h"
+#include "../session/options.h"
 #include "../state/ltask.h"
 #include "../state/protect.h"
 #include "../state/state.h"
@@ -230,6 +231,23 @@ static int run_init(cast_state *S, casting_session_options *o) {
   return a.rc;
 }
 
+/* *to = what the program's options mean. False: something in them is wrong. */
+static bool read_options(const casting_session_options *o, cast_options *to) {
+  memset(to, 0, sizeof *to);
+  if (!read_libs(o->libs, &to->libs)) return false;
+  if (o->sandbox != 0 && o->libs == NULL) to->libs = cast_libs_harmless();
+  if (!(o->cpu_seconds >= 0)) return false;
+  to->name = cast_chars_of(o->name);
+  to->memory_max = o->memory;
+  to->tasks_max = o->tasks;
+  to->own_thread = o->own_thread != 0;
+  to->sandbox = o->sandbox != 0;
+  if (to->sandbox && to->tasks_max == 0) to->tasks_max = CAST_SANDBOX_TASKS;
+  if (o->cpu_seconds > 0) to->cpu_max = cast_options_cpu(o->cpu_seconds);
+  if (o->jit != 0) to->jit = o->jit > 0 ? CAST_JIT_ON : CAST_JIT_OFF;
+  return true;
+}
+
 int casting_session_new(
   const casting_session_options *options, casting_session **out) {
   casting_session_options o;
@@ -237,13 +255,8 @@ int casting_session_new(
   cast_state *S = NULL, *root;
   int rc = CASTING_EINVAL;
   if (cast_api_is_forked()) return CASTING_EFORKED;
-  memset(&made, 0, sizeof made);
-  if (!copy_options(&o, sizeof o, options) || !read_libs(o.libs, &made.libs))
+  if (!copy_options(&o, sizeof o, options) || !read_options(&o, &made))
     return rc;
-  made.name = cast_chars_of(o.name);
-  made.memory_max = o.memory;
-  made.own_thread = o.own_thread != 0;
-  if (o.jit != 0) made.jit = o.jit > 0 ? CAST_JIT_ON : CAST_JIT_OFF;
   /* The session is made without the lock. So that the root stays meanwhile,
      this call counts as a casting_start, and gives that back. */
   cast_lock_take(&starter.lock);

@@ -13,8 +13,11 @@
 #include "../compat/compat.h"
 #include "../state/argument.h"
 #include "../state/interrupt.h"
+#include "../state/ltask.h"
 #include "../state/state.h"
 #include "../stop/last.h"
+#include "../stop/preempt.h"
+#include "../stop/scope.h"
 #include "../task/enter.h"
 #include "lib.h"
 
@@ -28,17 +31,30 @@ static void check_main(lua_State *L, cast_state *S, const char *what) {
     cast_lua_error(L, "%s: only the main program can do that", what);
 }
 
-/* A poll may be a finalizer's, while the state closes: it ends in time then,
-   too (last.h). */
+/* The deadline of a call of t with that one. */
+static uint64_t with_scopes(cast_ltask *t, uint64_t deadline_ns) {
+  uint64_t scopes;
+  if (CAST_LIKELY(!cast_scope_is_needed(t))) return deadline_ns;
+  scopes = cast_scope_deadline(t, os_now());
+  return scopes < deadline_ns ? scopes : deadline_ns;
+}
+
+/* The main program does not wait as a task here, so its scopes are looked at
+   before and after. A poll may be a finalizer's, while the state closes: it
+   ends in time then, too (last.h). */
 bool cast_state_poll(lua_State *L, cast_state *S, uint64_t deadline_ns) {
+  cast_ltask *t;
   int rc;
   check_main(L, S, "poll");
-  (void)cast_enter(L, S, OS_FOREVER);
+  t = cast_enter(L, S, OS_FOREVER);
+  deadline_ns = with_scopes(t, deadline_ns);
   if (cast_last_is_waiting(S)) deadline_ns = cast_last_until(S, deadline_ns);
   rc = cast_host_poll(S->host, deadline_ns, has_hook, S);
   if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
   if (cast_last_is_waiting(S)) cast_last_over(L, S);
   if (rc == CASTING_EINTR) cast_call_hook(L, S);
+  if (rc == CASTING_ETIMEOUT && cast_scope_is_needed(t))
+    cast_stop_check(L, t, os_now());
   return rc == 0;
 }
 

@@ -32,7 +32,7 @@ int cast_lib_pack(lua_State *L) {
       n == 0 ? "a message needs at least one value"
              : "the first value of a message cannot be nil");
   if (n == 1 && cast_message_at(L, 1) != NULL) return 1;
-  cast_message_new(L, S, 1, n, CAST_PACK_COPY);
+  cast_message_new(L, S, 1, n, NULL, CAST_PACK_COPY);
   return 1;
 }
 
@@ -96,7 +96,7 @@ int cast_lib_spawnable(lua_State *L) { return try_value(L, true); }
 /* internal.pack_code(v): as casting.pack, for what will be spawned. */
 int cast_lib_pack_code(lua_State *L) {
   cast_arg_any(L, 1);
-  cast_message_new(L, cast_state_here(L), 1, 1, CAST_PACK_LOADER);
+  cast_message_new(L, cast_state_here(L), 1, 1, NULL, CAST_PACK_LOADER);
   return 1;
 }
 

@@ -8,6 +8,7 @@
 #include "lib_session.h"
 
 #include "../../../include/casting.h"
+#include "../../account.h"
 #include "../../base.h"
 #include "../../event.h"
 #include "../../fork.h"
@@ -478,6 +479,16 @@ static void abandon(lua_State *L, plan *p) {
     cast_pack_undo(p->S->packer, L, &p->init->msg);
 }
 
+/* How much memory a session takes that was made without a limit. */
+static size_t least_bytes(const cast_state *S) {
+  size_t bytes = cast_slabs_bytes(&S->memory.slabs);
+  if (bytes == 0) return 0; /* nothing limits it: LuaJIT without GC64 */
+  if (S->session.account != NULL)
+    bytes += (size_t)cast_account_used(S->session.account, CAST_BYTES) -
+             S->memory.granted;
+  return bytes + CAST_LEAST_ROOM;
+}
+
 /* No session could be made. If it has a memory limit, that may be the reason:
    then the program should get an error which says so, and how much memory it
    takes. To find out, a session without a limit is made, and closed again. */
@@ -497,7 +508,7 @@ static void blame_limit(lua_State *L, plan *p) {
     lua_pop(L, 1);
     return;
   }
-  bytes = cast_slabs_bytes(&other.target->memory.slabs);
+  bytes = least_bytes(other.target);
   abandon(L, &other);
   cast_session_release(&other.target->session, &p->S->session);
   if (status != LUA_OK) {
@@ -507,7 +518,7 @@ static void blame_limit(lua_State *L, plan *p) {
   if (bytes < limit - limit / 8) return; /* it was not the limit */
   cast_lua_error(L,
     "session: no Lua state can be made with %d bytes of memory, it takes some "
-    "%d with these libraries",
+    "%d with these libraries, and room for a task",
     (int)limit, (int)bytes);
 }
 
@@ -527,7 +538,8 @@ int cast_lib_session(lua_State *L) {
   cast_signals_note(S);
   p.lineage = cast_lineage_push(L, S, t);
   if (!lua_isnil(L, init))
-    p.init = cast_message_new(L, S, init, 1, CAST_PACK_SPAWN);
+    p.init =
+      cast_message_new(L, S, init, 1, "argument 1: .init", CAST_PACK_SPAWN);
   lua_pushcfunction(L, build);
   lua_pushlightuserdata(L, &p);
   status = lua_pcall(L, 1, LUA_MULTRET, 0);

@@ -456,6 +456,18 @@ static bool limit(
   return true;
 }
 
+/* Is there memory left for a task, besides what the new state takes? */
+static bool has_room(const cast_state *S) {
+  size_t bytes = cast_slabs_bytes(&S->memory.slabs), left;
+  if (S->memory.max == 0 || bytes == 0) return true;
+  if (S->session.account == NULL)
+    left = S->memory.max > bytes ? S->memory.max - bytes : 0;
+  else
+    left = (size_t)cast_account_left(S->session.account, CAST_BYTES) +
+           (S->memory.granted > bytes ? S->memory.granted - bytes : 0);
+  return left >= CAST_LEAST_ROOM;
+}
+
 /* The caller's thread does everything, in the new Lua state, too, unless that
    has a thread of its own: it belongs to nobody else yet. What the state
    allocates comes from its slabs, which have the limit from the start; so a
@@ -486,7 +498,8 @@ cast_state *cast_state_make(
     if (*rc != 0) goto no_memory;
     *rc = CASTING_ENOMEM;
   }
-  if (!cast_state_call(S, make_lua, &m) || !m.made) goto no_memory;
+  if (!cast_state_call(S, make_lua, &m) || !m.made || !has_room(S))
+    goto no_memory;
   /* Once it is in the list of its root, others may find it and post to it; but
      it is taken for a session that runs, so nobody else runs it. */
   CAST_ALWAYS(cast_session_reclaim(&S->session));

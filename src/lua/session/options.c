@@ -6,6 +6,7 @@
    any, and its error names the child. */
 #include "options.h"
 
+#include "../../buffer.h"
 #include "../../limits.h"
 #include "../../os/os.h"
 #include "../compat/compat.h"
@@ -29,22 +30,13 @@ static const char *check_keys(lua_State *L, int i) {
   static const char *const known[] = {"name", "libs", "init", "memory", "cpu",
     "tasks", "thread", "jit", "sandbox", "modules"};
   for (lua_pushnil(L); lua_next(L, i) != 0; lua_pop(L, 1)) {
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
     bool ok = false;
     for (size_t k = 0; k < sizeof known / sizeof *known; k++)
-      ok |= strcmp(known[k], key) == 0;
+      ok |= cast_arg_is(L, lua_gettop(L) - 1, known[k]);
     if (!ok)
-      return lua_pushfstring(
-        L, "unknown option '%s'", cast_lua_describe(L, -2));
+      return lua_pushfstring(L, "unknown option '%s'", cast_arg_quote(L, -2));
   }
   return NULL;
-}
-
-/* May a sandbox give a session that name? Others see it in reports. */
-static bool is_tame(cast_chars name) {
-  for (size_t i = 0; i < name.size; i++)
-    if ((unsigned char)name.at[i] < ' ' || name.at[i] == 127) return false;
-  return name.size <= CAST_TAME_NAME;
 }
 
 /* The string stays on the stack, for *o points to it. */
@@ -55,9 +47,12 @@ static const char *read_name(lua_State *L, int i, cast_options *o) {
     return lua_pushfstring(
       L, "name must be a string, got %s", cast_arg_got(L, -1));
   o->name.at = lua_tolstring(L, -1, &o->name.size);
-  if (maker(L) != NULL && !is_tame(o->name))
+  /* Others see it in reports. */
+  if (maker(L) != NULL && (o->name.size > CAST_TAME_NAME ||
+                            !cast_text_is_tame(o->name.at, o->name.size)))
     return lua_pushfstring(L,
-      "name must have at most %d bytes in a sandbox, and no control characters",
+      "name must have at most %d bytes in a sandbox, and no control characters "
+      "or invisible ones",
       (int)CAST_TAME_NAME);
   return NULL;
 }
@@ -82,6 +77,10 @@ static const char *read_limit(
   return NULL;
 }
 
+uint64_t cast_options_cpu(double seconds) {
+  return seconds < 9e9 ? (uint64_t)ceil(seconds * 1e9) : OS_FOREVER;
+}
+
 /* A limit beyond what its type holds is none. For the cpu time that differs
    from no limit: with one, even an infinite one, the time is measured. */
 static const char *read_limits(lua_State *L, int i, cast_options *o) {
@@ -93,7 +92,7 @@ static const char *read_limits(lua_State *L, int i, cast_options *o) {
   if (n < 4e9 && n > 0) o->tasks_max = (uint32_t)n;
   if (n >= 4e9) o->tasks_max = 0;
   if ((problem = read_limit(L, i, "cpu", false, &n)) != NULL) return problem;
-  if (n > 0) o->cpu_max = n < 9e9 ? (uint64_t)ceil(n * 1e9) : OS_FOREVER;
+  if (n > 0) o->cpu_max = cast_options_cpu(n);
   return NULL;
 }
 
@@ -117,13 +116,33 @@ bool cast_options_interpret(const cast_options *o) {
   return o->jit == CAST_JIT_OFF || (o->jit == CAST_JIT_UNSAID && limits);
 }
 
+/* Refuses a table on the top that is no list, or has holes. */
+static const char *check_list(lua_State *L, const char *what) {
+  int list = lua_gettop(L);
+  lua_Number n = 0, k;
+  for (lua_pushnil(L); lua_next(L, list) != 0; lua_pop(L, 1)) n++;
+  for (lua_pushnil(L); lua_next(L, list) != 0; lua_pop(L, 1)) {
+    k = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
+    bool item = k >= 1 && k == floor(k);
+    if (item && k <= n) continue;
+    return lua_pushfstring(L,
+      item ? "%s must be a list, got one with holes before item %s"
+           : "%s must be a list, got a table with a field '%s'",
+      what, cast_arg_quote(L, -2));
+  }
+  return NULL;
+}
+
 /* Adds the library whose name is on the top. */
 static const char *read_lib(lua_State *L, uint32_t *libs) {
-  if (lua_type(L, -1) == LUA_TSTRING &&
+  if (lua_type(L, -1) != LUA_TSTRING)
+    return lua_pushfstring(
+      L, "libs: a name must be a string, got %s", cast_arg_got(L, -1));
+  if (strlen(lua_tostring(L, -1)) == lua_rawlen(L, -1) &&
       cast_libs_add(libs, lua_tostring(L, -1)))
     return NULL;
   return lua_pushfstring(
-    L, "libs: unknown library '%s'", cast_lua_describe(L, -1));
+    L, "libs: unknown library '%s'", cast_arg_quote(L, -1));
 }
 
 /* *libs = the set that the value on the top, the option `libs`, means. */
@@ -132,13 +151,13 @@ static const char *read_libs(lua_State *L, bool sandbox, uint32_t *libs) {
   int list = lua_gettop(L);
   *libs = CAST_LIBS_ALL;
   if (lua_isnil(L, list)) return NULL;
-  if (lua_type(L, list) == LUA_TSTRING &&
-      strcmp(lua_tostring(L, list), "all") == 0)
+  if (cast_arg_is(L, list, "all"))
     return sandbox ? "libs must be a list in a sandbox, got \"all\"" : NULL;
   if (!lua_istable(L, list))
     return lua_pushfstring(L,
       "libs must be \"all\" or a list of library names, got %s",
-      cast_arg_got(L, list));
+      cast_arg_word(L, list));
+  if ((problem = check_list(L, "libs")) != NULL) return problem;
   *libs = 0;
   for (int k = 1; k <= (int)lua_rawlen(L, list) && problem == NULL; k++) {
     lua_rawgeti(L, list, k);
@@ -151,11 +170,10 @@ static const char *read_libs(lua_State *L, bool sandbox, uint32_t *libs) {
 /* "own" is all that `thread` can be: a place for other ways later. */
 static const char *read_thread(lua_State *L, int i, cast_options *o) {
   lua_getfield(L, i, "thread");
-  o->own_thread =
-    lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "own") == 0;
+  o->own_thread = cast_arg_is(L, lua_gettop(L), "own");
   if (!o->own_thread && !lua_isnil(L, -1))
     return lua_pushfstring(
-      L, "thread must be \"own\", got %s", cast_lua_describe(L, -1));
+      L, "thread must be \"own\", got %s", cast_arg_word(L, -1));
   if (o->own_thread && maker(L) != NULL)
     return "thread: what a sandbox makes has no thread of its own";
   lua_pop(L, 1);
@@ -203,13 +221,18 @@ static const char *check_libs(lua_State *L, int i, cast_options *o) {
 
 /* Adds the name on the top to the text below it. */
 static const char *add_module(lua_State *L) {
-  const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-  if (*name == '\0' || strlen(name) != lua_rawlen(L, -1))
+  const char *name;
+  if (lua_type(L, -1) != LUA_TSTRING)
     return lua_pushfstring(
       L, "modules: a name must be a string, got %s", cast_arg_got(L, -1));
+  name = lua_tostring(L, -1);
+  if (*name == '\0')
+    return "modules: a name must be a string, and not an empty one";
+  if (strlen(name) != lua_rawlen(L, -1))
+    return "modules: a name must be a string without zero bytes";
   if (maker(L) != NULL && !cast_modules_has(L, name))
-    return lua_pushfstring(
-      L, "modules: this sandbox may not load '%s' itself", name);
+    return lua_pushfstring(L, "modules: this sandbox may not load '%s' itself",
+      cast_arg_quote(L, -1));
   lua_pushlstring(L, "\0", 1);
   lua_concat(L, 3);
   return NULL;
@@ -226,6 +249,7 @@ static const char *read_modules(lua_State *L, int i, cast_options *o) {
   if (!lua_istable(L, list))
     return lua_pushfstring(
       L, "modules must be a list of names, got %s", cast_arg_got(L, list));
+  if ((problem = check_list(L, "modules")) != NULL) return problem;
   lua_pushliteral(L, "");
   for (int k = 1; k <= (int)lua_rawlen(L, list) && problem == NULL; k++) {
     lua_rawgeti(L, list, k);

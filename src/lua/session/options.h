@@ -18,6 +18,8 @@ const char *cast_options_read(lua_State *L, int i, cast_options *o);
 /* LuaJIT: is nothing compiled in a session with these options? The option jit
    says so; if it does not, a limit of memory or of cpu does. */
 bool cast_options_interpret(const cast_options *o);
+/* The limit of so many seconds, more than 0, for cast_options. */
+uint64_t cast_options_cpu(double seconds);
 /* internal.session_problem(options): what is wrong with them, or nil. */
 int cast_lib_session_problem(lua_State *L);
 

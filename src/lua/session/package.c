@@ -185,7 +185,7 @@ static bool is_plain(lua_State *L, field_copy *g, int package) {
 /* Protected: packs its argument. */
 static int pack_loader(lua_State *L) {
   cast_state *S = cast_state_find(L);
-  cast_message_new(L, S, 1, 1, CAST_PACK_LOADER);
+  cast_message_new(L, S, 1, 1, NULL, CAST_PACK_LOADER);
   return 1;
 }
 

@@ -8,6 +8,7 @@
 
 #include "../../base.h"
 #include "../../fork.h"
+#include "../../limits.h"
 #include "../../object.h"
 #include "../../os/os.h"
 #include "../compat/auxiliary.h"
@@ -80,8 +81,10 @@ static const char *type_of(lua_State *L, int i) {
   if (o != NULL) return o->type->name;
   if (cast_handle_at(L, i) != NULL) return "a closed handle";
   if (lua_type(L, i) == LUA_TLIGHTUSERDATA) return "light userdata";
-  if (luaL_getmetafield(L, i, "__name") && lua_type(L, -1) == LUA_TSTRING)
-    return lua_tostring(L, -1);
+  if (luaL_getmetafield(L, i, "__name") && lua_type(L, -1) == LUA_TSTRING) {
+    const char *name = cast_arg_quote(L, -1);
+    return strncmp(name, "casting.", 8) == 0 ? name + 8 : name;
+  }
   return luaL_typename(L, i);
 }
 
@@ -92,6 +95,29 @@ const char *cast_arg_got(lua_State *L, int i) {
   if (lua_isnoneornil(L, i)) return lua_pushliteral(L, "nil"), "nil";
   return lua_pushfstring(
     L, "a %s", o != NULL ? o->type->name : luaL_typename(L, i));
+}
+
+/* Control characters are not shown, nor a part of a character of UTF-8. */
+const char *cast_arg_quote(lua_State *L, int i) {
+  char shown[CAST_QUOTE_MAX];
+  size_t size, n;
+  const char *text;
+  luaL_checkstack(L, 6, NULL);
+  (void)cast_lua_describe(L, i); /* pushed */
+  text = lua_tolstring(L, -1, &size);
+  n = size;
+  if (size > sizeof shown)
+    for (n = sizeof shown; n > 0 && (text[n] & 0xC0) == 0x80; n--) {}
+  for (size_t k = 0; k < n; k++)
+    shown[k] = (unsigned char)text[k] < ' ' ? '?' : text[k];
+  lua_pushlstring(L, shown, n);
+  if (n < size) lua_pushfstring(L, "%s...", lua_tostring(L, -1));
+  return lua_tostring(L, -1);
+}
+
+const char *cast_arg_word(lua_State *L, int i) {
+  if (lua_type(L, i) != LUA_TSTRING) return cast_arg_got(L, i);
+  return lua_pushfstring(L, "\"%s\"", cast_arg_quote(L, i));
 }
 
 /* Is the value a handle of a state that closes, or has closed? */

@@ -26,6 +26,12 @@ static inline void cast_arg_check(
    digits differ. The value is not changed. */
 const char *cast_arg_got(lua_State *L, int i);
 
+/* The same where a word is expected: a string is quoted. */
+const char *cast_arg_word(lua_State *L, int i);
+/* Pushes how an error shows a value that somebody has given: CAST_QUOTE_MAX
+   bytes of it at most, on one line. The value is not changed. */
+const char *cast_arg_quote(lua_State *L, int i);
+
 /* Argument i, an integer from 0 to `most`, or math.huge. Else raises "what must
    be a non-negative integer or math.huge, got X". */
 lua_Number cast_arg_count(

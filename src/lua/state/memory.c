@@ -22,13 +22,17 @@
 
 /* -- grants --------------------------------------------------------------- */
 
+static size_t grant_step(const cast_state *S) {
+  size_t step = S->memory.max / CAST_GRANT_STEPS;
+  return step < CAST_GRANT_STEP ? step + 1 : CAST_GRANT_STEP;
+}
+
 /* Takes so much more from the account that there may be `wanted` bytes: steps,
    or just that if less is left. */
 static void grant_more(cast_state *S, size_t wanted) {
   cast_account *a = S->session.account;
-  size_t least = wanted - S->memory.granted, more = least;
-  if (least <= SIZE_MAX - CAST_GRANT_STEP)
-    more = (least + CAST_GRANT_STEP - 1) / CAST_GRANT_STEP * CAST_GRANT_STEP;
+  size_t least = wanted - S->memory.granted, more = least, step = grant_step(S);
+  if (least <= SIZE_MAX - step) more = (least + step - 1) / step * step;
   if (!cast_account_take(a, CAST_BYTES, more)) {
     more = least;
     if (!cast_account_take(a, CAST_BYTES, more)) return;
@@ -40,7 +44,8 @@ static void grant_more(cast_state *S, size_t wanted) {
    has for a while without being charged for it. */
 static void regrant(cast_slabs *s, size_t wanted) {
   cast_state *S = CAST_CONTAINER(s, cast_state, memory.slabs);
-  size_t beside = s->max - S->memory.granted, keep = wanted + CAST_GRANT_STEP;
+  size_t step = grant_step(S), keep = wanted + step;
+  size_t beside = s->max - S->memory.granted;
   if (s->max == 0) return; /* lifted: memory.c, cast_state_collect */
   wanted = wanted > beside ? wanted - beside : 0;
   if (wanted > S->memory.granted) {
@@ -50,14 +55,13 @@ static void regrant(cast_slabs *s, size_t wanted) {
     S->memory.granted = keep;
   }
   s->max = S->memory.granted + beside;
-  s->low = S->memory.granted > 2 * CAST_GRANT_STEP
-             ? S->memory.granted - 2 * CAST_GRANT_STEP
-             : 0;
+  s->low = S->memory.granted > 2 * step ? S->memory.granted - 2 * step : 0;
 }
 
 bool cast_memory_grant(cast_state *S) {
   uint64_t left = cast_account_left(S->session.account, CAST_BYTES);
-  size_t first = left < CAST_GRANT_STEP ? (size_t)left : CAST_GRANT_STEP;
+  size_t step = grant_step(S);
+  size_t first = left < step ? (size_t)left : step;
   if (first == 0 || !cast_account_take(S->session.account, CAST_BYTES, first))
     return false;
   S->memory.slabs.max = S->memory.granted = first;

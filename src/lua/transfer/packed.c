@@ -105,8 +105,8 @@ bool cast_message_is_callable(lua_State *L, int i) {
 
 /* The handle is made first, and has the message before it is packed: when
    packing raises, the collector frees both. */
-cast_message *cast_message_new(
-  lua_State *L, cast_state *S, int first, int n, cast_pack_how how) {
+cast_message *cast_message_new(lua_State *L, cast_state *S, int first, int n,
+  const char *what, cast_pack_how how) {
   cast_handle *h = cast_handle_new(L, &cast_message_type, sizeof(cast_message));
   cast_message *m = cast_calloc(sizeof *m);
   if (m == NULL) cast_raise_memory(L);
@@ -115,7 +115,9 @@ cast_message *cast_message_new(
   m->callable = lua_isfunction(L, first);
   h->object = &m->object;
   cast_handle_note(L, h);
-  cast_pack_as(S->packer, L, first, n, NULL, 0, how, &m->msg);
+  CAST_ASSERT(what == NULL || n == 1);
+  cast_pack_as(
+    S->packer, L, first, n, what, what != NULL ? -1 : 0, how, &m->msg);
   /* Relaxed: nobody else has it yet. */
   if (S->packer->leaves != NULL && how < CAST_PACK_SPAWN)
     atomic_store_explicit(&m->data, true, memory_order_relaxed);

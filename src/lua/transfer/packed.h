@@ -22,9 +22,10 @@ typedef struct cast_message {
 } cast_message;
 
 /* Packs the n values from stack position `first` on, and pushes the message's
-   handle. Raises. */
-cast_message *cast_message_new(
-  lua_State *L, cast_state *S, int first, int n, cast_pack_how how);
+   handle. what: how an error names the only value; NULL: they are arguments.
+   Raises. */
+cast_message *cast_message_new(lua_State *L, cast_state *S, int first, int n,
+  const char *what, cast_pack_how how);
 /* The message whose handle is at i, or NULL. */
 cast_message *cast_message_at(lua_State *L, int i);
 
