@@ -145,7 +145,7 @@ int cast_lib_monitor(lua_State *L) {
     cast_raise_memory(L);
   m = cast_calloc(sizeof *m);
   if (m == NULL || write_message(&m->watcher.waiter.msg, t, !own) != 0 ||
-      cast_chan_reserve(c) != 0) {
+      cast_chan_reserve(c, &S->session) != 0) {
     if (m != NULL) cast_msg_drop(&m->watcher.waiter.msg);
     cast_free(m);
     cast_account_release(S->session.account, MONITOR_BYTES);

@@ -17,8 +17,11 @@ extern const cast_type cast_task_type;
 cast_ltask *cast_ltask_make(cast_state *home, bool own);
 /* The same with its handle pushed on L instead. Raises. */
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own);
-/* A cast_visitor (cycle.h), for tasks. */
-void cast_ltask_visit(cast_object *o, cast_visit *v);
+/* For tasks, of a cast_visitor (cycle.h). */
+bool cast_ltask_show(cast_object *o, cast_visit *v);
+bool cast_ltask_waits(cast_object *o);
+uint32_t cast_ltask_looks(cast_object *o);
+void cast_ltask_empty(cast_object *o, cast_msg *m);
 /* The task whose handle is argument i. Raises. */
 cast_ltask *cast_ltask_check(lua_State *L, int i);
 
