@@ -3,8 +3,8 @@
 
    See account.h for owners and invariants. Locks: cast_members_lock, for the
    lists. All atomics are relaxed: a figure says nothing about other memory. The
-   references order the end of an account after all that was charged to it (PAIR
-   refs). */
+   references order the end of an account after all that was charged to it
+   (PAIR refs). */
 #include "account.h"
 
 #include "mem.h"
