@@ -161,7 +161,8 @@ function task:traceback() end
 function task:cancel(reason) end
 
 ---Returns a channel that receives one message when the task has ended: what
----join would return. A channel that is given receives the task before that.
+---join would return. A channel that is given receives the task before that;
+---not if a sandbox has given it, and the session that did so has closed.
 ---@param channel? casting.channel an unbounded one, perhaps for many tasks
 ---@return casting.channel
 function task:monitor(channel) end

@@ -1,12 +1,15 @@
 /* account.c - what a sandbox and all that it has made use together.
    SPDX-License-Identifier: MIT
 
-   See account.h for owners and invariants. All atomics are relaxed: a figure
-   says nothing about other memory. The references order the end of an account
-   after all that was charged to it (PAIR refs). */
+   See account.h for owners and invariants. Locks: cast_members_lock, for the
+   lists. All atomics are relaxed: a figure says nothing about other memory. The
+   references order the end of an account after all that was charged to it
+   (PAIR refs). */
 #include "account.h"
 
 #include "mem.h"
+
+cast_lock cast_members_lock = CAST_LOCK_STATIC(CAST_RANK_LEAF);
 
 /* -- life ----------------------------------------------------------------- */
 
@@ -19,6 +22,7 @@ static void account_free(cast_object *o) {
     CAST_ASSERT(cast_account_used(a, CAST_BYTES) == 0);
     CAST_ASSERT(cast_account_used(a, CAST_TASKS) == 0);
     CAST_ASSERT(cast_list_is_empty(&a->made));
+    CAST_ASSERT(cast_list_is_empty(&a->ends));
     cast_free(a);
     if (parent == NULL || !cast_unref_last(&parent->object)) return;
     o = &parent->object;
@@ -34,6 +38,7 @@ cast_account *cast_account_new(cast_account *parent, const uint64_t *max) {
   a->parent = cast_account_ref(parent);
   memcpy(a->max, max, sizeof a->max);
   cast_list_init(&a->made);
+  cast_list_init(&a->ends);
   return a;
 }
 
@@ -121,6 +126,66 @@ const cast_account *cast_account_full(const cast_account *a, cast_use use) {
 bool cast_account_is_below(const cast_account *a, const cast_account *above) {
   while (a != NULL && a != above) a = a->parent;
   return a != NULL;
+}
+
+/* -- what may lead to itself ---------------------------------------------- */
+
+cast_member *cast_member_new(cast_account *a, cast_object *o, size_t bytes) {
+  cast_member *m;
+  bytes += sizeof *m;
+  if (!cast_account_hold(a, bytes)) return NULL;
+  m = cast_calloc(sizeof *m);
+  if (m == NULL) {
+    cast_account_release(a, bytes);
+    return NULL;
+  }
+  m->object = o;
+  m->account = a;
+  m->bytes = bytes;
+  cast_lock_take(&cast_members_lock);
+  cast_list_push(&a->made, &m->link);
+  cast_lock_drop(&cast_members_lock);
+  return m;
+}
+
+void cast_member_free(cast_member *m) {
+  cast_lock_take(&cast_members_lock);
+  cast_list_remove(&m->link);
+  cast_lock_drop(&cast_members_lock);
+  cast_account_release(m->account, m->bytes);
+  cast_free(m);
+}
+
+/* -- what ends with a session --------------------------------------------- */
+
+void cast_dependent_add(cast_account *a, cast_dependent *d) {
+  cast_lock_take(&cast_members_lock);
+  d->holders = 2;
+  cast_list_push(&a->ends, &d->link);
+  cast_lock_drop(&cast_members_lock);
+}
+
+bool cast_dependent_drop(cast_dependent *d) {
+  bool last;
+  cast_lock_take(&cast_members_lock);
+  if (!cast_list_is_empty(&d->link)) d->holders--;
+  cast_list_remove(&d->link);
+  last = --d->holders == 0;
+  cast_lock_drop(&cast_members_lock);
+  return last;
+}
+
+void cast_account_close(cast_account *a) {
+  cast_list *l;
+  do {
+    cast_lock_take(&cast_members_lock);
+    l = cast_list_shift(&a->ends);
+    cast_lock_drop(&cast_members_lock);
+    if (l != NULL) {
+      cast_dependent *d = CAST_CONTAINER(l, cast_dependent, link);
+      d->end(d);
+    }
+  } while (l != NULL);
 }
 
 /* -- charges -------------------------------------------------------------- */

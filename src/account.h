@@ -9,8 +9,8 @@
    no account, NULL, to which everything can be charged.
 
    Owner: its references; everything that is charged has one, or is a part of
-   what has. Any thread may call these functions. There are no locks: each
-   figure is an atomic number. Invariants:
+   what has. Any thread may call these functions. There are no locks but for the
+   two lists: each figure is an atomic number. Invariants:
    1. A figure is the sum of what is charged to the account and to those below
       it, and of charges under way. So two charges at the same time may refuse
       each other near a limit, but never exceed it together.
@@ -22,6 +22,7 @@
 #define CAST_ACCOUNT_H
 
 #include "list.h"
+#include "lock.h"
 #include "object.h"
 
 /* What is counted. Processor time is in nanoseconds, and is never given
@@ -34,7 +35,8 @@ struct cast_account {
   cast_account *parent;             /* (i) one reference, or NULL */
   uint64_t max[CAST_USES];          /* (i) the limits; 0: none */
   _Atomic uint64_t used[CAST_USES]; /* (a) relaxed: figures only, see 1 */
-  cast_list made; /* (cast_members_lock) channels that its session has made */
+  cast_list made; /* (cast_members_lock) what may lead to itself: cast_member */
+  cast_list ends; /* (cast_members_lock) what ends with that: cast_dependent */
   _Atomic bool over; /* (a) its sessions have been told that no cpu is left */
 };
 
@@ -72,6 +74,51 @@ bool cast_account_is_below(const cast_account *a, const cast_account *above);
    that reference, or returns false; and gives both back. NULL: does nothing. */
 bool cast_account_hold(cast_account *a, size_t bytes);
 void cast_account_release(cast_account *a, size_t bytes);
+
+/* Guards the lists of accounts, and those of cycle.c. No other lock is taken
+   while it is held. */
+extern cast_lock cast_members_lock;
+
+/* -- what may lead to itself ---------------------------------------------- */
+
+/* What an object has that a session of a sandbox has made, and that may lead to
+   itself: a channel, or a task with handles of tasks in its results. */
+typedef struct cast_member {
+  cast_list link;        /* (cast_members_lock) in account->made, or a list of
+                            cycle.c's */
+  cast_object *object;   /* (i) whose this is */
+  cast_account *account; /* (i) one reference; this and `bytes` are charged */
+  size_t bytes;          /* (i) */
+  cast_object *held;     /* (i) of a channel: an object to which chan->owner has
+                            a reference, or NULL; set before others have it */
+} cast_member;
+
+/* For an object that nobody else has, or knows to be one; charges so many bytes
+   for it. NULL: out of memory, or too much for the account. */
+cast_member *cast_member_new(cast_account *a, cast_object *o, size_t bytes);
+/* The object is freed: nobody finds it in a list any more. */
+void cast_member_free(cast_member *m);
+
+/* -- what ends with a session --------------------------------------------- */
+
+/* A part of something that nobody needs any more when the session has closed
+   that has made it. */
+typedef struct cast_dependent cast_dependent;
+struct cast_dependent {
+  cast_list link;   /* (cast_members_lock) in account->ends, or in none */
+  unsigned holders; /* (cast_members_lock) the list, and who works with it */
+  /* (i) Called when the session has closed, with no lock held. By then d is out
+     of the list, whose hold has gone to this function. */
+  void (*end)(cast_dependent *d);
+};
+
+/* Its owner has another hold. */
+void cast_dependent_add(cast_account *a, cast_dependent *d);
+/* Takes d out of the list, and gives one hold up. True: it was the last one, so
+   d may be freed. */
+bool cast_dependent_drop(cast_dependent *d);
+/* The session with this account has closed: ends what it had made. */
+void cast_account_close(cast_account *a);
 
 /* -- charges -------------------------------------------------------------- */
 

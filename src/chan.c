@@ -10,35 +10,15 @@
 #include "chan_inline.h"
 #include "mem.h"
 
-cast_lock cast_members_lock = CAST_LOCK_STATIC(CAST_RANK_LEAF);
-
-#define MEMBER_BYTES (sizeof(cast_chan) + sizeof(cast_member))
-
 int cast_chan_join(cast_chan *c, cast_account *a) {
-  cast_member *m;
-  if (!cast_account_hold(a, MEMBER_BYTES)) return CASTING_ENOMEM;
-  m = cast_calloc(sizeof *m);
-  if (m == NULL) {
-    cast_account_release(a, MEMBER_BYTES);
-    return CASTING_ENOMEM;
-  }
-  m->chan = c;
-  m->account = a;
-  cast_lock_take(&cast_members_lock);
-  cast_list_push(&a->made, &m->link);
-  cast_lock_drop(&cast_members_lock);
-  c->member = m;
-  return 0;
+  c->member = cast_member_new(a, &c->object, sizeof *c);
+  return c->member != NULL ? 0 : CASTING_ENOMEM;
 }
 
 /* The channel ends. */
 static void leave_account(cast_chan *c) {
-  cast_member *m = c->member;
-  cast_lock_take(&cast_members_lock);
-  cast_list_remove(&m->link);
-  cast_lock_drop(&cast_members_lock);
-  cast_account_release(m->account, MEMBER_BYTES + c->room * sizeof *c->ring);
-  cast_free(m);
+  cast_account_give(c->member->account, CAST_BYTES, c->room * sizeof *c->ring);
+  cast_member_free(c->member);
 }
 
 static void chan_release(cast_object *o, cast_object **more) {
@@ -169,7 +149,7 @@ int cast_chan_grow(cast_chan *c, const cast_session *self) {
   return 0;
 }
 
-int cast_chan_reserve(cast_chan *c) {
+int cast_chan_reserve(cast_chan *c, const cast_session *self) {
   for (;;) {
     bool room;
     cast_lock_take(&c->lock);
@@ -177,8 +157,15 @@ int cast_chan_reserve(cast_chan *c) {
     if (room) c->reserved++;
     cast_lock_drop(&c->lock);
     if (room) return 0;
-    if (cast_chan_grow(c, NULL) != 0) return CASTING_ENOMEM;
+    if (cast_chan_grow(c, self) != 0) return CASTING_ENOMEM;
   }
+}
+
+void cast_chan_unreserve(cast_chan *c) {
+  cast_lock_take(&c->lock);
+  CAST_ASSERT(c->reserved > 0);
+  c->reserved--;
+  cast_lock_drop(&c->lock);
 }
 
 int cast_chan_send_reserved(cast_chan *c, cast_session *self, cast_waiter *w) {

@@ -15,25 +15,12 @@
 #ifndef CAST_CHAN_H
 #define CAST_CHAN_H
 
+#include "account.h"
 #include "wait.h"
 
 #define CAST_UNBOUNDED SIZE_MAX
 
 typedef struct cast_chan cast_chan;
-
-/* What a channel has that a session of a sandbox has made. */
-typedef struct cast_member {
-  cast_list link;        /* (cast_members_lock) in account->made, or a list of
-                     cycle.c's */
-  cast_chan *chan;       /* (i) whose this is */
-  cast_account *account; /* (i) one reference; the channel, this and the ring
-                            are charged to it */
-  cast_object *held; /* (i) an object to which chan->owner has a reference, or
-                        NULL; set before others have the channel */
-} cast_member;
-
-/* Guards the lists of members. No other lock is taken while it is held. */
-extern cast_lock cast_members_lock;
 
 struct cast_chan {
   cast_object object; /* references: handles, messages, and operations */
@@ -56,7 +43,8 @@ struct cast_chan {
      held. May be NULL. */
   void (*on_taken)(cast_chan *);
   void *owner;         /* (i) for these two functions */
-  cast_member *member; /* (i) NULL: a trusted session has made it */
+  cast_member *member; /* (i) the ring is charged to its account; NULL: a
+                          trusted session has made the channel */
 };
 
 extern const cast_type cast_chan_type;
@@ -82,8 +70,10 @@ bool cast_chan_close_part(cast_chan *c, size_t most);
 bool cast_chan_is_closed(cast_chan *c); /* has it been closed? */
 size_t cast_chan_len(cast_chan *c);     /* the messages that it buffers */
 /* Keeps a slot of the ring free, so that one cast_chan_send_reserved, which
-   gives the slot back, cannot run out of memory: 0 or CASTING_ENOMEM. */
-int cast_chan_reserve(cast_chan *c);
+   gives the slot back, cannot run out of memory: 0 or CASTING_ENOMEM; `self`
+   as for cast_chan_grow. */
+int cast_chan_reserve(cast_chan *c, const cast_session *self);
+void cast_chan_unreserve(cast_chan *c); /* gives it back */
 /* 0, CASTING_ECLOSED, or CASTING_EFULL. */
 int cast_chan_send_reserved(cast_chan *c, cast_session *self, cast_waiter *w);
 

@@ -1,56 +1,75 @@
 /* cycle.c - channels that only they themselves refer to.
    SPDX-License-Identifier: MIT
 
-   See cycle.h for what is done, and why it is right. There are two rounds. In
-   the first one each channel is looked at by itself, and its lock is held for
-   some messages at a time: the references that are met are counted too often
-   rather than too seldom, so a channel with more references than that is
-   reached from outside. Most are, or hold nothing, and the round ends there.
-   The others are locked together and looked at exactly. Neither round recurses:
-   an object that is met is a node, and nodes are worked off one after the
-   other.
+   See cycle.h for what is done, and why it is right; the numbers below are of
+   the steps there. Nothing recurses: an object that is met is a node, and nodes
+   are worked off one after the other.
 
    Without memory nothing is emptied; the next session that closes tries again.
 
-   Locks: cast_members_lock for the list; those of channels, in address order.
-   Owner: the thread that looks; a visit is its own. */
+   Locks: cast_members_lock for the lists; that of one channel at a time. Under
+   both only so much is done at once that others need not wait long, and nothing
+   is allocated or given up. Owner: the thread that looks; a visit is its
+   own. */
 #include "cycle.h"
 
 #include "limits.h"
 #include "mem.h"
 
-#include <stdlib.h>
+/* Members of sessions that have closed. (cast_members_lock) */
+static struct {
+  cast_list fresh; /* not looked at yet */
+  cast_list old;   /* they were reached when they were looked at last */
+  cast_list seen;  /* of who looks now */
+  bool busy;       /* somebody looks */
+  bool again;      /* others have closed meanwhile */
+  uint64_t cost;   /* of a look at the old ones: nodes and references */
+  uint64_t credit; /* what may be done for the sessions that have closed since
+                      the last look at the old ones */
+} left = {
+  .fresh = {&left.fresh, &left.fresh},
+  .old = {&left.old, &left.old},
+  .seen = {&left.seen, &left.seen},
+};
 
-/* Channels of sessions that have closed. (cast_members_lock) */
-static cast_list left = {&left, &left};
-
-/* An object, or a block, that was met. */
+/* An object, or a block, that was met. Who looks has one reference to it. */
 typedef struct node {
   const void *key;        /* its address */
   _Atomic uint32_t *refs; /* its count */
   uint32_t within;        /* references that were met */
   uint32_t first;         /* its references to others: edges[first], ... */
   uint32_t count;         /* ... so many */
+  uint32_t before;        /* nodes whose counts are to be read before */
   bool is_block;
-  bool held;    /* the first round has a reference to it */
+  bool waits;   /* see cast_visitor */
   bool reached; /* from outside */
 } node;
 
+/* A member, and what was known of its content. */
+typedef struct place {
+  cast_object *object;
+  cast_member *member;
+  size_t room, head, count; /* of a channel */
+  uint32_t looks;           /* of a task */
+} place;
+
 struct cast_visit {
-  cast_visitor visitor;
+  const cast_visitor *visitor;
+  place *set; /* the members are the first nodes */
+  size_t nset, set_room;
   uint32_t *table; /* of numbers of nodes + 1, by address; 0: a free place */
   uint32_t mask;   /* places in it, less one */
   node *nodes;
   uint32_t nnodes, room;
   uint32_t *edges; /* numbers of nodes */
   uint32_t nedges, edges_room;
-  cast_chan **chans; /* the channels of the set, in address order */
-  size_t nchans;
-  bool rough;   /* the first round */
-  bool lacking; /* no memory */
+  cast_msg *part; /* room for CAST_CYCLE_ROUND messages */
+  bool lacking;   /* no memory */
 };
 
 /* -- the table ------------------------------------------------------------ */
+
+#define NONE UINT32_MAX
 
 static uint32_t place_of(const cast_visit *v, const void *key) {
   uint64_t h = (uint64_t)(uintptr_t)key * UINT64_C(0x9E3779B97F4A7C15);
@@ -58,6 +77,11 @@ static uint32_t place_of(const cast_visit *v, const void *key) {
   while (v->table[i] != 0 && v->nodes[v->table[i] - 1].key != key)
     i = (i + 1) & v->mask;
   return i;
+}
+
+/* The number of the node with that address, or NONE. */
+static uint32_t find(const cast_visit *v, const void *key) {
+  return v->nnodes == 0 ? NONE : v->table[place_of(v, key)] - 1;
 }
 
 /* Makes room for one more node, and keeps the table half empty. */
@@ -81,50 +105,32 @@ static bool make_room(cast_visit *v) {
   return true;
 }
 
-/* The number of the node with that address, which is made if there is none.
-   UINT32_MAX: no memory. */
-static uint32_t node_of(
+/* Makes a node, to which the caller's reference goes. False: no memory. */
+static bool add_node(
   cast_visit *v, const void *key, _Atomic uint32_t *refs, bool is_block) {
-  uint32_t i;
   if (!make_room(v)) {
     v->lacking = true;
-    return UINT32_MAX;
+    return false;
   }
-  i = place_of(v, key);
-  if (v->table[i] == 0) {
-    v->nodes[v->nnodes] =
-      (node){.key = key, .refs = refs, .is_block = is_block};
-    v->table[i] = ++v->nnodes;
-  }
-  return v->table[i] - 1;
+  v->nodes[v->nnodes] = (node){.key = key, .refs = refs, .is_block = is_block};
+  v->table[place_of(v, key)] = ++v->nnodes;
+  return true;
 }
 
-static void visit_fini(cast_visit *v) {
-  cast_free(v->table);
-  cast_free(v->nodes);
-  cast_free(v->edges);
+static cast_object *object_of(const node *n) {
+  return (cast_object *)(uintptr_t)n->key;
+}
+
+/* A message with the block of that node. */
+static cast_msg msg_of(const node *n) {
+  cast_block *b = (cast_block *)(uintptr_t)n->key;
+  return (cast_msg){.size = (uint32_t)b->size, .nrefs = b->nrefs, .u.block = b};
 }
 
 /* -- references ----------------------------------------------------------- */
 
-static bool is_in_set(const cast_visit *v, const cast_chan *c) {
-  size_t low = 0, high = v->nchans;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (v->chans[middle] == c) return true;
-    if ((uintptr_t)v->chans[middle] < (uintptr_t)c)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return false;
-}
-
 /* A reference to a node was met. */
 static void add_edge(cast_visit *v, uint32_t to) {
-  if (to == UINT32_MAX) return;
-  v->nodes[to].within++;
-  if (v->rough) return;
   if (v->nedges == v->edges_room) {
     uint32_t room = v->edges_room == 0 ? 256 : v->edges_room * 2;
     uint32_t *edges = room > v->edges_room && room < UINT32_MAX / 8
@@ -137,102 +143,111 @@ static void add_edge(cast_visit *v, uint32_t to) {
     v->edges = edges;
     v->edges_room = room;
   }
+  v->nodes[to].within++;
   v->edges[v->nedges++] = to;
 }
 
 static bool is_chan(const cast_object *o) { return o->type == &cast_chan_type; }
 
-/* In the first round nothing keeps what lies in a channel when its lock is
-   dropped: so a new node gets a reference there. */
+static bool leads(const cast_visit *v, const cast_object *o) {
+  return o != NULL && (is_chan(o) || v->visitor->leads(o));
+}
+
+/* Channels that are not of the set are outside. */
 void cast_visit_object(cast_visit *v, cast_object *o) {
-  uint32_t before = v->nnodes, i;
-  if (o == NULL || v->lacking) return;
-  if (is_chan(o) ? !is_in_set(v, CAST_CONTAINER(o, cast_chan, object))
-                 : !v->visitor(o, NULL))
-    return;
-  i = node_of(v, o, &o->refs, false);
-  if (v->rough && !is_chan(o) && v->nnodes > before)
-    v->nodes[i].held = cast_ref(o) != NULL;
+  uint32_t i;
+  if (v->lacking || !leads(v, o)) return;
+  i = find(v, o);
+  if (i == NONE && is_chan(o)) return;
+  if (i == NONE) {
+    if (!add_node(v, o, &o->refs, false)) return;
+    (void)cast_ref(o);
+    i = v->nnodes - 1;
+  }
   add_edge(v, i);
+}
+
+static bool any_leads(
+  const cast_visit *v, cast_object *const *items, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++)
+    if (leads(v, items[i])) return true;
+  return false;
 }
 
 static void visit_items(cast_visit *v, cast_object *const *items, uint32_t n) {
   for (uint32_t i = 0; i < n; i++) cast_visit_object(v, items[i]);
 }
 
+/* A block with few references that lead nowhere, as most have, is no node. */
 void cast_visit_msg(cast_visit *v, const cast_msg *m) {
   cast_block *b;
+  cast_msg copy;
+  uint32_t i;
   if (m->nrefs == 0 || v->lacking) return;
   if (cast_msg_is_inline(m->size, m->nrefs)) {
     visit_items(v, m->u.items, m->nrefs);
     return;
   }
   b = m->u.block;
-  if (v->rough)
-    visit_items(v, b->items, b->nrefs);
-  else
-    add_edge(v, node_of(v, b, &b->refs, true));
+  i = find(v, b);
+  if (i == NONE) {
+    if (b->nrefs <= CAST_CYCLE_FEW && !any_leads(v, b->items, b->nrefs)) return;
+    if (!add_node(v, b, &b->refs, true)) return;
+    cast_msg_dup(&copy, m); /* its reference is the node's */
+    i = v->nnodes - 1;
+  }
+  add_edge(v, i);
 }
 
-/* With the lock: shows n messages from the i-th on. */
-static void visit_ring(cast_visit *v, const cast_chan *c, size_t i, size_t n) {
-  for (; n > 0 && i < c->count; i++, n--)
-    cast_visit_msg(v, &c->ring[(c->head + i) & (c->room - 1)]);
+/* -- meeting all of the set (1) ------------------------------------------- */
+
+static cast_chan *chan_of(const place *p) {
+  return CAST_CONTAINER(p->object, cast_chan, object);
 }
 
-/* -- the first round ------------------------------------------------------ */
+/* With the lock: is the content still what it was? */
+static bool is_same(const place *p) {
+  const cast_chan *c = chan_of(p);
+  return c->room == p->room && c->head == p->head && c->count == p->count;
+}
 
-/* Some messages at a time, lest others wait long for the lock. Messages that
-   are taken out meanwhile make those behind move up, and be missed. Then the
-   channel is in use, and will be looked at again. */
-static void look_at(cast_visit *v, cast_chan *c) {
+/* With the lock: copies the next messages from the i-th on that may lead
+   somewhere to v->part. Returns how many these are; *i moves on. */
+static size_t copy_part(cast_visit *v, const cast_chan *c, size_t *i) {
+  size_t end =
+    c->count - *i < CAST_CYCLE_ROUND ? c->count : *i + CAST_CYCLE_ROUND;
+  size_t n = 0;
+  for (; *i < end; ++*i) {
+    const cast_msg *m = &c->ring[(c->head + *i) & (c->room - 1)];
+    if (m->nrefs > 0 && (!cast_msg_is_inline(m->size, m->nrefs) ||
+                          any_leads(v, m->u.items, m->nrefs)))
+      cast_msg_dup(&v->part[n++], m);
+  }
+  return n;
+}
+
+/* If the content changes in between, it is not looked at any further (3). */
+static void show_chan(cast_visit *v, place *p) {
+  cast_chan *c = chan_of(p);
   bool more = true;
-  for (size_t i = 0; more; i += CAST_CYCLE_ROUND) {
+  for (size_t i = 0, n; more && !v->lacking;) {
     cast_lock_take(&c->lock);
-    visit_ring(v, c, i, CAST_CYCLE_ROUND);
-    more = i + CAST_CYCLE_ROUND < c->count;
+    if (i == 0) {
+      p->room = c->room;
+      p->head = c->head;
+      p->count = c->count;
+    }
+    more = is_same(p);
+    n = more ? copy_part(v, c, &i) : 0;
+    more = more && i < c->count;
     cast_lock_drop(&c->lock);
+    for (; n > 0; n--) {
+      cast_visit_msg(v, &v->part[n - 1]);
+      cast_msg_drop(&v->part[n - 1]);
+    }
   }
-  if (c->member->held != NULL) cast_visit_object(v, c->member->held);
+  if (p->member->held != NULL) cast_visit_object(v, p->member->held);
 }
-
-/* Was every reference to it met, but for the caller's own? */
-static bool may_be_unreachable(const cast_visit *v, const cast_chan *c) {
-  uint32_t at = v->table == NULL ? 0 : v->table[place_of(v, c)];
-  /* Relaxed: the second round decides. */
-  uint32_t refs = atomic_load_explicit(&c->object.refs, memory_order_relaxed);
-  return at != 0 && v->nodes[at - 1].within + 1 >= refs;
-}
-
-/* Keeps those channels of the set that may be unreachable, and gives the
-   references to the others up. Returns how many are left. */
-static size_t filter(cast_chan **chans, size_t n, cast_visitor visitor) {
-  cast_visit v = {
-    .visitor = visitor, .chans = chans, .nchans = n, .rough = true};
-  size_t kept = 0;
-  for (size_t i = 0; i < n; i++) look_at(&v, chans[i]);
-  for (uint32_t i = 0; i < v.nnodes; i++) {
-    cast_object *o = (cast_object *)(uintptr_t)v.nodes[i].key;
-    if (!is_chan(o)) (void)visitor(o, &v);
-  }
-  /* All are judged before any is moved: the set is searched by address. */
-  for (size_t i = 0; i < n; i++) {
-    cast_chan *c = chans[i];
-    if (!v.lacking && may_be_unreachable(&v, c))
-      chans[kept++] = c;
-    else
-      cast_unref(&c->object);
-  }
-  for (uint32_t i = 0; i < v.nnodes; i++) {
-    cast_object *o = (cast_object *)(uintptr_t)v.nodes[i].key;
-    /* That of a channel may be gone by now. */
-    if (v.nodes[i].held) cast_unref(o);
-  }
-  visit_fini(&v);
-  return kept;
-}
-
-/* -- the second round ----------------------------------------------------- */
 
 /* Shows what a node refers to, once, and notes where its edges are. */
 static void expand(cast_visit *v, uint32_t i) {
@@ -241,35 +256,89 @@ static void expand(cast_visit *v, uint32_t i) {
   if (n.is_block) {
     const cast_block *b = n.key;
     visit_items(v, b->items, b->nrefs);
+  } else if (is_chan(object_of(&n))) {
+    show_chan(v, &v->set[i]);
   } else {
-    cast_object *o = (cast_object *)(uintptr_t)n.key;
-    if (is_chan(o)) {
-      cast_chan *c = CAST_CONTAINER(o, cast_chan, object);
-      visit_ring(v, c, 0, c->count);
-      if (c->member->held != NULL) cast_visit_object(v, c->member->held);
-    } else {
-      (void)v->visitor(o, v);
-    }
+    if (i < v->nset) v->set[i].looks = v->visitor->looks(object_of(&n));
+    n.waits = v->visitor->show(object_of(&n), v);
   }
+  v->nodes[i].waits = n.waits;
   v->nodes[i].first = first;
   v->nodes[i].count = v->nedges - first;
 }
 
-/* Marks what is referred to from outside, and all that it leads to. `stack` has
-   room for each node. */
-static void mark(cast_visit *v, uint32_t *stack) {
-  uint32_t n = 0;
+static void meet_all(cast_visit *v) {
+  v->part = cast_alloc(CAST_CYCLE_ROUND * sizeof *v->part);
+  if (v->part == NULL) v->lacking = true;
+  for (size_t i = 0; i < v->nset && !v->lacking; i++) {
+    cast_object *o = v->set[i].object;
+    (void)add_node(v, o, &o->refs, false);
+  }
+  for (uint32_t i = 0; i < v->nnodes && !v->lacking; i++) expand(v, i);
+}
+
+/* -- who is reached (2 to 5) ---------------------------------------------- */
+
+static void read_count(node *at) {
+  /* PAIR refs: acquire what those have done who had a reference. A change by
+     0, because that reads the newest count, and a load need not. */
+  uint32_t refs = atomic_fetch_add_explicit(at->refs, 0, memory_order_acq_rel);
+  at->reached = refs != at->within + 1;
+}
+
+/* The nodes that are read without a lock, in the order of their references;
+   then the members. `stack` has room for each node. */
+static void read_counts(cast_visit *v, uint32_t *stack) {
+  uint32_t members = (uint32_t)v->nset, n = 0;
+  for (uint32_t i = members; i < v->nnodes; i++) {
+    const node *at = &v->nodes[i];
+    v->nodes[i].reached = true;
+    for (uint32_t k = 0; k < at->count; k++)
+      v->nodes[v->edges[at->first + k]].before++;
+  }
+  for (uint32_t i = members; i < v->nnodes; i++)
+    if (v->nodes[i].before == 0) stack[n++] = i;
+  while (n > 0) {
+    node *at = &v->nodes[stack[--n]];
+    read_count(at);
+    for (uint32_t k = 0; k < at->count; k++) {
+      uint32_t to = v->edges[at->first + k];
+      if (--v->nodes[to].before == 0 && to >= members) stack[n++] = to;
+    }
+  }
+  for (uint32_t i = 0; i < members; i++) read_count(&v->nodes[i]);
+}
+
+static bool has_changed(cast_visit *v, const place *p) {
+  cast_chan *c = chan_of(p);
+  bool same;
+  if (!is_chan(p->object)) return v->visitor->looks(p->object) != p->looks;
+  cast_lock_take(&c->lock);
+  same = is_same(p);
+  cast_lock_drop(&c->lock);
+  return !same;
+}
+
+/* Counts what may have changed as reached. */
+static void look_again(cast_visit *v) {
+  for (size_t i = 0; i < v->nset; i++)
+    if (has_changed(v, &v->set[i])) v->nodes[i].reached = true;
   for (uint32_t i = 0; i < v->nnodes; i++) {
     node *at = &v->nodes[i];
-    /* PAIR refs: acquire what those have done who had a reference. */
-    uint32_t refs = atomic_load_explicit(at->refs, memory_order_acquire);
-    uint32_t known = at->within + (i < v->nchans ? 1 : 0); /* the caller's */
-    CAST_ASSERT(refs >= known);
-    at->reached = refs > known;
-    if (at->reached) stack[n++] = i;
+    if (at->waits && v->visitor->waits(object_of(at))) at->reached = true;
   }
+}
+
+/* Marks all that the nodes lead to which are reached. Returns how many these
+   are, with their references. */
+static uint64_t mark(cast_visit *v, uint32_t *stack) {
+  uint64_t cost = 0;
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < v->nnodes; i++)
+    if (v->nodes[i].reached) stack[n++] = i;
   while (n > 0) {
     const node *at = &v->nodes[stack[--n]];
+    cost += 1 + (uint64_t)at->count;
     for (uint32_t k = 0; k < at->count; k++) {
       node *to = &v->nodes[v->edges[at->first + k]];
       if (to->reached) continue;
@@ -277,118 +346,152 @@ static void mark(cast_visit *v, uint32_t *stack) {
       stack[n++] = (uint32_t)(to - v->nodes);
     }
   }
+  return cost;
 }
 
-/* The content of a channel that is emptied. */
-typedef struct content {
-  cast_msg *ring;
-  size_t head, count, room;
-} content;
+/* -- emptying ------------------------------------------------------------- */
 
-/* With all locks: takes out the content of the channels that are not reached.
-   One that somebody has reserved a place in is used by the end of a task. */
-static void empty(cast_visit *v, content *contents) {
-  for (size_t i = 0; i < v->nchans; i++) {
-    cast_chan *c = v->chans[i];
-    if (v->nodes[i].reached || c->reserved > 0) continue;
-    contents[i] = (content){c->ring, c->head, c->count, c->room};
-    c->ring = NULL;
-    c->head = c->count = c->room = 0;
-  }
-}
-
-/* Gives the contents up: what ends with them is freed one after the other. */
-static void give_up(cast_visit *v, content *contents) {
+/* The ring stays: somebody may have reserved a place in it, as the end of a
+   task does. */
+static void empty_chan(cast_visit *v, cast_chan *c) {
   cast_object *more = NULL;
-  for (size_t i = 0; i < v->nchans; i++) {
-    content *t = &contents[i];
-    if (t->ring == NULL) continue;
-    for (; t->count > 0; t->count--, t->head++)
-      cast_msg_drop_later(&t->ring[t->head & (t->room - 1)], &more);
-    cast_account_give(
-      v->chans[i]->member->account, CAST_BYTES, t->room * sizeof *t->ring);
-    cast_free(t->ring);
-  }
-  cast_object_end_all(more);
+  bool is_empty;
+  do {
+    size_t n = 0;
+    cast_lock_take(&c->lock);
+    for (; n < CAST_CYCLE_ROUND && c->count > 0; c->count--, c->head++)
+      cast_msg_move(&v->part[n++], &c->ring[c->head & (c->room - 1)]);
+    is_empty = c->count == 0;
+    cast_lock_drop(&c->lock);
+    while (n > 0) cast_msg_drop_later(&v->part[--n], &more);
+    cast_object_end_all(more);
+    more = NULL;
+  } while (!is_empty);
 }
 
-/* The channels are the first nodes, in their order. */
-static void look_exactly(cast_visit *v, content *contents) {
+static void empty(cast_visit *v, const place *p) {
+  cast_msg m = {0};
+  if (is_chan(p->object)) {
+    empty_chan(v, chan_of(p));
+  } else {
+    v->visitor->empty(p->object, &m);
+    cast_msg_drop(&m);
+  }
+}
+
+/* Returns what a look at those that are kept costs. */
+static uint64_t collect(cast_visit *v) {
+  uint64_t cost = 0;
   uint32_t *stack = NULL;
-  for (size_t i = 0; i < v->nchans && !v->lacking; i++) {
-    cast_object *o = &v->chans[i]->object;
-    (void)node_of(v, o, &o->refs, false);
-  }
-  for (uint32_t i = 0; i < v->nnodes && !v->lacking; i++) expand(v, i);
+  meet_all(v);
   if (!v->lacking) stack = cast_alloc(v->nnodes * sizeof *stack);
-  if (stack == NULL) return;
-  mark(v, stack);
+  v->lacking = stack == NULL;
+  if (stack == NULL) return 0;
+  read_counts(v, stack);
+  look_again(v);
+  cost = mark(v, stack);
   cast_free(stack);
-  empty(v, contents);
+  for (size_t i = 0; i < v->nset; i++)
+    if (!v->nodes[i].reached) empty(v, &v->set[i]);
+  return cost;
 }
 
-static void collect(cast_chan **chans, size_t n, cast_visitor visitor) {
-  cast_visit v = {.visitor = visitor, .chans = chans, .nchans = n};
-  content *contents = cast_calloc(n * sizeof *contents);
-  if (contents == NULL) return;
-  for (size_t i = 0; i < n; i++) cast_lock_take(&chans[i]->lock);
-  look_exactly(&v, contents);
-  for (size_t i = n; i-- > 0;) cast_lock_drop(&chans[i]->lock);
-  give_up(&v, contents);
-  visit_fini(&v);
-  cast_free(contents);
+static void visit_fini(cast_visit *v) {
+  for (uint32_t i = (uint32_t)v->nset; i < v->nnodes; i++) {
+    const node *n = &v->nodes[i];
+    if (n->is_block) {
+      cast_msg m = msg_of(n);
+      cast_msg_drop(&m);
+    } else {
+      cast_unref(object_of(n));
+    }
+  }
+  for (size_t i = 0; i < v->nset; i++) cast_unref(v->set[i].object);
+  cast_free(v->set);
+  cast_free(v->table);
+  cast_free(v->nodes);
+  cast_free(v->edges);
+  cast_free(v->part);
 }
 
 /* -- all of it ------------------------------------------------------------ */
 
-static int by_address(const void *a, const void *b) {
-  uintptr_t x = (uintptr_t) * (cast_chan *const *)a;
-  uintptr_t y = (uintptr_t) * (cast_chan *const *)b;
-  return x < y ? -1 : x > y;
+/* Makes room for as many members as are taken from a list at once. */
+static bool make_places(cast_visit *v) {
+  size_t room = v->set_room == 0 ? CAST_CYCLE_ROUND : 2 * v->set_room;
+  place *set;
+  if (v->nset + CAST_CYCLE_ROUND <= v->set_room) return true;
+  set = room < UINT32_MAX / 4 ? cast_realloc(v->set, room * sizeof *set) : NULL;
+  if (set == NULL) return false;
+  v->set = set;
+  v->set_room = room;
+  return true;
 }
 
-/* Moves what the account's session has made to the front of the list of what is
-   left. Returns how many there are to be looked at: these, and some of the
-   others. */
-static size_t join_left(cast_account *a) {
-  size_t n = 0, others = 0;
-  cast_list *l;
-  cast_lock_take(&cast_members_lock);
-  for (l = left.next; l != &left && others < CAST_CYCLE_OTHERS; l = l->next)
-    others++;
-  for (; (l = cast_list_shift(&a->made)) != NULL; n++)
-    cast_list_unshift(&left, l);
-  cast_lock_drop(&cast_members_lock);
-  return n + others;
-}
-
-/* References to the first channels that are left, up to `room`. These are the
-   last ones the next time. */
-static size_t reference(cast_chan **chans, size_t room) {
-  size_t n = 0;
-  cast_list seen;
-  cast_list_init(&seen);
-  cast_lock_take(&cast_members_lock);
-  for (; room > 0 && !cast_list_is_empty(&left); room--) {
-    cast_list *l = cast_list_shift(&left);
-    cast_chan *c = CAST_CONTAINER(l, cast_member, link)->chan;
-    cast_list_push(&seen, l);
-    if (cast_ref_if_alive(&c->object)) chans[n++] = c;
+/* Moves all members of a list to the set, unless they are just ending. */
+static void take_all(cast_visit *v, cast_list *from) {
+  bool more = true;
+  while (more && !v->lacking) {
+    if (!make_places(v)) {
+      v->lacking = true;
+      return;
+    }
+    cast_lock_take(&cast_members_lock);
+    for (size_t i = 0; i < CAST_CYCLE_ROUND && more; i++) {
+      cast_list *l = cast_list_shift(from);
+      more = l != NULL;
+      if (!more) break;
+      cast_member *m = CAST_CONTAINER(l, cast_member, link);
+      cast_list_push(&left.seen, l);
+      if (cast_ref_if_alive(m->object))
+        v->set[v->nset++] = (place){.object = m->object, .member = m};
+    }
+    cast_lock_drop(&cast_members_lock);
   }
-  while (!cast_list_is_empty(&seen))
-    cast_list_push(&left, cast_list_shift(&seen));
-  cast_lock_drop(&cast_members_lock);
-  return n;
 }
 
-void cast_cycles_end(cast_account *a, cast_visitor visitor) {
-  size_t n = join_left(a);
-  cast_chan **chans = n > 0 ? cast_alloc(n * sizeof(cast_chan *)) : NULL;
-  if (chans == NULL) return;
-  n = reference(chans, n);
-  qsort(chans, n, sizeof(cast_chan *), by_address);
-  n = filter(chans, n, visitor);
-  if (n > 0) collect(chans, n, visitor);
-  while (n > 0) cast_unref(&chans[--n]->object);
-  cast_free(chans);
+/* With the lock: is it time to look at the old ones, too? */
+static bool begin_look(void) {
+  bool all = left.credit >= left.cost;
+  if (all) left.credit = 0;
+  left.again = false;
+  return all;
+}
+
+/* Looks at the fresh ones, or at all. True: it is to be done again. */
+static bool look(bool all, const cast_visitor *visitor) {
+  cast_visit v = {.visitor = visitor};
+  uint64_t cost = 0;
+  bool again;
+  take_all(&v, &left.fresh);
+  if (all) take_all(&v, &left.old);
+  if (!v.lacking && v.nset > 0) cost = collect(&v);
+  cast_lock_take(&cast_members_lock);
+  cast_list_append(v.lacking ? &left.fresh : &left.old, &left.seen);
+  if (!v.lacking) left.cost = all ? cost : left.cost + cost;
+  again = left.again;
+  cast_lock_drop(&cast_members_lock);
+  visit_fini(&v);
+  return again;
+}
+
+void cast_cycles_end(cast_account *a, const cast_visitor *visitor) {
+  bool mine, all = false, again = true;
+  cast_lock_take(&cast_members_lock);
+  cast_list_append(&left.fresh, &a->made);
+  left.credit +=
+    CAST_CYCLE_OTHERS + cast_account_used(a, CAST_BYTES) / CAST_CYCLE_BYTES;
+  mine = !left.busy;
+  left.busy = true;
+  left.again = !mine;
+  if (mine) all = begin_look();
+  cast_lock_drop(&cast_members_lock);
+  /* Not for ever: what is left then waits for the next session. */
+  for (int i = 0; mine; i++) {
+    again = look(all, visitor) && i < CAST_CYCLE_AGAIN;
+    cast_lock_take(&cast_members_lock);
+    if (again) all = begin_look();
+    left.busy = mine = again;
+    cast_lock_drop(&cast_members_lock);
+  }
 }

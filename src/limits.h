@@ -257,11 +257,17 @@
 /* Binary logarithm of the number of short strings that a state's cache has. */
 #define CAST_STRCACHE_BITS CAST_LIMIT(6u, 1u)
 
-/* When a session of a sandbox closes: messages that are looked at while the
-   lock of a channel is held, and channels of sessions that have closed before
-   which are looked at again (cycle.c). */
-#define CAST_CYCLE_ROUND CAST_LIMIT(1024u, 2u)
-#define CAST_CYCLE_OTHERS CAST_LIMIT(4096u, 8u)
+/* When a session of a sandbox closes (cycle.c): messages that are looked at
+   while the lock of a channel is held, and channels that are moved at once;
+   references of a block that are looked at before it is remembered; objects and
+   references of channels left before that are looked at again for each session,
+   and for so many bytes that it leaves one more; and how often sessions that
+   have closed meanwhile are looked after. */
+#define CAST_CYCLE_ROUND CAST_LIMIT(256u, 2u)
+#define CAST_CYCLE_FEW CAST_LIMIT(16u, 1u)
+#define CAST_CYCLE_OTHERS 4096u
+#define CAST_CYCLE_BYTES 64u
+#define CAST_CYCLE_AGAIN 8
 
 /* -- tasks and states ----------------------------------------------------- */
 

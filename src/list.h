@@ -53,6 +53,16 @@ static inline cast_list *cast_list_shift(cast_list *l) {
   return node;
 }
 
+/* Moves all nodes of the list `from` to the tail of `l`. */
+static inline void cast_list_append(cast_list *l, cast_list *from) {
+  if (cast_list_is_empty(from)) return;
+  from->next->prev = l->prev;
+  l->prev->next = from->next;
+  from->prev->next = l;
+  l->prev = from->prev;
+  cast_list_init(from);
+}
+
 /* Proof walk of invariant 1; returns the number of nodes. */
 static inline size_t cast_list_check(const cast_list *l) {
   size_t n = 0;

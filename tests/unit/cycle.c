@@ -22,11 +22,12 @@ static void box_release(cast_object *o, cast_object **more) {
 }
 static const cast_type box_type = {"box", box_free, box_release};
 
-static bool visit(cast_object *o, cast_visit *v) {
-  if (o->type != &box_type) return false;
-  if (v != NULL) cast_visit_msg(v, &CAST_CONTAINER(o, box, object)->msg);
-  return true;
+static bool leads(const cast_object *o) { return o->type == &box_type; }
+static bool show(cast_object *o, cast_visit *v) {
+  cast_visit_msg(v, &CAST_CONTAINER(o, box, object)->msg);
+  return false;
 }
+static const cast_visitor visitor = {.leads = leads, .show = show};
 
 static int setup(void **state) {
   uint64_t max[CAST_USES] = {0};
@@ -73,7 +74,7 @@ static void frees_cycles(void **state) {
     put(c[i], &c[i / 2]->object, 1, 1);
   }
   for (int i = 0; i < N; i++) cast_unref(&c[i]->object);
-  cast_cycles_end(account, visit);
+  cast_cycles_end(account, &visitor);
 }
 
 static cast_msg content(cast_chan *c) {
@@ -95,16 +96,16 @@ static void keeps_what_is_reached(void **state) {
   put(c, &c->object, 1, 1);
   cast_unref(&b->object);
   cast_unref(&c->object);
-  cast_cycles_end(account, visit); /* a is held here */
+  cast_cycles_end(account, &visitor); /* a is held here */
   assert_int_equal(cast_chan_len(a), 1);
   assert_int_equal(cast_chan_len(b), 2);
   assert_int_equal(cast_chan_len(c), 1);
-  m = content(c);                  /* c lies in b only */
-  cast_cycles_end(account, visit); /* and here */
+  m = content(c);                     /* c lies in b only */
+  cast_cycles_end(account, &visitor); /* and here */
   assert_int_equal(cast_chan_len(a), 1);
   cast_msg_drop(&m);
   cast_unref(&a->object);
-  cast_cycles_end(account, visit); /* the next session that closes */
+  cast_cycles_end(account, &visitor); /* the next session that closes */
 }
 
 /* Messages that share a block have one reference together: one of them lies
@@ -129,12 +130,12 @@ static void counts_shared_blocks(void **state) {
   put(a, &b->object, 1, 1);
   cast_unref(&a->object);
   cast_unref(&b->object);
-  cast_cycles_end(account, visit);
+  cast_cycles_end(account, &visitor);
   assert_int_equal(cast_chan_len(a), 2); /* reached through `out` */
   assert_int_equal(cast_chan_len(b), 1);
   m = content(out);
   cast_msg_drop(&m);
-  cast_cycles_end(account, visit);
+  cast_cycles_end(account, &visitor);
   cast_unref(&out->object);
 }
 
@@ -158,11 +159,53 @@ static void looks_through_objects(void **state) {
   for (int i = 0; i < 200000; i++) o = &box_of(o)->object;
   put(a, o, 1, 1);
   cast_unref(&a->object);
-  cast_cycles_end(account, visit);
+  cast_cycles_end(account, &visitor);
   assert_int_equal(cast_chan_len(a), 1); /* the outermost is held here */
   outer = CAST_CONTAINER(o, box, object);
   cast_unref(&outer->object);
-  cast_cycles_end(account, visit);
+  /* So much is not looked at for each session that closes. */
+  for (int i = 0; i < 100 && cast_account_used(account, CAST_BYTES) > 0; i++)
+    cast_cycles_end(account, &visitor);
+}
+
+/* Pairs of channels of two sessions, the first of which closes while the second
+   has all of them. What is left of them is looked at together, however many
+   they are; but not each time, if somebody else has as many. */
+static void finds_all_that_is_left(void **state) {
+  enum { N = 20000 };
+  cast_chan **kept = cast_alloc(N * sizeof(cast_chan *));
+  uint64_t max[CAST_USES] = {0};
+  cast_account *second = cast_account_new(NULL, max);
+  CAST_UNUSED(state);
+  CAST_ALWAYS(kept != NULL && second != NULL);
+  for (int i = 0; i < N; i++) {
+    kept[i] = make(account);
+    put(kept[i], &kept[i]->object, 1, 1);
+  }
+  for (int round = 0; round < 3; round++) {
+    cast_chan **a = cast_alloc(N * sizeof(cast_chan *));
+    uint64_t before = cast_account_used(account, CAST_BYTES);
+    CAST_ALWAYS(a != NULL);
+    for (int i = 0; i < N; i++) {
+      cast_chan *b = make(second);
+      a[i] = make(account);
+      put(a[i], &b->object, 1, 1);
+      put(b, &a[i]->object, 1, 100);
+      cast_unref(&b->object);
+    }
+    cast_cycles_end(account, &visitor);
+    for (int i = 0; i < N; i++) cast_unref(&a[i]->object);
+    cast_cycles_end(second, &visitor);
+    for (int i = 0; i < 20; i++) cast_cycles_end(second, &visitor);
+    CAST_ALWAYS(cast_account_used(account, CAST_BYTES) == before);
+    CAST_ALWAYS(cast_account_used(second, CAST_BYTES) == 0);
+    cast_free(a);
+  }
+  for (int i = 0; i < N; i++) assert_int_equal(cast_chan_len(kept[i]), 1);
+  for (int i = 0; i < N; i++) cast_unref(&kept[i]->object);
+  cast_free(kept);
+  for (int i = 0; i < 20; i++) cast_cycles_end(account, &visitor);
+  cast_account_unref(second);
 }
 
 /* Whatever allocation fails, nothing is lost, and the next look does it. */
@@ -177,10 +220,10 @@ static void needs_memory(void **state) {
     cast_unref(&a->object);
     cast_unref(&b->object);
     cast_mem_fail_at(n);
-    cast_cycles_end(account, visit);
+    cast_cycles_end(account, &visitor);
     failed = cast_mem_has_failed();
     cast_mem_fail_at(0);
-    cast_cycles_end(account, visit);
+    cast_cycles_end(account, &visitor);
     CAST_ALWAYS(cast_account_used(account, CAST_BYTES) == 0);
     if (!failed) break;
   }
@@ -223,13 +266,111 @@ static void races_with_users(void **state) {
     cast_chan *a = make(account);
     put(a, &a->object, 1, 1);
     cast_unref(&a->object);
-    cast_cycles_end(account, visit);
+    cast_cycles_end(account, &visitor);
   }
   atomic_store(&over, true);
   os_thread_join(&thread);
   for (int i = 0; i < 8; i++) assert_int_equal(cast_chan_len(passed[i]), 4);
   for (int i = 0; i < 8; i++) cast_unref(&passed[i]->object);
-  cast_cycles_end(account, visit);
+  cast_cycles_end(account, &visitor);
+}
+
+/* Somebody has a message that shares a block with one in a packed message, and
+   takes the handle of a channel out of it while it is looked where that can be
+   reached: his reference comes from what is read without a lock, and the one
+   that he had before may be gone when it is looked for. */
+static struct {
+  cast_msg msg;
+  cast_chan *chan;
+  uint64_t delay;
+  _Atomic uint32_t begun, ended; /* rounds */
+} walker;
+
+/* Until the other thread has come as far; it is just behind, or was stopped. */
+static void await_round(_Atomic uint32_t *at, uint32_t round) {
+  uint32_t now;
+  for (uint32_t i = 0; (now = atomic_load(at)) != round; i++)
+    if (i < 20000)
+      os_relax();
+    else
+      (void)os_wait(at, now, os_now() + 100000);
+}
+
+static void walk(void *arg) {
+  uint32_t rounds = *(uint32_t *)arg;
+  for (uint32_t i = 1; i <= rounds; i++) {
+    cast_object *o;
+    await_round(&walker.begun, i);
+    for (uint64_t k = 0; k < walker.delay; k++)
+      (void)atomic_load(&walker.begun);
+    o = cast_ref(cast_msg_items(&walker.msg)[0]);
+    walker.chan = CAST_CONTAINER(o, cast_chan, object);
+    cast_msg_drop(&walker.msg);
+    atomic_store(&walker.ended, i);
+  }
+}
+
+/* A channel with a chain of so many objects, which leads back to it. */
+static cast_chan *make_walk(int n) {
+  cast_chan *c = make(account);
+  box *first = box_of(NULL);
+  cast_object *o = &first->object;
+  cast_msg_drop(&first->msg);
+  CAST_ALWAYS(cast_msg_init(&first->msg, 200, 1) == 0);
+  cast_msg_items(&first->msg)[0] = cast_ref(&c->object);
+  cast_msg_dup(&walker.msg, &first->msg);
+  for (; n > 0; n--) o = &box_of(o)->object;
+  put(c, o, 1, 1);
+  cast_unref(o);
+  return c;
+}
+
+static void sees_who_walks(void **state) {
+  uint64_t seed = 11;
+  uint32_t rounds = (uint32_t)unit_times(2000);
+  os_thread thread;
+  CAST_UNUSED(state);
+  CAST_ALWAYS(os_thread_start(&thread, walk, &rounds, "walker") == 0);
+  for (uint32_t i = 1; i <= rounds; i++) {
+    cast_chan *c = make_walk(1000);
+    cast_unref(&c->object);
+    walker.delay = unit_random(&seed) % 60000;
+    atomic_store(&walker.begun, i);
+    cast_cycles_end(account, &visitor);
+    await_round(&walker.ended, i);
+    CAST_ALWAYS(cast_chan_len(walker.chan) == 1);
+    cast_unref(&walker.chan->object);
+    cast_cycles_end(account, &visitor);
+  }
+  os_thread_join(&thread);
+}
+
+/* Several threads close sessions at once: one looks for all. */
+static void close_many(void *arg) {
+  uint64_t max[CAST_USES] = {0};
+  CAST_UNUSED(arg);
+  for (uint32_t i = 0; i < unit_times(1000); i++) {
+    cast_account *mine = cast_account_new(NULL, max);
+    cast_chan *a, *b;
+    CAST_ALWAYS(mine != NULL);
+    a = make(mine);
+    b = make(mine);
+    put(a, &b->object, 1, 1);
+    put(b, &a->object, 1, 100);
+    cast_unref(&a->object);
+    cast_unref(&b->object);
+    cast_cycles_end(mine, &visitor);
+    cast_account_unref(mine);
+  }
+}
+
+static void closes_many_at_once(void **state) {
+  os_thread threads[3];
+  CAST_UNUSED(state);
+  for (int i = 0; i < 3; i++)
+    CAST_ALWAYS(os_thread_start(&threads[i], close_many, NULL, "closer") == 0);
+  for (int i = 0; i < 3; i++) os_thread_join(&threads[i]);
+  cast_cycles_end(account, &visitor);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -239,9 +380,12 @@ int main(void) {
     TEST(frees_cycles),
     TEST(keeps_what_is_reached),
     TEST(counts_shared_blocks),
+    TEST(finds_all_that_is_left),
     TEST(looks_through_objects),
     TEST(needs_memory),
     TEST(races_with_users),
+    TEST(sees_who_walks),
+    TEST(closes_many_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,9 @@
    Owner: a monitor with a channel of its own belongs to that channel, as a
    ticker does; it ends with the last handle of the channel. A monitor that
    sends into a channel of the program's, which many may share, belongs to the
-   task, and has a strong reference to that channel until the task ends.
+   task, and has a strong reference to that channel until the task ends; or, if
+   a sandbox has made it, until its session has closed: the task may be
+   somebody else's, and go on for ever.
    Race R72 (DESIGN): the task and the channel end at once. */
 #include "lib_monitor.h"
 
@@ -43,6 +45,8 @@ typedef struct monitor {
   cast_chan *chan;       /* (i) a strong reference only if it is not its own */
   bool own;              /* (i) the channel was made for it */
   cast_account *account; /* (i) a sandbox's, one reference; else NULL */
+  cast_dependent
+    dependent; /* of a sandbox's, with a channel of the program's */
 } monitor;
 
 /* -- its end -------------------------------------------------------------- */
@@ -85,9 +89,24 @@ static void monitor_fire(cast_watcher *w, cast_session *self) {
     cast_msg_drop(&w->waiter.msg);
   if (m->own)
     cast_chan_close(c, self); /* the channel frees m at its end */
-  else
+  else if (m->account == NULL || cast_dependent_drop(&m->dependent))
     monitor_free(m, &more);
   cast_unref_later(&c->object, &more);
+  cast_object_end_all(more);
+}
+
+/* The sandbox's session that has made it has closed. If the task is just
+   ending, either this or monitor_fire is the last one to use the monitor. */
+static void monitor_end(cast_dependent *d) {
+  monitor *m = CAST_CONTAINER(d, monitor, dependent);
+  cast_object *more = NULL;
+  if (cast_event_unwatch(&m->task->base.done, &m->watcher)) {
+    cast_chan_unreserve(m->chan);
+    cast_unref_later(&m->chan->object, &more);
+    monitor_free(m, &more);
+  } else if (cast_dependent_drop(d)) {
+    monitor_free(m, &more);
+  }
   cast_object_end_all(more);
 }
 
@@ -139,7 +158,7 @@ static void monitor_make(lua_State *L, cast_state *S, cast_ltask *t,
     cast_raise_memory(L);
   m = cast_calloc(sizeof *m);
   if (m == NULL || write_message(&m->watcher.waiter.msg, t, tag, !own) != 0 ||
-      cast_chan_reserve(c) != 0) {
+      cast_chan_reserve(c, &S->session) != 0) {
     if (m != NULL) cast_msg_drop(&m->watcher.waiter.msg);
     cast_free(m);
     cast_account_release(S->session.account, MONITOR_BYTES);
@@ -157,6 +176,8 @@ static void monitor_make(lua_State *L, cast_state *S, cast_ltask *t,
     if (c->member != NULL) c->member->held = &t->base.object;
   } else {
     cast_ref(&c->object);
+    m->dependent.end = monitor_end;
+    if (m->account != NULL) cast_dependent_add(m->account, &m->dependent);
   }
   if (!cast_event_watch(&t->base.done, &m->watcher)) {
     if (own) cast_ref(&c->object); /* as monitor_claim */

@@ -79,7 +79,7 @@ static cast_state *check_usable(lua_State *L, int i, const char *what) {
 /* internal.usable(session): can a task be started there, as far as its end is
    concerned? */
 int cast_lib_usable(lua_State *L) {
-  const cast_state *target = cast_state_of(check_session(L, 1));
+  cast_state *target = check_session(L, 1);
   /* Relaxed, as above. */
   lua_pushboolean(
     L, !cast_event_is_set(&target->session.closed) &&

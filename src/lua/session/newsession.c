@@ -107,17 +107,23 @@ void cast_state_free(cast_state *S) {
 
 void cast_session_free(cast_session *s) { cast_state_free(cast_state_of(s)); }
 
-/* A cast_visitor: a packed message, which others have, never changes. */
-static bool visit(cast_object *o, cast_visit *v) {
-  if (o->type == &cast_message_type) {
-    if (v != NULL)
-      cast_visit_msg(v, &CAST_CONTAINER(o, cast_message, object)->msg);
-    return true;
-  }
-  if (o->type != &cast_task_type) return false;
-  if (v != NULL) cast_ltask_visit(o, v);
-  return true;
+static bool leads(const cast_object *o) {
+  return o->type == &cast_message_type || o->type == &cast_task_type;
 }
+
+/* A packed message, which others have, never changes. */
+static bool show(cast_object *o, cast_visit *v) {
+  if (o->type == &cast_task_type) return cast_ltask_show(o, v);
+  cast_visit_msg(v, &CAST_CONTAINER(o, cast_message, object)->msg);
+  return false;
+}
+
+static bool waits(cast_object *o) {
+  return o->type == &cast_task_type && cast_ltask_waits(o);
+}
+
+static const cast_visitor visitor = {
+  leads, show, waits, cast_ltask_looks, cast_ltask_empty};
 
 /* ops->close: the session was asked to close, or has no handle any more, and no
    task is left. */
@@ -139,7 +145,8 @@ static void pool_close(cast_session *s) {
   if (CAST_LIKELY(s->account == NULL)) return;
   /* PAIR gone: release what the tasks of the session have left. */
   atomic_store_explicit(&S->gone, true, memory_order_release);
-  cast_cycles_end(s->account, visit);
+  cast_account_close(s->account);
+  cast_cycles_end(s->account, &visitor);
 }
 
 static void pool_wake(cast_session *s, cast_session *self) {

@@ -6,6 +6,7 @@
 #ifndef CAST_LTASK_H
 #define CAST_LTASK_H
 
+#include "../../account.h"
 #include "../../base.h"
 #include "../../buffer.h"
 #include "../../object.h"
@@ -100,6 +101,8 @@ typedef struct cast_extra {
   struct cast_failure *origin;  /* that of the latest task it awaited:
                                    origin.c */
   struct cast_scope *scopes;    /* the scopes that it is in, innermost first */
+  cast_member
+    *member; /* of a sandbox's, if its results lead to tasks: outcome.c */
   struct cast_lineage *lineage; /* of sessions that it makes: lineage.c */
   uint64_t limit_ns;            /* the deadline of the call that waits, without
                                    those of scopes; see `limited` */
@@ -178,6 +181,8 @@ struct cast_ltask {
   bool last : 1;          /* (5.1, LuaJIT) it ends when its wait does */
   bool doomed : 1;        /* its last error was made: preempt.c */
   bool stopped : 1;       /* it was ended where it computed */
+  uint32_t looks;         /* (base.done.lock) how often other sessions have read
+                             what is packed (cycle.c) */
 };
 
 /* Proves that the bits are a combination that the list above allows. */

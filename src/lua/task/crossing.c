@@ -57,7 +57,6 @@ typedef struct part {
 typedef struct batch {
   cast_cleanup cleanup;
   uint32_t n, room; /* of the parts: in use, allocated */
-  bool busy;        /* one of them is being packed, and must stay */
   part *parts;
   cast_memo known; /* the tasks in it */
 } batch;
@@ -68,7 +67,7 @@ static void drop_batch(cast_cleanup *h) {
     cast_msg_drop(&b->parts[b->n - 1].results.msg);
     cast_unref(&b->parts[b->n - 1].task->base.object);
   }
-  if (!b->busy) cast_free(b->parts);
+  cast_free(b->parts);
   cast_memo_fini(&b->known);
 }
 
@@ -119,14 +118,19 @@ static void add(
 }
 
 /* Packs part i, unless that is done, and adds the tasks that it leads to. A
-   part may move when one is added. */
+   part may move when one is added. While Lua code runs its results are not in
+   the batch, which may end meanwhile; and they are empty until they are
+   complete. */
 static void complete_part(
   lua_State *L, cast_state *S, batch *b, uint32_t i, uint8_t as) {
   if (!b->parts[i].packed) {
-    b->busy = true;
-    cast_ltask_pack(L, S, b->parts[i].task, as, &b->parts[i].results);
-    if (S->packer->freed) cast_raise_closed(L); /* the batch may be, too */
-    b->busy = false;
+    cast_results r = {.crossing = CAST_CROSSES_NOTHING};
+    cast_ltask_pack(L, S, b->parts[i].task, as, &r);
+    if (S->packer->freed) { /* the batch may be, too */
+      cast_msg_drop(&r.msg);
+      cast_raise_closed(L);
+    }
+    b->parts[i].results = r;
     b->parts[i].packed = true;
   }
   for (uint32_t k = 0; k < b->parts[i].results.msg.nrefs; k++)
@@ -155,20 +159,23 @@ static void prepare(
 static const char refusal[] = "a result is empty, or in use";
 
 /* In place of results, which others get once they are packed anew. */
-static void hold_back(cast_results *r) {
-  cast_pack_text(refusal, &r->msg);
+static void hold_back(cast_results *r, const char *why) {
+  cast_pack_text(why, &r->msg);
   r->crossing = CAST_CROSSES_REASON;
   r->told = true;
 }
 
 /* Lets move what moves in them. Its userdata could be asked whether it would
-   when it was packed (userdata.c); since then it may have come into use. */
+   when it was packed (userdata.c); since then it may have come into use, or
+   have been taken out of the results. */
 static void take(lua_State *L, cast_state *S, cast_results *r) {
-  if (r->crossing != CAST_CROSSES_RESULTS || r->told ||
-      cast_transferable_take(S->packer, L, &r->msg) == NULL)
-    return;
+  const void *refused;
+  if (r->crossing != CAST_CROSSES_RESULTS || r->told) return;
+  refused = cast_transferable_take(S->packer, L, &r->msg);
+  if (refused == NULL) return;
   cast_transferable_undo(S->packer, L, &r->msg);
-  hold_back(r);
+  hold_back(
+    r, refused == cast_transferable_gone ? cast_transferable_gone : refusal);
 }
 
 /* Others may read what was packed before. r: nothing, and that stays. */
@@ -193,15 +200,16 @@ static void share(cast_ltask *t, uint8_t as) {
 }
 
 /* The message with these objects is given away. Should a finalizer have ended
-   one of the tasks since the batch was complete, its results stay for now. */
+   one of the tasks since the batch was complete, its results stay for now;
+   unless it is said already why others do not get them. */
 static void give(
   cast_state *S, cast_object *const *items, uint32_t n, uint8_t as) {
   for (uint32_t i = 0; i < n; i++) {
     cast_ltask *t = own_task(S, items[i]);
     if (t == NULL) continue;
-    if (CAST_UNLIKELY(is_wanted(t, as))) {
+    if (CAST_UNLIKELY(is_wanted(t, as)) && t->crossing != CAST_CROSSES_REASON) {
       cast_results r = {.crossing = CAST_CROSSES_NOTHING};
-      hold_back(&r);
+      hold_back(&r, refusal);
       replace(t, &r);
     }
     share(t, as);
@@ -292,7 +300,7 @@ static void take_back(
     undo(L, S, cast_msg_items(m)[i], depth + 1);
   moves = has_moves(m);
   cast_msg_dup(&old, m);
-  if (moves) hold_back(&r);
+  if (moves) hold_back(&r, refusal);
   r.told = true;
   replace(t, &r);
   if (moves) cast_transferable_undo(S->packer, L, &old);

@@ -26,6 +26,7 @@
 #include "../../account.h"
 #include "../../base.h"
 #include "../../chan.h"
+#include "../../cycle.h"
 #include "../../errand.h"
 #include "../../limits.h"
 #include "../../list.h"
@@ -408,6 +409,30 @@ void cast_failure_free(cast_failure *f) {
   cast_list_remove(&f->link);
   cast_lock_drop(&failures.lock);
   cast_failure_unref(f);
+}
+
+bool cast_failure_show(cast_failure *f, cast_visit *v) {
+  cast_msg m = {0};
+  bool waits;
+  cast_lock_take(&failures.lock);
+  waits = !f->reported;
+  if (waits) cast_msg_dup(&m, &f->msg);
+  cast_lock_drop(&failures.lock);
+  cast_visit_msg(v, &m);
+  cast_msg_drop(&m);
+  return waits;
+}
+
+/* One that was reported since then may be on its way. */
+bool cast_failure_waits(cast_failure *f) {
+  bool waits;
+  cast_lock_take(&failures.lock);
+  /* Relaxed: it was set before the count of the task was read, by who had a
+     reference; and under the lock who is going to report it sees the same. */
+  waits = f->reported ||
+          !atomic_load_explicit(&f->task->joined, memory_order_relaxed);
+  cast_lock_drop(&failures.lock);
+  return waits;
 }
 
 /* The first failure of root's sessions behind `last` (NULL: of all) that was

@@ -7,6 +7,7 @@
 #define CAST_FAILURE_H
 
 #include "../../chan.h"
+#include "../../cycle.h"
 #include "../../msg.h"
 #include "../../object.h"
 #include "../compat/compat.h"
@@ -52,6 +53,11 @@ void cast_failure_print(const cast_ltask *t, const char *traceback);
    its hold up by cast_failure_free. */
 void cast_failure_release(cast_failure *f, cast_object **more);
 void cast_failure_free(cast_failure *f);
+/* For cycle.c: shows what the report has references to. True: it is not made
+   yet, and brings the task to somebody who has no reference to it; unless,
+   asked afterwards, somebody has joined. */
+bool cast_failure_show(cast_failure *f, cast_visit *v);
+bool cast_failure_waits(cast_failure *f);
 /* At the end of a host: reports the failures of its sessions that were not
    reported yet, and waits until the deadline, but for CAST_FLUSH_NS at least
    and for two times CAST_SAY_NS at most. True: all were written or dropped. */

@@ -11,6 +11,7 @@
 #include "../../account.h"
 #include "../../base.h"
 #include "../../cycle.h"
+#include "../../lock.h"
 #include "../../mem.h"
 #include "../../msg.h"
 #include "../../object.h"
@@ -51,16 +52,39 @@ static size_t bytes_of(const cast_ltask *t) {
   return bytes;
 }
 
-/* For cycle.c: the results of a task that has ended in a session that has
-   closed. Others may still change; and those of a failure that is not reported
-   yet come to somebody without a reference. */
-void cast_ltask_visit(cast_object *o, cast_visit *v) {
+/* The results of a task that has ended in a session that has closed: those of
+   others may still change. */
+bool cast_ltask_show(cast_object *o, cast_visit *v) {
   const cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
   const cast_state *S = cast_state_of(t->base.session);
   /* PAIR gone: acquire what the session's owner has done. */
-  if (atomic_load_explicit(&S->gone, memory_order_acquire) &&
-      t->stage == CAST_STAGE_ENDED && cast_failed(t) == NULL)
-    cast_visit_msg(v, &t->base.waiter.msg);
+  if (!atomic_load_explicit(&S->gone, memory_order_acquire) ||
+      t->stage != CAST_STAGE_ENDED)
+    return false;
+  cast_visit_msg(v, &t->base.waiter.msg);
+  return cast_failed(t) != NULL && cast_failure_show(cast_failed(t), v);
+}
+
+bool cast_ltask_waits(cast_object *o) {
+  const cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
+  return cast_failure_waits(cast_failed(t));
+}
+
+uint32_t cast_ltask_looks(cast_object *o) {
+  cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
+  uint32_t looks;
+  cast_lock_take(&t->base.done.lock);
+  looks = t->looks;
+  cast_lock_drop(&t->base.done.lock);
+  return looks;
+}
+
+void cast_ltask_empty(cast_object *o, cast_msg *m) {
+  cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
+  cast_lock_take(&t->base.done.lock);
+  cast_msg_move(m, &t->base.waiter.msg);
+  t->crossing = CAST_CROSSES_NOTHING;
+  cast_lock_drop(&t->base.done.lock);
 }
 
 /* The memory of the session stays until the task's hold on it goes, last. */
@@ -73,6 +97,7 @@ static void ltask_free(cast_object *o) {
   if (CAST_UNLIKELY(t->extra != NULL)) {
     if (t->extra->failure != NULL) cast_failure_free(t->extra->failure);
     if (t->extra->origin != NULL) cast_failure_unref(t->extra->origin);
+    if (t->extra->member != NULL) cast_member_free(t->extra->member);
     cast_free(t->extra->cases);
     cast_free(t->extra);
   }

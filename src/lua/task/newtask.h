@@ -17,8 +17,11 @@ extern const cast_type cast_task_type;
 cast_ltask *cast_ltask_make(cast_state *home, bool own);
 /* The same with its handle pushed on L instead. Raises. */
 cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own);
-/* A cast_visitor (cycle.h), for tasks. */
-void cast_ltask_visit(cast_object *o, cast_visit *v);
+/* For tasks, of a cast_visitor (cycle.h). */
+bool cast_ltask_show(cast_object *o, cast_visit *v);
+bool cast_ltask_waits(cast_object *o);
+uint32_t cast_ltask_looks(cast_object *o);
+void cast_ltask_empty(cast_object *o, cast_msg *m);
 /* Owner: a task that a trusted session has made in this sandbox (`outside`) is
    about to end. If nobody here has a handle of it, those who keep it are
    elsewhere, and when their collectors let go of it is not for the sandbox to

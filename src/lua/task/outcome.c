@@ -30,6 +30,7 @@
 #include "../../base.h"
 #include "../../lock.h"
 #include "../../msg.h"
+#include "../../object.h"
 #include "../../types.h"
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
@@ -40,8 +41,10 @@
 #include "../stop/budget.h"
 #include "../stop/cancel.h"
 #include "../transfer/pack.h"
+#include "../transfer/packed.h"
 #include "../transfer/packer.h"
 #include "failure.h"
+#include "newtask.h"
 #include "rebuild.h"
 
 static const char results_key = 0; /* in a table of results: how many */
@@ -146,6 +149,30 @@ static bool is_of_packer(lua_State *L, cast_state *S) {
          (S->protect.active > 0 && S->protect.refused && !S->protect.final);
 }
 
+/* May these results lead to other tasks, and so to themselves? */
+static bool lead_to_tasks(cast_msg *m) {
+  for (uint32_t i = 0; i < m->nrefs; i++) {
+    const cast_object *o = cast_msg_items(m)[i];
+    if (o != NULL &&
+        (o->type == &cast_task_type || o->type == &cast_message_type))
+      return true;
+  }
+  return false;
+}
+
+/* A sandbox's task, with these results, is one that cycle.c looks at. */
+static void join_members(lua_State *L, cast_ltask *t, cast_results *r) {
+  cast_account *a = t->base.session->account;
+  cast_extra *x = t->extra; /* made when it ended (cast_ltask_keep) */
+  if (a == NULL || x == NULL || x->member != NULL || !lead_to_tasks(&r->msg))
+    return;
+  x->member = cast_member_new(a, &t->base.object, 0);
+  if (x->member != NULL) return;
+  cast_msg_drop(&r->msg);
+  r->crossing = CAST_CROSSES_NOTHING;
+  cast_raise_memory(L);
+}
+
 /* Packs the results in the table at index i into *to, which is empty. If they
    cannot cross, joiners elsewhere get a failure with the reason. Raises when
    out of memory, or cancelled; at the end of the task __save cannot wait, so
@@ -173,6 +200,7 @@ static void pack_table(lua_State *L, cast_state *S, cast_ltask *t, int i,
   to->crossing = status == LUA_OK ? CAST_CROSSES_RESULTS : CAST_CROSSES_REASON;
   to->told = p.how == CAST_PACK_TELL ||
              (status != LUA_OK && S->protect.active > 0 && S->protect.refused);
+  join_members(L, t, to);
 }
 
 void cast_ltask_pack(
@@ -200,7 +228,10 @@ int cast_ltask_look(
   cast_ltask *t, bool own, cast_msg *to, cast_crossing *crossing) {
   int rc = 0;
   cast_msg_drop(to);
-  if (!own) cast_lock_take(&t->base.done.lock);
+  if (!own) {
+    cast_lock_take(&t->base.done.lock);
+    t->looks++;
+  }
   *crossing = (cast_crossing)t->crossing;
   if (CAST_LIKELY(t->crossing != CAST_CROSSES_NOTHING)) {
     rc = cast_msg_dup_of(to, &t->base.waiter.msg, &t->base.object);
@@ -357,6 +388,9 @@ int cast_ltask_keep(lua_State *L) {
   }
   if (!cast_handle_find(L, &t->base.object) && keep_own(t))
     return 0; /* no handle, and there can be none: no joiner can ask */
+  /* Now, because others read `extra` when the task has ended. */
+  if (e->S->session.account != NULL && cast_extra_make(t) == NULL)
+    cast_raise_memory(L);
   lua_settop(L, 1);
   push_results(L, e);
   /* A finalizer may have made the task's first handle, or shared it. */

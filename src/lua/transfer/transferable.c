@@ -75,6 +75,8 @@ cast_transferable *cast_transferable_new(
   return b;
 }
 
+const char cast_transferable_gone[] = "a result has been collected";
+
 /* `take` is the C module's, and raises nothing: casting.h says so. */
 const void *cast_transferable_take(cast_packer *p, lua_State *L, cast_msg *m) {
   const void *refused = NULL;
@@ -86,11 +88,14 @@ const void *cast_transferable_take(cast_packer *p, lua_State *L, cast_msg *m) {
     cast_packer_table(p, L);
     cast_packer_get(L, -1, CAST_SLOT_TRANSFERRED);
     lua_rawgetp(L, -1, b);
-    CAST_ASSERT(lua_isuserdata(L, -1));
-    void *content = b->how->take(L, lua_gettop(L));
-    if (content == NULL) refused = lua_topointer(L, -1);
-    /* PAIR moved. */
-    atomic_store_explicit(&b->content, content, memory_order_release);
+    if (lua_isuserdata(L, -1)) {
+      void *content = b->how->take(L, lua_gettop(L));
+      if (content == NULL) refused = lua_topointer(L, -1);
+      /* PAIR moved. */
+      atomic_store_explicit(&b->content, content, memory_order_release);
+    } else {
+      refused = cast_transferable_gone;
+    }
     lua_settop(L, top);
   }
   return refused;

@@ -33,8 +33,11 @@ const casting_transfer *cast_transferable_how(lua_State *L, int t);
 /* An empty box for the userdata on top. May raise. NULL: out of memory. */
 cast_transferable *cast_transferable_new(
   cast_packer *p, lua_State *L, int t, const casting_transfer *how);
-/* Fills the boxes of a complete message. Returns the address of a userdata
-   that refuses, or NULL; then all is as before, but for the message. */
+/* Fills the boxes of a complete message. NULL: done. Else all is as before, but
+   for the message: returns the address of a userdata that refuses; or
+   cast_transferable_gone, if one has been collected, because nothing but the
+   message had it any more. */
+extern const char cast_transferable_gone[];
 const void *cast_transferable_take(cast_packer *p, lua_State *L, cast_msg *m);
 /* What was taken goes back; drops *m. Does not raise. */
 void cast_transferable_undo(cast_packer *p, lua_State *L, cast_msg *m);
