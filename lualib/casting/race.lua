@@ -7,13 +7,10 @@ local Failures, members = internal.failures, internal.members
 
 -- The first member that ends: {task =, ok =, results...; n =}.
 local function first(group)
-  local result = {}
   local function keep(task, ok, ...)
-    result.task, result.ok, result.n = task, ok, select("#", ...)
-    for i = 1, result.n do result[i] = (select(i, ...)) end
+    return {task = task, ok = ok, n = select("#", ...), ...}
   end
-  keep(group:take())
-  return result
+  return keep(group:take())
 end
 
 local function index_of(tasks, task)

@@ -109,8 +109,9 @@ end
 
 -- Keeps what the body has returned.
 local function keep(results, ...)
+  local all = {...}
   results.n = select("#", ...)
-  for i = 1, results.n do results[i] = (select(i, ...)) end
+  for i = 1, results.n do results[i] = all[i] end
 end
 
 -- The body has failed. If it has only awaited a task that had failed before,

@@ -112,9 +112,13 @@ local function nest(name)
   return ok or type(e)
 end
 
+local names = {"load", "coroutines", "sort", "gsub", "tostring", "format",
+  "options"}
 for _, options in ipairs {{}, {sandbox = true}} do
-  for _, name in ipairs {"load", "coroutines", "made_before", "sort", "gsub",
-    "tostring", "format", "options"} do
+  -- Trusted programs resume coroutines by LuaJIT's own function, at half the
+  -- cost, and overflow the C stack as in plain LuaJIT.
+  if options.sandbox then names[#names + 1] = "made_before" end
+  for _, name in ipairs(names) do
     local session = casting.session(options)
     local ended, ok, e = session:spawn(nest, name):join(60)
     assert(ended, name .. ": " .. tostring(ok) .. tostring(e))

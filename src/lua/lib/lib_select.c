@@ -56,6 +56,9 @@ static _Noreturn void bad_case(lua_State *L, int i, const char *what) {
   cast_arg_error(L, 1, lua_pushfstring(L, "case %d: %s", i, what));
 }
 
+/* A channel, and one value more than a message can have. */
+#define MOST_ITEMS (CAST_MESSAGE_VALUES + 2)
+
 /* How many values the list at `i` has. A nil in between counts, one at its end
    does not. */
 static int length_of(lua_State *L, int i) {
@@ -63,9 +66,9 @@ static int length_of(lua_State *L, int i) {
   int n = 0;
   lua_pushnil(L);
   for (; lua_next(L, i); lua_pop(L, 1))
-    if (lua_isinteger(L, -2) && lua_tointeger(L, -2) > n &&
-        lua_tointeger(L, -2) < CAST_SELECT_MAX)
-      n = (int)lua_tointeger(L, -2);
+    if (lua_isinteger(L, -2) && lua_tointeger(L, -2) > n)
+      n = lua_tointeger(L, -2) <= MOST_ITEMS ? (int)lua_tointeger(L, -2)
+                                             : MOST_ITEMS;
   return n;
 #else
   return (int)lua_rawlen(L, i);

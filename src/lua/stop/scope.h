@@ -37,9 +37,9 @@ bool cast_scope_is_past(cast_ltask *t, uint64_t now_ns, uint64_t *since_ns);
    has to end. */
 uint64_t cast_scope_look_again(
   cast_ltask *t, uint64_t now_ns, uint64_t *late_ns, bool *cancel);
-/* Is that for long? Each task has a time for clean-up, which begins when it runs
-   again, so many tasks have many times that; but those of a sandbox that are
-   cancelled together have to share it. */
+/* Is that for long? Each task has a time for clean-up, which begins when it
+   runs again, so many tasks have many times that; but those of a sandbox that
+   are cancelled together have to share it. */
 bool cast_scope_is_overdue(const cast_ltask *t, uint64_t now_ns);
 /* Pushes the error of what t must stop for; false: there is nothing. Raises. */
 bool cast_scope_push_error(lua_State *L, cast_ltask *t, uint64_t now_ns);

@@ -10,8 +10,8 @@
    there, `can_preempt` is false in a coroutine of the user's, which is not
    preempted; the pool starts another thread if that takes long. On LuaJIT the
    library's functions are called, in assembler, and the same holds. But these
-   do not look at the C stack, which coroutines in coroutines in coroutines would
-   overflow: so ours do, where one is made, and in a sandbox where one is
+   do not look at the C stack, which coroutines in coroutines in coroutines
+   would overflow: so ours do, where one is made, and in a sandbox where one is
    resumed.
 
    Owner: the session's. Upvalues: the state's box; wrap's function also has the
