@@ -47,7 +47,8 @@ local ways = {
     local function f() while true do pcall(shield, f) end end f()]],
   timeout = [[
     local with_timeout = require "casting".with_timeout
-    while true do pcall(with_timeout, 1e9, function() while true do end end) end]],
+    local function loop() while true do end end
+    while true do pcall(with_timeout, 1e9, loop) end]],
   timeouts = [[
     local with_timeout = require "casting".with_timeout
     local function f() while true do pcall(with_timeout, 1e9, f) end end f()]],
@@ -73,8 +74,8 @@ local function try(how, limits, stop)
   local sessions, tasks = {}, {}
   for name, text in pairs(ways) do
     local session = casting.session {
-      name = name, memory = 8e6, cpu = limits.cpu or 1e9, sandbox = limits.sandbox
-    }
+      name = name, memory = 8e6, cpu = limits.cpu or 1e9,
+      sandbox = limits.sandbox}
     sessions[name], tasks[name] = session, session:spawn(text)
   end
   casting.sleep(0.3)
@@ -85,7 +86,7 @@ local function try(how, limits, stop)
   end
   for name, task in pairs(tasks) do
     local what = how .. ", " .. name
-    local ok, e = task:join(LONG)
+    local ok = task:join(LONG)
     assert(ok ~= nil, what .. ": it goes on")
     -- A shield holds for a second, and there are two in a row of a handler and
     -- what it calls. What could not be ended took many.

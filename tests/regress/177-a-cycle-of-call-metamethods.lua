@@ -29,6 +29,6 @@ casting.sleep(0.1)
 task:cancel "enough"
 assert(task:join(LONG) == false, "it goes on, cancelled")
 assert(session:stats().cpu < 5 * slow, session:stats().cpu)
-task = session:spawn(cycle)
+session:spawn(cycle)
 casting.sleep(0.1)
 assert(session:close(LONG), "it does not close")

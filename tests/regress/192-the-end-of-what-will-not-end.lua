@@ -47,7 +47,9 @@ assert(log:receive(LONG) == "begun")
 task:cancel "again"
 assert(task:join(LONG) == false)
 assert(log:receive(0) == nil)
-local function resume() return coroutine.resume(kept) end
+local function resume()
+  return coroutine.resume(kept) -- luacheck: ignore
+end
 assert(session:spawn(resume):await(LONG) == false)
 assert(session:spawn("return 1"):await(LONG) == 1)
 assert(session:close(LONG))

@@ -34,7 +34,7 @@ assert(used < 4, "the tasks used " .. used .. " s")
 
 -- Closing: what computes is asked to end at once.
 box = casting.session {sandbox = true, memory = 2e7, cpu = 1000}
-task = box:spawn(source, TASKS, false)
+box:spawn(source, TASKS, false)
 while box:stats().tasks < TASKS do casting.yield() end
 before = os.clock()
 assert(box:close(60))

@@ -53,3 +53,14 @@ void cast_ltask_prove(const cast_ltask *t) {
   CAST_ASSERT(!t->selecting || x != NULL);
   CAST_ASSERT(!t->owns_arg || t->arg != NULL);
 }
+
+bool cast_ltask_share(cast_ltask *t, uint8_t as) {
+  /* PAIR share: with the end of the task, which keeps its results for its own
+     session only if nobody has shared it before. */
+  uint8_t now = atomic_load_explicit(&t->shared, memory_order_acquire);
+  while (now < as)
+    if (atomic_compare_exchange_weak_explicit(
+          &t->shared, &now, as, memory_order_acq_rel, memory_order_acquire))
+      return true;
+  return now != CAST_KEPT;
+}

@@ -224,4 +224,10 @@ cast_ltask *cast_ltask_next(cast_session *s, cast_ltask *t);
    session's account has no room. */
 cast_extra *cast_extra_make(cast_ltask *t);
 
+/* Another session is about to get a handle of t (as: CAST_SHARED), or may be
+   told of its end (CAST_TOLD): notes that, so that t packs its results when it
+   ends. False: it has ended without that, and only its own session can share
+   it (crossing.c). Any thread. */
+bool cast_ltask_share(cast_ltask *t, uint8_t as);
+
 #endif

@@ -18,11 +18,6 @@ int cast_ltask_outcome(
    Results that cannot cross are no failure then. */
 void cast_ltask_push_ended(
   lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t);
-/* Another session is about to get a handle of t (as: CAST_SHARED), or may be
-   told of its end (CAST_TOLD): notes that, so that t packs its results when it
-   ends. False: it has ended without that, and only its own session can share
-   it (crossing.c). Any thread. */
-bool cast_ltask_share(cast_ltask *t, uint8_t as);
 /* Owner: the results of the task with the handle at that index live as long as
    the handle at index `by`, which has no other use for this. Raises. */
 void cast_ltask_anchor(lua_State *L, int by, int handle);
