@@ -126,8 +126,16 @@ function methods:stop(timeout)
   check_timeout(timeout, "stop")
   if internal.forked() then return true end -- the supervisor is the parent's
   check_own(self, "stop")
-  begin(self.task:session(), self.task, "stop")
-  return self.task:join(timeout)
+  local start = casting.now()
+  local request = begin(self.task:session(), self.task, "stop")
+  if request then -- else it has ended
+    local ok, e = request:join(timeout)
+    if ok == nil then return nil, "timeout" end
+    if not ok and not casting.is_cancelled(e) then error(e, 0) end
+  end
+  if not timeout then return self.task:join() end
+  local left = timeout - (casting.now() - start)
+  return self.task:join(left > 0 and left or 0)
 end
 
 function Handle:__newindex()

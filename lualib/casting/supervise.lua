@@ -120,6 +120,14 @@ end
 
 -- -- stopping -----------------------------------------------------------------
 
+-- Asks a child that is a supervisor. False: that has failed, as for want of
+-- memory there.
+local function ask_to_stop(child, task)
+  local began, request = pcall(ask, child.session, task, "stop")
+  if not began then return false end
+  return not request or request:join(child.spec.shutdown) ~= false
+end
+
 -- Stops a child as OTP does: asks it to end, waits for `shutdown` seconds, then
 -- closes its session. A supervisor that is still starting its children takes no
 -- requests, and is cancelled instead; as is one whose session has no room for
@@ -133,10 +141,13 @@ local function stop(self, child)
   end
   self.by_task[task] = nil
   self.known[task] = true
-  local asked = child.spec.supervisor and not child.started and
-    pcall(ask, child.session, task, "stop")
-  if not asked then task:cancel("shutdown") end
-  local ok, e = task:join(child.spec.shutdown)
+  local start = casting.now()
+  if not (child.spec.supervisor and not child.started and
+      ask_to_stop(child, task)) then
+    task:cancel("shutdown")
+  end
+  local left = child.spec.shutdown - (casting.now() - start)
+  local ok, e = task:join(left > 0 and left or 0)
   if ok == nil then -- it has not ended in time
     tell(self, "killed", child)
   elseif not ok and not casting.is_cancelled(e) then

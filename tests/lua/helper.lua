@@ -99,6 +99,7 @@ end
 
 -- Is ThreadSanitizer about?
 function helper.tsan() return is_mapped "libtsan" end
+function helper.asan() return is_mapped "libasan" end
 
 -- Can a process fork while its other threads work? Sanitizers have locks of
 -- their own, which their child may find held for ever. So has the library by
