@@ -1,8 +1,10 @@
 -- asked.lua - what supervisors of this session are asked.
 -- SPDX-License-Identifier: MIT
 --
--- task of a supervisor -> {channel =, list =}: who has put a request into the
--- list, under a channel for its answer, sends that channel into `channel`. Here
--- are the two, and not in the handle, as whoever has a channel can use it.
+-- The table leads from the task of a supervisor to {channel =, list =}. A task
+-- that asks (request.lua) makes a channel for the answer, puts its request into
+-- `list` under that channel, and sends the channel into `channel`. The handle
+-- of the supervisor has neither of the two, since whoever has a channel can use
+-- it.
 
 return {}

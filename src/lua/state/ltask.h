@@ -162,8 +162,8 @@ struct cast_ltask {
                              far as they were not undone; CAST_GIVEN: too many,
                              or for good (crossing.c) */
   bool outside;           /* a trusted session has made it in a sandbox, which
-                             has not sent its handle */
-  bool uncharged;         /* its struct is charged no more (i after its end) */
+                             has not sent its handle; the owner's after that */
+  bool uncharged;         /* (i after its end) its struct is charged no more */
   uint8_t stage : 3;      /* a cast_stage */
   uint8_t crossing : 2;   /* a cast_crossing */
   bool stored : 1;        /* results lie in the local handle */

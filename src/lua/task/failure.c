@@ -366,6 +366,7 @@ static void after_timer(cast_timer *t) {
 cast_failure *cast_failure_new(
   cast_ltask *t, const char *error, const char *traceback, cast_msg *msg) {
   cast_account *a = t->base.session->account;
+  size_t charged;
   size_t esize = strlen(error), tsize = strlen(traceback);
   cast_failure *f = cast_calloc(sizeof *f + esize + tsize + 2);
   if (f == NULL) return NULL;
@@ -374,8 +375,9 @@ cast_failure *cast_failure_new(
   f->texts.error = f->text;
   f->texts.traceback = f->text + esize + 1;
   f->account = cast_account_ref(a);
-  atomic_init(&f->charged, a != NULL ? record_bytes(f) : 0);
-  cast_account_add(a, CAST_BYTES, f->charged);
+  charged = a != NULL ? record_bytes(f) : 0;
+  atomic_init(&f->charged, charged);
+  cast_account_add(a, CAST_BYTES, charged);
   f->task = t;
   f->session = t->base.session;
   f->id = (unsigned)t->base.id;
