@@ -145,6 +145,14 @@ bool cast_session_is_idle(cast_session *s) {
          CAST_INBOX_IDLE;
 }
 
+bool cast_session_is_closing(cast_session *s) {
+  bool closing;
+  cast_lock_take(&s->lock);
+  closing = s->closing;
+  cast_lock_drop(&s->lock);
+  return closing;
+}
+
 bool cast_session_is_notified(cast_session *s) {
   uintptr_t word = atomic_load_explicit(&s->inbox, memory_order_relaxed);
   return word != CAST_INBOX_IDLE && word != CAST_INBOX_EMPTY;

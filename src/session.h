@@ -121,5 +121,8 @@ cast_post *cast_session_shut(cast_session *s);
 bool cast_session_is_notified(cast_session *s);
 /* Any thread: the value may be stale as soon as it is read. */
 bool cast_session_is_idle(cast_session *s);
+/* Any thread: does it take no new tasks any more, as it was asked to close, or
+   has neither handles nor tasks? That stays so. */
+bool cast_session_is_closing(cast_session *s);
 
 #endif

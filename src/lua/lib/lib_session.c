@@ -77,13 +77,11 @@ static cast_state *check_usable(lua_State *L, int i, const char *what) {
 }
 
 /* internal.usable(session): can a task be started there, as far as its end is
-   concerned? */
+   concerned? A session that has lost its last handle closes without a call of
+   close. */
 int cast_lib_usable(lua_State *L) {
   cast_state *target = check_session(L, 1);
-  /* Relaxed, as above. */
-  lua_pushboolean(
-    L, !cast_event_is_set(&target->session.closed) &&
-         !atomic_load_explicit(&target->close.posted, memory_order_relaxed));
+  lua_pushboolean(L, !cast_session_is_closing(&target->session));
   return 1;
 }
 
