@@ -20,9 +20,10 @@
 set -u
 cd "$(dirname -- "$0")/../.." || exit 2
 
-# Reads a message; says what is wrong with it. small: it may be without a body.
-judge() { # judge NAME SMALL
-  LC_ALL=C awk -v name="$1" -v small="$2" '
+# Reads commits, and says what is wrong with each. One is a line "\1NAME", the
+# message, a line "\2", and what `git diff --numstat` prints.
+judge() {
+  LC_ALL=C awk '
     function bad(what) {
       print name ": " what
       errors++
@@ -33,11 +34,7 @@ judge() { # judge NAME SMALL
         return 0
       return verb ~ /(ed|ing|[^su]s)$/
     }
-    { gsub(/[\200-\277]/, "") } # bytes that go on with a character
-    NR == 1 {
-      skip = /^(Revert "|Merge )/
-      if (skip) exit
-      subject = $0
+    function judge_subject(subject) {
       if (length(subject) > 72)
         bad("subject: " length(subject) " characters, not 72 at most")
       if (subject !~ /^[a-z0-9][a-z0-9_.\/, -]*: [a-z]/) {
@@ -50,36 +47,56 @@ judge() { # judge NAME SMALL
       }
       if (subject ~ /[.]$/) bad("subject: a full stop at its end")
     }
-    NR == 2 && $0 != "" { bad("body: no empty line before it") }
-    NR > 2 {
+    # A commit of at most 20 lines, or of nothing but documents, needs no body.
+    function finish() {
+      if (name == "" || skip) return
+      if (number == 0) bad("subject: none")
+      if (!body && changed > 20 && others > 0)
+        bad("why: it has no body, and is not small")
+    }
+    /^\001/ {
+      finish()
+      name = substr($0, 2)
+      number = skip = body = changed = others = files = 0
+      next
+    }
+    /^\002/ { files = 1; next }
+    files {
+      if ($0 == "") next
+      changed += $1 == "-" ? 100 : $1 + $2 # "-": a binary file
+      if ($1 == "-" || $3 !~ /\.md$/) others++
+      next
+    }
+    {
+      gsub(/[\200-\277]/, "") # bytes that go on with a character
+      number++
+    }
+    number == 1 {
+      skip = /^(Revert "|Merge )/
+      if (!skip) judge_subject($0)
+    }
+    number == 2 && $0 != "" && !skip { bad("body: no empty line before it") }
+    number > 2 && !skip {
       if ($0 !~ /^ *$/) body = 1
       if (length($0) > 72 && $0 !~ /^[ \t]/ && $0 ~ / / &&
           $0 !~ /^[A-Z][A-Za-z-]*: /)
         bad("body: a line of " length($0) " characters, not 72 at most")
     }
     END {
-      if (skip) exit 0
-      if (NR == 0) bad("subject: none")
-      if (!body && !small) bad("why: it has no body, and is not small")
+      finish()
       exit errors > 0
     }'
 }
 
-# Reads what `git diff --numstat` prints; says 1 if that needs no body.
-is_small() {
-  awk '
-    { lines += $1 + $2 }
-    $1 == "-" || $3 !~ /\.md$/ { others++ }
-    $1 == "-" { lines += 100 } # a binary file
-    END { print lines <= 20 || others == 0 ? 1 : 0 }'
-}
-
 if [ "${1:-}" = -m ]; then
-  small=$(git diff --cached --numstat | is_small)
-  # What git removes; below the line are the changes that -v shows.
-  sed '/^# -* >8 -*$/,$d; /^#/d' "$2" |
-    sed '1s/^\(fixup\|squash\|amend\)! //' |
-    judge "$2" "$small"
+  {
+    printf '\001%s\n' "$2"
+    # What git removes; below the line are the changes that -v shows.
+    sed '/^# -* >8 -*$/,$d; /^#/d' "$2" |
+      sed '1s/^\(fixup\|squash\|amend\)! //'
+    printf '\002\n'
+    git diff --cached --numstat
+  } | judge
   exit
 fi
 
@@ -97,11 +114,9 @@ if [ -z "$base" ]; then
   [ -n "$added" ] || none "this file is not committed"
   base=$(git rev-parse -q --verify "$added^") || none "a shallow clone"
 fi
-commits=$(git rev-list --no-merges --reverse "$base..HEAD") || exit 2
-status=0
-for c in $commits; do
-  small=$(git show --format= --numstat "$c" | is_small)
-  git show -s --format=%B "$c" | judge "$(git rev-parse --short "$c")" \
-    "$small" || status=1
-done
-exit $status
+git rev-parse -q --verify "$base^{commit}" >/dev/null || {
+  echo "no commit: $base" >&2
+  exit 2
+}
+git log --no-merges --reverse --numstat --format='%x01%h%n%B%x02' \
+  "$base..HEAD" | judge
