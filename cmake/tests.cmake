@@ -1,6 +1,17 @@
 # Unit test programs and the list of all tests. Every test runs through
 # tools/test/runtest.sh, which counts its cases; see there for the arguments.
-# A test's name is <area>/<name>[/<tag>], and the area is its label.
+# A test's name is <area>/<name>[/<tag>], and the area is its label. Those of
+# several seconds on each version have the label "slow", too: `./dev test`
+# leaves them to `./dev check`, unless they are named.
+
+set(slow_tests
+  lua/bench
+  lua/benchnet
+  regress/031-a-poke-that-a-coroutine-took-with-it
+  regress/113-finalizers-that-wait-at-the-end
+  regress/169-what-the-end-of-a-task-lost
+  regress/176-calls-that-catch-again-and-again
+  regress/204-many-tasks-that-clean-up-for-long)
 
 set(results ${CMAKE_BINARY_DIR}/results)
 file(MAKE_DIRECTORY ${results})
@@ -19,11 +30,14 @@ function(casting_test)
     set(name ${name}/${T_TAG})
     list(APPEND options -m ${CMAKE_BINARY_DIR}/${T_TAG})
   endif()
-  string(REGEX REPLACE "/.*" "" area ${name})
+  string(REGEX REPLACE "/.*" "" labels ${name})
+  if(T_NAME IN_LIST slow_tests)
+    list(APPEND labels slow)
+  endif()
   add_test(NAME ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
     COMMAND sh tools/test/runtest.sh ${options} ${name} ${T_KIND} ${T_COMMAND})
   math(EXPR limit "${timeout} + 20")
-  set_tests_properties(${name} PROPERTIES LABELS ${area} TIMEOUT ${limit})
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${limit})
 endfunction()
 
 # -- unit tests ---------------------------------------------------------------
