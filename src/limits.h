@@ -146,6 +146,8 @@
 #define CAST_BIG_MIN 65536u
 #define CAST_BIG_BITS 24u
 #define CAST_BIG_KEPT (32u << 20)
+/* The block that is freed once, for the C library to see (os_malloc_learn). */
+#define CAST_BIG_SHOWN (512u << 10)
 
 /* Blocks of messages have multiples of STEP bytes, up to CLASSES of these;
    larger ones are not kept. Bytes of freed blocks that each runner keeps. */

@@ -69,6 +69,7 @@ static int start_locked(void) {
         0)
       return CASTING_ENOMEM;
     os_pin((const void *)(uintptr_t)start_locked);
+    os_malloc_learn(CAST_BIG_SHOWN); /* for the cache frees no large block */
   }
   runtime.watched = true;
   cast_contexts_init();

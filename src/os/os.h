@@ -68,6 +68,14 @@ void os_unmap(void *ptr, size_t size);
 /* Asks for huge pages, as all of this memory will be used. */
 void os_huge(void *ptr, size_t size);
 
+/* Shows the C library that blocks of so many bytes come and go. glibc gives the
+   end of a heap back to the system when it is free: page by page, if it has
+   never seen a large block freed, which makes freeing blocks of a kilobyte a
+   hundred times slower in the heaps of threads (mallopt(3) has the rule, in
+   what it says of the threshold for mapping). A program's own settings keep
+   their effect. */
+void os_malloc_learn(size_t size);
+
 /* Tells valgrind that these bytes, which belong to another library, may be read
    although they may never have been written. */
 void os_defined(void *p, size_t size);

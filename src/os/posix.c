@@ -93,6 +93,12 @@ void os_unmap(void *ptr, size_t size) {
   if (size > 0) (void)munmap(ptr, size);
 }
 
+void os_malloc_learn(size_t size) {
+  _Atomic(void *) block; /* or a compiler leaves it out */
+  atomic_init(&block, malloc(size));
+  free(atomic_load_explicit(&block, memory_order_relaxed));
+}
+
 /* A mapping mostly lies beside the previous one, and is aligned as that one is.
    Otherwise it is cut out of a larger one. */
 void *os_map(size_t align, size_t size) {

@@ -3,6 +3,13 @@
 #include "unit.h"
 
 #include "../../src/big.h"
+#include "../../src/os/os.h"
+
+#include <stdlib.h>
+#if defined __GLIBC__ && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
+#include <malloc.h>
+#define WITH_MALLINFO 1
+#endif
 
 static void sizes_are_rounded_up(void **state) {
   CAST_UNUSED(state);
@@ -86,8 +93,22 @@ static void failures(void **state) {
   assert_int_equal(cast_mem_live(), 0);
 }
 
+/* A block of less than what was shown to the C library is not mapped. The first
+   test, since others free large blocks. */
+static void blocks_stay_in_the_heap(void **state) {
+  CAST_UNUSED(state);
+  os_malloc_learn(CAST_BIG_SHOWN);
+#ifdef WITH_MALLINFO
+  size_t before = mallinfo2().hblks;
+  void *volatile p = malloc(CAST_BIG_SHOWN / 2);
+  assert_int_equal(mallinfo2().hblks, before);
+  free(p);
+#endif
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(blocks_stay_in_the_heap),
     cmocka_unit_test(sizes_are_rounded_up),
     cmocka_unit_test(blocks_are_used_again),
     cmocka_unit_test(small_ones_are_not_kept),
