@@ -122,7 +122,7 @@ static int write_message(
   for (uint32_t i = 0; i < n; i++)
     cast_msg_items(m)[i] = cast_ref(&t->base.object);
   at = cast_msg_data(m);
-  *at++ = (unsigned char)n;
+  *at++ = (unsigned char)(WIRE_MONITOR | n);
   if (named) *at++ = WIRE_HANDLE;
   *at = tag;
   return 0;

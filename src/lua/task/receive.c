@@ -17,16 +17,24 @@
 #include "../state/state.h"
 #include "../transfer/number.h"
 #include "../transfer/wire.h"
+#include "newtask.h"
 #include "outcome.h"
 #include "rebuild.h"
 
-/* The references of such a message are the task, and another time the task if
-   its handle is among the values. */
+/* Is it a monitor's message? Its header says so, which no program can write.
+   The references are the task, and another time the task if its handle is among
+   the values; that they are is looked at all the same. */
 static bool is_outcome(cast_msg *m) {
-  unsigned tag;
-  if (m->nrefs == 0 || m->nrefs > 2 || m->size != 1 + m->nrefs) return false;
-  tag = cast_msg_data(m)[m->nrefs];
-  return tag == WIRE_OUTCOME || tag == WIRE_ENDED;
+  cast_object **items;
+  const unsigned char *at;
+  if (CAST_LIKELY(m->nrefs == 0)) return false;
+  at = cast_msg_data(m);
+  if (CAST_LIKELY((*at & WIRE_MONITOR) != WIRE_MONITOR)) return false;
+  if (m->nrefs > 2 || m->size != 1 + m->nrefs) return false;
+  items = cast_msg_items(m);
+  for (uint32_t i = 0; i < m->nrefs; i++)
+    if (items[i] == NULL || items[i]->type != &cast_task_type) return false;
+  return at[m->nrefs] == WIRE_OUTCOME || at[m->nrefs] == WIRE_ENDED;
 }
 
 /* Pushes the task's handle, if the message has it, and the outcome. */

@@ -123,7 +123,7 @@ static bool get_name(cast_decoder *d, unsigned flags) {
 
 /* -- values --------------------------------------------------------------- */
 
-/* Guards against tags that do not exist, 0x13 to 0x1f, and against JOIN, BODY,
+/* Guards against tags that do not exist, 0x14 to 0x1f, and against JOIN, BODY,
    CALL and REMETA where a value is expected. */
 static bool get_object(cast_decoder *d, unsigned tag) {
   unsigned flags = tag & 0x0f;
@@ -432,7 +432,7 @@ int cast_unpack(cast_packer *p, lua_State *L, cast_msg *msg) {
   d.items_end = d.item + msg->nrefs;
   d.message = ++p->unpacked;
   p->message++;
-  bool is_tree = d.at < d.end && (*d.at & WIRE_TREE) != 0;
+  bool is_tree = d.at < d.end && (*d.at & WIRE_MONITOR) == WIRE_TREE;
   uint32_t n = start(&d);
   if (is_tree) {
     if (d.has_refs) cast_decoder_corrupt(&d);

@@ -9,6 +9,7 @@
    Owner: cast_unpack; see decoder.h. */
 #include "decoder.h"
 
+#include "../../account.h"
 #include "../../base.h"
 #include "../../limits.h"
 #include "../../msg.h"
@@ -92,16 +93,19 @@ void cast_decoder_fail_at(cast_decoder *d, const char *thing) {
 
 /* -- references ----------------------------------------------------------- */
 
-/* All types but two are those of handles: strings and boxes have none. A NULL
-   is the handle of a task in its own results. It is none of a message that is
-   received: a join gets a copy with a reference there (cast_msg_dup_of). */
+/* Strings, boxes and charges have no handles; all other types do. */
+static bool has_handle(const cast_object *o) {
+  return o->type != &cast_bytes_type && o->type != &cast_transferable_type &&
+         o->type != &cast_charge_type;
+}
+
+/* A NULL is the handle of a task in its own results. It is none of a message
+   that is received: a join gets one with a reference there
+   (cast_msg_dup_of). */
 cast_object *cast_decoder_item(cast_decoder *d, const cast_type *type) {
   cast_object *o = d->item < d->items_end ? *d->item++ : NULL;
   if (o == NULL) cast_decoder_corrupt(d);
-  if (type != NULL
-        ? o->type != type
-        : o->type == &cast_bytes_type || o->type == &cast_transferable_type)
-    cast_decoder_corrupt(d);
+  if (type != NULL ? o->type != type : !has_handle(o)) cast_decoder_corrupt(d);
   return o;
 }
 

@@ -13,7 +13,8 @@
      message := header value* body* remeta*
      header  := one byte: how many values, WIRE_PLAIN, WIRE_REFS, WIRE_TREE;
                 [u32 the number, if it is over WIRE_COUNT_MAX]
-                [u32 how many registered objects, if WIRE_REFS]
+                [u32 how many registered objects, if WIRE_REFS];
+                or one byte: how many values, WIRE_MONITOR
      value   := scalar | text | object
               | SHARED              a large string: the next reference
               | HANDLE              of a channel, task ...: the next reference
@@ -51,8 +52,10 @@
       SAVE. Only objects that contain the SAVE itself are not complete.
    5. REMETA is there for objects whose metatable had not got its __gc when it
       was set: Lua looks for that at this moment only.
-   6. OUTCOME and ENDED are only written by lib_monitor.c, as the last value,
-      and made into values by receive.c. To others it is the task's handle. */
+   6. OUTCOME and ENDED are only written by lib_monitor.c, as the last value of
+      a message whose header has WIRE_MONITOR, and made into values by
+      receive.c. To others it is the task's handle. The header alone tells: the
+      bytes behind it may be those of values that a program has sent. */
 #ifndef CAST_WIRE_H
 #define CAST_WIRE_H
 
@@ -69,7 +72,9 @@
 #define WIRE_TREE 0x20
 #define WIRE_REFS 0x40  /* some objects are registered, or there is a SAVE */
 #define WIRE_PLAIN 0x80 /* only nils, booleans and numbers */
-#define WIRE_HEADER 9u  /* bytes of the longest header */
+/* A monitor's. No message of values has both of these. */
+#define WIRE_MONITOR (WIRE_PLAIN | WIRE_TREE)
+#define WIRE_HEADER 9u /* bytes of the longest header */
 
 /* -- tags ----------------------------------------------------------------- */
 
