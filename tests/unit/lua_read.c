@@ -118,6 +118,30 @@ static void skipping(void **state) {
   casting_message_free(m);
 }
 
+/* A monitor's message is the task's handle to C; so is its outcome. */
+static void monitors(void **state) {
+  CAST_UNUSED(state);
+  casting_message *both = message_of(
+    "local c = require 'casting'\n"
+    "local all, t = c.channel(math.huge), c.spawn(function() return 1 end)\n"
+    "t:monitor(all) t:join() return all, t:monitor()");
+  for (int n = 2; n > 0; n--) {
+    casting_message *m = casting_message_new();
+    casting_value chan, v;
+    assert_int_equal(casting_message_read(both, &chan), 1);
+    assert_int_equal(chan.type, CASTING_TCHANNEL);
+    assert_int_equal(casting_channel_receive(chan.as.channel, m, 0), 0);
+    assert_int_equal(casting_message_count(m), n);
+    for (int i = 0; i < n; i++) {
+      assert_int_equal(casting_message_read(m, &v), 1);
+      assert_int_equal(v.type, CASTING_TTASK);
+    }
+    assert_int_equal(casting_message_read(m, &v), 0);
+    casting_message_free(m);
+  }
+  casting_message_free(both);
+}
+
 /* -- damaged -------------------------------------------------------------- */
 
 /* The message of these bytes, and of the first n of the other's references. */
@@ -232,6 +256,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(whole),
     TEST(skipping),
+    TEST(monitors),
     TEST(cut),
     TEST(changed),
     TEST(tags),

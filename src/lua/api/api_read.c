@@ -127,6 +127,12 @@ static bool pass_string(casting_message *m, unsigned tag) {
   return cast_api_take(m, size) != NULL;
 }
 
+/* Is the value the next reference? That of an outcome is the task. */
+static bool has_item(unsigned tag) {
+  return tag == WIRE_SHARED || tag == WIRE_HANDLE || tag == WIRE_OUTCOME ||
+         tag == WIRE_ENDED;
+}
+
 /* Passes over n values and all that is in them. */
 static bool pass(casting_message *m, uint64_t n, unsigned saves) {
   for (; n > 0; n--) {
@@ -138,7 +144,7 @@ static bool pass(casting_message *m, uint64_t n, unsigned saves) {
       if (cast_api_take(m, fixed) == NULL) return false;
     } else if (*tag == WIRE_STR8 || *tag == WIRE_STR32) {
       if (!pass_string(m, *tag)) return false;
-    } else if (*tag == WIRE_SHARED || *tag == WIRE_HANDLE) {
+    } else if (has_item(*tag)) {
       if (take_item(m) == NULL) return false;
     } else if (!pass_object(m, *tag, &n, saves)) {
       return false;
@@ -181,7 +187,7 @@ static bool read_string(casting_message *m, size_t size, casting_value *v) {
   return at != NULL;
 }
 
-/* A shared string or a handle: the next reference. */
+/* A shared string or a handle. */
 static bool read_item(casting_message *m, casting_value *v) {
   cast_object *o = take_item(m);
   if (o == NULL) return false;
@@ -257,11 +263,10 @@ static bool read_value(casting_message *m, casting_value *v) {
     if ((tag = cast_api_take(m, sizeof v->as.pointer)) == NULL) return false;
     memcpy(&v->as.pointer, tag, sizeof v->as.pointer);
     return true;
-  case WIRE_SHARED:
-  case WIRE_HANDLE: return read_item(m, v);
   case WIRE_GLOBALS: return true;
   case WIRE_BACK: return cast_api_take(m, 4) != NULL;
   default:
+    if (has_item(*tag)) return read_item(m, v);
     if (!pass_object(m, *tag, &more, CAST_SAVE_DEPTH)) return false;
     return pass(m, more, CAST_SAVE_DEPTH);
   }
