@@ -23,6 +23,17 @@ void cast_cases_drop(cast_ltask *t) {
   x->ncases = 0;
 }
 
+void cast_cases_free(cast_ltask *t) {
+  cast_extra *x = t->extra;
+  if (CAST_LIKELY(x == NULL || x->room == 0)) return;
+  cast_cases_drop(t);
+  cast_account_give(
+    t->base.session->account, CAST_BYTES, x->room * sizeof *x->cases);
+  cast_free(x->cases);
+  x->cases = NULL;
+  x->room = 0;
+}
+
 cast_extra *cast_cases_make(cast_ltask *t, uint32_t n) {
   cast_extra *x = cast_extra_make(t);
   if (x == NULL) return NULL;

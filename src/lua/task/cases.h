@@ -16,6 +16,8 @@
 cast_extra *cast_cases_make(cast_ltask *t, uint32_t n);
 /* Drops messages and descriptors; there are no cases then. */
 void cast_cases_drop(cast_ltask *t);
+/* The same, and gives their memory back: the task has ended. */
+void cast_cases_free(cast_ltask *t);
 /* The select is about to look at descriptors: takes a reference for each case
    that has one, and has `file` made of `fd` where that is all there is. False:
    out of memory, and none was taken. */
