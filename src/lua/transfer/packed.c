@@ -43,12 +43,14 @@ static void dup_packed(lua_State *L, const cast_message *m, cast_msg *out) {
 
 /* What a sandbox sends of a packed message: another one, with the same content
    and a charge of its own, which lies in any number of channels. The objects
-   are shared, with the charge of the packed one among them. */
+   are shared, with the charge of the packed one among them; what refers to them
+   is not. */
 static void copy_charged(
   lua_State *L, cast_state *S, const cast_message *m, cast_msg *out) {
   cast_msg from = m->msg, to;
   uint32_t n = from.nrefs;
-  cast_object *charge = cast_packer_charge(S->packer, L, from.size, NULL, 0);
+  size_t bytes = from.size + n * sizeof(cast_object *);
+  cast_object *charge = cast_packer_charge(S->packer, L, bytes, NULL, 0);
   if (charge == NULL) cast_raise_memory(L);
   cast_msg_drop(out); /* what a finalizer's failed operation may have left */
   if (cast_msg_init_from(
