@@ -9,6 +9,7 @@
    never uses; most channels go one way. */
 #include "block.h"
 
+#include "lock.h"
 #include "mem.h"
 
 /* A kept block, at its beginning. */
@@ -51,6 +52,7 @@ static cast_block *get(cast_blocks *blocks, size_t whole) {
 cast_block *cast_block_new(cast_blocks *blocks, uint32_t size, uint32_t nrefs) {
   uint64_t items = (uint64_t)nrefs * sizeof(cast_object *);
   uint64_t whole = sizeof(cast_block) + items + size;
+  CAST_ASSERT(cast_lock_holds_none());
   if (whole > PTRDIFF_MAX) return NULL;
   cast_block *b = get(blocks, (size_t)whole);
   if (b == NULL) return NULL;
@@ -63,6 +65,7 @@ cast_block *cast_block_new(cast_blocks *blocks, uint32_t size, uint32_t nrefs) {
 
 void cast_block_free(cast_blocks *blocks, cast_block *b) {
   size_t class = class_of(whole_of(b));
+  CAST_ASSERT(cast_lock_holds_none());
 #ifndef CAST_PLAIN_MEMORY
   if (blocks != NULL && class < CAST_BLOCK_CLASSES &&
       blocks->bytes + room_of(class) <= CAST_BLOCKS_KEPT) {

@@ -30,7 +30,8 @@ typedef struct cast_blocks {
 } cast_blocks;
 
 /* Returns a block with one reference and NULL pointers; NULL when out of
-   memory, or when no block can be so large. `blocks` may be NULL. */
+   memory, or when no block can be so large. `blocks` may be NULL. No lock is
+   held, here and when it is freed. */
 cast_block *cast_block_new(cast_blocks *blocks, uint32_t size, uint32_t nrefs);
 /* Frees a block whose objects were released before, or keeps it in `blocks`,
    which may be NULL. */

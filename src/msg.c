@@ -95,21 +95,27 @@ void cast_msg_dup(cast_msg *to, const cast_msg *from) {
   }
 }
 
-int cast_msg_dup_of(cast_msg *to, const cast_msg *from, cast_object *self) {
-  cast_object *const *items =
-    is_inline(from) ? from->u.items : from->u.block->items;
+int cast_msg_complete(cast_msg *m, cast_object *self) {
+  cast_object **items = cast_msg_items(m);
   bool whole = true;
-  for (uint32_t i = 0; i < from->nrefs; i++) whole &= items[i] != NULL;
-  if (whole || cast_msg_is_empty(from)) {
-    cast_msg_dup(to, from);
+  for (uint32_t i = 0; i < m->nrefs; i++) whole &= items[i] != NULL;
+  if (CAST_LIKELY(whole)) return 0;
+  if (is_inline(m)) {
+    for (uint32_t i = 0; i < m->nrefs; i++)
+      if (items[i] == NULL) items[i] = cast_ref(self);
     return 0;
   }
-  int rc = cast_msg_init(to, from->size, from->nrefs);
-  if (rc != 0) return rc;
-  for (uint32_t i = 0; i < from->nrefs; i++)
-    cast_msg_items(to)[i] = cast_ref(items[i] != NULL ? items[i] : self);
-  memcpy(cast_msg_data(to), items + from->nrefs, from->size);
-  return 0;
+  cast_msg from;
+  cast_msg_move(&from, m);
+  int rc = cast_msg_init(m, from.size, from.nrefs);
+  if (rc == 0) {
+    cast_object **to = cast_msg_items(m);
+    for (uint32_t i = 0; i < from.nrefs; i++)
+      to[i] = cast_ref(items[i] != NULL ? items[i] : self);
+    memcpy(cast_msg_data(m), items + from.nrefs, from.size);
+  }
+  cast_msg_drop(&from);
+  return rc;
 }
 
 /* The bytes of a string's memory. Never less than the struct has: its padding

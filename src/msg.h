@@ -55,10 +55,12 @@ void cast_msg_drop_later(cast_msg *m, cast_object **more);
 /* Makes *to another message with the same content, with references of its own.
    Never allocates, so it cannot fail. */
 void cast_msg_dup(cast_msg *to, const cast_msg *from);
-/* The same for the results of a task, which may contain a handle of that task:
-   a NULL pointer stands for it, so that the task does not refer to itself, and
-   becomes a reference to `self`. 0 or CASTING_ENOMEM (then *to is empty). */
-int cast_msg_dup_of(cast_msg *to, const cast_msg *from, cast_object *self);
+/* *m was made by cast_msg_dup of the results of a task, which may contain a
+   handle of that task: a NULL pointer stands for it, so that the task does not
+   refer to itself. Here it becomes a reference to `self`. That may take a copy
+   of the whole message, so no lock is held. 0 or CASTING_ENOMEM (then *m is
+   empty). */
+int cast_msg_complete(cast_msg *m, cast_object *self);
 
 /* The pointers of a message; and the bytes behind them. */
 static inline cast_object **cast_msg_items(cast_msg *m) {

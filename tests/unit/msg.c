@@ -82,6 +82,43 @@ static void fill_move_dup_drop(void **state) {
   }
 }
 
+/* The message of a task's results with its own handle in them. */
+static void own_handles(void **state) {
+  CAST_UNUSED(state);
+  const struct shape shapes[] = {{4, 2}, {4, 3}, {200, 2}, {200, 300}};
+  for (int k = 0; k < 4; k++) {
+    uint32_t size = shapes[k].size, n = shapes[k].nrefs;
+    int64_t before = cast_mem_live();
+    thing t = {.ended = 0}, self = {.ended = 0};
+    cast_msg m, copy;
+    cast_object_init(&t.object, &thing_type);
+    cast_object_init(&self.object, &thing_type);
+    fill(&m, size, n, &t);
+    cast_msg_dup(&copy, &m);
+    assert_int_equal(cast_msg_complete(&copy, &self.object), 0);
+    check(&copy, size, n, &t); /* it was complete */
+    cast_msg_drop(&copy);
+    cast_unref(cast_msg_items(&m)[n - 1]);
+    cast_msg_items(&m)[n - 1] = NULL;
+    for (int i = 0; i < 2; i++) {
+      cast_msg_dup(&copy, &m);
+      assert_int_equal(cast_msg_complete(&copy, &self.object), 0);
+      assert_ptr_equal(cast_msg_items(&copy)[0], &t.object);
+      assert_ptr_equal(cast_msg_items(&copy)[n - 1], &self.object);
+      assert_memory_equal(cast_msg_data(&copy), cast_msg_data(&m), size);
+      assert_int_equal(refs(&self), 2);
+      assert_null(cast_msg_items(&m)[n - 1]);
+      if (i == 1) cast_msg_drop(&m); /* the copy is whole without it */
+      cast_msg_drop(&copy);
+      assert_int_equal(refs(&self), 1);
+    }
+    cast_unref(&self.object);
+    cast_unref(&t.object);
+    assert_int_equal(t.ended + self.ended, 2);
+    assert_int_equal(cast_mem_live(), before);
+  }
+}
+
 static void zero_is_empty(void **state) {
   CAST_UNUSED(state);
   cast_msg a, b;
@@ -129,6 +166,13 @@ static void no_memory_leaves_it_empty(void **state) {
   cast_msg_drop(&a);
   assert_null(cast_bytes_new(10));
   assert_true(cast_mem_has_failed());
+  thing t = {.ended = 0};
+  cast_object_init(&t.object, &thing_type);
+  assert_int_equal(cast_msg_init(&a, 1000, 1), 0);
+  cast_mem_fail_at(1);
+  assert_int_equal(cast_msg_complete(&a, &t.object), CASTING_ENOMEM);
+  assert_true(cast_msg_is_empty(&a));
+  assert_int_equal(refs(&t), 1);
 }
 
 /* Dropping one message drops the messages in the objects that it holds. */
@@ -232,6 +276,7 @@ static void broadcast(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(fill_move_dup_drop),
+    cmocka_unit_test(own_handles),
     cmocka_unit_test(zero_is_empty),
     cmocka_unit_test(half_filled_may_be_dropped),
     cmocka_unit_test(no_memory_leaves_it_empty),

@@ -224,9 +224,9 @@ void cast_ltask_have(cast_ltask *t, cast_results *r) {
   t->told = r->told;
 }
 
+/* Under the lock there is only a reference more: the message may be large. */
 int cast_ltask_look(
   cast_ltask *t, bool own, cast_msg *to, cast_crossing *crossing) {
-  int rc = 0;
   cast_msg_drop(to);
   if (!own) {
     cast_lock_take(&t->base.done.lock);
@@ -234,13 +234,13 @@ int cast_ltask_look(
   }
   *crossing = (cast_crossing)t->crossing;
   if (CAST_LIKELY(t->crossing != CAST_CROSSES_NOTHING)) {
-    rc = cast_msg_dup_of(to, &t->base.waiter.msg, &t->base.object);
+    cast_msg_dup(to, &t->base.waiter.msg);
   } else if (t->stored) { /* they are gone */
     cast_pack_text(CAST_NO_MEMORY, to);
     *crossing = CAST_CROSSES_REASON;
   }
   if (!own) cast_lock_drop(&t->base.done.lock);
-  return rc;
+  return cast_msg_complete(to, &t->base.object);
 }
 
 void cast_ltask_anchor(lua_State *L, int by, int handle) {

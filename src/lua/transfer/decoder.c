@@ -101,7 +101,7 @@ static bool has_handle(const cast_object *o) {
 
 /* A NULL is the handle of a task in its own results. It is none of a message
    that is received: a join gets one with a reference there
-   (cast_msg_dup_of). */
+   (cast_msg_complete). */
 cast_object *cast_decoder_item(cast_decoder *d, const cast_type *type) {
   cast_object *o = d->item < d->items_end ? *d->item++ : NULL;
   if (o == NULL) cast_decoder_corrupt(d);

@@ -66,8 +66,8 @@ void cast_pack_as(cast_packer *p, lua_State *L, int first, int n,
 /* What is packed next, at once, is the results of this task (NULL: they were
    packed). For a handle of the task itself among them the message has NULL in
    place of a reference, or the task would keep itself alive: its results belong
-   to it. See cast_msg_dup_of. Nothing moves, and nothing is done about handles
-   of other tasks: crossing.c sees to both. */
+   to it. See cast_msg_complete. Nothing moves, and nothing is done about
+   handles of other tasks: crossing.c sees to both. */
 void cast_pack_results(cast_packer *p, cast_object *task);
 
 /* The same for a few scalars and short strings, which takes no memory, and so
