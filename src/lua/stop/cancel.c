@@ -172,6 +172,12 @@ cast_chars cast_cancel_reason(cast_ltask *t) {
   return r != NULL ? r->text : (cast_chars){NULL, 0};
 }
 
+size_t cast_cancel_bytes(const cast_ltask *t) {
+  /* PAIR reason: acquire. */
+  cast_reason *r = atomic_load_explicit(&t->reason, memory_order_acquire);
+  return r != NULL && !r->fixed ? sizeof *r + r->text.size : 0;
+}
+
 void cast_cancel_forget(cast_ltask *t) {
   /* PAIR reason: acquire; nobody else has the task any more. */
   cast_reason *r = atomic_load_explicit(&t->reason, memory_order_acquire);

@@ -47,6 +47,8 @@ cast_chars cast_cancel_reason(cast_ltask *t);
 void cast_cancel_observe(cast_ltask *t);
 /* Owner: the task ends; from now on it is too late to ask. */
 void cast_cancel_end(cast_ltask *t);
+/* After that: how many bytes the reason of t takes. */
+size_t cast_cancel_bytes(const cast_ltask *t);
 /* A request that is made beforehand, for where nothing may be allocated (at the
    end of a task, for one that is linked to it). */
 typedef struct cast_request cast_request;

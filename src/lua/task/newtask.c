@@ -44,9 +44,11 @@ static void ltask_release(cast_object *o, cast_object **more) {
   if (x->failure != NULL) cast_failure_release(x->failure, more);
 }
 
-/* What is charged for a task: the struct, with what few tasks need. */
+/* What is charged for a task: the struct, with what few tasks need, and with
+   the reason that it was cancelled for, once it has ended (cast_ltask_left). */
 static size_t bytes_of(const cast_ltask *t) {
   size_t bytes = sizeof *t;
+  if (t->stage == CAST_STAGE_ENDED) bytes += cast_cancel_bytes(t);
   if (t->extra != NULL)
     bytes += sizeof *t->extra + t->extra->room * sizeof *t->extra->cases;
   return bytes;
@@ -155,7 +157,10 @@ cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own) {
   return t;
 }
 
-void cast_ltask_let_go(cast_ltask *t) {
+/* Owner: a task that a trusted session has made in this sandbox is about to
+   end. If nobody here has a handle of it, those who keep it are elsewhere, and
+   when their collectors let go of it is not for the sandbox to say. */
+static void let_go(cast_ltask *t) {
   cast_state *S = cast_state_of(t->base.session);
   if (cast_handle_find(S->work, &t->base.object)) {
     lua_pop(S->work, 1);
@@ -163,6 +168,14 @@ void cast_ltask_let_go(cast_ltask *t) {
   }
   t->uncharged = true;
   cast_account_give(S->session.account, CAST_BYTES, bytes_of(t));
+}
+
+void cast_ltask_left(cast_ltask *t) {
+  cast_account *a = t->base.session->account;
+  cast_cases_free(t);
+  if (CAST_LIKELY(a == NULL)) return;
+  cast_account_add(a, CAST_BYTES, cast_cancel_bytes(t));
+  if (t->outside) let_go(t);
 }
 
 cast_ltask *cast_ltask_check(lua_State *L, int i) {

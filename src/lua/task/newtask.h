@@ -22,11 +22,11 @@ bool cast_ltask_show(cast_object *o, cast_visit *v);
 bool cast_ltask_waits(cast_object *o);
 uint32_t cast_ltask_looks(cast_object *o);
 void cast_ltask_empty(cast_object *o, cast_msg *m);
-/* Owner: a task that a trusted session has made in this sandbox (`outside`) is
-   about to end. If nobody here has a handle of it, those who keep it are
-   elsewhere, and when their collectors let go of it is not for the sandbox to
-   say: its struct is charged no more. */
-void cast_ltask_let_go(cast_ltask *t);
+/* Owner: the task has ended, but for telling that. Who has its handle may keep
+   the struct for long: frees what may be large, and charges a sandbox for what
+   is left; or for nothing any more, if a trusted session has made the task and
+   alone can keep it. */
+void cast_ltask_left(cast_ltask *t);
 /* The task whose handle is argument i. Raises. */
 cast_ltask *cast_ltask_check(lua_State *L, int i);
 

@@ -287,7 +287,7 @@ static int push_lost(lua_State *L, cast_ltask *t) {
 
 /* A trusted session has got the results or the error of a task that it, or
    another, has made in a sandbox, in *m: they are charged no more (see
-   cast_ltask_let_go). The charge of a message is the last of its objects. */
+   cast_ltask_left). The charge of a message is the last of its objects. */
 static void taken(const cast_ltask *t, cast_msg *m) {
   cast_object *o = m->nrefs > 0 ? cast_msg_items(m)[m->nrefs - 1] : NULL;
   if (o != NULL && o->type == &cast_charge_type)

@@ -249,14 +249,12 @@ static bool keep(cast_ending *e) {
   return false;
 }
 
-/* The task has ended: nothing of it is owned by its coroutine any more. Who has
-   its handle may keep the struct for long, so what may be large goes now. */
+/* The task has ended: nothing of it is owned by its coroutine any more. */
 static void leave(cast_ltask *t, cast_status how) {
   t->stage = CAST_STAGE_ENDED;
-  cast_cases_free(t);
   CAST_CHECK(cast_ltask_prove(t));
   cast_cancel_end(t);
-  if (CAST_UNLIKELY(t->outside)) cast_ltask_let_go(t);
+  cast_ltask_left(t);
   cast_task_finish(&t->base, how);
 }
 

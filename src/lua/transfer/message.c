@@ -3,13 +3,16 @@
 
    Apart from packed.c, so that who looks through a message (dataonly.c) needs
    nothing of handles. */
+#include "../../account.h"
 #include "../../mem.h"
 #include "../../msg.h"
 #include "../../object.h"
 #include "packed.h"
 
 static void message_free(cast_object *o) {
-  cast_free(CAST_CONTAINER(o, cast_message, object));
+  cast_message *m = CAST_CONTAINER(o, cast_message, object);
+  cast_account_release(m->account, sizeof *m);
+  cast_free(m);
 }
 
 /* The message's references may be the last ones of others: they are put on a

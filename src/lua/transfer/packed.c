@@ -7,6 +7,7 @@
    Owner: a packed message belongs to its references; no locks. */
 #include "packed.h"
 
+#include "../../account.h"
 #include "../../base.h"
 #include "../../fork.h"
 #include "../../mem.h"
@@ -105,13 +106,27 @@ bool cast_message_is_callable(lua_State *L, int i) {
   return m != NULL && m->callable;
 }
 
+/* Garbage is collected if there seems to be no memory: more packed messages. */
+static void charge_struct(lua_State *L, cast_account *a) {
+  if (cast_account_hold(a, sizeof(cast_message))) return;
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  if (!cast_account_hold(a, sizeof(cast_message))) cast_raise_memory(L);
+}
+
 /* The handle is made first, and has the message before it is packed: when
    packing raises, the collector frees both. */
 cast_message *cast_message_new(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_pack_how how) {
   cast_handle *h = cast_handle_new(L, &cast_message_type, sizeof(cast_message));
-  cast_message *m = cast_calloc(sizeof *m);
-  if (m == NULL) cast_raise_memory(L);
+  cast_account *a = S->packer->account;
+  cast_message *m;
+  charge_struct(L, a);
+  m = cast_calloc(sizeof *m);
+  if (m == NULL) {
+    cast_account_release(a, sizeof *m);
+    cast_raise_memory(L);
+  }
+  m->account = a;
   cast_object_init(&m->object, &cast_message_type);
   m->n = n;
   m->callable = lua_isfunction(L, first);

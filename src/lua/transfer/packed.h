@@ -7,6 +7,7 @@
 #ifndef CAST_PACKED_H
 #define CAST_PACKED_H
 
+#include "../../account.h"
 #include "../../msg.h"
 #include "../../object.h"
 #include "../compat/compat.h"
@@ -14,11 +15,13 @@
 #include "pack.h"
 
 typedef struct cast_message {
-  cast_object object; /* (a) its count */
-  cast_msg msg;       /* (i) the values, encoded */
-  int n;              /* (i) how many there are */
-  bool callable;      /* (i) the first is a function: it can be spawned */
-  _Atomic bool data;  /* (a) known to be nothing but data (dataonly.h) */
+  cast_object object;    /* (a) its count */
+  cast_msg msg;          /* (i) the values, encoded */
+  int n;                 /* (i) how many there are */
+  bool callable;         /* (i) the first is a function: it can be spawned */
+  _Atomic bool data;     /* (a) known to be nothing but data (dataonly.h) */
+  cast_account *account; /* (i) of the sandbox that made it, to which the struct
+                            is charged, one reference; else NULL */
 } cast_message;
 
 /* Packs the n values from stack position `first` on, and pushes the message's
