@@ -101,6 +101,12 @@ end
 function helper.tsan() return is_mapped "libtsan" end
 function helper.asan() return is_mapped "libasan" end
 
+-- Is each block of memory from malloc (CASTING_PLAIN_MEMORY)? Then there are no
+-- slabs.
+function helper.has_plain_memory()
+  return helper.asan() or is_mapped "vgpreload"
+end
+
 -- Can a process fork while its other threads work? Sanitizers have locks of
 -- their own, which their child may find held for ever. So has the library by
 -- which LuaJIT raises errors (libgcc, up to version 12), each time.

@@ -69,9 +69,15 @@ bool cast_memory_grant(cast_state *S) {
   return true;
 }
 
+/* A task that has ended, and whose handle is elsewhere, keeps the slab that its
+   struct lies in. */
 void cast_memory_ungrant(cast_state *S) {
-  cast_account_give(S->session.account, CAST_BYTES, S->memory.granted);
-  S->memory.granted = S->memory.slabs.max = S->memory.slabs.low = 0;
+  cast_account *a = S->session.account;
+  size_t left = S->memory.slabs.nslabs * (size_t)CAST_SLAB_SIZE;
+  cast_account_add(a, CAST_BYTES, left);
+  cast_account_give(a, CAST_BYTES, S->memory.granted);
+  S->memory.granted = left;
+  S->memory.slabs.max = S->memory.slabs.low = 0;
   S->memory.slabs.regrant = NULL;
 }
 

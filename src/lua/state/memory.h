@@ -10,7 +10,8 @@
    a grant of that, which follows what it uses. False: the account has nothing
    left. */
 bool cast_memory_grant(cast_state *S);
-/* Gives the grant back: the Lua state is gone, or was not made. */
+/* Gives the grant back: the Lua state is gone, or was not made. While slabs are
+   left, as long as somebody has a task of the session, these are charged. */
 void cast_memory_ungrant(cast_state *S);
 /* Makes the Lua state of a session, without libraries. NULL: out of memory, or
    over the session's limit. */
