@@ -2,6 +2,7 @@
 -- struct of a packed message, the reason that a task was cancelled for, and, of
 -- a session that has closed, the slab of 64 kB that the struct of an ended task
 -- of its own lies in. Of the last, a sandbox could have many times its limit.
+-- Nor was what the packer remembers while a __save waits.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 local helper = require "helper"
@@ -74,4 +75,23 @@ local each = run [[
   end)
 ]]
 assert(each > 30000 or helper.has_plain_memory(), each)
+
+-- What is sent to a session while the __save of a part of it waits.
+local waiting = run [[
+  local big, other, gate = {}, c.session(), c.channel()
+  for i = 1, 20000 do big[i] = {} end
+  local part = setmetatable({}, {__save = function()
+    gate:receive()
+    return function() end
+  end})
+  local task
+  local bytes = measure(1, function()
+    task = c.spawn(function() other:spawn(function() end, big, part):join() end)
+    while task:status() ~= "waiting" do c.yield() end
+  end)
+  gate:close()
+  task:join(long)
+  return bytes
+]]
+assert(waiting > 1.4e6, waiting)
 assert(box:close(LONG))

@@ -73,7 +73,7 @@ static void drop_batch(cast_cleanup *h) {
 
 static batch *push_batch(lua_State *L, cast_state *S) {
   batch *b = cast_cleanup_push(L, S, sizeof *b, drop_batch);
-  cast_memo_init(&b->known);
+  cast_memo_init(&b->known, NULL);
   return b;
 }
 

@@ -104,7 +104,7 @@ static bool prepare(cast_packer *p, lua_State *L, int t) {
   if (p->classes == NULL) {
     p->classes = cast_alloc(sizeof *p->classes);
     if (p->classes == NULL) return false;
-    cast_memo_init(p->classes);
+    cast_memo_init(p->classes, NULL);
   } else if (now != 0 && now == p->gathered) {
     return true;
   }

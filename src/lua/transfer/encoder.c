@@ -137,7 +137,7 @@ static cast_encoder *encoder_new(cast_packer *p, lua_State *L, int t) {
   e = cast_calloc(sizeof *e);
   if (e == NULL) cast_raise_memory(L);
   *at = e;
-  cast_memo_init(&e->memo);
+  cast_memo_init(&e->memo, p->account);
   e->p = p;
   e->out.size = WIRE_HEADER;
   e->out.tree = true;

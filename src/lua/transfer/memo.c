@@ -16,7 +16,14 @@
 #include "../../limits.h"
 #include "../../mem.h"
 
-void cast_memo_init(cast_memo *s) {
+/* What was allocated, beside the struct. */
+static size_t bytes_of(const cast_memo *s) {
+  size_t bytes = s->allocated * sizeof s->index[0];
+  if (s->entries != s->few) bytes += s->capacity * sizeof s->entries[0];
+  return bytes;
+}
+
+static void empty(cast_memo *s) {
   s->count = 0;
   s->capacity = CAST_MEMO_FEW;
   s->slots = 0;
@@ -26,10 +33,16 @@ void cast_memo_init(cast_memo *s) {
   s->entries = s->few;
 }
 
+void cast_memo_init(cast_memo *s, cast_account *a) {
+  empty(s);
+  s->account = a;
+}
+
 void cast_memo_fini(cast_memo *s) {
+  cast_account_give(s->account, CAST_BYTES, bytes_of(s));
   cast_free(s->index);
   if (s->entries != s->few) cast_free(s->entries);
-  cast_memo_init(s);
+  empty(s);
 }
 
 void cast_memo_clear(cast_memo *s) {
@@ -74,8 +87,14 @@ void cast_memo_cut(cast_memo *s, uint32_t n) {
 static bool grow_index(cast_memo *s) {
   uint32_t slots = s->slots == 0 ? 4 * CAST_MEMO_FEW : 2 * s->slots;
   if (slots > s->allocated) {
-    uint32_t *index = cast_alloc(slots * sizeof index[0]);
-    if (index == NULL) return false;
+    size_t more = (slots - s->allocated) * sizeof s->index[0];
+    uint32_t *index;
+    if (!cast_account_take(s->account, CAST_BYTES, more)) return false;
+    index = cast_alloc(slots * sizeof index[0]);
+    if (index == NULL) {
+      cast_account_give(s->account, CAST_BYTES, more);
+      return false;
+    }
     cast_free(s->index);
     s->index = index;
     s->allocated = slots;
@@ -91,10 +110,15 @@ static bool grow_index(cast_memo *s) {
 /* Likewise, for the entries. The limit keeps 2 * (count + 1) in 32 bits. */
 static bool grow_entries(cast_memo *s) {
   if (s->capacity > UINT32_MAX / 8) return false;
-  cast_memo_entry *old = s->entries == s->few ? NULL : s->entries;
-  cast_memo_entry *more =
-    cast_realloc(old, 2 * (size_t)s->capacity * sizeof more[0]);
-  if (more == NULL) return false;
+  cast_memo_entry *old = s->entries == s->few ? NULL : s->entries, *more;
+  size_t had = old == NULL ? 0 : s->capacity * sizeof more[0];
+  size_t bytes = 2 * (size_t)s->capacity * sizeof more[0];
+  if (!cast_account_take(s->account, CAST_BYTES, bytes - had)) return false;
+  more = cast_realloc(old, bytes);
+  if (more == NULL) {
+    cast_account_give(s->account, CAST_BYTES, bytes - had);
+    return false;
+  }
   if (old == NULL) memcpy(more, s->few, sizeof s->few);
   s->entries = more;
   s->capacity *= 2;

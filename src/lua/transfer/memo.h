@@ -15,6 +15,7 @@
 #ifndef CAST_MEMO_H
 #define CAST_MEMO_H
 
+#include "../../account.h"
 #include "../../base.h"
 #include "../../limits.h"
 
@@ -34,10 +35,12 @@ typedef struct cast_memo {
   uint32_t shift;           /* 64 - log2(slots), for the hash */
   uint32_t *index;          /* by hash: the entry's index + 1, or 0 */
   cast_memo_entry *entries; /* `few`, or memory of their own */
+  cast_account *account;    /* (i) what lies outside of the struct is charged to
+                               it; NULL: to nobody */
   cast_memo_entry few[CAST_MEMO_FEW];
 } cast_memo;
 
-void cast_memo_init(cast_memo *s);
+void cast_memo_init(cast_memo *s, cast_account *a);
 void cast_memo_fini(cast_memo *s);
 /* Forgets all entries, and gives the memory back if it is much. */
 void cast_memo_clear(cast_memo *s);
@@ -60,7 +63,8 @@ static inline cast_memo_entry *cast_memo_find(
 /* In memo.c: the addition to more than a few. */
 cast_memo_entry *cast_memo_add_many(cast_memo *s, const void *key);
 
-/* Adds `key`, which is not there. NULL when out of memory. */
+/* Adds `key`, which is not there. NULL when out of memory, or the account has
+   no room. */
 static inline cast_memo_entry *cast_memo_add(cast_memo *s, const void *key) {
   if (CAST_UNLIKELY(s->count >= CAST_MEMO_FEW))
     return cast_memo_add_many(s, key);
