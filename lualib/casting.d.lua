@@ -230,7 +230,8 @@ function session:spawn(f, ...) end
 ---@return "timeout"? word
 function session:wait(timeout) end
 
----Cancels its tasks, waits until they have ended, closes its Lua state.
+---Cancels its tasks, waits until they have ended, closes its Lua state. A
+---sandbox closes with all sessions that it has made.
 ---@param timeout? number seconds
 ---@return true? closed
 ---@return "timeout"? word

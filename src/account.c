@@ -2,7 +2,7 @@
    SPDX-License-Identifier: MIT
 
    See account.h for owners and invariants. Locks: cast_members_lock, for the
-   lists. All atomics are relaxed: a figure says nothing about other memory. The
+   lists, and for the end of sessions. All atomics are relaxed: a figure says nothing about other memory. The
    references order the end of an account after all that was charged to it
    (PAIR refs). */
 #include "account.h"
@@ -23,6 +23,7 @@ static void account_free(cast_object *o) {
     CAST_ASSERT(cast_account_used(a, CAST_TASKS) == 0);
     CAST_ASSERT(cast_list_is_empty(&a->made));
     CAST_ASSERT(cast_list_is_empty(&a->ends));
+    CAST_ASSERT(a->open == 0);
     cast_free(a);
     if (parent == NULL || !cast_unref_last(&parent->object)) return;
     o = &parent->object;
@@ -126,6 +127,58 @@ const cast_account *cast_account_full(const cast_account *a, cast_use use) {
 bool cast_account_is_below(const cast_account *a, const cast_account *above) {
   while (a != NULL && a != above) a = a->parent;
   return a != NULL;
+}
+
+/* -- sessions ------------------------------------------------------------- */
+
+bool cast_account_enter(cast_account *a) {
+  bool ending = false;
+  cast_lock_take(&cast_members_lock);
+  for (; a != NULL; a = a->parent) {
+    a->open++;
+    ending = ending || a->ending;
+  }
+  cast_lock_drop(&cast_members_lock);
+  return ending;
+}
+
+bool cast_account_leave(cast_account *a) {
+  bool last;
+  cast_lock_take(&cast_members_lock);
+  CAST_ASSERT(a->open > 0);
+  last = --a->open == 0;
+  cast_lock_drop(&cast_members_lock);
+  return last;
+}
+
+/* Who has ended an account above asks those below this one as well. */
+bool cast_account_end(cast_account *a) {
+  bool ending = false, others;
+  cast_lock_take(&cast_members_lock);
+  for (const cast_account *at = a; at != NULL && !ending; at = at->parent)
+    ending = at->ending;
+  a->ending = true;
+  others = a->open > 1;
+  cast_lock_drop(&cast_members_lock);
+  return !ending && others;
+}
+
+void cast_account_note_end(cast_account *a, uint64_t now_ns) {
+  cast_lock_take(&cast_members_lock);
+  for (; a != NULL; a = a->parent)
+    if (a->ending &&
+        atomic_load_explicit(&a->ends_ns, memory_order_relaxed) == 0)
+      atomic_store_explicit(&a->ends_ns, now_ns, memory_order_relaxed);
+  cast_lock_drop(&cast_members_lock);
+}
+
+uint64_t cast_account_ends(const cast_account *a) {
+  uint64_t first = UINT64_MAX;
+  for (; a != NULL; a = a->parent) {
+    uint64_t at = atomic_load_explicit(&a->ends_ns, memory_order_relaxed);
+    if (at != 0 && at < first) first = at;
+  }
+  return first;
 }
 
 /* -- what may lead to itself ---------------------------------------------- */

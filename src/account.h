@@ -17,7 +17,14 @@
    2. When an account ends, its bytes and its tasks are 0.
    3. A figure is beyond its limit only by what was added without being asked
       (cast_account_add): what somebody else has caused, and what cannot fail
-      any more. Then every other charge is refused. */
+      any more. Then every other charge is refused.
+   4. `open` counts the sessions of the account and of those below it that have
+      not closed. It becomes 0 once, for all of them come from the account's own
+      session or from one that counts already.
+   5. If an account is ending, each session that counts in it was asked to
+      close, or is being asked: by who has ended the account, which finds those
+      that had entered before, or by its maker, whom cast_account_enter tells
+      so. */
 #ifndef CAST_ACCOUNT_H
 #define CAST_ACCOUNT_H
 
@@ -38,6 +45,13 @@ struct cast_account {
   cast_list made; /* (cast_members_lock) what may lead to itself: cast_member */
   cast_list ends; /* (cast_members_lock) what ends with that: cast_dependent */
   _Atomic bool over; /* (a) its sessions have been told that no cpu is left */
+  uint32_t open;     /* (cast_members_lock) see invariant 4 */
+  bool ending;       /* (cast_members_lock) see invariant 5 */
+  /* (a) Ending: when the first of its sessions came to that; 0: none has yet.
+     Relaxed: a figure. */
+  _Atomic uint64_t ends_ns;
+  struct cast_session *session; /* (i) its own; with a weak reference as long as
+                                   `open` is not 0 */
 };
 
 /* An account below `parent` (NULL: below none) with these limits, one of each
@@ -75,9 +89,28 @@ bool cast_account_is_below(const cast_account *a, const cast_account *above);
 bool cast_account_hold(cast_account *a, size_t bytes);
 void cast_account_release(cast_account *a, size_t bytes);
 
-/* Guards the lists of accounts, and those of cycle.c. No other lock is taken
+/* Guards the lists of accounts, and those of cycle.c; and whether they end. No other lock is taken
    while it is held. */
 extern cast_lock cast_members_lock;
+
+/* -- sessions ------------------------------------------------------------- */
+
+/* The session with this account is there, where those who look for it find it:
+   it counts in the account and in all above. True: one of these is ending, so
+   the session has to close at once. */
+bool cast_account_enter(cast_account *a);
+/* A session of this account, or of one below it, has closed: it counts in it no
+   more. True: it was the last one. To be called for an account and for all
+   above it, in this order. */
+bool cast_account_leave(cast_account *a);
+/* The session with this account closes, or is asked to, and with it all below.
+   True: some may be there that nobody has asked yet, so the caller does. */
+bool cast_account_end(cast_account *a);
+/* A session with this account has come to a request to close, now: what is
+   ending has a time of its own from then on. */
+void cast_account_note_end(cast_account *a, uint64_t now_ns);
+/* The first such time of the account and those above it; UINT64_MAX: none. */
+uint64_t cast_account_ends(const cast_account *a);
 
 /* -- what may lead to itself ---------------------------------------------- */
 

@@ -130,6 +130,18 @@ static void run_posts(cast_session *s, cast_post *p, bool closed) {
   }
 }
 
+/* s has closed. The event of a sandbox tells that all which it has made has
+   closed, too; so it is set by the last of these. The accounts above that of s
+   stay as long as s does, which its caller sees to. */
+static void tell_closed(cast_session *s) {
+  if (CAST_LIKELY(s->account == NULL)) cast_event_set(&s->closed, NULL);
+  for (cast_account *a = s->account; a != NULL; a = a->parent) {
+    if (!cast_account_leave(a)) continue;
+    cast_event_set(&a->session->closed, NULL);
+    cast_session_unref_weak(a->session);
+  }
+}
+
 void cast_session_end(cast_session *s) {
   cast_post *last;
   cast_timer_remove(&s->alarm);
@@ -140,7 +152,7 @@ void cast_session_end(cast_session *s) {
   run_posts(s, last, true);
   CAST_ASSERT(s->deadlines.count == 0);
   cast_heap_fini(&s->deadlines);
-  cast_event_set(&s->closed, NULL);
+  tell_closed(s);
 }
 
 /* Must the session close now, as it was asked to or has no handle, and no task

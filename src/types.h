@@ -190,7 +190,8 @@ struct cast_session {
   bool close_wanted; /* (w) it closes when no task is left */
   bool orphaned;     /* (w) it does so if there is still no handle then */
   cast_event empty;  /* set while no task is left */
-  cast_event closed; /* set when the session has closed */
+  cast_event closed; /* set when the session has closed, and, if it has an
+                        account, all below that */
   uint64_t id;       /* (i) unique in the process */
   uint32_t seed;     /* (w) the generator of select's choices */
   uint32_t budget;   /* (w) tasks to resume before the slice is over */

@@ -50,6 +50,38 @@ static void shares_limits(void **state) {
   cast_account_unref(two);
 }
 
+/* Sessions count in the accounts above; one that closes is told of those that
+   are left, and one that comes after that, that it is too late. */
+static void ends_with_those_above(void **state) {
+  CAST_UNUSED(state);
+  cast_account *top = make(NULL, 0), *child = make(top, 0);
+  cast_account *grandchild = make(child, 0), *late = make(child, 0);
+  assert_false(cast_account_enter(top));
+  assert_false(cast_account_enter(child));
+  assert_false(cast_account_enter(grandchild));
+  assert_true(cast_account_end(top));
+  assert_false(cast_account_end(top));
+  assert_false(cast_account_end(child)); /* who has ended top asks for all */
+  assert_true(cast_account_enter(late));
+  assert_true(cast_account_ends(late) == UINT64_MAX);
+  cast_account_note_end(late, 7);
+  cast_account_note_end(grandchild, 9);
+  assert_int_equal(cast_account_ends(grandchild), 7);
+  assert_true(cast_account_leave(late));
+  assert_false(cast_account_leave(child));
+  assert_false(cast_account_leave(top));
+  assert_false(cast_account_leave(child)); /* its own */
+  assert_false(cast_account_leave(top));
+  assert_false(cast_account_leave(top));
+  assert_true(cast_account_leave(grandchild));
+  assert_true(cast_account_leave(child));
+  assert_true(cast_account_leave(top));
+  cast_account_unref(late);
+  cast_account_unref(grandchild);
+  cast_account_unref(child);
+  cast_account_unref(top);
+}
+
 /* What was added beyond the limit counts, and all else is refused then. */
 static void adds_beyond(void **state) {
   CAST_UNUSED(state);
@@ -222,6 +254,7 @@ static void never_exceeds(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown(shares_limits, teardown),
+    cmocka_unit_test_teardown(ends_with_those_above, teardown),
     cmocka_unit_test_teardown(adds_beyond, teardown),
     cmocka_unit_test_teardown(charges_last, teardown),
     cmocka_unit_test_teardown(fails_without_memory, teardown),

@@ -450,7 +450,8 @@ static void start_init(lua_State *L, plan *p) {
   cast_loader_pass_on(p->S, cast_ltask_of(p->S->session.current), p->target, t);
   if (cast_task_start(&t->base, &p->S->session) != 0) {
     cast_msg_move(&p->init->msg, &t->base.waiter.msg);
-    cast_lua_error(L, "the program ends");
+    cast_lua_error(L, p->S->session.account != NULL ? "the session closes"
+                                                    : "the program ends");
   }
   p->task = t;
 }

@@ -125,10 +125,59 @@ static bool waits(cast_object *o) {
 static const cast_visitor visitor = {
   leads, show, waits, cast_ltask_looks, cast_ltask_empty};
 
+/* The owner has come to the request to close. */
+static void on_close(cast_session *s, cast_post *p, bool closed) {
+  CAST_UNUSED(p);
+  if (CAST_UNLIKELY(s->account != NULL))
+    cast_account_note_end(s->account, os_now());
+  if (!closed) cast_cancel_close(s);
+}
+
+/* Asks S alone, by what part of it is there for that: so it cannot fail. */
+static void ask_to_close(cast_state *S, cast_session *self) {
+  /* Relaxed: it only tells who is the first to ask. A task that is refused
+     because of `closing` below has taken the lock after us, and so sees this,
+     too. */
+  if (atomic_exchange_explicit(&S->close.posted, true, memory_order_relaxed))
+    return;
+  /* From here on no task can be started in it, also while its owner is busy. */
+  cast_lock_take(&S->session.lock);
+  S->session.closing = true;
+  cast_lock_drop(&S->session.lock);
+  /* A task that computes does not let the owner come to the post: the watchdog
+     has it interrupted soon. The session may close as soon as the post is
+     pushed; the weak reference keeps the timer's memory until it is set. */
+  cast_session_ref_weak(&S->session);
+  cast_session_push(&S->session, self, &S->close.post);
+  cast_watchdog_set(S, os_now() + CAST_STOP_NS, os_now());
+  cast_session_unref_weak(&S->session);
+}
+
+/* Has f called for all sessions but S whose account is `a` or below it, and that
+   come after `after` in the list of the root (NULL: for all). */
+static void each_below(cast_state *S, const cast_account *a, cast_state *after,
+  void (*f)(cast_state *other, cast_session *self), cast_session *self) {
+  cast_state *other = cast_state_child(S->root, after), *next;
+  for (; other != NULL; other = next) {
+    next = cast_state_child(S->root, other); /* f may have it leave the list */
+    if (other != S && cast_account_is_below(other->session.account, a))
+      f(other, self);
+    cast_session_unref_weak(&other->session);
+  }
+}
+
+/* Asks all that a sandbox has made, itself or by what it has made. That stands
+   behind it in the list. */
+static void close_below(cast_state *S, cast_session *self) {
+  each_below(S, S->session.account, S, ask_to_close, self);
+}
+
 /* ops->close: the session was asked to close, or has no handle any more, and no
    task is left. */
 static void pool_close(cast_session *s) {
   cast_state *S = cast_state_of(s);
+  if (CAST_UNLIKELY(s->account != NULL) && cast_account_end(s->account))
+    close_below(S, s);
   S->closing = true;
   cast_timer_remove(&S->watchdog.timer);
   cast_state_close_lua(S);
@@ -183,28 +232,16 @@ static const cast_session_ops own_ops = {
   .signals = cast_signals_of,
 };
 
-/* The owner has come to the request to close. */
-static void on_close(cast_session *s, cast_post *p, bool closed) {
-  CAST_UNUSED(p);
-  if (!closed) cast_cancel_close(s);
-}
-
 void cast_state_close(cast_state *S, cast_session *self) {
-  /* Relaxed: it only tells who is the first to ask. A task that is refused
-     because of `closing` below has taken the lock after us, and so sees this,
-     too. */
-  if (atomic_exchange_explicit(&S->close.posted, true, memory_order_relaxed))
+  cast_account *a = S->session.account;
+  bool others = a != NULL && cast_account_end(a);
+  if (CAST_LIKELY(!others)) {
+    ask_to_close(S, self);
     return;
-  /* From here on no task can be started in it, also while its owner is busy. */
-  cast_lock_take(&S->session.lock);
-  S->session.closing = true;
-  cast_lock_drop(&S->session.lock);
-  /* A task that computes does not let the owner come to the post: the watchdog
-     has it interrupted soon. The session may close as soon as the post is
-     pushed; the weak reference keeps the timer's memory until it is set. */
-  cast_session_ref_weak(&S->session);
-  cast_session_push(&S->session, self, &S->close.post);
-  cast_watchdog_set(S, os_now() + CAST_STOP_NS, os_now());
+  }
+  cast_session_ref_weak(&S->session); /* it may close as soon as it is asked */
+  ask_to_close(S, self);
+  close_below(S, self);
   cast_session_unref_weak(&S->session);
 }
 
@@ -221,20 +258,12 @@ void cast_state_close_children(cast_state *root, cast_session *self) {
 void cast_state_cpu_over(cast_state *S) {
   const cast_account *full = cast_account_full(S->session.account, CAST_CPU);
   cast_account *a = S->session.account;
-  cast_state *other, *next;
   while (a != NULL && a != full) a = a->parent;
   /* Relaxed: it only tells who is the first. */
   if (a == NULL ||
       atomic_exchange_explicit(&a->over, true, memory_order_relaxed))
     return;
-  other = cast_state_child(S->root, NULL);
-  while (other != NULL) {
-    if (other != S && cast_account_is_below(other->session.account, a))
-      cast_cancel_look(other, &S->session);
-    next = cast_state_child(S->root, other);
-    cast_session_unref_weak(&other->session);
-    other = next;
-  }
+  each_below(S, a, NULL, cast_cancel_look, &S->session);
 }
 
 /* The packer's question of its finalizers, see packer.h: ends the host if its
@@ -450,6 +479,7 @@ static bool make_account(
     cast_account_unref(a);
     return false;
   }
+  a->session = &S->session;
   S->session.account = a;
   S->memory.max = (size_t)cast_account_max(a, CAST_BYTES);
   return S->memory.max == 0 || cast_memory_grant(S);
@@ -473,6 +503,13 @@ static bool has_room(const cast_state *S) {
     left = (size_t)cast_account_left(S->session.account, CAST_BYTES) +
            (S->memory.granted > bytes ? S->memory.granted - bytes : 0);
   return left >= CAST_LEAST_ROOM;
+}
+
+/* From now on it counts among what its maker has made. If that closes, this one
+   does, too. */
+static void enter_account(cast_state *S) {
+  cast_session_ref_weak(&S->session); /* its account's */
+  if (cast_account_enter(S->session.account)) cast_state_close(S, NULL);
 }
 
 /* The caller's thread does everything, in the new Lua state, too, unless that
@@ -511,6 +548,7 @@ cast_state *cast_state_make(
      it is taken for a session that runs, so nobody else runs it. */
   CAST_ALWAYS(cast_session_reclaim(&S->session));
   cast_family_enter(S, root);
+  if (CAST_UNLIKELY(S->session.account != NULL)) enter_account(S);
   return S;
 no_memory:
   if (S != NULL) discard(S);

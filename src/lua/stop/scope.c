@@ -62,6 +62,7 @@
       anchored in the userdata. */
 #include "scope.h"
 
+#include "../../account.h"
 #include "../../base.h"
 #include "../../heap.h"
 #include "../../limits.h"
@@ -319,9 +320,13 @@ static bool push_expired(lua_State *L, cast_ltask *t, const expired *v) {
   return v->cancel || v->scope != NULL;
 }
 
+/* What a closing sandbox and all that it has made share counts from the time at
+   which the first of these came to it. */
 bool cast_scope_is_overdue(const cast_ltask *t, uint64_t now_ns) {
-  return t->base.cancelled && cast_state_of(t->base.session)->sandbox != NULL &&
-         now_ns >= later(t->base.cancelled_ns, CAST_GRACE_NS);
+  const cast_account *a = t->base.session->account;
+  return t->base.cancelled && a != NULL &&
+         now_ns >= later(earlier(t->base.cancelled_ns, cast_account_ends(a)),
+                     CAST_GRACE_NS);
 }
 
 /* A task that computes may only have collected garbage until the first look, so
