@@ -44,6 +44,8 @@ struct cast_account {
   _Atomic uint64_t used[CAST_USES]; /* (a) relaxed: figures only, see 1 */
   cast_list made; /* (cast_members_lock) what may lead to itself: cast_member */
   cast_list ends; /* (cast_members_lock) what ends with that: cast_dependent */
+  uint64_t earned; /* (cast_members_lock) how many of its bytes counted when
+                      sessions closed (cycle.c); no more than there are */
   _Atomic bool over; /* (a) its sessions have been told that no cpu is left */
   uint32_t open;     /* (cast_members_lock) see invariant 4 */
   bool ending;       /* (cast_members_lock) see invariant 5 */

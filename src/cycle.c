@@ -6,6 +6,9 @@
    are worked off one after the other.
 
    Without memory nothing is emptied; the next session that closes tries again.
+   Nor is anything when a look takes more work than it may: what was taken for
+   it waits with all others then, and a look at these may do twice as much the
+   next time.
 
    Locks: cast_members_lock for the lists; that of one channel at a time. Under
    both only so much is done at once that others need not wait long, and nothing
@@ -23,9 +26,11 @@ static struct {
   cast_list seen;  /* of who looks now */
   bool busy;       /* somebody looks */
   bool again;      /* others have closed meanwhile */
-  uint64_t cost;   /* of a look at the old ones: nodes and references */
-  uint64_t credit; /* what may be done for the sessions that have closed since
-                      the last look at the old ones */
+  uint64_t due;    /* the work that the fresh ones are worth */
+  uint64_t credit; /* that of all since the last look at the old ones, which is
+                      for the next one */
+  uint64_t need; /* with so much that begins: the work for those that were kept
+                      then, or twice what was not enough */
 } left = {
   .fresh = {&left.fresh, &left.fresh},
   .old = {&left.old, &left.old},
@@ -64,8 +69,20 @@ struct cast_visit {
   uint32_t *edges; /* numbers of nodes */
   uint32_t nedges, edges_room;
   cast_msg *part; /* room for CAST_CYCLE_ROUND messages */
-  bool lacking;   /* no memory */
+  bool all;       /* the old ones are looked at, too */
+  bool over;      /* it would take more work than it may */
+  bool lacking;   /* no memory, or `over`: it cannot go on */
+  uint64_t
+    budget; /* the work that it may take: how many members, messages, ... */
+  uint64_t work; /* ... items of blocks, nodes and references it comes to */
 };
+
+/* Something is to be done. False: not any more, it would be too much. */
+static bool spend(cast_visit *v, uint64_t n) {
+  v->work += n;
+  if (v->work > v->budget) v->over = v->lacking = true;
+  return !v->lacking;
+}
 
 /* -- the table ------------------------------------------------------------ */
 
@@ -108,6 +125,7 @@ static bool make_room(cast_visit *v) {
 /* Makes a node, to which the caller's reference goes. False: no memory. */
 static bool add_node(
   cast_visit *v, const void *key, _Atomic uint32_t *refs, bool is_block) {
+  if (!spend(v, 1)) return false;
   if (!make_room(v)) {
     v->lacking = true;
     return false;
@@ -131,6 +149,7 @@ static cast_msg msg_of(const node *n) {
 
 /* A reference to a node was met. */
 static void add_edge(cast_visit *v, uint32_t to) {
+  if (!spend(v, 1)) return;
   if (v->nedges == v->edges_room) {
     uint32_t room = v->edges_room == 0 ? 256 : v->edges_room * 2;
     uint32_t *edges = room > v->edges_room && room < UINT32_MAX / 8
@@ -175,6 +194,7 @@ static bool any_leads(
 }
 
 static void visit_items(cast_visit *v, cast_object *const *items, uint32_t n) {
+  if (!spend(v, n)) return;
   for (uint32_t i = 0; i < n; i++) cast_visit_object(v, items[i]);
 }
 
@@ -191,6 +211,7 @@ void cast_visit_msg(cast_visit *v, const cast_msg *m) {
   b = m->u.block;
   i = find(v, b);
   if (i == NONE) {
+    if (!spend(v, b->nrefs <= CAST_CYCLE_FEW ? b->nrefs : 1)) return;
     if (b->nrefs <= CAST_CYCLE_FEW && !any_leads(v, b->items, b->nrefs)) return;
     if (!add_node(v, b, &b->refs, true)) return;
     cast_msg_dup(&copy, m); /* its reference is the node's */
@@ -230,7 +251,7 @@ static size_t copy_part(cast_visit *v, const cast_chan *c, size_t *i) {
 static void show_chan(cast_visit *v, place *p) {
   cast_chan *c = chan_of(p);
   bool more = true;
-  for (size_t i = 0, n; more && !v->lacking;) {
+  for (size_t i = 0, n, from; more && !v->lacking;) {
     cast_lock_take(&c->lock);
     if (i == 0) {
       p->room = c->room;
@@ -238,9 +259,11 @@ static void show_chan(cast_visit *v, place *p) {
       p->count = c->count;
     }
     more = is_same(p);
+    from = i;
     n = more ? copy_part(v, c, &i) : 0;
     more = more && i < c->count;
     cast_lock_drop(&c->lock);
+    (void)spend(v, i - from);
     for (; n > 0; n--) {
       cast_visit_msg(v, &v->part[n - 1]);
       cast_msg_drop(&v->part[n - 1]);
@@ -379,21 +402,23 @@ static void empty(cast_visit *v, const place *p) {
   }
 }
 
-/* Returns what a look at those that are kept costs. */
-static uint64_t collect(cast_visit *v) {
-  uint64_t cost = 0;
+/* Returns which part of the nodes and references is kept. */
+static double collect(cast_visit *v) {
+  double kept;
   uint32_t *stack = NULL;
   meet_all(v);
   if (!v->lacking) stack = cast_alloc(v->nnodes * sizeof *stack);
-  v->lacking = stack == NULL;
-  if (stack == NULL) return 0;
+  if (stack == NULL) {
+    v->lacking = true;
+    return 0;
+  }
   read_counts(v, stack);
   look_again(v);
-  cost = mark(v, stack);
+  kept = (double)mark(v, stack) / ((double)v->nnodes + v->nedges);
   cast_free(stack);
   for (size_t i = 0; i < v->nset; i++)
     if (!v->nodes[i].reached) empty(v, &v->set[i]);
-  return cost;
+  return kept;
 }
 
 static void visit_fini(cast_visit *v) {
@@ -437,7 +462,7 @@ static void take_all(cast_visit *v, cast_list *from) {
       return;
     }
     cast_lock_take(&cast_members_lock);
-    for (size_t i = 0; i < CAST_CYCLE_ROUND && more; i++) {
+    for (size_t i = 0; more && i < CAST_CYCLE_ROUND && spend(v, 1); i++) {
       cast_list *l = cast_list_shift(from);
       more = l != NULL;
       if (!more) break;
@@ -450,48 +475,76 @@ static void take_all(cast_visit *v, cast_list *from) {
   }
 }
 
-/* With the lock: is it time to look at the old ones, too? */
-static bool begin_look(void) {
-  bool all = left.credit >= left.cost;
-  if (all) left.credit = 0;
+/* With the lock. Is it time to look at the old ones, too? */
+static cast_visit begin_look(const cast_visitor *visitor) {
+  cast_visit v = {.visitor = visitor, .budget = left.due};
+  v.all = left.credit >= left.need;
+  if (v.all) v.budget += left.credit;
+  if (v.all) left.credit = 0;
+  left.due = 0;
   left.again = false;
-  return all;
+  return v;
 }
 
-/* Looks at the fresh ones, or at all. True: it is to be done again. */
-static bool look(bool all, const cast_visitor *visitor) {
-  cast_visit v = {.visitor = visitor};
-  uint64_t cost = 0;
-  bool again;
-  take_all(&v, &left.fresh);
-  if (all) take_all(&v, &left.old);
-  if (!v.lacking && v.nset > 0) cost = collect(&v);
+/* With the lock. Those of a look that came to its end, or was too much, wait
+   with all others now. One that lacked memory is made again. */
+static void end_look(cast_visit *v, double kept) {
+  bool again = v->lacking && !v->over;
+  cast_list_append(again && !v->all ? &left.fresh : &left.old, &left.seen);
+  if (again)
+    *(v->all ? &left.credit : &left.due) += v->budget;
+  else if (v->over && v->all)
+    left.need = 2 * v->budget;
+  else if (v->all)
+    left.need = (uint64_t)((double)v->work * kept);
+}
+
+/* Looks at the fresh ones, or at all. */
+static void look(cast_visit *v) {
+  double kept = 0;
+  take_all(v, &left.fresh);
+  if (v->all) take_all(v, &left.old);
+  if (!v->lacking && v->nset > 0) kept = collect(v);
   cast_lock_take(&cast_members_lock);
-  cast_list_append(v.lacking ? &left.fresh : &left.old, &left.seen);
-  if (!v.lacking) left.cost = all ? cost : left.cost + cost;
-  again = left.again;
+  end_look(v, kept);
   cast_lock_drop(&cast_members_lock);
-  visit_fini(&v);
-  return again;
+  visit_fini(v);
+}
+
+/* With the lock: how much work a session with this account is worth that has
+   closed, for what is there yet of what it, or one below it, has been charged.
+   Each byte counts once, and not for each of the sessions around. */
+static uint64_t earn(cast_account *a) {
+  uint64_t used = cast_account_used(a, CAST_BYTES);
+  uint64_t more = used > a->earned ? used - a->earned : 0;
+  for (; a != NULL; a = a->parent) {
+    used = cast_account_used(a, CAST_BYTES);
+    a->earned = a->earned + more < used ? a->earned + more : used;
+  }
+  return CAST_CYCLE_OTHERS + more / CAST_CYCLE_BYTES;
 }
 
 void cast_cycles_end(cast_account *a, const cast_visitor *visitor) {
-  bool mine, all = false, again = true;
+  cast_visit v;
+  uint64_t more;
+  bool mine;
   cast_lock_take(&cast_members_lock);
   cast_list_append(&left.fresh, &a->made);
-  left.credit +=
-    CAST_CYCLE_OTHERS + cast_account_used(a, CAST_BYTES) / CAST_CYCLE_BYTES;
+  more = earn(a);
+  left.due += more;
+  left.credit += more;
   mine = !left.busy;
-  left.busy = true;
-  left.again = !mine;
-  if (mine) all = begin_look();
+  left.busy = left.again = true;
+  if (mine) v = begin_look(visitor);
   cast_lock_drop(&cast_members_lock);
-  /* Not for ever: what is left then waits for the next session. */
+  /* Not for ever: what is left then waits for the next session. Whether others
+     have closed is asked where `busy` ends, for they look at that. */
   for (int i = 0; mine; i++) {
-    again = look(all, visitor) && i < CAST_CYCLE_AGAIN;
+    look(&v);
     cast_lock_take(&cast_members_lock);
-    if (again) all = begin_look();
-    left.busy = mine = again;
+    mine = left.again && i < CAST_CYCLE_AGAIN;
+    if (mine) v = begin_look(visitor);
+    left.busy = mine;
     cast_lock_drop(&cast_members_lock);
   }
 }

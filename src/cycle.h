@@ -47,14 +47,23 @@
       the channel, and drops the reference; and a failure that is not reported
       (cast_visitor.waits).
    7. What is not known to be unreachable is kept, and stays in a list. It is
-      looked at again when another session of a sandbox closes: all of it, as
-      long as that takes no longer than what the sessions that have closed since
-      the last time are good for (CAST_CYCLE_OTHERS, CAST_CYCLE_BYTES). So the
-      work for a session that closes is bounded by what it leaves behind; and
-      what cannot be reached any more, by what others still have.
+      looked at again when sessions of sandboxes close: all of it, once these are
+      worth that. Each is worth some work (CAST_CYCLE_OTHERS), and more for the
+      bytes that were charged to it, and those below it, and are still in use
+      (CAST_CYCLE_BYTES); that much may be done for what it has made, and as much
+      once more, put by, for the next look at all. How much a look will be shows
+      only while it is made, for what is met may be led to what others have made.
+      So a look ends, with nothing emptied, when it would be more than it may.
+      Then what it has met waits for the next look at all, which begins when
+      twice as much has been put by.
+      So the work for sessions that close is bounded by how many these are and by
+      what they leave behind, wherever that leads. And what cannot be reached any
+      more takes at most some times the memory of what can: a look at all takes
+      as much work as what can be reached, and is due when sessions have left
+      bytes enough for up to four times that.
 
    Owner: one thread at a time looks; a session that closes meanwhile leaves its
-   members to that one. */
+   members to that one, which looks for them before it ends. */
 #ifndef CAST_CYCLE_H
 #define CAST_CYCLE_H
 

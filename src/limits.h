@@ -261,14 +261,14 @@
 
 /* When a session of a sandbox closes (cycle.c): messages that are looked at
    while the lock of a channel is held, and channels that are moved at once;
-   references of a block that are looked at before it is remembered; objects and
-   references of channels left before that are looked at again for each session,
-   and for so many bytes that it leaves one more; and how often sessions that
-   have closed meanwhile are looked after. */
+   references of a block that are looked at before it is remembered; the work
+   that each session is worth, in things to be looked at, and for so many bytes
+   that it leaves one more; and how often sessions that have closed meanwhile
+   are looked after. */
 #define CAST_CYCLE_ROUND CAST_LIMIT(256u, 2u)
 #define CAST_CYCLE_FEW CAST_LIMIT(16u, 1u)
-#define CAST_CYCLE_OTHERS 4096u
-#define CAST_CYCLE_BYTES 64u
+#define CAST_CYCLE_OTHERS 8192u
+#define CAST_CYCLE_BYTES 16u
 #define CAST_CYCLE_AGAIN 8
 
 /* -- tasks and states ----------------------------------------------------- */

@@ -14,8 +14,13 @@ typedef struct box {
   cast_msg msg;
 } box;
 
+static void (*on_free)(void); /* called when the next one is freed, or NULL */
+
 static void box_free(cast_object *o) {
+  void (*f)(void) = on_free;
+  on_free = NULL;
   cast_free(CAST_CONTAINER(o, box, object));
+  if (f != NULL) f();
 }
 static void box_release(cast_object *o, cast_object **more) {
   cast_msg_drop_later(&CAST_CONTAINER(o, box, object)->msg, more);
@@ -23,7 +28,10 @@ static void box_release(cast_object *o, cast_object **more) {
 static const cast_type box_type = {"box", box_free, box_release};
 
 static bool leads(const cast_object *o) { return o->type == &box_type; }
+static uint32_t shown; /* how many were looked at */
+
 static bool show(cast_object *o, cast_visit *v) {
+  shown++;
   cast_visit_msg(v, &CAST_CONTAINER(o, box, object)->msg);
   return false;
 }
@@ -164,8 +172,79 @@ static void looks_through_objects(void **state) {
   outer = CAST_CONTAINER(o, box, object);
   cast_unref(&outer->object);
   /* So much is not looked at for each session that closes. */
-  for (int i = 0; i < 100 && cast_account_used(account, CAST_BYTES) > 0; i++)
+  for (int i = 0; i < 1000 && cast_account_used(account, CAST_BYTES) > 0; i++)
     cast_cycles_end(account, &visitor);
+}
+
+/* A message with so many objects that lead nowhere else. */
+static cast_msg make_wide(uint32_t n) {
+  cast_msg m;
+  CAST_ALWAYS(cast_msg_init(&m, 1, n) == 0);
+  for (uint32_t i = 0; i < n; i++) {
+    box *b = cast_calloc(sizeof *b);
+    CAST_ALWAYS(b != NULL);
+    cast_object_init(&b->object, &box_type);
+    cast_msg_items(&m)[i] = &b->object;
+  }
+  return m;
+}
+
+/* What sessions leave leads to a message with very many objects, which costs
+   them nothing. It is not looked at for each of them; nevertheless what cannot
+   be reached any more is found before long. */
+static void looks_for_what_was_left(void **state) {
+  enum { WIDE = 20000, TIMES = 100 };
+  uint64_t max[CAST_USES] = {0};
+  cast_account *other = cast_account_new(NULL, max);
+  cast_chan *kept[TIMES], *lost = make(account);
+  cast_msg wide = make_wide(WIDE);
+  int closed = 0;
+  CAST_UNUSED(state);
+  CAST_ALWAYS(other != NULL);
+  put(lost, &lost->object, 1, 1);
+  cast_cycles_end(account, &visitor);
+  shown = 0;
+  for (int i = 0; i < TIMES; i++) {
+    cast_waiter w;
+    memset(&w, 0, sizeof w);
+    cast_msg_dup(&w.msg, &wide);
+    kept[i] = make(other);
+    CAST_ALWAYS(cast_chan_send(kept[i], NULL, NULL, &w) == 0);
+    cast_cycles_end(other, &visitor);
+  }
+  assert_true(shown < TIMES * WIDE / 2);
+  cast_unref(&lost->object);
+  for (; cast_account_used(account, CAST_BYTES) > 0; closed++)
+    cast_cycles_end(other, &visitor);
+  assert_true(closed <= 40);
+  for (int i = 0; i < TIMES; i++) cast_unref(&kept[i]->object);
+  cast_msg_drop(&wide);
+  cast_account_unref(other);
+}
+
+static cast_account *late; /* closes at the end of a look */
+
+static void close_late(void) { cast_cycles_end(late, &visitor); }
+
+/* A session that closes while another one's look is ending is looked after. */
+static void misses_none_at_the_end(void **state) {
+  uint64_t max[CAST_USES] = {0};
+  cast_chan *a = make(account), *b;
+  box *last = box_of(cast_ref(&a->object));
+  CAST_UNUSED(state);
+  late = cast_account_new(NULL, max);
+  CAST_ALWAYS(late != NULL);
+  b = make(late);
+  put(b, &b->object, 1, 1);
+  cast_unref(&b->object);
+  put(a, &last->object, 1, 1);
+  cast_unref(&last->object);
+  cast_unref(&a->object);
+  on_free = close_late;
+  cast_cycles_end(account, &visitor); /* has the last reference to the object */
+  assert_null(on_free);
+  assert_int_equal(cast_account_used(late, CAST_BYTES), 0);
+  cast_account_unref(late);
 }
 
 /* Pairs of channels of two sessions, the first of which closes while the second
@@ -382,6 +461,8 @@ int main(void) {
     TEST(counts_shared_blocks),
     TEST(finds_all_that_is_left),
     TEST(looks_through_objects),
+    TEST(looks_for_what_was_left),
+    TEST(misses_none_at_the_end),
     TEST(needs_memory),
     TEST(races_with_users),
     TEST(sees_who_walks),
