@@ -183,11 +183,10 @@ uint64_t cast_account_ends(const cast_account *a) {
 
 /* -- what may lead to itself ---------------------------------------------- */
 
-cast_member *cast_member_new(cast_account *a, cast_object *o, size_t bytes) {
-  cast_member *m;
-  bytes += sizeof *m;
-  if (!cast_account_hold(a, bytes)) return NULL;
-  m = cast_calloc(sizeof *m);
+/* The charge, and a reference to the account, are the caller's, and go to the
+   member. */
+static cast_member *make_member(cast_account *a, cast_object *o, size_t bytes) {
+  cast_member *m = cast_calloc(sizeof *m);
   if (m == NULL) {
     cast_account_release(a, bytes);
     return NULL;
@@ -199,6 +198,17 @@ cast_member *cast_member_new(cast_account *a, cast_object *o, size_t bytes) {
   cast_list_push(&a->made, &m->link);
   cast_lock_drop(&cast_members_lock);
   return m;
+}
+
+cast_member *cast_member_new(cast_account *a, cast_object *o, size_t bytes) {
+  bytes += sizeof(cast_member);
+  if (!cast_account_hold(a, bytes)) return NULL;
+  return make_member(a, o, bytes);
+}
+
+cast_member *cast_member_add(cast_account *a, cast_object *o) {
+  cast_account_add(a, CAST_BYTES, sizeof(cast_member));
+  return make_member(cast_account_ref(a), o, sizeof(cast_member));
 }
 
 void cast_member_free(cast_member *m) {

@@ -44,7 +44,7 @@ struct cast_account {
   _Atomic uint64_t used[CAST_USES]; /* (a) relaxed: figures only, see 1 */
   cast_list made; /* (cast_members_lock) what may lead to itself: cast_member */
   cast_list ends; /* (cast_members_lock) what ends with that: cast_dependent */
-  uint64_t earned; /* (cast_members_lock) how many of its bytes counted when
+  uint64_t earned;   /* (cast_members_lock) how many of its bytes counted when
                       sessions closed (cycle.c); no more than there are */
   _Atomic bool over; /* (a) its sessions have been told that no cpu is left */
   uint32_t open;     /* (cast_members_lock) see invariant 4 */
@@ -116,8 +116,9 @@ uint64_t cast_account_ends(const cast_account *a);
 
 /* -- what may lead to itself ---------------------------------------------- */
 
-/* What an object has that a session of a sandbox has made, and that may lead to
-   itself: a channel, or a task with handles of tasks in its results. */
+/* What an object has that may lead to itself by what a session of a sandbox has
+   done: a channel that it has made, or has sent handles into, or a task of its
+   own with handles of tasks in its results. */
 typedef struct cast_member {
   cast_list link;        /* (cast_members_lock) in account->made, or a list of
                             cycle.c's */
@@ -131,6 +132,9 @@ typedef struct cast_member {
 /* For an object that nobody else has, or knows to be one; charges so many bytes
    for it. NULL: out of memory, or too much for the account. */
 cast_member *cast_member_new(cast_account *a, cast_object *o, size_t bytes);
+/* The same for an object that others may have; nothing is refused. NULL: out of
+   memory. */
+cast_member *cast_member_add(cast_account *a, cast_object *o);
 /* The object is freed: nobody finds it in a list any more. */
 void cast_member_free(cast_member *m);
 

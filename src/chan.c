@@ -15,8 +15,26 @@ int cast_chan_join(cast_chan *c, cast_account *a) {
   return c->member != NULL ? 0 : CASTING_ENOMEM;
 }
 
+/* The ring stays charged to nobody, and the channel its maker's. */
+int cast_chan_adopt(cast_chan *c, cast_account *a) {
+  cast_member *m, *none = NULL;
+  if (c->member != NULL ||
+      atomic_load_explicit(&c->adopted, memory_order_relaxed) != NULL)
+    return 0;
+  m = cast_member_add(a, &c->object);
+  if (m == NULL) return CASTING_ENOMEM;
+  /* Relaxed: who frees the channel is ordered by its references. */
+  if (!atomic_compare_exchange_strong_explicit(
+        &c->adopted, &none, m, memory_order_relaxed, memory_order_relaxed))
+    cast_member_free(m); /* another session was faster */
+  return 0;
+}
+
 /* The channel ends. */
 static void leave_account(cast_chan *c) {
+  cast_member *m = atomic_load_explicit(&c->adopted, memory_order_relaxed);
+  if (CAST_UNLIKELY(m != NULL)) cast_member_free(m);
+  if (CAST_LIKELY(c->member == NULL)) return;
   cast_account_give(c->member->account, CAST_BYTES, c->room * sizeof *c->ring);
   cast_member_free(c->member);
 }
@@ -43,7 +61,7 @@ static bool is_awaited(cast_chan *c) {
 
 static void chan_free(cast_object *o) {
   cast_chan *c = CAST_CONTAINER(o, cast_chan, object);
-  if (CAST_UNLIKELY(c->member != NULL)) leave_account(c);
+  leave_account(c);
   if (CAST_UNLIKELY(is_awaited(c))) return;
   cast_free(c->ring);
   cast_free(c);

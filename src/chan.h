@@ -45,6 +45,10 @@ struct cast_chan {
   void *owner;         /* (i) for these two functions */
   cast_member *member; /* (i) the ring is charged to its account; NULL: a
                           trusted session has made the channel */
+  /* (a) of a channel without `member`: that of the first sandbox which has sent
+     a handle into it (cast_chan_adopt), or NULL. Relaxed: it is read, but for
+     whether it is there, when nobody else has the channel. */
+  _Atomic(cast_member *) adopted;
 };
 
 extern const cast_type cast_chan_type;
@@ -53,6 +57,11 @@ cast_chan *cast_chan_new(size_t capacity); /* NULL: out of memory */
 /* A new channel, which nobody else has yet, is one of a session with this
    account. 0; CASTING_ENOMEM: out of memory, or too much for the account. */
 int cast_chan_join(cast_chan *c, cast_account *a);
+
+/* A session with account `a`, which is open, is about to send a handle into the
+   channel: from now on that is one of those which cycle.c looks at, if it was
+   none. 0, CASTING_ENOMEM. */
+int cast_chan_adopt(cast_chan *c, cast_account *a);
 
 /* Sends w->msg, which is empty after 0 and unchanged otherwise. t is the task
    that w belongs to, and that must park after CAST_PARKED; NULL: do not wait.

@@ -5,8 +5,8 @@
    holds one of it. Counted references keep these for ever. A trusted program
    would only leak; a sandbox could fill the memory of the process, one session
    after the other. So when a session of a sandbox has closed, those of its
-   channels are emptied that nobody can reach any more; then the counts free
-   them. This is trial deletion, as in CPython's cycle collector (Christopher,
+   channels are emptied that nobody can reach any more, and of the program's that
+   it has sent handles into; then the counts free them. This is trial deletion, as in CPython's cycle collector (Christopher,
    1984): of each object the references from within the set are counted; an
    object with more of them is referred to from outside, and so is all that it
    leads to.
@@ -16,8 +16,9 @@
    set are members (account.h): channels, and tasks whose results may lead to
    tasks; and what these lead to: blocks of messages, and objects that never
    change (cast_visitor), which are read by whoever has a reference, with no
-   lock. What lies in a channel is received, or stays; and who reads the results
-   of a task is counted.
+   lock. (A channel of the program's becomes a member before a sandbox sends the
+   first handle into it: cast_chan_adopt.) What lies in a channel is received, or
+   stays; and who reads the results of a task is counted.
    1. First all of the set is met, and each reference from within is noted. Who
       looks has a reference to each object then, so none of them ends. What a
       channel holds is known by three figures, which never come back once they

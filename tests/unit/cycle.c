@@ -147,6 +147,28 @@ static void counts_shared_blocks(void **state) {
   cast_unref(&out->object);
 }
 
+/* A channel of the program's, which two sessions send handles into. */
+static void frees_adopted(void **state) {
+  uint64_t max[CAST_USES] = {0};
+  cast_account *other = cast_account_new(NULL, max);
+  cast_chan *c = cast_chan_new(CAST_UNBOUNDED), *a = make(account);
+  CAST_UNUSED(state);
+  CAST_ALWAYS(other != NULL && c != NULL);
+  assert_int_equal(cast_chan_adopt(c, account), 0);
+  assert_int_equal(cast_chan_adopt(c, other), 0);
+  assert_int_equal(cast_account_used(other, CAST_BYTES), 0);
+  put(c, &a->object, 1, 1);
+  put(c, &c->object, 1, 100);
+  put(a, &c->object, 1, 1);
+  cast_unref(&a->object);
+  cast_cycles_end(other, &visitor);
+  cast_cycles_end(account, &visitor); /* c is held here */
+  assert_int_equal(cast_chan_len(c), 2);
+  cast_unref(&c->object);
+  cast_cycles_end(other, &visitor);
+  cast_account_unref(other);
+}
+
 /* -- objects in between --------------------------------------------------- */
 
 /* A message with one reference, which it takes over. */
@@ -459,6 +481,7 @@ int main(void) {
     TEST(frees_cycles),
     TEST(keeps_what_is_reached),
     TEST(counts_shared_blocks),
+    TEST(frees_adopted),
     TEST(finds_all_that_is_left),
     TEST(looks_through_objects),
     TEST(looks_for_what_was_left),

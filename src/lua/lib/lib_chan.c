@@ -37,6 +37,7 @@
 #include "../state/state.h"
 #include "../task/complete.h"
 #include "../task/enter.h"
+#include "../task/newtask.h"
 #include "../task/park.h"
 #include "../task/receive.h"
 #include "../task/scratch.h"
@@ -151,6 +152,25 @@ static int chan_send(lua_State *L) {
   return chan_send_in(L, cast_state_here(L));
 }
 
+/* Is one of the objects something that may lead to a channel? */
+static bool has_leads(cast_msg *m) {
+  for (uint32_t i = 0; i < m->nrefs; i++) {
+    const cast_object *o = cast_msg_items(m)[i];
+    if (o != NULL &&
+        (o->type == &cast_chan_type || o->type == &cast_task_type ||
+          o->type == &cast_message_type))
+      return true;
+  }
+  return false;
+}
+
+void cast_chan_note_sent(
+  lua_State *L, const cast_state *S, cast_chan *c, cast_msg *m) {
+  cast_account *a = S->session.account;
+  if (CAST_LIKELY(a == NULL) || c->member != NULL || !has_leads(m)) return;
+  if (cast_chan_adopt(c, a) != 0) cast_raise_memory(L);
+}
+
 /* In a sandbox each message is charged to its account (packed.c). */
 static int chan_send_charged(lua_State *L) {
   cast_state *S = cast_state_here(L);
@@ -159,6 +179,7 @@ static int chan_send_charged(lua_State *L) {
   int rc;
   check_message(L);
   pack_message(L, S, &t->base.waiter.msg);
+  cast_chan_note_sent(L, S, c, &t->base.waiter.msg);
   cast_enter_again(L, S, t);
   t->arg = NULL;
   rc = cast_chan_send(c, &S->session, &t->base, &t->base.waiter);
@@ -235,6 +256,7 @@ static int chan_try_send(lua_State *L) {
   check_message(L);
   t = cast_scratch(L, S);
   pack_message(L, S, &t->base.waiter.msg);
+  cast_chan_note_sent(L, S, c, &t->base.waiter.msg);
   return finish_send(
     L, S, t, cast_chan_send(c, &S->session, NULL, &t->base.waiter));
 }

@@ -148,6 +148,16 @@ static cast_chan *check_shared(lua_State *L, int i) {
   return c;
 }
 
+/* The message of a monitor leads to its task. If a sandbox makes it, or has made
+   the task, that may lead to a channel of the program's in which the message is
+   going to lie: see cast_chan_note_sent. False: out of memory. */
+static bool note_sandbox(
+  const cast_state *S, const cast_ltask *t, cast_chan *c) {
+  cast_account *a = S->session.account;
+  if (a == NULL) a = t->base.session->account;
+  return a == NULL || cast_chan_adopt(c, a) == 0;
+}
+
 /* Makes the monitor of t that sends a message with that tag into c, which is
    its `own` channel or the program's. Room for the message is reserved now, so
    that sending it takes no memory. */
@@ -158,6 +168,7 @@ static void monitor_make(lua_State *L, cast_state *S, cast_ltask *t,
     cast_raise_memory(L);
   m = cast_calloc(sizeof *m);
   if (m == NULL || write_message(&m->watcher.waiter.msg, t, tag, !own) != 0 ||
+      (!own && !note_sandbox(S, t, c)) ||
       cast_chan_reserve(c, &S->session) != 0) {
     if (m != NULL) cast_msg_drop(&m->watcher.waiter.msg);
     cast_free(m);

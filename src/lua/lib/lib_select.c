@@ -47,6 +47,7 @@
 #include "../transfer/pack.h"
 #include "../transfer/packed.h"
 #include "lib.h"
+#include "lib_chan.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -118,6 +119,7 @@ static int list_case(
     packed = cast_pack_values_inline(L, S, table + 2, n - 1, &c->waiter.msg);
   else
     cast_pack_values(L, S, table + 2, n - 1, what, &c->waiter.msg);
+  cast_chan_note_sent(L, S, c->chan, &c->waiter.msg);
   lua_settop(L, table + 1);
   lua_replace(L, table);
   return packed ? 0 : UNPACKED;
