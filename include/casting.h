@@ -218,8 +218,8 @@ CASTING_API int casting_session_wait(casting_session *s, double seconds);
 
 /* Closes a session.
    Its tasks are cancelled; when they have unwound, its Lua state is closed. The
-   call waits for that, and for the sessions that a sandbox has made, which close
-   with it. It must not be made in a task of that session.
+   call waits for that, and for the sessions that a sandbox has made, which
+   close with it. It must not be made in a task of that session.
    Returns 0, or one of
    CASTING_ETIMEOUT  the time has passed; the session goes on closing
    CASTING_EINVAL    it is an adopted one, which closes with its Lua state */

@@ -2,9 +2,9 @@
    SPDX-License-Identifier: MIT
 
    See account.h for owners and invariants. Locks: cast_members_lock, for the
-   lists, and for the end of sessions. All atomics are relaxed: a figure says nothing about other memory. The
-   references order the end of an account after all that was charged to it
-   (PAIR refs). */
+   lists, and for the end of sessions. All atomics are relaxed: a figure says
+   nothing about other memory. The references order the end of an account after
+   all that was charged to it (PAIR refs). */
 #include "account.h"
 
 #include "mem.h"

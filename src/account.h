@@ -91,8 +91,8 @@ bool cast_account_is_below(const cast_account *a, const cast_account *above);
 bool cast_account_hold(cast_account *a, size_t bytes);
 void cast_account_release(cast_account *a, size_t bytes);
 
-/* Guards the lists of accounts, and those of cycle.c; and whether they end. No other lock is taken
-   while it is held. */
+/* Guards the lists of accounts, and those of cycle.c; and whether accounts end.
+   No other lock is taken while it is held. */
 extern cast_lock cast_members_lock;
 
 /* -- sessions ------------------------------------------------------------- */

@@ -5,20 +5,20 @@
    holds one of it. Counted references keep these for ever. A trusted program
    would only leak; a sandbox could fill the memory of the process, one session
    after the other. So when a session of a sandbox has closed, those of its
-   channels are emptied that nobody can reach any more, and of the program's that
-   it has sent handles into; then the counts free them. This is trial deletion, as in CPython's cycle collector (Christopher,
-   1984): of each object the references from within the set are counted; an
-   object with more of them is referred to from outside, and so is all that it
-   leads to.
+   channels are emptied that nobody can reach any more, and those of the
+   program's that it has sent handles into; then the counts free them. This is
+   trial deletion, as in CPython's cycle collector (Christopher, 1984): of each
+   object the references from within the set are counted; an object with more of
+   them is referred to from outside, and so is all that it leads to.
 
    Other threads go on meanwhile, and nothing holds them up: the lock of one
    channel is held at a time, for some messages. It is right nevertheless. The
    set are members (account.h): channels, and tasks whose results may lead to
    tasks; and what these lead to: blocks of messages, and objects that never
    change (cast_visitor), which are read by whoever has a reference, with no
-   lock. (A channel of the program's becomes a member before a sandbox sends the
-   first handle into it: cast_chan_adopt.) What lies in a channel is received, or
-   stays; and who reads the results of a task is counted.
+   lock. (A channel of the program's becomes a member before a sandbox sends
+   the first handle into it: cast_chan_adopt.) What lies in a channel is
+   received, or stays; and who reads the results of a task is counted.
    1. First all of the set is met, and each reference from within is noted. Who
       looks has a reference to each object then, so none of them ends. What a
       channel holds is known by three figures, which never come back once they
@@ -48,20 +48,21 @@
       the channel, and drops the reference; and a failure that is not reported
       (cast_visitor.waits).
    7. What is not known to be unreachable is kept, and stays in a list. It is
-      looked at again when sessions of sandboxes close: all of it, once these are
-      worth that. Each is worth some work (CAST_CYCLE_OTHERS), and more for the
-      bytes that were charged to it, and those below it, and are still in use
-      (CAST_CYCLE_BYTES); that much may be done for what it has made, and as much
-      once more, put by, for the next look at all. How much a look will be shows
-      only while it is made, for what is met may be led to what others have made.
-      So a look ends, with nothing emptied, when it would be more than it may.
-      Then what it has met waits for the next look at all, which begins when
-      twice as much has been put by.
-      So the work for sessions that close is bounded by how many these are and by
-      what they leave behind, wherever that leads. And what cannot be reached any
-      more takes at most some times the memory of what can: a look at all takes
-      as much work as what can be reached, and is due when sessions have left
-      bytes enough for up to four times that.
+      looked at again when sessions of sandboxes close: all of it, once these
+      are worth that. Each is worth some work (CAST_CYCLE_OTHERS), and more for
+      the bytes that were charged to it, and to those below it, and are still in
+      use (CAST_CYCLE_BYTES). That much may be done for what it has made; and as
+      much once more is put by for the next look at all. How much work a look is
+      shows only while it goes on, for a channel may lead to anything. When it
+      would be more than it may, it ends, with nothing emptied: what was to be
+      looked at waits for the next look at all, and if it was one, that begins
+      when twice as much has been put by.
+      So the work for sessions that close is bounded by how many these are and
+      by what they leave behind, wherever that leads. And what cannot be reached
+      any more takes at most some times the memory of what could be reached at
+      the last look at all: the next one takes about as much work as that, and
+      sessions put it by, at the latest, while they leave what is worth four
+      times as much.
 
    Owner: one thread at a time looks; a session that closes meanwhile leaves its
    members to that one, which looks for them before it ends. */

@@ -148,8 +148,8 @@ static cast_chan *check_shared(lua_State *L, int i) {
   return c;
 }
 
-/* The message of a monitor leads to its task. If a sandbox makes it, or has made
-   the task, that may lead to a channel of the program's in which the message is
+/* The message of a monitor leads to its task. If a sandbox makes it, or has the
+   task, that may lead to a channel of the program's in which the message is
    going to lie: see cast_chan_note_sent. False: out of memory. */
 static bool note_sandbox(
   const cast_state *S, const cast_ltask *t, cast_chan *c) {

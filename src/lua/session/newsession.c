@@ -153,8 +153,8 @@ static void ask_to_close(cast_state *S, cast_session *self) {
   cast_session_unref_weak(&S->session);
 }
 
-/* Has f called for all sessions but S whose account is `a` or below it, and that
-   come after `after` in the list of the root (NULL: for all). */
+/* Has f called for all sessions but S whose account is `a` or below it, and
+   that come after `after` in the list of the root (NULL: for all). */
 static void each_below(cast_state *S, const cast_account *a, cast_state *after,
   void (*f)(cast_state *other, cast_session *self), cast_session *self) {
   cast_state *other = cast_state_child(S->root, after), *next;
