@@ -17,7 +17,7 @@ local source = [[
   end)
   out:send(me, task)
   if depth > 1 then
-    c.session():spawn(load(source), source, depth - 1, out, ready)
+    c.session():spawn(source, source, depth - 1, out, ready)
   end
 ]]
 
@@ -30,7 +30,7 @@ local function chain()
   local below = {}
   box:spawn(function(source, out, ready)
     local c = require "casting"
-    c.session():spawn(load(source), source, 3, out, ready)
+    c.session():spawn(source, source, 3, out, ready)
   end, source, out, ready)
   for i = 1, 3 do
     below[i] = {out:receive()}
@@ -42,7 +42,7 @@ end
 local function are_closed(below)
   for i = 1, #below do
     local ok, problem = pcall(below[i][1].spawn, below[i][1], "return")
-    assert(not ok and problem:find("is closed", 1, true), problem)
+    assert(not ok and problem:find("is closed", 1, true), tostring(problem))
     assert(below[i][2]:status() == "cancelled")
     assert(below[i][1]:close(0))
   end
@@ -117,7 +117,7 @@ end, out)
 out:receive()
 assert(box:close())
 local late, ok, problem = out:receive()
-assert(not ok and problem:find("is closed", 1, true), problem)
+assert(not ok and problem:find("is closed", 1, true), tostring(problem))
 assert(late:close(0))
 ok, problem = out:receive()
 assert(not ok and problem:find("the session closes", 1, true), problem)
