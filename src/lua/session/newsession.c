@@ -69,9 +69,10 @@
 
 #include <stdlib.h>
 
-/* What a session with its name takes. */
+/* What a session with its name takes, in a sandbox. */
 static size_t bytes_of(const cast_state *S) {
-  return sizeof *S + S->name_size + 1;
+  return sizeof *S + S->name_size + 1 + sizeof(cast_account) +
+         sizeof(cast_sandbox);
 }
 
 static void drop_account(cast_state *S) {
