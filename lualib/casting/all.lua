@@ -2,19 +2,18 @@
 -- SPDX-License-Identifier: MIT
 
 local _, internal = ...
-local error = error
+local error, select = error, select
 local Failures, members = internal.failures, internal.members
 
 -- A task has ended: keeps its first result. The first task that fails, or was
 -- cancelled, cancels the others.
-local function ended(group, firsts, task, ok, ...)
-  local first = ...
+local function ended(group, firsts, task, ok, e)
   if ok then
-    firsts[task] = first
+    firsts[task] = select(2, task:join(0))
   elseif #group.failures > 0 then
     group:cancel(group:reason())
   elseif not group.stopped then
-    firsts.cancelled = first
+    firsts.cancelled = e
     group:cancel(task:name() .. " was cancelled")
   end
 end

@@ -1,32 +1,37 @@
 -- group.lua - tasks that are waited for together.
 -- SPDX-License-Identifier: MIT
 --
--- Scopes, all, race and map consist of a group. Each member of it is monitored,
--- and all monitors send into one channel, so the group is told of each end
--- once, however many members there are. A member that has ended is *taken* by
--- receiving from that channel. A group belongs to one session.
+-- Scopes, all, race and map consist of a group. Each member of it has a number,
+-- which is sent into one channel when it has ended, so the group is told of
+-- each end once, however many members there are. A member that has ended is
+-- *taken* when its number has been received. Only then it is asked how it has
+-- ended: so no message can be lost because a result or an error cannot be
+-- rebuilt here, and results stay with the tasks, for who joins them. A group
+-- belongs to one session.
 --
 -- An error may be raised between any two of these lines (Ctrl-C sets a hook),
 -- so what is written here may not be true after one: `settle` makes it true
 -- again, and is called before the group is left because of an error.
 --
---   ends      the channel of the monitors
---   watch     monitors a member: function(task, channel)
---   live      members that were not taken yet: task -> whether it is monitored
+--   ends      the channel of the numbers
+--   last      the last number that was given
+--   tasks     members that were not taken yet: number -> task
+--   live      the same: task -> its number; false until it is sure to come
 --   count     how many these are
 --   failures  the failures of members that were taken, in order
---   failed    these members
+--   blind     failures are not looked at: they are reported, as any failure
+--             that nobody joins
 --   stopped   why the members were cancelled; nil if they were not
+--   told      whether all of them were; scope:cancel spares the body
 
 local casting, internal = ...
 local error, ipairs, pairs, pcall, setmetatable, tostring =
   error, ipairs, pairs, pcall, setmetatable, tostring
 local next = pairs {}
+local notice = internal.notice
 -- Loaded now: when they are needed, there may be no memory to load them.
 local Failures, insist, shield =
   internal.failures, internal.insist, internal.shield
-
-local function monitor(task, ends) task:monitor(ends) end
 
 -- No program has a group, nor its class: who could replace a function of it
 -- would be given what that is called with.
@@ -34,75 +39,124 @@ local Group = {__name = "casting.group", __metatable = "casting.group"}
 Group.__index = Group
 
 function Group.new()
-  return setmetatable({ends = casting.channel(1 / 0), live = {}, count = 0,
-    failures = {}, failed = {}, watch = monitor}, Group)
+  return setmetatable({ends = casting.channel(1 / 0), last = 0, tasks = {},
+    live = {}, count = 0, failures = {}, blind = false}, Group)
 end
 
--- From now on the results of members that are added are not taken: they stay
--- with the tasks, for who joins them.
-function Group:leave_results()
-  self.watch = internal.watch
+local function new_number(self)
+  self.last = self.last + 1
+  return self.last
+end
+
+local function enlist(self, task, number)
+  self.live[task] = false
+  self.tasks[number] = task
+  notice(task, self.ends, number)
+  self.live[task] = number
+  self.count = self.count + 1
 end
 
 -- Makes the task a member, unless it is one. It may have ended. If that fails
 -- for want of memory, nothing has changed.
 function Group:add(task)
   if self.live[task] ~= nil then return task end
-  self.live[task] = false
-  local ok, e = pcall(self.watch, task, self.ends)
-  if not ok then
-    self.live[task] = nil
-    error(e, 0)
-  end
-  self.live[task] = true
-  self.count = self.count + 1
-  return task
+  local number = new_number(self)
+  local ok, e = pcall(enlist, self, task, number)
+  if ok then return task end
+  self.live[task] = nil
+  self.tasks[number] = nil
+  error(e, 0)
 end
 
 local function note_and_add(self, task, notes, value)
   if notes then notes[task] = value end
-  return self:add(task)
+  self:add(task)
+  -- It was made while the others were cancelled.
+  if self.stopped then task:cancel(self.stopped) end
+end
+
+-- Cancels a task that was made for the group and cannot be a member, and waits
+-- for it.
+function Group.dismiss(task)
+  insist(task.cancel, task)
+  pcall(shield, task.join, task)
 end
 
 -- The same for a task that was just made for the group; with the table `notes`,
--- which then has the value under the task. If it cannot be a member, it is
--- cancelled and waited for: it must not outlive the group.
+-- which then has the value under the task. If it cannot be a member, it must
+-- not outlive the group.
 function Group:adopt(task, notes, value)
   local ok, e = pcall(note_and_add, self, task, notes, value)
   if ok then return task end
   if notes and notes[task] ~= nil then notes[task] = nil end
-  insist(task.cancel, task)
-  pcall(shield, task.join, task)
+  Group.dismiss(task)
   error(e, 0)
 end
 
--- Takes a member: called with what was received from `ends`, which it returns.
--- Keeps its failure.
-function Group:taken(task, ok, ...)
-  if self.live[task] == nil then return task, ok, ... end -- see settle
-  self.live[task] = nil
-  self.count = self.count - 1
-  if not ok then
-    local e = ...
-    if not casting.is_cancelled(e) then
-      self.failures[#self.failures + 1] = Failures.of(task, e)
-      self.failed[#self.failed + 1] = task
-    end
+-- The error of a member that has failed or was cancelled; a text if it cannot
+-- be rebuilt here. What ends the call for another reason, a want of memory or a
+-- hook, does not come twice: it is raised, and the member can be taken again.
+local function error_of(task)
+  local got, problem, e = pcall(task.join, task, 0)
+  if got then return e end
+  if casting.is_cancelled(problem) or problem == "not enough memory" or
+    pcall(task.join, task, 0) then
+    error(problem, 0)
   end
-  return task, ok, ...
+  return problem
 end
 
--- Waits for the next member that ends: the task and what join returns.
+-- Takes the member of that number; keeps its failure. Returns the task, whether
+-- it is done, and its error (none if the group is blind); nil if there is no
+-- such member: then it was taken before (see settle).
+function Group:taken(number)
+  local task = self.tasks[number]
+  if not task then return nil end
+  local ok, e, failure = task:status() == "done", nil, nil
+  if not ok and not self.blind then
+    e = error_of(task)
+    if not casting.is_cancelled(e) then failure = Failures.of(task, e) end
+  end
+  self.tasks[number] = nil
+  self.live[task] = nil
+  self.count = self.count - 1
+  if failure then self.failures[#self.failures + 1] = failure end
+  return task, ok, e
+end
+
+-- Waits for the next member that ends, and takes it.
 function Group:take()
-  return self:taken(self.ends:receive())
+  local task, ok, e
+  repeat
+    task, ok, e = self:taken(self.ends:receive())
+  until task
+  return task, ok, e
+end
+
+-- Cancels the members, all but `spared` if that is given.
+local function cancel_live(self, reason, spared)
+  for task in pairs(self.live) do
+    if task ~= spared then task:cancel(reason) end
+  end
 end
 
 -- Cancels all members, once.
 function Group:cancel(reason)
-  if self.stopped then return end
-  for task in pairs(self.live) do task:cancel(reason) end
+  if self.told then return end
+  self.stopped = self.stopped or reason or "cancelled"
+  cancel_live(self, reason)
   -- Last: if it fails for want of memory before, it is tried again (insist).
+  self.told = true
+end
+
+-- Cancels all members but one: false if they were cancelled before.
+function Group:cancel_others(spared, reason)
+  if self.stopped then return false end
   self.stopped = reason or "cancelled"
+  local ok, e = pcall(cancel_live, self, reason, spared)
+  if ok then return true end
+  self.stopped = nil -- the caller can try again
+  error(e, 0)
 end
 
 -- The reason for which the others are cancelled after the first failure.
@@ -112,45 +166,32 @@ function Group:reason()
   return who .. " failed: " .. tostring(f.error)
 end
 
--- Waits for all members, and drops their results.
+-- Waits for all members.
 function Group:drain()
   while self.count > 0 do self:take() end
 end
 
 local ENDED = {done = true, failed = true, cancelled = true}
 
--- Takes the members whose messages lie in `ends`, up to one that cannot be
--- received, which is lost: without memory each call fails, also one that finds
--- nothing.
-local function take_all(group)
-  local got, task, ok, e
-  repeat
-    got, task, ok, e = pcall(group.ends.try_receive, group.ends)
-    if got and task then pcall(group.taken, group, task, ok, e) end
-  until not (got and task)
-end
-
--- Makes the group true again after an error. A receive may have failed, for
--- want of memory or because a result could not be rebuilt; then the message of
--- that end is lost. So each member that has ended is taken here, whether or not
--- its message is still to come. And the error may have come before a member was
--- monitored, or counted.
+-- Makes the group true again after an error. The number of a member may have
+-- been received, and the member not have been taken; or the error may have come
+-- before a member was watched, or counted. So the numbers of all that have
+-- ended are sent once more: a number that comes twice does no harm.
 function Group:settle()
   local count = 0
-  take_all(self)
-  for task, monitored in pairs(self.live) do
-    if not monitored then self.watch(task, self.ends) end
-    self.live[task] = true
-    count = count + 1
-  end
-  self.count = count
-  for task in pairs(self.live) do
-    if ENDED[task:status()] then
-      local got, ok, e = pcall(task.join, task, 0)
-      if not got then ok = true end -- the error to raise is another one
-      pcall(self.taken, self, task, ok, e)
+  for _ in pairs(self.live) do count = count + 1 end
+  for task, number in pairs(self.live) do
+    local watched = number
+    number = number or new_number(self)
+    self.tasks[number] = task
+    if not watched then
+      notice(task, self.ends, number)
+      self.live[task] = number
+    elseif ENDED[task:status()] then
+      self.ends:try_send(number)
     end
   end
+  self.count = count
 end
 
 local TRIES = 10 -- in a row after which there is no member less

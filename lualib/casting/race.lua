@@ -2,16 +2,8 @@
 -- SPDX-License-Identifier: MIT
 
 local casting, internal = ...
-local error, ipairs, select = error, ipairs, select
+local error, select = error, select
 local Failures, members = internal.failures, internal.members
-
--- The first member that ends: {task =, ok =, results...; n =}.
-local function first(group)
-  local function keep(task, ok, ...)
-    return {task = task, ok = ok, n = select("#", ...), ...}
-  end
-  return keep(group:take())
-end
 
 local function index_of(tasks, task)
   for i = 1, tasks.n do
@@ -19,16 +11,19 @@ local function index_of(tasks, task)
   end
 end
 
--- The failures of the losers are nobody's result: they are reported like any
--- failure that nobody joins.
-local function disown(group)
-  for _, task in ipairs(group.failed) do internal.disown(task) end
+-- What the winner leaves: {ok, results...; n =}.
+local function outcome(...)
+  return {n = select("#", ...), ...}
 end
 
+-- The failures of those who lose against a task that has not failed are
+-- nobody's result: they are reported like any failure that nobody joins.
 local function wait(group, tasks)
-  local winner = first(group)
-  local index = index_of(tasks, winner.task)
+  local task, ok, e = group:take()
+  local index = index_of(tasks, task)
+  group.blind = ok or casting.is_cancelled(e)
   group:cancel("task " .. index .. " of a race has won")
+  local winner = ok and outcome(task:join(0)) or {false, e}
   group:drain()
   return winner, index
 end
@@ -39,12 +34,11 @@ return function(list)
     internal.bad(1, "race", "it is empty: nothing can win")
   end
   local winner, index = group:guard(nil, wait, group, tasks)
-  if winner.ok then
-    disown(group)
-    return index, internal.unpack(winner, winner.n)
-  elseif casting.is_cancelled(winner[1]) then
-    disown(group)
-    error(winner[1], 0)
+  if winner[1] then
+    winner[1] = index
+    return internal.unpack(winner, winner.n)
+  elseif group.blind then -- it was cancelled
+    error(winner[2], 0)
   end
   error(Failures.join(group.failures), 0)
 end

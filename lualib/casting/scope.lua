@@ -14,8 +14,8 @@
 --   cancelled  the error of the body's cancellation, to be raised at the end
 
 local casting, internal = ...
-local error, pairs, rawequal, select, setmetatable, tostring, type =
-  error, pairs, rawequal, select, setmetatable, tostring, type
+local error, rawequal, select, setmetatable, tostring, type =
+  error, rawequal, select, setmetatable, tostring, type
 local Check, Group, Failures =
   internal.check, internal.group, internal.failures
 local bad, kind = internal.bad, internal.kind
@@ -49,11 +49,20 @@ local function check_scope(scope, what)
   return inner
 end
 
+-- Makes the new task a member. To pack what it is called with may have waited,
+-- and the scope may have ended meanwhile.
+local function adopt(group, task, what)
+  if not group.over then group:adopt(task) end
+  if not group.over then return task end
+  Group.dismiss(task)
+  error(what .. ": the scope has ended", 3)
+end
+
 function methods:spawn(f, ...)
   local inner = check_scope(self, "spawn")
   Check.expect(2, "spawn", f, "function")
   local group = check_open(inner, "spawn")
-  return group:adopt(casting.spawn(f, ...))
+  return adopt(group, casting.spawn(f, ...), "spawn")
 end
 
 function methods:spawn_in(session, f, ...)
@@ -67,7 +76,7 @@ function methods:spawn_in(session, f, ...)
     bad(3, "spawn_in", "function or source text expected, got " .. kind(f))
   end
   local group = check_open(inner, "spawn_in")
-  return group:adopt(session:spawn(f, ...))
+  return adopt(group, session:spawn(f, ...), "spawn_in")
 end
 
 -- Cancels the tasks that the body has started; the body itself goes on.
@@ -75,12 +84,7 @@ function methods:cancel(reason)
   local inner = check_scope(self, "cancel")
   if reason ~= nil then Check.expect(2, "cancel", reason, "string") end
   local group = inner.group
-  if group.over or group.stopped then return false end
-  group.stopped = reason or "cancelled"
-  for task in pairs(group.live) do
-    if task ~= inner.body then task:cancel(reason) end
-  end
-  return true
+  return not group.over and group:cancel_others(inner.body, reason)
 end
 
 function Scope:__tostring()
@@ -107,8 +111,8 @@ local function check(f, options)
   return fail_fast ~= false
 end
 
--- Keeps what the body has returned.
-local function keep(results, ...)
+-- Keeps what the body has returned, as join says it.
+local function keep(results, _, ...)
   local all = {...}
   results.n = select("#", ...)
   for i = 1, results.n do results[i] = all[i] end
@@ -126,22 +130,26 @@ local function forget_awaited(failures)
   end
 end
 
--- A member has ended. If it has failed, the others are cancelled.
-local function ended(inner, results, task, ok, ...)
+-- The body has ended.
+local function body_ended(inner, results, ok, e)
   local group = inner.group
-  if task == inner.body then
-    if ok then return keep(results, ...) end
+  if ok then
+    keep(results, inner.body:join(0))
+  elseif not casting.is_cancelled(e) then
     forget_awaited(group.failures)
-    if casting.is_cancelled((...)) and #group.failures == 0 then
-      inner.cancelled = ...
-      group:cancel("the body of the scope was " .. tostring((...)))
-    end
+  elseif #group.failures == 0 then
+    inner.cancelled = e
+    group:cancel("the body of the scope was " .. tostring(e))
   end
+end
+
+-- A member has ended. If it has failed, the others are cancelled, the body as
+-- well, which scope:cancel may have spared.
+local function ended(inner, results, task, ok, e)
+  local group = inner.group
+  if task == inner.body then body_ended(inner, results, ok, e) end
   if not ok and #group.failures > 0 and inner.fail_fast then
-    local stopped = group.stopped
-    group.stopped = nil -- scope:cancel has not cancelled the body; this does
     group:cancel(group:reason())
-    group.stopped = stopped or group.stopped
   end
 end
 
@@ -157,8 +165,9 @@ return function(f, options)
     {group = group, fail_fast = fail_fast}
   inners[scope] = inner
   inner.body = group:adopt(casting.spawn(f, scope))
-  group:leave_results()
   local function over()
+    group:drain()
+    group.over = true -- for who is just calling a method
     group:drain()
     inners[scope] = OVER
   end

@@ -42,6 +42,9 @@ local function read_sessions(given)
     local v = given[i]
     if kind(v) ~= "session" then
       bad(3, "serve", "sessions: item " .. i .. " is not a session")
+    elseif not internal.may(v) then
+      bad(3, "serve", "sessions: item " .. i ..
+        " was not made by this sandbox")
     elseif not pcall(v.stats, v) then
       bad(3, "serve", "sessions: item " .. i .. " is closed")
     end
@@ -94,14 +97,15 @@ local function work(group, listener, f, o)
   start(group, listener, f, o)
   local why
   while group.count > 0 do
-    local task, ok, value, problem = group:take()
-    if ok and not value then
-      why = problem
-    elseif not ok and group.count > 0 then
-      if not casting.is_cancelled(value) then internal.disown(task) end
-    elseif not ok and #group.failures > 0 then
+    local task, ok, e = group:take()
+    if ok then
+      local _, served, problem = task:join(0)
+      if not served then why = problem end
+    elseif group.count > 0 then
+      if not casting.is_cancelled(e) then internal.disown(task) end
+    elseif #group.failures > 0 then
       error(Failures.join(group.failures), 0)
-    elseif not ok then
+    else
       return nil, "the sessions were closed"
     end
   end

@@ -27,7 +27,7 @@
 --   reserve    memory that is given up when there is no other, to wait for some
 
 local casting, internal = ...
-local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
+local error, pairs, pcall = error, pairs, pcall
 local Group, Net, sockets =
   internal.group, internal.net_common, internal.sockets
 
@@ -91,14 +91,6 @@ end
 
 -- -- ends ---------------------------------------------------------------------
 
--- The failures of connections are nobody's result: they are reported like any
--- failure that nobody joins.
-local function report(group)
-  if #group.failed == 0 then return end
-  for _, task in ipairs(group.failed) do internal.disown(task) end
-  group.failed, group.failures = {}, {}
-end
-
 -- Nothing is accepted any more.
 local function accepted_all(server)
   server.due = false
@@ -142,7 +134,6 @@ local function ended(server, task, ok)
     server.closed = true
   end
   server.room:try_send(true)
-  report(server.group)
 end
 
 -- The time is over: the connections are cancelled, and after a second time left
@@ -185,13 +176,11 @@ local function go_on(group, server)
   group:settle()
   local function make_up(task)
     if not task or group.live[task] ~= nil then return end
-    internal.disown(task)
     ended(server, task, task:status() == "done")
   end
   for task in pairs(server.streams) do make_up(task) end
   make_up(server.watcher)
   make_up(server.acceptor)
-  report(group)
   pcall(make_reserve, server)
   wait(group, server)
 end
@@ -234,6 +223,9 @@ end
 -- nil and why nothing can be accepted any more.
 return function(listener, f, limit, grace)
   local group = Group.new()
+  -- The failures of connections are nobody's result: they are reported like any
+  -- failure that nobody joins.
+  group.blind = true
   local server = {group = group, listener = listener, f = f, limit = limit,
     grace = grace, streams = {}, fresh = false, due = false,
     room = casting.channel(1), in_task = casting.self() ~= nil}

@@ -195,12 +195,28 @@ static int may(lua_State *L) {
   return 1;
 }
 
-/* internal.disown(task): see lib_monitor.c. */
-static int disown(lua_State *L) {
+/* Raises unless the sandbox may act on the session of the task at 1. */
+static void check_task(lua_State *L, const char *name) {
   const cast_ltask *t = cast_ltask_check(L, 1);
   cast_sandbox_check(
-    L, cast_state_here(L), cast_state_of(t->base.session), "disown");
+    L, cast_state_here(L), cast_state_of(t->base.session), name);
+}
+
+/* internal.disown(task), internal.own(task), internal.failure_text(task): see
+   lib_monitor.c. */
+static int disown(lua_State *L) {
+  check_task(L, "disown");
   return cast_lib_disown(L);
+}
+
+static int own(lua_State *L) {
+  check_task(L, "own");
+  return cast_lib_own(L);
+}
+
+static int failure_text(lua_State *L) {
+  check_task(L, "failure_text");
+  return cast_lib_failure_text(L);
 }
 
 /* internal.cores(): how many sessions can compute at the same time. */
@@ -215,10 +231,14 @@ static void make_internal(lua_State *L, const void *arg) {
     {"run", run},
     {"unpack", unpack},
     {"watch", cast_lib_watch},
+    {"notice", cast_lib_notice},
+    {"failure_text", failure_text},
     {"disown", disown},
+    {"own", own},
     {"cores", count_cores},
     {"bad", cast_lib_bad},
     {"got", cast_lib_got},
+    {"quote", cast_lib_quote},
     {"kind", cast_lib_kind},
     {"room", cast_lib_room},
     {"trace", cast_lib_trace},

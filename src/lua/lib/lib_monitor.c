@@ -9,6 +9,8 @@
    counts as joined once somebody has received it. The channel of a monitor
    anchors the handle of the task, which has these results: else they would go
    with the handle, and receivers get copies, which what moves has none of.
+   What is written in Lua mostly wants to know that a task has ended, and no
+   more: it gets a number (cast_lib_notice).
 
    Owner: a monitor with a channel of its own belongs to that channel, as a
    ticker does; it ends with the last handle of the channel. A monitor that
@@ -34,8 +36,10 @@
 #include "../state/ltask.h"
 #include "../state/state.h"
 #include "../task/crossing.h"
+#include "../task/failure.h"
 #include "../task/newtask.h"
 #include "../task/outcome.h"
+#include "../transfer/number.h"
 #include "../transfer/wire.h"
 #include "lib_chan.h"
 
@@ -137,6 +141,25 @@ int cast_lib_disown(lua_State *L) {
   return 0;
 }
 
+/* internal.own(task): a failure counts as joined, though nobody has received
+   it: the caller passes it on in a way of its own. */
+int cast_lib_own(lua_State *L) {
+  cast_ltask *t = cast_ltask_check(L, 1);
+  /* Relaxed: as above. */
+  atomic_store_explicit(&t->joined, true, memory_order_relaxed);
+  return 0;
+}
+
+/* internal.failure_text(task): the text of the error with which a task has failed;
+   nil if it has not, or if there was no memory for the text. Nothing is rebuilt
+   for that, and the failure does not count as joined. */
+int cast_lib_failure_text(lua_State *L) {
+  cast_ltask *t = cast_ltask_check(L, 1);
+  if (!cast_event_is_set(&t->base.done) || cast_failed(t) == NULL) return 0;
+  lua_pushstring(L, cast_failure_error(cast_failed(t)));
+  return 1;
+}
+
 /* -- task:monitor ([channel]) --------------------------------------------- */
 
 /* A channel that many monitors may send into: the end of a task cannot wait for
@@ -158,23 +181,21 @@ static bool note_sandbox(
   return a == NULL || cast_chan_adopt(c, a) == 0;
 }
 
-/* Makes the monitor of t that sends a message with that tag into c, which is
-   its `own` channel or the program's. Room for the message is reserved now, so
-   that sending it takes no memory. */
+/* Makes the monitor of t that sends *msg, which it takes, into c: its `own`
+   channel or the program's. Room for the message is reserved now, so that
+   sending it takes no memory. */
 static void monitor_make(lua_State *L, cast_state *S, cast_ltask *t,
-  cast_chan *c, unsigned char tag, bool own) {
-  monitor *m;
-  if (!cast_account_hold(S->session.account, MONITOR_BYTES))
-    cast_raise_memory(L);
-  m = cast_calloc(sizeof *m);
-  if (m == NULL || write_message(&m->watcher.waiter.msg, t, tag, !own) != 0 ||
-      (!own && !note_sandbox(S, t, c)) ||
+  cast_chan *c, cast_msg *msg, bool own) {
+  bool held = cast_account_hold(S->session.account, MONITOR_BYTES);
+  monitor *m = held ? cast_calloc(sizeof *m) : NULL;
+  if (m == NULL || (!own && !note_sandbox(S, t, c)) ||
       cast_chan_reserve(c, &S->session) != 0) {
-    if (m != NULL) cast_msg_drop(&m->watcher.waiter.msg);
+    cast_msg_drop(msg);
     cast_free(m);
-    cast_account_release(S->session.account, MONITOR_BYTES);
+    if (held) cast_account_release(S->session.account, MONITOR_BYTES);
     cast_raise_memory(L);
   }
+  cast_msg_move(&m->watcher.waiter.msg, msg);
   m->account = S->session.account;
   m->watcher.claim = monitor_claim;
   m->watcher.fire = monitor_fire;
@@ -202,12 +223,14 @@ int cast_lib_monitor(lua_State *L) {
   cast_ltask *t = cast_ltask_check(L, 1);
   bool own = lua_isnoneornil(L, 2);
   cast_chan *c;
+  cast_msg m;
   lua_settop(L, 2);
   c = own ? cast_chan_push(L, 1) : check_shared(L, 2);
   if (own && t->base.session == &S->session) cast_ltask_anchor(L, 3, 1);
   /* The receiver may be in another session. */
   cast_ltask_cross(L, S, t, CAST_TOLD);
-  monitor_make(L, S, t, c, WIRE_OUTCOME, own);
+  if (write_message(&m, t, WIRE_OUTCOME, !own) != 0) cast_raise_memory(L);
+  monitor_make(L, S, t, c, &m, own);
   return 1;
 }
 
@@ -217,6 +240,33 @@ int cast_lib_monitor(lua_State *L) {
 int cast_lib_watch(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_ltask *t = cast_ltask_check(L, 1);
-  monitor_make(L, S, t, check_shared(L, 2), WIRE_ENDED, false);
+  cast_chan *c = check_shared(L, 2);
+  cast_msg m;
+  if (write_message(&m, t, WIRE_ENDED, true) != 0) cast_raise_memory(L);
+  monitor_make(L, S, t, c, &m, false);
   return 0;
+}
+
+/* internal.notice(task [, channel, number]): the same for who wants to know
+   that the task has ended, and no more. The message is the number, or 1 in a
+   channel of its own: it can always be received, the results stay where they
+   are, and a failure that nobody asks for is reported. */
+int cast_lib_notice(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_ltask *t = cast_ltask_check(L, 1);
+  bool own = lua_isnoneornil(L, 2);
+  cast_chan *c;
+  cast_msg m;
+  lua_settop(L, 3);
+  if (own) {
+    lua_pushinteger(L, 1);
+    lua_replace(L, 3);
+    c = cast_chan_push(L, 1);
+  } else {
+    c = check_shared(L, 2);
+    lua_pushvalue(L, 2);
+  }
+  cast_arg_check(L, cast_number_pack(L, 3, &m), 3, "not a number");
+  monitor_make(L, S, t, c, &m, own);
+  return 1;
 }

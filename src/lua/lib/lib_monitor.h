@@ -5,10 +5,14 @@
 
 #include "../compat/compat.h"
 
-/* task:monitor([channel]), internal.watch(task, channel), and
-   internal.disown(task). */
+/* task:monitor([channel]), and what the library's Lua files use:
+   internal.watch(task, channel), internal.notice(task [, channel, number]), internal.failure_text(task),
+   internal.disown(task), internal.own(task). */
 int cast_lib_monitor(lua_State *L);
 int cast_lib_watch(lua_State *L);
+int cast_lib_notice(lua_State *L);
+int cast_lib_failure_text(lua_State *L);
 int cast_lib_disown(lua_State *L);
+int cast_lib_own(lua_State *L);
 
 #endif

@@ -57,16 +57,18 @@ static int find_public(lua_State *L, lua_Debug *ar) {
 int cast_lib_bad(lua_State *L) {
   int i = (int)lua_tointeger(L, 1), level;
   const char *name = cast_arg_string(L, 2, NULL);
-  const char *text = cast_arg_string(L, 3, NULL);
   lua_Debug ar;
+  (void)cast_arg_string(L, 3, NULL);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   level = find_public(L, &ar);
   luaL_where(L, level + 1);
   if (strcmp(ar.namewhat, "method") == 0 && --i == 0)
-    lua_pushfstring(L, "calling '%s' on bad self (%s)", name, text);
+    lua_pushfstring(L, "calling '%s' on bad self (", name);
   else
-    lua_pushfstring(L, "bad argument #%d to '%s' (%s)", i, name, text);
-  lua_concat(L, 2);
+    lua_pushfstring(L, "bad argument #%d to '%s' (", i, name);
+  lua_pushvalue(L, 3); /* whole, also if it has zero bytes */
+  lua_pushliteral(L, ")");
+  lua_concat(L, 4);
   return lua_error(L);
 }
 
@@ -81,6 +83,13 @@ int cast_lib_kind(lua_State *L) {
 /* internal.got(v): what an error says of a value that is refused. */
 int cast_lib_got(lua_State *L) {
   (void)cast_arg_got(L, 1); /* pushed */
+  return 1;
+}
+
+/* internal.quote(v): how an error shows a value that somebody has given, which
+   may be long. */
+int cast_lib_quote(lua_State *L) {
+  (void)cast_arg_quote(L, 1); /* pushed */
   return 1;
 }
 
