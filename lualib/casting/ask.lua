@@ -4,10 +4,13 @@
 local _, internal = ...
 local error, pcall = error, pcall
 
+local ENDED = {done = true, failed = true, cancelled = true}
+
 -- Starts a task for the request `op` to the supervisor `task` in its session.
--- Returns that task; or nil if none can be started there any more.
+-- Returns that task; or nil if the supervisor has ended, or no task can be
+-- started there any more.
 return function(session, task, op, ...)
-  if not internal.usable(session) then return nil end
+  if ENDED[task:status()] or not internal.usable(session) then return nil end
   local ok, result = pcall(session.spawn, session, internal.run, "request",
     task, op, ...)
   if ok then return result end

@@ -1,10 +1,13 @@
 -- asked.lua - what supervisors of this session are asked.
 -- SPDX-License-Identifier: MIT
 --
--- The table leads from the task of a supervisor to {channel =, list =}. A task
--- that asks (request.lua) makes a channel for the answer, puts its request into
--- `list` under that channel, and sends the channel into `channel`. The handle
--- of the supervisor has neither of the two, since whoever has a channel can use
--- it.
+-- The table leads from the task of a supervisor to
+--   list     its requests, by their numbers: {op =, reply =, arguments...; n =}
+--   last     the last number
+--   channel  of the numbers
+--   over     no request is served any more
+-- A task that asks (request.lua) puts its request into the list, and sends its
+-- number. The handle of the supervisor has none of this, since whoever has a
+-- channel can use it.
 
 return {}

@@ -14,7 +14,7 @@
 
 local _, internal = ...
 local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
-local Check, got = internal.check, internal.got
+local Check, got, quote = internal.check, internal.got, internal.quote
 
 local Spec = {}
 
@@ -47,13 +47,13 @@ end
 -- The place of a child there.
 function Place:of_child(id)
   return setmetatable({name = self.name, argument = self.argument,
-    path = self.path .. "child '" .. tostring(id) .. "': ",
+    path = self.path .. "child '" .. quote(id) .. "': ",
     depth = self.depth + 1}, Place)
 end
 
 function Place:check_fields(t, known)
   local key = Check.unknown(t, known)
-  if key ~= nil then self:bad("unknown field '" .. tostring(key) .. "'") end
+  if key ~= nil then self:bad("unknown field '" .. quote(key) .. "'") end
 end
 
 -- One of the words; the first one by default.
@@ -65,7 +65,7 @@ function Place:word(v, words, name)
     list = list .. (i > 1 and ", " or "") .. words[i]
   end
   self:bad(name .. " must be one of " .. list .. ", got " ..
-    (type(v) == "string" and "'" .. v .. "'" or got(v)))
+    (type(v) == "string" and "'" .. quote(v) .. "'" or got(v)))
 end
 
 -- A value of that kind, or nil.
@@ -121,17 +121,22 @@ function Place:args(v)
   return self:list(v, "args", true)
 end
 
--- A copy of the options of a child's session.
-function Place:options(v)
-  if v == nil then return nil end
-  if type(v) ~= "table" then
+-- A copy of the options of a child's session, whose name is the child's id by
+-- default.
+function Place:options(v, id)
+  if v ~= nil and type(v) ~= "table" then
     self:bad("session must be a table of options, got " .. got(v))
   end
   local copy = {}
-  for k, option in pairs(v) do copy[k] = option end
+  for k, option in pairs(v or copy) do copy[k] = option end
+  local by_id = copy.name == nil
+  if by_id then copy.name = tostring(id) end
   local problem = internal.session_problem(copy)
-  if problem then self:bad("session: " .. problem) end
-  return copy
+  if not problem then return copy end
+  if by_id and internal.session_problem {name = copy.name} then
+    self:bad("id as the name of its session: " .. problem)
+  end
+  self:bad("session: " .. problem)
 end
 
 -- What the child runs; nil for a supervisor (`nested` is its specification).
@@ -167,7 +172,7 @@ function Spec.child(spec, auto, place)
     restart = place:word(spec.restart, RESTARTS, "restart"),
     shutdown = place:number(spec.shutdown, nested ~= nil and 1 / 0 or 5,
       "shutdown"),
-    session = place:options(spec.session),
+    session = place:options(spec.session, id),
     significant = place:boolean(spec.significant, "significant")}
   if nested == nil then child.args = place:args(spec.args) end
   if child.significant and child.restart == "permanent" then
@@ -175,12 +180,10 @@ function Spec.child(spec, auto, place)
   elseif child.significant and auto == "never" then
     place:bad("significant means nothing while auto_shutdown is 'never'")
   end
-  if nested ~= nil then
-    child.supervisor = Spec.supervisor(nested, place)
-  else
-    local crosses, why = internal.spawnable(child)
-    if not crosses then place:bad(why) end
-  end
+  -- A nested supervisor's children are checked each.
+  local crosses, why = internal.spawnable(child)
+  if not crosses then place:bad(why) end
+  if nested ~= nil then child.supervisor = Spec.supervisor(nested, place) end
   return child
 end
 
@@ -209,7 +212,7 @@ function Spec.supervisor(spec, place)
   for i = 1, s.children.n do
     local child = Spec.child(s.children[i], s.auto_shutdown, place)
     if ids[child.id] then
-      place:bad("two children have the id '" .. tostring(child.id) .. "'")
+      place:bad("two children have the id '" .. quote(child.id) .. "'")
     end
     ids[child.id] = true
     s.children[i] = child

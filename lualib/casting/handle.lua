@@ -8,7 +8,8 @@
 -- first, so it never hangs.
 
 local casting, internal = ...
-local error, getmetatable, ipairs, type = error, getmetatable, ipairs, type
+local error, getmetatable, ipairs, pcall, type =
+  error, getmetatable, ipairs, pcall, type
 local bad, kind = internal.bad, internal.kind
 local Check, begin = internal.check, internal.ask
 
@@ -24,10 +25,21 @@ local function answer(ok, taken, ...)
   return nil, "noproc"
 end
 
+-- No request can be started, because of the error e: its text may come from
+-- `spawn`, and gets the name of the method before it.
+local function refuse(op, e)
+  if type(e) == "string" and e ~= "not enough memory" then
+    local place = internal.where()
+    e = (place and place .. ": " or "") .. op .. ": " .. e
+  end
+  error(e, 0)
+end
+
 -- Sends a request and returns the answer; or nil, "noproc" if the supervisor
 -- has ended.
 local function ask(self, op, ...)
-  local request = begin(self.task:session(), self.task, op, ...)
+  local ok, request = pcall(begin, self.task:session(), self.task, op, ...)
+  if not ok then refuse(op, request) end
   if not request then return nil, "noproc" end
   return answer(request:join())
 end
@@ -119,23 +131,37 @@ function methods:wait(timeout)
   return self.task:join(timeout)
 end
 
+-- The supervisor was joined, after it was asked to stop, or cancelled.
+local function stopped(ok, e)
+  if ok or ok == false and casting.is_cancelled(e) and
+    e.reason == "shutdown" then
+    return true
+  end
+  return ok, e
+end
+
 -- Asks the supervisor to stop its children, the last one first, and to end;
--- waits for that. The timeout is for both.
+-- waits for that. The timeout is for both. If its session has no room for a
+-- request, it is cancelled, and does the same then.
 function methods:stop(timeout)
   check(self, "stop")
   check_timeout(timeout, "stop")
   if internal.forked() then return true end -- the supervisor is the parent's
   check_own(self, "stop")
-  local start = casting.now()
-  local request = begin(self.task:session(), self.task, "stop")
-  if request then -- else it has ended
-    local ok, e = request:join(timeout)
+  local start, task = casting.now(), self.task
+  local ok, request = pcall(begin, task:session(), task, "stop")
+  if not ok then
+    if casting.is_cancelled(request) then error(request, 0) end
+    task:cancel("shutdown")
+  elseif request then -- else it has ended
+    local e
+    ok, e = request:join(timeout)
     if ok == nil then return nil, "timeout" end
     if not ok and not casting.is_cancelled(e) then error(e, 0) end
   end
-  if not timeout then return self.task:join() end
+  if not timeout then return stopped(task:join()) end
   local left = timeout - (casting.now() - start)
-  return self.task:join(left > 0 and left or 0)
+  return stopped(task:join(left > 0 and left or 0))
 end
 
 function Handle:__newindex()
@@ -150,10 +176,10 @@ function Handle:__close()
   methods.stop(self)
 end
 
+-- 5.3 and later call this for any two tables of which one is a handle.
 function Handle.__eq(a, b)
-  check(a, "__eq")
-  check(b, "__eq")
-  return a.task == b.task
+  return getmetatable(a) == Handle and getmetatable(b) == Handle and
+    a.task == b.task
 end
 
 function Handle:__tostring()

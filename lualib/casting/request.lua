@@ -11,15 +11,18 @@ local asked = internal.asked
 
 -- Returns true and what the supervisor says; or nil if it has ended. When both
 -- have happened, select may tell of the end: the answer is there all the same.
+-- It is told of the end and no more: how the supervisor has failed is for those
+-- who join it.
 return function(task, op, ...)
   local at = asked[task]
-  if not at then return nil end
-  local ended, reply = task:monitor(), casting.channel(1)
-  local request = {op = op, n = select("#", ...), ...}
-  at.list[reply] = request
-  local which, taken = casting.select {{at.channel, reply}, ended}
-  if which == 1 and taken then casting.select {reply, ended} end
-  at.list[reply] = nil
+  if not at or at.over then return nil end
+  local request = {op = op, reply = casting.channel(1), n = select("#", ...),
+    ...}
+  local ended = internal.notice(task)
+  at.last = at.last + 1
+  at.list[at.last] = request
+  at.channel:try_send(at.last)
+  casting.select {request.reply, ended}
   local answer = request.answer
   if not answer then return nil end
   return true, internal.unpack(answer, answer.n)

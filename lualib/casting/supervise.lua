@@ -2,10 +2,14 @@
 -- SPDX-License-Identifier: MIT
 --
 -- The task of the supervisor owns everything here. It waits for three things,
--- all of which come through channels: that a child has ended (the monitors of
--- all children send into `ends`), that somebody asks for something
--- (`requests`), that the task which has made the supervisor has ended
--- (`parent`). The rules are OTP's, from its documentation of supervisor.
+-- all of which come through channels: that a child has ended (`ends`), that
+-- somebody asks for something (`requests`), that the task which has made the
+-- supervisor has ended (`parent`). The rules are OTP's, from its documentation
+-- of supervisor.
+--
+-- Each message is a number, the child's or the request's, and all else is found
+-- here: so it can be received whatever a child has returned or raised, which is
+-- nothing to the supervisor. Only the texts of errors are (failure_text).
 --
 -- A child is in one of three states. It runs: then `task` is set. It should
 -- run, but its start has failed: then `restarting` is set to the error, and it
@@ -15,14 +19,17 @@
 --
 -- A supervisor (self):
 --   spec       its specification, checked and complete (childspec.lua)
---   children   a list of them; each has spec, session, task, restarting, and if
---              it is a supervisor: `started` until it has started
---   by_task    the child of a task that runs: task -> child
---   requests   the channel that tells of requests; they lie in `asked`, a list
---   ends       the channel of the children's monitors
+--   children   a list of them; each has spec, session, task, number,
+--              restarting, and if it is a supervisor: `started` until it has
+--              started
+--   by_number  the child of a task that runs, by the number of that start
+--   last       the last number
+--   asked      the requests (asked.lua)
+--   ends       the channel of the children's numbers
 --   restarts   the times of recent restarts
+--   tried      the child that was the last to be tried again
 --   over       whether it is to end
---   known, lost, problem    see make_up
+--   tries      how often in a row it could not wait
 
 local casting, internal = ...
 local error, ipairs, pairs, pcall, select, tostring =
@@ -31,11 +38,16 @@ local error, ipairs, pairs, pcall, select, tostring =
 local ask, insist, shield = internal.ask, internal.insist, internal.shield
 
 local KILL = 2 -- seconds that a child's session may take to close
+local TRIES = 100 -- to go on without memory
 
--- How errors call the supervisor.
+-- How errors call the supervisor, and a child.
 local function title(self)
   local name = self.spec.name
-  return name and "supervisor '" .. name .. "'" or "supervisor"
+  return name and "supervisor '" .. internal.quote(name) .. "'" or "supervisor"
+end
+
+local function shown(child)
+  return "child '" .. internal.quote(child.spec.id) .. "'"
 end
 
 -- "1 restart", "2 restarts".
@@ -56,27 +68,29 @@ end
 
 -- A child has failed: an event. If nobody listens to events, the failure is
 -- reported like that of any task that nobody joins.
-local function tell_failure(self, child, task, e)
-  tell(self, "failed", child, e)
-  if not self.spec.events then internal.disown(task) end
+local function tell_failure(self, child, task, text)
+  tell(self, "failed", child, text)
+  if self.spec.events then internal.own(task) end
+end
+
+-- How a task that has ended has failed, as text. There may have been no memory
+-- for one.
+local function text_of(task)
+  local text = internal.failure_text(task)
+  if text then return text end
+  local got, problem, e = pcall(task.join, task, 0)
+  if got then problem = e end
+  return tostring(problem)
 end
 
 -- -- starting -----------------------------------------------------------------
 
--- The options of a child's session, with the child's id as its name by default.
-local function session_options(spec)
-  local options = {}
-  for k, v in pairs(spec.session or {}) do options[k] = v end
-  options.name = options.name or tostring(spec.id)
-  return options
-end
-
 -- Starts a child that is a supervisor. It sends into `started` when all its own
--- children have started.
+-- children have started, and ends when this task has.
 local function spawn_supervisor(child, session)
   child.started = casting.channel(1)
   return session:spawn(internal.run, "supervise", child.spec.supervisor,
-    child.started, casting.self())
+    child.started, internal.notice(casting.self()))
 end
 
 -- Starts the task of a child in its session.
@@ -94,16 +108,28 @@ local function close_session(child)
   child.session = nil -- last: if close fails, kill_all must still find it
 end
 
+-- From now on the number of the child is sent when its task has ended.
+local function watch(self, child)
+  self.last = self.last + 1
+  child.number = self.last
+  self.by_number[child.number] = child
+  internal.notice(child.task, self.ends, child.number)
+end
+
+local function forget(self, child)
+  if child.number then self.by_number[child.number] = nil end
+  child.task, child.number, child.started = nil, nil, nil
+end
+
 -- Starts a child: true, or false and the error.
 local function start(self, child)
   local ok, e = pcall(function()
-    child.session = casting.session(session_options(child.spec))
+    child.session = casting.session(child.spec.session)
     child.task = spawn_child(child)
     internal.follow(child.task) -- it is cancelled if this task dies
     if child.started then internal.await(child.task, child.started) end
     child.started = nil
-    self.by_task[child.task] = child
-    internal.watch(child.task, self.ends)
+    watch(self, child)
   end)
   child.restarting = nil
   if ok then
@@ -111,8 +137,7 @@ local function start(self, child)
     return true
   end
   if casting.is_cancelled(e) then error(e, 0) end -- stop_all cleans up
-  if child.task then self.by_task[child.task] = nil end
-  child.task, child.started = nil, nil
+  forget(self, child)
   close_session(child)
   tell(self, "not started", child, e)
   return false, e
@@ -128,6 +153,17 @@ local function ask_to_stop(child, task)
   return not request or request:join(child.spec.shutdown) ~= false
 end
 
+local ENDED = {done = true, failed = true, cancelled = true}
+
+-- Waits for the end of a task for so many seconds at most; returns whether it
+-- has come. What the task leaves is not asked for: that is for others.
+local function wait_end(task, seconds)
+  if not ENDED[task:status()] and seconds > 0 then
+    internal.notice(task):receive(seconds)
+  end
+  return ENDED[task:status()]
+end
+
 -- Stops a child as OTP does: asks it to end, waits for `shutdown` seconds, then
 -- closes its session. A supervisor that is still starting its children takes no
 -- requests, and is cancelled instead; as is one whose session has no room for
@@ -139,22 +175,19 @@ local function stop(self, child)
     close_session(child) -- left by a start that was interrupted
     return
   end
-  self.by_task[task] = nil
-  self.known[task] = true
+  if child.number then self.by_number[child.number] = nil end
   local start = casting.now()
   if not (child.spec.supervisor and not child.started and
       ask_to_stop(child, task)) then
     task:cancel("shutdown")
   end
-  local left = child.spec.shutdown - (casting.now() - start)
-  local ok, e = task:join(left > 0 and left or 0)
-  if ok == nil then -- it has not ended in time
+  if not wait_end(task, child.spec.shutdown - (casting.now() - start)) then
     tell(self, "killed", child)
-  elseif not ok and not casting.is_cancelled(e) then
-    tell_failure(self, child, task, e)
+  elseif task:status() == "failed" then
+    tell_failure(self, child, task, text_of(task))
   end
   close_session(child)
-  child.task, child.started = nil, nil
+  forget(self, child)
   tell(self, "stopped", child)
 end
 
@@ -184,6 +217,7 @@ end
 
 -- Would one restart more be too many? Counts it.
 local function exceeded(self)
+  if self.spec.intensity == 1 / 0 then return false end
   local now, recent = casting.now(), {}
   for _, at in ipairs(self.restarts) do
     if now - at <= self.spec.period then recent[#recent + 1] = at end
@@ -220,9 +254,8 @@ local function restart(self, child, why)
     tell(self, "gave up", child, why)
     error(title(self) .. ": more than " ..
       counted(self.spec.intensity, "restart") .. " in " ..
-      counted(self.spec.period, "second") .. "; the last for child '" ..
-      tostring(child.spec.id) .. "': " ..
-      tostring(why), 0)
+      counted(self.spec.period, "second") .. "; the last for " ..
+      shown(child) .. ": " .. tostring(why), 0)
   end
   local strategy = self.spec.strategy
   if strategy == "one_for_one" then
@@ -235,29 +268,30 @@ local function restart(self, child, why)
   start_from(self, first)
 end
 
--- Restarts the first child whose start has failed. True: there may be another
--- one.
+-- Restarts a child whose start has failed: the next one behind that which was
+-- tried last. True: there may be another one.
 local function try_again(self)
-  for _, child in ipairs(self.children) do
+  local n, from = #self.children, index_of(self, self.tried) or 0
+  for i = from, from + n - 1 do
+    local child = self.children[i % n + 1]
     if child.restarting then
+      self.tried = child
       restart(self, child, child.restarting)
       return true
     end
   end
+  self.tried = nil
   return false
 end
 
 -- -- when a child ends --------------------------------------------------------
 
--- Has the child ended as it should?
-local function is_normal(ok, e)
-  return ok or casting.is_cancelled(e) and e.reason == "shutdown"
-end
-
--- Does a significant child still run?
+-- Is there a significant child that has not ended for good?
 local function any_significant(self)
   for _, child in ipairs(self.children) do
-    if child.spec.significant and child.task then return true end
+    if child.spec.significant and (child.task or child.restarting) then
+      return true
+    end
   end
   return false
 end
@@ -271,34 +305,33 @@ local function auto_shutdown(self, child)
   end
 end
 
--- A message has come about `task`, whose end was known before. If more messages
--- were lost than there are known ends whose messages have not come, then one of
--- the lost ones was a request, and that is the end (see make_up).
-local function account(self, task)
-  if task then self.known[task] = nil end
-  local n = self.lost
-  for _ in pairs(self.known) do n = n - 1 end
-  if n > 0 then error(self.problem, 0) end
+-- How the task of a child has ended: whether that is as it should, and why it
+-- is restarted.
+local function tell_end(self, child, task)
+  local status = task:status()
+  if status == "done" then
+    tell(self, "ended", child)
+    return true, "it has returned"
+  elseif status == "cancelled" then
+    local _, e = task:join(0)
+    tell(self, "cancelled", child, e.reason)
+    return e.reason == "shutdown", e
+  end
+  local text = text_of(task)
+  tell_failure(self, child, task, text)
+  return false, text
 end
 
--- The task of a child has ended, as join would say it.
-local function child_ended(self, task, ok, ...)
-  local child, e = self.by_task[task], nil
-  if not child then return account(self, task) end -- it was stopped
-  if not ok then e = ... end
-  self.by_task[task], child.task = nil, nil
+-- The task of the child with that number has ended.
+local function child_ended(self, number)
+  local child = self.by_number[number]
+  if not child then return end -- it was stopped
+  local normal, why = tell_end(self, child, child.task)
+  forget(self, child)
   close_session(child)
-  local normal = is_normal(ok, e)
-  if ok then
-    tell(self, "ended", child)
-  elseif casting.is_cancelled(e) then
-    tell(self, "cancelled", child, e.reason)
-  else
-    tell_failure(self, child, task, e)
-  end
   local how = child.spec.restart
   if how == "permanent" or how == "transient" and not normal then
-    return restart(self, child, ok and "it has returned" or e)
+    return restart(self, child, why)
   end
   if how == "temporary" then remove(self, child) end
   auto_shutdown(self, child)
@@ -392,17 +425,25 @@ function requests.delete_child(self, id)
   return true
 end
 
-local function answer(request, reply, ...)
+local function answer(request, ...)
   request.answer = {n = select("#", ...), ...}
-  reply:try_send(true)
+  request.reply:try_send(true)
 end
 
--- Serves the request that lies under the channel `reply`.
-local function serve(self, reply)
-  local request = self.asked[reply]
+-- Serves the request of that number.
+local function serve(self, number)
+  local request = self.asked.list[number]
   if not request then return end
-  answer(request, reply,
-    requests[request.op](self, internal.unpack(request, request.n)))
+  self.asked.list[number] = nil
+  answer(request, requests[request.op](self,
+    internal.unpack(request, request.n)))
+end
+
+-- No request is served any more.
+local function refuse_requests(self)
+  local asked = self.asked
+  asked.over = true
+  for _, request in pairs(asked.list) do request.reply:close() end
 end
 
 -- -- life ---------------------------------------------------------------------
@@ -417,34 +458,27 @@ local function step(self, which, ...)
   end
 end
 
-local ENDED = {done = true, failed = true, cancelled = true}
-
--- A message could not be received because of the error e: for want of memory,
--- or as the results of a child cannot be rebuilt here. It is lost. If it was
--- about a child that has ended, that child is found by asking all of them; it
--- is *known* then. If it was a request, the supervisor must fail, for its
--- sender waits for an answer. Which of the two it was shows when messages come
--- about ends that are known: a known end of which the message comes was not the
--- lost one.
-local function make_up(self, e)
-  if casting.is_cancelled(e) or internal.forked() then error(e, 0) end
-  self.lost, self.problem = self.lost + 1, e
-  for _, child in ipairs(self.children) do
-    local task = child.task
-    if task and ENDED[task:status()] then
-      local got, ok, why = pcall(task.join, task, 0)
-      if not got then ok, why = task:status() == "done", ok end
-      self.known[task] = true
-      child_ended(self, task, ok, why)
-    end
+-- The select has failed for want of memory, and may have lost a message. All
+-- that messages tell of is also here: so it is looked for, and what was there
+-- in spite of that is done once. If that does not help either, the supervisor
+-- fails.
+local function look(self, e)
+  self.tries = self.tries + 1
+  if casting.is_cancelled(e) or internal.forked() or self.tries > TRIES then
+    error(e, 0)
   end
-  account(self)
+  for number = 1, self.last do
+    local child = self.by_number[number]
+    if child and ENDED[child.task:status()] then child_ended(self, number) end
+  end
+  for number = 1, self.asked.last do serve(self, number) end
 end
 
 -- select has returned, or has raised an error.
 local function received(self, ok, ...)
-  if ok then return step(self, ...) end
-  make_up(self, (...))
+  if not ok then return look(self, (...)) end
+  self.tries = 0
+  step(self, ...)
 end
 
 -- Starts all children, and serves what comes until the supervisor is to end.
@@ -452,12 +486,12 @@ local function live(self, started, parent)
   for _, child in ipairs(self.children) do
     local ok, e = start(self, child)
     if not ok then
-      error(title(self) .. ": child '" .. tostring(child.spec.id) ..
-        "' did not start: " .. tostring(e), 0)
+      error(title(self) .. ": " .. shown(child) .. " did not start: " ..
+        tostring(e), 0)
     end
   end
   started:try_send(true)
-  local cases = {self.ends, self.requests, parent and parent:monitor()}
+  local cases = {self.ends, self.asked.channel, parent}
   while not self.over do
     cases.timeout = nil
     if try_again(self) then cases.timeout = 0 end
@@ -467,7 +501,7 @@ end
 
 -- The orderly end.
 local function stop_all(self)
-  self.requests:close()
+  refuse_requests(self)
   stop_from(self, 1)
 end
 
@@ -483,18 +517,16 @@ local function kill_all(self)
 end
 
 -- What internal.run calls in the supervisor's session. `started` is sent true
--- when all children have started; `parent` is the task that has made the
--- supervisor, or nil.
+-- when all children have started; `parent` is a channel that is sent something
+-- when the task that has made the supervisor has ended, or nil.
 return function(spec, started, parent)
-  local self = {spec = spec, requests = casting.channel(), asked = {},
-    children = {}, by_task = {},
-    known = {}, -- tasks whose end is known, but not by its message
-    lost = 0, -- messages that were lost, the last one because of `problem`
-    restarts = {}, ends = casting.channel(1 / 0)}
+  local self = {spec = spec, children = {}, by_number = {}, last = 0,
+    asked = {channel = casting.channel(1 / 0), list = {}, last = 0},
+    restarts = {}, tries = 0, ends = casting.channel(1 / 0)}
   for i, child in ipairs(spec.children) do
     self.children[i] = {spec = child}
   end
-  internal.asked[casting.self()] = {channel = self.requests, list = self.asked}
+  internal.asked[casting.self()] = self.asked
   local ok, e = pcall(live, self, started, parent)
   local stopped, problem = pcall(shield, stop_all, self)
   if not stopped then insist(kill_all, self) end

@@ -230,7 +230,6 @@ static void make_internal(lua_State *L, const void *arg) {
   static const luaL_Reg internals[] = {
     {"run", run},
     {"unpack", unpack},
-    {"watch", cast_lib_watch},
     {"notice", cast_lib_notice},
     {"failure_text", failure_text},
     {"disown", disown},

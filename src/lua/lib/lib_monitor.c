@@ -150,9 +150,9 @@ int cast_lib_own(lua_State *L) {
   return 0;
 }
 
-/* internal.failure_text(task): the text of the error with which a task has failed;
-   nil if it has not, or if there was no memory for the text. Nothing is rebuilt
-   for that, and the failure does not count as joined. */
+/* internal.failure_text(task): the text of the error with which a task has
+   failed; nil if it has not, or if there was no memory for the text. Nothing is
+   rebuilt for that, and the failure does not count as joined. */
 int cast_lib_failure_text(lua_State *L) {
   cast_ltask *t = cast_ltask_check(L, 1);
   if (!cast_event_is_set(&t->base.done) || cast_failed(t) == NULL) return 0;
@@ -232,19 +232,6 @@ int cast_lib_monitor(lua_State *L) {
   if (write_message(&m, t, WIRE_OUTCOME, !own) != 0) cast_raise_memory(L);
   monitor_make(L, S, t, c, &m, own);
   return 1;
-}
-
-/* internal.watch(task, channel): the same for a channel that does not leave the
-   session, and without the results: what moves in those is not taken from who
-   joins the task. */
-int cast_lib_watch(lua_State *L) {
-  cast_state *S = cast_state_here(L);
-  cast_ltask *t = cast_ltask_check(L, 1);
-  cast_chan *c = check_shared(L, 2);
-  cast_msg m;
-  if (write_message(&m, t, WIRE_ENDED, true) != 0) cast_raise_memory(L);
-  monitor_make(L, S, t, c, &m, false);
-  return 0;
 }
 
 /* internal.notice(task [, channel, number]): the same for who wants to know

@@ -6,10 +6,9 @@
 #include "../compat/compat.h"
 
 /* task:monitor([channel]), and what the library's Lua files use:
-   internal.watch(task, channel), internal.notice(task [, channel, number]), internal.failure_text(task),
+   internal.notice(task [, channel, number]), internal.failure_text(task),
    internal.disown(task), internal.own(task). */
 int cast_lib_monitor(lua_State *L);
-int cast_lib_watch(lua_State *L);
 int cast_lib_notice(lua_State *L);
 int cast_lib_failure_text(lua_State *L);
 int cast_lib_disown(lua_State *L);
