@@ -60,20 +60,45 @@ static _Noreturn void bad_case(lua_State *L, int i, const char *what) {
 /* A channel, and one value more than a message can have. */
 #define MOST_ITEMS (CAST_MESSAGE_VALUES + 2)
 
-/* How many values the list at `i` has. A nil in between counts, one at its end
-   does not. */
-static int length_of(lua_State *L, int i) {
-#if CAST_LUA >= 505 /* where the length of a constructor with nils is a guess */
-  int n = 0;
+/* The greatest index in the list at `i`. Its length would be less if there are
+   nils in it, as Lua's versions like. */
+static int greatest_index(lua_State *L, int i) {
+  lua_Number most = 0, k;
+  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
+    k = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
+    if (k > most && k == floor(k)) most = k;
+  }
+  return most < MOST_ITEMS ? (int)most : MOST_ITEMS;
+}
+
+enum { FEW_ITEMS = 8 };
+
+/* Pushes the items of the list at `i` if they are few, have no nil in between,
+   and lie in their order: true. False: there is a closer look to take, and
+   nothing is pushed. */
+static bool push_few(lua_State *L, int i) {
   lua_pushnil(L);
-  for (; lua_next(L, i); lua_pop(L, 1))
-    if (lua_isinteger(L, -2) && lua_tointeger(L, -2) > n)
-      n = lua_tointeger(L, -2) <= MOST_ITEMS ? (int)lua_tointeger(L, -2)
-                                             : MOST_ITEMS;
+  for (int n = 1; lua_next(L, i); n++) {
+    if (n > FEW_ITEMS || lua_type(L, -2) != LUA_TNUMBER ||
+        lua_tonumber(L, -2) != n) {
+      lua_settop(L, i);
+      return false;
+    }
+    lua_insert(L, -2); /* the key stays on the top */
+  }
+  return true;
+}
+
+/* Pushes the items of the list at `i`, which is on the top, and returns how
+   many. A nil in between counts, one at the end cannot be seen. */
+static int push_items(lua_State *L, int i) {
+  int n = 0;
+  if (lua_checkstack(L, FEW_ITEMS + 4) && push_few(L, i))
+    return lua_gettop(L) - i;
+  n = greatest_index(L, i);
+  if (!lua_checkstack(L, n + 2)) return -1;
+  for (int k = 1; k <= n; k++) lua_rawgeti(L, i, k);
   return n;
-#else
-  return (int)lua_rawlen(L, i);
-#endif
 }
 
 #define WANTED_CASE                                                  \
@@ -102,11 +127,10 @@ static int wait_case(lua_State *L, cast_case *c, int i, int table, int n) {
    may be {net.wait, fd, mode} instead. */
 static int list_case(
   lua_State *L, cast_state *S, cast_case *c, int i, bool ready) {
-  int table = lua_gettop(L), n = length_of(L, table);
+  int table = lua_gettop(L), n = push_items(L, table);
   bool packed = true;
   char what[32];
-  if (!lua_checkstack(L, n + 2)) bad_case(L, i, "too many values");
-  for (int k = 1; k <= n; k++) lua_rawgeti(L, table, k);
+  if (n < 0) bad_case(L, i, "too many values");
   if (n < 1 || cast_handle_test(L, table + 1) == NULL ||
       cast_handle_test(L, table + 1)->type != &cast_chan_type)
     return wait_case(L, c, i, table, n);
@@ -381,11 +405,9 @@ static uint32_t count_cases(lua_State *L, bool *timed) {
       continue;
     }
     *timed = true;
-    if (lua_type(L, -2) != LUA_TSTRING ||
-        strcmp(lua_tostring(L, -2), "timeout") != 0) {
-      cast_arg_error(L, 1,
-        lua_pushfstring(L, "unknown field '%s'", cast_lua_describe(L, -2)));
-    }
+    if (!cast_arg_is(L, -2, "timeout"))
+      cast_arg_error(
+        L, 1, lua_pushfstring(L, "unknown field '%s'", cast_arg_quote(L, -2)));
     lua_pop(L, 1);
   }
   return (uint32_t)max;
