@@ -90,7 +90,7 @@ end
 
 -- -- items ------------------------------------------------------------------
 
--- A function that returns the next batch and the number of its first item.
+-- A function that returns the next batch of a list or an iterator.
 local function batches(source, size, total)
   local at = 0
   local next_item = source
@@ -113,8 +113,21 @@ local function batches(source, size, total)
     end
     if n == 0 then return nil end
     items.n, at = n, at + n
-    return items, at - n + 1
+    return items
   end
+end
+
+-- A batch that begins with an item which has come out of a channel. If there
+-- are not enough in there at the moment, they are not waited for: the sender
+-- may wait for the results of these.
+local function batch_of(channel, item, size)
+  local items = {n = 0}
+  repeat
+    items.n = items.n + 1
+    items[items.n] = item
+    if items.n < size then item = channel:try_receive() end
+  until items.n == size or item == nil
+  return items
 end
 
 -- -- work -------------------------------------------------------------------
@@ -122,7 +135,11 @@ end
 -- One call of map.
 --   f, progress, window   as they were given
 --   total                 how many items there are; nil: the source decides
---   next_batch            returns the next batch and its first item's number
+--   channel               the source, if that is a channel; false: it has no
+--                         item more, or is something else
+--   next_batch            else returns the next batch; nil: there is none
+--   batch                 how many items one has at most
+--   sent                  how many items were sent
 --   sessions, ours        where the workers run; whether map has made these
 --   jobs, done            the channels to the workers, and back
 --   group                 the workers
@@ -130,9 +147,11 @@ end
 --   results               of the items, by their number; n: how many are there
 local function new_run(source, f, total, options)
   local window, n = options.window, options.sessions.n
-  return {f = f, group = Group.new(), results = {n = 0}, on_way = 0,
+  local channel = kind(source) == "channel" and source
+  return {f = f, group = Group.new(), results = {n = 0}, on_way = 0, sent = 0,
     progress = options.progress, total = total, window = window,
-    next_batch = batches(source, options.batch, total),
+    batch = options.batch, channel = channel,
+    next_batch = not channel and batches(source, options.batch, total),
     sessions = options.sessions, ours = options.ours,
     jobs = casting.channel(window), done = casting.channel(window + n)}
 end
@@ -170,14 +189,29 @@ local function unsent(run, first, items, e)
   fail(run, first + (i or 1) - 1, why, internal.trace(why))
 end
 
--- Sends batches until `window` are on their way.
+local function send(run, items)
+  local first = run.sent + 1
+  run.sent = run.sent + items.n
+  run.on_way = run.on_way + 1
+  local ok, e = pcall(run.jobs.send, run.jobs, first, items)
+  if not ok then unsent(run, first, items, e) end
+end
+
+-- Sends batches of a list or an iterator until `window` are on their way.
 local function feed(run)
-  while run.on_way < run.window do
-    local items, first = run.next_batch()
+  while run.next_batch and run.on_way < run.window do
+    local items = run.next_batch()
     if not items then return end
-    run.on_way = run.on_way + 1
-    local ok, e = pcall(run.jobs.send, run.jobs, first, items)
-    if not ok then unsent(run, first, items, e) end
+    send(run, items)
+  end
+end
+
+-- The channel that is the source had an item; nil: it is closed.
+local function receive(run, item)
+  if item == nil then
+    run.channel = false
+  else
+    send(run, batch_of(run.channel, item, run.batch))
   end
 end
 
@@ -203,19 +237,23 @@ local function worker_ended(run, ok, e)
   error("map: a worker was stopped: " .. tostring(e), 0)
 end
 
--- One of the channels {done, ends} had a message.
+-- One of the channels {done, ends, source} had a message.
 local function step(run, which, ...)
   if which == 1 then return keep(run, ...) end
-  local _, ok, e = run.group:taken(...)
-  worker_ended(run, ok, e)
+  if which == 3 then return receive(run, ...) end
+  local task, ok, e = run.group:taken(...)
+  if task then worker_ended(run, ok, e) end
 end
 
--- All of the work: to be called under the group's guard.
+-- All of the work: to be called under the group's guard. The source, if that is
+-- a channel, is waited for together with the results, so that a failure is seen
+-- at once, and `progress` is called while nothing comes.
 local function work(run)
   start(run)
   local cases = {run.done, run.group.ends}
   feed(run)
-  while run.on_way > 0 do
+  while run.on_way > 0 or run.channel do
+    cases[3] = run.on_way < run.window and run.channel
     step(run, casting.select(cases))
     feed(run)
   end
