@@ -7,7 +7,7 @@
 
 local _, internal = ...
 local error, pairs, pcall = error, pairs, pcall
-local tostring, type = tostring, type
+local type = type
 local bad, got, kind = internal.bad, internal.got, internal.kind
 
 local Check = {}
@@ -43,7 +43,7 @@ function Check.options(i, name, options, known)
   Check.expect(i, name, options, "table")
   local key = Check.unknown(options, known)
   if key ~= nil then
-    bad(i, name, "unknown option '" .. tostring(key) .. "'")
+    bad(i, name, "unknown option '" .. internal.quote(key) .. "'")
   end
   return options
 end

@@ -28,7 +28,7 @@ function Failures.of(task, e)
   if Failures.is(e) then return e end
   local text = task:traceback() or tostring(e)
   text = text .. "\nin " .. task:name() .. " of session '" ..
-    task:session():name() .. "'"
+    internal.quote(task:session():name()) .. "'"
   return setmetatable({error = e, task = task, traceback = with_place(text)},
     Failure)
 end

@@ -58,7 +58,7 @@ end
 
 -- What a message shows of the value v of an option that is one of few words.
 function Net.shown(v)
-  return type(v) == "string" and '"' .. v .. '"' or got(v)
+  return type(v) == "string" and '"' .. internal.quote(v) .. '"' or got(v)
 end
 
 -- The others raise if the value v of an option, in argument i, is bad.
@@ -99,12 +99,13 @@ function Net.read_keepalive(i, name, v)
   return v
 end
 
--- A Unix socket has no port: the options may stand in its place.
+-- A Unix socket has no port: the options may stand in its place. Returns the
+-- port, the options, and the number of the argument that they are.
 function Net.options(family, port, options)
   if family == "unix" and options == nil and type(port) == "table" then
-    return nil, port
+    return nil, port, 2
   end
-  return port, options
+  return port, options, 3
 end
 
 -- -- names --------------------------------------------------------------------

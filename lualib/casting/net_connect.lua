@@ -108,9 +108,7 @@ end
 local function begin_next(group, race)
   local i = race.begun + 1
   race.begun = i
-  local task = casting.spawn(run_attempt, race, i)
-  race.number[task] = i
-  group:adopt(task)
+  group:adopt(casting.spawn(run_attempt, race, i), race.number, i)
 end
 
 -- What tells nothing of the other end: this machine has no way to it.
@@ -178,9 +176,10 @@ end
 -- net.connect(host, port [, options]), net.connect("unix:PATH" [, options])
 return function(host, port, options)
   local family, problem = Net.family("connect", host)
-  port, options = Net.options(family, port, options)
+  local at
+  port, options, at = Net.options(family, port, options)
   Net.check_port("connect", family, port)
-  local o = options == nil and DEFAULTS or read(3, options)
+  local o = options == nil and DEFAULTS or read(at, options)
   problem = problem or Net.misfit(family, o.family, o.bind)
   if problem then return nil, problem end
   if family then

@@ -109,9 +109,10 @@ return function(host, port, options)
     return listen_everywhere(port, read(3, options))
   end
   local family, problem = Net.family("listen", host)
-  port, options = Net.options(family, port, options)
+  local at
+  port, options, at = Net.options(family, port, options)
   Net.check_port("listen", family, port)
-  local o = read(3, options, family == "unix")
+  local o = read(at, options, family == "unix")
   problem = problem or Net.misfit(family, o.family)
   if problem then return nil, problem end
   if family == "unix" then return listen_at(host, o) end

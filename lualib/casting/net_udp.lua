@@ -81,9 +81,10 @@ return function(host, port, options)
     return bind_everywhere(port, read(3, options))
   end
   local family, problem = Net.family("udp", host)
-  port, options = Net.options(family, port, options)
+  local at
+  port, options, at = Net.options(family, port, options)
   Net.check_port("udp", family, port)
-  local o = read(3, options)
+  local o = read(at, options)
   problem = problem or Net.misfit(family, o.family)
   if problem then return nil, problem end
   if family == "unix" then

@@ -68,8 +68,9 @@ static const option *find(const char *name) {
   return NULL;
 }
 
-static _Noreturn void raise_unknown(lua_State *L, const char *name) {
-  lua_pushfstring(L, "there is no option '%s'; there are", name);
+static _Noreturn void raise_unknown(lua_State *L) {
+  lua_pushfstring(
+    L, "there is no option '%s'; there are", cast_arg_quote(L, 2));
   for (size_t i = 0; i < NOPTIONS; i++) {
     lua_pushfstring(L, "%s %s", i == 0 ? "" : ",", options[i].name);
     lua_concat(L, 2);
@@ -180,7 +181,7 @@ int cast_net_option(lua_State *L, cast_descriptor *file) {
   bool sets = !lua_isnoneornil(L, 3);
   int number = 0, rc = CASTING_ECLOSED;
   if (sets && cast_forked) cast_raise_closed(L); /* it is the parent's, too */
-  if (o == NULL) raise_unknown(L, name);
+  if (o == NULL) raise_unknown(L);
   if (sets && o->kind == DEVICE) {
     device = check_device(L, o, 3, 3);
   } else if (sets) {

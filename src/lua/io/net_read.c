@@ -282,8 +282,8 @@ static void check_fields(lua_State *L, int i) {
   lua_pushnil(L);
   while (lua_next(L, i) != 0) {
     if (!cast_arg_is(L, -2, "max") && !cast_arg_is(L, -2, "timeout"))
-      cast_arg_error(L, i,
-        lua_pushfstring(L, "unknown option '%s'", cast_lua_describe(L, -2)));
+      cast_arg_error(
+        L, i, lua_pushfstring(L, "unknown option '%s'", cast_arg_quote(L, -2)));
     lua_pop(L, 1);
   }
 }

@@ -440,7 +440,8 @@ int cast_lib_named(lua_State *L) {
   if (c == NULL) {
     if (rc == CASTING_ENOMEM) cast_raise_memory(L);
     cast_arg_error(L, 2,
-      lua_pushfstring(L, "channel '%s' exists with another capacity", name));
+      lua_pushfstring(
+        L, "channel '%s' exists with another capacity", cast_arg_quote(L, 1)));
   }
   *box = &c->object;
   cast_handle_push(L, *box);

@@ -392,6 +392,7 @@ static int raise_init(lua_State *L, cast_state *S, cast_ltask *t) {
   const cast_failure *origin = cast_origin_take(t, init);
   int name, error;
   cast_state_push_name(L, cast_state_of(init->base.session));
+  if (lua_rawlen(L, -1) > CAST_QUOTE_MAX) (void)cast_arg_quote(L, -1);
   name = lua_gettop(L);
   cast_ltask_outcome(L, S, t, init);
   error = lua_gettop(L);
