@@ -339,7 +339,7 @@ function casting.race(list) end
 ---@class casting.map.options
 ---@field sessions? integer|casting.session[] how many, or which
 ---@field window? integer items or batches on their way at most
----@field batch? integer items that travel together
+---@field batch? integer items that travel together at most
 ---@field progress? fun(done: integer, total: integer?)
 
 ---Calls f for each item, in several sessions at once.
