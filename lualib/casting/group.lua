@@ -82,9 +82,9 @@ function Group.dismiss(task)
   pcall(shield, task.join, task)
 end
 
--- The same for a task that was just made for the group; with the table `notes`,
--- which then has the value under the task. If it cannot be a member, it must
--- not outlive the group.
+-- Makes a task a member that was just made for the group; with the table
+-- `notes`, which then has the value under the task. If it cannot be a member,
+-- it must not outlive the group.
 function Group:adopt(task, notes, value)
   local ok, e = pcall(note_and_add, self, task, notes, value)
   if ok then return task end

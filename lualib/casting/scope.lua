@@ -55,7 +55,8 @@ local function adopt(group, task, what)
   if not group.over then group:adopt(task) end
   if not group.over then return task end
   Group.dismiss(task)
-  error(what .. ": the scope has ended", 3)
+  local place = internal.where()
+  error((place and place .. ": " or "") .. what .. ": the scope has ended", 0)
 end
 
 function methods:spawn(f, ...)

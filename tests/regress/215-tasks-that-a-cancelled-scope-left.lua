@@ -75,14 +75,15 @@ local outsider
 casting.scope(function(scope)
   inner = scope
   outsider = casting.spawn(function()
-    return inner:spawn_in(session, wait, waits_for(go, packing))
+    local made = inner:spawn_in(session, wait, waits_for(go, packing))
+    return made
   end)
   packing:receive()
 end)
 go:send(true)
 ok, e = outsider:join(helper.LONG)
-assert(ok == false and tostring(e):find("the scope has ended", 1, true),
-  tostring(e))
+assert(ok == false and tostring(e):find(
+  "left.lua:%d+: spawn_in: the scope has ended"), tostring(e))
 for _, task in ipairs(session:tasks()) do
   assert(task:join(helper.LONG) ~= nil, "a task outlives its scope")
 end
