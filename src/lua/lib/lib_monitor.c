@@ -188,8 +188,7 @@ static void monitor_make(lua_State *L, cast_state *S, cast_ltask *t,
   cast_chan *c, cast_msg *msg, bool own) {
   bool held = cast_account_hold(S->session.account, MONITOR_BYTES);
   monitor *m = held ? cast_calloc(sizeof *m) : NULL;
-  if (m == NULL || (!own && !note_sandbox(S, t, c)) ||
-      cast_chan_reserve(c, &S->session) != 0) {
+  if (m == NULL || cast_chan_reserve(c, &S->session) != 0) {
     cast_msg_drop(msg);
     cast_free(m);
     if (held) cast_account_release(S->session.account, MONITOR_BYTES);
@@ -229,7 +228,9 @@ int cast_lib_monitor(lua_State *L) {
   if (own && t->base.session == &S->session) cast_ltask_anchor(L, 3, 1);
   /* The receiver may be in another session. */
   cast_ltask_cross(L, S, t, CAST_TOLD);
-  if (write_message(&m, t, WIRE_OUTCOME, !own) != 0) cast_raise_memory(L);
+  if ((!own && !note_sandbox(S, t, c)) ||
+      write_message(&m, t, WIRE_OUTCOME, !own) != 0)
+    cast_raise_memory(L);
   monitor_make(L, S, t, c, &m, own);
   return 1;
 }
