@@ -151,7 +151,8 @@ cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own) {
     cast_raise_memory(L);
   cast_ltask *t = cast_ltask_make(home, own);
   if (t == NULL) cast_raise_memory(L);
-  if (cast_state_find(L)->session.account != NULL) t->outside = false;
+  if (CAST_UNLIKELY(t->outside) && cast_state_find(L)->session.account != NULL)
+    t->outside = false;
   h->object = &t->base.object;
   cast_handle_note(L, h);
   return t;
