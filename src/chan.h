@@ -58,9 +58,9 @@ cast_chan *cast_chan_new(size_t capacity); /* NULL: out of memory */
    account. 0; CASTING_ENOMEM: out of memory, or too much for the account. */
 int cast_chan_join(cast_chan *c, cast_account *a);
 
-/* A session with account `a`, which is open, is about to send a handle into the
-   channel: from now on that is one of those which cycle.c looks at, if it was
-   none. 0, CASTING_ENOMEM. */
+/* A handle is about to be sent into the channel that the session with account
+   `a` has made, or sends: from now on the channel is one of those which cycle.c
+   looks at when that session has closed. 0, CASTING_ENOMEM. */
 int cast_chan_adopt(cast_chan *c, cast_account *a);
 
 /* Sends w->msg, which is empty after 0 and unchanged otherwise. t is the task

@@ -246,11 +246,13 @@ void cast_state_close(cast_state *S, cast_session *self) {
   cast_session_unref_weak(&S->session);
 }
 
+/* All of the list are asked here, so none has to look for those below it. */
 void cast_state_close_children(cast_state *root, cast_session *self) {
   cast_state *S = cast_state_child(root, NULL), *next;
   while (S != NULL) {
     next = cast_state_child(root, S); /* S may leave the list when it closes */
-    cast_state_close(S, self);
+    if (S->session.account != NULL) (void)cast_account_end(S->session.account);
+    ask_to_close(S, self);
     cast_session_unref_weak(&S->session);
     S = next;
   }
