@@ -3,10 +3,11 @@
 -- processor.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
+local helper = require "helper"
 
 -- A chain of sessions: each has the handle of itself and sends it here, with
 -- that of a task that never ends, and makes the next one.
-local source = [[
+local source = helper.loops [[
   local c = require "casting"
   local source, depth, out, ready = ...
   me = c.self():session()
