@@ -37,6 +37,7 @@
 #include "../../types.h"
 #include "../../wait.h"
 #include "../compat/compat.h"
+#include "../compat/finalizer.h"
 #include "../compat/single.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
@@ -80,7 +81,10 @@ static void push_cancel_meta(lua_State *L) {
     cast_module_need(L); /* which gives it its name */
 }
 
+/* The program has the metatable. In a sandbox it must not get finalizers that
+   way, which setmetatable refuses there (restrict.c). */
 void cast_cancel_push(lua_State *L, cast_chars reason) {
+  const cast_state *S = cast_state_find(L);
   luaL_checkstack(L, 4, NULL);
   lua_createtable(L, 0, 1);
   if (reason.at != NULL) {
@@ -88,7 +92,10 @@ void cast_cancel_push(lua_State *L, cast_chars reason) {
     lua_setfield(L, -2, "reason");
   }
   push_cancel_meta(L);
-  lua_setmetatable(L, -2);
+  if (S != NULL && S->sandbox != NULL)
+    cast_finalizer_skip(L, -2);
+  else
+    lua_setmetatable(L, -2);
 }
 
 void cast_cancel_push_of(lua_State *L, cast_ltask *t) {
