@@ -115,12 +115,7 @@ static cast_ltask *spawn_in(
   lua_State *L, cast_state *S, cast_state *target, int first) {
   int n = lua_gettop(L) - first + 1, rc;
   cast_ltask *t;
-  if (cast_budget_is_over(target)) {
-    lua_pushliteral(L, "spawn: ");
-    cast_budget_push(L, target);
-    lua_concat(L, 2);
-    lua_error(L);
-  }
+  cast_budget_check(L, target);
   if (lua_type(L, first) == LUA_TSTRING) {
     const char *problem = compile(L, first);
     if (problem != NULL) cast_arg_error(L, first, problem);

@@ -352,6 +352,7 @@ int cast_lib_spawn(lua_State *L) {
   int n = lua_gettop(L), rc;
   cast_ltask *t;
   cast_arg_function(L, 1);
+  cast_budget_check(L, S);
   t = cast_ltask_new(L, S, true);
   lua_settop(L, n + 1); /* function, arguments, handle */
   lua_insert(L, 1);

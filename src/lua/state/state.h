@@ -201,6 +201,8 @@ struct cast_state {
     uint64_t cpu_from;    /* the thread's time when the slice began */
     _Atomic uint64_t cpu; /* (a) used in slices that have ended */
     _Atomic bool over;    /* (a) it was more than cpu_max: all tasks fail */
+    _Atomic uint64_t look_ns; /* (a) from then on the slice that runs is to be
+                                 looked at; OS_FOREVER: none runs */
   } budget;
 
   struct {            /* memory.c */

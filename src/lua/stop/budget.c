@@ -7,9 +7,11 @@
    so only sessions that were made with a budget for it are measured
    (`metered`). A slice that computes is interrupted when the budget ends: the
    watchdog is set to the moment when that can be at the earliest, and the hook
-   reads the time again (preempt.c). When the budget is used up, all tasks are
-   treated as cancelled ones; but the error that they meet is an ordinary one,
-   and so they have failed.
+   reads the time again (preempt.c). A request for that may be lost, so it is
+   repeated for as long as the slice runs and nobody has looked (`look_ns`,
+   watchdog.c). When the budget is used up, all tasks are treated as cancelled
+   ones; but the error that they meet is an ordinary one, and so they have
+   failed. A task that begins later is one of them (`begin` in run.c).
 
    A sandbox shares what it may use with all that it makes: there the account
    has the limits (account.h), and sums up what its sessions use. Several of
@@ -71,6 +73,16 @@ static void count_cpu(cast_state *S, uint64_t now) {
   cast_account_add(S->session.account, CAST_CPU, more);
 }
 
+/* Has the slice that runs looked at from at_ns on. (The watchdog's hint is
+   compared with a time that is taken after `look_ns` is there to be read.) */
+static void look_at(cast_state *S, uint64_t at_ns) {
+  atomic_store_explicit(&S->budget.look_ns, at_ns, memory_order_relaxed);
+  cast_watchdog_set(S, at_ns, os_now());
+}
+
+/* The tasks have been told, and may compute on. */
+static void repeat(cast_state *S) { look_at(S, os_now() + CAST_WATCHDOG_NS); }
+
 /* The budget is used up. No reason is put into the tasks, so each meets what
    cast_budget_push says (cast_cancel_push_of). */
 static void end_all(cast_state *S) {
@@ -78,6 +90,7 @@ static void end_all(cast_state *S) {
   atomic_store_explicit(&S->budget.over, true, memory_order_relaxed);
   while ((t = cast_ltask_next(&S->session, t)) != NULL)
     cast_task_cancel(&t->base);
+  repeat(S);
   if (S->session.account != NULL) S->binding->cpu_over(S);
 }
 
@@ -86,20 +99,23 @@ static void watch(cast_state *S, uint64_t left) {
   uint64_t now = os_now();
   if (S->session.account != NULL && left > CAST_CPU_LOOK_NS)
     left = CAST_CPU_LOOK_NS;
-  cast_watchdog_set(S, now + left, now);
+  look_at(S, left < OS_FOREVER - now ? now + left : OS_FOREVER);
 }
 
 void cast_budget_meter(cast_session *s, bool begins) {
   cast_state *S = cast_state_of(s);
   uint64_t now = os_own_cpu(), left;
   if (!begins) {
+    atomic_store_explicit(&S->budget.look_ns, OS_FOREVER, memory_order_relaxed);
     count_cpu(S, now);
     return;
   }
   S->budget.cpu_from = now;
   left = cpu_left(S);
-  if (left == UINT64_MAX || is_noted(S)) return;
-  if (left == 0)
+  if (left == UINT64_MAX) return;
+  if (is_noted(S))
+    repeat(S);
+  else if (left == 0)
     end_all(S);
   else
     watch(S, left);
@@ -107,8 +123,13 @@ void cast_budget_meter(cast_session *s, bool begins) {
 
 bool cast_budget_is_spent(cast_state *S) {
   uint64_t left = cpu_left(S);
+  cast_task *t = S->session.current;
   if (left == UINT64_MAX) return false;
-  if (is_noted(S)) return true;
+  if (is_noted(S)) {
+    if (t != NULL && !t->cancelled) cast_task_cancel(t);
+    repeat(S);
+    return true;
+  }
   count_cpu(S, os_own_cpu());
   left = cpu_left(S);
   if (left == 0) {
@@ -139,6 +160,15 @@ void cast_budget_push(lua_State *L, cast_state *S) {
 }
 
 /* -- errors --------------------------------------------------------------- */
+
+void cast_budget_check(lua_State *L, cast_state *S) {
+  if (CAST_LIKELY(!S->session.metered) || !cast_budget_is_over(S)) return;
+  luaL_checkstack(L, 4, NULL);
+  lua_pushliteral(L, "spawn: ");
+  cast_budget_push(L, S);
+  lua_concat(L, 2);
+  lua_error(L);
+}
 
 void cast_state_refuse(
   lua_State *L, const cast_state *S, const char *what, const char *why) {

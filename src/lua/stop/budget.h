@@ -21,6 +21,9 @@ bool cast_budget_has_passed(struct cast_state *S);
 void cast_budget_push(lua_State *L, struct cast_state *S);
 /* Has cast_budget_is_spent been true? Any thread. */
 bool cast_budget_is_over(struct cast_state *S);
+/* In a function that is to begin a task in S: raises if S has used up its
+   time. */
+void cast_budget_check(lua_State *L, struct cast_state *S);
 /* Raises "what: session 'name' why", with the place of the caller in Lua. */
 _Noreturn void cast_state_refuse(
   lua_State *L, const struct cast_state *S, const char *what, const char *why);

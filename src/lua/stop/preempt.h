@@ -80,7 +80,11 @@ static inline void cast_preempt_drop(cast_state *S, lua_State *L) {
    this thread. */
 static inline void cast_preempt_end(cast_state *S, lua_State *co) {
   atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
-  atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
+  if (CAST_UNLIKELY(atomic_load_explicit(
+                      &S->preempt.hooked, memory_order_relaxed) != NULL)) {
+    atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
+    atomic_store_explicit(&S->preempt.unserved, true, memory_order_relaxed);
+  }
   cast_preempt_drop(S, co);
 }
 /* ops->urgent of a host: must the task that it runs be looked at? */

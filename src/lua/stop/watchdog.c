@@ -12,6 +12,8 @@
    1. While a task that has a scope, or was asked to end, runs in a session of
       ours, the watchdog is set, to CAST_STOP_NS after its next time at most; or
       a preempt request is on its way, whose hook sets it anew.
+      So it is, to budget.look_ns, while a slice runs that is measured, and
+      CAST_WATCHDOG_NS after each time that it fires from then on.
    2. `watchdog.at_ns` is not before the time that it is set to, unless that has
       passed: a hint that saves taking the timers' lock. */
 #include "watchdog.h"
@@ -43,13 +45,25 @@ static bool has_overdue(cast_state *S) {
          atomic_load_explicit(&S->close.posted, memory_order_relaxed);
 }
 
-/* The timer fires. While tasks are asked to end it goes on firing, for the hook
-   may have come at a moment when it could not raise. */
+/* When to fire next. While tasks are asked to end, or the budget is to be
+   looked at, that is soon: the hook may have come at a moment when it could not
+   raise, or not have been called, as when the coroutine that it was set on
+   ends. */
+static uint64_t next_time(cast_state *S) {
+  uint64_t now = os_now(), soon = now + CAST_WATCHDOG_NS;
+  /* Relaxed: as has_overdue. */
+  uint64_t look =
+    atomic_load_explicit(&S->budget.look_ns, memory_order_relaxed);
+  if (look <= now || (look > soon && has_overdue(S))) return soon;
+  return look;
+}
+
+/* The timer fires. */
 static bool fire(cast_timer *t) {
   cast_state *S = CAST_CONTAINER(t, cast_state, watchdog.timer);
-  uint64_t next = OS_FOREVER;
+  uint64_t next;
   if (cast_event_is_set(&S->session.closed)) return false;
-  if (has_overdue(S)) next = os_now() + CAST_WATCHDOG_NS;
+  next = next_time(S);
   atomic_store_explicit(&S->watchdog.at_ns, next, memory_order_relaxed);
   cast_timer_again(t, next);
   cast_session_ref_weak(&S->session);
@@ -76,6 +90,7 @@ int cast_watchdog_init(cast_state *S) {
   S->watchdog.timer.fire = fire;
   S->watchdog.timer.after = preempt_worker;
   S->watchdog.timer.passive = true;
+  atomic_init(&S->budget.look_ns, OS_FOREVER);
   /* Its place in the heap is kept, so that setting it never fails. */
   return cast_timer_set(&S->watchdog.timer, OS_FOREVER);
 }

@@ -445,12 +445,16 @@ static void end_unborn(cast_state *S, cast_ltask *t, cast_stage from) {
 }
 
 /* The first turn of t: returns as prepare. What asks that t ends, and comes
-   from elsewhere, stands in the inbox behind t; so it is looked for here. A
-   finalizer may run while its coroutine is made; to that, t has begun. */
+   from elsewhere, stands in the inbox behind t; so it is looked for here. And t
+   may have been made when the session had used up its time, after its tasks
+   were told. A finalizer may run while its coroutine is made; to that, t has
+   begun. */
 static int begin(cast_state *S, cast_ltask *t) {
   cast_stage from = (cast_stage)t->stage;
   t->stage = CAST_STAGE_BEGUN;
   cast_cancel_observe(t);
+  if (CAST_UNLIKELY(S->session.metered) && cast_budget_is_over(S))
+    cast_task_cancel(&t->base);
   if (t->base.cancelled) {
     end_unborn(S, t, from);
     return -1;
