@@ -173,7 +173,8 @@ void cast_open_scope(lua_State *L) {
     "  return leave(make_shield(f), pcall(f, ...))\n"
     "end\n";
   int module = lua_gettop(L);
-  if (cast_lua_load(L, text, sizeof text - 1, CAST_SCOPE_SOURCE, "t") != LUA_OK)
+  if (cast_lua_load(
+        L, text, sizeof text - 1, CAST_OWN_SOURCE "guard.lua", "t") != LUA_OK)
     lua_error(L);
   lua_getfield(L, module, "with_timeout");
   lua_getfield(L, module, "shield");
@@ -181,6 +182,10 @@ void cast_open_scope(lua_State *L) {
   lua_pushcclosure(L, lib_leave, 1);
   cast_builtin_pcall(L);
   lua_call(L, 4, 2);
+  for (int i = 0; i < 2; i++) { /* known to the hook that stops tasks */
+    lua_pushvalue(L, -1 - i);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &cast_scope_makers[i]);
+  }
   lua_setfield(L, module, "shield");
   lua_setfield(L, module, "with_timeout");
 }

@@ -16,6 +16,7 @@
 
 #include "../../base.h"
 #include "../compat/compat.h"
+#include "../stop/verdict.h"
 #include "../task/origin.h"
 
 #include <limits.h>
@@ -117,6 +118,7 @@ static int builtin_type(lua_State *L) {
 static const char pcall_key = 0, xpcall_key = 0;
 
 void cast_builtin_note(lua_State *L) {
+  cast_stop_note(L);
   lua_getglobal(L, "pcall");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &pcall_key);
   lua_getglobal(L, "xpcall");

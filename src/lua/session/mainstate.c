@@ -41,6 +41,7 @@
 #include "../stop/last.h"
 #include "../stop/preempt.h"
 #include "../stop/scope.h"
+#include "../stop/verdict.h"
 #include "../task/failure.h"
 #include "../task/newtask.h"
 #include "../task/rebuild.h"

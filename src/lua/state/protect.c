@@ -61,3 +61,19 @@ int cast_protect(cast_state *S, lua_CFunction fn, void *arg) {
   if (CAST_UNLIKELY(cast_forked)) cast_state_forked(S, true);
   return status;
 }
+
+int cast_protect_amply(cast_state *S, lua_CFunction fn, void *arg) {
+  bool limited = S->memory.slabs.max != 0;
+  int status;
+  if (limited) S->memory.slabs.max += CAST_FAILURE_ROOM;
+  status = cast_protect(S, fn, arg);
+  if (limited) S->memory.slabs.max -= CAST_FAILURE_ROOM;
+  return status;
+}
+
+int cast_protect_finally(cast_state *S, lua_CFunction fn, void *arg) {
+  int status = cast_protect(S, fn, arg);
+  if (status == LUA_OK || S->memory.slabs.max == 0 || S->protect.refused)
+    return status;
+  return cast_protect_amply(S, fn, arg);
+}

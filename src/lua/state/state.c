@@ -24,13 +24,17 @@ void cast_state_box(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
 }
 
-cast_state *cast_state_find(lua_State *L) {
+cast_state *cast_state_find_in_hook(lua_State *L) {
   cast_state **box;
-  luaL_checkstack(L, 1, NULL);
   cast_state_box(L);
   box = lua_touserdata(L, -1);
   lua_pop(L, 1);
   return box != NULL ? *box : NULL;
+}
+
+cast_state *cast_state_find(lua_State *L) {
+  luaL_checkstack(L, 1, NULL);
+  return cast_state_find_in_hook(L);
 }
 
 /* Whoever sets the pointer has to call cast_state_keep_box as well. */

@@ -98,6 +98,7 @@ struct cast_state {
     bool can_preempt; /* the hook in it may yield up to the task's resumer */
     bool preempted;   /* it has, and the resumer has not seen that yet */
     bool ended;       /* as `preempted`: nothing goes on with it */
+    bool kept;        /* 5.2, 5.3: its function lies on `work` */
     const cast_ltask *doomed;  /* whose error is in the registry; only compared,
                                  and meant if its bit says so, too */
     _Atomic uint64_t asked_ns; /* when `hooked` was set for a request; for the
@@ -316,6 +317,10 @@ static inline void cast_state_push_name(lua_State *L, const cast_state *S) {
 /* The cast_state of the Lua state that L is in; NULL: casting was not opened in
    it, or has closed. */
 cast_state *cast_state_find(lua_State *L);
+/* The same in a hook, where there is room on the stack, and nothing may be
+   raised. (Before 5.2 no room is given above 8000 values of one function, even
+   if there is some.) */
+cast_state *cast_state_find_in_hook(lua_State *L);
 /* A host needs threads of ours from now on: prepares it, unless that was done.
    A process that has only loaded casting has no threads, and may fork.
    Raises. */

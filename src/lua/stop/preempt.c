@@ -83,12 +83,12 @@
 #include "../state/load.h"
 #include "../state/ltask.h"
 #include "../state/memory.h"
-#include "../state/protect.h"
 #include "../state/state.h"
 #include "budget.h"
 #include "cancel.h"
 #include "last.h"
 #include "scope.h"
+#include "verdict.h"
 #include "watchdog.h"
 
 #if CAST_LUAJIT
@@ -173,7 +173,7 @@ static void note_look(cast_state *S) { CAST_UNUSED(S); }
    the look may lead to a new request, which must not be undone; and before
    anything is raised or yielded, since none of it comes back here. */
 void cast_preempt_hook(lua_State *L, lua_Debug *ar) {
-  cast_state *S = cast_state_find(L);
+  cast_state *S = cast_state_find_in_hook(L);
   cast_ltask *t;
   CAST_UNUSED(ar);
   if (CAST_UNLIKELY(cast_forked)) { /* set before */
@@ -293,16 +293,6 @@ bool cast_stop_is_overdue(cast_state *S) {
          cast_cancel_has_requests(S) || cast_budget_has_passed(S);
 }
 
-/* As cast_protect, with some memory beyond the session's limit: a task that has
-   used all there is must not be one that cannot be stopped. */
-static bool protect_amply(cast_state *S, lua_CFunction fn, void *arg) {
-  bool limited = S->memory.slabs.max != 0, ok;
-  if (limited) S->memory.slabs.max += CAST_FAILURE_ROOM;
-  ok = cast_protect(S, fn, arg) == LUA_OK;
-  if (limited) S->memory.slabs.max -= CAST_FAILURE_ROOM;
-  return ok;
-}
-
 #if CAST_LUAJIT
 static int flush(lua_State *L) {
   luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
@@ -321,28 +311,8 @@ void cast_stop_interpret(lua_State *L) {
   if (cast_lua_cpcall(L, flush, NULL) != LUA_OK) lua_pop(L, 1);
 }
 
-static int yield_once(lua_State *L) { return lua_yield(L, 0); }
-
-static int allow_protected(lua_State *L) {
-  lua_State *co = lua_newthread(L);
-  int nres;
-  lua_pushcfunction(L, yield_once); /* where an error is caught */
-  lua_xmove(L, co, 1);
-  (void)cast_lua_resume(co, 0, &nres);
-  return 0;
-}
-
-/* LuaJIT calls no hooks while a finalizer or a hook runs. It takes the next
-   yield for that of the hook, which ends it, and allows hooks again. That must
-   not be the yield of a task that runs while a finalizer or a hook waits, or
-   while the host's end runs, which is in a finalizer, too: it would be one too
-   early. So a coroutine made for that yields here, and is never resumed. */
-void cast_stop_allow(cast_state *S) {
-  (void)protect_amply(S, allow_protected, NULL);
-}
 #else
 void cast_stop_interpret(lua_State *L) { CAST_UNUSED(L); }
-void cast_stop_allow(cast_state *S) { CAST_UNUSED(S); }
 #endif
 
 void cast_stop_hook(cast_state *S, lua_State *L, int count) {
@@ -374,14 +344,21 @@ void cast_stop_check(lua_State *L, cast_ltask *t, uint64_t now_ns) {
   if (cast_scope_push_error(L, t, now_ns)) lua_error(L);
 }
 
-/* Is L in the Lua function around a scope (lib_scope.c)? Between its pcall and
+/* Is L in a Lua function around a scope (lib_scope.c)? Between its pcall and
    its `leave` nothing may be raised, since the scope would not be left. Where
    there are continuations, a C function does it, in which no hook is called. */
 static bool is_leaving(lua_State *L) {
   lua_Debug ar;
+  bool is = false;
   if (CAST_HAS_YIELDK) return false;
-  return lua_getstack(L, 0, &ar) && lua_getinfo(L, "S", &ar) &&
-         strcmp(ar.source, CAST_SCOPE_SOURCE) == 0;
+  if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "f", &ar)) return false;
+  for (int i = 0; i < 2; i++) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &cast_scope_makers[i]);
+    is = is || lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return is;
 }
 
 /* A hook that stands is called more often than the watchdog fires: the error is
@@ -394,36 +371,35 @@ static bool may_raise(cast_ltask *t, uint64_t now) {
   return true;
 }
 
-/* In the registry: the error of the task that was the last to be `doomed`. */
-static const char end_key = 0;
-
-static int make_end(lua_State *L) {
-  cast_cancel_push_of(L, lua_touserdata(L, 1));
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &end_key);
-  return 0;
+/* 5.2 and 5.3 forget which function it is that a hook suspends, and take the
+   last slot of its frame for it, which has anything in it. It is remembered
+   only when the coroutine goes on. One that is ended here never does, and
+   whoever looks at its stack would crash. So the function is kept, and comes
+   into that slot. */
+#if CAST_LUA == 502 || CAST_LUA == 503
+static void keep_function(lua_State *L, cast_state *S) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "f", &ar)) return;
+  lua_xmove(L, S->work, 1);
+  S->preempt.kept = true;
 }
 
-/* All of t has to end, and each instruction says so: its error is made once,
-   and elsewhere. Where t is there may be no memory for it, and what would be
-   raised instead takes a collection of garbage each time. False: there is
-   none. */
-static bool doom(cast_state *S, cast_ltask *t) {
-  if (t->doomed && S->preempt.doomed == t) return true;
-  S->preempt.doomed = NULL;
-  if (!protect_amply(S, make_end, t)) return false;
-  S->preempt.doomed = t;
-  t->doomed = true;
-  return true;
+static void put_function(lua_State *co, cast_state *S) {
+  if (!S->preempt.kept) return;
+  S->preempt.kept = false;
+  lua_pop(co, 1);
+  lua_xmove(S->work, co, 1);
 }
-
-/* Pushes that error of the task that runs; nil: there is none. */
-static void push_end(lua_State *L, cast_state *S) {
-  cast_task *base = S->session.current;
-  if (base != NULL && doom(S, cast_ltask_of(base)))
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &end_key);
-  else
-    lua_pushnil(L);
+#else
+static void keep_function(lua_State *L, cast_state *S) {
+  CAST_UNUSED(L);
+  CAST_UNUSED(S);
 }
+static void put_function(lua_State *co, cast_state *S) {
+  CAST_UNUSED(co);
+  CAST_UNUSED(S);
+}
+#endif
 
 /* Ends t, which runs in L, see the opener. False: L cannot yield. Relaxed: for
    this thread. */
@@ -433,6 +409,7 @@ static bool end_here(lua_State *L, cast_state *S, cast_ltask *t) {
     return false;
   if (t->loading) cast_load_stop(t);
   S->preempt.preempted = S->preempt.ended = true;
+  keep_function(L, S);
   lua_yield(L, 0);
   return true;
 }
@@ -441,34 +418,26 @@ static bool end_here(lua_State *L, cast_state *S, cast_ltask *t) {
    __close handlers get the lower one. There is room: Lua has made some for the
    hook. */
 void cast_stop_fail(cast_state *S, lua_State *co) {
-  cast_ltask *t =
-    S->session.current != NULL ? cast_ltask_of(S->session.current) : NULL;
   S->preempt.preempted = S->preempt.ended = false;
-  if (t != NULL && t->co == co) t->stopped = true;
+  put_function(co, S);
   (void)cast_lua_reserve(co, LUA_MINSTACK);
-  push_end(co, S);
+  cast_verdict_push_end(co, S);
   lua_pushvalue(co, -1);
   cast_seal_fail(co);
 }
 
 int cast_stop_pass_on(lua_State *L, cast_state *S) {
-  if (cast_is_yieldable(L)) {
+  /* Relaxed: for this thread. */
+  if (L == atomic_load_explicit(&S->preempt.running, memory_order_relaxed) &&
+      cast_is_yieldable(L)) {
     S->preempt.preempted = S->preempt.ended = true;
     return lua_yield(L, 0);
   }
   if (S->session.current != NULL)
     cast_stop_force(L, cast_ltask_of(S->session.current));
   luaL_checkstack(L, 2, NULL);
-  push_end(L, S);
+  cast_verdict_push_end(L, S);
   return lua_error(L);
-}
-
-/* Raises, in a hook, the error on the top. Handlers of it may be called before
-   the hook is left, and have to have hooks, too. */
-static void raise_in_hook(lua_State *L, cast_state *S) {
-  cast_hooks_allow(L);
-  if (S != NULL) cast_stop_allow(S);
-  lua_error(L);
 }
 
 /* Called by the hook. If t may have to stop later, sets the watchdog to
@@ -489,10 +458,7 @@ bool cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t) {
   if (late >= CAST_FORCE_NS) {
     if (cancel && end_here(L, S, t)) return true;
     cast_stop_force(L, t);
-    if (cancel && doom(S, t)) {
-      push_end(L, S);
-      raise_in_hook(L, S);
-    }
+    if (cancel) cast_verdict_raise_end(L, S, t);
     /* The scopes of a task that ends need not be left. */
     if (!cancel && is_leaving(L)) return false;
   } else if (is_leaving(L)) {
@@ -503,7 +469,7 @@ bool cast_stop_check_hook(lua_State *L, cast_state *S, cast_ltask *t) {
   } else if (!may_raise(t, now)) {
     return false;
   }
-  if (cast_scope_push_error(L, t, now)) raise_in_hook(L, S);
+  cast_verdict_raise(L, S, t, now);
   return false;
 }
 
@@ -536,7 +502,7 @@ void cast_preempt_begin(cast_state *S, cast_ltask *t, lua_State *co) {
 static const char raise_key = 0;
 
 static void raise_error(lua_State *L) {
-  cast_state *S = cast_state_find(L);
+  cast_state *S = cast_state_find_in_hook(L);
   if (S != NULL)
     cast_hook_drop(S, L);
   else
@@ -546,7 +512,8 @@ static void raise_error(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &raise_key);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
-  raise_in_hook(L, S);
+  cast_verdict_allow(L, S);
+  lua_error(L);
 }
 
 /* 5.1 and LuaJIT have no continuations, in which a function that has yielded

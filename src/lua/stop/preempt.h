@@ -36,9 +36,6 @@ bool cast_stop_is_overdue(cast_state *S);
 void cast_stop_interpret(lua_State *L);
 /* Has cast_preempt_hook called after every `count` instructions of L. */
 void cast_stop_hook(cast_state *S, lua_State *L, int count);
-/* LuaJIT: the caller may be in a finalizer or a hook, and other tasks run
-   before that ends: hooks have to be called in them. */
-void cast_stop_allow(cast_state *S);
 /* For a blocking call of t, made in L and t->at: raises if t must stop. */
 void cast_stop_check(lua_State *L, cast_ltask *t, uint64_t now_ns);
 /* From now on each instruction of t raises. */

@@ -84,6 +84,8 @@ static const char meta_key = 0;
 /* In the error of a timeout: the scope whose deadline it was. */
 static const char mark_key = 0;
 
+const char cast_scope_makers[2] = {0};
+
 /* The time `grace_ns` after `ns`, which may be OS_FOREVER. */
 static uint64_t later(uint64_t ns, uint64_t grace_ns) {
   return ns > OS_FOREVER - grace_ns ? OS_FOREVER : ns + grace_ns;

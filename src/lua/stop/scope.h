@@ -69,9 +69,9 @@ static inline bool cast_scope_is_needed(const cast_ltask *t) {
 #endif
   return t->base.cancelled || cast_scopes(t) != NULL;
 }
-/* The source name of the functions in Lua that make scopes; it begins with
-   CAST_OWN_SOURCE. */
-#define CAST_SCOPE_SOURCE "=casting/guard.lua"
+/* Keys of the registry, where with_timeout and shield are functions in Lua
+   (5.1, LuaJIT): these two. */
+extern const char cast_scope_makers[2];
 /* Pushes a scope around what the calling task does from now on. `what` names
    the function for errors. Raises where no task runs, and when out of
    memory. */

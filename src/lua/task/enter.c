@@ -30,6 +30,7 @@
 #include "../stop/last.h"
 #include "../stop/preempt.h"
 #include "../stop/scope.h"
+#include "../stop/verdict.h"
 #include "deliver.h"
 #include "rebuild.h"
 #include "scratch.h"

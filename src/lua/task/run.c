@@ -66,18 +66,6 @@ static int get_protected(lua_State *L) {
 
 /* -- the end of a task ---------------------------------------------------- */
 
-/* As cast_protect, with some memory beyond the session's limit if need be: a
-   failed task may have used all there is, and its failure is told still. */
-static int protect_amply(cast_state *S, lua_CFunction fn, void *arg) {
-  int status = cast_protect(S, fn, arg);
-  if (status == LUA_OK || S->memory.slabs.max == 0 || S->protect.refused)
-    return status;
-  S->memory.slabs.max += CAST_FAILURE_ROOM;
-  status = cast_protect(S, fn, arg);
-  S->memory.slabs.max -= CAST_FAILURE_ROOM;
-  return status;
-}
-
 /* Drops what the latest operation of the task may have left when an error has
    left it: the task has ended, or code of the program has just run in its
    name. */
@@ -99,7 +87,7 @@ static int describe_protected(lua_State *L) {
 static void describe(cast_ending *e) {
   cast_describe_error(e);
   drop_operation(e->S, e->t);
-  e->described = protect_amply(e->S, describe_protected, e) == LUA_OK;
+  e->described = cast_protect_finally(e->S, describe_protected, e) == LUA_OK;
 }
 
 /* Packs them with the error for casting.on_error. */
@@ -118,9 +106,9 @@ static int pack_failure(lua_State *L) {
    can between two tasks, its text takes its place. */
 static bool pack_report(cast_ending *e) {
   if (!e->described || e->co == NULL) return false;
-  if (protect_amply(e->S, pack_failure, e) == LUA_OK) return true;
+  if (cast_protect_finally(e->S, pack_failure, e) == LUA_OK) return true;
   e->as_text = true;
-  return protect_amply(e->S, pack_failure, e) == LUA_OK;
+  return cast_protect_finally(e->S, pack_failure, e) == LUA_OK;
 }
 
 /* Makes the record of a failure (failure.c): of what was described, or that
@@ -180,7 +168,7 @@ static bool close_pending(cast_ending *e) {
   starting a = {S, {NULL, LUA_NOREF}};
   bool other = false;
   int status;
-  if (protect_amply(S, new_protected, &a) == LUA_OK)
+  if (cast_protect_finally(S, new_protected, &a) == LUA_OK)
     lua_xmove(e->co, a.co.L, 1);
   t->stage = CAST_STAGE_CLOSING;
   cast_preempt_begin(S, t, t->co);
@@ -222,7 +210,7 @@ static int keep_protected(lua_State *L) {
    cross, to those who are told that. */
 static bool keep_safely(cast_ending *e) {
   cast_state *S = e->S;
-  int status = e->failed ? protect_amply(S, keep_protected, e)
+  int status = e->failed ? cast_protect_finally(S, keep_protected, e)
                          : cast_protect(S, keep_protected, e);
   if (status != LUA_OK && S->protect.refused) {
     S->protect.final = true;
@@ -425,7 +413,7 @@ static int describe_unborn(lua_State *L) {
 /* It has failed, as the session had used up its time. */
 static void fail_unborn(cast_state *S, cast_ltask *t) {
   cast_ending e = {.S = S, .t = t};
-  if (protect_amply(S, describe_unborn, &e) == LUA_OK)
+  if (cast_protect_finally(S, describe_unborn, &e) == LUA_OK)
     cast_buffer_form(
       &e.traceback, "%s\nstack traceback:\n\t(it had not begun)", e.error.text);
   record(&e, e.traceback.size > 0 && !e.traceback.lacking);
