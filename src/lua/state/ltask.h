@@ -133,7 +133,6 @@ typedef struct cast_extra {
                     with `last`, for the outcome instead
      last           from a yield to its end, which is the next turn
      doomed         from cast_stop_force on, if all of the task has to end
-     stopped        from cast_stop_fail on
      stored         from the end on
      told           from the end on, if results are `stored` or were
 
@@ -180,7 +179,6 @@ struct cast_ltask {
   bool raising : 1;       /* (5.1, LuaJIT) its next turn raises an error */
   bool last : 1;          /* (5.1, LuaJIT) it ends when its wait does */
   bool doomed : 1;        /* its last error was made: preempt.c */
-  bool stopped : 1;       /* it was ended where it computed */
   uint32_t looks;         /* (base.done.lock) how often other sessions have read
                              what is packed (cycle.c) */
 };

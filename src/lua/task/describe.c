@@ -31,7 +31,10 @@ static int find_tostring(lua_State *L) {
   describing *d = lua_touserdata(L, 1);
   lua_pushvalue(d->e->co, -1);
   lua_xmove(d->e->co, L, 1);
-  if (!luaL_getmetafield(L, 2, "__tostring") || !lua_isfunction(L, 3)) return 0;
+  if (!luaL_getmetafield(L, 2, "__tostring") ||
+      !(lua_isfunction(L, 3) || luaL_getmetafield(L, 3, "__call")))
+    return 0;
+  lua_settop(L, 3);
   lua_insert(L, 2);
   if (d->co.L == NULL) d->co = cast_coroutine_get(L, d->e->S);
   lua_xmove(L, d->co.L, 2);
@@ -47,10 +50,9 @@ void cast_describe_error(cast_ending *e) {
   int nres, status, type = lua_type(e->co, -1);
   if (type != LUA_TTABLE && type != LUA_TUSERDATA) return;
   if (!cast_lua_reserve(e->co, 4)) return;
-  status = cast_protect(S, find_tostring, &d);
+  status = cast_protect_finally(S, find_tostring, &d);
   if (d.co.L == NULL) return;
   if (status == LUA_OK) {
-    e->asked = true;
     cast_preempt_begin(S, e->t, d.co.L);
     status = cast_lua_resume(d.co.L, 1, &nres);
     cast_preempt_end(S, d.co.L);
@@ -71,9 +73,13 @@ static void tame(cast_buffer *b) {
   cast_buffer_tame(b, 0);
 }
 
-/* How many levels of the stack of t cannot be shown: 5.2 and 5.3 do not know
-   any more which function it was that a hook has suspended. */
-#define SKIPPED(t) ((CAST_LUA == 502 || CAST_LUA == 503) && (t)->stopped)
+/* What is said of an error that has not told it by itself. Nothing could stop a
+   __tostring here. */
+static const char *describe_unasked(lua_State *L, int i) {
+  int type = lua_type(L, i);
+  return type == LUA_TTABLE || type == LUA_TUSERDATA ? cast_lua_address(L, i)
+                                                     : cast_lua_describe(L, i);
+}
 
 void cast_describe_failure(lua_State *L, cast_ending *e) {
   cast_buffer_fini(&e->stack);
@@ -81,9 +87,7 @@ void cast_describe_failure(lua_State *L, cast_ending *e) {
   lua_xmove(e->co, L, 1);
   lua_pushvalue(L, 2);
   lua_xmove(L, e->co, 1); /* its place has just become free */
-  if (e->error.size == 0)
-    cast_buffer_add(
-      &e->error, e->asked ? cast_lua_address(L, 2) : cast_lua_describe(L, 2));
+  if (e->error.size == 0) cast_buffer_add(&e->error, describe_unasked(L, 2));
   if (e->error.lacking) cast_raise_memory(L);
   if (CAST_UNLIKELY(e->S->sandbox != NULL)) tame(&e->error);
   cast_buffer_form(&e->traceback, "%s\n", e->error.text);
@@ -94,7 +98,7 @@ void cast_describe_failure(lua_State *L, cast_ending *e) {
     if (e->traceback.lacking) cast_raise_memory(L);
     return;
   }
-  cast_stack_write(&e->stack, L, e->co, SKIPPED(e->t));
+  cast_stack_write(&e->stack, L, e->co, 0);
   if (e->stack.lacking) cast_raise_memory(L);
   cast_origin_write(L, &e->traceback, e->t, 2, e->error.text, e->stack.text);
   if (e->traceback.lacking) cast_raise_memory(L);

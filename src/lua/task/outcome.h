@@ -48,7 +48,6 @@ typedef struct cast_ending {
   lua_State *co;                /* NULL: there was no memory to keep an error */
   int nres;                     /* how many; an error is one */
   bool failed;                  /* it is an error, and no results */
-  bool asked;                   /* its __tostring was called */
   bool tabled;                  /* `co` has them in one table (push_results) */
   bool described;               /* `error` and `traceback` are complete */
   bool in_close;                /* a __close handler has raised the error */

@@ -189,7 +189,6 @@ static bool close_pending(cast_ending *e) {
 /* The task has failed with the error of a handler, as after any call. */
 static cast_status fail_in_close(cast_ending *e) {
   e->failed = e->in_close = true;
-  e->asked = false;
   e->nres = 1;
   e->before = e->traceback;
   memset(&e->traceback, 0, sizeof e->traceback);
