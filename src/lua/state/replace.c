@@ -33,9 +33,12 @@ int cast_libs_pass(lua_State *L) {
 
 /* The main program's own stack is not looked at (r->at is NULL there), nor does
    the interpreter look at it. */
-void cast_libs_deeper(lua_State *L, size_t spare) {
+bool cast_libs_left(lua_State *L, size_t spare) {
   const cast_state *S = cast_state_find(L);
   const cast_runner *r = S != NULL ? S->session.runner : NULL;
-  if (r != NULL && r->at != NULL && cast_runner_left(r) < spare)
-    luaL_error(L, "C stack overflow");
+  return r == NULL || r->at == NULL || cast_runner_left(r) >= spare;
+}
+
+void cast_libs_deeper(lua_State *L, size_t spare) {
+  if (!cast_libs_left(L, spare)) luaL_error(L, "C stack overflow");
 }

@@ -18,7 +18,10 @@ void cast_libs_wrap(lua_State *L, const char *name, lua_CFunction f);
 int cast_libs_pass(lua_State *L);
 /* Raises "C stack overflow" if less than `spare` bytes (CAST_STACK_SPARE or
    CAST_STACK_COMPILER) are left of the C stack that a task runs on. For
-   functions that lead to nested C calls, which LuaJIT does not count. */
+   functions that lead to nested C calls, which LuaJIT does not count, nor 5.4
+   those that close coroutines. */
 void cast_libs_deeper(lua_State *L, size_t spare);
+/* Are so many left? */
+bool cast_libs_left(lua_State *L, size_t spare);
 
 #endif

@@ -12,10 +12,15 @@
    library's functions are called, in assembler, and the same holds. But these
    do not look at the C stack, which coroutines in coroutines in coroutines
    would overflow: so ours do, where one is made, and in a sandbox where one is
-   resumed.
+   resumed. There ours also keep S->preempt right, so that a task can be ended
+   in a coroutine as elsewhere; in a trusted session it is unwound.
+
+   A C module may resume L by itself: then S->preempt.running is not L, but the
+   coroutine that has called that module, and is so again afterwards. No hook
+   may yield up to that one.
 
    Owner: the session's. Upvalues: the state's box; wrap's function also has the
-   coroutine, and close the library's. */
+   coroutine, and close the library's. (LuaJIT's are told below.) */
 #include "coroutine.h"
 
 #include "../../base.h"
@@ -29,24 +34,62 @@
 
 #if CAST_LUAJIT
 
-/* In the place of coroutine.resume: coroutines that were made before may resume
-   each other as well. */
-static int co_resume(lua_State *L) {
-  cast_libs_deeper(L, CAST_STACK_SPARE);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  return lua_gettop(L);
+/* In the places of the library's: the box, that function, and of wrap's the
+   coroutine. */
+#define STOCK lua_upvalueindex(2) /* resume */
+#define CO lua_upvalueindex(3)
+
+/* Has the library resume the coroutine at 1, with the arguments above it. These
+   give way to what it returns, true or false in front. Protected: `running`
+   must not be left as it is. */
+static void resume(lua_State *L) {
+  cast_state *S = cast_state_boxed(L);
+  lua_State *co = lua_tothread(L, 1);
+  bool can_preempt = S->preempt.can_preempt;
+  lua_State *was =
+    atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
+  int status;
+  lua_pushvalue(L, STOCK);
+  lua_insert(L, 2);
+  lua_pushvalue(L, 1);
+  lua_insert(L, 3);
+  S->preempt.can_preempt = false;
+  atomic_store_explicit(&S->preempt.running, co, memory_order_relaxed);
+  status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+  atomic_store_explicit(&S->preempt.running, was, memory_order_relaxed);
+  S->preempt.can_preempt = can_preempt;
+  if (status != LUA_OK) lua_error(L);
 }
 
-/* In the place of the function that wrap returns. That puts a place in front of
-   an error, unless a C function has called it. */
+/* Was the task ended in the coroutine at 1 (preempt.c)? */
+static bool has_ended(lua_State *L) {
+  cast_state *S = cast_state_boxed(L);
+  if (CAST_LIKELY(!S->preempt.ended)) return false;
+  cast_stop_fail(S, lua_tothread(L, 1));
+  return true;
+}
+
+/* coroutine.resume: coroutines that were made before may resume each other as
+   well. */
+static int co_resume(lua_State *L) {
+  cast_libs_deeper(L, CAST_STACK_SPARE);
+  if (!lua_isthread(L, 1)) luaL_argerror(L, 1, "coroutine expected");
+  resume(L);
+  if (CAST_UNLIKELY(has_ended(L)))
+    return cast_stop_pass_on(L, cast_state_boxed(L));
+  return lua_gettop(L) - 1;
+}
+
+/* The function that wrap returns. It puts a place in front of an error, unless
+   a C function has called it. */
 static int co_wrapped(lua_State *L) {
   cast_libs_deeper(L, CAST_STACK_SPARE);
-  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, CO);
   lua_insert(L, 1);
-  if (lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0) == LUA_OK)
-    return lua_gettop(L);
+  resume(L);
+  if (CAST_UNLIKELY(has_ended(L)))
+    return cast_stop_pass_on(L, cast_state_boxed(L));
+  if (lua_toboolean(L, 2)) return lua_gettop(L) - 2;
   if (lua_type(L, -1) == LUA_TSTRING) {
     luaL_where(L, 1);
     lua_insert(L, -2);
@@ -55,13 +98,18 @@ static int co_wrapped(lua_State *L) {
   return lua_error(L);
 }
 
-/* In the place of coroutine.wrap. */
+/* coroutine.wrap; it has resume as its second upvalue. */
 static int co_wrap(lua_State *L) {
-  int n;
+  lua_State *co;
   cast_libs_deeper(L, CAST_STACK_SPARE);
-  n = cast_libs_pass(L);
-  lua_pushcclosure(L, co_wrapped, 1);
-  return n;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, STOCK);
+  co = lua_newthread(L);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, co, 1);
+  lua_pushcclosure(L, co_wrapped, 3);
+  return 1;
 }
 
 /* In the place of create, and of wrap, where the program is trusted: coroutines
@@ -71,14 +119,23 @@ static int co_make(lua_State *L) {
   return cast_libs_pass(L);
 }
 
+/* The table on the top gets that function, with the box and its own resume. */
+static void put(lua_State *L, const char *name, lua_CFunction f) {
+  cast_state_box(L);
+  lua_getfield(L, -2, "resume");
+  lua_pushcclosure(L, f, 2);
+  lua_setfield(L, -2, name);
+}
+
 void cast_open_coroutine(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_getfield(L, -1, "coroutine");
-  if (lua_istable(L, -1)) {
-    bool sandbox = cast_state_find(L)->sandbox != NULL;
-    if (sandbox) cast_libs_wrap(L, "resume", co_resume);
-    if (!sandbox) cast_libs_wrap(L, "create", co_make);
-    cast_libs_wrap(L, "wrap", sandbox ? co_wrap : co_make);
+  if (lua_istable(L, -1) && cast_state_find(L)->sandbox != NULL) {
+    put(L, "wrap", co_wrap);
+    put(L, "resume", co_resume);
+  } else if (lua_istable(L, -1)) {
+    cast_libs_wrap(L, "create", co_make);
+    cast_libs_wrap(L, "wrap", co_make);
   }
   lua_pop(L, 2);
 }
@@ -108,22 +165,25 @@ static const char *refusal(lua_State *L, lua_State *co) {
 
 /* Resumes co once, with n arguments from its stack, and keeps S->preempt right.
    A request that has set the hook on L, which will not call it now, is
-   repeated, on co; and one that has set it on co in the end, on L. */
+   repeated, on co; and one that has set it on co in the end, on L. Relaxed: for
+   the signal handler, which runs in this thread. */
 static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
   bool can_preempt = S->preempt.can_preempt;
+  lua_State *was =
+    atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
   lua_State *hooked;
   int status;
   S->preempt.can_preempt =
-    CAST_HAS_YIELDK && can_preempt && cast_is_yieldable(L);
+    CAST_HAS_YIELDK && can_preempt && was == L && cast_is_yieldable(L);
   atomic_store_explicit(&S->preempt.running, co, memory_order_relaxed);
   /* Relaxed: written by its own thread. */
   hooked = atomic_load_explicit(&S->preempt.hooked, memory_order_relaxed);
   if (CAST_UNLIKELY(hooked != NULL)) cast_preempt_request(&S->session);
   status = cast_lua_resume_from(L, co, n, nres);
-  atomic_store_explicit(&S->preempt.running, L, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.running, was, memory_order_relaxed);
   S->preempt.can_preempt = can_preempt;
   hooked = atomic_load_explicit(&S->preempt.hooked, memory_order_relaxed);
-  if (CAST_UNLIKELY(hooked != NULL && hooked != L))
+  if (CAST_UNLIKELY(hooked != NULL && hooked != was))
     cast_preempt_request(&S->session);
   return status;
 }
@@ -134,15 +194,17 @@ static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
 static int run_handlers(lua_State *L, lua_State *co, lua_CFunction f) {
   cast_state *S = cast_state_boxed(L);
   bool can_preempt;
+  lua_State *was;
   int n;
   if (S == NULL) return f(L);
+  was = atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
   can_preempt = S->preempt.can_preempt;
   S->preempt.can_preempt = false;
   if (S->session.current != NULL)
     cast_stop_watch(S, cast_ltask_of(S->session.current), co);
   atomic_store_explicit(&S->preempt.running, co, memory_order_relaxed);
   n = f(L);
-  atomic_store_explicit(&S->preempt.running, L, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.running, was, memory_order_relaxed);
   S->preempt.can_preempt = can_preempt;
   if (atomic_load_explicit(&S->preempt.hooked, memory_order_relaxed) == co)
     cast_preempt_request(&S->session);
@@ -150,14 +212,22 @@ static int run_handlers(lua_State *L, lua_State *co, lua_CFunction f) {
 }
 
 /* coroutine.close(co); the second upvalue is the library's. That refuses one
-   that runs, or (up to 5.4) is the caller. */
+   that has resumed others, and up to 5.4 the one that runs. 5.5 ends that, and
+   jumps over all calls in it: not over calls of C, which would leave things
+   undone. A __close handler may close another coroutine, whose handler closes
+   another one: up to 5.4.5 Lua does not count these calls. */
 static int co_close(lua_State *L) {
   lua_CFunction f = lua_tocfunction(L, lua_upvalueindex(2));
   lua_State *co = lua_tothread(L, 1);
   lua_Debug ar;
-  bool runs = co == NULL || co == L ||
-              (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar));
-  return runs ? f(L) : run_handlers(L, co, f);
+  bool self = co == L || (CAST_LUA >= 505 && lua_isnone(L, 1));
+  if (CAST_LUA >= 505 && self && !cast_is_yieldable(L))
+    return luaL_error(L, "cannot close a coroutine that calls C functions");
+  if (co == NULL || self ||
+      (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar)))
+    return f(L);
+  cast_libs_deeper(L, CAST_STACK_SPARE);
+  return run_handlers(L, co, f);
 }
 
 /* Closes the coroutine of wrap. Returns whether there is another error now. */
@@ -197,9 +267,12 @@ static int deliver_resume(lua_State *L, int n) {
 static int deliver_wrap(lua_State *L, lua_State *co, int n) {
   if (n >= 0) return n;
   if (CAST_HAS_CLOSE && lua_status(co) != LUA_OK &&
-      lua_status(co) != LUA_YIELD && run_handlers(L, co, close_wrapped) != 0) {
-    lua_pop(L, 1);
-    lua_xmove(co, L, 1); /* what its clean-up has made of the error */
+      lua_status(co) != LUA_YIELD) {
+    cast_libs_deeper(L, CAST_STACK_SPARE);
+    if (run_handlers(L, co, close_wrapped) != 0) {
+      lua_pop(L, 1);
+      lua_xmove(co, L, 1); /* what its clean-up has made of the error */
+    }
   }
   if (lua_type(L, -1) == LUA_TSTRING) {
     luaL_where(L, 1);
@@ -243,11 +316,13 @@ static int resume_again(lua_State *L) {
 #define YIELD_ON(L, co, wrap) lua_yieldk(L, 0, (wrap) ? 1 : 0, resume_again)
 #endif
 
-/* The task was ended in co (preempt.c), and so it is in L. */
+/* The task was ended in co (preempt.c), and so it is in L. Where little is left
+   of the C stack no handlers run. */
 static int end_with(lua_State *L, cast_state *S, lua_State *co, bool wrap) {
   cast_stop_fail(S, co);
 #if CAST_HAS_CLOSE
-  if (wrap) (void)run_handlers(L, co, close_wrapped);
+  if (wrap && cast_libs_left(L, CAST_STACK_SPARE))
+    (void)run_handlers(L, co, close_wrapped);
 #else
   CAST_UNUSED(wrap);
 #endif
