@@ -21,7 +21,9 @@
    fails; and in a protected call every wait is in place, so that the frame
    which holds the turn stays on its C stack until the task ends or goes on. So
    whatever ends the call (an error, a cancellation, the close of the session,
-   which cancels) comes by `leave`.
+   which cancels) comes by `leave`. Only coroutine.close() of 5.5, which ends
+   what runs, jumps over protected calls of C; but it closes variables, so there
+   the frame has one.
 
    Locks: CAST_RANK_HOST, for whose turn it is and for the line. */
 #include "loader.h"
@@ -38,6 +40,7 @@
 #include "../../types.h"
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
+#include "../compat/single.h"
 #include "../state/argument.h"
 #include "../state/load.h"
 #include "../state/ltask.h"
@@ -295,10 +298,40 @@ static void add_place(lua_State *L) {
   lua_concat(L, 2);
 }
 
+/* In the registry: the metatable of what holds a call. */
+static const char hold_key = 0;
+
+static int close_hold(lua_State *L) {
+  call **hold = lua_touserdata(L, 1);
+  if (hold != NULL && *hold != NULL) leave(*hold);
+  return 0;
+}
+
+static void make_hold_meta(lua_State *L, const void *arg) {
+  CAST_UNUSED(arg);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, close_hold);
+  lua_setfield(L, -2, "__close");
+}
+
+/* Puts a variable that holds a call, none so far, below the values on the
+   stack. It is closed when the function is left. */
+static call **push_hold(lua_State *L) {
+  call **hold = cast_lua_newuserdata(L, sizeof *hold);
+  *hold = NULL;
+  (void)cast_single_push(L, &hold_key, make_hold_meta, NULL);
+  lua_setmetatable(L, -2);
+  lua_insert(L, 1);
+#if CAST_LUA >= 505
+  lua_toclose(L, 1);
+#endif
+  return hold;
+}
+
 /* casting.require(name) */
 int cast_lib_require(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  call c = {.S = S};
+  call c = {.S = S}, **hold;
   cast_task *base;
   int status;
   (void)cast_arg_string(L, 1, NULL);
@@ -309,13 +342,16 @@ int cast_lib_require(lua_State *L) {
     lua_call(L, 1, LUA_MULTRET);
     return lua_gettop(L);
   }
+  hold = push_hold(L);
+  *hold = &c;
   lua_pushcfunction(L, load);
-  lua_insert(L, 1);
-  lua_pushlightuserdata(L, &c);
   lua_insert(L, 2);
+  lua_pushlightuserdata(L, &c);
+  lua_insert(L, 3);
   status = lua_pcall(L, 2, LUA_MULTRET, 0);
   leave(&c);
-  if (status == LUA_OK) return lua_gettop(L);
+  *hold = NULL;
+  if (status == LUA_OK) return lua_gettop(L) - 1;
   base = S->session.current;
   if (base != NULL && cast_ltask_of(base)->loading && !cast_forked)
     cast_load_settle(L, S, cast_ltask_of(base));

@@ -383,8 +383,10 @@ static int start_remote(cast_state *S, cast_ltask *t) {
   status = cast_lua_resume(t->co, 1, &nres);
   cast_preempt_end(S, t->co);
   cast_msg_drop(&p.msg);
-  if (status != LUA_OK) {
-    status = cast_stop_outcome(S, t->co, status);
+  if (status != LUA_OK) status = cast_stop_outcome(S, t->co, status);
+  /* There is at least a function. But 5.5's coroutine.close() ends what runs,
+     without results: the task has done so itself. */
+  if (status != LUA_OK || nres == 0) {
     finish(S, t, status, nres);
     return -1;
   }
