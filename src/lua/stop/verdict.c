@@ -21,7 +21,6 @@
 #include "../../types.h"
 #include "../compat/compat.h"
 #include "../compat/seal.h"
-#include "../state/interrupt.h"
 #include "../state/ltask.h"
 #include "../state/protect.h"
 #include "../state/state.h"
@@ -101,7 +100,6 @@ static void end_hook(cast_state *S) {
     if (cast_protect_amply(S, end_by_yield, NULL) == LUA_OK)
       (void)cast_protect_amply(S, make_ender, NULL);
   } else if (cast_lua_resume(co, 0, &nres) != LUA_YIELD) {
-    (void)cast_hook_has_interrupted(S, co);
     lua_pushnil(S->work);
     lua_rawsetp(S->work, LUA_REGISTRYINDEX, &ender_key);
   }
@@ -111,13 +109,19 @@ static void end_hook(cast_state *S) {
    hook must not be that of a task that runs while a finalizer or a hook waits,
    or while the host's end runs, which is in a finalizer, too: it would be one
    too early. So a coroutine made for that ends it. Its own instructions are to
-   call no hook, neither the one that there is nor that of a signal. Relaxed:
-   for the signal handler, which runs in this thread. */
+   call no hook, neither the one that there is nor that of a signal. Where
+   something may be compiled it executes none, for a hook may have stopped a
+   recording, which the next instruction cleans up; nor is memory limited there.
+   Relaxed: for the signal handler, which runs in this thread. */
 void cast_stop_allow(cast_state *S) {
   lua_State *running =
     atomic_load_explicit(&S->preempt.running, memory_order_relaxed);
   lua_Hook hook;
   int mask, count;
+  if (!S->preempt.interpreted) {
+    (void)cast_protect_amply(S, end_by_yield, NULL);
+    return;
+  }
   atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
   hook = lua_gethook(S->work);
   mask = lua_gethookmask(S->work);
