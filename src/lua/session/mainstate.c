@@ -157,8 +157,11 @@ void cast_state_end(lua_State *L) {
   deadline = cast_last_end(S);
   /* os.exit(n, true) in a task closes the state from that task's stack. The
      main program can never go on, and the process ends as soon as the state has
-     closed: the tasks are taken off their queues, and not unwound. */
+     closed: the tasks are taken off their queues, and not unwound. The handler
+     of the preempt signal must not look at coroutines any more, which lua_close
+     frees. */
   if (S->session.current != &S->main->base) {
+    cast_preempt_forget(S);
     cast_cancel_abandon(S);
     cast_loader_leave(S);
     *box = NULL;

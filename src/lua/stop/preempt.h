@@ -84,6 +84,12 @@ static inline void cast_preempt_end(cast_state *S, lua_State *co) {
   }
   cast_preempt_drop(S, co);
 }
+/* The Lua state is closed while its task runs, which never goes on. Relaxed:
+   for this thread. */
+static inline void cast_preempt_forget(cast_state *S) {
+  atomic_store_explicit(&S->preempt.running, NULL, memory_order_relaxed);
+  atomic_store_explicit(&S->preempt.hooked, NULL, memory_order_relaxed);
+}
 /* ops->urgent of a host: must the task that it runs be looked at? */
 bool cast_preempt_is_urgent(cast_session *s);
 /* Does L raise an error at its next instruction? In a signal handler, too. */
