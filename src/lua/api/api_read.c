@@ -129,8 +129,7 @@ static bool pass_string(casting_message *m, unsigned tag) {
 
 /* Is the value the next reference? That of an outcome is the task. */
 static bool has_item(unsigned tag) {
-  return tag == WIRE_SHARED || tag == WIRE_HANDLE || tag == WIRE_OUTCOME ||
-         tag == WIRE_ENDED;
+  return tag == WIRE_SHARED || tag == WIRE_HANDLE || tag == WIRE_OUTCOME;
 }
 
 /* Passes over n values and all that is in them. */

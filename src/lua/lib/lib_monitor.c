@@ -116,10 +116,9 @@ static void monitor_end(cast_dependent *d) {
 
 /* -- messages ------------------------------------------------------------- */
 
-/* *m = a message of the task's outcome, with that tag; before it the task's
-   handle if `named`, for who receives of several tasks. */
-static int write_message(
-  cast_msg *m, cast_ltask *t, unsigned char tag, bool named) {
+/* *m = a message of the task's outcome; before it the task's handle if `named`,
+   for who receives of several tasks. */
+static int write_message(cast_msg *m, cast_ltask *t, bool named) {
   uint32_t n = named ? 2 : 1;
   unsigned char *at;
   if (cast_msg_init(m, 1 + n, n) != 0) return CASTING_ENOMEM;
@@ -128,7 +127,7 @@ static int write_message(
   at = cast_msg_data(m);
   *at++ = (unsigned char)(WIRE_MONITOR | n);
   if (named) *at++ = WIRE_HANDLE;
-  *at = tag;
+  *at = WIRE_OUTCOME;
   return 0;
 }
 
@@ -228,8 +227,7 @@ int cast_lib_monitor(lua_State *L) {
   if (own && t->base.session == &S->session) cast_ltask_anchor(L, 3, 1);
   /* The receiver may be in another session. */
   cast_ltask_cross(L, S, t, CAST_TOLD);
-  if ((!own && !note_sandbox(S, t, c)) ||
-      write_message(&m, t, WIRE_OUTCOME, !own) != 0)
+  if ((!own && !note_sandbox(S, t, c)) || write_message(&m, t, !own) != 0)
     cast_raise_memory(L);
   monitor_make(L, S, t, c, &m, own);
   return 1;

@@ -323,14 +323,6 @@ int cast_ltask_outcome(
   return 1 + cast_rebuild_values(L, S, self, &self->base.waiter.msg);
 }
 
-void cast_ltask_push_ended(
-  lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t) {
-  if (atomic_load_explicit(&t->base.status, memory_order_relaxed) == CAST_DONE)
-    lua_pushboolean(L, 1);
-  else
-    cast_ltask_outcome(L, S, self, t);
-}
-
 /* -- the end -------------------------------------------------------------- */
 
 /* The results become the session's own: from now on the task cannot be shared

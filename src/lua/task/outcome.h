@@ -14,10 +14,6 @@
    Raises. */
 int cast_ltask_outcome(
   lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t);
-/* The same without results, which stay whose they are: true; or false, error.
-   Results that cannot cross are no failure then. */
-void cast_ltask_push_ended(
-  lua_State *L, cast_state *S, cast_ltask *self, cast_ltask *t);
 /* Owner: the results of the task with the handle at that index live as long as
    the handle at index `by`, which has no other use for this. Raises. */
 void cast_ltask_anchor(lua_State *L, int by, int handle);

@@ -3,9 +3,8 @@
 
    A monitor sends nothing but "the outcome of this task" (WIRE_OUTCOME), since
    the results themselves would have to be packed for each monitor. The outcome
-   becomes values here, by the same function as for a join; without the results
-   where these are nothing to the receiver (WIRE_ENDED). All other messages are
-   rebuilt (rebuild.c). */
+   becomes values here, by the same function as for a join. All other messages
+   are rebuilt (rebuild.c). */
 #include "receive.h"
 
 #include "../../base.h"
@@ -34,7 +33,7 @@ static bool is_outcome(cast_msg *m) {
   items = cast_msg_items(m);
   for (uint32_t i = 0; i < m->nrefs; i++)
     if (items[i] == NULL || items[i]->type != &cast_task_type) return false;
-  return at[m->nrefs] == WIRE_OUTCOME || at[m->nrefs] == WIRE_ENDED;
+  return at[m->nrefs] == WIRE_OUTCOME;
 }
 
 /* Pushes the task's handle, if the message has it, and the outcome. */
@@ -44,13 +43,9 @@ static int push_outcome(
   int top = lua_gettop(L);
   cast_ltask *t = CAST_CONTAINER(o, cast_ltask, base.object);
   bool named = m->nrefs == 2;
-  bool ended = cast_msg_data(m)[m->nrefs] == WIRE_ENDED;
   /* The handle anchors the task, also when it is none of the values. */
   cast_handle_push(L, o);
-  if (ended)
-    cast_ltask_push_ended(L, S, self, t);
-  else
-    cast_ltask_outcome(L, S, self, t);
+  cast_ltask_outcome(L, S, self, t);
   if (!named) lua_remove(L, top + 1);
   return lua_gettop(L) - top;
 }

@@ -144,7 +144,6 @@ static bool get_other(cast_decoder *d, unsigned tag) {
   switch (tag) {
   case WIRE_SHARED: cast_sharedstr_push(d->p, L, cast_decoder_shared(d)); break;
   case WIRE_OUTCOME:
-  case WIRE_ENDED:
   case WIRE_HANDLE: cast_handle_push(L, cast_decoder_item(d, NULL)); break;
   case WIRE_GLOBALS:
     cast_packer_table(d->p, L);

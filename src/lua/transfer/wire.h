@@ -21,7 +21,6 @@
               | GLOBALS             the receiver's table of globals
               | BACK seq:u32        an object that has come already
               | OUTCOME             how a task, the next reference, ended
-             | ENDED               the same, without its results
      scalar  := NIL | FALSE | TRUE
               | INT + 1 + i                  integers from -1 to 126
               | INT16 i16 | INT32 i32 | INT64 i64 | FLOAT double
@@ -52,10 +51,10 @@
       SAVE. Only objects that contain the SAVE itself are not complete.
    5. REMETA is there for objects whose metatable had not got its __gc when it
       was set: Lua looks for that at this moment only.
-   6. OUTCOME and ENDED are only written by lib_monitor.c, as the last value of
-      a message whose header has WIRE_MONITOR, and made into values by
-      receive.c. To others it is the task's handle. The header alone tells: the
-      bytes behind it may be those of values that a program has sent. */
+   6. OUTCOME is only written by lib_monitor.c, as the last value of a message
+      whose header has WIRE_MONITOR, and made into values by receive.c. To
+      others it is the task's handle. The header alone tells: the bytes behind
+      it may be those of values that a program has sent. */
 #ifndef CAST_WIRE_H
 #define CAST_WIRE_H
 
@@ -99,7 +98,6 @@ enum {
   WIRE_CALL,    /* ends a SAVE: calls the constructor */
   WIRE_REMETA,  /* sets a metatable once more */
   WIRE_OUTCOME, /* of a task, which is the next reference */
-  WIRE_ENDED,   /* whether it has failed, and the error */
   /* These leave room for more in the tag itself. */
   WIRE_STR = 0x20,   /* + size, 0 to 31 */
   WIRE_TABLE = 0x40, /* + flags */
