@@ -101,6 +101,7 @@ local count = casting.channel(math.huge)
 sup = casting.supervisor {events = casting.channel(1), intensity = math.huge,
   period = 0.001, children = {{id = 1, args = {count, only_here},
     start = function(count, only_here)
+      collectgarbage()
       count:send(true)
       error(only_here(), 0)
     end}}}

@@ -69,7 +69,7 @@
 #else
 #define CAST_VERSION_OWN(X) \
   CAST_VERSION_NEW(X) \
-  X(lua_closethread) X(lua_isinteger) X(lua_isyieldable) \
+  X(lua_closethread) X(lua_isinteger) X(lua_isyieldable) X(lua_toclose) \
   X(lua_newuserdatauv) X(lua_rotate) X(lua_setiuservalue) \
   X(luaL_openselectedlibs) X(luaopen_utf8)
 #endif
