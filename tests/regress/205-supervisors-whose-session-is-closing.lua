@@ -23,9 +23,7 @@ end
 
 local sup = casting.supervisor {intensity = 0, events = casting.channel(1),
   children = {{id = 1, start = linger}}}
-local session = sup.task:session()
 assert(sup:wait(helper.LONG) == false)
-session = nil -- luacheck: ignore
 collectgarbage()
 local t = os.clock() + 0.3
 while os.clock() < t do

@@ -5,7 +5,8 @@
 local helper = require "helper"
 
 if not helper.has_children() then return end
-if _VERSION == "Lua 5.1" and not helper.jit then return end -- no os.exit(n, true)
+-- 5.1 has no os.exit(n, true).
+if _VERSION == "Lua 5.1" and not helper.jit then return end
 
 local program = [[
   local c = require "casting"
