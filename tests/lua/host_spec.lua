@@ -176,7 +176,7 @@ describe("a program that closes a descriptor of casting's own", function()
     if not (helper.has_children() and pcall(require, "processes")) then
       return pending "its module is not built here"
     end
-    for _, wait in ipairs {"casting.sleep(0.01)", "casting.sleep(1000)",
+    for _, wait in ipairs {"casting.sleep(1)", "casting.sleep(1000)",
       "casting.channel():receive()"} do
       local result = helper.start([[
         local casting = require "casting"
