@@ -151,7 +151,8 @@ bool cast_account_leave(cast_account *a) {
   return last;
 }
 
-/* Who has ended an account above asks those below this one as well. */
+/* A caller that has ended an account above this one asks the sessions of this
+   one to close, too. */
 bool cast_account_end(cast_account *a) {
   bool ending = false, others;
   cast_lock_take(&cast_members_lock);

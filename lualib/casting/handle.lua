@@ -5,7 +5,8 @@
 -- nothing else by which the supervisor could be reached: each request is a task
 -- in the session of that, so it needs the right to start one there (ask.lua).
 -- It waits for the answer or for the end of the supervisor, whichever comes
--- first, so it never hangs.
+-- first. So only a child's `init` that asks its own supervisor hangs, since the
+-- supervisor waits for that function.
 
 local casting, internal = ...
 local error, getmetatable, ipairs, pcall, type =

@@ -168,7 +168,7 @@ return function(f, options)
   inner.body = group:adopt(casting.spawn(f, scope))
   local function over()
     group:drain()
-    group.over = true -- for who is just calling a method
+    group.over = true -- a method may still be running in another task
     group:drain()
     inners[scope] = OVER
   end

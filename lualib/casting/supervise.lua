@@ -458,10 +458,10 @@ local function step(self, which, ...)
   end
 end
 
--- The select has failed for want of memory, and may have lost a message. All
--- that messages tell of is also here: so it is looked for, and what was there
--- in spite of that is done once. If that does not help either, the supervisor
--- fails.
+-- The select has failed for want of memory, and may have lost a message. But
+-- the supervisor's own tables have all that a message tells. So it looks there
+-- for what has happened, and does it once, even if the message comes after all.
+-- If the select fails again and again, the supervisor fails.
 local function look(self, e)
   self.tries = self.tries + 1
   if casting.is_cancelled(e) or internal.forked() or self.tries > TRIES then

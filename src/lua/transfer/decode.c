@@ -123,7 +123,7 @@ static bool get_name(cast_decoder *d, unsigned flags) {
 
 /* -- values --------------------------------------------------------------- */
 
-/* Guards against tags that do not exist, 0x14 to 0x1f, and against JOIN, BODY,
+/* Guards against tags that do not exist, 0x13 to 0x1f, and against JOIN, BODY,
    CALL and REMETA where a value is expected. */
 static bool get_object(cast_decoder *d, unsigned tag) {
   unsigned flags = tag & 0x0f;
