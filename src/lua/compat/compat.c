@@ -32,6 +32,27 @@ bool cast_lua_reserve(lua_State *co, int n) {
 }
 #endif
 
+/* -- addresses ------------------------------------------------------------ */
+
+#if CAST_LUAJIT
+/* LuaJIT keeps a list of the parts of the address space, of 512 GB each, from
+   which it was given light userdata. It makes the list longer when the third
+   and the fifth part come, wherever that is: without memory outside of a
+   protected call, the process ends. There are three as a rule (those of the
+   program's data and heap, of libraries and mappings, and of the main stack);
+   nothing is in the first four. With them the list has room for eight, and
+   those that are looked up come first. */
+void cast_lua_know_addresses(lua_State *L) {
+  static const char data = 0;
+  char stack = 0;
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&data);
+  lua_pushlightuserdata(L, &stack);
+  for (uintptr_t part = 0; part < 4; part++)
+    lua_pushlightuserdata(L, (void *)(part << 39));
+  lua_pop(L, 6);
+}
+#endif
+
 /* -- protected calls ------------------------------------------------------ */
 
 int cast_lua_cpcall(lua_State *L, lua_CFunction fn, void *arg) {

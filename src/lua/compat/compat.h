@@ -160,6 +160,14 @@ static inline int cast_lua_resume(lua_State *co, int n, int *nres) {
   return cast_lua_resume_from(NULL, co, n, nres);
 }
 
+/* Sees to it that lua_pushlightuserdata allocates no memory in this state from
+   now on, which only LuaJIT does; to be called as the state is made. */
+#if CAST_LUAJIT
+void cast_lua_know_addresses(lua_State *L);
+#else
+#define cast_lua_know_addresses(L) CAST_UNUSED(L)
+#endif
+
 /* lua_cpcall, which ended with 5.1: calls fn(L), protected, with `arg` as light
    userdata. LUA_OK, or an error status with the error on the top of L. */
 int cast_lua_cpcall(lua_State *L, lua_CFunction fn, void *arg);

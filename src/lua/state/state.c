@@ -41,6 +41,7 @@ cast_state *cast_state_find(lua_State *L) {
 cast_state **cast_state_push_box(lua_State *L, lua_CFunction gc) {
   cast_state **box = cast_lua_newuserdata(L, sizeof *box);
   *box = NULL;
+  cast_lua_know_addresses(L);
   if (gc != NULL) {
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, gc);

@@ -24,7 +24,6 @@
 #include "../state/handle.h"
 #include "../state/lineage.h"
 #include "../state/ltask.h"
-#include "../state/protect.h"
 #include "../state/state.h"
 #include "../stop/cancel.h"
 #include "cases.h"
@@ -159,26 +158,15 @@ cast_ltask *cast_ltask_new(lua_State *L, cast_state *home, bool own) {
   return t;
 }
 
-typedef struct search {
-  const cast_object *object; /* whose handle is looked for */
-  bool found;
-} search;
-
-static int find_handle(lua_State *L) {
-  search *s = lua_touserdata(L, 1);
-  s->found = cast_handle_find(L, s->object);
-  return 0;
-}
-
 /* Owner: a task that a trusted session has made in this sandbox is about to
    end. If nobody here has a handle of it, those who keep it are elsewhere, and
-   when their collectors let go of it is not for the sandbox to say. The search
-   is protected: LuaJIT allocates when it meets an address in a part of memory
-   that is new to it. */
+   when their collectors let go of it is not for the sandbox to say. */
 static void let_go(cast_ltask *t) {
   cast_state *S = cast_state_of(t->base.session);
-  search s = {&t->base.object, false};
-  if (cast_protect_amply(S, find_handle, &s) != LUA_OK || s.found) return;
+  if (cast_handle_find(S->work, &t->base.object)) {
+    lua_pop(S->work, 1);
+    return;
+  }
   t->uncharged = true;
   cast_account_give(S->session.account, CAST_BYTES, bytes_of(t));
 }
