@@ -9,9 +9,14 @@ set(slow_tests
   lua/benchnet
   regress/031-a-poke-that-a-coroutine-took-with-it
   regress/113-finalizers-that-wait-at-the-end
+  regress/114-what-finalizers-wait-for-at-the-end
   regress/169-what-the-end-of-a-task-lost
+  regress/171-handlers-that-compute
   regress/176-calls-that-catch-again-and-again
-  regress/204-many-tasks-that-clean-up-for-long)
+  regress/177-a-cycle-of-call-metamethods
+  regress/192-the-end-of-what-will-not-end
+  regress/204-many-tasks-that-clean-up-for-long
+  regress/229-errors-in-hooks-without-memory)
 
 set(results ${CMAKE_BINARY_DIR}/results)
 file(MAKE_DIRECTORY ${results})
@@ -26,6 +31,9 @@ function(casting_test)
   math(EXPR timeout "${T_TIMEOUT} * ${CASTING_TIME_FACTOR}")
   set(name ${T_NAME})
   set(options -r ${results} -t ${timeout} -f ${CASTING_TIME_FACTOR})
+  if(CASTING_COLLECT)
+    list(APPEND options -c)
+  endif()
   if(T_TAG)
     set(name ${name}/${T_TAG})
     list(APPEND options -m ${CMAKE_BINARY_DIR}/${T_TAG})
