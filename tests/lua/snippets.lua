@@ -75,7 +75,7 @@ end
 -- Runs Lua source text, which must print what it promises and complain of
 -- nothing.
 function snippets.check(text)
-  local result, lines = helper.run(PRELUDE .. text), {}
+  local result, lines = helper.run(PRELUDE .. helper.loops(text)), {}
   if result.status ~= 0 or result.err ~= "" then
     error(("status %s\n%s%s"):format(tostring(result.status), result.out,
       result.err))

@@ -3,10 +3,11 @@
 -- coroutine that the error ended, could compute for ever, past every limit.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
+local helper = require "helper"
 
 if jit then return end -- nothing that computes is interrupted there
 
-local LONG = 60
+local LONG = 60 * helper.slow
 local ways = {
   handler = [[
     local function f() while true do end end
@@ -43,6 +44,7 @@ if _VERSION >= "Lua 5.4" then
 end
 
 for name, text in pairs(ways) do
+  text = helper.loops(text)
   -- By the limit of the processor time.
   local session = casting.session {cpu = 0.05}
   assert(session:spawn(text):join(LONG) ~= nil, name .. ": it goes on")
@@ -59,16 +61,17 @@ end
 -- strings, of package.loaded, and in the place of require. The last is called
 -- for a module in what is sent to it.
 package.loaded.forged_171 = {f = function() end, g = print}
+local compute = helper.compute
 local metas = {
   string = function()
-    getmetatable("").__tostring = function() while true do end end
+    getmetatable("").__tostring = function() compute() end
     error "a text"
   end,
   loaded = function()
     setmetatable(package.loaded, {__newindex = function()
-      while true do end
-    end, __index = function() while true do end end})
-    while true do end
+      compute()
+    end, __index = function() compute() end})
+    compute()
   end,
 }
 for name, f in pairs(metas) do
@@ -82,7 +85,7 @@ for name, f in pairs(metas) do
 end
 local session = casting.session {sandbox = true, cpu = 0.05}
 session:spawn(function()
-  _G.require = function() while true do end end
+  _G.require = function() compute() end
 end):join(LONG)
 assert(session:spawn(function(...) return ... end, package.loaded.forged_171)
   :join(LONG) == false)
@@ -90,7 +93,7 @@ assert(session:close(LONG))
 session = casting.session {sandbox = true, cpu = 0.05}
 local ch = casting.channel()
 local task = session:spawn(function()
-  _G.require = function() while true do end end
+  _G.require = function() compute() end
   return ch:receive()
 end)
 ch:send(package.loaded.forged_171)

@@ -4,14 +4,16 @@
 -- goes on with its coroutines.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
+local helper = require "helper"
 
-local LONG = 60 * (tonumber(os.getenv "CASTING_TIME_FACTOR") or 1)
+local LONG = 60 * helper.slow
+local loops = helper.loops
 local options = {jit = false}
 
 -- One that cleans up: the error comes once, and what follows has its time.
 local session = casting.session(options)
 local log = casting.channel(math.huge)
-local task = session:spawn([[
+local task = session:spawn(loops [[
   local log = ...
   log:send "begun"
   local ok, e = pcall(function() while true do end end)
@@ -26,7 +28,8 @@ assert(ok == false and casting.is_cancelled(e) and e.reason == "enough", e)
 assert(log:receive(LONG) == 500500)
 
 -- One that does not: how it ends is told as ever.
-local stubborn = "while true do pcall(function() while true do end end) end"
+local stubborn =
+  loops "while true do pcall(function() while true do end end) end"
 task = session:spawn(stubborn)
 casting.sleep(0.05)
 task:cancel "now"
@@ -35,7 +38,7 @@ assert(ok == false and casting.is_cancelled(e) and e.reason == "now", e)
 assert(task:status() == "cancelled")
 
 -- Other tasks of its session go on, also one that has one of its coroutines.
-task = session:spawn([[
+task = session:spawn(loops [[
   local log = ...
   kept = coroutine.create(function()
     log:send "begun"
@@ -58,8 +61,7 @@ assert(session:close(LONG))
 session = casting.session(options)
 local function timed()
   local c = require "casting"
-  local f = (loadstring or load)
-    "while true do pcall(function() while true do end end) end"
+  local f = (loadstring or load)(stubborn)
   local a, b = c.with_timeout(0.05, f)
   local ok, e = c.with_timeout(0.05, function()
     return c.with_timeout(1000, f)
@@ -82,7 +84,7 @@ if _VERSION < "Lua 5.4" then return end
 -- The handlers of its variables, also of those in a coroutine of wrap, get the
 -- error, and can wait.
 session = casting.session()
-task = session:spawn([[
+task = session:spawn(loops [[
   local log = ...
   local c = require "casting"
   local function closing(name)

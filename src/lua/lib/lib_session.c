@@ -36,6 +36,7 @@
 #include "../state/handle.h"
 #include "../state/lineage.h"
 #include "../state/ltask.h"
+#include "../state/memory.h"
 #include "../state/replace.h"
 #include "../state/sandbox.h"
 #include "../state/state.h"
@@ -480,7 +481,7 @@ static size_t least_bytes(const cast_state *S) {
   if (bytes == 0) return 0; /* nothing limits it: LuaJIT without GC64 */
   if (S->session.account != NULL)
     bytes += (size_t)cast_account_used(S->session.account, CAST_BYTES) -
-             S->memory.granted;
+             cast_memory_granted(S);
   return bytes + CAST_LEAST_ROOM;
 }
 

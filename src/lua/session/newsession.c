@@ -503,8 +503,9 @@ static bool has_room(const cast_state *S) {
   if (S->session.account == NULL)
     left = S->memory.max > bytes ? S->memory.max - bytes : 0;
   else
-    left = (size_t)cast_account_left(S->session.account, CAST_BYTES) +
-           (S->memory.granted > bytes ? S->memory.granted - bytes : 0);
+    left =
+      (size_t)cast_account_left(S->session.account, CAST_BYTES) +
+      (cast_memory_granted(S) > bytes ? cast_memory_granted(S) - bytes : 0);
   return left >= CAST_LEAST_ROOM;
 }
 

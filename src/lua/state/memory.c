@@ -22,6 +22,11 @@
 
 /* -- grants --------------------------------------------------------------- */
 
+/* Relaxed: the owner alone writes it, and others read it as a figure. */
+static void set_granted(cast_state *S, size_t size) {
+  atomic_store_explicit(&S->memory.granted, size, memory_order_relaxed);
+}
+
 static size_t grant_step(const cast_state *S) {
   size_t step = S->memory.max / CAST_GRANT_STEPS;
   return step < CAST_GRANT_STEP ? step + 1 : CAST_GRANT_STEP;
@@ -31,13 +36,14 @@ static size_t grant_step(const cast_state *S) {
    or just that if less is left. */
 static void grant_more(cast_state *S, size_t wanted) {
   cast_account *a = S->session.account;
-  size_t least = wanted - S->memory.granted, more = least, step = grant_step(S);
+  size_t least = wanted - cast_memory_granted(S), more = least,
+         step = grant_step(S);
   if (least <= SIZE_MAX - step) more = (least + step - 1) / step * step;
   if (!cast_account_take(a, CAST_BYTES, more)) {
     more = least;
     if (!cast_account_take(a, CAST_BYTES, more)) return;
   }
-  S->memory.granted += more;
+  set_granted(S, cast_memory_granted(S) + more);
 }
 
 /* slabs.regrant. What slabs.max is more than the grant is room that the state
@@ -45,17 +51,19 @@ static void grant_more(cast_state *S, size_t wanted) {
 static void regrant(cast_slabs *s, size_t wanted) {
   cast_state *S = CAST_CONTAINER(s, cast_state, memory.slabs);
   size_t step = grant_step(S), keep = wanted + step;
-  size_t beside = s->max - S->memory.granted;
+  size_t beside = s->max - cast_memory_granted(S);
   if (s->max == 0) return; /* lifted: memory.c, cast_state_collect */
   wanted = wanted > beside ? wanted - beside : 0;
-  if (wanted > S->memory.granted) {
+  if (wanted > cast_memory_granted(S)) {
     grant_more(S, wanted);
-  } else if (keep < S->memory.granted) {
-    cast_account_give(S->session.account, CAST_BYTES, S->memory.granted - keep);
-    S->memory.granted = keep;
+  } else if (keep < cast_memory_granted(S)) {
+    cast_account_give(
+      S->session.account, CAST_BYTES, cast_memory_granted(S) - keep);
+    set_granted(S, keep);
   }
-  s->max = S->memory.granted + beside;
-  s->low = S->memory.granted > 2 * step ? S->memory.granted - 2 * step : 0;
+  s->max = cast_memory_granted(S) + beside;
+  s->low =
+    cast_memory_granted(S) > 2 * step ? cast_memory_granted(S) - 2 * step : 0;
 }
 
 bool cast_memory_grant(cast_state *S) {
@@ -64,7 +72,8 @@ bool cast_memory_grant(cast_state *S) {
   size_t first = left < step ? (size_t)left : step;
   if (first == 0 || !cast_account_take(S->session.account, CAST_BYTES, first))
     return false;
-  S->memory.slabs.max = S->memory.granted = first;
+  set_granted(S, first);
+  S->memory.slabs.max = first;
   S->memory.slabs.regrant = regrant;
   return true;
 }
@@ -75,8 +84,8 @@ void cast_memory_ungrant(cast_state *S) {
   cast_account *a = S->session.account;
   size_t left = S->memory.slabs.nslabs * (size_t)CAST_SLAB_SIZE;
   cast_account_add(a, CAST_BYTES, left);
-  cast_account_give(a, CAST_BYTES, S->memory.granted);
-  S->memory.granted = left;
+  cast_account_give(a, CAST_BYTES, cast_memory_granted(S));
+  set_granted(S, left);
   S->memory.slabs.max = S->memory.slabs.low = 0;
   S->memory.slabs.regrant = NULL;
 }
@@ -123,9 +132,9 @@ static void *alloc_limited(void *ud, void *ptr, size_t osize, size_t nsize) {
 /* How many bytes the state may use in all, as far as can be told now. */
 static size_t most_bytes(const cast_state *S) {
   uint64_t left, bytes;
-  if (S->memory.granted == 0) return S->memory.slabs.max;
+  if (cast_memory_granted(S) == 0) return S->memory.slabs.max;
   left = cast_account_left(S->session.account, CAST_BYTES);
-  bytes = S->memory.granted;
+  bytes = cast_memory_granted(S);
   return left < SIZE_MAX - bytes ? (size_t)(bytes + left) : SIZE_MAX;
 }
 
@@ -227,7 +236,7 @@ static lua_State *make_surely(cast_state *S) {
   if (L == NULL) L = luaL_newstate();
   cast_mem_spare(false);
   S->memory.slabs.max = max;
-  if (L != NULL && S->memory.granted > 0) {
+  if (L != NULL && cast_memory_granted(S) > 0) {
     regrant(&S->memory.slabs, cast_slabs_bytes(&S->memory.slabs));
     max = S->memory.slabs.max;
   }

@@ -10,6 +10,11 @@
    a grant of that, which follows what it uses. False: the account has nothing
    left. */
 bool cast_memory_grant(cast_state *S);
+/* How much that is; 0: there is none. Any thread. */
+static inline size_t cast_memory_granted(const cast_state *S) {
+  /* Relaxed: a figure, for all but the owner. */
+  return atomic_load_explicit(&S->memory.granted, memory_order_relaxed);
+}
 /* Gives the grant back: the Lua state is gone, or was not made. While slabs are
    left, as long as somebody has a task of the session, these are charged. */
 void cast_memory_ungrant(cast_state *S);

@@ -210,8 +210,8 @@ struct cast_state {
     cast_slabs slabs; /* memory of the Lua state; not a host's */
     size_t max;       /* (i) the lowest limit that holds for it, 0: no limit;
                    slabs.max is another at times */
-    size_t granted;   /* of slabs.max: what the session's account is charged; 0:
-                       it has none that limits memory */
+    _Atomic size_t granted; /* (a) of slabs.max: what the session's account is
+                           charged; 0: it has none that limits memory */
 #if CAST_LUA < 502
     size_t collect_at; /* with a limit: more bytes than these starve it */
     bool starved;      /* all garbage has to be collected */

@@ -32,6 +32,7 @@
 #include "../../types.h"
 #include "../compat/compat.h"
 #include "../state/ltask.h"
+#include "../state/memory.h"
 #include "../state/state.h"
 #include "watchdog.h"
 
@@ -227,7 +228,7 @@ static void add_shared(lua_State *L, cast_state *S) {
   uint64_t bytes = cast_account_used(a, CAST_BYTES);
   uint64_t tasks = cast_account_max(a, CAST_TASKS);
   uint64_t cpu = cast_account_max(a, CAST_CPU);
-  if (S->memory.granted == 0) bytes += cast_slabs_bytes(&S->memory.slabs);
+  if (cast_memory_granted(S) == 0) bytes += cast_slabs_bytes(&S->memory.slabs);
   set_count(L, "memory", bytes);
   set_count(L, "tasks", cast_account_used(a, CAST_TASKS));
   if (tasks != 0) set_count(L, "tasks_max", tasks);
