@@ -33,9 +33,11 @@ for _ = 1, 2 do
 end
 local waits
 casting.spawn(function()
+  local co = coroutine.running()
   pcall(function()
     for _ = 1, 10 do
       finalized(function()
+        if coroutine.running() ~= co then return end -- the main program's
         waits = true
         never:receive()
       end)
