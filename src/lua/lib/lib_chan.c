@@ -404,8 +404,12 @@ static size_t check_capacity(lua_State *L, int i) {
 
 cast_chan *cast_chan_push(lua_State *L, size_t capacity) {
   cast_handle *h = cast_handle_new(L, &cast_chan_type, sizeof(cast_chan));
-  cast_account *a = cast_state_find(L)->session.account;
-  cast_chan *c = cast_chan_new(capacity);
+  const cast_state *S = cast_state_find(L);
+  cast_account *a;
+  cast_chan *c;
+  if (S == NULL) cast_raise_closed(L); /* by a finalizer, meanwhile */
+  a = S->session.account;
+  c = cast_chan_new(capacity);
   if (c == NULL) cast_raise_memory(L);
   h->object = &c->object;
   if (CAST_UNLIKELY(a != NULL) && cast_chan_join(c, a) != 0) {

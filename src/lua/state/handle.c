@@ -112,8 +112,9 @@ static void set_functions(lua_State *L, const luaL_Reg *list) {
 }
 
 /* The class of handles of such objects; NULL: they have no handles. */
-static const cast_class *class_of(const cast_state *S, const cast_type *type) {
-  const cast_class *const *c = S->binding->classes;
+static const cast_class *class_of(
+  const cast_binding *binding, const cast_type *type) {
+  const cast_class *const *c = binding->classes;
   while (*c != NULL && (*c)->type != type) c++;
   return *c;
 }
@@ -122,7 +123,10 @@ static const cast_class *class_of(const cast_state *S, const cast_type *type) {
 static void make_class(lua_State *L, const void *arg) {
   const cast_class *c = arg;
   const cast_state *S = cast_state_find(L);
-  bool ours = S->host == NULL, sandbox = S->sandbox != NULL;
+  bool ours, sandbox;
+  if (S == NULL) cast_raise_closed(L);
+  ours = S->host == NULL;
+  sandbox = S->sandbox != NULL;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_newtable(L);
   set_functions(L, cast_handle_meta);
@@ -166,7 +170,7 @@ bool cast_handle_find(lua_State *L, const cast_object *o) {
 
 const cast_giving *cast_handle_giving(lua_State *L, const cast_object *o) {
   const cast_state *S = cast_state_find(L);
-  const cast_class *c = S != NULL ? class_of(S, o->type) : NULL;
+  const cast_class *c = S != NULL ? class_of(S->binding, o->type) : NULL;
   return c != NULL ? c->giving : NULL;
 }
 
@@ -193,8 +197,10 @@ void cast_handle_weigh(lua_State *L, cast_state *S, size_t size) {
 
 cast_handle *cast_handle_new(lua_State *L, const cast_type *type, size_t size) {
   cast_state *S = cast_state_find(L);
+  const cast_binding *binding;
   cast_handle *h;
   if (S == NULL || S->closing || cast_forked) cast_raise_closed(L);
+  binding = S->binding; /* a finalizer may end the state while h is made */
   cast_handle_weigh(L, S, size);
   h = cast_lua_newuserdata(L, sizeof *h);
   h->tag = &cast_handle_tag;
@@ -202,8 +208,8 @@ cast_handle *cast_handle_new(lua_State *L, const cast_type *type, size_t size) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, type);
   if (CAST_UNLIKELY(lua_isnil(L, -1))) {
     lua_pop(L, 1);
-    CAST_ASSERT(class_of(S, type) != NULL);
-    (void)cast_single_push(L, type, make_class, class_of(S, type));
+    CAST_ASSERT(class_of(binding, type) != NULL);
+    (void)cast_single_push(L, type, make_class, class_of(binding, type));
   }
   lua_setmetatable(L, -2);
   return h;

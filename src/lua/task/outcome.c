@@ -360,7 +360,10 @@ int cast_ltask_keep(lua_State *L) {
   cast_ending *e = lua_touserdata(L, 1);
   cast_ltask *t = e->t;
   if (e->results.crossing != CAST_CROSSES_NOTHING) return 0;
-  if (!e->tabled && is_plain(e->co, lua_gettop(e->co) - e->nres + 1, e->nres)) {
+  /* What follows cannot fail, or the results would be lost: with an account a
+     message takes memory. */
+  if (e->S->session.account == NULL && !e->tabled &&
+      is_plain(e->co, lua_gettop(e->co) - e->nres + 1, e->nres)) {
     luaL_checkstack(L, e->nres, NULL);
     lua_xmove(e->co, L, e->nres);
     cast_pack(e->S->packer, L, 2, e->nres, "result", 0, &e->results.msg);
