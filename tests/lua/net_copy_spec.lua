@@ -106,13 +106,14 @@ describe("a copy of much", function()
     c:shutdown()
     assert.is_true(reader:await(LONG) == text:sub(written + 1))
     -- No more than it may copy, but for what a small read brings.
-    local other = net.pair()
+    local other, its_peer = net.pair()
     a, b = net.pair()
     a:option("sendbuffer", 2 ^ 19)
     if a:write(text, 0) then
       assert.equal(70000, b:copy(other, 70000))
       assert.equal(2 * 65536, b:stats().read)
     end
+    its_peer:close() -- not before, by the collector
   end)
 
   it("to the same stream is an echo", function()

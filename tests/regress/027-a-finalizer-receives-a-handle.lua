@@ -1,5 +1,6 @@
 -- A finalizer that received a handle while one was just being made took the
 -- reference that was meant for it: the program crashed.
+-- still: calls do not nest any deeper.
 -- SPDX-License-Identifier: MIT
 package.path = "./tests/lua/?.lua;" .. package.path
 local casting = require "casting"

@@ -1,6 +1,7 @@
 -- 113: lua_close runs finalizers of the program before the first of casting's.
 -- One that waited, while a task of the main state computed, kept the process
 -- for ever.
+-- still: each finalizer has its second.
 -- SPDX-License-Identifier: MIT
 package.path = "./tests/lua/?.lua;" .. package.path
 local helper = require "helper"

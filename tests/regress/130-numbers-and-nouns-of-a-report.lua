@@ -1,5 +1,6 @@
 -- 130: casting.report said "1 more sessions, with 0 tasks and what busy ones
 -- have", and of a task that sleeps that it does so with a timeout.
+-- still: a task that sleeps does nothing else.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 local helper = require "helper"

@@ -1,6 +1,7 @@
 -- 157: a process that had made a socket, and had not waited yet, shared the set
 -- of the descriptors that are waited for with its children: an event of the one
 -- was told to the other, and lost.
+-- still: the main program has not waited when it forks.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 local found, processes = pcall(require, "processes") -- tests/modules

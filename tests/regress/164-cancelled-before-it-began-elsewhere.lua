@@ -2,6 +2,7 @@
 -- all the same, up to its first wait: the request stood in the session's inbox
 -- behind the task itself. So it was with a session that was cancelled or closed
 -- as a whole.
+-- still: a task that was not begun is ready.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 

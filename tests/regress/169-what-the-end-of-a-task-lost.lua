@@ -2,6 +2,7 @@
 -- replaced by its text, or by "not enough memory"; results with a __save that
 -- waits were replaced by that, too; and tasks that had not begun when their
 -- session had used up its processor time failed without a report.
+-- still: what a __save loads is loaded at once.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 

@@ -1,6 +1,7 @@
 -- 182: a program closed a stream's descriptor behind its back, and the number
 -- became that of an event of casting's own. The stream's close then closed that
 -- one, and the process was aborted when it waited next.
+-- still: the main program has not waited yet.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 local found, processes = pcall(require, "processes") -- tests/modules
