@@ -28,13 +28,20 @@
 
 local casting, internal = ...
 local error, pairs, pcall = error, pairs, pcall
-local Group, Net, sockets =
-  internal.group, internal.net_common, internal.sockets
+local Group, Net, insist, sockets =
+  internal.group, internal.net_common, internal.insist, internal.sockets
 
 local PAUSE = 0.05 -- seconds, after something has failed
 local KILL = 2 -- seconds that cancelled tasks may take to end
 local TRIES = 100 -- of a pause that fails itself
 local NO_MEMORY = "not enough memory"
+
+-- A connection that is not closed keeps its client waiting until the collector
+-- finds it. It may have moved, and is another's then.
+local function close(stream)
+  local ok, e = pcall(stream.close, stream)
+  if not ok and e == NO_MEMORY then insist(stream.close, stream) end
+end
 
 -- -- accepting ----------------------------------------------------------------
 
@@ -105,7 +112,7 @@ local function acceptor_ended(server, ok)
   server.due = not ok and not server.group.stopped
   server.acceptor = nil
   server.fresh = false
-  if fresh then pcall(fresh.close, fresh) end
+  if fresh then close(fresh) end
   if not server.due then accepted_all(server) end
 end
 
@@ -126,7 +133,7 @@ local function ended(server, task, ok)
   local stream = server.streams[task]
   if stream then
     server.streams[task] = nil
-    pcall(stream.close, stream) -- it may have moved, and is another's then
+    close(stream)
   elseif task == server.acceptor then
     acceptor_ended(server, ok)
   elseif task == server.watcher then
@@ -214,7 +221,7 @@ local function work(group, server)
       group:adopt(casting.spawn(sockets.until_closed, server.listener))
   end
   persist(group, server)
-  for _, stream in pairs(server.streams) do pcall(stream.close, stream) end
+  for _, stream in pairs(server.streams) do close(stream) end
   if server.why and server.why ~= "closed" then return nil, server.why end
   return true
 end

@@ -3,6 +3,7 @@
 -- a session that has closed, the slab of 64 kB that the struct of an ended task
 -- of its own lies in. Of the last, a sandbox could have many times its limit.
 -- Nor was what the packer remembers while a __save waits.
+-- still: a task that waits does so where it was told to.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 local helper = require "helper"

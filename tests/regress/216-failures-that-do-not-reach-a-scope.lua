@@ -3,6 +3,7 @@
 -- lost the result of its winner for what a loser had returned. And when the
 -- body of a scope was cancelled, the failure of another task was dropped if it
 -- was equal to the one before.
+-- still: tasks begin in the order of their spawns.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 local helper = require "helper"
