@@ -1,6 +1,7 @@
 -- 210: Sessions that a sandbox had made went on when it had closed, for good if
 -- they had their own handles or computed: with them their memory, and a
 -- processor.
+-- still: a task goes on before the one that it has spawned.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 local helper = require "helper"
