@@ -7,7 +7,7 @@
 --   channel  of the numbers
 --   over     no request is served any more
 -- A task that asks (request.lua) puts its request into the list, and sends its
--- number. The handle of the supervisor does not have the channel, since anybody
--- who has a channel can use it.
+-- number. The channel is kept here, and not in the supervisor's handle: a
+-- program that got hold of it could send numbers of its own.
 
 return {}

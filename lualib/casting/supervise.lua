@@ -458,10 +458,11 @@ local function step(self, which, ...)
   end
 end
 
--- The select has failed for want of memory, and may have lost a message. But
--- the supervisor's own tables have all that a message tells. So it looks there
--- for what has happened, and does it once, even if the message comes after all.
--- If the select fails again and again, the supervisor fails.
+-- Called after the supervisor's select has failed, most likely because there
+-- was no memory. A message may have been lost by that. But the supervisor's
+-- tables tell the same as the messages, so this function looks there for what
+-- has happened. It handles that once, even if the message still arrives. When
+-- the select has failed TRIES times in a row, the supervisor fails as well.
 local function look(self, e)
   self.tries = self.tries + 1
   if casting.is_cancelled(e) or internal.forked() or self.tries > TRIES then
