@@ -1,7 +1,7 @@
 -- 114: finalizers of the program that wait as it ends: they get what they wait
 -- for, if that takes less than a second, and other errors and the status of the
 -- process stay what they are. Nor is any other finalizer taken for such a one.
--- still: each finalizer has its second.
+-- uncollected: on 5.1 a finalizer's error would end those it is called in.
 -- SPDX-License-Identifier: MIT
 package.path = "./tests/lua/?.lua;" .. package.path
 local helper = require "helper"

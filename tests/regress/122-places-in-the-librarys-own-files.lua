@@ -2,7 +2,7 @@
 -- lines there ("casting/group.lua:69: interrupted!", "[casting]:3: ...") in the
 -- place of the program's. (Where it is a line there that Ctrl-C stops, that is
 -- told: so it comes when the program waits, and its tasks run.)
--- still: the signal meets a certain line.
+-- uncollected: the signal meets a certain line.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 local helper = require "helper"

@@ -44,8 +44,9 @@ build_lua() { # build_lua PORT CC WRAPPER
     cp lua.h luaconf.h lauxlib.h lualib.h "$top/include/" &&
     cp liblua.a "$top/lib/" && cp lua "$top/bin/lua.bin") || return 1
   # A program like others, which tests can start: a shell would take one for
-  # another processor for a script, and its bytes for commands.
-  printf '#!/bin/sh\nexec %s "$(dirname -- "$0")/lua.bin" "$@"\n' "$3" \
+  # another processor for a script, and its bytes for commands. It starts no
+  # other program: a test counts the threads and processes that are started.
+  printf '#!/bin/sh\nexec %s "${0%%/*}/lua.bin" "$@"\n' "$3" \
     >"$top/bin/lua" && chmod +x "$top/bin/lua"
 }
 build_cmocka() { # build_cmocka PORT CC

@@ -53,11 +53,13 @@ if [ -n "$module" ]; then
   export LUA
 fi
 # With -c: a test that asserts an order which finalizers that wait may change has
-# a line "-- still: what order"; see src/lua/lib/collect.c.
+# a line "-- still: what order"; one that collections alone would spoil, a line
+# "-- uncollected: what they would spoil"; see src/lua/lib/collect.c.
 for i in "$@"; do
   case $collect$i in
   yestests/*.lua)
     if grep -q '^-- still: ' "$i"; then export CASTING_COLLECT=still; fi
+    if grep -q '^-- uncollected: ' "$i"; then export CASTING_COLLECT=0; fi
     ;;
   esac
 done

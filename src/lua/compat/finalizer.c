@@ -3,10 +3,14 @@
 
    A table with weak values tells it: the collector takes userdata that it is
    about to finalize out of such tables first; lua_close leaves the tables as
-   they are.
+   they are. On 5.1 and LuaJIT, lua_close marks all userdata as finalized before
+   it calls the first finalizer, and if that collects garbage, they are taken
+   out, too. So there one userdata is in such a table that always lives: if it
+   has left the table, the state is being closed.
    Owner: the state's. */
 #include "finalizer.h"
 
+#include "../../base.h"
 #include "compat.h"
 #include "single.h"
 
@@ -16,6 +20,23 @@ static const char alive_key = 0;
 /* In the registry: userdata -> true, those that cast_finalizer_keep keeps. */
 static const char kept_key = 0;
 
+/* In the registry, of 5.1 and LuaJIT: the userdata that always lives. */
+static const char witness_key = 0;
+
+/* A maker (single.h) of it. */
+static void make_witness(lua_State *L, const void *arg) {
+  CAST_UNUSED(arg);
+  (void)lua_newuserdata(L, 1);
+}
+
+void cast_finalizer_open(lua_State *L) {
+  if (CAST_LUA != 501) return;
+  luaL_checkstack(L, 6, NULL);
+  (void)cast_single_push(L, &witness_key, make_witness, NULL);
+  cast_finalizer_add(L, &witness_key);
+  lua_pop(L, 1);
+}
+
 void cast_finalizer_add(lua_State *L, const void *p) {
   luaL_checkstack(L, 5, NULL);
   (void)cast_single_push(L, &alive_key, cast_make_weak, "v");
@@ -24,15 +45,24 @@ void cast_finalizer_add(lua_State *L, const void *p) {
   lua_pop(L, 1);
 }
 
-bool cast_finalizer_is_closing(lua_State *L, const void *p) {
-  bool there;
+/* Is the userdata still in the weak table? */
+static bool is_alive(lua_State *L, const void *p) {
+  bool is;
   if (!lua_checkstack(L, 2)) return false;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &alive_key);
   if (!lua_istable(L, -1)) return lua_pop(L, 1), false;
   lua_rawgetp(L, -1, p);
-  there = lua_touserdata(L, -1) == p;
+  is = lua_touserdata(L, -1) != NULL;
   lua_pop(L, 2);
-  return there;
+  return is;
+}
+
+bool cast_finalizer_is_last(lua_State *L) {
+  return CAST_LUA == 501 && lua_checkstack(L, 3) && !is_alive(L, &witness_key);
+}
+
+bool cast_finalizer_is_closing(lua_State *L, const void *p) {
+  return is_alive(L, p) || cast_finalizer_is_last(L);
 }
 
 /* Lua looks for the __gc when a metatable is set, and only then: so there is

@@ -11,6 +11,11 @@
 
 #include "compat.h"
 
+/* Once in each state, before the functions below are called. Raises. */
+void cast_finalizer_open(lua_State *L);
+/* In a finalizer of any userdata: is it known that the state is being closed?
+   False: that depends on the userdata. */
+bool cast_finalizer_is_last(lua_State *L);
 /* The userdata on the top, at address p, has a finalizer that will ask
    cast_finalizer_is_closing. Raises when out of memory. */
 void cast_finalizer_add(lua_State *L, const void *p);

@@ -20,8 +20,9 @@
 typedef struct names {
   uint64_t hash[ROOM]; /* 0: free */
   uint32_t n;
-  lua_Hook hook;      /* of debug.sethook; NULL: not known */
-  lua_CFunction exit; /* os.exit; the same */
+  lua_Hook hook; /* of debug.sethook; NULL: not known */
+  /* The same of os.exit and collectgarbage. */
+  lua_CFunction exit, collect;
 } names;
 
 static cast_once once;
@@ -100,6 +101,8 @@ static int learn(lua_State *L) {
   all->hook = find_hook(L, loaded);
   push_member(L, loaded, "os", "exit");
   all->exit = lua_tocfunction(L, -1);
+  lua_getglobal(L, "collectgarbage");
+  all->collect = lua_tocfunction(L, -1);
   return 0;
 }
 
@@ -141,6 +144,10 @@ lua_Hook cast_stock_hook(void) {
 
 bool cast_stock_is_exit(lua_CFunction f) {
   return f != NULL && cast_once_is_known(&once) && f == stock.exit;
+}
+
+bool cast_stock_is_collect(lua_CFunction f) {
+  return f != NULL && cast_once_is_known(&once) && f == stock.collect;
 }
 
 bool cast_stock_has_library(const char *name) {

@@ -15,8 +15,9 @@ void cast_stock_learn(void);
 /* What lua_gethook returns where the program has used debug.sethook; NULL: not
    known. */
 lua_Hook cast_stock_hook(void);
-/* Is f the function os.exit of a new state? */
+/* Is f the function os.exit of a new state, or collectgarbage? */
 bool cast_stock_is_exit(lua_CFunction f);
+bool cast_stock_is_collect(lua_CFunction f);
 /* Is there a library of that name (the globals' is "_G")? */
 bool cast_stock_has_library(const char *name);
 /* Does that library have such a member? */

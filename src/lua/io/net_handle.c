@@ -302,14 +302,16 @@ const luaL_Reg cast_net_stream_meta[] = {
 };
 
 static void make_meta(lua_State *L, const void *arg) {
+  const cast_state *S;
   CAST_UNUSED(arg);
   lua_newtable(L);
   cast_state_box(L);
   luaL_setfuncs(L, cast_net_stream_meta, 1);
   lua_newtable(L);
+  S = cast_state_find(L); /* a finalizer may have ended it meanwhile */
+  if (S == NULL) cast_raise_closed(L);
   cast_state_box(L);
-  luaL_setfuncs(
-    L, cast_state_find(L)->binding->methods[CAST_METHODS_STREAM], 1);
+  luaL_setfuncs(L, S->binding->methods[CAST_METHODS_STREAM], 1);
   lua_setfield(L, -2, "__index");
   lua_pushliteral(L, "casting.stream");
   lua_setfield(L, -2, "__name");

@@ -31,6 +31,11 @@
 
 static const char meta_key = 0; /* of the garbage's metatable */
 
+/* With more calls than that on the stack there is no collection any more: on
+   5.1 finalizers run in the middle of others, and what these make collects
+   again, until C has no stack left. */
+#define CALLS_MAX 60
+
 #define FIRST 200         /* passes of one place that all collect; */
 #define SOMETIMES 64      /* one in so many of the others */
 #define UNREAD UINT32_MAX /* `every`: the environment was not read yet */
@@ -150,6 +155,9 @@ static bool is_turn(cast_state *S, const void *place, uint32_t n) {
    would be too deep. */
 static bool is_due(lua_State *L, const void *place) {
   cast_state *S;
+#if CAST_LUA < 502 && !CAST_LUAJIT
+  lua_Debug ar;
+#endif
   uint32_t n = atomic_load_explicit(&every, memory_order_relaxed);
   if (n == UNREAD) {
     read_environment();
@@ -162,6 +170,8 @@ static bool is_due(lua_State *L, const void *place) {
     return false;
 #if CAST_LUA >= 502 || CAST_LUAJIT
   if (lua_gc(L, LUA_GCISRUNNING, 0) <= 0) return false;
+#else
+  if (lua_getstack(L, CALLS_MAX, &ar)) return false;
 #endif
   return is_turn(S, place, n);
 }

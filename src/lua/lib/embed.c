@@ -109,7 +109,9 @@ static void set_globals(lua_State *L) {
    what it must not reach, such as internal.run: so there the files have a table
    to themselves, internal.casting. */
 static void push_module(lua_State *L) {
-  if (cast_state_find(L)->sandbox != NULL)
+  const cast_state *S = cast_state_find(L);
+  if (S == NULL) cast_raise_closed(L); /* by a finalizer, since it was called */
+  if (S->sandbox != NULL)
     lua_getfield(L, 1, "casting");
   else
     cast_module_push(L);

@@ -140,11 +140,13 @@ static bool unwind(cast_state *S, lua_State *L, uint64_t deadline) {
 /* Called by the first finalizer of ours that lua_close runs. That finalizer may
    run in a task, if it was pending when a task collects garbage: then the end
    is deferred to who waits on the main program's stack (last.h). From *box =
-   NULL on, the functions of the module raise that casting is closed. */
+   NULL on, the functions of the module raise that casting is closed. A function
+   in which such a finalizer runs goes on afterwards: what it may use stays in
+   memory then, as it does if a task is stuck. */
 void cast_state_end(lua_State *L) {
   uint64_t deadline;
   cast_state **box, *S;
-  bool all;
+  bool all, nested;
   cast_state_box(L);
   box = lua_touserdata(L, -1);
   lua_pop(L, 1);
@@ -155,6 +157,8 @@ void cast_state_end(lua_State *L) {
       atomic_exchange_explicit(&S->ending, true, memory_order_relaxed))
     return;
   deadline = cast_last_end(S);
+  nested = cast_last_is_nested(L, S);
+  if (nested) cast_state_keep(L);
   /* os.exit(n, true) in a task closes the state from that task's stack. The
      main program can never go on, and the process ends as soon as the state has
      closed: the tasks are taken off their queues, and not unwound. The handler
@@ -182,6 +186,11 @@ void cast_state_end(lua_State *L) {
   if (S->host->deadlock_report != NULL) cast_unref(S->host->deadlock_report);
   S->host->deadlock_report = NULL;
   all = cast_failures_flush(S, deadline) && all;
+  if (nested) {
+    *box = NULL;
+    cast_runtime_unref(all);
+    return;
+  }
   cast_handles_release(L);
   cast_cleanup_run_all(S);
   cast_release_arg(S->main);

@@ -35,6 +35,7 @@
 #include "../../worker.h"
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
+#include "../compat/finalizer.h"
 #include "../compat/recorder.h"
 #include "../compat/seal.h"
 #include "../state/anchor.h"
@@ -270,14 +271,15 @@ void cast_state_cpu_over(cast_state *S) {
 }
 
 /* The packer's question of its finalizers, see packer.h: ends the host if its
-   state is being closed. False while that is under way. */
+   state is being closed. False while that is under way, and for what is
+   kept. */
 static bool end_host(lua_State *L, bool closing) {
   cast_state *S = cast_state_find(L);
   if (S != NULL && closing) S->binding->end(L);
   S = cast_state_find(L);
+  if (S == NULL) return !cast_state_is_kept(L);
   /* Relaxed: it is set by this state's owner. */
-  return S == NULL ||
-         !(atomic_load_explicit(&S->ending, memory_order_relaxed) ||
+  return !(atomic_load_explicit(&S->ending, memory_order_relaxed) ||
            cast_last_is_stray(S));
 }
 
@@ -302,6 +304,7 @@ void cast_state_init_lua(lua_State *L, cast_state *S) {
     (void)cast_anchor(L, S);
     if (S->work == NULL) S->work = work;
   }
+  cast_finalizer_open(L);
   cast_handle_open(L);
   cast_builtin_note(L);
   cast_require_open(L);

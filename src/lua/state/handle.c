@@ -52,11 +52,12 @@ static int handle_gc(lua_State *L) {
   cast_handle *h = cast_handle_at(L, 1);
   cast_state *S = cast_state_boxed(L);
   bool closing, strays;
-  if (h == NULL) return 0;
+  if (h == NULL || (S == NULL && cast_state_is_kept(L))) return 0;
   if (S != NULL) S->handles.cache[cast_handle_slot(h)] = NULL;
   if (h->object == NULL) return 0;
   /* Another handle of the object may have been made since. */
-  closing = cast_handle_find(L, h->object) && lua_touserdata(L, -1) == h;
+  closing = (cast_handle_find(L, h->object) && lua_touserdata(L, -1) == h) ||
+            cast_finalizer_is_last(L);
   strays = S != NULL && cast_last_is_stray(S);
   /* Relaxed: it is set by this state's owner. */
   if (S != NULL && S->host != NULL &&
@@ -65,7 +66,7 @@ static int handle_gc(lua_State *L) {
     if (!strays) S->binding->end(L);
     S = cast_state_boxed(L);
     if (S != NULL) cast_finalizer_keep(L, 1); /* the end is under way */
-    if (S != NULL || h->object == NULL) return 0;
+    if (S != NULL || h->object == NULL || cast_state_is_kept(L)) return 0;
   }
   empty(h);
   return 0;
@@ -212,6 +213,9 @@ cast_handle *cast_handle_new(lua_State *L, const cast_type *type, size_t size) {
     (void)cast_single_push(L, type, make_class, class_of(binding, type));
   }
   lua_setmetatable(L, -2);
+#if CAST_LUA < 504
+  if (CAST_UNLIKELY(cast_state_find(L) == NULL)) cast_raise_closed(L);
+#endif
   return h;
 }
 

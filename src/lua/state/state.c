@@ -3,7 +3,8 @@
 
    The registry holds a box, a userdata with the pointer. It is a userdata so
    that functions can have it as an upvalue: when casting has closed in the
-   state, all of them find it empty.
+   state, all of them find it empty. A second pointer, if it is not NULL, says
+   that what the state had stays in memory.
    Owner: the session's. */
 #include "state.h"
 
@@ -39,8 +40,8 @@ cast_state *cast_state_find(lua_State *L) {
 
 /* Whoever sets the pointer has to call cast_state_keep_box as well. */
 cast_state **cast_state_push_box(lua_State *L, lua_CFunction gc) {
-  cast_state **box = cast_lua_newuserdata(L, sizeof *box);
-  *box = NULL;
+  cast_state **box = cast_lua_newuserdata(L, 2 * sizeof *box);
+  box[0] = box[1] = NULL;
   cast_lua_know_addresses(L);
   if (gc != NULL) {
     lua_createtable(L, 0, 1);
@@ -55,6 +56,23 @@ cast_state **cast_state_push_box(lua_State *L, lua_CFunction gc) {
    box. */
 void cast_state_keep_box(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+}
+
+bool cast_state_is_kept(lua_State *L) {
+  cast_state **box;
+  if (!lua_checkstack(L, 1)) return true;
+  cast_state_box(L);
+  box = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return box != NULL && box[1] != NULL;
+}
+
+void cast_state_keep(lua_State *L) {
+  cast_state **box;
+  cast_state_box(L);
+  box = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  box[1] = box[0];
 }
 
 #if CAST_LUAJIT

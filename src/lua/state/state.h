@@ -295,6 +295,11 @@ static inline cast_state *cast_state_ours(lua_State *L) {
 #endif
 /* Pushes the box, for functions to be made. */
 void cast_state_box(lua_State *L);
+/* Casting has closed in L, but functions that are in use there go on with what
+   it had: has all that been kept? */
+bool cast_state_is_kept(lua_State *L);
+/* It is to be kept. */
+void cast_state_keep(lua_State *L);
 
 /* The calling task. NULL: the main program of a host. */
 static inline cast_ltask *cast_current(cast_state *S) {

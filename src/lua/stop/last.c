@@ -219,6 +219,30 @@ bool cast_last_defer(lua_State *L, cast_state *S) {
   return true;
 }
 
+/* Until 5.3 and on LuaJIT, the collector calls finalizers that lua_close has
+   not come to yet, also in the middle of one of the program. That may be in a
+   function of ours, or of a C module that uses ours. What os.exit was called by
+   never goes on. (From 5.4 on the collector is stopped in finalizers.) */
+bool cast_last_is_nested(lua_State *L, const cast_state *S) {
+  lua_Debug ar;
+  if (CAST_LUA >= 504) return false;
+  if (S->L != NULL && L != S->L) return true;
+  if (!lua_checkstack(L, 1)) return true;
+  for (int i = 1; lua_getstack(L, i, &ar); i++) {
+    bool ends, is;
+    lua_CFunction f;
+    if (i == CAST_LAST_LEVELS) return true;
+    lua_getinfo(L, "f", &ar);
+    f = lua_tocfunction(L, -1);
+    is = lua_iscfunction(L, -1) && !cast_stock_is_collect(f);
+    ends = cast_stock_is_exit(f);
+    lua_pop(L, 1);
+    if (ends) return false;
+    if (is) return true;
+  }
+  return false;
+}
+
 uint64_t cast_last_end(cast_state *S) {
   uint64_t now = os_now(), least = now + CAST_GRACE_NS;
   uint64_t end = S->last.since_ns + CAST_END_NS;

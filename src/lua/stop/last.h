@@ -40,6 +40,9 @@ void cast_last_over(lua_State *L, cast_state *S);
    it must not: then the wait ends, the function that waited ends the host, and
    this returns true. */
 bool cast_last_defer(lua_State *L, cast_state *S);
+/* A finalizer of ours, called in L, is to end the host: may a C function be in
+   use on the stack below it, so that it goes on with what the host has? */
+bool cast_last_is_nested(lua_State *L, const cast_state *S);
 /* Until when a host that ends now has time to unwind its tasks. */
 uint64_t cast_last_end(cast_state *S);
 
