@@ -154,9 +154,11 @@ bool cast_account_leave(cast_account *a) {
 /* A caller that has ended an account above this one asks the sessions of this
    one to close, too. */
 bool cast_account_end(cast_account *a) {
-  bool ending = false, others;
+  bool ending, others;
   cast_lock_take(&cast_members_lock);
-  for (const cast_account *at = a; at != NULL && !ending; at = at->parent)
+  ending = a->ending;
+  for (const cast_account *at = a->parent; at != NULL && !ending;
+       at = at->parent)
     ending = at->ending;
   a->ending = true;
   others = a->open > 1;

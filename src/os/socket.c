@@ -247,7 +247,7 @@ int os_peer_address(int fd, os_address *a) {
 }
 
 int os_check_peer(int fd, const os_address *peer) {
-  os_address own;
+  os_address own = {.size = 0};
   int family = os_address_family(peer);
   if ((family != OS_INET && family != OS_INET6) ||
       os_local_address(fd, &own) != 0 || own.size != peer->size ||

@@ -88,7 +88,7 @@ static void link_release(cast_object *o, cast_object **more) {
 }
 
 /* With the requests, and their reasons. */
-#define LINK_BYTES (sizeof(link) + 2 * (128 + CAST_REASON_MAX))
+#define LINK_BYTES (sizeof(link) + 2 * ((size_t)128 + CAST_REASON_MAX))
 
 static void link_free(cast_object *o) {
   link *l = CAST_CONTAINER(o, link, object);
