@@ -3,6 +3,7 @@
 --
 -- A few messages each. The load generator compares every byte that comes back,
 -- and fails if one is lost; so this is a test of sockets, too.
+-- uncollected: a load that is too slow has no result.
 
 local helper = require "helper"
 local _ENV = helper.globals(_ENV) -- luacheck: ignore

@@ -1,5 +1,6 @@
 -- net_resolve_spec.lua - names are looked up elsewhere, and waiting for them is
 -- a wait like any other.
+-- still: a task that waits is to wait for a name.
 -- SPDX-License-Identifier: MIT
 
 local casting = require "casting"

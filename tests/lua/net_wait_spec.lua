@@ -449,7 +449,7 @@ describe("net.wait for others' descriptors", function()
   end)
 
   it("lasts until its time if the number is closed meanwhile", function()
-    local t = casting.spawn(net.wait, r, "r", 0.01)
+    local t = casting.spawn(net.wait, r, "r", 0.05 * helper.slow)
     helper.until_waiting(t)
     parkmod.close(r)
     assert.same(pack(true, nil, "timeout"), pack(t:join(LONG)))

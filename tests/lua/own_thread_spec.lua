@@ -208,9 +208,10 @@ describe("a session with a thread of its own", function()
   it("is named in reports", function()
     local session = own {name = "pinned"}
     local t = session:spawn(function() require "casting".sleep(1000) end)
-    helper.until_waiting(t)
-    assert.matches("of session 'pinned' %(thread of its own%): sleeping",
-      casting.report())
+    helper.until_true(function()
+      return casting.report():find(
+        "of session 'pinned' %(thread of its own%): sleeping")
+    end, "the report of " .. t:name())
     session:close()
   end)
 

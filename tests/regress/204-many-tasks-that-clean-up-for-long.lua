@@ -2,6 +2,7 @@
 -- be closed, had a time for clean-up of its own. So many tasks had many times
 -- that: nine hundred used seven seconds more, and closing gave up. They share
 -- a second now.
+-- uncollected: it is about time.
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 casting.on_error(casting.channel(math.huge)) -- they fail on purpose
