@@ -393,6 +393,11 @@
 
 /* Threads that look up names: slow ones are waited for side by side. */
 #define CAST_NAMES_HELPERS 16u
+/* Threads that wait for programs to end, where the system has no descriptors of
+   processes. */
+#define CAST_VIGILS CAST_LIMIT(1024u, 4u)
+/* Bytes of the text that reports have for a program, with the zero. */
+#define CAST_COMMAND_SIZE 64u
 /* A thread for such calls ends when it has had none for so long. */
 #define CAST_OFFLOAD_IDLE_NS CAST_LIMIT(3000000000u, 2000000u)
 /* The last host waits so long for calls that nobody waits for any more; those

@@ -12,6 +12,7 @@
 #include "fork.h"
 #include "host.h"
 #include "io/descriptor.h"
+#include "io/subprocess.h"
 #include "limits.h"
 #include "offload.h"
 #include "region.h"
@@ -129,6 +130,7 @@ void cast_runtime_unref(bool all_closed) {
     cast_sysmon_stop();
     (void)cast_errands_stop(os_now() + (uint64_t)10 * CAST_POOL_STOP_NS);
     cast_sched_fini();
+    cast_processes_fini();
     cast_poller_fini();
     cast_descriptors_fini();
     cast_timers_fini();

@@ -178,6 +178,7 @@ static void init(cast_descriptor *d, int fd, unsigned how) {
   d->how = (uint8_t)how;
   d->generation++;
   d->added = d->pooled = d->closing = false;
+  d->watch = NULL;
   for (int i = 0; i < 2; i++) atomic_init(&d->side[i].ready, false);
   atomic_init(&d->ended, false);
   atomic_init(&d->kept, -1);
@@ -323,6 +324,7 @@ bool cast_descriptor_close(cast_descriptor *d, cast_session *self) {
   cast_lock_take(&d->lock);
   first = !d->closing;
   d->closing = true;
+  d->watch = NULL;
   claim_locked(d, CAST_READ, true, CASTING_ECLOSED, &woken);
   claim_locked(d, CAST_WRITE, true, CASTING_ECLOSED, &woken);
   cast_lock_drop(&d->lock);
@@ -445,6 +447,15 @@ int cast_descriptor_join(
   return rc;
 }
 
+int cast_descriptor_watch(cast_descriptor *d, cast_watch *w, bool pooled) {
+  int rc = CASTING_ECLOSED;
+  cast_lock_take(&d->lock);
+  if (!d->closing) rc = enter_set_locked(d, CAST_READ, pooled);
+  if (rc == 0) d->watch = w;
+  cast_lock_drop(&d->lock);
+  return rc;
+}
+
 int cast_descriptor_wait(cast_descriptor *d, int side, cast_task *t) {
   return cast_descriptor_join(d, side, t, &t->waiter);
 }
@@ -485,12 +496,19 @@ bool cast_descriptors_awaited(void) {
 
 /* -- events --------------------------------------------------------------- */
 
+static void tell(cast_watch *w, cast_session *self) {
+  cast_object *o = w->object;
+  w->tell(w, self);
+  cast_unref(o);
+}
+
 void cast_descriptors_dispatch(
   const os_ready *ready, int n, cast_session *self, cast_jobs *jobs) {
   cast_list woken;
   cast_list_init(&woken);
   for (int i = 0; i < n; i++) {
     cast_descriptor *d;
+    cast_watch *watch = NULL;
     if (ready[i].what == 0) continue; /* the break */
     d = at_place((uint32_t)ready[i].key);
     if (d == NULL) continue;
@@ -503,8 +521,11 @@ void cast_descriptors_dispatch(
         become_ready_locked(d, CAST_READ, &woken);
       if (ready[i].what & OS_WRITABLE)
         become_ready_locked(d, CAST_WRITE, &woken);
+      if (ready[i].what & OS_READABLE) watch = d->watch;
+      if (watch != NULL && !cast_ref_if_alive(watch->object)) watch = NULL;
     }
     cast_lock_drop(&d->lock);
+    if (CAST_UNLIKELY(watch != NULL)) tell(watch, self);
   }
   wake(&woken, self, jobs);
 }

@@ -24,6 +24,8 @@
    4. After close each waiter has been claimed, with CASTING_ECLOSED.
    5. Of those that wait to accept, an event wakes the first; it passes on what
       it leaves (cast_descriptor_pass), until somebody is told EAGAIN.
+   6. A watch is told of each event to read, with a reference to its object,
+      until the descriptor is closed; it is in no queue, and never waits.
 
    Lock: the descriptor's own (CAST_RANK_EVENT). Waiters are claimed under it
    and woken after it is released. */
@@ -46,6 +48,14 @@ typedef struct cast_side {
   _Atomic bool ready; /* (a) set under the lock; cleared by who tries */
 } cast_side;
 
+/* Who is told that there is something to read without being a task. */
+typedef struct cast_watch {
+  cast_object *object; /* (i) what it is a part of */
+  /* (i) Called by the thread that looks, with a reference to the object and no
+     lock. It must neither wait nor take long. */
+  void (*tell)(struct cast_watch *w, cast_session *self);
+} cast_watch;
+
 typedef struct cast_descriptor cast_descriptor;
 struct cast_descriptor {
   cast_object object; /* references: handles, waits, messages */
@@ -61,6 +71,7 @@ struct cast_descriptor {
   bool pooled;            /* (lock) it was last waited for in the pool */
   bool closing;           /* (lock) */
   cast_side side[2];
+  cast_watch *watch; /* (lock) valid while the descriptor is open; or NULL */
   _Atomic int kept; /* (a) of a listener: a connection that was accepted, and
                        that nobody has; -1: none */
   _Atomic uint64_t paused_ns; /* (a) of a listener that is short of
@@ -135,6 +146,10 @@ int cast_descriptor_join(
    may have left something tells the others: the first that waits to accept, or
    all. */
 void cast_descriptor_pass(cast_descriptor *d, int side, cast_session *self);
+/* Puts it into the set, with that watch, which stays valid until it is closed.
+   `pooled`: see cast_poller_add. 0, CASTING_ENOMEM, CASTING_EINVAL,
+   CASTING_ECLOSED. */
+int cast_descriptor_watch(cast_descriptor *d, cast_watch *w, bool pooled);
 /* Claims all who wait. False: it was closed before. */
 bool cast_descriptor_close(cast_descriptor *d, cast_session *self);
 /* In the child of a fork: closes the child's number, and does nothing to the

@@ -2,7 +2,7 @@
    SPDX-License-Identifier: MIT
 
    Small functions that lualib/casting/net_*.lua put together, in a table that
-   programs do not reach (internal.sockets); lib/lib_net.c makes casting.net.
+   programs do not reach (internal.sockets); lib/lib_part.c makes casting.net.
    Sockets that are made here have all their options before they are connected
    or bound. */
 #include "net.h"
@@ -175,7 +175,7 @@ void cast_net_open(lua_State *L) {
   lua_newtable(L);
   cast_state_box(L);
   luaL_setfuncs(L, cast_net_functions, 1);
-  if (cast_libs_has_net(cast_state_find(L))) return;
+  if (cast_libs_has(cast_state_find(L), CAST_LIB_NET)) return;
   lua_newtable(L);
   for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
     lua_getfield(L, -2, kept[i]);

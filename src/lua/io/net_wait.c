@@ -35,6 +35,7 @@
 #include "net.h"
 #include "net_listener.h"
 #include "net_udp.h"
+#include "proc.h"
 
 #include <limits.h>
 #include <math.h>
@@ -66,6 +67,8 @@ cast_net_kind cast_net_case(
   cast_udp *u;
   if (o != NULL && o->type == &cast_listener_type)
     return wait_for(c, o, CAST_CONTAINER(o, cast_listener, object)->file);
+  if (o != NULL && o->type == &cast_process_type)
+    return wait_for(c, o, CAST_CONTAINER(o, cast_process, object)->file);
   if (lua_type(L, idx) != LUA_TUSERDATA) return CAST_NET_NONE;
   if ((s = cast_net_stream_test(L, idx)) != NULL)
     return wait_for(c, &s->object, s->file);
@@ -158,6 +161,8 @@ static bool has_left(cast_object *o) {
     const cast_udp *u = CAST_CONTAINER(o, cast_udp, object);
     return u->left.bytes != NULL && u->receiver == NULL;
   }
+  if (o->type == &cast_process_type)
+    return cast_process_look(CAST_CONTAINER(o, cast_process, object), NULL);
   return false;
 }
 
@@ -244,6 +249,9 @@ void cast_net_describe_case(cast_buffer *b, const cast_case *c) {
     cast_buffer_add(b, "to accept on ");
   } else if (type == &cast_udp_type) {
     cast_buffer_add(b, "to receive on ");
+  } else if (type == &cast_process_type) {
+    cast_buffer_add(b, "for ");
+    return cast_proc_describe(b, CAST_CONTAINER(c->object, cast_process, object));
   } else {
     cast_buffer_add(b, "for ");
     add_number(b, c->file);

@@ -29,6 +29,7 @@
 #include "../compat/compat.h"
 #include "../compat/single.h"
 #include "../io/net.h"
+#include "../io/proc.h"
 #include "../session/builtin.h"
 #include "../session/options.h"
 #include "../state/argument.h"
@@ -134,8 +135,9 @@ static void call_file(lua_State *L, const cast_embedded *f) {
 }
 
 /* internal.__index(internal, name): loads the file of that name, and returns
-   its value; nil if there is no such file. `sockets` is a table of functions in
-   C that the files about casting.net put together. */
+   its value; nil if there is no such file. `sockets` and `processes` are tables
+   of functions in C that the files about casting.net and casting.process put
+   together. */
 static int load_file(lua_State *L) {
   cast_state *S = cast_state_here(L);
   const char *name = luaL_checkstring(L, 2);
@@ -146,6 +148,8 @@ static int load_file(lua_State *L) {
     call_file(L, f);
   else if (strcmp(name, "sockets") == 0)
     cast_net_open(L);
+  else if (strcmp(name, "processes") == 0)
+    cast_proc_open(L);
   else if (strcmp(name, "casting") == 0 && S->sandbox != NULL)
     S->binding->open_module(L);
   else

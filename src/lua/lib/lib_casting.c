@@ -20,6 +20,7 @@
 #include "../io/net.h"
 #include "../io/net_listener.h"
 #include "../io/net_udp.h"
+#include "../io/proc.h"
 #include "../session/library.h"
 #include "../session/loader.h"
 #include "../session/mainstate.h"
@@ -35,7 +36,7 @@
 #include "lib.h"
 #include "lib_chan.h"
 #include "lib_message.h"
-#include "lib_net.h"
+#include "lib_part.h"
 #include "lib_report.h"
 #include "lib_scope.h"
 #include "lib_session.h"
@@ -160,7 +161,7 @@ static void open_module(lua_State *L) {
   luaL_setfuncs(L, functions, 1);
   cast_open_scope(L);
   cast_open_embedded(L);
-  cast_lib_net_open(L);
+  cast_lib_parts_open(L);
   if (cast_state_find(L)->sandbox != NULL) restrict_module(L);
   lua_pushliteral(L, CASTING_VERSION);
   lua_setfield(L, -2, "_VERSION");
@@ -180,16 +181,28 @@ static const cast_class *const classes[] = {
   &cast_message_class,
   &cast_listener_class,
   &cast_udp_class,
+  &cast_process_class,
   NULL,
 };
 
 /* For the packer: the module of our own that has this name. */
 static bool push_module(lua_State *L, const char *name, size_t size) {
-  if (size != strlen(CAST_NET_NAME) || memcmp(name, CAST_NET_NAME, size) != 0)
-    return cast_embed_module(L, name, size);
-  if (!cast_libs_has_net(cast_state_find(L))) return false;
-  cast_lib_net_push(L);
-  return true;
+  for (const cast_lib_part *p = cast_lib_parts; p->name != NULL; p++) {
+    if (size != strlen(p->name) || memcmp(name, p->name, size) != 0) continue;
+    if (!cast_libs_has(cast_state_find(L), p->lib)) return false;
+    cast_lib_part_push(L, p->name);
+    return true;
+  }
+  return cast_embed_module(L, name, size);
+}
+
+/* What require "casting.X" calls, with that name; casting need not be
+   loaded. */
+static int open_part(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  luaopen_casting(L);
+  cast_lib_part_push(L, name);
+  return 1;
 }
 
 const cast_binding cast_module_binding = {
@@ -197,13 +210,14 @@ const cast_binding cast_module_binding = {
   .functions = functions,
   .methods = {[CAST_METHODS_STREAM] = cast_net_stream_methods,
     [CAST_METHODS_STREAM_META] = cast_net_stream_meta,
-    [CAST_METHODS_NET] = cast_net_functions},
+    [CAST_METHODS_NET] = cast_net_functions,
+    [CAST_METHODS_PROCESS] = cast_proc_functions},
   .of_handles = cast_handle_meta,
   .stub = cast_embed_stub,
   .hook = cast_preempt_hook,
   .overdue = cast_stop_is_overdue,
   .open = luaopen_casting,
-  .open_net = luaopen_casting_net,
+  .open_part = open_part,
   .call = cast_embed_call,
   .open_module = open_module,
   .module = push_module,
@@ -233,9 +247,14 @@ int luaopen_casting(lua_State *L) {
   return 1;
 }
 
-/* What require "casting.net" calls; casting need not be loaded. */
 int luaopen_casting_net(lua_State *L) {
   luaopen_casting(L);
-  cast_lib_net_push(L);
+  cast_lib_part_push(L, "casting.net");
+  return 1;
+}
+
+int luaopen_casting_process(lua_State *L) {
+  luaopen_casting(L);
+  cast_lib_part_push(L, "casting.process");
   return 1;
 }

@@ -61,15 +61,28 @@ const luaL_Reg cast_libs[] = {
   {NULL, NULL},
 };
 
+const cast_lib_part cast_lib_parts[] = {
+  {"casting.net", CAST_LIB_NET},
+  {"casting.process", CAST_LIB_PROCESS},
+  {NULL, 0},
+};
+
+const cast_lib_part *cast_libs_part(const char *name) {
+  const cast_lib_part *p = cast_lib_parts;
+  while (p->name != NULL && strcmp(p->name, name) != 0) p++;
+  return p->name != NULL ? p : NULL;
+}
+
 bool cast_libs_add(uint32_t *libs, const char *name) {
+  const cast_lib_part *part = cast_libs_part(name);
   for (uint32_t i = 0; cast_libs[i].name != NULL; i++) {
     if (strcmp(cast_libs[i].name, name) != 0) continue;
     *libs |= 1u << i;
     if (cast_libs[i].func == luaopen_os) *libs |= CAST_LIB_TIME;
     return true;
   }
-  if (strcmp(name, CAST_NET_NAME) == 0) {
-    *libs |= CAST_LIB_NET;
+  if (part != NULL) {
+    *libs |= part->lib;
     return true;
   }
   return strcmp(name, "package") == 0 || strcmp(name, "base") == 0;
@@ -85,8 +98,8 @@ uint32_t cast_libs_harmless(void) {
   return libs;
 }
 
-bool cast_libs_has_net(const cast_state *S) {
-  return S->sandbox == NULL || (S->sandbox->libs & CAST_LIB_NET) != 0;
+bool cast_libs_has(const cast_state *S, uint32_t lib) {
+  return S->sandbox == NULL || (S->sandbox->libs & lib) != 0;
 }
 
 /* Opens one library as luaL_requiref does, which 5.1 lacks. */

@@ -7,17 +7,28 @@
 #include "../state/state.h"
 
 /* The standard libraries that a session may have or lack; a NULL name ends the
-   list. A set of them is a number: bit i is the library cast_libs[i], and two
-   more are about sandboxes. */
+   list. A set of them is a number: bit i is the library cast_libs[i], and the
+   others are about sandboxes. */
 extern const luaL_Reg cast_libs[];
 #define CAST_LIBS_ALL UINT32_MAX /* the set of all */
-#define CAST_LIB_NET (1u << 30)  /* casting.net */
-#define CAST_LIB_TIME (1u << 31) /* what os has about the time */
+#define CAST_LIB_PROCESS (1u << 29) /* casting.process */
+#define CAST_LIB_NET (1u << 30)     /* casting.net */
+#define CAST_LIB_TIME (1u << 31)    /* what os has about the time */
+
+/* The parts of our module that sandboxes may lack: each is a field of it, and a
+   module for require. A NULL name ends the list. */
+typedef struct cast_lib_part {
+  const char *name; /* "casting.net" */
+  uint32_t lib;     /* CAST_LIB_NET */
+} cast_lib_part;
+extern const cast_lib_part cast_lib_parts[];
+/* The part of that name, or NULL. */
+const cast_lib_part *cast_libs_part(const char *name);
 
 /* The set that a sandbox has unless its maker says otherwise. */
 uint32_t cast_libs_harmless(void);
-/* May code in S use casting.net? */
-bool cast_libs_has_net(const cast_state *S);
+/* May code in S use that part of casting, CAST_LIB_NET for example? */
+bool cast_libs_has(const cast_state *S, uint32_t lib);
 
 /* Adds the library of that name to the set *libs; "package" and "base", which
    every session has, change nothing. False: there is no such library. "os" is

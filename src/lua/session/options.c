@@ -216,7 +216,11 @@ static const char *check_libs(lua_State *L, int i, cast_options *o) {
       return lua_pushfstring(
         L, "libs: this sandbox has no library '%s' itself", l->name);
   }
-  return "libs: this sandbox has no library '" CAST_NET_NAME "' itself";
+  for (const cast_lib_part *p = cast_lib_parts; p->name != NULL; p++)
+    if ((p->lib & o->libs & ~most) != 0)
+      return lua_pushfstring(
+        L, "libs: this sandbox has no library '%s' itself", p->name);
+  return NULL;
 }
 
 /* Adds the name on the top to the text below it. */

@@ -165,13 +165,14 @@ static int search(lua_State *L) {
   cast_state *S = *(cast_state **)lua_touserdata(L, lua_upvalueindex(BOX));
   cast_ltask *t = S != NULL ? find_task(L, S) : NULL;
   const char *name = lua_tostring(L, 1);
+  const cast_lib_part *part;
   uint64_t number = 0;
   int n;
   lua_settop(L, 1);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  if (S != NULL && name != NULL && strcmp(name, CAST_NET_NAME) == 0 &&
-      cast_libs_has_net(S)) {
-    lua_pushcfunction(L, S->binding->open_net);
+  part = S != NULL && name != NULL ? cast_libs_part(name) : NULL;
+  if (part != NULL && cast_libs_has(S, part->lib)) {
+    lua_pushcfunction(L, S->binding->open_part);
     return 1;
   }
   if (name != NULL && !cast_modules_may(L, name)) {

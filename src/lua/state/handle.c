@@ -120,6 +120,17 @@ static const cast_class *class_of(
   return *c;
 }
 
+/* __index of a class with fields: upvalues are the state's box, the methods,
+   and the function of the fields. */
+static int index_fields(lua_State *L) {
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  lua_rawget(L, lua_upvalueindex(2));
+  if (!lua_isnil(L, -1)) return 1;
+  lua_settop(L, 2);
+  return lua_tocfunction(L, lua_upvalueindex(3))(L);
+}
+
 /* A maker (single.h): the metatable of handles of the class `arg`. */
 static void make_class(lua_State *L, const void *arg) {
   const cast_class *c = arg;
@@ -138,6 +149,12 @@ static void make_class(lua_State *L, const void *arg) {
   set_functions(L, c->methods);
   if (ours) set_functions(L, c->our_methods);
   if (sandbox) set_functions(L, c->sandbox_methods);
+  if (c->field != NULL) {
+    cast_state_box(L);
+    lua_insert(L, -2);
+    lua_pushcfunction(L, c->field);
+    lua_pushcclosure(L, index_fields, 3);
+  }
   lua_setfield(L, -2, "__index");
   lua_pushstring(L, c->title);
   lua_setfield(L, -2, "__metatable");

@@ -31,6 +31,9 @@ struct cast_class {
   const luaL_Reg *our_methods, *our_meta;
   /* The same in sandboxes, where these come after all others; or NULL. */
   const luaL_Reg *sandbox_methods, *sandbox_meta;
+  /* What a key is that is no method: f(handle, key), which returns one value or
+     none; NULL: nothing. */
+  lua_CFunction field;
   /* What is done about their handles in messages; NULL: nothing. */
   const struct cast_giving *giving;
 };

@@ -37,6 +37,7 @@ enum {
   CAST_METHODS_STREAM,
   CAST_METHODS_STREAM_META,
   CAST_METHODS_NET,
+  CAST_METHODS_PROCESS,
   CAST_METHODS
 };
 
@@ -52,8 +53,8 @@ typedef struct cast_binding {
   lua_Hook hook; /* cast_preempt_hook: looks whether a task must stop */
   /* 5.4: is the task that runs past its time, and does it not look up? */
   bool (*overdue)(cast_state *S);
-  lua_CFunction open;     /* luaopen_casting, for package.preload */
-  lua_CFunction open_net; /* luaopen_casting_net, for require */
+  lua_CFunction open;      /* luaopen_casting, for package.preload */
+  lua_CFunction open_part; /* the loader of casting's parts, for require */
   /* What a method does that is written in Lua: cast_embed_call. */
   int (*call)(lua_State *L, const char *file, const char *name);
   /* Makes the module and pushes it. Raises. */
@@ -71,9 +72,6 @@ typedef struct cast_binding {
      the host. */
   void (*end)(lua_State *L);
 } cast_binding;
-
-/* The module that is a part of ours: a field of it, and a name for require. */
-#define CAST_NET_NAME "casting.net"
 
 /* Where a field is shared with other threads its guard stands in front: (i)
    fixed when the state is made, (a) atomic, (host lock) the lock of family.c.

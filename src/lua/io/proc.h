@@ -1,0 +1,30 @@
+/* proc.h - what the files of casting.process share.
+   SPDX-License-Identifier: MIT */
+#ifndef CAST_PROC_H
+#define CAST_PROC_H
+
+#include "../../io/subprocess.h"
+#include "../compat/compat.h"
+#include "../state/handle.h"
+#include "../state/state.h"
+
+extern const cast_class cast_process_class;
+
+/* Pushes the handle of a new process, which is not started yet. Raises. */
+cast_process *cast_proc_push(lua_State *L);
+/* Makes the table on the top, which it pops, the fields of the handle at idx:
+   its streams. Raises. */
+void cast_proc_set_fields(lua_State *L, int idx);
+/* "process 123 (sort)", for reports. */
+void cast_proc_describe(cast_buffer *b, const cast_process *p);
+
+/* start(arguments, environment, directory, stdin, stdout, stderr, group), for
+   lualib/casting/process_*.lua. */
+int cast_proc_start(lua_State *L);
+
+/* Pushes the table internal.processes. */
+void cast_proc_open(lua_State *L);
+
+extern const luaL_Reg cast_proc_functions[];
+
+#endif

@@ -1,0 +1,209 @@
+/* proc_start.c - starting a process, with its streams.
+   SPDX-License-Identifier: MIT
+
+   All that may raise is done before the program is started: the arguments are
+   copied, and the handles are made. From then on nothing runs Lua code. */
+#include "../../../include/casting.h"
+#include "../../base.h"
+#include "../compat/auxiliary.h"
+#include "../state/argument.h"
+#include "net.h"
+#include "net_wait.h"
+#include "proc.h"
+
+#include <string.h>
+
+static const char *const names[] = {"stdin", "stdout", "stderr"};
+
+/* What becomes a standard stream of the program. */
+typedef struct end {
+  cast_stream *given; /* a stream that moves to the program, or NULL */
+  int fd;             /* the program's, or OS_INHERITED, OS_NOTHING */
+  int ours;           /* the other end of a pipe, until a stream has it; -1 */
+  int handle;         /* its place on the stack; 0: it is no pipe */
+  bool is_pipe;       /* `fd` is to be closed */
+} end;
+
+/* -- arguments ------------------------------------------------------------ */
+
+/* A list of strings, at idx: their number; *size grows by their bytes. */
+static uint32_t measure(lua_State *L, int idx, size_t *size) {
+  uint32_t n = 0;
+  luaL_checktype(L, idx, LUA_TTABLE);
+  for (;; n++) {
+    size_t bytes;
+    lua_rawgeti(L, idx, (int)n + 1);
+    if (lua_isnil(L, -1)) break;
+    if (lua_type(L, -1) != LUA_TSTRING ||
+        strlen(lua_tolstring(L, -1, &bytes)) != bytes)
+      cast_arg_error(L, idx, "strings without zero bytes expected");
+    *size += bytes + 1;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return n;
+}
+
+/* Copies the n strings of the list at idx, and pointers to them with a NULL
+   behind. Nothing has changed the list since `measure`. */
+static char **copy(lua_State *L, int idx, uint32_t n, char **list, char **at) {
+  for (uint32_t i = 0; i < n; i++) {
+    size_t bytes;
+    const char *s;
+    lua_rawgeti(L, idx, (int)i + 1);
+    s = lua_tolstring(L, -1, &bytes);
+    memcpy(*at, s, bytes + 1);
+    list[i] = *at;
+    *at += bytes + 1;
+    lua_pop(L, 1);
+  }
+  list[n] = NULL;
+  return list;
+}
+
+/* Pushes a block that has all the strings of the program. */
+static void push_strings(lua_State *L, os_program *program) {
+  bool has_environment = !lua_isnoneornil(L, 2);
+  size_t size = 0;
+  uint32_t n = measure(L, 1, &size), m = 0;
+  char **list, *at;
+  cast_arg_check(L, n > 0, 1, "a program expected");
+  if (has_environment) m = measure(L, 2, &size);
+  list =
+    cast_lua_newuserdata(L, (n + m + 2) * sizeof *list + size + sizeof *list);
+  at = (char *)(list + n + m + 2);
+  program->arguments = copy(L, 1, n, list, &at);
+  program->path = list[0];
+  program->environment =
+    has_environment ? copy(L, 2, m, list + n + 1, &at) : NULL;
+  program->directory = lua_isnoneornil(L, 3) ? NULL : lua_tostring(L, 3);
+}
+
+/* Is the stream at i one that can be given away? */
+static cast_stream *stream_arg(lua_State *L, int i) {
+  cast_stream *s = cast_net_stream(L, i);
+  cast_arg_check(L, !s->closed, i, "this stream is closed");
+  cast_arg_check(
+    L, !cast_stream_is_awaited(s), i, "a task waits for this stream");
+  cast_arg_check(L, cast_stream_left(s) == 0, i,
+    "of this stream something was read already that nobody has taken");
+  return s;
+}
+
+/* The k-th standard stream, whose argument is at i. */
+static void read_end(lua_State *L, cast_state *S, int k, int i, end *e) {
+  *e = (end){.fd = OS_INHERITED, .ours = -1};
+  if (cast_arg_is(L, i, "pipe")) {
+    cast_net_stream_new(L, S);
+    e->handle = lua_gettop(L);
+    e->is_pipe = true;
+  } else if (cast_arg_is(L, i, "null")) {
+    e->fd = OS_NOTHING;
+  } else if (lua_type(L, i) == LUA_TNUMBER) {
+    if (!cast_net_is_fd(L, i)) cast_arg_error(L, i, CAST_NET_FD);
+    e->fd = (int)lua_tonumber(L, i);
+  } else if (!cast_arg_is(L, i, "inherit")) {
+    e->given = stream_arg(L, i);
+  }
+  CAST_UNUSED(k);
+}
+
+/* -- starting ------------------------------------------------------------- */
+
+static int open_end(end *e, int k) {
+  int fds[2], rc;
+  if (e->given != NULL) {
+    if (!cast_descriptor_begin(e->given->file)) return CASTING_ECLOSED;
+    e->fd = e->given->file->fd;
+    if (!e->given->shared) (void)os_nonblocking(e->fd, false);
+    return 0;
+  }
+  if (!e->is_pipe) return 0;
+  rc = os_child_pipe(fds, k != 0, k == 0);
+  if (rc != 0) return rc;
+  e->fd = fds[k == 0 ? 0 : 1];
+  e->ours = fds[k == 0 ? 1 : 0];
+  return 0;
+}
+
+/* The program has the ends that it is to have, or was not started. */
+static void close_end(end *e, bool started, cast_session *self) {
+  if (e->given != NULL && e->fd >= 0) {
+    if (!started && !e->given->shared) (void)os_nonblocking(e->fd, true);
+    cast_descriptor_end(e->given->file);
+    if (started) cast_stream_close(e->given, self);
+  }
+  if (e->is_pipe && e->fd >= 0) os_close(e->fd);
+  if (e->ours >= 0) os_close(e->ours);
+}
+
+/* Our end of a pipe becomes the stream of its handle. */
+static bool give_end(lua_State *L, end *e) {
+  cast_stream *s;
+  if (e->ours < 0) return true;
+  s = cast_stream_new(e->ours, CAST_STREAM_OTHER);
+  if (s == NULL) return false;
+  e->ours = -1;
+  cast_net_stream_give(L, e->handle, s);
+  return true;
+}
+
+static int start(
+  lua_State *L, cast_state *S, cast_process *p, os_program *program, end *e) {
+  int opened = 0, rc = cast_poller_make();
+  bool started;
+  for (; rc == 0 && opened < 3; opened++) {
+    rc = open_end(&e[opened], opened);
+    program->streams[opened] = e[opened].fd;
+  }
+  for (int k = 0; rc == 0 && k < 3; k++)
+    if (!give_end(L, &e[k])) rc = CASTING_ENOMEM;
+  if (rc == 0) rc = cast_process_start(p, program, S->host == NULL);
+  started = rc == 0;
+  for (int k = 0; k < 3; k++) close_end(&e[k], started, &S->session);
+  return rc;
+}
+
+/* Why it was not started: of the program, or of the directory. */
+static int fail(lua_State *L, const os_program *program, intptr_t rc) {
+  (void)cast_net_failure(L, rc);
+  lua_pushfstring(L, "%s: %s", program->path, lua_tostring(L, -1));
+  lua_replace(L, -2);
+  return 2;
+}
+
+static void set_command(cast_process *p, const char *path) {
+  const char *slash = strrchr(path, '/');
+  if (slash != NULL && slash[1] != '\0') path = slash + 1;
+  for (size_t i = 0; i < sizeof p->command - 1 && path[i] != '\0'; i++)
+    p->command[i] =
+      (unsigned char)path[i] > ' ' && path[i] < 127 ? path[i] : '?';
+}
+
+int cast_proc_start(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  os_program program = {.group = lua_toboolean(L, 7)};
+  cast_process *p;
+  end ends[3];
+  int rc, handle;
+  lua_settop(L, 7);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  p = cast_proc_push(L);
+  handle = lua_gettop(L);
+  lua_createtable(L, 0, 3);
+  for (int k = 0; k < 3; k++) {
+    read_end(L, S, k, 4 + k, &ends[k]);
+    if (ends[k].handle == 0) continue;
+    lua_pushvalue(L, ends[k].handle);
+    lua_setfield(L, handle + 1, names[k]);
+  }
+  lua_pushvalue(L, handle + 1);
+  cast_proc_set_fields(L, handle);
+  push_strings(L, &program);
+  set_command(p, program.path);
+  rc = start(L, S, p, &program, ends);
+  if (rc == CASTING_ENOMEM || rc == OS_ENOMEM) cast_raise_memory(L);
+  if (rc != 0) return fail(L, &program, rc);
+  lua_pushvalue(L, handle);
+  return 1;
+}

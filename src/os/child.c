@@ -1,0 +1,300 @@
+/* child.c - programs that are started, on POSIX systems.
+   SPDX-License-Identifier: MIT
+
+   The contract is child.h. posix_spawn is used: the C library starts the child
+   without copying this process's memory, tells whether it could be executed,
+   and needs no lock against other threads, for whatever is not meant to be
+   inherited is closed in the child (or, where the C library cannot do that,
+   known here before). */
+#define _GNU_SOURCE /* pipe2, posix_spawn_file_actions_addclosefrom_np */
+#include "child.h"
+
+#include "socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <dirent.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#if !defined(SYS_pidfd_open)
+#define SYS_pidfd_open 434
+#endif
+#if !defined(SYS_pidfd_send_signal)
+#define SYS_pidfd_send_signal 424
+#endif
+#endif
+
+extern char **environ;
+
+/* -- pipes ---------------------------------------------------------------- */
+
+/* One that is above the standard streams, in place of fd; -1 and errno. */
+static int lift(int fd) {
+  int higher, error;
+  if (fd > STDERR_FILENO) return fd;
+  higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  error = errno;
+  (void)close(fd);
+  errno = error;
+  return higher;
+}
+
+int os_child_pipe(int to[2], bool we_read, bool we_write) {
+  int error;
+#if defined(__APPLE__)
+  if (pipe(to) != 0) return OS_SYSTEM - errno;
+  (void)fcntl(to[0], F_SETFD, FD_CLOEXEC);
+  (void)fcntl(to[1], F_SETFD, FD_CLOEXEC);
+#else
+  if (pipe2(to, O_CLOEXEC) != 0) return OS_SYSTEM - errno;
+#endif
+  to[0] = lift(to[0]);
+  error = errno;
+  to[1] = lift(to[1]);
+  if (to[0] >= 0 && to[1] >= 0) {
+    if (we_read) (void)os_nonblocking(to[0], true);
+    if (we_write) (void)os_nonblocking(to[1], true);
+    return 0;
+  }
+  if (to[0] >= 0) error = errno;
+  for (int i = 0; i < 2; i++)
+    if (to[i] >= 0) (void)close(to[i]);
+  return OS_SYSTEM - error;
+}
+
+/* -- starting ------------------------------------------------------------- */
+
+/* Descriptors of the parent's that become the standard streams of the child,
+   all of them above these, so that none is in the way of another. */
+typedef struct sources {
+  int fd[3]; /* or OS_INHERITED, OS_NOTHING */
+  bool ours[3];
+} sources;
+
+static void close_sources(const sources *s) {
+  for (int i = 0; i < 3; i++)
+    if (s->ours[i]) (void)close(s->fd[i]);
+}
+
+static int find_sources(const os_program *p, sources *s) {
+  memset(s->ours, 0, sizeof s->ours);
+  for (int i = 0; i < 3; i++) {
+    int fd = p->streams[i];
+    s->fd[i] = fd;
+    if (fd < 0 || fd > STDERR_FILENO) continue;
+    s->fd[i] = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (s->fd[i] < 0) return errno;
+    s->ours[i] = true;
+  }
+  return 0;
+}
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+static int add_closing(posix_spawn_file_actions_t *actions) {
+  return posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+}
+#elif defined(__APPLE__)
+/* POSIX_SPAWN_CLOEXEC_DEFAULT does it. */
+static int add_closing(posix_spawn_file_actions_t *actions) {
+  (void)actions;
+  return 0;
+}
+#else
+/* Those that are open now and would be inherited. One that another thread opens
+   before the program has started is inherited, unless it is opened with
+   O_CLOEXEC. */
+static int add_closing(posix_spawn_file_actions_t *actions) {
+  DIR *list = opendir("/proc/self/fd");
+  struct dirent *entry;
+  int rc = 0;
+  if (list == NULL) return 0;
+  while (rc == 0 && (entry = readdir(list)) != NULL) {
+    int fd = atoi(entry->d_name), flags;
+    if (fd <= STDERR_FILENO || fd == dirfd(list)) continue;
+    flags = fcntl(fd, F_GETFD);
+    if (flags >= 0 && (flags & FD_CLOEXEC) == 0)
+      rc = posix_spawn_file_actions_addclose(actions, fd);
+  }
+  (void)closedir(list);
+  return rc;
+}
+#endif
+
+static int add_actions(
+  posix_spawn_file_actions_t *actions, const os_program *p, const sources *s) {
+  int rc = 0;
+  for (int i = 0; i < 3 && rc == 0; i++) {
+    if (s->fd[i] == OS_NOTHING)
+      rc =
+        posix_spawn_file_actions_addopen(actions, i, "/dev/null", O_RDWR, 0);
+    else if (s->fd[i] >= 0)
+      rc = posix_spawn_file_actions_adddup2(actions, s->fd[i], i);
+#if defined(__APPLE__)
+    else if (fcntl(i, F_GETFD) >= 0)
+      rc = posix_spawn_file_actions_addinherit_np(actions, i);
+#endif
+  }
+  if (rc == 0 && p->directory != NULL)
+    rc = posix_spawn_file_actions_addchdir_np(actions, p->directory);
+  return rc != 0 ? rc : add_closing(actions);
+}
+
+static int set_attributes(posix_spawnattr_t *a, const os_program *p) {
+  short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+  sigset_t none, all;
+  (void)sigemptyset(&none);
+  (void)sigfillset(&all);
+  (void)sigdelset(&all, SIGKILL); /* whose action cannot be set */
+  (void)sigdelset(&all, SIGSTOP);
+  (void)posix_spawnattr_setsigmask(a, &none);
+  (void)posix_spawnattr_setsigdefault(a, &all);
+  if (p->group) {
+    flags |= POSIX_SPAWN_SETPGROUP;
+    (void)posix_spawnattr_setpgroup(a, 0);
+  }
+#if defined(__APPLE__)
+  flags |= POSIX_SPAWN_CLOEXEC_DEFAULT;
+#endif
+  return posix_spawnattr_setflags(a, flags);
+}
+
+/* 0 or a value of errno. */
+static int spawn(const os_program *p, const sources *s, pid_t *pid) {
+  char *const *env = p->environment != NULL ? p->environment : environ;
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  int rc = posix_spawnattr_init(&attributes);
+  if (rc != 0) return rc;
+  rc = posix_spawn_file_actions_init(&actions);
+  if (rc == 0) {
+    rc = set_attributes(&attributes, p);
+    if (rc == 0) rc = add_actions(&actions, p, s);
+    if (rc == 0)
+      rc = posix_spawnp(pid, p->path, &actions, &attributes, p->arguments, env);
+    (void)posix_spawn_file_actions_destroy(&actions);
+  }
+  (void)posix_spawnattr_destroy(&attributes);
+  return rc;
+}
+
+/* A descriptor of the process, or -1. It has not been reaped, so the number is
+   its own, whatever has become of it. */
+static int descriptor_of(pid_t pid) {
+#if defined(__linux__)
+  return (int)syscall(SYS_pidfd_open, pid, 0); /* with FD_CLOEXEC */
+#else
+  (void)pid;
+  return -1;
+#endif
+}
+
+int os_child_start(const os_program *p, os_child *c) {
+  sources s;
+  pid_t pid = 0;
+  int rc = find_sources(p, &s);
+  if (rc == 0) rc = spawn(p, &s, &pid);
+  close_sources(&s);
+  if (rc != 0) return rc == ENOMEM ? OS_ENOMEM : OS_SYSTEM - rc;
+  c->process = pid;
+  c->fd = descriptor_of(pid);
+  return 0;
+}
+
+/* -- their end ------------------------------------------------------------ */
+
+static int look(const os_child *c, siginfo_t *info, int options) {
+  int rc;
+  do {
+    memset(info, 0, sizeof *info);
+    rc = waitid(P_PID, (id_t)c->process, info, WEXITED | options);
+  } while (rc != 0 && errno == EINTR);
+  return rc;
+}
+
+bool os_child_ended(const os_child *c, bool reap, os_ending *e) {
+  siginfo_t info;
+  if (look(c, &info, WNOHANG | (reap ? 0 : WNOWAIT)) != 0) {
+    *e = (os_ending){false, false, 0};
+    return true;
+  }
+  if (info.si_pid == 0) return false;
+  *e = (os_ending){true, info.si_code != CLD_EXITED, info.si_status};
+  return true;
+}
+
+void os_child_await(const os_child *c) {
+  siginfo_t info;
+  (void)look(c, &info, WNOWAIT);
+}
+
+int os_child_kill(const os_child *c, int number, bool group) {
+  int rc;
+#if defined(__linux__)
+  if (c->fd >= 0 && !group)
+    rc = (int)syscall(SYS_pidfd_send_signal, c->fd, number, NULL, 0);
+  else
+#endif
+    rc = kill((pid_t)(group ? -c->process : c->process), number);
+  return rc == 0 ? 0 : OS_SYSTEM - errno;
+}
+
+/* -- signals -------------------------------------------------------------- */
+
+static const struct {
+  const char *name;
+  int number;
+} signals[] = {
+  {"HUP", SIGHUP},
+  {"INT", SIGINT},
+  {"QUIT", SIGQUIT},
+  {"ILL", SIGILL},
+  {"TRAP", SIGTRAP},
+  {"ABRT", SIGABRT},
+  {"BUS", SIGBUS},
+  {"FPE", SIGFPE},
+  {"KILL", SIGKILL},
+  {"USR1", SIGUSR1},
+  {"SEGV", SIGSEGV},
+  {"USR2", SIGUSR2},
+  {"PIPE", SIGPIPE},
+  {"ALRM", SIGALRM},
+  {"TERM", SIGTERM},
+  {"CHLD", SIGCHLD},
+  {"CONT", SIGCONT},
+  {"STOP", SIGSTOP},
+  {"TSTP", SIGTSTP},
+  {"TTIN", SIGTTIN},
+  {"TTOU", SIGTTOU},
+  {"URG", SIGURG},
+  {"XCPU", SIGXCPU},
+  {"XFSZ", SIGXFSZ},
+  {"VTALRM", SIGVTALRM},
+  {"PROF", SIGPROF},
+  {"WINCH", SIGWINCH},
+  {"IO", SIGIO},
+  {"SYS", SIGSYS},
+#if defined(SIGPWR)
+  {"PWR", SIGPWR},
+#endif
+};
+
+int os_signal_number(const char *name) {
+  if (strncmp(name, "SIG", 3) == 0) name += 3;
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+    if (strcmp(signals[i].name, name) == 0) return signals[i].number;
+  return 0;
+}
+
+const char *os_signal_name(int number) {
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+    if (signals[i].number == number) return signals[i].name;
+  return NULL;
+}
