@@ -14,13 +14,12 @@ local Process = {}
 -- The options that both functions know.
 Process.KNOWN = {cwd = true, env = true, group = true}
 
-local function check_text(name, what, v)
+local function check_text(name, what, v, is_name)
   if type(v) ~= "string" then
     bad(1, name, what .. " must be a string, got " .. got(v))
   end
-  if v:find("\0", 1, true) then
-    bad(1, name, what .. " has a zero byte")
-  end
+  local problem = processes.problem(v, is_name)
+  if problem then bad(1, name, what .. " " .. problem) end
   return v
 end
 
@@ -48,10 +47,7 @@ local function environment(name, env)
   if problem then bad(1, name, problem) end
   local list = {}
   for k, v in pairs(env) do
-    check_text(name, "a name in env", k)
-    if k == "" or k:find("=", 1, true) then
-      bad(1, name, "a name in env is empty or has a '='")
-    end
+    check_text(name, "a name in env", k, true)
     if type(v) == "number" then v = tostring(v) end
     list[#list + 1] = k .. "=" .. check_text(name, "env." .. k, v)
   end

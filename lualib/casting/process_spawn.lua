@@ -3,8 +3,9 @@
 
 local _, internal = ...
 local type = type
-local Check, Process = internal.check, internal.process_common
-local bad, got, kind = internal.bad, internal.got, internal.kind
+local Check, Process, processes =
+  internal.check, internal.process_common, internal.processes
+local bad, got = internal.bad, internal.got
 
 local KNOWN = {stdin = true, stdout = true, stderr = true}
 for k in pairs(Process.KNOWN) do KNOWN[k] = true end
@@ -14,7 +15,8 @@ local WORDS = {pipe = true, null = true, inherit = true}
 -- What becomes a standard stream: one of the words, a stream, a number.
 local function check_stream(option, v, otherwise)
   if v == nil then return otherwise end
-  if WORDS[v] or kind(v) == "stream" or Check.is_integer(v, 0, 2 ^ 31 - 1) then
+  if WORDS[v] or processes.is_stream(v) or
+    Check.is_integer(v, 0, 2 ^ 31 - 1) then
     return v
   end
   if option == "stderr" and v == "stdout" then return v end

@@ -208,6 +208,12 @@ int os_child_start(const os_program *p, os_child *c) {
   return 0;
 }
 
+bool os_child_can_enter(const char *directory) {
+  struct stat s;
+  return stat(directory, &s) == 0 && S_ISDIR(s.st_mode) &&
+         access(directory, X_OK) == 0;
+}
+
 /* -- their end ------------------------------------------------------------ */
 
 static int look(const os_child *c, siginfo_t *info, int options) {

@@ -37,6 +37,8 @@ typedef struct os_ending {
    blocked, and the default action for each. If it cannot be executed, that is
    the result here. The descriptors stay the caller's. */
 int os_child_start(const os_program *p, os_child *c);
+/* Can a program begin in that directory? For the text when it did not start. */
+bool os_child_can_enter(const char *directory);
 /* Has it ended? Then *e says how. `reap`: the system forgets it, and its number
    may be another one's from then on; else it may be asked again. */
 bool os_child_ended(const os_child *c, bool reap, os_ending *e);

@@ -21,6 +21,8 @@ void cast_proc_describe(cast_buffer *b, const cast_process *p);
 /* start(arguments, environment, directory, stdin, stdout, stderr, group), for
    lualib/casting/process_*.lua. */
 int cast_proc_start(lua_State *L);
+int cast_proc_is_stream(lua_State *L);
+int cast_proc_problem(lua_State *L);
 
 /* Pushes the table internal.processes. */
 void cast_proc_open(lua_State *L);

@@ -205,7 +205,11 @@ cast_process *cast_proc_push(lua_State *L) {
 }
 
 const luaL_Reg cast_proc_functions[] = {
-  {"start", cast_proc_start}, {NULL, NULL}};
+  {"start", cast_proc_start},
+  {"is_stream", cast_proc_is_stream},
+  {"problem", cast_proc_problem},
+  {NULL, NULL},
+};
 
 /* A sandbox without the library may have been given a process. */
 void cast_proc_open(lua_State *L) {

@@ -22,6 +22,7 @@ typedef struct end {
   int ours;           /* the other end of a pipe, until a stream has it; -1 */
   int handle;         /* its place on the stack; 0: it is no pipe */
   bool is_pipe;       /* `fd` is to be closed */
+  bool is_copy;       /* of the standard output */
 } end;
 
 /* -- arguments ------------------------------------------------------------ */
@@ -90,8 +91,8 @@ static cast_stream *stream_arg(lua_State *L, int i) {
   return s;
 }
 
-/* The k-th standard stream, whose argument is at i. */
-static void read_end(lua_State *L, cast_state *S, int k, int i, end *e) {
+/* A standard stream, whose argument is at i. */
+static void read_end(lua_State *L, cast_state *S, int i, end *e) {
   *e = (end){.fd = OS_INHERITED, .ours = -1};
   if (cast_arg_is(L, i, "pipe")) {
     cast_net_stream_new(L, S);
@@ -102,10 +103,11 @@ static void read_end(lua_State *L, cast_state *S, int k, int i, end *e) {
   } else if (lua_type(L, i) == LUA_TNUMBER) {
     if (!cast_net_is_fd(L, i)) cast_arg_error(L, i, CAST_NET_FD);
     e->fd = (int)lua_tonumber(L, i);
+  } else if (cast_arg_is(L, i, "stdout")) {
+    e->is_copy = true;
   } else if (!cast_arg_is(L, i, "inherit")) {
     e->given = stream_arg(L, i);
   }
-  CAST_UNUSED(k);
 }
 
 /* -- starting ------------------------------------------------------------- */
@@ -156,6 +158,8 @@ static int start(
     rc = open_end(&e[opened], opened);
     program->streams[opened] = e[opened].fd;
   }
+  if (e[2].is_copy)
+    program->streams[2] = e[1].fd == OS_INHERITED ? 1 : e[1].fd;
   for (int k = 0; rc == 0 && k < 3; k++)
     if (!give_end(L, &e[k])) rc = CASTING_ENOMEM;
   if (rc == 0) rc = cast_process_start(p, program, S->host == NULL);
@@ -166,8 +170,11 @@ static int start(
 
 /* Why it was not started: of the program, or of the directory. */
 static int fail(lua_State *L, const os_program *program, intptr_t rc) {
+  const char *what = program->path;
+  if (program->directory != NULL && !os_child_can_enter(program->directory))
+    what = program->directory;
   (void)cast_net_failure(L, rc);
-  lua_pushfstring(L, "%s: %s", program->path, lua_tostring(L, -1));
+  lua_pushfstring(L, "%s: %s", what, lua_tostring(L, -1));
   lua_replace(L, -2);
   return 2;
 }
@@ -178,6 +185,25 @@ static void set_command(cast_process *p, const char *path) {
   for (size_t i = 0; i < sizeof p->command - 1 && path[i] != '\0'; i++)
     p->command[i] =
       (unsigned char)path[i] > ' ' && path[i] < 127 ? path[i] : '?';
+}
+
+/* problem(text [, is_name]): what is wrong with a text for the system, or with
+   the name of a variable; nil: nothing. */
+int cast_proc_problem(lua_State *L) {
+  size_t size;
+  const char *s = cast_arg_string(L, 1, &size), *problem = NULL;
+  if (strlen(s) != size)
+    problem = "has a zero byte";
+  else if (lua_toboolean(L, 2) && (size == 0 || strchr(s, '=') != NULL))
+    problem = "is empty or has a '='";
+  lua_pushstring(L, problem); /* or nil */
+  return 1;
+}
+
+/* is_stream(v): is it a stream of casting.net? */
+int cast_proc_is_stream(lua_State *L) {
+  lua_pushboolean(L, cast_net_stream_test(L, 1) != NULL);
+  return 1;
 }
 
 int cast_proc_start(lua_State *L) {
@@ -192,7 +218,7 @@ int cast_proc_start(lua_State *L) {
   handle = lua_gettop(L);
   lua_createtable(L, 0, 3);
   for (int k = 0; k < 3; k++) {
-    read_end(L, S, k, 4 + k, &ends[k]);
+    read_end(L, S, 4 + k, &ends[k]);
     if (ends[k].handle == 0) continue;
     lua_pushvalue(L, ends[k].handle);
     lua_setfield(L, handle + 1, names[k]);

@@ -1,0 +1,414 @@
+-- process_spec.lua - programs that are started and waited for.
+-- SPDX-License-Identifier: MIT
+
+local casting = require "casting"
+local helper = require "helper"
+local _ENV = helper.globals(_ENV) -- luacheck: ignore
+local pack, LONG = helper.pack, helper.LONG
+local process = casting.process
+
+if not helper.has_children() then
+  pending "no other program can be started here"
+  return
+end
+
+-- Zombies of this process: its children that have ended and were not reaped.
+local function zombies()
+  local n = 0
+  local list = io.popen "ps -o ppid=,stat= -A 2>/dev/null; echo $PPID"
+  local lines = {}
+  for line in list:lines() do lines[#lines + 1] = line end
+  list:close()
+  local me = lines[#lines]
+  for _, line in ipairs(lines) do
+    local parent, state = line:match "^%s*(%d+)%s+(%S+)"
+    if parent == me and state:sub(1, 1) == "Z" then n = n + 1 end
+  end
+  return n
+end
+
+-- One that runs until it is killed. (It must not have our standard output: who
+-- reads that would wait for it, should it be left.)
+local function sleeper(o)
+  o = o or {}
+  o[1], o[2], o.stdout, o.stderr = "sleep", "1000", "null", "null"
+  return process.spawn(o)
+end
+
+local function exists(pid)
+  return os.execute(("kill -0 %d 2>/dev/null"):format(pid)) == true or
+    os.execute(("kill -0 %d 2>/dev/null"):format(pid)) == 0
+end
+
+describe("process.spawn", function()
+  for _, place in ipairs(helper.places) do
+    it("waits in " .. place[1], function()
+      local run = place[2]
+      assert.same(pack("exit", 3), pack(run(function()
+        local c = require "casting"
+        return c.process.spawn {"sh", "-c", "exit 3"}:wait()
+      end)))
+      assert.same(pack(nil, "timeout"), pack(run(function()
+        local c = require "casting"
+        local p = c.process.spawn {"sleep", "1000", stdout = "null",
+          stderr = "null"}
+        local ok, why = p:wait(0.01)
+        p:kill "KILL"
+        assert(p:wait() == "signal")
+        return ok, why
+      end)))
+    end)
+  end
+
+  it("gives streams to what is a pipe", function()
+    local p = process.spawn {"sh", "-c", "cat; echo err >&2; exit 7",
+      stdin = "pipe", stdout = "pipe", stderr = "pipe"}
+    assert.is_true(p.stdin:write "hello\n")
+    p.stdin:close()
+    assert.equal("hello\n", p.stdout:read("a", LONG))
+    assert.equal("err\n", p.stderr:read("a", LONG))
+    assert.same(pack("exit", 7), pack(p:wait(LONG)))
+    assert.same(pack("exit", 7), pack(p:wait(0)))
+    assert.is_nil(p.other)
+    assert.equal("number", type(p.pid))
+    assert.matches("^process: %d+ %(sh%)$", tostring(p))
+  end)
+
+  it("has no streams but what was asked for", function()
+    local p = process.spawn {"true"}
+    assert.is_nil(p.stdin)
+    assert.is_nil(p.stdout)
+    assert.is_nil(p.stderr)
+    assert.same(pack("exit", 0), pack(p:wait(LONG)))
+  end)
+
+  it("tells which signal has ended it", function()
+    local p = sleeper()
+    assert.is_true(p:kill())
+    assert.same(pack("signal", 15), pack(p:wait(LONG)))
+    assert.same(pack(nil, "the process has ended"), pack(p:kill()))
+    p = sleeper()
+    assert.is_true(p:kill "SIGKILL")
+    assert.same(pack("signal", 9), pack(p:wait(LONG)))
+    p = sleeper()
+    assert.is_true(p:kill(0))
+    assert.is_true(p:kill(9))
+    assert.same(pack("signal", 9), pack(p:wait(LONG)))
+  end)
+
+  it("tells why it did not start", function()
+    assert.same(pack(nil, "no-such-program: no such file or directory"),
+      pack(process.spawn {"no-such-program"}))
+    assert.same(pack(nil, "/: permission denied"),
+      pack(process.spawn {"/"}))
+    assert.same(pack(nil, "/no/such: no such file or directory"),
+      pack(process.spawn {"true", cwd = "/no/such"}))
+    assert.same(pack(nil, "true: bad file descriptor"),
+      pack(process.spawn {"true", stdout = 1000000}))
+  end)
+
+  it("begins in a directory, with an environment", function()
+    local p = process.spawn {"sh", "-c", "pwd; echo $A-$HOME", cwd = "/",
+      env = {A = "x", PATH = os.getenv "PATH"}, stdout = "pipe"}
+    assert.equal("/\nx-\n", p.stdout:read("a", LONG))
+  end)
+
+  it("gives it nothing but three descriptors", function()
+    local file = io.open "/dev/null" -- inherited if nobody prevents it
+    local p = process.spawn {"sh", "-c", "ls /proc/self/fd", stdout = "pipe"}
+    local text = p.stdout:read("a", LONG)
+    file:close()
+    assert.matches("^0\n1\n2\n%d+\n$", text)
+  end)
+
+  it("takes any number that is open, also those of the standard", function()
+    local p = process.spawn {"sh", "-c", "echo out; echo err >&2",
+      stdout = "pipe", stderr = "stdout"}
+    assert.equal("out\nerr\n", p.stdout:read("a", LONG))
+    local name = os.tmpname()
+    local result = helper.run(([[
+      local c = require "casting"
+      local p = c.process.spawn {"sh", "-c", "echo out; echo err >&2",
+        stdout = 2, stderr = 1}
+      p:wait()
+    ]]):format(name))
+    os.remove(name)
+    assert.equal("err\n", result.out)
+    assert.equal("out\n", result.err)
+  end)
+
+  it("takes a stream, which is the program's from then on", function()
+    local a, b = casting.net.pair()
+    local p = process.spawn {"sh", "-c", "read x; echo got $x", stdin = b,
+      stdout = b}
+    a:write "it\n"
+    assert.equal("got it\n", a:read("a", LONG))
+    assert.same({nil, "closed"}, {b:read()})
+    assert.same(pack("exit", 0), pack(p:wait(LONG)))
+    -- A pipeline.
+    local first = process.spawn {"echo", "a b", stdout = "pipe"}
+    local second = process.spawn {"tr", "ab", "xy", stdin = first.stdout,
+      stdout = "pipe"}
+    assert.equal("x y\n", second.stdout:read("a", LONG))
+    assert.same(pack("exit", 0), pack(first:wait(LONG)))
+    assert.same(pack("exit", 0), pack(second:wait(LONG)))
+    -- It stays ours if the program does not start.
+    a, b = casting.net.pair()
+    assert.is_nil(process.spawn {"no-such-program", stdin = b})
+    a:write "still"
+    assert.equal("still", b:read(5, LONG))
+    assert.same({nil, "timeout"}, {b:read(1, 0)})
+  end)
+
+  it("refuses streams that are in use", function()
+    local a, b = casting.net.pair()
+    local reader = casting.spawn(b.read, b)
+    helper.until_waiting(reader)
+    helper.misuse(function() process.spawn {"true", stdin = b} end,
+      "a task waits for this stream")
+    reader:cancel()
+    reader:join()
+    a:write "abc"
+    assert.equal("a", b:read(1))
+    helper.misuse(function() process.spawn {"true", stdin = b} end,
+      "something was read already")
+    b:close()
+    helper.misuse(function() process.spawn {"true", stdin = b} end,
+      "this stream is closed")
+  end)
+
+  it("leaves signals as a program expects them", function()
+    local p = process.spawn {"sh", "-c",
+      "grep -E '^Sig(Blk|Ign)' /proc/self/status", stdout = "pipe"}
+    local text = p.stdout:read("a", LONG)
+    for word in text:gmatch "%s(%x+)" do
+      -- But for those that the C library keeps for itself, 32 and 33.
+      assert.matches("^0*$", (word:gsub("180000000$", "000000000")))
+    end
+  end)
+
+  it("kills the group of one that leads it", function()
+    local p = process.spawn {"sh", "-c", "sleep 1000 & echo $!; wait",
+      group = true, stdout = "pipe"}
+    local pid = tonumber(p.stdout:read("l", LONG))
+    assert.is_true(exists(pid))
+    assert.is_true(p:kill "TERM")
+    assert.same(pack("signal", 15), pack(p:wait(LONG)))
+    assert.equal("", p.stdout:read("a", LONG)) -- the other one has it, too
+  end)
+
+  it("leaves no zombie, whether somebody waits or not", function()
+    for _ = 1, 20 do process.spawn {"true"} end
+    local left = {}
+    for i = 1, 20 do left[i] = process.spawn {"true", group = true} end
+    for i = 1, 20 do left[i]:wait(LONG) end
+    helper.until_true(function() return zombies() == 0 end, "no zombies")
+    process.spawn {"true", group = true}
+    helper.until_true(function()
+      collectgarbage()
+      return zombies() == 0
+    end, "no zombies")
+  end)
+
+  it("is the same in another session, without its streams", function()
+    local p = sleeper {stdin = "pipe"}
+    local session = casting.session()
+    local task = session:spawn(function(p)
+      assert(p.stdin == nil)
+      return p:wait()
+    end, p)
+    helper.until_true(function() return #casting.report() > 0 end)
+    p:kill()
+    assert.same(pack("signal", 15), pack(task:await(LONG)))
+    assert.same(pack("signal", 15), pack(p:wait(LONG)))
+    assert.is_true(session:close(LONG))
+  end)
+
+  it("is waited for by many, and in a select", function()
+    local p, tasks = sleeper(), {}
+    for i = 1, 10 do tasks[i] = casting.spawn(p.wait, p) end
+    local chosen = casting.spawn(function()
+      return casting.select {p, casting.channel()}
+    end)
+    assert.same(pack(nil, "timeout"),
+      pack(casting.select {p, timeout = 0.001}))
+    helper.until_waiting(chosen)
+    p:kill()
+    for i = 1, 10 do
+      assert.same(pack("signal", 15), pack(tasks[i]:await(LONG)))
+    end
+    assert.equal(1, chosen:await(LONG))
+    assert.equal(1, (casting.select {p}))
+  end)
+
+  it("is named in reports", function()
+    local p = sleeper()
+    local task = casting.spawn(p.wait, p)
+    helper.until_waiting(task)
+    assert.matches("waiting for process %d+ %(sleep%)", casting.report())
+    local chosen = casting.spawn(casting.select, {p, casting.channel()})
+    helper.until_waiting(chosen)
+    assert.matches("waiting in select, for process %d+ %(sleep%), to", casting.report())
+    p:kill()
+    assert.equal("signal", (task:await(LONG)))
+    chosen:join(LONG)
+  end)
+
+  it("a wait that is cancelled leaves the process alone", function()
+    local p = sleeper()
+    local task = casting.spawn(p.wait, p)
+    helper.until_waiting(task)
+    task:cancel()
+    assert.is_false((task:join(LONG)))
+    assert.same(pack(nil, "timeout"), pack(p:wait(0)))
+    p:kill "KILL"
+    assert.same(pack("signal", 9), pack(p:wait(LONG)))
+  end)
+
+  it("says what is wrong with its arguments", function()
+    local function bad(t, ...)
+      helper.misuse(function() process.spawn(t) end, "'spawn'", ...)
+    end
+    bad(nil, "table expected")
+    bad({}, "must begin with the name of a program")
+    bad({""}, "must begin with the name of a program")
+    bad({{}}, "the program must be a string")
+    bad({"true", {}}, "argument 1 must be a string")
+    bad({"true", "a\0b"}, "argument 1 has a zero byte")
+    bad({"true", cwd = 1}, "cwd must be a string")
+    bad({"true", env = "x"}, "env must be a table")
+    bad({"true", env = {["a=b"] = "x"}}, "a name in env")
+    bad({"true", env = {a = {}}}, "env.a must be a string")
+    bad({"true", stdin = "file"}, "stdin must be", "file")
+    bad({"true", stdout = -1}, "stdout must be")
+    bad({"true", stdout = "stdout"}, "stdout must be")
+    bad({"true", group = 1}, "group must be a boolean")
+    bad({"true", shell = true}, "unknown option 'shell'")
+    local p = process.spawn {"true"}
+    helper.misuse(function() p:kill "NOSUCH" end, "'kill'",
+      "the name of a signal")
+    helper.misuse(function() p:kill(1.5) end, "'kill'")
+    helper.misuse(function() p:wait "x" end, "'wait'", "number")
+    helper.misuse(function() p.wait({}) end, "'wait'", "process")
+    p:wait(LONG)
+  end)
+
+  it("is not for a sandbox without it", function()
+    local p = sleeper()
+    local box = casting.session {sandbox = true}
+    assert.matches("casting.process is not available in a sandbox",
+      select(2, box:spawn(function()
+        return require "casting".process
+      end):join(LONG)))
+    local task = box:spawn(function(p)
+      local ok, why = pcall(p.kill, p)
+      return ok, why, p:wait(0)
+    end, p)
+    local ok, why, first, second = task:await(LONG)
+    assert.is_false(ok)
+    assert.matches("not available in a sandbox", why)
+    assert.same(pack(nil, "timeout"), pack(first, second))
+    p:kill()
+    p:wait(LONG)
+    box:close(LONG)
+    box = casting.session {sandbox = true, libs = {"casting.process"}}
+    assert.same(pack("exit", 0), pack(box:spawn(function()
+      return require "casting.process".spawn {"true"}:wait()
+    end):await(LONG)))
+    assert.is_true(box:close(LONG))
+  end)
+end)
+
+describe("process.run", function()
+  local run = process.run
+
+  for _, place in ipairs(helper.places) do
+    it("brings all that a program says, in " .. place[1], function()
+      assert.same(pack(5, "out\n", "err\n"), pack(place[2](function()
+        return require "casting".process.run {"sh", "-c",
+          "cat; echo err >&2; exit 5", input = "out\n"}
+      end)))
+    end)
+  end
+
+  it("takes an input of any size, and brings as much", function()
+    local big = ("0123456789"):rep(300000)
+    local code, out, err = run {"cat", input = big}
+    assert.same({0, ""}, {code, err})
+    assert.is_true(out == big)
+    code, out = run {"sh", "-c", "cat >&2", input = {"a", {"b", "c"}}}
+    assert.same({0, ""}, {code, out})
+    -- Which need not be read.
+    assert.same({0, "", ""}, {run {"true", input = big}})
+  end)
+
+  it("tells of signals by negative codes", function()
+    assert.equal(-9, (run {"sh", "-c", "kill -9 $$"}))
+  end)
+
+  it("tells why nothing was started", function()
+    assert.same(pack(nil, "no-such-program: no such file or directory"),
+      pack(run {"no-such-program"}))
+  end)
+
+  it("ends all of the group when its time is over", function()
+    local ok, why, out, err = run {"sh", "-c",
+      "trap '' TERM; sleep 1000 & echo $!; echo part >&2; wait; wait",
+      timeout = 0.1, grace = 0.05}
+    assert.is_nil(ok)
+    assert.equal("timeout", why)
+    assert.equal("part\n", err)
+    helper.until_true(function() return not exists(tonumber(out)) end)
+  end)
+
+  it("and when it is cancelled", function()
+    local told = casting.channel(1)
+    local name = os.tmpname()
+    local task = casting.spawn(function()
+      return run {"sh", "-c", "sleep 1000 & echo $! >" .. name ..
+        "; wait"}
+    end)
+    local pid
+    helper.until_true(function()
+      pid = tonumber(helper.slurp(name))
+      return pid
+    end)
+    task:cancel()
+    local ok, e = task:join(LONG)
+    assert.is_false(ok)
+    assert.is_true(casting.is_cancelled(e))
+    helper.until_true(function() return not exists(pid) end)
+    os.remove(name)
+    told:close()
+  end)
+
+  it("stops a program that says too much", function()
+    local ok, why, out = run {"sh", "-c", "while :; do echo y; done",
+      max = 1000}
+    assert.is_nil(ok)
+    assert.equal("too long", why)
+    assert.matches("^y\ny\n", out)
+    assert.same({0, "12345", ""}, {run {"printf", "12345", max = 5}})
+  end)
+
+  it("many at once", function()
+    local tasks = {}
+    for i = 1, 50 do
+      tasks[i] = casting.spawn(run, {"sh", "-c", "echo " .. i})
+    end
+    for i = 1, 50 do
+      assert.same(pack(0, i .. "\n", ""), pack(tasks[i]:await(LONG)))
+    end
+  end)
+
+  it("says what is wrong with its arguments", function()
+    local function bad(t, ...)
+      helper.misuse(function() run(t) end, "'run'", ...)
+    end
+    bad({}, "must begin with the name of a program")
+    bad({"true", input = 1}, "input must be")
+    bad({"true", timeout = "1"}, "timeout must be")
+    bad({"true", max = -1}, "max must be")
+    bad({"true", stdout = "pipe"}, "unknown option 'stdout'")
+  end)
+end)
