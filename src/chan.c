@@ -41,7 +41,7 @@ static void leave_account(cast_chan *c) {
 
 static void chan_release(cast_object *o, cast_object **more) {
   cast_chan *c = CAST_CONTAINER(o, cast_chan, object);
-  if (c->on_free != NULL) c->on_free(c, more);
+  if (c->kind != NULL && c->kind->freed != NULL) c->kind->freed(c, more);
   for (; c->count > 0; c->count--, c->head++)
     cast_msg_drop_later(&c->ring[c->head & (c->room - 1)], more);
 }
@@ -235,6 +235,8 @@ static bool close_some(cast_chan *c, cast_session *self, size_t most) {
   while ((l = cast_list_shift(&fired)) != NULL)
     cast_task_wake(
       cast_wait_task(CAST_CONTAINER(l, cast_waiter, link)->wait), self);
+  if (first && c->kind != NULL && c->kind->closed != NULL)
+    c->kind->closed(c, self);
   return first;
 }
 

@@ -22,6 +22,18 @@
 
 typedef struct cast_chan cast_chan;
 
+/* What is to be done about a channel that stands for something: a ticker, for
+   example. One constant for each kind; any of them may be NULL. */
+typedef struct cast_chan_kind {
+  /* Before the channel is freed; `more` as in object.h. */
+  void (*freed)(cast_chan *, cast_object **more);
+  /* After a message was received at once, by the receiver, with no lock
+     held. */
+  void (*taken)(cast_chan *);
+  /* After it was closed, by who has closed it, with no lock held. */
+  void (*closed)(cast_chan *, cast_session *self);
+} cast_chan_kind;
+
 struct cast_chan {
   cast_object object; /* references: handles, messages, and operations */
   cast_lock lock;
@@ -36,13 +48,8 @@ struct cast_chan {
   cast_list receivers; /* (lock) waiters for a message, the oldest first */
   size_t reserved;     /* (lock) slots that cast_chan_reserve keeps free */
   size_t selecting;    /* (lock) waiters that cast_select_done will take out */
-  /* (i) Called before the channel is freed, to stop its ticker, for example;
-     `more` as in object.h. May be NULL. */
-  void (*on_free)(cast_chan *, cast_object **more);
-  /* (i) Called after a message was received, by the receiver, with no lock
-     held. May be NULL. */
-  void (*on_taken)(cast_chan *);
-  void *owner;         /* (i) for these two functions */
+  const cast_chan_kind *kind; /* (i) NULL: it is a plain one */
+  void *owner;                /* (i) for the functions of its kind */
   cast_member *member; /* (i) the ring is charged to its account; NULL: a
                           trusted session has made the channel */
   /* (a) of a channel without `member`: that of the first sandbox which has sent

@@ -123,7 +123,8 @@ static inline int cast_chan_receive(
   }
   cast_lock_drop(&c->lock);
   if (wake != NULL) cast_task_hand(wake, self);
-  if (CAST_UNLIKELY(c->on_taken != NULL) && rc == 0) c->on_taken(c);
+  if (CAST_UNLIKELY(c->kind != NULL) && rc == 0 && c->kind->taken != NULL)
+    c->kind->taken(c);
   return rc;
 }
 

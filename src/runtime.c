@@ -12,6 +12,7 @@
 #include "fork.h"
 #include "host.h"
 #include "io/descriptor.h"
+#include "io/signals.h"
 #include "io/subprocess.h"
 #include "limits.h"
 #include "offload.h"
@@ -60,6 +61,7 @@ static void in_child(void) {
   cast_sleepers_unlock();
   cast_workers_forked();
   if (cast_forked) cast_sysmon_forked();
+  if (cast_forked) cast_signals_forked();
   cast_poller_forked();
 }
 
@@ -130,6 +132,7 @@ void cast_runtime_unref(bool all_closed) {
     cast_sysmon_stop();
     (void)cast_errands_stop(os_now() + (uint64_t)10 * CAST_POOL_STOP_NS);
     cast_sched_fini();
+    cast_signals_fini();
     cast_processes_fini();
     cast_poller_fini();
     cast_descriptors_fini();

@@ -188,8 +188,10 @@ int cast_select(cast_session *self, cast_task *t, cast_case *cases, uint32_t n,
   }
   *which = i;
   if (wake != NULL) cast_task_hand(wake, self);
-  if (rc == 0 && !cases[i].sending && cases[i].chan->on_taken != NULL)
-    cases[i].chan->on_taken(cases[i].chan);
+  if (rc == 0 && !cases[i].sending) {
+    const cast_chan_kind *kind = cases[i].chan->kind;
+    if (kind != NULL && kind->taken != NULL) kind->taken(cases[i].chan);
+  }
   return rc;
 }
 

@@ -254,6 +254,67 @@ int os_child_kill(const os_child *c, int number, bool group) {
 
 /* -- signals -------------------------------------------------------------- */
 
+bool os_signal_is_free(int number) {
+  switch (number) {
+  case SIGKILL:
+  case SIGSTOP:
+  case SIGILL:
+  case SIGTRAP:
+  case SIGABRT:
+  case SIGBUS:
+  case SIGFPE:
+  case SIGSEGV:
+  case SIGSYS:
+  case SIGURG: return false;
+  default: return number > 0 && number < OS_SIGNALS;
+  }
+}
+
+/* By number: our handler, and what it has replaced. */
+static struct {
+  void (*handler)(int);
+  struct sigaction before;
+} caught[OS_SIGNALS];
+
+static void on_signal(int number) {
+  int saved = errno;
+  caught[number].handler(number);
+  errno = saved;
+}
+
+static bool is_ours(const struct sigaction *a) {
+  return (a->sa_flags & SA_SIGINFO) == 0 && a->sa_handler == on_signal;
+}
+
+int os_signal_catch(int number, void (*handler)(int)) {
+  struct sigaction action, before;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART | SA_ONSTACK;
+  (void)sigemptyset(&action.sa_mask);
+  caught[number].handler = handler;
+  if (sigaction(number, &action, &before) != 0) return OS_SYSTEM - errno;
+  if (!is_ours(&before)) caught[number].before = before;
+  return 0;
+}
+
+void os_signal_release(int number) {
+  struct sigaction now;
+  if (sigaction(number, NULL, &now) == 0 && is_ours(&now))
+    (void)sigaction(number, &caught[number].before, NULL);
+}
+
+/* A pipe that is full has been told. */
+void os_signal_tell(int fd) {
+  ssize_t n = write(fd, "", 1);
+  (void)n;
+}
+
+void os_signal_take(int fd) {
+  char bytes[64];
+  while (read(fd, bytes, sizeof bytes) > 0) {}
+}
+
 static const struct {
   const char *name;
   int number;

@@ -57,5 +57,20 @@ int os_child_pipe(int to[2], bool we_read, bool we_write);
 int os_signal_number(const char *name);
 /* Its name without "SIG", or NULL. */
 const char *os_signal_name(int number);
+/* May a program of ours react to it? Not if it cannot be caught, or reports a
+   fault of a thread, or is the one that preempts tasks. */
+bool os_signal_is_free(int number);
+/* From now on the signal calls `handler`, as a signal handler, in some thread.
+   `number` is below OS_SIGNALS; one call at a time. 0, or a result of the
+   system's. */
+#define OS_SIGNALS 64
+int os_signal_catch(int number, void (*handler)(int number));
+/* Restores what there was before, unless another handler was installed since.
+   Also in the child of a fork. */
+void os_signal_release(int number);
+/* For such a handler: tells a pipe. */
+void os_signal_tell(int fd);
+/* Takes all that was told from the other end. */
+void os_signal_take(int fd);
 
 #endif

@@ -412,3 +412,120 @@ describe("process.run", function()
     bad({"true", stdout = "pipe"}, "unknown option 'stdout'")
   end)
 end)
+
+describe("process.signals", function()
+  -- Runs Lua source text in a program of its own, where kill(name) sends a
+  -- signal to that program.
+  local function check(source, expected)
+    local result = helper.run([[
+      local casting = require "casting"
+      local process = casting.process
+      local stat = io.open "/proc/self/stat"
+      local pid = stat:read "*n"
+      stat:close()
+      local function kill(name)
+        os.execute(("kill -%s %d"):format(name, pid))
+      end
+    ]] .. source)
+    assert.same({expected, "", 0}, {result.out, result.err, result.status})
+  end
+
+  it("is a channel of names", function()
+    check([[
+      local ch = process.signals("TERM", "SIGUSR1", "TERM")
+      kill "USR1"
+      print(ch:receive(100))
+      kill "TERM"
+      print(ch:receive(100))
+      print(ch:receive(0))
+      print(#ch)
+    ]], "USR1\nTERM\nnil\ttimeout\n0\n")
+  end)
+
+  it("has each name once until it is received", function()
+    check([[
+      local ch = process.signals("TERM", "USR1")
+      for i = 1, 10 do kill "TERM" end
+      kill "USR1"
+      repeat casting.sleep(0.001) until #ch == 2
+      kill "TERM"
+      casting.sleep(0.01)
+      print(ch:receive(), ch:receive(), ch:receive(0))
+      kill "TERM"
+      print(ch:receive())
+    ]], "TERM\tUSR1\tnil\ttimeout\nTERM\n")
+  end)
+
+  it("tells all channels, in all sessions", function()
+    check([[
+      local one, two = process.signals "USR1", process.signals("USR1", "HUP")
+      local session = casting.session()
+      local task = session:spawn(function(ch) return ch:receive() end, two)
+      repeat casting.sleep(0.001) until task:status() == "waiting"
+      kill "USR1"
+      print(one:receive(), task:await())
+      print(session:spawn(function()
+        local ch = require "casting".process.signals "USR2"
+        return #ch
+      end):await())
+    ]], "USR1\tUSR1\n0\n")
+  end)
+
+  it("gives the action from before back when the last one is closed",
+    function()
+    check([[
+      local one, two = process.signals "TERM", process.signals "TERM"
+      one:close()
+      kill "TERM"
+      print(two:receive())
+      print(one:receive())
+      two:close()
+      local _, text = process.run {"grep", "SigCgt", "/proc/" .. pid ..
+        "/status"}
+      local bits = tonumber(text:match "%x+$" or text:match "(%x+)\n", 16)
+      print(math.floor(bits / 2 ^ 14) % 2) -- SIGTERM is 15
+    ]], "TERM\nnil\tclosed\n0\n")
+  end)
+
+  it("and when it is collected", function()
+    check([[
+      local function caught()
+        local _, text = process.run {"grep", "SigCgt", "/proc/" .. pid ..
+          "/status"}
+        local bits = tonumber(text:match "(%x+)\n", 16)
+        return math.floor(bits / 2 ^ 14) % 2 == 1
+      end
+      do process.signals "TERM" end
+      repeat collectgarbage() until not caught()
+      print "not caught"
+    ]], "not caught\n")
+  end)
+
+  it("waits without being a deadlock, and is named in reports", function()
+    check([[
+      local task = casting.spawn(function()
+        return process.signals("USR1", "TERM"):receive()
+      end)
+      casting.yield()
+      print(casting.report():match "waiting to [^\n]*signals [%u%d, ]*%u%d?")
+      casting.spawn(function() casting.sleep(0.05) kill "USR1" end)
+      print(task:await())
+    ]], "waiting to receive from signals USR1, TERM\nUSR1\n")
+  end)
+
+  it("says what is wrong with its arguments", function()
+    local function bad(...)
+      local args = pack(...)
+      helper.misuse(function()
+        process.signals(helper.unpack(args, 1, args.n))
+      end, "signals'", args.n == 2 and "#2" or "#1")
+    end
+    bad()
+    bad(1)
+    bad "NOSUCH"
+    bad "term"
+    bad "KILL"
+    bad "SEGV"
+    bad("TERM", "STOP")
+  end)
+end)

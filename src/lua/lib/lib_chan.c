@@ -23,6 +23,7 @@
 #include "../../chan.h"
 #include "../../chan_inline.h"
 #include "../../fork.h"
+#include "../../io/signals.h"
 #include "../../msg.h"
 #include "../../object.h"
 #include "../../os/os.h"
@@ -81,8 +82,10 @@ static void describe_queue(
   cast_buffer *b, const cast_ltask *t, const char *verb) {
   const cast_chan *c = waits_for(t);
   cast_buffer_add(b, "waiting");
-  if (c != NULL)
-    cast_buffer_form(b, " to %s channel: %p", verb, (const void *)&c->object);
+  if (c == NULL) return;
+  cast_buffer_form(b, " to %s ", verb);
+  if (!cast_signals_describe(b, c))
+    cast_buffer_form(b, "channel: %p", (const void *)&c->object);
 }
 
 /* The wait of a send is over, or there was none. */

@@ -76,6 +76,8 @@ static void monitor_stop(cast_chan *c, cast_object **more) {
   monitor_free(m, more);
 }
 
+static const cast_chan_kind monitor_chan = {.freed = monitor_stop};
+
 /* Under the event's lock: takes a strong reference to the channel, unless that
    is ending. */
 static bool monitor_claim(cast_watcher *w) {
@@ -202,7 +204,7 @@ static void monitor_make(lua_State *L, cast_state *S, cast_ltask *t,
   m->chan = c;
   if (own) {
     c->owner = m;
-    c->on_free = monitor_stop;
+    c->kind = &monitor_chan;
     if (c->member != NULL) c->member->held = &t->base.object;
   } else {
     cast_ref(&c->object);

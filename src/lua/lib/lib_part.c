@@ -16,6 +16,7 @@
 #include "../transfer/module.h"
 #include "../transfer/names.h"
 #include "embed.h"
+#include "lib_signals.h"
 
 #define MODULE "casting."
 
@@ -34,6 +35,7 @@ static const luaL_Reg net_functions[] = {
 static const luaL_Reg process_functions[] = {
   {"spawn", cast_embed_stub},
   {"run", cast_embed_stub},
+  {"signals", cast_lib_signals},
   {NULL, NULL},
 };
 
@@ -61,10 +63,13 @@ static void make_part(lua_State *L, const void *arg) {
   cast_internal_push(L);
   lua_getfield(L, table + 1, p->table);
   for (const luaL_Reg *f = p->functions; f->name != NULL; f++) {
-    if (f->func != NULL) {
+    if (f->func == cast_embed_stub) {
       cast_state_box(L);
       lua_pushfstring(L, "%s_%s", p->name, f->name);
       lua_pushcclosure(L, f->func, 2);
+    } else if (f->func != NULL) {
+      cast_state_box(L);
+      lua_pushcclosure(L, f->func, 1);
     } else {
       lua_getfield(L, table + 2, f->name);
     }

@@ -24,6 +24,7 @@
 #include "../../base.h"
 #include "../../buffer.h"
 #include "../../chan.h"
+#include "../../io/signals.h"
 #include "../../limits.h"
 #include "../../msg.h"
 #include "../../object.h"
@@ -331,13 +332,15 @@ static void describe_select(cast_buffer *b, const cast_ltask *t) {
   for (uint32_t i = 0; i < t->extra->ncases && i < NAMED; i++) {
     const cast_case *c = &t->extra->cases[i];
     cast_buffer_add(b, i == 0 ? "" : ", ");
-    if (c->file != NULL)
+    if (c->file != NULL) {
       cast_net_describe_case(b, c);
-    else if (c->chan == NULL)
+    } else if (c->chan == NULL) {
       cast_buffer_add(b, "nothing");
-    else
-      cast_buffer_form(b, "to %s channel: %p",
-        c->sending ? "send to" : "receive from", (void *)&c->chan->object);
+    } else {
+      cast_buffer_add(b, c->sending ? "to send to " : "to receive from ");
+      if (!cast_signals_describe(b, c->chan))
+        cast_buffer_form(b, "channel: %p", (void *)&c->chan->object);
+    }
   }
   if (t->extra->ncases > NAMED) cast_buffer_add(b, ", and more");
 }

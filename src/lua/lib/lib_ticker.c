@@ -111,6 +111,9 @@ static void stop(cast_chan *c, cast_object **more) {
   cast_free(k);
 }
 
+static const cast_chan_kind ticker_chan = {.freed = stop, .taken = on_taken};
+static const cast_chan_kind timer_chan = {.freed = stop};
+
 /* Pushes the channel; a period of 0 is that of casting.after. */
 static int push_ticker(
   lua_State *L, cast_state *S, double seconds, uint64_t period_ns) {
@@ -128,16 +131,13 @@ static int push_ticker(
   }
   k->account = S->session.account;
   c->owner = k;
-  c->on_free = stop;
+  c->kind = period_ns != 0 ? &ticker_chan : &timer_chan;
   k->timer.lane = cast_timer_lane(S->session.id);
   k->timer.fire = is_due;
   k->timer.after = ring;
   k->chan = c;
   k->period_ns = period_ns;
-  if (period_ns != 0) {
-    c->on_taken = on_taken;
-    k->timer.after = tick;
-  }
+  if (period_ns != 0) k->timer.after = tick;
   atomic_init(&k->last_ns, deadline);
   if (cast_timer_set(&k->timer, deadline) != 0) cast_raise_memory(L);
   return 1;
