@@ -9,6 +9,7 @@
 ---@class casting
 ---@field _VERSION string version of the library, such as "0.1.0"
 ---@field net casting.net sockets; the same as require "casting.net"
+---@field process casting.process programs; the same as require "casting.process"
 ---@field cancelled table metatable of cancellation errors; use is_cancelled
 local casting = {}
 
@@ -268,7 +269,7 @@ function session:tasks() end
 
 ---@class casting.session.options
 ---@field name? string for messages
----@field libs? "all"|string[] standard libraries that it has; of a sandbox also "casting.net"
+---@field libs? "all"|string[] standard libraries that it has; of a sandbox also "casting.net" and "casting.process"
 ---@field memory? integer bytes that its Lua state and its streams may use
 ---@field cpu? number seconds of processor time that it may use
 ---@field tasks? integer unfinished tasks that it may have
@@ -802,5 +803,70 @@ function udp:fd() end
 
 ---@return {sent: integer, received: integer, bytes_sent: integer, bytes_received: integer}
 function udp:stats() end
+
+-- ---------------------------------------------------------------- programs --
+
+---The table that require "casting.process" returns.
+---@class casting.process
+local process = {}
+casting.process = process
+
+---A program that was started; shared by all sessions, but for its streams.
+---@class casting.program
+---@field pid integer its number
+---@field stdin? casting.stream if it is a pipe
+---@field stdout? casting.stream if it is a pipe
+---@field stderr? casting.stream if it is a pipe
+local program = {}
+
+---@class casting.process.options
+---@field [integer] string|number the program and its arguments
+---@field cwd? string the directory in which it begins
+---@field env? table<string, string|number> instead of this process's
+---@field group? boolean it leads a process group of its own
+
+---@class casting.process.spawn.options: casting.process.options
+---@field stdin? "pipe"|"null"|"inherit"|casting.stream|integer "null"
+---@field stdout? "pipe"|"null"|"inherit"|casting.stream|integer "inherit"
+---@field stderr? "pipe"|"null"|"inherit"|"stdout"|casting.stream|integer
+
+---@class casting.process.run.options: casting.process.options
+---@field input? string|table a string, or a list of strings and lists
+---@field timeout? number seconds, for all of it
+---@field max? integer bytes of each output; 64 MiB
+---@field grace? number seconds between TERM and KILL; 0.5
+
+---Starts a program.
+---@param t casting.process.spawn.options
+---@return casting.program?
+---@return string? why
+function process.spawn(t) end
+
+---Runs a program to its end.
+---@param t casting.process.run.options
+---@return integer? code, or the number of a signal with a minus
+---@return string? out its output, or why there is no code
+---@return string? err its other output; without a code, what came of the first
+---@return string? rest without a code, what came of the other one
+function process.run(t) end
+
+---A channel of the names of signals that come to this process.
+---@param name string "TERM", "SIGTERM"
+---@param ... string
+---@return casting.channel?
+---@return string? why
+function process.signals(name, ...) end
+
+---Waits until it has ended.
+---@param timeout? number seconds
+---@return "exit"|"signal"|nil
+---@return integer|string code, number of the signal, or why
+function program:wait(timeout) end
+
+---Sends a signal, to its whole group if it leads one.
+---@param signal? string|integer "TERM"
+---@return true?
+---@return string? why
+function program:kill(signal) end
 
 return casting
