@@ -50,7 +50,7 @@ struct cast_chan {
   size_t selecting;    /* (lock) waiters that cast_select_done will take out */
   const cast_chan_kind *kind; /* (i) NULL: it is a plain one */
   void *owner;                /* (i) for the functions of its kind */
-  cast_member *member; /* (i) the ring is charged to its account; NULL: a
+  cast_member *member;        /* (i) the ring is charged to its account; NULL: a
                           trusted session has made the channel */
   /* (a) of a channel without `member`: that of the first sandbox which has sent
      a handle into it (cast_chan_adopt), or NULL. Relaxed: it is read, but for

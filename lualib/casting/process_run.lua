@@ -17,8 +17,8 @@
 
 local casting, internal = ...
 local pcall, type = pcall, type
-local Check, Group, Net, Process, shield = internal.check, internal.group,
-  internal.net_common, internal.process_common, internal.shield
+local Group, Net, Process, shield = internal.group, internal.net_common,
+  internal.process_common, internal.shield
 local bad, got = internal.bad, internal.got
 
 local KNOWN = {input = true, timeout = true, max = true, grace = true,

@@ -72,7 +72,7 @@ struct cast_descriptor {
   bool closing;           /* (lock) */
   cast_side side[2];
   cast_watch *watch; /* (lock) valid while the descriptor is open; or NULL */
-  _Atomic int kept; /* (a) of a listener: a connection that was accepted, and
+  _Atomic int kept;  /* (a) of a listener: a connection that was accepted, and
                        that nobody has; -1: none */
   _Atomic uint64_t paused_ns; /* (a) of a listener that is short of
                                   descriptors: until then it is not ready,

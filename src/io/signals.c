@@ -25,15 +25,15 @@ static const cast_type signals_type = {"signals", NULL, NULL};
 
 static struct {
   cast_lock lock;
-  bool ready;                  /* (lock) the list is initialised */
-  bool sending;                /* (lock) a thread sends, see 3. */
-  cast_list list;              /* (lock) */
-  uint32_t count[OS_SIGNALS];  /* (lock) channels that a signal is told to */
-  cast_descriptor *file;       /* (lock) the pipe's end to read; or NULL */
-  cast_object object;          /* the watch is a part of it; never freed */
-  cast_watch watch;            /* (i) */
-  _Atomic int pipe;            /* (a) the other end; -1: none */
-  _Atomic uint64_t told;       /* (a) bits of numbers: see 2. */
+  bool ready;                 /* (lock) the list is initialised */
+  bool sending;               /* (lock) a thread sends, see 3. */
+  cast_list list;             /* (lock) */
+  uint32_t count[OS_SIGNALS]; /* (lock) channels that a signal is told to */
+  cast_descriptor *file;      /* (lock) the pipe's end to read; or NULL */
+  cast_object object;         /* the watch is a part of it; never freed */
+  cast_watch watch;           /* (i) */
+  _Atomic int pipe;           /* (a) the other end; -1: none */
+  _Atomic uint64_t told;      /* (a) bits of numbers: see 2. */
 } signals = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF), .pipe = -1};
 
 /* -- noting --------------------------------------------------------------- */
@@ -41,7 +41,7 @@ static struct {
 /* The signal handler. */
 static void note(int number) {
   int fd;
-  /* PAIR signal: noted before the pipe tells of it. */
+  /* PAIR told: noted before the pipe tells of it. */
   atomic_fetch_or_explicit(
     &signals.told, UINT64_C(1) << number, memory_order_release);
   fd = atomic_load_explicit(&signals.pipe, memory_order_relaxed);
@@ -114,7 +114,7 @@ static void on_told(cast_watch *w, cast_session *self) {
     cast_descriptor_end(signals.file);
   }
   while (!signals.sending) {
-    /* PAIR signal: after the pipe was read. */
+    /* PAIR told: after the pipe was read. */
     uint64_t told =
       atomic_exchange_explicit(&signals.told, 0, memory_order_acquire);
     if (told == 0) break;
@@ -242,7 +242,8 @@ bool cast_signals_describe(cast_buffer *b, const cast_chan *c) {
   if (c->kind != &signal_chan) return false;
   cast_buffer_add(b, s->n > 1 ? "signals " : "signal ");
   for (uint32_t i = 0; i < s->n; i++)
-    cast_buffer_form(b, i > 0 ? ", %s" : "%s", os_signal_name(s->all[i].number));
+    cast_buffer_form(
+      b, i > 0 ? ", %s" : "%s", os_signal_name(s->all[i].number));
   return true;
 }
 

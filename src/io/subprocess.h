@@ -46,8 +46,7 @@ extern const cast_type cast_process_type;
 cast_process *cast_process_new(void);
 /* Starts it. `pooled`: see cast_poller_add. 0, CASTING_ENOMEM, or a result of
    the system's. */
-int cast_process_start(
-  cast_process *p, const os_program *program, bool pooled);
+int cast_process_start(cast_process *p, const os_program *program, bool pooled);
 /* Has it ended? `self`: the session that the calling thread runs, or NULL. */
 bool cast_process_look(cast_process *p, cast_session *self);
 /* The owner of t: 0: it has ended; CAST_PARKED; CASTING_ENOMEM,

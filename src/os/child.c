@@ -133,8 +133,7 @@ static int add_actions(
   int rc = 0;
   for (int i = 0; i < 3 && rc == 0; i++) {
     if (s->fd[i] == OS_NOTHING)
-      rc =
-        posix_spawn_file_actions_addopen(actions, i, "/dev/null", O_RDWR, 0);
+      rc = posix_spawn_file_actions_addopen(actions, i, "/dev/null", O_RDWR, 0);
     else if (s->fd[i] >= 0)
       rc = posix_spawn_file_actions_adddup2(actions, s->fd[i], i);
 #if defined(__APPLE__)

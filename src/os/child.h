@@ -12,7 +12,7 @@
 #define OS_NOTHING (-2)   /* an empty file that takes everything */
 
 typedef struct os_program {
-  const char *path; /* without a slash it is looked for in PATH */
+  const char *path;         /* without a slash it is looked for in PATH */
   char *const *arguments;   /* the first one is its name; NULL ends them */
   char *const *environment; /* "NAME=VALUE", likewise; NULL: as here */
   const char *directory;    /* where it begins; NULL: where this process is */

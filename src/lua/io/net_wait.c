@@ -251,7 +251,8 @@ void cast_net_describe_case(cast_buffer *b, const cast_case *c) {
     cast_buffer_add(b, "to receive on ");
   } else if (type == &cast_process_type) {
     cast_buffer_add(b, "for ");
-    return cast_proc_describe(b, CAST_CONTAINER(c->object, cast_process, object));
+    return cast_proc_describe(
+      b, CAST_CONTAINER(c->object, cast_process, object));
   } else {
     cast_buffer_add(b, "for ");
     add_number(b, c->file);

@@ -30,7 +30,7 @@ typedef struct end {
 /* A list of strings, at idx: their number; *size grows by their bytes. */
 static uint32_t measure(lua_State *L, int idx, size_t *size) {
   uint32_t n = 0;
-  luaL_checktype(L, idx, LUA_TTABLE);
+  cast_arg_table(L, idx);
   for (;; n++) {
     size_t bytes;
     lua_rawgeti(L, idx, (int)n + 1);
@@ -158,8 +158,7 @@ static int start(
     rc = open_end(&e[opened], opened);
     program->streams[opened] = e[opened].fd;
   }
-  if (e[2].is_copy)
-    program->streams[2] = e[1].fd == OS_INHERITED ? 1 : e[1].fd;
+  if (e[2].is_copy) program->streams[2] = e[1].fd == OS_INHERITED ? 1 : e[1].fd;
   for (int k = 0; rc == 0 && k < 3; k++)
     if (!give_end(L, &e[k])) rc = CASTING_ENOMEM;
   if (rc == 0) rc = cast_process_start(p, program, S->host == NULL);

@@ -199,7 +199,8 @@ static bool push_module(lua_State *L, const char *name, size_t size) {
 /* What require "casting.X" calls, with that name; casting need not be
    loaded. */
 static int open_part(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1);
+  size_t size;
+  const char *name = cast_arg_string(L, 1, &size);
   luaopen_casting(L);
   cast_lib_part_push(L, name);
   return 1;
