@@ -58,8 +58,9 @@ end
 function Process.read(name, t, known)
   Check.expect(1, name, t, "table")
   for k in pairs(t) do
-    if not known[k] and not Check.is_integer(k, 1) then
-      bad(1, name, "unknown option '" .. internal.quote(k) .. "'")
+    if not known[k] and not Check.is_integer(k, 1, #t) then
+      bad(1, name, Check.is_integer(k, 1) and "the list has holes" or
+        "unknown option '" .. internal.quote(k) .. "'")
     end
   end
   local o = {arguments = arguments(name, t), cwd = t.cwd, group = t.group}

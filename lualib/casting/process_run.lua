@@ -1,11 +1,10 @@
 -- process_run.lua - process.run: a program, from its start to its end.
 -- SPDX-License-Identifier: MIT
 --
--- The caller reads the standard output, and a task the other one, for a program
--- that fills a pipe which nobody reads waits for ever; a third one writes the
--- input. The program leads a group of its own, unless it is told not to. When
--- the call ends before the program, whatever ends it, the whole group is killed
--- and reaped.
+-- A task reads each output, for a program that fills a pipe which nobody reads
+-- waits for ever; a third one writes the input. The program leads a group of
+-- its own, unless it is told not to. When the call ends before the program,
+-- whatever ends it, the whole group is killed and reaped.
 --
 -- A run (run):
 --   process   the program
@@ -14,15 +13,16 @@
 --   max       how many bytes each output may have
 --   grace     seconds between TERM and KILL
 --   group     the tasks that read and write
+--   stdout    all of an output, once it has ended; nil: it has not
+--   stderr    likewise
 
 local casting, internal = ...
-local pcall, type = pcall, type
+local error, pcall, type = error, pcall, type
 local Group, Net, Process, shield = internal.group, internal.net_common,
   internal.process_common, internal.shield
 local bad, got = internal.bad, internal.got
 
-local KNOWN = {input = true, timeout = true, max = true, grace = true,
-  stdin = true}
+local KNOWN = {input = true, timeout = true, max = true, grace = true}
 for k in pairs(Process.KNOWN) do KNOWN[k] = true end
 
 local MAX, GRACE = 2 ^ 26, 0.5
@@ -45,22 +45,27 @@ end
 
 -- -- reading and writing ------------------------------------------------------
 
--- A program need not read all of its input.
+-- A program need not read all of its input. Whatever happens, it ends.
 local function feed(stream, input)
-  stream:write(input)
+  local ok, e = pcall(stream.write, stream, input)
   stream:close()
+  if not ok then error(e, 0) end
 end
 
--- All of an output; or nil, why.
-local function read_all(stream, deadline, max)
-  return stream:read("a", {timeout = Net.left(deadline), max = max})
+-- Keeps all of an output under `name`; or nil, why.
+local function keep_all(run, name, stream)
+  local text, why = stream:read("a", {timeout = Net.left(run.deadline),
+    max = run.max})
+  run[name] = text
+  return text, why
 end
 
--- What has come of it by now. Pieces are put together as soon as the one before
--- is no longer, so that no byte is copied often.
-local function take(stream, max)
+-- What has come of an output by now, unless all has. Pieces are put together as
+-- soon as the one before is no longer, so that no byte is copied often.
+local function take(run, name, stream)
+  if run[name] then return run[name] end
   local parts, n, size = {}, 0, 0
-  while size <= max do
+  while size <= run.max do
     local part, _, rest = stream:read(nil, 0)
     part = part or rest or ""
     if part == "" then break end
@@ -76,23 +81,42 @@ local function take(stream, max)
   return all
 end
 
--- Its outputs and how it ended; or nil, why.
-local function collect(run)
-  local process, group = run.process, run.group
-  if run.input then
-    group:adopt(casting.spawn(feed, process.stdin, run.input))
+-- Waits until both outputs have ended, in any order; nil, why: one has not, or
+-- the input could not be written. A program may close an output long before its
+-- end, so whoever reads the other one must not be waited for first.
+local function read_both(run)
+  local group, process = run.group, run.process
+  local function spawn(name)
+    return group:adopt(casting.spawn(keep_all, run, name, process[name]))
   end
-  local errors = group:adopt(
-    casting.spawn(read_all, process.stderr, run.deadline, run.max))
-  local out, why = read_all(process.stdout, run.deadline, run.max)
-  if not out then return nil, why end
-  local err
-  err, why = errors:await()
-  if not err then return nil, why end
+  local readers = {[spawn "stdout"] = true, [spawn "stderr"] = true}
+  local left = 2
+  while left > 0 do
+    local task, ok, e = group:take()
+    if not ok then error(e, 0) end
+    if readers[task] then
+      local text, why = task:await()
+      if not text then return nil, why end
+      left = left - 1
+    end
+  end
+  return true
+end
+
+-- How it ended; or nil, why.
+local function collect(run)
+  local process = run.process
+  if run.input then
+    run.group:adopt(casting.spawn(feed, process.stdin, run.input))
+  end
+  local ok, why = read_both(run)
+  if not ok then return nil, why end
   local how, code = process:wait(Net.left(run.deadline))
   if not how then return nil, code end
-  group:drain()
-  return how, code, out, err
+  -- Nobody needs the rest of the input, but who was left behind may have it.
+  if process.stdin then process.stdin:close() end
+  run.group:drain()
+  return how, code
 end
 
 -- -- the end ------------------------------------------------------------------
@@ -103,12 +127,13 @@ local function await_end(process, grace)
   casting.select {process, timeout = grace}
 end
 
--- Kills what is left of the program and its group.
+-- Kills what is left of the program and its group. What cannot be killed, by
+-- its rights for example, is not waited for.
 local function stop(run)
   local process = run.process
   if process:kill "TERM" then pcall(shield, await_end, process, run.grace) end
   process:kill "KILL"
-  pcall(shield, process.wait, process)
+  pcall(shield, process.wait, process, GRACE)
 end
 
 local function close(process)
@@ -117,27 +142,36 @@ local function close(process)
   process.stderr:close()
 end
 
+local function begin(run, o)
+  local why
+  run.process, why = Process.start(o, o.input and "pipe" or "null", "pipe",
+    "pipe")
+  if not run.process then return false, why end
+  return collect(run)
+end
+
 return function(t)
   local o = read_options(t)
-  local process, why = Process.start(o, o.input and "pipe" or "null", "pipe",
-    "pipe")
-  if not process then return nil, why end
-  local run = {process = process, input = o.input, deadline = o.deadline,
-    max = o.max, grace = o.grace, group = Group.new()}
+  local run = {input = o.input, deadline = o.deadline, max = o.max,
+    grace = o.grace, group = Group.new()}
   local function finally()
+    if not run.process then return end
     stop(run)
-    close(process)
+    close(run.process)
     run.group:drain()
   end
-  local how, code, out, err = run.group:guard(finally, collect, run)
+  local how, code = run.group:guard(finally, begin, run, o)
+  if how == false then return nil, code end -- it did not start
+  local process = run.process
   if how then
     close(process)
-    return how == "exit" and code or -code, out, err
+    return how == "exit" and code or -code, run.stdout, run.stderr
   end
   stop(run)
   run.group:cancel()
   shield(run.group.drain, run.group)
-  out, err = take(process.stdout, o.max), take(process.stderr, o.max)
+  local out = take(run, "stdout", process.stdout)
+  local err = take(run, "stderr", process.stderr)
   close(process)
   return nil, code, out, err
 end

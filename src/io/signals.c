@@ -16,6 +16,7 @@
 typedef struct subscription {
   cast_list link;  /* (lock) */
   cast_chan *chan; /* (i) valid while it is linked */
+  uint64_t serial; /* (lock) rises along the list */
   uint32_t n;      /* (i) */
   cast_signal all[];
 } subscription;
@@ -27,6 +28,7 @@ static struct {
   cast_lock lock;
   bool ready;                 /* (lock) the list is initialised */
   bool sending;               /* (lock) a thread sends, see 3. */
+  uint64_t serial;            /* (lock) of the latest subscription */
   cast_list list;             /* (lock) */
   uint32_t count[OS_SIGNALS]; /* (lock) channels that a signal is told to */
   cast_descriptor *file;      /* (lock) the pipe's end to read; or NULL */
@@ -71,16 +73,19 @@ static void send(cast_chan *c, const cast_msg *name, cast_session *self) {
   if (cast_chan_send(c, self, NULL, &w) != 0) cast_msg_drop(&w.msg);
 }
 
-/* The n-th subscription's channel, with a reference, and a copy of its signals
-   that are in `told`. False: there are not so many. *c is NULL if that one
-   ends. */
-static bool take_locked(uint32_t n, uint64_t told, cast_chan **c,
+/* The channel of the first subscription after *serial, with a reference, and a
+   copy of its signals that are in `told`. False: there is none. *c is NULL if
+   that one ends. */
+static bool take_locked(uint64_t *serial, uint64_t told, cast_chan **c,
   cast_signal all[OS_SIGNALS], uint32_t *count) {
-  cast_list *l = signals.list.next;
-  subscription *s;
-  for (; l != &signals.list && n > 0; n--) l = l->next;
-  if (l == &signals.list) return false;
-  s = CAST_CONTAINER(l, subscription, link);
+  subscription *s = NULL;
+  for (cast_list *l = signals.list.next; l != &signals.list; l = l->next) {
+    s = CAST_CONTAINER(l, subscription, link);
+    if (s->serial > *serial) break;
+    s = NULL;
+  }
+  if (s == NULL) return false;
+  *serial = s->serial;
   *count = 0;
   *c = cast_ref_if_alive(&s->chan->object) ? s->chan : NULL;
   for (uint32_t i = 0; i < s->n; i++)
@@ -92,12 +97,13 @@ static bool take_locked(uint32_t n, uint64_t told, cast_chan **c,
    meanwhile may be missed, or told twice: it came at the same time.) */
 static void send_all(uint64_t told, cast_session *self) {
   cast_signal all[OS_SIGNALS];
-  for (uint32_t n = 0;; n++) {
+  uint64_t serial = 0;
+  for (;;) {
     cast_chan *c;
     uint32_t count;
     bool found;
     cast_lock_take(&signals.lock);
-    found = take_locked(n, told, &c, all, &count);
+    found = take_locked(&serial, told, &c, all, &count);
     cast_lock_drop(&signals.lock);
     if (!found) return;
     if (c == NULL) continue;
@@ -160,41 +166,44 @@ static void on_freed(cast_chan *c, cast_object **more) {
 static const cast_chan_kind signal_chan = {
   .freed = on_freed, .closed = on_closed};
 
-/* The pipe, and its end in the poller's set, once. */
+/* Under the lock. */
+static void make_ready_locked(void) {
+  if (signals.ready) return;
+  cast_list_init(&signals.list);
+  cast_object_init(&signals.object, &signals_type);
+  signals.watch = (cast_watch){&signals.object, on_told};
+  signals.ready = true;
+}
+
+/* The pipe, whose end to read is in the poller's set, once. */
 static int open_pipe(void) {
   cast_descriptor *d;
   int ends[2], rc;
   bool open;
   cast_lock_take(&signals.lock);
+  make_ready_locked();
   open = signals.file != NULL;
   cast_lock_drop(&signals.lock);
   if (open) return 0;
   if ((rc = cast_poller_make()) != 0) return rc;
   if ((rc = os_child_pipe(ends, true, true)) != 0) return rc;
   d = cast_descriptor_new(ends[0], 0);
-  if (d == NULL) {
-    os_close(ends[0]);
-    os_close(ends[1]);
-    return CASTING_ENOMEM;
-  }
+  if (d == NULL) os_close(ends[0]);
+  rc =
+    d != NULL ? cast_descriptor_watch(d, &signals.watch, true) : CASTING_ENOMEM;
   cast_lock_take(&signals.lock);
-  open = signals.file != NULL;
-  if (!open) {
+  open = signals.file != NULL; /* another thread was faster */
+  if (rc == 0 && !open) {
     signals.file = d;
-    if (!signals.ready) {
-      cast_list_init(&signals.list);
-      cast_object_init(&signals.object, &signals_type);
-      signals.watch = (cast_watch){&signals.object, on_told};
-    }
-    signals.ready = true;
     atomic_store_explicit(&signals.pipe, ends[1], memory_order_relaxed);
   }
   cast_lock_drop(&signals.lock);
-  if (!open) return cast_descriptor_watch(d, &signals.watch, true);
-  os_close(ends[1]); /* another thread was faster */
+  if (rc == 0 && !open) return 0;
+  os_close(ends[1]);
+  if (d == NULL) return rc;
   cast_descriptor_close(d, NULL);
   cast_unref(&d->object);
-  return 0;
+  return rc;
 }
 
 static int begin_locked(subscription *s) {
@@ -208,6 +217,7 @@ static int begin_locked(subscription *s) {
     }
     return rc;
   }
+  s->serial = ++signals.serial;
   cast_list_push(&signals.list, &s->link);
   return 0;
 }

@@ -170,7 +170,7 @@ bool cast_process_look(cast_process *p, cast_session *self) {
   if (!p->ended && !CAST_UNLIKELY(cast_forked)) {
     first = os_child_ended(&p->child, !p->group, &p->ending);
     p->ended = first;
-    p->reaped = first && !p->group;
+    p->reaped = first && (!p->group || !p->ending.known);
   }
   ended = p->ended;
   cast_lock_drop(&p->lock);

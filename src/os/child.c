@@ -11,18 +11,18 @@
 
 #include "socket.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #if defined(__linux__)
-#include <dirent.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #if !defined(SYS_pidfd_open)
 #define SYS_pidfd_open 434
@@ -97,7 +97,13 @@ static int find_sources(const os_program *p, sources *s) {
   return 0;
 }
 
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+#if defined(__GLIBC__)
+#if __GLIBC_PREREQ(2, 34)
+#define HAS_CLOSEFROM 1
+#endif
+#endif
+
+#if defined(HAS_CLOSEFROM)
 static int add_closing(posix_spawn_file_actions_t *actions) {
   return posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
 }
@@ -241,7 +247,11 @@ void os_child_await(const os_child *c) {
 }
 
 int os_child_kill(const os_child *c, int number, bool group) {
+  siginfo_t info;
   int rc;
+  /* The number of a group whose leader other code has reaped may be another
+     one's. */
+  if (group && look(c, &info, WNOHANG | WNOWAIT) != 0) return OS_SYSTEM - errno;
 #if defined(__linux__)
   if (c->fd >= 0 && !group)
     rc = (int)syscall(SYS_pidfd_send_signal, c->fd, number, NULL, 0);

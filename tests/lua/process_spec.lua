@@ -392,6 +392,32 @@ describe("process.run", function()
     assert.same({0, "12345", ""}, {run {"printf", "12345", max = 5}})
   end)
 
+  it("also on the other output", function()
+    local ok, why, out, err = run {"sh", "-c",
+      "while :; do echo y >&2; done", max = 1000}
+    assert.same({nil, "too long", ""}, {ok, why, out})
+    assert.matches("^y\ny\n", err)
+  end)
+
+  it("keeps what had ended before its time was over", function()
+    assert.same(pack(nil, "timeout", "result\n", ""), pack(run {"sh", "-c",
+      "echo result; exec >&- 2>&-; exec sleep 1000", timeout = 0.2}))
+    assert.same(pack(nil, "timeout", "", "problem\n"), pack(run {"sh", "-c",
+      "echo problem >&2; exec 2>&-; exec sleep 1000", timeout = 0.2}))
+  end)
+
+  it("does not wait for who has its input and was left behind", function()
+    assert.same(pack(0, "", ""), pack(run {"sh", "-c",
+      "exec 3<&0; (exec sleep 2 <&3 >/dev/null 2>&1) & exit 0",
+      input = ("x"):rep(1000000), timeout = LONG}))
+  end)
+
+  it("raises what is wrong with its input", function()
+    local ok, why = pcall(run, {"cat", input = {false}})
+    assert.is_false(ok)
+    assert.matches("item 1 is a boolean", tostring(why))
+  end)
+
   it("many at once", function()
     local tasks = {}
     for i = 1, 50 do
@@ -411,6 +437,8 @@ describe("process.run", function()
     bad({"true", timeout = "1"}, "timeout must be")
     bad({"true", max = -1}, "max must be")
     bad({"true", stdout = "pipe"}, "unknown option 'stdout'")
+    bad({"true", stdin = "null"}, "unknown option 'stdin'")
+    bad({"true", [3] = "x"}, "holes")
   end)
 end)
 

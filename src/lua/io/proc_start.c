@@ -150,6 +150,12 @@ static bool give_end(lua_State *L, end *e) {
   return true;
 }
 
+/* It was not started: our end is closed now, and not when it is collected. */
+static void close_ours(lua_State *L, const end *e, cast_session *self) {
+  cast_stream *s = e->handle != 0 ? cast_net_stream_test(L, e->handle) : NULL;
+  if (s != NULL) cast_stream_close(s, self);
+}
+
 static int start(
   lua_State *L, cast_state *S, cast_process *p, os_program *program, end *e) {
   int opened = 0, rc = cast_poller_make();
@@ -164,6 +170,7 @@ static int start(
   if (rc == 0) rc = cast_process_start(p, program, S->host == NULL);
   started = rc == 0;
   for (int k = 0; k < 3; k++) close_end(&e[k], started, &S->session);
+  for (int k = 0; k < 3 && !started; k++) close_ours(L, &e[k], &S->session);
   return rc;
 }
 
