@@ -396,6 +396,8 @@
 /* Threads that wait for programs to end, where the system has no descriptors of
    processes. */
 #define CAST_VIGILS CAST_LIMIT(1024u, 4u)
+/* Programs that outlived a runtime, of which so many are looked at each time. */
+#define CAST_ORPHANS_SEEN 8u
 /* Bytes of the text that reports have for a program, with the zero. */
 #define CAST_COMMAND_SIZE 64u
 /* A thread for such calls ends when it has had none for so long. */

@@ -17,24 +17,38 @@
 --   stderr    likewise
 
 local casting, internal = ...
-local error, pcall, type = error, pcall, type
-local Group, Net, Process, shield = internal.group, internal.net_common,
-  internal.process_common, internal.shield
+local error, pairs, pcall, type = error, pairs, pcall, type
+local Check, Group, Net, Process, shield = internal.check, internal.group,
+  internal.net_common, internal.process_common, internal.shield
 local bad, got = internal.bad, internal.got
 
 local KNOWN = {input = true, timeout = true, max = true, grace = true}
 for k in pairs(Process.KNOWN) do KNOWN[k] = true end
 
-local MAX, GRACE = 2 ^ 26, 0.5
+local MAX, GRACE, DEPTH = 2 ^ 26, 0.5, 100
+
+-- What stream:write takes, looked at before the program is started: a string,
+-- or a list of strings, numbers and lists.
+local function check_input(v, where, depth)
+  local kind = type(v)
+  if kind == "string" or kind == "number" and depth < DEPTH then return end
+  if kind ~= "table" then
+    bad(1, "run", where .. " must be a string or a list of strings, got " ..
+      got(v))
+  end
+  if depth == 0 then bad(1, "run", "the lists in input are too deep") end
+  for k in pairs(v) do
+    if not Check.is_integer(k, 1, #v) then
+      bad(1, "run", where .. " must be a list without holes or other keys")
+    end
+  end
+  for i = 1, #v do check_input(v[i], where .. "[" .. i .. "]", depth - 1) end
+end
 
 local function read_options(t)
   local o = Process.read("run", t, KNOWN)
   o.input, o.max, o.grace = t.input, t.max or MAX, t.grace or GRACE
-  local kind = type(o.input)
-  if o.input ~= nil and kind ~= "string" and kind ~= "table" then
-    bad(1, "run", "input must be a string or a list of strings, got " ..
-      got(o.input))
-  end
+  if o.input ~= nil then check_input(o.input, "input", DEPTH) end
   Net.check_seconds(1, "run", "timeout", t.timeout)
   Net.check_seconds(1, "run", "grace", o.grace)
   Net.check_count(1, "run", "max", o.max, 0)

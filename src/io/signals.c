@@ -9,6 +9,7 @@
 #include "../deadlock.h"
 #include "../fork.h"
 #include "../mem.h"
+#include "../sched.h"
 #include "descriptor.h"
 
 #include <string.h>
@@ -31,12 +32,13 @@ static struct {
   uint64_t serial;            /* (lock) of the latest subscription */
   cast_list list;             /* (lock) */
   uint32_t count[OS_SIGNALS]; /* (lock) channels that a signal is told to */
-  cast_descriptor *file;      /* (lock) the pipe's end to read; or NULL */
+  int from;                   /* (lock) the pipe's end to read; -1: none yet */
+  cast_descriptor *file;      /* (lock) which borrows it; NULL: not watched */
   cast_object object;         /* the watch is a part of it; never freed */
   cast_watch watch;           /* (i) */
-  _Atomic int pipe;           /* (a) the other end; -1: none */
-  _Atomic uint64_t told;      /* (a) bits of numbers: see 2. */
-} signals = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF), .pipe = -1};
+  _Atomic int pipe;           /* (a) the other end; -1: none yet */
+  _Atomic uint32_t told;      /* (a) bits of numbers: see 2. */
+} signals = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF), .from = -1, .pipe = -1};
 
 /* -- noting --------------------------------------------------------------- */
 
@@ -45,7 +47,7 @@ static void note(int number) {
   int fd;
   /* PAIR told: noted before the pipe tells of it. */
   atomic_fetch_or_explicit(
-    &signals.told, UINT64_C(1) << number, memory_order_release);
+    &signals.told, UINT32_C(1) << number, memory_order_release);
   fd = atomic_load_explicit(&signals.pipe, memory_order_relaxed);
   if (fd >= 0) os_signal_tell(fd);
 }
@@ -76,7 +78,7 @@ static void send(cast_chan *c, const cast_msg *name, cast_session *self) {
 /* The channel of the first subscription after *serial, with a reference, and a
    copy of its signals that are in `told`. False: there is none. *c is NULL if
    that one ends. */
-static bool take_locked(uint64_t *serial, uint64_t told, cast_chan **c,
+static bool take_locked(uint64_t *serial, uint32_t told, cast_chan **c,
   cast_signal all[OS_SIGNALS], uint32_t *count) {
   subscription *s = NULL;
   for (cast_list *l = signals.list.next; l != &signals.list; l = l->next) {
@@ -95,7 +97,7 @@ static bool take_locked(uint64_t *serial, uint64_t told, cast_chan **c,
 
 /* Sends what was told to all that are subscribed. (One that comes or goes
    meanwhile may be missed, or told twice: it came at the same time.) */
-static void send_all(uint64_t told, cast_session *self) {
+static void send_all(uint32_t told, cast_session *self) {
   cast_signal all[OS_SIGNALS];
   uint64_t serial = 0;
   for (;;) {
@@ -113,15 +115,16 @@ static void send_all(uint64_t told, cast_session *self) {
 }
 
 static void on_told(cast_watch *w, cast_session *self) {
+  int from;
   CAST_UNUSED(w);
   cast_lock_take(&signals.lock);
-  if (signals.file != NULL && cast_descriptor_begin(signals.file)) {
-    os_signal_take(signals.file->fd);
-    cast_descriptor_end(signals.file);
-  }
+  from = signals.from;
+  cast_lock_drop(&signals.lock);
+  os_signal_take(from); /* open for good */
+  cast_lock_take(&signals.lock);
   while (!signals.sending) {
     /* PAIR told: after the pipe was read. */
-    uint64_t told =
+    uint32_t told =
       atomic_exchange_explicit(&signals.told, 0, memory_order_acquire);
     if (told == 0) break;
     signals.sending = true;
@@ -175,34 +178,38 @@ static void make_ready_locked(void) {
   signals.ready = true;
 }
 
-/* The pipe, whose end to read is in the poller's set, once. */
-static int open_pipe(void) {
-  cast_descriptor *d;
+/* The pipe, once. Under the lock. */
+static int open_pipe_locked(void) {
   int ends[2], rc;
-  bool open;
+  if (signals.from >= 0) return 0;
+  if ((rc = os_child_pipe(ends, true, true)) != 0) return rc;
+  signals.from = ends[0];
+  /* PAIR told: relaxed, before the first handler is installed. */
+  atomic_store_explicit(&signals.pipe, ends[1], memory_order_relaxed);
+  return 0;
+}
+
+/* The pipe's end to read is in the poller's set until the runtime ends. */
+static int watch_pipe(void) {
+  cast_descriptor *d;
+  bool watched;
+  int rc = cast_poller_make(), from;
+  if (rc != 0) return rc;
   cast_lock_take(&signals.lock);
   make_ready_locked();
-  open = signals.file != NULL;
+  watched = signals.file != NULL;
+  if (!watched) rc = open_pipe_locked();
+  from = signals.from;
   cast_lock_drop(&signals.lock);
-  if (open) return 0;
-  if ((rc = cast_poller_make()) != 0) return rc;
-  if ((rc = os_child_pipe(ends, true, true)) != 0) return rc;
-  d = cast_descriptor_new(ends[0], 0);
-  if (d == NULL) os_close(ends[0]);
-  rc =
-    d != NULL ? cast_descriptor_watch(d, &signals.watch, true) : CASTING_ENOMEM;
+  if (watched || rc != 0) return rc;
+  d = cast_descriptor_borrow(from); /* the same for all threads */
+  if (d == NULL) return CASTING_ENOMEM;
+  rc = cast_descriptor_watch(d, &signals.watch, true);
   cast_lock_take(&signals.lock);
-  open = signals.file != NULL; /* another thread was faster */
-  if (rc == 0 && !open) {
-    signals.file = d;
-    atomic_store_explicit(&signals.pipe, ends[1], memory_order_relaxed);
-  }
+  watched = signals.file != NULL; /* another thread was faster */
+  if (rc == 0 && !watched) signals.file = d;
   cast_lock_drop(&signals.lock);
-  if (rc == 0 && !open) return 0;
-  os_close(ends[1]);
-  if (d == NULL) return rc;
-  cast_descriptor_close(d, NULL);
-  cast_unref(&d->object);
+  if (rc != 0 || watched) cast_unref(&d->object);
   return rc;
 }
 
@@ -230,7 +237,7 @@ int cast_signals_subscribe(cast_chan *c, const cast_signal *all, uint32_t n) {
   s->chan = c;
   s->n = n;
   memcpy(s->all, all, n * sizeof *all);
-  rc = open_pipe();
+  rc = watch_pipe();
   if (rc == 0) {
     cast_deadlock_expect();
     cast_lock_take(&signals.lock);
@@ -244,6 +251,7 @@ int cast_signals_subscribe(cast_chan *c, const cast_signal *all, uint32_t n) {
   }
   c->owner = s;
   c->kind = &signal_chan;
+  (void)cast_sched_cover(); /* for a program that looks without waiting */
   return 0;
 }
 
@@ -268,17 +276,16 @@ void cast_signals_forked(void) {
 
 void cast_signals_fini(void) {
   cast_descriptor *d;
-  int fd;
   cast_list *l;
   cast_lock_take(&signals.lock);
   while (signals.ready && (l = signals.list.next) != &signals.list)
     end_locked(CAST_CONTAINER(l, subscription, link));
   d = signals.file;
   signals.file = NULL;
-  fd = atomic_exchange_explicit(&signals.pipe, -1, memory_order_relaxed);
   cast_lock_drop(&signals.lock);
+  /* Relaxed: no signal is caught any more. */
+  atomic_store_explicit(&signals.told, 0, memory_order_relaxed);
   if (d == NULL) return;
   cast_descriptor_close(d, NULL);
   cast_unref(&d->object);
-  os_close(fd);
 }

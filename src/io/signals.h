@@ -13,7 +13,9 @@
    2. `told` has each signal that was noted and not sent yet; it is set before
       the pipe is written to, and taken after that was read.
    3. One thread sends at a time, and sends all that is noted before it leaves.
-   4. A subscription is in the list until its channel is closed or freed; the
+   4. The pipe stays open for the process's life: a handler that has just read
+      its number must not write to another file.
+   5. A subscription is in the list until its channel is closed or freed; the
       list has no reference to the channel.
 
    Lock: `signals.lock` (CAST_RANK_LEAF) for the list and the counts. Nothing is

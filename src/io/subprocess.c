@@ -13,8 +13,9 @@
 
 static struct {
   cast_lock lock;
-  bool ready;     /* (lock) the list is initialised */
-  cast_list list; /* (lock) a reference each */
+  bool ready;        /* (lock) the lists are initialised */
+  cast_list list;    /* (lock) a reference each */
+  cast_list orphans; /* (lock) likewise: invariant 5 */
 } running = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
 
 /* -- its life ------------------------------------------------------------- */
@@ -22,7 +23,10 @@ static struct {
 static void list_running(cast_process *p) {
   cast_ref(&p->object);
   cast_lock_take(&running.lock);
-  if (!running.ready) cast_list_init(&running.list);
+  if (!running.ready) {
+    cast_list_init(&running.list);
+    cast_list_init(&running.orphans);
+  }
   running.ready = true;
   cast_list_push(&running.list, &p->link);
   cast_lock_drop(&running.lock);
@@ -37,24 +41,61 @@ static void unlist(cast_process *p) {
   if (listed) cast_unref(&p->object);
 }
 
-void cast_processes_fini(void) {
-  for (;;) {
-    cast_list *l = NULL;
-    cast_lock_take(&running.lock);
-    if (running.ready) l = cast_list_shift(&running.list);
-    cast_lock_drop(&running.lock);
-    if (l == NULL) return;
-    cast_unref(&CAST_CONTAINER(l, cast_process, link)->object);
+/* Takes the first of a list, and its reference; NULL: there is none. */
+static cast_process *shift(cast_list *list) {
+  cast_list *l = NULL;
+  cast_lock_take(&running.lock);
+  if (running.ready) l = cast_list_shift(list);
+  cast_lock_drop(&running.lock);
+  return l != NULL ? CAST_CONTAINER(l, cast_process, link) : NULL;
+}
+
+/* Nothing of the runtime is left in p; it has its reference. */
+static void put_orphan(cast_process *p) {
+  cast_lock_take(&running.lock);
+  cast_list_push(&running.orphans, &p->link);
+  cast_lock_drop(&running.lock);
+}
+
+/* Reaps some of the orphans that have ended. Each is looked at in its turn. */
+static void reap_orphans(uint32_t n) {
+  cast_process *p;
+  for (; n > 0 && (p = shift(&running.orphans)) != NULL; n--) {
+    os_ending e;
+    if (os_child_ended(&p->child, true, &e))
+      cast_unref(&p->object);
+    else
+      put_orphan(p);
   }
 }
 
-static void free_process(cast_object *o) {
-  cast_process *p = CAST_CONTAINER(o, cast_process, object);
+static void release(cast_process *p) {
   if (p->file != NULL) {
     cast_descriptor_close(p->file, NULL); /* the watch is told no more */
     cast_unref(&p->file->object);
   }
   if (p->vigil != NULL) cast_unref(p->vigil);
+  p->file = NULL;
+  p->vigil = NULL;
+}
+
+/* No thread looks any more, and no session is there to wait. */
+void cast_processes_fini(void) {
+  cast_process *p;
+  while ((p = shift(&running.list)) != NULL) {
+    if (cast_process_look(p, NULL)) {
+      cast_unref(&p->object);
+    } else {
+      release(p);
+      put_orphan(p);
+    }
+  }
+  reap_orphans(CAST_ORPHANS_SEEN);
+}
+
+static void free_process(cast_object *o) {
+  cast_process *p = CAST_CONTAINER(o, cast_process, object);
+  release(p);
   cast_process_told(p);
   cast_free(p);
 }
@@ -85,9 +126,29 @@ typedef struct vigil {
   int pipe; /* the end to write */
 } vigil;
 
+/* (a) Vigils that are there, or promised to a process that is just being
+   started. Relaxed: it is only counted. */
+static _Atomic uint32_t nvigils;
+/* (a) A process had no descriptor. Relaxed: a hint. */
+static _Atomic bool lacks_descriptors;
+
+static bool promise_vigil(void) {
+  if (atomic_fetch_add_explicit(&nvigils, 1, memory_order_relaxed) <
+      CAST_VIGILS)
+    return true;
+  atomic_fetch_sub_explicit(&nvigils, 1, memory_order_relaxed);
+  return false;
+}
+
+static void forget_vigil(void) {
+  atomic_fetch_sub_explicit(&nvigils, 1, memory_order_relaxed);
+}
+
 static void end_vigil(vigil *v) {
-  if (v->pipe >= 0) os_close(v->pipe);
+  if (v->pipe < 0) return;
+  os_close(v->pipe);
   v->pipe = -1;
+  forget_vigil();
 }
 
 static void keep_vigil(cast_call *c) {
@@ -107,13 +168,14 @@ static const cast_call_kind vigil_kind = {keep_vigil, free_vigil};
 static cast_offload vigils =
   CAST_OFFLOAD_STATIC(vigils, CAST_VIGILS, "casting/vigil");
 
-/* A descriptor that becomes readable at the end of p's child, or a result. */
+/* A descriptor that becomes readable at the end of p's child, or a result. It
+   was promised. */
 static int begin_vigil(cast_process *p) {
   vigil *v = cast_calloc(sizeof *v);
-  int ends[2], rc;
-  if (v == NULL) return CASTING_ENOMEM;
-  rc = os_child_pipe(ends, true, true);
+  int ends[2], rc = CASTING_ENOMEM;
+  if (v != NULL) rc = os_child_pipe(ends, true, true);
   if (rc != 0) {
+    forget_vigil();
     cast_free(v);
     return rc;
   }
@@ -131,29 +193,42 @@ static int begin_vigil(cast_process *p) {
 
 /* It cannot be waited for: it must not go on. */
 static int give_up(cast_process *p, int rc) {
-  os_ending e;
   (void)os_child_kill(&p->child, os_signal_number("KILL"), p->group);
   os_child_await(&p->child);
-  (void)os_child_ended(&p->child, true, &e);
-  p->reaped = true;
+  (void)os_child_ended(&p->child, true, &p->ending);
+  p->ended = p->reaped = true;
   return rc;
+}
+
+/* What p is waited for with. 0, or a result. */
+static int make_file(cast_process *p) {
+  int fd = p->child.fd;
+  if (fd < 0) {
+    atomic_store_explicit(&lacks_descriptors, true, memory_order_relaxed);
+    if (!promise_vigil()) return os_child_too_many();
+    fd = begin_vigil(p);
+  }
+  if (fd < 0) return fd;
+  p->file = cast_descriptor_new(fd, 0);
+  if (p->file != NULL) return 0;
+  os_close(fd);
+  return CASTING_ENOMEM;
 }
 
 int cast_process_start(
   cast_process *p, const os_program *program, bool pooled) {
-  int rc, fd;
+  bool many =
+    atomic_load_explicit(&nvigils, memory_order_relaxed) >= CAST_VIGILS;
+  int rc;
   if ((rc = cast_poller_make()) != 0) return rc;
+  reap_orphans(CAST_ORPHANS_SEEN);
+  if (many && atomic_load_explicit(&lacks_descriptors, memory_order_relaxed))
+    return os_child_too_many();
   p->group = program->group;
   rc = os_child_start(program, &p->child);
   if (rc != 0) return rc;
-  fd = p->child.fd >= 0 ? p->child.fd : begin_vigil(p);
-  if (fd < 0) return give_up(p, fd);
-  p->file = cast_descriptor_new(fd, 0);
-  if (p->file == NULL) {
-    os_close(fd);
-    p->child.fd = -1;
-    return give_up(p, CASTING_ENOMEM);
-  }
+  rc = make_file(p);
+  if (rc != 0) return give_up(p, rc);
   list_running(p);
   rc = cast_descriptor_watch(p->file, &p->watch, pooled);
   if (rc == 0) return 0;

@@ -16,6 +16,9 @@
       or nobody has it any more: the number of the group stays its own until
       then, and what is left of the group can be killed.
    4. After its end its descriptor is closed, which wakes all who wait.
+   5. One that still runs when the runtime ends is an *orphan*: it goes on, and
+      is reaped when another process is started, or a runtime ends, after its
+      end.
 
    Locks: the process's own (CAST_RANK_LEAF); `running.lock` (CAST_RANK_LEAF)
    for the list. Neither is held while the other is taken. */
@@ -30,9 +33,10 @@ typedef struct cast_process {
   cast_object object;
   cast_watch watch;
   cast_lock lock;
-  cast_list link;        /* (running's lock) while it runs */
+  cast_list link;        /* (running's lock) while it runs, or is an orphan */
   os_child child;        /* (i) `process` 0: it was not started */
-  cast_descriptor *file; /* (i) one reference; NULL: it was not started */
+  cast_descriptor *file; /* (i) one reference; NULL: it was not started, or is
+                            an orphan */
   cast_object *vigil;    /* (i) one reference, or NULL: a call that waits */
   os_ending ending;      /* (i) once `ended` */
   bool ended, reaped;    /* (lock) */
@@ -45,7 +49,8 @@ extern const cast_type cast_process_type;
 /* One that is not started yet; NULL: no memory. */
 cast_process *cast_process_new(void);
 /* Starts it. `pooled`: see cast_poller_add. 0, CASTING_ENOMEM, or a result of
-   the system's. */
+   the system's: it was not started, or if what it takes to wait for it could
+   not be had afterwards, it has been killed. */
 int cast_process_start(cast_process *p, const os_program *program, bool pooled);
 /* Has it ended? `self`: the session that the calling thread runs, or NULL. */
 bool cast_process_look(cast_process *p, cast_session *self);
@@ -57,7 +62,7 @@ void cast_process_told(cast_process *p);
 /* Sends a signal, to its group if it leads one. CASTING_ECLOSED: it has ended;
    0, or a result of the system's. */
 int cast_process_kill(cast_process *p, int number);
-/* At the end of the runtime: those that run are left alone. */
+/* At the end of the runtime: those that run are orphans from now on. */
 void cast_processes_fini(void);
 
 #endif

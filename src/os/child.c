@@ -27,9 +27,6 @@
 #if !defined(SYS_pidfd_open)
 #define SYS_pidfd_open 434
 #endif
-#if !defined(SYS_pidfd_send_signal)
-#define SYS_pidfd_send_signal 424
-#endif
 #endif
 
 extern char **environ;
@@ -68,6 +65,36 @@ int os_child_pipe(int to[2], bool we_read, bool we_write) {
   for (int i = 0; i < 2; i++)
     if (to[i] >= 0) (void)close(to[i]);
   return OS_SYSTEM - error;
+}
+
+/* -- looking -------------------------------------------------------------- */
+
+/* waitid: 0; -1 and errno: it is no child, or none any more. */
+static int look(const os_child *c, siginfo_t *info, int options) {
+  int rc;
+  do {
+    memset(info, 0, sizeof *info);
+    rc = waitid(P_PID, (id_t)c->process, info, WEXITED | options);
+  } while (rc != 0 && errno == EINTR);
+  return rc;
+}
+
+static bool is_child(const os_child *c) {
+  siginfo_t info;
+  return look(c, &info, WNOHANG | WNOWAIT) == 0;
+}
+
+/* A descriptor of the process, or -1. If it is still a child afterwards, it has
+   not been reaped, so the number was its own, whatever has become of it. */
+static int descriptor_of(const os_child *c) {
+#if defined(__linux__)
+  int fd = (int)syscall(SYS_pidfd_open, (pid_t)c->process, 0); /* CLOEXEC */
+  if (fd < 0 || is_child(c)) return fd;
+  (void)close(fd);
+#else
+  (void)c;
+#endif
+  return -1;
 }
 
 /* -- starting ------------------------------------------------------------- */
@@ -190,28 +217,23 @@ static int spawn(const os_program *p, const sources *s, pid_t *pid) {
   return rc;
 }
 
-/* A descriptor of the process, or -1. It has not been reaped, so the number is
-   its own, whatever has become of it. */
-static int descriptor_of(pid_t pid) {
-#if defined(__linux__)
-  return (int)syscall(SYS_pidfd_open, pid, 0); /* with FD_CLOEXEC */
-#else
-  (void)pid;
-  return -1;
-#endif
-}
-
 int os_child_start(const os_program *p, os_child *c) {
   sources s;
   pid_t pid = 0;
-  int rc = find_sources(p, &s);
-  if (rc == 0) rc = spawn(p, &s, &pid);
+  int room = -1, rc = find_sources(p, &s);
+  if (rc == 0) {
+    room = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    rc = room >= 0 ? spawn(p, &s, &pid) : errno;
+  }
   close_sources(&s);
+  if (room >= 0) (void)close(room);
   if (rc != 0) return rc == ENOMEM ? OS_ENOMEM : OS_SYSTEM - rc;
   c->process = pid;
-  c->fd = descriptor_of(pid);
+  c->fd = descriptor_of(c);
   return 0;
 }
+
+int os_child_too_many(void) { return OS_SYSTEM - EAGAIN; }
 
 bool os_child_can_enter(const char *directory) {
   struct stat s;
@@ -220,15 +242,6 @@ bool os_child_can_enter(const char *directory) {
 }
 
 /* -- their end ------------------------------------------------------------ */
-
-static int look(const os_child *c, siginfo_t *info, int options) {
-  int rc;
-  do {
-    memset(info, 0, sizeof *info);
-    rc = waitid(P_PID, (id_t)c->process, info, WEXITED | options);
-  } while (rc != 0 && errno == EINTR);
-  return rc;
-}
 
 bool os_child_ended(const os_child *c, bool reap, os_ending *e) {
   siginfo_t info;
@@ -247,18 +260,11 @@ void os_child_await(const os_child *c) {
 }
 
 int os_child_kill(const os_child *c, int number, bool group) {
-  siginfo_t info;
-  int rc;
-  /* The number of a group whose leader other code has reaped may be another
-     one's. */
-  if (group && look(c, &info, WNOHANG | WNOWAIT) != 0) return OS_SYSTEM - errno;
-#if defined(__linux__)
-  if (c->fd >= 0 && !group)
-    rc = (int)syscall(SYS_pidfd_send_signal, c->fd, number, NULL, 0);
-  else
-#endif
-    rc = kill((pid_t)(group ? -c->process : c->process), number);
-  return rc == 0 ? 0 : OS_SYSTEM - errno;
+  /* If other code has reaped it, its number may be another one's. */
+  if (!is_child(c)) return OS_SYSTEM - ESRCH;
+  return kill((pid_t)(group ? -c->process : c->process), number) == 0
+           ? 0
+           : OS_SYSTEM - errno;
 }
 
 /* -- signals -------------------------------------------------------------- */

@@ -35,8 +35,12 @@ typedef struct os_ending {
 
 /* Starts the program, with no other descriptors than the three, no signal
    blocked, and the default action for each. If it cannot be executed, that is
-   the result here. The descriptors stay the caller's. */
+   the result here. The descriptors stay the caller's. (Where there is no room
+   for a descriptor of it, that is told before; `fd` is -1 if another thread has
+   taken that room meanwhile, or other code has reaped the process.) */
 int os_child_start(const os_program *p, os_child *c);
+/* The result where no more of them can be waited for. */
+int os_child_too_many(void);
 /* Can a program begin in that directory? For the text when it did not start. */
 bool os_child_can_enter(const char *directory);
 /* Has it ended? Then *e says how. `reap`: the system forgets it, and its number
@@ -61,9 +65,9 @@ const char *os_signal_name(int number);
    fault of a thread, or is the one that preempts tasks. */
 bool os_signal_is_free(int number);
 /* From now on the signal calls `handler`, as a signal handler, in some thread.
-   `number` is below OS_SIGNALS; one call at a time. 0, or a result of the
-   system's. */
-#define OS_SIGNALS 64
+   `number` is below OS_SIGNALS, which bits of an int have room for; one call at
+   a time. 0, or a result of the system's. */
+#define OS_SIGNALS 32
 int os_signal_catch(int number, void (*handler)(int number));
 /* Restores what there was before, unless another handler was installed since.
    Also in the child of a fork. */

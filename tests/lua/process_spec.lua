@@ -412,10 +412,20 @@ describe("process.run", function()
       input = ("x"):rep(1000000), timeout = LONG}))
   end)
 
-  it("raises what is wrong with its input", function()
-    local ok, why = pcall(run, {"cat", input = {false}})
-    assert.is_false(ok)
-    assert.matches("item 1 is a boolean", tostring(why))
+  it("says what is wrong with its input before anything is started", function()
+    local function bad(input, what)
+      helper.misuse(function() run {"no-such-program", input = input} end,
+        "'run'", what)
+    end
+    bad({false}, "input[1] must be a string or a list of strings, got a bool")
+    bad({"a", {"b", {}, {casting}}}, "input[2][3][1]")
+    bad({"a", [5] = "c"}, "without holes")
+    bad({"a", b = "c"}, "without holes or other keys")
+    local deep = {}
+    deep[1] = deep
+    bad(deep, "too deep")
+    assert.same(pack(0, "a12b", ""), pack(run {"cat", input = {"a", {1, {2}},
+      "b"}}))
   end)
 
   it("many at once", function()
@@ -439,6 +449,83 @@ describe("process.run", function()
     bad({"true", stdout = "pipe"}, "unknown option 'stdout'")
     bad({"true", stdin = "null"}, "unknown option 'stdin'")
     bad({"true", [3] = "x"}, "holes")
+  end)
+end)
+
+-- What seldom happens, in a program of its own. `command`: how the interpreter
+-- is started, "%s".
+local function output(script, command)
+  local path = helper.spit(os.tmpname(), "local casting = require 'casting'\n" ..
+    "local process = casting.process\n" .. script)
+  -- A traced program cannot look for leaks.
+  helper.environment = 'ASAN_OPTIONS="$ASAN_OPTIONS detect_leaks=0"'
+  local pipe = io.popen(command:gsub("%%s", function()
+    return helper.command() .. " " .. path
+  end) .. " 2>&1")
+  helper.environment = nil
+  local out = pipe:read "*a"
+  pipe:close()
+  os.remove(path)
+  return out
+end
+
+local function can_trace()
+  local is = os.execute "strace -o /dev/null true >/dev/null 2>&1"
+  return (is == true or is == 0) and not helper.tsan()
+end
+
+describe("a process", function()
+  it("is waited for where the system has no descriptors of processes", function()
+    if not can_trace() then return pending "strace cannot be used here" end
+    assert.equal("0 hello\n nil timeout signal 9 exit 3 50\n", output([[
+      local code, out = process.run {"echo", "hello"}
+      local p = process.spawn {"sleep", "1000", stdout = "null"}
+      local tasks, sum = {}, 0
+      for i = 1, 50 do
+        tasks[i] = casting.spawn(process.run, {"sh", "-c", "exit 1"})
+      end
+      local none, why = p:wait(0)
+      for i = 1, 50 do sum = sum + tasks[i]:await() end
+      p:kill "KILL"
+      local how, signal = p:wait()
+      local q = process.spawn {"sh", "-c", "exit 3"}
+      local exit, three = q:wait()
+      print(table.concat({code, out, tostring(none), why, how, signal, exit,
+        three, sum}, " "))
+    ]], "strace -f -qq -o /dev/null -e trace=pidfd_open " ..
+      "-e inject=pidfd_open:error=ENOSYS %s"))
+  end)
+
+  it("is not begun where no descriptor is left", function()
+    local list = os.tmpname()
+    local out = output(([[
+      local all, why = {}
+      repeat
+        local p
+        p, why = process.spawn {"sh", "-c", "echo x >>%s", stdout = "pipe"}
+        all[#all + 1] = p
+      until not p
+      for _, p in ipairs(all) do
+        p.stdout:read "a"
+        p:wait()
+      end
+      print(#all > 3, #all, why)
+    ]]):format(list), "ulimit -n 40; %s")
+    local began = select(2, helper.slurp(list):gsub("x", ""))
+    os.remove(list)
+    assert.equal("true\t" .. began .. "\tsh: too many open files\n",
+      out:lower())
+  end)
+
+  it("tells nothing of its end where SIGCHLD is ignored", function()
+    local has = os.execute "perl -e 1 2>/dev/null"
+    if has ~= true and has ~= 0 then return pending "there is no perl" end
+    assert.equal("true nil other code has taken how this process ended said\n",
+      output([[
+        local code, why, out = process.run {"echo", "said"}
+        io.write(tostring(process.spawn {"true"} ~= nil), " ", tostring(code),
+          " ", why, " ", out)
+      ]], [[perl -e '$SIG{CHLD} = "IGNORE"; exec @ARGV' %s]]))
   end)
 end)
 

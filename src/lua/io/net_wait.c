@@ -67,8 +67,12 @@ cast_net_kind cast_net_case(
   cast_udp *u;
   if (o != NULL && o->type == &cast_listener_type)
     return wait_for(c, o, CAST_CONTAINER(o, cast_listener, object)->file);
-  if (o != NULL && o->type == &cast_process_type)
-    return wait_for(c, o, CAST_CONTAINER(o, cast_process, object)->file);
+  if (o != NULL && o->type == &cast_process_type) {
+    cast_process *p = CAST_CONTAINER(o, cast_process, object);
+    if (p->file != NULL) return wait_for(c, o, p->file);
+    *why = "the process was not started";
+    return CAST_NET_WRONG;
+  }
   if (lua_type(L, idx) != LUA_TUSERDATA) return CAST_NET_NONE;
   if ((s = cast_net_stream_test(L, idx)) != NULL)
     return wait_for(c, &s->object, s->file);

@@ -46,16 +46,21 @@ static uint32_t measure(lua_State *L, int idx, size_t *size) {
 }
 
 /* Copies the n strings of the list at idx, and pointers to them with a NULL
-   behind. Nothing has changed the list since `measure`. */
-static char **copy(lua_State *L, int idx, uint32_t n, char **list, char **at) {
+   behind; *left bytes from *at on are free. (With the library debug, a finalizer
+   could have changed the list since `measure`.) */
+static char **copy(
+  lua_State *L, int idx, uint32_t n, char **list, char **at, size_t *left) {
   for (uint32_t i = 0; i < n; i++) {
-    size_t bytes;
-    const char *s;
+    size_t bytes = 0;
+    const char *s = NULL;
     lua_rawgeti(L, idx, (int)i + 1);
-    s = lua_tolstring(L, -1, &bytes);
+    if (lua_type(L, -1) == LUA_TSTRING) s = lua_tolstring(L, -1, &bytes);
+    if (s == NULL || bytes >= *left)
+      cast_arg_error(L, idx, "the list has changed");
     memcpy(*at, s, bytes + 1);
     list[i] = *at;
     *at += bytes + 1;
+    *left -= bytes + 1;
     lua_pop(L, 1);
   }
   list[n] = NULL;
@@ -73,10 +78,10 @@ static void push_strings(lua_State *L, os_program *program) {
   list =
     cast_lua_newuserdata(L, (n + m + 2) * sizeof *list + size + sizeof *list);
   at = (char *)(list + n + m + 2);
-  program->arguments = copy(L, 1, n, list, &at);
+  program->arguments = copy(L, 1, n, list, &at, &size);
   program->path = list[0];
   program->environment =
-    has_environment ? copy(L, 2, m, list + n + 1, &at) : NULL;
+    has_environment ? copy(L, 2, m, list + n + 1, &at, &size) : NULL;
   program->directory = lua_isnoneornil(L, 3) ? NULL : lua_tostring(L, 3);
 }
 
@@ -233,6 +238,11 @@ int cast_proc_start(lua_State *L) {
   cast_proc_set_fields(L, handle);
   push_strings(L, &program);
   set_command(p, program.path);
+  /* From the first look at them on, a finalizer may have read from the streams
+     that are given away, or sent them elsewhere. */
+  for (int k = 0; k < 3; k++)
+    if (ends[k].given != NULL) ends[k].given = stream_arg(L, 4 + k);
+  if (cast_state_find(L) == NULL) cast_raise_closed(L);
   rc = start(L, S, p, &program, ends);
   if (rc == CASTING_ENOMEM || rc == OS_ENOMEM) cast_raise_memory(L);
   if (rc != 0) return fail(L, &program, rc);

@@ -1,0 +1,116 @@
+/* lua_process.c - programs that outlive the Lua state which has started them.
+   SPDX-License-Identifier: MIT */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include "../../include/casting.h"
+
+static lua_State *host(void) {
+  lua_State *L = luaL_newstate();
+  CAST_ALWAYS(L != NULL);
+  luaL_openlibs(L);
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "preload");
+  lua_pushcfunction(L, luaopen_casting);
+  lua_setfield(L, -2, "casting");
+  lua_settop(L, 0);
+  return L;
+}
+
+/* Runs a chunk that returns a number. */
+static int run(lua_State *L, const char *text) {
+  int n;
+  if (luaL_loadstring(L, text) != 0 || lua_pcall(L, 0, 1, 0) != 0)
+    fail_msg("%s", lua_tostring(L, -1));
+  n = (int)lua_tointeger(L, -1);
+  lua_settop(L, 0);
+  return n;
+}
+
+/* Starts cat, which ends when the test closes its end of the pipe. */
+static int start(lua_State *L, int ends[2], const char *options) {
+  char text[200];
+  assert_int_equal(0, pipe(ends));
+  (void)snprintf(text, sizeof text,
+    "p = require('casting').process.spawn {'cat', stdin = %d, stdout = 'null'"
+    "%s}\nreturn p.pid",
+    ends[0], options);
+  return run(L, text);
+}
+
+static bool is_reaped(int pid) {
+  siginfo_t info;
+  return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == -1 &&
+         errno == ECHILD;
+}
+
+static void end(int pid, const int ends[2]) {
+  siginfo_t info;
+  close(ends[0]);
+  close(ends[1]);
+  assert_int_equal(0, waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
+}
+
+static void orphans_are_reaped(void **state) {
+  int a[2], b[2], first, second;
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  first = start(L, a, "");
+  second = start(L, b, ", group = true");
+  lua_close(L);
+  assert_false(is_reaped(first));
+  end(first, a);
+  end(second, b);
+  L = host();
+  assert_int_equal(
+    0, run(L, "return select(2, require('casting').process.spawn "
+              "{'true'}:wait())"));
+  assert_true(is_reaped(first));
+  assert_true(is_reaped(second));
+  lua_close(L);
+}
+
+/* With the runtime, if it has ended by then. */
+static void what_has_ended_is_reaped_at_the_end(void **state) {
+  int a[2], pid;
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  pid = start(L, a, "");
+  end(pid, a);
+  lua_close(L);
+  assert_true(is_reaped(pid));
+}
+
+/* Code of the program's that takes whatever child ends. */
+static void others_reap(void **state) {
+  int a[2], pid, status;
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  pid = start(L, a, "");
+  close(a[0]);
+  close(a[1]);
+  assert_int_equal(pid, waitpid(pid, &status, 0));
+  assert_int_equal(
+    1, run(L, "local ok, why = p:kill()\n"
+              "assert(not ok and why:find 'ended' or why:find 'process', why)\n"
+              "local how, why = p:wait(100)\n"
+              "assert(how == nil and why:find 'other code', why)\nreturn 1"));
+  lua_close(L);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(orphans_are_reaped),
+    cmocka_unit_test(what_has_ended_is_reaped_at_the_end),
+    cmocka_unit_test(others_reap),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
