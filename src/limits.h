@@ -396,7 +396,7 @@
 /* Threads that wait for programs to end, where the system has no descriptors of
    processes. */
 #define CAST_VIGILS CAST_LIMIT(1024u, 4u)
-/* Programs that outlived a runtime, of which so many are looked at each time. */
+/* Programs that outlived a runtime, looked at in one go. */
 #define CAST_ORPHANS_SEEN 8u
 /* Bytes of the text that reports have for a program, with the zero. */
 #define CAST_COMMAND_SIZE 64u

@@ -475,7 +475,7 @@ local function can_trace()
 end
 
 describe("a process", function()
-  it("is waited for where the system has no descriptors of processes", function()
+  it("is waited for where the system has no descriptors for it", function()
     if not can_trace() then return pending "strace cannot be used here" end
     assert.equal("0 hello\n nil timeout signal 9 exit 3 50\n", output([[
       local code, out = process.run {"echo", "hello"}

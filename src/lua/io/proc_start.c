@@ -46,8 +46,8 @@ static uint32_t measure(lua_State *L, int idx, size_t *size) {
 }
 
 /* Copies the n strings of the list at idx, and pointers to them with a NULL
-   behind; *left bytes from *at on are free. (With the library debug, a finalizer
-   could have changed the list since `measure`.) */
+   behind; *left bytes from *at on are free. (A finalizer that has the library
+   debug could have changed the list since `measure`.) */
 static char **copy(
   lua_State *L, int idx, uint32_t n, char **list, char **at, size_t *left) {
   for (uint32_t i = 0; i < n; i++) {
