@@ -112,7 +112,7 @@ static void close_sources(const sources *s) {
 }
 
 static int find_sources(const os_program *p, sources *s) {
-  memset(s->ours, 0, sizeof s->ours);
+  memset(s, 0, sizeof *s);
   for (int i = 0; i < 3; i++) {
     int fd = p->streams[i];
     s->fd[i] = fd;
