@@ -61,7 +61,7 @@ static void in_child(void) {
   cast_sleepers_unlock();
   cast_workers_forked();
   if (cast_forked) cast_sysmon_forked();
-  if (cast_forked) cast_signals_forked();
+  cast_signals_forked();
   cast_poller_forked();
 }
 
@@ -120,7 +120,8 @@ void cast_runtime_unref(bool all_closed) {
     runtime.stuck = true;
     (void)cast_workers_join(0); /* joins those that have ended already */
   }
-  if (--runtime.hosts == 0 && !runtime.stuck) {
+  if (--runtime.hosts == 0) cast_processes_end();
+  if (runtime.hosts == 0 && !runtime.stuck) {
     drop_names_locked();
     /* An errand that writes a report which nobody reads may be stuck like a
        session. */

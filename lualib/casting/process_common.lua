@@ -71,10 +71,11 @@ function Process.read(name, t, known)
   return o
 end
 
--- Starts the program that o tells about: a process; or nil, why.
-function Process.start(o, stdin, stdout, stderr)
+-- Starts the program that o tells about: a process; or nil, why. One that is
+-- to end with its call becomes run.process before it is started.
+function Process.start(o, stdin, stdout, stderr, run)
   return processes.start(o.arguments, o.env, o.cwd, stdin, stdout, stderr,
-    o.group)
+    o.group, run)
 end
 
 return Process

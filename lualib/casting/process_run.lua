@@ -17,7 +17,8 @@
 --   stderr    likewise
 
 local casting, internal = ...
-local error, pairs, pcall, type = error, pairs, pcall, type
+local error, ipairs, pairs, pcall, type = error, ipairs, pairs, pcall, type
+local processes = internal.processes
 local Check, Group, Net, Process, shield = internal.check, internal.group,
   internal.net_common, internal.process_common, internal.shield
 local bad, got = internal.bad, internal.got
@@ -25,11 +26,13 @@ local bad, got = internal.bad, internal.got
 local KNOWN = {input = true, timeout = true, max = true, grace = true}
 for k in pairs(Process.KNOWN) do KNOWN[k] = true end
 
-local MAX, GRACE, DEPTH = 2 ^ 26, 0.5, 100
+local MAX, GRACE, DEPTH, PIECES = 2 ^ 26, 0.5, 100, 1e6
 
 -- What stream:write takes, looked at before the program is started: a string,
--- or a list of strings, numbers and lists.
-local function check_input(v, where, depth)
+-- or a list of strings, numbers and lists. count: how many values were seen.
+local function check_input(v, where, depth, count)
+  count[1] = count[1] + 1
+  if count[1] > PIECES then bad(1, "run", "too many strings in input") end
   local kind = type(v)
   if kind == "string" or kind == "number" and depth < DEPTH then return end
   if kind ~= "table" then
@@ -42,16 +45,18 @@ local function check_input(v, where, depth)
       bad(1, "run", where .. " must be a list without holes or other keys")
     end
   end
-  for i = 1, #v do check_input(v[i], where .. "[" .. i .. "]", depth - 1) end
+  for i = 1, #v do
+    check_input(v[i], where .. "[" .. i .. "]", depth - 1, count)
+  end
 end
 
 local function read_options(t)
   local o = Process.read("run", t, KNOWN)
   o.input, o.max, o.grace = t.input, t.max or MAX, t.grace or GRACE
-  if o.input ~= nil then check_input(o.input, "input", DEPTH) end
+  if o.input ~= nil then check_input(o.input, "input", DEPTH, {0}) end
   Net.check_seconds(1, "run", "timeout", t.timeout)
   Net.check_seconds(1, "run", "grace", o.grace)
-  Net.check_count(1, "run", "max", o.max, 0)
+  Net.check_count(1, "run", "max", o.max, 1)
   o.deadline = Net.deadline(t.timeout)
   if o.group == nil then o.group = true end
   return o
@@ -92,7 +97,7 @@ local function take(run, name, stream)
   end
   local all = ""
   for i = n, 1, -1 do all = parts[i] .. all end
-  return all
+  return all:sub(1, run.max)
 end
 
 -- Waits until both outputs have ended, in any order; nil, why: one has not, or
@@ -135,19 +140,31 @@ end
 
 -- -- the end ------------------------------------------------------------------
 
--- Until it has ended, or its time is over. A select does not take its end, so
--- the rest of its group can be killed afterwards.
-local function await_end(process, grace)
-  casting.select {process, timeout = grace}
+-- Until it has ended, and nobody has its outputs any more, or the time is over.
+-- A select does not take its end, so the rest of its group can be killed
+-- afterwards.
+local function await_end(run, deadline)
+  local process = run.process
+  casting.select {process, timeout = Net.left(deadline)}
+  for _, name in ipairs {"stdout", "stderr"} do
+    if not run[name] then
+      run[name] = process[name]:read("a", {timeout = Net.left(deadline),
+        max = run.max})
+    end
+  end
 end
 
--- Kills what is left of the program and its group. What cannot be killed, by
--- its rights for example, is not waited for.
+-- Ends the program and its group, whose outputs nobody reads now. If the
+-- cancellation leaves no time to wait for it, a timer kills it. What cannot be
+-- killed, by its rights for example, is not waited for.
 local function stop(run)
   local process = run.process
-  if process:kill "TERM" then pcall(shield, await_end, process, run.grace) end
-  process:kill "KILL"
-  pcall(shield, process.wait, process, GRACE)
+  local deadline = Net.deadline(run.grace)
+  if not processes.stop(process, run.grace) or
+    pcall(shield, await_end, run, deadline) then
+    process:kill "KILL"
+    pcall(shield, process.wait, process, GRACE)
+  end
 end
 
 local function close(process)
@@ -156,12 +173,29 @@ local function close(process)
   process.stderr:close()
 end
 
+-- Ends it before its time: what it has said by then.
+local function break_off(run, why)
+  run.group:cancel()
+  shield(run.group.drain, run.group)
+  stop(run)
+  return nil, why, take(run, "stdout", run.process.stdout),
+    take(run, "stderr", run.process.stderr)
+end
+
+-- In the guard.
 local function begin(run, o)
-  local why
-  run.process, why = Process.start(o, o.input and "pipe" or "null", "pipe",
-    "pipe")
-  if not run.process then return false, why end
-  return collect(run)
+  local process, why = Process.start(o, o.input and "pipe" or "null", "pipe",
+    "pipe", run)
+  run.process = process
+  if not process then return nil, why end -- it did not start
+  local how, code = collect(run)
+  if not how then return break_off(run, code) end
+  return how == "exit" and code or -code, run.stdout, run.stderr
+end
+
+local function leave(run, ...)
+  if run.process then close(run.process) end
+  return ...
 end
 
 return function(t)
@@ -169,23 +203,10 @@ return function(t)
   local run = {input = o.input, deadline = o.deadline, max = o.max,
     grace = o.grace, group = Group.new()}
   local function finally()
-    if not run.process then return end
-    stop(run)
-    close(run.process)
     run.group:drain()
+    if not run.process then return end
+    pcall(stop, run)
+    pcall(close, run.process)
   end
-  local how, code = run.group:guard(finally, begin, run, o)
-  if how == false then return nil, code end -- it did not start
-  local process = run.process
-  if how then
-    close(process)
-    return how == "exit" and code or -code, run.stdout, run.stderr
-  end
-  stop(run)
-  run.group:cancel()
-  shield(run.group.drain, run.group)
-  local out = take(run, "stdout", process.stdout)
-  local err = take(run, "stderr", process.stderr)
-  close(process)
-  return nil, code, out, err
+  return leave(run, run.group:guard(finally, begin, run, o))
 end

@@ -15,8 +15,10 @@ local WORDS = {pipe = true, null = true, inherit = true}
 -- What becomes a standard stream: one of the words, a stream, a number.
 local function check_stream(option, v, otherwise)
   if v == nil then return otherwise end
-  if WORDS[v] or processes.is_stream(v) or
-    Check.is_integer(v, 0, 2 ^ 31 - 1) then
+  if WORDS[v] or Check.is_integer(v, 0, 2 ^ 31 - 1) then return v end
+  if processes.is_stream(v) then
+    local problem = processes.stream_problem(v)
+    if problem then bad(1, "spawn", option .. ": " .. problem) end
     return v
   end
   if option == "stderr" and v == "stdout" then return v end

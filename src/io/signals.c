@@ -17,7 +17,6 @@
 typedef struct subscription {
   cast_list link;  /* (lock) */
   cast_chan *chan; /* (i) valid while it is linked */
-  uint64_t serial; /* (lock) rises along the list */
   uint32_t n;      /* (i) */
   cast_signal all[];
 } subscription;
@@ -27,17 +26,19 @@ static const cast_type signals_type = {"signals", NULL, NULL};
 
 static struct {
   cast_lock lock;
-  bool ready;                 /* (lock) the list is initialised */
-  bool sending;               /* (lock) a thread sends, see 3. */
-  uint64_t serial;            /* (lock) of the latest subscription */
-  cast_list list;             /* (lock) */
-  uint32_t count[OS_SIGNALS]; /* (lock) channels that a signal is told to */
-  int from;                   /* (lock) the pipe's end to read; -1: none yet */
-  cast_descriptor *file;      /* (lock) which borrows it; NULL: not watched */
-  cast_object object;         /* the watch is a part of it; never freed */
-  cast_watch watch;           /* (i) */
-  _Atomic int pipe;           /* (a) the other end; -1: none yet */
-  _Atomic uint32_t told;      /* (a) bits of numbers: see 2. */
+  bool ready;       /* (lock) the list is initialised */
+  bool sending;     /* (lock) a thread sends, see 3. */
+  cast_list list;   /* (lock) */
+  cast_list cursor; /* (lock) in the list, behind the one that is being
+                                 sent to, while a thread sends */
+  _Atomic uint32_t count[OS_SIGNALS]; /* (a) channels that a signal is told to;
+                                         set under the lock; relaxed */
+  int from;              /* (lock) the pipe's end to read; -1: none yet */
+  cast_descriptor *file; /* (lock) which borrows it; NULL: not watched */
+  cast_object object;    /* the watch is a part of it; never freed */
+  cast_watch watch;      /* (i) */
+  _Atomic int pipe;      /* (a) the other end; -1: none yet */
+  _Atomic uint32_t told; /* (a) bits of numbers: see 2. */
 } signals = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF), .from = -1, .pipe = -1};
 
 /* -- noting --------------------------------------------------------------- */
@@ -45,6 +46,13 @@ static struct {
 /* The signal handler. */
 static void note(int number) {
   int fd;
+  /* Code that has set the action for a while, as C's system does, may put this
+     handler back after the last channel has gone. Relaxed: a channel that comes
+     or goes at this moment may or may not be told. */
+  if (atomic_load_explicit(&signals.count[number], memory_order_relaxed) == 0) {
+    os_signal_decline(number);
+    return;
+  }
   /* PAIR told: noted before the pipe tells of it. */
   atomic_fetch_or_explicit(
     &signals.told, UINT32_C(1) << number, memory_order_release);
@@ -75,19 +83,17 @@ static void send(cast_chan *c, const cast_msg *name, cast_session *self) {
   if (cast_chan_send(c, self, NULL, &w) != 0) cast_msg_drop(&w.msg);
 }
 
-/* The channel of the first subscription after *serial, with a reference, and a
-   copy of its signals that are in `told`. False: there is none. *c is NULL if
-   that one ends. */
-static bool take_locked(uint64_t *serial, uint32_t told, cast_chan **c,
-  cast_signal all[OS_SIGNALS], uint32_t *count) {
-  subscription *s = NULL;
-  for (cast_list *l = signals.list.next; l != &signals.list; l = l->next) {
-    s = CAST_CONTAINER(l, subscription, link);
-    if (s->serial > *serial) break;
-    s = NULL;
-  }
-  if (s == NULL) return false;
-  *serial = s->serial;
+/* Moves the cursor over the next subscription: its channel, with a reference,
+   and a copy of its signals that are in `told`. False: there is none. *c is
+   NULL if that one ends. */
+static bool take_locked(
+  uint32_t told, cast_chan **c, cast_signal all[OS_SIGNALS], uint32_t *count) {
+  cast_list *l = signals.cursor.next;
+  const subscription *s;
+  cast_list_remove(&signals.cursor);
+  if (l == &signals.list) return false;
+  cast_list_unshift(l, &signals.cursor);
+  s = CAST_CONTAINER(l, subscription, link);
   *count = 0;
   *c = cast_ref_if_alive(&s->chan->object) ? s->chan : NULL;
   for (uint32_t i = 0; i < s->n; i++)
@@ -96,16 +102,18 @@ static bool take_locked(uint64_t *serial, uint32_t told, cast_chan **c,
 }
 
 /* Sends what was told to all that are subscribed. (One that comes or goes
-   meanwhile may be missed, or told twice: it came at the same time.) */
+   meanwhile may be missed: it came at the same time.) */
 static void send_all(uint32_t told, cast_session *self) {
   cast_signal all[OS_SIGNALS];
-  uint64_t serial = 0;
+  cast_chan *c;
+  uint32_t count;
+  bool found;
+  cast_lock_take(&signals.lock);
+  cast_list_unshift(&signals.list, &signals.cursor);
+  cast_lock_drop(&signals.lock);
   for (;;) {
-    cast_chan *c;
-    uint32_t count;
-    bool found;
     cast_lock_take(&signals.lock);
-    found = take_locked(&serial, told, &c, all, &count);
+    found = take_locked(told, &c, all, &count);
     cast_lock_drop(&signals.lock);
     if (!found) return;
     if (c == NULL) continue;
@@ -138,13 +146,18 @@ static void on_told(cast_watch *w, cast_session *self) {
 
 /* -- subscriptions -------------------------------------------------------- */
 
+static void leave_locked(int number) {
+  if (atomic_fetch_sub_explicit(
+        &signals.count[number], 1, memory_order_relaxed) == 1)
+    os_signal_release(number);
+}
+
 /* Takes a subscription out of the list. */
 static void end_locked(subscription *s) {
   if (cast_list_is_empty(&s->link)) return;
   cast_list_remove(&s->link);
   for (uint32_t i = 0; i < s->n; i++) {
-    int number = s->all[i].number;
-    if (--signals.count[number] == 0) os_signal_release(number);
+    leave_locked(s->all[i].number);
   }
   cast_deadlock_unexpect();
 }
@@ -173,6 +186,7 @@ static const cast_chan_kind signal_chan = {
 static void make_ready_locked(void) {
   if (signals.ready) return;
   cast_list_init(&signals.list);
+  cast_list_init(&signals.cursor);
   cast_object_init(&signals.object, &signals_type);
   signals.watch = (cast_watch){&signals.object, on_told};
   signals.ready = true;
@@ -215,16 +229,14 @@ static int watch_pipe(void) {
 
 static int begin_locked(subscription *s) {
   for (uint32_t i = 0; i < s->n; i++) {
-    int number = s->all[i].number, rc = 0;
-    if (signals.count[number]++ == 0) rc = os_signal_catch(number, note);
+    int number = s->all[i].number, rc;
+    atomic_fetch_add_explicit(&signals.count[number], 1, memory_order_relaxed);
+    /* Each time: other code may have set the action since. */
+    rc = os_signal_catch(number, note);
     if (rc == 0) continue;
-    for (signals.count[number]--; i > 0; i--) {
-      number = s->all[i - 1].number;
-      if (--signals.count[number] == 0) os_signal_release(number);
-    }
+    for (uint32_t k = 0; k <= i; k++) leave_locked(s->all[k].number);
     return rc;
   }
-  s->serial = ++signals.serial;
   cast_list_push(&signals.list, &s->link);
   return 0;
 }
@@ -268,10 +280,15 @@ bool cast_signals_describe(cast_buffer *b, const cast_chan *c) {
 /* -- the end -------------------------------------------------------------- */
 
 void cast_signals_forked(void) {
-  /* Relaxed: there is one thread. The pipe is the parent's. */
+  int fd = atomic_load_explicit(&signals.pipe, memory_order_relaxed);
+  /* Relaxed: there is one thread. */
+  for (int i = 1; i < OS_SIGNALS && cast_forked; i++)
+    if (atomic_load_explicit(&signals.count[i], memory_order_relaxed) > 0)
+      os_signal_release(i);
+  atomic_store_explicit(&signals.told, 0, memory_order_relaxed);
+  if (fd < 0 || os_child_pipe_anew(signals.from, fd)) return;
+  signals.from = -1;
   atomic_store_explicit(&signals.pipe, -1, memory_order_relaxed);
-  for (int i = 1; i < OS_SIGNALS; i++)
-    if (signals.count[i] > 0) os_signal_release(i);
 }
 
 void cast_signals_fini(void) {

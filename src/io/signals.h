@@ -8,8 +8,10 @@
    once, as the system does it.
 
    Invariants:
-   1. The action of a signal is ours while a channel is subscribed to it; when
-      the last one is closed or freed, the one from before is back.
+   1. The action of a signal becomes ours with each channel that is subscribed
+      to it, and stays it unless other code sets another one. When the last
+      channel is closed or freed, the one from before is back; should other code
+      put ours back after that, it declines.
    2. `told` has each signal that was noted and not sent yet; it is set before
       the pipe is written to, and taken after that was read.
    3. One thread sends at a time, and sends all that is noted before it leaves.
@@ -39,7 +41,8 @@ typedef struct cast_signal {
 int cast_signals_subscribe(cast_chan *c, const cast_signal *all, uint32_t n);
 /* For reports: "signals INT, TERM", if it is such a channel. */
 bool cast_signals_describe(cast_buffer *b, const cast_chan *c);
-/* In the child of a fork, which does not use casting. */
+/* In the child of a fork. If it does not use casting, the actions from before
+   are back. */
 void cast_signals_forked(void);
 /* At the end of the runtime. */
 void cast_signals_fini(void);

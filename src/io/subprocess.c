@@ -5,15 +5,18 @@
 #include "subprocess.h"
 
 #include "../../include/casting.h"
+#include "../errand.h"
 #include "../fork.h"
 #include "../limits.h"
 #include "../mem.h"
 #include "../offload.h"
+#include "../os/socket.h"
 #include "../types.h"
 
 static struct {
   cast_lock lock;
   bool ready;        /* (lock) the lists are initialised */
+  uint32_t count;    /* (lock) how many run */
   cast_list list;    /* (lock) a reference each */
   cast_list orphans; /* (lock) likewise: invariant 5 */
 } running = {.lock = CAST_LOCK_STATIC(CAST_RANK_LEAF)};
@@ -28,6 +31,7 @@ static void list_running(cast_process *p) {
     cast_list_init(&running.orphans);
   }
   running.ready = true;
+  running.count++;
   cast_list_push(&running.list, &p->link);
   cast_lock_drop(&running.lock);
 }
@@ -37,6 +41,7 @@ static void unlist(cast_process *p) {
   cast_lock_take(&running.lock);
   listed = !cast_list_is_empty(&p->link);
   cast_list_remove(&p->link);
+  if (listed) running.count--;
   cast_lock_drop(&running.lock);
   if (listed) cast_unref(&p->object);
 }
@@ -83,6 +88,9 @@ static void release(cast_process *p) {
 void cast_processes_fini(void) {
   cast_process *p;
   while ((p = shift(&running.list)) != NULL) {
+    cast_lock_take(&running.lock);
+    running.count--;
+    cast_lock_drop(&running.lock);
     if (cast_process_look(p, NULL)) {
       cast_unref(&p->object);
     } else {
@@ -95,6 +103,7 @@ void cast_processes_fini(void) {
 
 static void free_process(cast_object *o) {
   cast_process *p = CAST_CONTAINER(o, cast_process, object);
+  if (p->bound) cast_timer_remove(&p->timer);
   release(p);
   cast_process_told(p);
   cast_free(p);
@@ -106,13 +115,31 @@ static void tell(cast_watch *w, cast_session *self) {
   (void)cast_process_look(CAST_CONTAINER(w, cast_process, watch), self);
 }
 
-cast_process *cast_process_new(void) {
+/* Under the timers' lock. */
+static bool is_over(cast_timer *t) {
+  cast_process *p = CAST_CONTAINER(t, cast_process, timer);
+  if (!cast_ref_if_alive(&p->object)) return false;
+  cast_timer_again(t, OS_FOREVER); /* keeps its place */
+  return true;
+}
+
+static void kill_after(cast_timer *t) {
+  cast_process *p = CAST_CONTAINER(t, cast_process, timer);
+  (void)cast_process_kill(p, os_signal_number("KILL"));
+  cast_unref_aside(&p->object);
+}
+
+cast_process *cast_process_new(uint64_t session) {
   cast_process *p = cast_calloc(sizeof *p);
   if (p == NULL) return NULL;
   cast_object_init(&p->object, &cast_process_type);
   cast_lock_init(&p->lock, CAST_RANK_LEAF);
   cast_list_init(&p->link);
   p->watch = (cast_watch){&p->object, tell};
+  p->timer.lane = cast_timer_lane(session);
+  p->timer.fire = is_over;
+  p->timer.after = kill_after;
+  p->timer.passive = true; /* its end is told by its descriptor */
   return p;
 }
 
@@ -215,6 +242,50 @@ static int make_file(cast_process *p) {
   return CASTING_ENOMEM;
 }
 
+/* The first of those that run, which becomes the last, with a reference; NULL:
+   there is none. */
+static cast_process *rotate(void) {
+  cast_process *p = NULL;
+  cast_list *l;
+  cast_lock_take(&running.lock);
+  l = running.ready ? cast_list_shift(&running.list) : NULL;
+  if (l != NULL) {
+    cast_list_push(&running.list, l);
+    p = CAST_CONTAINER(l, cast_process, link);
+    cast_ref(&p->object);
+  }
+  cast_lock_drop(&running.lock);
+  return p;
+}
+
+static void reap_running(uint32_t n) {
+  cast_process *p;
+  for (; n > 0 && (p = rotate()) != NULL; n--) {
+    (void)cast_process_look(p, NULL);
+    cast_unref(&p->object);
+  }
+}
+
+void cast_processes_reap(void) {
+  uint32_t n;
+  cast_lock_take(&running.lock);
+  n = running.count;
+  cast_lock_drop(&running.lock);
+  reap_running(n);
+}
+
+void cast_processes_end(void) {
+  cast_process *p;
+  uint32_t n;
+  cast_lock_take(&running.lock);
+  n = running.count;
+  cast_lock_drop(&running.lock);
+  for (; n > 0 && (p = rotate()) != NULL; n--) {
+    if (p->bound) (void)cast_process_kill(p, os_signal_number("KILL"));
+    cast_unref(&p->object);
+  }
+}
+
 int cast_process_start(
   cast_process *p, const os_program *program, bool pooled) {
   bool many =
@@ -222,10 +293,17 @@ int cast_process_start(
   int rc;
   if ((rc = cast_poller_make()) != 0) return rc;
   reap_orphans(CAST_ORPHANS_SEEN);
+  reap_running(CAST_ORPHANS_SEEN);
   if (many && atomic_load_explicit(&lacks_descriptors, memory_order_relaxed))
     return os_child_too_many();
   p->group = program->group;
+  if (p->bound && cast_timer_set(&p->timer, OS_FOREVER) != 0)
+    return CASTING_ENOMEM;
   rc = os_child_start(program, &p->child);
+  if (os_is_shortage(rc)) {
+    cast_processes_reap();
+    rc = os_child_start(program, &p->child);
+  }
   if (rc != 0) return rc;
   rc = make_file(p);
   if (rc != 0) return give_up(p, rc);
@@ -282,5 +360,15 @@ int cast_process_kill(cast_process *p, int number) {
   if (!p->reaped && (p->group || !p->ended) && p->child.process != 0)
     rc = os_child_kill(&p->child, number, p->group);
   cast_lock_drop(&p->lock);
+  return rc;
+}
+
+int cast_process_stop(cast_process *p, uint64_t grace_ns) {
+  uint64_t now = os_now();
+  int rc = cast_process_kill(p, os_signal_number("TERM"));
+  /* One that is stopped gets TERM when it goes on. */
+  (void)cast_process_kill(p, os_signal_number("CONT"));
+  if (grace_ns < OS_FOREVER - now)
+    (void)cast_timer_set_sooner(&p->timer, now + grace_ns);
   return rc;
 }

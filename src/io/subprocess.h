@@ -16,7 +16,9 @@
       or nobody has it any more: the number of the group stays its own until
       then, and what is left of the group can be killed.
    4. After its end its descriptor is closed, which wakes all who wait.
-   5. One that still runs when the runtime ends is an *orphan*: it goes on, and
+   5. One that is to be *stopped* gets TERM, and KILL when a timer fires, or the
+      runtime ends, whatever becomes of the task that has asked for it.
+   6. One that still runs when the runtime ends is an *orphan*: it goes on, and
       is reaped when another process is started, or a runtime ends, after its
       end.
 
@@ -27,12 +29,14 @@
 
 #include "../list.h"
 #include "../os/child.h"
+#include "../timer.h"
 #include "descriptor.h"
 
 typedef struct cast_process {
   cast_object object;
   cast_watch watch;
   cast_lock lock;
+  cast_timer timer;      /* kills it: 5.; set while it runs if it is bound */
   cast_list link;        /* (running's lock) while it runs, or is an orphan */
   os_child child;        /* (i) `process` 0: it was not started */
   cast_descriptor *file; /* (i) one reference; NULL: it was not started, or is
@@ -41,13 +45,14 @@ typedef struct cast_process {
   os_ending ending;      /* (i) once `ended` */
   bool ended, reaped;    /* (lock) */
   bool group;            /* (i) it leads one */
+  bool bound;            /* (i) it ends with the call that has started it */
   char command[CAST_COMMAND_SIZE]; /* (i) for reports */
 } cast_process;
 
 extern const cast_type cast_process_type;
 
-/* One that is not started yet; NULL: no memory. */
-cast_process *cast_process_new(void);
+/* One that is not started yet, of the session with that id; NULL: no memory. */
+cast_process *cast_process_new(uint64_t session);
 /* Starts it. `pooled`: see cast_poller_add. 0, CASTING_ENOMEM, or a result of
    the system's: it was not started, or if what it takes to wait for it could
    not be had afterwards, it has been killed. */
@@ -62,6 +67,15 @@ void cast_process_told(cast_process *p);
 /* Sends a signal, to its group if it leads one. CASTING_ECLOSED: it has ended;
    0, or a result of the system's. */
 int cast_process_kill(cast_process *p, int number);
+/* Of a bound one: TERM now, and KILL after so many nanoseconds, unless it was
+   reaped by then. As cast_process_kill. */
+int cast_process_stop(cast_process *p, uint64_t grace_ns);
+/* Looks at all that run: those that have ended are reaped, and their descriptors
+   are free, even if no thread has looked for events since. */
+void cast_processes_reap(void);
+/* The last host has ended: bound ones are killed now, even if the runtime cannot
+   stop because a task is stuck. */
+void cast_processes_end(void);
 /* At the end of the runtime: those that run are orphans from now on. */
 void cast_processes_fini(void);
 

@@ -67,6 +67,23 @@ int os_child_pipe(int to[2], bool we_read, bool we_write) {
   return OS_SYSTEM - error;
 }
 
+bool os_child_pipe_anew(int from, int to) {
+  int ends[2];
+  bool done = false;
+  if (os_child_pipe(ends, true, true) == 0) {
+    done = dup2(ends[0], from) == from && dup2(ends[1], to) == to;
+    (void)fcntl(from, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(to, F_SETFD, FD_CLOEXEC);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+  }
+  if (!done) {
+    (void)close(from);
+    (void)close(to);
+  }
+  return done;
+}
+
 /* -- looking -------------------------------------------------------------- */
 
 /* waitid: 0; -1 and errno: it is no child, or none any more. */
@@ -89,6 +106,7 @@ static bool is_child(const os_child *c) {
 static int descriptor_of(const os_child *c) {
 #if defined(__linux__)
   int fd = (int)syscall(SYS_pidfd_open, (pid_t)c->process, 0); /* CLOEXEC */
+  if (fd >= 0) fd = lift(fd);
   if (fd < 0 || is_child(c)) return fd;
   (void)close(fd);
 #else
@@ -222,7 +240,7 @@ int os_child_start(const os_program *p, os_child *c) {
   pid_t pid = 0;
   int room = -1, rc = find_sources(p, &s);
   if (rc == 0) {
-    room = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    room = open("/", O_RDONLY | O_CLOEXEC);
     rc = room >= 0 ? spawn(p, &s, &pid) : errno;
   }
   close_sources(&s);
@@ -305,7 +323,10 @@ int os_signal_catch(int number, void (*handler)(int)) {
   struct sigaction action, before;
   memset(&action, 0, sizeof action);
   action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART | SA_ONSTACK;
+  action.sa_flags = SA_ONSTACK;
+  /* A read from a terminal by a program in the background would begin again,
+     and raise the signal again, for ever. */
+  if (number != SIGTTIN && number != SIGTTOU) action.sa_flags |= SA_RESTART;
   (void)sigemptyset(&action.sa_mask);
   caught[number].handler = handler;
   if (sigaction(number, &action, &before) != 0) return OS_SYSTEM - errno;
@@ -317,6 +338,11 @@ void os_signal_release(int number) {
   struct sigaction now;
   if (sigaction(number, NULL, &now) == 0 && is_ours(&now))
     (void)sigaction(number, &caught[number].before, NULL);
+}
+
+void os_signal_decline(int number) {
+  os_signal_release(number);
+  (void)raise(number); /* after this handler, as it is blocked in it */
 }
 
 /* A pipe that is full has been told. */

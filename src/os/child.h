@@ -57,6 +57,10 @@ int os_child_kill(const os_child *c, int number, bool group);
    do not block if these are ours. Both are above the standard streams. */
 int os_child_pipe(int to[2], bool we_read, bool we_write);
 
+/* In the child of a fork: a pipe of its own takes the place of that one, under
+   the same numbers. False: these are closed. */
+bool os_child_pipe_anew(int from, int to);
+
 /* The number of a signal, "TERM" or "SIGTERM"; 0: there is no such signal. */
 int os_signal_number(const char *name);
 /* Its name without "SIG", or NULL. */
@@ -70,8 +74,11 @@ bool os_signal_is_free(int number);
 #define OS_SIGNALS 32
 int os_signal_catch(int number, void (*handler)(int number));
 /* Restores what there was before, unless another handler was installed since.
-   Also in the child of a fork. */
+   Also in the child of a fork, and in a signal handler. */
 void os_signal_release(int number);
+/* In a signal handler that nobody needs any more: the same, and the signal comes
+   again. */
+void os_signal_decline(int number);
 /* For such a handler: tells a pipe. */
 void os_signal_tell(int fd);
 /* Takes all that was told from the other end. */

@@ -71,7 +71,7 @@ describe("process.spawn", function()
     assert.same(pack("exit", 7), pack(p:wait(LONG)))
     assert.same(pack("exit", 7), pack(p:wait(0)))
     assert.is_nil(p.other)
-    assert.equal("number", type(p.pid))
+    assert.matches("^%d+$", tostring(p.pid))
     assert.matches("^process: %d+ %(sh%)$", tostring(p))
   end)
 
@@ -288,7 +288,7 @@ describe("process.spawn", function()
     bad({"true", shell = true}, "unknown option 'shell'")
     local p = process.spawn {"true"}
     helper.misuse(function() p:kill "NOSUCH" end, "'kill'",
-      "the name of a signal")
+      "the name or number of a signal")
     helper.misuse(function() p:kill(1.5) end, "'kill'")
     helper.misuse(function() p:wait "x" end, "'wait'", "number")
     helper.misuse(function() p.wait({}) end, "'wait'", "process")
@@ -429,6 +429,15 @@ describe("process.run", function()
       "b"}}))
   end)
 
+  it("gives what the program has started its grace, too", function()
+    local path = os.tmpname()
+    assert.same(pack(nil, "timeout", "", ""), pack(run {"sh", "-c",
+      ("sh -c 'trap \"echo clean >%s; exit\" TERM; sleep 30 & wait'; true")
+        :format(path), timeout = 0.2, grace = LONG}))
+    assert.equal("clean\n", helper.slurp(path))
+    os.remove(path)
+  end)
+
   it("many at once", function()
     local tasks = {}
     for i = 1, 50 do
@@ -446,7 +455,7 @@ describe("process.run", function()
     bad({}, "must begin with the name of a program")
     bad({"true", input = 1}, "input must be")
     bad({"true", timeout = "1"}, "timeout must be")
-    bad({"true", max = -1}, "max must be")
+    bad({"true", max = 0}, "max must be")
     bad({"true", stdout = "pipe"}, "unknown option 'stdout'")
     bad({"true", stdin = "null"}, "unknown option 'stdin'")
     bad({"true", [3] = "x"}, "holes")
@@ -517,6 +526,35 @@ describe("a process", function()
     os.remove(list)
     assert.equal("true\t" .. began .. "\tsh: too many open files\n",
       out:lower())
+  end)
+
+  it("is reaped while others are started, though nobody waits", function()
+    assert.equal("200\n", output([[
+      local n = 0
+      for _ = 1, 200 do
+        assert(process.spawn {"true"})
+        n = n + 1
+      end
+      print(n)
+    ]], "ulimit -n 60; %s"))
+  end)
+
+  it("of run ends with the main program, however long its grace is", function()
+    local path = os.tmpname()
+    assert.equal("", output(([[
+      casting.spawn(process.run, {"sh", "-c",
+        "trap '' TERM; echo $$ >%s; while :; do sleep 30; done", grace = 30})
+      local file
+      repeat
+        casting.sleep(0.001)
+        file = assert(io.open(%q))
+        local pid = file:read "*n"
+        file:close()
+      until pid
+    ]]):format(path, path), "%s"))
+    local pid = tonumber(helper.slurp(path):match "%d+")
+    os.remove(path)
+    helper.until_true(function() return not exists(pid) end, "its end")
   end)
 
   it("tells nothing of its end where SIGCHLD is ignored", function()

@@ -18,6 +18,7 @@
 #include "proc.h"
 
 #include <math.h>
+#include <string.h>
 
 /* In the registry: handle -> its fields, weak. */
 static const char fields_key = 0;
@@ -44,7 +45,7 @@ void cast_proc_set_fields(lua_State *L, int idx) {
 /* For a key that is no method: its number, or one of its streams. */
 static int process_field(lua_State *L) {
   if (cast_arg_is(L, 2, "pid")) {
-    lua_pushnumber(L, (lua_Number)this_process(L)->child.process);
+    lua_pushinteger(L, (lua_Integer)this_process(L)->child.process);
     return 1;
   }
   lua_rawgetp(L, LUA_REGISTRYINDEX, &fields_key);
@@ -129,16 +130,20 @@ static int signal_arg(lua_State *L, int i) {
     lua_Number n = lua_tonumber(L, i);
     if (n >= 0 && n <= 64 && n == floor(n)) return (int)n;
   } else if (lua_type(L, i) == LUA_TSTRING) {
-    number = os_signal_number(lua_tostring(L, i));
+    size_t size;
+    const char *name = lua_tolstring(L, i, &size);
+    if (strlen(name) == size) number = os_signal_number(name);
   }
-  cast_arg_check(L, number != 0, i, "the name of a signal expected");
+  cast_arg_check(L, number != 0, i, "the name or number of a signal expected");
   return number;
 }
 
 /* process:kill([signal]): true; or nil, why */
 static int process_kill(lua_State *L) {
+  const cast_state *S = cast_state_here(L);
   cast_process *p = this_process(L);
   int number = signal_arg(L, 2), rc = cast_process_kill(p, number);
+  CAST_UNUSED(S);
   if (rc == CASTING_ECLOSED) {
     lua_pushnil(L);
     lua_pushliteral(L, "the process has ended");
@@ -146,6 +151,17 @@ static int process_kill(lua_State *L) {
   }
   if (rc != 0) return cast_net_failure(L, rc);
   lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* stop(process, grace), of one that ends with its call: true; false: it has
+   ended, or cannot be told. */
+static int process_stop(lua_State *L) {
+  cast_process *p = this_process(L);
+  uint64_t now = os_now(), end = cast_deadline(L, 2);
+  uint64_t grace = end > now ? end - now : 0;
+  lua_pushboolean(
+    L, cast_process_stop(p, end == OS_FOREVER ? end : grace) == 0);
   return 1;
 }
 
@@ -195,9 +211,9 @@ const cast_class cast_process_class = {
   .sandbox_methods = sandbox_methods,
 };
 
-cast_process *cast_proc_push(lua_State *L) {
+cast_process *cast_proc_push(lua_State *L, const cast_state *S) {
   cast_handle *h = cast_handle_new(L, &cast_process_type, 0);
-  cast_process *p = cast_process_new();
+  cast_process *p = cast_process_new(S->session.id);
   if (p == NULL) cast_raise_memory(L);
   h->object = &p->object;
   cast_handle_note(L, h);
@@ -208,6 +224,8 @@ const luaL_Reg cast_proc_functions[] = {
   {"start", cast_proc_start},
   {"is_stream", cast_proc_is_stream},
   {"problem", cast_proc_problem},
+  {"stream_problem", cast_proc_stream_problem},
+  {"stop", process_stop},
   {NULL, NULL},
 };
 

@@ -85,14 +85,26 @@ static void push_strings(lua_State *L, os_program *program) {
   program->directory = lua_isnoneornil(L, 3) ? NULL : lua_tostring(L, 3);
 }
 
-/* Is the stream at i one that can be given away? */
+/* Why the stream cannot be given away; NULL: it can. */
+static const char *stream_problem(cast_stream *s) {
+  if (s->closed) return "this stream is closed";
+  if (cast_stream_is_awaited(s)) return "a task waits for this stream";
+  if (cast_stream_left(s) > 0)
+    return "of this stream something was read already that nobody has taken";
+  return NULL;
+}
+
+/* stream_problem(v): what is wrong with a stream that is to be given away; nil:
+   nothing. */
+int cast_proc_stream_problem(lua_State *L) {
+  lua_pushstring(L, stream_problem(cast_net_stream(L, 1))); /* or nil */
+  return 1;
+}
+
 static cast_stream *stream_arg(lua_State *L, int i) {
   cast_stream *s = cast_net_stream(L, i);
-  cast_arg_check(L, !s->closed, i, "this stream is closed");
-  cast_arg_check(
-    L, !cast_stream_is_awaited(s), i, "a task waits for this stream");
-  cast_arg_check(L, cast_stream_left(s) == 0, i,
-    "of this stream something was read already that nobody has taken");
+  const char *problem = stream_problem(s);
+  if (problem != NULL) cast_arg_error(L, i, problem);
   return s;
 }
 
@@ -127,6 +139,10 @@ static int open_end(end *e, int k) {
   }
   if (!e->is_pipe) return 0;
   rc = os_child_pipe(fds, k != 0, k == 0);
+  if (os_is_shortage(rc)) {
+    cast_processes_reap();
+    rc = os_child_pipe(fds, k != 0, k == 0);
+  }
   if (rc != 0) return rc;
   e->fd = fds[k == 0 ? 0 : 1];
   e->ours = fds[k == 0 ? 1 : 0];
@@ -223,10 +239,15 @@ int cast_proc_start(lua_State *L) {
   cast_process *p;
   end ends[3];
   int rc, handle;
-  lua_settop(L, 7);
+  lua_settop(L, 8);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  p = cast_proc_push(L);
+  p = cast_proc_push(L, S);
   handle = lua_gettop(L);
+  p->bound = lua_istable(L, 8);
+  if (p->bound) {
+    lua_pushvalue(L, handle);
+    lua_setfield(L, 8, "process");
+  }
   lua_createtable(L, 0, 3);
   for (int k = 0; k < 3; k++) {
     read_end(L, S, 4 + k, &ends[k]);

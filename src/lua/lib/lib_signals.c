@@ -16,10 +16,13 @@
 #include "../transfer/pack.h"
 #include "lib_chan.h"
 
+#include <string.h>
+
 /* Argument i becomes a signal of the list, unless it is there already. */
 static void add(lua_State *L, int i, cast_signal *all, uint32_t *n) {
   size_t size;
-  int number = os_signal_number(cast_arg_string(L, i, &size));
+  const char *name = cast_arg_string(L, i, &size);
+  int number = strlen(name) == size ? os_signal_number(name) : 0;
   cast_arg_check(L, number != 0, i, "the name of a signal expected");
   if (!os_signal_is_free(number))
     cast_arg_error(L, i,
