@@ -463,3 +463,137 @@ describe("examples/checksums.lua", function()
     assert.equal("", output("checksums", dir .. "/empty"))
   end)
 end)
+
+describe("examples/make.lua", function()
+  before_each(make_directory)
+  after_each(remove_directory)
+
+  -- Makes what is asked for with the makefile `text`, whose DIR is `dir`.
+  local function make(text, ...)
+    local name = file("makefile", (text:gsub("DIR", dir)))
+    return run("make", "-f", name, ...)
+  end
+
+  local FILES = "all: DIR/c\nDIR/c: DIR/a DIR/b\n\tcat $^ > $@\n" ..
+    "DIR/a:\n\t@echo a > $@; echo made a; echo err >&2\n" ..
+    "DIR/b: DIR/a\n\t@sed s/a/b$$((1 + 1))/ $< > $@\n.PHONY: all\n"
+
+  it("makes what is not there, then nothing, then what is older", function()
+    local lines = ("cat DIR/a DIR/b > DIR/c\n"):gsub("DIR", dir)
+    assert.same({0, "made a\nerr\n" .. lines, ""}, {make(FILES, "-j2")})
+    assert.equal("a\nb2\n", helper.slurp(dir .. "/c"))
+    assert.same({0, "", ""}, {make(FILES)})
+    assert.same({0, ("make: '%s/c' is up to date.\n"):format(dir), ""},
+      {make(FILES, dir .. "/c")})
+    os.execute(("touch -d '1 hour ago' %s/c"):format(quote(dir)))
+    assert.same({0, lines, ""}, {make(FILES, "-j", "8")})
+  end)
+
+  it("runs N programs at once", function()
+    -- Each waits until the other is there.
+    local text = "all: x y\n.PHONY: all x y\n" ..
+      "x:\n\t@touch DIR/x; until test -e DIR/y; do sleep 0.01; done\n" ..
+      "\t@echo x\n" ..
+      "y:\n\t@touch DIR/y; until test -e DIR/x; do sleep 0.01; done\n" ..
+      "\t@echo y\n"
+    local status, out, complaint = make(text, "-j2")
+    assert.same({0, ""}, {status, complaint})
+    assert.is_true(out == "x\ny\n" or out == "y\nx\n", out)
+  end)
+
+  it("kills the others when one fails, and leaves no half a file", function()
+    local text = "all: DIR/half bad\n.PHONY: all bad\n" ..
+      "DIR/half:\n\techo half > $@; sleep 1000\n" ..
+      "bad:\n\t@until test -e DIR/half; do sleep 0.01; done; exit 3\n"
+    assert.same({2, "", "make: *** [bad] Error 3\n"}, {make(text, "-j2")})
+    assert.is_nil(io.open(dir .. "/half"))
+    assert.same({2, "kill -9 $$\n", "make: *** [x] Signal 9\n"},
+      {make "x:\n\tkill -9 $$$$\n"})
+  end)
+
+  it("ends with its programs when a signal comes", function()
+    for signal, status in pairs {INT = 130, TERM = 143} do
+      assert.same({status, "", "make: *** " .. signal .. "\n"},
+        {make(("x:\n\tkill -%s $$PPID; sleep 1000\n"):format(signal))})
+    end
+  end)
+
+  it("refuses what cannot be made", function()
+    assert.same({2, "", "make: *** x needs itself, by way of z\n"},
+      {make "x: y\ny: z\nz: x\n"})
+    assert.same({2, "", "make: *** No rule to make target 'y'," ..
+      " needed by 'x'\n"}, {make "x: y\n"})
+    for text, why in pairs {[""] = "No targets", ["what\n"] = "makefile:1: "} do
+      local status, _, complaint = make(text)
+      assert.equal(2, status)
+      assert.matches(why, complaint)
+    end
+    assert.equal(2, (make("x:\n", "-j", "x")))
+    assert.equal(2, (run("make", "-f", dir .. "/none")))
+  end)
+end)
+
+describe("examples/convert.lua", function()
+  before_each(make_directory)
+  after_each(remove_directory)
+
+  it("converts several files, and tells of those that fail", function()
+    local names, all = {}, {}
+    for i = 1, 6 do
+      names[i] = file("f" .. i, ("x"):rep(100000 * i))
+      local size = 100000 * i
+      all[("%s: %d -> %d bytes\n"):format(names[i], size, size)] = true
+    end
+    local status, out, complaint = run("convert", "tr x y", ".new",
+      helper.unpack(names))
+    assert.same({0, ""}, {status, out})
+    for line in complaint:gmatch "[^\n]*\n" do
+      assert.is_true(all[line], line)
+      all[line] = nil
+    end
+    assert.is_nil(next(all))
+    assert.equal(("y"):rep(600000), helper.slurp(names[6] .. ".new"))
+
+    local none = dir .. "/none"
+    assert.same({1, "", ("%s: FAILED\nconvert: %s: No such file or directory\n")
+      :format(none, none)}, {run("convert", "cat", ".new", none)})
+    local bad = file("bad", "text")
+    assert.same({1, "", ("%s: FAILED\nconvert: %s: exit 3: why\n")
+      :format(bad, bad)}, {run("convert", "cat; echo why >&2; exit 3", ".new",
+        bad)})
+    assert.is_nil(io.open(bad .. ".new"))
+  end)
+
+  it("ends with its programs when a signal comes", function()
+    for signal, status in pairs {INT = 130, TERM = 143} do
+      local name = file("f", "text")
+      assert.same({status, "", "convert: " .. signal .. "\n"}, {run("convert",
+        ("kill -%s $PPID; cat; sleep 1000"):format(signal), ".new", name)})
+      assert.is_nil(io.open(name .. ".new"))
+    end
+  end)
+
+  it("draws bars on a terminal", function()
+    local pipe = io.popen "command -v script"
+    if pipe:read "*a" == "" then
+      pending "there is no script(1)"
+      return
+    end
+    pipe:close()
+    local name = file("long-name-" .. ("\195\188"):rep(20), ("x"):rep(1000))
+    pipe = io.popen(("script -qc %s /dev/null </dev/null"):format(quote(
+      ("stty cols 60 rows 24; %s examples/convert.lua 'cat; sleep 0.3' .new %s")
+      :format(helper.command(), quote(name)))))
+    local out = pipe:read "*a"
+    pipe:close()
+    local full = "%[" .. ("#"):rep(26) .. "%] 100%%\r\n"
+    assert.matches("%.%.%.%-" .. ("\195\188"):rep(20) .. " " .. full, out)
+    assert.matches("\27%[2A\27%[J[^\n]*: 1000 %-> 1000 bytes\r\n1 of 1 +" ..
+      full .. "$", out)
+  end)
+
+  it("explains itself", function()
+    assert.same({2, "", "usage: convert.lua COMMAND SUFFIX FILE...\n"},
+      {run "convert"})
+  end)
+end)
