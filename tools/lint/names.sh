@@ -28,7 +28,12 @@ others='Arc epoll_pwait2 fdMutex fdseq io_uring max_user_watches pdReady
   process_flag pthread_cleanup_push rand register_init set_finalizer
   shared_ptr sigwait start_link trap_exit
   AbortController CloseWrite async autoSelectFamily cluster new_poll new_thread
-  new_timer new_work read_start setInterval setTimeout worker_threads'
+  new_timer new_work read_start setInterval setTimeout worker_threads
+  open_port spawn_executable exit_status port_close set_signal
+  new_pipe new_signal on_exit child_process execFileSync maxBuffer
+  CancelledError DEVNULL TimeoutExpired TimeoutStopSec add_signal_handler
+  asyncio create_subprocess_exec create_task open_connection
+  start_new_session start_server to_thread'
 
 code=$(find src include tests examples bench lualib tools cmake -type f \
   ! -name '*.md' ! -name '*.txt' ! -path 'tests/fuzz/corpus/*' &&
