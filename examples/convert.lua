@@ -69,8 +69,10 @@ end
 
 local function feed(program, job)
   local file = assert(io.open(job.name, "rb"))
-  for block in function() return file:read(BLOCK) end do
-    if not program.stdin:write(block) then break end -- it has read enough
+  while true do
+    local block, why = file:read(BLOCK)
+    if why then error(why, 0) end
+    if not block or not program.stdin:write(block) then break end
     job.done, total.done = job.done + #block, total.done + #block
   end
   file:close()
