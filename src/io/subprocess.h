@@ -70,11 +70,11 @@ int cast_process_kill(cast_process *p, int number);
 /* Of a bound one: TERM now, and KILL after so many nanoseconds, unless it was
    reaped by then. As cast_process_kill. */
 int cast_process_stop(cast_process *p, uint64_t grace_ns);
-/* Looks at all that run: those that have ended are reaped, and their descriptors
-   are free, even if no thread has looked for events since. */
+/* Looks at all that run: those that have ended are reaped, and their
+   descriptors are free, even if no thread has looked for events since. */
 void cast_processes_reap(void);
-/* The last host has ended: bound ones are killed now, even if the runtime cannot
-   stop because a task is stuck. */
+/* The last host has ended: bound ones are killed now, even if the runtime
+   cannot stop because a task is stuck. */
 void cast_processes_end(void);
 /* At the end of the runtime: those that run are orphans from now on. */
 void cast_processes_fini(void);

@@ -76,8 +76,8 @@ int os_signal_catch(int number, void (*handler)(int number));
 /* Restores what there was before, unless another handler was installed since.
    Also in the child of a fork, and in a signal handler. */
 void os_signal_release(int number);
-/* In a signal handler that nobody needs any more: the same, and the signal comes
-   again. */
+/* In a signal handler that nobody needs any more: the same, and the signal
+   comes again. */
 void os_signal_decline(int number);
 /* For such a handler: tells a pipe. */
 void os_signal_tell(int fd);

@@ -669,6 +669,34 @@ describe("process.signals", function()
     ]], "waiting to receive from signals USR1, TERM\nUSR1\n")
   end)
 
+  it("leaves no handler behind that os.execute puts back", function()
+    local begun, go = os.tmpname(), os.tmpname()
+    os.remove(begun)
+    os.remove(go)
+    assert.equal("false true\n", output(([[
+      local ch = process.signals "INT"
+      local s = casting.session()
+      local task = s:spawn(function(ch, begun, go)
+        local casting = require "casting"
+        repeat
+          casting.sleep(0.001)
+          local file = io.open(begun)
+        until file
+        ch:close()
+        io.open(go, "w"):close()
+      end, ch, %q, %q)
+      os.execute "touch %s; until test -e %s; do sleep 0.01; done"
+      task:await()
+      local ok, e = pcall(function()
+        process.spawn {"sh", "-c", "kill -INT $PPID"}
+        casting.sleep(60)
+      end)
+      print(tostring(ok) .. " " .. tostring(e:find "interrupted" ~= nil))
+    ]]):format(begun, go, begun, go), "%s"))
+    os.remove(begun)
+    os.remove(go)
+  end)
+
   it("says what is wrong with its arguments", function()
     local function bad(...)
       local args = pack(...)
