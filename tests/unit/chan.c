@@ -351,13 +351,15 @@ static void note_free(cast_chan *c, cast_object **more) {
   nfreed++;
 }
 
+static const cast_chan_kind noted = {.freed = note_free};
+
 /* A channel in a message in a channel in a ...: its end does not recurse. */
 static void end_of_a_long_chain(void **state) {
   CAST_UNUSED(state);
   enum { DEPTH = 100000 };
   cast_chan *inner = cast_chan_new(1);
   nfreed = 0;
-  inner->on_free = note_free;
+  inner->kind = &noted;
   inner->owner = &nfreed;
   for (int i = 0; i < DEPTH; i++) {
     cast_waiter w = {.index = 0};

@@ -657,10 +657,12 @@ static void end_slowly(cast_chan *c, cast_object **more) {
   CAST_UNUSED(more);
 }
 
+static const cast_chan_kind slow_chan = {.freed = end_slowly};
+
 static cast_object *companion(void) {
   cast_chan *c = cast_chan_new(1);
   CAST_ALWAYS(c != NULL);
-  c->on_free = end_slowly;
+  c->kind = &slow_chan;
   return &c->object;
 }
 
