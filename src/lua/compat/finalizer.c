@@ -14,6 +14,8 @@
 #include "compat.h"
 #include "single.h"
 
+#include <string.h>
+
 /* In the registry: address -> userdata, weak. */
 static const char alive_key = 0;
 
@@ -92,6 +94,29 @@ void cast_finalizer_skip(lua_State *L, int i) {
   }
   lua_settop(L, meta - 1);
 }
+
+/* (a) Relaxed: read when nothing else runs. */
+static _Atomic uint32_t lost;
+
+uint32_t cast_finalizers_lost(void) {
+  return atomic_load_explicit(&lost, memory_order_relaxed);
+}
+
+#if CAST_LUA >= 504 && CAST_DEBUG >= 1
+
+/* The text comes in pieces: "error in ", "__gc", ... */
+static void on_warning(void *ud, const char *piece, int more) {
+  CAST_UNUSED(ud);
+  CAST_UNUSED(more);
+  if (strcmp(piece, "__gc") == 0)
+    atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
+}
+
+void cast_finalizer_watch(lua_State *L) { lua_setwarnf(L, on_warning, NULL); }
+
+#else
+void cast_finalizer_watch(lua_State *L) { CAST_UNUSED(L); }
+#endif
 
 void cast_finalizer_keep(lua_State *L, int i) {
   i = lua_absindex(L, i);

@@ -3,7 +3,8 @@
 
    internal.starve(n [, many]) (embed.c) makes the n-th allocation from now on
    fail, and with `many` so many in a row; n = 0 ends that. internal.starve()
-   returns whether one has failed, and how many blocks are allocated. See mem.h.
+   returns whether one has failed, how many blocks are allocated (see mem.h), and
+   how many finalizers could not be called by now (finalizer.h).
 
    The allocations of a host's Lua state are not among these, as the host has
    its own allocator; unless CASTING_FAIL_HOST is in the environment when
@@ -12,6 +13,7 @@
 #include "../../base.h"
 #include "../../mem.h"
 #include "../compat/compat.h"
+#include "../compat/finalizer.h"
 #include "lib.h"
 
 #if CAST_DEBUG >= 1
@@ -49,7 +51,8 @@ int cast_starve(lua_State *L) {
   }
   lua_pushboolean(L, cast_mem_has_failed());
   lua_pushinteger(L, (lua_Integer)cast_mem_live());
-  return 2;
+  lua_pushinteger(L, (lua_Integer)cast_finalizers_lost());
+  return 3;
 }
 
 #endif

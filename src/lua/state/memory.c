@@ -14,6 +14,7 @@
 #include "../../os/os.h"
 #include "../../slab.h"
 #include "../compat/compat.h"
+#include "../compat/finalizer.h"
 #include "../compat/recorder.h"
 #include "cleanup.h"
 #include "interrupt.h"
@@ -255,6 +256,7 @@ lua_State *cast_state_new_lua(cast_state *S) {
   if (L == NULL) return NULL;
   S->memory.slabs.reclaim = reclaim;
   lua_atpanic(L, on_panic);
+  cast_finalizer_watch(L);
 #if CAST_HAS_OURS
   /* Each coroutine starts with a copy. */
   memcpy(lua_getextraspace(L), &S, sizeof S);
