@@ -29,9 +29,9 @@ void cast_finalizer_skip(lua_State *L, int i);
 /* In a finalizer, while the host's end is under way: keeps the userdata at
    index i in memory until the state is gone. */
 void cast_finalizer_keep(lua_State *L, int i);
-/* For tests, in debug builds: counts the finalizers of a new state that fail, as
-   they do if there is no memory to call them: what they were for is lost. From
-   5.4 on, where Lua warns of them. */
+/* For tests, in debug builds: counts the finalizers of a new state that fail,
+   as they do if there is no memory to call them: what they were for is lost.
+   From 5.4 on, where Lua warns of them. */
 void cast_finalizer_watch(lua_State *L);
 uint32_t cast_finalizers_lost(void);
 /* Pushes the table whose keys are kept in that way, or something else. */

@@ -3,8 +3,8 @@
 
    internal.starve(n [, many]) (embed.c) makes the n-th allocation from now on
    fail, and with `many` so many in a row; n = 0 ends that. internal.starve()
-   returns whether one has failed, how many blocks are allocated (see mem.h), and
-   how many finalizers could not be called by now (finalizer.h).
+   returns whether one has failed, how many blocks are allocated (see mem.h),
+   and how many finalizers could not be called by now (finalizer.h).
 
    The allocations of a host's Lua state are not among these, as the host has
    its own allocator; unless CASTING_FAIL_HOST is in the environment when
