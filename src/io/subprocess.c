@@ -372,3 +372,8 @@ int cast_process_stop(cast_process *p, uint64_t grace_ns) {
     (void)cast_timer_set_sooner(&p->timer, now + grace_ns);
   return rc;
 }
+
+void cast_process_describe(cast_buffer *b, const cast_process *p) {
+  cast_buffer_form(
+    b, "process %lld (%s)", (long long)p->child.process, p->command);
+}

@@ -27,6 +27,7 @@
 #ifndef CAST_SUBPROCESS_H
 #define CAST_SUBPROCESS_H
 
+#include "../buffer.h"
 #include "../list.h"
 #include "../os/child.h"
 #include "../timer.h"
@@ -73,6 +74,8 @@ int cast_process_stop(cast_process *p, uint64_t grace_ns);
 /* Looks at all that run: those that have ended are reaped, and their
    descriptors are free, even if no thread has looked for events since. */
 void cast_processes_reap(void);
+/* "process 123 (sort)", for reports. */
+void cast_process_describe(cast_buffer *b, const cast_process *p);
 /* The last host has ended: bound ones are killed now, even if the runtime
    cannot stop because a task is stuck. */
 void cast_processes_end(void);

@@ -23,6 +23,7 @@
 #include "../../base.h"
 #include "../../buffer.h"
 #include "../../io/descriptor.h"
+#include "../../io/subprocess.h"
 #include "../../os/socket.h"
 #include "../../types.h"
 #include "../compat/auxiliary.h"
@@ -35,7 +36,6 @@
 #include "net.h"
 #include "net_listener.h"
 #include "net_udp.h"
-#include "proc.h"
 
 #include <limits.h>
 #include <math.h>
@@ -255,7 +255,7 @@ void cast_net_describe_case(cast_buffer *b, const cast_case *c) {
     cast_buffer_add(b, "to receive on ");
   } else if (type == &cast_process_type) {
     cast_buffer_add(b, "for ");
-    return cast_proc_describe(
+    return cast_process_describe(
       b, CAST_CONTAINER(c->object, cast_process, object));
   } else {
     cast_buffer_add(b, "for ");

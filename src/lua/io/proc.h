@@ -15,8 +15,6 @@ cast_process *cast_proc_push(lua_State *L, const cast_state *S);
 /* Makes the table on the top, which it pops, the fields of the handle at idx:
    its streams. Raises. */
 void cast_proc_set_fields(lua_State *L, int idx);
-/* "process 123 (sort)", for reports. */
-void cast_proc_describe(cast_buffer *b, const cast_process *p);
 
 /* start(arguments, environment, directory, stdin, stdout, stderr, group, run),
    for lualib/casting/process_*.lua: a process; or nil, why. With a table `run`,
@@ -26,6 +24,9 @@ int cast_proc_start(lua_State *L);
 int cast_proc_is_stream(lua_State *L);
 int cast_proc_problem(lua_State *L);
 int cast_proc_stream_problem(lua_State *L);
+/* stop(process, grace), of one that ends with its call: true; false: it has
+   ended, or cannot be told. */
+int cast_proc_stop(lua_State *L);
 
 /* Pushes the table internal.processes. */
 void cast_proc_open(lua_State *L);

@@ -85,14 +85,9 @@ static int again(cast_state *S, cast_ltask *t) {
   return cast_process_wait(t->arg, &t->base);
 }
 
-void cast_proc_describe(cast_buffer *b, const cast_process *p) {
-  cast_buffer_form(
-    b, "process %lld (%s)", (long long)p->child.process, p->command);
-}
-
 static void describe(cast_buffer *b, const cast_ltask *t) {
   cast_buffer_add(b, "waiting for ");
-  cast_proc_describe(b, t->arg);
+  cast_process_describe(b, t->arg);
 }
 
 static const cast_wait_kind process_kind = {
@@ -154,9 +149,7 @@ static int process_kill(lua_State *L) {
   return 1;
 }
 
-/* stop(process, grace), of one that ends with its call: true; false: it has
-   ended, or cannot be told. */
-static int process_stop(lua_State *L) {
+int cast_proc_stop(lua_State *L) {
   cast_process *p = this_process(L);
   uint64_t now = os_now(), end = cast_deadline(L, 2);
   uint64_t grace = end > now ? end - now : 0;
@@ -218,21 +211,4 @@ cast_process *cast_proc_push(lua_State *L, const cast_state *S) {
   h->object = &p->object;
   cast_handle_note(L, h);
   return p;
-}
-
-const luaL_Reg cast_proc_functions[] = {
-  {"start", cast_proc_start},
-  {"is_stream", cast_proc_is_stream},
-  {"problem", cast_proc_problem},
-  {"stream_problem", cast_proc_stream_problem},
-  {"stop", process_stop},
-  {NULL, NULL},
-};
-
-/* A sandbox without the library may have been given a process. */
-void cast_proc_open(lua_State *L) {
-  lua_newtable(L);
-  if (!cast_libs_has(cast_state_find(L), CAST_LIB_PROCESS)) return;
-  cast_state_box(L);
-  luaL_setfuncs(L, cast_proc_functions, 1);
 }
