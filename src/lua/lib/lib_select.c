@@ -102,8 +102,8 @@ static int push_items(lua_State *L, int i) {
   return n;
 }
 
-#define WANTED_CASE                                                  \
-  "channel, {channel, value, ...}, stream, listener, udp socket or " \
+#define WANTED_CASE                                                           \
+  "channel, {channel, value, ...}, stream, listener, udp socket, process or " \
   "{net.wait, fd, mode} expected"
 
 /* What there is to be told of cases that were read. */
