@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -303,15 +304,19 @@ bool os_signal_is_free(int number) {
   }
 }
 
-/* By number: our handler, and what it has replaced. */
+/* By number: our handler, and what it has replaced. That is written when an
+   action which is not ours is replaced, so while no handler of ours that could
+   read it is called. */
 static struct {
-  void (*handler)(int);
+  void (*_Atomic handler)(int); /* (a) relaxed: set before it is installed */
   struct sigaction before;
 } caught[OS_SIGNALS];
 
 static void on_signal(int number) {
   int saved = errno;
-  caught[number].handler(number);
+  void (*handler)(int) =
+    atomic_load_explicit(&caught[number].handler, memory_order_relaxed);
+  handler(number);
   errno = saved;
 }
 
@@ -328,7 +333,7 @@ int os_signal_catch(int number, void (*handler)(int)) {
      and raise the signal again, for ever. */
   if (number != SIGTTIN && number != SIGTTOU) action.sa_flags |= SA_RESTART;
   (void)sigemptyset(&action.sa_mask);
-  caught[number].handler = handler;
+  atomic_store_explicit(&caught[number].handler, handler, memory_order_relaxed);
   if (sigaction(number, &action, &before) != 0) return OS_SYSTEM - errno;
   if (!is_ours(&before)) caught[number].before = before;
   return 0;
