@@ -22,7 +22,7 @@
 
 typedef struct cast_chan cast_chan;
 
-/* What is to be done about a channel that stands for something: a ticker, for
+/* Functions of a channel that stands for something: a ticker, for
    example. One constant for each kind; any of them may be NULL. */
 typedef struct cast_chan_kind {
   /* Before the channel is freed; `more` as in object.h. */

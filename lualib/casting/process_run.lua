@@ -8,7 +8,7 @@
 --
 -- A run (run):
 --   process   the program
---   input     what its standard input is to be; nil: nothing
+--   input     the text for its standard input; nil: it has none
 --   deadline  when all of it must end; nil: never
 --   max       how many bytes each output may have
 --   grace     seconds between TERM and KILL

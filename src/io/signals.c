@@ -29,8 +29,8 @@ static struct {
   bool ready;       /* (lock) the list is initialised */
   bool sending;     /* (lock) a thread sends, see 3. */
   cast_list list;   /* (lock) */
-  cast_list cursor; /* (lock) in the list, behind the one that is being
-                                 sent to, while a thread sends */
+  cast_list cursor; /* (lock) in the list, behind the one that is being sent to,
+                       while a thread sends */
   _Atomic uint32_t count[OS_SIGNALS]; /* (a) channels that a signal is told to;
                                          set under the lock; relaxed */
   int from;              /* (lock) the pipe's end to read; -1: none yet */
@@ -156,9 +156,7 @@ static void leave_locked(int number) {
 static void end_locked(subscription *s) {
   if (cast_list_is_empty(&s->link)) return;
   cast_list_remove(&s->link);
-  for (uint32_t i = 0; i < s->n; i++) {
-    leave_locked(s->all[i].number);
-  }
+  for (uint32_t i = 0; i < s->n; i++) leave_locked(s->all[i].number);
   cast_deadlock_unexpect();
 }
 

@@ -106,11 +106,45 @@ static void others_reap(void **state) {
   lua_close(L);
 }
 
+/* Each child of a fork has a pipe of signals of its own, also if the runtime
+   has ended before: else one would take what the other is told. */
+static void children_tell_themselves(void **state) {
+  static const char text[] = "local casting = require 'casting'\n"
+                             "local process = casting.process\n"
+                             "local ch = process.signals 'USR1'\n"
+                             "for _ = 1, 20 do\n"
+                             "  process.run {'sh', '-c', 'kill -USR1 $PPID'}\n"
+                             "  if ch:receive(20) ~= 'USR1' then return 1 end\n"
+                             "end\n"
+                             "ch:close()\n"
+                             "return 0";
+  pid_t child[2];
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  assert_int_equal(0, run(L, text));
+  lua_close(L);
+  for (int i = 0; i < 2; i++) {
+    child[i] = fork();
+    assert_true(child[i] >= 0);
+    if (child[i] > 0) continue;
+    L = host();
+    i = run(L, text);
+    lua_close(L);
+    _exit(i);
+  }
+  for (int i = 0; i < 2; i++) {
+    int status;
+    assert_int_equal(child[i], waitpid(child[i], &status, 0));
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(orphans_are_reaped),
     cmocka_unit_test(what_has_ended_is_reaped_at_the_end),
     cmocka_unit_test(others_reap),
+    cmocka_unit_test(children_tell_themselves),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
