@@ -64,13 +64,13 @@
 #define CAST_VERSION_OWN(X) \
   CAST_VERSION_NEW(X) \
   X(CAST_VERSION_CLOSE) X(lua_isinteger) X(lua_isyieldable) \
-  X(lua_newuserdatauv) X(lua_rotate) X(lua_setiuservalue) X(luaL_openlibs) \
-  X(luaopen_utf8)
+  X(lua_newuserdatauv) X(lua_rotate) X(lua_setiuservalue) X(lua_setwarnf) \
+  X(luaL_openlibs) X(luaopen_utf8)
 #else
 #define CAST_VERSION_OWN(X) \
   CAST_VERSION_NEW(X) \
   X(lua_closethread) X(lua_isinteger) X(lua_isyieldable) X(lua_toclose) \
-  X(lua_newuserdatauv) X(lua_rotate) X(lua_setiuservalue) \
+  X(lua_newuserdatauv) X(lua_rotate) X(lua_setiuservalue) X(lua_setwarnf) \
   X(luaL_openselectedlibs) X(luaopen_utf8)
 #endif
 #endif
