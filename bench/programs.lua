@@ -4,7 +4,8 @@
 -- Runs "true" a thousand times, one after the other, and eight at a time, with
 -- both outputs read to their ends: by process.run, and by the peers that are
 -- installed (golang-go, lua-luv). The rounds of all alternate. A figure is
--- programs a second, the median of the rounds (--rounds).
+-- programs a second, the median of the rounds (--rounds; --steps: how many
+-- programs, a multiple of eight).
 
 local here = arg[0]:match "^(.*[/\\])[^/\\]*$" or "./"
 local casting = require "casting"
@@ -13,6 +14,7 @@ local process = casting.process
 local N, rounds = 1000, 5
 for i = 1, #arg do
   if arg[i] == "--rounds" then rounds = tonumber(arg[i + 1]) end
+  if arg[i] == "--steps" then N = tonumber(arg[i + 1]) end
 end
 
 local function repeat_run(n)

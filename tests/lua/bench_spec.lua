@@ -55,11 +55,11 @@ local function files(dir)
   return list
 end
 
--- What is no benchmark, or measures memory and not places.
+-- What is no benchmark, or measures something else than places.
 local HELPERS = { ["bench/common.lua"] = true,
   ["bench/compare/lua/lib.lua"] = true }
 local OTHER = { ["bench/parked.lua"] = true, ["bench/session.lua"] = true,
-  ["bench/fib.lua"] = true }
+  ["bench/fib.lua"] = true, ["bench/programs.lua"] = true }
 local LINES = { ["bench/select.lua"] = 2, ["bench/neighbours.lua"] = 5 }
 local IN_TWO = { ["bench/timers.lua"] = true, ["bench/neighbours.lua"] = true }
 
@@ -101,6 +101,11 @@ describe("bench", function()
   it("runs in one place if asked to", function()
     assert.same({ "pingpong, one worker" },
       lines(run("bench/pingpong.lua", "--raw --steps 10 --place one")))
+  end)
+
+  it("runs programs", function()
+    assert.matches("programs, 8 at a time, casting +%d+ /s",
+      run("bench/programs.lua", "--rounds 1 --steps 16"))
   end)
 
   it("measures computing, memory and sessions", function()
