@@ -413,6 +413,27 @@
 /* Lists of names that are being looked up: one is searched for each call. */
 #define CAST_NAMES_LISTS CAST_LIMIT(64u, 1u)
 
+/* -- files ---------------------------------------------------------------- */
+
+/* Threads that read and write files: those that a slow disk keeps waiting do not
+   stand in the way of the others. */
+#define CAST_FILES_HELPERS 32u
+/* Queues of the operations that name a path, by its hash. */
+#define CAST_PATH_STRANDS CAST_LIMIT(256u, 2u)
+/* Bytes that one call of the system brings of a file that is read by lines. */
+#define CAST_WINDOW_SIZE CAST_LIMIT(65536u, 16u)
+/* A file of so many bytes is read at once, if it lies in memory. */
+#define CAST_INLINE_MOST CAST_LIMIT(262144u, 100u)
+/* Bytes that are read or written before it is looked whether anybody waits for
+   the rest. */
+#define CAST_FILE_STEP CAST_LIMIT(1u << 20, 64u)
+/* Names that a temporary file may find taken before it gives up. */
+#define CAST_TEMP_TRIES 100
+/* Symbolic links that lead to the file which an atomic write replaces. */
+#define CAST_LINKS_MOST 40
+/* Bytes of a path as reports show it. */
+#define CAST_PATH_SHOWN 80u
+
 /* -- descriptors ---------------------------------------------------------- */
 
 /* Events that one look takes from the system. */

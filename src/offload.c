@@ -174,8 +174,11 @@ static void give_up_helper(cast_offload *o) {
   while (o->nhelpers == 0 && (c = take_locked(o)) != NULL)
     cast_list_push(&lost, &c->link);
   cast_lock_drop(&o->lock);
-  while ((l = cast_list_shift(&lost)) != NULL)
-    finish(CAST_CONTAINER(l, cast_call, link), CASTING_ENOMEM);
+  while ((l = cast_list_shift(&lost)) != NULL) {
+    c = CAST_CONTAINER(l, cast_call, link);
+    if (c->kind->lost != NULL) c->kind->lost(c);
+    finish(c, CASTING_ENOMEM);
+  }
 }
 
 static void start_helper(cast_offload *o) {

@@ -49,6 +49,9 @@ typedef struct cast_call_kind {
   /* Makes the call, in a helper, and stores in the call what came of it: those
      who wait read that after `done` is set. No lock is held. */
   void (*run)(cast_call *c);
+  /* Instead of that, if it cannot be made for want of a thread: `result` will
+     say so. Any thread, with no lock held. NULL: nothing. */
+  void (*lost)(cast_call *c);
   void (*free)(cast_call *c); /* there is no reference left; any thread */
 } cast_call_kind;
 

@@ -1,0 +1,275 @@
+/* file.c - files, on POSIX systems.
+   SPDX-License-Identifier: MIT
+
+   The contract is file.h. A pipe is looked at before it is opened, and not
+   opened: whoever waits for its other end would be woken, and killed by SIGPIPE
+   when we leave. O_NONBLOCK keeps an open from hanging should the path lead to
+   a pipe a moment later; a plain file does not heed it, unless somebody has a
+   lease on it. */
+#define _GNU_SOURCE /* O_PATH */
+#define _FILE_OFFSET_BITS 64
+#include "file.h"
+
+#include "file_info.h"
+#include "socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#if !defined(O_PATH)
+#define O_PATH 0
+#endif
+
+static intptr_t failed(void) {
+  return errno == ENOMEM ? OS_ENOMEM : OS_SYSTEM - errno;
+}
+static intptr_t outcome(int rc) { return rc == 0 ? 0 : failed(); }
+
+bool os_file_is_there(intptr_t rc) { return rc == OS_SYSTEM - EEXIST; }
+bool os_file_is_none(intptr_t rc) { return rc == OS_SYSTEM - ENOENT; }
+intptr_t os_file_bad_place(void) { return OS_SYSTEM - EINVAL; }
+
+/* -- describing ----------------------------------------------------------- */
+
+os_file_kind os_file_kind_of(mode_t mode) {
+  if (S_ISREG(mode)) return OS_FILE_PLAIN;
+  if (S_ISDIR(mode)) return OS_FILE_DIRECTORY;
+  if (S_ISLNK(mode)) return OS_FILE_LINK;
+  if (S_ISFIFO(mode)) return OS_FILE_PIPE;
+  if (S_ISSOCK(mode)) return OS_FILE_SOCKET;
+  if (S_ISBLK(mode)) return OS_FILE_BLOCK;
+  if (S_ISCHR(mode)) return OS_FILE_CHARACTER;
+  return OS_FILE_OTHER;
+}
+
+static struct os_file_time time_of(struct timespec t) {
+  return (struct os_file_time){t.tv_sec, (uint32_t)t.tv_nsec};
+}
+
+static void describe(const struct stat *st, os_file_info *info) {
+  memset(info, 0, sizeof *info);
+  info->kind = os_file_kind_of(st->st_mode);
+  info->home = os_file_home_of(st->st_dev);
+  info->mode = st->st_mode & 07777;
+  info->uid = st->st_uid;
+  info->gid = st->st_gid;
+  info->links = st->st_nlink;
+  info->device = st->st_dev;
+  info->inode = st->st_ino;
+  info->size = st->st_size;
+#if defined(__APPLE__)
+  info->modified = time_of(st->st_mtimespec);
+  info->accessed = time_of(st->st_atimespec);
+  info->changed = time_of(st->st_ctimespec);
+#else
+  info->modified = time_of(st->st_mtim);
+  info->accessed = time_of(st->st_atim);
+  info->changed = time_of(st->st_ctim);
+#endif
+}
+
+intptr_t os_file_describe(int fd, os_file_info *info) {
+  struct stat st;
+  if (fstat(fd, &st) != 0) return failed();
+  describe(&st, info);
+  return 0;
+}
+
+intptr_t os_file_stat(const char *path, bool follow, os_file_info *info) {
+  struct stat st;
+  if ((follow ? stat(path, &st) : lstat(path, &st)) != 0) return failed();
+  describe(&st, info);
+  return 0;
+}
+
+intptr_t os_file_link(const char *path, char *to, size_t size) {
+  ssize_t n = readlink(path, to, size - 1);
+  if (n < 0) return failed();
+  to[n] = '\0';
+  return n;
+}
+
+void os_file_imitate(int fd, const os_file_info *info) {
+  /* The owner first: to change it takes the set-ID bits away. Who may not give
+     the file away may still give it to a group of theirs. */
+  if (fchown(fd, info->uid, info->gid) != 0)
+    if (fchown(fd, (uid_t)-1, info->gid) != 0) errno = 0;
+  (void)fchmod(fd, info->mode & 0777);
+}
+
+/* -- opening -------------------------------------------------------------- */
+
+static bool is_refused(os_file_kind kind) {
+  return kind == OS_FILE_PIPE || kind == OS_FILE_SOCKET;
+}
+
+/* Is there a pipe or a socket at that path? */
+static bool leads_to_refused(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && is_refused(os_file_kind_of(st.st_mode));
+}
+
+static int flags_of(unsigned how) {
+  int flags = O_CLOEXEC | O_NOCTTY;
+  if ((how & OS_FILE_WRITE) == 0)
+    flags |= O_RDONLY;
+  else
+    flags |= (how & OS_FILE_READ) != 0 ? O_RDWR : O_WRONLY;
+  if ((how & OS_FILE_APPEND) != 0) flags |= O_APPEND;
+  if ((how & OS_FILE_CREATE) != 0) flags |= O_CREAT;
+  if ((how & OS_FILE_TRUNCATE) != 0) flags |= O_TRUNC;
+  if ((how & OS_FILE_EXCLUSIVE) != 0) flags |= O_EXCL;
+  return flags;
+}
+
+static int open_again(const char *path, int flags, unsigned mode) {
+  int fd;
+  do {
+    fd = open(path, flags, (mode_t)mode);
+  } while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+int os_file_lift(int fd) {
+  int higher, error;
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  error = errno;
+  (void)close(fd);
+  errno = error;
+  return higher;
+}
+
+/* What was opened must be of a kind that this is for. */
+static intptr_t check_opened(int fd) {
+  struct stat st;
+  intptr_t rc = 0;
+  if (fstat(fd, &st) != 0)
+    rc = failed();
+  else if (is_refused(os_file_kind_of(st.st_mode)) || isatty(fd))
+    rc = OS_FILE_REFUSED;
+  else if (S_ISDIR(st.st_mode))
+    rc = OS_SYSTEM - EISDIR;
+  else if (!S_ISREG(st.st_mode))
+    (void)os_nonblocking(fd, false); /* who reads it has the time to wait */
+  if (rc < 0) (void)close(fd);
+  return rc < 0 ? rc : fd;
+}
+
+intptr_t os_file_open(const char *path, unsigned how, unsigned mode) {
+  int flags = flags_of(how), fd;
+  if (leads_to_refused(path)) return OS_FILE_REFUSED;
+  fd = open_again(path, flags | O_NONBLOCK, mode);
+  if (fd < 0 && errno == EAGAIN) fd = open_again(path, flags, mode);
+  fd = os_file_lift(fd);
+  return fd < 0 ? failed() : check_opened(fd);
+}
+
+/* Linux closes it even if a signal has interrupted that. */
+intptr_t os_file_close(int fd) {
+  return close(fd) == 0 || errno == EINTR ? 0 : failed();
+}
+
+/* -- reading and writing -------------------------------------------------- */
+
+#define MOST ((size_t)INT_MAX & ~(size_t)4095)
+
+intptr_t os_file_read(int fd, void *to, size_t size, int64_t offset) {
+  ssize_t n;
+  if (size > MOST) size = MOST;
+  do {
+    n = pread(fd, to, size, offset);
+  } while (n < 0 && errno == EINTR);
+  return n < 0 ? failed() : n;
+}
+
+intptr_t os_file_read_next(int fd, void *to, size_t size) {
+  ssize_t n;
+  if (size > MOST) size = MOST;
+  do {
+    n = read(fd, to, size);
+  } while (n < 0 && errno == EINTR);
+  return n < 0 ? failed() : n;
+}
+
+size_t os_file_write(
+  int fd, const void *from, size_t size, int64_t offset, intptr_t *rc) {
+  size_t done = 0;
+  *rc = 0;
+  while (done < size) {
+    size_t some = size - done < MOST ? size - done : MOST;
+    const char *at = (const char *)from + done;
+    ssize_t n = offset < 0 ? write(fd, at, some)
+                           : pwrite(fd, at, some, offset + (int64_t)done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      *rc = n < 0 ? failed() : OS_SYSTEM - ENOSPC;
+      break;
+    }
+    done += (size_t)n;
+  }
+  return done;
+}
+
+intptr_t os_file_position(int fd, int64_t *at) {
+  off_t now = lseek(fd, 0, SEEK_CUR);
+  if (now < 0) return failed();
+  *at = now;
+  return 0;
+}
+
+intptr_t os_file_sync(int fd, bool data) {
+  int rc;
+  do {
+#if defined(__APPLE__)
+    (void)data;
+    rc = fcntl(fd, F_FULLFSYNC) == -1 ? fsync(fd) : 0;
+#else
+    rc = data ? fdatasync(fd) : fsync(fd);
+#endif
+  } while (rc != 0 && errno == EINTR);
+  return outcome(rc);
+}
+
+intptr_t os_file_truncate(int fd, int64_t size) {
+  int rc;
+  do {
+    rc = ftruncate(fd, size);
+  } while (rc != 0 && errno == EINTR);
+  return outcome(rc);
+}
+
+/* -- names ---------------------------------------------------------------- */
+
+intptr_t os_file_mkdir(const char *path, unsigned mode) {
+  return outcome(mkdir(path, (mode_t)mode));
+}
+intptr_t os_file_rename(const char *from, const char *to) {
+  return outcome(rename(from, to));
+}
+intptr_t os_file_name(const char *path, const char *other) {
+  return outcome(link(path, other));
+}
+intptr_t os_file_unlink(const char *path) { return outcome(unlink(path)); }
+intptr_t os_file_rmdir(const char *path) { return outcome(rmdir(path)); }
+
+intptr_t os_file_sync_names(const char *path) {
+  char directory[PATH_MAX];
+  const char *slash = strrchr(path, '/');
+  size_t n = slash == NULL ? 0 : (size_t)(slash - path);
+  intptr_t rc;
+  int fd;
+  if (slash == path) n = 1;
+  if (n >= sizeof directory) return OS_SYSTEM - ENAMETOOLONG;
+  memcpy(directory, n == 0 ? "." : path, n == 0 ? 1 : n);
+  directory[n == 0 ? 1 : n] = '\0';
+  fd = open_again(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  if (fd < 0) return failed();
+  rc = os_file_sync(fd, false);
+  (void)close(fd);
+  /* Some file systems have nothing to do there, and say so. */
+  return rc == OS_SYSTEM - EINVAL ? 0 : rc;
+}
