@@ -70,18 +70,19 @@ const cast_fileop_kind cast_op_temp = {
 /* -- a directory's names -------------------------------------------------- */
 
 /* Names lie in `out` one behind the other, each with the letter of its kind
-   before it and a zero behind it. */
+   before it and a zero behind it; `size` is the room for them. */
 static intptr_t add_name(void *arg, const char *name, os_file_kind kind) {
   static const char letters[] = "ofdlpsbc"; /* as os_file_kind has them */
   cast_fileop *op = arg;
   size_t n = strlen(name) + 2;
   if (cast_fileop_is_left(op)) return OS_EAGAIN;
-  /* The room is the next power of two. */
-  if ((op->nout & (op->nout - 1)) == 0 || (op->nout ^ (op->nout + n)) > op->nout) {
-    size_t room = 512;
+  if (op->nout + n > op->size) {
+    size_t room = op->size == 0 ? 512 : op->size;
+    intptr_t rc;
     while (room < op->nout + n) room *= 2;
-    intptr_t rc = cast_fileop_make_room(op, room);
+    rc = cast_fileop_make_room(op, room);
     if (rc < 0) return rc;
+    op->size = room;
   }
   op->out[op->nout] = (unsigned char)letters[kind];
   memcpy(op->out + op->nout + 1, name, n - 1);

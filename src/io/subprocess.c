@@ -190,7 +190,8 @@ static void free_vigil(cast_call *c) {
   cast_free(v);
 }
 
-static const cast_call_kind vigil_kind = {keep_vigil, free_vigil};
+static const cast_call_kind vigil_kind = {
+  .run = keep_vigil, .free = free_vigil};
 
 static cast_offload vigils =
   CAST_OFFLOAD_STATIC(vigils, CAST_VIGILS, "casting/vigil");

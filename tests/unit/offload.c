@@ -73,8 +73,8 @@ static void free_job(cast_call *c) {
   unit_count(&nended);
 }
 
-static const cast_call_kind quick = {run_job, free_job};
-static const cast_call_kind gated = {run_at_gate, free_job};
+static const cast_call_kind quick = {.run = run_job, .free = free_job};
+static const cast_call_kind gated = {.run = run_at_gate, .free = free_job};
 
 static job *job_new(const cast_call_kind *kind) {
   job *j = cast_calloc(sizeof *j);

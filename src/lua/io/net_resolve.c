@@ -90,7 +90,8 @@ static void free_lookup(cast_call *c) {
   cast_free(l);
 }
 
-static const cast_call_kind lookup_kind = {run_lookup, free_lookup};
+static const cast_call_kind lookup_kind = {
+  .run = run_lookup, .free = free_lookup};
 
 /* FNV-1a. */
 static cast_list *list_of_locked(const char *name) {

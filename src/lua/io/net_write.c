@@ -23,8 +23,7 @@
 #include "../task/park.h"
 #include "../task/turn.h"
 #include "net.h"
-
-#include <math.h>
+#include "pieces.h"
 
 static void free_write(cast_object *o) {
   cast_write *w = CAST_CONTAINER(o, cast_write, object);
@@ -114,52 +113,6 @@ static const cast_wait_kind write_kind = {
 
 /* -- the function --------------------------------------------------------- */
 
-/* The list below the top has n items and then a nil, at the top. Is that all of
-   it? There may be a hole, with items behind it: what the length of a list with
-   holes is differs from version to version. A table without items is a list if
-   it is empty and plain. */
-static bool is_list(lua_State *L, lua_Integer n) {
-  if (n == 0 && lua_getmetatable(L, -2)) return false;
-  while (lua_next(L, -2) != 0) {
-    lua_Number key =
-      lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : (lua_Number)0;
-    if (n == 0 || (key > (lua_Number)n && key == floor(key))) return false;
-    lua_pop(L, 1);
-  }
-  lua_pushnil(L); /* in place of what lua_next has taken */
-  return true;
-}
-
-/* Puts the strings of the value at the top into the table `list`, in order,
-   from item `n` on. The value is item `at` of the list that holds it. */
-static uint32_t flatten(lua_State *L, int list, uint32_t n, int at, int depth) {
-  int type = lua_type(L, -1);
-  lua_Integer i;
-  if (type == LUA_TSTRING || type == LUA_TNUMBER) {
-    (void)lua_tostring(L, -1);
-    lua_rawseti(L, list, (int)n + 1);
-    return n + 1;
-  }
-  if (type != LUA_TTABLE)
-    cast_arg_error(L, 2,
-      lua_pushfstring(L, "list of strings expected, item %d is a %s", at,
-        luaL_typename(L, -1)));
-  if (depth == CAST_PIECES_DEPTH)
-    cast_arg_error(L, 2, "lists in lists, too deep");
-  luaL_checkstack(L, 4, NULL);
-  for (i = 1;; i++) {
-    lua_rawgeti(L, -1, (int)i);
-    if (lua_isnil(L, -1)) break;
-    if (n >= CAST_PIECES_MOST) cast_arg_error(L, 2, "too many strings");
-    n = flatten(L, list, n, (int)i, depth + 1);
-  }
-  if (!is_list(L, i - 1))
-    cast_arg_error(L, 2,
-      lua_pushfstring(L, "list of strings expected, item %d is nil", (int)i));
-  lua_pop(L, 2);
-  return n;
-}
-
 /* A write of what is behind the first `done` bytes, which counts for the
    session until `leave`. NULL: no memory. */
 static cast_write *new_write(cast_state *S, cast_stream *s,
@@ -242,26 +195,12 @@ static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
 /* stream:write(string or list [, timeout]) */
 int cast_net_write(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  os_bytes one, *all;
+  os_bytes *pieces;
   uint32_t n;
   (void)cast_net_stream(L, 1);
   if (lua_gettop(L) > 3)
     cast_arg_error(L, 4, "one string expected, or one list of several");
-  if (lua_type(L, 2) != LUA_TTABLE) {
-    if (!lua_isstring(L, 2))
-      cast_arg_type_error(L, 2, "string, number or list of these");
-    one.at = lua_tolstring(L, 2, &one.size);
-    return write_pieces(L, S, &one, 1, 3);
-  }
   lua_settop(L, 3);
-  lua_newtable(L);
-  lua_pushvalue(L, 2);
-  n = flatten(L, 4, 0, 0, 0);
-  all = cast_lua_newuserdata(L, (n + 1) * sizeof *all);
-  for (uint32_t i = 0; i < n; i++) {
-    lua_rawgeti(L, 4, (int)i + 1);
-    all[i].at = lua_tolstring(L, -1, &all[i].size);
-    lua_pop(L, 1);
-  }
-  return write_pieces(L, S, all, n, 3);
+  n = cast_pieces_read(L, 2, &pieces);
+  return write_pieces(L, S, pieces, n, 3);
 }

@@ -17,6 +17,7 @@
 #include "../../worker.h"
 #include "../compat/call.h"
 #include "../compat/compat.h"
+#include "../io/fs.h"
 #include "../io/net.h"
 #include "../io/net_listener.h"
 #include "../io/net_udp.h"
@@ -182,6 +183,7 @@ static const cast_class *const classes[] = {
   &cast_listener_class,
   &cast_udp_class,
   &cast_process_class,
+  &cast_fs_class,
   NULL,
 };
 
@@ -212,7 +214,8 @@ const cast_binding cast_module_binding = {
   .methods = {[CAST_METHODS_STREAM] = cast_net_stream_methods,
     [CAST_METHODS_STREAM_META] = cast_net_stream_meta,
     [CAST_METHODS_NET] = cast_net_functions,
-    [CAST_METHODS_PROCESS] = cast_proc_functions},
+    [CAST_METHODS_PROCESS] = cast_proc_functions,
+    [CAST_METHODS_FS] = cast_fs_functions},
   .of_handles = cast_handle_meta,
   .stub = cast_embed_stub,
   .hook = cast_preempt_hook,

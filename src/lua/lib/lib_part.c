@@ -41,6 +41,18 @@ static const luaL_Reg process_functions[] = {
 };
 
 static const luaL_Reg fs_functions[] = {
+  {"read", cast_embed_stub},
+  {"write", cast_embed_stub},
+  {"open", cast_embed_stub},
+  {"lines", cast_embed_stub},
+  {"stat", cast_embed_stub},
+  {"list", cast_embed_stub},
+  {"walk", cast_embed_stub},
+  {"mkdir", cast_embed_stub},
+  {"rename", cast_embed_stub},
+  {"remove", cast_embed_stub},
+  {"temp", cast_embed_stub},
+  {"tempdir", cast_embed_stub},
   {NULL, NULL},
 };
 

@@ -41,6 +41,10 @@ typedef struct cast_wait_kind {
   /* `finish` is called when the task is cancelled or interrupted, too, before
      the error is raised: the function has something to clean up. */
   bool cleans_up;
+  /* Called once when the wait has ended otherwise: true: what it was for has
+     come nevertheless, just too late to end it, and counts. No Lua. May be
+     NULL. */
+  bool (*has_come)(cast_ltask *t);
   /* Called by the owner when the wait has ended well, before the task goes on:
      there may be more to wait for, as when some of the bytes have come that a
      read is to bring. No Lua: it must not raise, nor call any. CAST_PARKED: the

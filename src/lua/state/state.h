@@ -32,12 +32,13 @@
 #include "ltask.h"
 
 /* Functions of no class: those of streams, which are no handles (handle.h), but
-   move, and of casting.net. */
+   move, and of the parts of the module. */
 enum {
   CAST_METHODS_STREAM,
   CAST_METHODS_STREAM_META,
   CAST_METHODS_NET,
   CAST_METHODS_PROCESS,
+  CAST_METHODS_FS,
   CAST_METHODS
 };
 

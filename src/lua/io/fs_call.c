@@ -1,0 +1,204 @@
+/* fs_call.c - a call of casting.fs: an operation, and the wait for it.
+   SPDX-License-Identifier: MIT
+
+   What is to be written is copied, and counts for the session until the call is
+   over. What comes may not have more bytes than the session may have. */
+#include "../../../include/casting.h"
+#include "../../limits.h"
+#include "../../os/socket.h"
+#include "../compat/auxiliary.h"
+#include "../state/argument.h"
+#include "../task/enter.h"
+#include "../task/park.h"
+#include "../task/turn.h"
+#include "fs.h"
+
+#include <string.h>
+
+/* -- outcomes ------------------------------------------------------------- */
+
+int cast_fs_failure(lua_State *L, const char *path, intptr_t rc) {
+  char text[128];
+  const char *why = text;
+  switch (rc) {
+  case CASTING_ENOMEM:
+  case OS_ENOMEM: cast_raise_memory(L);
+  case CASTING_ECLOSED: why = "closed"; break;
+  case CAST_FILE_TOO_LONG: why = "too long"; break;
+  case OS_FILE_REFUSED: why = "a pipe, a terminal or a socket, no file"; break;
+  default: os_system_text(rc, text, sizeof text);
+  }
+  lua_pushnil(L);
+  if (rc == CASTING_ECLOSED)
+    lua_pushstring(L, why);
+  else
+    lua_pushfstring(L, "%s: %s", path, why);
+  return 2;
+}
+
+static void set_number(lua_State *L, const char *name, lua_Number n) {
+  lua_pushnumber(L, n);
+  lua_setfield(L, -2, name);
+}
+/* Where integers are floats, or have half the bits, large ones are not exact. */
+static void push_count(lua_State *L, uint64_t n) {
+#if CAST_LUA >= 503
+  if (n <= (uint64_t)LUA_MAXINTEGER)
+#else
+  if (n <= (uint64_t)PTRDIFF_MAX)
+#endif
+    lua_pushinteger(L, (lua_Integer)n);
+  else
+    lua_pushnumber(L, (lua_Number)n);
+}
+static void set_integer(lua_State *L, const char *name, uint64_t n) {
+  push_count(L, n);
+  lua_setfield(L, -2, name);
+}
+static lua_Number seconds_of(struct os_file_time t) {
+  return (lua_Number)t.seconds + (lua_Number)t.ns * 1e-9;
+}
+
+static const char *const kinds[] = {"other", "file", "directory", "link",
+  "pipe", "socket", "block", "character"};
+
+void cast_fs_push_info(lua_State *L, const os_file_info *info) {
+  lua_createtable(L, 0, 11);
+  lua_pushstring(L, kinds[info->kind]);
+  lua_setfield(L, -2, "type");
+  set_integer(L, "size", (uint64_t)info->size);
+  set_integer(L, "mode", info->mode);
+  set_integer(L, "uid", info->uid);
+  set_integer(L, "gid", info->gid);
+  set_integer(L, "links", info->links);
+  set_integer(L, "device", info->device);
+  set_integer(L, "inode", info->inode);
+  set_number(L, "modified", seconds_of(info->modified));
+  set_number(L, "accessed", seconds_of(info->accessed));
+  set_number(L, "changed", seconds_of(info->changed));
+}
+
+static int push_bytes(lua_State *L, const cast_fileop *op) {
+  lua_pushlstring(L, (const char *)op->out, op->nout);
+  return 1;
+}
+
+static int push_made(lua_State *L, cast_fileop *op) {
+  cast_handle_push(L, &op->made->object);
+  op->taken = true;
+  if ((op->how & CAST_OP_TEMP) == 0) return 1;
+  op->taken = false;
+  (void)push_bytes(L, op);
+  op->taken = true;
+  return 2;
+}
+
+/* What an operation has brought that has ended well. */
+static int push_outcome(lua_State *L, cast_fileop *op) {
+  const cast_fileop_kind *k = op->kind;
+  if (op->made != NULL) return push_made(L, op);
+  if (k == &cast_op_read || k == &cast_op_load || k == &cast_op_list)
+    return push_bytes(L, op);
+  if (k == &cast_op_temp) {
+    (void)push_bytes(L, op);
+    op->taken = true;
+    return 1;
+  }
+  if (k == &cast_op_stat || k == &cast_op_look)
+    return cast_fs_push_info(L, &op->info), 1;
+  if (k == &cast_op_seek)
+    push_count(L, (uint64_t)op->at);
+  else
+    lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int conclude(lua_State *L, cast_fileop *op) {
+  const char *path = op->where != NULL ? op->where : op->path;
+  if (op->rc == 0) return push_outcome(L, op);
+  if (op->rc == CAST_FILE_END) return lua_pushnil(L), 1;
+  (void)cast_fs_failure(L, path, op->rc);
+  if (op->kind != &cast_op_write) return 2;
+  push_count(L, op->nout);
+  return 3;
+}
+
+/* -- the wait ------------------------------------------------------------- */
+
+static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  cast_fileop *op = t->arg;
+  if (op->ndata > 0)
+    (void)cast_slabs_charge(&S->memory.slabs, op->ndata, 0);
+  return result == 0 ? conclude(L, op) : cast_push_interrupt(L, result);
+}
+
+static bool has_come(cast_ltask *t) {
+  cast_fileop *op = t->arg;
+  if (cast_fileop_leave(op)) return false;
+  return op->kind->early || cast_event_is_set(&op->call.done);
+}
+
+static void describe(cast_buffer *b, const cast_ltask *t) {
+  const cast_fileop *op = t->arg;
+  const char *path = op->path;
+  char shown[CAST_PATH_SHOWN];
+  size_t n = 0;
+  for (; path[n] != '\0' && n + 1 < sizeof shown; n++)
+    shown[n] = (unsigned char)path[n] < ' ' || path[n] == 127 ? '?' : path[n];
+  shown[n] = '\0';
+  cast_buffer_form(b, "%s %s", op->kind->verb, shown);
+}
+
+static const cast_wait_kind file_kind = {.finish = finish,
+  .describe = describe,
+  .cleans_up = true,
+  .has_come = has_come};
+
+cast_fileop *cast_fs_op(lua_State *L, cast_state *S,
+  const cast_fileop_kind *kind, cast_openfile *f, const char *path,
+  const char *to, size_t ndata) {
+  cast_slabs *slabs = &S->memory.slabs;
+  size_t spare = cast_slabs_spare(slabs, CAST_READ_MOST);
+  cast_fileop *op;
+  if (ndata > 0 && !cast_slabs_charge(slabs, 0, ndata)) cast_raise_memory(L);
+  op = cast_fileop_new(kind, f, path, to, ndata);
+  if (op == NULL) {
+    if (ndata > 0) (void)cast_slabs_charge(slabs, ndata, 0);
+    cast_raise_memory(L);
+  }
+  /* A string of it will be made beside it. */
+  op->room = spare == SIZE_MAX ? SIZE_MAX : spare / 2;
+  return op;
+}
+
+int cast_fs_wait(lua_State *L, cast_state *S, cast_ltask *t, cast_fileop *op) {
+  t->arg = op;
+  t->owns_arg = true; /* the reference is the wait's from here on */
+  cast_fileop_send(op);
+  if (cast_event_wait(&op->call.done, &t->base) == CAST_PARKED)
+    return cast_park(L, S, t, OS_FOREVER, &file_kind);
+  return finish(L, S, t, 0);
+}
+
+/* What was read lies in an operation that is done while others run. */
+int cast_fs_give(lua_State *L, cast_state *S, cast_ltask *t) {
+  cast_fileop *op;
+  const char *s;
+  size_t n;
+  if (CAST_LIKELY(!cast_turn_is_due(S, t))) return 1;
+  s = lua_tolstring(L, -1, &n);
+  op = cast_fileop_new(&cast_op_read, NULL, "", NULL, 0);
+  if (op == NULL) return 1;
+  op->room = SIZE_MAX;
+  if (cast_fileop_make_room(op, n + 1) < 0) {
+    cast_unref(&op->call.object);
+    return 1;
+  }
+  memcpy(op->out, s, n);
+  op->nout = n;
+  (void)cast_fileop_commit(op);
+  t->arg = op;
+  t->owns_arg = true;
+  (void)cast_wait_turn(&t->base);
+  return cast_park(L, S, t, OS_FOREVER, &file_kind);
+}
