@@ -81,10 +81,18 @@ static void free_op(cast_call *c) {
   cast_free(op);
 }
 
+/* Who makes it, at the end. */
+static void set_done(cast_fileop *op) {
+  uint32_t state = CAST_OP_ASKED;
+  /* Relaxed: the outcome is published by call.done. */
+  (void)atomic_compare_exchange_strong_explicit(&op->state, &state,
+    CAST_OP_DONE, memory_order_relaxed, memory_order_relaxed);
+}
+
 static void run_op(cast_call *c) {
   cast_fileop *op = CAST_CONTAINER(c, cast_fileop, call);
   if (!op->kind->lapses || !cast_fileop_is_left(op)) op->rc = op->kind->run(op);
-  (void)cast_fileop_commit(op);
+  set_done(op);
   cast_strand_leave(op->strand);
   cast_deadlock_unexpect(); /* the call has an announcement of its own */
   cast_unref(&c->object);   /* the strand's; the helper has one of its own */
@@ -101,13 +109,13 @@ static void lose_op(cast_call *c) {
   op->strand->busy = false;
   cast_lock_drop(&op->strand->lock);
   op->rc = CASTING_ENOMEM;
-  (void)cast_fileop_commit(op);
+  set_done(op);
   cast_deadlock_unexpect();
   cast_unref(&c->object);
   while ((l = cast_list_shift(&lost)) != NULL) {
     op = CAST_CONTAINER(l, cast_fileop, link);
     op->rc = CASTING_ENOMEM;
-    (void)cast_fileop_commit(op);
+    set_done(op);
     cast_event_set(&op->call.done, NULL);
     cast_deadlock_unexpect();
     cast_unref(&op->call.object);
@@ -155,25 +163,24 @@ void cast_fileop_send(cast_fileop *op) {
   if (first) cast_offload_send(&files, &op->call);
 }
 
-bool cast_fileop_leave(cast_fileop *op) {
-  uint32_t asked = CAST_OP_ASKED;
-  /* PAIR fileop: acquire what was stored before the commit. */
-  return atomic_compare_exchange_strong_explicit(&op->state, &asked,
+cast_op_state cast_fileop_leave(cast_fileop *op) {
+  uint32_t state = CAST_OP_ASKED;
+  /* PAIR fileop: acquire what was stored before the claim. */
+  (void)atomic_compare_exchange_strong_explicit(&op->state, &state,
     CAST_OP_LEFT, memory_order_acq_rel, memory_order_acquire);
+  return (cast_op_state)state;
 }
 
-bool cast_fileop_commit(cast_fileop *op) {
-  uint32_t asked = CAST_OP_ASKED;
-  /* PAIR fileop: release the outcome, for who finds that it is done. */
-  return atomic_compare_exchange_strong_explicit(&op->state, &asked,
-           CAST_OP_DONE, memory_order_acq_rel, memory_order_acquire) ||
-         asked == CAST_OP_DONE;
+bool cast_fileop_claim(cast_fileop *op) {
+  uint32_t state = CAST_OP_ASKED;
+  /* PAIR fileop: release the outcome, for who finds that it is claimed. */
+  return atomic_compare_exchange_strong_explicit(&op->state, &state,
+    CAST_OP_CLAIMED, memory_order_acq_rel, memory_order_relaxed);
 }
 
 bool cast_fileop_is_left(const cast_fileop *op) {
-  /* Relaxed: a hint; cast_fileop_commit decides. */
-  return atomic_load_explicit(&op->state, memory_order_relaxed) ==
-         CAST_OP_LEFT;
+  /* Relaxed: a hint; cast_fileop_claim decides. */
+  return atomic_load_explicit(&op->state, memory_order_relaxed) == CAST_OP_LEFT;
 }
 
 void cast_fileop_blame(cast_fileop *op, const char *path) {

@@ -10,13 +10,15 @@
       to the first operation in the queue when it leaves.
    2. The strand has a reference to each operation from its sending until it was
       made. So an operation goes on when nobody waits for it any more.
-   3. `state` leaves CAST_OP_ASKED once. DONE: what it was to do has been done
-      (by who makes it, before anything shows of a read that moves the
-      position); its outcome is its sender's, even if it came too late for the
-      wait. LEFT: its sender has left before. Who makes it heeds that as its
-      kind says: it is not begun, or goes back, or is done all the same.
+   3. `state` leaves CAST_OP_ASKED once. CLAIMED: by who makes it, just before
+      anything shows of a read that moves the position, or of an atomic write.
+      DONE: by the same, at the end. LEFT: by its sender, who does not wait any
+      more. Who makes it heeds that as its kind says: it is not begun, or goes
+      back, or is done all the same.
    4. What is asked is not changed once it is sent; what has come belongs to who
-      makes it until `call.done` is set.
+      makes it until `call.done` is set; but `out` and `at` of an `early` kind,
+      whose `rc` is 0 then, are complete when it is claimed: they are its
+      sender's, even if it came too late to end the wait.
    5. What an operation has made (a file, a temporary one) is undone with it,
       unless its sender has taken it (`taken`). */
 #ifndef CAST_FILEOP_H
@@ -26,12 +28,17 @@
 
 typedef struct cast_fileop cast_fileop;
 
-enum { CAST_OP_ASKED, CAST_OP_DONE, CAST_OP_LEFT };
+typedef enum cast_op_state {
+  CAST_OP_ASKED,
+  CAST_OP_CLAIMED,
+  CAST_OP_DONE,
+  CAST_OP_LEFT
+} cast_op_state;
 
 typedef struct cast_fileop_kind {
   const char *verb; /* "reading", for reports */
   bool lapses;      /* it is not begun if nobody waits for it any more */
-  bool early;       /* its outcome is complete when it commits itself */
+  bool early;       /* its outcome is complete when it is claimed */
   /* Makes it, in a helper that has the turn: its `rc`. */
   intptr_t (*run)(cast_fileop *op);
 } cast_fileop_kind;
@@ -44,6 +51,7 @@ struct cast_fileop {
   cast_openfile *file;          /* (i) one reference; or NULL */
   _Atomic uint32_t state;       /* (a) */
   bool taken;                   /* its sender has what it has made */
+  bool told; /* the sender's: it has found it claimed, and goes by `out` */
   /* What is asked. */
   const char *path; /* in `text` */
   const char *to;   /* likewise: another path; NULL */
@@ -55,10 +63,10 @@ struct cast_fileop {
   const char *data; /* to be written, in `text` */
   size_t ndata;
   /* What has come. */
-  intptr_t rc;         /* 0, or a result */
-  unsigned char *out;  /* bytes that were read, or names */
-  size_t nout;         /* how many bytes; of a write: how many went */
-  int64_t at;          /* a position */
+  intptr_t rc;        /* 0, or a result */
+  unsigned char *out; /* bytes that were read, or names */
+  size_t nout;        /* how many bytes; of a write: how many went */
+  int64_t at;         /* a position */
   os_file_info info;
   cast_openfile *made; /* one reference */
   char *where;         /* the path that rc is about, if it is not `path` */
@@ -100,11 +108,11 @@ cast_fileop *cast_fileop_new(const cast_fileop_kind *kind, cast_openfile *f,
   const char *path, const char *to, size_t ndata);
 /* Sends it behind those that came before. */
 void cast_fileop_send(cast_fileop *op);
-/* The sender does not wait any more. False: it is done, and the outcome is the
-   sender's. */
-bool cast_fileop_leave(cast_fileop *op);
-/* Who makes it: from now on it is done. False: nobody waits. */
-bool cast_fileop_commit(cast_fileop *op);
+/* The sender does not wait any more: CAST_OP_ASKED, and it is left from now on;
+   or in which state it is. */
+cast_op_state cast_fileop_leave(cast_fileop *op);
+/* Who makes it: from now on it counts as done. False: nobody waits. */
+bool cast_fileop_claim(cast_fileop *op);
 /* Has the sender left? */
 bool cast_fileop_is_left(const cast_fileop *op);
 /* Notes the path that the failure is about. */
@@ -116,8 +124,7 @@ intptr_t cast_fileop_make_room(cast_fileop *op, size_t n);
 size_t cast_fileop_most(const cast_fileop *op, bool placed, int64_t size);
 /* A path with eight letters at random behind the prefix: inside of a directory,
    or beside a file. To be freed; NULL: no memory. */
-char *cast_fileop_temp_name(
-  const char *at, bool inside, const char *prefix);
+char *cast_fileop_temp_name(const char *at, bool inside, const char *prefix);
 /* Sends a call of another kind to the same helpers. */
 void cast_fileop_send_call(cast_call *c);
 

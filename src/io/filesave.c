@@ -91,7 +91,8 @@ static void write_letters(char *to) {
   to[8] = '\0';
 }
 
-char *cast_fileop_temp_name(const char *beside, bool inside, const char *prefix) {
+char *cast_fileop_temp_name(
+  const char *beside, bool inside, const char *prefix) {
   const char *slash = strrchr(beside, '/');
   size_t n = inside ? strlen(beside) : 0, np = strlen(prefix);
   char *name;
@@ -182,7 +183,7 @@ static intptr_t fill_new(cast_fileop *op, int fd, const os_file_info *old) {
 static intptr_t put(cast_fileop *op, const char *name, const char *target) {
   intptr_t rc;
   bool exclusive = (op->how & OS_FILE_EXCLUSIVE) != 0;
-  if (!cast_fileop_commit(op)) {
+  if (!cast_fileop_claim(op)) {
     (void)os_file_unlink(name);
     return 0;
   }

@@ -17,8 +17,11 @@
 static intptr_t read_line(cast_fileop *op) {
   cast_openfile *f = op->file;
   cast_file_line l = {0, 0, false};
-  intptr_t rc = cast_openfile_find_line(f, op->size, true, &l);
-  size_t n = l.found;
+  /* The window is memory, too. */
+  size_t most = op->size < op->room ? op->size : op->room, n;
+  intptr_t rc = cast_openfile_find_line(f, most, true, &l);
+  if (rc == CAST_FILE_TOO_LONG && most < op->size) rc = CASTING_ENOMEM;
+  n = l.found;
   if (rc == 0 && n == 0) rc = CAST_FILE_END;
   if (rc < 0) return rc;
   if (!l.ended && (op->how & CAST_OP_WHOLE) == 0) n--;
@@ -26,7 +29,7 @@ static intptr_t read_line(cast_fileop *op) {
   if (rc < 0) return rc;
   memcpy(op->out, f->bytes + f->start, n);
   op->nout = n;
-  if (cast_fileop_commit(op)) cast_openfile_advance(f, l.found);
+  if (cast_fileop_claim(op)) cast_openfile_advance(f, l.found);
   return 0;
 }
 
@@ -89,7 +92,7 @@ static intptr_t run_read(cast_fileop *op) {
   if (rc < 0) return rc;
   if (op->nout > most) return CAST_FILE_TOO_LONG;
   if (op->nout == 0 && !all && most > 0) return CAST_FILE_END;
-  if (cast_fileop_commit(op) && op->offset < 0)
+  if (cast_fileop_claim(op) && op->offset < 0)
     cast_openfile_advance(f, op->nout);
   return 0;
 }
@@ -130,7 +133,7 @@ static intptr_t run_seek(cast_fileop *op) {
   if (op->offset > 0 ? base > INT64_MAX - op->offset : base + op->offset < 0)
     return os_file_bad_place();
   op->at = base + op->offset;
-  if (cast_fileop_commit(op) && op->at != f->position) {
+  if (cast_fileop_claim(op) && op->at != f->position) {
     cast_openfile_forget(f);
     f->position = op->at;
   }

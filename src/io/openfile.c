@@ -120,6 +120,12 @@ intptr_t cast_openfile_read_at(
                    : os_file_read_next(f->fd, to, size);
 }
 
+size_t cast_openfile_room(const cast_openfile *f) {
+  if (f->placed && f->size >= 0 && f->size < CAST_WINDOW_SIZE)
+    return (size_t)f->size + 1;
+  return CAST_WINDOW_SIZE;
+}
+
 /* Room for one more byte behind what is in the window at least, and for `want`
    in all. */
 static bool make_room(cast_openfile *f, size_t want) {
@@ -128,9 +134,7 @@ static bool make_room(cast_openfile *f, size_t want) {
   if (f->start > 0) memmove(f->bytes, f->bytes + f->start, n);
   f->start = 0;
   f->end = n;
-  if (room == 0 && f->placed && f->size < CAST_WINDOW_SIZE)
-    room = (size_t)f->size + 1;
-  if (room == 0) room = CAST_WINDOW_SIZE;
+  if (room == 0) room = cast_openfile_room(f);
   while (room < want || room == n) room *= 2;
   if (room == f->room) return true;
   bytes = cast_realloc(f->bytes, room);
@@ -160,8 +164,7 @@ intptr_t cast_openfile_find_line(
     const unsigned char *from = n > 0 ? f->bytes + f->start : NULL;
     const unsigned char *end = NULL;
     intptr_t rc;
-    if (n > l->scanned)
-      end = memchr(from + l->scanned, '\n', n - l->scanned);
+    if (n > l->scanned) end = memchr(from + l->scanned, '\n', n - l->scanned);
     if (end != NULL) l->found = (size_t)(end - from) + 1;
     if (l->found > 0) return l->found - 1 > most ? CAST_FILE_TOO_LONG : 0;
     l->scanned = n;

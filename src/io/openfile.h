@@ -33,11 +33,11 @@ typedef struct cast_openfile {
   int fd;                         /* (strand) -1: closed */
   unsigned how;                   /* (i) OS_FILE_* */
   os_file_home home;              /* (i) */
-  bool placed;         /* (i) it can be read at any place; else in order */
-  int64_t size;        /* (i) when it was opened */
-  _Atomic bool closed; /* (a) it is to be closed, or is: no more calls */
-  uint32_t version;    /* (strand) */
-  int64_t position;    /* (strand) */
+  bool placed;             /* (i) it can be read at any place; else in order */
+  int64_t size;            /* (i) when it was opened */
+  _Atomic bool closed;     /* (a) it is to be closed, or is: no more calls */
+  uint32_t version;        /* (strand) */
+  int64_t position;        /* (strand) */
   unsigned char *bytes;    /* (strand) the window; NULL: there was none */
   size_t start, end, room; /* (strand) of `bytes` */
   char path[];             /* (i) as it was opened */
@@ -49,6 +49,8 @@ extern const cast_type cast_openfile_type;
    nothing was taken. */
 cast_openfile *cast_openfile_new(
   int fd, unsigned how, const char *path, const os_file_info *info);
+/* How much memory its window may take at first. */
+size_t cast_openfile_room(const cast_openfile *f);
 /* (strand) 0 or a result. */
 intptr_t cast_openfile_close(cast_openfile *f);
 

@@ -48,7 +48,8 @@ static intptr_t run_temp(cast_fileop *op) {
   intptr_t rc = CASTING_ENOMEM;
   for (int i = 0; i < CAST_TEMP_TRIES; i++) {
     cast_free(op->out);
-    op->out = (unsigned char *)cast_fileop_temp_name(op->path, true, "casting-");
+    op->out =
+      (unsigned char *)cast_fileop_temp_name(op->path, true, "casting-");
     if (op->out == NULL) return CASTING_ENOMEM;
     if (is_file)
       rc = os_file_open((const char *)op->out, op->how, 0600);
@@ -135,8 +136,7 @@ const cast_fileop_kind cast_op_list = {
 
 static bool is_directory(const char *path) {
   os_file_info info;
-  return os_file_stat(path, true, &info) == 0 &&
-         info.kind == OS_FILE_DIRECTORY;
+  return os_file_stat(path, true, &info) == 0 && info.kind == OS_FILE_DIRECTORY;
 }
 
 /* Makes what is missing on the way: from the top down, as others may make and
@@ -194,5 +194,4 @@ static intptr_t run_remove(cast_fileop *op) {
   cast_free(where);
   return rc;
 }
-const cast_fileop_kind cast_op_remove = {
-  .verb = "removing", .run = run_remove};
+const cast_fileop_kind cast_op_remove = {.verb = "removing", .run = run_remove};

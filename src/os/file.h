@@ -31,7 +31,7 @@ typedef enum os_file_home {
 typedef struct os_file_info {
   os_file_kind kind;
   os_file_home home; /* as far as it is known without waiting */
-  uint32_t mode; /* of permission, with the set-ID and sticky bits */
+  uint32_t mode;     /* of permission, with the set-ID and sticky bits */
   uint32_t uid, gid;
   uint64_t links, device, inode;
   int64_t size;

@@ -51,8 +51,8 @@ static const struct dirent *next_entry(DIR *d, intptr_t *rc) {
   do {
     errno = 0;
     e = readdir(d);
-  } while (e != NULL &&
-           (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0));
+  } while (
+    e != NULL && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0));
   *rc = e == NULL && errno != 0 ? failed() : 0;
   return e;
 }
@@ -172,8 +172,7 @@ static intptr_t remove_entry(
 }
 
 /* The path of `name` in the innermost directory; NULL: of that itself. */
-static void tell(
-  const removal *r, const char *name, char *where, size_t size) {
+static void tell(const removal *r, const char *name, char *where, size_t size) {
   size_t n = 0;
   for (size_t i = 0; i < r->nlevels + 2; i++) {
     const char *part = i == 0 ? r->top : name;
@@ -185,8 +184,8 @@ static void tell(
   where[n] = '\0';
 }
 
-static intptr_t empty(removal *r, bool (*stop)(void *arg), void *arg,
-  char *where, size_t size) {
+static intptr_t empty(
+  removal *r, bool (*stop)(void *arg), void *arg, char *where, size_t size) {
   intptr_t rc;
   bool found = false, entered;
   for (;;) {

@@ -59,8 +59,8 @@ static lua_Number seconds_of(struct os_file_time t) {
   return (lua_Number)t.seconds + (lua_Number)t.ns * 1e-9;
 }
 
-static const char *const kinds[] = {"other", "file", "directory", "link",
-  "pipe", "socket", "block", "character"};
+static const char *const kinds[] = {
+  "other", "file", "directory", "link", "pipe", "socket", "block", "character"};
 
 void cast_fs_push_info(lua_State *L, const os_file_info *info) {
   lua_createtable(L, 0, 11);
@@ -83,27 +83,25 @@ static int push_bytes(lua_State *L, const cast_fileop *op) {
   return 1;
 }
 
-static int push_made(lua_State *L, cast_fileop *op) {
-  cast_handle_push(L, &op->made->object);
+/* A file, and the path of one that is temporary; or that of a directory. */
+static int push_made(lua_State *L, cast_state *S, cast_fileop *op) {
+  int n = 0;
+  if (op->made != NULL) {
+    cast_handle_weigh(L, S, sizeof *op->made + cast_openfile_room(op->made));
+    cast_handle_push(L, &op->made->object);
+    n++;
+  }
+  if ((op->how & CAST_OP_TEMP) != 0) n += push_bytes(L, op);
   op->taken = true;
-  if ((op->how & CAST_OP_TEMP) == 0) return 1;
-  op->taken = false;
-  (void)push_bytes(L, op);
-  op->taken = true;
-  return 2;
+  return n;
 }
 
 /* What an operation has brought that has ended well. */
-static int push_outcome(lua_State *L, cast_fileop *op) {
+static int push_outcome(lua_State *L, cast_state *S, cast_fileop *op) {
   const cast_fileop_kind *k = op->kind;
-  if (op->made != NULL) return push_made(L, op);
+  if (k == &cast_op_open || k == &cast_op_temp) return push_made(L, S, op);
   if (k == &cast_op_read || k == &cast_op_load || k == &cast_op_list)
     return push_bytes(L, op);
-  if (k == &cast_op_temp) {
-    (void)push_bytes(L, op);
-    op->taken = true;
-    return 1;
-  }
   if (k == &cast_op_stat || k == &cast_op_look)
     return cast_fs_push_info(L, &op->info), 1;
   if (k == &cast_op_seek)
@@ -113,9 +111,10 @@ static int push_outcome(lua_State *L, cast_fileop *op) {
   return 1;
 }
 
-static int conclude(lua_State *L, cast_fileop *op) {
-  const char *path = op->where != NULL ? op->where : op->path;
-  if (op->rc == 0) return push_outcome(L, op);
+static int conclude(lua_State *L, cast_state *S, cast_fileop *op) {
+  const char *path;
+  if (op->told || op->rc == 0) return push_outcome(L, S, op);
+  path = op->where != NULL ? op->where : op->path;
   if (op->rc == CAST_FILE_END) return lua_pushnil(L), 1;
   (void)cast_fs_failure(L, path, op->rc);
   if (op->kind != &cast_op_write) return 2;
@@ -127,15 +126,16 @@ static int conclude(lua_State *L, cast_fileop *op) {
 
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_fileop *op = t->arg;
-  if (op->ndata > 0)
-    (void)cast_slabs_charge(&S->memory.slabs, op->ndata, 0);
-  return result == 0 ? conclude(L, op) : cast_push_interrupt(L, result);
+  if (op->ndata > 0) (void)cast_slabs_charge(&S->memory.slabs, op->ndata, 0);
+  return result == 0 ? conclude(L, S, op) : cast_push_interrupt(L, result);
 }
 
 static bool has_come(cast_ltask *t) {
   cast_fileop *op = t->arg;
-  if (cast_fileop_leave(op)) return false;
-  return op->kind->early || cast_event_is_set(&op->call.done);
+  cast_op_state state = cast_fileop_leave(op);
+  if (state == CAST_OP_ASKED) return false;
+  op->told = state == CAST_OP_CLAIMED && op->kind->early;
+  return op->told || cast_event_is_set(&op->call.done);
 }
 
 static void describe(cast_buffer *b, const cast_ltask *t) {
@@ -196,7 +196,7 @@ int cast_fs_give(lua_State *L, cast_state *S, cast_ltask *t) {
   }
   memcpy(op->out, s, n);
   op->nout = n;
-  (void)cast_fileop_commit(op);
+  (void)cast_fileop_claim(op);
   t->arg = op;
   t->owns_arg = true;
   (void)cast_wait_turn(&t->base);

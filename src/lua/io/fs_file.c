@@ -36,16 +36,17 @@ static bool is_closed(const cast_openfile *f) {
 
 static void need_how(lua_State *L, const cast_openfile *f, unsigned how) {
   if ((f->how & how) != 0) return;
-  cast_misuse(L, how == OS_FILE_READ ? "this file was not opened to be read"
-                                     : "this file was not opened to be written");
+  cast_misuse(L, how == OS_FILE_READ
+                   ? "this file was not opened to be read"
+                   : "this file was not opened to be written");
 }
 
 /* -- reading here --------------------------------------------------------- */
 
 /* What a read wants. */
 typedef struct wish {
-  unsigned how; /* CAST_OP_SOME, LINE, WHOLE, ALL; 0: `size` bytes */
-  size_t size;  /* of these, the most bytes; 0: as fs.read allows */
+  unsigned how;   /* CAST_OP_SOME, LINE, WHOLE, ALL; 0: `size` bytes */
+  size_t size;    /* of these, the most bytes; 0: as fs.read allows */
   int64_t offset; /* -1: at the position */
 } wish;
 
@@ -61,8 +62,9 @@ typedef struct glimpse {
 static intptr_t look_line(
   cast_openfile *f, const wish *w, char *to, size_t room, glimpse *g) {
   cast_file_line l = {0, 0, false};
-  intptr_t rc = cast_openfile_find_line(f, w->size, false, &l);
-  if (rc != 0) return OS_EAGAIN;
+  size_t most = w->size < CAST_READ_MOST ? w->size : CAST_READ_MOST;
+  intptr_t rc = cast_openfile_find_line(f, most, false, &l);
+  if (rc != 0) return OS_EAGAIN; /* also if it is long */
   g->taken = l.found;
   g->n = l.found;
   if (l.found > 0 && !l.ended && (w->how & CAST_OP_WHOLE) == 0) g->n--;
@@ -128,7 +130,8 @@ static int read_here(lua_State *L, cast_openfile *f, const wish *w) {
       to = cast_lua_newuserdata(L, room);
       continue;
     }
-    if (g.n == 0 && g.taken == 0 && ((w->how & CAST_OP_LINE) != 0 || w->size > 0))
+    if (g.n == 0 && g.taken == 0 &&
+        ((w->how & CAST_OP_LINE) != 0 || w->size > 0))
       return lua_pushnil(L), 1;
     lua_pushlstring(L, to, g.n);
     if (g.taken == 0 || take(f, &g)) return 1;
@@ -170,16 +173,17 @@ static void what_arg(lua_State *L, wish *w) {
   } else if (lua_type(L, 2) == LUA_TNUMBER) {
     w->size = size_arg(L, 2, 2, "a number of bytes");
   } else if (cast_arg_is(L, 2, "l") || cast_arg_is(L, 2, "L")) {
-    w->how = cast_arg_is(L, 2, "L") ? CAST_OP_LINE | CAST_OP_WHOLE
-                                    : CAST_OP_LINE;
+    w->how =
+      cast_arg_is(L, 2, "L") ? CAST_OP_LINE | CAST_OP_WHOLE : CAST_OP_LINE;
     w->size = CAST_LINE_MOST;
   } else if (cast_arg_is(L, 2, "a")) {
     w->how = CAST_OP_ALL;
     w->size = 0;
   } else {
     cast_arg_error(L, 2,
-      lua_pushfstring(L, "a number of bytes, \"l\", \"L\" or \"a\" expected, "
-                         "got %s",
+      lua_pushfstring(L,
+        "a number of bytes, \"l\", \"L\" or \"a\" expected, "
+        "got %s",
         cast_arg_word(L, 2)));
   }
 }
@@ -226,8 +230,7 @@ static int file_read(lua_State *L) {
   need_how(L, f, OS_FILE_READ);
   t = cast_enter_quick(L, S);
   if (is_closed(f)) return cast_fs_failure(L, f->path, CASTING_ECLOSED);
-  if (read_here(L, f, &w))
-    return lua_isnil(L, -1) ? 1 : cast_fs_give(L, S, t);
+  if (read_here(L, f, &w)) return lua_isnil(L, -1) ? 1 : cast_fs_give(L, S, t);
   op = cast_fs_op(L, S, &cast_op_read, f, NULL, NULL, 0);
   op->how = w.how;
   op->size = w.size;

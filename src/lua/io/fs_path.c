@@ -198,8 +198,8 @@ int cast_fs_list(lua_State *L) {
 
 /* mkdir(path, parents, mode): true; or nil, why */
 int cast_fs_mkdir(lua_State *L) {
-  return call(L, &cast_op_mkdir, lua_toboolean(L, 2) ? CAST_OP_TREE : 0,
-    bits_arg(L, 3));
+  return call(
+    L, &cast_op_mkdir, lua_toboolean(L, 2) ? CAST_OP_TREE : 0, bits_arg(L, 3));
 }
 
 /* remove(path, tree): true; or nil, why */

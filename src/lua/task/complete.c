@@ -110,8 +110,7 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
   if (t == S->main && cast_last_is_waiting(S))
     result = cast_last_result(S, result);
   cast_wait_over(t);
-  if (CAST_UNLIKELY(result != 0) && kind->has_come != NULL &&
-      kind->has_come(t))
+  if (CAST_UNLIKELY(result != 0) && kind->has_come != NULL && kind->has_come(t))
     result = 0;
   if (CAST_UNLIKELY(result != 0)) {
     cast_unsend(L, S, t);
