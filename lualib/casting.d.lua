@@ -877,4 +877,156 @@ function program:kill(signal) end
 local fs = {}
 casting.fs = fs
 
+---An open file; shared by all sessions that have a handle of it.
+---@class casting.file
+local file = {}
+
+---What the system knows of a file.
+---@class casting.fs.info
+---@field type casting.fs.type
+---@field size integer bytes
+---@field mode integer permissions
+---@field uid integer
+---@field gid integer
+---@field links integer
+---@field device integer
+---@field inode integer
+---@field modified number seconds since 1970
+---@field accessed number
+---@field changed number
+
+---@alias casting.fs.type "file"|"directory"|"link"|"pipe"|"socket"|"block"|"character"|"other"
+
+---@class casting.fs.write.options
+---@field append? boolean behind what is there
+---@field atomic? boolean all of it or nothing
+---@field exclusive? boolean fails if the path is there
+---@field mode? integer permissions of a new file; 438
+---@field sync? boolean waits for the disk
+
+---@class casting.fs.read.how
+---@field offset? integer where to read, instead of the position
+---@field max? integer the most bytes of a line or of "a"
+
+---Reads a whole file.
+---@param path string
+---@param max? integer bytes; 2 GiB, or 64 MiB without a length of its own
+---@return string?
+---@return string? why
+function fs.read(path, max) end
+
+---Makes a file, or replaces what is in it.
+---@param path string
+---@param data string|number|table a string, or a list of strings and lists
+---@param options? casting.fs.write.options
+---@return true?
+---@return string? why
+function fs.write(path, data, options) end
+
+---Opens a file.
+---@param path string
+---@param mode? "r"|"r+"|"w"|"w+"|"a"|"a+"|"wx"|"w+x"|"ax"|"a+x" "r"
+---@return casting.file?
+---@return string? why
+function fs.open(path, mode) end
+
+---An iterator over the lines of a file, which raises what goes wrong.
+---@param path string
+---@param what? "l"|"L" "l"
+---@return fun(): string?
+---@return nil
+---@return nil
+---@return casting.file
+function fs.lines(path, what) end
+
+---@param path string
+---@param options? {follow: boolean} false: of a symbolic link itself
+---@return casting.fs.info?
+---@return string? why
+function fs.stat(path, options) end
+
+---The names in a directory, sorted, and the type of each.
+---@param path string
+---@return string[]?
+---@return table<string, casting.fs.type>|string types, or why
+function fs.list(path) end
+
+---An iterator over a directory and all that is in it.
+---@param path string
+---@param options? {depth: integer} how deep
+---@return fun(): string?, casting.fs.type?, string?
+function fs.walk(path, options) end
+
+---@param path string
+---@param options? {parents: boolean, mode: integer}
+---@return true?
+---@return string? why
+function fs.mkdir(path, options) end
+
+---@param from string
+---@param to string
+---@return true?
+---@return string? why
+function fs.rename(from, to) end
+
+---@param path string
+---@param options? {tree: boolean} with all that is in it
+---@return true?
+---@return string? why
+function fs.remove(path, options) end
+
+---Makes a file with a name of its own, and opens it.
+---@param options? {dir: string}
+---@return casting.file?
+---@return string path or why
+function fs.temp(options) end
+
+---Makes a directory with a name of its own.
+---@param options? {dir: string}
+---@return string? path
+---@return string? why
+function fs.tempdir(options) end
+
+---@param what? "l"|"L"|"a"|integer what is easily had
+---@param how? integer|casting.fs.read.how an offset
+---@return string? nil alone at the end
+---@return string? why
+function file:read(what, how) end
+
+---@param data string|number|table
+---@param offset? integer
+---@return true?
+---@return string? why
+---@return integer? bytes that were written
+function file:write(data, offset) end
+
+---@param whence? "set"|"cur"|"end" "cur"
+---@param offset? integer 0
+---@return integer? position
+---@return string? why
+function file:seek(whence, offset) end
+
+---@param what? "l"|"L" "l"
+---@return fun(): string?
+function file:lines(what) end
+
+---@return casting.fs.info?
+---@return string? why
+function file:stat() end
+
+---@param size? integer the position
+---@return true?
+---@return string? why
+function file:truncate(size) end
+
+---Waits for the disk.
+---@param data? "data" not for the times
+---@return true?
+---@return string? why
+function file:sync(data) end
+
+---@return boolean? first false: it was closed before
+---@return string? why
+function file:close() end
+
 return casting

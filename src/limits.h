@@ -415,8 +415,8 @@
 
 /* -- files ---------------------------------------------------------------- */
 
-/* Threads that read and write files: those that a slow disk keeps waiting do not
-   stand in the way of the others. */
+/* Threads that read and write files: those that a slow disk keeps waiting do
+   not stand in the way of the others. */
 #define CAST_FILES_HELPERS 32u
 /* Queues of the operations that name a path, by its hash. */
 #define CAST_PATH_STRANDS CAST_LIMIT(256u, 2u)

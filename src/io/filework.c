@@ -66,8 +66,8 @@ static intptr_t collect(cast_fileop *op, size_t most) {
   return 0;
 }
 
-/* The same of what comes in order: what was read stays in the window until it is
-   certain that it is wanted. */
+/* The same of what comes in order: what was read stays in the window until it
+   is certain that it is wanted. */
 static intptr_t collect_in_order(cast_fileop *op, size_t most) {
   bool some = (op->how & CAST_OP_SOME) != 0;
   intptr_t n = cast_fileop_make_room(op, most);

@@ -2,8 +2,8 @@
    SPDX-License-Identifier: MIT
 
    See openfile.h. A file whose bytes come in order, as those of a device, is
-   read into the window only: what a read that was cancelled has brought is there
-   for the next one. */
+   read into the window only: what a read that was cancelled has brought is
+   there for the next one. */
 #include "openfile.h"
 
 #include "../../include/casting.h"

@@ -45,8 +45,8 @@ typedef struct cast_openfile {
 
 extern const cast_type cast_openfile_type;
 
-/* Of a descriptor, which it takes over, with one reference. NULL: no memory, and
-   nothing was taken. */
+/* Of a descriptor, which it takes over, with one reference. NULL: no memory,
+   and nothing was taken. */
 cast_openfile *cast_openfile_new(
   int fd, unsigned how, const char *path, const os_file_info *info);
 /* How much memory its window may take at first. */

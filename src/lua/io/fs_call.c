@@ -40,7 +40,8 @@ static void set_number(lua_State *L, const char *name, lua_Number n) {
   lua_pushnumber(L, n);
   lua_setfield(L, -2, name);
 }
-/* Where integers are floats, or have half the bits, large ones are not exact. */
+/* Where integers are floats, or have half the bits, large ones are not
+   exact. */
 static void push_count(lua_State *L, uint64_t n) {
 #if CAST_LUA >= 503
   if (n <= (uint64_t)LUA_MAXINTEGER)

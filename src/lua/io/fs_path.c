@@ -69,7 +69,8 @@ static int push_loaded(lua_State *L) {
 
 static const char push_key = 0;
 
-/* Pushes what lies in memory of its own, which is freed, also if that raises. */
+/* Pushes what lies in memory of its own, which is freed, also if that
+   raises. */
 static void push_and_free(lua_State *L, char *at, size_t size) {
   loaded l = {at, size};
   bool room = lua_checkstack(L, LUA_MINSTACK);

@@ -6,8 +6,8 @@
 #include "../../os/socket.h"
 #include "../compat/compat.h"
 
-/* The bytes of argument 2 of a call: of a string, of a number, or of the strings
-   of a list of these and of such lists. Returns how many pieces they are, and
+/* The bytes of an argument: of a string, of a number, or of the strings of a
+   list of these and of such lists. Returns how many pieces they are, and
    *pieces, which lie in a userdata that is pushed with all that keeps them.
    Raises. */
 uint32_t cast_pieces_read(lua_State *L, int arg, os_bytes **pieces);
