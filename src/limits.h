@@ -418,8 +418,11 @@
 /* Threads that read and write files: those that a slow disk keeps waiting do
    not stand in the way of the others. */
 #define CAST_FILES_HELPERS 32u
-/* Queues of the operations that name a path, by its hash. */
-#define CAST_PATH_STRANDS CAST_LIMIT(256u, 2u)
+/* Lists of the paths that operations are about: one is searched for each. */
+#define CAST_PATHS_LISTS CAST_LIMIT(64u, 1u)
+/* A helper that waits for a device looks so often whether anybody waits for
+   what it reads. */
+#define CAST_DEVICE_MS CAST_LIMIT(100u, 1u)
 /* Bytes that one call of the system brings of a file that is read by lines. */
 #define CAST_WINDOW_SIZE CAST_LIMIT(65536u, 16u)
 /* A file of so many bytes is read at once, if it lies in memory. */

@@ -235,9 +235,9 @@ void cast_offload_send(cast_offload *o, cast_call *c) {
 }
 
 /* Tells all helpers to end when they are free, or that they need not; true if
-   one is in a call. */
+   one is in a call, and nobody is owed any. */
 static bool tell_all(bool stop) {
-  bool busy = false;
+  bool busy = false, owed = false;
   cast_offload *o;
   cast_lock_take(&helpers.lock);
   o = helpers.first;
@@ -247,11 +247,12 @@ static bool tell_all(bool stop) {
     cast_lock_take(&o->lock);
     o->stopping = stop;
     busy |= o->nhelpers > o->nfree;
+    owed |= atomic_load_explicit(&o->owed, memory_order_relaxed) > 0;
     atomic_fetch_add_explicit(&o->word, 1, memory_order_relaxed);
     cast_lock_drop(&o->lock);
     os_wake(&o->word, INT32_MAX);
   }
-  return busy;
+  return busy && !owed;
 }
 
 bool cast_offloads_stop(uint64_t soon_ns, uint64_t deadline_ns) {

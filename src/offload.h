@@ -31,8 +31,9 @@
       `run` has returned, or when it has failed.
    6. From before a call is sent until after `done` was set, or until it has
       ended in the queue, no deadlock is found (cast_deadlock_expect).
-   When the runtime ends nobody waits for any call, so the queues are empty;
-   helpers that are in the middle of a call are not waited for. If there are
+   When the runtime ends nobody waits for any call, so there are only those in
+   the queues that keep themselves, which are `owed` or quickly made; helpers
+   that are in the middle of another call are not waited for. If there are
    such, the runtime goes on instead of stopping, so that they never meet freed
    memory; the process may end at any time. (Model offload.pml.) */
 #ifndef CAST_OFFLOAD_H
@@ -75,6 +76,9 @@ struct cast_offload {
   uint32_t nhelpers; /* (lock) helpers reserved or started, until they end */
   uint32_t nfree;    /* (lock) of these: not in a call */
   bool stopping;     /* (lock) free helpers end at once */
+  _Atomic uint32_t owed; /* (a) calls that are to be made even if nobody waits
+                            for them, here or still to be sent: the end waits
+                            for these. Relaxed: a figure */
   _Atomic uint32_t
     word;             /* (a) a futex: changes with each call, under the lock */
   cast_offload *next; /* (helpers' lock) in the list of all */
@@ -97,8 +101,8 @@ void cast_call_init(cast_call *c, const cast_call_kind *kind);
    sent before. Never fails, never waits: see `result`. */
 void cast_offload_send(cast_offload *o, cast_call *c);
 /* At the end of the runtime: ends all helpers, and waits for them until the
-   deadline; but for those that are in a call, until soon_ns only. False: some
-   are left. */
+   deadline; but for those that are in a call, until soon_ns only, unless calls
+   are owed. False: some are left. */
 bool cast_offloads_stop(uint64_t soon_ns, uint64_t deadline_ns);
 
 #endif

@@ -17,14 +17,14 @@ Fs.TRUNCATE, Fs.EXCLUSIVE = 16, 32
 -- As src/io/fileop.h has them.
 Fs.ATOMIC, Fs.SYNC = 256, 512
 
-local FULL = "too many open files"
+local FULL = ": too many open files"
 
 -- Calls f, and once more if there was no descriptor left: files that nobody has
 -- any more are closed by the collector.
 function Fs.call(f, a, b, c, d)
   local result, second = f(a, b, c, d)
   if second == nil then return result end
-  if result ~= nil or not second:find(FULL, 1, true) then
+  if result ~= nil or second:sub(-#FULL) ~= FULL then
     return result, second
   end
   files.collect()
@@ -64,6 +64,7 @@ function Fs.read_dir(name, options)
   options = Check.options(1, name, options, TEMP)
   local problem = Check.mismatch("dir", options.dir, "string")
   if problem then bad(1, name, problem) end
+  if options.dir == "" then bad(1, name, "dir must not be empty") end
   return options.dir
 end
 
@@ -83,7 +84,16 @@ function Fs.decode(text)
   end
 end
 
--- Raises what went wrong in an iterator, where the loop stands.
-function Fs.fail(name, why) error(name .. ": " .. why, 3) end
+-- The path that argument 1 of the function called `name` is.
+function Fs.check_path(name, path)
+  Check.expect(1, name, path, "string")
+  if path == "" then bad(1, name, "a path must not be empty") end
+  if path:find("\0", 1, true) then
+    bad(1, name, "a path must not have a zero byte")
+  end
+end
+
+-- Raises what went wrong, at that level above the caller.
+function Fs.fail(name, why, level) error(name .. ": " .. why, level + 1) end
 
 return Fs

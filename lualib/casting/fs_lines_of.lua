@@ -11,6 +11,6 @@ return function(file, what)
   return function()
     local line, problem = file:read(what)
     if line then return line end
-    if problem then Fs.fail("lines", problem) end
+    if problem then Fs.fail("lines", problem, 2) end
   end
 end

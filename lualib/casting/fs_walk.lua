@@ -31,7 +31,7 @@ end
 -- fs.walk(path [, options]): an iterator over path, type and why a directory
 -- could not be listed. Each directory is listed when it is given.
 return function(path, options)
-  Check.expect(1, "walk", path, "string")
+  Fs.check_path("walk", path)
   options = Check.options(2, "walk", options, KNOWN)
   local depth = check_depth(options.depth)
   local info, problem = Fs.call(files.stat, path, true)
@@ -50,7 +50,7 @@ return function(path, options)
   return function()
     if not begun then
       begun = true
-      if not info then Fs.fail("walk", problem) end
+      if not info then Fs.fail("walk", problem, 2) end
       return give(path, info.type, true)
     end
     while n > 0 do

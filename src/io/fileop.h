@@ -2,12 +2,16 @@
    SPDX-License-Identifier: MIT
 
    An operation that may wait for a disk is made by a helper (offload.h). Those
-   that concern one open file, or one path, go through a *strand* (Asio has the
-   word): they are made in the order in which they came, one at a time. A thread
+   that concern one open file go through its *strand* (Asio has the word), and
+   those that name a path through that of the path: they are made in the order
+   in which they came, one at a time. One that names two paths waits for both
+   turns; it enters both queues at once, so no two wait for each other. A thread
    that runs a session may take the turn itself, for what needs no waiting, when
    nobody has it. Invariants:
-   1. One thread has the turn of a strand: it has set `busy`, and gives the turn
-      to the first operation in the queue when it leaves.
+   1. One thread, or operation, has the turn of a strand, and gives it to the
+      first operation in the queue when it leaves. That of a path is in the table
+      of paths as long as somebody has it: the turn of who has it leads the
+      queue, so nothing is allocated.
    2. The strand has a reference to each operation from its sending until it was
       made. So an operation goes on when nobody waits for it any more.
    3. `state` leaves CAST_OP_ASKED once. CLAIMED: by who makes it, just before
@@ -28,6 +32,16 @@
 
 typedef struct cast_fileop cast_fileop;
 
+/* The turn of a path. */
+typedef struct cast_path_turn {
+  cast_list link; /* (paths' lock) in the table; or it waits: in `behind` of the
+                       turn that is there */
+  cast_list behind; /* (paths' lock) turns that wait */
+  const char *path; /* (i) */
+  cast_fileop *op;  /* (i) whose it is; NULL: that of the thread that has it */
+  bool held;        /* (paths' lock) it is in the table */
+} cast_path_turn;
+
 typedef enum cast_op_state {
   CAST_OP_ASKED,
   CAST_OP_CLAIMED,
@@ -45,10 +59,12 @@ typedef struct cast_fileop_kind {
 
 struct cast_fileop {
   cast_call call;
-  cast_list link;               /* (strand's lock) in its queue */
+  cast_list link;               /* (strand's lock) in the queue of its file */
   const cast_fileop_kind *kind; /* (i) */
-  cast_strand *strand;          /* (i) */
   cast_openfile *file;          /* (i) one reference; or NULL */
+  cast_path_turn turns[2];      /* without a file: those of its paths */
+  uint32_t nturns;              /* (i) how many these are */
+  uint32_t nwaits;              /* (paths' lock) how many it waits for */
   _Atomic uint32_t state;       /* (a) */
   bool taken;                   /* its sender has what it has made */
   bool told; /* the sender's: it has found it claimed, and goes by `out` */
@@ -76,6 +92,7 @@ struct cast_fileop {
 /* Results, beside those of the system's. */
 #define CAST_FILE_TOO_LONG (-121)
 #define CAST_FILE_END (-122) /* there is nothing more to be read */
+#define CAST_FILE_NOT_PLAIN (-123)
 
 /* In `how`, beside OS_FILE_*. */
 #define CAST_OP_ATOMIC 256u
@@ -92,12 +109,13 @@ struct cast_fileop {
 /* -- strands -------------------------------------------------------------- */
 
 void cast_strand_init(cast_strand *s);
-/* That of a path. */
-cast_strand *cast_strand_of(const char *path);
-/* Takes the turn; false: somebody has it, or waits for it. */
+/* Takes the turn; false: somebody has it. */
 bool cast_strand_enter(cast_strand *s);
 /* Gives it to the next one. */
 void cast_strand_leave(cast_strand *s);
+/* The same for a path, with a turn of the caller's. */
+bool cast_path_enter(cast_path_turn *turn, const char *path);
+void cast_path_leave(cast_path_turn *turn);
 
 /* -- operations ----------------------------------------------------------- */
 
@@ -119,6 +137,13 @@ bool cast_fileop_is_left(const cast_fileop *op);
 void cast_fileop_blame(cast_fileop *op, const char *path);
 /* Room for `n` bytes in `out`: 0 or CASTING_ENOMEM. */
 intptr_t cast_fileop_make_room(cast_fileop *op, size_t n);
+/* More room, twice as much as *room if there may be so much, but no more than
+   `most` bytes: 0; CASTING_ENOMEM: there are not `least` to be had. */
+intptr_t cast_fileop_grow(
+  cast_fileop *op, size_t *room, size_t least, size_t most);
+/* Between two tries to read a device that has nothing: false: nobody waits for
+   it any more. */
+bool cast_fileop_pause(cast_fileop *op, int fd);
 /* The most bytes of what has no length of its own, or has that one, if the
    program does not say. */
 size_t cast_fileop_most(const cast_fileop *op, bool placed, int64_t size);

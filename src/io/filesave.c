@@ -18,22 +18,18 @@
 
 static intptr_t read_all(cast_fileop *op, int fd) {
   bool placed = op->info.kind == OS_FILE_PLAIN;
-  size_t most = cast_fileop_most(op, placed, op->info.size), room = 0;
+  size_t most = cast_fileop_most(op, placed, op->info.size), room = 0, some;
+  /* One byte more than there are tells that this is the end. */
+  if (placed && op->info.size >= 0 && op->info.size < INT32_MAX)
+    room = ((size_t)op->info.size + 1) / 2;
   while (!cast_fileop_is_left(op)) {
-    size_t some;
-    intptr_t n;
-    if (op->nout == room) {
-      /* One byte more than there are tells that this is the end. */
-      size_t first = CAST_READ_MOST;
-      if (placed && op->info.size >= 0 && op->info.size < INT32_MAX)
-        first = (size_t)op->info.size + 1;
-      room = room == 0 ? first : 2 * room;
-      if (room > most + 1) room = most + 1;
-      n = cast_fileop_make_room(op, room);
-      if (n < 0) return n;
-    }
+    intptr_t n = 0;
+    if (op->nout == room || op->out == NULL)
+      n = cast_fileop_grow(op, &room, op->nout + 1, most + 1);
+    if (n < 0) return n;
     some = room - op->nout < CAST_FILE_STEP ? room - op->nout : CAST_FILE_STEP;
     n = os_file_read_next(fd, op->out + op->nout, some);
+    if (n == OS_EAGAIN && cast_fileop_pause(op, fd)) continue;
     if (n <= 0) return n;
     op->nout += (size_t)n;
     if (op->nout > most) return CAST_FILE_TOO_LONG;
@@ -46,7 +42,7 @@ static intptr_t run_load(cast_fileop *op) {
   if (fd < 0) return fd;
   rc = os_file_describe((int)fd, &op->info);
   if (rc == 0) {
-    (void)os_file_learn((int)fd, NULL, op->info.device);
+    (void)os_file_learn((int)fd, op->info.device);
     rc = read_all(op, (int)fd);
   }
   (void)os_file_close((int)fd);
@@ -159,7 +155,7 @@ static intptr_t resolve(const char *path, char **end) {
   if (*end == NULL) return CASTING_ENOMEM;
   memcpy(*end, path, n);
   for (int i = 0; rc == 1 && i < CAST_LINKS_MOST; i++) rc = follow_link(end);
-  return rc < 0 ? rc : 0; /* too many: the system says so, too */
+  return rc < 0 ? rc : 0; /* too many: the system will say so */
 }
 
 /* -- an atomic write ------------------------------------------------------ */
@@ -187,8 +183,9 @@ static intptr_t put(cast_fileop *op, const char *name, const char *target) {
     (void)os_file_unlink(name);
     return 0;
   }
-  rc = exclusive ? os_file_name(name, target) : os_file_rename(name, target);
-  if (rc < 0 || exclusive) (void)os_file_unlink(name);
+  rc =
+    exclusive ? os_file_rename_new(name, target) : os_file_rename(name, target);
+  if (rc < 0) (void)os_file_unlink(name);
   if (rc == 0 && (op->how & CAST_OP_SYNC) != 0) rc = os_file_sync_names(target);
   return rc;
 }
@@ -197,9 +194,12 @@ static intptr_t save_beside(cast_fileop *op, const char *target) {
   os_file_info old;
   intptr_t fd, rc;
   char *name;
-  bool there = os_file_stat(target, true, &old) == 0;
+  bool there;
+  rc = os_file_stat(target, true, &old);
+  if (rc < 0 && !os_file_is_none(rc)) return rc; /* links in a circle */
+  there = rc == 0;
   if (there && old.kind != OS_FILE_PLAIN && old.kind != OS_FILE_DIRECTORY)
-    return OS_FILE_REFUSED;
+    return CAST_FILE_NOT_PLAIN;
   fd = open_beside(target, there ? 0600 : op->mode, &name);
   rc = fd;
   if (fd >= 0) {

@@ -19,7 +19,10 @@ static intptr_t read_line(cast_fileop *op) {
   cast_file_line l = {0, 0, false};
   /* The window is memory, too. */
   size_t most = op->size < op->room ? op->size : op->room, n;
-  intptr_t rc = cast_openfile_find_line(f, most, true, &l);
+  intptr_t rc;
+  do {
+    rc = cast_openfile_find_line(f, most, true, &l);
+  } while (rc == OS_EAGAIN && cast_fileop_pause(op, f->fd));
   if (rc == CAST_FILE_TOO_LONG && most < op->size) rc = CASTING_ENOMEM;
   n = l.found;
   if (rc == 0 && n == 0) rc = CAST_FILE_END;
@@ -50,14 +53,9 @@ static intptr_t read_more(cast_fileop *op, size_t size) {
 static intptr_t collect(cast_fileop *op, size_t most) {
   size_t room = 0;
   while (op->nout < most && !cast_fileop_is_left(op)) {
-    intptr_t n;
-    if (op->nout == room) {
-      room = room == 0 ? CAST_READ_MOST : 2 * room;
-      if (room > most) room = most;
-      n = cast_fileop_make_room(op, room);
-      if (n < 0) return n;
-    }
-    n = read_more(op, room - op->nout);
+    intptr_t n = 0;
+    if (op->nout == room) n = cast_fileop_grow(op, &room, op->nout + 1, most);
+    if (n == 0) n = read_more(op, room - op->nout);
     if (n < 0) return n;
     if (n == 0) break;
     op->nout += (size_t)n;
@@ -69,12 +67,18 @@ static intptr_t collect(cast_fileop *op, size_t most) {
 /* The same of what comes in order: what was read stays in the window until it
    is certain that it is wanted. */
 static intptr_t collect_in_order(cast_fileop *op, size_t most) {
+  cast_openfile *f = op->file;
   bool some = (op->how & CAST_OP_SOME) != 0;
-  intptr_t n = cast_fileop_make_room(op, most);
+  size_t spare = op->room / 2; /* the window is memory, too */
+  intptr_t n;
+  do {
+    n = cast_openfile_gather(f, most < spare ? most : spare, some);
+  } while (n == OS_EAGAIN && cast_fileop_pause(op, f->fd));
   if (n < 0) return n;
-  n = cast_openfile_peek(op->file, op->out, most, some, true);
-  if (n > 0) op->nout = (size_t)n;
-  return n < 0 ? n : 0;
+  if ((size_t)n == spare && spare < most) return CASTING_ENOMEM;
+  if (cast_fileop_make_room(op, (size_t)n + 1) < 0) return CASTING_ENOMEM;
+  op->nout = (size_t)cast_openfile_peek(f, op->out, (size_t)n, false, true);
+  return 0;
 }
 
 static intptr_t run_read(cast_fileop *op) {
@@ -107,10 +111,11 @@ static intptr_t run_write(cast_fileop *op) {
   int64_t from = op->offset >= 0 ? op->offset : f->position;
   intptr_t rc;
   if (f->fd < 0) return CASTING_ECLOSED;
+  if (op->offset >= 0 && !f->placed) return os_file_bad_place();
   cast_openfile_forget(f);
   op->nout = os_file_write(f->fd, op->data, op->ndata, at_end ? -1 : from, &rc);
   if (op->offset < 0) f->position += (int64_t)op->nout;
-  if (at_end && f->placed) {
+  if (at_end && f->placed && op->nout > 0) {
     intptr_t failed = os_file_position(f->fd, &f->position);
     if (rc == 0) rc = failed;
   }
@@ -126,9 +131,8 @@ static intptr_t run_seek(cast_fileop *op) {
   if (f->fd < 0) return CASTING_ECLOSED;
   if (!f->placed) return os_file_bad_place();
   if (op->mode == 2) {
-    rc = os_file_describe(f->fd, &op->info);
+    rc = os_file_end(f->fd, &base);
     if (rc < 0) return rc;
-    base = op->info.size;
   }
   if (op->offset > 0 ? base > INT64_MAX - op->offset : base + op->offset < 0)
     return os_file_bad_place();

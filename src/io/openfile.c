@@ -105,8 +105,13 @@ void cast_openfile_advance(cast_openfile *f, size_t n) {
   size_t of_window = n < left(f) ? n : left(f);
   f->position += (int64_t)n;
   f->start += of_window;
-  if (f->start == f->end) cast_openfile_forget(f);
   f->version++;
+  if (f->start < f->end) return;
+  cast_openfile_forget(f);
+  if (f->room <= CAST_WINDOW_SIZE) return;
+  cast_free(f->bytes); /* after a long line */
+  f->bytes = NULL;
+  f->room = 0;
 }
 
 intptr_t cast_openfile_read_at(
@@ -121,7 +126,7 @@ intptr_t cast_openfile_read_at(
 }
 
 size_t cast_openfile_room(const cast_openfile *f) {
-  if (f->placed && f->size >= 0 && f->size < CAST_WINDOW_SIZE)
+  if (f->placed && f->size > 0 && f->size < CAST_WINDOW_SIZE)
     return (size_t)f->size + 1;
   return CAST_WINDOW_SIZE;
 }
@@ -134,7 +139,10 @@ static bool make_room(cast_openfile *f, size_t want) {
   if (f->start > 0) memmove(f->bytes, f->bytes + f->start, n);
   f->start = 0;
   f->end = n;
-  if (room == 0) room = cast_openfile_room(f);
+  if (room == 0)
+    room = cast_openfile_room(f);
+  else if (n == room && room < CAST_WINDOW_SIZE)
+    room = CAST_WINDOW_SIZE; /* it has grown since */
   while (room < want || room == n) room *= 2;
   if (room == f->room) return true;
   bytes = cast_realloc(f->bytes, room);
@@ -178,18 +186,23 @@ intptr_t cast_openfile_find_line(
   }
 }
 
-intptr_t cast_openfile_peek(
-  cast_openfile *f, void *to, size_t size, bool some, bool waits) {
-  size_t n;
-  if (f->fd < 0) return CASTING_ECLOSED;
-  while (!f->placed && left(f) < size && !(some && left(f) > 0)) {
-    intptr_t rc = fill(f, some ? 0 : size, waits);
+intptr_t cast_openfile_gather(cast_openfile *f, size_t size, bool some) {
+  while (left(f) < size && !(some && left(f) > 0)) {
+    size_t want = left(f) + 1;
+    intptr_t rc = fill(f, want, true);
     if (rc < 0) return rc;
     if (rc == 0) break;
   }
-  n = left(f) < size ? left(f) : size;
+  return (intptr_t)(left(f) < size ? left(f) : size);
+}
+
+intptr_t cast_openfile_peek(
+  cast_openfile *f, void *to, size_t size, bool some, bool waits) {
+  size_t n = left(f) < size ? left(f) : size;
+  if (f->fd < 0) return CASTING_ECLOSED;
   if (n > 0) memcpy(to, f->bytes + f->start, n);
-  while (f->placed && n < size && !(some && n > 0)) {
+  if (!f->placed) return n == size || (some && n > 0) ? (intptr_t)n : OS_EAGAIN;
+  while (n < size && !(some && n > 0)) {
     intptr_t rc = cast_openfile_read_at(
       f, (char *)to + n, size - n, f->position + (int64_t)n, waits);
     if (rc < 0) return rc;

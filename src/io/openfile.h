@@ -19,7 +19,7 @@
 #include "../offload.h"
 #include "../os/file.h"
 
-/* A queue of operations, of which one is made at a time. */
+/* A queue of operations on an open file, of which one is made at a time. */
 typedef struct cast_strand {
   cast_lock lock; /* CAST_RANK_LEAF */
   cast_list ops;  /* (lock) of cast_fileop: those that wait for their turn */
@@ -69,9 +69,13 @@ intptr_t cast_openfile_find_line(
   cast_openfile *f, size_t most, bool waits, cast_file_line *l);
 /* (strand) Copies what comes next, `size` bytes unless the file ends before, or
    with `some` what is easily had of them: how many; or a result as above. The
-   position stays. */
+   position stays. Of what comes in order: only what is in the window. */
 intptr_t cast_openfile_peek(
   cast_openfile *f, void *to, size_t size, bool some, bool waits);
+/* (strand) Waits: the same of what comes in order, into the window: how many
+   bytes of those that are wanted it has. OS_EAGAIN: there is nothing now, and
+   the window keeps what it has. */
+intptr_t cast_openfile_gather(cast_openfile *f, size_t size, bool some);
 /* (strand) The position moves by n bytes which were read. */
 void cast_openfile_advance(cast_openfile *f, size_t n);
 /* (strand) The window is not what is next any more. */

@@ -16,7 +16,7 @@
 static intptr_t make_file(cast_fileop *op, int fd, const char *path) {
   intptr_t rc = os_file_describe(fd, &op->info);
   if (rc == 0) {
-    op->info.home = os_file_learn(fd, NULL, op->info.device);
+    op->info.home = os_file_learn(fd, op->info.device);
     op->made = cast_openfile_new(fd, op->how, path, &op->info);
     if (op->made == NULL) rc = CASTING_ENOMEM;
   }
@@ -33,10 +33,7 @@ const cast_fileop_kind cast_op_open = {
 
 static intptr_t run_look(cast_fileop *op) {
   bool follow = (op->how & CAST_OP_FOLLOW) != 0;
-  intptr_t rc = os_file_stat(op->path, follow, &op->info);
-  if (rc == 0 && op->info.kind != OS_FILE_LINK)
-    (void)os_file_learn(-1, op->path, op->info.device);
-  return rc;
+  return os_file_stat(op->path, follow, &op->info);
 }
 const cast_fileop_kind cast_op_look = {
   .verb = "looking at", .lapses = true, .run = run_look};
@@ -78,12 +75,8 @@ static intptr_t add_name(void *arg, const char *name, os_file_kind kind) {
   size_t n = strlen(name) + 2;
   if (cast_fileop_is_left(op)) return OS_EAGAIN;
   if (op->nout + n > op->size) {
-    size_t room = op->size == 0 ? 512 : op->size;
-    intptr_t rc;
-    while (room < op->nout + n) room *= 2;
-    rc = cast_fileop_make_room(op, room);
+    intptr_t rc = cast_fileop_grow(op, &op->size, op->nout + n, SIZE_MAX);
     if (rc < 0) return rc;
-    op->size = room;
   }
   op->out[op->nout] = (unsigned char)letters[kind];
   memcpy(op->out + op->nout + 1, name, n - 1);
@@ -147,6 +140,7 @@ static intptr_t make_way(cast_fileop *op) {
   intptr_t rc = 0;
   if (path == NULL) return CASTING_ENOMEM;
   memcpy(path, op->path, n);
+  while (n > 2 && path[n - 2] == '/') path[--n - 1] = '\0';
   for (size_t i = 1; i < n && rc == 0; i++) {
     char c = path[i];
     if (c != '/' && c != '\0') continue;

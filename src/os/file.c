@@ -16,14 +16,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 #if !defined(O_PATH)
 #define O_PATH 0
 #endif
 
 static intptr_t failed(void) {
+  if (errno == EAGAIN) return OS_EAGAIN;
   return errno == ENOMEM ? OS_ENOMEM : OS_SYSTEM - errno;
 }
 static intptr_t outcome(int rc) { return rc == 0 ? 0 : failed(); }
@@ -79,10 +85,19 @@ intptr_t os_file_describe(int fd, os_file_info *info) {
 }
 
 intptr_t os_file_stat(const char *path, bool follow, os_file_info *info) {
+#if O_PATH != 0
+  /* One and the same file is described and learned of. */
+  int fd = open(path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+  intptr_t rc = fd < 0 ? failed() : os_file_describe(fd, info);
+  if (rc == 0) info->home = os_file_learn(fd, info->device);
+  if (fd >= 0) (void)close(fd);
+  return rc;
+#else
   struct stat st;
   if ((follow ? stat(path, &st) : lstat(path, &st)) != 0) return failed();
   describe(&st, info);
   return 0;
+#endif
 }
 
 intptr_t os_file_link(const char *path, char *to, size_t size) {
@@ -93,11 +108,13 @@ intptr_t os_file_link(const char *path, char *to, size_t size) {
 }
 
 void os_file_imitate(int fd, const os_file_info *info) {
-  /* The owner first: to change it takes the set-ID bits away. Who may not give
-     the file away may still give it to a group of theirs. */
-  if (fchown(fd, info->uid, info->gid) != 0)
-    if (fchown(fd, (uid_t)-1, info->gid) != 0) errno = 0;
-  (void)fchmod(fd, info->mode & 0777);
+  /* Who may not give the file away may still give it to a group of theirs. What
+     was granted to a group is not for another one. */
+  mode_t mode = info->mode & 0777;
+  if (fchown(fd, info->uid, info->gid) != 0 &&
+      fchown(fd, (uid_t)-1, info->gid) != 0)
+    mode &= ~(mode_t)070;
+  (void)fchmod(fd, mode);
 }
 
 /* -- opening -------------------------------------------------------------- */
@@ -144,7 +161,7 @@ int os_file_lift(int fd) {
 }
 
 /* What was opened must be of a kind that this is for. */
-static intptr_t check_opened(int fd) {
+static intptr_t check_opened(int fd, unsigned how) {
   struct stat st;
   intptr_t rc = 0;
   if (fstat(fd, &st) != 0)
@@ -153,8 +170,8 @@ static intptr_t check_opened(int fd) {
     rc = OS_FILE_REFUSED;
   else if (S_ISDIR(st.st_mode))
     rc = OS_SYSTEM - EISDIR;
-  else if (!S_ISREG(st.st_mode))
-    (void)os_nonblocking(fd, false); /* who reads it has the time to wait */
+  else if (!S_ISREG(st.st_mode) && (how & OS_FILE_WRITE) != 0)
+    (void)os_nonblocking(fd, false); /* who writes to it has the time to wait */
   if (rc < 0) (void)close(fd);
   return rc < 0 ? rc : fd;
 }
@@ -165,7 +182,7 @@ intptr_t os_file_open(const char *path, unsigned how, unsigned mode) {
   fd = open_again(path, flags | O_NONBLOCK, mode);
   if (fd < 0 && errno == EAGAIN) fd = open_again(path, flags, mode);
   fd = os_file_lift(fd);
-  return fd < 0 ? failed() : check_opened(fd);
+  return fd < 0 ? failed() : check_opened(fd, how);
 }
 
 /* Linux closes it even if a signal has interrupted that. */
@@ -195,6 +212,11 @@ intptr_t os_file_read_next(int fd, void *to, size_t size) {
   return n < 0 ? failed() : n;
 }
 
+void os_file_await(int fd, int milliseconds) {
+  struct pollfd p = {.fd = fd, .events = POLLIN};
+  (void)poll(&p, 1, milliseconds);
+}
+
 size_t os_file_write(
   int fd, const void *from, size_t size, int64_t offset, intptr_t *rc) {
   size_t done = 0;
@@ -218,6 +240,13 @@ intptr_t os_file_position(int fd, int64_t *at) {
   off_t now = lseek(fd, 0, SEEK_CUR);
   if (now < 0) return failed();
   *at = now;
+  return 0;
+}
+
+intptr_t os_file_end(int fd, int64_t *at) {
+  off_t end = lseek(fd, 0, SEEK_END);
+  if (end < 0) return failed();
+  *at = end;
   return 0;
 }
 
@@ -250,8 +279,16 @@ intptr_t os_file_mkdir(const char *path, unsigned mode) {
 intptr_t os_file_rename(const char *from, const char *to) {
   return outcome(rename(from, to));
 }
-intptr_t os_file_name(const char *path, const char *other) {
-  return outcome(link(path, other));
+intptr_t os_file_rename_new(const char *from, const char *to) {
+#if defined(SYS_renameat2)
+  if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1 /* NOREPLACE */) ==
+      0)
+    return 0;
+  if (errno != ENOSYS && errno != EINVAL) return failed();
+#endif
+  if (link(from, to) != 0) return failed();
+  (void)unlink(from);
+  return 0;
 }
 intptr_t os_file_unlink(const char *path) { return outcome(unlink(path)); }
 intptr_t os_file_rmdir(const char *path) { return outcome(rmdir(path)); }
@@ -267,7 +304,7 @@ intptr_t os_file_sync_names(const char *path) {
   memcpy(directory, n == 0 ? "." : path, n == 0 ? 1 : n);
   directory[n == 0 ? 1 : n] = '\0';
   fd = open_again(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-  if (fd < 0) return failed();
+  if (fd < 0) return errno == EACCES ? 0 : failed();
   rc = os_file_sync(fd, false);
   (void)close(fd);
   /* Some file systems have nothing to do there, and say so. */

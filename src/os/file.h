@@ -57,34 +57,42 @@ typedef struct os_file_info {
 intptr_t os_file_open(const char *path, unsigned how, unsigned mode);
 intptr_t os_file_close(int fd);
 
-/* Up to `size` bytes: how many; 0: the end. */
+/* Up to `size` bytes: how many; 0: the end. OS_EAGAIN: a device that was opened
+   to be read only has nothing now. */
 intptr_t os_file_read(int fd, void *to, size_t size, int64_t offset);
 /* From the position of the open file on. */
 intptr_t os_file_read_next(int fd, void *to, size_t size);
+/* Waits so long at most until a device has something to be read. */
+void os_file_await(int fd, int milliseconds);
 /* All `size` bytes, at that offset, or (-1) at the end: how many were written,
    fewer only before a failure, which is stored in *rc. */
 size_t os_file_write(
   int fd, const void *from, size_t size, int64_t offset, intptr_t *rc);
 /* Where a write at the end has ended. */
 intptr_t os_file_position(int fd, int64_t *at);
+/* Where the file ends. That position is lost. */
+intptr_t os_file_end(int fd, int64_t *at);
 intptr_t os_file_sync(int fd, bool data);
 intptr_t os_file_truncate(int fd, int64_t size);
 intptr_t os_file_describe(int fd, os_file_info *info);
-/* Takes mode and, where that may be done, owner of another file. */
+/* Takes the permissions and, where that may be done, the owner of another file;
+   else the group gets none. */
 void os_file_imitate(int fd, const os_file_info *info);
 
-/* Of a path; follow: of what a symbolic link leads to. */
+/* Of a path; follow: of what a symbolic link leads to. What it is on is learned,
+   too (below). */
 intptr_t os_file_stat(const char *path, bool follow, os_file_info *info);
 /* Where a symbolic link leads: the length of the text, which may be cut. */
 intptr_t os_file_link(const char *path, char *to, size_t size);
 intptr_t os_file_mkdir(const char *path, unsigned mode);
 intptr_t os_file_rename(const char *from, const char *to);
-/* Gives a file another name, which must be free. */
-intptr_t os_file_name(const char *path, const char *other);
+/* The same, if there is nothing yet. */
+intptr_t os_file_rename_new(const char *from, const char *to);
 intptr_t os_file_unlink(const char *path);
 /* A directory, which must be empty. */
 intptr_t os_file_rmdir(const char *path);
-/* Returns when the disk has the names in the directory in which `path` is. */
+/* Returns when the disk has the names in the directory in which `path` is, if
+   that can be read. */
 intptr_t os_file_sync_names(const char *path);
 bool os_file_is_there(intptr_t rc); /* it says that something is there */
 bool os_file_is_none(intptr_t rc);  /* ... that nothing is */
@@ -101,9 +109,9 @@ intptr_t os_file_stat_cached(const char *path, bool follow, os_file_info *info);
 intptr_t os_file_open_cached(const char *path, os_file_info *info);
 intptr_t os_file_read_cached(
   int fd, os_file_home home, void *to, size_t size, int64_t offset);
-/* May block: finds out on what the open file fd, or (-1) the path is, which is
-   on that device, and remembers it for a while: its `home`. */
-os_file_home os_file_learn(int fd, const char *path, uint64_t device);
+/* May block: finds out on what the open file is, which is on that device, and
+   remembers it for a while: its `home`. */
+os_file_home os_file_learn(int fd, uint64_t device);
 
 /* -- directories ---------------------------------------------------------- */
 
@@ -114,8 +122,8 @@ intptr_t os_file_list(const char *path, bool follow,
   intptr_t (*entry)(void *arg, const char *name, os_file_kind kind), void *arg);
 
 /* Removes what is at `path`, a directory with all that is in it, whatever its
-   depth, with three descriptors at most and no recursion; symbolic links are
-   removed. It stops between two of them if `stop` says so, and then the result
+   depth, with few descriptors and no recursion; symbolic links are removed. A
+   path that ends with "." or ".." is refused. It stops between two of them if `stop` says so, and then the result
    is OS_EAGAIN. After a failure the path that it is about, up to `size` bytes,
    is in `where`. */
 intptr_t os_file_remove_tree(const char *path, bool (*stop)(void *arg),

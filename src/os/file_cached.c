@@ -99,15 +99,14 @@ static os_file_home home_of_type(unsigned long type) {
   return OS_HOME_AWAY;
 }
 
-os_file_home os_file_learn(int fd, const char *path, uint64_t device) {
+os_file_home os_file_learn(int fd, uint64_t device) {
   struct statfs fs;
   os_file_home home = os_file_home_of((dev_t)device);
   uint32_t number = number_of((dev_t)device);
   uint32_t until = (now_in_seconds() + HOME_SECONDS) & 0x3fffffffu;
   if (home != OS_HOME_UNKNOWN) return home;
   home = OS_HOME_AWAY;
-  if ((fd < 0 ? statfs(path, &fs) : fstatfs(fd, &fs)) == 0)
-    home = home_of_type((unsigned long)fs.f_type);
+  if (fstatfs(fd, &fs) == 0) home = home_of_type((unsigned long)fs.f_type);
   atomic_store_explicit(&homes[number % HOMES],
     (uint64_t)number << 32 | (uint64_t)home << 30 | until,
     memory_order_relaxed);
@@ -179,9 +178,8 @@ os_file_home os_file_home_of(dev_t device) {
   (void)device;
   return OS_HOME_UNKNOWN;
 }
-os_file_home os_file_learn(int fd, const char *path, uint64_t device) {
+os_file_home os_file_learn(int fd, uint64_t device) {
   (void)fd;
-  (void)path;
   (void)device;
   return OS_HOME_UNKNOWN;
 }

@@ -1,10 +1,12 @@
 /* file_tree.c - directories, and all that is in them, on POSIX systems.
    SPDX-License-Identifier: MIT
 
-   A tree is removed from within: one directory is open at a time. When it is
-   empty its parent is opened through "..", and must be the one that it was
-   entered from, else somebody has moved it meanwhile. So no path is followed
-   twice, and a link that takes the place of a directory leads nowhere. */
+   A tree is removed from within: the directories that were entered last are
+   open, KEPT of them besides the innermost. When a directory is empty its
+   parent is open still, or is opened through "..", and must then be the one that
+   it was entered from, else somebody has moved it meanwhile. So no path is
+   followed twice, and a link that takes the place of a directory leads
+   nowhere. */
 #define _GNU_SOURCE /* O_DIRECTORY */
 #define _FILE_OFFSET_BITS 64
 #include "file.h"
@@ -81,9 +83,12 @@ intptr_t os_file_list(const char *path, bool follow,
 
 /* -- removing a tree ------------------------------------------------------ */
 
+#define KEPT 8
+
 /* A directory that was entered. */
 typedef struct level {
-  dev_t device; /* of the directory that it is in */
+  DIR *d;       /* the directory that it is in; NULL: it was closed, ... */
+  dev_t device; /* ... and is this one */
   ino_t inode;
   char *name; /* in that one */
 } level;
@@ -96,7 +101,22 @@ typedef struct removal {
 } removal;
 
 /* Gives up the innermost level. */
-static void drop_level(removal *r) { free(r->levels[--r->nlevels].name); }
+static void drop_level(removal *r) {
+  level *l = &r->levels[--r->nlevels];
+  if (l->d != NULL) (void)closedir(l->d);
+  free(l->name);
+}
+
+static bool make_room(removal *r) {
+  size_t room = r->room == 0 ? 16 : 2 * r->room;
+  level *levels;
+  if (r->nlevels < r->room) return true;
+  levels = realloc(r->levels, room * sizeof *levels);
+  if (levels == NULL) return false;
+  r->levels = levels;
+  r->room = room;
+  return true;
+}
 
 /* Enters a directory of the innermost one. */
 static intptr_t enter(removal *r, const char *name) {
@@ -104,56 +124,55 @@ static intptr_t enter(removal *r, const char *name) {
   level *l;
   DIR *d;
   int fd;
-  if (r->nlevels == r->room) {
-    size_t room = r->room == 0 ? 16 : 2 * r->room;
-    level *levels = realloc(r->levels, room * sizeof *levels);
-    if (levels == NULL) return OS_ENOMEM;
-    r->levels = levels;
-    r->room = room;
-  }
+  if (!make_room(r)) return OS_ENOMEM;
   if (fstat(dirfd(r->d), &st) != 0) return failed();
   fd = open_directory(dirfd(r->d), name, false);
   if (fd < 0) return failed();
   d = fdopendir(fd);
   l = &r->levels[r->nlevels];
-  l->name = strdup(name);
+  *l = (level){r->d, st.st_dev, st.st_ino, strdup(name)};
   if (d == NULL || l->name == NULL) {
     free(l->name);
     if (d != NULL) (void)closedir(d);
     if (d == NULL) (void)close(fd);
     return OS_ENOMEM;
   }
-  l->device = st.st_dev;
-  l->inode = st.st_ino;
-  r->nlevels++;
-  (void)closedir(r->d);
   r->d = d;
+  if (++r->nlevels > KEPT) {
+    l = &r->levels[r->nlevels - KEPT - 1];
+    (void)closedir(l->d);
+    l->d = NULL;
+  }
   return 0;
 }
 
-/* The innermost directory is empty: leaves it, and removes it. */
-static intptr_t leave(removal *r) {
-  const level *l = &r->levels[r->nlevels - 1];
+/* The directory that the innermost one is in. */
+static intptr_t open_parent(removal *r, level *l) {
   int fd = open_directory(dirfd(r->d), "..", false);
   struct stat st;
   intptr_t rc = 0;
-  DIR *d;
   if (fd < 0) return failed();
   if (fstat(fd, &st) != 0)
     rc = failed();
   else if (st.st_dev != l->device || st.st_ino != l->inode)
     rc = OS_SYSTEM - ESTALE; /* it was moved meanwhile */
-  else if (unlinkat(fd, l->name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+  else if ((l->d = fdopendir(fd)) == NULL)
     rc = failed();
-  d = rc == 0 ? fdopendir(fd) : NULL;
-  if (d == NULL) {
-    if (rc == 0) rc = failed();
-    (void)close(fd);
-    return rc;
-  }
-  drop_level(r);
+  if (rc < 0) (void)close(fd);
+  return rc;
+}
+
+/* The innermost directory is empty: leaves it, and removes it. */
+static intptr_t leave(removal *r) {
+  level *l = &r->levels[r->nlevels - 1];
+  intptr_t rc = l->d == NULL ? open_parent(r, l) : 0;
+  if (rc < 0) return rc;
+  if (unlinkat(dirfd(l->d), l->name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+    return failed();
   (void)closedir(r->d);
-  r->d = d;
+  r->d = l->d;
+  l->d = NULL;
+  drop_level(r);
   return 0;
 }
 
@@ -211,6 +230,13 @@ static intptr_t empty(
   }
 }
 
+/* Is "." or ".." the last name? */
+static bool ends_with_dots(const char *path) {
+  const char *name = strrchr(path, '/');
+  name = name == NULL ? path : name + 1;
+  return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
 intptr_t os_file_remove_tree(const char *path, bool (*stop)(void *arg),
   void *arg, char *where, size_t size) {
   size_t n = strlen(path);
@@ -222,7 +248,9 @@ intptr_t os_file_remove_tree(const char *path, bool (*stop)(void *arg),
   if (top == NULL) return OS_ENOMEM;
   while (n > 1 && top[n - 1] == '/') top[--n] = '\0';
   tell(&r, NULL, where, size);
-  if (lstat(top, &st) != 0) {
+  if (ends_with_dots(top)) {
+    rc = OS_SYSTEM - EINVAL;
+  } else if (lstat(top, &st) != 0) {
     rc = failed();
   } else if (!S_ISDIR(st.st_mode)) {
     rc = unlink(top) == 0 ? 0 : failed();

@@ -107,9 +107,10 @@ static unit_host *begin(uint32_t cores) {
 
 /* Everything has ended with the runtime. */
 static bool is_still(void) {
-  const cast_strand *s = cast_strand_of("path");
-  return helpers.nlive == 0 && files.nqueued == 0 && !s->busy &&
-         cast_list_is_empty(&s->ops);
+  for (uint32_t i = 0; i < CAST_PATHS_LISTS; i++)
+    if (!cast_list_is_empty(&paths.lists[i])) return false;
+  return helpers.nlive == 0 && files.nqueued == 0 &&
+         unit_read(&files.owed) == 0;
 }
 
 /* -- strands -------------------------------------------------------------- */
@@ -133,23 +134,60 @@ static void one_after_the_other(void **state) {
 static void who_enters_keeps_them_waiting(void **state) {
   CAST_UNUSED(state);
   unit_host *h = begin(1);
-  cast_strand *s = cast_strand_of("path");
+  cast_path_turn turn, another;
   cast_fileop *op[3], *other;
-  assert_true(cast_strand_enter(s));
-  assert_false(cast_strand_enter(s));
+  assert_true(cast_path_enter(&turn, "path"));
+  assert_false(cast_path_enter(&another, "path"));
   for (int i = 0; i < 3; i++) op[i] = op_sent(&quick);
   other = cast_fileop_new(&quick, NULL, "elsewhere", NULL, 0);
-  assert_ptr_not_equal(other->strand, s);
   cast_fileop_send(other);
   assert_int_equal(await(h, other), 0);
   assert_int_equal(unit_read(&ndone), 1);
-  cast_strand_leave(s);
+  cast_path_leave(&turn);
   for (int i = 0; i < 3; i++) {
     assert_int_equal(await(h, op[i]), 0);
     assert_int_equal(op[i]->at, i + 1);
     op_drop(op[i]);
   }
   op_drop(other);
+  unit_shut(h);
+  assert_true(is_still());
+}
+
+static cast_fileop *op_of_two(const char *path, const char *to) {
+  cast_fileop *op = cast_fileop_new(&quick, NULL, path, to, 0);
+  CAST_ALWAYS(op != NULL);
+  cast_fileop_send(op);
+  return op;
+}
+
+/* One that names two paths keeps its place in both queues. */
+static void of_two_paths(void **state) {
+  CAST_UNUSED(state);
+  unit_host *h = begin(1);
+  cast_path_turn a, b;
+  cast_fileop *op[6];
+  assert_true(cast_path_enter(&a, "a"));
+  assert_true(cast_path_enter(&b, "b"));
+  op[0] = op_of_two("a", "b");
+  op[1] = op_of_two("b", "a");
+  op[2] = op_of_two("b", "c"); /* c is free, b is not */
+  op[3] = op_of_two("c", NULL);
+  op[4] = op_of_two("a", "a");
+  op[5] = op_of_two("a", NULL);
+  cast_path_leave(&b);
+  assert_int_equal(
+    unit_event(h->main, &op[2]->call.done, os_now() + MS), CASTING_ETIMEOUT);
+  assert_int_equal(unit_read(&ndone), 0);
+  cast_path_leave(&a);
+  for (int i = 0; i < 6; i++) {
+    assert_int_equal(await(h, op[i]), 0);
+    assert_int_equal(op[i]->rc, 0);
+  }
+  assert_int_equal(op[0]->at, 0);
+  assert_int_equal(op[1]->at, 1);
+  assert_true(op[2]->at < op[3]->at && op[4]->at < op[5]->at);
+  for (int i = 0; i < 6; i++) op_drop(op[i]);
   unit_shut(h);
   assert_true(is_still());
 }
@@ -207,12 +245,12 @@ static void claimed_or_left(void **state) {
 static void lost_with_all_behind(void **state) {
   CAST_UNUSED(state);
   unit_host *h = begin(1);
-  cast_strand *s = cast_strand_of("path");
+  cast_path_turn turn;
   cast_fileop *op[4];
   unit_write(&refusals, 1);
-  assert_true(cast_strand_enter(s));
+  assert_true(cast_path_enter(&turn, "path"));
   for (int i = 0; i < 4; i++) op[i] = op_sent(&quick);
-  cast_strand_leave(s);
+  cast_path_leave(&turn);
   for (int i = 0; i < 4; i++) {
     assert_int_equal(await(h, op[i]), 0);
     assert_int_equal(op[i]->rc, CASTING_ENOMEM);
@@ -235,7 +273,10 @@ static bool send_and_leave(unit_task *t) {
       uint64_t random = unit_random(&t->seed);
       if (t->base.cancelled) return true;
       if (random % 16 == 0) unit_write(&refusals, 1);
-      op = t->arg = op_sent(random % 3 == 0 ? &lapsing : &quick);
+      op = t->arg = random % 7 == 0 ? op_of_two("path", "other")
+                    : random % 7 == 1
+                      ? op_of_two("other", "path")
+                      : op_sent(random % 3 == 0 ? &lapsing : &quick);
       rc = unit_event(
         t, &op->call.done, random % 5 == 0 ? os_now() + random % MS : FOREVER);
       if (rc == CAST_PARKED) return false;
@@ -313,7 +354,7 @@ static cast_openfile *open_file(const char *path, unsigned how) {
   cast_openfile *f;
   assert_true(fd >= 0);
   assert_int_equal(os_file_describe((int)fd, &info), 0);
-  info.home = os_file_learn((int)fd, NULL, info.device);
+  info.home = os_file_learn((int)fd, info.device);
   f = cast_openfile_new((int)fd, how, path, &info);
   assert_non_null(f);
   return f;
@@ -367,6 +408,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_teardown(one_after_the_other, unit_clean),
     cmocka_unit_test_teardown(who_enters_keeps_them_waiting, unit_clean),
+    cmocka_unit_test_teardown(of_two_paths, unit_clean),
     cmocka_unit_test_teardown(left_before_its_turn, unit_clean),
     cmocka_unit_test_teardown(claimed_or_left, unit_clean),
     cmocka_unit_test_teardown(lost_with_all_behind, unit_clean),

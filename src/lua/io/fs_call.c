@@ -4,7 +4,9 @@
    What is to be written is copied, and counts for the session until the call is
    over. What comes may not have more bytes than the session may have. */
 #include "../../../include/casting.h"
+#include "../../account.h"
 #include "../../limits.h"
+#include "../../mem.h"
 #include "../../os/socket.h"
 #include "../compat/auxiliary.h"
 #include "../state/argument.h"
@@ -26,6 +28,7 @@ int cast_fs_failure(lua_State *L, const char *path, intptr_t rc) {
   case CASTING_ECLOSED: why = "closed"; break;
   case CAST_FILE_TOO_LONG: why = "too long"; break;
   case OS_FILE_REFUSED: why = "a pipe, a terminal or a socket, no file"; break;
+  case CAST_FILE_NOT_PLAIN: why = "not a plain file"; break;
   default: os_system_text(rc, text, sizeof text);
   }
   lua_pushnil(L);
@@ -84,51 +87,116 @@ static int push_bytes(lua_State *L, const cast_fileop *op) {
   return 1;
 }
 
+/* What is pushed of an operation, in a protected call: to make values may run
+   finalizers, which may wait in the name of the task, and raise. */
+typedef struct telling {
+  cast_state *S;
+  cast_fileop *op; /* one reference, of the caller's */
+} telling;
+
 /* A file, and the path of one that is temporary; or that of a directory. */
-static int push_made(lua_State *L, cast_state *S, cast_fileop *op) {
-  int n = 0;
+static void push_made(lua_State *L, cast_state *S, cast_fileop *op) {
   if (op->made != NULL) {
     cast_handle_weigh(L, S, sizeof *op->made + cast_openfile_room(op->made));
     cast_handle_push(L, &op->made->object);
-    n++;
   }
-  if ((op->how & CAST_OP_TEMP) != 0) n += push_bytes(L, op);
+  if ((op->how & CAST_OP_TEMP) != 0) (void)push_bytes(L, op);
   op->taken = true;
-  return n;
 }
 
 /* What an operation has brought that has ended well. */
-static int push_outcome(lua_State *L, cast_state *S, cast_fileop *op) {
+static void push_outcome(lua_State *L, cast_state *S, cast_fileop *op) {
   const cast_fileop_kind *k = op->kind;
-  if (k == &cast_op_open || k == &cast_op_temp) return push_made(L, S, op);
-  if (k == &cast_op_read || k == &cast_op_load || k == &cast_op_list)
-    return push_bytes(L, op);
-  if (k == &cast_op_stat || k == &cast_op_look)
-    return cast_fs_push_info(L, &op->info), 1;
-  if (k == &cast_op_seek)
+  if (k == &cast_op_open || k == &cast_op_temp)
+    push_made(L, S, op);
+  else if (k == &cast_op_read || k == &cast_op_load || k == &cast_op_list)
+    (void)push_bytes(L, op);
+  else if (k == &cast_op_stat || k == &cast_op_look)
+    cast_fs_push_info(L, &op->info);
+  else if (k == &cast_op_seek)
     push_count(L, (uint64_t)op->at);
   else
     lua_pushboolean(L, 1);
+}
+
+static intptr_t result_of(const cast_fileop *op) {
+  if (op->told) return 0;
+  /* In the child of a fork nothing is made. */
+  return op->call.result != 0 && op->rc == 0 ? CASTING_ENOMEM : op->rc;
+}
+
+/* How many values are pushed. */
+static int count_values(const cast_fileop *op) {
+  intptr_t rc = result_of(op);
+  if (rc == CAST_FILE_END) return 1;
+  if (rc != 0) return op->kind == &cast_op_write ? 3 : 2;
+  return op->made != NULL && (op->how & CAST_OP_TEMP) != 0 ? 2 : 1;
+}
+
+static int push_told(lua_State *L) {
+  const telling *g = lua_touserdata(L, 1);
+  cast_fileop *op = g->op;
+  intptr_t rc = result_of(op);
+  if (rc == 0) {
+    push_outcome(L, g->S, op);
+  } else if (rc == CAST_FILE_END) {
+    lua_pushnil(L);
+  } else {
+    (void)cast_fs_failure(L, op->where != NULL ? op->where : op->path, rc);
+    if (op->kind == &cast_op_write) push_count(L, op->nout);
+  }
+  return count_values(op);
+}
+
+static const char tell_key = 0;
+
+/* Pushes what came of it, and gives up the reference. */
+static int conclude(lua_State *L, cast_state *S, cast_fileop *op) {
+  telling g = {S, op};
+  int n = count_values(op), status = LUA_ERRMEM;
+  bool room = lua_checkstack(L, LUA_MINSTACK);
+  if (room) status = cast_lua_cpcall_for(L, &tell_key, push_told, &g, n);
+  cast_unref(&op->call.object);
+  if (!room) cast_raise_memory(L);
+  return status != LUA_OK ? lua_error(L) : n;
+}
+
+/* -- large strings -------------------------------------------------------- */
+
+typedef struct loaded {
+  const char *at;
+  size_t size;
+} loaded;
+
+static int push_loaded(lua_State *L) {
+  const loaded *l = lua_touserdata(L, 1);
+  lua_pushlstring(L, l->at, l->size);
   return 1;
 }
 
-static int conclude(lua_State *L, cast_state *S, cast_fileop *op) {
-  const char *path;
-  if (op->told || op->rc == 0) return push_outcome(L, S, op);
-  path = op->where != NULL ? op->where : op->path;
-  if (op->rc == CAST_FILE_END) return lua_pushnil(L), 1;
-  (void)cast_fs_failure(L, path, op->rc);
-  if (op->kind != &cast_op_write) return 2;
-  push_count(L, op->nout);
-  return 3;
+static const char push_key = 0;
+
+void cast_fs_push_and_free(lua_State *L, char *at, size_t size) {
+  loaded l = {at, size};
+  bool room = lua_checkstack(L, LUA_MINSTACK);
+  int status = LUA_ERRMEM;
+  if (room) status = cast_lua_cpcall_for(L, &push_key, push_loaded, &l, 1);
+  cast_free(at);
+  if (!room) cast_raise_memory(L);
+  if (status != LUA_OK) lua_error(L);
 }
 
 /* -- the wait ------------------------------------------------------------- */
 
+/* The operation is the caller's, and not the wait's, from here on. */
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_fileop *op = t->arg;
+  t->owns_arg = false;
+  S->nfileops--;
   if (op->ndata > 0) (void)cast_slabs_charge(&S->memory.slabs, op->ndata, 0);
-  return result == 0 ? conclude(L, S, op) : cast_push_interrupt(L, result);
+  if (result == 0) return conclude(L, S, op);
+  cast_unref(&op->call.object); /* at once: it may be in a queue */
+  return cast_push_interrupt(L, result);
 }
 
 static bool has_come(cast_ltask *t) {
@@ -155,11 +223,24 @@ static const cast_wait_kind file_kind = {.finish = finish,
   .cleans_up = true,
   .has_come = has_come};
 
+/* How many bytes an operation may bring: a string is made beside them, and
+   others may be under way. What a sandbox has is granted bit by bit. */
+static size_t room_for(cast_state *S) {
+  cast_slabs *slabs = &S->memory.slabs;
+  uint64_t room = cast_slabs_spare(slabs, CAST_READ_MOST);
+  if (room == SIZE_MAX) return SIZE_MAX;
+  if (slabs->regrant != NULL) {
+    uint64_t more = cast_account_left(S->session.account, CAST_BYTES);
+    room = more > SIZE_MAX / 2 ? SIZE_MAX / 2 : room + more;
+  }
+  return (size_t)(room / 2 / (1 + (uint64_t)S->nfileops));
+}
+
 cast_fileop *cast_fs_op(lua_State *L, cast_state *S,
   const cast_fileop_kind *kind, cast_openfile *f, const char *path,
   const char *to, size_t ndata) {
   cast_slabs *slabs = &S->memory.slabs;
-  size_t spare = cast_slabs_spare(slabs, CAST_READ_MOST);
+  size_t room = room_for(S);
   cast_fileop *op;
   if (ndata > 0 && !cast_slabs_charge(slabs, 0, ndata)) cast_raise_memory(L);
   op = cast_fileop_new(kind, f, path, to, ndata);
@@ -167,18 +248,30 @@ cast_fileop *cast_fs_op(lua_State *L, cast_state *S,
     if (ndata > 0) (void)cast_slabs_charge(slabs, ndata, 0);
     cast_raise_memory(L);
   }
-  /* A string of it will be made beside it. */
-  op->room = spare == SIZE_MAX ? SIZE_MAX : spare / 2;
+  op->room = room;
   return op;
 }
 
 int cast_fs_wait(lua_State *L, cast_state *S, cast_ltask *t, cast_fileop *op) {
+  /* Finalizers may have waited since the call has begun. */
+  if (CAST_UNLIKELY(!cast_enter_anew(L, S, t))) {
+    if (op->ndata > 0) (void)cast_slabs_charge(&S->memory.slabs, op->ndata, 0);
+    cast_unref(&op->call.object);
+    cast_raise_memory(L);
+  }
   t->arg = op;
   t->owns_arg = true; /* the reference is the wait's from here on */
+  S->nfileops++;
   cast_fileop_send(op);
   if (cast_event_wait(&op->call.done, &t->base) == CAST_PARKED)
     return cast_park(L, S, t, OS_FOREVER, &file_kind);
   return finish(L, S, t, 0);
+}
+
+int cast_fs_done(lua_State *L, cast_state *S, cast_fileop *op, intptr_t rc) {
+  if (op->ndata > 0) (void)cast_slabs_charge(&S->memory.slabs, op->ndata, 0);
+  op->rc = rc;
+  return conclude(L, S, op);
 }
 
 /* What was read lies in an operation that is done while others run. */
@@ -191,7 +284,7 @@ int cast_fs_give(lua_State *L, cast_state *S, cast_ltask *t) {
   op = cast_fileop_new(&cast_op_read, NULL, "", NULL, 0);
   if (op == NULL) return 1;
   op->room = SIZE_MAX;
-  if (cast_fileop_make_room(op, n + 1) < 0) {
+  if (cast_fileop_make_room(op, n + 1) < 0 || !cast_enter_anew(L, S, t)) {
     cast_unref(&op->call.object);
     return 1;
   }
@@ -200,6 +293,7 @@ int cast_fs_give(lua_State *L, cast_state *S, cast_ltask *t) {
   (void)cast_fileop_claim(op);
   t->arg = op;
   t->owns_arg = true;
+  S->nfileops++;
   (void)cast_wait_turn(&t->base);
   return cast_park(L, S, t, OS_FOREVER, &file_kind);
 }

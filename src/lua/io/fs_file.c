@@ -9,7 +9,9 @@
    still where it was; else all of it is done again. If there is no memory for
    the string nothing has been taken. */
 #include "../../../include/casting.h"
+#include "../../fork.h"
 #include "../../limits.h"
+#include "../../mem.h"
 #include "../compat/auxiliary.h"
 #include "../session/library.h"
 #include "../state/argument.h"
@@ -115,29 +117,67 @@ static bool take(cast_openfile *f, const glimpse *g) {
   return same;
 }
 
-/* Pushes a string, or nil at the end: 1; 0: a helper has to see to it. */
-static int read_here(lua_State *L, cast_openfile *f, const wish *w) {
-  char small[SMALL], *to = small;
-  size_t room = sizeof small;
-  int top = lua_gettop(L);
-  if (f->home < OS_HOME_DISK || (w->how & CAST_OP_ALL) != 0) return 0;
-  if ((w->how & CAST_OP_LINE) == 0 && w->size > CAST_READ_MOST) return 0;
+/* All that is left, if it is not much: as so many bytes, and one more that is
+   not there. False: it is not known to be. */
+static bool narrow(cast_openfile *f, wish *w) {
+  int64_t left;
+  if (!cast_strand_enter(&f->strand)) return false;
+  left = f->size - (w->offset < 0 ? f->position : w->offset);
+  cast_strand_leave(&f->strand);
+  if (!f->placed || left < 0 || left >= CAST_READ_MOST) return false;
+  if (w->size > 0 && (int64_t)w->size < left) return false;
+  w->size = (size_t)left + 1;
+  return true;
+}
+
+/* Pushes what was copied to `small`, or to memory of its own, which is freed. */
+static void push_copied(lua_State *L, char *to, const char *small, size_t n) {
+  if (to == small)
+    lua_pushlstring(L, to, n);
+  else
+    cast_fs_push_and_free(L, to, n);
+}
+
+/* Copies what comes next to `small`, or to memory of its own; NULL: a helper has
+   to see to it. */
+static char *copy_next(
+  cast_openfile *f, const wish *w, char *small, glimpse *g) {
+  char *to = small;
+  size_t room = SMALL;
   for (;;) {
+    if (look(f, w, to, room, g) == 0 && g->n <= room) return to;
+    if (to != small) cast_free(to);
+    if (g->n <= room) return NULL;
+    room = g->n;
+    to = cast_alloc(room);
+    if (to == NULL) return NULL;
+  }
+}
+
+/* Pushes a string, or nil at the end: 1; 0: a helper has to see to it. Whatever
+   runs as the string is made may end the state, and the file with it. */
+static int read_here(lua_State *L, cast_openfile *f, wish w) {
+  bool all = (w.how & CAST_OP_ALL) != 0, line = (w.how & CAST_OP_LINE) != 0;
+  int top = lua_gettop(L);
+  if (f->home < OS_HOME_DISK || (all && !narrow(f, &w))) return 0;
+  if (!line && w.size > CAST_READ_MOST) return 0;
+  for (;;) {
+    char small[SMALL], *to;
     glimpse g = {0, 0, 0};
-    if (look(f, w, to, room, &g) != 0) return lua_settop(L, top), 0;
-    if (g.n > room) {
-      room = g.n;
-      to = cast_lua_newuserdata(L, room);
-      continue;
+    to = copy_next(f, &w, small, &g);
+    if (to == NULL) return 0;
+    if (all && g.n == w.size) { /* it has grown */
+      if (to != small) cast_free(to);
+      return 0;
     }
-    if (g.n == 0 && g.taken == 0 &&
-        ((w->how & CAST_OP_LINE) != 0 || w->size > 0))
+    if (g.n == 0 && !all && (line ? g.taken == 0 : w.size > 0)) {
+      if (to != small) cast_free(to);
       return lua_pushnil(L), 1;
-    lua_pushlstring(L, to, g.n);
+    }
+    push_copied(L, to, small, g.n);
+    if (cast_handle_test(L, 1) != &f->object) cast_raise_closed(L);
     if (g.taken == 0 || take(f, &g)) return 1;
-    lua_settop(L, top); /* the memory for long ones is made again */
-    to = small;
-    room = sizeof small;
+    lua_settop(L, top);
   }
 }
 
@@ -154,12 +194,12 @@ static size_t size_arg(lua_State *L, int i, int arg, const char *what) {
 }
 
 /* A place in a file: up to 2^53, which all numbers of Lua have exactly. */
-static int64_t offset_arg(lua_State *L, int i, int arg) {
+static int64_t offset_arg(lua_State *L, int i, int arg, const char *what) {
   lua_Number n = lua_tonumber(L, i);
   if (lua_type(L, i) != LUA_TNUMBER || n < 0 || n != floor(n) ||
       n > 9007199254740992.0)
     cast_arg_error(L, arg,
-      lua_pushfstring(L, "offset must be an integer from 0 to 2^53, got %s",
+      lua_pushfstring(L, "%s must be an integer from 0 to 2^53, got %s", what,
         cast_arg_got(L, i)));
   return (int64_t)n;
 }
@@ -211,7 +251,7 @@ static void how_arg(lua_State *L, wish *w) {
     lua_pushvalue(L, 3);
   }
   if (!lua_isnil(L, -1)) {
-    w->offset = offset_arg(L, lua_gettop(L), 3);
+    w->offset = offset_arg(L, lua_gettop(L), 3, "offset");
     cast_arg_check(L, (w->how & CAST_OP_LINE) == 0, 3,
       "a line is read at the position, not at an offset");
   }
@@ -230,7 +270,7 @@ static int file_read(lua_State *L) {
   need_how(L, f, OS_FILE_READ);
   t = cast_enter_quick(L, S);
   if (is_closed(f)) return cast_fs_failure(L, f->path, CASTING_ECLOSED);
-  if (read_here(L, f, &w)) return lua_isnil(L, -1) ? 1 : cast_fs_give(L, S, t);
+  if (read_here(L, f, w)) return lua_isnil(L, -1) ? 1 : cast_fs_give(L, S, t);
   op = cast_fs_op(L, S, &cast_op_read, f, NULL, NULL, 0);
   op->how = w.how;
   op->size = w.size;
@@ -252,7 +292,7 @@ static int file_write(lua_State *L) {
   need_how(L, f, OS_FILE_WRITE);
   lua_settop(L, 3);
   if (!lua_isnil(L, 3)) {
-    offset = offset_arg(L, 3, 3);
+    offset = offset_arg(L, 3, 3, "offset");
     cast_arg_check(L, (f->how & OS_FILE_APPEND) == 0, 3,
       "a file that is opened to append has no offsets to write at");
   }
@@ -277,6 +317,14 @@ static int call(lua_State *L, cast_openfile *f, const cast_fileop_kind *kind,
   op->how = how;
   op->mode = mode;
   op->offset = offset;
+  /* These two ask nobody where the file is. */
+  if ((kind == &cast_op_seek || kind == &cast_op_stat) &&
+      f->home >= OS_HOME_DISK && !cast_turn_is_due(S, t) &&
+      cast_strand_enter(&f->strand)) {
+    intptr_t rc = kind->run(op);
+    cast_strand_leave(&f->strand);
+    return cast_fs_done(L, S, op, rc);
+  }
   return cast_fs_wait(L, S, t, op);
 }
 
@@ -313,7 +361,7 @@ static int file_truncate(lua_State *L) {
   cast_openfile *f = this_file(L);
   int64_t size = -1;
   need_how(L, f, OS_FILE_WRITE);
-  if (!lua_isnoneornil(L, 2)) size = offset_arg(L, 2, 2);
+  if (!lua_isnoneornil(L, 2)) size = offset_arg(L, 2, 2, "size");
   return call(L, f, &cast_op_truncate, 0, 0, size);
 }
 
@@ -374,7 +422,7 @@ static int file_leave(lua_State *L) {
   cast_object *o = cast_handle_test(L, 1);
   cast_openfile *f;
   cast_fileop *op;
-  if (o == NULL || o->type != &cast_openfile_type) return 0;
+  if (o == NULL || o->type != &cast_openfile_type || cast_forked) return 0;
   f = CAST_CONTAINER(o, cast_openfile, object);
   if (!is_first(f) || close_here(f) != OS_EAGAIN) return 0;
   op = cast_fileop_new(&cast_op_close, f, NULL, NULL, 0);

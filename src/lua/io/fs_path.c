@@ -6,7 +6,6 @@
 #include "../../../include/casting.h"
 #include "../../limits.h"
 #include "../../mem.h"
-#include "../compat/auxiliary.h"
 #include "../state/argument.h"
 #include "../task/enter.h"
 #include "../task/turn.h"
@@ -37,10 +36,10 @@ static unsigned bits_arg(lua_State *L, int i) {
 /* Reads the file into `to`, if all of it lies in memory: how many bytes;
    OS_EAGAIN; or its size, if there is not so much room. */
 static intptr_t load_here(const char *path, char *to, size_t room) {
-  cast_strand *strand = cast_strand_of(path);
+  cast_path_turn turn;
   os_file_info info;
   intptr_t fd, n = OS_EAGAIN;
-  if (!cast_strand_enter(strand)) return OS_EAGAIN;
+  if (!cast_path_enter(&turn, path)) return OS_EAGAIN;
   fd = os_file_open_cached(path, &info);
   if (fd >= 0) {
     if (info.size <= CAST_INLINE_MOST) n = (intptr_t)info.size;
@@ -51,34 +50,8 @@ static intptr_t load_here(const char *path, char *to, size_t room) {
     }
     (void)os_file_close((int)fd);
   }
-  cast_strand_leave(strand);
+  cast_path_leave(&turn);
   return n;
-}
-
-/* What is pushed in a protected call. */
-typedef struct loaded {
-  const char *at;
-  size_t size;
-} loaded;
-
-static int push_loaded(lua_State *L) {
-  const loaded *l = lua_touserdata(L, 1);
-  lua_pushlstring(L, l->at, l->size);
-  return 1;
-}
-
-static const char push_key = 0;
-
-/* Pushes what lies in memory of its own, which is freed, also if that
-   raises. */
-static void push_and_free(lua_State *L, char *at, size_t size) {
-  loaded l = {at, size};
-  bool room = lua_checkstack(L, LUA_MINSTACK);
-  int status = LUA_ERRMEM;
-  if (room) status = cast_lua_cpcall_for(L, &push_key, push_loaded, &l, 1);
-  cast_free(at);
-  if (!room) cast_raise_memory(L);
-  if (status != LUA_OK) lua_error(L);
 }
 
 /* Pushes it: 1; 0: a helper has to read it. */
@@ -99,7 +72,7 @@ static int push_here(lua_State *L, const char *path, size_t max) {
     cast_free(large);
     return 0;
   }
-  push_and_free(L, large, (size_t)n);
+  cast_fs_push_and_free(L, large, (size_t)n);
   return 1;
 }
 
@@ -130,19 +103,32 @@ int cast_fs_look(lua_State *L) {
   cast_state *S = cast_state_here(L);
   const char *path = path_arg(L, 1);
   bool follow = lua_toboolean(L, 2);
-  cast_strand *strand = cast_strand_of(path);
   cast_ltask *t = cast_enter_quick(L, S);
+  cast_path_turn turn;
   intptr_t rc = OS_EAGAIN;
   os_file_info info;
   cast_fileop *op;
-  if (!cast_turn_is_due(S, t) && cast_strand_enter(strand)) {
+  if (!cast_turn_is_due(S, t) && cast_path_enter(&turn, path)) {
     rc = os_file_stat_cached(path, follow, &info);
-    cast_strand_leave(strand);
+    cast_path_leave(&turn);
   }
   if (rc == 0) return cast_fs_push_info(L, &info), 1;
   op = cast_fs_op(L, S, &cast_op_look, NULL, path, NULL, 0);
   if (follow) op->how = CAST_OP_FOLLOW;
   return cast_fs_wait(L, S, t, op);
+}
+
+/* Opens a file to be read, if that needs no waiting: op->made. */
+static bool open_here(cast_fileop *op) {
+  cast_path_turn turn;
+  intptr_t fd;
+  if (!cast_path_enter(&turn, op->path)) return false;
+  fd = os_file_open_cached(op->path, &op->info);
+  if (fd >= 0)
+    op->made = cast_openfile_new((int)fd, op->how, op->path, &op->info);
+  if (fd >= 0 && op->made == NULL) (void)os_file_close((int)fd);
+  cast_path_leave(&turn);
+  return op->made != NULL;
 }
 
 /* open(path, how, mode): a file; or nil, why */
@@ -153,6 +139,8 @@ int cast_fs_open_file(lua_State *L) {
   cast_fileop *op = cast_fs_op(L, S, &cast_op_open, NULL, path, NULL, 0);
   op->how = bits_arg(L, 2);
   op->mode = bits_arg(L, 3);
+  if (op->how == OS_FILE_READ && !cast_turn_is_due(S, t) && open_here(op))
+    return cast_fs_done(L, S, op, 0);
   return cast_fs_wait(L, S, t, op);
 }
 

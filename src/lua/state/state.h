@@ -167,6 +167,8 @@ struct cast_state {
                   next one does so */
   } streak;
 
+  uint32_t nfileops; /* operations on files that tasks wait for: fs_call.c */
+
   struct {                   /* modules that tasks are loading: load.c */
     struct cast_load *first; /* the newest */
     uint64_t begun;          /* how many there ever were */
