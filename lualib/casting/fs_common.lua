@@ -17,16 +17,12 @@ Fs.TRUNCATE, Fs.EXCLUSIVE = 16, 32
 -- As src/io/fileop.h has them.
 Fs.ATOMIC, Fs.SYNC = 256, 512
 
-local FULL = ": too many open files"
-
 -- Calls f, and once more if there was no descriptor left: files that nobody has
 -- any more are closed by the collector.
 function Fs.call(f, a, b, c, d)
   local result, second = f(a, b, c, d)
   if second == nil then return result end
-  if result ~= nil or second:sub(-#FULL) ~= FULL then
-    return result, second
-  end
+  if result ~= nil or not files.is_full(second) then return result, second end
   files.collect()
   return f(a, b, c, d)
 end
@@ -47,11 +43,11 @@ function Fs.check_mode(i, name, v, otherwise)
   return v
 end
 
--- "l" or "L", the second argument of lines.
-function Fs.check_line(name, what)
+-- "l" or "L", argument i of the function called `name`.
+function Fs.check_line(i, name, what)
   if what == nil then return "l" end
   if what ~= "l" and what ~= "L" then
-    bad(2, name, '"l" or "L" expected, got ' .. (type(what) == "string" and
+    bad(i, name, '"l" or "L" expected, got ' .. (type(what) == "string" and
       '"' .. internal.quote(what) .. '"' or got(what)))
   end
   return what
@@ -64,7 +60,8 @@ function Fs.read_dir(name, options)
   options = Check.options(1, name, options, TEMP)
   local problem = Check.mismatch("dir", options.dir, "string")
   if problem then bad(1, name, problem) end
-  if options.dir == "" then bad(1, name, "dir must not be empty") end
+  problem = options.dir and files.problem(options.dir)
+  if problem then bad(1, name, "dir " .. problem) end
   return options.dir
 end
 
@@ -73,24 +70,21 @@ local TYPES = {o = "other", f = "file", d = "directory", l = "link",
 
 -- What files.list returns: a list of names, and name -> type.
 function Fs.decode(text)
-  local names, types, n, at = {}, {}, 0, 1
+  local names, types, n, at = {}, {}, 0, 0
   while true do
-    local zero = text:find("\0", at, true)
-    if not zero then return names, types, n end
-    local name = text:sub(at + 1, zero - 1)
+    local name, letter, following = files.name(text, at)
+    if not name then return names, types, n end
     n = n + 1
-    names[n], types[name] = name, TYPES[text:sub(at, at)]
-    at = zero + 1
+    names[n], types[name] = name, TYPES[letter]
+    at = following
   end
 end
 
 -- The path that argument 1 of the function called `name` is.
 function Fs.check_path(name, path)
   Check.expect(1, name, path, "string")
-  if path == "" then bad(1, name, "a path must not be empty") end
-  if path:find("\0", 1, true) then
-    bad(1, name, "a path must not have a zero byte")
-  end
+  local problem = files.problem(path)
+  if problem then bad(1, name, "a path " .. problem) end
 end
 
 -- Raises what went wrong, at that level above the caller.

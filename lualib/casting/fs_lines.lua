@@ -8,7 +8,7 @@ local Fs = internal.fs_common
 -- fourth value is what a loop closes, from 5.4 on.
 return function(path, what)
   Fs.check_path("lines", path)
-  what = Fs.check_line("lines", what)
+  what = Fs.check_line(2, "lines", what)
   local file, why = internal.fs_open(path)
   if not file then Fs.fail("lines", why, 3) end
   return function()

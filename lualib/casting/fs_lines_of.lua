@@ -7,7 +7,7 @@ local Fs = internal.fs_common
 -- file:lines([what]). The iterator is a function in Lua, so a task can yield in
 -- it in all versions.
 return function(file, what)
-  what = Fs.check_line("lines", what)
+  what = Fs.check_line(2, "lines", what)
   return function()
     local line, problem = file:read(what)
     if line then return line end

@@ -97,7 +97,7 @@ local function take(run, name, stream)
   end
   local all = ""
   for i = n, 1, -1 do all = parts[i] .. all end
-  return all:sub(1, run.max)
+  return processes.cut(all, run.max)
 end
 
 -- Waits until both outputs have ended, in any order; nil, why: one has not, or

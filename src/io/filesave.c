@@ -198,6 +198,8 @@ static intptr_t save_beside(cast_fileop *op, const char *target) {
   rc = os_file_stat(target, true, &old);
   if (rc < 0 && !os_file_is_none(rc)) return rc; /* links in a circle */
   there = rc == 0;
+  if (there && (old.kind == OS_FILE_PIPE || old.kind == OS_FILE_SOCKET))
+    return OS_FILE_REFUSED;
   if (there && old.kind != OS_FILE_PLAIN && old.kind != OS_FILE_DIRECTORY)
     return CAST_FILE_NOT_PLAIN;
   fd = open_beside(target, there ? 0600 : op->mode, &name);

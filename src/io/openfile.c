@@ -101,17 +101,27 @@ void cast_openfile_forget(cast_openfile *f) {
   f->version++;
 }
 
+/* After a long line: the window takes no more memory than is usual. */
+static void shrink(cast_openfile *f) {
+  size_t n = left(f);
+  unsigned char *bytes;
+  if (n > CAST_WINDOW_SIZE) return;
+  if (n > 0) memmove(f->bytes, f->bytes + f->start, n);
+  f->start = 0;
+  f->end = n;
+  bytes = cast_realloc(f->bytes, CAST_WINDOW_SIZE);
+  if (bytes == NULL) return;
+  f->bytes = bytes;
+  f->room = CAST_WINDOW_SIZE;
+}
+
 void cast_openfile_advance(cast_openfile *f, size_t n) {
   size_t of_window = n < left(f) ? n : left(f);
   f->position += (int64_t)n;
   f->start += of_window;
   f->version++;
-  if (f->start < f->end) return;
-  cast_openfile_forget(f);
-  if (f->room <= CAST_WINDOW_SIZE) return;
-  cast_free(f->bytes); /* after a long line */
-  f->bytes = NULL;
-  f->room = 0;
+  if (f->start == f->end) cast_openfile_forget(f);
+  if (CAST_UNLIKELY(f->room > CAST_WINDOW_SIZE)) shrink(f);
 }
 
 intptr_t cast_openfile_read_at(

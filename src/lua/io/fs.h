@@ -46,6 +46,9 @@ int cast_fs_rename(lua_State *L);
 int cast_fs_remove(lua_State *L);
 int cast_fs_temp(lua_State *L);
 
+/* A method that is written in Lua: file:lines([what]). */
+int cast_fs_lines(lua_State *L);
+
 /* Pushes the table internal.files. */
 void cast_fs_open(lua_State *L);
 

@@ -447,7 +447,7 @@ static int file_text(lua_State *L) {
 }
 
 /* file:lines([what]) */
-static int file_lines(lua_State *L) {
+int cast_fs_lines(lua_State *L) {
   (void)this_file(L);
   return cast_state_here(L)->binding->call(L, "fs_lines_of", "lines");
 }
@@ -456,7 +456,7 @@ static const luaL_Reg methods[] = {
   {"read", file_read},
   {"write", file_write},
   {"seek", file_seek},
-  {"lines", file_lines},
+  {"lines", cast_fs_lines},
   {"stat", file_stat},
   {"truncate", file_truncate},
   {"sync", file_sync},

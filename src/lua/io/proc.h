@@ -24,6 +24,8 @@ int cast_proc_start(lua_State *L);
 int cast_proc_is_stream(lua_State *L);
 int cast_proc_problem(lua_State *L);
 int cast_proc_stream_problem(lua_State *L);
+/* cut(text, n): its first n bytes. */
+int cast_proc_cut(lua_State *L);
 /* stop(process, grace), of one that ends with its call: true; false: it has
    ended, or cannot be told. */
 int cast_proc_stop(lua_State *L);

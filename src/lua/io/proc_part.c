@@ -9,6 +9,7 @@ const luaL_Reg cast_proc_functions[] = {
   {"problem", cast_proc_problem},
   {"stream_problem", cast_proc_stream_problem},
   {"stop", cast_proc_stop},
+  {"cut", cast_proc_cut},
   {NULL, NULL},
 };
 

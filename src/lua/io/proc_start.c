@@ -216,6 +216,15 @@ static void set_command(cast_process *p, const char *path) {
 
 /* problem(text [, is_name]): what is wrong with a text for the system, or with
    the name of a variable; nil: nothing. */
+/* Not every session has the library string. */
+int cast_proc_cut(lua_State *L) {
+  size_t size, most = (size_t)luaL_checknumber(L, 2);
+  const char *text = luaL_checklstring(L, 1, &size);
+  lua_settop(L, 1);
+  if (size > most) lua_pushlstring(L, text, most);
+  return 1;
+}
+
 int cast_proc_problem(lua_State *L) {
   size_t size;
   const char *s = cast_arg_string(L, 1, &size), *problem = NULL;

@@ -13,6 +13,7 @@
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
 #include "../compat/stack.h"
+#include "../io/fs.h"
 #include "../io/net.h"
 #include "../state/argument.h"
 #include "../state/handle.h"
@@ -28,7 +29,7 @@ static bool is_stub(lua_State *L, lua_Debug *ar) {
   f = lua_tocfunction(L, -1);
   lua_pop(L, 1);
   return S != NULL && (f == S->binding->stub || f == cast_listener_serve ||
-                        f == cast_net_lines);
+                        f == cast_net_lines || f == cast_fs_lines);
 }
 
 /* Returns the level of the public function; *ar tells by which name it was
