@@ -68,7 +68,10 @@ function Group:add(task)
   error(e, 0)
 end
 
-local function note_and_add(self, task, notes, value)
+-- Makes a task a member that was just made for the group; with the table
+-- `notes`, which then has the value under the task. If that fails it can be
+-- called again, and has to be: the task has begun.
+function Group:enter(task, notes, value)
   if notes then notes[task] = value end
   self:add(task)
   -- It was made while the others were cancelled.
@@ -82,11 +85,10 @@ function Group.dismiss(task)
   pcall(shield, task.join, task)
 end
 
--- Makes a task a member that was just made for the group; with the table
--- `notes`, which then has the value under the task. If it cannot be a member,
+-- The same; but a task that cannot be a member is cancelled, and waited for, as
 -- it must not outlive the group.
 function Group:adopt(task, notes, value)
-  local ok, e = pcall(note_and_add, self, task, notes, value)
+  local ok, e = pcall(self.enter, self, task, notes, value)
   if ok then return task end
   if notes and notes[task] ~= nil then notes[task] = nil end
   Group.dismiss(task)

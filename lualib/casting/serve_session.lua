@@ -17,7 +17,8 @@
 --   acceptor   the task that accepts; nil: there is none
 --   watcher    the task that waits for the end of the listener, with a limit
 --   due        whether another acceptor is missing, and could not be made yet
---   fresh      a connection that was accepted, and has no task yet; or false
+--   fresh      a connection that was accepted, and has no member yet; or false
+--   begun      its task, if that could not become a member so far
 --   room       a channel on which the acceptor is told of a connection's end
 --   closed     whether the listener was closed, as far as that is known
 --   until_     when the time for the last connections is over; nil: never
@@ -37,10 +38,11 @@ local TRIES = 100 -- of a pause that fails itself
 local NO_MEMORY = "not enough memory"
 
 -- A connection that is not closed keeps its client waiting until the collector
--- finds it. It may have moved, and is another's then.
+-- finds it. So it is forgotten only after this call, which may fail for want of
+-- memory, and be made again. It may have moved, and is another's then.
 local function close(stream)
   local ok, e = pcall(stream.close, stream)
-  if not ok and e == NO_MEMORY then insist(stream.close, stream) end
+  if not ok and e == NO_MEMORY then error(e, 0) end
 end
 
 -- -- accepting ----------------------------------------------------------------
@@ -48,29 +50,36 @@ end
 -- Waits until there may be one connection more.
 local function await_room(server)
   local group = server.group
+  local live = group.live
   while not server.closed do
-    local others = (server.acceptor and 1 or 0) + (server.watcher and 1 or 0)
+    local others =
+      (live[server.acceptor] and 1 or 0) + (live[server.watcher] and 1 or 0)
     if group.count - others < server.limit then return end
     server.room:receive()
   end
 end
 
--- Begins to serve a connection.
-local function begin(server, stream, host, port)
-  server.group:adopt(casting.spawn(server.f, stream, host, port),
-    server.streams, stream)
+-- Makes the task of the connection `fresh` a member. If that fails, it can be
+-- made one later; there must not be a second one for the same connection.
+local function enter_begun(server)
+  server.group:enter(server.begun, server.streams, server.fresh)
+  server.fresh = false
+end
+
+local function begin(server, host, port)
+  server.begun = server.begun or
+    casting.spawn(server.f, server.fresh, host, port)
+  enter_begun(server)
 end
 
 -- Serves the connection `fresh`. If there can be no task for it, since the
 -- session has its limit of them for example, it waits, and all others do so in
 -- the backlog. Returns whether the listener is open, as far as that matters.
 local function begin_fresh(server, host, port)
-  local stream = server.fresh
-  while not pcall(begin, server, stream, host, port) do
+  while not pcall(begin, server, host, port) do
     casting.sleep(PAUSE)
     if not server.listener:fd() then return false end
   end
-  server.fresh = false
   return true
 end
 
@@ -85,6 +94,7 @@ local function accept_all(server, pause)
       server.why = host
       return
     end
+    server.begun = false
     server.fresh = stream
     if host == nil then host, port = stream:peer() end
     if not begin_fresh(server, host, port) then return end
@@ -92,48 +102,58 @@ local function accept_all(server, pause)
   end
 end
 
+-- May be called again after an error, as enter_begun.
 local function start_acceptor(server, pause)
-  server.acceptor = server.group:adopt(casting.spawn(accept_all, server, pause))
+  server.acceptor = server.acceptor or
+    casting.spawn(accept_all, server, pause)
+  server.group:enter(server.acceptor)
 end
 
 -- -- ends ---------------------------------------------------------------------
 
 -- Nothing is accepted any more.
 local function accepted_all(server)
-  server.due = false
   server.until_ = Net.deadline(server.grace)
   if server.watcher then server.watcher:cancel() end
+  server.due = false
 end
 
 -- The acceptor has ended. If it has failed, for want of memory, another one
--- takes its place after a while; its connection is closed.
+-- takes its place after a while; its connection is closed, if that has no task.
 local function acceptor_ended(server, ok)
-  local fresh = server.fresh
-  server.due = not ok and not server.group.stopped
+  if server.fresh and server.begun then
+    enter_begun(server)
+  elseif server.fresh then
+    close(server.fresh)
+    server.fresh = false
+  end
+  if ok or server.group.stopped then
+    accepted_all(server)
+  else
+    server.due = true
+  end
   server.acceptor = nil
-  server.fresh = false
-  if fresh then close(fresh) end
-  if not server.due then accepted_all(server) end
 end
 
--- Makes another acceptor, if that is possible now.
+-- Makes another acceptor, if that is possible now; or makes one a member.
 local function replace_acceptor(server)
   local ok, e = pcall(start_acceptor, server, PAUSE)
   if ok then
     server.due = false
   elseif casting.is_cancelled(e) then
     error(e, 0)
-  elseif not server.listener:fd() then
+  elseif not server.acceptor and not server.listener:fd() then
     accepted_all(server)
   end
 end
 
--- A member of the group has ended, and was taken.
+-- A member of the group has ended, and was taken. The server knows of it until
+-- all is done that its end asks for: what fails before is made up (go_on).
 local function ended(server, task, ok)
   local stream = server.streams[task]
   if stream then
-    server.streams[task] = nil
     close(stream)
+    server.streams[task] = nil
   elseif task == server.acceptor then
     acceptor_ended(server, ok)
   elseif task == server.watcher then
@@ -147,9 +167,9 @@ end
 -- to themselves. Returns whether to wait on.
 local function time_over(server)
   if server.killed then return false end
-  server.killed = true
-  server.until_ = Net.deadline(KILL)
   server.group:cancel("the listener was closed")
+  server.until_ = Net.deadline(KILL)
+  server.killed = true
   return true
 end
 
@@ -177,17 +197,26 @@ local function make_reserve(server)
   server.reserve = reserve
 end
 
+local ENDED = {done = true, failed = true, cancelled = true}
+
 -- Makes the server true again after an error, when messages may be lost, as
--- Group:settle does it for the group; and goes on.
+-- Group:settle does it for the group; and goes on. Tasks that are no members
+-- have been taken, or could not become members.
 local function go_on(group, server)
   group:settle()
   local function make_up(task)
     if not task or group.live[task] ~= nil then return end
-    ended(server, task, task:status() == "done")
+    local status = task:status()
+    if ENDED[status] then
+      ended(server, task, status == "done")
+    else
+      group:enter(task)
+    end
   end
   for task in pairs(server.streams) do make_up(task) end
   make_up(server.watcher)
   make_up(server.acceptor)
+  server.room:try_send(true) -- that of an end may have failed
   pcall(make_reserve, server)
   wait(group, server)
 end
@@ -217,11 +246,11 @@ local function work(group, server)
   make_reserve(server)
   start_acceptor(server)
   if server.limit < 1 / 0 then
-    server.watcher =
-      group:adopt(casting.spawn(sockets.until_closed, server.listener))
+    server.watcher = casting.spawn(sockets.until_closed, server.listener)
+    group:enter(server.watcher)
   end
   persist(group, server)
-  for _, stream in pairs(server.streams) do close(stream) end
+  for _, stream in pairs(server.streams) do insist(close, stream) end
   if server.why and server.why ~= "closed" then return nil, server.why end
   return true
 end
@@ -234,9 +263,10 @@ return function(listener, f, limit, grace)
   -- failure that nobody joins.
   group.blind = true
   local server = {group = group, listener = listener, f = f, limit = limit,
-    grace = grace, streams = {}, fresh = false, due = false,
+    grace = grace, streams = {}, fresh = false, begun = false, due = false,
     room = casting.channel(1), in_task = casting.self() ~= nil}
   return group:guard(function()
+    group:cancel(group.stopped or "the server has ended")
     server.until_ = nil
     server.due = false
     go_on(group, server)
