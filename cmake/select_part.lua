@@ -1,4 +1,4 @@
--- net.lua, process.lua - a part of the build of casting that fits the
+-- fs.lua, net.lua, process.lua - a part of the build of casting that fits the
 -- interpreter.
 -- SPDX-License-Identifier: MIT
 --

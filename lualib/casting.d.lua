@@ -10,6 +10,7 @@
 ---@field _VERSION string version of the library, such as "0.1.0"
 ---@field net casting.net sockets; the same as require "casting.net"
 ---@field process casting.process programs; the same as require "casting.process"
+---@field fs casting.fs files; the same as require "casting.fs"
 ---@field cancelled table metatable of cancellation errors; use is_cancelled
 local casting = {}
 
@@ -269,7 +270,7 @@ function session:tasks() end
 
 ---@class casting.session.options
 ---@field name? string for messages
----@field libs? "all"|string[] standard libraries that it has; of a sandbox also "casting.net" and "casting.process"
+---@field libs? "all"|string[] standard libraries that it has; of a sandbox also "casting.net", "casting.process" and "casting.fs"
 ---@field memory? integer bytes that its Lua state and its streams may use
 ---@field cpu? number seconds of processor time that it may use
 ---@field tasks? integer unfinished tasks that it may have
@@ -868,5 +869,12 @@ function program:wait(timeout) end
 ---@return true?
 ---@return string? why
 function program:kill(signal) end
+
+-- ------------------------------------------------------------------- files --
+
+---The table that require "casting.fs" returns.
+---@class casting.fs
+local fs = {}
+casting.fs = fs
 
 return casting

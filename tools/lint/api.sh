@@ -7,7 +7,7 @@
 #
 # Lua: the functions are those of the luaL_Reg arrays in src/lua; the array's
 # C name says what they belong to (channel, task, session, else the module), for
-# casting.net and casting.process its file's name;
+# casting.net, casting.process and casting.fs its file's name;
 # and the methods of scopes and supervisors in lualib/casting.
 # C: the functions declared with CASTING_API in include/casting.h.
 #   manual   a heading of a page of docs/manual names it: casting.NAME for the
@@ -42,6 +42,8 @@ lua_functions() {
       if (FILENAME ~ /net_listener/) class = "listener"
       if (FILENAME ~ /net_udp/) class = "udp"
       if (FILENAME ~ /io\/net\.c/) class = "" # internal.sockets
+      if ($0 ~ /fs_functions/) class = "fs"
+      if ($0 ~ /cast_fs_functions/) class = "" # internal.files
       if ($0 ~ /process_functions/) class = "process"
       if (FILENAME ~ /proc_handle/) class = "program"
       if ($0 ~ /cast_proc_functions/) class = "" # internal.processes
@@ -77,7 +79,7 @@ fi
 while read -r class name; do
   [ -n "$class" ] || continue
   case $class in
-  casting | net | process)
+  casting | net | process | fs)
     call="$class[.]$name" heading=$call stub=$call text="$class.$name"
     ;;
   *)

@@ -28,6 +28,7 @@
 #include "../compat/call.h"
 #include "../compat/compat.h"
 #include "../compat/single.h"
+#include "../io/fs.h"
 #include "../io/net.h"
 #include "../io/proc.h"
 #include "../session/builtin.h"
@@ -135,9 +136,9 @@ static void call_file(lua_State *L, const cast_embedded *f) {
 }
 
 /* internal.__index(internal, name): loads the file of that name, and returns
-   its value; nil if there is no such file. `sockets` and `processes` are tables
-   of functions in C that the files about casting.net and casting.process put
-   together. */
+   its value; nil if there is no such file. `sockets`, `processes` and `files`
+   are tables of functions in C that the files about casting.net,
+   casting.process and casting.fs put together. */
 static int load_file(lua_State *L) {
   cast_state *S = cast_state_here(L);
   const char *name = luaL_checkstring(L, 2);
@@ -150,6 +151,8 @@ static int load_file(lua_State *L) {
     cast_net_open(L);
   else if (strcmp(name, "processes") == 0)
     cast_proc_open(L);
+  else if (strcmp(name, "files") == 0)
+    cast_fs_open(L);
   else if (strcmp(name, "casting") == 0 && S->sandbox != NULL)
     S->binding->open_module(L);
   else

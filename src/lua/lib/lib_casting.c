@@ -259,3 +259,9 @@ int luaopen_casting_process(lua_State *L) {
   cast_lib_part_push(L, "casting.process");
   return 1;
 }
+
+int luaopen_casting_fs(lua_State *L) {
+  luaopen_casting(L);
+  cast_lib_part_push(L, "casting.fs");
+  return 1;
+}

@@ -6,9 +6,10 @@
 #include "../../../include/casting.h"
 #include "../state/state.h"
 
-/* What require "casting.net" and require "casting.process" call. */
+/* What require "casting.net" and so on call. */
 CASTING_API int luaopen_casting_net(lua_State *L);
 CASTING_API int luaopen_casting_process(lua_State *L);
+CASTING_API int luaopen_casting_fs(lua_State *L);
 
 /* What the rooms below this one call in those above them (state.h). */
 extern const cast_binding cast_module_binding;

@@ -1,4 +1,5 @@
-/* lib_part.c - the parts of the module: casting.net, casting.process.
+/* lib_part.c - the parts of the module: casting.net, casting.process,
+   casting.fs.
    SPDX-License-Identifier: MIT
 
    Each is a table that is made when the module's field is first read, or when
@@ -39,6 +40,10 @@ static const luaL_Reg process_functions[] = {
   {NULL, NULL},
 };
 
+static const luaL_Reg fs_functions[] = {
+  {NULL, NULL},
+};
+
 /* The address of one of these is a key of the registry, for its table. */
 static const struct part {
   const char *name;          /* as in cast_lib_parts, without MODULE */
@@ -47,6 +52,7 @@ static const struct part {
 } parts[] = {
   {"net", "sockets", net_functions},
   {"process", "processes", process_functions},
+  {"fs", "files", fs_functions},
 };
 
 static const struct part *find_part(const char *name) {

@@ -64,6 +64,7 @@ const luaL_Reg cast_libs[] = {
 const cast_lib_part cast_lib_parts[] = {
   {"casting.net", CAST_LIB_NET},
   {"casting.process", CAST_LIB_PROCESS},
+  {"casting.fs", CAST_LIB_FS},
   {NULL, 0},
 };
 

@@ -11,6 +11,7 @@
    others are about sandboxes. */
 extern const luaL_Reg cast_libs[];
 #define CAST_LIBS_ALL UINT32_MAX    /* the set of all */
+#define CAST_LIB_FS (1u << 28)      /* casting.fs */
 #define CAST_LIB_PROCESS (1u << 29) /* casting.process */
 #define CAST_LIB_NET (1u << 30)     /* casting.net */
 #define CAST_LIB_TIME (1u << 31)    /* what os has about the time */
