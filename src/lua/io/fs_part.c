@@ -4,6 +4,12 @@
 #include "fs.h"
 
 const luaL_Reg cast_fs_functions[] = {
+  {"watch_open", cast_watch_open},
+  {"watch_add", cast_watch_add},
+  {"watch_wait", cast_watch_wait},
+  {"watch_result", cast_watch_result},
+  {"watch_drop", cast_watch_drop},
+  {"watch_parse", cast_watch_parse},
   {NULL, NULL},
 };
 

@@ -17,6 +17,7 @@
 #include "../../worker.h"
 #include "../compat/call.h"
 #include "../compat/compat.h"
+#include "../io/fs.h"
 #include "../io/net.h"
 #include "../io/net_listener.h"
 #include "../io/net_udp.h"
@@ -182,6 +183,7 @@ static const cast_class *const classes[] = {
   &cast_listener_class,
   &cast_udp_class,
   &cast_process_class,
+  &cast_watching_class,
   NULL,
 };
 

@@ -41,6 +41,7 @@ static const luaL_Reg process_functions[] = {
 };
 
 static const luaL_Reg fs_functions[] = {
+  {"watch", cast_embed_stub},
   {NULL, NULL},
 };
 
