@@ -4,7 +4,8 @@
 local _, internal = ...
 local error, pcall, type = error, pcall, type
 local bad, got = internal.bad, internal.got
-local Check, Watch = internal.check, internal.fs_watcher
+local Check, files, Watch =
+  internal.check, internal.files, internal.fs_watcher
 
 local KNOWN = {tree = true}
 
@@ -19,7 +20,7 @@ local function read_paths(paths)
     if type(path) ~= "string" then
       bad(1, "watch", "a path must be a string, got " .. got(path))
     end
-    if path:find("\0", 1, true) then
+    if not files.watch_key(path) then
       bad(1, "watch", "a path has a zero byte")
     end
     list[i] = path

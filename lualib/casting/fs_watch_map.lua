@@ -10,10 +10,13 @@
 --   names   number -> list of its paths
 --   tree    all directories below roots are watched, too
 --
--- A number without a path is released, at once or when no helper may be adding
--- another path of the same thing: see fs_watcher.lua.
+-- A path is known by what files.watch_key makes of it: without slashes at its
+-- end. A number without a path is released, at once or when no helper may be
+-- adding another path of the same thing: see fs_watcher.lua.
 
+local _, internal = ...
 local pairs, setmetatable = pairs, setmetatable
+local files = internal.files
 
 local Map = {}
 Map.__index = Map
@@ -24,39 +27,22 @@ function Map.new(tree, release)
     Map)
 end
 
--- The path without slashes at its end, by which it is known.
-function Map.key(path)
-  local key = path:match "^(.-)/*$"
-  return key == "" and path ~= "" and "/" or key
-end
-
 function Map.join(path, name)
   return (path == "/" and "/" or path .. "/") .. name
-end
-
--- The directory that a path below a root lies in.
-function Map.parent(path)
-  local parent = path:match "^(.*)/[^/]*$"
-  return parent == "" and "/" or parent
-end
-
-local function is_below(path, top)
-  local prefix = Map.join(top, "")
-  return path:sub(1, #prefix) == prefix
 end
 
 -- The paths below `top`: a list, since the map may change meanwhile.
 function Map:below(top)
   local list = {}
   for path in pairs(self.paths) do
-    if path ~= top and is_below(path, top) then list[#list + 1] = path end
+    if files.watch_below(path, top) then list[#list + 1] = path end
   end
   return list
 end
 
 -- Is that path watched, or does it lie in a directory that is?
 function Map:covers(path)
-  return self.paths[path] ~= nil or self.paths[Map.parent(path)] ~= nil
+  return self.paths[path] ~= nil or self.paths[files.watch_parent(path)] ~= nil
 end
 
 local function take_out(self, path, number)
@@ -116,7 +102,8 @@ function Map:rename(from, to)
   for i = 1, #list do
     local path = list[i]
     local e = self.paths[path]
-    self:enter(to .. path:sub(#from + 1), e.number, e.root, e.directory)
+    self:enter(Map.join(to, files.watch_below(path, from)), e.number, e.root,
+      e.directory)
     self:leave(path)
   end
 end
@@ -132,8 +119,8 @@ function Map:drop(path)
     local top = list[i]
     local e = self.paths[top]
     while e and not e.root do
-      top = Map.parent(top)
-      e = top and self.paths[top]
+      top = files.watch_parent(top)
+      e = self.paths[top]
     end
     if not e then self:leave(list[i]) end
   end

@@ -125,7 +125,8 @@ local function settle(self, job)
   job.settled, self.job = true, nil
   if directory == nil then
     job.why, job.word = names, word
-  elseif not job.unwanted and (job.root or paths[Map.parent(job.path)]) then
+  elseif not job.unwanted and
+    (job.root or paths[files.watch_parent(job.path)]) then
     self.dropped[number] = nil
     self.map:enter(job.path, number, job.root, directory)
     enter_names(self, job, number, names)
@@ -143,6 +144,12 @@ local function await_job(self, deadline)
     settle(self, job)
   end
   return true
+end
+
+-- Settles the job if a helper has done it.
+local function look_at_job(self)
+  local job = self.job
+  if job and files.watch_wait(job.watching, 0) then settle(self, job) end
 end
 
 -- Begins a job when no other one is under way: true; or nil, why.
@@ -298,18 +305,17 @@ end
 
 -- Events were lost, and with them perhaps directories that were made or moved:
 -- all that is below roots is looked for anew, and what is not found is
--- released.
+-- released. It is told after that, so that who looks at everything then misses
+-- nothing.
 local function overflow(self)
   local map, others = self.map, {}
-  push(self.out, {kind = "overflow"})
   self.seen, self.dropped, self.found = nil, {}, new_list()
-  if not self.tree then return end
   for path, entry in pairs(map.paths) do
-    if entry.root then
+    if not entry.root then
+      others[#others + 1] = path
+    elseif self.tree then
       push(self.found, {given = path, path = path, root = true, quiet = true,
         into = self.found})
-    else
-      others[#others + 1] = path
     end
   end
   self.anew = true
@@ -390,11 +396,13 @@ local function take(self, deadline)
     local ok, why = true
     local event = pop(self.out)
     if event then return event end
+    look_at_job(self)
     if self.found.first <= self.found.last then
       ok, why = explore(self, deadline)
     elseif self.anew then
       self.anew = false
       release_doomed(self)
+      push(self.out, {kind = "overflow"})
     elseif self.raw.first <= self.raw.last then
       ok, why = digest(self, deadline)
     elseif self.seen then
@@ -427,10 +435,13 @@ local function check(self, name)
   end
 end
 
+-- The path by which the map knows it.
 local function check_path(self, name, path)
   check(self, name)
   Check.expect(2, name, path, "string")
-  if path:find("\0", 1, true) then bad(2, name, "a path has a zero byte") end
+  local key = files.watch_key(path)
+  if not key then bad(2, name, "a path has a zero byte") end
+  return key
 end
 
 -- watch:next([timeout]): an event; or nil, "timeout"; or nil, "closed".
@@ -449,8 +460,7 @@ end
 
 -- watch:add(path): true; or nil, why.
 function methods:add(path)
-  check_path(self, "add", path)
-  local key = Map.key(path)
+  local key = check_path(self, "add", path)
   local entry = self.map.paths[key]
   local again = entry and entry.root
   local job = {given = path, path = key, root = true, quiet = true,
@@ -467,10 +477,10 @@ end
 
 -- watch:drop(path): true; false if it was not added.
 function methods:drop(path)
-  check_path(self, "drop", path)
-  local key = Map.key(path)
+  local key = check_path(self, "drop", path)
   local entry = self.map.paths[key]
   if self.closed or not entry or not entry.root then return false end
+  look_at_job(self)
   self.map:drop(key)
   local kept = new_list()
   for event in function() return pop(self.out) end do

@@ -18,6 +18,9 @@ int cast_watch_add(lua_State *L);
 int cast_watch_wait(lua_State *L);
 int cast_watch_result(lua_State *L);
 int cast_watch_drop(lua_State *L);
+int cast_watch_key(lua_State *L);
+int cast_watch_parent(lua_State *L);
+int cast_watch_below(lua_State *L);
 int cast_watch_parse(lua_State *L);
 
 extern const luaL_Reg cast_fs_functions[];

@@ -9,6 +9,9 @@ const luaL_Reg cast_fs_functions[] = {
   {"watch_wait", cast_watch_wait},
   {"watch_result", cast_watch_result},
   {"watch_drop", cast_watch_drop},
+  {"watch_key", cast_watch_key},
+  {"watch_parent", cast_watch_parent},
+  {"watch_below", cast_watch_below},
   {"watch_parse", cast_watch_parse},
   {NULL, NULL},
 };

@@ -302,6 +302,46 @@ int cast_watch_drop(lua_State *L) {
   return 0;
 }
 
+/* -- paths ---------------------------------------------------------------- */
+
+/* Not every session has the library string. */
+
+/* watch_key(path): the path without slashes at its end; nil: it has a zero
+   byte. */
+int cast_watch_key(lua_State *L) {
+  size_t size;
+  const char *path = cast_arg_string(L, 1, &size);
+  if (strlen(path) != size) return 0;
+  while (size > 1 && path[size - 1] == '/') size--;
+  lua_pushlstring(L, path, size);
+  return 1;
+}
+
+/* watch_parent(path): the directory that it lies in; "": the path is but a
+   name, or the root. */
+int cast_watch_parent(lua_State *L) {
+  size_t size;
+  const char *path = cast_arg_string(L, 1, &size);
+  bool is_root = size == 1 && path[0] == '/';
+  while (size > 0 && path[size - 1] != '/') size--;
+  while (size > 1 && path[size - 1] == '/') size--;
+  lua_pushlstring(L, path, is_root ? 0 : size);
+  return 1;
+}
+
+/* watch_below(path, directory): what stands behind that directory in the path;
+   nil: it is not below it. */
+int cast_watch_below(lua_State *L) {
+  size_t size, top;
+  const char *path = cast_arg_string(L, 1, &size);
+  const char *directory = cast_arg_string(L, 2, &top);
+  if (top == 1 && directory[0] == '/') top = 0;
+  if (size <= top + 1 || path[top] != '/' || memcmp(path, directory, top) != 0)
+    return 0;
+  lua_pushlstring(L, path + top + 1, size - top - 1);
+  return 1;
+}
+
 /* -- events --------------------------------------------------------------- */
 
 static const struct {
