@@ -40,6 +40,15 @@ function Map:below(top)
   return list
 end
 
+-- The paths of the number: a list of its own; nil: it has none.
+function Map:copy_names(number)
+  local names = self.names[number]
+  if not names then return nil end
+  local list = {}
+  for i = 1, #names do list[i] = names[i] end
+  return list
+end
+
 -- Is that path watched, or does it lie in a directory that is?
 function Map:covers(path)
   return self.paths[path] ~= nil or self.paths[files.watch_parent(path)] ~= nil

@@ -10,10 +10,13 @@
 --   raw      what was read and not told yet: a list from raw.first to raw.last
 --   mates    cookie -> the event in raw that tells the new name
 --   nreads   how often something was read
+--   bytes    what was read, while there is no memory for more; or nil
 --   out      events to be returned, a list like raw
 --   found    directories to be added, which were found by an event, a list
 --   seen     number -> names in a new directory that were told as made, so that
 --            the events which tell so, too, are not; until all is read; or nil
+--   moving   path -> number of a directory that was moved there, until it tells
+--            so itself, right after the move; or nil
 --   job      what is being added by a helper; nil: nothing
 --   anew     after events were lost: all is being found anew
 --   doomed   numbers that lost their last path during one of these
@@ -196,10 +199,12 @@ end
 
 -- Reads: true; or nil, why. `seconds` may be 0.
 local function read(self, seconds)
-  local bytes, why = self.stream:read(nil, seconds)
+  local bytes, why = self.bytes, nil
+  if not bytes then bytes, why = self.stream:read(nil, seconds) end
   if not bytes then return nil, why end
+  self.bytes = bytes
   local list = files.watch_parse(bytes)
-  self.nreads = self.nreads + 1
+  self.bytes, self.nreads = nil, self.nreads + 1
   for i = 1, #list do
     local e = list[i]
     e.nreads = self.nreads
@@ -256,10 +261,18 @@ local function removed(self, e, names)
   end
 end
 
+-- A directory of a tree was moved to that path.
+local function follow(self, path)
+  local entry = self.map.paths[path]
+  if not entry then return find(self, path) end
+  self.moving = self.moving or {}
+  self.moving[path] = entry.number
+end
+
 -- e and `mate` are the two halves; there may be other numbers of paths on both
 -- sides.
 local function moved(self, e, mate, names)
-  local to = self.map.names[mate.number]
+  local to = self.map:copy_names(mate.number)
   local known = was_seen(self, mate)
   was_seen(self, e)
   for i = 1, #names > #to and #names or #to do
@@ -275,9 +288,23 @@ local function moved(self, e, mate, names)
     if e.directory then
       if from and path then self.map:rename(from, path) end
       if from then leave_below(self, from) end
-      if path and self.tree and not self.map.paths[path] then
-        find(self, path)
-      end
+      if path and self.tree then follow(self, path) end
+    end
+  end
+end
+
+-- Directories that were taken for moved ones have not told so: there was
+-- something else by their names when these were added.
+local function correct(self)
+  local moving = self.moving
+  self.moving = nil
+  for path, number in pairs(moving) do
+    local entry = self.map.paths[path]
+    if entry and entry.number == number then
+      tell(self, "removed", path, true)
+      leave_below(self, path)
+      tell(self, "made", path, true)
+      find(self, path)
     end
   end
 end
@@ -286,10 +313,9 @@ end
 -- tells of it, too.
 local function told_itself(self, e, names)
   local map = self.map
-  local list = {}
-  for i = 1, #names do list[i] = names[i] end
-  for i = 1, #list do
-    local path = list[i]
+  for i = 1, #names do
+    local path = names[i]
+    if self.moving and e.what == "left" then self.moving[path] = nil end
     local entry = map.paths[path] -- nil: it was below another of these
     if entry and entry.root then
       local over = e.what == "gone" or e.what == "left"
@@ -309,7 +335,7 @@ end
 -- nothing.
 local function overflow(self)
   local map, others = self.map, {}
-  self.seen, self.dropped, self.found = nil, {}, new_list()
+  self.seen, self.moving, self.dropped, self.found = nil, nil, {}, new_list()
   for path, entry in pairs(map.paths) do
     if not entry.root then
       others[#others + 1] = path
@@ -323,10 +349,12 @@ local function overflow(self)
 end
 
 -- The other half of e, if it was read: with one more look, if the two may have
--- been cut apart.
+-- been cut apart, or what a directory tells after that.
 local function find_mate(self, e)
   local cookie = e.cookie or 0
-  if not self.mates[cookie] and self.nreads == e.nreads then
+  local mate = self.mates[cookie]
+  if not mate and self.nreads == e.nreads or
+    mate and e.directory and self.raw[self.raw.last] == mate then
     read(self, 0) -- what is wrong is told by the next one
   end
   return self.mates[cookie]
@@ -348,7 +376,7 @@ local function digest(self, deadline)
   if e.what == "to" and self.mates[e.cookie or 0] == e then
     self.mates[e.cookie or 0] = nil
   end
-  local names = map.names[e.number]
+  local names = map:copy_names(e.number)
   if e.what == "overflow" then
     overflow(self)
   elseif e.what == "lost" then
@@ -405,6 +433,8 @@ local function take(self, deadline)
       push(self.out, {kind = "overflow"})
     elseif self.raw.first <= self.raw.last then
       ok, why = digest(self, deadline)
+    elseif self.moving then
+      correct(self)
     elseif self.seen then
       ok, why = read(self, 0)
       if not ok and why == "timeout" then
