@@ -43,7 +43,7 @@ lua_functions() {
       if (FILENAME ~ /net_udp/) class = "udp"
       if (FILENAME ~ /io\/net\.c/) class = "" # internal.sockets
       if ($0 ~ /fs_functions/) class = "fs"
-      if ($0 ~ /cast_fs_functions/) class = "" # internal.files
+      if ($0 ~ /cast_(fs|watch)_functions/) class = "" # internal.files
       if ($0 ~ /process_functions/) class = "process"
       if (FILENAME ~ /proc_handle/) class = "program"
       if ($0 ~ /cast_proc_functions/) class = "" # internal.processes

@@ -2,17 +2,9 @@
    SPDX-License-Identifier: MIT */
 #include "../session/library.h"
 #include "fs.h"
+#include "fs_watch.h"
 
 const luaL_Reg cast_fs_functions[] = {
-  {"watch_open", cast_watch_open},
-  {"watch_add", cast_watch_add},
-  {"watch_wait", cast_watch_wait},
-  {"watch_result", cast_watch_result},
-  {"watch_drop", cast_watch_drop},
-  {"watch_key", cast_watch_key},
-  {"watch_parent", cast_watch_parent},
-  {"watch_below", cast_watch_below},
-  {"watch_parse", cast_watch_parse},
   {NULL, NULL},
 };
 
@@ -22,4 +14,6 @@ void cast_fs_open(lua_State *L) {
   if (!cast_libs_has(cast_state_find(L), CAST_LIB_FS)) return;
   cast_state_box(L);
   luaL_setfuncs(L, cast_fs_functions, 1);
+  cast_state_box(L);
+  luaL_setfuncs(L, cast_watch_functions, 1);
 }

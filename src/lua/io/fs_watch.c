@@ -9,6 +9,7 @@
    Owner: what is in a watching belongs to the helper until its call is done,
    and is only read from then on. The helper has a reference to the descriptor,
    and uses its number only while it is open: it may be closed meanwhile. */
+#include "fs_watch.h"
 #include "../../../include/casting.h"
 #include "../../io/poller.h"
 #include "../../limits.h"
@@ -20,7 +21,6 @@
 #include "../state/argument.h"
 #include "../task/await.h"
 #include "../task/enter.h"
-#include "fs.h"
 #include "net.h"
 
 /* The names of a directory: for each one a byte, 'd' for a directory, 'f' for
@@ -121,7 +121,7 @@ static adding *adding_at(lua_State *L, int idx) {
 /* watch_add(stream, path, below, what): has that path added. `below`: it must
    be a directory, and no link. `what`: "all" names in it are wanted then, those
    of "directories", or none. A watching; or nil, why. */
-int cast_watch_add(lua_State *L) {
+static int watch_add(lua_State *L) {
   const cast_stream *s = cast_net_stream(L, 1);
   size_t size;
   const char *path = cast_arg_string(L, 2, &size);
@@ -172,7 +172,7 @@ static const cast_wait_kind wait_kind = {
 
 /* watch_wait(watching [, seconds]): true when it is known what came of it; or
    nil, "timeout". */
-int cast_watch_wait(lua_State *L) {
+static int watch_wait(lua_State *L) {
   cast_state *S = cast_state_here(L);
   adding *a = adding_at(L, 1);
   uint64_t deadline = cast_deadline(L, 2);
@@ -207,7 +207,7 @@ static void push_names(lua_State *L, const names *n) {
 /* watch_result(watching): false: it is not known yet. Its number, whether it is
    a directory, and the list of names; or the number, or nil, then nil, why, and
    "gone" or "full" if it is one of these. */
-int cast_watch_result(lua_State *L) {
+static int watch_result(lua_State *L) {
   adding *a = adding_at(L, 1);
   char text[128];
   intptr_t rc;
@@ -263,7 +263,7 @@ static int new_watcher(lua_State *L) {
 
 /* watch_open(path): a stream of a new watcher; reports name its reader with the
    path. Or nil, why. */
-int cast_watch_open(lua_State *L) {
+static int watch_open(lua_State *L) {
   const char *path = cast_arg_string(L, 1, NULL);
   char text[128];
   cast_stream *s;
@@ -291,7 +291,7 @@ int cast_watch_open(lua_State *L) {
 }
 
 /* watch_drop(stream, number) */
-int cast_watch_drop(lua_State *L) {
+static int watch_drop(lua_State *L) {
   cast_stream *s = cast_net_stream(L, 1);
   lua_Number number = cast_arg_number(L, 2);
   (void)cast_state_here(L);
@@ -308,7 +308,7 @@ int cast_watch_drop(lua_State *L) {
 
 /* watch_key(path): the path without slashes at its end; nil: it has a zero
    byte. */
-int cast_watch_key(lua_State *L) {
+static int watch_key(lua_State *L) {
   size_t size;
   const char *path = cast_arg_string(L, 1, &size);
   if (strlen(path) != size) return 0;
@@ -319,7 +319,7 @@ int cast_watch_key(lua_State *L) {
 
 /* watch_parent(path): the directory that it lies in; "": the path is but a
    name, or the root. */
-int cast_watch_parent(lua_State *L) {
+static int watch_parent(lua_State *L) {
   size_t size;
   const char *path = cast_arg_string(L, 1, &size);
   bool is_root = size == 1 && path[0] == '/';
@@ -331,7 +331,7 @@ int cast_watch_parent(lua_State *L) {
 
 /* watch_below(path, directory): what stands behind that directory in the path;
    nil: it is not below it. */
-int cast_watch_below(lua_State *L) {
+static int watch_below(lua_State *L) {
   size_t size, top;
   const char *path = cast_arg_string(L, 1, &size);
   const char *directory = cast_arg_string(L, 2, &top);
@@ -387,7 +387,7 @@ static int push_event(
 
 /* watch_parse(bytes): a list of {number=, what=, name=, cookie=, directory=};
    what cannot be read is an overflow. */
-int cast_watch_parse(lua_State *L) {
+static int watch_parse(lua_State *L) {
   size_t size, n;
   const char *bytes = cast_arg_string(L, 1, &size);
   int count = 0;
@@ -405,3 +405,16 @@ int cast_watch_parse(lua_State *L) {
   }
   return 1;
 }
+
+const luaL_Reg cast_watch_functions[] = {
+  {"watch_open", watch_open},
+  {"watch_add", watch_add},
+  {"watch_wait", watch_wait},
+  {"watch_result", watch_result},
+  {"watch_drop", watch_drop},
+  {"watch_key", watch_key},
+  {"watch_parent", watch_parent},
+  {"watch_below", watch_below},
+  {"watch_parse", watch_parse},
+  {NULL, NULL},
+};

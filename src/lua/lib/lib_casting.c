@@ -17,7 +17,7 @@
 #include "../../worker.h"
 #include "../compat/call.h"
 #include "../compat/compat.h"
-#include "../io/fs.h"
+#include "../io/fs_watch.h"
 #include "../io/net.h"
 #include "../io/net_listener.h"
 #include "../io/net_udp.h"
