@@ -1028,5 +1028,46 @@ function file:sync(data) end
 ---@return boolean? first false: it was closed before
 ---@return string? why
 function file:close() end
+---@class casting.fs.watch.options
+---@field tree? boolean with all directories below, and those made later
+
+---What happens to files and directories. Called, it is `next`, for loops.
+---@class casting.watch
+---@overload fun(): casting.fs.event?
+local watch = {}
+
+---@class casting.fs.event
+---@field kind "made"|"changed"|"written"|"attributes"|"moved"|"removed"|"failed"|"overflow"
+---@field path? string none of "overflow"
+---@field type? "directory" nil: something else
+---@field from? string of "moved": the path before
+---@field why? string of "failed"
+
+---Tells what happens to what has a path, or is in a directory.
+---@param path string|string[]
+---@param options? casting.fs.watch.options
+---@return casting.watch?
+---@return string? why
+function fs.watch(path, options) end
+
+---Waits for an event.
+---@param timeout? number seconds
+---@return casting.fs.event?
+---@return string? why
+function watch:next(timeout) end
+
+---Watches that path, too.
+---@param path string
+---@return true?
+---@return string? why
+function watch:add(path) end
+
+---Watches it no more.
+---@param path string
+---@return boolean
+function watch:drop(path) end
+
+---@return boolean
+function watch:close() end
 
 return casting

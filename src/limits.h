@@ -393,6 +393,12 @@
 
 /* Threads that look up names: slow ones are waited for side by side. */
 #define CAST_NAMES_HELPERS 16u
+/* Threads that look for paths which are to be watched, and bytes of all names
+   in such a directory. */
+#define CAST_WATCH_HELPERS 4u
+#define CAST_WATCH_NAMES_MOST (256u << 20)
+/* Bytes of a path that reports name a watch with. */
+#define CAST_WATCH_TITLE 128u
 /* Threads that wait for programs to end, where the system has no descriptors of
    processes. */
 #define CAST_VIGILS CAST_LIMIT(1024u, 4u)

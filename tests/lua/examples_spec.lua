@@ -597,3 +597,41 @@ describe("examples/convert.lua", function()
       {run "convert"})
   end)
 end)
+
+describe("examples/rebuild.lua", function()
+  before_each(make_directory)
+  after_each(remove_directory)
+
+  it("runs a command after each burst of changes, and ends it", function()
+    if not require "casting.fs".watch(dir) then
+      return pending "the system cannot watch"
+    end
+    os.execute(("mkdir -p %s/src/deep"):format(quote(dir)))
+    -- Each run makes the changes for the next one; the last one sends a signal.
+    local command = [[cd DIR; echo >>runs; echo run $(grep -c '' runs)
+      case $(grep -c '' runs) in
+      1) echo >src/a; echo >src/b; echo >src/deep/c;;
+      2) touch src/.no src/no~ src/no.o; mkdir src/new; exit 3;;
+      3) kill -SIGNAL $PPID; sleep 1000;;
+      esac]]
+    local want = "run 1\nrebuild: done, S\nrebuild: a and 2 more changed\n" ..
+      "run 2\nrebuild: exit 3, S\nrebuild: new changed\n"
+    for signal, number in pairs {INT = 130, TERM = 143} do
+      local text = command:gsub("DIR", quote(dir)):gsub("SIGNAL", signal)
+      local status, out, complaint = run("rebuild", "-i", "%.o$",
+        dir .. "/src/", text)
+      assert.same({number, want, "rebuild: " .. signal .. "\n"},
+        {status, (out:gsub("%d+%.%d s", "S")), complaint})
+      os.execute(("cd %s && rm -rf runs src/*"):format(quote(dir)))
+      os.execute(("mkdir -p %s/src/deep"):format(quote(dir)))
+    end
+  end)
+
+  it("explains itself", function()
+    assert.same({2, "", "usage: rebuild.lua [-i PATTERN]... DIR COMMAND\n"},
+      {run("rebuild", dir)})
+    local status, _, complaint = run("rebuild", dir .. "/none", "true")
+    assert.equal(1, status)
+    assert.matches("/none: no such file or directory\n$", complaint)
+  end)
+end)

@@ -8,7 +8,7 @@
 # Lua: the functions are those of the luaL_Reg arrays in src/lua; the array's
 # C name says what they belong to (channel, task, session, else the module), for
 # casting.net, casting.process and casting.fs its file's name;
-# and the methods of scopes and supervisors in lualib/casting.
+# and the methods of scopes, supervisors and watches in lualib/casting.
 # C: the functions declared with CASTING_API in include/casting.h.
 #   manual   a heading of a page of docs/manual names it: casting.NAME for the
 #            module, channel:NAME, task:NAME and so on for methods; what stands
@@ -43,7 +43,7 @@ lua_functions() {
       if (FILENAME ~ /net_udp/) class = "udp"
       if (FILENAME ~ /io\/net\.c/) class = "" # internal.sockets
       if ($0 ~ /fs_functions/) class = "fs"
-      if ($0 ~ /cast_fs_functions/) class = "" # internal.files
+      if ($0 ~ /cast_(fs|watch)_functions/) class = "" # internal.files
       if ($0 ~ /process_functions/) class = "process"
       if (FILENAME ~ /proc_handle/) class = "program"
       if ($0 ~ /cast_proc_functions/) class = "" # internal.processes
@@ -68,6 +68,8 @@ lua_functions() {
     lualib/casting/scope.lua 2>/dev/null
   sed -n 's/^function Handle:\([a-z][a-z_]*\).*/supervisor \1/p' \
     lualib/casting/handle.lua 2>/dev/null
+  sed -n 's/^function methods:\([a-z][a-z_]*\).*/watch \1/p' \
+    lualib/casting/fs_watcher.lua 2>/dev/null
 }
 
 functions=$(lua_functions)

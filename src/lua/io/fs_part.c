@@ -2,6 +2,7 @@
    SPDX-License-Identifier: MIT */
 #include "../session/library.h"
 #include "fs.h"
+#include "fs_watch.h"
 
 #include <string.h>
 
@@ -86,4 +87,6 @@ void cast_fs_open(lua_State *L) {
   if (!cast_libs_has(cast_state_find(L), CAST_LIB_FS)) return;
   cast_state_box(L);
   luaL_setfuncs(L, cast_fs_functions, 1);
+  cast_state_box(L);
+  luaL_setfuncs(L, cast_watch_functions, 1);
 }

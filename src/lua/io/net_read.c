@@ -196,6 +196,10 @@ static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 static void describe(cast_buffer *b, const cast_ltask *t) {
   cast_stream *s = t->arg;
   char text[CAST_NET_TEXT];
+  if (s->title != NULL) {
+    cast_buffer_add(b, s->title);
+    return;
+  }
   cast_buffer_add(b, "reading");
   if (cast_net_peer_text(s->file, s->is_socket, text) > 0)
     cast_buffer_form(b, " from %s", text);

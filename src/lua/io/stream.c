@@ -15,6 +15,7 @@ static void free_stream(cast_object *o) {
   cast_descriptor_close(s->file, NULL);
   cast_unref(&s->file->object);
   cast_free((void *)(uintptr_t)s->want.mark);
+  cast_free(s->title);
   cast_free(s->bytes);
   cast_free(s);
 }

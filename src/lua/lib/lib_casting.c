@@ -18,6 +18,7 @@
 #include "../compat/call.h"
 #include "../compat/compat.h"
 #include "../io/fs.h"
+#include "../io/fs_watch.h"
 #include "../io/net.h"
 #include "../io/net_listener.h"
 #include "../io/net_udp.h"
@@ -184,6 +185,7 @@ static const cast_class *const classes[] = {
   &cast_udp_class,
   &cast_process_class,
   &cast_fs_class,
+  &cast_watching_class,
   NULL,
 };
 

@@ -53,6 +53,7 @@ static const luaL_Reg fs_functions[] = {
   {"remove", cast_embed_stub},
   {"temp", cast_embed_stub},
   {"tempdir", cast_embed_stub},
+  {"watch", cast_embed_stub},
   {NULL, NULL},
 };
 
