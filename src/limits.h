@@ -393,6 +393,8 @@
 
 /* Threads that look up names: slow ones are waited for side by side. */
 #define CAST_NAMES_HELPERS 16u
+/* Threads that read and write files: more would not make a disk faster. */
+#define CAST_FILES_HELPERS 8u
 /* Threads that wait for programs to end, where the system has no descriptors of
    processes. */
 #define CAST_VIGILS CAST_LIMIT(1024u, 4u)
@@ -434,8 +436,8 @@
 /* Of an open file that may block and is no pipe, so many bytes are written at
    once: a terminal that poll(2) says has room takes them soon. */
 #define CAST_SHARED_MOST 512u
-/* Of a file on a disk, which never says that it has no room, so many. */
-#define CAST_FILE_MOST 65536u
+/* Bytes of a file that a helper writes at once. */
+#define CAST_FILE_MOST CAST_LIMIT(1u << 20, 1000u)
 /* Bytes of a line, and of all to the end, if the program does not say. */
 #define CAST_LINE_MOST (1u << 20)
 #define CAST_ALL_MOST (64u << 20)
