@@ -50,9 +50,9 @@ static bool is_same_file(int a, int b) {
          one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-/* Does the pipe have no writer any more? Of one that is opened after the last
-   writer has gone the system tells by a read only, and not as an event: in case
-   another writer comes (fifo(7)). */
+/* Does the pipe have no writer any more? Of a FIFO that is opened after the
+   last one has gone the system tells by a read only, and not as an event: in
+   case another writer comes (fifo(7)). */
 static bool has_no_writer(int fd) {
   struct pollfd p = {fd, POLLIN, 0};
   return poll(&p, 1, 0) > 0 && (p.revents & POLLHUP) != 0;
@@ -155,7 +155,7 @@ intptr_t os_write_terminal(int fd, const os_bytes *from, int n) {
 /* -- files ---------------------------------------------------------------- */
 
 #if defined(SYS_preadv2)
-#define DO_NOT_WAIT 8L /* RWF_NOWAIT, since Linux 4.14 */
+#define DO_NOT_WAIT 8L /* its flag since Linux 4.14 */
 intptr_t os_read_cached(int fd, void *to, size_t size) {
   struct iovec v = {to, size};
   long n;

@@ -107,6 +107,13 @@ describe("casting.stdin and casting.stdout", function()
       local i = casting.select {casting.stdin, timeout = LONG}
       put(i, casting.stdin:read "l")
     ]], ": | { sleep 0.1; %s; }"))
+    -- Of a FIFO that is opened after its writer has gone no event tells.
+    assert.equal("1\tlast\tnil\tclosed\t1\n", program([[
+      local text, none, why = casting.stdin:read "l"
+      local i = casting.select {casting.stdin, timeout = LONG}
+      none, why = casting.stdin:read "l"
+      put(i, text, none, why, (casting.select {casting.stdin, timeout = LONG}))
+    ]], "echo last >$FIFO & exec 3<$FIFO; wait; %s <&3"))
   end)
 
   it("are told when the reader has gone", function()
@@ -217,7 +224,8 @@ describe("casting.stdin and casting.stdout", function()
   it("are not to be had in a sandbox", function()
     local session = casting.session {sandbox = true}
     for _, name in ipairs {"stdin", "stdout", "stderr"} do
-      local ok, why = session:spawn("return require 'casting'." .. name):join(LONG)
+      local task = session:spawn("return require 'casting'." .. name)
+      local ok, why = task:join(LONG)
       assert.is_false(ok)
       assert.matches("casting%." .. name .. " is not available in a sandbox",
         tostring(why))
@@ -296,7 +304,8 @@ describe("standard streams that are files", function()
     end)
 
     it("are written, behind what io has written, " .. place[1], function()
-      assert.equal("before\nfirst\nsecond\nlate\nend\nlast\n", with("before\n", [[
+      local all = "before\nfirst\nsecond\nlate\nend\nlast\n"
+      assert.equal(all, with("before\n", [[
         print "first"
         io.flush()
         put "second"
