@@ -11,6 +11,9 @@
 ---@field net casting.net sockets; the same as require "casting.net"
 ---@field process casting.process programs; the same as require "casting.process"
 ---@field fs casting.fs files; the same as require "casting.fs"
+---@field stdin casting.stream the standard input; waits as all streams do
+---@field stdout casting.stream the standard output, not buffered
+---@field stderr casting.stream the standard error output
 ---@field cancelled table metatable of cancellation errors; use is_cancelled
 local casting = {}
 

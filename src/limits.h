@@ -399,6 +399,9 @@
 #define CAST_WATCH_NAMES_MOST (256u << 20)
 /* Bytes of a path that reports name a watch with. */
 #define CAST_WATCH_TITLE 128u
+/* Threads that read and write streams which are files, as a standard stream may
+   be. */
+#define CAST_STREAM_HELPERS 8u
 /* Threads that wait for programs to end, where the system has no descriptors of
    processes. */
 #define CAST_VIGILS CAST_LIMIT(1024u, 4u)
@@ -464,8 +467,8 @@
 /* Of an open file that may block and is no pipe, so many bytes are written at
    once: a terminal that poll(2) says has room takes them soon. */
 #define CAST_SHARED_MOST 512u
-/* Of a file on a disk, which never says that it has no room, so many. */
-#define CAST_FILE_MOST 65536u
+/* Bytes of a file that a helper writes at once. */
+#define CAST_FILE_MOST CAST_LIMIT(1u << 20, 1000u)
 /* Bytes of a line, and of all to the end, if the program does not say. */
 #define CAST_LINE_MOST (1u << 20)
 #define CAST_ALL_MOST (64u << 20)

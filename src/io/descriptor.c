@@ -404,6 +404,7 @@ static int add_locked(cast_descriptor *d, bool pooled) {
    0 or an error. */
 static int enter_set_locked(cast_descriptor *d, int side, bool pooled) {
   int rc;
+  if (CAST_UNLIKELY(d->how & CAST_UNPOLLED)) return 0;
   if (d->added && d->how & CAST_BORROWED && (rc = add_locked(d, pooled)) != 0)
     return rc;
   if (CAST_LIKELY(d->added)) {

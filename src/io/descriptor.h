@@ -40,7 +40,9 @@ enum { CAST_READ, CAST_WRITE };
 /* How a descriptor was come by. */
 enum {
   CAST_BORROWED = 1, /* it is the program's, and is not closed */
-  CAST_ACCEPTS = 2   /* one event is for one waiter: invariant 5 */
+  CAST_ACCEPTS = 2,  /* one event is for one waiter: invariant 5 */
+  CAST_UNPOLLED = 4  /* it is never in the set: its events are those of
+                        cast_descriptor_pass alone. It may block. */
 };
 
 typedef struct cast_side {
@@ -64,7 +66,7 @@ struct cast_descriptor {
   uint32_t place;         /* (i) in the table, for ever */
   uint32_t generation;    /* (lock) one more with each use of the place */
   _Atomic uint32_t users; /* (a) OPEN, and those that are using fd */
-  uint8_t how;            /* (i) CAST_BORROWED, CAST_ACCEPTS */
+  uint8_t how;            /* (i) CAST_BORROWED and others */
   _Atomic bool ended;     /* (a) the other side has sent its end, or urgent
                              data, or will not read: told once, for good */
   bool added;             /* (lock) it is in the set */

@@ -281,7 +281,9 @@ int os_describe(int fd, os_kind *kind) {
   kind->is_blocking = (flags & O_NONBLOCK) == 0;
   kind->is_socket = S_ISSOCK(info.st_mode);
   kind->is_pipe = S_ISFIFO(info.st_mode);
-  kind->is_file = S_ISREG(info.st_mode);
+  kind->is_terminal = S_ISCHR(info.st_mode) && isatty(fd);
+  kind->is_file =
+    S_ISREG(info.st_mode) || S_ISBLK(info.st_mode) || S_ISDIR(info.st_mode);
   kind->is_stream = true;
   if (!kind->is_socket) return 0;
   if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0) {
@@ -374,6 +376,7 @@ static ssize_t write_quietly(int fd, const struct iovec *v, int n) {
   return written;
 }
 
+#define NOW (MSG_NOSIGNAL | MSG_DONTWAIT)
 intptr_t os_write(int fd, const os_bytes *from, int n, bool is_socket) {
   struct iovec v[OS_BYTES_MOST];
   struct msghdr m;
@@ -385,15 +388,14 @@ intptr_t os_write(int fd, const os_bytes *from, int n, bool is_socket) {
   if (!is_socket) {
     written = write_quietly(fd, v, n);
   } else if (n == 1) {
-    while ((written = send(fd, from->at, from->size, MSG_NOSIGNAL)) < 0 &&
-           errno == EINTR)
+    while (
+      (written = send(fd, from->at, from->size, NOW)) < 0 && errno == EINTR)
       continue;
   } else {
     memset(&m, 0, sizeof m);
     m.msg_iov = v;
     m.msg_iovlen = (size_t)n;
-    while ((written = sendmsg(fd, &m, MSG_NOSIGNAL)) < 0 && errno == EINTR)
-      continue;
+    while ((written = sendmsg(fd, &m, NOW)) < 0 && errno == EINTR) continue;
   }
   return written >= 0 ? (intptr_t)written : failed();
 }

@@ -126,7 +126,8 @@ void os_close_on_exec(int fd);
 /* What a descriptor is, for those that come from elsewhere. */
 typedef struct os_kind {
   bool is_socket, is_stream, is_datagram, is_listening, is_pipe, is_blocking;
-  bool is_file; /* on a disk */
+  bool is_terminal;
+  bool is_file; /* on a disk, or the disk: it may block, and no event tells */
   int family;
 } os_kind;
 int os_describe(int fd, os_kind *kind);
@@ -156,7 +157,8 @@ const void *os_find(os_bytes in, os_bytes part);
 
 intptr_t os_read(int fd, void *to, size_t size); /* 0: the end */
 intptr_t os_peek(int fd, void *to, size_t size); /* sockets */
-/* A socket gets no SIGPIPE; other descriptors are written without one, too. */
+/* A socket gets no SIGPIPE, and does not block, whatever its flags are; other
+   descriptors are written without that signal, too. */
 intptr_t os_write(int fd, const os_bytes *from, int n, bool is_socket);
 /* A datagram; one of more than `size` bytes is a failure, and lost. from->size
    is 0 if the sender has no address. */

@@ -90,7 +90,8 @@ static void free_adding(cast_call *c) {
   cast_free(a);
 }
 
-static const cast_call_kind adding_kind = {run_adding, free_adding};
+static const cast_call_kind adding_kind = {
+  .run = run_adding, .free = free_adding};
 
 /* -- handles -------------------------------------------------------------- */
 

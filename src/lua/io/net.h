@@ -34,6 +34,11 @@ cast_stream *cast_net_stream_test(lua_State *L, int idx);
    stay as they are. */
 int cast_net_adopt(lua_State *L, int fd);
 
+/* Pushes the state's stream for a standard descriptor, 0 to 2, which is made at
+   the first call; its name: casting.stdin and the like. Raises. */
+void cast_net_standard_push(lua_State *L, int number);
+extern const char *const cast_net_standard_names[3];
+
 /* nil, and the text for a result: CASTING_E*, or the system's. */
 int cast_net_failure(lua_State *L, intptr_t rc);
 /* What names a Unix socket begins so. */
@@ -50,6 +55,8 @@ size_t cast_net_text(const os_address *a, char text[CAST_NET_TEXT]);
 /* The same for the other side of a socket. */
 size_t cast_net_peer_text(
   cast_descriptor *d, bool is_socket, char text[CAST_NET_TEXT]);
+/* The same for the other side of a stream; of a standard one, its name. */
+size_t cast_net_stream_text(const cast_stream *s, char text[CAST_NET_TEXT]);
 
 /* The address that the arguments `host` and `port` are: numeric, or that of a
    Unix socket ("unix:PATH", "unix:@NAME"), which has no port. False: a name. */

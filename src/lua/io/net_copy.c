@@ -167,13 +167,22 @@ static int again(cast_state *S, cast_ltask *t) {
 
 /* -- the end -------------------------------------------------------------- */
 
+/* What a helper writes now is copied: it must not be read once more. */
+static void count_under_way(copying *c) {
+  size_t n = cast_stream_leave(target(c)), left = cast_stream_left(c->from);
+  if (n > left) n = left; /* it was closed */
+  if (n > 0) cast_stream_take(c->from, n);
+  count(c, n);
+}
+
 /* The turn of the next writer. */
 static void leave(copying *c, const cast_ltask *t, bool broken) {
   cast_stream *to = target(c);
   bool first = to->writers.next == &c->turn->link;
   if (c->from->reader == t) c->from->reader = NULL;
+  if (first) count_under_way(c);
   cast_list_remove(&c->turn->link);
-  if (broken && c->done > 0) (void)cast_stream_shut(to);
+  if (broken && c->done > 0) cast_stream_break(to);
   if (first && !cast_list_is_empty(&to->writers))
     (void)cast_wait_end(
       &CAST_CONTAINER(to->writers.next, cast_write, link)->task->base, 0);
@@ -201,7 +210,7 @@ static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
 static void describe_end(
   cast_buffer *b, const char *where, const cast_stream *s) {
   char text[CAST_NET_TEXT];
-  if (cast_net_peer_text(s->file, s->is_socket, text) > 0)
+  if (cast_net_stream_text(s, text) > 0)
     cast_buffer_form(b, " %s %s", where, text);
 }
 

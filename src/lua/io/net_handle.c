@@ -231,6 +231,14 @@ size_t cast_net_peer_text(
   return rc == 0 ? cast_net_text(&a, text) : 0;
 }
 
+size_t cast_net_stream_text(const cast_stream *s, char text[CAST_NET_TEXT]) {
+  size_t n;
+  if (s->name == NULL) return cast_net_peer_text(s->file, s->is_socket, text);
+  n = strlen(s->name);
+  memcpy(text, s->name, n + 1);
+  return n;
+}
+
 /* -- the metatable -------------------------------------------------------- */
 
 /* The stream was closed by its session: ends a copy to it or from it, which may
@@ -284,7 +292,7 @@ static int stream_text(lua_State *L) {
     lua_pushliteral(L, "stream (moved)");
   else if (s == NULL || s->closed)
     lua_pushliteral(L, "stream (closed)");
-  else if (cast_net_peer_text(s->file, s->is_socket, text) > 0)
+  else if (cast_net_stream_text(s, text) > 0)
     lua_pushfstring(L, "stream: %s", text);
   else
     lua_pushfstring(L, "stream: %p", (const void *)s);

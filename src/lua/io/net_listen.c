@@ -173,6 +173,7 @@ static int adopt_stream(lua_State *L, int fd, const os_kind *kind) {
   s = cast_stream_new(fd, origin);
   if (s == NULL) cast_raise_memory(L);
   s->is_socket = kind->is_socket;
+  s->is_terminal = kind->is_terminal;
   cast_net_stream_give(L, -1, s);
   return 1;
 }

@@ -201,8 +201,7 @@ static void describe(cast_buffer *b, const cast_ltask *t) {
     return;
   }
   cast_buffer_add(b, "reading");
-  if (cast_net_peer_text(s->file, s->is_socket, text) > 0)
-    cast_buffer_form(b, " from %s", text);
+  if (cast_net_stream_text(s, text) > 0) cast_buffer_form(b, " from %s", text);
 }
 
 static const cast_wait_kind read_kind = {

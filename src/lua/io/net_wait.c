@@ -248,7 +248,9 @@ void cast_net_describe_case(cast_buffer *b, const cast_case *c) {
   const cast_type *type = c->object->type;
   char text[CAST_NET_TEXT];
   if (type == &cast_stream_type) {
+    const char *name = CAST_CONTAINER(c->object, cast_stream, object)->name;
     cast_buffer_add(b, "to read from ");
+    if (name != NULL) return cast_buffer_add(b, name);
   } else if (type == &cast_listener_type) {
     cast_buffer_add(b, "to accept on ");
   } else if (type == &cast_udp_type) {

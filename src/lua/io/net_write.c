@@ -62,14 +62,17 @@ static int again(cast_state *S, cast_ltask *t) {
   return (int)write_or_wait(t->arg, t);
 }
 
+static bool is_all(const cast_write *w) { return w->done == w->copy.size; }
+
 /* The turn of the next one. A write that was broken off in the middle shuts
    this side: nobody could go on after a piece of it. */
 static void leave(cast_write *w, cast_state *S, bool broken) {
   cast_stream *s = w->stream;
   bool first = is_first(w);
+  if (first) w->done += cast_stream_leave(s);
   cast_list_remove(&w->link);
   (void)cast_slabs_charge(&S->memory.slabs, w->copy.size, 0);
-  if (broken && w->before + w->done > 0) (void)cast_stream_shut(s);
+  if (broken && w->before + w->done > 0 && !is_all(w)) cast_stream_break(s);
   if (first && !cast_list_is_empty(&s->writers))
     (void)cast_wait_end(
       &CAST_CONTAINER(s->writers.next, cast_write, link)->task->base, 0);
@@ -97,6 +100,8 @@ static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   cast_write *w = t->arg;
   bool raises = result == CASTING_ECANCELLED || result == CAST_DEADLOCK;
   leave(w, S, is_untold(t, result));
+  /* A helper has the last bytes of a file. */
+  if (result == CASTING_ETIMEOUT && is_all(w)) result = 0;
   return raises ? 0 : push_outcome(L, result, w->before + w->done);
 }
 
@@ -104,8 +109,7 @@ static void describe(cast_buffer *b, const cast_ltask *t) {
   const cast_stream *s = ((const cast_write *)t->arg)->stream;
   char text[CAST_NET_TEXT];
   cast_buffer_add(b, "writing");
-  if (cast_net_peer_text(s->file, s->is_socket, text) > 0)
-    cast_buffer_form(b, " to %s", text);
+  if (cast_net_stream_text(s, text) > 0) cast_buffer_form(b, " to %s", text);
 }
 
 static const cast_wait_kind write_kind = {
@@ -117,9 +121,8 @@ static const cast_wait_kind write_kind = {
    session until `leave`. NULL: no memory. */
 static cast_write *new_write(cast_state *S, cast_stream *s,
   const os_bytes *pieces, uint32_t n, size_t done) {
-  size_t total = 0, skip = done, at = 0;
+  size_t total = cast_pieces_size(pieces, n), skip = done, at = 0;
   cast_write *w;
-  for (uint32_t i = 0; i < n; i++) total += pieces[i].size;
   if (!cast_slabs_charge(&S->memory.slabs, 0, total - done)) return NULL;
   w = cast_alloc(sizeof *w + (total - done));
   if (w == NULL) {
@@ -167,15 +170,20 @@ static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
      and no finalizer sends the stream away. */
   s = cast_net_stream(L, 1);
   if (s->shut || s->closed) return push_outcome(L, CASTING_ECLOSED, 0);
-  if (cast_list_is_empty(&s->writers))
+  /* A file is written by a helper, who takes all at once that is one piece. */
+  if (cast_list_is_empty(&s->writers) && (!s->is_file || !waits)) {
     rc = cast_stream_send(s, pieces, n, &done, &S->session);
+    if (rc == OS_EAGAIN) done += cast_stream_leave(s);
+    if (rc == OS_EAGAIN && s->is_file && done == cast_pieces_size(pieces, n))
+      rc = 0;
+  }
   if (rc == 0 && waits && cast_turn_is_due(S, t))
     return cast_turn_take(L, S, t);
   if (rc != OS_EAGAIN && rc != CAST_MORE) return push_outcome(L, rc, done);
   if (!waits) return push_outcome(L, CASTING_ETIMEOUT, done);
   w = new_write(S, s, pieces, n, done);
   if (w == NULL) {
-    if (done > 0) (void)cast_stream_shut(s); /* nobody learns the number */
+    if (done > 0) cast_stream_break(s); /* nobody learns the number */
     cast_raise_memory(L);
   }
   t->arg = w;

@@ -7,11 +7,14 @@
 #include "../../../include/casting.h"
 #include "../../limits.h"
 #include "../../mem.h"
+#include "../../os/standard.h"
 
 /* -- its life ------------------------------------------------------------- */
 
 static void free_stream(cast_object *o) {
   cast_stream *s = CAST_CONTAINER(o, cast_stream, object);
+  cast_work_drop(&s->input);
+  cast_work_drop(&s->output);
   cast_descriptor_close(s->file, NULL);
   cast_unref(&s->file->object);
   cast_free((void *)(uintptr_t)s->want.mark);
@@ -23,16 +26,17 @@ static void free_stream(cast_object *o) {
 const cast_type cast_stream_type = {"stream", free_stream, NULL};
 
 /* How many bytes to write at once, so that a call does not block. */
-static uint32_t write_most(int fd, cast_stream_origin origin) {
+static size_t write_most(int fd, cast_stream_origin origin) {
   size_t fits = os_pipe_fits(fd);
   if (origin == CAST_STREAM_FILE) return CAST_FILE_MOST;
-  return fits > CAST_SHARED_MOST ? (uint32_t)fits : CAST_SHARED_MOST;
+  return fits > CAST_SHARED_MOST ? fits : CAST_SHARED_MOST;
 }
 
 cast_stream *cast_stream_new(int fd, cast_stream_origin origin) {
   cast_stream *s = cast_calloc(sizeof *s);
   if (s == NULL) return NULL;
-  s->file = cast_descriptor_new(fd, 0);
+  s->is_file = origin == CAST_STREAM_FILE;
+  s->file = cast_descriptor_new(fd, s->is_file ? CAST_UNPOLLED : 0);
   if (s->file == NULL) {
     cast_free(s);
     return NULL;
@@ -42,7 +46,7 @@ cast_stream *cast_stream_new(int fd, cast_stream_origin origin) {
   s->is_socket = origin == CAST_STREAM_SOCKET || origin == CAST_STREAM_PLAIN;
   s->asks_drains = origin == CAST_STREAM_SOCKET;
   s->drains = origin == CAST_STREAM_PLAIN;
-  s->shared = origin == CAST_STREAM_SHARED || origin == CAST_STREAM_FILE;
+  s->shared = origin == CAST_STREAM_SHARED || s->is_file;
   if (s->shared) s->most = write_most(fd, origin);
   return s;
 }
@@ -81,10 +85,21 @@ static bool count_room(cast_stream *s, size_t room, bool urgent) {
   return true;
 }
 
+/* The same for works that are under way, or over and not taken. */
+static void count_works(cast_stream *s, size_t bytes) {
+  if (s->account == NULL || bytes == s->works) return;
+  if (cast_slabs_charge(s->account, s->works, bytes)) s->works = bytes;
+}
+static size_t size_of_works(const cast_stream *s) {
+  return cast_work_size(s->input) + cast_work_size(s->output);
+}
+
 void cast_stream_assign(cast_stream *s, cast_slabs *account) {
   (void)count_room(s, 0, false);
+  count_works(s, 0);
   s->account = account;
   (void)count_room(s, s->room, false);
+  count_works(s, size_of_works(s));
 }
 
 /* What is left over lies in it no more. It still counts. */
@@ -165,6 +180,9 @@ bool cast_stream_close(cast_stream *s, cast_session *self) {
   s->closed = true;
   /* At once, as a handle may be collected much later. */
   if (s->uses == 0) release(s, NULL);
+  cast_work_drop(&s->input);
+  cast_work_drop(&s->output);
+  count_works(s, 0);
   return cast_descriptor_close(s->file, self);
 }
 
@@ -180,13 +198,24 @@ static bool drains(cast_stream *s) {
   return s->drains;
 }
 
+static intptr_t read_file(cast_stream *s, void *to, size_t size) {
+  intptr_t n = cast_work_read(&s->input, s->file, to, size);
+  count_works(s, size_of_works(s));
+  return n;
+}
+
 /* One call of the system. */
 static intptr_t read_once(cast_stream *s, void *to, size_t size) {
-  if (s->shared) {
-    int ready = os_poll_now(s->file->fd, OS_READABLE);
+  int fd = s->file->fd;
+  if (CAST_UNLIKELY(s->is_file)) return read_file(s, to, size);
+  if (CAST_UNLIKELY(s->shared)) {
+    int ready;
+    if (s->is_socket) return os_receive_now(fd, to, size);
+    ready = os_poll_now(fd, OS_READABLE);
     if (ready <= 0) return ready == 0 ? OS_EAGAIN : ready;
   }
-  return os_read(s->file->fd, to, size);
+  if (CAST_UNLIKELY(s->is_terminal)) return os_read_terminal(fd, to, size);
+  return os_read(fd, to, size);
 }
 
 intptr_t cast_stream_try(
@@ -375,13 +404,30 @@ static int select_pieces(const os_bytes *pieces, uint32_t n, size_t skip,
   return count;
 }
 
+static intptr_t write_file(
+  cast_stream *s, const os_bytes *v, int n, size_t total) {
+  intptr_t written = cast_work_write(&s->output, s->file, v, n, total);
+  count_works(s, size_of_works(s));
+  return written;
+}
+
+size_t cast_stream_leave(cast_stream *s) { return cast_work_leave(s->output); }
+
+void cast_stream_break(cast_stream *s) {
+  if (s->name == NULL) (void)cast_stream_shut(s);
+}
+
 /* One call of the system. */
-static intptr_t write_once(cast_stream *s, const os_bytes *v, int n) {
-  if (s->shared) {
-    int ready = os_poll_now(s->file->fd, OS_WRITABLE);
+static intptr_t write_once(
+  cast_stream *s, const os_bytes *v, int n, size_t total) {
+  int fd = s->file->fd;
+  if (CAST_UNLIKELY(s->is_file)) return write_file(s, v, n, total);
+  if (CAST_UNLIKELY(s->shared) && !s->is_socket) {
+    int ready = os_poll_now(fd, OS_WRITABLE);
     if (ready <= 0) return ready == 0 ? OS_EAGAIN : ready;
   }
-  return os_write(s->file->fd, v, n, s->is_socket);
+  if (CAST_UNLIKELY(s->is_terminal)) return os_write_terminal(fd, v, n);
+  return os_write(fd, v, n, s->is_socket);
 }
 
 /* Writes `total` bytes, or a part. `ready` is cleared only when there was no
@@ -393,11 +439,11 @@ static intptr_t write_part(cast_stream *s, const os_bytes *v, int n,
   intptr_t written;
   if (!cast_descriptor_begin(s->file)) return CASTING_ECLOSED;
   if (forgets) cast_descriptor_try(s->file, CAST_WRITE);
-  written = write_once(s, v, n);
+  written = write_once(s, v, n, total);
   if (written == OS_EAGAIN && !forgets) {
     forgets = true;
     cast_descriptor_try(s->file, CAST_WRITE);
-    written = write_once(s, v, n);
+    written = write_once(s, v, n, total);
   }
   fits = written >= 0 && (size_t)written == total;
   s->full = !fits;
@@ -411,7 +457,7 @@ static intptr_t write_part(cast_stream *s, const os_bytes *v, int n,
 intptr_t cast_stream_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
   size_t *done, cast_session *self) {
   os_bytes v[OS_BYTES_MOST];
-  size_t most = s->shared ? s->most : SIZE_MAX;
+  size_t most = s->shared && !s->is_socket ? s->most : SIZE_MAX;
   uint32_t at = 0; /* the pieces before it have gone */
   size_t gone = 0; /* bytes of these */
   size_t from = *done;

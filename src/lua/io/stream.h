@@ -21,9 +21,9 @@
       nothing more passes the event on: others may wait for the descriptor.
    5. A stream that waits has no more memory than twice the bytes that are left
       over, and a little (cast_stream_settle).
-   6. This memory counts for its session (slab.h), but for what a runner has
-      lent for the time of a call, and for what a stream that has moved brings
-      along, if the session had too little left then. */
+   6. This memory counts for its session (slab.h), and that of its works, but
+      for what a runner has lent for the time of a call, and for what a stream
+      that has moved brings along, if the session had too little left then. */
 #ifndef CAST_STREAM_H
 #define CAST_STREAM_H
 
@@ -33,6 +33,7 @@
 #include "../../object.h"
 #include "../../os/socket.h"
 #include "../../slab.h"
+#include "work.h"
 
 struct cast_ltask;
 
@@ -82,15 +83,21 @@ typedef struct cast_stream {
   bool asks_drains;          /* the next is not known yet */
   bool drains;               /* a short read or write tells that there is no
                                 more, or no room: see 3. */
-  uint32_t most; /* (i) bytes that are written at once, if it is shared */
-  bool shared;   /* (i) its open file is not ours alone, and blocks: it is asked
+  cast_work *input;  /* of a file: what a helper reads or has read; or NULL */
+  cast_work *output; /* ... and what it writes */
+  size_t works;      /* bytes of these that are counted */
+  const char *name;  /* (i) "stdin" and the like, if it is one; or NULL */
+  size_t most;       /* (i) bytes that are written at once, if it is shared */
+  bool shared; /* (i) its open file is not ours alone, and blocks: it is asked
                   before each call */
-  bool drained;  /* see 3. */
-  bool full;     /* the latest write found no room for all */
-  bool ended;    /* the other side has sent its end, or reset it; ... */
-  bool broken;   /* ... the latter */
-  bool shut;     /* this side has sent its end */
-  bool closed;   /* this side has closed it */
+  bool is_terminal; /* (i) */
+  bool is_file;     /* (i) helpers read and write it (work.h); also `shared` */
+  bool drained;     /* see 3. */
+  bool full;        /* the latest write found no room for all */
+  bool ended;       /* the other side has sent its end, or reset it; ... */
+  bool broken;      /* ... the latter */
+  bool shut;        /* this side has sent its end */
+  bool closed;      /* this side has closed it */
 } cast_stream;
 
 extern const cast_type cast_stream_type;
@@ -101,7 +108,7 @@ typedef enum cast_stream_origin {
   CAST_STREAM_PLAIN,  /* the same, and os_is_plain */
   CAST_STREAM_OTHER,  /* a pipe or something else that does not block */
   CAST_STREAM_SHARED, /* it may block, and that must stay so */
-  CAST_STREAM_FILE    /* the same, on a disk */
+  CAST_STREAM_FILE    /* the same, on a disk: no event tells of it */
 } cast_stream_origin;
 
 /* With a descriptor of the system's, which it takes over. NULL: no memory, and
@@ -124,6 +131,10 @@ static inline size_t cast_stream_left(const cast_stream *s) {
 }
 static inline const unsigned char *cast_stream_data(const cast_stream *s) {
   return s->bytes + s->start;
+}
+/* Has something been read that nobody has taken, or is a helper reading? */
+static inline bool cast_stream_is_ahead(const cast_stream *s) {
+  return cast_stream_left(s) > 0 || s->input != NULL;
 }
 /* How many bytes were ever taken. */
 static inline uint64_t cast_stream_taken(const cast_stream *s) {
@@ -158,6 +169,14 @@ intptr_t cast_stream_try(
    and those before *done are not written. */
 intptr_t cast_stream_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
   size_t *done, cast_session *self);
+
+/* The first writer does not wait any more: how many of its bytes, beyond *done,
+   a helper has, who writes them in any case. */
+size_t cast_stream_leave(cast_stream *s);
+/* A write was broken off after some of its bytes, and nobody learns how many.
+   So nothing may follow these: this side is shut. But a standard stream goes
+   on, since it is the program's, and not that of one task. */
+void cast_stream_break(cast_stream *s);
 
 /* A write that waits: with a copy of what had not gone at the first try. */
 typedef struct cast_write {

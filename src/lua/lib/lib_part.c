@@ -1,5 +1,4 @@
-/* lib_part.c - the parts of the module: casting.net, casting.process,
-   casting.fs.
+/* lib_part.c - fields that are made when they are read: casting.net, stdin ...
    SPDX-License-Identifier: MIT
 
    Each is a table that is made when the module's field is first read, or when
@@ -12,6 +11,7 @@
 
 #include "../../base.h"
 #include "../compat/single.h"
+#include "../io/net.h"
 #include "../session/library.h"
 #include "../state/state.h"
 #include "../transfer/module.h"
@@ -129,21 +129,39 @@ void cast_lib_part_push(lua_State *L, const char *name) {
   lua_pop(L, 1);
 }
 
+/* casting.stdin, stdout and stderr; false: that is none of these. */
+static bool push_standard(lua_State *L, const char *key) {
+  const cast_state *S = cast_state_find(L);
+  for (int i = 0; i < 3; i++) {
+    if (strcmp(key, cast_net_standard_names[i]) != 0) continue;
+    if (S != NULL && S->sandbox != NULL)
+      cast_lua_error(L, "casting.%s is not available in a sandbox", key);
+    cast_net_standard_push(L, i);
+    return true;
+  }
+  return false;
+}
+
+/* The value at the top is the module's field from now on: it is returned. */
+static int keep_field(lua_State *L) {
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  return 1;
+}
+
 /* The module's __index, for a field that it lacks. */
 static int index_module(lua_State *L) {
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   const cast_lib_part *part;
+  if (push_standard(L, key)) return keep_field(L);
   if (find_part(key) == NULL) return 0;
   part = cast_libs_part(lua_pushfstring(L, MODULE "%s", key));
   if (!cast_libs_has(cast_state_find(L), part->lib))
     return cast_lua_error(
       L, lua_pushfstring(L, "%s is not available in a sandbox", part->name));
   cast_lib_part_push(L, part->name);
-  lua_pushvalue(L, -1);
-  lua_pushvalue(L, 2);
-  lua_insert(L, -2);
-  lua_rawset(L, 1);
-  return 1;
+  return keep_field(L);
 }
 
 void cast_lib_parts_open(lua_State *L) {
