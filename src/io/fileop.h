@@ -9,9 +9,9 @@
    that runs a session may take the turn itself, for what needs no waiting, when
    nobody has it. Invariants:
    1. One thread, or operation, has the turn of a strand, and gives it to the
-      first operation in the queue when it leaves. That of a path is in the table
-      of paths as long as somebody has it: the turn of who has it leads the
-      queue, so nothing is allocated.
+      first operation in the queue when it leaves. That of a path is in the
+      table of paths as long as somebody has it: the turn of who has it leads
+      the queue, so nothing is allocated.
    2. The strand has a reference to each operation from its sending until it was
       made. So an operation goes on when nobody waits for it any more.
    3. `state` leaves CAST_OP_ASKED once. CLAIMED: by who makes it, just before

@@ -79,8 +79,8 @@ intptr_t os_file_describe(int fd, os_file_info *info);
    else the group gets none. */
 void os_file_imitate(int fd, const os_file_info *info);
 
-/* Of a path; follow: of what a symbolic link leads to. What it is on is learned,
-   too (below). */
+/* Of a path; follow: of what a symbolic link leads to. What it is on is
+   learned, too (below). */
 intptr_t os_file_stat(const char *path, bool follow, os_file_info *info);
 /* Where a symbolic link leads: the length of the text, which may be cut. */
 intptr_t os_file_link(const char *path, char *to, size_t size);
@@ -123,9 +123,9 @@ intptr_t os_file_list(const char *path, bool follow,
 
 /* Removes what is at `path`, a directory with all that is in it, whatever its
    depth, with few descriptors and no recursion; symbolic links are removed. A
-   path that ends with "." or ".." is refused. It stops between two of them if `stop` says so, and then the result
-   is OS_EAGAIN. After a failure the path that it is about, up to `size` bytes,
-   is in `where`. */
+   path that ends with "." or ".." is refused. It stops between two of them if
+   `stop` says so, and then the result is OS_EAGAIN. After a failure the path
+   that it is about, up to `size` bytes, is in `where`. */
 intptr_t os_file_remove_tree(const char *path, bool (*stop)(void *arg),
   void *arg, char *where, size_t size);
 

@@ -3,8 +3,8 @@
 
    A tree is removed from within: the directories that were entered last are
    open, KEPT of them besides the innermost. When a directory is empty its
-   parent is open still, or is opened through "..", and must then be the one that
-   it was entered from, else somebody has moved it meanwhile. So no path is
+   parent is open still, or is opened through "..", and must then be the one
+   that it was entered from, else somebody has moved it meanwhile. So no path is
    followed twice, and a link that takes the place of a directory leads
    nowhere. */
 #define _GNU_SOURCE /* O_DIRECTORY */

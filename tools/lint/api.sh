@@ -46,6 +46,7 @@ lua_functions() {
       if ($0 ~ /cast_(fs|watch)_functions/) class = "" # internal.files
       if ($0 ~ /process_functions/) class = "process"
       if (FILENAME ~ /proc_handle/) class = "program"
+      if (FILENAME ~ /fs_file/) class = "file"
       if ($0 ~ /cast_proc_functions/) class = "" # internal.processes
       if ($0 ~ /channel|chan/) class = "channel"
       if ($0 ~ /task/) class = "task"

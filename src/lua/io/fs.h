@@ -12,8 +12,8 @@ extern const cast_class cast_fs_class; /* of open files */
 
 /* -- operations ----------------------------------------------------------- */
 
-/* An operation, with memory for what it brings; see cast_fileop_new. Raises when
-   out of memory. Nothing of Lua may run until it is sent. */
+/* An operation, with memory for what it brings; see cast_fileop_new. Raises
+   when out of memory. Nothing of Lua may run until it is sent. */
 cast_fileop *cast_fs_op(lua_State *L, cast_state *S,
   const cast_fileop_kind *kind, cast_openfile *f, const char *path,
   const char *to, size_t ndata);

@@ -130,7 +130,8 @@ static bool narrow(cast_openfile *f, wish *w) {
   return true;
 }
 
-/* Pushes what was copied to `small`, or to memory of its own, which is freed. */
+/* Pushes what was copied to `small`, or to memory of its own, which is
+   freed. */
 static void push_copied(lua_State *L, char *to, const char *small, size_t n) {
   if (to == small)
     lua_pushlstring(L, to, n);
@@ -138,8 +139,8 @@ static void push_copied(lua_State *L, char *to, const char *small, size_t n) {
     cast_fs_push_and_free(L, to, n);
 }
 
-/* Copies what comes next to `small`, or to memory of its own; NULL: a helper has
-   to see to it. */
+/* Copies what comes next to `small`, or to memory of its own; NULL: a helper
+   has to see to it. */
 static char *copy_next(
   cast_openfile *f, const wish *w, char *small, glimpse *g) {
   char *to = small;

@@ -214,17 +214,17 @@ static void set_command(cast_process *p, const char *path) {
       (unsigned char)path[i] > ' ' && path[i] < 127 ? path[i] : '?';
 }
 
-/* problem(text [, is_name]): what is wrong with a text for the system, or with
-   the name of a variable; nil: nothing. */
 /* Not every session has the library string. */
 int cast_proc_cut(lua_State *L) {
-  size_t size, most = (size_t)luaL_checknumber(L, 2);
-  const char *text = luaL_checklstring(L, 1, &size);
+  size_t size, most = (size_t)cast_arg_number(L, 2);
+  const char *text = cast_arg_string(L, 1, &size);
   lua_settop(L, 1);
   if (size > most) lua_pushlstring(L, text, most);
   return 1;
 }
 
+/* problem(text [, is_name]): what is wrong with a text for the system, or with
+   the name of a variable; nil: nothing. */
 int cast_proc_problem(lua_State *L) {
   size_t size;
   const char *s = cast_arg_string(L, 1, &size), *problem = NULL;
