@@ -291,6 +291,7 @@ static int file_write(lua_State *L) {
   cast_ltask *t;
   uint32_t n;
   need_how(L, f, OS_FILE_WRITE);
+  cast_pieces_need(L, 2);
   lua_settop(L, 3);
   if (!lua_isnil(L, 3)) {
     offset = offset_arg(L, 3, 3, "offset");

@@ -208,6 +208,7 @@ int cast_net_write(lua_State *L) {
   (void)cast_net_stream(L, 1);
   if (lua_gettop(L) > 3)
     cast_arg_error(L, 4, "one string expected, or one list of several");
+  cast_pieces_need(L, 2);
   lua_settop(L, 3);
   n = cast_pieces_read(L, 2, &pieces);
   return write_pieces(L, S, pieces, n, 3);

@@ -55,13 +55,20 @@ static uint32_t flatten(
   return n;
 }
 
+static _Noreturn void refuse(lua_State *L, int arg) {
+  cast_arg_type_error(L, arg, "string, number or list of these");
+}
+
+void cast_pieces_need(lua_State *L, int arg) {
+  if (lua_isnone(L, arg)) refuse(L, arg);
+}
+
 uint32_t cast_pieces_read(lua_State *L, int arg, os_bytes **pieces) {
   os_bytes *all;
   uint32_t n;
   int list;
   if (lua_type(L, arg) != LUA_TTABLE) {
-    if (!lua_isstring(L, arg))
-      cast_arg_type_error(L, arg, "string, number or list of these");
+    if (!lua_isstring(L, arg)) refuse(L, arg);
     (void)lua_tostring(L, arg); /* a number becomes one, before it is copied */
     lua_pushvalue(L, arg);
     all = cast_lua_newuserdata(L, sizeof *all);

@@ -11,6 +11,8 @@
    *pieces, which lie in a userdata that is pushed with all that keeps them.
    Raises. */
 uint32_t cast_pieces_read(lua_State *L, int arg, os_bytes **pieces);
+/* Raises if there is no such argument: to be called before the stack is set. */
+void cast_pieces_need(lua_State *L, int arg);
 /* How many bytes these are in all. */
 size_t cast_pieces_size(const os_bytes *pieces, uint32_t n);
 /* Copies them all. */
