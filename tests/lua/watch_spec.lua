@@ -386,8 +386,8 @@ local function follow(there, kind, path, from)
     if name ~= old and name:sub(1, #old + 1) ~= old .. "/" then
       after[name] = (after[name] or 0) + n
     elseif kind == "moved" then
-      name = path .. name:sub(#old + 1)
-      after[name] = (after[name] or 0) + n
+      local new = path .. name:sub(#old + 1)
+      after[new] = (after[new] or 0) + n
     end
   end
   return after
