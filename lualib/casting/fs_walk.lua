@@ -16,7 +16,8 @@ local function enter(path, follow)
   local text, why = Fs.call(files.list, path, follow)
   if not text then return nil, why end
   local names, types, n = Fs.decode(text)
-  return {path = files.within(path), names = names, types = types, n = n, at = 0}
+  return {path = files.within(path), names = names, types = types, n = n,
+    at = 0}
 end
 
 local function check_depth(depth)

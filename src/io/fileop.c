@@ -6,6 +6,7 @@
 #include "fileop.h"
 
 #include "../../include/casting.h"
+#include "../account.h"
 #include "../deadlock.h"
 #include "../limits.h"
 #include "../mem.h"
@@ -155,6 +156,10 @@ static void free_op(cast_call *c) {
   }
   if (op->made != NULL) cast_unref(&op->made->object);
   if (op->file != NULL) cast_unref(&op->file->object);
+  if (op->account != NULL) {
+    cast_account_give(op->account, CAST_BYTES, op->ndata);
+    cast_account_unref(op->account);
+  }
   cast_free(op->out);
   cast_free(op->where);
   cast_free(op);
@@ -171,7 +176,7 @@ static void set_done(cast_fileop *op) {
 /* It is over, also if it was never made. */
 static void end_op(cast_fileop *op) {
   set_done(op);
-  if (!op->kind->lapses)
+  if (op->kind->owed)
     atomic_fetch_sub_explicit(&files.owed, 1, memory_order_relaxed);
   cast_deadlock_unexpect(); /* the call has an announcement of its own */
 }
@@ -199,11 +204,13 @@ static void lose_behind(cast_fileop *op, cast_list *lost) {
     return;
   }
   cast_lock_take(&paths.lock);
+  op->lost = true;
   for (uint32_t i = 0; i < op->nturns; i++) {
     cast_list_remove(&op->turns[i].link);
     while ((l = cast_list_shift(&op->turns[i].behind)) != NULL) {
       cast_fileop *other = CAST_CONTAINER(l, cast_path_turn, link)->op;
-      if (cast_list_is_empty(&other->link)) cast_list_push(lost, &other->link);
+      if (!other->lost) cast_list_push(lost, &other->link);
+      other->lost = true;
     }
   }
   cast_lock_drop(&paths.lock);
@@ -260,7 +267,7 @@ cast_fileop *cast_fileop_new(const cast_fileop_kind *kind, cast_openfile *f,
 void cast_fileop_send(cast_fileop *op) {
   cast_ref(&op->call.object);
   cast_deadlock_expect(); /* also while it is in no offload yet */
-  if (!op->kind->lapses)
+  if (op->kind->owed)
     atomic_fetch_add_explicit(&files.owed, 1, memory_order_relaxed);
   if (op->file != NULL ? join_strand(op) : join_paths(op))
     cast_offload_send(&files, &op->call);
@@ -316,8 +323,19 @@ intptr_t cast_fileop_grow(
 }
 
 bool cast_fileop_pause(cast_fileop *op, int fd) {
-  os_file_await(fd, CAST_DEVICE_MS);
-  return !cast_fileop_is_left(op);
+  /* (a) helpers that wait for a device. Relaxed: a figure. */
+  static _Atomic uint32_t npauses;
+  bool few = atomic_fetch_add_explicit(&npauses, 1, memory_order_relaxed) <
+             CAST_FILES_HELPERS / 2;
+  if (few) os_file_await(fd, CAST_DEVICE_MS);
+  atomic_fetch_sub_explicit(&npauses, 1, memory_order_relaxed);
+  return few && !cast_fileop_is_left(op);
+}
+
+void cast_fileop_charge(cast_fileop *op, cast_account *account) {
+  if (account == NULL) return;
+  cast_account_add(account, CAST_BYTES, op->ndata);
+  op->account = cast_account_ref(account);
 }
 
 size_t cast_fileop_most(const cast_fileop *op, bool placed, int64_t size) {

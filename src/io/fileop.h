@@ -52,6 +52,7 @@ typedef enum cast_op_state {
 typedef struct cast_fileop_kind {
   const char *verb; /* "reading", for reports */
   bool lapses;      /* it is not begun if nobody waits for it any more */
+  bool owed;        /* the end of the program waits for it */
   bool early;       /* its outcome is complete when it is claimed */
   /* Makes it, in a helper that has the turn: its `rc`. */
   intptr_t (*run)(cast_fileop *op);
@@ -65,6 +66,9 @@ struct cast_fileop {
   cast_path_turn turns[2];      /* without a file: those of its paths */
   uint32_t nturns;              /* (i) how many these are */
   uint32_t nwaits;              /* (paths' lock) how many it waits for */
+  bool lost;                    /* (paths' lock) no thread will make it */
+  struct cast_account *account; /* one reference; `ndata` is charged to it since
+                                   its sender has left; or NULL */
   _Atomic uint32_t state;       /* (a) */
   bool taken;                   /* its sender has what it has made */
   bool told; /* the sender's: it has found it claimed, and goes by `out` */
@@ -133,6 +137,9 @@ cast_op_state cast_fileop_leave(cast_fileop *op);
 bool cast_fileop_claim(cast_fileop *op);
 /* Has the sender left? */
 bool cast_fileop_is_left(const cast_fileop *op);
+/* Its sender, which has left: the data that is still to be written counts in an
+   account until the end of the operation. NULL: does nothing. */
+void cast_fileop_charge(cast_fileop *op, struct cast_account *account);
 /* Notes the path that the failure is about. */
 void cast_fileop_blame(cast_fileop *op, const char *path);
 /* Room for `n` bytes in `out`: 0 or CASTING_ENOMEM. */
@@ -142,7 +149,7 @@ intptr_t cast_fileop_make_room(cast_fileop *op, size_t n);
 intptr_t cast_fileop_grow(
   cast_fileop *op, size_t *room, size_t least, size_t most);
 /* Between two tries to read a device that has nothing: false: nobody waits for
-   it any more. */
+   it any more, or too many helpers wait for devices. */
 bool cast_fileop_pause(cast_fileop *op, int fd);
 /* The most bytes of what has no length of its own, or has that one, if the
    program does not say. */

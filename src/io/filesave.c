@@ -226,4 +226,5 @@ static intptr_t run_save(cast_fileop *op) {
   cast_free(target);
   return rc;
 }
-const cast_fileop_kind cast_op_save = {.verb = "writing", .run = run_save};
+const cast_fileop_kind cast_op_save = {
+  .verb = "writing", .owed = true, .run = run_save};

@@ -56,6 +56,7 @@ static intptr_t collect(cast_fileop *op, size_t most) {
     intptr_t n = 0;
     if (op->nout == room) n = cast_fileop_grow(op, &room, op->nout + 1, most);
     if (n == 0) n = read_more(op, room - op->nout);
+    if (n == OS_EAGAIN && cast_fileop_pause(op, op->file->fd)) continue;
     if (n < 0) return n;
     if (n == 0) break;
     op->nout += (size_t)n;
@@ -75,7 +76,10 @@ static intptr_t collect_in_order(cast_fileop *op, size_t most) {
     n = cast_openfile_gather(f, most < spare ? most : spare, some);
   } while (n == OS_EAGAIN && cast_fileop_pause(op, f->fd));
   if (n < 0) return n;
-  if ((size_t)n == spare && spare < most) return CASTING_ENOMEM;
+  if ((size_t)n == spare && spare < most) {
+    cast_openfile_forget(f); /* it cannot be kept either */
+    return CASTING_ENOMEM;
+  }
   if (cast_fileop_make_room(op, (size_t)n + 1) < 0) return CASTING_ENOMEM;
   op->nout = (size_t)cast_openfile_peek(f, op->out, (size_t)n, false, true);
   return 0;
@@ -84,9 +88,13 @@ static intptr_t collect_in_order(cast_fileop *op, size_t most) {
 static intptr_t run_read(cast_fileop *op) {
   cast_openfile *f = op->file;
   bool all = (op->how & CAST_OP_ALL) != 0;
-  size_t most = all ? cast_fileop_most(op, f->placed, f->size) : op->size;
-  intptr_t rc;
+  size_t most = op->size;
+  intptr_t rc = 0;
   if (f->fd < 0) return CASTING_ECLOSED;
+  op->info.size = f->size;
+  if (all && f->size == 0) rc = os_file_describe(f->fd, &op->info);
+  if (rc < 0) return rc;
+  if (all) most = cast_fileop_most(op, f->placed, op->info.size);
   if ((op->how & CAST_OP_LINE) != 0) return read_line(op);
   if (f->placed)
     rc = collect(op, all ? most + 1 : most);
@@ -112,7 +120,7 @@ static intptr_t run_write(cast_fileop *op) {
   intptr_t rc;
   if (f->fd < 0) return CASTING_ECLOSED;
   if (op->offset >= 0 && !f->placed) return os_file_bad_place();
-  cast_openfile_forget(f);
+  if (f->placed) cast_openfile_forget(f);
   op->nout = os_file_write(f->fd, op->data, op->ndata, at_end ? -1 : from, &rc);
   if (op->offset < 0) f->position += (int64_t)op->nout;
   if (at_end && f->placed && op->nout > 0) {
@@ -121,7 +129,8 @@ static intptr_t run_write(cast_fileop *op) {
   }
   return rc;
 }
-const cast_fileop_kind cast_op_write = {.verb = "writing", .run = run_write};
+const cast_fileop_kind cast_op_write = {
+  .verb = "writing", .owed = true, .run = run_write};
 
 /* op->mode: from the beginning (0), the position (1), the end (2). */
 static intptr_t run_seek(cast_fileop *op) {
@@ -156,17 +165,18 @@ const cast_fileop_kind cast_op_stat = {
 static intptr_t run_truncate(cast_fileop *op) {
   cast_openfile *f = op->file;
   if (f->fd < 0) return CASTING_ECLOSED;
-  cast_openfile_forget(f);
+  if (f->placed) cast_openfile_forget(f);
   return os_file_truncate(f->fd, op->offset >= 0 ? op->offset : f->position);
 }
 const cast_fileop_kind cast_op_truncate = {
-  .verb = "truncating", .run = run_truncate};
+  .verb = "truncating", .owed = true, .run = run_truncate};
 
 static intptr_t run_sync(cast_fileop *op) {
   if (op->file->fd < 0) return CASTING_ECLOSED;
   return os_file_sync(op->file->fd, (op->how & CAST_OP_DATA) != 0);
 }
-const cast_fileop_kind cast_op_sync = {.verb = "syncing", .run = run_sync};
+const cast_fileop_kind cast_op_sync = {
+  .verb = "syncing", .owed = true, .run = run_sync};
 
 static intptr_t run_close(cast_fileop *op) {
   return cast_openfile_close(op->file);

@@ -95,24 +95,28 @@ intptr_t cast_openfile_close(cast_openfile *f) {
 
 static size_t left(const cast_openfile *f) { return f->end - f->start; }
 
-void cast_openfile_forget(cast_openfile *f) {
-  f->start = 0;
-  f->end = 0;
-  f->version++;
-}
-
-/* After a long line: the window takes no more memory than is usual. */
+/* After a long line: the window takes no more memory than is usual. Of what
+   comes in order the beginning is kept. */
 static void shrink(cast_openfile *f) {
   size_t n = left(f);
   unsigned char *bytes;
-  if (n > CAST_WINDOW_SIZE) return;
+  if (f->room <= CAST_WINDOW_SIZE) return;
+  if (n > CAST_WINDOW_SIZE) n = CAST_WINDOW_SIZE;
   if (n > 0) memmove(f->bytes, f->bytes + f->start, n);
   f->start = 0;
   f->end = n;
+  f->version++;
   bytes = cast_realloc(f->bytes, CAST_WINDOW_SIZE);
   if (bytes == NULL) return;
   f->bytes = bytes;
   f->room = CAST_WINDOW_SIZE;
+}
+
+void cast_openfile_forget(cast_openfile *f) {
+  f->start = 0;
+  f->end = 0;
+  f->version++;
+  if (CAST_UNLIKELY(f->room > CAST_WINDOW_SIZE)) shrink(f);
 }
 
 void cast_openfile_advance(cast_openfile *f, size_t n) {
@@ -120,8 +124,11 @@ void cast_openfile_advance(cast_openfile *f, size_t n) {
   f->position += (int64_t)n;
   f->start += of_window;
   f->version++;
-  if (f->start == f->end) cast_openfile_forget(f);
-  if (CAST_UNLIKELY(f->room > CAST_WINDOW_SIZE)) shrink(f);
+  if (f->start == f->end)
+    cast_openfile_forget(f);
+  else if (CAST_UNLIKELY(
+             f->room > CAST_WINDOW_SIZE && left(f) <= CAST_WINDOW_SIZE))
+    shrink(f);
 }
 
 intptr_t cast_openfile_read_at(
@@ -175,7 +182,7 @@ static intptr_t fill(cast_openfile *f, size_t want, bool waits) {
 
 /* -- reading -------------------------------------------------------------- */
 
-intptr_t cast_openfile_find_line(
+static intptr_t find_line(
   cast_openfile *f, size_t most, bool waits, cast_file_line *l) {
   for (;;) {
     size_t n = left(f);
@@ -196,10 +203,18 @@ intptr_t cast_openfile_find_line(
   }
 }
 
+intptr_t cast_openfile_find_line(
+  cast_openfile *f, size_t most, bool waits, cast_file_line *l) {
+  intptr_t rc = find_line(f, most, waits, l);
+  if (waits && rc < 0 && rc != OS_EAGAIN) shrink(f);
+  return rc;
+}
+
 intptr_t cast_openfile_gather(cast_openfile *f, size_t size, bool some) {
   while (left(f) < size && !(some && left(f) > 0)) {
     size_t want = left(f) + 1;
     intptr_t rc = fill(f, want, true);
+    if (rc < 0 && rc != OS_EAGAIN) shrink(f);
     if (rc < 0) return rc;
     if (rc == 0) break;
   }

@@ -19,6 +19,10 @@ static intptr_t make_file(cast_fileop *op, int fd, const char *path) {
     op->info.home = os_file_learn(fd, op->info.device);
     op->made = cast_openfile_new(fd, op->how, path, &op->info);
     if (op->made == NULL) rc = CASTING_ENOMEM;
+    /* As in C: what is opened to append only begins at its end. */
+    if (rc == 0 && (op->how & OS_FILE_APPEND) != 0 &&
+        (op->how & OS_FILE_READ) == 0 && op->made->placed)
+      op->made->position = op->info.size;
   }
   if (rc < 0) (void)os_file_close(fd);
   return rc;
@@ -161,12 +165,18 @@ static intptr_t run_mkdir(cast_fileop *op) {
   if ((op->how & CAST_OP_TREE) != 0) return make_way(op);
   return os_file_mkdir(op->path, op->mode);
 }
-const cast_fileop_kind cast_op_mkdir = {.verb = "making", .run = run_mkdir};
+const cast_fileop_kind cast_op_mkdir = {
+  .verb = "making", .owed = true, .run = run_mkdir};
 
 static intptr_t run_rename(cast_fileop *op) {
-  return os_file_rename(op->path, op->to);
+  intptr_t rc = os_file_rename(op->path, op->to);
+  os_file_info info;
+  if (os_file_is_none(rc) && os_file_stat(op->path, false, &info) == 0)
+    cast_fileop_blame(op, op->to); /* its directory is missing */
+  return rc;
 }
-const cast_fileop_kind cast_op_rename = {.verb = "renaming", .run = run_rename};
+const cast_fileop_kind cast_op_rename = {
+  .verb = "renaming", .owed = true, .run = run_rename};
 
 static bool has_left(void *arg) { return cast_fileop_is_left(arg); }
 

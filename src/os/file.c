@@ -88,16 +88,21 @@ intptr_t os_file_stat(const char *path, bool follow, os_file_info *info) {
 #if O_PATH != 0
   /* One and the same file is described and learned of. */
   int fd = open(path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
-  intptr_t rc = fd < 0 ? failed() : os_file_describe(fd, info);
-  if (rc == 0) info->home = os_file_learn(fd, info->device);
-  if (fd >= 0) (void)close(fd);
-  return rc;
+  struct stat st;
+  intptr_t rc;
+  if (fd >= 0) {
+    rc = os_file_describe(fd, info);
+    if (rc == 0) info->home = os_file_learn(fd, info->device);
+    (void)close(fd);
+    return rc;
+  }
+  if (errno != EMFILE && errno != ENFILE) return failed();
 #else
   struct stat st;
+#endif
   if ((follow ? stat(path, &st) : lstat(path, &st)) != 0) return failed();
   describe(&st, info);
   return 0;
-#endif
 }
 
 intptr_t os_file_link(const char *path, char *to, size_t size) {
@@ -161,7 +166,7 @@ int os_file_lift(int fd) {
 }
 
 /* What was opened must be of a kind that this is for. */
-static intptr_t check_opened(int fd, unsigned how) {
+static intptr_t check_opened(int fd) {
   struct stat st;
   intptr_t rc = 0;
   if (fstat(fd, &st) != 0)
@@ -170,8 +175,6 @@ static intptr_t check_opened(int fd, unsigned how) {
     rc = OS_FILE_REFUSED;
   else if (S_ISDIR(st.st_mode))
     rc = OS_SYSTEM - EISDIR;
-  else if (!S_ISREG(st.st_mode) && (how & OS_FILE_WRITE) != 0)
-    (void)os_nonblocking(fd, false); /* who writes to it has the time to wait */
   if (rc < 0) (void)close(fd);
   return rc < 0 ? rc : fd;
 }
@@ -182,7 +185,7 @@ intptr_t os_file_open(const char *path, unsigned how, unsigned mode) {
   fd = open_again(path, flags | O_NONBLOCK, mode);
   if (fd < 0 && errno == EAGAIN) fd = open_again(path, flags, mode);
   fd = os_file_lift(fd);
-  return fd < 0 ? failed() : check_opened(fd, how);
+  return fd < 0 ? failed() : check_opened(fd);
 }
 
 /* Linux closes it even if a signal has interrupted that. */
@@ -212,9 +215,12 @@ intptr_t os_file_read_next(int fd, void *to, size_t size) {
   return n < 0 ? failed() : n;
 }
 
-void os_file_await(int fd, int milliseconds) {
-  struct pollfd p = {.fd = fd, .events = POLLIN};
+static void wait_for(int fd, short what, int milliseconds) {
+  struct pollfd p = {.fd = fd, .events = what};
   (void)poll(&p, 1, milliseconds);
+}
+void os_file_await(int fd, int milliseconds) {
+  wait_for(fd, POLLIN, milliseconds);
 }
 
 size_t os_file_write(
@@ -227,6 +233,10 @@ size_t os_file_write(
     ssize_t n = offset < 0 ? write(fd, at, some)
                            : pwrite(fd, at, some, offset + (int64_t)done);
     if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) { /* a device */
+      wait_for(fd, POLLOUT, -1);
+      continue;
+    }
     if (n <= 0) {
       *rc = n < 0 ? failed() : OS_SYSTEM - ENOSPC;
       break;

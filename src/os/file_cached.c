@@ -40,7 +40,7 @@
 #define RWF_NOWAIT 0x8
 #endif
 
-/* struct open_how of the kernel's, whose header is not everywhere. */
+/* What openat2 takes; the header that has it is not everywhere. */
 typedef struct open_how_v0 {
   uint64_t flags, mode, resolve;
 } open_how_v0;

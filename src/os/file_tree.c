@@ -140,7 +140,7 @@ static intptr_t enter(removal *r, const char *name) {
   r->d = d;
   if (++r->nlevels > KEPT) {
     l = &r->levels[r->nlevels - KEPT - 1];
-    (void)closedir(l->d);
+    if (l->d != NULL) (void)closedir(l->d);
     l->d = NULL;
   }
   return 0;
@@ -176,17 +176,14 @@ static intptr_t leave(removal *r) {
   return 0;
 }
 
-/* Removes an entry of the innermost directory, or enters it: *entered. */
-static intptr_t remove_entry(
-  removal *r, const struct dirent *e, bool *entered) {
+/* Removes an entry of the innermost directory: 1; or enters it, or finds that
+   it is not there: 0; or a failure. */
+static intptr_t remove_entry(removal *r, const struct dirent *e) {
   int at = dirfd(r->d);
   bool is_dir = kind_of_entry(at, e) == OS_FILE_DIRECTORY;
-  *entered = false;
-  if (unlinkat(at, e->d_name, is_dir ? AT_REMOVEDIR : 0) == 0 ||
-      errno == ENOENT)
-    return 0;
+  if (unlinkat(at, e->d_name, is_dir ? AT_REMOVEDIR : 0) == 0) return 1;
+  if (errno == ENOENT) return 0;
   if (!is_dir || (errno != ENOTEMPTY && errno != EEXIST)) return failed();
-  *entered = true;
   return enter(r, e->d_name);
 }
 
@@ -206,15 +203,14 @@ static void tell(const removal *r, const char *name, char *where, size_t size) {
 static intptr_t empty(
   removal *r, bool (*stop)(void *arg), void *arg, char *where, size_t size) {
   intptr_t rc;
-  bool found = false, entered;
+  bool found = false;
   for (;;) {
     const struct dirent *e = next_entry(r->d, &rc);
     if (rc == 0 && stop(arg)) return OS_EAGAIN;
     if (rc == 0 && e != NULL) {
-      found = true;
-      rc = remove_entry(r, e, &entered);
+      rc = remove_entry(r, e);
+      found |= rc == 1;
       if (rc < 0) tell(r, e->d_name, where, size);
-      if (entered) found = false;
     } else if (rc == 0 && found) {
       rewinddir(r->d); /* what is removed may have hidden something */
       found = false;

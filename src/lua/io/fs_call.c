@@ -195,6 +195,7 @@ static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   S->nfileops--;
   if (op->ndata > 0) (void)cast_slabs_charge(&S->memory.slabs, op->ndata, 0);
   if (result == 0) return conclude(L, S, op);
+  if (op->ndata > 0) cast_fileop_charge(op, S->session.account);
   cast_unref(&op->call.object); /* at once: it may be in a queue */
   return cast_push_interrupt(L, result);
 }
@@ -259,6 +260,7 @@ int cast_fs_wait(lua_State *L, cast_state *S, cast_ltask *t, cast_fileop *op) {
     cast_unref(&op->call.object);
     cast_raise_memory(L);
   }
+  cast_release_arg(t); /* of a finalizer's wait */
   t->arg = op;
   t->owns_arg = true; /* the reference is the wait's from here on */
   S->nfileops++;
@@ -291,6 +293,7 @@ int cast_fs_give(lua_State *L, cast_state *S, cast_ltask *t) {
   memcpy(op->out, s, n);
   op->nout = n;
   (void)cast_fileop_claim(op);
+  cast_release_arg(t);
   t->arg = op;
   t->owns_arg = true;
   S->nfileops++;

@@ -259,6 +259,13 @@ static void how_arg(lua_State *L, wish *w) {
   lua_settop(L, top);
 }
 
+/* Of a file that was closed: nil, why. */
+static int push_gone(
+  lua_State *L, cast_state *S, cast_ltask *t, const cast_openfile *f) {
+  cast_turn_first(L, S, t);
+  return cast_fs_failure(L, f->path, CASTING_ECLOSED);
+}
+
 /* file:read([what [, how]]) */
 static int file_read(lua_State *L) {
   cast_state *S = cast_state_here(L);
@@ -270,8 +277,12 @@ static int file_read(lua_State *L) {
   how_arg(L, &w);
   need_how(L, f, OS_FILE_READ);
   t = cast_enter_quick(L, S);
-  if (is_closed(f)) return cast_fs_failure(L, f->path, CASTING_ECLOSED);
-  if (read_here(L, f, w)) return lua_isnil(L, -1) ? 1 : cast_fs_give(L, S, t);
+  if (is_closed(f)) return push_gone(L, S, t, f);
+  if (read_here(L, f, w)) {
+    if (!lua_isnil(L, -1)) return cast_fs_give(L, S, t);
+    cast_turn_first(L, S, t); /* who asks for more again and again waits */
+    return 1;
+  }
   op = cast_fs_op(L, S, &cast_op_read, f, NULL, NULL, 0);
   op->how = w.how;
   op->size = w.size;
@@ -300,7 +311,11 @@ static int file_write(lua_State *L) {
   }
   n = cast_pieces_read(L, 2, &pieces);
   t = cast_enter_quick(L, S);
-  if (is_closed(f)) return cast_fs_failure(L, f->path, CASTING_ECLOSED);
+  if (is_closed(f)) {
+    (void)push_gone(L, S, t, f);
+    lua_pushinteger(L, 0);
+    return 3;
+  }
   op = cast_fs_op(
     L, S, &cast_op_write, f, NULL, NULL, cast_pieces_size(pieces, n));
   cast_pieces_copy(pieces, n, (char *)(uintptr_t)op->data);
@@ -314,7 +329,7 @@ static int call(lua_State *L, cast_openfile *f, const cast_fileop_kind *kind,
   cast_state *S = cast_state_here(L);
   cast_ltask *t = cast_enter_quick(L, S);
   cast_fileop *op;
-  if (is_closed(f)) return cast_fs_failure(L, f->path, CASTING_ECLOSED);
+  if (is_closed(f)) return push_gone(L, S, t, f);
   op = cast_fs_op(L, S, kind, f, NULL, NULL, 0);
   op->how = how;
   op->mode = mode;
@@ -333,12 +348,12 @@ static int call(lua_State *L, cast_openfile *f, const cast_fileop_kind *kind,
 /* file:seek([whence [, offset]]) */
 static int file_seek(lua_State *L) {
   cast_openfile *f = this_file(L);
-  unsigned from = 1;
+  unsigned whence = 1;
   int64_t offset = 0;
   if (cast_arg_is(L, 2, "set"))
-    from = 0;
+    whence = 0;
   else if (cast_arg_is(L, 2, "end"))
-    from = 2;
+    whence = 2;
   else if (!lua_isnoneornil(L, 2) && !cast_arg_is(L, 2, "cur"))
     cast_arg_error(L, 2,
       lua_pushfstring(L, "\"set\", \"cur\" or \"end\" expected, got %s",
@@ -350,7 +365,7 @@ static int file_seek(lua_State *L) {
       "an offset must be an integer");
     offset = (int64_t)n;
   }
-  return call(L, f, &cast_op_seek, 0, from, offset);
+  return call(L, f, &cast_op_seek, 0, whence, offset);
 }
 
 /* file:stat() */
@@ -409,6 +424,10 @@ static int file_close(lua_State *L) {
   intptr_t rc;
   if (is_closed(f)) return lua_pushboolean(L, 0), 1;
   op = cast_fs_op(L, S, &cast_op_close, f, NULL, NULL, 0);
+  if (!cast_enter_anew(L, S, t)) { /* it stays open then */
+    cast_unref(&op->call.object);
+    cast_raise_memory(L);
+  }
   if (!is_first(f)) {
     cast_unref(&op->call.object);
     return lua_pushboolean(L, 0), 1;

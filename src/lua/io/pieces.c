@@ -24,15 +24,23 @@ static bool is_list(lua_State *L, lua_Integer n) {
   return true;
 }
 
-/* Puts the strings of the value at the top into the table `list`, in order,
-   from item `n` on. The value is item `at` of the list that holds it. */
+/* What is collected. */
+typedef struct collected {
+  int arg;         /* the argument that it is of */
+  int list;        /* the index of the table that gets the strings */
+  uint32_t nlists; /* so far: empty ones take time, too */
+} collected;
+
+/* Puts the strings of the value at the top into the table, in order, from item
+   `n` on. The value is item `at` of the list that holds it. */
 static uint32_t flatten(
-  lua_State *L, int arg, int list, uint32_t n, int at, int depth) {
+  lua_State *L, collected *c, uint32_t n, int at, int depth) {
+  int arg = c->arg;
   int type = lua_type(L, -1);
   lua_Integer i;
   if (type == LUA_TSTRING || type == LUA_TNUMBER) {
     (void)lua_tostring(L, -1);
-    lua_rawseti(L, list, (int)n + 1);
+    lua_rawseti(L, c->list, (int)n + 1);
     return n + 1;
   }
   if (type != LUA_TTABLE)
@@ -41,12 +49,13 @@ static uint32_t flatten(
         luaL_typename(L, -1)));
   if (depth == CAST_PIECES_DEPTH)
     cast_arg_error(L, arg, "lists in lists, too deep");
+  if (++c->nlists > CAST_PIECES_MOST) cast_arg_error(L, arg, "too many lists");
   luaL_checkstack(L, 4, NULL);
   for (i = 1;; i++) {
     lua_rawgeti(L, -1, (int)i);
     if (lua_isnil(L, -1)) break;
     if (n >= CAST_PIECES_MOST) cast_arg_error(L, arg, "too many strings");
-    n = flatten(L, arg, list, n, (int)i, depth + 1);
+    n = flatten(L, c, n, (int)i, depth + 1);
   }
   if (!is_list(L, i - 1))
     cast_arg_error(L, arg,
@@ -66,7 +75,7 @@ void cast_pieces_need(lua_State *L, int arg) {
 uint32_t cast_pieces_read(lua_State *L, int arg, os_bytes **pieces) {
   os_bytes *all;
   uint32_t n;
-  int list;
+  collected c = {arg, 0, 0};
   if (lua_type(L, arg) != LUA_TTABLE) {
     if (!lua_isstring(L, arg)) refuse(L, arg);
     (void)lua_tostring(L, arg); /* a number becomes one, before it is copied */
@@ -77,12 +86,12 @@ uint32_t cast_pieces_read(lua_State *L, int arg, os_bytes **pieces) {
     return 1;
   }
   lua_newtable(L);
-  list = lua_gettop(L);
+  c.list = lua_gettop(L);
   lua_pushvalue(L, arg);
-  n = flatten(L, arg, list, 0, 0, 0);
+  n = flatten(L, &c, 0, 0, 0);
   all = cast_lua_newuserdata(L, (n + 1) * sizeof *all);
   for (uint32_t i = 0; i < n; i++) {
-    lua_rawgeti(L, list, (int)i + 1);
+    lua_rawgeti(L, c.list, (int)i + 1);
     all[i].at = lua_tolstring(L, -1, &all[i].size);
     lua_pop(L, 1);
   }

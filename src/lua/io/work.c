@@ -20,6 +20,7 @@ struct cast_work {
   size_t size;           /* (i) of `bytes` */
   size_t taken;          /* (owner) of the bytes that were read */
   intptr_t result;       /* (helper) as of os_read, or os_write */
+  intptr_t why;          /* (helper) if not all was written; else 0 */
   unsigned char bytes[];
 };
 
@@ -34,6 +35,7 @@ static intptr_t write_all(cast_work *w) {
   while (done < w->size) {
     os_bytes rest = {w->bytes + done, w->size - done};
     intptr_t n = os_write(w->file->fd, &rest, 1, false);
+    if (n <= 0) w->why = n;
     if (n <= 0 && done == 0) return n;
     if (n <= 0) break; /* the next write is told why */
     done += (size_t)n;
@@ -65,6 +67,7 @@ static bool keep(cast_watcher *watcher) {
 static void tell(cast_watcher *watcher, cast_session *self) {
   cast_work *w = CAST_CONTAINER(watcher, cast_work, watcher);
   bool writes = w->writes;
+  if (writes) atomic_fetch_sub_explicit(&files.owed, 1, memory_order_relaxed);
   cast_descriptor_pass(w->file, writes ? CAST_WRITE : CAST_READ, self);
   if (writes) cast_unref(&w->call.object); /* invariant 2 */
   cast_unref(&w->call.object);
@@ -146,6 +149,8 @@ intptr_t cast_work_write(cast_work **slot, cast_descriptor *d,
     bool left = w->left;
     if (!is_over(w)) return OS_EAGAIN;
     written = result_of(w);
+    /* The rest of what a task has left is nobody's: no hole is written over. */
+    if (left && written >= 0) written = w->why;
     cast_work_drop(slot);
     if (!left || written < 0) return written;
   }
@@ -156,6 +161,7 @@ intptr_t cast_work_write(cast_work **slot, cast_descriptor *d,
     at += pieces[i].size;
   }
   cast_ref(&w->call.object); /* invariant 2 */
+  atomic_fetch_add_explicit(&files.owed, 1, memory_order_relaxed);
   cast_offload_send(&files, &w->call);
   return OS_EAGAIN;
 }
