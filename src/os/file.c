@@ -40,17 +40,6 @@ intptr_t os_file_bad_place(void) { return OS_SYSTEM - EINVAL; }
 
 /* -- describing ----------------------------------------------------------- */
 
-os_file_kind os_file_kind_of(mode_t mode) {
-  if (S_ISREG(mode)) return OS_FILE_PLAIN;
-  if (S_ISDIR(mode)) return OS_FILE_DIRECTORY;
-  if (S_ISLNK(mode)) return OS_FILE_LINK;
-  if (S_ISFIFO(mode)) return OS_FILE_PIPE;
-  if (S_ISSOCK(mode)) return OS_FILE_SOCKET;
-  if (S_ISBLK(mode)) return OS_FILE_BLOCK;
-  if (S_ISCHR(mode)) return OS_FILE_CHARACTER;
-  return OS_FILE_OTHER;
-}
-
 static struct os_file_time time_of(struct timespec t) {
   return (struct os_file_time){t.tv_sec, (uint32_t)t.tv_nsec};
 }
@@ -153,16 +142,6 @@ static int open_again(const char *path, int flags, unsigned mode) {
     fd = open(path, flags, (mode_t)mode);
   } while (fd < 0 && errno == EINTR);
   return fd;
-}
-
-int os_file_lift(int fd) {
-  int higher, error;
-  if (fd < 0 || fd > STDERR_FILENO) return fd;
-  higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  error = errno;
-  (void)close(fd);
-  errno = error;
-  return higher;
 }
 
 /* What was opened must be of a kind that this is for. */

@@ -166,9 +166,11 @@ intptr_t os_file_read_cached(
   struct iovec v = {to, size};
   long n;
   if (home < OS_HOME_DISK) return OS_EAGAIN;
-  if (home == OS_HOME_MEMORY) return os_file_read(fd, to, size, offset);
-  n = syscall(SYS_preadv2, fd, &v, 1, (long)offset,
-    (long)((uint64_t)offset >> 16 >> 16), RWF_NOWAIT);
+  if (home == OS_HOME_MEMORY)
+    n = pread(fd, to, size, offset);
+  else
+    n = syscall(SYS_preadv2, fd, &v, 1, (long)offset,
+      (long)((uint64_t)offset >> 16 >> 16), RWF_NOWAIT);
   return n < 0 ? OS_EAGAIN : n;
 }
 
