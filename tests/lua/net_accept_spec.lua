@@ -90,7 +90,8 @@ describe("errors of accept", function()
   it("of one connection are no reason to stop", function()
     for i, how in ipairs(WAYS) do
       local whys = serve("EPROTO,ECONNABORTED,EPERM,EINTR,EHOSTUNREACH", how)
-      assert.equal("", whys:gsub("timeout", ""), "way " .. i)
+      -- Each select may be followed by one that finds nothing.
+      assert.equal("", (whys:gsub("timeout", ""):gsub(", ", "")), "way " .. i)
     end
   end)
 

@@ -177,7 +177,8 @@ describe("finalizers in the middle of a call", function()
         return ok, why
       end)
       -- A finalizer that runs where it cannot wait has sent nothing.
-      if sent_inside and state.there then
+      -- In a call that was over, and let others run, all was written.
+      if sent_inside and state.there and got[2] ~= true then
         assert.is_false(got[1])
         assert.matches("the stream has moved: it was sent away", got[2])
       end

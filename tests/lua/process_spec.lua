@@ -496,7 +496,12 @@ describe("a process", function()
         tasks[i] = casting.spawn(process.run, {"sh", "-c", "exit 1"})
       end
       local none, why = p:wait(0)
-      for i = 1, 50 do sum = sum + tasks[i]:await() end
+      for i = 1, 50 do
+        local code, why = tasks[i]:await()
+        -- Where limits are small, so many threads do not wait at once.
+        assert(code or why:find "temporarily unavailable", why)
+        sum = sum + (code or 1)
+      end
       p:kill "KILL"
       local how, signal = p:wait()
       local q = process.spawn {"sh", "-c", "exit 3"}

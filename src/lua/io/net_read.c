@@ -242,6 +242,14 @@ static int read_as(lua_State *L, cast_want *w, double seconds) {
     rc = CAST_MORE;
   else
     rc = cast_stream_gather(s, w, runner_of(S));
+  /* More is there than one turn brings. */
+  while (rc == CAST_MORE && seconds == 0) {
+    cast_turn_take_in_place(L, S, t);
+    s = cast_net_stream(L, 1);
+    if (s->reader != NULL) refuse_second(L);
+    if (s->closed) return cast_net_failure(L, CASTING_ECLOSED);
+    rc = cast_stream_gather(s, w, runner_of(S));
+  }
   if (rc == OS_EAGAIN && seconds == 0 && s->drained) {
     /* The last bytes have come, and perhaps the end behind them. */
     s->drained = false;

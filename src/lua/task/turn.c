@@ -38,7 +38,7 @@ static const cast_wait_kind first_kind = {
   .finish = finish_first, .what = "letting others run"};
 
 /* Without memory for a C stack there is no turn. */
-static void take_in_place(lua_State *L, cast_state *S, cast_ltask *t) {
+void cast_turn_take_in_place(lua_State *L, cast_state *S, cast_ltask *t) {
   if (!cast_enter_in_place(S, t)) return;
   t->arg = NULL;
   (void)cast_wait_turn(&t->base);
@@ -46,7 +46,7 @@ static void take_in_place(lua_State *L, cast_state *S, cast_ltask *t) {
 }
 
 void cast_turn_first(lua_State *L, cast_state *S, cast_ltask *t) {
-  if (CAST_UNLIKELY(cast_turn_is_due(S, t))) take_in_place(L, S, t);
+  if (CAST_UNLIKELY(cast_turn_is_due(S, t))) cast_turn_take_in_place(L, S, t);
 }
 
 void cast_turn_owe(cast_state *S, const cast_ltask *t) {
@@ -59,5 +59,5 @@ void cast_turn_pay(lua_State *L, cast_state *S) {
   S->streak.owed = false;
   /* Others have run since, if it is not the same task. */
   if (cast_ltask_of(base) == S->streak.task)
-    take_in_place(L, S, cast_enter(L, S, OS_FOREVER));
+    cast_turn_take_in_place(L, S, cast_enter(L, S, OS_FOREVER));
 }

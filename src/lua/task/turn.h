@@ -34,6 +34,8 @@ int cast_turn_take(lua_State *L, cast_state *S, cast_ltask *t);
    the call goes on after it. After cast_enter, before the call looks at
    anything. May raise. */
 void cast_turn_first(lua_State *L, cast_state *S, cast_ltask *t);
+/* A turn in place, whatever is due. After cast_enter; may raise. */
+void cast_turn_take_in_place(lua_State *L, cast_state *S, cast_ltask *t);
 /* For a select with a timeout of 0, which learns too late that it has sockets,
    and may be in a finalizer: _owe notes that its turn is due (`owed`), and then
    the next one takes it (_pay), unless it must not wait. */
