@@ -876,6 +876,54 @@ scenario("copies", function()
   for _, stream in ipairs {a, b, d} do stream:close() end
 end)
 
+-- Files, and a directory of them, which is left empty.
+local place = casting.fs.tempdir()
+local function with_files(place) -- luacheck: ignore
+  local fs, seen = require "casting.fs", 0
+  local function check(ok, ...) -- luacheck: ignore
+    if not ok then error("files: " .. string.format(...)) end
+  end
+  check(fs.write(place .. "/a", {"1\n2\n", ("3"):rep(5000), "\n4"}), "a")
+  check(fs.write(place .. "/b", ("x"):rep(70000), {atomic = true}), "b")
+  local text = fs.read(place .. "/b")
+  check(text and #text == 70000, "not what was written")
+  local file = assert(fs.open(place .. "/a"))
+  for line in file:lines() do
+    seen = seen + 1
+    check(line:sub(1, 1) == tostring(seen), "line %d: %s", seen, line)
+  end
+  check(seen == 4 and file:seek("set", 0) == 0, "%d lines", seen)
+  check(#file:read "a" == 5006 and file:read(3, 1), "not all")
+  file:close()
+  local temp, path = fs.temp {dir = place}
+  check(temp:write "abc" and temp:read(2, 1) == "bc", "a temporary file")
+  temp:close()
+  check(fs.rename(path, place .. "/c"), "rename")
+  check(fs.mkdir(place .. "/d/e", {parents = true}), "mkdir")
+  local names, types = fs.list(place)
+  check(table.concat(names, " ") == "a b c d" and types.d == "directory",
+    "names")
+  local n = 0
+  for _ in fs.walk(place) do n = n + 1 end
+  check(n == 6, "%d things", n)
+end
+local function try_files(f, ...)
+  local ok, e = pcall(f, ...)
+  repeat -- as soon as there is memory again
+    local done = pcall(function()
+      for _, name in ipairs((casting.fs.list(place))) do
+        assert(casting.fs.remove(place .. "/" .. name, {tree = true}))
+      end
+    end)
+  until done
+  check(ok or not tostring(e):find "files: ", "%s", tostring(e))
+  if not ok then error(e, 0) end
+end
+scenario("files", function() try_files(with_files, place) end)
+scenario("files in a session", function()
+  try_files(function() await(new():spawn(with_files, place)) end)
+end)
+
 -- Nothing of the scenario is left, but what the runtime keeps for later.
 local function clean_up()
   if supervisor then
@@ -985,6 +1033,7 @@ for _, name in ipairs(chosen) do
   end
 end
 casting.on_error(nil)
+casting.fs.remove(place)
 check(standard_files() == files, "a standard file was closed")
 print(("allocfail: %d runs, %d of them with finalizers that were not called")
   :format(total, unjudged))
