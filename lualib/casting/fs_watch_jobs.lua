@@ -153,11 +153,12 @@ local function begin(self, job, deadline)
 end
 
 -- A directory below a root could not be added. That it is not there any more is
--- told by events.
-local function tell_failed(self, job)
+-- told by events. `adds`: not by the task that is in `next`.
+local function tell_failed(self, job, adds)
   if not job.why or job.word == "gone" or job.why == "closed" then return end
   Jobs.push(self.out, {own = false, event = {kind = "failed", path = job.path,
     type = "directory", why = job.why}})
+  if adds and self.waiting then files.watch_ring(self.stream) end
 end
 
 -- Adds a root, with what is below it: true; or nil, why.
@@ -174,7 +175,7 @@ function Jobs.add_root(self, job)
     if not ok then return nil, why end
     if sub.word == "full" or sub.why == "closed" then return nil, sub.why end
     Jobs.pop(into)
-    tell_failed(self, sub)
+    tell_failed(self, sub, true)
   end
   return true
 end

@@ -119,6 +119,18 @@ void os_watch_drop(int watcher, int number) {
   (void)inotify_rm_watch(watcher, number);
 }
 
+/* That a number is lost is an event, and nobody else watches a new pipe. */
+void os_watch_ring(int watcher) {
+  char path[32];
+  int ends[2], number;
+  if (pipe2(ends, O_CLOEXEC) != 0) return;
+  (void)snprintf(path, sizeof path, "/proc/self/fd/%d", ends[0]);
+  number = inotify_add_watch(watcher, path, IN_ATTRIB);
+  if (number >= 0) (void)inotify_rm_watch(watcher, number);
+  (void)close(ends[0]);
+  (void)close(ends[1]);
+}
+
 /* -- events --------------------------------------------------------------- */
 
 size_t os_watch_queued(int watcher) {
@@ -175,6 +187,8 @@ void os_watch_drop(int watcher, int number) {
   (void)watcher;
   (void)number;
 }
+
+void os_watch_ring(int watcher) { (void)watcher; }
 
 size_t os_watch_queued(int watcher) {
   (void)watcher;

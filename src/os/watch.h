@@ -30,6 +30,10 @@ int os_watch_add(int watcher, const char *path, unsigned how, bool *directory);
 /* Whatever comes of it: the number may be lost already. */
 void os_watch_drop(int watcher, int number);
 
+/* Wakes who waits for events, if it can: by one of a number that means nothing,
+   OS_WATCH_LOST. */
+void os_watch_ring(int watcher);
+
 /* Calls take(name, directory, ud) for what is in a directory, but not for "."
    and "..", until it returns something else than 0, which is the result then.
    Links are no directories. `how` is that of os_watch_add. 0, or a failure. May

@@ -265,6 +265,20 @@ describe("a watched tree, when events lag behind,", function()
     watch:close()
   end)
 
+  it("tells a task that waits of what another one could not add", function()
+    sh "mkdir a b"
+    sh(("cd b; for i in $(seq 22); do mkdir %s; cd %s || exit; " ..
+      "done 2>/dev/null"):format(("x"):rep(200), ("x"):rep(200)))
+    local watch = assert(fs.watch(dir .. "/a", {tree = true}))
+    local task = casting.spawn(function() return watch:next(LONG) end)
+    helper.until_waiting(task)
+    assert.is_true(watch:add(dir .. "/b"))
+    local event = task:await(LONG)
+    assert.equal("failed", event.kind)
+    assert.matches("too long", event.why)
+    watch:close()
+  end)
+
   it("keeps what was told of others when a path is dropped", function()
     sh "mkdir -p a/d/s b; ln -s a link"
     local watch = assert(fs.watch({dir .. "/a", dir .. "/a/d/s", dir .. "/b"},

@@ -310,6 +310,16 @@ static int watch_drop(lua_State *L) {
   return 0;
 }
 
+/* watch_ring(stream): has its reader look whether there is something. */
+static int watch_ring(lua_State *L) {
+  cast_stream *s = cast_net_stream(L, 1);
+  (void)cast_state_here(L);
+  if (!cast_descriptor_begin(s->file)) return 0;
+  os_watch_ring(s->file->fd);
+  cast_descriptor_end(s->file);
+  return 0;
+}
+
 /* -- paths ---------------------------------------------------------------- */
 
 /* Not every session has the library string. */
@@ -445,6 +455,7 @@ const luaL_Reg cast_watch_functions[] = {
   {"watch_wait", watch_wait},
   {"watch_result", watch_result},
   {"watch_drop", watch_drop},
+  {"watch_ring", watch_ring},
   {"watch_key", watch_key},
   {"watch_parent", watch_parent},
   {"watch_below", watch_below},
