@@ -215,6 +215,16 @@ describe("fs.watch", function()
     assert.is_true(box:close(LONG))
   end)
 
+  it("takes the number of no standard stream", function()
+    local script = helper.spit(dir .. "/script.lua", ([[
+      local watch = assert(require "casting.fs".watch %q)
+      print(io.popen "ls -l /proc/$PPID/fd/[012]":read "*a":match "inotify")
+      watch:close()
+    ]]):format(dir))
+    assert.same({"nil"}, lines_of(helper.command() .. " " .. quote(script) ..
+      " <&-"))
+  end)
+
   it("is closed with its session, and by the collector", function()
     collectgarbage()
     collectgarbage()
