@@ -1,6 +1,6 @@
 /* watch.c - directories that change, on Linux: inotify.
    SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* O_PATH, DT_DIR */
+#define _GNU_SOURCE /* O_PATH, DT_DIR, pipe2 */
 #include "watch.h"
 
 #include "file_info.h"
