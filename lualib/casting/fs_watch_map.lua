@@ -8,6 +8,8 @@
 --   paths   path -> {number=, root=, directory=}; a root was added by the
 --           program, the others are below one, in a watch of a tree
 --   names   number -> list of its paths
+--   kids    directory -> {n=, has=}: how many paths lie in it, and the set of
+--           them: those of `paths`, and what leads to them
 --   tree    all directories below roots are watched, too
 --
 -- A path is known by what files.watch_key makes of it: without slashes at its
@@ -23,19 +25,60 @@ Map.__index = Map
 
 -- release(number): it has no path any more.
 function Map.new(tree, release)
-  return setmetatable({paths = {}, names = {}, tree = tree, release = release},
-    Map)
+  return setmetatable({paths = {}, names = {}, kids = {}, tree = tree,
+    release = release}, Map)
 end
 
 function Map.join(path, name)
   return (path == "/" and "/" or path .. "/") .. name
 end
 
--- The paths below `top`: a list, since the map may change meanwhile.
+-- Makes the path one of those that lie in its directory.
+local function link(self, path)
+  while true do
+    local top = files.watch_parent(path)
+    local kids = self.kids[top]
+    if top == "" or kids and kids.has[path] then return end
+    if kids then
+      kids.has[path] = true
+      kids.n = kids.n + 1
+    else
+      self.kids[top] = {n = 1, has = {[path] = true}}
+    end
+    path = top
+  end
+end
+
+-- Undoes it, if nothing below the path is left.
+local function unlink(self, path)
+  while path ~= "" and not self.paths[path] and not self.kids[path] do
+    local top = files.watch_parent(path)
+    local kids = self.kids[top]
+    if not kids or not kids.has[path] then return end
+    kids.has[path] = nil
+    kids.n = kids.n - 1
+    if kids.n > 0 then return end
+    self.kids[top] = nil
+    path = top
+  end
+end
+
+local function set(self, path, entry)
+  self.paths[path] = entry
+  if entry then link(self, path) else unlink(self, path) end
+end
+
+-- The paths below `top`: a list, since the map may change meanwhile; each one
+-- after that of the directory in which it lies.
 function Map:below(top)
-  local list = {}
-  for path in pairs(self.paths) do
-    if files.watch_below(path, top) then list[#list + 1] = path end
+  local list, ways, i = {}, {top}, 1
+  while ways[i] do
+    local kids = self.kids[ways[i]]
+    for path in pairs(kids and kids.has or {}) do
+      ways[#ways + 1] = path
+      if self.paths[path] then list[#list + 1] = path end
+    end
+    i = i + 1
   end
   return list
 end
@@ -54,49 +97,61 @@ function Map:covers(path)
   return self.paths[path] ~= nil or self.paths[files.watch_parent(path)] ~= nil
 end
 
+-- The last name goes when the number is released, since that may raise.
 local function take_out(self, path, number)
   local names = self.names[number]
   for i = #names, 1, -1 do
     if names[i] == path then
+      if #names == 1 then self.release(number) end
       for j = i, #names do names[j] = names[j + 1] end
     end
   end
-  if #names > 0 then return end
-  self.names[number] = nil
-  self.release(number)
+  if #names == 0 then self.names[number] = nil end
 end
 
--- From now on the path is that of the number.
-function Map:enter(path, number, root, directory)
+-- From now on the path is that of the number. What the number was found to be
+-- before so many bytes of events may be wrong: `sure`.
+function Map:enter(path, number, root, directory, sure)
   local entry = self.paths[path]
   if entry and entry.number == number then
     entry.root = entry.root or root
+    entry.sure = sure
     return
   end
-  self.paths[path] = {number = number, root = root or entry and entry.root,
-    directory = directory}
   local names = self.names[number]
-  if not names then
-    names = {}
-    self.names[number] = names
+  if names then
+    names[#names + 1] = path
+  else
+    self.names[number] = {path}
   end
-  names[#names + 1] = path
+  set(self, path, {number = number, root = root or entry and entry.root,
+    directory = directory, sure = sure})
   if entry then take_out(self, path, entry.number) end
 end
 
 function Map:leave(path)
   local entry = self.paths[path]
   if not entry then return end
-  self.paths[path] = nil
   take_out(self, path, entry.number)
+  set(self, path, nil)
 end
 
 -- The system knows the number no more.
 function Map:forget(number)
   local names = self.names[number]
   if not names then return end
-  for i = 1, #names do self.paths[names[i]] = nil end
+  for i = 1, #names do set(self, names[i], nil) end
   self.names[number] = nil
+end
+
+-- Only roots are left, and all numbers put into `doomed`.
+function Map:restart(doomed)
+  local new = Map.new(self.tree, self.release)
+  for path, e in pairs(self.paths) do
+    if e.root then new:enter(path, e.number, true, e.directory, e.sure) end
+  end
+  for number in pairs(self.names) do doomed[#doomed + 1] = number end
+  self.paths, self.names, self.kids = new.paths, new.names, new.kids
 end
 
 -- A directory has got another name. What is below it goes by that from now on;
@@ -104,7 +159,7 @@ end
 function Map:rename(from, to)
   local entry = self.paths[from]
   if entry and self.tree then
-    self:enter(to, entry.number, false, true)
+    self:enter(to, entry.number, false, true, entry.sure)
     if not entry.root then self:leave(from) end
   end
   local list = self:below(from)
@@ -112,7 +167,7 @@ function Map:rename(from, to)
     local path = list[i]
     local e = self.paths[path]
     self:enter(Map.join(to, files.watch_below(path, from)), e.number, e.root,
-      e.directory)
+      e.directory, e.sure)
     self:leave(path)
   end
 end

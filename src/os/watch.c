@@ -1,8 +1,9 @@
 /* watch.c - directories that change, on Linux: inotify.
    SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* O_PATH, DT_DIR */
+#define _GNU_SOURCE /* O_PATH, DT_DIR, pipe2 */
 #include "watch.h"
 
+#include "file_info.h"
 #include "socket.h"
 
 #include <dirent.h>
@@ -45,9 +46,20 @@ static bool is_directory(DIR *d, const struct dirent *e) {
          S_ISDIR(st.st_mode);
 }
 
-int os_watch_list(const char *path,
+static DIR *open_directory(const char *path, unsigned how) {
+  int no_link = (how & OS_WATCH_BELOW) != 0 ? O_NOFOLLOW : 0;
+  int fd = os_file_lift(
+    open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | no_link));
+  DIR *d = fd < 0 ? NULL : fdopendir(fd);
+  int error = errno;
+  if (d == NULL && fd >= 0) (void)close(fd);
+  errno = error;
+  return d;
+}
+
+int os_watch_list(const char *path, unsigned how,
   int (*take)(const char *name, bool directory, void *ud), void *ud) {
-  DIR *d = opendir(path);
+  DIR *d = open_directory(path, how);
   const struct dirent *e;
   int rc = 0;
   if (d == NULL) return failure();
@@ -67,6 +79,7 @@ int os_watch_list(const char *path,
 #if defined(__linux__)
 
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 
 /* -- watchers ------------------------------------------------------------- */
 
@@ -80,7 +93,7 @@ static int shortage(void) {
 }
 
 int os_watch_new(void) {
-  int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  int fd = os_file_lift(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (fd >= 0) return fd;
   return errno == EMFILE ? shortage() : failure();
 }
@@ -106,7 +119,24 @@ void os_watch_drop(int watcher, int number) {
   (void)inotify_rm_watch(watcher, number);
 }
 
+/* That a number is lost is an event, and nobody else watches a new pipe. */
+void os_watch_ring(int watcher) {
+  char path[32];
+  int ends[2], number;
+  if (pipe2(ends, O_CLOEXEC) != 0) return;
+  (void)snprintf(path, sizeof path, "/proc/self/fd/%d", ends[0]);
+  number = inotify_add_watch(watcher, path, IN_ATTRIB);
+  if (number >= 0) (void)inotify_rm_watch(watcher, number);
+  (void)close(ends[0]);
+  (void)close(ends[1]);
+}
+
 /* -- events --------------------------------------------------------------- */
+
+size_t os_watch_queued(int watcher) {
+  int size = 0;
+  return ioctl(watcher, FIONREAD, &size) == 0 && size > 0 ? (size_t)size : 0;
+}
 
 static const struct {
   uint32_t theirs, ours;
@@ -156,6 +186,13 @@ int os_watch_add(int watcher, const char *path, unsigned how, bool *directory) {
 void os_watch_drop(int watcher, int number) {
   (void)watcher;
   (void)number;
+}
+
+void os_watch_ring(int watcher) { (void)watcher; }
+
+size_t os_watch_queued(int watcher) {
+  (void)watcher;
+  return 0;
 }
 
 size_t os_watch_next(const char *bytes, size_t size, os_watch_event *e) {

@@ -30,10 +30,15 @@ int os_watch_add(int watcher, const char *path, unsigned how, bool *directory);
 /* Whatever comes of it: the number may be lost already. */
 void os_watch_drop(int watcher, int number);
 
+/* Wakes who waits for events, if it can: by one of a number that means nothing,
+   OS_WATCH_LOST. */
+void os_watch_ring(int watcher);
+
 /* Calls take(name, directory, ud) for what is in a directory, but not for "."
    and "..", until it returns something else than 0, which is the result then.
-   Links are no directories. 0, or a failure. May wait for a disk. */
-int os_watch_list(const char *path,
+   Links are no directories. `how` is that of os_watch_add. 0, or a failure. May
+   wait for a disk. */
+int os_watch_list(const char *path, unsigned how,
   int (*take)(const char *name, bool directory, void *ud), void *ud);
 
 /* Is there no such thing, or no such directory, any more? */
@@ -67,6 +72,8 @@ typedef struct os_watch_event {
   size_t size; /* of the name; 0: none */
 } os_watch_event;
 
+/* How many bytes of events wait to be read. */
+size_t os_watch_queued(int watcher);
 /* The event at the beginning of what was read: how many bytes it has; 0: there
    is no whole one. */
 size_t os_watch_next(const char *bytes, size_t size, os_watch_event *e);

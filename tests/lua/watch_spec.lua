@@ -25,62 +25,15 @@ if not helper.has_children() then
   return
 end
 
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
-local function lines_of(command)
-  local pipe, list = io.popen(command), {}
-  for line in pipe:lines() do list[#list + 1] = line end
-  pipe:close()
-  return list
-end
+local watching = require "watching"
+local told, sh, lines_of = watching.told, watching.sh, watching.lines_of
+local count_watched, count_watchers =
+  watching.count_watched, watching.count_watchers
+local quote = watching.quote
 
 local dir
-local function make_directory()
-  dir = lines_of("mktemp -d")[1]
-end
-local function remove_directory()
-  os.execute("rm -rf " .. quote(dir))
-end
-
--- Runs lines of the shell in the directory.
-local function sh(text)
-  os.execute(("cd %s && { %s\n}"):format(quote(dir), text))
-end
-
--- The events up to now, each as "kind path", with what is said of a directory
--- and of another name; `dir` is not shown. Such that are about END, a file that
--- is made and removed for this, are left out.
-local function told(watch, where)
-  local last = (where or dir) .. "/END"
-  assert(io.open(last, "w")):close()
-  os.remove(last)
-  local list = {}
-  local function shown(path)
-    if path == dir then return "." end
-    return path:sub(1, #dir + 1) == dir .. "/" and path:sub(#dir + 2) or path
-  end
-  repeat
-    local event, why = watch:next(LONG)
-    if not event then error("no event: " .. why, 2) end
-    local text = event.kind
-    if event.path then text = text .. " " .. shown(event.path) end
-    if event.type == "directory" then text = text .. "/" end
-    if event.from then text = text .. " < " .. shown(event.from) end
-    if event.why then text = text .. ": " .. event.why end
-    if event.path ~= last then list[#list + 1] = text end
-  until event.path == last and event.kind == "removed"
-  return list
-end
-
--- How many things this process has the system watch.
-local function count_watched()
-  return #lines_of "grep -h '^inotify' /proc/$PPID/fdinfo/* 2>/dev/null"
-end
-local function count_watchers()
-  return #lines_of "ls -l /proc/$PPID/fd | grep inotify"
-end
+local function make_directory() dir = watching.make_directory() end
+local remove_directory = watching.remove_directory
 
 describe("fs.watch", function()
   before_each(make_directory)
@@ -262,6 +215,16 @@ describe("fs.watch", function()
     assert.is_true(box:close(LONG))
   end)
 
+  it("takes the number of no standard stream", function()
+    local script = helper.spit(dir .. "/script.lua", ([[
+      local watch = assert(require "casting.fs".watch %q)
+      print(io.popen "ls -l /proc/$PPID/fd/[012]":read "*a":match "inotify")
+      watch:close()
+    ]]):format(dir))
+    assert.same({"nil"}, lines_of(helper.command() .. " " .. quote(script) ..
+      " <&-"))
+  end)
+
   it("is closed with its session, and by the collector", function()
     collectgarbage()
     collectgarbage()
@@ -372,189 +335,6 @@ describe("a watched name", function()
     sh "mv in/e ."                     -- and nothing follows
     local event = watch:next(LONG)
     assert.same({"removed", dir .. "/in/e"}, {event.kind, event.path})
-    watch:close()
-  end)
-end)
-
--- What is there after an event: a table of the paths that was true before, with
--- how often each was told as made.
-local function follow(there, kind, path, from)
-  if kind == "made" then there[path] = (there[path] or 0) + 1 end
-  if kind ~= "removed" and kind ~= "moved" then return there end
-  local old, after = kind == "moved" and from or path, {}
-  for name, n in pairs(there) do
-    if name ~= old and name:sub(1, #old + 1) ~= old .. "/" then
-      after[name] = (after[name] or 0) + n
-    elseif kind == "moved" then
-      local new = path .. name:sub(#old + 1)
-      after[new] = (after[new] or 0) + n
-    end
-  end
-  return after
-end
-
-describe("a watched tree", function()
-  before_each(make_directory)
-  after_each(remove_directory)
-
-  it("has what is there, and tells of directories that are made", function()
-    sh "mkdir -p a/b; touch a/b/f; ln -s . a/loop; ln -s /nowhere a/none"
-    local watch = assert(fs.watch(dir, {tree = true}))
-    sh "mkdir a/b/c; rm a/b/f"
-    assert.same({"made a/b/c/", "removed a/b/f"}, told(watch))
-    sh "mkdir -p x/y/z; touch x/1 x/y/2 x/y/z/3"
-    local list = told(watch)
-    assert.equal("made x/", table.remove(list, 1))
-    table.sort(list)
-    assert.same({"made x/1", "made x/y/", "made x/y/2", "made x/y/z/",
-      "made x/y/z/3"}, list)
-    sh "echo >x/y/z/3; rm x/y/z/3; rmdir x/y/z"
-    assert.same({"changed x/y/z/3", "written x/y/z/3", "removed x/y/z/3",
-      "removed x/y/z/"}, told(watch))
-    watch:close()
-  end)
-
-  it("follows directories that are moved", function()
-    sh "mkdir -p in/a/b/c in/d"
-    local watch = assert(fs.watch(dir .. "/in", {tree = true}))
-    local all = count_watched()
-    sh "mv in/a in/d/e"
-    assert.same({"moved in/d/e/ < in/a"}, told(watch, dir .. "/in"))
-    sh "mkdir in/a; mkdir in/d/e/b/c/new in/a/b"
-    local list = told(watch, dir .. "/in")
-    table.sort(list)
-    assert.same({"made in/a/", "made in/a/b/", "made in/d/e/b/c/new/"}, list)
-    sh "mv in/d/e out"                 -- out, and changed there
-    assert.same({"removed in/d/e/"}, told(watch, dir .. "/in"))
-    assert.equal(all - 3 + 2, count_watched())
-    sh "touch out/b/lost; mv out in/back; touch in/back/b/c/new/file"
-    list = told(watch, dir .. "/in")
-    assert.equal("made in/back/", table.remove(list, 1))
-    table.sort(list)
-    for i = #list, 1, -1 do
-      if not list[i]:match "^made" then table.remove(list, i) end
-    end
-    assert.same({"made in/back/b/", "made in/back/b/c/",
-      "made in/back/b/c/new/", "made in/back/b/c/new/file",
-      "made in/back/b/lost"}, list)
-    sh "rm -r in/back in/a in/d"
-    told(watch, dir .. "/in")
-    assert.equal(all - 4, count_watched())
-    watch:close()
-  end)
-
-  it("is dropped with what is below it, but for what was added", function()
-    sh "mkdir -p a/b/c/d"
-    local before = count_watched()
-    local watch = assert(fs.watch(dir, {tree = true}))
-    assert.equal(before + 5, count_watched())
-    assert.is_true(watch:add(dir .. "/a/b"))
-    assert.is_true(watch:add(dir .. "/a/b"))
-    assert.is_true(watch:drop(dir))
-    assert.equal(before + 3, count_watched())
-    sh "mkdir a/no a/b/c/yes"
-    assert.same({"made a/b/c/yes/"}, told(watch, dir .. "/a/b"))
-    assert.is_true(watch:add(dir))
-    assert.is_true(watch:drop(dir .. "/a/b"))
-    sh "mkdir a/1 a/b/c/2"
-    assert.same({"made a/1/", "made a/b/c/2/"}, told(watch))
-    assert.is_true(watch:drop(dir))
-    assert.equal(before, count_watched())
-    watch:close()
-  end)
-
-  it("is told of as a whole while it is made", function()
-    local watch = assert(fs.watch(dir, {tree = true}))
-    local made = io.popen(("cd %s && for i in 1 2 3 4; do " ..
-      "for j in 1 2 3 4; do mkdir -p $i/$j/x/y; : >$i/$j/f; " ..
-      ": >$i/$j/x/y/g; mv $i/$j/x/y $i/$j/x/z; done; done; " ..
-      ": >END; rm END"):format(quote(dir)))
-    local times, ended = {}, false
-    while not ended do
-      local event = assert(watch:next(LONG))
-      times = follow(times, event.kind, event.path:sub(#dir + 2),
-        event.from and event.from:sub(#dir + 2))
-      ended = event.kind == "removed" and event.path == dir .. "/END"
-    end
-    made:close()
-    local want = {}
-    for _, name in ipairs(lines_of(
-      ("cd %s && find . -mindepth 1"):format(quote(dir)))) do
-      want[name:sub(3)] = 1
-    end
-    assert.same(want, times)
-    watch:close()
-  end)
-
-  it("is not misled by a new directory with the name of a moved one", function()
-    sh "mkdir out"
-    local watch = assert(fs.watch(dir .. "/out", {tree = true}))
-    -- When the first one is looked for, the second one is found.
-    sh "mkdir out/a; touch out/a/1; mv out/a out/b; mkdir out/a; touch out/a/2"
-    local there = {}
-    local function take()
-      for _, text in ipairs(told(watch, dir .. "/out")) do
-        local kind, path, from = text:match "^(%a+) ([^ ]*[^ /])/? ?<? ?(.*)$"
-        there = follow(there, kind, path, from)
-      end
-    end
-    take()
-    sh "touch out/b/3 out/a/4"
-    take()
-    assert.same({["out/a"] = 1, ["out/a/2"] = 1, ["out/a/4"] = 1,
-      ["out/b"] = 1, ["out/b/1"] = 1, ["out/b/3"] = 1}, there)
-    watch:close()
-  end)
-
-  it("leaves nothing of what was cancelled", function()
-    sh "mkdir -p a b/1/2/3 c"
-    local before = count_watched()
-    local watch = assert(fs.watch(dir .. "/a", {tree = true}))
-    for i = 1, 20 do
-      local task = casting.spawn(function() watch:add(dir .. "/b") end)
-      for _ = 1, i % 3 do casting.yield() end
-      task:cancel()
-      if task:join(LONG) then watch:drop(dir .. "/b") end
-      if i % 2 == 0 then assert.is_true(watch:add(dir .. "/c")) end
-    end
-    helper.until_true(function()
-      watch:next(0)
-      return count_watched() == before + 2
-    end, "that only a and c are watched")
-    sh "touch b/1/no c/yes"
-    assert.same({"made c/yes", "attributes c/yes", "written c/yes"},
-      told(watch, dir .. "/c"))
-    watch:close()
-  end)
-
-  it("is found anew when events were lost", function()
-    local most = tonumber(helper.slurp "/proc/sys/fs/inotify/max_queued_events")
-    if most > 50000 then return pending "the system's queue is too long" end
-    sh "mkdir -p a/b/c; touch f g"
-    local watch = assert(fs.watch(dir, {tree = true}))
-    local all = count_watched()
-    local f, g = io.open(dir .. "/f", "a"), io.open(dir .. "/g", "a")
-    f:setvbuf "no"
-    g:setvbuf "no"
-    for _ = 1, most / 2 + 100 do
-      f:write "x"
-      g:write "x"
-    end
-    f:close()
-    g:close()
-    sh "mv a/b other; mkdir -p a/b/n; rmdir other/c"
-    local n = 0
-    for event in watch do
-      n = n + 1
-      if event.kind == "overflow" then break end
-      assert.equal("changed", event.kind)
-    end
-    assert.is_true(n > most - 10 and n <= most + 1)
-    sh "touch other/1 a/b/n/2"
-    local list = told(watch)
-    assert.same({"made other/1", "attributes other/1", "written other/1",
-      "made a/b/n/2", "attributes a/b/n/2", "written a/b/n/2"}, list)
-    assert.equal(all + 1, count_watched())
     watch:close()
   end)
 end)

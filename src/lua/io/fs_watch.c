@@ -21,6 +21,7 @@
 #include "../state/argument.h"
 #include "../task/await.h"
 #include "../task/enter.h"
+#include "../task/turn.h"
 #include "net.h"
 
 /* The names of a directory: for each one a byte, 'd' for a directory, 'f' for
@@ -80,7 +81,7 @@ static void run_adding(cast_call *c) {
   a->number = os_watch_add(a->file->fd, a->path, a->how, &a->directory);
   cast_descriptor_end(a->file);
   if (a->number >= 0 && a->directory && a->lists)
-    a->listed = os_watch_list(a->path, take_name, &a->names);
+    a->listed = os_watch_list(a->path, a->how, take_name, &a->names);
 }
 
 static void free_adding(cast_call *c) {
@@ -177,14 +178,20 @@ static int watch_wait(lua_State *L) {
   cast_state *S = cast_state_here(L);
   adding *a = adding_at(L, 1);
   uint64_t deadline = cast_deadline(L, 2);
+  bool waits = deadline == OS_FOREVER || lua_tonumber(L, 2) > 0;
   cast_ltask *t;
   if (cast_event_is_set(&a->call.done)) {
     lua_pushboolean(L, 1);
     return 1;
   }
   t = cast_enter(L, S, deadline);
-  if (deadline != OS_FOREVER && lua_tonumber(L, 2) <= 0)
-    return cast_net_failure(L, CASTING_ETIMEOUT);
+  if (!waits) {
+    cast_turn_first(L, S, t);
+    if (!cast_event_is_set(&adding_at(L, 1)->call.done))
+      return cast_net_failure(L, CASTING_ETIMEOUT);
+    lua_pushboolean(L, 1);
+    return 1;
+  }
   t->arg = adding_at(L, 1);
   return cast_await_event(L, S, t, &a->call.done, deadline, &wait_kind);
 }
@@ -303,6 +310,16 @@ static int watch_drop(lua_State *L) {
   return 0;
 }
 
+/* watch_ring(stream): has its reader look whether there is something. */
+static int watch_ring(lua_State *L) {
+  cast_stream *s = cast_net_stream(L, 1);
+  (void)cast_state_here(L);
+  if (!cast_descriptor_begin(s->file)) return 0;
+  os_watch_ring(s->file->fd);
+  cast_descriptor_end(s->file);
+  return 0;
+}
+
 /* -- paths ---------------------------------------------------------------- */
 
 /* Not every session has the library string. */
@@ -362,10 +379,22 @@ static const struct {
   {OS_WATCH_OVERFLOW, "overflow"},
 };
 
+/* watch_queued(stream): how many bytes of events are there to be read. */
+static int watch_queued(lua_State *L) {
+  cast_stream *s = cast_net_stream(L, 1);
+  size_t size = cast_stream_left(s);
+  if (cast_descriptor_begin(s->file)) {
+    size += os_watch_queued(s->file->fd);
+    cast_descriptor_end(s->file);
+  }
+  lua_pushnumber(L, (lua_Number)size);
+  return 1;
+}
+
 /* Appends the event to the list on the top. */
 static int push_event(
   lua_State *L, int count, const os_watch_event *e, const char *word) {
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 6);
   lua_pushinteger(L, (lua_Integer)e->number);
   lua_setfield(L, -2, "number");
   lua_pushstring(L, word);
@@ -386,11 +415,22 @@ static int push_event(
   return count;
 }
 
-/* watch_parse(bytes): a list of {number=, what=, name=, cookie=, directory=};
-   what cannot be read is an overflow. */
+/* Notes where the event ends. */
+static void note_place(lua_State *L, int count, size_t at) {
+  if (!lua_isnumber(L, 2)) return;
+  lua_rawgeti(L, -1, count);
+  lua_pushnumber(L, lua_tonumber(L, 2) + (lua_Number)at);
+  lua_setfield(L, -2, "at");
+  lua_pop(L, 1);
+}
+
+/* watch_parse(bytes [, before]): a list of {number=, what=, name=, cookie=,
+   directory=}; what cannot be read is an overflow. If so many bytes were read
+   before, each has also at=, how many with this one. */
 static int watch_parse(lua_State *L) {
   size_t size, n;
   const char *bytes = cast_arg_string(L, 1, &size);
+  const char *begin = bytes;
   int count = 0;
   os_watch_event e;
   lua_newtable(L);
@@ -401,8 +441,10 @@ static int watch_parse(lua_State *L) {
       n = size;
     }
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-      if (e.what & words[i].what)
+      if (e.what & words[i].what) {
         count = push_event(L, count, &e, words[i].word);
+        note_place(L, count, (size_t)(bytes - begin) + n);
+      }
   }
   return 1;
 }
@@ -413,9 +455,11 @@ const luaL_Reg cast_watch_functions[] = {
   {"watch_wait", watch_wait},
   {"watch_result", watch_result},
   {"watch_drop", watch_drop},
+  {"watch_ring", watch_ring},
   {"watch_key", watch_key},
   {"watch_parent", watch_parent},
   {"watch_below", watch_below},
+  {"watch_queued", watch_queued},
   {"watch_parse", watch_parse},
   {NULL, NULL},
 };
