@@ -24,10 +24,6 @@
 #include <sys/syscall.h>
 #endif
 
-#if !defined(O_PATH)
-#define O_PATH 0
-#endif
-
 static intptr_t failed(void) {
   if (errno == EAGAIN) return OS_EAGAIN;
   return errno == ENOMEM ? OS_ENOMEM : OS_SYSTEM - errno;
@@ -74,7 +70,7 @@ intptr_t os_file_describe(int fd, os_file_info *info) {
 }
 
 intptr_t os_file_stat(const char *path, bool follow, os_file_info *info) {
-#if O_PATH != 0
+#if defined(O_PATH)
   /* One and the same file is described and learned of. */
   int fd = open(path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
   struct stat st;

@@ -26,11 +26,11 @@
 
 /* The names of a directory: for each one a byte, 'd' for a directory, 'f' for
    anything else, then the name and a zero. */
-typedef struct names {
+typedef struct listing {
   char *bytes;
   size_t size, room;
   bool all; /* not only those of directories */
-} names;
+} listing;
 
 typedef struct adding {
   cast_call call;
@@ -40,7 +40,7 @@ typedef struct adding {
   bool directory;        /* (helper) */
   intptr_t number;       /* (helper) or a result below zero */
   intptr_t listed;       /* (helper) 0, or why there are no names */
-  names names;           /* (helper) */
+  listing names;         /* (helper) */
   char path[];           /* (i) */
 } adding;
 
@@ -56,7 +56,7 @@ static cast_offload lookups =
 /* -- in a helper ---------------------------------------------------------- */
 
 static int take_name(const char *name, bool directory, void *ud) {
-  names *n = ud;
+  listing *n = ud;
   size_t size = strlen(name) + 1;
   if (!directory && !n->all) return 0;
   if (n->size + size + 1 > n->room) {
@@ -199,7 +199,7 @@ static int watch_wait(lua_State *L) {
 /* -- what came of it ------------------------------------------------------ */
 
 /* {name, directory, name, directory ...} */
-static void push_names(lua_State *L, const names *n) {
+static void push_names(lua_State *L, const listing *n) {
   int count = 0;
   lua_newtable(L);
   for (size_t at = 0; at < n->size;) {

@@ -13,8 +13,8 @@
 
 static void free_stream(cast_object *o) {
   cast_stream *s = CAST_CONTAINER(o, cast_stream, object);
-  cast_work_drop(&s->input);
-  cast_work_drop(&s->output);
+  cast_fileio_drop(&s->input);
+  cast_fileio_drop(&s->output);
   cast_descriptor_close(s->file, NULL);
   cast_unref(&s->file->object);
   cast_free((void *)(uintptr_t)s->want.mark);
@@ -91,7 +91,7 @@ static void count_works(cast_stream *s, size_t bytes) {
   if (cast_slabs_charge(s->account, s->works, bytes)) s->works = bytes;
 }
 static size_t size_of_works(const cast_stream *s) {
-  return cast_work_size(s->input) + cast_work_size(s->output);
+  return cast_fileio_size(s->input) + cast_fileio_size(s->output);
 }
 
 void cast_stream_assign(cast_stream *s, cast_slabs *account) {
@@ -180,8 +180,8 @@ bool cast_stream_close(cast_stream *s, cast_session *self) {
   s->closed = true;
   /* At once, as a handle may be collected much later. */
   if (s->uses == 0) release(s, NULL);
-  cast_work_drop(&s->input);
-  cast_work_drop(&s->output);
+  cast_fileio_drop(&s->input);
+  cast_fileio_drop(&s->output);
   count_works(s, 0);
   return cast_descriptor_close(s->file, self);
 }
@@ -199,7 +199,7 @@ static bool drains(cast_stream *s) {
 }
 
 static intptr_t read_file(cast_stream *s, void *to, size_t size) {
-  intptr_t n = cast_work_read(&s->input, s->file, to, size);
+  intptr_t n = cast_fileio_read(&s->input, s->file, to, size);
   count_works(s, size_of_works(s));
   return n;
 }
@@ -406,12 +406,14 @@ static int select_pieces(const os_bytes *pieces, uint32_t n, size_t skip,
 
 static intptr_t write_file(
   cast_stream *s, const os_bytes *v, int n, size_t total) {
-  intptr_t written = cast_work_write(&s->output, s->file, v, n, total);
+  intptr_t written = cast_fileio_write(&s->output, s->file, v, n, total);
   count_works(s, size_of_works(s));
   return written;
 }
 
-size_t cast_stream_leave(cast_stream *s) { return cast_work_leave(s->output); }
+size_t cast_stream_leave(cast_stream *s) {
+  return cast_fileio_leave(s->output);
+}
 
 void cast_stream_break(cast_stream *s) {
   if (s->name == NULL) (void)cast_stream_shut(s);

@@ -33,7 +33,7 @@
 #include "../../object.h"
 #include "../../os/socket.h"
 #include "../../slab.h"
-#include "work.h"
+#include "fileio.h"
 
 struct cast_ltask;
 
@@ -83,21 +83,21 @@ typedef struct cast_stream {
   bool asks_drains;          /* the next is not known yet */
   bool drains;               /* a short read or write tells that there is no
                                 more, or no room: see 3. */
-  cast_work *input;  /* of a file: what a helper reads or has read; or NULL */
-  cast_work *output; /* ... and what it writes */
-  size_t works;      /* bytes of these that are counted */
-  const char *name;  /* (i) "stdin" and the like, if it is one; or NULL */
-  size_t most;       /* (i) bytes that are written at once, if it is shared */
+  cast_fileio *input;  /* of a file: what a helper reads or has read; or NULL */
+  cast_fileio *output; /* ... and what it writes */
+  size_t works;        /* bytes of these that are counted */
+  const char *name;    /* (i) "stdin" and the like, if it is one; or NULL */
+  size_t most;         /* (i) bytes that are written at once, if it is shared */
   bool shared; /* (i) its open file is not ours alone, and blocks: it is asked
                   before each call */
   bool is_terminal; /* (i) */
-  bool is_file;     /* (i) helpers read and write it (work.h); also `shared` */
-  bool drained;     /* see 3. */
-  bool full;        /* the latest write found no room for all */
-  bool ended;       /* the other side has sent its end, or reset it; ... */
-  bool broken;      /* ... the latter */
-  bool shut;        /* this side has sent its end */
-  bool closed;      /* this side has closed it */
+  bool is_file; /* (i) helpers read and write it (fileio.h); also `shared` */
+  bool drained; /* see 3. */
+  bool full;    /* the latest write found no room for all */
+  bool ended;   /* the other side has sent its end, or reset it; ... */
+  bool broken;  /* ... the latter */
+  bool shut;    /* this side has sent its end */
+  bool closed;  /* this side has closed it */
 } cast_stream;
 
 extern const cast_type cast_stream_type;

@@ -1,4 +1,4 @@
-/* work.h - reads and writes of files, which may wait for a disk.
+/* fileio.h - reads and writes of files, which may wait for a disk.
    SPDX-License-Identifier: MIT
 
    No event tells that a file on a disk can be read: a read always may, and
@@ -19,30 +19,30 @@
       leaves has taken nothing.
    2. What a helper was given to write is written, whoever leaves: a work that
       writes has a reference of its own until it is done. */
-#ifndef CAST_WORK_H
-#define CAST_WORK_H
+#ifndef CAST_FILEIO_H
+#define CAST_FILEIO_H
 
 #include "../../io/descriptor.h"
 #include "../../os/socket.h"
 
-typedef struct cast_work cast_work;
+typedef struct cast_fileio cast_fileio;
 
 /* Reads up to `size` bytes from where the open file is: how many; 0: the end;
    OS_EAGAIN; CASTING_ENOMEM; or a result of the system's. */
-intptr_t cast_work_read(
-  cast_work **slot, cast_descriptor *d, void *to, size_t size);
+intptr_t cast_fileio_read(
+  cast_fileio **slot, cast_descriptor *d, void *to, size_t size);
 /* Writes n pieces, of `total` bytes, which are copied: how many; OS_EAGAIN; or
    a failure. After OS_EAGAIN the next call is for the same pieces, or
-   cast_work_leave comes before it. */
-intptr_t cast_work_write(cast_work **slot, cast_descriptor *d,
+   cast_fileio_leave comes before it. */
+intptr_t cast_fileio_write(cast_fileio **slot, cast_descriptor *d,
   const os_bytes *pieces, int n, size_t total);
 /* Who has begun to write does not wait for that any more: returns how many
    bytes are under way, and will be written; 0: there are none of theirs. Should
    that fail, the next write is told. */
-size_t cast_work_leave(cast_work *w);
+size_t cast_fileio_leave(cast_fileio *w);
 /* Empties the slot: what was read is lost. */
-void cast_work_drop(cast_work **slot);
+void cast_fileio_drop(cast_fileio **slot);
 /* The memory of the bytes in a slot. */
-size_t cast_work_size(const cast_work *w);
+size_t cast_fileio_size(const cast_fileio *w);
 
 #endif

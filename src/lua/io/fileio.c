@@ -1,9 +1,9 @@
-/* work.c - reads and writes of files, which may wait for a disk.
+/* fileio.c - reads and writes of files, which may wait for a disk.
    SPDX-License-Identifier: MIT
 
-   See work.h. Files have helpers of their own, apart from those for names: a
+   See fileio.h. Files have helpers of their own, apart from those for names: a
    slow name server does not keep files from being read. */
-#include "work.h"
+#include "fileio.h"
 
 #include "../../../include/casting.h"
 #include "../../limits.h"
@@ -11,7 +11,7 @@
 #include "../../offload.h"
 #include "../../os/standard.h"
 
-struct cast_work {
+struct cast_fileio {
   cast_call call;        /* references: the slot; invariant 2; see tell */
   cast_watcher watcher;  /* of call.done */
   cast_descriptor *file; /* (i) a reference, and a use of its number */
@@ -30,7 +30,7 @@ static cast_offload files =
 /* -- in a helper ---------------------------------------------------------- */
 
 /* Writes all, unless the system has no room for it. */
-static intptr_t write_all(cast_work *w) {
+static intptr_t write_all(cast_fileio *w) {
   size_t done = 0;
   while (done < w->size) {
     os_bytes rest = {w->bytes + done, w->size - done};
@@ -44,13 +44,13 @@ static intptr_t write_all(cast_work *w) {
 }
 
 static void run(cast_call *c) {
-  cast_work *w = CAST_CONTAINER(c, cast_work, call);
+  cast_fileio *w = CAST_CONTAINER(c, cast_fileio, call);
   w->result =
     w->writes ? write_all(w) : os_read(w->file->fd, w->bytes, w->size);
 }
 
 static void free_work(cast_call *c) {
-  cast_work *w = CAST_CONTAINER(c, cast_work, call);
+  cast_fileio *w = CAST_CONTAINER(c, cast_fileio, call);
   cast_descriptor_end(w->file);
   cast_unref(&w->file->object);
   cast_free(w);
@@ -60,12 +60,12 @@ static const cast_call_kind work_kind = {.run = run, .free = free_work};
 
 /* The call is done. Under its event's lock: it must stay until `tell`. */
 static bool keep(cast_watcher *watcher) {
-  cast_ref(&CAST_CONTAINER(watcher, cast_work, watcher)->call.object);
+  cast_ref(&CAST_CONTAINER(watcher, cast_fileio, watcher)->call.object);
   return true;
 }
 
 static void tell(cast_watcher *watcher, cast_session *self) {
-  cast_work *w = CAST_CONTAINER(watcher, cast_work, watcher);
+  cast_fileio *w = CAST_CONTAINER(watcher, cast_fileio, watcher);
   bool writes = w->writes;
   if (writes) atomic_fetch_sub_explicit(&files.owed, 1, memory_order_relaxed);
   cast_descriptor_pass(w->file, writes ? CAST_WRITE : CAST_READ, self);
@@ -76,8 +76,8 @@ static void tell(cast_watcher *watcher, cast_session *self) {
 /* -- for the owner -------------------------------------------------------- */
 
 /* For `size` bytes. NULL: there is no memory, or it is closed. */
-static cast_work *make(cast_descriptor *d, bool writes, size_t size) {
-  cast_work *w = cast_alloc(sizeof *w + size);
+static cast_fileio *make(cast_descriptor *d, bool writes, size_t size) {
+  cast_fileio *w = cast_alloc(sizeof *w + size);
   if (w == NULL) return NULL;
   if (!cast_descriptor_begin(d)) {
     cast_free(w);
@@ -95,29 +95,31 @@ static cast_work *make(cast_descriptor *d, bool writes, size_t size) {
   return w;
 }
 
-static bool is_over(cast_work *w) { return cast_event_is_set(&w->call.done); }
+static bool is_over(cast_fileio *w) { return cast_event_is_set(&w->call.done); }
 
-static intptr_t result_of(const cast_work *w) {
+static intptr_t result_of(const cast_fileio *w) {
   return w->call.result != 0 ? CASTING_ENOMEM : w->result;
 }
 
-void cast_work_drop(cast_work **slot) {
-  cast_work *w = *slot;
+void cast_fileio_drop(cast_fileio **slot) {
+  cast_fileio *w = *slot;
   *slot = NULL;
   if (w != NULL) cast_unref(&w->call.object);
 }
 
-size_t cast_work_size(const cast_work *w) { return w != NULL ? w->size : 0; }
+size_t cast_fileio_size(const cast_fileio *w) {
+  return w != NULL ? w->size : 0;
+}
 
-size_t cast_work_leave(cast_work *w) {
+size_t cast_fileio_leave(cast_fileio *w) {
   if (w == NULL || w->left) return 0;
   w->left = true;
   return w->size;
 }
 
-intptr_t cast_work_read(
-  cast_work **slot, cast_descriptor *d, void *to, size_t size) {
-  cast_work *w = *slot;
+intptr_t cast_fileio_read(
+  cast_fileio **slot, cast_descriptor *d, void *to, size_t size) {
+  cast_fileio *w = *slot;
   intptr_t n;
   if (w == NULL) {
     n = os_read_cached(d->fd, to, size);
@@ -136,13 +138,13 @@ intptr_t cast_work_read(
     if (size < left) return (intptr_t)size;
     n = (intptr_t)size;
   }
-  cast_work_drop(slot);
+  cast_fileio_drop(slot);
   return n;
 }
 
-intptr_t cast_work_write(cast_work **slot, cast_descriptor *d,
+intptr_t cast_fileio_write(cast_fileio **slot, cast_descriptor *d,
   const os_bytes *pieces, int n, size_t total) {
-  cast_work *w = *slot;
+  cast_fileio *w = *slot;
   size_t at = 0;
   if (w != NULL) {
     intptr_t written;
@@ -151,7 +153,7 @@ intptr_t cast_work_write(cast_work **slot, cast_descriptor *d,
     written = result_of(w);
     /* The rest of what a task has left is nobody's: no hole is written over. */
     if (left && written >= 0) written = w->why;
-    cast_work_drop(slot);
+    cast_fileio_drop(slot);
     if (!left || written < 0) return written;
   }
   *slot = w = make(d, true, total);
