@@ -412,7 +412,9 @@ describe("a program", function()
       local casting = require "casting"
       local fs = casting.fs
     ]] .. source)
-    assert.same({expected, "", 0}, {result.out, result.err, result.status})
+    -- What the leak detector says of threads that it cannot stop.
+    local err = result.err:gsub("==%d+==Running thread [^\n]*\n", "")
+    assert.same({expected, "", 0}, {result.out, err, result.status})
   end
 
   it("may end while calls are under way", function()
