@@ -11,7 +11,7 @@
    HOME_SECONDS. statx is told not to ask anybody (AT_STATX_DONT_SYNC).
 
    Elsewhere nothing is known to be in memory. */
-#define _GNU_SOURCE /* statx, O_PATH */
+#define _GNU_SOURCE /* O_PATH, AT_EMPTY_PATH */
 #define _FILE_OFFSET_BITS 64
 #include "file.h"
 
@@ -115,30 +115,60 @@ os_file_home os_file_learn(int fd, uint64_t device) {
 
 /* -- looking, without waiting --------------------------------------------- */
 
-static struct os_file_time time_of(struct statx_timestamp t) {
-  return (struct os_file_time){t.tv_sec, t.tv_nsec};
+/* What statx fills in; not every C library has it. */
+typedef struct statx_time {
+  int64_t seconds;
+  uint32_t ns;
+  int32_t unused;
+} statx_time;
+typedef struct statx_v0 {
+  uint32_t mask, block;
+  uint64_t attributes;
+  uint32_t links, uid, gid;
+  uint16_t mode, unused;
+  uint64_t inode, size, blocks, attributes_mask;
+  statx_time accessed, born, changed, modified;
+  uint32_t special_major, special_minor, device_major, device_minor;
+  uint64_t more[14];
+} statx_v0;
+_Static_assert(sizeof(statx_v0) == 256, "as the kernel has it");
+
+#define STATX_ASK_NOBODY 0x4000 /* AT_STATX_DONT_SYNC */
+#define STATX_BASIC 0x7ff       /* STATX_BASIC_STATS */
+
+static bool ask(int fd, statx_v0 *st) {
+#if defined(SYS_statx)
+  return syscall(SYS_statx, fd, "", AT_EMPTY_PATH | STATX_ASK_NOBODY,
+           STATX_BASIC, st) == 0;
+#else
+  (void)fd;
+  (void)st;
+  return false;
+#endif
+}
+
+static struct os_file_time time_of(statx_time t) {
+  return (struct os_file_time){t.seconds, t.ns};
 }
 
 /* OS_EAGAIN: it is where looking may mean to wait. */
 static intptr_t describe_cached(int fd, os_file_info *info) {
-  struct statx st;
+  statx_v0 st;
   memset(info, 0, sizeof *info);
-  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS,
-        &st) != 0)
-    return OS_EAGAIN;
-  info->device = makedev(st.stx_dev_major, st.stx_dev_minor);
+  if (!ask(fd, &st)) return OS_EAGAIN;
+  info->device = makedev(st.device_major, st.device_minor);
   info->home = os_file_home_of((dev_t)info->device);
   if (info->home < OS_HOME_DISK) return OS_EAGAIN;
-  info->kind = os_file_kind_of(st.stx_mode);
-  info->mode = st.stx_mode & 07777;
-  info->uid = st.stx_uid;
-  info->gid = st.stx_gid;
-  info->links = st.stx_nlink;
-  info->inode = st.stx_ino;
-  info->size = (int64_t)st.stx_size;
-  info->modified = time_of(st.stx_mtime);
-  info->accessed = time_of(st.stx_atime);
-  info->changed = time_of(st.stx_ctime);
+  info->kind = os_file_kind_of(st.mode);
+  info->mode = st.mode & 07777;
+  info->uid = st.uid;
+  info->gid = st.gid;
+  info->links = st.links;
+  info->inode = st.inode;
+  info->size = (int64_t)st.size;
+  info->modified = time_of(st.modified);
+  info->accessed = time_of(st.accessed);
+  info->changed = time_of(st.changed);
   return 0;
 }
 
