@@ -2,8 +2,8 @@
    SPDX-License-Identifier: MIT
 
    C libraries have words of their own: musl says "address in use", macOS "can't
-   assign requested address". Programs compare such texts, so those that sockets
-   and names bring up are the same everywhere: those of glibc. */
+   assign requested address". Programs compare such texts, so those that
+   sockets, names and files bring up are the same everywhere: those of glibc. */
 #define _GNU_SOURCE
 #include "socket.h"
 
@@ -25,15 +25,22 @@ static const char *common_text(int code) {
   case EAFNOSUPPORT: return "address family not supported by protocol";
   case EAGAIN: return "resource temporarily unavailable";
   case EBADF: return "bad file descriptor";
+  case EBUSY: return "device or resource busy";
   case ECONNABORTED: return "software caused connection abort";
   case ECONNREFUSED: return "connection refused";
   case ECONNRESET: return "connection reset by peer";
   case EDESTADDRREQ: return "destination address required";
+  case EDQUOT: return "disk quota exceeded";
   case EEXIST: return "file exists";
+  case EFBIG: return "file too large";
   case EHOSTDOWN: return "host is down";
   case EHOSTUNREACH: return "no route to host";
+  case EINTR: return "interrupted system call";
   case EINVAL: return "invalid argument";
+  case EIO: return "input/output error";
   case EISCONN: return "transport endpoint is already connected";
+  case EISDIR: return "is a directory";
+  case ELOOP: return "too many levels of symbolic links";
   case EMFILE: return "too many open files";
   case EMSGSIZE: return "message too long";
   case ENAMETOOLONG: return "file name too long";
@@ -45,14 +52,20 @@ static const char *common_text(int code) {
   case ENOENT: return "no such file or directory";
   case ENOMEM: return "cannot allocate memory";
   case ENOPROTOOPT: return "protocol not available";
+  case ENOSPC: return "no space left on device";
   case ENOTCONN: return "transport endpoint is not connected";
   case ENOTDIR: return "not a directory";
+  case ENOTEMPTY: return "directory not empty";
   case ENOTSOCK: return "socket operation on non-socket";
+  case ENXIO: return "no such device or address";
   case EOPNOTSUPP: return "operation not supported";
   case EPERM: return "operation not permitted";
   case EPIPE: return "broken pipe";
   case EPROTONOSUPPORT: return "protocol not supported";
+  case EROFS: return "read-only file system";
+  case ESTALE: return "stale file handle";
   case ETIMEDOUT: return "connection timed out";
+  case EXDEV: return "invalid cross-device link";
   default: return NULL;
   }
 }
