@@ -8,7 +8,7 @@
    first looked up without opening it (O_PATH), which also tells a pipe from a
    file, and it is opened only if it lies on a device whose file system is
    known: a thread that may wait has asked for it (os_file_learn), within
-   HOME_SECONDS. statx is told not to ask anybody (AT_STATX_DONT_SYNC).
+   HOME_SECONDS. statx is told not to ask anybody.
 
    Elsewhere nothing is known to be in memory. */
 #define _GNU_SOURCE /* O_PATH, AT_EMPTY_PATH */
@@ -133,8 +133,8 @@ typedef struct statx_v0 {
 } statx_v0;
 _Static_assert(sizeof(statx_v0) == 256, "as the kernel has it");
 
-#define STATX_ASK_NOBODY 0x4000 /* AT_STATX_DONT_SYNC */
-#define STATX_BASIC 0x7ff       /* STATX_BASIC_STATS */
+#define STATX_ASK_NOBODY 0x4000 /* what is known here is enough */
+#define STATX_BASIC 0x7ff       /* all that stat tells */
 
 static bool ask(int fd, statx_v0 *st) {
 #if defined(SYS_statx)
