@@ -475,8 +475,6 @@
 /* Strings in a list that is written, and how deep the lists in it may lie. */
 #define CAST_PIECES_MOST 1000000
 #define CAST_PIECES_DEPTH 100
-/* Bytes of a name that is looked up: what DNS allows. */
-#define CAST_NAME_MOST 253u
 /* Calls in a row of one task that need not wait before others have their
    turn. */
 #define CAST_CALLS_MOST CAST_LIMIT(32u, 2u)

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE /* pipe2, posix_spawn_file_actions_addclosefrom_np */
 #include "child.h"
 
+#include "file_info.h"
 #include "socket.h"
 
 #include <dirent.h>
@@ -34,17 +35,6 @@ extern char **environ;
 
 /* -- pipes ---------------------------------------------------------------- */
 
-/* One that is above the standard streams, in place of fd; -1 and errno. */
-static int lift(int fd) {
-  int higher, error;
-  if (fd > STDERR_FILENO) return fd;
-  higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  error = errno;
-  (void)close(fd);
-  errno = error;
-  return higher;
-}
-
 int os_child_pipe(int to[2], bool we_read, bool we_write) {
   int error;
 #if defined(__APPLE__)
@@ -54,9 +44,9 @@ int os_child_pipe(int to[2], bool we_read, bool we_write) {
 #else
   if (pipe2(to, O_CLOEXEC) != 0) return OS_SYSTEM - errno;
 #endif
-  to[0] = lift(to[0]);
+  to[0] = os_file_lift(to[0]);
   error = errno;
-  to[1] = lift(to[1]);
+  to[1] = os_file_lift(to[1]);
   if (to[0] >= 0 && to[1] >= 0) {
     if (we_read) (void)os_nonblocking(to[0], true);
     if (we_write) (void)os_nonblocking(to[1], true);
@@ -107,7 +97,7 @@ static bool is_child(const os_child *c) {
 static int descriptor_of(const os_child *c) {
 #if defined(__linux__)
   int fd = (int)syscall(SYS_pidfd_open, (pid_t)c->process, 0); /* CLOEXEC */
-  if (fd >= 0) fd = lift(fd);
+  if (fd >= 0) fd = os_file_lift(fd);
   if (fd < 0 || is_child(c)) return fd;
   (void)close(fd);
 #else
