@@ -67,8 +67,9 @@ struct cast_fileop {
   uint32_t nturns;              /* (i) how many these are */
   uint32_t nwaits;              /* (paths' lock) how many it waits for */
   bool lost;                    /* (paths' lock) no thread will make it */
-  struct cast_account *account; /* one reference; `ndata` is charged to it since
-                                   its sender has left; or NULL */
+  struct cast_account *account; /* (its sender, before it drops its reference)
+                                   one reference, or NULL: `ndata` is charged
+                                   to it since the sender has left */
   _Atomic uint32_t state;       /* (a) */
   bool taken;                   /* its sender has what it has made */
   bool told; /* the sender's: it has found it claimed, and goes by `out` */
