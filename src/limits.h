@@ -127,6 +127,8 @@
 #define CAST_SLABS_PURGE CAST_LIMIT(16u, 1u)
 /* A state with so many slabs gets the following ones of huge pages. */
 #define CAST_SLABS_FEW 32u
+/* So does a block of so many bytes: its pages are many, and will be used. */
+#define CAST_HUGE_LEAST CAST_LIMIT((size_t)4 << 20, 65536u)
 /* Slabs that are mapped at once, as a region. */
 #define CAST_REGION_SLABS CAST_LIMIT(32u, 2u)
 /* Unused regions that each pool keeps. */

@@ -7,6 +7,7 @@
 #include "mem.h"
 
 #include "../include/casting.h"
+#include "limits.h"
 #include "os/os.h"
 
 #include <stdlib.h>
@@ -167,16 +168,27 @@ int cast_mem_allocator(
   return 0;
 }
 
+/* The first use of a page costs much more than its bytes do, above all in
+   virtual machines: a large block asks for few large ones. Where it is a
+   mapping of its own, all of that is meant, with what malloc writes at both
+   ends: one that is of two kinds cannot be resized. */
+static void *fresh_pages(void *p, size_t size) {
+  const size_t ends = 4 * sizeof(void *);
+  if (CAST_UNLIKELY(size >= CAST_HUGE_LEAST) && p != NULL)
+    os_huge(p, size + ends);
+  return p;
+}
+
 static void *get(size_t size) {
   if (CAST_UNLIKELY(!atomic_load_explicit(&source.used, memory_order_relaxed)))
     atomic_store_explicit(&source.used, true, memory_order_relaxed);
   if (CAST_UNLIKELY(source.fn != NULL)) return source.fn(source.ud, NULL, size);
-  return malloc(size);
+  return fresh_pages(malloc(size), size);
 }
 
 static void *resize(void *ptr, size_t size) {
   if (CAST_UNLIKELY(source.fn != NULL)) return source.fn(source.ud, ptr, size);
-  return realloc(ptr, size);
+  return fresh_pages(realloc(ptr, size), size);
 }
 
 void *cast_alloc(size_t size) {

@@ -21,7 +21,7 @@ static intptr_t read_all(cast_fileop *op, int fd) {
   size_t most = cast_fileop_most(op, placed, op->info.size), room = 0, some;
   /* One byte more than there are tells that this is the end. */
   if (placed && op->info.size >= 0 && op->info.size < INT32_MAX)
-    room = ((size_t)op->info.size + 1) / 2;
+    room = (size_t)op->info.size / 2 + 1; /* doubled, as it grows */
   while (!cast_fileop_is_left(op)) {
     intptr_t n = 0;
     if (op->nout == room || op->out == NULL)

@@ -49,12 +49,22 @@ static intptr_t read_more(cast_fileop *op, size_t size) {
     f, to, size, f->position + (int64_t)op->nout, true);
 }
 
+/* Half the room for what is expected, or 0: it is doubled as it grows. One byte
+   more than there are tells that this is the end. */
+static size_t room_to_begin(const cast_fileop *op, size_t most) {
+  const cast_openfile *f = op->file;
+  int64_t left = f->size - (op->offset < 0 ? f->position : op->offset);
+  if (left < CAST_READ_MOST || left >= INT32_MAX) return 0;
+  return ((size_t)left < most ? (size_t)left : most) / 2 + 1;
+}
+
 /* Up to `most` bytes into `out`: 0, or a result. */
 static intptr_t collect(cast_fileop *op, size_t most) {
-  size_t room = 0;
+  size_t room = room_to_begin(op, most);
   while (op->nout < most && !cast_fileop_is_left(op)) {
     intptr_t n = 0;
-    if (op->nout == room) n = cast_fileop_grow(op, &room, op->nout + 1, most);
+    if (op->nout == room || op->out == NULL)
+      n = cast_fileop_grow(op, &room, op->nout + 1, most);
     if (n == 0) n = read_more(op, room - op->nout);
     if (n == OS_EAGAIN && cast_fileop_pause(op, op->file->fd)) continue;
     if (n < 0) return n;

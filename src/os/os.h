@@ -65,7 +65,8 @@ size_t os_locale(int category, const char *name, char *copy, size_t size);
    when out of memory. */
 void *os_map(size_t align, size_t size);
 void os_unmap(void *ptr, size_t size);
-/* Asks for huge pages, as all of this memory will be used. */
+/* Asks for huge pages, as all of this memory will be used; what shares its
+   first and last page may lie in them, too. */
 void os_huge(void *ptr, size_t size);
 
 /* Shows the C library that blocks of so many bytes come and go. glibc gives the

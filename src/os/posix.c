@@ -117,7 +117,10 @@ void *os_map(size_t align, size_t size) {
 
 void os_huge(void *ptr, size_t size) {
 #if defined(MADV_HUGEPAGE)
-  (void)madvise(ptr, size, MADV_HUGEPAGE);
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t lead = (uintptr_t)ptr & (page - 1);
+  size = (lead + size + page - 1) & ~(page - 1);
+  (void)madvise((char *)ptr - lead, size, MADV_HUGEPAGE);
 #else
   (void)ptr;
   (void)size;
