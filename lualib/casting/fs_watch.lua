@@ -12,7 +12,9 @@ local KNOWN = {tree = true}
 -- The list of the paths that the argument tells of.
 local function read_paths(paths)
   if type(paths) == "string" then paths = {paths} end
-  Check.expect(1, "watch", paths, "table")
+  if type(paths) ~= "table" then
+    bad(1, "watch", "a path or a list of paths expected, got " .. got(paths))
+  end
   local list, n = {}, #paths
   if n == 0 then bad(1, "watch", "no path in the list") end
   for i = 1, n do

@@ -61,8 +61,15 @@ local function new_job(path, quiet, into)
   return {given = path, path = path, root = false, quiet = quiet, into = into}
 end
 
+-- Has the task that is in `next` look again.
+function Jobs.ring(self)
+  if not self.waiting then return end
+  local number = files.watch_ring(self.stream)
+  if number then self.dropped[number] = true end
+end
+
 -- The names in a directory that was added.
-local function enter_names(self, job, number, names, sure)
+local function enter_names(self, job, names, sure)
   local seen = not job.quiet and {} or nil
   for i = 1, #names, 2 do
     local name, directory = names[i], names[i + 1]
@@ -76,8 +83,16 @@ local function enter_names(self, job, number, names, sure)
     end
   end
   if not seen then return end
+  local entry = self.map.paths[job.path]
+  entry.seen = {names = seen, sure = sure}
   self.seen = self.seen or {}
-  self.seen[number] = {names = seen, sure = sure}
+  self.seen[entry.seen] = true
+end
+
+-- All is read.
+function Jobs.forget_seen(self)
+  for seen in pairs(self.seen or {}) do seen.names = nil end
+  self.seen = nil
 end
 
 -- Below a root it is wanted if the directory that it was found in is still
@@ -90,15 +105,39 @@ local function is_wanted(self, job)
 end
 
 -- What a helper has found: the events that are queued may be older.
-local function enter(self, job, number, directory, names)
+local function enter(self, job, number, directory, names, link)
   local sure = self.nbytes + files.watch_queued(self.stream)
+  local known = self.map.paths[job.path]
   self.dropped[number] = nil
-  self.map:enter(job.path, number, job.root, directory, sure)
-  enter_names(self, job, number, names, sure)
+  self.map:enter(job.path, number, job.root, directory, job.since, sure).link =
+    link
+  if job.tells then Jobs.tell(self, "made", job.path, directory) end
+  -- What is in one that was found before is known.
+  if not known or known.number ~= number or job.root or job.afresh then
+    enter_names(self, job, names, sure)
+  end
 end
 
--- Settles the job: false if no helper has done it yet.
-local function settle(self, job)
+-- What was not found by its path, or by an old one, is looked for again; what
+-- is in it then is told, also if it was there: more may have come.
+local function put_aside(self, job, adds)
+  local again = new_job(job.path, false, self.found)
+  again.began, again.tells = not job.stale and job.began, job.tells
+  again.afresh = job.afresh
+  Jobs.push(self.again, again)
+  if adds then Jobs.ring(self) end
+end
+
+-- A root is not there any more, and its end was not told.
+local function lose_root(self, job)
+  local entry = self.map.paths[job.path]
+  Jobs.tell(self, "removed", job.path, entry.directory, nil, true)
+  self.map:leave(job.path)
+end
+
+-- Settles the job: false if no helper has done it yet. `adds`: not by the task
+-- that is in `next`.
+local function settle(self, job, adds)
   if job.settled then return true end
   local number, directory, names, word = files.watch_result(job.watching)
   if number == false then return false end
@@ -107,11 +146,11 @@ local function settle(self, job)
   local wanted = is_wanted(self, job)
   if directory == nil and not job.stale then job.why, job.word = names, word end
   if wanted and (job.stale or word == "gone" and not job.root) then
-    local again = new_job(job.path, job.quiet, self.found)
-    again.began = not job.stale and job.began
-    Jobs.push(self.again, again)
+    put_aside(self, job, adds)
+  elseif wanted and word == "gone" and job.again then
+    lose_root(self, job)
   elseif wanted and directory ~= nil then
-    enter(self, job, number, directory, names)
+    enter(self, job, number, directory, names, word == "link")
   end
   Jobs.release_doomed(self)
   self.unsure = false
@@ -119,29 +158,30 @@ local function settle(self, job)
 end
 
 -- Waits for the job that is under way: true; or nil, "timeout".
-function Jobs.await(self, deadline)
+function Jobs.await(self, deadline, adds)
   local job = self.job
   while job and not job.settled do
     local ok, why = files.watch_wait(job.watching, Net.left(deadline))
     if not ok then return nil, why end
-    settle(self, job)
+    settle(self, job, adds)
   end
   return true
 end
 
 -- Settles the job if a helper has done it.
-function Jobs.look(self)
-  if self.job then settle(self, self.job) end
+function Jobs.look(self, adds)
+  if self.job then settle(self, self.job, adds) end
 end
 
 -- Begins a job when no other one is under way: true; or nil, why.
-local function begin(self, job, deadline)
+local function begin(self, job, deadline, adds)
   while self.job do
-    local ok, why = Jobs.await(self, deadline)
+    local ok, why = Jobs.await(self, deadline, adds)
     if not ok then return nil, why end
   end
   if self.closed then return nil, "closed" end
   local what = job.quiet and "directories" or "all"
+  job.since = self.nbytes + files.watch_queued(self.stream)
   local watching, why = files.watch_add(self.stream, job.given, not job.root,
     self.tree and what)
   if not watching then return nil, why end
@@ -158,20 +198,20 @@ local function tell_failed(self, job, adds)
   if not job.why or job.word == "gone" or job.why == "closed" then return end
   Jobs.push(self.out, {own = false, event = {kind = "failed", path = job.path,
     type = "directory", why = job.why}})
-  if adds and self.waiting then files.watch_ring(self.stream) end
+  if adds then Jobs.ring(self) end
 end
 
 -- Adds a root, with what is below it: true; or nil, why.
 function Jobs.add_root(self, job)
   local into = job.into
-  local ok, why = begin(self, job)
-  if ok then ok, why = Jobs.await(self) end
+  local ok, why = begin(self, job, nil, true)
+  if ok then ok, why = Jobs.await(self, nil, true) end
   if not ok then return nil, why end
   if job.why then return nil, job.why end
   while into.first <= into.last do
     local sub = into[into.first]
-    ok, why = begin(self, sub)
-    if ok then ok, why = Jobs.await(self) end
+    ok, why = begin(self, sub, nil, true)
+    if ok then ok, why = Jobs.await(self, nil, true) end
     if not ok then return nil, why end
     if sub.word == "full" or sub.why == "closed" then return nil, sub.why end
     Jobs.pop(into)
@@ -180,9 +220,12 @@ function Jobs.add_root(self, job)
   return true
 end
 
--- A directory has come to a watch of a tree.
-function Jobs.find(self, path)
-  Jobs.push(self.found, new_job(path, false, self.found))
+-- A directory has come to a watch of a tree. "perhaps": if it is there it is
+-- told as made. "anew": what is in it is not known, even if its number is.
+function Jobs.find(self, path, how)
+  local job = new_job(path, false, self.found)
+  job.tells, job.afresh = how == "perhaps", how == "anew"
+  Jobs.push(self.found, job)
 end
 
 local function carry_list(list, from, to)

@@ -5,8 +5,12 @@
 -- path it was added by. So a number can have several paths: two links to one
 -- file, a directory and a symbolic link to it. Each of them is told of.
 --
---   paths   path -> {number=, root=, directory=}; a root was added by the
---           program, the others are below one, in a watch of a tree
+--   paths   path -> {number=, root=, directory=, link=, since=, sure=}; a root
+--           was added by the program, the others are below one, in a watch of a
+--           tree; link: the path is a symbolic link; seen: {names=, sure=}, the
+--           names in a new directory that were told as made, so that the events
+--           before `sure` which tell so, too, are not; without names, or nil,
+--           when all was read
 --   names   number -> list of its paths
 --   kids    directory -> {n=, has=}: how many paths lie in it, and the set of
 --           them: those of `paths`, and what leads to them
@@ -92,6 +96,23 @@ function Map:copy_names(number)
   return list
 end
 
+-- The topmost root that the path is, or lies below; nil: none.
+function Map:top_of(path)
+  local top
+  while path ~= "" do
+    local entry = self.paths[path]
+    if entry and entry.root then top = path end
+    path = files.watch_parent(path)
+  end
+  return top
+end
+
+-- Are both paths those of one thing?
+function Map:is_same(a, b)
+  local one, two = self.paths[a], self.paths[b]
+  return one ~= nil and two ~= nil and one.number == two.number
+end
+
 -- Is that path watched, or does it lie in a directory that is?
 function Map:covers(path)
   return self.paths[path] ~= nil or self.paths[files.watch_parent(path)] ~= nil
@@ -109,24 +130,37 @@ local function take_out(self, path, number)
   if #names == 0 then self.names[number] = nil end
 end
 
--- From now on the path is that of the number. What the number was found to be
--- before so many bytes of events may be wrong: `sure`.
-function Map:enter(path, number, root, directory, sure)
+-- In a tree, what lies below `path` is released, but for roots.
+local function leave_below(self, path)
+  local list = self.tree and self:below(path) or {}
+  for i = 1, #list do
+    local e = self.paths[list[i]]
+    if e and not e.root then self:leave(list[i]) end
+  end
+end
+
+-- From now on the path is that of the number. It was found after so many bytes
+-- of events were there, `since`, and before there were more than `sure`. What
+-- was found below another number by that path is not there. Returns its entry.
+function Map:enter(path, number, root, directory, since, sure)
   local entry = self.paths[path]
   if entry and entry.number == number then
     entry.root = entry.root or root
-    entry.sure = sure
-    return
+    if entry.since < since then entry.since, entry.sure = since, sure end
+    return entry
   end
+  if entry then leave_below(self, path) end
   local names = self.names[number]
   if names then
     names[#names + 1] = path
   else
     self.names[number] = {path}
   end
-  set(self, path, {number = number, root = root or entry and entry.root,
-    directory = directory, sure = sure})
+  local new = {number = number, root = root or entry and entry.root,
+    directory = directory, link = false, since = since, sure = sure}
+  set(self, path, new)
   if entry then take_out(self, path, entry.number) end
+  return new
 end
 
 function Map:leave(path)
@@ -148,7 +182,10 @@ end
 function Map:restart(doomed)
   local new = Map.new(self.tree, self.release)
   for path, e in pairs(self.paths) do
-    if e.root then new:enter(path, e.number, true, e.directory, e.sure) end
+    if e.root then
+      new:enter(path, e.number, true, e.directory, e.since, e.sure).link =
+        e.link
+    end
   end
   for number in pairs(self.names) do doomed[#doomed + 1] = number end
   self.paths, self.names, self.kids = new.paths, new.names, new.kids
@@ -159,21 +196,23 @@ end
 function Map:rename(from, to)
   local entry = self.paths[from]
   if entry and self.tree then
-    self:enter(to, entry.number, false, true, entry.sure)
+    self:enter(to, entry.number, false, true, entry.since, entry.sure).seen =
+      entry.seen
     if not entry.root then self:leave(from) end
   end
   local list = self:below(from)
   for i = 1, #list do
     local path = list[i]
     local e = self.paths[path]
-    self:enter(Map.join(to, files.watch_below(path, from)), e.number, e.root,
-      e.directory, e.sure)
+    local new = self:enter(Map.join(to, files.watch_below(path, from)),
+      e.number, e.root, e.directory, e.since, e.sure)
+    new.link, new.seen = e.link, e.seen
     self:leave(path)
   end
 end
 
 -- The path is no root any more: it goes, with all that only it covers. What
--- lies below another root stays.
+-- lies below another root stays, unless a link leads there.
 function Map:drop(path)
   if not self.tree then return self:leave(path) end
   self.paths[path].root = false
@@ -183,10 +222,11 @@ function Map:drop(path)
     local top = list[i]
     local e = self.paths[top]
     while e and not e.root do
+      if e.link then break end
       top = files.watch_parent(top)
       e = self.paths[top]
     end
-    if not e then self:leave(list[i]) end
+    if not e or not e.root then self:leave(list[i]) end
   end
 end
 

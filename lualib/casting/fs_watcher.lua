@@ -19,17 +19,17 @@
 --   again    jobs that found nothing by their path: perhaps events that are not
 --            read yet tell of another one; a list
 --   adding   the lists into which tasks put what they add, a set
---   seen     number -> {names=, sure=}: names in a new directory that were told
---            as made, so that the events before `sure` which tell so, too, are
---            not; until all is read; or nil
---   moving   path -> number of a directory that was moved there, until it tells
---            so itself, right after the move; or nil
+--   adds     path -> {count=, keep=}: how many tasks are adding it, and whether
+--            it stays if those fail
+--   seen     the set of the `seen` of entries, until all is read; or nil
+--   moving   path -> {number=, from=}: a directory that was moved there, until
+--            it tells so itself, right after the move; or nil
 --   job      what is being added by a helper; nil: nothing
 --   anew     after events were lost: all is being found anew
 --   doomed   numbers that lost their last path during one of these
 --   unsure   a step is under way; so if one begins, the last one was broken off
 --            for lack of memory: all is found anew, as after events were lost
---   dropped  numbers that the system was told to drop, and may still tell of
+--   dropped  numbers that are dropped or gone, and may still be told of
 --   waiting  a task is in `next`
 --   closed
 --
@@ -48,6 +48,9 @@
 --   into      where directories in it are put
 --   unwanted  a root that was given up; a directory that is there no more
 --   again     a root that is found anew: it may be dropped meanwhile
+--   tells     if it is there it is told as made
+--   afresh    what is in it is not known, even if its number is
+--   since     how many bytes of events there were when it was begun
 --   stale     its path is another one since it was begun
 --   began     nreads, if all was told then that was read
 --   settled; then `why` it failed, or nil, and `word`, which is about that
@@ -128,7 +131,7 @@ end
 local function catch_up(self)
   local ok, why = read(self, 0)
   if ok or why ~= "timeout" then return ok, why end
-  self.seen = nil
+  Jobs.forget_seen(self)
   Jobs.try_again(self)
   return true
 end
@@ -190,8 +193,8 @@ function Watch.new(path, tree)
   local self = {stream = stream, tree = tree or false, title = path,
     raw = new_list(), mates = {}, nreads = 0, nbytes = 0, bytes = false,
     kept = 0, out = new_list(), found = new_list(), again = new_list(),
-    adding = {}, doomed = {}, dropped = {}, unsure = false, anew = false,
-    waiting = false, closed = false}
+    adding = {}, adds = {}, doomed = {}, dropped = {}, unsure = false,
+    anew = false, waiting = false, closed = false}
   self.map = Map.new(self.tree, function(number)
     Jobs.release(self, number)
   end)
@@ -227,21 +230,47 @@ function methods:next(timeout)
   return event, why
 end
 
+-- A call was broken off. If that was in the middle of a step, who waits for
+-- events has to hear of it.
+local function fail(self, e)
+  if self.unsure then pcall(Jobs.ring, self) end
+  error(e, 0)
+end
+
+-- Several tasks may be adding one path.
+local function begin_add(self, key)
+  local adds, entry = self.adds[key], self.map.paths[key]
+  if not adds then
+    adds = {count = 0, keep = entry and entry.root or false}
+    self.adds[key] = adds
+  end
+  adds.count = adds.count + 1
+  return adds
+end
+
+-- If all have failed, it is not watched, unless it was before.
+local function end_add(self, key, adds, done)
+  adds.count = adds.count - 1
+  adds.keep = adds.keep or done
+  if adds.count > 0 then return end
+  self.adds[key] = nil
+  local entry = self.map.paths[key]
+  if not adds.keep and entry and entry.root then self.map:drop(key) end
+end
+
 -- watch:add(path): true; or nil, why.
 function methods:add(path)
   local key = check_path(self, "add", path)
-  local entry = self.map.paths[key]
-  local again = entry and entry.root
   local job = {given = path, path = key, root = true, quiet = true,
     into = Jobs.new_list()}
+  local adds = begin_add(self, key)
   self.adding[job.into] = true
   local ok, done, why = pcall(Jobs.add_root, self, job)
   self.adding[job.into] = nil
+  end_add(self, key, adds, ok and done)
   if ok and done then return true end
   if not job.settled then job.unwanted = true end
-  entry = self.map.paths[key]
-  if not again and entry and entry.root then self.map:drop(key) end
-  if not ok then error(done, 0) end
+  if not ok then fail(self, done) end
   if why == "closed" then return nil, why end
   return nil, path .. ": " .. why
 end
@@ -254,12 +283,8 @@ local function keeps(self, told, path)
   return told.own or not files.watch_below(event.path, path)
 end
 
--- watch:drop(path): true; false if it was not added.
-function methods:drop(path)
-  local key = check_path(self, "drop", path)
-  local entry = self.map.paths[key]
-  if self.closed or not entry or not entry.root then return false end
-  Jobs.look(self)
+local function drop(self, key)
+  Jobs.look(self, true)
   self.unsure = true -- until it is done
   self.map:drop(key)
   local kept = Jobs.new_list()
@@ -267,6 +292,15 @@ function methods:drop(path)
     if keeps(self, self.out[i], key) then Jobs.push(kept, self.out[i]) end
   end
   self.out, self.unsure = kept, false
+end
+
+-- watch:drop(path): true; false if it was not added.
+function methods:drop(path)
+  local key = check_path(self, "drop", path)
+  local entry = self.map.paths[key]
+  if self.closed or not entry or not entry.root then return false end
+  local ok, e = pcall(drop, self, key)
+  if not ok then fail(self, e) end
   return true
 end
 

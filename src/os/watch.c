@@ -105,13 +105,27 @@ int os_watch_new(void) {
     IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF |   \
     IN_EXCL_UNLINK)
 
-int os_watch_add(int watcher, const char *path, unsigned how, bool *directory) {
+/* The path itself: a slash at its end would lead on. */
+static bool is_link(const char *path) {
+  char name[4096]; /* longer ones are refused */
+  struct stat st;
+  size_t n = strlen(path);
+  while (n > 1 && path[n - 1] == '/') n--;
+  if (n >= sizeof name) return false;
+  memcpy(name, path, n);
+  name[n] = '\0';
+  return lstat(name, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
+int os_watch_add(
+  int watcher, const char *path, unsigned how, os_watch_thing *thing) {
   bool below = (how & OS_WATCH_BELOW) != 0;
   struct stat st;
   int number = inotify_add_watch(
     watcher, path, KINDS | (below ? IN_ONLYDIR | IN_DONT_FOLLOW : 0));
   if (number < 0) return errno == ENOSPC ? OS_WATCHES_OUT : failure();
-  *directory = below || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
+  thing->directory = below || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
+  thing->link = !below && is_link(path);
   return number;
 }
 
@@ -120,15 +134,16 @@ void os_watch_drop(int watcher, int number) {
 }
 
 /* That a number is lost is an event, and nobody else watches a new pipe. */
-void os_watch_ring(int watcher) {
+int os_watch_ring(int watcher) {
   char path[32];
   int ends[2], number;
-  if (pipe2(ends, O_CLOEXEC) != 0) return;
+  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
   (void)snprintf(path, sizeof path, "/proc/self/fd/%d", ends[0]);
   number = inotify_add_watch(watcher, path, IN_ATTRIB);
   if (number >= 0) (void)inotify_rm_watch(watcher, number);
   (void)close(ends[0]);
   (void)close(ends[1]);
+  return number;
 }
 
 /* -- events --------------------------------------------------------------- */
@@ -175,11 +190,12 @@ size_t os_watch_next(const char *bytes, size_t size, os_watch_event *e) {
 
 int os_watch_new(void) { return OS_SYSTEM - EOPNOTSUPP; }
 
-int os_watch_add(int watcher, const char *path, unsigned how, bool *directory) {
+int os_watch_add(
+  int watcher, const char *path, unsigned how, os_watch_thing *thing) {
   (void)watcher;
   (void)path;
   (void)how;
-  (void)directory;
+  (void)thing;
   return OS_SYSTEM - EOPNOTSUPP;
 }
 
@@ -188,7 +204,10 @@ void os_watch_drop(int watcher, int number) {
   (void)number;
 }
 
-void os_watch_ring(int watcher) { (void)watcher; }
+int os_watch_ring(int watcher) {
+  (void)watcher;
+  return -1;
+}
 
 size_t os_watch_queued(int watcher) {
   (void)watcher;

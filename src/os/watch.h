@@ -24,15 +24,20 @@ enum {
   OS_WATCH_BELOW = 1, /* it must be a directory, and no link to one */
 };
 
-/* Adds what has that path: its number, from 1 on. *directory: is it one? May
-   wait for a disk. */
-int os_watch_add(int watcher, const char *path, unsigned how, bool *directory);
+/* What was added: a directory? By a symbolic link? */
+typedef struct os_watch_thing {
+  bool directory, link;
+} os_watch_thing;
+
+/* Adds what has that path: its number, from 1 on. May wait for a disk. */
+int os_watch_add(
+  int watcher, const char *path, unsigned how, os_watch_thing *thing);
 /* Whatever comes of it: the number may be lost already. */
 void os_watch_drop(int watcher, int number);
 
 /* Wakes who waits for events, if it can: by one of a number that means nothing,
-   OS_WATCH_LOST. */
-void os_watch_ring(int watcher);
+   OS_WATCH_LOST. Returns that number, or a negative one. */
+int os_watch_ring(int watcher);
 
 /* Calls take(name, directory, ud) for what is in a directory, but not for "."
    and "..", until it returns something else than 0, which is the result then.

@@ -185,7 +185,7 @@ describe("fs.watch", function()
 
   it("refuses what is wrong", function()
     local watch = fs.watch(dir)
-    helper.misuse(function() fs.watch() end, "'watch'", "table expected")
+    helper.misuse(function() fs.watch() end, "'watch'", "paths expected")
     helper.misuse(function() fs.watch {} end, "'watch'", "no path")
     helper.misuse(function() fs.watch {dir, 1} end, "'watch'", "string")
     helper.misuse(function() fs.watch "a\0b" end, "'watch'", "zero byte")

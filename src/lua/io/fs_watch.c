@@ -37,7 +37,7 @@ typedef struct adding {
   cast_descriptor *file; /* (i) a reference */
   unsigned how;          /* (i) for os_watch_add */
   bool lists;            /* (i) the names are wanted */
-  bool directory;        /* (helper) */
+  os_watch_thing thing;  /* (helper) */
   intptr_t number;       /* (helper) or a result below zero */
   intptr_t listed;       /* (helper) 0, or why there are no names */
   listing names;         /* (helper) */
@@ -78,9 +78,9 @@ static void run_adding(cast_call *c) {
   adding *a = CAST_CONTAINER(c, adding, call);
   a->number = CASTING_ECLOSED;
   if (!cast_descriptor_begin(a->file)) return;
-  a->number = os_watch_add(a->file->fd, a->path, a->how, &a->directory);
+  a->number = os_watch_add(a->file->fd, a->path, a->how, &a->thing);
   cast_descriptor_end(a->file);
-  if (a->number >= 0 && a->directory && a->lists)
+  if (a->number >= 0 && a->thing.directory && a->lists)
     a->listed = os_watch_list(a->path, a->how, take_name, &a->names);
 }
 
@@ -213,8 +213,8 @@ static void push_names(lua_State *L, const listing *n) {
 }
 
 /* watch_result(watching): false: it is not known yet. Its number, whether it is
-   a directory, and the list of names; or the number, or nil, then nil, why, and
-   "gone" or "full" if it is one of these. */
+   a directory, the list of names, and "link" if its path is one; or the number,
+   or nil, then nil, why, and "gone" or "full" if it is one of these. */
 static int watch_result(lua_State *L) {
   adding *a = adding_at(L, 1);
   char text[128];
@@ -229,9 +229,10 @@ static int watch_result(lua_State *L) {
   else
     lua_pushnil(L);
   if (rc == 0) {
-    lua_pushboolean(L, a->directory);
+    lua_pushboolean(L, a->thing.directory);
     push_names(L, &a->names);
-    return 3;
+    lua_pushstring(L, a->thing.link ? "link" : NULL); /* or nil */
+    return 4;
   }
   lua_pushnil(L);
   if (rc == CASTING_ECLOSED) {
@@ -310,14 +311,18 @@ static int watch_drop(lua_State *L) {
   return 0;
 }
 
-/* watch_ring(stream): has its reader look whether there is something. */
+/* watch_ring(stream): has its reader look whether there is something. The
+   number of the event that tells it so; or nothing. */
 static int watch_ring(lua_State *L) {
   cast_stream *s = cast_net_stream(L, 1);
+  int number;
   (void)cast_state_here(L);
   if (!cast_descriptor_begin(s->file)) return 0;
-  os_watch_ring(s->file->fd);
+  number = os_watch_ring(s->file->fd);
   cast_descriptor_end(s->file);
-  return 0;
+  if (number < 0) return 0;
+  lua_pushinteger(L, number);
+  return 1;
 }
 
 /* -- paths ---------------------------------------------------------------- */
