@@ -115,6 +115,32 @@ local function reads_the_same(mask)
   end
 end
 
+-- The hook raises when the line has come, for which the task has waited: the
+-- call is over then, and others can read.
+local function raises_late(mask)
+  casting.on_error(casting.channel(math.huge)) -- the hook may meet the writer
+  for n = 1, 40 do
+    local a, b = assert(net.pair())
+    local writer = casting.spawn(function()
+      casting.yield()
+      b:write "line\n"
+    end)
+    local ok, line = hooked(mask, n, stop, function()
+      return a:read("l", 1)
+    end)
+    assert(not ok or line == "line" or line == nil, tostring(line))
+    writer:join(10)
+    assert(b:write "last\n")
+    repeat
+      line = a:read("l", 10)
+    until line ~= "line"
+    assert(line == "last", tostring(line))
+    a:close()
+    b:close()
+  end
+  casting.on_error(nil)
+end
+
 -- The hook closes the stream.
 local function closes(mask)
   for n = 1, 40 do
@@ -135,6 +161,7 @@ casting.spawn(function()
   for _, mask in ipairs {"c", "r", "cr"} do
     raises(mask, 5)
     waits(mask)
+    raises_late(mask)
     reads_the_same(mask)
     closes(mask)
   end

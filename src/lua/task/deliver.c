@@ -16,7 +16,10 @@
    Invariants:
    1. raise_key has a value in the registry from prepare_raise until raise_hook
       has run, in the same turn of the task.
-   2. S->aux is there before a task waits, and stays. It cannot be made when the
+   2. A hook of the program's does not see that deliver_main is called and
+      returns: an error of it would leave the wait without its end, or its
+      results nowhere.
+   3. S->aux is there before a task waits, and stays. It cannot be made when the
       wait is over: that takes memory, so a finalizer may run, which may wait
       itself, and so would find the task's message and undo the outcome of its
       wait. It is empty until it is resumed, since the program may have it as a
@@ -66,17 +69,38 @@ typedef struct delivery {
   cast_state *S;
   cast_ltask *t;
   lua_State *aux; /* makes the results; the error is on its top, if it fails */
+  lua_Hook hook;  /* invariant 2 */
+  int mask, count;
 } delivery;
+
+/* Invariant 2. */
+static void hush(delivery *d) {
+  d->mask = lua_gethookmask(d->aux);
+  if (CAST_LIKELY((d->mask & (LUA_MASKCALL | LUA_MASKRET)) == 0)) {
+    d->mask = 0;
+    return;
+  }
+  d->hook = lua_gethook(d->aux);
+  d->count = lua_gethookcount(d->aux);
+  (void)lua_sethook(d->aux, NULL, 0, 0);
+}
+static void unhush(delivery *d) {
+  if (CAST_UNLIKELY(d->mask != 0) && lua_gethook(d->aux) == NULL)
+    (void)lua_sethook(d->aux, d->hook, d->mask, d->count);
+  d->mask = 0;
+}
 
 /* Runs in S->aux: the kind's finish may raise, and even block. */
 static int deliver_main(lua_State *L) {
   delivery *d = lua_touserdata(L, 1);
   int n;
   lua_settop(L, 0);
+  unhush(d);
   n = cast_complete(L, d->S, d->t);
   /* For so many there is room: cast_enter has made more, and LuaJIT's
      collector, which shrinks stacks of tasks that wait, leaves that. */
   if (n > LUA_MINSTACK && !cast_lua_reserve(d->t->co, n)) cast_raise_memory(L);
+  hush(d);
   return n;
 }
 
@@ -142,11 +166,13 @@ int cast_deliver(cast_state *S, cast_ltask *t) {
   }
   aux = S->aux;
   S->aux.L = NULL;
-  d = (delivery){S, t, aux.L};
+  d = (delivery){.S = S, .t = t, .aux = aux.L};
   lua_rawgetp(aux.L, LUA_REGISTRYINDEX, &main_key);
   lua_pushlightuserdata(aux.L, &d);
   cast_preempt_begin(S, t, aux.L);
+  hush(&d);
   status = cast_lua_resume(aux.L, 1, &nres);
+  unhush(&d);
   cast_preempt_end(S, aux.L);
   if (status == LUA_OK) {
     lua_xmove(aux.L, t->co, nres);
