@@ -459,6 +459,9 @@
 /* Bytes that one call of the system reads, and of the memory for that which
    each runner keeps. */
 #define CAST_READ_MOST 65536u
+/* Bytes of a call that stay together in a pipe which several processes write:
+   PIPE_BUF of Linux. */
+#define CAST_WHOLE_MOST 4096u
 /* Bytes that a copy reads at once while all of them go; CAST_READ_MOST times a
    power of two. */
 #define CAST_COPY_MOST CAST_LIMIT(1u << 20, 1u << 17)

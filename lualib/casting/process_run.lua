@@ -13,6 +13,7 @@
 --   max       how many bytes each output may have
 --   grace     seconds between TERM and KILL
 --   group     the tasks that read and write
+--   stopped   the program was told to end, and will be killed
 --   stdout    all of an output, once it has ended; nil: it has not
 --   stderr    likewise
 
@@ -160,7 +161,9 @@ end
 local function stop(run)
   local process = run.process
   local deadline = Net.deadline(run.grace)
-  if not processes.stop(process, run.grace) or
+  local is_there = processes.stop(process, run.grace)
+  run.stopped = true
+  if not is_there or
     pcall(shield, await_end, run, deadline) then
     process:kill "KILL"
     pcall(shield, process.wait, process, GRACE)
@@ -193,9 +196,16 @@ local function begin(run, o)
   return how == "exit" and code or -code, run.stdout, run.stderr
 end
 
-local function leave(run, ...)
-  if run.process then close(run.process) end
-  return ...
+-- Without memory the guard may have given up. Nothing here needs any.
+local function leave(run, ok, ...)
+  local process = run.process
+  if ok then
+    if process then close(process) end
+    return ...
+  end
+  if process and not run.stopped then pcall(processes.stop, process, 0) end
+  if process then pcall(close, process) end
+  error((...), 0)
 end
 
 return function(t)
@@ -208,5 +218,6 @@ return function(t)
     pcall(stop, run)
     pcall(close, run.process)
   end
-  return leave(run, run.group:guard(finally, begin, run, o))
+  local group = run.group
+  return leave(run, pcall(group.guard, group, finally, begin, run, o))
 end

@@ -22,8 +22,9 @@ local function check_stream(option, v, otherwise)
     return v
   end
   if option == "stderr" and v == "stdout" then return v end
-  bad(1, "spawn", option .. ' must be "pipe", "null", "inherit", a stream ' ..
-    "or the number of a descriptor, got " ..
+  bad(1, "spawn", option .. ' must be "pipe", "null", "inherit", ' ..
+    (option == "stderr" and '"stdout", ' or "") ..
+    "a stream or the number of a descriptor, got " ..
     (type(v) == "string" and '"' .. internal.quote(v) .. '"' or got(v)))
 end
 

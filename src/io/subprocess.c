@@ -219,12 +219,15 @@ static int begin_vigil(cast_process *p) {
 
 /* -- starting ------------------------------------------------------------- */
 
-/* It cannot be waited for: it must not go on. */
+/* It cannot be waited for: it must not go on. Another thread may see its end
+   first, if it is listed. */
 static int give_up(cast_process *p, int rc) {
-  (void)os_child_kill(&p->child, os_signal_number("KILL"), p->group);
+  (void)cast_process_kill(p, os_signal_number("KILL"));
   os_child_await(&p->child);
-  (void)os_child_ended(&p->child, true, &p->ending);
+  cast_lock_take(&p->lock);
+  if (!p->reaped) (void)os_child_ended(&p->child, true, &p->ending);
   p->ended = p->reaped = true;
+  cast_lock_drop(&p->lock);
   return rc;
 }
 
@@ -311,6 +314,8 @@ int cast_process_start(
   list_running(p);
   rc = cast_descriptor_watch(p->file, &p->watch, pooled);
   if (rc == 0) return 0;
+  /* Others look at those that are listed: it may have ended, and been told. */
+  if (rc == CASTING_ECLOSED && cast_process_look(p, NULL)) return 0;
   rc = give_up(p, rc);
   unlist(p);
   return rc;

@@ -565,12 +565,19 @@ describe("a process", function()
   it("tells nothing of its end where SIGCHLD is ignored", function()
     local has = os.execute "perl -e 1 2>/dev/null"
     if has ~= true and has ~= 0 then return pending "there is no perl" end
+    local text = output([[
+      local status = assert(io.open "/proc/self/status"):read "*a"
+      local mask = status:match "SigIgn:%s*(%x+)"
+      if tonumber(mask:sub(-5, -5), 16) % 2 == 0 then return print "caught" end
+      local code, why, out = process.run {"echo", "said"}
+      io.write(tostring(process.spawn {"true"} ~= nil), " ", tostring(code),
+        " ", why, " ", out)
+    ]], [[perl -e '$SIG{CHLD} = "IGNORE"; exec @ARGV' %s]])
+    if text == "caught\n" then
+      return pending "a shell starts the interpreter, which catches SIGCHLD"
+    end
     assert.equal("true nil other code has taken how this process ended said\n",
-      output([[
-        local code, why, out = process.run {"echo", "said"}
-        io.write(tostring(process.spawn {"true"} ~= nil), " ", tostring(code),
-          " ", why, " ", out)
-      ]], [[perl -e '$SIG{CHLD} = "IGNORE"; exec @ARGV' %s]]))
+      text)
   end)
 end)
 

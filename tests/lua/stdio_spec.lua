@@ -331,6 +331,21 @@ describe("standard streams that are files", function()
     end)
   end
 
+  it("keep lists of many strings together in a pipe", function()
+    assert.equal("2000\n", program([[
+      local tasks = {}
+      for i = 1, 2 do
+        tasks[i] = casting.session():spawn(function(i)
+          local out, list = require "casting".stdout, {}
+          for k = 1, 200 do list[k] = i end
+          list[201] = "\n"
+          for _ = 1, 1000 do assert(out:write(list)) end
+        end, i)
+      end
+      for _, task in ipairs(tasks) do task:await(LONG) end
+    ]], "%s | grep -c -e '^1\\{200\\}$' -e '^2\\{200\\}$'"))
+  end)
+
   it("copy from one to the other", function()
     helper.spit(places[1][2], ("y"):rep(3000000))
     assert.equal("3000000\n3000000\n", program([[

@@ -924,6 +924,97 @@ scenario("files in a session", function()
   try_files(function() await(new():spawn(with_files, place)) end)
 end)
 
+-- Programs: what was run to its end is whole, whatever ends early is ended, and
+-- those that are given away end with their pipes.
+local process = casting.process
+local function children()
+  local _, out = process.run {"sh", "-c",
+    "cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') . '$PPID' '"}
+  return tonumber(out) - 1 -- the shell
+end
+local function with_programs()
+  local process = require "casting.process" -- luacheck: ignore
+  local function check(ok, ...) -- luacheck: ignore
+    if not ok then error("programs: " .. string.format(...)) end
+  end
+  local text = ("x"):rep(70000)
+  local code, out, err = process.run {"cat", input = {text, "y"}}
+  check(code == nil or code == 0 and out == text .. "y" and err == "",
+    "run: %s", tostring(code))
+  code, out = process.run {"sleep", "100", timeout = 0.001, grace = 0}
+  check(code == nil, "not ended: %s", tostring(out))
+  local first = process.spawn {"cat", stdin = "pipe", stdout = "pipe"}
+  local second = first and process.spawn {"cat", stdin = first.stdout,
+    stdout = "pipe", stderr = "null", env = {A = "b"}, group = true}
+  if second then
+    first.stdin:write "one\n"
+    local line = second.stdout:read "l"
+    check(line == nil or line == "one", "wrong bytes")
+    second:kill "KILL"
+    local how, number = second:wait()
+    check(how == nil or how == "signal" and number == 9, "%s", tostring(how))
+    first.stdin:close()
+    casting.select {first}
+  end
+end
+local function try_programs(f, ...)
+  local ok, e = pcall(f, ...)
+  check(ok or not tostring(e):find "programs: ", "%s", tostring(e))
+  if not ok then error(e, 0) end
+end
+scenario("programs", function() try_programs(with_programs) end)
+scenario("programs in a session", function()
+  try_programs(function() await(new():spawn(with_programs)) end)
+end)
+
+-- A signal that comes while there is a channel for it is told.
+scenario("signals", function()
+  local signals = process.signals("USR1", "USR2")
+  local code = process.run {"sh", "-c", "kill -USR1 $PPID"}
+  local ok, e = pcall(function()
+    if signals and code == 0 then
+      check(signals:receive() == "USR1", "another signal")
+    end
+  end)
+  if signals then signals:close() end
+  if not ok then error(e, 0) end
+end)
+
+-- A watch: each file that is made is told of, or that events were lost.
+local function with_watch(place) -- luacheck: ignore
+  local fs = require "casting.fs"
+  local function check(ok, ...) -- luacheck: ignore
+    if not ok then error("files: " .. string.format(...)) end
+  end
+  local watch = fs.watch(place, {tree = true})
+  if not watch then return end
+  local made, last = {}, place .. "/d/2"
+  local ok, e = pcall(function()
+    for i = 1, 2 do
+      if i == 2 then fs.mkdir(place .. "/d") end
+      local dir = i == 1 and place or place .. "/d"
+      if fs.write(("%s/%d"):format(dir, i), "x") then made[i] = true end
+    end
+    fs.rename(place .. "/1", place .. "/3")
+    watch:add(place .. "/3")
+  end)
+  while ok and made[2] do
+    local event
+    ok, event = pcall(watch.next, watch, 20)
+    if not ok then e = event end
+    check(not ok or event, "nothing is told of %s", last)
+    if not ok or event.kind == "overflow" or event.kind == "failed" or
+      event.path == last then break end
+  end
+  pcall(watch.drop, watch, place .. "/3")
+  repeat until pcall(watch.close, watch)
+  if not ok then error(e, 0) end
+end
+scenario("watches", function() try_files(with_watch, place) end)
+scenario("watches in a session", function()
+  try_files(function() await(new():spawn(with_watch, place)) end)
+end)
+
 -- Nothing of the scenario is left, but what the runtime keeps for later.
 local function clean_up()
   if supervisor then
@@ -1035,5 +1126,8 @@ end
 casting.on_error(nil)
 casting.fs.remove(place)
 check(standard_files() == files, "a standard file was closed")
+local deadline = casting.now() + LONG
+while children() > 0 and casting.now() < deadline do casting.sleep(0.01) end
+check(children() == 0, "a program is left, or was not reaped")
 print(("allocfail: %d runs, %d of them with finalizers that were not called")
   :format(total, unjudged))

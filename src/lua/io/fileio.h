@@ -36,6 +36,8 @@ intptr_t cast_fileio_read(
    cast_fileio_leave comes before it. */
 intptr_t cast_fileio_write(cast_fileio **slot, cast_descriptor *d,
   const os_bytes *pieces, int n, size_t total);
+/* Is a helper at work? NULL: no. */
+bool cast_fileio_runs(cast_fileio *w);
 /* Who has begun to write does not wait for that any more: returns how many
    bytes are under way, and will be written; 0: there are none of theirs. Should
    that fail, the next write is told. */

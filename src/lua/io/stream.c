@@ -411,8 +411,14 @@ static intptr_t write_file(
   return written;
 }
 
+bool cast_stream_is_owed(const cast_stream *s) {
+  return cast_fileio_runs(s->output);
+}
+
 size_t cast_stream_leave(cast_stream *s) {
-  return cast_fileio_leave(s->output);
+  size_t n = cast_fileio_leave(s->output);
+  s->nwritten += n;
+  return n;
 }
 
 void cast_stream_break(cast_stream *s) {
@@ -456,14 +462,35 @@ static intptr_t write_part(cast_stream *s, const os_bytes *v, int n,
   return written;
 }
 
+/* What others write to a standard stream must not come between pieces that are
+   small, but too many for one call of the system. False: they are not. */
+static bool join_pieces(const cast_stream *s, const os_bytes *pieces,
+  uint32_t n, char *together, os_bytes *all) {
+  size_t size = 0;
+  if (CAST_LIKELY(s->name == NULL || n <= OS_BYTES_MOST)) return false;
+  for (uint32_t i = 0; i < n; i++) {
+    if (pieces[i].size > CAST_WHOLE_MOST - size) return false;
+    if (pieces[i].size > 0)
+      memcpy(together + size, pieces[i].at, pieces[i].size);
+    size += pieces[i].size;
+  }
+  *all = (os_bytes){together, size};
+  return true;
+}
+
 intptr_t cast_stream_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
   size_t *done, cast_session *self) {
-  os_bytes v[OS_BYTES_MOST];
+  os_bytes v[OS_BYTES_MOST], all;
+  char together[CAST_WHOLE_MOST];
   size_t most = s->shared && !s->is_socket ? s->most : SIZE_MAX;
   uint32_t at = 0; /* the pieces before it have gone */
   size_t gone = 0; /* bytes of these */
   size_t from = *done;
   bool over = false;
+  if (join_pieces(s, pieces, n, together, &all)) {
+    pieces = &all;
+    n = 1;
+  }
   for (;;) {
     intptr_t written;
     size_t total;

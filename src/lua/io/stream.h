@@ -170,6 +170,8 @@ intptr_t cast_stream_try(
 intptr_t cast_stream_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
   size_t *done, cast_session *self);
 
+/* Has a helper still something to write that nobody waits for? */
+bool cast_stream_is_owed(const cast_stream *s);
 /* The first writer does not wait any more: how many of its bytes, beyond *done,
    a helper has, who writes them in any case. */
 size_t cast_stream_leave(cast_stream *s);
