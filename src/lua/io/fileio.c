@@ -111,9 +111,7 @@ size_t cast_fileio_size(const cast_fileio *w) {
   return w != NULL ? w->size : 0;
 }
 
-bool cast_fileio_runs(cast_fileio *w) {
-  return w != NULL && !is_over(w);
-}
+bool cast_fileio_runs(cast_fileio *w) { return w != NULL && !is_over(w); }
 
 size_t cast_fileio_leave(cast_fileio *w) {
   if (w == NULL || w->left) return 0;
