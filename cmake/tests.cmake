@@ -2,7 +2,8 @@
 # tools/test/runtest.sh, which counts its cases; see there for the arguments.
 # A test's name is <area>/<name>[/<tag>], and the area is its label. Those of
 # several seconds on each version have the label "slow", too: `./dev test`
-# leaves them to `./dev check`, unless they are named.
+# leaves them to `./dev check`, unless they are named. So it does with those of
+# `long_tests` on other versions than 5.4 and LuaJIT.
 
 set(slow_tests
   lua/bench
@@ -17,6 +18,29 @@ set(slow_tests
   regress/192-the-end-of-what-will-not-end
   regress/204-many-tasks-that-clean-up-for-long
   regress/229-errors-in-hooks-without-memory)
+
+set(long_tests
+  lua/account
+  lua/deadlock
+  lua/docs
+  lua/examples
+  lua/examples_fs
+  lua/exit
+  lua/fork
+  lua/fs_order
+  lua/main
+  lua/manual
+  lua/net
+  lua/net_copy
+  lua/net_resolve
+  lua/net_stream
+  lua/process
+  lua/program
+  lua/stdio
+  lua/task
+  lua/watch
+  lua/watch_again
+  lua/watch_tree)
 
 set(results ${CMAKE_BINARY_DIR}/results)
 file(MAKE_DIRECTORY ${results})
@@ -39,7 +63,8 @@ function(casting_test)
     list(APPEND options -m ${CMAKE_BINARY_DIR}/${T_TAG})
   endif()
   string(REGEX REPLACE "/.*" "" labels ${name})
-  if(T_NAME IN_LIST slow_tests)
+  if(T_NAME IN_LIST slow_tests OR
+      (T_NAME IN_LIST long_tests AND T_TAG MATCHES "lua5[.][1235]"))
     list(APPEND labels slow)
   endif()
   add_test(NAME ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
