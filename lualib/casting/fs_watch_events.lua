@@ -47,10 +47,16 @@ local function lose_link(self, path, e)
   leave_below(self, path)
 end
 
--- Was the directory of that path found after e? Then e, about that path, tells
--- of what was before, or of what is known.
+-- Was the directory of that path found after e, and what is in it told? Then e,
+-- about that path, tells of what was before, or of what was told.
 local function is_newer(self, path, e)
   local entry = self.tree and self.map.paths[path]
+  return entry and entry.told and entry.told >= e.at or false
+end
+
+-- Was it found after e?
+local function is_later(self, path, e)
+  local entry = self.tree and path and self.map.paths[path]
   return entry and entry.directory and entry.since >= e.at or false
 end
 
@@ -60,7 +66,7 @@ local function made(self, e, names)
   for i = 1, #names do
     local seen = was_seen(self, names[i], e)
     local path = Map.join(names[i], e.name)
-    local newer = e.directory and is_newer(self, path, e)
+    local newer = is_newer(self, path, e)
     local own = newer and self.map.paths[path].root
     lose_link(self, path, e)
     if not seen and (own or not newer or e.what == "to") then
@@ -77,7 +83,7 @@ local function removed(self, e, names)
   for i = 1, #names do
     local path = Map.join(names[i], e.name)
     was_seen(self, names[i], e)
-    if not e.directory or not is_newer(self, path, e) then
+    if not is_newer(self, path, e) then
       tell(self, "removed", path, e.directory)
       if e.directory then leave_below(self, path) end
       lose_link(self, path, e)
@@ -123,10 +129,11 @@ local function doubt(self, path, at)
   end
 end
 
--- A directory was moved. `stays`, `there`: what was found by the old path, and
--- by the new one, was found after that.
-local function move_directory(self, from, path, at, stays, there)
+-- A directory was moved. What was found by one of the paths after that is
+-- right.
+local function move_directory(self, from, path, mate)
   local map = self.map
+  local stays, there = is_later(self, from, mate), is_later(self, path, mate)
   local old, new = from and map.paths[from], path and map.paths[path]
   local same = not there or not old or old.number == new.number
   if from and path and not stays and same then
@@ -136,7 +143,7 @@ local function move_directory(self, from, path, at, stays, there)
   if from and not stays then leave_below(self, from) end
   if not path or not self.tree or there then return end
   if stays then find(self, path) else follow(self, path, from) end
-  doubt(self, path, at)
+  doubt(self, path, mate.at)
 end
 
 -- Puts the paths of the second list in the order in which those of the first
@@ -174,7 +181,7 @@ local function tell_moved(self, e, mate, old, new)
     tell(self, "moved", path, e.directory, from)
   end
   if e.directory then
-    move_directory(self, from, path, mate.at, stays, there)
+    move_directory(self, from, path, mate)
   end
 end
 
@@ -196,7 +203,9 @@ function Events.correct(self)
   self.moving = nil
   for path, m in pairs(moving) do
     local entry = map.paths[path]
-    if entry and entry.number == m.number then
+    if not entry then
+      find(self, path) -- it was taken for one that it has replaced
+    elseif entry.number == m.number then
       find_anew(self, path)
       if m.from and not map.paths[m.from] then find(self, m.from, "perhaps") end
     end

@@ -107,13 +107,16 @@ end
 -- What a helper has found: the events that are queued may be older.
 local function enter(self, job, number, directory, names, link)
   local sure = self.nbytes + files.watch_queued(self.stream)
-  local known = self.map.paths[job.path]
+  local old = self.map.paths[job.path]
+  local known = old and old.number == number and old.told
+  local entry = self.map:enter(job.path, number, job.root, directory, job.since,
+    sure)
   self.dropped[number] = nil
-  self.map:enter(job.path, number, job.root, directory, job.since, sure).link =
-    link
+  entry.link = link
+  if directory and not job.quiet then entry.told = job.since end
   if job.tells then Jobs.tell(self, "made", job.path, directory) end
-  -- What is in one that was found before is known.
-  if not known or known.number ~= number or job.root or job.afresh then
+  -- What is in one that was told is known.
+  if not known or job.root or job.afresh then
     enter_names(self, job, names, sure)
   end
 end

@@ -7,10 +7,11 @@
 --
 --   paths   path -> {number=, root=, directory=, link=, since=, sure=}; a root
 --           was added by the program, the others are below one, in a watch of a
---           tree; link: the path is a symbolic link; seen: {names=, sure=}, the
---           names in a new directory that were told as made, so that the events
---           before `sure` which tell so, too, are not; without names, or nil,
---           when all was read
+--           tree; told: the `since` of the last time that what is in it was
+--           told, or nil; link: the path is a symbolic link; seen: {names=,
+--           sure=}, the names in a new directory that were told as made, so
+--           that the events before `sure` which tell so, too, are not; without
+--           names, or nil, when all was read
 --   names   number -> list of its paths
 --   kids    directory -> {n=, has=}: how many paths lie in it, and the set of
 --           them: those of `paths`, and what leads to them
@@ -196,8 +197,9 @@ end
 function Map:rename(from, to)
   local entry = self.paths[from]
   if entry and self.tree then
-    self:enter(to, entry.number, false, true, entry.since, entry.sure).seen =
-      entry.seen
+    local new = self:enter(to, entry.number, false, true, entry.since,
+      entry.sure)
+    new.seen, new.told = entry.seen or new.seen, entry.told or new.told
     if not entry.root then self:leave(from) end
   end
   local list = self:below(from)
@@ -206,7 +208,8 @@ function Map:rename(from, to)
     local e = self.paths[path]
     local new = self:enter(Map.join(to, files.watch_below(path, from)),
       e.number, e.root, e.directory, e.since, e.sure)
-    new.link, new.seen = e.link, e.seen
+    new.link, new.seen, new.told = e.link, e.seen or new.seen,
+      e.told or new.told
     self:leave(path)
   end
 end

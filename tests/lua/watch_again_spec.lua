@@ -64,6 +64,56 @@ describe("a path that is watched again", function()
     watch:close()
   end)
 
+  it("hides nothing that had happened in a tree before", function()
+    for _, path in ipairs {dir, dir .. "/d"} do
+      sh "rm -rf d"
+      local watch = assert(fs.watch(dir, {tree = true}))
+      sh "mkdir -p d/e; touch d/f"
+      assert.is_true(watch:add(path))
+      local list = {}
+      for _, text in ipairs(told(watch)) do list[text] = true end
+      assert.truthy(list["made d/"] and list["made d/e/"] and list["made d/f"])
+      sh "rm -r d; mkdir d; touch d/g"
+      assert.is_true(watch:add(path))
+      local removed, made = 0, 0
+      for i, text in ipairs(told(watch)) do
+        if text == "removed d/" then removed = i end
+        if text == "made d/g" then made = i end
+      end
+      assert.is_true(removed > 0 and made > removed)
+      watch:close()
+    end
+  end)
+
+  it("is there when a file had its name meanwhile", function()
+    local watch = assert(fs.watch(dir, {tree = true}))
+    sh "mkdir d; rmdir d; touch d; rm d; mkdir d"
+    local is = false
+    for _, text in ipairs(told(watch)) do
+      if text:find "^made d/?$" then is = true end
+      if text:find "^removed d/?$" then is = false end
+    end
+    assert.is_true(is)
+    sh "mkdir d/x"
+    assert.same({"made d/x/"}, told(watch))
+    watch:close()
+  end)
+
+  it("is found when a directory takes its place from within", function()
+    local watch = assert(fs.watch(dir, {tree = true}))
+    for i = 1, 50 do
+      sh "rm -rf a b; mkdir a b"
+      told(watch)
+      assert(fs.mkdir(dir .. "/b/a"))
+      assert(os.rename(dir .. "/b/a", dir .. "/a"))
+      if i % 2 == 0 then watch:next(0) end
+      told(watch)
+      sh "mkdir a/x"
+      assert.same({"made a/x/"}, told(watch))
+    end
+    watch:close()
+  end)
+
   it("is told no more if it was a link", function()
     sh "mkdir -p tree out/s other/s; ln -s ../out tree/l"
     local tree = dir .. "/tree"
