@@ -169,13 +169,10 @@ int cast_mem_allocator(
 }
 
 /* The first use of a page costs much more than its bytes do, above all in
-   virtual machines: a large block asks for few large ones. Where it is a
-   mapping of its own, all of that is meant, with what malloc writes at both
-   ends: one that is of two kinds cannot be resized. */
+   virtual machines: a large block asks for few large ones. */
 static void *fresh_pages(void *p, size_t size) {
-  const size_t ends = 4 * sizeof(void *);
   if (CAST_UNLIKELY(size >= CAST_HUGE_LEAST) && p != NULL)
-    os_huge(p, size + ends);
+    os_huge_block(p, size);
   return p;
 }
 

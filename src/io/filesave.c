@@ -19,8 +19,9 @@
 static intptr_t read_all(cast_fileop *op, int fd) {
   bool placed = op->info.kind == OS_FILE_PLAIN;
   size_t most = cast_fileop_most(op, placed, op->info.size), room = 0, some;
-  /* One byte more than there are tells that this is the end. */
-  if (placed && op->info.size >= 0 && op->info.size < INT32_MAX)
+  /* One byte more than there are tells that this is the end. What the system
+     makes up has no size, and some of it is there for one call only. */
+  if (placed && op->info.size > 0 && op->info.size < INT32_MAX)
     room = (size_t)op->info.size / 2 + 1; /* doubled, as it grows */
   while (!cast_fileop_is_left(op)) {
     intptr_t n = 0;

@@ -53,7 +53,12 @@ static intptr_t read_more(cast_fileop *op, size_t size) {
    more than there are tells that this is the end. */
 static size_t room_to_begin(const cast_fileop *op, size_t most) {
   const cast_openfile *f = op->file;
-  int64_t left = f->size - (op->offset < 0 ? f->position : op->offset);
+  int64_t from = op->offset < 0 ? f->position : op->offset;
+  int64_t left = f->size - from;
+  os_file_info now;
+  if (left < CAST_READ_MOST) return 0;
+  if (os_file_describe(f->fd, &now) < 0) return 0;
+  left = now.size - from; /* it may have been cut since it was opened */
   if (left < CAST_READ_MOST || left >= INT32_MAX) return 0;
   return ((size_t)left < most ? (size_t)left : most) / 2 + 1;
 }

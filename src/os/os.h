@@ -65,9 +65,10 @@ size_t os_locale(int category, const char *name, char *copy, size_t size);
    when out of memory. */
 void *os_map(size_t align, size_t size);
 void os_unmap(void *ptr, size_t size);
-/* Asks for huge pages, as all of this memory will be used; what shares its
-   first and last page may lie in them, too. */
+/* Asks for huge pages, as all of this memory will be used: whole pages. */
 void os_huge(void *ptr, size_t size);
+/* The same for a large block of malloc's. */
+void os_huge_block(void *ptr, size_t size);
 
 /* Shows the C library that blocks of so many bytes come and go. glibc gives the
    end of a heap back to the system when it is free: page by page, if it has

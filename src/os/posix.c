@@ -15,6 +15,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <locale.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -117,10 +120,23 @@ void *os_map(size_t align, size_t size) {
 
 void os_huge(void *ptr, size_t size) {
 #if defined(MADV_HUGEPAGE)
+  (void)madvise(ptr, size, MADV_HUGEPAGE);
+#else
+  (void)ptr;
+  (void)size;
+#endif
+}
+
+/* A block that is a mapping of its own has what malloc writes in front of it,
+   and ends where malloc_usable_size says. All of that is meant, and no page
+   more: a mapping of two kinds cannot be resized. Where that is not known,
+   nothing is asked for. */
+void os_huge_block(void *ptr, size_t size) {
+#if defined(__GLIBC__)
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   size_t lead = (uintptr_t)ptr & (page - 1);
-  size = (lead + size + page - 1) & ~(page - 1);
-  (void)madvise((char *)ptr - lead, size, MADV_HUGEPAGE);
+  size = lead + malloc_usable_size(ptr);
+  os_huge((char *)ptr - lead, (size + page - 1) & ~(page - 1));
 #else
   (void)ptr;
   (void)size;
