@@ -49,6 +49,17 @@ for name, guard in pairs(guards) do
   session:close()
 end
 
+-- On 5.1 a coroutine that memory had failed in left nothing for the hook of the
+-- one that went on, some times out of ten.
+for pad = 1, 30 do
+  local session = casting.session {memory = LIMIT}
+  session:spawn(function(n)
+    kept = {("p"):rep(n)} -- luacheck: ignore
+  end, pad * 15):await(100)
+  assert(session:spawn(fill_and_go_on, guards.coroutine):await(100) == 1000)
+  session:close()
+end
+
 -- Garbage goes although most of the limit is live.
 local session = casting.session {memory = LIMIT}
 assert(session:spawn(function()

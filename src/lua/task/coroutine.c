@@ -28,6 +28,8 @@
 #include "../compat/compat.h"
 #include "../compat/seal.h"
 #include "../compat/yieldable.h"
+#include "../state/ltask.h"
+#include "../state/memory.h"
 #include "../state/replace.h"
 #include "../state/state.h"
 #include "../stop/preempt.h"
@@ -163,6 +165,15 @@ static const char *refusal(lua_State *L, lua_State *co) {
   return NULL;
 }
 
+/* On 5.1 garbage is collected by the hook when memory has failed (memory.c). It
+   has failed in co, whose hook has gone with it, and to call one in L may take
+   memory for L's stack. So that is done here. */
+static void collect_for(cast_state *S) {
+  cast_task *base = S->session.current;
+  if (CAST_LUA >= 502 || CAST_LIKELY(!cast_state_starved(S))) return;
+  if (base != NULL && !cast_ltask_of(base)->doomed) cast_state_collect(S);
+}
+
 /* Resumes co once, with n arguments from its stack, and keeps S->preempt right.
    A request that has set the hook on L, which will not call it now, is
    repeated, on co; and one that has set it on co in the end, on L. Relaxed: for
@@ -185,6 +196,7 @@ static int run(lua_State *L, cast_state *S, lua_State *co, int n, int *nres) {
   hooked = atomic_load_explicit(&S->preempt.hooked, memory_order_relaxed);
   if (CAST_UNLIKELY(hooked != NULL && hooked != was))
     cast_preempt_request(&S->session);
+  collect_for(S);
   return status;
 }
 
