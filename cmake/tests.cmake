@@ -27,17 +27,26 @@ set(long_tests
   lua/examples_fs
   lua/exit
   lua/fork
+  lua/fs
+  lua/fs_again
   lua/fs_order
+  lua/fs_tree
+  lua/gc
+  lua/guard
   lua/main
   lua/manual
   lua/net
   lua/net_copy
+  lua/net_finalizer
+  lua/net_listener
   lua/net_resolve
   lua/net_stream
+  lua/pool
   lua/process
   lua/program
   lua/stdio
   lua/task
+  lua/told
   lua/watch
   lua/watch_again
   lua/watch_tree)

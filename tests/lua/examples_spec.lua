@@ -25,7 +25,8 @@ local function run(name, ...)
     words[#words + 1] = quote((select(i, ...)))
   end
   local err = os.tmpname()
-  local pipe = io.popen(('TSAN_OPTIONS="$TSAN_OPTIONS report_thread_leaks=0" ' ..
+  local pipe = io.popen((
+    'TSAN_OPTIONS="$TSAN_OPTIONS report_thread_leaks=0" ' ..
     "timeout -k 2 %d %s 2>%s </dev/null; echo $?"):format(
     math.ceil(2 * helper.LONG), table.concat(words, " "), err))
   local out, status = pipe:read("*a"):match "^(.-)(%d+)%s*$"
