@@ -27,6 +27,14 @@ static inline bool cast_turn_is_due(cast_state *S, const cast_ltask *t) {
   S->streak.owed = false;
   return true;
 }
+/* The same for a call that has brought so many bytes: CAST_TURN_MOST of them
+   are as much as CAST_CALLS_MOST calls. */
+static inline bool cast_turn_is_due_for(
+  cast_state *S, const cast_ltask *t, size_t bytes) {
+  if (S->streak.task == t)
+    S->streak.ncalls += (uint32_t)(bytes / (CAST_TURN_MOST / CAST_CALLS_MOST));
+  return cast_turn_is_due(S, t);
+}
 /* A library function returns what this returns, after its work: true, when the
    others have had their turn. After cast_enter. */
 int cast_turn_take(lua_State *L, cast_state *S, cast_ltask *t);
