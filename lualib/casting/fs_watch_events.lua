@@ -180,9 +180,7 @@ local function tell_moved(self, e, mate, old, new)
   else
     tell(self, "moved", path, e.directory, from)
   end
-  if e.directory then
-    move_directory(self, from, path, mate)
-  end
+  if e.directory then move_directory(self, from, path, mate) end
 end
 
 -- e and `mate` are the two halves; there may be other numbers of paths on both

@@ -230,8 +230,8 @@ function methods:next(timeout)
   return event, why
 end
 
--- A call was broken off. If that was in the middle of a step, who waits for
--- events has to hear of it.
+-- Raises the error of a call that was broken off. If that was in the middle of
+-- a step, the task that waits for events is woken, and tells of an overflow.
 local function fail(self, e)
   if self.unsure then pcall(Jobs.ring, self) end
   error(e, 0)

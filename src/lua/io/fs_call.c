@@ -279,9 +279,9 @@ int cast_fs_done(lua_State *L, cast_state *S, cast_fileop *op, intptr_t rc) {
 /* What was read lies in an operation that is done while others run. */
 int cast_fs_give(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_fileop *op;
-  size_t n = 0;
-  const char *s = lua_tolstring(L, -1, &n); /* nil at the end */
-  if (CAST_LIKELY(!cast_turn_is_due_for(S, t, n)) || s == NULL) return 1;
+  size_t n;
+  const char *s = lua_tolstring(L, -1, &n);
+  if (CAST_LIKELY(!cast_turn_is_due_for(S, t, n))) return 1;
   op = cast_fileop_new(&cast_op_read, NULL, "", NULL, 0);
   if (op == NULL) return 1;
   op->room = SIZE_MAX;
