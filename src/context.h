@@ -34,6 +34,9 @@ struct cast_runner {
   /* (a) A preempt signal has come and was not served: sysmon sends it again.
      Relaxed: sooner or later it is seen. */
   _Atomic bool again;
+  /* (a) The slice has lasted since sysmon's last look, so it is over after the
+     task that runs: events may have come. Relaxed: it is seen soon. */
+  _Atomic bool look;
   struct cast_worker *worker; /* (i) NULL for a host's runner */
   cast_blocks blocks;         /* (w) blocks of messages that it keeps */
   void *scratch;              /* (w) see cast_runner_scratch, or NULL */

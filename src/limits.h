@@ -486,6 +486,9 @@
 /* Bytes that one call reads, writes or copies before other tasks have their
    turn. */
 #define CAST_TURN_MOST CAST_LIMIT(1u << 20, 1000u)
+/* The same for reads of files in pieces, which are cheap only where memory is:
+   the first use of a page may cost 20 us, in the string and in the system. */
+#define CAST_FILE_TURN_MOST CAST_LIMIT(1u << 18, 1000u)
 /* Connections in a row that had failed before they were accepted: after so many
    accepting pauses, should each further one fail as well. */
 #define CAST_ACCEPT_FAILED CAST_LIMIT(100, 2)

@@ -171,6 +171,11 @@ static bool must_close(cast_session *s) {
   return yes;
 }
 
+void cast_session_hurry(cast_session *s) {
+  atomic_store_explicit(&s->runner->look, false, memory_order_relaxed);
+  s->budget = 0;
+}
+
 /* -- a host outside of its loop ------------------------------------------- */
 
 bool cast_session_look(cast_session *s) {

@@ -4,9 +4,12 @@
    All functions are for the owner of the session. A slice is what a session
    does between being taken out of a run queue and being put back or going idle.
    It ends when nothing is ready, or after CAST_SLICE_TASKS resumptions (and
-   other posts) if another session waits for the worker. What is left of them is
-   counted in the session, not on the C stack: a task that blocks in place
-   changes stacks within a slice, and would otherwise begin a new one each
+   other posts) if another session waits for the worker; if none does, the
+   session looks at its inbox and its deadlines then, and goes on. Resumptions
+   may be long, so it is earlier when sysmon finds that the slice lasts, and
+   when a task that has done much takes a turn (cast_wait_turn). What is left of
+   them is counted in the session, not on the C stack: a task that blocks in
+   place changes stacks within a slice, and would otherwise begin a new one each
    time. */
 #ifndef CAST_SLICE_H
 #define CAST_SLICE_H
@@ -18,6 +21,9 @@
    0 or CASTING_ENOMEM. */
 int cast_session_init(
   cast_session *s, const cast_session_ops *ops, bool running);
+
+/* Owner: the slice is over after the task that runs next. */
+void cast_session_hurry(cast_session *s);
 
 /* Owner: if the slice is not over and the first post of the ready list is a
    task that can be resumed, takes it out, and it is the running task. Otherwise
@@ -31,6 +37,9 @@ static inline cast_task *cast_session_take(cast_session *s) {
   if (CAST_UNLIKELY(t->stack != NULL)) return NULL;
   cast_session_shift(s);
   s->budget--;
+  if (CAST_UNLIKELY(
+        atomic_load_explicit(&s->runner->look, memory_order_relaxed)))
+    cast_session_hurry(s);
   CAST_ASSERT(t->session == s && !t->finished);
   s->current = t;
   /* Relaxed: only reported. */

@@ -115,10 +115,11 @@ bool cast_wait_claim_own(cast_task *t);
    fired already. */
 bool cast_wait_end(cast_task *t, int result);
 /* Owner, after CAST_MORE: a wait that is over at once, so that the task goes
-   behind all that are ready. */
+   behind all that are ready. It has done much, so the slice is over. */
 static inline int cast_wait_turn(cast_task *t) {
   cast_wait_arm(t, CAST_WAIT_ONE); /* in no queue */
   (void)cast_wait_end(t, 0);
+  t->session->budget = 0;
   return CAST_PARKED;
 }
 /* Owner: ends the wait with `result`, for a deadline or a cancellation, unless

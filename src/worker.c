@@ -269,6 +269,7 @@ static bool check_slice(cast_worker *w, uint64_t now, uint64_t *next) {
   uint64_t age = now - w->since_ns, slice = (uint64_t)CAST_SLICE_MS * 1000000u;
   bool lost;
   cast_view view = cast_sched_view(w, &lost);
+  atomic_store_explicit(&w->runner.look, true, memory_order_relaxed);
   if (!lost && is_stuck(w, now)) return cast_sched_retake(w, w->seen_tick);
   if (view == CAST_VIEW_CALM) return false;
   if (view == CAST_VIEW_SPARE && !lost) {

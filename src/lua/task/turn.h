@@ -27,12 +27,13 @@ static inline bool cast_turn_is_due(cast_state *S, const cast_ltask *t) {
   S->streak.owed = false;
   return true;
 }
-/* The same for a call that has brought so many bytes: CAST_TURN_MOST of them
-   are as much as CAST_CALLS_MOST calls. */
+/* The same for a call that has read so many bytes of a file:
+   CAST_FILE_TURN_MOST of them are as much as CAST_CALLS_MOST calls. */
 static inline bool cast_turn_is_due_for(
   cast_state *S, const cast_ltask *t, size_t bytes) {
   if (S->streak.task == t)
-    S->streak.ncalls += (uint32_t)(bytes / (CAST_TURN_MOST / CAST_CALLS_MOST));
+    S->streak.ncalls +=
+      (uint32_t)(bytes / (CAST_FILE_TURN_MOST / CAST_CALLS_MOST));
   return cast_turn_is_due(S, t);
 }
 /* A library function returns what this returns, after its work: true, when the
