@@ -177,7 +177,7 @@ static void init(cast_descriptor *d, int fd, unsigned how) {
   d->fd = fd;
   d->how = (uint8_t)how;
   d->generation++;
-  d->added = d->pooled = d->closing = false;
+  d->added = d->pooled = d->closing = d->released = false;
   d->watch = NULL;
   for (int i = 0; i < 2; i++) atomic_init(&d->side[i].ready, false);
   atomic_init(&d->ended, false);
@@ -297,7 +297,8 @@ static void shut(cast_descriptor *d) {
   if (CAST_UNLIKELY(cast_forked)) return;
   /* The program may have closed the number behind our back, and the set has
      got it (as for cast_descriptor_lost). */
-  if (leave_set(d) && (d->how & CAST_BORROWED) == 0 && !cast_poller_owns(d->fd))
+  if (leave_set(d) && (d->how & CAST_BORROWED) == 0 && !d->released &&
+      !cast_poller_owns(d->fd))
     os_close(d->fd);
 }
 
@@ -334,6 +335,14 @@ bool cast_descriptor_close(cast_descriptor *d, cast_session *self) {
   cast_descriptor_end(d);
   wake(&woken, self, NULL);
   return true;
+}
+
+bool cast_descriptor_release(cast_descriptor *d, cast_session *self) {
+  cast_lock_take(&d->lock);
+  /* Who is to close it sees this: PAIR users. */
+  if (!d->closing) d->released = true;
+  cast_lock_drop(&d->lock);
+  return cast_descriptor_close(d, self);
 }
 
 bool cast_descriptor_close_forked(cast_descriptor *d) {

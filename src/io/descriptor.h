@@ -72,6 +72,7 @@ struct cast_descriptor {
   bool added;             /* (lock) it is in the set */
   bool pooled;            /* (lock) it was last waited for in the pool */
   bool closing;           /* (lock) */
+  bool released;          /* (lock) closing does not close the number */
   cast_side side[2];
   cast_watch *watch; /* (lock) valid while the descriptor is open; or NULL */
   _Atomic int kept;  /* (a) of a listener: a connection that was accepted, and
@@ -154,6 +155,8 @@ void cast_descriptor_pass(cast_descriptor *d, int side, cast_session *self);
 int cast_descriptor_watch(cast_descriptor *d, cast_watch *w, bool pooled);
 /* Claims all who wait. False: it was closed before. */
 bool cast_descriptor_close(cast_descriptor *d, cast_session *self);
+/* The same, but the number stays open: it is the program's from now on. */
+bool cast_descriptor_release(cast_descriptor *d, cast_session *self);
 /* In the child of a fork: closes the child's number, and does nothing to the
    open file, which is the parent's as well. False: it was closed before. */
 bool cast_descriptor_close_forked(cast_descriptor *d);

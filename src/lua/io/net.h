@@ -15,6 +15,28 @@
 
 /* -- handles of streams --------------------------------------------------- */
 
+/* A handle: a userdata that begins with this. */
+typedef struct cast_stream_handle {
+  const char *tag;     /* tells these from other userdata */
+  cast_stream *stream; /* one reference; NULL: none, moved, or collected */
+  struct cast_stream_hold *held; /* valid until the state is cleaned */
+  bool collected;                /* its finalizer has run */
+} cast_stream_handle;
+
+/* Pushes a metatable, whose __gc is cast_net_stream_collect. Raises. */
+typedef void (*cast_push_meta)(lua_State *L);
+
+/* Pushes a userdata of `size` bytes that is such a handle, without a stream;
+   what is behind it is zero. Raises. */
+cast_stream_handle *cast_net_stream_push(
+  lua_State *L, cast_state *S, size_t size, cast_push_meta push_meta);
+/* The handle at idx; NULL: something else. */
+cast_stream_handle *cast_net_stream_handle(lua_State *L, int idx);
+/* The handle has that stream (NULL: none) in place of the one that it had. */
+void cast_net_stream_replace(
+  lua_State *L, cast_stream_handle *h, cast_stream *s);
+int cast_net_stream_collect(lua_State *L);
+
 /* Pushes a new one without a stream. Raises. */
 void cast_net_stream_new(lua_State *L, cast_state *S);
 /* Gives such a handle at idx a stream. */
@@ -62,6 +84,61 @@ size_t cast_net_stream_text(const cast_stream *s, char text[CAST_NET_TEXT]);
    Unix socket ("unix:PATH", "unix:@NAME"), which has no port. False: a name. */
 bool cast_net_address(lua_State *L, int host, int port, os_address *a);
 uint16_t cast_net_port(lua_State *L, int i);
+
+/* -- connecting, for others that connect ---------------------------------- */
+
+/* After the socket has become ready to be written to: is it connected? 0;
+   OS_EAGAIN: not yet; or why it is not. */
+int cast_net_connect_ask(cast_stream *s, cast_session *self);
+
+/* -- reading, for others that read from streams --------------------------- */
+
+/* Pushes what came of a read for w of s, whose result is rc: 0, CAST_TOO_LONG
+   or a failure. */
+typedef int (*cast_net_conclude)(
+  lua_State *L, cast_state *S, cast_stream *s, const cast_want *w, intptr_t rc);
+/* Reads what w says from the stream at index 1, within `seconds`; below 0:
+   without a timeout. `kind` has the functions below for its own, and a finish
+   that calls cast_net_read_finish. Raises. */
+int cast_net_read_as(lua_State *L, cast_want *w, double seconds,
+  const cast_wait_kind *kind, cast_net_conclude conclude_as);
+int cast_net_read_again(cast_state *S, cast_ltask *t);
+void cast_net_read_describe(cast_buffer *b, const cast_ltask *t);
+int cast_net_read_finish(lua_State *L, cast_state *S, cast_ltask *t, int result,
+  cast_net_conclude conclude_as);
+
+/* What is pushed of the bytes that are left over: n of them, of which `bare`
+   leaves out each "\r". With `why` before them are nil and that text; else, if
+   there are three results, nil and nil behind them. */
+typedef struct cast_handing {
+  cast_stream *stream;
+  size_t n;
+  size_t takes; /* so many are taken */
+  const char *why;
+  int results; /* 1 or 3 */
+  bool bare;
+  bool second;    /* its own: another one has taken bytes meanwhile */
+  uint64_t taken; /* its own: of the stream, before this */
+} cast_handing;
+
+/* Pushes that. If it raises the bytes stay. */
+int cast_net_hand_out(lua_State *L, cast_state *S, cast_handing h);
+
+/* -- writing, for others that write to streams ---------------------------- */
+
+/* Pushes what came of a write whose result is rc: 0 or a failure; `done` has
+   been added to the bytes that went. */
+typedef int (*cast_net_told)(lua_State *L, intptr_t rc, size_t done);
+/* Writes these bytes, which a value on the stack keeps, to the stream at index
+   1, within `seconds`; below 0: without a timeout. `offset` is added to what is
+   told. `kind` has the functions below for its own, and a finish that calls
+   cast_net_write_finish. Raises. */
+int cast_net_write_as(lua_State *L, os_bytes bytes, size_t offset,
+  double seconds, const cast_wait_kind *kind, cast_net_told told);
+int cast_net_write_again(cast_state *S, cast_ltask *t);
+void cast_net_write_describe(cast_buffer *b, const cast_ltask *t);
+int cast_net_write_finish(
+  lua_State *L, cast_state *S, cast_ltask *t, int result, cast_net_told told);
 
 /* -- the functions, called by lualib/casting/net_*.lua -------------------- */
 

@@ -74,8 +74,7 @@ static connecting *new_connecting(
   return c;
 }
 
-/* After the socket has become ready to be written to: is it connected? */
-static int ask(cast_stream *s, cast_session *self) {
+int cast_net_connect_ask(cast_stream *s, cast_session *self) {
   os_address peer;
   int rc;
   if (!cast_descriptor_begin(s->file)) return CASTING_ECLOSED;
@@ -100,14 +99,14 @@ static int ask(cast_stream *s, cast_session *self) {
 static int ask_or_wait(cast_stream *s, cast_ltask *t, int rc) {
   while (rc == OS_EAGAIN) {
     rc = cast_descriptor_wait(s->file, CAST_WRITE, &t->base);
-    if (rc == 0) rc = ask(s, t->base.session);
+    if (rc == 0) rc = cast_net_connect_ask(s, t->base.session);
   }
   return rc;
 }
 
 static int again(cast_state *S, cast_ltask *t) {
   cast_stream *s = ((connecting *)t->arg)->stream;
-  return ask_or_wait(s, t, ask(s, &S->session));
+  return ask_or_wait(s, t, cast_net_connect_ask(s, &S->session));
 }
 
 /* true; or nil and why, and it is closed. */

@@ -23,17 +23,10 @@ static const char meta_key;
    handle: without memory to call a finalizer, it frees the userdata without.
    Then the userdata's reference is lost, and with it the memory of the stream,
    but not the descriptor. */
-typedef struct hold {
+typedef struct cast_stream_hold {
   cast_cleanup cleanup;
   cast_stream *stream; /* one reference, or NULL */
 } hold;
-
-typedef struct stream_handle {
-  const char *tag;
-  cast_stream *stream; /* one reference; NULL: moved, or collected */
-  hold *held;          /* valid until the state is cleaned */
-  bool collected;      /* its finalizer has run */
-} stream_handle;
 
 /* -- handles -------------------------------------------------------------- */
 
@@ -48,7 +41,7 @@ static void end_hold(cast_cleanup *c) {
 }
 
 /* The handle's hold has that stream, or none. */
-static void set_hold(lua_State *L, stream_handle *h, cast_stream *s) {
+static void set_hold(lua_State *L, cast_stream_handle *h, cast_stream *s) {
   cast_state *S = cast_state_find(L);
   cast_stream *before;
   if (S == NULL || S->cleaned || h->held == NULL) return;
@@ -62,20 +55,20 @@ static void set_hold(lua_State *L, stream_handle *h, cast_stream *s) {
   if (before != NULL) cast_unref(&before->object);
 }
 
-static stream_handle *handle_at(lua_State *L, int idx) {
-  stream_handle *h = lua_touserdata(L, idx);
-  if (h == NULL || lua_rawlen(L, idx) != sizeof *h || h->tag != &stream_tag)
+cast_stream_handle *cast_net_stream_handle(lua_State *L, int idx) {
+  cast_stream_handle *h = lua_touserdata(L, idx);
+  if (h == NULL || lua_rawlen(L, idx) < sizeof *h || h->tag != &stream_tag)
     return NULL;
   return h;
 }
 
 cast_stream *cast_net_stream_test(lua_State *L, int idx) {
-  stream_handle *h = handle_at(L, idx);
+  cast_stream_handle *h = cast_net_stream_handle(L, idx);
   return h != NULL ? h->stream : NULL;
 }
 
 cast_stream *cast_net_stream(lua_State *L, int idx) {
-  stream_handle *h = handle_at(L, idx);
+  cast_stream_handle *h = cast_net_stream_handle(L, idx);
   if (CAST_UNLIKELY(h == NULL)) cast_arg_type_error(L, idx, "stream");
   if (CAST_UNLIKELY(h->stream == NULL))
     cast_misuse(L, h->collected ? "the stream" CAST_NET_COLLECTED
@@ -83,7 +76,7 @@ cast_stream *cast_net_stream(lua_State *L, int idx) {
   return h->stream;
 }
 
-static void free_hold(lua_State *L, stream_handle *h) {
+static void free_hold(lua_State *L, cast_stream_handle *h) {
   const cast_state *S = cast_state_find(L);
   if (S != NULL && !S->cleaned && h->held != NULL) {
     cast_list_remove(&h->held->cleanup.link);
@@ -92,8 +85,8 @@ static void free_hold(lua_State *L, stream_handle *h) {
   h->held = NULL;
 }
 
-static int collect(lua_State *L) {
-  stream_handle *h = handle_at(L, 1);
+int cast_net_stream_collect(lua_State *L) {
+  cast_stream_handle *h = cast_net_stream_handle(L, 1);
   cast_stream *s = h != NULL ? h->stream : NULL;
   if (h == NULL) return 0;
   set_hold(L, h, NULL);
@@ -109,7 +102,7 @@ static int collect(lua_State *L) {
 /* -- moving --------------------------------------------------------------- */
 
 static void *take(lua_State *L, int i) {
-  stream_handle *h = handle_at(L, i);
+  cast_stream_handle *h = cast_net_stream_handle(L, i);
   cast_stream *s = h != NULL ? h->stream : NULL;
   if (s == NULL || cast_stream_is_awaited(s)) return NULL;
   set_hold(L, h, NULL);
@@ -120,7 +113,7 @@ static void *take(lua_State *L, int i) {
 /* __refused: why `take` would take nothing, if that is so
    (transfer/userdata.c). */
 static int tell_refused(lua_State *L) {
-  const stream_handle *h = handle_at(L, 1);
+  const cast_stream_handle *h = cast_net_stream_handle(L, 1);
   if (h == NULL) return 0;
   if (h->stream == NULL)
     lua_pushstring(
@@ -132,8 +125,16 @@ static int tell_refused(lua_State *L) {
   return 1;
 }
 
+void cast_net_stream_replace(
+  lua_State *L, cast_stream_handle *h, cast_stream *s) {
+  cast_stream *before = h->stream;
+  set_hold(L, h, s);
+  h->stream = s;
+  if (before != NULL) cast_unref(&before->object);
+}
+
 void cast_net_stream_give(lua_State *L, int idx, cast_stream *s) {
-  stream_handle *h = handle_at(L, idx);
+  cast_stream_handle *h = cast_net_stream_handle(L, idx);
   h->stream = s;
   set_hold(L, h, s);
 }
@@ -253,7 +254,7 @@ static void stop_copies(cast_stream *s) {
 }
 
 int cast_net_close(lua_State *L) {
-  const stream_handle *h = handle_at(L, 1);
+  const cast_stream_handle *h = cast_net_stream_handle(L, 1);
   cast_state *S;
   cast_stream *s;
   bool first;
@@ -283,7 +284,7 @@ static int stream_leave(lua_State *L) {
 }
 
 static int stream_text(lua_State *L) {
-  stream_handle *h = handle_at(L, 1);
+  cast_stream_handle *h = cast_net_stream_handle(L, 1);
   char text[CAST_NET_TEXT];
   cast_stream *s;
   if (h == NULL) cast_arg_type_error(L, 1, "stream");
@@ -302,7 +303,7 @@ static int stream_text(lua_State *L) {
 /* -- making them ---------------------------------------------------------- */
 
 const luaL_Reg cast_net_stream_meta[] = {
-  {"__gc", collect},
+  {"__gc", cast_net_stream_collect},
   {"__tostring", stream_text},
   {"__refused", tell_refused},
   {"__close", stream_leave},
@@ -326,18 +327,17 @@ static void make_meta(lua_State *L, const void *arg) {
   casting_transfer_register(L, lua_gettop(L), &transfer);
 }
 
-void cast_net_stream_new(lua_State *L, cast_state *S) {
-  stream_handle *h;
+cast_stream_handle *cast_net_stream_push(
+  lua_State *L, cast_state *S, size_t size, cast_push_meta push_meta) {
+  cast_stream_handle *h;
   hold *k;
   if (S == NULL || S->closing || S->cleaned || cast_forked)
     cast_raise_closed(L);
   cast_handle_weigh(L, S, sizeof(cast_stream) + sizeof(cast_descriptor));
-  h = cast_lua_newuserdata(L, sizeof *h);
+  h = cast_lua_newuserdata(L, size);
+  memset(h, 0, size);
   h->tag = &stream_tag;
-  h->stream = NULL;
-  h->held = NULL;
-  h->collected = false;
-  (void)cast_single_push(L, &meta_key, make_meta, NULL);
+  push_meta(L);
   lua_setmetatable(L, -2);
   /* A finalizer that ran meanwhile may have ended the state. */
   if (cast_state_find(L) != S || S->cleaned) cast_raise_closed(L);
@@ -346,4 +346,14 @@ void cast_net_stream_new(lua_State *L, cast_state *S) {
   k->cleanup.drop = end_hold;
   cast_list_push(&S->cleanups, &k->cleanup.link);
   h->held = k;
+  return h;
+}
+
+static void push_stream_meta(lua_State *L) {
+  (void)cast_single_push(L, &meta_key, make_meta, NULL);
+}
+
+void cast_net_stream_new(lua_State *L, cast_state *S) {
+  (void)cast_net_stream_push(
+    L, S, sizeof(cast_stream_handle), push_stream_meta);
 }

@@ -45,7 +45,7 @@ static intptr_t wait_or_gather(
   return rc;
 }
 
-static int again(cast_state *S, cast_ltask *t) {
+int cast_net_read_again(cast_state *S, cast_ltask *t) {
   cast_stream *s = t->arg;
   intptr_t rc = cast_stream_gather(s, &s->want, runner_of(S));
   return (int)wait_or_gather(S, s, &s->want, t, rc);
@@ -57,80 +57,92 @@ static _Noreturn void refuse_second(lua_State *L) {
   cast_misuse(L, "another task is reading from this stream");
 }
 
-/* What is pushed of the bytes that are left over, in a protected call. */
-typedef struct handing {
-  cast_stream *stream;
-  uint64_t taken; /* of the stream, before this */
-  size_t n;       /* bytes that are pushed; these are the first */
-  bool nil;       /* are "nil" and "closed" before them? */
-  bool second;    /* another one has taken bytes meanwhile */
-} handing;
-
 /* To make a string may run finalizers, and one may read from the same stream:
    then two have the same bytes. */
-static bool is_second(handing *h) {
+static bool is_second(cast_handing *h) {
   h->second = cast_stream_taken(h->stream) != h->taken;
   return h->second;
 }
 
-#if CAST_LUA >= 503
-static void push_string(lua_State *L, handing *h) {
-  lua_pushlstring(L, (const char *)cast_stream_data(h->stream), h->n);
-}
-#else
-/* Up to 5.2 the collector runs before the bytes are copied: so they are copied
-   here. */
-static void push_string(lua_State *L, handing *h) {
+/* The first n bytes, without each "\r", or with them. In pieces, for the
+   collector may run before each of them is copied. */
+static void push_pieces(lua_State *L, cast_handing *h) {
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   for (size_t done = 0, some; done < h->n; done += some) {
     char *to = luaL_prepbuffer(&b);
+    const unsigned char *from;
+    size_t kept = 0;
     if (CAST_UNLIKELY(is_second(h))) break;
     some = h->n - done < LUAL_BUFFERSIZE ? h->n - done : LUAL_BUFFERSIZE;
-    memcpy(to, cast_stream_data(h->stream) + done, some);
-    luaL_addsize(&b, some);
+    from = cast_stream_data(h->stream) + done;
+    if (!h->bare) {
+      memcpy(to, from, kept = some);
+    } else {
+      for (size_t i = 0; i < some; i++)
+        if (from[i] != '\r') to[kept++] = (char)from[i];
+    }
+    luaL_addsize(&b, kept);
   }
   luaL_pushresult(&b);
 }
-#endif
+
+static void push_string(lua_State *L, cast_handing *h) {
+  /* Up to 5.2 the collector runs before the bytes are copied. */
+  if (CAST_LUA < 503 || CAST_UNLIKELY(h->bare))
+    push_pieces(L, h);
+  else
+    lua_pushlstring(L, (const char *)cast_stream_data(h->stream), h->n);
+}
 
 static int push_bytes(lua_State *L) {
-  handing *h = lua_touserdata(L, 1);
+  cast_handing *h = lua_touserdata(L, 1);
   if (CAST_UNLIKELY(is_second(h))) return 0; /* a hook has waited */
-  if (h->nil) {
+  if (h->why != NULL) {
     lua_pushnil(L);
-    lua_pushliteral(L, "closed");
+    lua_pushstring(L, h->why);
   }
   if (h->n == 0)
     lua_pushliteral(L, "");
   else
     push_string(L, h);
-  return h->nil ? 3 : 1;
+  if (h->why == NULL && h->results > 1) lua_settop(L, 1 + h->results);
+  return h->results;
 }
 
 static const char push_key = 0;
 
-/* Pushes the first n bytes that are left over, behind nil and "closed" if
-   `nil`, and takes `taken` of them. If this raises they stay. Finalizers and
-   hooks that run meanwhile may wait, and give up what refers to the stream: it
-   stays, in this session, as the call is counted and has a reference. So that
-   the count comes down in any case the call is protected. The values are its
-   results: a hook runs even when it returns, and may raise. */
-static int hand_out(lua_State *L, cast_state *S, cast_stream *s, bool nil,
-  size_t n, size_t taken) {
-  handing h = {s, cast_stream_taken(s), n, nil, false};
+/* Finalizers and hooks that run meanwhile may wait, and give up what refers to
+   the stream: it stays, in this session, as the call is counted and has a
+   reference. So that the count comes down in any case the call is protected.
+   The values are its results: a hook runs even when it returns, and may
+   raise. */
+int cast_net_hand_out(lua_State *L, cast_state *S, cast_handing h) {
+  cast_stream *s = h.stream;
   bool room = lua_checkstack(L, LUA_MINSTACK);
-  int status = LUA_ERRMEM, results = nil ? 3 : 1;
+  int status = LUA_ERRMEM;
+  h.taken = cast_stream_taken(s);
   cast_ref(&s->object);
   s->uses++;
-  if (room) status = cast_lua_cpcall_for(L, &push_key, push_bytes, &h, results);
+  if (room)
+    status = cast_lua_cpcall_for(L, &push_key, push_bytes, &h, h.results);
   s->uses--;
-  if (status == LUA_OK && !is_second(&h)) cast_stream_take(s, taken);
+  if (status == LUA_OK && !is_second(&h)) cast_stream_take(s, h.takes);
   cast_stream_settle(s, runner_of(S));
   cast_unref(&s->object);
   if (h.second) refuse_second(L);
   if (!room) cast_raise_memory(L);
-  return status != LUA_OK ? lua_error(L) : results;
+  return status != LUA_OK ? lua_error(L) : h.results;
+}
+
+/* The first n bytes that are left over, behind nil and "closed" if `nil`; of
+   them `takes` are taken. */
+static int hand_out(lua_State *L, cast_state *S, cast_stream *s, bool nil,
+  size_t n, size_t takes) {
+  cast_handing h = {
+    .stream = s, .n = n, .takes = takes, .results = nil ? 3 : 1};
+  if (nil) h.why = "closed";
+  return cast_net_hand_out(L, S, h);
 }
 
 static int push_line(
@@ -181,7 +193,8 @@ static int conclude(lua_State *L, cast_state *S, cast_stream *s,
   return rc == 0 ? push_result(L, S, s, w) : push_failure(L, S, s, w, rc);
 }
 
-static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+int cast_net_read_finish(lua_State *L, cast_state *S, cast_ltask *t, int result,
+  cast_net_conclude conclude_as) {
   cast_stream *s = t->arg;
   cast_want w = s->want;
   if (s->reader == t) {
@@ -190,10 +203,14 @@ static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
     s->want.mark = NULL;
   }
   if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) return 0;
-  return conclude(L, S, s, &w, result);
+  return conclude_as(L, S, s, &w, result);
 }
 
-static void describe(cast_buffer *b, const cast_ltask *t) {
+static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  return cast_net_read_finish(L, S, t, result, conclude);
+}
+
+void cast_net_read_describe(cast_buffer *b, const cast_ltask *t) {
   cast_stream *s = t->arg;
   char text[CAST_NET_TEXT];
   if (s->title != NULL) {
@@ -204,8 +221,10 @@ static void describe(cast_buffer *b, const cast_ltask *t) {
   if (cast_net_stream_text(s, text) > 0) cast_buffer_form(b, " from %s", text);
 }
 
-static const cast_wait_kind read_kind = {
-  .finish = finish, .again = again, .describe = describe, .cleans_up = true};
+static const cast_wait_kind read_kind = {.finish = finish,
+  .again = cast_net_read_again,
+  .describe = cast_net_read_describe,
+  .cleans_up = true};
 
 /* -- the functions -------------------------------------------------------- */
 
@@ -223,8 +242,8 @@ static void keep(
   s->reader = t;
 }
 
-/* Of the stream at index 1. `seconds` < 0: without a timeout. */
-static int read_as(lua_State *L, cast_want *w, double seconds) {
+int cast_net_read_as(lua_State *L, cast_want *w, double seconds,
+  const cast_wait_kind *kind, cast_net_conclude conclude_as) {
   cast_state *S = cast_state_here(L);
   uint64_t deadline = seconds < 0 ? OS_FOREVER : cast_deadline_in(seconds);
   cast_stream *s;
@@ -235,7 +254,7 @@ static int read_as(lua_State *L, cast_want *w, double seconds) {
   if (seconds == 0) cast_turn_first(L, S, t);
   s = cast_net_stream(L, 1); /* only now: a finalizer may have sent it away */
   if (s->reader != NULL) refuse_second(L);
-  if (s->closed) return cast_net_failure(L, CASTING_ECLOSED);
+  if (s->closed) return conclude_as(L, S, s, w, CASTING_ECLOSED);
   if (seconds == 0)
     s->drained = false; /* no event comes: the system is asked */
   if (seconds != 0 && cast_turn_is_due(S, t))
@@ -247,7 +266,7 @@ static int read_as(lua_State *L, cast_want *w, double seconds) {
     cast_turn_take_in_place(L, S, t);
     s = cast_net_stream(L, 1);
     if (s->reader != NULL) refuse_second(L);
-    if (s->closed) return cast_net_failure(L, CASTING_ECLOSED);
+    if (s->closed) return conclude_as(L, S, s, w, CASTING_ECLOSED);
     rc = cast_stream_gather(s, w, runner_of(S));
   }
   if (rc == OS_EAGAIN && seconds == 0 && s->drained) {
@@ -255,14 +274,19 @@ static int read_as(lua_State *L, cast_want *w, double seconds) {
     s->drained = false;
     rc = cast_stream_gather(s, w, runner_of(S));
   }
-  if (rc != OS_EAGAIN && rc != CAST_MORE) return conclude(L, S, s, w, rc);
-  if (seconds == 0) return cast_push_failure(L, CASTING_ETIMEOUT);
+  if (rc == OS_EAGAIN && seconds == 0) rc = CASTING_ETIMEOUT;
+  if (rc != OS_EAGAIN && rc != CAST_MORE) return conclude_as(L, S, s, w, rc);
   keep(L, s, w, t);
   t->arg = s;
   rc = wait_or_gather(S, s, &s->want, t, rc);
   if (rc == CAST_MORE) rc = cast_wait_turn(&t->base);
-  if (rc == CAST_PARKED) return cast_park_about(L, S, t, deadline, &read_kind);
-  return finish(L, S, t, (int)rc);
+  if (rc == CAST_PARKED) return cast_park_about(L, S, t, deadline, kind);
+  return kind->finish(L, S, t, (int)rc);
+}
+
+/* Of the stream at index 1. `seconds` < 0: without a timeout. */
+static int read_as(lua_State *L, cast_want *w, double seconds) {
+  return cast_net_read_as(L, w, seconds, &read_kind, conclude);
 }
 
 static size_t check_size(lua_State *L, int i, size_t most, const char *text) {

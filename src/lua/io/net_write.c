@@ -57,7 +57,7 @@ static intptr_t write_or_wait(cast_write *w, cast_ltask *t) {
   }
 }
 
-static int again(cast_state *S, cast_ltask *t) {
+int cast_net_write_again(cast_state *S, cast_ltask *t) {
   CAST_UNUSED(S);
   return (int)write_or_wait(t->arg, t);
 }
@@ -96,24 +96,31 @@ static bool is_untold(cast_ltask *t, int result) {
   return cast_scope_deadline(t, now) <= now + CAST_GRID_NS;
 }
 
-static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+int cast_net_write_finish(
+  lua_State *L, cast_state *S, cast_ltask *t, int result, cast_net_told told) {
   cast_write *w = t->arg;
   bool raises = result == CASTING_ECANCELLED || result == CAST_DEADLOCK;
   leave(w, S, is_untold(t, result));
   /* A helper has the last bytes of a file. */
   if (result == CASTING_ETIMEOUT && is_all(w)) result = 0;
-  return raises ? 0 : push_outcome(L, result, w->before + w->done);
+  return raises ? 0 : told(L, result, w->offset + w->before + w->done);
 }
 
-static void describe(cast_buffer *b, const cast_ltask *t) {
+static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  return cast_net_write_finish(L, S, t, result, push_outcome);
+}
+
+void cast_net_write_describe(cast_buffer *b, const cast_ltask *t) {
   const cast_stream *s = ((const cast_write *)t->arg)->stream;
   char text[CAST_NET_TEXT];
   cast_buffer_add(b, "writing");
   if (cast_net_stream_text(s, text) > 0) cast_buffer_form(b, " to %s", text);
 }
 
-static const cast_wait_kind write_kind = {
-  .finish = finish, .again = again, .describe = describe, .cleans_up = true};
+static const cast_wait_kind write_kind = {.finish = finish,
+  .again = cast_net_write_again,
+  .describe = cast_net_write_describe,
+  .cleans_up = true};
 
 /* -- the function --------------------------------------------------------- */
 
@@ -149,38 +156,41 @@ static cast_write *new_write(cast_state *S, cast_stream *s,
   return w;
 }
 
+/* How long a write may take. */
+typedef struct limits {
+  uint64_t deadline;
+  bool waits;
+} limits;
+
 /* To the stream at index 1. */
 static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
-  uint32_t n, int timeout) {
-  uint64_t deadline = OS_FOREVER;
+  uint32_t n, size_t offset, limits most, const cast_wait_kind *kind,
+  cast_net_told told) {
   intptr_t rc = OS_EAGAIN;
   size_t done = 0;
   cast_stream *s;
   cast_ltask *t;
   cast_write *w;
-  bool waits = true;
-  if (!lua_isnoneornil(L, timeout)) {
-    deadline = cast_deadline(L, timeout);
-    waits = lua_tonumber(L, timeout) > 0;
-  }
-  t = deadline == OS_FOREVER ? cast_enter_quick(L, S)
-                             : cast_enter(L, S, deadline);
-  if (!waits) cast_turn_first(L, S, t);
+  t = most.deadline == OS_FOREVER ? cast_enter_quick(L, S)
+                                  : cast_enter(L, S, most.deadline);
+  if (!most.waits) cast_turn_first(L, S, t);
   /* From here to the end no Lua runs: what went and what waits are one write,
      and no finalizer sends the stream away. */
   s = cast_net_stream(L, 1);
-  if (s->shut || s->closed) return push_outcome(L, CASTING_ECLOSED, 0);
+  if (s->shut || s->closed) return told(L, CASTING_ECLOSED, offset);
   /* A file is written by a helper, who takes all at once that is one piece. */
-  if (cast_list_is_empty(&s->writers) && (!s->is_file || !waits)) {
+  if (cast_list_is_empty(&s->writers) && (!s->is_file || !most.waits)) {
     rc = cast_stream_send(s, pieces, n, &done, &S->session);
     if (rc == OS_EAGAIN) done += cast_stream_leave(s);
     if (rc == OS_EAGAIN && s->is_file && done == cast_pieces_size(pieces, n))
       rc = 0;
   }
-  if (rc == 0 && waits && cast_turn_is_due(S, t))
-    return cast_turn_take(L, S, t);
-  if (rc != OS_EAGAIN && rc != CAST_MORE) return push_outcome(L, rc, done);
-  if (!waits) return push_outcome(L, CASTING_ETIMEOUT, done);
+  if (rc == 0 && most.waits && cast_turn_is_due(S, t)) {
+    if (told == push_outcome) return cast_turn_take(L, S, t);
+    rc = CAST_MORE; /* a write of nothing, in the next turn */
+  }
+  if (rc != OS_EAGAIN && rc != CAST_MORE) return told(L, rc, offset + done);
+  if (!most.waits) return told(L, CASTING_ETIMEOUT, offset + done);
   w = new_write(S, s, pieces, n, done);
   if (w == NULL) {
     if (done > 0) cast_stream_break(s); /* nobody learns the number */
@@ -188,21 +198,31 @@ static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
   }
   t->arg = w;
   w->task = t;
-  rc = write_or_wait(w, t);
+  w->offset = offset;
+  if (rc != CAST_MORE) rc = write_or_wait(w, t);
   if (rc == CAST_MORE) rc = cast_wait_turn(&t->base);
   if (rc == CAST_PARKED) {
     t->owns_arg = true; /* the reference is the wait's from here on */
-    return cast_park(L, S, t, deadline, &write_kind);
+    return cast_park(L, S, t, most.deadline, kind);
   }
   leave(w, S, false);
   done = w->before + w->done;
   cast_unref(&w->object);
-  return push_outcome(L, rc, done);
+  return told(L, rc, offset + done);
+}
+
+int cast_net_write_as(lua_State *L, os_bytes bytes, size_t offset,
+  double seconds, const cast_wait_kind *kind, cast_net_told told) {
+  limits most = {OS_FOREVER, seconds != 0};
+  if (seconds >= 0) most.deadline = cast_deadline_in(seconds);
+  return write_pieces(
+    L, cast_state_here(L), &bytes, 1, offset, most, kind, told);
 }
 
 /* stream:write(string or list [, timeout]) */
 int cast_net_write(lua_State *L) {
   cast_state *S = cast_state_here(L);
+  limits most = {OS_FOREVER, true};
   os_bytes *pieces;
   uint32_t n;
   (void)cast_net_stream(L, 1);
@@ -211,5 +231,9 @@ int cast_net_write(lua_State *L) {
   cast_pieces_need(L, 2);
   lua_settop(L, 3);
   n = cast_pieces_read(L, 2, &pieces);
-  return write_pieces(L, S, pieces, n, 3);
+  if (!lua_isnil(L, 3)) {
+    most.deadline = cast_deadline(L, 3);
+    most.waits = lua_tonumber(L, 3) > 0;
+  }
+  return write_pieces(L, S, pieces, n, 0, most, &write_kind, push_outcome);
 }

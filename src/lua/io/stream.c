@@ -176,14 +176,25 @@ static bool make_room(cast_stream *s, size_t more) {
   return bytes != NULL;
 }
 
-bool cast_stream_close(cast_stream *s, cast_session *self) {
+/* What a stream that is closed has no more. */
+static void give_up(cast_stream *s) {
   s->closed = true;
   /* At once, as a handle may be collected much later. */
   if (s->uses == 0) release(s, NULL);
   cast_fileio_drop(&s->input);
   cast_fileio_drop(&s->output);
   count_works(s, 0);
+}
+
+bool cast_stream_close(cast_stream *s, cast_session *self) {
+  give_up(s);
   return cast_descriptor_close(s->file, self);
+}
+
+int cast_stream_release(cast_stream *s, cast_session *self) {
+  int fd = s->file->fd;
+  give_up(s);
+  return cast_descriptor_release(s->file, self) ? fd : -1;
 }
 
 /* -- reading -------------------------------------------------------------- */

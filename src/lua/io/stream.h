@@ -116,6 +116,9 @@ typedef enum cast_stream_origin {
 cast_stream *cast_stream_new(int fd, cast_stream_origin origin);
 /* Closes it, and wakes those who wait. False: it was closed before. */
 bool cast_stream_close(cast_stream *s, cast_session *self);
+/* The same, but its descriptor stays open, and is the program's: the number;
+   -1: it was closed before. */
+int cast_stream_release(cast_stream *s, cast_session *self);
 /* Sends the end: 0 or a failure. Reading goes on. */
 intptr_t cast_stream_shut(cast_stream *s);
 /* It belongs to that session from now on; NULL: to none. */
@@ -186,6 +189,7 @@ typedef struct cast_write {
   cast_list link;          /* in the stream's writers */
   cast_stream *stream;     /* one reference */
   struct cast_ltask *task; /* that waits */
+  size_t offset;           /* what is added to the bytes that are told of */
   size_t before;           /* bytes that went at the first try */
   size_t done;             /* bytes of the copy that have gone */
   os_bytes copy;           /* of `data` */
