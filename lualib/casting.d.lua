@@ -11,6 +11,7 @@
 ---@field net casting.net sockets; the same as require "casting.net"
 ---@field process casting.process programs; the same as require "casting.process"
 ---@field fs casting.fs files; the same as require "casting.fs"
+---@field socket casting.socket for libraries that use LuaSocket; the same as require "casting.socket"
 ---@field stdin casting.stream the standard input; waits as all streams do
 ---@field stdout casting.stream the standard output, not buffered
 ---@field stderr casting.stream the standard error output
@@ -872,6 +873,18 @@ function program:wait(timeout) end
 ---@return true?
 ---@return string? why
 function program:kill(signal) end
+
+-- --------------------------------------------------------------- LuaSocket --
+
+---The table that require "casting.socket" returns.
+---@class casting.socket
+local socket = {}
+casting.socket = socket
+
+---Has require "socket.core", "socket.unix" and "ssl" find casting's own core, in
+---this session and those that it makes: libraries for LuaSocket run unchanged.
+---@return true
+function socket.install() end
 
 -- ------------------------------------------------------------------- files --
 

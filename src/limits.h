@@ -395,6 +395,13 @@
 
 /* Threads that look up names: slow ones are waited for side by side. */
 #define CAST_NAMES_HELPERS 16u
+/* The same for questions about hosts and services, which few programs ask. */
+#define CAST_HOSTS_HELPERS 4u
+/* Bytes that LuaSocket's receive copies to the stack before it makes a string
+   of them. */
+#define CAST_SOCK_SHORT 512u
+/* Sockets in one call of LuaSocket's select, which tells the number. */
+#define CAST_SOCK_SETSIZE (1 << 20)
 /* Threads that look for paths which are to be watched, and bytes of all names
    in such a directory. */
 #define CAST_WATCH_HELPERS 4u

@@ -70,6 +70,20 @@ static const char *common_text(int code) {
   }
 }
 
+const char *os_socket_text(intptr_t rc) {
+  switch (os_failure_code(rc)) {
+  case EACCES: return "permission denied";
+  case EADDRINUSE: return "address already in use";
+  case ECONNABORTED:
+  case ECONNRESET:
+  case EPIPE: return "closed";
+  case ECONNREFUSED: return "connection refused";
+  case EISCONN: return "already connected";
+  case ETIMEDOUT: return "timeout";
+  default: return NULL;
+  }
+}
+
 /* strerror's text may be another thread's; the two kinds of strerror_r differ
    in what they return. */
 static void pick(const char *text, char *to, size_t size) {

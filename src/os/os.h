@@ -28,7 +28,9 @@
 
 /* -- clock and processors */
 
-uint64_t os_now(void);       /* monotonic, never goes back, never 0 */
+uint64_t os_now(void);
+/* Since 1970, by the clock that may be set. */
+uint64_t os_wall_ns(void);   /* monotonic, never goes back, never 0 */
 uint64_t os_own_cpu(void);   /* processor time of the calling thread */
 unsigned os_cpu_count(void); /* processors that this process may use, >= 1 */
 

@@ -45,6 +45,12 @@ _Static_assert(
 
 /* -- clock and processors ------------------------------------------------- */
 
+uint64_t os_wall_ns(void) {
+  struct timespec now;
+  (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 uint64_t os_now(void) {
   struct timespec now = {0, 0};
   (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */

@@ -63,6 +63,7 @@ bool os_is_aborted(intptr_t rc) {
   default: return false;
   }
 }
+bool os_is_undone(intptr_t rc) { return os_failure_code(rc) == ECONNABORTED; }
 bool os_is_refused(intptr_t rc) { return os_failure_code(rc) == ECONNREFUSED; }
 bool os_is_in_use(intptr_t rc) { return os_failure_code(rc) == EADDRINUSE; }
 bool os_is_full(intptr_t rc) { return rc == OS_SYSTEM - EAGAIN; }
@@ -261,6 +262,10 @@ int os_shutdown_write(int fd) {
   return shutdown(fd, SHUT_WR) == 0 ? 0 : failed();
 }
 
+int os_shutdown_read(int fd) {
+  return shutdown(fd, SHUT_RD) == 0 ? 0 : failed();
+}
+
 int os_shutdown_both(int fd) {
   return shutdown(fd, SHUT_RDWR) == 0 ? 0 : failed();
 }
@@ -400,7 +405,8 @@ intptr_t os_write(int fd, const os_bytes *from, int n, bool is_socket) {
   return written >= 0 ? (intptr_t)written : failed();
 }
 
-intptr_t os_receive(int fd, void *to, size_t size, os_address *from) {
+static intptr_t receive(
+  int fd, void *to, size_t size, os_address *from, bool whole) {
   struct iovec v = {to, size};
   struct msghdr m;
   ssize_t n;
@@ -413,10 +419,18 @@ intptr_t os_receive(int fd, void *to, size_t size, os_address *from) {
     n = recvmsg(fd, &m, 0);
   } while (n < 0 && errno == EINTR);
   if (n < 0) return failed();
-  if (m.msg_flags & MSG_TRUNC) return OS_SYSTEM - EMSGSIZE;
+  if (whole && m.msg_flags & MSG_TRUNC) return OS_SYSTEM - EMSGSIZE;
   from->size =
     m.msg_namelen <= sizeof from->bytes ? (uint32_t)m.msg_namelen : 0;
   return (intptr_t)n;
+}
+
+intptr_t os_receive(int fd, void *to, size_t size, os_address *from) {
+  return receive(fd, to, size, from, true);
+}
+
+intptr_t os_receive_some(int fd, void *to, size_t size, os_address *from) {
+  return receive(fd, to, size, from, false);
 }
 
 intptr_t os_send(int fd, const void *from, size_t size, const os_address *to) {

@@ -28,6 +28,9 @@ bool os_is_aborted(intptr_t rc);  /* accept: that one has gone already */
 bool os_is_refused(intptr_t rc);  /* connect: nobody listens there */
 bool os_is_in_use(intptr_t rc);   /* bind: the address is taken */
 bool os_is_full(intptr_t rc);     /* connect: so is a Unix socket's backlog */
+bool os_is_undone(intptr_t rc);   /* accept: the other end has given it up */
+/* What LuaSocket calls a result; NULL: what the system does. */
+const char *os_socket_text(intptr_t rc);
 
 /* -- addresses */
 
@@ -115,6 +118,7 @@ int os_peer_address(int fd, os_address *a);
 int os_check_peer(int fd, const os_address *peer);
 /* Sends the end; reading goes on. */
 int os_shutdown_write(int fd);
+int os_shutdown_read(int fd);
 int os_shutdown_both(int fd);
 /* The next os_close resets the connection. */
 void os_abort(int fd);
@@ -163,6 +167,8 @@ intptr_t os_write(int fd, const os_bytes *from, int n, bool is_socket);
 /* A datagram; one of more than `size` bytes is a failure, and lost. from->size
    is 0 if the sender has no address. */
 intptr_t os_receive(int fd, void *to, size_t size, os_address *from);
+/* The same, but of a larger one the first `size` bytes are kept. */
+intptr_t os_receive_some(int fd, void *to, size_t size, os_address *from);
 intptr_t os_send(int fd, const void *from, size_t size, const os_address *to);
 
 /* -- options */

@@ -7,7 +7,7 @@
 #
 # Lua: the functions are those of the luaL_Reg arrays in src/lua; the array's
 # C name says what they belong to (channel, task, session, else the module), for
-# casting.net, casting.process and casting.fs its file's name;
+# casting.net, casting.process, casting.fs and casting.socket its file's name;
 # and the methods of scopes, supervisors and watches in lualib/casting.
 # C: the functions declared with CASTING_API in include/casting.h.
 #   manual   a heading of a page of docs/manual names it: casting.NAME for the
@@ -52,6 +52,8 @@ lua_functions() {
       if ($0 ~ /task/) class = "task"
       if ($0 ~ /session/) class = "session"
       if ($0 ~ /message/) class = "message"
+      if ($0 ~ /socket_functions/) class = "socket"
+      if (FILENAME ~ /luasocket\//) class = "" # of LuaSocket
       if ($0 ~ /loadedlibs|openers|libs\[|replaced\[|internal|builtins/) class = ""
       inside = 1
     }
@@ -82,7 +84,7 @@ fi
 while read -r class name; do
   [ -n "$class" ] || continue
   case $class in
-  casting | net | process | fs)
+  casting | net | process | fs | socket)
     call="$class[.]$name" heading=$call stub=$call text="$class.$name"
     ;;
   *)

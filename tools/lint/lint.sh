@@ -19,7 +19,8 @@
 #   fences    no atomic_thread_fence (ThreadSanitizer cannot see it)
 #   volatile  none
 #   arguments luaL_check*, luaL_opt* and luaL_arg* in functions of casting's:
-#             lua/state/argument.h names these better
+#             lua/state/argument.h names these better; not in luasocket/,
+#             whose errors are LuaSocket's
 #   stacks    no luaL_traceback: lua/stack.h writes the same without running
 #             finalizers, which may have its coroutine go on
 #   long      no variable of that type outside src/os: it is 32 bits on Windows
@@ -158,6 +159,7 @@ function check_line(n, line,    code, i, s, name) {
       file !~ /^src\/os\//)
     bad(n, "long: it holds no size everywhere; use size_t or int64_t")
   if (code ~ /luaL_(arg|opt|check([a-rt-z]|string))/ &&
+      file !~ /lua\/luasocket\// &&
       file !~ /lua\/[a-z]+\/(argument|builtin|starve|coroutine|embed|limited|program|restrict|version|(math|os)lib)\.[ch]$/)
     bad(n, "arguments: there is a function for it in lua/state/argument.h")
   if (code ~ /luaL_traceback/) bad(n, "stacks: see lua/stack.h")

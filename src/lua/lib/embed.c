@@ -31,6 +31,7 @@
 #include "../io/fs.h"
 #include "../io/net.h"
 #include "../io/proc.h"
+#include "../luasocket/sock.h"
 #include "../session/builtin.h"
 #include "../session/options.h"
 #include "../state/argument.h"
@@ -153,6 +154,8 @@ static int load_file(lua_State *L) {
     cast_proc_open(L);
   else if (strcmp(name, "files") == 0)
     cast_fs_open(L);
+  else if (strcmp(name, "luasocket") == 0)
+    cast_sock_open(L);
   else if (strcmp(name, "casting") == 0 && S->sandbox != NULL)
     S->binding->open_module(L);
   else

@@ -23,6 +23,7 @@
 #include "../io/net_listener.h"
 #include "../io/net_udp.h"
 #include "../io/proc.h"
+#include "../luasocket/sock.h"
 #include "../session/library.h"
 #include "../session/loader.h"
 #include "../session/mainstate.h"
@@ -217,7 +218,11 @@ const cast_binding cast_module_binding = {
     [CAST_METHODS_STREAM_META] = cast_net_stream_meta,
     [CAST_METHODS_NET] = cast_net_functions,
     [CAST_METHODS_PROCESS] = cast_proc_functions,
-    [CAST_METHODS_FS] = cast_fs_functions},
+    [CAST_METHODS_FS] = cast_fs_functions,
+    [CAST_METHODS_SOCK_TCP] = cast_sock_tcp_methods,
+    [CAST_METHODS_SOCK_UDP] = cast_sock_udp_methods,
+    [CAST_METHODS_SOCK_UNIX] = cast_sock_unix_methods,
+    [CAST_METHODS_SOCK_DGRAM] = cast_sock_dgram_methods},
   .of_handles = cast_handle_meta,
   .stub = cast_embed_stub,
   .hook = cast_preempt_hook,
@@ -268,5 +273,11 @@ int luaopen_casting_process(lua_State *L) {
 int luaopen_casting_fs(lua_State *L) {
   luaopen_casting(L);
   cast_lib_part_push(L, "casting.fs");
+  return 1;
+}
+
+int luaopen_casting_socket(lua_State *L) {
+  luaopen_casting(L);
+  cast_lib_part_push(L, "casting.socket");
   return 1;
 }

@@ -10,6 +10,7 @@
 CASTING_API int luaopen_casting_net(lua_State *L);
 CASTING_API int luaopen_casting_process(lua_State *L);
 CASTING_API int luaopen_casting_fs(lua_State *L);
+CASTING_API int luaopen_casting_socket(lua_State *L);
 
 /* What the rooms below this one call in those above them (state.h). */
 extern const cast_binding cast_module_binding;

@@ -12,6 +12,7 @@
 #include "../../base.h"
 #include "../compat/single.h"
 #include "../io/net.h"
+#include "../luasocket/sock.h"
 #include "../session/library.h"
 #include "../state/state.h"
 #include "../transfer/module.h"
@@ -57,6 +58,11 @@ static const luaL_Reg fs_functions[] = {
   {NULL, NULL},
 };
 
+static const luaL_Reg socket_functions[] = {
+  {"install", cast_sock_install},
+  {NULL, NULL},
+};
+
 /* The address of one of these is a key of the registry, for its table. */
 static const struct part {
   const char *name;          /* as in cast_lib_parts, without MODULE */
@@ -66,6 +72,7 @@ static const struct part {
   {"net", "sockets", net_functions},
   {"process", "processes", process_functions},
   {"fs", "files", fs_functions},
+  {"socket", "luasocket", socket_functions},
 };
 
 static const struct part *find_part(const char *name) {

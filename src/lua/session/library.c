@@ -65,6 +65,7 @@ const cast_lib_part cast_lib_parts[] = {
   {"casting.net", CAST_LIB_NET},
   {"casting.process", CAST_LIB_PROCESS},
   {"casting.fs", CAST_LIB_FS},
+  {"casting.socket", CAST_LIB_NET},
   {NULL, 0},
 };
 

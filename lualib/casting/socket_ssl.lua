@@ -1,0 +1,104 @@
+-- socket_ssl.lua - what require "ssl" loads, of casting.socket: LuaSec, whose
+-- calls that wait park the task.
+-- SPDX-License-Identifier: MIT
+--
+-- LuaSec has a copy of LuaSocket's way to wait, which would stop the thread. So
+-- its connections are told not to wait (a timeout of 0), and what they want,
+-- to read or to write, is waited for here, as copas does. The timeouts that a
+-- program sets are kept here instead.
+
+local _, internal = ...
+local setmetatable = setmetatable
+local Net, Sock, steps, sockets = internal.net_common, internal.socket_common,
+  internal.luasocket, internal.sockets
+
+local WAITS = {wantread = "r", wantwrite = "w"}
+local WANTED = {read = "r", write = "w"}
+
+-- The timeouts of connections: {block = seconds, total = seconds}, nil: none.
+local timeouts = setmetatable({}, {__mode = "k"})
+
+local function deadline_of(conn)
+  local t = timeouts[conn]
+  local block, total = t and t.block, t and t.total
+  if block and total and total < block then block = total end
+  return Net.deadline(block or total)
+end
+
+-- After a call that has ended with `why`: true, and it is to be called again;
+-- or false and why.
+local function waited(conn, why, deadline)
+  local mode = WAITS[why] or why == "timeout" and WANTED[conn:want()]
+  if not mode then return false, why end
+  local ok
+  ok, why = sockets.wait(conn:getfd(), mode, Net.left(deadline))
+  return ok or false, why
+end
+
+local function patch(core, methods)
+  local create, settimeout = core.create, methods.settimeout
+  local dohandshake, send, receive =
+    methods.dohandshake, methods.send, methods.receive
+
+  -- From here on each new connection is told not to wait.
+  function core.create(...)
+    local conn, why = create(...)
+    if conn then settimeout(conn, 0) end
+    return conn, why
+  end
+
+  core.setmethod("settimeout", function(conn, seconds, mode)
+    local n = seconds ~= nil and steps.number(seconds) or -1
+    local t = timeouts[conn] or {}
+    timeouts[conn] = t
+    local total = mode == "t" or mode == "r"
+    t[total and "total" or "block"] = n >= 0 and n or nil
+    return 1
+  end)
+
+  core.setmethod("dohandshake", function(conn)
+    local deadline = deadline_of(conn)
+    while true do
+      local ok, why = dohandshake(conn)
+      if ok then return ok end
+      ok, why = waited(conn, why, deadline)
+      if not ok then return false, why end
+    end
+  end)
+
+  core.setmethod("receive", function(conn, pattern, prefix)
+    local deadline = deadline_of(conn)
+    Sock.take_turn()
+    while true do
+      local data, why, part = receive(conn, pattern, prefix)
+      if data then return data, nil, nil end
+      local ok
+      ok, why = waited(conn, why, deadline)
+      if not ok then return nil, why, part end
+      prefix = part
+    end
+  end)
+
+  core.setmethod("send", function(conn, data, i, j)
+    local deadline = deadline_of(conn)
+    Sock.take_turn()
+    while true do
+      local last, why, sent = send(conn, data, i, j)
+      if last then return last, nil, nil end
+      local ok
+      ok, why = waited(conn, why, deadline)
+      if not ok then return nil, why, sent end
+      i = sent + 1
+    end
+  end)
+end
+
+return function()
+  local ssl, core = steps.require("ssl"), steps.require("ssl.core")
+  local methods = steps.methods("SSL:Connection")
+  if methods and not timeouts[core] then
+    timeouts[core] = {}
+    patch(core, methods)
+  end
+  return ssl
+end
