@@ -49,11 +49,19 @@ function Sock.port(service, datagrams)
   return nil, UNKNOWN
 end
 
+-- What "*" stands for where something is connected: this machine.
+local HERE = {
+  unspec = {"::1", "127.0.0.1", n = 2},
+  inet = {"127.0.0.1", n = 1},
+  inet6 = {"::1", n = 1},
+}
+
 -- The numeric addresses of a host, of the family "inet", "inet6", or "unspec",
 -- a list with its n; or nil and why. Within `seconds`, if that is more than 0:
 -- with a timeout of 0 LuaSocket, too, waits for names.
 function Sock.addresses(host, family, seconds)
   local kind = sockets.numeric(host)
+  if host == "*" then return HERE[family] end
   if kind == "inet" or kind == "inet6" then
     if family == "unspec" or family == kind then return {host, n = 1} end
     return nil, "Address family for hostname not supported"

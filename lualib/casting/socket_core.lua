@@ -4,7 +4,7 @@
 local casting, internal = ...
 local error, getmetatable, pcall, setmetatable, tostring, type =
   error, getmetatable, pcall, setmetatable, tostring, type
-local bad, got = internal.bad, internal.got
+local bad = internal.bad
 local Sock, steps = internal.socket_common, internal.luasocket
 
 -- The argument i of the function called `name`, as a string; `usual` if there
@@ -12,7 +12,7 @@ local Sock, steps = internal.socket_common, internal.luasocket
 local function check_string(i, name, v, usual)
   if v == nil and usual ~= nil then return usual end
   if type(v) ~= "string" and type(v) ~= "number" then
-    bad(i, name, "string expected, got " .. got(v))
+    bad(i, name, "string expected, got " .. type(v))
   end
   return tostring(v)
 end
@@ -52,7 +52,7 @@ end
 
 local function sleep(seconds)
   local n = steps.number(seconds)
-  if not n then bad(1, "sleep", "number expected, got " .. got(seconds)) end
+  if not n then bad(1, "sleep", "number expected, got " .. type(seconds)) end
   if n ~= n or n < 0 then n = 0 end
   if n > 2147483647 then n = 2147483647 end
   casting.sleep(n)

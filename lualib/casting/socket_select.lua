@@ -6,7 +6,7 @@
 
 local _, internal = ...
 local type = type
-local bad, got = internal.bad, internal.got
+local bad = internal.bad
 local Net, Sock, steps =
   internal.net_common, internal.socket_common, internal.luasocket
 
@@ -77,7 +77,7 @@ end
 
 local function check(i, list)
   if list ~= nil and type(list) ~= "table" then
-    bad(i, "select", "table expected, got " .. got(list))
+    bad(i, "select", "table expected, got " .. type(list))
   end
 end
 
@@ -88,7 +88,7 @@ return function(read, write, timeout)
   if timeout ~= nil then
     seconds = steps.number(timeout)
     if not seconds then
-      bad(3, "select", "number expected, got " .. got(timeout))
+      bad(3, "select", "number expected, got " .. type(timeout))
     end
   end
   local all, dirty = {n = 0, nread = 0, fds = {}, objects = {}}, {n = 0}

@@ -88,7 +88,7 @@ static int push_outcome(lua_State *L, intptr_t rc, size_t done) {
 /* Will nobody be told how many bytes went? Also the end of a scope, as of
    with_timeout, raises. It is looked at a moment later, so a near one counts.
    */
-static bool is_untold(cast_ltask *t, int result) {
+bool cast_net_is_untold(cast_ltask *t, int result) {
   uint64_t now;
   if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) return true;
   if (result != CASTING_ETIMEOUT || !cast_scope_is_needed(t)) return false;
@@ -100,7 +100,7 @@ int cast_net_write_finish(
   lua_State *L, cast_state *S, cast_ltask *t, int result, cast_net_told told) {
   cast_write *w = t->arg;
   bool raises = result == CASTING_ECANCELLED || result == CAST_DEADLOCK;
-  leave(w, S, is_untold(t, result));
+  leave(w, S, cast_net_is_untold(t, result));
   /* A helper has the last bytes of a file. */
   if (result == CASTING_ETIMEOUT && is_all(w)) result = 0;
   return raises ? 0 : told(L, result, w->offset + w->before + w->done);

@@ -187,6 +187,7 @@ static const char *known_text(intptr_t rc) {
   if (rc == CASTING_ETIMEOUT || rc == OS_EAGAIN) return "timeout";
   if (rc == CASTING_ENOMEM) return CAST_NO_MEMORY;
   if (rc == CAST_TOO_LONG) return "too long";
+  if (rc == OS_EBADF) return "Bad file descriptor";
   return os_socket_text(rc);
 }
 

@@ -85,8 +85,20 @@ static int conclude_now(lua_State *L, cast_state *S, cast_stream *s,
   return 3;
 }
 
+/* The deadline of a scope has passed, so an error is raised: what has come
+   stays for the next call. */
+static int conclude_untold(lua_State *L, cast_state *S, cast_stream *s,
+  const cast_want *w, intptr_t rc) {
+  CAST_UNUSED(w);
+  CAST_UNUSED(rc);
+  cast_stream_settle(s, S->session.runner);
+  lua_pushnil(L);
+  return 1;
+}
+
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  return cast_net_read_finish(L, S, t, result, conclude);
+  return cast_net_read_finish(L, S, t, result,
+    cast_net_is_untold(t, result) ? conclude_untold : conclude);
 }
 
 static const cast_wait_kind receive_kind = {.finish = finish,
