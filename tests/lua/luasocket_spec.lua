@@ -272,8 +272,12 @@ describe("casting.socket", function()
     assert.equal("tcp{server}", getmetatable(taken).__index.class)
     same({nil, "address already in use"},
       keep(socket.tcp()):bind("127.0.0.1", used))
+    -- What a machine without a name server says differs.
+    local none, why = socket.connect("nothing.invalid.", 80)
+    assert.is_nil(none)
+    assert.equal("string", type(why))
     same({nil, "host or service not provided, or not known"},
-      socket.connect("not a name", 80))
+      socket.connect("127.0.0.1", 70000))
   end)
 
   it("gives a number away, and takes one over", function()
@@ -436,7 +440,9 @@ describe("casting.socket", function()
     local names, service = socket.dns.getnameinfo("127.0.0.1", "80")
     assert.equal("string", type(names[1]))
     assert.equal("string", type(service))
-    same({nil, "host not found"}, socket.dns.toip "nothing.invalid.")
+    local none, why = socket.dns.toip "nothing.invalid."
+    assert.is_nil(none)
+    assert.equal("string", type(why))
     assert.is_false((pcall(socket.dns.getnameinfo)))
   end)
 
