@@ -74,9 +74,13 @@ static int conclude_now(lua_State *L, cast_state *S, cast_stream *s,
     return conclude(L, S, s, w, rc);
   kept = copy_bytes(bytes, cast_stream_data(s), is_line ? n - 1 : n, is_line);
   lua_pushlstring(L, bytes, kept);
-  if (CAST_UNLIKELY(cast_stream_taken(s) != before || s->closed)) {
-    lua_pop(L, 1);
-    return conclude(L, S, s, w, CASTING_ECLOSED);
+  /* A finalizer may have given the object another stream: this is gone then. */
+  if (CAST_UNLIKELY(cast_net_stream_test(L, 1) != s || s->closed ||
+                    cast_stream_taken(s) != before)) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "closed");
+    lua_pushliteral(L, "");
+    return 3;
   }
   cast_stream_take(s, n);
   cast_stream_settle(s, S->session.runner);
