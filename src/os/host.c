@@ -21,7 +21,7 @@
 static void add(os_texts *to, const char *text) {
   size_t n = strlen(text) + 1;
   /* Room stays for the empty text that ends a list. */
-  if (n > sizeof to->bytes - 1 - to->size) return;
+  if (to->size + n + 1 > sizeof to->bytes) return;
   memcpy(to->bytes + to->size, text, n);
   to->size += n;
 }

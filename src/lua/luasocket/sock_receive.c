@@ -97,7 +97,9 @@ static int conclude_untold(lua_State *L, cast_state *S, cast_stream *s,
   CAST_UNUSED(rc);
   cast_stream_settle(s, S->session.runner);
   lua_pushnil(L);
-  return 1;
+  lua_pushliteral(L, "timeout");
+  lua_pushliteral(L, "");
+  return 3;
 }
 
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
