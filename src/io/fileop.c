@@ -134,7 +134,7 @@ static bool join_paths(cast_fileop *op) {
   const char *path[] = {op->path, op->to};
   bool first;
   cast_lock_take(&paths.lock);
-  for (uint32_t i = 0; i < op->nturns; i++) {
+  for (uint32_t i = 0; i < 2 && i < op->nturns; i++) {
     op->turns[i].op = op;
     if (!take_turn_locked(&op->turns[i], path[i])) op->nwaits++;
   }
@@ -258,7 +258,8 @@ cast_fileop *cast_fileop_new(const cast_fileop_kind *kind, cast_openfile *f,
   if (path != NULL) memcpy(op->text, path, n);
   if (to != NULL) op->to = memcpy(op->text + n, to, nto);
   op->path = path != NULL ? op->text : f->path;
-  if (f == NULL) op->nturns = to != NULL && strcmp(path, to) != 0 ? 2 : 1;
+  if (f == NULL && path != NULL)
+    op->nturns = to != NULL && strcmp(path, to) != 0 ? 2 : 1;
   op->data = op->text + n + nto;
   op->ndata = ndata;
   return op;

@@ -91,15 +91,15 @@ static void write_letters(char *to) {
 char *cast_fileop_temp_name(
   const char *beside, bool inside, const char *prefix) {
   const char *slash = strrchr(beside, '/');
-  size_t n = inside ? strlen(beside) : 0, np = strlen(prefix);
+  size_t n = inside ? strlen(beside) : 0, np = strlen(prefix) + 1;
   char *name;
   if (!inside && slash != NULL) n = (size_t)(slash - beside) + 1;
-  name = cast_alloc(n + np + 1 + NAME_SIZE);
+  name = cast_alloc(n + np + NAME_SIZE);
   if (name == NULL) return NULL;
   memcpy(name, beside, n);
   if (inside && n > 0 && name[n - 1] != '/') name[n++] = '/';
   memcpy(name + n, prefix, np);
-  write_letters(name + n + np);
+  write_letters(name + n + np - 1);
   return name;
 }
 

@@ -153,7 +153,8 @@ size_t cast_openfile_room(const cast_openfile *f) {
 static bool make_room(cast_openfile *f, size_t want) {
   size_t n = left(f), room = f->room;
   unsigned char *bytes;
-  if (f->start > 0) memmove(f->bytes, f->bytes + f->start, n);
+  if (f->start > 0 && f->bytes != NULL)
+    memmove(f->bytes, f->bytes + f->start, n);
   f->start = 0;
   f->end = n;
   if (room == 0)

@@ -166,7 +166,7 @@ static intptr_t open_parent(removal *r, level *l) {
 static intptr_t leave(removal *r) {
   level *l = &r->levels[r->nlevels - 1];
   intptr_t rc = l->d == NULL ? open_parent(r, l) : 0;
-  if (rc < 0) return rc;
+  if (rc < 0 || l->d == NULL) return rc;
   if (unlinkat(dirfd(l->d), l->name, AT_REMOVEDIR) != 0 && errno != ENOENT)
     return failed();
   (void)closedir(r->d);

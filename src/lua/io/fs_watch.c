@@ -124,13 +124,14 @@ static adding *adding_at(lua_State *L, int idx) {
    be a directory, and no link. `what`: "all" names in it are wanted then, those
    of "directories", or none. A watching; or nil, why. */
 static int watch_add(lua_State *L) {
-  const cast_stream *s = cast_net_stream(L, 1);
+  const cast_stream *s;
   size_t size;
   const char *path = cast_arg_string(L, 2, &size);
   cast_handle *h;
   watching *w;
   adding *a;
   (void)cast_state_here(L);
+  (void)cast_net_stream(L, 1);
   h = cast_handle_new(L, &watching_type, sizeof *a);
   s = cast_net_stream(L, 1); /* a finalizer may have done anything */
   if (s->closed) return cast_net_failure(L, CASTING_ECLOSED);

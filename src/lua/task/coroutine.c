@@ -169,9 +169,13 @@ static const char *refusal(lua_State *L, lua_State *co) {
    has failed in co, whose hook has gone with it, and to call one in L may take
    memory for L's stack. So that is done here. */
 static void collect_for(cast_state *S) {
+#if CAST_LUA >= 502
+  CAST_UNUSED(S);
+#else
   cast_task *base = S->session.current;
-  if (CAST_LUA >= 502 || CAST_LIKELY(!cast_state_starved(S))) return;
+  if (CAST_LIKELY(!cast_state_starved(S))) return;
   if (base != NULL && !cast_ltask_of(base)->doomed) cast_state_collect(S);
+#endif
 }
 
 /* Resumes co once, with n arguments from its stack, and keeps S->preempt right.
