@@ -156,7 +156,8 @@ function Sock.connect_to_any(self, host, service, family)
     local ok
     ok, why = Sock.connect(self, list[i], port, seconds)
     if ok then return ok end
-    if block == 0 then break end
+    -- Another task may have closed it, or taken its descriptor.
+    if block == 0 or self:getfd() < 0 then break end
   end
   return nil, why
 end

@@ -15,7 +15,8 @@ local function number_of(object)
   local getfd = object.getfd
   if getfd == nil then return nil end
   local fd = steps.number(getfd(object))
-  return fd and fd >= 0 and fd or nil
+  if not fd or not (fd >= 0 and fd <= 2147483647) then return nil end
+  return fd - fd % 1
 end
 
 local function is_dirty(object)

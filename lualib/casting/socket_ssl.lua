@@ -25,8 +25,9 @@ local function deadline_of(conn)
   return Net.deadline(block or total)
 end
 
--- After a call that has ended with `why`: true, and it is to be called again;
--- or false and why.
+-- A call has ended with `why`. If that says that the connection wants to read,
+-- or to write, this waits until it can. Returns true if the call is to be made
+-- again; or false, and why not.
 local function waited(conn, why, deadline)
   local mode = WAITS[why] or why == "timeout" and WANTED[conn:want()]
   if not mode then return false, why end
@@ -37,8 +38,8 @@ end
 
 local function patch(core, methods)
   local create, settimeout = core.create, methods.settimeout
-  local dohandshake, send, receive =
-    methods.dohandshake, methods.send, methods.receive
+  local close, dohandshake, send, receive =
+    methods.close, methods.dohandshake, methods.send, methods.receive
 
   -- From here on each new connection is told not to wait.
   function core.create(...)
@@ -46,6 +47,14 @@ local function patch(core, methods)
     if conn then settimeout(conn, 0) end
     return conn, why
   end
+
+  -- The number goes behind the poller's back, so tasks that wait for it are
+  -- told before: "closed".
+  core.setmethod("close", function(conn, ...)
+    local fd = conn:getfd()
+    if fd >= 0 then steps.lose(fd) end
+    return close(conn, ...)
+  end)
 
   core.setmethod("settimeout", function(conn, seconds, mode)
     local n = seconds ~= nil and steps.number(seconds) or -1

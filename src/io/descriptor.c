@@ -339,7 +339,8 @@ bool cast_descriptor_close(cast_descriptor *d, cast_session *self) {
 
 bool cast_descriptor_release(cast_descriptor *d, cast_session *self) {
   cast_lock_take(&d->lock);
-  /* Who is to close it sees this: PAIR users. */
+  /* The thread that closes it sees the flag (PAIR users): that comes after the
+     end of all uses, and this before the close. */
   if (!d->closing) d->released = true;
   cast_lock_drop(&d->lock);
   return cast_descriptor_close(d, self);

@@ -102,7 +102,7 @@ static const char *reason(int rc) {
   case EAI_FAIL: return "non-recoverable failure in name resolution";
   case EAI_FAMILY: return "ai_family not supported";
   case EAI_MEMORY: return "memory allocation failure";
-  case EAI_NONAME: return "host or service not provided, or not known";
+  case EAI_NONAME: return OS_UNKNOWN;
   case EAI_SERVICE: return "service not supported for socket type";
   default: return gai_strerror(rc);
   }

@@ -8,6 +8,9 @@
 
 #include "os.h"
 
+/* What LuaSocket says of a name that is not known. */
+#define OS_UNKNOWN "host or service not provided, or not known"
+
 /* Texts, each with a zero behind it; what has no room is left out. */
 typedef struct os_texts {
   size_t size;

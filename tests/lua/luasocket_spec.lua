@@ -483,6 +483,48 @@ describe("casting.socket", function()
       same({"partial", nil, nil}, a:receive())
     end)
 
+  it("makes outcomes of names that there cannot be", function()
+    local unknown = "host or service not provided, or not known"
+    for _, name in ipairs {("x"):rep(300), "a\0b", ""} do
+      same({nil, unknown}, socket.connect(name, 80))
+      same({nil, unknown}, socket.connect("127.0.0.1", name .. "x\0"))
+    end
+    same({nil, "host not found"}, socket.dns.toip(("x"):rep(300)))
+  end)
+
+  it("takes no number that is not open, and no strange one", function()
+    local s = keep(socket.tcp4())
+    for _, n in ipairs {2147483647, 1e300, -5, 0 / 0} do
+      s:setfd(n)
+      assert.equal(-1, s:getfd())
+    end
+    local odd = {getfd = function() return 1e300 end}
+    same({nil, nil, "timeout"}, (function()
+      local r, w, why = socket.select({odd}, {odd}, 0)
+      return r[1], w[1], why
+    end)())
+  end)
+
+  it("stays closed if another task closes it while it connects", function()
+    local s = keep(socket.tcp4())
+    assert(s:bind("127.0.0.1", 0))
+    assert(s:listen(0))
+    local _, port = s:getsockname()
+    for _ = 1, 8 do -- the backlog is full then, so nobody answers
+      local c = keep(socket.tcp4())
+      c:settimeout(0)
+      c:connect("127.0.0.1", port)
+    end
+    local c = keep(socket.tcp())
+    local task = casting.spawn(function()
+      return c:connect("localhost", port)
+    end)
+    helper.until_waiting(task)
+    c:close()
+    task:await(LONG)
+    assert.equal(-1, c:getfd())
+  end)
+
   it("tells of sockets without a descriptor", function()
     local s = keep(socket.tcp4())
     s:close()

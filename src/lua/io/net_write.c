@@ -44,6 +44,7 @@ static bool is_first(const cast_write *w) {
 static intptr_t write_or_wait(cast_write *w, cast_ltask *t) {
   for (;;) {
     intptr_t rc;
+    if (w->copy.size == 0) return 0; /* all had gone: it was a turn */
     /* Nothing may stand behind a piece of a write. */
     if (w->stream->shut) return CASTING_ECLOSED;
     if (!is_first(w)) {
@@ -192,6 +193,8 @@ static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
   if (rc != OS_EAGAIN && rc != CAST_MORE) return told(L, rc, offset + done);
   if (!most.waits) return told(L, CASTING_ETIMEOUT, offset + done);
   w = new_write(S, s, pieces, n, done);
+  if (w == NULL && done == cast_pieces_size(pieces, n))
+    return told(L, 0, offset + done);
   if (w == NULL) {
     if (done > 0) cast_stream_break(s); /* nobody learns the number */
     cast_raise_memory(L);

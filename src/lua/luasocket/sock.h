@@ -63,7 +63,8 @@ typedef struct cast_sock {
   int family;   /* OS_INET, OS_INET6 or OS_UNIX; OS_OTHER: not chosen yet */
   double block; /* seconds: of each wait; below 0: no timeout */
   double total; /* seconds: of each call; below 0: no timeout */
-  int lingers;  /* seconds, as the option `linger` says; 0: it does not */
+  uint32_t nstreams; /* how many streams it has had */
+  int lingers;       /* seconds, as the option `linger` says; 0: it does not */
   /* Bytes of the streams that it had before, and what setstats has added; and
      when its age was 0. */
   double received, sent;
@@ -79,9 +80,12 @@ cast_sock *cast_sock_push(
 /* The object at idx is of that class from now on. Raises. */
 void cast_sock_become(
   lua_State *L, int idx, cast_sock *k, cast_sock_class class);
-/* It has that descriptor of the system's, which does not block, from now on, in
-   place of the one that it had, which is closed. Raises without memory, and
-   closes fd. */
+/* It has that descriptor of the system's from now on, in place of the one that
+   it had, which is closed. False: no memory, and nothing was taken. */
+bool cast_sock_take(
+  lua_State *L, cast_sock *k, int fd, cast_stream_origin origin);
+/* The same with one that was made for it, which does not block. Raises without
+   memory, and closes fd. */
 void cast_sock_own(lua_State *L, cast_sock *k, int fd);
 /* Its stream, unless that is closed; or NULL. */
 static inline cast_stream *cast_sock_stream(const cast_sock *k) {

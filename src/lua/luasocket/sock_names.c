@@ -124,14 +124,13 @@ static char *copy(lua_State *L, int i, char **to) {
   return at;
 }
 
+/* The room that the argument i needs; 0: it is no name that there could be. */
 static size_t size_of(lua_State *L, int i) {
   size_t n = 0;
-  if (!lua_isnoneornil(L, i)) {
-    const char *text = luaL_checklstring(L, i, &n);
-    luaL_argcheck(L, n <= CAST_NAME_MOST && strlen(text) == n, i,
-      "a name has up to 253 bytes, and no zero byte");
-  }
-  return n + 1;
+  const char *text;
+  if (lua_isnoneornil(L, i)) return 1;
+  text = luaL_checklstring(L, i, &n);
+  return n <= CAST_NAME_MOST && strlen(text) == n ? n + 1 : 0;
 }
 
 /* ask(kind, host, service): "host": name, aliases, addresses; "info": names,
@@ -139,11 +138,18 @@ static size_t size_of(lua_State *L, int i) {
 static int ask(lua_State *L) {
   static const char *const kinds[] = {"host", "info", "tcp", "udp", NULL};
   int kind = luaL_checkoption(L, 1, NULL, kinds);
-  size_t room = size_of(L, 2) + size_of(L, 3);
+  size_t nhost = size_of(L, 2), nservice = size_of(L, 3);
   cast_state *S = cast_state_here(L);
-  cast_ltask *t = cast_enter(L, S, OS_FOREVER);
-  question *q = cast_calloc(sizeof *q + room);
+  cast_ltask *t;
+  question *q;
   char *to;
+  if (nhost == 0 || nservice == 0) {
+    lua_pushnil(L);
+    lua_pushstring(L, kind == HOST ? OS_NOT_FOUND : OS_UNKNOWN);
+    return 2;
+  }
+  t = cast_enter(L, S, OS_FOREVER);
+  q = cast_calloc(sizeof *q + nhost + nservice);
   if (q == NULL) cast_raise_memory(L);
   cast_call_init(&q->call, &question_kind);
   q->kind = kind;

@@ -160,19 +160,25 @@ void cast_sock_become(
 
 /* -- its descriptor ------------------------------------------------------- */
 
-void cast_sock_own(lua_State *L, cast_sock *k, int fd) {
+bool cast_sock_take(
+  lua_State *L, cast_sock *k, int fd, cast_stream_origin origin) {
   cast_stream *before = k->handle.stream;
-  cast_stream *s = cast_stream_new(fd, CAST_STREAM_SOCKET);
-  if (s == NULL) {
-    os_close(fd);
-    cast_raise_memory(L);
-  }
+  cast_stream *s = cast_stream_new(fd, origin);
+  if (s == NULL) return false;
   if (before != NULL) {
     k->received += (double)cast_stream_taken(before);
     k->sent += (double)before->nwritten;
     cast_stream_close(before, &cast_state_here(L)->session);
   }
   cast_net_stream_replace(L, &k->handle, s);
+  k->nstreams++;
+  return true;
+}
+
+void cast_sock_own(lua_State *L, cast_sock *k, int fd) {
+  if (cast_sock_take(L, k, fd, CAST_STREAM_SOCKET)) return;
+  os_close(fd);
+  cast_raise_memory(L);
 }
 
 int cast_sock_fd(const cast_sock *k) {

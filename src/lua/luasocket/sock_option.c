@@ -13,6 +13,8 @@
 #include "../compat/auxiliary.h"
 #include "sock_method.h"
 
+#include <limits.h>
+
 /* What it is in Lua. */
 typedef enum value_kind {
   SWITCH,  /* true or false */
@@ -89,6 +91,14 @@ static const option *find(lua_State *L, const cast_sock *k, int way) {
 
 /* -- values --------------------------------------------------------------- */
 
+/* The value at idx as the system takes it: 0 if it is no number; the nearest if
+   it is too large. */
+static int clip(lua_State *L, int idx) {
+  lua_Number n = lua_tonumber(L, idx);
+  if (!(n > INT_MIN)) return n < 0 ? INT_MIN : 0;
+  return n < INT_MAX ? (int)n : INT_MAX;
+}
+
 /* Pushes field `name` of the table at index 3. */
 static void push_field(lua_State *L, const char *name) {
   lua_pushstring(L, name);
@@ -106,7 +116,7 @@ static os_sockvalue check_linger(lua_State *L) {
   push_field(L, "timeout");
   if (!lua_isnumber(L, -1))
     luaL_argerror(L, 3, "number 'timeout' field expected");
-  v.seconds = (int)lua_tointeger(L, -1);
+  v.seconds = clip(L, -1);
   return v;
 }
 
@@ -129,7 +139,7 @@ static os_sockvalue check_group(lua_State *L, bool six) {
   if (six) {
     if (!lua_isnil(L, -1) && !lua_isnumber(L, -1))
       luaL_argerror(L, 3, "number 'interface' field expected");
-    v.number = (int)lua_tointeger(L, -1);
+    v.number = clip(L, -1);
     return v;
   }
   if (!lua_isstring(L, -1))
@@ -147,7 +157,7 @@ static os_sockvalue check_value(lua_State *L, const option *o) {
     luaL_checktype(L, 3, LUA_TBOOLEAN);
     v.number = lua_toboolean(L, 3);
     break;
-  case NUMBER: v.number = (int)lua_tonumber(L, 3); break;
+  case NUMBER: v.number = clip(L, 3); break;
   case LINGER: return check_linger(L);
   case ADDRESS:
     check_address(

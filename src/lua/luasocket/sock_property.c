@@ -20,10 +20,7 @@ static void end(const cast_sock *k) {
 int cast_sock_close(lua_State *L) {
   cast_sock *k = cast_sock_check(L, 1, CAST_SOCK_ANY);
   cast_stream *s = cast_sock_stream(k);
-  if (s != NULL) {
-    cast_state *S = cast_state_here(L);
-    cast_stream_close(s, &S->session);
-  }
+  if (s != NULL) cast_stream_close(s, &cast_state_here(L)->session);
   return cast_sock_outcome(L, k, 0);
 }
 
@@ -32,18 +29,23 @@ int cast_sock_getfd(lua_State *L) {
   return 1;
 }
 
-/* Its number is the program's, which may have given it to another library (the
-   handshake of LuaSec begins so): it stays open, and who waits for it here is
-   told that it is closed. Then the object has the number n; below 0: none. */
+/* The number that the object has is the program's from now on, which may have
+   given it to another library: LuaSec takes a connection over like that. It
+   stays open, and tasks that wait for it here are told that it is closed. Then
+   the object has the number n, unless that is below 0, or not open. A standard
+   descriptor keeps its flags, since other processes share these. */
 int cast_sock_setfd(lua_State *L) {
   cast_sock *k = cast_sock_check(L, 1, CAST_SOCK_ANY);
   lua_Number n = luaL_checknumber(L, 2);
   cast_state *S = cast_state_here(L);
   cast_stream *s = cast_sock_stream(k);
+  cast_stream_origin origin = CAST_STREAM_SHARED;
+  os_kind kind;
   if (s != NULL) (void)cast_stream_release(s, &S->session);
-  if (!(n >= 0 && n <= INT_MAX)) return 0;
-  (void)os_nonblocking((int)n, true);
-  cast_sock_own(L, k, (int)n);
+  if (!(n >= 0 && n <= INT_MAX) || os_describe((int)n, &kind) != 0) return 0;
+  if (!os_is_standard((int)n) && os_nonblocking((int)n, true) == 0)
+    origin = CAST_STREAM_SOCKET;
+  if (!cast_sock_take(L, k, (int)n, origin)) cast_raise_memory(L);
   return 0;
 }
 

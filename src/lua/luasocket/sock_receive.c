@@ -67,6 +67,8 @@ static size_t copy_bytes(
 static int conclude_now(lua_State *L, cast_state *S, cast_stream *s,
   const cast_want *w, intptr_t rc) {
   char bytes[CAST_SOCK_SHORT];
+  const cast_sock *k = lua_touserdata(L, 1);
+  uint32_t nstreams = k->nstreams;
   uint64_t before = cast_stream_taken(s);
   size_t n = w->kind == CAST_WANT_LINE ? w->found : w->size, kept;
   bool is_line = w->kind == CAST_WANT_LINE;
@@ -74,9 +76,10 @@ static int conclude_now(lua_State *L, cast_state *S, cast_stream *s,
     return conclude(L, S, s, w, rc);
   kept = copy_bytes(bytes, cast_stream_data(s), is_line ? n - 1 : n, is_line);
   lua_pushlstring(L, bytes, kept);
-  /* A finalizer may have given the object another stream: this is gone then. */
-  if (CAST_UNLIKELY(cast_net_stream_test(L, 1) != s || s->closed ||
-                    cast_stream_taken(s) != before)) {
+  /* A finalizer may have given the object another stream, or none: s is gone
+     then. */
+  if (CAST_UNLIKELY(k->nstreams != nstreams || k->handle.stream != s ||
+                    s->closed || cast_stream_taken(s) != before)) {
     lua_pushnil(L);
     lua_pushliteral(L, "closed");
     lua_pushliteral(L, "");
@@ -158,6 +161,10 @@ int cast_sock_receive(lua_State *L) {
   w = check_pattern(L, had);
   if (had > 0 || (k->block >= 0 && k->total >= 0)) {
     lua_settop(L, 3);
+    if (w.kind == CAST_WANT_ALL) { /* "*all" is "*a" */
+      lua_pushliteral(L, "*a");
+      lua_replace(L, 2);
+    }
     return cast_state_here(L)->binding->call(L, "socket_receive", "receive");
   }
   return receive(L, k, &w, cast_sock_seconds(k));

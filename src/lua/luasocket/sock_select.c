@@ -36,7 +36,7 @@ static listed check_numbers(lua_State *L) {
 static int number_at(lua_State *L, uint32_t i) {
   int fd;
   lua_rawgeti(L, 1, (int)i + 1);
-  fd = (int)lua_tointeger(L, -1);
+  fd = (int)lua_tonumber(L, -1); /* in its range: socket_select.lua */
   lua_pop(L, 1);
   return fd;
 }

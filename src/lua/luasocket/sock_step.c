@@ -11,6 +11,8 @@
 #include "../task/turn.h"
 #include "sock.h"
 
+#include <limits.h>
+
 static cast_session *self_of(lua_State *L) {
   return &cast_state_here(L)->session;
 }
@@ -242,8 +244,8 @@ static int push_sender(lua_State *L, const os_address *from) {
   return 2;
 }
 
-/* take(object, n, sender): the next datagram, cut to n bytes, and, if `sender`,
-   who has sent it; or false. */
+/* take(object, n, sender): the next datagram, cut to n bytes, and its sender if
+   that is asked for; false: there is none. */
 static int take_datagram(lua_State *L) {
   const cast_sock *k = cast_sock_check(L, 1, CAST_SOCK_DATAGRAMS);
   lua_Number n = luaL_checknumber(L, 2);
@@ -298,6 +300,15 @@ static int give_datagram(lua_State *L) {
   return 1;
 }
 
+/* lose(fd): the number is about to be closed by other code. Who waits for it is
+   told that it is closed. */
+static int lose(lua_State *L) {
+  lua_Number fd = luaL_checknumber(L, 1);
+  if (fd >= 0 && fd <= INT_MAX && !cast_descriptor_owns((int)fd))
+    cast_descriptor_lost((int)fd);
+  return 0;
+}
+
 /* due(): shall the task let others have their turn? (turn.h) */
 static int is_due(lua_State *L) {
   cast_state *S = cast_state_here(L);
@@ -331,6 +342,7 @@ const luaL_Reg cast_sock_steps[] = {
   {"take", take_datagram},
   {"give", give_datagram},
   {"due", is_due},
+  {"lose", lose},
   {"wait", cast_sock_wait},
   {"poll", cast_sock_poll},
   {"wait_all", cast_sock_wait_all},
