@@ -101,10 +101,12 @@ end
 function helper.tsan() return is_mapped "libtsan" end
 function helper.asan() return is_mapped "libasan" end
 
+function helper.valgrind() return is_mapped "vgpreload" end
+
 -- Is each block of memory from malloc (CASTING_PLAIN_MEMORY)? Then there are no
 -- slabs.
 function helper.has_plain_memory()
-  return helper.asan() or is_mapped "vgpreload"
+  return helper.asan() or helper.valgrind()
 end
 
 -- Can a process fork while its other threads work? Sanitizers have locks of

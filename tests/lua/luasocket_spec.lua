@@ -202,11 +202,11 @@ describe("casting.socket", function()
     same({nil, "timeout", ""}, a:receive())
     assert.is_false((pcall(a.settimeout, a, 1, "x")))
     -- That of each wait begins anew with all that comes.
-    a:settimeout(0.3)
-    a:settimeout(5, "t")
+    a:settimeout(1)
+    a:settimeout(LONG, "t")
     local task = casting.spawn(function() return a:receive(4) end)
     for _ = 1, 4 do
-      casting.sleep(0.15)
+      casting.sleep(0.3)
       assert(b:send "x")
     end
     same({"xxxx", nil, nil}, task:await(LONG))

@@ -421,6 +421,9 @@ check_valgrind() {
   # and the stacks of threads that run: a program that calls os.exit leaves such.
   v="$v;--leak-check=full;--show-leak-kinds=definite"
   v="$v;--errors-for-leak-kinds=definite"
+  # Memory that it keeps back, to find late users, would look like growth to the
+  # tests that watch memory.
+  v="$v;--freelist-vol=1000000;--suppressions=$root/tools/test/valgrind.supp"
   # A child of fork(2) lacks the threads that owned what it inherits; see
   # tests/forked.h, too.
   v="$v;--child-silent-after-fork=yes"

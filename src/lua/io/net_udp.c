@@ -469,7 +469,7 @@ static int udp_text(lua_State *L) {
   if (n > 0)
     lua_pushfstring(L, "udp: %s", text);
   else
-    lua_pushfstring(L, "udp: %p", (const void *)h->udp);
+    cast_handle_push_address(L, "udp", h->udp);
   return 1;
 }
 

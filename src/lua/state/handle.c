@@ -25,6 +25,8 @@
 #include "argument.h"
 #include "state.h"
 
+#include <stdio.h>
+
 /* In the registry: object -> its handle, weak. */
 static const char known_key = 0;
 
@@ -92,13 +94,19 @@ void cast_handles_release(lua_State *L) {
   empty_all(L, -2);
 }
 
+void cast_handle_push_address(lua_State *L, const char *title, const void *at) {
+  char text[64];
+  (void)snprintf(text, sizeof text, "%.32s: %p", title, at);
+  lua_pushstring(L, text);
+}
+
 static int handle_tostring(lua_State *L) {
   cast_handle *h = cast_handle_at(L, 1);
   if (h == NULL) cast_arg_type_error(L, 1, "handle of casting");
   if (h->object == NULL)
     lua_pushliteral(L, "casting handle (closed)");
   else
-    lua_pushfstring(L, "%s: %p", h->object->type->name, (void *)h->object);
+    cast_handle_push_address(L, h->object->type->name, h->object);
   return 1;
 }
 

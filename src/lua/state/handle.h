@@ -140,4 +140,8 @@ static inline cast_object *cast_handle_known(
   return h->object;
 }
 
+/* Pushes "title: address", as reports have it: LuaJIT's own form of an address
+   has eight digits at least. */
+void cast_handle_push_address(lua_State *L, const char *title, const void *at);
+
 #endif
