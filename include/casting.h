@@ -571,6 +571,99 @@ CASTING_API int casting_stream_fd(struct lua_State *L, int i);
    Raises an error if there is no memory, or `fd` is negative. */
 CASTING_API int casting_push_stream(struct lua_State *L, int fd);
 
+/* -- layers on streams: TLS and the like ---------------------------------- */
+
+/* What a layer reads from and writes to: the connection below it. It is valid
+   during the call of the layer's function that gets it. */
+typedef struct casting_below casting_below;
+
+/* Reads or writes bytes of the connection, as they are below a layer.
+   One try, which does not wait.
+   Returns how many bytes, which may be fewer than `size`; 0 is the end when
+   reading; or
+   CASTING_EEMPTY   reading: there is nothing now
+   CASTING_EFULL    writing: there is no room now
+   CASTING_ECLOSED  the connection is closed on this side, or was reset
+   CASTING_ENOMEM   there is no memory
+   CASTING_EFAILED  the system has another reason, which the stream tells if the
+                    layer has none of its own */
+CASTING_API ptrdiff_t casting_below_read(
+  casting_below *b, void *to, size_t size);
+CASTING_API ptrdiff_t casting_below_write(
+  casting_below *b, const void *from, size_t size);
+
+/* What stands between the bytes that tasks read from and write to a stream and
+   those of its connection. One constant struct for each kind of layer, never
+   freed. The functions are called by the thread that runs the stream's session,
+   one at a time, but `drop` perhaps by any. They must not wait, nor call Lua.
+
+   read     puts up to `size` (> 0) bytes for the task at `to`. Returns how
+            many; 0: the other side has ended the stream in an orderly way.
+   write    takes up to `size` (> 0) bytes of the task. Returns how many, at
+            least 1. What it cannot write below now it keeps, and takes nothing
+            more until that is gone.
+   flush    writes below what it keeps, after the handshake, if there is one.
+            Returns 0 when that is done.
+   end      makes the last message to the other side, after which nothing is
+            written; a second call does nothing. Returns 0.
+   failure  tells why it has failed: text that is valid until the next call;
+            NULL: what the system has said below.
+   drop     frees the state.
+
+   In place of the above they return CASTING_EEMPTY if it can only go on when
+   something has come below, CASTING_EFULL if there must be room first, and
+   CASTING_ECLOSED, CASTING_ENOMEM or CASTING_EFAILED, which are for good. */
+typedef struct casting_layer {
+  size_t size; /* sizeof(casting_layer) */
+  ptrdiff_t (*read)(void *state, casting_below *b, void *to, size_t size);
+  ptrdiff_t (*write)(
+    void *state, casting_below *b, const void *from, size_t size);
+  int (*flush)(void *state, casting_below *b);
+  int (*end)(void *state, casting_below *b);
+  const char *(*failure)(void *state);
+  void (*drop)(void *state);
+} casting_layer;
+
+/* Lays a layer over the stream at stack position i.
+   All that is read or written from now on goes through it, wherever the stream
+   moves. What had been read and nobody has taken is the first that it reads
+   below. Writing nothing to the stream waits for the handshake of the layer.
+   Returns 0: the layer is the stream's, which drops it when it is closed; or,
+   with the state still the caller's, one of
+   CASTING_EINVAL   it is no stream over a socket, or has a layer, or a task
+                    waits for it
+   CASTING_ECLOSED  it is closed
+   CASTING_ENOMEM   there is no memory */
+CASTING_API int casting_layer_set(
+  struct lua_State *L, int i, const casting_layer *how, void *state);
+
+/* Tells the state of the layer of a stream.
+   Returns it, valid until the stream is closed; NULL if there at stack position
+   i is no open stream with a layer of that kind. */
+CASTING_API void *casting_layer_get(
+  struct lua_State *L, int i, const casting_layer *how);
+
+/* What gives each connection of a listener a layer. One constant struct, never
+   freed. Any thread may call the functions, and several at once.
+
+   layer  the kind of the layers.
+   make   makes the state of one; NULL: no memory.
+   drop   frees `ud`. */
+typedef struct casting_layers {
+  size_t size; /* sizeof(casting_layers) */
+  const casting_layer *layer;
+  void *(*make)(void *ud);
+  void (*drop)(void *ud);
+} casting_layers;
+
+/* Has the listener at stack position i give layers to its connections.
+   Those are laid over a stream when it is accepted, in whatever session.
+   Returns 0: `ud` is the listener's; or, with `ud` still the caller's, one of
+   CASTING_EINVAL   it is no listener, or does so already
+   CASTING_ENOMEM   there is no memory */
+CASTING_API int casting_layers_set(
+  struct lua_State *L, int i, const casting_layers *how, void *ud);
+
 /* Keeps a shared object loaded until the process ends.
    It is the one that has this address. For modules with threads of their own:
    lua_close unloads a module, and a thread that has not quite ended would run

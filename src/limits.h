@@ -466,6 +466,9 @@
 /* Bytes that one call of the system reads, and of the memory for that which
    each runner keeps. */
 #define CAST_READ_MOST 65536u
+/* Pieces that are shorter are joined, up to so many bytes, before a layer gets
+   them. */
+#define CAST_LAYER_JOIN 4096u
 /* Bytes of a call that stay together in a pipe which several processes write:
    PIPE_BUF of Linux. */
 #define CAST_WHOLE_MOST 4096u

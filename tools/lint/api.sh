@@ -101,7 +101,7 @@ while read -r class name; do
     lacks "a line in docs/manual/index.md" "$text"
   grep -q -s -i -E "(function|field) +([a-z_.]*[.])?$stub$end" \
     lualib/casting.d.lua || lacks "a stub in lualib/casting.d.lua" "$text"
-  cat tests/lua/*.lua 2>/dev/null | grep -q -E "$call$end" ||
+  cat tests/lua/*.lua modules/*/tests/*.lua 2>/dev/null | grep -q -E "$call$end" ||
     lacks "a test in tests/lua" "$text"
 done <<EOF
 $functions

@@ -11,7 +11,7 @@
 #   platform  #if about an operating system or processor only in src/os (and
 #             in the public header, for its export marks)
 #   size      files of at most 600 lines (casting.h, of whose comments the
-#             manual pages are made: 700), functions of at most 70 (pack: any)
+#             manual pages are made: 800), functions of at most 70 (pack: any)
 #   width     lines of at most 80 columns, no tabs, no blanks at the end
 #   atomics   orderings are explicit; every one above relaxed has a comment
 #             "PAIR name" on its line or within the 6 lines before; a name has
@@ -221,7 +221,7 @@ BEGIN {
     }
     close(file)
     if (!spdx) bad(1, "opener: no SPDX line")
-    if (n > (file ~ /include\/casting\.h$/ ? 700 : 600))
+    if (n > (file ~ /include\/casting\.h$/ ? 800 : 600))
       bad(n, "size: " n " lines in the file")
   }
 

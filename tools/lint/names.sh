@@ -35,7 +35,7 @@ others='Arc epoll_pwait2 fdMutex fdseq io_uring max_user_watches pdReady
   asyncio create_subprocess_exec create_task open_connection
   start_new_session start_server to_thread'
 
-code=$(find src include tests examples bench lualib tools cmake -type f \
+code=$(find src include modules tests examples bench lualib tools cmake -type f \
   ! -name '*.md' ! -name '*.txt' ! -path 'tests/fuzz/corpus/*' &&
   ls dev CMakeLists.txt .ci/run)
 documents=$(find . \( -path ./build -o -path ./.git \) -prune -o -name '*.md' \

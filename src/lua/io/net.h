@@ -63,6 +63,8 @@ extern const char *const cast_net_standard_names[3];
 
 /* nil, and the text for a result: CASTING_E*, or the system's. */
 int cast_net_failure(lua_State *L, intptr_t rc);
+/* The same for what came of a try to read or write. */
+int cast_net_stream_failure(lua_State *L, const cast_stream *s, intptr_t rc);
 /* What names a Unix socket begins so. */
 #define CAST_UNIX "unix:"
 /* Pushes host and port of an address, as net.connect and udp:send take them. Of
@@ -130,9 +132,10 @@ int cast_net_hand_out(lua_State *L, cast_state *S, cast_handing h);
 
 /* -- writing, for others that write to streams ---------------------------- */
 
-/* Pushes what came of a write whose result is rc: 0 or a failure; `done` has
-   been added to the bytes that went. */
-typedef int (*cast_net_told)(lua_State *L, intptr_t rc, size_t done);
+/* Pushes what came of a write to s whose result is rc: 0 or a failure; `done`
+   has been added to the bytes that went. */
+typedef int (*cast_net_told)(
+  lua_State *L, const cast_stream *s, intptr_t rc, size_t done);
 /* Writes these bytes, which a value on the stack keeps, to the stream at index
    1, within `seconds`; below 0: without a timeout. `offset` is added to what is
    told. `kind` has the functions below for its own, and a finish that calls
@@ -157,8 +160,11 @@ int cast_net_wait(lua_State *L);
 int cast_net_copy(lua_State *L);
 int cast_net_until_closed(lua_State *L);
 int cast_net_listen(lua_State *L);
+int cast_net_is_layered(lua_State *L);
 /* Methods that are written in Lua. */
 int cast_net_lines(lua_State *L);
+int cast_net_starttls(lua_State *L);
+int cast_net_tls(lua_State *L);
 int cast_listener_serve(lua_State *L);
 
 /* Pushes the table internal.sockets. */

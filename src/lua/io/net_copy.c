@@ -26,6 +26,7 @@
 #include "../state/argument.h"
 #include "../task/enter.h"
 #include "../task/park.h"
+#include "layer.h"
 #include "net.h"
 
 #include <math.h>
@@ -37,6 +38,7 @@ typedef struct copying {
   uint64_t left;      /* bytes that may still be copied */
   uint64_t done;      /* bytes that were */
   size_t most;        /* bytes that the next read may bring */
+  cast_stream *about; /* what the latest try was for: one of the two */
 } copying;
 
 static cast_stream *target(const copying *c) { return c->turn->stream; }
@@ -75,6 +77,7 @@ static copying *new_copying(cast_stream *from, cast_stream *to, uint64_t most) {
   c->turn = w;
   c->left = most;
   c->most = CAST_READ_MOST;
+  c->about = to;
   return c;
 }
 
@@ -114,10 +117,10 @@ static intptr_t write_left(copying *c, cast_session *self) {
    *side < 0: it has done much, and others shall run. */
 static intptr_t copy_some(copying *c, int *side, cast_session *self) {
   uint64_t until = c->done + CAST_TURN_MOST;
-  while (c->left > 0) {
+  while (c->left > 0 || cast_stream_owes(target(c))) {
     intptr_t n;
     *side = CAST_WRITE;
-    if (cast_stream_left(c->from) > 0) {
+    if (cast_stream_left(c->from) > 0 || cast_stream_owes(target(c))) {
       n = write_left(c, self);
       if (n != 0) return n;
       if (c->left == 0) break;
@@ -152,10 +155,11 @@ static intptr_t copy_or_wait(copying *c, cast_ltask *t) {
     }
     rc = copy_some(c, &side, t->base.session);
     cast_stream_settle(c->from, t->base.session->runner);
+    c->about = side == CAST_READ ? c->from : target(c);
     if (rc != OS_EAGAIN) return rc;
     if (side < 0) return CAST_MORE;
     rc = cast_descriptor_wait(
-      side == CAST_READ ? c->from->file : target(c)->file, side, &t->base);
+      c->about->file, cast_stream_side(c->about, side), &t->base);
     if (rc != 0) return rc;
   }
 }
@@ -188,8 +192,9 @@ static void leave(copying *c, const cast_ltask *t, bool broken) {
       &CAST_CONTAINER(to->writers.next, cast_write, link)->task->base, 0);
 }
 
-static int push_outcome(lua_State *L, intptr_t rc, uint64_t done) {
-  if (rc != 0) cast_net_failure(L, rc);
+static int push_outcome(
+  lua_State *L, const cast_stream *s, intptr_t rc, uint64_t done) {
+  if (rc != 0) cast_net_stream_failure(L, s, rc);
 #if CAST_LUA >= 503
   lua_pushinteger(L, (lua_Integer)done);
 #else
@@ -204,7 +209,7 @@ static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   CAST_UNUSED(S);
   /* The time that may be over is that of a scope, which raises. */
   leave(c, t, raises || result == CASTING_ETIMEOUT);
-  return raises ? 0 : push_outcome(L, result, c->done);
+  return raises ? 0 : push_outcome(L, c->about, result, c->done);
 }
 
 static void describe_end(
@@ -238,7 +243,7 @@ static uint64_t check_most(lua_State *L, int i) {
 int cast_net_copy(lua_State *L) {
   cast_state *S = cast_state_here(L);
   cast_stream *from, *to;
-  uint64_t most, done;
+  uint64_t most;
   cast_ltask *t;
   copying *c;
   intptr_t rc;
@@ -251,7 +256,7 @@ int cast_net_copy(lua_State *L) {
   to = cast_net_stream(L, 2);
   if (from->reader != NULL)
     cast_misuse(L, "another task is reading from this stream");
-  if (cannot_write(to)) return push_outcome(L, CASTING_ECLOSED, 0);
+  if (cannot_write(to)) return push_outcome(L, to, CASTING_ECLOSED, 0);
   c = new_copying(from, to, most);
   if (c == NULL) cast_raise_memory(L);
   c->turn->task = t;
@@ -264,7 +269,7 @@ int cast_net_copy(lua_State *L) {
     return cast_park(L, S, t, OS_FOREVER, &copy_kind);
   }
   leave(c, t, false);
-  done = c->done;
+  rc = push_outcome(L, c->about, rc, c->done); /* `c` has a reference of it */
   cast_unref(&c->object);
-  return push_outcome(L, rc, done);
+  return (int)rc;
 }

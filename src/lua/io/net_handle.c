@@ -12,6 +12,7 @@
 #include "../state/argument.h"
 #include "../state/cleanup.h"
 #include "../state/handle.h"
+#include "layer.h"
 #include "net.h"
 
 #include <stdio.h>
@@ -175,6 +176,15 @@ int cast_net_failure(lua_State *L, intptr_t rc) {
   return 2;
 }
 
+int cast_net_stream_failure(lua_State *L, const cast_stream *s, intptr_t rc) {
+  char text[CAST_LAYER_TEXT]; /* to push it may be the end of the layer */
+  if (rc != CAST_LAYER_FAILED) return cast_net_failure(L, rc);
+  cast_layer_text(s, text);
+  lua_pushnil(L);
+  lua_pushstring(L, text);
+  return 2;
+}
+
 /* What names a Unix socket: its length. */
 static size_t write_name(const os_address *a, char name[CAST_NET_TEXT]) {
   char host[OS_HOST_SIZE];
@@ -296,7 +306,7 @@ static int stream_text(lua_State *L) {
   else if (cast_net_stream_text(s, text) > 0)
     lua_pushfstring(L, "stream: %s", text);
   else
-    lua_pushfstring(L, "stream: %p", (const void *)s);
+    cast_handle_push_address(L, "stream", s);
   return 1;
 }
 

@@ -15,6 +15,7 @@
 #include "../task/enter.h"
 #include "../task/park.h"
 #include "../task/turn.h"
+#include "layer.h"
 #include "net.h"
 #include "net_option.h"
 
@@ -50,11 +51,45 @@ static bool close_forked(cast_listener *l) {
   return first;
 }
 
+static void free_layers(cast_layers *x) {
+  if (x == NULL) return;
+  x->how->drop(x->state);
+  cast_free(x);
+}
+
+int cast_listener_layers(
+  cast_listener *l, const casting_layers *how, void *state) {
+  cast_layers *x = cast_alloc(sizeof *x), *none = NULL;
+  if (x == NULL) return CASTING_ENOMEM;
+  x->how = how;
+  x->state = state;
+  /* PAIR layers: release. */
+  if (atomic_compare_exchange_strong_explicit(
+        &l->layers, &none, x, memory_order_release, memory_order_relaxed))
+    return 0;
+  cast_free(x);
+  return CASTING_EINVAL;
+}
+
+/* Lays one over a connection. False: no memory. */
+static bool add_layer(cast_listener *l, cast_stream *s) {
+  /* PAIR layers: acquire. */
+  const cast_layers *x = atomic_load_explicit(&l->layers, memory_order_acquire);
+  void *state;
+  if (CAST_LIKELY(x == NULL)) return true;
+  state = x->how->make(x->state);
+  if (state == NULL) return false;
+  if (cast_layer_set(s, x->how->layer, state, NULL, 0) == 0) return true;
+  x->how->layer->drop(state);
+  return false;
+}
+
 static void free_listener(cast_object *o) {
   cast_listener *l = CAST_CONTAINER(o, cast_listener, object);
   cast_timer_remove(&l->timer);
   (void)close_it(l, NULL);
   if (l->file != NULL) cast_unref(&l->file->object);
+  free_layers(atomic_load_explicit(&l->layers, memory_order_relaxed));
   cast_free(l);
 }
 
@@ -280,6 +315,10 @@ static int push_connection(
     cast_net_stream_give(L, lua_gettop(L) - 2, s);
   else
     keep(l, fd);
+  if (s != NULL && !add_layer(l, s)) {
+    cast_stream_close(s, NULL);
+    s = NULL;
+  }
   cast_unref(&l->object);
   if (status != LUA_OK) return lua_error(L);
   if (s == NULL) cast_raise_memory(L);
@@ -440,7 +479,7 @@ static int listener_text(lua_State *L) {
   if (cast_net_text(&l->local, text) > 0)
     lua_pushfstring(L, "listener: %s", text);
   else
-    lua_pushfstring(L, "listener: %p", (void *)l);
+    cast_handle_push_address(L, "listener", l);
   return 1;
 }
 
@@ -448,6 +487,19 @@ static void set_count(lua_State *L, const char *name, _Atomic uint64_t *n) {
   lua_pushinteger(
     L, (lua_Integer)atomic_load_explicit(n, memory_order_relaxed));
   lua_setfield(L, -2, name);
+}
+
+/* is_layered(v): has the stream a layer, or do the listener's connections get
+   one? */
+int cast_net_is_layered(lua_State *L) {
+  const cast_stream *s = cast_net_stream_test(L, 1);
+  if (s != NULL) {
+    lua_pushboolean(L, s->layer != NULL);
+    return 1;
+  }
+  lua_pushboolean(L, atomic_load_explicit(&this_listener(L)->layers,
+                       memory_order_relaxed) != NULL);
+  return 1;
 }
 
 static int listener_stats(lua_State *L) {

@@ -22,6 +22,7 @@
 #ifndef CAST_NET_LISTENER_H
 #define CAST_NET_LISTENER_H
 
+#include "../../../include/casting.h"
 #include "../../io/descriptor.h"
 #include "../../os/socket.h"
 #include "../../timer.h"
@@ -39,10 +40,17 @@ typedef struct cast_listener {
   os_address local;            /* (i) */
   os_socket_file place;        /* (i) of its path, if it has one */
   _Atomic bool unlinks;        /* (a) close removes the path */
+  _Atomic(struct cast_layers *) layers; /* (a) what its connections get, set
+                                           once; or NULL */
 } cast_listener;
 
 extern const cast_type cast_listener_type;
 extern const cast_class cast_listener_class;
+
+/* Its connections get layers of that kind from now on: 0; CASTING_ENOMEM;
+   CASTING_EINVAL: it has some. */
+int cast_listener_layers(
+  cast_listener *l, const casting_layers *how, void *state);
 
 /* Pushes the handle of a new one that has no descriptor. Raises. */
 cast_listener *cast_listener_push(lua_State *L);

@@ -14,3 +14,11 @@ int cast_listener_serve(lua_State *L) { return call(L, "serve", "serve"); }
 
 /* stream:lines([what]) */
 int cast_net_lines(lua_State *L) { return call(L, "net_lines", "lines"); }
+
+/* stream:starttls(options) */
+int cast_net_starttls(lua_State *L) {
+  return call(L, "net_starttls", "starttls");
+}
+
+/* stream:tls([timeout]) */
+int cast_net_tls(lua_State *L) { return call(L, "net_tls", "tls"); }

@@ -26,6 +26,7 @@
 #include "../task/enter.h"
 #include "../task/park.h"
 #include "../task/turn.h"
+#include "layer.h"
 #include "net.h"
 
 #include <math.h>
@@ -39,7 +40,8 @@ static cast_runner *runner_of(const cast_state *S) { return S->session.runner; }
 static intptr_t wait_or_gather(
   cast_state *S, cast_stream *s, cast_want *w, cast_ltask *t, intptr_t rc) {
   while (rc == OS_EAGAIN) {
-    rc = cast_descriptor_wait(s->file, CAST_READ, &t->base);
+    rc =
+      cast_descriptor_wait(s->file, cast_stream_side(s, CAST_READ), &t->base);
     if (rc == 0) rc = cast_stream_gather(s, w, runner_of(S));
   }
   return rc;
@@ -180,7 +182,7 @@ static int push_failure(lua_State *L, cast_state *S, cast_stream *s,
   if (at_end && left > 0)
     return hand_out(L, S, s, true, left, w->kind == CAST_WANT_PEEK ? 0 : left);
   cast_stream_settle(s, runner_of(S));
-  if (rc != CAST_TOO_LONG && !at_end) return cast_net_failure(L, rc);
+  if (rc != CAST_TOO_LONG && !at_end) return cast_net_stream_failure(L, s, rc);
   lua_pushnil(L);
   lua_pushstring(L, at_end ? "closed" : "too long");
   return 2;

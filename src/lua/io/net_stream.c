@@ -4,6 +4,7 @@
 #include "../../fork.h"
 #include "../compat/auxiliary.h"
 #include "../state/argument.h"
+#include "layer.h"
 #include "net.h"
 #include "net_option.h"
 
@@ -14,7 +15,34 @@ static int stream_abort(lua_State *L) {
     if (s->is_socket) os_abort(s->file->fd);
     cast_descriptor_end(s->file);
   }
+  cast_layer_drop(s, NULL, false); /* without a word */
   return cast_net_close(L);
+}
+
+/* A layer's own end has gone, and what was written before. */
+static int push_shut(
+  lua_State *L, const cast_stream *s, intptr_t rc, size_t done) {
+  CAST_UNUSED(done);
+  if (rc == 0) rc = cast_stream_shut((cast_stream *)(uintptr_t)s);
+  if (rc != 0) return cast_net_stream_failure(L, s, rc);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int finish_end(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  return cast_net_write_finish(L, S, t, result, push_shut);
+}
+
+static const cast_wait_kind end_kind = {.finish = finish_end,
+  .again = cast_net_write_again,
+  .describe = cast_net_write_describe,
+  .cleans_up = true};
+
+/* Of a stream with a layer: waits until the end of that has gone. */
+static int shut_layer(lua_State *L, cast_stream *s) {
+  intptr_t rc = cast_layer_end(s, &cast_state_here(L)->session);
+  if (rc != 0) return cast_net_stream_failure(L, s, rc);
+  return cast_net_write_as(L, (os_bytes){"", 0}, 0, -1, &end_kind, push_shut);
 }
 
 static int stream_shutdown(lua_State *L) {
@@ -23,6 +51,7 @@ static int stream_shutdown(lua_State *L) {
   if (cast_forked) cast_raise_closed(L); /* the parent writes to it, too */
   if (!cast_list_is_empty(&s->writers))
     cast_misuse(L, "a task is writing to this stream");
+  if (s->layer != NULL && !s->closed && !s->shut) return shut_layer(L, s);
   rc = s->is_socket ? cast_stream_shut(s) : CASTING_EINVAL;
   if (rc == CASTING_EINVAL && !s->closed) {
     lua_pushnil(L);
@@ -88,6 +117,8 @@ const luaL_Reg cast_net_stream_methods[] = {
   {"write", cast_net_write},
   {"copy", cast_net_copy},
   {"lines", cast_net_lines},
+  {"starttls", cast_net_starttls},
+  {"tls", cast_net_tls},
   {"close", cast_net_close},
   {"abort", stream_abort},
   {"shutdown", stream_shutdown},

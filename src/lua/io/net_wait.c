@@ -33,6 +33,7 @@
 #include "../task/enter.h"
 #include "../task/park.h"
 #include "../task/turn.h"
+#include "layer.h"
 #include "net.h"
 #include "net_listener.h"
 #include "net_udp.h"
@@ -154,12 +155,24 @@ static uint32_t *selects_of(const cast_case *c) {
   return NULL;
 }
 
+/* What has come may be nothing for a task, of a handshake for example: so it is
+   taken, and looked at. */
+static bool brings_layer(cast_stream *s, cast_runner *r) {
+  intptr_t rc;
+  if (CAST_LIKELY(s->layer == NULL) || s->reader != NULL || s->closed)
+    return false;
+  s->drained = false; /* what no event has told of yet counts, too */
+  rc = cast_stream_fill(s, 1, r);
+  cast_stream_settle(s, r);
+  return rc != OS_EAGAIN;
+}
+
 /* Has it something that was read already, so that whatever the system says it
    is ready? */
-static bool has_left(cast_object *o) {
+static bool has_left(cast_object *o, cast_runner *r) {
   if (o->type == &cast_stream_type) {
-    const cast_stream *s = CAST_CONTAINER(o, cast_stream, object);
-    return cast_stream_left(s) > 0 || s->ended;
+    cast_stream *s = CAST_CONTAINER(o, cast_stream, object);
+    return cast_stream_left(s) > 0 || s->ended || brings_layer(s, r);
   }
   if (o->type == &cast_udp_type) {
     const cast_udp *u = CAST_CONTAINER(o, cast_udp, object);
@@ -170,10 +183,15 @@ static bool has_left(cast_object *o) {
   return false;
 }
 
-static void look_at_left(cast_extra *x) {
-  for (uint32_t i = 0; i < x->ncases; i++)
-    if (x->cases[i].object != NULL && has_left(x->cases[i].object))
-      x->cases[i].ready = CAST_FILE_READY;
+static void look_at_left(cast_extra *x, cast_runner *r) {
+  for (uint32_t i = 0; i < x->ncases; i++) {
+    cast_case *c = &x->cases[i];
+    if (c->object == NULL) continue;
+    if (has_left(c->object, r)) c->ready = CAST_FILE_READY;
+    if (c->object->type == &cast_stream_type)
+      c->side = (uint8_t)cast_stream_side(
+        CAST_CONTAINER(c->object, cast_stream, object), CAST_READ);
+  }
 }
 
 static void let_go(cast_extra *x) {
@@ -195,7 +213,7 @@ static int look(cast_state *S, cast_ltask *t, bool waits) {
   cast_extra *x = t->extra;
   uint32_t which = 0;
   int rc;
-  look_at_left(x);
+  look_at_left(x, S->session.runner);
   rc = cast_select_files(
     &S->session, waits ? &t->base : NULL, x->cases, x->ncases, &which);
   if (rc == CAST_PARKED) {

@@ -22,6 +22,7 @@
 #include "../task/enter.h"
 #include "../task/park.h"
 #include "../task/turn.h"
+#include "layer.h"
 #include "net.h"
 #include "pieces.h"
 
@@ -44,7 +45,8 @@ static bool is_first(const cast_write *w) {
 static intptr_t write_or_wait(cast_write *w, cast_ltask *t) {
   for (;;) {
     intptr_t rc;
-    if (w->copy.size == 0) return 0; /* all had gone: it was a turn */
+    if (w->copy.size == 0 && !cast_stream_owes(w->stream))
+      return 0; /* all had gone: it was a turn */
     /* Nothing may stand behind a piece of a write. */
     if (w->stream->shut) return CASTING_ECLOSED;
     if (!is_first(w)) {
@@ -53,7 +55,8 @@ static intptr_t write_or_wait(cast_write *w, cast_ltask *t) {
     }
     rc = cast_stream_send(w->stream, &w->copy, 1, &w->done, t->base.session);
     if (rc != OS_EAGAIN) return rc;
-    rc = cast_descriptor_wait(w->stream->file, CAST_WRITE, &t->base);
+    rc = cast_descriptor_wait(
+      w->stream->file, cast_stream_side(w->stream, CAST_WRITE), &t->base);
     if (rc != 0) return rc;
   }
 }
@@ -79,9 +82,10 @@ static void leave(cast_write *w, cast_state *S, bool broken) {
       &CAST_CONTAINER(s->writers.next, cast_write, link)->task->base, 0);
 }
 
-static int push_outcome(lua_State *L, intptr_t rc, size_t done) {
+static int push_outcome(
+  lua_State *L, const cast_stream *s, intptr_t rc, size_t done) {
   if (rc == 0) return lua_pushboolean(L, 1), 1;
-  cast_net_failure(L, rc);
+  cast_net_stream_failure(L, s, rc);
   lua_pushinteger(L, (lua_Integer)done);
   return 3;
 }
@@ -103,8 +107,9 @@ int cast_net_write_finish(
   bool raises = result == CASTING_ECANCELLED || result == CAST_DEADLOCK;
   leave(w, S, cast_net_is_untold(t, result));
   /* A helper has the last bytes of a file. */
-  if (result == CASTING_ETIMEOUT && is_all(w)) result = 0;
-  return raises ? 0 : told(L, result, w->offset + w->before + w->done);
+  if (result == CASTING_ETIMEOUT && is_all(w) && w->stream->is_file) result = 0;
+  if (raises) return 0;
+  return told(L, w->stream, result, w->offset + w->before + w->done);
 }
 
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
@@ -178,7 +183,7 @@ static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
   /* From here to the end no Lua runs: what went and what waits are one write,
      and no finalizer sends the stream away. */
   s = cast_net_stream(L, 1);
-  if (s->shut || s->closed) return told(L, CASTING_ECLOSED, offset);
+  if (s->shut || s->closed) return told(L, s, CASTING_ECLOSED, offset);
   /* A file is written by a helper, who takes all at once that is one piece. */
   if (cast_list_is_empty(&s->writers) && (!s->is_file || !most.waits)) {
     rc = cast_stream_send(s, pieces, n, &done, &S->session);
@@ -190,11 +195,11 @@ static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
     if (told == push_outcome) return cast_turn_take(L, S, t);
     rc = CAST_MORE; /* a write of nothing, in the next turn */
   }
-  if (rc != OS_EAGAIN && rc != CAST_MORE) return told(L, rc, offset + done);
-  if (!most.waits) return told(L, CASTING_ETIMEOUT, offset + done);
+  if (rc != OS_EAGAIN && rc != CAST_MORE) return told(L, s, rc, offset + done);
+  if (!most.waits) return told(L, s, CASTING_ETIMEOUT, offset + done);
   w = new_write(S, s, pieces, n, done);
-  if (w == NULL && done == cast_pieces_size(pieces, n))
-    return told(L, 0, offset + done);
+  if (w == NULL && done == cast_pieces_size(pieces, n) && !cast_stream_owes(s))
+    return told(L, s, 0, offset + done);
   if (w == NULL) {
     if (done > 0) cast_stream_break(s); /* nobody learns the number */
     cast_raise_memory(L);
@@ -210,8 +215,9 @@ static int write_pieces(lua_State *L, cast_state *S, const os_bytes *pieces,
   }
   leave(w, S, false);
   done = w->before + w->done;
+  rc = told(L, s, rc, offset + done); /* `w` has a reference of s */
   cast_unref(&w->object);
-  return told(L, rc, offset + done);
+  return (int)rc;
 }
 
 int cast_net_write_as(lua_State *L, os_bytes bytes, size_t offset,

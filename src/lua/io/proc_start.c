@@ -89,6 +89,7 @@ static void push_strings(lua_State *L, os_program *program) {
 static const char *stream_problem(cast_stream *s) {
   if (s->closed) return "this stream is closed";
   if (cast_stream_is_awaited(s)) return "a task waits for this stream";
+  if (s->layer != NULL) return "this stream has a layer, such as TLS";
   if (cast_stream_is_owed(s))
     return "what was written to this stream is still on its way";
   if (cast_stream_is_ahead(s))

@@ -8,11 +8,13 @@
 #include "../../limits.h"
 #include "../../mem.h"
 #include "../../os/standard.h"
+#include "layer.h"
 
 /* -- its life ------------------------------------------------------------- */
 
 static void free_stream(cast_object *o) {
   cast_stream *s = CAST_CONTAINER(o, cast_stream, object);
+  cast_layer_drop(s, NULL, false);
   cast_fileio_drop(&s->input);
   cast_fileio_drop(&s->output);
   cast_descriptor_close(s->file, NULL);
@@ -85,21 +87,12 @@ static bool count_room(cast_stream *s, size_t room, bool urgent) {
   return true;
 }
 
-/* The same for works that are under way, or over and not taken. */
-static void count_works(cast_stream *s, size_t bytes) {
-  if (s->account == NULL || bytes == s->works) return;
-  if (cast_slabs_charge(s->account, s->works, bytes)) s->works = bytes;
-}
-static size_t size_of_works(const cast_stream *s) {
-  return cast_fileio_size(s->input) + cast_fileio_size(s->output);
-}
-
 void cast_stream_assign(cast_stream *s, cast_slabs *account) {
   (void)count_room(s, 0, false);
-  count_works(s, 0);
+  cast_transport_count(s, 0);
   s->account = account;
   (void)count_room(s, s->room, false);
-  count_works(s, size_of_works(s));
+  cast_transport_count(s, cast_transport_works(s));
 }
 
 /* What is left over lies in it no more. It still counts. */
@@ -176,82 +169,56 @@ static bool make_room(cast_stream *s, size_t more) {
   return bytes != NULL;
 }
 
+/* What was read so far is the layer's, and counts as nothing that a task has
+   taken. */
+int cast_stream_layer(cast_stream *s, const casting_layer *how, void *state) {
+  size_t left = cast_stream_left(s);
+  unsigned char *early = left > 0 ? cast_alloc(left) : NULL;
+  if (left > 0 && early == NULL) return CASTING_ENOMEM;
+  if (left > 0) memcpy(early, cast_stream_data(s), left);
+  if (cast_layer_set(s, how, state, early, left) != 0) {
+    cast_free(early);
+    return CASTING_ENOMEM;
+  }
+  cast_stream_take(s, left);
+  s->nread -= left;
+  cast_stream_settle(s, NULL);
+  return 0;
+}
+
 /* What a stream that is closed has no more. */
-static void give_up(cast_stream *s) {
+static void give_up(cast_stream *s, cast_session *self) {
+  cast_layer_drop(s, self, true);
   s->closed = true;
   /* At once, as a handle may be collected much later. */
   if (s->uses == 0) release(s, NULL);
   cast_fileio_drop(&s->input);
   cast_fileio_drop(&s->output);
-  count_works(s, 0);
+  cast_transport_count(s, 0);
 }
 
 bool cast_stream_close(cast_stream *s, cast_session *self) {
-  give_up(s);
+  give_up(s, self);
   return cast_descriptor_close(s->file, self);
 }
 
 int cast_stream_release(cast_stream *s, cast_session *self) {
   int fd = s->file->fd;
-  give_up(s);
+  give_up(s, self);
   return cast_descriptor_release(s->file, self) ? fd : -1;
 }
 
 /* -- reading -------------------------------------------------------------- */
 
-/* Within a use of its descriptor. Only when it first matters: many a connection
-   is closed before. */
-static bool drains(cast_stream *s) {
-  if (s->asks_drains) {
-    s->asks_drains = false;
-    s->drains = os_is_plain(s->file->fd);
-  }
-  return s->drains;
-}
-
-static intptr_t read_file(cast_stream *s, void *to, size_t size) {
-  intptr_t n = cast_fileio_read(&s->input, s->file, to, size);
-  count_works(s, size_of_works(s));
-  return n;
-}
-
-/* One call of the system. */
-static intptr_t read_once(cast_stream *s, void *to, size_t size) {
-  int fd = s->file->fd;
-  if (CAST_UNLIKELY(s->is_file)) return read_file(s, to, size);
-  if (CAST_UNLIKELY(s->shared)) {
-    int ready;
-    if (s->is_socket) return os_receive_now(fd, to, size);
-    ready = os_poll_now(fd, OS_READABLE);
-    if (ready <= 0) return ready == 0 ? OS_EAGAIN : ready;
-  }
-  if (CAST_UNLIKELY(s->is_terminal)) return os_read_terminal(fd, to, size);
-  return os_read(fd, to, size);
-}
-
 intptr_t cast_stream_try(
   cast_stream *s, void *to, size_t size, cast_session *self) {
-  intptr_t n;
-  if (!cast_descriptor_begin(s->file)) return CASTING_ECLOSED;
-  if (s->ended) {
-    cast_descriptor_end(s->file);
-    return 0;
-  }
-  if (s->drained && !cast_descriptor_is_ready(s->file, CAST_READ) &&
-      !cast_descriptor_is_ended(s->file)) {
-    cast_descriptor_end(s->file);
-    return OS_EAGAIN;
-  }
-  cast_descriptor_try(s->file, CAST_READ);
-  n = read_once(s, to, size);
-  s->drained = n > 0 && (size_t)n < size && drains(s);
-  cast_descriptor_end(s->file);
-  s->broken = os_is_gone(n);
+  intptr_t n = CAST_LIKELY(s->layer == NULL)
+                 ? cast_transport_read(s, to, size, self)
+                 : cast_layer_try(s, to, size, self);
+  if (CAST_UNLIKELY(n == CASTING_ECLOSED)) return n;
+  s->broken = os_is_gone(n) || (n == 0 && s->broken);
   s->ended = n == 0 || s->broken;
   if (n > 0) s->nread += (uint64_t)n;
-  /* What was short is the last only if no event has told of the end. */
-  if (n != OS_EAGAIN && (!s->drained || cast_descriptor_is_ended(s->file)))
-    cast_descriptor_pass(s->file, CAST_READ, self);
   return s->ended ? 0 : n;
 }
 
@@ -415,13 +382,6 @@ static int select_pieces(const os_bytes *pieces, uint32_t n, size_t skip,
   return count;
 }
 
-static intptr_t write_file(
-  cast_stream *s, const os_bytes *v, int n, size_t total) {
-  intptr_t written = cast_fileio_write(&s->output, s->file, v, n, total);
-  count_works(s, size_of_works(s));
-  return written;
-}
-
 bool cast_stream_is_owed(const cast_stream *s) {
   return cast_fileio_runs(s->output);
 }
@@ -434,43 +394,6 @@ size_t cast_stream_leave(cast_stream *s) {
 
 void cast_stream_break(cast_stream *s) {
   if (s->name == NULL) (void)cast_stream_shut(s);
-}
-
-/* One call of the system. */
-static intptr_t write_once(
-  cast_stream *s, const os_bytes *v, int n, size_t total) {
-  int fd = s->file->fd;
-  if (CAST_UNLIKELY(s->is_file)) return write_file(s, v, n, total);
-  if (CAST_UNLIKELY(s->shared) && !s->is_socket) {
-    int ready = os_poll_now(fd, OS_WRITABLE);
-    if (ready <= 0) return ready == 0 ? OS_EAGAIN : ready;
-  }
-  if (CAST_UNLIKELY(s->is_terminal)) return os_write_terminal(fd, v, n);
-  return os_write(fd, v, n, s->is_socket);
-}
-
-/* Writes `total` bytes, or a part. `ready` is cleared only when there was no
-   room before: then what is short tells that there is none left, and *over is
-   set. Otherwise there is most often room, and nobody has to be told. */
-static intptr_t write_part(cast_stream *s, const os_bytes *v, int n,
-  size_t total, bool *over, cast_session *self) {
-  bool forgets = s->full, fits;
-  intptr_t written;
-  if (!cast_descriptor_begin(s->file)) return CASTING_ECLOSED;
-  if (forgets) cast_descriptor_try(s->file, CAST_WRITE);
-  written = write_once(s, v, n, total);
-  if (written == OS_EAGAIN && !forgets) {
-    forgets = true;
-    cast_descriptor_try(s->file, CAST_WRITE);
-    written = write_once(s, v, n, total);
-  }
-  fits = written >= 0 && (size_t)written == total;
-  s->full = !fits;
-  *over = forgets && written >= 0 && !fits && drains(s);
-  cast_descriptor_end(s->file);
-  if (forgets && written != OS_EAGAIN && !*over)
-    cast_descriptor_pass(s->file, CAST_WRITE, self);
-  return written;
 }
 
 /* What others write to a standard stream must not come between pieces that are
@@ -498,6 +421,8 @@ intptr_t cast_stream_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
   size_t gone = 0; /* bytes of these */
   size_t from = *done;
   bool over = false;
+  if (CAST_UNLIKELY(s->layer != NULL))
+    return cast_layer_send(s, pieces, n, done, self);
   if (join_pieces(s, pieces, n, together, &all)) {
     pieces = &all;
     n = 1;
@@ -511,7 +436,7 @@ intptr_t cast_stream_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
     if (count == 0) return 0;
     if (over) return OS_EAGAIN;
     if (*done - from >= CAST_TURN_MOST) return CAST_MORE;
-    written = write_part(s, v, count, total, &over, self);
+    written = cast_transport_write(s, v, count, total, &over, self);
     if (written < 0) return written;
     s->nwritten += (uint64_t)written;
     *done += (size_t)written;

@@ -27,78 +27,16 @@
 #ifndef CAST_STREAM_H
 #define CAST_STREAM_H
 
+#include "../../../include/casting.h"
 #include "../../context.h"
 #include "../../io/descriptor.h"
-#include "../../list.h"
-#include "../../object.h"
-#include "../../os/socket.h"
-#include "../../slab.h"
-#include "fileio.h"
-
-struct cast_ltask;
-
-/* -- reading: what is wanted ---------------------------------------------- */
-
-typedef enum cast_want_kind {
-  CAST_WANT_SOME,  /* what is there, but not nothing, up to `size` */
-  CAST_WANT_COUNT, /* `size` bytes */
-  CAST_WANT_PEEK,  /* these, and they stay */
-  CAST_WANT_LINE,  /* up to a newline, which stays out, with a "\r" before */
-  CAST_WANT_WHOLE_LINE,
-  CAST_WANT_UNTIL, /* up to `mark`, which stays out */
-  CAST_WANT_ALL    /* to the end */
-} cast_want_kind;
-
-typedef struct cast_want {
-  cast_want_kind kind;
-  uint32_t nmark;
-  const char *mark; /* UNTIL; of a read that waits: to be freed */
-  size_t size;    /* SOME, COUNT, PEEK: see there; else the most bytes, without
-                       the end of a line or the mark */
-  size_t scanned; /* of what is left over: there is no end in it */
-  size_t found;   /* LINE, UNTIL: how many bytes with the end; 0: not yet */
-} cast_want;
+#include "transport.h"
 
 /* A result: there is no end within the limit. No result of the system's and no
    CASTING_E* is the same. */
 #define CAST_TOO_LONG (-200)
 
 /* -- streams -------------------------------------------------------------- */
-
-typedef struct cast_stream {
-  cast_object object;      /* references: the handle, and waits */
-  cast_descriptor *file;   /* (i) one reference */
-  unsigned char *bytes;    /* left over, from `start` on; NULL: nothing */
-  size_t start, end, room; /* of `bytes`; room CAST_READ_MOST: as scratch has */
-  cast_slabs *account;     /* of its session; NULL: it has no handle */
-  size_t counted;          /* bytes of the buffer that are counted there */
-  cast_list writers;       /* of cast_write, in order */
-  struct cast_ltask *reader; /* the task that waits to read, or NULL; ... */
-  cast_want want;            /* ... and what it wants */
-  uint32_t selects;          /* calls that wait for it beside other things */
-  uint32_t uses;             /* calls that make strings of its bytes now */
-  uint64_t nread, nwritten;  /* bytes, so far */
-  char *title;               /* (i) what a read does, for reports; or NULL */
-  bool is_socket;            /* (i) */
-  bool asks_drains;          /* the next is not known yet */
-  bool drains;               /* a short read or write tells that there is no
-                                more, or no room: see 3. */
-  cast_fileio *input;  /* of a file: what a helper reads or has read; or NULL */
-  cast_fileio *output; /* ... and what it writes */
-  size_t works;        /* bytes of these that are counted */
-  const char *name;    /* (i) "stdin" and the like, if it is one; or NULL */
-  size_t most;         /* (i) bytes that are written at once, if it is shared */
-  bool shared; /* (i) its open file is not ours alone, and blocks: it is asked
-                  before each call */
-  bool is_terminal; /* (i) */
-  bool is_file; /* (i) helpers read and write it (fileio.h); also `shared` */
-  bool drained; /* see 3. */
-  bool full;    /* the latest write found no room for all */
-  bool ended;   /* the other side has sent its end, or reset it; ... */
-  bool broken;  /* ... the latter */
-  bool shut;    /* this side has sent its end */
-  bool closed;  /* this side has closed it */
-} cast_stream;
 
 extern const cast_type cast_stream_type;
 
@@ -114,7 +52,8 @@ typedef enum cast_stream_origin {
 /* With a descriptor of the system's, which it takes over. NULL: no memory, and
    nothing was taken. */
 cast_stream *cast_stream_new(int fd, cast_stream_origin origin);
-/* Closes it, and wakes those who wait. False: it was closed before. */
+/* Closes it, and wakes those who wait; its layer says so to the other side.
+   False: it was closed before. */
 bool cast_stream_close(cast_stream *s, cast_session *self);
 /* The same, but its descriptor stays open, and is the program's: the number;
    -1: it was closed before. */
@@ -126,6 +65,10 @@ void cast_stream_assign(cast_stream *s, cast_slabs *account);
 /* Is a call at work on it, or does a task wait for it, to read, to write, or
    for its descriptor? Then it stays in its session. */
 bool cast_stream_is_awaited(cast_stream *s);
+
+/* Lays a layer over it, which gets first what is left over: 0, and `state` is
+   the layer's; CASTING_ENOMEM. */
+int cast_stream_layer(cast_stream *s, const casting_layer *how, void *state);
 
 /* -- reading -------------------------------------------------------------- */
 

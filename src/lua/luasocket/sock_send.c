@@ -9,8 +9,10 @@
 #include "../compat/auxiliary.h"
 #include "sock_method.h"
 
-static int push_outcome(lua_State *L, intptr_t rc, size_t done) {
+static int push_outcome(
+  lua_State *L, const cast_stream *s, intptr_t rc, size_t done) {
   char text[CAST_SOCK_TEXT];
+  CAST_UNUSED(s);
   if (rc == 0) {
     lua_pushnumber(L, (lua_Number)done);
     lua_pushnil(L);
@@ -54,7 +56,7 @@ static int send(lua_State *L, const cast_sock *k, lua_Number from,
     return 3;
   }
   if (cast_sock_stream(k) == NULL)
-    return push_outcome(L, CASTING_ECLOSED, (size_t)from - 1);
+    return push_outcome(L, NULL, CASTING_ECLOSED, (size_t)from - 1);
   bytes.at = data + (size_t)from - 1;
   bytes.size = (size_t)to - (size_t)from + 1;
   return cast_net_write_as(
