@@ -542,6 +542,7 @@ local udp = {}
 ---@field nodelay? boolean true
 ---@field keepalive? integer|false seconds; 15
 ---@field happy? number seconds until the next address is tried; 0.25
+---@field tls? true|casting.tls.options|casting.tls.context
 
 ---Makes a connection. For "unix:PATH" the options may be the second argument.
 ---@param host string a name, a numeric address, "unix:PATH"
@@ -559,6 +560,7 @@ function net.connect(host, port, options) end
 ---@field unlink? boolean close removes the path of a Unix socket; true
 ---@field nodelay? boolean of its connections; true
 ---@field keepalive? integer|boolean of its connections: seconds; 15
+---@field tls? casting.tls.options|casting.tls.context
 
 ---Makes a listener.
 ---@param host string "*", a name, a numeric address, "unix:PATH"
@@ -654,6 +656,78 @@ function stream:peek(n, timeout) end
 ---@return fun(): string?
 function stream:lines(what, how) end
 
+---@class casting.tls.identity
+---@field cert? string PEM, or a path
+---@field key? string PEM, or a path; without it: in `cert`
+---@field password? string of the key
+
+---@class casting.tls.settings: casting.tls.identity
+---@field server? boolean the side that is connected to
+---@field ca? string whom to trust: PEM, or a path
+---@field verify? boolean|"optional"
+---@field alpn? string[] protocols, the best one first
+---@field hosts? table<string, casting.tls.identity> of a server, by name
+---@field min? "1.2"|"1.3"
+---@field max? "1.2"|"1.3"
+---@field ciphers? string as OpenSSL lists them
+---@field buffers? boolean idle connections keep their buffers
+
+---@class casting.tls.options: casting.tls.settings
+---@field name? string of the other side
+---@field timeout? number seconds for the handshake; 10
+---@field context? casting.tls.context
+
+---What many connections have in common.
+---@class casting.tls.context
+local tls_context = {}
+
+---Replaces its options.
+---@param options casting.tls.settings
+---@return true?
+---@return string? why
+function tls_context:reload(options) end
+
+---The module casting.tls, which is installed by itself.
+---@class casting.tls
+---@field version string OpenSSL's
+local tls = {}
+
+---@param options casting.tls.settings
+---@return casting.tls.context?
+---@return string? why
+function tls.context(options) end
+
+---@class casting.tls.certificate
+---@field subject string
+---@field issuer string
+---@field names string[]
+---@field not_before number as of os.time
+---@field not_after number
+---@field sha256 string hexadecimal
+---@field pem string
+
+---@class casting.tls.info
+---@field version string
+---@field cipher string
+---@field alpn? string
+---@field name? string which the client has asked for
+---@field server boolean
+---@field resumed boolean
+---@field verified boolean
+---@field peer? casting.tls.certificate
+
+---Begins TLS, and waits for the handshake; the stream is closed if that fails.
+---@param options? true|casting.tls.options|casting.tls.context
+---@return casting.stream?
+---@return string? why
+function stream:starttls(options) end
+
+---What is known of its TLS, after the handshake.
+---@param timeout? number seconds
+---@return casting.tls.info?
+---@return string? why
+function stream:tls(timeout) end
+
 ---Writes all of it.
 ---@param what string|number|table
 ---@param timeout? number seconds
@@ -718,6 +792,7 @@ function listener:accept(timeout) end
 ---@class casting.serve.options
 ---@field sessions? integer|casting.session[] how many, or which
 ---@field limit? number connections at once
+---@field handshake? number seconds that one of TLS may take; 10
 ---@field grace? number seconds that they have after it was closed
 
 ---A task for each connection, until the listener is closed.

@@ -7,7 +7,7 @@
 -- numeric addresses only.
 
 local casting, internal = ...
-local type = type
+local error, pcall, type = error, pcall, type
 local Check, sockets = internal.check, internal.sockets
 local bad, got = internal.bad, internal.got
 
@@ -106,6 +106,17 @@ function Net.options(family, port, options)
     return nil, port, 2
   end
   return port, options, 3
+end
+
+-- The module casting.tls, which is installed by itself, for the function called
+-- `name`.
+function Net.tls(name)
+  local ok, tls = pcall(casting.require, "casting.tls")
+  if not ok then
+    error(name .. ": the module casting.tls cannot be loaded: " ..
+      internal.builtin.tostring(tls), 0)
+  end
+  return tls
 end
 
 -- -- names --------------------------------------------------------------------

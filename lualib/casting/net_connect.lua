@@ -27,7 +27,7 @@ local Check, Group, Failures, Net, sockets = internal.check, internal.group,
 -- -- options ------------------------------------------------------------------
 
 local KNOWN = {timeout = true, family = true, bind = true, nodelay = true,
-  keepalive = true, happy = true}
+  keepalive = true, happy = true, tls = true}
 
 -- The options, each read once.
 local function read(i, options)
@@ -35,7 +35,7 @@ local function read(i, options)
   local o = {timeout = options.timeout, family = options.family,
     bind = options.bind, nodelay = options.nodelay,
     keepalive = Net.read_keepalive(i, "connect", options.keepalive),
-    happy = options.happy}
+    happy = options.happy, tls = options.tls}
   Net.check_seconds(i, "connect", "timeout", o.timeout)
   Net.check_seconds(i, "connect", "happy", o.happy)
   Net.check_family(i, "connect", o.family)
@@ -173,6 +173,30 @@ local function connect_to_any(list, port, o, deadline)
   end, decide, group, race)
 end
 
+local function connect(host, port, family, o, deadline)
+  if family then return attempt(host, port, o, Net.left(deadline)) end
+  local list, why =
+    Net.addresses(host, family, o.family, Net.left(deadline))
+  if not list then return nil, why end
+  if list.n == 1 then
+    return attempt(list[1], port, o, Net.left(deadline))
+  end
+  return connect_to_any(list, port, o, deadline)
+end
+
+-- The same, with TLS. What is wrong with its options is found out before.
+local function connect_tls(host, port, family, o, deadline, at)
+  local tls = Net.tls("connect")
+  local settings, why = tls.options("connect", at, o.tls)
+  if not settings then return nil, why end
+  local name = family ~= "unix" and host or nil
+  tls.need_name("connect", at, settings, name)
+  local stream
+  stream, why = connect(host, port, family, o, deadline)
+  if not stream then return nil, why end
+  return tls.begin("connect", stream, settings, name, Net.left(deadline))
+end
+
 -- net.connect(host, port [, options]), net.connect("unix:PATH" [, options])
 return function(host, port, options)
   local family, problem = Net.family("connect", host)
@@ -182,14 +206,7 @@ return function(host, port, options)
   local o = options == nil and DEFAULTS or read(at, options)
   problem = problem or Net.misfit(family, o.family, o.bind)
   if problem then return nil, problem end
-  if family then
-    return attempt(host, port, o, o.timeout)
-  end
   local deadline = Net.deadline(o.timeout)
-  local list, why = Net.addresses(host, family, o.family, o.timeout)
-  if not list then return nil, why end
-  if list.n == 1 then
-    return attempt(list[1], port, o, Net.left(deadline))
-  end
-  return connect_to_any(list, port, o, deadline)
+  if o.tls then return connect_tls(host, port, family, o, deadline, at) end
+  return connect(host, port, family, o, deadline)
 end

@@ -8,7 +8,7 @@ local Check, Net, sockets =
   internal.check, internal.net_common, internal.sockets
 
 local KNOWN = {backlog = true, reuseport = true, mode = true, family = true,
-  unlink = true, nodelay = true, keepalive = true}
+  unlink = true, nodelay = true, keepalive = true, tls = true}
 
 local DIGITS = {"", "0", "1", "2", "3", "4", "5", "6", "7"}
 
@@ -45,7 +45,7 @@ local function read(i, options, is_unix)
   options = Check.options(i, "listen", options, KNOWN)
   local o = {backlog = options.backlog, reuseport = options.reuseport,
     mode = options.mode, family = options.family, unlink = options.unlink,
-    nodelay = options.nodelay,
+    nodelay = options.nodelay, tls = options.tls,
     keepalive = Net.read_keepalive(i, "listen", options.keepalive)}
   Net.check_count(i, "listen", "backlog", o.backlog, 1)
   Net.check_boolean(i, "listen", "reuseport", o.reuseport)
@@ -102,22 +102,21 @@ local function listen_at(path, o)
   return sockets.listen(path, nil, o)
 end
 
--- net.listen(host, port [, options]), net.listen("unix:PATH" [, options])
-return function(host, port, options)
-  if host == "*" then
-    Net.check_port("listen", nil, port)
-    return listen_everywhere(port, read(3, options))
-  end
-  local family, problem = Net.family("listen", host)
-  local at
-  port, options, at = Net.options(family, port, options)
-  Net.check_port("listen", family, port)
-  local o = read(at, options, family == "unix")
-  problem = problem or Net.misfit(family, o.family)
-  if problem then return nil, problem end
+-- What is wrong with the options of TLS is found out before there is a socket.
+local function with_tls(o, at, listen, ...)
+  if not o.tls then return listen(...) end
+  local tls = Net.tls("listen")
+  local settings, why = tls.options("listen", at, o.tls, true)
+  if not settings then return nil, why end
+  local listener
+  listener, why = listen(...)
+  if not listener then return nil, why end
+  return tls.listen(listener, settings)
+end
+
+local function listen_on(host, port, family, o)
   if family == "unix" then return listen_at(host, o) end
-  local list
-  list, problem = Net.addresses(host, family, o.family)
+  local list, problem = Net.addresses(host, family, o.family)
   if not list then return nil, problem end
   list = in_order(list)
   for i = 1, list.n do
@@ -126,4 +125,21 @@ return function(host, port, options)
     problem = problem or why
   end
   return nil, problem
+end
+
+-- net.listen(host, port [, options]), net.listen("unix:PATH" [, options])
+return function(host, port, options)
+  if host == "*" then
+    Net.check_port("listen", nil, port)
+    local o = read(3, options)
+    return with_tls(o, 3, listen_everywhere, port, o)
+  end
+  local family, problem = Net.family("listen", host)
+  local at
+  port, options, at = Net.options(family, port, options)
+  Net.check_port("listen", family, port)
+  local o = read(at, options, family == "unix")
+  problem = problem or Net.misfit(family, o.family)
+  if problem then return nil, problem end
+  return with_tls(o, at, listen_on, host, port, family, o)
 end

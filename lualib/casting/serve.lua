@@ -53,7 +53,7 @@ local function read_sessions(given)
   return sessions, false
 end
 
-local KNOWN = {sessions = true, limit = true, grace = true}
+local KNOWN = {sessions = true, limit = true, grace = true, handshake = true}
 
 -- The options, each read once.
 local function read(options)
@@ -64,6 +64,9 @@ local function read(options)
     Net.check_count(3, "serve", "limit", o.limit, 1)
   end
   Net.check_seconds(3, "serve", "grace", o.grace)
+  o.handshake = options.handshake
+  Net.check_seconds(3, "serve", "handshake", o.handshake)
+  o.handshake = o.handshake or 10
   o.limit = o.limit or 1 / 0
   return o
 end
@@ -86,7 +89,7 @@ local function start(group, listener, f, o)
         o.sessions[i] = casting.session {name = "serve " .. i}
       end
       group:adopt(o.sessions[i]:spawn(internal.run, "serve_session", listener,
-        f, limit, o.grace))
+        f, limit, o.grace, o.handshake))
     end
   end
 end
@@ -140,7 +143,7 @@ return function(listener, f, options)
   Check.expect(2, "serve", f, "function")
   local o = read(options)
   if not o.sessions then
-    return serve_session(listener, f, o.limit, o.grace)
+    return serve_session(listener, f, o.limit, o.grace, o.handshake)
   end
   Check.crosses(2, "serve", f, o.sessions.n)
   local group = Group.new()

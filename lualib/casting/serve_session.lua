@@ -66,8 +66,16 @@ local function enter_begun(server)
   server.fresh = false
 end
 
+-- The task of a connection that begins with a handshake, as with TLS. Nobody is
+-- told of one that fails: any stranger can make that happen.
+local function serve_layered(f, seconds, stream, host, port)
+  if stream:write("", seconds) then return f(stream, host, port) end
+end
+
 local function begin(server, host, port)
-  server.begun = server.begun or
+  local handshake = server.handshake
+  server.begun = server.begun or handshake and casting.spawn(serve_layered,
+    server.f, handshake, server.fresh, host, port) or
     casting.spawn(server.f, server.fresh, host, port)
   enter_begun(server)
 end
@@ -257,13 +265,15 @@ end
 
 -- Returns true when the listener was closed and the connections have ended; or
 -- nil and why nothing can be accepted any more.
-return function(listener, f, limit, grace)
+return function(listener, f, limit, grace, handshake)
   local group = Group.new()
   -- The failures of connections are nobody's result: they are reported like any
   -- failure that nobody joins.
   group.blind = true
   local server = {group = group, listener = listener, f = f, limit = limit,
-    grace = grace, streams = {}, fresh = false, begun = false, due = false,
+    grace = grace,
+    handshake = sockets.is_layered(listener) and handshake or false,
+    streams = {}, fresh = false, begun = false, due = false,
     room = casting.channel(1), in_task = casting.self() ~= nil}
   return group:guard(function()
     group:cancel(group.stopped or "the server has ended")

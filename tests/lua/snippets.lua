@@ -102,6 +102,10 @@ function snippets.describe(path, it, pending)
         pending("needs Lua " .. snippet.version)
         return
       end
+      if snippet.text:find "tls" and not pcall(require, "casting.tls") then
+        pending "casting.tls is not built"
+        return
+      end
       if not helper.has_children() then
         pending "no other program can be started here"
         return

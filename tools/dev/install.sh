@@ -102,7 +102,7 @@ install_main() {
     -DCASTING_RPATH=$rpath || exit 1
   targets=''
   for t in $(built_tags install); do
-    targets="$targets module-$t archive-$t"
+    targets="$targets module-$t archive-$t$(module_targets install "$t")"
   done
   # shellcheck disable=SC2086
   build install $targets || exit 1
@@ -112,6 +112,9 @@ install_main() {
     step "telling the loader (ldconfig)" quietly ldconfig
   fi
   echo "installed under $prefix for: $(built_tags install | tr '\n' ' ')"
+  while read -r left; do
+    echo "left out, as its library is not here: $left"
+  done <"$dir/modules-left"
   [ -z "${DESTDIR:-}" ] || return 0
   for v in $luas; do tell_lua "$v"; done
   tell_c

@@ -45,7 +45,7 @@ for v in 5_2 5_3 5_4 5_5; do
 done
 unset LUA_INIT LUA
 if [ -n "$module" ]; then
-  export LUA_PATH="./tests/lua/?.lua;;"
+  export LUA_PATH="./tests/lua/?.lua;$module/?.lua;;"
   export LUA_CPATH="$module/?.so;;"
   for i in "$@"; do
     case ${i##*/} in lua*) LUA=$i && break ;; esac

@@ -1,0 +1,244 @@
+/* connection.c - a TLS connection, as a layer over a stream.
+   SPDX-License-Identifier: MIT
+
+   The handshake happens at the first read, write or flush. Invariants:
+   1. While `out` is there no bytes are taken from a task: a write says that it
+      wants room below.
+   2. OpenSSL's queue of errors belongs to the thread, so it is emptied before
+      each call and read after it, before anything else runs.
+   3. What has failed has failed for good, and says the same each time. */
+#include "tls.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORD_MOST 16384 /* bytes that one record carries */
+
+/* -- its life ------------------------------------------------------------- */
+
+tls_connection *tls_connection_of(SSL *ssl) { return SSL_get_app_data(ssl); }
+
+static void drop(void *state) {
+  tls_connection *c = state;
+  SSL_free(c->ssl);
+  tls_context_unref(c->context);
+  free(c->out);
+  free(c->key);
+  free(c->why);
+  free(c);
+}
+
+static bool is_address(const char *name) {
+  ASN1_OCTET_STRING *a = a2i_IPADDRESS(name);
+  ASN1_OCTET_STRING_free(a);
+  return a != NULL;
+}
+
+/* Asks for that name, and lets no other pass. */
+static bool expect(SSL *ssl, const char *name, bool verifies) {
+  bool numeric = is_address(name);
+  ERR_clear_error(); /* of a name that is no address */
+  if (!numeric && SSL_set_tlsext_host_name(ssl, name) != 1) return false;
+  if (!verifies) return true;
+  if (numeric)
+    return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
+  SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  return SSL_set1_host(ssl, name) == 1;
+}
+
+static bool resume(tls_connection *c) {
+  SSL_SESSION *session =
+    tls_sessions_take(tls_context_sessions(c->context), c->key);
+  bool ok = session == NULL || SSL_set_session(c->ssl, session) == 1;
+  SSL_SESSION_free(session);
+  return ok;
+}
+
+/* SSL_is_init_finished says no again after a failure. */
+static void note(const SSL *ssl, int what, int value) {
+  tls_connection *c = SSL_get_app_data(ssl);
+  (void)value;
+  if (c != NULL && (what & SSL_CB_HANDSHAKE_DONE)) c->established = true;
+}
+
+tls_connection *tls_connection_new(
+  tls_context *context, const char *name, const char *key) {
+  tls_connection *c = calloc(1, sizeof *c);
+  if (c == NULL) return NULL;
+  c->context = tls_context_ref(context);
+  c->ssl = tls_context_connection(context);
+  c->key = key != NULL ? tls_copy(key) : NULL;
+  if (c->ssl == NULL || !SSL_set_app_data(c->ssl, c) || !tls_bio_set(c) ||
+      (key != NULL && (c->key == NULL || !resume(c))) ||
+      (name != NULL && !expect(c->ssl, name, tls_context_verifies(context)))) {
+    drop(c);
+    ERR_clear_error();
+    return NULL;
+  }
+  SSL_set_info_callback(c->ssl, note);
+  if (tls_context_is_server(context))
+    SSL_set_accept_state(c->ssl);
+  else
+    SSL_set_connect_state(c->ssl);
+  return c;
+}
+
+static void *make(void *ud) { return tls_connection_new(ud, NULL, NULL); }
+static void drop_context(void *ud) { tls_context_unref(ud); }
+
+/* -- failures ------------------------------------------------------------- */
+
+static int fail_because(tls_connection *c, const char *text) {
+  c->why = tls_copy(text);
+  return c->outcome = c->why != NULL ? CASTING_EFAILED : CASTING_ENOMEM;
+}
+
+/* Why, of the errors of OpenSSL. */
+static int fail_of_errors(tls_connection *c) {
+  unsigned long e = ERR_peek_last_error();
+  const char *reason = ERR_reason_error_string(e);
+  int what = ERR_GET_REASON(e);
+  char text[TLS_TEXT];
+  if (ERR_GET_LIB(e) != ERR_LIB_SSL) what = 0;
+  if (what == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+    if (!c->established) return c->outcome = CASTING_ECLOSED;
+    return fail_because(c, "truncated");
+  }
+  if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
+    return c->outcome = CASTING_ENOMEM;
+  if (what == SSL_R_CERTIFICATE_VERIFY_FAILED)
+    snprintf(text, sizeof text, "TLS: certificate verify failed: %s",
+      X509_verify_cert_error_string(SSL_get_verify_result(c->ssl)));
+  else if (what == SSL_R_WRONG_VERSION_NUMBER || what == SSL_R_HTTP_REQUEST)
+    snprintf(
+      text, sizeof text, "TLS: %s: the other side may not speak TLS", reason);
+  else
+    snprintf(
+      text, sizeof text, "TLS: %s", reason != NULL ? reason : "protocol error");
+  return fail_because(c, text);
+}
+
+static int fail(tls_connection *c, int kind) {
+  if (c->outcome != 0) return c->outcome;
+  if (c->below_outcome != 0) return c->outcome = c->below_outcome;
+  if (kind == SSL_ERROR_SSL || ERR_peek_error() != 0) return fail_of_errors(c);
+  if (c->ended_below && !c->established) return c->outcome = CASTING_ECLOSED;
+  return fail_because(c, c->ended_below ? "truncated" : "TLS: protocol error");
+}
+
+static const char *failure(void *state) {
+  const tls_connection *c = state;
+  return c->why;
+}
+
+/* -- calls of OpenSSL ----------------------------------------------------- */
+
+/* Writes what is kept: 0, CASTING_EFULL or a failure. */
+static int write_kept(tls_connection *c) {
+  while (c->at < c->end) {
+    ptrdiff_t n = casting_below_write(c->below, c->out + c->at, c->end - c->at);
+    if (n == CASTING_EFULL) return CASTING_EFULL;
+    if (n <= 0) {
+      c->below_outcome = (int)n;
+      return fail(c, SSL_ERROR_SYSCALL);
+    }
+    c->at += (size_t)n;
+  }
+  free(c->out);
+  c->out = NULL;
+  c->at = c->end = c->room = 0;
+  return 0;
+}
+
+static void begin(tls_connection *c, casting_below *b) {
+  c->below = b;
+  ERR_clear_error();
+}
+
+static ptrdiff_t over(tls_connection *c, ptrdiff_t result) {
+  c->below = NULL;
+  return result;
+}
+
+/* What a call that has returned rc <= 0 waits for; or its failure. The other
+   side answers only when it has all that is kept. */
+static int blocked(tls_connection *c, int rc) {
+  int kind = SSL_get_error(c->ssl, rc);
+  if (kind == SSL_ERROR_WANT_READ) {
+    if (c->out == NULL || c->established) return CASTING_EEMPTY;
+    rc = write_kept(c);
+    return rc == 0 ? CASTING_EEMPTY : rc;
+  }
+  if (kind == SSL_ERROR_WANT_WRITE) return CASTING_EFULL;
+  return fail(c, kind);
+}
+
+static ptrdiff_t read_layer(
+  void *state, casting_below *b, void *to, size_t size) {
+  tls_connection *c = state;
+  size_t done = 0;
+  int rc = 0;
+  if (c->outcome != 0) return c->outcome;
+  begin(c, b);
+  while (done < size) {
+    size_t most = size - done < INT32_MAX ? size - done : INT32_MAX;
+    rc = SSL_read(c->ssl, (char *)to + done, (int)most);
+    if (rc <= 0) break;
+    done += (size_t)rc;
+  }
+  if (rc <= 0) {
+    if (SSL_get_error(c->ssl, rc) == SSL_ERROR_ZERO_RETURN)
+      rc = 0;
+    else
+      rc = blocked(c, rc); /* if it has failed, the next call says so, too */
+  }
+  /* Answers to what the other side has sent meanwhile: they go, or wait for
+     the next call. */
+  if (c->out != NULL && c->outcome == 0 && c->established) (void)write_kept(c);
+  return over(c, done > 0 ? (ptrdiff_t)done : rc);
+}
+
+static ptrdiff_t write_layer(
+  void *state, casting_below *b, const void *from, size_t size) {
+  tls_connection *c = state;
+  int rc;
+  if (c->outcome != 0) return c->outcome;
+  if (c->ended) return CASTING_ECLOSED;
+  begin(c, b);
+  if (c->out != NULL && (rc = write_kept(c)) != 0) return over(c, rc);
+  rc = SSL_write(c->ssl, from, size < RECORD_MOST ? (int)size : RECORD_MOST);
+  return over(c, rc > 0 ? rc : blocked(c, rc));
+}
+
+static int flush(void *state, casting_below *b) {
+  tls_connection *c = state;
+  int rc = 0;
+  if (c->outcome != 0) return c->outcome;
+  begin(c, b);
+  if (!c->ended && !c->established) {
+    rc = SSL_do_handshake(c->ssl);
+    rc = rc == 1 ? 0 : blocked(c, rc);
+  }
+  if (rc == 0 && c->out != NULL) rc = write_kept(c);
+  return (int)over(c, rc);
+}
+
+static int end(void *state, casting_below *b) {
+  tls_connection *c = state;
+  if (c->outcome != 0) return c->outcome;
+  if (c->ended) return 0;
+  c->ended = true;
+  if (!c->established) return 0;
+  begin(c, b);
+  if (SSL_shutdown(c->ssl) < 0) ERR_clear_error();
+  return (int)over(c, 0);
+}
+
+const casting_layer tls_layer = {
+  sizeof tls_layer, read_layer, write_layer, flush, end, failure, drop};
+
+const casting_layers tls_layers = {
+  sizeof tls_layers, &tls_layer, make, drop_context};

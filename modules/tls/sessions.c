@@ -1,0 +1,89 @@
+/* sessions.c - TLS sessions that a client can resume.
+   SPDX-License-Identifier: MIT
+
+   A few, as many as a program has other sides: the oldest goes first. Of TLS
+   1.3 each is used once (RFC 8446, appendix C.4). Lock: its own. */
+#include "tls.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 256 };
+
+typedef struct entry {
+  char *key; /* NULL: free */
+  SSL_SESSION *session;
+} entry;
+
+struct tls_sessions {
+  CRYPTO_RWLOCK *lock;
+  size_t next; /* (lock) that is used next, if no other is free */
+  entry at[MOST];
+};
+
+tls_sessions *tls_sessions_new(void) {
+  tls_sessions *x = calloc(1, sizeof *x);
+  if (x == NULL) return NULL;
+  x->lock = CRYPTO_THREAD_lock_new();
+  if (x->lock != NULL) return x;
+  free(x);
+  return NULL;
+}
+
+static void clear(entry *e) {
+  free(e->key);
+  SSL_SESSION_free(e->session);
+  e->key = NULL;
+  e->session = NULL;
+}
+
+void tls_sessions_free(tls_sessions *x) {
+  if (x == NULL) return;
+  for (size_t i = 0; i < MOST; i++) clear(&x->at[i]);
+  CRYPTO_THREAD_lock_free(x->lock);
+  free(x);
+}
+
+void tls_sessions_clear(tls_sessions *x) {
+  if (x == NULL || !CRYPTO_THREAD_write_lock(x->lock)) return;
+  for (size_t i = 0; i < MOST; i++) clear(&x->at[i]);
+  CRYPTO_THREAD_unlock(x->lock);
+}
+
+static entry *find_locked(tls_sessions *x, const char *key) {
+  for (size_t i = 0; i < MOST; i++)
+    if (x->at[i].key != NULL && strcmp(x->at[i].key, key) == 0)
+      return &x->at[i];
+  return NULL;
+}
+
+void tls_sessions_put(tls_sessions *x, const char *key, SSL_SESSION *session) {
+  char *copy = x != NULL ? tls_copy(key) : NULL;
+  entry *e;
+  if (copy == NULL || !CRYPTO_THREAD_write_lock(x->lock)) {
+    free(copy);
+    SSL_SESSION_free(session);
+    return;
+  }
+  e = find_locked(x, key);
+  if (e == NULL) e = &x->at[x->next++ % MOST];
+  clear(e);
+  e->key = copy;
+  e->session = session;
+  CRYPTO_THREAD_unlock(x->lock);
+}
+
+SSL_SESSION *tls_sessions_take(tls_sessions *x, const char *key) {
+  SSL_SESSION *session = NULL;
+  entry *e;
+  if (x == NULL || !CRYPTO_THREAD_write_lock(x->lock)) return NULL;
+  e = find_locked(x, key);
+  if (e != NULL) {
+    session = e->session;
+    (void)SSL_SESSION_up_ref(session);
+    if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION) clear(e);
+  }
+  CRYPTO_THREAD_unlock(x->lock);
+  return session;
+}
