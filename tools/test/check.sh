@@ -10,7 +10,7 @@
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:10 format:20 house:15 docs:30 warnings:280 models:200 tsan:350 asan:350 shrink:380
 ubsan:320 inject:250 collect:600 allocfail:470 tidy:120 fuzz:90 coverage:500 valgrind:900
-mutants:180 packages:260 portable:260 qemu:900 bigendian:120 bare:1100'
+mutants:180 luasocket:240 packages:260 portable:260 qemu:900 bigendian:120 bare:1100'
 
 check_main() {
   budget=''
@@ -495,6 +495,36 @@ need_packages() {
   for v in 5.1 5.2 5.3 5.4 luajit; do need_lua_headers "$v"; done
 }
 check_packages() { counted packages env LUAS="$luas" sh tools/package/packages.sh; }
+
+# Debian's libraries for LuaSocket, on casting.socket, and its own tests.
+need_luasocket() {
+  need_build
+  need_luas 5.1 5.2 5.3 5.4 luajit
+  need_command redis-tools redis-server
+  need_command apache2-bin apache2
+  need_command openssl openssl
+  need_command python3 /usr/bin/python3
+  [ -n "$(find /usr/lib/postgresql -name initdb 2>/dev/null)" ] ||
+    need postgresql "database server"
+  for p in lua-socket lua-sec lua-redis lua-copas lua-logging lua-xmlrpc \
+    lua-soap python3-pyftpdlib python3-aiosmtpd; do
+    dpkg -s $p >/dev/null 2>&1 || need $p "tried by the check"
+  done
+}
+check_luasocket() {
+  # shellcheck disable=SC2046
+  if ! configure release "$(cmake_luas)" ||
+    ! build release $(for v in $(built_tags release); do
+      echo "module-$v"
+    done); then
+    failed=$((failed + 1))
+    return
+  fi
+  counted luasocket env LUAS="$luas" sh tools/test/luasocket.sh
+  grep -e '^skipped' "$root/build/luasocket.log" &&
+    skipped=$((skipped + 1))
+  sed -n 's/^figure //p' "$root/build/luasocket.log"
+}
 
 need_portable() {
   need_build
