@@ -93,10 +93,6 @@ uint16_t cast_net_port(lua_State *L, int i);
    OS_EAGAIN: not yet; or why it is not. */
 int cast_net_connect_ask(cast_stream *s, cast_session *self);
 
-/* The wait of t has ended with that result: will nobody be told what came of
-   it, as an error is raised? */
-bool cast_net_is_untold(cast_ltask *t, int result);
-
 /* -- reading, for others that read from streams --------------------------- */
 
 /* Pushes what came of a read for w of s, whose result is rc: 0, CAST_TOO_LONG

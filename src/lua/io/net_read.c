@@ -283,6 +283,7 @@ int cast_net_read_as(lua_State *L, cast_want *w, double seconds,
   rc = wait_or_gather(S, s, &s->want, t, rc);
   if (rc == CAST_MORE) rc = cast_wait_turn(&t->base);
   if (rc == CAST_PARKED) return cast_park_about(L, S, t, deadline, kind);
+  S->raises = false; /* it has not waited */
   return kind->finish(L, S, t, (int)rc);
 }
 

@@ -90,22 +90,11 @@ static int push_outcome(
   return 3;
 }
 
-/* Will nobody be told how many bytes went? Also the end of a scope, as of
-   with_timeout, raises. It is looked at a moment later, so a near one counts.
-   */
-bool cast_net_is_untold(cast_ltask *t, int result) {
-  uint64_t now;
-  if (result == CASTING_ECANCELLED || result == CAST_DEADLOCK) return true;
-  if (result != CASTING_ETIMEOUT || !cast_scope_is_needed(t)) return false;
-  now = os_now();
-  return cast_scope_deadline(t, now) <= now + CAST_GRID_NS;
-}
-
 int cast_net_write_finish(
   lua_State *L, cast_state *S, cast_ltask *t, int result, cast_net_told told) {
   cast_write *w = t->arg;
-  bool raises = result == CASTING_ECANCELLED || result == CAST_DEADLOCK;
-  leave(w, S, cast_net_is_untold(t, result));
+  bool raises = result != 0 && S->raises;
+  leave(w, S, raises);
   /* A helper has the last bytes of a file. */
   if (result == CASTING_ETIMEOUT && is_all(w) && w->stream->is_file) result = 0;
   if (raises) return 0;

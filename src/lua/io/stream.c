@@ -106,6 +106,7 @@ static void replace(cast_stream *s, cast_runner *r) {
 }
 
 static void release(cast_stream *s, cast_runner *r) {
+  s->nlost += cast_stream_left(s);
   replace(s, r);
   (void)count_room(s, 0, false);
 }

@@ -84,7 +84,7 @@ static inline bool cast_stream_is_ahead(const cast_stream *s) {
 }
 /* How many bytes were ever taken. */
 static inline uint64_t cast_stream_taken(const cast_stream *s) {
-  return s->nread - cast_stream_left(s);
+  return s->nread - s->nlost - cast_stream_left(s);
 }
 /* Reads until there is what w wants: 0; OS_EAGAIN; CASTING_ECLOSED at the end,
    and when it was closed; CASTING_ENOMEM; CAST_TOO_LONG; CAST_MORE; or another

@@ -54,6 +54,7 @@ typedef struct cast_stream {
   uint32_t selects;          /* calls that wait for it beside other things */
   uint32_t uses;             /* calls that make strings of its bytes now */
   uint64_t nread, nwritten;  /* bytes, so far */
+  uint64_t nlost;            /* ... read, and given up when it was closed */
   char *title;               /* (i) what a read does, for reports; or NULL */
   bool is_socket;            /* (i) */
   bool asks_drains;          /* the next is not known yet */

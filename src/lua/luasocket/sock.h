@@ -98,6 +98,9 @@ static inline bool cast_sock_is_datagram(const cast_sock *k) {
 /* Its number, or -1. */
 int cast_sock_fd(const cast_sock *k);
 
+/* What the system says of a socket that has no peer; LuaSocket has no word of
+   its own for that. */
+#define CAST_SOCK_UNCONNECTED "Transport endpoint is not connected"
 /* The text that LuaSocket has for a result: CASTING_E*, OS_EAGAIN, or the
    system's. */
 #define CAST_SOCK_TEXT 128

@@ -152,8 +152,8 @@ static int push_address(
   int rc = address_of(k, ask, &a);
   if (rc != 0) {
     lua_pushnil(L);
-    if (os_is_gone(rc)) /* not connected: no word of LuaSocket's */
-      lua_pushliteral(L, "Transport endpoint is not connected");
+    if (os_is_gone(rc))
+      lua_pushliteral(L, CAST_SOCK_UNCONNECTED);
     else
       lua_pushstring(L, cast_sock_text(rc, text));
     return 2;

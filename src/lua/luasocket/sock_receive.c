@@ -26,6 +26,17 @@ static int push_line(
   return cast_net_hand_out(L, S, h);
 }
 
+/* Is that why nothing comes, rather than that the other end has gone? The end
+   of a connection was told once; what never was one says so each time. */
+static bool is_unconnected(const cast_stream *s) {
+  char byte;
+  intptr_t rc;
+  if (s->closed || !s->broken || !cast_descriptor_begin(s->file)) return false;
+  rc = os_peek(s->file->fd, &byte, sizeof byte);
+  cast_descriptor_end(s->file);
+  return os_is_gone(rc);
+}
+
 /* A PEEK waits for a byte, and has none of it: receive(0). */
 static int conclude(lua_State *L, cast_state *S, cast_stream *s,
   const cast_want *w, intptr_t rc) {
@@ -43,6 +54,8 @@ static int conclude(lua_State *L, cast_state *S, cast_stream *s,
     h.n = h.takes = left;
     h.bare = w->kind == CAST_WANT_LINE;
     if (!whole) h.why = cast_sock_text(rc, text);
+    if (rc == CASTING_ECLOSED && left == 0 && is_unconnected(s))
+      h.why = CAST_SOCK_UNCONNECTED;
   }
   return cast_net_hand_out(L, S, h);
 }
@@ -92,7 +105,7 @@ static int conclude_now(lua_State *L, cast_state *S, cast_stream *s,
   return 3;
 }
 
-/* The deadline of a scope has passed, so an error is raised: what has come
+/* An error is raised, as the deadline of a scope has passed: what has come
    stays for the next call. */
 static int conclude_untold(lua_State *L, cast_state *S, cast_stream *s,
   const cast_want *w, intptr_t rc) {
@@ -106,8 +119,8 @@ static int conclude_untold(lua_State *L, cast_state *S, cast_stream *s,
 }
 
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  return cast_net_read_finish(L, S, t, result,
-    cast_net_is_untold(t, result) ? conclude_untold : conclude);
+  return cast_net_read_finish(
+    L, S, t, result, result != 0 && S->raises ? conclude_untold : conclude);
 }
 
 static const cast_wait_kind receive_kind = {.finish = finish,

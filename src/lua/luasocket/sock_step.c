@@ -165,7 +165,10 @@ static int connect_to(lua_State *L) {
     lua_pushstring(L, rc == OS_EAGAIN ? "under way" : "full");
     return 2;
   }
-  if (rc == 0) begin_anew(k->handle.stream);
+  if (rc == 0)
+    begin_anew(k->handle.stream);
+  else /* why nothing comes is asked anew */
+    k->handle.stream->ended = k->handle.stream->broken = false;
   return conclude(L, k, rc);
 }
 
@@ -180,6 +183,14 @@ static int is_connected(lua_State *L) {
   if (rc != OS_EAGAIN) return conclude(L, k, rc);
   lua_pushboolean(L, 0);
   return 1;
+}
+
+/* forget(object): its family is not chosen any more, so the next time that it
+   connects it has a new descriptor. */
+static int forget_family(lua_State *L) {
+  cast_sock *k = cast_sock_check(L, 1, CAST_TCP_ANY);
+  k->family = OS_OTHER;
+  return 0;
 }
 
 /* disconnect(object): a socket for datagrams has no peer any more. */
@@ -337,6 +348,7 @@ const luaL_Reg cast_sock_steps[] = {
   {"bind", bind_to},
   {"connect", connect_to},
   {"connected", is_connected},
+  {"forget", forget_family},
   {"disconnect", disconnect},
   {"accept", accept_one},
   {"take", take_datagram},

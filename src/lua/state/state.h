@@ -171,6 +171,8 @@ struct cast_state {
                   next one does so */
   } streak;
 
+  bool raises; /* the wait that has just ended has no outcome, but an error:
+                  complete.c */
   uint32_t nfileops; /* operations on files that tasks wait for: fs_call.c */
 
   struct {                   /* modules that tasks are loading: load.c */

@@ -77,16 +77,25 @@ bool cast_wait_again(cast_ltask *t) {
    something does not come here: a message that was taken must not be lost
    because a cancellation came just after it. */
 static void raise_interrupt(
-  lua_State *L, cast_state *S, cast_ltask *t, int result) {
-  bool ended = result == CASTING_ETIMEOUT || result == CASTING_ECANCELLED;
+  lua_State *L, cast_state *S, cast_ltask *t, int result, bool is_past) {
   if (result == CASTING_EINTR) cast_call_hook(L, S);
   if (t == S->main && cast_last_is_waiting(S)) cast_last_over(L, S);
-  if (ended && cast_scope_is_needed(t)) cast_stop_check(L, t, os_now());
+  if (is_past) cast_stop_check(L, t, os_now());
   if (result == CAST_DEADLOCK) S->binding->raise_deadlock(L, S);
   if (result != CASTING_ECANCELLED) return;
   if (t->loading) cast_load_stop(t);
   cast_cancel_push_of(L, t);
   lua_error(L);
+}
+
+/* Was the task stopped before its wait has ended? It is asked once, so that
+   what cleans up does so for the error that is raised, and for no other. */
+static bool is_past_its_time(cast_ltask *t, int result) {
+  uint64_t since;
+  if (result != CASTING_ETIMEOUT && result != CASTING_ECANCELLED) return false;
+  if (CAST_LIKELY(!cast_scope_is_needed(t))) return false;
+  cast_cancel_observe(t);
+  return cast_scope_is_past(t, os_now(), &since);
 }
 
 /* The wait of a cancelled task ends with CASTING_ECANCELLED also when a shield
@@ -114,8 +123,11 @@ int cast_complete(lua_State *L, cast_state *S, cast_ltask *t) {
     result = 0;
   if (CAST_UNLIKELY(result != 0)) {
     cast_unsend(L, S, t);
+    bool is_past = is_past_its_time(t, result);
+    S->raises =
+      is_past || result == CASTING_ECANCELLED || result == CAST_DEADLOCK;
     int n = kind->cleans_up ? kind->finish(L, S, t, result) : -1;
-    raise_interrupt(L, S, t, result);
+    raise_interrupt(L, S, t, result, is_past);
     if (n >= 0) return cast_release_arg(t), n;
     t->arg = arg; /* a hook may have waited */
   }
