@@ -19,6 +19,7 @@ usage: ./dev COMMAND
   bench compare        beside Go, Erlang and plain coroutines, on three Luas:
                        writes docs/benchmarks.*; options: bench/README.md
   bench net            sockets, beside a loop of epoll, Go, luv, cqueues, Node
+  bench luasocket      casting.socket, beside LuaSocket's own core
   docs                 make a site of all documents, in build/docs; open its
                        index.html in a browser
   format [FILE ...]    apply .clang-format to all C sources, or some
@@ -92,6 +93,7 @@ EOF
 usage: ./dev bench [NAME [ARGS]]
        ./dev bench compare [OPTIONS]
        ./dev bench net [OPTIONS]
+       ./dev bench luasocket [--rounds N] [--seconds S]
 
 Runs bench/NAME.lua, or all of them; ARGS such as --rounds 3, --seconds 0.5,
 --place one. "compare" and "net" install and run others beside casting; their
