@@ -857,6 +857,57 @@ scenario("races", function()
   if not ok then error(e, 0) end
 end)
 
+-- The core of LuaSocket: what was sent comes whole, or a call fails.
+local function with_luasocket(long)
+  require("casting.socket").install()
+  local socket = require "socket.core"
+  local function check(ok, ...) -- luacheck: ignore
+    if not ok then error("luasocket: " .. string.format(...)) end
+  end
+  local server, client = socket.tcp4(), socket.tcp()
+  if not (server and client and server:bind("127.0.0.1", 0) and
+      server:listen()) then return end
+  local _, port = server:getsockname()
+  client:settimeout(long)
+  local peer = port and client:connect("127.0.0.1", port) and server:accept()
+  if not peer then return end
+  peer:settimeout(long)
+  peer:settimeout(long, "t")
+  local text = ("x"):rep(70000)
+  if client:send("one\r\n") and client:send("23" .. text) then
+    client:close()
+    local line, why = peer:receive()
+    check(line == nil or line == "one", "a wrong line: %s", tostring(line))
+    check(line or why ~= "timeout", "no line")
+    local two = line and peer:receive(2)
+    check(two == nil or two == "23", "wrong bytes: %s", tostring(two))
+    local rest = two and peer:receive("*a", "4")
+    check(rest == nil or rest == "4" .. text, "a wrong rest")
+  end
+  local a, b = socket.udp4(), socket.udp4()
+  if a and b and a:setsockname("127.0.0.1", 0) then
+    _, port = a:getsockname()
+    if port and b:sendto("datagram", "127.0.0.1", port) and
+        socket.select({a}, {b}, long)[1] == a then
+      local data = a:receivefrom()
+      check(data == nil or data == "datagram", "a wrong datagram")
+    end
+    a:close()
+    b:close()
+  end
+  peer:close()
+  server:close()
+end
+local function try_luasocket(f, ...)
+  local ok, e = pcall(f, ...)
+  check(ok or not tostring(e):find "luasocket: ", "%s", tostring(e))
+  if not ok then error(e, 0) end
+end
+scenario("luasocket", function() try_luasocket(with_luasocket, LONG) end)
+scenario("luasocket in a session", function()
+  try_luasocket(function() await(new():spawn(with_luasocket, LONG)) end)
+end)
+
 -- What is not copied is still there.
 scenario("copies", function()
   local net = require "casting.net"
