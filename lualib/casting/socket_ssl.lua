@@ -7,8 +7,8 @@
 -- to read or to write, is waited for here, as copas does. The timeouts that a
 -- program sets are kept here instead.
 
-local _, internal = ...
-local setmetatable = setmetatable
+local casting, internal = ...
+local pcall, setmetatable = pcall, setmetatable
 local Net, Sock, steps, sockets = internal.net_common, internal.socket_common,
   internal.luasocket, internal.sockets
 
@@ -102,7 +102,18 @@ local function patch(core, methods)
   end)
 end
 
+-- OpenSSL's writes to a connection that the other side has reset raise SIGPIPE,
+-- which LuaSocket's core ignores for good. Here it is a message for nobody. (A
+-- sandbox may not ask for signals; tasks of sessions get none.)
+local broken_pipes
+
 return function()
+  if not broken_pipes then
+    local ok, channel = pcall(function()
+      return casting.process.signals("PIPE")
+    end)
+    broken_pipes = ok and channel
+  end
   local ssl, core = steps.require("ssl"), steps.require("ssl.core")
   local methods = steps.methods("SSL:Connection")
   if methods and not timeouts[core] then

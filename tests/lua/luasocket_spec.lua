@@ -86,6 +86,34 @@ describe("casting.socket", function()
     assert.matches("^unixdgram{unconnected}: ", tostring(keep(unix.dgram())))
   end)
 
+  it("has LuaSec outlive connections that the other side resets", function()
+    if not pcall(require, "ssl") then return pending "needs LuaSec" end
+    assert.equal("alive\n", helper.output [[
+      local casting = require "casting"
+      require("casting.socket").install()
+      local socket, ssl = require "socket.core", require "ssl"
+      local listener = socket.tcp4()
+      listener:bind("127.0.0.1", 0)
+      listener:listen()
+      local function wrap(c, mode)                 -- no certificates
+        return assert(ssl.wrap(c, {mode = mode, protocol = "tlsv1_2",
+          ciphers = "aNULL:@SECLEVEL=0", verify = "none"}))
+      end
+      local task = casting.spawn(function()
+        local c = listener:accept()
+        c:setoption("linger", {on = true, timeout = 0})
+        c = wrap(c, "server")
+        assert(c:dohandshake())
+        c:close()
+      end)
+      local _, port = listener:getsockname()
+      local c = wrap(socket.connect("127.0.0.1", port), "client")
+      assert(c:dohandshake())
+      task:await()
+      for _ = 1, 10 do c:send "x" end              -- SIGPIPE
+      print "alive"]])
+  end)
+
   it("refuses objects of other classes", function()
     local s = server()
     for _, v in ipairs {s, io.stdout, {}, 1} do
