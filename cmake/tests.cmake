@@ -25,6 +25,7 @@ set(long_tests
   lua/docs
   lua/examples
   lua/examples_fs
+  lua/examples_socket
   lua/exit
   lua/fork
   lua/fs
