@@ -152,11 +152,10 @@ describe("examples/download.lua", function()
   after_each(after)
 
   it("fetches several files at a time, by HTTP and FTP", function()
-    local both = casting.channel()
+    local asked = 0
     local port = http(function(path, headers)
-      if path:match "^/a" then -- each waits for the other
-        casting.all {function() both:send(1) end, function() both:receive() end}
-      end
+      asked = asked + 1 -- the first ones wait for each other
+      helper.until_true(function() return asked >= 3 end)
       return path == "/chunks" and "HTTP/1.1 200 OK\r\n" ..
         "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" or
         path == "/to?x" and "HTTP/1.1 302 Found\r\nLocation: /a%20b\r\n\r\n" or
@@ -317,5 +316,296 @@ describe("examples/download.lua", function()
       {"http://a/x", "http://b/x"}} do
       refuses("download", helper.unpack(args))
     end
+  end)
+end)
+
+-- ------------------------------------------------------------- sendmail --
+
+-- A server of SMTP. `answer(command, argument)` may have an answer of its own,
+-- or false to hang up; "DONE" is when the mail has come. The mails, in order.
+local function smtp(answer)
+  local mails = {}
+  local port = serve(function(stream)
+    local reply, to = "220 hello", nil
+    while reply and stream:write(reply .. "\r\n", LONG) do
+      local line = stream:read("l", LONG)
+      if not line then return end
+      local name, text = line:match "^(%u+) ?(.-)\r?$"
+      reply = answer(name, text)
+      if name == "RCPT" then to = text:match "<(.*)>" end
+      if name == "DATA" and reply == nil then
+        stream:write "354 go on\r\n"
+        local mail = {to = to}
+        for l in function() return stream:read("l", LONG) end do
+          if l:match "^%.\r?$" then break end
+          table.insert(mail, (l:gsub("^%.", ""):gsub("\r$", "")))
+        end
+        table.insert(mails, mail)
+        reply = answer("DONE", to)
+      end
+      if reply == nil then reply = name == "QUIT" and "221 bye" or "250 ok" end
+    end
+  end)
+  return "127.0.0.1:" .. port, mails
+end
+
+-- Runs it with a text as its input.
+local function sendmail(text, ...)
+  local words = command("sendmail", "-f", "me@here.org", "--pause", "0.05", ...)
+  words.input = text
+  local status, out, complaint = process.run(words)
+  local lines = {}
+  for line in out:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  table.sort(lines)
+  return status, table.concat(lines, "\n"), complaint
+end
+
+describe("examples/sendmail.lua", function()
+  if not has_luasocket then return pending "needs LuaSocket" end
+  before_each(before)
+  after_each(after)
+
+  it("sends to several servers at once, with attachments", function()
+    local greeted = 0
+    local function answer(name)
+      if name == "EHLO" then -- each waits for the other
+        greeted = greeted + 1
+        helper.until_true(function() return greeted == 2 end)
+      end
+    end
+    local one, mails = smtp(answer)
+    local two, others = smtp(answer)
+    local data = ("\0\1\255"):rep(1000)
+    local status, out, complaint = sendmail("Gr\195\188\195\159e\n.\nbye",
+      "-s", ("\195\188"):rep(30), "-a", file("a \"b\"", data), "--server", one,
+      "--route", "Two.org=" .. two, "a@one.org", "b@two.org")
+    assert.same({0, "a@one.org: sent\nb@two.org: sent", ""},
+      {status, out, complaint})
+    assert.same({1, 1}, {#mails, #others})
+    assert.same({"a@one.org", "b@two.org"}, {mails[1].to, others[1].to})
+    local mime = require "mime"
+    local mail = table.concat(mails[1], "\n")
+    for _, text in ipairs {"To: <a@one.org>,\n <b@two.org>\n",
+      "From: <me@here.org>\n", "\n\nGr=C3=BC=C3=9Fe\n.\nbye",
+      "Subject: =?utf-8?B?" .. mime.b64(("\195\188"):rep(21)) ..
+      "?=\n =?utf-8?B?" .. mime.b64(("\195\188"):rep(9)) .. "?=\n",
+      "filename*=utf-8''a%20%22b%22\n"} do
+      assert.is_true(mail:find(text, 1, true) ~= nil, text)
+    end
+    local body = mail:match "base64.-\n\n(.-)\n\n%-%-"
+    assert.equal(data, (mime.unb64((body:gsub("\n", "")))))
+    assert.equal(mail:match "Message%-ID: [^\n]*",
+      table.concat(others[1], "\n"):match "Message%-ID: [^\n]*")
+  end)
+
+  it("tries again what fails for a while, and nothing else", function()
+    local times = {}
+    local server, mails = smtp(function(name, text)
+      local who = text:match "^TO:<(%l+)@" or text:match "^(%l+)@"
+      local n = (times[name .. (who or "")] or 0) + 1
+      times[name .. (who or "")] = n
+      if name == "QUIT" then return false end      -- is no failure
+      if name == "RCPT" and who == "busy" and n < 3 then return "451 busy" end
+      if name == "RCPT" and who == "never" then return "450 never" end
+      if name == "RCPT" and who == "unknown" then return "550 no one" end
+      if name == "DONE" and who == "cut" and n == 1 then return false end
+      if name == "DONE" and who == "slow" and n == 1 then
+        casting.sleep(LONG)
+      end
+    end)
+    local status, out, complaint = sendmail("", "--server", server, "--tries",
+      "3", "--deadline", "2", "busy@a.org", "never@a.org", "unknown@a.org",
+      "cut@a.org", "slow@a.org", "good@a.org")
+    assert.equal(1, status)
+    assert.equal("busy@a.org: sent at try 3\ncut@a.org: sent at try 2\n" ..
+      "good@a.org: sent\nslow@a.org: sent at try 2", out)
+    local got = {}
+    for _, mail in ipairs(mails) do got[mail.to] = (got[mail.to] or 0) + 1 end
+    assert.same({["busy@a.org"] = 1, ["cut@a.org"] = 2, ["slow@a.org"] = 2,
+      ["good@a.org"] = 1}, got)
+    for _, text in ipairs {"never@a.org: not sent: 450 never",
+      "unknown@a.org: not sent: 550 no", "slow@a.org: timeout; try 2 of 3",
+      "cut@a.org: closed; try 2 of 3"} do
+      assert.is_true(("\n" .. complaint):find("\nsendmail: " .. text, 1,
+        true) ~= nil, complaint)
+    end
+    assert.is_nil(complaint:match "unknown@a.org: 550")
+  end)
+
+  it("explains itself, and refuses what it does not know", function()
+    assert.matches("^usage: sendmail.lua", (output("sendmail", "--help")))
+    for _, args in ipairs {{}, {"a@b"}, {"-f", "a@b"}, {"-f", "a", "a@b"},
+      {"-f", "a@b", "a>@b"}, {"-f", "a@b", "-s", "a\nBcc: c@d", "a@b"},
+      {"-f", "a@b", "--tries", "0", "a@b"}, {"--what", "x"}, {"-f"},
+      {"-f", "a@b", "--route", "x", "a@b"}} do
+      refuses("sendmail", helper.unpack(args))
+    end
+    local status, _, complaint = sendmail("", "-a", dir .. "/none", "a@b")
+    assert.same({1, ("sendmail: %s/none: no such file or directory\n"):format(
+      dir)}, {status, complaint})
+  end)
+end)
+
+-- ------------------------------------------------------------ redisjobs --
+
+-- A server that knows as much of Redis as the program needs: its lists; those
+-- who wait for something in one, by their numbers; and all connections.
+local function redis()
+  local server = {lists = {}, waiting = {}, streams = {}}
+  local ids = 0
+
+  local function text(v) return ("$%d\r\n%s\r\n"):format(#v, v) end
+
+  local function give()
+    for id, w in pairs(server.waiting) do
+      local list = server.lists[w.key]
+      if list and list[1] then
+        server.waiting[id] = nil
+        w.channel:send(table.remove(list, 1))
+      end
+    end
+  end
+
+  function server.push(name, where, ...)
+    server.lists[name] = server.lists[name] or {}
+    local list = server.lists[name]
+    for _, v in ipairs {...} do table.insert(list, where or #list + 1, v) end
+    local n = #list
+    give()
+    return (":%d\r\n"):format(n)
+  end
+
+  function server.wait_for(n)
+    helper.until_true(function()
+      local count = 0
+      for _ in pairs(server.waiting) do count = count + 1 end
+      return count == n
+    end, n .. " that wait")
+  end
+
+  local function answer(stream, id, words)
+    local name = words[1]
+    if name == "RPUSH" then
+      return server.push(words[2], nil, helper.unpack(words, 3))
+    elseif name == "LPUSH" then
+      return server.push(words[2], 1, words[3])
+    elseif name == "CLIENT" and words[2] == "ID" then
+      return (":%d\r\n"):format(id)
+    elseif name == "CLIENT" then
+      local w = server.waiting[tonumber(words[3])]
+      server.waiting[tonumber(words[3])] = nil
+      if w then w.channel:send(false) end
+      return w and ":1\r\n" or ":0\r\n"
+    end
+    local w = {key = words[2], channel = casting.channel(1)}
+    server.waiting[id] = w
+    give()
+    local i, v = casting.select {w.channel, stream}
+    server.waiting[id] = nil
+    return i == 1 and (v and "*2\r\n" .. text(w.key) .. text(v) or "*-1\r\n")
+  end
+
+  server.port = serve(function(stream)
+    ids = ids + 1
+    local id = ids
+    server.streams[id] = stream
+    while true do
+      local n = tonumber((stream:read("l", LONG) or ""):match "%d+")
+      if not n then break end
+      local words = {}
+      for i = 1, n do
+        words[i] = stream:read(tonumber(stream:read("l", LONG):match "%d+"))
+        stream:read("l", LONG)
+      end
+      local reply = answer(stream, id, words)
+      if not reply or not stream:write(reply, LONG) then break end
+    end
+    server.streams[id] = nil
+  end)
+  return server
+end
+
+-- Starts it: the program, and its output.
+local function start(server, ...)
+  local words = command("redisjobs", "--server", "127.0.0.1:" .. server.port,
+    "work", ...)
+  words.timeout, words.stdout, words.stderr = nil, "pipe", "pipe"
+  local program = assert(process.spawn(words))
+  local out = casting.spawn(function() return program.stdout:read "a" end)
+  local err = casting.spawn(function() return program.stderr:read "a" end)
+  return program, function(signal)
+    if signal then program:kill(signal) end
+    local how, code = program:wait(LONG)
+    return how, code, out:await(LONG):match "([^\n]*)\n$", err:await(LONG)
+  end
+end
+
+describe("examples/redisjobs.lua", function()
+  if not has_luasocket then return pending "needs LuaSocket" end
+  if not pcall(require, "redis") then return pending "needs redis-lua" end
+  before_each(before)
+  after_each(after)
+
+  it("fills the queue", function()
+    local server = redis()
+    assert.equal("2500 jobs in q\n", (output("redisjobs", "--queue", "q",
+      "--server", "127.0.0.1:" .. server.port, "fill", "2500")))
+    assert.same({2500, "1", "0"}, {#server.lists.q, server.lists.q[1],
+      server.lists.q[2500]})
+  end)
+
+  it("works on jobs in many tasks, until it is told to end", function()
+    local server = redis()
+    local _, limit = process.run {"sh", "-c", "ulimit -n"}
+    local tasks = (tonumber(limit) or 1e9) > 2200 and 1000 or 200
+    local _, stop = start(server, "--tasks", tostring(tasks))
+    server.wait_for(tasks)
+    for i = 1, 3 * tasks do server.push("jobs", nil, tostring(i % 5)) end
+    server.push("jobs", nil, "bad")
+    helper.until_true(function()
+      return not server.lists.jobs[1] and server.lists["jobs:failed"]
+    end)
+    assert.same({"exit", 0, ("%d jobs done, 1 failed"):format(3 * tasks),
+      "redisjobs: failed: bad: not a number\n" ..
+      "redisjobs: TERM: no more jobs are taken\n"}, {stop "TERM"})
+    assert.same({"bad"}, server.lists["jobs:failed"])
+  end)
+
+  it("makes connections again", function()
+    local server = redis()
+    local _, stop = start(server, "--tasks", "10")
+    server.wait_for(10)
+    for _, stream in pairs(server.streams) do stream:close() end
+    server.wait_for(0)
+    server.wait_for(10)
+    server.push("jobs", nil, "0", "0")
+    server.wait_for(10)
+    local how, code, last, complaint = stop "INT"
+    assert.same({"exit", 0, "2 jobs done, 0 failed"}, {how, code, last})
+    assert.matches("^redisjobs: INT: no more jobs are taken\n$",
+      (complaint:gsub("redisjobs: connection error: closed\n", "")))
+  end)
+
+  it("puts back what it cannot finish", function()
+    local server = redis()
+    server.push("jobs", nil, "1000000")
+    local _, stop = start(server, "--tasks", "3", "--grace", "1")
+    server.wait_for(2)
+    assert.same({"exit", 1, "0 jobs done, 0 failed",
+      "redisjobs: TERM: no more jobs are taken\n" ..
+      "redisjobs: put back: 1000000\n"}, {stop "TERM"})
+    assert.same({"1000000"}, server.lists.jobs)
+  end)
+
+  it("explains itself, and refuses what it does not know", function()
+    assert.matches("^usage: redisjobs.lua", (output("redisjobs", "--help")))
+    for _, args in ipairs {{}, {"play"}, {"fill"}, {"fill", "x"}, {"work", "1"},
+      {"--tasks", "0", "work"}, {"--what", "work"}, {"--server"}} do
+      refuses("redisjobs", helper.unpack(args))
+    end
+    local status, out, complaint = run("redisjobs", "--server", "127.0.0.1:1",
+      "fill", "1")
+    assert.same({1, "", "redisjobs: could not connect to 127.0.0.1:1 " ..
+      "[connection refused]\n"}, {status, out, complaint})
   end)
 end)
