@@ -2,7 +2,8 @@
 -- SPDX-License-Identifier: MIT
 --
 -- A snippet is a block that begins with ```lua, or ```lua 5.4 if it needs
--- that version. Each runs in an interpreter of its own, behind a line that
+-- that version, or ```lua needs socket.http if it needs a library that may not
+-- be there. Each runs in an interpreter of its own, behind a line that
 -- loads casting. What it prints must be what follows the --> in it, in order;
 -- "..." there stands for anything.
 
@@ -28,7 +29,8 @@ function snippets.is_manual(path)
   return path == "README.md" or path:match "^docs/manual/" ~= nil
 end
 
--- The blocks of a document: {line=, heading=, text=, language=, version=}.
+-- The blocks of a document: {line=, heading=, text=, language=, version=,
+-- needs=}.
 function snippets.blocks(path)
   local list, current, heading, n = {}, nil, path, 0
   for line in (helper.slurp(path) .. "\n"):gmatch "(.-)\n" do
@@ -40,7 +42,8 @@ function snippets.blocks(path)
       current[#current + 1] = line
     elseif line:match "^```" then
       current = {line = n, heading = heading,
-        language = line:match "^```(%w*)", version = line:match "%d%.%d"}
+        language = line:match "^```(%w*)", version = line:match "%d%.%d",
+        needs = line:match "needs ([%w_.]+)"}
     elseif line:match "^#+ " then
       heading = line:match "^#+ (.*)"
     end
@@ -70,6 +73,12 @@ end
 local function matches(line, wanted)
   local pattern = wanted:gsub("%p", "%%%0"):gsub("%%%.%%%.%%%.", ".*")
   return line:match("^" .. pattern .. "$") ~= nil
+end
+
+-- Can this library be loaded, on top of casting's sockets?
+local function is_there(library)
+  return helper.run(PRELUDE .. ([[require("casting.socket").install()
+    os.exit(pcall(require, %q) and 0 or 1)]]):format(library)).status == 0
 end
 
 -- Runs Lua source text, which must print what it promises and complain of
@@ -108,6 +117,10 @@ function snippets.describe(path, it, pending)
       end
       if not helper.has_children() then
         pending "no other program can be started here"
+        return
+      end
+      if snippet.needs and not is_there(snippet.needs) then
+        pending("needs " .. snippet.needs)
         return
       end
       snippets.check(snippet.text)
