@@ -65,6 +65,16 @@ example() { # example VERSION PATH CPATH
   echo "$out" | grep -q 29
 }
 
+# Loads casting.tls, of which nothing else tells where casting is.
+tls() { # tls VERSION PATH CPATH
+  env -i PATH="$PATH" LUA_PATH="$2;;" LUA_CPATH="$3;;" \
+    "$(interpreter "$1")" -e 'local tls = require "casting.tls"
+      assert(tls.context {})
+      print("OpenSSL " .. tls.version)' >"$work/out" || return 1
+  cat "$work/out"
+  grep -q '^OpenSSL 3' "$work/out"
+}
+
 # Runs build/packages/NAME with the libraries below a directory, or as it is.
 runs() { # runs NAME [LIBDIR]
   env ${2:+LD_LIBRARY_PATH="$2"} timeout 60 "$work/$1" 20000 >"$work/out" ||
@@ -197,6 +207,8 @@ part_install() {
   for v in $luas; do
     s=$(short "$v")
     try "install: example on $v" example "$v" "$prefix/share/lua/$s/?.lua" \
+      "$prefix/lib/lua/$s/?.so"
+    try "install: casting.tls on $v" tls "$v" "$prefix/share/lua/$s/?.lua" \
       "$prefix/lib/lua/$s/?.so"
     try "install: shared on $v" host "$v" "$prefix" shared
     try "install: static on $v" host "$v" "$prefix" static
@@ -334,7 +346,7 @@ unpacked() {
   # The root is bare: what they depend on is this system's.
   dpkg --root="$work/deb/root" --force-depends --force-not-root \
     --force-script-chrootless -i "$deb"/*casting_*.deb \
-    "$deb"/*casting-dev_*.deb
+    "$deb"/*casting-dev_*.deb "$deb"/*casting-tls_*.deb
 }
 part_deb() {
   deb=$root/build/deb
@@ -345,6 +357,12 @@ part_deb() {
   for v in 5.1 5.2 5.3 5.4; do
     case " $luas " in *" $v "*) ;; *) continue ;; esac
     try "deb: example on $v" example "$v" /none/?.lua \
+      "$work/deb/root/usr/lib/$arch/lua/$v/?.so"
+  done
+  for v in 5.4 5.2; do
+    case " $luas " in *" $v "*) ;; *) continue ;; esac
+    try "deb: casting.tls on $v" tls "$v" \
+      "$work/deb/root/usr/share/lua/$v/?.lua" \
       "$work/deb/root/usr/lib/$arch/lua/$v/?.so"
   done
   try "deb: program" deb_host "$arch"
