@@ -380,6 +380,23 @@ check: the server has ended
   end)
 end)
 
+describe("examples/tlschat.lua", function()
+  it("lets members hear each other, and nobody else", function()
+    if not pcall(require, "casting.tls") then
+      pending "casting.tls is not built"
+      return
+    end
+    assert.equal("* guest 2 enters\nguest 1: nobody else can read this\n" ..
+      "* guest 2 leaves\n", output("tlschat", "--check"))
+    local status, _, complaint = run("tlschat", "serve", "what")
+    assert.equal(2, status)
+    assert.equal("tlschat: what is no port\n", complaint)
+    status, _, complaint = run("tlschat", "serve", "0", "/none", "/none")
+    assert.equal(1, status)
+    assert.equal("tlschat: cert: /none: No such file or directory\n", complaint)
+  end)
+end)
+
 describe("examples/forwarder.lua", function()
   it("forwards both ways, with half closes", function()
     assert.equal("100000 bytes\n200000 bytes\n300000 bytes\n" ..
