@@ -547,6 +547,7 @@ describe("casting.socket", function()
     local task = casting.spawn(function()
       return c:connect("localhost", port)
     end)
+    while c:getfd() == -1 do casting.sleep(0.001) end -- its name is looked up
     helper.until_waiting(task)
     c:close()
     task:await(LONG)
