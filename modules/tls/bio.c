@@ -6,7 +6,11 @@
    given to write: what there is no room for below waits in `out`, which holds
    no more than a record and the messages of a handshake, as the layer takes
    nothing from a task while it is there (connection.c). So OpenSSL never has to
-   repeat a write, and a task that gives up leaves no half record. */
+   repeat a write, and a task that gives up leaves no half record.
+
+   During a handshake everything waits there, so that what one call writes goes
+   at once: a server's end of it and each ticket for a session would be sent by
+   themselves. */
 #include "tls.h"
 
 #include <openssl/bio.h>
@@ -54,7 +58,7 @@ static int write_below(BIO *b, const char *from, int size) {
   size_t done = 0, total = (size_t)size;
   BIO_clear_retry_flags(b);
   if (c->below == NULL || size < 0) return -1;
-  while (c->out == NULL && done < total) {
+  while (!c->holds && c->out == NULL && done < total) {
     ptrdiff_t n = casting_below_write(c->below, from + done, total - done);
     if (n == CASTING_EFULL) break;
     if (n <= 0) {

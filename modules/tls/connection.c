@@ -155,10 +155,15 @@ static int write_kept(tls_connection *c) {
 
 static void begin(tls_connection *c, casting_below *b) {
   c->below = b;
+  c->holds = !c->established;
   ERR_clear_error();
 }
 
+/* If it has failed, what tells the other side of it goes as far as there is
+   room now. */
 static ptrdiff_t over(tls_connection *c, ptrdiff_t result) {
+  if (c->outcome != 0 && c->below_outcome == 0 && c->out != NULL)
+    (void)write_kept(c);
   c->below = NULL;
   return result;
 }
@@ -217,6 +222,7 @@ static int flush(void *state, casting_below *b) {
   tls_connection *c = state;
   int rc = 0;
   if (c->outcome != 0) return c->outcome;
+  if (c->established && c->out == NULL) return 0;
   begin(c, b);
   if (!c->ended && !c->established) {
     rc = SSL_do_handshake(c->ssl);

@@ -132,6 +132,8 @@ static void set_modes(SSL_CTX *ctx, const tls_options *o) {
   long mode = SSL_MODE_ENABLE_PARTIAL_WRITE |
               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY;
   if (!o->keeps_buffers) mode |= SSL_MODE_RELEASE_BUFFERS;
+  /* Else each handshake would look among what is trusted for a chain. */
+  if (o->is_server) mode |= SSL_MODE_NO_AUTO_CHAIN;
   (void)SSL_CTX_set_mode(ctx, mode);
   (void)SSL_CTX_set_options(
     ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |

@@ -111,6 +111,7 @@ typedef struct tls_connection {
   int below_outcome;    /* the failure below, or 0 */
   int outcome;          /* it has failed so, for good: CASTING_E*; or 0 */
   bool established;     /* the handshake is over */
+  bool holds;           /* what is written is kept until the call's end */
   bool ended;           /* this side has sent its end */
   bool ended_below;     /* there was the end, perhaps too early */
 } tls_connection;
