@@ -4,13 +4,13 @@
    OpenSSL's own BIO for sockets writes with write(2), which may raise SIGPIPE,
    and knows nothing of the stream's readiness. This one takes all that it is
    given to write: what there is no room for below waits in `out`, which holds
-   no more than a record and the messages of a handshake, as the layer takes
-   nothing from a task while it is there (connection.c). So OpenSSL never has to
-   repeat a write, and a task that gives up leaves no half record.
+   no more than a few records and the messages of a handshake, as the layer
+   takes nothing from a task while it is there (connection.c). So OpenSSL never
+   has to repeat a write, and a task that gives up leaves no half record.
 
-   During a handshake everything waits there, so that what one call writes goes
-   at once: a server's end of it and each ticket for a session would be sent by
-   themselves. */
+   What one call writes during a handshake, and the records of a long write,
+   wait there in any case, and go together: OpenSSL would send a server's end of
+   a handshake, each ticket for a session and each record by themselves. */
 #include "tls.h"
 
 #include <openssl/bio.h>
@@ -43,7 +43,9 @@ static bool keep(tls_connection *c, const char *from, size_t size) {
   if (size > OUT_MOST - (c->end - c->at)) return false;
   if (size > c->room - c->end) {
     size_t room = c->end + size;
-    unsigned char *out = realloc(c->out, room);
+    unsigned char *out;
+    if (room < c->held) room = c->held;
+    out = realloc(c->out, room);
     if (out == NULL) return false;
     c->out = out;
     c->room = room;
@@ -58,7 +60,7 @@ static int write_below(BIO *b, const char *from, int size) {
   size_t done = 0, total = (size_t)size;
   BIO_clear_retry_flags(b);
   if (c->below == NULL || size < 0) return -1;
-  while (!c->holds && c->out == NULL && done < total) {
+  while (c->held == 0 && c->out == NULL && done < total) {
     ptrdiff_t n = casting_below_write(c->below, from + done, total - done);
     if (n == CASTING_EFULL) break;
     if (n <= 0) {

@@ -16,6 +16,9 @@
 #include <string.h>
 
 #define RECORD_MOST 16384 /* bytes that one record carries */
+#define RECORDS_MOST 4    /* that go together */
+#define RECORD_MORE 256   /* at most what a record is longer than its bytes */
+#define FLIGHT 1024       /* what most calls write during a handshake */
 
 /* -- its life ------------------------------------------------------------- */
 
@@ -155,7 +158,7 @@ static int write_kept(tls_connection *c) {
 
 static void begin(tls_connection *c, casting_below *b) {
   c->below = b;
-  c->holds = !c->established;
+  c->held = c->established ? 0 : FLIGHT;
   ERR_clear_error();
 }
 
@@ -209,13 +212,24 @@ static ptrdiff_t read_layer(
 static ptrdiff_t write_layer(
   void *state, casting_below *b, const void *from, size_t size) {
   tls_connection *c = state;
+  size_t done = 0;
   int rc;
   if (c->outcome != 0) return c->outcome;
   if (c->ended) return CASTING_ECLOSED;
   begin(c, b);
   if (c->out != NULL && (rc = write_kept(c)) != 0) return over(c, rc);
-  rc = SSL_write(c->ssl, from, size < RECORD_MOST ? (int)size : RECORD_MOST);
-  return over(c, rc > 0 ? rc : blocked(c, rc));
+  if (size > RECORDS_MOST * RECORD_MOST) size = RECORDS_MOST * RECORD_MOST;
+  if (size > RECORD_MOST) c->held = size + RECORDS_MOST * RECORD_MORE;
+  do {
+    size_t n = size - done < RECORD_MOST ? size - done : RECORD_MOST;
+    rc = SSL_write(c->ssl, (const char *)from + done, (int)n);
+    if (rc > 0) done += (size_t)rc;
+  } while (rc > 0 && done < size);
+  if (rc <= 0)
+    rc = blocked(c, rc);
+  else if (c->held > 0 && c->out != NULL)
+    rc = write_kept(c);
+  return over(c, done > 0 && c->outcome == 0 ? (ptrdiff_t)done : rc);
 }
 
 static int flush(void *state, casting_below *b) {

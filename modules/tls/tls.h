@@ -106,12 +106,13 @@ typedef struct tls_connection {
   casting_below *below; /* during a call of the layer's */
   unsigned char *out;   /* what there was no room for below; NULL: nothing */
   size_t at, end, room; /* of it */
+  size_t held;          /* during a call: what it writes, so many bytes or
+                           more, waits in `out` for its end; 0: it does not */
   char *key;            /* of a client: of its session; or NULL */
   char *why;            /* why it has failed; NULL: see `outcome` */
   int below_outcome;    /* the failure below, or 0 */
   int outcome;          /* it has failed so, for good: CASTING_E*; or 0 */
   bool established;     /* the handshake is over */
-  bool holds;           /* what is written is kept until the call's end */
   bool ended;           /* this side has sent its end */
   bool ended_below;     /* there was the end, perhaps too early */
 } tls_connection;
