@@ -20,6 +20,7 @@ usage: ./dev COMMAND
                        writes docs/benchmarks.*; options: bench/README.md
   bench net            sockets, beside a loop of epoll, Go, luv, cqueues, Node
   bench luasocket      casting.socket, beside LuaSocket's own core
+  bench tls            TLS, beside nginx and a server in C
   docs                 make a site of all documents, in build/docs; open its
                        index.html in a browser
   format [FILE ...]    apply .clang-format to all C sources, or some
@@ -94,11 +95,13 @@ usage: ./dev bench [NAME [ARGS]]
        ./dev bench compare [OPTIONS]
        ./dev bench net [OPTIONS]
        ./dev bench luasocket [--rounds N] [--seconds S]
+       ./dev bench tls [OPTIONS]
 
 Runs bench/NAME.lua, or all of them; ARGS such as --rounds 3, --seconds 0.5,
 --place one. "compare" and "net" install and run others beside casting; their
 OPTIONS: --rounds N, --seconds S, --only A,B, --columns PATTERN, --append,
---data FILE, --report, --smoke. See bench/README.md.
+--data FILE, --report, --smoke; those of "tls": --rounds, --seconds, --only,
+--smoke. See bench/README.md.
 
   LUA=luajit ./dev bench pingpong
 EOF
