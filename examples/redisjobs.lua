@@ -98,7 +98,12 @@ local function with_connection(f)
     close(client)
   end
   if casting.is_cancelled(e) then error(e, 0) end
-  return ok, not ok and tostring(e):gsub("^%S+:%d+: ", "")
+  if ok then return true end
+  e = tostring(e):gsub("^%S+:%d+: ", "")       -- where redis-lua has raised it
+  if e:lower():match "too many open files" then
+    e = e .. ": ulimit -n must tell more than there are tasks"
+  end
+  return false, e
 end
 
 -- ----------------------------------------------------------------- work --

@@ -265,6 +265,6 @@ end)
 if not ok then
   for address in pairs(left) do complain("%s: perhaps not sent", address) end
   if type(failure) == "table" then failure = failure.error end
-  complain("%s", tostring(failure))
+  complain("%s", (tostring(failure):gsub("^%S+:%d+: ", "")))
 end
 os.exit(next(left) and 1 or 0)

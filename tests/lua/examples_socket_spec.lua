@@ -68,6 +68,21 @@ local function refuses(name, ...)
   assert.matches("^" .. name .. ": [^\n]*\nusage: " .. name, complaint)
 end
 
+describe("examples on LuaSocket", function()
+  it("tell which package is missing", function()
+    for _, name in ipairs {"download", "sendmail", "redisjobs"} do
+      local path = package.path
+      package.path = "./none/?.lua"
+      local words = command(name, "--help")
+      package.path = path
+      local status, out, complaint = process.run(words)
+      assert.same({1, ""}, {status, out})
+      assert.matches("^" .. name .. ": needs LuaSocket %(lua%-socket%): " ..
+        "module 'socket[^\n]*\n$", complaint)
+    end
+  end)
+end)
+
 -- ------------------------------------------------------------- download --
 
 -- A server of HTTP: answer(path, headers) is called for each request, and
@@ -414,8 +429,8 @@ describe("examples/sendmail.lua", function()
       end
     end)
     local status, out, complaint = sendmail("", "--server", server, "--tries",
-      "3", "--deadline", "2", "busy@a.org", "never@a.org", "unknown@a.org",
-      "cut@a.org", "slow@a.org", "good@a.org")
+      "3", "--deadline", tostring(2 * helper.slow), "busy@a.org", "never@a.org",
+      "unknown@a.org", "cut@a.org", "slow@a.org", "good@a.org")
     assert.equal(1, status)
     assert.equal("busy@a.org: sent at try 3\ncut@a.org: sent at try 2\n" ..
       "good@a.org: sent\nslow@a.org: sent at try 2", out)
@@ -589,7 +604,8 @@ describe("examples/redisjobs.lua", function()
   it("puts back what it cannot finish", function()
     local server = redis()
     server.push("jobs", nil, "1000000")
-    local _, stop = start(server, "--tasks", "3", "--grace", "1")
+    local _, stop = start(server, "--tasks", "3", "--grace",
+      tostring(math.ceil(helper.slow)))
     server.wait_for(2)
     assert.same({"exit", 1, "0 jobs done, 0 failed",
       "redisjobs: TERM: no more jobs are taken\n" ..
