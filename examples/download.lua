@@ -53,8 +53,8 @@ end
 local function need(name, package)
   local ok, module = pcall(require, name)
   if ok then return module end
-  io.stderr:write(("download: needs %s: %s\n"):format(package,
-    tostring(module):match "^(.-):?%f[\n\0]"))
+  local why = tostring(module):match "^[^\n]*":gsub(":$", "")
+  io.stderr:write(("download: needs %s: %s\n"):format(package, why))
   os.exit(1)
 end
 
@@ -380,7 +380,7 @@ local function job_of(address, names)
   end
   local name = url.unescape((u.path or ""):match "[^/]*$")
   if name == "" and u.scheme ~= "ftp" then name = "index.html" end
-  if name == "" or name == "." or name == ".." or name:match "[/%z]" then
+  if name == "" or name == "." or name == ".." or name:match "[/%c]" then
     refuse("%s does not tell how its file is to be called", address)
   end
   if names[name] then

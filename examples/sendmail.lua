@@ -55,7 +55,8 @@ end
 local function need(name, package)
   local ok, module = pcall(require, name)
   if ok then return module end
-  complain("needs %s: %s", package, tostring(module):match "^(.-):?%f[\n\0]")
+  local why = tostring(module):match "^[^\n]*":gsub(":$", "")
+  complain("needs %s: %s", package, why)
   os.exit(1)
 end
 
