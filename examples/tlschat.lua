@@ -4,10 +4,10 @@
 -- The server has a certificate, and the clients look at it: whom it names, who
 -- has signed it. What is written at one terminal appears at all others.
 --
--- What it shows: the option tls of net.listen and net.connect, certificates that
--- are renewed without a restart (SIGHUP), a terminal and a stream that are read
--- at the same time, and a writer for each member, so that nobody waits for the
--- slowest.
+-- What it shows: the option tls of net.listen and net.connect, certificates
+-- that are renewed without a restart (SIGHUP), a terminal and a stream that are
+-- read at the same time, and a writer for each member, so that nobody waits for
+-- the slowest.
 --
 -- How to run it, with a certificate that signs itself:
 --   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
@@ -84,7 +84,8 @@ local function run_server(port, cert, key)
   while casting.select { renewals, ends } == 1 do
     local ok, why = context:reload {
       server = true, cert = cert, key = key, alpn = { "chat" } }
-    print(ok and "the certificate was read again" or "kept the old one: " .. why)
+    print(ok and "the certificate was read again" or
+      "kept the old one: " .. why)
   end
   listener:close()
   server:await()
