@@ -21,3 +21,4 @@ for _, dir in ipairs { "lualib", "bench", "examples", "tools", "tests/stress",
   files[dir] = { read_globals = some }
 end
 files["tests/lua"].std = "+busted"
+files["modules/*/tests"] = { std = "+busted" }

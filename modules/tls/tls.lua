@@ -4,7 +4,7 @@
 -- casting itself is loaded first: the part in C is linked with it, and finds it
 -- in the process wherever it was installed.
 
-local casting = require "casting"
+require "casting"
 local core = require "casting.tls.core"
 
 local tls = {}
@@ -132,7 +132,9 @@ end
 -- context:reload(options): true; or nil and why, and all is as it was.
 function core.methods.reload(context, options)
   local side = core.is_context(context)
-  if not side then bad("reload", 1, "TLS context expected, got " .. got(context)) end
+  if not side then
+    bad("reload", 1, "TLS context expected, got " .. got(context))
+  end
   if type(options) ~= "table" then
     bad("reload", 2, "table expected, got " .. got(options))
   end
@@ -171,7 +173,7 @@ function tls.options(fname, i, o, listens)
   end
   check_fields(fname, i, o, CONTEXT, CONNECTION)
   local timeout = o.timeout or HANDSHAKE
-  if not (timeout >= 0) then
+  if timeout ~= timeout or timeout < 0 then
     bad(fname, i, "timeout must be a number of seconds, zero or more")
   end
   local own, simple = {}, true
@@ -180,7 +182,7 @@ function tls.options(fname, i, o, listens)
     if o[k] ~= nil then simple = false end
   end
   if listens and own.server == nil then own.server = true end
-  local context, why = o.context, nil
+  local context, why = o.context
   if context ~= nil then
     side = core.is_context(context)
     if not side then

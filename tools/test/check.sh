@@ -122,7 +122,7 @@ check_lint() {
     attempt "tools/lint/$rules.sh" sh "tools/lint/$rules.sh"
   done
   places=''
-  for place in lualib bench examples tests tools; do
+  for place in lualib modules bench examples tests tools; do
     if [ -d $place ]; then places="$places $place"; fi
   done
   # shellcheck disable=SC2086
