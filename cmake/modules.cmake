@@ -14,11 +14,13 @@ set(CASTING_MODULES "tls" CACHE STRING
   "optional modules to build; those without their library are left out")
 find_package(PkgConfig QUIET)
 
-# casting_module(NAME TITLE pkg-config-name ...): sets module_NAME if it can be
-# built; else notes what is missing.
+# casting_module(NAME TITLE HEADER CALL pkg-config-name ...): sets module_NAME if
+# it can be built; else notes what is missing. The library that is found may be
+# that of another system or C library: so a call of it is compiled, and linked.
+include(CheckCSourceCompiles)
 set(modules_left "")
 set(modules_built "")
-function(casting_module name library)
+function(casting_module name library header call)
   set(module_${name} OFF PARENT_SCOPE)
   if(NOT name IN_LIST CASTING_MODULES)
     return()
@@ -26,7 +28,12 @@ function(casting_module name library)
   if(PkgConfig_FOUND)
     pkg_check_modules(LIB_${name} QUIET IMPORTED_TARGET ${ARGN})
   endif()
-  if(NOT LIB_${name}_FOUND)
+  if(LIB_${name}_FOUND)
+    set(CMAKE_REQUIRED_LIBRARIES PkgConfig::LIB_${name})
+    check_c_source_compiles("#include <${header}>
+int main(void) { ${call}; return 0; }" CASTING_HAS_${name})
+  endif()
+  if(NOT LIB_${name}_FOUND OR NOT CASTING_HAS_${name})
     set(modules_left "${modules_left}casting.${name} (${library})\n"
       PARENT_SCOPE)
     return()
@@ -86,6 +93,7 @@ function(casting_module name library)
   endif()
 endfunction()
 
-casting_module(tls "OpenSSL 3" openssl>=3)
+casting_module(tls "OpenSSL 3" openssl/ssl.h
+  "SSL_CTX_free(SSL_CTX_new(TLS_method()))" openssl>=3)
 file(WRITE ${CMAKE_BINARY_DIR}/modules "${modules_built}")
 file(WRITE ${CMAKE_BINARY_DIR}/modules-left "${modules_left}")

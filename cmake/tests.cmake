@@ -50,7 +50,8 @@ set(long_tests
   lua/told
   lua/watch
   lua/watch_again
-  lua/watch_tree)
+  lua/watch_tree
+  modules/tls)
 
 set(results ${CMAKE_BINARY_DIR}/results)
 file(MAKE_DIRECTORY ${results})
