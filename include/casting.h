@@ -611,7 +611,8 @@ CASTING_API ptrdiff_t casting_below_write(
    drop     frees the state.
 
    In place of the above they return CASTING_EEMPTY if it can only go on when
-   something has come below, CASTING_EFULL if there must be room first, and
+   something has come below, CASTING_EFULL if there must be room first,
+   CASTING_EINTR to be called again when others have had their turn, and
    CASTING_ECLOSED, CASTING_ENOMEM or CASTING_EFAILED, which are for good. */
 typedef struct casting_layer {
   size_t size; /* sizeof(casting_layer) */

@@ -19,6 +19,8 @@
 #include <string.h>
 
 #define OUT_MOST (1u << 20) /* more than any flight of a handshake */
+#define ANSWERS_MOST \
+  (128u << 10) /* of what is answered after it, and records */
 
 static BIO_METHOD *method;
 static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
@@ -28,8 +30,16 @@ static int read_below(BIO *b, char *to, int size) {
   ptrdiff_t n;
   BIO_clear_retry_flags(b);
   if (c->below == NULL || size <= 0) return -1;
+  if (c->budget == 0) { /* a peer that sends nothing for the task */
+    c->more = true;
+    BIO_set_retry_read(b);
+    return -1;
+  }
   n = casting_below_read(c->below, to, (size_t)size);
-  if (n > 0) return (int)n;
+  if (n > 0) {
+    c->budget -= (size_t)n < c->budget ? (size_t)n : c->budget;
+    return (int)n;
+  }
   if (n == CASTING_EEMPTY)
     BIO_set_retry_read(b);
   else if (n == 0)
@@ -40,7 +50,12 @@ static int read_below(BIO *b, char *to, int size) {
 }
 
 static bool keep(tls_connection *c, const char *from, size_t size) {
-  if (size > OUT_MOST - (c->end - c->at)) return false;
+  if (c->at > 0) {
+    memmove(c->out, c->out + c->at, c->end - c->at);
+    c->end -= c->at;
+    c->at = 0;
+  }
+  if (size > OUT_MOST - c->end) return false;
   if (size > c->room - c->end) {
     size_t room = c->end + size;
     unsigned char *out;
@@ -60,12 +75,19 @@ static int write_below(BIO *b, const char *from, int size) {
   size_t done = 0, total = (size_t)size;
   BIO_clear_retry_flags(b);
   if (c->below == NULL || size < 0) return -1;
+  if (c->write_outcome != 0) return size; /* nobody can read it */
+  if (c->established && c->held == 0 && c->end - c->at > ANSWERS_MOST) {
+    c->below_outcome = CASTING_EFAILED;
+    if (c->why == NULL)
+      c->why = tls_copy("TLS: the other side does not read what it asks for");
+    return -1;
+  }
   while (c->held == 0 && c->out == NULL && done < total) {
     ptrdiff_t n = casting_below_write(c->below, from + done, total - done);
     if (n == CASTING_EFULL) break;
     if (n <= 0) {
-      c->below_outcome = (int)n;
-      return -1;
+      (void)tls_write_failed(c, (int)n);
+      return c->established ? size : -1;
     }
     done += (size_t)n;
   }

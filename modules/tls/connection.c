@@ -15,10 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECORD_MOST 16384 /* bytes that one record carries */
-#define RECORDS_MOST 4    /* that go together */
-#define RECORD_MORE 256   /* at most what a record is longer than its bytes */
-#define FLIGHT 1024       /* what most calls write during a handshake */
+#define RECORD_MOST 16384   /* bytes that one record carries */
+#define RECORDS_MOST 4      /* that go together */
+#define RECORD_MORE 256     /* at most what a record is longer than its bytes */
+#define BUDGET (256u << 10) /* bytes that one call reads below */
+#define FLIGHT 1024         /* what most calls write during a handshake */
 
 /* -- its life ------------------------------------------------------------- */
 
@@ -48,13 +49,14 @@ static bool expect(SSL *ssl, const char *name, bool verifies) {
   if (!verifies) return true;
   if (numeric)
     return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
-  SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  SSL_set_hostflags(ssl,
+    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   return SSL_set1_host(ssl, name) == 1;
 }
 
 static bool resume(tls_connection *c) {
   SSL_SESSION *session =
-    tls_sessions_take(tls_context_sessions(c->context), c->key);
+    tls_sessions_take(tls_context_sessions(c->context), c->generation, c->key);
   bool ok = session == NULL || SSL_set_session(c->ssl, session) == 1;
   SSL_SESSION_free(session);
   return ok;
@@ -68,28 +70,37 @@ static void note(const SSL *ssl, int what, int value) {
 }
 
 tls_connection *tls_connection_new(
-  tls_context *context, const char *name, const char *key) {
+  tls_context *context, const char *name, const char *key, const char **why) {
+  bool is_server = tls_context_is_server(context), verifies = false;
   tls_connection *c = calloc(1, sizeof *c);
+  *why = "not enough memory";
   if (c == NULL) return NULL;
   c->context = tls_context_ref(context);
-  c->ssl = tls_context_connection(context);
+  c->ssl = tls_context_connection(context, &verifies, &c->generation);
   c->key = key != NULL ? tls_copy(key) : NULL;
-  if (c->ssl == NULL || !SSL_set_app_data(c->ssl, c) || !tls_bio_set(c) ||
-      (key != NULL && (c->key == NULL || !resume(c))) ||
-      (name != NULL && !expect(c->ssl, name, tls_context_verifies(context)))) {
+  if (c->ssl != NULL && !is_server && verifies && name == NULL)
+    *why = "name is missing";
+  else if (c->ssl != NULL && SSL_set_app_data(c->ssl, c) && tls_bio_set(c) &&
+           (key == NULL || (c->key != NULL && resume(c))) &&
+           (name == NULL || expect(c->ssl, name, verifies)))
+    *why = NULL;
+  if (*why != NULL) {
     drop(c);
     ERR_clear_error();
     return NULL;
   }
   SSL_set_info_callback(c->ssl, note);
-  if (tls_context_is_server(context))
+  if (is_server)
     SSL_set_accept_state(c->ssl);
   else
     SSL_set_connect_state(c->ssl);
   return c;
 }
 
-static void *make(void *ud) { return tls_connection_new(ud, NULL, NULL); }
+static void *make(void *ud) {
+  const char *why;
+  return tls_connection_new(ud, NULL, NULL, &why);
+}
 static void drop_context(void *ud) { tls_context_unref(ud); }
 
 /* -- failures ------------------------------------------------------------- */
@@ -139,15 +150,24 @@ static const char *failure(void *state) {
 
 /* -- calls of OpenSSL ----------------------------------------------------- */
 
+int tls_write_failed(tls_connection *c, int outcome) {
+  if (!c->established) {
+    c->below_outcome = outcome;
+    return fail(c, SSL_ERROR_SYSCALL);
+  }
+  c->write_outcome = outcome;
+  free(c->out);
+  c->out = NULL;
+  c->at = c->end = c->room = 0;
+  return outcome;
+}
+
 /* Writes what is kept: 0, CASTING_EFULL or a failure. */
 static int write_kept(tls_connection *c) {
   while (c->at < c->end) {
     ptrdiff_t n = casting_below_write(c->below, c->out + c->at, c->end - c->at);
     if (n == CASTING_EFULL) return CASTING_EFULL;
-    if (n <= 0) {
-      c->below_outcome = (int)n;
-      return fail(c, SSL_ERROR_SYSCALL);
-    }
+    if (n <= 0) return tls_write_failed(c, (int)n);
     c->at += (size_t)n;
   }
   free(c->out);
@@ -158,6 +178,8 @@ static int write_kept(tls_connection *c) {
 
 static void begin(tls_connection *c, casting_below *b) {
   c->below = b;
+  c->more = false;
+  c->budget = BUDGET;
   c->held = c->established ? 0 : FLIGHT;
   ERR_clear_error();
 }
@@ -175,12 +197,15 @@ static ptrdiff_t over(tls_connection *c, ptrdiff_t result) {
    side answers only when it has all that is kept. */
 static int blocked(tls_connection *c, int rc) {
   int kind = SSL_get_error(c->ssl, rc);
+  if (kind == SSL_ERROR_WANT_READ && c->more) return CASTING_EINTR;
   if (kind == SSL_ERROR_WANT_READ) {
     if (c->out == NULL || c->established) return CASTING_EEMPTY;
     rc = write_kept(c);
     return rc == 0 ? CASTING_EEMPTY : rc;
   }
   if (kind == SSL_ERROR_WANT_WRITE) return CASTING_EFULL;
+  /* An end that comes before the handshake is over is nobody's word. */
+  if (kind == SSL_ERROR_ZERO_RETURN) return c->outcome = CASTING_ECLOSED;
   return fail(c, kind);
 }
 
@@ -193,12 +218,13 @@ static ptrdiff_t read_layer(
   begin(c, b);
   while (done < size) {
     size_t most = size - done < INT32_MAX ? size - done : INT32_MAX;
+    ERR_clear_error();
     rc = SSL_read(c->ssl, (char *)to + done, (int)most);
     if (rc <= 0) break;
     done += (size_t)rc;
   }
   if (rc <= 0) {
-    if (SSL_get_error(c->ssl, rc) == SSL_ERROR_ZERO_RETURN)
+    if (SSL_get_error(c->ssl, rc) == SSL_ERROR_ZERO_RETURN && c->established)
       rc = 0;
     else
       rc = blocked(c, rc); /* if it has failed, the next call says so, too */
@@ -215,6 +241,7 @@ static ptrdiff_t write_layer(
   size_t done = 0;
   int rc;
   if (c->outcome != 0) return c->outcome;
+  if (c->write_outcome != 0) return c->write_outcome;
   if (c->ended) return CASTING_ECLOSED;
   begin(c, b);
   if (c->out != NULL && (rc = write_kept(c)) != 0) return over(c, rc);
@@ -229,6 +256,7 @@ static ptrdiff_t write_layer(
     rc = blocked(c, rc);
   else if (c->held > 0 && c->out != NULL)
     rc = write_kept(c);
+  if (c->write_outcome != 0) return over(c, c->write_outcome);
   return over(c, done > 0 && c->outcome == 0 ? (ptrdiff_t)done : rc);
 }
 
@@ -236,6 +264,7 @@ static int flush(void *state, casting_below *b) {
   tls_connection *c = state;
   int rc = 0;
   if (c->outcome != 0) return c->outcome;
+  if (c->write_outcome != 0) return c->write_outcome;
   if (c->established && c->out == NULL) return 0;
   begin(c, b);
   if (!c->ended && !c->established) {

@@ -93,7 +93,8 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *nout,
 static int keep_session(SSL *ssl, SSL_SESSION *session) {
   const tls_connection *c = tls_connection_of(ssl);
   if (c == NULL || c->key == NULL) return 0;
-  tls_sessions_put(tls_context_sessions(c->context), c->key, session);
+  tls_sessions_put(
+    tls_context_sessions(c->context), c->generation, c->key, session);
   return 1;
 }
 
@@ -163,11 +164,14 @@ bool tls_context_replace(tls_context *x, const tls_settings *settings) {
   tls_settings before;
   if (!CRYPTO_THREAD_write_lock(x->lock)) return false;
   before = x->settings;
-  if (x->is_server) keep_tickets(settings->ctx, before.ctx);
+  /* Who resumes is not looked at again: what was thought of clients before
+     must not count for what is thought of them now. */
+  if (x->is_server && !before.verifies && !settings->verifies)
+    keep_tickets(settings->ctx, before.ctx);
   adopt(x, settings);
+  tls_sessions_clear(x->sessions);
   CRYPTO_THREAD_unlock(x->lock);
   tls_settings_fini(&before);
-  tls_sessions_clear(x->sessions);
   return true;
 }
 
@@ -183,10 +187,13 @@ bool tls_context_verifies(tls_context *x) {
   return yes;
 }
 
-SSL *tls_context_connection(tls_context *x) {
+SSL *tls_context_connection(
+  tls_context *x, bool *verifies, uint64_t *generation) {
   SSL *ssl;
   if (!CRYPTO_THREAD_read_lock(x->lock)) return NULL;
   ssl = SSL_new(x->settings.ctx);
+  *verifies = x->settings.verifies;
+  *generation = tls_sessions_generation(x->sessions);
   CRYPTO_THREAD_unlock(x->lock);
   return ssl;
 }

@@ -203,13 +203,16 @@ static int core_start(lua_State *L) {
   tls_context *x = check_context(L, 2);
   const char *name = luaL_optstring(L, 3, NULL);
   const char *key = luaL_optstring(L, 4, NULL);
-  tls_connection *c = tls_connection_new(x, name, key);
-  int rc = c != NULL ? casting_layer_set(L, 1, &tls_layer, c) : CASTING_ENOMEM;
+  const char *why;
+  tls_connection *c = tls_connection_new(x, name, key, &why);
+  int rc;
+  if (c == NULL) return refuse(L, why);
+  rc = casting_layer_set(L, 1, &tls_layer, c);
   if (rc == 0) {
     lua_pushboolean(L, 1);
     return 1;
   }
-  if (c != NULL) tls_layer.drop(c);
+  tls_layer.drop(c);
   if (rc == CASTING_EINVAL) return refuse(L, "misuse");
   return refuse(L, rc == CASTING_ENOMEM ? "not enough memory" : "closed");
 }
@@ -257,8 +260,7 @@ static void set_time(lua_State *L, const char *field, const ASN1_TIME *t) {
   ASN1_TIME_free(epoch);
 }
 
-static void set_names(lua_State *L, X509 *x) {
-  GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+static void set_names(lua_State *L, GENERAL_NAMES *names) {
   int n = 0;
   lua_newtable(L);
   for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
@@ -268,7 +270,6 @@ static void set_names(lua_State *L, X509 *x) {
       (size_t)ASN1_STRING_length(name->d.dNSName));
     lua_rawseti(L, -2, ++n);
   }
-  GENERAL_NAMES_free(names);
   lua_setfield(L, -2, "names");
 }
 
@@ -286,14 +287,15 @@ static void set_fingerprint(lua_State *L, X509 *x) {
   lua_setfield(L, -2, "sha256");
 }
 
-/* The two that are freed by the caller, whatever is raised. */
+/* What is freed by the caller, whatever is raised. */
 typedef struct owned {
+  SSL *ssl;
   X509 *certificate;
+  GENERAL_NAMES *names;
   BIO *bio;
 } owned;
 
-static int push_certificate(lua_State *L) {
-  const owned *o = lua_touserdata(L, 1);
+static void push_certificate(lua_State *L, const owned *o) {
   unsigned long how = XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
   lua_newtable(L);
   X509_NAME_print_ex(o->bio, X509_get_subject_name(o->certificate), 0, how);
@@ -304,59 +306,66 @@ static int push_certificate(lua_State *L) {
   set_bio(L, "pem", o->bio);
   set_time(L, "not_before", X509_get0_notBefore(o->certificate));
   set_time(L, "not_after", X509_get0_notAfter(o->certificate));
-  set_names(L, o->certificate);
+  set_names(L, o->names);
   set_fingerprint(L, o->certificate);
-  return 1;
 }
 
-static void set_peer(lua_State *L, const SSL *ssl) {
-  owned o = {SSL_get1_peer_certificate(ssl), NULL};
-  int status = 0;
-  if (o.certificate == NULL) return;
-  lua_pushcfunction(L, push_certificate);
-  lua_pushlightuserdata(L, &o);
-  o.bio = BIO_new(BIO_s_mem());
-  if (o.bio != NULL) status = lua_pcall(L, 1, 1, 0);
-  BIO_free(o.bio);
-  X509_free(o.certificate);
-  ERR_clear_error();
-  if (status != 0) lua_error(L);
-  if (o.bio == NULL) luaL_error(L, "not enough memory");
-  lua_setfield(L, -2, "peer");
-}
-
-/* info(stream): a table; false: the handshake is not over; nil: no TLS. */
-static int core_info(lua_State *L) {
-  const tls_connection *c = casting_layer_get(L, 1, &tls_layer);
+/* Protected. */
+static int push_info(lua_State *L) {
+  const owned *o = lua_touserdata(L, 1);
   const unsigned char *alpn;
   unsigned n;
-  if (c == NULL) return 0;
-  if (!c->established) {
-    lua_pushboolean(L, 0);
-    return 1;
-  }
   lua_newtable(L);
-  /* A finalizer may have closed the stream. */
-  c = casting_layer_get(L, 1, &tls_layer);
-  if (c == NULL) return 0;
-  SSL *ssl = c->ssl;
-  (void)SSL_up_ref(ssl);
-  set_text(L, "version", SSL_get_version(ssl));
-  set_text(L, "cipher", SSL_get_cipher_name(ssl));
-  set_flag(L, "server", SSL_is_server(ssl));
-  set_flag(L, "resumed", SSL_session_reused(ssl));
-  set_text(L, "name", SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
-  SSL_get0_alpn_selected(ssl, &alpn, &n);
+  set_text(L, "version", SSL_get_version(o->ssl));
+  set_text(L, "cipher", SSL_get_cipher_name(o->ssl));
+  set_flag(L, "server", SSL_is_server(o->ssl));
+  set_flag(L, "resumed", SSL_session_reused(o->ssl));
+  set_text(L, "name", SSL_get_servername(o->ssl, TLSEXT_NAMETYPE_host_name));
+  SSL_get0_alpn_selected(o->ssl, &alpn, &n);
   if (n > 0) {
     lua_pushlstring(L, (const char *)alpn, n);
     lua_setfield(L, -2, "alpn");
   }
   set_flag(L, "verified",
-    SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE &&
-      SSL_get0_peer_certificate(ssl) != NULL &&
-      SSL_get_verify_result(ssl) == X509_V_OK);
-  set_peer(L, ssl);
-  SSL_free(ssl);
+    SSL_get_verify_mode(o->ssl) != SSL_VERIFY_NONE && o->certificate != NULL &&
+      SSL_get_verify_result(o->ssl) == X509_V_OK);
+  if (o->certificate == NULL) return 1;
+  push_certificate(L, o);
+  lua_setfield(L, -2, "peer");
+  return 1;
+}
+
+/* info(stream): a table; false: the handshake is not over; nil: no TLS. */
+static int core_info(lua_State *L) {
+  const tls_connection *c;
+  int status = 0;
+  owned o;
+  lua_settop(L, 1);
+  lua_pushcfunction(L, push_info);
+  /* From here to the call nothing may raise; a finalizer that ran before may
+     have closed the stream. */
+  c = casting_layer_get(L, 1, &tls_layer);
+  if (c == NULL) return 0;
+  if (!c->established) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  memset(&o, 0, sizeof o);
+  o.ssl = c->ssl;
+  (void)SSL_up_ref(o.ssl);
+  o.certificate = SSL_get1_peer_certificate(o.ssl);
+  if (o.certificate != NULL)
+    o.names = X509_get_ext_d2i(o.certificate, NID_subject_alt_name, NULL, NULL);
+  o.bio = BIO_new(BIO_s_mem());
+  lua_pushlightuserdata(L, &o);
+  if (o.bio != NULL) status = lua_pcall(L, 1, 1, 0);
+  BIO_free(o.bio);
+  GENERAL_NAMES_free(o.names);
+  X509_free(o.certificate);
+  SSL_free(o.ssl);
+  ERR_clear_error();
+  if (status != 0) return lua_error(L);
+  if (o.bio == NULL) return luaL_error(L, "not enough memory");
   return 1;
 }
 

@@ -18,7 +18,8 @@ typedef struct entry {
 
 struct tls_sessions {
   CRYPTO_RWLOCK *lock;
-  size_t next; /* (lock) that is used next, if no other is free */
+  uint64_t generation; /* (lock) */
+  size_t next;         /* (lock) that is used next, if no other is free */
   entry at[MOST];
 };
 
@@ -48,7 +49,16 @@ void tls_sessions_free(tls_sessions *x) {
 void tls_sessions_clear(tls_sessions *x) {
   if (x == NULL || !CRYPTO_THREAD_write_lock(x->lock)) return;
   for (size_t i = 0; i < MOST; i++) clear(&x->at[i]);
+  x->generation++;
   CRYPTO_THREAD_unlock(x->lock);
+}
+
+uint64_t tls_sessions_generation(tls_sessions *x) {
+  uint64_t n;
+  if (x == NULL || !CRYPTO_THREAD_read_lock(x->lock)) return 0;
+  n = x->generation;
+  CRYPTO_THREAD_unlock(x->lock);
+  return n;
 }
 
 static entry *find_locked(tls_sessions *x, const char *key) {
@@ -58,7 +68,8 @@ static entry *find_locked(tls_sessions *x, const char *key) {
   return NULL;
 }
 
-void tls_sessions_put(tls_sessions *x, const char *key, SSL_SESSION *session) {
+void tls_sessions_put(
+  tls_sessions *x, uint64_t generation, const char *key, SSL_SESSION *session) {
   char *copy = x != NULL ? tls_copy(key) : NULL;
   entry *e;
   if (copy == NULL || !CRYPTO_THREAD_write_lock(x->lock)) {
@@ -66,19 +77,26 @@ void tls_sessions_put(tls_sessions *x, const char *key, SSL_SESSION *session) {
     SSL_SESSION_free(session);
     return;
   }
-  e = find_locked(x, key);
-  if (e == NULL) e = &x->at[x->next++ % MOST];
-  clear(e);
-  e->key = copy;
-  e->session = session;
+  if (x->generation == generation) {
+    e = find_locked(x, key);
+    if (e == NULL) e = &x->at[x->next++ % MOST];
+    clear(e);
+    e->key = copy;
+    e->session = session;
+    copy = NULL;
+    session = NULL;
+  }
   CRYPTO_THREAD_unlock(x->lock);
+  free(copy);
+  SSL_SESSION_free(session);
 }
 
-SSL_SESSION *tls_sessions_take(tls_sessions *x, const char *key) {
+SSL_SESSION *tls_sessions_take(
+  tls_sessions *x, uint64_t generation, const char *key) {
   SSL_SESSION *session = NULL;
   entry *e;
   if (x == NULL || !CRYPTO_THREAD_write_lock(x->lock)) return NULL;
-  e = find_locked(x, key);
+  e = x->generation == generation ? find_locked(x, key) : NULL;
   if (e != NULL) {
     session = e->session;
     (void)SSL_SESSION_up_ref(session);

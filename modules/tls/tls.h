@@ -31,10 +31,15 @@ typedef struct tls_sessions tls_sessions;
 
 tls_sessions *tls_sessions_new(void); /* NULL: no memory */
 void tls_sessions_free(tls_sessions *x);
-/* Takes a reference over. The oldest one goes if there is no room. */
-void tls_sessions_put(tls_sessions *x, const char *key, SSL_SESSION *session);
+/* How often they were cleared. */
+uint64_t tls_sessions_generation(tls_sessions *x);
+/* Takes a reference over. The oldest one goes if there is no room. What is of
+   another generation is dropped. */
+void tls_sessions_put(
+  tls_sessions *x, uint64_t generation, const char *key, SSL_SESSION *session);
 /* A reference, or NULL. What may be used only once is there no more. */
-SSL_SESSION *tls_sessions_take(tls_sessions *x, const char *key);
+SSL_SESSION *tls_sessions_take(
+  tls_sessions *x, uint64_t generation, const char *key);
 void tls_sessions_clear(tls_sessions *x);
 
 /* -- contexts ------------------------------------------------------------- */
@@ -68,8 +73,10 @@ bool tls_context_replace(tls_context *x, const tls_settings *settings);
 bool tls_context_is_server(const tls_context *x);
 bool tls_context_verifies(tls_context *x);
 tls_sessions *tls_context_sessions(tls_context *x);
-/* A new connection's; NULL: no memory. */
-SSL *tls_context_connection(tls_context *x);
+/* A new connection's, and what goes with it: does it look at certificates, and
+   which sessions may it resume? NULL: no memory. */
+SSL *tls_context_connection(
+  tls_context *x, bool *verifies, uint64_t *generation);
 void tls_settings_fini(tls_settings *s);
 
 /* Options of a context. Strings are valid during the call; NULL: not given. */
@@ -106,11 +113,16 @@ typedef struct tls_connection {
   casting_below *below; /* during a call of the layer's */
   unsigned char *out;   /* what there was no room for below; NULL: nothing */
   size_t at, end, room; /* of it */
+  size_t budget;        /* bytes that may be read in this call */
   size_t held;          /* during a call: what it writes, so many bytes or
                            more, waits in `out` for its end; 0: it does not */
   char *key;            /* of a client: of its session; or NULL */
   char *why;            /* why it has failed; NULL: see `outcome` */
   int below_outcome;    /* the failure below, or 0 */
+  int write_outcome;    /* writing has failed so, after the handshake; reading
+                           goes on: what had come before can be read */
+  uint64_t generation;  /* of its sessions */
+  bool more;            /* the budget is used up */
   int outcome;          /* it has failed so, for good: CASTING_E*; or 0 */
   bool established;     /* the handshake is over */
   bool ended;           /* this side has sent its end */
@@ -121,10 +133,13 @@ extern const casting_layer tls_layer;
 extern const casting_layers tls_layers; /* of a context */
 
 /* name: whose certificate it must be, if the context verifies, and what is asked
-   for; NULL: nobody's. key: of sessions; NULL: none. NULL: no memory. */
+   for; NULL: nobody's. key: of sessions; NULL: none. NULL, and in *why the
+   reason: no memory, or a client that verifies has no name. */
 tls_connection *tls_connection_new(
-  tls_context *context, const char *name, const char *key);
+  tls_context *context, const char *name, const char *key, const char **why);
 tls_connection *tls_connection_of(SSL *ssl);
+/* Writing below has failed: the outcome of what was to be written. */
+int tls_write_failed(tls_connection *c, int outcome);
 /* How it reads and writes below (bio.c). False: no memory. */
 bool tls_bio_set(tls_connection *c);
 

@@ -43,6 +43,9 @@ local function check_fields(fname, i, t, known, more, where)
       bad(fname, i, ("%s must be a %s, got %s%s"):format(
         k, wanted, got(v), where or ""))
     end
+    if wanted == "string" and v:find "%z" then
+      bad(fname, i, ("%s must have no zero bytes%s"):format(k, where or ""))
+    end
   end
 end
 
@@ -107,6 +110,9 @@ local function read_context(fname, i, o)
     bad(fname, i, "a server needs a certificate: cert and key are missing")
   end
   if o.key and not o.cert then bad(fname, i, "a key without cert") end
+  if o.server and o.verify and not o.ca then
+    bad(fname, i, "ca is missing: who has signed the certificates of clients")
+  end
   local min = read_version(fname, i, "min", o.min)
   local max = read_version(fname, i, "max", o.max)
   if min and max and min > max then
@@ -204,7 +210,8 @@ function tls.options(fname, i, o, listens)
   if listens and side ~= "server" then
     bad(fname, i, "a listener needs the context of a server")
   end
-  return {context = context, side = side, name = o.name, timeout = timeout}
+  return {context = context, side = side, name = o.name, timeout = timeout,
+    given = o.timeout}
 end
 
 -- Raises if it is not known whose certificate a client has to see.
@@ -229,7 +236,8 @@ function tls.begin(fname, stream, o, name, timeout)
   name = plain(o.name or name)
   local key
   if o.side == "client" then
-    if name and (#name == 0 or #name > 255 or name:find("%z")) then
+    if name and (#name == 0 or #name > 255 or name:find "^%." or
+        name:find "%z") then
       stream:close()
       return nil, "not a host name"
     end
@@ -245,7 +253,8 @@ function tls.begin(fname, stream, o, name, timeout)
   end
   local called = true
   if ok then
-    called, ok, why = pcall(stream.write, stream, "", timeout or o.timeout)
+    if not timeout or o.given and o.given < timeout then timeout = o.timeout end
+    called, ok, why = pcall(stream.write, stream, "", timeout)
   end
   if called and ok then return stream end
   pcall(stream.close, stream)
@@ -281,6 +290,7 @@ function tls.info(stream, timeout)
     info = core.info(stream)
   end
   if info == nil then return nil, stream:fd() and "no TLS" or "closed" end
+  if not info then return nil, "closed" end
   return info
 end
 

@@ -41,8 +41,8 @@ local function exists(pid)
     os.execute(("kill -0 %d 2>/dev/null"):format(pid)) == 0
 end
 
--- The library learns why a program did not start from memory that it shares with
--- the child of vfork(2). Under valgrind that child has a copy of its own.
+-- The library learns why a program did not start from memory that it shares
+-- with the child of vfork(2). Under valgrind that child has a copy of its own.
 local FORKS = "valgrind makes a fork of vfork, so nobody learns of it"
 
 describe("process.spawn", function()

@@ -176,6 +176,12 @@ describe("a client", function()
     refused(verify .. "self-signed certificate", {ca = c.stranger.cert}, {
       cert = c.ca.cert, key = c.ca.key})
     refused(verify, {ca = c.stranger.cert})
+    refused(verify .. "hostname mismatch", {name = "a client"},
+      {cert = c.client.cert, key = c.client.key}) -- that is no host's
+    local a, b = net.pair()
+    assert.same({nil, "not a host name"},
+      {a:starttls(client_options {name = ".test"})})
+    b:close()
     pair(nil, {name = "127.0.0.1"})
     pair(nil, {name = "localhost."})
     pair(nil, {name = "LOCALHOST"})
@@ -234,6 +240,44 @@ describe("a client", function()
       {own:reload {cert = "/none"}})
     context = tls.context(client_options())
     assert.equal(second.peer.sha256, round().peer.sha256)
+  end)
+end)
+
+describe("a context that was reloaded", function()
+  it("does not let in who was let in before", function()
+    local c = certs.make()
+    for _, version in ipairs {"1.2", "1.3"} do
+      local own = tls.context(server_options {server = true})
+      local port = serve(own, function(stream)
+        stream:write "welcome\n"
+        stream:read("l", LONG)
+      end)
+      local context = tls.context(client_options {max = version})
+      local stream = assert(connect(port, context))
+      assert.equal("welcome", stream:read("l", LONG))
+      stream:close()
+      assert(own:reload(server_options {verify = true, ca = c.ca.cert}))
+      local why
+      stream, why = connect(port, context) -- which has a ticket
+      if stream then stream, why = stream:read("l", LONG) end
+      assert.is_nil(stream)
+      assert.matches("^TLS: ", why)
+    end
+  end)
+
+  it("does not resume what it would not trust any more", function()
+    local c = certs.make()
+    local port = serve({cert = c.unknown.cert, key = c.unknown.key},
+      function(stream)
+        stream:read("l", LONG)
+        stream:write "x\n"
+      end)
+    local context = tls.context {ca = c.stranger.cert}
+    local stream = assert(connect(port, context))
+    assert(context:reload {ca = c.ca.cert})
+    stream:write "tickets come with the answer\n"
+    assert.equal("x", stream:read("l", LONG))
+    assert.is_nil((connect(port, context)))
   end)
 end)
 
@@ -502,6 +546,81 @@ describe("a stream with TLS", function()
     assert.same({nil, "closed"}, {b:read(nil, LONG)})
   end)
 
+  it("can be read after a write has failed", function()
+    for _, ends in ipairs {"close", "abort"} do
+      local a, b = pair()
+      a:write "question"
+      assert.equal("que", b:read(3, LONG)) -- the rest makes it a reset
+      b:write "too large\n"
+      b[ends](b)
+      local ok, why
+      repeat ok, why = a:write(("x"):rep(1000), LONG) until not ok
+      assert.equal("closed", why)
+      if ends == "close" then
+        assert.equal("too large", a:read("l", LONG))
+      end
+    end
+  end)
+
+  it("is not ready before its handshake is over", function()
+    local listener = keep(assert(net.listen("127.0.0.1", 0,
+      {tls = server_options()})))
+    keep(net.connect("127.0.0.1", select(2, listener:name())))
+    local stream = keep(assert(listener:accept(LONG)))
+    local task = casting.spawn(function() return stream:write "hello" end)
+    helper.until_waiting(task)
+    assert.same({nil, "timeout"}, {stream:tls(0.01)})
+    assert.same({nil, "timeout", 0}, {stream:write("", 0.01)})
+    task:cancel()
+    task:join()
+  end)
+
+  it("takes nobody's word before the handshake is over", function()
+    local listener = keep(assert(net.listen("127.0.0.1", 0,
+      {tls = server_options()})))
+    local a, b = netkit.tcp()
+    keep(a)
+    keep(b)
+    local client = casting.spawn(function()
+      return a:starttls(client_options {name = "localhost"})
+    end)
+    local raw = keep(net.connect("127.0.0.1", select(2, listener:name())))
+    raw:write(b:read(nil, LONG))
+    raw:write "\21\3\3\0\2\1\0" -- "this was the end", unencrypted
+    local stream = keep(assert(listener:accept(LONG)))
+    assert.same({nil, "closed"}, {stream:read("a", LONG)})
+    client:cancel()
+    client:join()
+  end)
+
+  it("wakes who waits for what another task has taken", function()
+    local listener = keep(assert(net.listen("127.0.0.1", 0,
+      {tls = server_options()})))
+    local up = keep(net.connect("127.0.0.1", select(2, listener:name())))
+    local stream = keep(assert(listener:accept(LONG)))
+    local a, b = netkit.tcp()
+    keep(a)
+    keep(b)
+    local client = casting.spawn(function()
+      assert(a:starttls(client_options {name = "localhost"}))
+      return a:read("l", LONG)
+    end)
+    local writer = casting.spawn(function()
+      return stream:write("x\n", LONG)
+    end)
+    up:write(b:read(nil, LONG)) -- the client's first words, and the answer
+    b:write(up:read(nil, LONG))
+    helper.until_waiting(writer)
+    local last = b:read(nil, LONG)
+    up:write(last)
+    casting.select {stream, timeout = 0} -- takes it, perhaps before an event
+    assert.is_true(writer:await(LONG))
+    local back = casting.spawn(function() return up:copy(b) end)
+    assert.equal("x", client:await(LONG))
+    back:cancel()
+    back:join()
+  end)
+
   it("is copied from and to", function()
     local a, b = pair()
     local c, d = net.pair()
@@ -555,8 +674,11 @@ describe("a stream with TLS", function()
       assert.same({nil, "closed", 0}, {b:write "x"})
       a:close()
       local listener = keep(net.listen("127.0.0.1", 0))
-      assert.same({nil, "timeout"}, {net.connect("127.0.0.1",
-        select(2, listener:name()), {tls = true, timeout = 0.01})})
+      local _, port = listener:name()
+      assert.same({nil, "timeout"}, {net.connect("127.0.0.1", port,
+        {tls = true, timeout = 0.01})})
+      assert.same({nil, "timeout"}, {net.connect("127.0.0.1", port,
+        {tls = {timeout = 0.01}, timeout = LONG})})
     end)
 
   it("takes what was read already for a part of the handshake", function()
@@ -700,6 +822,9 @@ describe("misuse of TLS", function()
     raises("a listener needs the context of a server", net.listen,
       "127.0.0.1", 0, {tls = tls.context {}})
     raises("name is missing", net.connect, "unix:@none such", {tls = true})
+    raises("ca must have no zero bytes", tls.context, {ca = "a\0b"})
+    raises("ca is missing", tls.context,
+      server_options {server = true, verify = true})
     raises("only a server has hosts", tls.context, {hosts = {}})
     raises("a context has all options but name and timeout", a.starttls, a,
       {context = tls.context {}, cert = "x"})

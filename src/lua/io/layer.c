@@ -69,6 +69,14 @@ static size_t read_early(casting_below *b, void *to, size_t size) {
   return n;
 }
 
+/* Another task may wait for what this one has taken or made possible: to read,
+   to write what a handshake held up, or in a select. It tries again. */
+static void pass_on(casting_below *b, int side) {
+  cast_descriptor *d = b->stream->file;
+  if (cast_descriptor_is_awaited(d, side))
+    cast_descriptor_pass(d, side, b->self);
+}
+
 ptrdiff_t casting_below_read(casting_below *b, void *to, size_t size) {
   intptr_t n;
   if (size == 0) return 0;
@@ -76,6 +84,7 @@ ptrdiff_t casting_below_read(casting_below *b, void *to, size_t size) {
   if (b->ended) return 0;
   n = cast_transport_read(b->stream, to, size, b->self);
   b->ended = n == 0 || os_is_gone(n);
+  if (n >= 0) pass_on(b, CAST_READ);
   return n >= 0 ? n : outcome_below(b, n, CASTING_EEMPTY);
 }
 
@@ -85,6 +94,7 @@ ptrdiff_t casting_below_write(casting_below *b, const void *from, size_t size) {
   intptr_t n = 0;
   if (size > 0)
     n = cast_transport_write(b->stream, &piece, 1, size, &over, b->self);
+  if (n > 0) pass_on(b, CAST_WRITE);
   return n >= 0 ? n : outcome_below(b, n, CASTING_EFULL);
 }
 
@@ -97,6 +107,7 @@ static intptr_t outcome(cast_layer *l, ptrdiff_t rc, int side) {
     l->side[side] = rc == CASTING_EEMPTY ? CAST_READ : CAST_WRITE;
     return OS_EAGAIN;
   }
+  if (rc == CASTING_EINTR) return CAST_MORE;
   if (rc == CASTING_ENOMEM || rc == CASTING_ECLOSED) return rc;
   return CAST_LAYER_FAILED;
 }
@@ -160,12 +171,15 @@ intptr_t cast_layer_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
     if (*done - from >= CAST_TURN_MOST) return CAST_MORE;
     rc = outcome(
       l, l->how->write(l->state, &l->below, next.at, next.size), CAST_WRITE);
-    if (rc < 0) return rc;
+    if (rc < 0) {
+      l->owes = rc == OS_EAGAIN || rc == CAST_MORE;
+      return rc;
+    }
     l->owes = true;
     s->nwritten += (uint64_t)rc;
     *done += (size_t)rc;
   }
   rc = outcome(l, l->how->flush(l->state, &l->below), CAST_WRITE);
-  l->owes = rc == OS_EAGAIN;
+  l->owes = rc == OS_EAGAIN || rc == CAST_MORE;
   return rc;
 }
