@@ -69,7 +69,11 @@ end
 -- The task of a connection that begins with a handshake, as with TLS. Nobody is
 -- told of one that fails: any stranger can make that happen.
 local function serve_layered(f, seconds, stream, host, port)
-  if stream:write("", seconds) then return f(stream, host, port) end
+  if not stream:write("", seconds) then return end
+  f(stream, host, port)
+  -- The close that follows does not wait: its last word to the other side might
+  -- find no room behind what was written.
+  pcall(casting.with_timeout, seconds, stream.shutdown, stream)
 end
 
 local function begin(server, host, port)
