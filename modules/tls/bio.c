@@ -19,8 +19,8 @@
 #include <string.h>
 
 #define OUT_MOST (1u << 20) /* more than any flight of a handshake */
-#define ANSWERS_MOST \
-  (128u << 10) /* of what is answered after it, and records */
+/* Of records, and of what is answered after the handshake. */
+#define ANSWERS_MOST (128u << 10)
 
 static BIO_METHOD *method;
 static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;

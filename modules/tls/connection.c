@@ -6,7 +6,9 @@
       wants room below.
    2. OpenSSL's queue of errors belongs to the thread, so it is emptied before
       each call and read after it, before anything else runs.
-   3. What has failed has failed for good, and says the same each time. */
+   3. What has failed has failed for good, and says the same each time. A
+      failure to write below, after the handshake, ends writing only: what the
+      other side had sent before can still be read. */
 #include "tls.h"
 
 #include <openssl/err.h>

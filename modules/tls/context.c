@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct tls_context {
-  atomic_uint refs;
+  atomic_uint refs;       /* (a) */
   bool is_server;         /* (i) */
   tls_sessions *sessions; /* (i) of a client; or NULL */
   CRYPTO_RWLOCK *lock;

@@ -135,7 +135,7 @@ check_format() {
 }
 unformatted() {
   unformatted=0
-  for file in $(find src include tests/unit tests/fuzz bench -name '*.[ch]'); do
+  for file in $(find src include modules tests/unit tests/fuzz bench -name '*.[ch]'); do
     if ! clang-format --style=file "$file" | cmp -s - "$file"; then
       echo "$file"
       unformatted=1
