@@ -152,8 +152,9 @@ static void reclaim(cast_host *h) {
 static int sleep_in_poller(
   cast_host *h, uint64_t deadline_ns, bool (*stop)(void *), void *arg) {
   cast_jobs jobs = {NULL, NULL, 0};
-  cast_told told = {.n = 0};
+  cast_told told; /* with room for many: not cleared each time */
   bool stopped = false;
+  told.n = 0;
   /* The watch, which is set, finds out if a signal was missed. Relaxed: see
      must_check. */
   if (stop == is_interrupted) {

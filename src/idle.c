@@ -255,7 +255,8 @@ static bool sleep_in_poller(cast_worker *w) {
   uint64_t pause = CAST_PAUSE_MIN_NS;
   while (!own && has_token && !is_signalled(w)) {
     cast_jobs jobs = {NULL, NULL, 0};
-    cast_told told = {.n = 0};
+    cast_told told;
+    told.n = 0;
     if (says(w, 0, CAST_POLLS)) {
       cast_poller_ask(&told, OS_FOREVER, NULL, NULL);
       (void)says(w, CAST_POLLS, 0);

@@ -103,6 +103,35 @@ function helper.asan() return is_mapped "libasan" end
 
 function helper.valgrind() return is_mapped "vgpreload" end
 
+-- Does an emulator run this, qemu-user (tools/test/ports.sh)? It is one process
+-- for two: the system sees its threads, descriptors, signals and memory beside
+-- those of the program. A test that looks at them says why it is left out.
+function helper.emulated() return os.getenv "CASTING_EMULATED" ~= nil end
+helper.EMULATED = "the emulator's own are seen beside those of the program"
+
+-- Builds a library for programs that helper.start and helper.command start with
+-- helper.preloading: its path, for os.remove; or nil and why not.
+function helper.library(source)
+  if not helper.has_children() then
+    return nil, "no other program can be started here"
+  elseif helper.emulated() then
+    return nil, "the emulator itself would load it"
+  end
+  local path = os.tmpname()
+  local built = os.execute(("${CC:-cc} -shared -fPIC -o %s %s -ldl 2>/dev/null")
+    :format(path, source))
+  if built == true or built == 0 then return path end
+  os.remove(path)
+  return nil, "no C compiler is here"
+end
+-- Words for helper.environment, with which a program loads that library first;
+-- what leaks is then not told.
+function helper.preloading(library, words)
+  return ("%s LD_PRELOAD=%s ASAN_OPTIONS=" ..
+    '"$ASAN_OPTIONS verify_asan_link_order=0 detect_leaks=0"')
+    :format(words or "", library)
+end
+
 -- Is each block of memory from malloc (CASTING_PLAIN_MEMORY)? Then there are no
 -- slabs.
 function helper.has_plain_memory()

@@ -29,22 +29,16 @@ local function run(source, ...)
 end
 
 describe("errors of accept", function()
-  local library = os.tmpname()
-  local built = helper.has_children() and io.open "/proc/self/stat" and
-    os.execute(
-    ("${CC:-cc} -shared -fPIC -o %s tests/lua/badaccept.c -ldl 2>/dev/null")
-    :format(library))
-  if built ~= true and built ~= 0 then
-    os.remove(library)
-    return it("are borne", function() pending "no C compiler is here" end)
+  local library, why = helper.library "tests/lua/badaccept.c"
+  if not library then
+    return it("are borne", function() pending(why) end)
   end
 
   -- The results of a server that takes five connections, beginning with those
   -- errors; `how` is its way to accept.
   local function serve(list, how)
-    helper.environment = ("BAD_ACCEPT=%s LD_PRELOAD=%s ASAN_OPTIONS=" ..
-      '"$ASAN_OPTIONS verify_asan_link_order=0 detect_leaks=0"')
-      :format(list, library)
+    helper.environment =
+      helper.preloading(library, "BAD_ACCEPT=" .. list)
     local text = run([[
       local listener = assert(net.listen("127.0.0.1", 0))
       local function accept()

@@ -304,19 +304,16 @@ end)
 
 -- -- names that take long -----------------------------------------------------
 
-local base = os.tmpname()
-local library = base .. ".so"
-local built = helper.has_children() and os.execute(
-  ("${CC:-cc} -shared -fPIC -o %s tests/lua/slownames.c -ldl 2>/dev/null")
-  :format(library))
-if built ~= true and built ~= 0 then
-  describe("slow names", function() pending "no C compiler is here" end)
+local library, why = helper.library "tests/lua/slownames.c"
+if not library then
+  describe("slow names", function()
+    it("are waited for", function() pending(why) end)
+  end)
   return
 end
 
-helper.environment = ("NAMES_BASE=%s LD_PRELOAD=%s ASAN_OPTIONS=" ..
-  '"$ASAN_OPTIONS verify_asan_link_order=0 detect_leaks=0"')
-  :format(base, library)
+local base = os.tmpname()
+helper.environment = helper.preloading(library, "NAMES_BASE=" .. base)
 
 local prelude = ([[
   local casting = require "casting"

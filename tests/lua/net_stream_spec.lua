@@ -1171,18 +1171,13 @@ describe("calls of the system", function()
 end)
 
 describe("calls that move one byte each", function()
-  local library = os.tmpname() .. ".so"
-  local built = helper.has_children() and os.execute(
-    ("${CC:-cc} -shared -fPIC -o %s tests/lua/onebyte.c -ldl 2>/dev/null")
-    :format(library))
-  if built ~= true and built ~= 0 then
-    return it("move all", function() pending "no C compiler is here" end)
+  local library, why = helper.library "tests/lua/onebyte.c"
+  if not library then
+    return it("move all", function() pending(why) end)
   end
 
   before_each(function()
-    helper.environment = ("LD_PRELOAD=%s ASAN_OPTIONS=" ..
-      '"$ASAN_OPTIONS verify_asan_link_order=0 detect_leaks=0"')
-      :format(library)
+    helper.environment = helper.preloading(library)
   end)
   after_each(function()
     helper.environment = nil

@@ -4,10 +4,11 @@
 -- SPDX-License-Identifier: MIT
 local casting = require "casting"
 
--- Is there /proc, and nothing that needs memory of its own?
+-- Is there /proc, and nothing that needs memory of its own? What does, such as
+-- valgrind, finds leaks by itself.
 local helper = require "helper"
 local file = io.open "/proc/self/statm"
-if not file or helper.asan() or helper.tsan() then return end
+if not file or helper.has_plain_memory() or helper.tsan() then return end
 file:close()
 local function resident() -- in bytes, if pages have 4 KiB
   local f = assert(io.open "/proc/self/statm")

@@ -21,11 +21,9 @@ local factor = tonumber(os.getenv "CASTING_TIME_FACTOR") or 1
 local seconds = tonumber(arg[2]) or 2
 
 local slow = os.getenv "NAMES_BASE"
-if not slow and helper.has_children() then
-  local library = os.tmpname()
-  local built = os.execute(("${CC:-cc} -shared -fPIC -o %s " ..
-    "tests/lua/slownames.c -ldl 2>/dev/null"):format(library))
-  if built == true or built == 0 then
+if not slow then
+  local library = helper.library "tests/lua/slownames.c"
+  if library then
     helper.environment = ("NAMES_BASE=%s LD_PRELOAD=%s ASAN_OPTIONS=" ..
       '"$ASAN_OPTIONS verify_asan_link_order=0"'):format(library, library)
     local status = os.execute(("%s tests/stress/names.lua %s %s"):format(
@@ -33,7 +31,6 @@ if not slow and helper.has_children() then
     os.remove(library)
     os.exit((status == true or status == 0) and 0 or 1)
   end
-  os.remove(library)
 end
 
 local random = kit.generator(seed)

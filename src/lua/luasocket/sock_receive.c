@@ -64,7 +64,7 @@ static int conclude(lua_State *L, cast_state *S, cast_stream *s,
 static size_t copy_bytes(
   char *to, const unsigned char *from, size_t n, bool bare) {
   size_t kept = 0;
-  if (!bare) {
+  if (!bare || CAST_LIKELY(memchr(from, '\r', n) == NULL)) {
     memcpy(to, from, n);
     return n;
   }
@@ -131,7 +131,10 @@ static const cast_wait_kind receive_kind = {.finish = finish,
 /* What the pattern at index 2 says, without the `had` bytes of the prefix. */
 static cast_want check_pattern(lua_State *L, size_t had) {
   cast_want w = {.kind = CAST_WANT_COUNT};
-  if (lua_isnumber(L, 2)) {
+  if (lua_isnoneornil(L, 2)) {
+    w.kind = CAST_WANT_LINE;
+    w.size = MOST;
+  } else if (lua_isnumber(L, 2)) {
     lua_Number n = lua_tonumber(L, 2);
     luaL_argcheck(L, n >= 0, 2, "invalid receive pattern");
     w.size = n < (lua_Number)(SIZE_MAX / 4) ? (size_t)n : SIZE_MAX / 4;
@@ -142,7 +145,7 @@ static cast_want check_pattern(lua_State *L, size_t had) {
       w.size = w.size > had ? w.size - had : 0;
     }
   } else {
-    const char *p = luaL_optstring(L, 2, "*l");
+    const char *p = luaL_checkstring(L, 2);
     w.size = MOST;
     if (p[0] == '*' && p[1] == 'l')
       w.kind = CAST_WANT_LINE;
