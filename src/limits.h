@@ -46,6 +46,8 @@
 #define CAST_NEXT_STREAK CAST_LIMIT(3u, 1u)
 /* Task resumptions in one slice of a session. */
 #define CAST_SLICE_TASKS CAST_LIMIT(128u, 2u)
+/* After a yield no more than these, if a task waits for a time. */
+#define CAST_YIELDS_MOST CAST_LIMIT(4u, 1u)
 
 /* Looks for work, or for an answer, before a thread goes to sleep. */
 #define CAST_SPIN_ROUNDS CAST_LIMIT(200u, 2u)

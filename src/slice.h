@@ -6,8 +6,9 @@
    It ends when nothing is ready, or after CAST_SLICE_TASKS resumptions (and
    other posts) if another session waits for the worker; if none does, the
    session looks at its inbox and its deadlines then, and goes on. Resumptions
-   may be long, so it is earlier when sysmon finds that the slice lasts, and
-   when a task that has done much takes a turn (cast_wait_turn). What is left of
+   may be long, so it is earlier when sysmon finds that the slice lasts, when a
+   task yields while others wait for a time (CAST_YIELDS_MOST), and when one
+   that has done much takes a turn (cast_wait_turn). What is left of
    them is counted in the session, not on the C stack: a task that blocks in
    place changes stacks within a slice, and would otherwise begin a new one each
    time. */

@@ -68,8 +68,13 @@ void cast_task_finish(cast_task *t, cast_status how) {
 }
 
 void cast_task_yield(cast_task *t) {
+  cast_session *s = t->session;
   atomic_store_explicit(&t->status, CAST_READY, memory_order_relaxed);
-  cast_session_ready(t->session, &t->post);
+  cast_session_ready(s, &t->post);
+  /* The work between two yields may be long: who waits for a time is looked
+     for soon. */
+  if (s->deadlines.count > 0 && s->budget > CAST_YIELDS_MOST)
+    s->budget = CAST_YIELDS_MOST;
 }
 
 void cast_task_preempt(cast_task *t) {

@@ -320,11 +320,14 @@ static int lose(lua_State *L) {
   return 0;
 }
 
-/* due(): shall the task let others have their turn? (turn.h) */
+/* due(): shall the task let others have their turn? (turn.h) It has done much,
+   so the slice is over with it. */
 static int is_due(lua_State *L) {
   cast_state *S = cast_state_here(L);
-  lua_pushboolean(L, S->session.current != NULL &&
-                       cast_turn_is_due(S, cast_ltask_of(S->session.current)));
+  bool due = S->session.current != NULL &&
+             cast_turn_is_due(S, cast_ltask_of(S->session.current));
+  if (due) cast_session_hurry(&S->session);
+  lua_pushboolean(L, due);
   return 1;
 }
 
