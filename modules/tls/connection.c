@@ -64,7 +64,7 @@ static bool resume(tls_connection *c) {
   return ok;
 }
 
-/* SSL_is_init_finished says no again after a failure. */
+/* Kept here: after a failure OpenSSL would say no again. */
 static void note(const SSL *ssl, int what, int value) {
   tls_connection *c = SSL_get_app_data(ssl);
   (void)value;

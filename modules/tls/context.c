@@ -142,7 +142,8 @@ tls_context *tls_context_ref(tls_context *x) {
 }
 
 void tls_context_unref(tls_context *x) {
-  /* Release what this thread did to it, acquire what the others did. */
+  /* PAIR refs: releases what this thread did to it, acquires what the others
+     did. */
   if (atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) != 1) return;
   tls_settings_fini(&x->settings);
   tls_sessions_free(x->sessions);

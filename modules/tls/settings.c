@@ -91,7 +91,7 @@ static bool use_identity(
   return refuse(text, "key", key);
 }
 
-/* Of files that are named after what they certify, as c_rehash does it. */
+/* Of files that are named after what they certify (openssl-rehash). */
 static bool is_directory(const char *what) {
   size_t n = strlen(what);
   return n > 0 && what[n - 1] == '/';

@@ -132,9 +132,9 @@ typedef struct tls_connection {
 extern const casting_layer tls_layer;
 extern const casting_layers tls_layers; /* of a context */
 
-/* name: whose certificate it must be, if the context verifies, and what is asked
-   for; NULL: nobody's. key: of sessions; NULL: none. NULL, and in *why the
-   reason: no memory, or a client that verifies has no name. */
+/* name: whose certificate it must be, if the context verifies, and what is
+   asked for; NULL: nobody's. key: of sessions; NULL: none. NULL, and in *why
+   the reason: no memory, or a client that verifies has no name. */
 tls_connection *tls_connection_new(
   tls_context *context, const char *name, const char *key, const char **why);
 tls_connection *tls_connection_of(SSL *ssl);

@@ -4,10 +4,12 @@
 #
 #   lint.sh [ROOT]    prints FILE:LINE: what is wrong; exit status 1 if anything
 #
-# Rules, for src/ and include/:
-#   layers    a file includes only files of modules before its own, see below
-#   lua       lua.h and its kin only in src/lua
-#   os        headers beyond the C standard library only in src/os
+# Rules, for src/, include/ and modules/:
+#   layers    a file includes only files of modules before its own, see below;
+#             one below modules/ those beside it, and the public headers
+#   lua       lua.h and its kin only in src/lua, and in modules
+#   os        headers beyond the C standard library only in src/os, and in
+#             modules
 #   platform  #if about an operating system or processor only in src/os (and
 #             in the public header, for its export marks)
 #   size      files of at most 600 lines (casting.h, of whose comments the
@@ -20,16 +22,18 @@
 #   volatile  none
 #   arguments luaL_check*, luaL_opt* and luaL_arg* in functions of casting's:
 #             lua/state/argument.h names these better; not in luasocket/,
-#             whose errors are LuaSocket's
+#             whose errors are LuaSocket's, and in modules, which do not have it
 #   stacks    no luaL_traceback: lua/stack.h writes the same without running
 #             finalizers, which may have its coroutine go on
-#   long      no variable of that type outside src/os: it is 32 bits on Windows
+#   long      no variable of that type outside src/os: it is 32 bits on Windows;
+#             modules may, for their libraries have it
 #   opener    the first line names the file and its purpose; an SPDX line
 #   todo      no TODO, FIXME or XXX left
 #   prose     lines of documents have at most 120 columns, but for tables and
 #             what bench/compare writes
 #   links     links of documents lead somewhere, see links.sh
-#   signposts each file of src is in the README.md beside it; each file that a
+#   signposts each file of src and modules is in the README.md beside it; each
+#             file that a
 #             comment or a document names exists
 #   version   name and version of the rockspec are those of casting.h
 #   races     each R-number that is used is defined, and none twice
@@ -40,7 +44,7 @@
 set -u
 cd "${1:-$(dirname -- "$0")/../..}" || exit 2
 
-find src include -name '*.[chS]' 2>/dev/null | LC_ALL=C sort |
+find src include modules -name '*.[chS]' 2>/dev/null | LC_ALL=C sort |
   LC_ALL=C awk -v layers="$(sed 's/#.*//' tools/lint/layers)" '
 function bad(n, what) {
   print file ":" n ": " what
@@ -59,7 +63,11 @@ function rank_of(module, extension,    room) {
 
 # What file `name`, included from directory `dir`, is called as a module.
 function module_of(dir, name) {
-  if (name == "casting.h" || name ~ /include\/casting\.h$/) return "casting"
+  if (name ~ /^(.*include\/)?casting(_import)?\.h$/) {
+    sub(/.*\//, "", name)
+    sub(/\.h$/, "", name)
+    return name
+  }
   while (name ~ /^\.\.\//) {
     name = substr(name, 4)
     sub(/[^\/]*\/$/, "", dir)
@@ -71,13 +79,27 @@ function module_of(dir, name) {
   return name
 }
 
+# A module is built by itself: it has its own files, and the public headers.
+function check_include_of_module(n, line) {
+  if (line ~ /^[ ]*#[ ]*include[ ]*</ ||
+      line ~ /include[ ]*"(\.\.\/)+include\/casting(_import)?\.h"/ ||
+      line ~ /include[ ]*"[a-z_0-9]+\.h"/)
+    return
+  bad(n, "layers: a module includes no more than casting.h and its own files")
+}
+
 function check_include(n, line,    name, theirs) {
+  if (in_module) {
+    check_include_of_module(n, line)
+    return
+  }
   if (line ~ /^[ ]*#[ ]*include[ ]*</) {
     name = line
     sub(/^[^<]*</, "", name)
     sub(/>.*/, "", name)
     if (name ~ /^(lua|lauxlib|lualib|luajit|luaconf)\.h$/) {
-      if (file !~ /^src\/lua\//) bad(n, "lua: " name " outside src/lua")
+      if (file !~ /^(src\/lua|include)\//)
+        bad(n, "lua: " name " outside src/lua")
     } else if (!(name in standard) && file !~ /^src\/os\//) {
       bad(n, "os: " name " outside src/os")
     }
@@ -156,9 +178,9 @@ function check_line(n, line,    code, i, s, name) {
         code ~ /__FreeBSD__|__GLIBC__|__ANDROID__|__powerpc|_POSIX_/)
       bad(n, "platform: #if about a platform outside src/os")
   if (code ~ /(^|[^A-Za-z_])long +[a-z_]+ *[=;,)\[]/ && code !~ /long long/ &&
-      file !~ /^src\/os\//)
+      file !~ /^src\/os\// && !in_module)
     bad(n, "long: it holds no size everywhere; use size_t or int64_t")
-  if (code ~ /luaL_(arg|opt|check([a-rt-z]|string))/ &&
+  if (code ~ /luaL_(arg|opt|check([a-rt-z]|string))/ && !in_module &&
       file !~ /lua\/luasocket\// &&
       file !~ /lua\/[a-z]+\/(argument|builtin|starve|coroutine|embed|limited|program|restrict|version|(math|os)lib)\.[ch]$/)
     bad(n, "arguments: there is a function for it in lua/state/argument.h")
@@ -205,11 +227,12 @@ BEGIN {
     sub(/[^\/]*$/, "", directory)
     base = substr(file, length(directory) + 1)
     module = module_of("", file)
+    in_module = file ~ /^modules\//
     in_comment = start = head = last_pair = spdx = 0
     in_opener = 1
     extension = file
     sub(/.*[.]/, ".", extension)
-    if (rank_of(module, extension) < 0)
+    if (!in_module && rank_of(module, extension) < 0)
       bad(1, "layers: " module " has no place in tools/lint/layers")
     n = 0
     while ((getline line < file) > 0) {
@@ -269,10 +292,11 @@ if [ -n "$strange" ]; then
   exit 1
 fi
 
-# Signposts: each file of src is in the README.md beside it, and each file that
-# a comment or a document names exists.
-for readme in $(find src -name README.md); do
-  for f in "${readme%README.md}"*.[ch]; do
+# Signposts: each file of src and modules is in the README.md beside it, and each
+# file that a comment or a document names exists.
+for readme in $(find src modules -name README.md); do
+  for f in "${readme%README.md}"*.[ch] "${readme%README.md}"*.lua; do
+    [ -f "$f" ] || continue
     case $f in *.h) [ ! -f "${f%.h}.c" ] || continue ;; esac
     grep -q "\`${f##*/}\`" "$readme" || {
       echo "$readme: signposts: it has no line for ${f##*/}"
@@ -285,8 +309,8 @@ if [ -f src/lua/lib/embedded.h ]; then
   echo "src/lua/lib/embedded.h:1: signposts: the build makes it; remove it here"
   exit 1
 fi
-all=$(find src include examples bench tests tools lualib -type f | sed 's,.*/,,')
-lost=$(find src docs CONTRIBUTING.md -name '*.[ch]' -o -name '*.md' |
+all=$(find src include modules examples bench tests tools lualib -type f | sed 's,.*/,,')
+lost=$(find src modules docs CONTRIBUTING.md -name '*.[ch]' -o -name '*.md' |
   xargs grep -H -v '^ *# *include' | grep -o -E '^[^:]*:|\b[a-z_0-9]+\.[ch]\b' |
   awk '/:$/ { f = $0; next } { print f $0 }' |
   LC_ALL=C sort -u | LC_ALL=C awk -F: -v all="$all" '
@@ -308,7 +332,7 @@ numbers=$(grep -h -o -E '^- \*\*R[0-9]+' docs/*.md | grep -o -E 'R[0-9]+' |
 twice=$(printf '%s\n' "$numbers" | uniq -d)
 known=$(printf '%s\n' "$numbers" "$(grep -o -E '^\| R[0-9]+ ' \
   tests/model/README.md | grep -o -E 'R[0-9]+')" | LC_ALL=C sort -u)
-unknown=$(find src docs tests include -type f | xargs grep -h -o -w -E 'R[0-9]+' |
+unknown=$(find src modules docs tests include -type f | xargs grep -h -o -w -E 'R[0-9]+' |
   LC_ALL=C sort -u | while read -r r; do
   printf '%s\n' "$known" | grep -q -x "$r" || echo "$r"
 done)

@@ -9,7 +9,7 @@
 # (cast_, casting_, os_, api_, wire_, CAST_, WIRE_) must be so in src/, include/
 # or CMake's files. For a word in capitals the end of a name will do (`ONE` for CAST_WAIT_ONE), and for
 # one before a "*" its beginning (CASTING_E*). What is looked at:
-#   in comments of src/ and include/, and in documents   words with a "_"
+#   in comments of src/, include/ and modules/, and in documents   words with a "_"
 #   in documents                                         `WORD` and `WORD()`
 #   in both   casting.WORD, and `task:WORD` or that of another handle: these
 #             are in lualib/casting.d.lua
@@ -22,7 +22,7 @@ cd "${1:-$(dirname -- "$0")/../..}" || exit 2
 # other languages and their libraries, the fields of a Debian package.
 others='Arc epoll_pwait2 fdMutex fdseq io_uring max_user_watches pdReady
   pollDesc SINGLE_ISSUER EXTRA_STACK GRND_NONBLOCK Homepage LUA_USE_POSIX
-  MALLOC_MMAP_THRESHOLD_ StructuredTaskScope _Fork __reduce__ add_timer allowhook async_stream clone
+  MALLOC_MMAP_THRESHOLD_ RTLD_GLOBAL StructuredTaskScope _Fork __reduce__ add_timer allowhook async_stream clone
   container_of daemon dlerror gen_server gmtime localeconv localtime
   luaL_fileresult luaL_tolstring max_map_count mktime move_on_after pg
   process_flag pthread_cleanup_push rand register_init set_finalizer
@@ -178,7 +178,7 @@ function read_line(line) {
   } else if (file ~ /\.([chS]|pml|erl|go)$/) {
     split_line(line)
     learn(code)
-    if (file !~ /^(src|include)\//) return
+    if (file !~ /^(src|include|modules)\//) return
     mention_words(comment)
     mention_functions(comment)
   } else if (file == "lualib/casting.d.lua") {

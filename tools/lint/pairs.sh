@@ -5,13 +5,13 @@
 #   pairs.sh [ROOT]    prints what differs; exit status 1 if anything
 #
 # Compared are pairs of name and file: a row of the table "PAIR names" begins
-# with the name and mentions files as `chan.c` or `os/linux.c`, below src/; a
-# source mentions "PAIR name". Neither may have a pair that the other lacks. Each
+# with the name and mentions files as `chan.c` or `os/linux.c`, below src/, or as
+# `modules/tls/context.c`; a source mentions "PAIR name". Neither may have a pair that the other lacks. Each
 # name has one row, and other documents and models use those names only.
 set -u
 cd "${1:-$(dirname -- "$0")/../..}" || exit 2
 
-find src include docs tests/model -name '*.[ch]' -o -name '*.md' -o \
+find src include modules docs tests/model -name '*.[ch]' -o -name '*.md' -o \
   -name '*.pml' | LC_ALL=C sort | LC_ALL=C awk '
 function bad(what) {
   print what
@@ -30,7 +30,8 @@ BEGIN {
     if (name in listed) bad(doc ": " name " is listed twice")
     listed[name] = 1
     while (match(line, /`[a-z_\/]+\.[ch]`/)) {
-      file = "src/" substr(line, RSTART + 1, RLENGTH - 2)
+      file = substr(line, RSTART + 1, RLENGTH - 2)
+      if (file !~ /^modules\//) file = "src/" file
       documented[name " " file] = 1
       line = substr(line, RSTART + RLENGTH)
     }
