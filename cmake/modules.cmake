@@ -6,9 +6,8 @@
 #   install  share/lua/<v>/casting/NAME.lua, LIBDIR/lua/<v>/casting/NAME/core.so
 #            (of LuaJIT <v> is 5.1 in the former, and a file chooses the latter)
 #
-# NAME.lua requires casting before it loads the part in C, which is linked with
-# the library of that Lua version by its name: so whatever has loaded casting,
-# from whatever place, the loader finds it in the process.
+# The part in C is not linked with casting: modules/import.c, which is a part of
+# it, takes the functions of casting.h out of the Lua state.
 
 set(CASTING_MODULES "tls" CACHE STRING
   "optional modules to build; those without their library are left out")
@@ -46,18 +45,12 @@ int main(void) { ${call}; return 0; }" CASTING_HAS_${name})
       continue()
     endif()
     set(v ${${tag}_version})
-    if(v STREQUAL "luajit")
-      set(casting casting-luajit)
-    else()
-      set(casting casting${v})
-    endif()
     set(dir ${CMAKE_BINARY_DIR}/${tag})
     set(target ${name}-${tag})
-    add_library(${target} MODULE ${sources})
+    add_library(${target} MODULE ${sources} modules/import.c)
     casting_unwinds(${target} ${tag})
     target_include_directories(${target} SYSTEM PRIVATE ${${tag}_include})
-    target_link_directories(${target} PRIVATE ${dir})
-    target_link_libraries(${target} PRIVATE ${casting} PkgConfig::LIB_${name})
+    target_link_libraries(${target} PRIVATE PkgConfig::LIB_${name})
     set_target_properties(${target} PROPERTIES OUTPUT_NAME core PREFIX ""
       SUFFIX .so LIBRARY_OUTPUT_DIRECTORY ${dir}/casting/${name}
       SKIP_BUILD_RPATH ON)

@@ -5,9 +5,10 @@
    of their own) and for C modules that sessions load (parking, handles). Link
    with the library of the Lua version in use: -lcasting5.4 (pkg-config
    casting-5.4), which is the module itself, so a program, the modules that it
-   loads and `require "casting"` all share one runtime. The guide is
-   docs/c-api.md; tools/gen/man.sh makes the manual pages of the comments below
-   (and says in which form these are written), casting(7) lists them.
+   loads and `require "casting"` all share one runtime. Modules need no library:
+   see casting_import.h. The guide is docs/c-api.md; tools/gen/man.sh makes the
+   manual pages of the comments below (and says in which form these are
+   written), casting(7) lists them.
 
    Rules that hold unless a function says otherwise:
    - Any thread may call it, at any time; an object may be used by several
@@ -40,6 +41,8 @@
 
 #if defined(CASTING_STATIC)
 #define CASTING_API
+#elif defined(CASTING_IMPORT) && defined(__GNUC__) && !defined(_WIN32)
+#define CASTING_API __attribute__((visibility("hidden"))) /* the module's own */
 #elif defined(_WIN32)
 #define CASTING_API __declspec(dllexport)
 #elif defined(__GNUC__)

@@ -4,6 +4,7 @@
    They trust tls.lua with the types of their arguments, and raise if they must
    not. Contexts are handles that may be sent to other sessions: what is sent is
    a reference, and the sender keeps its own. */
+#include "../../include/casting_import.h"
 #include "tls.h"
 
 #include <lauxlib.h>
@@ -400,6 +401,7 @@ int luaopen_casting_tls_core(lua_State *L) {
   static const luaL_Reg meta[] = {
     {"__gc", collect}, {"__tostring", text}, {NULL, NULL}};
   static const char pinned = 0;
+  casting_import(L);
   casting_pin(&pinned); /* callbacks of OpenSSL may come until the end */
   if (luaL_newmetatable(L, TYPE)) {
     set_functions(L, meta);

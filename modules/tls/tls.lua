@@ -1,10 +1,6 @@
 -- tls.lua - casting.tls: TLS over the streams of casting.net, on OpenSSL.
 -- SPDX-License-Identifier: MIT
---
--- casting itself is loaded first: the part in C is linked with it, and finds it
--- in the process wherever it was installed.
 
-require "casting"
 local core = require "casting.tls.core"
 
 local tls = {}

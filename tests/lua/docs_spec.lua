@@ -74,7 +74,8 @@ local HEADERS = [[
 #include <lua.h>
 #include <lualib.h>
 #include <lauxlib.h>
-#include "casting.h"
+#define CASTING_IMPORT
+#include "casting_import.h"
 ]]
 
 -- A command that reads C, and finds the headers of a Lua; nil without one.

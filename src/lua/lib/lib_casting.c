@@ -15,6 +15,7 @@
 #include "../../runtime.h"
 #include "../../sched.h"
 #include "../../worker.h"
+#include "../api/functions.h"
 #include "../compat/call.h"
 #include "../compat/compat.h"
 #include "../io/fs.h"
@@ -159,6 +160,7 @@ static void restrict_module(lua_State *L) {
 
 /* Makes the module and pushes it. */
 static void open_module(lua_State *L) {
+  cast_functions_open(L);
   lua_newtable(L);
   cast_state_box(L);
   luaL_setfuncs(L, functions, 1);
