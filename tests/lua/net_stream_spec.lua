@@ -21,7 +21,10 @@ end
 -- Writes a byte at a time, each when the reader waits for it.
 local function drip(stream, text, reader)
   for i = 1, #text do
-    if reader:status() ~= "done" then helper.until_waiting(reader) end
+    helper.until_true(function()
+      local status = reader:status()
+      return status == "waiting" or status == "done"
+    end, "that the reader waits, or has ended")
     assert.is_true(stream:write(text:sub(i, i)))
   end
 end

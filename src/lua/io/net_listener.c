@@ -520,6 +520,7 @@ static const luaL_Reg methods[] = {
   {"name", listener_name},
   {"fd", listener_fd},
   {"stats", listener_stats},
+  {"wait", cast_net_until_closed},
   {"option", listener_option},
   {NULL, NULL},
 };
