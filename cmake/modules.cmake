@@ -4,13 +4,17 @@
 #
 #   build    <tag>/casting/NAME.lua, and <tag>/casting/NAME/core.so
 #   install  share/lua/<v>/casting/NAME.lua, LIBDIR/lua/<v>/casting/NAME/core.so
+#   other files in Lua lie in folders casting/NAME, beside these
 #            (of LuaJIT <v> is 5.1 in the former, and a file chooses the latter)
 #
 # The part in C is not linked with casting: modules/import.c, which is a part of
 # it, takes the functions of casting.h out of the Lua state.
 
-set(CASTING_MODULES "tls" CACHE STRING
-  "optional modules to build; those without their library are left out")
+# -DCASTING_MODULES=...: which to build; those without their library are left
+# out.
+if(NOT DEFINED CASTING_MODULES)
+  set(CASTING_MODULES tls http)
+endif()
 find_package(PkgConfig QUIET)
 
 # casting_module(NAME TITLE HEADER CALL pkg-config-name ...): sets module_NAME if
@@ -60,8 +64,14 @@ int main(void) { ${call}; return 0; }" CASTING_HAS_${name})
       target_link_options(${target} PRIVATE -Wl,-z,now -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/module.map)
     endif()
     add_dependencies(${target} module-${tag})
+    file(GLOB parts CONFIGURE_DEPENDS modules/${name}/*.lua)
+    list(REMOVE_ITEM parts ${CMAKE_SOURCE_DIR}/modules/${name}/${name}.lua)
     configure_file(modules/${name}/${name}.lua ${dir}/casting/${name}.lua
       COPYONLY)
+    foreach(part IN LISTS parts)
+      get_filename_component(file ${part} NAME)
+      configure_file(${part} ${dir}/casting/${name}/${file} COPYONLY)
+    endforeach()
     install(FILES $<TARGET_FILE:${target}>
       DESTINATION ${CASTING_LIBDIR}/lua/${v}/casting/${name}
       COMPONENT ${name})
@@ -70,6 +80,8 @@ int main(void) { ${call}; return 0; }" CASTING_HAS_${name})
     endif()
     install(FILES modules/${name}/${name}.lua
       DESTINATION share/lua/${v}/casting COMPONENT ${name})
+    install(FILES ${parts} DESTINATION share/lua/${v}/casting/${name}
+      COMPONENT ${name})
   endforeach()
   # Lua 5.1 and LuaJIT look in the same directories.
   if("lua5.1" IN_LIST tags OR "luajit" IN_LIST tags)
@@ -88,5 +100,6 @@ endfunction()
 
 casting_module(tls "OpenSSL 3" openssl/ssl.h
   "SSL_CTX_free(SSL_CTX_new(TLS_method()))" openssl>=3)
+casting_module(http "zlib" zlib.h "(void)zlibVersion()" zlib)
 file(WRITE ${CMAKE_BINARY_DIR}/modules "${modules_built}")
 file(WRITE ${CMAKE_BINARY_DIR}/modules-left "${modules_left}")

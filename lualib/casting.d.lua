@@ -716,6 +716,77 @@ function tls.context(options) end
 ---@field verified boolean
 ---@field peer? casting.tls.certificate
 
+---A request, as the handler of http.serve gets it.
+---@class casting.http.request
+---@field method string
+---@field target string as it came
+---@field path string decoded
+---@field text? string what stands behind the "?" of the target
+---@field query table<string, string> the same, decoded
+---@field headers table<string, string> names in lower case
+---@field host string of the client
+---@field port integer
+---@field stream casting.stream
+local http_request = {}
+
+---Reads the body.
+---@param what? integer|"a" so many bytes, or all; the next piece
+---@return string?
+---@return string? why "closed" at the end
+function http_request:read(what) end
+
+---@return casting.channel gone closed when the client has gone
+function http_request:closed() end
+
+---@class casting.http.response
+---@field status integer 200
+---@field headers table<string, string|number|string[]>
+local http_response = {}
+
+---@param data string|number|table
+---@return true?
+---@return string? why
+function http_response:write(data) end
+
+---Sends what was written.
+---@return true?
+---@return string? why
+function http_response:flush() end
+
+---Ends the response.
+---@param data? string|number|table
+---@return true?
+---@return string? why
+function http_response:finish(data) end
+
+---@class casting.http.serve.options: casting.serve.options
+---@field header? number seconds; 10
+---@field idle? number seconds; 60
+---@field timeout? number seconds; 60
+---@field max_header? integer bytes; 65536
+---@field body? integer bytes; 1048576
+---@field log? fun(request: casting.http.request, status: integer, bytes: integer, seconds: number)
+
+---The module casting.http, which is installed by itself.
+---@class casting.http
+local http = {}
+
+---Serves until the listener is closed.
+---@param where casting.listener|table a listener, or {host, port}
+---@param handler fun(request: casting.http.request, response: casting.http.response)
+---@param options? casting.http.serve.options
+---@return true?
+---@return string? why
+function http.serve(where, handler, options) end
+
+---@param text string
+---@return string
+function http.encode(text) end
+
+---@param time? number seconds, as of os.time
+---@return string
+function http.date(time) end
+
 ---Begins TLS, and waits for the handshake; the stream is closed if that fails.
 ---@param options? true|casting.tls.options|casting.tls.context
 ---@return casting.stream?
@@ -823,6 +894,10 @@ function listener:fd() end
 
 ---@return {accepted: integer, shortages: integer, waiting: integer}
 function listener:stats() end
+
+---Waits until it is closed.
+---@return true
+function listener:wait() end
 
 ---Sends a datagram.
 ---@param data string

@@ -111,7 +111,11 @@ function snippets.describe(path, it, pending)
         pending("needs Lua " .. snippet.version)
         return
       end
-      if snippet.text:find "tls" and not pcall(require, "casting.tls") then
+      if snippet.text:find "casting.http" and
+          not pcall(require, "casting.http") then
+        pending "casting.http is not built"
+        return
+      elseif snippet.text:find "tls" and not pcall(require, "casting.tls") then
         pending "casting.tls is not built"
         return
       end

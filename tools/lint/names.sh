@@ -69,6 +69,8 @@ function learn_stub(line) {
   if (line ~ /^---@field/) {
     sub(/^---@field +/, "", line)
     sub(/[^A-Za-z_].*/, "", line)
+  } else if (line ~ /^---@class casting\.[a-z]+$/) {
+    sub(/.*\./, "", line) # a module
   } else if (match(line, /[.:][A-Za-z_]+ *[(=]/)) {
     line = substr(line, RSTART + 1, RLENGTH - 2)
     gsub(/[ (=]/, "", line)

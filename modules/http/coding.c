@@ -1,0 +1,128 @@
+/* coding.c - targets and their percent signs (RFC 3986), for Lua.
+   SPDX-License-Identifier: MIT */
+#include "http.h"
+
+#include <string.h>
+
+static int digit_of(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/* Pushes t with each "%41" as the byte that it stands for, and with `plus` each
+   "+" as a blank. False, and nothing is pushed: there is a percent sign that
+   begins none. */
+static bool push_decoded(lua_State *L, http_text t, bool plus) {
+  luaL_Buffer b;
+  for (size_t i = 0; i < t.n; i++)
+    if (t.at[i] == '%' &&
+        (t.n - i < 3 || digit_of(t.at[i + 1]) < 0 || digit_of(t.at[i + 2]) < 0))
+      return false;
+  luaL_buffinit(L, &b);
+  for (size_t i = 0; i < t.n; i++) {
+    char c = t.at[i];
+    if (c == '%') {
+      c = (char)(digit_of(t.at[i + 1]) * 16 + digit_of(t.at[i + 2]));
+      i += 2;
+    } else if (plus && c == '+') {
+      c = ' ';
+    }
+    luaL_addchar(&b, c);
+  }
+  luaL_pushresult(&b);
+  return true;
+}
+
+/* decode(s [, plus]): a string; or nil: it is malformed. */
+static int decode(lua_State *L) {
+  http_text t;
+  t.at = luaL_checklstring(L, 1, &t.n);
+  return push_decoded(L, t, lua_toboolean(L, 2)) ? 1 : 0;
+}
+
+/* encode(s): with all bytes as "%41" but letters, digits, and "-._~". */
+static int encode(lua_State *L) {
+  static const char digits[] = "0123456789ABCDEF";
+  size_t n;
+  const char *s = luaL_checklstring(L, 1, &n);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (size_t i = 0; i < n; i++) {
+    unsigned char c = (unsigned char)s[i];
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+        (c >= '0' && c <= '9') || (c != 0 && strchr("-._~", c) != NULL)) {
+      luaL_addchar(&b, (char)c);
+    } else {
+      luaL_addchar(&b, '%');
+      luaL_addchar(&b, digits[c >> 4]);
+      luaL_addchar(&b, digits[c & 15]);
+    }
+  }
+  luaL_pushresult(&b);
+  return 1;
+}
+
+/* Takes "http://host" off a target in absolute form (RFC 9112, 3.2.2); *host is
+   what it says. False: it has another form. */
+static bool take_authority(http_text *t, http_text *host) {
+  size_t start;
+  if (t->n > 7 && http_text_is((http_text){t->at, 7}, "http://"))
+    start = 7;
+  else if (t->n > 8 && http_text_is((http_text){t->at, 8}, "https://"))
+    start = 8;
+  else
+    return false;
+  t->at += start;
+  t->n -= start;
+  *host = *t;
+  for (size_t i = 0; i < t->n; i++) {
+    if (t->at[i] != '/' && t->at[i] != '?') continue;
+    host->n = i;
+    break;
+  }
+  t->at += host->n;
+  t->n -= host->n;
+  return true;
+}
+
+/* target(s): the path, decoded; what is behind its question mark, or nil; and
+   the host, or nil, of a target in absolute form. nil: it is malformed, or its
+   path has a zero byte. */
+static int split_target(lua_State *L) {
+  http_text t, path, host;
+  const char *mark;
+  bool absolute;
+  t.at = luaL_checklstring(L, 1, &t.n);
+  absolute = take_authority(&t, &host);
+  if (absolute && host.n == 0) return 0;
+  mark = memchr(t.at, '?', t.n);
+  path = (http_text){t.at, mark != NULL ? (size_t)(mark - t.at) : t.n};
+  if (absolute && path.n == 0) path = (http_text){"/", 1};
+  if (path.n == 0 || (path.at[0] != '/' && !(path.n == 1 && *path.at == '*')))
+    return 0;
+  if (memchr(path.at, '%', path.n) == NULL) {
+    lua_pushlstring(L, path.at, path.n);
+  } else {
+    size_t n;
+    const char *s;
+    if (!push_decoded(L, path, false)) return 0;
+    s = lua_tolstring(L, -1, &n);
+    if (memchr(s, '\0', n) != NULL) return 0;
+  }
+  if (mark == NULL)
+    lua_pushnil(L);
+  else
+    lua_pushlstring(L, mark + 1, t.n - (size_t)(mark + 1 - t.at));
+  if (!absolute) return 2;
+  lua_pushlstring(L, host.at, host.n);
+  return 3;
+}
+
+const luaL_Reg http_coding[] = {
+  {"decode", decode},
+  {"encode", encode},
+  {"target", split_target},
+  {NULL, NULL},
+};

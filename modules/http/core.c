@@ -1,0 +1,29 @@
+/* core.c - the part in C of casting.http.
+   SPDX-License-Identifier: MIT */
+#include "http.h"
+
+#include <string.h>
+
+__attribute__((visibility("default"))) int luaopen_casting_http_core(
+  lua_State *L);
+
+/* Each gets the table and its clock as upvalue. */
+static void add_functions(lua_State *L, const luaL_Reg *list) {
+  for (; list->name != NULL; list++) {
+    lua_pushvalue(L, -1);
+    lua_pushcclosure(L, list->func, 1);
+    lua_setfield(L, -3, list->name);
+  }
+}
+
+int luaopen_casting_http_core(lua_State *L) {
+  void *clock;
+  lua_newtable(L);
+  clock = lua_newuserdata(L, sizeof(http_clock));
+  memset(clock, 0, sizeof(http_clock));
+  add_functions(L, http_reading);
+  add_functions(L, http_writing);
+  add_functions(L, http_coding);
+  lua_pop(L, 1);
+  return 1;
+}

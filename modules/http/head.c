@@ -1,0 +1,303 @@
+/* head.c - what a head says, or what is wrong with it.
+   SPDX-License-Identifier: MIT
+
+   After RFC 9112 and RFC 9110, with no leniency where the former leaves a
+   choice: lines end with CR LF and nothing else, there is one blank between the
+   parts of the first line, fields are not folded, and what could be understood
+   in two ways is refused. */
+#include "http.h"
+
+#include <string.h>
+
+/* -- characters ----------------------------------------------------------- */
+
+/* What a token may have (RFC 9110, 5.6.2). */
+static const unsigned char token_bits[32] = {
+  0x00, 0x00, 0x00, 0x00, 0xfa, 0x6c, 0xff, 0x03, /* !#$%&'*+-. 0-9 */
+  0xfe, 0xff, 0xff, 0xc7, 0xff, 0xff, 0xff, 0x57, /* A-Z ^_` a-z |~ */
+};
+
+static bool is_token_byte(unsigned char c) {
+  return (token_bits[c >> 3] >> (c & 7)) & 1;
+}
+
+bool http_is_token(http_text t) {
+  for (size_t i = 0; i < t.n; i++)
+    if (!is_token_byte((unsigned char)t.at[i])) return false;
+  return t.n > 0;
+}
+
+static bool is_value_byte(unsigned char c) {
+  return (c >= ' ' && c != 0x7f) || c == '\t';
+}
+
+bool http_is_value(http_text t) {
+  for (size_t i = 0; i < t.n; i++)
+    if (!is_value_byte((unsigned char)t.at[i])) return false;
+  return true;
+}
+
+static bool is_target(http_text t) {
+  for (size_t i = 0; i < t.n; i++) {
+    unsigned char c = (unsigned char)t.at[i];
+    if (c <= ' ' || c == 0x7f || c == '#') return false;
+  }
+  return t.n > 0;
+}
+
+static char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+bool http_text_is(http_text t, const char *name) {
+  for (size_t i = 0; i < t.n; i++)
+    if (name[i] == '\0' || lower(t.at[i]) != name[i]) return false;
+  return name[t.n] == '\0';
+}
+
+/* -- lists ---------------------------------------------------------------- */
+
+static http_text trim(http_text t) {
+  while (t.n > 0 && (t.at[0] == ' ' || t.at[0] == '\t')) t.at++, t.n--;
+  while (t.n > 0 && (t.at[t.n - 1] == ' ' || t.at[t.n - 1] == '\t')) t.n--;
+  return t;
+}
+
+/* Takes the next member off a list with commas: false at its end. Members may
+   be empty. */
+static bool next_member(http_text *list, http_text *member) {
+  const char *comma;
+  size_t n;
+  if (list->at == NULL) return false;
+  comma = memchr(list->at, ',', list->n);
+  n = comma != NULL ? (size_t)(comma - list->at) : list->n;
+  *member = trim((http_text){list->at, n});
+  if (comma == NULL)
+    list->at = NULL;
+  else
+    *list = (http_text){comma + 1, list->n - n - 1};
+  return true;
+}
+
+/* -- lines ---------------------------------------------------------------- */
+
+static const http_fault bad_line = {400, "the first line is malformed"};
+static const http_fault bad_version = {505, "only HTTP/1.1 and HTTP/1.0"};
+static const http_fault bad_target = {400, "the target is malformed"};
+static const http_fault bad_field = {400, "a header field is malformed"};
+static const http_fault many_fields = {431, "too many header fields"};
+static const http_fault bad_length = {400, "Content-Length is malformed"};
+static const http_fault two_lengths = {
+  400, "Content-Length and Transfer-Encoding at once"};
+static const http_fault bad_coding = {400, "Transfer-Encoding is malformed"};
+static const http_fault old_coding = {400, "Transfer-Encoding in HTTP/1.0"};
+static const http_fault unknown_coding = {501, "only chunked is understood"};
+static const http_fault bad_host = {400, "Host is missing or malformed"};
+static const http_fault bad_expectation = {417, "only 100-continue is met"};
+
+/* Takes a line off *rest: false at the end. A CR or LF that ends no line stays
+   in it, where nothing allows it. */
+static bool next_line(http_text *rest, http_text *line) {
+  const char *end = rest->at;
+  if (rest->at == NULL) return false;
+  *line = *rest;
+  rest->at = NULL;
+  end = memchr(end, '\n', line->n);
+  if (end == NULL || end == line->at || end[-1] != '\r') return true;
+  rest->at = end + 1;
+  rest->n = line->n - (size_t)(end + 1 - line->at);
+  line->n = (size_t)(end - 1 - line->at);
+  return true;
+}
+
+/* The part before the first blank, which is taken off too. */
+static bool next_word(http_text *line, http_text *word) {
+  const char *blank = memchr(line->at, ' ', line->n);
+  if (blank == NULL) return false;
+  *word = (http_text){line->at, (size_t)(blank - line->at)};
+  line->n -= word->n + 1;
+  line->at = blank + 1;
+  return true;
+}
+
+/* HTTP/1.0: what ends in 1 or more is as good as 1.1. */
+static const http_fault *read_version(http_head *h, http_text t) {
+  if (t.n != 8 || memcmp(t.at, "HTTP/", 5) != 0 || t.at[6] != '.')
+    return &bad_line;
+  if (t.at[5] < '0' || t.at[5] > '9' || t.at[7] < '0' || t.at[7] > '9')
+    return &bad_line;
+  if (t.at[5] != '1') return &bad_version;
+  if (t.at[7] == '0') h->flags |= HTTP_OLD;
+  return NULL;
+}
+
+static bool split_field(http_text line, http_field *f) {
+  const char *colon = memchr(line.at, ':', line.n);
+  if (colon == NULL) return false;
+  f->name = (http_text){line.at, (size_t)(colon - line.at)};
+  f->value = trim((http_text){colon + 1, line.n - f->name.n - 1});
+  return true;
+}
+
+bool http_next_field(http_text *rest, http_field *f) {
+  http_text line;
+  return next_line(rest, &line) && split_field(line, f);
+}
+
+static const http_fault *read_fields(http_head *h, http_text rest) {
+  http_text line;
+  h->nfields = 0;
+  while (next_line(&rest, &line)) {
+    http_field *f = &h->fields[h->nfields];
+    if (h->nfields == HTTP_FIELDS_MOST) return &many_fields;
+    if (!split_field(line, f) || !http_is_token(f->name) ||
+        !http_is_value(f->value))
+      return &bad_field;
+    h->nfields++;
+  }
+  return NULL;
+}
+
+/* -- what the fields say -------------------------------------------------- */
+
+static const http_fault *read_length(http_head *h, http_text value) {
+  uint64_t n = 0;
+  if (h->flags & HTTP_HAS_LENGTH || value.n == 0 || value.n > 18)
+    return &bad_length;
+  for (size_t i = 0; i < value.n; i++) {
+    if (value.at[i] < '0' || value.at[i] > '9') return &bad_length;
+    n = n * 10 + (uint64_t)(value.at[i] - '0');
+  }
+  h->length = n;
+  h->flags |= HTTP_HAS_LENGTH;
+  return NULL;
+}
+
+/* Chunked comes once, and is the last. Other codings are not understood. */
+static const http_fault *read_coding(http_head *h, http_text value) {
+  http_text member;
+  while (next_member(&value, &member)) {
+    if (h->flags & HTTP_CHUNKED) return &bad_coding;
+    if (!http_is_token(member)) return &bad_coding;
+    if (!http_text_is(member, "chunked")) return &unknown_coding;
+    h->flags |= HTTP_CHUNKED;
+  }
+  return NULL;
+}
+
+/* `keeps` and `closes` are what was said so far. */
+static void read_connection(
+  http_text value, bool *keeps, bool *closes, bool *upgrades) {
+  http_text member;
+  while (next_member(&value, &member)) {
+    *keeps |= http_text_is(member, "keep-alive");
+    *closes |= http_text_is(member, "close");
+    *upgrades |= http_text_is(member, "upgrade");
+  }
+}
+
+static bool is_host(http_text value) {
+  for (size_t i = 0; i < value.n; i++) {
+    unsigned char c = (unsigned char)value.at[i];
+    if (c <= ' ' || c >= 0x7f || memchr("/?#@\\,<>\"^`{|}", c, 14) != NULL)
+      return false;
+  }
+  return true;
+}
+
+/* What the fields of both kinds of messages say; *hosts counts Host. */
+static const http_fault *read_meaning(http_head *h, int *hosts) {
+  bool keeps = false, closes = false, upgrades = false, has_upgrade = false;
+  bool asks = h->status == 0; /* it is a request */
+  const http_fault *fault = NULL;
+  *hosts = 0;
+  for (size_t i = 0; i < h->nfields && fault == NULL; i++) {
+    http_text name = h->fields[i].name, value = h->fields[i].value;
+    switch (name.n) {
+    case 4:
+      if (asks && http_text_is(name, "host") &&
+          (++*hosts > 1 || !is_host(value)))
+        fault = &bad_host;
+      break;
+    case 6:
+      if (asks && http_text_is(name, "expect")) {
+        if (http_text_is(value, "100-continue"))
+          h->flags |= HTTP_EXPECTS;
+        else
+          fault = &bad_expectation;
+      }
+      break;
+    case 7: has_upgrade |= http_text_is(name, "upgrade"); break;
+    case 10:
+      if (http_text_is(name, "connection"))
+        read_connection(value, &keeps, &closes, &upgrades);
+      break;
+    case 14:
+      if (http_text_is(name, "content-length")) fault = read_length(h, value);
+      break;
+    case 17:
+      if (http_text_is(name, "transfer-encoding"))
+        fault = read_coding(h, value);
+      break;
+    default: break;
+    }
+  }
+  if (!closes && (!(h->flags & HTTP_OLD) || keeps)) h->flags |= HTTP_KEEPS;
+  if (upgrades && has_upgrade) h->flags |= HTTP_UPGRADES;
+  if (fault != NULL || !(h->flags & HTTP_CHUNKED)) return fault;
+  if (h->flags & HTTP_HAS_LENGTH) return &two_lengths;
+  return h->flags & HTTP_OLD ? &old_coding : NULL;
+}
+
+/* -- both kinds ----------------------------------------------------------- */
+
+const http_fault *http_head_request(http_head *h, http_text head) {
+  const http_fault *fault;
+  http_text line;
+  int hosts;
+  h->status = 0;
+  h->flags = 0;
+  h->length = 0;
+  /* An empty line before it comes of old clients (RFC 9112, 2.2). */
+  if (head.n > 2 && memcmp(head.at, "\r\n", 2) == 0)
+    head = (http_text){head.at + 2, head.n - 2};
+  (void)next_line(&head, &line);
+  if (!next_word(&line, &h->method) || !http_is_token(h->method) ||
+      !next_word(&line, &h->target))
+    return &bad_line;
+  fault = read_version(h, line);
+  if (fault == NULL && !is_target(h->target)) fault = &bad_target;
+  if (fault == NULL) fault = read_fields(h, head);
+  if (fault == NULL) fault = read_meaning(h, &hosts);
+  if (fault != NULL) return fault;
+  if (hosts == 0 && !(h->flags & HTTP_OLD)) return &bad_host;
+  if (h->flags & HTTP_OLD)
+    h->flags &= ~(unsigned)(HTTP_EXPECTS | HTTP_UPGRADES);
+  return NULL;
+}
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+const http_fault *http_head_response(http_head *h, http_text head) {
+  const http_fault *fault;
+  http_text line, version;
+  int hosts;
+  h->flags = 0;
+  h->length = 0;
+  (void)next_line(&head, &line);
+  if (!next_word(&line, &version)) return &bad_line;
+  fault = read_version(h, version);
+  if (fault != NULL) return fault;
+  /* The blank behind the status is missing now and then. */
+  if (line.n < 3 || !is_digit(line.at[0]) || !is_digit(line.at[1]) ||
+      !is_digit(line.at[2]) || (line.n > 3 && line.at[3] != ' '))
+    return &bad_line;
+  h->status =
+    (line.at[0] - '0') * 100 + (line.at[1] - '0') * 10 + (line.at[2] - '0');
+  h->reason =
+    line.n > 4 ? (http_text){line.at + 4, line.n - 4} : (http_text){line.at, 0};
+  if (h->status < 100 || h->status > 599 || !http_is_value(h->reason))
+    return &bad_line;
+  fault = read_fields(h, head);
+  return fault != NULL ? fault : read_meaning(h, &hosts);
+}

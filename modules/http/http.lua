@@ -1,0 +1,88 @@
+-- http.lua - casting.http: HTTP/1.1 over the streams of casting.net.
+-- SPDX-License-Identifier: MIT
+
+local casting = require "casting"
+local core = require "casting.http.core"
+local net = casting.net
+
+local http = {}
+
+-- -- arguments ----------------------------------------------------------------
+
+local function bad(fname, i, problem, level)
+  error(("bad argument #%d to '%s' (%s)"):format(i, fname, problem), level or 3)
+end
+
+local function got(v)
+  if type(v) == "number" or type(v) == "boolean" then return tostring(v) end
+  return type(v)
+end
+
+local SERVE = {sessions = "any", limit = "any", grace = "any",
+  handshake = "any", header = "seconds", idle = "seconds", timeout = "seconds",
+  body = "bytes", max_header = "bytes", log = "function"}
+
+local function read_options(fname, i, given, known)
+  if given == nil then return {} end
+  if type(given) ~= "table" then
+    bad(fname, i, "table expected, got " .. got(given), 4)
+  end
+  local o = {}
+  for k, v in pairs(given) do
+    local wanted = known[k]
+    if not wanted then
+      bad(fname, i, ("unknown option '%s'"):format(tostring(k)), 4)
+    elseif wanted == "seconds" or wanted == "bytes" then
+      if type(v) ~= "number" or v ~= v or v <= 0 then
+        bad(fname, i, ("%s must be a number of %s above zero, got %s"):format(
+          k, wanted, got(v)), 4)
+      end
+    elseif wanted ~= "any" and type(v) ~= wanted then
+      bad(fname, i, ("%s must be a %s, got %s"):format(k, wanted, got(v)), 4)
+    end
+    o[k] = v
+  end
+  return o
+end
+
+-- -- serving ------------------------------------------------------------------
+
+-- The listener of http.serve: it was given, or is made of {host, port}.
+local function listener_of(where)
+  if type(where) == "userdata" then return where, false end
+  if type(where) ~= "table" then
+    bad("serve", 1, "listener or {host, port} expected, got " .. got(where), 4)
+  end
+  local listener, why = net.listen(where[1], where[2], {tls = where.tls})
+  if not listener then return nil, why end
+  return listener, true
+end
+
+-- http.serve(where, handler [, options])
+function http.serve(where, handler, options)
+  if type(handler) ~= "function" then
+    bad("serve", 2, "function expected, got " .. got(handler))
+  end
+  local o = read_options("serve", 3, options, SERVE)
+  o.header, o.idle, o.timeout = o.header or 10, o.idle or 60, o.timeout or 60
+  o.body, o.max_header = o.body or 1048576, o.max_header or 65536
+  local listener, ours = listener_of(where)
+  if not listener then return nil, ours end
+  local own = {sessions = o.sessions, limit = o.limit, grace = o.grace,
+    handshake = o.handshake}
+  o.sessions = nil
+  local function finish(ok, ...)
+    require("casting.http.server").leave(listener)
+    if ours then listener:close() end
+    if not ok then error((...), 0) end
+    return ...
+  end
+  return finish(pcall(listener.serve, listener, function(stream, host, port)
+    return require("casting.http.server").connection(listener, handler, o,
+      stream, host, port)
+  end, own))
+end
+
+http.encode, http.date = core.encode, core.date
+
+return http

@@ -1,0 +1,243 @@
+-- response.lua - what a handler of casting.http answers.
+-- SPDX-License-Identifier: MIT
+--
+-- What is written is kept until it is more than a little, is flushed, or the
+-- handler returns: a short answer goes out in one piece, with its length. A
+-- longer one goes out as it is written, in chunks, unless the handler has said
+-- how long it will be (the field Content-Length).
+--
+-- A response:
+--   status, headers       for the handler to set, until the head has gone out
+-- and for the functions here:
+--   conn, request
+--   pending               what was written and has not gone out; or nil
+--   state                 nil; "chunks", "length" (which was said), "bare" (to
+--                         the end of the connection), "none" (there is no
+--                         body); or "done"
+--   left                  bytes that may be written, in the state "length"
+--   sent                  bytes of the body that have gone out
+
+local core = require "casting.http.core"
+local Request = require "casting.http.request"
+
+local Response = {}
+local methods = {}
+local has = Request.has
+
+local KEEP = 4096 -- bytes that are kept back
+local WHOLE = 16384 -- bytes that are copied behind a head, and not sent beside
+local KEEPS, OLD = 1, 16
+local CLOSES, CHUNKS, SAYS_KEEPS, BARE = 1, 2, 4, 8
+
+Response.meta = {__index = function(self, name)
+  local method = methods[name]
+  if method then return method end
+  if name ~= "headers" then return nil end
+  local headers = {}
+  rawset(self, "headers", headers)
+  return headers
+end, __tostring = function(self)
+  return "response: " .. tostring(self.status)
+end, __name = "response"}
+
+-- -- the head -----------------------------------------------------------------
+
+local function has_no_body(status)
+  return status < 200 or status == 204 or status == 304
+end
+
+-- The field Content-Length as the handler has set it, a number; or nil.
+local function said_length(headers)
+  if not headers then return nil end
+  for name, value in pairs(headers) do
+    if type(name) == "string" and name:lower() == "content-length" then
+      local n = tonumber(value)
+      if not n or n < 0 or n % 1 ~= 0 then
+        error("the header field Content-Length must be a number of bytes, " ..
+          "not " .. tostring(value), 0)
+      end
+      return n
+    end
+  end
+end
+
+local function check_status(status)
+  if type(status) ~= "number" or status % 1 ~= 0 or status < 200 or
+      status > 599 then
+    error("status must be an integer from 200 to 599, got " ..
+      tostring(status), 0)
+  end
+  return status
+end
+
+-- Adds to `how` what the connection will do.
+local function with_connection(self, how)
+  local conn = self.conn
+  local flags = self.request.flags
+  if not has(flags, KEEPS) or not conn.server.listener:fd() then
+    conn.keeps = false
+  end
+  if not conn.keeps then return how + CLOSES end
+  if has(flags, OLD) then return how + SAYS_KEEPS end
+  return how
+end
+
+local function send(self, data)
+  local ok, why = self.conn.stream:write(data, self.conn.timeout)
+  if ok then return true end
+  self.conn.keeps = false
+  self.broken = why
+  return nil, why
+end
+
+-- How a body goes out whose end is not known yet: a state, what its head says
+-- of that, and its length if the handler has said that.
+local function plan(self, status, headers)
+  local length = said_length(headers)
+  local state, how = "chunks", CHUNKS
+  if has_no_body(status) then return "none", BARE end
+  if length then
+    state, how = "length", 0
+  elseif has(self.request.flags, OLD) then
+    state, how = "bare", 0
+    self.conn.keeps = false
+  end
+  if self.request.method == "HEAD" then state = "none" end
+  return state, how, length
+end
+
+-- Sends the head of such a body, and `data` behind it.
+local function begin(self, data)
+  local status, headers = check_status(self.status), rawget(self, "headers")
+  local state, how, length = plan(self, status, headers)
+  local head = core.head(status, headers, with_connection(self, how), -1)
+  self.state, self.left = state, length
+  if data == nil or state == "none" then return send(self, head) end
+  return self:write_on(data, head)
+end
+
+-- Sends data in a body that has begun, behind `head` if that is given.
+function methods:write_on(data, head)
+  local state = self.state
+  if state == "none" then return true end
+  self.sent = (self.sent or 0) + #data
+  if state == "length" then
+    if #data > self.left then
+      error(("%d bytes more than the header field Content-Length has said")
+        :format(#data - self.left), 0)
+    end
+    self.left = self.left - #data
+  elseif state == "chunks" then
+    if #data == 0 then return not head or send(self, head) end
+    return send(self, {head or "", core.chunk_head(#data), data, "\r\n"})
+  end
+  if head then data = {head, data} end
+  return send(self, data)
+end
+
+-- -- for handlers -------------------------------------------------------------
+
+-- What is written, as a string: a list may have lists in it.
+local function flatten(fname, data)
+  local kind = type(data)
+  if kind == "string" then return data end
+  if kind == "number" then return tostring(data) end
+  if kind == "table" then
+    local parts = {}
+    for i = 1, #data do parts[i] = flatten(fname, data[i]) end
+    return table.concat(parts)
+  end
+  error(("bad argument #1 to '%s' (string, number or list of them expected, " ..
+    "got %s)"):format(fname, kind), 0)
+end
+
+local function check_open(self, fname)
+  if self.state == "done" then
+    error(("'%s' of a response that is over"):format(fname), 0)
+  end
+end
+
+-- response:write(data): true; or nil and why, when the client has gone.
+function methods:write(data)
+  check_open(self, "write")
+  if type(data) ~= "string" then data = flatten("write", data) end
+  if self.broken then return nil, self.broken end
+  if self.state then return self:write_on(data) end
+  local pending = self.pending
+  if pending then data = pending .. data end
+  if #data <= KEEP then
+    self.pending = data
+    return true
+  end
+  self.pending = nil
+  return begin(self, data)
+end
+
+-- response:flush(): what was written so far goes out; at least the head.
+function methods:flush()
+  check_open(self, "flush")
+  if self.broken then return nil, self.broken end
+  if self.state then return true end
+  local pending = self.pending
+  self.pending = nil
+  return begin(self, pending)
+end
+
+-- Sends a body as a whole.
+local function send_whole(self, body)
+  local status, headers = self.status, rawget(self, "headers")
+  local how = 0
+  if status ~= 200 then check_status(status) end
+  if has_no_body(status) then
+    how = BARE
+    body = ""
+  elseif headers then
+    local length = said_length(headers)
+    if length and length ~= #body and self.request.method ~= "HEAD" then
+      error(("the header field Content-Length has said %.0f bytes, not %d")
+        :format(length, #body), 0)
+    end
+  end
+  local size = #body
+  local is_head = self.request.method == "HEAD"
+  local behind = not is_head and size <= WHOLE and body or nil
+  local head =
+    core.head(status, headers, with_connection(self, how), size, behind)
+  self.state, self.sent = "done", is_head and 0 or size
+  if is_head or behind then return send(self, head) end
+  return send(self, {head, body})
+end
+
+-- response:finish([data]): the end, with data before it. A handler that returns
+-- without it has the same effect.
+function methods:finish(data)
+  check_open(self, "finish")
+  if data ~= nil and type(data) ~= "string" then
+    data = flatten("finish", data)
+  end
+  if self.broken then
+    self.state = "done"
+    return nil, self.broken
+  end
+  local state = self.state
+  if not state then
+    local pending = self.pending
+    if pending then data = data and pending .. data or pending end
+    return send_whole(self, data or "")
+  end
+  local ok, why = true, nil
+  if data then ok, why = self:write_on(data) end
+  self.state = "done"
+  if not ok then return nil, why end
+  if state == "chunks" then return send(self, "0\r\n\r\n") end
+  if state == "length" and self.left > 0 then
+    -- The client must not take what is next for the rest.
+    self.conn.keeps = false
+    self.conn.stream:abort()
+    error(("%.0f bytes less than the header field Content-Length has said")
+      :format(self.left), 0)
+  end
+  return true
+end
+
+return Response

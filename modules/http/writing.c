@@ -1,0 +1,235 @@
+/* writing.c - heads and chunks that are written, for Lua.
+   SPDX-License-Identifier: MIT
+
+   What a program gives is looked at before a byte of it goes out: a CR or LF in
+   a field would begin another field, or another message. */
+#include "http.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* How a head is written. */
+enum {
+  CLOSES = 1, /* the connection ends with this message */
+  CHUNKS = 2, /* the body comes in chunks */
+  KEEPS = 4,  /* keep-alive is said, as HTTP/1.0 needs it */
+  BARE = 8,   /* neither a length nor a type of a body is said */
+};
+
+/* -- the date ------------------------------------------------------------- */
+
+/* RFC 9110, 5.6.7; no locale has a say in it. */
+static size_t write_date(char text[HTTP_DATE_SIZE], time_t at) {
+  static const char days[] = "SunMonTueWedThuFriSat";
+  static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  struct tm t;
+  if (gmtime_r(&at, &t) == NULL) return 0;
+  return (size_t)snprintf(text, HTTP_DATE_SIZE,
+    "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * t.tm_wday, t.tm_mday,
+    months + 3 * t.tm_mon, t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+}
+
+static void add_date(luaL_Buffer *b, http_clock *c) {
+  time_t now = time(NULL);
+  if (now != c->at) {
+    c->n = write_date(c->text, now);
+    c->at = now;
+  }
+  luaL_addlstring(b, "Date: ", 6);
+  luaL_addlstring(b, c->text, c->n);
+  luaL_addlstring(b, "\r\n", 2);
+}
+
+/* date([seconds since 1970]) */
+static int push_date(lua_State *L) {
+  char text[HTTP_DATE_SIZE];
+  time_t at =
+    lua_isnoneornil(L, 1) ? time(NULL) : (time_t)luaL_checknumber(L, 1);
+  lua_pushlstring(L, text, write_date(text, at));
+  return 1;
+}
+
+/* -- fields --------------------------------------------------------------- */
+
+static const char *reason_of(int status) {
+  static const struct {
+    int status;
+    const char *reason;
+  } known[] = {{100, "Continue"}, {101, "Switching Protocols"},
+    {103, "Early Hints"}, {200, "OK"}, {201, "Created"}, {202, "Accepted"},
+    {203, "Non-Authoritative Information"}, {204, "No Content"},
+    {205, "Reset Content"}, {206, "Partial Content"}, {207, "Multi-Status"},
+    {300, "Multiple Choices"}, {301, "Moved Permanently"}, {302, "Found"},
+    {303, "See Other"}, {304, "Not Modified"}, {307, "Temporary Redirect"},
+    {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
+    {402, "Payment Required"}, {403, "Forbidden"}, {404, "Not Found"},
+    {405, "Method Not Allowed"}, {406, "Not Acceptable"},
+    {407, "Proxy Authentication Required"}, {408, "Request Timeout"},
+    {409, "Conflict"}, {410, "Gone"}, {411, "Length Required"},
+    {412, "Precondition Failed"}, {413, "Content Too Large"},
+    {414, "URI Too Long"}, {415, "Unsupported Media Type"},
+    {416, "Range Not Satisfiable"}, {417, "Expectation Failed"},
+    {421, "Misdirected Request"}, {422, "Unprocessable Content"},
+    {425, "Too Early"}, {426, "Upgrade Required"},
+    {428, "Precondition Required"}, {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {451, "Unavailable For Legal Reasons"}, {500, "Internal Server Error"},
+    {501, "Not Implemented"}, {502, "Bad Gateway"},
+    {503, "Service Unavailable"}, {504, "Gateway Timeout"},
+    {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"},
+    {511, "Network Authentication Required"}};
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    if (known[i].status == status) return known[i].reason;
+  return "";
+}
+
+/* What the fields of a program have said already. */
+typedef struct said {
+  bool type, length, date;
+} said;
+
+/* The field at the top of the stack, behind its name. Raises if it is none, or
+   one that is not the program's to say. */
+static http_field check_field(lua_State *L, said *s) {
+  http_field f;
+  if (lua_type(L, -2) != LUA_TSTRING)
+    luaL_error(L, "a header field must have a string for its name, not a %s",
+      luaL_typename(L, -2));
+  f.name.at = lua_tolstring(L, -2, &f.name.n);
+  if (!http_is_token(f.name))
+    luaL_error(L, "the name of a header field must be a token, as '%s' is not",
+      lua_tostring(L, -2));
+  if (!lua_isstring(L, -1))
+    luaL_error(L,
+      "the header field '%s' must be a string, a number or a list "
+      "of these, not a %s",
+      lua_tostring(L, -2), luaL_typename(L, -1));
+  /* A copy, since a number becomes a string where it lies. */
+  f.value.at = lua_tolstring(L, -1, &f.value.n);
+  if (!http_is_value(f.value))
+    luaL_error(L,
+      "the header field '%s' must be one line, without bytes of "
+      "control",
+      lua_tostring(L, -2));
+  if (http_text_is(f.name, "transfer-encoding"))
+    luaL_error(L, "the header field '%s' is not the program's to say",
+      lua_tostring(L, -2));
+  s->type |= http_text_is(f.name, "content-type");
+  s->length |= http_text_is(f.name, "content-length");
+  s->date |= http_text_is(f.name, "date");
+  return f;
+}
+
+static void add_text(luaL_Buffer *b, http_text t) {
+  luaL_addlstring(b, t.at, t.n);
+}
+
+static void add_field(luaL_Buffer *b, http_field f) {
+  add_text(b, f.name);
+  luaL_addlstring(b, ": ", 2);
+  add_text(b, f.value);
+  luaL_addlstring(b, "\r\n", 2);
+}
+
+/* Pushes the fields of the table at `t`, as lines. */
+static void push_fields(lua_State *L, int t, said *s) {
+  int lines = lua_gettop(L);
+  lua_pushliteral(L, "");
+  lua_pushnil(L);
+  while (lua_next(L, t) != 0) {
+    int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : -1;
+    for (int i = n < 0 ? n : 1; i <= n; i++) {
+      luaL_Buffer b;
+      http_field f;
+      /* name, value: a string stays valid while it is on the stack */
+      lua_pushvalue(L, -2);
+      if (n < 0)
+        lua_pushvalue(L, -2);
+      else
+        lua_rawgeti(L, -2, i);
+      f = check_field(L, s);
+      luaL_buffinit(L, &b);
+      add_field(&b, f);
+      luaL_pushresult(&b);
+      lua_pushvalue(L, lines + 1);
+      lua_insert(L, -2);
+      lua_concat(L, 2);
+      lua_replace(L, lines + 1);
+      lua_pop(L, 2);
+    }
+    lua_pop(L, 1);
+  }
+}
+
+/* -- responses ------------------------------------------------------------ */
+
+/* head(status, fields or nil, how, length [, body]): the head of a response,
+   with the body behind it. `fields` maps names to strings, numbers or lists of
+   them; one may be "reason". `how`: the sum of CLOSES and so on. Of a length
+   below 0 nothing is said. */
+static int push_head(lua_State *L) {
+  int status = (int)luaL_checkinteger(L, 1);
+  unsigned how = (unsigned)luaL_checkinteger(L, 3);
+  lua_Number length = luaL_checknumber(L, 4);
+  http_clock *c = lua_touserdata(L, lua_upvalueindex(1));
+  http_text body = {"", 0}, fields = {"", 0};
+  said s = {false, false, false};
+  char text[64];
+  luaL_Buffer b;
+  luaL_argcheck(L, status >= 100 && status <= 599, 1, "status");
+  if (!lua_isnoneornil(L, 5)) body.at = luaL_checklstring(L, 5, &body.n);
+  lua_settop(L, 5);
+  if (lua_istable(L, 2)) {
+    push_fields(L, 2, &s);
+    fields.at = lua_tolstring(L, -1, &fields.n);
+  }
+  luaL_buffinit(L, &b);
+  luaL_addlstring(&b, text,
+    (size_t)snprintf(
+      text, sizeof text, "HTTP/1.1 %d %s\r\n", status, reason_of(status)));
+  add_text(&b, fields);
+  if (!s.date) add_date(&b, c);
+  if (!(how & BARE)) {
+    if (!s.type && length != 0)
+      luaL_addstring(&b, "Content-Type: text/plain; charset=utf-8\r\n");
+    if (!s.length && length >= 0)
+      luaL_addlstring(&b, text,
+        (size_t)snprintf(
+          text, sizeof text, "Content-Length: %.0f\r\n", (double)length));
+  }
+  if (how & CHUNKS) luaL_addstring(&b, "Transfer-Encoding: chunked\r\n");
+  if (how & CLOSES) luaL_addstring(&b, "Connection: close\r\n");
+  if (how & KEEPS) luaL_addstring(&b, "Connection: keep-alive\r\n");
+  luaL_addlstring(&b, "\r\n", 2);
+  add_text(&b, body);
+  luaL_pushresult(&b);
+  return 1;
+}
+
+/* chunk_head(n): the line before a chunk of n bytes. */
+static int push_chunk_head(lua_State *L) {
+  char text[32];
+  lua_Number n = luaL_checknumber(L, 1);
+  lua_pushlstring(L, text,
+    (size_t)snprintf(text, sizeof text, "%llx\r\n", (unsigned long long)n));
+  return 1;
+}
+
+/* lines(fields): fields as lines, for a request. */
+static int push_lines(lua_State *L) {
+  said s = {false, false, false};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  push_fields(L, 1, &s);
+  lua_settop(L, 2);
+  return 1;
+}
+
+const luaL_Reg http_writing[] = {
+  {"head", push_head},
+  {"date", push_date},
+  {"chunk_head", push_chunk_head},
+  {"lines", push_lines},
+  {NULL, NULL},
+};
