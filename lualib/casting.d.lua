@@ -721,7 +721,7 @@ function tls.context(options) end
 ---@field method string
 ---@field target string as it came
 ---@field path string decoded
----@field text? string what stands behind the "?" of the target
+---@field text string|false what stands behind the "?" of the target
 ---@field query table<string, string> the same, decoded
 ---@field headers table<string, string> names in lower case
 ---@field host string of the client

@@ -5,7 +5,7 @@
 --   method, target        as they came
 --   path                  of the target, decoded
 --   text                  what stands behind the "?" of the target, as it came;
---                         nil: there is none
+--                         false: there is none
 --   host, port            the address and the port of the client
 --   stream                the connection
 --   headers, query        made when they are first looked at
@@ -77,19 +77,20 @@ end, __tostring = function(self)
   return ("request: %s %s"):format(self.method, self.target)
 end, __name = "request"}
 
--- Sets the fields that are for the body.
-function Request.begin_body(self, flags, length)
-  self.flags = flags
+-- Makes a request of a table with all of its fields, so that looking at one
+-- does not call a function: `left` is the length that was said.
+function Request.new(self)
+  local flags = self.flags
   if has(flags, CHUNKED) then
     self.state, self.left = "chunk", 0
-  elseif has(flags, HAS_LENGTH) and length > 0 then
-    self.state, self.left = "body", length
+    self.continues = has(flags, EXPECTS)
+  elseif has(flags, HAS_LENGTH) and self.left > 0 then
+    self.state = "body"
+    self.continues = has(flags, EXPECTS)
   else
     self.state = "done"
-    return
   end
-  self.got = 0
-  self.continues = has(flags, EXPECTS)
+  return setmetatable(self, Request.meta)
 end
 
 -- -- the body -----------------------------------------------------------------

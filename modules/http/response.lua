@@ -10,9 +10,10 @@
 --   status, headers       for the handler to set, until the head has gone out
 -- and for the functions here:
 --   conn, request
---   pending               what was written and has not gone out; or nil
---   state                 nil; "chunks", "length" (which was said), "bare" (to
---                         the end of the connection), "none" (there is no
+--   pending               what was written and has not gone out; or false
+--   broken                why the client gets no more; or false
+--   state                 false; "chunks", "length" (which was said), "bare"
+--                         (to the end of the connection), "none" (there is no
 --                         body); or "done"
 --   left                  bytes that may be written, in the state "length"
 --   sent                  bytes of the body that have gone out
@@ -39,6 +40,13 @@ Response.meta = {__index = function(self, name)
 end, __tostring = function(self)
   return "response: " .. tostring(self.status)
 end, __name = "response"}
+
+-- All fields are there, so that looking at one does not call a function.
+function Response.new(conn, request)
+  return setmetatable({status = 200, conn = conn, request = request,
+    pending = false, broken = false, state = false, left = 0, sent = 0},
+    Response.meta)
+end
 
 -- -- the head -----------------------------------------------------------------
 
@@ -74,9 +82,7 @@ end
 local function with_connection(self, how)
   local conn = self.conn
   local flags = self.request.flags
-  if not has(flags, KEEPS) or not conn.server.listener:fd() then
-    conn.keeps = false
-  end
+  if not has(flags, KEEPS) or conn.server.closing then conn.keeps = false end
   if not conn.keeps then return how + CLOSES end
   if has(flags, OLD) then return how + SAYS_KEEPS end
   return how
@@ -112,7 +118,7 @@ local function begin(self, data)
   local state, how, length = plan(self, status, headers)
   local head = core.head(status, headers, with_connection(self, how), -1)
   self.state, self.left = state, length
-  if data == nil or state == "none" then return send(self, head) end
+  if not data or state == "none" then return send(self, head) end
   return self:write_on(data, head)
 end
 
@@ -120,7 +126,7 @@ end
 function methods:write_on(data, head)
   local state = self.state
   if state == "none" then return true end
-  self.sent = (self.sent or 0) + #data
+  self.sent = self.sent + #data
   if state == "length" then
     if #data > self.left then
       error(("%d bytes more than the header field Content-Length has said")
@@ -169,7 +175,7 @@ function methods:write(data)
     self.pending = data
     return true
   end
-  self.pending = nil
+  self.pending = false
   return begin(self, data)
 end
 
@@ -179,7 +185,7 @@ function methods:flush()
   if self.broken then return nil, self.broken end
   if self.state then return true end
   local pending = self.pending
-  self.pending = nil
+  self.pending = false
   return begin(self, pending)
 end
 

@@ -9,10 +9,11 @@
 --   keeps        another request may come
 --   timeout      seconds of one read or write in the middle of a message
 --   body         bytes that the body of a request may have
+--   served       requests so far
 -- A server, one in each session that serves:
---   listener     where connections come from
---   closing      it was closed
---   idle         set of the streams that wait for a request
+--   closing      the listener was closed
+--   idle         the streams that wait for a request: stream -> the connection
+--   patience     seconds that the header of a request may take
 
 local casting = require "casting"
 local core = require "casting.http.core"
@@ -37,10 +38,44 @@ local function watch(listener, server)
   for stream in pairs(server.idle) do stream:close() end
 end
 
-local function server_of(listener)
+-- A header that comes byte by byte must not take as long as a connection may be
+-- idle. So who waits for a request is looked at now and then: what is there of
+-- one at two looks in a row, which are `patience` apart, takes too long. (To
+-- wait for the first byte, and then for the rest, would be two waits for each
+-- request.)
+local function look(server, begun)
+  local found = {}
+  for stream, conn in pairs(server.idle) do
+    if stream:stats().buffered > 0 then
+      if begun[stream] == conn.served then
+        stream:close()
+      else
+        found[stream] = conn.served
+      end
+    end
+  end
+  return found
+end
+
+local function sweep(server)
+  local begun = {}
+  while next(server.idle) do
+    casting.sleep(server.patience)
+    begun = look(server, begun)
+  end
+  server.sweeper = false
+end
+
+-- The connection waits for a request from here on.
+local function rest(server, stream, conn)
+  server.idle[stream] = conn
+  if not server.sweeper then server.sweeper = casting.spawn(sweep, server) end
+end
+
+local function server_of(listener, o)
   local server = servers[listener]
   if not server then
-    server = {listener = listener, closing = false, idle = {}}
+    server = {closing = false, idle = {}, sweeper = false, patience = o.header}
     servers[listener] = server
     server.watcher = casting.spawn(watch, listener, server)
   end
@@ -53,6 +88,7 @@ function Server.leave(listener)
   if not server then return end
   servers[listener] = nil
   server.watcher:cancel()
+  if server.sweeper then server.sweeper:cancel() end
 end
 
 -- -- one request --------------------------------------------------------------
@@ -73,38 +109,42 @@ local function refuse(conn, status, why)
   until left <= 0
 end
 
+-- The header of the next request; or nil, and the connection is over.
+local function receive_head(conn, o)
+  local stream, server = conn.stream, conn.server
+  local seconds = o.header
+  if conn.served > 0 then
+    if server.closing then return nil end
+    rest(server, stream, conn)
+    seconds = o.idle
+  end
+  local head, why = stream:read_until("\r\n\r\n", o.max_header, seconds)
+  server.idle[stream] = nil
+  if head then return head end
+  if why == "too long" then
+    refuse(conn, 431, "the header is too long")
+  elseif why == "timeout" and stream:stats().buffered > 0 then
+    refuse(conn, 408, "the header takes too long")
+  end
+  return nil
+end
+
 -- The next request; or nil, and the connection is over.
-local function receive(conn, first, o)
-  local stream = conn.stream
-  if not first then
-    local idle = conn.server.idle
-    if conn.server.closing then return nil end
-    idle[stream] = true
-    local byte = stream:peek(1, o.idle)
-    idle[stream] = nil
-    if not byte then return nil end
-  end
-  local head, why = stream:read_until("\r\n\r\n", o.max_header, o.header)
-  if head == "" then -- an empty line or two, which old clients send
-    head, why = stream:read_until("\r\n\r\n", o.max_header, o.header)
-  end
-  if not head then
-    if why == "too long" then
-      refuse(conn, 431, "the header is too long")
-    elseif why == "timeout" and stream:stats().buffered > 0 then
-      refuse(conn, 408, "the header takes too long")
-    end
-    return nil
-  end
+local function receive(conn, o)
+  local head = receive_head(conn, o)
+  -- An empty line or two come of old clients.
+  if head == "" then head = receive_head(conn, o) end
+  if not head then return nil end
   local method, target, flags, length = core.request(head)
   if not method then return refuse(conn, target, flags) end
   local path, text = core.target(target)
   if not path then return refuse(conn, 400, "the target is malformed") end
   conn.keeps = has(flags, KEEPS)
-  local request = setmetatable({method = method, target = target, path = path,
-    text = text, host = conn.host, port = conn.port, stream = stream,
-    conn = conn, head = head}, Request.meta)
-  Request.begin_body(request, flags, length)
+  local request = Request.new({method = method, target = target, path = path,
+    text = text or false, host = conn.host, port = conn.port,
+    stream = conn.stream, conn = conn, head = head, flags = flags,
+    left = length, state = false, got = 0, continues = false, gone = false,
+    watcher = false})
   if request.state == "body" and length > o.body then
     return refuse(conn, 413, "the body is too long")
   end
@@ -139,8 +179,7 @@ local function fail(conn, response, e)
 end
 
 local function answer(conn, handler, request, o)
-  local response = setmetatable({status = 200, conn = conn, request = request},
-    Response.meta)
+  local response = Response.new(conn, request)
   local began = o.log and casting.now()
   local ok, e = call(handler, request, response)
   if ok and response.state ~= "done" then
@@ -151,7 +190,7 @@ local function answer(conn, handler, request, o)
     request.watcher:join()
   end
   if o.log then
-    o.log(request, response.status, response.sent or 0, casting.now() - began)
+    o.log(request, response.status, response.sent, casting.now() - began)
   end
   if not ok then fail(conn, response, e) end
   if conn.keeps and request.state ~= "done" then
@@ -162,14 +201,13 @@ end
 -- Serves a connection until it ends.
 function Server.connection(listener, handler, o, stream, host, port)
   local conn = {stream = stream, host = host, port = port,
-    server = server_of(listener), keeps = true, timeout = o.timeout,
-    body = o.body}
-  local first = true
+    server = server_of(listener, o), keeps = true, timeout = o.timeout,
+    body = o.body, served = 0}
   repeat
-    local request = receive(conn, first, o)
+    local request = receive(conn, o)
     if not request then return end
     answer(conn, handler, request, o)
-    first = false
+    conn.served = conn.served + 1
   until not conn.keeps
 end
 

@@ -56,8 +56,8 @@ static const char *reason_of(int status) {
   static const struct {
     int status;
     const char *reason;
-  } known[] = {{100, "Continue"}, {101, "Switching Protocols"},
-    {103, "Early Hints"}, {200, "OK"}, {201, "Created"}, {202, "Accepted"},
+  } known[] = {{200, "OK"}, {100, "Continue"}, {101, "Switching Protocols"},
+    {103, "Early Hints"}, {201, "Created"}, {202, "Accepted"},
     {203, "Non-Authoritative Information"}, {204, "No Content"},
     {205, "Reset Content"}, {206, "Partial Content"}, {207, "Multi-Status"},
     {300, "Multiple Choices"}, {301, "Moved Permanently"}, {302, "Found"},
@@ -121,6 +121,17 @@ static http_field check_field(lua_State *L, said *s) {
   return f;
 }
 
+/* printf is slow, and has a locale. */
+static void add_number(luaL_Buffer *b, uint64_t n) {
+  char digits[24];
+  size_t at = sizeof digits;
+  do {
+    digits[--at] = (char)('0' + n % 10);
+    n /= 10;
+  } while (n > 0);
+  luaL_addlstring(b, digits + at, sizeof digits - at);
+}
+
 static void add_text(luaL_Buffer *b, http_text t) {
   luaL_addlstring(b, t.at, t.n);
 }
@@ -175,7 +186,6 @@ static int push_head(lua_State *L) {
   http_clock *c = lua_touserdata(L, lua_upvalueindex(1));
   http_text body = {"", 0}, fields = {"", 0};
   said s = {false, false, false};
-  char text[64];
   luaL_Buffer b;
   luaL_argcheck(L, status >= 100 && status <= 599, 1, "status");
   if (!lua_isnoneornil(L, 5)) body.at = luaL_checklstring(L, 5, &body.n);
@@ -185,18 +195,21 @@ static int push_head(lua_State *L) {
     fields.at = lua_tolstring(L, -1, &fields.n);
   }
   luaL_buffinit(L, &b);
-  luaL_addlstring(&b, text,
-    (size_t)snprintf(
-      text, sizeof text, "HTTP/1.1 %d %s\r\n", status, reason_of(status)));
+  luaL_addlstring(&b, "HTTP/1.1 ", 9);
+  add_number(&b, (uint64_t)status);
+  luaL_addchar(&b, ' ');
+  luaL_addstring(&b, reason_of(status));
+  luaL_addlstring(&b, "\r\n", 2);
   add_text(&b, fields);
   if (!s.date) add_date(&b, c);
   if (!(how & BARE)) {
     if (!s.type && length != 0)
       luaL_addstring(&b, "Content-Type: text/plain; charset=utf-8\r\n");
-    if (!s.length && length >= 0)
-      luaL_addlstring(&b, text,
-        (size_t)snprintf(
-          text, sizeof text, "Content-Length: %.0f\r\n", (double)length));
+    if (!s.length && length >= 0) {
+      luaL_addlstring(&b, "Content-Length: ", 16);
+      add_number(&b, (uint64_t)length);
+      luaL_addlstring(&b, "\r\n", 2);
+    }
   }
   if (how & CHUNKS) luaL_addstring(&b, "Transfer-Encoding: chunked\r\n");
   if (how & CLOSES) luaL_addstring(&b, "Connection: close\r\n");

@@ -455,7 +455,8 @@ describe("a server", function()
 
   it("ends when the last request is answered", function()
     local go, began = casting.channel(), casting.channel(1)
-    local port, task, listener = serve(function(_, res)
+    local port, task, listener = serve(function(req, res)
+      if req.path == "/fast" then return res:write "fast" end
       began:send(true)
       go:receive(LONG)
       res:write "late"
@@ -464,7 +465,12 @@ describe("a server", function()
     open[#open + 1] = stream
     stream:write("GET / HTTP/1.1\r\n" .. HOST .. "\r\n")
     assert.is_true((began:receive(LONG)))
+    local idle = assert(net.connect("127.0.0.1", port))
+    open[#open + 1] = idle
+    idle:write("GET /fast HTTP/1.1\r\n" .. HOST .. "\r\n")
+    assert.is_truthy(idle:read_until("fast", 1000, LONG))
     listener:close()
+    assert.is_nil((idle:read(1, LONG))) -- the server knows of it now
     go:send(true)
     local text = stream:read("a", LONG)
     assert.matches("Connection: close\r\n.*late$", text)
@@ -498,6 +504,14 @@ describe("a server", function()
     open[#open + 1] = stream
     stream:write "GET / HT"
     assert.equal("408", statuses(stream:read("a", LONG)))
+  end)
+
+  it("does not wait for a second one for ever either", function()
+    local port = serve(function(_, res) res:write "x" end, {header = 0.05})
+    local stream = assert(net.connect("127.0.0.1", port))
+    open[#open + 1] = stream
+    stream:write("GET / HTTP/1.1\r\n" .. HOST .. "\r\nGET / HT")
+    assert.equal("200", statuses(stream:read("a", LONG)))
   end)
 
   it("says what is wrong with its arguments", function()
