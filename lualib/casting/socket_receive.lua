@@ -4,37 +4,38 @@
 -- SPDX-License-Identifier: MIT
 
 local _, internal = ...
-local Net, steps, sockets =
-  internal.net_common, internal.luasocket, internal.sockets
+local Net, steps = internal.net_common, internal.luasocket
 
--- The seconds for the next wait, of those for each and those that are left.
-local function next_seconds(block, deadline)
-  local left = Net.left(deadline)
-  if not left then return block end
-  return block >= 0 and block < left and block or left
-end
-
--- Has the end come, and not by a reset, behind what was to be read to there?
-local function is_whole(self, pattern, why, got, prefix)
-  return why == "closed" and pattern == "*a" and #got > #prefix and
-    self:getfd() >= 0 and not sockets.was_reset(self)
+-- With both timeouts, above 0: waits as long as something comes within that of
+-- each wait. What has come stays with the client, as each wait may be
+-- cancelled. Returns what receive does, or nil, "timeout" and a number.
+local function receive_slowly(self, pattern, had, block, deadline)
+  local before = 0
+  while true do
+    local left = Net.left(deadline)
+    local data, why, part = steps.receive_within(self, pattern, had,
+      block < left and block or left, true)
+    if data or why ~= "timeout" or part == before or left == 0 then
+      return data, why, part
+    end
+    before = part
+  end
 end
 
 return function(self, pattern, prefix)
   local block, total = steps.timeouts(self)
-  local deadline = Net.deadline(total >= 0 and total or nil)
-  local got = prefix or ""
-  prefix = got
-  while true do
-    local before = #got
-    local data, why, part = steps.receive_within(self, pattern, before,
-      next_seconds(block, deadline))
-    if data then return got .. data, nil, nil end
-    got = got .. part
-    if is_whole(self, pattern, why, got, prefix) then return got, nil, nil end
-    if why ~= "timeout" or not deadline or block <= 0 or #got == before or
-        Net.left(deadline) == 0 then
-      return nil, why, got
-    end
+  local had, data, why, part = prefix and #prefix or 0, nil, "timeout", nil
+  local seconds = steps.seconds(self) or -1
+  if block > 0 and total >= 0 then
+    data, why, part =
+      receive_slowly(self, pattern, had, block, Net.deadline(total))
+    seconds = 0
   end
+  -- Once, or to take what has come.
+  if not data and why == "timeout" then
+    data, why, part = steps.receive_within(self, pattern, had, seconds)
+  end
+  prefix = prefix or ""
+  if data then return prefix .. data, nil, nil end
+  return nil, why, prefix .. part
 end

@@ -118,12 +118,34 @@ static int conclude_untold(lua_State *L, cast_state *S, cast_stream *s,
   return 3;
 }
 
+/* Another wait may follow: what has come stays there until the last one, as
+   each of them may be cancelled. How much that is comes in its place. */
+static int conclude_kept(lua_State *L, cast_state *S, cast_stream *s,
+  const cast_want *w, intptr_t rc) {
+  size_t left = cast_stream_left(s);
+  if (rc != CASTING_ETIMEOUT) return conclude(L, S, s, w, rc);
+  cast_stream_settle(s, S->session.runner);
+  lua_pushnil(L);
+  lua_pushliteral(L, "timeout");
+  lua_pushnumber(L, (lua_Number)left);
+  return 3;
+}
+
 static int finish(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   return cast_net_read_finish(
     L, S, t, result, result != 0 && S->raises ? conclude_untold : conclude);
 }
 
+static int finish_kept(lua_State *L, cast_state *S, cast_ltask *t, int result) {
+  return cast_net_read_finish(L, S, t, result,
+    result != 0 && S->raises ? conclude_untold : conclude_kept);
+}
+
 static const cast_wait_kind receive_kind = {.finish = finish,
+  .again = cast_net_read_again,
+  .describe = cast_net_read_describe,
+  .cleans_up = true};
+static const cast_wait_kind kept_kind = {.finish = finish_kept,
   .again = cast_net_read_again,
   .describe = cast_net_read_describe,
   .cleans_up = true};
@@ -157,14 +179,16 @@ static cast_want check_pattern(lua_State *L, size_t had) {
   return w;
 }
 
+/* `keeps`: what has come in time is not taken, if it is not enough. */
 static int receive(
-  lua_State *L, const cast_sock *k, cast_want *w, double seconds) {
+  lua_State *L, const cast_sock *k, cast_want *w, double seconds, bool keeps) {
   if (cast_sock_stream(k) == NULL) {
     lua_pushnil(L);
     lua_pushliteral(L, "closed");
     lua_pushliteral(L, "");
     return 3;
   }
+  if (keeps) return cast_net_read_as(L, w, seconds, &kept_kind, conclude_kept);
   return cast_net_read_as(L, w, seconds, &receive_kind, conclude_now);
 }
 
@@ -183,20 +207,23 @@ int cast_sock_receive(lua_State *L) {
     }
     return cast_state_here(L)->binding->call(L, "socket_receive", "receive");
   }
-  return receive(L, k, &w, cast_sock_seconds(k));
+  return receive(L, k, &w, cast_sock_seconds(k), false);
 }
 
-/* receive_within(client, pattern, had, seconds): what comes after a prefix of
-   so many bytes, as receive does, within that time; below 0: any. */
+/* receive_within(client, pattern, had, seconds, keeps): what comes after a
+   prefix of so many bytes, as receive does, within that time; below 0: any. If
+   it keeps what has come, and that is not enough, it is nil, "timeout" and how
+   much there is for the next call. */
 int cast_sock_receive_within(lua_State *L) {
   const cast_sock *k = cast_sock_check(L, 1, CAST_SOCK_CLIENT);
   size_t had = (size_t)luaL_checknumber(L, 3);
   double seconds = luaL_checknumber(L, 4);
   cast_want w = check_pattern(L, had);
+  bool keeps = lua_toboolean(L, 5);
   lua_settop(L, 2);
   if (w.kind == CAST_WANT_COUNT && w.size == 0) {
     lua_pushliteral(L, "");
     return 1;
   }
-  return receive(L, k, &w, seconds);
+  return receive(L, k, &w, seconds, keeps);
 }
