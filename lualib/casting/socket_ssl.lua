@@ -36,10 +36,33 @@ local function waited(conn, why, deadline)
   return ok or false, why
 end
 
+-- What receives had taken that ended with an error, as their tasks were
+-- cancelled: the next one begins with it.
+local unread = setmetatable({}, {__mode = "k"})
+
+-- A receive begins: all that it wants, if that was taken before; or nil, and
+-- its prefix, behind which there is what was taken.
+local function resume(conn, pattern, prefix)
+  local kept = unread[conn]
+  if not kept then return nil, prefix end
+  local size, data, rest = steps.number(pattern), nil, nil
+  prefix = prefix ~= nil and prefix .. "" or ""
+  if size and #prefix + #kept >= size then
+    local n = size > #prefix and size - #prefix or 0
+    data, rest = prefix .. kept:sub(1, n), kept:sub(n + 1)
+  elseif not size and not (pattern and pattern:find "^%*a") and
+      kept:find("\n", 1, true) then
+    local line, behind = kept:match "^(.-)\n(.*)$"
+    data, rest = prefix .. line:gsub("\r", ""), behind
+  end
+  unread[conn] = rest ~= "" and rest or nil
+  return data, prefix .. kept
+end
+
 local function patch(core, methods)
   local create, settimeout = core.create, methods.settimeout
-  local close, dohandshake, send, receive =
-    methods.close, methods.dohandshake, methods.send, methods.receive
+  local close, dohandshake, send, receive, dirty = methods.close,
+    methods.dohandshake, methods.send, methods.receive, methods.dirty
 
   -- From here on each new connection is told not to wait.
   function core.create(...)
@@ -53,6 +76,7 @@ local function patch(core, methods)
   core.setmethod("close", function(conn, ...)
     local fd = conn:getfd()
     if fd >= 0 then steps.lose(fd) end
+    unread[conn] = nil
     return close(conn, ...)
   end)
 
@@ -78,14 +102,24 @@ local function patch(core, methods)
   core.setmethod("receive", function(conn, pattern, prefix)
     local deadline = deadline_of(conn)
     Sock.take_turn()
+    local had = prefix ~= nil and #(prefix .. "") or 0
+    local all
+    all, prefix = resume(conn, pattern, prefix)
+    if all then return all, nil, nil end
     while true do
       local data, why, part = receive(conn, pattern, prefix)
       if data then return data, nil, nil end
+      if part ~= "" then unread[conn] = part:sub(had + 1) end
       local ok
       ok, why = waited(conn, why, deadline)
+      unread[conn] = nil
       if not ok then return nil, why, part end
       prefix = part
     end
+  end)
+
+  core.setmethod("dirty", function(conn)
+    return unread[conn] ~= nil or dirty(conn)
   end)
 
   core.setmethod("send", function(conn, data, i, j)
