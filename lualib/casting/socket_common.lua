@@ -28,15 +28,20 @@ end
 -- Calls step(self, ...) until it has an answer, and waits in between for the
 -- object to be readable ("r") or writable ("w"). Returns what the step does; or
 -- nil and why.
-function Sock.repeated(self, mode, step, ...)
-  local deadline = Sock.deadline(self)
-  Sock.take_turn()
+function Sock.insist(self, mode, deadline, step, ...)
   while true do
     local a, b, c = step(self, ...)
     if a ~= false then return a, b, c end
     local ok, why = steps.wait(self, mode, Net.left(deadline))
     if not ok then return nil, why end
   end
+end
+
+-- The same, within the timeout of the object, after a turn of others.
+function Sock.repeated(self, mode, step, ...)
+  local deadline = Sock.deadline(self)
+  Sock.take_turn()
+  return Sock.insist(self, mode, deadline, step, ...)
 end
 
 -- -- names --------------------------------------------------------------------
@@ -79,6 +84,24 @@ function Sock.addresses(host, family, seconds)
   return nil, why == "host not found" and UNKNOWN or why
 end
 
+-- Both for an object, which is given a descriptor afterwards: so one that was
+-- closed meanwhile is refused. With `everywhere`, what "*" stands for is that.
+-- The port and the addresses; or nil and why.
+function Sock.look_up(self, host, service, datagrams, seconds, everywhere)
+  local closes, family = steps.closes(self), steps.family(self)
+  local port, why = Sock.port(service, datagrams)
+  if not port then return nil, why end
+  local list
+  if host == "*" and everywhere then
+    list = everywhere[family]
+  else
+    list, why = Sock.addresses(host, family, seconds)
+    if not list then return nil, why end
+  end
+  if steps.closes(self) ~= closes then return steps.refuse(self) end
+  return port, list
+end
+
 -- The addresses that "*" stands for where something is bound.
 local EVERYWHERE = {
   unspec = {"0.0.0.0", "::", n = 2},
@@ -88,18 +111,11 @@ local EVERYWHERE = {
 
 -- Binds the object to one of the addresses of a host: 1; or nil and why.
 function Sock.bind(self, host, service, datagrams)
-  local family = steps.family(self)
-  local port, why = Sock.port(service, datagrams)
-  if not port then return nil, why end
-  local list
-  if host == "*" then
-    list = EVERYWHERE[family]
-  else
-    list, why = Sock.addresses(host, family, 0)
-    if not list then return nil, why end
-  end
+  local port, list =
+    Sock.look_up(self, host, service, datagrams, 0, EVERYWHERE)
+  if not port then return nil, list end
+  local ok, why
   for i = 1, list.n do
-    local ok
     ok, why = steps.bind(self, list[i], port)
     if ok then return ok end
   end
@@ -144,16 +160,13 @@ end
 
 -- Connects to one of the addresses of a host, in the system's order; the
 -- timeout is anew for each of them. 1; or nil and why.
-function Sock.connect_to_any(self, host, service, family)
+function Sock.connect_to_any(self, host, service)
   local block = steps.timeouts(self)
   local seconds = steps.seconds(self)
-  local port, why = Sock.port(service)
-  if not port then return nil, why end
-  local list
-  list, why = Sock.addresses(host, family, seconds)
-  if not list then return nil, why end
+  local port, list = Sock.look_up(self, host, service, false, seconds)
+  if not port then return nil, list end
+  local ok, why
   for i = 1, list.n do
-    local ok
     ok, why = Sock.connect(self, list[i], port, seconds)
     if ok then return ok end
     -- Another task may have closed it, or taken its descriptor.

@@ -10,7 +10,7 @@ local Sock, steps = internal.socket_common, internal.luasocket
 
 return function(self, host, port)
   local family = steps.family(self)
-  local ok, why = Sock.connect_to_any(self, host, port, family)
+  local ok, why = Sock.connect_to_any(self, host, port)
   steps.become(self)
   if ok then return ok end
   if family == "unspec" and steps.timeouts(self) ~= 0 then

@@ -36,7 +36,7 @@ local function connect(host, port, own_host, own_port, family)
   local ok = true
   if own_host then ok, why = Sock.bind(socket, own_host, own_port) end
   if ok then
-    ok, why = Sock.connect_to_any(socket, host, port, steps.family(socket))
+    ok, why = Sock.connect_to_any(socket, host, port)
   end
   if not ok then
     socket:close()

@@ -33,10 +33,15 @@ return function(self, data, host, service)
   if family ~= "unspec" and family ~= kind then
     return nil, "Address family for hostname not supported"
   end
+  -- The first try may give it a descriptor: not if it is closed before.
+  local closes = steps.closes(self)
   local port, why = Sock.port(service, true)
   if not port then return nil, why end
+  local deadline = Sock.deadline(self)
+  Sock.take_turn()
+  if steps.closes(self) ~= closes then return steps.refuse(self) end
   local n
-  n, why = Sock.repeated(self, "w", steps.give, data, host, port)
+  n, why = Sock.insist(self, "w", deadline, steps.give, data, host, port)
   if n then return n end
   return nil, why
 end

@@ -10,13 +10,10 @@ return function(self, host, service)
     steps.become(self, false)
     return ok
   end
-  local port, why = Sock.port(service, true)
-  if not port then return nil, why end
-  local list
-  list, why = Sock.addresses(host, steps.family(self), 0)
-  if not list then return nil, why end
+  local port, list = Sock.look_up(self, host, service, true, 0)
+  if not port then return nil, list end
+  local ok, why
   for i = 1, list.n do
-    local ok
     ok, why = steps.connect(self, list[i], port)
     if ok then
       steps.become(self, true)

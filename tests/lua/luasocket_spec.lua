@@ -114,6 +114,51 @@ describe("casting.socket", function()
       print "alive"]])
   end)
 
+  it("has LuaSec keep what a cancelled receive had taken", function()
+    if not pcall(require, "ssl") then return pending "needs LuaSec" end
+    assert.equal("xabcd abcd ||a bz|rest\n", helper.output [[
+      local casting = require "casting"
+      require("casting.socket").install()
+      local socket, ssl = require "socket.core", require "ssl"
+      local listener = socket.tcp4()
+      listener:bind("127.0.0.1", 0)
+      listener:listen()
+      local function wrap(c, mode)                 -- no certificates
+        c = assert(ssl.wrap(c, {mode = mode, protocol = "tlsv1_2",
+          ciphers = "aNULL:@SECLEVEL=0", verify = "none"}))
+        assert(c:dohandshake())
+        return c
+      end
+      local task = casting.spawn(function()
+        return wrap(listener:accept(), "server")
+      end)
+      local _, port = listener:getsockname()
+      local a = wrap(socket.connect("127.0.0.1", port), "client")
+      local b = task:await()
+      local function begin(pattern)
+        local reader = casting.spawn(function()
+          return a:receive(pattern, "")
+        end)
+        b:send "ab"
+        repeat casting.sleep(0.01) until reader:status() == "waiting"
+        casting.sleep(0.05)
+        reader:cancel()
+        assert(not reader:join())
+        assert(#socket.select({a}, nil, 0) == 1 or not a:dirty())
+      end
+      begin "*l"
+      b:send "cd\n"
+      io.write(a:receive("*l", "x"), " ")
+      begin(4)
+      b:send "cd\n"
+      io.write(a:receive(4), " ", a:receive(), "|")
+      begin "*a"
+      b:send "z\nrest"
+      io.write("|", a:receive(1), " ", a:receive(), "|")
+      b:close()
+      print((a:receive "*a"))]])
+  end)
+
   it("refuses objects of other classes", function()
     local s = server()
     for _, v in ipairs {s, io.stdout, {}, 1} do
@@ -552,6 +597,74 @@ describe("casting.socket", function()
     c:close()
     task:await(LONG)
     assert.equal(-1, c:getfd())
+  end)
+
+  it("stays closed if another task closes it while its name is looked up",
+    function()
+      local _, port = server()
+      local function check(make, ...)
+        local s, args = keep(make()), pack(...)
+        local task = casting.spawn(function()
+          local name = table.remove(args, 1)
+          return s[name](s, (table.unpack or unpack)(args)) -- luacheck: ignore
+        end)
+        -- It may have found its name before it is seen to wait for it.
+        repeat casting.yield() until task:status() ~= "running"
+        s:close()
+        task:join(LONG)
+        assert.equal(-1, s:getfd())
+        return task:await(LONG)
+      end
+      check(socket.tcp, "connect", "localhost", port)
+      check(socket.tcp, "bind", "localhost", 0)
+      check(socket.tcp4, "bind", "localhost", 0)
+      check(socket.udp, "setpeername", "localhost", port)
+      check(socket.udp, "setsockname", "localhost", 0)
+      check(socket.udp, "sendto", "x", "127.0.0.1", "domain")
+      -- One that was closed before has a new descriptor, as in LuaSocket.
+      local s = keep(socket.tcp())
+      s:close()
+      assert.equal(1, s:connect("localhost", port))
+      assert.is_true(s:getfd() >= 0)
+    end)
+
+  it("keeps what has come when a later wait of a receive is cancelled",
+    function()
+      for _, pattern in ipairs {"*l", 4} do
+        local cancelled
+        local block = 0.05
+        repeat
+          local a, b = pair()
+          a:settimeout(block)
+          a:settimeout(LONG, "t")
+          local task = casting.spawn(function() return a:receive(pattern) end)
+          b:send "ab"
+          casting.sleep(1.5 * block)
+          task:cancel()
+          cancelled = not task:join(LONG)
+          b:send "cd\n"
+          if cancelled then
+            same({"abcd", nil, nil}, a:receive(pattern))
+          end
+          block = 2 * block -- it was late, and the time was over
+        until cancelled
+      end
+    end)
+
+  it("waits on with both timeouts as long as something comes", function()
+    local a, b = pair()
+    a:settimeout(0.5 * helper.slow)
+    a:settimeout(LONG, "t")
+    local task = casting.spawn(function() return a:receive("*l", "a") end)
+    for _, c in ipairs {"b", "c", "d", "e", "f"} do
+      casting.sleep(0.1 * helper.slow)
+      b:send(c)
+    end
+    same({nil, "timeout", "abcdef"}, task:await(LONG))
+    b:send "x"
+    b:close()
+    same({"ax", nil, nil}, a:receive("*a", "a"))
+    same({nil, "closed", "a"}, a:receive("*a", "a"))
   end)
 
   it("tells of sockets without a descriptor", function()

@@ -64,6 +64,7 @@ typedef struct cast_sock {
   double block; /* seconds: of each wait; below 0: no timeout */
   double total; /* seconds: of each call; below 0: no timeout */
   uint32_t nstreams; /* how many streams it has had */
+  uint32_t ncloses;  /* how often it was closed, or its number was taken */
   int lingers;       /* seconds, as the option `linger` says; 0: it does not */
   /* Bytes of the streams that it had before, and what setstats has added; and
      when its age was 0. */

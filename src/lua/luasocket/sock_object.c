@@ -46,6 +46,7 @@ static int tell_class(lua_State *L) {
 static int leave(lua_State *L) {
   cast_sock *k = cast_sock_check(L, 1, CAST_SOCK_ANY);
   cast_stream *s = cast_sock_stream(k);
+  k->ncloses++;
   if (s != NULL) cast_stream_close(s, &cast_state_here(L)->session);
   return 0;
 }

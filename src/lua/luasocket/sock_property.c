@@ -20,6 +20,7 @@ static void end(const cast_sock *k) {
 int cast_sock_close(lua_State *L) {
   cast_sock *k = cast_sock_check(L, 1, CAST_SOCK_ANY);
   cast_stream *s = cast_sock_stream(k);
+  k->ncloses++;
   if (s != NULL) cast_stream_close(s, &cast_state_here(L)->session);
   return cast_sock_outcome(L, k, 0);
 }
@@ -41,6 +42,7 @@ int cast_sock_setfd(lua_State *L) {
   cast_stream *s = cast_sock_stream(k);
   cast_stream_origin origin = CAST_STREAM_SHARED;
   os_kind kind;
+  k->ncloses++;
   if (s != NULL) (void)cast_stream_release(s, &S->session);
   if (!(n >= 0 && n <= INT_MAX) || os_describe((int)n, &kind) != 0) return 0;
   if (!os_is_standard((int)n) && os_nonblocking((int)n, true) == 0)

@@ -83,6 +83,19 @@ static int tell_seconds(lua_State *L) {
   return 1;
 }
 
+/* closes(object): how often it was closed: with another number than before a
+   wait, it must not get a descriptor after it. */
+static int tell_closes(lua_State *L) {
+  lua_pushnumber(L, cast_sock_check(L, 1, CAST_SOCK_ANY)->ncloses);
+  return 1;
+}
+
+/* refuse(object): nil, and that it is closed. */
+static int refuse_closed(lua_State *L) {
+  return cast_sock_failure(
+    L, cast_sock_check(L, 1, CAST_SOCK_ANY), CASTING_ECLOSED);
+}
+
 /* become(object, connected): the class that it has from now on. */
 static int become(lua_State *L) {
   cast_sock *k = cast_sock_check(L, 1, CAST_SOCK_ANY);
@@ -347,6 +360,8 @@ const luaL_Reg cast_sock_steps[] = {
   {"family", tell_family},
   {"timeouts", tell_timeouts},
   {"seconds", tell_seconds},
+  {"closes", tell_closes},
+  {"refuse", refuse_closed},
   {"become", become},
   {"bind", bind_to},
   {"connect", connect_to},
