@@ -149,11 +149,32 @@ static void set_modes(SSL_CTX *ctx, const tls_options *o) {
       NULL);
 }
 
+/* Names of TLS 1.3 begin with "TLS_", and have a list of their own. Where there
+   are no names of a version, it has its usual ones. */
 static bool set_ciphers(SSL_CTX *ctx, const char *list) {
-  /* Names of TLS 1.3 begin so, and have a list of their own. */
-  if (strncmp(list, "TLS_", 4) == 0)
-    return SSL_CTX_set_ciphersuites(ctx, list) == 1;
-  return SSL_CTX_set_cipher_list(ctx, list) == 1;
+  static const char between[] = ":, ";
+  size_t size = strlen(list) + 2;
+  char *lists = calloc(2, size), *at[2] = {lists, lists + size};
+  bool ok = lists != NULL;
+  while (ok && *(list += strspn(list, between)) != '\0') {
+    size_t n = strcspn(list, between);
+    char **to = &at[strncmp(list, "TLS_", 4) == 0];
+    memcpy(*to, list, n);
+    (*to)[n] = ':';
+    *to += n + 1;
+    list += n;
+  }
+  for (int i = 0; ok && i < 2; i++) {
+    char *own = lists + (size_t)i * size;
+    if (at[i] > own)
+      at[i][-1] = '\0';
+    else if (i == 1 || at[1] > lists + size)
+      continue;
+    ok = (i == 1 ? SSL_CTX_set_ciphersuites(ctx, own)
+                 : SSL_CTX_set_cipher_list(ctx, own)) == 1;
+  }
+  free(lists);
+  return ok;
 }
 
 static SSL_CTX *make_ctx(
