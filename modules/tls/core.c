@@ -370,6 +370,47 @@ static int core_info(lua_State *L) {
   return 1;
 }
 
+/* -- misuse --------------------------------------------------------------- */
+
+/* Is that a function of casting's that is written in Lua: of its library, whose
+   chunks have such names, or of the file `mine`? */
+static bool is_own(const lua_Debug *at, const char *mine) {
+  return strncmp(at->source, "=casting/", 9) == 0 ||
+         strcmp(at->source, mine) == 0;
+}
+
+/* Pushes the line of the program that has called a function of casting's, as
+   errors have it: "" if that was C. Between the library's own functions and
+   their caller there is one in C. Returns whether it was called as a method. */
+static bool push_caller(lua_State *L, bool of_library) {
+  lua_Debug at = {.what = ""}, mine = {.source = ""};
+  int i = 1;
+  if (lua_getstack(L, 1, &mine)) lua_getinfo(L, "S", &mine);
+  while (lua_getstack(L, i, &at) && lua_getinfo(L, "S", &at) &&
+         (*at.what == 't' || is_own(&at, mine.source)))
+    i++;
+  if (of_library && *at.what == 'C') i++;
+  luaL_where(L, i);
+  return lua_getstack(L, i - 1, &at) && lua_getinfo(L, "n", &at) &&
+         strcmp(at.namewhat, "method") == 0;
+}
+
+/* bad(i, name, text, is it a function of the library's?): raises "bad argument
+   #i to 'name' (text)". The object of a method is argument 1, and not counted
+   if it was called as one. Without i: raises "name: text". */
+static int core_bad(lua_State *L) {
+  int i = (int)luaL_optinteger(L, 1, 0);
+  const char *name = luaL_checkstring(L, 2);
+  const char *problem = luaL_checkstring(L, 3);
+  if (push_caller(L, lua_toboolean(L, 4) != 0) && i > 1) i--;
+  if (i == 0)
+    lua_pushfstring(L, "%s: %s", name, problem);
+  else
+    lua_pushfstring(L, "bad argument #%d to '%s' (%s)", i, name, problem);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
 /* version(): OpenSSL's. */
 static int core_version(lua_State *L) {
   lua_pushstring(L, OpenSSL_version(OPENSSL_VERSION_STRING));
@@ -386,6 +427,7 @@ static const luaL_Reg functions[] = {
   {"start", core_start},
   {"listen", core_listen},
   {"info", core_info},
+  {"bad", core_bad},
   {"version", core_version},
   {NULL, NULL},
 };

@@ -7,8 +7,13 @@ local tls = {}
 
 -- -- arguments ----------------------------------------------------------------
 
+-- What programs call here; all else is called by the library's functions.
+local HERE = {context = true, reload = true}
+
+-- Raises, with the line of the program that has called the function `fname`;
+-- i: of the argument that is wrong, or nil.
 local function bad(fname, i, problem)
-  error(("bad argument #%d to '%s' (%s)"):format(i, fname, problem), 0)
+  core.bad(i, fname, problem, not HERE[fname])
 end
 
 -- What a value is, as messages show it.
@@ -78,7 +83,8 @@ local function read_verify(fname, i, o)
   if v == nil then v = not o.server end
   if VERIFY[v] == nil or v == "optional" and not o.server then
     bad(fname, i, "verify must be true or false" ..
-      (o.server and ', or "optional"' or "") .. ", got " .. got(v))
+      (o.server and ', or "optional"' or "") .. ", got " ..
+      (type(v) == "string" and '"' .. v .. '"' or got(v)))
   end
   return VERIFY[v]
 end
@@ -244,8 +250,8 @@ function tls.begin(fname, stream, o, name, timeout)
   end
   local ok, why = core.start(stream, o.context, name, key)
   if why == "misuse" then
-    error(fname .. ": this stream is no socket, has TLS already, or a task " ..
-      "waits for it", 0)
+    bad(fname, nil,
+      "this stream is no socket, has TLS already, or a task waits for it")
   end
   local called = true
   if ok then

@@ -828,7 +828,7 @@ describe("misuse of TLS", function()
       {min = "1.3", max = "1.2", name = "x"})
     raises("alpn must be a list", a.starttls, a, {alpn = {}, name = "x"})
     raises("alpn must be a list", a.starttls, a, {alpn = {""}, name = "x"})
-    raises("verify must be true or false, got string", a.starttls, a,
+    raises('verify must be true or false, got "optional"', a.starttls, a,
       {verify = "optional", name = "x"})
     raises("tls must be true, a table or a TLS context, got 1",
       net.connect, "127.0.0.1", 1, {tls = 1})
@@ -851,6 +851,45 @@ describe("misuse of TLS", function()
     end)
     assert.is_true(b:write "the stream is as it was")
     assert.equal("the", a:read(3, LONG))
+  end)
+
+  -- As of other functions: arguments are counted as the call is written.
+  it("is told with the line of the program", function()
+    local a, b = net.pair()
+    keep(a)
+    keep(b)
+    local function place(f)
+      local e = select(2, pcall(f))
+      return (e:gsub("^.*tls_spec%.lua:%d+: ", "line: "):gsub(" %(.*", ""))
+    end
+    local nonsense = {nonsense = 1}
+    assert.equal("line: bad argument #1 to 'context'",
+      place(function() local x = tls.context(nonsense) return x end))
+    assert.equal("line: bad argument #1 to 'starttls'",
+      place(function() local x = a:starttls(nonsense) return x end))
+    assert.equal("line: bad argument #1 to 'reload'",
+      place(function() local x = tls.context {}:reload(nonsense) return x end))
+    assert.equal("line: bad argument #3 to 'connect'", place(function()
+      local x = net.connect("127.0.0.1", 1, {tls = nonsense})
+      return x
+    end))
+    assert.equal("line: bad argument #2 to 'connect'", place(function()
+      local x = net.connect("unix:@none such", {tls = nonsense})
+      return x
+    end))
+    assert.equal("line: bad argument #3 to 'listen'", place(function()
+      local x = net.listen("127.0.0.1", 0, {tls = nonsense})
+      return x
+    end))
+    assert.matches("^bad argument #2 to 'starttls'",
+      select(2, pcall(a.starttls, a, nonsense)))
+    assert.matches("^bad argument #1 to 'context'",
+      select(2, pcall(tls.context, nonsense)))
+    local c = pair()
+    assert.matches("^line: starttls: this stream is no socket", place(function()
+      local x = c:starttls {verify = false}
+      return x
+    end))
   end)
 
   it("is told of streams that cannot have it", function()
