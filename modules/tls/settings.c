@@ -13,14 +13,26 @@
 
 /* -- failures ------------------------------------------------------------- */
 
+/* What OpenSSL's error means here; its own words are those of decoders. */
+static const char *reason_of(unsigned long e, const char *option) {
+  int lib = ERR_GET_LIB(e), reason = ERR_GET_REASON(e);
+  if (ERR_SYSTEM_ERROR(e)) return strerror(reason);
+  if (lib == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE)
+    return strcmp(option, "ca") == 0
+             ? "there is no PEM in it (a directory needs a / at its end)"
+             : "there is no PEM in it";
+  if (lib == ERR_LIB_OSSL_DECODER && reason == ERR_R_UNSUPPORTED)
+    return "there is no private key in it";
+  if (reason == ERR_R_INTERRUPTED_OR_CANCELLED) /* give_password has none */
+    return "it needs a password";
+  return ERR_reason_error_string(e);
+}
+
 /* False, and why in `text`: of what option, of what path, the first error. */
 static bool refuse(char text[TLS_TEXT], const char *option, const char *what) {
   unsigned long e = ERR_peek_error();
-  const char *reason = ERR_reason_error_string(e);
+  const char *reason = reason_of(e, option);
   bool is_path = what != NULL && strstr(what, "-----BEGIN") == NULL;
-  if (ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE)
-    reason = "there is no PEM in it";
-  if (ERR_SYSTEM_ERROR(e)) reason = strerror(ERR_GET_REASON(e));
   (void)snprintf(text, TLS_TEXT, "%s%s%.150s: %s", option, is_path ? ": " : "",
     is_path ? what : "", reason != NULL ? reason : "not enough memory");
   ERR_clear_error();

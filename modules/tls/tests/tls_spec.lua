@@ -130,7 +130,7 @@ describe("casting.tls", function()
     local context, why = tls.context {server = true, cert = c.locked.cert,
       key = c.locked.key}
     assert.is_nil(context)
-    assert.matches("^key: ", why)
+    assert.matches("^key: .*: it needs a password$", why)
     assert.is_nil((tls.context {server = true, cert = c.locked.cert,
       key = c.locked.key, password = "wrong"}))
   end)
@@ -148,6 +148,10 @@ describe("casting.tls", function()
       {cert = c.server.key, key = c.server.key})
     refused("^key: .*: key values mismatch$",
       {cert = c.server.cert, key = c.client.key})
+    refused("^key: .*: there is no private key in it$",
+      {cert = c.server.cert})
+    refused("^ca: %.: there is no PEM in it %(a directory needs a /",
+      {ca = "."})
     refused("^ciphers: no cipher match$", {ciphers = "NONE-SUCH"})
     refused("^ca: ", {ca = "-----BEGIN CERTIFICATE-----\nnonsense\n"})
     assert.same({nil, "cert: /none: No such file or directory"},
