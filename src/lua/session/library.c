@@ -87,7 +87,9 @@ bool cast_libs_add(uint32_t *libs, const char *name) {
     *libs |= part->lib;
     return true;
   }
-  return strcmp(name, "package") == 0 || strcmp(name, "base") == 0;
+  /* Always there; on 5.1 and LuaJIT coroutines are of the basic functions. */
+  return strcmp(name, "package") == 0 || strcmp(name, "base") == 0 ||
+         strcmp(name, "coroutine") == 0;
 }
 
 /* Names that a version does not have add nothing. */
