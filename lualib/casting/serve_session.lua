@@ -258,7 +258,7 @@ local function work(group, server)
   make_reserve(server)
   start_acceptor(server)
   if server.limit < 1 / 0 then
-    server.watcher = casting.spawn(sockets.until_closed, server.listener)
+    server.watcher = casting.spawn(server.listener.wait, server.listener)
     group:enter(server.watcher)
   end
   persist(group, server)

@@ -163,7 +163,6 @@ const luaL_Reg cast_net_functions[] = {
   {"resolve", cast_net_resolve},
   {"udp", cast_net_udp_new},
   {"wait", cast_net_wait},
-  {"until_closed", cast_net_until_closed},
   {"is_layered", cast_net_is_layered},
   {"from_fd", net_from_fd},
   {NULL, NULL},
@@ -172,8 +171,7 @@ const luaL_Reg cast_net_functions[] = {
 /* A sandbox without the library may have been given a listener, and what that
    needs is here; what makes sockets is not. */
 void cast_net_open(lua_State *L) {
-  static const char *const kept[] = {
-    "numeric", "was_reset", "until_closed", "is_layered"};
+  static const char *const kept[] = {"numeric", "was_reset", "is_layered"};
   lua_newtable(L);
   cast_state_box(L);
   luaL_setfuncs(L, cast_net_functions, 1);

@@ -154,7 +154,6 @@ int cast_net_connect(lua_State *L);
 int cast_net_resolve(lua_State *L);
 int cast_net_wait(lua_State *L);
 int cast_net_copy(lua_State *L);
-int cast_net_until_closed(lua_State *L);
 int cast_net_listen(lua_State *L);
 int cast_net_is_layered(lua_State *L);
 /* Methods that are written in Lua. */

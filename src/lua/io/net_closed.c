@@ -7,7 +7,6 @@
    is closed. (An event may tell too much: then the task waits again.) */
 #include "../../../include/casting.h"
 #include "../compat/auxiliary.h"
-#include "../state/argument.h"
 #include "../task/enter.h"
 #include "../task/park.h"
 #include "net.h"
@@ -43,11 +42,8 @@ static const cast_wait_kind closed_kind = {.finish = finish,
   .again = again,
   .what = "waiting for its listener to be closed"};
 
-/* internal: until_closed(listener): true when it is closed. */
-int cast_net_until_closed(lua_State *L) {
+int cast_listener_closed(lua_State *L, cast_listener *l) {
   cast_state *S = cast_state_here(L);
-  cast_listener *l = CAST_CONTAINER(
-    cast_handle_check(L, 1, &cast_listener_type), cast_listener, object);
   cast_ltask *t = cast_enter(L, S, OS_FOREVER);
   int rc;
   t->arg = l;

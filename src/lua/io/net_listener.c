@@ -513,6 +513,10 @@ static int listener_stats(lua_State *L) {
   return 1;
 }
 
+static int listener_wait(lua_State *L) {
+  return cast_listener_closed(L, this_listener(L));
+}
+
 static const luaL_Reg methods[] = {
   {"accept", listener_accept},
   {"serve", cast_listener_serve},
@@ -520,7 +524,7 @@ static const luaL_Reg methods[] = {
   {"name", listener_name},
   {"fd", listener_fd},
   {"stats", listener_stats},
-  {"wait", cast_net_until_closed},
+  {"wait", listener_wait},
   {"option", listener_option},
   {NULL, NULL},
 };

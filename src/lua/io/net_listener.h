@@ -60,4 +60,7 @@ cast_listener *cast_listener_push(lua_State *L);
 int cast_listener_own(
   cast_listener *l, int fd, const os_socket_file *place, bool unlinks);
 
+/* Waits until it is closed, and returns true to Lua (net_closed.c). */
+int cast_listener_closed(lua_State *L, cast_listener *l);
+
 #endif
