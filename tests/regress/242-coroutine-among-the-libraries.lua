@@ -1,4 +1,4 @@
--- 242: On 5.1 and LuaJIT the option `libs` of a session did not know the library
+-- 242: On 5.1 and LuaJIT the option `libs` of a session knew no library
 -- "coroutine", which comes with the basic functions there. So a list that has
 -- it, as the manual names it for all versions, worked from 5.2 on only.
 -- SPDX-License-Identifier: MIT
