@@ -38,11 +38,14 @@ _Noreturn void cast_panic(const char *file, int line, const char *what);
 #define CAST_UNLIKELY(c) __builtin_expect(!!(c), 0)
 #define CAST_NOINLINE __attribute__((noinline))
 #define CAST_INLINE inline __attribute__((always_inline))
+/* Heads a function that is called when the library is loaded. */
+#define CAST_AT_LOAD __attribute__((constructor)) static void
 #else
 #define CAST_LIKELY(c) (c)
 #define CAST_UNLIKELY(c) (c)
 #define CAST_NOINLINE
 #define CAST_INLINE inline
+#error "how does this compiler have a function called by the loader?"
 #endif
 
 /* The struct that holds `member` at address `ptr`. */

@@ -43,7 +43,9 @@ static int again(lua_State *L) {
   return 0;
 }
 
-__attribute__((visibility("default"))) int luaopen_imported(lua_State *L) {
+__attribute__((visibility("default"))) int luaopen_imported(lua_State *L);
+
+int luaopen_imported(lua_State *L) {
   static const luaL_Reg functions[] = {{"version", version},
     {"sleep", sleep_here}, {"again", again}, {NULL, NULL}};
   casting_import(L);

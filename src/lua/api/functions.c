@@ -1,8 +1,8 @@
 /* functions.c - the functions of casting.h, for modules that ask for them.
    SPDX-License-Identifier: MIT */
-#include "functions.h"
-
 #include "../../../include/casting_import.h"
+
+#include "../lib/lib_casting.h"
 
 #define NAME(result, name, parameters, arguments) name,
 #define NAME_VOID(name, parameters, arguments) name,
@@ -10,7 +10,6 @@
 static const casting_functions all = {
   sizeof(casting_functions), CASTING_FUNCTIONS(NAME, NAME_VOID)};
 
-void cast_functions_open(lua_State *L) {
-  lua_pushlightuserdata(L, (void *)(uintptr_t)&all);
-  lua_setfield(L, LUA_REGISTRYINDEX, CASTING_FUNCTIONS_KEY);
-}
+/* Some of them open the module, which gives a state all of them: so the module
+   is told here where they are, and does not name them. */
+CAST_AT_LOAD tell_module(void) { cast_module_functions = &all; }

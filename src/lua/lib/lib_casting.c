@@ -15,7 +15,6 @@
 #include "../../runtime.h"
 #include "../../sched.h"
 #include "../../worker.h"
-#include "../api/functions.h"
 #include "../compat/call.h"
 #include "../compat/compat.h"
 #include "../io/fs.h"
@@ -158,9 +157,12 @@ static void restrict_module(lua_State *L) {
   }
 }
 
+const casting_functions *cast_module_functions;
+
 /* Makes the module and pushes it. */
 static void open_module(lua_State *L) {
-  cast_functions_open(L);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)cast_module_functions);
+  lua_setfield(L, LUA_REGISTRYINDEX, CASTING_FUNCTIONS_KEY);
   lua_newtable(L);
   cast_state_box(L);
   luaL_setfuncs(L, functions, 1);
