@@ -608,7 +608,8 @@ CASTING_API ptrdiff_t casting_below_write(
    flush    writes below what it keeps, after the handshake, if there is one.
             Returns 0 when that is done.
    end      makes the last message to the other side, after which nothing is
-            written; a second call does nothing. Returns 0.
+            written; a second call does nothing. Returns 0. Whoever closes the
+            stream waits for `flush` after it, for a limited time.
    failure  tells why it has failed: text that is valid until the next call;
             NULL: what the system has said below.
    drop     frees the state.

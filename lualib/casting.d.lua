@@ -820,7 +820,8 @@ function stream:copy(to, n) end
 ---@return string? why
 function stream:shutdown() end
 
----Closes the connection.
+---Closes the connection. With TLS it may wait up to five seconds for room for
+---its last word.
 ---@return boolean first whether this call did
 function stream:close() end
 

@@ -39,9 +39,10 @@ local NO_MEMORY = "not enough memory"
 
 -- A connection that is not closed keeps its client waiting until the collector
 -- finds it. So it is forgotten only after this call, which may fail for want of
--- memory, and be made again. It may have moved, and is another's then.
+-- memory, and be made again. It may have moved, and is another's then. It does
+-- not wait: others would have to.
 local function close(stream)
-  local ok, e = pcall(stream.close, stream)
+  local ok, e = pcall(sockets.close_now, stream)
   if not ok and e == NO_MEMORY then error(e, 0) end
 end
 

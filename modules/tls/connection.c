@@ -8,7 +8,8 @@
       each call and read after it, before anything else runs.
    3. What has failed has failed for good, and says the same each time. A
       failure to write below, after the handshake, ends writing only: what the
-      other side had sent before can still be read. */
+      other side had sent before can still be read. An end below without a word
+      ends reading only: the other side may have shut no more than that. */
 #include "tls.h"
 
 #include <openssl/err.h>
@@ -119,10 +120,6 @@ static int fail_of_errors(tls_connection *c) {
   int what = ERR_GET_REASON(e);
   char text[TLS_TEXT];
   if (ERR_GET_LIB(e) != ERR_LIB_SSL) what = 0;
-  if (what == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
-    if (!c->established) return c->outcome = CASTING_ECLOSED;
-    return fail_because(c, "truncated");
-  }
   if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
     return c->outcome = CASTING_ENOMEM;
   if (what == SSL_R_CERTIFICATE_VERIFY_FAILED)
@@ -141,13 +138,15 @@ static int fail(tls_connection *c, int kind) {
   if (c->outcome != 0) return c->outcome;
   if (c->below_outcome != 0) return c->outcome = c->below_outcome;
   if (kind == SSL_ERROR_SSL || ERR_peek_error() != 0) return fail_of_errors(c);
-  if (c->ended_below && !c->established) return c->outcome = CASTING_ECLOSED;
-  return fail_because(c, c->ended_below ? "truncated" : "TLS: protocol error");
+  if (!c->ended_below) return fail_because(c, "TLS: protocol error");
+  if (!c->established) return c->outcome = CASTING_ECLOSED;
+  c->truncated = true;
+  return CASTING_EFAILED;
 }
 
 static const char *failure(void *state) {
   const tls_connection *c = state;
-  return c->why;
+  return c->why == NULL && c->truncated && c->reads ? "truncated" : c->why;
 }
 
 /* -- calls of OpenSSL ----------------------------------------------------- */
@@ -216,7 +215,9 @@ static ptrdiff_t read_layer(
   tls_connection *c = state;
   size_t done = 0;
   int rc = 0;
+  c->reads = true;
   if (c->outcome != 0) return c->outcome;
+  if (c->truncated) return CASTING_EFAILED;
   begin(c, b);
   while (done < size) {
     size_t most = size - done < INT32_MAX ? size - done : INT32_MAX;
@@ -242,6 +243,7 @@ static ptrdiff_t write_layer(
   tls_connection *c = state;
   size_t done = 0;
   int rc;
+  c->reads = false;
   if (c->outcome != 0) return c->outcome;
   if (c->write_outcome != 0) return c->write_outcome;
   if (c->ended) return CASTING_ECLOSED;
@@ -265,6 +267,7 @@ static ptrdiff_t write_layer(
 static int flush(void *state, casting_below *b) {
   tls_connection *c = state;
   int rc = 0;
+  c->reads = false;
   if (c->outcome != 0) return c->outcome;
   if (c->write_outcome != 0) return c->write_outcome;
   if (c->established && c->out == NULL) return 0;
@@ -277,6 +280,19 @@ static int flush(void *state, casting_below *b) {
   return (int)over(c, rc);
 }
 
+/* A server of TLS 1.3 sends tickets behind the handshake. If a client has not
+   read them when it closes the connection, the system sends a reset, which
+   destroys what the client has written. So they are taken in, as far as they
+   have come; what is for the task stays where it is. */
+static void take_tickets(tls_connection *c) {
+  char byte;
+  if (c->has_ticket || SSL_is_server(c->ssl) ||
+      SSL_version(c->ssl) < TLS1_3_VERSION)
+    return;
+  (void)SSL_peek(c->ssl, &byte, 1);
+  ERR_clear_error();
+}
+
 static int end(void *state, casting_below *b) {
   tls_connection *c = state;
   if (c->outcome != 0) return c->outcome;
@@ -284,6 +300,7 @@ static int end(void *state, casting_below *b) {
   c->ended = true;
   if (!c->established) return 0;
   begin(c, b);
+  take_tickets(c);
   if (SSL_shutdown(c->ssl) < 0) ERR_clear_error();
   return (int)over(c, 0);
 }

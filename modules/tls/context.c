@@ -91,7 +91,8 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *nout,
 }
 
 static int keep_session(SSL *ssl, SSL_SESSION *session) {
-  const tls_connection *c = tls_connection_of(ssl);
+  tls_connection *c = tls_connection_of(ssl);
+  if (c != NULL) c->has_ticket = true;
   if (c == NULL || c->key == NULL) return 0;
   tls_sessions_put(
     tls_context_sessions(c->context), c->generation, c->key, session);

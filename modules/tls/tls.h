@@ -126,7 +126,10 @@ typedef struct tls_connection {
   int outcome;          /* it has failed so, for good: CASTING_E*; or 0 */
   bool established;     /* the handshake is over */
   bool ended;           /* this side has sent its end */
+  bool has_ticket;      /* of a client: one has come */
   bool ended_below;     /* there was the end, perhaps too early */
+  bool truncated;       /* there was, after the handshake: reading has failed */
+  bool reads;           /* the latest call of the layer's is a read */
 } tls_connection;
 
 extern const casting_layer tls_layer;

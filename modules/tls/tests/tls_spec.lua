@@ -549,6 +549,88 @@ describe("a stream with TLS", function()
     assert.same({nil, "truncated"}, {a:read(nil, LONG)})
   end)
 
+  it("waits for room for its last word when it is closed", function()
+    local a, b = pair()
+    local n = netkit.fill(b)
+    local task = casting.spawn(function() return b:close() end)
+    helper.until_waiting(task)
+    assert.equal("waiting", task:status())
+    assert.equal(n, #assert(a:read("a", LONG))) -- and not truncated
+    assert.is_true(task:await(LONG))
+    assert.is_false(b:close())
+    -- Nobody waits for the room if the system has taken all.
+    a, b = pair()
+    a:write "x"
+    assert.is_true(a:close())
+    assert.equal("x", b:read("a", LONG))
+    -- Nor do tickets destroy what a client has written that reads nothing.
+    a, b = pair()
+    b:write(("x"):rep(100000))
+    assert.is_true(b:close())
+    assert.equal(100000, #a:read("a", LONG))
+  end)
+
+  it("can be written after the other side has ended without a word", function()
+    -- Between a and b is a relay, with an end for each.
+    local far, to_a = netkit.tcp()
+    local near, to_b = netkit.tcp()
+    keep(to_a)
+    keep(to_b)
+    local up = casting.spawn(function() to_b:copy(to_a) end)
+    local down = casting.spawn(function()
+      to_a:copy(to_b)
+      to_b:shutdown()
+    end)
+    local a, b = pair(nil, nil, function() return far, near end)
+    b:write "to"
+    assert.equal("to", a:read(2, LONG))
+    up:cancel()
+    up:join()
+    to_a:shutdown()
+    assert.same({nil, "truncated"}, {a:read(nil, LONG)})
+    assert.is_true(a:write "still there")
+    assert.equal("still there", b:read(11, LONG))
+    assert.same({nil, "truncated"}, {a:read(nil, LONG)})
+    assert.is_true(a:shutdown())
+    assert.equal("", b:read("a", LONG))
+    down:await(LONG)
+  end)
+
+  it("does not wait to be closed for ever, nor if that is to wake a task",
+    function()
+      local a, b = pair()
+      netkit.fill(b)
+      local reader = casting.spawn(function() return b:read(1) end)
+      helper.until_waiting(reader)
+      assert.is_true(b:close())
+      assert.same({nil, "closed"}, {reader:await(LONG)})
+      assert.is_nil((a:read("a", LONG)))
+      -- What ends a wait closes the stream, too.
+      for _, how in ipairs {"deadline", "cancelled", "closed", "ready"} do
+        a, b = pair()
+        netkit.fill(b)
+        local closed
+        local task = casting.spawn(function()
+          if how == "deadline" then
+            casting.with_timeout(0.01, function() closed = b:close() end)
+          elseif how == "ready" then
+            casting.self():cancel()
+            closed = b:close()
+          else
+            closed = b:close()
+          end
+        end)
+        if how == "cancelled" or how == "closed" then
+          helper.until_waiting(task)
+          if how == "closed" then b:close() else task:cancel() end
+        end
+        task:join(LONG)
+        assert.equal(how ~= "closed", closed)
+        assert.is_nil((b:fd()))
+        a:close()
+      end
+    end)
+
   it("is ready in a select when there is something for a task", function()
     local a, b = pair()
     -- What came after the handshake (tickets) is nothing.
@@ -735,6 +817,13 @@ describe("a stream with TLS", function()
     assert.matches("^TLS: .*version", c[2])
     local b = pair({max = "1.2", ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256"})
     assert.equal("ECDHE-ECDSA-AES128-GCM-SHA256", b:tls().cipher)
+    -- Names of both versions in one list.
+    local list = "ECDHE-ECDSA-AES256-GCM-SHA384:TLS_AES_128_GCM_SHA256"
+    b = pair({max = "1.2", ciphers = list})
+    assert.equal("ECDHE-ECDSA-AES256-GCM-SHA384", b:tls().cipher)
+    b = pair({ciphers = list})
+    assert.equal("TLS_AES_128_GCM_SHA256", b:tls().cipher)
+    assert.is_nil((tls.context {ciphers = "NONE:TLS_AES_128_GCM_SHA256"}))
   end)
 
   it("keeps its buffers if it is told to", function()

@@ -128,10 +128,20 @@ intptr_t cast_layer_end(cast_stream *s, cast_session *self) {
   cast_layer *l = s->layer;
   int rc;
   l->below.self = self;
+  s->drained = false; /* it may look once more for what has come */
   rc = l->how->end(l->state, &l->below);
   return rc == CASTING_EEMPTY || rc == CASTING_EFULL
            ? 0
            : outcome(l, rc, CAST_WRITE);
+}
+
+bool cast_layer_part(cast_stream *s, cast_session *self) {
+  cast_layer *l = s->layer;
+  if (l->parts || s->shut || s->closed) return false;
+  l->parts = true;
+  if (cast_layer_end(s, self) != 0) return false;
+  return outcome(l, l->how->flush(l->state, &l->below), CAST_WRITE) ==
+         OS_EAGAIN;
 }
 
 /* Of what is behind the first *done bytes: one piece that is long enough, or

@@ -18,7 +18,8 @@
       for bytes. Several tasks may wait for the same event; each of them tries
       again.
    5. Closing the stream lets the layer say goodbye, as far as there is room
-      now, and drops it: after that there is none. */
+      now, and drops it: after that there is none. A task that closes it tries
+      to part from the other side first, once, and may wait for that room. */
 #ifndef CAST_LAYER_H
 #define CAST_LAYER_H
 
@@ -40,6 +41,7 @@ typedef struct cast_layer {
   casting_below below;
   uint8_t side[2]; /* see 4.: of a read, of a write */
   bool owes;       /* see 2. */
+  bool parts;      /* see 5. */
 } cast_layer;
 
 /* What the streams of a listener get. */
@@ -65,6 +67,9 @@ intptr_t cast_layer_send(cast_stream *s, const os_bytes *pieces, uint32_t n,
 /* Nothing will be written any more: the layer's own end is on its way, which a
    write of nothing waits for. 0, or a failure. */
 intptr_t cast_layer_end(cast_stream *s, cast_session *self);
+/* The first step of closing the stream: the layer says goodbye. True: there is
+   no room for all of that now, and it is worth waiting for. */
+bool cast_layer_part(cast_stream *s, cast_session *self);
 /* Drops it, after its end if `polite`. */
 void cast_layer_drop(cast_stream *s, cast_session *self, bool polite);
 /* Why it has failed. */

@@ -146,6 +146,7 @@ int cast_net_write_finish(
 /* -- the functions, called by lualib/casting/net_*.lua -------------------- */
 
 int cast_net_close(lua_State *L);
+int cast_net_close_now(lua_State *L);
 int cast_net_read(lua_State *L);
 int cast_net_read_until(lua_State *L);
 int cast_net_peek(lua_State *L);

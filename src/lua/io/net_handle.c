@@ -263,7 +263,7 @@ static void stop_copies(cast_stream *s) {
   if (s->reader != NULL) (void)cast_wait_end(&s->reader->base, CASTING_ECLOSED);
 }
 
-int cast_net_close(lua_State *L) {
+int cast_net_close_now(lua_State *L) {
   const cast_stream_handle *h = cast_net_stream_handle(L, 1);
   cast_state *S;
   cast_stream *s;
@@ -285,6 +285,18 @@ int cast_net_close(lua_State *L) {
   if (first) stop_copies(s);
   lua_pushboolean(L, first);
   return 1;
+}
+
+/* A layer may have to wait for room for its last word, and what was written
+   before. Not if another task waits for the stream: then closing it is meant to
+   end that. */
+int cast_net_close(lua_State *L) {
+  cast_stream *s = cast_net_stream_test(L, 1);
+  if (CAST_LIKELY(s == NULL || s->layer == NULL || cast_forked) ||
+      cast_stream_is_awaited(s) ||
+      !cast_layer_part(s, &cast_state_here(L)->session))
+    return cast_net_close_now(L);
+  return cast_state_here(L)->binding->call(L, "net_close", "close");
 }
 
 /* __close: a stream that has moved is nobody's here. */
