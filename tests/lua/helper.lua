@@ -109,6 +109,10 @@ function helper.valgrind() return is_mapped "vgpreload" end
 function helper.emulated() return os.getenv "CASTING_EMULATED" ~= nil end
 helper.EMULATED = "the emulator's own are seen beside those of the program"
 
+-- Does what runs this make a fork of vfork? Then nobody learns why a program
+-- could not be started.
+function helper.forks() return helper.valgrind() or helper.emulated() end
+
 -- Builds a library for programs that helper.start and helper.command start with
 -- helper.preloading: its path, for os.remove; or nil and why not.
 function helper.library(source)

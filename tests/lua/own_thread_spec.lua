@@ -275,6 +275,7 @@ end)
 
 describe("the thread of a session", function()
   it("may be refused by the system", function()
+    if helper.emulated() then pending(helper.EMULATED) end
     local has = os.execute "strace -o /dev/null true >/dev/null 2>&1"
     if helper.tsan() or (has ~= true and has ~= 0) then
       return pending "strace cannot be used here"

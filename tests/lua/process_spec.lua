@@ -43,7 +43,8 @@ end
 
 -- The library learns why a program did not start from memory that it shares
 -- with the child of vfork(2). Under valgrind that child has a copy of its own.
-local FORKS = "valgrind makes a fork of vfork, so nobody learns of it"
+local FORKS = "valgrind, or an emulator, makes a fork of vfork, so nobody " ..
+  "learns of it"
 
 describe("process.spawn", function()
   for _, place in ipairs(helper.places) do
@@ -102,7 +103,7 @@ describe("process.spawn", function()
   end)
 
   it("tells why it did not start", function()
-    if helper.valgrind() then pending(FORKS) end
+    if helper.forks() then pending(FORKS) end
     assert.same(pack(nil, "no-such-program: no such file or directory"),
       pack(process.spawn {"no-such-program"}))
     assert.same(pack(nil, "/: permission denied"),
@@ -158,7 +159,7 @@ describe("process.spawn", function()
     assert.equal("x y\n", second.stdout:read("a", LONG))
     assert.same(pack("exit", 0), pack(first:wait(LONG)))
     assert.same(pack("exit", 0), pack(second:wait(LONG)))
-    if helper.valgrind() then return end -- as FORKS says
+    if helper.forks() then return end -- as FORKS says
     -- It stays ours if the program does not start.
     a, b = casting.net.pair()
     assert.is_nil(process.spawn {"no-such-program", stdin = b})
@@ -185,6 +186,7 @@ describe("process.spawn", function()
   end)
 
   it("leaves signals as a program expects them", function()
+    if helper.emulated() then pending(helper.EMULATED) end
     local p = process.spawn {"sh", "-c",
       "grep -E '^Sig(Blk|Ign)' /proc/self/status", stdout = "pipe"}
     local text = p.stdout:read("a", LONG)
@@ -355,7 +357,7 @@ describe("process.run", function()
   end)
 
   it("tells why nothing was started", function()
-    if helper.valgrind() then pending(FORKS) end
+    if helper.forks() then pending(FORKS) end
     assert.same(pack(nil, "no-such-program: no such file or directory"),
       pack(run {"no-such-program"}))
   end)
@@ -648,6 +650,7 @@ describe("process.signals", function()
 
   it("gives the action from before back when the last one is closed",
     function()
+    if helper.emulated() then pending(helper.EMULATED) end
     check([[
       local one, two = process.signals "TERM", process.signals "TERM"
       one:close()
@@ -663,6 +666,7 @@ describe("process.signals", function()
   end)
 
   it("and when it is collected", function()
+    if helper.emulated() then pending(helper.EMULATED) end
     check([[
       local function caught()
         local _, text = process.run {"grep", "SigCgt", "/proc/" .. pid ..
