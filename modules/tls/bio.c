@@ -102,7 +102,7 @@ static long control(BIO *b, int what, long number, void *at) {
   (void)b;
   (void)number;
   (void)at;
-  /* It does not tell of the end (BIO_CTRL_EOF): OpenSSL would take that for a
+  /* It does not tell of the end when it is asked: OpenSSL would take that for a
      failure of both sides. */
   return what == BIO_CTRL_FLUSH || what == BIO_CTRL_DUP;
 }
