@@ -735,8 +735,9 @@ local http_request = {}
 ---@return string? why "closed" at the end
 function http_request:read(what) end
 
+---@param options? {cancel?: boolean} cancel: the calling task, too
 ---@return casting.channel gone closed when the client has gone
-function http_request:closed() end
+function http_request:closed(options) end
 
 ---@class casting.http.response
 ---@field status integer 200
@@ -759,6 +760,13 @@ function http_response:flush() end
 ---@return string? why
 function http_response:finish(data) end
 
+---Sends a file, or what the request wants of it.
+---@param path string
+---@param options? {headers?: table, types?: table<string, string>, max_age?: integer}
+---@return true?
+---@return string? why
+function http_response:send_file(path, options) end
+
 ---@class casting.http.serve.options: casting.serve.options
 ---@field header? number seconds; 10
 ---@field idle? number seconds; 60
@@ -778,6 +786,21 @@ local http = {}
 ---@return true?
 ---@return string? why
 function http.serve(where, handler, options) end
+
+---@class casting.http.files.options
+---@field index? string|false "index.html"
+---@field cache? number seconds that small files are kept in memory
+---@field max_age? integer seconds
+---@field headers? table<string, string|number|string[]>
+---@field types? table<string, string> by the ends of names
+---@field dotfiles? boolean
+---@field missing? fun(request: casting.http.request, response: casting.http.response)
+
+---A handler that answers with the files in a directory.
+---@param root string
+---@param options? casting.http.files.options
+---@return fun(request: casting.http.request, response: casting.http.response)
+function http.files(root, options) end
 
 ---@param text string
 ---@return string

@@ -83,6 +83,28 @@ function http.serve(where, handler, options)
   end, own))
 end
 
+-- -- files --------------------------------------------------------------------
+
+local FILES = {index = "any", cache = "seconds", max_age = "seconds",
+  headers = "table", types = "table", dotfiles = "boolean",
+  missing = "function"}
+
+-- http.files(root [, options])
+function http.files(root, options)
+  if type(root) ~= "string" or root == "" or root:find "%z" then
+    bad("files", 1, "path of a directory expected, got " ..
+      (type(root) == "string" and ("%q"):format(root) or got(root)))
+  end
+  local o = read_options("files", 2, options, FILES)
+  if o.index == nil then o.index = "index.html" end
+  if o.index ~= false and (type(o.index) ~= "string" or
+      o.index:find "[/%z]" or o.index == "") then
+    bad("files", 2, "index must be the name of a file or false, got " ..
+      got(o.index))
+  end
+  return require("casting.http.files").handler(root, o)
+end
+
 http.encode, http.date = core.encode, core.date
 
 return http

@@ -18,6 +18,7 @@
 --   state                 "body", "chunk" (a line with a size comes next), or
 --                         "done"
 --   continues             the client waits for 100 Continue
+--   victim                the task that is cancelled when the client has gone
 
 local casting = require "casting"
 local core = require "casting.http.core"
@@ -229,9 +230,22 @@ function Request.drain(self)
   return false
 end
 
--- request:closed(): a channel that closes when the client has gone. From then
--- on nothing else may read of the connection before the handler returns.
-function methods:closed()
+-- request:closed([options]): a channel that closes when the client has gone.
+-- From then on nothing else may read of the connection before the handler
+-- returns. With the option `cancel` the calling task is cancelled, too.
+function methods:closed(options)
+  if options ~= nil and type(options) ~= "table" then
+    error("bad argument #1 to 'closed' (table expected, got " .. type(options)
+      .. ")", 2)
+  end
+  for name, value in pairs(options or {}) do
+    if name ~= "cancel" or type(value) ~= "boolean" then
+      error(("bad argument #1 to 'closed' (%s)"):format(name == "cancel" and
+        "cancel must be a boolean" or
+        ("unknown option '%s'"):format(tostring(name))), 2)
+    end
+  end
+  if options and options.cancel then self.victim = casting.self() end
   local gone = self.gone
   if gone then return gone end
   gone = casting.channel()
@@ -239,7 +253,9 @@ function methods:closed()
   local stream = self.stream
   self.watcher = casting.spawn(function()
     -- What comes is the next request, which waits; behind it nothing is seen.
-    if not stream:peek(1) then gone:close() end
+    if stream:peek(1) then return end
+    gone:close()
+    if self.victim then self.victim:cancel "the client has gone" end
   end)
   return gone
 end

@@ -246,4 +246,27 @@ function methods:finish(data)
   return true
 end
 
+local SEND = {headers = "table", types = "table", max_age = "number"}
+
+-- response:send_file(path [, options]): true; or nil and why.
+function methods:send_file(path, options)
+  check_open(self, "send_file")
+  if type(path) ~= "string" or path:find "%z" then
+    error("bad argument #1 to 'send_file' (path of a file expected, got " ..
+      type(path) .. ")", 2)
+  end
+  for name, value in pairs(options or {}) do
+    if SEND[name] == nil or type(value) ~= SEND[name] then
+      error(("bad argument #2 to 'send_file' (%s)"):format(SEND[name] and
+        ("%s must be a %s"):format(name, SEND[name]) or
+        ("unknown option '%s'"):format(tostring(name))), 2)
+    end
+  end
+  if self.state or self.pending then
+    error("'send_file' of a response that has begun", 2)
+  end
+  return require("casting.http.files").send(self.request, self, path,
+    options or {})
+end
+
 return Response

@@ -438,6 +438,37 @@ describe("a handler", function()
     stream:close()
     assert.equal("gone", (got:receive(LONG)))
   end)
+
+  it("can be cancelled when its client has gone", function()
+    local got, told = casting.channel(10), nil
+    local port = serve(function(req)
+      req:closed()
+      req:closed {cancel = true}
+      got:send "waits"
+      local _, e = pcall(casting.channel().receive, casting.channel())
+      told = casting.is_cancelled(e) and tostring(e)
+      error(e, 0)
+    end)
+    local stream = assert(net.connect("127.0.0.1", port))
+    stream:write("GET / HTTP/1.1\r\n" .. HOST .. "\r\n")
+    assert.equal("waits", (got:receive(LONG)))
+    stream:close()
+    helper.until_true(function() return told end, "it is cancelled")
+    assert.equal("cancelled: the client has gone", told)
+  end)
+
+  it("may ask for nothing else when its client goes", function()
+    local got = casting.channel(10)
+    local port = serve(function(req)
+      for _, options in ipairs {1, {x = 1}, {cancel = 1}} do
+        got:send(select(2, pcall(req.closed, req, options)))
+      end
+    end)
+    ask(port, "GET / HTTP/1.0\r\n\r\n")
+    assert.matches("table expected, got number", (got:receive(LONG)))
+    assert.matches("unknown option 'x'", (got:receive(LONG)))
+    assert.matches("cancel must be a boolean", (got:receive(LONG)))
+  end)
 end)
 
 describe("a server", function()

@@ -1,0 +1,423 @@
+-- files.lua - files as responses: conditions, ranges, directories.
+-- SPDX-License-Identifier: MIT
+--
+-- RFC 9110, 13 (conditional requests) and 14 (ranges). What is known of a file
+-- that is sent, an entry:
+--   path, size
+--   modified      seconds since 1970, a whole number
+--   tag           its entity tag
+--   headers       the fields that all of its responses have
+--   data          what is in it, if it is small and entries are kept
+--   expires       when the entry must be made anew
+
+local casting = require "casting"
+local core = require "casting.http.core"
+local fs = require "casting.fs"
+local parse_date = require "casting.http.date"
+local TYPES = require "casting.http.types"
+
+local Files = {}
+
+local PIECE = 65536 -- bytes that are read in one go
+local SMALL = 65536 -- bytes of a file that is kept as a whole
+local MOST_KEPT = 16777216 -- bytes that are kept of all files, half of it new
+local MOST_RANGES = 16
+
+-- -- what is known of files ---------------------------------------------------
+
+local function type_of(path, types)
+  local ending = path:match "%.([^./]+)$"
+  if not ending then return "application/octet-stream" end
+  ending = ending:lower()
+  return types and types[ending] or TYPES[ending] or
+    "application/octet-stream"
+end
+
+-- The entry of a file that is open; or nil and why.
+local function describe(file, path, o)
+  local found, why = file:stat()
+  if not found then return nil, why end
+  if found.type ~= "file" then
+    return nil, ("%s: is a %s"):format(path, found.type)
+  end
+  local modified = math.floor(found.modified)
+  local headers = {}
+  for name, value in pairs(o.headers or {}) do headers[name] = value end
+  headers["Content-Type"] = type_of(path, o.types)
+  headers["Last-Modified"] = core.date(modified)
+  headers["Accept-Ranges"] = "bytes"
+  local tag = ('"%x-%x"'):format(found.size, math.floor(found.modified * 1e6))
+  headers.ETag = tag
+  if o.max_age then
+    headers["Cache-Control"] = ("max-age=%d"):format(o.max_age)
+  end
+  return {path = path, size = found.size, modified = modified, tag = tag,
+    headers = headers, data = false, expires = 0}
+end
+
+-- Opens a file: its entry and the open file; or nil and why.
+local function open(path, o)
+  local file, why = fs.open(path)
+  if not file then return nil, why end
+  local entry
+  entry, why = describe(file, path, o)
+  if entry then return entry, file end
+  file:close()
+  return nil, why
+end
+
+-- Entries that are kept, by path. There are two tables: when the younger one is
+-- full it becomes the elder one, which is forgotten. What is used again gets
+-- into the younger one.
+local Kept = {}
+Kept.__index = Kept
+
+local kept_of = setmetatable({}, {__mode = "k"}) -- options -> Kept
+
+-- What is kept for a handler with these options; nil: they want nothing kept.
+local function keeper(o)
+  local kept = kept_of[o]
+  if not kept and o.cache then
+    kept = setmetatable(
+      {seconds = o.cache, young = {}, old = {}, size = 0}, Kept)
+    kept_of[o] = kept
+  end
+  return kept
+end
+
+function Kept:put(path, entry)
+  self.size = self.size + #entry.data + 1024
+  if self.size > MOST_KEPT / 2 then
+    self.old, self.young, self.size = self.young, {}, #entry.data + 1024
+  end
+  self.young[path] = entry
+end
+
+function Kept:get(path)
+  local entry = self.young[path]
+  if not entry then
+    entry = self.old[path]
+    if not entry then return nil end
+    self.old[path] = nil
+    self:put(path, entry)
+  end
+  if casting.now() < entry.expires then return entry end
+  self.young[path] = nil
+  return nil
+end
+
+-- The entry of a file; and the file, open, if that must be read yet. Or nil and
+-- why.
+local function find(path, o)
+  local kept = keeper(o)
+  local entry = kept and kept:get(path)
+  if entry then return entry end
+  local file
+  entry, file = open(path, o)
+  if not entry then return nil, file end
+  if not kept or entry.size > SMALL then return entry, file end
+  local data, why = file:read(entry.size + 1, 0)
+  file:close()
+  if not data and why then return nil, why end
+  data = data or ""
+  if #data ~= entry.size then return nil, "it changes" end
+  entry.data, entry.expires = data, casting.now() + kept.seconds
+  kept:put(path, entry)
+  return entry
+end
+
+-- -- conditions ---------------------------------------------------------------
+
+-- Is the tag in a list of tags? Weak ones are as good if `weak`.
+local function has_tag(list, tag, weak)
+  if list:match "^%s*%*%s*$" then return true end
+  for prefix, one in list:gmatch '(W?/?)("[^"]*")' do
+    if one == tag and (weak or prefix == "") then return true end
+  end
+  return false
+end
+
+local function is_newer(entry, text)
+  local at = text and parse_date(text)
+  return at and entry.modified > at
+end
+
+-- 304 or 412, if the conditions of the request want that (RFC 9110, 13.2.2).
+local function judge(request, entry)
+  local headers = request.headers
+  local reads = request.method == "GET" or request.method == "HEAD"
+  local list = headers["if-match"]
+  if list then
+    if not has_tag(list, entry.tag) then return 412 end
+  elseif is_newer(entry, headers["if-unmodified-since"]) then
+    return 412
+  end
+  list = headers["if-none-match"]
+  if list then
+    if has_tag(list, entry.tag, true) then return reads and 304 or 412 end
+  else
+    local text = headers["if-modified-since"]
+    if text and reads and parse_date(text) and not is_newer(entry, text) then
+      return 304
+    end
+  end
+end
+
+-- -- ranges -------------------------------------------------------------------
+
+-- One range of "first-last", "first-" or "-length": its first byte and how many
+-- it has; false: it has none of the file's; nil: it is malformed.
+local function range_of(text, size)
+  local first, last = text:match "^(%d*)%-(%d*)$"
+  if not first or #first > 15 or #last > 15 then return nil end
+  first, last = tonumber(first), tonumber(last)
+  if not first then
+    if not last then return nil end
+    if last == 0 or size == 0 then return false end
+    if last > size then last = size end
+    return size - last, last
+  end
+  if last and last < first then return nil end
+  if first >= size then return false end
+  if not last or last >= size then last = size - 1 end
+  return first, last - first + 1
+end
+
+-- Whether the file is still the one that the client has a part of.
+local function is_same(text, entry)
+  if not text then return true end
+  if text:sub(1, 1) == '"' then return text == entry.tag end
+  return text == entry.headers["Last-Modified"]
+end
+
+-- The ranges that are asked for, a list of {first, length}; nil: all of it; an
+-- empty list: none that there is. More than a few, or more bytes than the
+-- file has, are no wish that has to be met (RFC 9110, 14.2).
+local function ranges_of(request, entry)
+  local text = request.headers.range
+  if not text or request.method ~= "GET" then return nil end
+  local set = text:match "^[Bb][Yy][Tt][Ee][Ss]=(.*)$"
+  if not set or not is_same(request.headers["if-range"], entry) then
+    return nil
+  end
+  local list, n, total, members = {}, 0, 0, 0
+  for member in (set .. ","):gmatch "[ \t]*([^,]-)[ \t]*," do
+    if member ~= "" then
+      members = members + 1
+      local first, length = range_of(member, entry.size)
+      if first == nil or members > MOST_RANGES then return nil end
+      if first then
+        n, total = n + 1, total + length
+        list[n] = {first, length}
+      end
+    end
+  end
+  if members == 0 or total > entry.size then return nil end
+  return list
+end
+
+-- -- sending ------------------------------------------------------------------
+
+-- The fields of the response become those of the entry, and the handler's own,
+-- which go before.
+local function merge(response, entry, own)
+  if not own then
+    response.headers = entry.headers
+    return
+  end
+  local merged = {}
+  for name, value in pairs(entry.headers) do merged[name:lower()] = value end
+  for name, value in pairs(own) do
+    merged[type(name) == "string" and name:lower() or name] = value
+  end
+  response.headers = merged
+end
+
+-- A field that only this response has: the table may be the entry's.
+local function set_field(response, entry, name, value)
+  local headers = {}
+  for k, v in pairs(response.headers) do headers[k] = v end
+  headers[name] = value
+  response.headers = headers
+  return entry
+end
+
+-- Writes `length` bytes from `first` on: true; or nil and why. A file that has
+-- become shorter is not mended: the client must see that it has not got all.
+local function write_part(response, entry, file, first, length)
+  if entry.data then
+    return response:write(entry.data:sub(first + 1, first + length))
+  end
+  while length > 0 do
+    local data, why = file:read(math.min(PIECE, length), first)
+    if not data then error(why or (entry.path .. ": it has changed"), 0) end
+    local ok
+    ok, why = response:write(data)
+    if not ok then return nil, why end
+    first, length = first + #data, length - #data
+  end
+  return true
+end
+
+local function write_whole(response, entry, file)
+  if entry.data then return response:finish(entry.data) end
+  if response.request.method == "HEAD" or entry.size > PIECE then
+    set_field(response, entry, "Content-Length", ("%.0f"):format(entry.size))
+    if response.request.method == "HEAD" then return response:finish() end
+    return write_part(response, entry, file, 0, entry.size)
+  end
+  if entry.size == 0 then return response:finish "" end
+  local data, why = file:read(entry.size, 0)
+  if not data then error(why or (entry.path .. ": it has changed"), 0) end
+  return response:finish(data)
+end
+
+local function write_range(response, entry, file, range)
+  response.status = 206
+  local first, length = range[1], range[2]
+  set_field(response, entry, "Content-Range", ("bytes %.0f-%.0f/%.0f"):format(
+    first, first + length - 1, entry.size))
+  response.headers["Content-Length"] = ("%.0f"):format(length)
+  return write_part(response, entry, file, first, length)
+end
+
+-- What stands between parts must not stand in them: it is drawn by lot.
+local function boundary()
+  return ("%08x%08x%08x"):format(math.random(0, 0x7fffffff),
+    math.random(0, 0x7fffffff), math.random(0, 0x7fffffff))
+end
+
+local function write_ranges(response, entry, file, ranges)
+  local mark, total, heads = boundary(), 0, {}
+  for i, range in ipairs(ranges) do
+    heads[i] = ("\r\n--%s\r\nContent-Type: %s\r\nContent-Range: " ..
+      "bytes %.0f-%.0f/%.0f\r\n\r\n"):format(mark,
+      entry.headers["Content-Type"], range[1], range[1] + range[2] - 1,
+      entry.size)
+    total = total + #heads[i] + range[2]
+  end
+  local last = "\r\n--" .. mark .. "--\r\n"
+  response.status = 206
+  set_field(response, entry, "Content-Length",
+    ("%.0f"):format(total + #last))
+  for name in pairs(response.headers) do
+    if name:lower() == "content-type" then response.headers[name] = nil end
+  end
+  response.headers["Content-Type"] = "multipart/byteranges; boundary=" .. mark
+  for i, range in ipairs(ranges) do
+    local ok, why = response:write(heads[i])
+    if not ok then return nil, why end
+    ok, why = write_part(response, entry, file, range[1], range[2])
+    if not ok then return nil, why end
+  end
+  return response:write(last)
+end
+
+-- Answers with what the file is, as the request wants it.
+local function answer(request, response, entry, file)
+  if response.status ~= 200 then return write_whole(response, entry, file) end
+  local status = judge(request, entry)
+  if status then
+    response.status = status
+    if status == 412 then response.headers = {} end
+    return response:finish()
+  end
+  local ranges = ranges_of(request, entry)
+  if not ranges then return write_whole(response, entry, file) end
+  if #ranges == 1 then return write_range(response, entry, file, ranges[1]) end
+  if #ranges > 1 then return write_ranges(response, entry, file, ranges) end
+  response.status = 416
+  response.headers =
+    {["Content-Range"] = ("bytes */%.0f"):format(entry.size)}
+  return response:finish()
+end
+
+-- The same, to the end of the response. The entry's table of fields is not left
+-- where the handler could change it.
+local function respond(request, response, entry, file)
+  local own = rawget(response, "headers")
+  merge(response, entry, own)
+  local ok, why = answer(request, response, entry, file)
+  if ok and response.state ~= "done" then ok, why = response:finish() end
+  response.headers = own
+  return ok, why
+end
+
+-- Sends the file at `path`: true; or nil and why there is none, and nothing was
+-- sent, or why the client has not got all of it.
+function Files.send(request, response, path, o)
+  local entry, file = find(path, o)
+  if not entry then return nil, file end
+  if not file then return respond(request, response, entry) end
+  local ok, a, b = pcall(respond, request, response, entry, file)
+  file:close()
+  if not ok then error(a, 0) end
+  return a, b
+end
+
+-- -- directories --------------------------------------------------------------
+
+local function refuse(response, status, text)
+  response.status = status
+  return response:finish(text .. "\n")
+end
+
+-- The path below the root, or nil: it could lead out of it, or is hidden.
+local function below(path, dotfiles)
+  if path:find("[%z\\]") or path:sub(1, 1) ~= "/" then return nil end
+  if path:find("//", 1, true) then return nil end
+  if not path:find("/.", 1, true) then return path end
+  for name in path:gmatch "/([^/]*)" do
+    if name == "." or name == ".." then return nil end
+    if name:sub(1, 1) == "." and not dotfiles and name ~= ".well-known" then
+      return nil
+    end
+  end
+  return path
+end
+
+-- The target with a slash behind its path.
+local function with_slash(request)
+  local path = request.target:match "^[^?]*"
+  path = path:gsub("^%a+://[^/]*", "")
+  return path .. "/" .. (request.text and "?" .. request.text or "")
+end
+
+local function miss(request, response, o)
+  if o.missing then return o.missing(request, response) end
+  return refuse(response, 404, "not found")
+end
+
+-- Answers with a file in the directory `root`.
+function Files.serve(request, response, root, o)
+  if request.method ~= "GET" and request.method ~= "HEAD" then
+    response.headers.Allow = "GET, HEAD"
+    return refuse(response, 405, "only GET and HEAD")
+  end
+  local path = below(request.path, o.dotfiles)
+  if not path then return miss(request, response, o) end
+  if path:sub(-1) == "/" then
+    if not o.index then return miss(request, response, o) end
+    path = path .. o.index
+  end
+  local ok, why = Files.send(request, response, root .. path, o)
+  if ok or response.state then return ok, why end
+  if path == request.path and why:find("is a directory", 1, true) then
+    response.headers.Location = with_slash(request)
+    return refuse(response, 301, "see the path with a slash")
+  elseif why:find("permission denied", 1, true) then
+    return refuse(response, 403, "forbidden")
+  end
+  return miss(request, response, o)
+end
+
+-- A handler that does so. It can be copied into other sessions: it has no more
+-- of this module than the module itself, which they load.
+function Files.handler(root, o)
+  root = root:gsub("(.)/+$", "%1")
+  return function(request, response)
+    return Files.serve(request, response, root, o)
+  end
+end
+
+return Files
