@@ -735,9 +735,45 @@ local http_request = {}
 ---@return string? why "closed" at the end
 function http_request:read(what) end
 
+---Reads a form.
+---@return casting.http.form?
+---@return string? why
+function http_request:form() end
+
+---The next part of a form in parts.
+---@return casting.http.part?
+---@return string? why "closed" behind the last one
+function http_request:part() end
+
 ---@param options? {cancel?: boolean} cancel: the calling task, too
 ---@return casting.channel gone closed when the client has gone
 function http_request:closed(options) end
+
+---A list of the fields of a form; the values are found by their names, too.
+---@class casting.http.form
+---@field [integer] {name: string, value: string, filename?: string, type?: string}
+---@field [string] string
+
+---A part of a form.
+---@class casting.http.part
+---@field name string
+---@field filename? string without a path
+---@field type string
+---@field headers table<string, string>
+local http_part = {}
+
+---@param what? integer|"a" so many bytes, or all; the next piece
+---@return string?
+---@return string? why "closed" at the end
+function http_part:read(what) end
+
+---@class casting.http.events
+local http_events = {}
+
+---@param event string|{data?: string, event?: string, id?: string, retry?: number}
+---@return true?
+---@return string? why
+function http_events:send(event) end
 
 ---@class casting.http.response
 ---@field status integer 200
@@ -759,6 +795,12 @@ function http_response:flush() end
 ---@return true?
 ---@return string? why
 function http_response:finish(data) end
+
+---Begins server-sent events.
+---@param options? {ping?: number, cancel?: boolean}
+---@return casting.http.events?
+---@return string? why
+function http_response:events(options) end
 
 ---Sends a file, or what the request wants of it.
 ---@param path string

@@ -18,10 +18,12 @@
 --   state                 "body", "chunk" (a line with a size comes next), or
 --                         "done"
 --   continues             the client waits for 100 Continue
+--   reader                reads the parts of a form, see form.lua
 --   victim                the task that is cancelled when the client has gone
 
 local casting = require "casting"
 local core = require "casting.http.core"
+local Form = require "casting.http.form"
 
 local Request = {}
 
@@ -48,14 +50,9 @@ end}
 
 local function decode_query(text)
   local query = {}
-  for name, equal, value in text:gmatch "([^&=]*)(=?)([^&]*)" do
-    name = core.decode(name, true)
-    value = core.decode(value, true)
-    if name and value and (name ~= "" or equal ~= "") and
-        query[name] == nil then
-      query[name] = value
-    end
-  end
+  Form.each(text, function(name, value)
+    if query[name] == nil then query[name] = value end
+  end)
   return query
 end
 
@@ -214,6 +211,8 @@ function methods:read(what)
   if size > most then return too_long(self) end
   return table.concat(parts)
 end
+
+methods.form, methods.part = Form.read, Form.part
 
 -- Reads what the handler has left of the body, if that is not much. Returns
 -- whether the connection can go on.

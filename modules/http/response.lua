@@ -17,6 +17,7 @@
 --                         body); or "done"
 --   left                  bytes that may be written, in the state "length"
 --   sent                  bytes of the body that have gone out
+--   pinger                the task that writes when nothing else is; or false
 
 local core = require "casting.http.core"
 local Request = require "casting.http.request"
@@ -44,7 +45,8 @@ end, __name = "response"}
 -- All fields are there, so that looking at one does not call a function.
 function Response.new(conn, request)
   return setmetatable({status = 200, conn = conn, request = request,
-    pending = false, broken = false, state = false, left = 0, sent = 0},
+    pending = false, broken = false, state = false, left = 0, sent = 0,
+    pinger = false},
     Response.meta)
 end
 
@@ -244,6 +246,28 @@ function methods:finish(data)
       :format(self.left), 0)
   end
   return true
+end
+
+-- response:events([options]): server-sent events; or nil and why.
+function methods:events(options)
+  check_open(self, "events")
+  if options ~= nil and type(options) ~= "table" then
+    error("bad argument #1 to 'events' (table expected, got " ..
+      type(options) .. ")", 2)
+  end
+  for name, value in pairs(options or {}) do
+    if not (name == "cancel" and type(value) == "boolean" or name == "ping" and
+        type(value) == "number" and value > 0) then
+      error(("bad argument #1 to 'events' (%s)"):format(
+        name == "cancel" and "cancel must be a boolean" or name == "ping" and
+        "ping must be a number of seconds above zero" or
+        ("unknown option '%s'"):format(tostring(name))), 2)
+    end
+  end
+  if self.state or self.pending then
+    error("'events' of a response that has begun", 2)
+  end
+  return require("casting.http.events").begin(self, options or {})
 end
 
 local SEND = {headers = "table", types = "table", max_age = "number"}

@@ -182,6 +182,11 @@ local function answer(conn, handler, request, o)
   local response = Response.new(conn, request)
   local began = o.log and casting.now()
   local ok, e = call(handler, request, response)
+  local pinger = response.pinger
+  if pinger then -- it must not write behind the end
+    pinger:cancel()
+    pinger:join()
+  end
   if ok and response.state ~= "done" then
     ok, e = pcall(response.finish, response)
   end

@@ -1,0 +1,199 @@
+-- form_spec.lua - forms in the bodies of requests.
+-- SPDX-License-Identifier: MIT
+
+local casting = require "casting"
+local helper = require "helper"
+local _ENV = helper.globals(_ENV) -- luacheck: ignore
+local http = require "casting.http"
+local net = require "casting.net"
+local LONG = helper.LONG
+
+local listener
+
+after_each(function()
+  if listener then listener:close() end
+  listener = nil
+end)
+
+-- What `handler` returns for a request with that body, of which `piece` bytes
+-- go out at once, each after the one before was seen to be read.
+local function ask(handler, kind, body, piece, options)
+  local got = {}
+  listener = assert(net.listen("127.0.0.1", 0))
+  local done = casting.channel(1)
+  casting.spawn(http.serve, listener, function(req)
+    got = {handler(req)}
+    done:send(true)
+  end, options)
+  local stream = assert(net.connect("127.0.0.1", select(2, listener:name())))
+  assert(stream:write(("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\n" ..
+    "Content-Length: %d\r\n\r\n"):format(kind, #body)))
+  stream:option("nodelay", true)
+  for at = 1, #body, piece or #body + 1 do
+    stream:write(body:sub(at, at + (piece or #body + 1) - 1))
+    for _ = 1, 3 do casting.yield() end
+  end
+  stream:shutdown()
+  assert(done:receive(LONG))
+  stream:close()
+  listener:close()
+  return got[1], got[2], got[3]
+end
+
+local function form(req) return req:form() end
+local FIELDS = "application/x-www-form-urlencoded"
+local MULTI = "multipart/form-data; boundary=XX"
+
+local function plain(list)
+  local got = {}
+  for i, entry in ipairs(list) do
+    got[i] = entry.name .. "=" .. entry.value ..
+      (entry.filename and " " .. entry.filename .. " " .. entry.type or "")
+  end
+  return got
+end
+
+describe("a form", function()
+  it("has fields, by name and in order", function()
+    local got = ask(form, FIELDS .. "; charset=utf-8",
+      "a=1&b=x+y%21&a=2&empty=&bare&%zz=1&=3")
+    assert.same({"a=1", "b=x y!", "a=2", "empty=", "bare=", "=3"}, plain(got))
+    assert.same({"1", "x y!", "", ""}, {got.a, got.b, got.empty, got.bare})
+  end)
+
+  it("of another kind is none", function()
+    for _, kind in ipairs {"text/plain", "multipart/mixed; boundary=x",
+      "multipart/form-data", "multipart/form-data; boundary=",
+      "multipart/form-data; boundary=\"a\0b\"",
+      "multipart/form-data; boundary=" .. ("x"):rep(71),
+      "multipart/form-data; boundary=\"x"} do
+      if not kind:find "%z" then
+        local got, why = ask(form, kind, "a=1")
+        assert.same({nil, "not a form"}, {got, why})
+      end
+    end
+  end)
+
+  it("may not have thousands of fields, nor be too long", function()
+    assert.equal(1000, #ask(form, FIELDS, ("a&"):rep(1000)))
+    local got, why = ask(form, FIELDS, ("a&"):rep(1001))
+    assert.same({nil, "too long"}, {got, why})
+    local part = "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n"
+    got, why = ask(form, MULTI, part:rep(1001) .. "--XX--\r\n")
+    assert.same({nil, "too long"}, {got, why})
+  end)
+end)
+
+local BODY = table.concat({
+  "This is for nobody.",
+  "--XX",
+  'Content-Disposition: form-data; name="text"',
+  "",
+  "one\r\ntwo\r\n--X\r\n",
+  "--XX  ",
+  'content-disposition: Form-Data; Name="up \\"load\\""; ' ..
+    'filename="C:\\dir\\a%22b.png"',
+  "Content-Type: image/png",
+  "",
+  "\0\1\r\n-\r\n--XY",
+  "--XX",
+  "Content-Disposition: form-data; name=file; filename=/etc/passwd",
+  "",
+  "",
+  "--XX--",
+  "and this neither",
+}, "\r\n")
+local PARTS = {"text=one\r\ntwo\r\n--X\r\n",
+  'up "load"=\0\1\r\n-\r\n--XY a"b.png image/png',
+  "file= passwd application/octet-stream"}
+
+describe("a form in parts", function()
+  it("has fields and files", function()
+    local got = ask(form, MULTI, BODY)
+    assert.same(PARTS, plain(got))
+    assert.equal("one\r\ntwo\r\n--X\r\n", got.text)
+    got = ask(form, 'multipart/form-data; charset=x; boundary="XX"', BODY)
+    assert.same(PARTS, plain(got))
+  end)
+
+  it("is the same in pieces of any size", function()
+    for piece = 1, 40 do
+      assert.same(PARTS, plain(ask(form, MULTI, BODY, piece)))
+    end
+  end)
+
+  it("that is cut anywhere is malformed", function()
+    local last = BODY:find("--XX--", 1, true)
+    for n = 0, last + 4 do
+      local got, why = ask(form, MULTI, BODY:sub(1, n))
+      assert.same({n, nil, "malformed"}, {n, got, why})
+    end
+  end)
+
+  it("may be read as it comes", function()
+    local got = ask(function(req)
+      local list = {}
+      local part, why = req:part()
+      while part do
+        list[#list + 1] = part.name
+        if part.name == "text" then
+          list[#list + 1] = part:read(5)
+          list[#list + 1] = part:read(0)
+          list[#list + 1] = part:read "a"
+          list[#list + 1] = select(2, part:read())
+          list[#list + 1] = select(2, part:read(1))
+          list[#list + 1] = part:read "a"
+        end
+        part, why = req:part()
+      end
+      list[#list + 1] = why
+      list[#list + 1] = select(2, req:part())
+      return list
+    end, MULTI, BODY, 7)
+    assert.same({"text", "one\r\n", "", "two\r\n--X\r\n", "closed", "closed",
+      "", 'up "load"', "file", "closed", "closed"}, got)
+  end)
+
+  it("may be large, and is never kept as a whole", function()
+    local body = "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n" ..
+      ("0123456789\r\n--X"):rep(60000) .. "\r\n--XX--"
+    local size, most = ask(function(req)
+      local part, all, longest = req:part(), 0, 0
+      local data = part:read()
+      while data do
+        all, longest = all + #data, math.max(longest, #data)
+        data = part:read()
+      end
+      return all, longest
+    end, MULTI, body)
+    assert.equal(15 * 60000, size)
+    assert.is_true(most <= 65536 + 10)
+  end)
+
+  it("that is malformed says so", function()
+    for _, head in ipairs {"", "Content-Type: a/b", "no colon",
+      "Content-Disposition: form-data", "Content-Disposition: form-data; x=y",
+      "Content-Disposition: attachment; name=a",
+      'Content-Disposition: form-data; name="a',
+      "Content-Disposition : form-data; name=a",
+      "Content-Disposition: form-data; name=a\r\n folded",
+      "Content-Disposition: form-data; name=a\rb",
+      "X: " .. ("x"):rep(17000)} do
+      local got, why = ask(form, MULTI,
+        "--XX\r\n" .. head .. "\r\n\r\n1\r\n--XX--\r\n")
+      assert.same({head, nil, "malformed"}, {head, got, why})
+    end
+    for _, body in ipairs {"", "--XX", "--XX-", "--XXY\r\n--XX--", "--YY--",
+      "--XX\n\n"} do
+      local got, why = ask(form, MULTI, body)
+      assert.same({body, nil, "malformed"}, {body, got, why})
+    end
+  end)
+
+  it("refuses to be read in another way", function()
+    local e = ask(function(req)
+      return select(2, pcall(req:part().read, req:part(), "x"))
+    end, MULTI, BODY)
+    assert.matches("bad argument #1 to 'read'", e)
+  end)
+end)
