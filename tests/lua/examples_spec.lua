@@ -609,7 +609,8 @@ describe("examples/convert.lua", function()
     local full = "%[" .. ("#"):rep(26) .. "%] 100%%\r\n"
     assert.matches("%.%.%.%-" .. ("\195\188"):rep(20) .. " " .. full, out)
     assert.matches("\27%[2A\27%[J[^\n]*: 1000 %-> 1000 bytes\r\n1 of 1 +" ..
-      full .. "$", out)
+      full, out)
+    assert.matches("1 of 1 +" .. full .. "$", out)
   end)
 
   it("explains itself", function()

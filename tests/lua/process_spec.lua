@@ -365,7 +365,7 @@ describe("process.run", function()
   it("ends all of the group when its time is over", function()
     local ok, why, out, err = run {"sh", "-c",
       "trap '' TERM; sleep 1000 & echo $!; echo part >&2; wait; wait",
-      timeout = 0.1, grace = 0.05}
+      timeout = 0.1 * helper.slow, grace = 0.05}
     assert.is_nil(ok)
     assert.equal("timeout", why)
     assert.equal("part\n", err)
