@@ -12,6 +12,9 @@
 #include "../../include/casting.h"
 
 #include <openssl/ssl.h>
+#if OPENSSL_VERSION_NUMBER < 0x30000000L
+#error "casting.tls needs OpenSSL 3"
+#endif
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -125,9 +125,10 @@ EOF
 usage: ./dev install [PREFIX]
 
 Installs casting below PREFIX (/usr/local) for each Lua that is there: modules,
-libraries, header, files for pkg-config, types, man pages. Programs in C that
-are linked to it start: root has ldconfig run, and where the system's loader does
-not look, the files for pkg-config say so to the program.
+libraries, header, files for pkg-config, types, man pages. Of the optional
+modules, those whose libraries are there; it says which it has left out.
+Programs in C that are linked to it start: root has ldconfig run, and where the
+system's loader does not look, the files for pkg-config say so to the program.
 
   LUAS="5.4 luajit" ./dev install        only for these
   ./dev install ~/.local                 without the rights of root
@@ -138,8 +139,8 @@ EOF
     cat <<'EOF'
 usage: ./dev deb
 
-Builds the Debian packages lua-casting and lua-casting-dev, in build/deb, with
-Debian's own compiler.
+Builds the Debian packages lua-casting, lua-casting-tls, lua-casting-http and
+lua-casting-dev, in build/deb, with Debian's own compiler.
 EOF
     ;;
   lua55)

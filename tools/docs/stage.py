@@ -22,12 +22,13 @@ NAVIGATION = [
                    "C functions <docs/c-functions>"]),
     ("How it works", ["Design <docs/DESIGN>", "Concurrency <docs/CONCURRENCY>",
                       "Glossary <docs/GLOSSARY>", "Source files <src/index>",
+                      "Optional modules <modules/index>",
                       "Models <tests/model/index>"]),
     ("How fast it is", ["Results <docs/benchmarks>", "Programs <bench/index>"]),
     ("The project", ["Contributing <CONTRIBUTING>", "Security <SECURITY>",
                      "Changes <CHANGELOG>"]),
 ]
-FOLDERS = ["docs/manual", "src", "src/lua"]  # with pages in the navigation
+FOLDERS = ["docs/manual", "src", "src/lua", "modules"]  # with pages in the navigation
 LANGUAGES = {".c": "c", ".h": "c", ".lua": "lua", ".sh": "sh"}
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
 

@@ -35,7 +35,8 @@
 #   signposts each file of src and modules is in the README.md beside it; each
 #             file that a
 #             comment or a document names exists
-#   version   name and version of the rockspec are those of casting.h
+#   version   name and version of the rockspecs are those of casting.h
+#   rocks     the rockspec of an optional module has all its files
 #   races     each R-number that is used is defined, and none twice
 #   names     names of files have letters, digits and "._+-" only: a program for
 #             another processor that a shell takes for a script makes others
@@ -354,10 +355,35 @@ if grep -n -E '(https?|ftp)://' /dev/null dev .ci/* tools/*/*.sh cmake/* \
   exit 1
 fi
 
-# The version of the rockspec is that of casting.h.
+# The version of the rockspecs is that of casting.h.
 version=$(sed -n 's/.*CASTING_VERSION "\(.*\)".*/\1/p' include/casting.h)
-if ! grep -q -x "version = \"$version-1\"" "casting-$version-1.rockspec"; then
-  echo "casting-$version-1.rockspec:1: version: there is no such rockspec, or" \
-    "it is of another version"
-  exit 1
-fi
+wrong=''
+is_rockspec() { # is_rockspec FILE
+  grep -s -q -x "version = \"$version-1\"" "$1" || {
+    echo "$1:1: version: there is no such rockspec, or it is of another version"
+    wrong=yes
+    return 1
+  }
+}
+is_rockspec "casting-$version-1.rockspec"
+
+# Rocks: LuaRocks builds and installs what it finds in lists, no more.
+for folder in modules/*/; do
+  name=$(basename "$folder")
+  rockspec=${folder}casting-$name-$version-1.rockspec
+  is_rockspec "$rockspec" || continue
+  files=$(for f in modules/import.c "$folder"*.c; do echo "\"$f\","; done
+    for f in "$folder"*.lua; do
+      part=$(basename "$f" .lua)
+      [ "$part" != "$name" ] || part=''
+      echo "[\"casting.$name${part:+.$part}\"] = \"$f\","
+    done)
+  listed=$(sed -n 's/^ *\([["].*modules\/.*\)/\1/p' "$rockspec")
+  odd=$(printf '%s\n' "$files" "$listed" | LC_ALL=C sort | uniq -u)
+  if [ -n "$odd" ]; then
+    printf '%s\n' "$odd" |
+      sed "s|^|$rockspec:1: rocks: missing, or not to be there: |"
+    wrong=yes
+  fi
+done
+[ -z "$wrong" ] || exit 1

@@ -11,7 +11,8 @@
 #             pkg-config says, shared and static, and from C++, and start as
 #             they are
 #   rock      `luarocks make` in a copy of the sources, per Lua version: offline,
-#             where no program is but the compiler and LuaRocks' own
+#             where no program is but the compiler and LuaRocks' own; then the
+#             same for the optional modules, whose tests run there
 #   dist      the release archive; `luarocks make` in it, likewise
 #   amalgam   the single C file, compiled as a module and into a program
 #   deb       ./dev deb, lintian, unpacked into a scratch root
@@ -65,14 +66,49 @@ example() { # example VERSION PATH CPATH
   echo "$out" | grep -q 29
 }
 
-# Loads casting.tls, of which nothing else tells where casting is.
-tls() { # tls VERSION PATH CPATH
-  env -i PATH="$PATH" LUA_PATH="$2;;" LUA_CPATH="$3;;" \
-    "$(interpreter "$1")" -e 'local tls = require "casting.tls"
-      assert(tls.context {})
-      print("OpenSSL " .. tls.version)' >"$work/out" || return 1
+# The optional modules.
+modules='tls http'
+
+# Loads one of them, of which nothing else tells where casting is.
+loads() { # loads MODULE VERSION PATH CPATH
+  env -i PATH="$PATH" LUA_PATH="$3;;" LUA_CPATH="$4;;" \
+    "$(interpreter "$2")" "$work/$1.lua" >"$work/out" || return 1
   cat "$work/out"
-  grep -q '^OpenSSL 3' "$work/out"
+  case $1 in
+  tls) grep -q '^OpenSSL 3' "$work/out" ;;
+  http) grep -q '^HTTP/1.1 200 OK' "$work/out" ;;
+  esac
+}
+cat >"$work/tls.lua" <<'END'
+local tls = require "casting.tls"
+assert(tls.context {})
+print("OpenSSL " .. tls.version)
+END
+cat >"$work/http.lua" <<'END'
+local http = require "casting.http"
+local casting = require "casting"
+local listener = assert(casting.net.listen("127.0.0.1", 0))
+local server = casting.spawn(http.serve, listener, function(request, response)
+  response:write(request.path)
+end)
+local client = assert(casting.net.connect(listener:name()))
+client:write "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+print((client:read "a"))
+listener:close()
+server:await()
+END
+
+# Runs the tests of a module on what is installed.
+tested() { # tested MODULE VERSION PATH CPATH
+  for spec in modules/"$1"/tests/*_spec.lua; do
+    env -i PATH="$PATH" LUA_PATH="$3;$root/tests/lua/?.lua;;" \
+      LUA_CPATH="$4;;" timeout 600 "$(interpreter "$2")" tools/test/busted.lua \
+      -o TAP "$spec" >"$work/out" 2>&1 || {
+      grep -A 20 -v '^ok' "$work/out"
+      return 1
+    }
+    grep -q '^ok' "$work/out" || return 1
+  done
 }
 
 # Runs build/packages/NAME with the libraries below a directory, or as it is.
@@ -208,8 +244,10 @@ part_install() {
     s=$(short "$v")
     try "install: example on $v" example "$v" "$prefix/share/lua/$s/?.lua" \
       "$prefix/lib/lua/$s/?.so"
-    try "install: casting.tls on $v" tls "$v" "$prefix/share/lua/$s/?.lua" \
-      "$prefix/lib/lua/$s/?.so"
+    for m in $modules; do
+      try "install: casting.$m on $v" loads "$m" "$v" \
+        "$prefix/share/lua/$s/?.lua" "$prefix/lib/lua/$s/?.so"
+    done
     try "install: shared on $v" host "$v" "$prefix" shared
     try "install: static on $v" host "$v" "$prefix" static
     try "install: archives of both on $v" archives "$v" "$prefix"
@@ -247,31 +285,63 @@ programs() { # programs DIR
     ! PATH=$1 command -v $p || return 1
   done
 }
-rock() { # rock VERSION DIR
-  tree=$work/tree-$1
-  rm -rf "$tree"
-  lua=$(command -v "lua$1") || return 1
-  # Nothing is fetched: no server is known.
-  (cd "$2" && env -i PATH="$work/programs" HOME="$work" luarocks \
-    --lua-dir="${lua%/bin/*}" --lua-version="$1" --tree="$tree" \
-    --only-server="$work/none" make) >"$work/rock.log" 2>&1 || {
+# Nothing is fetched: no server is known.
+make_rock() { # make_rock VERSION DIR [ROCKSPEC]: into $tree
+  of=$1 dir=$2
+  shift 2
+  lua=$(command -v "$(interpreter "$of")") || return 1
+  if [ "$of" = luajit ]; then # LuaRocks is told that it is a 5.1
+    set -- "$@" LUA="$lua" \
+      LUA_INCDIR="$(pkg-config --variable=includedir luajit)"
+  fi
+  (cd "$dir" && env -i PATH="$work/programs" HOME="$work" luarocks \
+    --lua-dir="${lua%/bin/*}" --lua-version="$(short "$of")" --tree="$tree" \
+    --only-server="$work/none" make "$@") >"$work/rock.log" 2>&1 || {
     cat "$work/rock.log"
     return 1
   }
-  # Nothing is installed that is not meant, and a page is enough to tell of it.
-  found=$(cd "$tree" && find lib/lua share/lua -type f | sort | tr '\n' ' ')
-  echo "$found"
-  [ "$found" = "lib/lua/$1/casting.so share/lua/$1/casting.d.lua " ] || return 1
+  # A page is enough to tell of it.
   if [ "$(grep -c . "$work/rock.log")" -gt 20 ]; then
     cat "$work/rock.log"
     return 1
   fi
-  example "$1" "$tree/share/lua/$1/?.lua" "$tree/lib/lua/$1/?.so"
+}
+# Nothing is installed that is not meant: casting, and these modules.
+installed() { # installed VERSION [MODULE ...]: in $tree
+  s=$(short "$1")
+  shift
+  {
+    printf '%s\n' "lib/lua/$s/casting.so" "share/lua/$s/casting.d.lua"
+    for m; do
+      echo "lib/lua/$s/casting/$m/core.so"
+      for f in modules/"$m"/*.lua; do
+        case ${f##*/} in
+        "$m.lua") echo "share/lua/$s/casting/$m.lua" ;;
+        *) echo "share/lua/$s/casting/$m/${f##*/}" ;;
+        esac
+      done
+    done
+  } | LC_ALL=C sort >"$work/expected"
+  (cd "$tree" && find lib/lua share/lua -type f) | LC_ALL=C sort |
+    diff "$work/expected" -
+}
+rock() { # rock VERSION DIR
+  tree=$work/tree-$1
+  rm -rf "$tree"
+  make_rock "$1" "$2" && installed "$1" &&
+    example "$1" "$tree/share/lua/$s/?.lua" "$tree/lib/lua/$s/?.so"
+}
+# In the tree are that of casting, and those of the modules before this one.
+rock_module() { # rock_module MODULE VERSION DIR MODULES
+  tree=$work/tree-$2
+  # shellcheck disable=SC2086
+  make_rock "$2" "$3" \
+    "$(cd "$3" && echo modules/"$1"/*.rockspec)" && installed "$2" $4 &&
+    loads "$1" "$2" "$tree/share/lua/$s/?.lua" "$tree/lib/lua/$s/?.so"
 }
 rocks() { # rocks PART DIR
   try "$1: few programs" programs "$work/programs"
   for v in $luas; do
-    [ "$v" != luajit ] || continue # LuaRocks has it as a variant of 5.1
     # Debian's LuaRocks does not know how the headers of 5.5 tell the version.
     if [ "$v" = 5.5 ] &&
       ! luarocks --lua-version=5.5 config variables.LUA_INCDIR >/dev/null 2>&1
@@ -280,6 +350,15 @@ rocks() { # rocks PART DIR
       continue
     fi
     try "$1: luarocks make on $v" rock "$v" "$2"
+    before='' s=$(short "$v")
+    for m in $modules; do
+      before="$before $m"
+      try "$1: luarocks make, casting.$m on $v" rock_module "$m" "$v" "$2" \
+        "$before"
+      [ "$1" = rock ] || continue
+      try "$1: tests of casting.$m on $v" tested "$m" "$v" \
+        "$tree/share/lua/$s/?.lua" "$tree/lib/lua/$s/?.so"
+    done
   done
 }
 part_rock() {
@@ -346,7 +425,8 @@ unpacked() {
   # The root is bare: what they depend on is this system's.
   dpkg --root="$work/deb/root" --force-depends --force-not-root \
     --force-script-chrootless -i "$deb"/*casting_*.deb \
-    "$deb"/*casting-dev_*.deb "$deb"/*casting-tls_*.deb
+    "$deb"/*casting-dev_*.deb "$deb"/*casting-tls_*.deb \
+    "$deb"/*casting-http_*.deb
 }
 part_deb() {
   deb=$root/build/deb
@@ -361,9 +441,11 @@ part_deb() {
   done
   for v in 5.4 5.2; do
     case " $luas " in *" $v "*) ;; *) continue ;; esac
-    try "deb: casting.tls on $v" tls "$v" \
-      "$work/deb/root/usr/share/lua/$v/?.lua" \
-      "$work/deb/root/usr/lib/$arch/lua/$v/?.so"
+    for m in $modules; do
+      try "deb: casting.$m on $v" loads "$m" "$v" \
+        "$work/deb/root/usr/share/lua/$v/?.lua" \
+        "$work/deb/root/usr/lib/$arch/lua/$v/?.so"
+    done
   done
   try "deb: program" deb_host "$arch"
 }

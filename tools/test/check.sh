@@ -492,7 +492,9 @@ need_packages() {
   need_command debhelper dh
   need_command lintian lintian
   need_command fakeroot fakeroot
+  need_command openssl openssl
   for v in 5.1 5.2 5.3 5.4 luajit; do need_lua_headers "$v"; done
+  need_modules
 }
 check_packages() { counted packages env LUAS="$luas" sh tools/package/packages.sh; }
 

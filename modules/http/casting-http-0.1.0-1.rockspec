@@ -1,0 +1,46 @@
+-- casting-http-0.1.0-1.rockspec - casting.http for LuaRocks.
+-- SPDX-License-Identifier: MIT
+--
+--   luarocks make modules/http/casting-http-0.1.0-1.rockspec
+--
+-- in the top directory of the sources, where the rock casting is installed.
+rockspec_format = "3.0"
+package = "casting-http"
+version = "0.1.0-1"
+source = { url = "file://." }
+description = {
+  summary = "HTTP for casting",
+  detailed = [[
+    The module casting.http: serves HTTP/1.1 over the sockets of casting.net,
+    with or without casting.tls.]],
+  license = "MIT",
+}
+supported_platforms = { "linux" }
+dependencies = { "lua >= 5.1, < 5.6", "casting >= 0.1.0" }
+external_dependencies = {
+  ZLIB = { header = "zlib.h", library = "z" },
+}
+build = {
+  type = "builtin",
+  modules = {
+    ["casting.http"] = "modules/http/http.lua",
+    ["casting.http.request"] = "modules/http/request.lua",
+    ["casting.http.response"] = "modules/http/response.lua",
+    ["casting.http.server"] = "modules/http/server.lua",
+    ["casting.http.core"] = {
+      sources = {
+        "modules/import.c",
+        "modules/http/chunk.c",
+        "modules/http/coding.c",
+        "modules/http/core.c",
+        "modules/http/head.c",
+        "modules/http/reading.c",
+        "modules/http/writing.c",
+      },
+      incdirs = { "$(ZLIB_INCDIR)" },
+      libdirs = { "$(ZLIB_LIBDIR)" },
+      libraries = { "z" },
+    },
+  },
+  copy_directories = {},
+}
