@@ -261,9 +261,8 @@ const http_fault *http_head_request(http_head *h, http_text head) {
   /* An empty line before it comes of old clients (RFC 9112, 2.2). */
   if (head.n > 2 && memcmp(head.at, "\r\n", 2) == 0)
     head = (http_text){head.at + 2, head.n - 2};
-  (void)next_line(&head, &line);
-  if (!next_word(&line, &h->method) || !http_is_token(h->method) ||
-      !next_word(&line, &h->target))
+  if (!next_line(&head, &line) || !next_word(&line, &h->method) ||
+      !http_is_token(h->method) || !next_word(&line, &h->target))
     return &bad_line;
   fault = read_version(h, line);
   if (fault == NULL && !is_target(h->target)) fault = &bad_target;
@@ -284,8 +283,7 @@ const http_fault *http_head_response(http_head *h, http_text head) {
   int hosts;
   h->flags = 0;
   h->length = 0;
-  (void)next_line(&head, &line);
-  if (!next_word(&line, &version)) return &bad_line;
+  if (!next_line(&head, &line) || !next_word(&line, &version)) return &bad_line;
   fault = read_version(h, version);
   if (fault != NULL) return fault;
   /* The blank behind the status is missing now and then. */

@@ -26,8 +26,9 @@ static size_t write_date(char text[HTTP_DATE_SIZE], time_t at) {
   struct tm t;
   if (gmtime_r(&at, &t) == NULL) return 0;
   return (size_t)snprintf(text, HTTP_DATE_SIZE,
-    "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * t.tm_wday, t.tm_mday,
-    months + 3 * t.tm_mon, t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+    "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + (ptrdiff_t)3 * t.tm_wday,
+    t.tm_mday, months + (ptrdiff_t)3 * t.tm_mon, t.tm_year + 1900, t.tm_hour,
+    t.tm_min, t.tm_sec);
 }
 
 static void add_date(luaL_Buffer *b, http_clock *c) {

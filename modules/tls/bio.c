@@ -50,13 +50,13 @@ static int read_below(BIO *b, char *to, int size) {
 }
 
 static bool keep(tls_connection *c, const char *from, size_t size) {
-  if (c->at > 0) {
+  if (c->out != NULL && c->at > 0) {
     memmove(c->out, c->out + c->at, c->end - c->at);
     c->end -= c->at;
     c->at = 0;
   }
   if (size > OUT_MOST - c->end) return false;
-  if (size > c->room - c->end) {
+  if (c->out == NULL || size > c->room - c->end) {
     size_t room = c->end + size;
     unsigned char *out;
     if (room < c->held) room = c->held;

@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECORD_MOST 16384   /* bytes that one record carries */
-#define RECORDS_MOST 4      /* that go together */
+#define RECORD_MOST 16384        /* bytes that one record carries */
+#define RECORDS_MOST ((size_t)4) /* that go together */
 #define RECORD_MORE 256     /* at most what a record is longer than its bytes */
 #define BUDGET (256u << 10) /* bytes that one call reads below */
 #define FLIGHT 1024         /* what most calls write during a handshake */
@@ -123,13 +123,13 @@ static int fail_of_errors(tls_connection *c) {
   if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
     return c->outcome = CASTING_ENOMEM;
   if (what == SSL_R_CERTIFICATE_VERIFY_FAILED)
-    snprintf(text, sizeof text, "TLS: certificate verify failed: %s",
+    (void)snprintf(text, sizeof text, "TLS: certificate verify failed: %s",
       X509_verify_cert_error_string(SSL_get_verify_result(c->ssl)));
   else if (what == SSL_R_WRONG_VERSION_NUMBER || what == SSL_R_HTTP_REQUEST)
-    snprintf(
+    (void)snprintf(
       text, sizeof text, "TLS: %s: the other side may not speak TLS", reason);
   else
-    snprintf(
+    (void)snprintf(
       text, sizeof text, "TLS: %s", reason != NULL ? reason : "protocol error");
   return fail_because(c, text);
 }

@@ -280,7 +280,7 @@ static void set_fingerprint(lua_State *L, X509 *x) {
   char hex[2 * EVP_MAX_MD_SIZE];
   unsigned n;
   if (!X509_digest(x, EVP_sha256(), sum, &n)) return;
-  for (unsigned i = 0; i < n; i++) {
+  for (size_t i = 0; i < n; i++) {
     hex[2 * i] = digits[sum[i] >> 4];
     hex[2 * i + 1] = digits[sum[i] & 15];
   }

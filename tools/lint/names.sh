@@ -20,7 +20,7 @@ cd "${1:-$(dirname -- "$0")/../..}" || exit 2
 
 # What others define and nothing here uses: the C library and the system, Lua,
 # other languages and their libraries, the fields of a Debian package.
-others='Arc epoll_pwait2 fdMutex fdseq io_uring max_user_watches pdReady
+others='Arc BIO_CTRL_EOF epoll_pwait2 fdMutex fdseq io_uring max_user_watches pdReady
   pollDesc SINGLE_ISSUER EXTRA_STACK GRND_NONBLOCK Homepage LUA_USE_POSIX
   MALLOC_MMAP_THRESHOLD_ RTLD_GLOBAL StructuredTaskScope _Fork __reduce__ add_timer allowhook async_stream clone
   container_of daemon dlerror gen_server gmtime localeconv localtime

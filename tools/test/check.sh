@@ -217,6 +217,7 @@ need_tidy() {
   need_luas 5.4 luajit
   need_command clang clang
   need_command clang-tidy clang-tidy
+  need_modules
 }
 check_tidy() {
   luas_before=$luas
@@ -227,11 +228,15 @@ check_tidy() {
       failed=$((failed + 1))
       continue
     fi
-    for place in src src/io src/os 'src/lua/*'; do
-      # The core is the same for all versions.
-      if [ "$luas" = luajit ] && [ "$place" != 'src/lua/*' ]; then continue; fi
+    for place in src src/io src/os 'src/lua/*' modules 'modules/*'; do
       before=''
-      [ "$place" != 'src/lua/*' ] || before="--extra-arg=-include$root/tools/lint/tidy.h"
+      case $place in
+      src/lua/* | modules*) before="--extra-arg=-include$root/tools/lint/tidy.h" ;;
+      *)
+        # The core is the same for all versions.
+        [ "$luas" != luajit ] || continue
+        ;;
+      esac
       attempt "clang-tidy $place $luas" sh -c 'dir=$1 jobs=$2 before=$3
         shift 3
         printf "%s\n" "$@" |
