@@ -8,6 +8,8 @@
 set(slow_tests
   lua/bench
   lua/benchnet
+  lua/benchsocket
+  lua/benchtls
   regress/031-a-poke-that-a-coroutine-took-with-it
   regress/113-finalizers-that-wait-at-the-end
   regress/114-what-finalizers-wait-for-at-the-end

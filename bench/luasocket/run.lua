@@ -9,11 +9,13 @@
 -- Options:
 --   --rounds N     default 7
 --   --seconds S    how long a run measures; default 0.5
+--   --smoke        a few steps of everything. Fails if any program does
 
 local here = arg[0]:match "^(.*/)[^/]*$" or "./"
 local tool = dofile(here .. "../compare/tool.lua")
-local options = tool.options("bench luasocket", {rounds = 7, seconds = 0.5}, "",
-  "rounds seconds", "")
+local options = tool.options("bench luasocket", {rounds = 7, seconds = 0.5},
+  "smoke", "rounds seconds", "")
+if options.smoke then options.rounds, options.seconds = 1, 0.01 end
 
 local LUA, DIR = os.getenv "BENCH_LUA", os.getenv "BENCH_DIR"
 local WORKLOADS = {
@@ -71,3 +73,4 @@ for _, w in ipairs(WORKLOADS) do
   print(line)
 end
 peer:close()
+if options.smoke then print "every program works" end

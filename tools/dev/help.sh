@@ -94,7 +94,7 @@ EOF
 usage: ./dev bench [NAME [ARGS]]
        ./dev bench compare [OPTIONS]
        ./dev bench net [OPTIONS]
-       ./dev bench luasocket [--rounds N] [--seconds S]
+       ./dev bench luasocket [--rounds N] [--seconds S] [--smoke]
        ./dev bench tls [OPTIONS]
 
 Runs bench/NAME.lua, or all of them; ARGS such as --rounds 3, --seconds 0.5,
