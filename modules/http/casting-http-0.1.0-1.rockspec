@@ -24,9 +24,14 @@ build = {
   type = "builtin",
   modules = {
     ["casting.http"] = "modules/http/http.lua",
+    ["casting.http.date"] = "modules/http/date.lua",
+    ["casting.http.events"] = "modules/http/events.lua",
+    ["casting.http.files"] = "modules/http/files.lua",
+    ["casting.http.form"] = "modules/http/form.lua",
     ["casting.http.request"] = "modules/http/request.lua",
     ["casting.http.response"] = "modules/http/response.lua",
     ["casting.http.server"] = "modules/http/server.lua",
+    ["casting.http.types"] = "modules/http/types.lua",
     ["casting.http.core"] = {
       sources = {
         "modules/import.c",
