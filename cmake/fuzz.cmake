@@ -8,6 +8,23 @@
 file(GLOB fuzz_sources CONFIGURE_DEPENDS tests/fuzz/*.c)
 list(REMOVE_ITEM fuzz_sources ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)
 
+# The target `http` reads heads beside llhttp, which Debian's node-llhttp has as
+# sources; where it is not there, the target is not.
+find_path(LLHTTP_SOURCES llhttp.c PATHS /usr/share/llhttp NO_DEFAULT_PATH)
+find_path(LLHTTP_INCLUDE llhttp.h PATHS /usr/share/include/llhttp)
+if(LLHTTP_SOURCES AND LLHTTP_INCLUDE)
+  file(GLOB llhttp_sources ${LLHTTP_SOURCES}/*.c)
+  set_source_files_properties(${llhttp_sources} PROPERTIES COMPILE_OPTIONS -w)
+else()
+  list(REMOVE_ITEM fuzz_sources ${CMAKE_SOURCE_DIR}/tests/fuzz/http.c)
+endif()
+function(casting_fuzz_http target tag)
+  target_sources(${target} PRIVATE modules/http/head.c modules/http/chunk.c
+    ${llhttp_sources})
+  target_include_directories(${target} SYSTEM PRIVATE ${LLHTTP_INCLUDE}
+    ${${tag}_include})
+endfunction()
+
 # casting_fuzzer(target tag): what both kinds have in common
 function(casting_fuzzer target tag)
   set_target_properties(${target} PROPERTIES
@@ -29,6 +46,9 @@ function(casting_fuzz tag lua)
     casting_fuzzer(${target} ${tag})
     set_target_properties(${target} PROPERTIES OUTPUT_NAME fuzz-${name})
     target_link_libraries(${target} PRIVATE fuzz-${tag})
+    if(name STREQUAL "http")
+      casting_fuzz_http(${target} ${tag})
+    endif()
     target_link_options(${target} PRIVATE -fsanitize=fuzzer)
     add_dependencies(fuzz-targets ${target})
   endforeach()
@@ -43,6 +63,9 @@ function(casting_replay tag)
     casting_fuzzer(${target} ${tag})
     set_target_properties(${target} PROPERTIES OUTPUT_NAME replay-${name})
     target_link_libraries(${target} PRIVATE binding-test-${tag})
+    if(name STREQUAL "http")
+      casting_fuzz_http(${target} ${tag})
+    endif()
     add_dependencies(unit-tests ${target})
     casting_test(NAME fuzz/${name} TAG ${tag} KIND script
       COMMAND ${CASTING_UNIT_WRAPPER} $<TARGET_FILE:${target}>
