@@ -24,6 +24,7 @@ build = {
   type = "builtin",
   modules = {
     ["casting.http"] = "modules/http/http.lua",
+    ["casting.http.body"] = "modules/http/body.lua",
     ["casting.http.date"] = "modules/http/date.lua",
     ["casting.http.events"] = "modules/http/events.lua",
     ["casting.http.files"] = "modules/http/files.lua",

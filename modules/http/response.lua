@@ -19,12 +19,12 @@
 --   sent                  bytes of the body that have gone out
 --   pinger                the task that writes when nothing else is; or false
 
+local Body = require "casting.http.body"
 local core = require "casting.http.core"
-local Request = require "casting.http.request"
 
 local Response = {}
 local methods = {}
-local has = Request.has
+local has = Body.has
 
 local KEEP = 4096 -- bytes that are kept back
 local WHOLE = 16384 -- bytes that are copied behind a head, and not sent beside

@@ -3,7 +3,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- What HTTP says of a connection (RFC 9112) is done here; bodies are read in
--- request.lua and written in response.lua. A connection:
+-- body.lua and written in response.lua. A connection:
 --   stream, host, port
 --   server       what the connections of one session have in common
 --   keeps        another request may come
@@ -16,12 +16,13 @@
 --   patience     seconds that the header of a request may take
 
 local casting = require "casting"
+local Body = require "casting.http.body"
 local core = require "casting.http.core"
 local Request = require "casting.http.request"
 local Response = require "casting.http.response"
 
 local Server = {}
-local has = Request.has
+local has = Body.has
 local KEEPS = 1
 local LINGER = 2 -- seconds
 
@@ -143,7 +144,7 @@ local function receive(conn, o)
   local request = Request.new({method = method, target = target, path = path,
     text = text or false, host = conn.host, port = conn.port,
     stream = conn.stream, conn = conn, head = head, flags = flags,
-    left = length, state = false, got = 0, continues = false, gone = false,
+    left = length, state = "done", got = 0, continues = false, gone = false,
     watcher = false})
   if request.state == "body" and length > o.body then
     return refuse(conn, 413, "the body is too long")
@@ -199,7 +200,7 @@ local function answer(conn, handler, request, o)
   end
   if not ok then fail(conn, response, e) end
   if conn.keeps and request.state ~= "done" then
-    conn.keeps = Request.drain(request)
+    conn.keeps = Body.drain(request)
   end
 end
 

@@ -1,0 +1,209 @@
+-- body.lua - the body of a message that comes, read piece by piece.
+-- SPDX-License-Identifier: MIT
+--
+-- Where it ends is said by the head (RFC 9112, 6.3). What has a body, a request
+-- in the server or a response in the client, has these fields:
+--   stream
+--   conn        of it: `timeout`, seconds of one read; or `deadline`, when all
+--               must be over; `body`, bytes that there may be; `keeps`, which
+--               is false when the connection is of no use any more
+--   flags       what core.request or core.response has said
+--   left        bytes of the body, or of its chunk, that are not read
+--   got         bytes of the body so far
+--   state       "body"; "chunk": a line with a size comes next; "ending": the
+--               end of a chunk does; "bare": all to the end of the connection
+--               is body; "done"; or "broken"
+--   why         it is broken
+--   continues   the client waits for 100 Continue
+
+local casting = require "casting"
+local core = require "casting.http.core"
+
+local Body = {}
+
+local CHUNKED, EXPECTS, HAS_LENGTH = 2, 4, 32
+local function has(flags, flag) return flags % (2 * flag) >= flag end
+Body.has = has
+
+-- Bytes of a line before a chunk, and of all lines behind the last one.
+local MOST_LINE, MOST_TRAILER = 4096, 16384
+-- Bytes that are read in one go.
+local PIECE = 65536
+
+-- Sets the state of a body, of which `flags` and `left`, the length, are there.
+-- `bare`: without a length it goes on to the end of the connection, as that of
+-- a response does.
+function Body.begin(self, bare)
+  local flags = self.flags
+  if has(flags, CHUNKED) then
+    self.state, self.left = "chunk", 0
+  elseif has(flags, HAS_LENGTH) then
+    self.state = self.left > 0 and "body" or "done"
+  else
+    self.state = bare and "bare" or "done"
+  end
+  if self.state ~= "done" then self.continues = has(flags, EXPECTS) end
+end
+
+-- The body cannot be read on: the connection is of no use any more.
+local function broken(self, why)
+  self.state = "broken"
+  self.why = why
+  self.conn.keeps = false
+  return nil, why
+end
+
+local function timeout_of(conn)
+  local deadline = conn.deadline
+  if not deadline then return conn.timeout end
+  return math.max(0, deadline - casting.now())
+end
+
+-- A part of the body is missing, or the connection cannot be read.
+local function failed(self, why)
+  return broken(self, why == "closed" and "truncated" or why)
+end
+
+-- The fields behind the last chunk, which are dropped.
+local function read_trailer(self, stream)
+  local left = MOST_TRAILER
+  while true do
+    local line, why = stream:read_until("\r\n", left, timeout_of(self.conn))
+    if not line then return failed(self, why) end
+    if line == "" then
+      self.state = "done"
+      return true
+    end
+    left = left - #line
+    if left <= 0 or not core.trailer(line) then
+      return broken(self, "malformed")
+    end
+  end
+end
+
+-- The line before the next chunk, and the end of the one before it. Returns
+-- true; or nil and why.
+local function next_chunk(self, stream)
+  if self.state == "ending" then
+    local ending, why = stream:read(2, timeout_of(self.conn))
+    if not ending then return failed(self, why) end
+    if ending ~= "\r\n" then return broken(self, "malformed") end
+    self.state = "chunk"
+  end
+  local line, why = stream:read_until("\r\n", MOST_LINE, timeout_of(self.conn))
+  if not line then
+    return failed(self, why == "too long" and "malformed" or why)
+  end
+  local size = core.chunk_size(line)
+  if not size then return broken(self, "malformed") end
+  if size == 0 then return read_trailer(self, stream) end
+  self.left = size
+  self.state = "body"
+  return true
+end
+
+-- The end of the connection, which is that of a bare body. "a" tells a reset
+-- from it.
+local function bare_end(self, stream, why)
+  if why ~= "closed" or stream:read("a", 0) ~= "" then
+    return failed(self, why)
+  end
+  self.state = "done"
+  return nil, "closed"
+end
+
+-- The next piece, of `most` bytes at most; nil, "closed" at the end; or nil and
+-- why.
+local function read_some(self, most)
+  local stream = self.stream
+  if self.continues then
+    self.continues = false
+    local ok, why =
+      stream:write("HTTP/1.1 100 Continue\r\n\r\n", timeout_of(self.conn))
+    if not ok then return broken(self, why) end
+  end
+  if self.state == "chunk" or self.state == "ending" then
+    local ok, why = next_chunk(self, stream)
+    if not ok then return nil, why end
+  end
+  if self.state == "broken" then return nil, self.why end
+  if self.state == "done" then return nil, "closed" end
+  local bare = self.state == "bare"
+  if not bare and most > self.left then most = self.left end
+  if most > PIECE then most = PIECE end
+  local data, why =
+    stream:read(nil, {max = most, timeout = timeout_of(self.conn)})
+  if not data then
+    if why == "timeout" then return nil, why end
+    if bare then return bare_end(self, stream, why) end
+    return failed(self, why)
+  end
+  self.got = self.got + #data
+  if bare then return data end
+  self.left = self.left - #data
+  if self.left == 0 then
+    self.state = has(self.flags, CHUNKED) and "ending" or "done"
+  end
+  return data
+end
+
+local function too_long(self)
+  self.conn.keeps = false
+  return nil, "too long"
+end
+
+-- How much is read: nil: the next piece.
+local function check_what(what)
+  if what == nil then return nil end
+  if what == "a" then return math.huge end
+  if type(what) == "number" and what >= 0 and what % 1 == 0 then return what end
+  error("bad argument #1 to 'read' (a number of bytes or \"a\" expected, " ..
+    "got " .. (type(what) == "string" and ("%q"):format(what) or type(what))
+    .. ")", 3)
+end
+
+-- body:read([what]): nothing: the next piece; a number: so many bytes, less
+-- only at the end; "a": all that is left. Returns nil, "closed" at the end.
+function Body.read(self, what)
+  local most = self.conn.body
+  local wanted = check_what(what)
+  if not wanted then
+    if self.state ~= "done" and self.got >= most and most > 0 and
+        self.left > 0 then
+      return too_long(self)
+    end
+    return read_some(self, PIECE)
+  end
+  local parts, n, size = {}, 0, 0
+  while size < wanted do
+    if size > most then return too_long(self) end
+    local data, why = read_some(self, wanted - size)
+    if not data then
+      if why ~= "closed" then return nil, why, table.concat(parts) end
+      if size == 0 and what ~= "a" then return nil, why end
+      break
+    end
+    n = n + 1
+    parts[n] = data
+    size = size + #data
+  end
+  if size > most then return too_long(self) end
+  return table.concat(parts)
+end
+
+-- Reads what nobody has read of the body, if that is not much. Returns whether
+-- the connection can go on.
+function Body.drain(self)
+  if self.state == "done" then return true end
+  -- The client has perhaps not begun to send it, or has.
+  if self.continues or self.state == "broken" then return false end
+  local left = 4 * PIECE
+  while left > 0 do
+    local data, why = read_some(self, PIECE)
+    if not data then return why == "closed" end
+    left = left - #data
+  end
+  return false
+end
+
+return Body
