@@ -598,7 +598,8 @@ CASTING_API ptrdiff_t casting_below_write(
 /* What stands between the bytes that tasks read from and write to a stream and
    those of its connection. One constant struct for each kind of layer, never
    freed. The functions are called by the thread that runs the stream's session,
-   one at a time, but `drop` perhaps by any. They must not wait, nor call Lua.
+   one at a time, but `drop` perhaps by any. They must not wait; only `tell` may
+   call Lua.
 
    read     puts up to `size` (> 0) bytes for the task at `to`. Returns how
             many; 0: the other side has ended the stream in an orderly way.
@@ -613,6 +614,11 @@ CASTING_API ptrdiff_t casting_below_write(
    failure  tells why it has failed: text that is valid until the next call;
             NULL: what the system has said below.
    drop     frees the state.
+   tell     may be NULL. Pushes what stream:tls returns: a value of data; false:
+            it is not known before the handshake is over. It may raise an error.
+            `L` is any state with the stream: its metatables and its registry
+            may lack what the module has put into another one's. The layer is
+            not dropped meanwhile.
 
    In place of the above they return CASTING_EEMPTY if it can only go on when
    something has come below, CASTING_EFULL if there must be room first,
@@ -627,6 +633,7 @@ typedef struct casting_layer {
   int (*end)(void *state, casting_below *b);
   const char *(*failure)(void *state);
   void (*drop)(void *state);
+  int (*tell)(void *state, struct lua_State *L);
 } casting_layer;
 
 /* Lays a layer over the stream at stack position i.

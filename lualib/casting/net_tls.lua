@@ -7,9 +7,12 @@ local Net, sockets = internal.net_common, internal.sockets
 -- stream:tls([timeout])
 return function(stream, timeout)
   Net.check_seconds(2, "tls", "timeout", timeout)
-  if not sockets.is_layered(stream) then
-    if stream:fd() then return nil, "no TLS" end
-    return nil, "closed"
+  local info = sockets.tell(stream)
+  if info == false then
+    local ok, why = stream:write("", timeout)
+    if not ok then return nil, why end
+    info = sockets.tell(stream)
   end
-  return Net.tls("tls").info(stream, timeout)
+  if info then return info end
+  return nil, stream:fd() and "no TLS" or "closed"
 end

@@ -305,8 +305,8 @@ static int end(void *state, casting_below *b) {
   return (int)over(c, 0);
 }
 
-const casting_layer tls_layer = {
-  sizeof tls_layer, read_layer, write_layer, flush, end, failure, drop};
+const casting_layer tls_layer = {sizeof tls_layer, read_layer, write_layer,
+  flush, end, failure, drop, tls_tell};
 
 const casting_layers tls_layers = {
   sizeof tls_layers, &tls_layer, make, drop_context};

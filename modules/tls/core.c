@@ -336,24 +336,18 @@ static int push_info(lua_State *L) {
   return 1;
 }
 
-/* info(stream): a table; false: the handshake is not over; nil: no TLS. */
-static int core_info(lua_State *L) {
-  const tls_connection *c;
+int tls_tell(void *state, lua_State *L) {
+  const tls_connection *c = state;
   int status = 0;
   owned o;
-  lua_settop(L, 1);
-  lua_pushcfunction(L, push_info);
-  /* From here to the call nothing may raise; a finalizer that ran before may
-     have closed the stream. */
-  c = casting_layer_get(L, 1, &tls_layer);
-  if (c == NULL) return 0;
   if (!c->established) {
     lua_pushboolean(L, 0);
     return 1;
   }
+  lua_pushcfunction(L, push_info);
+  /* From here to the call nothing may raise. */
   memset(&o, 0, sizeof o);
   o.ssl = c->ssl;
-  (void)SSL_up_ref(o.ssl);
   o.certificate = SSL_get1_peer_certificate(o.ssl);
   if (o.certificate != NULL)
     o.names = X509_get_ext_d2i(o.certificate, NID_subject_alt_name, NULL, NULL);
@@ -363,7 +357,6 @@ static int core_info(lua_State *L) {
   BIO_free(o.bio);
   GENERAL_NAMES_free(o.names);
   X509_free(o.certificate);
-  SSL_free(o.ssl);
   ERR_clear_error();
   if (status != 0) return lua_error(L);
   if (o.bio == NULL) return luaL_error(L, "not enough memory");
@@ -426,7 +419,6 @@ static const luaL_Reg functions[] = {
   {"verifies", core_verifies},
   {"start", core_start},
   {"listen", core_listen},
-  {"info", core_info},
   {"bad", core_bad},
   {"version", core_version},
   {NULL, NULL},

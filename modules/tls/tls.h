@@ -146,6 +146,8 @@ tls_connection *tls_connection_new(
 tls_connection *tls_connection_of(SSL *ssl);
 /* Writing below has failed: the outcome of what was to be written. */
 int tls_write_failed(tls_connection *c, int outcome);
+/* What is known of it, for Lua (core.c). */
+int tls_tell(void *state, struct lua_State *L);
 /* How it reads and writes below (bio.c). False: no memory. */
 bool tls_bio_set(tls_connection *c);
 

@@ -283,19 +283,6 @@ function tls.listen(listener, o)
   return nil, why
 end
 
--- stream:tls([timeout]): what is known of its TLS, after the handshake.
-function tls.info(stream, timeout)
-  local info = core.info(stream)
-  if info == false then
-    local ok, why = stream:write("", timeout)
-    if not ok then return nil, why end
-    info = core.info(stream)
-  end
-  if info == nil then return nil, stream:fd() and "no TLS" or "closed" end
-  if not info then return nil, "closed" end
-  return info
-end
-
 tls.version = core.version()
 tls.is_context = core.is_context
 

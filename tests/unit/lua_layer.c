@@ -108,8 +108,22 @@ static void drop_coder(void *state) {
   atomic_fetch_sub(&live, 1);
 }
 
+/* A global function, which stands for a finalizer, may close the stream. */
+static int tell_coder(void *state, lua_State *L) {
+  const coder *c = state;
+  int before = atomic_load(&live);
+  lua_getglobal(L, "meanwhile");
+  if (lua_isfunction(L, -1)) lua_call(L, 0, 0);
+  CAST_ALWAYS(atomic_load(&live) == before);
+  if (c->met)
+    lua_pushinteger(L, (lua_Integer)c->nkept);
+  else
+    lua_pushboolean(L, 0);
+  return 1;
+}
+
 static const casting_layer layer = {sizeof layer, read_coded, write_coded,
-  flush_coded, end_coded, why_not, drop_coder};
+  flush_coded, end_coded, why_not, drop_coder, tell_coder};
 
 static void *make_coder(void *ud) {
   CAST_ALWAYS(ud == &live);
@@ -193,6 +207,35 @@ static void goes_through(void **state) {
          "assert(b:stats().read == 13 and a:stats().written == 13)\n"
          "assert(a:close() and not laid(a) and lay(a) == -4)\n"
          "b:close()\n");
+  end(L);
+}
+
+/* What a layer tells of itself, while Lua runs that may close the stream. */
+static void tells(void **state) {
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  run(L, "local a, b = two()\n"
+         "assert(select(2, a:tls(0)) == 'timeout')\n"
+         "spawn(b.write, b, '')\n"
+         "assert(a:tls() == 0 and b:tls() == 0)\n"
+         "assert(select(2, net.pair():tls()) == 'no TLS')\n"
+         "function meanwhile() a:close() end\n"
+         "assert(a:tls() == 0 and not laid(a))\n"
+         "assert(select(2, a:tls()) == 'closed')\n"
+         "function meanwhile() b:close() error('so', 0) end\n"
+         "local ok, e = pcall(b.tls, b)\n"
+         "assert(not ok and e == 'so' and not laid(b))\n"
+         "local c, d = two()\n"
+         "local t = spawn(d.write, d, '')\n"
+         "c:write ''\n"
+         "t:await()\n"
+         "function meanwhile()\n"
+         "  meanwhile = nil\n"
+         "  assert(c:tls() == 0)\n"
+         "  c:close()\n"
+         "end\n"
+         "assert(c:tls() == 0 and not laid(c))\n"
+         "d:close()\n");
   end(L);
 }
 
@@ -351,6 +394,7 @@ static void no_memory(void **state) {
 int main(void) {
   const struct CMUnitTest list[] = {
     cmocka_unit_test(goes_through),
+    cmocka_unit_test(tells),
     cmocka_unit_test(meets_first),
     cmocka_unit_test(takes_what_was_read),
     cmocka_unit_test(keeps_its_place),

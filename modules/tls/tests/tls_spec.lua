@@ -512,6 +512,22 @@ describe("a stream with TLS", function()
     session:close()
   end)
 
+  it("tells of itself in a sandbox", function()
+    local a, b = pair({alpn = {"x"}}, {alpn = {"x"}})
+    local jobs = casting.channel()
+    local box = casting.session {sandbox = true}
+    local task = box:spawn([[
+      local s = (...):receive()
+      local i = s:tls(100)
+      s:close()
+      return i.version, i.alpn, i.peer.subject, select(2, s:tls())
+    ]], jobs)
+    jobs:send(b)
+    assert.same({"TLSv1.3", "x", "CN=localhost", "closed"}, {task:await(LONG)})
+    a:close()
+    box:close()
+  end)
+
   it("is closed when its message is never received", function()
     local a, b = pair()
     do

@@ -28,15 +28,33 @@ int cast_layer_set(cast_stream *s, const casting_layer *how, void *state,
   return 0;
 }
 
+static void layer_free(cast_layer *l) {
+  l->how->drop(l->state);
+  cast_free(l->below.early);
+  cast_free(l);
+}
+
 void cast_layer_drop(cast_stream *s, cast_session *self, bool polite) {
   cast_layer *l = s->layer;
   if (l == NULL) return;
   if (polite && !s->shut && cast_layer_end(s, self) == 0)
     (void)l->how->flush(l->state, &l->below);
   s->layer = NULL;
-  l->how->drop(l->state);
-  cast_free(l->below.early);
-  cast_free(l);
+  l->dropped = true;
+  if (l->tells == 0) layer_free(l);
+}
+
+cast_layer *cast_layer_hold(cast_stream *s) {
+  cast_layer *l = s->layer;
+  if (l == NULL || l->how->size < sizeof *l->how || l->how->tell == NULL)
+    return NULL;
+  l->tells++;
+  return l;
+}
+
+void cast_layer_told(cast_layer *l) {
+  CAST_ASSERT(l->tells > 0);
+  if (--l->tells == 0 && l->dropped) layer_free(l);
 }
 
 void cast_layer_text(const cast_stream *s, char text[CAST_LAYER_TEXT]) {

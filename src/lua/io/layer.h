@@ -19,7 +19,9 @@
       again.
    5. Closing the stream lets the layer say goodbye, as far as there is room
       now, and drops it: after that there is none. A task that closes it tries
-      to part from the other side first, once, and may wait for that room. */
+      to part from the other side first, once, and may wait for that room.
+   6. While a layer tells of itself Lua runs, whose finalizers may close the
+      stream: it is dropped when the last one has told. */
 #ifndef CAST_LAYER_H
 #define CAST_LAYER_H
 
@@ -42,6 +44,8 @@ typedef struct cast_layer {
   uint8_t side[2]; /* see 4.: of a read, of a write */
   bool owes;       /* see 2. */
   bool parts;      /* see 5. */
+  bool dropped;    /* see 6. */
+  uint32_t tells;  /* see 6.: calls that are on */
 } cast_layer;
 
 /* What the streams of a listener get. */
@@ -72,6 +76,9 @@ intptr_t cast_layer_end(cast_stream *s, cast_session *self);
 bool cast_layer_part(cast_stream *s, cast_session *self);
 /* Drops it, after its end if `polite`. */
 void cast_layer_drop(cast_stream *s, cast_session *self, bool polite);
+/* See 6.: the layer until cast_layer_told, or NULL: it has nothing to tell. */
+cast_layer *cast_layer_hold(cast_stream *s);
+void cast_layer_told(cast_layer *l);
 /* Why it has failed. */
 #define CAST_LAYER_TEXT 256
 void cast_layer_text(const cast_stream *s, char text[CAST_LAYER_TEXT]);

@@ -164,6 +164,7 @@ const luaL_Reg cast_net_functions[] = {
   {"udp", cast_net_udp_new},
   {"wait", cast_net_wait},
   {"is_layered", cast_net_is_layered},
+  {"tell", cast_net_tell},
   {"close_now", cast_net_close_now},
   {"from_fd", net_from_fd},
   {NULL, NULL},
@@ -173,7 +174,7 @@ const luaL_Reg cast_net_functions[] = {
    needs is here; what makes sockets is not. */
 void cast_net_open(lua_State *L) {
   static const char *const kept[] = {
-    "numeric", "was_reset", "is_layered", "close_now"};
+    "numeric", "was_reset", "is_layered", "tell", "close_now"};
   lua_newtable(L);
   cast_state_box(L);
   luaL_setfuncs(L, cast_net_functions, 1);

@@ -157,6 +157,7 @@ int cast_net_wait(lua_State *L);
 int cast_net_copy(lua_State *L);
 int cast_net_listen(lua_State *L);
 int cast_net_is_layered(lua_State *L);
+int cast_net_tell(lua_State *L);
 /* Methods that are written in Lua. */
 int cast_net_lines(lua_State *L);
 int cast_net_starttls(lua_State *L);
