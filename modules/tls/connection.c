@@ -31,6 +31,7 @@ tls_connection *tls_connection_of(SSL *ssl) { return SSL_get_app_data(ssl); }
 static void drop(void *state) {
   tls_connection *c = state;
   SSL_free(c->ssl);
+  tls_tickets_unref(c->tickets);
   tls_context_unref(c->context);
   free(c->out);
   free(c->key);
@@ -61,15 +62,29 @@ static bool resume(tls_connection *c) {
   SSL_SESSION *session =
     tls_sessions_take(tls_context_sessions(c->context), c->generation, c->key);
   bool ok = session == NULL || SSL_set_session(c->ssl, session) == 1;
+  c->given = session;
   SSL_SESSION_free(session);
   return ok;
+}
+
+/* OpenSSL does not tell of a ticket that comes when a session of TLS 1.2 is
+   resumed: that makes a new session of it. */
+static void keep_ticket(tls_connection *c) {
+  const SSL_SESSION *session = SSL_get_session(c->ssl);
+  if (c->given == NULL || session == c->given || !SSL_session_reused(c->ssl) ||
+      SSL_version(c->ssl) >= TLS1_3_VERSION)
+    return;
+  tls_sessions_put(
+    tls_context_sessions(c->context), c->generation, c->key, session);
 }
 
 /* Kept here: after a failure OpenSSL would say no again. */
 static void note(const SSL *ssl, int what, int value) {
   tls_connection *c = SSL_get_app_data(ssl);
   (void)value;
-  if (c != NULL && (what & SSL_CB_HANDSHAKE_DONE)) c->established = true;
+  if (c == NULL || !(what & SSL_CB_HANDSHAKE_DONE)) return;
+  c->established = true;
+  keep_ticket(c);
 }
 
 tls_connection *tls_connection_new(
@@ -79,7 +94,8 @@ tls_connection *tls_connection_new(
   *why = "not enough memory";
   if (c == NULL) return NULL;
   c->context = tls_context_ref(context);
-  c->ssl = tls_context_connection(context, &verifies, &c->generation);
+  c->ssl =
+    tls_context_connection(context, &verifies, &c->generation, &c->tickets);
   c->key = key != NULL ? tls_copy(key) : NULL;
   if (c->ssl != NULL && !is_server && verifies && name == NULL)
     *why = "name is missing";
@@ -120,6 +136,9 @@ static int fail_of_errors(tls_connection *c) {
   int what = ERR_GET_REASON(e);
   char text[TLS_TEXT];
   if (ERR_GET_LIB(e) != ERR_LIB_SSL) what = 0;
+  /* A session that was found wrong is not resumed (RFC 5246, 7.2.2). */
+  if (c->key != NULL)
+    tls_sessions_drop(tls_context_sessions(c->context), c->generation, c->key);
   if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
     return c->outcome = CASTING_ENOMEM;
   if (what == SSL_R_CERTIFICATE_VERIFY_FAILED)

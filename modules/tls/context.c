@@ -26,6 +26,7 @@ void tls_settings_fini(tls_settings *s) {
   }
   free(s->hosts);
   free(s->alpn);
+  tls_tickets_unref(s->tickets);
   memset(s, 0, sizeof *s);
 }
 
@@ -93,16 +94,17 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *nout,
 static int keep_session(SSL *ssl, SSL_SESSION *session) {
   tls_connection *c = tls_connection_of(ssl);
   if (c != NULL) c->has_ticket = true;
-  if (c == NULL || c->key == NULL) return 0;
-  tls_sessions_put(
-    tls_context_sessions(c->context), c->generation, c->key, session);
-  return 1;
+  if (c != NULL && c->key != NULL)
+    tls_sessions_put(
+      tls_context_sessions(c->context), c->generation, c->key, session);
+  return 0;
 }
 
 static void set_callbacks(SSL_CTX *ctx, bool is_server) {
   if (is_server) {
     SSL_CTX_set_tlsext_servername_callback(ctx, choose_host);
     SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
+    tls_tickets_use(ctx);
     /* Tickets do it: what a client can resume it keeps itself. */
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
   } else {
@@ -152,27 +154,23 @@ void tls_context_unref(tls_context *x) {
   free(x);
 }
 
-/* Tickets that clients have stay good: the keys go on. */
-static void keep_tickets(SSL_CTX *to, SSL_CTX *from) {
-  unsigned char keys[80];
-  long n = SSL_CTX_get_tlsext_ticket_keys(from, NULL, 0);
-  if (n <= 0 || (size_t)n > sizeof keys) return;
-  if (SSL_CTX_get_tlsext_ticket_keys(from, keys, n) == 1)
-    (void)SSL_CTX_set_tlsext_ticket_keys(to, keys, n);
-  OPENSSL_cleanse(keys, sizeof keys);
-}
-
 bool tls_context_replace(tls_context *x, const tls_settings *settings) {
   tls_settings before;
+  tls_tickets *not_used = NULL;
   if (!CRYPTO_THREAD_write_lock(x->lock)) return false;
   before = x->settings;
-  /* Who resumes is not looked at again: what was thought of clients before
-     must not count for what is thought of them now. */
-  if (x->is_server && !before.verifies && !settings->verifies)
-    keep_tickets(settings->ctx, before.ctx);
   adopt(x, settings);
+  /* Who resumes is not looked at again: what was thought of clients before
+     must not count for what is thought of them now. Else tickets stay good, but
+     new ones have a new key. */
+  if (x->is_server && !before.verifies && !settings->verifies) {
+    not_used = x->settings.tickets;
+    x->settings.tickets = tls_tickets_ref(before.tickets);
+    tls_tickets_turn(before.tickets);
+  }
   tls_sessions_clear(x->sessions);
   CRYPTO_THREAD_unlock(x->lock);
+  tls_tickets_unref(not_used);
   tls_settings_fini(&before);
   return true;
 }
@@ -189,12 +187,19 @@ bool tls_context_verifies(tls_context *x) {
   return yes;
 }
 
+void tls_context_age(tls_context *x, int64_t seconds) {
+  if (!x->is_server || !CRYPTO_THREAD_read_lock(x->lock)) return;
+  tls_tickets_age(x->settings.tickets, seconds);
+  CRYPTO_THREAD_unlock(x->lock);
+}
+
 SSL *tls_context_connection(
-  tls_context *x, bool *verifies, uint64_t *generation) {
+  tls_context *x, bool *verifies, uint64_t *generation, tls_tickets **tickets) {
   SSL *ssl;
   if (!CRYPTO_THREAD_read_lock(x->lock)) return NULL;
   ssl = SSL_new(x->settings.ctx);
   *verifies = x->settings.verifies;
+  *tickets = tls_tickets_ref(x->settings.tickets);
   *generation = tls_sessions_generation(x->sessions);
   CRYPTO_THREAD_unlock(x->lock);
   return ssl;

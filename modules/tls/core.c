@@ -179,6 +179,13 @@ static int core_replace(lua_State *L) {
   return 1;
 }
 
+/* age(context, seconds): as if so many had passed for the keys of tickets; for
+   tests. */
+static int core_age(lua_State *L) {
+  tls_context_age(check_context(L, 1), (int64_t)luaL_checknumber(L, 2));
+  return 0;
+}
+
 /* is_context(v): nil; or "server" or "client". */
 static int core_is_context(lua_State *L) {
   const char *kind = NULL;
@@ -415,6 +422,7 @@ static int core_version(lua_State *L) {
 static const luaL_Reg functions[] = {
   {"context", core_context},
   {"replace", core_replace},
+  {"age", core_age},
   {"is_context", core_is_context},
   {"verifies", core_verifies},
   {"start", core_start},

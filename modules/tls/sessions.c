@@ -2,10 +2,14 @@
    SPDX-License-Identifier: MIT
 
    A few, as many as a program has other sides: the oldest goes first. Of TLS
-   1.3 each is used once (RFC 8446, appendix C.4). Lock: its own. */
+   1.3 each is used once (RFC 8446, appendix C.4). Those of TLS 1.2 are used by
+   several connections at once, each of which gets a copy: OpenSSL writes into
+   the session of a connection without a lock that others look at, and takes it
+   for spoilt when the connection is reset. Lock: its own. */
 #include "tls.h"
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,27 +72,32 @@ static entry *find_locked(tls_sessions *x, const char *key) {
   return NULL;
 }
 
-void tls_sessions_put(
-  tls_sessions *x, uint64_t generation, const char *key, SSL_SESSION *session) {
-  char *copy = x != NULL ? tls_copy(key) : NULL;
+void tls_sessions_put(tls_sessions *x, uint64_t generation, const char *key,
+  const SSL_SESSION *session) {
+  entry new = {x != NULL ? tls_copy(key) : NULL, NULL};
   entry *e;
-  if (copy == NULL || !CRYPTO_THREAD_write_lock(x->lock)) {
-    free(copy);
-    SSL_SESSION_free(session);
-    return;
+  (void)ERR_set_mark(); /* a connection does not fail because this does */
+  if (new.key != NULL) new.session = SSL_SESSION_dup(session);
+  (void)ERR_pop_to_mark();
+  if (new.session != NULL && CRYPTO_THREAD_write_lock(x->lock)) {
+    if (x->generation == generation) {
+      e = find_locked(x, key);
+      if (e == NULL) e = &x->at[x->next++ % MOST];
+      clear(e);
+      *e = new;
+      new = (entry){NULL, NULL};
+    }
+    CRYPTO_THREAD_unlock(x->lock);
   }
-  if (x->generation == generation) {
-    e = find_locked(x, key);
-    if (e == NULL) e = &x->at[x->next++ % MOST];
-    clear(e);
-    e->key = copy;
-    e->session = session;
-    copy = NULL;
-    session = NULL;
-  }
+  clear(&new);
+}
+
+void tls_sessions_drop(tls_sessions *x, uint64_t generation, const char *key) {
+  entry *e;
+  if (x == NULL || !CRYPTO_THREAD_write_lock(x->lock)) return;
+  e = x->generation == generation ? find_locked(x, key) : NULL;
+  if (e != NULL) clear(e);
   CRYPTO_THREAD_unlock(x->lock);
-  free(copy);
-  SSL_SESSION_free(session);
 }
 
 SSL_SESSION *tls_sessions_take(
@@ -98,9 +107,13 @@ SSL_SESSION *tls_sessions_take(
   if (x == NULL || !CRYPTO_THREAD_write_lock(x->lock)) return NULL;
   e = x->generation == generation ? find_locked(x, key) : NULL;
   if (e != NULL) {
-    session = e->session;
-    (void)SSL_SESSION_up_ref(session);
-    if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION) clear(e);
+    if (SSL_SESSION_get_protocol_version(e->session) >= TLS1_3_VERSION) {
+      session = e->session;
+      e->session = NULL;
+      clear(e);
+    } else {
+      session = SSL_SESSION_dup(e->session);
+    }
   }
   CRYPTO_THREAD_unlock(x->lock);
   return session;

@@ -249,7 +249,9 @@ bool tls_settings_init(
     s->alpn = malloc(o->nalpn);
     if (s->alpn != NULL) memcpy(s->alpn, o->alpn, s->nalpn = o->nalpn);
   }
-  if ((o->is_server && o->nalpn > 0 && s->alpn == NULL &&
+  if (o->is_server) s->tickets = tls_tickets_new();
+  if ((o->is_server &&
+        (s->tickets == NULL || (o->nalpn > 0 && s->alpn == NULL)) &&
         !out_of_memory(text)) ||
       !add_hosts(s, o, text)) {
     tls_settings_fini(s);

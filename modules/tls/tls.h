@@ -36,14 +36,31 @@ tls_sessions *tls_sessions_new(void); /* NULL: no memory */
 void tls_sessions_free(tls_sessions *x);
 /* How often they were cleared. */
 uint64_t tls_sessions_generation(tls_sessions *x);
-/* Takes a reference over. The oldest one goes if there is no room. What is of
-   another generation is dropped. */
-void tls_sessions_put(
-  tls_sessions *x, uint64_t generation, const char *key, SSL_SESSION *session);
-/* A reference, or NULL. What may be used only once is there no more. */
+/* Keeps a copy. The oldest one goes if there is no room. What is of another
+   generation is dropped. */
+void tls_sessions_put(tls_sessions *x, uint64_t generation, const char *key,
+  const SSL_SESSION *session);
+/* Nobody resumes what was kept for this key. */
+void tls_sessions_drop(tls_sessions *x, uint64_t generation, const char *key);
+/* One of the caller's, or NULL. What may be used only once is there no more. */
 SSL_SESSION *tls_sessions_take(
   tls_sessions *x, uint64_t generation, const char *key);
 void tls_sessions_clear(tls_sessions *x);
+
+/* -- keys of the tickets that a server gives ------------------------------ */
+
+typedef struct tls_tickets tls_tickets;
+
+tls_tickets *tls_tickets_new(void); /* NULL: no memory, or no randomness */
+tls_tickets *tls_tickets_ref(tls_tickets *x);
+void tls_tickets_unref(tls_tickets *x);
+/* From now on tickets are made with another key, unless this one is new; those
+   that there are stay good. */
+void tls_tickets_turn(tls_tickets *x);
+/* As if so many seconds had passed, for tests. */
+void tls_tickets_age(tls_tickets *x, int64_t seconds);
+/* Connections of that context ask for keys. */
+void tls_tickets_use(SSL_CTX *ctx);
 
 /* -- contexts ------------------------------------------------------------- */
 
@@ -60,7 +77,8 @@ typedef struct tls_settings {
   size_t nhosts;
   unsigned char *alpn; /* of a server: as in the protocol; or NULL */
   unsigned nalpn;
-  bool verifies; /* of a client: the certificate, and so the name */
+  tls_tickets *tickets; /* of a server: a reference */
+  bool verifies;        /* of a client: the certificate, and so the name */
 } tls_settings;
 
 typedef struct tls_context tls_context;
@@ -76,10 +94,13 @@ bool tls_context_replace(tls_context *x, const tls_settings *settings);
 bool tls_context_is_server(const tls_context *x);
 bool tls_context_verifies(tls_context *x);
 tls_sessions *tls_context_sessions(tls_context *x);
-/* A new connection's, and what goes with it: does it look at certificates, and
-   which sessions may it resume? NULL: no memory. */
+/* A new connection's, and what goes with it: does it look at certificates,
+   which sessions may it resume, and which keys have its tickets (a reference;
+   NULL: a client)? NULL: no memory. */
 SSL *tls_context_connection(
-  tls_context *x, bool *verifies, uint64_t *generation);
+  tls_context *x, bool *verifies, uint64_t *generation, tls_tickets **tickets);
+/* See tls_tickets_age. */
+void tls_context_age(tls_context *x, int64_t seconds);
 void tls_settings_fini(tls_settings *s);
 
 /* Options of a context. Strings are valid during the call; NULL: not given. */
@@ -113,6 +134,7 @@ bool tls_settings_init(
 typedef struct tls_connection {
   SSL *ssl;
   tls_context *context;
+  tls_tickets *tickets; /* of a server: a reference */
   casting_below *below; /* during a call of the layer's */
   unsigned char *out;   /* what there was no room for below; NULL: nothing */
   size_t at, end, room; /* of it */
@@ -120,6 +142,8 @@ typedef struct tls_connection {
   size_t held;          /* during a call: what it writes, so many bytes or
                            more, waits in `out` for its end; 0: it does not */
   char *key;            /* of a client: of its session; or NULL */
+  const void *given;    /* of a client: the session that it began with, perhaps
+                           freed meanwhile; or NULL */
   char *why;            /* why it has failed; NULL: see `outcome` */
   int below_outcome;    /* the failure below, or 0 */
   int write_outcome;    /* writing has failed so, after the handshake; reading

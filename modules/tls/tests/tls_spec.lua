@@ -6,75 +6,16 @@ local helper = require "helper"
 local netkit = require "netkit"
 local _ENV = helper.globals(_ENV) -- luacheck: ignore
 package.path = "./modules/tls/tests/?.lua;" .. package.path
+local kit = require "tlskit"
 local certs = require "certs"
 local tls = require "casting.tls"
 local net = require "casting.net"
-local pack, LONG = helper.pack, helper.LONG
+local LONG = helper.LONG
+local server_options, client_options = kit.server_options, kit.client_options
+local keep, serve, echo = kit.keep, kit.serve, kit.echo
+local connect, both, pair = kit.connect, kit.both, kit.pair
 
--- -- tools --------------------------------------------------------------------
-
-local function server_options(more)
-  local c = certs.make()
-  local o = {cert = c.server.cert, key = c.server.key}
-  for k, v in pairs(more or {}) do o[k] = v end
-  return o
-end
-
-local function client_options(more)
-  local o = {ca = certs.make().ca.cert}
-  for k, v in pairs(more or {}) do o[k] = v end
-  return o
-end
-
-local open = {}
-local function keep(v)
-  open[#open + 1] = v
-  return v
-end
-
-after_each(function()
-  for i = #open, 1, -1 do
-    pcall(open[i].close, open[i])
-    open[i] = nil
-  end
-end)
-
--- A listener that serves f in a task. Returns its port, and the task.
-local function serve(options, f, serving)
-  local listener = keep(assert(net.listen("127.0.0.1", 0, {tls = options})))
-  local task = casting.spawn(function() return listener:serve(f, serving) end)
-  return select(2, listener:name()), task, listener
-end
-
-local function echo(stream)
-  for line in stream:lines("L", LONG) do stream:write(line) end
-end
-
-local function connect(port, options, host)
-  local stream, why = net.connect(host or "localhost", port,
-    {tls = options or client_options(), timeout = LONG})
-  if stream then keep(stream) end
-  return stream, why
-end
-
--- Two ends of one TLS connection, in this session.
-local function both(server, client, make)
-  local a, b = (make or netkit.tcp)()
-  keep(a)
-  keep(b)
-  local s = server_options(server)
-  s.server = true
-  local c = client_options(client)
-  c.name = c.name or "localhost"
-  local task = casting.spawn(function() return a:starttls(s) end)
-  local got = pack(b:starttls(c))
-  return pack(task:await(LONG)), got
-end
-
-local function pair(server, client, make)
-  local s, c = both(server, client, make)
-  return assert(s[1], s[2]), assert(c[1], c[2])
-end
+after_each(kit.close_all)
 
 -- -- tests --------------------------------------------------------------------
 
@@ -200,88 +141,6 @@ describe("a client", function()
     local stream, why = connect(port, true)
     assert.is_nil(stream)
     assert.matches("^TLS: certificate verify failed", why)
-  end)
-
-  it("resumes a session", function()
-    for _, version in ipairs {"1.2", "1.3"} do
-      local context = tls.context(client_options {max = version})
-      local port = serve(server_options(), echo)
-      for i = 1, 4 do
-        local stream = assert(connect(port, context))
-        stream:write "x\n"
-        assert.equal("x", stream:read("l", LONG))
-        assert.equal(i > 1, stream:tls().resumed)
-        stream:close()
-      end
-      -- Nobody else has that session.
-      local stream = assert(connect(port, context, "127.0.0.1"))
-      assert.is_false(stream:tls().resumed)
-    end
-  end)
-
-  it("resumes it when the server has another certificate", function()
-    local c = certs.make()
-    local own = assert(tls.context(server_options {server = true}))
-    local context = tls.context(client_options())
-    local port = serve(own, echo)
-    local function round()
-      local stream = assert(connect(port, context))
-      stream:write "x\n"
-      assert.equal("x", stream:read("l", LONG))
-      local info = stream:tls()
-      stream:close()
-      return info
-    end
-    local first = round()
-    assert.is_true(own:reload {cert = c.second.cert, key = c.second.key})
-    assert.is_true(round().resumed)
-    context = tls.context(client_options())
-    local second = round()
-    assert.is_false(second.resumed)
-    assert.not_equal(first.peer.sha256, second.peer.sha256)
-    -- What cannot be read changes nothing.
-    assert.same({nil, "cert: /none: No such file or directory"},
-      {own:reload {cert = "/none"}})
-    context = tls.context(client_options())
-    assert.equal(second.peer.sha256, round().peer.sha256)
-  end)
-end)
-
-describe("a context that was reloaded", function()
-  it("does not let in who was let in before", function()
-    local c = certs.make()
-    for _, version in ipairs {"1.2", "1.3"} do
-      local own = tls.context(server_options {server = true})
-      local port = serve(own, function(stream)
-        stream:write "welcome\n"
-        stream:read("l", LONG)
-      end)
-      local context = tls.context(client_options {max = version})
-      local stream = assert(connect(port, context))
-      assert.equal("welcome", stream:read("l", LONG))
-      stream:close()
-      assert(own:reload(server_options {verify = true, ca = c.ca.cert}))
-      local why
-      stream, why = connect(port, context) -- which has a ticket
-      if stream then stream, why = stream:read("l", LONG) end
-      assert.is_nil(stream)
-      assert.matches("^TLS: ", why)
-    end
-  end)
-
-  it("does not resume what it would not trust any more", function()
-    local c = certs.make()
-    local port = serve({cert = c.unknown.cert, key = c.unknown.key},
-      function(stream)
-        stream:read("l", LONG)
-        stream:write "x\n"
-      end)
-    local context = tls.context {ca = c.stranger.cert}
-    local stream = assert(connect(port, context))
-    assert(context:reload {ca = c.ca.cert})
-    stream:write "tickets come with the answer\n"
-    assert.equal("x", stream:read("l", LONG))
-    assert.is_nil((connect(port, context)))
   end)
 end)
 
