@@ -27,6 +27,7 @@ set(long_tests
   lua/docs
   lua/examples
   lua/examples_fs
+  lua/examples_http
   lua/examples_socket
   lua/exit
   lua/fork

@@ -5,7 +5,9 @@
 -- that version, or ```lua needs socket.http if it needs a library that may not
 -- be there. Each runs in an interpreter of its own, behind a line that
 -- loads casting. What it prints must be what follows the --> in it, in order;
--- "..." there stands for anything.
+-- "..." there stands for anything. A block ```lua file examples/NAME.lua is
+-- what stands in that file below its first comment: a program with tests of its
+-- own.
 
 local helper = require "helper"
 
@@ -43,7 +45,8 @@ function snippets.blocks(path)
     elseif line:match "^```" then
       current = {line = n, heading = heading,
         language = line:match "^```(%w*)", version = line:match "%d%.%d",
-        needs = line:match "needs ([%w_.]+)"}
+        needs = line:match "needs ([%w_.]+)",
+        file = line:match " file (%S+)"}
     elseif line:match "^#+ " then
       heading = line:match "^#+ (.*)"
     end
@@ -107,6 +110,13 @@ function snippets.describe(path, it, pending)
   for _, snippet in ipairs(snippets.of(path, "lua")) do
     it(("the one in line %d (%s) holds"):format(snippet.line,
       snippet.heading), function()
+      if snippet.file then
+        local below = helper.slurp(snippet.file):match "^.-\n\n(.*)\n$"
+        if below ~= snippet.text then
+          error("it is not what stands in " .. snippet.file)
+        end
+        return
+      end
       if snippet.version and helper.version < snippet.version then
         pending("needs Lua " .. snippet.version)
         return
