@@ -160,8 +160,19 @@ static const http_fault *read_fields(http_head *h, http_text rest) {
 
 /* -- what the fields say -------------------------------------------------- */
 
+/* A tab beside what says where the body ends is allowed, but Node does not know
+   "chunked" with one behind it. The value stands behind a colon, and before the
+   end of a line or of the head. */
+static bool has_tab(http_text value) {
+  while (value.at[-1] == ' ') value.at--, value.n++;
+  while (value.at[value.n] == ' ') value.n++;
+  return value.at[-1] == '\t' || value.at[value.n] == '\t' ||
+         memchr(value.at, '\t', value.n) != NULL;
+}
+
 static const http_fault *read_length(http_head *h, http_text value) {
   uint64_t n = 0;
+  if (has_tab(value)) return &bad_length;
   if (h->flags & HTTP_HAS_LENGTH || value.n == 0 || value.n > 18)
     return &bad_length;
   for (size_t i = 0; i < value.n; i++) {
@@ -176,6 +187,7 @@ static const http_fault *read_length(http_head *h, http_text value) {
 /* Chunked comes once, and is the last. Other codings are not understood. */
 static const http_fault *read_coding(http_head *h, http_text value) {
   http_text member;
+  if (has_tab(value)) return &bad_coding;
   while (next_member(&value, &member)) {
     if (h->flags & HTTP_CHUNKED) return &bad_coding;
     if (!http_is_token(member)) return &bad_coding;

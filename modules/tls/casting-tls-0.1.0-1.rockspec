@@ -32,6 +32,7 @@ build = {
         "modules/tls/core.c",
         "modules/tls/sessions.c",
         "modules/tls/settings.c",
+        "modules/tls/tickets.c",
       },
       incdirs = { "$(OPENSSL_INCDIR)" },
       libdirs = { "$(OPENSSL_LIBDIR)" },

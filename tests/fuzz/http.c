@@ -156,8 +156,6 @@ static bool may_refuse(const http_head *h, const seen *s, http_text head) {
   case HPE_INVALID_URL:
     return is_same(h->method, (http_text){"CONNECT", 7}) ||
            (h->target.at[0] != '/' && h->target.at[0] != '*');
-  case HPE_INVALID_CONTENT_LENGTH: /* it allows no tab around it */
-    return memchr(head.at, '\t', head.n) != NULL;
   case HPE_INVALID_VERSION: {
     const char *at = h->status != 0 ? head.at : strstr(head.at, " HTTP/1.") + 1;
     return at[7] > '1';

@@ -270,6 +270,13 @@ local rows = {
     "Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n", "400"},
   {"RFC 9112, 6.1: in upper case", "POST / HTTP/1.1\r\n" .. HOST ..
     "Transfer-Encoding: CHUNKED\r\n\r\n0\r\n\r\n", "200"},
+  {"RFC 9112, 6.1: with a tab, which others do not know",
+    "POST / HTTP/1.1\r\n" .. HOST ..
+    "Transfer-Encoding: chunked \t \r\n\r\n0\r\n\r\n", "400"},
+  {"RFC 9112, 6.2: a length with a tab", "POST / HTTP/1.1\r\n" .. HOST ..
+    "Content-Length:  \t 3\r\n\r\nabc", "400"},
+  {"RFC 9112, 6.2: a length with blanks", "POST / HTTP/1.1\r\n" .. HOST ..
+    "Content-Length:   3  \r\n\r\nabc", "200"},
   {"RFC 9112, 6.3: two lengths", "POST / HTTP/1.1\r\n" .. HOST ..
     "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", "400"},
   {"RFC 9112, 6.3: a list of lengths", "POST / HTTP/1.1\r\n" .. HOST ..
