@@ -54,7 +54,8 @@ set(long_tests
   lua/watch
   lua/watch_again
   lua/watch_tree
-  modules/tls)
+  modules/tls
+  modules/tls_peers)
 
 set(results ${CMAKE_BINARY_DIR}/results)
 file(MAKE_DIRECTORY ${results})
