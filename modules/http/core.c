@@ -1,6 +1,6 @@
 /* core.c - the part in C of casting.http.
    SPDX-License-Identifier: MIT */
-#include "http.h"
+#include "websocket.h"
 
 #include <string.h>
 
@@ -25,5 +25,6 @@ int luaopen_casting_http_core(lua_State *L) {
   add_functions(L, http_writing);
   add_functions(L, http_coding);
   lua_pop(L, 1);
+  ws_open(L);
   return 1;
 }

@@ -105,6 +105,13 @@ function http.files(root, options)
   return require("casting.http.files").handler(root, o)
 end
 
+-- http.websocket(url [, options])
+function http.websocket(url, options)
+  local ws, why, status =
+    require("casting.http.handshake").connect(url, options)
+  return ws, why, status -- no tail call: errors tell of who has called this
+end
+
 http.encode, http.date = core.encode, core.date
 
 return http

@@ -8,6 +8,7 @@
 --                         false: there is none
 --   host, port            the address and the port of the client
 --   stream                the connection
+--   response              what answers it, see response.lua
 --   headers, query        made when they are first looked at
 -- and for the functions here:
 --   conn                  the connection, see server.lua
@@ -107,6 +108,12 @@ function methods:closed(options)
     if self.victim then self.victim:cancel "the client has gone" end
   end)
   return gone
+end
+
+-- request:websocket([options]): see handshake.lua.
+function methods:websocket(options)
+  local ws, why = require("casting.http.handshake").accept(self, options)
+  return ws, why -- no tail call: errors tell of who has called this
 end
 
 return Request

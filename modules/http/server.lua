@@ -10,10 +10,12 @@
 --   timeout      seconds of one read or write in the middle of a message
 --   body         bytes that the body of a request may have
 --   served       requests so far
+--   websocket    what it has become
 -- A server, one in each session that serves:
 --   closing      the listener was closed
 --   idle         the streams that wait for a request: stream -> the connection
 --   patience     seconds that the header of a request may take
+--   websockets   those of its connections -> true; or false
 
 local casting = require "casting"
 local Body = require "casting.http.body"
@@ -37,6 +39,9 @@ local function watch(listener, server)
   server.closing = true
   servers[listener] = nil
   for stream in pairs(server.idle) do stream:close() end
+  if server.websockets then
+    require("casting.http.websocket").leave(server)
+  end
 end
 
 -- A header that comes byte by byte must not take as long as a connection may be
@@ -76,7 +81,8 @@ end
 local function server_of(listener, o)
   local server = servers[listener]
   if not server then
-    server = {closing = false, idle = {}, sweeper = false, patience = o.header}
+    server = {closing = false, idle = {}, sweeper = false, patience = o.header,
+      websockets = false}
     servers[listener] = server
     server.watcher = casting.spawn(watch, listener, server)
   end
@@ -145,7 +151,7 @@ local function receive(conn, o)
     text = text or false, host = conn.host, port = conn.port,
     stream = conn.stream, conn = conn, head = head, flags = flags,
     left = length, state = "done", got = 0, continues = false, gone = false,
-    watcher = false})
+    watcher = false, response = false})
   if request.state == "body" and length > o.body then
     return refuse(conn, 413, "the body is too long")
   end
@@ -181,6 +187,7 @@ end
 
 local function answer(conn, handler, request, o)
   local response = Response.new(conn, request)
+  request.response = response
   local began = o.log and casting.now()
   local ok, e = call(handler, request, response)
   local pinger = response.pinger
@@ -191,9 +198,12 @@ local function answer(conn, handler, request, o)
   if ok and response.state ~= "done" then
     ok, e = pcall(response.finish, response)
   end
-  if request.watcher then
+  if request.gone then
     request.watcher:cancel()
     request.watcher:join()
+  end
+  if conn.websocket then
+    require("casting.http.websocket").finish(conn.websocket, ok, e)
   end
   if o.log then
     o.log(request, response.status, response.sent, casting.now() - began)

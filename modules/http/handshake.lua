@@ -1,0 +1,439 @@
+-- handshake.lua - how a connection becomes a websocket (RFC 6455, 4).
+-- SPDX-License-Identifier: MIT
+
+local casting = require "casting"
+local core = require "casting.http.core"
+local WebSocket = require "casting.http.websocket"
+local net = casting.net
+
+local Handshake = {}
+
+local UPGRADES = 8 -- of the flags of a head
+local BARE = 8 -- of how a head is written
+local MOST = 65536 -- bytes of the head of an answer
+local PORTS = {ws = 80, wss = 443, http = 80, https = 443}
+
+local function has(flags, flag) return flags % (2 * flag) >= flag end
+
+-- -- options ------------------------------------------------------------------
+
+-- `level`: that of the program, as seen from who calls this.
+local function bad(i, problem, level)
+  error(("bad argument #%d to 'websocket' (%s)"):format(i, problem), level + 1)
+end
+
+local function got(v)
+  if type(v) == "number" or type(v) == "boolean" then return tostring(v) end
+  return type(v)
+end
+
+local function is_list(v, check)
+  if type(v) ~= "table" then return false end
+  for i = 1, #v do
+    if type(v[i]) ~= "string" or not check(v[i]) then return false end
+  end
+  return true
+end
+
+-- Each looks at a value, and returns what is wrong with it.
+local function positive(what)
+  return function(v)
+    if type(v) == "number" and v > 0 then return nil end
+    return "must be a number of " .. what .. " above zero"
+  end
+end
+
+local function is_table(v)
+  if type(v) ~= "table" then return "must be a table" end
+end
+
+local CHECKS = {
+  max_message = positive "bytes",
+  closing = positive "seconds",
+  timeout = positive "seconds",
+  ping = function(v)
+    if v ~= false then return positive "seconds"(v) end
+  end,
+  compress = function(v)
+    if type(v) ~= "boolean" then return "must be a boolean" end
+  end,
+  protocols = function(v)
+    if not is_list(v, core.is_token) then return "must be a list of tokens" end
+  end,
+  origins = function(v)
+    if v ~= "*" and not is_list(v, function() return true end) then
+      return 'must be a list of strings or "*"'
+    end
+  end,
+  headers = is_table,
+  tls = function(v)
+    if v ~= true and type(v) ~= "table" and type(v) ~= "userdata" then
+      return "must be true, a table or a context"
+    end
+  end,
+}
+
+local SERVER = {max_message = true, closing = true, ping = true,
+  compress = true, protocols = true, origins = true, headers = true}
+local CLIENT = {max_message = true, closing = true, ping = true,
+  compress = true, protocols = true, headers = true, timeout = true,
+  tls = true}
+
+local function read_options(i, given, known)
+  local o = {max_message = 1048576, closing = 5, ping = 30}
+  if given == nil then return o end
+  if type(given) ~= "table" then
+    bad(i, "table expected, got " .. got(given), 4)
+  end
+  for k, v in pairs(given) do
+    if not known[k] then
+      bad(i, ("unknown option '%s'"):format(tostring(k)), 4)
+    end
+    local problem = CHECKS[k](v)
+    if problem then
+      bad(i, ("%s %s, got %s"):format(k, problem, got(v)), 4)
+    end
+    o[k] = v
+  end
+  return o
+end
+
+-- -- fields -------------------------------------------------------------------
+
+-- The members of a list with commas, which are tokens: a list, empty if there
+-- is no such field; nil: it is malformed.
+local function tokens(text)
+  local list = {}
+  if not text then return list end
+  for member in (text .. ","):gmatch "[ \t]*(.-)[ \t]*," do
+    if member ~= "" then
+      if not core.is_token(member) then return nil end
+      list[#list + 1] = member
+    end
+  end
+  return list
+end
+
+local function has_word(text, word)
+  for _, member in ipairs(tokens(text) or {}) do
+    if member:lower() == word then return true end
+  end
+  return false
+end
+
+-- One parameter of an extension: its name and its value, or true; or nil.
+local function parameter(text)
+  local name, value = text:match "^[ \t]*([^ \t=]+)[ \t]*=[ \t]*(.-)[ \t]*$"
+  if not name then
+    name, value = text:match "^[ \t]*([^ \t=]+)[ \t]*$", true
+  else
+    value = value:match '^"(.*)"$' or value
+    if not core.is_token(value) then return nil end
+  end
+  if not name or not core.is_token(name) then return nil end
+  return name, value
+end
+
+-- Extensions: a list of tables: the name at 1, and parameters by their names;
+-- `twice`: one comes again. nil: they are malformed (RFC 6455, 9.1).
+local function extensions(text)
+  local list = {}
+  if not text then return list end
+  for member in (text .. ","):gmatch "(.-)," do
+    if member:match "[^ \t]" then
+      local extension
+      for part in (member .. ";"):gmatch "(.-);" do
+        local name, value = parameter(part)
+        if not name then return nil end
+        if not extension then
+          if value ~= true then return nil end
+          extension = {name}
+        else
+          if extension[name] ~= nil then extension.twice = true end
+          extension[name] = value
+        end
+      end
+      list[#list + 1] = extension
+    end
+  end
+  return list
+end
+
+-- -- compression (RFC 7692) ---------------------------------------------------
+
+local DEFLATE = "permessage-deflate"
+
+local function bits_of(value)
+  return value:match "^[89]$" or value:match "^1[0-5]$"
+end
+
+-- Whether all parameters are known, and have values as they must.
+local function are_right(e)
+  if e.twice then return false end
+  for name, value in pairs(e) do
+    if name == "server_no_context_takeover" or
+        name == "client_no_context_takeover" then
+      if value ~= true then return false end
+    elseif name == "server_max_window_bits" then
+      if value == true or not bits_of(value) then return false end
+    elseif name == "client_max_window_bits" then
+      if value ~= true and not bits_of(value) then return false end
+    elseif name ~= 1 then
+      return false
+    end
+  end
+  return true
+end
+
+-- The first offer that can be met: the answer to it, and the bits of the window
+-- for what is sent. Messages are compressed by themselves, in both directions.
+-- zlib has no windows of 8 bits.
+local function choose(list)
+  for _, e in ipairs(list) do
+    local bits = e.server_max_window_bits
+    if e[1]:lower() == DEFLATE and are_right(e) and bits ~= "8" then
+      local answer = DEFLATE ..
+        "; server_no_context_takeover; client_no_context_takeover"
+      if bits then
+        answer = ("%s; server_max_window_bits=%s"):format(answer, bits)
+      end
+      return answer, tonumber(bits or 15)
+    end
+  end
+  return nil, 0
+end
+
+local OFFER = DEFLATE ..
+  "; server_no_context_takeover; client_no_context_takeover"
+
+-- Whether that is an answer to OFFER.
+local function is_met(e)
+  return e[1]:lower() == DEFLATE and are_right(e) and
+    e.server_no_context_takeover and not e.client_max_window_bits
+end
+
+-- -- the side of a server -----------------------------------------------------
+
+-- "host:port" of the field Host, or of an origin, in lower case.
+local function with_port(text, scheme)
+  text = text:lower()
+  if text:match ":%d+$" or not PORTS[scheme] then return text end
+  return text:gsub(":$", "") .. ":" .. PORTS[scheme]
+end
+
+-- May a page of this origin use this server? Without a field Origin it is no
+-- page that asks.
+local function is_allowed(headers, origins)
+  local origin = headers.origin
+  if not origin or origins == "*" then return true end
+  if origins then
+    for i = 1, #origins do
+      if origins[i] == "*" or origins[i]:lower() == origin:lower() then
+        return true
+      end
+    end
+    return false
+  end
+  local scheme, authority = origin:match "^(%a[%w+.-]*)://([^/?#@, ]+)$"
+  if not scheme then return false end
+  scheme = scheme:lower()
+  return with_port(authority, scheme) == with_port(headers.host or "", scheme)
+end
+
+local ASK = {Upgrade = "websocket", Connection = "Upgrade"}
+local ASK_13 = {Upgrade = "websocket", Connection = "Upgrade",
+  ["Sec-WebSocket-Version"] = "13"}
+
+-- What is wrong with a request for a websocket: nil; or a status, why, and
+-- fields for the answer.
+local function look(request, o)
+  local headers = request.headers
+  if request.method ~= "GET" then
+    return 405, "a websocket is asked for with GET", {Allow = "GET"}
+  elseif not has(request.flags, UPGRADES) or
+      not has_word(headers.upgrade, "websocket") then
+    return 426, "a websocket is wanted here", ASK
+  elseif headers["sec-websocket-version"] ~= "13" then
+    return 426, "the version of websockets is 13", ASK_13
+  elseif not core.accept(headers["sec-websocket-key"] or "") then
+    return 400, "Sec-WebSocket-Key is missing or malformed"
+  elseif request.state ~= "done" then
+    return 400, "a request for a websocket has no body"
+  elseif not is_allowed(headers, o.origins) then
+    return 403, "pages of this origin may not use this server"
+  elseif not tokens(headers["sec-websocket-protocol"]) then
+    return 400, "Sec-WebSocket-Protocol is malformed"
+  elseif not extensions(headers["sec-websocket-extensions"]) then
+    return 400, "Sec-WebSocket-Extensions is malformed"
+  elseif request.conn.server.closing then
+    return 503, "the server ends"
+  end
+end
+
+-- The first of ours that the client knows, too.
+local function choose_protocol(ours, theirs)
+  for _, name in ipairs(ours or {}) do
+    for _, other in ipairs(theirs) do
+      if name == other then return name end
+    end
+  end
+end
+
+local function answer(request, o)
+  local headers = request.headers
+  local fields = {}
+  for k, v in pairs(o.headers or {}) do fields[k] = v end
+  fields.Upgrade, fields.Connection = "websocket", "Upgrade"
+  fields["Sec-WebSocket-Accept"] = core.accept(headers["sec-websocket-key"])
+  local protocol = choose_protocol(o.protocols,
+    tokens(headers["sec-websocket-protocol"]))
+  fields["Sec-WebSocket-Protocol"] = protocol
+  local extension, bits = nil, 0
+  if o.compress then
+    extension, bits = choose(extensions(headers["sec-websocket-extensions"]))
+  end
+  fields["Sec-WebSocket-Extensions"] = extension
+  return core.head(101, fields, BARE, -1), protocol, bits
+end
+
+-- request:websocket([options]): the websocket; or nil and why, when the client
+-- was told.
+function Handshake.accept(request, options)
+  local conn, response = request.conn, request.response
+  local o = read_options(1, options, SERVER)
+  if response.state then
+    error("'websocket' of a request that was answered", 3)
+  elseif request.gone then
+    error("'websocket' of a request of which closed() was called", 3)
+  end
+  local status, why, fields = look(request, o)
+  if status then
+    conn.keeps = false
+    response.status, response.pending = status, false
+    response.headers = {}
+    for k, v in pairs(fields or {}) do response.headers[k] = v end
+    response:finish(why .. "\n")
+    return nil, why
+  end
+  local head, protocol, bits = answer(request, o)
+  conn.keeps = false
+  response.status, response.state = 101, "done"
+  local ok
+  ok, why = request.stream:write(head, conn.timeout)
+  if not ok then return nil, why end
+  local ws = WebSocket.new(request.stream, conn.server, bits, o, protocol)
+  conn.websocket = ws
+  return ws
+end
+
+-- -- the side of a client -----------------------------------------------------
+
+-- scheme, host, port, what Host says, target; or nil: it is malformed.
+local function split_url(url)
+  local scheme, rest = url:match "^(%a+)://([!-~]+)$"
+  scheme = scheme and scheme:lower()
+  if (scheme ~= "ws" and scheme ~= "wss") or rest:find("#", 1, true) then
+    return nil
+  end
+  local authority, target = rest:match "^([^/?]+)(.*)$"
+  if not authority then return nil end
+  if target:sub(1, 1) ~= "/" then target = "/" .. target end
+  local name, port = authority:match "^(%[[%x:.]+%])(.*)$"
+  if not name then name, port = authority:match "^([%w._-]+)(.*)$" end
+  if not name or not port:match "^:?%d*$" or port:match "^%d" then return nil end
+  port = #port < 2 and PORTS[scheme] or tonumber(port:sub(2))
+  if port < 1 or port > 65535 then return nil end
+  local host = port == PORTS[scheme] and name or name .. ":" .. port
+  return scheme, name:match "^%[(.*)%]$" or name, port, host, target
+end
+
+local OURS = {host = true, upgrade = true, connection = true}
+
+local function check_headers(headers)
+  for name in pairs(headers or {}) do
+    local lower = type(name) == "string" and name:lower() or ""
+    if OURS[lower] or lower:find("^sec%-websocket%-") then
+      bad(2, ("the header field '%s' is not the program's to say")
+        :format(name), 4)
+    end
+  end
+end
+
+local function question(target, host, key, o)
+  local fields = {}
+  for k, v in pairs(o.headers or {}) do fields[k] = v end
+  fields.Upgrade, fields.Connection = "websocket", "Upgrade"
+  fields["Sec-WebSocket-Key"] = key
+  fields["Sec-WebSocket-Version"] = "13"
+  if o.protocols and o.protocols[1] then
+    fields["Sec-WebSocket-Protocol"] = table.concat(o.protocols, ", ")
+  end
+  if o.compress then fields["Sec-WebSocket-Extensions"] = OFFER end
+  return ("GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n"):format(target, host,
+    core.lines(fields))
+end
+
+-- The protocol and the bits of what is compressed, as the server has answered;
+-- or nil, why, and the status.
+local function check_answer(head, key, o)
+  local status, reason, flags = core.response(head)
+  if not status then return nil, "not a websocket: " .. reason end
+  if status ~= 101 then
+    return nil, ("the server has answered %d %s"):format(status, reason), status
+  end
+  local fields = core.fields(head)
+  local protocol = fields["sec-websocket-protocol"]
+  local list = extensions(fields["sec-websocket-extensions"])
+  local bits, why = 0, nil
+  if not has(flags, UPGRADES) or
+      (fields.upgrade or ""):lower() ~= "websocket" then
+    why = "the connection was not upgraded"
+  elseif fields["sec-websocket-accept"] ~= core.accept(key) then
+    why = "Sec-WebSocket-Accept is wrong"
+  elseif protocol and not choose_protocol(o.protocols, {protocol}) then
+    why = "a subprotocol that was not asked for"
+  elseif not list then
+    why = "Sec-WebSocket-Extensions is malformed"
+  elseif list[1] then
+    if not o.compress or list[2] or not is_met(list[1]) then
+      why = "an extension that was not asked for"
+    end
+    bits = 15
+  end
+  if why then return nil, "not a websocket: " .. why, status end
+  return protocol or false, bits
+end
+
+-- http.websocket(url [, options]): the websocket; or nil, why and perhaps the
+-- status of the answer.
+function Handshake.connect(url, options)
+  if type(url) ~= "string" then
+    bad(1, "string expected, got " .. got(url), 3)
+  end
+  local o = read_options(2, options, CLIENT)
+  check_headers(o.headers)
+  local scheme, name, port, host, target = split_url(url)
+  if not scheme then return nil, "not a URL of a websocket" end
+  local key = core.key()
+  local request = question(target, host, key, o)
+  local deadline = casting.now() + (o.timeout or 10)
+  local function left() return math.max(0, deadline - casting.now()) end
+  local stream, why = net.connect(name, port, {timeout = left(),
+    tls = scheme == "wss" and (o.tls or true) or nil})
+  if not stream then return nil, why end
+  local ok, head
+  ok, why = stream:write(request, left())
+  if ok then head, why = stream:read_until("\r\n\r\n", MOST, left()) end
+  if not head then
+    stream:close()
+    return nil, why
+  end
+  local protocol, bits, status = check_answer(head, key, o)
+  if protocol == nil then
+    stream:close()
+    return nil, bits, status
+  end
+  return WebSocket.new(stream, true, bits, o, protocol or nil)
+end
+
+return Handshake
