@@ -775,6 +775,61 @@ local http_events = {}
 ---@return string? why
 function http_events:send(event) end
 
+---@class casting.http.websocket.settings
+---@field protocols? string[] subprotocols, the best one first
+---@field compress? boolean
+---@field max_message? integer bytes; 1048576
+---@field ping? number|false seconds of silence; 30
+---@field closing? number seconds that the end may take; 5
+---@field headers? table<string, string|number|string[]>
+
+---@class casting.http.websocket.server: casting.http.websocket.settings
+---@field origins? string[]|"*" which pages may use it; those of the same host
+
+---@class casting.http.websocket.client: casting.http.websocket.settings
+---@field timeout? number seconds until it is there; 10
+---@field tls? true|casting.tls.options|casting.tls.context
+
+---Answers a request for a websocket.
+---@param options? casting.http.websocket.server
+---@return casting.http.websocket? ws
+---@return string? why when the client was answered
+function http_request:websocket(options) end
+
+---A websocket: `for message, kind in ws do` receives until the end.
+---@class casting.http.websocket
+---@field protocol? string the subprotocol
+local websocket = {}
+
+---Sends a message.
+---@param data string|number
+---@param kind? "text"|"binary"
+---@return true?
+---@return string? why "closed"
+---@return integer? code
+---@return string? reason
+function websocket:send(data, kind) end
+
+---Waits for a message.
+---@param timeout? number seconds
+---@return string? message
+---@return string kind "text" or "binary"; or why there is none
+---@return integer? code
+---@return string? reason
+function websocket:receive(timeout) end
+
+---@return casting.channel messages which closes at the end
+function websocket:messages() end
+
+---Ends it.
+---@param code? integer 1000
+---@param reason? string
+---@return boolean first nobody else was
+function websocket:close(code, reason) end
+
+---@return boolean
+function websocket:closed() end
+
 ---@class casting.http.response
 ---@field status integer 200
 ---@field headers table<string, string|number|string[]>
@@ -843,6 +898,14 @@ function http.serve(where, handler, options) end
 ---@param options? casting.http.files.options
 ---@return fun(request: casting.http.request, response: casting.http.response)
 function http.files(root, options) end
+
+---Connects to a websocket.
+---@param url string ws:// or wss://
+---@param options? casting.http.websocket.client
+---@return casting.http.websocket? ws
+---@return string? why
+---@return integer? status of the answer
+function http.websocket(url, options) end
 
 ---@param text string
 ---@return string

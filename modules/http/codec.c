@@ -264,8 +264,8 @@ static int read_whole(lua_State *L, ws_codec *c, ws_input *in) {
 }
 
 static int push_inflated(lua_State *L, ws_codec *c, ws_input *in) {
-  ws_inflated how = ws_inflate_push(
-    L, &shared_of(L)->deflate, c->data, c->size, c->most);
+  ws_inflated how =
+    ws_inflate_push(L, &shared_of(L)->deflate, c->data, c->size, c->most);
   size_t n;
   const char *s = lua_tolstring(L, -1, &n);
   drop_data(L, c);

@@ -6,10 +6,9 @@
 #include "websocket.h"
 
 #include <string.h>
-#include <unistd.h>
-#if defined(__linux__) || defined(__APPLE__)
-#include <sys/random.h>
-#endif
+
+/* Systems do not agree on the header in which it is declared. */
+int getentropy(void *bytes, size_t n);
 
 /* -- SHA-1 ---------------------------------------------------------------- */
 
@@ -25,9 +24,9 @@ static void add_block(uint32_t sum[5], const uint8_t block[64]) {
   for (int i = 16; i < 80; i++)
     w[i] = turn(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
   for (int i = 0; i < 80; i++) {
-    uint32_t f = i < 20                ? (b & c) | (~b & d)
+    uint32_t f = i < 20              ? (b & c) | (~b & d)
                  : i < 40 || i >= 60 ? b ^ c ^ d
-                                       : (b & c) | (b & d) | (c & d);
+                                     : (b & c) | (b & d) | (c & d);
     uint32_t next = turn(a, 5) + f + e + constants[i / 20] + w[i];
     e = d;
     d = c;

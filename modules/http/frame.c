@@ -30,8 +30,7 @@ void ws_head_read(ws_head *h, const uint8_t *bytes) {
   size_t more = length_size(seven);
   ws_head_begin(h, bytes);
   h->length = more == 0 ? seven : 0;
-  for (size_t i = 0; i < more; i++)
-    h->length = h->length << 8 | bytes[2 + i];
+  for (size_t i = 0; i < more; i++) h->length = h->length << 8 | bytes[2 + i];
   h->longer = (more == 2 && h->length < 126) ||
               (more == 8 && (h->length < 65536 || h->length >> 63 != 0));
   if (h->masked) memcpy(h->mask, bytes + 2 + more, 4);
@@ -80,8 +79,9 @@ static size_t skip_ascii(const char *s, size_t n) {
   return i;
 }
 
-/* The first byte of a character, after Table 3-7 of Unicode: what is longer than
-   need be, half of a pair of UTF-16, or beyond the last character is none. */
+/* The first byte of a character, after Table 3-7 of Unicode: what is longer
+   than need be, half of a pair of UTF-16, or beyond the last character is none.
+ */
 static bool begin_character(ws_utf8 *u, uint8_t c) {
   u->low = 0x80;
   u->high = 0xbf;

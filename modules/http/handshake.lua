@@ -58,7 +58,15 @@ local CHECKS = {
     if type(v) ~= "boolean" then return "must be a boolean" end
   end,
   protocols = function(v)
-    if not is_list(v, core.is_token) then return "must be a list of tokens" end
+    local seen = {}
+    local function is_new_token(s)
+      local new = not seen[s]
+      seen[s] = true
+      return new and core.is_token(s)
+    end
+    if not is_list(v, is_new_token) then
+      return "must be a list of tokens, none of them twice"
+    end
   end,
   origins = function(v)
     if v ~= "*" and not is_list(v, function() return true end) then
@@ -79,12 +87,15 @@ local CLIENT = {max_message = true, closing = true, ping = true,
   compress = true, protocols = true, headers = true, timeout = true,
   tls = true}
 
+local USUAL = {max_message = 1048576, closing = 5, ping = 30}
+
 local function read_options(i, given, known)
-  local o = {max_message = 1048576, closing = 5, ping = 30}
-  if given == nil then return o end
+  if given == nil then return USUAL end
   if type(given) ~= "table" then
     bad(i, "table expected, got " .. got(given), 4)
   end
+  local o = {}
+  for k, v in pairs(USUAL) do o[k] = v end
   for k, v in pairs(given) do
     if not known[k] then
       bad(i, ("unknown option '%s'"):format(tostring(k)), 4)
@@ -246,8 +257,7 @@ local ASK_13 = {Upgrade = "websocket", Connection = "Upgrade",
 
 -- What is wrong with a request for a websocket: nil; or a status, why, and
 -- fields for the answer.
-local function look(request, o)
-  local headers = request.headers
+local function look(request, headers, o)
   if request.method ~= "GET" then
     return 405, "a websocket is asked for with GET", {Allow = "GET"}
   elseif not has(request.flags, UPGRADES) or
@@ -279,8 +289,7 @@ local function choose_protocol(ours, theirs)
   end
 end
 
-local function answer(request, o)
-  local headers = request.headers
+local function answer(headers, o)
   local fields = {}
   for k, v in pairs(o.headers or {}) do fields[k] = v end
   fields.Upgrade, fields.Connection = "websocket", "Upgrade"
@@ -306,7 +315,9 @@ function Handshake.accept(request, options)
   elseif request.gone then
     error("'websocket' of a request of which closed() was called", 3)
   end
-  local status, why, fields = look(request, o)
+  -- Not request.headers: it would stay as long as the websocket.
+  local headers = core.fields(request.head)
+  local status, why, fields = look(request, headers, o)
   if status then
     conn.keeps = false
     response.status, response.pending = status, false
@@ -315,7 +326,7 @@ function Handshake.accept(request, options)
     response:finish(why .. "\n")
     return nil, why
   end
-  local head, protocol, bits = answer(request, o)
+  local head, protocol, bits = answer(headers, o)
   conn.keeps = false
   response.status, response.state = 101, "done"
   local ok
@@ -340,7 +351,7 @@ local function split_url(url)
   if target:sub(1, 1) ~= "/" then target = "/" .. target end
   local name, port = authority:match "^(%[[%x:.]+%])(.*)$"
   if not name then name, port = authority:match "^([%w._-]+)(.*)$" end
-  if not name or not port:match "^:?%d*$" or port:match "^%d" then return nil end
+  if not name or (port ~= "" and not port:match "^:%d*$") then return nil end
   port = #port < 2 and PORTS[scheme] or tonumber(port:sub(2))
   if port < 1 or port > 65535 then return nil end
   local host = port == PORTS[scheme] and name or name .. ":" .. port

@@ -15,7 +15,7 @@
 --   closing      the listener was closed
 --   idle         the streams that wait for a request: stream -> the connection
 --   patience     seconds that the header of a request may take
---   websockets   those of its connections -> true; or false
+--   leave        tells its websockets of that; false: it has had none
 
 local casting = require "casting"
 local Body = require "casting.http.body"
@@ -39,9 +39,7 @@ local function watch(listener, server)
   server.closing = true
   servers[listener] = nil
   for stream in pairs(server.idle) do stream:close() end
-  if server.websockets then
-    require("casting.http.websocket").leave(server)
-  end
+  if server.leave then server.leave(server) end
 end
 
 -- A header that comes byte by byte must not take as long as a connection may be
@@ -82,7 +80,7 @@ local function server_of(listener, o)
   local server = servers[listener]
   if not server then
     server = {closing = false, idle = {}, sweeper = false, patience = o.header,
-      websockets = false}
+      leave = false}
     servers[listener] = server
     server.watcher = casting.spawn(watch, listener, server)
   end

@@ -57,8 +57,6 @@ local all = setmetatable({}, {__mode = "k"})
 local keeper, pause = false, math.huge -- the task that looks at them, how often
 
 local function leave(ws)
-  local server = all[ws]
-  if server and server ~= true then server.websockets[ws] = nil end
   all[ws] = nil
   if keeper and not next(all) then
     keeper:cancel()
@@ -117,13 +115,18 @@ local function part(ws)
   close_after(ws.stream, client and drain or end_first)
 end
 
--- Writes a frame of close, the last one. Pongs that wait go before it.
-local function write_close(ws, body, seconds)
+-- Pongs that wait, which go before anything else.
+local function take_pongs(ws)
   local pongs = ws.pongs
-  ws.state = "closing"
   if pongs then ws.pongs = "" end
-  local last = frame(ws.codec, CLOSE, body)
-  return ws.stream:write(pongs and pongs .. last or last, seconds)
+  return pongs or ""
+end
+
+-- Writes a frame of close, the last one.
+local function write_close(ws, body, seconds)
+  ws.state = "closing"
+  local last = take_pongs(ws) .. frame(ws.codec, CLOSE, body)
+  return ws.stream:write(last, seconds)
 end
 
 -- The other side has sent a frame of close.
@@ -162,12 +165,9 @@ local function is_read(ws)
 end
 
 local function write_pongs(ws)
-  while true do
-    local pongs = ws.pongs
-    if not pongs or pongs == "" then break end
-    ws.pongs = ""
-    if not ws.stream:write(pongs) then break end
-  end
+  repeat
+    local pongs = take_pongs(ws)
+  until pongs == "" or not ws.stream:write(pongs)
   ws.pongs = false
 end
 
@@ -335,6 +335,7 @@ function methods:send(data, kind)
   local sends = self.sends + 1
   self.sends = sends
   if sends >= MANY then attend(self) end
+  if self.pongs then head = take_pongs(self) .. head end
   local ok, why = self.stream:write(body and {head, body} or head)
   if ok then return true end
   -- Perhaps the other side has said why, and that was not read yet.
@@ -454,20 +455,18 @@ function WebSocket.new(stream, server, bits, o, protocol)
   local codec = core.codec(server == true, o.max_message, bits)
   local ws = setmetatable({stream = stream, codec = codec, data = false, at = 0,
     state = "open", channel = false, over = false, sends = 0, pongs = false,
-    closing = o.closing, ping = o.ping, seen = 0, heard = true, pinged = false,
-    protocol = protocol}, WebSocket.meta)
-  if server ~= true then
-    server.websockets = server.websockets or {}
-    server.websockets[ws] = true
-  end
+    closing = o.closing, ping = o.ping, seen = 0, heard = true, pinged = false},
+    WebSocket.meta)
+  if protocol then ws.protocol = protocol end
+  if server ~= true then server.leave = WebSocket.leave end
   enter(ws, server)
   return ws
 end
 
 -- The listener of a server was closed.
 function WebSocket.leave(server)
-  for ws in pairs(server.websockets or {}) do
-    casting.spawn(ws.close, ws, 1001)
+  for ws, its in pairs(all) do
+    if its == server then casting.spawn(ws.close, ws, 1001) end
   end
 end
 
