@@ -81,6 +81,10 @@ static void reserve(lua_State *L, ws_codec *c, size_t more) {
   if (wanted <= room) return;
   room = room * 2 > wanted ? room * 2 : wanted;
   data = resize(L, c->data, c->room, room);
+  if (data == NULL) {
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    data = resize(L, c->data, c->room, room);
+  }
   if (data == NULL) luaL_error(L, "not enough memory");
   c->data = data;
   c->room = room;

@@ -43,8 +43,17 @@ local function positive(what)
   end
 end
 
-local function is_table(v)
+-- Fields of the program's are beside ours.
+local OURS = {host = true, upgrade = true, connection = true}
+
+local function are_fields(v)
   if type(v) ~= "table" then return "must be a table" end
+  for name in pairs(v) do
+    local lower = type(name) == "string" and name:lower() or ""
+    if OURS[lower] or lower:find("^sec%-websocket%-") then
+      return ("must not have the field '%s'"):format(name)
+    end
+  end
 end
 
 local CHECKS = {
@@ -73,7 +82,7 @@ local CHECKS = {
       return 'must be a list of strings or "*"'
     end
   end,
-  headers = is_table,
+  headers = are_fields,
   tls = function(v)
     if v ~= true and type(v) ~= "table" and type(v) ~= "userdata" then
       return "must be true, a table or a context"
@@ -358,18 +367,6 @@ local function split_url(url)
   return scheme, name:match "^%[(.*)%]$" or name, port, host, target
 end
 
-local OURS = {host = true, upgrade = true, connection = true}
-
-local function check_headers(headers)
-  for name in pairs(headers or {}) do
-    local lower = type(name) == "string" and name:lower() or ""
-    if OURS[lower] or lower:find("^sec%-websocket%-") then
-      bad(2, ("the header field '%s' is not the program's to say")
-        :format(name), 4)
-    end
-  end
-end
-
 local function question(target, host, key, o)
   local fields = {}
   for k, v in pairs(o.headers or {}) do fields[k] = v end
@@ -415,6 +412,13 @@ local function check_answer(head, key, o)
   return protocol or false, bits
 end
 
+-- The head of the answer; or nil and why.
+local function ask(stream, request, left)
+  local ok, why = stream:write(request, left())
+  if not ok then return nil, why end
+  return stream:read_until("\r\n\r\n", MOST, left())
+end
+
 -- http.websocket(url [, options]): the websocket; or nil, why and perhaps the
 -- status of the answer.
 function Handshake.connect(url, options)
@@ -422,7 +426,6 @@ function Handshake.connect(url, options)
     bad(1, "string expected, got " .. got(url), 3)
   end
   local o = read_options(2, options, CLIENT)
-  check_headers(o.headers)
   local scheme, name, port, host, target = split_url(url)
   if not scheme then return nil, "not a URL of a websocket" end
   local key = core.key()
@@ -433,9 +436,11 @@ function Handshake.connect(url, options)
     tls = scheme == "wss" and (o.tls or true) or nil})
   if not stream then return nil, why end
   local ok, head
-  ok, why = stream:write(request, left())
-  if ok then head, why = stream:read_until("\r\n\r\n", MOST, left()) end
-  if not head then
+  ok, head, why = pcall(ask, stream, request, left)
+  if not ok then
+    stream:abort()
+    error(head, 0)
+  elseif not head then
     stream:close()
     return nil, why
   end
