@@ -147,13 +147,17 @@ local function read_some(self, most)
   return data
 end
 
-local function too_long(self)
+Body.some = read_some
+
+-- There is more than is read of a body as a whole.
+function Body.too_long(self)
   self.conn.keeps = false
   return nil, "too long"
 end
+local too_long = Body.too_long
 
--- How much is read: nil: the next piece.
-local function check_what(what)
+-- How much is read, for a method `read`: nil: the next piece.
+function Body.wanted(what)
   if what == nil then return nil end
   if what == "a" then return math.huge end
   if type(what) == "number" and what >= 0 and what % 1 == 0 then return what end
@@ -162,25 +166,18 @@ local function check_what(what)
     .. ")", 3)
 end
 
--- body:read([what]): nothing: the next piece; a number: so many bytes, less
--- only at the end; "a": all that is left. Returns nil, "closed" at the end.
-function Body.read(self, what)
+-- Reads `wanted` bytes of what some(self, n) gives, less only at the end; of
+-- math.huge, which is all, that may be nothing. Returns a string; or nil and
+-- why, and what has come before.
+function Body.gather(self, some, wanted)
   local most = self.conn.body
-  local wanted = check_what(what)
-  if not wanted then
-    if self.state ~= "done" and self.got >= most and most > 0 and
-        self.left > 0 then
-      return too_long(self)
-    end
-    return read_some(self, PIECE)
-  end
   local parts, n, size = {}, 0, 0
   while size < wanted do
     if size > most then return too_long(self) end
-    local data, why = read_some(self, wanted - size)
+    local data, why = some(self, wanted - size)
     if not data then
       if why ~= "closed" then return nil, why, table.concat(parts) end
-      if size == 0 and what ~= "a" then return nil, why end
+      if size == 0 and wanted ~= math.huge then return nil, why end
       break
     end
     n = n + 1
@@ -188,7 +185,20 @@ function Body.read(self, what)
     size = size + #data
   end
   if size > most then return too_long(self) end
-  return table.concat(parts)
+  return n == 1 and parts[1] or table.concat(parts)
+end
+
+-- body:read([what]): nothing: the next piece; a number: so many bytes, less
+-- only at the end; "a": all that is left. Returns nil, "closed" at the end.
+function Body.read(self, what)
+  local wanted = Body.wanted(what)
+  if wanted then return Body.gather(self, read_some, wanted) end
+  local most = self.conn.body
+  if self.state ~= "done" and self.got >= most and most > 0 and
+      self.left > 0 then
+    return too_long(self)
+  end
+  return read_some(self, PIECE)
 end
 
 -- Reads what nobody has read of the body, if that is not much. Returns whether

@@ -1,8 +1,11 @@
-/* coding.c - targets and their percent signs (RFC 3986), for Lua.
+/* coding.c - targets and their percent signs (RFC 3986), and other ways to
+   write things, for Lua.
    SPDX-License-Identifier: MIT */
 #include "http.h"
 
+#include <arpa/inet.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static int digit_of(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -120,7 +123,46 @@ static int split_target(lua_State *L) {
   return 3;
 }
 
+/* base64(s) (RFC 4648, 4) */
+static int push_base64(lua_State *L) {
+  static const char digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  size_t n;
+  const char *s = luaL_checklstring(L, 1, &n);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (size_t i = 0; i < n; i += 3) {
+    uint32_t bits = (uint32_t)(unsigned char)s[i] << 16;
+    if (i + 1 < n) bits |= (uint32_t)(unsigned char)s[i + 1] << 8;
+    if (i + 2 < n) bits |= (unsigned char)s[i + 2];
+    luaL_addchar(&b, digits[bits >> 18]);
+    luaL_addchar(&b, digits[bits >> 12 & 63]);
+    luaL_addchar(&b, i + 1 < n ? digits[bits >> 6 & 63] : '=');
+    luaL_addchar(&b, i + 2 < n ? digits[bits & 63] : '=');
+  }
+  luaL_pushresult(&b);
+  return 1;
+}
+
+/* address(s): the 4 or 16 bytes of a numeric address of IPv4, as four numbers,
+   or of IPv6; nil: it is none. */
+static int push_address(lua_State *L) {
+  unsigned char bytes[16];
+  size_t n;
+  const char *s = luaL_checklstring(L, 1, &n);
+  if (memchr(s, '\0', n) != NULL) return 0;
+  if (inet_pton(AF_INET, s, bytes) == 1)
+    lua_pushlstring(L, (const char *)bytes, 4);
+  else if (inet_pton(AF_INET6, s, bytes) == 1)
+    lua_pushlstring(L, (const char *)bytes, 16);
+  else
+    return 0;
+  return 1;
+}
+
 const luaL_Reg http_coding[] = {
+  {"address", push_address},
+  {"base64", push_base64},
   {"decode", decode},
   {"encode", encode},
   {"target", split_target},

@@ -24,6 +24,7 @@ int luaopen_casting_http_core(lua_State *L) {
   add_functions(L, http_reading);
   add_functions(L, http_writing);
   add_functions(L, http_coding);
+  add_functions(L, http_inflating);
   lua_pop(L, 1);
   ws_open(L);
   return 1;

@@ -170,15 +170,19 @@ static bool has_tab(http_text value) {
          memchr(value.at, '\t', value.n) != NULL;
 }
 
+/* At most 15 digits, which a double holds without loss. A server may say the
+   same length twice; to say it to a server is an attempt at something. */
 static const http_fault *read_length(http_head *h, http_text value) {
+  bool again = h->flags & HTTP_HAS_LENGTH;
   uint64_t n = 0;
   if (has_tab(value)) return &bad_length;
-  if (h->flags & HTTP_HAS_LENGTH || value.n == 0 || value.n > 18)
+  if (value.n == 0 || value.n > 15 || (again && h->status == 0))
     return &bad_length;
   for (size_t i = 0; i < value.n; i++) {
     if (value.at[i] < '0' || value.at[i] > '9') return &bad_length;
     n = n * 10 + (uint64_t)(value.at[i] - '0');
   }
+  if (again && n != h->length) return &bad_length;
   h->length = n;
   h->flags |= HTTP_HAS_LENGTH;
   return NULL;

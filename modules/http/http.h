@@ -100,8 +100,9 @@ typedef struct http_clock {
 
 /* -- functions for Lua ---------------------------------------------------- */
 
-extern const luaL_Reg http_reading[]; /* reading.c */
-extern const luaL_Reg http_writing[]; /* writing.c */
-extern const luaL_Reg http_coding[];  /* coding.c */
+extern const luaL_Reg http_reading[];   /* reading.c */
+extern const luaL_Reg http_writing[];   /* writing.c */
+extern const luaL_Reg http_coding[];    /* coding.c */
+extern const luaL_Reg http_inflating[]; /* inflate.c */
 
 #endif

@@ -112,6 +112,32 @@ function http.websocket(url, options)
   return ws, why, status -- no tail call: errors tell of who has called this
 end
 
+-- -- asking -------------------------------------------------------------------
+
+-- The rest is loaded when it is first used: many programs only serve.
+local Client, Jar
+
+-- http.request(url [, options]), http.request{url = ...}
+function http.request(url, options)
+  Client = Client or require "casting.http.client"
+  local answer, why = Client.request(url, options)
+  return answer, why
+end
+
+-- http.client([options])
+function http.client(options)
+  Client = Client or require "casting.http.client"
+  local client = Client.new(options)
+  return client
+end
+
+-- http.jar([cookies])
+function http.jar(cookies)
+  Jar = Jar or require "casting.http.jar"
+  local jar = Jar.new(cookies)
+  return jar
+end
+
 http.encode, http.date = core.encode, core.date
 
 return http

@@ -51,6 +51,12 @@ static int push_date(lua_State *L) {
   return 1;
 }
 
+/* time(): seconds since 1970; a sandbox may have no os.time. */
+static int push_time(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)time(NULL));
+  return 1;
+}
+
 /* -- fields --------------------------------------------------------------- */
 
 static const char *reason_of(int status) {
@@ -245,5 +251,6 @@ const luaL_Reg http_writing[] = {
   {"date", push_date},
   {"chunk_head", push_chunk_head},
   {"lines", push_lines},
+  {"time", push_time},
   {NULL, NULL},
 };

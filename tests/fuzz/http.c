@@ -156,6 +156,8 @@ static bool may_refuse(const http_head *h, const seen *s, http_text head) {
   case HPE_INVALID_URL:
     return is_same(h->method, (http_text){"CONNECT", 7}) ||
            (h->target.at[0] != '/' && h->target.at[0] != '*');
+  case HPE_UNEXPECTED_CONTENT_LENGTH: /* the same one twice, of a server */
+    return h->status != 0;
   case HPE_INVALID_VERSION: {
     const char *at = h->status != 0 ? head.at : strstr(head.at, " HTTP/1.") + 1;
     return at[7] > '1';
