@@ -73,8 +73,8 @@ end
 
 -- A response with that body and lines of a header.
 function peers.answer(body, lines, status)
-  return ("HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s"):format(
-    status or "200 OK", lines or "", #body, body)
+  return "HTTP/1.1 " .. (status or "200 OK") .. "\r\n" .. (lines or "") ..
+    "Content-Length: " .. #body .. "\r\n\r\n" .. body
 end
 
 -- A server of casting's: where it is.
