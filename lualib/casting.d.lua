@@ -907,6 +907,34 @@ function http.files(root, options) end
 ---@return integer? status of the answer
 function http.websocket(url, options) end
 
+---@class casting.http.answer
+---@field status integer
+---@field reason string
+---@field headers table<string, string>
+---@field url string
+---@field body? string
+local http_answer = {}
+
+---@class casting.http.client
+local http_client = {}
+
+---Asks a server.
+---@param url string|table
+---@param options? table
+---@return casting.http.answer?
+---@return string? why
+function http.request(url, options) end
+
+---A client with connections of its own.
+---@param options? table
+---@return casting.http.client
+function http.client(options) end
+
+---A jar of cookies.
+---@param cookies? table
+---@return table jar
+function http.jar(cookies) end
+
 ---@param text string
 ---@return string
 function http.encode(text) end
