@@ -22,9 +22,9 @@ local MOST_HEAD = 16384 -- bytes of the head of a part
 
 -- Calls f with each name and value of "a=b&c=d"; what is malformed is left out.
 function Form.each(text, f)
-  for name, equal, value in text:gmatch "([^&=]*)(=?)([^&]*)" do
-    name = core.decode(name, true)
-    value = core.decode(value, true)
+  -- From Lua 5.5 on the variables of a loop are constant.
+  for first, equal, second in text:gmatch "([^&=]*)(=?)([^&]*)" do
+    local name, value = core.decode(first, true), core.decode(second, true)
     if name and value and (name ~= "" or equal ~= "") then f(name, value) end
   end
 end
