@@ -471,7 +471,7 @@ must("9.1", "extensions that are malformed are an error", function()
   for _, value in ipairs {"a b", "a; b c", "a=b", "a;;b", ";a", "a; b=",
     "a; b=\"c d\"", "a; \"b\"", "\"a\""} do
     assert.equal(400, status_of({[name] = value}), value)
-    assert.matches("malformed", refusal({[name] = value}), value)
+    assert.is_truthy(refusal({[name] = value}):find "malformed", value)
   end
   for _, value in ipairs {"a", "a; b", "a;b=c", "a ; b = \"c\" , d", "a,,b"} do
     assert.equal(101, status_of({[name] = value}), value)
