@@ -39,9 +39,8 @@ end
 -- A list such as "example.org, .example.com:8080, 10.0.0.0/8, ::1".
 local function read_list(text)
   local list = {}
-  for item in text:gmatch "[^%s,]+" do
+  for item in text:lower():gmatch "[^%s,]+" do
     local entry = {}
-    item = item:lower()
     local address, bits = item:match "^(.*)/(%d+)$"
     local bytes = core.address(address or item)
     if item == "*" then
