@@ -11,8 +11,8 @@ source = { url = "file://." }
 description = {
   summary = "HTTP for casting",
   detailed = [[
-    The module casting.http: serves HTTP/1.1 over the sockets of casting.net,
-    with or without casting.tls.]],
+    The module casting.http: servers and clients of HTTP/1.1, and websockets,
+    over the sockets of casting.net, with or without casting.tls.]],
   license = "MIT",
 }
 supported_platforms = { "linux" }
