@@ -133,7 +133,9 @@ function methods:read(what)
   elseif why == "timeout" then
     incoming.conn.keeps = false
   end
-  return data, why, rest
+  if data then return data end
+  if rest then return nil, why, rest end
+  return nil, why
 end
 
 -- response:close(): drops what was not read, and the connection with it. True;

@@ -412,7 +412,7 @@ describe("a response that is none", function()
       if n > 2 then stream:write "Content-Length: 5\r\n\r\n12" end
       stream:read(1, LONG)
     end)
-    local c = client {timeout = 0.05}
+    local c = client {timeout = 0.2}
     for n = 1, 3 do
       assert.same({nil, "timeout", n = 2}, pack(c:request(base)))
       assert.same({idle = 0, busy = 0, waiting = 0, made = n}, c:stats())
