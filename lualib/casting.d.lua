@@ -907,32 +907,107 @@ function http.files(root, options) end
 ---@return integer? status of the answer
 function http.websocket(url, options) end
 
+---@class casting.http.options
+---@field headers? table<string, string|number|(string|number)[]>
+---@field auth? string[] a user and a password
+---@field timeout? number seconds for all; 60
+---@field connect? number seconds for a new connection; 30
+---@field redirects? integer|false 10
+---@field max_body? number bytes; 64 MiB
+---@field max_header? number bytes; 65536
+---@field decode? boolean false: bodies stay compressed
+---@field proxy? string|false|{http?: string, https?: string, except?: string}
+---@field tls? true|casting.tls.options|casting.tls.context
+---@field jar? casting.http.jar|false
+
+---@class casting.http.client.options: casting.http.options
+---@field pool? integer idle connections; 64
+---@field per_host? integer connections to one server; 256
+---@field idle? number seconds that a connection stays idle; 30
+
+---@class casting.http.request.options: casting.http.options
+---@field url? string if the URL is no argument of its own
+---@field method? string "GET", or "POST" with a body
+---@field body? string|number|table|fun(): string?, string?
+---@field form? table<string, string|number|boolean|table>
+---@field stream? boolean the body is read piece by piece
+
+---What a server has answered.
 ---@class casting.http.answer
 ---@field status integer
 ---@field reason string
----@field headers table<string, string>
----@field url string
----@field body? string
+---@field headers table<string, string|string[]> names in lower case
+---@field body? string unless it is streamed
+---@field url string after redirects
+---@field decoded string|false how the body was compressed
 local http_answer = {}
+
+---Reads the body of a response that is streamed.
+---@param what? integer|"a" so many bytes, or all; the next piece
+---@return string?
+---@return string? why "closed" at the end
+---@return string? rest what had come before
+function http_answer:read(what) end
+
+---@return boolean # false: it was over
+function http_answer:close() end
 
 ---@class casting.http.client
 local http_client = {}
 
+---@param url string|casting.http.request.options
+---@param options? casting.http.request.options
+---@return casting.http.answer?
+---@return string? why
+function http_client:request(url, options) end
+
+---Closes idle connections.
+---@return boolean # false: it was closed before
+function http_client:close() end
+
+---@return {idle: integer, busy: integer, waiting: integer, made: integer}
+function http_client:stats() end
+
+---@class casting.http.cookie
+---@field name string
+---@field value string
+---@field domain string
+---@field path string
+---@field secure boolean
+---@field http_only boolean
+---@field host_only boolean
+---@field expires? number as os.time counts
+
+---@class casting.http.jar
+local http_jar = {}
+
+---@param url string
+---@return string? # the field Cookie
+function http_jar:get(url) end
+
+---@param text string as the field Set-Cookie has it
+---@param url string
+---@return boolean # may it be set from there?
+function http_jar:set(text, url) end
+
+---@return casting.http.cookie[]
+function http_jar:list() end
+
+function http_jar:clear() end
+
 ---Asks a server.
----@param url string|table
----@param options? table
+---@param url string|casting.http.request.options
+---@param options? casting.http.request.options
 ---@return casting.http.answer?
 ---@return string? why
 function http.request(url, options) end
 
----A client with connections of its own.
----@param options? table
+---@param options? casting.http.client.options
 ---@return casting.http.client
 function http.client(options) end
 
----A jar of cookies.
----@param cookies? table
----@return table jar
+---@param cookies? casting.http.cookie[] of jar:list
+---@return casting.http.jar
 function http.jar(cookies) end
 
 ---@param text string

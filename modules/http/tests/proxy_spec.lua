@@ -300,4 +300,6 @@ describe("a proxy for https", function()
       http.request("https://x.test", {proxy = "https://x.test"})
     end, "a proxy is spoken to by http only")
   end)
+
+  it("removes the certificates", function() certs.remove() end)
 end)
