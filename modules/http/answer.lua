@@ -96,13 +96,14 @@ function Answer.new(x)
   local self = {status = x.status, reason = x.reason, headers = headers,
     url = Url.text(x.url), decoded = decode(x, headers)}
   if x.job.stream then
-    x.conn.deadline = nil
+    x.conn.deadline, x.job.deadline = nil, nil
     self.exchange = x
     if x.incoming.state == "done" then x:finish() end
     return setmetatable(self, Answer.meta)
   end
   local why
   self.body, why = read_all(x)
+  if not self.body then why = x:cause(why) end
   x:finish()
   if not self.body then return nil, why end
   return self
@@ -128,6 +129,7 @@ function methods:read(what)
   end
   x.reading = false
   local state = incoming.state
+  if why and why ~= "closed" then why = x:cause(why) end
   if x.host and (state == "done" or state == "broken") then
     x:finish()
   elseif why == "timeout" then

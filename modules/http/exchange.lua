@@ -15,6 +15,7 @@
 --   sent          all has gone out
 --   why           it has not; or
 --   failure       {e}: what the program's function has raised
+--   dropped       nobody wants to know of that any more
 --   written       a channel that closes when it is over
 --
 -- A body that may be long is sent by a task of its own, while the response is
@@ -35,7 +36,12 @@ local SHORT = 16384 -- bytes of a body that needs no task
 local MOST_INTERIM = 32 -- responses with a status of 1xx
 local PATIENCE = 0.05 -- seconds for the end of a body that nobody waits for
 
-local function left(job) return math.max(0, job.deadline - casting.now()) end
+-- The seconds that are left. When a response is streamed there is no end for
+-- all of it, and the rest of the request has as long each time.
+local function left(job)
+  local deadline = job.deadline
+  return deadline and math.max(0, deadline - casting.now()) or job.timeout
+end
 
 function Exchange.new(pool, job, url)
   return setmetatable({pool = pool, job = job, url = url}, Exchange)
@@ -77,7 +83,10 @@ function Exchange:finish()
       self.written:receive(math.min(PATIENCE, left(self.job)))
       keeps = self.sent
     end
-    if not self.sent then self.writer:cancel() end
+    if not self.sent then
+      self.dropped = true
+      self.writer:cancel()
+    end
   end
   if keeps and conn.stream:stats().buffered > 0 then keeps = false end
   if incoming then
@@ -202,7 +211,10 @@ end
 local function send(self, stream, head)
   local ok, done, why = pcall(write_long, self, head)
   self.sent = ok and done or false
-  if not ok then
+  if self.dropped then
+    self.written:close()
+    return
+  elseif not ok then
     self.failure = {done}
   elseif not done then
     self.why = why
@@ -273,7 +285,7 @@ local function begin_body(self)
 end
 
 -- Sends the request, and reads the response up to its body. Returns true; or
--- nil and why. Raises what the program's function has raised.
+-- nil and why.
 function Exchange:ask()
   local ok, why = begin(self)
   if ok then ok, why = receive(self) end
@@ -281,9 +293,15 @@ function Exchange:ask()
     begin_body(self)
     return true
   end
+  return nil, self:cause(why)
+end
+
+-- Why nothing comes any more: perhaps since the request could not be sent.
+-- Raises what the program's function has raised.
+function Exchange:cause(why)
+  if self.dropped then return why end
   if self.failure then error(self.failure[1], 0) end
-  if self.why and self.why ~= "closed" then why = self.why end
-  return nil, why
+  return self.why and self.why ~= "closed" and self.why or why
 end
 
 return Exchange

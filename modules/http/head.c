@@ -310,8 +310,8 @@ const http_fault *http_head_response(http_head *h, http_text head) {
     (line.at[0] - '0') * 100 + (line.at[1] - '0') * 10 + (line.at[2] - '0');
   h->reason =
     line.n > 4 ? (http_text){line.at + 4, line.n - 4} : (http_text){line.at, 0};
-  if (h->status < 100 || h->status > 599 || !http_is_value(h->reason))
-    return &bad_line;
+  /* What is beyond 599 is as good as 500 (RFC 9110, 15). */
+  if (h->status < 100 || !http_is_value(h->reason)) return &bad_line;
   fault = read_fields(h, head);
   return fault != NULL ? fault : read_meaning(h, &hosts);
 }

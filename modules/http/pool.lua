@@ -87,6 +87,12 @@ local function sweep(pool)
   pool.sweeper = false
 end
 
+local function is_running(task)
+  local status = task and task:status()
+  return status and status ~= "cancelled" and status ~= "failed"
+end
+
+-- Without a task, for which there may be no room, it is idle for longer.
 local function rest(pool, conn)
   local host = conn.host
   host.idle[#host.idle + 1] = conn
@@ -96,9 +102,9 @@ local function rest(pool, conn)
   pool.newest = conn
   pool.nidle = pool.nidle + 1
   while pool.nidle > pool.most do close_oldest(pool, pool.oldest.host) end
-  local sweeper = pool.sweeper
-  if pool.oldest and (not sweeper or sweeper:status() == "cancelled") then
-    pool.sweeper = casting.spawn(sweep, pool)
+  if pool.oldest and not is_running(pool.sweeper) then
+    local ok, task = pcall(casting.spawn, sweep, pool)
+    pool.sweeper = ok and task
   end
 end
 

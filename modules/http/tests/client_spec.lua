@@ -135,6 +135,28 @@ describe("a request", function()
     end
   end)
 
+  it("gives a failure that comes behind the head, too", function()
+    for _, streamed in ipairs {true, false} do
+      local head = casting.channel()
+      local base = peers.listen(function(stream)
+        stream:read_until("\r\n\r\n", nil, LONG)
+        stream:write "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+        head:close()
+        stream:read("a", LONG)
+      end)
+      local c = client()
+      assert.error_matches(function()
+        local r = c:request(base, {stream = streamed, body = function()
+          head:receive(LONG)
+          casting.yield()
+          error "my own"
+        end})
+        r:read "a"
+      end, "my own")
+      assert.same({idle = 0, busy = 0, waiting = 0, made = 1}, c:stats())
+    end
+  end)
+
   it("takes an answer that comes before its body is sent", function()
     local asked = casting.channel()
     local base = peers.listen(function(stream)
@@ -255,6 +277,10 @@ describe("a response", function()
     assert.matches("^http://127.0.0.1:%d+/$", r.url)
   end)
 
+  it("may have a status that nobody knows", function()
+    assert.equal(999, ask(answer("", nil, "999 Request denied")).status)
+  end)
+
   it("crosses to other sessions", function()
     local r = ask(answer("hello", "X-A: 1\r\n"))
     local s = casting.session()
@@ -322,7 +348,7 @@ describe("a response that is none", function()
     {"\r\n\r\n", "the first line is malformed"},
     {"HTTP/2.0 200 OK\r\n\r\n", "only HTTP/1.1 and HTTP/1.0"},
     {"HTTP/1.1 20 OK\r\n\r\n", "the first line is malformed"},
-    {"HTTP/1.1 600 OK\r\n\r\n", "the first line is malformed"},
+    {"HTTP/1.1 099 OK\r\n\r\n", "the first line is malformed"},
     {"HTTP/1.1  200 OK\r\n\r\n", "the first line is malformed"},
     {"HTTP/1.1 200 O\0K\r\n\r\n", "the first line is malformed"},
     {"HTTP/1.1 200 O\rK\r\n\r\n", "the first line is malformed"},
