@@ -211,15 +211,15 @@ end
 local function send(self, stream, head)
   local ok, done, why = pcall(write_long, self, head)
   self.sent = ok and done or false
-  if self.dropped then
-    self.written:close()
-    return
-  elseif not ok then
-    self.failure = {done}
-  elseif not done then
-    self.why = why
-  end
+  -- First of all, since there may be no memory for the rest.
   if not self.sent and why ~= "closed" then stream:abort() end
+  if not self.dropped then
+    if not ok then
+      self.failure = {done}
+    elseif not done then
+      self.why = why
+    end
+  end
   self.written:close()
 end
 

@@ -468,3 +468,81 @@ describe("a connection that ends anywhere", function()
     end
   end
 end)
+
+describe("many requests", function()
+  -- A generator of our own: that of Lua differs from version to version.
+  local function generator(seed)
+    return function(n)
+      seed = (seed * 16807) % 2147483647
+      return seed % n + 1
+    end
+  end
+
+  -- Servers that do all that servers may do, and much that they must not; tasks
+  -- that are cancelled, run out of time, or leave an answer unread. Whatever
+  -- comes back belongs to the request, and at the end no place is held.
+  it("never get the answer of another one", function()
+    local random = generator(42)
+    local base = peers.listen(function(stream)
+      while true do
+        local head = peers.hear(stream)
+        if not head then return end
+        local word = head:match "^%S+ /(%S+)"
+        for _ = 1, random(4) do casting.yield() end
+        local kind = random(8)
+        local text = answer(word)
+        if kind == 1 then
+          text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" ..
+            ("%x\r\n%s\r\n0\r\n\r\n"):format(#word, word)
+        elseif kind == 2 then
+          text = text .. answer "not yours"
+        elseif kind == 3 then
+          text = text:sub(1, random(#text))
+        elseif kind == 4 then
+          text = answer(word, "Connection: close\r\n")
+        end
+        local cut = random(#text)
+        stream:write(text:sub(1, cut))
+        casting.yield()
+        stream:write(text:sub(cut + 1))
+        if kind >= 2 and kind <= 4 or random(10) == 1 then return end
+      end
+    end)
+    local c = client {per_host = 6, pool = 4, timeout = LONG}
+    local right, none, wrong = 0, 0, {}
+    local tasks = {}
+    local function ask(i)
+      local word = ("word%d"):format(i)
+      local options = {stream = random(3) == 1, body = random(4) == 1 and
+        ("x"):rep(random(60000)) or nil}
+      if random(8) == 1 then options.timeout = random(5) / 10000 end
+      local r = c:request(base .. "/" .. word, options)
+      local body = r and r.body
+      if r and not body then
+        body = r:read(random(3)) or ""
+        casting.yield()
+        if random(3) > 1 then body = body .. (r:read "a" or "") end
+        r:close()
+        if word:sub(1, #body) == body then body = word end
+      end
+      if not r then
+        none = none + 1
+      elseif body == word then
+        right = right + 1
+      else
+        wrong[#wrong + 1] = word .. ": " .. body
+      end
+    end
+    for i = 1, 400 do
+      tasks[i] = casting.spawn(ask, i)
+      if random(5) == 1 then tasks[random(i)]:cancel() end
+      if random(3) == 1 then casting.yield() end
+    end
+    for i = 1, #tasks do tasks[i]:join(LONG) end
+    assert.same({}, wrong)
+    assert.is_true(right > 100 and none > 10)
+    local stats = c:stats()
+    assert.equal(0, stats.busy)
+    assert.equal(0, stats.waiting)
+  end)
+end)
