@@ -15,7 +15,6 @@
 
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define OUT_MOST (1u << 20) /* more than any flight of a handshake */
@@ -60,7 +59,7 @@ static bool keep(tls_connection *c, const char *from, size_t size) {
     size_t room = c->end + size;
     unsigned char *out;
     if (room < c->held) room = c->held;
-    out = realloc(c->out, room);
+    out = OPENSSL_realloc(c->out, room);
     if (out == NULL) return false;
     c->out = out;
     c->room = room;
@@ -79,7 +78,8 @@ static int write_below(BIO *b, const char *from, int size) {
   if (c->established && c->held == 0 && c->end - c->at > ANSWERS_MOST) {
     c->below_outcome = CASTING_EFAILED;
     if (c->why == NULL)
-      c->why = tls_copy("TLS: the other side does not read what it asks for");
+      c->why =
+        OPENSSL_strdup("TLS: the other side does not read what it asks for");
     return -1;
   }
   while (c->held == 0 && c->out == NULL && done < total) {

@@ -15,7 +15,6 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define RECORD_MOST 16384        /* bytes that one record carries */
@@ -33,10 +32,10 @@ static void drop(void *state) {
   SSL_free(c->ssl);
   tls_tickets_unref(c->tickets);
   tls_context_unref(c->context);
-  free(c->out);
-  free(c->key);
-  free(c->why);
-  free(c);
+  OPENSSL_free(c->out);
+  OPENSSL_free(c->key);
+  OPENSSL_free(c->why);
+  OPENSSL_free(c);
 }
 
 static bool is_address(const char *name) {
@@ -90,13 +89,13 @@ static void note(const SSL *ssl, int what, int value) {
 tls_connection *tls_connection_new(
   tls_context *context, const char *name, const char *key, const char **why) {
   bool is_server = tls_context_is_server(context), verifies = false;
-  tls_connection *c = calloc(1, sizeof *c);
+  tls_connection *c = OPENSSL_zalloc(sizeof *c);
   *why = "not enough memory";
   if (c == NULL) return NULL;
   c->context = tls_context_ref(context);
   c->ssl =
     tls_context_connection(context, &verifies, &c->generation, &c->tickets);
-  c->key = key != NULL ? tls_copy(key) : NULL;
+  c->key = key != NULL ? OPENSSL_strdup(key) : NULL;
   if (c->ssl != NULL && !is_server && verifies && name == NULL)
     *why = "name is missing";
   else if (c->ssl != NULL && SSL_set_app_data(c->ssl, c) && tls_bio_set(c) &&
@@ -125,8 +124,16 @@ static void drop_context(void *ud) { tls_context_unref(ud); }
 /* -- failures ------------------------------------------------------------- */
 
 static int fail_because(tls_connection *c, const char *text) {
-  c->why = tls_copy(text);
+  c->why = OPENSSL_strdup(text);
   return c->outcome = c->why != NULL ? CASTING_EFAILED : CASTING_ENOMEM;
+}
+
+bool tls_lacks_memory(void) {
+  unsigned long e;
+  bool lacks = false;
+  while ((e = ERR_get_error()) != 0)
+    lacks |= ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE;
+  return lacks;
 }
 
 /* Why, of the errors of OpenSSL. */
@@ -139,8 +146,7 @@ static int fail_of_errors(tls_connection *c) {
   /* A session that was found wrong is not resumed (RFC 5246, 7.2.2). */
   if (c->key != NULL)
     tls_sessions_drop(tls_context_sessions(c->context), c->generation, c->key);
-  if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
-    return c->outcome = CASTING_ENOMEM;
+  if (tls_lacks_memory()) return c->outcome = CASTING_ENOMEM;
   if (what == SSL_R_CERTIFICATE_VERIFY_FAILED)
     (void)snprintf(text, sizeof text, "TLS: certificate verify failed: %s",
       X509_verify_cert_error_string(SSL_get_verify_result(c->ssl)));
@@ -176,7 +182,7 @@ int tls_write_failed(tls_connection *c, int outcome) {
     return fail(c, SSL_ERROR_SYSCALL);
   }
   c->write_outcome = outcome;
-  free(c->out);
+  OPENSSL_free(c->out);
   c->out = NULL;
   c->at = c->end = c->room = 0;
   return outcome;
@@ -190,7 +196,7 @@ static int write_kept(tls_connection *c) {
     if (n <= 0) return tls_write_failed(c, (int)n);
     c->at += (size_t)n;
   }
-  free(c->out);
+  OPENSSL_free(c->out);
   c->out = NULL;
   c->at = c->end = c->room = 0;
   return 0;

@@ -7,7 +7,6 @@
 
 #include <openssl/crypto.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct tls_context {
@@ -22,10 +21,10 @@ void tls_settings_fini(tls_settings *s) {
   SSL_CTX_free(s->ctx);
   for (size_t i = 0; i < s->nhosts; i++) {
     SSL_CTX_free(s->hosts[i].ctx);
-    free(s->hosts[i].pattern);
+    OPENSSL_free(s->hosts[i].pattern);
   }
-  free(s->hosts);
-  free(s->alpn);
+  OPENSSL_free(s->hosts);
+  OPENSSL_free(s->alpn);
   tls_tickets_unref(s->tickets);
   memset(s, 0, sizeof *s);
 }
@@ -125,11 +124,11 @@ static void adopt(tls_context *x, const tls_settings *s) {
 
 tls_context *tls_context_new(
   bool is_server, const tls_settings *settings, tls_sessions *sessions) {
-  tls_context *x = calloc(1, sizeof *x);
+  tls_context *x = OPENSSL_zalloc(sizeof *x);
   if (x == NULL) return NULL;
   x->lock = CRYPTO_THREAD_lock_new();
   if (x->lock == NULL) {
-    free(x);
+    OPENSSL_free(x);
     return NULL;
   }
   atomic_init(&x->refs, 1);
@@ -151,7 +150,7 @@ void tls_context_unref(tls_context *x) {
   tls_settings_fini(&x->settings);
   tls_sessions_free(x->sessions);
   CRYPTO_THREAD_lock_free(x->lock);
-  free(x);
+  OPENSSL_free(x);
 }
 
 bool tls_context_replace(tls_context *x, const tls_settings *settings) {

@@ -249,10 +249,16 @@ static void set_flag(lua_State *L, const char *field, bool value) {
   lua_setfield(L, -2, field);
 }
 
+/* Of what can only fail because of that. */
+static void need_memory(lua_State *L, bool ok) {
+  if (!ok) luaL_error(L, "not enough memory");
+}
+
 /* In the memory of b, which is empty again then. */
-static void set_bio(lua_State *L, const char *field, BIO *b) {
+static void set_bio(lua_State *L, const char *field, bool ok, BIO *b) {
   char *at;
   long n = BIO_get_mem_data(b, &at);
+  need_memory(L, ok);
   lua_pushlstring(L, at, n > 0 ? (size_t)n : 0);
   lua_setfield(L, -2, field);
   (void)BIO_reset(b);
@@ -261,11 +267,13 @@ static void set_bio(lua_State *L, const char *field, BIO *b) {
 static void set_time(lua_State *L, const char *field, const ASN1_TIME *t) {
   int days, seconds;
   ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
-  if (epoch != NULL && ASN1_TIME_diff(&days, &seconds, epoch, t)) {
-    lua_pushnumber(L, (lua_Number)days * 86400 + seconds);
-    lua_setfield(L, -2, field);
-  }
+  bool made = epoch != NULL,
+       ok = made && ASN1_TIME_diff(&days, &seconds, epoch, t) == 1;
   ASN1_TIME_free(epoch);
+  need_memory(L, made);
+  if (!ok) return;
+  lua_pushnumber(L, (lua_Number)days * 86400 + seconds);
+  lua_setfield(L, -2, field);
 }
 
 static void set_names(lua_State *L, GENERAL_NAMES *names) {
@@ -286,7 +294,7 @@ static void set_fingerprint(lua_State *L, X509 *x) {
   unsigned char sum[EVP_MAX_MD_SIZE];
   char hex[2 * EVP_MAX_MD_SIZE];
   unsigned n;
-  if (!X509_digest(x, EVP_sha256(), sum, &n)) return;
+  need_memory(L, X509_digest(x, EVP_sha256(), sum, &n) == 1);
   for (size_t i = 0; i < n; i++) {
     hex[2 * i] = digits[sum[i] >> 4];
     hex[2 * i + 1] = digits[sum[i] & 15];
@@ -303,15 +311,16 @@ typedef struct owned {
   BIO *bio;
 } owned;
 
-static void push_certificate(lua_State *L, const owned *o) {
+static bool print_name(const owned *o, X509_NAME *(*name)(const X509 *)) {
   unsigned long how = XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
+  return X509_NAME_print_ex(o->bio, name(o->certificate), 0, how) >= 0;
+}
+
+static void push_certificate(lua_State *L, const owned *o) {
   lua_newtable(L);
-  X509_NAME_print_ex(o->bio, X509_get_subject_name(o->certificate), 0, how);
-  set_bio(L, "subject", o->bio);
-  X509_NAME_print_ex(o->bio, X509_get_issuer_name(o->certificate), 0, how);
-  set_bio(L, "issuer", o->bio);
-  PEM_write_bio_X509(o->bio, o->certificate);
-  set_bio(L, "pem", o->bio);
+  set_bio(L, "subject", print_name(o, X509_get_subject_name), o->bio);
+  set_bio(L, "issuer", print_name(o, X509_get_issuer_name), o->bio);
+  set_bio(L, "pem", PEM_write_bio_X509(o->bio, o->certificate) == 1, o->bio);
   set_time(L, "not_before", X509_get0_notBefore(o->certificate));
   set_time(L, "not_after", X509_get0_notAfter(o->certificate));
   set_names(L, o->names);
@@ -345,7 +354,8 @@ static int push_info(lua_State *L) {
 
 int tls_tell(void *state, lua_State *L) {
   const tls_connection *c = state;
-  int status = 0;
+  bool lacks;
+  int status = 0, kind = -1;
   owned o;
   if (!c->established) {
     lua_pushboolean(L, 0);
@@ -356,9 +366,14 @@ int tls_tell(void *state, lua_State *L) {
   memset(&o, 0, sizeof o);
   o.ssl = c->ssl;
   o.certificate = SSL_get1_peer_certificate(o.ssl);
+  ERR_clear_error();
   if (o.certificate != NULL)
-    o.names = X509_get_ext_d2i(o.certificate, NID_subject_alt_name, NULL, NULL);
-  o.bio = BIO_new(BIO_s_mem());
+    o.names =
+      X509_get_ext_d2i(o.certificate, NID_subject_alt_name, &kind, NULL);
+  /* Names that are malformed are none. */
+  lacks = o.names == NULL && kind >= 0 &&
+          (ERR_peek_error() == 0 || tls_lacks_memory());
+  if (!lacks) o.bio = BIO_new(BIO_s_mem());
   lua_pushlightuserdata(L, &o);
   if (o.bio != NULL) status = lua_pcall(L, 1, 1, 0);
   BIO_free(o.bio);

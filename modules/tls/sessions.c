@@ -10,7 +10,6 @@
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MOST = 256 };
@@ -28,16 +27,16 @@ struct tls_sessions {
 };
 
 tls_sessions *tls_sessions_new(void) {
-  tls_sessions *x = calloc(1, sizeof *x);
+  tls_sessions *x = OPENSSL_zalloc(sizeof *x);
   if (x == NULL) return NULL;
   x->lock = CRYPTO_THREAD_lock_new();
   if (x->lock != NULL) return x;
-  free(x);
+  OPENSSL_free(x);
   return NULL;
 }
 
 static void clear(entry *e) {
-  free(e->key);
+  OPENSSL_free(e->key);
   SSL_SESSION_free(e->session);
   e->key = NULL;
   e->session = NULL;
@@ -47,7 +46,7 @@ void tls_sessions_free(tls_sessions *x) {
   if (x == NULL) return;
   for (size_t i = 0; i < MOST; i++) clear(&x->at[i]);
   CRYPTO_THREAD_lock_free(x->lock);
-  free(x);
+  OPENSSL_free(x);
 }
 
 void tls_sessions_clear(tls_sessions *x) {
@@ -74,7 +73,7 @@ static entry *find_locked(tls_sessions *x, const char *key) {
 
 void tls_sessions_put(tls_sessions *x, uint64_t generation, const char *key,
   const SSL_SESSION *session) {
-  entry new = {x != NULL ? tls_copy(key) : NULL, NULL};
+  entry new = {x != NULL ? OPENSSL_strdup(key) : NULL, NULL};
   entry *e;
   (void)ERR_set_mark(); /* a connection does not fail because this does */
   if (new.key != NULL) new.session = SSL_SESSION_dup(session);

@@ -8,7 +8,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* -- failures ------------------------------------------------------------- */
@@ -166,7 +165,7 @@ static void set_modes(SSL_CTX *ctx, const tls_options *o) {
 static bool set_ciphers(SSL_CTX *ctx, const char *list) {
   static const char between[] = ":, ";
   size_t size = strlen(list) + 2;
-  char *lists = calloc(2, size), *at[2] = {lists, lists + size};
+  char *lists = OPENSSL_zalloc(2 * size), *at[2] = {lists, lists + size};
   bool ok = lists != NULL;
   while (ok && *(list += strspn(list, between)) != '\0') {
     size_t n = strcspn(list, between);
@@ -185,7 +184,7 @@ static bool set_ciphers(SSL_CTX *ctx, const char *list) {
     ok = (i == 1 ? SSL_CTX_set_ciphersuites(ctx, own)
                  : SSL_CTX_set_cipher_list(ctx, own)) == 1;
   }
-  free(lists);
+  OPENSSL_free(lists);
   return ok;
 }
 
@@ -224,13 +223,13 @@ static bool out_of_memory(char text[TLS_TEXT]) {
 static bool add_hosts(
   tls_settings *s, const tls_options *o, char text[TLS_TEXT]) {
   if (o->nhosts == 0) return true;
-  s->hosts = calloc(o->nhosts, sizeof *s->hosts);
+  s->hosts = OPENSSL_zalloc(o->nhosts * sizeof *s->hosts);
   if (s->hosts == NULL) return out_of_memory(text);
   for (; s->nhosts < o->nhosts; s->nhosts++) {
     tls_host *h = &s->hosts[s->nhosts];
     h->ctx = make_ctx(o, &o->hosts[s->nhosts], text);
     if (h->ctx == NULL) return false;
-    h->pattern = tls_copy(o->hosts[s->nhosts].pattern);
+    h->pattern = OPENSSL_strdup(o->hosts[s->nhosts].pattern);
     if (h->pattern == NULL) {
       SSL_CTX_free(h->ctx);
       return out_of_memory(text);
@@ -246,7 +245,7 @@ bool tls_settings_init(
   s->ctx = make_ctx(o, &o->own, text);
   if (s->ctx == NULL) return false;
   if (o->is_server && o->nalpn > 0) {
-    s->alpn = malloc(o->nalpn);
+    s->alpn = OPENSSL_malloc(o->nalpn);
     if (s->alpn != NULL) memcpy(s->alpn, o->alpn, s->nalpn = o->nalpn);
   }
   if (o->is_server) s->tickets = tls_tickets_new();

@@ -19,7 +19,6 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -58,7 +57,7 @@ static void forget(tls_tickets *x) {
 }
 
 tls_tickets *tls_tickets_new(void) {
-  tls_tickets *x = calloc(1, sizeof *x);
+  tls_tickets *x = OPENSSL_zalloc(sizeof *x);
   if (x == NULL) return NULL;
   atomic_init(&x->refs, 1);
   x->lock = CRYPTO_THREAD_lock_new();
@@ -81,7 +80,7 @@ void tls_tickets_unref(tls_tickets *x) {
     return;
   CRYPTO_THREAD_lock_free(x->lock);
   OPENSSL_cleanse(x, sizeof *x);
-  free(x);
+  OPENSSL_free(x);
 }
 
 /* False: no new key can be made, and the current one stays. */

@@ -5,7 +5,8 @@
    sessions to resume. A connection is a layer over a stream (casting.h).
    Nothing of Lua is kept in either, so both outlive the Lua state that has made
    them, and any thread may use them: a connection one at a time, a context
-   several at once. */
+   several at once. Memory is OpenSSL's (OPENSSL_malloc), which a program can
+   replace (CRYPTO_set_mem_functions). */
 #ifndef TLS_H
 #define TLS_H
 
@@ -18,15 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* A copy, to be freed; NULL: no memory. */
-static inline char *tls_copy(const char *text) {
-  size_t n = strlen(text) + 1;
-  char *copy = malloc(n);
-  return copy != NULL ? memcpy(copy, text, n) : NULL;
-}
 
 /* -- sessions that a client can resume ------------------------------------ */
 
@@ -170,6 +163,8 @@ tls_connection *tls_connection_new(
 tls_connection *tls_connection_of(SSL *ssl);
 /* Writing below has failed: the outcome of what was to be written. */
 int tls_write_failed(tls_connection *c, int outcome);
+/* Is one of OpenSSL's errors that there is no memory? Clears them. */
+bool tls_lacks_memory(void);
 /* What is known of it, for Lua (core.c). */
 int tls_tell(void *state, struct lua_State *L);
 /* How it reads and writes below (bio.c). False: no memory. */

@@ -9,7 +9,7 @@
 # In the order of running, which is that of worth for the time, with the
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:10 format:20 house:15 docs:30 warnings:280 models:200 tsan:350 asan:350 shrink:380
-ubsan:320 inject:250 collect:600 allocfail:470 tidy:120 fuzz:90 coverage:500 valgrind:900
+ubsan:320 inject:250 collect:600 allocfail:700 tidy:120 fuzz:90 coverage:500 valgrind:900
 mutants:180 luasocket:240 packages:260 portable:260 qemu:900 bigendian:120 bare:1100'
 
 check_main() {
@@ -388,12 +388,15 @@ check_allocfail() {
     return
   fi
   for v in $(built_tags allocfail); do
-    attempt "allocfail with $v" allocfail "$v"
+    attempt "allocfail with $v" allocfail "$v" allocfail 1
+    # OpenSSL's own allocations are many: some of them.
+    attempt "tls_allocfail with $v" allocfail "$v" tls_allocfail 0.03
   done
 }
-allocfail() { # allocfail VERSION
+allocfail() { # allocfail VERSION NAME SCALE
   LUA_CPATH="$root/build/allocfail/$1/?.so;;" \
-    timeout 600 "$1" tests/stress/allocfail.lua 1 1
+    LUA_PATH="$root/build/allocfail/$1/?.lua;;" \
+    timeout 600 "$1" "tests/stress/$2.lua" 1 "$3"
 }
 
 # Which lines the tests have run, on versions whose calls yield across pcall and

@@ -194,7 +194,7 @@ describe("a server", function()
 
   it("waits for nobody's handshake", function()
     local port, task, listener =
-      serve(server_options(), echo, {handshake = 0.05})
+      serve(server_options(), echo, {handshake = 0.1 * helper.slow})
     local mute = {}
     for i = 1, 5 do
       mute[i] = keep(assert(net.connect("127.0.0.1", port)))
