@@ -7,6 +7,7 @@
 
 set(slow_tests
   lua/bench
+  lua/benchhttp
   lua/benchnet
   lua/benchsocket
   lua/benchtls

@@ -18,6 +18,7 @@ usage: ./dev COMMAND
   bench [NAME [ARGS]]  run bench/NAME.lua, or all of them
   bench compare        beside Go, Erlang and plain coroutines, on three Luas:
                        writes docs/benchmarks.*; options: bench/README.md
+  bench http           HTTP, beside nginx, Go, Node, cqueues, luv
   bench net            sockets, beside a loop of epoll, Go, luv, cqueues, Node
   bench luasocket      casting.socket, beside LuaSocket's own core
   bench tls            TLS, beside nginx and a server in C
@@ -93,6 +94,7 @@ EOF
     cat <<'EOF'
 usage: ./dev bench [NAME [ARGS]]
        ./dev bench compare [OPTIONS]
+       ./dev bench http [OPTIONS]
        ./dev bench net [OPTIONS]
        ./dev bench luasocket [--rounds N] [--seconds S] [--smoke]
        ./dev bench tls [OPTIONS]
@@ -100,8 +102,8 @@ usage: ./dev bench [NAME [ARGS]]
 Runs bench/NAME.lua, or all of them; ARGS such as --rounds 3, --seconds 0.5,
 --place one. "compare" and "net" install and run others beside casting; their
 OPTIONS: --rounds N, --seconds S, --only A,B, --columns PATTERN, --append,
---data FILE, --report, --smoke; those of "tls": --rounds, --seconds, --only,
---smoke. See bench/README.md.
+--data FILE, --report, --smoke; those of "http" and "tls": --rounds, --seconds,
+--only, --smoke. See bench/README.md.
 
   LUA=luajit ./dev bench pingpong
 EOF
