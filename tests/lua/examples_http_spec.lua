@@ -4,78 +4,22 @@
 
 local casting = require "casting"
 local helper = require "helper"
+local kit = require "examplekit"
 local _ENV = helper.globals(_ENV) -- luacheck: ignore
 local fs, process = require "casting.fs", require "casting.process"
 local LONG = helper.LONG
 
-local function why_not()
-  if not helper.has_children() then
-    return "no other program can be started here"
-  elseif not pcall(require, "casting.http") then
-    return "casting.http is not built"
-  elseif process.run {"sh", "-c", "command -v curl"} ~= 0 then
-    return "needs curl"
-  end
-end
-
-local missing = why_not()
+local missing = kit.why_not() or kit.needs "curl"
 if missing then
   describe("examples on casting.http", function() pending(missing) end)
   return
 end
-
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
--- The command that runs examples/NAME.lua; its output comes line by line.
-local function command(name, ...)
-  local words = {"exec", helper.command(), "-e",
-    quote 'io.stdout:setvbuf "line"', "examples/" .. name .. ".lua"}
-  for _, word in ipairs {...} do words[#words + 1] = quote(word) end
-  return {"sh", "-c", table.concat(words, " ")}
-end
-
--- Starts one that serves: the program, and the URL that it prints.
-local programs = {}
-local function start(name, ...)
-  local words = command(name, ...)
-  words.stdout, words.stderr = "pipe", "pipe"
-  local program = assert(process.spawn(words))
-  programs[#programs + 1] = program
-  local url = program.stdout:read("l", LONG)
-  if not url then error(program.stderr:read("a", LONG), 2) end
-  return program, url:match "^http://[%d.:]+"
-end
-after_each(function()
-  for i = #programs, 1, -1 do
-    programs[i]:kill "KILL"
-    programs[i]:wait(LONG)
-    programs[i] = nil
-  end
-end)
-
--- Asks for one thing, with more options of curl: the status, the body, and the
--- fields of the header with names in lower case.
-local function ask(url, ...)
-  local status, out, complaint = process.run {"curl", "-sSi", "--max-time",
-    tostring(LONG), url, timeout = 2 * LONG, ...}
-  if status ~= 0 then error(url .. ": " .. complaint, 2) end
-  local head, body = out:match "^(.-\r\n)\r\n(.*)$"
-  local fields = {}
-  for name, value in head:gmatch "\n([^:\r]+): ([^\r]*)" do
-    fields[name:lower()] = value
-  end
-  return tonumber(head:match "^HTTP/1.1 (%d+)"), body, fields
-end
+local ask, command, start = kit.ask, kit.command, kit.start
+after_each(kit.stop)
 
 -- Wrong words: the status is 2, with a complaint and how it is used.
 local function refuses(name, ...)
-  local words = command(name, ...)
-  words.timeout = LONG
-  local status, out, complaint = process.run(words)
-  assert.same({2, ""}, {status, out})
-  assert.matches("^" .. name .. ": [^\n]*\nusage: " .. name, complaint)
+  assert.same({2, ""}, {kit.refuse(name, ...)})
 end
 
 describe("examples/webserver.lua", function()
@@ -318,5 +262,114 @@ describe("examples/notes.lua", function()
       {"--port", "x", "a"}, {"--port", "65536", "a"}} do
       refuses("notes", helper.unpack(args))
     end
+  end)
+end)
+
+-- ------------------------------------------------------------ fileserver --
+
+describe("examples/fileserver.lua", function()
+  local dir
+  before_each(function()
+    dir = assert(fs.tempdir())
+    assert(fs.mkdir(dir .. "/root/sub", {parents = true}))
+    assert(fs.write(dir .. "/secret.txt", "secret"))
+    assert(fs.write(dir .. "/root/hello.txt", "Hello, world"))
+    assert(fs.write(dir .. "/root/.hidden", "hidden"))
+  end)
+  after_each(function() assert(fs.remove(dir, {tree = true})) end)
+  local function serve(...)
+    local program, url = start("fileserver", "--port", "0", dir .. "/root", ...)
+    return url, program
+  end
+
+  it("serves files, their types and parts of them", function()
+    local url = serve()
+    local status, body, fields = ask(url .. "/hello.txt")
+    assert.same({200, "Hello, world", "text/plain; charset=utf-8"},
+      {status, body, fields["content-type"]})
+    status, body, fields = ask(url .. "/hello.txt", "-H", "Range: bytes=7-")
+    assert.same({206, "world", "bytes 7-11/12"},
+      {status, body, fields["content-range"]})
+    status, body = ask(url .. "/hello.txt", "--head")
+    assert.same({200, ""}, {status, body})
+    assert.equal(405, (ask(url .. "/hello.txt", "-d", "x")))
+  end)
+
+  it("lists directories with any names in them", function()
+    for _, name in ipairs {"<b>&\"'.txt", "50% off?#.txt", "java:script",
+      "\195\188.txt"} do
+      assert(fs.write(dir .. "/root/sub/" .. name, ("x"):rep(1234)))
+    end
+    assert(fs.mkdir(dir .. "/root/sub/<i>"))
+    local url = serve()
+    local status, body, fields = ask(url .. "/sub/")
+    assert.same({200, "text/html; charset=utf-8"},
+      {status, fields["content-type"]})
+    assert.is_nil(body:find("<b>", 1, true))
+    assert.is_nil(body:find("<i>", 1, true))
+    assert.truthy(body:find("1.2 kB", 1, true))
+    assert.truthy(body:find('href="../"', 1, true))
+    local seen = 0
+    for link in body:gmatch 'href="%./([^"]*)"' do
+      assert.equal(200, (ask(url .. "/sub/" .. link)))
+      seen = seen + 1
+    end
+    assert.equal(5, seen)
+    local _, _, redirect = ask(url .. "/sub")
+    assert.equal("/sub/", redirect.location)
+    -- One with a page of its own is not listed.
+    assert(fs.write(dir .. "/root/sub/index.html", "a page"))
+    assert.equal("a page", (select(2, ask(url .. "/sub/"))))
+  end)
+
+  it("shows nothing that is outside or hidden", function()
+    local url = serve()
+    for _, path in ipairs {"/../secret.txt", "/sub/../../secret.txt",
+      "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/sub/..%2f..%2f", "/..",
+      "/../", "/%2e%2e/", "/sub/../", "//", "//etc/", "/sub//", "/..\\",
+      "/%5c..%5c", "/./", "/.hidden", "/none/", "/none", "/hello.txt/"} do
+      local status, body = ask(url .. path, "--path-as-is")
+      assert.same({path, 404, "not found\n"}, {path, status, body})
+    end
+    assert.equal(400, (ask(url .. "/%00", "--path-as-is")))
+    local body = select(2, ask(url))
+    assert.is_nil(body:find("hidden", 1, true))
+    local all = serve "--hidden"
+    body = select(2, ask(all))
+    assert.truthy(body:find(".hidden", 1, true))
+    assert.equal("hidden", (select(2, ask(all .. "/.hidden"))))
+    assert.equal(404, (ask(all .. "/../", "--path-as-is")))
+  end)
+
+  it("writes a line for each request, and ends with a signal", function()
+    local url, program = serve()
+    ask(url .. "/hello.txt", "-A", 'a "b"\\', "-e", "http://x/")
+    local line = program.stdout:read("l", LONG)
+    assert.matches('^127%.0%.0%.1 %- %- %[%d+/%a+/%d+:[%d:]+ %+0000%] ' ..
+      '"GET /hello%.txt HTTP/1%.1" 200 12 "http://x/" ' ..
+      '"a \\x22b\\x22\\x5c"$', line)
+    ask(url .. "/none")
+    assert.matches('" 404 10 ', (program.stdout:read("l", LONG)))
+    program:kill "TERM"
+    assert.same({"exit", 0}, {program:wait(LONG)})
+    assert.same({"", ""}, {program.stdout:read("a", LONG),
+      program.stderr:read("a", LONG)})
+  end)
+
+  it("explains itself, and refuses what it does not know", function()
+    local status, out = kit.run("fileserver", "--help")
+    assert.equal(0, status)
+    assert.matches("^usage: fileserver.lua", out)
+    for _, args in ipairs {{"a", "b"}, {"--what"}, {"--port"}, {"--port", "x"},
+      {"--port", "65536"}, {"--sessions", "0"}, {"--sessions", "1.5"}} do
+      refuses("fileserver", helper.unpack(args))
+    end
+    local complaint
+    status, out, complaint = kit.run("fileserver", "--port", "0", dir .. "/no")
+    assert.same({1, ""}, {status, out})
+    assert.matches("^fileserver: .*/no: .*no such file", complaint)
+    status, out, complaint = kit.run("fileserver", dir .. "/secret.txt")
+    assert.same({1, "", "fileserver: " .. dir ..
+      "/secret.txt: not a directory\n"}, {status, out, complaint})
   end)
 end)
