@@ -14,6 +14,7 @@
 --               end of a chunk does; "bare": all to the end of the connection
 --               is body; "done"; or "broken"
 --   why         it is broken
+--   extras      bytes of chunk lines beside the sizes; nil: there were none
 --   continues   the client waits for 100 Continue
 
 local casting = require "casting"
@@ -27,8 +28,14 @@ Body.has = has
 
 -- Bytes of a line before a chunk, and of all lines behind the last one.
 local MOST_LINE, MOST_TRAILER = 4096, 16384
+-- Bytes that the lines before chunks may have beside the sizes, in all, and one
+-- more for so many bytes of the body: extensions are read, and are of no use.
+local MOST_EXTRAS, BYTES_PER_EXTRA = 16384, 8
+local SIZE = 12 -- digits of a size
 -- Bytes that are read in one go.
 local PIECE = 65536
+-- Bytes of a body that are dropped for the sake of the connection, and seconds.
+local MOST_DRAINED, PATIENCE = 262144, 2
 
 -- Sets the state of a body, of which `flags` and `left`, the length, are there.
 -- `bare`: without a length it goes on to the end of the connection, as that of
@@ -74,10 +81,9 @@ local function read_trailer(self, stream)
       self.state = "done"
       return true
     end
-    left = left - #line
-    if left <= 0 or not core.trailer(line) then
-      return broken(self, "malformed")
-    end
+    left = left - #line - 2
+    if left <= 0 then return broken(self, "too long") end
+    if not core.trailer(line) then return broken(self, "malformed") end
   end
 end
 
@@ -91,11 +97,15 @@ local function next_chunk(self, stream)
     self.state = "chunk"
   end
   local line, why = stream:read_until("\r\n", MOST_LINE, timeout_of(self.conn))
-  if not line then
-    return failed(self, why == "too long" and "malformed" or why)
-  end
+  if not line then return failed(self, why) end
   local size = core.chunk_size(line)
   if not size then return broken(self, "malformed") end
+  if #line > SIZE then
+    self.extras = (self.extras or 0) + #line - SIZE
+    if self.extras > MOST_EXTRAS + self.got / BYTES_PER_EXTRA then
+      return broken(self, "too long")
+    end
+  end
   if size == 0 then return read_trailer(self, stream) end
   self.left = size
   self.state = "body"
@@ -202,19 +212,23 @@ function Body.read(self, what)
   return read_some(self, PIECE)
 end
 
--- Reads what nobody has read of the body, if that is not much. Returns whether
--- the connection can go on.
+-- Reads what nobody has read of the body, if that is not much, and does not
+-- take long. Returns whether the connection can go on.
 function Body.drain(self)
   if self.state == "done" then return true end
   -- The client has perhaps not begun to send it, or has.
   if self.continues or self.state == "broken" then return false end
-  local left = 4 * PIECE
-  while left > 0 do
-    local data, why = read_some(self, PIECE)
-    if not data then return why == "closed" end
-    left = left - #data
-  end
-  return false
+  local conn, left = self.conn, MOST_DRAINED
+  if self.state == "body" and self.left > left then return false end
+  local before, deadline = conn.deadline, casting.now() + PATIENCE
+  conn.deadline = before and math.min(before, deadline) or deadline
+  local data, why
+  repeat
+    data, why = read_some(self, PIECE)
+    left = left - (data and #data or left)
+  until left <= 0
+  conn.deadline = before
+  return not data and why == "closed"
 end
 
 return Body
