@@ -305,6 +305,9 @@ local function read_fields(i, job, defaults, o)
       tostring(host[2]):find "[%s,/?#@\\]") then
     bad(i, "headers: Host must be one host")
   end
+  if fields.te then -- no coding but chunked, and no trailer, is of use here
+    bad(i, "headers: TE is not the program's to say")
+  end
   local connection = fields.connection
   if connection then
     if not is_line(connection[2]) then

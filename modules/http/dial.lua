@@ -15,6 +15,7 @@ local net = casting.net
 local Dial = {}
 
 local MOST = 16384 -- bytes of the answer of a proxy
+local MOST_INTERIM = 32 -- answers with a status of 1xx
 
 -- -- TLS ----------------------------------------------------------------------
 
@@ -104,13 +105,17 @@ local function ask_proxy(stream, route, deadline)
     place, "\r\n", basic and "Proxy-Authorization: " .. basic .. "\r\n" or "",
     "\r\n"}, left(deadline))
   if not ok then return nil, why end
-  local head
-  head, why = stream:read_until("\r\n\r\n", MOST, left(deadline))
-  if not head then return nil, why end
-  local status, reason = core.response(head)
-  if not status then return nil, "malformed response: " .. reason end
-  if status >= 200 and status < 300 then return true end
-  return nil, ("%d %s"):format(status, reason)
+  for _ = 1, MOST_INTERIM do
+    local head
+    head, why = stream:read_until("\r\n\r\n", MOST, left(deadline))
+    if not head then return nil, why end
+    -- What the fields say of a body must not be heeded (RFC 9112, 6.3).
+    local status, reason = core.response(head:match "^[^\r]*")
+    if not status then return nil, "malformed response: " .. reason end
+    if status >= 200 and status < 300 then return true end
+    if status >= 200 then return nil, ("%d %s"):format(status, reason) end
+  end
+  return nil, "malformed response: too many before the last one"
 end
 
 -- Begins what the new stream needs before the first request. Returns true; or

@@ -256,6 +256,7 @@ local function receive(self)
       self.silent = i == 1 and (rest or "") == ""
       return nil, self.silent and why or "truncated"
     end
+    head = core.unfold(head)
     local status, reason, flags, length = core.response(head)
     if not status then return malformed(reason) end
     if status >= 200 then

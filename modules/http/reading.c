@@ -47,6 +47,36 @@ static int read_response(lua_State *L) {
   return 4;
 }
 
+/* unfold(head): the head of a response without folded fields: a client takes
+   them, as some old servers send them (RFC 9112, 5.2). A line before the first
+   field that begins with a blank is left, and malformed. */
+static int unfold(lua_State *L) {
+  http_text t = check_text(L, 1);
+  const char *from = t.at, *end = t.at + t.n, *nl = t.at;
+  bool first = true, found = false;
+  luaL_Buffer b;
+  while ((nl = memchr(nl, '\n', (size_t)(end - nl))) != NULL) {
+    bool folded = !first && nl[-1] == '\r' && end - nl > 1 &&
+                  (nl[1] == ' ' || nl[1] == '\t');
+    first = false;
+    nl++;
+    if (!folded) continue;
+    if (!found) luaL_buffinit(L, &b);
+    found = true;
+    luaL_addlstring(&b, from, (size_t)(nl - 2 - from));
+    luaL_addchar(&b, ' ');
+    while (nl < end && (*nl == ' ' || *nl == '\t')) nl++;
+    from = nl;
+  }
+  if (!found) {
+    lua_settop(L, 1);
+    return 1;
+  }
+  luaL_addlstring(&b, from, (size_t)(end - from));
+  luaL_pushresult(&b);
+  return 1;
+}
+
 /* -- fields --------------------------------------------------------------- */
 
 /* The lines of a head behind its first one, which an empty one may precede. */
@@ -152,6 +182,7 @@ const luaL_Reg http_reading[] = {
   {"fields", read_fields},
   {"field", read_field},
   {"trailer", read_trailer},
+  {"unfold", unfold},
   {"chunk_size", read_chunk_size},
   {"is_token", is_token},
   {"is_value", is_value},
