@@ -724,6 +724,7 @@ function tls.context(options) end
 ---@field text string|false what stands behind the "?" of the target
 ---@field query table<string, string> the same, decoded
 ---@field headers table<string, string> names in lower case
+---@field authority string what the client calls the server
 ---@field host string of the client
 ---@field port integer
 ---@field stream casting.stream

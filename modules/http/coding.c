@@ -92,18 +92,18 @@ static bool take_authority(http_text *t, http_text *host) {
 
 /* target(s): the path, decoded; what is behind its question mark, or nil; and
    the host, or nil, of a target in absolute form. nil: it is malformed, or its
-   path has a zero byte. */
+   path has a zero byte. An asterisk has nothing behind it. */
 static int split_target(lua_State *L) {
   http_text t, path, host;
   const char *mark;
   bool absolute;
   t.at = luaL_checklstring(L, 1, &t.n);
   absolute = take_authority(&t, &host);
-  if (absolute && host.n == 0) return 0;
+  if (absolute && !http_is_host(host)) return 0;
   mark = memchr(t.at, '?', t.n);
   path = (http_text){t.at, mark != NULL ? (size_t)(mark - t.at) : t.n};
   if (absolute && path.n == 0) path = (http_text){"/", 1};
-  if (path.n == 0 || (path.at[0] != '/' && !(path.n == 1 && *path.at == '*')))
+  if (path.n == 0 || (path.at[0] != '/' && !(t.n == 1 && *t.at == '*')))
     return 0;
   if (memchr(path.at, '%', path.n) == NULL) {
     lua_pushlstring(L, path.at, path.n);

@@ -243,7 +243,7 @@ end
 
 -- May a page of this origin use this server? Without a field Origin it is no
 -- page that asks.
-local function is_allowed(headers, origins)
+local function is_allowed(request, headers, origins)
   local origin = headers.origin
   if not origin or origins == "*" then return true end
   if origins then
@@ -257,7 +257,7 @@ local function is_allowed(headers, origins)
   local scheme, authority = origin:match "^(%a[%w+.-]*)://([^/?#@, ]+)$"
   if not scheme then return false end
   scheme = scheme:lower()
-  return with_port(authority, scheme) == with_port(headers.host or "", scheme)
+  return with_port(authority, scheme) == with_port(request.authority, scheme)
 end
 
 local ASK = {Upgrade = "websocket", Connection = "Upgrade"}
@@ -278,7 +278,7 @@ local function look(request, headers, o)
     return 400, "Sec-WebSocket-Key is missing or malformed"
   elseif request.state ~= "done" then
     return 400, "a request for a websocket has no body"
-  elseif not is_allowed(headers, o.origins) then
+  elseif not is_allowed(request, headers, o.origins) then
     return 403, "pages of this origin may not use this server"
   elseif not tokens(headers["sec-websocket-protocol"]) then
     return 400, "Sec-WebSocket-Protocol is malformed"
@@ -384,6 +384,7 @@ end
 -- The protocol and the bits of what is compressed, as the server has answered;
 -- or nil, why, and the status.
 local function check_answer(head, key, o)
+  head = core.unfold(head)
   local status, reason, flags = core.response(head)
   if not status then return nil, "not a websocket: " .. reason end
   if status ~= 101 then

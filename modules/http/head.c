@@ -79,6 +79,61 @@ static bool next_member(http_text *list, http_text *member) {
   return true;
 }
 
+bool http_list_has(http_text list, const char *name) {
+  http_text member;
+  while (next_member(&list, &member))
+    if (http_text_is(member, name)) return true;
+  return false;
+}
+
+/* -- hosts ---------------------------------------------------------------- */
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+static bool is_hex(char c) {
+  c = lower(c);
+  return is_digit(c) || (c >= 'a' && c <= 'f');
+}
+
+/* The length of an address of IPv6 in brackets, with these; 0: it is none. */
+static size_t literal_size(http_text t) {
+  size_t i = 1;
+  bool colon = false;
+  while (i < t.n && (is_hex(t.at[i]) || t.at[i] == ':' || t.at[i] == '.'))
+    colon |= t.at[i++] == ':';
+  return colon && i < t.n && t.at[i] == ']' ? i + 1 : 0;
+}
+
+/* The length of a name, or of an address of IPv4; 0: it is none. A comma may
+   stand in a name, but two fields that were joined have one, too. */
+static size_t name_size(http_text t) {
+  size_t i = 0;
+  for (; i < t.n && t.at[i] != ':'; i++) {
+    char c = lower(t.at[i]);
+    if (c == '%') {
+      if (t.n - i < 3 || !is_hex(t.at[i + 1]) || !is_hex(t.at[i + 2])) return 0;
+    } else if (!is_digit(c) && !(c >= 'a' && c <= 'z') &&
+               (c == '\0' || strchr("-._~!$&'()*+;=", c) == NULL)) {
+      return 0;
+    }
+  }
+  return i;
+}
+
+bool http_is_host(http_text t) {
+  unsigned long port = 0;
+  size_t i = t.n > 0 && t.at[0] == '[' ? literal_size(t) : name_size(t);
+  if (i == 0) return false;
+  if (i == t.n) return true;
+  if (t.at[i] != ':') return false;
+  for (i++; i < t.n; i++) {
+    if (!is_digit(t.at[i])) return false;
+    port = port * 10 + (unsigned long)(t.at[i] - '0');
+    if (port > 65535) return false;
+  }
+  return true;
+}
+
 /* -- lines ---------------------------------------------------------------- */
 
 static const http_fault bad_line = {400, "the first line is malformed"};
@@ -188,17 +243,32 @@ static const http_fault *read_length(http_head *h, http_text value) {
   return NULL;
 }
 
-/* Chunked comes once, and is the last. Other codings are not understood. */
-static const http_fault *read_coding(http_head *h, http_text value) {
+/* Chunked comes once, and is the last. Other codings are not understood:
+   *unknown counts them. */
+static const http_fault *read_coding(
+  http_head *h, http_text value, int *unknown) {
   http_text member;
   if (has_tab(value)) return &bad_coding;
   while (next_member(&value, &member)) {
     if (h->flags & HTTP_CHUNKED) return &bad_coding;
     if (!http_is_token(member)) return &bad_coding;
-    if (!http_text_is(member, "chunked")) return &unknown_coding;
-    h->flags |= HTTP_CHUNKED;
+    if (http_text_is(member, "chunked"))
+      h->flags |= HTTP_CHUNKED;
+    else
+      ++*unknown;
   }
   return NULL;
+}
+
+/* What all fields together say of where the body ends. The end of one with
+   other codings is known if chunked is the last of them; if it is not, the
+   message is malformed, and that counts for more (RFC 9112, 6.3). */
+static const http_fault *check_framing(const http_head *h, int unknown) {
+  if (unknown > 0)
+    return h->flags & HTTP_CHUNKED ? &unknown_coding : &bad_coding;
+  if (!(h->flags & HTTP_CHUNKED)) return NULL;
+  if (h->flags & HTTP_HAS_LENGTH) return &two_lengths;
+  return h->flags & HTTP_OLD ? &old_coding : NULL;
 }
 
 /* `keeps` and `closes` are what was said so far. */
@@ -212,27 +282,19 @@ static void read_connection(
   }
 }
 
-static bool is_host(http_text value) {
-  for (size_t i = 0; i < value.n; i++) {
-    unsigned char c = (unsigned char)value.at[i];
-    if (c <= ' ' || c >= 0x7f || memchr("/?#@\\,<>\"^`{|}", c, 14) != NULL)
-      return false;
-  }
-  return true;
-}
-
 /* What the fields of both kinds of messages say; *hosts counts Host. */
 static const http_fault *read_meaning(http_head *h, int *hosts) {
   bool keeps = false, closes = false, upgrades = false, has_upgrade = false;
   bool asks = h->status == 0; /* it is a request */
   const http_fault *fault = NULL;
+  int unknown = 0;
   *hosts = 0;
   for (size_t i = 0; i < h->nfields && fault == NULL; i++) {
     http_text name = h->fields[i].name, value = h->fields[i].value;
     switch (name.n) {
     case 4:
       if (asks && http_text_is(name, "host") &&
-          (++*hosts > 1 || !is_host(value)))
+          (++*hosts > 1 || (value.n > 0 && !http_is_host(value))))
         fault = &bad_host;
       break;
     case 6:
@@ -253,16 +315,14 @@ static const http_fault *read_meaning(http_head *h, int *hosts) {
       break;
     case 17:
       if (http_text_is(name, "transfer-encoding"))
-        fault = read_coding(h, value);
+        fault = read_coding(h, value, &unknown);
       break;
     default: break;
     }
   }
   if (!closes && (!(h->flags & HTTP_OLD) || keeps)) h->flags |= HTTP_KEEPS;
   if (upgrades && has_upgrade) h->flags |= HTTP_UPGRADES;
-  if (fault != NULL || !(h->flags & HTTP_CHUNKED)) return fault;
-  if (h->flags & HTTP_HAS_LENGTH) return &two_lengths;
-  return h->flags & HTTP_OLD ? &old_coding : NULL;
+  return fault != NULL ? fault : check_framing(h, unknown);
 }
 
 /* -- both kinds ----------------------------------------------------------- */
@@ -290,8 +350,6 @@ const http_fault *http_head_request(http_head *h, http_text head) {
     h->flags &= ~(unsigned)(HTTP_EXPECTS | HTTP_UPGRADES);
   return NULL;
 }
-
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 const http_fault *http_head_response(http_head *h, http_text head) {
   const http_fault *fault;

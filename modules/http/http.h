@@ -36,6 +36,12 @@ bool http_text_is(http_text t, const char *lower);
 bool http_is_token(http_text t);
 /* May it be the value of a field, or a reason? No byte of control but tabs. */
 bool http_is_value(http_text t);
+/* Is it a host, or host:port, as the field Host has it? One that is empty is
+   none. */
+bool http_is_host(http_text t);
+/* Does a list with commas have this member, whatever the case of its letters?
+   `lower` has none of upper case. */
+bool http_list_has(http_text list, const char *lower);
 
 /* -- heads (head.c) ------------------------------------------------------- */
 

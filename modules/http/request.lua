@@ -6,10 +6,13 @@
 --   path                  of the target, decoded
 --   text                  what stands behind the "?" of the target, as it came;
 --                         false: there is none
+--   authority             what the client calls this server, "host" or
+--                         "host:port": that of the target if it is a whole URL
+--                         (`absolute`), or the field Host; "": it has not said
 --   host, port            the address and the port of the client
 --   stream                the connection
 --   response              what answers it, see response.lua
---   headers, query        made when they are first looked at
+--   headers, query        made when they are first looked at, as authority is
 -- and for the functions here:
 --   conn                  the connection, see server.lua
 --   head                  as it came
@@ -47,8 +50,11 @@ local function decode_query(text)
 end
 
 local made = {
+  authority = function(self) return core.field(self.head, "host") or "" end,
   headers = function(self)
-    return setmetatable(core.fields(self.head), Request.headers)
+    local fields = core.fields(self.head)
+    if self.absolute then fields.host = self.authority end
+    return setmetatable(fields, Request.headers)
   end,
   query = function(self) return self.text and decode_query(self.text) or {} end,
 }

@@ -83,8 +83,12 @@ end
 -- Adds to `how` what the connection will do.
 local function with_connection(self, how)
   local conn = self.conn
-  local flags = self.request.flags
+  local request = self.request
+  local flags = request.flags
   if not has(flags, KEEPS) or conn.server.closing then conn.keeps = false end
+  -- The client waits with the body, and may now leave it out: nobody knows what
+  -- comes next. And 100 Continue would come in the middle of the response.
+  if request.continues then request.continues, conn.keeps = false, false end
   if not conn.keeps then return how + CLOSES end
   if has(flags, OLD) then return how + SAYS_KEEPS end
   return how
@@ -118,7 +122,9 @@ end
 local function begin(self, data)
   local status, headers = check_status(self.status), rawget(self, "headers")
   local state, how, length = plan(self, status, headers)
-  local head = core.head(status, headers, with_connection(self, how), -1)
+  local head, closes =
+    core.head(status, headers, with_connection(self, how), -1)
+  if closes then self.conn.keeps = false end
   self.state, self.left = state, length
   if not data or state == "none" then return send(self, head) end
   return self:write_on(data, head)
@@ -209,8 +215,9 @@ local function send_whole(self, body)
   local size = #body
   local is_head = self.request.method == "HEAD"
   local behind = not is_head and size <= WHOLE and body or nil
-  local head =
+  local head, closes =
     core.head(status, headers, with_connection(self, how), size, behind)
+  if closes then self.conn.keeps = false end
   self.state, self.sent = "done", is_head and 0 or size
   if is_head or behind then return send(self, head) end
   return send(self, {head, body})

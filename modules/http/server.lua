@@ -26,7 +26,7 @@ local Response = require "casting.http.response"
 local Server = {}
 local has = Body.has
 local KEEPS = 1
-local LINGER = 2 -- seconds
+local LINGER, MUCH = 2, 1048576 -- seconds, and bytes, see linger
 
 -- -- servers ------------------------------------------------------------------
 
@@ -98,20 +98,24 @@ end
 
 -- -- one request --------------------------------------------------------------
 
--- Answers what is no request, and ends the connection: nobody knows where the
--- next one would begin. What the client goes on to send is read for a while,
--- since the system would else throw the answer away.
-local function refuse(conn, status, why)
-  local text = core.head(status, nil, 1, #why + 1, why .. "\n")
-  local stream = conn.stream
-  conn.keeps = false
-  if not stream:write(text, conn.timeout) then return end
-  stream:shutdown()
-  local deadline, left = casting.now() + LINGER, 1048576
+-- Ends our side of a connection on which more may come. That is read for a
+-- while, since the system would else throw the answer away (RFC 9112, 9.6).
+local function linger(stream)
+  if not stream:shutdown() then return end
+  local deadline, left = casting.now() + LINGER, MUCH
   repeat
     local data = stream:read(nil, math.max(0, deadline - casting.now()))
     left = left - (data and #data or left)
   until left <= 0
+end
+
+-- Answers what is no request, and ends the connection: nobody knows where the
+-- next one would begin. `is_head`: the answer has no body.
+local function refuse(conn, status, why, is_head)
+  local text =
+    core.head(status, nil, 1, #why + 1, not is_head and why .. "\n" or nil)
+  conn.keeps = false
+  if conn.stream:write(text, conn.timeout) then linger(conn.stream) end
 end
 
 -- The header of the next request; or nil, and the connection is over.
@@ -127,7 +131,13 @@ local function receive_head(conn, o)
   server.idle[stream] = nil
   if head then return head end
   if why == "too long" then
-    refuse(conn, 431, "the header is too long")
+    -- An empty line may come before the first one.
+    local begun = stream:peek(math.min(o.max_header, MUCH), 0)
+    if begun and begun:find("\n", 3, true) then
+      refuse(conn, 431, "the header is too long")
+    else
+      refuse(conn, 414, "the target is too long")
+    end
   elseif why == "timeout" and stream:stats().buffered > 0 then
     refuse(conn, 408, "the header takes too long")
   end
@@ -141,17 +151,25 @@ local function receive(conn, o)
   if head == "" then head = receive_head(conn, o) end
   if not head then return nil end
   local method, target, flags, length = core.request(head)
-  if not method then return refuse(conn, target, flags) end
-  local path, text = core.target(target)
-  if not path then return refuse(conn, 400, "the target is malformed") end
+  if not method then
+    return refuse(conn, target, flags, head:find "^\r?\n?HEAD " ~= nil)
+  end
+  if method == "CONNECT" then
+    return refuse(conn, 501, "CONNECT is for proxies")
+  end
+  local path, text, authority = core.target(target)
+  if not path or path == "*" and method ~= "OPTIONS" then
+    return refuse(conn, 400, "the target is malformed", method == "HEAD")
+  end
   conn.keeps = has(flags, KEEPS)
   local request = Request.new({method = method, target = target, path = path,
-    text = text or false, host = conn.host, port = conn.port,
-    stream = conn.stream, conn = conn, head = head, flags = flags,
-    left = length, state = "done", got = 0, continues = false, gone = false,
-    watcher = false, response = false})
+    text = text or false, authority = authority, host = conn.host,
+    port = conn.port, stream = conn.stream, conn = conn, head = head,
+    flags = flags, left = length, state = "done", got = 0, continues = false,
+    gone = false, watcher = false, response = false,
+    absolute = authority ~= nil})
   if request.state == "body" and length > o.body then
-    return refuse(conn, 413, "the body is too long")
+    return refuse(conn, 413, "the body is too long", method == "HEAD")
   end
   return request
 end
@@ -173,12 +191,12 @@ end
 
 -- The handler has raised e. The client learns that something went wrong: from
 -- the status, or from the end of the connection.
-local function fail(conn, response, e)
+local function fail(conn, request, response, e)
   conn.keeps = false
   if response.state then
     if response.state ~= "done" then conn.stream:abort() end
   elseif not casting.is_cancelled(e) then
-    refuse(conn, 500, "internal server error")
+    refuse(conn, 500, "internal server error", request.method == "HEAD")
   end
   error(e, 0)
 end
@@ -206,9 +224,13 @@ local function answer(conn, handler, request, o)
   if o.log then
     o.log(request, response.status, response.sent, casting.now() - began)
   end
-  if not ok then fail(conn, response, e) end
+  if not ok then fail(conn, request, response, e) end
   if conn.keeps and request.state ~= "done" then
     conn.keeps = Body.drain(request)
+  end
+  if not conn.keeps and not conn.websocket and (request.state ~= "done" or
+      conn.stream:stats().buffered > 0) then
+    linger(conn.stream)
   end
 end
 

@@ -93,7 +93,7 @@ static const char *reason_of(int status) {
 
 /* What the fields of a program have said already. */
 typedef struct said {
-  bool type, length, date;
+  bool type, length, date, closes;
 } said;
 
 /* The field at the top of the stack, behind its name. Raises if it is none, or
@@ -125,6 +125,8 @@ static http_field check_field(lua_State *L, said *s) {
   s->type |= http_text_is(f.name, "content-type");
   s->length |= http_text_is(f.name, "content-length");
   s->date |= http_text_is(f.name, "date");
+  if (http_text_is(f.name, "connection"))
+    s->closes |= http_list_has(f.value, "close");
   return f;
 }
 
@@ -185,14 +187,15 @@ static void push_fields(lua_State *L, int t, said *s) {
 /* head(status, fields or nil, how, length [, body]): the head of a response,
    with the body behind it. `fields` maps names to strings, numbers or lists of
    them; one may be "reason". `how`: the sum of CLOSES and so on. Of a length
-   below 0 nothing is said. */
+   below 0 nothing is said. Returns also whether the fields have said that the
+   connection ends. */
 static int push_head(lua_State *L) {
   int status = (int)luaL_checkinteger(L, 1);
   unsigned how = (unsigned)luaL_checkinteger(L, 3);
   lua_Number length = luaL_checknumber(L, 4);
   http_clock *c = lua_touserdata(L, lua_upvalueindex(1));
   http_text body = {"", 0}, fields = {"", 0};
-  said s = {false, false, false};
+  said s = {false, false, false, false};
   luaL_Buffer b;
   luaL_argcheck(L, status >= 100 && status <= 599, 1, "status");
   if (!lua_isnoneornil(L, 5)) body.at = luaL_checklstring(L, 5, &body.n);
@@ -219,12 +222,15 @@ static int push_head(lua_State *L) {
     }
   }
   if (how & CHUNKS) luaL_addstring(&b, "Transfer-Encoding: chunked\r\n");
-  if (how & CLOSES) luaL_addstring(&b, "Connection: close\r\n");
-  if (how & KEEPS) luaL_addstring(&b, "Connection: keep-alive\r\n");
+  if (!s.closes) {
+    if (how & CLOSES) luaL_addstring(&b, "Connection: close\r\n");
+    if (how & KEEPS) luaL_addstring(&b, "Connection: keep-alive\r\n");
+  }
   luaL_addlstring(&b, "\r\n", 2);
   add_text(&b, body);
   luaL_pushresult(&b);
-  return 1;
+  lua_pushboolean(L, s.closes);
+  return 2;
 }
 
 /* chunk_head(n): the line before a chunk of n bytes. */
@@ -238,7 +244,7 @@ static int push_chunk_head(lua_State *L) {
 
 /* lines(fields): fields as lines, for a request. */
 static int push_lines(lua_State *L) {
-  said s = {false, false, false};
+  said s = {false, false, false, false};
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   push_fields(L, 1, &s);
