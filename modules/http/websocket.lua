@@ -159,9 +159,11 @@ end
 
 -- -- reading ------------------------------------------------------------------
 
--- Is a task reading? Then a second one must not.
+-- Is a task reading? Then a second one must not. With a timeout of 0 others may
+-- run before the question is answered, and none between that and the return;
+-- without one the question would itself be a read that others meet.
 local function is_read(ws)
-  return not pcall(ws.stream.read, ws.stream, 0)
+  return not pcall(ws.stream.read, ws.stream, 0, 0)
 end
 
 local function write_pongs(ws)
@@ -232,8 +234,7 @@ local function read_message(ws, timeout, closer)
   end
 end
 
--- The task that reads where nobody receives.
-local function read_on(ws)
+local function hand_over(ws)
   local channel = ws.channel
   while true do
     local message, kind = read_message(ws, nil, true)
@@ -244,10 +245,20 @@ local function read_on(ws)
   end
 end
 
+-- The task that reads where nobody receives. If it fails, for want of memory,
+-- nobody would read any more.
+local function read_on(ws)
+  local ok, e = pcall(hand_over, ws)
+  if ok then return end
+  lost(ws, tostring(e), true)
+  error(e, 0)
+end
+
 -- Begins that task, unless somebody reads. Returns whether it is there.
 local function attend(ws)
+  local reads = not ws.channel and is_read(ws)
   if ws.channel then return true end
-  if is_read(ws) then
+  if reads then
     ws.sends = -64 -- it is no use to ask again and again
     return false
   end
@@ -285,12 +296,18 @@ local function look(ws, now)
   end
 end
 
+local function look_at_all()
+  local now, list = casting.now(), {}
+  -- Others come while one is looked at.
+  for ws in pairs(all) do list[#list + 1] = ws end
+  for i = 1, #list do pcall(look, list[i], now) end
+end
+
+-- What fails for want of memory ends neither this nor the look at others.
 local function keep()
   while next(all) do
     casting.sleep(pause)
-    local now = casting.now()
-    -- One that fails, for want of memory, must not end all others.
-    for ws in pairs(all) do pcall(look, ws, now) end
+    pcall(look_at_all)
   end
 end
 
@@ -391,7 +408,7 @@ local function shut(ws, body)
   while ws.state ~= "closed" do
     local left = deadline - casting.now()
     if left <= 0 then return end
-    if is_read(ws) then
+    if ws.channel or is_read(ws) then
       if not ws.over then ws.over = casting.channel() end
       ws.over:receive(left)
     else

@@ -247,6 +247,46 @@ describe("the channel of a websocket", function()
     assert.is_true(ws:messages():closed())
     assert.equal("closed", (select(2, ws:receive(LONG))))
   end)
+
+  -- Each CALLS-th call in a row lets others run first.
+  it("is asked for while another task begins to receive", function()
+    local CALLS = 32
+    for calls = 1, CALLS do
+      local stream, task = kit.server_of(function(ws)
+        local receiving = casting.spawn(ws.receive, ws)
+        for _ = 1, calls do pcall(ws.stream.peek, ws.stream, 1, 0) end
+        local ok, messages = pcall(ws.messages, ws)
+        if not ok then
+          assert.matches("another task is receiving", messages)
+        end
+        if not ok or receiving:status() ~= "ready" then
+          return receiving:await(LONG)
+        end
+        receiving:cancel()
+        receiving:join(LONG)
+        return messages:receive(LONG)
+      end)
+      stream:write(frame(1, "a"))
+      assert.equal("a", (task:await(LONG)))
+    end
+  end)
+
+  it("may begin as the websocket ends", function()
+    local failures = casting.channel(1)
+    casting.on_error(failures)
+    local ws, other = pair {closing = LONG}
+    for _ = 1, 8 do ws:send "a" end -- the last of them begins it
+    local reads = casting.spawn(function()
+      for _ in other do casting.yield() end
+    end)
+    assert.is_true(ws:close())
+    assert.is_true(reads:join(LONG))
+    reads = nil
+    collectgarbage() -- a failure is told when nobody can ask for it any more
+    collectgarbage()
+    assert.same({nil, "timeout"}, {failures:receive(0)})
+    casting.on_error(nil)
+  end)
 end)
 
 -- -- the end ------------------------------------------------------------------
