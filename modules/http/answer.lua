@@ -101,10 +101,11 @@ function Answer.new(x)
     if x.incoming.state == "done" then x:finish() end
     return setmetatable(self, Answer.meta)
   end
-  local why
+  local why, failure
   self.body, why = read_all(x)
-  if not self.body then why = x:cause(why) end
+  if not self.body then why, failure = x:cause(why) end
   x:finish()
+  if failure then error(failure[1], 0) end
   if not self.body then return nil, why end
   return self
 end
@@ -128,13 +129,14 @@ function methods:read(what)
     data, why = some_of(incoming)(incoming, PIECE)
   end
   x.reading = false
-  local state = incoming.state
-  if why and why ~= "closed" then why = x:cause(why) end
+  local state, failure = incoming.state, nil
+  if why and why ~= "closed" then why, failure = x:cause(why) end
   if x.host and (state == "done" or state == "broken") then
     x:finish()
   elseif why == "timeout" then
     incoming.conn.keeps = false
   end
+  if failure then error(failure[1], 0) end
   if data then return data end
   if rest then return nil, why, rest end
   return nil, why

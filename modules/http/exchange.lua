@@ -294,15 +294,18 @@ function Exchange:ask()
     begin_body(self)
     return true
   end
-  return nil, self:cause(why)
+  local failure
+  why, failure = self:cause(why)
+  if failure then error(failure[1], 0) end
+  return nil, why
 end
 
--- Why nothing comes any more: perhaps since the request could not be sent.
--- Raises what the program's function has raised.
+-- Why nothing comes any more: perhaps since the request could not be sent. And
+-- {e}: what the program's function has raised, which the caller raises when
+-- nothing is left to be done.
 function Exchange:cause(why)
   if self.dropped then return why end
-  if self.failure then error(self.failure[1], 0) end
-  return self.why and self.why ~= "closed" and self.why or why
+  return self.why and self.why ~= "closed" and self.why or why, self.failure
 end
 
 return Exchange

@@ -157,6 +157,22 @@ describe("a request", function()
     end
   end)
 
+  it("holds no connection when a read has raised that", function()
+    local base = peers.listen(function(stream)
+      stream:read_until("\r\n\r\n", nil, LONG)
+      stream:write "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+      stream:read("a", LONG)
+    end)
+    local c, go = client(), casting.channel()
+    local r = c:request(base, {stream = true, body = function()
+      go:receive(LONG)
+      error "my own"
+    end})
+    go:close()
+    assert.error_matches(function() r:read "a" end, "my own")
+    assert.same({idle = 0, busy = 0, waiting = 0, made = 1}, c:stats())
+  end)
+
   it("takes an answer that comes before its body is sent", function()
     local asked = casting.channel()
     local base = peers.listen(function(stream)
