@@ -281,7 +281,6 @@ describe("the channel of a websocket", function()
     end)
     assert.is_true(ws:close())
     assert.is_true(reads:join(LONG))
-    reads = nil
     collectgarbage() -- a failure is told when nobody can ask for it any more
     collectgarbage()
     assert.same({nil, "timeout"}, {failures:receive(0)})
