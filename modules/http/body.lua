@@ -71,9 +71,10 @@ local function failed(self, why)
   return broken(self, why == "closed" and "truncated" or why)
 end
 
--- The fields behind the last chunk, which are dropped.
+-- The fields behind the last chunk, which are dropped. Those of a response may
+-- be folded, as in its head.
 local function read_trailer(self, stream)
-  local left = MOST_TRAILER
+  local left, folds = MOST_TRAILER, false
   while true do
     local line, why = stream:read_until("\r\n", left, timeout_of(self.conn))
     if not line then return failed(self, why) end
@@ -83,7 +84,11 @@ local function read_trailer(self, stream)
     end
     left = left - #line - 2
     if left <= 0 then return broken(self, "too long") end
-    if not core.trailer(line) then return broken(self, "malformed") end
+    local goes_on = folds and line:find "^[ \t]" and core.is_value(line)
+    if not goes_on and not core.trailer(line) then
+      return broken(self, "malformed")
+    end
+    folds = not self.conn.server
   end
 end
 

@@ -94,6 +94,7 @@ static const char *reason_of(int status) {
 /* What the fields of a program have said already. */
 typedef struct said {
   bool type, length, date, closes;
+  bool lengthless; /* Content-Length must not stand there, and is left out */
 } said;
 
 /* The field at the top of the stack, behind its name. Raises if it is none, or
@@ -170,7 +171,8 @@ static void push_fields(lua_State *L, int t, said *s) {
         lua_rawgeti(L, -2, i);
       f = check_field(L, s);
       luaL_buffinit(L, &b);
-      add_field(&b, f);
+      if (!s->lengthless || !http_text_is(f.name, "content-length"))
+        add_field(&b, f);
       luaL_pushresult(&b);
       lua_pushvalue(L, lines + 1);
       lua_insert(L, -2);
@@ -195,7 +197,7 @@ static int push_head(lua_State *L) {
   lua_Number length = luaL_checknumber(L, 4);
   http_clock *c = lua_touserdata(L, lua_upvalueindex(1));
   http_text body = {"", 0}, fields = {"", 0};
-  said s = {false, false, false, false};
+  said s = {.lengthless = status < 200 || status == 204};
   luaL_Buffer b;
   luaL_argcheck(L, status >= 100 && status <= 599, 1, "status");
   if (!lua_isnoneornil(L, 5)) body.at = luaL_checklstring(L, 5, &body.n);
@@ -244,7 +246,7 @@ static int push_chunk_head(lua_State *L) {
 
 /* lines(fields): fields as lines, for a request. */
 static int push_lines(lua_State *L) {
-  said s = {false, false, false, false};
+  said s = {.lengthless = false};
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   push_fields(L, 1, &s);

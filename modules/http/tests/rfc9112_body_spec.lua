@@ -59,6 +59,19 @@ must("6.1", "no chunks are sent with 1xx and 204", function()
   assert.matches("^HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ", text)
 end)
 
+must("6.2", "no length is sent with 204", function()
+  for _, flushes in ipairs {true, false} do
+    local text = answers_to("", function(_, res)
+      res.status = 204
+      res.headers["content-length"] = 0
+      res.headers.X = "y"
+      if flushes then res:flush() end
+    end)
+    assert.matches("^HTTP/1.1 204 .*\r\nX: y\r\n", text)
+    assert.is_nil(text:lower():find("content-length", 1, true))
+  end
+end)
+
 refuses("6.1", "CONNECT, which may have no body of an answer,",
   "CONNECT x:80 HTTP/1.1\r\n" .. HOST .. "\r\n", "501")
 

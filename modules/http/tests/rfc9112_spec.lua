@@ -236,6 +236,9 @@ must("5.2", "a client takes a folded field as one line", function()
   assert.equal("", r.headers.y)
   assert.same({"d; e"}, r.headers["set-cookie"])
   assert.equal("ab", r.body)
+  r = makes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" ..
+    "1\r\na\r\n0\r\nX: y\r\n\t z\r\n\r\n")
+  assert.equal("a", r.body)
 end)
 
 must("7.4", "a client does not send TE", function()
