@@ -129,7 +129,8 @@ tested() { # tested PORT CC FACTOR [WRAPPER]
     return
   fi
   rm -f "$dir"/results/*
-  (cd "$dir" && ctest -j "$jobs" --output-on-failure -LE 'rules|stress' \
+  # What a test compiles is loaded by the port's Lua.
+  (cd "$dir" && CC=$cc ctest -j "$jobs" --output-on-failure -LE 'rules|stress' \
     ${pattern:+-R "$pattern"} 2>&1) | grep -a -v -e ' Passed ' -e '^ *Start '
   for count in "$dir"/results/*.count; do
     [ -f "$count" ] || continue
