@@ -14,7 +14,14 @@ static void push_text(lua_State *L, http_text t) {
   lua_pushlstring(L, t.at, t.n);
 }
 
-/* request(head): method, target, flags, length; or nil, status, why. */
+/* Has the target nothing in it but a path, which is as it was sent? */
+static bool is_path(http_text target) {
+  return target.at[0] == '/' && memchr(target.at, '%', target.n) == NULL &&
+         memchr(target.at, '?', target.n) == NULL;
+}
+
+/* request(head): method, target, flags, length, and the target again if it is
+   its own path; or nil, status, why. */
 static int read_request(lua_State *L) {
   http_head h;
   const http_fault *fault = http_head_request(&h, check_text(L, 1));
@@ -28,7 +35,9 @@ static int read_request(lua_State *L) {
   push_text(L, h.target);
   lua_pushinteger(L, (lua_Integer)h.flags);
   lua_pushnumber(L, (lua_Number)h.length);
-  return 4;
+  if (!is_path(h.target)) return 4;
+  lua_pushvalue(L, -3);
+  return 5;
 }
 
 /* response(head): status, reason, flags, length; or nil and why. */

@@ -12,7 +12,8 @@
 --   host, port            the address and the port of the client
 --   stream                the connection
 --   response              what answers it, see response.lua
---   headers, query        made when they are first looked at, as authority is
+-- and what is made when it is first looked at: headers, query, authority, text,
+-- host, port, stream,
 -- and for the functions here:
 --   conn                  the connection, see server.lua
 --   head                  as it came
@@ -28,8 +29,7 @@ local Form = require "casting.http.form"
 local Request = {}
 
 local methods = {}
-local has = Body.has
-local CHUNKED = 2
+local KEEPS = 1
 
 -- -- what is made when it is looked at ----------------------------------------
 
@@ -49,6 +49,10 @@ local function decode_query(text)
   return query
 end
 
+-- What most requests have not is nowhere until there is some.
+local defaults =
+  {absolute = false, continues = false, gone = false, got = 0, left = 0}
+
 local made = {
   authority = function(self) return core.field(self.head, "host") or "" end,
   headers = function(self)
@@ -57,13 +61,17 @@ local made = {
     return setmetatable(fields, Request.headers)
   end,
   query = function(self) return self.text and decode_query(self.text) or {} end,
+  text = function(self) return self.target:match "%?(.*)$" or false end,
+  host = function(self) return self.conn.host end,
+  port = function(self) return self.conn.port end,
+  stream = function(self) return self.conn.stream end,
 }
 
 Request.meta = {__index = function(self, name)
   local method = methods[name]
   if method then return method end
   local make = made[name]
-  if not make then return nil end
+  if not make then return defaults[name] end
   local value = make(self)
   rawset(self, name, value)
   return value
@@ -71,11 +79,15 @@ end, __tostring = function(self)
   return ("request: %s %s"):format(self.method, self.target)
 end, __name = "request"}
 
--- Makes a request of a table with all of its fields, so that looking at one
--- does not call a function: `left` is the length that was said, and `state` is
--- that of a request without a body.
-function Request.new(self)
-  if self.left > 0 or has(self.flags, CHUNKED) then Body.begin(self) end
+-- Makes a request of a table that has method, target, path, conn, head, flags,
+-- state (that of a request without a body) and response (false): what each
+-- request needs, so that looking at it calls no function, and no more, since
+-- making the table is a large part of what a request costs.
+function Request.new(self, length)
+  if self.flags ~= KEEPS then
+    self.left = length
+    Body.begin(self)
+  end
   return setmetatable(self, Request.meta)
 end
 
@@ -107,7 +119,7 @@ function methods:closed(options)
   gone = casting.channel()
   self.gone = gone
   local stream = self.stream
-  self.watcher = casting.spawn(function()
+  self.conn.watcher = casting.spawn(function()
     -- What comes is the next request, which waits; behind it nothing is seen.
     if stream:peek(1) then return end
     gone:close()

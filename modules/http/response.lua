@@ -11,13 +11,13 @@
 -- and for the functions here:
 --   conn, request
 --   pending               what was written and has not gone out; or false
---   broken                why the client gets no more; or false
+--   broken                why the client gets no more; or false; nothing
+--                         before the head has gone out
 --   state                 false; "chunks", "length" (which was said), "bare"
 --                         (to the end of the connection), "none" (there is no
 --                         body); or "done"
 --   left                  bytes that may be written, in the state "length"
 --   sent                  bytes of the body that have gone out
---   pinger                the task that writes when nothing else is; or false
 
 local Body = require "casting.http.body"
 local core = require "casting.http.core"
@@ -42,12 +42,10 @@ end, __tostring = function(self)
   return "response: " .. tostring(self.status)
 end, __name = "response"}
 
--- All fields are there, so that looking at one does not call a function.
+-- What each response needs is there, so that looking at it calls no function.
 function Response.new(conn, request)
   return setmetatable({status = 200, conn = conn, request = request,
-    pending = false, broken = false, state = false, left = 0, sent = 0,
-    pinger = false},
-    Response.meta)
+    pending = false, state = false, sent = 0}, Response.meta)
 end
 
 -- -- the head -----------------------------------------------------------------
@@ -85,6 +83,7 @@ local function with_connection(self, how)
   local conn = self.conn
   local request = self.request
   local flags = request.flags
+  if flags == KEEPS and not conn.server.closing then return how end
   if not has(flags, KEEPS) or conn.server.closing then conn.keeps = false end
   -- The client waits with the body, and may now leave it out: nobody knows what
   -- comes next. And 100 Continue would come in the middle of the response.
@@ -125,7 +124,7 @@ local function begin(self, data)
   local head, closes =
     core.head(status, headers, with_connection(self, how), -1)
   if closes then self.conn.keeps = false end
-  self.state, self.left = state, length
+  self.state, self.left, self.broken = state, length, false
   if not data or state == "none" then return send(self, head) end
   return self:write_on(data, head)
 end
@@ -175,8 +174,10 @@ end
 function methods:write(data)
   check_open(self, "write")
   if type(data) ~= "string" then data = flatten("write", data) end
-  if self.broken then return nil, self.broken end
-  if self.state then return self:write_on(data) end
+  if self.state then
+    if self.broken then return nil, self.broken end
+    return self:write_on(data)
+  end
   local pending = self.pending
   if pending then data = pending .. data end
   if #data <= KEEP then
@@ -190,8 +191,10 @@ end
 -- response:flush(): what was written so far goes out; at least the head.
 function methods:flush()
   check_open(self, "flush")
-  if self.broken then return nil, self.broken end
-  if self.state then return true end
+  if self.state then
+    if self.broken then return nil, self.broken end
+    return true
+  end
   local pending = self.pending
   self.pending = false
   return begin(self, pending)
@@ -230,15 +233,15 @@ function methods:finish(data)
   if data ~= nil and type(data) ~= "string" then
     data = flatten("finish", data)
   end
-  if self.broken then
-    self.state = "done"
-    return nil, self.broken
-  end
   local state = self.state
   if not state then
     local pending = self.pending
     if pending then data = data and pending .. data or pending end
     return send_whole(self, data or "")
+  end
+  if self.broken then
+    self.state = "done"
+    return nil, self.broken
   end
   local ok, why = true, nil
   if data then ok, why = self:write_on(data) end

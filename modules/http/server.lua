@@ -10,6 +10,9 @@
 --   timeout      seconds of one read or write in the middle of a message
 --   body         bytes that the body of a request may have
 --   served       requests so far
+-- and while there is one:
+--   watcher      the task that waits for the client to go
+--   pinger       the task that writes when nothing else does
 --   websocket    what it has become
 -- A server, one in each session that serves:
 --   closing      the listener was closed
@@ -118,18 +121,9 @@ local function refuse(conn, status, why, is_head)
   if conn.stream:write(text, conn.timeout) then linger(conn.stream) end
 end
 
--- The header of the next request; or nil, and the connection is over.
-local function receive_head(conn, o)
-  local stream, server = conn.stream, conn.server
-  local seconds = o.header
-  if conn.served > 0 then
-    if server.closing then return nil end
-    rest(server, stream, conn)
-    seconds = o.idle
-  end
-  local head, why = stream:read_until("\r\n\r\n", o.max_header, seconds)
-  server.idle[stream] = nil
-  if head then return head end
+-- No header has come, and the connection is over.
+local function give_up(conn, o, why)
+  local stream = conn.stream
   if why == "too long" then
     -- An empty line may come before the first one.
     local begun = stream:peek(math.min(o.max_header, MUCH), 0)
@@ -141,33 +135,27 @@ local function receive_head(conn, o)
   elseif why == "timeout" and stream:stats().buffered > 0 then
     refuse(conn, 408, "the header takes too long")
   end
-  return nil
 end
 
--- The next request; or nil, and the connection is over.
-local function receive(conn, o)
-  local head = receive_head(conn, o)
-  -- An empty line or two come of old clients.
-  if head == "" then head = receive_head(conn, o) end
-  if not head then return nil end
-  local method, target, flags, length = core.request(head)
+-- The request of a header; or nil, and the connection is over.
+local function understand(conn, o, head)
+  local method, target, flags, length, path = core.request(head)
   if not method then
     return refuse(conn, target, flags, head:find "^\r?\n?HEAD " ~= nil)
   end
   if method == "CONNECT" then
     return refuse(conn, 501, "CONNECT is for proxies")
   end
-  local path, text, authority = core.target(target)
+  local authority, _
+  if not path then path, _, authority = core.target(target) end
   if not path or path == "*" and method ~= "OPTIONS" then
     return refuse(conn, 400, "the target is malformed", method == "HEAD")
   end
   conn.keeps = has(flags, KEEPS)
   local request = Request.new({method = method, target = target, path = path,
-    text = text or false, authority = authority, host = conn.host,
-    port = conn.port, stream = conn.stream, conn = conn, head = head,
-    flags = flags, left = length, state = "done", got = 0, continues = false,
-    gone = false, watcher = false, response = false,
-    absolute = authority ~= nil})
+    conn = conn, head = head, flags = flags, state = "done", response = false},
+    length)
+  if authority then request.authority, request.absolute = authority, true end
   if request.state == "body" and length > o.body then
     return refuse(conn, 413, "the body is too long", method == "HEAD")
   end
@@ -201,23 +189,25 @@ local function fail(conn, request, response, e)
   error(e, 0)
 end
 
+-- Ends a task that was for one request.
+local function dismiss(conn, name)
+  local task = conn[name]
+  conn[name] = nil
+  task:cancel()
+  task:join()
+end
+
 local function answer(conn, handler, request, o)
   local response = Response.new(conn, request)
   request.response = response
   local began = o.log and casting.now()
   local ok, e = call(handler, request, response)
-  local pinger = response.pinger
-  if pinger then -- it must not write behind the end
-    pinger:cancel()
-    pinger:join()
-  end
+  -- It must not write behind the end.
+  if conn.pinger then dismiss(conn, "pinger") end
   if ok and response.state ~= "done" then
     ok, e = pcall(response.finish, response)
   end
-  if request.gone then
-    request.watcher:cancel()
-    request.watcher:join()
-  end
+  if conn.watcher then dismiss(conn, "watcher") end
   if conn.websocket then
     require("casting.http.websocket").finish(conn.websocket, ok, e)
   end
@@ -234,16 +224,34 @@ local function answer(conn, handler, request, o)
   end
 end
 
--- Serves a connection until it ends.
+local function serve(conn, handler, o, head)
+  local request = understand(conn, o, head)
+  if request then
+    answer(conn, handler, request, o)
+    conn.served = conn.served + 1
+  end
+end
+
+-- Serves a connection until it ends. It waits here, and not in functions that
+-- this calls: what these had on the stack of the coroutine would stay in memory
+-- while the connection is idle, such as the request before.
 function Server.connection(listener, handler, o, stream, host, port)
   local conn = {stream = stream, host = host, port = port,
     server = server_of(listener, o), keeps = true, timeout = o.timeout,
     body = o.body, served = 0}
+  local server, seconds, empty = conn.server, o.header, false
   repeat
-    local request = receive(conn, o)
-    if not request then return end
-    answer(conn, handler, request, o)
-    conn.served = conn.served + 1
+    if conn.served > 0 then
+      if server.closing then return end
+      rest(server, stream, conn)
+      seconds = o.idle
+    end
+    local head, why = stream:read_until("\r\n\r\n", o.max_header, seconds)
+    server.idle[stream] = nil
+    if not head then return give_up(conn, o, why) end
+    -- An empty line or two come of old clients.
+    empty = head == "" and not empty
+    if not empty then serve(conn, handler, o, head) end
   until not conn.keeps
 end
 
