@@ -221,7 +221,7 @@ end
 -- The fields of the response become those of the entry, and the handler's own,
 -- which go before.
 local function merge(response, entry, own)
-  if not own then
+  if not own or next(own) == nil then
     response.headers = entry.headers
     return
   end
@@ -335,7 +335,7 @@ end
 -- The same, to the end of the response. The entry's table of fields is not left
 -- where the handler could change it.
 local function respond(request, response, entry, file)
-  local own = rawget(response, "headers")
+  local own = response.headers
   merge(response, entry, own)
   local ok, why = answer(request, response, entry, file)
   if ok and response.state ~= "done" then ok, why = response:finish() end

@@ -66,6 +66,7 @@ function http.serve(where, handler, options)
   local o = read_options("serve", 3, options, SERVE)
   o.header, o.idle, o.timeout = o.header or 10, o.idle or 60, o.timeout or 60
   o.body, o.max_header = o.body or 1048576, o.max_header or 65536
+  o.log = o.log or false
   local listener, ours = listener_of(where)
   if not listener then return nil, ours end
   local own = {sessions = o.sessions, limit = o.limit, grace = o.grace,

@@ -11,8 +11,6 @@
 -- and for the functions here:
 --   conn, request
 --   pending               what was written and has not gone out; or false
---   broken                why the client gets no more; or false; nothing
---                         before the head has gone out
 --   state                 false; "chunks", "length" (which was said), "bare"
 --                         (to the end of the connection), "none" (there is no
 --                         body); or "done"
@@ -31,21 +29,15 @@ local WHOLE = 16384 -- bytes that are copied behind a head, and not sent beside
 local KEEPS, OLD = 1, 16
 local CLOSES, CHUNKS, SAYS_KEEPS, BARE = 1, 2, 4, 8
 
-Response.meta = {__index = function(self, name)
-  local method = methods[name]
-  if method then return method end
-  if name ~= "headers" then return nil end
-  local headers = {}
-  rawset(self, "headers", headers)
-  return headers
-end, __tostring = function(self)
+Response.meta = {__index = methods, __tostring = function(self)
   return "response: " .. tostring(self.status)
 end, __name = "response"}
 
--- What each response needs is there, so that looking at it calls no function.
+-- With `left` these are eight fields, and a ninth would double the table.
 function Response.new(conn, request)
-  return setmetatable({status = 200, conn = conn, request = request,
-    pending = false, state = false, sent = 0}, Response.meta)
+  return setmetatable({status = 200, headers = {}, conn = conn,
+    request = request, pending = false, state = false, sent = 0},
+    Response.meta)
 end
 
 -- -- the head -----------------------------------------------------------------
@@ -83,7 +75,9 @@ local function with_connection(self, how)
   local conn = self.conn
   local request = self.request
   local flags = request.flags
-  if flags == KEEPS and not conn.server.closing then return how end
+  if flags == KEEPS and conn.keeps and not conn.server.closing then
+    return how
+  end
   if not has(flags, KEEPS) or conn.server.closing then conn.keeps = false end
   -- The client waits with the body, and may now leave it out: nobody knows what
   -- comes next. And 100 Continue would come in the middle of the response.
@@ -94,10 +88,10 @@ local function with_connection(self, how)
 end
 
 local function send(self, data)
-  local ok, why = self.conn.stream:write(data, self.conn.timeout)
+  local conn = self.conn
+  local ok, why = conn.stream:write(data, conn.timeout)
   if ok then return true end
-  self.conn.keeps = false
-  self.broken = why
+  conn.keeps, conn.broken = false, why
   return nil, why
 end
 
@@ -119,12 +113,12 @@ end
 
 -- Sends the head of such a body, and `data` behind it.
 local function begin(self, data)
-  local status, headers = check_status(self.status), rawget(self, "headers")
+  local status, headers = check_status(self.status), self.headers
   local state, how, length = plan(self, status, headers)
   local head, closes =
     core.head(status, headers, with_connection(self, how), -1)
   if closes then self.conn.keeps = false end
-  self.state, self.left, self.broken = state, length, false
+  self.state, self.left = state, length
   if not data or state == "none" then return send(self, head) end
   return self:write_on(data, head)
 end
@@ -175,7 +169,7 @@ function methods:write(data)
   check_open(self, "write")
   if type(data) ~= "string" then data = flatten("write", data) end
   if self.state then
-    if self.broken then return nil, self.broken end
+    if self.conn.broken then return nil, self.conn.broken end
     return self:write_on(data)
   end
   local pending = self.pending
@@ -192,7 +186,7 @@ end
 function methods:flush()
   check_open(self, "flush")
   if self.state then
-    if self.broken then return nil, self.broken end
+    if self.conn.broken then return nil, self.conn.broken end
     return true
   end
   local pending = self.pending
@@ -202,10 +196,10 @@ end
 
 -- Sends a body as a whole.
 local function send_whole(self, body)
-  local status, headers = self.status, rawget(self, "headers")
+  local status, headers = self.status, self.headers
   local how = 0
-  if status ~= 200 then check_status(status) end
-  if has_no_body(status) then
+  if headers and next(headers) == nil then headers = nil end
+  if status ~= 200 and has_no_body(check_status(status)) then
     how = BARE
     body = ""
   elseif headers then
@@ -229,19 +223,19 @@ end
 -- response:finish([data]): the end, with data before it. A handler that returns
 -- without it has the same effect.
 function methods:finish(data)
-  check_open(self, "finish")
+  local state = self.state
+  if state then check_open(self, "finish") end
   if data ~= nil and type(data) ~= "string" then
     data = flatten("finish", data)
   end
-  local state = self.state
   if not state then
     local pending = self.pending
     if pending then data = data and pending .. data or pending end
     return send_whole(self, data or "")
   end
-  if self.broken then
+  if self.conn.broken then
     self.state = "done"
-    return nil, self.broken
+    return nil, self.conn.broken
   end
   local ok, why = true, nil
   if data then ok, why = self:write_on(data) end

@@ -10,7 +10,10 @@
 --   timeout      seconds of one read or write in the middle of a message
 --   body         bytes that the body of a request may have
 --   served       requests so far
--- and while there is one:
+--   broken       why the client gets no more; or false
+-- and while there is one, or false:
+--   response     to the request that is with its handler
+--   began        when the handler began, if that is logged
 --   watcher      the task that waits for the client to go
 --   pinger       the task that writes when nothing else does
 --   websocket    what it has become
@@ -27,8 +30,7 @@ local Request = require "casting.http.request"
 local Response = require "casting.http.response"
 
 local Server = {}
-local has = Body.has
-local KEEPS = 1
+local KEEPS = 1 -- the lowest bit of what core.request says
 local LINGER, MUCH = 2, 1048576 -- seconds, and bytes, see linger
 
 -- -- servers ------------------------------------------------------------------
@@ -151,7 +153,7 @@ local function understand(conn, o, head)
   if not path or path == "*" and method ~= "OPTIONS" then
     return refuse(conn, 400, "the target is malformed", method == "HEAD")
   end
-  conn.keeps = has(flags, KEEPS)
+  conn.keeps = flags % 2 == KEEPS
   local request = Request.new({method = method, target = target, path = path,
     conn = conn, head = head, flags = flags, state = "done", response = false},
     length)
@@ -165,16 +167,6 @@ end
 local function trace(e)
   if type(e) ~= "string" or casting.is_cancelled(e) then return e end
   return debug.traceback(e, 2)
-end
-
--- xpcall passes no arguments on in Lua 5.1.
-local function call(f, request, response)
-  return xpcall(f, trace, request, response)
-end
-if not select(2, xpcall(function(v) return v end, trace, true)) then
-  function call(f, request, response)
-    return xpcall(function() return f(request, response) end, trace)
-  end
 end
 
 -- The handler has raised e. The client learns that something went wrong: from
@@ -192,29 +184,41 @@ end
 -- Ends a task that was for one request.
 local function dismiss(conn, name)
   local task = conn[name]
-  conn[name] = nil
+  conn[name] = false
   task:cancel()
   task:join()
 end
 
-local function answer(conn, handler, request, o)
-  local response = Response.new(conn, request)
-  request.response = response
-  local began = o.log and casting.now()
-  local ok, e = call(handler, request, response)
-  -- It must not write behind the end.
+-- The handler is over: `ok` and e say how.
+local function conclude(conn, o, ok, e)
+  local response = conn.response
+  local request = response.request
+  conn.response = false
   if conn.pinger then dismiss(conn, "pinger") end
-  if ok and response.state ~= "done" then
-    ok, e = pcall(response.finish, response)
-  end
   if conn.watcher then dismiss(conn, "watcher") end
   if conn.websocket then
     require("casting.http.websocket").finish(conn.websocket, ok, e)
   end
   if o.log then
-    o.log(request, response.status, response.sent, casting.now() - began)
+    o.log(request, response.status, response.sent, casting.now() - conn.began)
   end
   if not ok then fail(conn, request, response, e) end
+end
+
+local function answer(conn, handler, o, head)
+  local request = understand(conn, o, head)
+  if not request then return end
+  local response = Response.new(conn, request)
+  request.response, conn.response = response, response
+  if o.log then conn.began = casting.now() end
+  handler(request, response)
+  if conn.pinger then dismiss(conn, "pinger") end -- nothing behind the end
+  if response.state ~= "done" then response:finish() end
+  if o.log or conn.watcher or conn.websocket then
+    conclude(conn, o, true)
+  else
+    conn.response = false
+  end
   if conn.keeps and request.state ~= "done" then
     conn.keeps = Body.drain(request)
   end
@@ -222,24 +226,15 @@ local function answer(conn, handler, request, o)
       conn.stream:stats().buffered > 0) then
     linger(conn.stream)
   end
-end
-
-local function serve(conn, handler, o, head)
-  local request = understand(conn, o, head)
-  if request then
-    answer(conn, handler, request, o)
-    conn.served = conn.served + 1
-  end
+  conn.served = conn.served + 1
 end
 
 -- Serves a connection until it ends. It waits here, and not in functions that
 -- this calls: what these had on the stack of the coroutine would stay in memory
 -- while the connection is idle, such as the request before.
-function Server.connection(listener, handler, o, stream, host, port)
-  local conn = {stream = stream, host = host, port = port,
-    server = server_of(listener, o), keeps = true, timeout = o.timeout,
-    body = o.body, served = 0}
-  local server, seconds, empty = conn.server, o.header, false
+local function serve(conn, handler, o)
+  local stream, server = conn.stream, conn.server
+  local seconds, empty = o.header, false
   repeat
     if conn.served > 0 then
       if server.closing then return end
@@ -251,8 +246,29 @@ function Server.connection(listener, handler, o, stream, host, port)
     if not head then return give_up(conn, o, why) end
     -- An empty line or two come of old clients.
     empty = head == "" and not empty
-    if not empty then serve(conn, handler, o, head) end
+    if not empty then answer(conn, handler, o, head) end
   until not conn.keeps
+end
+
+-- xpcall passes no arguments on in Lua 5.1.
+local call = xpcall
+if not select(2, xpcall(function(v) return v end, trace, true)) then
+  function call(f, handle, a, b, c)
+    return xpcall(function() return f(a, b, c) end, handle)
+  end
+end
+
+-- One protected call is enough for all requests of a connection: behind one
+-- that has failed there is none.
+function Server.connection(listener, handler, o, stream, host, port)
+  local conn = {stream = stream, host = host, port = port,
+    server = server_of(listener, o), keeps = true, timeout = o.timeout,
+    body = o.body, served = 0, response = false, broken = false,
+    pinger = false, watcher = false, websocket = false}
+  local ok, e = call(serve, trace, conn, handler, o)
+  if ok then return end
+  if conn.response then conclude(conn, o, false, e) end
+  error(e, 0)
 end
 
 return Server

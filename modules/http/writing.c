@@ -31,15 +31,14 @@ static size_t write_date(char text[HTTP_DATE_SIZE], time_t at) {
     t.tm_min, t.tm_sec);
 }
 
-static void add_date(luaL_Buffer *b, http_clock *c) {
+/* That of now. */
+static http_text date_of(http_clock *c) {
   time_t now = time(NULL);
   if (now != c->at) {
     c->n = write_date(c->text, now);
     c->at = now;
   }
-  luaL_addlstring(b, "Date: ", 6);
-  luaL_addlstring(b, c->text, c->n);
-  luaL_addlstring(b, "\r\n", 2);
+  return (http_text){c->text, c->n};
 }
 
 /* date([seconds since 1970]) */
@@ -131,17 +130,6 @@ static http_field check_field(lua_State *L, said *s) {
   return f;
 }
 
-/* printf is slow, and has a locale. */
-static void add_number(luaL_Buffer *b, uint64_t n) {
-  char digits[24];
-  size_t at = sizeof digits;
-  do {
-    digits[--at] = (char)('0' + n % 10);
-    n /= 10;
-  } while (n > 0);
-  luaL_addlstring(b, digits + at, sizeof digits - at);
-}
-
 static void add_text(luaL_Buffer *b, http_text t) {
   luaL_addlstring(b, t.at, t.n);
 }
@@ -186,6 +174,59 @@ static void push_fields(lua_State *L, int t, said *s) {
 
 /* -- responses ------------------------------------------------------------ */
 
+/* A head is put together where there is room for it, and for all that it may
+   have beside the fields of the program and the body. */
+#define OWN_MOST 512
+#define SHORT 2048
+
+static char *put(char *to, const char *text, size_t n) {
+  memcpy(to, text, n);
+  return to + n;
+}
+
+static char *put_text(char *to, http_text t) { return put(to, t.at, t.n); }
+
+static char *put_word(char *to, const char *word) {
+  return put(to, word, strlen(word));
+}
+
+/* printf is slow, and has a locale. */
+static char *put_number(char *to, uint64_t n) {
+  char digits[24];
+  size_t at = sizeof digits;
+  do {
+    digits[--at] = (char)('0' + n % 10);
+    n /= 10;
+  } while (n > 0);
+  return put(to, digits + at, sizeof digits - at);
+}
+
+static char *put_status(char *to, int status) {
+  if (status == 200) return put_word(to, "HTTP/1.1 200 OK\r\n");
+  to = put_number(put_word(to, "HTTP/1.1 "), (uint64_t)status);
+  to = put_word(put_word(to, " "), reason_of(status));
+  return put_word(to, "\r\n");
+}
+
+/* What is said of the body. */
+static char *put_body(char *to, const said *s, lua_Number length) {
+  if (!s->type && length != 0)
+    to = put_word(to, "Content-Type: text/plain; charset=utf-8\r\n");
+  if (!s->length && length >= 0) {
+    to = put_number(put_word(to, "Content-Length: "), (uint64_t)length);
+    to = put_word(to, "\r\n");
+  }
+  return to;
+}
+
+static char *put_connection(char *to, const said *s, unsigned how) {
+  if (how & CHUNKS) to = put_word(to, "Transfer-Encoding: chunked\r\n");
+  if (s->closes) return to;
+  if (how & CLOSES) to = put_word(to, "Connection: close\r\n");
+  if (how & KEEPS) to = put_word(to, "Connection: keep-alive\r\n");
+  return to;
+}
+
 /* head(status, fields or nil, how, length [, body]): the head of a response,
    with the body behind it. `fields` maps names to strings, numbers or lists of
    them; one may be "reason". `how`: the sum of CLOSES and so on. Of a length
@@ -198,7 +239,8 @@ static int push_head(lua_State *L) {
   http_clock *c = lua_touserdata(L, lua_upvalueindex(1));
   http_text body = {"", 0}, fields = {"", 0};
   said s = {.lengthless = status < 200 || status == 204};
-  luaL_Buffer b;
+  char space[SHORT], *text = space, *end;
+  size_t room;
   luaL_argcheck(L, status >= 100 && status <= 599, 1, "status");
   if (!lua_isnoneornil(L, 5)) body.at = luaL_checklstring(L, 5, &body.n);
   lua_settop(L, 5);
@@ -206,31 +248,17 @@ static int push_head(lua_State *L) {
     push_fields(L, 2, &s);
     fields.at = lua_tolstring(L, -1, &fields.n);
   }
-  luaL_buffinit(L, &b);
-  luaL_addlstring(&b, "HTTP/1.1 ", 9);
-  add_number(&b, (uint64_t)status);
-  luaL_addchar(&b, ' ');
-  luaL_addstring(&b, reason_of(status));
-  luaL_addlstring(&b, "\r\n", 2);
-  add_text(&b, fields);
-  if (!s.date) add_date(&b, c);
-  if (!(how & BARE)) {
-    if (!s.type && length != 0)
-      luaL_addstring(&b, "Content-Type: text/plain; charset=utf-8\r\n");
-    if (!s.length && length >= 0) {
-      luaL_addlstring(&b, "Content-Length: ", 16);
-      add_number(&b, (uint64_t)length);
-      luaL_addlstring(&b, "\r\n", 2);
-    }
+  room = OWN_MOST + fields.n + body.n;
+  if (room > sizeof space) text = lua_newuserdata(L, room);
+  end = put_text(put_status(text, status), fields);
+  if (!s.date) {
+    end = put_text(put_word(end, "Date: "), date_of(c));
+    end = put_word(end, "\r\n");
   }
-  if (how & CHUNKS) luaL_addstring(&b, "Transfer-Encoding: chunked\r\n");
-  if (!s.closes) {
-    if (how & CLOSES) luaL_addstring(&b, "Connection: close\r\n");
-    if (how & KEEPS) luaL_addstring(&b, "Connection: keep-alive\r\n");
-  }
-  luaL_addlstring(&b, "\r\n", 2);
-  add_text(&b, body);
-  luaL_pushresult(&b);
+  if (!(how & BARE)) end = put_body(end, &s, length);
+  end = put_word(put_connection(end, &s, how), "\r\n");
+  end = put_text(end, body);
+  lua_pushlstring(L, text, (size_t)(end - text));
   lua_pushboolean(L, s.closes);
   return 2;
 }
