@@ -1011,6 +1011,12 @@ function http.client(options) end
 ---@return casting.http.jar
 function http.jar(cookies) end
 
+---@param url string
+---@param reference string as in a link
+---@return string? url
+---@return string? why
+function http.resolve(url, reference) end
+
 ---@param text string
 ---@return string
 function http.encode(text) end

@@ -139,6 +139,21 @@ function http.jar(cookies)
   return jar
 end
 
+-- http.resolve(url, reference)
+function http.resolve(url, reference)
+  if type(url) ~= "string" then
+    bad("resolve", 1, "string expected, got " .. got(url))
+  elseif type(reference) ~= "string" then
+    bad("resolve", 2, "string expected, got " .. got(reference))
+  end
+  local Url = require "casting.http.url"
+  local base, problem = Url.read(url)
+  if not base then bad("resolve", 1, "no URL: " .. problem) end
+  local found, why = Url.resolve(base, reference)
+  if not found then return nil, why end
+  return Url.text(found)
+end
+
 http.encode, http.date = core.encode, core.date
 
 return http

@@ -109,3 +109,38 @@ describe("a reference", function()
     assert.matches("^it must begin with", resolve "javascript:x")
   end)
 end)
+
+describe("http.resolve", function()
+  local http = require "casting.http"
+
+  it("makes a URL of what a page has in a link", function()
+    local page = "http://user:secret@Example.org:80/a/b.html?x#y"
+    for reference, wanted in pairs {["c"] = "/a/c", ["../c?d"] = "/c?d",
+      ["/"] = "/", [""] = "/a/b.html?x", ["#top"] = "/a/b.html?x",
+      ["?z"] = "/a/b.html?z", ["./"] = "/a/", ["c d"] = "/a/c%20d"} do
+      assert.equal("http://example.org" .. wanted,
+        http.resolve(page, reference))
+    end
+    assert.equal("https://a:8080/x", http.resolve(page, "HTTPS://A:8080/x#"))
+  end)
+
+  it("tells what is none of HTTP", function()
+    for _, text in ipairs {"mailto:a@b", "javascript:x", "ftp://a/", "http:",
+      "//a b/", "a\nb", "%", "http://127.1/"} do
+      local url, why = http.resolve("http://a/", text)
+      assert.is_nil(url)
+      assert.equal("string", type(why))
+    end
+  end)
+
+  it("refuses what is no string or no URL", function()
+    local function message(...)
+      return (tostring(select(2, pcall(http.resolve, ...))))
+    end
+    assert.matches("#1 to 'resolve' %(string expected, got nil%)", message())
+    assert.matches("#2 to 'resolve' %(string expected, got 1%)",
+      message("http://a/", 1))
+    assert.matches("#1 to 'resolve' %(no URL: it must begin with",
+      message("a/b", "c"))
+  end)
+end)
