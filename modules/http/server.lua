@@ -44,6 +44,7 @@ local function watch(listener, server)
   server.closing = true
   servers[listener] = nil
   for stream in pairs(server.idle) do stream:close() end
+  if server.sweeper then server.sweeper:cancel() end
   if server.leave then server.leave(server) end
 end
 
