@@ -17,8 +17,9 @@ local some = { "jit", "utf8", "warn", "unpack", "loadstring", "setfenv",
   "newproxy", "bit32", "bit" }
 
 for _, dir in ipairs { "lualib", "bench", "examples", "tools", "tests/stress",
-  "tests/regress", "tests/lua", "tests/fuzz" } do
+  "tests/regress", "tests/lua", "tests/fuzz", "tests/browser" } do
   files[dir] = { read_globals = some }
 end
 files["tests/lua"].std = "+busted"
+files["tests/browser"].std = "+busted"
 files["modules/*/tests"] = { std = "+busted" }

@@ -13,7 +13,8 @@ usage: ./dev COMMAND
   check [NAME ...]     the deeper checks, all or some of:
                          lint format house docs warnings models tsan asan ubsan
                          shrink inject collect allocfail tidy fuzz coverage valgrind
-                         mutants luasocket packages portable qemu bigendian bare
+                         mutants browser luasocket packages portable qemu
+                         bigendian bare
         [--budget S]     skip what would not end within S seconds
   bench [NAME [ARGS]]  run bench/NAME.lua, or all of them
   bench compare        beside Go, Erlang and plain coroutines, on three Luas:

@@ -10,7 +10,7 @@
 # seconds that each takes on two cores from scratch (for --budget).
 checks='lint:10 format:20 house:15 docs:30 warnings:280 models:200 tsan:350 asan:350 shrink:380
 ubsan:320 inject:250 collect:600 allocfail:700 tidy:120 fuzz:90 coverage:500 valgrind:900
-mutants:180 luasocket:240 packages:260 portable:260 qemu:900 bigendian:120 bare:1100'
+mutants:180 browser:120 luasocket:240 packages:260 portable:260 qemu:900 bigendian:120 bare:1100'
 
 check_main() {
   budget=''
@@ -536,6 +536,26 @@ check_luasocket() {
   grep -e '^skipped' "$root/build/luasocket.log" &&
     skipped=$((skipped + 1))
   sed -n 's/^figure //p' "$root/build/luasocket.log"
+}
+
+# Pages of examples, in a browser that casting's own websockets drive.
+need_browser() {
+  need_build
+  need_luas 5.1 5.2 5.3 5.4 luajit
+  need_modules
+  need_command chromium chromium
+  dpkg -s lua-cjson >/dev/null 2>&1 || need lua-cjson "tried by the check"
+}
+check_browser() {
+  # shellcheck disable=SC2046
+  if ! configure release "$(cmake_luas)" ||
+    ! build release $(for v in $(built_tags release); do
+      echo "module-$v$(module_targets release "$v")"
+    done); then
+    failed=$((failed + 1))
+    return
+  fi
+  counted browser env LUAS="$luas" sh tools/test/browser.sh
 }
 
 need_portable() {
