@@ -160,11 +160,51 @@ static int push_address(lua_State *L) {
   return 1;
 }
 
+/* -- texts of a field ----------------------------------------------------- */
+
+/* Lua's patterns are no tool for these: "^%s*(.-)%s*$" looks at the rest of a
+   run of blanks from each of them, so that 60 KB of blanks in one field take
+   ten seconds. */
+
+static void push_text(lua_State *L, http_text t) {
+  lua_pushlstring(L, t.at, t.n);
+}
+
+/* trim(s): without the blanks and tabs around it. */
+static int push_trimmed(lua_State *L) {
+  http_text t;
+  t.at = luaL_checklstring(L, 1, &t.n);
+  push_text(L, http_trim(t));
+  return 1;
+}
+
+/* split(s, sign): a list of what stands between the signs, trimmed; where
+   nothing does, of empty strings. */
+static int split(lua_State *L) {
+  http_text t;
+  const char *end, *sign = luaL_checkstring(L, 2);
+  int n = 0;
+  t.at = luaL_checklstring(L, 1, &t.n);
+  lua_newtable(L);
+  do {
+    end = memchr(t.at, *sign, t.n);
+    push_text(L,
+      http_trim((http_text){t.at, end != NULL ? (size_t)(end - t.at) : t.n}));
+    lua_rawseti(L, -2, ++n);
+    if (end == NULL) break;
+    t.n -= (size_t)(end + 1 - t.at);
+    t.at = end + 1;
+  } while (true);
+  return 1;
+}
+
 const luaL_Reg http_coding[] = {
   {"address", push_address},
   {"base64", push_base64},
   {"decode", decode},
   {"encode", encode},
+  {"split", split},
   {"target", split_target},
+  {"trim", push_trimmed},
   {NULL, NULL},
 };

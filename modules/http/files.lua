@@ -201,7 +201,7 @@ local function ranges_of(request, entry)
     return nil
   end
   local list, n, total, members = {}, 0, 0, 0
-  for member in (set .. ","):gmatch "[ \t]*([^,]-)[ \t]*," do
+  for _, member in ipairs(core.split(set, ",")) do
     if member ~= "" then
       members = members + 1
       local first, length = range_of(member, entry.size)

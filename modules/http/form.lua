@@ -162,7 +162,7 @@ local function fields_of(head)
 end
 
 -- The last part of a path, since old browsers send one of their user's.
-local function base(path) return path:match "[^/\\]*$" end
+local function base(path) return path:match "^.*[/\\](.*)$" or path end
 
 local function new_part(reader, head)
   local fields = fields_of(head)

@@ -125,7 +125,7 @@ end
 local function tokens(text)
   local list = {}
   if not text then return list end
-  for member in (text .. ","):gmatch "[ \t]*(.-)[ \t]*," do
+  for _, member in ipairs(core.split(text, ",")) do
     if member ~= "" then
       if not core.is_token(member) then return nil end
       list[#list + 1] = member
@@ -143,15 +143,15 @@ end
 
 -- One parameter of an extension: its name and its value, or true; or nil.
 local function parameter(text)
-  local name, value = text:match "^[ \t]*([^ \t=]+)[ \t]*=[ \t]*(.-)[ \t]*$"
-  if not name then
-    name, value = text:match "^[ \t]*([^ \t=]+)[ \t]*$", true
-  else
+  local name, value = text:match "^([^=]*)=(.*)$"
+  if name then
+    value = core.trim(value)
     value = value:match '^"(.*)"$' or value
     if not core.is_token(value) then return nil end
   end
-  if not name or not core.is_token(name) then return nil end
-  return name, value
+  name = name and core.trim(name) or text
+  if not core.is_token(name) then return nil end
+  return name, value or true
 end
 
 -- Extensions: a list of tables: the name at 1, and parameters by their names;
@@ -159,10 +159,10 @@ end
 local function extensions(text)
   local list = {}
   if not text then return list end
-  for member in (text .. ","):gmatch "(.-)," do
-    if member:match "[^ \t]" then
+  for _, member in ipairs(core.split(text, ",")) do
+    if member ~= "" then
       local extension
-      for part in (member .. ";"):gmatch "(.-);" do
+      for _, part in ipairs(core.split(member, ";")) do
         local name, value = parameter(part)
         if not name then return nil end
         if not extension then

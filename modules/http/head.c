@@ -57,7 +57,7 @@ bool http_text_is(http_text t, const char *name) {
 
 /* -- lists ---------------------------------------------------------------- */
 
-static http_text trim(http_text t) {
+http_text http_trim(http_text t) {
   while (t.n > 0 && (t.at[0] == ' ' || t.at[0] == '\t')) t.at++, t.n--;
   while (t.n > 0 && (t.at[t.n - 1] == ' ' || t.at[t.n - 1] == '\t')) t.n--;
   return t;
@@ -71,7 +71,7 @@ static bool next_member(http_text *list, http_text *member) {
   if (list->at == NULL) return false;
   comma = memchr(list->at, ',', list->n);
   n = comma != NULL ? (size_t)(comma - list->at) : list->n;
-  *member = trim((http_text){list->at, n});
+  *member = http_trim((http_text){list->at, n});
   if (comma == NULL)
     list->at = NULL;
   else
@@ -190,7 +190,7 @@ static bool split_field(http_text line, http_field *f) {
   const char *colon = memchr(line.at, ':', line.n);
   if (colon == NULL) return false;
   f->name = (http_text){line.at, (size_t)(colon - line.at)};
-  f->value = trim((http_text){colon + 1, line.n - f->name.n - 1});
+  f->value = http_trim((http_text){colon + 1, line.n - f->name.n - 1});
   return true;
 }
 

@@ -39,6 +39,8 @@ bool http_is_value(http_text t);
 /* Is it a host, or host:port, as the field Host has it? One that is empty is
    none. */
 bool http_is_host(http_text t);
+/* Without the blanks and tabs around it. */
+http_text http_trim(http_text t);
 /* Does a list with commas have this member, whatever the case of its letters?
    `lower` has none of upper case. */
 bool http_list_has(http_text list, const char *lower);

@@ -100,8 +100,6 @@ end
 
 -- -- reading ------------------------------------------------------------------
 
-local function trim(text) return text:match "^[ \t]*(.-)[ \t]*$" end
-
 local read = {}
 
 function read.expires(cookie, value)
@@ -133,15 +131,15 @@ local function parse(text)
   local pair, rest = text:match "^([^;]*)(.*)$"
   local name, value = pair:match "^([^=]*)=(.*)$"
   if not name then return nil end
-  local cookie = {name = trim(name), value = trim(value), secure = false,
-    http_only = false, host_only = true}
+  local cookie = {name = core.trim(name), value = core.trim(value),
+    secure = false, http_only = false, host_only = true}
   if cookie.name == "" or #cookie.name + #cookie.value > MOST_BYTES then
     return nil
   end
   for attribute in rest:gmatch ";([^;]*)" do
     local key, setting = attribute:match "^([^=]*)=?(.*)$"
-    setting = trim(setting)
-    local f = read[trim(key):lower()]
+    setting = core.trim(setting)
+    local f = read[core.trim(key):lower()]
     if f and #setting <= MOST_ATTRIBUTE then f(cookie, setting) end
   end
   cookie.max_age = nil

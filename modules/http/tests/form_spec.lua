@@ -170,6 +170,17 @@ describe("a form in parts", function()
     assert.is_true(most <= 65536 + 10)
   end)
 
+  it("may have long names of files, each of which is looked at once", function()
+    local body = {}
+    for i = 1, 999 do
+      body[i] = '--XX\r\nContent-Disposition: form-data; name=a; filename="' ..
+        ("x"):rep(16000) .. "/b" .. i .. '"\r\n\r\n1\r\n'
+    end
+    body[1000] = "--XX--\r\n"
+    local got = ask(form, MULTI, table.concat(body), nil, {body = 20000000})
+    assert.same({"b1", "b999"}, {got[1].filename, got[999].filename})
+  end)
+
   it("that is malformed says so", function()
     for _, head in ipairs {"", "Content-Type: a/b", "no colon",
       "Content-Disposition: form-data", "Content-Disposition: form-data; x=y",

@@ -97,6 +97,34 @@ describe("a handshake", function()
     assert.is_string(stream:read("a", LONG))
   end)
 
+  it("with a million blanks in its fields is looked at once", function()
+    local blanks = (" \t"):rep(500000)
+    local port = kit.serve(kit.echo, {protocols = {"b"}, compress = true},
+      {max_header = 8000000})
+    local function status(fields)
+      local stream, head = kit.ask(port, fields)
+      stream:abort()
+      return head:match "^HTTP/1%.1 (%d+)", head
+    end
+    assert.equal("426", (status {Upgrade = "a" .. blanks .. "a"}))
+    assert.equal("400",
+      (status {["Sec-WebSocket-Protocol"] = "a" .. blanks .. "a"}))
+    local name = "Sec-WebSocket-Extensions"
+    for _, text in ipairs {"a" .. blanks .. "a", "a" .. blanks .. "a=b",
+      "a; a=b" .. blanks .. "b", "a; a" .. blanks .. "a=b"} do
+      assert.equal("400", (status {[name] = text}))
+    end
+    local code, head = status {
+      Upgrade = "a," .. blanks .. "websocket" .. blanks .. ",a",
+      ["Sec-WebSocket-Protocol"] = "a" .. blanks .. "," .. blanks .. "b"}
+    assert.equal("101", code)
+    assert.matches("\r\nSec%-WebSocket%-Protocol: b\r\n", head)
+    code, head = status {[name] = "permessage-deflate" .. blanks .. ";" ..
+      blanks .. "server_max_window_bits" .. blanks .. "=" .. blanks .. "9"}
+    assert.equal("101", code)
+    assert.matches("; server_max_window_bits=9\r\n", head)
+  end)
+
   it("is given up when its time is over", function()
     local listener = kit.keep(assert(casting.net.listen("127.0.0.1", 0)))
     local url = "ws://127.0.0.1:" .. select(2, listener:name())

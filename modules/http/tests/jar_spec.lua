@@ -169,6 +169,15 @@ describe("a cookie", function()
   end)
 end)
 
+describe("a text of a million blanks", function()
+  it("is looked at once", function()
+    local blanks = (" \t"):rep(500000)
+    assert.equal("a=b", at(A, blanks .. "a" .. blanks .. "=" .. blanks .. "b" ..
+      blanks .. ";" .. blanks .. "x" .. blanks .. "x"))
+    assert.is_nil(at(A, "a=x" .. blanks .. "x"))
+  end)
+end)
+
 describe("a date", function()
   it("is read in many forms", function()
     local T = 784111777
