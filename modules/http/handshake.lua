@@ -43,13 +43,18 @@ local function positive(what)
   end
 end
 
--- Fields of the program's are beside ours.
-local OURS = {host = true, upgrade = true, connection = true}
+-- Fields of the program's are beside ours. Host is another one than that of the
+-- URL where a proxy passes it on.
+local OURS = {upgrade = true, connection = true}
 
 local function are_fields(v)
   if type(v) ~= "table" then return "must be a table" end
-  for name in pairs(v) do
+  for name, value in pairs(v) do
     local lower = type(name) == "string" and name:lower() or ""
+    if lower == "host" and (type(value) ~= "string" or
+      not value:find "^[!-~]+$" or value:find "[,/?#@\\]") then
+      return "must have one host in the field 'host'"
+    end
     if OURS[lower] or lower:find("^sec%-websocket%-") then
       return ("must not have the field '%s'"):format(name)
     end
@@ -369,7 +374,13 @@ end
 
 local function question(target, host, key, o)
   local fields = {}
-  for k, v in pairs(o.headers or {}) do fields[k] = v end
+  for k, v in pairs(o.headers or {}) do
+    if type(k) == "string" and k:lower() == "host" then
+      host = v
+    else
+      fields[k] = v
+    end
+  end
   fields.Upgrade, fields.Connection = "websocket", "Upgrade"
   fields["Sec-WebSocket-Key"] = key
   fields["Sec-WebSocket-Version"] = "13"

@@ -138,6 +138,17 @@ describe("a handshake", function()
     assert.is_nil((stream:read(1, LONG)))
   end)
 
+  it("may name another host than that of the URL", function()
+    local listener = kit.keep(assert(casting.net.listen("127.0.0.1", 0)))
+    local task = casting.spawn(http.websocket, "ws://127.0.0.1:" ..
+      select(2, listener:name()), {headers = {hOst = "shop.example:81"}})
+    local stream = assert(listener:accept(LONG))
+    local head = stream:read_until("\r\n\r\n", 9999, LONG)
+    assert.equal("shop.example:81", head:match "\nHost: ([^\r]*)\r\n")
+    assert.equal(1, (select(2, head:lower():gsub("\nhost:", ""))))
+    task:cancel()
+  end)
+
   it("says what is wrong with arguments", function()
     local function fails(pattern, ...)
       local ok, e = pcall(http.websocket, ...)
@@ -156,6 +167,10 @@ describe("a handshake", function()
       {headers = {upgrade = "x"}})
     fails("headers must not have the field 'Sec%-WebSocket%-Key'", url,
       {headers = {["Sec-WebSocket-Key"] = "x"}})
+    for _, host in ipairs {"", "a b", "a,b", "a/b", "a@b", "a\r\nb", {}, 1} do
+      fails("headers must have one host in the field 'host'", url,
+        {headers = {Host = host}})
+    end
     fails("tls must be true, a table or a context", url, {tls = 1})
   end)
 
