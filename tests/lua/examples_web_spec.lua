@@ -12,7 +12,8 @@ if missing then
   describe("examples on the web", function() pending(missing) end)
   return
 end
-local http = require "casting.http"
+local casting = require "casting"
+local http, net = require "casting.http", require "casting.net"
 
 local open = {}
 local function keep(v)
@@ -210,6 +211,230 @@ describe("examples/webchat.lua", function()
       {"--port", "65536"}, {"--rooms", "0"}, {"--sessions", "65"},
       {"--rate", "0"}} do
       assert.same({2, ""}, {kit.refuse("webchat", helper.unpack(args))})
+    end
+  end)
+end)
+
+-- ----------------------------------------------------------- reverseproxy --
+
+describe("examples/reverseproxy.lua", function()
+  -- A backend: its address. It serves until the test has ended.
+  local function backend(handler, port)
+    local listener = keep(assert(net.listen("127.0.0.1", port or 0)))
+    casting.spawn(http.serve, listener, handler, {body = math.huge})
+    return ("http://127.0.0.1:%d"):format(select(2, listener:name())), listener
+  end
+  local function refused() -- an address where nobody is
+    local url, listener = backend(function() end)
+    listener:close()
+    return url
+  end
+  local program, url
+  local function proxy(...)
+    local words = {...}
+    if type(words[#words]) ~= "string" then words[#words] = nil end
+    program, url = kit.start("reverseproxy", "--port", "0",
+      helper.unpack(words))
+  end
+  local function get(path, o) return http.request(url .. path, o) end
+
+  it("passes requests and responses on, with their fields", function()
+    local seen
+    proxy(backend(function(request, response)
+      seen = {target = request.target, method = request.method}
+      for name, value in pairs(request.headers) do seen[name] = value end
+      response.status = 201
+      response.headers = {["Set-Cookie"] = {"a=1", "b=2"}, ["X-Back"] = "yes",
+        Connection = "X-Hop", ["X-Hop"] = "x", ["Keep-Alive"] = "timeout=5"}
+      response:write(request:read "a" .. "!")
+    end))
+    local answer = assert(get("/a%20b/../c?x=%22", {body = "tea",
+      method = "PUT", headers = {Host = "shop.example", Connection = "X-One",
+        ["X-One"] = "1", ["X-Two"] = "2", ["Keep-Alive"] = "300",
+        ["Proxy-Authorization"] = "secret",
+        ["X-Forwarded-For"] = "10.0.0.1", Via = "1.0 first"}}))
+    assert.same({201, "tea!", "yes"},
+      {answer.status, answer.body, answer.headers["x-back"]})
+    assert.same({"a=1", "b=2"}, answer.headers["set-cookie"])
+    for _, name in ipairs {"x-hop", "keep-alive"} do
+      assert.is_nil(answer.headers[name])
+    end
+    for _, name in ipairs {"x-one", "keep-alive", "connection",
+      "proxy-authorization"} do
+      assert.is_nil(seen[name])
+    end
+    assert.same({"PUT", "/a%20b/../c?x=%22", "shop.example", "2",
+      "10.0.0.1, 127.0.0.1", "shop.example", "http", "1.0 first, 1.1 " ..
+        "reverseproxy", 'for=127.0.0.1;host="shop.example";proto=http'},
+      {seen.method, seen.target, seen.host, seen["x-two"],
+        seen["x-forwarded-for"], seen["x-forwarded-host"],
+        seen["x-forwarded-proto"], seen.via, seen.forwarded})
+    assert.same({201, ""}, {get("/", {method = "HEAD"}).status,
+      get("/", {method = "HEAD"}).body})
+    assert.equal(501, get("/", {method = "TRACE"}).status)
+  end)
+
+  it("lets long bodies through, both ways", function()
+    proxy(backend(function(request, response)
+      repeat
+        local piece = request:read()
+        if piece then response:write(piece) end
+      until not piece
+    end))
+    local piece, n, length = ("0123456789abcdef"):rep(4096), 256, 0
+    local response = assert(get("/", {stream = true, body = function()
+      n = n - 1
+      if n >= 0 then return piece end
+    end}))
+    local at, good = 0, true
+    repeat
+      local part = response:read()
+      if part then
+        length = length + #part
+        local first = piece:byte(at % #piece + 1)
+        good = good and part:byte(1) == first
+        at = at + #part
+      end
+    until not part
+    assert.same({true, 256 * 65536}, {good, length})
+  end)
+
+  it("passes each piece on when it comes", function()
+    local go = casting.channel()
+    proxy(backend(function(_, response)
+      for i = 1, 3 do
+        response:write("piece " .. i)
+        response:flush()
+        go:receive()
+      end
+    end))
+    local response = assert(get("/", {stream = true}))
+    for i = 1, 3 do
+      assert.equal("piece " .. i, response:read())
+      go:send(true)
+    end
+    assert.same({nil, "closed"}, {response:read()})
+  end)
+
+  it("shares the work, and leaves out who is not there", function()
+    local counts = {}
+    local function counting(name)
+      return function(_, response)
+        counts[name] = (counts[name] or 0) + 1
+        response:write(name)
+      end
+    end
+    local dead = refused()
+    proxy("--sessions", "1", backend(counting "a"), dead, backend(counting "b"))
+    for i = 1, 20 do
+      assert.equal(200, get("/", {body = i % 2 == 0 and "x" or nil}).status)
+    end
+    assert.is_true(counts.a >= 5 and counts.b >= 5)
+    -- It comes back.
+    backend(counting "c", tonumber(dead:match "%d+$"))
+    helper.until_true(function() return get("/").body == "c" end, "it is up")
+  end)
+
+  it("answers for backends that fail", function()
+    proxy(refused())
+    assert.same({502, "bad gateway\n"}, {get("/").status, get("/").body})
+    local hold = casting.channel()
+    proxy("--timeout", "0.2", backend(function() hold:receive(LONG) end))
+    assert.equal(504, get("/").status)
+    assert.equal(504, get("/", {body = "x"}).status)
+    hold:close()
+    -- What is no HTTP at all.
+    local listener = keep(assert(net.listen("127.0.0.1", 0)))
+    casting.spawn(listener.serve, listener, function(stream)
+      stream:read_until "\r\n\r\n"
+      stream:write "nonsense\r\n\r\n"
+    end)
+    proxy("http://127.0.0.1:" .. select(2, listener:name()))
+    assert.equal(502, get("/").status)
+  end)
+
+  it("resets a response whose backend dies in the middle", function()
+    local listener = keep(assert(net.listen("127.0.0.1", 0)))
+    local heads = {"Content-Length: 100", "Transfer-Encoding: chunked"}
+    local i = 0
+    casting.spawn(listener.serve, listener, function(stream)
+      stream:read_until "\r\n\r\n"
+      i = i + 1
+      stream:write("HTTP/1.1 200 OK\r\n" .. heads[i] ..
+        "\r\n\r\n5\r\nhello\r\n")
+      stream:close()
+    end)
+    proxy("http://127.0.0.1:" .. select(2, listener:name()))
+    for _ = 1, #heads do
+      local answer, why = get("/")
+      assert.is_nil(answer)
+      assert.is_true(why == "truncated" or why == "connection reset" or
+        why == "connection reset by peer" or why == "closed", why)
+      assert.matches("^reverseproxy: http://127.0.0.1:%d+: truncated$",
+        (program.stderr:read("l", LONG)))
+    end
+  end)
+
+  it("passes websockets through", function()
+    local seen
+    proxy(backend(function(request, response)
+      if request.path ~= "/chat" then response.status = 403 return end
+      seen = request.headers
+      local ws = request:websocket {protocols = {"tea"}, origins = "*"}
+      for message, kind in ws do
+        if message == "end" then return ws:close(4321, "over") end
+        ws:send(message:upper(), kind)
+      end
+    end))
+    local base = url:gsub("^http", "ws")
+    local ws = keep(assert(http.websocket(base .. "/chat?x=1", {
+      protocols = {"milk", "tea"}, headers = {Cookie = "a=b",
+        Origin = "http://elsewhere"}})))
+    assert.equal("tea", ws.protocol)
+    assert.same({"a=b", "http://elsewhere", "127.0.0.1"},
+      {seen.cookie, seen.origin, seen["x-forwarded-for"]})
+    ws:send "hello"
+    assert.same({"HELLO", "text"}, {ws:receive(LONG)})
+    local long = ("x"):rep(1000000)
+    ws:send(long, "binary")
+    local message, kind = ws:receive(LONG)
+    assert.same({true, "binary"}, {message == long:upper(), kind})
+    ws:send "end"
+    assert.same({"closed", 4321, "over"}, {select(2, ws:receive(LONG))})
+    assert.equal(403, (select(3, http.websocket(base .. "/no"))))
+  end)
+
+  it("answers what is under way when a signal ends it", function()
+    local begun, go = casting.channel(1), casting.channel(1)
+    proxy(backend(function(_, response)
+      begun:send(true)
+      go:receive()
+      response:write "late"
+    end))
+    local task = casting.spawn(get, "/")
+    begun:receive(LONG)
+    program:kill "TERM"
+    -- Nobody else is let in from then on.
+    helper.until_true(function()
+      local stream = net.connect("127.0.0.1", tonumber(url:match "%d+$"))
+      if stream then stream:close() end
+      return not stream
+    end, "the proxy has closed its door")
+    go:send(true)
+    assert.equal("late", task:await(LONG).body)
+    assert.same({"exit", 0}, {program:wait(LONG)})
+    assert.equal("", program.stderr:read("a", LONG))
+  end)
+
+  it("explains itself, and refuses what it does not know", function()
+    local status, out = kit.run("reverseproxy", "--help")
+    assert.equal(0, status)
+    assert.matches("^usage: reverseproxy.lua", out)
+    for _, args in ipairs {{}, {"--port", "80"}, {"ftp://x"}, {"http://x/y"},
+      {"http://x:0"}, {"--what", "1", "http://x"}, {"--timeout", "x",
+        "http://x"}, {"--sessions", "1.5", "http://x"},
+      {"http://x", "--port"}} do
+      assert.same({2, ""}, {kit.refuse("reverseproxy", helper.unpack(args))})
     end
   end)
 end)
