@@ -128,7 +128,12 @@ local function perform(client, job)
   job.hops = 0
   local ok, answer, why = pcall(follow, client, job)
   if ok then return answer, why end
-  if job.exchange then job.exchange:finish() end
+  local x = job.exchange
+  if x then
+    -- First of all, since there may be no memory for the rest.
+    if x.conn then x.conn.stream:abort() end
+    x:finish()
+  end
   error(answer, 0)
 end
 

@@ -141,8 +141,11 @@ function Dial.connect(route, deadline, opened)
   if not stream then
     return nil, route.proxy and "proxy: " .. why or why
   end
-  opened(stream)
-  local ok
+  local ok, e = pcall(opened, stream)
+  if not ok then -- no memory for it: nobody else knows the stream
+    stream:abort()
+    error(e, 0)
+  end
   ok, why = prepare(stream, route, deadline)
   if ok then return stream end
   stream:close()

@@ -431,6 +431,13 @@ local function ask(stream, request, left)
   return stream:read_until("\r\n\r\n", MOST, left())
 end
 
+-- The websocket of an answer; or nil, why, and the status.
+local function take(stream, head, key, o)
+  local protocol, bits, status = check_answer(head, key, o)
+  if protocol == nil then return nil, bits, status end
+  return WebSocket.new(stream, true, bits, o, protocol or nil)
+end
+
 -- http.websocket(url [, options]): the websocket; or nil, why and perhaps the
 -- status of the answer.
 function Handshake.connect(url, options)
@@ -456,12 +463,15 @@ function Handshake.connect(url, options)
     stream:close()
     return nil, why
   end
-  local protocol, bits, status = check_answer(head, key, o)
-  if protocol == nil then
+  local ws, status
+  ok, ws, why, status = pcall(take, stream, head, key, o)
+  if not ok then
+    stream:abort()
+    error(ws, 0)
+  elseif not ws then
     stream:close()
-    return nil, bits, status
   end
-  return WebSocket.new(stream, true, bits, o, protocol or nil)
+  return ws, why, status
 end
 
 return Handshake

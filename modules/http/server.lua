@@ -37,6 +37,13 @@ local LINGER, MUCH = 2, 1048576 -- seconds, and bytes, see linger
 
 local servers = {} -- listener -> server
 
+-- Does the task go on? One for which there was no memory has not said that it
+-- ends.
+local function goes_on(task)
+  local status = task and task:status()
+  return status and status ~= "failed" and status ~= "cancelled"
+end
+
 -- When the listener has been closed, connections that only wait for a request
 -- end. Others see to it when their response begins.
 local function watch(listener, server)
@@ -76,18 +83,23 @@ local function sweep(server)
   server.sweeper = false
 end
 
--- The connection waits for a request from here on.
+-- The connection waits for a request from here on. If there is no memory for
+-- the sweeper, the next one makes it.
 local function rest(server, stream, conn)
   server.idle[stream] = conn
-  if not server.sweeper then server.sweeper = casting.spawn(sweep, server) end
+  if goes_on(server.sweeper) then return end
+  local ok, task = pcall(casting.spawn, sweep, server)
+  server.sweeper = ok and task
 end
 
 local function server_of(listener, o)
   local server = servers[listener]
   if not server then
     server = {closing = false, idle = {}, sweeper = false, patience = o.header,
-      leave = false}
+      leave = false, watcher = false}
     servers[listener] = server
+  end
+  if not goes_on(server.watcher) then
     server.watcher = casting.spawn(watch, listener, server)
   end
   return server
@@ -98,7 +110,7 @@ function Server.leave(listener)
   local server = servers[listener]
   if not server then return end
   servers[listener] = nil
-  server.watcher:cancel()
+  if server.watcher then server.watcher:cancel() end
   if server.sweeper then server.sweeper:cancel() end
 end
 
@@ -268,6 +280,7 @@ function Server.connection(listener, handler, o, stream, host, port)
     pinger = false, watcher = false, websocket = false}
   local ok, e = call(serve, trace, conn, handler, o)
   if ok then return end
+  conn.server.idle[stream] = nil
   if conn.response then conclude(conn, o, false, e) end
   error(e, 0)
 end

@@ -22,6 +22,7 @@
 --                         nothing may follow; "closed": nothing comes any more
 --   code, reason          of the first frame of close; nil: there was none
 --   channel               where its task hands messages over; or false
+--   reader                that task; or false
 --   over                  closes when the state is "closed", if somebody waits;
 --                         whoever stops reading before sends to it
 --   sends                 how often was sent since something was received
@@ -177,8 +178,9 @@ local function answer_ping(ws, bytes)
   local pongs = ws.pongs
   if ws.state ~= "open" or (pongs and #pongs > MOST_PONGS) then return end
   local pong = frame(ws.codec, PONG, bytes)
-  ws.pongs = pongs and pongs .. pong or pong
+  -- First of all, since there may be no memory for it: it runs later.
   if not pongs then casting.spawn(write_pongs, ws) end
+  ws.pongs = pongs and pongs .. pong or pong
 end
 
 -- Who stops reading before the end lets the one that closes read.
@@ -250,7 +252,7 @@ end
 local function read_on(ws)
   local ok, e = pcall(hand_over, ws)
   if ok then return end
-  lost(ws, tostring(e), true)
+  pcall(lost, ws, tostring(e), true)
   error(e, 0)
 end
 
@@ -262,9 +264,9 @@ local function attend(ws)
     ws.sends = -64 -- it is no use to ask again and again
     return false
   end
-  ws.channel = casting.channel()
-  ws.sends = -math.huge
-  casting.spawn(read_on, ws)
+  local channel = casting.channel()
+  ws.reader = casting.spawn(read_on, ws) -- which runs later
+  ws.channel, ws.sends = channel, -math.huge
   return true
 end
 
@@ -275,6 +277,10 @@ local function write_ping(ws)
 end
 
 local function look(ws, now)
+  -- It may have had no memory to begin, or to say that it ends.
+  if ws.reader and ws.reader:status() == "failed" then
+    return lost(ws, "its task has failed", true)
+  end
   local read = ws.stream:stats().read
   if not ws.heard then return end
   if read ~= ws.seen or ws.heard == true then
@@ -315,9 +321,9 @@ local function enter(ws, server)
   local wanted = math.min((ws.ping or 4 * LONGEST) / 4, LONGEST)
   all[ws] = server
   if wanted >= pause then return end
+  local task = casting.spawn(keep) -- there may be no memory for it
   if keeper then keeper:cancel() end
-  pause = wanted
-  keeper = casting.spawn(keep)
+  keeper, pause = task, wanted
 end
 
 -- -- for programs -------------------------------------------------------------
@@ -472,8 +478,8 @@ function WebSocket.new(stream, server, bits, o, protocol)
   local codec = core.codec(server == true, o.max_message, bits)
   local ws = setmetatable({stream = stream, codec = codec, data = false, at = 0,
     state = "open", channel = false, over = false, sends = 0, pongs = false,
-    closing = o.closing, ping = o.ping, seen = 0, heard = true, pinged = false},
-    WebSocket.meta)
+    closing = o.closing, ping = o.ping, seen = 0, heard = true, pinged = false,
+    reader = false}, WebSocket.meta)
   if protocol then ws.protocol = protocol end
   if server ~= true then server.leave = WebSocket.leave end
   enter(ws, server)
