@@ -391,6 +391,7 @@ check_allocfail() {
     attempt "allocfail with $v" allocfail "$v" allocfail 1
     # OpenSSL's own allocations are many: some of them.
     attempt "tls_allocfail with $v" allocfail "$v" tls_allocfail 0.03
+    attempt "http_allocfail with $v" allocfail "$v" http_allocfail 0.05
   done
 }
 allocfail() { # allocfail VERSION NAME SCALE
