@@ -4,9 +4,8 @@
 -- RFC 9110, 13 (conditional requests) and 14 (ranges). What is known of a file
 -- that is sent, an entry:
 --   path, size
---   modified      seconds since 1970, a whole number
---   tag           its entity tag
---   headers       the fields that all of its responses have
+--   headers       the fields that all of its responses have; no response gets
+--                 the table itself, since a handler may change what it finds
 --   data          what is in it, if it is small and entries are kept
 --   expires       when the entry must be made anew
 
@@ -22,15 +21,44 @@ local PIECE = 65536 -- bytes that are read in one go
 local SMALL = 65536 -- bytes of a file that is kept as a whole
 local MOST_KEPT = 16777216 -- bytes that are kept of all files, half of it new
 local MOST_RANGES = 16
+local MOST_AGE = 2147483648 -- of a larger number caches make this one, too
+local FIRST_DATE, LAST_DATE = -62135596800, 253402300799 -- of years 1 to 9999
 
 -- -- what is known of files ---------------------------------------------------
 
 local function type_of(path, types)
   local ending = path:match "%.([^./]+)$"
   if not ending then return "application/octet-stream" end
-  ending = ending:lower()
-  return types and types[ending] or TYPES[ending] or
+  local lower = ending:lower()
+  return types and (types[ending] or types[lower]) or TYPES[lower] or
     "application/octet-stream"
+end
+
+-- Sets more fields. One of them takes the place of one that is there, however
+-- either is spelled.
+local function set_fields(fields, more)
+  if not more or next(more) == nil then return fields end
+  local names = {}
+  for name in pairs(fields) do
+    if type(name) == "string" then names[name:lower()] = name end
+  end
+  for name, value in pairs(more) do
+    local old = type(name) == "string" and names[name:lower()]
+    if old then fields[old] = nil end
+    fields[name] = value
+  end
+  return fields
+end
+
+-- The value of a field, by its name in lower case; nil: it is not there, or is
+-- no text.
+local function said(fields, wanted)
+  for name, value in pairs(fields) do
+    if type(value) == "string" and type(name) == "string" and
+        name:lower() == wanted then
+      return value
+    end
+  end
 end
 
 -- The entry of a file that is open; or nil and why.
@@ -41,18 +69,18 @@ local function describe(file, path, o)
     return nil, ("%s: is a %s"):format(path, found.type)
   end
   local modified = math.floor(found.modified)
-  local headers = {}
-  for name, value in pairs(o.headers or {}) do headers[name] = value end
-  headers["Content-Type"] = type_of(path, o.types)
-  headers["Last-Modified"] = core.date(modified)
-  headers["Accept-Ranges"] = "bytes"
-  local tag = ('"%x-%x"'):format(found.size, math.floor(found.modified * 1e6))
-  headers.ETag = tag
-  if o.max_age then
-    headers["Cache-Control"] = ("max-age=%d"):format(o.max_age)
+  local headers = {["Content-Type"] = type_of(path, o.types),
+    ["Accept-Ranges"] = "bytes",
+    ETag = ('"%.0f-%.0f"'):format(found.size, found.modified * 1e6)}
+  if modified >= FIRST_DATE and modified <= LAST_DATE then
+    headers["Last-Modified"] = core.date(modified)
   end
-  return {path = path, size = found.size, modified = modified, tag = tag,
-    headers = headers, data = false, expires = 0}
+  if o.max_age then
+    headers["Cache-Control"] = ("max-age=%.0f"):format(
+      math.max(0, math.min(math.floor(o.max_age), MOST_AGE)))
+  end
+  return {path = path, size = found.size,
+    headers = set_fields(headers, o.headers), data = false, expires = 0}
 end
 
 -- Opens a file: its entry and the open file; or nil and why.
@@ -116,11 +144,11 @@ local function find(path, o)
   entry, file = open(path, o)
   if not entry then return nil, file end
   if not kept or entry.size > SMALL then return entry, file end
-  local data, why = file:read(entry.size + 1, 0)
+  -- Some files of the system are not as long as they say, and one that is
+  -- being written grows: these are not kept.
+  local data = file:read(entry.size + 1, 0) or ""
+  if #data ~= entry.size then return entry, file end
   file:close()
-  if not data and why then return nil, why end
-  data = data or ""
-  if #data ~= entry.size then return nil, "it changes" end
   entry.data, entry.expires = data, casting.now() + kept.seconds
   kept:put(path, entry)
   return entry
@@ -128,38 +156,46 @@ end
 
 -- -- conditions ---------------------------------------------------------------
 
--- Is the tag in a list of tags? Weak ones are as good if `weak`.
-local function has_tag(list, tag, weak)
+-- Is the entity tag of the response in a list of tags? Weak ones are as good if
+-- `weak`.
+local function has_tag(list, response, weak)
   if list:match "^%s*%*%s*$" then return true end
+  local tag = said(response.headers, "etag") or ""
+  local is_weak = tag:sub(1, 2) == "W/"
+  if is_weak and not weak then return false end
+  if is_weak then tag = tag:sub(3) end
   for prefix, one in list:gmatch '(W?/?)("[^"]*")' do
     if one == tag and (weak or prefix == "") then return true end
   end
   return false
 end
 
-local function is_newer(entry, text)
+-- Was it changed after that date? nil: nobody knows.
+local function is_newer(response, text)
   local at = text and parse_date(text)
-  return at and entry.modified > at
+  local modified = at and said(response.headers, "last-modified")
+  modified = modified and parse_date(modified)
+  if modified then return modified > at end
 end
 
 -- 304 or 412, if the conditions of the request want that (RFC 9110, 13.2.2).
-local function judge(request, entry)
+-- What the response has for ETag and Last-Modified counts, be it of the file or
+-- of the program.
+local function judge(request, response)
   local headers = request.headers
   local reads = request.method == "GET" or request.method == "HEAD"
   local list = headers["if-match"]
   if list then
-    if not has_tag(list, entry.tag) then return 412 end
-  elseif is_newer(entry, headers["if-unmodified-since"]) then
+    if not has_tag(list, response) then return 412 end
+  elseif is_newer(response, headers["if-unmodified-since"]) then
     return 412
   end
   list = headers["if-none-match"]
   if list then
-    if has_tag(list, entry.tag, true) then return reads and 304 or 412 end
+    if has_tag(list, response, true) then return reads and 304 or 412 end
   else
     local text = headers["if-modified-since"]
-    if text and reads and parse_date(text) and not is_newer(entry, text) then
-      return 304
-    end
+    if reads and is_newer(response, text) == false then return 304 end
   end
 end
 
@@ -184,20 +220,20 @@ local function range_of(text, size)
 end
 
 -- Whether the file is still the one that the client has a part of.
-local function is_same(text, entry)
+local function is_same(text, response)
   if not text then return true end
-  if text:sub(1, 1) == '"' then return text == entry.tag end
-  return text == entry.headers["Last-Modified"]
+  return text == said(response.headers,
+    text:sub(1, 1) == '"' and "etag" or "last-modified")
 end
 
 -- The ranges that are asked for, a list of {first, length}; nil: all of it; an
 -- empty list: none that there is. More than a few, or more bytes than the
 -- file has, are no wish that has to be met (RFC 9110, 14.2).
-local function ranges_of(request, entry)
+local function ranges_of(request, response, entry)
   local text = request.headers.range
   if not text or request.method ~= "GET" then return nil end
   local set = text:match "^[Bb][Yy][Tt][Ee][Ss]=(.*)$"
-  if not set or not is_same(request.headers["if-range"], entry) then
+  if not set or not is_same(request.headers["if-range"], response) then
     return nil
   end
   local list, n, total, members = {}, 0, 0, 0
@@ -217,30 +253,6 @@ local function ranges_of(request, entry)
 end
 
 -- -- sending ------------------------------------------------------------------
-
--- The fields of the response become those of the entry, and the handler's own,
--- which go before.
-local function merge(response, entry, own)
-  if not own or next(own) == nil then
-    response.headers = entry.headers
-    return
-  end
-  local merged = {}
-  for name, value in pairs(entry.headers) do merged[name:lower()] = value end
-  for name, value in pairs(own) do
-    merged[type(name) == "string" and name:lower() or name] = value
-  end
-  response.headers = merged
-end
-
--- A field that only this response has: the table may be the entry's.
-local function set_field(response, entry, name, value)
-  local headers = {}
-  for k, v in pairs(response.headers) do headers[k] = v end
-  headers[name] = value
-  response.headers = headers
-  return entry
-end
 
 -- Writes `length` bytes from `first` on: true; or nil and why. A file that has
 -- become shorter is not mended: the client must see that it has not got all.
@@ -262,7 +274,8 @@ end
 local function write_whole(response, entry, file)
   if entry.data then return response:finish(entry.data) end
   if response.request.method == "HEAD" or entry.size > PIECE then
-    set_field(response, entry, "Content-Length", ("%.0f"):format(entry.size))
+    set_fields(response.headers,
+      {["Content-Length"] = ("%.0f"):format(entry.size)})
     if response.request.method == "HEAD" then return response:finish() end
     return write_part(response, entry, file, 0, entry.size)
   end
@@ -275,35 +288,28 @@ end
 local function write_range(response, entry, file, range)
   response.status = 206
   local first, length = range[1], range[2]
-  set_field(response, entry, "Content-Range", ("bytes %.0f-%.0f/%.0f"):format(
-    first, first + length - 1, entry.size))
-  response.headers["Content-Length"] = ("%.0f"):format(length)
+  set_fields(response.headers, {["Content-Length"] = ("%.0f"):format(length),
+    ["Content-Range"] = ("bytes %.0f-%.0f/%.0f"):format(first,
+      first + length - 1, entry.size)})
   return write_part(response, entry, file, first, length)
 end
 
--- What stands between parts must not stand in them: it is drawn by lot.
-local function boundary()
-  return ("%08x%08x%08x"):format(math.random(0, 0x7fffffff),
-    math.random(0, 0x7fffffff), math.random(0, 0x7fffffff))
-end
-
 local function write_ranges(response, entry, file, ranges)
-  local mark, total, heads = boundary(), 0, {}
+  -- What stands between parts must not stand in them, and nobody is to know it
+  -- who could write it into the file: it is drawn by lot.
+  local mark, total, heads = core.key():gsub("%W", ""), 0, {}
+  local kind = said(response.headers, "content-type")
+  kind = kind and "Content-Type: " .. kind .. "\r\n" or ""
   for i, range in ipairs(ranges) do
-    heads[i] = ("\r\n--%s\r\nContent-Type: %s\r\nContent-Range: " ..
-      "bytes %.0f-%.0f/%.0f\r\n\r\n"):format(mark,
-      entry.headers["Content-Type"], range[1], range[1] + range[2] - 1,
-      entry.size)
+    heads[i] = ("\r\n--%s\r\n%sContent-Range: bytes %.0f-%.0f/%.0f\r\n\r\n")
+      :format(mark, kind, range[1], range[1] + range[2] - 1, entry.size)
     total = total + #heads[i] + range[2]
   end
   local last = "\r\n--" .. mark .. "--\r\n"
   response.status = 206
-  set_field(response, entry, "Content-Length",
-    ("%.0f"):format(total + #last))
-  for name in pairs(response.headers) do
-    if name:lower() == "content-type" then response.headers[name] = nil end
-  end
-  response.headers["Content-Type"] = "multipart/byteranges; boundary=" .. mark
+  set_fields(response.headers,
+    {["Content-Length"] = ("%.0f"):format(total + #last),
+      ["Content-Type"] = "multipart/byteranges; boundary=" .. mark})
   for i, range in ipairs(ranges) do
     local ok, why = response:write(heads[i])
     if not ok then return nil, why end
@@ -316,13 +322,13 @@ end
 -- Answers with what the file is, as the request wants it.
 local function answer(request, response, entry, file)
   if response.status ~= 200 then return write_whole(response, entry, file) end
-  local status = judge(request, entry)
+  local status = judge(request, response)
   if status then
     response.status = status
     if status == 412 then response.headers = {} end
     return response:finish()
   end
-  local ranges = ranges_of(request, entry)
+  local ranges = ranges_of(request, response, entry)
   if not ranges then return write_whole(response, entry, file) end
   if #ranges == 1 then return write_range(response, entry, file, ranges[1]) end
   if #ranges > 1 then return write_ranges(response, entry, file, ranges) end
@@ -332,15 +338,26 @@ local function answer(request, response, entry, file)
   return response:finish()
 end
 
--- The same, to the end of the response. The entry's table of fields is not left
--- where the handler could change it.
-local function respond(request, response, entry, file)
-  local own = response.headers
-  merge(response, entry, own)
+local function answer_whole(request, response, entry, file)
   local ok, why = answer(request, response, entry, file)
-  if ok and response.state ~= "done" then ok, why = response:finish() end
-  response.headers = own
+  if ok and response.state ~= "done" then return response:finish() end
   return ok, why
+end
+
+-- The same, to the end of the response. The fields are those of the entry, but
+-- for those that the handler has set; which has its own table back behind it,
+-- and may answer in another way when nothing was sent but an error raised.
+local function respond(request, response, entry, file)
+  local own, status = response.headers, response.status
+  local fields = {}
+  for name, value in pairs(entry.headers) do fields[name] = value end
+  response.headers = set_fields(fields, own)
+  local ok, done, why = pcall(answer_whole, request, response, entry, file)
+  if file then file:close() end
+  response.headers = own
+  if ok then return done, why end
+  if not response.state then response.status = status end
+  error(done, 0)
 end
 
 -- Sends the file at `path`: true; or nil and why there is none, and nothing was
@@ -348,11 +365,7 @@ end
 function Files.send(request, response, path, o)
   local entry, file = find(path, o)
   if not entry then return nil, file end
-  if not file then return respond(request, response, entry) end
-  local ok, a, b = pcall(respond, request, response, entry, file)
-  file:close()
-  if not ok then error(a, 0) end
-  return a, b
+  return respond(request, response, entry, file)
 end
 
 -- -- directories --------------------------------------------------------------
@@ -383,6 +396,15 @@ local function with_slash(request)
   return path .. "/" .. (request.text and "?" .. request.text or "")
 end
 
+-- Is that the reason, and not only a part of the path before it?
+local function is_reason(why, reason)
+  return why:sub(-#reason - 2) == ": " .. reason
+end
+
+-- Reasons that tell nothing of the file: it may well be there.
+local TROUBLES = {"too many open files", "too many open files in system",
+  "cannot allocate memory", "input/output error"}
+
 local function miss(request, response, o)
   if o.missing then return o.missing(request, response) end
   return refuse(response, 404, "not found")
@@ -402,11 +424,14 @@ function Files.serve(request, response, root, o)
   end
   local ok, why = Files.send(request, response, root .. path, o)
   if ok or response.state then return ok, why end
-  if path == request.path and why:find("is a directory", 1, true) then
+  if path == request.path and is_reason(why, "is a directory") then
     response.headers.Location = with_slash(request)
     return refuse(response, 301, "see the path with a slash")
-  elseif why:find("permission denied", 1, true) then
+  elseif is_reason(why, "permission denied") then
     return refuse(response, 403, "forbidden")
+  end
+  for _, reason in ipairs(TROUBLES) do
+    if is_reason(why, reason) then error(why, 0) end
   end
   return miss(request, response, o)
 end

@@ -103,6 +103,8 @@ function http.files(root, options)
     bad("files", 2, "index must be the name of a file or false, got " ..
       got(o.index))
   end
+  local ok, problem = pcall(core.lines, o.headers or {})
+  if not ok then bad("files", 2, "headers: " .. problem) end
   return require("casting.http.files").handler(root, o)
 end
 

@@ -41,12 +41,20 @@ static http_text date_of(http_clock *c) {
   return (http_text){c->text, c->n};
 }
 
+/* Of the years 1 to 9999: others have not four digits. */
+#define FIRST_DATE (-62135596800.0)
+#define LAST_DATE 253402300799.0
+
 /* date([seconds since 1970]) */
 static int push_date(lua_State *L) {
   char text[HTTP_DATE_SIZE];
-  time_t at =
-    lua_isnoneornil(L, 1) ? time(NULL) : (time_t)luaL_checknumber(L, 1);
-  lua_pushlstring(L, text, write_date(text, at));
+  lua_Number at = luaL_optnumber(L, 1, (lua_Number)time(NULL));
+  time_t second;
+  luaL_argcheck(L, at >= FIRST_DATE && at < LAST_DATE + 1, 1,
+    "a time in the years 1 to 9999 expected");
+  second = (time_t)at;
+  if ((lua_Number)second > at) second--; /* the one that it is in */
+  lua_pushlstring(L, text, write_date(text, second));
   return 1;
 }
 

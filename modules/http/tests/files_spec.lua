@@ -151,6 +151,180 @@ describe("http.files", function()
     assert.equal("no /c", select(3, get "/c"))
   end)
 
+  it("has the program's fields, however they are spelled", function()
+    spit("a.txt", "a")
+    spit("b.GLB", "b")
+    local headers = {["content-TYPE"] = "x/y", ["cache-control"] = "no-store",
+      ETAG = 'W/"mine"', ["last-modified"] = "Sun, 06 Nov 1994 08:49:37 GMT"}
+    local o = {headers = headers, max_age = 5, types = {GLB = "model/x"}}
+    local handler = http.files(root, o)
+    serve(function(req, res)
+      if req.path == "/b.GLB" then
+        res.headers["Etag"] = '"b"'
+        headers["content-TYPE"] = nil
+      end
+      return handler(req, res)
+    end)
+    local stream = assert(net.connect("127.0.0.1", select(2, listener:name())))
+    stream:write "GET /a.txt HTTP/1.0\r\n\r\n"
+    local head = stream:read_until("\r\n\r\n", 9999, LONG)
+    stream:close()
+    for _, line in ipairs {"content-TYPE: x/y", "cache-control: no-store",
+      'ETAG: W/"mine"', "last-modified: Sun, 06 Nov 1994 08:49:37 GMT"} do
+      local name = line:match "^[^:]*":lower()
+      local _, n = ("\n" .. head:lower()):gsub("\n" .. name:gsub("%-", "%%-") ..
+        ":", "")
+      assert.same({line, 1}, {line, n})
+      assert.is_truthy(head:find("\r\n" .. line .. "\r\n", 1, true))
+    end
+    -- Conditions are about these.
+    assert.equal(304, (get("/a.txt", {["If-None-Match"] = 'W/"mine"'})))
+    assert.equal(304, (get("/a.txt", {["If-None-Match"] = '"mine"'})))
+    assert.equal(412, (get("/a.txt", {["If-Match"] = 'W/"mine"'})))
+    assert.equal(304, (get("/a.txt", {["If-Modified-Since"] =
+      "Sun, 06 Nov 1994 08:49:37 GMT"})))
+    local status, fields = get("/b.GLB", {["If-None-Match"] = '"b"'})
+    assert.same({304, '"b"', "model/x"},
+      {status, fields.etag, fields["content-type"]})
+    status, fields = get("/b.GLB", {["If-None-Match"] = 'W/"mine"'})
+    assert.same({200, '"b"'}, {status, fields.etag})
+  end)
+
+  it("has an age in whole seconds, not too large", function()
+    spit("a", "a")
+    for age, text in pairs {[0.5] = "0", [59.9] = "59",
+      [math.huge] = "2147483648"} do
+      serve(http.files(root, {max_age = age}))
+      local status, fields = get "/a"
+      assert.same({200, "max-age=" .. text}, {status, fields["cache-control"]})
+      listener:close()
+    end
+  end)
+
+  it("looks for reasons behind the path only", function()
+    spit("x: is a directory/a", "a")
+    serve(http.files(root))
+    assert.same({404, 404, 404, 404, 301}, statuses {"/permission%20denied",
+      "/x:%20permission%20denied", "/is%20a%20directory",
+      "/is%20a%20directory/x", "/x:%20is%20a%20directory"})
+  end)
+
+  -- Calls f while files are what `change` makes of them, as a path and a file.
+  local function with_files(change, f)
+    local real = fs.open
+    local ok, e = pcall(function()
+      fs.open = function(path, ...)
+        local file, why = real(path, ...)
+        if not file then return nil, why end
+        return change(path, file)
+      end
+      return f()
+    end)
+    fs.open = real
+    if not ok then error(e, 0) end
+  end
+
+  -- The file, with other things said of it.
+  local function said_of(file, what)
+    return {read = function(_, ...) return file:read(...) end,
+      close = function() return file:close() end,
+      stat = function()
+        local found = file:stat()
+        for k, v in pairs(what) do found[k] = v end
+        return found
+      end}
+  end
+
+  it("sends what is not as long as it was said to be", function()
+    spit("a", "0123456789")
+    for _, o in ipairs {{}, {cache = 60}} do
+      for size, text in pairs {[10] = "0123456789", [4096] = "0123456789",
+        [4] = "0123", [0] = ""} do
+        with_files(function(_, file) return said_of(file, {size = size}) end,
+          function()
+            serve(http.files(root, o))
+            for _ = 1, 2 do
+              local status, fields, body = get "/a"
+              assert.same({200, tostring(#text), text},
+                {status, fields["content-length"], body})
+            end
+            listener:close()
+          end)
+      end
+    end
+  end)
+
+  it("sends what was changed at a time that no date can tell", function()
+    spit("a", "a")
+    for _, time in ipairs {-1e12, 1e12, 1e17, -1.5} do
+      with_files(function(_, file) return said_of(file, {modified = time}) end,
+        function()
+          serve(http.files(root))
+          local status, fields = get "/a"
+          assert.same({200, time == -1.5 and "Wed, 31 Dec 1969 23:59:58 GMT"},
+            {status, fields["last-modified"] or false})
+          assert.equal(304, (get("/a", {["If-None-Match"] = fields.etag})))
+          assert.equal(time == -1.5 and 304 or 200, (get("/a",
+            {["If-Modified-Since"] = "Sun, 06 Nov 1994 08:49:37 GMT"})))
+          listener:close()
+        end)
+    end
+  end)
+
+  it("does not say that nothing is there when it cannot look", function()
+    spit("a", "a")
+    local failed = casting.channel(1)
+    casting.on_error(failed)
+    with_files(function(path, file)
+      file:close()
+      return nil, path .. ": too many open files"
+    end, function()
+      serve(http.files(root))
+      assert.equal(500, (get "/a"))
+    end)
+    assert.matches("too many open files", (failed:receive(LONG)).error)
+    casting.on_error(nil)
+  end)
+
+  it("keeps its fields from handlers that go on after an error", function()
+    spit("a", "kept")
+    for _, o in ipairs {{}, {cache = 60}} do
+      local files, after = http.files(root, o), casting.channel(1)
+      serve(function(req, res)
+        if req.path ~= "/a" then return end
+        if req.query.bad then
+          if req.query.bad == "own" then res.headers["X-Own"] = "1" end
+          local headers = res.headers
+          res.finish = function() error("not now", 0) end
+          res.write = res.finish
+          local ok, e = pcall(files, req, res)
+          res.finish, res.write = nil, nil
+          after:send {ok, e, res.status, res.headers == headers}
+          res.headers["Set-Cookie"] = "secret"
+          return res:write "sorry"
+        end
+        return files(req, res)
+      end)
+      for _, how in ipairs {"plain", "own"} do
+        assert.equal("kept", select(3, get "/a"))
+        local status, fields, body = get("/a?bad=" .. how)
+        assert.same({200, "secret", "sorry"},
+          {status, fields["set-cookie"], body})
+        assert.is_nil(fields.etag)
+        assert.same({false, "not now", 200, true}, (after:receive(LONG)))
+        status, fields, body = get("/a?bad=" .. how, {Range = "bytes=0-0"})
+        assert.same({200, "secret", "sorry"},
+          {status, fields["set-cookie"], body})
+        assert.is_nil(fields["content-range"])
+        assert.same({false, "not now", 200, true}, (after:receive(LONG)))
+        status, fields, body = get "/a"
+        assert.same({200, "kept"}, {status, body})
+        assert.is_nil(fields["set-cookie"])
+      end
+      listener:close()
+    end
+  end)
+
   it("works in several sessions", function()
     spit("a", "all")
     serve(http.files(root, {cache = 1}), {sessions = 2})
@@ -192,6 +366,8 @@ describe("http.files", function()
     refuses("cache must be a number of seconds above zero", root, {cache = 0})
     refuses("index must be the name of a file or false", root, {index = "a/b"})
     refuses("types must be a table", root, {types = 1})
+    refuses("headers: the header field 'a' must be one line", root,
+      {headers = {a = "b\r\nc"}})
   end)
 end)
 
@@ -309,7 +485,7 @@ describe("ranges", function()
     local status, fields, body = get("/a", {Range = "bytes=0-1, 4-4,-2"})
     assert.equal(206, status)
     local mark = fields["content-type"]:match
-      "^multipart/byteranges; boundary=(%x+)$"
+      "^multipart/byteranges; boundary=(%w+)$"
     assert.equal(tostring(#body), fields["content-length"])
     local parts = {}
     for range, text in body:gmatch("\r\n%-%-" .. mark ..
@@ -405,6 +581,34 @@ describe("dates of HTTP", function()
     end
     for _, at in ipairs {0, 951782399, 951782400, 1709251199, 4102444800} do
       assert.equal(at, parse_date(http.date(at)))
+    end
+  end)
+
+  it("are read where there is no os.date", function()
+    local date = os.date
+    os.date = nil -- luacheck: ignore
+    local ok, at = pcall(parse_date, "Sunday, 06-Nov-94 08:49:37 GMT")
+    os.date = date -- luacheck: ignore
+    assert.same({true, 784111777}, {ok, at})
+    local year = tonumber(date "!%Y")
+    for _, ahead in ipairs {1, 48, -1, -48} do
+      at = parse_date(("Sunday, 06-Nov-%02d 08:49:37 GMT"):format(
+        (year + ahead) % 100))
+      assert.equal(year + ahead, tonumber(date("!%Y", at)))
+    end
+  end)
+
+  it("have years of four digits", function()
+    assert.equal("Mon, 01 Jan 0001 00:00:00 GMT", http.date(-62135596800))
+    assert.equal("Fri, 31 Dec 9999 23:59:59 GMT", http.date(253402300799))
+    assert.equal("Thu, 01 Jan 1970 00:00:00 GMT", http.date(0.9))
+    assert.equal("Wed, 31 Dec 1969 23:59:59 GMT", http.date(-0.1))
+    for _, none in ipairs {253402300800, -62135596801, 67767976233532799, 1e300,
+      math.huge, -math.huge, 0 / 0} do
+      local ok, e = pcall(http.date, none)
+      assert.is_false(ok)
+      assert.matches("bad argument #1 to '?.-'? ?%(a time in the years 1 to " ..
+        "9999 expected%)", e)
     end
   end)
 
