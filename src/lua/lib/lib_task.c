@@ -324,13 +324,16 @@ static int refuse(lua_State *L, cast_state *S) {
   return lua_error(L);
 }
 
-/* The task will never begin: gives up its function and arguments. */
-static void withdraw(cast_state *S, cast_ltask *t) {
+/* The task will never begin: gives up its function and arguments. An error
+   follows, and room for these may have been made in a call of another
+   coroutine, which LuaJIT still takes for the running one. */
+static void withdraw(lua_State *L, cast_state *S, cast_ltask *t) {
   if (t->stage == CAST_STAGE_PENDING)
     cast_pending_give(S, t, NULL);
   else
     cast_coroutine_put(S, cast_co(t), true);
   t->stage = CAST_STAGE_LOADED; /* with nothing */
+  cast_enter_running(L);
 }
 
 /* Sessions that the new task makes count as if the calling task had made them
@@ -340,7 +343,7 @@ static void inherit(lua_State *L, cast_state *S, cast_ltask *t) {
   cast_ltask *me = base != NULL ? cast_ltask_of(base) : NULL;
   if (CAST_LIKELY(me == NULL || !cast_lineage_can_differ(me))) return;
   if (cast_lineage_spawn(L, S, me, t)) return;
-  withdraw(S, t);
+  withdraw(L, S, t);
   cast_raise_memory(L);
 }
 
@@ -361,6 +364,7 @@ int cast_lib_spawn(lua_State *L) {
     lua_settop(L, n + 1);
     if (!cast_lua_reserve(t->co, n)) {
       cast_coroutine_put(S, cast_co(t), true);
+      cast_enter_running(L);
       return cast_lua_error(L, "too many arguments to 'spawn'");
     }
     lua_xmove(L, t->co, n);
@@ -368,7 +372,7 @@ int cast_lib_spawn(lua_State *L) {
   inherit(L, S, t);
   rc = cast_task_start(&t->base, &S->session);
   if (rc != 0) {
-    withdraw(S, t);
+    withdraw(L, S, t);
     if (rc == CASTING_EFULL) cast_budget_refuse(L, S, rc);
     return refuse(L, S);
   }
