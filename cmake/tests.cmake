@@ -30,6 +30,7 @@ set(long_tests
   lua/examples_fs
   lua/examples_http
   lua/examples_socket
+  lua/examples_web
   lua/exit
   lua/fork
   lua/fs
