@@ -785,7 +785,7 @@ function http_events:send(event) end
 ---@field headers? table<string, string|number|string[]>
 
 ---@class casting.http.websocket.server: casting.http.websocket.settings
----@field origins? string[]|"*" which pages may use it; those of the same host
+---@field origins? string[]|"*" which pages may use it; those of the same scheme, host
 
 ---@class casting.http.websocket.client: casting.http.websocket.settings
 ---@field timeout? number seconds until it is there; 10

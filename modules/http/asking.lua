@@ -56,16 +56,25 @@ function check.seconds(i, name, v)
   return v
 end
 
+local function is_count(v)
+  return type(v) == "number" and v >= 0 and (v % 1 == 0 or v == math.huge)
+end
+
 function check.bytes(i, name, v)
-  if type(v) ~= "number" or v ~= v or v <= 0 then
-    bad(i, ("%s must be a number of bytes above zero, got %s"):format(name,
-      got(v)))
+  if not is_count(v) or v == 0 then
+    bad(i, ("%s must be an integer above zero, or math.huge, got %s"):format(
+      name, got(v)))
   end
   return v
 end
 
-local function is_count(v)
-  return type(v) == "number" and v >= 0 and (v % 1 == 0 or v == math.huge)
+-- As stream:read_until has it.
+function check.header(i, name, v)
+  if not is_count(v) or v == 0 or v > 2147483648 then
+    bad(i, ("%s must be an integer from 1 to 2^31, got %s"):format(name,
+      got(v)))
+  end
+  return v
 end
 
 function check.count(i, name, v)
@@ -153,8 +162,8 @@ function check.headers(i, name, v)
 end
 
 local BOTH = {timeout = "seconds", connect = "seconds", redirects = "redirects",
-  max_body = "bytes", max_header = "bytes", decode = "boolean", proxy = "proxy",
-  tls = "tls", jar = "jar", auth = "auth", headers = "headers"}
+  max_body = "bytes", max_header = "header", decode = "boolean",
+  proxy = "proxy", tls = "tls", jar = "jar", auth = "auth", headers = "headers"}
 local CLIENT = {pool = "count", per_host = "places", idle = "seconds"}
 local REQUEST = {url = "string", method = "string", body = "any",
   form = "table", stream = "boolean"}
@@ -262,14 +271,15 @@ local function read_length(i, job)
   local field = job.fields["content-length"]
   if not field then return end
   local n = is_line(field[2]) and tonumber(field[2])
-  if not n or n < 0 or n % 1 ~= 0 then
+  if not is_count(n) or n > 2 ^ 53 or
+      type(field[2]) == "string" and not field[2]:find "^%d+$" then
     bad(i, "headers: Content-Length must be a number of bytes")
   end
   if type(job.body) == "function" then
     job.length = n
   elseif n ~= (job.length or 0) then
-    bad(i, ("headers: Content-Length is %d, and the body has %d bytes"):format(
-      n, job.length or 0))
+    bad(i, ("headers: Content-Length is %.0f, and the body has %d bytes")
+      :format(n, job.length or 0))
   end
   job.fields["content-length"] = nil
 end

@@ -20,7 +20,9 @@ local MOST_INTERIM = 32 -- answers with a status of 1xx
 -- -- TLS ----------------------------------------------------------------------
 
 -- The settings that an option `tls` stands for, made once for each such value:
--- to make a context takes milliseconds, and sessions are resumed within one.
+-- to make a context takes milliseconds, and sessions are resumed within one. Of
+-- an option that is a context they do not have it: in 5.1 and LuaJIT nothing is
+-- collected to which the value of its own entry leads.
 --   number    of these settings, a part of keys
 --   context
 --   name      that the certificate must have, if it is not the host
@@ -34,8 +36,7 @@ local function make(tls, option)
   for k, v in pairs(given and option or {}) do o[k] = v end
   settings.name, settings.context = o.name, o.context
   o.name, o.context, o.timeout = nil, nil, nil
-  if option ~= nil and not given then settings.context = option end
-  if not settings.context then
+  if (option == nil or given) and not settings.context then
     local why
     settings.context, why = tls.context(o)
     if not settings.context then return nil, why end
@@ -45,12 +46,18 @@ local function make(tls, option)
   return settings
 end
 
+-- The settings; with the option as their context, if it is one.
+local function with_context(settings, option)
+  if settings.context then return settings end
+  return {number = settings.number, name = settings.name, context = option}
+end
+
 -- The settings for the option `tls` of a request; nil: there are none. Or nil
 -- and why, such as a file that cannot be read. Raises if the option is bad.
 function Dial.tls(option)
   if option == true then option = nil end
   local known = made[option or usual]
-  if known then return known end
+  if known then return with_context(known, option) end
   local ok, tls = pcall(casting.require, "casting.tls")
   if not ok then
     error("https: the module casting.tls cannot be loaded: " .. tostring(tls),
@@ -59,7 +66,7 @@ function Dial.tls(option)
   local settings, why = make(tls, option)
   if not settings then return nil, why end
   made[option or usual] = settings
-  return settings
+  return with_context(settings, option)
 end
 
 -- -- routes -------------------------------------------------------------------

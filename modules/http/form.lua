@@ -117,9 +117,29 @@ local function skip(reader)
   return true
 end
 
+-- A part has, beside what programs see:
+--   reader
+--   text, at      what was read and not given out: from the byte number `at` on
+--   more, size    a list of what has come behind that, and how many bytes it is
+-- All that a read has got is kept there, so that one that runs out of time, or
+-- is cancelled, loses nothing.
 local Part = {}
 Part.__index = Part
 Part.__name = "part"
+
+local function kept(self) return #self.text - self.at + 1 + self.size end
+
+-- The first n bytes of what is kept, or all of it.
+local function take(self, n)
+  if self.size > 0 then
+    self.text = self.text:sub(self.at) .. table.concat(self.more)
+    self.at, self.more, self.size = 1, {}, 0
+  end
+  local data = self.text:sub(self.at, self.at + n - 1)
+  self.at = self.at + #data
+  if self.at > #self.text then self.text, self.at = "", 1 end
+  return data
+end
 
 -- part:read([what]): as request:read.
 function Part:read(what)
@@ -130,27 +150,17 @@ function Part:read(what)
       .. ")", 2)
   end
   local reader = self.reader
-  local parts, n, size = {}, 0, 0
-  if self.over then
-    n, parts[1], size = 1, self.over, #self.over
-    self.over = nil
-  end
   local wanted = what == "a" and math.huge or what or 1
-  while size < wanted and reader.part == self do
+  while kept(self) < wanted and reader.part == self do
     local data, why = next_piece(reader)
     if not data then return nil, why end
-    n = n + 1
-    parts[n] = data
-    size = size + #data
-  end
-  local all = table.concat(parts)
-  if what and what ~= "a" and size > what then
-    self.over = all:sub(what + 1)
-    all = all:sub(1, what)
+    self.more[#self.more + 1] = data
+    self.size = self.size + #data
   end
   if reader.why then return nil, reader.why end
-  if all == "" and what ~= "a" and what ~= 0 then return nil, "closed" end
-  return all
+  local data = take(self, type(what) == "number" and what or kept(self))
+  if data == "" and what ~= "a" and what ~= 0 then return nil, "closed" end
+  return data
 end
 
 -- The fields of a part's head; or nil.
@@ -171,7 +181,8 @@ local function new_part(reader, head)
     parameter(disposition, "name")
   if not name then return nil end
   local filename = parameter(disposition, "filename")
-  return setmetatable({reader = reader, name = unescape(name),
+  return setmetatable({reader = reader, text = "", at = 1, more = {}, size = 0,
+    name = unescape(name),
     filename = filename and base(unescape(filename)), headers = fields,
     type = fields["content-type"] or not filename and "text/plain" or
       "application/octet-stream"}, Part)

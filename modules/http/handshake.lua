@@ -3,6 +3,7 @@
 
 local casting = require "casting"
 local core = require "casting.http.core"
+local Url = require "casting.http.url"
 local WebSocket = require "casting.http.websocket"
 local net = casting.net
 
@@ -11,7 +12,7 @@ local Handshake = {}
 local UPGRADES = 8 -- of the flags of a head
 local BARE = 8 -- of how a head is written
 local MOST = 65536 -- bytes of the head of an answer
-local PORTS = {ws = 80, wss = 443, http = 80, https = 443}
+local PORTS = {ws = 80, wss = 443}
 
 local function has(flags, flag) return flags % (2 * flag) >= flag end
 
@@ -43,6 +44,13 @@ local function positive(what)
   end
 end
 
+local function bytes(v)
+  if type(v) == "number" and v > 0 and (v % 1 == 0 or v == math.huge) then
+    return nil
+  end
+  return "must be an integer above zero, or math.huge"
+end
+
 -- Fields of the program's are beside ours. Host is another one than that of the
 -- URL where a proxy passes it on.
 local OURS = {upgrade = true, connection = true}
@@ -62,7 +70,7 @@ local function are_fields(v)
 end
 
 local CHECKS = {
-  max_message = positive "bytes",
+  max_message = bytes,
   closing = positive "seconds",
   timeout = positive "seconds",
   ping = function(v)
@@ -239,11 +247,14 @@ end
 
 -- -- the side of a server -----------------------------------------------------
 
--- "host:port" of the field Host, or of an origin, in lower case.
-local function with_port(text, scheme)
-  text = text:lower()
-  if text:match ":%d+$" or not PORTS[scheme] then return text end
-  return text:gsub(":$", "") .. ":" .. PORTS[scheme]
+-- Is the page of this server: of the same scheme, host and port? An origin is
+-- no more than these, and of a file or a sandboxed frame it is "null".
+local function is_ours(request, origin)
+  local page = origin:find "^%a+://[^/?#@]+$" and Url.read(origin)
+  if not page then return false end
+  local scheme = request.stream:tls(0) and "https" or "http"
+  local server = Url.read(scheme .. "://" .. request.authority)
+  return server and page.origin == server.origin
 end
 
 -- May a page of this origin use this server? Without a field Origin it is no
@@ -259,10 +270,7 @@ local function is_allowed(request, headers, origins)
     end
     return false
   end
-  local scheme, authority = origin:match "^(%a[%w+.-]*)://([^/?#@, ]+)$"
-  if not scheme then return false end
-  scheme = scheme:lower()
-  return with_port(authority, scheme) == with_port(request.authority, scheme)
+  return is_ours(request, origin)
 end
 
 local ASK = {Upgrade = "websocket", Connection = "Upgrade"}
@@ -353,27 +361,15 @@ end
 
 -- -- the side of a client -----------------------------------------------------
 
--- scheme, host, port, what Host says, target; or nil: it is malformed.
-local function split_url(url)
-  local scheme, rest = url:match "^(%a+)://([!-~]+)$"
-  scheme = scheme and scheme:lower()
-  if (scheme ~= "ws" and scheme ~= "wss") or rest:find("#", 1, true) then
-    return nil
-  end
-  local authority, target = rest:match "^([^/?]+)(.*)$"
-  if not authority then return nil end
-  if target:sub(1, 1) ~= "/" then target = "/" .. target end
-  local name, port = authority:match "^(%[[%x:.]+%])(.*)$"
-  if not name then name, port = authority:match "^([%w._-]+)(.*)$" end
-  if not name or (port ~= "" and not port:match "^:%d*$") then return nil end
-  port = #port < 2 and PORTS[scheme] or tonumber(port:sub(2))
-  if port < 1 or port > 65535 then return nil end
-  local host = port == PORTS[scheme] and name or name .. ":" .. port
-  return scheme, name:match "^%[(.*)%]$" or name, port, host, target
+-- Reads the URL of a websocket; nil: it is none. A fragment has no meaning
+-- there (RFC 6455, 3), and a user would go nowhere.
+local function read_url(text)
+  local url = Url.read(text, PORTS)
+  if url and not url.user and not text:find("#", 1, true) then return url end
 end
 
-local function question(target, host, key, o)
-  local fields = {}
+local function question(url, key, o)
+  local fields, host = {}, url.authority
   for k, v in pairs(o.headers or {}) do
     if type(k) == "string" and k:lower() == "host" then
       host = v
@@ -388,7 +384,7 @@ local function question(target, host, key, o)
     fields["Sec-WebSocket-Protocol"] = table.concat(o.protocols, ", ")
   end
   if o.compress then fields["Sec-WebSocket-Extensions"] = OFFER end
-  return ("GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n"):format(target, host,
+  return ("GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n"):format(url.target, host,
     core.lines(fields))
 end
 
@@ -440,19 +436,19 @@ end
 
 -- http.websocket(url [, options]): the websocket; or nil, why and perhaps the
 -- status of the answer.
-function Handshake.connect(url, options)
-  if type(url) ~= "string" then
-    bad(1, "string expected, got " .. got(url), 3)
+function Handshake.connect(text, options)
+  if type(text) ~= "string" then
+    bad(1, "string expected, got " .. got(text), 3)
   end
   local o = read_options(2, options, CLIENT)
-  local scheme, name, port, host, target = split_url(url)
-  if not scheme then return nil, "not a URL of a websocket" end
+  local url = read_url(text)
+  if not url then return nil, "not a URL of a websocket" end
   local key = core.key()
-  local request = question(target, host, key, o)
+  local request = question(url, key, o)
   local deadline = casting.now() + (o.timeout or 10)
   local function left() return math.max(0, deadline - casting.now()) end
-  local stream, why = net.connect(name, port, {timeout = left(),
-    tls = scheme == "wss" and (o.tls or true) or nil})
+  local stream, why = net.connect(url.host, url.port, {timeout = left(),
+    tls = url.scheme == "wss" and (o.tls or true) or nil})
   if not stream then return nil, why end
   local ok, head
   ok, head, why = pcall(ask, stream, request, left)

@@ -20,7 +20,22 @@ end
 
 local SERVE = {sessions = "any", limit = "any", grace = "any",
   handshake = "any", header = "seconds", idle = "seconds", timeout = "seconds",
-  body = "bytes", max_header = "bytes", log = "function"}
+  body = "bytes", max_header = "header", log = "function"}
+
+-- What is wrong with a number of that kind; nil: nothing.
+local function problem_of(kind, v)
+  local is_above = type(v) == "number" and v > 0
+  if kind == "seconds" then
+    return not is_above and "a number of seconds above zero" or nil
+  elseif kind == "bytes" then
+    return not (is_above and (v % 1 == 0 or v == math.huge)) and
+      "an integer above zero, or math.huge" or nil
+  end
+  return not (is_above and v % 1 == 0 and v <= 2147483648) and
+    "an integer from 1 to 2^31" or nil
+end
+
+local NUMBERS = {seconds = true, bytes = true, header = true}
 
 local function read_options(fname, i, given, known)
   if given == nil then return {} end
@@ -32,10 +47,10 @@ local function read_options(fname, i, given, known)
     local wanted = known[k]
     if not wanted then
       bad(fname, i, ("unknown option '%s'"):format(tostring(k)), 4)
-    elseif wanted == "seconds" or wanted == "bytes" then
-      if type(v) ~= "number" or v ~= v or v <= 0 then
-        bad(fname, i, ("%s must be a number of %s above zero, got %s"):format(
-          k, wanted, got(v)), 4)
+    elseif NUMBERS[wanted] then
+      local problem = problem_of(wanted, v)
+      if problem then
+        bad(fname, i, ("%s must be %s, got %s"):format(k, problem, got(v)), 4)
       end
     elseif wanted ~= "any" and type(v) ~= wanted then
       bad(fname, i, ("%s must be a %s, got %s"):format(k, wanted, got(v)), 4)

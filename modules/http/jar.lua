@@ -29,6 +29,8 @@ local methods = {}
 local MOST, MOST_OF_DOMAIN = 3000, 50
 local MOST_BYTES = 4096 -- of name and value
 local MOST_ATTRIBUTE = 1024
+local LAST_TIME = 253402300799 -- the end of the year 9999
+local FOREIGN = "[%z\1-\8\10-\31\127]" -- what no name or value has
 
 -- -- dates --------------------------------------------------------------------
 
@@ -110,7 +112,8 @@ end
 read["max-age"] = function(cookie, value)
   if not value:find "^%-?%d+$" then return end
   cookie.max_age = true
-  cookie.expires = core.time() + tonumber(value)
+  cookie.expires =
+    math.max(0, math.min(core.time() + tonumber(value), LAST_TIME))
 end
 
 function read.domain(cookie, value)
@@ -127,7 +130,7 @@ function read.httponly(cookie) cookie.http_only = true end
 
 -- What Set-Cookie says; nil: it is no cookie.
 local function parse(text)
-  if text:find "[%z\1-\8\10-\31\127]" then return nil end
+  if text:find(FOREIGN) then return nil end
   local pair, rest = text:match "^([^;]*)(.*)$"
   local name, value = pair:match "^([^=]*)=(.*)$"
   if not name then return nil end
@@ -370,12 +373,14 @@ local function copy_of(given, i)
   local cookie = {}
   for k, wanted in pairs(FIELDS) do
     local v = given[k]
-    if type(v) ~= wanted and not (k == "expires" and v == nil) then
+    if (type(v) ~= wanted or v ~= v) and
+        not (k == "expires" and v == nil) then
       return nil, ("[%d].%s must be a %s, got %s"):format(i, k, wanted, type(v))
     end
     cookie[k] = v
   end
-  if (cookie.name .. cookie.value):find "[%z\1-\31\127;]" or
+  local text = cookie.name .. cookie.value
+  if text:find(FOREIGN) or text:find(";", 1, true) or
       cookie.name:find("=", 1, true) then
     return nil, ("[%d] has bytes that no cookie has"):format(i)
   end

@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- A URL:
---   scheme      "http" or "https"
+--   scheme      "http" or "https"; or another one that the reader knows
 --   host        in lower case; of IPv6 without brackets
 --   port        a number
 --   authority   host and port, as the field Host has them: of IPv6 without the
@@ -78,8 +78,7 @@ local function read_host(url, text)
   return nil
 end
 
-local function read_port(url, text)
-  local usual = PORTS[url.scheme]
+local function read_port(url, text, usual)
   if text == nil or text == "" then
     url.port = usual
     return nil
@@ -109,7 +108,7 @@ local function read_user(url, text)
   return nil
 end
 
-local function read_authority(url, text)
+local function read_authority(url, text, usual_port)
   local user, rest = text:match "^([^@]*)@(.*)$"
   rest = rest or text
   local host, port = rest:match "^(%[[^%]]*%])(.*)$"
@@ -121,7 +120,7 @@ local function read_authority(url, text)
   else
     host, port = rest:match "^([^:]*):?(.*)$"
   end
-  local problem = read_host(url, host) or read_port(url, port) or
+  local problem = read_host(url, host) or read_port(url, port, usual_port) or
     read_user(url, user)
   if problem then return problem end
   url.origin = ("%s://%s:%d"):format(url.scheme, url.host, url.port)
@@ -140,8 +139,10 @@ end
 
 -- -- URLs ---------------------------------------------------------------------
 
--- Reads a URL. nil and what is wrong: it is none, or none of HTTP.
-function Url.read(text)
+-- Reads a URL. nil and what is wrong: it is none, or none of HTTP. `ports`:
+-- other schemes, and the port of each.
+function Url.read(text, ports)
+  ports = ports or PORTS
   if #text > MOST then return nil, "it is too long" end
   local foreign = text:find(FOREIGN)
   if foreign then
@@ -153,10 +154,11 @@ function Url.read(text)
     return nil, 'it must begin with "http://" or "https://"'
   end
   local url = {scheme = scheme:lower()}
-  if not PORTS[url.scheme] then
+  local port = ports[url.scheme]
+  if not port then
     return nil, ("its scheme must be http or https, not '%s'"):format(scheme)
   end
-  local problem = read_authority(url, authority) or
+  local problem = read_authority(url, authority, port) or
     read_target(url, rest:match "^[^#]*")
   if problem then return nil, problem end
   return url

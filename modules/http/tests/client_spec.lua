@@ -223,7 +223,16 @@ describe("a bad argument", function()
     raises("timeout must be a number of seconds above zero, got 0", U,
       {timeout = 0})
     raises("redirects must be false or an integer", U, {redirects = 1.5})
-    raises("max_body must be a number of bytes above zero", U, {max_body = -1})
+    for _, none in ipairs {-1, 0, 0.5, 1000.5, 0 / 0} do
+      raises("max_body must be an integer above zero, or math.huge", U,
+        {max_body = none})
+      raises("max_header must be an integer from 1 to 2^31", U,
+        {max_header = none})
+    end
+    raises("max_header must be an integer from 1 to 2^31", U,
+      {max_header = math.huge})
+    raises("max_header must be an integer from 1 to 2^31", U,
+      {max_header = 2 ^ 31 + 1})
     raises("decode must be a boolean, got string", U, {decode = "no"})
     raises("jar must be a jar of http.jar, got table", U, {jar = {}})
     raises("proxy must be false, a URL or a table, got number", U, {proxy = 7})
@@ -241,6 +250,12 @@ describe("a bad argument", function()
     raises("form: 'x' must be a string", U, {form = {x = print}})
     raises("headers: Content%-Length is 3, and the body has 2 bytes", U,
       {body = "ab", headers = {["content-length"] = 3}})
+    raises("headers: Content%-Length is 9007199254740992, and the body has 2",
+      U, {body = "ab", headers = {["content-length"] = 2 ^ 53}})
+    for _, none in ipairs {-1, 0.5, 1e300, math.huge, "0x2", "2e0", " 2", ""} do
+      raises("headers: Content%-Length must be a number of bytes", U,
+        {body = "ab", headers = {["content-length"] = none}})
+    end
   end)
 
   it("is raised with the line of the program", function()

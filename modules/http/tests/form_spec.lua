@@ -154,6 +154,66 @@ describe("a form in parts", function()
       "", 'up "load"', "file", "closed", "closed"}, got)
   end)
 
+  -- Calls f(part, go_on) for a part of ten bytes, of which five have come; the
+  -- others come when go_on is called.
+  local function halves(f, options)
+    listener = assert(net.listen("127.0.0.1", 0))
+    local done, wanted = casting.channel(1), casting.channel(1)
+    casting.spawn(http.serve, listener, function(req)
+      done:send {pcall(f, assert(req:part()), function() wanted:send(true) end)}
+    end, options)
+    local stream =
+      assert(net.connect("127.0.0.1", select(2, listener:name())))
+    local head = "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n"
+    local last = "56789\r\n--XX--\r\n"
+    local mark = #"\r\n--XX" -- what may be one is not given out yet
+    stream:write(("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\n" ..
+      "Content-Length: %d\r\n\r\n%s%s"):format(MULTI, #head + mark + 5 + #last,
+      head, ("-"):rep(mark) .. "01234"))
+    assert(wanted:receive(LONG))
+    stream:write(last)
+    local got = done:receive(LONG)
+    stream:close()
+    assert(got[1], got[2])
+    return got[2]
+  end
+  local TEN = "------0123456789"
+
+  for _, what in ipairs {10, "a", 16} do
+    it(("loses nothing of read(%s) when that runs out of time"):format(
+      tostring(what)), function()
+      local got = halves(function(part, go_on)
+        local list, told = {}, false
+        while true do
+          local data, why = part:read(what)
+          if data == nil and why ~= "timeout" then break end
+          if not data and not told then
+            told = true
+            go_on()
+          end
+          list[#list + 1] = data
+          if what == "a" and data then break end
+        end
+        return told and table.concat(list)
+      end, {timeout = 0.01})
+      assert.equal(TEN, got)
+    end)
+  end
+
+  it("loses nothing of a read that is cancelled", function()
+    local got = halves(function(part, go_on)
+      local task = casting.spawn(part.read, part, "a")
+      for _ = 1, 20 do casting.yield() end
+      task:cancel()
+      task:join(LONG)
+      go_on()
+      local list = {}
+      for i = 1, 16 do list[i] = part:read(1) end
+      return table.concat(list) .. tostring(part:read(1))
+    end)
+    assert.equal(TEN .. "nil", got)
+  end)
+
   it("may be large, and is never kept as a whole", function()
     local body = "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n" ..
       ("0123456789\r\n--X"):rep(60000) .. "\r\n--XX--"

@@ -49,8 +49,16 @@ describe("a handshake", function()
   -- {Host, Origin, the option, taken?}
   for _, row in ipairs {
     {"example.org", "http://example.org", nil, true},
-    {"example.org", "https://example.org", nil, true},
-    {"example.org", "https://EXAMPLE.org:443", nil, true},
+    {"example.org", "HTTP://EXAMPLE.org:80", nil, true},
+    {"EXAMPLE.org:", "http://example.org", nil, true},
+    {"example.org", "https://example.org", nil, false},
+    {"example.org:443", "https://example.org", nil, false},
+    {"example.org", "http://example.org:443", nil, false},
+    {"example.org", "https://example.org", {"https://example.org"}, true},
+    {"example.org", "file://example.org", nil, false},
+    {"example.org", "xx://example.org", nil, false},
+    {"example.org", "ws://example.org", nil, false},
+    {"example.org", "chrome-extension://example.org", nil, false},
     {"example.org:80", "http://example.org", nil, true},
     {"example.org:8080", "http://example.org:8080", nil, true},
     {"[::1]:8080", "http://[::1]:8080", nil, true},
@@ -160,7 +168,10 @@ describe("a handshake", function()
     fails("bad argument #2 to 'websocket' %(table expected, got 7%)", url, 7)
     fails("unknown option 'origins'", url, {origins = "*"})
     fails("ping must be a number of seconds above zero, got 0", url, {ping = 0})
-    fails("max_message must be a number of bytes", url, {max_message = "1"})
+    for _, none in ipairs {"1", 0, -1, 0.5, 1000.5, 0 / 0} do
+      fails("max_message must be an integer above zero, or math.huge", url,
+        {max_message = none})
+    end
     fails("compress must be a boolean", url, {compress = 1})
     fails("protocols must be a list of tokens", url, {protocols = "a"})
     fails("headers must not have the field 'upgrade'", url,
@@ -172,6 +183,35 @@ describe("a handshake", function()
         {headers = {Host = host}})
     end
     fails("tls must be true, a table or a context", url, {tls = 1})
+  end)
+
+  for _, text in ipairs {"", "x", "http://127.0.0.1", "ws:/127.0.0.1", "ws://",
+    "ws://127.1", "ws://0x7f000001", "ws://2130706433", "ws://0177.0.0.1",
+    "ws://127.0.0.1:0", "ws://127.0.0.1:65536", "ws://127.0.0.1:x",
+    "ws://a@127.0.0.1", "ws://a:b@127.0.0.1", "ws://127.0.0.1@127.0.0.1",
+    "ws://127.0.0.1#", "ws://127.0.0.1/#a", "ws://127.0.0.1/a b",
+    "ws://127.0.0.1/\r\nX: y", "ws://127.0.0.1\\x", "ws://%31.0.0.1",
+    "ws://127.0.0.1/%", "ws://[::1", "ws://[1]", "ws://[127.0.0.1]"} do
+    it(("has no URL %q"):format(text), function()
+      assert.same({nil, "not a URL of a websocket"}, {http.websocket(text)})
+    end)
+  end
+
+  it("has a target and a host", function()
+    local listener = kit.keep(assert(casting.net.listen("127.0.0.1", 0)))
+    local _, port = listener:name()
+    for text, want in pairs {[""] = "/", ["/"] = "/", ["?a=b"] = "/?a=b",
+      ["/x%20y?z"] = "/x%20y?z"} do
+      local task = casting.spawn(http.websocket,
+        "WS://127.0.0.1:" .. port .. text, {timeout = LONG})
+      local stream = assert(listener:accept(LONG))
+      local head = stream:read_until("\r\n\r\n", 9999, LONG)
+      assert.equal("GET " .. want .. " HTTP/1.1", head:match "^[^\r]*")
+      assert.is_truthy(head:find("\r\nHost: 127.0.0.1:" .. port .. "\r\n", 1,
+        true))
+      stream:close()
+      task:cancel()
+    end
   end)
 
   it("says who has called it wrongly", function()
@@ -218,5 +258,13 @@ describe("TLS", function()
     ws:send "a"
     assert.same({1, "a", "text"}, {casting.select {ws:messages()}})
     assert.is_true(ws:close())
+    -- Pages of this server have its scheme.
+    for origin, status in pairs {["http://localhost"] = 403,
+      ["http://localhost:443"] = 403, ["https://localhost"] = 101,
+      ["https://localhost:443"] = 101, ["https://localhost:80"] = 403} do
+      local _, _, code = http.websocket(url, {tls = {ca = certs.ca.cert},
+        headers = {Host = "localhost", Origin = origin}})
+      assert.same({origin, status}, {origin, code or 101})
+    end
   end)
 end)

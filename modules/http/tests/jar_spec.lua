@@ -148,6 +148,11 @@ describe("a cookie", function()
     assert.equal("a=b", at(A, "a=b; Max-Age=9; Expires=Thu, 01-Jan-70 1:1:1"))
     assert.equal("a=b", at(A, "a=b; Expires=Thu, 01-Jan-70 1:1:1; Max-Age=9"))
     assert.is_nil(at(A, {"a=b", "a=c; Max-Age=0"}))
+    local far = http.jar()
+    far:set("a=b; Max-Age=" .. ("9"):rep(400), A)
+    far:set("b=c; Max-Age=-" .. ("9"):rep(400), A)
+    assert.equal("a=b", far:get(A))
+    assert.equal("9999-12-31", os.date("!%Y-%m-%d", far:list()[1].expires))
     local jar = http.jar {{name = "a", value = "b", domain = "example.org",
       path = "/", secure = false, http_only = false, host_only = false,
       expires = os.time() - 1}}
@@ -234,6 +239,20 @@ describe("a jar", function()
     s:close()
     jar:clear()
     assert.same({}, jar:list())
+  end)
+
+  it("gives all that it takes", function()
+    local taken = 0
+    for byte = 0, 255 do
+      for _, text in ipairs {"a%sb=c", "a=b%sc", "a=%s", "%s=c"} do
+        local jar = http.jar()
+        jar:set(text:format(string.char(byte)), A)
+        assert.equal(jar:get(A), http.jar(jar:list()):get(A))
+        taken = taken + #jar:list()
+      end
+    end
+    assert.is_true(taken > 800)
+    assert.equal("a=x\ty", at(A, "a=x\ty"))
   end)
 
   it("has limits", function()

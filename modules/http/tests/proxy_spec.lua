@@ -193,6 +193,28 @@ describe("https", function()
     assert.matches("^TLS: ", why)
   end)
 
+  it("keeps no context that the program has forgotten", function()
+    local base = secure()
+    local seen = setmetatable({}, {__mode = "k"})
+    local function ask(wrap)
+      local context = assert(require("casting.tls").context(tls))
+      seen[context] = true
+      local c = http.client()
+      assert.equal("/", c:request(base, {tls = wrap(context)}).body)
+      assert.equal("/", c:request(base, {tls = wrap(context)}).body)
+      assert.equal(wrap(context) == context and 1 or 2, c:stats().made)
+      c:close()
+    end
+    ask(function(context) return context end)
+    ask(function(context) return {context = context} end)
+    for _ = 1, 1000 do
+      casting.yield()
+      collectgarbage()
+      if next(seen) == nil then break end
+    end
+    assert.is_nil(next(seen))
+  end)
+
   it("names what is wrong with the option", function()
     assert.error_matches(function()
       http.request("https://localhost:1", {tls = {cx = 1}})

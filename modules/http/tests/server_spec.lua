@@ -565,6 +565,16 @@ describe("a server", function()
       {"127.0.0.1", 0}, f, {x = 1})
     fails("bad argument #3 to 'serve' %(header must be a number of seconds",
       {"127.0.0.1", 0}, f, {header = -1})
+    for _, none in ipairs {-1, 0, 0.5, 1000.5, 0 / 0, "1"} do
+      fails("body must be an integer above zero, or math.huge",
+        {"127.0.0.1", 0}, f, {body = none})
+      fails("max_header must be an integer from 1 to 2^31", {"127.0.0.1", 0}, f,
+        {max_header = none})
+    end
+    for _, none in ipairs {math.huge, 2 ^ 31 + 1} do
+      fails("max_header must be an integer from 1 to 2^31", {"127.0.0.1", 0}, f,
+        {max_header = none})
+    end
     fails("bad argument #1 to 'serve' %(listener or {host, port} expected, " ..
       "got 7", 7, f)
   end)
