@@ -23,6 +23,7 @@ typedef struct ws_shared {
 
 typedef struct ws_codec {
   bool client;
+  bool busy;      /* next_frame runs, or was left by an error */
   bool inside;    /* a frame: its head was read */
   bool deflated;  /* the message is */
   uint8_t opcode; /* of the message that has begun; WS_MORE: there is none */
@@ -36,6 +37,7 @@ typedef struct ws_codec {
   size_t size;   /* of the message so far */
   char *data;    /* it, or NULL: it is not there, or has not begun */
   size_t room;
+  z_stream *inflating; /* see ws_inflate_push */
   uint8_t control[WS_CONTROL_MOST];
 } ws_codec;
 
@@ -268,8 +270,8 @@ static int read_whole(lua_State *L, ws_codec *c, ws_input *in) {
 }
 
 static int push_inflated(lua_State *L, ws_codec *c, ws_input *in) {
-  ws_inflated how =
-    ws_inflate_push(L, &shared_of(L)->deflate, c->data, c->size, c->most);
+  ws_inflated how = ws_inflate_push(
+    L, &shared_of(L)->deflate, &c->inflating, c->data, c->size, c->most);
   size_t n;
   const char *s = lua_tolstring(L, -1, &n);
   drop_data(L, c);
@@ -330,23 +332,27 @@ static int read_data(lua_State *L, ws_codec *c, ws_input *in) {
    opcode, message        1: a text, 2: not
    opcode, bytes          9: ping, 10: pong
    opcode, code, reason   8: close; 1005: no code
-   0, code, why           it is wrong, and the codec of no use any more */
+   0, code, why           it is wrong, and the codec of no use any more
+   An error for want of memory comes when a part was read already, so then the
+   codec is of no use, either. */
 static int next_frame(lua_State *L) {
   ws_codec *c = check_codec(L);
   ws_input in;
   size_t offset = (size_t)luaL_checkinteger(L, 3);
+  int n;
   in.at = luaL_checklstring(L, 2, &in.n);
   luaL_argcheck(L, offset <= in.n, 3, "offset");
   in.at += offset;
   in.n -= offset;
-  for (;;) {
-    int n;
-    if (!c->inside && (n = read_head(L, c, &in)) != 1) return n;
+  if (c->busy) return fault(L, &in, 1011, "not enough memory");
+  c->busy = true;
+  do {
+    if (!c->inside && (n = read_head(L, c, &in)) != 1) break;
     n = c->head.opcode >= WS_CLOSE ? read_control(L, c, &in)
                                    : read_data(L, c, &in);
-    if (n > 0) return n;
-    if (c->inside) return 0;
-  }
+  } while (n == 0 && !c->inside);
+  c->busy = false;
+  return n;
 }
 
 /* -- what is sent --------------------------------------------------------- */
@@ -467,7 +473,10 @@ static int new_codec(lua_State *L) {
 }
 
 static int collect_codec(lua_State *L) {
-  drop_data(L, lua_touserdata(L, 1));
+  ws_codec *c = lua_touserdata(L, 1);
+  drop_data(L, c);
+  ws_inflate_drop(c->inflating);
+  c->inflating = NULL;
   return 0;
 }
 

@@ -16,9 +16,7 @@ void ws_deflate_fini(ws_deflate *d) {
     free(d->out[i]);
     d->out[i] = NULL;
   }
-  if (d->in == NULL) return;
-  (void)inflateEnd(d->in);
-  free(d->in);
+  ws_inflate_drop(d->in);
   d->in = NULL;
 }
 
@@ -41,11 +39,17 @@ static z_stream *deflater(ws_deflate *d, int bits) {
 
 bool ws_deflate_push(
   lua_State *L, ws_deflate *d, int bits, const char *s, size_t n) {
-  z_stream *z = deflater(d, bits);
+  z_stream *z;
   Bytef *to;
-  if (z == NULL || n > UINT32_MAX / 2) return false;
-  /* What is not shorter than s is not wanted: so there is no more room. */
+  if (n > UINT32_MAX / 2) return false;
+  /* What is not shorter than s is not wanted: so there is no more room. A
+     finalizer that runs now may compress a message of its own. */
   to = lua_newuserdata(L, n);
+  z = deflater(d, bits);
+  if (z == NULL) {
+    lua_pop(L, 1);
+    return false;
+  }
   z->next_in = (Bytef *)(uintptr_t)s;
   z->avail_in = (uInt)n;
   z->next_out = to;
@@ -63,8 +67,18 @@ bool ws_deflate_push(
 
 /* -- decompressing -------------------------------------------------------- */
 
-static z_stream *inflater(ws_deflate *d) {
-  z_stream *z = d->in;
+void ws_inflate_drop(z_stream *z) {
+  if (z == NULL) return;
+  (void)inflateEnd(z);
+  free(z);
+}
+
+static z_stream *inflater(ws_deflate *d, z_stream **own) {
+  z_stream *z = *own;
+  if (z == NULL) {
+    *own = z = d->in;
+    d->in = NULL;
+  }
   if (z != NULL) return inflateReset(z) == Z_OK ? z : NULL;
   z = calloc(1, sizeof *z);
   if (z == NULL) return NULL;
@@ -72,8 +86,17 @@ static z_stream *inflater(ws_deflate *d) {
     free(z);
     return NULL;
   }
-  d->in = z;
+  *own = z;
   return z;
+}
+
+static void give_back(ws_deflate *d, z_stream **own) {
+  z_stream *z = *own;
+  *own = NULL;
+  if (d->in == NULL)
+    d->in = z;
+  else
+    ws_inflate_drop(z);
 }
 
 /* The next bytes, up to the end of a block at most. False: it is malformed. */
@@ -94,9 +117,9 @@ static bool is_over(const z_stream *z) {
 }
 
 ws_inflated ws_inflate_push(
-  lua_State *L, ws_deflate *d, char *s, size_t n, size_t most) {
+  lua_State *L, ws_deflate *d, z_stream **own, char *s, size_t n, size_t most) {
   ws_inflated result = WS_INFLATED;
-  z_stream *z = inflater(d);
+  z_stream *z = inflater(d, own);
   size_t got = 0;
   luaL_Buffer b;
   if (z == NULL || n > UINT32_MAX - sizeof ending)
@@ -116,8 +139,9 @@ ws_inflated ws_inflate_push(
     if (got > most && result == WS_INFLATED) result = WS_TOO_LONG;
     /* Room that is left over: there is no more. */
   } while (result == WS_INFLATED && !is_over(z) && z->avail_out == 0);
-  luaL_pushresult(&b);
   /* In the middle of a block? Its rest was not sent. */
   if (result == WS_INFLATED && !is_over(z)) result = WS_MALFORMED;
+  luaL_pushresult(&b);
+  give_back(d, own);
   return result;
 }

@@ -87,7 +87,7 @@ bool ws_chance_take(ws_chance *c, uint8_t *to, size_t n);
    is idle needs no memory for it: with contexts it would be 300 KB. */
 typedef struct ws_deflate {
   z_stream *out[16]; /* by the bits of the window */
-  z_stream *in;
+  z_stream *in;      /* that nobody uses; or NULL */
 } ws_deflate;
 
 void ws_deflate_fini(ws_deflate *d);
@@ -102,9 +102,13 @@ typedef enum ws_inflated {
 } ws_inflated;
 
 /* Pushes what s was before, `most` bytes at the most; s has room for four bytes
-   behind it. Something is pushed in any case. */
-ws_inflated ws_inflate_push(
-  lua_State *L, ws_deflate *d, char *s, size_t n, size_t most);
+   behind it. Something is pushed in any case. While Lua allocates, which may
+   run finalizers that receive from others, the stream is *own; where memory
+   ends it stays there. */
+ws_inflated ws_inflate_push(lua_State *L, ws_deflate *d, z_stream **own,
+  char *s, size_t n, size_t most);
+/* Frees one that is left over; or NULL. */
+void ws_inflate_drop(z_stream *z);
 
 /* -- for Lua (codec.c) ---------------------------------------------------- */
 

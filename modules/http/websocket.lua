@@ -20,6 +20,7 @@
 --   data, at              what was read, and how much of it is done; or false
 --   state                 "open"; "closing": a frame of close was sent, and
 --                         nothing may follow; "closed": nothing comes any more
+--   failed                the other side has done what it must not do
 --   code, reason          of the first frame of close; nil: there was none
 --   channel               where its task hands messages over; or false
 --   reader                that task; or false
@@ -49,6 +50,7 @@ local MUCH = 1048576 -- bytes that are read, and dropped, meanwhile
 local MANY = 8 -- messages that are sent before somebody must read
 local MOST_PONGS = 4096 -- bytes that wait; of further pings none is answered
 local LONGEST = 7.5 -- seconds between two looks
+local AGAIN = 0.25 -- the same of who waits for the end
 
 -- -- the end ------------------------------------------------------------------
 
@@ -141,8 +143,9 @@ local function answer_close(ws, code, reason)
   part(ws)
 end
 
--- The other side does what it must not do.
+-- The other side does what it must not do: nothing is read any more.
 local function fail(ws, code, why)
+  ws.data, ws.failed = false, true
   if ws.state == "open" then
     ws.code, ws.reason = code, why
     if not write_close(ws, core.close_body(code, why), LINGER) then
@@ -178,8 +181,9 @@ local function answer_ping(ws, bytes)
   local pongs = ws.pongs
   if ws.state ~= "open" or (pongs and #pongs > MOST_PONGS) then return end
   local pong = frame(ws.codec, PONG, bytes)
-  -- First of all, since there may be no memory for it: it runs later.
-  if not pongs then casting.spawn(write_pongs, ws) end
+  -- First of all, since there may be no memory for it, or no room for a task:
+  -- then this one is lost. It runs later.
+  if not pongs and not pcall(casting.spawn, write_pongs, ws) then return end
   ws.pongs = pongs and pongs .. pong or pong
 end
 
@@ -210,7 +214,7 @@ local function read_message(ws, timeout, closer)
           fail(ws, a, b)
         end
       end
-    elseif ws.state == "closed" then
+    elseif ws.state == "closed" or ws.failed then
       return nil
     elseif ws.state == "closing" and not closer then
       let_close(ws)
@@ -414,9 +418,10 @@ local function shut(ws, body)
   while ws.state ~= "closed" do
     local left = deadline - casting.now()
     if left <= 0 then return end
-    if ws.channel or is_read(ws) then
+    if ws.failed or ws.channel or is_read(ws) then
       if not ws.over then ws.over = casting.channel() end
-      ws.over:receive(left)
+      -- A task that is cancelled while it reads cannot tell.
+      ws.over:receive(math.min(left, AGAIN))
     else
       read_message(ws, left, true)
     end
@@ -477,9 +482,9 @@ WebSocket.meta = {
 function WebSocket.new(stream, server, bits, o, protocol)
   local codec = core.codec(server == true, o.max_message, bits)
   local ws = setmetatable({stream = stream, codec = codec, data = false, at = 0,
-    state = "open", channel = false, over = false, sends = 0, pongs = false,
-    closing = o.closing, ping = o.ping, seen = 0, heard = true, pinged = false,
-    reader = false}, WebSocket.meta)
+    state = "open", failed = false, channel = false, over = false, sends = 0,
+    pongs = false, closing = o.closing, ping = o.ping, seen = 0, heard = true,
+    pinged = false, reader = false}, WebSocket.meta)
   if protocol then ws.protocol = protocol end
   if server ~= true then server.leave = WebSocket.leave end
   enter(ws, server)

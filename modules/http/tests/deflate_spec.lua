@@ -143,6 +143,40 @@ describe("compression", function()
     assert.same({"close 1009"}, kit.read_all(stream))
   end)
 
+  -- All of a Lua state share what zlib needs.
+  it("is not disturbed by finalizers that send and receive", function()
+    local codecs = {}
+    for i = 1, 2 do
+      codecs[i] = {core.codec(false, 1e6, 15), core.codec(true, 1e6, 15)}
+    end
+    local function pass(i, text)
+      local got = select(3, core.next_frame(codecs[i][2],
+        table.concat({core.frame(codecs[i][1], 2, text)}), 0))
+      return got == text
+    end
+    local finalized, right = 0, true
+    local newproxy, litter = rawget(_G, "newproxy"), nil
+    local function finalize()
+      finalized = finalized + 1
+      right = pass(2, ("other %d, "):format(finalized):rep(900)) and right
+      if finalized < 300 then litter() end
+    end
+    function litter()
+      if newproxy then
+        getmetatable(newproxy(true)).__gc = finalize
+      else
+        setmetatable({}, {__gc = finalize})
+      end
+    end
+    litter()
+    local round = 0
+    while finalized < 300 do
+      round = round + 1
+      assert.is_true(pass(1, ("some %d, "):format(round):rep(1000)))
+    end
+    assert.is_true(right)
+  end)
+
   it("does not make the limit smaller", function()
     local ws, other = pair({compress = true, max_message = 70000},
       {compress = true, max_message = 70000})

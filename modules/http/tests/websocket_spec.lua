@@ -6,6 +6,7 @@ local helper = require "helper"
 local _ENV = helper.globals(_ENV) -- luacheck: ignore
 package.path = "./modules/http/tests/?.lua;" .. package.path
 local kit = require "wskit"
+local net = require "casting.net"
 local LONG = helper.LONG
 local frame, MASK = kit.frame, "\1\2\3\4"
 
@@ -328,6 +329,22 @@ describe("the end of a websocket", function()
     assert.is_true((task:await(LONG)))
   end)
 
+  it("does not wait for a task that was cancelled as it received", function()
+    local answers = casting.channel()
+    local stream, task = kit.server_of(function(ws)
+      local receiving = casting.spawn(ws.receive, ws)
+      casting.yield()
+      local closing = casting.spawn(ws.close, ws)
+      answers:receive(LONG)
+      receiving:cancel()
+      return closing:await(LONG), ws:receive()
+    end, {closing = LONG})
+    assert.equal("close 1000", kit.tell(kit.read(stream)))
+    answers:close()
+    stream:write(frame(8, kit.code(1000)))
+    assert.same({true, nil, "closed", 1000, ""}, {task:await(LONG / 2)})
+  end)
+
   it("takes the time that it may take, and no more", function()
     local stream, task = kit.server_of(function(ws)
       return ws:close(1000), ws:receive()
@@ -479,6 +496,31 @@ describe("a ping", function()
     stream:write(frame(8, kit.code(1000), {mask = MASK}))
     repeat word = kit.read(stream) until word ~= 1
     assert.equal(8, word)
+  end)
+
+  it("is answered after one for which there was no task", function()
+    local session = casting.session {tasks = 3}
+    local listener = kit.keep(assert(net.listen("127.0.0.1", 0)))
+    local client = session:spawn(function(port)
+      local ws = require "casting.http".websocket("ws://127.0.0.1:" .. port,
+        {ping = false})
+      local casting = require "casting"
+      local other = casting.channel()
+      local filler = casting.spawn(other.receive, other)
+      local first = ws:receive()
+      other:close()
+      filler:join()
+      local second = ws:receive()
+      return first, second
+    end, (select(2, listener:name())))
+    local stream = kit.keep(assert(listener:accept(LONG)))
+    stream:write(kit.answer(stream:read_until("\r\n\r\n", 65536, LONG)))
+    stream:write(frame(9, "lost") .. frame(1, "a"))
+    stream:write(frame(9, "p"))
+    assert.equal("pong p", kit.tell(kit.read(stream)))
+    stream:write(frame(1, "b"))
+    assert.same({"a", "b"}, {client:await(LONG)})
+    session:close()
   end)
 
   it("can come in thousands", function()
