@@ -4,8 +4,12 @@
 -- RFC 9110, 13 (conditional requests) and 14 (ranges). What is known of a file
 -- that is sent, an entry:
 --   path, size
+--   kind          the field Content-Type; and so on:
+--   tag, changed  ETag, Last-Modified; nil: no date can tell when
 --   headers       the fields that all of its responses have; no response gets
 --                 the table itself, since a handler may change what it finds
+--   lines         the same as lines; this and the table are made when they are
+--                 needed
 --   data          what is in it, if it is small and entries are kept
 --   expires       when the entry must be made anew
 
@@ -21,13 +25,14 @@ local PIECE = 65536 -- bytes that are read in one go
 local SMALL = 65536 -- bytes of a file that is kept as a whole
 local MOST_KEPT = 16777216 -- bytes that are kept of all files, half of it new
 local MOST_RANGES = 16
+local CONDITIONS = 64 -- a flag of requests
 local MOST_AGE = 2147483648 -- of a larger number caches make this one, too
 local FIRST_DATE, LAST_DATE = -62135596800, 253402300799 -- of years 1 to 9999
 
 -- -- what is known of files ---------------------------------------------------
 
 local function type_of(path, types)
-  local ending = path:match "%.([^./]+)$"
+  local ending = path:match "^.*%.([^./]+)$"
   if not ending then return "application/octet-stream" end
   local lower = ending:lower()
   return types and (types[ending] or types[lower]) or TYPES[lower] or
@@ -69,18 +74,38 @@ local function describe(file, path, o)
     return nil, ("%s: is a %s"):format(path, found.type)
   end
   local modified = math.floor(found.modified)
-  local headers = {["Content-Type"] = type_of(path, o.types),
-    ["Accept-Ranges"] = "bytes",
-    ETag = ('"%.0f-%.0f"'):format(found.size, found.modified * 1e6)}
-  if modified >= FIRST_DATE and modified <= LAST_DATE then
-    headers["Last-Modified"] = core.date(modified)
+  local has_date = modified >= FIRST_DATE and modified <= LAST_DATE
+  return {path = path, size = found.size, kind = type_of(path, o.types),
+    tag = ('"%.0f-%.0f"'):format(found.size, found.modified * 1e6),
+    changed = has_date and core.date(modified) or nil, data = false,
+    expires = 0}
+end
+
+local function age_of(o)
+  return o.max_age and ("max-age=%.0f"):format(
+    math.max(0, math.min(math.floor(o.max_age), MOST_AGE)))
+end
+
+local function headers_of(entry, o)
+  if not entry.headers then
+    entry.headers = set_fields({["Content-Type"] = entry.kind,
+      ["Accept-Ranges"] = "bytes", ETag = entry.tag,
+      ["Last-Modified"] = entry.changed,
+      ["Cache-Control"] = age_of(o) or nil}, o.headers)
   end
-  if o.max_age then
-    headers["Cache-Control"] = ("max-age=%.0f"):format(
-      math.max(0, math.min(math.floor(o.max_age), MOST_AGE)))
+  return entry.headers
+end
+
+-- Only if the options have no fields: these might say something again.
+local function lines_of(entry, o)
+  if not entry.lines then
+    local changed, age = entry.changed, age_of(o)
+    entry.lines = "Content-Type: " .. entry.kind ..
+      "\r\nAccept-Ranges: bytes\r\nETag: " .. entry.tag .. "\r\n" ..
+      (changed and "Last-Modified: " .. changed .. "\r\n" or "") ..
+      (age and "Cache-Control: " .. age .. "\r\n" or "")
   end
-  return {path = path, size = found.size,
-    headers = set_fields(headers, o.headers), data = false, expires = 0}
+  return entry.lines
 end
 
 -- Opens a file: its entry and the open file; or nil and why.
@@ -94,7 +119,7 @@ local function open(path, o)
   return nil, why
 end
 
--- Entries that are kept, by path. There are two tables: when the younger one is
+-- Entries that are kept, by the path of the request. There are two tables: when the younger one is
 -- full it becomes the elder one, which is forgotten. What is used again gets
 -- into the younger one.
 local Kept = {}
@@ -135,13 +160,9 @@ function Kept:get(path)
 end
 
 -- The entry of a file; and the file, open, if that must be read yet. Or nil and
--- why.
-local function find(path, o)
-  local kept = keeper(o)
-  local entry = kept and kept:get(path)
-  if entry then return entry end
-  local file
-  entry, file = open(path, o)
+-- why. `kept`, if there is one, keeps it for requests of the path `key`.
+local function find(path, o, kept, key)
+  local entry, file = open(path, o)
   if not entry then return nil, file end
   if not kept or entry.size > SMALL then return entry, file end
   -- Some files of the system are not as long as they say, and one that is
@@ -150,7 +171,7 @@ local function find(path, o)
   if #data ~= entry.size then return entry, file end
   file:close()
   entry.data, entry.expires = data, casting.now() + kept.seconds
-  kept:put(path, entry)
+  kept:put(key, entry)
   return entry
 end
 
@@ -271,6 +292,15 @@ local function write_part(response, entry, file, first, length)
   return true
 end
 
+-- What is in a file that is not large.
+local function whole(entry, file)
+  if entry.data then return entry.data end
+  if entry.size == 0 then return "" end
+  local data, why = file:read(entry.size, 0)
+  if not data then error(why or (entry.path .. ": it has changed"), 0) end
+  return data
+end
+
 local function write_whole(response, entry, file)
   if entry.data then return response:finish(entry.data) end
   if response.request.method == "HEAD" or entry.size > PIECE then
@@ -279,10 +309,7 @@ local function write_whole(response, entry, file)
     if response.request.method == "HEAD" then return response:finish() end
     return write_part(response, entry, file, 0, entry.size)
   end
-  if entry.size == 0 then return response:finish "" end
-  local data, why = file:read(entry.size, 0)
-  if not data then error(why or (entry.path .. ": it has changed"), 0) end
-  return response:finish(data)
+  return response:finish(whole(entry, file))
 end
 
 local function write_range(response, entry, file, range)
@@ -344,13 +371,39 @@ local function answer_whole(request, response, entry, file)
   return ok, why
 end
 
+-- Is all of a file that is not large wanted, with the fields that it has itself
+-- and no others? Then these are lines already, or as good as that.
+local function is_plain(request, response, entry, o)
+  return (entry.data or entry.size <= PIECE and request.method == "GET") and
+    request.flags % (2 * CONDITIONS) < CONDITIONS and
+    response.status == 200 and not response.state and
+    not response.pending and not o.headers and
+    next(response.headers) == nil and not rawget(request, "headers")
+end
+
+local function finish(response, entry, file)
+  return response:finish(whole(entry, file))
+end
+
+local function send_plainly(response, entry, file, o)
+  response.lines = lines_of(entry, o)
+  local ok, done, why = pcall(finish, response, entry, file)
+  response.lines = nil
+  if file then file:close() end
+  if ok then return done, why end
+  error(done, 0)
+end
+
 -- The same, to the end of the response. The fields are those of the entry, but
 -- for those that the handler has set; which has its own table back behind it,
 -- and may answer in another way when nothing was sent but an error raised.
-local function respond(request, response, entry, file)
+local function respond(request, response, entry, file, o)
+  if is_plain(request, response, entry, o) then
+    return send_plainly(response, entry, file, o)
+  end
   local own, status = response.headers, response.status
   local fields = {}
-  for name, value in pairs(entry.headers) do fields[name] = value end
+  for name, value in pairs(headers_of(entry, o)) do fields[name] = value end
   response.headers = set_fields(fields, own)
   local ok, done, why = pcall(answer_whole, request, response, entry, file)
   if file then file:close() end
@@ -362,10 +415,10 @@ end
 
 -- Sends the file at `path`: true; or nil and why there is none, and nothing was
 -- sent, or why the client has not got all of it.
-function Files.send(request, response, path, o)
-  local entry, file = find(path, o)
+function Files.send(request, response, path, o, kept)
+  local entry, file = find(path, o, kept, request.path)
   if not entry then return nil, file end
-  return respond(request, response, entry, file)
+  return respond(request, response, entry, file, o)
 end
 
 -- -- directories --------------------------------------------------------------
@@ -416,13 +469,16 @@ function Files.serve(request, response, root, o)
     response.headers.Allow = "GET, HEAD"
     return refuse(response, 405, "only GET and HEAD")
   end
+  local kept = keeper(o)
+  local entry = kept and kept:get(request.path)
+  if entry then return respond(request, response, entry, nil, o) end
   local path = below(request.path, o.dotfiles)
   if not path then return miss(request, response, o) end
   if path:sub(-1) == "/" then
     if not o.index then return miss(request, response, o) end
     path = path .. o.index
   end
-  local ok, why = Files.send(request, response, root .. path, o)
+  local ok, why = Files.send(request, response, root .. path, o, kept)
   if ok or response.state then return ok, why end
   if path == request.path and is_reason(why, "is a directory") then
     response.headers.Location = with_slash(request)

@@ -282,6 +282,12 @@ static void read_connection(
   }
 }
 
+/* What is sent may depend on it (RFC 9110, 13 and 14). */
+static bool is_condition(http_text name) {
+  return (name.n > 3 && http_text_is((http_text){name.at, 3}, "if-")) ||
+         http_text_is(name, "range");
+}
+
 /* What the fields of both kinds of messages say; *hosts counts Host. */
 static const http_fault *read_meaning(http_head *h, int *hosts) {
   bool keeps = false, closes = false, upgrades = false, has_upgrade = false;
@@ -291,6 +297,7 @@ static const http_fault *read_meaning(http_head *h, int *hosts) {
   *hosts = 0;
   for (size_t i = 0; i < h->nfields && fault == NULL; i++) {
     http_text name = h->fields[i].name, value = h->fields[i].value;
+    if (asks && is_condition(name)) h->flags |= HTTP_CONDITIONS;
     switch (name.n) {
     case 4:
       if (asks && http_text_is(name, "host") &&

@@ -62,6 +62,7 @@ typedef enum http_flag {
   HTTP_UPGRADES = 8,    /* Connection: upgrade, and there is such a field */
   HTTP_OLD = 16,        /* HTTP/1.0 */
   HTTP_HAS_LENGTH = 32, /* Content-Length is there */
+  HTTP_CONDITIONS = 64, /* of a request: If-... or Range is there */
 } http_flag;
 
 typedef struct http_head {

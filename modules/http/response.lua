@@ -10,6 +10,7 @@
 --   status, headers       for the handler to set, until the head has gone out
 -- and for the functions here:
 --   conn, request
+--   lines                 nil; or its fields, ready, while files.lua answers
 --   pending               what was written and has not gone out; or false
 --   state                 false; "chunks", "length" (which was said), "bare"
 --                         (to the end of the connection), "none" (there is no
@@ -213,7 +214,8 @@ local function send_whole(self, body)
   local is_head = self.request.method == "HEAD"
   local behind = not is_head and size <= WHOLE and body or nil
   local head, closes =
-    core.head(status, headers, with_connection(self, how), size, behind)
+    core.head(status, self.lines or headers, with_connection(self, how), size,
+    behind)
   if closes then self.conn.keeps = false end
   self.state, self.sent = "done", is_head and 0 or size
   if is_head or behind then return send(self, head) end

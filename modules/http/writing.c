@@ -237,9 +237,10 @@ static char *put_connection(char *to, const said *s, unsigned how) {
 
 /* head(status, fields or nil, how, length [, body]): the head of a response,
    with the body behind it. `fields` maps names to strings, numbers or lists of
-   them; one may be "reason". `how`: the sum of CLOSES and so on. Of a length
-   below 0 nothing is said. Returns also whether the fields have said that the
-   connection ends. */
+   them; one may be "reason"; or it is a string, lines of this module's own,
+   which say the type, but no length and no date. `how`: the sum of CLOSES and so
+   on. Of a length below 0 nothing is said. Returns also whether the fields have
+   said that the connection ends. */
 static int push_head(lua_State *L) {
   int status = (int)luaL_checkinteger(L, 1);
   unsigned how = (unsigned)luaL_checkinteger(L, 3);
@@ -255,6 +256,9 @@ static int push_head(lua_State *L) {
   if (lua_istable(L, 2)) {
     push_fields(L, 2, &s);
     fields.at = lua_tolstring(L, -1, &fields.n);
+  } else if (lua_isstring(L, 2)) {
+    fields.at = lua_tolstring(L, 2, &fields.n);
+    s.type = true;
   }
   room = OWN_MOST + fields.n + body.n;
   if (room > sizeof space) text = lua_newuserdata(L, room);
