@@ -238,9 +238,9 @@ static char *put_connection(char *to, const said *s, unsigned how) {
 /* head(status, fields or nil, how, length [, body]): the head of a response,
    with the body behind it. `fields` maps names to strings, numbers or lists of
    them; one may be "reason"; or it is a string, lines of this module's own,
-   which say the type, but no length and no date. `how`: the sum of CLOSES and so
-   on. Of a length below 0 nothing is said. Returns also whether the fields have
-   said that the connection ends. */
+   which say the type, but no length and no date. `how`: the sum of CLOSES and
+   so on. Of a length below 0 nothing is said. Returns also whether the fields
+   have said that the connection ends. */
 static int push_head(lua_State *L) {
   int status = (int)luaL_checkinteger(L, 1);
   unsigned how = (unsigned)luaL_checkinteger(L, 3);
