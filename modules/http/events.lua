@@ -69,12 +69,25 @@ local function ping(self, response, seconds)
   until quiet and not response:write ":\n\n"
 end
 
+-- The fields that go with events. There is one type, and the program's others
+-- count, however they are spelled.
+local function set_fields(headers)
+  local said = {}
+  for name in pairs(headers) do
+    local lower = type(name) == "string" and name:lower() or name
+    if lower == "content-type" then headers[name] = nil end
+    said[lower] = true
+  end
+  headers["Content-Type"] = "text/event-stream"
+  if not said["cache-control"] then headers["Cache-Control"] = "no-store" end
+  if not said["x-accel-buffering"] then
+    headers["X-Accel-Buffering"] = "no" -- nginx passes it on at once
+  end
+end
+
 -- response:events([options])
 function Events.begin(response, o)
-  local headers = response.headers
-  headers["Content-Type"] = "text/event-stream"
-  headers["Cache-Control"] = "no-store"
-  headers["X-Accel-Buffering"] = "no" -- nginx passes it on at once
+  set_fields(response.headers)
   local ok, why = response:flush()
   if not ok then return nil, why end
   local self = setmetatable({response = response, sent = false}, Events)

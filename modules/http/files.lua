@@ -466,7 +466,7 @@ end
 -- Answers with a file in the directory `root`.
 function Files.serve(request, response, root, o)
   if request.method ~= "GET" and request.method ~= "HEAD" then
-    response.headers.Allow = "GET, HEAD"
+    set_fields(response.headers, {Allow = "GET, HEAD"})
     return refuse(response, 405, "only GET and HEAD")
   end
   local kept = keeper(o)
@@ -481,7 +481,7 @@ function Files.serve(request, response, root, o)
   local ok, why = Files.send(request, response, root .. path, o, kept)
   if ok or response.state then return ok, why end
   if path == request.path and is_reason(why, "is a directory") then
-    response.headers.Location = with_slash(request)
+    set_fields(response.headers, {Location = with_slash(request)})
     return refuse(response, 301, "see the path with a slash")
   elseif is_reason(why, "permission denied") then
     return refuse(response, 403, "forbidden")

@@ -51,6 +51,22 @@ describe("server-sent events", function()
     assert.equal("", chunk())
   end)
 
+  it("have the program's fields, however spelled, but one type", function()
+    local head = ask(function(_, res)
+      res.headers["content-type"] = "text/plain"
+      res.headers["cache-control"] = "no-cache"
+      res.headers["X-ACCEL-buffering"] = "yes"
+      assert(res:events())
+    end)
+    local got = {}
+    for name, value in head:gmatch "\r\n([^:]*): ([^\r]*)" do
+      local lower = name:lower()
+      got[lower] = (got[lower] and got[lower] .. ", " or "") .. value
+    end
+    assert.same({"text/event-stream", "no-cache", "yes"}, {got["content-type"],
+      got["cache-control"], got["x-accel-buffering"]})
+  end)
+
   it("are followed by comments when nothing comes", function()
     local go = casting.channel()
     ask(function(_, res)
