@@ -35,8 +35,13 @@ local function type_of(path, types)
   local ending = path:match "^.*%.([^./]+)$"
   if not ending then return "application/octet-stream" end
   local lower = ending:lower()
-  return types and (types[ending] or types[lower]) or TYPES[lower] or
-    "application/octet-stream"
+  local own = types and (types[ending] or types[lower])
+  if not own then return TYPES[lower] or "application/octet-stream" end
+  -- It becomes a part of lines that nobody looks at any more.
+  if type(own) ~= "string" or not core.is_value(own) then
+    error(("types: that of '%s' must be one line of text"):format(lower), 0)
+  end
+  return own
 end
 
 -- Sets more fields. One of them takes the place of one that is there, however
@@ -67,7 +72,7 @@ local function said(fields, wanted)
 end
 
 -- The entry of a file that is open; or nil and why.
-local function describe(file, path, o)
+local function describe(file, path, kind)
   local found, why = file:stat()
   if not found then return nil, why end
   if found.type ~= "file" then
@@ -75,7 +80,7 @@ local function describe(file, path, o)
   end
   local modified = math.floor(found.modified)
   local has_date = modified >= FIRST_DATE and modified <= LAST_DATE
-  return {path = path, size = found.size, kind = type_of(path, o.types),
+  return {path = path, size = found.size, kind = kind,
     tag = ('"%.0f-%.0f"'):format(found.size, found.modified * 1e6),
     changed = has_date and core.date(modified) or nil, data = false,
     expires = 0}
@@ -110,18 +115,19 @@ end
 
 -- Opens a file: its entry and the open file; or nil and why.
 local function open(path, o)
+  local kind = type_of(path, o.types) -- before there is something to be closed
   local file, why = fs.open(path)
   if not file then return nil, why end
   local entry
-  entry, why = describe(file, path, o)
+  entry, why = describe(file, path, kind)
   if entry then return entry, file end
   file:close()
   return nil, why
 end
 
--- Entries that are kept, by the path of the request. There are two tables: when the younger one is
--- full it becomes the elder one, which is forgotten. What is used again gets
--- into the younger one.
+-- Entries that are kept, by the path of the request. There are two tables: when
+-- the younger one is full it becomes the elder one, which is forgotten. What is
+-- used again gets into the younger one.
 local Kept = {}
 Kept.__index = Kept
 

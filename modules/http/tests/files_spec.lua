@@ -201,6 +201,21 @@ describe("http.files", function()
     end
   end)
 
+  it("writes no type that would be another field", function()
+    spit("a.x", "a")
+    for _, kind in ipairs {"a/b\r\nSet-Cookie: c=d", "a\nb", "a\0b", 7, {}} do
+      local failed = casting.channel(1)
+      casting.on_error(failed)
+      serve(http.files(root, {types = {x = kind}, cache = 60}))
+      local status, fields = get "/a.x"
+      assert.same({500, nil}, {status, fields["set-cookie"]})
+      assert.matches("types: that of 'x' must be one line",
+        (failed:receive(LONG)).error)
+      casting.on_error(nil)
+      listener:close()
+    end
+  end)
+
   it("looks for reasons behind the path only", function()
     spit("x: is a directory/a", "a")
     serve(http.files(root))
