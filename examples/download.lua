@@ -184,7 +184,8 @@ function get_http(job, address, hops)
   local code, status = h:receivestatusline()
   h.try(code, "no answer of HTTP")
   local answer = h:receiveheaders()
-  local from, size = (answer["content-range"] or ""):match "(%d*)[-%d*]*/(%d+)$"
+  local from, size =
+    (answer["content-range"] or ""):match "^%a+ (%d*)[-*]%d*/(%d+)$"
 
   if code == 206 then
     h.try(tonumber(from) == job.done, "another part than the one asked for")
