@@ -92,6 +92,7 @@ function Events.begin(response, o)
   if not ok then return nil, why end
   local self = setmetatable({response = response, sent = false}, Events)
   if o.cancel ~= false then response.request:closed {cancel = true} end
+  response.conn.special = true
   response.conn.pinger = casting.spawn(ping, self, response, o.ping or 15)
   return self
 end

@@ -355,7 +355,7 @@ function Handshake.accept(request, options)
   ok, why = request.stream:write(head, conn.timeout)
   if not ok then return nil, why end
   local ws = WebSocket.new(request.stream, conn.server, bits, o, protocol)
-  conn.websocket = ws
+  conn.special, conn.websocket = true, ws
   return ws
 end
 

@@ -119,6 +119,7 @@ function methods:closed(options)
   gone = casting.channel()
   self.gone = gone
   local stream = self.stream
+  self.conn.special = true
   self.conn.watcher = casting.spawn(function()
     -- What comes is the next request, which waits; behind it nothing is seen.
     if stream:peek(1) then return end

@@ -10,10 +10,10 @@
 --   timeout      seconds of one read or write in the middle of a message
 --   body         bytes that the body of a request may have
 --   served       requests so far
---   broken       why the client gets no more; or false
--- and while there is one, or false:
---   response     to the request that is with its handler
+--   response     to the request that is with its handler; or false
+--   broken       why the client gets no more; nil: it does
 --   began        when the handler began, if that is logged
+--   special      whether one of these may be there; they are nil else:
 --   watcher      the task that waits for the client to go
 --   pinger       the task that writes when nothing else does
 --   websocket    what it has become
@@ -197,7 +197,7 @@ end
 -- Ends a task that was for one request.
 local function dismiss(conn, name)
   local task = conn[name]
-  conn[name] = false
+  conn[name] = nil
   task:cancel()
   task:join()
 end
@@ -206,7 +206,7 @@ end
 local function conclude(conn, o, ok, e)
   local response = conn.response
   local request = response.request
-  conn.response = false
+  conn.response, conn.special = false, false
   if conn.pinger then dismiss(conn, "pinger") end
   if conn.watcher then dismiss(conn, "watcher") end
   if conn.websocket then
@@ -225,9 +225,10 @@ local function answer(conn, handler, o, head)
   request.response, conn.response = response, response
   if o.log then conn.began = casting.now() end
   handler(request, response)
-  if conn.pinger then dismiss(conn, "pinger") end -- nothing behind the end
+  -- Nothing behind the end.
+  if conn.special and conn.pinger then dismiss(conn, "pinger") end
   if response.state ~= "done" then response:finish() end
-  if o.log or conn.watcher or conn.websocket then
+  if o.log or conn.special then
     conclude(conn, o, true)
   else
     conn.response = false
@@ -272,17 +273,22 @@ if not select(2, xpcall(function(v) return v end, trace, true)) then
 end
 
 -- One protected call is enough for all requests of a connection: behind one
--- that has failed there is none.
-function Server.connection(listener, handler, o, stream, host, port)
-  local conn = {stream = stream, host = host, port = port,
-    server = server_of(listener, o), keeps = true, timeout = o.timeout,
-    body = o.body, served = 0, response = false, broken = false,
-    pinger = false, watcher = false, websocket = false}
+-- that has failed there is none. Like serve, this has few registers.
+local function protect(conn, handler, o)
   local ok, e = call(serve, trace, conn, handler, o)
   if ok then return end
-  conn.server.idle[stream] = nil
+  conn.server.idle[conn.stream] = nil
   if conn.response then conclude(conn, o, false, e) end
   error(e, 0)
+end
+
+-- There may be many that are idle: eight fields are half of nine. What all have
+-- in common is in a table behind it, and the rest not there until it is needed.
+function Server.connection(listener, handler, o, stream, host, port)
+  o.meta = o.meta or {__index = {timeout = o.timeout, body = o.body}}
+  return protect(setmetatable({stream = stream, host = host, port = port,
+    server = server_of(listener, o), keeps = true, served = 0,
+    response = false, special = false}, o.meta), handler, o)
 end
 
 return Server
