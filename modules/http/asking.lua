@@ -213,6 +213,7 @@ local function flatten(v)
     parts[k] = flatten(v[k])
     if not parts[k] then return nil end
   end
+  if not parts[1] and next(v) ~= nil then return nil end
   return table.concat(parts)
 end
 
@@ -232,6 +233,9 @@ local function encode_form(i, form)
   for _, name in ipairs(names) do
     local value = form[name]
     local list = type(value) == "table" and value or {value}
+    if #list == 0 and next(list) ~= nil then
+      bad(i, ("form: '%s' is a table without items, and no list"):format(name))
+    end
     for k = 1, #list do
       local text = list[k]
       if type(text) ~= "string" and type(text) ~= "number" and
@@ -258,7 +262,8 @@ local function set_body(i, job, o)
     body = flatten(body)
     if not body then
       bad(i, "body must be a string, a number, a list of these or a " ..
-        "function, got " .. got(o.body))
+        "function, got " .. (type(o.body) == "table" and
+        "a table that is none" or got(o.body)))
     end
   end
   job.body = body

@@ -176,7 +176,7 @@ function Body.wanted(what)
   if what == nil then return nil end
   if what == "a" then return math.huge end
   if type(what) == "number" and what >= 0 and what % 1 == 0 then return what end
-  local got = type(what)
+  local got = type(what) == "number" and tostring(what) or type(what)
   if got == "string" and #what < 20 then got = ("%q"):format(what) end
   error("bad argument #1 to 'read' (a number of bytes or \"a\" expected, " ..
     "got " .. got .. ")", 3)

@@ -173,6 +173,10 @@ local usual
 
 -- For http.request(url [, options]), http.request{url = ...}
 function Client.request(url, options)
+  if getmetatable(url) == Client.meta then
+    error("bad argument #1 to 'request' (a URL is expected, got a client: " ..
+      "call client:request)", 3)
+  end
   usual = usual or make {}
   local job = Asking.call("request", 3, Asking.request, usual.defaults, url,
     options)

@@ -64,13 +64,35 @@ end
 
 -- The listener of http.serve: it was given, or is made of {host, port}.
 local function listener_of(where)
-  if type(where) == "userdata" then return where, false end
-  if type(where) ~= "table" then
-    bad("serve", 1, "listener or {host, port} expected, got " .. got(where), 4)
+  local kind = got(where)
+  if kind == "userdata" then kind = tostring(where):match "^%a+" end
+  if kind == "listener" then return where, false end
+  if kind ~= "table" then
+    bad("serve", 1, "listener or {host, port} expected, got " .. kind, 4)
   end
-  local listener, why = net.listen(where[1], where[2], {tls = where.tls})
+  for k in pairs(where) do
+    if k ~= 1 and k ~= 2 and k ~= "tls" then
+      bad("serve", 1, ("listener or {host, port} expected, got a table with " ..
+        "the unknown field '%s'"):format(tostring(k)), 4)
+    end
+  end
+  local ok, listener, why =
+    pcall(net.listen, where[1], where[2], {tls = where.tls})
+  if not ok then
+    local problem = type(listener) == "string" and
+      listener:match "bad argument #%d to 'listen' %((.*)%)$"
+    if problem then bad("serve", 1, "{host, port}: " .. problem, 4) end
+    error(listener, 0)
+  end
   if not listener then return nil, why end
   return listener, true
+end
+
+-- What listener:serve says of a log that cannot be sent is about its function.
+local function about_log(e)
+  if type(e) ~= "string" then return e end
+  return (e:gsub("^bad argument #2 to 'serve' %((.-)argument 1: " ..
+    "upvalue 'o'%.log ?", "bad argument #3 to 'serve' (log: %1"))
 end
 
 -- http.serve(where, handler [, options])
@@ -90,7 +112,7 @@ function http.serve(where, handler, options)
   local function finish(ok, ...)
     require("casting.http.server").leave(listener)
     if ours then listener:close() end
-    if not ok then error((...), 0) end
+    if not ok then error(about_log((...)), 0) end
     return ...
   end
   return finish(pcall(listener.serve, listener, function(stream, host, port)
@@ -171,6 +193,22 @@ function http.resolve(url, reference)
   return Url.text(found)
 end
 
-http.encode, http.date = core.encode, core.date
+-- http.encode(text)
+function http.encode(text)
+  if type(text) ~= "string" and type(text) ~= "number" then
+    bad("encode", 1, "string expected, got " .. got(text))
+  end
+  return core.encode(text)
+end
+
+-- http.date([time])
+function http.date(time)
+  if time ~= nil and type(time) ~= "number" then
+    bad("date", 1, "number expected, got " .. got(time))
+  end
+  local ok, text = pcall(core.date, time)
+  if not ok then bad("date", 1, "a time in the years 1 to 9999 expected") end
+  return text
+end
 
 return http

@@ -395,6 +395,9 @@ function Jar.new(cookies)
   if type(cookies) ~= "table" then
     bad(1, "jar", "list of cookies expected, got " .. type(cookies), 4)
   end
+  if #cookies == 0 and next(cookies) ~= nil then
+    bad(1, "jar", "list of cookies expected, got a table without items", 4)
+  end
   for i = 1, #cookies do
     local cookie, problem = copy_of(cookies[i], i)
     if not cookie then bad(1, "jar", problem, 4) end

@@ -44,12 +44,19 @@ end
 -- -- the head -----------------------------------------------------------------
 
 local function has_no_body(status)
-  return status < 200 or status == 204 or status == 304
+  return status < 200 or status == 204 or status == 205 or status == 304
+end
+
+local function check_headers(headers)
+  if type(headers) ~= "table" then
+    error("headers must be a table, got " .. type(headers), 0)
+  end
 end
 
 -- The field Content-Length as the handler has set it, a number; or nil.
 local function said_length(headers)
   if not headers then return nil end
+  check_headers(headers)
   for name, value in pairs(headers) do
     if type(name) == "string" and name:lower() == "content-length" then
       local n = tonumber(value)
@@ -66,6 +73,7 @@ local function check_status(status)
   if type(status) ~= "number" or status % 1 ~= 0 or status < 200 or
       status > 599 then
     error("status must be an integer from 200 to 599, got " ..
+      (type(status) == "string" and "the string " or "") ..
       tostring(status), 0)
   end
   return status
@@ -101,6 +109,8 @@ end
 local function plan(self, status, headers)
   local length = said_length(headers)
   local state, how = "chunks", CHUNKS
+  -- RFC 9110, 15.3.6: of 205 the head says that there is nothing.
+  if status == 205 then return "none", 0, 0 end
   if has_no_body(status) then return "none", BARE end
   if length then
     state, how = "length", 0
@@ -117,7 +127,8 @@ local function begin(self, data)
   local status, headers = check_status(self.status), self.headers
   local state, how, length = plan(self, status, headers)
   local head, closes =
-    core.head(status, headers, with_connection(self, how), -1)
+    core.head(status, headers, with_connection(self, how),
+    status == 205 and 0 or -1)
   if closes then self.conn.keeps = false end
   self.state, self.left = state, length
   if not data or state == "none" then return send(self, head) end
@@ -153,6 +164,10 @@ local function flatten(fname, data)
   if kind == "table" then
     local parts = {}
     for i = 1, #data do parts[i] = flatten(fname, data[i]) end
+    if not parts[1] and next(data) ~= nil then
+      error(("bad argument #1 to '%s' (a table without items is no list)")
+        :format(fname), 0)
+    end
     return table.concat(parts)
   end
   error(("bad argument #1 to '%s' (string, number or list of them expected, " ..
@@ -199,9 +214,12 @@ end
 local function send_whole(self, body)
   local status, headers = self.status, self.headers
   local how = 0
-  if headers and next(headers) == nil then headers = nil end
+  if headers then
+    check_headers(headers)
+    if next(headers) == nil then headers = nil end
+  end
   if status ~= 200 and has_no_body(check_status(status)) then
-    how = BARE
+    how = status == 205 and 0 or BARE
     body = ""
   elseif headers then
     local length = said_length(headers)

@@ -149,6 +149,17 @@ static void add_field(luaL_Buffer *b, http_field f) {
   luaL_addlstring(b, "\r\n", 2);
 }
 
+/* Raises if the table at the top, whose name is below it, has no items, and is
+   not empty either: it was not meant for an empty list. */
+static void check_list(lua_State *L) {
+  lua_pushnil(L);
+  if (lua_next(L, -2) == 0) return;
+  luaL_error(L,
+    "the header field '%s' must be a string, a number or a list of these, not "
+    "a table without items",
+    lua_type(L, -4) == LUA_TSTRING ? lua_tostring(L, -4) : "?");
+}
+
 /* Pushes the fields of the table at `t`, as lines. */
 static void push_fields(lua_State *L, int t, said *s) {
   int lines = lua_gettop(L);
@@ -156,6 +167,7 @@ static void push_fields(lua_State *L, int t, said *s) {
   lua_pushnil(L);
   while (lua_next(L, t) != 0) {
     int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : -1;
+    if (n == 0) check_list(L);
     for (int i = n < 0 ? n : 1; i <= n; i++) {
       luaL_Buffer b;
       http_field f;
@@ -247,7 +259,7 @@ static int push_head(lua_State *L) {
   lua_Number length = luaL_checknumber(L, 4);
   http_clock *c = lua_touserdata(L, lua_upvalueindex(1));
   http_text body = {"", 0}, fields = {"", 0};
-  said s = {.lengthless = status < 200 || status == 204};
+  said s = {.lengthless = status < 200 || status == 204 || status == 205};
   char space[SHORT], *text = space, *end;
   size_t room;
   luaL_argcheck(L, status >= 100 && status <= 599, 1, "status");
@@ -260,6 +272,7 @@ static int push_head(lua_State *L) {
     fields.at = lua_tolstring(L, 2, &fields.n);
     s.type = true;
   }
+  if (s.lengthless) s.length = false;
   room = OWN_MOST + fields.n + body.n;
   if (room > sizeof space) text = lua_newuserdata(L, room);
   end = put_text(put_status(text, status), fields);
