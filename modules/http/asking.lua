@@ -14,6 +14,7 @@
 -- What is wrong is raised as a Problem, which the public functions make an
 -- error of the program's line of.
 
+local casting = require "casting"
 local core = require "casting.http.core"
 local Jar = require "casting.http.jar"
 local Proxy = require "casting.http.proxy"
@@ -124,10 +125,25 @@ function check.proxy(i, _, v)
   return settings
 end
 
+-- A context, or settings, of a server would wait for a client to begin.
+local function is_of_server(v)
+  if v == true then return false end
+  if type(v) == "table" then
+    if v.server then return true end
+    v = v.context
+    if v == nil then return false end
+  end
+  local ok, tls = pcall(casting.require, "casting.tls")
+  return ok and tls.is_context(v) == "server"
+end
+
 function check.tls(i, name, v)
   if v ~= true and type(v) ~= "table" and type(v) ~= "userdata" then
     bad(i, ("%s must be true, a table or a TLS context, got %s"):format(name,
       got(v)))
+  end
+  if is_of_server(v) then
+    bad(i, name .. " must not be that of a server")
   end
   return v
 end

@@ -206,7 +206,8 @@ static int core_verifies(lua_State *L) {
 
 /* -- connections ---------------------------------------------------------- */
 
-/* start(stream, context, name or nil, key or nil): true; or nil and why. */
+/* start(stream, context, name or nil, key or nil): true; or nil and why:
+   "twice" if the stream has TLS, "misuse" if it can have none. */
 static int core_start(lua_State *L) {
   tls_context *x = check_context(L, 2);
   const char *name = luaL_optstring(L, 3, NULL);
@@ -221,7 +222,9 @@ static int core_start(lua_State *L) {
     return 1;
   }
   tls_layer.drop(c);
-  if (rc == CASTING_EINVAL) return refuse(L, "misuse");
+  if (rc == CASTING_EINVAL)
+    return refuse(
+      L, casting_layer_get(L, 1, &tls_layer) != NULL ? "twice" : "misuse");
   return refuse(L, rc == CASTING_ENOMEM ? "not enough memory" : "closed");
 }
 

@@ -211,6 +211,8 @@ function tls.options(fname, i, o, listens)
   end
   if listens and side ~= "server" then
     bad(fname, i, "a listener needs the context of a server")
+  elseif fname == "connect" and side ~= "client" then
+    bad(fname, i, "a client needs the context of a client, not of a server")
   end
   return {context = context, side = side, name = o.name, timeout = timeout,
     given = o.timeout}
@@ -250,8 +252,10 @@ function tls.begin(fname, stream, o, name, timeout)
   end
   local ok, why = core.start(stream, o.context, name, key)
   if why == "misuse" then
-    bad(fname, nil,
-      "this stream is no socket, has TLS already, or a task waits for it")
+    bad(fname, nil, stream:name() and "a task waits for this stream" or
+      "this stream is no socket")
+  elseif why == "twice" then
+    bad(fname, nil, "this stream has TLS already")
   end
   local called = true
   if ok then

@@ -240,6 +240,7 @@ describe("a bad argument", function()
     raises("proxy: a proxy is spoken to by http", U, {proxy = "https://x"})
     raises("tls must be true, a table or a TLS context, got string", U,
       {tls = "x"})
+    raises("tls must not be that of a server", U, {tls = {server = true}})
     raises("auth must be a list of a user, without a colon, and a password", U,
       {auth = {"a:b", "c"}})
     raises("auth and headers.Authorization at once", U,

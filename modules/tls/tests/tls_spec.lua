@@ -10,6 +10,7 @@ local kit = require "tlskit"
 local certs = require "certs"
 local tls = require "casting.tls"
 local net = require "casting.net"
+local process = require "casting.process"
 local LONG = helper.LONG
 local server_options, client_options = kit.server_options, kit.client_options
 local keep, serve, echo = kit.keep, kit.serve, kit.echo
@@ -810,6 +811,12 @@ describe("misuse of TLS", function()
       {tls = {}})
     raises("a listener needs the context of a server", net.listen,
       "127.0.0.1", 0, {tls = tls.context {}})
+    local of_server = assert(tls.context(server_options {server = true}))
+    for _, options in ipairs {of_server, {context = of_server},
+        server_options {server = true}} do
+      raises("a client needs the context of a client, not of a server",
+        net.connect, "127.0.0.1", 1, {tls = options})
+    end
     raises("name is missing", net.connect, "unix:@none such", {tls = true})
     raises("ca must have no zero bytes", tls.context, {ca = "a\0b"})
     raises("ca is missing", tls.context,
@@ -858,7 +865,7 @@ describe("misuse of TLS", function()
     assert.matches("^bad argument #1 to 'context'",
       select(2, pcall(tls.context, nonsense)))
     local c = pair()
-    assert.matches("^line: starttls: this stream is no socket", place(function()
+    assert.equal("line: starttls: this stream has TLS already", place(function()
       local x = c:starttls {verify = false}
       return x
     end))
@@ -866,14 +873,19 @@ describe("misuse of TLS", function()
 
   it("is told of streams that cannot have it", function()
     local a, b = pair()
-    raises("this stream is no socket, has TLS already, or a task waits for it",
+    raises("this stream has TLS already",
       b.starttls, b, client_options {name = "localhost"})
+    local cat = assert(process.spawn {"cat", stdin = "pipe"})
+    raises("this stream is no socket",
+      cat.stdin.starttls, cat.stdin, client_options {name = "localhost"})
+    cat.stdin:close()
+    cat:wait(LONG)
     local c, d = net.pair()
     keep(c)
     keep(d)
     local task = casting.spawn(function() return c:read(1) end)
     helper.until_waiting(task)
-    raises("a task waits for it", c.starttls, c,
+    raises("a task waits for this stream", c.starttls, c,
       client_options {name = "localhost"})
     d:write "x"
     assert.equal("x", task:await(LONG))
