@@ -126,7 +126,7 @@ function methods:read(what)
   if wanted then
     data, why, rest = Body.gather(incoming, some_of(incoming), wanted)
   else
-    data, why = some_of(incoming)(incoming, PIECE)
+    data, why = Body.next(incoming, some_of(incoming))
   end
   x.reading = false
   local state, failure = incoming.state, nil

@@ -11,9 +11,13 @@
 --   left        bytes of the body, or of its chunk, that are not read
 --   got         bytes of the body so far
 --   state       "body"; "chunk": a line with a size comes next; "ending": the
---               end of a chunk does; "bare": all to the end of the connection
---               is body; "done"; or "broken"
+--               end of a chunk does; "trailer": fields behind the last one, of
+--               which `left` bytes may come; "bare": all to the end of the
+--               connection is body; "done"; "broken"; or "over": it belonged to
+--               a request whose handler has returned
 --   why         it is broken
+--   folds       a line of the trailer has come that may be folded
+--   kept        pieces that a read had taken when it was cancelled, or nil
 --   extras      bytes of chunk lines beside the sizes; nil: there were none
 --   continues   the client waits for 100 Continue
 
@@ -54,6 +58,7 @@ end
 
 -- The body cannot be read on: the connection is of no use any more.
 local function broken(self, why)
+  if self.state == "broken" then return nil, self.why end
   self.state = "broken"
   self.why = why
   self.conn.keeps = false
@@ -66,35 +71,38 @@ local function timeout_of(conn)
   return math.max(0, deadline - casting.now())
 end
 
--- A part of the body is missing, or the connection cannot be read.
+-- A part of the body is missing, or the connection cannot be read; or that
+-- takes too long, and the next read goes on.
 local function failed(self, why)
+  if why == "timeout" then return nil, why end
   return broken(self, why == "closed" and "truncated" or why)
 end
 
 -- The fields behind the last chunk, which are dropped. Those of a response may
 -- be folded, as in its head.
 local function read_trailer(self, stream)
-  local left, folds = MOST_TRAILER, false
   while true do
-    local line, why = stream:read_until("\r\n", left, timeout_of(self.conn))
+    local line, why =
+      stream:read_until("\r\n", self.left, timeout_of(self.conn))
     if not line then return failed(self, why) end
     if line == "" then
       self.state = "done"
       return true
     end
-    left = left - #line - 2
-    if left <= 0 then return broken(self, "too long") end
-    local goes_on = folds and line:find "^[ \t]" and core.is_value(line)
+    self.left = self.left - #line - 2
+    if self.left <= 0 then return broken(self, "too long") end
+    local goes_on = self.folds and line:find "^[ \t]" and core.is_value(line)
     if not goes_on and not core.trailer(line) then
       return broken(self, "malformed")
     end
-    folds = not self.conn.server
+    self.folds = not self.conn.server
   end
 end
 
 -- The line before the next chunk, and the end of the one before it. Returns
 -- true; or nil and why.
 local function next_chunk(self, stream)
+  if self.state == "trailer" then return read_trailer(self, stream) end
   if self.state == "ending" then
     local ending, why = stream:read(2, timeout_of(self.conn))
     if not ending then return failed(self, why) end
@@ -111,7 +119,16 @@ local function next_chunk(self, stream)
       return broken(self, "too long")
     end
   end
-  if size == 0 then return read_trailer(self, stream) end
+  if size == 0 then
+    self.state, self.left = "trailer", MOST_TRAILER
+    return read_trailer(self, stream)
+  end
+  -- All that a client sends is bounded, however it is read; what a server
+  -- sends, only where it is read as a whole.
+  local conn = self.conn
+  if conn.server and self.got + size > conn.body then
+    return broken(self, "too long")
+  end
   self.left = size
   self.state = "body"
   return true
@@ -137,7 +154,8 @@ local function read_some(self, most)
       stream:write("HTTP/1.1 100 Continue\r\n\r\n", timeout_of(self.conn))
     if not ok then return broken(self, why) end
   end
-  if self.state == "chunk" or self.state == "ending" then
+  local state = self.state
+  if state == "chunk" or state == "ending" or state == "trailer" then
     local ok, why = next_chunk(self, stream)
     if not ok then return nil, why end
   end
@@ -182,15 +200,39 @@ function Body.wanted(what)
     "got " .. got .. ")", 3)
 end
 
+-- What a cancelled read has taken, `most` bytes of it at most; nil: nothing.
+local function take_kept(self, most)
+  local text = table.concat(self.kept)
+  self.kept = nil
+  if #text > most then
+    self.kept = {text:sub(most + 1)}
+    text = text:sub(1, most)
+  end
+  return text
+end
+
+function Body.next(self, some)
+  if self.kept then return take_kept(self, math.huge) end
+  return some(self, PIECE)
+end
+
 -- Reads `wanted` bytes of what some(self, n) gives, less only at the end; of
 -- math.huge, which is all, that may be nothing. Returns a string; or nil and
 -- why, and what has come before.
 function Body.gather(self, some, wanted)
   local most = self.conn.body
   local parts, n, size = {}, 0, 0
+  if self.kept then
+    parts[1] = take_kept(self, wanted)
+    n, size = 1, #parts[1]
+  end
   while size < wanted do
     if size > most then return too_long(self) end
-    local data, why = some(self, wanted - size)
+    local ok, data, why = pcall(some, self, wanted - size)
+    if not ok then
+      if n > 0 then self.kept = parts end
+      error(data, 0)
+    end
     if not data then
       if why ~= "closed" then return nil, why, table.concat(parts) end
       if size == 0 and wanted ~= math.huge then return nil, why end
@@ -208,13 +250,11 @@ end
 -- only at the end; "a": all that is left. Returns nil, "closed" at the end.
 function Body.read(self, what)
   local wanted = Body.wanted(what)
-  if wanted then return Body.gather(self, read_some, wanted) end
-  local most = self.conn.body
-  if self.state ~= "done" and self.got >= most and most > 0 and
-      self.left > 0 then
-    return too_long(self)
+  if self.state == "over" then
+    error("'read' of a request that is over", 2)
   end
-  return read_some(self, PIECE)
+  if wanted then return Body.gather(self, read_some, wanted) end
+  return Body.next(self, read_some)
 end
 
 -- Reads what nobody has read of the body, if that is not much, and does not
@@ -225,6 +265,7 @@ function Body.drain(self)
   if self.continues or self.state == "broken" then return false end
   local conn, left = self.conn, MOST_DRAINED
   if self.state == "body" and self.left > left then return false end
+  self.kept = nil
   local before, deadline = conn.deadline, casting.now() + PATIENCE
   conn.deadline = before and math.min(before, deadline) or deadline
   local data, why

@@ -24,12 +24,15 @@
 --
 -- A place is held until the taker gives it back, with its connection or
 -- without. What the program drops without closing it would hold its place for
--- ever: so when there is no place, those who are still there are counted.
+-- ever: so when there is no place, those who are still there are counted, and
+-- while somebody waits, each COUNT seconds again.
 
 local casting = require "casting"
 
 local Pool = {}
 Pool.__index = Pool
+
+local COUNT = 1
 
 -- Makes one: at most `most` idle connections, none longer than `idle` seconds,
 -- and `per_host` connections to one host.
@@ -142,14 +145,28 @@ local function has_place(pool, host)
   return n < pool.per_host
 end
 
+-- Those who wait get the places of what was collected.
+local function serve_waiting(pool, host)
+  while host.first and has_place(pool, host) do
+    host.count = host.count + 1
+    serve_next(host, nil)
+  end
+end
+
 -- Waits for a place. Returns true; or nil and why.
-local function wait(host, taker, seconds)
+local function wait(pool, host, taker, seconds)
+  local deadline = casting.now() + seconds
   taker.waits = casting.channel()
   taker.queue = host
   taker.before = host.last
   if host.last then host.last.behind = taker else host.first = taker end
   host.last = taker
-  taker.waits:receive(seconds)
+  repeat
+    serve_waiting(pool, host)
+    if not taker.queue then break end
+    local left = deadline - casting.now()
+    taker.waits:receive(math.max(0, math.min(left, COUNT)))
+  until not taker.queue or left <= COUNT
   if taker.host then return true end
   if taker.queue then leave_queue(host, taker) end
   return nil, taker.why or "timeout"
@@ -200,7 +217,7 @@ function Pool:take(key, taker, seconds, fresh)
       return true
     end
   end
-  local ok, why = wait(host, taker, seconds)
+  local ok, why = wait(self, host, taker, seconds)
   local conn = taker.conn
   if ok and fresh and conn then
     taker.conn = nil

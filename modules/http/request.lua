@@ -77,7 +77,9 @@ Request.meta = {__index = function(self, name)
   return value
 end, __tostring = function(self)
   return ("request: %s %s"):format(self.method, self.target)
-end, __name = "request"}
+end, __name = "request", __save = function()
+  error("a request belongs to one session", 0)
+end}
 
 -- Makes a request of a table that has method, target, path, conn, head, flags,
 -- state (that of a request without a body) and response (false): what each
@@ -112,6 +114,11 @@ function methods:closed(options)
         "cancel must be a boolean" or
         ("unknown option '%s'"):format(tostring(name))), 2)
     end
+  end
+  local state = self.state
+  if state == "over" then error("'closed' of a request that is over", 2) end
+  if state ~= "done" and state ~= "broken" then
+    error("'closed' of a request whose body was not read", 2)
   end
   if options and options.cancel then self.victim = casting.self() end
   local gone = self.gone

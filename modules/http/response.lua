@@ -17,6 +17,7 @@
 --                         body); or "done"
 --   left                  bytes that may be written, in the state "length"
 --   sent                  bytes of the body that have gone out
+--   told                  the status that has gone out; nil: none has
 
 local Body = require "casting.http.body"
 local core = require "casting.http.core"
@@ -32,9 +33,11 @@ local CLOSES, CHUNKS, SAYS_KEEPS, BARE = 1, 2, 4, 8
 
 Response.meta = {__index = methods, __tostring = function(self)
   return "response: " .. tostring(self.status)
-end, __name = "response"}
+end, __name = "response", __save = function()
+  error("a response belongs to one session", 0)
+end}
 
--- With `left` these are eight fields, and a ninth would double the table.
+-- With `told` these are eight fields, and a ninth would double the table.
 function Response.new(conn, request)
   return setmetatable({status = 200, headers = {}, conn = conn,
     request = request, pending = false, state = false, sent = 0},
@@ -53,20 +56,27 @@ local function check_headers(headers)
   end
 end
 
--- The field Content-Length as the handler has set it, a number; or nil.
+-- The field Content-Length as the handler has set it, a number; or nil. It goes
+-- out in digits, whatever kind of number it is.
 local function said_length(headers)
   if not headers then return nil end
   check_headers(headers)
+  local said, length
   for name, value in pairs(headers) do
     if type(name) == "string" and name:lower() == "content-length" then
       local n = tonumber(value)
-      if not n or n < 0 or n % 1 ~= 0 then
+      if not n or n < 0 or n % 1 ~= 0 or n > 2^53 then
         error("the header field Content-Length must be a number of bytes, " ..
           "not " .. tostring(value), 0)
       end
-      return n
+      if length then
+        error("the header field Content-Length is there twice", 0)
+      end
+      said, length = name, n
     end
   end
+  if said then headers[said] = ("%.0f"):format(length) end
+  return length
 end
 
 local function check_status(status)
@@ -96,11 +106,14 @@ local function with_connection(self, how)
   return how
 end
 
+-- When this was cancelled, nobody knows what has gone out.
 local function send(self, data)
   local conn = self.conn
-  local ok, why = conn.stream:write(data, conn.timeout)
-  if ok then return true end
-  conn.keeps, conn.broken = false, why
+  local stream = conn.stream
+  local ok, sent, why = pcall(stream.write, stream, data, conn.timeout)
+  if ok and sent then return true end
+  conn.keeps, conn.broken = false, ok and why or "interrupted"
+  if not ok then error(sent, 0) end
   return nil, why
 end
 
@@ -130,23 +143,29 @@ local function begin(self, data)
     core.head(status, headers, with_connection(self, how),
     status == 205 and 0 or -1)
   if closes then self.conn.keeps = false end
-  self.state, self.left = state, length
+  self.state, self.left, self.told = state, length, status
   if not data or state == "none" then return send(self, head) end
   return self:write_on(data, head)
+end
+
+-- Counts data of a body that has begun.
+local function count(self, data)
+  if self.state == "length" then
+    if #data > self.left then
+      error(("%d bytes more than the header field Content-Length has said")
+        :format(#data - self.left), 0)
+    end
+    self.left = self.left - #data
+  end
+  if self.state ~= "none" then self.sent = self.sent + #data end
 end
 
 -- Sends data in a body that has begun, behind `head` if that is given.
 function methods:write_on(data, head)
   local state = self.state
   if state == "none" then return true end
-  self.sent = self.sent + #data
-  if state == "length" then
-    if #data > self.left then
-      error(("%d bytes more than the header field Content-Length has said")
-        :format(#data - self.left), 0)
-    end
-    self.left = self.left - #data
-  elseif state == "chunks" then
+  count(self, data)
+  if state == "chunks" then
     if #data == 0 then return not head or send(self, head) end
     return send(self, {head or "", core.chunk_head(#data), data, "\r\n"})
   end
@@ -235,7 +254,8 @@ local function send_whole(self, body)
     core.head(status, self.lines or headers, with_connection(self, how), size,
     behind)
   if closes then self.conn.keeps = false end
-  self.state, self.sent = "done", is_head and 0 or size
+  self.state, self.told = "done", status
+  self.sent = is_head and 0 or size
   if is_head or behind then return send(self, head) end
   return send(self, {head, body})
 end
@@ -253,22 +273,23 @@ function methods:finish(data)
     if pending then data = data and pending .. data or pending end
     return send_whole(self, data or "")
   end
-  if self.conn.broken then
-    self.state = "done"
-    return nil, self.conn.broken
+  if data then count(self, data) end
+  self.state = "done" -- at once: nothing may be written behind the end
+  local conn = self.conn
+  if conn.broken then return nil, conn.broken end
+  if state == "none" then return true end
+  if state == "chunks" then
+    if not data or data == "" then return send(self, "0\r\n\r\n") end
+    return send(self, {core.chunk_head(#data), data, "\r\n0\r\n\r\n"})
   end
-  local ok, why = true, nil
-  if data then ok, why = self:write_on(data) end
-  self.state = "done"
-  if not ok then return nil, why end
-  if state == "chunks" then return send(self, "0\r\n\r\n") end
   if state == "length" and self.left > 0 then
     -- The client must not take what is next for the rest.
-    self.conn.keeps = false
-    self.conn.stream:abort()
+    conn.keeps = false
+    conn.stream:abort()
     error(("%.0f bytes less than the header field Content-Length has said")
       :format(self.left), 0)
   end
+  if data then return send(self, data) end
   return true
 end
 

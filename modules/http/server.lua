@@ -127,13 +127,27 @@ local function linger(stream)
   until left <= 0
 end
 
--- Answers what is no request, and ends the connection: nobody knows where the
--- next one would begin. `is_head`: the answer has no body.
-local function refuse(conn, status, why, is_head)
+-- Answers with a text, and ends the connection. `is_head`: the answer has no
+-- body. Returns how many bytes that has.
+local function turn_away(conn, status, why, is_head)
+  local size = #why + 1
   local text =
-    core.head(status, nil, 1, #why + 1, not is_head and why .. "\n" or nil)
+    core.head(status, nil, 1, size, not is_head and why .. "\n" or nil)
   conn.keeps = false
   if conn.stream:write(text, conn.timeout) then linger(conn.stream) end
+  return is_head and 0 or size
+end
+
+-- Answers what is no request, after which nobody knows where the next one would
+-- begin. What is not known of it is "-" for the log.
+local function refuse(conn, o, status, why, method, target)
+  local size = turn_away(conn, status, why, method == "HEAD")
+  if not o.log then return end
+  local headers = setmetatable({}, Request.headers)
+  o.log(Request.new {method = method or "-", target = target or "-",
+    path = target or "-", conn = conn, head = "", headers = headers,
+    authority = "", flags = KEEPS, state = "over", response = false}, status,
+    size, 0)
 end
 
 -- No header has come, and the connection is over.
@@ -143,12 +157,12 @@ local function give_up(conn, o, why)
     -- An empty line may come before the first one.
     local begun = stream:peek(math.min(o.max_header, MUCH), 0)
     if begun and begun:find("\n", 3, true) then
-      refuse(conn, 431, "the header is too long")
+      refuse(conn, o, 431, "the header is too long")
     else
-      refuse(conn, 414, "the target is too long")
+      refuse(conn, o, 414, "the target is too long")
     end
   elseif why == "timeout" and stream:stats().buffered > 0 then
-    refuse(conn, 408, "the header takes too long")
+    refuse(conn, o, 408, "the header takes too long")
   end
 end
 
@@ -156,15 +170,15 @@ end
 local function understand(conn, o, head)
   local method, target, flags, length, path = core.request(head)
   if not method then
-    return refuse(conn, target, flags, head:find "^\r?\n?HEAD " ~= nil)
+    return refuse(conn, o, target, flags, head:match "^\r?\n?(HEAD) ")
   end
   if method == "CONNECT" then
-    return refuse(conn, 501, "CONNECT is for proxies")
+    return refuse(conn, o, 501, "CONNECT is for proxies", method, target)
   end
   local authority, _
   if not path then path, _, authority = core.target(target) end
   if not path or path == "*" and method ~= "OPTIONS" then
-    return refuse(conn, 400, "the target is malformed", method == "HEAD")
+    return refuse(conn, o, 400, "the target is malformed", method, target)
   end
   conn.keeps = flags % 2 == KEEPS
   local request = Request.new({method = method, target = target, path = path,
@@ -172,7 +186,7 @@ local function understand(conn, o, head)
     length)
   if authority then request.authority, request.absolute = authority, true end
   if request.state == "body" and length > o.body then
-    return refuse(conn, 413, "the body is too long", method == "HEAD")
+    return refuse(conn, o, 413, "the body is too long", method, target)
   end
   return request
 end
@@ -182,16 +196,18 @@ local function trace(e)
   return debug.traceback(e, 2)
 end
 
--- The handler has raised e. The client learns that something went wrong: from
--- the status, or from the end of the connection.
+-- The handler has raised something, perhaps a cancellation. The client learns
+-- of it: from the status, or from the end of the connection. Returns the status
+-- that has gone out, or 0, and the bytes of the body.
 local function fail(conn, request, response, e)
   conn.keeps = false
   if response.state then
     if response.state ~= "done" then conn.stream:abort() end
   elseif not casting.is_cancelled(e) then
-    refuse(conn, 500, "internal server error", request.method == "HEAD")
+    return 500, turn_away(conn, 500, "internal server error",
+      request.method == "HEAD")
   end
-  error(e, 0)
+  return response.told or 0, response.sent
 end
 
 -- Ends a task that was for one request.
@@ -212,10 +228,19 @@ local function conclude(conn, o, ok, e)
   if conn.websocket then
     require("casting.http.websocket").finish(conn.websocket, ok, e)
   end
+  -- What has not gone out as a whole must not be taken for that.
+  if conn.broken then conn.stream:abort() end
+  local status, sent = conn.websocket and 101 or response.told or 0,
+    response.sent
+  if not ok then status, sent = fail(conn, request, response, e) end
+  local told, problem = true, nil
   if o.log then
-    o.log(request, response.status, response.sent, casting.now() - conn.began)
+    told, problem =
+      pcall(o.log, request, status, sent, casting.now() - conn.began)
   end
-  if not ok then fail(conn, request, response, e) end
+  if ok and told then return end
+  request.state = "over"
+  error(ok and problem or e, 0)
 end
 
 local function answer(conn, handler, o, head)
@@ -228,7 +253,7 @@ local function answer(conn, handler, o, head)
   -- Nothing behind the end.
   if conn.special and conn.pinger then dismiss(conn, "pinger") end
   if response.state ~= "done" then response:finish() end
-  if o.log or conn.special then
+  if o.log or conn.special or conn.broken then
     conclude(conn, o, true)
   else
     conn.response = false
@@ -236,7 +261,9 @@ local function answer(conn, handler, o, head)
   if conn.keeps and request.state ~= "done" then
     conn.keeps = Body.drain(request)
   end
-  if not conn.keeps and not conn.websocket and (request.state ~= "done" or
+  local done = request.state == "done"
+  request.state = "over"
+  if not conn.keeps and not conn.websocket and (not done or
       conn.stream:stats().buffered > 0) then
     linger(conn.stream)
   end
@@ -278,7 +305,7 @@ local function protect(conn, handler, o)
   local ok, e = call(serve, trace, conn, handler, o)
   if ok then return end
   conn.server.idle[conn.stream] = nil
-  if conn.response then conclude(conn, o, false, e) end
+  if conn.response then return conclude(conn, o, false, e) end
   error(e, 0)
 end
 

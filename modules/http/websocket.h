@@ -105,8 +105,8 @@ typedef enum ws_inflated {
    behind it. Something is pushed in any case. While Lua allocates, which may
    run finalizers that receive from others, the stream is *own; where memory
    ends it stays there. */
-ws_inflated ws_inflate_push(lua_State *L, ws_deflate *d, z_stream **own,
-  char *s, size_t n, size_t most);
+ws_inflated ws_inflate_push(
+  lua_State *L, ws_deflate *d, z_stream **own, char *s, size_t n, size_t most);
 /* Frees one that is left over; or NULL. */
 void ws_inflate_drop(z_stream *z);
 
