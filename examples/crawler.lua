@@ -31,7 +31,8 @@ usage: crawler.lua [options] URL          visit a site (http:// or https://)
 
 local AGENT = "casting-crawler"
 local PATIENCE = 30       -- seconds of one request
-local LONGEST = 4194304   -- bytes of a page
+local LONGEST = 4194304   -- bytes of a page that are read
+local SHORT = 65536       -- bytes of anything else
 local MOST_HOPS = 10      -- redirects, one after the other
 local PERIOD = 0.1        -- seconds between two looks of the terminal
 local SELDOM = 2          -- seconds between two lines where there is none
@@ -46,79 +47,80 @@ end
 local found, http = pcall(require, "casting.http")
 if not found then give_up(1, "needs casting.http") end
 
--- ------------------------------------------------------------------- URLs --
+-- ------------------------------------------------------------------ links --
 
--- "/a/./b/../c" is "/a/c".
-local function without_dots(path)
-  local parts, n = {}, 0
-  for slash, name in path:gmatch "(/)([^/]*)" do
-    if name == ".." then
-      n = math.max(0, n - 1)
-    elseif name ~= "." then
-      n = n + 1
-      parts[n] = slash .. name
-    end
-  end
-  if path:find "/%.%.?$" then
-    n = n + 1
-    parts[n] = "/"
-  end
-  return table.concat(parts, "", 1, n)
-end
-
--- A link of the page at `base` as a URL, without its fragment; nil: it is none
--- that can be asked for.
-local function resolve(base, link)
-  link = link:gsub("#.*$", ""):gsub("^%s+", ""):gsub("%s+$", "")
-  link = link:gsub('[%c "<>\\^`{|}\127-\255]', function(c)
-    return ("%%%02X"):format(c:byte())
-  end)
-  local origin, path = base:match "^(%a+://[^/?]+)([^?]*)"
-  local scheme = link:match "^(%a[%w+.-]*):"
-  if scheme then
-    if not link:find "^[Hh][Tt][Tt][Pp][Ss]?://[^/?]" then return nil end
-    origin, link = link:match "^(%a+://[^/?]+)(.*)$"
-  elseif link:find "^//" then
-    origin, link = (base:match "^%a+:" .. link):match "^(%a+://[^/?]+)(.*)$"
-    if not origin then return nil end
-  elseif link == "" then
-    link = base:sub(#origin + 1)
-  elseif link:sub(1, 1) == "?" then
-    link = path .. link
-  elseif link:sub(1, 1) ~= "/" then
-    link = (path:match "^.*/" or "/") .. link
-  end
-  local query = link:match "%?.*$" or ""
-  local where = link:sub(1, #link - #query)
-  if where == "" then where = "/" end
-  return origin:lower() .. without_dots(where) .. query
-end
-
--- Calls f with each link of an HTML page.
 local ENTITIES = {amp = "&", quot = '"', lt = "<", gt = ">", ["#39"] = "'"}
-local function each_link(html, f)
-  html = html:gsub("<!%-%-.-%-%->", "")
-  for tag in html:gmatch "<[aA](%s[^>]*)>" do
-    local link = tag:match '%s[Hh][Rr][Ee][Ff]%s*=%s*"([^"]*)"' or
-      tag:match "%s[Hh][Rr][Ee][Ff]%s*=%s*'([^']*)'" or
-      tag:match "%s[Hh][Rr][Ee][Ff]%s*=%s*([^%s\"'>]+)"
-    if link then f((link:gsub("&(#?%w+);", ENTITIES))) end
+
+-- The attributes of a tag, and where it ends.
+local function read_tag(html, at)
+  local attributes = {}
+  while true do
+    local name, value, to
+    at = html:match("^[%s/]*()", at)
+    name, to = html:match("^([^%s=>/]+)()", at)
+    if not name then return attributes, at + 1 end
+    at = to
+    value, to = html:match('^%s*=%s*"([^"]*)"()', at)
+    if not value then value, to = html:match("^%s*=%s*'([^']*)'()", at) end
+    if not value then
+      value, to = html:match("^%s*=%s*([^%s>\"'][^%s>]*)()", at)
+    end
+    name = name:lower()
+    if not attributes[name] then
+      attributes[name] = (value or ""):gsub("&(#?%w+);", ENTITIES)
+    end
+    at = to or at
+  end
+end
+
+-- Calls f with each link of an HTML page, and the URL from which it is seen.
+-- This goes through the text once, whatever it is: a page of others could be
+-- made to keep a pattern busy for hours.
+local function each_link(html, base, f)
+  local at = html:find("<", 1, true)
+  while at do
+    local name, to = html:match("^<(%a%w*)()", at)
+    if html:sub(at, at + 3) == "<!--" then
+      at = html:find("-->", at + 4, true) or #html + 1
+    elseif name then
+      local tag
+      name = name:lower()
+      tag, at = read_tag(html, to)
+      if name == "base" then
+        base = tag.href and http.resolve(base, tag.href) or base
+      elseif (name == "a" or name == "area") and tag.href then
+        f(tag.href:match "^%s*(.-)%s*$", base)
+      elseif name == "script" or name == "style" then
+        at = html:find(name == "style" and "</[sS][tT][yY][lL][eE]" or
+          "</[sS][cC][rR][iI][pP][tT]", at) or #html + 1
+      end
+    else
+      at = at + 1
+    end
+    at = html:find("<", at, true)
   end
 end
 
 -- ----------------------------------------------------------------- robots --
 
--- A path of robots.txt as a pattern.
-local function compile(path)
-  local ends = path:sub(-1) == "$"
-  if ends then path = path:sub(1, -2) end
-  local pattern = path:gsub("%p", function(c)
-    return c == "*" and ".*" or "%" .. c
-  end)
-  return "^" .. pattern .. (ends and "$" or "")
+-- Does a rule, in which "*" is anything and "$" at its end the end, fit the
+-- path? Its pieces are looked for one after the other: as a pattern it could
+-- take for ever.
+local function fits(rule, path)
+  local text, whole = rule:gsub("%$$", "")
+  local first, rest = text:match "^([^*]*)(.*)$"
+  if path:sub(1, #first) ~= first then return false end
+  if rest == "" then return whole == 0 or path == first end
+  local at, last = #first + 1, ""
+  for piece in rest:gmatch "%*([^*]*)" do
+    local from, to = path:find(piece, at, true)
+    if not from then return false end
+    at, last = to + 1, piece
+  end
+  return whole == 0 or last == "" or path:sub(-#last) == last
 end
 
--- The rules for this program: a list of {allowed, length, pattern}. Those of a
+-- The rules for this program: a list of {allowed, length, path}. Those of a
 -- group with its name count, or of "*" if there is none.
 local function read_robots(text)
   local groups, current, in_names = {}, {}, false
@@ -135,7 +137,7 @@ local function read_robots(text)
     elseif key == "allow" or key == "disallow" then
       in_names = false
       for _, group in ipairs(value ~= "" and current or {}) do
-        group[#group + 1] = {key == "allow", #value, compile(value)}
+        group[#group + 1] = {key == "allow", #value, value}
       end
     end
   end
@@ -147,8 +149,8 @@ local function is_allowed(rules, url)
   local path = url:match "^%a+://[^/?]+(.*)$"
   local allowed, longest = true, -1
   for _, rule in ipairs(rules) do
-    if path:find(rule[3]) and (rule[2] > longest or
-      (rule[2] == longest and rule[1])) then
+    if (rule[2] > longest or (rule[2] == longest and rule[1])) and
+      fits(rule[3], path) then
       allowed, longest = rule[1], rule[2]
     end
   end
@@ -160,11 +162,13 @@ end
 local function new_crawl(start, options)
   return {
     origin = start:match "^%a+://[^/?]+", limit = options.limit,
-    queue = casting.channel(math.huge), rules = {}, seen = {}, broken = {},
+    queue = casting.channel(math.huge), rules = {}, broken = {},
+    seen = {},     -- URL -> the page that it stands on; or true
+    leads = {},    -- URL -> where it is redirected
     pending = 0, known = 0, done = 0, busy = 0, bytes = 0, pages = 0,
     redirects = 0, forbidden = 0, elsewhere = 0, left_out = 0,
     client = http.client {per_host = options.connections, redirects = 0,
-      pool = options.connections, timeout = PATIENCE, max_body = LONGEST,
+      pool = options.connections, timeout = PATIENCE,
       headers = {["User-Agent"] = AGENT}},
   }
 end
@@ -172,7 +176,7 @@ end
 -- A URL that stands on the page `from`: is visited unless it was, or must not.
 local function add(crawl, url, from, hops)
   if crawl.seen[url] then return end
-  crawl.seen[url] = true
+  crawl.seen[url] = from or true
   if url:sub(1, #crawl.origin) ~= crawl.origin or
     not url:find("^[/?]", #crawl.origin + 1) then
     crawl.elsewhere = crawl.elsewhere + 1
@@ -189,31 +193,82 @@ end
 local REDIRECTS = {[301] = true, [302] = true, [303] = true, [307] = true,
   [308] = true}
 
+-- At most so many bytes of a body; or nil and why. What is left makes the
+-- connection one that is not used again.
+local function read_body(response, most)
+  local pieces, n = {}, 0
+  while n < most do
+    local piece, why = response:read()
+    if not piece and why ~= "closed" then return nil, why end
+    if not piece then break end
+    pieces[#pieces + 1], n = piece, n + #piece
+  end
+  response:close()
+  return table.concat(pieces)
+end
+
+-- What stands in a link of the page at `from`.
+local function add_link(crawl, link, base, from)
+  local target, why = http.resolve(base, link)
+  local scheme = link:match "^(%a[%w+.-]*):"
+  if target then
+    add(crawl, target, from, 0)
+  elseif not crawl.seen[link] and (not scheme or scheme:lower():find
+      "^https?$") then
+    crawl.seen[link] = from
+    crawl.broken[#crawl.broken + 1] = {link, why, from}
+  end
+end
+
 -- Why a link is broken, or nil.
 local function visit(crawl, url, hops)
-  local ok, response, why = pcall(crawl.client.request, crawl.client, url)
-  if not ok then
-    if casting.is_cancelled(response) then error(response, 0) end
-    return "no URL"
-  end
+  local response, why = crawl.client:request(url, {stream = true})
   if not response then return why end
-  crawl.bytes = crawl.bytes + #response.body
+  local is_page = response.status < 300 and
+    (response.headers["content-type"] or ""):find "^text/html"
+  local ok, body, problem = casting.with_timeout(PATIENCE, read_body, response,
+    is_page and LONGEST or SHORT)
+  if not ok or not body then return problem or "timeout" end
+  crawl.bytes = crawl.bytes + #body
   local to = REDIRECTS[response.status] and response.headers.location
   if to then
     crawl.redirects = crawl.redirects + 1
     if hops >= MOST_HOPS then return "too many redirects" end
-    local target = resolve(url, to)
+    local target = http.resolve(url, to)
     if not target then return "redirected to no URL" end
+    crawl.leads[url] = target
     add(crawl, target, url, hops + 1)
   elseif response.status >= 400 then
     return ("%d %s"):format(response.status, response.reason)
   else
     crawl.pages = crawl.pages + 1
-    if (response.headers["content-type"] or ""):find "^text/html" then
-      each_link(response.body, function(link)
-        local target = resolve(url, link)
-        if target then add(crawl, target, url, 0) end
+    if is_page then
+      each_link(body, url, function(link, base)
+        add_link(crawl, link, base, url)
       end)
+    end
+  end
+end
+
+-- Of each loop of redirects the first URL is told of.
+local function find_loops(crawl)
+  local leads, told = crawl.leads, {}
+  for url in pairs(leads) do
+    local passed, at = {}, url
+    while leads[at] and not passed[at] do
+      passed[at], at = true, leads[at]
+    end
+    if leads[at] then
+      local first, stop = at, at
+      repeat
+        at = leads[at]
+        if at < first then first = at end
+      until at == stop
+      if not told[first] then
+        told[first] = true
+        crawl.broken[#crawl.broken + 1] = {first, "a loop of redirects",
+          crawl.seen[first] ~= true and crawl.seen[first]}
+      end
     end
   end
 end
@@ -295,6 +350,7 @@ local function size_of(bytes)
 end
 
 local function summarize(crawl, seconds)
+  find_loops(crawl)
   table.sort(crawl.broken, function(a, b) return a[1] < b[1] end)
   if crawl.broken[1] then
     print(("%d broken links:"):format(#crawl.broken))
@@ -368,10 +424,9 @@ local function read_arguments()
       os.exit(0)
     elseif not name then
       if options.url then give_up(2, "one URL, please") end
-      options.url = resolve("http://none/", arg[i])
-      if not options.url or not arg[i]:find "^%a+://" then
-        give_up(2, "%s is no URL", arg[i])
-      end
+      local ok, url = pcall(http.resolve, arg[i], "")
+      if not ok then give_up(2, "%s is no URL", arg[i]) end
+      options.url = url
     elseif not MOST[name] then
       give_up(2, "what is %s?", arg[i])
     else

@@ -514,11 +514,44 @@ describe("examples/crawler.lua", function()
     assert.equal(1, status)
     local base = url:gsub("%p", "%%%0")
     assert.matches("  " .. base .. "/cut: [%a ]+, on " .. base .. "/\n", out)
-    assert.matches("\n1 pages, 1 redirects, 3 broken\n", out)
+    assert.matches("/loop: a loop of redirects, on " .. base .. "/\n", out)
+    assert.matches("\n1 pages, 1 redirects, 4 broken\n", out)
     -- A page with the codes of a terminal in its name.
     url = serve {["/"] = '<a href="/\27[31m">'}
     status, out = kit.run("crawler", url)
     assert.same({1, nil}, {status, out:find("\27", 1, true)})
+  end)
+
+  it("goes on, whatever a page has in it", function()
+    local url, asked = serve {
+      ["/robots.txt"] = "User-agent: *\nDisallow: /" .. ("*a"):rep(40) ..
+        "b\nDisallow: /x*y*z$\n",
+      ["/"] = "<a href='/" .. ("a"):rep(4000) .. "'><a href=/comments>" ..
+        "<a href=/tags><a href=/quotes><a href=/base><a href=/long>" ..
+        "<a href=/xyzyz><a href=/xzy><a href='/%'><a href='/%'>" ..
+        "<script>'<a href=/no>'</SCRIPT><a href=/2><p title='<a href=/no>'>",
+      ["/comments"] = ("<!--"):rep(100000), ["/tags"] = ("<a "):rep(100000),
+      ["/quotes"] = ("<a b='\""):rep(50000), ["/xzy"] = "",
+      ["/base"] = "<BASE HREF='/c/d'><a href=e>", ["/c/e"] = "",
+      ["/long"] = function(_, response)
+        response.headers["Content-Type"] = "application/pdf"
+        response:write(("x"):rep(5000000))
+      end,
+      ["/2"] = function(_, response)
+        response.status, response.headers.Location = 302, "/1"
+      end,
+      ["/1"] = function(_, response)
+        response.status, response.headers.Location = 302, "/2"
+      end,
+    }
+    local status, out = kit.run("crawler", url)
+    assert.equal(1, status)
+    local base = url:gsub("%p", "%%%0")
+    assert.matches("3 broken links:\n  /%%: a percent sign [^\n]*, on " ..
+      base .. "/\n.*/1: a loop of redirects, on " .. base .. "/2\n" ..
+      "  .*/a+: 404 Not Found, on ", out)
+    assert.matches("\n8 pages, 2 redirects, 3 broken\n1 not allowed ", out)
+    assert.same({1, nil}, {asked["/c/e"], asked["/no"]})
   end)
 
   it("does not visit who cannot be asked for rules", function()
