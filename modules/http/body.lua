@@ -249,6 +249,10 @@ end
 -- body:read([what]): nothing: the next piece; a number: so many bytes, less
 -- only at the end; "a": all that is left. Returns nil, "closed" at the end.
 function Body.read(self, what)
+  if type(self) ~= "table" then
+    error("'read' needs its request: call it with a colon, request:read(...)",
+      2)
+  end
   local wanted = Body.wanted(what)
   if self.state == "over" then
     error("'read' of a request that is over", 2)

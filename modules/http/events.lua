@@ -11,11 +11,13 @@ Events.__name = "events"
 
 local KNOWN = {data = "string", event = "string", id = "string",
   retry = "number"}
+local EXACT = 2 ^ 53 -- all integers up to here are numbers of all versions
 
 -- A field that is one line.
 local function line(t, name)
   local value = t[name]
   if value == nil then return "" end
+  if type(value) == "number" then value = ("%.0f"):format(value) end
   if value:find "[%z\r\n]" then
     error(("bad argument #1 to 'send' (%s must be one line)"):format(name), 3)
   end
@@ -25,9 +27,12 @@ end
 local function check(t)
   for name, value in pairs(t) do
     local wanted = KNOWN[name]
-    if type(value) ~= wanted then
+    local is_number = name == "id" and type(value) == "number" and
+      value % 1 == 0 and math.abs(value) <= EXACT
+    if type(value) ~= wanted and not is_number then
       error(("bad argument #1 to 'send' (%s)"):format(wanted and
-        ("%s must be a %s, got %s"):format(name, wanted, type(value)) or
+        ("%s must be a %s%s, got %s"):format(name, wanted,
+        name == "id" and " or an integer" or "", type(value)) or
         ("unknown field '%s'"):format(tostring(name))), 3)
     end
   end

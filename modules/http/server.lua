@@ -32,6 +32,7 @@ local Response = require "casting.http.response"
 local Server = {}
 local KEEPS = 1 -- the lowest bit of what core.request says
 local LINGER, MUCH = 2, 1048576 -- seconds, and bytes, see linger
+local MOST_TOLD = 200 -- bytes of a target in the report of a failure
 
 -- -- servers ------------------------------------------------------------------
 
@@ -196,6 +197,16 @@ local function trace(e)
   return debug.traceback(e, 2)
 end
 
+-- What the handler has raised, with what it was asked before the traceback. The
+-- query is left out: it may have secrets.
+local function with_request(e, request)
+  if type(e) ~= "string" then return e end
+  local message, rest = e:match "^(.-)(\nstack traceback:.*)$"
+  if not message then return e end
+  return ("%s\nin the answer to %s %s%s"):format(message, request.method,
+    request.target:match("^[^?]*"):sub(1, MOST_TOLD), rest)
+end
+
 -- The handler has raised something, perhaps a cancellation. The client learns
 -- of it: from the status, or from the end of the connection. Returns the status
 -- that has gone out, or 0, and the bytes of the body.
@@ -240,7 +251,7 @@ local function conclude(conn, o, ok, e)
   end
   if ok and told then return end
   request.state = "over"
-  error(ok and problem or e, 0)
+  error(ok and problem or with_request(e, request), 0)
 end
 
 local function answer(conn, handler, o, head)

@@ -111,6 +111,16 @@ describe("server-sent events", function()
     assert.is_true(told[1])
   end)
 
+  it("have integers for ids", function()
+    ask(function(_, res)
+      local events = res:events()
+      events:send {id = 12}
+      events:send {id = 2 ^ 53}
+    end)
+    assert.equal("id: 12\n\n", chunk())
+    assert.equal("id: 9007199254740992\n\n", chunk())
+  end)
+
   it("refuse what is none", function()
     local e = {}
     ask(function(_, res)
@@ -119,7 +129,7 @@ describe("server-sent events", function()
       end
       local events = res:events()
       for _, t in ipairs {1, {x = 1}, {data = 1}, {event = "a\nb"},
-        {id = "a\rb"}, {id = "\0"}, {retry = -1}, {retry = 0 / 0}} do
+        {id = "a\rb"}, {id = 1.5}, {id = 2 ^ 60}, {id = "\0"}, {retry = -1}, {retry = 0 / 0}} do
         e[#e + 1] = select(2, pcall(events.send, events, t))
       end
       e[#e + 1] = select(2, pcall(res.events, res))
@@ -129,7 +139,9 @@ describe("server-sent events", function()
       "ping must be a number of seconds above zero",
       "cancel must be a boolean", "string or table expected, got number",
       "unknown field 'x'", "data must be a string, got number",
-      "event must be one line", "id must be one line", "id must be one line",
+      "event must be one line", "id must be one line",
+      "id must be a string or an integer, got number",
+      "id must be a string or an integer, got number", "id must be one line",
       "retry must be a number", "retry must be a number",
       "a response that has begun"} do
       assert.matches(text, e[i], 1, true)

@@ -1,6 +1,7 @@
 -- mistakes_spec.lua - what programs get wrong, and what they are told.
 -- SPDX-License-Identifier: MIT
 
+local casting = require "casting"
 local helper = require "helper"
 local _ENV = helper.globals(_ENV) -- luacheck: ignore
 package.path = "./modules/http/tests/?.lua;" .. package.path
@@ -156,12 +157,44 @@ describe("a response", function()
   end)
 end)
 
+describe("the report of a failure", function()
+  after_each(function() casting.on_error(nil) end)
+
+  -- What is reported when a handler raises `e` for that target.
+  local function reported(target, e)
+    local failures = casting.channel(math.huge)
+    casting.on_error(failures)
+    local base = peers.serve(function() error(e) end)
+    assert.equal(500, http.request(base .. target, {method = "PUT"}).status)
+    return assert(failures:receive(LONG)).error
+  end
+
+  it("says what was asked, behind the error and without the query", function()
+    local e = reported("/a%0Ab?key=secret", "boom")
+    assert.matches("^[^\n]*boom\nin the answer to PUT /a%%0Ab\n" ..
+      "stack traceback:\n", e)
+    assert.is_nil(e:find("secret", 1, true))
+    assert.matches("to PUT /x+\n", reported("/" .. ("x"):rep(5000), "boom"))
+  end)
+
+  it("leaves errors that are no texts", function()
+    assert.equal(7, reported("/", {code = 7}).code)
+  end)
+end)
+
 describe("a call", function()
   it("shows the number that cannot be read", function()
     for _, n in ipairs {-1, -1.5} do
       assert.matches("number of bytes or \"a\" expected, got %" .. n,
         raised_in(function(_, request) request:read(n) end))
     end
+  end)
+
+  it("says that read needs its request", function()
+    assert.matches("'read' needs its request: call it with a colon",
+      raised_in(function(_, request) request.read() end))
+    assert.matches("'read' needs its request: call it with a colon",
+      raised_in(function(_, request) request.read "a" end))
   end)
 
   it("says that a client is no URL", function()
