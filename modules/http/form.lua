@@ -266,10 +266,15 @@ local function add(form, entry)
   if form[entry.name] == nil then form[entry.name] = entry.value end
 end
 
-local function read_parts(request)
-  local form = {}
+-- A form is kept with its request: one that ran out of time, or was cancelled,
+-- is read on by the next call.
+local function read_parts(request, form)
   while true do
-    local part, why = Form.part(request)
+    local part, why = request.entry, nil
+    if not part then
+      part, why = Form.part(request)
+      request.entry = part
+    end
     if not part then
       if why == "closed" then return form end
       return nil, why
@@ -277,26 +282,44 @@ local function read_parts(request)
     local value
     value, why = part:read "a"
     if not value then return nil, why end
+    request.entry = nil
     add(form, {name = part.name, value = value, filename = part.filename,
       type = part.type})
   end
 end
 
--- request:form(): a table of all fields; or nil and why.
-function Form.read(request)
-  local kind = (request.headers["content-type"] or ""):lower()
-  if kind:find "^multipart/form%-data" then return read_parts(request) end
-  if not kind:find "^application/x%-www%-form%-urlencoded" then
-    return nil, "not a form"
-  end
+local function read_fields(request, form)
   local text, why = request:read "a"
   if not text then return nil, why end
-  local form = {}
   Form.each(text, function(name, value)
     if #form == MOST_PARTS then why = "too long" end
     if not why then add(form, {name = name, value = value}) end
   end)
   if why then return nil, why end
+  return form
+end
+
+-- request:form(): a table of all fields; or nil and why. Called again, the same
+-- table.
+function Form.read(request)
+  if request.form_read then return request.entries end
+  if request.form_why then return nil, request.form_why end
+  local kind = (request.headers["content-type"] or ""):lower()
+  local read = kind:find "^multipart/form%-data" and read_parts or
+    kind:find "^application/x%-www%-form%-urlencoded" and read_fields
+  if not read then return nil, "not a form" end
+  if not request.entries then
+    if request.reader or request.got > 0 then
+      error("'form' of a request whose body was read", 2)
+    end
+    request.entries = {}
+  end
+  local form, why = read(request, request.entries)
+  if not form then
+    if why ~= "timeout" then request.form_why = why end
+    return nil, why
+  end
+  request.form_read = true
   return form
 end
 

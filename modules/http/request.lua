@@ -18,6 +18,9 @@
 --   conn                  the connection, see server.lua
 --   head                  as it came
 --   reader                reads the parts of a form, see form.lua
+--   entries, entry        a form as far as it was read, and a part of it that
+--                         was begun; nil: nobody has asked for one
+--   form_read, form_why   all of it is there; or why it cannot be read
 --   victim                the task that is cancelled when the client has gone
 -- and what body.lua needs to read the body
 

@@ -129,7 +129,8 @@ describe("server-sent events", function()
       end
       local events = res:events()
       for _, t in ipairs {1, {x = 1}, {data = 1}, {event = "a\nb"},
-        {id = "a\rb"}, {id = 1.5}, {id = 2 ^ 60}, {id = "\0"}, {retry = -1}, {retry = 0 / 0}} do
+        {id = "a\rb"}, {id = 1.5}, {id = 2 ^ 60}, {id = "\0"}, {retry = -1},
+        {retry = 0 / 0}} do
         e[#e + 1] = select(2, pcall(events.send, events, t))
       end
       e[#e + 1] = select(2, pcall(res.events, res))

@@ -61,6 +61,53 @@ describe("a form", function()
     assert.same({"1", "x y!", "", ""}, {got.a, got.b, got.empty, got.bare})
   end)
 
+  it("is the same one again, and cannot be read behind something else",
+    function()
+      local body = "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n1" ..
+        "\r\n--XX--\r\n"
+      for kind, text in pairs {[FIELDS] = "a=1", [MULTI] = body} do
+        local first, second = ask(function(req)
+          return req:form(), req:form()
+        end, kind, text)
+        assert.equal(first, second)
+        assert.equal("1", first.a)
+        for _, name in ipairs {"read", "part"} do
+          local _, why = ask(function(req)
+            req[name](req, name == "read" and 1 or nil)
+            return pcall(req.form, req)
+          end, kind, text)
+          if not (kind == FIELDS and name == "part") then
+            assert.matches("'form' of a request whose body was read", why)
+          end
+        end
+      end
+    end)
+
+  it("goes on after a call that was cancelled", function()
+    local parts = "--XX\r\n" ..
+      "Content-Disposition: form-data; name=a\r\n\r\n1\r\n--XX\r\n" ..
+      "Content-Disposition: form-data; name=b\r\n\r\n2\r\n--XX--\r\n"
+    for kind, text in pairs {[FIELDS] = "a=1&b=2&&&&&&", [MULTI] = parts} do
+      local cancelled, got = casting.channel(), casting.channel(1)
+      listener = assert(net.listen("127.0.0.1", 0))
+      casting.spawn(http.serve, listener, function(req)
+        assert.is_nil((casting.with_timeout(0.02, req.form, req)))
+        cancelled:close()
+        got:send(req:form())
+      end)
+      local stream = assert(net.connect("127.0.0.1",
+        select(2, listener:name())))
+      stream:write(("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\n" ..
+        "Content-Length: %d\r\n\r\n"):format(kind, #text))
+      stream:write(text:sub(1, -9))
+      cancelled:receive(LONG)
+      stream:write(text:sub(-8))
+      assert.same({"a=1", "b=2"}, plain((got:receive(LONG))))
+      stream:close()
+      listener:close()
+    end
+  end)
+
   it("of another kind is none", function()
     for _, kind in ipairs {"text/plain", "multipart/mixed; boundary=x",
       "multipart/form-data", "multipart/form-data; boundary=",
