@@ -68,7 +68,6 @@ export CMOCKA_MESSAGE_OUTPUT=TAP
 # A report must fail the test; nothing of ours is suppressed. Huge requests
 # want NULL, as without a sanitizer.
 null=allocator_may_return_null=1
-export TSAN_OPTIONS="exitcode=66 $null ${TSAN_OPTIONS:-}"
 # The freed memory that AddressSanitizer keeps back to catch late users would
 # look like growth to the tests that watch memory: 8 MB of it, not 256.
 asan="$null quarantine_size_mb=8"
@@ -82,6 +81,8 @@ case $0 in
 */*) tools=$PWD/${0%/*} ;;
 *) tools=$PWD ;;
 esac
+export TSAN_OPTIONS="exitcode=66 suppressions=$tools/tsan.supp \
+print_suppressions=0 $null ${TSAN_OPTIONS:-}"
 export LSAN_OPTIONS="suppressions=$tools/lsan.supp print_suppressions=0 \
 ${LSAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS:-}"
