@@ -27,6 +27,7 @@ set(long_tests
   lua/deadlock
   lua/docs
   lua/examples
+  lua/examples_crawler
   lua/examples_fs
   lua/examples_http
   lua/examples_socket

@@ -96,9 +96,11 @@ local function mark_down(proxy, backend)
   end)
 end
 
--- What http.request says when a server was not reached at all.
-local function was_not_reached(why)
-  return why ~= "closed" and why ~= "truncated" and why ~= "timeout" and
+-- What http.request says when a server was not reached at all. What takes less
+-- time than a backend has was the connection.
+local function was_not_reached(proxy, why, seconds)
+  if why == "timeout" then return seconds < proxy.timeout end
+  return why ~= "closed" and why ~= "truncated" and
     not why:find "^malformed" and not why:find "^too "
 end
 
@@ -208,7 +210,8 @@ local function pass(response, from, timeout)
     if not ok then return true end
   end
   while true do
-    local _, piece, why = casting.with_timeout(timeout, from.read, from)
+    local ok, piece, why = casting.with_timeout(timeout, from.read, from)
+    if not ok then return nil, "timeout" end
     if not piece then return why == "closed" or nil, why end
     if not response:write(piece) then return true end -- the client has gone
     if not knows_length then response:flush() end
@@ -238,6 +241,7 @@ local function try(proxy, state, f)
     if not backend then return nil, why end
     tried[backend] = true
     backend.busy = backend.busy + 1
+    local began = casting.now()
     local ok, result, problem = pcall(f, backend)
     backend.busy = backend.busy - 1
     if not ok then error(result, 0) end
@@ -245,7 +249,9 @@ local function try(proxy, state, f)
     why = problem
     if state.client then return nil, why end
     proxy.tell("%s: %s", backend.url, why)
-    if not was_not_reached(why) then return nil, why end
+    if not was_not_reached(proxy, why, casting.now() - began) then
+      return nil, why
+    end
     mark_down(proxy, backend)
     if state.pieces > 0 then return nil, why end
   end
