@@ -85,10 +85,12 @@ local function sweep(server)
 end
 
 -- The connection waits for a request from here on. If there is no memory for
--- the sweeper, the next one makes it.
+-- the sweeper, the next one makes it. To ask how that is costs a call: once for
+-- each connection will do.
 local function rest(server, stream, conn)
   server.idle[stream] = conn
-  if goes_on(server.sweeper) then return end
+  local sweeper = server.sweeper
+  if sweeper and conn.served > 1 or goes_on(sweeper) then return end
   local ok, task = pcall(casting.spawn, sweep, server)
   server.sweeper = ok and task
 end
