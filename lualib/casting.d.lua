@@ -716,10 +716,10 @@ function tls.context(options) end
 ---@field verified boolean
 ---@field peer? casting.tls.certificate
 
----A request, as the handler of http.serve gets it.
+---A request, as the handler of http.serve gets it: to be used until that returns.
 ---@class casting.http.request
 ---@field method string
----@field target string as it came
+---@field target string as it came; perhaps a whole URL, or "*"
 ---@field path string decoded
 ---@field text string|false what stands behind the "?" of the target
 ---@field query table<string, string> the same, decoded
@@ -734,6 +734,7 @@ local http_request = {}
 ---@param what? integer|"a" so many bytes, or all; the next piece
 ---@return string?
 ---@return string? why "closed" at the end
+---@return string? rest what had come before
 function http_request:read(what) end
 
 ---Reads a form.
@@ -771,7 +772,7 @@ function http_part:read(what) end
 ---@class casting.http.events
 local http_events = {}
 
----@param event string|{data?: string, event?: string, id?: string, retry?: number}
+---@param event string|{data?: string, event?: string, id?: string|integer, retry?: number}
 ---@return true?
 ---@return string? why
 function http_events:send(event) end
@@ -832,8 +833,8 @@ function websocket:close(code, reason) end
 function websocket:closed() end
 
 ---@class casting.http.response
----@field status integer 200
----@field headers table<string, string|number|string[]>
+---@field status integer 200; later changes than the first piece have no effect
+---@field headers table<string, string|number|(string|number)[]> as the status
 local http_response = {}
 
 ---@param data string|number|table
@@ -870,15 +871,15 @@ function http_response:send_file(path, options) end
 ---@field idle? number seconds; 60
 ---@field timeout? number seconds; 60
 ---@field max_header? integer bytes; 65536
----@field body? integer bytes; 1048576
----@field log? fun(request: casting.http.request, status: integer, bytes: integer, seconds: number)
+---@field body? integer bytes that a request may have; 1048576
+---@field log? fun(request: casting.http.request, status: integer, bytes: integer, seconds: number) after each response
 
 ---The module casting.http, which is installed by itself.
 ---@class casting.http
 local http = {}
 
 ---Serves until the listener is closed.
----@param where casting.listener|table a listener, or {host, port}
+---@param where casting.listener|{[1]: string, [2]: integer?, tls?: casting.tls.options|casting.tls.context}
 ---@param handler fun(request: casting.http.request, response: casting.http.response)
 ---@param options? casting.http.serve.options
 ---@return true?
@@ -929,7 +930,7 @@ function http.websocket(url, options) end
 ---@class casting.http.request.options: casting.http.options
 ---@field url? string if the URL is no argument of its own
 ---@field method? string "GET", or "POST" with a body
----@field body? string|number|table|fun(): string?, string?
+---@field body? string|number|table|fun(): string?, string? a function: piece by piece
 ---@field form? table<string, string|number|boolean|table>
 ---@field stream? boolean the body is read piece by piece
 
