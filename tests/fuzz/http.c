@@ -159,6 +159,7 @@ static bool may_refuse(const http_head *h, const seen *s, http_text head) {
   case HPE_UNEXPECTED_CONTENT_LENGTH: /* the same one twice, of a server */
     return h->status != 0;
   case HPE_INVALID_VERSION: {
+    if (is_same(h->method, (http_text){"PRI", 3})) return true;
     const char *at = h->status != 0 ? head.at : strstr(head.at, " HTTP/1.") + 1;
     return at[7] > '1';
   }

@@ -42,6 +42,7 @@ Environment:
   CC      the C compiler; a build folder of another one is begun anew
   TESTS   a regular expression: the checks that run tests run only these
   FUZZ    how many seconds the check fuzz runs (default: 60)
+  SEED    of the inputs that the check fuzz sends to servers (default: the time)
   JOBS    how many compilers or tests run at once (default: all processors)
 EOF
 }

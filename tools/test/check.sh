@@ -441,11 +441,14 @@ check_valgrind() {
     "-DCASTING_UNIT_WRAPPER=$v" "-DCASTING_LUA_WRAPPER=$v"
 }
 
-# The targets of tests/fuzz, FUZZ seconds in all.
+# The targets of tests/fuzz, and the server beside others, FUZZ seconds in all.
 need_fuzz() {
   need_build
   need_luas 5.4
+  need_modules
   need_command clang clang
+  [ -x /usr/sbin/nginx ] || need_command nginx-light nginx
+  need_command nodejs node
 }
 check_fuzz() {
   CC=clang
@@ -461,9 +464,22 @@ check_fuzz() {
     for t in tests/fuzz/corpus/*; do
       [ ! -x "build/fuzz/$v/fuzz-${t##*/}" ] || echo "$v/fuzz-${t##*/}"
     done
+    echo "$v/peers"
   done)
   each=$((${FUZZ:-60} / $(echo "$programs" | wc -l)))
-  for p in $programs; do attempt "build/fuzz/$p" fuzz "$p" $((each + 1)); done
+  for p in $programs; do
+    [ "${p#*/}" = peers ] || attempt "build/fuzz/$p" fuzz "$p" $((each + 1))
+  done
+  # shellcheck disable=SC2046
+  if ! configure release "$(cmake_luas)" ||
+    ! build release $(for v in $(built_tags release); do
+      echo "module-$v http-$v"
+    done); then
+    failed=$((failed + 1))
+    return
+  fi
+  counted peers env LUAS="$luas" sh tools/test/peers.sh $((each + 1))
+  grep -e 'inputs, .* seed' "$root/build/peers.log"
 }
 # What is new in an input that has been found stays in build/fuzz; an input that
 # fails is there, too.
