@@ -25,6 +25,26 @@ function(casting_fuzz_http target tag)
     ${${tag}_include})
 endfunction()
 
+# The target `websocket` wants zlib, as casting.http does.
+if(NOT module_http)
+  list(REMOVE_ITEM fuzz_sources ${CMAKE_SOURCE_DIR}/tests/fuzz/websocket.c)
+endif()
+function(casting_fuzz_websocket target tag)
+  target_sources(${target} PRIVATE modules/http/codec.c modules/http/deflate.c
+    modules/http/digest.c modules/http/frame.c)
+  target_include_directories(${target} SYSTEM PRIVATE ${${tag}_include})
+  target_link_libraries(${target} PRIVATE PkgConfig::LIB_http)
+endfunction()
+
+# What targets have beside casting.
+function(casting_fuzz_sources name target tag)
+  if(name STREQUAL "http")
+    casting_fuzz_http(${target} ${tag})
+  elseif(name STREQUAL "websocket")
+    casting_fuzz_websocket(${target} ${tag})
+  endif()
+endfunction()
+
 # casting_fuzzer(target tag): what both kinds have in common
 function(casting_fuzzer target tag)
   set_target_properties(${target} PROPERTIES
@@ -46,9 +66,7 @@ function(casting_fuzz tag lua)
     casting_fuzzer(${target} ${tag})
     set_target_properties(${target} PROPERTIES OUTPUT_NAME fuzz-${name})
     target_link_libraries(${target} PRIVATE fuzz-${tag})
-    if(name STREQUAL "http")
-      casting_fuzz_http(${target} ${tag})
-    endif()
+    casting_fuzz_sources(${name} ${target} ${tag})
     target_link_options(${target} PRIVATE -fsanitize=fuzzer)
     add_dependencies(fuzz-targets ${target})
   endforeach()
@@ -63,9 +81,7 @@ function(casting_replay tag)
     casting_fuzzer(${target} ${tag})
     set_target_properties(${target} PROPERTIES OUTPUT_NAME replay-${name})
     target_link_libraries(${target} PRIVATE binding-test-${tag})
-    if(name STREQUAL "http")
-      casting_fuzz_http(${target} ${tag})
-    endif()
+    casting_fuzz_sources(${name} ${target} ${tag})
     add_dependencies(unit-tests ${target})
     casting_test(NAME fuzz/${name} TAG ${tag} KIND script
       COMMAND ${CASTING_UNIT_WRAPPER} $<TARGET_FILE:${target}>

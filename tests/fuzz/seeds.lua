@@ -3,9 +3,9 @@
 --
 --   lua tests/fuzz/seeds.lua
 --
--- Writes tests/fuzz/corpus/{encode,names,message}/NAME anew, from the programs
--- below. Those of decode are written by decode.c, see README.md. Run it when
--- instructions have been added: each byte may mean another one then.
+-- Writes tests/fuzz/corpus/{encode,names,message,websocket}/NAME anew, from the
+-- programs below. Those of decode are written by decode.c, see README.md. Run
+-- it when instructions have been added: each byte may mean another one then.
 local here = arg[0]:match "^(.*)[/\\]" or "."
 local encode = dofile(here .. "/encode.lua")
 local names = dofile(here .. "/names.lua")
@@ -192,3 +192,48 @@ save("raw_objects", {"raw", 0x83, 0x46, 0, 0, 0, 0, 1, 0, 0, 0, 0x21, "k", 0x80,
   19, 24})
 save("raw_deep", {"raw", 0x1f, 255, 255, 255, 255, 0x40, 1, 0, 0, 0, 0, 0, 0, 0,
   0x40, 1, 0, 0, 0, 0, 0, 0, 0, 0x60, 2, 0, 0, 0, 0x80, 0x80, 0x10, 24})
+
+-- -- websocket ----------------------------------------------------------------
+
+-- The three settings, see websocket.c, and then frames, or messages.
+local CLIENT, SENDS, DEFLATES, BIG, FAILS = 1, 2, 4, 16, 32
+local function frames(name, settings, list, piece, fails)
+  local program = {settings, piece or 3, fails or 0}
+  for i = 1, #list do program[i + 3] = list[i] end
+  write("websocket", name, program)
+end
+
+local ZERO = "\0\0\0\0" -- a mask that changes nothing
+local packed = "\202H\205\201\201W\200@'\1\0"
+local zeros = "\236\193\49\1\0\0\0\194\160\245Om\r\15\160\0\0\128w\3"
+frames("text", CLIENT, {0x81, 5, "hello", 0x82, 3, "\0\255a", 0x89, 1, "p",
+  0x8a, 0, 0x88, 4, "\3\232ok"})
+frames("masked", 0, {0x81, 0x85, ZERO, "hello", 0x81, 0x85, "\1\2\3\4",
+  "idoh\110", 0x88, 0x80, ZERO})
+frames("fragments", CLIENT, {0x01, 4, "gr\195\188", 0x89, 0, 0x00, 2,
+  "\195\159", 0x80, 1, "e", 0x02, 0, 0x80, 0}, 0)
+frames("half_a_character", CLIENT, {0x01, 3, "a\226\130", 0x80, 1, "\172",
+  0x01, 1, "\226", 0x80, 1, "a"})
+frames("lengths", CLIENT + BIG, {0x82, 126, 0, 200, ("x"):rep(200), 0x82, 127,
+  0, 0, 0, 0, 0, 1, 0, 0, "x"})
+frames("long", CLIENT, {0x82, 126, 255, 255, "x"})
+frames("wasted", CLIENT, {0x82, 126, 0, 5, "hello"})
+frames("negative", CLIENT, {0x82, 127, 255, 0, 0, 0, 0, 0, 0, 0})
+frames("packed", CLIENT + DEFLATES, {0xc1, #packed, packed, 0x41, 4,
+  packed:sub(1, 4), 0x80, #packed - 4, packed:sub(5)})
+frames("packed_and_masked", 3 * DEFLATES, {0xc2, 0x80 + #packed, ZERO, packed,
+  0xc1, 0x81, ZERO, 0})
+frames("packed_too_long", CLIENT + DEFLATES, {0xc2, #zeros, zeros})
+frames("packed_and_big", CLIENT + DEFLATES + BIG, {0xc2, #zeros, zeros, 0xc2, 3,
+  "xyz"})
+frames("closed", CLIENT, {0x88, 1, 3})
+frames("sent", SENDS, {0, 5, 0, "hello", 1, 3, 100, "\0\255a", 2, 2, 3, "pp", 3,
+  0, 0, 0, 1, 0, "\255"})
+frames("sent_packed", SENDS + BIG + 3 * DEFLATES, {0, 9, 255, "some text", 1, 0,
+  0, 1, 200, 255, ("xyz\0!"):rep(40)})
+frames("sent_by_server", SENDS + CLIENT + BIG + DEFLATES, {1, 200, 255,
+  ("abcde"):rep(40), 0, 40, 255, ("abcde"):rep(8)}, 9)
+frames("no_memory", SENDS + BIG + FAILS + 3 * DEFLATES,
+  {1, 9, 255, "some text"}, 3, 30)
+frames("no_memory_to_read", CLIENT + FAILS + DEFLATES, {0xc1, #packed, packed,
+  0x02, 3, "abc", 0x80, 3, "abc"}, 3, 12)
