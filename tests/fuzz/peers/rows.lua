@@ -238,8 +238,9 @@ row("node", "takes", "7.1.1",
   "Some extensions of chunks are refused: one without a name, one behind a " ..
   "blank, a quote that is not closed. Ours does not look at them; no line " ..
   "may end in one.",
-  function(_, d)
-    return field(d.head, "transfer-encoding", "chunked")
+  function(input, d)
+    return field(d.head, "transfer-encoding", "chunked") and
+      input:find "\n%x+[ \t]*;"
   end)
 
 -- Whether the connection goes on.
