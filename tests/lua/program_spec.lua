@@ -235,20 +235,21 @@ describe("io.popen in a session", function()
 
   it("is closed though a later program still runs", function()
     local gate = os.tmpname()
+    local begun = gate .. ".begun"
     local a, b = casting.session(), casting.session()
-    local result, late = a:spawn(function(gate, b)
+    local result, late = a:spawn(function(gate, begun, b)
       local file = io.popen("cat", "w")
-      local late = b:spawn(os.execute, "while test -e " .. gate ..
-        "; do sleep 0.01; done")
+      local late = b:spawn(os.execute, "echo >" .. begun ..
+        "; while test -e " .. gate .. "; do sleep 0.01; done")
       -- Until it runs: then it could have got the pipe's other end.
-      local pipe = io.popen("while ! grep -q " .. gate .. " /proc/[0-9]*/" ..
-        "cmdline 2>/dev/null; do :; done")
+      local pipe = io.popen("while ! test -e " .. begun .. "; do :; done")
       pipe:close()
       return file:close(), late
-    end, gate, b):await(LONG)
+    end, gate, begun, b):await(LONG)
     assert.is_true(result)
     assert.equal("waiting", ({running = "waiting", waiting = "waiting"})
       [late:status()])
+    os.remove(begun)
     os.remove(gate)
     late:await(LONG)
     a:close()
