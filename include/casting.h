@@ -574,6 +574,18 @@ CASTING_API int casting_stream_fd(struct lua_State *L, int i);
    Raises an error if there is no memory, or `fd` is negative. */
 CASTING_API int casting_push_stream(struct lua_State *L, int fd);
 
+/* Writes what a stream in Lua takes at once.
+   The stream is at stack position i; there are n bytes. Nothing waits, so it
+   is for modules that put together in C what they send: what the stream has not
+   taken is left to stream:write, which waits, and tells what is wrong.
+   Returns how many bytes it has taken, from the first one: 0 also if it is
+   closed, or a value of another kind, if it has a layer or is no socket, if
+   another task is writing to it, if the task must stop, or others must have
+   their turn, or if this is not called by a task.
+   Raises nothing. */
+CASTING_API size_t casting_stream_offer(
+  struct lua_State *L, int i, const void *bytes, size_t n);
+
 /* -- layers on streams: TLS and the like ---------------------------------- */
 
 /* What a layer reads from and writes to: the connection below it. It is valid

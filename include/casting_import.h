@@ -152,7 +152,10 @@
   F(int, casting_poll, (struct lua_State *L, double seconds), (L, seconds)) \
   F(int, casting_fd, (struct lua_State *L), (L)) \
   V(casting_transfer_register, \
-    (struct lua_State *L, int i, const casting_transfer *how), (L, i, how))
+    (struct lua_State *L, int i, const casting_transfer *how), (L, i, how)) \
+  F(size_t, casting_stream_offer, \
+    (struct lua_State *L, int i, const void *bytes, size_t n), \
+    (L, i, bytes, n))
 /* clang-format on */
 
 /* What the library has of them, in the registry under this name. */

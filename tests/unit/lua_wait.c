@@ -123,6 +123,14 @@ static int number(lua_State *L) {
   return 1;
 }
 
+/* offer(stream, text): how many bytes it has taken. */
+static int offer(lua_State *L) {
+  size_t n;
+  const char *s = luaL_checklstring(L, 2, &n);
+  lua_pushinteger(L, (lua_Integer)casting_stream_offer(L, 1, s, n));
+  return 1;
+}
+
 /* -- the tests ------------------------------------------------------------ */
 
 static void outcomes(void **state) {
@@ -286,6 +294,89 @@ static void streams(void **state) {
   end(L);
 }
 
+/* What is offered is taken, or left as it is: also when there is no room, when
+   others are to have their turn, or write, and when the task is to stop. */
+static void offers(void **state) {
+  CAST_UNUSED(state);
+  lua_State *L = host();
+  int fds[2];
+  lua_register(L, "stream", stream);
+  lua_register(L, "offer", offer);
+  CAST_ALWAYS(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+  set_integer(L, "one", fds[0]);
+  set_integer(L, "two", fds[1]);
+  run(L,
+    "local a, b = stream(one), stream(two)\n"
+    "local function say(text)\n"
+    "  local n = offer(a, text)\n"
+    "  assert(n <= #text)\n"
+    "  assert(a:write(text:sub(n + 1)))\n"
+    "  return n\n"
+    "end\n"
+    "local function talk()\n"
+    "  local taken, got = 0, ''\n"
+    "  for i = 1, 100 do\n"
+    "    taken = taken + say(('%04d'):format(i))\n"
+    "    got = got .. assert(b:read(4))\n"
+    "  end\n"
+    "  for i = 1, 100 do assert(got:sub(4 * i - 3, 4 * i) + 0 == i) end\n"
+    "  return taken\n"
+    "end\n"
+    "assert(casting.spawn(talk):await() > 0)\n"
+    "-- There are turns: others run, though nothing waits.\n"
+    "local over, turns = false, 0\n"
+    "local other = casting.spawn(function()\n"
+    "  while not over do turns = turns + 1 casting.yield() end\n"
+    "end)\n"
+    "casting.spawn(function()\n"
+    "  for i = 1, 100 do say 'x' end\n"
+    "  over = true\n"
+    "end):await()\n"
+    "other:await()\n"
+    "assert(turns > 1 and #b:read(100) == 100)\n"
+    "-- No room: a part; then nothing, while another task writes the rest.\n"
+    "local piece, sent = ('x'):rep(65536), 0\n"
+    "local writer = casting.spawn(function()\n"
+    "  local n\n"
+    "  repeat\n"
+    "    n = offer(a, piece)\n"
+    "    sent = sent + n\n"
+    "    if n == 0 then casting.yield() n = offer(a, piece) sent = sent + n "
+    "end\n"
+    "  until n < #piece\n"
+    "  assert(a:write(piece))\n"
+    "  sent = sent + #piece\n"
+    "end)\n"
+    "while writer:status() ~= 'waiting' do casting.yield() end\n"
+    "casting.spawn(function() assert(offer(a, 'y') == 0) end):await()\n"
+    "local reader = casting.spawn(function()\n"
+    "  local got = 0\n"
+    "  while got < sent or writer:status() == 'waiting' do\n"
+    "    local data = b:read()\n"
+    "    assert(not data:find '[^x]')\n"
+    "    got = got + #data\n"
+    "  end\n"
+    "  return got\n"
+    "end)\n"
+    "writer:await()\n"
+    "assert(reader:await() == sent)\n"
+    "-- A task that is to stop meets that in write.\n"
+    "local task = casting.spawn(function()\n"
+    "  casting.self():cancel()\n"
+    "  assert(offer(a, 'z') == 0)\n"
+    "  a:write 'z'\n"
+    "end)\n"
+    "assert(not task:join() and task:status() == 'cancelled')\n"
+    "casting.spawn(function()\n"
+    "  assert(coroutine.wrap(function() return offer(a, 'z') end)() == 0)\n"
+    "  assert(offer(5, 'z') == 0 and offer(io.stdout, 'z') == 0)\n"
+    "  a:close()\n"
+    "  assert(offer(a, 'z') == 0)\n"
+    "end):await()\n"
+    "assert(b:read('a') == '')\n");
+  end(L);
+}
+
 int main(void) {
   const struct CMUnitTest list[] = {
     cmocka_unit_test(outcomes),
@@ -294,6 +385,7 @@ int main(void) {
     cmocka_unit_test(again),
     cmocka_unit_test(no_memory),
     cmocka_unit_test(streams),
+    cmocka_unit_test(offers),
   };
   return cmocka_run_group_tests(list, NULL, NULL);
 }

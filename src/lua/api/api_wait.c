@@ -23,8 +23,10 @@
 #include "../state/handle.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
+#include "../stop/scope.h"
 #include "../task/enter.h"
 #include "../task/park.h"
+#include "../task/turn.h"
 #include "api.h"
 
 /* What the wait of a module's function is about: t->arg, with the only
@@ -88,6 +90,30 @@ int casting_push_stream(lua_State *L, int fd) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (fd < 0) luaL_error(L, "casting_push_stream: a descriptor expected");
   return cast_net_adopt(L, fd);
+}
+
+/* Owner. No more than a look: if the task has anything to meet first, or is to
+   give others their turn, stream:write does that. */
+static bool may_offer(lua_State *L, cast_state *S, const cast_stream *s) {
+  cast_task *base = S->session.current;
+  const cast_ltask *t;
+  if (cast_forked || base == NULL || S->protect.active > 0) return false;
+  t = cast_ltask_of(base);
+  return L == t->co && !cast_scope_is_needed(t) && !s->closed && !s->shut &&
+         s->layer == NULL && s->is_socket && s->name == NULL &&
+         cast_list_is_empty(&s->writers) && cast_turn_is_left(S, t);
+}
+
+size_t casting_stream_offer(lua_State *L, int i, const void *bytes, size_t n) {
+  cast_stream *s = cast_net_stream_test(L, i);
+  os_bytes piece = {bytes, n};
+  cast_state *S;
+  size_t done = 0;
+  if (s == NULL || s->account == NULL) return 0;
+  S = CAST_CONTAINER(s->account, cast_state, memory.slabs);
+  if (may_offer(L, S, s))
+    (void)cast_stream_send(s, &piece, 1, &done, &S->session);
+  return done;
 }
 
 /* -- before it waits ------------------------------------------------------ */

@@ -27,6 +27,13 @@ static inline bool cast_turn_is_due(cast_state *S, const cast_ltask *t) {
   S->streak.owed = false;
   return true;
 }
+/* Owner: counts a call of t that does not wait. False: it must not be made, and
+   the next one that may wait takes the turn. */
+static inline bool cast_turn_is_left(cast_state *S, const cast_ltask *t) {
+  if (S->streak.task == t && S->streak.ncalls + 1 >= CAST_CALLS_MOST)
+    return false;
+  return !cast_turn_is_due(S, t);
+}
 /* The same for a call that has read so many bytes of a file:
    CAST_FILE_TURN_MOST of them are as much as CAST_CALLS_MOST calls. */
 static inline bool cast_turn_is_due_for(
