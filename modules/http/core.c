@@ -1,11 +1,11 @@
 /* core.c - the part in C of casting.http.
    SPDX-License-Identifier: MIT */
+#include "../../include/casting_import.h"
 #include "websocket.h"
 
 #include <string.h>
 
-__attribute__((visibility("default"))) int luaopen_casting_http_core(
-  lua_State *L);
+CASTING_API int luaopen_casting_http_core(lua_State *L);
 
 /* Each gets the table and its clock as upvalue. */
 static void add_functions(lua_State *L, const luaL_Reg *list) {
@@ -18,6 +18,7 @@ static void add_functions(lua_State *L, const luaL_Reg *list) {
 
 int luaopen_casting_http_core(lua_State *L) {
   void *clock;
+  casting_import(L);
   lua_newtable(L);
   clock = lua_newuserdata(L, sizeof(http_clock));
   memset(clock, 0, sizeof(http_clock));

@@ -7,7 +7,7 @@
    a head is found before any of it is believed (RFC 9112): a receiver that
    guesses is how requests are smuggled past another one.
 
-   Nothing here needs casting. */
+   casting is needed to offer a head to a stream, and for nothing else. */
 #ifndef HTTP_H
 #define HTTP_H
 

@@ -250,14 +250,21 @@ local function send_whole(self, body)
   local size = #body
   local is_head = self.request.method == "HEAD"
   local behind = not is_head and size <= WHOLE and body or nil
-  local head, closes =
-    core.head(status, self.lines or headers, with_connection(self, how), size,
-    behind)
-  if closes then self.conn.keeps = false end
+  local conn = self.conn
+  how = with_connection(self, how)
+  local rest, closes
+  if behind or is_head then
+    rest, closes = core.answer(self, conn.stream, status,
+      self.lines or headers, how, size, behind)
+  else
+    rest, closes = core.head(status, self.lines or headers, how, size)
+    rest = {rest, body}
+  end
+  if closes then conn.keeps = false end
   self.state, self.told = "done", status
   self.sent = is_head and 0 or size
-  if is_head or behind then return send(self, head) end
-  return send(self, {head, body})
+  if not rest then return true end
+  return send(self, rest)
 end
 
 -- response:finish([data]): the end, with data before it. A handler that returns

@@ -3,6 +3,7 @@
 
    What a program gives is looked at before a byte of it goes out: a CR or LF in
    a field would begin another field, or another message. */
+#include "../../include/casting.h"
 #include "http.h"
 
 #include <stdio.h>
@@ -247,34 +248,43 @@ static char *put_connection(char *to, const said *s, unsigned how) {
   return to;
 }
 
-/* head(status, fields or nil, how, length [, body]): the head of a response,
-   with the body behind it. `fields` maps names to strings, numbers or lists of
-   them; one may be "reason"; or it is a string, lines of this module's own,
-   which say the type, but no length and no date. `how`: the sum of CLOSES and
-   so on. Of a length below 0 nothing is said. Returns also whether the fields
-   have said that the connection ends. */
-static int push_head(lua_State *L) {
-  int status = (int)luaL_checkinteger(L, 1);
-  unsigned how = (unsigned)luaL_checkinteger(L, 3);
-  lua_Number length = luaL_checknumber(L, 4);
+/* A head with a body behind it, put together. */
+typedef struct message {
+  const char *text; /* on the C stack, or a userdata on that of Lua */
+  size_t n;
+  bool closes; /* the fields have said that the connection ends */
+  char space[SHORT];
+} message;
+
+/* Of the arguments from `first` on, which are the last ones: status, fields or
+   nil, how, length [, body]. The fields map names to strings, numbers or lists
+   of them; one may be "reason"; or they are a string, lines of this module's
+   own, which say the type, but no length and no date. `how`: the sum of CLOSES
+   and so on. Of a length below 0 nothing is said. */
+static void put_together(lua_State *L, int first, message *m) {
+  int status = (int)luaL_checkinteger(L, first);
+  unsigned how = (unsigned)luaL_checkinteger(L, first + 2);
+  lua_Number length = luaL_checknumber(L, first + 3);
   http_clock *c = lua_touserdata(L, lua_upvalueindex(1));
   http_text body = {"", 0}, fields = {"", 0};
   said s = {.lengthless = status < 200 || status == 204 || status == 205};
-  char space[SHORT], *text = space, *end;
+  char *text = m->space, *end;
   size_t room;
-  luaL_argcheck(L, status >= 100 && status <= 599, 1, "status");
-  if (!lua_isnoneornil(L, 5)) body.at = luaL_checklstring(L, 5, &body.n);
-  lua_settop(L, 5);
-  if (lua_istable(L, 2)) {
-    push_fields(L, 2, &s);
+  luaL_argcheck(L, status >= 100 && status <= 599, first, "status");
+  if (!lua_isnoneornil(L, first + 4))
+    body.at = luaL_checklstring(L, first + 4, &body.n);
+  lua_settop(L, first + 4);
+  if (lua_istable(L, first + 1)) {
+    push_fields(L, first + 1, &s);
     fields.at = lua_tolstring(L, -1, &fields.n);
-  } else if (lua_isstring(L, 2)) {
-    fields.at = lua_tolstring(L, 2, &fields.n);
+  } else if (lua_isstring(L, first + 1)) {
+    fields.at = lua_tolstring(L, first + 1, &fields.n);
     s.type = true;
   }
   if (s.lengthless) s.length = false;
   room = OWN_MOST + fields.n + body.n;
-  if (room > sizeof space) text = lua_newuserdata(L, room);
+  if (room > sizeof m->space) text = lua_newuserdata(L, room);
+  m->text = text;
   end = put_text(put_status(text, status), fields);
   if (!s.date) {
     end = put_text(put_word(end, "Date: "), date_of(c));
@@ -283,8 +293,40 @@ static int push_head(lua_State *L) {
   if (!(how & BARE)) end = put_body(end, &s, length);
   end = put_word(put_connection(end, &s, how), "\r\n");
   end = put_text(end, body);
-  lua_pushlstring(L, text, (size_t)(end - text));
-  lua_pushboolean(L, s.closes);
+  m->n = (size_t)(end - text);
+  m->closes = s.closes;
+}
+
+/* head(status, fields or nil, how, length [, body]): the head of a response,
+   with the body behind it. Returns also whether the fields have said that the
+   connection ends. */
+static int push_head(lua_State *L) {
+  message m;
+  put_together(L, 1, &m);
+  lua_pushlstring(L, m.text, m.n);
+  lua_pushboolean(L, m.closes);
+  return 2;
+}
+
+/* answer(response, stream, status, ...): the same, sent as far as that does not
+   wait. In place of the head it returns what is to be sent yet; nil: nothing.
+   If there is no memory for that, the response knows at least that it has
+   begun. */
+static int send_head(lua_State *L) {
+  message m;
+  size_t n;
+  put_together(L, 3, &m);
+  n = casting_stream_offer(L, 2, m.text, m.n);
+  if (n == m.n) {
+    lua_pushnil(L);
+  } else {
+    if (n > 0) {
+      lua_pushliteral(L, "length");
+      lua_setfield(L, 1, "state");
+    }
+    lua_pushlstring(L, m.text + n, m.n - n);
+  }
+  lua_pushboolean(L, m.closes);
   return 2;
 }
 
@@ -309,6 +351,7 @@ static int push_lines(lua_State *L) {
 
 const luaL_Reg http_writing[] = {
   {"head", push_head},
+  {"answer", send_head},
   {"date", push_date},
   {"chunk_head", push_chunk_head},
   {"lines", push_lines},
