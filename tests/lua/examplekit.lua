@@ -29,7 +29,7 @@ end
 
 -- The command that runs examples/NAME.lua; its output comes line by line.
 function kit.command(name, ...)
-  local words = {"exec", helper.command(), "-e",
+  local words = {"exec", helper.command(helper.LEAVES), "-e",
     quote 'io.stdout:setvbuf "line"', "examples/" .. name .. ".lua"}
   for _, word in ipairs {...} do words[#words + 1] = quote(word) end
   return {"sh", "-c", table.concat(words, " ")}

@@ -26,7 +26,7 @@ end
 
 -- Its exit status, what it wrote, and what it complained.
 local function run(...)
-  local words = {helper.command(), "examples/loggrep.lua"}
+  local words = {helper.command(helper.LEAVES), "examples/loggrep.lua"}
   for _, word in ipairs {...} do words[#words + 1] = quote(word) end
   local pipe = io.popen(("timeout -k 2 %d %s 2>%s </dev/null; echo $?"):format(
     math.ceil(2 * helper.LONG), table.concat(words, " "),

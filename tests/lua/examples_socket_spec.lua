@@ -43,7 +43,8 @@ end
 
 -- The command that runs examples/NAME.lua.
 local function command(name, ...)
-  local words = {"exec", helper.command(), "examples/" .. name .. ".lua"}
+  local words = {"exec", helper.command(helper.LEAVES),
+    "examples/" .. name .. ".lua"}
   for _, word in ipairs {...} do words[#words + 1] = quote(word) end
   return {"sh", "-c", table.concat(words, " "), timeout = 2 * LONG}
 end

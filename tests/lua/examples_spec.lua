@@ -16,17 +16,15 @@ local function quote(text)
 end
 
 -- Runs examples/NAME.lua, or the file that NAME is, with these arguments.
--- Returns its exit status, what it wrote, and what it complained. A thread that
--- has ended and was not joined is no fault of one that calls os.exit.
+-- Returns its exit status, what it wrote, and what it complained.
 local function run(name, ...)
   if not name:match "%.lua$" then name = "examples/" .. name .. ".lua" end
-  local words = {helper.command(), quote(name)}
+  local words = {helper.command(helper.LEAVES), quote(name)}
   for i = 1, select("#", ...) do
     words[#words + 1] = quote((select(i, ...)))
   end
   local err = os.tmpname()
   local pipe = io.popen((
-    'TSAN_OPTIONS="$TSAN_OPTIONS report_thread_leaks=0" ' ..
     "timeout -k 2 %d %s 2>%s </dev/null; echo $?"):format(
     math.ceil(2 * helper.LONG), table.concat(words, " "), err))
   local out, status = pipe:read("*a"):match "^(.-)(%d+)%s*$"
@@ -335,8 +333,8 @@ describe("examples/timeserver.lua", function()
     local _, port = socket:name()
     socket:close()
     local server = io.popen(("timeout %d %s examples/timeserver.lua --serve" ..
-      " 127.0.0.1 %d 2"):format(math.ceil(2 * helper.LONG), helper.command(),
-      port))
+      " 127.0.0.1 %d 2"):format(math.ceil(2 * helper.LONG),
+      helper.command(helper.LEAVES), port))
     assert.equal(("serving on 127.0.0.1, port %d"):format(port),
       server:read "*l")
     assert.matches("^%d+%-%d%d%-%d%d %d%d:%d%d:%d%d UTC\n$",
@@ -603,7 +601,7 @@ describe("examples/convert.lua", function()
     local name = file("long-name-" .. ("\195\188"):rep(20), ("x"):rep(1000))
     pipe = io.popen(("script -qc %s /dev/null </dev/null"):format(quote(
       ("stty cols 60 rows 24; %s examples/convert.lua 'cat; sleep 0.3' .new %s")
-      :format(helper.command(), quote(name)))))
+      :format(helper.command(helper.LEAVES), quote(name)))))
     local out = pipe:read "*a"
     pipe:close()
     local full = "%[" .. ("#"):rep(26) .. "%] 100%%\r\n"
