@@ -30,9 +30,10 @@
 --   pongs                 what a task will write, perhaps nothing; or false
 --   closing               seconds that the end may take
 --   ping                  seconds of silence; or false
---   seen, heard, pinged   for look: bytes that had come; since when no more
---                         came (false: a message waits, so nobody reads; true:
---                         it has just been taken); a ping was sent since then
+--   seen, heard, pinged   for look: bytes that had come; since when, by its
+--                         clock, no more came (false: a message waits, so
+--                         nobody reads; true: it has just been taken); a ping
+--                         was sent since then
 
 local casting = require "casting"
 local core = require "casting.http.core"
@@ -280,7 +281,12 @@ local function write_ping(ws)
   if ws.state == "open" then ws.stream:write(frame(ws.codec, PING, "")) end
 end
 
-local function look(ws, now)
+-- The time of the looks, which stands still when this process does: what came
+-- meanwhile has not been read yet, and is no silence of the other side.
+local clock = 0
+
+local function look(ws)
+  local now = clock
   -- It may have had no memory to begin, or to say that it ends.
   if ws.reader and ws.reader:status() == "failed" then
     return lost(ws, "its task has failed", true)
@@ -307,16 +313,24 @@ local function look(ws, now)
 end
 
 local function look_at_all()
-  local now, list = casting.now(), {}
+  local list = {}
   -- Others come while one is looked at.
   for ws in pairs(all) do list[#list + 1] = ws end
-  for i = 1, #list do pcall(look, list[i], now) end
+  for i = 1, #list do pcall(look, list[i]) end
 end
 
--- What fails for want of memory ends neither this nor the look at others.
+-- A late look does not count, but for one behind another, as when there is
+-- always too much to do. What fails for want of memory ends neither this nor
+-- the look at others.
 local function keep()
+  local late, before = false, casting.now()
   while next(all) do
-    casting.sleep(pause)
+    local wanted = pause
+    casting.sleep(wanted)
+    local now = casting.now()
+    late = not late and now - before > 2 * wanted
+    if not late then clock = clock + wanted end
+    before = now
     pcall(look_at_all)
   end
 end

@@ -430,6 +430,21 @@ describe("silence", function()
     assert.equal("text a", word)
   end)
 
+  it("is not that of this process, which has stood still", function()
+    local stream = kit.client_of(kit.echo, {ping = 0.02})
+    for _ = 1, 3 do
+      assert.equal("ping ", kit.tell(kit.read(stream)))
+      local deadline = casting.now() + 0.1
+      while casting.now() < deadline do end -- no other task runs
+      casting.yield()
+      stream:write(frame(10, "", {mask = MASK}))
+    end
+    stream:write(frame(1, "a", {mask = MASK}))
+    local word
+    repeat word = kit.tell(kit.read(stream)) until word ~= "ping "
+    assert.equal("text a", word)
+  end)
+
   it("ends a websocket if no answer comes", function()
     local got = casting.channel(1)
     local stream = kit.client_of(function(ws)
