@@ -30,7 +30,8 @@ intptr_t os_write_terminal(int fd, const os_bytes *from, int n);
    or OS_EAGAIN if that is not certain. */
 intptr_t os_read_cached(int fd, void *to, size_t size);
 
-/* As os_read, of a socket that may block: OS_EAGAIN in place of that. */
+/* As os_read, of a socket, which may be one that blocks: OS_EAGAIN in place of
+   that. */
 intptr_t os_receive_now(int fd, void *to, size_t size);
 
 #endif

@@ -33,11 +33,10 @@ static intptr_t read_file(cast_stream *s, void *to, size_t size) {
 /* One call of the system. */
 static intptr_t read_once(cast_stream *s, void *to, size_t size) {
   int fd = s->file->fd;
+  if (CAST_LIKELY(s->is_socket)) return os_receive_now(fd, to, size);
   if (CAST_UNLIKELY(s->is_file)) return read_file(s, to, size);
   if (CAST_UNLIKELY(s->shared)) {
-    int ready;
-    if (s->is_socket) return os_receive_now(fd, to, size);
-    ready = os_poll_now(fd, OS_READABLE);
+    int ready = os_poll_now(fd, OS_READABLE);
     if (ready <= 0) return ready == 0 ? OS_EAGAIN : ready;
   }
   if (CAST_UNLIKELY(s->is_terminal)) return os_read_terminal(fd, to, size);
