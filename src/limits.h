@@ -401,7 +401,7 @@
 #define CAST_HOSTS_HELPERS 4u
 /* Bytes that LuaSocket's receive copies to the stack before it makes a string
    of them. */
-#define CAST_SOCK_SHORT 512u
+#define CAST_SOCK_SHORT 2048u
 /* Sockets in one call of LuaSocket's select, which tells the number. */
 #define CAST_SOCK_SETSIZE (1 << 20)
 /* Threads that look for paths which are to be watched, and bytes of all names
