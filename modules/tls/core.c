@@ -11,6 +11,7 @@
 #include <lua.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/sha.h>
 #include <openssl/x509v3.h>
 #include <time.h>
 
@@ -292,12 +293,16 @@ static void set_names(lua_State *L, GENERAL_NAMES *names) {
   lua_setfield(L, -2, "names");
 }
 
+/* OpenSSL compares digests by their names. Without the memory to look these up
+   it takes any two for the same, and gives the SHA-1 that it keeps with a
+   certificate. */
 static void set_fingerprint(lua_State *L, X509 *x) {
   static const char digits[] = "0123456789abcdef";
   unsigned char sum[EVP_MAX_MD_SIZE];
   char hex[2 * EVP_MAX_MD_SIZE];
   unsigned n;
-  need_memory(L, X509_digest(x, EVP_sha256(), sum, &n) == 1);
+  need_memory(
+    L, X509_digest(x, EVP_sha256(), sum, &n) == 1 && n == SHA256_DIGEST_LENGTH);
   for (size_t i = 0; i < n; i++) {
     hex[2 * i] = digits[sum[i] >> 4];
     hex[2 * i + 1] = digits[sum[i] & 15];
