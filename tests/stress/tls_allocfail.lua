@@ -68,6 +68,16 @@ local function contexts(version)
   return server, told(tls.context(CLIENT))
 end
 
+-- Returns why it has failed; or nil.
+local function serve(stream, server)
+  local ok, why = stream:starttls(server)
+  if not ok then return why end
+  ok, why = stream:read("l", LONG)
+  if not ok then return why end
+  ok, why = stream:write {ok, " ", ("x"):rep(20000), "\n"}
+  return not ok and why or nil
+end
+
 -- A connection, a word in both directions, and the end. Returns whether its
 -- session was resumed.
 local function meet(server, client)
@@ -75,15 +85,10 @@ local function meet(server, client)
   keep(a)
   keep(b)
   local task = casting.spawn(function()
-    local ok, why = a:starttls(server)
-    if not ok then return nil, why end
-    local line
-    line, why = a:read("l", LONG)
-    if not line then return nil, why end
-    ok, why = a:write {line, " ", ("x"):rep(20000), "\n"}
-    if not ok then return nil, why end
-    a:close()
-    return true
+    local served, why = pcall(serve, a, server)
+    a:close() -- also after a failure: else the client waits for words
+    if not served then error(why, 0) end
+    return why == nil, why
   end)
   local function body()
     told(b:starttls {context = client, name = "localhost", timeout = LONG})

@@ -2,9 +2,10 @@
 -- http_allocfail.lua: within one session, whose memory may fail at any place.
 -- SPDX-License-Identifier: MIT
 --
--- webs.NAME(place) returns when all is over. What is not as it must be raises
--- an error that begins with "violation: "; any other error, and any answer that
--- says that it is none, may come of memory that was missing.
+-- webs.NAME(place) returns when all is over; if it raises, webs.tidy ends what
+-- there is. What is not as it must be raises an error that begins with
+-- "violation: "; any other error, and any answer that says that it is none, may
+-- come of memory that was missing.
 
 local casting = require "casting"
 local http = require "casting.http"
@@ -18,7 +19,7 @@ local function check(ok, message, ...)
   if not ok then error("violation: " .. message:format(...), 0) end
 end
 
--- What must be done, with however much memory.
+-- Calls f(...) until it returns.
 local function surely(f, ...)
   for _ = 1, 1000 do
     if pcall(f, ...) then return end
@@ -38,35 +39,45 @@ end
 -- What ends a wait for somebody who had no memory to say a word.
 local SHORT = LONG / 15
 
+-- What a call of with_server has made.
+local mine = {}
+
+-- Ends what a call of webs.NAME has left, when there is memory again: without
+-- any, not even the call of a function that cleans up need begin.
+function webs.tidy()
+  local left = mine
+  mine = {}
+  if left.client then left.client:close() end
+  if left.listener then left.listener:close() end
+  -- What was lost for want of memory is found when it is collected.
+  collectgarbage()
+  collectgarbage()
+  if left.task then
+    check(left.task:join(LONG) ~= nil, "the server did not end")
+    collectgarbage()
+  end
+  check(not left.client or left.client:stats().busy == 0, "a place is taken")
+end
+
 -- Calls f(base, client) beside a server.
 local function with_server(handler, f)
+  mine = {listener = false, client = false, task = false}
   local listener = assert(net.listen("127.0.0.1", 0))
-  local client, task
-  local ok, e = pcall(function()
-    task = casting.spawn(function()
-      local served, why = pcall(http.serve, listener, handler,
-        {header = SHORT, timeout = SHORT})
-      surely(listener.close, listener) -- nobody waits for it any more
-      if not served then error(why, 0) end
-    end)
-    client = http.client {timeout = SHORT}
-    local _, port = listener:name()
-    f("http://127.0.0.1:" .. port, client)
+  mine.listener = listener
+  local task = casting.spawn(function()
+    local served, why = pcall(http.serve, listener, handler,
+      {header = SHORT, timeout = SHORT})
+    listener:close() -- nobody waits for it any more
+    if not served then error(why, 0) end
   end)
-  if client then surely(client.close, client) end
-  surely(listener.close, listener)
-  if task then
-    local joined
-    surely(function() joined = task:join(LONG) end)
-    check(joined ~= nil, "the server did not end")
-    -- What was lost for want of memory is found when it is collected.
-    surely(function()
-      collectgarbage()
-      joined = client == nil or client:stats().busy == 0
-    end)
-    check(joined, "a place is taken")
-  end
-  if not ok then error(e, 0) end
+  mine.task = task
+  local client = http.client {timeout = SHORT}
+  mine.client = client
+  local _, port = listener:name()
+  f("http://127.0.0.1:" .. port, client)
+  client:close()
+  listener:close()
+  check(task:join(LONG) ~= nil, "the server did not end")
 end
 
 -- An answer whose body is what it must be; one with 500 is as good as none.
