@@ -283,7 +283,7 @@ end
 
 -- The time of the looks, which stands still when this process does: what came
 -- meanwhile has not been read yet, and is no silence of the other side.
-local clock = 0
+local clock, late = 0, false
 
 local function look(ws)
   local now = clock
@@ -312,26 +312,27 @@ local function look(ws)
   end
 end
 
-local function look_at_all()
+-- Looks at all of them: after so many seconds, of which `wanted` were meant to
+-- pass. A late look does not count, but for one behind another, as when there
+-- is always too much to do.
+local function look_at_all(seconds, wanted)
   local list = {}
+  late = not late and seconds > 2 * wanted
+  if not late then clock = clock + wanted end
   -- Others come while one is looked at.
   for ws in pairs(all) do list[#list + 1] = ws end
   for i = 1, #list do pcall(look, list[i]) end
 end
 
--- A late look does not count, but for one behind another, as when there is
--- always too much to do. What fails for want of memory ends neither this nor
--- the look at others.
+-- What fails for want of memory ends neither this nor the look at others.
 local function keep()
-  local late, before = false, casting.now()
+  local before = casting.now()
   while next(all) do
     local wanted = pause
     casting.sleep(wanted)
     local now = casting.now()
-    late = not late and now - before > 2 * wanted
-    if not late then clock = clock + wanted end
+    pcall(look_at_all, now - before, wanted)
     before = now
-    pcall(look_at_all)
   end
 end
 
@@ -489,6 +490,8 @@ WebSocket.meta = {
 }
 
 -- -- for the handshakes, and the server ---------------------------------------
+
+WebSocket.look = look_at_all -- for tests, which need not wait then
 
 -- Makes one of a stream on which nothing but frames comes any more. `server`:
 -- that of the connection, or true for the side of a client. `bits`: see

@@ -117,6 +117,7 @@ end
 
 -- What a frame says, in a word.
 function kit.tell(opcode, payload, how)
+  if not opcode then return "no frame: " .. tostring(payload) end
   local names = {[1] = "text", [2] = "binary", [8] = "close", [9] = "ping",
     [10] = "pong"}
   local name = names[opcode] or tostring(opcode)
