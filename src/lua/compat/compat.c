@@ -32,6 +32,25 @@ bool cast_lua_reserve(lua_State *co, int n) {
 }
 #endif
 
+#if CAST_LUAJIT
+static int do_nothing(lua_State *L) {
+  CAST_UNUSED(L);
+  return 0;
+}
+
+/* LuaJIT notes which coroutine runs, for its compiled code, and sets that right
+   when a C function is called or returns, but not when it, or a hook, raises an
+   error (its issue 1066). So a C function that does nothing is called. A hook
+   that a signal has set is called in that, too soon: so it is set again. */
+void cast_lua_running(lua_State *L) {
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L), count = lua_gethookcount(L);
+  if (lua_cpcall(L, do_nothing, NULL) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_sethook(L, hook, mask, count);
+}
+#endif
+
 /* -- addresses ------------------------------------------------------------ */
 
 #if CAST_LUAJIT

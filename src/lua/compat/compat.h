@@ -132,6 +132,14 @@ int cast_lua_error(lua_State *L, const char *format, ...);
 bool cast_lua_reserve(lua_State *co, int n);
 #endif
 
+/* Other coroutines ran, or something was called in them, and L runs again, in
+   which an error may follow: needed by LuaJIT. */
+#if CAST_LUAJIT
+void cast_lua_running(lua_State *L);
+#else
+static inline void cast_lua_running(lua_State *L) { CAST_UNUSED(L); }
+#endif
+
 /* Resumes co with n arguments on its stack: LUA_OK, LUA_YIELD or an error;
    *nres is how many values lie on top. The call depth of co counts on from that
    of L, the coroutine that runs; NULL: from zero, because the caller is on a

@@ -333,7 +333,7 @@ static void withdraw(lua_State *L, cast_state *S, cast_ltask *t) {
   else
     cast_coroutine_put(S, cast_co(t), true);
   t->stage = CAST_STAGE_LOADED; /* with nothing */
-  cast_enter_running(L);
+  cast_lua_running(L);
 }
 
 /* Sessions that the new task makes count as if the calling task had made them
@@ -364,7 +364,7 @@ int cast_lib_spawn(lua_State *L) {
     lua_settop(L, n + 1);
     if (!cast_lua_reserve(t->co, n)) {
       cast_coroutine_put(S, cast_co(t), true);
-      cast_enter_running(L);
+      cast_lua_running(L);
       return cast_lua_error(L, "too many arguments to 'spawn'");
     }
     lua_xmove(L, t->co, n);

@@ -140,6 +140,7 @@ void cast_stop_allow(cast_state *S) { CAST_UNUSED(S); }
 void cast_verdict_allow(lua_State *L, cast_state *S) {
   cast_hooks_allow(L);
   if (S != NULL) cast_stop_allow(S);
+  cast_lua_running(L);
 }
 
 /* -- the error of a scope, or of a cancellation --------------------------- */

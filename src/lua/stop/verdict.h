@@ -16,8 +16,8 @@ void cast_verdict_raise(
 void cast_verdict_raise_end(lua_State *L, cast_state *S, cast_ltask *t);
 /* Pushes that error of the task that runs; nil: there is none. */
 void cast_verdict_push_end(lua_State *L, cast_state *S);
-/* In a hook: hooks may be called again, before the hook has ended, as is needed
-   where it raises an error. S may be NULL. */
+/* In a hook that raises an error now: hooks may be called again, before it has
+   ended, and L is known to run. S may be NULL. */
 void cast_verdict_allow(lua_State *L, cast_state *S);
 /* LuaJIT: the caller may be in a finalizer or a hook, and other tasks run
    before that ends: hooks have to be called in them. */

@@ -35,27 +35,6 @@
 #include "rebuild.h"
 #include "scratch.h"
 
-#if CAST_LUAJIT
-static int do_nothing(lua_State *L) {
-  CAST_UNUSED(L);
-  return 0;
-}
-
-/* Other coroutines ran while L waited in place. LuaJIT notes which coroutine
-   runs, for its compiled code, and sets that right when a C function is called
-   or returns, but not when it raises an error (its issue 1066), as may follow.
-   So a C function that does nothing is called. A hook that a signal has set is
-   called in that, too soon, because the wait is not over yet: so it is set
-   again. */
-void cast_enter_running(lua_State *L) {
-  lua_Hook hook = lua_gethook(L);
-  int mask = lua_gethookmask(L), count = lua_gethookcount(L);
-  if (cast_lua_cpcall(L, do_nothing, NULL) == LUA_OK) return;
-  lua_pop(L, 1);
-  lua_sethook(L, hook, mask, count);
-}
-#endif
-
 /* Makes room for a deadline, if `timed`, and finds a C stack for t if it has to
    wait in place. Without continuations that is found out only in cast_park, so
    the stack is reserved for every wait. False: out of memory. */
@@ -95,7 +74,7 @@ static void get_ready(lua_State *L, cast_state *S, cast_ltask *t) {
   if (CAST_UNLIKELY(t->raising)) cast_hook_raise_late(L);
   if (L != t->co || !cast_is_yieldable(L)) {
     cast_stop_allow(S); /* should this be a finalizer */
-    cast_enter_running(L);
+    cast_lua_running(L);
   }
 }
 

@@ -46,12 +46,5 @@ static inline cast_ltask *cast_enter_quick(lua_State *L, cast_state *S) {
 #else
 #define cast_enter_quick(L, S) cast_enter(L, S, OS_FOREVER)
 #endif
-/* After a wait of L in place, in which other coroutines ran: needed by
-   LuaJIT. */
-#if CAST_LUAJIT
-void cast_enter_running(lua_State *L);
-#else
-static inline void cast_enter_running(lua_State *L) { CAST_UNUSED(L); }
-#endif
 
 #endif

@@ -106,7 +106,7 @@ int cast_park(lua_State *L, cast_state *S, cast_ltask *t, uint64_t deadline_ns,
     atomic_store_explicit(&S->preempt.running, running, memory_order_relaxed);
     S->preempt.can_preempt = can_preempt;
     if (CAST_UNLIKELY(t->loading)) cast_load_resume(L, S, t);
-    cast_enter_running(L);
+    cast_lua_running(L);
     if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
     cast_stop_watch(S, t, L);
     return cast_complete(L, S, t);

@@ -103,13 +103,16 @@ void cast_coroutine_put(cast_state *S, cast_coroutine co, bool clean) {
 /* Has s room for n values, and for a copy of one on its way to a coroutine
    (cast_pending_give)? The stack grows before it is full, by doubling, since
    making room is dear on 5.1 (cast_lua_reserve). */
-static bool has_room(cast_startup *s, int n) {
+static bool has_room(lua_State *L, cast_startup *s, int n) {
   int top = lua_gettop(s->co.L), end = top + n + 1, wanted = 2 * top;
   if (CAST_LIKELY(end <= s->nreserved)) return true;
   if (end > CAST_PENDING_SLOTS) return false;
   if (wanted > CAST_PENDING_SLOTS) wanted = CAST_PENDING_SLOTS;
   if (wanted < CAST_PENDING_RESERVED) wanted = CAST_PENDING_RESERVED;
-  if (!cast_lua_reserve(s->co.L, wanted - top)) return false;
+  if (!cast_lua_reserve(s->co.L, wanted - top)) {
+    cast_lua_running(L); /* an error may follow */
+    return false;
+  }
   s->nreserved = wanted;
   return true;
 }
@@ -173,7 +176,7 @@ static cast_startup *choose(lua_State *L, cast_state *S, int n) {
   if (CAST_LIKELY(s != NULL) &&
       (lua_gettop(s->co.L) < CAST_PENDING_SWITCH ||
         S->pending.drained == NULL) &&
-      has_room(s, n))
+      has_room(L, s, n))
     return s;
   s = S->pending.drained;
   if (s != NULL) {
@@ -187,7 +190,7 @@ static cast_startup *choose(lua_State *L, cast_state *S, int n) {
     S->pending.filling; /* another one, if a finalizer has spawned meanwhile */
   S->pending.filling = s;
   if (old != NULL && old->waiting == 0) put_drained(S, old);
-  return has_room(s, n) ? s : NULL;
+  return has_room(L, s, n) ? s : NULL;
 }
 
 /* All that may raise, or run a finalizer that spawns as well, comes before the
