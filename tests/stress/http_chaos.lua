@@ -18,7 +18,7 @@ if not has_http then
   print "http_chaos: skipped, there is no casting.http"
   os.exit(0)
 end
-local webtalk = require "webtalk"
+local webtalk, webwild = require "webtalk", require "webwild"
 local fs, net = require "casting.fs", require "casting.net"
 
 local seed = kit.arguments()
@@ -67,7 +67,8 @@ local before = descriptors()
 
 local root = assert(fs.tempdir())
 assert(fs.write(root .. "/file", webtalk.text_of(50000, 7)))
-local listener = assert(net.listen("127.0.0.1", 0))
+local address = webwild.address()
+local listener = assert(net.listen(address, 0))
 local _, port = listener:name()
 local stop, wrong = casting.channel(), casting.channel(100)
 local core = {casting.session(), casting.session()}
@@ -75,15 +76,16 @@ local servers, talkers = {}, {}
 for i, session in ipairs(core) do
   servers[i] = spawn(session, "webtalk", "serve", listener, root)
   for k = 1, 2 do
-    talkers[#talkers + 1] = spawn(session, "webtalk", "talk", port,
-      seed + 10 * i + k, stop)
+    talkers[#talkers + 1] = spawn(session, "webtalk", "talk", address,
+      port, seed + 10 * i + k, stop)
   end
 end
-talkers[#talkers + 1] = casting.spawn(webtalk.talk, port, seed + 99, stop)
+talkers[#talkers + 1] = casting.spawn(webtalk.talk, address, port, seed + 99,
+  stop)
 
 -- -- those that do not -------------------------------------------------------
 
-local wild = assert(net.listen("127.0.0.1", 0))
+local wild = assert(net.listen(address, 0))
 local _, wild_port = wild:name()
 local ports = {port, wild_port, wild_port}
 local sessions, alone, tasks = {}, {}, {}
@@ -121,11 +123,11 @@ local actions = {
     act("webwild", "serve", wild, {limit = random(50), grace = 0.01,
       header = 0.03, idle = 0.03, timeout = 0.03, body = random(200000)})
   end,
-  function() act("webwild", "attack", ports, random(1e6), wrong) end,
-  function() act("webwild", "attack", ports, random(1e6), wrong) end,
+  function() act("webwild", "attack", address, ports, random(1e6), wrong) end,
+  function() act("webwild", "attack", address, ports, random(1e6), wrong) end,
   function()
     local several = random(10) == 1 and 2 or nil
-    act("webwild", "roll", random(1e6), several, wrong)
+    act("webwild", "roll", address, random(1e6), several, wrong)
   end,
   function()
     local task = tasks[random(30)]

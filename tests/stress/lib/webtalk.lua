@@ -245,7 +245,7 @@ end
 
 -- Requests one behind the other, and answers that are read when it suits.
 function asks.pipeline(o)
-  local stream = assert(net.connect("127.0.0.1", o.port))
+  local stream = assert(net.connect(o.address, o.port))
   local all, wanted, n = {}, {}, o.random(20)
   for i = 1, n do
     local size, k = o.random(3000), o.random(250) * 4
@@ -276,7 +276,7 @@ end
 
 function asks.websocket(o)
   local random = o.random
-  local ws, why = http.websocket(("ws://127.0.0.1:%d/ws"):format(o.port),
+  local ws, why = http.websocket(("ws://%s:%d/ws"):format(o.address, o.port),
     {compress = random(2) == 1, timeout = LONG})
   expect(ws, "no websocket: %s", tostring(why))
   local n, sent = random(20), {}
@@ -313,10 +313,10 @@ for name in pairs(asks) do names[#names + 1] = name end
 table.sort(names)
 
 -- Asks until `stop` is closed; returns how often. What is wrong is raised.
-function webtalk.talk(port, seed, stop)
+function webtalk.talk(address, port, seed, stop)
   local random = kit.generator(seed)
-  local o = {port = port, random = random,
-    base = "http://127.0.0.1:" .. port,
+  local o = {address = address, port = port, random = random,
+    base = ("http://%s:%d"):format(address, port),
     client = http.client {timeout = LONG, pool = random(8) - 1,
       per_host = random(4)}}
   local n = 0

@@ -13,6 +13,19 @@ local factor = tonumber(os.getenv "CASTING_TIME_FACTOR") or 1
 local LONG = 30 * factor
 local text = ("0123456789abcdef"):rep(20000)
 
+-- An address of this computer that no other process uses, if it has more than
+-- one. Clients here go on when a server has ended, and would meet the process
+-- to which the system gives its port next.
+function webwild.address()
+  local n = tonumber(tostring({}):match "%x+$", 16) / 4096 + os.time()
+  local address = ("127.%d.%d.%d"):format(math.floor(n / 65536) % 256,
+    math.floor(n / 256) % 256, math.floor(n) % 254 + 1)
+  local listener = net.listen(address, 0)
+  if not listener then return "127.0.0.1" end
+  listener:close()
+  return address
+end
+
 -- -- a server -----------------------------------------------------------------
 
 local handlers = {
@@ -121,11 +134,11 @@ end
 
 -- A connection to one of the servers, and the beginning of a request.
 local function connect(o)
-  return net.connect("127.0.0.1", o.ports[o.random(#o.ports)], 0.05)
+  return net.connect(o.address, o.ports[o.random(#o.ports)], 0.05)
 end
 
 local function url(o, scheme)
-  return ("%s://127.0.0.1:%d/%s/%d/%d"):format(scheme or "http",
+  return ("%s://%s:%d/%s/%d/%d"):format(scheme or "http", o.address,
     o.ports[o.random(#o.ports)], o.random(3) == 1 and "ws" or "text",
     o.random(5000), o.random(1000))
 end
@@ -291,9 +304,9 @@ local clients = {
 }
 
 -- Behaves badly for a while. `wrong` is a channel for what must not be.
-function webwild.attack(ports, seed, wrong)
+function webwild.attack(address, ports, seed, wrong)
   local random = kit.generator(seed)
-  local o = {ports = ports, random = random, wrong = wrong,
+  local o = {address = address, ports = ports, random = random, wrong = wrong,
     client = http.client {timeout = 0.1, pool = random(4) - 1,
       per_host = random(3)}}
   for _ = 1, random(30) do
@@ -304,16 +317,16 @@ function webwild.attack(ports, seed, wrong)
 end
 
 -- A server that is there for a moment, and must end when its listener does.
-function webwild.roll(seed, sessions, wrong)
+function webwild.roll(address, seed, sessions, wrong)
   local random = kit.generator(seed)
-  local listener = assert(net.listen("127.0.0.1", 0))
+  local listener = assert(net.listen(address, 0))
   local _, port = listener:name()
   local graces = {0, 0.001, 0.05}
   local server = casting.spawn(webwild.serve, listener,
     {sessions = sessions, grace = graces[random(3)], header = 0.02,
       idle = 0.02, timeout = 0.02})
   for _ = 1, 3 do
-    casting.spawn(webwild.attack, {port}, random(1e6), wrong)
+    casting.spawn(webwild.attack, address, {port}, random(1e6), wrong)
   end
   casting.sleep(random(200) / 10000)
   listener:close()
