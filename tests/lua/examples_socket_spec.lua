@@ -310,18 +310,18 @@ describe("examples/download.lua", function()
 
   it("ends when a signal comes", function()
     local program
+    local ended = casting.channel()
     local port = http(function()
-      casting.spawn(function()
-        casting.sleep(0.2)
-        program:kill "TERM"
-      end)
-      return ok(LOAD, LOAD:sub(1, 65536)), casting.sleep(0.5)
+      program:kill "TERM"
+      ended:receive(LONG)
+      return ok(LOAD)
     end)
     local words = command("download", "-d", dir,
       ("http://127.0.0.1:%d/file"):format(port))
     words.timeout, words.stderr = nil, "null"
     program = assert(process.spawn(words))
     assert.same({"exit", 143}, {program:wait(LONG)})
+    ended:close()
   end)
 
   it("explains itself, and refuses what it does not know", function()

@@ -219,15 +219,10 @@ end)
 
 describe("examples/reverseproxy.lua", function()
   -- A backend: its address. It serves until the test has ended.
-  local function backend(handler, port)
-    local listener = keep(assert(net.listen("127.0.0.1", port or 0)))
+  local function backend(handler, host, port)
+    local listener = keep(assert(net.listen(host or "127.0.0.1", port or 0)))
     casting.spawn(http.serve, listener, handler, {body = math.huge})
-    return ("http://127.0.0.1:%d"):format(select(2, listener:name())), listener
-  end
-  local function refused() -- an address where nobody is
-    local url, listener = backend(function() end)
-    listener:close()
-    return url
+    return ("http://%s:%d"):format(listener:name()), listener
   end
   local program, url
   local function proxy(...)
@@ -324,19 +319,21 @@ describe("examples/reverseproxy.lua", function()
         response:write(name)
       end
     end
-    local dead = refused()
+    -- Not 127.0.0.1, where its port could be another process's by now.
+    local dead, gone = backend(function() end, "127.0.0.9")
+    gone:close()
     proxy("--sessions", "1", backend(counting "a"), dead, backend(counting "b"))
     for i = 1, 20 do
       assert.equal(200, get("/", {body = i % 2 == 0 and "x" or nil}).status)
     end
     assert.is_true(counts.a >= 5 and counts.b >= 5)
     -- It comes back.
-    backend(counting "c", tonumber(dead:match "%d+$"))
+    backend(counting "c", "127.0.0.9", tonumber(dead:match "%d+$"))
     helper.until_true(function() return get("/").body == "c" end, "it is up")
   end)
 
   it("answers for backends that fail", function()
-    proxy(refused())
+    proxy("http://127.0.0.1:" .. helper.NOBODY)
     assert.same({502, "bad gateway\n"}, {get("/").status, get("/").body})
     local hold = casting.channel()
     proxy("--timeout", "0.2", backend(function() hold:receive(LONG) end))

@@ -48,6 +48,10 @@ function helper.interpreter()
   return interpreter
 end
 
+-- A port of 127.0.0.1 at which nobody listens. One that was free a moment ago
+-- may be another process's by now, whose tests would meet a stranger.
+helper.NOBODY = 1
+
 -- A word for env, for a program that calls os.exit without closing its state: a
 -- thread that has ended and was not joined is no fault of it.
 helper.LEAVES = 'TSAN_OPTIONS="$TSAN_OPTIONS report_thread_leaks=0"'
