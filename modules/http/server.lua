@@ -32,6 +32,7 @@ local Response = require "casting.http.response"
 local Server = {}
 local KEEPS = 1 -- the lowest bit of what core.request says
 local LINGER, MUCH = 2, 1048576 -- seconds, and bytes, see linger
+local PAUSE, TRIES = 0.05, 100 -- seconds, and how often, see watch
 local MOST_TOLD = 200 -- bytes of a target in the report of a failure
 
 -- -- servers ------------------------------------------------------------------
@@ -45,15 +46,28 @@ local function goes_on(task)
   return status and status ~= "failed" and status ~= "cancelled"
 end
 
+-- Ends the connections that only wait for a request. May be called again.
+local function end_idle(server)
+  for stream in pairs(server.idle) do stream:close() end
+  if server.sweeper then server.sweeper:cancel() end
+  if server.leave then server.leave(server) end
+end
+
 -- When the listener has been closed, connections that only wait for a request
--- end. Others see to it when their response begins.
+-- end. Others see to it when their response begins. There may be no memory for
+-- that at first.
 local function watch(listener, server)
   listener:wait()
   server.closing = true
   servers[listener] = nil
-  for stream in pairs(server.idle) do stream:close() end
-  if server.sweeper then server.sweeper:cancel() end
-  if server.leave then server.leave(server) end
+  local ok, e
+  for _ = 1, TRIES do
+    ok, e = pcall(end_idle, server)
+    if ok then return end
+    if casting.is_cancelled(e) then break end
+    casting.sleep(PAUSE)
+  end
+  error(e, 0)
 end
 
 -- A header that comes byte by byte must not take as long as a connection may be
@@ -64,7 +78,9 @@ end
 local function look(server, begun)
   local found = {}
   for stream, conn in pairs(server.idle) do
-    if stream:stats().buffered > 0 then
+    if server.closing then -- the watcher has failed
+      stream:close()
+    elseif stream:stats().buffered > 0 then
       if begun[stream] == conn.served then
         stream:close()
       else
