@@ -253,29 +253,28 @@ function Pool:give_back(taker, keeps)
 end
 
 -- Closes all that is idle; what is in use is closed when it is given back. Who
--- waits gets no place.
+-- waits gets no place. A call that has failed, for want of memory, is made up
+-- for by the next one. Others may run while a stream is closed.
 function Pool:close()
-  if self.closed then return false end
+  local first = not self.closed
   self.closed = true
   if self.sweeper then self.sweeper:cancel() end
   for _, host in pairs(self.hosts) do
     while host.first do
       local taker = host.first
-      leave_queue(host, taker)
       taker.why = "closed"
       taker.waits:close()
+      leave_queue(host, taker)
     end
   end
-  local conn = self.oldest
-  self.oldest, self.newest, self.nidle = nil, nil, 0
-  while conn do
-    local newer = conn.newer
-    conn.host.idle = {}
+  while self.oldest do
+    local conn = self.oldest
+    if conn.host.idle[1] then conn.host.idle = {} end
     conn.stream:close()
-    conn = newer
+    if self.oldest == conn then unlink(self, conn) end
   end
   self.hosts = {}
-  return true
+  return first
 end
 
 -- How many connections are idle and in use, how many requests wait, and how

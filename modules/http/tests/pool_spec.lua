@@ -256,6 +256,28 @@ describe("idle connections", function()
     assert.is_nil(ended:receive(0))
   end)
 
+  it("are closed by another call when one has failed", function()
+    local base, ended = telling()
+    local c = http.client()
+    fill(c, base, 3)
+    local one, other = casting.net.pair()
+    local methods = getmetatable(one).__index
+    one:close()
+    other:close()
+    local close, n = methods.close, 0
+    function methods.close(...)
+      n = n + 1
+      if n == 2 then error("not enough memory", 0) end
+      return close(...)
+    end
+    local ok, e = pcall(c.close, c)
+    local again = c:close()
+    methods.close = close
+    assert.same({false, "not enough memory", false}, {ok, e, again})
+    for i = 1, 3 do assert.equal(i, ended:receive(LONG)) end
+    assert.equal(0, c:stats().idle)
+  end)
+
   it("go with a client that nobody has any more", function()
     local base, ended = telling()
     do
