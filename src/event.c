@@ -7,7 +7,7 @@
 
 void cast_event_init(cast_event *e) {
   cast_lock_init(&e->lock, CAST_RANK_EVENT);
-  e->set = false;
+  e->set = e->hasty = false;
   cast_list_init(&e->waiters);
 }
 
@@ -38,11 +38,32 @@ static bool claim_watcher(cast_waiter *w) {
   return watcher_of(w)->claim(watcher_of(w));
 }
 
+/* With the lock held, which is dropped meanwhile: fires the hasty watchers. */
+static void fire_hasty(cast_event *e, cast_session *self) {
+  cast_list fired, *l, *next;
+  cast_list_init(&fired);
+  e->hasty = false;
+  for (l = e->waiters.next; l != &e->waiters; l = next) {
+    cast_waiter *w = CAST_CONTAINER(l, cast_waiter, link);
+    next = l->next;
+    if (w->wait != NULL || !watcher_of(w)->hasty) continue;
+    cast_list_remove(l);
+    if (claim_watcher(w)) cast_list_push(&fired, l);
+  }
+  cast_lock_drop(&e->lock);
+  while ((l = cast_list_shift(&fired)) != NULL) {
+    cast_watcher *w = watcher_of(CAST_CONTAINER(l, cast_waiter, link));
+    w->fire(w, self);
+  }
+  cast_lock_take(&e->lock);
+}
+
 void cast_event_set(cast_event *e, cast_session *self) {
   cast_list fired;
   cast_list *l;
   cast_list_init(&fired);
   cast_lock_take(&e->lock);
+  while (CAST_UNLIKELY(e->hasty)) fire_hasty(e, self);
   e->set = true;
   while ((l = cast_list_shift(&e->waiters)) != NULL) {
     cast_waiter *w = CAST_CONTAINER(l, cast_waiter, link);
@@ -73,6 +94,7 @@ bool cast_event_watch(cast_event *e, cast_watcher *w) {
   if (queued) {
     w->waiter.lock = &e->lock; /* marks it as queued */
     cast_list_push(&e->waiters, &w->waiter.link);
+    e->hasty |= w->hasty;
   }
   cast_lock_drop(&e->lock);
   return queued;

@@ -29,6 +29,9 @@ struct cast_watcher {
      valid until then. After false, it may be freed as soon as the lock is
      released. */
   bool (*claim)(cast_watcher *w);
+  /* (i) It is fired before anybody can find the event set: what it does is a
+     part of what has happened. */
+  bool hasty;
   /* (i) Called once, without the lock. It must allocate nothing, so that
      setting an event cannot fail. */
   void (*fire)(cast_watcher *w, cast_session *self);

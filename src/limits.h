@@ -206,6 +206,8 @@
    so many bytes of them, for each state (transfer/fixed.c). */
 #define CAST_FIXED_KEPT 64u
 #define CAST_FIXED_BYTES 262144u
+/* Places of a semaphore. */
+#define CAST_PLACES_MAX 1000000000u
 /* Values on a Lua stack. */
 #define CAST_VALUES_MAX 1000000
 /* Values of one message, so that a task whose stack is not nearly full can

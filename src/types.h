@@ -79,6 +79,7 @@ typedef struct cast_waiter {
 typedef struct cast_event {
   cast_lock lock;
   bool set;          /* (lock) it has happened */
+  bool hasty;        /* (lock) a watcher was queued that is `hasty` */
   cast_list waiters; /* (lock) the places of waits, and watchers */
 } cast_event;
 

@@ -90,6 +90,54 @@ static void ended_waits_are_skipped(void **state) {
   finish();
 }
 
+/* -- watchers ------------------------------------------------------------- */
+
+typedef struct probe {
+  cast_watcher watcher;
+  uint32_t order; /* when it was fired; 0: not yet */
+  bool found_set; /* what it has found then */
+} probe;
+
+static uint32_t nfired;
+
+static bool claim_probe(cast_watcher *w) {
+  CAST_UNUSED(w);
+  return true;
+}
+
+static void fire_probe(cast_watcher *w, cast_session *self) {
+  probe *p = CAST_CONTAINER(w, probe, watcher);
+  CAST_UNUSED(self);
+  p->order = ++nfired;
+  p->found_set = cast_event_is_set(&event);
+}
+
+static void hasty_watchers_come_first(void **state) {
+  CAST_UNUSED(state);
+  probe probes[4];
+  begin();
+  memset(probes, 0, sizeof probes);
+  nfired = 0;
+  for (size_t i = 0; i < 4; i++) {
+    probes[i].watcher.claim = claim_probe;
+    probes[i].watcher.fire = fire_probe;
+    probes[i].watcher.hasty = i % 2 == 1;
+    assert_int_equal(cast_event_wait(&event, &task[i]->base), CAST_PARKED);
+    assert_true(cast_event_watch(&event, &probes[i].watcher));
+  }
+  assert_true(cast_event_unwatch(&event, &probes[3].watcher));
+  cast_event_set(&event, &still->base);
+  for (size_t i = 0; i < 4; i++) expect_ready(i, 0);
+  static const uint32_t expected[] = {2, 1, 3, 0};
+  for (size_t i = 0; i < 4; i++) {
+    assert_int_equal(probes[i].order, expected[i]);
+    assert_int_equal(probes[i].found_set, i % 2 == 0);
+    assert_false(cast_event_unwatch(&event, &probes[i].watcher));
+    assert_false(cast_event_watch(&event, &probes[i].watcher));
+  }
+  finish();
+}
+
 static void deadlines_are_kept_in_order(void **state) {
   CAST_UNUSED(state);
   static const uint64_t at[WAITERS] = {50, 20, 40, 10, 30};
@@ -306,6 +354,7 @@ int main(void) {
     cmocka_unit_test_teardown(event_set_before, unit_clean),
     cmocka_unit_test_teardown(event_wakes_all_in_order, unit_clean),
     cmocka_unit_test_teardown(ended_waits_are_skipped, unit_clean),
+    cmocka_unit_test_teardown(hasty_watchers_come_first, unit_clean),
     cmocka_unit_test_teardown(deadlines_are_kept_in_order, unit_clean),
     cmocka_unit_test_teardown(no_memory_for_a_deadline, unit_clean),
     cmocka_unit_test_teardown(one_claim_wins, unit_clean),
