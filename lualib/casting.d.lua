@@ -104,6 +104,70 @@ function casting.every(seconds) end
 ---@return any ... what the operation returns; "timeout" if none happened
 function casting.select(cases) end
 
+-- -------------------------------------------------------------- semaphores --
+
+---So many places for tasks of all sessions. First come, first served.
+---@class casting.semaphore
+local semaphore = {}
+
+---One or more places of a semaphore that a task holds, until it is released or
+---the task ends.
+---@class casting.permit
+local permit = {}
+
+---Takes places; waits until they are free and all who came before are served.
+---@param n? integer 1 by default
+---@param timeout? number seconds; 0 does not wait
+---@return casting.permit? permit
+---@return "timeout"|"closed"? word
+function semaphore:acquire(n, timeout) end
+
+---As acquire, but does not wait.
+---@param n? integer 1 by default
+---@return casting.permit? permit
+---@return "full"|"closed"? word
+function semaphore:try_acquire(n) end
+
+---Calls f(...) while it holds a place; nil and "closed" if it is closed.
+---@param f function
+---@param ... any
+---@return any ... the results of f
+function semaphore:with(f, ...) end
+
+---How many places are free.
+---@return integer
+function semaphore:available() end
+
+---How many places it has.
+---@return integer
+function semaphore:size() end
+
+---Nobody gets a permit any more; those that are held stay so.
+---@return boolean first whether this call closed it
+function semaphore:close() end
+
+---Whether it is closed.
+---@return boolean
+function semaphore:closed() end
+
+---Gives the places back.
+---@return boolean was whether it was held until now
+function permit:release() end
+
+---Whether it was not released yet, and its task has not ended.
+---@return boolean
+function permit:held() end
+
+---From now on it belongs to that task.
+---@param task casting.task
+---@return boolean given false if it was not held
+function permit:give(task) end
+
+---Makes a semaphore with n places.
+---@param n integer
+---@return casting.semaphore
+function casting.semaphore(n) end
+
 -- ---------------------------------------------------------------- messages --
 
 ---Values that were encoded once, and can be sent any number of times.

@@ -42,6 +42,7 @@
 #include "lib_part.h"
 #include "lib_report.h"
 #include "lib_scope.h"
+#include "lib_semaphore.h"
 #include "lib_session.h"
 #include "lib_task.h"
 
@@ -115,6 +116,7 @@ static const luaL_Reg functions[] = {
   {"after", cast_lib_after},
   {"every", cast_lib_every},
   {"select", cast_lib_select},
+  {"semaphore", cast_lib_semaphore},
   {"session", cast_lib_session},
   {"require", cast_lib_require},
   {"pack", cast_lib_pack},
@@ -186,6 +188,8 @@ static const cast_class *const classes[] = {
   &cast_task_class,
   &cast_session_class,
   &cast_message_class,
+  &cast_semaphore_class,
+  &cast_permit_class,
   &cast_listener_class,
   &cast_udp_class,
   &cast_process_class,

@@ -180,6 +180,7 @@ void cast_state_end(lua_State *L) {
      and those find casting closed. What needs the runtime at its end is given
      up now, since the runtime may stop below. */
   S->closing = true;
+  cast_event_set(&S->main->base.done, NULL); /* for its permits */
   cast_scope_leave_all(S->main);
   cast_rebuild_drop(S, NULL, NULL);
   cast_host_unwatch(S->host); /* its timer reads the Lua state */

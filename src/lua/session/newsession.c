@@ -27,6 +27,7 @@
 #include "../../mem.h"
 #include "../../os/os.h"
 #include "../../sched.h"
+#include "../../semaphore.h"
 #include "../../session.h"
 #include "../../slab.h"
 #include "../../slice.h"
@@ -287,7 +288,8 @@ static bool end_host(lua_State *L, bool closing) {
    that its maker may have given it stay where they are. */
 static bool leaves(const cast_type *type) {
   return type == &cast_chan_type || type == &cast_task_type ||
-         type == &cast_session_type || type == &cast_message_type;
+         type == &cast_session_type || type == &cast_message_type ||
+         type == &cast_semaphore_type || type == &cast_permit_type;
 }
 
 /* A finalizer that runs in here may load casting, too, and so come here again:
