@@ -163,6 +163,36 @@ function permit:held() end
 ---@return boolean given false if it was not held
 function permit:give(task) end
 
+---So many tokens a second for tasks of all sessions. First come, first served.
+---@class casting.limiter
+local limiter = {}
+
+---Takes tokens; waits until they are there and all who came before have theirs.
+---@param n? integer 1 by default
+---@param timeout? number seconds; 0 does not wait
+---@return true? taken
+---@return "timeout"? word
+function limiter:take(n, timeout) end
+
+---As take, but does not wait.
+---@param n? integer 1 by default
+---@return true? taken
+---@return "empty"? word
+function limiter:try_take(n) end
+
+---How many tokens could be taken at once.
+---@return integer
+function limiter:available() end
+
+---@class casting.limiter.options
+---@field rate number tokens per second
+---@field burst? integer the most tokens there can be; 1 by default
+
+---Makes a limiter, full at first.
+---@param options casting.limiter.options
+---@return casting.limiter
+function casting.limiter(options) end
+
 ---Makes a semaphore with n places.
 ---@param n integer
 ---@return casting.semaphore

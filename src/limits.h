@@ -208,6 +208,10 @@
 #define CAST_FIXED_BYTES 262144u
 /* Places of a semaphore. */
 #define CAST_PLACES_MAX 1000000000u
+/* Tokens of a limiter; how many a second; and the seconds in which it fills. */
+#define CAST_TOKENS_MAX 1000000000u
+#define CAST_RATE_MAX 1e9
+#define CAST_FILL_SECONDS 1e9
 /* Values on a Lua stack. */
 #define CAST_VALUES_MAX 1000000
 /* Values of one message, so that a task whose stack is not nearly full can

@@ -85,12 +85,9 @@ local function mortal(semaphore, truth, counts, seed)
     if random(4) == 1 then casting.sleep(0.001) else casting.yield() end
   end
   local function once()
-    local weight, permit = random(3)
-    if random(3) == 1 then
-      permit = semaphore:acquire(weight, random() / 1000)
-    else
-      permit = semaphore:acquire(weight)
-    end
+    local weight, limit = random(3), nil
+    if random(3) == 1 then limit = random() / 1000 end
+    local permit = semaphore:acquire(weight, limit)
     if not permit then return end
     got = got + 1
     for _ = 1, weight do

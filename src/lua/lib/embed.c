@@ -261,6 +261,7 @@ static void make_internal(lua_State *L, const void *arg) {
     {"usable", cast_lib_usable},
     {"session_problem", cast_lib_session_problem},
     {"forked", is_forked},
+    {"new_limiter", cast_lib_limiter},
     {"prolong", cast_lib_prolong},
     {"follow", cast_lib_follow},
 #if CAST_DEBUG >= 1
@@ -348,6 +349,7 @@ static const luaL_Reg functions[] = {
   {"race", cast_embed_stub},
   {"map", cast_embed_stub},
   {"supervisor", cast_embed_stub},
+  {"limiter", cast_embed_stub},
   {NULL, NULL},
 };
 

@@ -38,6 +38,7 @@
 #include "embed.h"
 #include "lib.h"
 #include "lib_chan.h"
+#include "lib_limiter.h"
 #include "lib_message.h"
 #include "lib_part.h"
 #include "lib_report.h"
@@ -190,6 +191,7 @@ static const cast_class *const classes[] = {
   &cast_message_class,
   &cast_semaphore_class,
   &cast_permit_class,
+  &cast_limiter_class,
   &cast_listener_class,
   &cast_udp_class,
   &cast_process_class,

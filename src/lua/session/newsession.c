@@ -21,6 +21,7 @@
 #include "../../fork.h"
 #include "../../heap.h"
 #include "../../keeper.h"
+#include "../../limiter.h"
 #include "../../limits.h"
 #include "../../list.h"
 #include "../../lock.h"
@@ -289,7 +290,8 @@ static bool end_host(lua_State *L, bool closing) {
 static bool leaves(const cast_type *type) {
   return type == &cast_chan_type || type == &cast_task_type ||
          type == &cast_session_type || type == &cast_message_type ||
-         type == &cast_semaphore_type || type == &cast_permit_type;
+         type == &cast_semaphore_type || type == &cast_permit_type ||
+         type == &cast_limiter_type;
 }
 
 /* A finalizer that runs in here may load casting, too, and so come here again:
