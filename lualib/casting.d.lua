@@ -163,6 +163,19 @@ function permit:held() end
 ---@return boolean given false if it was not held
 function permit:give(task) end
 
+---@class casting.retry.options
+---@field times? number tries in all: an integer, or math.huge; 3 by default
+---@field backoff? number seconds of the first pause; 0.1 by default
+---@field factor? number how much longer each pause is; 2 by default
+---@field limit? number seconds that a pause lasts at most; 30 by default
+---@field jitter? number the part of a pause that is left to chance; 0.5 by default
+---@field when? fun(e: any, try: integer): boolean? whether to try again
+
+---Makes a function retry(f, ...), which calls f until it does not fail.
+---@param options? casting.retry.options
+---@return fun(f: function, ...: any): any ...
+function casting.retry(options) end
+
 ---So many tokens a second for tasks of all sessions. First come, first served.
 ---@class casting.limiter
 local limiter = {}

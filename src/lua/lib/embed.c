@@ -23,6 +23,7 @@
 #include "../../fork.h"
 #include "../../limits.h"
 #include "../../object.h"
+#include "../../os/os.h"
 #include "../../runtime.h"
 #include "../../types.h"
 #include "../compat/call.h"
@@ -237,6 +238,16 @@ static int count_cores(lua_State *L) {
   return 1;
 }
 
+/* internal.random(): a number from 0 to 1, but not 1. For pauses, not for
+   secrets: the time, mixed as splitmix64 does. */
+static int random_number(lua_State *L) {
+  uint64_t x = os_now() + (uintptr_t)L;
+  x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+  x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+  lua_pushnumber(L, (lua_Number)((x ^ x >> 31) >> 11) * 0x1p-53);
+  return 1;
+}
+
 /* Makes the table: a cast_maker (single.h). */
 static void make_internal(lua_State *L, const void *arg) {
   static const luaL_Reg internals[] = {
@@ -262,6 +273,7 @@ static void make_internal(lua_State *L, const void *arg) {
     {"session_problem", cast_lib_session_problem},
     {"forked", is_forked},
     {"new_limiter", cast_lib_limiter},
+    {"random", random_number},
     {"prolong", cast_lib_prolong},
     {"follow", cast_lib_follow},
 #if CAST_DEBUG >= 1
@@ -350,6 +362,7 @@ static const luaL_Reg functions[] = {
   {"map", cast_embed_stub},
   {"supervisor", cast_embed_stub},
   {"limiter", cast_embed_stub},
+  {"retry", cast_embed_stub},
   {NULL, NULL},
 };
 
