@@ -163,6 +163,54 @@ function permit:held() end
 ---@return boolean given false if it was not held
 function permit:give(task) end
 
+---Things that are costly to make, lent to one task at a time.
+---@class casting.pool
+local pool = {}
+
+---What a task has of a pool.
+---@class casting.lease
+---@field item any what make has returned
+local lease = {}
+
+---Takes an item; waits until there are fewer than `size` in use.
+---@param timeout? number seconds
+---@return casting.lease? lease
+---@return any ... "timeout", "closed", or what make has returned beside nil
+function pool:take(timeout) end
+
+---Calls f(item, ...); closes the item if f fails.
+---@param f fun(item: any, ...: any): any ...
+---@param ... any
+---@return any ...
+function pool:with(f, ...) end
+
+---@return {size: integer, used: integer, idle: integer}
+function pool:stats() end
+
+---Closes what is kept, and what is lent when it is given back.
+---@return boolean first
+function pool:close() end
+
+---Gives the item back.
+---@return boolean was false if the lease was over
+function lease:release() end
+
+---Ends the lease and closes the item.
+---@return boolean was false if the lease was over
+function lease:discard() end
+
+---@class casting.pool.options
+---@field make fun(): any ... an item; or nil and why there is none
+---@field size integer
+---@field check? fun(item: any): boolean? whether an item can be lent again
+---@field close? fun(item: any) its method close by default
+---@field idle? number seconds after which an item is not used again
+
+---Makes a pool.
+---@param options casting.pool.options
+---@return casting.pool
+function casting.pool(options) end
+
 ---@class casting.retry.options
 ---@field times? number tries in all: an integer, or math.huge; 3 by default
 ---@field backoff? number seconds of the first pause; 0.1 by default

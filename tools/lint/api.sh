@@ -74,6 +74,9 @@ lua_functions() {
     lualib/casting/scope.lua 2>/dev/null
   sed -n 's/^function Handle:\([a-z][a-z_]*\).*/supervisor \1/p' \
     lualib/casting/handle.lua 2>/dev/null
+  sed -n -e 's/^function Pool:\([a-z][a-z_]*\).*/pool \1/p' \
+    -e 's/^function Lease:\([a-z][a-z_]*\).*/lease \1/p' \
+    lualib/casting/pool.lua 2>/dev/null
   sed -n 's/^function methods:\([a-z][a-z_]*\).*/watch \1/p' \
     lualib/casting/fs_watcher.lua 2>/dev/null
 }

@@ -363,6 +363,7 @@ static const luaL_Reg functions[] = {
   {"supervisor", cast_embed_stub},
   {"limiter", cast_embed_stub},
   {"retry", cast_embed_stub},
+  {"pool", cast_embed_stub},
   {NULL, NULL},
 };
 
