@@ -516,6 +516,7 @@ function casting.map(source, f, options) end
 ---@field id string|number
 ---@field start? function|string what the child runs
 ---@field supervisor? casting.supervisor.options instead of start: a supervisor
+---@field service? casting.service instead of start: made with child = true
 ---@field args? any[] for start
 ---@field restart? "permanent"|"transient"|"temporary"
 ---@field shutdown? number seconds to end when it is stopped; 5
@@ -596,6 +597,67 @@ function supervisor:wait(timeout) end
 ---@param options casting.supervisor.options
 ---@return casting.supervisor
 function casting.supervisor(options) end
+
+-- ---------------------------------------------------------------- services --
+
+---@class casting.service.options
+---@field args? any[] for a constructor
+---@field timeout? number seconds that a call waits at most
+---@field concurrent? integer calls at the same time; 1
+---@field cancel? boolean a method is cancelled when its caller has left
+---@field capacity? number casts that may wait; 1000
+---@field session? casting.session.options|casting.session
+---@field name? string
+---@field child? boolean a supervisor starts it
+
+---@class casting.service
+---@field [string] fun(...: any): ... calls a method: its results alone
+local service = {}
+
+---Calls a method, and waits for its results.
+---@param name string
+---@param ... any
+---@return true? ok
+---@return any ... results, or "timeout" or "gone"
+function service:call(name, ...) end
+
+---Has a method called, and waits for nothing.
+---@param name string
+---@param ... any
+---@return true? ok
+---@return "full"|"gone"? word
+function service:cast(name, ...) end
+
+---The same service with another timeout.
+---@param seconds number
+---@return casting.service
+function service:within(seconds) end
+
+---Serves the calls that wait, and ends the service.
+---@param seconds? number how long that may take; 5
+---@return boolean? ok
+---@return any error or "timeout" or "gone"
+function service:stop(seconds) end
+
+---A channel that receives a message when it has ended.
+---@param channel? casting.channel
+---@return casting.channel?
+---@return "gone"? word it was never started
+function service:monitor(channel) end
+
+---@return string?
+function service:name() end
+
+---Makes a service, and starts it in a session.
+---@param spec table|function|string object, constructor, or name of a module
+---@param options? casting.service.options
+---@return casting.service
+function casting.service(spec, options) end
+
+---The service of that name.
+---@param name string
+---@return casting.service?
+function casting.named_service(name) end
 
 -- -------------------------------------------------------------- the others --
 

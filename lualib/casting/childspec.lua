@@ -28,8 +28,9 @@ local AUTO = {"never", "any_significant", "all_significant"}
 local SUPERVISOR = {strategy = true, intensity = true, period = true,
   children = true, auto_shutdown = true, name = true, events = true,
   detached = true}
-local CHILD = {id = true, start = true, supervisor = true, args = true,
-  restart = true, shutdown = true, significant = true, session = true}
+local CHILD = {id = true, start = true, supervisor = true, service = true,
+  args = true, restart = true, shutdown = true, significant = true,
+  session = true}
 
 local Place = {}
 Place.__index = Place
@@ -139,10 +140,16 @@ function Place:options(v, id)
   self:bad("session: " .. problem)
 end
 
--- What the child runs; nil for a supervisor (`nested` is its specification).
-function Place:start(spec, nested)
+-- What the child runs; nil for a supervisor (`nested` is its specification) and
+-- for a service.
+function Place:start(spec, nested, service)
   local start = spec.start
-  if nested ~= nil then
+  self:optional(service, "service", "service")
+  if service ~= nil then
+    if start ~= nil or spec.args ~= nil or nested ~= nil then
+      self:bad("a service has neither start nor args nor supervisor")
+    end
+  elseif nested ~= nil then
     if start ~= nil or spec.args ~= nil then
       self:bad("a supervisor has neither start nor args")
     end
@@ -167,8 +174,9 @@ function Spec.child(spec, auto, place)
   end
   place = place:of_child(id)
   place:check_fields(spec, CHILD)
-  local nested = spec.supervisor
-  local child = {id = id, start = place:start(spec, nested),
+  local nested, service = spec.supervisor, spec.service
+  local child = {id = id, start = place:start(spec, nested, service),
+    service = service,
     restart = place:word(spec.restart, RESTARTS, "restart"),
     shutdown = place:number(spec.shutdown, nested ~= nil and 1 / 0 or 5,
       "shutdown"),

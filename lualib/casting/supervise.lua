@@ -93,9 +93,17 @@ local function spawn_supervisor(child, session)
     child.started, internal.notice(casting.self()))
 end
 
+-- Starts a child that is a service: the same, when its object is there.
+local function spawn_service(child, session)
+  child.started = casting.channel(1)
+  return session:spawn(internal.run, "service_keeper", child.spec.service,
+    child.started)
+end
+
 -- Starts the task of a child in its session.
 local function spawn_child(child)
   local spec, session = child.spec, child.session
+  if spec.service then return spawn_service(child, session) end
   if spec.supervisor then return spawn_supervisor(child, session) end
   return session:spawn(spec.start, internal.unpack(spec.args, spec.args.n))
 end
@@ -177,7 +185,9 @@ local function stop(self, child)
   end
   if child.number then self.by_number[child.number] = nil end
   local start = casting.now()
-  if not (child.spec.supervisor and not child.started and
+  if child.spec.service and not child.started then
+    internal.service_drain(child.spec.service)
+  elseif not (child.spec.supervisor and not child.started and
       ask_to_stop(child, task)) then
     task:cancel("shutdown")
   end

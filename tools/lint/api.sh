@@ -51,6 +51,7 @@ lua_functions() {
       if ($0 ~ /channel|chan/) class = "channel"
       if ($0 ~ /task/) class = "task"
       if ($0 ~ /session/) class = "session"
+      if ($0 ~ /service/) class = "service"
       if ($0 ~ /message/) class = "message"
       if ($0 ~ /semaphore/) class = "semaphore"
       if ($0 ~ /limiter/) class = "limiter"

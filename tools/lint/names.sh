@@ -25,8 +25,8 @@ others='Arc BIO_CTRL_EOF epoll_pwait2 fdMutex fdseq io_uring max_user_watches pd
   MALLOC_MMAP_THRESHOLD_ RTLD_GLOBAL StructuredTaskScope _Fork __reduce__ add_timer allowhook async_stream clone
   container_of daemon dlerror gen_server gmtime localeconv localtime
   luaL_fileresult luaL_tolstring max_map_count mktime move_on_after pg
-  process_flag pthread_cleanup_push rand register_init set_finalizer
-  shared_ptr sigwait start_link trap_exit
+  process_flag pthread_cleanup_push queryservice rand register_init set_finalizer
+  shared_ptr sigwait start_link trap_exit whereis
   AbortController CloseWrite async autoSelectFamily cluster new_poll new_thread
   new_timer new_work read_start setInterval setTimeout worker_threads
   open_port spawn_executable exit_status port_close set_signal

@@ -48,6 +48,7 @@
 #include "lib_link.h"
 #include "lib_monitor.h"
 #include "lib_scope.h"
+#include "lib_service.h"
 #include "misuse.h"
 
 static const char internal_key = 0; /* of `internal`, in the registry */
@@ -187,6 +188,14 @@ static int unpack(lua_State *L) {
   return n;
 }
 
+/* internal.require(name): the program's own require, whatever that is now. */
+static int call_require(lua_State *L) {
+  lua_settop(L, 1);
+  lua_getglobal(L, "require");
+  lua_insert(L, 1);
+  return cast_lua_call_all(L);
+}
+
 /* internal.forked(): is this the child of a fork, which cannot use casting? */
 static int is_forked(lua_State *L) {
   lua_pushboolean(L, cast_forked);
@@ -276,6 +285,11 @@ static void make_internal(lua_State *L, const void *arg) {
     {"random", random_number},
     {"prolong", cast_lib_prolong},
     {"follow", cast_lib_follow},
+    {"service_new", cast_lib_service_new},
+    {"service_spec", cast_lib_service_spec},
+    {"service_open", cast_lib_service_open},
+    {"service_drain", cast_lib_service_drain},
+    {"require", call_require},
 #if CAST_DEBUG >= 1
     {"starve", cast_starve},
 #endif
@@ -321,7 +335,8 @@ bool cast_embed_module(lua_State *L, const char *name, size_t size) {
 /* internal.run(name, ...): calls the function of the file `name` with the other
    arguments. The file is one of those that are called in another session. */
 static int run(lua_State *L) {
-  static const char *const names[] = {"request", "serve_session", "supervise"};
+  static const char *const names[] = {
+    "request", "serve_session", "service_keeper", "supervise"};
   const char *name = luaL_checkstring(L, 1);
   bool is = false;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -364,6 +379,7 @@ static const luaL_Reg functions[] = {
   {"limiter", cast_embed_stub},
   {"retry", cast_embed_stub},
   {"pool", cast_embed_stub},
+  {"service", cast_embed_stub},
   {NULL, NULL},
 };
 

@@ -44,6 +44,7 @@
 #include "lib_report.h"
 #include "lib_scope.h"
 #include "lib_semaphore.h"
+#include "lib_service.h"
 #include "lib_session.h"
 #include "lib_task.h"
 
@@ -114,6 +115,7 @@ static int lib_is_cancelled(lua_State *L) {
 static const luaL_Reg functions[] = {
   {"channel", cast_lib_channel},
   {"named", cast_lib_named},
+  {"named_service", cast_lib_named_service},
   {"after", cast_lib_after},
   {"every", cast_lib_every},
   {"select", cast_lib_select},
@@ -151,8 +153,8 @@ static int lib_unavailable(lua_State *L) {
 
 /* Replaces such functions in the module on the top. */
 static void restrict_module(lua_State *L) {
-  static const char *const names[] = {
-    "named", "threads", "blocking", "on_error", "poll", "fd", "require"};
+  static const char *const names[] = {"named", "named_service", "service",
+    "threads", "blocking", "on_error", "poll", "fd", "require"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     lua_pushstring(L, names[i]);
     lua_pushcclosure(L, lib_unavailable, 1);
@@ -197,6 +199,7 @@ static const cast_class *const classes[] = {
   &cast_process_class,
   &cast_fs_class,
   &cast_watching_class,
+  &cast_service_class,
   NULL,
 };
 

@@ -133,6 +133,10 @@ static int write_message(cast_msg *m, cast_ltask *t, bool named) {
   return 0;
 }
 
+bool cast_monitor_message(cast_msg *m, cast_ltask *t) {
+  return write_message(m, t, true) == 0;
+}
+
 /* internal.disown(task): has a failure that was received reported nevertheless,
    like one that nobody joins: the receiver does not pass it on. */
 int cast_lib_disown(lua_State *L) {

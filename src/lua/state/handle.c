@@ -131,8 +131,7 @@ static const cast_class *class_of(
 /* __index of a class with fields: upvalues are the state's box, the methods,
    and the function of the fields. */
 static int index_fields(lua_State *L) {
-  lua_settop(L, 2);
-  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 2); /* nil, if a program has called this without a key */
   lua_rawget(L, lua_upvalueindex(2));
   if (!lua_isnil(L, -1)) return 1;
   lua_settop(L, 2);

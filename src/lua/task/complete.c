@@ -144,8 +144,8 @@ int cast_resumed(lua_State *L, int status, lua_KContext ctx) {
   cast_ltask *t = (cast_ltask *)ctx;
   cast_task *base = &t->base;
   CAST_UNUSED(status);
-  /* The short cut: a message of one number has come, or a message was sent, and
-     there is neither an argument nor a deadline to see to. */
+  /* The short cuts, where there is neither an argument nor a deadline to see
+     to: a message of one number has come, or a message was sent. */
   if (CAST_LIKELY(base->wait.result == 0 && t->arg == NULL &&
                   base->wait.deadline.index == 0)) {
     if (cast_msg_is_empty(&base->waiter.msg)) {
@@ -157,6 +157,10 @@ int cast_resumed(lua_State *L, int status, lua_KContext ctx) {
     } else if (CAST_LIKELY(cast_number_unpack(L, &base->waiter.msg))) {
       cast_wait_done(base);
       return 1;
+    }
+    if (CAST_LIKELY(!t->selecting)) {
+      cast_wait_done(base);
+      return t->kind->finish(L, cast_state_of(base->session), t, 0);
     }
   }
   return cast_complete(L, cast_state_of(base->session), t);
