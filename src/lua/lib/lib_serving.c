@@ -14,6 +14,7 @@
 #include "../../event.h"
 #include "../../msg.h"
 #include "../../object.h"
+#include "../../session.h"
 #include "../../types.h"
 #include "../compat/auxiliary.h"
 #include "../compat/compat.h"
@@ -21,6 +22,7 @@
 #include "../state/cleanup.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
+#include "../stop/cancel.h"
 #include "../task/complete.h"
 #include "../task/crossing.h"
 #include "../task/enter.h"
@@ -118,15 +120,28 @@ static int serve_next(lua_State *L) {
   return finish_next(L, S, t, rc);
 }
 
+/* Does the service end, too? Then its worker has most likely ended because of
+   that, and the caller is told, as all others are, that the service is gone. */
+static bool ends_as_well(serving *p) {
+  cast_ltask *t = cast_ltask_of(p->task);
+  return t->base.cancelled || cast_cancel_is_requested(t) ||
+         cast_session_is_closing(t->base.session);
+}
+
 /* fail(i, task): the seat's worker has ended: gives its outcome to who waits
    for its answer. False: nobody does. */
 static int serve_fail(lua_State *L) {
   cast_state *S = cast_state_here(L);
   uint32_t i;
   serving *p = this_serving(L, &i);
+  cast_ltask *worker = cast_ltask_check(L, 2);
   bool heard;
   cast_msg m;
-  if (!cast_monitor_message(&m, cast_ltask_check(L, 2))) cast_raise_memory(L);
+  if (ends_as_well(p)) {
+    cast_calls_close(p->calls, &S->session, p->seats);
+    return lua_pushboolean(L, 0), 1;
+  }
+  if (!cast_monitor_message(&m, worker)) cast_raise_memory(L);
   heard = cast_calls_fail(p->calls, &S->session, &p->seats[i], &m);
   if (!heard) cast_msg_drop(&m);
   lua_pushboolean(L, heard);
