@@ -350,7 +350,7 @@ function Handshake.accept(request, options)
   end
   local head, protocol, bits = answer(headers, o)
   conn.keeps = false
-  response.status, response.state = 101, "done"
+  response.status, response.state, response.told = 101, "done", 101
   local ok
   ok, why = request.stream:write(head, conn.timeout)
   if not ok then return nil, why end

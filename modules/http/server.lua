@@ -226,26 +226,32 @@ local function with_request(e, request)
 end
 
 -- The handler has raised something, perhaps a cancellation. The client learns
--- of it: from the status, or from the end of the connection. Returns the status
--- that has gone out, or 0, and the bytes of the body.
+-- of it: from the status, or from the end of the connection.
 local function fail(conn, request, response, e)
   conn.keeps = false
   if response.state then
     if response.state ~= "done" then conn.stream:abort() end
   elseif not casting.is_cancelled(e) then
-    return 500, turn_away(conn, 500, "internal server error",
+    response.told = 500
+    response.sent = turn_away(conn, 500, "internal server error",
       request.method == "HEAD")
   end
-  return response.told or 0, response.sent
 end
 
--- Ends a task that was for one request.
+-- The same of a websocket, which ends with its handler.
+local function finish_websocket(conn, ok, e)
+  require("casting.http.websocket").finish(conn.websocket, ok, e)
+end
+
+-- Ends a task that was for one request; also if this one was cancelled.
 local function dismiss(conn, name)
   local task = conn[name]
   conn[name] = nil
   task:cancel()
-  task:join()
+  pcall(casting.shield, task.join, task)
 end
+
+local function run(f, ...) return f(...) end
 
 -- The handler is over: `ok` and e say how.
 local function conclude(conn, o, ok, e)
@@ -254,18 +260,18 @@ local function conclude(conn, o, ok, e)
   conn.response, conn.special = false, false
   if conn.pinger then dismiss(conn, "pinger") end
   if conn.watcher then dismiss(conn, "watcher") end
+  -- In a task that was cancelled all that waits raises that again.
   if conn.websocket then
-    require("casting.http.websocket").finish(conn.websocket, ok, e)
+    local ended, problem = pcall(finish_websocket, conn, ok, e)
+    if ok and not ended then ok, e = false, problem end
   end
   -- What has not gone out as a whole must not be taken for that.
-  if conn.broken then conn.stream:abort() end
-  local status, sent = conn.websocket and 101 or response.told or 0,
-    response.sent
-  if not ok then status, sent = fail(conn, request, response, e) end
+  if conn.broken then pcall(conn.stream.abort, conn.stream) end
+  if not ok then pcall(fail, conn, request, response, e) end
   local told, problem = true, nil
   if o.log then
-    told, problem =
-      pcall(o.log, request, status, sent, casting.now() - conn.began)
+    told, problem = pcall(ok and run or casting.shield, o.log, request,
+      response.told or 0, response.sent, casting.now() - conn.began)
   end
   if ok and told then return end
   request.state = "over"

@@ -10,7 +10,10 @@ local http = require "casting.http"
 local LONG = helper.LONG
 local frame, MASK, pair = kit.frame, "\1\2\3\4", kit.pair
 
-after_each(kit.close_all)
+after_each(function()
+  kit.close_all()
+  casting.on_error(nil)
+end)
 
 describe("a handshake", function()
   it("may have fields of the program's, on both sides", function()
@@ -103,6 +106,25 @@ describe("a handshake", function()
     assert.equal("a websocket is wanted here", got:receive(LONG)[2])
     assert.equal(426, (got:receive(LONG)))
     assert.is_string(stream:read("a", LONG))
+  end)
+
+  it("is logged as what was sent, however its handler ends", function()
+    casting.on_error(casting.channel(math.huge))
+    for _, ending in ipairs {"return", "error", "cancel"} do
+      local got = casting.channel(1)
+      local listener = kit.keep(assert(casting.net.listen("127.0.0.1", 0)))
+      casting.spawn(http.serve, listener, function(request)
+        assert(request:websocket {closing = 0.01})
+        if ending == "error" then error "no more" end
+        if ending == "cancel" then
+          casting.self():cancel()
+          casting.yield()
+        end
+      end, {log = function(_, ...) got:send {...} end})
+      local stream = kit.ask(select(2, listener:name()))
+      assert.equal(101, got:receive(LONG)[1])
+      stream:close()
+    end
   end)
 
   it("with a million blanks in its fields is looked at once", function()
