@@ -92,13 +92,14 @@ end
 
 -- response:events([options])
 function Events.begin(response, o)
+  -- What may be refused comes first, while the handler can answer otherwise.
+  if o.cancel ~= false then response.request:closed {cancel = true} end
+  local self = setmetatable({response = response, sent = false}, Events)
+  response.conn.special = true
+  response.conn.pinger = casting.spawn(ping, self, response, o.ping or 15)
   set_fields(response.headers)
   local ok, why = response:flush()
   if not ok then return nil, why end
-  local self = setmetatable({response = response, sent = false}, Events)
-  if o.cancel ~= false then response.request:closed {cancel = true} end
-  response.conn.special = true
-  response.conn.pinger = casting.spawn(ping, self, response, o.ping or 15)
   return self
 end
 

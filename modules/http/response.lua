@@ -319,6 +319,11 @@ function methods:events(options)
   if self.state or self.pending then
     error("'events' of a response that has begun", 2)
   end
+  local body = self.request.state
+  if body ~= "done" and body ~= "broken" and not (options and
+      options.cancel == false) then
+    error("'events' of a request whose body was not read", 2)
+  end
   return require("casting.http.events").begin(self, options or {})
 end
 

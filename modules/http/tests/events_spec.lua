@@ -7,15 +7,16 @@ local _ENV = helper.globals(_ENV) -- luacheck: ignore
 local http = require "casting.http"
 local net = require "casting.net"
 local LONG = helper.LONG
+local unpack = table.unpack or unpack -- luacheck: ignore
 
 local listener, stream
 
 -- A connection to a server with that handler, behind the head of its answer.
-local function ask(handler)
+local function ask(handler, options, request)
   listener = assert(net.listen("127.0.0.1", 0))
-  casting.spawn(http.serve, listener, handler)
+  casting.spawn(http.serve, listener, handler, options)
   stream = assert(net.connect("127.0.0.1", select(2, listener:name())))
-  stream:write "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+  stream:write(request or "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
   return assert(stream:read_until("\r\n\r\n", 10000, LONG))
 end
 
@@ -94,6 +95,31 @@ describe("server-sent events", function()
     stream:close()
     helper.until_true(function() return told[1] end, "it is cancelled")
     assert.equal("cancelled: the client has gone", told[1])
+  end)
+
+  it("are logged when they were cancelled, by a function that waits", function()
+    local told = casting.channel(1)
+    ask(function(_, res)
+      assert(res:events():send "x")
+      casting.sleep(LONG)
+    end, {log = function(_, ...)
+      casting.sleep(0)
+      told:send {...}
+    end})
+    stream:close()
+    local status, sent = unpack(told:receive(LONG))
+    assert.same({200, #"data: x\n\n"}, {status, sent})
+  end)
+
+  it("are refused before anything goes out", function()
+    local e
+    local head = ask(function(req, res)
+      e = select(2, pcall(res.events, res))
+      res:write(tostring(req:read "a"))
+    end, nil, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+    assert.matches("'events' of a request whose body was not read", e, 1, true)
+    assert.matches("text/plain", head, 1, true)
+    assert.equal("abc", stream:read(3, LONG))
   end)
 
   it("do not cancel the handler if it does not want that", function()
