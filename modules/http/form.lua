@@ -289,8 +289,11 @@ local function read_parts(request, form)
 end
 
 local function read_fields(request, form)
-  local text, why = request:read "a"
-  if not text then return nil, why end
+  local text, why, rest = request:read "a"
+  if not text then
+    if why == "timeout" and rest ~= "" then request.kept = {rest} end
+    return nil, why
+  end
   Form.each(text, function(name, value)
     if #form == MOST_PARTS then why = "too long" end
     if not why then add(form, {name = name, value = value}) end

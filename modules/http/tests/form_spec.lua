@@ -108,6 +108,33 @@ describe("a form", function()
     end
   end)
 
+  it("goes on after its time ran out", function()
+    for kind, text in pairs {[FIELDS] = "a=1&b=2", [MULTI] = "--XX\r\n" ..
+      "Content-Disposition: form-data; name=a\r\n\r\n1\r\n--XX\r\n" ..
+      "Content-Disposition: form-data; name=b\r\n\r\n2\r\n--XX--\r\n"} do
+      local late, got = casting.channel(), casting.channel(1)
+      listener = assert(net.listen("127.0.0.1", 0))
+      casting.spawn(http.serve, listener, function(req)
+        local read, why
+        repeat
+          read, why = req:form()
+          if why == "timeout" then late:close() end
+        until why ~= "timeout"
+        got:send(read)
+      end, {timeout = 0.01})
+      local stream = assert(net.connect("127.0.0.1",
+        select(2, listener:name())))
+      stream:write(("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\n" ..
+        "Content-Length: %d\r\n\r\n"):format(kind, #text))
+      stream:write(text:sub(1, 5))
+      late:receive(LONG)
+      stream:write(text:sub(6))
+      assert.same({"a=1", "b=2"}, plain((got:receive(LONG))))
+      stream:close()
+      listener:close()
+    end
+  end)
+
   it("of another kind is none", function()
     for _, kind in ipairs {"text/plain", "multipart/mixed; boundary=x",
       "multipart/form-data", "multipart/form-data; boundary=",
