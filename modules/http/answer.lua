@@ -150,7 +150,8 @@ function methods:close()
   if incoming.state ~= "done" then
     incoming.state, incoming.why = "broken", "the response was closed"
   end
-  incoming.packed = nil
+  incoming.packed, incoming.kept = nil, nil
+  if incoming.inflater then core.inflated(incoming.inflater) end
   if not x.host then return false end
   x:finish()
   return true

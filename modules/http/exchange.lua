@@ -90,6 +90,11 @@ function Exchange:finish()
   end
   if keeps and conn.stream:stats().buffered > 0 then keeps = false end
   if incoming then
+    -- Of a response that is streamed something may be left to be unpacked.
+    if incoming.inflater and
+        not (self.job.stream and incoming.state == "done") then
+      core.inflated(incoming.inflater)
+    end
     -- The connection may be another one's by the next read of the body.
     incoming.conn = {body = incoming.conn.body}
     incoming.stream = nil

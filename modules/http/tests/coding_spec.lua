@@ -82,6 +82,27 @@ describe("a compressed body", function()
     assert.equal(TEXT, r.body)
   end)
 
+  it("is unpacked no more when it is closed, or too long", function()
+    local base = script {coded(gzip(TEXT)), "hold"}
+    local r = client():request(base, {stream = true})
+    assert.equal(TEXT:sub(1, 7), r:read(7))
+    local incoming = r.exchange.incoming
+    r:close()
+    local function unpack_more()
+      return core.inflate(incoming.inflater, gzip "x", 1, 10)
+    end
+    assert.is_nil((unpack_more()))
+    local make = core.inflater
+    function core.inflater(...)
+      incoming = {inflater = make(...)}
+      return incoming.inflater
+    end
+    local _, why = ask(coded(gzip(TEXT)), {max_body = 10})
+    core.inflater = make
+    assert.equal("too long", why)
+    assert.is_nil((unpack_more()))
+  end)
+
   it("is read in pieces", function()
     local base = script {coded(gzip(TEXT)), answer "next"}
     local c = client()
