@@ -113,16 +113,20 @@ local function lines_of(entry, o)
   return entry.lines
 end
 
+-- Also in a task that was cancelled, where file:close would raise that again,
+-- and the file stay open until it is collected.
+local function close(file) pcall(casting.shield, file.close, file) end
+
 -- Opens a file: its entry and the open file; or nil and why.
 local function open(path, o)
   local kind = type_of(path, o.types) -- before there is something to be closed
   local file, why = fs.open(path)
   if not file then return nil, why end
-  local entry
-  entry, why = describe(file, path, kind)
-  if entry then return entry, file end
-  file:close()
-  return nil, why
+  local ok, entry, problem = pcall(describe, file, path, kind)
+  if ok and entry then return entry, file end
+  close(file)
+  if not ok then error(entry, 0) end
+  return nil, problem
 end
 
 -- Entries that are kept, by the path of the request. There are two tables: when
@@ -173,9 +177,14 @@ local function find(path, o, kept, key)
   if not kept or entry.size > SMALL then return entry, file end
   -- Some files of the system are not as long as they say, and one that is
   -- being written grows: these are not kept.
-  local data = file:read(entry.size + 1, 0) or ""
+  local ok, data = pcall(file.read, file, entry.size + 1, 0)
+  if not ok then
+    close(file)
+    error(data, 0)
+  end
+  data = data or ""
   if #data ~= entry.size then return entry, file end
-  file:close()
+  close(file)
   entry.data, entry.expires = data, casting.now() + kept.seconds
   kept:put(key, entry)
   return entry
@@ -395,7 +404,7 @@ local function send_plainly(response, entry, file, o)
   response.lines = lines_of(entry, o)
   local ok, done, why = pcall(finish, response, entry, file)
   response.lines = nil
-  if file then file:close() end
+  if file then close(file) end
   if ok then return done, why end
   error(done, 0)
 end
@@ -412,7 +421,7 @@ local function respond(request, response, entry, file, o)
   for name, value in pairs(headers_of(entry, o)) do fields[name] = value end
   response.headers = set_fields(fields, own)
   local ok, done, why = pcall(answer_whole, request, response, entry, file)
-  if file then file:close() end
+  if file then close(file) end
   response.headers = own
   if ok then return done, why end
   if not response.state then response.status = status end

@@ -54,6 +54,37 @@ local function statuses(list)
   return got
 end
 
+-- The files that are opened in f(...), whatever comes of that.
+local function opened_in(f, ...)
+  local open, files = fs.open, {}
+  function fs.open(...)
+    local file, why = open(...)
+    files[#files + 1] = file
+    return file, why
+  end
+  pcall(f, ...)
+  fs.open = open
+  return files
+end
+
+describe("a file that is sent", function()
+  it("is closed when that is cancelled", function()
+    spit("big", ("x"):rep(20000000))
+    local done = casting.channel()
+    serve(function(_, res)
+      res.headers["X-A"] = "a"
+      local own = res.headers
+      local files = opened_in(casting.with_timeout, 0.02, res.send_file, res,
+        root .. "/big")
+      done:send {#files, files[1]:close(), res.headers == own}
+    end)
+    local stream = assert(net.connect("127.0.0.1", select(2, listener:name())))
+    stream:write "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert.same({1, false, true}, (done:receive(LONG)))
+    stream:close()
+  end)
+end)
+
 describe("http.files", function()
   it("answers with files and what they are", function()
     spit("a.html", "<p>")
