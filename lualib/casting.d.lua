@@ -199,6 +199,14 @@ function lease:release() end
 ---@return boolean was false if the lease was over
 function lease:discard() end
 
+---Calls f(...) for the first caller of that key in the process; all others get
+---copies of its results. If it fails, the next caller calls its own.
+---@param key string
+---@param f function
+---@param ... any
+---@return any ...
+function casting.once(key, f, ...) end
+
 ---@class casting.pool.options
 ---@field make fun(): any ... an item; or nil and why there is none
 ---@field size integer

@@ -14,6 +14,7 @@ int cast_lib_named(lua_State *L);
 int cast_lib_after(lua_State *L);
 int cast_lib_every(lua_State *L);
 int cast_lib_select(lua_State *L);
+int cast_lib_peek(lua_State *L);
 int cast_lib_limiter(lua_State *L);
 int cast_lib_semaphore(lua_State *L);
 int cast_lib_spawn(lua_State *L);

@@ -154,7 +154,7 @@ static int lib_unavailable(lua_State *L) {
 /* Replaces such functions in the module on the top. */
 static void restrict_module(lua_State *L) {
   static const char *const names[] = {"named", "named_service", "service",
-    "threads", "blocking", "on_error", "poll", "fd", "require"};
+    "once", "threads", "blocking", "on_error", "poll", "fd", "require"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     lua_pushstring(L, names[i]);
     lua_pushcclosure(L, lib_unavailable, 1);
