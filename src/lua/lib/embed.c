@@ -282,6 +282,7 @@ static void make_internal(lua_State *L, const void *arg) {
     {"session_problem", cast_lib_session_problem},
     {"forked", is_forked},
     {"new_limiter", cast_lib_limiter},
+    {"new_subscriber", cast_lib_subscribe},
     {"peek", cast_lib_peek},
     {"random", random_number},
     {"prolong", cast_lib_prolong},
