@@ -32,6 +32,7 @@
 #include "../io/fs.h"
 #include "../io/net.h"
 #include "../io/proc.h"
+#include "../io/terminal.h"
 #include "../luasocket/sock.h"
 #include "../session/builtin.h"
 #include "../session/options.h"
@@ -141,7 +142,8 @@ static void call_file(lua_State *L, const cast_embedded *f) {
 /* internal.__index(internal, name): loads the file of that name, and returns
    its value; nil if there is no such file. `sockets`, `processes` and `files`
    are tables of functions in C that the files about casting.net,
-   casting.process and casting.fs put together. */
+   casting.process and casting.fs put together; `terminals` is for the
+   launcher's. */
 static int load_file(lua_State *L) {
   cast_state *S = cast_state_here(L);
   const char *name = luaL_checkstring(L, 2);
@@ -158,6 +160,8 @@ static int load_file(lua_State *L) {
     cast_fs_open(L);
   else if (strcmp(name, "luasocket") == 0)
     cast_sock_open(L);
+  else if (strcmp(name, "terminals") == 0)
+    cast_terminal_open(L);
   else if (strcmp(name, "casting") == 0 && S->sandbox != NULL)
     S->binding->open_module(L);
   else
@@ -282,8 +286,6 @@ static void make_internal(lua_State *L, const void *arg) {
     {"session_problem", cast_lib_session_problem},
     {"forked", is_forked},
     {"new_limiter", cast_lib_limiter},
-    {"new_subscriber", cast_lib_subscribe},
-    {"peek", cast_lib_peek},
     {"random", random_number},
     {"prolong", cast_lib_prolong},
     {"follow", cast_lib_follow},
@@ -382,7 +384,6 @@ static const luaL_Reg functions[] = {
   {"retry", cast_embed_stub},
   {"pool", cast_embed_stub},
   {"service", cast_embed_stub},
-  {"once", cast_embed_stub},
   {NULL, NULL},
 };
 
