@@ -20,6 +20,7 @@ for _, dir in ipairs { "lualib", "bench", "examples", "tools", "tests/stress",
   "tests/regress", "tests/lua", "tests/fuzz", "tests/browser" } do
   files[dir] = { read_globals = some }
 end
+files["bin"] = { globals = { "_" }, read_globals = some }
 files["tests/lua"].std = "+busted"
 files["tests/browser"].std = "+busted"
 files["modules/*/tests"] = { std = "+busted" }

@@ -27,6 +27,7 @@ build = {
   install = {
     lib = { "build/rock/casting.so" },
     lua = { "lualib/casting.d.lua" },
+    bin = { "bin/casting" },
   },
   platforms = {
     windows = {

@@ -6,8 +6,9 @@
 
 local snippets = require "snippets"
 
--- Pages without code: what they say is in tables.
-local WITHOUT = {["docs/manual/limits.md"] = true}
+-- Pages without code: what they say is in tables, or of the shell.
+local WITHOUT = {["docs/manual/limits.md"] = true,
+  ["docs/manual/launcher.md"] = true}
 
 for _, path in ipairs(snippets.documents()) do
   if snippets.is_manual(path) then

@@ -27,7 +27,8 @@ usage: ./dev COMMAND
                        index.html in a browser
   format [FILE ...]    apply .clang-format to all C sources, or some
   install [PREFIX]     install for every Lua version found (/usr/local): modules,
-                       libraries, header, pkg-config files, types, man pages
+                       libraries, header, pkg-config files, types, man pages,
+                       and the program casting
   deb                  build Debian packages, in build/deb
   lua55                build Lua 5.5 for the tests, from Debian's source package,
                        in $XDG_CACHE_HOME/casting (~/.cache/casting)
@@ -129,8 +130,9 @@ EOF
 usage: ./dev install [PREFIX]
 
 Installs casting below PREFIX (/usr/local) for each Lua that is there: modules,
-libraries, header, files for pkg-config, types, man pages. Of the optional
-modules, those whose libraries are there; it says which it has left out.
+libraries, header, files for pkg-config, types, man pages, and the program
+casting. Of the optional modules, those whose libraries are there; it says which
+it has left out.
 Programs in C that are linked to it start: root has ldconfig run, and where the
 system's loader does not look, the files for pkg-config say so to the program.
 

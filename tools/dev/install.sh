@@ -31,7 +31,7 @@ choose_rpath() { # choose_rpath DIR
 
 # Ends unless all directories can be written that something is installed in.
 need_prefix() {
-  for d in lib include share share/man; do
+  for d in bin lib include share share/man; do
     at=$(existing "${DESTDIR:-}$prefix/$d")
     [ -w "$at" ] || die "no right to write to $at: $(
       as_root "./dev install$asked"
@@ -118,4 +118,8 @@ install_main() {
   [ -z "${DESTDIR:-}" ] || return 0
   for v in $luas; do tell_lua "$v"; done
   tell_c
+  case :$PATH: in
+  *":$prefix/bin:"*) ;;
+  *) echo "the program casting: export PATH=$prefix/bin:\$PATH" ;;
+  esac
 }

@@ -54,10 +54,10 @@ lua_functions() {
       if ($0 ~ /service/) class = "service"
       if ($0 ~ /message/) class = "message"
       if ($0 ~ /semaphore/) class = "semaphore"
-      if ($0 ~ /broadcast/) class = "broadcast"
       if ($0 ~ /limiter/) class = "limiter"
       if ($0 ~ /permit/) class = "permit"
       if ($0 ~ /socket_functions/) class = "socket"
+      if ($0 ~ /launcher_functions/) class = "" # of the program casting
       if (FILENAME ~ /luasocket\//) class = "" # of LuaSocket
       if ($0 ~ /loadedlibs|openers|libs\[|replaced\[|internal|builtins/) class = ""
       inside = 1

@@ -34,11 +34,11 @@ others='Arc BIO_CTRL_EOF epoll_pwait2 fdMutex fdseq io_uring max_user_watches pd
   CancelledError DEVNULL TimeoutExpired TimeoutStopSec add_signal_handler
   asyncio create_subprocess_exec create_task open_connection
   start_new_session start_server to_thread
-  EventSource IdleTimeout ReadHeaderTimeout client_max_body_size
+  casting_history EventSource IdleTimeout ReadHeaderTimeout client_max_body_size
   content_by_lua_block escape_uri get_body_data get_headers get_method
   get_post_args get_uri_args keepalive_timeout on_abort worker_processes'
 
-code=$(find src include modules tests examples bench lualib tools cmake -type f \
+code=$(find src bin include modules tests examples bench lualib tools cmake -type f \
   ! -name '*.md' ! -name '*.txt' ! -path 'tests/fuzz/corpus/*' &&
   ls dev CMakeLists.txt .ci/run)
 documents=$(find . \( -path ./build -o -path ./.git \) -prune -o -name '*.md' \

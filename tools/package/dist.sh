@@ -55,7 +55,10 @@ build = {
       libraries = { "pthread", "dl", "m" },
     },
   },
-  install = { lua = { "lualib/casting.d.lua" } },
+  install = {
+    lua = { "lualib/casting.d.lua" },
+    bin = { "bin/casting" },
+  },
   copy_directories = { "docs", "examples" },
 }
 END

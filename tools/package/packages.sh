@@ -66,6 +66,13 @@ example() { # example VERSION PATH CPATH
   echo "$out" | grep -q 29
 }
 
+# Runs an example by the program `casting`.
+launches() { # launches VERSION PROGRAM
+  out=$(env -i PATH="$PATH" HOME="$work" "$2" --lua "$(interpreter "$1")" \
+    examples/sieve.lua 30) || return 1
+  echo "$out" | grep -q 29
+}
+
 # The optional modules.
 modules='tls http'
 
@@ -226,7 +233,7 @@ from_cpp() { # from_cpp PREFIX
     LD_LIBRARY_PATH=$1/lib "$work/cpp"
 }
 man_pages() { # man_pages DIR: each can be had, and man has no complaints
-  for f in "$1"/man7/casting.7 "$1"/man3/*.3; do
+  for f in "$1"/man1/casting.1 "$1"/man7/casting.7 "$1"/man3/*.3; do
     echo "$f"
     MANPATH=$1 man --warnings "$(basename "$f" ".${f##*.}")" 2>"$work/warnings" |
       grep -q '^NAME$' || return 1
@@ -244,6 +251,7 @@ part_install() {
     s=$(short "$v")
     try "install: example on $v" example "$v" "$prefix/share/lua/$s/?.lua" \
       "$prefix/lib/lua/$s/?.so"
+    try "install: casting on $v" launches "$v" "$prefix/bin/casting"
     for m in $modules; do
       try "install: casting.$m on $v" loads "$m" "$v" \
         "$prefix/share/lua/$s/?.lua" "$prefix/lib/lua/$s/?.so"
@@ -329,7 +337,9 @@ rock() { # rock VERSION DIR
   tree=$work/tree-$1
   rm -rf "$tree"
   make_rock "$1" "$2" && installed "$1" &&
-    example "$1" "$tree/share/lua/$s/?.lua" "$tree/lib/lua/$s/?.so"
+    example "$1" "$tree/share/lua/$s/?.lua" "$tree/lib/lua/$s/?.so" &&
+    out=$("$tree/bin/casting" examples/sieve.lua 30) &&
+    echo "$out" | grep -q 29
 }
 # In the tree are that of casting, and those of the modules before this one.
 rock_module() { # rock_module MODULE VERSION DIR MODULES

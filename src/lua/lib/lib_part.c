@@ -58,6 +58,12 @@ static const luaL_Reg fs_functions[] = {
   {NULL, NULL},
 };
 
+/* What the program `casting` calls; not for others. */
+static const luaL_Reg launcher_functions[] = {
+  {"main", cast_embed_stub},
+  {NULL, NULL},
+};
+
 static const luaL_Reg socket_functions[] = {
   {"install", cast_sock_install},
   {NULL, NULL},
@@ -73,6 +79,7 @@ static const struct part {
   {"process", "processes", process_functions},
   {"fs", "files", fs_functions},
   {"socket", "luasocket", socket_functions},
+  {"launcher", "terminals", launcher_functions},
 };
 
 static const struct part *find_part(const char *name) {

@@ -66,6 +66,7 @@ const cast_lib_part cast_lib_parts[] = {
   {"casting.process", CAST_LIB_PROCESS},
   {"casting.fs", CAST_LIB_FS},
   {"casting.socket", CAST_LIB_NET},
+  {"casting.launcher", CAST_LIB_PROCESS},
   {NULL, 0},
 };
 
