@@ -104,6 +104,41 @@ function casting.every(seconds) end
 ---@return any ... what the operation returns; "timeout" if none happened
 function casting.select(cases) end
 
+-- -------------------------------------------------------------- broadcasts --
+
+---One message for all who have subscribed.
+---@class casting.broadcast
+local broadcast = {}
+
+---@class casting.broadcast.options
+---@field capacity? number an integer from 1 on, or math.huge; 16 by default
+---@field slow? "oldest"|"newest"|"close" what becomes of a message without room
+
+---A channel that receives what is published from now on.
+---@param options? casting.broadcast.options
+---@return casting.channel? channel
+---@return "closed"? word
+function broadcast:subscribe(options) end
+
+---Sends a message to all who have subscribed; does not wait.
+---@param v any not nil
+---@param ... any
+---@return integer? got how many have got it; nil and "closed"
+---@return integer|"closed" missed how many were too slow
+function broadcast:publish(v, ...) end
+
+---How many have subscribed and have not left.
+---@return integer
+function broadcast:count() end
+
+---Closes the channels of all who have subscribed.
+---@return boolean first whether this call closed it
+function broadcast:close() end
+
+---Makes a broadcast.
+---@return casting.broadcast
+function casting.broadcast() end
+
 -- -------------------------------------------------------------- semaphores --
 
 ---So many places for tasks of all sessions. First come, first served.
@@ -198,6 +233,14 @@ function lease:release() end
 ---Ends the lease and closes the item.
 ---@return boolean was false if the lease was over
 function lease:discard() end
+
+---Calls f(...) for the first caller of that key in the process; all others get
+---copies of its results. If it fails, the next caller calls its own.
+---@param key string
+---@param f function
+---@param ... any
+---@return any ...
+function casting.once(key, f, ...) end
 
 ---@class casting.pool.options
 ---@field make fun(): any ... an item; or nil and why there is none

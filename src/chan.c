@@ -268,3 +268,12 @@ size_t cast_chan_len(cast_chan *c) {
   cast_lock_drop(&c->lock);
   return n;
 }
+
+bool cast_chan_peek(cast_chan *c, size_t i, cast_msg *m) {
+  bool there;
+  cast_lock_take(&c->lock);
+  there = i < c->count;
+  if (there) cast_msg_dup(m, &c->ring[(c->head + i) & (c->room - 1)]);
+  cast_lock_drop(&c->lock);
+  return there;
+}

@@ -85,6 +85,10 @@ bool cast_chan_close(cast_chan *c, cast_session *self);
 bool cast_chan_close_part(cast_chan *c, size_t most);
 bool cast_chan_is_closed(cast_chan *c); /* has it been closed? */
 size_t cast_chan_len(cast_chan *c);     /* the messages that it buffers */
+/* *m = a copy of message number i, from 0, of those that it buffers, without
+   taking it out. It must be one that may be copied: packed by casting.pack.
+   False: there is none, and *m is what it was. */
+bool cast_chan_peek(cast_chan *c, size_t i, cast_msg *m);
 /* Keeps a slot of the ring free, so that one cast_chan_send_reserved, which
    gives the slot back, cannot run out of memory: 0 or CASTING_ENOMEM; `self`
    as for cast_chan_grow. */

@@ -16,14 +16,25 @@
 -- task is asked.
 
 local casting, internal = ...
-local error, type = error, type
+local error, pcall, type = error, pcall, type
 local insist, work = internal.insist, internal.service_worker
+
+-- What the module of that name is. An error of require is a text that does not
+-- say who has called it.
+local function load_module(name)
+  local ok, v = pcall(internal.require, name)
+  if ok then return v end
+  if type(v) == "string" and v ~= "not enough memory" then
+    v = "service: " .. v
+  end
+  error(v, 0)
+end
 
 -- The object: what was given, or what makes it.
 local function make(spec, args)
   if type(spec) == "string" then
     local name = spec
-    spec = internal.require(name)
+    spec = load_module(name)
     if type(spec) ~= "table" and type(spec) ~= "function" then
       error("service: module '" .. internal.quote(name) ..
         "' is neither an object nor a constructor, but a " .. type(spec), 0)

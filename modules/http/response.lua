@@ -15,7 +15,8 @@
 --   state                 false; "chunks", "length" (which was said), "bare"
 --                         (to the end of the connection), "none" (there is no
 --                         body); or "done"
---   left                  bytes that may be written, in the state "length"
+--   left                  bytes that may be written, in the state "length";
+--                         nil: core.answer was interrupted
 --   sent                  bytes of the body that have gone out
 --   told                  the status that has gone out; nil: none has
 
@@ -151,11 +152,13 @@ end
 -- Counts data of a body that has begun.
 local function count(self, data)
   if self.state == "length" then
-    if #data > self.left then
+    local left = self.left
+    if not left then error("the response was interrupted", 0) end
+    if #data > left then
       error(("%d bytes more than the header field Content-Length has said")
-        :format(#data - self.left), 0)
+        :format(#data - left), 0)
     end
-    self.left = self.left - #data
+    self.left = left - #data
   end
   if self.state ~= "none" then self.sent = self.sent + #data end
 end
@@ -289,10 +292,11 @@ function methods:finish(data)
     if not data or data == "" then return send(self, "0\r\n\r\n") end
     return send(self, {core.chunk_head(#data), data, "\r\n0\r\n\r\n"})
   end
-  if state == "length" and self.left > 0 then
+  if state == "length" and self.left ~= 0 then
     -- The client must not take what is next for the rest.
     conn.keeps = false
     conn.stream:abort()
+    if not self.left then error("the response was interrupted", 0) end
     error(("%.0f bytes less than the header field Content-Length has said")
       :format(self.left), 0)
   end

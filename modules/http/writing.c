@@ -310,22 +310,19 @@ static int push_head(lua_State *L) {
 
 /* answer(response, stream, status, ...): the same, sent as far as that does not
    wait. In place of the head it returns what is to be sent yet; nil: nothing.
-   If there is no memory for that, the response knows at least that it has
-   begun. */
+   If there is no memory for that, or a hook raises an error before the caller
+   goes on, the response knows at least that it has begun. */
 static int send_head(lua_State *L) {
   message m;
   size_t n;
   put_together(L, 3, &m);
+  lua_pushliteral(L, "length");
+  lua_setfield(L, 1, "state");
   n = casting_stream_offer(L, 2, m.text, m.n);
-  if (n == m.n) {
+  if (n == m.n)
     lua_pushnil(L);
-  } else {
-    if (n > 0) {
-      lua_pushliteral(L, "length");
-      lua_setfield(L, 1, "state");
-    }
+  else
     lua_pushlstring(L, m.text + n, m.n - n);
-  }
   lua_pushboolean(L, m.closes);
   return 2;
 }

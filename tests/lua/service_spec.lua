@@ -145,7 +145,8 @@ describe("casting.service", function()
       local s = new()
       assert.equal("text", error_of(s.call, s, "fail", "text"))
       assert.same({code = 7}, error_of(s.call, s, "fail", {code = 7}))
-      assert.equal("nil", tostring(error_of(s.call, s, "fail", nil)))
+      local none = error_of(s.call, s, "fail", nil)
+      assert.is_true(none == nil or none == "<no error object>") -- 5.5
       assert.same({true, 1}, {s:call("add", 1)})
     end)
 

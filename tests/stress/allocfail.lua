@@ -463,6 +463,30 @@ scenario("supervisors", function()
   check(supervisor:stop(LONG) ~= nil, "it did not stop")
 end)
 
+-- A call may be told that the service is gone: that has then run out of memory.
+scenario("services", function()
+  local service = casting.service({
+    echo = function(_, ...) return ... end,
+    fail = function(_, e) error(e, 0) end,
+  }, {session = new(), concurrent = 2, cancel = true, name = "allocfail"})
+  local function ask(...)
+    local ok, v = service:within(LONG):call("echo", ...)
+    check(ok or v == "gone", "a call had no answer: %s", tostring(v))
+    if not ok then error("it is gone", 0) end
+    return v
+  end
+  check(ask(5) == 5, "a wrong number")
+  check(ask(("x"):rep(5000)):len() == 5000, "a wrong text")
+  check(ask({1, {2}})[2][1] == 2, "a wrong table")
+  local ok, e = pcall(service.fail, "on purpose")
+  if ok or e ~= "on purpose" then error(e, 0) end
+  service:cast("echo", {})
+  check(service.echo(6) == 6, "a wrong number")
+  local found = casting.named_service "allocfail"
+  check(not found or found == service, "another one was found")
+  check(service:stop(LONG) ~= nil, "it did not stop")
+end)
+
 scenario("budgets", function()
   local s = new {memory = 1e6, tasks = 3, cpu = 10}
   local ok = join(s:spawn("local t = {} while true do t[#t + 1] = {#t} end"))

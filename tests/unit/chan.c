@@ -374,8 +374,31 @@ static void end_of_a_long_chain(void **state) {
   assert_int_equal(nfreed, 1);
 }
 
+static void peek_takes_nothing(void **state) {
+  CAST_UNUSED(state);
+  cast_msg m;
+  uint64_t v, check;
+  begin(4);
+  memset(&m, 0, sizeof m);
+  assert_false(cast_chan_peek(chan, 0, &m));
+  for (uint64_t i = 0; i < 3; i++) assert_int_equal(try_send(i), 0);
+  expect_receive(0);
+  for (uint64_t i = 3; i < 5; i++) assert_int_equal(try_send(i), 0);
+  for (uint64_t i = 0; i < 4; i++) {
+    assert_true(cast_chan_peek(chan, (size_t)i, &m));
+    unit_get(&m, &v, &check);
+    assert_int_equal(v, i + 1);
+  }
+  assert_false(cast_chan_peek(chan, 4, &m));
+  assert_false(cast_chan_peek(chan, SIZE_MAX, &m));
+  assert_int_equal(cast_chan_len(chan), 4);
+  for (uint64_t i = 1; i < 5; i++) expect_receive(i);
+  finish();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test_teardown(peek_takes_nothing, unit_clean),
     cmocka_unit_test_teardown(unbuffered_never_keeps, unit_clean),
     cmocka_unit_test_teardown(buffered_first_in_first_out, unit_clean),
     cmocka_unit_test_teardown(unbounded_takes_all, unit_clean),

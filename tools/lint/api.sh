@@ -54,6 +54,7 @@ lua_functions() {
       if ($0 ~ /service/) class = "service"
       if ($0 ~ /message/) class = "message"
       if ($0 ~ /semaphore/) class = "semaphore"
+      if ($0 ~ /broadcast/) class = "broadcast"
       if ($0 ~ /limiter/) class = "limiter"
       if ($0 ~ /permit/) class = "permit"
       if ($0 ~ /socket_functions/) class = "socket"

@@ -7,6 +7,7 @@ local helper = require "helper"
 local _ENV = helper.globals(_ENV) -- luacheck: ignore
 package.path = "./modules/http/tests/?.lua;" .. package.path
 local kit = require "rfckit"
+local core = require "casting.http.core"
 local peers = require "peers"
 local client, keep, LONG = peers.client, peers.keep, helper.LONG
 local BIG, NARROW = 20000000, 100000 -- bytes of a body, and of room on the way
@@ -49,6 +50,32 @@ describe("a response", function()
       assert.is_true(ended)
       assert.is_nil(text:find("not this", 1, true))
     end
+  end)
+
+  -- As a time limit may raise it, at any instruction.
+  it("has no other one behind it when an error follows at once", function()
+    kit.hide_failures()
+    local send, more = core.answer, {false, {"finish", "hello"}, {"finish"},
+      {"write", ""}, {"write", "x"}}
+    function core.answer(...)
+      send(...)
+      error("here", 0)
+    end
+    local texts, e = {}, {}
+    for i = 1, #more do
+      texts[i] = answers(get "/1" .. get "/2", function(_, res)
+        if not more[i] then return res:finish "hello" end
+        e[#e + 1] = select(2, pcall(res.finish, res, "hello"))
+        e[#e + 1] = select(2, pcall(res[more[i][1]], res, more[i][2]))
+      end)
+    end
+    core.answer = send
+    for i = 1, #more do
+      assert.is_nil(texts[i]:find("HTTP/1.1 500", 1, true))
+      assert.is_nil(texts[i]:find("helloHTTP", 1, true))
+    end
+    assert.same({"here", "the response was interrupted"}, {e[1], e[2]})
+    for i = 3, #e do assert.equal(e[i - 2], e[i]) end
   end)
 
   it("sends no body without its head", function()

@@ -286,6 +286,8 @@ static void make_internal(lua_State *L, const void *arg) {
     {"session_problem", cast_lib_session_problem},
     {"forked", is_forked},
     {"new_limiter", cast_lib_limiter},
+    {"new_subscriber", cast_lib_subscribe},
+    {"peek", cast_lib_peek},
     {"random", random_number},
     {"prolong", cast_lib_prolong},
     {"follow", cast_lib_follow},
@@ -384,6 +386,7 @@ static const luaL_Reg functions[] = {
   {"retry", cast_embed_stub},
   {"pool", cast_embed_stub},
   {"service", cast_embed_stub},
+  {"once", cast_embed_stub},
   {NULL, NULL},
 };
 

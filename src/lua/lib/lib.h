@@ -9,11 +9,14 @@
 #include "../../base.h"
 #include "../compat/compat.h"
 
+int cast_lib_broadcast(lua_State *L);
 int cast_lib_channel(lua_State *L);
 int cast_lib_named(lua_State *L);
 int cast_lib_after(lua_State *L);
 int cast_lib_every(lua_State *L);
 int cast_lib_select(lua_State *L);
+int cast_lib_subscribe(lua_State *L);
+int cast_lib_peek(lua_State *L);
 int cast_lib_limiter(lua_State *L);
 int cast_lib_semaphore(lua_State *L);
 int cast_lib_spawn(lua_State *L);

@@ -37,6 +37,7 @@
 #include "../transfer/module.h"
 #include "embed.h"
 #include "lib.h"
+#include "lib_broadcast.h"
 #include "lib_chan.h"
 #include "lib_limiter.h"
 #include "lib_message.h"
@@ -114,6 +115,7 @@ static int lib_is_cancelled(lua_State *L) {
 
 static const luaL_Reg functions[] = {
   {"channel", cast_lib_channel},
+  {"broadcast", cast_lib_broadcast},
   {"named", cast_lib_named},
   {"named_service", cast_lib_named_service},
   {"after", cast_lib_after},
@@ -154,7 +156,8 @@ static int lib_unavailable(lua_State *L) {
 /* Replaces such functions in the module on the top. */
 static void restrict_module(lua_State *L) {
   static const char *const names[] = {"named", "named_service", "service",
-    "threads", "blocking", "on_error", "poll", "fd", "require"};
+    "once", "broadcast", "threads", "blocking", "on_error", "poll", "fd",
+    "require"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     lua_pushstring(L, names[i]);
     lua_pushcclosure(L, lib_unavailable, 1);
@@ -194,6 +197,7 @@ static const cast_class *const classes[] = {
   &cast_semaphore_class,
   &cast_permit_class,
   &cast_limiter_class,
+  &cast_broadcast_class,
   &cast_listener_class,
   &cast_udp_class,
   &cast_process_class,

@@ -40,6 +40,7 @@
 #include "../task/enter.h"
 #include "../task/newtask.h"
 #include "../task/park.h"
+#include "../task/rebuild.h"
 #include "../task/receive.h"
 #include "../task/scratch.h"
 #include "../transfer/number.h"
@@ -281,6 +282,19 @@ static int chan_call_ours(lua_State *L) {
   return chan_call_in(L, cast_state_ours(L));
 }
 #endif
+
+/* internal.peek(channel, i): the values of message number i, from 0, of those
+   that it buffers; nothing if there is none. What moves is in no message that
+   this is called for (once.lua). */
+int cast_lib_peek(lua_State *L) {
+  cast_state *S = cast_state_here(L);
+  cast_chan *c = cast_chan_arg(L, 1);
+  lua_Number i = cast_arg_number(L, 2);
+  cast_ltask *t = cast_scratch(L, S);
+  cast_arg_check(L, i >= 0 && i < 9e15, 2, "not an index");
+  if (!cast_chan_peek(c, (size_t)i, &t->base.waiter.msg)) return 0;
+  return cast_rebuild_values(L, S, t, &t->base.waiter.msg);
+}
 
 /* -- the rest ------------------------------------------------------------- */
 

@@ -19,6 +19,7 @@
 #include "../state/handle.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
+#include "lib_broadcast.h"
 #include "lib_semaphore.h"
 
 /* Is the C function at this level cast_embed_stub, that is, a public function,
@@ -29,9 +30,10 @@ static bool is_stub(lua_State *L, lua_Debug *ar) {
   lua_getinfo(L, "f", ar);
   f = lua_tocfunction(L, -1);
   lua_pop(L, 1);
-  return S != NULL && (f == S->binding->stub || f == cast_listener_serve ||
-                        f == cast_net_lines || f == cast_fs_lines ||
-                        f == cast_semaphore_with);
+  return S != NULL &&
+         (f == S->binding->stub || f == cast_listener_serve ||
+           f == cast_net_lines || f == cast_fs_lines ||
+           f == cast_semaphore_with || f == cast_broadcast_subscribe_lua);
 }
 
 /* Returns the level of the public function; *ar tells by which name it was
