@@ -53,6 +53,28 @@ function channel:try_send(v, ...) end
 ---@return any ...
 function channel:try_receive() end
 
+---Sends each item of the list as a message of its own, in order, in one
+---crossing; waits until all have gone. If it is cut, `sent` says how many have.
+---@param list any[] a packed message stands for its values
+---@param timeout? number seconds; 0 does not wait
+---@return true? ok
+---@return "closed"|"timeout"? word
+---@return integer? sent
+function channel:send_all(list, timeout) end
+
+---Takes all messages that are there, up to `max`; waits for the first one.
+---@param max number a positive integer, or math.huge; at most 1024 come at once
+---@param timeout? number seconds; 0 does not wait
+---@return any[]? list one item for each message
+---@return "closed"|"timeout"? word
+function channel:receive_many(max, timeout) end
+
+---An iterator for `for batch in channel:batches(max)`: list after list, as
+---receive_many takes them, until the channel is closed and empty.
+---@param max number a positive integer, or math.huge
+---@return fun(): any[]?
+function channel:batches(max) end
+
 ---Closes it: nothing can be sent any more; what is in it can still be received.
 ---@return boolean first whether this call closed it
 function channel:close() end

@@ -116,6 +116,42 @@ bool cast_chan_can_receive_locked(cast_chan *c) {
   return c->count > 0 || c->closed || first_live(&c->senders) != NULL;
 }
 
+bool cast_chan_pull_locked(
+  cast_chan *c, cast_msg *to, const cast_fits *fits, cast_waiter **fired) {
+  cast_waiter *w;
+  *fired = NULL;
+  while ((w = first_live(&c->senders)) != NULL) {
+    bool batched = w->index == CAST_INDEX_BATCH;
+    cast_batch *b = batched ? w->msg.u.many : NULL;
+    cast_msg *m = batched ? &b->msgs[b->next] : &w->msg;
+    if (fits != NULL && !cast_msg_fits(m, fits)) return false;
+    if (!batched || b->next + 1 == b->count) {
+      cast_list_remove(&w->link);
+      if (!cast_wait_claim(w->wait)) continue; /* a select has others */
+      w->wait->result = 0;
+      w->wait->index = w->index;
+      *fired = w;
+      if (batched && c->batches > 0) c->batches--;
+    }
+    cast_msg_move(to, m);
+    if (batched) b->next++;
+    return true;
+  }
+  return false;
+}
+
+bool cast_chan_take_locked(cast_chan *c, cast_msg *to, cast_waiter **fired) {
+  if (c->count == 0) return cast_chan_pull_locked(c, to, NULL, fired);
+  *fired = NULL;
+  cast_msg_move(to, &c->ring[c->head & (c->room - 1)]);
+  c->head++;
+  c->count--;
+  if (c->count + 1 == c->capacity &&
+      cast_chan_pull_locked(c, cast_chan_slot(c), NULL, fired))
+    c->count++;
+  return true;
+}
+
 /* -- operations ----------------------------------------------------------- */
 
 /* Charges a ring that becomes larger by so many bytes. */
@@ -228,6 +264,7 @@ static bool close_some(cast_chan *c, cast_session *self, size_t most) {
   c->closed = true;
   claim_some(&c->receivers, &fired, most);
   claim_some(&c->senders, &fired, SIZE_MAX);
+  c->batches = 0;
   c->closing = !cast_list_is_empty(&c->receivers);
   cast_lock_drop(&c->lock);
   /* A waiter is taken off the list before its task is woken: from then on it

@@ -10,6 +10,9 @@
       capacity. So one of the two queues has no live waiter.
    3. No task waits on a closed channel, except receivers that a close in parts
       has not woken yet.
+   4. A sender with a batch leaves the queue when the last message of the batch
+      was taken. Until then it stays where it is, so that no other message comes
+      in between.
    A waiter is live while its wait is armed. Waiters that are not live are
    dropped from the queue when they are found. */
 #ifndef CAST_CHAN_H
@@ -34,6 +37,25 @@ typedef struct cast_chan_kind {
   void (*closed)(cast_chan *, cast_session *self);
 } cast_chan_kind;
 
+/* The index of a waiter that has a batch to send: `many` of its empty message
+   is the cast_batch. */
+#define CAST_INDEX_BATCH UINT32_MAX
+
+/* Many messages that cross a channel together (batch.h). */
+typedef struct cast_batch {
+  cast_object object; /* a reference of who sends or receives */
+  cast_chan *chan;    /* (i) one reference */
+  /* While a task waits to send it, the lock of the channel guards these, and
+     the messages; else they are the owner's of the task. */
+  size_t next;  /* the first that was not sent yet, or not looked at */
+  size_t count; /* how many there are */
+  size_t room;  /* how many there may be in msgs */
+  size_t most;  /* (w) of a receive: how many are wanted */
+  cast_msg *msgs;
+  cast_msg first;        /* the room for one */
+  cast_account *account; /* (i) what it is charged to, one reference; or NULL */
+} cast_batch;
+
 struct cast_chan {
   cast_object object; /* references: handles, messages, and operations */
   cast_lock lock;
@@ -48,6 +70,7 @@ struct cast_chan {
   cast_list receivers; /* (lock) waiters for a message, the oldest first */
   size_t reserved;     /* (lock) slots that cast_chan_reserve keeps free */
   size_t selecting;    /* (lock) waiters that cast_select_done will take out */
+  size_t batches;      /* (lock) as many senders, or less, have a batch */
   const cast_chan_kind *kind; /* (i) NULL: it is a plain one */
   void *owner;                /* (i) for the functions of its kind */
   cast_member *member;        /* (i) the ring is charged to its account; NULL: a
@@ -100,6 +123,28 @@ int cast_chan_send_reserved(cast_chan *c, cast_session *self, cast_waiter *w);
 /* For select, with the lock: would the operation not wait? */
 bool cast_chan_can_send_locked(cast_chan *c);
 bool cast_chan_can_receive_locked(cast_chan *c);
+/* Whether a message goes with others, which the binding says: by the first byte
+   of its payload, or if that is not enough by `look`, which is called with the
+   channel's lock. */
+enum { CAST_FITS_NOT, CAST_FITS, CAST_FITS_PERHAPS };
+typedef struct cast_fits {
+  uint8_t first[256]; /* CAST_FITS_* */
+  bool (*look)(cast_msg *m);
+} cast_fits;
+static inline bool cast_msg_fits(cast_msg *m, const cast_fits *fits) {
+  int known = fits->first[*cast_msg_data(m)];
+  return CAST_LIKELY(known != CAST_FITS_PERHAPS) ? known == CAST_FITS
+                                                 : fits->look(m);
+}
+
+/* For batch.c, with the lock: takes the oldest message, without waiting. Then
+   *fired is a sender whose wait has ended, or NULL. */
+bool cast_chan_take_locked(cast_chan *c, cast_msg *to, cast_waiter **fired);
+/* The same of the messages of senders that wait, if it fits (NULL: any
+   does). */
+bool cast_chan_pull_locked(
+  cast_chan *c, cast_msg *to, const cast_fits *fits, cast_waiter **fired);
+
 /* Returned by an operation under the lock if the ring must grow first. */
 #define CAST_GROW 2
 /* Without the lock: makes room for one more message: 0 or CASTING_ENOMEM, also

@@ -29,10 +29,15 @@ static inline cast_waiter *cast_chan_claim(cast_list *queue) {
   return NULL;
 }
 
+/* The slot of the ring for the next message. */
+static inline cast_msg *cast_chan_slot(cast_chan *c) {
+  return &c->ring[(c->head + c->count) & (c->room - 1)];
+}
+
 /* Moves a message to the end of the ring, which has a free slot. */
 static inline void cast_chan_put(cast_chan *c, cast_msg *m) {
   CAST_ASSERT(c->count < c->room && c->count < c->capacity);
-  cast_msg_move(&c->ring[(c->head + c->count) & (c->room - 1)], m);
+  cast_msg_move(cast_chan_slot(c), m);
   c->count++;
 }
 
@@ -55,28 +60,37 @@ static inline int cast_chan_send_locked(
   return 0;
 }
 
+/* Takes the message of the sender that has waited longest; *wake becomes its
+   task if it has no more to send. False: nobody waits. */
+static inline bool cast_chan_pull(
+  cast_chan *c, cast_msg *to, cast_task **wake) {
+  cast_waiter *s;
+  if (CAST_UNLIKELY(c->batches > 0)) {
+    if (!cast_chan_pull_locked(c, to, NULL, &s)) return false;
+    if (s != NULL) *wake = cast_wait_task(s->wait);
+    return true;
+  }
+  if ((s = cast_chan_claim(&c->senders)) == NULL) return false;
+  cast_msg_move(to, &s->msg);
+  *wake = cast_wait_task(s->wait);
+  return true;
+}
+
 /* Receives into w->msg if that need not wait; *wake as above, for a sender. 0,
    CASTING_ECLOSED or CASTING_EEMPTY. */
 static inline int cast_chan_receive_locked(
   cast_chan *c, cast_waiter *w, cast_task **wake) {
-  cast_waiter *s;
   CAST_CHECK(cast_chan_check(c));
   if (c->count > 0) {
     cast_msg_move(&w->msg, &c->ring[c->head & (c->room - 1)]);
     c->head++;
     c->count--;
     if (c->count + 1 == c->capacity &&
-        (s = cast_chan_claim(&c->senders)) != NULL) {
-      cast_chan_put(c, &s->msg);
-      *wake = cast_wait_task(s->wait);
-    }
+        cast_chan_pull(c, cast_chan_slot(c), wake))
+      c->count++;
     return 0;
   }
-  if ((s = cast_chan_claim(&c->senders)) != NULL) {
-    cast_msg_move(&w->msg, &s->msg);
-    *wake = cast_wait_task(s->wait);
-    return 0;
-  }
+  if (cast_chan_pull(c, &w->msg, wake)) return 0;
   return c->closed ? CASTING_ECLOSED : CASTING_EEMPTY;
 }
 

@@ -219,6 +219,10 @@
    FEW: where a C function may have 8000 (5.1 and LuaJIT). */
 #define CAST_MESSAGE_VALUES 200000
 #define CAST_MESSAGE_VALUES_FEW 7000
+/* Of a batch, so many are sent while the channel's lock is held, ... */
+#define CAST_BATCH_ROUND CAST_LIMIT(1024u, 3u)
+/* ... and so many are received at most. */
+#define CAST_BATCH_MOST 1024u
 /* Cases in one select, ... */
 #define CAST_SELECT_MAX 65536u
 /* ... of which up to so many are sorted by insertion. */

@@ -27,6 +27,7 @@ typedef struct cast_msg {
     uint64_t word; /* inline, without pointers: see cast_msg_move */
     cast_object *items[CAST_MSG_INLINE / sizeof(cast_object *)]; /* inline */
     cast_block *block; /* not inline */
+    void *many; /* size == 0: what a waiter has to send in its place (chan.h) */
   } u;
 } cast_msg;
 

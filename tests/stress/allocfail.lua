@@ -236,6 +236,29 @@ scenario("queueing", function()
   check(ch:receive() == "last", "the channel does not work any more")
 end)
 
+-- A list goes whole or not at all; what was received is right.
+scenario("batches", function()
+  local s, ch, out = new(), casting.channel(3), casting.channel(math.huge)
+  local t = s:spawn(function(ch, out)
+    for list in ch:batches(5) do assert(out:send_all(list)) end
+    out:close()
+  end, ch, out)
+  local monitor = t:monitor()
+  local list = {1, "two", {3}, 4, 5, ("6"):rep(100), 7}
+  check(ch:send_all(list, LONG), "not sent")
+  ch:close()
+  check(casting.select {monitor, timeout = LONG} == 1, "it hangs")
+  await(t)
+  local n = 0
+  for got in out:batches(4) do
+    for _, v in ipairs(got) do
+      n = n + 1
+      check(type(v) == type(list[n]) and (n == 3 or v == list[n]), "wrong")
+    end
+  end
+  check(n == #list, "lost")
+end)
+
 scenario("packing", function()
   local s, chans, tasks = new(), {}, {}
   local m = casting.pack({1, {2}, ("p"):rep(5000)}, "more")

@@ -29,7 +29,7 @@ others='Arc BIO_CTRL_EOF epoll_pwait2 fdMutex fdseq io_uring max_user_watches pd
   shared_ptr sigwait start_link trap_exit whereis
   AbortController CloseWrite async autoSelectFamily cluster new_poll new_thread
   new_timer new_work read_start setInterval setTimeout worker_threads
-  open_port spawn_executable exit_status port_close set_signal
+  recv_many open_port spawn_executable exit_status port_close set_signal
   new_pipe new_signal on_exit child_process execFileSync maxBuffer
   CancelledError DEVNULL TimeoutExpired TimeoutStopSec add_signal_handler
   asyncio create_subprocess_exec create_task open_connection

@@ -35,6 +35,7 @@
 #include "../stop/preempt.h"
 #include "../task/failure.h"
 #include "../transfer/module.h"
+#include "chanuse.h"
 #include "embed.h"
 #include "lib.h"
 #include "lib_broadcast.h"

@@ -23,7 +23,6 @@
 #include "../../chan.h"
 #include "../../chan_inline.h"
 #include "../../fork.h"
-#include "../../io/signals.h"
 #include "../../msg.h"
 #include "../../object.h"
 #include "../../os/os.h"
@@ -45,14 +44,11 @@
 #include "../task/scratch.h"
 #include "../transfer/number.h"
 #include "../transfer/packed.h"
+#include "chanuse.h"
 #include "lib.h"
+#include "lib_batch.h"
 
 #include <math.h>
-
-cast_chan *cast_chan_arg(lua_State *L, int i) {
-  return CAST_CONTAINER(
-    cast_handle_check(L, i, &cast_chan_type), cast_chan, object);
-}
 
 /* The channel that a function of every message is called with. */
 static inline cast_chan *this_chan(lua_State *L, cast_state *S) {
@@ -70,25 +66,6 @@ static int fail_operation(
 
 /* -- send and receive ----------------------------------------------------- */
 
-/* The channel in whose queue a task waits; NULL: its wait has just been ended
-   by somebody else. */
-static const cast_chan *waits_for(const cast_ltask *t) {
-  return t->base.waiter.lock == NULL
-           ? NULL
-           : CAST_CONTAINER(t->base.waiter.lock, cast_chan, lock);
-}
-
-/* For the task dump: "waiting to send to channel: 0x...". */
-static void describe_queue(
-  cast_buffer *b, const cast_ltask *t, const char *verb) {
-  const cast_chan *c = waits_for(t);
-  cast_buffer_add(b, "waiting");
-  if (c == NULL) return;
-  cast_buffer_form(b, " to %s ", verb);
-  if (!cast_signals_describe(b, c))
-    cast_buffer_form(b, "channel: %p", (const void *)&c->object);
-}
-
 /* The wait of a send is over, or there was none. */
 static int finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   if (CAST_UNLIKELY(result != 0)) return fail_operation(L, S, t, result);
@@ -96,12 +73,8 @@ static int finish_send(lua_State *L, cast_state *S, cast_ltask *t, int result) {
   return 1;
 }
 
-static void describe_send(cast_buffer *b, const cast_ltask *t) {
-  describe_queue(b, t, "send to");
-}
-
 static const cast_wait_kind send_kind = {
-  .finish = finish_send, .describe = describe_send, .sends = true};
+  .finish = finish_send, .describe = cast_chan_describe_send, .sends = true};
 
 /* The same of a receive: pushes the values of the message. */
 static int finish_receive(
@@ -110,12 +83,8 @@ static int finish_receive(
   return cast_receive_values(L, S, t, &t->base.waiter.msg);
 }
 
-static void describe_receive(cast_buffer *b, const cast_ltask *t) {
-  describe_queue(b, t, "receive from");
-}
-
 static const cast_wait_kind receive_kind = {
-  .finish = finish_receive, .describe = describe_receive};
+  .finish = finish_receive, .describe = cast_chan_describe_receive};
 
 /* Checks the values to send, which begin at 2: nil as the first one would look
    like the end of the channel to its receiver. */
@@ -154,25 +123,6 @@ static inline int chan_send_in(lua_State *L, cast_state *S) {
 
 static int chan_send(lua_State *L) {
   return chan_send_in(L, cast_state_here(L));
-}
-
-/* Is one of the objects something that may lead to a channel? */
-static bool has_leads(cast_msg *m) {
-  for (uint32_t i = 0; i < m->nrefs; i++) {
-    const cast_object *o = cast_msg_items(m)[i];
-    if (o != NULL &&
-        (o->type == &cast_chan_type || o->type == &cast_task_type ||
-          o->type == &cast_message_type))
-      return true;
-  }
-  return false;
-}
-
-void cast_chan_note_sent(
-  lua_State *L, const cast_state *S, cast_chan *c, cast_msg *m) {
-  cast_account *a = S->session.account;
-  if (CAST_LIKELY(a == NULL) || c->member != NULL || !has_leads(m)) return;
-  if (cast_chan_adopt(c, a) != 0) cast_raise_memory(L);
 }
 
 /* In a sandbox each message is charged to its account (packed.c). */
@@ -342,6 +292,9 @@ static const luaL_Reg chan_methods[] = {
   {"receive", chan_receive},
   {"try_send", chan_try_send},
   {"try_receive", chan_try_receive},
+  {"send_all", cast_chan_send_all},
+  {"receive_many", cast_chan_receive_many},
+  {"batches", cast_chan_batches},
   {"close", chan_close},
   {"closed", chan_closed},
   {"capacity", chan_capacity},

@@ -41,6 +41,7 @@
 #include "../task/outcome.h"
 #include "../transfer/number.h"
 #include "../transfer/wire.h"
+#include "chanuse.h"
 #include "lib_chan.h"
 
 typedef struct monitor {

@@ -47,6 +47,7 @@
 #include "../task/turn.h"
 #include "../transfer/pack.h"
 #include "../transfer/packed.h"
+#include "chanuse.h"
 #include "lib.h"
 #include "lib_chan.h"
 

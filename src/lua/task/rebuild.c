@@ -32,6 +32,7 @@ void cast_rebuild_drop(cast_state *S, cast_ltask *t, const cast_rebuild *last) {
     }
     *link = b->outer;
     cast_msg_drop(&b->msg);
+    if (CAST_UNLIKELY(b->held != NULL)) cast_unref(b->held);
     cast_free(b);
   }
 }
@@ -62,6 +63,7 @@ cast_rebuild *cast_rebuild_begin(
   S->rebuilds.spare = NULL;
   b->outer = S->rebuilds.first;
   b->task = t;
+  b->held = NULL;
   b->L = L;
   b->depth = L == t->co ? 0 : cast_stack_depth(L);
   cast_msg_move(&b->msg, m);
@@ -74,6 +76,8 @@ void cast_rebuild_end(cast_state *S, cast_rebuild *b) {
   cast_rebuild_drop(S, b->task, b);
   for (link = &S->rebuilds.first; *link != b; link = &(*link)->outer) continue;
   *link = b->outer;
+  if (CAST_UNLIKELY(b->held != NULL)) cast_unref(b->held);
+  b->held = NULL;
   cast_free(S->rebuilds.spare); /* one that has ended meanwhile */
   S->rebuilds.spare = b;
 }

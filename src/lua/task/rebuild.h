@@ -4,6 +4,7 @@
 #define CAST_REBUILD_H
 
 #include "../../msg.h"
+#include "../../object.h"
 #include "../compat/compat.h"
 #include "../state/ltask.h"
 #include "../state/state.h"
@@ -19,6 +20,7 @@ struct cast_rebuild {
   lua_State *L;        /* where */
   int depth;           /* calls active in L; 0: unknown, in its own coroutine */
   cast_msg msg;
+  cast_object *held; /* one more thing that goes with it; or NULL */
 };
 
 /* Moves *m to where it stays while its values are rebuilt. Raises. */

@@ -71,22 +71,32 @@ static void copy_charged(
    packed elsewhere, with more than data in it, is left to the encoder, which
    refuses its handle for the same reason. */
 static void pack_charged(lua_State *L, cast_state *S, int first, int n,
-  const char *what, cast_msg *out) {
+  const char *what, int base, cast_msg *out) {
   cast_message *m = n == 1 ? cast_message_at(L, first) : NULL;
   if (m != NULL && cast_data_is_handle(S->packer, &m->object))
     copy_charged(L, S, m, out);
   else
-    cast_pack(S->packer, L, first, n, what, 0, out);
+    cast_pack(S->packer, L, first, n, what, base, out);
+}
+
+static void pack_values(lua_State *L, cast_state *S, int first, int n,
+  const char *what, int base, cast_msg *out) {
+  if (CAST_UNLIKELY(S->packer->account != NULL))
+    pack_charged(L, S, first, n, what, base, out);
+  else if (!cast_pack_values_inline(L, S, first, n, out))
+    cast_pack(S->packer, L, first, n, what, base, out);
+  /* A __save, or a finalizer, may have forked: this is the child. */
+  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
 }
 
 void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_msg *out) {
-  if (CAST_UNLIKELY(S->packer->account != NULL))
-    pack_charged(L, S, first, n, what, out);
-  else if (!cast_pack_values_inline(L, S, first, n, out))
-    cast_pack(S->packer, L, first, n, what, 0, out);
-  /* A __save, or a finalizer, may have forked: this is the child. */
-  if (CAST_UNLIKELY(cast_forked)) cast_raise_closed(L);
+  pack_values(L, S, first, n, what, 0, out);
+}
+
+void cast_pack_item(
+  lua_State *L, cast_state *S, int idx, int i, cast_msg *out) {
+  pack_values(L, S, idx, 1, "item", i - 1, out);
 }
 
 void cast_pack_spawn(

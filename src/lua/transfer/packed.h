@@ -38,6 +38,8 @@ cast_message *cast_message_at(lua_State *L, int i);
    it, and is not encoded again. */
 void cast_pack_values(lua_State *L, cast_state *S, int first, int n,
   const char *what, cast_msg *out);
+/* As for the value at idx alone, which errors call item i. */
+void cast_pack_item(lua_State *L, cast_state *S, int idx, int i, cast_msg *out);
 /* The same if that takes no memory, and so runs nothing; else false. In a
    sandbox each message takes memory. */
 bool cast_pack_values_inline(
