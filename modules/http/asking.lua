@@ -190,7 +190,7 @@ local function read_options(i, given, more)
   if type(given) ~= "table" then
     bad(i, "table expected, got " .. got(given))
   end
-  for k, v in pairs(given) do
+  for k, v in next, given do
     local kind = BOTH[k] or more[k]
     if not kind then
       bad(i, ("unknown option '%s'"):format(tostring(k)))

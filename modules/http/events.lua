@@ -25,7 +25,7 @@ local function line(t, name)
 end
 
 local function check(t)
-  for name, value in pairs(t) do
+  for name, value in next, t do
     local wanted = KNOWN[name]
     local is_number = name == "id" and type(value) == "number" and
       value % 1 == 0 and math.abs(value) <= EXACT

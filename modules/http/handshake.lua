@@ -118,7 +118,7 @@ local function read_options(i, given, known)
   end
   local o = {}
   for k, v in pairs(USUAL) do o[k] = v end
-  for k, v in pairs(given) do
+  for k, v in next, given do
     if not known[k] then
       bad(i, ("unknown option '%s'"):format(tostring(k)), 4)
     end

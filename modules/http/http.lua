@@ -43,7 +43,7 @@ local function read_options(fname, i, given, known)
     bad(fname, i, "table expected, got " .. got(given), 4)
   end
   local o = {}
-  for k, v in pairs(given) do
+  for k, v in next, given do
     local wanted = known[k]
     if not wanted then
       bad(fname, i, ("unknown option '%s'"):format(tostring(k)), 4)
@@ -70,7 +70,7 @@ local function listener_of(where)
   if kind ~= "table" then
     bad("serve", 1, "listener or {host, port} expected, got " .. kind, 4)
   end
-  for k in pairs(where) do
+  for k in next, where do
     if k ~= 1 and k ~= 2 and k ~= "tls" then
       bad("serve", 1, ("listener or {host, port} expected, got a table with " ..
         "the unknown field '%s'"):format(tostring(k)), 4)

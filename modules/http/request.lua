@@ -111,7 +111,7 @@ function methods:closed(options)
     error("bad argument #1 to 'closed' (table expected, got " .. type(options)
       .. ")", 2)
   end
-  for name, value in pairs(options or {}) do
+  for name, value in next, options or {} do
     if name ~= "cancel" or type(value) ~= "boolean" then
       error(("bad argument #1 to 'closed' (%s)"):format(name == "cancel" and
         "cancel must be a boolean" or

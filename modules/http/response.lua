@@ -311,7 +311,7 @@ function methods:events(options)
     error("bad argument #1 to 'events' (table expected, got " ..
       type(options) .. ")", 2)
   end
-  for name, value in pairs(options or {}) do
+  for name, value in next, options or {} do
     if not (name == "cancel" and type(value) == "boolean" or name == "ping" and
         type(value) == "number" and value > 0) then
       error(("bad argument #1 to 'events' (%s)"):format(
@@ -340,7 +340,7 @@ function methods:send_file(path, options)
     error("bad argument #1 to 'send_file' (path of a file expected, got " ..
       type(path) .. ")", 2)
   end
-  for name, value in pairs(options or {}) do
+  for name, value in next, options or {} do
     if SEND[name] == nil or type(value) ~= SEND[name] then
       error(("bad argument #2 to 'send_file' (%s)"):format(SEND[name] and
         ("%s must be a %s"):format(name, SEND[name]) or

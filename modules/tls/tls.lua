@@ -35,7 +35,7 @@ local IDENTITY = {cert = "string", key = "string", password = "string"}
 local VERSIONS = {["1.2"] = 0x0303, ["1.3"] = 0x0304}
 
 local function check_fields(fname, i, t, known, more, where)
-  for k, v in pairs(t) do
+  for k, v in next, t do
     local wanted = known[k] or more and more[k]
     if not wanted then
       bad(fname, i, ("unknown option '%s'%s"):format(tostring(k), where or ""))
@@ -148,7 +148,7 @@ function core.methods.reload(context, options)
   end
   check_fields("reload", 2, options, CONTEXT)
   local o = {}
-  for k, v in pairs(options) do o[k] = v end
+  for k, v in next, options do o[k] = v end
   if o.server == nil then o.server = side == "server" end
   if o.server ~= (side == "server") then
     bad("reload", 2, "this is the context of a " .. side)

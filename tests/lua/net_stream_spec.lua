@@ -772,6 +772,9 @@ describe("a stream", function()
       {function() a.read(io.stdout) end, "'read'", "stream expected"},
       {function() a.close(casting.channel()) end, "'close'",
         "stream expected"},
+      {function() a.tls(io.stdout) end, "'tls'", "stream expected"},
+      {function() a.starttls({}) end, "'starttls'", "stream expected"},
+      {function() a.lines({}) end, "'lines'", "stream expected"},
     }
     for i = 1, #bad do helper.misuse(helper.unpack(bad[i])) end
     local loop = {"x"}

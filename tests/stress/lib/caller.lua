@@ -382,7 +382,8 @@ local CONDITIONS = {"^not enough memory$", "has used up its .* of cpu$",
   "^attempt to yield", "^a task cannot join itself$",
   "^a task cannot await itself$", "^cannot yield", "C stack overflow",
   "^error in __", "^cannot resume", "^cannot receive ",
-  "^a scope cannot leave its session$"}
+  "^a scope cannot leave its session$",
+  "^module '.-' not found:", "^error loading module '"} -- as Lua's require
 
 -- nil if the error is a fair one; else what is wrong with it. `names` has the
 -- functions that may be named.
@@ -390,8 +391,12 @@ local function judge(e, names)
   if type(e) ~= "string" then return nil end -- raised on purpose, or a class
   if e == "<no error object>" or e == "nil" then return nil end -- error(nil)
   if e:find(PURPOSE, 1, true) then return nil end
-  -- Lua puts the place of whoever has called what coroutine.wrap has made.
-  if e:find "^casting/.-: cannot resume dead coroutine$" then return nil end
+  -- Lua puts the place of whoever has called a function in C, as what
+  -- coroutine.wrap has made, or coroutine.yield.
+  if e:find "^casting/.-: cannot resume dead coroutine$" or
+      e:find "^casting/.-: attempt to yield across" then
+    return nil
+  end
   if e:find "^casting/" then return "it tells of a line of the library" end
   local text = e:gsub("^[^\n:]*:%d+: ", "", 1)
   for _, frame in ipairs(FRAMES) do
