@@ -42,63 +42,95 @@ local function default_close(item)
   end
 end
 
--- Closes an item, whatever happens: also for a task that was cancelled.
+local TRIES = 100
+
+-- Closes an item, whatever happens: also for a task that was cancelled. Without
+-- memory it is tried again.
 local function dispose(pool, item)
-  pcall(shield, pool.close, item)
+  if item == nil then return end
+  for _ = 1, TRIES do
+    local ok, e = pcall(shield, pool.close, item)
+    if ok or e ~= "not enough memory" then return end
+  end
+end
+
+-- Takes no memory.
+local function leave_out(pool, lease)
+  lease.over = true
+  pool.out[lease] = nil
+  pool.nout = pool.nout - 1
 end
 
 -- Closes what tasks had that have ended.
 local function bury(pool)
   for lease in pairs(pool.out) do
     if not lease.permit:held() then
-      pool.out[lease] = nil
-      pool.nout = pool.nout - 1
-      lease.over = true
+      leave_out(pool, lease)
       dispose(pool, lease.item)
       return bury(pool) -- others may have changed the table meanwhile
     end
   end
 end
 
+-- The idle item that was given back last; nil if there is none.
+local function pop(pool)
+  local entry = pool.idle
+  if not entry then return end
+  pool.idle = entry.below
+  pool.nidle = pool.nidle - 1
+  return entry
+end
+
 -- The idle item that was used last and is still good; nil if there is none.
 local function reuse(pool)
-  local item, since
-  while pool.nidle > 0 do
-    local entry = pool.idle[pool.nidle]
-    pool.idle[pool.nidle] = nil
-    pool.nidle = pool.nidle - 1
-    item, since = entry.item, entry.since
-    local old = pool.limit and casting.now() - since > pool.limit
-    if not old and pool.check == nil then return item end
-    local ok, good = not old, nil
-    if ok then ok, good = pcall(pool.check, item) end
+  for entry in pop, pool do
+    local item = entry.item
+    local ok = not pool.limit or casting.now() - entry.since <= pool.limit
+    local good = true
+    if ok and pool.check then ok, good = pcall(pool.check, item) end
     if ok and good then return item end
     dispose(pool, item)
-    if not old and not ok and casting.is_cancelled(good) then error(good, 0) end
+    if not ok and casting.is_cancelled(good) then error(good, 0) end
   end
 end
 
--- An item for who holds a permit; nil and why there is none.
-local function find(pool)
-  local item = reuse(pool)
-  if item ~= nil then return item end
-  return pool.make()
-end
-
--- Gives the permit back if no item was found for it.
-local function lend(pool, permit, ok, item, ...)
-  if not ok or item == nil then
-    permit:release()
-    if not ok then error(item, 0) end
+-- What lend needs after `make`: a lease, or what make has returned beside nil.
+local function fill(lease, inner, item, ...)
+  if item == nil then
     if select("#", ...) == 0 then return nil, "make has returned nothing" end
     return nil, ...
   end
-  local lease = setmetatable({item = item}, LeaseClass)
-  local inner = {class = "lease", pool = pool, permit = permit, item = item}
+  lease.item, inner.item = item, item
+  return lease
+end
+
+-- A lease for who holds the permit; nil and why there is none. All that takes
+-- memory is done before there is an item.
+local function find(pool, permit)
+  local lease = setmetatable({item = false}, LeaseClass)
+  local inner = {class = "lease", pool = pool, permit = permit, item = false,
+    over = false, since = 0, below = false}
+  inner.item = nil
   inners[lease] = inner
   pool.out[inner] = true
   pool.nout = pool.nout + 1
-  return lease
+  local item = reuse(pool)
+  if item ~= nil then return fill(lease, inner, item) end
+  return fill(lease, inner, pool.make())
+end
+
+-- Gives the permit back if there is nothing to lend.
+local function lend(pool, permit, ok, lease, ...)
+  if ok and lease ~= nil then return lease end
+  for inner in pairs(pool.out) do
+    if inner.permit == permit then
+      leave_out(pool, inner)
+      break
+    end
+  end
+  permit:release()
+  if not ok then error(lease, 0) end
+  return nil, ...
 end
 
 function Pool:take(timeout)
@@ -111,7 +143,7 @@ function Pool:take(timeout)
   if not permit then return nil, why end
   local held = pool.places:size() - pool.places:available()
   if pool.nout >= held then bury(pool) end
-  return lend(pool, permit, pcall(find, pool))
+  return lend(pool, permit, pcall(find, pool, permit))
 end
 
 local function leave(lease, ok, ...)
@@ -143,26 +175,20 @@ function Pool:close()
   local first = pool.places:close()
   pool.closed = true
   bury(pool)
-  while pool.nidle > 0 do
-    local item = pool.idle[pool.nidle].item
-    pool.idle[pool.nidle] = nil
-    pool.nidle = pool.nidle - 1
-    dispose(pool, item)
-  end
+  for entry in pop, pool do dispose(pool, entry.item) end
   return first
 end
 
 -- Ends a lease; `keeps`: the item may be used again. Returns whether it had not
--- ended.
+-- ended. To keep an item takes no memory.
 local function end_lease(lease, keeps)
   local pool = lease.pool
   if lease.over then return false end
-  lease.over = true
-  pool.out[lease] = nil
-  pool.nout = pool.nout - 1
+  leave_out(pool, lease)
   if keeps and not pool.closed and lease.permit:held() then
+    if pool.limit then lease.since = casting.now() end
+    lease.below, pool.idle = pool.idle, lease
     pool.nidle = pool.nidle + 1
-    pool.idle[pool.nidle] = {item = lease.item, since = casting.now()}
   else
     dispose(pool, lease.item)
   end
@@ -224,7 +250,7 @@ return function(options)
   local pool = setmetatable({}, PoolClass)
   inners[pool] = {class = "pool", make = options.make, check = options.check,
     close = options.close or default_close, limit = options.idle,
-    places = casting.semaphore(options.size), idle = {}, nidle = 0, out = {},
+    places = casting.semaphore(options.size), idle = false, nidle = 0, out = {},
     nout = 0, closed = false}
   return pool
 end

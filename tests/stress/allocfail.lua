@@ -486,6 +486,113 @@ scenario("supervisors", function()
   check(supervisor:stop(LONG) ~= nil, "it did not stop")
 end)
 
+-- In a task: what the main program holds would stay when it has failed.
+local function in_task(f)
+  return function() await(casting.spawn(f)) end
+end
+
+scenario("semaphores", in_task(function()
+  local s, semaphore = new(), casting.semaphore(3)
+  local function use(semaphore, n) -- luacheck: ignore
+    local permit = semaphore:acquire(n)
+    require "casting".yield()
+    return permit:release()
+  end
+  local mine = semaphore:acquire(2)
+  local a, b = s:spawn(use, semaphore, 2), casting.spawn(use, semaphore, 3)
+  check(semaphore:acquire(3, 0.0001) == nil, "too many places")
+  check(mine:release(), "it was not held")
+  check(await(a) and await(b), "not released")
+  check(semaphore:with(function() return semaphore:available() end) == 2,
+    "wrong number of places")
+  local dies = s:spawn(function(semaphore) -- luacheck: ignore
+    semaphore:acquire(3)
+    error("on purpose", 0)
+  end, semaphore)
+  check(not join(dies), "no error")
+  check(semaphore:available() == 3, "places were lost")
+end))
+
+-- What a task holds that has failed for want of memory is free again.
+scenario("permits that end with their tasks", function()
+  local semaphore = casting.semaphore(3) -- each task wants two
+  local s = new()
+  local function many(semaphore) -- luacheck: ignore
+    local list = {}
+    for i = 1, 10 do
+      list[i] = assert(semaphore:acquire())
+      if i % 2 == 0 then
+        list[i]:release()
+        list[i - 1]:release()
+      end
+    end
+  end
+  local ok = pcall(function()
+    local a, b = s:spawn(many, semaphore), casting.spawn(many, semaphore)
+    local x, y = a:join(LONG), b:join(LONG)
+    check(x ~= nil and y ~= nil, "a task waits for ever")
+  end)
+  s:close(LONG)
+  if ok then check(semaphore:available() == 3, "places were lost") end
+end)
+
+scenario("limiters", function()
+  local limiter = casting.limiter {rate = 1e5, burst = 3}
+  local s = new()
+  local t = s:spawn(function(limiter) -- luacheck: ignore
+    for _ = 1, 3 do limiter:take(2) end
+    return true
+  end, limiter)
+  check(limiter:take() and limiter:take(3, LONG), "no tokens")
+  check(await(t), "no tokens in a session")
+end)
+
+scenario("broadcasts", function()
+  local b, s = casting.broadcast(), new()
+  local one = b:subscribe {capacity = 2}
+  local t = s:spawn(function(b) -- luacheck: ignore
+    local ch = b:subscribe {capacity = 1, slow = "close"}
+    b:publish {1}
+    b:publish("two", ("x"):rep(100))
+    return ch:receive()[1], ch:receive()
+  end, b)
+  local n, gone = await(t)
+  check(n == 1 and gone == nil, "wrong values")
+  check(one:receive()[1] == 1 and one:receive() == "two", "wrong messages")
+  check(b:close() and one:receive() == nil, "it was not closed")
+end)
+
+-- The key is one for all runs, since what once has kept stays.
+scenario("once, retry and pools", in_task(function()
+  local key, n = "allocfail", 0
+  local function f() n = n + 1 return {n} end
+  local first = casting.once(key, f)[1]
+  check(casting.once(key, f)[1] == first, "it was called again")
+  local tries = 0
+  local result = casting.retry {times = 5, backoff = 0} (function()
+    tries = tries + 1
+    if tries < 3 then return nil, "no" end
+    return tries
+  end)
+  check(result >= 3, "too early")
+  local live = 0
+  local pool = casting.pool {size = 2,
+    make = function()
+      local item = {}
+      live = live + 1
+      return item
+    end,
+    close = function() live = live - 1 end}
+  local ok, e = pcall(function()
+    local lease = pool:take()
+    pool:with(function(item) check(item ~= lease.item, "lent twice") end)
+    lease:release()
+  end)
+  pool:close()
+  if not ok then error(e, 0) end
+  check(live == 0 and pool:stats().used == 0, "it was not closed")
+end))
+
 -- A call may be told that the service is gone: that has then run out of memory.
 scenario("services", function()
   local service = casting.service({
