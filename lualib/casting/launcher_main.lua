@@ -199,8 +199,10 @@ return function(words, G)
   -- What is wrong with what was asked for, or nil.
   local function check(o)
     if o.lua and not o.chosen then
+      local lowest = 0
+      while words[lowest - 1] do lowest = lowest - 1 end
       return "--lua: LuaRocks has installed this program for " ..
-        (words[-1] or "one interpreter") .. " alone"
+        words[lowest] .. " alone"
     elseif o.watch and not o.at then
       return "--watch: which FILE is to be run?"
     elseif o.watch and o.interactive then

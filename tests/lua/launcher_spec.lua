@@ -267,9 +267,9 @@ describe("options of casting", function()
 
   it("cannot choose where an interpreter runs the file itself", function()
     local _, out, err = process.run {"sh", "-c", helper.command() ..
-      " bin/casting --lua 5.4 -e 'print(1)'", timeout = LONG}
+      " -e 'x = 1' bin/casting --lua 5.4 -e 'print(1)'", timeout = LONG}
     assert.equal("", out)
-    assert.matches("LuaRocks has installed this program for .* alone", err)
+    assert.matches("LuaRocks has installed this program for %S+ alone", err)
     _, out = process.run {"sh", "-c", helper.command() ..
       " bin/casting -e 'print(1)'", timeout = LONG}
     assert.equal("1\n", out)

@@ -343,7 +343,7 @@ if [ -n "$twice$unknown" ]; then
 fi
 
 # Scripts: they must at least be parsed by the shell that will run them.
-for f in dev tools/*/*.sh; do
+for f in dev bin/casting tools/*/*.sh; do
   sh -n "$f" || exit 1
 done
 if command -v bash >/dev/null 2>&1 && [ -f .ci/run ]; then
