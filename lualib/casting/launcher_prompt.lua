@@ -43,6 +43,9 @@ local task, times = false, 0
 while true do
   local i, v, why = casting.select {running, signals}
   if why == "closed" then return end
+  if i == 2 and not task then -- both may have come: then this is for the task
+    task, times = running:try_receive() or false, 0
+  end
   if i == 1 then
     task, times = v, 0
   elseif v == "TERM" then
