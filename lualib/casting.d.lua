@@ -220,6 +220,68 @@ function permit:held() end
 ---@return boolean given false if it was not held
 function permit:give(task) end
 
+---Items that go through functions; nothing happens before each, collect, fold
+---or into runs it.
+---@class casting.pipeline
+local pipeline = {}
+
+---@class casting.stream.options
+---@field sessions? integer|casting.session[] 0: tasks of this session do it
+---@field tasks? integer in each session; 1 by default
+---@field ordered? boolean results in the order of the items: true by default
+---@field window? integer how many items may be on their way
+---@field batch? integer how many items travel together
+---@field progress? fun(done: integer, number: integer?, ...: any)
+
+---Calls f for each item, in several sessions; nil leaves the item out.
+---@param f fun(item: any, number: integer, report: fun(...: any)): any
+---@param options? casting.stream.options
+---@return casting.pipeline
+function pipeline:map(f, options) end
+
+---Keeps the items for which f returns something true.
+---@param f fun(item: any, number: integer): any
+---@return casting.pipeline
+function pipeline:filter(f) end
+
+---Makes lists of n items each.
+---@param n integer
+---@return casting.pipeline
+function pipeline:batch(n) end
+
+---Ends after n items.
+---@param n integer
+---@return casting.pipeline
+function pipeline:take(n) end
+
+---Runs it: calls f for each item that comes out.
+---@param f fun(item: any, number: integer)
+---@return integer count
+function pipeline:each(f) end
+
+---Runs it.
+---@return any[] list
+function pipeline:collect() end
+
+---Runs it: value becomes f(value, item, number) for each item.
+---@param f fun(value: any, item: any, number: integer): any
+---@param value any
+---@return any value
+function pipeline:fold(f, value) end
+
+---Runs it: sends each item to a channel, which is not closed.
+---@param channel casting.channel
+---@return integer sent
+function pipeline:into(channel) end
+
+---Makes a pipeline.
+---@param source any[]|casting.channel|fun(state: any, control: any): any
+---@param state? any of an iterator
+---@param control? any of an iterator
+---@param closing? any its method close is called at the end
+---@return casting.pipeline
+function casting.stream(source, state, control, closing) end
+
 ---Things that are costly to make, lent to one task at a time.
 ---@class casting.pool
 local pool = {}

@@ -7,12 +7,13 @@
 -- endless source, or a slow caller, does not fill the memory.
 
 local casting, internal = ...
-local error, pcall, tostring, type = error, pcall, tostring, type
+local error, pcall, tostring = error, pcall, tostring
 local Check, Failures, Group = internal.check, internal.failures, internal.group
 local bad, got, kind = internal.bad, internal.got, internal.kind
+local read_sessions = internal.map_sessions
 local insist = internal.insist -- loaded now: later there may be no memory
 
-local SESSIONS, COUNT = 10000, 1000000000 -- sessions, and items, at most
+local COUNT = 1000000000 -- items at most
 
 -- -- arguments ----------------------------------------------------------------
 
@@ -44,43 +45,14 @@ local function read_count(options, name, default)
   return v
 end
 
--- The sessions that were given, as a list, and false; or how many are to be
--- made, as the n of an empty list, and true. Not more are made than there are
--- items.
-local function read_sessions(given, most)
-  if type(given) ~= "table" then
-    if given ~= nil and not Check.is_integer(given, 1, SESSIONS) then
-      bad(3, "map", "sessions must be an integer from 1 on, " .. SESSIONS ..
-        " at most, or a list of sessions, got " .. got(given))
-    end
-    local n = given or internal.cores()
-    return {n = most and most < n and most or n}, true
-  end
-  local n, problem = Check.length(given)
-  if not n then bad(3, "map", "sessions: " .. problem) end
-  if n == 0 then bad(3, "map", "sessions: the list is empty") end
-  local sessions = {n = n}
-  for i = 1, n do
-    local v = given[i]
-    if kind(v) ~= "session" then
-      bad(3, "map", "sessions: item " .. i .. " is not a session")
-    elseif not internal.may(v) then
-      bad(3, "map", "sessions: item " .. i .. " was not made by this sandbox")
-    elseif not pcall(v.stats, v) then
-      bad(3, "map", "sessions: item " .. i .. " is closed")
-    end
-    sessions[i] = v
-  end
-  return sessions, false
-end
-
 local KNOWN = {sessions = true, window = true, batch = true, progress = true}
 
 -- Each option is read once: an __index could return another value each time.
 local function read_options(options, total)
   options = Check.options(3, "map", options, KNOWN)
   local o = {batch = read_count(options, "batch", 1)}
-  o.sessions, o.ours = read_sessions(options.sessions, total)
+  o.sessions, o.ours = read_sessions(3, "map", options.sessions, 1,
+    total)
   o.window = read_count(options, "window", 4 * o.sessions.n)
   o.progress = options.progress
   local problem = Check.mismatch("progress", o.progress, "function")

@@ -61,6 +61,7 @@ local HELPERS = { ["bench/common.lua"] = true,
 local OTHER = { ["bench/parked.lua"] = true, ["bench/session.lua"] = true,
   ["bench/fib.lua"] = true, ["bench/programs.lua"] = true }
 local LINES = { ["bench/select.lua"] = 2, ["bench/batches.lua"] = 4,
+  ["bench/streams.lua"] = 3,
   ["bench/neighbours.lua"] = 5 }
 local IN_TWO = { ["bench/timers.lua"] = true, ["bench/neighbours.lua"] = true }
 

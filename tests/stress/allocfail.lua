@@ -238,14 +238,14 @@ end)
 
 -- A list goes whole or not at all; what was received is right.
 scenario("batches", function()
-  local s, ch, out = new(), casting.channel(3), casting.channel(math.huge)
+  local s, ch, out = new(), casting.channel(10), casting.channel(math.huge)
   local t = s:spawn(function(ch, out)
     for list in ch:batches(5) do assert(out:send_all(list)) end
     out:close()
   end, ch, out)
   local monitor = t:monitor()
   local list = {1, "two", {3}, 4, 5, ("6"):rep(100), 7}
-  check(ch:send_all(list, LONG), "not sent")
+  check(ch:send_all(list), "not sent")
   ch:close()
   check(casting.select {monitor, timeout = LONG} == 1, "it hangs")
   await(t)
@@ -447,6 +447,18 @@ scenario("map", function()
   local squares = casting.map({1, 2, 3, 4, 5}, function(n) return n * n end,
     {sessions = 2})
   for i = 1, 5 do check(squares[i] == i * i, "a wrong square") end
+end)
+
+scenario("streams", function()
+  local source = {at = 0}
+  local sum = casting.stream(function()
+    source.at = source.at + 1
+    if source.at <= 20 then return source.at end
+  end):map(function(x) return {x} end, {sessions = {new()}, tasks = 2})
+    :filter(function(t) return t[1] % 2 == 0 end):batch(3)
+    :map(function(list) return #list end, {sessions = 0, ordered = false})
+    :fold(function(sum, n) return sum + n end, 0)
+  check(sum == 10, "a wrong sum: %s", sum)
 end)
 
 scenario("monitors", function()

@@ -80,6 +80,8 @@ lua_functions() {
   sed -n -e 's/^function Pool:\([a-z][a-z_]*\).*/pool \1/p' \
     -e 's/^function Lease:\([a-z][a-z_]*\).*/lease \1/p' \
     lualib/casting/pool.lua 2>/dev/null
+  sed -n 's/^function Pipeline:\([a-z][a-z_]*\).*/pipeline \1/p' \
+    lualib/casting/stream.lua 2>/dev/null
   sed -n 's/^function methods:\([a-z][a-z_]*\).*/watch \1/p' \
     lualib/casting/fs_watcher.lua 2>/dev/null
 }

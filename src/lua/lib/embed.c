@@ -381,6 +381,7 @@ static const luaL_Reg functions[] = {
   {"all", cast_embed_stub},
   {"race", cast_embed_stub},
   {"map", cast_embed_stub},
+  {"stream", cast_embed_stub},
   {"supervisor", cast_embed_stub},
   {"limiter", cast_embed_stub},
   {"retry", cast_embed_stub},
