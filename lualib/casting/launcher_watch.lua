@@ -89,10 +89,16 @@ return function(G, o, words, first)
     stderr:flush()
   end
 
+  -- A shell chooses the interpreter anew: --lua may name a program that is none
+  -- itself, but runs one.
   local run = {command = {stdin = "inherit"}, changes = casting.channel(1)}
-  local lowest = 0
-  while words[lowest - 1] do lowest = lowest - 1 end
-  for i = lowest, #words do
+  local from = first
+  if o.chosen then
+    run.command[1], run.command[2] = "sh", words[0]
+  else
+    while words[from - 1] do from = from - 1 end
+  end
+  for i = from, #words do
     local is_own = i >= first and i < o.at and words[i]:find "^%-%-watch"
     if not is_own then run.command[#run.command + 1] = words[i] end
   end
