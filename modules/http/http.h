@@ -3,11 +3,12 @@
 
    A head is what stands before the body of a message: a line that says what it
    is, and fields. It is read as a whole, from a Lua string without the empty
-   line at its end; nothing here waits, or knows of sockets. What is wrong with
-   a head is found before any of it is believed (RFC 9112): a receiver that
-   guesses is how requests are smuggled past another one.
+   line at its end. What is wrong with a head is found before any of it is
+   believed (RFC 9112): a receiver that guesses is how requests are smuggled
+   past another one.
 
-   casting is needed to offer a head to a stream, and for nothing else. */
+   Nothing here waits. casting is needed where a head is offered to a stream,
+   which takes what it can at once (writing.c), and for nothing else. */
 #ifndef HTTP_H
 #define HTTP_H
 
